@@ -1,0 +1,490 @@
+/* The KVM uAPI of Linux 7.3 on x86-64, for C and C++: what a VMM of
+ * confidential VMs calls.
+ *
+ * Source of every fact here: Linux include/uapi/linux/kvm.h. A program
+ * includes it as <linux/kvm.h>; the rooms of teeio include abi/kvm.h.
+ * KVM's ioctl numbers carry the size of their struct, so a struct that is not
+ * declared here appears by its size in bytes.
+ */
+#ifndef TEEIO_ABI_LINUX_KVM_H
+#define TEEIO_ABI_LINUX_KVM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#include "kvm_x86.h"
+
+#pragma GCC system_header
+
+/* abi/kvm.h makes this a qualified name, so that the macros work anywhere. */
+#ifndef TEEIO_ABI_STRUCT
+#define TEEIO_ABI_STRUCT(name) struct name
+#endif
+
+#define KVM_API_VERSION 12
+#define KVMIO 0xAE
+
+/* ---- on /dev/kvm ---- */
+
+#define KVM_GET_API_VERSION _IO(KVMIO, 0x00)
+#define KVM_CREATE_VM _IO(KVMIO, 0x01)
+#define KVM_GET_MSR_INDEX_LIST _IOWR(KVMIO, 0x02, TEEIO_ABI_STRUCT(kvm_msr_list))
+#define KVM_CHECK_EXTENSION _IO(KVMIO, 0x03)
+#define KVM_GET_VCPU_MMAP_SIZE _IO(KVMIO, 0x04)
+#define KVM_GET_SUPPORTED_CPUID _IOWR(KVMIO, 0x05, TEEIO_ABI_STRUCT(kvm_cpuid2))
+#define KVM_GET_EMULATED_CPUID _IOWR(KVMIO, 0x09, TEEIO_ABI_STRUCT(kvm_cpuid2))
+#define KVM_GET_MSR_FEATURE_INDEX_LIST _IOWR(KVMIO, 0x0a, TEEIO_ABI_STRUCT(kvm_msr_list))
+
+/* ---- on a VM ---- */
+
+#define KVM_CREATE_VCPU _IO(KVMIO, 0x41)
+#define KVM_GET_DIRTY_LOG _IOC(_IOC_WRITE, KVMIO, 0x42, 16)
+#define KVM_SET_USER_MEMORY_REGION _IOW(KVMIO, 0x46, TEEIO_ABI_STRUCT(kvm_userspace_memory_region))
+#define KVM_SET_TSS_ADDR _IO(KVMIO, 0x47)
+#define KVM_SET_IDENTITY_MAP_ADDR _IOW(KVMIO, 0x48, __u64)
+#define KVM_SET_USER_MEMORY_REGION2 \
+  _IOW(KVMIO, 0x49, TEEIO_ABI_STRUCT(kvm_userspace_memory_region2))
+#define KVM_CREATE_IRQCHIP _IO(KVMIO, 0x60)
+#define KVM_IRQ_LINE _IOC(_IOC_WRITE, KVMIO, 0x61, 8)
+#define KVM_GET_IRQCHIP _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x62, 520)
+#define KVM_SET_IRQCHIP _IOC(_IOC_READ, KVMIO, 0x63, 520)
+#define KVM_IRQ_LINE_STATUS _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x67, 8)
+#define KVM_REGISTER_COALESCED_MMIO _IOC(_IOC_WRITE, KVMIO, 0x67, 16)
+#define KVM_UNREGISTER_COALESCED_MMIO _IOC(_IOC_WRITE, KVMIO, 0x68, 16)
+#define KVM_SET_GSI_ROUTING _IOC(_IOC_WRITE, KVMIO, 0x6a, 8)
+#define KVM_IRQFD _IOW(KVMIO, 0x76, TEEIO_ABI_STRUCT(kvm_irqfd))
+#define KVM_CREATE_PIT2 _IOC(_IOC_WRITE, KVMIO, 0x77, 64)
+#define KVM_SET_BOOT_CPU_ID _IO(KVMIO, 0x78)
+#define KVM_IOEVENTFD _IOW(KVMIO, 0x79, TEEIO_ABI_STRUCT(kvm_ioeventfd))
+#define KVM_SET_CLOCK _IOC(_IOC_WRITE, KVMIO, 0x7b, 48)
+#define KVM_GET_CLOCK _IOC(_IOC_READ, KVMIO, 0x7c, 48)
+#define KVM_SET_TSC_KHZ _IO(KVMIO, 0xa2)
+#define KVM_GET_TSC_KHZ _IO(KVMIO, 0xa3)
+#define KVM_SIGNAL_MSI _IOW(KVMIO, 0xa5, TEEIO_ABI_STRUCT(kvm_msi))
+#define KVM_MEMORY_ENCRYPT_OP _IOWR(KVMIO, 0xba, unsigned long)
+#define KVM_MEMORY_ENCRYPT_REG_REGION _IOC(_IOC_READ, KVMIO, 0xbb, 16)
+#define KVM_MEMORY_ENCRYPT_UNREG_REGION _IOC(_IOC_READ, KVMIO, 0xbc, 16)
+#define KVM_CLEAR_DIRTY_LOG _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0xc0, 24)
+#define KVM_X86_SET_MSR_FILTER _IOC(_IOC_WRITE, KVMIO, 0xc6, 392)
+#define KVM_GET_STATS_FD _IO(KVMIO, 0xce)
+#define KVM_SET_MEMORY_ATTRIBUTES _IOW(KVMIO, 0xd2, TEEIO_ABI_STRUCT(kvm_memory_attributes))
+#define KVM_CREATE_GUEST_MEMFD _IOWR(KVMIO, 0xd4, TEEIO_ABI_STRUCT(kvm_create_guest_memfd))
+#define KVM_CREATE_DEVICE _IOWR(KVMIO, 0xe0, TEEIO_ABI_STRUCT(kvm_create_device))
+
+/* ---- on a device of a VM (the attributes also on some VMs and vCPUs) ---- */
+
+#define KVM_SET_DEVICE_ATTR _IOW(KVMIO, 0xe1, TEEIO_ABI_STRUCT(kvm_device_attr))
+#define KVM_GET_DEVICE_ATTR _IOW(KVMIO, 0xe2, TEEIO_ABI_STRUCT(kvm_device_attr))
+#define KVM_HAS_DEVICE_ATTR _IOW(KVMIO, 0xe3, TEEIO_ABI_STRUCT(kvm_device_attr))
+
+/* ---- on a vCPU ---- */
+
+#define KVM_RUN _IO(KVMIO, 0x80)
+#define KVM_GET_REGS _IOR(KVMIO, 0x81, TEEIO_ABI_STRUCT(kvm_regs))
+#define KVM_SET_REGS _IOW(KVMIO, 0x82, TEEIO_ABI_STRUCT(kvm_regs))
+#define KVM_GET_SREGS _IOR(KVMIO, 0x83, TEEIO_ABI_STRUCT(kvm_sregs))
+#define KVM_SET_SREGS _IOW(KVMIO, 0x84, TEEIO_ABI_STRUCT(kvm_sregs))
+#define KVM_TRANSLATE _IOC(_IOC_READ | _IOC_WRITE, KVMIO, 0x85, 24)
+#define KVM_INTERRUPT _IOC(_IOC_WRITE, KVMIO, 0x86, 4)
+#define KVM_GET_MSRS _IOWR(KVMIO, 0x88, TEEIO_ABI_STRUCT(kvm_msrs))
+#define KVM_SET_MSRS _IOW(KVMIO, 0x89, TEEIO_ABI_STRUCT(kvm_msrs))
+#define KVM_SET_SIGNAL_MASK _IOC(_IOC_WRITE, KVMIO, 0x8b, 4)
+#define KVM_GET_FPU _IOR(KVMIO, 0x8c, TEEIO_ABI_STRUCT(kvm_fpu))
+#define KVM_SET_FPU _IOW(KVMIO, 0x8d, TEEIO_ABI_STRUCT(kvm_fpu))
+#define KVM_GET_LAPIC _IOR(KVMIO, 0x8e, TEEIO_ABI_STRUCT(kvm_lapic_state))
+#define KVM_SET_LAPIC _IOW(KVMIO, 0x8f, TEEIO_ABI_STRUCT(kvm_lapic_state))
+#define KVM_SET_CPUID2 _IOW(KVMIO, 0x90, TEEIO_ABI_STRUCT(kvm_cpuid2))
+#define KVM_GET_CPUID2 _IOWR(KVMIO, 0x91, TEEIO_ABI_STRUCT(kvm_cpuid2))
+#define KVM_GET_MP_STATE _IOR(KVMIO, 0x98, TEEIO_ABI_STRUCT(kvm_mp_state))
+#define KVM_SET_MP_STATE _IOW(KVMIO, 0x99, TEEIO_ABI_STRUCT(kvm_mp_state))
+#define KVM_NMI _IO(KVMIO, 0x9a)
+#define KVM_SET_GUEST_DEBUG _IOC(_IOC_WRITE, KVMIO, 0x9b, 72)
+#define KVM_GET_VCPU_EVENTS _IOR(KVMIO, 0x9f, TEEIO_ABI_STRUCT(kvm_vcpu_events))
+#define KVM_SET_VCPU_EVENTS _IOW(KVMIO, 0xa0, TEEIO_ABI_STRUCT(kvm_vcpu_events))
+#define KVM_GET_DEBUGREGS _IOC(_IOC_READ, KVMIO, 0xa1, 128)
+#define KVM_SET_DEBUGREGS _IOC(_IOC_WRITE, KVMIO, 0xa2, 128)
+#define KVM_ENABLE_CAP _IOW(KVMIO, 0xa3, TEEIO_ABI_STRUCT(kvm_enable_cap))
+#define KVM_GET_XSAVE _IOC(_IOC_READ, KVMIO, 0xa4, 4096)
+#define KVM_SET_XSAVE _IOC(_IOC_WRITE, KVMIO, 0xa5, 4096)
+#define KVM_GET_XCRS _IOC(_IOC_READ, KVMIO, 0xa6, 392)
+#define KVM_SET_XCRS _IOC(_IOC_WRITE, KVMIO, 0xa7, 392)
+#define KVM_KVMCLOCK_CTRL _IO(KVMIO, 0xad)
+#define KVM_SMI _IO(KVMIO, 0xb7)
+#define KVM_GET_SREGS2 _IOR(KVMIO, 0xcc, TEEIO_ABI_STRUCT(kvm_sregs2))
+#define KVM_SET_SREGS2 _IOW(KVMIO, 0xcd, TEEIO_ABI_STRUCT(kvm_sregs2))
+#define KVM_GET_XSAVE2 _IOC(_IOC_READ, KVMIO, 0xcf, 4096)
+#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, TEEIO_ABI_STRUCT(kvm_pre_fault_memory))
+
+/* ---- capabilities (KVM_CHECK_EXTENSION, KVM_ENABLE_CAP) ---- */
+
+#define KVM_CAP_IRQCHIP 0
+#define KVM_CAP_HLT 1
+#define KVM_CAP_USER_MEMORY 3
+#define KVM_CAP_SET_TSS_ADDR 4
+#define KVM_CAP_EXT_CPUID 7
+#define KVM_CAP_NR_VCPUS 9
+#define KVM_CAP_NR_MEMSLOTS 10
+#define KVM_CAP_MP_STATE 14
+#define KVM_CAP_COALESCED_MMIO 15
+#define KVM_CAP_SYNC_MMU 16
+#define KVM_CAP_DESTROY_MEMORY_REGION_WORKS 21
+#define KVM_CAP_IRQ_ROUTING 25
+#define KVM_CAP_JOIN_MEMORY_REGIONS_WORKS 30
+#define KVM_CAP_MCE 31
+#define KVM_CAP_IRQFD 32
+#define KVM_CAP_IOEVENTFD 36
+#define KVM_CAP_SET_IDENTITY_MAP_ADDR 37
+#define KVM_CAP_ADJUST_CLOCK 39
+#define KVM_CAP_INTERNAL_ERROR_DATA 40
+#define KVM_CAP_VCPU_EVENTS 41
+#define KVM_CAP_DEBUGREGS 50
+#define KVM_CAP_XSAVE 55
+#define KVM_CAP_XCRS 56
+#define KVM_CAP_ASYNC_PF 59
+#define KVM_CAP_GET_TSC_KHZ 61
+#define KVM_CAP_MAX_VCPUS 66
+#define KVM_CAP_SYNC_REGS 74
+#define KVM_CAP_SIGNAL_MSI 77
+#define KVM_CAP_READONLY_MEM 81
+#define KVM_CAP_DEVICE_CTRL 89
+#define KVM_CAP_ENABLE_CAP_VM 98
+#define KVM_CAP_VM_ATTRIBUTES 101
+#define KVM_CAP_CHECK_EXTENSION_VM 105
+#define KVM_CAP_X86_SMM 117
+#define KVM_CAP_MULTI_ADDRESS_SPACE 118
+#define KVM_CAP_SPLIT_IRQCHIP 121
+#define KVM_CAP_IOEVENTFD_ANY_LENGTH 122
+#define KVM_CAP_MAX_VCPU_ID 128
+#define KVM_CAP_X2APIC_API 129
+#define KVM_CAP_IMMEDIATE_EXIT 136
+#define KVM_CAP_X86_DISABLE_EXITS 143
+#define KVM_CAP_GET_MSR_FEATURES 153
+#define KVM_CAP_EXCEPTION_PAYLOAD 164
+#define KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 168
+#define KVM_CAP_X86_USER_SPACE_MSR 188
+#define KVM_CAP_X86_MSR_FILTER 189
+#define KVM_CAP_SREGS2 200
+#define KVM_CAP_EXIT_HYPERCALL 201
+#define KVM_CAP_BINARY_STATS_FD 203
+#define KVM_CAP_XSAVE2 208
+#define KVM_CAP_SYS_ATTRIBUTES 209
+#define KVM_CAP_DISABLE_QUIRKS2 213
+#define KVM_CAP_X86_TRIPLE_FAULT_EVENT 218
+#define KVM_CAP_X86_NOTIFY_VMEXIT 219
+#define KVM_CAP_USER_MEMORY2 231
+#define KVM_CAP_MEMORY_FAULT_INFO 232
+#define KVM_CAP_MEMORY_ATTRIBUTES 233
+#define KVM_CAP_GUEST_MEMFD 234
+#define KVM_CAP_VM_TYPES 235
+#define KVM_CAP_PRE_FAULT_MEMORY 236
+#define KVM_CAP_X86_APIC_BUS_CYCLES_NS 237
+#define KVM_CAP_X86_GUEST_MODE 238
+#define KVM_CAP_GUEST_MEMFD_FLAGS 244
+
+struct kvm_enable_cap {
+  __u32 cap;
+  __u32 flags;
+  __u64 args[4];
+  __u8 pad[64];
+};
+
+/* ---- guest memory ---- */
+
+struct kvm_userspace_memory_region {
+  __u32 slot; /* bits 16 and up: address space */
+  __u32 flags;
+  __u64 guest_phys_addr;
+  __u64 memory_size; /* 0 deletes the slot */
+  __u64 userspace_addr;
+};
+
+struct kvm_userspace_memory_region2 {
+  __u32 slot;
+  __u32 flags;
+  __u64 guest_phys_addr;
+  __u64 memory_size;
+  __u64 userspace_addr;
+  __u64 guest_memfd_offset;
+  __u32 guest_memfd;
+  __u32 pad1;
+  __u64 pad2[14];
+};
+#define KVM_MEM_LOG_DIRTY_PAGES (1UL << 0)
+#define KVM_MEM_READONLY (1UL << 1)
+#define KVM_MEM_GUEST_MEMFD (1UL << 2)
+
+struct kvm_create_guest_memfd {
+  __u64 size;
+  __u64 flags;
+  __u64 reserved[6];
+};
+#define GUEST_MEMFD_FLAG_MMAP (1ULL << 0)
+#define GUEST_MEMFD_FLAG_INIT_SHARED (1ULL << 1)
+
+struct kvm_memory_attributes {
+  __u64 address;
+  __u64 size;
+  __u64 attributes;
+  __u64 flags; /* 0 */
+};
+#define KVM_MEMORY_ATTRIBUTE_PRIVATE (1ULL << 3)
+
+struct kvm_pre_fault_memory {
+  __u64 gpa;  /* out: where it stopped */
+  __u64 size; /* out: what is left */
+  __u64 flags;
+  __u64 padding[5];
+};
+
+/* ---- devices ---- */
+
+enum kvm_device_type {
+  KVM_DEV_TYPE_FSL_MPIC_20 = 1,
+  KVM_DEV_TYPE_FSL_MPIC_42 = 2,
+  KVM_DEV_TYPE_XICS = 3,
+  KVM_DEV_TYPE_VFIO = 4,
+  KVM_DEV_TYPE_ARM_VGIC_V2 = 5
+};
+
+struct kvm_create_device {
+  __u32 type;
+  __u32 fd; /* out */
+  __u32 flags;
+};
+#define KVM_CREATE_DEVICE_TEST 1
+
+struct kvm_device_attr {
+  __u32 flags;
+  __u32 group;
+  __u64 attr;
+  __u64 addr;
+};
+
+/* Group of the VFIO device, and its attributes; addr points to an s32 fd. */
+#define KVM_DEV_VFIO_FILE 1
+#define KVM_DEV_VFIO_FILE_ADD 1
+#define KVM_DEV_VFIO_FILE_DEL 2
+#define KVM_DEV_VFIO_GROUP KVM_DEV_VFIO_FILE
+#define KVM_DEV_VFIO_GROUP_ADD KVM_DEV_VFIO_FILE_ADD
+#define KVM_DEV_VFIO_GROUP_DEL KVM_DEV_VFIO_FILE_DEL
+#define KVM_DEV_VFIO_GROUP_SET_SPAPR_TCE 3
+
+/* ---- interrupts and events ---- */
+
+struct kvm_mp_state {
+  __u32 mp_state;
+};
+#define KVM_MP_STATE_RUNNABLE 0
+#define KVM_MP_STATE_UNINITIALIZED 1
+#define KVM_MP_STATE_INIT_RECEIVED 2
+#define KVM_MP_STATE_HALTED 3
+
+struct kvm_irqfd {
+  __u32 fd;
+  __u32 gsi;
+  __u32 flags;
+  __u32 resamplefd;
+  __u8 pad[16];
+};
+
+struct kvm_ioeventfd {
+  __u64 datamatch;
+  __u64 addr;
+  __u32 len;
+  __s32 fd;
+  __u32 flags;
+  __u8 pad[36];
+};
+
+struct kvm_msi {
+  __u32 address_lo;
+  __u32 address_hi;
+  __u32 data;
+  __u32 flags;
+  __u32 devid;
+  __u8 pad[12];
+};
+
+/* ---- why KVM_RUN came back ---- */
+
+#define KVM_EXIT_UNKNOWN 0
+#define KVM_EXIT_EXCEPTION 1
+#define KVM_EXIT_IO 2
+#define KVM_EXIT_HYPERCALL 3
+#define KVM_EXIT_DEBUG 4
+#define KVM_EXIT_HLT 5
+#define KVM_EXIT_MMIO 6
+#define KVM_EXIT_IRQ_WINDOW_OPEN 7
+#define KVM_EXIT_SHUTDOWN 8
+#define KVM_EXIT_FAIL_ENTRY 9
+#define KVM_EXIT_INTR 10
+#define KVM_EXIT_SET_TPR 11
+#define KVM_EXIT_TPR_ACCESS 12
+#define KVM_EXIT_NMI 16
+#define KVM_EXIT_INTERNAL_ERROR 17
+#define KVM_EXIT_SYSTEM_EVENT 24
+#define KVM_EXIT_IOAPIC_EOI 26
+#define KVM_EXIT_HYPERV 27
+#define KVM_EXIT_X86_RDMSR 29
+#define KVM_EXIT_X86_WRMSR 30
+#define KVM_EXIT_DIRTY_RING_FULL 31
+#define KVM_EXIT_AP_RESET_HOLD 32
+#define KVM_EXIT_X86_BUS_LOCK 33
+#define KVM_EXIT_XEN 34
+#define KVM_EXIT_NOTIFY 37
+#define KVM_EXIT_MEMORY_FAULT 39
+#define KVM_EXIT_TDX 40
+
+#define KVM_INTERNAL_ERROR_EMULATION 1
+#define KVM_INTERNAL_ERROR_SIMUL_EX 2
+#define KVM_INTERNAL_ERROR_DELIVERY_EV 3
+#define KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON 4
+
+#define KVM_EXIT_IO_IN 0
+#define KVM_EXIT_IO_OUT 1
+
+#define KVM_SYSTEM_EVENT_SHUTDOWN 1
+#define KVM_SYSTEM_EVENT_RESET 2
+#define KVM_SYSTEM_EVENT_CRASH 3
+#define KVM_SYSTEM_EVENT_WAKEUP 4
+#define KVM_SYSTEM_EVENT_SUSPEND 5
+#define KVM_SYSTEM_EVENT_SEV_TERM 6
+#define KVM_SYSTEM_EVENT_TDX_FATAL 7
+
+#define KVM_MEMORY_EXIT_FLAG_PRIVATE (1ULL << 3)
+
+#define SYNC_REGS_SIZE_BYTES 2048
+
+/* The first page of a vCPU's mapping. */
+struct kvm_run {
+  /* in */
+  __u8 request_interrupt_window;
+  __u8 immediate_exit;
+  __u8 padding1[6];
+  /* out */
+  __u32 exit_reason;
+  __u8 ready_for_interrupt_injection;
+  __u8 if_flag;
+  __u16 flags;
+  /* in and out */
+  __u64 cr8;
+  __u64 apic_base;
+  union { /* by exit_reason */
+    struct {
+      __u64 hardware_exit_reason;
+    } hw;
+    struct {
+      __u64 hardware_entry_failure_reason;
+      __u32 cpu;
+    } fail_entry;
+    struct {
+      __u32 exception;
+      __u32 error_code;
+    } ex;
+    struct {
+      __u8 direction;
+      __u8 size;
+      __u16 port;
+      __u32 count;
+      __u64 data_offset; /* from the start of kvm_run */
+    } io;
+    struct {
+      struct kvm_debug_exit_arch arch;
+    } debug;
+    struct {
+      __u64 phys_addr;
+      __u8 data[8];
+      __u32 len;
+      __u8 is_write;
+    } mmio;
+    struct {
+      __u64 nr;
+      __u64 args[6];
+      __u64 ret;
+      union {
+        __u32 longmode;
+        __u64 flags;
+      };
+    } hypercall;
+    struct {
+      __u64 rip;
+      __u32 is_write;
+      __u32 pad;
+    } tpr_access;
+    struct {
+      __u32 suberror;
+      __u32 ndata;
+      __u64 data[16];
+    } internal;
+    struct {
+      __u32 suberror;
+      __u32 ndata;
+      __u64 flags;
+      union {
+        struct {
+          __u8 insn_size;
+          __u8 insn_bytes[15];
+        };
+      };
+    } emulation_failure;
+    struct {
+      __u32 type;
+      __u32 ndata;
+      union {
+        __u64 flags;
+        __u64 data[16];
+      };
+    } system_event;
+    struct {
+      __u8 vector;
+    } eoi;
+    struct {
+      __u8 error;
+      __u8 pad[7];
+      __u32 reason;
+      __u32 index;
+      __u64 data;
+    } msr;
+    struct {
+      __u32 flags;
+    } notify;
+    struct {
+      __u64 flags;
+      __u64 gpa;
+      __u64 size;
+    } memory_fault;
+    struct {
+      __u64 flags;
+      __u64 nr; /* TDVMCALL leaf */
+      union {
+        struct {
+          __u64 ret;
+          __u64 data[5];
+        } unknown;
+        struct {
+          __u64 ret;
+          __u64 gpa;
+          __u64 size;
+        } get_quote;
+        struct {
+          __u64 ret;
+          __u64 leaf;
+          __u64 r11, r12, r13, r14;
+        } get_tdvmcall_info;
+        struct {
+          __u64 ret;
+          __u64 vector;
+        } setup_event_notify;
+      };
+    } tdx;
+    char padding[256];
+  };
+  __u64 kvm_valid_regs;
+  __u64 kvm_dirty_regs;
+  union {
+    struct kvm_sync_regs regs;
+    char padding[SYNC_REGS_SIZE_BYTES];
+  } s;
+};
+
+#endif

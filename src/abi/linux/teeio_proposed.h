@@ -1,0 +1,110 @@
+/* Proposed uAPI that is in no released Linux: binding a vDEVICE to a TSM.
+ *
+ * Sources: "[RFC PATCH 00/30] Host side (KVM/VFIO/IOMMUFD) support for TDISP
+ * using TSM" (2025-05-29) for VFIO_DEVICE_TSM_*, KVM_MEM_VFIO_DMABUF and the
+ * guest request; "[PATCH v5 0/5] Add iommufd ioctls to support TSM operations"
+ * (2026-05-25) for IOMMU_VDEVICE_TSM_OP and _REQ. The two iommufd numbers are
+ * those of teeio's own profile; abi/profile.h knows what the other profiles
+ * use. Includes neither of its parents, so that a room can wrap it.
+ */
+#ifndef TEEIO_ABI_LINUX_TEEIO_PROPOSED_H
+#define TEEIO_ABI_LINUX_TEEIO_PROPOSED_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#pragma GCC system_header
+
+/* ---- VFIO owns bind (cdev only) ---- */
+
+struct vfio_pci_tsm_bind {
+  __u32 argsz;
+  __u32 flags; /* 0 */
+  __u32 vdevice_id;
+  __u32 pad;
+};
+#define VFIO_DEVICE_TSM_BIND _IO(';', 100 + 22)
+
+struct vfio_pci_tsm_unbind {
+  __u32 argsz;
+  __u32 flags; /* 0 */
+};
+#define VFIO_DEVICE_TSM_UNBIND _IO(';', 100 + 23)
+
+/* ---- iommufd owns bind ---- */
+
+/* teeio's number for the vIOMMU of a TSM; released types end at 2. */
+#define IOMMU_VIOMMU_TYPE_TSM 3
+
+enum {
+  IOMMUFD_CMD_VDEVICE_TSM_OP = 0x96,
+  IOMMUFD_CMD_VDEVICE_TSM_REQ = 0x97,
+  IOMMUFD_CMD_VDEVICE_TSM_OP_V5 = 0x95,
+  IOMMUFD_CMD_VDEVICE_TSM_REQ_V5 = 0x96,
+  IOMMUFD_CMD_VDEVICE_TSM_GUEST_REQUEST_RFC = 0x94
+};
+
+enum iommu_vdevice_tsm_op_type { IOMMU_VDEVICE_TSM_BIND = 1, IOMMU_VDEVICE_TSM_UNBIND = 2 };
+
+struct iommu_vdevice_tsm_op {
+  __u32 size;
+  __u32 type;
+  __u32 flags; /* 0 */
+  __u32 vdevice_id;
+};
+#define IOMMU_VDEVICE_TSM_OP _IO(';', 0x96)
+#define IOMMU_VDEVICE_TSM_OP_V5 _IO(';', 0x95)
+
+enum iommu_vdevice_tsm_guest_tvm_arch {
+  IOMMU_VDEVICE_TSM_TVM_ARCH_CCA = 1,
+  IOMMU_VDEVICE_TSM_TVM_ARCH_SEV = 2,
+  IOMMU_VDEVICE_TSM_TVM_ARCH_TDX = 3
+};
+
+enum iommu_vdevice_tsm_guest_req_op {
+  TSM_REQ_READ_OBJECT = 1,
+  TSM_REQ_REGEN_OBJECT = 2,
+  TSM_REQ_OBJECT_INFO = 3,
+  TSM_REQ_VALIDATE_MMIO = 4,
+  TSM_REQ_SET_TDI_STATE = 5,
+  TSM_REQ_SEV_ENABLE_DMA = 6,
+  TSM_REQ_SEV_DISABLE_DMA = 7
+};
+
+/* Answers 0 or, when positive, the part of the response that did not fit. */
+struct iommu_vdevice_tsm_req {
+  __u32 size;
+  __u32 vdevice_id;
+  __u32 op;
+  __u32 tvm_arch;
+  __u32 req_len;
+  __u32 resp_len;
+  __aligned_u64 req_uptr;
+  __aligned_u64 resp_uptr;
+  __aligned_u64 tsm_code; /* out, also when the call fails */
+};
+#define IOMMU_VDEVICE_TSM_REQ _IO(';', 0x97)
+#define IOMMU_VDEVICE_TSM_REQ_V5 _IO(';', 0x96)
+
+/* ---- the guest request of the 2025 RFC ---- */
+
+struct iommu_vdevice_tsm_guest_request {
+  __u32 size;
+  __u32 vdevice_id;
+  __u32 type;
+  __u32 type_info_len;
+  __u32 req_len;
+  __u32 resp_len;
+  __aligned_u64 type_info_uptr;
+  __aligned_u64 req_uptr;
+  __aligned_u64 resp_uptr;
+};
+#define IOMMU_VDEVICE_TSM_GUEST_REQUEST _IO(';', 0x94)
+
+/* ---- KVM: a memslot backed by a VFIO dma-buf ---- */
+
+/* Flag of KVM_SET_USER_MEMORY_REGION2: guest_memfd holds the dma-buf,
+ * guest_memfd_offset is 0, memory_size is the dma-buf's size. */
+#define KVM_MEM_VFIO_DMABUF (1UL << 3)
+
+#endif
