@@ -1,0 +1,74 @@
+#include "schedule/condition.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "schedule/controller.h"
+#include "schedule/held_locks.h"
+
+namespace teeio::schedule {
+namespace {
+
+constexpr std::uint64_t kForever = std::numeric_limits<std::uint64_t>::max();
+/// A year: what is added to a native clock must not overflow it.
+constexpr std::uint64_t kLongestNativeNs = 365ULL * 24 * 3600 * 1'000'000'000;
+constexpr std::string_view kName = "condition";
+
+/// A wait in explored mode: over once the generation has moved on.
+struct Ticket {
+  const std::uint64_t* generation;
+  std::uint64_t seen;
+  static bool over(const void* context) {
+    const auto* t = static_cast<const Ticket*>(context);
+    return *t->generation != t->seen;
+  }
+};
+
+/// Lets std::condition_variable_any sleep on the bare lock, so that our
+/// book-keeping of held locks is not touched by its unlock and lock.
+struct BareLock {
+  std::mutex& native;
+  void lock() { native.lock(); }
+  void unlock() { native.unlock(); }
+};
+
+}  // namespace
+
+void Condition::wait(Mutex& mutex) { (void)wait_for(mutex, kForever); }
+
+bool Condition::wait_for(Mutex& mutex, std::uint64_t timeout_ns) {
+  mutex.assert_held();
+  const bool forever = timeout_ns == kForever;
+  Controller* c = controller();
+  if (c == nullptr) {
+    BareLock bare{mutex.native_};
+    if (forever) return native_.wait(bare), true;
+    const auto timeout = std::chrono::nanoseconds(std::min(timeout_ns, kLongestNativeNs));
+    return native_.wait_for(bare, timeout) == std::cv_status::no_timeout;
+  }
+  // Three steps, each on one object: into the queue, off the lock, asleep. A
+  // notify between the first and the third is not lost.
+  const std::uint32_t number = detail::number_of(*c, number_, kName);
+  c->point({OpKind::kEnqueue, number}, nullptr, nullptr);
+  const Ticket ticket{&generation_, generation_};
+  mutex.unlock();
+  bool notified = true;
+  if (forever)
+    c->point({OpKind::kWait, number}, Ticket::over, &ticket);
+  else
+    notified = c->point_until({OpKind::kWait, number}, Ticket::over, &ticket, timeout_ns);
+  mutex.lock();
+  return notified;
+}
+
+void Condition::notify_all() {
+  if (controller() != nullptr) {
+    detail::announce(OpKind::kNotify, number_, kName);
+    ++generation_;
+    return;
+  }
+  native_.notify_all();
+}
+
+}  // namespace teeio::schedule

@@ -1,0 +1,81 @@
+#include "schedule/controller.h"
+
+#include <limits>
+
+#include "base/check.h"
+
+namespace teeio::schedule {
+namespace {
+
+bool commute_on_one_object(OpKind a, OpKind b) {
+  const auto both = [a, b](OpKind x, OpKind y) { return (a == x || a == y) && (b == x || b == y); };
+  return both(OpKind::kReadLock, OpKind::kReadUnlock) || both(OpKind::kEnqueue, OpKind::kEnqueue) ||
+         both(OpKind::kLoad, OpKind::kLoad) || both(OpKind::kIncrement, OpKind::kDecrement);
+}
+
+/// Out of reach of the numbers that number_object() gives.
+constexpr std::uint32_t kDestroyed = std::numeric_limits<std::uint32_t>::max();
+
+}  // namespace
+
+bool commute(Op a, Op b) {
+  if (a.kind == OpKind::kYield || b.kind == OpKind::kYield) return false;
+  // A join is enabled by the end of a task that then does nothing more.
+  if (a.kind == OpKind::kJoin || b.kind == OpKind::kJoin) return true;
+  return a.object != b.object || commute_on_one_object(a.kind, b.kind);
+}
+
+std::string_view op_name(OpKind kind) {
+  switch (kind) {
+    case OpKind::kLock:
+      return "lock";
+    case OpKind::kUnlock:
+      return "unlock";
+    case OpKind::kReadLock:
+      return "read-lock";
+    case OpKind::kReadUnlock:
+      return "read-unlock";
+    case OpKind::kEnqueue:
+      return "enqueue";
+    case OpKind::kWait:
+      return "wait";
+    case OpKind::kNotify:
+      return "notify";
+    case OpKind::kLoad:
+      return "load";
+    case OpKind::kStore:
+      return "store";
+    case OpKind::kIncrement:
+      return "get";
+    case OpKind::kDecrement:
+      return "put";
+    case OpKind::kTestCount:
+      return "test";
+    case OpKind::kDestroy:
+      return "destroy";
+    case OpKind::kJoin:
+      return "join";
+    case OpKind::kYield:
+      return "yield";
+  }
+  return "?";
+}
+
+namespace detail {
+
+std::uint32_t number_of(Controller& c, std::uint32_t& number, std::string_view name) {
+  TEEIO_CHECK(number != kDestroyed, "a lock, condition, count or flag is used after it was freed");
+  if (number == 0) number = c.number_object(name);
+  return number;
+}
+
+void destroy(std::uint32_t& number) noexcept {
+  if (Controller* c = controller(); c != nullptr && number != 0)
+    c->point({OpKind::kDestroy, number_of(*c, number, "")}, nullptr, nullptr);
+  // The store outlives the object's lifetime on purpose (quarantine.h): volatile
+  // keeps the compiler from dropping it.
+  const_cast<volatile std::uint32_t&>(number) = kDestroyed;
+}
+
+}  // namespace detail
+}  // namespace teeio::schedule

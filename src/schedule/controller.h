@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+namespace teeio::schedule {
+
+/// What a task is about to do to a shared object. commute() says which pairs
+/// may change places; a reduction may only use that.
+enum class OpKind : std::uint8_t {
+  kLock,  ///< exclusive; enabled while the lock is free
+  kUnlock,
+  kReadLock,  ///< shared; commutes with kReadLock and kReadUnlock
+  kReadUnlock,
+  kEnqueue,  ///< joins a condition's queue; commutes with kEnqueue
+  kWait,     ///< a condition's wait; enabled once notified (or timed out)
+  kNotify,
+  kLoad,       ///< commutes with kLoad
+  kStore,      ///< store or read-modify-write
+  kIncrement,  ///< reference count up; commutes with kIncrement and kDecrement
+  kDecrement,  ///< down, and so far from zero that two of them do not reach it; as kIncrement
+  kTestCount,  ///< any other use of a reference count
+  kDestroy,    ///< the end of a primitive that was used
+  kJoin,       ///< enabled once the task (`object`) has ended
+  kYield,      ///< a busy retry: enabled once any other task has moved
+};
+
+struct Op {
+  OpKind kind;
+  std::uint32_t object;  ///< number of the primitive within this run, from 1; 0 for none
+};
+
+/// Whether two operations of different tasks, both possible now, give the same
+/// state in either order and leave each other possible. Never says so wrongly;
+/// a yield commutes with nothing, since any move enables it.
+[[nodiscard]] bool commute(Op a, Op b);
+
+/// "lock", "unlock", ... for printed schedules.
+[[nodiscard]] std::string_view op_name(OpKind kind);
+
+/// The explored mode's side of every primitive. Exactly one task runs at a
+/// time, all on the OS thread that made the controller, so a primitive's own
+/// state needs no protection between two points.
+///
+/// Lifetime: outlives every task and primitive of its run; a primitive that
+/// was used in one run is never used in another.
+class Controller {
+ public:
+  virtual ~Controller() = default;
+
+  /// Announces `op` and returns when this task is chosen to perform it: a
+  /// primitive changes its state after the point, not before it.
+  /// `enabled(context)` says whether the operation can be performed now; the
+  /// task is chosen only while it holds, and a run in which no task is enabled
+  /// is a deadlock. A null `enabled` means always.
+  ///
+  /// Never throws and never unwinds the task, so a destructor may reach a
+  /// point: what an abandoned run does with its tasks is in fiber_controller.h.
+  virtual void point(Op op, bool (*enabled)(const void*), const void* context) = 0;
+
+  /// As point(), but the wait may also end after `timeout_ns` of virtual time,
+  /// which passes only while no task is enabled. Gives false on a time-out.
+  virtual bool point_until(Op op, bool (*enabled)(const void*), const void* context,
+                           std::uint64_t timeout_ns) = 0;
+
+  /// As point() for a decrement of `count`, whose kind (kDecrement or
+  /// kTestCount) depends on what the count is when a task is chosen.
+  virtual void decrement_point(std::uint32_t object, std::uint32_t (*count)(const void*),
+                               const void* context) = 0;
+
+  /// A new primitive's number, in order of first use: the same in every
+  /// execution of one schedule. `name` is a literal, for printed schedules.
+  virtual std::uint32_t number_object(std::string_view name) = 0;
+
+  /// Keeps the memory of a destroyed object until the run has ended, so that
+  /// its late use is a finding instead of undefined behaviour.
+  virtual void quarantine(void* memory, void (*free)(void*)) = 0;
+
+  /// Starts a task; gives its number, from 1 (the first task is 0). The task
+  /// runs at once up to its first point, which is no choice: nothing before a
+  /// task's first point may depend on others.
+  virtual std::uint32_t spawn(std::string_view name, std::move_only_function<void()> body) = 0;
+  [[nodiscard]] virtual bool ended(std::uint32_t task) const = 0;
+  [[nodiscard]] virtual std::uint32_t current_task() const = 0;
+
+  /// The running task's storage of TaskLocal slots, kMaxTaskLocals entries.
+  virtual std::uint64_t* task_locals() = 0;
+
+  [[nodiscard]] virtual std::uint64_t now_ns() const = 0;
+  /// The running task's own sequence, so that draws of two tasks commute.
+  virtual std::uint64_t random_u64() = 0;
+  /// One of `count` alternatives, 0 being the ordinary one.
+  virtual std::uint32_t choose(std::uint32_t count, std::string_view what) = 0;
+};
+
+/// The controller of the run that this OS thread executes; nullptr: native.
+[[nodiscard]] Controller* controller();
+/// Installs one for this OS thread (nullptr: native again).
+void set_controller(Controller* controller);
+
+namespace detail {
+
+/// A primitive's number, taken at its first use. Fails a check when the
+/// primitive was destroyed (its memory being in quarantine).
+std::uint32_t number_of(Controller& c, std::uint32_t& number, std::string_view name);
+
+/// What every primitive's destructor calls: a scheduling point if it was used.
+void destroy(std::uint32_t& number) noexcept;
+
+/// A scheduling point on a primitive in explored mode; nothing natively.
+inline void announce(OpKind kind, std::uint32_t& number, std::string_view name) {
+  if (Controller* c = controller(); c != nullptr) [[unlikely]]
+    c->point({kind, number_of(*c, number, name)}, nullptr, nullptr);
+}
+
+}  // namespace detail
+}  // namespace teeio::schedule

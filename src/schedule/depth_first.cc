@@ -1,0 +1,88 @@
+#include "schedule/depth_first.h"
+
+#include <bit>
+
+#include "base/check.h"
+
+namespace teeio::schedule {
+namespace {
+
+std::uint64_t bit(std::uint32_t task) { return std::uint64_t{1} << task; }
+
+std::uint64_t tasks_of(const Moment& moment) {
+  std::uint64_t mask = 0;
+  for (const Candidate& c : moment.candidates) {
+    TEEIO_CHECK(c.task < DepthFirst::kMaxTasks, "more tasks than a depth-first search can hold");
+    mask |= bit(c.task);
+  }
+  return mask;
+}
+
+std::uint32_t first_awake(const Moment& moment, std::uint64_t sleep) {
+  for (const Candidate& c : moment.candidates)
+    if ((sleep & bit(c.task)) == 0) return c.task;
+  return Strategy::kPrune;
+}
+
+std::uint32_t index_of(const Moment& moment, std::uint32_t task) {
+  std::uint32_t i = 0;
+  while (moment.candidates[i].task != task) ++i;
+  return i;
+}
+
+/// Those of `asleep` that a move with `op` does not wake.
+std::uint64_t still_asleep(const Moment& moment, std::uint64_t asleep, Op op) {
+  std::uint64_t still = 0;
+  for (const Candidate& c : moment.candidates)
+    if ((asleep & bit(c.task)) != 0 && commute(c.op, op)) still |= bit(c.task);
+  return still;
+}
+
+}  // namespace
+
+bool DepthFirst::begin() {
+  depth_ = 0;
+  sleep_ = 0;
+  if (!started_) return started_ = true;
+  while (!path_.empty() && !advance(path_.back())) path_.pop_back();
+  return !path_.empty();
+}
+
+bool DepthFirst::advance(Node& node) {
+  if (node.kind == Choice::Kind::kAlternative) return ++node.chosen < node.open;
+  node.done |= bit(node.chosen);
+  const std::uint64_t left = node.open & ~node.done & ~node.sleep;
+  if (left == 0) return false;
+  node.chosen = static_cast<std::uint32_t>(std::countr_zero(left));
+  return true;
+}
+
+DepthFirst::Node& DepthFirst::node_at_depth(Choice::Kind kind, std::uint64_t open) {
+  if (depth_ == path_.size()) path_.push_back({kind, 0, open, 0, sleep_});
+  Node& node = path_[depth_++];
+  TEEIO_CHECK(node.kind == kind && node.open == open,
+              "the same choices led to another place: something outside the schedule varies");
+  return node;
+}
+
+std::uint32_t DepthFirst::pick(const Moment& moment) {
+  const std::uint64_t open = tasks_of(moment);
+  if (depth_ == path_.size()) {
+    const std::uint32_t first = first_awake(moment, sleep_);
+    if (first == kPrune) return kPrune;
+    node_at_depth(Choice::Kind::kTask, open).chosen = first;
+    --depth_;
+  }
+  const Node& node = node_at_depth(Choice::Kind::kTask, open);
+  const std::uint32_t index = index_of(moment, node.chosen);
+  if (reduction_ == Reduction::kSleepSets)
+    sleep_ = still_asleep(moment, (node.sleep | node.done) & ~bit(node.chosen),
+                          moment.candidates[index].op);
+  return index;
+}
+
+std::uint32_t DepthFirst::choose(std::uint32_t count) {
+  return node_at_depth(Choice::Kind::kAlternative, count).chosen;
+}
+
+}  // namespace teeio::schedule

@@ -1,0 +1,122 @@
+#include "schedule/fiber.h"
+
+#include <cxxabi.h>
+#include <sys/mman.h>
+
+#include <boost/context/detail/fcontext.hpp>
+#include <cstring>
+
+#include "base/check.h"
+
+#if defined(__has_feature)
+#define TEEIO_HAS_FEATURE(x) __has_feature(x)
+#else
+#define TEEIO_HAS_FEATURE(x) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || TEEIO_HAS_FEATURE(address_sanitizer)
+#define TEEIO_ASAN 1
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
+#else
+#define TEEIO_ASAN 0
+#endif
+#if defined(__SANITIZE_THREAD__) || TEEIO_HAS_FEATURE(thread_sanitizer)
+#define TEEIO_TSAN 1
+#include <sanitizer/tsan_interface.h>
+#else
+#define TEEIO_TSAN 0
+#endif
+
+namespace teeio::schedule {
+namespace {
+
+namespace context = boost::context::detail;
+constexpr std::size_t kGuardBytes = 4096;
+
+/// The fiber that runs now on this OS thread, for first_arrival() only.
+thread_local Fiber* t_arriving = nullptr;
+
+}  // namespace
+
+Fiber::Fiber() {
+#if TEEIO_TSAN
+  tsan_fiber_ = __tsan_get_current_fiber();
+#endif
+}
+
+Fiber::Fiber(std::size_t stack_bytes) : mapping_bytes_(stack_bytes + kGuardBytes) {
+  mapping_ = mmap(nullptr, mapping_bytes_, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+  TEEIO_CHECK(mapping_ != MAP_FAILED, "no memory for a task's stack");
+  TEEIO_CHECK(mprotect(mapping_, kGuardBytes, PROT_NONE) == 0, "no guard page below a stack");
+  stack_bottom_ = static_cast<std::byte*>(mapping_) + kGuardBytes;
+  stack_bytes_ = stack_bytes;
+#if TEEIO_TSAN
+  tsan_fiber_ = __tsan_create_fiber(0);
+#endif
+}
+
+Fiber::~Fiber() {
+  if (mapping_ == nullptr) return;
+#if TEEIO_TSAN
+  __tsan_destroy_fiber(tsan_fiber_);
+#endif
+  munmap(mapping_, mapping_bytes_);
+}
+
+void Fiber::prepare(Entry entry, void* argument) {
+  entry_ = entry;
+  argument_ = argument;
+  exceptions_ = {};
+  fake_stack_ = nullptr;
+#if TEEIO_ASAN
+  // The last frames of the task before never returned.
+  __asan_unpoison_memory_region(stack_bottom_, stack_bytes_);
+#endif
+  void* top = static_cast<std::byte*>(mapping_) + mapping_bytes_;
+  context_ = context::make_fcontext(
+      top, stack_bytes_, [](context::transfer_t from) { first_arrival(from.data, from.fctx); });
+}
+
+void Fiber::first_arrival(void* from, void* from_context) {
+  Fiber& self = *t_arriving;
+  self.arrived(*static_cast<Fiber*>(from), from_context);
+  self.entry_(self.argument_);
+}
+
+void Fiber::arrived([[maybe_unused]] Fiber& from, void* from_context) {
+  from.context_ = from_context;
+  std::memcpy(static_cast<void*>(abi::__cxa_get_globals()), &exceptions_, sizeof(exceptions_));
+#if TEEIO_ASAN
+  const void* bottom = nullptr;
+  std::size_t bytes = 0;
+  __sanitizer_finish_switch_fiber(fake_stack_, &bottom, &bytes);
+  if (from.mapping_ == nullptr) {  // how the OS thread's own bounds are learnt
+    from.stack_bottom_ = bottom;
+    from.stack_bytes_ = bytes;
+  }
+#endif
+}
+
+void Fiber::switch_from(Fiber& from, [[maybe_unused]] Last last) {
+  std::memcpy(&from.exceptions_, static_cast<void*>(abi::__cxa_get_globals()), sizeof(exceptions_));
+  t_arriving = this;
+#if TEEIO_ASAN
+  __sanitizer_start_switch_fiber(last == Last::kYes ? nullptr : &from.fake_stack_, stack_bottom_,
+                                 stack_bytes_);
+#endif
+#if TEEIO_TSAN
+  __tsan_switch_to_fiber(tsan_fiber_, 0);
+#endif
+  const context::transfer_t back = context::jump_fcontext(context_, &from);
+  from.arrived(*static_cast<Fiber*>(back.data), back.fctx);
+}
+
+void Fiber::keep_reachable() const {
+#if TEEIO_ASAN
+  __lsan_register_root_region(stack_bottom_, stack_bytes_);
+#endif
+}
+
+}  // namespace teeio::schedule

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+
+namespace teeio::schedule {
+
+/// One stack and the place where it stopped: a thin layer over Boost.Context's
+/// jump that keeps three things per fiber which the C++ run-time and the
+/// sanitizers keep per thread (exceptions in flight, ASan's fake stack, TSan's
+/// shadow stack). A switch therefore is safe even inside a catch block.
+///
+/// Lifetime: a fiber is made once and used for many tasks in turn; its stack
+/// is freed with it. A Fiber made by the default constructor is the OS thread.
+class Fiber {
+ public:
+  /// Never returns: its last act is switch_to(..., Last::kYes).
+  using Entry = void (*)(void* argument);
+  enum class Last : bool { kNo, kYes };
+
+  Fiber();
+  explicit Fiber(std::size_t stack_bytes);
+  ~Fiber();
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+
+  /// The next switch to this fiber calls entry(argument) on an empty stack.
+  /// Precondition: the fiber has never run, or left with Last::kYes.
+  void prepare(Entry entry, void* argument);
+
+  /// Leaves `from`, which runs now, and goes on in this fiber. Returns when
+  /// somebody switches back to `from`; never if it left for the last time.
+  void switch_from(Fiber& from, Last last = Last::kNo);
+
+  /// Tells a leak checker that what this stopped stack points to is in use.
+  void keep_reachable() const;
+
+ private:
+  /// As the Itanium C++ ABI lays out __cxa_eh_globals (section 2.2.2).
+  struct Exceptions {
+    void* caught = nullptr;
+    unsigned int uncaught = 0;
+  };
+  static void first_arrival(void* from, void* from_context);
+  void arrived(Fiber& from, void* from_context);
+
+  void* mapping_ = nullptr;  // guard page, then the stack; null for the OS thread
+  std::size_t mapping_bytes_ = 0;
+  const void* stack_bottom_ = nullptr;  // lowest address
+  std::size_t stack_bytes_ = 0;
+  void* context_ = nullptr;
+  Entry entry_ = nullptr;
+  void* argument_ = nullptr;
+  Exceptions exceptions_;
+  void* fake_stack_ = nullptr;  // ASan
+  void* tsan_fiber_ = nullptr;
+};
+
+}  // namespace teeio::schedule

@@ -1,0 +1,351 @@
+#include "schedule/fiber_controller.h"
+
+#include <algorithm>
+#include <exception>
+
+#include "schedule/held_locks.h"
+
+namespace teeio::schedule {
+
+struct FiberController::TaskRecord {
+  TaskRecord() : fiber(kStackBytes) {}
+
+  Fiber fiber;
+  std::uint32_t number = 0;
+  std::move_only_function<void()> body;
+  bool has_ended = false;
+
+  // What the task waits to do.
+  Op op{OpKind::kYield, 0};
+  bool (*enabled)(const void*) = nullptr;
+  std::uint32_t (*count)(const void*) = nullptr;
+  const void* context = nullptr;
+  std::uint64_t deadline_ns = kNever;
+  std::uint64_t parked_at_point = 0;
+  std::uint32_t lonely_retries = 0;
+  bool may_retry_alone = false;
+
+  std::uint64_t random_state = 0;
+  std::array<std::uint64_t, kMaxTaskLocals> locals{};
+};
+
+namespace {
+
+/// How often a task may busily retry while nothing else can move before that
+/// counts as a deadlock: more than a courtesy yield, less than a wait.
+constexpr std::uint32_t kLonelyRetries = 16;
+
+std::uint64_t split_mix(std::uint64_t& state) {
+  std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
+  z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27U)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31U);
+}
+
+/// Frozen tasks: never freed, since what they own may point into each other.
+template <class T>
+void keep_forever(T kept) {
+  static auto& forever = *new std::vector<T>;
+  forever.push_back(std::move(kept));
+}
+
+thread_local FiberController* t_running = nullptr;
+
+}  // namespace
+
+FiberController::FiberController(Strategy& strategy, RunLimits limits)
+    : strategy_(strategy), limits_(limits) {}
+
+FiberController::~FiberController() = default;
+
+// ---- One run
+
+Outcome FiberController::run(const std::function<void()>& body) {
+  TEEIO_CHECK(controller() == nullptr, "an explored run is started within another");
+  const CheckHandler handler_before = set_check_handler(on_check_failed);
+  t_running = this;
+  set_controller(this);
+  start_run();
+  add_task("main", [&body] { body(); });
+  current_ = 0;
+  tasks_[0]->fiber.switch_from(thread_);
+  finish_run();
+  set_controller(nullptr);
+  t_running = nullptr;
+  set_check_handler(handler_before);
+  return std::move(outcome_);
+}
+
+void FiberController::start_run() {
+  outcome_ = {};
+  steps_.clear();
+  object_names_.assign(1, "");
+  task_names_.clear();
+  now_ns_ = 0;
+  draining_ = false;
+  starter_ = kNobody;
+}
+
+void FiberController::finish_run() {
+  if (outcome_.finding) return freeze();
+  for (auto& task : tasks_) spare_.push_back(std::move(task));
+  tasks_.clear();
+  current_ = kNobody;
+  for (const Retired& r : retired_) r.free(r.memory);
+  retired_.clear();
+}
+
+void FiberController::freeze() {
+  for (std::uint32_t i = 0; i < tasks_.size(); ++i) {
+    current_ = i;
+    release_held_storage();
+    tasks_[i]->fiber.keep_reachable();
+  }
+  current_ = kNobody;
+  keep_forever(std::move(tasks_));
+  keep_forever(std::move(retired_));
+  tasks_.clear();
+  retired_.clear();
+}
+
+FiberController::TaskRecord& FiberController::add_task(std::string_view name,
+                                                       std::move_only_function<void()> body) {
+  if (spare_.empty()) spare_.push_back(std::make_unique<TaskRecord>());
+  tasks_.push_back(std::move(spare_.back()));
+  spare_.pop_back();
+  TaskRecord& task = *tasks_.back();
+  task.number = static_cast<std::uint32_t>(tasks_.size() - 1);
+  task.body = std::move(body);
+  task.has_ended = false;
+  task.lonely_retries = 0;
+  task.random_state = limits_.seed + task.number * 0x2545f4914f6cdd1dULL;
+  task.locals.fill(0);
+  task_names_.emplace_back(name);
+  task.fiber.prepare(task_entry, this);
+  return task;
+}
+
+void FiberController::task_entry(void* controller) {
+  auto& self = *static_cast<FiberController*>(controller);
+  TaskRecord& task = *self.tasks_[self.current_];
+  std::string thrown;
+  try {
+    task.body();
+  } catch (const std::exception& e) {
+    thrown = std::string("a task threw: ") + e.what();
+  } catch (...) {
+    thrown = "a task threw";
+  }
+  if (!thrown.empty()) self.stop({Finding::Kind::kCheck, std::move(thrown), ""});
+  TEEIO_CHECK(held_count() == 0, "a task ends while it holds a lock");
+  release_held_storage();
+  task.body = nullptr;
+  self.end_current_task();
+}
+
+void FiberController::end_current_task() {
+  tasks_[current_]->has_ended = true;
+  const std::uint32_t next = starter_ != kNobody ? std::exchange(starter_, kNobody) : next_task();
+  leave_for(next, Fiber::Last::kYes);
+  std::unreachable();
+}
+
+void FiberController::stop(Finding finding) {
+  outcome_.finding = std::move(finding);
+  leave_for(kNobody, Fiber::Last::kNo);
+  std::unreachable();
+}
+
+void FiberController::leave_for(std::uint32_t next, Fiber::Last last) {
+  Fiber& from = tasks_[current_]->fiber;
+  current_ = next;
+  Fiber& to = next == kNobody ? thread_ : tasks_[next]->fiber;
+  to.switch_from(from, last);
+}
+
+void FiberController::on_check_failed(std::string_view what, std::source_location where) {
+  if (t_running == nullptr || t_running->current_ == kNobody) return;
+  t_running->stop({Finding::Kind::kCheck, std::string(what),
+                   std::string(where.file_name()) + ':' + std::to_string(where.line())});
+}
+
+// ---- Points
+
+void FiberController::point(Op op, bool (*enabled)(const void*), const void* context) {
+  TaskRecord& self = *tasks_[current_];
+  self.op = op;
+  self.enabled = enabled;
+  self.context = context;
+  park();
+}
+
+bool FiberController::point_until(Op op, bool (*enabled)(const void*), const void* context,
+                                  std::uint64_t timeout_ns) {
+  TaskRecord& self = *tasks_[current_];
+  // kNever itself would be no deadline at all.
+  self.deadline_ns = timeout_ns < kNever - 1 - now_ns_ ? now_ns_ + timeout_ns : kNever - 1;
+  point(op, enabled, context);
+  self.deadline_ns = kNever;
+  return enabled(context);
+}
+
+void FiberController::decrement_point(std::uint32_t object, std::uint32_t (*count)(const void*),
+                                      const void* context) {
+  TaskRecord& self = *tasks_[current_];
+  self.count = count;
+  point({OpKind::kDecrement, object}, nullptr, context);
+  self.count = nullptr;
+}
+
+void FiberController::park() {
+  TaskRecord& self = *tasks_[current_];
+  self.parked_at_point = outcome_.points;
+  self.may_retry_alone = false;
+  const std::uint32_t next = starter_ != kNobody ? std::exchange(starter_, kNobody) : next_task();
+  if (next != current_) leave_for(next, Fiber::Last::kNo);
+}
+
+std::uint32_t FiberController::spawn(std::string_view name, std::move_only_function<void()> body) {
+  const std::uint32_t child = add_task(name, std::move(body)).number;
+  const std::uint32_t starter_before = std::exchange(starter_, current_);
+  leave_for(child, Fiber::Last::kNo);
+  starter_ = starter_before;
+  return child;
+}
+
+// ---- The choice of the next task
+
+std::uint32_t FiberController::next_task() {
+  while (!collect_candidates()) {
+    if (pass_time() || retry_alone()) continue;
+    const bool all_ended =
+        std::ranges::all_of(tasks_, [](const auto& task) { return task->has_ended; });
+    if (!all_ended) outcome_.finding = deadlock();
+    return kNobody;
+  }
+  if (outcome_.points == limits_.points) {
+    outcome_.finding = {Finding::Kind::kLivelock, "the tasks go on without an end", ""};
+    return kNobody;
+  }
+  const std::uint32_t index = ask_strategy();
+  const Candidate& move = candidates_[index];
+  if (candidates_.size() > 1) outcome_.choices.push_back({Choice::Kind::kTask, move.task});
+  ++outcome_.points;
+  steps_.push_back({move.task, move.op});
+  TaskRecord& task = *tasks_[move.task];
+  if (move.op.kind == OpKind::kYield && !task.may_retry_alone) task.lonely_retries = 0;
+  return move.task;
+}
+
+std::uint32_t FiberController::ask_strategy() {
+  if (draining_) return 0;
+  const std::uint32_t index = strategy_.pick({candidates_, current_});
+  if (index != Strategy::kPrune) return index;
+  draining_ = true;
+  outcome_.pruned = true;
+  return 0;
+}
+
+bool FiberController::can_move(const TaskRecord& task) const {
+  if (task.has_ended) return false;
+  if (task.op.kind == OpKind::kYield)
+    return outcome_.points > task.parked_at_point || task.may_retry_alone;
+  if (task.enabled == nullptr || task.enabled(task.context)) return true;
+  return task.deadline_ns <= now_ns_;
+}
+
+bool FiberController::collect_candidates() {
+  candidates_.clear();
+  for (const auto& task : tasks_) {
+    if (!can_move(*task)) continue;
+    Op op = task->op;
+    // Two decrements commute only if not even both together reach zero.
+    if (task->count != nullptr && task->count(task->context) <= 2) op.kind = OpKind::kTestCount;
+    candidates_.push_back({task->number, op});
+    if (task->number == current_)
+      std::rotate(candidates_.begin(), candidates_.end() - 1, candidates_.end());
+  }
+  return !candidates_.empty();
+}
+
+bool FiberController::pass_time() {
+  std::uint64_t earliest = kNever;
+  for (const auto& task : tasks_)
+    if (!task->has_ended) earliest = std::min(earliest, task->deadline_ns);
+  if (earliest == kNever) return false;
+  now_ns_ = earliest;
+  return true;
+}
+
+bool FiberController::retry_alone() {
+  bool any = false;
+  for (const auto& task : tasks_) {
+    if (task->has_ended || task->op.kind != OpKind::kYield) continue;
+    if (++task->lonely_retries > kLonelyRetries) continue;
+    any = task->may_retry_alone = true;
+  }
+  return any;
+}
+
+Finding FiberController::deadlock() const {
+  std::string what = "nothing can move:";
+  for (const auto& task : tasks_) {
+    if (task->has_ended) continue;
+    what += ' ' + task_names_[task->number] + " waits to " + describe(task->op);
+    what += ';';
+  }
+  what.pop_back();
+  return {Finding::Kind::kDeadlock, std::move(what), ""};
+}
+
+std::string FiberController::story() const {
+  std::size_t widest = 0;
+  for (const std::string& name : task_names_) widest = std::max(widest, name.size());
+  std::string text;
+  std::uint32_t last = kNobody;
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
+    std::string number = std::to_string(i + 1);
+    text += std::string(number.size() < 4 ? 4 - number.size() : 0, ' ') + number;
+    text += step.task == last ? "   " : " * ";
+    std::string name = task_names_[step.task];
+    name.resize(widest + 2, ' ');
+    text += name + describe(step.op) + '\n';
+    last = step.task;
+  }
+  return text;
+}
+
+std::string FiberController::describe(Op op) const {
+  std::string text(op_name(op.kind));
+  if (op.kind == OpKind::kJoin) return text + ' ' + task_names_[op.object];
+  if (op.object == 0) return text;
+  return text + ' ' + std::string(object_names_[op.object]) + " #" + std::to_string(op.object);
+}
+
+// ---- The rest of the interface
+
+std::uint32_t FiberController::number_object(std::string_view name) {
+  object_names_.push_back(name);
+  return static_cast<std::uint32_t>(object_names_.size() - 1);
+}
+
+void FiberController::quarantine(void* memory, void (*free)(void*)) {
+  retired_.push_back({memory, free});
+}
+
+bool FiberController::ended(std::uint32_t task) const { return tasks_[task]->has_ended; }
+
+std::uint64_t* FiberController::task_locals() { return tasks_[current_]->locals.data(); }
+
+std::uint64_t FiberController::random_u64() { return split_mix(tasks_[current_]->random_state); }
+
+std::uint32_t FiberController::choose(std::uint32_t count, std::string_view) {
+  if (count < 2) return 0;
+  const std::uint32_t chosen = draining_ ? 0 : strategy_.choose(count);
+  TEEIO_CHECK(chosen < count, "a strategy chose what was not offered");
+  outcome_.choices.push_back({Choice::Kind::kAlternative, chosen});
+  return chosen;
+}
+
+}  // namespace teeio::schedule

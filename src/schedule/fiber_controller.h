@@ -1,0 +1,146 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <source_location>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/check.h"
+#include "schedule/controller.h"
+#include "schedule/fiber.h"
+#include "schedule/strategy.h"
+#include "schedule/task.h"
+
+namespace teeio::schedule {
+
+/// Why a run could not end as it should.
+struct Finding {
+  enum class Kind : std::uint8_t {
+    kCheck,     ///< a TEEIO_CHECK failed, or a task threw
+    kDeadlock,  ///< nothing can move and not all tasks have ended
+    kLivelock,  ///< more points than the limit
+  };
+  Kind kind;
+  std::string what;   ///< one sentence
+  std::string where;  ///< "file:line", empty if it has no place
+};
+
+struct RunLimits {
+  /// Points in one run before it counts as a livelock; a bind and unbind of
+  /// one TDI takes a few hundred.
+  std::uint64_t points = 100'000;
+  std::uint64_t seed = 0x7ee10;
+};
+
+/// How one run ended.
+struct Outcome {
+  std::optional<Finding> finding;
+  Choices choices;  ///< replays the run
+  std::uint64_t points = 0;
+  bool pruned = false;  ///< the strategy stopped deciding before the end
+};
+
+/// The explored mode: every task a fiber of the calling OS thread, parked at
+/// its next operation until the strategy picks it.
+///
+/// How a run ends. Nothing is ever thrown through a task: destructors and
+/// other noexcept code reach points too. A pruned run goes on without
+/// preemption until all tasks have ended, so it cleans up after itself (and a
+/// finding in it is as true as any). A run with a finding cannot go on: its
+/// tasks are frozen where they stand, and their stacks, with all they own, are
+/// kept for the life of the process. A finding therefore costs memory (stacks
+/// touched plus objects made); the next run starts from fresh fibers.
+///
+/// Lifetime: must outlive no run; reuse one for many runs, it keeps the stacks.
+/// Locking: one OS thread; two threads may each have one.
+class FiberController final : public Controller {
+ public:
+  static constexpr std::size_t kStackBytes = std::size_t{512} * 1024;  ///< address space each
+
+  explicit FiberController(Strategy& strategy, RunLimits limits = {});
+  ~FiberController() override;
+
+  /// Runs `body` as task 0 until all tasks have ended or something is found.
+  /// Precondition: the strategy's begin() said true; no controller installed.
+  Outcome run(const std::function<void()>& body);
+
+  /// The last run step by step: "  12  closer    lock igroup->lock #4", one
+  /// line each, "*" where the task changed.
+  [[nodiscard]] std::string story() const;
+
+  void point(Op op, bool (*enabled)(const void*), const void* context) override;
+  bool point_until(Op op, bool (*enabled)(const void*), const void* context,
+                   std::uint64_t timeout_ns) override;
+  void decrement_point(std::uint32_t object, std::uint32_t (*count)(const void*),
+                       const void* context) override;
+  std::uint32_t number_object(std::string_view name) override;
+  void quarantine(void* memory, void (*free)(void*)) override;
+  std::uint32_t spawn(std::string_view name, std::move_only_function<void()> body) override;
+  [[nodiscard]] bool ended(std::uint32_t task) const override;
+  [[nodiscard]] std::uint32_t current_task() const override { return current_; }
+  std::uint64_t* task_locals() override;
+  [[nodiscard]] std::uint64_t now_ns() const override { return now_ns_; }
+  std::uint64_t random_u64() override;
+  std::uint32_t choose(std::uint32_t count, std::string_view what) override;
+
+ private:
+  static constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
+  static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+
+  struct TaskRecord;
+  struct Step {
+    std::uint32_t task;
+    Op op;
+  };
+  struct Retired {
+    void* memory;
+    void (*free)(void*);
+  };
+
+  static void task_entry(void* record);
+  static void on_check_failed(std::string_view what, std::source_location where);
+
+  void start_run();
+  void finish_run();
+  void freeze();
+  TaskRecord& add_task(std::string_view name, std::move_only_function<void()> body);
+  void run_to_first_point(std::uint32_t task);
+  void park();
+  void leave_for(std::uint32_t next, Fiber::Last last);
+  [[noreturn]] void end_current_task();
+  [[noreturn]] void stop(Finding finding);
+  [[nodiscard]] Finding deadlock() const;
+  [[nodiscard]] std::string describe(Op op) const;
+
+  [[nodiscard]] std::uint32_t next_task();
+  [[nodiscard]] bool collect_candidates();
+  [[nodiscard]] bool pass_time();
+  [[nodiscard]] bool retry_alone();
+  [[nodiscard]] bool can_move(const TaskRecord& task) const;
+  [[nodiscard]] std::uint32_t ask_strategy();
+
+  Strategy& strategy_;
+  const RunLimits limits_;
+  Fiber thread_;  // run()'s own context
+  std::vector<std::unique_ptr<TaskRecord>> tasks_;
+  std::vector<std::unique_ptr<TaskRecord>> spare_;
+
+  std::uint32_t current_ = kNobody;
+  std::uint32_t starter_ = kNobody;  // whom a task that just started gives back to
+  std::uint64_t now_ns_ = 0;
+  bool draining_ = false;
+  Outcome outcome_;
+  std::vector<Candidate> candidates_;
+  std::vector<Step> steps_;
+  std::vector<std::string_view> object_names_;
+  std::vector<std::string> task_names_;  // of the last run, for story()
+  std::vector<Retired> retired_;
+};
+
+}  // namespace teeio::schedule

@@ -1,0 +1,94 @@
+#include "schedule/held_locks.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "base/check.h"
+#include "schedule/task.h"
+
+namespace teeio::schedule {
+namespace {
+
+struct Held {
+  const void* lock;
+  Rank rank;
+};
+
+/// What one task holds, oldest first. Deep nesting is a bug before it is a
+/// limit: the deepest real path holds nine.
+struct HeldLocks {
+  std::array<Held, 24> entries;
+  std::size_t count = 0;
+};
+
+TaskLocal<HeldLocks*>& held_slot() {
+  static TaskLocal<HeldLocks*> slot;
+  return slot;
+}
+
+/// Freed by the task's end (release_held_storage()) or never for the first one.
+HeldLocks& held() {
+  HeldLocks* locks = held_slot().get();
+  if (locks == nullptr) {
+    locks = new HeldLocks;
+    held_slot().set(locks);
+  }
+  return *locks;
+}
+
+}  // namespace
+
+namespace {
+
+[[noreturn]] void order_violated(Rank taken, Rank held_rank) {
+  const std::string_view below = rank_name(taken);
+  const std::string_view above = rank_name(held_rank);
+  std::fprintf(stderr, "teeio: lock order: %.*s taken under %.*s\n", static_cast<int>(below.size()),
+               below.data(), static_cast<int>(above.size()), above.data());
+  check_failed("a lock is taken against the lock order");
+}
+
+void append(HeldLocks& h, const void* lock, Rank rank) {
+  TEEIO_CHECK(h.count < h.entries.size(), "a task holds too many locks");
+  h.entries[h.count++] = {lock, rank};
+}
+
+}  // namespace
+
+void push_held(const void* lock, Rank rank) {
+  HeldLocks& h = held();
+  for (std::size_t i = 0; i < h.count; ++i) {
+    TEEIO_CHECK(h.entries[i].lock != lock, "a task locks what it holds already");
+    if (rank == Rank::kUnranked || h.entries[i].rank == Rank::kUnranked) continue;
+    if (h.entries[i].rank >= rank) order_violated(rank, h.entries[i].rank);
+  }
+  append(h, lock, rank);
+}
+
+void push_tried(const void* lock, Rank rank) { append(held(), lock, rank); }
+
+void pop_held(const void* lock) {
+  HeldLocks& h = held();
+  const auto first = h.entries.begin();
+  const auto last = first + static_cast<std::ptrdiff_t>(h.count);
+  const auto at = std::find_if(first, last, [lock](const Held& e) { return e.lock == lock; });
+  TEEIO_CHECK(at != last, "a task unlocks what it does not hold");
+  std::move(at + 1, last, at);
+  --h.count;
+}
+
+bool is_held(const void* lock) {
+  const HeldLocks& h = held();
+  return std::any_of(h.entries.begin(), h.entries.begin() + static_cast<std::ptrdiff_t>(h.count),
+                     [lock](const Held& e) { return e.lock == lock; });
+}
+
+std::size_t held_count() { return held().count; }
+
+void release_held_storage() {
+  delete held_slot().get();
+  held_slot().set(nullptr);
+}
+
+}  // namespace teeio::schedule

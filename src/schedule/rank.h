@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace teeio::schedule {
+
+/// The one global lock order: a task may take a lock only while every lock it
+/// holds has a smaller rank. Names, scopes and order are the kernel's where a
+/// kernel lock exists (docs/locks.md cites the function for each); the rest are
+/// ours and say so there. kUnranked opts out: leaves of tests only.
+enum class Rank : std::uint8_t {
+  kUnranked = 0,
+  // run/: the supervisor's own, above every kernel lock.
+  kSupervisor,
+  kFdTable,
+  // VFIO
+  kVfioGroup,   ///< group->group_lock
+  kVfioDevset,  ///< dev_set->lock
+  kVfioIgate,   ///< vdev->igate
+  // KVM outer locks
+  kKvmDeviceVfio,  ///< kvm_vfio::lock
+  kKvmLock,        ///< kvm->lock
+  kVcpuMutex,      ///< vcpu->mutex
+  kKvmSlotsLock,   ///< kvm->slots_lock
+  // iommufd
+  kIommufdDestroy,  ///< ictx->destroy_rwsem side of object destruction
+  kIommufdGroup,    ///< igroup->lock
+  kIommufdIoas,     ///< ioas->mutex
+  kIopt,            ///< iopt->domains_rwsem
+  kIoptIova,        ///< iopt->iova_rwsem
+  kIoptPages,       ///< iopt_pages->mutex
+  kViommuVdevs,     ///< xa_lock of viommu->vdevs
+  kIommufdXarray,   ///< xa_lock of ictx->objects
+  // PCI/TSM
+  kPciTsmRwsem,  ///< pci_tsm_rwsem
+  kPciTsmPf0,    ///< pci_tsm_pf0->lock
+  // VFIO memory, dma-buf and KVM's MMU, which run below bind and unbind
+  kVfioMemory,      ///< vdev->memory_lock
+  kDmaResv,         ///< dma_resv of a dma-buf
+  kGmemInvalidate,  ///< filemap_invalidate_lock of a guest_memfd
+  kKvmMmu,          ///< kvm->mmu_lock
+  // Host drivers' leaves
+  kIommuDomain,  ///< a domain's page-table lock
+  kTdxExt,       ///< tdx_ext_lock: one extension call at a time
+  kDoeMailbox,   ///< pci_doe_mb work queue order
+  // Device, firmware and hardware models
+  kFirmware,
+  kDevice,
+  kPhysicalMemory,
+  kIommuHardware,
+  // Everybody's leaves
+  kMm,
+  kWaitQueue,  ///< short waits of object users
+  kTrace,
+  kLeaf,
+};
+
+/// Linux's name of the lock where there is one ("igroup->lock"), else ours.
+[[nodiscard]] std::string_view rank_name(Rank rank);
+
+}  // namespace teeio::schedule

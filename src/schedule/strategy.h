@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "schedule/controller.h"
+
+namespace teeio::schedule {
+
+/// A task that could move now, and what it would do.
+struct Candidate {
+  std::uint32_t task;
+  Op op;
+};
+
+/// What a strategy sees when the next task must be chosen: at least one
+/// candidate; the task that moved last comes first if it is one, so that
+/// always taking the first is the schedule without preemption. The others
+/// follow in order of their numbers.
+struct Moment {
+  std::span<const Candidate> candidates;
+  std::uint32_t last_task;
+};
+
+/// Decides one schedule after the other. Same begin() and same answers mean the
+/// same run: nothing else in a run may vary.
+class Strategy {
+ public:
+  /// pick(): the rest of this schedule shows nothing new. The run is finished
+  /// without asking again, so that its tasks end as they always do.
+  static constexpr std::uint32_t kPrune = std::numeric_limits<std::uint32_t>::max();
+
+  virtual ~Strategy() = default;
+  /// Called before each run; false when there is no further schedule.
+  [[nodiscard]] virtual bool begin() = 0;
+  /// An index into `moment.candidates`, or kPrune.
+  [[nodiscard]] virtual std::uint32_t pick(const Moment& moment) = 0;
+  /// One of `count` >= 2 alternatives of choose() in the running task.
+  [[nodiscard]] virtual std::uint32_t choose(std::uint32_t count) = 0;
+};
+
+/// One answer that was not forced: a task number where several could move, or
+/// an alternative of choose().
+struct Choice {
+  enum class Kind : std::uint8_t { kTask, kAlternative };
+  Kind kind;
+  std::uint32_t value;
+  bool operator==(const Choice&) const = default;
+};
+using Choices = std::vector<Choice>;
+
+/// "0*12 1 =2 0": task 0 twelve times, task 1, alternative 2, task 0.
+[[nodiscard]] std::string to_text(const Choices& choices);
+/// Reads what to_text() wrote. Errors: EINVAL for anything else, E2BIG for more
+/// than kMaxChoices.
+[[nodiscard]] Result<Choices> parse_choices(std::string_view text);
+inline constexpr std::size_t kMaxChoices = 1'000'000;  ///< a typing error must not fill memory
+
+}  // namespace teeio::schedule
