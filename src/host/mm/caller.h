@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "host/mm/user_memory.h"
+#include "object/file.h"
+#include "object/ref.h"
+
+namespace teeio::mm {
+
+/// An eventfd of the program (Linux: struct eventfd_ctx).
+/// Lifetime: counted; works after the program has closed its own descriptor.
+class EventFd : public object::Counted {
+ public:
+  virtual void signal() = 0;  ///< adds 1; never blocks
+};
+
+/// A file of the program that is none of ours, behind FileKind::kForeign: a
+/// regular file, pipe, eventfd, memfd …
+class ForeignFile : public object::File {
+ public:
+  ForeignFile() : File(object::FileKind::kForeign) {}
+  /// Errors: EINVAL when it is no eventfd (as eventfd_ctx_fileget()).
+  virtual Result<object::Ref<EventFd>> eventfd() = 0;
+  /// The bytes [start, start + length) as memory; page aligned. Errors: EINVAL
+  /// when it is no memfd (IOAS_MAP_FILE takes memfds and dma-bufs only) or the
+  /// range lies outside, EACCES without the access mode.
+  virtual Result<object::Ref<Pages>> memfd_pages(std::uint64_t start, std::uint64_t length,
+                                                 Access access) = 0;
+};
+
+/// The task that makes a system call (Linux: current).
+/// Lifetime: of one call; keep nothing of it afterwards.
+class Caller {
+ public:
+  virtual ~Caller() = default;
+  [[nodiscard]] virtual std::int32_t pid() const = 0;
+  [[nodiscard]] virtual std::int32_t tid() const = 0;
+  /// Identifies the address space: equal for two threads, different after fork
+  /// (Linux: current->mm). KVM refuses VM calls from another one with EIO.
+  [[nodiscard]] virtual std::uint64_t mm_id() const = 0;
+  virtual UserMemory& memory() = 0;
+  /// fget(): errors EBADF. What is not ours comes as a ForeignFile.
+  virtual Result<object::Ref<object::File>> file(std::int32_t fd) = 0;
+  /// Gives the program a new descriptor for `file`. `flags`: O_CLOEXEC and the
+  /// access mode. Errors: EMFILE, ENFILE.
+  virtual Result<std::int32_t> install(object::Ref<object::File> file, std::uint32_t flags) = 0;
+  /// Whether a blocking call must return EINTR now.
+  [[nodiscard]] virtual bool signal_pending() = 0;
+};
+
+}  // namespace teeio::mm

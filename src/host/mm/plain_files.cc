@@ -1,0 +1,75 @@
+#include "host/mm/plain_files.h"
+
+#include "base/check.h"
+#include "base/types.h"
+#include "schedule/atomic.h"
+
+namespace teeio::mm {
+namespace {
+
+std::unexpected<Error> no_eventfd() { return fail(Errno::kInval, "the file is no eventfd"); }
+std::unexpected<Error> no_memfd() { return fail(Errno::kInval, "the file is no memfd"); }
+
+}  // namespace
+
+class PlainEventFd::Counter final : public EventFd {
+ public:
+  void signal() override { count_.fetch_add(1); }
+  std::uint64_t take() { return count_.exchange(0); }
+
+ private:
+  schedule::Atomic<std::uint64_t> count_{0};
+};
+
+PlainEventFd::PlainEventFd() : counter_(object::make_ref<Counter>()) {}
+PlainEventFd::~PlainEventFd() = default;
+
+std::uint64_t PlainEventFd::take() { return counter_->take(); }
+Result<object::Ref<EventFd>> PlainEventFd::eventfd() { return counter_; }
+Result<object::Ref<Pages>> PlainEventFd::memfd_pages(std::uint64_t, std::uint64_t, Access) {
+  return no_memfd();
+}
+
+PlainMemfd::PlainMemfd(std::uint64_t size_bytes, Access access)
+    : pages_(PlainPages::create(size_bytes)), access_(access) {}
+
+Result<object::Ref<EventFd>> PlainMemfd::eventfd() { return no_eventfd(); }
+
+Result<object::Ref<Pages>> PlainMemfd::memfd_pages(std::uint64_t start, std::uint64_t length,
+                                                   Access access) {
+  const std::uint64_t size = pages_->size_bytes();
+  if (start > size || length > size - start)
+    return fail(Errno::kInval, "range lies outside the memfd");
+  if (access == Access::kReadWrite && access_ == Access::kRead)
+    return fail(Errno::kAcces, "the memfd is not open for writing");
+  return PlainPages::part_of(*pages_, start, length);
+}
+
+Result<object::Ref<EventFd>> PlainOtherFile::eventfd() { return no_eventfd(); }
+Result<object::Ref<Pages>> PlainOtherFile::memfd_pages(std::uint64_t, std::uint64_t, Access) {
+  return no_memfd();
+}
+
+Result<std::span<std::byte>> PlainMappedFile::expose(std::uint64_t offset, std::uint64_t size) {
+  auto [at, is_new] = windows_.try_emplace(offset, Window{{}, true});
+  if (is_new) at->second.pages = PlainPages::create(size);
+  TEEIO_CHECK(at->second.pages->size_bytes() == size, "a window changes its size");
+  at->second.exposed = true;
+  return at->second.pages->direct();
+}
+
+void PlainMappedFile::revoke() {
+  for (auto& [offset, window] : windows_) window.exposed = false;
+}
+
+std::optional<std::span<std::byte>> PlainMappedFile::touch(std::uint64_t offset) {
+  auto at = windows_.upper_bound(offset);
+  if (at == windows_.begin()) return std::nullopt;
+  --at;
+  const std::span<std::byte> bytes = at->second.pages->direct();
+  const std::uint64_t inside = offset - at->first;
+  if (!at->second.exposed || inside >= bytes.size()) return std::nullopt;
+  return bytes.subspan(inside);
+}
+
+}  // namespace teeio::mm
