@@ -1,0 +1,267 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/types.h"
+#include "firmware/tdx/guest_view.h"
+#include "firmware/tdx/status.h"
+#include "firmware/tdx/types.h"
+
+namespace teeio::hw {
+class Iommu;
+class PhysicalMemory;
+class RootPort;
+}  // namespace teeio::hw
+namespace teeio::object {
+class Trace;
+}
+
+namespace teeio::tdx {
+
+struct State;
+
+/// What the module is loaded on.
+struct Platform {
+  /// Private key ids 1…n; TDs use one each. The module's own pages carry
+  /// kModuleKey, so that the host cannot read them either.
+  std::uint16_t hkids = 63;
+  struct Wiring {
+    hw::Iommu* iommu = nullptr;
+    std::vector<hw::RootPort*> root_ports;  ///< those whose devices it translates
+  };
+  std::vector<Wiring> iommus;  ///< an IOMMU's id is its index; at most kMaxIommus
+};
+inline constexpr std::uint16_t kModuleKey = 0x7fff;
+
+/// What the explorer may make happen inside leaves, by schedule::choose().
+struct Injection {
+  /// "TDH.DMAR.ADD interrupted" and the like: INTERRUPTED_RESUMABLE from leaves
+  /// that the sheet calls interruptible; the same call again goes on.
+  bool interruptions = true;
+  /// "TDH.DEVIF.CREATE fails" and the like, for each host leaf of bind, unbind
+  /// and MMIO: OPERAND_BUSY before anything was done.
+  bool failures = true;
+};
+
+/// The TDX module with TDX Connect: one method a leaf.
+///
+/// Source: intel/tdx-module, branch tdxio, src/{vmm,td}_dispatcher (the 2023
+/// snapshot in which DMAR.ADD names no TD and DMAR.ACCEPT allows LOCKED or RUN),
+/// tag TDX_1.5.01 for what a TD needs without devices. Checks come in the order
+/// of the source; each method says only what its name and types do not. Every
+/// method may also give what these common parts give:
+///  TD    tdr is no TDR → PAGE_METADATA_INCORRECT(RCX or RDX), TDR busy →
+///        OPERAND_BUSY(TDR), TD_FATAL, TD_KEYS_NOT_CONFIGURED, TDCS_NOT_ALLOCATED,
+///        OPERAND_BUSY(OP_STATE), OP_STATE_INCORRECT
+///  PAGE  unaligned or no RAM → OPERAND_INVALID, busy → OPERAND_BUSY, not free →
+///        PAGE_METADATA_INCORRECT
+///  SEPT  bad GPA or level → OPERAND_INVALID(RCX), OPERAND_BUSY(SEPT_TREE),
+///        EPT_WALK_FAILED with RCX = entry and RDX = level where it ended
+///  IOMMU id → OPERAND_INVALID(RCX), busy, IOMMU_INVALID_STATE
+/// and leaves 128–166 OPERAND_BUSY(EXTENSION) while another of them runs.
+///
+/// Differs from that snapshot: the agent TD that used to bind SPDM sessions
+/// (TDG.SPDM.TPA.SET) is gone in the product, so sessions are made by the later
+/// SPDM.CONNECT/DISCONNECT, whose call gives a request to carry and is repeated
+/// with the answer. IOMMU.SETUP/CLEAR stand for the SETREG sequence, as there.
+/// Measurements are not taken: MR.EXTEND and MR.FINALIZE keep order and state.
+///
+/// A message page is a shared page of the host: the module writes a whole DOE
+/// data object to it (header first), or reads one.
+///
+/// Lifetime: outlived by memory, trace, IOMMUs and root ports; outlives hosts.
+/// Locking: any task, holding locks of rank below kFirmware only. Locks that the
+/// real module takes are tried once and then held for the rest of the leaf, which
+/// gives way once while it holds them: two leaves do collide.
+class Module final : public GuestView {
+ public:
+  Module(hw::PhysicalMemory& memory, object::Trace& trace, Platform platform);
+  ~Module() override;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+
+  /// Precondition: no leaf runs.
+  void set_injection(Injection injection);
+  /// Pages that the host has donated and not got back.
+  [[nodiscard]] std::uint64_t pages_owned() const;
+  /// No such TD: false.
+  [[nodiscard]] bool is_fatal(Hpa tdr) const;
+
+  // --- TD life cycle (td_leaves.cc) ---
+
+  /// 9. `trace_vm` is the host's number of the VM, put into trace events only.
+  /// Errors: HKID out of range → OPERAND_INVALID(RDX); in use → HKID_NOT_FREE.
+  LeafResult tdh_mng_create(Hpa tdr, std::uint16_t hkid, std::uint32_t trace_vm);
+  /// 8. LIFECYCLE_STATE_INCORRECT when already configured.
+  LeafResult tdh_mng_key_config(Hpa tdr);
+  /// 1. One of kTdcsPages pages; one too many → OPERAND_INVALID(RCX).
+  LeafResult tdh_mng_addcx(Hpa tdr, Hpa page);
+  /// 21. The last TDCS page becomes the root of the secure EPT.
+  LeafResult tdh_mng_init(Hpa tdr, const TdParameters& parameters);
+  /// 16. One chunk of 256 bytes of an added page; INITIALIZED only.
+  LeafResult tdh_mr_extend(Hpa tdr, Gpa gpa);
+  /// 17. INITIALIZED → RUNNABLE.
+  LeafResult tdh_mr_finalize(Hpa tdr);
+  /// 10, 4, 22. MAX_VCPUS_EXCEEDED; VCPU_STATE_INCORRECT for a second INIT.
+  LeafResult tdh_vp_create(Hpa tdr, Hpa tdvpr);
+  LeafResult tdh_vp_addcx(Hpa tdvpr, Hpa page);
+  LeafResult tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx);
+  /// 18. VCPU_NOT_ASSOCIATED when it never ran since the last flush; then there
+  /// is nothing to do, as Linux takes it.
+  LeafResult tdh_vp_flush(Hpa tdvpr);
+  /// 19. FLUSHVP_NOT_DONE, TD_HAS_ATTACHED_DEVICES, IOTLB_TRACKING_NOT_DONE.
+  LeafResult tdh_mng_vpflushdone(Hpa tdr);
+  /// 40. Interruptible. NO_HKID_READY_TO_WBCACHE (a remark).
+  LeafResult tdh_phymem_cache_wb();
+  /// 20. LIFECYCLE_STATE_INCORRECT, WBCACHE_NOT_COMPLETE.
+  LeafResult tdh_mng_key_freeid(Hpa tdr);
+  /// 28. RCX page type, RDX owner. For pages of a TD in TEARDOWN and of an IOMMU
+  /// that was cleared; DEVIFCS, MMIOMT and DEVIFMT pages are refused.
+  LeafResult tdh_phymem_page_reclaim(Hpa page);
+
+  // --- vCPU (td_leaves.cc) ---
+
+  /// 0, split around the guest's run: counts the vCPU in the current TLB epoch.
+  /// RCX: 1 if the CPU must drop its cached translations before it runs.
+  /// Errors: TD_FATAL, VCPU_STATE_INCORRECT, OP_STATE_INCORRECT, OPERAND_BUSY(TDVPR).
+  LeafResult begin_vp_enter(Hpa tdvpr);
+  /// Precondition: begin_vp_enter() succeeded.
+  void end_vp_enter(Hpa tdvpr, TdExit exit);
+  std::expected<hw::GuestMapping, Miss> lookup(Hpa tdr, Gpa gpa, hw::GuestAccess access) override;
+
+  // --- Private memory (mem_leaves.cc) ---
+
+  /// 3, 30. `level` is that of the entry that points to the table: k2M…k512G.
+  /// An entry that has a table already: EPT_ENTRY_STATE_INCORRECT.
+  LeafResult tdh_mem_sept_add(Hpa tdr, Gpa gpa, Level level, Hpa page);
+  LeafResult tdh_mem_sept_remove(Hpa tdr, Gpa gpa, Level level);
+  /// 2. 4 KiB, INITIALIZED only; copies the host's page `source`.
+  LeafResult tdh_mem_page_add(Hpa tdr, Gpa gpa, Hpa page, Hpa source);
+  /// 6. k4K or k2M (512 frames in a row).
+  LeafResult tdh_mem_page_aug(Hpa tdr, Gpa gpa, Level level, Hpa page);
+  /// 29. GPA_RANGE_NOT_BLOCKED, TLB_ and IOTLB_TRACKING_NOT_DONE. RCX = page.
+  LeafResult tdh_mem_page_remove(Hpa tdr, Gpa gpa, Level level);
+  /// 7, 39. GPA_RANGE_ALREADY_BLOCKED is a remark. Not for MMIO entries.
+  LeafResult tdh_mem_range_block(Hpa tdr, Gpa gpa, Level level);
+  LeafResult tdh_mem_range_unblock(Hpa tdr, Gpa gpa, Level level);
+  /// 38. PREVIOUS_TLB_EPOCH_BUSY, IOTLB_TRACKING_NOT_DONE.
+  LeafResult tdh_mem_track(Hpa tdr);
+
+  // --- IOMMU, SPDM, IDE (spdm_ide.cc) ---
+
+  /// 128 (later numbering). Donates the trusted root table and the invalidation
+  /// queue, and turns the trusted side on. RP_IDE_MUST_BE_DISABLED.
+  LeafResult tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queue);
+  /// 129. Sessions left → IOMMU_INVALID_STATE. The pages come back by RECLAIM.
+  LeafResult tdh_iommu_clear(std::uint32_t iommu);
+  /// 130, 131.
+  LeafResult tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, Hpa page);
+  LeafResult tdh_spdm_delete(std::uint32_t iommu, std::uint32_t session);
+  /// 142. Repeat: message_bytes() != 0 means that `message` holds a data object
+  /// for the device and wants its answer at the next call; 0 means bound, and
+  /// RDX, R8–R12 hold the device-info hash. SPDM_INVALID_STATE when bound or
+  /// for an answer that the session does not accept.
+  /// On a channel without certificates the device information is the device's
+  /// VERSION answer, and its hash those bytes, zero-filled to 48.
+  LeafResult tdh_spdm_connect(std::uint32_t iommu, std::uint32_t session, Hpa message);
+  /// 143. Back to NOT_BOUND; SPDM_HAS_ACTIVE_IDE_STREAMS.
+  LeafResult tdh_spdm_disconnect(std::uint32_t iommu, std::uint32_t session);
+  /// 132, 133, 134. `page` comes back as RCX of delete.
+  LeafResult tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t session,
+                                   const IdeStreamConfig& config, Hpa page);
+  LeafResult tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream);
+  LeafResult tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t stream);
+  /// 135, 136. A stream needs KEY_PROG and then K_SET_GO for each of six keys
+  /// (three sub-streams, two directions); after the sixth GO the root port's
+  /// stream is enabled.
+  LeafResult tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, KmObject object,
+                                const KmParameters& parameters, Hpa message);
+  LeafResult tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message);
+
+  // --- Functions (devif.cc, devif_messages.cc) ---
+
+  /// 164, 165. Table pages of `level` 4 (root) down to 1 on the way to `function`.
+  LeafResult tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa page);
+  LeafResult tdh_devifmt_remove(FunctionId function, std::uint8_t level);
+  /// 137. `devifcs`, `td_buffer`, `vmm_buffer`: three pages; iommu and stream
+  /// name the IDE stream that must cover the function.
+  LeafResult tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t iommu,
+                              std::uint8_t stream, Hpa devifcs, Hpa td_buffer, Hpa vmm_buffer);
+  /// 138. DEVIF_INVALID_STATE, HAS_MAPPED_DMA, HAS_MAPPED_MMIO. RCX, RDX, R8, R9:
+  /// buffers, TDR, DEVIFCS page.
+  LeafResult tdh_devif_remove(FunctionId function);
+  /// 139. kLock, kState and kStop are the VMM's; with kTd the guest's request
+  /// (tdg_devif_request) is relayed and `code` must be its code.
+  LeafResult tdh_devif_request(FunctionId function, DevifRequest code, OnBehalfOf who, Hpa message);
+  /// 140. message_detail(): the TDI's state, or the TDISP error code of an ERROR
+  /// answer (code 0x7f), after which nothing is pending and no state has moved.
+  LeafResult tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa message);
+
+  // --- Private MMIO (mmio.cc) ---
+
+  /// 154, 157. Table pages of `level` 5 (root) down to 1.
+  LeafResult tdh_mmiomt_add(Hpa address, std::uint8_t level, Hpa page);
+  LeafResult tdh_mmiomt_remove(Hpa address, std::uint8_t level);
+  /// 155. nullopt: QNODE again; else DATA, owned by that function.
+  LeafResult tdh_mmiomt_set(Hpa address, Level level, std::optional<FunctionId> owner);
+  /// 156. RCX: function id, RDX: bit 0 DATA, bit 1 mapped.
+  LeafResult tdh_mmiomt_rd(Hpa address, Level level);
+  /// 158, 159, 160. UNMAP gives R8 = address.
+  LeafResult tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address);
+  LeafResult tdh_mmio_block(Hpa tdr, Gpa gpa, Level level);
+  LeafResult tdh_mmio_unmap(Hpa tdr, Gpa gpa, Level level);
+
+  // --- Trusted DMA (dmar.cc, iq.cc) ---
+
+  /// 150. `table` is the page that the new entry points to; zero for a PASIDTE,
+  /// which stays PENDING until the guest accepts. kContext is interruptible.
+  LeafResult tdh_dmar_add(DmarIndex index, Hpa table);
+  LeafResult tdh_dmar_block(DmarIndex index);
+  /// 152. RCX InvState, RDX DmarState, R8 first quadword.
+  LeafResult tdh_dmar_read(DmarIndex index);
+  /// 153. RCX = table page. kContext is interruptible.
+  LeafResult tdh_dmar_remove(DmarIndex index);
+  /// 161. IOTLB of a TD, or of one blocked entry (`index`'s level says which).
+  LeafResult tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr);
+  LeafResult tdh_iq_inv_request(DmarIndex index);
+  /// 162. Interruptible between entries.
+  LeafResult tdh_iq_inv_process(std::uint32_t iommu);
+
+  // --- Guest leaves (guest_leaves.cc): `vp` is the vCPU whose TDCALL it is ---
+
+  /// Status of a guest leaf, or the EPT violation exit that happens instead.
+  struct GuestLeafResult {
+    LeafResult leaf;
+    std::optional<Gpa> ept_violation;  ///< the TDCALL is repeated when the guest runs again
+    [[nodiscard]] bool ok() const { return leaf.ok() && !ept_violation; }
+  };
+  /// 1. RCX guest-physical width, RDX attributes, R8 31:0 vCPUs, 63:32 maximum,
+  /// R9 this vCPU's index.
+  LeafResult tdg_vp_info(Hpa vp);
+  /// 6. k2M is interruptible.
+  GuestLeafResult tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level);
+  /// 71. `handle` = HPA + the TD's MMIO offset, as the interface report has it.
+  GuestLeafResult tdg_mmio_accept(Hpa vp, Gpa gpa, Level level, std::uint64_t handle);
+  /// 70. TDISP_INVALID_STATE, DMAR_INVALID_MAPPING_STATE.
+  LeafResult tdg_dmar_accept(Hpa vp, FunctionId function);
+  /// 66. DEVIF_PKH_MISMATCH; DEVIF_ALREADY_VALID is a remark.
+  LeafResult tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash);
+  /// 67. RCX = value.
+  LeafResult tdg_devif_rd(Hpa vp, FunctionId function, DevifField field);
+  /// 68. kReport (that portion), kState or kStart; the host must be asked to
+  /// relay it.
+  LeafResult tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code,
+                               std::uint16_t report_offset = 0, std::uint16_t report_length = 0);
+  /// 69. Takes the answer; writes its TDISP message to `buffer`, a page of
+  /// accepted private memory, if one is given. RCX as message_code() and so on.
+  GuestLeafResult tdg_devif_response(Hpa vp, FunctionId function, std::optional<Gpa> buffer);
+
+ private:
+  const std::unique_ptr<State> state_;
+};
+
+}  // namespace teeio::tdx

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/types.h"
+#include "firmware/tdx/status.h"
+
+namespace teeio::tdx {
+
+// What the leaves take and give. Numbers and bit positions are those of the
+// registers they travel in. Source: intel/tdx-module, tdxio branch.
+
+/// A function as TDISP and DEVIFMT name it: 15:0 requester ID, 23:16 segment,
+/// 24 segment valid. The host leaves refuse anything but a bare requester ID.
+enum class FunctionId : std::uint32_t {};
+[[nodiscard]] constexpr FunctionId function_id(Bdf bdf) { return FunctionId{bdf.rid()}; }
+[[nodiscard]] constexpr Bdf bdf_of(FunctionId id) {
+  return Bdf::from_rid(static_cast<std::uint16_t>(static_cast<std::uint32_t>(id) & 0xffffU));
+}
+
+/// Which S-EPT (or MMIOMT data) entry: one that maps 4 KiB, 2 MiB, 1 GiB or
+/// 512 GiB; table pages hang below entries of level 1–3.
+enum class Level : std::uint8_t { k4K = 0, k2M = 1, k1G = 2, k512G = 3 };
+[[nodiscard]] constexpr std::uint64_t level_bytes(Level level) {
+  return std::uint64_t{1} << (12U + 9U * static_cast<unsigned>(level));
+}
+
+/// GPAs with this bit go through the shared tables and are none of the module's
+/// business (GPAW = 0: 48-bit guest addresses, four levels).
+inline constexpr std::uint64_t kSharedGpaBit = std::uint64_t{1} << 47U;
+
+inline constexpr std::uint32_t kTdcsPages = 4;      ///< MNG.ADDCX calls before MNG.INIT
+inline constexpr std::uint32_t kTdvpsPages = 5;     ///< VP.ADDCX calls before VP.INIT
+inline constexpr std::uint32_t kMaxIommus = 128;    ///< ids below; hiop 3:0, socket 7:4
+inline constexpr std::uint32_t kMaxSpdm = 256;      ///< sessions an IOMMU
+inline constexpr std::uint32_t kMaxQueued = 64;     ///< entries of an invalidation queue
+inline constexpr std::uint32_t kIommuPages = 2;     ///< trusted root table, invalidation queue
+inline constexpr unsigned kDevifmtLevels = 4;       ///< table levels, root = 4
+inline constexpr unsigned kMmiomtLevels = 5;        ///< table levels, root = 5
+inline constexpr std::size_t kDeviceInfoHash = 48;  ///< bytes
+
+using DeviceInfoHash = std::array<std::uint64_t, kDeviceInfoHash / 8>;
+
+/// Output registers and status of a leaf.
+struct [[nodiscard]] LeafResult {
+  Status status;
+  std::uint64_t rcx = 0, rdx = 0, r8 = 0, r9 = 0, r10 = 0, r11 = 0, r12 = 0;
+
+  [[nodiscard]] constexpr bool ok() const { return status.ok(); }
+  // RCX of leaves that make or take a message: 7:0 code, 15:8 TDISP error code
+  // or state where there is one, 63:32 bytes.
+  [[nodiscard]] constexpr std::uint8_t message_code() const {
+    return static_cast<std::uint8_t>(rcx);
+  }
+  [[nodiscard]] constexpr std::uint8_t message_detail() const {
+    return static_cast<std::uint8_t>(rcx >> 8U);
+  }
+  /// 0: nothing is to be sent.
+  [[nodiscard]] constexpr std::uint32_t message_bytes() const {
+    return static_cast<std::uint32_t>(rcx >> 32U);
+  }
+};
+
+/// TDISP state as GET_DEVICE_INTERFACE_STATE reports it; here, what the module
+/// last learnt from an authenticated answer.
+enum class TdiState : std::uint8_t { kUnlocked = 0, kLocked = 1, kRun = 2, kError = 3 };
+
+/// RDX of DEVIF.REQUEST: the TDISP request codes.
+enum class DevifRequest : std::uint8_t {
+  kLock = 0x83,
+  kReport = 0x84,
+  kState = 0x85,
+  kStart = 0x86,
+  kStop = 0x87,
+};
+/// RDX bit 63 of DEVIF.REQUEST and RESPONSE: on whose behalf.
+enum class OnBehalfOf : std::uint8_t { kVmm, kTd };
+
+/// The leaf entry of the DMAR tree at `level`: 0 PASIDTE, 1 PDE, 2 CTE, 3 RTE.
+enum class DmarLevel : std::uint8_t { kPasid = 0, kDirectory = 1, kContext = 2, kRoot = 3 };
+struct DmarIndex {
+  DmarLevel level = DmarLevel::kPasid;
+  std::uint16_t rid = 0;
+  std::uint16_t iommu = 0;
+  std::uint32_t pasid = 0;  ///< 20 bits; requests without PASID use 0
+};
+/// RDX of DMAR.READ.
+enum class DmarState : std::uint8_t { kFree = 0, kPending = 1, kPresent = 2, kBlocked = 3 };
+/// RCX of DMAR.READ: how far the invalidation of a blocked entry is.
+enum class InvState : std::uint8_t { kNone = 0, kPending = 1, kQueued = 2, kDone = 3 };
+
+/// RDX of IQ.INV.REQUEST.
+enum class IqType : std::uint8_t {
+  kIotlb = 0,  ///< everything of one TD; names the TDR
+  kRoot = 1,
+  kContext = 2,
+  kDirectory = 3,
+  kPasid = 4,
+};
+
+/// R8–R14 of IDE.STREAM.CREATE: a selective stream between a root port and a
+/// device. Source: PCIe Base Spec 6.33, 7.9.26.
+struct IdeStreamConfig {
+  std::uint32_t root_port = 0;  ///< index among the IOMMU's root ports
+  std::uint8_t register_block = 0;
+  std::uint8_t stream_id = 0;  ///< as TLPs carry it; also the module's name for it
+  std::uint16_t rid_base = 0;
+  std::uint16_t rid_limit = 0;  ///< last requester ID, inclusive
+  Hpa address_base{0};          ///< of the memory that the stream covers
+  Hpa address_limit{0};         ///< last byte; base = limit = 0: no range
+};
+
+/// R8 of IDE.STREAM.IDEKMREQ: IDE_KM object ids.
+enum class KmObject : std::uint8_t { kKeyProg = 2, kSetGo = 4, kSetStop = 5 };
+/// R9: which of the six keys. Source: PCIe Base Spec 6.33.3, IDE_KM.
+struct KmParameters {
+  enum class SubStream : std::uint8_t { kPosted = 0, kNonPosted = 1, kCompletion = 2 };
+  enum class Direction : std::uint8_t { kRx = 0, kTx = 1 };  ///< the device's
+  SubStream sub_stream = SubStream::kPosted;
+  Direction direction = Direction::kRx;
+};
+
+/// RDX of DEVIF.RD.
+enum class DevifField : std::uint8_t { kTdispVersion = 1, kState = 2 };
+
+/// How a vCPU left the TD.
+enum class TdExit : std::uint8_t {
+  kOrdinary,
+  kNonRecoverable,  ///< NON_RECOVERABLE_TD and its kin: the TD is fatal from here on
+};
+
+/// MNG.INIT's TD_PARAMS, as far as the model has them.
+struct TdParameters {
+  std::uint64_t attributes = 0;
+  std::uint16_t max_vcpus = 1;
+};
+
+}  // namespace teeio::tdx
