@@ -1,0 +1,113 @@
+#include "spdm/channel.h"
+
+#include <array>
+#include <utility>
+
+#include "wire/doe.h"
+
+namespace teeio::spdm {
+namespace {
+
+using wire::SpdmCode;
+using wire::SpdmErrorCode;
+
+Bytes in_doe(ByteView spdm) {
+  return wire::DoeObject{wire::kPciSigVendorId, std::to_underlying(wire::DoeType::kSpdm), spdm}
+      .encode();
+}
+
+Bytes error_object(SpdmErrorCode code, std::uint8_t data = 0) {
+  return in_doe(wire::SpdmError{wire::kSpdmVersion12, std::to_underlying(code), data}.encode());
+}
+
+/// The SPDM message inside a DOE data object.
+Result<ByteView> out_of_doe(ByteView object) {
+  TEEIO_ASSIGN(const wire::DoeObject doe, wire::DoeObject::decode(object));
+  if (doe.vendor_id != wire::kPciSigVendorId ||
+      doe.type != std::to_underlying(wire::DoeType::kSpdm))
+    return fail(Errno::kInval, "DOE data object is not SPDM");
+  return doe.payload;
+}
+
+/// Fails with EIO when `message` is an ERROR response.
+Result<void> refuse_error(ByteView message) {
+  TEEIO_ASSIGN(const wire::SpdmHeader header, wire::SpdmHeader::decode(message));
+  if (header.code == std::to_underlying(SpdmCode::kError))
+    return fail(Errno::kIo, "the device answered SPDM ERROR");
+  return {};
+}
+
+}  // namespace
+
+std::optional<Bytes> RequesterChannel::connect_request() const {
+  if (connected_) return std::nullopt;
+  return in_doe(wire::encode_spdm_get_version());
+}
+
+Result<void> RequesterChannel::connect_response(ByteView object) {
+  if (connected_) return fail(Errno::kInval, "SPDM is connected already");
+  TEEIO_ASSIGN(const ByteView message, out_of_doe(object));
+  TEEIO_TRY(refuse_error(message));
+  TEEIO_ASSIGN(const auto response, wire::SpdmVersionResponse::decode(message));
+  if (std::ranges::find(response.versions, wire::kSpdmVersion12) == response.versions.end())
+    return fail(Errno::kOpNotSupp, "the device does not speak SPDM 1.2");
+  connected_ = true;
+  return {};
+}
+
+Result<Bytes> RequesterChannel::seal(wire::Protocol protocol, ByteView message) {
+  if (!connected_) return fail(Errno::kNxio, "SPDM is not connected");
+  if (message.size() > wire::VendorDefined::kMaxMessage)
+    return fail(Errno::kTooBig, "message is longer than a vendor-defined message carries");
+  return in_doe(
+      wire::VendorDefined{wire::kSpdmVersion12, SpdmCode::kVendorDefinedRequest, protocol, message}
+          .encode());
+}
+
+Result<Bytes> RequesterChannel::open(wire::Protocol protocol, ByteView object) {
+  if (!connected_) return fail(Errno::kNxio, "SPDM is not connected");
+  TEEIO_ASSIGN(const ByteView message, out_of_doe(object));
+  TEEIO_TRY(refuse_error(message));
+  TEEIO_ASSIGN(const auto answer, wire::VendorDefined::decode(message));
+  if (answer.code != SpdmCode::kVendorDefinedResponse)
+    return fail(Errno::kInval, "SPDM message is not a vendor-defined response");
+  if (answer.protocol != protocol) return fail(Errno::kInval, "answer is of another protocol");
+  return Bytes(answer.message.begin(), answer.message.end());
+}
+
+std::span<const std::uint8_t> ResponderChannel::object_types() {
+  static constexpr std::array kTypes{std::to_underlying(wire::DoeType::kSpdm)};
+  return kTypes;
+}
+
+std::variant<AppMessage, Bytes> ResponderChannel::open(ByteView object) {
+  const auto message = out_of_doe(object);
+  if (!message) return error_object(SpdmErrorCode::kInvalidRequest);
+  const auto header = wire::SpdmHeader::decode(*message);
+  if (!header) return error_object(SpdmErrorCode::kInvalidRequest);
+  if (header->code == std::to_underlying(SpdmCode::kGetVersion)) {
+    if (header->version != wire::kSpdmVersion10)
+      return error_object(SpdmErrorCode::kVersionMismatch);
+    connected_ = true;
+    return in_doe(wire::SpdmVersionResponse{{wire::kSpdmVersion12}}.encode());
+  }
+  if (header->code != std::to_underlying(SpdmCode::kVendorDefinedRequest))
+    return error_object(SpdmErrorCode::kUnsupportedRequest, header->code);
+  if (!connected_) return error_object(SpdmErrorCode::kUnexpectedRequest);
+  if (header->version != wire::kSpdmVersion12) return error_object(SpdmErrorCode::kVersionMismatch);
+  const auto request = wire::VendorDefined::decode(*message);
+  if (!request && request.error().code == Errno::kOpNotSupp)
+    return error_object(SpdmErrorCode::kUnsupportedRequest, header->code);
+  if (!request) return error_object(SpdmErrorCode::kInvalidRequest);
+  return AppMessage{request->protocol, {request->message.begin(), request->message.end()}};
+}
+
+Bytes ResponderChannel::seal(const AppMessage& answer) {
+  return in_doe(wire::VendorDefined{wire::kSpdmVersion12, SpdmCode::kVendorDefinedResponse,
+                                    answer.protocol, answer.bytes}
+                    .encode());
+}
+
+Bytes ResponderChannel::seal_refusal() { return error_object(SpdmErrorCode::kInvalidRequest); }
+
+}  // namespace teeio::spdm

@@ -1,0 +1,57 @@
+#include "wire/doe.h"
+
+#include "base/check.h"
+
+namespace teeio::wire {
+namespace {
+
+constexpr std::uint32_t kLengthMask = (1U << 18U) - 1;
+
+}  // namespace
+
+Result<DoeObject> DoeObject::decode(ByteView in) {
+  Reader r(in);
+  DoeObject object;
+  object.vendor_id = r.le<std::uint16_t>();
+  object.type = r.le<std::uint8_t>();
+  r.skip(1);
+  const std::size_t dwords = r.le<std::uint32_t>() & kLengthMask;
+  if (!r.ok()) return fail(Errno::kInval, "DOE data object is shorter than its header");
+  const std::size_t size = dwords == 0 ? kMaxSize : dwords * 4;
+  if (size != in.size()) return fail(Errno::kInval, "DOE length field and size differ");
+  object.payload = r.rest();
+  return object;
+}
+
+Bytes DoeObject::encode() const {
+  const std::size_t size = (kHeaderSize + payload.size() + 3) / 4 * 4;
+  TEEIO_CHECK(size <= kMaxSize, "DOE data object is too long");
+  Writer w;
+  w.le(vendor_id).le(type).le(std::uint8_t{0});
+  w.le(static_cast<std::uint32_t>(size / 4) & kLengthMask);
+  w.bytes(payload).zeros(size - kHeaderSize - payload.size());
+  return w.take();
+}
+
+Result<DoeDiscoveryRequest> DoeDiscoveryRequest::decode(ByteView payload) {
+  if (payload.size() != 4) return fail(Errno::kInval, "DOE discovery request is not one DWORD");
+  return DoeDiscoveryRequest{Reader(payload).le<std::uint8_t>()};
+}
+
+Bytes DoeDiscoveryRequest::encode() const { return Writer().le(index).zeros(3).take(); }
+
+Result<DoeDiscoveryResponse> DoeDiscoveryResponse::decode(ByteView payload) {
+  if (payload.size() != 4) return fail(Errno::kInval, "DOE discovery response is not one DWORD");
+  Reader r(payload);
+  DoeDiscoveryResponse response;
+  response.vendor_id = r.le<std::uint16_t>();
+  response.type = r.le<std::uint8_t>();
+  response.next_index = r.le<std::uint8_t>();
+  return response;
+}
+
+Bytes DoeDiscoveryResponse::encode() const {
+  return Writer().le(vendor_id).le(type).le(next_index).take();
+}
+
+}  // namespace teeio::wire
