@@ -64,7 +64,7 @@ std::string_view op_name(OpKind kind) {
 namespace detail {
 
 std::uint32_t number_of(Controller& c, std::uint32_t& number, std::string_view name) {
-  TEEIO_CHECK(number != kDestroyed, "a lock, condition, count or flag is used after it was freed");
+  TEEIO_CHECK(number != kDestroyed, kUsedAfterFree);
   if (number == 0) number = c.number_object(name);
   return number;
 }

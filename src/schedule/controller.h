@@ -99,6 +99,10 @@ class Controller {
 /// Installs one for this OS thread (nullptr: native again).
 void set_controller(Controller* controller);
 
+/// What a check says that meets a destroyed primitive.
+inline constexpr std::string_view kUsedAfterFree =
+    "a lock, condition, count or flag is used after it was freed";
+
 namespace detail {
 
 /// A primitive's number, taken at its first use. Fails a check when the

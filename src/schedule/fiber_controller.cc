@@ -234,7 +234,22 @@ std::uint32_t FiberController::next_task() {
   steps_.push_back({move.task, move.op});
   TaskRecord& task = *tasks_[move.task];
   if (move.op.kind == OpKind::kYield && !task.may_retry_alone) task.lonely_retries = 0;
+  if (move.op.kind == OpKind::kDestroy && is_waited_for(move)) return kNobody;
   return move.task;
+}
+
+/// Whoever is parked at an operation on it is too late: a finding.
+bool FiberController::is_waited_for(const Candidate& destroyer) {
+  for (const auto& task : tasks_) {
+    if (task->has_ended || task->number == destroyer.task) continue;
+    if (task->op.kind == OpKind::kJoin || task->op.object != destroyer.op.object) continue;
+    outcome_.finding = {Finding::Kind::kCheck,
+                        std::string(kUsedAfterFree) + ": " + task_names_[task->number] +
+                            " waits to " + describe(task->op),
+                        ""};
+    return true;
+  }
+  return false;
 }
 
 std::uint32_t FiberController::ask_strategy() {

@@ -123,6 +123,7 @@ class FiberController final : public Controller {
   [[nodiscard]] bool pass_time();
   [[nodiscard]] bool retry_alone();
   [[nodiscard]] bool can_move(const TaskRecord& task) const;
+  [[nodiscard]] bool is_waited_for(const Candidate& destroyer);
   [[nodiscard]] std::uint32_t ask_strategy();
 
   Strategy& strategy_;

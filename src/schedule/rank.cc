@@ -24,6 +24,8 @@ std::string_view rank_name(Rank rank) {
       return "vcpu->mutex";
     case Rank::kKvmSlotsLock:
       return "kvm->slots_lock";
+    case Rank::kKvmSrcu:
+      return "kvm->srcu";
     case Rank::kIommufdDestroy:
       return "ictx->destroy";
     case Rank::kIommufdGroup:
@@ -48,6 +50,8 @@ std::string_view rank_name(Rank rank) {
       return "vdev->memory_lock";
     case Rank::kDmaResv:
       return "dma_resv";
+    case Rank::kIoptPagesDmabuf:
+      return "pages->mutex (dma-buf)";
     case Rank::kGmemInvalidate:
       return "mapping->invalidate_lock";
     case Rank::kKvmMmu:

@@ -23,10 +23,11 @@ enum class Rank : std::uint8_t {
   kKvmLock,        ///< kvm->lock
   kVcpuMutex,      ///< vcpu->mutex
   kKvmSlotsLock,   ///< kvm->slots_lock
+  kKvmSrcu,        ///< kvm->srcu read side; written to wait for readers
   // iommufd
   kIommufdDestroy,  ///< ictx->destroy_rwsem side of object destruction
+  kIommufdIoas,     ///< ioas->mutex: iommufd_device_auto_get_domain() attaches under it
   kIommufdGroup,    ///< igroup->lock
-  kIommufdIoas,     ///< ioas->mutex
   kIopt,            ///< iopt->domains_rwsem
   kIoptIova,        ///< iopt->iova_rwsem
   kIoptPages,       ///< iopt_pages->mutex
@@ -36,10 +37,11 @@ enum class Rank : std::uint8_t {
   kPciTsmRwsem,  ///< pci_tsm_rwsem
   kPciTsmPf0,    ///< pci_tsm_pf0->lock
   // VFIO memory, dma-buf and KVM's MMU, which run below bind and unbind
-  kVfioMemory,      ///< vdev->memory_lock
-  kDmaResv,         ///< dma_resv of a dma-buf
-  kGmemInvalidate,  ///< filemap_invalidate_lock of a guest_memfd
-  kKvmMmu,          ///< kvm->mmu_lock
+  kVfioMemory,       ///< vdev->memory_lock
+  kDmaResv,          ///< dma_resv of a dma-buf
+  kIoptPagesDmabuf,  ///< iopt_pages->mutex of dma-buf pages (pages_dmabuf_mutex_key)
+  kGmemInvalidate,   ///< filemap_invalidate_lock of a guest_memfd
+  kKvmMmu,           ///< kvm->mmu_lock
   // Host drivers' leaves
   kIommuDomain,  ///< a domain's page-table lock
   kTdxExt,       ///< tdx_ext_lock: one extension call at a time

@@ -84,8 +84,9 @@ TEST(Spike, ThirdPostedFixIsFoundToUseAFreedDeviceAndTheScheduleReplays) {
   DepthFirst strategy(DepthFirst::Reduction::kNone);
   const Exploration found = schedule::explore(strategy, scenario, kEnough);
   ASSERT_TRUE(found.bad.has_value());
-  EXPECT_THAT(found.bad->finding.what, HasSubstr("used after it was freed"));
-  EXPECT_THAT(found.bad->story, HasSubstr("destroyer  lock igroup->lock"));
+  EXPECT_THAT(found.bad->finding.what,
+              HasSubstr("used after it was freed: destroyer waits to lock igroup->lock"));
+  EXPECT_THAT(found.bad->story, HasSubstr("closer     destroy igroup->lock"));
 
   const auto choices = schedule::parse_choices(schedule::to_text(found.bad->choices));
   ASSERT_TRUE(choices.has_value());
