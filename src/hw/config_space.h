@@ -1,0 +1,51 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/bytes.h"
+
+namespace teeio::hw {
+
+/// 4 KiB of configuration registers: values, which bits software may write, and
+/// which are cleared by writing 1. Effects belong to the function that owns it.
+/// Source: PCIe Base Spec 7.5, capability ids 7.5.3 and 7.7–7.9.
+///
+/// Locking: none; the owner's lock.
+class ConfigSpace {
+ public:
+  static constexpr std::size_t kSize = 4096;
+  static constexpr std::uint16_t kExtendedStart = 0x100;
+
+  /// Little-endian register values; size 1, 2 or 4, naturally aligned.
+  [[nodiscard]] std::uint32_t read(std::uint16_t offset, unsigned size_bytes) const;
+  /// Applies the write mask and write-1-to-clear bits.
+  void write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value);
+  /// Hardware's own update: no mask.
+  void set(std::uint16_t offset, unsigned size_bytes, std::uint32_t value);
+  void set_writable(std::uint16_t offset, unsigned size_bytes, std::uint32_t mask);
+  void set_write_one_clears(std::uint16_t offset, unsigned size_bytes, std::uint32_t mask);
+
+  /// Adds a capability of `size_bytes` (header included) behind the last one and
+  /// links it; gives its offset. Precondition: it fits.
+  std::uint16_t add_capability(std::uint8_t id, std::uint8_t size_bytes);
+  std::uint16_t add_extended_capability(std::uint16_t id, std::uint8_t version,
+                                        std::uint16_t size_bytes);
+  [[nodiscard]] std::optional<std::uint16_t> find_capability(std::uint8_t id) const;
+  [[nodiscard]] std::optional<std::uint16_t> find_extended_capability(std::uint16_t id) const;
+  [[nodiscard]] ByteView bytes() const { return std::as_bytes(std::span(values_)); }
+
+ private:
+  std::array<std::uint8_t, kSize> values_{};
+  std::array<std::uint8_t, kSize> writable_{};
+  std::array<std::uint8_t, kSize> write_one_clears_{};
+  std::uint8_t last_capability_ = 0;
+  std::uint16_t next_free_ = 0x40;
+  std::uint16_t last_extended_ = 0;
+  std::uint16_t next_extended_free_ = kExtendedStart;
+};
+
+}  // namespace teeio::hw

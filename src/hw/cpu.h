@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "hw/physical_memory.h"
+
+namespace teeio::hw {
+
+/// General registers of an x86-64 vCPU, in KVM's order (struct kvm_regs).
+struct CpuRegisters {
+  std::uint64_t rax = 0, rbx = 0, rcx = 0, rdx = 0, rsi = 0, rdi = 0, rsp = 0, rbp = 0;
+  std::uint64_t r8 = 0, r9 = 0, r10 = 0, r11 = 0, r12 = 0, r13 = 0, r14 = 0, r15 = 0;
+  std::uint64_t rip = 0, rflags = 2;
+};
+
+/// What a guest access found in the tables of its VM.
+struct GuestMapping {
+  Hpa address;  ///< of the page
+  bool writable = true;
+  bool mmio = false;  ///< a BAR: each access goes to the bus, nothing is cached
+  KeyId key = KeyId::kShared;
+};
+
+enum class GuestAccess : std::uint8_t { kRead, kWrite, kFetch };
+
+/// Why run() came back.
+struct CpuExit {
+  enum class Reason : std::uint8_t {
+    kHalt,      ///< HLT
+    kFault,     ///< no mapping for `gpa` (EPT violation); retried when run again
+    kMmio,      ///< access to a GPA that the owner declared emulated: see data
+    kIo,        ///< IN/OUT
+    kTdcall,    ///< TDCALL: registers hold leaf and operands
+    kKicked,    ///< kick() was called
+    kShutdown,  ///< triple fault or an instruction that cannot be emulated
+  };
+  Reason reason = Reason::kHalt;
+  Gpa gpa{0};  ///< kFault, kMmio
+  GuestAccess access = GuestAccess::kRead;
+  std::uint16_t port = 0;  ///< kIo
+  std::uint8_t size = 0;   ///< kMmio, kIo: bytes, 1–8
+  bool write = false;      ///< kMmio, kIo
+  std::uint64_t data = 0;  ///< kMmio, kIo writes: the value, little-endian
+};
+
+/// A VM's second-stage tables as its vCPUs use them.
+/// Locking: called from run() without any lock of the CPU.
+class GuestMemory {
+ public:
+  virtual ~GuestMemory() = default;
+  /// The mapping of a page, or why there is none: kFault (fault exit) or
+  /// kEmulated (no memory there: MMIO exit).
+  enum class Miss : std::uint8_t { kFault, kEmulated };
+  virtual std::expected<GuestMapping, Miss> lookup(Gpa page, GuestAccess access) = 0;
+  /// Reads and writes of a mapping's bytes (RAM with key, or MMIO).
+  virtual Result<void> read(const GuestMapping& mapping, std::uint64_t offset,
+                            std::span<std::byte> out) = 0;
+  virtual Result<void> write(const GuestMapping& mapping, std::uint64_t offset, ByteView in) = 0;
+  /// Plain memory behind a RAM mapping, to run from; empty if there is none.
+  virtual std::span<std::byte> direct(const GuestMapping& mapping) = 0;
+};
+
+/// One vCPU's execution engine.
+///
+/// Lifetime: owned by its vCPU; `memory` outlives it.
+/// Locking: run() by one task at a time; kick() and flush() from any.
+class Cpu {
+ public:
+  virtual ~Cpu() = default;
+  /// Runs until an exit. A kMmio/kIo read or a kTdcall is completed by setting
+  /// the result (set_read_result(), registers()) and running again.
+  /// Precondition: memory lookups may block.
+  virtual CpuExit run() = 0;
+  /// Makes a running or the next run() return kKicked soon.
+  virtual void kick() = 0;
+  /// Drops cached translations of [start, start + size) before the next guest
+  /// access (TLB shoot-down). Callers kick and wait as their tracking demands.
+  virtual void flush(Gpa start, std::uint64_t size_bytes) = 0;
+  /// The value of the read that the last kMmio or kIo exit asked for.
+  virtual void set_read_result(std::uint64_t value) = 0;
+  [[nodiscard]] virtual CpuRegisters registers() const = 0;
+  virtual void set_registers(const CpuRegisters& registers) = 0;
+  /// Special registers, as bytes of KVM's struct kvm_sregs (312 bytes); the
+  /// layout is abi's, so that this room needs not know it.
+  virtual Result<void> get_special(std::span<std::byte> out) const = 0;
+  virtual Result<void> set_special(ByteView in) = 0;
+  /// The state in which a TD's vCPU starts: 32-bit protected mode, paging off,
+  /// RIP 0xfffffff0, RCX and R8 = `rcx`. Source: TDX module base spec, "Initial
+  /// state of guest GPRs"/"CPU mode".
+  virtual void set_td_initial_state(std::uint64_t rcx) = 0;
+};
+
+class CpuFactory {
+ public:
+  virtual ~CpuFactory() = default;
+  /// Errors: ENOMEM.
+  virtual Result<std::unique_ptr<Cpu>> make(GuestMemory& memory) = 0;
+};
+
+}  // namespace teeio::hw

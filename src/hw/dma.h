@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/types.h"
+
+namespace teeio::hw {
+
+/// The T bit of a TLP's IDE prefix: set by a TDI in RUN for trusted traffic.
+/// Source: PCIe Base Spec 6.33.
+enum class TBit : std::uint8_t { kShared = 0, kTrusted = 1 };
+
+/// What a PCI function's requests go through: root port, IOMMU, memory.
+/// Interrupts are writes to 0xfee00000–0xfeefffff, as MSI says.
+///
+/// Lifetime: outlives the function. Locking: called with the device's lock
+/// held (rank kDevice); takes only higher ranks.
+class DmaPort {
+ public:
+  virtual ~DmaPort() = default;
+  /// Errors: EFAULT when the IOMMU or the memory refuses (the completion is UR
+  /// or CA); nothing is transferred beyond the last good page.
+  virtual Result<void> dma_read(std::uint16_t rid, TBit t, Iova address,
+                                std::span<std::byte> out) = 0;
+  virtual Result<void> dma_write(std::uint16_t rid, TBit t, Iova address, ByteView in) = 0;
+};
+
+}  // namespace teeio::hw

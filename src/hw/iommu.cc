@@ -1,0 +1,253 @@
+#include "hw/iommu.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <map>
+#include <utility>
+
+#include "hw/iommu_fault.h"
+#include "hw/iotlb.h"
+#include "hw/table_walk.h"
+#include "schedule/atomic.h"
+#include "schedule/cache_word.h"
+#include "schedule/raw_lock.h"
+
+namespace teeio::hw {
+namespace {
+
+constexpr std::uint64_t kWidth = std::uint64_t{1} << 48U;
+constexpr std::uint64_t kIdentityRun = std::uint64_t{1} << 30U;
+constexpr std::uint64_t kRootSet = 1;  // in the low bit of a root table's address
+
+std::size_t index(TBit side) { return std::to_underlying(side); }
+
+bool in_interrupt_range(Iova address) {
+  return address >= kInterruptRangeStart && address <= kInterruptRangeLast;
+}
+
+Iommu::Translation identity(Iova address, std::uint64_t contiguous_bytes, std::uint16_t domain) {
+  return {.address = Hpa{raw(address)},
+          .contiguous_bytes = contiguous_bytes,
+          .domain = domain,
+          .writable = true,
+          .key = KeyId::kShared};
+}
+
+std::uint64_t identity_run(Iova address) {
+  return kIdentityRun - (raw(address) & (kIdentityRun - 1));
+}
+
+}  // namespace
+
+struct Iommu::Impl {
+  Impl(PhysicalMemory& m, object::Trace& events, std::uint32_t n)
+      : memory(m), trace(events), id(n) {}
+
+  PhysicalMemory& memory;
+  object::Trace& trace;
+  const std::uint32_t id;
+  Iotlb iotlb;
+  ContextCache contexts;
+  std::array<schedule::CacheWord, 2> roots;
+  // The scheduling point of requests (a load) and commands (a store).
+  std::array<schedule::Atomic<std::uint64_t>, 2> turns;
+  // Grows with each command: a walk that began before one is not cached after it.
+  std::array<schedule::CacheWord, 2> generations;
+
+  mutable schedule::RawLock lock;  // of what follows, and of writes to the caches
+  std::array<std::map<std::uint16_t, KeyId>, 2> keys;
+  std::optional<IommuFault> last_fault;
+  std::uint64_t last_fault_generation = 0;
+  std::uint64_t faults = 0;
+
+  struct Request {
+    std::uint16_t rid;
+    TBit t;
+    Iova address;
+    DmaAccess access;
+    std::uint64_t generation;  ///< when it came
+  };
+
+  std::unexpected<IommuFault> refuse(const Request& request, FaultReason reason) {
+    const IommuFault fault{.rid = request.rid,
+                           .address = request.address,
+                           .access = request.access,
+                           .t = request.t,
+                           .reason = std::to_underlying(reason),
+                           .text = fault_text(reason)};
+    const schedule::RawLockGuard guard(lock);
+    ++faults;
+    // A device that goes on hitting the same wall is reported once.
+    const bool repeated = last_fault && last_fault->rid == fault.rid && last_fault->t == fault.t &&
+                          last_fault->reason == fault.reason &&
+                          last_fault_generation == request.generation;
+    last_fault = fault;
+    last_fault_generation = request.generation;
+    if (!repeated) report(fault);
+    return std::unexpected(fault);
+  }
+
+  void report(const IommuFault& fault) {
+    auto call =
+        trace.call(object::Lane::kDevice, object::Lane::kDevice, "DMA",
+                   {.detail = fmt::format("iova={:#x} t={} {}", raw(fault.address), index(fault.t),
+                                          fault.access == DmaAccess::kRead ? "read" : "write"),
+                    .function = Bdf::from_rid(fault.rid)});
+    call.refuse("IOMMU fault", fault.text);
+  }
+
+  /// Runs `insert` unless a command came since the request did.
+  template <class Insert>
+  void remember(const Request& request, Insert insert) {
+    const schedule::RawLockGuard guard(lock);
+    if (generations[index(request.t)].load() == request.generation) insert();
+  }
+
+  template <class Change>
+  void command(TBit side, Change change) {
+    turns[index(side)].store(1);
+    const schedule::RawLockGuard guard(lock);
+    generations[index(side)].store(generations[index(side)].load() + 1);
+    change();
+  }
+
+  std::expected<ContextEntry, FaultReason> context_of(const Request& request, Hpa root) {
+    if (const auto cached = contexts.find(request.t, request.rid)) return *cached;
+    const auto walked = TableWalk(memory, request.t).context(root, request.rid);
+    if (walked) remember(request, [&] { contexts.insert(request.t, request.rid, *walked); });
+    return walked;
+  }
+
+  std::expected<IotlbEntry, FaultReason> walk(const Request& request, const ContextEntry& context) {
+    auto walked = TableWalk(memory, request.t).second_stage(context.second_stage, request.address);
+    if (!walked) return walked;
+    {
+      const schedule::RawLockGuard guard(lock);
+      const auto& table = keys[index(request.t)];
+      const auto key = table.find(context.domain);
+      if (key != table.end()) walked->key = key->second;
+    }
+    if (request.t == TBit::kTrusted && walked->key == KeyId::kShared)
+      return std::unexpected(FaultReason::kPasidEntryInvalid);
+    remember(request, [&] { iotlb.insert(request.t, context.domain, request.address, *walked); });
+    return walked;
+  }
+
+  static bool permits(const IotlbEntry& entry, DmaAccess access) {
+    return access == DmaAccess::kRead ? entry.readable : entry.writable;
+  }
+
+  std::expected<Translation, FaultReason> translate(const Request& request) {
+    if (in_interrupt_range(request.address)) {
+      if (request.access == DmaAccess::kRead)
+        return std::unexpected(FaultReason::kInterruptAddress);
+      return identity(request.address, kInterruptRangeLast - request.address + 1, 0);
+    }
+    const std::uint64_t root = roots[index(request.t)].load();
+    if ((root & kRootSet) == 0) {
+      if (request.t == TBit::kTrusted) return std::unexpected(FaultReason::kRootTableAddress);
+      return identity(request.address, identity_run(request.address), 0);
+    }
+    const auto context = context_of(request, Hpa{root & ~kRootSet});
+    if (!context) return std::unexpected(context.error());
+    if (context->pass_through)
+      return identity(request.address, identity_run(request.address), context->domain);
+    return translate_second_stage(request, *context);
+  }
+
+  std::expected<Translation, FaultReason> translate_second_stage(const Request& request,
+                                                                 const ContextEntry& context) {
+    if (raw(request.address) >= kWidth) return std::unexpected(FaultReason::kAddressBeyondWidth);
+    std::optional<IotlbEntry> entry = iotlb.find(request.t, context.domain, request.address);
+    if (!entry || !permits(*entry, request.access)) {
+      const auto walked = walk(request, context);
+      if (!walked) return std::unexpected(walked.error());
+      if (!permits(*walked, request.access))
+        return std::unexpected(FaultReason::kSecondStagePermission);
+      entry = *walked;
+    }
+    const std::uint64_t size = std::uint64_t{1} << entry->shift;
+    const std::uint64_t offset = raw(request.address) & (size - 1);
+    return Translation{.address = entry->page + offset,
+                       .contiguous_bytes = size - offset,
+                       .domain = context.domain,
+                       .writable = entry->writable,
+                       .key = entry->key};
+  }
+};
+
+Iommu::Iommu(PhysicalMemory& memory, object::Trace& trace, std::uint32_t id)
+    : impl_(std::make_unique<Impl>(memory, trace, id)) {}
+Iommu::~Iommu() = default;
+
+std::uint32_t Iommu::id() const { return impl_->id; }
+
+void Iommu::set_root(TBit side, std::optional<Hpa> root_table) {
+  impl_->command(side, [&] {
+    impl_->roots[index(side)].store(root_table ? raw(page_of(*root_table)) | kRootSet : 0);
+  });
+}
+
+std::optional<Hpa> Iommu::root(TBit side) const {
+  const std::uint64_t root = impl_->roots[index(side)].load();
+  return (root & kRootSet) != 0 ? std::optional(Hpa{root & ~kRootSet}) : std::nullopt;
+}
+
+std::expected<Iommu::Translation, IommuFault> Iommu::translate(std::uint16_t rid, TBit t,
+                                                               Iova address, DmaAccess access) {
+  (void)impl_->turns[index(t)].load();
+  const Impl::Request request{.rid = rid,
+                              .t = t,
+                              .address = address,
+                              .access = access,
+                              .generation = impl_->generations[index(t)].load()};
+  auto found = impl_->translate(request);
+  if (!found) return impl_->refuse(request, found.error());
+  return *found;
+}
+
+void Iommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
+  impl_->command(side, [&] {
+    auto& keys = impl_->keys[index(side)];
+    if (key == KeyId::kShared)
+      keys.erase(domain);
+    else
+      keys[domain] = key;
+    impl_->iotlb.drop_domain(side, domain);
+  });
+}
+
+void Iommu::invalidate_all(TBit side) {
+  impl_->command(side, [&] {
+    impl_->contexts.drop_side(side);
+    impl_->iotlb.drop_side(side);
+  });
+}
+
+void Iommu::invalidate_domain(TBit side, std::uint16_t domain) {
+  impl_->command(side, [&] { impl_->iotlb.drop_domain(side, domain); });
+}
+
+void Iommu::invalidate_range(TBit side, std::uint16_t domain, Iova start,
+                             std::uint64_t size_bytes) {
+  impl_->command(side, [&] { impl_->iotlb.drop_range(side, domain, start, size_bytes); });
+}
+
+void Iommu::invalidate_function(TBit side, std::uint16_t rid) {
+  impl_->command(side, [&] { impl_->contexts.drop_function(side, rid); });
+}
+
+std::uint64_t Iommu::generation(TBit side) const { return impl_->generations[index(side)].load(); }
+
+std::optional<IommuFault> Iommu::last_fault() const {
+  const schedule::RawLockGuard guard(impl_->lock);
+  return impl_->last_fault;
+}
+
+std::uint64_t Iommu::fault_count() const {
+  const schedule::RawLockGuard guard(impl_->lock);
+  return impl_->faults;
+}
+
+}  // namespace teeio::hw

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace teeio::hw {
+
+/// Fault reasons that this IOMMU reports. Source: Intel VT-d spec 7.1.3, table
+/// "DMA remapping fault conditions" (scalable mode).
+enum class FaultReason : std::uint16_t {
+  kRootTableAddress = 0x30,
+  kRootEntryAccess = 0x38,
+  kRootEntryNotPresent = 0x39,
+  kContextEntryAccess = 0x40,
+  kContextEntryNotPresent = 0x41,
+  kPasidDirectoryAccess = 0x50,
+  kPasidDirectoryNotPresent = 0x51,
+  kPasidEntryAccess = 0x58,
+  kPasidEntryNotPresent = 0x59,
+  kPasidEntryInvalid = 0x5b,
+  kSecondStageAccess = 0x78,
+  kSecondStagePermission = 0x79,
+  kSecondStageReserved = 0x7a,
+  kAddressBeyondWidth = 0x83,
+  kInterruptAddress = 0x87,
+};
+
+/// A fixed sentence for logs.
+[[nodiscard]] std::string_view fault_text(FaultReason reason);
+
+}  // namespace teeio::hw

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "hw/config_space.h"
+#include "hw/dma.h"
+#include "hw/physical_memory.h"
+
+namespace teeio::hw {
+
+/// One memory BAR. Source: PCIe Base Spec 7.5.1.2.1.
+struct Bar {
+  enum class Kind : std::uint8_t { kNone, kMemory32, kMemory64 };
+  Kind kind = Kind::kNone;  ///< a 64-bit BAR takes two slots, the second kNone
+  bool prefetchable = false;
+  std::uint64_t size = 0;        ///< bytes, a power of two, at least 4 KiB
+  Hpa base{0};                   ///< where the host put it at boot
+  MmioTarget* target = nullptr;  ///< what answers
+  /// Plain memory: a program may mmap it. Else a register BAR, trapped.
+  bool plain_memory = false;
+};
+inline constexpr std::size_t kBarCount = 6;
+
+/// How a function is reset. Source: PCIe Base Spec 6.6.
+enum class ResetKind : std::uint8_t { kFunctionLevel, kHot };
+
+/// Where the device says that an MSI-X vector fired, apart from the memory
+/// write that hardware makes: the host's interrupt remapping ends here.
+class InterruptSink {
+ public:
+  virtual ~InterruptSink() = default;
+  virtual void message_signalled(std::uint16_t rid, std::uint64_t address, std::uint32_t data) = 0;
+};
+
+/// A PCI function as its bus sees it.
+///
+/// Lifetime: owned by its card; outlives the host's view of it.
+/// Locking: methods take the device's own lock (rank kDevice) themselves.
+class PciFunction {
+ public:
+  virtual ~PciFunction() = default;
+  [[nodiscard]] virtual Bdf bdf() const = 0;
+  /// Config space reads and writes of 1, 2 or 4 bytes, naturally aligned, below
+  /// 4096. Writes have their effect: command register, FLR, DOE mailbox, MSI-X
+  /// enable … and, on a locked TDI, what TDISP 11.2.6 says.
+  virtual std::uint32_t config_read(std::uint16_t offset, unsigned size_bytes) = 0;
+  virtual void config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) = 0;
+  [[nodiscard]] virtual const std::array<Bar, kBarCount>& bars() const = 0;
+  virtual void reset(ResetKind kind) = 0;
+  /// The physical function for a VF, nullptr for a PF.
+  [[nodiscard]] virtual PciFunction* physical_function() = 0;
+  /// Sets where the function's requests go. Called once, before any traffic.
+  virtual void attach(DmaPort& port) = 0;
+};
+
+}  // namespace teeio::hw

@@ -1,0 +1,306 @@
+#include "hw/physical_memory.h"
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "base/check.h"
+#include "hw/ram.h"
+#include "hw/window_table.h"
+#include "schedule/condition.h"
+#include "schedule/mutex.h"
+#include "schedule/raw_lock.h"
+
+namespace teeio::hw {
+namespace {
+
+struct Mmio {
+  std::uint64_t size;
+  MmioTarget* target;
+  std::uint32_t users = 0;
+  bool leaving = false;
+};
+
+/// Largest piece that one MmioTarget call gets.
+constexpr std::uint64_t kMmioPiece = kPageSize;
+
+std::uint64_t to_page_end(Hpa address) { return kPageSize - offset_in_page(address); }
+
+}  // namespace
+
+// The tables are book-keeping under a RawLock: an access to memory is no
+// scheduling point, else no two accesses of two tasks would commute. Only the
+// wait of unmap_window() and release_mmio() for running accesses uses the mutex.
+struct PhysicalMemory::Impl {
+  explicit Impl(std::uint64_t ram_bytes) : ram(kRamBase, ram_bytes) {}
+
+  /// A window or MMIO range found for an access; counted as its user.
+  struct Found {
+    WindowTarget* window = nullptr;
+    MmioTarget* mmio = nullptr;
+    Hpa base{0};
+    std::uint64_t offset = 0;
+    std::uint64_t rest = 0;  ///< bytes from `offset` to the end
+  };
+
+  std::optional<std::map<Hpa, Mmio>::iterator> find_mmio(Hpa address) {
+    auto at = mmio.upper_bound(address);
+    if (at == mmio.begin()) return std::nullopt;
+    --at;
+    if (address - at->first >= at->second.size) return std::nullopt;
+    return at;
+  }
+
+  /// Precondition: tables is held.
+  std::optional<Found> enter(Hpa address) {
+    if (const auto place = windows.find(address)) {
+      if (place->window->leaving) return std::nullopt;
+      ++place->window->users;
+      return Found{.window = place->window->target,
+                   .base = Hpa{raw(address) - place->offset},
+                   .offset = place->offset,
+                   .rest = place->window->size - place->offset};
+    }
+    const auto at = find_mmio(address);
+    if (!at || (*at)->second.leaving) return std::nullopt;
+    ++(*at)->second.users;
+    const std::uint64_t offset = address - (*at)->first;
+    return Found{.mmio = (*at)->second.target,
+                 .base = (*at)->first,
+                 .offset = offset,
+                 .rest = (*at)->second.size - offset};
+  }
+
+  void leave(const Found& found) {
+    bool last = false;
+    {
+      const schedule::RawLockGuard guard(tables);
+      std::uint32_t* users = nullptr;
+      bool leaving = false;
+      if (found.window != nullptr) {
+        WindowTable::Window* window = windows.find(found.base)->window;
+        users = &window->users;
+        leaving = window->leaving;
+      } else {
+        Mmio& range = mmio.at(found.base);
+        users = &range.users;
+        leaving = range.leaving;
+      }
+      last = --*users == 0 && leaving;
+    }
+    if (!last) return;
+    const schedule::Lock lock(waiting);
+    drained.notify_all();
+  }
+
+  /// Waits until nobody uses what `users` reads; `users` is asked under tables.
+  template <class Users>
+  void drain(Users users) {
+    const auto idle = [&] {
+      const schedule::RawLockGuard guard(tables);
+      return users() == 0;
+    };
+    if (idle()) return;
+    const schedule::Lock lock(waiting);
+    while (!idle()) drained.wait(waiting);
+  }
+
+  schedule::RawLock tables;
+  Ram ram;
+  WindowTable windows;
+  std::map<Hpa, Mmio> mmio;
+
+  schedule::Mutex waiting{schedule::Rank::kPhysicalMemory};
+  schedule::Condition drained;
+
+  template <class Span>
+  Result<void> access(Hpa address, Span data, KeyId key);
+  template <class Span>
+  static Result<void> transfer(const Found& found, Span data);
+};
+
+namespace {
+
+void copy(std::span<std::byte> memory, std::span<std::byte> out) {
+  std::memcpy(out.data(), memory.data(), out.size());
+}
+void copy(std::span<std::byte> memory, ByteView in) {
+  std::memcpy(memory.data(), in.data(), in.size());
+}
+Result<void> transfer_window(WindowTarget& target, std::uint64_t offset, std::span<std::byte> out) {
+  return target.read(offset, out);
+}
+Result<void> transfer_window(WindowTarget& target, std::uint64_t offset, ByteView in) {
+  return target.write(offset, in);
+}
+void transfer_mmio(MmioTarget& target, std::uint64_t offset, std::span<std::byte> out) {
+  target.mmio_read(offset, out);
+}
+void transfer_mmio(MmioTarget& target, std::uint64_t offset, ByteView in) {
+  target.mmio_write(offset, in);
+}
+
+}  // namespace
+
+template <class Span>
+Result<void> PhysicalMemory::Impl::transfer(const Found& found, Span data) {
+  if (found.mmio != nullptr) {
+    for (std::uint64_t done = 0; done < data.size(); done += kMmioPiece)
+      transfer_mmio(*found.mmio, found.offset + done,
+                    data.subspan(done, std::min<std::uint64_t>(kMmioPiece, data.size() - done)));
+    return {};
+  }
+  const std::span<std::byte> plain = found.window->direct();
+  if (plain.size() < found.offset + data.size())
+    return transfer_window(*found.window, found.offset, data);
+  copy(plain.subspan(found.offset, data.size()), data);
+  return {};
+}
+
+template <class Span>
+Result<void> PhysicalMemory::Impl::access(Hpa address, Span data, KeyId key) {
+  while (!data.empty()) {
+    std::uint64_t size = std::min<std::uint64_t>(data.size(), to_page_end(address));
+    std::optional<Found> found;
+    {
+      const schedule::RawLockGuard guard(tables);
+      if (ram.has(address)) {
+        if (ram.key_of(address) != key) return fail(Errno::kFault, "key does not fit the page");
+        copy(ram.bytes(address), data.first(size));
+      } else {
+        found = enter(address);
+        if (!found) return fail(Errno::kFault, "nothing answers at this address");
+      }
+    }
+    if (found) {
+      size = std::min<std::uint64_t>(data.size(), found->rest);
+      const bool keyed_window = found->window != nullptr && key != KeyId::kShared;
+      const Result<void> done = keyed_window
+                                    ? fail(Errno::kFault, "program memory is shared memory")
+                                    : transfer(*found, data.first(size));
+      leave(*found);
+      TEEIO_TRY(done);
+    }
+    data = data.subspan(size);
+    address = address + size;
+  }
+  return {};
+}
+
+PhysicalMemory::PhysicalMemory(std::uint64_t ram_bytes)
+    : impl_(std::make_unique<Impl>(ram_bytes)) {}
+PhysicalMemory::~PhysicalMemory() = default;
+
+Result<Hpa> PhysicalMemory::alloc_page() {
+  const schedule::RawLockGuard guard(impl_->tables);
+  const auto page = impl_->ram.alloc();
+  if (!page) return fail(Errno::kNoMem, "no RAM frame is free");
+  return *page;
+}
+
+void PhysicalMemory::free_page(Hpa page) {
+  const schedule::RawLockGuard guard(impl_->tables);
+  impl_->ram.free(page);
+}
+
+std::uint64_t PhysicalMemory::pages_in_use() const {
+  const schedule::RawLockGuard guard(impl_->tables);
+  return impl_->ram.in_use();
+}
+
+void PhysicalMemory::set_key(Hpa page, KeyId key) {
+  const schedule::RawLockGuard guard(impl_->tables);
+  impl_->ram.set_key(page, key);
+}
+
+KeyId PhysicalMemory::key_of(Hpa page) const {
+  const schedule::RawLockGuard guard(impl_->tables);
+  return impl_->ram.has(page) ? impl_->ram.key_of(page) : KeyId::kShared;
+}
+
+Result<Hpa> PhysicalMemory::map_window(WindowTarget& target, std::uint64_t size) {
+  const schedule::RawLockGuard guard(impl_->tables);
+  const auto base = impl_->windows.add(target, size);
+  if (!base) return fail(Errno::kNoMem, "no room for a window of this size");
+  return *base;
+}
+
+void PhysicalMemory::unmap_window(Hpa base) {
+  {
+    const schedule::RawLockGuard guard(impl_->tables);
+    const auto place = impl_->windows.find(base);
+    TEEIO_CHECK(place && place->offset == 0 && !place->window->leaving,
+                "a window is unmapped that is not mapped");
+    place->window->leaving = true;
+  }
+  impl_->drain([&] { return impl_->windows.find(base)->window->users; });
+  const schedule::RawLockGuard guard(impl_->tables);
+  impl_->windows.remove(base);
+}
+
+Result<void> PhysicalMemory::claim_mmio(Hpa base, std::uint64_t size, MmioTarget& target) {
+  TEEIO_CHECK(size != 0 && raw(base) + size > raw(base), "an MMIO range is empty or wraps");
+  const schedule::RawLockGuard guard(impl_->tables);
+  if (impl_->ram.overlaps(base, size)) return fail(Errno::kBusy, "MMIO range overlaps RAM");
+  if (raw(base) < raw(WindowTable::kEnd) && raw(WindowTable::kFirst) < raw(base) + size)
+    return fail(Errno::kBusy, "MMIO range overlaps the windows");
+  const auto next = impl_->mmio.lower_bound(base);
+  if ((next != impl_->mmio.end() && next->first - base < size) || impl_->find_mmio(base))
+    return fail(Errno::kBusy, "MMIO range overlaps another one");
+  impl_->mmio.emplace(base, Mmio{.size = size, .target = &target});
+  return {};
+}
+
+void PhysicalMemory::release_mmio(Hpa base) {
+  {
+    const schedule::RawLockGuard guard(impl_->tables);
+    const auto at = impl_->mmio.find(base);
+    TEEIO_CHECK(at != impl_->mmio.end() && !at->second.leaving,
+                "an MMIO range is released that is not claimed");
+    at->second.leaving = true;
+  }
+  impl_->drain([&] { return impl_->mmio.at(base).users; });
+  const schedule::RawLockGuard guard(impl_->tables);
+  impl_->mmio.erase(base);
+}
+
+bool PhysicalMemory::is_mmio(Hpa address) const {
+  const schedule::RawLockGuard guard(impl_->tables);
+  return impl_->find_mmio(address).has_value();
+}
+
+Result<void> PhysicalMemory::read(Hpa address, std::span<std::byte> out, KeyId key) {
+  return impl_->access(address, out, key);
+}
+
+Result<void> PhysicalMemory::write(Hpa address, ByteView in, KeyId key) {
+  return impl_->access(address, in, key);
+}
+
+std::span<std::byte> PhysicalMemory::direct(Hpa address) {
+  std::optional<Impl::Found> found;
+  {
+    const schedule::RawLockGuard guard(impl_->tables);
+    if (impl_->ram.has(address)) return impl_->ram.bytes(address);
+    found = impl_->enter(address);
+  }
+  if (!found) return {};
+  const std::span<std::byte> plain =
+      found->window != nullptr ? found->window->direct() : found->mmio->direct();
+  impl_->leave(*found);
+  if (plain.size() <= found->offset) return {};
+  return plain.subspan(found->offset, std::min(plain.size() - found->offset, found->rest));
+}
+
+Result<std::uint64_t> PhysicalMemory::read_u64(Hpa address, KeyId key) {
+  std::uint64_t value = 0;
+  TEEIO_TRY(read(address, writable_bytes_of(value), key));
+  return value;
+}
+
+Result<void> PhysicalMemory::write_u64(Hpa address, std::uint64_t value, KeyId key) {
+  return write(address, bytes_of(value), key);
+}
+
+}  // namespace teeio::hw

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/types.h"
+
+namespace teeio::hw {
+
+/// The memory encryption key (TDX: HKID) or ownership (RMM: realm) that a page
+/// of RAM belongs to; 0 is shared memory. Only an access made with the same key
+/// sees the page's bytes.
+enum class KeyId : std::uint16_t { kShared = 0 };
+
+/// What answers on the bus where there is no RAM: a BAR.
+/// Locking: called without any lock of PhysicalMemory.
+class MmioTarget {
+ public:
+  virtual ~MmioTarget() = default;
+  /// `offset` and size (1–4096 bytes) lie inside the range that was claimed.
+  /// Reads of nothing give all ones, as on PCI; writes to nothing vanish.
+  virtual void mmio_read(std::uint64_t offset, std::span<std::byte> out) = 0;
+  virtual void mmio_write(std::uint64_t offset, ByteView in) = 0;
+  /// The bytes themselves when the target is plain memory (BAR2 of the DMA
+  /// engine), else empty.
+  [[nodiscard]] virtual std::span<std::byte> direct() { return {}; }
+};
+
+/// A program's pinned pages seen from the bus.
+class WindowTarget {
+ public:
+  virtual ~WindowTarget() = default;
+  virtual Result<void> read(std::uint64_t offset, std::span<std::byte> out) = 0;
+  virtual Result<void> write(std::uint64_t offset, ByteView in) = 0;
+  [[nodiscard]] virtual std::span<std::byte> direct() = 0;
+};
+
+/// The host's memory bus: RAM frames, windows onto program memory, MMIO ranges.
+///
+/// RAM lies at [kRamBase, kRamBase + size); windows are given addresses above
+/// kWindowBase, aligned to their size rounded up to a power of two; MMIO is
+/// claimed where the machine file puts the bridges' windows (below 2^46).
+/// Frames are made on first allocation, so an idle machine is small.
+///
+/// Lifetime: outlives every device, IOMMU and firmware of its machine.
+/// Locking: any task. No lock is held while a target is called, and an access
+/// is no scheduling point. unmap_window() and release_mmio() wait for accesses
+/// that run (a mutex of rank kPhysicalMemory), so no target calls them.
+class PhysicalMemory {
+ public:
+  static constexpr Hpa kRamBase{0x1'0000'0000};
+  static constexpr Hpa kWindowBase{0x100'0000'0000};
+
+  explicit PhysicalMemory(std::uint64_t ram_bytes);
+  ~PhysicalMemory();
+  PhysicalMemory(const PhysicalMemory&) = delete;
+  PhysicalMemory& operator=(const PhysicalMemory&) = delete;
+
+  /// A zeroed, shared 4 KiB frame, lowest address first. Errors: ENOMEM.
+  Result<Hpa> alloc_page();
+  /// Precondition: a frame from alloc_page(), not freed yet. Its key becomes
+  /// shared again and its bytes are forgotten.
+  void free_page(Hpa page);
+  [[nodiscard]] std::uint64_t pages_in_use() const;
+
+  /// Gives a frame to `key`. Bytes are kept if `key` is kShared or the frame
+  /// had it already, else zeroed (a new key sees no old plain text).
+  void set_key(Hpa page, KeyId key);
+  /// kShared for what is no RAM frame.
+  [[nodiscard]] KeyId key_of(Hpa page) const;
+
+  /// Puts `size` bytes (page aligned) of `target` on the bus; gives the address.
+  /// The caller keeps `target` alive until unmap_window(). Errors: ENOMEM when
+  /// `size` is above 2^46 or there is no room.
+  Result<Hpa> map_window(WindowTarget& target, std::uint64_t size);
+  /// Returns when the last access to the window is over.
+  void unmap_window(Hpa base);
+
+  /// Lets `target` answer [base, base + size). Errors: EBUSY on an overlap with
+  /// another range, RAM or the windows.
+  Result<void> claim_mmio(Hpa base, std::uint64_t size, MmioTarget& target);
+  void release_mmio(Hpa base);
+  [[nodiscard]] bool is_mmio(Hpa address) const;
+
+  /// One access of the CPU or of a device, of any size and alignment; split at
+  /// page ends. Errors: EFAULT when nothing answers or `key` does not fit the
+  /// page (then nothing of that page is transferred). MMIO has no key.
+  Result<void> read(Hpa address, std::span<std::byte> out, KeyId key = KeyId::kShared);
+  Result<void> write(Hpa address, ByteView in, KeyId key = KeyId::kShared);
+
+  /// The bytes from `address` to the end of the plain memory (frame, direct
+  /// window or direct MMIO) behind it; empty when there is none. No key is
+  /// checked: for walkers and IOTLBs that have checked. Stable until the page,
+  /// window or range is given back.
+  [[nodiscard]] std::span<std::byte> direct(Hpa address);
+
+  /// 8-byte little-endian table entries, as page-table walkers use them.
+  /// Errors: EFAULT.
+  Result<std::uint64_t> read_u64(Hpa address, KeyId key = KeyId::kShared);
+  Result<void> write_u64(Hpa address, std::uint64_t value, KeyId key = KeyId::kShared);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace teeio::hw

@@ -1,0 +1,75 @@
+#include "hw/ram.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace teeio::hw {
+namespace {
+
+std::byte* reserve(std::uint64_t size_bytes) {
+  if (size_bytes == 0) return nullptr;
+  void* memory = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  TEEIO_CHECK(memory != MAP_FAILED, "the machine's RAM does not fit this address space");
+  // A fork of the supervisor starts a program, which has no use for our RAM.
+  madvise(memory, size_bytes, MADV_DONTFORK);
+  return static_cast<std::byte*>(memory);
+}
+
+}  // namespace
+
+Ram::Ram(Hpa base, std::uint64_t size_bytes)
+    : base_(base), size_(size_bytes), memory_(reserve(size_bytes)) {
+  TEEIO_CHECK(is_page_aligned(size_bytes), "RAM is no whole number of pages");
+}
+
+Ram::~Ram() {
+  if (memory_ != nullptr) munmap(memory_, size_);
+}
+
+std::optional<Hpa> Ram::alloc() {
+  std::uint64_t frame = frames_.size();
+  if (!freed_.empty()) {
+    frame = freed_.top();
+    freed_.pop();
+  } else if (frame < size_ / kPageSize) {
+    frames_.emplace_back();
+  } else {
+    return std::nullopt;
+  }
+  frames_[frame] = {.key = KeyId::kShared, .allocated = true};
+  return base_ + frame * kPageSize;
+}
+
+void Ram::free(Hpa page) {
+  TEEIO_CHECK(is_page_aligned(raw(page)) && has(page), "a page is freed that is not allocated");
+  std::ranges::fill(bytes(page), std::byte{0});
+  frames_[index(page)] = {};
+  freed_.push(index(page));
+}
+
+void Ram::set_key(Hpa page, KeyId key) {
+  TEEIO_CHECK(is_page_aligned(raw(page)) && has(page), "a key is given to what is no RAM page");
+  Frame& frame = frames_[index(page)];
+  if (key != KeyId::kShared && frame.key != key) std::ranges::fill(bytes(page), std::byte{0});
+  frame.key = key;
+}
+
+bool Ram::has(Hpa address) const {
+  if (raw(address) < raw(base_)) return false;
+  const std::uint64_t frame = index(address);
+  return frame < frames_.size() && frames_[frame].allocated;
+}
+
+std::span<std::byte> Ram::bytes(Hpa address) {
+  return {memory_ + (address - base_), kPageSize - offset_in_page(address)};
+}
+
+bool Ram::overlaps(Hpa base, std::uint64_t size_bytes) const {
+  return raw(base) < raw(base_) + size_ && raw(base_) < raw(base) + size_bytes;
+}
+
+}  // namespace teeio::hw

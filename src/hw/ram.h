@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <queue>
+#include <span>
+#include <vector>
+
+#include "base/types.h"
+#include "hw/physical_memory.h"
+
+namespace teeio::hw {
+
+/// The RAM frames behind PhysicalMemory: one lazily backed mapping, so a frame
+/// that was never written costs nothing.
+///
+/// Locking: none; PhysicalMemory's.
+class Ram {
+ public:
+  /// Precondition: `size_bytes` is a multiple of the page size.
+  Ram(Hpa base, std::uint64_t size_bytes);
+  ~Ram();
+  Ram(const Ram&) = delete;
+  Ram& operator=(const Ram&) = delete;
+
+  /// The lowest free frame, zeroed and shared; nullopt when none is left.
+  std::optional<Hpa> alloc();
+  void free(Hpa page);
+  void set_key(Hpa page, KeyId key);
+
+  /// Whether `address` lies in a frame that is allocated now.
+  [[nodiscard]] bool has(Hpa address) const;
+  /// Precondition of the next two: has(address).
+  [[nodiscard]] KeyId key_of(Hpa address) const { return frames_[index(address)].key; }
+  /// From `address` to the end of its frame.
+  [[nodiscard]] std::span<std::byte> bytes(Hpa address);
+  [[nodiscard]] std::uint64_t in_use() const { return frames_.size() - freed_.size(); }
+  [[nodiscard]] bool overlaps(Hpa base, std::uint64_t size_bytes) const;
+
+ private:
+  struct Frame {
+    KeyId key = KeyId::kShared;
+    bool allocated = false;
+  };
+  [[nodiscard]] std::uint64_t index(Hpa address) const { return (address - base_) >> kPageShift; }
+
+  const Hpa base_;
+  const std::uint64_t size_;
+  std::byte* const memory_;
+  std::vector<Frame> frames_;  // up to the highest frame ever allocated
+  std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> freed_;
+};
+
+}  // namespace teeio::hw
