@@ -26,8 +26,6 @@ std::string_view rank_name(Rank rank) {
       return "kvm->slots_lock";
     case Rank::kKvmSrcu:
       return "kvm->srcu";
-    case Rank::kIommufdDestroy:
-      return "ictx->destroy";
     case Rank::kIommufdGroup:
       return "igroup->lock";
     case Rank::kIommufdIoas:

@@ -25,14 +25,13 @@ enum class Rank : std::uint8_t {
   kKvmSlotsLock,   ///< kvm->slots_lock
   kKvmSrcu,        ///< kvm->srcu read side; written to wait for readers
   // iommufd
-  kIommufdDestroy,  ///< ictx->destroy_rwsem side of object destruction
-  kIommufdIoas,     ///< ioas->mutex: iommufd_device_auto_get_domain() attaches under it
-  kIommufdGroup,    ///< igroup->lock
-  kIopt,            ///< iopt->domains_rwsem
-  kIoptIova,        ///< iopt->iova_rwsem
-  kIoptPages,       ///< iopt_pages->mutex
-  kViommuVdevs,     ///< xa_lock of viommu->vdevs
-  kIommufdXarray,   ///< xa_lock of ictx->objects
+  kIommufdIoas,    ///< ioas->mutex: iommufd_device_auto_get_domain() attaches under it
+  kIommufdGroup,   ///< igroup->lock
+  kIopt,           ///< iopt->domains_rwsem
+  kIoptIova,       ///< iopt->iova_rwsem
+  kIoptPages,      ///< iopt_pages->mutex
+  kViommuVdevs,    ///< xa_lock of viommu->vdevs
+  kIommufdXarray,  ///< xa_lock of ictx->objects
   // PCI/TSM
   kPciTsmRwsem,  ///< pci_tsm_rwsem
   kPciTsmPf0,    ///< pci_tsm_pf0->lock
