@@ -25,12 +25,16 @@ struct Ticket {
   }
 };
 
-/// Lets std::condition_variable_any sleep on the bare lock, so that our
-/// book-keeping of held locks is not touched by its unlock and lock.
-struct BareLock {
-  std::mutex& native;
-  void lock() { native.lock(); }
-  void unlock() { native.unlock(); }
+/// Lends the lock, which the caller holds, to std::condition_variable; our
+/// book-keeping of held locks goes on as if it stayed locked.
+class Lent {
+ public:
+  explicit Lent(std::mutex& native) : lock(native, std::adopt_lock) {}
+  ~Lent() { (void)lock.release(); }
+  Lent(const Lent&) = delete;
+  Lent& operator=(const Lent&) = delete;
+
+  std::unique_lock<std::mutex> lock;
 };
 
 }  // namespace
@@ -42,10 +46,10 @@ bool Condition::wait_for(Mutex& mutex, std::uint64_t timeout_ns) {
   const bool forever = timeout_ns == kForever;
   Controller* c = controller();
   if (c == nullptr) {
-    BareLock bare{mutex.native_};
-    if (forever) return native_.wait(bare), true;
+    Lent lent(mutex.native_);
+    if (forever) return native_.wait(lent.lock), true;
     const auto timeout = std::chrono::nanoseconds(std::min(timeout_ns, kLongestNativeNs));
-    return native_.wait_for(bare, timeout) == std::cv_status::no_timeout;
+    return native_.wait_for(lent.lock, timeout) == std::cv_status::no_timeout;
   }
   // Three steps, each on one object: into the queue, off the lock, asleep. A
   // notify between the first and the third is not lost.

@@ -28,7 +28,7 @@ class Condition {
   }
 
  private:
-  std::condition_variable_any native_;
+  std::condition_variable native_;
   std::uint64_t generation_ = 0;  // explored mode: counts notify_all()
   std::uint32_t number_ = 0;
 };
