@@ -33,25 +33,40 @@ struct NestDevice {
   std::uint32_t stdev;  // of the mock
 };
 
+inline bool add_mock(NestDevice& nest) {
+  MockCommand mock = {};
+  mock.size = sizeof(mock);
+  mock.op = kMockDomain;
+  mock.id = nest.ioas;
+  if (ioctl(nest.iommufd, _IO(IOMMUFD_TYPE, 0xa0), &mock) != 0) return false;
+  nest.devid = mock.out_idev_id;
+  nest.stdev = mock.out_stdev_id;
+  nest.viommu_type = kMockViommuType;
+  nest.device = -1;
+  return true;
+}
+
+inline void add_device(NestDevice& nest, const char* path) {
+  nest.device = open(path, O_RDWR | O_CLOEXEC);
+  if (nest.device < 0) give_up(path);
+  nest.viommu_type = kTsmViommuType;
+  if (bind(nest.device, nest.iommufd, &nest.devid) != 0) give_up("VFIO_DEVICE_BIND_IOMMUFD");
+  if (attach(nest.device, nest.ioas) != 0) give_up("VFIO_DEVICE_ATTACH_IOMMUFD_PT");
+}
+
 inline NestDevice open_nest() {
   NestDevice nest = {};
   nest.iommufd = open_iommufd();
   nest.ioas = alloc_ioas(nest.iommufd);
-  MockCommand mock = {};
-  mock.size = 72;
-  mock.op = kMockDomain;
-  mock.id = nest.ioas;
-  if (ioctl(nest.iommufd, _IO(IOMMUFD_TYPE, 0xa0), &mock) == 0) {
-    nest.devid = mock.out_idev_id;
-    nest.stdev = mock.out_stdev_id;
-    nest.viommu_type = kMockViommuType;
-    nest.device = -1;
-    return nest;
-  }
-  nest.device = open_device();
-  nest.viommu_type = kTsmViommuType;
-  if (bind(nest.device, nest.iommufd, &nest.devid) != 0) give_up("VFIO_DEVICE_BIND_IOMMUFD");
-  if (attach(nest.device, nest.ioas) != 0) give_up("VFIO_DEVICE_ATTACH_IOMMUFD_PT");
+  if (!add_mock(nest)) add_device(nest, device_path());
+  return nest;
+}
+
+/// Another device in the same context, attached to the same IOAS.
+inline NestDevice open_second(const NestDevice& first) {
+  NestDevice nest = first;
+  const char* path = getenv("ORACLE_VFIO2");
+  if (!add_mock(nest)) add_device(nest, path != nullptr ? path : "/dev/vfio/devices/vfio1");
   return nest;
 }
 
