@@ -38,7 +38,8 @@ IdeKmKeyProg read_key_prog(Reader& r) {
   if (r.rest().size() != IdeKey::kSize) return m;
   m.key.emplace();
   std::ranges::copy(r.take(m.key->key.size()), m.key->key.begin());
-  m.key->ifv = r.le<std::uint64_t>();
+  const std::uint64_t high = r.le<std::uint32_t>();
+  m.key->ifv = high << 32U | r.le<std::uint32_t>();
   return m;
 }
 
@@ -94,7 +95,8 @@ void write(Writer& w, const IdeKmQueryResp& m) {
 void write(Writer& w, const IdeKmKeyProg& m) {
   TEEIO_CHECK(m.key.has_value(), "KEY_PROG without a key");
   w.zeros(2).le(m.stream_id).zeros(1).le(m.selector.raw).le(m.port_index);
-  w.bytes(m.key->key).le(m.key->ifv);
+  w.bytes(m.key->key);
+  w.le(static_cast<std::uint32_t>(m.key->ifv >> 32U)).le(static_cast<std::uint32_t>(m.key->ifv));
 }
 
 void write(Writer& w, const IdeKmKpAck& m) {
@@ -117,6 +119,22 @@ static_assert(table_is_in_order(), "names and variants are found by object id");
 
 std::string_view ide_km_name(std::uint8_t object) {
   return object < kIdeKmMessages.size() ? kIdeKmMessages[object].name : "IDE_KM_UNKNOWN";
+}
+
+std::string_view kp_ack_why(std::uint8_t status) {
+  switch (KpAckStatus{status}) {
+    case KpAckStatus::kSuccess:
+      return "success";
+    case KpAckStatus::kIncorrectLength:
+      return "incorrect length";
+    case KpAckStatus::kUnsupportedPort:
+      return "unsupported port index";
+    case KpAckStatus::kUnsupportedValue:
+      return "unsupported value in another field";
+    case KpAckStatus::kUnspecifiedFailure:
+      return "unspecified failure";
+  }
+  return "unknown status";
 }
 
 IdeKmObject object_of(const IdeKmMessage& message) {

@@ -88,7 +88,7 @@ struct IdeKmQueryResp {
 struct IdeKey {
   static constexpr std::size_t kSize = 40;  ///< bytes on the wire: key, then IFV
   std::array<std::byte, 32> key{};
-  std::uint64_t ifv = 0;  ///< the spec's initial value is 1, low DWORD first
+  std::uint64_t ifv = 1;  ///< 1 is the only initial value; high DWORD first on the wire
   bool operator==(const IdeKey&) const = default;
 };
 
@@ -107,6 +107,8 @@ enum class KpAckStatus : std::uint8_t {
   kUnsupportedValue = 3,
   kUnspecifiedFailure = 4,
 };
+/// A sentence for a status other than success.
+[[nodiscard]] std::string_view kp_ack_why(std::uint8_t status);
 
 struct IdeKmKpAck {
   std::uint8_t stream_id = 0;

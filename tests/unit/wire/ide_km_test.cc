@@ -52,7 +52,7 @@ TEST(IdeKm, KeyProgHasTheSpecsLayout) {
   EXPECT_EQ(encoded[5], std::byte{0x23});  // CPL, Tx, key set 1
   EXPECT_EQ(encoded[6], std::byte{1});     // port
   EXPECT_EQ(encoded[7], std::byte{0x11});
-  EXPECT_EQ(encoded[39], std::byte{1});  // IFV, low DWORD first
+  EXPECT_EQ(encoded[43], std::byte{1});  // IFV, high DWORD first
 }
 
 TEST(IdeKm, KeyProgOfAnotherLengthStillSaysWhichKeyWasMeant) {

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "device/ide_responder.h"
+#include "device/tdisp_responder.h"
+#include "object/trace.h"
+#include "spdm/channel.h"
+
+namespace teeio::device {
+
+/// PF0's Device Security Manager: what is behind its DOE mailbox. Answers DOE
+/// discovery, connects the SPDM channel, and hands IDE_KM and TDISP messages to
+/// their responders. When a stream loses its keys or is disabled, every TDI that
+/// was locked with it moves to ERROR (TDISP ECN 11.4.5).
+///
+/// Lifetime: owned by its card; TDIs outlive it.
+/// Locking: the card's lock.
+class Dsm final : private IdeResponder::Listener {
+ public:
+  Dsm(object::Trace& trace, Bdf pf0, IdeCapability& capability);
+
+  void add(Tdi& tdi) { tdisp_.add(tdi); }
+
+  /// One DOE data object in, one out. Empty for an object of a type that discovery
+  /// does not offer, or one that is no data object: it is dropped unanswered.
+  Bytes answer(ByteView object);
+
+  /// Software wrote to the IDE capability.
+  void ide_capability_written() { ide_.capability_written(); }
+  /// Conventional reset: the connection, all keys and thereby all locks are gone.
+  void reset();
+
+ private:
+  Bytes answer_discovery(ByteView payload) const;
+  Bytes answer_app(const spdm::AppMessage& message);
+  void stream_lost(std::uint8_t stream_id, std::string_view cause) override;
+
+  spdm::ResponderChannel channel_;
+  IdeResponder ide_;
+  TdispResponder tdisp_;
+};
+
+}  // namespace teeio::device

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "device/tdi_state.h"
+#include "hw/pci_function.h"
+#include "object/trace.h"
+#include "schedule/atomic.h"
+#include "wire/tdisp_messages.h"
+
+namespace teeio::device {
+
+/// Why a TDISP request was refused: what TDISP_ERROR carries, and a sentence for
+/// the trace.
+struct TdispRefusal {
+  wire::TdispError code;
+  std::string_view why;  ///< literal
+  std::uint32_t data = 0;
+};
+template <class T>
+using TdispResult = std::expected<T, TdispRefusal>;
+
+/// What a TDI asks of the function that it is. Called with the card's lock held.
+class TdiFunction {
+ public:
+  virtual ~TdiFunction() = default;
+  /// The function's MMIO as it lies on the bus, before the reporting offset, for
+  /// a lock with or without LOCK_MSIX.
+  [[nodiscard]] virtual std::vector<wire::TdispMmioRange> mmio_ranges(bool msix_locked) const = 0;
+  [[nodiscard]] virtual std::uint16_t msix_message_control() const = 0;
+  /// A sentence when the configuration is not one that can be locked
+  /// (INVALID_DEVICE_CONFIGURATION), else nullopt.
+  [[nodiscard]] virtual std::optional<std::string_view> configuration_fault() const = 0;
+  /// Forgets whatever a TVM may have left in the function: memory, registers.
+  virtual void scrub() = 0;
+};
+
+/// One TEE device interface: a function's TDISP state, the lock it is under and
+/// the report that the guest reads.
+///
+/// Lifetime: owned by its function; outlives the DSM's use of it.
+/// Locking: the card's lock, except state() and answers(), which any task may
+/// call: BAR accesses look at them.
+class Tdi {
+ public:
+  Tdi(object::Trace& trace, Bdf bdf, TdiFunction& function)
+      : trace_(trace), bdf_(bdf), function_(function) {}
+
+  /// LOCK_INTERFACE_REQUEST flags that a lock may have.
+  static constexpr std::uint16_t kLockFlags =
+      wire::kLockNoFirmwareUpdate | wire::kLockSystemCacheLineSize | wire::kLockMsix;
+
+  /// To CONFIG_LOCKED, with a new nonce. The caller has made sure that the stream
+  /// has its keys. Errors: kInvalidInterfaceState unless CONFIG_UNLOCKED,
+  /// kInvalidRequest for flags outside kLockFlags, kInvalidDeviceConfiguration.
+  TdispResult<wire::TdispNonce> lock(const wire::TdispLockInterface& request);
+  /// To RUN. Errors: kInvalidInterfaceState unless CONFIG_LOCKED; kInvalidNonce.
+  TdispResult<void> start(const wire::TdispNonce& nonce);
+  /// To CONFIG_UNLOCKED from any state; what the TVM left is scrubbed.
+  void stop();
+  /// Something that is locked was changed: to ERROR if LOCKED or RUN. `cause` is a
+  /// literal of one word ("bus-master-cleared").
+  void violate(std::string_view cause);
+  void reset(hw::ResetKind kind);
+
+  /// Part of the encoded report. Errors: kInvalidInterfaceState unless LOCKED or
+  /// RUN; kInvalidRequest for no bytes or an offset at or beyond the end.
+  [[nodiscard]] TdispResult<wire::TdispInterfaceReportPortion> report(std::uint16_t offset,
+                                                                      std::uint16_t length) const;
+
+  [[nodiscard]] Bdf bdf() const { return bdf_; }
+  [[nodiscard]] TdiState state() const { return state_.load(); }
+  /// Locked or running: its configuration must not change.
+  [[nodiscard]] bool locked() const { return has_report(state()); }
+  /// The MSI-X table is under the lock too.
+  [[nodiscard]] bool msix_locked() const { return locked() && msix_locked_.load(); }
+  /// answers_mmio() in the state now; `msix` says that the access is to the MSI-X
+  /// table or PBA, which are TEE memory only under LOCK_MSIX.
+  [[nodiscard]] bool answers(hw::TBit t, bool msix) const;
+  /// The stream that it was locked with, while LOCKED or RUN.
+  [[nodiscard]] std::optional<std::uint8_t> stream() const;
+
+ private:
+  void enter(TdiState next, std::string_view cause);
+
+  object::Trace& trace_;
+  const Bdf bdf_;
+  TdiFunction& function_;
+  schedule::Atomic<TdiState> state_{TdiState::kConfigUnlocked};
+  schedule::Atomic<bool> msix_locked_{false};
+  std::uint8_t stream_id_ = 0;
+  wire::TdispNonce nonce_{};
+  Bytes report_;  ///< encoded when the lock was taken: it cannot change after
+};
+
+}  // namespace teeio::device
