@@ -1,0 +1,104 @@
+#include "run/call.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#include <cstdio>
+
+#include "run/filter.h"
+#include "run/foreign_file.h"
+#include "run/sys.h"
+#include "schedule/task.h"
+
+namespace teeio::run {
+namespace {
+
+constexpr std::uint64_t kSignalCheckNs = 500'000;
+
+/// Whether /proc says that a signal waits which the thread does not block.
+bool has_pending_signal(pid_t tid) {
+  const std::string status = read_file(proc_path(tid, "status"));
+  const auto mask = [&status](const char* name) {
+    std::uint64_t bits = 0;
+    const std::size_t at = status.find(name);
+    if (at != std::string::npos) std::sscanf(status.c_str() + at + 8, "%lx", &bits);
+    return bits;
+  };
+  return ((mask("\nSigPnd:") | mask("\nShdPnd:")) & ~mask("\nSigBlk:")) != 0;
+}
+
+}  // namespace
+
+Call::Call(Context& context, const seccomp_notif& notification,
+           std::move_only_function<void()> may_block)
+    : context_(context),
+      notification_(notification),
+      may_block_(std::move(may_block)),
+      memory_(context.listener, context.files, notification.id, tid()),
+      next_signal_check_ns_(0) {}
+
+Result<object::Ref<object::File>> Call::file(std::int32_t fd) {
+  Lookup found = context_.tasks.lookup(tid(), fd);
+  switch (found.kind) {
+    case Lookup::Kind::kClosed:
+      return fail(Errno::kBadF, "no such descriptor");
+    case Lookup::Kind::kOurs:
+      return found.file->file;
+    case Lookup::Kind::kForeign:
+      break;
+  }
+  auto copy = context_.tasks.steal(tid(), fd);
+  if (!copy) return object::Ref<object::File>(object::make_ref<SealedFile>());
+  return object::Ref<object::File>(object::make_ref<StolenFile>(std::move(*copy)));
+}
+
+DeviceFileRef Call::ours(int fd) { return context_.tasks.lookup(tid(), fd).file; }
+
+Result<std::int32_t> Call::install(object::Ref<object::File> file, std::uint32_t flags) {
+  std::string name = "anon_inode:[" + std::string(object::file_kind_name(file->kind())) + "]";
+  return install_named(std::move(file), std::move(name), flags);
+}
+
+Result<std::int32_t> Call::install_named(object::Ref<object::File> file, std::string name,
+                                         std::uint32_t flags) {
+  object::File& object = *file;
+  TEEIO_ASSIGN(const DeviceFileRef device,
+               context_.files.add(std::move(file), std::move(name), flags));
+  context_.machine.set_mapped_file(object, map_backing(device->backing));
+  auto opened = context_.files.open_for_program(*device);
+  Result<std::int32_t> number = opened ? give(std::move(*opened), flags, Numbers::kOurs, kFirstFd)
+                                       : std::unexpected(opened.error());
+  if (!number) context_.files.forget(device);
+  return number;
+}
+
+Result<std::int32_t> Call::give(Fd opened, std::uint32_t flags, Numbers numbers, int from) {
+  const std::uint32_t cloexec = flags & O_CLOEXEC;
+  rlimit limit{};
+  const bool low =
+      numbers == Numbers::kLowest || (::prlimit(tid(), RLIMIT_NOFILE, nullptr, &limit) == 0 &&
+                                      limit.rlim_cur <= static_cast<rlim_t>(kFirstFd));
+  if (low)
+    return context_.listener.add_fd(id(), opened.get(), cloexec, Listener::Number::kLowest, 0);
+  const schedule::Lock lock(context_.numbers);
+  TEEIO_ASSIGN(const int number, context_.tasks.free_number(tid(), from));
+  return context_.listener.add_fd(id(), opened.get(), cloexec, Listener::Number::kExact, number);
+}
+
+bool Call::signal_pending() {
+  const std::uint64_t now = schedule::now_ns();
+  // What arrived before the call was delivered before it: begin after a while.
+  if (next_signal_check_ns_ == 0) next_signal_check_ns_ = now + kSignalCheckNs;
+  if (now < next_signal_check_ns_) return false;
+  next_signal_check_ns_ = now + kSignalCheckNs;
+  return !context_.listener.waiting(id()) || has_pending_signal(tid());
+}
+
+void Call::enter_machine(const DeviceFile* file) {
+  const bool waits = file != nullptr && file->file->kind() == object::FileKind::kKvmVcpu;
+  if (!may_block_ || (!context_.tasks.is_concurrent(tid()) && !waits)) return;
+  may_block_();
+  may_block_ = nullptr;
+}
+
+}  // namespace teeio::run

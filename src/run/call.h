@@ -1,0 +1,103 @@
+#pragma once
+
+#include <linux/seccomp.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "entry/system_calls.h"
+#include "host/mm/caller.h"
+#include "run/device_files.h"
+#include "run/listener.h"
+#include "run/log.h"
+#include "run/paths.h"
+#include "run/private_tree.h"
+#include "run/program_memory.h"
+#include "run/tasks.h"
+
+namespace teeio::run {
+
+/// What every call needs; lives as long as the supervisor.
+struct Context {
+  entry::SystemCalls& machine;
+  Listener& listener;
+  DeviceFiles& files;
+  Tasks& tasks;
+  PrivateTree& tree;
+  Paths& paths;
+  Log& log;
+  /// From picking a free number until it is in use. Calls into Tasks, whose
+  /// lock is a leaf, and is itself taken under locks of the machine.
+  schedule::Mutex numbers{schedule::Rank::kWaitQueue};
+};
+
+/// The answer to a trapped call.
+struct Reply {
+  enum class Kind : std::uint8_t { kContinue, kValue, kError } kind = Kind::kContinue;
+  std::int64_t value = 0;
+  Error error{};
+
+  static Reply go_on() { return {}; }
+  static Reply of(std::int64_t value) { return {Kind::kValue, value, {}}; }
+  static Reply of(const Error& error) { return {Kind::kError, 0, error}; }
+  template <class T>
+  static Reply of(const Result<T>& result) {
+    return result ? of(static_cast<std::int64_t>(*result)) : of(result.error());
+  }
+  static Reply of(const Result<void>& result) {
+    return result ? of(std::int64_t{0}) : of(result.error());
+  }
+};
+
+/// One trapped call, and its thread as the machine sees it.
+/// Lifetime: until its answer is sent.
+class Call final : public mm::Caller {
+ public:
+  /// `may_block`: run once, before the machine may keep this thread waiting.
+  Call(Context& context, const seccomp_notif& notification,
+       std::move_only_function<void()> may_block);
+
+  [[nodiscard]] std::int32_t pid() const override { return context_.tasks.process_of(tid()); }
+  [[nodiscard]] std::int32_t tid() const override {
+    return static_cast<std::int32_t>(notification_.pid);
+  }
+  [[nodiscard]] std::uint64_t mm_id() const override { return context_.tasks.mm_id(tid()); }
+  ProgramMemory& memory() override { return memory_; }
+  Result<object::Ref<object::File>> file(std::int32_t fd) override;
+  Result<std::int32_t> install(object::Ref<object::File> file, std::uint32_t flags) override;
+  [[nodiscard]] bool signal_pending() override;
+
+  [[nodiscard]] Context& context() { return context_; }
+  [[nodiscard]] std::uint64_t id() const { return notification_.id; }
+  [[nodiscard]] std::uint64_t arg(unsigned index) const { return notification_.data.args[index]; }
+  [[nodiscard]] int int_arg(unsigned index) const { return static_cast<int>(arg(index)); }
+  [[nodiscard]] std::uint32_t word_arg(unsigned index) const {
+    return static_cast<std::uint32_t>(arg(index));
+  }
+
+  /// The file behind number `fd` if it is ours, else nullptr.
+  [[nodiscard]] DeviceFileRef ours(int fd);
+  /// Must precede each call into the machine. `file` may be null.
+  void enter_machine(const DeviceFile* file);
+  /// install() with a name for messages.
+  Result<std::int32_t> install_named(object::Ref<object::File> file, std::string name,
+                                     std::uint32_t flags);
+  enum class Numbers : bool { kOurs, kLowest };
+  /// Gives the program `opened` and closes it here. `flags`: O_CLOEXEC.
+  Result<std::int32_t> give(Fd opened, std::uint32_t flags, Numbers numbers, int from);
+
+  /// For `-v`: "ioctl(768</dev/iommu>, …)". Empty: no line.
+  void describe(std::string text) { description_ = std::move(text); }
+  [[nodiscard]] const std::string& description() const { return description_; }
+
+ private:
+  Context& context_;
+  const seccomp_notif notification_;
+  std::move_only_function<void()> may_block_;
+  ProgramMemory memory_;
+  std::uint64_t next_signal_check_ns_;
+  std::string description_;
+};
+
+}  // namespace teeio::run

@@ -1,0 +1,262 @@
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+
+#include "run/dispatch.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+constexpr std::size_t kChunk = 64 * 1024;        // what is copied at once
+constexpr std::size_t kAttributeWrite = 4096;    // Linux: kernfs_fop_write_iter(), PAGE_SIZE
+constexpr std::uint64_t kMaxVectors = 1024;      // Linux: UIO_MAXIOV
+constexpr std::uint64_t kMaxCount = 0x7ffff000;  // Linux: MAX_RW_COUNT
+
+/// One read or write, whatever the system call's shape.
+struct Transfer {
+  std::vector<iovec> parts;             ///< in the program
+  std::optional<std::uint64_t> offset;  ///< nullopt: the file's own position
+  std::uint64_t count = 0;              ///< bytes
+};
+
+bool is_vector(std::uint32_t number) {
+  return number == SYS_readv || number == SYS_writev || number == SYS_preadv ||
+         number == SYS_pwritev || number == SYS_preadv2 || number == SYS_pwritev2;
+}
+bool has_offset(std::uint32_t number) {
+  return number != SYS_read && number != SYS_write && number != SYS_readv && number != SYS_writev;
+}
+
+Result<Transfer> transfer_of(Call& call, const Row& row) {
+  Transfer transfer;
+  if (has_offset(row.number)) {
+    transfer.offset = call.arg(3);
+    // preadv2's -1 is "the file's own position".
+    const bool own = row.number == SYS_preadv2 || row.number == SYS_pwritev2;
+    if (own && *transfer.offset == ~std::uint64_t{0})
+      transfer.offset.reset();
+    else if (static_cast<std::int64_t>(*transfer.offset) < 0)
+      return fail(Errno::kInval, "the offset is negative");
+  }
+  if (is_vector(row.number)) {
+    if (call.arg(2) > kMaxVectors) return fail(Errno::kInval, "too many vectors");
+    transfer.parts.resize(call.arg(2));
+    TEEIO_TRY(call.memory().read(call.arg(1), std::as_writable_bytes(std::span(transfer.parts))));
+  } else {
+    transfer.parts.push_back({reinterpret_cast<void*>(call.arg(1)), call.arg(2)});
+  }
+  for (iovec& part : transfer.parts) {
+    part.iov_len = std::min(part.iov_len, kMaxCount - transfer.count);
+    transfer.count += part.iov_len;
+  }
+  return transfer;
+}
+
+/// The position of the program's open file description. A duplicate of its
+/// descriptor shares it, so the kernel keeps it for all who hold the file.
+class Position {
+ public:
+  Position(Call& call, int fd) {
+    auto copy = call.context().tasks.steal(call.tid(), fd);
+    if (copy) copy_ = std::move(*copy);
+    const off_t at = ::lseek(copy_.get(), 0, SEEK_CUR);
+    offset_ = at < 0 ? 0 : static_cast<std::uint64_t>(at);
+  }
+  [[nodiscard]] std::uint64_t offset() const { return offset_; }
+  void advance(std::size_t count) {
+    (void)::lseek(copy_.get(), static_cast<off_t>(offset_ + count), SEEK_SET);
+  }
+
+ private:
+  Fd copy_;
+  std::uint64_t offset_ = 0;
+};
+
+std::uint64_t address_of(const iovec& part) {
+  return reinterpret_cast<std::uint64_t>(part.iov_base);
+}
+
+/// Runs `step(address, offset, size)` over the parts; a short or failed step
+/// ends it, and a failure counts only when nothing was done before.
+template <class Step>
+Result<std::size_t> each_chunk(const Transfer& transfer, std::uint64_t offset, Step step) {
+  std::size_t done = 0;
+  for (const iovec& part : transfer.parts)
+    for (std::size_t in_part = 0; in_part < part.iov_len;) {
+      const std::size_t size = std::min(kChunk, part.iov_len - in_part);
+      const Result<std::size_t> moved = step(address_of(part) + in_part, offset + done, size);
+      if (!moved && done == 0) return moved;
+      if (!moved) return done;
+      done += *moved;
+      in_part += *moved;
+      if (*moved < size) return done;
+    }
+  return done;
+}
+
+Result<std::size_t> read_device(Call& call, const DeviceFile& file, const Transfer& transfer,
+                                std::uint64_t offset) {
+  Bytes buffer(std::min<std::size_t>(kChunk, transfer.count));
+  return each_chunk(
+      transfer, offset,
+      [&](std::uint64_t to, std::uint64_t at, std::size_t size) -> Result<std::size_t> {
+        const std::span<std::byte> piece(buffer.data(), size);
+        TEEIO_ASSIGN(const std::size_t got,
+                     call.context().machine.read(call, *file.file, at, piece));
+        TEEIO_TRY(call.memory().write(to, piece.first(got)));
+        return got;
+      });
+}
+
+Result<std::size_t> write_device(Call& call, const DeviceFile& file, const Transfer& transfer,
+                                 std::uint64_t offset) {
+  Bytes buffer(std::min<std::size_t>(kChunk, transfer.count));
+  return each_chunk(
+      transfer, offset,
+      [&](std::uint64_t from, std::uint64_t at, std::size_t size) -> Result<std::size_t> {
+        const std::span<std::byte> piece(buffer.data(), size);
+        TEEIO_TRY(call.memory().read(from, piece));
+        return call.context().machine.write(call, *file.file, at, piece);
+      });
+}
+
+/// One call of the attribute's store(): the vectors together, a page at most.
+Result<std::size_t> write_attribute(Call& call, const DeviceFile& file, const Transfer& transfer,
+                                    std::uint64_t offset) {
+  Bytes bytes(std::min<std::size_t>(kAttributeWrite, transfer.count));
+  std::size_t filled = 0;
+  for (const iovec& part : transfer.parts) {
+    const std::size_t size = std::min(part.iov_len, bytes.size() - filled);
+    TEEIO_TRY(call.memory().read(address_of(part), std::span(bytes).subspan(filled, size)));
+    filled += size;
+  }
+  return call.context().machine.write(call, *file.file, offset, bytes);
+}
+
+std::string target(const DeviceFile& file, int fd) {
+  return std::to_string(fd) + "<" + file.name + ">";
+}
+
+void describe_transfer(Call& call, const Row& row, const DeviceFile& file,
+                       const Transfer& transfer) {
+  if (!call.context().log.traces_calls()) return;
+  char text[64];
+  if (transfer.offset)
+    std::snprintf(text, sizeof(text), ", %lu bytes at 0x%lx)", transfer.count, *transfer.offset);
+  else
+    std::snprintf(text, sizeof(text), ", %lu bytes)", transfer.count);
+  call.describe(std::string(row.name) + "(" + target(file, call.int_arg(0)) + text);
+}
+
+bool may_read(const DeviceFile& file) { return (file.flags & O_ACCMODE) != O_WRONLY; }
+bool may_write(const DeviceFile& file) { return (file.flags & O_ACCMODE) != O_RDONLY; }
+
+}  // namespace
+
+Reply on_ioctl(Call& call, const Row& row) {
+  const DeviceFileRef device = call.ours(call.int_arg(0));
+  if (!device) return Reply::go_on();
+  const std::uint32_t command = call.word_arg(1);
+  // FIOCLEX, FIONCLEX, FIONBIO, FIOASYNC belong to the VFS.
+  if (command == 0x5451 || command == 0x5450 || command == 0x5421 || command == 0x5452)
+    return Reply::go_on();
+  if (device->is_attribute()) return Reply::of(Error{Errno::kNoTty, "an attribute has no ioctl"});
+  call.enter_machine(device.get());
+  Context& context = call.context();
+  const auto result = context.machine.ioctl(call, *device->file, command, call.arg(2));
+  context.tree.sync();
+  if (context.log.traces_calls())
+    call.describe(std::string(row.name) + "(" + target(*device, call.int_arg(0)) + ", " +
+                  context.machine.describe(call, *device->file, command, call.arg(2)) + ")");
+  return Reply::of(result);
+}
+
+Result<void> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, std::size_t count) {
+  Bytes bytes(std::min(count, kChunk));
+  TEEIO_ASSIGN(const std::size_t got, call.context().machine.read(call, *file.file, offset, bytes));
+  const int fd = file.backing->fd.get();
+  (void)!::pwrite(fd, bytes.data(), got, static_cast<off_t>(offset));
+  if (got < bytes.size()) (void)!::ftruncate(fd, static_cast<off_t>(offset + got));
+  return {};
+}
+
+Reply on_read(Call& call, const Row& row) {
+  const int fd = call.int_arg(0);
+  const DeviceFileRef device = call.ours(fd);
+  if (!device || !may_read(*device)) return Reply::go_on();
+  const Result<Transfer> transfer = transfer_of(call, row);
+  if (!transfer) return Reply::of(transfer.error());
+  call.enter_machine(device.get());
+  describe_transfer(call, row, *device, *transfer);
+  if (device->is_attribute()) {
+    const std::uint64_t offset = transfer->offset ? *transfer->offset : Position(call, fd).offset();
+    const Result<void> fresh = refresh(call, *device, offset, transfer->count);
+    return fresh ? Reply::go_on() : Reply::of(fresh.error());
+  }
+  if (transfer->offset) return Reply::of(read_device(call, *device, *transfer, *transfer->offset));
+  Position position(call, fd);
+  const auto done = read_device(call, *device, *transfer, position.offset());
+  if (done) position.advance(*done);
+  return Reply::of(done);
+}
+
+Reply on_write(Call& call, const Row& row) {
+  const int fd = call.int_arg(0);
+  const DeviceFileRef device = call.ours(fd);
+  if (!device || !may_write(*device)) return Reply::go_on();
+  const Result<Transfer> transfer = transfer_of(call, row);
+  if (!transfer) return Reply::of(transfer.error());
+  call.enter_machine(device.get());
+  describe_transfer(call, row, *device, *transfer);
+  const auto write = device->is_attribute() ? write_attribute : write_device;
+  std::optional<Position> position;
+  if (!transfer->offset) position.emplace(call, fd);
+  const std::uint64_t offset = position ? position->offset() : *transfer->offset;
+  const auto done = write(call, *device, *transfer, offset);
+  if (done && position) position->advance(*done);
+  call.context().tree.sync();
+  return Reply::of(done);
+}
+
+Reply on_copy(Call& call, const Row& row) {
+  const bool out_first = row.number == SYS_sendfile;
+  const DeviceFileRef out = call.ours(call.int_arg(out_first ? 0 : 2));
+  // Callers fall back to read and write.
+  if (out) return Reply::of(Error{Errno::kInval, "no bytes are moved into our files"});
+  const DeviceFileRef in = call.ours(call.int_arg(out_first ? 1 : 0));
+  if (!in) return Reply::go_on();
+  if (!in->is_attribute()) return Reply::of(Error{Errno::kInval, "a device has no splice"});
+  call.enter_machine(in.get());
+  const Result<void> fresh = refresh(call, *in, 0, kChunk);
+  return fresh ? Reply::go_on() : Reply::of(fresh.error());
+}
+
+Reply on_mmap(Call& call, const Row& row) {
+  const int fd = call.int_arg(4);
+  const DeviceFileRef device = call.ours(fd);
+  if (!device) return Reply::go_on();
+  call.enter_machine(device.get());
+  if (call.context().log.traces_calls()) {
+    char text[80];
+    std::snprintf(text, sizeof(text), ", offset=0x%lx, length=0x%lx)", call.arg(5), call.arg(1));
+    call.describe(std::string(row.name) + "(" + target(*device, fd) + text);
+  }
+  const auto allowed = call.context().machine.mmap(call, *device->file, call.arg(5), call.arg(1),
+                                                   call.word_arg(2), call.word_arg(3));
+  return allowed ? Reply::go_on() : Reply::of(allowed.error());
+}
+
+Reply on_resize(Call& call, const Row&) {
+  const DeviceFileRef device = call.ours(call.int_arg(0));
+  if (!device) return Reply::go_on();
+  if (device->is_attribute()) return Reply::of(std::int64_t{0});
+  return Reply::of(Error{Errno::kInval, "a device has no size"});
+}
+
+}  // namespace teeio::run

@@ -1,0 +1,106 @@
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+
+#include "run/dispatch.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+constexpr std::size_t kSnapshot = 4096;  // bytes of a text attribute, at most a page
+
+struct Open {
+  int directory = AT_FDCWD;
+  std::uint64_t path = 0;  ///< address
+  std::uint32_t flags = 0;
+};
+
+Result<Open> open_of(Call& call, std::uint32_t number) {
+  switch (number) {
+    case SYS_open:
+      return Open{AT_FDCWD, call.arg(0), call.word_arg(1)};
+    case SYS_creat:
+      return Open{AT_FDCWD, call.arg(0), O_CREAT | O_WRONLY | O_TRUNC};
+    case SYS_openat:
+      return Open{call.int_arg(0), call.arg(1), call.word_arg(2)};
+    default:
+      break;
+  }
+  open_how how{};
+  TEEIO_TRY(call.memory().read(call.arg(2), std::as_writable_bytes(std::span(&how, 1))));
+  return Open{call.int_arg(0), call.arg(1), static_cast<std::uint32_t>(how.flags)};
+}
+
+/// Binary attributes are read where they are, not kept as a snapshot: reading
+/// configuration space is an event of the machine.
+bool has_snapshot(std::string_view path) {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  return name != "config" && name != "rom" && !name.starts_with("resource");
+}
+
+Reply open_in_tree(Call& call, const std::string& path, std::uint32_t flags) {
+  auto opened = call.context().tree.open(path, flags & ~static_cast<std::uint32_t>(O_CREAT));
+  if (!opened) return Reply::of(opened.error());
+  return Reply::of(call.give(std::move(*opened), flags, Call::Numbers::kLowest, 0));
+}
+
+Reply open_file(Call& call, const std::string& path, std::uint32_t flags) {
+  call.enter_machine(nullptr);
+  Context& context = call.context();
+  auto file = context.machine.open(call, path, flags);
+  context.tree.sync();
+  if (!file) return Reply::of(file.error());
+  object::File& object = **file;
+  const auto number = call.install_named(std::move(*file), path, flags);
+  const bool reads = (flags & O_ACCMODE) != O_WRONLY;
+  if (number && reads && object.kind() == object::FileKind::kAttribute && has_snapshot(path))
+    if (const DeviceFileRef device = call.ours(*number)) (void)refresh(call, *device, 0, kSnapshot);
+  return Reply::of(number);
+}
+
+Reply open_node(Call& call, const std::string& path, std::uint32_t flags) {
+  const auto node = call.context().tree.find(path);
+  if (!node && (flags & O_CREAT) != 0 && !path.ends_with("/?"))
+    return Reply::of(Error{Errno::kAcces, "no file can be made in the emulated tree"});
+  if (!node) return Reply::of(Error{Errno::kNoEnt, "not in the emulated tree"});
+  if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+    return Reply::of(Error{Errno::kExist, "the file exists"});
+  if ((flags & O_PATH) != 0) return open_in_tree(call, path, flags);
+  using Type = PrivateTree::Node::Type;
+  switch (node->type) {
+    case Type::kDirectory:
+      if ((flags & (O_ACCMODE | O_CREAT)) != 0)
+        return Reply::of(Error{Errno::kIsDir, "a directory cannot be written"});
+      return open_in_tree(call, path, flags);
+    case Type::kSymlink:
+      return Reply::of(Error{Errno::kLoop, "a symbolic link with O_NOFOLLOW"});
+    case Type::kAttribute:
+    case Type::kDevice:
+      break;
+  }
+  if ((flags & O_DIRECTORY) != 0) return Reply::of(Error{Errno::kNotDir, "not a directory"});
+  return open_file(call, path, flags);
+}
+
+}  // namespace
+
+Reply on_open(Call& call, const Row& row) {
+  const Result<Open> open = open_of(call, row.number);
+  if (!open) return Reply::go_on();
+  const bool stays =
+      (open->flags & O_NOFOLLOW) != 0 || (open->flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+  const auto place =
+      place_of(call, open->directory, open->path, stays ? Follow::kNo : Follow::kYes);
+  if (!place) return Reply::of(place.error());
+  if (place->kind == Place::Kind::kHost) return Reply::go_on();
+  if (call.context().log.traces_calls()) {
+    char flags[32];
+    std::snprintf(flags, sizeof(flags), "\", 0%o)", open->flags);
+    call.describe(std::string(row.name) + "(\"" + place->path + flags);
+  }
+  // Opening /proc/self/fd/N of a device opens the device anew.
+  return open_node(call, place->path, open->flags);
+}
+
+}  // namespace teeio::run

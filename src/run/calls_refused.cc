@@ -1,0 +1,80 @@
+#include <fcntl.h>
+
+#include "run/dispatch.h"
+
+namespace teeio::run {
+namespace {
+
+/// Says why on stderr: a program that expected the host's answer should know.
+Reply refuse(Call& call, const Row& row, const std::string& path) {
+  std::string text(row.name);
+  text += "(\"" + path + "\") is not possible in the emulated tree: refused with ";
+  text += errno_name(row.refusal);
+  call.context().log.warn(call.tid(), text);
+  return Reply::of(Error{row.refusal, "not possible in the emulated tree"});
+}
+
+/// The path that an argument names if it is ours; else empty.
+std::string virtual_argument(Call& call, int directory, int path, Follow follow) {
+  const int dir = directory < 0 ? AT_FDCWD : call.int_arg(static_cast<unsigned>(directory));
+  const std::uint64_t address = call.arg(static_cast<unsigned>(path));
+  if (address == 0) return {};  // futimens(): a descriptor, no path
+  const auto place = place_of(call, dir, address, follow);
+  if (!place || place->kind == Place::Kind::kHost) return {};
+  return place->path;
+}
+
+std::string virtual_argument(Call& call, const Row& row) {
+  return virtual_argument(call, row.directory, row.path, row.follow);
+}
+
+}  // namespace
+
+Result<Place> place_of(Call& call, int directory, std::uint64_t path_address, Follow follow) {
+  const auto path = call.memory().read_path(path_address);
+  if (!path || path->empty()) return Place{};
+  return call.context().paths.resolve(call.tid(), directory, *path, follow);
+}
+
+Reply on_refused_path(Call& call, const Row& row) {
+  const std::string path = virtual_argument(call, row);
+  return path.empty() ? Reply::go_on() : refuse(call, row, path);
+}
+
+Reply on_refused_pair(Call& call, const Row& row) {
+  std::string path = virtual_argument(call, row);
+  const bool at = row.directory >= 0;
+  if (path.empty())
+    path = virtual_argument(call, at ? row.directory + 2 : -1, row.path + (at ? 2 : 1), row.follow);
+  return path.empty() ? Reply::go_on() : refuse(call, row, path);
+}
+
+Reply on_no_xattr(Call& call, const Row& row) {
+  const std::string path = virtual_argument(call, row);
+  return path.empty() ? Reply::go_on() : Reply::of(Error{row.refusal, "sysfs has none"});
+}
+
+Reply on_fchdir(Call& call, const Row& row) {
+  const Place place = call.context().paths.descriptor(call.tid(), call.int_arg(0));
+  if (place.kind != Place::Kind::kVirtual) return Reply::go_on();
+  Row refused = row;
+  refused.refusal = Errno::kAcces;
+  return refuse(call, refused, place.path);
+}
+
+Reply on_exec(Call& call, const Row& row) {
+  const std::string path = virtual_argument(call, row);
+  if (!path.empty()) return refuse(call, row, path);
+  call.context().tasks.on_exec(call.tid());
+  return Reply::go_on();
+}
+
+Reply on_root_change(Call& call, const Row& row) {
+  if (row.path >= 0)
+    if (const std::string path = virtual_argument(call, row); !path.empty())
+      return refuse(call, row, path);
+  call.context().tasks.on_root_change();
+  return Reply::go_on();
+}
+
+}  // namespace teeio::run

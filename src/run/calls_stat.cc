@@ -1,0 +1,152 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "run/dispatch.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+/// The two layouts in which a program asks for the same facts.
+void patch(struct stat& info, const entry::FileStat& facts) {
+  info.st_mode = facts.mode;
+  info.st_rdev = facts.rdev;
+  info.st_size = static_cast<off_t>(facts.size);
+  info.st_blocks = 0;
+}
+void patch(struct statx& info, const entry::FileStat& facts) {
+  info.stx_mode = static_cast<std::uint16_t>(facts.mode);
+  info.stx_rdev_major = major(facts.rdev);
+  info.stx_rdev_minor = minor(facts.rdev);
+  info.stx_size = facts.size;
+  info.stx_blocks = 0;
+}
+bool real_stat(int directory, const char* path, int flags, struct stat& info) {
+  return ::fstatat(directory, path, &info, flags) == 0;
+}
+bool real_stat(int directory, const char* path, int flags, struct statx& info) {
+  return ::statx(directory, path, flags, STATX_BASIC_STATS, &info) == 0;
+}
+
+template <class Stat>
+Reply answer(Call& call, const Stat& info, std::uint64_t to) {
+  return Reply::of(call.memory().write(to, bytes_of(info)));
+}
+
+template <class Stat>
+Reply stat_file(Call& call, const DeviceFile& file, std::uint64_t to) {
+  Stat info{};
+  (void)real_stat(file.backing->fd.get(), "", AT_EMPTY_PATH, info);
+  patch(info, call.context().machine.stat(*file.file));
+  return answer(call, info, to);
+}
+
+template <class Stat>
+Reply stat_node(Call& call, const std::string& path, std::uint64_t to) {
+  using Type = PrivateTree::Node::Type;
+  const auto node = call.context().tree.find(path);
+  if (!node) return Reply::of(Error{Errno::kNoEnt, "not in the emulated tree"});
+  Stat info{};
+  const int root = call.context().tree.root();
+  if (!real_stat(root, path.c_str() + 1, AT_SYMLINK_NOFOLLOW, info))
+    return Reply::of(last_error("the private tree lost a file"));
+  if (node->type == Type::kAttribute || node->type == Type::kDevice) patch(info, node->stat);
+  return answer(call, info, to);
+}
+
+/// A *at() call's path, or its descriptor with AT_EMPTY_PATH.
+Result<Place> named_or_descriptor(Call& call, int directory, std::uint64_t path, int flags) {
+  if ((flags & AT_EMPTY_PATH) != 0) {
+    std::byte first{};
+    const bool empty =
+        path == 0 || (call.memory().read(path, std::span(&first, 1)) && first == std::byte{0});
+    if (empty) return call.context().paths.descriptor(call.tid(), directory);
+  }
+  const bool stays = (flags & AT_SYMLINK_NOFOLLOW) != 0;
+  return place_of(call, directory, path, stays ? Follow::kNo : Follow::kYes);
+}
+
+template <class Stat>
+Reply stat_place(Call& call, const Result<Place>& place, std::uint64_t to) {
+  if (!place) return Reply::of(place.error());
+  switch (place->kind) {
+    case Place::Kind::kHost:
+      return Reply::go_on();
+    case Place::Kind::kVirtual:
+      return stat_node<Stat>(call, place->path, to);
+    case Place::Kind::kDescriptor:
+      break;
+  }
+  return stat_file<Stat>(call, *place->file, to);
+}
+
+}  // namespace
+
+Reply on_fstat(Call& call, const Row&) {
+  const DeviceFileRef device = call.ours(call.int_arg(0));
+  return device ? stat_file<struct stat>(call, *device, call.arg(1)) : Reply::go_on();
+}
+
+Reply on_stat(Call& call, const Row& row) {
+  if (row.number == SYS_newfstatat)
+    return stat_place<struct stat>(
+        call, named_or_descriptor(call, call.int_arg(0), call.arg(1), call.int_arg(3)),
+        call.arg(2));
+  const int flags = row.number == SYS_lstat ? AT_SYMLINK_NOFOLLOW : 0;
+  return stat_place<struct stat>(call, named_or_descriptor(call, AT_FDCWD, call.arg(0), flags),
+                                 call.arg(1));
+}
+
+Reply on_statx(Call& call, const Row&) {
+  return stat_place<struct statx>(
+      call, named_or_descriptor(call, call.int_arg(0), call.arg(1), call.int_arg(2)), call.arg(4));
+}
+
+Reply on_access(Call& call, const Row& row) {
+  const bool plain = row.number == SYS_access;
+  const int flags = row.number == 439 ? call.int_arg(3) : 0;
+  const auto place = plain ? named_or_descriptor(call, AT_FDCWD, call.arg(0), 0)
+                           : named_or_descriptor(call, call.int_arg(0), call.arg(1), flags);
+  if (!place) return Reply::of(place.error());
+  if (place->kind == Place::Kind::kHost) return Reply::go_on();
+  const auto node = call.context().tree.find(place->path);
+  if (!node) return Reply::of(Error{Errno::kNoEnt, "not in the emulated tree"});
+  const int mode = call.int_arg(plain ? 1 : 2);
+  const int root = call.context().tree.root();
+  if (::faccessat(root, place->path.c_str() + 1, mode, AT_SYMLINK_NOFOLLOW) != 0)
+    return Reply::of(last_error("the access is not allowed"));
+  return Reply::of(std::int64_t{0});
+}
+
+Reply on_readlink(Call& call, const Row& row) {
+  const bool plain = row.number == SYS_readlink;
+  const auto place = plain ? place_of(call, AT_FDCWD, call.arg(0), Follow::kNo)
+                           : named_or_descriptor(call, call.int_arg(0), call.arg(1),
+                                                 AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
+  if (!place) return Reply::of(place.error());
+  std::string text;
+  if (place->kind == Place::Kind::kHost) return Reply::go_on();
+  if (place->kind == Place::Kind::kDescriptor) {
+    text = place->file->name;
+  } else {
+    const auto node = call.context().tree.find(place->path);
+    if (!node) return Reply::of(Error{Errno::kNoEnt, "not in the emulated tree"});
+    if (node->type != PrivateTree::Node::Type::kSymlink)
+      return Reply::of(Error{Errno::kInval, "not a symbolic link"});
+    text = node->target;
+  }
+  const std::uint64_t to = call.arg(plain ? 1 : 2);
+  const int room = call.int_arg(plain ? 2 : 3);
+  if (room <= 0) return Reply::of(Error{Errno::kInval, "no room for the link's text"});
+  text.resize(std::min(text.size(), static_cast<std::size_t>(room)));
+  const auto written = call.memory().write(to, std::as_bytes(std::span(text)));
+  return written ? Reply::of(static_cast<std::int64_t>(text.size())) : Reply::of(written.error());
+}
+
+}  // namespace teeio::run

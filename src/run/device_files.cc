@@ -1,0 +1,158 @@
+#include "run/device_files.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+
+#include "run/open_scan.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+
+std::string find_tmpfs() {
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  for (const char* path : {"/dev/shm", runtime, "/tmp", "/run", "/var/tmp"}) {
+    struct statfs info{};
+    if (path == nullptr || ::statfs(path, &info) != 0 || info.f_type != TMPFS_MAGIC) continue;
+    const Fd probe(::open(path, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600));
+    if (probe.ok()) return path;
+  }
+  return {};
+}
+
+Result<std::unique_ptr<DeviceFiles>> DeviceFiles::create(Fd directory) {
+  Fd inotify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!inotify.ok()) return std::unexpected(last_error("no inotify instance is left"));
+  struct stat info{};
+  if (::fstat(directory.get(), &info) != 0)
+    return std::unexpected(last_error("the tmpfs cannot be examined"));
+  return std::unique_ptr<DeviceFiles>(
+      new DeviceFiles(std::move(directory), std::move(inotify), info.st_dev));
+}
+
+Result<DeviceFileRef> DeviceFiles::add(object::Ref<object::File> file, std::string name,
+                                       std::uint32_t flags) {
+  auto backing = std::make_shared<Backing>();
+  backing->fd = Fd(::openat(directory_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600));
+  struct stat info{};
+  if (!backing->fd.ok() || ::fstat(backing->fd.get(), &info) != 0)
+    return std::unexpected(last_error("the tmpfs takes no further file"));
+  backing->inode = info.st_ino;
+  auto device = std::make_shared<DeviceFile>();
+  device->file = std::move(file);
+  device->name = std::move(name);
+  device->flags = flags;
+  device->backing = std::move(backing);
+  // An attribute is read natively by design; on others that is a slip.
+  const std::uint32_t slips = device->is_attribute() ? 0 : IN_ACCESS | IN_MODIFY;
+  const std::string path = proc_path(::getpid(), "fd/" + std::to_string(device->backing->fd.get()));
+  const schedule::Lock lock(mutex_);
+  device->watch = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_CLOSE | slips);
+  if (device->watch < 0) return std::unexpected(last_error("no inotify watch is left"));
+  by_watch_.emplace(device->watch, device);
+  by_inode_.emplace(info.st_ino, device);
+  return device;
+}
+
+Result<Fd> DeviceFiles::open_for_program(const DeviceFile& file) const {
+  constexpr std::uint32_t kKept = O_ACCMODE | O_APPEND | O_NONBLOCK;
+  const std::string path = "/proc/self/fd/" + std::to_string(file.backing->fd.get());
+  Fd opened(::open(path.c_str(), static_cast<int>(file.flags & kKept) | O_CLOEXEC));
+  if (!opened.ok()) return std::unexpected(last_error("the backing file cannot be reopened"));
+  return opened;
+}
+
+void DeviceFiles::forget(const DeviceFileRef& file) { (void)take(file->watch); }
+
+DeviceFileRef DeviceFiles::take(int watch) {
+  const schedule::Lock lock(mutex_);
+  const auto at = by_watch_.find(watch);
+  if (at == by_watch_.end()) return nullptr;
+  DeviceFileRef file = std::move(at->second);
+  by_watch_.erase(at);
+  by_inode_.erase(file->backing->inode);
+  ::inotify_rm_watch(inotify_.get(), watch);
+  return file;
+}
+
+DeviceFileRef DeviceFiles::find(dev_t device, ino_t inode) {
+  if (device != device_) return nullptr;
+  const schedule::Lock lock(mutex_);
+  const auto at = by_inode_.find(inode);
+  return at == by_inode_.end() ? nullptr : at->second;
+}
+
+std::size_t DeviceFiles::count() {
+  const schedule::Lock lock(mutex_);
+  return by_watch_.size();
+}
+
+std::vector<DeviceFileRef> DeviceFiles::drain() {
+  std::vector<DeviceFileRef> closed;
+  alignas(inotify_event) std::array<char, 4096> buffer;
+  for (;;) {
+    const ssize_t size = ::read(inotify_.get(), buffer.data(), buffer.size());
+    if (size <= 0) return closed;
+    for (std::size_t at = 0; at < static_cast<std::size_t>(size);) {
+      inotify_event event;
+      std::memcpy(&event, buffer.data() + at, sizeof(event));
+      at += sizeof(event) + event.len;
+      on_event(event.mask, event.wd, closed);
+    }
+  }
+}
+
+void DeviceFiles::on_event(std::uint32_t mask, int watch, std::vector<DeviceFileRef>& closed) {
+  if ((mask & IN_Q_OVERFLOW) != 0) return rescan(closed);
+  if ((mask & IN_CLOSE) != 0) {
+    if (DeviceFileRef file = take(watch)) closed.push_back(std::move(file));
+    return;
+  }
+  if ((mask & (IN_ACCESS | IN_MODIFY)) != 0 && slip_) on_slip_event(mask, watch);
+}
+
+void DeviceFiles::on_slip_event(std::uint32_t mask, int watch) {
+  DeviceFileRef file;
+  {
+    const schedule::Lock lock(mutex_);
+    const auto at = by_watch_.find(watch);
+    if (at == by_watch_.end()) return;
+    file = at->second;
+  }
+  schedule::Atomic<std::uint32_t>& own = file->backing->own_changes;
+  std::uint32_t left = own.load();
+  while ((mask & IN_MODIFY) != 0 && left > 0)
+    if (own.compare_exchange(left, left - 1)) return;
+  slip_(*file, (mask & IN_ACCESS) != 0 ? "read" : "write");
+}
+
+void DeviceFiles::rescan(std::vector<DeviceFileRef>& closed) {
+  std::vector<DeviceFileRef> candidates;
+  {
+    const schedule::Lock lock(mutex_);
+    for (const auto& [watch, file] : by_watch_) candidates.push_back(file);
+  }
+  const OpenScan held(device_);
+  for (const DeviceFileRef& file : candidates)
+    if (!held.contains(file->backing->inode) && take(file->watch)) closed.push_back(file);
+}
+
+std::vector<DeviceFileRef> DeviceFiles::take_all() {
+  std::vector<DeviceFileRef> files;
+  const schedule::Lock lock(mutex_);
+  for (const auto& [watch, file] : by_watch_) {
+    ::inotify_rm_watch(inotify_.get(), watch);
+    files.push_back(file);
+  }
+  by_watch_.clear();
+  by_inode_.clear();
+  return files;
+}
+
+}  // namespace teeio::run

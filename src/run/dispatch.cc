@@ -1,0 +1,141 @@
+#include "run/dispatch.h"
+
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <sys/syscall.h>
+
+#include <array>
+
+namespace teeio::run {
+namespace {
+
+using enum Shape;
+
+constexpr Row kRows[] = {
+    {SYS_ioctl, kIoctl, "ioctl", on_ioctl},
+    {SYS_read, kRedirectedFd, "read", on_read},
+    {SYS_write, kRedirectedFd, "write", on_write},
+    {SYS_close, kRedirectedFd, "close", on_close},
+    {SYS_mmap, kMmap, "mmap", on_mmap},
+    {SYS_pread64, kPosition, "pread64", on_read},
+    {SYS_pwrite64, kPosition, "pwrite64", on_write},
+    {SYS_readv, kRedirectedFd, "readv", on_read},
+    {SYS_writev, kRedirectedFd, "writev", on_write},
+    {SYS_preadv, kVectorPosition, "preadv", on_read},
+    {SYS_pwritev, kVectorPosition, "pwritev", on_write},
+    {SYS_preadv2, kVectorPosition, "preadv2", on_read},
+    {SYS_pwritev2, kVectorPosition, "pwritev2", on_write},
+    {SYS_sendfile, kAlways, "sendfile", on_copy},
+    {SYS_splice, kAlways, "splice", on_copy},
+    {SYS_copy_file_range, kAlways, "copy_file_range", on_copy},
+    {SYS_ftruncate, kOurFd, "ftruncate", on_resize},
+    {SYS_fallocate, kOurFd, "fallocate", on_resize},
+
+    {SYS_close_range, kAlways, "close_range", on_close_range},
+    {SYS_dup, kOurFd, "dup", on_dup},
+    {SYS_dup2, kNewFd, "dup2", on_dup_to},
+    {SYS_dup3, kNewFd, "dup3", on_dup_to},
+    {SYS_fcntl, kFcntlDup, "fcntl", on_fcntl},
+
+    {SYS_openat, kAlways, "openat", on_open},
+    {SYS_open, kAlways, "open", on_open},
+    {SYS_openat2, kAlways, "openat2", on_open},
+    {SYS_creat, kAlways, "creat", on_open},
+    {SYS_fstat, kOurFd, "fstat", on_fstat},
+    {SYS_newfstatat, kAlways, "newfstatat", on_stat},
+    {SYS_stat, kAlways, "stat", on_stat},
+    {SYS_lstat, kAlways, "lstat", on_stat},
+    {SYS_statx, kAlways, "statx", on_statx},
+    {SYS_access, kAlways, "access", on_access},
+    {SYS_faccessat, kAlways, "faccessat", on_access},
+    {439 /* faccessat2 */, kAlways, "faccessat2", on_access},
+    {SYS_readlink, kAlways, "readlink", on_readlink},
+    {SYS_readlinkat, kAlways, "readlinkat", on_readlink},
+
+    {SYS_execve, kAlways, "execve", on_exec, -1, 0, Errno::kAcces, Follow::kYes},
+    {SYS_execveat, kAlways, "execveat", on_exec, 0, 1, Errno::kAcces, Follow::kYes},
+    {SYS_chdir, kAlways, "chdir", on_refused_path, -1, 0, Errno::kAcces, Follow::kYes},
+    {SYS_fchdir, kAlways, "fchdir", on_fchdir},
+    {SYS_chroot, kAlways, "chroot", on_root_change, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_pivot_root, kAlways, "pivot_root", on_root_change, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_unshare, kAlways, "unshare", on_root_change},
+    {SYS_setns, kAlways, "setns", on_root_change},
+    {SYS_mkdir, kAlways, "mkdir", on_refused_path, -1, 0, Errno::kPerm},
+    {SYS_mkdirat, kAlways, "mkdirat", on_refused_path, 0, 1, Errno::kPerm},
+    {SYS_rmdir, kAlways, "rmdir", on_refused_path, -1, 0, Errno::kPerm},
+    {SYS_unlink, kAlways, "unlink", on_refused_path, -1, 0, Errno::kPerm},
+    {SYS_unlinkat, kAlways, "unlinkat", on_refused_path, 0, 1, Errno::kPerm},
+    {SYS_mknod, kAlways, "mknod", on_refused_path, -1, 0, Errno::kPerm},
+    {SYS_mknodat, kAlways, "mknodat", on_refused_path, 0, 1, Errno::kPerm},
+    {SYS_symlink, kAlways, "symlink", on_refused_path, -1, 1, Errno::kPerm},
+    {SYS_symlinkat, kAlways, "symlinkat", on_refused_path, 1, 2, Errno::kPerm},
+    {SYS_rename, kAlways, "rename", on_refused_pair, -1, 0, Errno::kPerm},
+    {SYS_renameat, kAlways, "renameat", on_refused_pair, 0, 1, Errno::kPerm},
+    {SYS_renameat2, kAlways, "renameat2", on_refused_pair, 0, 1, Errno::kPerm},
+    {SYS_link, kAlways, "link", on_refused_pair, -1, 0, Errno::kPerm},
+    {SYS_linkat, kAlways, "linkat", on_refused_pair, 0, 1, Errno::kPerm},
+    {SYS_chmod, kAlways, "chmod", on_refused_path, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_fchmodat, kAlways, "fchmodat", on_refused_path, 0, 1, Errno::kPerm, Follow::kYes},
+    {452 /* fchmodat2 */, kAlways, "fchmodat2", on_refused_path, 0, 1, Errno::kPerm, Follow::kYes},
+    {SYS_chown, kAlways, "chown", on_refused_path, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_lchown, kAlways, "lchown", on_refused_path, -1, 0, Errno::kPerm},
+    {SYS_fchownat, kAlways, "fchownat", on_refused_path, 0, 1, Errno::kPerm},
+    {SYS_utime, kAlways, "utime", on_refused_path, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_utimes, kAlways, "utimes", on_refused_path, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_futimesat, kAlways, "futimesat", on_refused_path, 0, 1, Errno::kPerm, Follow::kYes},
+    {SYS_utimensat, kAlways, "utimensat", on_refused_path, 0, 1, Errno::kPerm, Follow::kYes},
+    {SYS_truncate, kAlways, "truncate", on_refused_path, -1, 0, Errno::kInval, Follow::kYes},
+    {SYS_statfs, kAlways, "statfs", on_refused_path, -1, 0, Errno::kNoSys, Follow::kYes},
+    {SYS_mount, kAlways, "mount", on_refused_path, -1, 1, Errno::kPerm, Follow::kYes},
+    {SYS_umount2, kAlways, "umount2", on_refused_path, -1, 0, Errno::kPerm, Follow::kYes},
+    {SYS_move_mount, kAlways, "move_mount", on_refused_pair, 0, 1, Errno::kPerm},
+    {SYS_open_tree, kAlways, "open_tree", on_refused_path, 0, 1, Errno::kPerm, Follow::kYes},
+    {SYS_name_to_handle_at, kAlways, "name_to_handle_at", on_refused_path, 0, 1, Errno::kOpNotSupp},
+    {SYS_inotify_add_watch, kAlways, "inotify_add_watch", on_refused_path, -1, 1, Errno::kAcces,
+     Follow::kYes},
+    {SYS_fanotify_mark, kAlways, "fanotify_mark", on_refused_path, 3, 4, Errno::kAcces,
+     Follow::kYes},
+    {SYS_getxattr, kAlways, "getxattr", on_no_xattr, -1, 0, Errno::kOpNotSupp, Follow::kYes},
+    {SYS_lgetxattr, kAlways, "lgetxattr", on_no_xattr, -1, 0, Errno::kOpNotSupp},
+    {SYS_listxattr, kAlways, "listxattr", on_no_xattr, -1, 0, Errno::kOpNotSupp, Follow::kYes},
+    {SYS_llistxattr, kAlways, "llistxattr", on_no_xattr, -1, 0, Errno::kOpNotSupp},
+    {SYS_setxattr, kAlways, "setxattr", on_refused_path, -1, 0, Errno::kOpNotSupp, Follow::kYes},
+    {SYS_lsetxattr, kAlways, "lsetxattr", on_refused_path, -1, 0, Errno::kOpNotSupp},
+    {SYS_removexattr, kAlways, "removexattr", on_refused_path, -1, 0, Errno::kOpNotSupp,
+     Follow::kYes},
+    {SYS_lremovexattr, kAlways, "lremovexattr", on_refused_path, -1, 0, Errno::kOpNotSupp},
+
+    // A ring would carry calls past the filter.
+    {SYS_io_uring_setup, kAbsent, "io_uring_setup", nullptr},
+    {SYS_io_uring_enter, kAbsent, "io_uring_enter", nullptr},
+    {SYS_io_uring_register, kAbsent, "io_uring_register", nullptr},
+};
+
+}  // namespace
+
+std::span<const Row> rows() { return kRows; }
+
+std::vector<FilterRow> filter_rows() {
+  std::vector<FilterRow> rows;
+  for (const Row& row : kRows) rows.push_back({row.number, row.shape});
+  return rows;
+}
+
+Reply dispatch(Call& call, const seccomp_data& data) {
+  static const auto by_number = [] {
+    std::array<const Row*, 512> table{};
+    for (const Row& row : kRows) table.at(row.number) = &row;
+    return table;
+  }();
+  const auto number = static_cast<std::uint32_t>(data.nr);
+  if (data.arch != AUDIT_ARCH_X86_64 || number >= by_number.size()) {
+    call.context().log.warn(call.tid(),
+                            "a 32-bit or x32 system call was refused with ENOSYS: run a 64-bit "
+                            "program");
+    return Reply::of(Error{Errno::kNoSys, "a call of another ABI"});
+  }
+  const Row* row = by_number[number];
+  return row == nullptr || row->answer == nullptr ? Reply::go_on() : row->answer(call, *row);
+}
+
+}  // namespace teeio::run

@@ -1,0 +1,62 @@
+#include "run/foreign_file.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include "base/types.h"
+#include "run/pinned_pages.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+class StolenEventFd final : public mm::EventFd {
+ public:
+  explicit StolenEventFd(Fd fd) : fd_(std::move(fd)) {}
+  void signal() override {
+    // A full counter would block the write; the kernel's eventfd_signal()
+    // saturates, so the program sees the same wake-up either way.
+    pollfd state{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
+    if (::poll(&state, 1, 0) != 1) return;
+    const std::uint64_t one = 1;
+    (void)!::write(fd_.get(), &one, sizeof(one));
+  }
+
+ private:
+  const Fd fd_;
+};
+
+std::string link_of(const Fd& fd) { return read_link("/proc/self/fd/" + std::to_string(fd.get())); }
+
+}  // namespace
+
+Result<object::Ref<mm::EventFd>> StolenFile::eventfd() {
+  if (!link_of(fd_).starts_with("anon_inode:[eventfd"))
+    return fail(Errno::kInval, "the descriptor is no eventfd");
+  Fd copy(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy.ok()) return std::unexpected(last_error("no descriptor is left"));
+  return object::Ref<mm::EventFd>(object::make_ref<StolenEventFd>(std::move(copy)));
+}
+
+Result<object::Ref<mm::Pages>> StolenFile::memfd_pages(std::uint64_t start, std::uint64_t length,
+                                                       mm::Access access) {
+  if (!link_of(fd_).starts_with("/memfd:"))
+    return fail(Errno::kInval, "the descriptor is no memfd");
+  struct stat info{};
+  const std::uint64_t end = start + length;
+  const bool inside = ::fstat(fd_.get(), &info) == 0 && length != 0 && end > start &&
+                      end <= static_cast<std::uint64_t>(info.st_size);
+  if (!inside || !is_page_aligned(start) || !is_page_aligned(length))
+    return fail(Errno::kInval, "the range lies outside the memfd");
+  return map_pages(fd_, start, length, access);
+}
+
+Result<object::Ref<mm::EventFd>> SealedFile::eventfd() {
+  return fail(Errno::kInval, "the program forbids inspection of its descriptors");
+}
+Result<object::Ref<mm::Pages>> SealedFile::memfd_pages(std::uint64_t, std::uint64_t, mm::Access) {
+  return fail(Errno::kInval, "the program forbids inspection of its descriptors");
+}
+
+}  // namespace teeio::run

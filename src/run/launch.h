@@ -1,0 +1,27 @@
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "run/fd.h"
+
+namespace teeio::run {
+
+/// A process that has the filter and waits, at its first trapped call, to
+/// become the program.
+struct Launched {
+  pid_t pid = -1;
+  Fd listener;
+  std::string problem;  ///< why there is none, as a sentence; empty: all is well
+};
+
+/// Forks a child that puts itself under the filter, hands the listener over,
+/// and executes `command` (looked up in PATH). It leaves with 127 when there is
+/// no such program, 126 when it cannot be executed.
+/// Precondition: the signal mask `original` is what the program shall have.
+[[nodiscard]] Launched launch(const std::vector<std::string>& command, const sigset_t& original);
+
+}  // namespace teeio::run

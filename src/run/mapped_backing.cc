@@ -1,0 +1,76 @@
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/check.h"
+#include "run/device_files.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+/// Revoke cuts the file to nothing, which zaps every mapping of it. Our own
+/// windows are first laid over with anonymous pages: their addresses stay
+/// readable, so a device model that still runs cannot take SIGBUS.
+class MappedBacking final : public mm::MappedFile {
+ public:
+  explicit MappedBacking(std::shared_ptr<Backing> backing) : backing_(std::move(backing)) {}
+  ~MappedBacking() override {
+    for (const auto& [offset, window] : windows_) ::munmap(window.address, window.size);
+  }
+
+  Result<std::span<std::byte>> expose(std::uint64_t offset, std::uint64_t size) override {
+    const std::uint64_t end = std::max(file_size_, offset + size);
+    if (end < offset) return fail(Errno::kFBig, "a window ends beyond the largest file");
+    if (!resize(end)) return std::unexpected(last_error("the backing file does not grow"));
+    const auto at = windows_.find(offset);
+    void* const old = at == windows_.end() ? nullptr : at->second.address;
+    TEEIO_CHECK(old == nullptr || at->second.size == size, "a window changed its size");
+    if (old != nullptr && at->second.in_file) return span_of(at->second);
+    void* const address =
+        ::mmap(old, size, PROT_READ | PROT_WRITE, MAP_SHARED | (old == nullptr ? 0 : MAP_FIXED),
+               backing_->fd.get(), static_cast<off_t>(offset));
+    if (address == MAP_FAILED) return std::unexpected(last_error("a window cannot be mapped"));
+    return span_of(windows_[offset] = {address, size, true});
+  }
+
+  void revoke() override {
+    for (auto& [offset, window] : windows_) {
+      void* const cover = ::mmap(window.address, window.size, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+      TEEIO_CHECK(cover == window.address, "a window cannot be covered");
+      window.in_file = false;
+    }
+    TEEIO_CHECK(resize(0), "a backing file cannot be cut");
+  }
+
+ private:
+  struct Window {
+    void* address = nullptr;
+    std::size_t size = 0;
+    bool in_file = false;
+  };
+  bool resize(std::uint64_t size) {
+    if (size == file_size_) return true;
+    backing_->own_changes.fetch_add(1);
+    if (::ftruncate(backing_->fd.get(), static_cast<off_t>(size)) != 0) return false;
+    file_size_ = size;
+    return true;
+  }
+  static std::span<std::byte> span_of(const Window& window) {
+    return {static_cast<std::byte*>(window.address), window.size};
+  }
+
+  const std::shared_ptr<Backing> backing_;
+  std::uint64_t file_size_ = 0;
+  std::map<std::uint64_t, Window> windows_;
+};
+
+}  // namespace
+
+std::unique_ptr<mm::MappedFile> map_backing(std::shared_ptr<Backing> backing) {
+  return std::make_unique<MappedBacking>(std::move(backing));
+}
+
+}  // namespace teeio::run

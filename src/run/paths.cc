@@ -1,0 +1,182 @@
+#include "run/paths.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+
+#include <cerrno>
+#include <charconv>
+#include <deque>
+#include <optional>
+
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+constexpr int kMaxLinks = 40;  // Linux: MAXSYMLINKS
+
+bool has_dot_dot(std::string_view path) {
+  return path == ".." || path.starts_with("../") || path.ends_with("/..") ||
+         path.find("/../") != std::string_view::npos;
+}
+
+/// Puts the components of `path` before those that are still to walk.
+void push_front(std::deque<std::string>& todo, std::string_view path) {
+  std::deque<std::string> parts;
+  while (!path.empty()) {
+    const std::size_t end = path.find('/');
+    const std::string_view part = path.substr(0, end);
+    if (!part.empty() && part != ".") parts.emplace_back(part);
+    path = end == std::string_view::npos ? std::string_view() : path.substr(end + 1);
+  }
+  todo.insert(todo.begin(), parts.begin(), parts.end());
+}
+
+std::string plain(std::string_view path) {
+  std::deque<std::string> parts;
+  push_front(parts, path);
+  std::string text;
+  for (const std::string& part : parts) text.append("/").append(part);
+  return text;
+}
+
+/// The thread and number of "/proc/<tid>/…fd/<n>"; nullopt for other paths.
+std::optional<std::pair<pid_t, int>> proc_descriptor(std::string_view path) {
+  constexpr std::string_view kProc = "/proc/";
+  if (!path.starts_with(kProc)) return std::nullopt;
+  pid_t tid = 0;
+  const char* const end = path.data() + path.size();
+  const auto after = std::from_chars(path.data() + kProc.size(), end, tid);
+  std::string_view rest(after.ptr, static_cast<std::size_t>(end - after.ptr));
+  if (constexpr std::string_view kTask = "/task/"; rest.starts_with(kTask)) {
+    const auto next = std::from_chars(rest.data() + kTask.size(), end, tid);
+    rest = {next.ptr, static_cast<std::size_t>(end - next.ptr)};
+  }
+  constexpr std::string_view kFd = "/fd/";
+  int number = -1;
+  if (!rest.starts_with(kFd)) return std::nullopt;
+  if (std::from_chars(rest.data() + kFd.size(), end, number).ptr != end) return std::nullopt;
+  return std::pair(tid, number);
+}
+
+}  // namespace
+
+/// One resolution, component by component.
+class Walk {
+ public:
+  Walk(Paths& paths, pid_t tid, Follow follow) : paths_(paths), tid_(tid), follow_(follow) {
+    if (!paths.tasks_.has_our_root(tid)) host_root_ = proc_path(tid, "root");
+  }
+
+  Result<Place> run(std::string base, const std::string& path) {
+    at_ = std::move(base);
+    push_front(todo_, path);
+    while (!todo_.empty()) {
+      const std::string name = std::move(todo_.front());
+      todo_.pop_front();
+      if (name == "..") {
+        at_.erase(std::min(at_.size(), at_.rfind('/')));
+        continue;
+      }
+      const std::string next = at_ + "/" + name;
+      TEEIO_ASSIGN(const bool done, paths_.is_virtual(next) ? step_virtual(next) : step_host(next));
+      if (done) return std::move(place_);
+    }
+    if (paths_.is_virtual(at_)) return Place{Place::Kind::kVirtual, at_, nullptr};
+    return Place{};
+  }
+
+ private:
+  [[nodiscard]] bool follows() const { return !todo_.empty() || follow_ == Follow::kYes; }
+
+  Result<bool> finish(Place place) {
+    place_ = std::move(place);
+    return true;
+  }
+
+  Result<bool> follow_link(std::string_view target) {
+    if (++links_ > kMaxLinks) return fail(Errno::kLoop, "too many symbolic links");
+    if (target.starts_with('/')) at_.clear();
+    push_front(todo_, target);
+    return false;
+  }
+
+  Result<bool> step_virtual(const std::string& next) {
+    const auto node = paths_.tree_.find(next);
+    using Type = PrivateTree::Node::Type;
+    if (!node) return finish({Place::Kind::kVirtual, next + (todo_.empty() ? "" : "/?"), nullptr});
+    if (node->type == Type::kSymlink && follows()) return follow_link(node->target);
+    if (node->type != Type::kDirectory && node->type != Type::kSymlink && !todo_.empty())
+      return fail(Errno::kNotDir, "a file of the emulated tree used as a directory");
+    at_ = next;
+    return false;
+  }
+
+  Result<bool> step_host(const std::string& next) {
+    if (next == "/proc/self") return follow_link(std::to_string(paths_.tasks_.process_of(tid_)));
+    if (next == "/proc/thread-self")
+      return follow_link(std::to_string(paths_.tasks_.process_of(tid_)) + "/task/" +
+                         std::to_string(tid_));
+    if (const auto named = proc_descriptor(next)) {
+      Place place = paths_.descriptor(named->first, named->second);
+      if (place.kind == Place::Kind::kDescriptor && todo_.empty()) return finish(std::move(place));
+    }
+    const std::string target = follows() ? read_link(host_root_ + next) : std::string();
+    if (target.empty()) {
+      at_ = next;
+      return false;
+    }
+    if (const auto inside = paths_.tree_.virtual_path(target)) return follow_link(*inside);
+    // A pipe, a deleted file …: nothing that has a name leads on from there.
+    if (next.starts_with("/proc/") && !target.starts_with('/') && proc_descriptor(next))
+      return finish({});
+    return follow_link(target);
+  }
+
+  Paths& paths_;
+  const pid_t tid_;
+  const Follow follow_;
+  std::string host_root_;
+  std::string at_;
+  std::deque<std::string> todo_;
+  Place place_;
+  int links_ = 0;
+};
+
+/// nullopt: there is no such directory descriptor.
+std::optional<std::string> Paths::base_of(pid_t tid, int dir, const std::string& path) const {
+  if (path.starts_with('/')) return std::string();
+  std::string base = read_link(dir == AT_FDCWD ? proc_path(tid, "cwd")
+                                               : proc_path(tid, "fd/" + std::to_string(dir)));
+  if (auto inside = tree_.virtual_path(base)) return *inside;
+  if (base.empty()) return std::nullopt;
+  if (base == "/") base.clear();
+  return base;
+}
+
+bool Paths::is_plain_host_path(const std::string& path, Follow follow) const {
+  if (has_dot_dot(path) || prefixes_.contain(plain(path))) return false;
+  const unsigned flags = O_PATH | O_CLOEXEC | (follow == Follow::kNo ? O_NOFOLLOW : 0);
+  const Fd fd(openat2_path(AT_FDCWD, path.c_str(), flags, RESOLVE_NO_SYMLINKS));
+  return fd.ok() || errno != ELOOP;
+}
+
+Result<Place> Paths::resolve(pid_t tid, int dir, const std::string& path, Follow follow) {
+  const std::optional<std::string> base = base_of(tid, dir, path);
+  if (!base) return Place{};
+  if (tasks_.has_our_root(tid) && is_plain_host_path(*base + "/" + path, follow)) return Place{};
+  return Walk(*this, tid, follow).run(*base, path);
+}
+
+Place Paths::descriptor(pid_t tid, int fd) {
+  if (fd < 0) return {};
+  Lookup found = tasks_.lookup(tid, fd);
+  if (found.kind == Lookup::Kind::kOurs)
+    return {Place::Kind::kDescriptor, found.file->name, std::move(found.file)};
+  if (found.kind == Lookup::Kind::kClosed) return {};
+  const std::string real = read_link(proc_path(tid, "fd/" + std::to_string(fd)));
+  if (auto inside = tree_.virtual_path(real)) return {Place::Kind::kVirtual, *inside, nullptr};
+  return {};
+}
+
+}  // namespace teeio::run

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include "host/mm/user_memory.h"
+#include "run/fd.h"
+
+namespace teeio::run {
+
+class DeviceFiles;
+
+/// UserMemory::pin(). Memory that is one shared mapping of a file is mapped
+/// here too and survives the program's munmap; other memory is reached through
+/// the program's address space and is EFAULT once that is gone
+/// (docs/divergences.md). Errors: EFAULT, also for a mapping of a device
+/// (Linux: pin_user_pages() refuses VM_PFNMAP).
+Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, pid_t tid, std::uint64_t address,
+                                         std::uint64_t length, mm::Access access);
+
+/// Bytes [start, start + length) of `fd`'s file, mapped here.
+/// Errors: EACCES when the descriptor does not allow `access`, ENOMEM.
+Result<object::Ref<mm::Pages>> map_pages(const Fd& fd, std::uint64_t start, std::uint64_t length,
+                                         mm::Access access);
+
+}  // namespace teeio::run

@@ -1,0 +1,156 @@
+#include "run/private_tree.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <filesystem>
+#include <vector>
+
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+constexpr std::string_view kNamePrefix = "teeio-run.";
+constexpr const char* kLockName = ".lock";
+
+bool is_below(std::string_view path, std::string_view prefix) {
+  return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
+}
+
+Fd take_lock(const std::string& directory, int flags) {
+  Fd lock(::open((directory + "/" + kLockName).c_str(), O_RDWR | O_CLOEXEC | flags, 0600));
+  if (lock.ok() && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) lock.reset();
+  return lock;
+}
+
+/// Removes what killed runs left: directories whose lock nobody holds.
+void remove_stale(const std::string& tmpfs) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(tmpfs, ignored)) {
+    const std::string path = entry.path();
+    struct stat info{};
+    const bool ours = entry.path().filename().string().starts_with(kNamePrefix) &&
+                      ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
+                      info.st_uid == ::geteuid();
+    if (ours && take_lock(path, 0).ok()) std::filesystem::remove_all(entry.path(), ignored);
+  }
+}
+
+/// "/sys/x" → "sys/x": names are taken relative to the root's descriptor.
+const char* relative(const std::string& path) { return path.c_str() + (path.starts_with('/')); }
+
+}  // namespace
+
+bool VirtualPrefixes::contain(std::string_view path) const {
+  if (path.starts_with("/dev/"))
+    return is_below(path, "/dev/vfio") || path == "/dev/iommu" ||
+           (path == "/dev/kvm" && kvm_ == Kvm::kEmulated);
+  if (!path.starts_with("/sys/")) return false;
+  constexpr std::string_view kPciRoot = "/sys/devices/pci";
+  if (path.starts_with(kPciRoot))
+    return path.size() > kPciRoot.size() && path[kPciRoot.size()] >= '0' &&
+           path[kPciRoot.size()] <= '9';
+  for (const std::string_view prefix : {"/sys/bus/pci", "/sys/class/tsm", "/sys/class/vfio-dev",
+                                        "/sys/class/iommu", "/sys/kernel/iommu_groups"})
+    if (is_below(path, prefix)) return true;
+  return false;
+}
+
+Result<std::unique_ptr<PrivateTree>> PrivateTree::create(const std::string& tmpfs,
+                                                         entry::SystemCalls& machine) {
+  remove_stale(tmpfs);
+  std::string directory = tmpfs + "/" + std::string(kNamePrefix) + "XXXXXX";
+  if (::mkdtemp(directory.data()) == nullptr)
+    return std::unexpected(last_error("the private directory cannot be made"));
+  Fd lock = take_lock(directory, O_CREAT);
+  Fd root(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!lock.ok() || !root.ok())
+    return std::unexpected(last_error("the private directory cannot be opened"));
+  return std::unique_ptr<PrivateTree>(
+      new PrivateTree(std::move(directory), std::move(root), std::move(lock), machine));
+}
+
+PrivateTree::PrivateTree(std::string directory, Fd root, Fd lock, entry::SystemCalls& machine)
+    : directory_(std::move(directory)),
+      root_(std::move(root)),
+      lock_(std::move(lock)),
+      machine_(machine) {}
+
+PrivateTree::~PrivateTree() {
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+void PrivateTree::sync() {
+  const std::uint64_t generation = machine_.tree_generation();
+  {
+    const schedule::Lock lock(mutex_);
+    if (filled_ && generation == generation_) return;
+  }
+  std::map<std::string, Node, std::less<>> next;
+  std::vector<Node> tree = machine_.tree();
+  const schedule::Lock lock(mutex_);
+  for (const Node& node : tree) next.emplace(node.path, node);
+  for (auto at = nodes_.rbegin(); at != nodes_.rend(); ++at) {  // children before parents
+    const auto kept = next.find(at->first);
+    const bool same = kept != next.end() && kept->second.type == at->second.type &&
+                      kept->second.target == at->second.target;
+    if (!same) remove_locked(at->second);
+  }
+  for (const Node& node : tree) add_locked(node);
+  nodes_ = std::move(next);
+  generation_ = generation;
+  filled_ = true;
+}
+
+void PrivateTree::add_locked(const Node& node) {
+  const std::string parents = directory_ + node.path.substr(0, node.path.rfind('/'));
+  std::error_code ignored;
+  std::filesystem::create_directories(parents, ignored);
+  const char* name = relative(node.path);
+  switch (node.type) {
+    case Node::Type::kDirectory:
+      (void)::mkdirat(root(), name, 0755);
+      return;
+    case Node::Type::kSymlink:
+      (void)::symlinkat(node.target.c_str(), root(), name);
+      return;
+    case Node::Type::kAttribute:
+    case Node::Type::kDevice: {
+      const Fd file(::openat(root(), name, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600));
+      // Only ls and find look at these; the bytes of an attribute never come from here.
+      (void)!::ftruncate(file.get(), static_cast<off_t>(node.stat.size));
+      (void)::fchmod(file.get(), node.stat.mode & 0777U);
+      return;
+    }
+  }
+}
+
+void PrivateTree::remove_locked(const Node& node) {
+  const int flags = node.type == Node::Type::kDirectory ? AT_REMOVEDIR : 0;
+  (void)::unlinkat(root(), relative(node.path), flags);
+}
+
+std::optional<PrivateTree::Node> PrivateTree::find(std::string_view path) {
+  const schedule::Lock lock(mutex_);
+  const auto at = nodes_.find(path);
+  if (at == nodes_.end()) return std::nullopt;
+  return at->second;
+}
+
+Result<Fd> PrivateTree::open(const std::string& path, std::uint32_t flags) const {
+  Fd fd(openat2_path(root(), path.c_str(), flags | O_CLOEXEC, RESOLVE_IN_ROOT));
+  if (!fd.ok()) return std::unexpected(last_error("the private tree has no such file"));
+  return fd;
+}
+
+std::optional<std::string> PrivateTree::virtual_path(std::string_view real) const {
+  if (!is_below(real, directory_)) return std::nullopt;
+  return std::string(real.substr(directory_.size()));
+}
+
+}  // namespace teeio::run

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "entry/system_calls.h"
+#include "run/fd.h"
+#include "schedule/mutex.h"
+
+namespace teeio::run {
+
+/// Whether a resolved absolute path is ours to answer: under one of the
+/// prefixes of design.md decision 7.
+class VirtualPrefixes {
+ public:
+  enum class Kvm : std::uint8_t { kEmulated, kHost };
+  explicit VirtualPrefixes(Kvm kvm) : kvm_(kvm) {}
+  [[nodiscard]] bool contain(std::string_view path) const;
+
+ private:
+  const Kvm kvm_;
+};
+
+/// The machine's /dev and /sys as real directories, links and empty files on a
+/// tmpfs, so that getdents, readdir order, d_type and "..", which run natively
+/// on a directory descriptor, show what the machine has.
+///
+/// Lifetime: the directory is removed with the object; one that a killed teeio
+/// left behind is removed by the next run of the same user.
+/// Locking: its own, a leaf.
+class PrivateTree {
+ public:
+  /// Makes it below `tmpfs`. Errors: as mkdir(2).
+  static Result<std::unique_ptr<PrivateTree>> create(const std::string& tmpfs,
+                                                     entry::SystemCalls& machine);
+  ~PrivateTree();
+
+  /// Follows the machine when its tree has changed. Takes no time otherwise.
+  void sync();
+
+  using Node = entry::SystemCalls::Node;
+  /// The node at a virtual path, the path's own symlink not followed.
+  [[nodiscard]] std::optional<Node> find(std::string_view path);
+  /// Opens the real file behind a virtual path. Errors: as open(2).
+  Result<Fd> open(const std::string& path, std::uint32_t flags) const;
+  /// A path that /proc shows for a file in here, as the program's virtual path.
+  [[nodiscard]] std::optional<std::string> virtual_path(std::string_view real) const;
+  [[nodiscard]] int root() const { return root_.get(); }
+
+ private:
+  PrivateTree(std::string directory, Fd root, Fd lock, entry::SystemCalls& machine);
+  void add_locked(const Node& node) TEEIO_REQUIRES(mutex_);
+  void remove_locked(const Node& node) TEEIO_REQUIRES(mutex_);
+
+  const std::string directory_;
+  const Fd root_;
+  const Fd lock_;  ///< flock()ed: somebody uses the directory
+  entry::SystemCalls& machine_;
+  schedule::Mutex mutex_{schedule::Rank::kLeaf};
+  std::uint64_t generation_ TEEIO_GUARDED_BY(mutex_) = 0;
+  bool filled_ TEEIO_GUARDED_BY(mutex_) = false;
+  std::map<std::string, Node, std::less<>> nodes_ TEEIO_GUARDED_BY(mutex_);
+};
+
+}  // namespace teeio::run

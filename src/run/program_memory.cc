@@ -1,0 +1,85 @@
+#include "run/program_memory.h"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "base/types.h"
+#include "run/pinned_pages.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+/// The iovec type has no const; process_vm_writev() only reads this side.
+iovec local_iovec(const void* data, std::size_t size) { return {const_cast<void*>(data), size}; }
+iovec remote_iovec(std::uint64_t address, std::size_t size) {
+  return {reinterpret_cast<void*>(address), size};
+}
+
+bool is_forbidden(ssize_t done) { return done < 0 && (errno == EPERM || errno == ENOSYS); }
+Fd open_memory(pid_t tid, int flags) {
+  return Fd(::open(proc_path(tid, "mem").c_str(), flags | O_CLOEXEC));
+}
+
+ssize_t read_some(pid_t tid, std::uint64_t address, std::span<std::byte> out) {
+  const iovec here = local_iovec(out.data(), out.size());
+  const iovec there = remote_iovec(address, out.size());
+  const ssize_t done = ::process_vm_readv(tid, &here, 1, &there, 1, 0);
+  if (!is_forbidden(done)) return done;
+  const Fd memory = open_memory(tid, O_RDONLY);
+  return ::pread(memory.get(), out.data(), out.size(), static_cast<off_t>(address));
+}
+
+}  // namespace
+
+Result<void> ProgramMemory::read(std::uint64_t address, std::span<std::byte> out) {
+  if (out.empty()) return {};
+  const ssize_t done = read_some(tid_, address, out);
+  if (done == static_cast<ssize_t>(out.size())) return {};
+  return fail(Errno::kFault, "the program's memory is not readable there");
+}
+
+Result<void> ProgramMemory::write(std::uint64_t address, ByteView in) {
+  if (in.empty()) return {};
+  if (!listener_.waiting(call_)) return fail(Errno::kFault, "the caller is gone");
+  const iovec here = local_iovec(in.data(), in.size());
+  const iovec there = remote_iovec(address, in.size());
+  ssize_t done = ::process_vm_writev(tid_, &here, 1, &there, 1, 0);
+  if (is_forbidden(done)) {
+    const Fd memory = open_memory(tid_, O_WRONLY);
+    done = ::pwrite(memory.get(), in.data(), in.size(), static_cast<off_t>(address));
+  }
+  if (done == static_cast<ssize_t>(in.size())) return {};
+  return fail(Errno::kFault, "the program's memory is not writable there");
+}
+
+Result<std::string> ProgramMemory::read_path(std::uint64_t address) {
+  std::string path;
+  std::array<std::byte, 256> part;
+  while (path.size() < PATH_MAX) {
+    // Never across a page: the next one may be missing, and the NUL before it.
+    const std::uint64_t in_page = kPageSize - (address & (kPageSize - 1));
+    const std::size_t size = std::min<std::uint64_t>(part.size(), in_page);
+    const std::span<std::byte> piece(part.data(), size);
+    TEEIO_TRY(read(address, piece));
+    const char* text = reinterpret_cast<const char*>(piece.data());
+    const void* end = std::memchr(text, 0, size);
+    if (end != nullptr) return path.append(text, static_cast<const char*>(end));
+    path.append(text, size);
+    address += size;
+  }
+  return fail(Errno::kNameTooLong, "the path has no end within PATH_MAX");
+}
+
+Result<object::Ref<mm::Pages>> ProgramMemory::pin(std::uint64_t address, std::uint64_t length,
+                                                  mm::Access access) {
+  return pin_pages(files_, tid_, address, length, access);
+}
+
+}  // namespace teeio::run

@@ -1,0 +1,142 @@
+#include "run/supervisor.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <memory>
+
+#include "base/types.h"
+#include "run/call.h"
+#include "run/launch.h"
+#include "run/releaser.h"
+#include "run/server.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM};
+
+sigset_t waited_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, SIGCHLD);
+  for (const int signal : kForwarded) ::sigaddset(&set, signal);
+  return set;
+}
+
+/// A program can cut a file that we have mapped for DMA. The page is replaced,
+/// so the device reads zeros and writes go nowhere, as with a hole in memory.
+void on_sigbus(int, siginfo_t* info, void*) {
+  const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr) & ~(kPageSize - 1);
+  void* const page = reinterpret_cast<void*>(address);
+  const bool replaced =
+      info->si_code == BUS_ADRERR && ::mmap(page, kPageSize, PROT_READ | PROT_WRITE,
+                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page;
+  if (!replaced) ::signal(SIGBUS, SIG_DFL);
+}
+
+/// The process-wide state that a supervisor changes, for the time of one run.
+class ProcessState {
+ public:
+  ProcessState() {
+    const sigset_t waited = waited_signals();
+    ::pthread_sigmask(SIG_BLOCK, &waited, &original_);
+    struct sigaction bus{};
+    bus.sa_sigaction = on_sigbus;
+    bus.sa_flags = SA_SIGINFO;
+    ::sigaction(SIGBUS, &bus, &bus_);
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  }
+  ~ProcessState() {
+    ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+    ::sigaction(SIGBUS, &bus_, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &original_, nullptr);
+  }
+  ProcessState(const ProcessState&) = delete;
+  ProcessState& operator=(const ProcessState&) = delete;
+  [[nodiscard]] const sigset_t& original() const { return original_; }
+
+ private:
+  sigset_t original_{};
+  struct sigaction bus_{};
+};
+
+int status_of(int wait_status) {
+  return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+/// Reaps who ended; false when no descendant is left.
+bool reap(pid_t program, int& status) {
+  for (;;) {
+    int wait_status = 0;
+    const pid_t pid = ::waitpid(-1, &wait_status, WNOHANG | __WALL);
+    if (pid < 0) return false;
+    if (pid == 0) return true;
+    if (pid == program) status = status_of(wait_status);
+  }
+}
+
+/// Waits for all descendants; passes signals on that came to us alone. What the
+/// terminal sent came to the whole group, the program included.
+int wait_for_all(pid_t program) {
+  int status = 0;
+  const sigset_t waited = waited_signals();
+  while (reap(program, status)) {
+    siginfo_t info{};
+    const int signal = ::sigwaitinfo(&waited, &info);
+    if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL && info.si_pid != program)
+      (void)::kill(program, signal);
+  }
+  return status;
+}
+
+}  // namespace
+
+int Supervisor::run() {
+  Log log(options_.trace_calls ? Log::Calls::kEach : Log::Calls::kSilent);
+  const auto cannot = [&log](std::string_view why) {
+    log.warn(why);
+    return kCannotRun;
+  };
+  const std::string tmpfs = find_tmpfs();
+  if (tmpfs.empty())
+    return cannot("no mounted tmpfs takes O_TMPFILE: make /dev/shm or $XDG_RUNTIME_DIR one");
+  auto files = DeviceFiles::create(Fd(::open(tmpfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+  if (!files) return cannot(files.error().why);
+  auto tree = PrivateTree::create(tmpfs, machine_);
+  if (!tree) return cannot(tree.error().why);
+  (*tree)->sync();
+
+  const ProcessState process;
+  Launched program = launch(options_.command, process.original());
+  if (!program.problem.empty()) return cannot(program.problem);
+
+  const VirtualPrefixes prefixes(options_.host_kvm ? VirtualPrefixes::Kvm::kHost
+                                                   : VirtualPrefixes::Kvm::kEmulated);
+  Listener listener(std::move(program.listener));
+  Tasks tasks(**files);
+  Paths paths(tasks, **tree, prefixes);
+  Context context{machine_, listener, **files, tasks, **tree, paths, log};
+  (*files)->on_slip([&log](const DeviceFile& file, std::string_view what) {
+    log.warn(std::string("a ").append(what) + " of " + file.name +
+             " went past teeio, through a duplicate with a low number: the machine did not see it");
+  });
+  Releaser releaser(**files, tasks, [&](const DeviceFile& file) {
+    context.tree.sync();
+    if (log.traces_calls()) log.call(0, "release(" + file.name + ")", "0");
+  });
+  Server server(context, releaser);
+  schedule::Task releases = schedule::Task::spawn("releaser", [&releaser] { releaser.run(); });
+  server.start();
+  const int status = wait_for_all(program.pid);
+  server.stop();
+  releaser.stop();
+  releases.join();
+  releaser.release_all();
+  return status;
+}
+
+}  // namespace teeio::run

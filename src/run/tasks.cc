@@ -1,0 +1,212 @@
+#include "run/tasks.h"
+
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+
+#include "run/filter.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+/// Numbers whose every change the filter shows us.
+bool is_watched(int fd) { return fd >= kFirstFd || (fd >= 0 && fd <= kLastStandardFd); }
+
+pid_t read_process(pid_t tid) {
+  const std::string status = read_file(proc_path(tid, "status"));
+  const std::size_t at = status.find("\nTgid:");
+  int process = tid;
+  if (at != std::string::npos) std::sscanf(status.c_str() + at, "\nTgid: %d", &process);
+  return process;
+}
+
+bool is_gone(int pidfd) {
+  return pidfd < 0 ||
+         (::syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) != 0 && errno == ESRCH);
+}
+
+}  // namespace
+
+Tasks::Tasks(DeviceFiles& files) : files_(files), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+
+Tasks::Task& Tasks::task_locked(pid_t tid) {
+  const auto [at, is_new] = tasks_.try_emplace(tid);
+  Task& task = at->second;
+  if (!is_new) return task;
+  task.pidfd = Fd(pidfd_open(tid, 0));
+  task.process = task.pidfd.ok() ? tid : read_process(tid);
+  if (!task.pidfd.ok()) task.pidfd = Fd(pidfd_open(tid, kPidfdThread));
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = static_cast<std::uint64_t>(tid);
+  if (task.pidfd.ok() && ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, task.pidfd.get(), &event) != 0)
+    task.pidfd.reset();
+  return task;
+}
+
+void Tasks::reap(pid_t tid) {
+  const schedule::Lock lock(mutex_);
+  const auto at = tasks_.find(tid);
+  if (at == tasks_.end()) return;
+  if (at->second.uses_machine) --machine_users_;
+  tasks_.erase(at);
+  std::erase_if(changes_, [tid](const Change& change) { return change.tid == tid; });
+}
+
+void Tasks::on_call(pid_t tid) {
+  const schedule::Lock lock(mutex_);
+  if (changes_.empty()) return;
+  std::erase_if(changes_, [tid](const Change& change) { return change.tid == tid; });
+}
+
+void Tasks::on_change(pid_t tid, unsigned first, unsigned last) {
+  const schedule::Lock lock(mutex_);
+  (void)task_locked(tid);  // so that its death ends the change
+  ++change_count_;
+  changes_.push_back({tid, first, last});
+  for (auto& [other, task] : tasks_)
+    std::erase_if(task.numbers, [&](const auto& entry) {
+      const auto number = static_cast<unsigned>(entry.first);
+      return number >= first && number <= last;
+    });
+}
+
+void Tasks::on_exec(pid_t tid) { on_change(tid, 0, INT_MAX); }
+
+bool Tasks::changing_locked(int fd) const {
+  const auto number = static_cast<unsigned>(fd);
+  return std::ranges::any_of(changes_, [number](const Change& change) {
+    return number >= change.first && number <= change.last;
+  });
+}
+
+Lookup Tasks::look_in_proc(pid_t tid, int fd) {
+  struct statx info{};
+  const std::string path = proc_path(tid, "fd/" + std::to_string(fd));
+  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_INO, &info) != 0)
+    return {errno == ENOENT ? Lookup::Kind::kClosed : Lookup::Kind::kForeign, nullptr};
+  const dev_t device = makedev(info.stx_dev_major, info.stx_dev_minor);
+  DeviceFileRef file = files_.find(device, info.stx_ino);
+  if (!file) return {Lookup::Kind::kForeign, nullptr};
+  return {Lookup::Kind::kOurs, std::move(file)};
+}
+
+Lookup Tasks::lookup(pid_t tid, int fd) {
+  if (fd < 0) return {};
+  std::uint64_t changes_before = 0;
+  {
+    const schedule::Lock lock(mutex_);
+    Task& task = task_locked(tid);
+    const auto known = task.numbers.find(fd);
+    if (known != task.numbers.end()) return known->second;
+    changes_before = change_count_;
+  }
+  Lookup found = look_in_proc(tid, fd);
+  if (!is_watched(fd) || found.kind == Lookup::Kind::kClosed) return found;
+  const schedule::Lock lock(mutex_);
+  if (change_count_ != changes_before || changing_locked(fd)) return found;
+  if (Task& task = task_locked(tid); task.pidfd.ok()) task.numbers[fd] = found;
+  return found;
+}
+
+pid_t Tasks::process_of(pid_t tid) {
+  const schedule::Lock lock(mutex_);
+  return task_locked(tid).process;
+}
+
+bool Tasks::has_our_root(pid_t tid) {
+  const schedule::Lock lock(mutex_);
+  Task& task = task_locked(tid);
+  if (task.our_root < 0) {
+    const bool same = read_link(proc_path(tid, "root")) == "/" &&
+                      read_link(proc_path(tid, "ns/mnt")) == read_link("/proc/self/ns/mnt");
+    task.our_root = same ? 1 : 0;
+  }
+  return task.our_root == 1;
+}
+
+void Tasks::on_root_change() {
+  const schedule::Lock lock(mutex_);
+  for (auto& [tid, task] : tasks_) task.our_root = -1;
+}
+
+bool Tasks::is_concurrent(pid_t tid) {
+  const schedule::Lock lock(mutex_);
+  Task& task = task_locked(tid);
+  if (!task.uses_machine) ++machine_users_;
+  task.uses_machine = true;
+  return machine_users_ > 1;
+}
+
+Result<Fd> Tasks::steal(pid_t tid, int fd) {
+  const Fd pidfd(pidfd_open(process_of(tid), 0));
+  Fd copy(pidfd_getfd(pidfd.get(), fd));
+  if (!copy.ok()) return std::unexpected(last_error("the program's descriptor cannot be had"));
+  return copy;
+}
+
+Result<int> Tasks::free_number(pid_t tid, int from) {
+  rlimit limit{};
+  if (::prlimit(tid, RLIMIT_NOFILE, nullptr, &limit) != 0) limit.rlim_cur = 1024;
+  for (int number = from; static_cast<rlim_t>(number) < limit.rlim_cur; ++number) {
+    {
+      const schedule::Lock lock(mutex_);
+      const Task& task = task_locked(tid);
+      if (task.numbers.contains(number) || changing_locked(number)) continue;
+    }
+    const std::string path = proc_path(tid, "fd/" + std::to_string(number));
+    if (::faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) return number;
+  }
+  return fail(Errno::kMFile, "the program's RLIMIT_NOFILE leaves no number");
+}
+
+Tasks::ExecMark Tasks::exec_mark(pid_t process) {
+  constexpr std::uint64_t kAtRandom = 25;
+  const std::string auxv = read_file(proc_path(process, "auxv"));
+  ExecMark mark{};
+  for (std::size_t at = 0; at + 16 <= auxv.size(); at += 16) {
+    std::uint64_t pair[2];
+    std::memcpy(pair, auxv.data() + at, sizeof(pair));
+    if (pair[0] != kAtRandom) continue;
+    const iovec here{mark.data(), sizeof(mark)};
+    const iovec there{reinterpret_cast<void*>(pair[1]), sizeof(mark)};
+    (void)::process_vm_readv(process, &here, 1, &there, 1, 0);
+  }
+  return mark;
+}
+
+std::uint64_t Tasks::mm_id(pid_t tid) {
+  const pid_t process = process_of(tid);
+  const ExecMark mark = exec_mark(process);
+  const schedule::Lock lock(spaces_mutex_);
+  std::erase_if(spaces_, [](const AddressSpace& space) { return is_gone(space.pidfd.get()); });
+  std::uint64_t id = 0;
+  for (const AddressSpace& space : spaces_) {
+    if (space.mark != mark) continue;
+    // A fork has the same mark, a vfork the same memory: the kernel knows.
+    const bool same =
+        space.process == process || ::syscall(SYS_kcmp, process, space.process, KCMP_VM, 0, 0) == 0;
+    if (!same) continue;
+    id = space.id;
+    if (space.process == process) return id;
+  }
+  std::erase_if(spaces_, [process](const AddressSpace& s) { return s.process == process; });
+  if (id == 0) id = next_space_++;
+  spaces_.push_back({id, process, Fd(pidfd_open(process, 0)), mark});
+  return id;
+}
+
+}  // namespace teeio::run
