@@ -1,0 +1,13 @@
+#pragma once
+
+#include <memory>
+
+#include "hw/cpu.h"
+
+namespace teeio::guest {
+
+/// Makes vCPUs that run x86-64 instructions on Unicorn.
+/// Lifetime: may go before the CPUs that it made.
+[[nodiscard]] std::unique_ptr<hw::CpuFactory> make_unicorn_factory();
+
+}  // namespace teeio::guest

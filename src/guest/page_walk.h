@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+
+#include "base/types.h"
+#include "hw/cpu.h"
+
+namespace teeio::guest {
+
+/// What of a vCPU's control registers decides how an address is translated.
+struct PagingState {
+  bool enabled = false;        ///< CR0.PG
+  bool pae = false;            ///< CR4.PAE
+  bool long_mode = false;      ///< EFER.LMA
+  bool write_protect = false;  ///< CR0.WP
+  bool no_execute = false;     ///< EFER.NXE
+  bool large_pages = false;    ///< CR4.PSE
+  std::uint64_t cr3 = 0;
+};
+
+/// Where a linear address leads, when the guest's own tables allow the access.
+struct Translation {
+  Gpa page;
+};
+
+/// Why a walk ended early.
+struct WalkStop {
+  enum class Kind : std::uint8_t {
+    kPageFault,  ///< the guest's tables refuse: #PF
+    kNotCanonical,
+    kNoMapping,  ///< a table lies where the VM has no mapping: an EPT violation at `gpa`
+  };
+  Kind kind;
+  Gpa gpa{0};
+  hw::GuestAccess access = hw::GuestAccess::kRead;
+};
+
+/// Walks the guest's page tables, entry by entry, through `memory`; sets the
+/// accessed bits and, for a write, the dirty bit. Addresses in entries are bits
+/// 51:12, so a TD's shared bit (47) passes to `memory` as it is. One privilege
+/// level: the user bit is not looked at.
+/// Source: Intel SDM vol. 3, 4.3 (32-bit), 4.4 (PAE), 4.5 (4-level paging).
+std::expected<Translation, WalkStop> walk(hw::GuestMemory& memory, const PagingState& paging,
+                                          std::uint64_t linear, hw::GuestAccess access);
+
+}  // namespace teeio::guest

@@ -1,0 +1,400 @@
+#include "guest/unicorn_cpu.h"
+
+#include <cstring>
+
+#include "guest/factory.h"
+
+namespace teeio::guest {
+namespace {
+
+using hw::CpuExit;
+using hw::GuestAccess;
+
+// Unicorn's cost of a new page grows with the pages that it holds.
+constexpr std::size_t kMaxPages = 512;
+constexpr std::uint32_t kUnknownLength = 0xf1f1f1f1;  // of what Unicorn cannot decode
+constexpr std::size_t kMaxInstruction = 15;
+
+CpuExit exit_for(CpuExit::Reason reason) {
+  CpuExit exit;
+  exit.reason = reason;
+  return exit;
+}
+
+CpuExit shutdown() { return exit_for(CpuExit::Reason::kShutdown); }
+
+CpuExit fault(Gpa gpa, GuestAccess access) {
+  CpuExit exit = exit_for(CpuExit::Reason::kFault);
+  exit.gpa = gpa;
+  exit.access = access;
+  exit.write = access == GuestAccess::kWrite;
+  return exit;
+}
+
+std::uint64_t page_of(std::uint64_t address) { return address & ~(kPageSize - 1); }
+
+GuestAccess access_of(uc_mem_type type) {
+  switch (type) {
+    case UC_MEM_WRITE:
+    case UC_MEM_WRITE_UNMAPPED:
+    case UC_MEM_WRITE_PROT:
+      return GuestAccess::kWrite;
+    case UC_MEM_FETCH:
+    case UC_MEM_FETCH_UNMAPPED:
+    case UC_MEM_FETCH_PROT:
+      return GuestAccess::kFetch;
+    case UC_MEM_READ:
+    case UC_MEM_READ_UNMAPPED:
+    case UC_MEM_READ_PROT:
+    case UC_MEM_READ_AFTER:
+      return GuestAccess::kRead;
+  }
+  return GuestAccess::kRead;
+}
+
+std::uint32_t right_for(GuestAccess access) {
+  switch (access) {
+    case GuestAccess::kRead:
+      return UC_PROT_READ;
+    case GuestAccess::kWrite:
+      return UC_PROT_WRITE;
+    case GuestAccess::kFetch:
+      return UC_PROT_EXEC;
+  }
+  return UC_PROT_NONE;
+}
+
+std::uint64_t low_bytes(std::uint64_t value, unsigned size) {
+  return size >= 8 ? value : value & ((1ULL << (8 * size)) - 1);
+}
+
+class Factory final : public hw::CpuFactory {
+ public:
+  Result<std::unique_ptr<hw::Cpu>> make(hw::GuestMemory& memory) override {
+    TEEIO_ASSIGN(std::unique_ptr<hw::Cpu> cpu, UnicornCpu::create(memory));
+    return cpu;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<hw::CpuFactory> make_unicorn_factory() { return std::make_unique<Factory>(); }
+
+Result<std::unique_ptr<UnicornCpu>> UnicornCpu::create(hw::GuestMemory& memory) {
+  TEEIO_ASSIGN(auto engine, Engine::open());
+  std::unique_ptr<UnicornCpu> cpu(new UnicornCpu(memory, std::move(engine)));
+  TEEIO_TRY(cpu->install_hooks());
+  cpu->engine_->set(UC_X86_REG_RIP, 0xfff0);
+  cpu->engine_->set(UC_X86_REG_RFLAGS, 2);
+  return cpu;
+}
+
+Result<void> UnicornCpu::install_hooks() {
+  uc_hook hook = 0;
+  uc_engine* const uc = engine_->uc();
+  // begin > end: the whole address space.
+  if (uc_hook_add(uc, &hook, UC_HOOK_CODE, reinterpret_cast<void*>(&code_hook), this, 1, 0) !=
+          UC_ERR_OK ||
+      uc_hook_add(uc, &hook, UC_HOOK_MEM_INVALID, reinterpret_cast<void*>(&access_hook), this, 1,
+                  0) != UC_ERR_OK) {
+    return fail(Errno::kNoMem, "Unicorn hook");
+  }
+  // With a hook on reads or writes, wherever it may be, Unicorn looks at a
+  // page's rights at every access and not only when its own TLB misses. No
+  // linear address is here.
+  constexpr std::uint64_t kNowhere = 0xf000'0000'0000'0000;
+  static constexpr auto kIgnore = [](uc_engine*, uc_mem_type, std::uint64_t, int, std::int64_t,
+                                     void*) {};
+  void (*const ignore)(uc_engine*, uc_mem_type, std::uint64_t, int, std::int64_t, void*) = kIgnore;
+  if (uc_hook_add(uc, &hook, UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, reinterpret_cast<void*>(ignore),
+                  nullptr, kNowhere, kNowhere) != UC_ERR_OK) {
+    return fail(Errno::kNoMem, "Unicorn hook");
+  }
+  return {};
+}
+
+void UnicornCpu::kick() {
+  kicked_.store(true);
+  attention_.store(true);
+}
+
+void UnicornCpu::flush(Gpa, std::uint64_t) {
+  flushed_.store(true);
+  attention_.store(true);
+}
+
+void UnicornCpu::set_read_result(std::uint64_t value) { read_result_ = value; }
+
+hw::CpuRegisters UnicornCpu::registers() const { return engine_->general(); }
+
+void UnicornCpu::set_registers(const hw::CpuRegisters& registers) {
+  if (registers.rip != engine_->get(UC_X86_REG_RIP)) done_.clear();
+  engine_->set_general(registers);
+}
+
+hw::CpuExit UnicornCpu::run() {
+  if (!runnable_) return shutdown();
+  finish_port_read();
+  // The access that the last exit asked for: a read gets its value now.
+  if (stop_ == Stop::kExit && exit_.reason == CpuExit::Reason::kMmio && !done_.empty() &&
+      !done_.back().write) {
+    done_.back().value = low_bytes(read_result_, done_.back().size);
+  }
+  stop_ = Stop::kNone;
+  for (;;) {
+    attention_.store(false);
+    if (flushed_.exchange(false) || drop_soon_) drop_pages();
+    if (kicked_.exchange(false)) return exit_for(CpuExit::Reason::kKicked);
+    if (auto exit = step()) return *exit;
+  }
+}
+
+std::optional<CpuExit> UnicornCpu::step() {
+  stop_ = Stop::kNone;
+  first_instruction_ = true;
+  engine_->run();
+  engine_->restore_snapshot();
+  switch (stop_) {
+    case Stop::kNone:
+      // An exception: nothing delivers it, as with an empty IDT.
+      return shutdown();
+    case Stop::kAttention:
+      return std::nullopt;
+    case Stop::kIntercept:
+      return perform(intercept_);
+    case Stop::kMissing:
+      return map_missing();
+    case Stop::kExit:
+      return exit_;
+  }
+  return shutdown();
+}
+
+std::optional<CpuExit> UnicornCpu::map_missing() {
+  const auto found = walk(memory_, paging(), missing_.linear, missing_.access);
+  if (!found) {
+    const WalkStop& stop = found.error();
+    if (stop.kind == WalkStop::Kind::kNoMapping) return fault(stop.gpa, stop.access);
+    return shutdown();
+  }
+  const std::uint64_t linear = page_of(missing_.linear);
+  if (pages_.size() >= kMaxPages) drop_pages();
+  // Rights are given as they are used, so that the dirty bit is set by writes
+  // and lookup() hears of each kind of access; what was given stays.
+  std::uint32_t rights = UC_PROT_READ | right_for(missing_.access);
+  if (const auto held = pages_.find(linear); held != pages_.end()) {
+    rights |= held->second.rights;
+    engine_->unmap(linear);
+    pages_.erase(held);
+  }
+
+  const Gpa gpa = found->page;
+  const Gpa exact = gpa + missing_.linear % kPageSize;
+  const auto mapping = memory_.lookup(gpa, missing_.access);
+  if (!mapping && mapping.error() == hw::GuestMemory::Miss::kFault)
+    return fault(exact, missing_.access);
+  const std::span<std::byte> host =
+      mapping && !mapping->mmio ? memory_.direct(*mapping) : std::span<std::byte>{};
+  if (host.size() < kPageSize) {
+    // The bus holds no code.
+    if (missing_.access == GuestAccess::kFetch) return shutdown();
+    if (!engine_->map(linear, bus_page_->bytes.data(), UC_PROT_NONE)) return shutdown();
+    pages_.emplace(linear, Page{gpa, nullptr, UC_PROT_NONE});
+    return std::nullopt;
+  }
+  if (!engine_->map(linear, host.data(), rights)) return shutdown();
+  pages_.emplace(linear, Page{gpa, host.data(), rights});
+  return std::nullopt;
+}
+
+std::optional<CpuExit> UnicornCpu::perform(const Intercept& intercept) {
+  switch (intercept.kind) {
+    case Intercept::Kind::kHalt:
+      advance(intercept.length);
+      return exit_for(CpuExit::Reason::kHalt);
+    case Intercept::Kind::kTdcall:
+      advance(intercept.length);
+      return exit_for(CpuExit::Reason::kTdcall);
+    case Intercept::Kind::kIn:
+    case Intercept::Kind::kOut:
+      return io(intercept);
+    case Intercept::Kind::kReadControl:
+      read_control(intercept);
+      break;
+    case Intercept::Kind::kWriteControl:
+      if (auto exit = write_control(intercept)) return exit;
+      break;
+    case Intercept::Kind::kReadMsr:
+      read_msr();
+      break;
+    case Intercept::Kind::kWriteMsr:
+      if (!write_msr()) return shutdown();
+      break;
+    case Intercept::Kind::kReadTsc:
+      // Time that passes with the instructions, so that two runs are the same.
+      engine_->set(UC_X86_REG_RAX, instructions_ & 0xffff'ffffU);
+      engine_->set(UC_X86_REG_RDX, instructions_ >> 32U);
+      break;
+    case Intercept::Kind::kNone:
+    case Intercept::Kind::kInvalidate:
+    case Intercept::Kind::kUnsupported:
+      return shutdown();
+  }
+  advance(intercept.length);
+  return std::nullopt;
+}
+
+std::optional<CpuExit> UnicornCpu::io(const Intercept& intercept) {
+  advance(intercept.length);
+  CpuExit exit = exit_for(CpuExit::Reason::kIo);
+  exit.size = intercept.size;
+  exit.write = intercept.kind == Intercept::Kind::kOut;
+  exit.port = intercept.port_in_dx ? static_cast<std::uint16_t>(engine_->get(UC_X86_REG_RDX))
+                                   : intercept.port;
+  if (exit.write) {
+    exit.data = low_bytes(engine_->get(UC_X86_REG_RAX), exit.size);
+  } else {
+    port_read_ = exit;
+  }
+  return exit;
+}
+
+void UnicornCpu::finish_port_read() {
+  if (!port_read_) return;
+  const unsigned size = port_read_->size;
+  const std::uint64_t value = low_bytes(read_result_, size);
+  const std::uint64_t old = engine_->get(UC_X86_REG_RAX);
+  // A 4-byte result clears the upper half, shorter ones leave the rest.
+  engine_->set(UC_X86_REG_RAX, size == 4 ? value : (old & ~low_bytes(~0ULL, size)) | value);
+  port_read_.reset();
+}
+
+void UnicornCpu::advance(std::uint8_t length) {
+  engine_->set(UC_X86_REG_RIP, engine_->get(UC_X86_REG_RIP) + length);
+  done_.clear();
+}
+
+void UnicornCpu::drop_pages() {
+  drop_soon_ = false;
+  if (pages_.empty()) return;
+  for (const auto& [linear, page] : pages_) engine_->unmap(linear);
+  pages_.clear();
+}
+
+// Everything from here on runs inside a hook, in the middle of an instruction.
+
+void UnicornCpu::code_hook(uc_engine*, std::uint64_t address, std::uint32_t size, void* self) {
+  static_cast<UnicornCpu*>(self)->on_code(address, size);
+}
+
+bool UnicornCpu::access_hook(uc_engine*, uc_mem_type type, std::uint64_t address, int size,
+                             std::int64_t value, void* self) {
+  return static_cast<UnicornCpu*>(self)->on_access(type, address, static_cast<unsigned>(size),
+                                                   static_cast<std::uint64_t>(value));
+}
+
+void UnicornCpu::on_code(std::uint64_t address, std::uint32_t size) {
+  if (stop_ != Stop::kNone) return;  // a refused store was the last thing that counts
+  if (!first_instruction_) done_.clear();
+  first_instruction_ = false;
+  next_done_ = 0;
+  ++instructions_;
+  if (drop_soon_ || attention_.load()) {
+    stop_ = Stop::kAttention;
+    uc_emu_stop(engine_->uc());
+    return;
+  }
+  const auto code = code_at(address, size);
+  // Only long mode code has REX prefixes; elsewhere those bytes are whole
+  // instructions, which end before anything that classify() looks for.
+  intercept_ = classify(code, CodeSize::k64);
+  if (intercept_.kind == Intercept::Kind::kNone) return;
+  if (intercept_.kind == Intercept::Kind::kInvalidate) {
+    drop_soon_ = true;
+    return;
+  }
+  if (code_size() == CodeSize::k16) intercept_ = classify(code, CodeSize::k16);
+  stop_ = Stop::kIntercept;
+  uc_emu_stop(engine_->uc());
+}
+
+std::span<const std::uint8_t> UnicornCpu::code_at(std::uint64_t address, std::uint32_t size) {
+  const std::size_t length = size == kUnknownLength ? kMaxInstruction : size;
+  const auto page = pages_.find(page_of(address));
+  const std::uint64_t offset = address % kPageSize;
+  if (page != pages_.end() && page->second.host != nullptr && offset + length <= kPageSize)
+    return {reinterpret_cast<const std::uint8_t*>(page->second.host) + offset, length};
+  code_.clear();
+  for (std::uint64_t at = address; at < address + length; ++at) {
+    const auto part = pages_.find(page_of(at));
+    if (part == pages_.end() || part->second.host == nullptr) break;
+    code_.push_back(std::to_integer<std::uint8_t>(part->second.host[at % kPageSize]));
+  }
+  return code_;
+}
+
+bool UnicornCpu::abandon(Stop stop) {
+  stop_ = stop;
+  engine_->take_snapshot();
+  return false;
+}
+
+bool UnicornCpu::leave(const CpuExit& exit) {
+  exit_ = exit;
+  return abandon(Stop::kExit);
+}
+
+bool UnicornCpu::on_access(uc_mem_type type, std::uint64_t address, unsigned size,
+                           std::uint64_t value) {
+  if (stop_ != Stop::kNone) return false;
+  const GuestAccess access = access_of(type);
+  const auto page = pages_.find(page_of(address));
+  if (page == pages_.end() || page->second.host != nullptr || access == GuestAccess::kFetch) {
+    missing_ = {address, access};
+    return abandon(Stop::kMissing);
+  }
+  return on_bus(page->second, address, size, access == GuestAccess::kWrite, value);
+}
+
+bool UnicornCpu::on_bus(const Page& page, std::uint64_t address, unsigned size, bool write,
+                        std::uint64_t value) {
+  const std::uint64_t offset = address % kPageSize;
+  if (offset + size > kPageSize || size > 8) return leave(shutdown());
+  std::byte* const seen = bus_page_->bytes.data() + offset;
+  const Gpa gpa = page.gpa + offset;
+
+  if (next_done_ < done_.size()) {
+    const Access& again = done_[next_done_++];
+    if (again.gpa != gpa || again.write != write || again.size != size) return leave(shutdown());
+    if (!write) std::memcpy(seen, &again.value, size);
+    return true;
+  }
+  Access access{gpa, write, static_cast<std::uint8_t>(size), low_bytes(value, size)};
+  const auto mapping = memory_.lookup(page.gpa, write ? GuestAccess::kWrite : GuestAccess::kRead);
+  if (!mapping) {
+    if (mapping.error() == hw::GuestMemory::Miss::kFault)
+      return leave(fault(gpa, write ? GuestAccess::kWrite : GuestAccess::kRead));
+    CpuExit exit = exit_for(CpuExit::Reason::kMmio);
+    exit.gpa = gpa;
+    exit.access = write ? GuestAccess::kWrite : GuestAccess::kRead;
+    exit.size = static_cast<std::uint8_t>(size);
+    exit.write = write;
+    exit.data = write ? access.value : 0;
+    done_.push_back(access);
+    return leave(exit);
+  }
+  const auto bytes = writable_bytes_of(access.value).first(size);
+  if (write) {
+    if (!memory_.write(*mapping, offset, bytes)) return leave(shutdown());
+  } else {
+    // What does not answer reads as all ones, as on PCI.
+    access.value = 0;
+    if (!memory_.read(*mapping, offset, bytes)) access.value = low_bytes(~0ULL, size);
+    std::memcpy(seen, &access.value, size);
+  }
+  done_.push_back(access);
+  ++next_done_;
+  return true;
+}
+
+}  // namespace teeio::guest

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "guest/engine.h"
+#include "guest/intercept.h"
+#include "guest/page_walk.h"
+#include "hw/cpu.h"
+#include "schedule/atomic.h"
+
+namespace teeio::guest {
+
+/// A vCPU on Unicorn.
+///
+/// Nothing is mapped while guest code runs: an access to a page that the engine
+/// does not hold stops it before the instruction has any effect; run() then
+/// walks the guest's tables, asks GuestMemory, maps the page and starts the
+/// instruction again. Memory that is no RAM is held as a page without rights, so
+/// every access to it comes to on_access() and goes to the bus from there.
+///
+/// An instruction that is stopped after an access with side effects (a read of
+/// a register that clears it, an emulated store) is run again from its start;
+/// `done_` remembers what it has done already and answers the repeats, so each
+/// access happens once.
+///
+/// Exceptions are not delivered to the guest: each one ends in kShutdown.
+/// Locking: run(), registers and special registers by one task at a time;
+/// kick() and flush() only set flags, seen before the next instruction.
+class UnicornCpu final : public hw::Cpu {
+ public:
+  static Result<std::unique_ptr<UnicornCpu>> create(hw::GuestMemory& memory);
+  ~UnicornCpu() override = default;
+
+  hw::CpuExit run() override;
+  void kick() override;
+  void flush(Gpa start, std::uint64_t size_bytes) override;
+  void set_read_result(std::uint64_t value) override;
+  [[nodiscard]] hw::CpuRegisters registers() const override;
+  void set_registers(const hw::CpuRegisters& registers) override;
+  Result<void> get_special(std::span<std::byte> out) const override;
+  Result<void> set_special(ByteView in) override;
+  void set_td_initial_state(std::uint64_t rcx) override;
+
+ private:
+  /// One linear page that the engine holds.
+  struct Page {
+    Gpa gpa;
+    std::byte* host;       ///< bytes to fetch from; nullptr for a page of the bus
+    std::uint32_t rights;  ///< UC_PROT_*
+  };
+  /// An access to the bus that the present instruction has made.
+  struct Access {
+    Gpa gpa;
+    bool write;
+    std::uint8_t size;
+    std::uint64_t value;
+  };
+  /// Why the engine was stopped by a hook.
+  enum class Stop : std::uint8_t {
+    kNone,
+    kAttention,  ///< a kick, a flush or a full table
+    kIntercept,  ///< `intercept_`
+    kMissing,    ///< `missing_` must be mapped
+    kExit,       ///< `exit_`
+  };
+  struct Missing {
+    std::uint64_t linear;
+    hw::GuestAccess access;
+  };
+
+  UnicornCpu(hw::GuestMemory& memory, std::unique_ptr<Engine> engine)
+      : memory_(memory), engine_(std::move(engine)) {}
+  Result<void> install_hooks();
+
+  // Between instructions.
+  std::optional<hw::CpuExit> step();
+  std::optional<hw::CpuExit> map_missing();
+  std::optional<hw::CpuExit> perform(const Intercept& intercept);
+  std::optional<hw::CpuExit> io(const Intercept& intercept);
+  std::optional<hw::CpuExit> write_control(const Intercept& intercept);
+  void read_control(const Intercept& intercept);
+  bool write_msr();
+  void read_msr();
+  void finish_port_read();
+  void drop_pages();
+  void advance(std::uint8_t length);
+  void load(const SpecialRegisters& special);
+  [[nodiscard]] SpecialRegisters special() const;
+  [[nodiscard]] Segment live_segment(const Segment& loaded, int reg) const;
+  [[nodiscard]] PagingState paging() const;
+  [[nodiscard]] CodeSize code_size() const;
+
+  // Inside a hook.
+  static void code_hook(uc_engine* uc, std::uint64_t address, std::uint32_t size, void* self);
+  static bool access_hook(uc_engine* uc, uc_mem_type type, std::uint64_t address, int size,
+                          std::int64_t value, void* self);
+  void on_code(std::uint64_t address, std::uint32_t size);
+  bool on_access(uc_mem_type type, std::uint64_t address, unsigned size, std::uint64_t value);
+  bool on_bus(const Page& page, std::uint64_t address, unsigned size, bool write,
+              std::uint64_t value);
+  /// Stops the engine before the present instruction counts as done.
+  bool abandon(Stop stop);
+  bool leave(const hw::CpuExit& exit);
+  std::span<const std::uint8_t> code_at(std::uint64_t address, std::uint32_t size);
+
+  hw::GuestMemory& memory_;
+  const std::unique_ptr<Engine> engine_;
+
+  // Architectural state that Unicorn must not see, or keeps only partly.
+  SpecialRegisters loaded_ = reset_state();  ///< hidden segment parts, CR3, CR4, EFER …
+  bool runnable_ = false;                    ///< loaded_ is in the engine
+
+  std::map<std::uint64_t, Page> pages_;  ///< by linear page
+  struct alignas(kPageSize) BusPage {
+    std::array<std::byte, kPageSize> bytes{};
+  };
+  /// Behind every page of the bus: where a load finds what was read for it.
+  const std::unique_ptr<BusPage> bus_page_ = std::make_unique<BusPage>();
+
+  Stop stop_ = Stop::kNone;
+  Intercept intercept_;
+  Missing missing_{};
+  hw::CpuExit exit_;
+  bool first_instruction_ = false;
+  bool drop_soon_ = false;
+  std::vector<Access> done_;
+  std::size_t next_done_ = 0;
+  std::optional<hw::CpuExit> port_read_;
+  std::uint64_t read_result_ = 0;
+  std::uint64_t instructions_ = 0;
+  std::vector<std::uint8_t> code_;
+
+  schedule::Atomic<bool> attention_{false};
+  schedule::Atomic<bool> kicked_{false};
+  schedule::Atomic<bool> flushed_{false};
+};
+
+}  // namespace teeio::guest
