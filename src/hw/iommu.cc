@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <utility>
@@ -204,6 +205,9 @@ std::expected<Iommu::Translation, IommuFault> Iommu::translate(std::uint16_t rid
                               .generation = impl_->generations[index(t)].load()};
   auto found = impl_->translate(request);
   if (!found) return impl_->refuse(request, found.error());
+  // Not even a page that maps the interrupt range reaches into it.
+  if (address < kInterruptRangeStart)
+    found->contiguous_bytes = std::min(found->contiguous_bytes, kInterruptRangeStart - address);
   return *found;
 }
 

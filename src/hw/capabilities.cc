@@ -1,0 +1,124 @@
+#include "hw/capabilities.h"
+
+#include "hw/find_capability.h"
+
+namespace teeio::hw {
+namespace {
+
+constexpr std::uint16_t kStatus = 0x06;
+constexpr std::uint16_t kStatusErrors = 0xf900;  // write 1 to clear
+
+constexpr std::uint32_t kBar64 = 0x4;
+constexpr std::uint32_t kBarPrefetchable = 0x8;
+
+std::uint16_t at(std::uint16_t base, unsigned offset) {
+  return static_cast<std::uint16_t>(base + offset);
+}
+
+void add_identity(ConfigSpace& config, const Identity& identity, std::uint8_t header_type) {
+  config.set(0x00, 2, identity.vendor);
+  config.set(0x02, 2, identity.device);
+  config.set(0x08, 1, identity.revision);
+  config.set(0x08, 4, identity.class_code << 8U | identity.revision);
+  config.set(0x0e, 1, header_type | (identity.multi_function ? 0x80U : 0U));
+  config.set_writable(0x0c, 1, 0xff);  // cache line size
+  config.set_writable(0x3c, 1, 0xff);  // interrupt line
+  config.set_writable(kCommand, 2,
+                      kCommandMemorySpace | kCommandBusMaster | kCommandIntxDisable | 0x0140U);
+  config.set_write_one_clears(kStatus, 2, kStatusErrors);
+}
+
+void add_bar(ConfigSpace& config, unsigned number, const Bar& bar) {
+  const std::uint16_t low = at(kFirstBar, 4 * number);
+  const std::uint64_t mask = ~(bar.size - 1);
+  const std::uint32_t type =
+      (bar.kind == Bar::Kind::kMemory64 ? kBar64 : 0U) | (bar.prefetchable ? kBarPrefetchable : 0U);
+  config.set(low, 4, static_cast<std::uint32_t>(raw(bar.base)) | type);
+  config.set_writable(low, 4, static_cast<std::uint32_t>(mask));
+  if (bar.kind != Bar::Kind::kMemory64) return;
+  config.set(at(low, 4), 4, static_cast<std::uint32_t>(raw(bar.base) >> 32U));
+  config.set_writable(at(low, 4), 4, static_cast<std::uint32_t>(mask >> 32U));
+}
+
+/// Base and limit registers of a bridge: bits 31:20 of the address. A closed
+/// range has its base above its limit.
+void add_range(ConfigSpace& config, std::uint16_t offset, BridgeRange range, std::uint32_t type) {
+  const bool closed = range.base == 0 && range.last == 0;
+  const std::uint64_t base = closed ? 0xfff0'0000 : range.base;
+  const std::uint64_t last = closed ? 0 : range.last;
+  config.set(offset, 2, static_cast<std::uint32_t>(base >> 16U & 0xfff0U) | type);
+  config.set(at(offset, 2), 2, static_cast<std::uint32_t>(last >> 16U & 0xfff0U) | type);
+  config.set_writable(offset, 4, 0xfff0'fff0);
+}
+
+}  // namespace
+
+void add_endpoint_header(ConfigSpace& config, const Identity& identity, std::span<const Bar> bars) {
+  add_identity(config, identity, 0);
+  config.set(0x2c, 2, identity.subsystem_vendor);
+  config.set(0x2e, 2, identity.subsystem);
+  for (unsigned number = 0; number < bars.size(); ++number)
+    if (bars[number].kind != Bar::Kind::kNone) add_bar(config, number, bars[number]);
+}
+
+void add_bridge_header(ConfigSpace& config, const BridgeHeader& header) {
+  constexpr std::uint16_t kBusNumbers = 0x18;
+  constexpr std::uint16_t kIoRange = 0x1c;
+  constexpr std::uint16_t kMemory = 0x20;
+  constexpr std::uint16_t kPrefetchable = 0x24;
+  constexpr std::uint32_t kPrefetchable64 = 1;
+  add_identity(config, header.identity, 1);
+  config.set(kBusNumbers, 4,
+             header.primary | static_cast<std::uint32_t>(header.secondary) << 8U |
+                 static_cast<std::uint32_t>(header.subordinate) << 16U);
+  config.set_writable(kBusNumbers, 4, 0x00ff'ffff);
+  config.set(kIoRange, 2, 0x00f0);  // closed
+  add_range(config, kMemory, header.memory, 0);
+  add_range(config, kPrefetchable, header.prefetchable, kPrefetchable64);
+  config.set(at(kPrefetchable, 4), 4, static_cast<std::uint32_t>(header.prefetchable.base >> 32U));
+  config.set(at(kPrefetchable, 8), 4, static_cast<std::uint32_t>(header.prefetchable.last >> 32U));
+  config.set_writable(at(kPrefetchable, 4), 4, 0xffff'ffff);
+  config.set_writable(at(kPrefetchable, 8), 4, 0xffff'ffff);
+  config.set_writable(0x3e, 2, 0x0043);  // bridge control: parity, SERR, bus reset
+}
+
+std::uint16_t add_power_management(ConfigSpace& config) {
+  const std::uint16_t pm = config.add_capability(kCapabilityPowerManagement, 8);
+  config.set(at(pm, 2), 2, 3);                       // version 1.2
+  config.set(at(pm, kPowerControl), 2, 0x8);         // no soft reset
+  config.set_writable(at(pm, kPowerControl), 2, 3);  // D-state
+  return pm;
+}
+
+std::uint16_t add_pci_express(ConfigSpace& config, const ExpressOptions& options) {
+  constexpr std::uint32_t kPayload256 = 1, kExtendedTag = 0x20, kRoleBasedErrors = 0x8000;
+  constexpr std::uint32_t kLink32Gt = 5, kLinkX16 = 16U << 4U, kLinkActive = 0x2000;
+  constexpr std::uint32_t kSpeedsTo32Gt = 0x3e;
+  const std::uint16_t cap = config.add_capability(kCapabilityPcie, 0x3c);
+  config.set(at(cap, 2), 2, 2U | static_cast<std::uint32_t>(options.type) << 4U);
+  config.set(at(cap, kExpressDeviceCapabilities), 4,
+             kPayload256 | kExtendedTag | kRoleBasedErrors |
+                 (options.function_level_reset ? kDeviceCapabilityFlr : 0U) |
+                 (options.tee_io ? kDeviceCapabilityTeeIo : 0U));
+  config.set(at(cap, kExpressDeviceControl), 2, 0x2810);  // 512-byte reads, relaxed, no-snoop
+  config.set_writable(at(cap, kExpressDeviceControl), 2, 0x7fff);
+  config.set_write_one_clears(at(cap, 0x0a), 2, 0x000f);
+  config.set(at(cap, 0x0c), 4, kLink32Gt | kLinkX16);
+  config.set_writable(at(cap, 0x10), 2, 0x0fdb);
+  config.set(at(cap, 0x12), 2, kLink32Gt | kLinkX16 | kLinkActive);
+  config.set(at(cap, 0x24), 4, 0x0000'0010);  // completion time-out can be disabled
+  config.set_writable(at(cap, 0x28), 2, 0x001f);
+  config.set(at(cap, 0x2c), 4, kSpeedsTo32Gt);
+  config.set(at(cap, 0x30), 2, kLink32Gt);
+  config.set_writable(at(cap, 0x30), 2, 0x000f);
+  return cap;
+}
+
+bool flr_requested(std::uint16_t express, std::uint16_t offset, unsigned size_bytes,
+                   std::uint32_t value) {
+  const int flr_byte = express + kExpressDeviceControl + 1;
+  if (offset > flr_byte || offset + static_cast<int>(size_bytes) <= flr_byte) return false;
+  return (value >> (8 * (flr_byte - offset)) & 0x80U) != 0;
+}
+
+}  // namespace teeio::hw

@@ -1,0 +1,154 @@
+#include "hw/doe_mailbox.h"
+
+#include "base/check.h"
+#include "hw/find_capability.h"
+
+namespace teeio::hw {
+namespace {
+
+constexpr std::uint16_t kCapabilities = 0x04;
+constexpr std::uint16_t kControl = 0x08;
+constexpr std::uint16_t kStatus = 0x0c;
+constexpr std::uint16_t kWriteMailbox = 0x10;
+constexpr std::uint16_t kReadMailbox = 0x14;
+constexpr std::uint16_t kSize = 0x18;
+
+constexpr std::uint32_t kInterruptSupport = 0x1;
+constexpr std::uint32_t kAbort = 0x1;
+constexpr std::uint32_t kInterruptEnable = 0x2;
+constexpr std::uint32_t kGo = 0x8000'0000;
+constexpr std::uint32_t kBusy = 0x1;
+constexpr std::uint32_t kInterruptStatus = 0x2;
+constexpr std::uint32_t kError = 0x4;
+constexpr std::uint32_t kReady = 0x8000'0000;
+
+constexpr std::size_t kWord = 4;
+
+std::uint32_t word_at(ByteView bytes, std::size_t at) {
+  return Reader(bytes.subspan(at)).le<std::uint32_t>();
+}
+
+/// Words that an object's header says it has; 0 stands for the most.
+std::size_t words_of(ByteView object) {
+  const std::size_t length = word_at(object, kWord) & 0x3ffffU;
+  return length == 0 ? DoeMailbox::kMaxWords : length;
+}
+
+}  // namespace
+
+DoeMailbox::DoeMailbox(ConfigSpace& config, DoeHandler& handler,
+                       std::optional<std::uint16_t> interrupt_vector)
+    : config_(config),
+      handler_(handler),
+      offset_(config.add_extended_capability(kExtendedDoe, 1, kSize)),
+      can_interrupt_(interrupt_vector.has_value()) {
+  const std::uint32_t bits =
+      interrupt_vector ? kInterruptSupport | static_cast<std::uint32_t>(*interrupt_vector) << 1U
+                       : 0U;
+  config_.set(static_cast<std::uint16_t>(offset_ + kCapabilities), 4, bits);
+}
+
+bool DoeMailbox::contains(std::uint16_t offset) const {
+  return offset >= offset_ + kControl && offset < offset_ + kSize;
+}
+
+std::uint32_t DoeMailbox::read(std::uint16_t offset, unsigned size_bytes) const {
+  TEEIO_CHECK(contains(offset), "a DOE read is not of the mailbox");
+  const auto at = static_cast<std::uint16_t>(offset - offset_);
+  std::uint32_t value = 0;
+  switch (at & ~3U) {
+    case kControl:
+      value = interrupt_enabled_ ? kInterruptEnable : 0U;
+      break;
+    case kStatus:
+      value = (busy_ ? kBusy : 0U) | (interrupt_status_ ? kInterruptStatus : 0U) |
+              (error_ ? kError : 0U) | (answer_at_ < answer_.size() ? kReady : 0U);
+      break;
+    case kReadMailbox:
+      if (answer_at_ < answer_.size()) value = word_at(answer_, answer_at_);
+      break;
+    default:
+      break;  // the write mailbox reads as zero
+  }
+  const std::uint32_t mask = size_bytes == 4 ? ~0U : (1U << (8 * size_bytes)) - 1;
+  return value >> (8 * (at % kWord)) & mask;
+}
+
+void DoeMailbox::write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
+  TEEIO_CHECK(contains(offset), "a DOE write is not of the mailbox");
+  if (size_bytes != kWord) return;
+  switch (offset - offset_) {
+    case kControl:
+      control_written(value);
+      return;
+    case kStatus:
+      if ((value & kInterruptStatus) != 0) interrupt_status_ = false;
+      return;
+    case kWriteMailbox:
+      if (busy_ || error_) return;
+      overflow_ |= request_.size() == kMaxWords * kWord;
+      if (!overflow_)
+        for (unsigned i = 0; i < kWord; ++i)
+          request_.push_back(static_cast<std::byte>(value >> (8 * i)));
+      return;
+    case kReadMailbox:
+      if (answer_at_ < answer_.size()) answer_at_ += kWord;  // any value takes the word away
+      return;
+    default:
+      return;
+  }
+}
+
+void DoeMailbox::control_written(std::uint32_t value) {
+  interrupt_enabled_ = can_interrupt_ && (value & kInterruptEnable) != 0;
+  if ((value & kAbort) != 0)
+    abort();
+  else if ((value & kGo) != 0 && !busy_ && !error_)
+    go();
+}
+
+void DoeMailbox::abort() {
+  request_.clear();
+  answer_.clear();
+  answer_at_ = 0;
+  overflow_ = busy_ = error_ = false;
+}
+
+void DoeMailbox::go() {
+  if (hang_next_) {
+    hang_next_ = false;
+    busy_ = true;
+    return;
+  }
+  const bool unread = answer_at_ < answer_.size();
+  const bool well_formed = !overflow_ && !unread && request_.size() >= 2 * kWord &&
+                           words_of(request_) * kWord == request_.size();
+  if (!well_formed) return set_error();
+  const Bytes object = std::move(request_);
+  request_.clear();
+  answer_at_ = 0;
+  answer_.clear();
+  busy_ = true;
+  Bytes answer = handler_.handle(object);
+  busy_ = false;
+  TEEIO_CHECK(answer.size() % kWord == 0, "a DOE answer is no whole number of words");
+  answer_ = std::move(answer);
+  if (!answer_.empty()) request_interrupt();
+}
+
+void DoeMailbox::set_error() {
+  error_ = true;
+  request_interrupt();
+}
+
+void DoeMailbox::request_interrupt() {
+  interrupt_status_ = can_interrupt_;
+  if (interrupt_enabled_) handler_.mailbox_interrupt();
+}
+
+void DoeMailbox::reset() {
+  abort();
+  interrupt_enabled_ = interrupt_status_ = hang_next_ = false;
+}
+
+}  // namespace teeio::hw

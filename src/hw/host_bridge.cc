@@ -1,0 +1,241 @@
+#include "hw/host_bridge.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "base/check.h"
+#include "schedule/raw_lock.h"
+
+namespace teeio::hw {
+namespace {
+
+/// A piece of a request whose bytes lie together in memory.
+struct Run {
+  Hpa address;
+  std::uint64_t size;
+  KeyId key;
+  std::optional<IommuFault> end;  ///< what the next page met, if that was asked for
+};
+
+void copy(std::span<std::byte> memory, std::span<std::byte> out) {
+  std::memcpy(out.data(), memory.data(), out.size());
+}
+void copy(std::span<std::byte> memory, ByteView in) {
+  std::memcpy(memory.data(), in.data(), in.size());
+}
+Result<void> transfer(PhysicalMemory& memory, const Run& run, std::span<std::byte> out) {
+  return memory.read(run.address, out, run.key);
+}
+Result<void> transfer(PhysicalMemory& memory, const Run& run, ByteView in) {
+  return memory.write(run.address, in, run.key);
+}
+constexpr DmaAccess access_of(std::span<std::byte>) { return DmaAccess::kRead; }
+constexpr DmaAccess access_of(ByteView) { return DmaAccess::kWrite; }
+
+}  // namespace
+
+struct HostBridge::Impl {
+  Impl(PhysicalMemory& m, object::Trace& events, InterruptSink& sink, std::uint16_t number)
+      : memory(m), trace(events), interrupts(sink), domain(number) {}
+
+  /// What was last told to the trace about a requester.
+  struct Told {
+    object::DmaKind kind;
+    std::uint64_t generation;
+    bool operator==(const Told&) const = default;
+  };
+  struct Function {
+    PciFunction* function;
+    RootPort* root_port;
+    Iommu* iommu;
+  };
+
+  PhysicalMemory& memory;
+  object::Trace& trace;
+  InterruptSink& interrupts;
+  const std::uint16_t domain;
+  std::map<std::uint16_t, Function> functions;  // by requester id
+  std::vector<RootPort*> root_ports;
+
+  schedule::RawLock telling;
+  std::map<std::uint16_t, Told> told;  // by requester id
+
+  void add(PciFunction& function, RootPort* above, Iommu& iommu) {
+    const Bdf bdf = function.bdf();
+    TEEIO_CHECK(bdf.domain == domain, "a function is of another PCI domain");
+    const bool added =
+        functions
+            .emplace(bdf.rid(),
+                     Function{.function = &function, .root_port = above, .iommu = &iommu})
+            .second;
+    TEEIO_CHECK(added, "two functions have one address");
+  }
+
+  [[nodiscard]] RootPort* port_above(std::uint8_t bus) const {
+    const auto at = std::ranges::find_if(root_ports, [bus](const RootPort* port) {
+      return port->secondary_bus() <= bus && bus <= port->subordinate_bus();
+    });
+    return at == root_ports.end() ? nullptr : *at;
+  }
+
+  template <class Span>
+  Result<void> request(std::uint16_t rid, TBit t, Iova address, Span data);
+  template <class Span>
+  Result<void> carry_out(const Run& run, TBit t, Span data);
+  Result<Run> next_run(const Function& from, std::uint16_t rid, TBit t, Iova address,
+                       std::uint64_t size, DmaAccess access);
+  Result<void> signal(std::uint16_t rid, Iova address, ByteView in);
+  void tell(const Function& from, std::uint16_t rid, TBit t, Iova address, const Run& run,
+            std::uint64_t streams);
+};
+
+/// Translates from `address` on, and joins pages that follow each other in
+/// memory: one call on the bus instead of one a page.
+Result<Run> HostBridge::Impl::next_run(const Function& from, std::uint16_t rid, TBit t,
+                                       Iova address, std::uint64_t size, DmaAccess access) {
+  const auto first = from.iommu->translate(rid, t, address, access);
+  if (!first) return fail(Errno::kFault, first.error().text);
+  Run run{.address = first->address, .size = first->contiguous_bytes, .key = first->key, .end = {}};
+  while (run.size < size) {
+    const auto more = from.iommu->translate(rid, t, address + run.size, access);
+    if (!more) {
+      run.end = more.error();
+      break;
+    }
+    if (more->address != run.address + run.size || more->key != run.key) break;
+    run.size += more->contiguous_bytes;
+  }
+  run.size = std::min(run.size, size);
+  return run;
+}
+
+template <class Span>
+Result<void> HostBridge::Impl::carry_out(const Run& run, TBit t, Span data) {
+  if (!memory.is_mmio(run.address)) return transfer(memory, run, data);
+  // The peer's lock may not be taken below this function's, so registers are out
+  // of reach, as behind a root port whose ACS redirects peer requests.
+  const std::span<std::byte> plain = memory.direct(run.address);
+  if (t == TBit::kTrusted || plain.size() < data.size())
+    return fail(Errno::kFault, "peer-to-peer requests reach plain memory only");
+  copy(plain.first(data.size()), data);
+  return {};
+}
+
+template <class Span>
+Result<void> HostBridge::Impl::request(std::uint16_t rid, TBit t, Iova address, Span data) {
+  const auto from = functions.find(rid);
+  if (from == functions.end()) return fail(Errno::kFault, "no function has this requester id");
+  const Function& function = from->second;
+  std::uint64_t streams = 0;
+  if (t == TBit::kTrusted) {
+    if (function.root_port == nullptr)
+      return fail(Errno::kIo, "trusted requests need a root port with IDE");
+    TEEIO_ASSIGN(streams, function.root_port->admit_trusted(rid));
+  }
+  if (raw(address) + data.size() < raw(address)) return fail(Errno::kFault, "request wraps");
+  while (!data.empty()) {
+    TEEIO_ASSIGN(const Run run, next_run(function, rid, t, address, data.size(), access_of(data)));
+    TEEIO_TRY(carry_out(run, t, data.first(run.size)));
+    tell(function, rid, t, address, run, streams);
+    if (run.end) return fail(Errno::kFault, run.end->text);
+    data = data.subspan(run.size);
+    address = address + run.size;
+  }
+  return {};
+}
+
+void HostBridge::Impl::tell(const Function& from, std::uint16_t rid, TBit t, Iova address,
+                            const Run& run, std::uint64_t streams) {
+  using object::DmaKind;
+  const KeyId found = memory.key_of(run.address);
+  DmaKind kind = found == KeyId::kShared ? DmaKind::kSharedToShared : DmaKind::kSharedToPrivate;
+  if (t == TBit::kTrusted) {
+    kind = found == KeyId::kShared ? DmaKind::kTrustedToShared
+           : found == run.key      ? DmaKind::kTrustedToOwn
+                                   : DmaKind::kTrustedToOther;
+  }
+  const Told now{.kind = kind, .generation = from.iommu->generation(t) + streams};
+  {
+    const schedule::RawLockGuard guard(telling);
+    const auto [at, fresh] = told.try_emplace(rid, now);
+    if (!fresh && at->second == now) return;
+    at->second = now;
+  }
+  trace.fact(object::Lane::kDevice, object::Fact::kDma, "DMA",
+             {.detail = fmt::format("iova={:#x} t={} bytes={}", raw(address), std::to_underlying(t),
+                                    run.size),
+              .function = from.function->bdf(),
+              .a = std::to_underlying(kind),
+              .b = raw(address),
+              .c = std::to_underlying(found)});
+}
+
+Result<void> HostBridge::Impl::signal(std::uint16_t rid, Iova address, ByteView in) {
+  if (in.size() != sizeof(std::uint32_t) || raw(address) % sizeof(std::uint32_t) != 0)
+    return fail(Errno::kFault, "an interrupt message has 4 bytes");
+  interrupts.message_signalled(rid, raw(address), Reader(in).le<std::uint32_t>());
+  return {};
+}
+
+HostBridge::HostBridge(PhysicalMemory& memory, object::Trace& trace, InterruptSink& interrupts,
+                       std::uint16_t domain)
+    : impl_(std::make_unique<Impl>(memory, trace, interrupts, domain)) {}
+HostBridge::~HostBridge() = default;
+
+void HostBridge::add_root_port(RootPort& port, Iommu& iommu) {
+  impl_->add(port, nullptr, iommu);
+  impl_->root_ports.push_back(&port);
+  port.attach(*this);
+}
+
+void HostBridge::add_function(PciFunction& function, Iommu& iommu) {
+  RootPort* above = impl_->port_above(function.bdf().bus);
+  TEEIO_CHECK(above != nullptr || function.bdf().bus == 0, "a function's bus has no root port");
+  impl_->add(function, above, iommu);
+  function.attach(*this);
+}
+
+std::uint16_t HostBridge::domain() const { return impl_->domain; }
+
+PciFunction* HostBridge::find(Bdf bdf) const {
+  if (bdf.domain != impl_->domain) return nullptr;
+  const auto at = impl_->functions.find(bdf.rid());
+  return at == impl_->functions.end() ? nullptr : at->second.function;
+}
+
+std::vector<PciFunction*> HostBridge::functions() const {
+  std::vector<PciFunction*> all;
+  all.reserve(impl_->functions.size());
+  for (const auto& [rid, entry] : impl_->functions) all.push_back(entry.function);
+  return all;
+}
+
+std::vector<RootPort*> HostBridge::root_ports() const { return impl_->root_ports; }
+
+RootPort* HostBridge::root_port_of(Bdf bdf) const {
+  const auto at = impl_->functions.find(bdf.rid());
+  return at == impl_->functions.end() ? nullptr : at->second.root_port;
+}
+
+Iommu& HostBridge::iommu_of(Bdf bdf) const {
+  const auto at = impl_->functions.find(bdf.rid());
+  TEEIO_CHECK(at != impl_->functions.end(), "there is no such function");
+  return *at->second.iommu;
+}
+
+Result<void> HostBridge::dma_read(std::uint16_t rid, TBit t, Iova address,
+                                  std::span<std::byte> out) {
+  return impl_->request(rid, t, address, out);
+}
+
+Result<void> HostBridge::dma_write(std::uint16_t rid, TBit t, Iova address, ByteView in) {
+  if (address >= kInterruptRangeStart && address <= kInterruptRangeLast)
+    return impl_->signal(rid, address, in);
+  return impl_->request(rid, t, address, in);
+}
+
+}  // namespace teeio::hw

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "hw/dma.h"
+#include "hw/iommu.h"
+#include "hw/pci_function.h"
+#include "hw/root_port.h"
+#include "object/trace.h"
+
+namespace teeio::hw {
+
+/// A PCI host bridge: which functions exist, which root port and IOMMU each is
+/// behind, and the way of their requests to memory:
+///   function → root port (T=1: an enabled IDE stream must have the requester)
+///            → IOMMU → memory, with the key of the IOMMU's domain; or, for
+///            writes to 0xfee00000–0xfeefffff, the interrupt sink.
+///
+/// A request that reaches another function's BAR (peer to peer) is carried out
+/// only on plain memory, and only as T=0.
+///
+/// Lifetime: outlives nothing it refers to: memory, IOMMUs, sink and functions
+/// live longer. Locking: add_*() before any traffic; everything else from any
+/// task, without a lock of its own that could be waited for.
+class HostBridge final : public DmaPort {
+ public:
+  HostBridge(PhysicalMemory& memory, object::Trace& trace, InterruptSink& interrupts,
+             std::uint16_t domain = 0);
+  ~HostBridge() override;
+
+  /// Preconditions: the BDF is free, its domain this bridge's; `below`'s bus has
+  /// a root port that was added before, or the function is on bus 0.
+  void add_root_port(RootPort& port, Iommu& iommu);
+  void add_function(PciFunction& function, Iommu& iommu);
+
+  [[nodiscard]] std::uint16_t domain() const;
+  [[nodiscard]] PciFunction* find(Bdf bdf) const;
+  /// In order of BDF, root ports included.
+  [[nodiscard]] std::vector<PciFunction*> functions() const;
+  [[nodiscard]] std::vector<RootPort*> root_ports() const;
+  /// The root port above a function, nullptr for one on the root bus.
+  [[nodiscard]] RootPort* root_port_of(Bdf bdf) const;
+  /// The IOMMU behind which a function is. Precondition: find(bdf).
+  [[nodiscard]] Iommu& iommu_of(Bdf bdf) const;
+
+  /// DmaPort: see there. Errors also: EIO when the root port refuses T=1, EFAULT
+  /// for an interrupt write that is not of 4 bytes.
+  ///
+  /// Traced as Fact::kDma (c: key) with the first transfer of a function that
+  /// reaches a page class after anything in its IOMMU or root port has changed.
+  Result<void> dma_read(std::uint16_t rid, TBit t, Iova address, std::span<std::byte> out) override;
+  Result<void> dma_write(std::uint16_t rid, TBit t, Iova address, ByteView in) override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace teeio::hw

@@ -1,0 +1,265 @@
+#include "hw/ide_port.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "hw/find_capability.h"
+
+namespace teeio::hw {
+namespace {
+
+// Offsets in the capability and in a selective stream's register block.
+constexpr std::uint16_t kCapabilities = 0x04;
+constexpr std::uint16_t kFirstBlock = 0x0c;
+constexpr std::uint16_t kStreamCapabilities = 0x00;
+constexpr std::uint16_t kControl = 0x04;
+constexpr std::uint16_t kStatus = 0x08;
+constexpr std::uint16_t kRid1 = 0x0c;
+constexpr std::uint16_t kRid2 = 0x10;
+constexpr std::uint16_t kAddress = 0x14;
+constexpr std::uint16_t kAddressBlockSize = 12;
+constexpr std::uint16_t kBlockSize = kAddress + IdePort::kAddressBlocks * kAddressBlockSize;
+
+constexpr std::uint32_t kSelectiveSupported = 0x02;
+constexpr std::uint32_t kIdeKmSupported = 0x40;
+constexpr std::uint32_t kSelectiveForConfig = 0x80;
+constexpr std::uint32_t kTeeLimited = 0x0100'0000;
+constexpr unsigned kStreamCount = 16;  // shift of the number of streams less one
+
+constexpr std::uint32_t kEnable = 1;
+// Enable, aggregation, PCRC, config requests, algorithm, TC, default,
+// TEE-limited, stream id.
+constexpr std::uint32_t kControlWritable = 0xffff'c3fd;
+constexpr std::uint32_t kSecure = 2;
+constexpr std::uint32_t kFailMessage = 0x8000'0000;
+constexpr std::uint32_t kRidWritable = 0x00ff'ff00;
+constexpr std::uint32_t kRid2Writable = 0xffff'ff01;
+constexpr std::uint32_t kValid = 1;
+
+std::uint32_t capability_bits(std::size_t streams) {
+  return kSelectiveSupported | kIdeKmSupported | kSelectiveForConfig | kTeeLimited |
+         static_cast<std::uint32_t>(streams - 1) << kStreamCount;
+}
+
+std::uint16_t rid_in(std::uint32_t association) {
+  return static_cast<std::uint16_t>(association >> 8U);
+}
+
+std::size_t index(IdeKeySlot slot) {
+  return std::to_underlying(slot.direction) * std::size_t{3} + std::to_underlying(slot.sub_stream);
+}
+
+// FNV-1a, 64 bits: tells equal keys from different ones and nothing more.
+std::uint64_t digest(ByteView key) {
+  std::uint64_t hash = 0xcbf2'9ce4'8422'2325;
+  for (const std::byte b : key)
+    hash = (hash ^ std::to_integer<std::uint64_t>(b)) * 0x0000'0100'0000'01b3;
+  return hash;
+}
+
+}  // namespace
+
+std::string_view ide_state_name(IdeStreamState state) {
+  switch (state) {
+    case IdeStreamState::kFree:
+      return "free";
+    case IdeStreamState::kConfigured:
+      return "configured";
+    case IdeStreamState::kKeys:
+      return "keys";
+    case IdeStreamState::kEnabled:
+      return "enabled";
+    case IdeStreamState::kBlocked:
+      return "blocked";
+  }
+  return "?";
+}
+
+IdePort::IdePort(ConfigSpace& config, std::size_t streams)
+    : config_(config),
+      offset_(config.add_extended_capability(
+          kExtendedIde, 1, static_cast<std::uint16_t>(kFirstBlock + streams * kBlockSize))),
+      slots_(streams) {
+  TEEIO_CHECK(streams >= 1 && streams <= kMaxStreams, "a port has too few or too many IDE streams");
+  config_.set(static_cast<std::uint16_t>(offset_ + kCapabilities), 4, capability_bits(streams));
+  for (std::size_t n = 0; n < streams; ++n) {
+    config_.set(reg(n, kStreamCapabilities), 4, kAddressBlocks);
+    config_.set_writable(reg(n, kControl), 4, kControlWritable);
+    config_.set_write_one_clears(reg(n, kStatus), 4, kFailMessage);
+    config_.set_writable(reg(n, kRid1), 4, kRidWritable);
+    config_.set_writable(reg(n, kRid2), 4, kRid2Writable);
+    for (std::uint16_t a = 0; a < kAddressBlocks; ++a) {
+      const auto at = static_cast<std::uint16_t>(kAddress + a * kAddressBlockSize);
+      config_.set_writable(reg(n, at), 4, 0xffff'ff01);
+      config_.set_writable(reg(n, at + 4), 4, 0xffff'ffff);
+      config_.set_writable(reg(n, at + 8), 4, 0xffff'ffff);
+    }
+  }
+}
+
+std::uint16_t IdePort::reg(std::size_t block, std::uint16_t offset) const {
+  return static_cast<std::uint16_t>(offset_ + kFirstBlock + block * kBlockSize + offset);
+}
+
+bool IdePort::has_association(std::size_t block) const {
+  return (config_.read(reg(block, kRid2), 4) & kValid) != 0;
+}
+
+bool IdePort::enable_bit(std::size_t block) const {
+  return (config_.read(reg(block, kControl), 4) & kEnable) != 0;
+}
+
+bool IdePort::has_set(std::size_t block, bool Key::* what) const {
+  return std::ranges::any_of(slots_[block].keys,
+                             [what](const auto& set) { return std::ranges::all_of(set, what); });
+}
+
+std::size_t IdePort::free_streams() const {
+  std::size_t count = 0;
+  for (std::size_t n = 0; n < slots_.size(); ++n)
+    if (state(n) == IdeStreamState::kFree) ++count;
+  return count;
+}
+
+IdeStreamState IdePort::state(std::size_t block) const {
+  if (slots_[block].blocked) return IdeStreamState::kBlocked;
+  if (!has_association(block)) return IdeStreamState::kFree;
+  if (enable_bit(block) && has_set(block, &Key::running)) return IdeStreamState::kEnabled;
+  if (has_set(block, &Key::programmed)) return IdeStreamState::kKeys;
+  return IdeStreamState::kConfigured;
+}
+
+void IdePort::update_status(std::size_t block) {
+  const std::uint32_t kept = config_.read(reg(block, kStatus), 4) & kFailMessage;
+  const bool secure = state(block) == IdeStreamState::kEnabled;
+  config_.set(reg(block, kStatus), 4, kept | (secure ? kSecure : 0U));
+  ++generation_;
+}
+
+void IdePort::registers_written() {
+  for (std::size_t n = 0; n < slots_.size(); ++n) {
+    const bool was_secure = (config_.read(reg(n, kStatus), 4) & kSecure) != 0;
+    // 6.33.4: a stream that leaves Secure forgets its keys.
+    if (was_secure && !enable_bit(n)) slots_[n].keys = {};
+    update_status(n);
+  }
+}
+
+std::uint8_t IdePort::stream_id(std::size_t block) const {
+  return static_cast<std::uint8_t>(config_.read(reg(block, kControl), 4) >> 24U);
+}
+
+std::optional<std::size_t> IdePort::find(std::uint8_t id) const {
+  for (std::size_t n = 0; n < slots_.size(); ++n)
+    if (state(n) != IdeStreamState::kFree && stream_id(n) == id) return n;
+  return std::nullopt;
+}
+
+std::optional<std::size_t> IdePort::find_requester(std::uint16_t rid) const {
+  std::optional<std::size_t> found;
+  for (std::size_t n = 0; n < slots_.size(); ++n) {
+    if (!has_association(n)) continue;
+    if (rid < rid_in(config_.read(reg(n, kRid2), 4)) ||
+        rid > rid_in(config_.read(reg(n, kRid1), 4)))
+      continue;
+    if (state(n) == IdeStreamState::kEnabled) return n;
+    if (!found) found = n;
+  }
+  return found;
+}
+
+Result<void> IdePort::configure(std::size_t block, const IdeAssociation& association) {
+  if (block >= slots_.size()) return fail(Errno::kInval, "the port has no such IDE stream");
+  if (association.rid_last < association.rid_first)
+    return fail(Errno::kInval, "the stream's requester range is empty");
+  if (association.memory.size() > kAddressBlocks)
+    return fail(Errno::kInval, "the stream has too many memory ranges");
+  for (const IdeAssociation::Range& range : association.memory)
+    if (range.last < range.base) return fail(Errno::kInval, "the stream's memory range is empty");
+  if (state(block) != IdeStreamState::kFree)
+    return fail(Errno::kBusy, "the IDE stream is not free");
+  if (find(association.stream_id)) return fail(Errno::kBusy, "the stream id is in use");
+  write_association(block, association);
+  update_status(block);
+  return {};
+}
+
+void IdePort::write_association(std::size_t block, const IdeAssociation& association) {
+  config_.set(reg(block, kRid1), 4, static_cast<std::uint32_t>(association.rid_last) << 8U);
+  config_.set(reg(block, kRid2), 4,
+              kValid | static_cast<std::uint32_t>(association.rid_first) << 8U |
+                  static_cast<std::uint32_t>(association.segment) << 24U);
+  for (std::size_t n = 0; n < association.memory.size(); ++n) {
+    const auto at = static_cast<std::uint16_t>(kAddress + n * kAddressBlockSize);
+    const auto [base, last] = association.memory[n];
+    config_.set(reg(block, at), 4,
+                static_cast<std::uint32_t>(kValid | (base >> 20U & 0xfffU) << 8U |
+                                           (last >> 20U & 0xfffU) << 20U));
+    config_.set(reg(block, at + 4), 4, static_cast<std::uint32_t>(last >> 32U));
+    config_.set(reg(block, at + 8), 4, static_cast<std::uint32_t>(base >> 32U));
+  }
+  config_.set(reg(block, kControl), 4, static_cast<std::uint32_t>(association.stream_id) << 24U);
+}
+
+Result<IdePort::Key*> IdePort::key(std::size_t block, IdeKeySlot slot) {
+  if (block >= slots_.size()) return fail(Errno::kInval, "the port has no such IDE stream");
+  if (slot.key_set > 1 || index(slot) >= kKeysOfSet)
+    return fail(Errno::kInval, "there is no such IDE key");
+  if (slots_[block].blocked) return fail(Errno::kIo, "the IDE stream is blocked");
+  if (!has_association(block)) return fail(Errno::kNxio, "the IDE stream is not configured");
+  return &slots_[block].keys[slot.key_set][index(slot)];
+}
+
+Result<std::uint64_t> IdePort::program_key(std::size_t block, IdeKeySlot slot, ByteView bytes) {
+  if (bytes.size() != kKeyBytes) return fail(Errno::kInval, "an IDE key has 256 bits");
+  TEEIO_ASSIGN(Key * target, key(block, slot));
+  if (target->running) return fail(Errno::kBusy, "the IDE key is in use");
+  target->programmed = true;
+  update_status(block);
+  return digest(bytes);
+}
+
+Result<void> IdePort::go(std::size_t block, IdeKeySlot slot) {
+  TEEIO_ASSIGN(Key * target, key(block, slot));
+  if (!target->programmed) return fail(Errno::kNxio, "the IDE key is not programmed");
+  target->running = true;
+  update_status(block);
+  return {};
+}
+
+Result<void> IdePort::stop(std::size_t block, IdeKeySlot slot) {
+  TEEIO_ASSIGN(Key * target, key(block, slot));
+  if (!target->running) return fail(Errno::kNxio, "the IDE key is not in use");
+  *target = {};  // a stopped key never starts again
+  update_status(block);
+  return {};
+}
+
+Result<void> IdePort::enable(std::size_t block) {
+  TEEIO_TRY(key(block, {}));
+  if (!has_set(block, &Key::running)) return fail(Errno::kNxio, "IDE keys are missing");
+  config_.set(reg(block, kControl), 4, config_.read(reg(block, kControl), 4) | kEnable);
+  update_status(block);
+  return {};
+}
+
+Result<void> IdePort::block(std::size_t block) {
+  if (block >= slots_.size()) return fail(Errno::kInval, "the port has no such IDE stream");
+  if (slots_[block].blocked) return fail(Errno::kAlready, "the IDE stream is blocked");
+  if (!has_association(block)) return fail(Errno::kNxio, "the IDE stream is not configured");
+  slots_[block] = {.keys = {}, .blocked = true};
+  config_.set(reg(block, kControl), 4, config_.read(reg(block, kControl), 4) & ~kEnable);
+  update_status(block);
+  return {};
+}
+
+Result<void> IdePort::release(std::size_t block) {
+  if (block >= slots_.size()) return fail(Errno::kInval, "the port has no such IDE stream");
+  slots_[block] = {};
+  for (std::uint16_t at = kControl; at < kBlockSize; at += 4) config_.set(reg(block, at), 4, 0);
+  update_status(block);
+  return {};
+}
+
+}  // namespace teeio::hw

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "hw/config_space.h"
+
+namespace teeio::hw {
+
+/// One of the keys of a stream. Source: PCIe Base Spec 6.33.3: a key for each
+/// sub-stream and direction, in each of two key sets.
+struct IdeKeySlot {
+  enum class SubStream : std::uint8_t { kPosted = 0, kNonPosted = 1, kCompletion = 2 };
+  enum class Direction : std::uint8_t { kReceive = 0, kTransmit = 1 };  ///< of this port
+  std::uint8_t key_set = 0;                                             ///< 0 or 1
+  Direction direction = Direction::kReceive;
+  SubStream sub_stream = SubStream::kPosted;
+};
+
+enum class IdeStreamState : std::uint8_t {
+  kFree,
+  kConfigured,  ///< has an association, not all keys
+  kKeys,        ///< all six keys of a key set are programmed
+  kEnabled,     ///< Secure: enabled, and all six keys of a set were told to go
+  kBlocked,     ///< carries nothing any more, until it is released
+};
+[[nodiscard]] std::string_view ide_state_name(IdeStreamState state);
+
+/// What a selective stream is for.
+struct IdeAssociation {
+  struct Range {
+    std::uint64_t base = 0;  ///< bus address, 1 MiB granularity
+    std::uint64_t last = 0;  ///< last byte, inclusive
+  };
+  std::uint8_t stream_id = 0;
+  std::uint8_t segment = 0;
+  std::uint16_t rid_first = 0;
+  std::uint16_t rid_last = 0;  ///< inclusive
+  std::vector<Range> memory;   ///< at most IdePort::kAddressBlocks
+};
+
+/// The IDE extended capability of a port and the streams behind it: selective
+/// streams only. Association and enable bit live in the registers, where both
+/// configuration writes and configure() put them; keys never do.
+/// Source: PCIe Base Spec 6.33, 7.9.26; layout as Linux drivers/pci/ide.c uses
+/// it (sel_ide_offset(), pci_ide_stream_to_regs()).
+///
+/// Lifetime: within the function that owns `config`. Locking: the owner's.
+class IdePort {
+ public:
+  static constexpr std::size_t kAddressBlocks = 2;
+  static constexpr std::size_t kKeyBytes = 32;  ///< AES-GCM-256
+  static constexpr std::size_t kMaxStreams = 32;
+
+  /// Adds the capability. Precondition: 1 ≤ streams ≤ kMaxStreams.
+  IdePort(ConfigSpace& config, std::size_t streams);
+
+  [[nodiscard]] std::uint16_t offset() const { return offset_; }
+  [[nodiscard]] std::size_t streams() const { return slots_.size(); }
+  [[nodiscard]] std::size_t free_streams() const;
+
+  /// To be called after a configuration write was applied: takes keys away from
+  /// a stream whose enable bit was cleared, and updates the status registers.
+  void registers_written();
+
+  // `block` numbers the register blocks from 0. All fail with EINVAL beyond the
+  // last one.
+
+  /// Errors: EBUSY when the block is not free or another one has the stream id;
+  /// EINVAL when the ranges are empty, wrong or too many.
+  Result<void> configure(std::size_t block, const IdeAssociation& association);
+  /// Gives the digest of the key, 64 bits that do not tell the key.
+  /// Errors: EINVAL for a key of another size; ENXIO for a block that is free;
+  /// EBUSY when the slot's key is in use, EIO when the stream is blocked.
+  Result<std::uint64_t> program_key(std::size_t block, IdeKeySlot slot, ByteView key);
+  /// K_SET_GO and K_SET_STOP of one key. Errors: ENXIO when it is not programmed
+  /// (go) or not in use (stop); EIO when the stream is blocked.
+  Result<void> go(std::size_t block, IdeKeySlot slot);
+  Result<void> stop(std::size_t block, IdeKeySlot slot);
+  /// Sets the enable bit. Errors: ENXIO unless all six keys of a set were told
+  /// to go; EIO when the stream is blocked.
+  Result<void> enable(std::size_t block);
+  /// The emergency exit: keys are gone and the stream carries nothing from here
+  /// on. One way until release(). Errors: ENXIO when the block is free, EALREADY.
+  Result<void> block(std::size_t block);
+  /// Makes the block free: registers zero, keys gone.
+  Result<void> release(std::size_t block);
+
+  [[nodiscard]] IdeStreamState state(std::size_t block) const;
+  /// The block that has `stream_id`.
+  [[nodiscard]] std::optional<std::size_t> find(std::uint8_t stream_id) const;
+  [[nodiscard]] std::uint8_t stream_id(std::size_t block) const;
+  /// The block whose RID range has `rid`, enabled ones first.
+  [[nodiscard]] std::optional<std::size_t> find_requester(std::uint16_t rid) const;
+  /// Grows with everything that may change an answer above.
+  [[nodiscard]] std::uint64_t generation() const { return generation_; }
+
+ private:
+  static constexpr std::size_t kKeysOfSet = 6;
+  struct Key {
+    bool programmed = false;
+    bool running = false;
+  };
+  struct Slot {
+    std::array<std::array<Key, kKeysOfSet>, 2> keys;
+    bool blocked = false;
+  };
+
+  [[nodiscard]] std::uint16_t reg(std::size_t block, std::uint16_t offset) const;
+  [[nodiscard]] bool has_association(std::size_t block) const;
+  [[nodiscard]] bool enable_bit(std::size_t block) const;
+  [[nodiscard]] bool has_set(std::size_t block, bool Key::* what) const;
+  [[nodiscard]] Result<Key*> key(std::size_t block, IdeKeySlot slot);
+  void write_association(std::size_t block, const IdeAssociation& association);
+  void update_status(std::size_t block);
+
+  ConfigSpace& config_;
+  const std::uint16_t offset_;
+  std::vector<Slot> slots_;
+  std::uint64_t generation_ = 0;
+};
+
+}  // namespace teeio::hw
