@@ -236,7 +236,8 @@ class Module final : public GuestView {
   /// Status of a guest leaf, or the EPT violation exit that happens instead.
   struct GuestLeafResult {
     LeafResult leaf;
-    std::optional<Gpa> ept_violation;  ///< the TDCALL is repeated when the guest runs again
+    std::optional<Gpa> ept_violation =
+        std::nullopt;  ///< the TDCALL is repeated when the guest runs again
     [[nodiscard]] bool ok() const { return leaf.ok() && !ept_violation; }
   };
   /// 1. RCX guest-physical width, RDX attributes, R8 31:0 vCPUs, 63:32 maximum,

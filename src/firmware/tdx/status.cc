@@ -108,6 +108,8 @@ std::string_view operand_name(Operand which) {
       return "R11";
     case Operand::kR12:
       return "R12";
+    case Operand::kR15:
+      return "R15";
     case Operand::kTdr:
       return "TDR";
     case Operand::kTdcx:

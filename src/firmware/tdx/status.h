@@ -102,6 +102,7 @@ enum class Operand : std::uint32_t {
   kR10 = 10,
   kR11 = 11,
   kR12 = 12,
+  kR15 = 15,
   kTdr = 128,
   kTdcx,
   kTdvpr,

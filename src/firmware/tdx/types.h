@@ -41,6 +41,8 @@ inline constexpr std::uint32_t kIommuPages = 2;     ///< trusted root table, inv
 inline constexpr unsigned kDevifmtLevels = 4;       ///< table levels, root = 4
 inline constexpr unsigned kMmiomtLevels = 5;        ///< table levels, root = 5
 inline constexpr std::size_t kDeviceInfoHash = 48;  ///< bytes
+/// Bytes of a report that one request may ask for: with its envelopes, a page.
+inline constexpr std::uint16_t kMaxReportPortion = 3072;
 
 using DeviceInfoHash = std::array<std::uint64_t, kDeviceInfoHash / 8>;
 
@@ -102,14 +104,15 @@ enum class IqType : std::uint8_t {
 };
 
 /// R8–R14 of IDE.STREAM.CREATE: a selective stream between a root port and a
-/// device. Source: PCIe Base Spec 6.33, 7.9.26.
+/// device. The module writes the root port's registers; the device's are the
+/// host's business. Source: PCIe Base Spec 6.33, 7.9.26.
 struct IdeStreamConfig {
   std::uint32_t root_port = 0;  ///< index among the IOMMU's root ports
   std::uint8_t register_block = 0;
   std::uint8_t stream_id = 0;  ///< as TLPs carry it; also the module's name for it
   std::uint16_t rid_base = 0;
   std::uint16_t rid_limit = 0;  ///< last requester ID, inclusive
-  Hpa address_base{0};          ///< of the memory that the stream covers
+  Hpa address_base{0};          ///< of the memory that the stream covers, 1 MiB steps
   Hpa address_limit{0};         ///< last byte; base = limit = 0: no range
 };
 

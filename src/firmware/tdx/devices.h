@@ -1,0 +1,136 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/types.h"
+#include "firmware/tdx/locks.h"
+#include "firmware/tdx/types.h"
+#include "hw/iommu.h"
+#include "spdm/channel.h"
+
+namespace teeio::hw {
+class RootPort;
+}
+
+namespace teeio::tdx {
+
+// The objects of TDX Connect. Source: tdxio branch, src/common/data_structures/
+// tdxio. All guarded by State::mutex.
+
+/// Of the six keys of a stream: three sub-streams, two directions.
+inline constexpr unsigned kStreamKeys = 6;
+inline constexpr std::uint8_t kAllStreamKeys = (1U << kStreamKeys) - 1;
+
+struct IdeStream {
+  IdeStreamConfig config;
+  std::uint32_t spdm = 0;
+  Hpa page{0};
+  bool blocked = false;
+  std::uint32_t devif_ref_cnt = 0;
+  std::uint8_t keys_programmed = 0;  ///< one bit a key: KP_ACK came
+  std::uint8_t keys_running = 0;     ///< one bit a key: K_GOSTOP_ACK for GO came
+  struct Outstanding {
+    KmObject object;
+    KmParameters parameters;
+    std::array<std::byte, 32> key{};  ///< kKeyProg: the root port's after the device's ack
+  };
+  std::optional<Outstanding> outstanding;
+};
+
+struct SpdmSession {
+  Hpa page{0};
+  bool bound = false;
+  bool asked = false;  ///< CONNECT has given a request and waits for its answer
+  std::uint32_t active_stream_count = 0;
+  DeviceInfoHash info_hash{};
+  spdm::RequesterChannel channel;
+};
+
+struct QueueEntry {
+  IqType type;
+  Hpa tdr{0};       ///< kIotlb
+  DmarIndex index;  ///< the others
+};
+
+struct IommuState {
+  hw::Iommu* iommu = nullptr;
+  std::vector<hw::RootPort*> root_ports;
+  bool configured = false;
+  std::uint32_t generation = 0;  ///< clears so far
+  Hpa root_table{0};
+  std::uint32_t active_spdm_session_count = 0;
+  std::map<std::uint32_t, SpdmSession> sessions;
+  std::map<std::uint8_t, IdeStream> streams;
+  std::vector<QueueEntry> queue;
+};
+
+/// The TD's own request, on its way through the host.
+enum class TdRequest : std::uint8_t { kAvailable, kRequested, kGenerated, kProcessed };
+
+/// A device interface: DEVIFCS.
+struct Devif {
+  Hpa devifcs{0}, td_buffer{0}, vmm_buffer{0};
+  Hpa tdr{0};
+  std::uint32_t iommu = 0;
+  std::uint8_t stream = 0;
+  TdiState state = TdiState::kUnlocked;
+  bool valid = false;
+  std::array<std::byte, 32> nonce{};
+  std::uint64_t mmio_page_cnt = 0;
+  bool dmar_mapped = false;
+  std::optional<DevifRequest> out_tdisp_req;
+  OnBehalfOf out_for = OnBehalfOf::kVmm;
+  std::uint16_t out_report_offset = 0;
+
+  TdRequest td_request = TdRequest::kAvailable;
+  DevifRequest td_code = DevifRequest::kState;
+  std::uint16_t td_report_offset = 0, td_report_length = 0;
+  Bytes td_response;
+};
+
+/// A leaf entry of DEVIFMT; its lock outlives the interface in it.
+struct DevifSlot {
+  std::optional<Devif> devif;
+  TryLock lock;
+};
+
+/// Functions by id. Tables are pages by (level, what their entries share).
+struct Devifmt {
+  struct Key {
+    std::uint8_t level;
+    std::uint32_t prefix;
+    auto operator<=>(const Key&) const = default;
+  };
+  std::map<Key, Hpa> tables;
+  std::map<std::uint32_t, DevifSlot> slots;
+};
+
+struct MmiomtEntry {
+  FunctionId owner{0};
+  bool mapped = false;
+};
+struct Mmiomt {
+  struct Key {
+    std::uint8_t level;
+    std::uint64_t prefix;
+    auto operator<=>(const Key&) const = default;
+  };
+  std::map<Key, Hpa> tables;        ///< level 1…5
+  std::map<Key, MmiomtEntry> data;  ///< level 0…2, DATA entries only; the rest is QNODE
+};
+
+struct DmarEntry {
+  DmarState state = DmarState::kFree;
+  InvState inv = InvState::kNone;
+  Hpa where{0};  ///< of the entry's quadwords
+  Hpa table{0};  ///< what it points to
+  Hpa tdr{0};    ///< PASIDTE: who accepted
+  std::uint32_t children = 0;
+};
+
+}  // namespace teeio::tdx

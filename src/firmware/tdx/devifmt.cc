@@ -1,0 +1,152 @@
+#include "firmware/tdx/leaf.h"
+
+// The table of device interfaces and its leaves: DEVIFMT and DEVIF.CREATE/REMOVE.
+
+namespace teeio::tdx {
+namespace {
+
+/// What the entries of one table of `level` share: the function id splits into
+/// 5 (root), 9, 9 and 9 bits. Source: tdxio branch, src/common/tdxio/devifmt.c.
+Devifmt::Key table_key(FunctionId function, std::uint8_t level) {
+  return {level, level == kDevifmtLevels ? 0 : static_cast<std::uint32_t>(function) >> 9U * level};
+}
+
+Checked<void> index(Leaf& leaf, FunctionId function, std::uint8_t level) {
+  if (level < 1 || level > kDevifmtLevels || static_cast<std::uint32_t>(function) >> 16U != 0)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "bad DEVIFMT index");
+  return {};
+}
+
+bool has_child(const State& s, const Devifmt::Key& key) {
+  if (key.level == 1) {
+    const auto first = s.devifmt.slots.lower_bound(key.prefix << 9U);
+    for (auto at = first; at != s.devifmt.slots.end() && at->first >> 9U == key.prefix; ++at)
+      if (at->second.devif) return true;
+    return false;
+  }
+  const auto below = static_cast<std::uint8_t>(key.level - 1);
+  for (const auto& [table, page] : s.devifmt.tables)
+    if (table.level == below && (key.level == kDevifmtLevels || table.prefix >> 9U == key.prefix))
+      return true;
+  return false;
+}
+
+}  // namespace
+
+LeafResult Module::tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa page) {
+  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIFMT.ADD"), {.function = bdf_of(function)});
+  TDX_TRY(leaf.extension());
+  TDX_TRY(index(leaf, function, level));
+  TDX_TRY(leaf.free_page(page, Operand::kRdx));
+  if (level != kDevifmtLevels &&
+      !leaf.s.devifmt.tables.contains(table_key(function, static_cast<std::uint8_t>(level + 1))))
+    return leaf.refuse(Code::kDevifmtNotPresent, Operand::kRcx, "the table above is missing");
+  const Devifmt::Key key = table_key(function, level);
+  if (leaf.s.devifmt.tables.contains(key))
+    return leaf.refuse(Code::kDevifmtAlreadyPresent, Operand::kRcx, "the table exists");
+  leaf.give_way();
+  leaf.s.take_page(page, PageType::kDevifmt, Hpa{0}, hw::KeyId{kModuleKey});
+  leaf.s.devifmt.tables[key] = page;
+  return {};
+}
+
+LeafResult Module::tdh_devifmt_remove(FunctionId function, std::uint8_t level) {
+  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIFMT.REMOVE"), {.function = bdf_of(function)});
+  TDX_TRY(leaf.extension());
+  TDX_TRY(index(leaf, function, level));
+  const Devifmt::Key key = table_key(function, level);
+  const auto table = leaf.s.devifmt.tables.find(key);
+  if (table == leaf.s.devifmt.tables.end())
+    return leaf.refuse(Code::kDevifmtNotPresent, Operand::kRcx, "no such table");
+  const Hpa page = table->second;
+  TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kPamt));
+  if (has_child(leaf.s, key))
+    return leaf.refuse(Code::kDevifInvalidMetadata, Operand::kRcx, "the table has entries");
+  leaf.give_way();
+  leaf.s.release_page(page);
+  leaf.s.devifmt.tables.erase(key);
+  return {.status = {}, .rcx = raw(page)};
+}
+
+LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t iommu,
+                                    std::uint8_t stream, Hpa devifcs, Hpa td_buffer,
+                                    Hpa vmm_buffer) {
+  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.CREATE"), {.function = bdf_of(function)});
+  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.free_page(devifcs, Operand::kR8));
+  TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
+  TDX_TRY(leaf.free_page(td_buffer, Operand::kR9));
+  TDX_TRY(leaf.free_page(vmm_buffer, Operand::kR10));
+  TDX_ASSIGN(DevifSlot* const slot, leaf.devifmt_slot(function, Operand::kRcx));
+  if (slot->devif)
+    return leaf.refuse(Code::kDevifmtAlreadyPresent, Operand::kRcx,
+                       "the function has a device interface");
+  TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
+  const auto at = state->streams.find(stream);
+  if (at == state->streams.end() || at->second.blocked)
+    return leaf.refuse(Code::kIdeStreamInvalidState, Operand::kRcx,
+                       "the IDE stream is missing or blocked");
+  const IdeStreamConfig& config = at->second.config;
+  const std::uint16_t rid = bdf_of(function).rid();
+  if (rid < config.rid_base || rid > config.rid_limit)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx,
+                       "the IDE stream does not cover the function");
+  if (!state->sessions.at(at->second.spdm).bound)
+    return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
+  leaf.give_way();
+  for (const Hpa page : {devifcs, td_buffer, vmm_buffer})
+    leaf.s.take_page(page, PageType::kDevifcs, tdr, hw::KeyId{kModuleKey});
+  Devif& devif = slot->devif.emplace();
+  devif.devifcs = devifcs;
+  devif.td_buffer = td_buffer;
+  devif.vmm_buffer = vmm_buffer;
+  devif.tdr = tdr;
+  devif.iommu = iommu;
+  devif.stream = stream;
+  ++at->second.devif_ref_cnt;
+  ++td->devif_ref_cnt;
+  td->chldcnt += 3;
+  leaf.s.trace.fact(object::Lane::kFirmware, object::Fact::kMetadataCreated, "DEVIF exists",
+                    {.function = bdf_of(function), .vm = td->trace_vm});
+  return {};
+}
+
+LeafResult Module::tdh_devif_remove(FunctionId function) {
+  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.REMOVE"), {.function = bdf_of(function)});
+  TDX_TRY(leaf.extension());
+  TDX_ASSIGN(DevifSlot* const slot, leaf.devifmt_slot(function, Operand::kRcx));
+  if (!slot->devif)
+    return leaf.refuse(Code::kDevifmtNotPresent, Operand::kRcx,
+                       "the function has no device interface");
+  const Devif& devif = *slot->devif;
+  IdeStream& stream = leaf.s.stream_of(devif);
+  if (devif.state != TdiState::kUnlocked && !stream.blocked)
+    return leaf.refuse(Code::kDevifInvalidState, Operand::kRcx,
+                       "the TDI was not stopped and its IDE stream is not blocked");
+  if (devif.dmar_mapped)
+    return leaf.refuse(Code::kDevifHasMappedDma, Operand::kRcx, "trusted DMA is still set up");
+  TDX_ASSIGN(Td* const td, leaf.any_td(devif.tdr, Operand::kTdr));
+  TDX_TRY(leaf.share(leaf.s.pamt.entry(td->tdr).lock, Operand::kTdr));
+  if (!td->fatal && devif.mmio_page_cnt != 0)
+    return leaf.refuse(Code::kDevifHasMappedMmio, Operand::kRcx,
+                       "private MMIO of the function is still mapped");
+  for (const Hpa page : {devif.devifcs, devif.td_buffer, devif.vmm_buffer})
+    TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kPamt));
+  leaf.give_way();
+  const LeafResult pages{.status = {},
+                         .rcx = raw(devif.td_buffer),
+                         .rdx = raw(devif.vmm_buffer),
+                         .r8 = raw(devif.tdr),
+                         .r9 = raw(devif.devifcs)};
+  for (const Hpa page : {devif.devifcs, devif.td_buffer, devif.vmm_buffer})
+    leaf.s.release_page(page);
+  --stream.devif_ref_cnt;
+  --td->devif_ref_cnt;
+  td->chldcnt -= 3;
+  leaf.s.trace.fact(object::Lane::kFirmware, object::Fact::kMetadataRemoved, "DEVIF is gone",
+                    {.function = bdf_of(function), .vm = td->trace_vm});
+  slot->devif.reset();
+  return pages;
+}
+
+}  // namespace teeio::tdx

@@ -1,0 +1,234 @@
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "firmware/tdx/devif_messages.h"
+#include "firmware/tdx/dmar_index.h"
+#include "firmware/tdx/leaf.h"
+#include "firmware/tdx/messages.h"
+
+// What a guest asks by TDCALL.
+
+namespace teeio::tdx {
+namespace {
+
+/// The TD whose vCPU makes this TDCALL: it runs, so nothing can take it away.
+Td& caller(State& s, Hpa vp) {
+  const Vcpu* const vcpu = s.find_vcpu(vp);
+  TEEIO_CHECK(vcpu != nullptr && vcpu->inside, "a TDCALL comes from a vCPU inside its TD");
+  return *s.find_td(vcpu->tdr);
+}
+
+enum class Validated : std::uint8_t { kNotNeeded, kNeeded };
+
+Checked<Devif*> guest_devif(Leaf& leaf, const Td& td, FunctionId function, Validated validated) {
+  TDX_ASSIGN(Devif* const devif, leaf.devif(function, Operand::kRcx));
+  if (validated == Validated::kNeeded && !devif->valid)
+    return leaf.refuse(Code::kDevifInvalidState, Operand::kRcx,
+                       "the guest has not validated the device");
+  if (devif->tdr != td.tdr)
+    return leaf.refuse(Code::kDevifInvalidMetadata, Operand::kRcx, "the function is another TD's");
+  return devif;
+}
+
+Module::GuestLeafResult violation(Gpa gpa) { return {.leaf = {}, .ept_violation = gpa}; }
+
+std::string describe(Gpa gpa, Level level) {
+  return fmt::format("gpa={:#x} level={}", raw(gpa), static_cast<unsigned>(level));
+}
+
+/// The first portion of a report, which the module looks at before the guest
+/// does. Source: tdxio branch, TDG.DEVIF.RESPONSE; layout as wire::TdispReport.
+bool acceptable_report(const wire::TdispInterfaceReportPortion& report) {
+  Reader reader(report.portion);
+  const auto info = reader.le<std::uint16_t>();
+  (void)reader.le<std::uint16_t>();
+  const auto msix = reader.le<std::uint16_t>();
+  const auto lnr = reader.le<std::uint16_t>();
+  const auto tph = reader.le<std::uint32_t>();
+  constexpr unsigned kRefused = wire::kInfoDmaWithPasid | wire::kInfoAts | wire::kInfoPrs;
+  return reader.ok() && (info & wire::kInfoDmaWithoutPasid) != 0 && (info & kRefused) == 0 &&
+         msix == 0 && lnr == 0 && tph == 0;
+}
+
+}  // namespace
+
+LeafResult Module::tdg_vp_info(Hpa vp) {
+  Leaf leaf(*state_, Leaf::Guest{}, "TDG.VP.INFO");
+  const Td& td = caller(leaf.s, vp);
+  return {.status = {},
+          .rcx = 48,
+          .rdx = td.parameters.attributes,
+          .r8 = std::uint64_t{td.vcpus} | std::uint64_t{td.parameters.max_vcpus} << 32U,
+          .r9 = leaf.s.find_vcpu(vp)->index};
+}
+
+Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level) {
+  Leaf leaf(*state_, Leaf::Guest{}, "TDG.MEM.PAGE.ACCEPT", {.detail = describe(gpa, level)});
+  Td& td = caller(leaf.s, vp);
+  TDX_TRY(leaf.gpa(gpa, level, Level::k2M));
+  const Sept sept(leaf.s.memory, td);
+  const Sept::Place place = sept.walk(gpa, level);
+  TDX_TRY(leaf.sept_entry(td, place.where));
+  const SeptState state = place.entry.state();
+  if (state == SeptState::kMapped) return {.leaf = leaf.remark(Code::kPageAlreadyAccepted)};
+  if (state == SeptState::kTable || (state == SeptState::kPending && place.level != level))
+    return leaf.refuse(Code::kPageSizeMismatch, Operand::kRcx, "the host mapped another size");
+  if (state != SeptState::kPending) return violation(gpa);
+  if (level == Level::k2M) TDX_TRY(leaf.may_be_interrupted("TDG.MEM.PAGE.ACCEPT interrupted"));
+  leaf.give_way();
+  // The page is zero: it got the TD's key by AUG and nobody could write it since.
+  sept.write(place.where, SeptEntry::make(SeptState::kMapped, level, place.entry.address()));
+  return {};
+}
+
+Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level,
+                                                std::uint64_t handle) {
+  Leaf leaf(*state_, Leaf::Guest{}, "TDG.MMIO.ACCEPT", {.detail = describe(gpa, level)});
+  Td& td = caller(leaf.s, vp);
+  TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
+  if (!is_page_aligned(handle))
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "the handle is no page");
+  const Sept sept(leaf.s.memory, td);
+  const Sept::Place place = sept.walk(gpa, level);
+  TDX_TRY(leaf.sept_entry(td, place.where));
+  const SeptState state = place.entry.state();
+  if (state == SeptState::kTable)
+    return leaf.refuse(Code::kMmioAcceptSizeMismatch, Operand::kRcx,
+                       "the host mapped smaller pages");
+  if (state == SeptState::kMmioMapped) return {.leaf = leaf.remark(Code::kPageAlreadyAccepted)};
+  if (state != SeptState::kMmioPending || place.level != level) return violation(gpa);
+  if (raw(place.entry.address()) + td.mmio_offset != handle)
+    return leaf.refuse(Code::kMmioInvalidHpaOffset, Operand::kRdx,
+                       "another MMIO page is mapped here than the guest expects");
+  leaf.give_way();
+  sept.write(place.where, SeptEntry::make(SeptState::kMmioMapped, level, place.entry.address()));
+  return {};
+}
+
+LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function) {
+  Leaf leaf(*state_, Leaf::Guest{}, "TDG.DMAR.ACCEPT", {.function = bdf_of(function)});
+  Td& td = caller(leaf.s, vp);
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, td, function, Validated::kNeeded));
+  if (devif->state != TdiState::kLocked && devif->state != TdiState::kRun)
+    return leaf.refuse(Code::kTdispInvalidState, Operand::kRcx, "the TDI is not locked");
+  const DmarIndex index{.level = DmarLevel::kPasid,
+                        .rid = bdf_of(function).rid(),
+                        .iommu = static_cast<std::uint16_t>(devif->iommu),
+                        .pasid = 0};
+  TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index));
+  if (entry->state != DmarState::kPending && entry->state != DmarState::kPresent)
+    return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx, "the entry is blocked");
+  TDX_TRY(leaf.share(td.epoch_lock, Operand::kTdEpoch));
+  // An entry has no lock here: the host may block it while this leaf gives way,
+  // as the real module's host may between its walk and its store, so there is
+  // no giving way between the look above and the store below.
+  const bool first = entry->state == DmarState::kPending;
+  if (first) {
+    TdIommu& part = td.iommus[devif->iommu];
+    if (part.pasidte_ref_cnt++ == 0) {
+      ++td.curr_iotlb_cnt;
+      part.inv_epoch = td.epoch;
+      leaf.s.iommus[devif->iommu].iommu->set_domain_key(hw::TBit::kTrusted, td.domain(), td.key());
+    }
+    devif->dmar_mapped = true;
+  }
+  entry->state = DmarState::kPresent;
+  entry->tdr = td.tdr;
+  dmar_write(leaf.s, entry->where + 8, td.domain());
+  dmar_write(leaf.s, entry->where, raw(td.sept_root) | kPasidSecondStage | kDmarPresent);
+  if (first)
+    leaf.s.trace.fact(object::Lane::kFirmware, object::Fact::kTrustedDmaOn, "trusted DMA on",
+                      {.function = bdf_of(function), .vm = td.trace_vm});
+  return {};
+}
+
+LeafResult Module::tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash) {
+  Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.VALIDATE", {.function = bdf_of(function)});
+  const Td& td = caller(leaf.s, vp);
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, td, function, Validated::kNotNeeded));
+  if (leaf.s.session_of(*devif).info_hash != hash)
+    return leaf.refuse(Code::kDevifPkhMismatch, Operand::kRdx,
+                       "the device is not the one that the guest means");
+  if (devif->valid) return leaf.remark(Code::kDevifAlreadyValid);
+  leaf.give_way();
+  devif->valid = true;
+  return {};
+}
+
+LeafResult Module::tdg_devif_rd(Hpa vp, FunctionId function, DevifField field) {
+  Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.RD", {.function = bdf_of(function)});
+  const Td& td = caller(leaf.s, vp);
+  TDX_ASSIGN(const Devif* const devif, guest_devif(leaf, td, function, Validated::kNeeded));
+  switch (field) {
+    case DevifField::kTdispVersion:
+      return {.status = {}, .rcx = wire::kTdispVersion10};
+    case DevifField::kState:
+      return {.status = {}, .rcx = static_cast<std::uint64_t>(devif->state)};
+  }
+  return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "no such field");
+}
+
+LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code,
+                                     std::uint16_t report_offset, std::uint16_t report_length) {
+  Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.REQUEST",
+            {.detail = std::string(wire::tdisp_name(static_cast<std::uint8_t>(code))),
+             .function = bdf_of(function)});
+  const Td& td = caller(leaf.s, vp);
+  if (code != DevifRequest::kReport && code != DevifRequest::kState && code != DevifRequest::kStart)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "a guest may not ask for this");
+  if (report_length > kMaxReportPortion)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "the portion does not fit a page");
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, td, function, Validated::kNeeded));
+  if (devif->state == TdiState::kError && code != DevifRequest::kState)
+    return leaf.refuse(Code::kTdispErrorState, Operand::kRcx, "the TDI is in ERROR");
+  if (devif->td_request != TdRequest::kAvailable)
+    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRcx, "the last request is not over");
+  leaf.give_way();
+  devif->td_request = TdRequest::kRequested;
+  devif->td_code = code;
+  devif->td_report_offset = report_offset;
+  devif->td_report_length = report_length;
+  if (code == DevifRequest::kStart) {
+    Reader nonce(devif->nonce);
+    leaf.s.trace.fact(
+        object::Lane::kFirmware, object::Fact::kGuestStart, "guest asked to start",
+        {.function = bdf_of(function), .vm = td.trace_vm, .a = nonce.le<std::uint64_t>()});
+  }
+  return {};
+}
+
+Module::GuestLeafResult Module::tdg_devif_response(Hpa vp, FunctionId function,
+                                                   std::optional<Gpa> buffer) {
+  Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.RESPONSE", {.function = bdf_of(function)});
+  Td& td = caller(leaf.s, vp);
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, td, function, Validated::kNeeded));
+  if (devif->td_request != TdRequest::kProcessed)
+    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRcx, "no answer is there");
+  const auto answer = wire::decode_tdisp(devif->td_response);
+  if (!answer) return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRcx, answer.error().why);
+  std::optional<Hpa> target;
+  if (buffer) {
+    TDX_TRY(leaf.gpa(*buffer, Level::k4K, Level::k4K));
+    const Sept::Place place = Sept(leaf.s.memory, td).walk(*buffer, Level::k4K);
+    if (place.entry.state() != SeptState::kMapped) return violation(*buffer);
+    TDX_TRY(leaf.sept_entry(td, place.where));
+    target = place.entry.address() + raw(*buffer) % level_bytes(place.level);
+  }
+  leaf.give_way();
+  const Bytes message = std::exchange(devif->td_response, {});
+  devif->td_request = TdRequest::kAvailable;
+  if (const auto* report = std::get_if<wire::TdispInterfaceReportPortion>(&answer->body);
+      report != nullptr && devif->td_report_offset == 0 && !acceptable_report(*report)) {
+    devif->valid = false;
+    return leaf.refuse(Code::kDevifInvalidTdiConfiguration, Operand::kRcx,
+                       "the report shows what trusted devices may not have");
+  }
+  if (target) {
+    const bool written = leaf.s.memory.write(*target, message, td.key()).has_value();
+    TEEIO_CHECK(written, "an accepted page takes bytes with its TD's key");
+  }
+  return {.leaf = {.status = {},
+                   .rcx = apply_answer(leaf.s, function, *devif, answer->body, message.size())}};
+}
+
+}  // namespace teeio::tdx

@@ -1,0 +1,258 @@
+#include "firmware/tdx/leaf.h"
+
+#include "schedule/task.h"
+
+namespace teeio::tdx {
+namespace {
+
+bool allows(AllowedIn allowed, OpState state) {
+  switch (allowed) {
+    case AllowedIn::kAnyState:
+      return true;
+    case AllowedIn::kBuilding:
+      return state == OpState::kInitialized;
+    case AllowedIn::kBuiltOrRuns:
+      return state != OpState::kUninitialized;
+    case AllowedIn::kRuns:
+      return state == OpState::kRunnable;
+  }
+  return false;
+}
+
+std::string_view busy_why(Operand operand) {
+  switch (operand) {
+    case Operand::kExtension:
+      return "another extension leaf is running";
+    case Operand::kTdr:
+      return "another leaf has the TDR page";
+    case Operand::kOpState:
+      return "another leaf changes the TD's state";
+    case Operand::kSeptTree:
+      return "another leaf has the secure EPT";
+    case Operand::kSeptEntry:
+      return "another leaf has the secure EPT entry";
+    case Operand::kTdEpoch:
+      return "another leaf has the TD's epoch";
+    case Operand::kTdvpr:
+      return "the vCPU is in use";
+    case Operand::kDevifmt:
+      return "another leaf has the device interface";
+    case Operand::kRax:
+    case Operand::kRcx:
+    case Operand::kRdx:
+    case Operand::kR8:
+    case Operand::kR9:
+    case Operand::kR10:
+    case Operand::kR11:
+    case Operand::kR12:
+    case Operand::kR15:
+    case Operand::kTdcx:
+    case Operand::kPamt:
+    case Operand::kKot:
+    case Operand::kTdInv:
+    case Operand::kIommu:
+    case Operand::kSpdm:
+    case Operand::kMmiomt:
+    case Operand::kDmar:
+      break;
+  }
+  return "another leaf has the page";
+}
+
+}  // namespace
+
+Leaf::Leaf(State& state, LeafName name, object::EventFields fields)
+    : s(state),
+      guest_(false),
+      call_(state.trace.call(object::Lane::kFirmware, name.name, std::move(fields))),
+      fails_(name.fails) {
+  s.mutex.lock();
+}
+
+Leaf::Leaf(State& state, Guest /*guest*/, std::string_view name, object::EventFields fields)
+    : s(state),
+      guest_(true),
+      call_(state.trace.call(object::Lane::kGuestTsm, object::Lane::kFirmware, name,
+                             std::move(fields))) {
+  s.mutex.lock();
+}
+
+Leaf::~Leaf() {
+  for (auto held = held_.rbegin(); held != held_.rend(); ++held) {
+    if (held->exclusive)
+      held->lock->release_exclusive();
+    else
+      held->lock->release_shared();
+    if (held->entry_of != nullptr && held->lock->idle())
+      held->entry_of->sept_entry_locks.erase(held->entry);
+  }
+  s.mutex.unlock();
+}
+
+Refused Leaf::refuse(LeafResult result, std::string_view why) {
+  call_.refuse(result.status.name(), why);
+  return {result};
+}
+
+Refused Leaf::refuse(Code code, Operand operand, std::string_view why) {
+  return refuse(LeafResult{.status = Status(code, operand)}, why);
+}
+
+LeafResult Leaf::remark(Code code) {
+  call_.outcome(std::string(code_name(code)));
+  return {.status = code};
+}
+
+Checked<void> Leaf::extension() {
+  TDX_TRY(take(s.extension, Operand::kExtension));
+  return may_fail();
+}
+
+Checked<void> Leaf::may_fail() {
+  if (s.injection.failures && schedule::choose(2, fails_) != 0)
+    return refuse(Code::kOperandBusy, Operand::kRax, "the explorer made this leaf fail");
+  return {};
+}
+
+Checked<void> Leaf::may_be_interrupted(std::string_view what) {
+  if (s.injection.interruptions && schedule::choose(2, what) != 0)
+    return refuse(Code::kInterruptedResumable, Operand::kRax, "an interrupt came; call again");
+  return {};
+}
+
+void Leaf::give_way() {
+  s.mutex.unlock();
+  s.mutex.lock();
+}
+
+Checked<void> Leaf::share(TryLock& lock, Operand operand) {
+  if (!lock.try_shared()) return refuse(Code::kOperandBusy, operand, busy_why(operand));
+  held_.push_back({.lock = &lock, .exclusive = false});
+  return {};
+}
+
+Checked<void> Leaf::take(TryLock& lock, Operand operand) {
+  if (!lock.try_exclusive()) return refuse(Code::kOperandBusy, operand, busy_why(operand));
+  held_.push_back({.lock = &lock, .exclusive = true});
+  return {};
+}
+
+Checked<void> Leaf::take_host_priority(TryLock& lock, Operand operand) {
+  if (guest_) {
+    if (lock.host_waits())
+      return refuse(Code::kBusyHostPriority, operand, "the host waits for this lock");
+    return take(lock, operand);
+  }
+  const auto taken = take(lock, operand);
+  lock.set_host_waits(!taken.has_value());
+  return taken;
+}
+
+Checked<Td*> Leaf::any_td(Hpa tdr, Operand operand) {
+  if (!is_page_aligned(raw(tdr)) || !s.is_ram(tdr))
+    return refuse(Code::kOperandInvalid, operand, "the TDR address is no page of RAM");
+  Td* td = s.find_td(tdr);
+  if (td == nullptr) return refuse(Code::kPageMetadataIncorrect, operand, "the page is no TDR");
+  return td;
+}
+
+Checked<Td*> Leaf::td(Hpa tdr, Operand operand, AllowedIn allowed) {
+  TDX_ASSIGN(Td* const td, any_td(tdr, operand));
+  TDX_TRY(share(s.pamt.entry(tdr).lock, Operand::kTdr));
+  if (td->fatal) return refuse(Code::kTdFatal, operand, "the TD met a fatal error");
+  if (td->life_cycle != LifeCycle::kKeysConfigured)
+    return refuse(Code::kTdKeysNotConfigured, operand, "the TD has no usable key");
+  if (allowed == AllowedIn::kAnyState) return td;
+  if (td->tdcs.size() != kTdcsPages)
+    return refuse(Code::kTdcsNotAllocated, operand, "the TD's control pages are missing");
+  TDX_TRY(share(td->op_state_lock, Operand::kOpState));
+  if (!allows(allowed, td->op_state))
+    return refuse(Code::kOpStateIncorrect, operand, "the TD's state does not allow this leaf");
+  return td;
+}
+
+Checked<Vcpu*> Leaf::vcpu(Hpa tdvpr, Operand operand) {
+  Vcpu* const vcpu = s.find_vcpu(tdvpr);
+  if (vcpu == nullptr) return refuse(Code::kPageMetadataIncorrect, operand, "the page is no TDVPR");
+  TDX_TRY(take(vcpu->lock, Operand::kTdvpr));
+  return vcpu;
+}
+
+Checked<PamtEntry*> Leaf::free_page(Hpa page, Operand operand) {
+  if (!is_page_aligned(raw(page)) || !s.is_ram(page))
+    return refuse(Code::kOperandInvalid, operand, "the address is no page of RAM");
+  PamtEntry& entry = s.pamt.entry(page);
+  TDX_TRY(take(entry.lock, operand));
+  if (entry.type != PageType::kFree)
+    return refuse(Code::kPageMetadataIncorrect, operand, "the page is the module's already");
+  return &entry;
+}
+
+Checked<void> Leaf::shared_page(Hpa page, Operand operand) {
+  if (!is_page_aligned(raw(page)) || !s.is_ram(page))
+    return refuse(Code::kOperandInvalid, operand, "the address is no page of RAM");
+  const PamtEntry* entry = s.pamt.find(page);
+  if (entry != nullptr && entry->type != PageType::kFree)
+    return refuse(Code::kOperandInvalid, operand, "the message page is not shared");
+  return {};
+}
+
+Checked<void> Leaf::gpa(Gpa gpa, Level level, Level highest) {
+  if (level > highest) return refuse(Code::kOperandInvalid, Operand::kRcx, "the level is too high");
+  if (raw(gpa) >= kSharedGpaBit)
+    return refuse(Code::kOperandInvalid, Operand::kRcx, "the GPA is shared or too wide");
+  if (raw(gpa) % level_bytes(level) != 0)
+    return refuse(Code::kOperandInvalid, Operand::kRcx, "the GPA is not aligned to the level");
+  return {};
+}
+
+Checked<Sept::Place> Leaf::sept(Td& td, Gpa where, Level level, Level highest, Tree tree) {
+  TDX_TRY(gpa(where, level, highest));
+  if (tree == Tree::kExclusive)
+    TDX_TRY(take(td.sept_tree_lock, Operand::kSeptTree));
+  else
+    TDX_TRY(share(td.sept_tree_lock, Operand::kSeptTree));
+  const Sept::Place place = Sept(s.memory, td).walk(where, level);
+  if (place.level != level)
+    return refuse(LeafResult{.status = Status(Code::kEptWalkFailed, Operand::kRcx),
+                             .rcx = place.entry.value(),
+                             .rdx = static_cast<std::uint64_t>(place.level) |
+                                    static_cast<std::uint64_t>(place.entry.state()) << 8U},
+                  "the walk ended above the level");
+  TDX_TRY(sept_entry(td, place.where));
+  return place;
+}
+
+Checked<void> Leaf::sept_entry(Td& td, Hpa where) {
+  TDX_TRY(take_host_priority(td.sept_entry_locks[raw(where)], Operand::kSeptEntry));
+  held_.back().entry_of = &td;
+  held_.back().entry = raw(where);
+  return {};
+}
+
+Checked<IommuState*> Leaf::iommu(std::uint32_t id) {
+  if (id >= kMaxIommus) return refuse(Code::kOperandInvalid, Operand::kRcx, "bad IOMMU id");
+  if (id >= s.iommus.size() || !s.iommus[id].configured)
+    return refuse(Code::kIommuInvalidState, Operand::kRcx, "the IOMMU is not set up");
+  return &s.iommus[id];
+}
+
+Checked<DevifSlot*> Leaf::devifmt_slot(FunctionId function, Operand operand) {
+  const auto id = static_cast<std::uint32_t>(function);
+  if (id >> 16U != 0)
+    return refuse(Code::kOperandInvalid, operand, "the function id has more than a requester ID");
+  if (!s.devifmt.tables.contains({1, id >> 9U}))
+    return refuse(Code::kDevifmtNotPresent, operand, "DEVIFMT has no table for the function");
+  DevifSlot& slot = s.devifmt.slots[id];
+  TDX_TRY(take_host_priority(slot.lock, Operand::kDevifmt));
+  return &slot;
+}
+
+Checked<Devif*> Leaf::devif(FunctionId function, Operand operand) {
+  TDX_ASSIGN(DevifSlot* const slot, devifmt_slot(function, operand));
+  if (!slot->devif)
+    return refuse(Code::kDevifmtNotPresent, operand, "the function has no device interface");
+  return &*slot->devif;
+}
+
+}  // namespace teeio::tdx

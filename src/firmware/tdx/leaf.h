@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string_view>
+#include <vector>
+
+#include "firmware/tdx/module.h"
+#include "firmware/tdx/state.h"
+#include "object/trace.h"
+#include "schedule/annotations.h"
+
+namespace teeio::tdx {
+
+/// A leaf's name in traces, and that of its injected failure; both literals.
+struct LeafName {
+  std::string_view name;
+  std::string_view fails;
+};
+#define TDX_LEAF(text) ::teeio::tdx::LeafName{text, text " fails"}
+
+/// A check that did not hold; already in the trace. Becomes whatever the
+/// function that makes the check returns.
+struct Refused {
+  LeafResult result;
+
+  operator LeafResult() const { return result; }  // NOLINT(google-explicit-constructor)
+  operator Module::GuestLeafResult() const {      // NOLINT(google-explicit-constructor)
+    return {.leaf = result, .ept_violation = std::nullopt};
+  }
+  template <class T>
+  operator std::expected<T, Refused>() const {  // NOLINT(google-explicit-constructor)
+    return std::unexpected(*this);
+  }
+};
+template <class T>
+using Checked = std::expected<T, Refused>;
+
+#define TDX_TRY(expr)                                                        \
+  do {                                                                       \
+    if (const auto tdx_r = (expr); !tdx_r.has_value()) return tdx_r.error(); \
+  } while (false)
+#define TDX_ASSIGN(decl, expr) TDX_ASSIGN_IMPL(TEEIO_CAT(tdx_r_, __LINE__), decl, expr)
+#define TDX_ASSIGN_IMPL(tmp, decl, expr)    \
+  const auto tmp = (expr);                  \
+  if (!tmp.has_value()) return tmp.error(); \
+  decl = *tmp
+
+/// Op states in which a leaf is allowed. Source: op_state_lookup.h.
+enum class AllowedIn : std::uint8_t {
+  kAnyState,     ///< also before MNG.INIT
+  kBuilding,     ///< INITIALIZED
+  kBuiltOrRuns,  ///< INITIALIZED, RUNNABLE
+  kRuns,         ///< RUNNABLE
+};
+
+/// One call in progress: its arrow in the trace, the module's mutex, the locks
+/// it took, and the checks that many leaves share, in the order of the source.
+///
+/// Lifetime: a local variable of the leaf. The end gives all locks back.
+class Leaf {
+ public:
+  /// A host leaf.
+  Leaf(State& state, LeafName name,
+       object::EventFields fields = {}) TEEIO_NO_THREAD_SAFETY_ANALYSIS;
+  /// A guest leaf.
+  struct Guest {};
+  Leaf(State& state, Guest guest, std::string_view name,
+       object::EventFields fields = {}) TEEIO_NO_THREAD_SAFETY_ANALYSIS;
+  ~Leaf() TEEIO_NO_THREAD_SAFETY_ANALYSIS;
+  Leaf(const Leaf&) = delete;
+  Leaf& operator=(const Leaf&) = delete;
+
+  /// Leaves 128–166: one at a time. Also the place of the injected failure.
+  Checked<void> extension();
+  /// The injected failure of other leaves.
+  Checked<void> may_fail();
+  /// The injected interruption; `what` is a literal "TDH.X interrupted".
+  Checked<void> may_be_interrupted(std::string_view what);
+  /// Lets other leaves run while this one holds its TryLocks: called when all
+  /// checks have passed and nothing is changed yet.
+  void give_way() TEEIO_NO_THREAD_SAFETY_ANALYSIS;
+
+  [[nodiscard]] Refused refuse(Code code, Operand operand, std::string_view why);
+  [[nodiscard]] Refused refuse(LeafResult result, std::string_view why);
+  /// Success with a remark.
+  [[nodiscard]] LeafResult remark(Code code);
+
+  Checked<void> share(TryLock& lock, Operand operand);
+  Checked<void> take(TryLock& lock, Operand operand);
+  /// As take(), on a host-priority lock.
+  Checked<void> take_host_priority(TryLock& lock, Operand operand);
+
+  // Check blocks of many leaves; module.h says what each gives.
+  Checked<Td*> td(Hpa tdr, Operand operand, AllowedIn allowed);
+  /// A TDR page with any TD behind it, for the leaves that look no further.
+  Checked<Td*> any_td(Hpa tdr, Operand operand);
+  /// A TDVPR page; the vCPU is this leaf's.
+  Checked<Vcpu*> vcpu(Hpa tdvpr, Operand operand);
+  Checked<PamtEntry*> free_page(Hpa page, Operand operand);
+  /// A page that the host shares with the module for a message.
+  Checked<void> shared_page(Hpa page, Operand operand);
+  Checked<void> gpa(Gpa gpa, Level level, Level highest);
+  enum class Tree : std::uint8_t { kShared, kExclusive };
+  /// gpa(), tree lock, walk to exactly `level`, entry lock.
+  Checked<Sept::Place> sept(Td& td, Gpa gpa, Level level, Level highest, Tree tree);
+  /// Lock bit of an S-EPT entry; a guest meets the host's priority.
+  Checked<void> sept_entry(Td& td, Hpa where);
+  Checked<IommuState*> iommu(std::uint32_t id);
+  Checked<DevifSlot*> devifmt_slot(FunctionId function, Operand operand);
+  Checked<Devif*> devif(FunctionId function, Operand operand);
+
+  State& s;  ///< under its mutex
+
+ private:
+  struct Held {
+    TryLock* lock;
+    bool exclusive;
+    Td* entry_of = nullptr;  ///< the lock is this TD's for the S-EPT entry `entry`
+    std::uint64_t entry = 0;
+  };
+  const bool guest_;
+  object::Trace::Call call_;
+  const std::string_view fails_;
+  std::vector<Held> held_;
+};
+
+}  // namespace teeio::tdx

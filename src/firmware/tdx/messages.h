@@ -1,0 +1,23 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "firmware/tdx/leaf.h"
+
+namespace teeio::tdx {
+
+/// The whole DOE data object in a message page of the host. The page is read
+/// once, so that what was checked is what is used. Refused with `code` when its
+/// length field does not fit the page.
+Checked<Bytes> read_object(Leaf& leaf, Hpa page, Operand operand, Code code);
+
+/// Puts a data object into a message page. Precondition: shared_page() held, and
+/// the object fits a page (requests are far smaller).
+void write_object(Leaf& leaf, Hpa page, ByteView object);
+
+/// RCX of leaves that make or take a message; see LeafResult.
+[[nodiscard]] std::uint64_t message_register(std::uint8_t code, std::uint8_t detail,
+                                             std::size_t bytes);
+
+}  // namespace teeio::tdx

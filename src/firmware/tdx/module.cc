@@ -1,0 +1,125 @@
+#include "firmware/tdx/module.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "firmware/tdx/leaf.h"
+#include "firmware/tdx/state.h"
+
+namespace teeio::tdx {
+namespace {
+
+// Neither a TD's nor the module's: a page passes through it on its way back to
+// the host, which zeroes what the host could never have read in clear.
+constexpr hw::KeyId kScrubKey{0x7ffe};
+
+}  // namespace
+
+State::State(hw::PhysicalMemory& m, object::Trace& t, Platform p) : memory(m), trace(t) {
+  TEEIO_CHECK(p.iommus.size() <= kMaxIommus && p.hkids >= 1 && p.hkids < 0x1000,
+              "a platform within the module's limits");
+  hkids.assign(std::size_t{p.hkids} + 1, HkidState::kFree);
+  for (Platform::Wiring& wiring : p.iommus) {
+    IommuState& iommu = iommus.emplace_back();
+    iommu.iommu = wiring.iommu;
+    iommu.root_ports = std::move(wiring.root_ports);
+  }
+}
+
+bool State::is_ram(Hpa page) {
+  return page >= hw::PhysicalMemory::kRamBase && page < hw::PhysicalMemory::kWindowBase &&
+         !memory.direct(page).empty() && !memory.is_mmio(page);
+}
+
+void State::take_page(Hpa page, PageType type, Hpa owner, hw::KeyId key) {
+  pamt.take(page, type, owner);
+  memory.set_key(page, key);
+}
+
+void State::release_page(Hpa page) {
+  pamt.give_back(page);
+  memory.set_key(page, kScrubKey);
+  memory.set_key(page, hw::KeyId::kShared);
+}
+
+Td* State::find_td(Hpa tdr) {
+  const auto at = tds.find(raw(tdr));
+  return at == tds.end() ? nullptr : &at->second;
+}
+
+Vcpu* State::find_vcpu(Hpa tdvpr) {
+  const auto at = vcpus.find(raw(tdvpr));
+  return at == vcpus.end() ? nullptr : &at->second;
+}
+
+Devif* State::find_devif(FunctionId function) {
+  const auto at = devifmt.slots.find(static_cast<std::uint32_t>(function));
+  return at == devifmt.slots.end() || !at->second.devif ? nullptr : &*at->second.devif;
+}
+
+IdeStream& State::stream_of(const Devif& devif) {
+  const auto at = iommus[devif.iommu].streams.find(devif.stream);
+  TEEIO_CHECK(at != iommus[devif.iommu].streams.end(), "a DEVIF keeps its IDE stream");
+  return at->second;
+}
+
+SpdmSession& State::session_of(const Devif& devif) {
+  const auto at = iommus[devif.iommu].sessions.find(stream_of(devif).spdm);
+  TEEIO_CHECK(at != iommus[devif.iommu].sessions.end(), "an IDE stream keeps its SPDM session");
+  return at->second;
+}
+
+Module::Module(hw::PhysicalMemory& memory, object::Trace& trace, Platform platform)
+    : state_(std::make_unique<State>(memory, trace, std::move(platform))) {}
+Module::~Module() = default;
+
+void Module::set_injection(Injection injection) { state_->injection = injection; }
+
+std::uint64_t Module::pages_owned() const {
+  const schedule::Lock lock(state_->mutex);
+  return state_->pamt.owned();
+}
+
+bool Module::is_fatal(Hpa tdr) const {
+  const schedule::Lock lock(state_->mutex);
+  const Td* td = state_->find_td(tdr);
+  return td != nullptr && td->fatal;
+}
+
+std::expected<hw::GuestMapping, GuestView::Miss> Module::lookup(Hpa tdr, Gpa gpa,
+                                                                hw::GuestAccess /*access*/) {
+  const schedule::Lock lock(state_->mutex);
+  const Td* td = state_->find_td(tdr);
+  if (td == nullptr || td->fatal || td->life_cycle != LifeCycle::kKeysConfigured ||
+      td->op_state == OpState::kUninitialized)
+    return std::unexpected(Miss::kGone);
+  if (raw(gpa) >= kSharedGpaBit) return std::unexpected(Miss::kShared);
+  const Sept::Place place = Sept(state_->memory, *td).walk(gpa, Level::k4K);
+  const std::uint64_t within = raw(page_of(gpa)) % level_bytes(place.level);
+  switch (place.entry.state()) {
+    case SeptState::kMapped:
+      return hw::GuestMapping{.address = place.entry.address() + within,
+                              .writable = true,
+                              .mmio = false,
+                              .key = td->key()};
+    case SeptState::kMmioMapped:
+      return hw::GuestMapping{.address = place.entry.address() + within,
+                              .writable = true,
+                              .mmio = true,
+                              .key = hw::KeyId::kShared};
+    case SeptState::kPending:
+    case SeptState::kMmioPending:
+      return std::unexpected(Miss::kPending);
+    case SeptState::kBlocked:
+    case SeptState::kPendingBlocked:
+    case SeptState::kMmioBlocked:
+    case SeptState::kTableBlocked:
+      return std::unexpected(Miss::kBlocked);
+    case SeptState::kFree:
+    case SeptState::kTable:
+      break;
+  }
+  return std::unexpected(Miss::kNotPresent);
+}
+
+}  // namespace teeio::tdx
