@@ -65,13 +65,13 @@ namespace detail {
 
 std::uint32_t number_of(Controller& c, std::uint32_t& number, std::string_view name) {
   TEEIO_CHECK(number != kDestroyed, kUsedAfterFree);
-  if (number == 0) number = c.number_object(name);
+  if (number == 0 || !c.has_numbered(number, &number)) number = c.number_object(name, &number);
   return number;
 }
 
 void destroy(std::uint32_t& number) noexcept {
-  if (Controller* c = controller(); c != nullptr && number != 0)
-    c->point({OpKind::kDestroy, number_of(*c, number, "")}, nullptr, nullptr);
+  if (Controller* c = controller(); c != nullptr && number != 0 && c->has_numbered(number, &number))
+    c->point({OpKind::kDestroy, number}, nullptr, nullptr);
   // The store outlives the object's lifetime on purpose (quarantine.h): volatile
   // keeps the compiler from dropping it.
   const_cast<volatile std::uint32_t&>(number) = kDestroyed;

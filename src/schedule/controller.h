@@ -43,8 +43,8 @@ struct Op {
 /// time, all on the OS thread that made the controller, so a primitive's own
 /// state needs no protection between two points.
 ///
-/// Lifetime: outlives every task and primitive of its run; a primitive that
-/// was used in one run is never used in another.
+/// Lifetime: outlives every task of its run. A primitive that outlives a run is
+/// numbered anew in the next; what it holds carries over.
 class Controller {
  public:
   virtual ~Controller() = default;
@@ -70,8 +70,12 @@ class Controller {
                                const void* context) = 0;
 
   /// A new primitive's number, in order of first use: the same in every
-  /// execution of one schedule. `name` is a literal, for printed schedules.
-  virtual std::uint32_t number_object(std::string_view name) = 0;
+  /// execution of one schedule. `name` is a literal, for printed schedules;
+  /// `owner` is where the primitive keeps its number.
+  virtual std::uint32_t number_object(std::string_view name, const std::uint32_t* owner) = 0;
+  /// Whether `number` was given to `owner` in this run.
+  [[nodiscard]] virtual bool has_numbered(std::uint32_t number,
+                                          const std::uint32_t* owner) const = 0;
 
   /// Keeps the memory of a destroyed object until the run has ended, so that
   /// its late use is a finding instead of undefined behaviour.

@@ -79,7 +79,7 @@ Outcome FiberController::run(const std::function<void()>& body) {
 void FiberController::start_run() {
   outcome_ = {};
   steps_.clear();
-  object_names_.assign(1, "");
+  objects_.assign(1, {"", nullptr});
   task_names_.clear();
   now_ns_ = 0;
   draining_ = false;
@@ -335,14 +335,18 @@ std::string FiberController::describe(Op op) const {
   std::string text(op_name(op.kind));
   if (op.kind == OpKind::kJoin) return text + ' ' + task_names_[op.object];
   if (op.object == 0) return text;
-  return text + ' ' + std::string(object_names_[op.object]) + " #" + std::to_string(op.object);
+  return text + ' ' + std::string(objects_[op.object].name) + " #" + std::to_string(op.object);
 }
 
 // ---- The rest of the interface
 
-std::uint32_t FiberController::number_object(std::string_view name) {
-  object_names_.push_back(name);
-  return static_cast<std::uint32_t>(object_names_.size() - 1);
+std::uint32_t FiberController::number_object(std::string_view name, const std::uint32_t* owner) {
+  objects_.push_back({name, owner});
+  return static_cast<std::uint32_t>(objects_.size() - 1);
+}
+
+bool FiberController::has_numbered(std::uint32_t number, const std::uint32_t* owner) const {
+  return number < objects_.size() && objects_[number].owner == owner;
 }
 
 void FiberController::quarantine(void* memory, void (*free)(void*)) {

@@ -79,7 +79,8 @@ class FiberController final : public Controller {
                    std::uint64_t timeout_ns) override;
   void decrement_point(std::uint32_t object, std::uint32_t (*count)(const void*),
                        const void* context) override;
-  std::uint32_t number_object(std::string_view name) override;
+  std::uint32_t number_object(std::string_view name, const std::uint32_t* owner) override;
+  [[nodiscard]] bool has_numbered(std::uint32_t number, const std::uint32_t* owner) const override;
   void quarantine(void* memory, void (*free)(void*)) override;
   std::uint32_t spawn(std::string_view name, std::move_only_function<void()> body) override;
   [[nodiscard]] bool ended(std::uint32_t task) const override;
@@ -97,6 +98,10 @@ class FiberController final : public Controller {
   struct Step {
     std::uint32_t task;
     Op op;
+  };
+  struct Numbered {
+    std::string_view name;
+    const std::uint32_t* owner;
   };
   struct Retired {
     void* memory;
@@ -139,7 +144,7 @@ class FiberController final : public Controller {
   Outcome outcome_;
   std::vector<Candidate> candidates_;
   std::vector<Step> steps_;
-  std::vector<std::string_view> object_names_;
+  std::vector<Numbered> objects_;
   std::vector<std::string> task_names_;  // of the last run, for story()
   std::vector<Retired> retired_;
 };

@@ -44,6 +44,8 @@ std::string_view rank_name(Rank rank) {
       return "pci_tsm_rwsem";
     case Rank::kPciTsmPf0:
       return "pci_tsm_pf0->lock";
+    case Rank::kTsmDriver:
+      return "tsm driver";
     case Rank::kVfioMemory:
       return "vdev->memory_lock";
     case Rank::kDmaResv:

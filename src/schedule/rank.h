@@ -35,6 +35,7 @@ enum class Rank : std::uint8_t {
   // PCI/TSM
   kPciTsmRwsem,  ///< pci_tsm_rwsem
   kPciTsmPf0,    ///< pci_tsm_pf0->lock
+  kTsmDriver,    ///< a vendor driver's tables that cards share
   // VFIO memory, dma-buf and KVM's MMU, which run below bind and unbind
   kVfioMemory,       ///< vdev->memory_lock
   kDmaResv,          ///< dma_resv of a dma-buf

@@ -173,6 +173,28 @@ TEST(Findings, ARunThatFailsLeavesTheNextOnesUntouched) {
   }
 }
 
+void lock_and_unlock(Mutex& mutex) { const Lock lock(mutex); }
+
+// Such as a lock of the whole process: it must not keep its number.
+TEST(Numbers, APrimitiveThatOutlivesARunIsNumberedAnewInTheNext) {
+  Mutex lasting{Rank::kPciTsmRwsem};
+  for (int run = 0; run < 2; ++run) {
+    DepthFirst strategy(DepthFirst::Reduction::kNone);
+    FiberController controller(strategy);
+    ASSERT_TRUE(strategy.begin());
+    const Outcome outcome = controller.run([&] {
+      Mutex early{Rank::kVfioDevset};
+      Mutex late{Rank::kVfioIgate};
+      const Lock lock_early(early);
+      if (run == 1) lock_and_unlock(late);
+      const Lock lock_lasting(lasting);
+    });
+    EXPECT_FALSE(outcome.finding.has_value());
+    EXPECT_THAT(controller.story(),
+                HasSubstr(run == 0 ? "lock pci_tsm_rwsem #2" : "lock pci_tsm_rwsem #3"));
+  }
+}
+
 TEST(Commute, SaysSoOnlyForWhatCannotBeSeen) {
   using enum OpKind;
   EXPECT_TRUE(commute({kLock, 1}, {kLock, 2}));
