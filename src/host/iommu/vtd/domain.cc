@@ -1,0 +1,38 @@
+#include "host/iommu/vtd/domain.h"
+
+#include "host/iommu/vtd/driver.h"
+
+namespace teeio::vtd {
+
+Domain::~Domain() { driver_.free_domain_id(id_); }
+
+Result<void> Domain::map(Iova iova, Hpa hpa, std::uint64_t length, Prot prot) {
+  if (kind_ == Kind::kNestParent) prot = Prot::kReadWrite;
+  const schedule::Lock lock(mutex_);
+  auto mapped = table_->map(iova, hpa, length, prot);
+  if (mapped.has_value()) return {};
+  std::vector<Hpa> freed;
+  table_->unmap(iova, length, freed);
+  flush(iova, length, freed);
+  return mapped;
+}
+
+std::uint64_t Domain::unmap(Iova iova, std::uint64_t length) {
+  const schedule::Lock lock(mutex_);
+  std::vector<Hpa> freed;
+  const std::uint64_t unmapped = table_->unmap(iova, length, freed);
+  flush(iova, length, freed);
+  return unmapped;
+}
+
+std::optional<Hpa> Domain::translate(Iova iova) const {
+  const schedule::Lock lock(mutex_);
+  return table_->translate(iova);
+}
+
+void Domain::flush(Iova iova, std::uint64_t length, const std::vector<Hpa>& freed) {
+  driver_.iommu().invalidate_range(hw::TBit::kShared, id_, iova, length);
+  for (const Hpa frame : freed) driver_.memory().free_page(frame);
+}
+
+}  // namespace teeio::vtd

@@ -1,0 +1,207 @@
+#include "host/iommu/vtd/driver.h"
+
+#include "base/check.h"
+
+namespace teeio::vtd {
+namespace {
+
+constexpr std::uint64_t kPresent = 1;
+constexpr std::uint64_t kFourLevels = std::uint64_t{2} << 2U;   // PASID entry q0 4:2, AW
+constexpr std::uint64_t kSecondStage = std::uint64_t{2} << 6U;  // q0 8:6, PGTT
+constexpr std::uint64_t kPassThrough = std::uint64_t{4} << 6U;
+/// Ids 0 and 1 mean something to hardware and to Linux (IDA_START_DID).
+constexpr std::uint32_t kFirstDomainId = 2;
+constexpr std::uint32_t kDomainIds = 1U << 16U;
+
+/// Capability bits. Source: Intel VT-d spec 11.4.2 and 11.4.3; which of them
+/// Linux looks at: drivers/iommu/intel/iommu.h.
+constexpr std::uint64_t kCap = std::uint64_t{6} << 0U       // ND: 2^16 domain ids
+                               | std::uint64_t{4} << 8U     // SAGAW: four levels
+                               | std::uint64_t{47} << 16U   // MGAW: 48 bits
+                               | std::uint64_t{3} << 34U    // SSLPS: 2 MiB, 1 GiB
+                               | std::uint64_t{1} << 39U    // PSI
+                               | std::uint64_t{18} << 48U   // MAMV
+                               | std::uint64_t{3} << 54U;   // DWD, DRD
+constexpr std::uint64_t kEcap = std::uint64_t{1} << 0U      // C: coherent walks
+                                | std::uint64_t{1} << 1U    // QI
+                                | std::uint64_t{1} << 3U    // IR
+                                | std::uint64_t{1} << 6U    // PT
+                                | std::uint64_t{1} << 7U    // SC
+                                | std::uint64_t{1} << 26U   // NEST
+                                | std::uint64_t{1} << 43U   // SMTS: scalable mode
+                                | std::uint64_t{1} << 46U;  // SSTS: second stage
+/// IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17, which Linux 7.3 reports always.
+constexpr std::uint32_t kErrata772415 = 1;
+
+std::uint16_t half_of(Bdf function) {
+  return static_cast<std::uint16_t>(function.bus << 1U | (function.device >> 4U));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Driver>> Driver::create(hw::PhysicalMemory& memory, hw::Iommu& iommu,
+                                               DefaultDomain default_domain) {
+  auto driver = std::unique_ptr<Driver>(new Driver(memory, iommu, default_domain));
+  {
+    const schedule::Lock lock(driver->mutex_);
+    TEEIO_ASSIGN(driver->root_table_, driver->alloc_table());
+    iommu.set_root(hw::TBit::kShared, driver->root_table_);
+  }
+  return driver;
+}
+
+Driver::Driver(hw::PhysicalMemory& memory, hw::Iommu& iommu, DefaultDomain default_domain)
+    : memory_(memory), iommu_(iommu), default_domain_(default_domain) {}
+
+Driver::~Driver() {
+  iommu_.set_root(hw::TBit::kShared, std::nullopt);
+  iommu_.invalidate_all(hw::TBit::kShared);
+  TEEIO_CHECK(domain_ids_.empty(), "a domain outlives its IOMMU driver");
+  for (const Hpa frame : tables_) memory_.free_page(frame);
+}
+
+Result<Hpa> Driver::alloc_table() {
+  TEEIO_ASSIGN(const Hpa frame, memory_.alloc_page());
+  tables_.push_back(frame);
+  return frame;
+}
+
+void Driver::write(Hpa address, std::uint64_t value) {
+  TEEIO_CHECK(memory_.write_u64(address, value).has_value(),
+              "an IOMMU table lies outside of memory");
+}
+
+Result<Hpa> Driver::context_table_for(Bdf function) {
+  const auto known = context_tables_.find(half_of(function));
+  if (known != context_tables_.end()) return known->second;
+  TEEIO_ASSIGN(const Hpa table, alloc_table());
+  write(root_table_ + 8 * std::uint64_t{half_of(function)}, raw(table) | kPresent);
+  context_tables_.emplace(half_of(function), table);
+  return table;
+}
+
+Result<void> Driver::probe(Bdf function, std::uint32_t group_number) {
+  const schedule::Lock lock(mutex_);
+  TEEIO_CHECK(!functions_.contains(function), "a function is probed twice");
+  TEEIO_ASSIGN(const Hpa context, context_table_for(function));
+  TEEIO_ASSIGN(const Hpa directory, alloc_table());
+  TEEIO_ASSIGN(const Hpa pasids, alloc_table());
+  write(directory, raw(pasids) | kPresent);
+  const std::uint64_t devfn = function.rid() & 0x7fU;  // within this half of the bus
+  write(context + 32 * devfn, raw(directory) | kPresent);
+  functions_.emplace(function, Function{directory, pasids});
+  Group& joined = groups_[group_number];
+  joined.functions.insert(function);
+  program(function, setting_of(joined));
+  return {};
+}
+
+void Driver::release(Bdf function) {
+  const schedule::Lock lock(mutex_);
+  TEEIO_CHECK(functions_.contains(function), "a function is released that was not probed");
+  program(function, {Setting::Kind::kBlocked});
+  functions_.erase(function);
+  for (auto& [number, group] : groups_) group.functions.erase(function);
+}
+
+Driver::Group& Driver::group(std::uint32_t number) {
+  const auto at = groups_.find(number);
+  TEEIO_CHECK(at != groups_.end(), "an IOMMU group has no member");
+  return at->second;
+}
+
+Driver::Setting Driver::setting_of(const Group& group) const {
+  if (group.domain != nullptr)
+    return {Setting::Kind::kSecondStage, group.domain->root(), group.domain->id()};
+  if (group.owner_count != 0 || default_domain_ == DefaultDomain::kTranslated)
+    return {Setting::Kind::kBlocked};
+  return {Setting::Kind::kIdentity};
+}
+
+void Driver::program(Bdf function, const Setting& setting) {
+  const Hpa entry = functions_.at(function).pasid_table;
+  std::uint64_t q0 = 0;
+  switch (setting.kind) {
+    case Setting::Kind::kBlocked:
+      break;
+    case Setting::Kind::kIdentity:
+      q0 = kPresent | kFourLevels | kPassThrough;
+      break;
+    case Setting::Kind::kSecondStage:
+      q0 = kPresent | kFourLevels | kSecondStage | raw(setting.root);
+      break;
+  }
+  // The old entry is off and forgotten before the new one can be walked:
+  // intel_pasid_replace_second_level() writes the entry and then flushes.
+  write(entry + 8, setting.domain_id);
+  write(entry, q0);
+  iommu_.invalidate_function(hw::TBit::kShared, function.rid());
+}
+
+void Driver::apply(const Group& group) {
+  const Setting setting = setting_of(group);
+  for (const Bdf function : group.functions) program(function, setting);
+}
+
+Result<std::unique_ptr<Domain>> Driver::alloc_paging_domain(Domain::Kind kind) {
+  TEEIO_ASSIGN(std::unique_ptr<PageTable> table, PageTable::create(memory_));
+  const schedule::Lock lock(mutex_);
+  std::uint32_t id = kFirstDomainId;
+  for (const std::uint16_t used : domain_ids_) {
+    if (used != id) break;
+    ++id;
+  }
+  if (id == kDomainIds) return fail(Errno::kNoSpc, "every domain id of the IOMMU is in use");
+  const auto domain_id = static_cast<std::uint16_t>(id);
+  domain_ids_.insert(domain_id);
+  return std::unique_ptr<Domain>(new Domain(*this, kind, domain_id, std::move(table)));
+}
+
+void Driver::free_domain_id(std::uint16_t id) {
+  const schedule::Lock lock(mutex_);
+  iommu_.invalidate_domain(hw::TBit::kShared, id);
+  domain_ids_.erase(id);
+}
+
+Result<void> Driver::claim_dma_owner(std::uint32_t number, const void* owner) {
+  const schedule::Lock lock(mutex_);
+  Group& claimed = group(number);
+  if (claimed.owner_count != 0 && claimed.owner != owner)
+    return fail(Errno::kPerm, "the group's DMA belongs to another owner");
+  claimed.owner = owner;
+  if (++claimed.owner_count == 1) apply(claimed);
+  return {};
+}
+
+void Driver::release_dma_owner(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  Group& owned = group(number);
+  TEEIO_CHECK(owned.owner_count != 0, "a group's DMA is released that nobody owns");
+  if (--owned.owner_count != 0) return;
+  TEEIO_CHECK(owned.domain == nullptr, "a group's DMA is released while a domain is attached");
+  owned.owner = nullptr;
+  apply(owned);
+}
+
+void Driver::attach(std::uint32_t number, Domain& domain) {
+  const schedule::Lock lock(mutex_);
+  Group& owned = group(number);
+  TEEIO_CHECK(owned.owner_count != 0, "a domain is attached to a group that nobody owns");
+  owned.domain = &domain;
+  apply(owned);
+}
+
+void Driver::detach(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  Group& owned = group(number);
+  owned.domain = nullptr;
+  apply(owned);
+}
+
+HwInfo Driver::hw_info() { return {kErrata772415, kCap, kEcap}; }
+
+std::vector<ReservedRegion> Driver::reserved_regions() {
+  return {{hw::kInterruptRangeStart, hw::kInterruptRangeLast}};
+}
+
+}  // namespace teeio::vtd

@@ -1,0 +1,143 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "host/iommufd/environment.h"
+#include "host/iommufd/idevice.h"
+#include "host/iommufd/io_pagetable.h"
+#include "host/iommufd/object.h"
+#include "host/mm/caller.h"
+#include "object/file.h"
+
+namespace teeio::iommufd {
+
+/// An open /dev/iommu (Linux: struct iommufd_ctx) and its ioctls as methods.
+/// Arguments have been copied in and reserved fields checked; structure sizes
+/// and copying are entry/'s. Flags are the uAPI's bits.
+///
+/// Lifetime: an open file; each bound device holds a reference, so VFIO's
+/// descriptor is always released first.
+/// Locking: none of its own except over groups; objects have theirs.
+class Context final : public object::File {
+ public:
+  /// IOMMU_IOAS_MAP_* bits.
+  static constexpr std::uint32_t kMapFixedIova = 1;
+  static constexpr std::uint32_t kMapWriteable = 2;
+  static constexpr std::uint32_t kMapReadable = 4;
+
+  /// open("/dev/iommu").
+  [[nodiscard]] static object::Ref<Context> open(Environment& environment);
+
+  /// IOMMU_DESTROY. Errors: ENOENT; EBUSY.
+  Result<void> destroy(ObjectId id);
+
+  /// IOMMU_IOAS_ALLOC. Errors: EOPNOTSUPP a flag.
+  Result<ObjectId> ioas_alloc(std::uint32_t flags);
+  /// IOMMU_IOAS_IOVA_RANGES. Errors: ENOENT.
+  Result<IoPagetable::Ranges> ioas_iova_ranges(ObjectId ioas_id);
+  /// IOMMU_IOAS_ALLOW_IOVAS. Errors: ENOENT; EINVAL empty or overlapping;
+  /// EADDRINUSE reserved.
+  Result<void> ioas_allow_iovas(ObjectId ioas_id, const std::vector<IovaRange>& ranges);
+
+  struct Map {
+    ObjectId ioas_id = 0;
+    std::uint32_t flags = 0;
+    std::uint64_t length = 0;
+    std::uint64_t iova = 0;  ///< used with kMapFixedIova
+  };
+  /// IOMMU_IOAS_MAP; gives the IOVA. Errors: EOPNOTSUPP a flag; EOVERFLOW;
+  /// EINVAL neither readable nor writeable, or no length; ENOENT; EFAULT memory
+  /// that is not there, if a HWPT needs it now; IoPagetable::map()'s.
+  Result<std::uint64_t> ioas_map(mm::UserMemory& memory, const Map& map, std::uint64_t user_va);
+  /// IOMMU_IOAS_MAP_FILE: `file` is a memfd or a dma-buf. Errors: as ioas_map();
+  /// EINVAL another kind of file or a range outside of a dma-buf; ENODEV a
+  /// revoked one; EOPNOTSUPP one of several ranges.
+  Result<std::uint64_t> ioas_map_file(object::Ref<object::File> file, const Map& map,
+                                      std::uint64_t start);
+  /// IOMMU_IOAS_COPY: `map` is the destination. Errors: as ioas_map(); ENOENT a
+  /// gap in the source; EPERM.
+  Result<std::uint64_t> ioas_copy(const Map& map, ObjectId source_id, std::uint64_t source_iova);
+  /// IOMMU_IOAS_UNMAP of whole mappings; (0, 2^64 - 1) is everything. Gives the
+  /// count of bytes. Errors: EINVAL; EOVERFLOW; ENOENT nothing there, or a
+  /// mapping would be cut; EBUSY.
+  Result<std::uint64_t> ioas_unmap(ObjectId ioas_id, std::uint64_t iova, std::uint64_t length);
+
+  /// IOMMU_OPTION_HUGE_PAGES of an IOAS. Errors: ENOENT; EINVAL.
+  Result<bool> ioas_huge_pages(ObjectId ioas_id);
+  Result<void> set_ioas_huge_pages(ObjectId ioas_id, std::uint64_t value);
+  /// IOMMU_OPTION_RLIMIT_MODE: 1 accounts by mm. Errors: EBUSY with objects;
+  /// EINVAL. No memory is charged to anybody either way.
+  [[nodiscard]] std::uint64_t rlimit_mode();
+  Result<void> set_rlimit_mode(std::uint64_t value);
+
+  struct HwptAlloc {
+    std::uint32_t flags = 0;
+    ObjectId dev_id = 0;
+    ObjectId pt_id = 0;  ///< an IOAS; a HWPT or vIOMMU would be its nest parent
+    std::uint32_t data_type = 0;
+    std::uint32_t data_length = 0;
+    ObjectId fault_id = 0;
+  };
+  /// IOMMU_HWPT_ALLOC. Errors: EINVAL data without type or the reverse, no such
+  /// pt_id or another type; ENOENT no such device; EOPNOTSUPP nested tables.
+  Result<ObjectId> hwpt_alloc(const HwptAlloc& alloc);
+
+  struct HwInfo {
+    vtd::HwInfo vtd;
+    std::uint64_t capabilities;  ///< IOMMU_HW_CAP_*
+  };
+  /// IOMMU_GET_HW_INFO; `type` is 0 unless the input type flag was given.
+  /// Errors: ENOENT; EOPNOTSUPP a type that is not VT-d's.
+  Result<HwInfo> hw_info(ObjectId dev_id, std::uint32_t type);
+
+  struct ViommuAlloc {
+    std::uint32_t flags = 0;
+    std::uint32_t type = 0;  ///< of the `teeio` profile
+    ObjectId dev_id = 0;
+    ObjectId hwpt_id = 0;
+  };
+  /// IOMMU_VIOMMU_ALLOC. Errors: EOPNOTSUPP a flag, type DEFAULT, a type that
+  /// the IOMMU does not have, a machine without a TSM; ENOENT; EINVAL a HWPT
+  /// that is no nest parent.
+  Result<ObjectId> viommu_alloc(const ViommuAlloc& alloc);
+  /// IOMMU_VDEVICE_ALLOC. Errors: ENOENT an id; EINVAL device and vIOMMU are on
+  /// different IOMMUs; EEXIST the device or the virtual id has one.
+  Result<ObjectId> vdevice_alloc(ObjectId viommu_id, ObjectId dev_id, std::uint64_t virt_id);
+
+  /// IOMMU_VDEVICE_TSM_OP. Errors: EOPNOTSUPP a flag; ENOENT; ENODEV the
+  /// vIOMMU has no VM; EINVAL an unknown type; PciTsm::bind()'s.
+  Result<void> vdevice_tsm_op(ObjectId vdevice_id, std::uint32_t type, std::uint32_t flags);
+  /// IOMMU_VDEVICE_TSM_REQ; `code` is set in every case. Errors: ENOENT; EINVAL
+  /// an unknown operation or architecture; PciTsm::guest_request()'s.
+  Result<tsm::GuestResponse> vdevice_tsm_request(ObjectId vdevice_id,
+                                                 const tsm::GuestRequest& request,
+                                                 std::uint64_t& code);
+
+  // For objects of this room.
+  [[nodiscard]] ObjectTable& objects() { return objects_; }
+  [[nodiscard]] object::Trace& trace() const { return environment_.trace; }
+  [[nodiscard]] const Policies& policies() const { return environment_.policies; }
+  [[nodiscard]] tsm::PciTsm* tsm() const { return environment_.tsm; }
+  /// iommufd_get_group().
+  object::Ref<Group> group(std::uint32_t number) TEEIO_EXCLUDES(groups_lock_);
+  void group_released(const Group& group) TEEIO_EXCLUDES(groups_lock_);
+
+ private:
+  explicit Context(Environment& environment);
+  ~Context() override = default;
+  /// iommufd_fops_release().
+  void release() override;
+  Result<std::uint64_t> map_pages(Ioas& ioas, PagesSlice slice, const Map& map);
+
+  Environment& environment_;
+  ObjectTable objects_;
+  schedule::Mutex groups_lock_{schedule::Rank::kIommufdXarray};
+  std::map<std::uint32_t, Group*> groups_ TEEIO_GUARDED_BY(groups_lock_);
+  schedule::Atomic<std::uint64_t> rlimit_mode_{0};
+};
+
+}  // namespace teeio::iommufd

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+#include "host/pci_tsm/pci_tsm.h"
+#include "hw/physical_memory.h"
+#include "object/trace.h"
+#include "schedule/atomic.h"
+
+namespace teeio::iommufd {
+
+/// Who keeps the VM alive for its vPCI devices: the vIOMMU takes a reference on
+/// the VM file (list proposal v5, 2026), or only VFIO has one (RFC of 2025).
+enum class VmRef : std::uint8_t { kViommu, kVfio };
+/// Whether a vDEVICE dies with its idevice (Linux since 6.17) or stays until it
+/// is destroyed by id (before).
+enum class VdeviceLifetime : std::uint8_t { kIdevice, kIndependent };
+
+struct Policies {
+  VmRef vm_ref = VmRef::kViommu;
+  VdeviceLifetime vdevice_lifetime = VdeviceLifetime::kIdevice;
+};
+
+/// What every open /dev/iommu of one machine shares.
+/// Lifetime: outlives them all, as do the things it refers to.
+struct Environment {
+  hw::PhysicalMemory& memory;
+  object::Trace& trace;
+  tsm::PciTsm* tsm;  ///< null on a machine without a TSM
+  Policies policies;
+  schedule::Atomic<std::uint32_t> next_context{0};
+};
+
+}  // namespace teeio::iommufd

@@ -1,0 +1,266 @@
+#include "host/iommufd/io_pagetable.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/check.h"
+
+namespace teeio::iommufd {
+namespace {
+
+/// Whether `first` + `length` - 1 passes the end of the IOVA space.
+bool overflows(std::uint64_t first, std::uint64_t length) {
+  return length - 1 > IoPagetable::kLastIova - first;
+}
+
+}  // namespace
+
+IoPagetable::~IoPagetable() {
+  const schedule::WriteLock domains(domains_rwsem_);
+  const schedule::WriteLock iovas(iova_rwsem_);
+  TEEIO_CHECK(domains_.empty() && areas_.empty() && reserved_.empty(),
+              "an IOAS ends with domains, mappings or reserved ranges");
+}
+
+Result<std::uint64_t> IoPagetable::map(PagesSlice slice, std::optional<std::uint64_t> iova,
+                                       vtd::Prot prot) {
+  Area* area = nullptr;
+  TEEIO_ASSIGN(const std::uint64_t first, alloc_areas({&slice, 1}, {&area, 1}, iova, prot));
+  const schedule::ReadLock domains(domains_rwsem_);
+  if (auto filled = fill_domains(*area, *slice.pages); !filled.has_value()) {
+    abort_areas({&area, 1});
+    return std::unexpected(filled.error());
+  }
+  const schedule::WriteLock iovas(iova_rwsem_);
+  area->pages = std::move(slice.pages);
+  return first;
+}
+
+Result<std::uint64_t> IoPagetable::map(std::vector<PagesSlice> slices,
+                                       std::optional<std::uint64_t> iova, vtd::Prot prot) {
+  std::vector<Area*> areas(slices.size());
+  TEEIO_ASSIGN(const std::uint64_t first, alloc_areas(slices, areas, iova, prot));
+  const schedule::ReadLock domains(domains_rwsem_);
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    auto filled = fill_domains(*areas[i], *slices[i].pages);
+    if (filled.has_value()) continue;
+    for (std::size_t undo = 0; undo < i; ++undo) unfill_domains(*areas[undo], *slices[undo].pages);
+    abort_areas(areas);
+    return std::unexpected(filled.error());
+  }
+  const schedule::WriteLock iovas(iova_rwsem_);
+  for (std::size_t i = 0; i < slices.size(); ++i) areas[i]->pages = std::move(slices[i].pages);
+  return first;
+}
+
+Result<std::uint64_t> IoPagetable::alloc_areas(std::span<PagesSlice> slices, std::span<Area*> areas,
+                                               std::optional<std::uint64_t> iova, vtd::Prot prot) {
+  std::uint64_t length = 0;
+  for (const PagesSlice& slice : slices) length += slice.length;
+  const schedule::WriteLock lock(iova_rwsem_);
+  if (length == 0 || length % alignment_ != 0)
+    return fail(Errno::kInval, "length is zero or no multiple of the IOVA alignment");
+  const PagesSlice& front = slices.front();
+  if (iova.has_value()) {
+    TEEIO_TRY(check_iova(*iova, length));
+  } else {
+    TEEIO_ASSIGN(iova, alloc_iova(front.pages->address_hint() + front.start_byte, length));
+  }
+  // All checks of iopt_insert_area() first: then no insertion can fail.
+  for (const PagesSlice& slice : slices) {
+    if (prot != vtd::Prot::kRead && !slice.pages->writable())
+      return fail(Errno::kPerm, "pages that were mapped for reading cannot become writable");
+    if (slice.start_byte % kPageSize % alignment_ != 0)
+      return fail(Errno::kInval, "the memory is not aligned as the IOMMU needs it");
+  }
+  std::uint64_t first = *iova;
+  for (std::size_t i = 0; i < slices.size(); ++i) {
+    auto area = std::make_unique<Area>(Area{.first = first,
+                                            .last = first + (slices[i].length - 1),
+                                            .start_byte = slices[i].start_byte,
+                                            .prot = prot,
+                                            .pages = {}});
+    areas[i] = area.get();
+    first = area->last + 1;
+    areas_.insert(std::move(area));
+  }
+  return *iova;
+}
+
+void IoPagetable::abort_areas(std::span<Area*> areas) {
+  const schedule::WriteLock lock(iova_rwsem_);
+  for (Area* area : areas) {
+    forget_full_from(area->first);
+    areas_.take(*area);
+  }
+}
+
+Result<std::uint64_t> IoPagetable::unmap(std::uint64_t first, std::uint64_t last) {
+  std::uint64_t unmapped = 0;
+  // Held over the whole walk: no domain comes or goes while an area is torn down.
+  const schedule::ReadLock domains(domains_rwsem_);
+  while (true) {
+    Area* area = nullptr;
+    object::Ref<IoptPages> pages;
+    {
+      const schedule::WriteLock lock(iova_rwsem_);
+      area = areas_.first_in(first, last);
+      if (area == nullptr) return unmapped;
+      if (!area->pages) return fail(Errno::kBusy, "another call is mapping or unmapping the range");
+      if (area->first < first || area->last > last)
+        return fail(Errno::kNoEnt, "the range cuts a mapping");
+      pages = std::move(area->pages);
+      area->pages = nullptr;
+    }
+    const std::uint64_t area_last = area->last;
+    unmapped += area->length();
+    unfill_domains(*area, *pages);
+    abort_areas({&area, 1});
+    if (area_last >= last) return unmapped;
+    first = area_last + 1;
+  }
+}
+
+Result<std::vector<PagesSlice>> IoPagetable::slices(std::uint64_t iova, std::uint64_t length) {
+  if (length == 0) return fail(Errno::kInval, "length is zero");
+  if (overflows(iova, length)) return fail(Errno::kOverflow, "the range passes the last IOVA");
+  const std::uint64_t last = iova + (length - 1);
+  std::vector<PagesSlice> found;
+  const schedule::ReadLock lock(iova_rwsem_);
+  Area* area = areas_.first_in(iova, iova);
+  while (area != nullptr && area->pages && area->first <= iova) {
+    const std::uint64_t until = std::min(last, area->last);
+    found.push_back({area->pages, area->start_byte + (iova - area->first), until - iova + 1});
+    if (until == last) return found;
+    iova = until + 1;
+    area = areas_.next(*area);
+  }
+  return fail(Errno::kNoEnt, "the range has a hole");
+}
+
+Result<void> IoPagetable::fill(Area& area, IoptPages& pages, vtd::Domain& domain) {
+  if (!disable_large_pages_)
+    return pages.map(domain, Iova{area.first}, area.start_byte, area.length(), area.prot);
+  for (std::uint64_t done = 0; done < area.length(); done += kPageSize) {
+    auto mapped =
+        pages.map(domain, Iova{area.first + done}, area.start_byte + done, kPageSize, area.prot);
+    if (mapped.has_value()) continue;
+    for (std::uint64_t undo = 0; undo < done; undo += kPageSize)
+      pages.unmap(domain, Iova{area.first + undo}, kPageSize);
+    return mapped;
+  }
+  return {};
+}
+
+void IoPagetable::unfill(Area& area, IoptPages& pages, vtd::Domain& domain) {
+  if (!disable_large_pages_) return pages.unmap(domain, Iova{area.first}, area.length());
+  for (std::uint64_t done = 0; done < area.length(); done += kPageSize)
+    pages.unmap(domain, Iova{area.first + done}, kPageSize);
+}
+
+Result<void> IoPagetable::fill_domains(Area& area, IoptPages& pages) {
+  if (domains_.empty()) return {};
+  const schedule::Lock lock(pages.mutex());
+  for (std::size_t i = 0; i < domains_.size(); ++i) {
+    auto filled = fill(area, pages, *domains_[i]);
+    if (filled.has_value()) continue;
+    for (std::size_t undo = 0; undo < i; ++undo) unfill(area, pages, *domains_[undo]);
+    return filled;
+  }
+  return {};
+}
+
+void IoPagetable::unfill_domains(Area& area, IoptPages& pages) {
+  if (domains_.empty()) return;
+  const schedule::Lock lock(pages.mutex());
+  for (vtd::Domain* domain : domains_) unfill(area, pages, *domain);
+}
+
+Result<void> IoPagetable::fill_domain(vtd::Domain& domain) {
+  for (Area* area = areas_.first_in(0, kLastIova); area != nullptr; area = areas_.next(*area)) {
+    if (!area->pages) continue;
+    IoptPages& pages = *area->pages;
+    const schedule::Lock lock(pages.mutex());
+    auto filled = fill(*area, pages, domain);
+    if (filled.has_value()) continue;
+    unfill_domain(domain, area);
+    return filled;
+  }
+  return {};
+}
+
+void IoPagetable::unfill_domain(vtd::Domain& domain, const Area* end) {
+  for (Area* area = areas_.first_in(0, kLastIova); area != end; area = areas_.next(*area)) {
+    if (!area->pages) continue;
+    IoptPages& pages = *area->pages;
+    const schedule::Lock lock(pages.mutex());
+    unfill(*area, pages, domain);
+  }
+}
+
+std::uint64_t IoPagetable::wanted_alignment() const {
+  return domains_.empty() && !disable_large_pages_ ? 1 : kPageSize;
+}
+
+Result<void> IoPagetable::set_alignment(std::uint64_t alignment) {
+  if (alignment > alignment_) {
+    for (Area* area = areas_.first_in(0, kLastIova); area != nullptr; area = areas_.next(*area))
+      if ((area->first | area->length() | area->start_byte) % alignment != 0)
+        return fail(Errno::kAddrInUse, "a mapping is not aligned as the IOMMU needs it");
+  }
+  alignment_ = alignment;
+  return {};
+}
+
+Result<void> IoPagetable::add_domain(vtd::Domain& domain) {
+  const schedule::WriteLock domains(domains_rwsem_);
+  const schedule::WriteLock iovas(iova_rwsem_);
+  const std::uint64_t old_alignment = alignment_;
+  TEEIO_TRY(set_alignment(kPageSize));
+  auto added = reserve({vtd::Domain::last_iova() + 1, kLastIova}, &domain);
+  if (added.has_value()) {
+    added = fill_domain(domain);
+    if (!added.has_value()) unreserve_locked(&domain);
+  }
+  if (!added.has_value()) {
+    alignment_ = old_alignment;
+    return added;
+  }
+  domains_.push_back(&domain);
+  return {};
+}
+
+void IoPagetable::remove_domain(vtd::Domain& domain) {
+  const schedule::WriteLock domains(domains_rwsem_);
+  const schedule::WriteLock iovas(iova_rwsem_);
+  TEEIO_CHECK(std::erase(domains_, &domain) == 1, "a domain leaves an IOAS that it is not in");
+  unfill_domain(domain, nullptr);
+  unreserve_locked(&domain);
+  TEEIO_CHECK(set_alignment(wanted_alignment()).has_value(), "the IOVA alignment cannot shrink");
+}
+
+Result<void> IoPagetable::disable_large_pages() {
+  const schedule::WriteLock domains(domains_rwsem_);
+  const schedule::WriteLock iovas(iova_rwsem_);
+  if (disable_large_pages_) return {};
+  if (!domains_.empty() && !areas_.empty())
+    return fail(Errno::kInval, "domains have mappings already");
+  disable_large_pages_ = true;
+  auto aligned = set_alignment(wanted_alignment());
+  disable_large_pages_ = aligned.has_value();
+  return aligned;
+}
+
+void IoPagetable::enable_large_pages() {
+  const schedule::WriteLock domains(domains_rwsem_);
+  const schedule::WriteLock iovas(iova_rwsem_);
+  disable_large_pages_ = false;
+  TEEIO_CHECK(set_alignment(wanted_alignment()).has_value(), "the IOVA alignment cannot shrink");
+}
+
+bool IoPagetable::large_pages() {
+  const schedule::ReadLock domains(domains_rwsem_);
+  return !disable_large_pages_;
+}
+
+}  // namespace teeio::iommufd

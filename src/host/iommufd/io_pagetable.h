@@ -1,0 +1,144 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/iommu/vtd/driver.h"
+#include "host/iommufd/area_tree.h"
+#include "host/iommufd/iopt_pages.h"
+#include "schedule/mutex.h"
+
+namespace teeio::iommufd {
+
+/// First and last IOVA of a range (abi: struct iommu_iova_range).
+struct IovaRange {
+  std::uint64_t first;
+  std::uint64_t last;
+  bool operator==(const IovaRange&) const = default;
+};
+
+/// A piece of pages on its way from one IOAS into another.
+struct PagesSlice {
+  object::Ref<IoptPages> pages;
+  std::uint64_t start_byte;
+  std::uint64_t length;
+};
+
+/// The IOVA space of an IOAS: what is mapped where, copied into every domain
+/// (Linux: struct io_pagetable).
+/// Source: Linux drivers/iommu/iommufd/io_pagetable.c; each method names its
+/// function.
+///
+/// Locking: domains_rwsem (rank kIopt) before iova_rwsem (kIoptIova) before
+/// pages->mutex. A map or unmap holds domains_rwsem for reading while its area
+/// has no pages, so that no domain comes or goes meanwhile.
+class IoPagetable {
+ public:
+  static constexpr std::uint64_t kLastIova = ~std::uint64_t{0};
+  IoPagetable() = default;
+  ~IoPagetable();
+  IoPagetable(const IoPagetable&) = delete;
+  IoPagetable& operator=(const IoPagetable&) = delete;
+
+  /// iopt_map_pages(): the slices one after another, at `iova` or, with nullopt,
+  /// at the lowest place that fits. Gives the first IOVA. Errors: EINVAL
+  /// misaligned, empty, or reserved; EEXIST mapped already; EOVERFLOW past the
+  /// end; ENOSPC no place; EPERM write to read-only pages; IoptPages::map()'s,
+  /// nothing then being mapped.
+  Result<std::uint64_t> map(std::vector<PagesSlice> slices, std::optional<std::uint64_t> iova,
+                            vtd::Prot prot);
+  /// The same for one slice, without the list.
+  Result<std::uint64_t> map(PagesSlice slice, std::optional<std::uint64_t> iova, vtd::Prot prot);
+
+  /// iopt_unmap_iova_range(): every area in [first, last]; gives the count of
+  /// bytes. Errors: ENOENT when the range cuts an area; EBUSY when a call is
+  /// busy with one. Areas before the failing one are gone.
+  Result<std::uint64_t> unmap(std::uint64_t first, std::uint64_t last);
+
+  /// iopt_get_pages(): what is mapped in the range, for another IOAS. Errors:
+  /// EINVAL empty; EOVERFLOW; ENOENT a gap.
+  Result<std::vector<PagesSlice>> slices(std::uint64_t iova, std::uint64_t length);
+
+  struct Ranges {
+    std::vector<IovaRange> usable;
+    std::uint64_t alignment;
+  };
+  /// iommufd_ioas_iova_ranges(): the holes between reserved ranges.
+  [[nodiscard]] Ranges usable_ranges();
+  /// iopt_set_allow_iova(): where allocation may place IOVAs and nothing may
+  /// become reserved. Errors: EADDRINUSE a range is reserved.
+  Result<void> set_allowed(std::vector<IovaRange> ranges);
+  /// iopt_table_enforce_dev_resv_regions(). Errors: EADDRINUSE mapped or
+  /// allowed.
+  Result<void> reserve_for_device(const void* owner,
+                                  const std::vector<vtd::ReservedRegion>& regions);
+  /// iopt_remove_reserved_iova().
+  void unreserve(const void* owner);
+
+  /// iopt_table_add_domain(): everything mapped, in `domain` too. Errors:
+  /// EADDRINUSE an area does not fit the domain's aperture or page size;
+  /// IoptPages::map()'s, with nothing left in the domain.
+  Result<void> add_domain(vtd::Domain& domain);
+  /// iopt_table_remove_domain(): nothing of this IOAS is left in it.
+  void remove_domain(vtd::Domain& domain);
+
+  /// iopt_disable_large_pages(). Errors: EINVAL when domains have mappings.
+  Result<void> disable_large_pages();
+  /// iopt_enable_large_pages().
+  void enable_large_pages();
+  [[nodiscard]] bool large_pages();
+
+ private:
+  struct Reserved {
+    IovaRange range;
+    const void* owner;
+  };
+
+  Result<std::uint64_t> alloc_areas(std::span<PagesSlice> slices, std::span<Area*> areas,
+                                    std::optional<std::uint64_t> iova, vtd::Prot prot);
+  Result<void> check_iova(std::uint64_t iova, std::uint64_t length)
+      TEEIO_REQUIRES_SHARED(iova_rwsem_);
+  Result<std::uint64_t> alloc_iova(std::uint64_t hint, std::uint64_t length)
+      TEEIO_REQUIRES(iova_rwsem_);
+  std::optional<std::uint64_t> find_hole(IovaRange within, std::uint64_t length,
+                                         std::uint64_t alignment, std::uint64_t page_offset)
+      TEEIO_REQUIRES(iova_rwsem_);
+  void forget_full_from(std::uint64_t iova) TEEIO_REQUIRES(iova_rwsem_);
+  std::optional<IovaRange> used_at_or_after(std::uint64_t iova) TEEIO_REQUIRES_SHARED(iova_rwsem_);
+  Result<void> reserve(IovaRange range, const void* owner) TEEIO_REQUIRES(iova_rwsem_);
+  void unreserve_locked(const void* owner) TEEIO_REQUIRES(iova_rwsem_);
+  void abort_areas(std::span<Area*> areas);
+
+  Result<void> fill(Area& area, IoptPages& pages, vtd::Domain& domain)
+      TEEIO_REQUIRES(pages.mutex());
+  void unfill(Area& area, IoptPages& pages, vtd::Domain& domain) TEEIO_REQUIRES(pages.mutex());
+  Result<void> fill_domains(Area& area, IoptPages& pages) TEEIO_REQUIRES_SHARED(domains_rwsem_);
+  void unfill_domains(Area& area, IoptPages& pages) TEEIO_REQUIRES_SHARED(domains_rwsem_);
+  Result<void> fill_domain(vtd::Domain& domain) TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);
+  void unfill_domain(vtd::Domain& domain, const Area* end)
+      TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);
+  Result<void> set_alignment(std::uint64_t alignment) TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);
+  [[nodiscard]] std::uint64_t wanted_alignment() const TEEIO_REQUIRES(domains_rwsem_);
+
+  schedule::RwMutex domains_rwsem_{schedule::Rank::kIopt};
+  std::vector<vtd::Domain*> domains_ TEEIO_GUARDED_BY(domains_rwsem_);
+  bool disable_large_pages_ TEEIO_GUARDED_BY(domains_rwsem_) = false;
+
+  schedule::RwMutex iova_rwsem_{schedule::Rank::kIoptIova};
+  AreaTree areas_ TEEIO_GUARDED_BY(iova_rwsem_);
+  std::vector<IovaRange> allowed_ TEEIO_GUARDED_BY(iova_rwsem_);  ///< ascending, disjoint
+  std::vector<Reserved> reserved_ TEEIO_GUARDED_BY(iova_rwsem_);
+  /// IOVAs, lengths and offsets are multiples of this: 1 without a domain.
+  std::uint64_t alignment_ TEEIO_GUARDED_BY(iova_rwsem_) = 1;
+  /// By log2 of the alignment, from a page up to a large page: no multiple of it
+  /// below this IOVA is free. Where the search for a free IOVA starts; what
+  /// Linux searches from the bottom each time.
+  std::array<std::uint64_t, 10> full_until_ TEEIO_GUARDED_BY(iova_rwsem_){};
+};
+
+}  // namespace teeio::iommufd

@@ -1,0 +1,113 @@
+#include "host/iommufd/iopt_pages.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace teeio::iommufd {
+
+class UserPages::Window final : public hw::WindowTarget {
+ public:
+  explicit Window(mm::Pages& pages) : pages_(pages) {}
+  Result<void> read(std::uint64_t offset, std::span<std::byte> out) override {
+    return pages_.read(offset, out);
+  }
+  Result<void> write(std::uint64_t offset, ByteView in) override {
+    return pages_.write(offset, in);
+  }
+  [[nodiscard]] std::span<std::byte> direct() override { return pages_.direct(); }
+
+ private:
+  mm::Pages& pages_;
+};
+
+UserPages::UserPages(hw::PhysicalMemory& memory, Result<object::Ref<mm::Pages>> pages,
+                     bool writable, std::uint64_t address_hint)
+    : IoptPages(schedule::Rank::kIoptPages, writable, address_hint),
+      memory_(memory),
+      pages_(std::move(pages)) {}
+
+UserPages::~UserPages() { TEEIO_CHECK(pins_ == 0, "pages are freed while a domain maps them"); }
+
+Result<Hpa> UserPages::pin() {
+  if (!pages_.has_value()) return std::unexpected(pages_.error());
+  if (pins_ == 0) {
+    window_ = std::make_unique<Window>(**pages_);
+    TEEIO_ASSIGN(base_, memory_.map_window(*window_, (*pages_)->size_bytes()));
+  }
+  ++pins_;
+  return base_;
+}
+
+void UserPages::unpin() {
+  TEEIO_CHECK(pins_ != 0, "pages are unpinned more often than pinned");
+  if (--pins_ != 0) return;
+  memory_.unmap_window(base_);
+  window_.reset();
+}
+
+Result<void> UserPages::map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte,
+                            std::uint64_t length, vtd::Prot prot) {
+  TEEIO_ASSIGN(const Hpa base, pin());
+  auto mapped = domain.map(iova, base + start_byte, length, prot);
+  if (!mapped.has_value()) unpin();
+  return mapped;
+}
+
+void UserPages::unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) {
+  domain.unmap(iova, length);
+  unpin();
+}
+
+Result<object::Ref<DmabufPages>> DmabufPages::create(object::Ref<dmabuf::DmaBuf> buffer,
+                                                     std::uint64_t start, bool writable,
+                                                     std::uint64_t address_hint) {
+  auto pages = object::Ref<DmabufPages>::adopt(
+      new DmabufPages(std::move(buffer), start, writable, address_hint));
+  TEEIO_TRY(pages->attach());
+  return pages;
+}
+
+Result<void> DmabufPages::attach() {
+  TEEIO_ASSIGN(attachment_, buffer_->attach(*this));
+  const schedule::Lock resv(buffer_->resv());
+  const auto range = buffer_->single_range(*attachment_);
+  if (!range.has_value()) return std::unexpected(range.error());
+  buffer_->pin(*attachment_);
+  pinned_ = true;
+  const schedule::Lock lock(mutex());
+  range_ = *range;
+  return {};
+}
+
+DmabufPages::~DmabufPages() {
+  if (attachment_ == nullptr) return;
+  {
+    const schedule::Lock resv(buffer_->resv());
+    if (pinned_) buffer_->unpin(*attachment_);
+  }
+  buffer_->detach(*attachment_);
+}
+
+Result<void> DmabufPages::map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte,
+                              std::uint64_t length, vtd::Prot prot) {
+  if (!range_.has_value()) return {};
+  TEEIO_TRY(domain.map(iova, range_->start + (start_ + start_byte), length, prot));
+  mapped_.push_back({&domain, iova, length});
+  return {};
+}
+
+void DmabufPages::unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) {
+  if (!range_.has_value()) return;  // the revoke has done it
+  domain.unmap(iova, length);
+  std::erase(mapped_, Mapped{&domain, iova, length});
+}
+
+void DmabufPages::invalidated(dmabuf::Attachment& /*attachment*/) {
+  const schedule::Lock lock(mutex());
+  for (const Mapped& mapped : mapped_) mapped.domain->unmap(mapped.iova, mapped.length);
+  mapped_.clear();
+  range_.reset();
+}
+
+}  // namespace teeio::iommufd

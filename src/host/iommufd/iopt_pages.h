@@ -1,0 +1,123 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/dmabuf/dmabuf.h"
+#include "host/iommu/vtd/domain.h"
+#include "host/mm/user_memory.h"
+#include "hw/physical_memory.h"
+#include "object/ref.h"
+#include "schedule/mutex.h"
+
+namespace teeio::iommufd {
+
+/// What the IOVAs of an area stand for (Linux: struct iopt_pages): a program's
+/// memory, a memfd, or a BAR. Areas of several IOASes may share one.
+///
+/// Lifetime: counted by areas. While any domain maps them the bytes have an
+/// address on the bus.
+/// Locking: mutex() (Linux: pages->mutex), rank kIoptPages, or kIoptPagesDmabuf
+/// for dma-bufs, whose importer runs below dma_resv.
+class IoptPages : public object::Counted {
+ public:
+  [[nodiscard]] schedule::Mutex& mutex() TEEIO_RETURN_CAPABILITY(mutex_) { return mutex_; }
+  /// Whether mappings of it may be writable.
+  [[nodiscard]] bool writable() const { return writable_; }
+  /// What IOVA allocation tries to keep the alignment of: the user address, or
+  /// the offset in the file.
+  [[nodiscard]] std::uint64_t address_hint() const { return address_hint_; }
+
+  /// Enters `length` bytes from `start_byte` into a domain, and keeps the bytes
+  /// on the bus until the unmap() that pairs with it. All values are page
+  /// aligned. Nothing happens, with success, once revoked.
+  /// Errors: EFAULT the memory could not be pinned; ENOMEM.
+  virtual Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte,
+                           std::uint64_t length, vtd::Prot prot) TEEIO_REQUIRES(mutex_) = 0;
+  /// Undoes map(): first the domain, then the pin, never the other way round.
+  virtual void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length)
+      TEEIO_REQUIRES(mutex_) = 0;
+
+ protected:
+  IoptPages(schedule::Rank rank, bool writable, std::uint64_t address_hint)
+      : mutex_(rank), writable_(writable), address_hint_(address_hint) {}
+  ~IoptPages() override = default;
+
+ private:
+  schedule::Mutex mutex_;
+  const bool writable_;
+  const std::uint64_t address_hint_;
+};
+
+/// Pages of the program's memory or of a memfd.
+class UserPages final : public IoptPages {
+ public:
+  /// `pages` as pinned at map time, or why that failed: Linux pins when the
+  /// first domain needs the pages, and fails there.
+  UserPages(hw::PhysicalMemory& memory, Result<object::Ref<mm::Pages>> pages, bool writable,
+            std::uint64_t address_hint);
+
+  Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
+                   vtd::Prot prot) override;
+  void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) override;
+
+ private:
+  /// The pages as the bus sees them.
+  class Window;
+  ~UserPages() override;
+  Result<Hpa> pin() TEEIO_REQUIRES(mutex());
+  void unpin() TEEIO_REQUIRES(mutex());
+
+  hw::PhysicalMemory& memory_;
+  const Result<object::Ref<mm::Pages>> pages_;
+  std::unique_ptr<Window> window_ TEEIO_GUARDED_BY(mutex());
+  Hpa base_ TEEIO_GUARDED_BY(mutex()){0};
+  std::uint32_t pins_ TEEIO_GUARDED_BY(mutex()) = 0;
+};
+
+/// A range of a VFIO dma-buf. A revoke takes it out of every domain for good:
+/// Linux iopt_revoke_notify().
+class DmabufPages final : public IoptPages, private dmabuf::Importer {
+ public:
+  /// iopt_alloc_dmabuf_pages(), iopt_map_dmabuf(): the pages from `start`, which
+  /// is page aligned; the caller has checked it against the buffer's size.
+  /// Errors: DmaBuf::attach()'s and single_range()'s.
+  static Result<object::Ref<DmabufPages>> create(object::Ref<dmabuf::DmaBuf> buffer,
+                                                 std::uint64_t start, bool writable,
+                                                 std::uint64_t address_hint);
+
+  Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
+                   vtd::Prot prot) override;
+  void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) override;
+
+ private:
+  /// Where the range is mapped (Linux: struct iopt_pages_dmabuf_track).
+  struct Mapped {
+    vtd::Domain* domain;
+    Iova iova;
+    std::uint64_t length;
+    bool operator==(const Mapped&) const = default;
+  };
+  DmabufPages(object::Ref<dmabuf::DmaBuf> buffer, std::uint64_t start, bool writable,
+              std::uint64_t address_hint)
+      : IoptPages(schedule::Rank::kIoptPagesDmabuf, writable, address_hint),
+        buffer_(std::move(buffer)),
+        start_(start) {}
+  ~DmabufPages() override;
+  Result<void> attach();
+  void invalidated(dmabuf::Attachment& attachment) override;
+
+  const object::Ref<dmabuf::DmaBuf> buffer_;
+  const std::uint64_t start_;
+  dmabuf::Attachment* attachment_ = nullptr;  ///< constant after attach()
+  bool pinned_ = false;                       ///< likewise
+  /// Nothing once revoked (Linux: phys.len == 0).
+  std::optional<dmabuf::PhysRange> range_ TEEIO_GUARDED_BY(mutex());
+  std::vector<Mapped> mapped_ TEEIO_GUARDED_BY(mutex());
+};
+
+}  // namespace teeio::iommufd

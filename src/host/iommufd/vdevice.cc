@@ -1,0 +1,89 @@
+#include "host/iommufd/vdevice.h"
+
+#include "base/check.h"
+#include "host/iommufd/context.h"
+#include "host/iommufd/idevice.h"
+
+namespace teeio::iommufd {
+
+Vdevice::Vdevice(Context& context, Viommu& viommu, Idevice& idevice, std::uint64_t virt_id)
+    : Object(kType),
+      context_(context),
+      viommu_(viommu),
+      device_(idevice.device()),
+      group_(object::Ref<Group>::share(idevice.group())),
+      idevice_(&idevice),
+      virt_id_(virt_id) {
+  viommu_.add_user();
+}
+
+Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idevice,
+                                 std::uint64_t virt_id) {
+  const schedule::Lock lock(idevice.group().lock);
+  if (idevice.destroying_) return fail(Errno::kNoEnt, "the device is being unbound");
+  if (idevice.vdevice_ != nullptr) return fail(Errno::kExist, "the device has a vDEVICE already");
+  TEEIO_ASSIGN(auto vdevice,
+               NewObject<Vdevice>::reserve(context.objects(),
+                                           new Vdevice(context, viommu, idevice, virt_id)));
+  idevice.vdevice_ = &*vdevice;
+  TEEIO_TRY(viommu.reserve_virt_id(virt_id));
+  vdevice->has_virt_id_ = true;
+  viommu.set_vdevice(virt_id, &*vdevice);
+  context.trace().fact(object::Lane::kIommufd, object::Fact::kVdeviceCreated, "vdevice",
+                       {.function = idevice.bdf(),
+                        .a = vdevice->serial(),
+                        .b = idevice.serial(),
+                        .c = viommu.serial()});
+  return vdevice.commit().id();
+}
+
+object::Ref<object::File> Vdevice::vm_file() const {
+  if (context_.policies().vm_ref == VmRef::kViommu) return viommu_.vm_file();
+  object::File* file = idevice_ == nullptr ? nullptr : idevice_->vm().file;
+  return file == nullptr ? nullptr : object::Ref<object::File>::share(*file);
+}
+
+Result<void> Vdevice::tsm_bind() {
+  const object::Ref<object::File> vm = vm_file();
+  if (!vm) return fail(Errno::kNoDev, "the vIOMMU has no VM");
+  if (context_.tsm() == nullptr) return fail(Errno::kInval, "the machine has no TSM");
+  return context_.tsm()->bind(bdf(), vm.get(), static_cast<std::uint32_t>(virt_id_));
+}
+
+Result<void> Vdevice::tsm_unbind() {
+  if (!vm_file()) return fail(Errno::kNoDev, "the vIOMMU has no VM");
+  if (context_.tsm() != nullptr) context_.tsm()->unbind(bdf());
+  return {};
+}
+
+Result<tsm::GuestResponse> Vdevice::tsm_request(const tsm::GuestRequest& request,
+                                                std::uint64_t& code) {
+  if (context_.tsm() == nullptr) return fail(Errno::kNxio, "the machine has no TSM");
+  return context_.tsm()->guest_request(bdf(), request, code);
+}
+
+void Vdevice::abort() {
+  group_->lock.assert_held();
+  if (has_virt_id_) {
+    // Before the vDEVICE is out of its vIOMMU: the driver still finds both.
+    if (context_.tsm() != nullptr) context_.tsm()->unbind(bdf());
+    viommu_.release_virt_id(virt_id_);
+    context_.trace().fact(object::Lane::kIommufd, object::Fact::kVdeviceDestroyed, "vdevice",
+                          {.function = bdf(), .a = serial()});
+  }
+  viommu_.drop_user();
+  if (idevice_ != nullptr) idevice_->vdevice_ = nullptr;
+}
+
+void Vdevice::destroy() {
+  Idevice* idevice = nullptr;
+  {
+    const schedule::Lock lock(group_->lock);
+    idevice = idevice_;
+    abort();
+  }
+  const bool holds = context_.policies().vdevice_lifetime == VdeviceLifetime::kIdevice;
+  if (holds && idevice != nullptr) context_.objects().put(*idevice);
+}
+
+}  // namespace teeio::iommufd
