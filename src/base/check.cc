@@ -1,0 +1,21 @@
+#include "base/check.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+
+namespace teeio {
+namespace {
+std::atomic<CheckHandler> g_handler{nullptr};
+}  // namespace
+
+CheckHandler set_check_handler(CheckHandler handler) { return g_handler.exchange(handler); }
+
+void check_failed(std::string_view what, std::source_location where) {
+  if (CheckHandler handler = g_handler.load(); handler != nullptr) handler(what, where);
+  std::fprintf(stderr, "teeio: internal error: %.*s (%s:%u)\n", static_cast<int>(what.size()),
+               what.data(), where.file_name(), static_cast<unsigned>(where.line()));
+  std::abort();
+}
+
+}  // namespace teeio
