@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "host/mm/caller.h"
+#include "host/mm/mapped_file.h"
+#include "object/file.h"
+
+namespace teeio::entry {
+
+/// What a program sees of a descriptor with fstat(): our device nodes are
+/// character devices, VM descriptors are anonymous inodes.
+struct FileStat {
+  std::uint32_t mode = 0;  ///< S_IF… and permission bits
+  std::uint64_t rdev = 0;  ///< makedev() of a character device, else 0
+  std::uint64_t size = 0;  ///< bytes; attributes have Linux's nominal size
+};
+
+/// The machine as system calls: what run/ forwards a program's calls to, and
+/// what in-process callers use directly. Every method may block unless it says
+/// otherwise, opens its own object::DelayedPuts scope and sets the origin.
+///
+/// Paths are absolute, resolved (no "..", no symlink), and inside one of the
+/// virtual prefixes of design.md decision 7.
+class SystemCalls {
+ public:
+  virtual ~SystemCalls() = default;
+
+  /// open(2) of a device node or an attribute. `flags` as open(2).
+  /// Errors: ENOENT, EACCES, EISDIR, ENXIO as Linux's open of that file.
+  virtual Result<object::Ref<object::File>> open(mm::Caller& caller, std::string_view path,
+                                                 std::uint32_t flags) = 0;
+  /// ioctl(2). The value is the call's return value, >= 0.
+  virtual Result<std::int64_t> ioctl(mm::Caller& caller, object::File& file, std::uint32_t command,
+                                     std::uint64_t argument) = 0;
+  /// pread(2)/pwrite(2), and read/write with the file's own position kept by the
+  /// caller. The value is the count of bytes done, 0 at the end of the file.
+  virtual Result<std::size_t> read(mm::Caller& caller, object::File& file, std::uint64_t offset,
+                                   std::span<std::byte> out) = 0;
+  virtual Result<std::size_t> write(mm::Caller& caller, object::File& file, std::uint64_t offset,
+                                    ByteView in) = 0;
+  /// Asks whether [offset, offset + length) of `file` may be mapped; on success
+  /// the windows of its MappedFile that it needs are exposed and the real call
+  /// goes ahead on the real file. `prot` and `flags` as mmap(2). Errors: as the
+  /// file's own mmap operation (EINVAL, EPERM …), ENODEV where it has none.
+  virtual Result<void> mmap(mm::Caller& caller, object::File& file, std::uint64_t offset,
+                            std::uint64_t length, std::uint32_t prot, std::uint32_t flags) = 0;
+  /// Gives `file` the object behind its mappings; called once, before the
+  /// program gets its descriptor. Files that are never mapped ignore it.
+  virtual void set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) = 0;
+  [[nodiscard]] virtual FileStat stat(object::File& file) = 0;
+
+  /// One node of the /sys and /dev trees, for the private directory that run/
+  /// keeps so that find, ls and readlink work on real files.
+  struct Node {
+    std::string path;  ///< absolute
+    enum class Type : std::uint8_t { kDirectory, kSymlink, kAttribute, kDevice } type;
+    std::string target;  ///< of a symlink, as readlink(2) gives it
+    FileStat stat;
+  };
+  /// Changes whenever the tree changes.
+  [[nodiscard]] virtual std::uint64_t tree_generation() = 0;
+  /// All nodes, parents before children.
+  [[nodiscard]] virtual std::vector<Node> tree() = 0;
+
+  /// The name of `command` on `file` ("VFIO_DEVICE_TSM_BIND") and its decoded
+  /// argument as it stands in the program's memory, for `-v`; "0x3b6a" if unknown.
+  [[nodiscard]] virtual std::string describe(mm::Caller& caller, object::File& file,
+                                             std::uint32_t command, std::uint64_t argument) = 0;
+};
+
+}  // namespace teeio::entry

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/kvm/vm.h"
+#include "object/file.h"
+#include "schedule/mutex.h"
+
+namespace teeio::kvm {
+
+/// A guest_memfd: memory that only its VM reaches. Source: Linux
+/// virt/kvm/guest_memfd.c.
+///
+/// Lifetime: an open file; pins its Vm (not the other way round). Its release
+/// takes it out of every memslot, zaps what was mapped, and frees the pages.
+class Gmem final : public object::File {
+ public:
+  /// Errors: EINVAL unless `size` is positive and page aligned and flags are 0.
+  static Result<object::Ref<object::File>> create(object::Ref<Vm> vm, std::uint64_t size,
+                                                  std::uint64_t flags);
+
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] Vm& vm() { return *vm_; }
+  /// kvm_gmem_get_pfn(): the frame at `offset`, allocated on first use.
+  /// Errors: ENOMEM; EFAULT beyond the end.
+  Result<Hpa> page(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
+
+  /// Books and unbooks the part of the file that a slot uses. Errors: EEXIST
+  /// when another slot has it (kvm_gmem_bind()).
+  Result<void> bind(std::uint64_t offset, std::uint64_t size) TEEIO_EXCLUDES(invalidate_lock_);
+  void unbind(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
+
+ private:
+  Gmem(object::Ref<Vm> vm, std::uint64_t size)
+      : File(object::FileKind::kGuestMemfd), vm_(std::move(vm)), size_(size) {}
+  void release() override;
+
+  object::Ref<Vm> vm_;
+  const std::uint64_t size_;
+  schedule::Mutex invalidate_lock_{schedule::Rank::kGmemInvalidate};
+  std::map<std::uint64_t, Hpa> pages_ TEEIO_GUARDED_BY(invalidate_lock_);
+  std::map<std::uint64_t, std::uint64_t> bindings_ TEEIO_GUARDED_BY(invalidate_lock_);
+};
+
+}  // namespace teeio::kvm

@@ -1,0 +1,224 @@
+#include "host/kvm/mmu.h"
+
+#include <vector>
+
+#include "host/kvm/dmabuf_slot.h"
+#include "host/kvm/gmem.h"
+#include "host/kvm/kvm.h"
+#include "host/kvm/vm.h"
+
+namespace teeio::kvm {
+namespace {
+
+FaultOutcome memory_fault(bool is_private) {
+  return {.kind = FaultOutcome::Kind::kMemoryFault, .is_private = is_private};
+}
+FaultOutcome error(Error e) { return {.kind = FaultOutcome::Kind::kError, .error = e}; }
+
+std::uint64_t gfn_of(Gpa page) { return raw(page) >> kPageShift; }
+
+}  // namespace
+
+std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Mmu::lookup(Gpa page, hw::GuestAccess) {
+  const std::uint64_t shared_bit = vm_.ops().shared_bit();
+  const bool by_address = shared_bit != 0;
+  const Gpa address{raw(page) & ~shared_bit};
+  const bool is_private = by_address ? (raw(page) & shared_bit) == 0
+                                     : vm_.ops().has_private_memory() && vm_.is_private(address);
+  // Never waits: whoever invalidates holds mmu_lock and waits for this vCPU to
+  // leave the guest, which a fault exit makes it do.
+  if (!mmu_lock_.try_lock()) return std::unexpected(hw::GuestMemory::Miss::kFault);
+  const auto found = [&]() -> std::optional<hw::GuestMapping> {
+    if (is_private && vm_.ops().has_secure_table()) return vm_.ops().lookup_private(address);
+    if (const auto at = private_.find(gfn_of(address)); is_private && at != private_.end())
+      return hw::GuestMapping{.address = at->second.address};
+    if (const auto at = shared_.find(gfn_of(address)); !is_private && at != shared_.end())
+      return at->second;
+    return std::nullopt;
+  }();
+  const bool emulated = !found && !is_private && emulated_.contains(gfn_of(address));
+  mmu_lock_.unlock();
+  if (found) return *found;
+  return std::unexpected(emulated ? hw::GuestMemory::Miss::kEmulated
+                                  : hw::GuestMemory::Miss::kFault);
+}
+
+std::uint64_t Mmu::invalidate_seq() {
+  const schedule::Lock lock(mmu_lock_);
+  return invalidate_seq_;
+}
+
+FaultOutcome Mmu::fault(mm::Caller& caller, Gpa page, hw::GuestAccess access) {
+  const std::uint64_t shared_bit = vm_.ops().shared_bit();
+  const Gpa address{raw(page) & ~shared_bit};
+  const bool has_private = vm_.ops().has_private_memory();
+  const bool attribute = has_private && vm_.is_private(address);
+  const bool is_private = shared_bit != 0 ? (raw(page) & shared_bit) == 0 : attribute;
+  // kvm_mmu_faultin_pfn(): the attribute must agree before anything is looked up.
+  if (is_private != attribute) return memory_fault(is_private);
+
+  const schedule::ReadLock srcu(vm_.srcu());
+  Slot* slot = vm_.find_slot(address);
+  if (slot != nullptr)
+    return is_private ? fault_private(*slot, address)
+                      : fault_shared(caller, *slot, address, access);
+  if (is_private) return memory_fault(true);
+  const schedule::Lock lock(mmu_lock_);
+  emulated_.insert(gfn_of(address));
+  return {.kind = FaultOutcome::Kind::kEmulate};
+}
+
+FaultOutcome Mmu::fault_private(Slot& slot, Gpa page) {
+  const std::uint64_t seq = invalidate_seq();
+  const std::uint64_t offset = page - slot.start;
+  if (slot.dmabuf != nullptr) {
+    const auto address = slot.dmabuf->lookup(offset);
+    if (!address) return error(address.error());
+    return install_private(page, *address, PageKind::kMmio, seq);
+  }
+  if (slot.gmem == nullptr) return memory_fault(true);
+  const auto address = slot.gmem->page(slot.gmem_offset + offset);
+  if (!address) return error(address.error());
+  return install_private(page, *address, PageKind::kRam, seq);
+}
+
+FaultOutcome Mmu::install_private(Gpa page, Hpa address, PageKind kind, std::uint64_t seq) {
+  const schedule::Lock lock(mmu_lock_);
+  if (invalidate_seq_ != seq) return {};  // mmu_invalidate_retry()
+  if (private_.contains(gfn_of(page))) {
+    // Mapped already and still faulting: the guest has to accept it first, or
+    // another vCPU was faster. Either way the guest's next try decides.
+    return {};
+  }
+  if (vm_.dead()) return error({Errno::kIo, "the VM is dead (KVM_BUG_ON)"});
+  if (auto mapped = vm_.ops().map_private(page, address, kind); !mapped) {
+    if (mapped.error().code == Errno::kBusy) return {};
+    vm_.bug("the firmware refused to map a private page");
+    return error({Errno::kIo, mapped.error().why});
+  }
+  private_.emplace(gfn_of(page), Private{.address = address, .kind = kind});
+  return {};
+}
+
+FaultOutcome Mmu::fault_shared(mm::Caller& caller, Slot& slot, Gpa page, hw::GuestAccess access) {
+  const std::uint64_t seq = invalidate_seq();
+  const std::uint64_t offset = page - slot.start;
+  hw::GuestMapping mapping{.address = Hpa{0}};
+  std::unique_ptr<UserPages> pinned;
+  if (slot.dmabuf != nullptr) {
+    const auto address = slot.dmabuf->lookup(offset);
+    if (!address) return error(address.error());
+    mapping.address = *address;
+    mapping.mmio = true;
+  } else {
+    const bool writable = (slot.flags & kMemReadonly) == 0;
+    if (!writable && access == hw::GuestAccess::kWrite)
+      return {.kind = FaultOutcome::Kind::kEmulate};
+    mapping.writable = writable;
+    bool present = false;
+    {
+      const schedule::Lock lock(mmu_lock_);
+      present = slot.shared != nullptr;
+    }
+    if (!present) {
+      auto pages = caller.memory().pin(slot.userspace_addr, slot.size,
+                                       writable ? mm::Access::kReadWrite : mm::Access::kRead);
+      if (!pages) return error({Errno::kFault, "a memslot's program memory is not there"});
+      auto made = UserPages::create(vm_.kvm().memory(), std::move(*pages));
+      if (!made) return error(made.error());
+      pinned = std::move(*made);
+    }
+  }
+  const schedule::Lock lock(mmu_lock_);
+  if (invalidate_seq_ != seq) return {};
+  if (slot.dmabuf == nullptr) {
+    if (slot.shared == nullptr) slot.shared = std::move(pinned);
+    mapping.address = slot.shared->base() + offset;
+  }
+  emulated_.erase(gfn_of(page));
+  shared_.insert_or_assign(gfn_of(page), mapping);
+  return {};
+}
+
+void Mmu::zap(Gpa start, std::uint64_t size, Zap what) {
+  const schedule::Lock lock(mmu_lock_);
+  ++invalidate_seq_;
+  const std::uint64_t first = gfn_of(start);
+  const std::uint64_t end = first + (size >> kPageShift);
+  emulated_.erase(emulated_.lower_bound(first), emulated_.lower_bound(end));
+  if (what != Zap::kPrivate) {
+    const auto from = shared_.lower_bound(first);
+    const auto to = shared_.lower_bound(end);
+    if (from != to) {
+      shared_.erase(from, to);
+      vm_.flush_remote_tlbs(start, size);
+    }
+  }
+  if (what != Zap::kShared) zap_private(first, end);
+}
+
+void Mmu::zap_private(std::uint64_t first, std::uint64_t end) {
+  const std::map<std::uint64_t, Private> doomed(private_.lower_bound(first),
+                                                private_.lower_bound(end));
+  if (doomed.empty()) return;
+  // KVM_BUG_ON has been hit: no further call goes to the firmware.
+  if (vm_.ops().has_secure_table() && vm_.dead()) return;
+  remove_entries(doomed);
+}
+
+void Mmu::remove_entries(const std::map<std::uint64_t, Private>& doomed) {
+  const auto gpa_of = [](std::uint64_t gfn) { return Gpa{gfn << kPageShift}; };
+  VmOps& ops = vm_.ops();
+  std::vector<std::uint64_t> blocked;
+  for (const auto& [gfn, entry] : doomed) {
+    if (ops.block_private(gpa_of(gfn), entry.kind))
+      blocked.push_back(gfn);
+    else
+      vm_.bug("the firmware refused to block a private page");
+  }
+  // The new epoch first, then every vCPU out of the old one (tdx_track()).
+  if (!ops.track()) vm_.bug("the firmware refused to track private pages");
+  const std::uint64_t first = doomed.begin()->first;
+  vm_.flush_remote_tlbs(gpa_of(first), (doomed.rbegin()->first - first + 1) << kPageShift);
+  for (const std::uint64_t gfn : blocked) {
+    if (ops.remove_private(gpa_of(gfn), doomed.at(gfn).kind))
+      private_.erase(gfn);
+    else
+      vm_.bug("the firmware refused to remove a private page");
+  }
+}
+
+void Mmu::reclaim_mmio(Hpa start, std::uint64_t size) {
+  const schedule::Lock lock(mmu_lock_);
+  ++invalidate_seq_;
+  std::map<std::uint64_t, Private> doomed;
+  for (const auto& [gfn, entry] : private_)
+    if (entry.kind == PageKind::kMmio && entry.address >= start && entry.address - start < size)
+      doomed.emplace(gfn, entry);
+  for (const auto& [gfn, entry] : doomed) {
+    // Blocked already by the zap that was refused, unless it never got there.
+    (void)vm_.ops().block_private(Gpa{gfn << kPageShift}, entry.kind);
+  }
+  if (doomed.empty()) return;
+  (void)vm_.ops().track();
+  const std::uint64_t first = doomed.begin()->first;
+  vm_.flush_remote_tlbs(Gpa{first << kPageShift}, (doomed.rbegin()->first - first + 1)
+                                                      << kPageShift);
+  for (const auto& [gfn, entry] : doomed)
+    if (vm_.ops().remove_private(Gpa{gfn << kPageShift}, entry.kind)) private_.erase(gfn);
+}
+
+void Mmu::adopt_private(Gpa page, Hpa address) {
+  const schedule::Lock lock(mmu_lock_);
+  private_.insert_or_assign(gfn_of(page), Private{.address = address, .kind = PageKind::kRam});
+}
+
+std::size_t Mmu::private_mmio_pages() {
+  const schedule::Lock lock(mmu_lock_);
+  std::size_t count = 0;
+  for (const auto& [gfn, entry] : private_)
+    if (entry.kind == PageKind::kMmio) ++count;
+  return count;
+}
+
+}  // namespace teeio::kvm

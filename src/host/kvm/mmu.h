@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/kvm/vm_ops.h"
+#include "host/mm/caller.h"
+#include "hw/cpu.h"
+#include "schedule/mutex.h"
+
+namespace teeio::kvm {
+
+class Vm;
+struct Slot;
+
+enum class Zap : std::uint8_t { kShared, kPrivate, kBoth };
+
+/// What became of a guest access that had no mapping.
+struct FaultOutcome {
+  enum class Kind : std::uint8_t {
+    kRetry,        ///< mapped, or changed meanwhile: run the guest again
+    kMemoryFault,  ///< KVM_EXIT_MEMORY_FAULT, KVM_RUN gives EFAULT
+    kEmulate,      ///< nothing there: MMIO of the VMM
+    kError,        ///< KVM_RUN gives `error`
+  } kind = Kind::kRetry;
+  bool is_private = false;  ///< what the guest asked for
+  Error error{};
+};
+
+/// The second-stage tables of one VM: an ordinary one of its own and, for a
+/// confidential VM, a mirror of what the firmware's secure table holds.
+///
+/// Locking: kvm->mmu_lock. An invalidation raises mmu_invalidate_seq first, so
+/// a fault that looked a page up before and installs it after is retried
+/// (Linux: mmu_invalidate_retry()).
+class Mmu {
+ public:
+  explicit Mmu(Vm& vm) : vm_(vm) {}
+
+  /// The page's mapping for an engine. `page` has the guest's shared bit.
+  std::expected<hw::GuestMapping, hw::GuestMemory::Miss> lookup(Gpa page, hw::GuestAccess access)
+      TEEIO_EXCLUDES(mmu_lock_);
+  /// kvm_mmu_do_page_fault(). `page` has the guest's shared bit.
+  FaultOutcome fault(mm::Caller& caller, Gpa page, hw::GuestAccess access)
+      TEEIO_EXCLUDES(mmu_lock_);
+  /// Takes mappings away, secure ones in the vendor's block–track–remove order.
+  /// A refusal there is KVM_BUG_ON: the entry stays, the VM is dead.
+  void zap(Gpa start, std::uint64_t size, Zap what) TEEIO_EXCLUDES(mmu_lock_);
+  /// After a KVM_BUG_ON, when the firmware's emergency exit is open: removes
+  /// what a refused zap left behind of the MMIO in [start, start + size).
+  void reclaim_mmio(Hpa start, std::uint64_t size) TEEIO_EXCLUDES(mmu_lock_);
+  /// Books a page that the vendor mapped itself (TDX: MEM.PAGE.ADD).
+  void adopt_private(Gpa page, Hpa address) TEEIO_EXCLUDES(mmu_lock_);
+  [[nodiscard]] std::size_t private_mmio_pages() TEEIO_EXCLUDES(mmu_lock_);
+
+ private:
+  struct Private {
+    Hpa address;
+    PageKind kind;
+  };
+  FaultOutcome fault_private(Slot& slot, Gpa page) TEEIO_EXCLUDES(mmu_lock_);
+  FaultOutcome fault_shared(mm::Caller& caller, Slot& slot, Gpa page, hw::GuestAccess access)
+      TEEIO_EXCLUDES(mmu_lock_);
+  FaultOutcome install_private(Gpa page, Hpa address, PageKind kind, std::uint64_t seq)
+      TEEIO_EXCLUDES(mmu_lock_);
+  void zap_private(std::uint64_t first, std::uint64_t end) TEEIO_REQUIRES(mmu_lock_);
+  void remove_entries(const std::map<std::uint64_t, Private>& doomed) TEEIO_REQUIRES(mmu_lock_);
+  [[nodiscard]] std::uint64_t invalidate_seq() TEEIO_EXCLUDES(mmu_lock_);
+
+  Vm& vm_;
+  schedule::Mutex mmu_lock_{schedule::Rank::kKvmMmu};
+  std::uint64_t invalidate_seq_ TEEIO_GUARDED_BY(mmu_lock_) = 0;
+  std::map<std::uint64_t, hw::GuestMapping> shared_ TEEIO_GUARDED_BY(mmu_lock_);  ///< by gfn
+  std::map<std::uint64_t, Private> private_ TEEIO_GUARDED_BY(mmu_lock_);          ///< by gfn
+  /// Pages known to have no memslot, until one comes (KVM's MMIO SPTEs).
+  std::set<std::uint64_t> emulated_ TEEIO_GUARDED_BY(mmu_lock_);
+};
+
+}  // namespace teeio::kvm

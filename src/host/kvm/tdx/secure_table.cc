@@ -1,0 +1,93 @@
+#include "base/check.h"
+#include "host/kvm/tdx/tdx_vm.h"
+
+namespace teeio::kvm {
+
+using tdx::Level;
+
+/// Links the table pages on the way to `gpa` that are not there yet
+/// (tdx_sept_link_private_spt()).
+Result<void> TdxVm::ensure_table(Gpa gpa) {
+  for (const Level level : {Level::k512G, Level::k1G, Level::k2M}) {
+    TEEIO_ASSIGN(const Hpa page, host_.memory().alloc_page());
+    const auto r =
+        host_.call([&] { return host_.module().tdh_mem_sept_add(tdr_, gpa, level, page); });
+    if (r.ok()) {
+      const schedule::Lock lock(lent_lock_);
+      lent_.push_back(page);
+      continue;
+    }
+    host_.memory().free_page(page);
+    // A table is there already: what a walk by the host would have told.
+    if (r.status == tdx::Code::kEptEntryStateIncorrect) continue;
+    return std::unexpected(refused(r, "TDH.MEM.SEPT.ADD failed"));
+  }
+  return {};
+}
+
+Result<void> TdxVm::map_private(Gpa gpa, Hpa page, PageKind kind) {
+  TEEIO_TRY(ensure_table(gpa));
+  tdx::Module& module = host_.module();
+  const auto r =
+      kind == PageKind::kMmio
+          ? host_.extension([&] { return module.tdh_mmio_map(tdr_, gpa, Level::k4K, page); })
+          : host_.call([&] { return module.tdh_mem_page_aug(tdr_, gpa, Level::k4K, page); });
+  if (!r.ok())
+    return std::unexpected(
+        refused(r, kind == PageKind::kMmio ? "TDH.MMIO.MAP failed" : "TDH.MEM.PAGE.AUG failed"));
+  return {};
+}
+
+Result<void> TdxVm::block_private(Gpa gpa, PageKind kind) {
+  if (raw(tdr_) == 0) return {};
+  tdx::Module& module = host_.module();
+  const auto r =
+      kind == PageKind::kMmio
+          ? host_.extension([&] { return module.tdh_mmio_block(tdr_, gpa, Level::k4K); })
+          : host_.call([&] { return module.tdh_mem_range_block(tdr_, gpa, Level::k4K); });
+  if (!r.ok())
+    return std::unexpected(refused(
+        r, kind == PageKind::kMmio ? "TDH.MMIO.BLOCK failed" : "TDH.MEM.RANGE.BLOCK failed"));
+  return {};
+}
+
+/// tdx_track(), and what trusted DMA adds to it: each IOMMU that translates for
+/// the TD drops its IOTLB before anything can be removed.
+Result<void> TdxVm::track() {
+  if (raw(tdr_) == 0) return {};
+  tdx::Module& module = host_.module();
+  // Before FINALIZE no vCPU can run and nothing needs tracking.
+  if (state_.load() != static_cast<std::uint32_t>(State::kRunnable)) return {};
+  const auto r = host_.call([&] { return module.tdh_mem_track(tdr_); });
+  if (!r.ok()) return std::unexpected(refused(r, "TDH.MEM.TRACK failed"));
+  for (std::uint32_t iommu = 0; iommu < host_.iommu_count(); ++iommu) {
+    const auto queued =
+        host_.extension([&] { return module.tdh_iq_inv_request_iotlb(iommu, tdr_); });
+    if (queued.status == tdx::Code::kIotlbTrackingNotRequired) continue;
+    if (!queued.ok()) return std::unexpected(refused(queued, "TDH.IQ.INV.REQUEST failed"));
+    const auto done = host_.extension([&] { return module.tdh_iq_inv_process(iommu); });
+    if (!done.ok()) return std::unexpected(refused(done, "TDH.IQ.INV.PROCESS failed"));
+  }
+  return {};
+}
+
+Result<void> TdxVm::remove_private(Gpa gpa, PageKind kind) {
+  if (raw(tdr_) == 0) return {};
+  tdx::Module& module = host_.module();
+  const auto r =
+      kind == PageKind::kMmio
+          ? host_.extension([&] { return module.tdh_mmio_unmap(tdr_, gpa, Level::k4K); })
+          : host_.call([&] { return module.tdh_mem_page_remove(tdr_, gpa, Level::k4K); });
+  if (!r.ok())
+    return std::unexpected(refused(
+        r, kind == PageKind::kMmio ? "TDH.MMIO.UNMAP failed" : "TDH.MEM.PAGE.REMOVE failed"));
+  return {};
+}
+
+std::optional<hw::GuestMapping> TdxVm::lookup_private(Gpa page) {
+  const auto found = host_.module().lookup(tdr_, page, hw::GuestAccess::kRead);
+  if (!found) return std::nullopt;
+  return *found;
+}
+
+}  // namespace teeio::kvm

@@ -1,0 +1,216 @@
+#include "base/check.h"
+#include "host/kvm/tdx/tdx_vm.h"
+
+namespace teeio::kvm {
+namespace {
+
+using tdx::Level;
+
+// TDCALL leaf numbers (RAX). Source: intel/tdx-module, tdxio branch,
+// include/tdx_api_defs.h; firmware-tdx facts in domain notes, guest columns.
+enum : std::uint64_t {
+  kVpVmcall = 0,
+  kVpInfo = 1,
+  kMemPageAccept = 6,
+  kDevifValidate = 66,
+  kDevifRd = 67,
+  kDevifRequest = 68,
+  kDevifResponse = 69,
+  kDmarAccept = 70,
+  kMmioAccept = 71,
+};
+
+// Sub-functions of TDG.VP.VMCALL (R11). Source: Intel GHCI 1.5, 2.4 and 3.
+enum : std::uint64_t {
+  kVmcallHlt = 12,
+  kVmcallIo = 30,
+  kVmcallMmio = 48,
+  kVmcallMapGpa = 0x10001,
+};
+constexpr std::uint64_t kVmcallSuccess = 0;
+constexpr std::uint64_t kVmcallInvalidOperand = 0x8000000000000000ULL;
+constexpr std::uint64_t kVmcallSubfuncUnsupported = 0x8000000000000001ULL;
+constexpr std::uint64_t kHypercallMapGpaRange = 12;  // KVM_HC_MAP_GPA_RANGE
+
+/// RCX or RDX of leaves that name an entry: GPA with the level in bits 2:0.
+Gpa entry_gpa(std::uint64_t value) { return Gpa{value & ~(kPageSize - 1)}; }
+Level entry_level(std::uint64_t value) { return static_cast<Level>(value & 3U); }
+
+void put_outputs(hw::CpuRegisters& regs, const tdx::LeafResult& r) {
+  regs.rax = r.status.rax();
+  regs.rcx = r.rcx;
+  regs.rdx = r.rdx;
+  regs.r8 = r.r8;
+  regs.r9 = r.r9;
+  regs.r10 = r.r10;
+  regs.r11 = r.r11;
+}
+
+constexpr std::uint64_t kTdcallBytes = 4;  // 66 0f 01 cc
+
+}  // namespace
+
+VmOps::TdcallAction TdxVm::handle_tdcall(Vcpu& vcpu, VcpuExit& exit) {
+  return vcpu.cpu()->registers().rax == kVpVmcall ? vmcall(vcpu, exit) : guest_leaf(vcpu, exit);
+}
+
+VmOps::TdcallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
+  tdx::Module& module = host_.module();
+  hw::CpuRegisters regs = vcpu.cpu()->registers();
+  const Hpa vp = vcpu.firmware_handle();
+  const auto function = static_cast<tdx::FunctionId>(regs.rcx);
+  tdx::Module::GuestLeafResult result;
+  switch (regs.rax) {
+    case kVpInfo:
+      result.leaf = module.tdg_vp_info(vp);
+      break;
+    case kMemPageAccept:
+      result = module.tdg_mem_page_accept(vp, entry_gpa(regs.rcx), entry_level(regs.rcx));
+      break;
+    case kMmioAccept:
+      result = module.tdg_mmio_accept(vp, entry_gpa(regs.rcx), entry_level(regs.rcx), regs.rdx);
+      break;
+    case kDmarAccept:
+      result.leaf = module.tdg_dmar_accept(vp, function);
+      break;
+    case kDevifValidate: {
+      const tdx::DeviceInfoHash hash = {regs.rdx, regs.r8, regs.r9, regs.r10, regs.r11, regs.r12};
+      result.leaf = module.tdg_devif_validate(vp, function, hash);
+      break;
+    }
+    case kDevifRd:
+      result.leaf =
+          module.tdg_devif_rd(vp, function, static_cast<tdx::DevifField>(regs.rdx & 0xffU));
+      break;
+    case kDevifRequest:
+      result.leaf = module.tdg_devif_request(
+          vp, function, static_cast<tdx::DevifRequest>(regs.rdx & 0xffU),
+          static_cast<std::uint16_t>(regs.r8), static_cast<std::uint16_t>(regs.r8 >> 16U));
+      break;
+    case kDevifResponse: {
+      constexpr std::uint64_t kNoBuffer = ~0ULL;
+      const auto buffer = regs.rdx == kNoBuffer ? std::nullopt : std::optional(Gpa{regs.rdx});
+      result = module.tdg_devif_response(vp, function, buffer);
+      break;
+    }
+    default:
+      result.leaf.status = tdx::Status(tdx::Code::kOperandInvalid, tdx::Operand::kRax);
+      break;
+  }
+  if (result.ept_violation) {
+    // The TDCALL is repeated once KVM has resolved the fault.
+    regs.rip -= kTdcallBytes;
+    vcpu.cpu()->set_registers(regs);
+    exit.gpa = *result.ept_violation;
+    return TdcallAction::kFault;
+  }
+  if (result.leaf.status == tdx::Code::kInterruptedResumable) {
+    regs.rip -= kTdcallBytes;
+    vcpu.cpu()->set_registers(regs);
+    return TdcallAction::kResume;
+  }
+  put_outputs(regs, result.leaf);
+  vcpu.cpu()->set_registers(regs);
+  return TdcallAction::kResume;
+}
+
+VmOps::TdcallAction TdxVm::vmcall(Vcpu& vcpu, VcpuExit& exit) {
+  hw::CpuRegisters regs = vcpu.cpu()->registers();
+  // TDH.VP.ENTER comes back with success; what the host answers is in R10.
+  regs.rax = 0;
+  const bool vendor_specific = regs.r10 != 0;
+  if (!vendor_specific) switch (regs.r11) {
+      case kVmcallHlt:
+        regs.r10 = kVmcallSuccess;
+        vcpu.cpu()->set_registers(regs);
+        exit.reason = VcpuExit::Reason::kHalt;
+        return TdcallAction::kExit;
+      case kVmcallIo:
+        exit.reason = VcpuExit::Reason::kIo;
+        exit.size = static_cast<std::uint8_t>(regs.r12);
+        exit.write = (regs.r13 & 1U) != 0;
+        exit.port = static_cast<std::uint16_t>(regs.r14);
+        exit.data = regs.r15;
+        exit.number = kVmcallIo;
+        vcpu.cpu()->set_registers(regs);
+        return TdcallAction::kExit;
+      case kVmcallMmio: {
+        const bool sized = regs.r12 == 1 || regs.r12 == 2 || regs.r12 == 4 || regs.r12 == 8;
+        if (!sized || (regs.r14 & shared_bit()) == 0) {
+          regs.r10 = kVmcallInvalidOperand;  // tdx_emulate_mmio()
+          vcpu.cpu()->set_registers(regs);
+          return TdcallAction::kResume;
+        }
+        exit.reason = VcpuExit::Reason::kMmio;
+        exit.size = static_cast<std::uint8_t>(regs.r12);
+        exit.write = (regs.r13 & 1U) != 0;
+        exit.gpa = Gpa{regs.r14 & ~shared_bit()};
+        exit.data = regs.r15;
+        exit.number = kVmcallMmio;
+        vcpu.cpu()->set_registers(regs);
+        return TdcallAction::kExit;
+      }
+      case kVmcallMapGpa:
+        if (!is_page_aligned(regs.r12) || !is_page_aligned(regs.r13) || regs.r13 == 0) {
+          regs.r10 = kVmcallInvalidOperand;
+          vcpu.cpu()->set_registers(regs);
+          return TdcallAction::kResume;
+        }
+        exit.reason = VcpuExit::Reason::kHypercall;
+        exit.number = kHypercallMapGpaRange;
+        exit.args[0] = regs.r12 & ~shared_bit();
+        exit.args[1] = regs.r13 >> kPageShift;
+        exit.args[2] =
+            (regs.r12 & shared_bit()) == 0 ? 1ULL << 4U : 0;  // KVM_MAP_GPA_RANGE_ENCRYPTED
+        vcpu.cpu()->set_registers(regs);
+        return TdcallAction::kExit;
+      default:
+        break;
+    }
+  if (!vendor_specific && regs.r11 < kVmcallMapGpa) {
+    regs.r10 = kVmcallSubfuncUnsupported;
+    vcpu.cpu()->set_registers(regs);
+    return TdcallAction::kResume;
+  }
+  // The TDI requests, and what KVM does not know: the VMM's business.
+  vcpu.cpu()->set_registers(regs);
+  exit.reason = VcpuExit::Reason::kTdx;
+  exit.number = regs.r11;
+  const std::uint64_t args[6] = {regs.r12, regs.r13, regs.r14, regs.r15, regs.rbx, regs.rdi};
+  for (std::size_t i = 0; i < 6; ++i) exit.args[i] = args[i];
+  auto call = host_.trace().call(object::Lane::kGuest, object::Lane::kVmm, "TDVMCALL",
+                                 {.vm = vm_.number(), .a = regs.r11});
+  return TdcallAction::kExit;
+}
+
+void TdxVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) {
+  hw::CpuRegisters regs = vcpu.cpu()->registers();
+  switch (exit.reason) {
+    case VcpuExit::Reason::kIo:
+    case VcpuExit::Reason::kMmio:
+      regs.r10 = kVmcallSuccess;
+      if (!exit.write) regs.r11 = completion.data;
+      break;
+    case VcpuExit::Reason::kHypercall:
+      regs.r10 = completion.ret == 0 ? kVmcallSuccess : kVmcallInvalidOperand;
+      break;
+    case VcpuExit::Reason::kTdx:
+      regs.r10 = completion.ret;
+      regs.r11 = completion.values[0];
+      regs.r12 = completion.values[1];
+      regs.r13 = completion.values[2];
+      regs.r14 = completion.values[3];
+      regs.r15 = completion.values[4];
+      break;
+    case VcpuExit::Reason::kUnknown:
+    case VcpuExit::Reason::kHalt:
+    case VcpuExit::Reason::kShutdown:
+    case VcpuExit::Reason::kInterrupted:
+    case VcpuExit::Reason::kMemoryFault:
+    case VcpuExit::Reason::kInternalError:
+      return;
+  }
+  vcpu.cpu()->set_registers(regs);
+}
+
+}  // namespace teeio::kvm

@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "firmware/tdx/module.h"
+#include "hw/physical_memory.h"
+#include "object/trace.h"
+#include "schedule/mutex.h"
+
+namespace teeio::kvm {
+
+/// What the host's TDX code shares between VMs and the TSM driver: the module,
+/// key ids, pages lent to the firmware, and the rule of one extension call at a
+/// time (Linux: arch/x86/virt/vmx/tdx, tdx_ext_lock).
+///
+/// Lifetime: one a machine.
+class TdxHost {
+ public:
+  TdxHost(tdx::Module& module, hw::PhysicalMemory& memory, object::Trace& trace,
+          std::uint32_t iommus, std::uint16_t hkids);
+
+  [[nodiscard]] tdx::Module& module() { return module_; }
+  [[nodiscard]] hw::PhysicalMemory& memory() { return memory_; }
+  [[nodiscard]] object::Trace& trace() { return trace_; }
+  [[nodiscard]] std::uint32_t iommu_count() const { return iommus_; }
+
+  /// tdx_guest_keyid_alloc(). Errors: ENOSPC.
+  Result<std::uint16_t> alloc_hkid() TEEIO_EXCLUDES(hkid_lock_);
+  void free_hkid(std::uint16_t hkid) TEEIO_EXCLUDES(hkid_lock_);
+
+  /// Makes a leaf call until it is neither busy nor interrupted, or kMaxTries
+  /// were in vain. Extension leaves (128–166) go through extension() instead.
+  template <class Leaf>
+  tdx::LeafResult call(Leaf leaf) {
+    for (unsigned tries = 0;; ++tries) {
+      const tdx::LeafResult result = leaf();
+      if (!result.status.retry() || tries == kMaxTries) return result;
+      give_way();
+    }
+  }
+  /// As call(), with tdx_ext_lock held: the module runs one at a time.
+  template <class Leaf>
+  tdx::LeafResult extension(Leaf leaf) TEEIO_EXCLUDES(ext_lock_) {
+    return call([&] {
+      const schedule::Lock lock(ext_lock_);
+      return leaf();
+    });
+  }
+  /// One try: for set-up, whose failure the caller reports.
+  template <class Leaf>
+  tdx::LeafResult extension_once(Leaf leaf) TEEIO_EXCLUDES(ext_lock_) {
+    for (;;) {
+      const schedule::Lock lock(ext_lock_);
+      const tdx::LeafResult result = leaf();
+      if (result.status != tdx::Code::kInterruptedResumable) return result;
+    }
+  }
+
+ private:
+  /// A leaf that stays busy this long is stuck: the caller's error then.
+  static constexpr unsigned kMaxTries = 10'000;
+  static void give_way();
+
+  tdx::Module& module_;
+  hw::PhysicalMemory& memory_;
+  object::Trace& trace_;
+  const std::uint32_t iommus_;
+  schedule::Mutex ext_lock_{schedule::Rank::kTdxExt};
+  schedule::Mutex hkid_lock_{schedule::Rank::kLeaf};
+  std::set<std::uint16_t> free_hkids_ TEEIO_GUARDED_BY(hkid_lock_);
+};
+
+/// The errno of a refused leaf: EBUSY when the same call may succeed later, EIO
+/// else, with `why`.
+[[nodiscard]] Error leaf_error(const tdx::LeafResult& result, std::string_view why);
+
+}  // namespace teeio::kvm

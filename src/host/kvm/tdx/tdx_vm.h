@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/kvm/tdx/tdx_host.h"
+#include "host/kvm/vcpu.h"
+#include "host/kvm/vm.h"
+#include "host/kvm/vm_ops.h"
+
+namespace teeio::kvm {
+
+inline constexpr std::uint64_t kVmTypeTdx = 5;  ///< KVM_X86_TDX_VM
+
+/// A trust domain. Source: Linux arch/x86/kvm/vmx/tdx.c; leaf orders from the
+/// TDX module base specification.
+///
+/// Lifetime: owned by its Vm. The TD is built by init_vm(), a vCPU a time by
+/// init_vcpu(), filled by init_mem_region(), and runs after finalize().
+/// Locking: the build calls take build_lock_; the secure table's hooks run
+/// under kvm->mmu_lock.
+class TdxVm final : public VmOps {
+ public:
+  TdxVm(Vm& vm, TdxHost& host) : vm_(vm), host_(host) {}
+  ~TdxVm() override;
+
+  /// KVM_TDX_INIT_VM. Errors: EINVAL twice; ENOSPC no key id; ENOMEM; EIO.
+  Result<void> init_vm(const tdx::TdParameters& parameters) TEEIO_EXCLUDES(build_lock_);
+  /// KVM_TDX_INIT_VCPU. Errors: EINVAL before INIT_VM, after FINALIZE, twice.
+  Result<void> init_vcpu(Vcpu& vcpu, std::uint64_t rcx) TEEIO_EXCLUDES(build_lock_);
+  /// One page of KVM_TDX_INIT_MEM_REGION: `contents` becomes the private page
+  /// at `gpa`. Errors: EINVAL without an initialised vCPU or after FINALIZE;
+  /// EFAULT without a guest_memfd slot or private attribute there; EEXIST when
+  /// the page is there already; EIO.
+  Result<void> init_mem_page(Vcpu& vcpu, Gpa gpa, ByteView contents, bool measure)
+      TEEIO_EXCLUDES(build_lock_);
+  /// KVM_TDX_FINALIZE_VM. Errors: EINVAL before INIT_VM or twice; EBUSY; EIO.
+  Result<void> finalize() TEEIO_EXCLUDES(build_lock_);
+  /// The status of the last leaf that a build call made (kvm_tdx_cmd.hw_error).
+  [[nodiscard]] std::uint64_t hw_error() const { return hw_error_; }
+
+  [[nodiscard]] Hpa firmware_handle() const override { return tdr_; }
+  [[nodiscard]] bool has_private_memory() const override { return true; }
+  [[nodiscard]] std::uint64_t shared_bit() const override { return tdx::kSharedGpaBit; }
+  [[nodiscard]] bool guest_state_protected() const override { return true; }
+  [[nodiscard]] bool has_secure_table() const override { return true; }
+  Result<void> map_private(Gpa gpa, Hpa page, PageKind kind) override;
+  Result<void> block_private(Gpa gpa, PageKind kind) override;
+  Result<void> track() override;
+  Result<void> remove_private(Gpa gpa, PageKind kind) override;
+  [[nodiscard]] std::optional<hw::GuestMapping> lookup_private(Gpa page) override;
+  void vcpu_freed(Vcpu& vcpu) override;
+  Result<void> vcpu_pre_run(Vcpu& vcpu) override;
+  Result<void> vcpu_enter(Vcpu& vcpu) override;
+  void vcpu_leave(Vcpu& vcpu) override;
+  TdcallAction handle_tdcall(Vcpu& vcpu, VcpuExit& exit) override;
+  void complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) override;
+  void destroy(Vm& vm) override;
+
+ private:
+  enum class State : std::uint8_t { kUninitialized, kInitialized, kRunnable };
+
+  Result<Hpa> lend_page();
+  void take_back(Hpa page);
+  Result<void> build_tdr(const tdx::TdParameters& parameters) TEEIO_REQUIRES(build_lock_);
+  Result<void> ensure_table(Gpa gpa);
+  Error refused(const tdx::LeafResult& result, std::string_view why);
+  TdcallAction guest_leaf(Vcpu& vcpu, VcpuExit& exit);
+  TdcallAction vmcall(Vcpu& vcpu, VcpuExit& exit);
+
+  Vm& vm_;
+  TdxHost& host_;
+  Hpa tdr_{0};
+  std::uint16_t hkid_ = 0;
+  std::uint64_t hw_error_ = 0;
+  schedule::Mutex build_lock_{schedule::Rank::kKvmLock};
+  schedule::Atomic<std::uint32_t> state_{0};
+  std::map<std::uint32_t, Hpa> vcpu_handles_;  ///< TDVPRs that exist, by vCPU
+  std::vector<Hpa> lent_;                      ///< control and table pages in the module's hands
+  schedule::Mutex lent_lock_{schedule::Rank::kLeaf};
+};
+
+/// Registers the type with KVM.
+class TdxVmFactory final : public VmTypeFactory {
+ public:
+  explicit TdxVmFactory(TdxHost& host) : host_(host) {}
+  [[nodiscard]] std::uint64_t type() const override { return kVmTypeTdx; }
+  Result<std::unique_ptr<VmOps>> make(Vm& vm) override {
+    return std::unique_ptr<VmOps>(std::make_unique<TdxVm>(vm, host_));
+  }
+
+ private:
+  TdxHost& host_;
+};
+
+}  // namespace teeio::kvm

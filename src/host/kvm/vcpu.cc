@@ -1,0 +1,211 @@
+#include "host/kvm/vcpu.h"
+
+#include "base/check.h"
+#include "host/kvm/kvm.h"
+
+namespace teeio::kvm {
+
+std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Vcpu::Tables::lookup(
+    Gpa page, hw::GuestAccess access) {
+  return vm_.mmu().lookup(page, access);
+}
+
+Result<void> Vcpu::Tables::read(const hw::GuestMapping& mapping, std::uint64_t offset,
+                                std::span<std::byte> out) {
+  return vm_.kvm().memory().read(mapping.address + offset, out, mapping.key);
+}
+
+Result<void> Vcpu::Tables::write(const hw::GuestMapping& mapping, std::uint64_t offset,
+                                 ByteView in) {
+  return vm_.kvm().memory().write(mapping.address + offset, in, mapping.key);
+}
+
+std::span<std::byte> Vcpu::Tables::direct(const hw::GuestMapping& mapping) {
+  if (mapping.mmio) return {};
+  if (vm_.kvm().memory().key_of(mapping.address) != mapping.key) return {};
+  const std::span<std::byte> bytes = vm_.kvm().memory().direct(mapping.address);
+  return bytes.size() < kPageSize ? std::span<std::byte>{} : bytes.first(kPageSize);
+}
+
+Result<object::Ref<Vcpu>> Vcpu::create(object::Ref<Vm> vm, std::uint32_t id) {
+  auto vcpu = object::Ref<Vcpu>::adopt(new Vcpu(std::move(vm), id));
+  if (hw::CpuFactory* cpus = vcpu->vm_->kvm().cpus(); cpus != nullptr) {
+    TEEIO_ASSIGN(vcpu->cpu_, cpus->make(vcpu->tables_));
+  }
+  TEEIO_TRY(vcpu->vm_->ops().vcpu_created(*vcpu));
+  return vcpu;
+}
+
+Vcpu::Vcpu(object::Ref<Vm> vm, std::uint32_t id)
+    : File(object::FileKind::kKvmVcpu), vm_(std::move(vm)), id_(id), tables_(*vm_) {}
+
+Vcpu::~Vcpu() = default;
+
+void Vcpu::release() {
+  vm_->vcpu_freed(*this);
+  vm_->ops().vcpu_freed(*this);
+  cpu_.reset();
+  mapped_.reset();
+  vm_.reset();
+}
+
+Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
+                           bool immediate_exit) {
+  if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
+  TEEIO_TRY(vm_->ops().vcpu_pre_run(*this));
+  complete(completion);
+  VcpuExit exit;
+  for (;;) {
+    if (vm_->dead()) return fail(Errno::kIo, "the VM is dead (KVM_BUG_ON)");
+    if (immediate_exit || caller.signal_pending()) {
+      exit.reason = VcpuExit::Reason::kInterrupted;
+      return exit;
+    }
+    TEEIO_TRY(vm_->ops().vcpu_enter(*this));
+    const hw::CpuExit reason = run_guest();
+    vm_->ops().vcpu_leave(*this);
+    TEEIO_ASSIGN(const bool again, handle(caller, reason, exit));
+    if (again) continue;
+    last_exit_ = exit;
+    completion_due_ = true;
+    return exit;
+  }
+}
+
+hw::CpuExit Vcpu::run_guest() {
+  {
+    const schedule::Lock lock(guest_mode_lock_);
+    in_guest_ = true;
+  }
+  const hw::CpuExit reason = cpu_->run();
+  const schedule::Lock lock(guest_mode_lock_);
+  in_guest_ = false;
+  ++stretches_;
+  left_guest_.notify_all();
+  return reason;
+}
+
+void Vcpu::flush(Gpa start, std::uint64_t size) {
+  if (cpu_ == nullptr) return;
+  cpu_->flush(start, size);
+  // A confidential guest reaches the page under its shared alias as well.
+  if (shared_bit() != 0) cpu_->flush(Gpa{raw(start) | shared_bit()}, size);
+  const schedule::Lock lock(guest_mode_lock_);
+  const std::uint64_t stretch = stretches_;
+  if (!in_guest_) return;
+  cpu_->kick();
+  while (in_guest_ && stretches_ == stretch) left_guest_.wait(guest_mode_lock_);
+}
+
+void Vcpu::complete(const VcpuCompletion& completion) {
+  if (!completion_due_) return;
+  completion_due_ = false;
+  switch (last_exit_.reason) {
+    case VcpuExit::Reason::kIo:
+    case VcpuExit::Reason::kMmio:
+      // number: the TDVMCALL that the exit stands for; 0 for an instruction.
+      if (last_exit_.number != 0) return vm_->ops().complete_exit(*this, last_exit_, completion);
+      if (!last_exit_.write) cpu_->set_read_result(completion.data);
+      return;
+    case VcpuExit::Reason::kHypercall:
+    case VcpuExit::Reason::kTdx:
+      return vm_->ops().complete_exit(*this, last_exit_, completion);
+    case VcpuExit::Reason::kUnknown:
+    case VcpuExit::Reason::kHalt:
+    case VcpuExit::Reason::kShutdown:
+    case VcpuExit::Reason::kInterrupted:
+    case VcpuExit::Reason::kMemoryFault:
+    case VcpuExit::Reason::kInternalError:
+      return;
+  }
+}
+
+Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExit& exit) {
+  exit = {};
+  switch (reason.reason) {
+    case hw::CpuExit::Reason::kKicked:
+      return true;
+    case hw::CpuExit::Reason::kFault:
+      return handle_fault(caller, reason.gpa, reason.access, exit);
+    case hw::CpuExit::Reason::kTdcall:
+      switch (vm_->ops().handle_tdcall(*this, exit)) {
+        case VmOps::TdcallAction::kResume:
+          return true;
+        case VmOps::TdcallAction::kExit:
+          return false;
+        case VmOps::TdcallAction::kFault:
+          return handle_fault(caller, exit.gpa, hw::GuestAccess::kWrite, exit);
+      }
+      return false;
+    case hw::CpuExit::Reason::kHalt:
+      exit.reason = VcpuExit::Reason::kHalt;
+      return false;
+    case hw::CpuExit::Reason::kMmio:
+      exit.reason = VcpuExit::Reason::kMmio;
+      exit.gpa = reason.gpa;
+      break;
+    case hw::CpuExit::Reason::kIo:
+      exit.reason = VcpuExit::Reason::kIo;
+      exit.port = reason.port;
+      break;
+    case hw::CpuExit::Reason::kShutdown:
+      exit.reason = VcpuExit::Reason::kShutdown;
+      return false;
+  }
+  exit.write = reason.write;
+  exit.size = reason.size;
+  exit.data = reason.data;
+  return false;
+}
+
+Result<bool> Vcpu::handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess access,
+                                VcpuExit& exit) {
+  const Gpa page = page_of(address);
+  const FaultOutcome outcome = vm_->mmu().fault(caller, page, access);
+  switch (outcome.kind) {
+    case FaultOutcome::Kind::kRetry:
+      return true;
+    case FaultOutcome::Kind::kError:
+      return std::unexpected(outcome.error);
+    case FaultOutcome::Kind::kMemoryFault:
+      exit.reason = VcpuExit::Reason::kMemoryFault;
+      exit.gpa = Gpa{raw(page) & ~shared_bit()};
+      exit.length = kPageSize;
+      exit.is_private = outcome.is_private;
+      return false;
+    case FaultOutcome::Kind::kEmulate:
+      // The engine asks again with the page known as emulated: see Mmu::lookup().
+      return true;
+  }
+  return true;
+}
+
+Result<void> Vcpu::check_registers() const {
+  if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
+  if (vm_->ops().guest_state_protected())
+    return fail(Errno::kInval, "the guest's registers are its secret");
+  return {};
+}
+
+Result<hw::CpuRegisters> Vcpu::registers() {
+  TEEIO_TRY(check_registers());
+  return cpu_->registers();
+}
+
+Result<void> Vcpu::set_registers(const hw::CpuRegisters& registers) {
+  TEEIO_TRY(check_registers());
+  cpu_->set_registers(registers);
+  return {};
+}
+
+Result<void> Vcpu::special(std::span<std::byte> out) {
+  TEEIO_TRY(check_registers());
+  return cpu_->get_special(out);
+}
+
+Result<void> Vcpu::set_special(ByteView in) {
+  TEEIO_TRY(check_registers());
+  return cpu_->set_special(in);
+}
+
+}  // namespace teeio::kvm

@@ -1,0 +1,134 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/kvm/vm.h"
+#include "host/mm/caller.h"
+#include "host/mm/mapped_file.h"
+#include "hw/cpu.h"
+#include "object/file.h"
+#include "schedule/condition.h"
+#include "schedule/mutex.h"
+
+namespace teeio::kvm {
+
+/// Why KVM_RUN came back, as values; entry/ writes them into struct kvm_run.
+struct VcpuExit {
+  enum class Reason : std::uint8_t {
+    kUnknown,
+    kIo,
+    kHypercall,  ///< KVM_HC_MAP_GPA_RANGE: args
+    kHalt,
+    kMmio,
+    kShutdown,
+    kInterrupted,  ///< a signal, or immediate_exit: KVM_RUN gives EINTR
+    kMemoryFault,  ///< KVM_RUN gives EFAULT
+    kTdx,          ///< KVM_EXIT_TDX: a TDVMCALL for the VMM
+    kInternalError,
+  } reason = Reason::kUnknown;
+  bool write = false;
+  std::uint8_t size = 0;  ///< kIo, kMmio: bytes
+  std::uint16_t port = 0;
+  std::uint64_t data = 0;
+  Gpa gpa{0};                  ///< kMmio, kMemoryFault
+  std::uint64_t length = 0;    ///< kMemoryFault: bytes
+  bool is_private = false;     ///< kMemoryFault
+  std::uint64_t number = 0;    ///< kHypercall: nr; kTdx: the sub-function
+  std::uint64_t args[6] = {};  ///< kHypercall: args; kTdx: r12–r15, rbx, rdi of the guest
+};
+
+/// What the VMM gives back when it runs a vCPU again: the same places of
+/// struct kvm_run that the exit used.
+struct VcpuCompletion {
+  std::uint64_t data = 0;        ///< kIo and kMmio reads
+  std::uint64_t ret = 0;         ///< kHypercall; kTdx: the TDVMCALL status
+  std::uint64_t values[6] = {};  ///< kTdx: results for r11–r15 and rbx
+};
+
+/// A virtual CPU.
+///
+/// Lifetime: an open file; holds its Vm.
+/// Locking: vcpu->mutex for every ioctl; flush() needs none.
+class Vcpu final : public object::File {
+ public:
+  static Result<object::Ref<Vcpu>> create(object::Ref<Vm> vm, std::uint32_t id);
+
+  [[nodiscard]] std::uint32_t id() const { return id_; }
+  [[nodiscard]] Vm& vm() { return *vm_; }
+  [[nodiscard]] schedule::Mutex& mutex() TEEIO_RETURN_CAPABILITY(mutex_) { return mutex_; }
+
+  /// KVM_RUN: completes the last exit and runs to the next. Errors: EINVAL when
+  /// the VM is not ready; EIO when it is or becomes dead; ENXIO without a guest
+  /// engine on this machine. EINTR and EFAULT are exits here.
+  Result<VcpuExit> run(mm::Caller& caller, const VcpuCompletion& completion, bool immediate_exit)
+      TEEIO_REQUIRES(mutex_);
+
+  /// The engine's registers. Errors: EINVAL when they are the guest's secret
+  /// (vcpu->arch.guest_state_protected); ENXIO without an engine.
+  Result<hw::CpuRegisters> registers() TEEIO_REQUIRES(mutex_);
+  Result<void> set_registers(const hw::CpuRegisters& registers) TEEIO_REQUIRES(mutex_);
+  Result<void> special(std::span<std::byte> out) TEEIO_REQUIRES(mutex_);
+  Result<void> set_special(ByteView in) TEEIO_REQUIRES(mutex_);
+
+  /// The engine, for the vendor's own use of registers; null without one.
+  [[nodiscard]] hw::Cpu* cpu() { return cpu_.get(); }
+  /// The vendor's per-vCPU control page (TDX: TDVPR); 0 until it exists.
+  [[nodiscard]] Hpa firmware_handle() const { return firmware_handle_; }
+  void set_firmware_handle(Hpa handle) { firmware_handle_ = handle; }
+  /// The file behind mmap of this descriptor: struct kvm_run.
+  void set_mapped_file(std::unique_ptr<mm::MappedFile> file) { mapped_ = std::move(file); }
+  [[nodiscard]] mm::MappedFile* mapped_file() { return mapped_.get(); }
+
+  /// Drops cached translations and waits until the guest has left its present
+  /// stretch of running.
+  void flush(Gpa start, std::uint64_t size) TEEIO_EXCLUDES(guest_mode_lock_);
+  [[nodiscard]] std::uint64_t shared_bit() const { return vm_->ops().shared_bit(); }
+
+ private:
+  /// The VM's tables as this engine sees them.
+  class Tables final : public hw::GuestMemory {
+   public:
+    explicit Tables(Vm& vm) : vm_(vm) {}
+    std::expected<hw::GuestMapping, Miss> lookup(Gpa page, hw::GuestAccess access) override;
+    Result<void> read(const hw::GuestMapping& mapping, std::uint64_t offset,
+                      std::span<std::byte> out) override;
+    Result<void> write(const hw::GuestMapping& mapping, std::uint64_t offset, ByteView in) override;
+    std::span<std::byte> direct(const hw::GuestMapping& mapping) override;
+
+   private:
+    Vm& vm_;
+  };
+
+  Vcpu(object::Ref<Vm> vm, std::uint32_t id);
+  ~Vcpu() override;
+  void release() override;
+  hw::CpuExit run_guest() TEEIO_EXCLUDES(guest_mode_lock_);
+  void complete(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
+  /// True: back into the guest; false: `exit` is for the VMM.
+  Result<bool> handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExit& exit)
+      TEEIO_REQUIRES(mutex_);
+  Result<bool> handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess access, VcpuExit& exit)
+      TEEIO_REQUIRES(mutex_);
+  Result<void> check_registers() const;
+
+  object::Ref<Vm> vm_;
+  const std::uint32_t id_;
+  Tables tables_;
+  std::unique_ptr<hw::Cpu> cpu_;
+  std::unique_ptr<mm::MappedFile> mapped_;
+  Hpa firmware_handle_{0};
+
+  schedule::Mutex mutex_{schedule::Rank::kVcpuMutex};
+  VcpuExit last_exit_ TEEIO_GUARDED_BY(mutex_);
+  bool completion_due_ TEEIO_GUARDED_BY(mutex_) = false;
+
+  schedule::Mutex guest_mode_lock_{schedule::Rank::kLeaf};
+  schedule::Condition left_guest_;
+  bool in_guest_ TEEIO_GUARDED_BY(guest_mode_lock_) = false;
+  std::uint64_t stretches_ TEEIO_GUARDED_BY(guest_mode_lock_) = 0;
+};
+
+}  // namespace teeio::kvm

@@ -1,0 +1,292 @@
+#include "host/kvm/vm.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "host/kvm/dmabuf_slot.h"
+#include "host/kvm/gmem.h"
+#include "host/kvm/kvm.h"
+#include "host/kvm/vcpu.h"
+#include "host/kvm/vm_file.h"
+
+namespace teeio::kvm {
+namespace {
+
+using object::Fact;
+using object::Lane;
+
+constexpr std::uint64_t kAttributePrivate = 1ULL << 3U;  // KVM_MEMORY_ATTRIBUTE_PRIVATE
+constexpr std::uint32_t kMaxVcpuIds = 1024;
+
+}  // namespace
+
+VmOps::TdcallAction VmOps::handle_tdcall(Vcpu&, VcpuExit& exit) {
+  // Outside of a TD the instruction is undefined.
+  exit.reason = VcpuExit::Reason::kShutdown;
+  return TdcallAction::kExit;
+}
+
+Result<object::Ref<Vm>> Vm::create(Kvm& kvm, VmTypeFactory* type, std::uint32_t number,
+                                   std::uint64_t mm_id) {
+  auto vm = object::Ref<Vm>::adopt(new Vm(kvm, number, mm_id));
+  if (type == nullptr)
+    vm->ops_ = std::make_unique<VmOps>();
+  else {
+    TEEIO_ASSIGN(vm->ops_, type->make(*vm));
+  }
+  kvm.trace().fact(Lane::kKvm, Fact::kVmCreated, "VM created", {.vm = number});
+  return vm;
+}
+
+Vm::Vm(Kvm& kvm, std::uint32_t number, std::uint64_t mm_id)
+    : kvm_(kvm), number_(number), mm_id_(mm_id), mmu_(std::make_unique<Mmu>(*this)) {}
+
+/// kvm_destroy_vm(): the devices went with their files; then memslots and what
+/// they mapped; then the vendor gives keys and control pages back.
+Vm::~Vm() {
+  if (ops_ == nullptr) return;  // the vendor refused to make it
+  auto call = trace().call(Lane::kKvm, "kvm_destroy_vm", {.vm = number_});
+  std::map<std::uint32_t, std::unique_ptr<Slot>> slots;
+  {
+    const schedule::WriteLock lock(srcu_);
+    slots.swap(slots_);
+  }
+  // Each guest_memfd held the VM, so only MMIO and shared pages can be left.
+  for (const auto& [id, slot] : slots) mmu_->zap(slot->start, slot->size, Zap::kBoth);
+  slots.clear();
+  ops_->destroy(*this);
+  trace().fact(Lane::kKvm, Fact::kVmDestroyed, "VM destroyed", {.vm = number_});
+}
+
+object::Trace& Vm::trace() const { return kvm_.trace(); }
+
+void Vm::bug(std::string_view why) {
+  if (dead_.exchange(1) != 0) return;
+  trace().fact(Lane::kKvm, Fact::kVmDead, why, {.detail = "KVM_BUG_ON", .vm = number_});
+}
+
+Result<void> Vm::check_usable(std::uint64_t mm_id) const {
+  if (mm_id != mm_id_) return fail(Errno::kIo, "the VM belongs to another address space");
+  if (dead()) return fail(Errno::kIo, "the VM is dead (KVM_BUG_ON)");
+  return {};
+}
+
+Result<void> Vm::set_memory_region(mm::Caller& caller, const MemoryRegion& region) {
+  std::uint32_t valid = kMemLogDirtyPages | kMemReadonly;
+  if (ops_->has_private_memory()) valid |= kMemGuestMemfd | kMemVfioDmabuf;
+  if ((region.flags & kMemGuestMemfd) != 0) valid = kMemGuestMemfd;
+  if ((region.flags & kMemVfioDmabuf) != 0) valid = kMemVfioDmabuf;
+  if ((region.flags & ~valid) != 0)
+    return fail(Errno::kInval, "a memslot flag is unknown or does not go with the others");
+  if (!is_page_aligned(region.memory_size) || !is_page_aligned(region.guest_phys_addr) ||
+      !is_page_aligned(region.userspace_addr))
+    return fail(Errno::kInval, "a memslot is not page aligned");
+  if ((region.flags & kMemGuestMemfd) != 0 &&
+      (!is_page_aligned(region.guest_memfd_offset) ||
+       region.guest_memfd_offset + region.memory_size < region.guest_memfd_offset))
+    return fail(Errno::kInval, "the guest_memfd offset of a memslot is wrong");
+  if ((region.flags & kMemVfioDmabuf) != 0 && region.guest_memfd_offset != 0)
+    return fail(Errno::kInval, "a KVM_MEM_VFIO_DMABUF slot starts at offset 0 of its dma-buf");
+  if (region.slot >= kUserMemSlots) return fail(Errno::kInval, "no such memslot number");
+  if (region.guest_phys_addr + region.memory_size < region.guest_phys_addr)
+    return fail(Errno::kInval, "a memslot wraps around the address space");
+  if (region.memory_size >> kPageShift > kMaxSlotPages)
+    return fail(Errno::kInval, "a memslot has too many pages");
+
+  const schedule::Lock lock(slots_lock_);
+  Slot* old = nullptr;
+  {
+    const schedule::ReadLock reader(srcu_);
+    if (const auto at = slots_.find(region.slot); at != slots_.end()) old = at->second.get();
+  }
+  if (region.memory_size == 0) {
+    if (old == nullptr) return fail(Errno::kInval, "there is no such memslot to delete");
+    return delete_slot(region.slot);
+  }
+  if (old == nullptr) return create_slot(caller, region);
+  return modify_slot(*old, region);
+}
+
+Result<void> Vm::modify_slot(Slot& slot, const MemoryRegion& region) {
+  constexpr std::uint32_t kBacking = kMemGuestMemfd | kMemVfioDmabuf;
+  if ((region.flags & kBacking) != 0)
+    return fail(Errno::kInval, "a memslot of a guest_memfd or dma-buf can only be deleted");
+  if (region.userspace_addr != slot.userspace_addr || region.memory_size != slot.size ||
+      ((region.flags ^ slot.flags) & (kMemReadonly | kBacking)) != 0)
+    return fail(Errno::kInval, "a memslot cannot change its backing, size or kind");
+  const Gpa target{region.guest_phys_addr};
+  if (target != slot.start) {
+    {
+      const schedule::ReadLock reader(srcu_);
+      for (const auto& [id, other] : slots_)
+        if (other.get() != &slot && other->overlaps(target, region.memory_size))
+          return fail(Errno::kExist, "a memslot overlaps another one");
+    }
+    mmu_->zap(slot.start, slot.size, Zap::kBoth);
+  }
+  const schedule::WriteLock writer(srcu_);
+  slot.start = target;
+  slot.flags = region.flags;
+  return {};
+}
+
+Result<void> Vm::create_slot(mm::Caller& caller, const MemoryRegion& region) {
+  const Gpa start{region.guest_phys_addr};
+  {
+    const schedule::ReadLock reader(srcu_);
+    for (const auto& [id, other] : slots_)
+      if (other->overlaps(start, region.memory_size))
+        return fail(Errno::kExist, "a memslot overlaps another one");
+  }
+  auto slot = std::make_unique<Slot>(region);
+  if ((region.flags & (kMemGuestMemfd | kMemVfioDmabuf)) != 0) {
+    TEEIO_ASSIGN(object::Ref<object::File> file, caller.file(region.guest_memfd));
+    if ((region.flags & kMemVfioDmabuf) != 0) {
+      TEEIO_ASSIGN(slot->dmabuf,
+                   DmaBufSlot::create(*this, std::move(file), start, region.memory_size));
+    } else {
+      if (file->kind() != object::FileKind::kGuestMemfd || &static_cast<Gmem&>(*file).vm() != this)
+        return fail(Errno::kInval, "the descriptor is no guest_memfd of this VM");
+      auto& gmem = static_cast<Gmem&>(*file);
+      TEEIO_TRY(gmem.bind(region.guest_memfd_offset, region.memory_size));
+      slot->gmem = &gmem;
+      slot->gmem_offset = region.guest_memfd_offset;
+    }
+  }
+  const schedule::WriteLock writer(srcu_);
+  slots_.emplace(region.slot, std::move(slot));
+  return {};
+}
+
+Result<void> Vm::delete_slot(std::uint32_t id) {
+  std::unique_ptr<Slot> slot;
+  {
+    // Faults that found the slot are over once the writer is in: SRCU's grace period.
+    const schedule::WriteLock writer(srcu_);
+    const auto at = slots_.find(id);
+    TEEIO_CHECK(at != slots_.end(), "a memslot vanishes under slots_lock");
+    slot = std::move(at->second);
+    slots_.erase(at);
+  }
+  mmu_->zap(slot->start, slot->size, Zap::kBoth);
+  if (slot->gmem != nullptr) slot->gmem->unbind(slot->gmem_offset);
+  return {};
+}
+
+void Vm::gmem_released(const void* gmem) {
+  const schedule::Lock lock(slots_lock_);
+  std::vector<std::pair<Gpa, std::uint64_t>> ranges;
+  {
+    const schedule::WriteLock writer(srcu_);
+    for (const auto& [id, slot] : slots_) {
+      if (slot->gmem != gmem) continue;
+      slot->gmem = nullptr;
+      ranges.emplace_back(slot->start, slot->size);
+    }
+  }
+  for (const auto& [start, size] : ranges) mmu_->zap(start, size, Zap::kPrivate);
+}
+
+Slot* Vm::find_slot(Gpa page) {
+  for (const auto& [id, slot] : slots_)
+    if (slot->contains(page)) return slot.get();
+  return nullptr;
+}
+
+std::uint64_t Vm::supported_attributes() const {
+  return ops_->has_private_memory() ? kAttributePrivate : 0;
+}
+
+Result<void> Vm::set_memory_attributes(Gpa start, std::uint64_t size, std::uint64_t attributes) {
+  if ((attributes & ~supported_attributes()) != 0)
+    return fail(Errno::kInval, "this VM has no such memory attribute");
+  if (size == 0 || raw(start) + size < raw(start) || !is_page_aligned(raw(start)) ||
+      !is_page_aligned(size))
+    return fail(Errno::kInval, "the range of KVM_SET_MEMORY_ATTRIBUTES is wrong");
+  const schedule::Lock lock(slots_lock_);
+  const bool to_private = (attributes & kAttributePrivate) != 0;
+  // kvm_pre_set_memory_attributes(): what is mapped the other way goes first.
+  mmu_->zap(start, size, to_private ? Zap::kShared : Zap::kPrivate);
+  const std::uint64_t first = raw(start) >> kPageShift;
+  const std::uint64_t last = first + (size >> kPageShift);
+  const schedule::Lock attributes_lock(attributes_lock_);
+  if (!to_private) {
+    private_gfns_.erase(private_gfns_.lower_bound(first), private_gfns_.lower_bound(last));
+    return {};
+  }
+  for (std::uint64_t gfn = first; gfn < last; ++gfn) private_gfns_.insert(gfn);
+  return {};
+}
+
+bool Vm::is_private(Gpa page) const {
+  const schedule::Lock lock(attributes_lock_);
+  return private_gfns_.contains(raw(page) >> kPageShift);
+}
+
+Result<object::Ref<object::File>> Vm::create_vcpu(std::uint32_t id) {
+  if (id >= kMaxVcpuIds) return fail(Errno::kInval, "the vCPU's number is too large");
+  const schedule::Lock lock(lock_);
+  if (vcpus_.contains(id)) return fail(Errno::kExist, "the vCPU exists");
+  TEEIO_ASSIGN(object::Ref<Vcpu> vcpu, Vcpu::create(object::Ref<Vm>::share(*this), id));
+  vcpus_.emplace(id, vcpu.get());
+  {
+    const schedule::Lock list_lock(vcpu_list_lock_);
+    vcpu_list_.push_back(vcpu.get());
+  }
+  return object::Ref<object::File>(std::move(vcpu));
+}
+
+void Vm::vcpu_freed(Vcpu& vcpu) {
+  const schedule::Lock lock(lock_);
+  {
+    const schedule::Lock list_lock(vcpu_list_lock_);
+    std::erase(vcpu_list_, &vcpu);
+  }
+  vcpus_.erase(vcpu.id());
+}
+
+void Vm::flush_remote_tlbs(Gpa start, std::uint64_t size) {
+  std::vector<object::Ref<Vcpu>> vcpus;
+  {
+    const schedule::Lock lock(vcpu_list_lock_);
+    // One whose last reference is gone does not run any more.
+    for (Vcpu* vcpu : vcpu_list_)
+      if (vcpu->add_ref_unless_zero()) vcpus.push_back(object::Ref<Vcpu>::adopt(vcpu));
+  }
+  for (const object::Ref<Vcpu>& vcpu : vcpus) vcpu->flush(start, size);
+}
+
+Result<void> Vm::claim_vfio_device() {
+  const schedule::Lock lock(lock_);
+  if (has_vfio_device_) return fail(Errno::kBusy, "the VM has a KVM VFIO device already");
+  has_vfio_device_ = true;
+  return {};
+}
+
+void Vm::release_vfio_device() {
+  const schedule::Lock lock(lock_);
+  has_vfio_device_ = false;
+}
+
+object::Ref<object::File> Vm::active_file() {
+  const schedule::Lock lock(file_lock_);
+  if (file_ == nullptr || !file_->add_ref_unless_zero()) return nullptr;
+  return object::Ref<object::File>::adopt(file_);
+}
+
+void Vm::set_file(VmFile* file) {
+  const schedule::Lock lock(file_lock_);
+  file_ = file;
+}
+
+VmFile::VmFile(object::Ref<Vm> vm) : File(object::FileKind::kKvmVm), vm_(std::move(vm)) {
+  vm_->set_file(this);
+}
+
+void VmFile::release() {
+  vm_->set_file(nullptr);
+  vm_->trace().fact(Lane::kKvm, Fact::kVmFileReleased, "VM file released", {.vm = vm_->number()});
+  vm_.reset();
+}
+
+}  // namespace teeio::kvm

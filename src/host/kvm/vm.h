@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/kvm/memory_slot.h"
+#include "host/kvm/mmu.h"
+#include "host/kvm/vm_ops.h"
+#include "host/mm/caller.h"
+#include "hw/cpu.h"
+#include "hw/physical_memory.h"
+#include "object/ref.h"
+#include "object/trace.h"
+#include "schedule/atomic.h"
+#include "schedule/mutex.h"
+
+namespace teeio::kvm {
+
+class Kvm;
+class VfioDevice;
+class Vcpu;
+class VmFile;
+
+/// A virtual machine (Linux: struct kvm).
+///
+/// Lifetime: counted (users_count); the VM file, every vCPU, every guest_memfd
+/// and the KVM devices hold it. Destroyed with the last of them, after which
+/// its secure memory and keys are gone.
+/// Locking: slots_lock over memslots and attributes; the MMU has its own.
+class Vm final : public object::Counted {
+ public:
+  /// `number` counts VMs from 1, for traces. `mm_id`: whose VM it is.
+  static Result<object::Ref<Vm>> create(Kvm& kvm, VmTypeFactory* type, std::uint32_t number,
+                                        std::uint64_t mm_id);
+
+  [[nodiscard]] std::uint32_t number() const { return number_; }
+  [[nodiscard]] Kvm& kvm() const { return kvm_; }
+  [[nodiscard]] VmOps& ops() const { return *ops_; }
+  [[nodiscard]] Mmu& mmu() { return *mmu_; }
+  [[nodiscard]] Hpa firmware_handle() const { return ops_->firmware_handle(); }
+  [[nodiscard]] object::Trace& trace() const;
+
+  /// KVM_BUG_ON: the VM is marked dead, every further ioctl gives EIO, and
+  /// vCPUs stop. `why` is a literal.
+  void bug(std::string_view why);
+  [[nodiscard]] bool dead() const { return dead_.load() != 0; }
+  /// Errors: EIO for a dead VM or a caller with another address space.
+  Result<void> check_usable(std::uint64_t mm_id) const;
+
+  /// KVM_SET_USER_MEMORY_REGION2. Errors: kvm_set_memory_region()'s EINVAL and
+  /// EEXIST; EBADF and EINVAL for the guest_memfd or dma-buf.
+  Result<void> set_memory_region(mm::Caller& caller, const MemoryRegion& region)
+      TEEIO_EXCLUDES(slots_lock_);
+  /// KVM_SET_MEMORY_ATTRIBUTES. Errors: EINVAL.
+  Result<void> set_memory_attributes(Gpa start, std::uint64_t size, std::uint64_t attributes)
+      TEEIO_EXCLUDES(slots_lock_);
+  [[nodiscard]] std::uint64_t supported_attributes() const;
+  [[nodiscard]] bool is_private(Gpa page) const;
+
+  /// The slot of a page with what a fault needs of it; the SRCU read side is
+  /// the caller's (srcu()).
+  [[nodiscard]] Slot* find_slot(Gpa page) TEEIO_REQUIRES_SHARED(srcu_);
+  [[nodiscard]] schedule::RwMutex& srcu() TEEIO_RETURN_CAPABILITY(srcu_) { return srcu_; }
+
+  /// A guest_memfd goes away: its slots lose their private side.
+  void gmem_released(const void* gmem) TEEIO_EXCLUDES(slots_lock_);
+
+  /// KVM_CREATE_VCPU. Errors: EINVAL id too large; EEXIST; the vendor's.
+  Result<object::Ref<object::File>> create_vcpu(std::uint32_t id) TEEIO_EXCLUDES(lock_);
+  void vcpu_freed(Vcpu& vcpu) TEEIO_EXCLUDES(lock_, vcpu_list_lock_);
+  /// Gets every vCPU out of the guest and drops its cached translations of the
+  /// range (kvm_flush_remote_tlbs()). May run on any task but a running vCPU's.
+  void flush_remote_tlbs(Gpa start, std::uint64_t size);
+
+  /// The one KVM-VFIO device a VM may have. Errors: EBUSY.
+  Result<void> claim_vfio_device() TEEIO_EXCLUDES(lock_);
+  void release_vfio_device() TEEIO_EXCLUDES(lock_);
+
+  /// The VM's file with a reference of its own, or null once its final release
+  /// has begun (get_file_active(&kvm->_file)).
+  [[nodiscard]] object::Ref<object::File> active_file() TEEIO_EXCLUDES(file_lock_);
+
+ private:
+  friend class VmFile;
+  Vm(Kvm& kvm, std::uint32_t number, std::uint64_t mm_id);
+  ~Vm() override;
+  Result<void> create_slot(mm::Caller& caller, const MemoryRegion& region)
+      TEEIO_REQUIRES(slots_lock_);
+  Result<void> delete_slot(std::uint32_t id) TEEIO_REQUIRES(slots_lock_);
+  Result<void> modify_slot(Slot& slot, const MemoryRegion& region) TEEIO_REQUIRES(slots_lock_);
+  void set_file(VmFile* file) TEEIO_EXCLUDES(file_lock_);
+
+  Kvm& kvm_;
+  const std::uint32_t number_;
+  const std::uint64_t mm_id_;
+  schedule::Atomic<std::uint32_t> dead_{0};
+  std::unique_ptr<VmOps> ops_;
+  std::unique_ptr<Mmu> mmu_;
+
+  schedule::Mutex lock_{schedule::Rank::kKvmLock};
+  std::map<std::uint32_t, Vcpu*> vcpus_ TEEIO_GUARDED_BY(lock_);
+  bool has_vfio_device_ TEEIO_GUARDED_BY(lock_) = false;
+
+  schedule::Mutex slots_lock_{schedule::Rank::kKvmSlotsLock};
+  schedule::RwMutex srcu_{schedule::Rank::kKvmSrcu};
+  std::map<std::uint32_t, std::unique_ptr<Slot>> slots_ TEEIO_GUARDED_BY(srcu_);
+
+  mutable schedule::Mutex attributes_lock_{schedule::Rank::kLeaf};
+  std::set<std::uint64_t> private_gfns_ TEEIO_GUARDED_BY(attributes_lock_);
+
+  /// The same vCPUs for flush_remote_tlbs(), which runs below kvm->lock.
+  schedule::Mutex vcpu_list_lock_{schedule::Rank::kLeaf};
+  std::vector<Vcpu*> vcpu_list_ TEEIO_GUARDED_BY(vcpu_list_lock_);
+
+  schedule::Mutex file_lock_{schedule::Rank::kLeaf};
+  VmFile* file_ TEEIO_GUARDED_BY(file_lock_) = nullptr;
+};
+
+}  // namespace teeio::kvm

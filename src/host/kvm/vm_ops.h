@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "hw/cpu.h"
+
+namespace teeio::kvm {
+
+class Vcpu;
+class Vm;
+struct VcpuExit;
+struct VcpuCompletion;
+
+/// What a page in a secure table is: TDX has leaves of its own for MMIO.
+enum class PageKind : std::uint8_t { kRam, kMmio };
+
+/// What a vendor's VM type adds to KVM (Linux: struct kvm_x86_ops). The default
+/// implementation is an ordinary VM: nothing secure, nothing refused.
+///
+/// Lifetime: owned by its Vm.
+/// Locking: the hooks of the secure table run with kvm->mmu_lock held; vCPU
+/// hooks with the vCPU's mutex; destroy() with no lock, once, at the very end.
+class VmOps {
+ public:
+  VmOps() = default;
+  virtual ~VmOps() = default;
+  VmOps(const VmOps&) = delete;
+  VmOps& operator=(const VmOps&) = delete;
+
+  /// The VM as the firmware knows it (TDX: its TDR page; CCA: its RD granule).
+  [[nodiscard]] virtual Hpa firmware_handle() const { return Hpa{0}; }
+  /// Whether guest_memfd and private attributes exist (kvm_arch_has_private_mem).
+  [[nodiscard]] virtual bool has_private_memory() const { return false; }
+  /// The address bit that makes an access a shared one; 0 when the attribute
+  /// alone decides (KVM_X86_SW_PROTECTED_VM).
+  [[nodiscard]] virtual std::uint64_t shared_bit() const { return 0; }
+  /// Whether registers are the guest's secret (vcpu->arch.guest_state_protected).
+  [[nodiscard]] virtual bool guest_state_protected() const { return false; }
+
+  // The secure table, one 4 KiB entry at a time.
+  /// Whether private pages live in a table of the firmware's.
+  [[nodiscard]] virtual bool has_secure_table() const { return false; }
+  virtual Result<void> map_private(Gpa, Hpa, PageKind) { return {}; }
+  /// First half of a removal: no new translations. Then KVM gets every vCPU out
+  /// of the guest, calls track(), and remove_private() for each entry.
+  virtual Result<void> block_private(Gpa, PageKind) { return {}; }
+  virtual Result<void> track() { return {}; }
+  virtual Result<void> remove_private(Gpa, PageKind) { return {}; }
+  /// What the guest's own access finds; nullopt: a fault for KVM to resolve.
+  [[nodiscard]] virtual std::optional<hw::GuestMapping> lookup_private(Gpa) { return std::nullopt; }
+
+  // vCPUs.
+  virtual Result<void> vcpu_created(Vcpu&) { return {}; }
+  virtual void vcpu_freed(Vcpu&) {}
+  /// KVM_RUN may start. Errors: EINVAL when the VM or the vCPU is not set up.
+  virtual Result<void> vcpu_pre_run(Vcpu&) { return {}; }
+  virtual Result<void> vcpu_enter(Vcpu&) { return {}; }
+  virtual void vcpu_leave(Vcpu&) {}
+  /// A TDCALL trapped: what is to be done next.
+  enum class TdcallAction : std::uint8_t {
+    kResume,  ///< handled, run on
+    kExit,    ///< `exit` goes to the VMM
+    kFault,   ///< the leaf met no mapping at exit.gpa: resolve it, then run on
+  };
+  virtual TdcallAction handle_tdcall(Vcpu&, VcpuExit& exit);
+  /// The VMM is back with the result of an exit that handle_tdcall() made.
+  virtual void complete_exit(Vcpu&, const VcpuExit&, const VcpuCompletion&) {}
+
+  /// Gives everything back to the firmware: kvm_x86_ops.vm_destroy.
+  virtual void destroy(Vm&) {}
+};
+
+/// Makes the VmOps of one VM type of KVM_CREATE_VM.
+class VmTypeFactory {
+ public:
+  virtual ~VmTypeFactory() = default;
+  /// The bit in KVM_CAP_VM_TYPES.
+  [[nodiscard]] virtual std::uint64_t type() const = 0;
+  virtual Result<std::unique_ptr<VmOps>> make(Vm& vm) = 0;
+};
+
+}  // namespace teeio::kvm

@@ -1,0 +1,86 @@
+#include "host/pci_tsm/doe.h"
+
+#include "hw/find_capability.h"
+#include "schedule/task.h"
+
+namespace teeio::tsm {
+namespace {
+
+// Registers relative to the capability: PCIe Base Spec 7.9.24.
+constexpr std::uint16_t kControl = 0x08;
+constexpr std::uint16_t kStatus = 0x0c;
+constexpr std::uint16_t kWriteMailbox = 0x10;
+constexpr std::uint16_t kReadMailbox = 0x14;
+constexpr std::uint32_t kControlAbort = 1U << 0U;
+constexpr std::uint32_t kControlGo = 1U << 31U;
+constexpr std::uint32_t kStatusBusy = 1U << 0U;
+constexpr std::uint32_t kStatusError = 1U << 2U;
+constexpr std::uint32_t kStatusReady = 1U << 31U;
+
+/// An object has at most 2^18 dwords; ours are far smaller, and a device that
+/// claims more is not believed.
+constexpr std::size_t kMaxDwords = 0x4000;
+constexpr unsigned kMaxPolls = 1000;
+
+/// The mailbox of one function.
+class Mailbox {
+ public:
+  Mailbox(hw::PciFunction& function, std::uint16_t at) : function_(function), at_(at) {}
+  [[nodiscard]] std::uint32_t get(std::uint16_t reg) const {
+    return function_.config_read(static_cast<std::uint16_t>(at_ + reg), 4);
+  }
+  void put(std::uint16_t reg, std::uint32_t value) const {
+    function_.config_write(static_cast<std::uint16_t>(at_ + reg), 4, value);
+  }
+  std::unexpected<Error> abort(std::string_view why) const {
+    put(kControl, kControlAbort);
+    return fail(Errno::kIo, why);
+  }
+  /// Waits until `bit` of the status has the wanted value.
+  [[nodiscard]] bool wait(std::uint32_t bit, bool set) const {
+    for (unsigned i = 0; i < kMaxPolls; ++i) {
+      const std::uint32_t status = get(kStatus);
+      if ((status & kStatusError) != 0) return false;
+      if (((status & bit) != 0) == set) return true;
+      schedule::yield();
+    }
+    return false;
+  }
+
+ private:
+  hw::PciFunction& function_;
+  const std::uint16_t at_;
+};
+
+}  // namespace
+
+Result<Bytes> doe_exchange(hw::PciFunction& function, ByteView object) {
+  const auto at = hw::find_extended_capability(function, hw::kExtendedDoe);
+  if (!at) return fail(Errno::kNxio, "the function has no DOE mailbox");
+  const Mailbox mailbox(function, *at);
+  if (!mailbox.wait(kStatusBusy, false)) {
+    mailbox.put(kControl, kControlAbort);
+    if (!mailbox.wait(kStatusBusy, false)) return fail(Errno::kBusy, "the DOE mailbox stays busy");
+  }
+  Reader in(object);
+  for (std::size_t i = 0; i < object.size() / 4; ++i)
+    mailbox.put(kWriteMailbox, in.le<std::uint32_t>());
+  mailbox.put(kControl, kControlGo);
+  if (!mailbox.wait(kStatusReady, true)) return mailbox.abort("the device gave no DOE answer");
+
+  Writer out;
+  std::size_t dwords = 2;
+  for (std::size_t i = 0; i < dwords; ++i) {
+    if ((mailbox.get(kStatus) & kStatusReady) == 0)
+      return mailbox.abort("the device's DOE answer is shorter than it says");
+    const std::uint32_t dword = mailbox.get(kReadMailbox);
+    mailbox.put(kReadMailbox, 0);  // any write takes the dword off the mailbox
+    out.le(dword);
+    if (i == 1) dwords = dword & 0x3ffffU;
+    if (dwords < 2 || dwords > kMaxDwords)
+      return mailbox.abort("the device's DOE answer has an impossible length");
+  }
+  return out.take();
+}
+
+}  // namespace teeio::tsm

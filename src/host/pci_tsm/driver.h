@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/types.h"
+#include "host/pci_tsm/function.h"
+
+namespace teeio::kvm {
+class Vm;
+}
+
+namespace teeio::tsm {
+
+/// What a guest asks of its TDI through the host (iommufd: VDEVICE_TSM_REQ).
+/// Values are the proposed uAPI's (kernel-notes: iommufd v5).
+enum class RequestOp : std::uint32_t {
+  kReadObject = 1,
+  kRegenObject,
+  kObjectInfo,
+  kValidateMmio,
+  kSetTdiState,
+  kSevEnableDma,
+  kSevDisableDma,
+};
+enum class TvmArch : std::uint32_t { kCca = 1, kSev = 2, kTdx = 3 };
+
+struct GuestRequest {
+  RequestOp op;
+  TvmArch arch;
+  ByteView payload;
+  std::size_t response_limit;  ///< bytes that fit into the caller's buffer
+};
+
+/// `tsm_code` goes back to the guest also when the call fails.
+struct GuestResponse {
+  Bytes payload;  ///< at most response_limit bytes
+  std::uint64_t tsm_code = 0;
+};
+
+/// A platform's TSM driver (Linux: struct pci_tsm_ops, link operations).
+///
+/// Callers use PciTsm, which owns what is common: lookup, locks, "bound twice",
+/// the order of functions. A driver holds what differs: which firmware commands
+/// run, in which order, and what happens when one refuses.
+///
+/// Locking: connect() and disconnect() run with pci_tsm_rwsem (write) and the
+/// DSM's lock; bind(), unbind() and guest_request() with it (read) and the
+/// DSM's lock. None may call back into PciTsm.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  /// Short lower-case name for reports and machine files: "tdx", "cca".
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  /// The architecture of guests whose requests this driver understands.
+  [[nodiscard]] virtual TvmArch arch() const = 0;
+
+  /// Sets up SPDM and the IDE stream with the card whose DSM is `pf0`.
+  /// Errors: the firmware's or the device's, as errno; everything undone.
+  virtual Result<void> connect(hw::PciFunction& pf0) = 0;
+  /// Undoes connect(). Precondition: no function of the card is bound.
+  virtual void disconnect(hw::PciFunction& pf0) = 0;
+
+  /// Confidential set-up of `tdi` for `vm`. On success the TDI is in the state
+  /// of domain.md §4, "state after host bind". Errors: all undone.
+  virtual Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) = 0;
+  /// Takes everything of bind() and of the guest's accepts away, in the
+  /// vendor's order, calling `handlers` where that order has them. Cannot fail:
+  /// what the firmware refuses is forced through the vendor's emergency exit.
+  virtual void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+                      TeardownHandlers& handlers) = 0;
+  /// Errors: EINVAL for an op that this architecture does not have. `code`
+  /// receives the firmware's status in every case.
+  virtual Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi& tdi,
+                                              kvm::Vm& vm, const GuestRequest& request,
+                                              std::uint64_t& code) = 0;
+};
+
+}  // namespace teeio::tsm

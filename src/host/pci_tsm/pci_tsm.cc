@@ -1,0 +1,304 @@
+#include "host/pci_tsm/pci_tsm.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/check.h"
+#include "host/kvm/vm.h"
+#include "host/kvm/vm_file.h"
+#include "hw/find_capability.h"
+
+namespace teeio::tsm {
+namespace {
+
+using object::Fact;
+using object::Lane;
+
+constexpr std::uint32_t kDevCapTee = 1U << 30U;  // PCI_EXP_DEVCAP_TEE
+
+std::string tsm_name(std::uint32_t number) { return fmt::format("tsm{}", number); }
+
+/// What sscanf(text, "tsm%d\n") takes: the prefix and a number, anything after.
+std::optional<std::uint32_t> parse_tsm(std::string_view text) {
+  constexpr std::string_view kPrefix = "tsm";
+  if (!text.starts_with(kPrefix)) return std::nullopt;
+  text.remove_prefix(kPrefix.size());
+  std::uint32_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || stop == text.data()) return std::nullopt;
+  return number;
+}
+
+/// sysfs_streq(): equal but for one trailing newline.
+bool sysfs_streq(std::string_view a, std::string_view b) {
+  if (a.ends_with('\n')) a.remove_suffix(1);
+  return a == b;
+}
+
+}  // namespace
+
+bool has_tee(hw::PciFunction& function) {
+  const auto pcie = hw::find_capability(function, hw::kCapabilityPcie);
+  return pcie && (function.config_read(static_cast<std::uint16_t>(*pcie + 4), 4) & kDevCapTee) != 0;
+}
+
+bool is_tsm_pf0(hw::PciFunction& function) {
+  if (!hw::find_capability(function, hw::kCapabilityPcie)) return false;
+  if (function.physical_function() != nullptr || function.bdf().function != 0) return false;
+  if (hw::is_bridge(function)) return false;
+  return hw::find_extended_capability(function, hw::kExtendedIde).has_value() || has_tee(function);
+}
+
+void PciTsm::add_function(hw::PciFunction& function) {
+  const schedule::WriteLock lock(rwsem_);
+  Function entry{.function = &function, .handlers = nullptr, .context = {}, .lock = {}};
+  entry.lock = std::make_unique<schedule::Mutex>(schedule::Rank::kPciTsmPf0);
+  const bool added = functions_.emplace(function.bdf(), std::move(entry)).second;
+  TEEIO_CHECK(added, "two functions at one address");
+}
+
+std::uint32_t PciTsm::register_tsm(Driver& driver) {
+  const schedule::WriteLock lock(rwsem_);
+  std::uint32_t number = 0;
+  while (tsms_.contains(number)) ++number;
+  tsms_.emplace(number, &driver);
+  return number;
+}
+
+void PciTsm::unregister_tsm(std::uint32_t number) {
+  const schedule::WriteLock lock(rwsem_);
+  // for_each_pci_dev_reverse(): pci_tsm_unregister()
+  for (auto at = functions_.rbegin(); at != functions_.rend(); ++at) {
+    Function& function = at->second;
+    if (!function.context || function.context->tsm != number) continue;
+    if (function.context->dsm == at->first) disconnect_locked(function);
+  }
+  tsms_.erase(number);
+}
+
+void PciTsm::device_removed(Bdf bdf) {
+  const schedule::WriteLock lock(rwsem_);
+  const auto at = functions_.find(bdf);
+  if (at == functions_.end()) return;
+  if (at->second.context) {
+    if (at->second.context->dsm == bdf)
+      disconnect_locked(at->second);
+    else
+      unbind_one(at->second);  // pci_tsm_fn_exit()
+  }
+  functions_.erase(at);
+}
+
+Result<void> PciTsm::connect(Bdf bdf, std::string_view text) {
+  const auto number = parse_tsm(text);
+  if (!number) return fail(Errno::kInval, "tsm/connect takes the name of a TSM, such as tsm0");
+  const schedule::WriteLock lock(rwsem_);
+  Function* pf0 = find(bdf);
+  if (pf0 == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+  if (pf0->context) return fail(Errno::kBusy, "the device is connected already");
+  Driver* tsm = driver(*number);
+  if (tsm == nullptr) return fail(Errno::kNxio, "there is no TSM of that name");
+  if (!is_tsm_pf0(*pf0->function)) return fail(Errno::kNxio, "the function hosts no DSM");
+
+  auto call = trace_.call(Lane::kHostTsm, "connect", {.function = bdf});
+  const schedule::Lock dsm_lock(*pf0->lock);
+  if (auto connected = tsm->connect(*pf0->function); !connected) {
+    call.refuse(connected.error());
+    return connected;
+  }
+  pf0->context = Context{.tsm = *number, .dsm = bdf, .tdi = {}};
+  if (!has_tee(*pf0->function)) return {};
+  for (Function* function : functions_of(bdf))
+    if (function != pf0) function->context = Context{.tsm = *number, .dsm = bdf, .tdi = {}};
+  return {};
+}
+
+Result<void> PciTsm::disconnect(Bdf bdf, std::string_view text) {
+  const schedule::WriteLock lock(rwsem_);
+  Function* pf0 = find(bdf);
+  if (pf0 == nullptr || !pf0->context) return fail(Errno::kNxio, "the device is not connected");
+  if (!sysfs_streq(text, tsm_name(pf0->context->tsm)))
+    return fail(Errno::kInval, "the device is connected to another TSM");
+  auto call = trace_.call(Lane::kHostTsm, "disconnect", {.function = bdf});
+  disconnect_locked(*pf0);
+  return {};
+}
+
+void PciTsm::disconnect_locked(Function& pf0) {
+  const Bdf bdf = pf0.function->bdf();
+  // pci_tsm_unbind_all(): the other functions in reverse, then function 0.
+  std::vector<Function*> others = functions_of(bdf);
+  for (auto at = others.rbegin(); at != others.rend(); ++at)
+    if (*at != &pf0) unbind_one(**at);
+  unbind_one(pf0);
+
+  Driver* tsm = driver(pf0.context->tsm);
+  TEEIO_CHECK(tsm != nullptr, "a connected device outlives its TSM");
+  const schedule::Lock dsm_lock(*pf0.lock);
+  for (auto at = others.rbegin(); at != others.rend(); ++at)
+    if (*at != &pf0) (*at)->context.reset();
+  tsm->disconnect(*pf0.function);
+  pf0.context.reset();
+}
+
+Result<void> PciTsm::bind(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id) {
+  if (vm_file == nullptr) return fail(Errno::kInval, "bind needs a VM");
+  TEEIO_CHECK(vm_file->kind() == object::FileKind::kKvmVm, "bind is given a file that is no VM");
+  kvm::Vm& vm = static_cast<kvm::VmFile*>(vm_file)->vm();
+
+  const schedule::ReadLock lock(rwsem_);
+  Function* function = find(bdf);
+  if (function == nullptr || !function->context)
+    return fail(Errno::kInval, "the device is not connected to a TSM");
+  Driver* tsm = driver(function->context->tsm);
+  Function* dsm = find(function->context->dsm);
+  TEEIO_CHECK(tsm != nullptr && dsm != nullptr, "a TSM context outlives its TSM or its DSM");
+
+  const schedule::Lock dsm_lock(*dsm->lock);
+  if (function->context->tdi) {
+    if (function->context->vm != &vm) return fail(Errno::kBusy, "the TDI is bound to another VM");
+    return {};  // also under another tdi_id: pci_tsm_bind() does not look
+  }
+  auto call = trace_.call(
+      Lane::kHostTsm, "bind",
+      {.detail = fmt::format("tdi_id={:#x}", tdi_id), .function = bdf, .vm = vm.number()});
+  // From here on the owner keeps the host's hands off the device.
+  if (function->handlers != nullptr) function->handlers->set_bound(true);
+  const Tdi tdi{.function = bdf, .tdi_id = tdi_id};
+  if (auto bound = tsm->bind(*function->function, tdi, vm); !bound) {
+    if (function->handlers != nullptr) function->handlers->set_bound(false);
+    call.refuse(bound.error());
+    return bound;
+  }
+  function->context->tdi = tdi;
+  function->context->vm = &vm;
+  trace_.fact(Lane::kHostTsm, Fact::kBound, "bound", {.function = bdf, .vm = vm.number()});
+  return {};
+}
+
+void PciTsm::unbind(Bdf bdf) {
+  const schedule::ReadLock lock(rwsem_);
+  if (Function* function = find(bdf); function != nullptr) unbind_one(*function);
+}
+
+void PciTsm::unbind_one(Function& function) {
+  if (!function.context) return;
+  Function* dsm = find(function.context->dsm);
+  TEEIO_CHECK(dsm != nullptr, "a TSM context outlives its DSM");
+  const schedule::Lock dsm_lock(*dsm->lock);
+  if (!function.context->tdi) return;
+
+  /// For a function whose owner is gone there is nobody to hold back.
+  struct Nobody final : TeardownHandlers {
+    void disable_mmio() override {}
+    void recover_mmio() override {}
+    void set_bound(bool) override {}
+  } nobody;
+  TeardownHandlers& handlers = function.handlers != nullptr ? *function.handlers : nobody;
+  kvm::Vm& vm = *function.context->vm;
+  const Bdf bdf = function.function->bdf();
+  auto call = trace_.call(Lane::kHostTsm, "unbind", {.function = bdf, .vm = vm.number()});
+  driver(function.context->tsm)->unbind(*function.function, *function.context->tdi, vm, handlers);
+  function.context->tdi.reset();
+  function.context->vm = nullptr;
+  trace_.fact(Lane::kHostTsm, Fact::kUnbound, "unbound", {.function = bdf, .vm = vm.number()});
+  handlers.set_bound(false);
+}
+
+Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request,
+                                            std::uint64_t& code) {
+  code = 0;
+  const schedule::ReadLock lock(rwsem_);
+  Function* function = find(bdf);
+  if (function == nullptr || !function->context)
+    return fail(Errno::kNxio, "the device is not connected to a TSM");
+  Driver* tsm = driver(function->context->tsm);
+  Function* dsm = find(function->context->dsm);
+  TEEIO_CHECK(tsm != nullptr && dsm != nullptr, "a TSM context outlives its TSM or its DSM");
+  const schedule::Lock dsm_lock(*dsm->lock);
+  if (!function->context->tdi) return fail(Errno::kNxio, "the TDI is not bound");
+  if (tsm->arch() != request.arch)
+    return fail(Errno::kInval, "the request is for another architecture's guest");
+  auto call = trace_.call(Lane::kHostTsm, "guest_req", {.function = bdf});
+  auto response = tsm->guest_request(*function->function, *function->context->tdi,
+                                     *function->context->vm, request, code);
+  if (!response) call.refuse(response.error());
+  return response;
+}
+
+void PciTsm::set_handlers(Bdf bdf, TeardownHandlers* handlers) {
+  const schedule::WriteLock lock(rwsem_);
+  Function* function = find(bdf);
+  if (function == nullptr) return;
+  TEEIO_CHECK(handlers != nullptr || !function->context || !function->context->tdi,
+              "the owner of a bound function goes away");
+  function->handlers = handlers;
+}
+
+bool PciTsm::is_pf0(Bdf bdf) const {
+  auto& self = const_cast<PciTsm&>(*this);
+  const schedule::ReadLock lock(self.rwsem_);
+  Function* function = self.find(bdf);
+  return function != nullptr && is_tsm_pf0(*function->function);
+}
+
+bool PciTsm::is_managed(Bdf bdf) {
+  const schedule::ReadLock lock(rwsem_);
+  Function* function = find(bdf);
+  return function != nullptr && function->context.has_value();
+}
+
+std::string PciTsm::connected_to(Bdf bdf) {
+  const schedule::ReadLock lock(rwsem_);
+  Function* function = find(bdf);
+  if (function == nullptr || !function->context) return {};
+  return tsm_name(function->context->tsm);
+}
+
+std::string PciTsm::dsm_of(Bdf bdf) {
+  const schedule::ReadLock lock(rwsem_);
+  Function* function = find(bdf);
+  if (function == nullptr || !function->context) return {};
+  return function->context->dsm.str();
+}
+
+std::string PciTsm::bound_to(Bdf bdf) {
+  const schedule::ReadLock lock(rwsem_);
+  Function* function = find(bdf);
+  if (function == nullptr || !function->context) return {};
+  Function* dsm = find(function->context->dsm);
+  const schedule::Lock dsm_lock(*dsm->lock);
+  return function->context->tdi ? tsm_name(function->context->tsm) : std::string{};
+}
+
+std::vector<std::uint32_t> PciTsm::tsms() {
+  const schedule::ReadLock lock(rwsem_);
+  std::vector<std::uint32_t> numbers;
+  for (const auto& [number, unused] : tsms_) numbers.push_back(number);
+  return numbers;
+}
+
+PciTsm::Function* PciTsm::find(Bdf bdf) {
+  const auto at = functions_.find(bdf);
+  return at == functions_.end() ? nullptr : &at->second;
+}
+
+Driver* PciTsm::driver(std::uint32_t number) {
+  const auto at = tsms_.find(number);
+  return at == tsms_.end() ? nullptr : at->second;
+}
+
+/// The functions of the card: same bus and device, and the VFs of those.
+std::vector<PciTsm::Function*> PciTsm::functions_of(Bdf dsm) {
+  std::vector<Function*> result;
+  for (auto& [bdf, function] : functions_) {
+    const hw::PciFunction* physical = function.function->physical_function();
+    const Bdf home = physical != nullptr ? const_cast<hw::PciFunction*>(physical)->bdf() : bdf;
+    if (home.domain == dsm.domain && home.bus == dsm.bus && home.device == dsm.device)
+      result.push_back(&function);
+  }
+  return result;
+}
+
+}  // namespace teeio::tsm

@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/pci_tsm/driver.h"
+#include "host/pci_tsm/function.h"
+#include "hw/pci_function.h"
+#include "object/file.h"
+#include "object/trace.h"
+#include "schedule/mutex.h"
+
+namespace teeio::tsm {
+
+/// The PCI/TSM core: which function is connected to which TSM, and which is
+/// bound to which VM. Source: Linux drivers/pci/tsm.c; the function of each
+/// method is named there.
+///
+/// Lifetime: one a machine; functions are added before the first call and stay
+/// until device_removed().
+/// Locking: pci_tsm_rwsem over arrival and departure of contexts, and one lock
+/// a DSM (pci_tsm_pf0->lock) over what happens to the functions of one card.
+class PciTsm {
+ public:
+  explicit PciTsm(object::Trace& trace) : trace_(trace) {}
+
+  /// Makes a function known (Linux: device enumeration).
+  void add_function(hw::PciFunction& function) TEEIO_EXCLUDES(rwsem_);
+  /// tsm_register(): gives N of tsmN.
+  std::uint32_t register_tsm(Driver& driver) TEEIO_EXCLUDES(rwsem_);
+  /// tsm_unregister(): disconnects every card of that TSM.
+  void unregister_tsm(std::uint32_t number) TEEIO_EXCLUDES(rwsem_);
+  /// pci_tsm_destroy(): the function leaves the bus.
+  void device_removed(Bdf bdf) TEEIO_EXCLUDES(rwsem_);
+
+  /// Write to tsm/connect. Errors: EINVAL unless "tsmN"; EBUSY connected
+  /// already; ENXIO no such TSM or no DSM (connect_store()); the driver's.
+  Result<void> connect(Bdf bdf, std::string_view text) TEEIO_EXCLUDES(rwsem_);
+  /// Write to tsm/disconnect. Errors: ENXIO not connected; EINVAL another name
+  /// (disconnect_store()). Unbinds every function of the card first.
+  Result<void> disconnect(Bdf bdf, std::string_view text) TEEIO_EXCLUDES(rwsem_);
+
+  /// pci_tsm_bind(). Errors: EINVAL no VM or no TSM context; EBUSY bound to
+  /// another VM; the driver's. Success again when bound to the same VM, also
+  /// under another tdi_id. `vm_file` is only read: the caller holds it.
+  Result<void> bind(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id) TEEIO_EXCLUDES(rwsem_);
+  /// pci_tsm_unbind(): always succeeds, also when not bound.
+  void unbind(Bdf bdf) TEEIO_EXCLUDES(rwsem_);
+  /// pci_tsm_guest_req(). Errors: ENXIO not bound; EINVAL another
+  /// architecture; the driver's. `code` is set in every case.
+  Result<GuestResponse> guest_request(Bdf bdf, const GuestRequest& request, std::uint64_t& code)
+      TEEIO_EXCLUDES(rwsem_);
+
+  /// Who must act when `bdf` is unbound: VFIO's device, from its open to its
+  /// close (nullptr). Precondition for nullptr: not bound.
+  void set_handlers(Bdf bdf, TeardownHandlers* handlers) TEEIO_EXCLUDES(rwsem_);
+
+  // Attributes of sysfs, and what reports ask.
+  [[nodiscard]] bool is_pf0(Bdf bdf) const;         ///< has connect/disconnect
+  [[nodiscard]] bool is_managed(Bdf bdf);           ///< has a context
+  [[nodiscard]] std::string connected_to(Bdf bdf);  ///< "tsm0" or ""
+  [[nodiscard]] std::string dsm_of(Bdf bdf);        ///< "0000:01:00.0" or ""
+  [[nodiscard]] std::string bound_to(Bdf bdf);      ///< "tsm0" while bound, else ""
+  [[nodiscard]] std::vector<std::uint32_t> tsms();
+
+ private:
+  /// struct pci_tsm and, for a DSM, struct pci_tsm_pf0.
+  struct Context {
+    std::uint32_t tsm;
+    Bdf dsm;
+    std::optional<Tdi> tdi;
+    kvm::Vm* vm = nullptr;
+  };
+  /// struct pci_dev, as far as this room looks at it.
+  struct Function {
+    hw::PciFunction* function;
+    TeardownHandlers* handlers = nullptr;
+    std::optional<Context> context;
+    /// pci_tsm_pf0->lock; made with the function since only PF0s use theirs.
+    std::unique_ptr<schedule::Mutex> lock;
+  };
+
+  Function* find(Bdf bdf) TEEIO_REQUIRES_SHARED(rwsem_);
+  Driver* driver(std::uint32_t number) TEEIO_REQUIRES_SHARED(rwsem_);
+  std::vector<Function*> functions_of(Bdf dsm) TEEIO_REQUIRES_SHARED(rwsem_);
+  void unbind_one(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
+  void disconnect_locked(Function& pf0) TEEIO_REQUIRES(rwsem_);
+
+  object::Trace& trace_;
+  schedule::RwMutex rwsem_{schedule::Rank::kPciTsmRwsem};
+  std::map<Bdf, Function> functions_ TEEIO_GUARDED_BY(rwsem_);
+  std::map<std::uint32_t, Driver*> tsms_ TEEIO_GUARDED_BY(rwsem_);
+};
+
+/// Whether the function is PF0 of a card with IDE or TEE-I/O: is_pci_tsm_pf0().
+[[nodiscard]] bool is_tsm_pf0(hw::PciFunction& function);
+/// PCI_EXP_DEVCAP_TEE of the function's PCI Express capability.
+[[nodiscard]] bool has_tee(hw::PciFunction& function);
+
+}  // namespace teeio::tsm

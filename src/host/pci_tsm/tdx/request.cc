@@ -1,0 +1,75 @@
+#include "host/kvm/vm.h"
+#include "host/pci_tsm/tdx/tdx_driver.h"
+
+namespace teeio::tsm {
+namespace {
+
+constexpr std::uint8_t kTdispError = 0x7f;
+
+/// req blob of TSM_REQ_SET_TDI_STATE: the TDISP state that the guest wants.
+enum class WantedState : std::uint32_t { kUnlocked = 0, kLocked = 1, kRun = 2 };
+
+}  // namespace
+
+/// One TDISP exchange through the module: it makes the message, the host carries
+/// it, the module takes the answer.
+Result<tdx::LeafResult> TdxDriver::tdisp(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
+                                         tdx::OnBehalfOf who) {
+  tdx::Module& module = host_.module();
+  const bool can_wait = code == tdx::DevifRequest::kStop;
+  const auto make = [&] { return module.tdh_devif_request(id, code, who, card.message); };
+  const auto request = can_wait ? host_.extension(make) : host_.extension_once(make);
+  if (!request.ok()) return std::unexpected(kvm::leaf_error(request, "TDH.DEVIF.REQUEST failed"));
+  TEEIO_TRY(carry(card, request.message_bytes()));
+  const auto take = [&] { return module.tdh_devif_response(id, who, card.message); };
+  // Also for set-up: a request that stays pending would block STOP.
+  const auto response = host_.extension(take);
+  if (!response.ok())
+    return std::unexpected(kvm::leaf_error(response, "TDH.DEVIF.RESPONSE failed"));
+  if (response.message_code() == kTdispError)
+    return fail(Errno::kIo, "the device refused a TDISP request");
+  return response;
+}
+
+Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
+                                               const GuestRequest& request, std::uint64_t& code) {
+  Card* card = card_of(function);
+  if (card == nullptr) return fail(Errno::kNxio, "the card is not connected");
+  tdx::DevifRequest relay{};
+  switch (request.op) {
+    case RequestOp::kReadObject:
+      relay = tdx::DevifRequest::kReport;
+      break;
+    case RequestOp::kObjectInfo:
+      relay = tdx::DevifRequest::kState;
+      break;
+    case RequestOp::kSetTdiState: {
+      Reader in(request.payload);
+      const auto wanted = static_cast<WantedState>(in.le<std::uint32_t>());
+      if (!in.ok()) return fail(Errno::kInval, "the request names no TDI state");
+      if (wanted != WantedState::kRun) {
+        // The module takes LOCK and STOP from the VMM only, and between STOP and
+        // the end of the TDI the host must unmap what KVM has mapped.
+        code = tdx::Status(tdx::Code::kOperandInvalid, tdx::Operand::kRdx).rax();
+        return fail(Errno::kInval,
+                    "on TDX the host locks and stops a TDI: it must unmap private MMIO in between");
+      }
+      relay = tdx::DevifRequest::kStart;
+      break;
+    }
+    case RequestOp::kRegenObject:
+    case RequestOp::kValidateMmio:
+    case RequestOp::kSevEnableDma:
+    case RequestOp::kSevDisableDma:
+      return fail(Errno::kInval, "TDX has no such guest request");
+  }
+  const auto relayed = tdisp(*card, tdx::function_id(function.bdf()), relay, tdx::OnBehalfOf::kTd);
+  if (!relayed) {
+    code = tdx::Status(tdx::Code::kTdispInvalidReqSts).rax();
+    return std::unexpected(relayed.error());
+  }
+  code = relayed->status.rax();
+  return GuestResponse{.payload = {}, .tsm_code = code};
+}
+
+}  // namespace teeio::tsm

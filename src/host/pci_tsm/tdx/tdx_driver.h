@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "host/kvm/tdx/tdx_host.h"
+#include "host/pci_tsm/driver.h"
+#include "host/pci_tsm/tdx/shared_tables.h"
+#include "hw/root_port.h"
+#include "schedule/mutex.h"
+
+namespace teeio::tsm {
+
+/// TDX Connect's TSM driver (Linux RFC: drivers/virt/coco/tdx-tsm).
+///
+/// bind: DEVIFMT, DEVIF.CREATE, MMIOMT, DMAR, LOCK.
+/// unbind: STOP, KVM's MMIO out, trusted DMA off, MMIOMT, DEVIF.REMOVE, DEVIFMT;
+/// source: RFC 30/30 and firmware notes §8. When the VM is dead or the device
+/// answers no STOP, IDE.STREAM.BLOCK opens the way instead; the stream is then
+/// of no use until the card is connected anew.
+///
+/// Lifetime: one a machine.
+/// Locking: its own lock over tables that cards share; below the DSM's lock.
+class TdxDriver final : public Driver {
+ public:
+  /// Where a root port hangs: which IOMMU translates for it, and its number there.
+  struct Port {
+    hw::RootPort* port;
+    std::uint32_t iommu;
+    std::uint32_t index;
+  };
+  TdxDriver(kvm::TdxHost& host, std::vector<Port> ports) : host_(host), ports_(std::move(ports)) {}
+
+  [[nodiscard]] std::string_view name() const override { return "tdx"; }
+  [[nodiscard]] TvmArch arch() const override { return TvmArch::kTdx; }
+
+  Result<void> connect(hw::PciFunction& pf0) override;
+  void disconnect(hw::PciFunction& pf0) override;
+  Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) override;
+  void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+              TeardownHandlers& handlers) override;
+  Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+                                      const GuestRequest& request, std::uint64_t& code) override;
+
+ private:
+  /// A connected card.
+  struct Card {
+    hw::PciFunction* pf0;
+    Port port;
+    std::uint32_t session;        ///< SPDM index on that IOMMU
+    std::uint8_t stream = 0;      ///< IDE stream id
+    std::size_t block = 0;        ///< register block of the root port
+    Hpa message{0};               ///< a shared page for messages
+    std::uint8_t steps = 0;       ///< how many of connect's steps are done
+    bool stream_blocked = false;  ///< by an emergency exit
+  };
+  /// A bound function, with how far its set-up got: undone in reverse.
+  struct Bound {
+    Card* card;
+    std::uint8_t devifmt_levels = 0;
+    bool devif = false;
+    std::vector<std::pair<Hpa, unsigned>> mmiomt_tables{};  ///< address and level
+    std::vector<Hpa> mmiomt_data{};
+    unsigned dmar_levels = 0;
+    bool locked = false;
+  };
+
+  Result<Hpa> alloc_page() { return host_.memory().alloc_page(); }
+  Card* card_of(hw::PciFunction& function);
+
+  // connect.cc
+  Result<void> connect_session(Card& card);
+  Result<void> connect_stream(Card& card);
+  Result<void> program_keys(Card& card);
+  Result<void> exchange_key(Card& card, tdx::KmObject object, const tdx::KmParameters& which);
+  void undo_connect(Card& card);
+  Result<void> carry(Card& card, std::size_t bytes);
+
+  // bind.cc
+  Result<void> bind_steps(hw::PciFunction& function, kvm::Vm& vm, Bound& bound);
+  Result<void> add_devifmt(tdx::FunctionId id, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
+  Result<void> create_devif(tdx::FunctionId id, kvm::Vm& vm, Bound& bound);
+  Result<void> add_mmiomt(hw::PciFunction& function, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
+  Result<void> add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bound)
+      TEEIO_REQUIRES(tables_lock_);
+  Result<void> add_dmar(hw::PciFunction& function, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
+
+  // unbind.cc
+  void stop(hw::PciFunction& function, kvm::Vm& vm, Bound& bound);
+  void block_stream(Card& card);
+  void reclaim_mmio(hw::PciFunction& function, kvm::Vm& vm);
+  void remove_dmar(hw::PciFunction& function, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
+  void remove_mmiomt(Bound& bound) TEEIO_EXCLUDES(tables_lock_);
+  void remove_devif(tdx::FunctionId id, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
+
+  // request.cc
+  Result<tdx::LeafResult> tdisp(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
+                                tdx::OnBehalfOf who);
+
+  kvm::TdxHost& host_;
+  const std::vector<Port> ports_;
+  std::map<Bdf, Card> cards_;  ///< by PF0; changes only under pci_tsm_rwsem (write)
+  schedule::Mutex bound_lock_{schedule::Rank::kLeaf};
+  std::map<Bdf, Bound> bound_ TEEIO_GUARDED_BY(bound_lock_);
+
+  schedule::Mutex tables_lock_{schedule::Rank::kTsmDriver};
+  SharedTables devifmt_ TEEIO_GUARDED_BY(tables_lock_);
+  SharedTables mmiomt_ TEEIO_GUARDED_BY(tables_lock_);
+  SharedTables dmar_ TEEIO_GUARDED_BY(tables_lock_);
+};
+
+}  // namespace teeio::tsm

@@ -1,0 +1,121 @@
+#include "host/vfio/device.h"
+#include "host/vfio/pci_registers.h"
+#include "hw/find_capability.h"
+
+namespace teeio::vfio {
+namespace {
+
+/// The largest naturally aligned access at `at` that fits into `left` bytes.
+unsigned access_size(std::uint64_t at, std::size_t left) {
+  if (at % 4 == 0 && left >= 4) return 4;
+  if (at % 2 == 0 && left >= 2) return 2;
+  return 1;
+}
+
+bool inside(std::uint64_t at, unsigned size, std::uint64_t start, std::uint64_t length) {
+  return at < start + length && start < at + size;
+}
+
+}  // namespace
+
+/// vfio_config_do_rw(): config space through the device, BARs as the program
+/// wrote them (vfio_bar_fixup()).
+std::size_t Device::config_read(std::uint64_t at, std::span<std::byte> out) {
+  const schedule::ReadLock lock(memory_lock_);
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const auto offset = static_cast<std::uint16_t>(at + done);
+    const unsigned size = access_size(offset, out.size() - done);
+    std::uint32_t value = 0;
+    if (inside(offset, size, kBar0, 4 * kBarRegions) && pci().physical_function() == nullptr) {
+      const unsigned bar = (offset - kBar0) / 4U;
+      value = virtual_bars_[bar] >> 8U * ((offset - kBar0) % 4U);
+    } else {
+      value = pci().config_read(offset, size);
+    }
+    for (unsigned i = 0; i < size; ++i)
+      out[done + i] = static_cast<std::byte>(value >> 8U * i & 0xffU);
+    done += size;
+  }
+  return done;
+}
+
+Result<void> Device::config_write(std::uint64_t at, ByteView in) {
+  std::size_t done = 0;
+  while (done < in.size()) {
+    const auto offset = static_cast<std::uint16_t>(at + done);
+    const unsigned size = access_size(offset, in.size() - done);
+    std::uint32_t value = 0;
+    for (unsigned i = 0; i < size; ++i)
+      value |= std::to_integer<std::uint32_t>(in[done + i]) << 8U * i;
+    TEEIO_TRY(write_register(offset, size, value));
+    done += size;
+  }
+  return {};
+}
+
+Result<void> Device::write_register(std::uint16_t at, unsigned size, std::uint32_t value) {
+  if (inside(at, size, kCommand, 2)) return write_command(at, size, value);
+  if (inside(at, size, kBar0, 4 * kBarRegions)) {
+    // Only the program's own copy: the host has placed the BARs.
+    const schedule::WriteLock lock(memory_lock_);
+    const unsigned bar = (at - kBar0) / 4U;
+    const hw::Bar& low = pci().bars()[bar];
+    const bool upper = bar > 0 && pci().bars()[bar - 1].kind == hw::Bar::Kind::kMemory64;
+    const std::uint64_t bytes = upper ? pci().bars()[bar - 1].size : low.size;
+    if (bytes == 0) return {};
+    const std::uint32_t flags = upper ? 0 : virtual_bars_[bar] & 0xfU;
+    const std::uint64_t mask = ~(bytes - 1);
+    virtual_bars_[bar] = (value & static_cast<std::uint32_t>(upper ? mask >> 32U : mask) & ~0xfU) |
+                         (upper ? value & static_cast<std::uint32_t>(mask >> 32U) & 0xfU : flags);
+    return {};
+  }
+  if (inside(at, size, kRomBar, 4)) return {};
+  if (const auto msix = hw::find_capability(pci(), kCapabilityMsix);
+      msix && inside(at, size, *msix + kMsixControl, 2))
+    return {};  // VFIO_DEVICE_SET_IRQS owns it
+
+  const auto pcie = hw::find_capability(pci(), hw::kCapabilityPcie);
+  const bool flr = pcie && inside(at, size, *pcie + kPcieDeviceControl, 2) &&
+                   (value << 8U * (at & 1U) & kDevControlFlr) != 0;
+  if (flr) return reset();  // vfio_exp_config_write()
+  const auto pm = hw::find_capability(pci(), kCapabilityPm);
+  if (pm && inside(at, size, *pm + kPmControl, 2)) {
+    if ((value & kPmStateMask) != 0) TEEIO_TRY(leave_bound("a move to a low power state"));
+    const schedule::WriteLock lock(memory_lock_);
+    if ((value & kPmStateMask) != 0) {
+      zap_mappings();
+      move_dmabufs(true);
+    }
+    pci().config_write(at, size, value);
+    if ((value & kPmStateMask) == 0) {
+      if (memory_enabled()) move_dmabufs(false);
+      restore_mappings();
+    }
+    return {};
+  }
+  pci().config_write(at, size, value);
+  return {};
+}
+
+/// vfio_basic_config_write(): memory off zaps mappings and revokes dma-bufs
+/// before the write, memory on brings them back after it.
+Result<void> Device::write_command(std::uint16_t at, unsigned size, std::uint32_t value) {
+  const bool covers = at == kCommand;
+  const std::uint32_t now = pci().config_read(kCommand, 2);
+  const std::uint32_t lost = now & ~value & (kCommandMemory | kCommandMaster);
+  if (covers && lost != 0) TEEIO_TRY(leave_bound("clearing memory enable or bus mastering"));
+  const schedule::WriteLock lock(memory_lock_);
+  if (covers && (lost & kCommandMemory) != 0) {
+    zap_mappings();
+    move_dmabufs(true);
+  }
+  pci().config_write(at, size, value);
+  if (covers && (value & kCommandMemory) != 0 && (now & kCommandMemory) == 0) {
+    move_dmabufs(false);
+    restore_mappings();
+  }
+  return {};
+}
+
+}  // namespace teeio::vfio

@@ -1,0 +1,177 @@
+#include "host/vfio/device.h"
+
+#include "base/check.h"
+#include "host/kvm/vm_file.h"
+#include "host/vfio/pci_registers.h"
+#include "hw/find_capability.h"
+
+namespace teeio::vfio {
+
+Device::Device(const Wiring& wiring)
+    : wiring_(wiring), irqs_(wiring.function, wiring.interrupts) {}
+
+Device::~Device() {
+  TEEIO_CHECK(idevice_ == nullptr, "a device goes while a program has it open");
+}
+
+Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object::File> vm_file) {
+  if (idevice_ != nullptr) return fail(Errno::kInval, "another file has the device");
+  const iommufd::VmHandle vm{
+      .file = vm_file.get(),
+      .number = vm_file ? static_cast<kvm::VmFile&>(*vm_file).vm().number() : 0};
+  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_bind", {.function = bdf()});
+  auto bound = iommufd::Idevice::bind(context, *this, vm);
+  if (!bound) {
+    call.refuse(bound.error());
+    return std::unexpected(bound.error());
+  }
+  idevice_ = *bound;
+  context_file_ = object::Ref<object::File>::share(context);
+  vm_file_ = std::move(vm_file);
+  {
+    const schedule::Lock lock(kvm_ref_lock_);
+    vm_file_borrowed_ = vm_file_.get();
+  }
+  wiring_.tsm.set_handlers(bdf(), this);
+  save_config();
+  const schedule::WriteLock memory(memory_lock_);
+  virtual_bars_ = {};
+  for (unsigned bar = 0; bar < kBarRegions; ++bar)
+    virtual_bars_[bar] = pci().config_read(static_cast<std::uint16_t>(kBar0 + 4 * bar), 4);
+  // vfio_pci_core_enable(): memory and bus mastering as the program will set them.
+  return idevice_->id();
+}
+
+void Device::close() {
+  switch (wiring_.policies.close_order) {
+    case CloseOrder::kUnbindFirst:
+      leave_iommufd();
+      cleanup_dmabufs();
+      disable();
+      break;
+    case CloseOrder::kMainline:
+      cleanup_dmabufs();
+      disable();
+      leave_iommufd();
+      break;
+  }
+  wiring_.tsm.set_handlers(bdf(), nullptr);
+  {
+    const schedule::Lock lock(kvm_ref_lock_);
+    vm_file_borrowed_ = nullptr;
+  }
+  vm_file_.reset();
+  context_file_.reset();
+}
+
+/// vfio_df_iommufd_unbind().
+void Device::leave_iommufd() {
+  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_unbind", {.function = bdf()});
+  if (attached_) idevice_->detach();
+  attached_ = false;
+  idevice_->unbind();
+  idevice_ = nullptr;
+}
+
+/// vfio_pci_core_disable(): stop DMA and interrupts, put the function back as it
+/// was before it was opened.
+void Device::disable() {
+  auto call = trace().call(object::Lane::kDevice, "disable and reset", {.function = bdf()});
+  const std::uint32_t command = pci().config_read(kCommand, 2);
+  touched(object::Fact::kHostTouched, "bus mastering cleared",
+          static_cast<std::uint64_t>(object::HostTouch::kConfigWrite));
+  pci().config_write(kCommand, 2, command & ~kCommandMaster);
+  irqs_.disable_all();
+  {
+    const schedule::WriteLock memory(memory_lock_);
+    zap_mappings();
+    windows_.clear();
+    mapped_.reset();
+  }
+  touched(object::Fact::kHostTouched, "function reset",
+          static_cast<std::uint64_t>(object::HostTouch::kReset));
+  pci().reset(hw::ResetKind::kFunctionLevel);
+  restore_config();
+}
+
+Result<std::uint32_t> Device::attach(std::uint32_t pt_id) {
+  const schedule::Lock lock(set().lock);
+  if (idevice_ == nullptr) return fail(Errno::kInval, "the device is not bound to an iommufd");
+  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_attach", {.function = bdf()});
+  auto id = attached_ ? idevice_->replace(pt_id) : idevice_->attach(pt_id);
+  if (!id) call.refuse(id.error());
+  else attached_ = true;
+  return id;
+}
+
+void Device::detach() {
+  const schedule::Lock lock(set().lock);
+  if (idevice_ == nullptr || !attached_) return;
+  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_detach", {.function = bdf()});
+  idevice_->detach();
+  attached_ = false;
+}
+
+bool Device::in_use() {
+  const schedule::Lock lock(set().lock);
+  return idevice_ != nullptr;
+}
+
+object::File* Device::vm_file() {
+  const schedule::Lock lock(kvm_ref_lock_);
+  return vm_file_borrowed_;
+}
+
+/// pci_save_state(), the part that a reset loses and software owns.
+void Device::save_config() {
+  saved_config_.clear();
+  for (std::uint16_t at = kCommand; at < 0x40; at = static_cast<std::uint16_t>(at + 4))
+    saved_config_.push_back(pci().config_read(at, 4));
+}
+
+void Device::restore_config() {
+  std::uint16_t at = kCommand;
+  // BARs before the command register, which switches them on.
+  for (std::size_t i = 1; i < saved_config_.size(); ++i)
+    pci().config_write(static_cast<std::uint16_t>(at + 4 * i), 4, saved_config_[i]);
+  if (!saved_config_.empty()) pci().config_write(at, 2, saved_config_[0] & 0xffffU);
+}
+
+void Device::touched(object::Fact fact, std::string_view name, std::uint64_t how) {
+  trace().fact(object::Lane::kVfio, fact, name, {.function = bdf(), .a = how});
+}
+
+// --- The open file ---
+
+Result<std::uint32_t> DeviceFile::bind_iommufd(iommufd::Context& context) {
+  const schedule::Lock lock(device_.set().lock);
+  if (access_granted()) return fail(Errno::kInval, "the device file is bound already");
+  object::Ref<object::File> vm_file;
+  {
+    const schedule::Lock kvm_lock(kvm_ref_lock_);
+    if (vm_ != nullptr) vm_file = vm_->active_file();
+  }
+  TEEIO_ASSIGN(const std::uint32_t id, device_.open(context, std::move(vm_file)));
+  access_granted_.store(1);
+  return id;
+}
+
+void DeviceFile::undo_bind() {
+  const schedule::Lock lock(device_.set().lock);
+  access_granted_.store(0);
+  device_.close();
+}
+
+void DeviceFile::set_vm(kvm::Vm* vm) {
+  const schedule::Lock lock(kvm_ref_lock_);
+  vm_ = vm;
+}
+
+void DeviceFile::release() {
+  if (!access_granted()) return;
+  auto call = device_.trace().call(object::Lane::kVfio, "release", {.function = device_.bdf()});
+  const schedule::Lock lock(device_.set().lock);
+  device_.close();
+}
+
+}  // namespace teeio::vfio

@@ -1,0 +1,211 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "host/dmabuf/dmabuf.h"
+#include "host/iommufd/context.h"
+#include "host/iommufd/device_handle.h"
+#include "host/iommufd/idevice.h"
+#include "host/kvm/vfio_device.h"
+#include "host/mm/caller.h"
+#include "host/mm/mapped_file.h"
+#include "host/pci_tsm/pci_tsm.h"
+#include "host/vfio/irqs.h"
+#include "host/vfio/policies.h"
+#include "hw/interrupts.h"
+#include "hw/pci_function.h"
+#include "object/trace.h"
+#include "schedule/mutex.h"
+
+namespace teeio::vfio {
+
+/// Devices that are reset together (Linux: struct vfio_device_set).
+struct DeviceSet {
+  schedule::Mutex lock{schedule::Rank::kVfioDevset};
+};
+
+// Regions of a vfio-pci device: region `index` lies at index << 40 of the file.
+inline constexpr unsigned kRegionShift = 40;
+inline constexpr std::uint32_t kBarRegions = 6;
+inline constexpr std::uint32_t kRomRegion = 6;
+inline constexpr std::uint32_t kConfigRegion = 7;
+inline constexpr std::uint32_t kRegions = 9;
+
+/// A PCI function under vfio-pci (Linux: struct vfio_pci_core_device).
+///
+/// Lifetime: from the function's binding to vfio-pci to its removal; outlives
+/// its open files.
+/// Locking: dev_set->lock over open and close, memory_lock over whether the
+/// device's memory may be reached, vdev->igate over interrupts.
+class Device final : public iommufd::DeviceHandle,
+                     public tsm::TeardownHandlers,
+                     public dmabuf::Exporter {
+ public:
+  struct Wiring {
+    hw::PciFunction& function;
+    hw::PhysicalMemory& memory;
+    hw::InterruptRemapping& interrupts;
+    vtd::Driver& iommu;
+    tsm::PciTsm& tsm;
+    object::Trace& trace;
+    DeviceSet& set;
+    std::uint32_t group;   ///< IOMMU group
+    std::uint32_t minor;   ///< N of /dev/vfio/devices/vfioN
+    Policies policies;
+  };
+  explicit Device(const Wiring& wiring);
+  ~Device() override;
+
+  [[nodiscard]] Bdf bdf() const override { return wiring_.function.bdf(); }
+  [[nodiscard]] std::uint32_t iommu_group() const override { return wiring_.group; }
+  [[nodiscard]] vtd::Driver& iommu() const override { return wiring_.iommu; }
+  [[nodiscard]] Bdf function() const override { return bdf(); }
+  [[nodiscard]] std::uint32_t minor() const { return wiring_.minor; }
+  [[nodiscard]] hw::PciFunction& pci() const { return wiring_.function; }
+  [[nodiscard]] DeviceSet& set() const { return wiring_.set; }
+  [[nodiscard]] object::Trace& trace() const { return wiring_.trace; }
+
+  // --- open.cc: the life of the one user a device may have ---
+
+  /// vfio_df_open(): enables the function and ties it to `context`. `vm_file`
+  /// may be null. Gives the idevice's id. Errors: EINVAL while another file has
+  /// the device; Idevice::bind()'s.
+  Result<std::uint32_t> open(iommufd::Context& context, object::Ref<object::File> vm_file)
+      TEEIO_REQUIRES(wiring_.set.lock);
+  /// vfio_df_close(), in the order of the policy.
+  void close() TEEIO_REQUIRES(wiring_.set.lock);
+  /// Errors: Idevice::attach()'s. Attached already: replaces.
+  Result<std::uint32_t> attach(std::uint32_t pt_id) TEEIO_EXCLUDES(wiring_.set.lock);
+  void detach() TEEIO_EXCLUDES(wiring_.set.lock);
+  [[nodiscard]] bool in_use() TEEIO_EXCLUDES(wiring_.set.lock);
+
+  // --- regions.cc ---
+
+  struct Region {
+    std::uint64_t size = 0;
+    bool readable = false, writable = false, mappable = false;
+    bool holds_msix_table = false;
+  };
+  /// Errors: EINVAL for VGA and beyond.
+  Result<Region> region(std::uint32_t index) const;
+  /// Access at a region's offset. Errors: EINVAL no such region or beyond its
+  /// end; EIO while the device's memory is off or the device is bound; EFAULT
+  /// past the end of config space; EBUSY a config write with effect while bound.
+  Result<std::size_t> read(std::uint32_t index, std::uint64_t at, std::span<std::byte> out)
+      TEEIO_EXCLUDES(memory_lock_);
+  Result<std::size_t> write(std::uint32_t index, std::uint64_t at, ByteView in)
+      TEEIO_EXCLUDES(memory_lock_);
+  /// Whether a program may map that part; exposes it. Errors: EINVAL; EBUSY
+  /// while bound.
+  Result<void> mmap(std::uint32_t index, std::uint64_t at, std::uint64_t length)
+      TEEIO_EXCLUDES(memory_lock_);
+  void set_mapped_file(std::unique_ptr<mm::MappedFile> file) TEEIO_EXCLUDES(memory_lock_);
+
+  // --- reset.cc ---
+
+  /// VFIO_DEVICE_RESET. Errors: EINVAL no FLR; EBUSY while bound.
+  Result<void> reset() TEEIO_EXCLUDES(memory_lock_);
+
+  // --- dmabuf_export.cc ---
+
+  struct Slice {
+    std::uint64_t offset, length;
+  };
+  /// VFIO_DEVICE_FEATURE_DMA_BUF. Errors: ENODEV no such BAR; EINVAL, EOVERFLOW
+  /// for the ranges.
+  Result<object::Ref<object::File>> export_dmabuf(std::uint32_t region, std::span<const Slice> ranges)
+      TEEIO_EXCLUDES(memory_lock_);
+
+  // --- tsm.cc ---
+
+  /// VFIO_DEVICE_TSM_BIND and _UNBIND of the RFC. Errors: Idevice::tsm_bind()'s;
+  /// EINVAL when not opened through iommufd.
+  Result<void> tsm_bind(std::uint32_t vdevice_id) TEEIO_EXCLUDES(wiring_.set.lock);
+  Result<void> tsm_unbind() TEEIO_EXCLUDES(wiring_.set.lock);
+  void disable_mmio() override TEEIO_EXCLUDES(memory_lock_);
+  void recover_mmio() override TEEIO_EXCLUDES(memory_lock_);
+  void set_bound(bool bound) override TEEIO_EXCLUDES(memory_lock_);
+
+  [[nodiscard]] Irqs& irqs() { return irqs_; }
+  [[nodiscard]] object::File* vm_file() override;
+  void released(dmabuf::DmaBuf& buffer) override TEEIO_EXCLUDES(memory_lock_);
+
+ private:
+  struct Window {
+    std::uint32_t bar;
+    bool exposed;
+  };
+
+  void disable() TEEIO_REQUIRES(wiring_.set.lock);
+  void leave_iommufd() TEEIO_REQUIRES(wiring_.set.lock);
+  void cleanup_dmabufs() TEEIO_EXCLUDES(memory_lock_);
+  void save_config();
+  void restore_config();
+  /// What an operation with effect does first while bound: EBUSY or an unbind.
+  Result<void> leave_bound(std::string_view operation) TEEIO_EXCLUDES(memory_lock_);
+  [[nodiscard]] bool memory_enabled() const;
+  void move_dmabufs(bool revoked) TEEIO_REQUIRES(memory_lock_);
+  Result<void> expose(std::uint32_t bar) TEEIO_REQUIRES(memory_lock_);
+  void zap_mappings() TEEIO_REQUIRES(memory_lock_);
+  void restore_mappings() TEEIO_REQUIRES(memory_lock_);
+  void touched(object::Fact fact, std::string_view name, std::uint64_t how);
+  std::size_t config_read(std::uint64_t at, std::span<std::byte> out);
+  Result<void> config_write(std::uint64_t at, ByteView in) TEEIO_EXCLUDES(memory_lock_);
+  Result<void> write_register(std::uint16_t at, unsigned size, std::uint32_t value)
+      TEEIO_EXCLUDES(memory_lock_);
+  Result<void> write_command(std::uint16_t at, unsigned size, std::uint32_t value)
+      TEEIO_EXCLUDES(memory_lock_);
+
+  const Wiring wiring_;
+  Irqs irqs_;
+  iommufd::Idevice* idevice_ = nullptr;                 // dev_set->lock
+  object::Ref<object::File> context_file_;              // dev_set->lock
+  object::Ref<object::File> vm_file_;                   // dev_set->lock; see vm_file()
+  bool attached_ = false;                               // dev_set->lock
+  std::vector<std::uint32_t> saved_config_;             // dev_set->lock
+
+  schedule::RwMutex memory_lock_{schedule::Rank::kVfioMemory};
+  bool bound_ TEEIO_GUARDED_BY(memory_lock_) = false;
+  std::unique_ptr<mm::MappedFile> mapped_ TEEIO_GUARDED_BY(memory_lock_);
+  std::vector<Window> windows_ TEEIO_GUARDED_BY(memory_lock_);
+  std::vector<object::Ref<dmabuf::DmaBuf>> dying_;      // only inside cleanup_dmabufs()
+  std::set<dmabuf::DmaBuf*> dmabufs_ TEEIO_GUARDED_BY(memory_lock_);
+  /// BAR registers as the program wrote them (Linux: vdev->vconfig).
+  std::array<std::uint32_t, 6> virtual_bars_ TEEIO_GUARDED_BY(memory_lock_){};
+  mutable schedule::Mutex kvm_ref_lock_{schedule::Rank::kLeaf};
+  object::File* vm_file_borrowed_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
+};
+
+/// An open /dev/vfio/devices/vfioN (Linux: struct vfio_device_file).
+///
+/// Lifetime: an open file. Before BIND_IOMMUFD everything but the bind is
+/// refused with EINVAL.
+class DeviceFile final : public object::File, public kvm::VfioAssociation {
+ public:
+  explicit DeviceFile(Device& device) : File(object::FileKind::kVfioDevice), device_(device) {}
+
+  /// VFIO_DEVICE_BIND_IOMMUFD. Errors: EINVAL bound already, by this or another
+  /// file; Device::open()'s.
+  Result<std::uint32_t> bind_iommufd(iommufd::Context& context);
+  /// Undoes a bind whose answer could not be copied back.
+  void undo_bind();
+  [[nodiscard]] bool access_granted() const { return access_granted_.load() != 0; }
+  [[nodiscard]] Device& device() { return device_; }
+  void set_vm(kvm::Vm* vm) override;
+
+ private:
+  void release() override;
+  Device& device_;
+  schedule::Atomic<std::uint32_t> access_granted_{0};
+  schedule::Mutex kvm_ref_lock_{schedule::Rank::kLeaf};
+  kvm::Vm* vm_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
+};
+
+}  // namespace teeio::vfio

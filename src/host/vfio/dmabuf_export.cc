@@ -1,0 +1,62 @@
+#include "host/vfio/device.h"
+
+namespace teeio::vfio {
+
+/// vfio_pci_core_feature_dma_buf().
+Result<object::Ref<object::File>> Device::export_dmabuf(std::uint32_t region,
+                                                        std::span<const Slice> ranges) {
+  if (region >= kBarRegions || pci().bars()[region].kind == hw::Bar::Kind::kNone)
+    return fail(Errno::kNoDev, "the region is no BAR of the device");
+  const hw::Bar& bar = pci().bars()[region];
+  std::vector<dmabuf::PhysRange> phys;
+  std::uint64_t total = 0;
+  for (const Slice& slice : ranges) {
+    if (!is_page_aligned(slice.offset) || !is_page_aligned(slice.length) || slice.length == 0)
+      return fail(Errno::kInval, "a range of the dma-buf is empty or not page aligned");
+    std::uint64_t end = 0;
+    if (__builtin_add_overflow(slice.offset, slice.length, &end) ||
+        __builtin_add_overflow(total, slice.length, &total))
+      return fail(Errno::kOverflow, "a range of the dma-buf wraps around");
+    if (end > bar.size) return fail(Errno::kInval, "a range reaches beyond the BAR");
+    phys.push_back({.start = bar.base + slice.offset, .length = slice.length});
+  }
+  if (phys.empty()) return fail(Errno::kInval, "a dma-buf without ranges");
+  const schedule::WriteLock lock(memory_lock_);
+  const auto state = memory_enabled() ? dmabuf::DmaBuf::State::kAvailable
+                                      : dmabuf::DmaBuf::State::kRevoked;
+  object::Ref<dmabuf::DmaBuf> buffer = dmabuf::DmaBuf::create(*this, std::move(phys), state);
+  dmabufs_.insert(buffer.get());
+  return object::Ref<object::File>(std::move(buffer));
+}
+
+void Device::released(dmabuf::DmaBuf& buffer) {
+  const schedule::WriteLock lock(memory_lock_);
+  dmabufs_.erase(&buffer);
+}
+
+/// vfio_pci_dma_buf_move(): those whose last reference is going are skipped, as
+/// get_file_active() does.
+void Device::move_dmabufs(bool revoked) {
+  for (dmabuf::DmaBuf* buffer : dmabufs_) {
+    if (!buffer->add_ref_unless_zero()) continue;
+    const auto held = object::Ref<dmabuf::DmaBuf>::adopt(buffer);
+    if (revoked) held->revoke();
+    else held->restore();
+  }
+}
+
+/// vfio_pci_dma_buf_cleanup(): on the last close every export is revoked for good.
+void Device::cleanup_dmabufs() {
+  auto call = trace().call(object::Lane::kVfio, "dma-buf cleanup", {.function = bdf()});
+  const schedule::WriteLock lock(memory_lock_);
+  for (dmabuf::DmaBuf* buffer : dmabufs_)
+    if (buffer->add_ref_unless_zero())
+      dying_.push_back(object::Ref<dmabuf::DmaBuf>::adopt(buffer));
+  for (const object::Ref<dmabuf::DmaBuf>& buffer : dying_) {
+    dmabufs_.erase(buffer.get());
+    buffer->orphan();
+  }
+  dying_.clear();
+}
+
+}  // namespace teeio::vfio

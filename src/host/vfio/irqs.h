@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "host/mm/caller.h"
+#include "hw/interrupts.h"
+#include "hw/pci_function.h"
+#include "schedule/mutex.h"
+
+namespace teeio::vfio {
+
+// VFIO_PCI_*_IRQ_INDEX
+enum class IrqIndex : std::uint32_t { kIntx = 0, kMsi, kMsix, kError, kRequest, kCount };
+
+/// A device's interrupts as VFIO hands them out: MSI-X vectors to eventfds.
+/// Source: Linux drivers/vfio/pci/vfio_pci_intrs.c.
+///
+/// Lifetime: within its Device. Locking: vdev->igate.
+class Irqs {
+ public:
+  enum class Data : std::uint8_t { kNone, kBool, kEventfd };
+  enum class Action : std::uint8_t { kMask, kUnmask, kTrigger };
+  struct Request {
+    IrqIndex index;
+    std::uint32_t start, count;
+    Data data;
+    Action action;
+    /// kEventfd: one an entry, null for -1; kBool: bools.
+    std::vector<object::Ref<mm::EventFd>> eventfds;
+    std::vector<bool> bools;
+  };
+
+  Irqs(hw::PciFunction& function, hw::InterruptRemapping& remapping)
+      : function_(function), remapping_(remapping) {}
+  ~Irqs();
+
+  /// VFIO_DEVICE_GET_IRQ_INFO's count; 0: the device has none of that kind.
+  [[nodiscard]] std::uint32_t count(IrqIndex index) const;
+  /// VFIO_DEVICE_SET_IRQS. Errors: EINVAL; ENOTTY for an action that the index
+  /// does not have; ENOSPC.
+  Result<void> set(const Request& request) TEEIO_EXCLUDES(igate_);
+  /// Everything off, as on the last close.
+  void disable_all() TEEIO_EXCLUDES(igate_);
+
+ private:
+  /// One vector's way to its eventfd.
+  class Vector final : public hw::InterruptHandler {
+   public:
+    explicit Vector(object::Ref<mm::EventFd> target) : target_(std::move(target)) {}
+    void interrupt() override { target_->signal(); }
+    hw::InterruptMessage message;
+
+   private:
+    const object::Ref<mm::EventFd> target_;
+  };
+
+  Result<void> set_msix(const Request& request) TEEIO_REQUIRES(igate_);
+  Result<void> set_single(const Request& request) TEEIO_REQUIRES(igate_);
+  Result<void> enable_vectors(const Request& request) TEEIO_REQUIRES(igate_);
+  Result<void> connect_vector(std::uint32_t vector, object::Ref<mm::EventFd> target)
+      TEEIO_REQUIRES(igate_);
+  void disconnect_vector(std::uint32_t vector) TEEIO_REQUIRES(igate_);
+  void disable_msix() TEEIO_REQUIRES(igate_);
+  void write_entry(std::uint32_t vector, const hw::InterruptMessage& message, bool masked);
+  void set_msix_enable(bool enabled);
+
+  hw::PciFunction& function_;
+  hw::InterruptRemapping& remapping_;
+  schedule::Mutex igate_{schedule::Rank::kVfioIgate};
+  std::uint32_t enabled_vectors_ TEEIO_GUARDED_BY(igate_) = 0;
+  std::map<std::uint32_t, std::unique_ptr<Vector>> vectors_ TEEIO_GUARDED_BY(igate_);
+  std::map<IrqIndex, object::Ref<mm::EventFd>> single_ TEEIO_GUARDED_BY(igate_);
+};
+
+}  // namespace teeio::vfio

@@ -1,0 +1,126 @@
+#include "base/check.h"
+#include "host/vfio/device.h"
+#include "host/vfio/pci_registers.h"
+#include "hw/find_capability.h"
+
+namespace teeio::vfio {
+namespace {
+
+/// The BAR that holds the MSI-X table, kBarCount without MSI-X.
+unsigned msix_table_bar(hw::PciFunction& function) {
+  const auto at = hw::find_capability(function, kCapabilityMsix);
+  if (!at) return hw::kBarCount;
+  return function.config_read(static_cast<std::uint16_t>(*at + 4), 4) & 7U;
+}
+
+}  // namespace
+
+Result<Device::Region> Device::region(std::uint32_t index) const {
+  if (index == kConfigRegion)
+    return Region{.size = hw::ConfigSpace::kSize, .readable = true, .writable = true};
+  if (index == kRomRegion) return Region{};
+  if (index >= kBarRegions) return fail(Errno::kInval, "the device has no such region");
+  const hw::Bar& bar = pci().bars()[index];
+  if (bar.kind == hw::Bar::Kind::kNone) return Region{};
+  return Region{.size = bar.size,
+                .readable = true,
+                .writable = true,
+                .mappable = bar.plain_memory && bar.size >= kPageSize,
+                .holds_msix_table = msix_table_bar(pci()) == index};
+}
+
+bool Device::memory_enabled() const {
+  // A VF has no memory enable of its own (vfio_pci: no_command_memory).
+  if (pci().physical_function() != nullptr) return true;
+  return (pci().config_read(kCommand, 2) & kCommandMemory) != 0;
+}
+
+Result<std::size_t> Device::read(std::uint32_t index, std::uint64_t at, std::span<std::byte> out) {
+  if (index == kConfigRegion) {
+    if (at + out.size() > hw::ConfigSpace::kSize || at + out.size() < at)
+      return fail(Errno::kFault, "a read past the end of config space");
+    return config_read(at, out);
+  }
+  TEEIO_ASSIGN(const Region info, region(index));
+  if (info.size == 0 || at >= info.size) return fail(Errno::kInval, "beyond the region's end");
+  out = out.first(std::min<std::uint64_t>(out.size(), info.size - at));
+  const schedule::ReadLock lock(memory_lock_);
+  if (!memory_enabled()) return fail(Errno::kIo, "the device's memory is disabled");
+  if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
+  pci().bars()[index].target->mmio_read(at, out);
+  return out.size();
+}
+
+Result<std::size_t> Device::write(std::uint32_t index, std::uint64_t at, ByteView in) {
+  if (index == kConfigRegion) {
+    if (at + in.size() > hw::ConfigSpace::kSize || at + in.size() < at)
+      return fail(Errno::kFault, "a write past the end of config space");
+    TEEIO_TRY(config_write(at, in));
+    return in.size();
+  }
+  TEEIO_ASSIGN(const Region info, region(index));
+  if (info.size == 0 || at >= info.size) return fail(Errno::kInval, "beyond the region's end");
+  in = in.first(std::min<std::uint64_t>(in.size(), info.size - at));
+  const schedule::ReadLock lock(memory_lock_);
+  if (!memory_enabled()) return fail(Errno::kIo, "the device's memory is disabled");
+  if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
+  pci().bars()[index].target->mmio_write(at, in);
+  return in.size();
+}
+
+// --- Mappings ---
+
+void Device::set_mapped_file(std::unique_ptr<mm::MappedFile> file) {
+  const schedule::WriteLock lock(memory_lock_);
+  mapped_ = std::move(file);
+}
+
+Result<void> Device::mmap(std::uint32_t index, std::uint64_t at, std::uint64_t length) {
+  TEEIO_ASSIGN(const Region info, region(index));
+  if (index >= kBarRegions || !info.mappable)
+    return fail(Errno::kInval, "the region cannot be mapped");
+  if (length == 0 || at + length < at || at + length > info.size)
+    return fail(Errno::kInval, "beyond the region's end");
+  const schedule::WriteLock lock(memory_lock_);
+  if (bound_) return fail(Errno::kBusy, "the device is bound: its memory is the guest's");
+  for (const Window& window : windows_)
+    if (window.bar == index) return {};
+  windows_.push_back({.bar = index, .exposed = false});
+  // With memory off the mapping is made and faults until it is on again.
+  if (!memory_enabled()) return {};
+  return expose(index);
+}
+
+Result<void> Device::expose(std::uint32_t bar) {
+  if (mapped_ == nullptr) return fail(Errno::kNoDev, "the file cannot be mapped");
+  const hw::Bar& info = pci().bars()[bar];
+  TEEIO_CHECK(info.plain != nullptr, "a mappable BAR has no plain memory");
+  TEEIO_ASSIGN(const std::span<std::byte> bytes,
+               mapped_->expose(static_cast<std::uint64_t>(bar) << kRegionShift, info.size));
+  info.plain->relocate(bytes);
+  for (Window& window : windows_)
+    if (window.bar == bar) window.exposed = true;
+  touched(object::Fact::kHostMapped, "BAR mapped", bar);
+  return {};
+}
+
+/// vfio_pci_zap_bars(): contents go back to the device, mappings become SIGBUS.
+void Device::zap_mappings() {
+  bool any = false;
+  for (Window& window : windows_) {
+    if (!window.exposed) continue;
+    pci().bars()[window.bar].plain->relocate({});
+    window.exposed = false;
+    any = true;
+    touched(object::Fact::kHostMapRevoked, "BAR mappings revoked", window.bar);
+  }
+  if (any) mapped_->revoke();
+}
+
+void Device::restore_mappings() {
+  if (bound_ || !memory_enabled()) return;
+  for (const Window& window : windows_)
+    if (!window.exposed) (void)expose(window.bar);
+}
+
+}  // namespace teeio::vfio

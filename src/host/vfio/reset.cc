@@ -1,0 +1,49 @@
+#include "host/vfio/device.h"
+#include "host/vfio/pci_registers.h"
+#include "hw/find_capability.h"
+
+namespace teeio::vfio {
+
+/// vfio_pci_ioctl_reset(): zap, revoke, function-level reset with the config
+/// saved around it, and back.
+Result<void> Device::reset() {
+  const auto pcie = hw::find_capability(pci(), hw::kCapabilityPcie);
+  const auto caps = static_cast<std::uint16_t>(pcie.value_or(0) + kPcieDeviceCapabilities);
+  if (!pcie || (pci().config_read(caps, 4) & kDevCapFlr) == 0)
+    return fail(Errno::kInval, "the function has no function-level reset");
+  TEEIO_TRY(leave_bound("a reset"));
+  auto call = trace().call(object::Lane::kDevice, "function-level reset", {.function = bdf()});
+  const schedule::WriteLock lock(memory_lock_);
+  zap_mappings();
+  move_dmabufs(true);
+  std::vector<std::uint32_t> saved;
+  for (std::uint16_t at = kBar0; at < 0x40; at = static_cast<std::uint16_t>(at + 4))
+    saved.push_back(pci().config_read(at, 4));
+  const std::uint32_t command = pci().config_read(kCommand, 2);
+  touched(object::Fact::kHostTouched, "function reset",
+          static_cast<std::uint64_t>(object::HostTouch::kReset));
+  pci().reset(hw::ResetKind::kFunctionLevel);
+  for (std::size_t i = 0; i < saved.size(); ++i)
+    pci().config_write(static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
+  pci().config_write(kCommand, 2, command);
+  if (memory_enabled()) move_dmabufs(false);
+  restore_mappings();
+  return {};
+}
+
+Result<void> Device::leave_bound(std::string_view) {
+  {
+    const schedule::ReadLock lock(memory_lock_);
+    if (!bound_) return {};
+  }
+  switch (wiring_.policies.while_bound) {
+    case WhileBound::kBlock:
+      return fail(Errno::kBusy, "the device is bound to a VM: unbind it first");
+    case WhileBound::kAutoUnbind:
+      wiring_.tsm.unbind(bdf());
+      return {};
+  }
+  return {};
+}
+
+}  // namespace teeio::vfio

@@ -1,0 +1,42 @@
+#include "host/vfio/device.h"
+
+namespace teeio::vfio {
+
+Result<void> Device::tsm_bind(std::uint32_t vdevice_id) {
+  const schedule::Lock lock(set().lock);
+  if (idevice_ == nullptr) return fail(Errno::kInval, "the device is not bound to an iommufd");
+  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_tsm_bind", {.function = bdf()});
+  auto bound = idevice_->tsm_bind(vdevice_id);
+  if (!bound) call.refuse(bound.error());
+  return bound;
+}
+
+Result<void> Device::tsm_unbind() {
+  const schedule::Lock lock(set().lock);
+  if (idevice_ == nullptr) return fail(Errno::kInval, "the device is not bound to an iommufd");
+  auto call =
+      trace().call(object::Lane::kIommufd, "iommufd_device_tsm_unbind", {.function = bdf()});
+  idevice_->tsm_unbind();
+  return {};
+}
+
+void Device::disable_mmio() {
+  auto call = trace().call(object::Lane::kVfio, "disable_mmio", {.function = bdf()});
+  const schedule::WriteLock lock(memory_lock_);
+  move_dmabufs(true);
+}
+
+void Device::recover_mmio() {
+  auto call = trace().call(object::Lane::kVfio, "recover_mmio", {.function = bdf()});
+  const schedule::WriteLock lock(memory_lock_);
+  if (memory_enabled()) move_dmabufs(false);
+}
+
+void Device::set_bound(bool bound) {
+  const schedule::WriteLock lock(memory_lock_);
+  bound_ = bound;
+  if (bound) zap_mappings();
+  else restore_mappings();
+}
+
+}  // namespace teeio::vfio
