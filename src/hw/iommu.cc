@@ -39,6 +39,13 @@ std::uint64_t identity_run(Iova address) {
   return kIdentityRun - (raw(address) & (kIdentityRun - 1));
 }
 
+/// Not even a page that maps the interrupt range reaches into it.
+Iommu::Translation clear_of_interrupts(Iova address, Iommu::Translation found) {
+  if (address < kInterruptRangeStart)
+    found.contiguous_bytes = std::min(found.contiguous_bytes, kInterruptRangeStart - address);
+  return found;
+}
+
 }  // namespace
 
 struct Iommu::Impl {
@@ -139,6 +146,30 @@ struct Iommu::Impl {
     return access == DmaAccess::kRead ? entry.readable : entry.writable;
   }
 
+  /// The common case, without a walk and without a lock: nullopt when anything
+  /// is out of the ordinary.
+  std::optional<Translation> cached(const Request& request) const {
+    if (in_interrupt_range(request.address) || raw(request.address) >= kWidth ||
+        (roots[index(request.t)].load() & kRootSet) == 0)
+      return std::nullopt;
+    const auto context = contexts.find(request.t, request.rid);
+    if (!context || context->pass_through) return std::nullopt;
+    const auto entry = iotlb.find(request.t, context->domain, request.address);
+    if (!entry || !permits(*entry, request.access)) return std::nullopt;
+    return translation(request, *entry, context->domain);
+  }
+
+  static Translation translation(const Request& request, const IotlbEntry& entry,
+                                 std::uint16_t domain) {
+    const std::uint64_t size = std::uint64_t{1} << entry.shift;
+    const std::uint64_t offset = raw(request.address) & (size - 1);
+    return {.address = entry.page + offset,
+            .contiguous_bytes = size - offset,
+            .domain = domain,
+            .writable = entry.writable,
+            .key = entry.key};
+  }
+
   std::expected<Translation, FaultReason> translate(const Request& request) {
     if (in_interrupt_range(request.address)) {
       if (request.access == DmaAccess::kRead)
@@ -160,21 +191,14 @@ struct Iommu::Impl {
   std::expected<Translation, FaultReason> translate_second_stage(const Request& request,
                                                                  const ContextEntry& context) {
     if (raw(request.address) >= kWidth) return std::unexpected(FaultReason::kAddressBeyondWidth);
-    std::optional<IotlbEntry> entry = iotlb.find(request.t, context.domain, request.address);
-    if (!entry || !permits(*entry, request.access)) {
-      const auto walked = walk(request, context);
-      if (!walked) return std::unexpected(walked.error());
-      if (!permits(*walked, request.access))
-        return std::unexpected(FaultReason::kSecondStagePermission);
-      entry = *walked;
-    }
-    const std::uint64_t size = std::uint64_t{1} << entry->shift;
-    const std::uint64_t offset = raw(request.address) & (size - 1);
-    return Translation{.address = entry->page + offset,
-                       .contiguous_bytes = size - offset,
-                       .domain = context.domain,
-                       .writable = entry->writable,
-                       .key = entry->key};
+    if (const auto entry = iotlb.find(request.t, context.domain, request.address);
+        entry && permits(*entry, request.access))
+      return translation(request, *entry, context.domain);
+    const auto walked = walk(request, context);
+    if (!walked) return std::unexpected(walked.error());
+    if (!permits(*walked, request.access))
+      return std::unexpected(FaultReason::kSecondStagePermission);
+    return translation(request, *walked, context.domain);
   }
 };
 
@@ -203,12 +227,10 @@ std::expected<Iommu::Translation, IommuFault> Iommu::translate(std::uint16_t rid
                               .address = address,
                               .access = access,
                               .generation = impl_->generations[index(t)].load()};
-  auto found = impl_->translate(request);
+  if (const auto hit = impl_->cached(request)) return clear_of_interrupts(address, *hit);
+  const auto found = impl_->translate(request);
   if (!found) return impl_->refuse(request, found.error());
-  // Not even a page that maps the interrupt range reaches into it.
-  if (address < kInterruptRangeStart)
-    found->contiguous_bytes = std::min(found->contiguous_bytes, kInterruptRangeStart - address);
-  return *found;
+  return clear_of_interrupts(address, *found);
 }
 
 void Iommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {

@@ -1,64 +1,9 @@
 #include "hw/iotlb.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace teeio::hw {
-namespace {
-
-constexpr unsigned kClasses = 3;
-constexpr std::array<unsigned, kClasses> kShifts = {12, 21, 30};
-
-// Tag: domain 15:0, page number 51:16, page class 53:52, side 54, valid 55.
-constexpr unsigned kTagPage = 16;
-constexpr unsigned kTagClass = 52;
-constexpr unsigned kTagSide = 54;
-constexpr std::uint64_t kTagValid = std::uint64_t{1} << 55U;
-// Value: readable 0, writable 1, key 23:8, frame number 63:24.
-constexpr std::uint64_t kReadable = 1;
-constexpr std::uint64_t kWritable = 2;
-constexpr unsigned kValueKey = 8;
-constexpr unsigned kValueFrame = 24;
-
-std::uint64_t bit_of(TBit side) { return std::to_underlying(side); }
-
-std::uint64_t tag_of(TBit side, std::uint16_t domain, unsigned page_class, Iova address) {
-  const std::uint64_t page = raw(address) >> kShifts[page_class];
-  return kTagValid | bit_of(side) << kTagSide | std::uint64_t{page_class} << kTagClass |
-         page << kTagPage | domain;
-}
-
-// Neighbouring pages lie in neighbouring slots, and domains that map the same
-// addresses do not meet there.
-std::uint64_t slot_of(TBit side, std::uint16_t domain, unsigned page_class, Iova address) {
-  return (raw(address) >> kShifts[page_class]) + domain * 1031ULL + page_class * 2039ULL +
-         bit_of(side) * 521ULL;
-}
-
-// Context tag: requester 15:0, side 16, valid 17. Value: pass-through 0,
-// domain 23:8, frame number 63:24.
-std::uint64_t context_tag(TBit side, std::uint16_t rid) {
-  return std::uint64_t{1} << 17U | bit_of(side) << 16U | rid;
-}
-std::uint64_t context_slot(TBit side, std::uint16_t rid) { return rid + bit_of(side) * 257ULL; }
-
-}  // namespace
-
-std::optional<IotlbEntry> Iotlb::find(TBit side, std::uint16_t domain, Iova address) const {
-  const std::uint64_t classes = classes_[bit_of(side)].load();
-  for (unsigned n = 0; n < kClasses; ++n) {
-    if ((classes >> n & 1U) == 0) continue;
-    const auto value =
-        cache_.find(slot_of(side, domain, n, address), tag_of(side, domain, n, address));
-    if (!value) continue;
-    return IotlbEntry{.page = Hpa{*value >> kValueFrame << kPageShift},
-                      .shift = kShifts[n],
-                      .readable = (*value & kReadable) != 0,
-                      .writable = (*value & kWritable) != 0,
-                      .key = static_cast<KeyId>(*value >> kValueKey & 0xffffU)};
-  }
-  return std::nullopt;
-}
+using namespace iotlb_format;
 
 void Iotlb::insert(TBit side, std::uint16_t domain, Iova address, const IotlbEntry& entry) {
   const auto page_class =
@@ -115,14 +60,6 @@ void Iotlb::drop_range(TBit side, std::uint16_t domain, Iova start, std::uint64_
   for (unsigned n = 0; n < kClasses; ++n)
     if ((classes_[bit_of(side)].load() >> n & 1U) != 0)
       drop_class(side, domain, n, start, Iova{last});
-}
-
-std::optional<ContextEntry> ContextCache::find(TBit side, std::uint16_t rid) const {
-  const auto value = cache_.find(context_slot(side, rid), context_tag(side, rid));
-  if (!value) return std::nullopt;
-  return ContextEntry{.second_stage = Hpa{*value >> kValueFrame << kPageShift},
-                      .domain = static_cast<std::uint16_t>(*value >> 8U & 0xffffU),
-                      .pass_through = (*value & 1U) != 0};
 }
 
 void ContextCache::insert(TBit side, std::uint16_t rid, const ContextEntry& entry) {

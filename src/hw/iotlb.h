@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "base/types.h"
 #include "hw/dma.h"
@@ -47,6 +48,49 @@ class TaggedCache {
   };
   std::array<Entry, kSlots> entries_;
 };
+
+namespace iotlb_format {
+
+inline constexpr unsigned kClasses = 3;
+inline constexpr std::array<unsigned, kClasses> kShifts = {12, 21, 30};
+
+// Tag: domain 15:0, page number 51:16, page class 53:52, side 54, valid 55.
+inline constexpr unsigned kTagPage = 16;
+inline constexpr unsigned kTagClass = 52;
+inline constexpr unsigned kTagSide = 54;
+inline constexpr std::uint64_t kTagValid = std::uint64_t{1} << 55U;
+// Value: readable 0, writable 1, key 23:8, frame number 63:24.
+inline constexpr std::uint64_t kReadable = 1;
+inline constexpr std::uint64_t kWritable = 2;
+inline constexpr unsigned kValueKey = 8;
+inline constexpr unsigned kValueFrame = 24;
+
+constexpr std::uint64_t bit_of(TBit side) { return std::to_underlying(side); }
+
+constexpr std::uint64_t tag_of(TBit side, std::uint16_t domain, unsigned page_class, Iova address) {
+  const std::uint64_t page = raw(address) >> kShifts[page_class];
+  return kTagValid | bit_of(side) << kTagSide | std::uint64_t{page_class} << kTagClass |
+         page << kTagPage | domain;
+}
+
+// Neighbouring pages lie in neighbouring slots, and domains that map the same
+// addresses do not meet there.
+constexpr std::uint64_t slot_of(TBit side, std::uint16_t domain, unsigned page_class,
+                                Iova address) {
+  return (raw(address) >> kShifts[page_class]) + domain * 1031ULL + page_class * 2039ULL +
+         bit_of(side) * 521ULL;
+}
+
+// Context tag: requester 15:0, side 16, valid 17. Value: pass-through 0,
+// domain 23:8, frame number 63:24.
+constexpr std::uint64_t context_tag(TBit side, std::uint16_t rid) {
+  return std::uint64_t{1} << 17U | bit_of(side) << 16U | rid;
+}
+constexpr std::uint64_t context_slot(TBit side, std::uint16_t rid) {
+  return rid + bit_of(side) * 257ULL;
+}
+
+}  // namespace iotlb_format
 
 /// What a second-stage walk found.
 struct IotlbEntry {
@@ -104,5 +148,33 @@ class ContextCache {
  private:
   TaggedCache<kSlots> cache_;
 };
+
+// Inline: every request of every device comes through these two.
+
+inline std::optional<IotlbEntry> Iotlb::find(TBit side, std::uint16_t domain, Iova address) const {
+  using namespace iotlb_format;
+  const std::uint64_t classes = classes_[bit_of(side)].load();
+  for (unsigned n = 0; n < kClasses; ++n) {
+    if ((classes >> n & 1U) == 0) continue;
+    const auto value =
+        cache_.find(slot_of(side, domain, n, address), tag_of(side, domain, n, address));
+    if (!value) continue;
+    return IotlbEntry{.page = Hpa{*value >> kValueFrame << kPageShift},
+                      .shift = kShifts[n],
+                      .readable = (*value & kReadable) != 0,
+                      .writable = (*value & kWritable) != 0,
+                      .key = static_cast<KeyId>(*value >> kValueKey & 0xffffU)};
+  }
+  return std::nullopt;
+}
+
+inline std::optional<ContextEntry> ContextCache::find(TBit side, std::uint16_t rid) const {
+  using namespace iotlb_format;
+  const auto value = cache_.find(context_slot(side, rid), context_tag(side, rid));
+  if (!value) return std::nullopt;
+  return ContextEntry{.second_stage = Hpa{*value >> kValueFrame << kPageShift},
+                      .domain = static_cast<std::uint16_t>(*value >> 8U & 0xffffU),
+                      .pass_through = (*value & 1U) != 0};
+}
 
 }  // namespace teeio::hw

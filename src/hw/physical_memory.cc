@@ -215,6 +215,7 @@ void PhysicalMemory::set_key(Hpa page, KeyId key) {
 }
 
 KeyId PhysicalMemory::key_of(Hpa page) const {
+  if (page >= WindowTable::kFirst) return KeyId::kShared;
   const schedule::RawLockGuard guard(impl_->tables);
   return impl_->ram.has(page) ? impl_->ram.key_of(page) : KeyId::kShared;
 }
@@ -266,6 +267,7 @@ void PhysicalMemory::release_mmio(Hpa base) {
 }
 
 bool PhysicalMemory::is_mmio(Hpa address) const {
+  if (address >= WindowTable::kFirst && address < WindowTable::kEnd) return false;
   const schedule::RawLockGuard guard(impl_->tables);
   return impl_->find_mmio(address).has_value();
 }
