@@ -1,0 +1,257 @@
+#include "unit/firmware/tdx/machine.h"
+
+// The whole life of a device in a TD, in the order of the fact sheet, and the
+// places in it where the order matters.
+
+namespace teeio::tdx {
+namespace {
+
+class Life : public Machine {
+ protected:
+  void SetUp() override { connect(); }
+
+  /// Everything of §8 that comes after the TDI is UNLOCKED or its stream blocked.
+  void unmap(const TestTd& td) {
+    ASSERT_OK(module.tdh_mmio_block(td.tdr, kMmioGpa, Level::k4K));
+    ASSERT_OK(module.tdh_mem_track(td.tdr));
+    ASSERT_OK(module.tdh_iq_inv_request_iotlb(kIommu, td.tdr));
+    ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+    ASSERT_OK(module.tdh_mmio_unmap(td.tdr, kMmioGpa, Level::k4K));
+  }
+
+  void free_metadata() {
+    ASSERT_OK(module.tdh_mmiomt_set(kBar, Level::k4K, std::nullopt));
+    for (std::uint8_t level = 1; level <= kMmiomtLevels; ++level)
+      memory.free_page(Hpa{module.tdh_mmiomt_remove(kBar, level).rcx});
+    const LeafResult removed = module.tdh_devif_remove(kFunction);
+    ASSERT_OK(removed);
+    for (const std::uint64_t buffer : {removed.rcx, removed.rdx, removed.r9})
+      memory.free_page(Hpa{buffer});
+    for (std::uint8_t level = 1; level <= kDevifmtLevels; ++level)
+      memory.free_page(Hpa{module.tdh_devifmt_remove(kFunction, level).rcx});
+  }
+
+  void drop_dmar_tables() {
+    for (const DmarLevel level : {DmarLevel::kDirectory, DmarLevel::kContext, DmarLevel::kRoot}) {
+      ASSERT_OK(module.tdh_dmar_block(dmar(level)));
+      ASSERT_OK(module.tdh_iq_inv_request(dmar(level)));
+      ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+      const LeafResult removed = module.tdh_dmar_remove(dmar(level));
+      ASSERT_OK(removed);
+      memory.free_page(Hpa{removed.rcx});
+    }
+  }
+
+  void destroy(const TestTd& td) {
+    (void)module.tdh_vp_flush(td.vp);
+    ASSERT_OK(module.tdh_mng_vpflushdone(td.tdr));
+    ASSERT_OK(module.tdh_phymem_cache_wb());
+    ASSERT_OK(module.tdh_mng_key_freeid(td.tdr));
+    for (const Hpa child : td.pages) {
+      ASSERT_OK(module.tdh_phymem_page_reclaim(child));
+      memory.free_page(child);
+    }
+    ASSERT_OK(module.tdh_phymem_page_reclaim(td.vp));
+    ASSERT_OK(module.tdh_phymem_page_reclaim(td.tdr));
+  }
+
+  void disconnect() {
+    each_key([&](KmParameters key) { ASSERT_OK(km(KmObject::kSetStop, key)); });
+    ASSERT_OK(module.tdh_ide_stream_block(kIommu, kStream));
+    ASSERT_OK(module.tdh_ide_stream_delete(kIommu, kStream));
+    ASSERT_OK(module.tdh_spdm_disconnect(kIommu, kSession));
+    ASSERT_OK(module.tdh_spdm_delete(kIommu, kSession));
+  }
+};
+
+TEST_F(Life, OfSetUpAndTearDownLeavesTheModuleWithTheIommuPagesOnly) {
+  TestTd td = running_td();
+  run(td);
+  EXPECT_EQ(device.tdis[0x0100].state, wire::TdiState::kRun);
+  ASSERT_OK(tdisp(DevifRequest::kStop));
+  unmap(td);
+  dma_off();
+  drop_dmar_tables();
+  free_metadata();
+  destroy(td);
+  disconnect();
+  EXPECT_EQ(module.pages_owned(), kIommuPages);
+  ASSERT_OK(module.tdh_iommu_clear(kIommu));
+  EXPECT_EQ(port.free_streams(), port.streams());
+}
+
+TEST_F(Life, EndsWithoutTheDeviceByBlockingItsStream) {
+  TestTd td = running_td();
+  run(td);
+  EXPECT_CODE(module.tdh_devif_remove(kFunction), Code::kDevifInvalidState);
+  ASSERT_OK(module.tdh_ide_stream_block(kIommu, kStream));
+  unmap(td);
+  dma_off();
+  free_metadata();
+  destroy(td);
+}
+
+TEST_F(Life, DmaMayGoBeforeTheMmioAndThenTheTrackNeedsNoIotlbPart) {
+  TestTd td = running_td();
+  run(td);
+  ASSERT_OK(tdisp(DevifRequest::kStop));
+  dma_off();
+  ASSERT_OK(module.tdh_mmio_block(td.tdr, kMmioGpa, Level::k4K));
+  ASSERT_OK(module.tdh_mem_track(td.tdr));
+  EXPECT_CODE(module.tdh_iq_inv_request_iotlb(kIommu, td.tdr), Code::kIotlbTrackingNotRequired);
+  ASSERT_OK(module.tdh_mmio_unmap(td.tdr, kMmioGpa, Level::k4K));
+  free_metadata();
+}
+
+TEST_F(Life, OfATwiceBoundFunctionIsTheSame) {
+  TestTd td = running_td();
+  for (int round = 0; round < 2; ++round) {
+    run(td);
+    ASSERT_OK(tdisp(DevifRequest::kStop));
+    unmap(td);
+    dma_off();
+    drop_dmar_tables();
+    free_metadata();
+  }
+  destroy(td);
+}
+
+TEST_F(Life, GuestMayAcceptAfterRunAsWellAsBefore) {
+  TestTd td = running_td();
+  bind(td);
+  validate(td);
+  ASSERT_OK(guest_tdisp(td, DevifRequest::kStart));
+  accept(td);
+}
+
+// The table of §8: UNMAP has four gates, in this order.
+TEST_F(Life, UnmapIsRefusedUntilBlockedTrackedInvalidatedAndStopped) {
+  TestTd td = running_td();
+  run(td);
+  const auto unmap_now = [&] { return module.tdh_mmio_unmap(td.tdr, kMmioGpa, Level::k4K); };
+  EXPECT_CODE(unmap_now(), Code::kEptEntryStateIncorrect);
+  ASSERT_OK(module.tdh_mmio_block(td.tdr, kMmioGpa, Level::k4K));
+  EXPECT_CODE(unmap_now(), Code::kTlbTrackingNotDone);
+  ASSERT_OK(module.tdh_mem_track(td.tdr));
+  EXPECT_CODE(unmap_now(), Code::kIotlbTrackingNotDone);
+  ASSERT_OK(module.tdh_iq_inv_request_iotlb(kIommu, td.tdr));
+  EXPECT_CODE(unmap_now(), Code::kIotlbTrackingNotDone);
+  ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+  EXPECT_CODE(unmap_now(), Code::kTdispInvalidState);
+  ASSERT_OK(tdisp(DevifRequest::kStop));
+  const LeafResult done = unmap_now();
+  EXPECT_TRUE(done.ok());
+  EXPECT_EQ(done.r8, raw(kBar));
+}
+
+TEST_F(Life, ADeviceThatLeftTheLockByItselfStaysLockedForTheModule) {
+  TestTd td = running_td();
+  run(td);
+  device.tdis[0x0100].state = wire::TdiState::kConfigUnlocked;  // a function-level reset
+  ASSERT_OK(module.tdh_mmio_block(td.tdr, kMmioGpa, Level::k4K));
+  ASSERT_OK(module.tdh_mem_track(td.tdr));
+  ASSERT_OK(module.tdh_iq_inv_request_iotlb(kIommu, td.tdr));
+  ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+  EXPECT_CODE(module.tdh_mmio_unmap(td.tdr, kMmioGpa, Level::k4K), Code::kTdispInvalidState);
+  EXPECT_EQ(tdisp(DevifRequest::kState).message_detail(), 0);
+  ASSERT_OK(module.tdh_mmio_unmap(td.tdr, kMmioGpa, Level::k4K));
+}
+
+TEST_F(Life, ATdWithADeviceCannotLoseItsKeyNorItsTdr) {
+  TestTd td = running_td();
+  devifmt_tables();
+  ASSERT_OK(create_devif(td));
+  EXPECT_CODE(module.tdh_mng_vpflushdone(td.tdr), Code::kTdHasAttachedDevices);
+  EXPECT_CODE(module.tdh_mng_key_freeid(td.tdr), Code::kLifecycleStateIncorrect);
+  EXPECT_CODE(module.tdh_phymem_page_reclaim(td.tdr), Code::kLifecycleStateIncorrect);
+  ASSERT_OK(module.tdh_devif_remove(kFunction));
+  destroy(td);
+}
+
+TEST_F(Life, DevifRemoveWantsDmaAndMmioGoneFirst) {
+  TestTd td = running_td();
+  run(td);
+  ASSERT_OK(tdisp(DevifRequest::kStop));
+  EXPECT_CODE(module.tdh_devif_remove(kFunction), Code::kDevifHasMappedDma);
+  dma_off();
+  EXPECT_CODE(module.tdh_devif_remove(kFunction), Code::kDevifHasMappedMmio);
+}
+
+// --- The traps of §5 after a fatal error ---
+
+class FatalTd : public Life {
+ protected:
+  void kill(const TestTd& td) {
+    ASSERT_TRUE(module.begin_vp_enter(td.vp).ok());
+    module.end_vp_enter(td.vp, TdExit::kNonRecoverable);
+  }
+};
+
+TEST_F(FatalTd, Trap1TheMmioRangeStaysMappedForGood) {
+  TestTd td = running_td();
+  run(td);
+  ASSERT_OK(tdisp(DevifRequest::kStop));
+  dma_off();
+  kill(td);
+  EXPECT_TRUE(module.is_fatal(td.tdr));
+  EXPECT_CODE(module.tdh_mmio_block(td.tdr, kMmioGpa, Level::k4K), Code::kTdFatal);
+  ASSERT_OK(module.tdh_devif_remove(kFunction));  // mapped MMIO is waived
+  EXPECT_CODE(module.tdh_mmiomt_set(kBar, Level::k4K, std::nullopt),
+              Code::kMmioInvalidPageMetadata);
+  destroy(td);
+  TestTd next = running_td(2, 12);
+  ASSERT_OK(create_devif(next));
+  EXPECT_CODE(module.tdh_mmio_map(next.tdr, kMmioGpa, Level::k4K, kBar),
+              Code::kMmioInvalidPageMetadata);
+}
+
+TEST_F(FatalTd, Trap2BetweenTrackAndIotlbRequestNothingCanBeFreed) {
+  TestTd td = running_td();
+  run(td);
+  ASSERT_OK(tdisp(DevifRequest::kStop));
+  ASSERT_OK(module.tdh_mem_track(td.tdr));
+  kill(td);
+  EXPECT_CODE(module.tdh_iq_inv_request_iotlb(kIommu, td.tdr), Code::kTdFatal);
+  ASSERT_OK(module.tdh_dmar_block(dmar(DmarLevel::kPasid)));
+  ASSERT_OK(module.tdh_iq_inv_request(dmar(DmarLevel::kPasid)));
+  ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+  EXPECT_CODE(module.tdh_dmar_remove(dmar(DmarLevel::kPasid)), Code::kIotlbTrackingNotDone);
+  EXPECT_CODE(module.tdh_devif_remove(kFunction), Code::kDevifHasMappedDma);
+  ASSERT_OK(module.tdh_vp_flush(td.vp));
+  EXPECT_CODE(module.tdh_mng_vpflushdone(td.tdr), Code::kTdHasAttachedDevices);
+}
+
+// Trap 3 is about the guest's own invalidation requests; an IOTLB request of a
+// TD that became fatal does not hold up the queue for others.
+TEST_F(FatalTd, AQueuedIotlbRequestOfAFatalTdIsStillProcessed) {
+  TestTd td = running_td();
+  run(td);
+  ASSERT_OK(tdisp(DevifRequest::kStop));
+  ASSERT_OK(module.tdh_mem_track(td.tdr));
+  ASSERT_OK(module.tdh_iq_inv_request_iotlb(kIommu, td.tdr));
+  kill(td);
+  dma_off();
+  ASSERT_OK(module.tdh_devif_remove(kFunction));
+  destroy(td);
+}
+
+TEST_F(FatalTd, RefusesWhatNeedsALivingTdAndAllowsItsBurial) {
+  TestTd td = running_td();
+  run(td);
+  kill(td);
+  EXPECT_CODE(module.begin_vp_enter(td.vp), Code::kTdFatal);
+  EXPECT_CODE(module.tdh_mmio_map(td.tdr, kMmioGpa + kPageSize, Level::k4K, kBar), Code::kTdFatal);
+  EXPECT_CODE(module.tdh_mmio_unmap(td.tdr, kMmioGpa, Level::k4K), Code::kTdFatal);
+  EXPECT_CODE(module.tdh_mem_track(td.tdr), Code::kTdFatal);
+  EXPECT_CODE(module.tdh_mem_range_block(td.tdr, kRamGpa, Level::k4K), Code::kTdFatal);
+  EXPECT_CODE(module.tdh_mem_page_aug(td.tdr, kRamGpa, Level::k4K, page()), Code::kTdFatal);
+  EXPECT_CODE(create_devif(td, kOther), Code::kTdFatal);
+  EXPECT_FALSE(module.lookup(td.tdr, kMmioGpa, hw::GuestAccess::kRead).has_value());
+  ASSERT_OK(tdisp(DevifRequest::kStop));
+  dma_off();
+  ASSERT_OK(module.tdh_devif_remove(kFunction));
+  destroy(td);
+}
+
+}  // namespace
+}  // namespace teeio::tdx
