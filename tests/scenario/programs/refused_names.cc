@@ -1,0 +1,18 @@
+// What the tree does not offer is refused and never reaches the host.
+// stderr: unlink.*refused with EPERM
+#include "programs/check.h"
+
+int main() {
+  const char* path = DUMMY_FUNCTION "/reset";
+  CHECK_ERRNO(unlink(path), EPERM);
+  CHECK_ERRNO(rename(path, "/tmp/x"), EPERM);
+  CHECK_ERRNO(rename("/etc/passwd", "/sys/bus/pci/passwd"), EPERM);
+  CHECK_ERRNO(mkdir("/sys/bus/pci/new", 0700), EPERM);
+  CHECK_ERRNO(symlink("/etc", "/sys/bus/pci/new"), EPERM);
+  CHECK_ERRNO(link("/etc/passwd", "/dev/vfio/new"), EPERM);
+  CHECK_ERRNO(chmod(DUMMY_DEVICE, 0666), EPERM);
+  CHECK_ERRNO(truncate(path, 0), EINVAL);
+  CHECK_ERRNO(execl(path, path, nullptr), EACCES);
+  struct stat info;
+  CHECK(stat(path, &info) == 0);
+}
