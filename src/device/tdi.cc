@@ -25,8 +25,10 @@ Bytes make_report(const TdiFunction& function, const wire::TdispLockInterface& l
   report.interface_info = wire::kInfoDmaWithoutPasid;
   if ((lock.flags & wire::kLockNoFirmwareUpdate) != 0)
     report.interface_info |= wire::kInfoNoUpdateAfterLock;
-  report.msix_message_control = function.msix_message_control();
-  report.ranges = function.mmio_ranges((lock.flags & wire::kLockMsix) != 0);
+  const bool msix_locked = (lock.flags & wire::kLockMsix) != 0;
+  // Zero unless the lock covers MSI-X (PCIe Base Spec 11.3.11, MSI-X control).
+  if (msix_locked) report.msix_message_control = function.msix_message_control();
+  report.ranges = function.mmio_ranges(msix_locked);
   for (wire::TdispMmioRange& range : report.ranges) range.first_page += lock.mmio_reporting_offset;
   const ByteView info = std::as_bytes(std::span(kDeviceInfo));
   report.device_info.assign(info.begin(), info.end());
