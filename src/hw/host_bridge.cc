@@ -13,12 +13,11 @@
 namespace teeio::hw {
 namespace {
 
-/// A piece of a request whose bytes lie together in memory.
+/// A piece of a request whose bytes lie together in memory: one call on the bus.
 struct Run {
   Hpa address;
   std::uint64_t size;
   KeyId key;
-  std::optional<IommuFault> end;  ///< what the next page met, if that was asked for
 };
 
 void copy(std::span<std::byte> memory, std::span<std::byte> out) {
@@ -93,24 +92,13 @@ struct HostBridge::Impl {
             std::uint64_t streams);
 };
 
-/// Translates from `address` on, and joins pages that follow each other in
-/// memory: one call on the bus instead of one a page.
 Result<Run> HostBridge::Impl::next_run(const Function& from, std::uint16_t rid, TBit t,
                                        Iova address, std::uint64_t size, DmaAccess access) {
-  const auto first = from.iommu->translate(rid, t, address, access);
-  if (!first) return fail(Errno::kFault, first.error().text);
-  Run run{.address = first->address, .size = first->contiguous_bytes, .key = first->key, .end = {}};
-  while (run.size < size) {
-    const auto more = from.iommu->translate(rid, t, address + run.size, access);
-    if (!more) {
-      run.end = more.error();
-      break;
-    }
-    if (more->address != run.address + run.size || more->key != run.key) break;
-    run.size += more->contiguous_bytes;
-  }
-  run.size = std::min(run.size, size);
-  return run;
+  const auto found = from.iommu->translate_run(rid, t, address, size, access);
+  if (!found) return fail(Errno::kFault, found.error().text);
+  return Run{.address = found->address,
+             .size = std::min(found->contiguous_bytes, size),
+             .key = found->key};
 }
 
 template <class Span>
@@ -141,7 +129,6 @@ Result<void> HostBridge::Impl::request(std::uint16_t rid, TBit t, Iova address, 
     TEEIO_ASSIGN(const Run run, next_run(function, rid, t, address, data.size(), access_of(data)));
     TEEIO_TRY(carry_out(run, t, data.first(run.size)));
     tell(function, rid, t, address, run, streams);
-    if (run.end) return fail(Errno::kFault, run.end->text);
     data = data.subspan(run.size);
     address = address + run.size;
   }

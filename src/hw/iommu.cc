@@ -159,6 +159,23 @@ struct Iommu::Impl {
     return translation(request, *entry, context->domain);
   }
 
+  /// Adds the cached pages that follow `run` in both spaces.
+  void extend(const Request& request, std::uint64_t size_bytes, Translation& run) const {
+    const auto context = contexts.find(request.t, request.rid);
+    if (!context || context->pass_through || context->domain != run.domain) return;
+    while (run.contiguous_bytes < size_bytes) {
+      Request next = request;
+      next.address = request.address + run.contiguous_bytes;
+      if (in_interrupt_range(next.address) || raw(next.address) >= kWidth) return;
+      const auto entry = iotlb.find(next.t, run.domain, next.address);
+      if (!entry || !permits(*entry, next.access)) return;
+      const Translation more = translation(next, *entry, run.domain);
+      if (more.address != run.address + run.contiguous_bytes || more.key != run.key) return;
+      run.contiguous_bytes += more.contiguous_bytes;
+      run.writable &= more.writable;
+    }
+  }
+
   static Translation translation(const Request& request, const IotlbEntry& entry,
                                  std::uint16_t domain) {
     const std::uint64_t size = std::uint64_t{1} << entry.shift;
@@ -230,6 +247,18 @@ std::expected<Iommu::Translation, IommuFault> Iommu::translate(std::uint16_t rid
   if (const auto hit = impl_->cached(request)) return clear_of_interrupts(address, *hit);
   const auto found = impl_->translate(request);
   if (!found) return impl_->refuse(request, found.error());
+  return clear_of_interrupts(address, *found);
+}
+
+std::expected<Iommu::Translation, IommuFault> Iommu::translate_run(std::uint16_t rid, TBit t,
+                                                                   Iova address,
+                                                                   std::uint64_t size_bytes,
+                                                                   DmaAccess access) {
+  auto found = translate(rid, t, address, access);
+  if (!found || found->contiguous_bytes >= size_bytes || !root(t)) return found;
+  const Impl::Request request{
+      .rid = rid, .t = t, .address = address, .access = access, .generation = 0};
+  impl_->extend(request, size_bytes, *found);
   return clear_of_interrupts(address, *found);
 }
 

@@ -82,6 +82,11 @@ class Iommu {
   std::expected<Translation, IommuFault> translate(std::uint16_t rid, TBit t, Iova address,
                                                    DmaAccess access);
 
+  /// As translate(); contiguous_bytes goes on, up to `size_bytes` or more, over
+  /// pages in the IOTLB that follow each other in memory too.
+  std::expected<Translation, IommuFault> translate_run(std::uint16_t rid, TBit t, Iova address,
+                                                       std::uint64_t size_bytes, DmaAccess access);
+
   /// The key with which requests of a domain reach memory: the TDX module gives
   /// a trusted domain its TD's key and takes it away with kShared. A trusted
   /// domain without a key is refused. Drops the domain's translations.

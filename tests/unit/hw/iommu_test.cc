@@ -268,6 +268,37 @@ TEST_F(IommuTest, TwoDomainsKeepTheirOwnTranslations) {
                   Hpa{(n + 1ULL) << 32U} + i * kPageSize);
 }
 
+TEST_F(IommuTest, RunJoinsCachedPagesThatFollowEachOtherInMemory) {
+  tables.attach(kRid, stage, kDomain);
+  for (std::uint64_t n = 0; n < 4; ++n)
+    tables.map(stage, kIova + n * kPageSize, Hpa{0x1'0000'0000} + n * kPageSize);
+  tables.map(stage, kIova + 4 * kPageSize, Hpa{0x2'0000'0000});
+  const auto run = [&](std::uint64_t offset, std::uint64_t size) {
+    return iommu.translate_run(kRid, TBit::kShared, kIova + offset, size, DmaAccess::kWrite)
+        ->contiguous_bytes;
+  };
+  EXPECT_EQ(run(0, 8 * kPageSize), kPageSize);
+  for (std::uint64_t n = 1; n < 5; ++n) EXPECT_EQ(reason(kIova + n * kPageSize), 0);
+  EXPECT_EQ(run(0, 8 * kPageSize), 4 * kPageSize);
+  EXPECT_EQ(run(8, 2 * kPageSize), 3 * kPageSize - 8);
+  iommu.invalidate_range(TBit::kShared, kDomain, kIova + 2 * kPageSize, kPageSize);
+  EXPECT_EQ(run(0, 8 * kPageSize), 2 * kPageSize);
+  tables.map(stage, kIova + 2 * kPageSize, Hpa{0x1'0000'2000}, 12, 1);
+  EXPECT_EQ(reason(kIova + 2 * kPageSize, DmaAccess::kRead), 0);
+  EXPECT_EQ(run(0, 8 * kPageSize), 2 * kPageSize);  // not writable
+}
+
+TEST_F(IommuTest, RunIsNotJoinedFromPagesOfASideThatWasTurnedOff) {
+  tables.attach(kRid, stage, 0);
+  constexpr Iova kEnd{(std::uint64_t{1} << 30U) - kPageSize};
+  tables.map(stage, kEnd + kPageSize, Hpa{std::uint64_t{1} << 30U});
+  EXPECT_EQ(reason(kEnd + kPageSize), 0);
+  iommu.set_root(TBit::kShared, std::nullopt);
+  EXPECT_EQ(iommu.translate_run(kRid, TBit::kShared, kEnd, 2 * kPageSize, DmaAccess::kWrite)
+                ->contiguous_bytes,
+            kPageSize);
+}
+
 class IommuTrusted : public IommuTest {
  protected:
   IommuTrusted() {
