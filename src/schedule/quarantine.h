@@ -13,8 +13,9 @@ namespace teeio::schedule {
 /// Natively memory is freed at once, and finding late uses is ASan's job.
 class Quarantined {
  public:
-  static void* operator new(std::size_t size) { return ::operator new(size); }
-  static void operator delete(void* memory) {
+  // Not inlined, neither: g++ 12 warns where it sees through only one of them.
+  [[gnu::noinline]] static void* operator new(std::size_t size) { return ::operator new(size); }
+  [[gnu::noinline]] static void operator delete(void* memory) {
     if (Controller* c = controller(); c != nullptr) return c->quarantine(memory, free_memory);
     free_memory(memory);
   }
