@@ -11,6 +11,7 @@
 #include "hw/config_space.h"
 #include "hw/dma.h"
 #include "hw/physical_memory.h"
+#include "hw/plain_memory_bar.h"
 
 namespace teeio::hw {
 
@@ -24,6 +25,7 @@ struct Bar {
   MmioTarget* target = nullptr;  ///< what answers
   /// Plain memory: a program may mmap it. Else a register BAR, trapped.
   bool plain_memory = false;
+  PlainMemoryBar* plain = nullptr;  ///< set if and only if plain_memory is
 };
 inline constexpr std::size_t kBarCount = 6;
 
@@ -52,6 +54,9 @@ class PciFunction {
   virtual std::uint32_t config_read(std::uint16_t offset, unsigned size_bytes) = 0;
   virtual void config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) = 0;
   [[nodiscard]] virtual const std::array<Bar, kBarCount>& bars() const = 0;
+  /// What answers trusted (T=1) accesses to BAR `number`: a TD's private MMIO. The
+  /// shared ones reach bars()[number].target. nullptr: the function rejects all.
+  [[nodiscard]] virtual MmioTarget* private_bar(std::size_t /*number*/) { return nullptr; }
   virtual void reset(ResetKind kind) = 0;
   /// The physical function for a VF, nullptr for a PF.
   [[nodiscard]] virtual PciFunction* physical_function() = 0;
