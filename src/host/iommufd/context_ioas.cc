@@ -54,9 +54,7 @@ Result<PageSpan> page_span(std::uint64_t start, std::uint64_t length) {
   if (length > kMax - start) return fail(Errno::kOverflow, "the memory passes the last address");
   if (length == 0 || length > kMax - kPageSize) return fail(Errno::kInval, "no such length");
   const std::uint64_t offset = start % kPageSize;
-  if (length > kMax - 2 * kPageSize - start)
-    return fail(Errno::kOverflow, "the memory passes the last address");
-  const std::uint64_t end = (start + length + (kPageSize - 1)) & ~(kPageSize - 1);
+  const std::uint64_t end = (start + length + (kPageSize - 1)) & ~(kPageSize - 1);  // may be 2^64
   return PageSpan{start - offset, end - (start - offset), offset};
 }
 
