@@ -34,8 +34,7 @@ Call::Call(Context& context, const seccomp_notif& notification,
     : context_(context),
       notification_(notification),
       may_block_(std::move(may_block)),
-      memory_(context.listener, context.files, notification.id, tid()),
-      next_signal_check_ns_(0) {}
+      memory_(context.listener, context.files, notification.id, tid()) {}
 
 Result<object::Ref<object::File>> Call::file(std::int32_t fd) {
   Lookup found = context_.tasks.lookup(tid(), fd);
@@ -95,6 +94,7 @@ bool Call::signal_pending() {
 }
 
 void Call::enter_machine(const DeviceFile* file) {
+  entered_machine_ = true;
   const bool waits = file != nullptr && file->file->kind() == object::FileKind::kKvmVcpu;
   if (!may_block_ || (!context_.tasks.is_concurrent(tid()) && !waits)) return;
   may_block_();

@@ -80,6 +80,7 @@ class Call final : public mm::Caller {
   [[nodiscard]] DeviceFileRef ours(int fd);
   /// Must precede each call into the machine. `file` may be null.
   void enter_machine(const DeviceFile* file);
+  [[nodiscard]] bool entered_machine() const { return entered_machine_; }
   /// install() with a name for messages.
   Result<std::int32_t> install_named(object::Ref<object::File> file, std::string name,
                                      std::uint32_t flags);
@@ -96,7 +97,8 @@ class Call final : public mm::Caller {
   const seccomp_notif notification_;
   std::move_only_function<void()> may_block_;
   ProgramMemory memory_;
-  std::uint64_t next_signal_check_ns_;
+  std::uint64_t next_signal_check_ns_ = 0;
+  bool entered_machine_ = false;
   std::string description_;
 };
 

@@ -170,7 +170,6 @@ Reply on_ioctl(Call& call, const Row& row) {
   call.enter_machine(device.get());
   Context& context = call.context();
   const auto result = context.machine.ioctl(call, *device->file, command, call.arg(2));
-  context.tree.sync();
   if (context.log.traces_calls())
     call.describe(std::string(row.name) + "(" + target(*device, call.int_arg(0)) + ", " +
                   context.machine.describe(call, *device->file, command, call.arg(2)) + ")");
@@ -220,7 +219,6 @@ Reply on_write(Call& call, const Row& row) {
   const std::uint64_t offset = position ? position->offset() : *transfer->offset;
   const auto done = write(call, *device, *transfer, offset);
   if (done && position) position->advance(*done);
-  call.context().tree.sync();
   return Reply::of(done);
 }
 

@@ -49,7 +49,6 @@ Reply open_file(Call& call, const std::string& path, std::uint32_t flags) {
   call.enter_machine(nullptr);
   Context& context = call.context();
   auto file = context.machine.open(call, path, flags);
-  context.tree.sync();
   if (!file) return Reply::of(file.error());
   object::File& object = **file;
   const auto number = call.install_named(std::move(*file), path, flags);
@@ -100,6 +99,8 @@ Reply on_open(Call& call, const Row& row) {
     call.describe(std::string(row.name) + "(\"" + place->path + flags);
   }
   // Opening /proc/self/fd/N of a device opens the device anew.
+  if (!place->path.starts_with('/'))
+    return Reply::of(Error{Errno::kNxio, "an anonymous file cannot be reopened"});
   return open_node(call, place->path, open->flags);
 }
 

@@ -29,9 +29,10 @@ struct Backing {
 
 /// One open file of the machine as programs hold it.
 ///
-/// Lifetime: from the call that hands it out until the kernel says that the
-/// last descriptor and mapping of the programs are gone; then the reference on
-/// the machine's file is dropped.
+/// Lifetime: counted; DeviceFiles holds one reference from the call that hands
+/// it out until the kernel says that the last descriptor and mapping of the
+/// programs are gone, a call in progress another (Linux: fdget()). With the
+/// last, the reference on the machine's file is dropped.
 struct DeviceFile {
   object::Ref<object::File> file;
   std::string name;         ///< the path it was opened by, or "anon_inode:[kvm-vm]"

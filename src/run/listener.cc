@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 
+#include <array>
 #include <cerrno>
 
 #include "run/sys.h"
@@ -19,8 +20,12 @@ Listener::Listener(Fd fd) : fd_(std::move(fd)) {
 }
 
 Result<seccomp_notif> Listener::receive() {
-  seccomp_notif call{};
-  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &call) == 0) return call;
+  // A later kernel may append fields; it wants all of them zero.
+  struct {
+    seccomp_notif call;
+    std::array<std::byte, 176> later;
+  } room{};
+  if (::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_RECV, &room) == 0) return room.call;
   return std::unexpected(last_error("no trapped call"));
 }
 

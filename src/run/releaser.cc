@@ -22,9 +22,11 @@ void watch(const Fd& epoll, int fd, std::uint64_t tag) {
 
 }  // namespace
 
-Releaser::Releaser(DeviceFiles& files, Tasks& tasks, std::function<void(const DeviceFile&)> after)
+Releaser::Releaser(DeviceFiles& files, Tasks& tasks, LongCalls& calls,
+                   std::function<void(const std::string&)> after)
     : files_(files),
       tasks_(tasks),
+      calls_(calls),
       after_(std::move(after)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -79,12 +81,13 @@ DeviceFileRef Releaser::next() {
 }
 
 void Releaser::release(DeviceFileRef file) {
+  calls_.wait_for_dead_callers();
+  const std::string name = file->name;
   {
     const object::DelayedPuts scope;
-    file->file.reset();
+    file.reset();
   }
-  after_(*file);
-  file.reset();
+  after_(name);
   const schedule::Lock lock(mutex_);
   ++done_;
   progress_.notify_all();

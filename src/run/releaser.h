@@ -6,6 +6,7 @@
 
 #include "run/device_files.h"
 #include "run/fd.h"
+#include "run/long_calls.h"
 #include "run/tasks.h"
 #include "schedule/condition.h"
 #include "schedule/mutex.h"
@@ -23,8 +24,9 @@ namespace teeio::run {
 /// waits for the program.
 class Releaser {
  public:
-  /// `after`: runs after each release, outside the lock.
-  Releaser(DeviceFiles& files, Tasks& tasks, std::function<void(const DeviceFile&)> after);
+  /// `after`: runs after each release, outside the lock, with the file's name.
+  Releaser(DeviceFiles& files, Tasks& tasks, LongCalls& calls,
+           std::function<void(const std::string&)> after);
 
   using Ticket = std::uint64_t;
   /// Collects the last closes and deaths so far.
@@ -47,7 +49,8 @@ class Releaser {
 
   DeviceFiles& files_;
   Tasks& tasks_;
-  const std::function<void(const DeviceFile&)> after_;
+  LongCalls& calls_;
+  const std::function<void(const std::string&)> after_;
   const Fd epoll_;
   const Fd wake_;
   schedule::Mutex mutex_{schedule::Rank::kSupervisor};

@@ -94,19 +94,30 @@ void Server::receive_and_answer() {
 
 bool Server::answer(const seccomp_notif& notification) {
   const Releaser::Ticket due = releaser_.drain();
+  context_.tasks.on_call(static_cast<pid_t>(notification.pid));
   bool has_role = true;
   const auto give_away = [&] {
     if (has_role) hand_over();
     has_role = false;
+    calls_.begin(notification.id);
   };
-  context_.tasks.on_call(static_cast<pid_t>(notification.pid));
   if (!releaser_.is_done(due)) {
-    give_away();
-    releaser_.wait(due);
+    hand_over();
+    has_role = false;
+    releaser_.wait(due);  // not a long call yet: a release may wait for those
+    calls_.begin(notification.id);
   }
   Call call(context_, notification, give_away);
-  reply(call, dispatch(call, notification.data));
+  run(call, notification.data);
+  if (!has_role) calls_.end(notification.id);
   return has_role;
+}
+
+void Server::run(Call& call, const seccomp_data& data) {
+  const Reply answer = dispatch(call, data);
+  // The machine may have changed, and the program may look at once.
+  if (call.entered_machine()) context_.tree.sync();
+  reply(call, answer);
 }
 
 void Server::reply(Call& call, const Reply& reply) {

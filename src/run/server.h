@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "run/call.h"
+#include "run/long_calls.h"
 #include "run/releaser.h"
 #include "schedule/condition.h"
 #include "schedule/mutex.h"
@@ -18,7 +19,8 @@ namespace teeio::run {
 /// Locking: rank kSupervisor, never held during a call.
 class Server {
  public:
-  Server(Context& context, Releaser& releaser) : context_(context), releaser_(releaser) {}
+  Server(Context& context, Releaser& releaser, LongCalls& calls)
+      : context_(context), releaser_(releaser), calls_(calls) {}
 
   void start();
   /// Ends and joins all tasks. Precondition: no thread of the program is left.
@@ -30,12 +32,14 @@ class Server {
   void receive_and_answer();
   /// Answers one call; false when the role was given away meanwhile.
   bool answer(const seccomp_notif& notification);
+  void run(Call& call, const seccomp_data& data);
   void reply(Call& call, const Reply& reply);
   void hand_over() TEEIO_EXCLUDES(mutex_);
   [[nodiscard]] bool is_ending();
 
   Context& context_;
   Releaser& releaser_;
+  LongCalls& calls_;
   schedule::Mutex mutex_{schedule::Rank::kSupervisor};
   schedule::Condition changed_;
   bool receiving_ TEEIO_GUARDED_BY(mutex_) = false;

@@ -124,11 +124,12 @@ int Supervisor::run() {
     log.warn(std::string("a ").append(what) + " of " + file.name +
              " went past teeio, through a duplicate with a low number: the machine did not see it");
   });
-  Releaser releaser(**files, tasks, [&](const DeviceFile& file) {
+  LongCalls calls(listener);
+  Releaser releaser(**files, tasks, calls, [&](const std::string& name) {
     context.tree.sync();
-    if (log.traces_calls()) log.call(0, "release(" + file.name + ")", "0");
+    if (log.traces_calls()) log.call(0, "release(" + name + ")", "0");
   });
-  Server server(context, releaser);
+  Server server(context, releaser, calls);
   schedule::Task releases = schedule::Task::spawn("releaser", [&releaser] { releaser.run(); });
   server.start();
   const int status = wait_for_all(program.pid);

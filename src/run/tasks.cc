@@ -111,14 +111,17 @@ Lookup Tasks::lookup(pid_t tid, int fd) {
     const schedule::Lock lock(mutex_);
     Task& task = task_locked(tid);
     const auto known = task.numbers.find(fd);
-    if (known != task.numbers.end()) return known->second;
+    if (known != task.numbers.end()) {
+      Lookup found{known->second.kind, known->second.file.lock()};
+      if (found.kind == Lookup::Kind::kForeign || found.file) return found;
+    }
     changes_before = change_count_;
   }
   Lookup found = look_in_proc(tid, fd);
   if (!is_watched(fd) || found.kind == Lookup::Kind::kClosed) return found;
   const schedule::Lock lock(mutex_);
   if (change_count_ != changes_before || changing_locked(fd)) return found;
-  if (Task& task = task_locked(tid); task.pidfd.ok()) task.numbers[fd] = found;
+  if (Task& task = task_locked(tid); task.pidfd.ok()) task.numbers[fd] = {found.kind, found.file};
   return found;
 }
 

@@ -13,7 +13,8 @@
 
 namespace teeio::run {
 
-/// What a number means in one thread of the program.
+/// What a number means in one thread of the program. As long as it lives, the
+/// file is not released.
 struct Lookup {
   enum class Kind : std::uint8_t { kClosed, kForeign, kOurs } kind = Kind::kClosed;
   DeviceFileRef file;  ///< of kOurs
@@ -64,12 +65,17 @@ class Tasks {
   void reap(pid_t tid);
 
  private:
+  /// A Lookup that does not keep the file from being released.
+  struct Known {
+    Lookup::Kind kind;
+    std::weak_ptr<DeviceFile> file;
+  };
   struct Task {
     pid_t process = 0;
     Fd pidfd;  ///< invalid where the kernel has none for threads
     bool uses_machine = false;
     int our_root = -1;  ///< -1 unknown, else a truth value
-    std::map<int, Lookup> numbers;
+    std::map<int, Known> numbers;
   };
   struct Change {
     pid_t tid;
