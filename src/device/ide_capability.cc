@@ -75,6 +75,12 @@ bool IdeCapability::secure(unsigned slot) const {
   return config_.read(block(slot, kBlockStatus), 4) == kStatusSecure;
 }
 
+void IdeCapability::reset() {
+  for (unsigned slot = 0; slot < slots_; ++slot)
+    for (unsigned reg = kBlockControl; reg < kBlockSize; reg += 4)
+      config_.set(block(slot, reg), 4, 0);
+}
+
 bool IdeCapability::contains(std::uint16_t offset) const {
   return offset >= offset_ && offset < offset_ + kBlocks + slots_ * kBlockSize;
 }

@@ -29,6 +29,9 @@ class IdeCapability {
   void set_secure(unsigned slot, bool secure);
   [[nodiscard]] bool secure(unsigned slot) const;
 
+  /// Conventional reset: control and association registers are zero.
+  void reset();
+
   /// Whether a config access to `offset` touches this capability.
   [[nodiscard]] bool contains(std::uint16_t offset) const;
   /// All registers behind the header, as QUERY_RESP reports them.

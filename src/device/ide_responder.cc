@@ -108,7 +108,10 @@ bool IdeResponder::keys_ready(std::uint8_t stream_id) const {
 
 void IdeResponder::capability_written() {
   for (unsigned slot = 0; slot < streams_.size(); ++slot) {
-    if (capability_.stream_id(slot) != streams_[slot].stream_id) streams_[slot].keys.clear();
+    Stream& stream = streams_[slot];
+    const bool renamed = capability_.stream_id(slot) != stream.stream_id;
+    const bool disabled = stream.secure && !capability_.enabled(slot);
+    if (renamed || disabled) stream.keys.clear();  // PCIe Base Spec 6.33.4
     refresh(slot, "stream-disabled");
   }
 }

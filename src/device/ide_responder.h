@@ -37,7 +37,7 @@ class IdeResponder {
   /// `stream_id` belongs to a slot and all keys of one of its key sets are in use.
   [[nodiscard]] bool keys_ready(std::uint8_t stream_id) const;
   /// Software wrote to the IDE capability: looks at every stream again. A slot
-  /// whose stream ID changed forgets its keys.
+  /// that left Secure, or whose stream ID changed, forgets its keys.
   void capability_written();
   /// Conventional reset: no keys.
   void reset();

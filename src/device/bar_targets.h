@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/bytes.h"
+#include "device/plain_memory.h"
+#include "device/tdi.h"
+#include "hw/physical_memory.h"
+#include "schedule/atomic.h"
+
+namespace teeio::device {
+
+/// A BAR of plain memory as accesses with one T bit reach it; an access that the
+/// TDI does not answer reads as ones and writes nothing. Without a TDI there are
+/// only shared accesses.
+class PlainMemoryTarget final : public hw::MmioTarget {
+ public:
+  /// `enabled`: the function answers MMIO at all.
+  PlainMemoryTarget(PlainMemory& memory, const schedule::Atomic<bool>& enabled, const Tdi* tdi,
+                    hw::TBit t)
+      : memory_(memory), enabled_(enabled), tdi_(tdi), t_(t) {}
+
+  void mmio_read(std::uint64_t offset, std::span<std::byte> out) override;
+  void mmio_write(std::uint64_t offset, ByteView in) override;
+  /// For peer-to-peer DMA (T=0); empty while the TDI does not answer.
+  [[nodiscard]] std::span<std::byte> direct() override;
+
+ private:
+  [[nodiscard]] bool answers() const;
+
+  PlainMemory& memory_;
+  const schedule::Atomic<bool>& enabled_;
+  const Tdi* const tdi_;
+  const hw::TBit t_;
+};
+
+/// A function that has register BARs.
+class RegisterFunction {
+ public:
+  virtual ~RegisterFunction() = default;
+  /// An access to BAR `bar` with that T bit. Takes the card's lock.
+  virtual void bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
+                        std::span<std::byte> out) = 0;
+  virtual void bar_write(std::uint8_t bar, hw::TBit t, std::uint64_t offset, ByteView in) = 0;
+};
+
+/// A register BAR as accesses with one T bit reach it.
+class RegisterTarget final : public hw::MmioTarget {
+ public:
+  RegisterTarget(RegisterFunction& function, std::uint8_t bar, hw::TBit t)
+      : function_(function), bar_(bar), t_(t) {}
+  void mmio_read(std::uint64_t offset, std::span<std::byte> out) override {
+    function_.bar_read(bar_, t_, offset, out);
+  }
+  void mmio_write(std::uint64_t offset, ByteView in) override {
+    function_.bar_write(bar_, t_, offset, in);
+  }
+
+ private:
+  RegisterFunction& function_;
+  const std::uint8_t bar_;
+  const hw::TBit t_;
+};
+
+}  // namespace teeio::device

@@ -1,0 +1,67 @@
+#include "device/dma_descriptor.h"
+
+#include <utility>
+
+namespace teeio::device {
+namespace {
+
+constexpr std::uint32_t kKnownFlags =
+    0x7U | DmaDescriptor::kFlagTrusted | DmaDescriptor::kFlagInterrupt;
+
+}  // namespace
+
+std::string_view dma_error_name(DmaError error) {
+  switch (error) {
+    case DmaError::kNone:
+      return "none";
+    case DmaError::kRing:
+      return "bad ring";
+    case DmaError::kFetch:
+      return "descriptor fetch failed";
+    case DmaError::kMalformed:
+      return "malformed descriptor";
+    case DmaError::kTrusted:
+      return "T=1 outside of RUN";
+    case DmaError::kNoDma:
+      return "no DMA allowed";
+    case DmaError::kRead:
+      return "source read failed";
+    case DmaError::kWrite:
+      return "destination write failed";
+    case DmaError::kLocalRange:
+      return "local address out of range";
+    case DmaError::kWriteBack:
+      return "status write-back failed";
+  }
+  std::unreachable();
+}
+
+std::expected<DmaDescriptor, DmaError> DmaDescriptor::decode(ByteView in) {
+  Reader r(in);
+  DmaDescriptor d;
+  const auto flags = r.le<std::uint32_t>();
+  d.length = r.le<std::uint32_t>();
+  d.source = r.le<std::uint64_t>();
+  d.destination = r.le<std::uint64_t>();
+  r.skip(4);  // status: the device's to write
+  const auto reserved = r.le<std::uint32_t>();
+  const std::uint32_t source = flags & 0x3U;
+  const bool sane = (flags & ~kKnownFlags) == 0 && reserved == 0 &&
+                    source <= std::to_underlying(Source::kFill) && d.length >= 1 &&
+                    d.length <= kMaxLength;
+  if (!sane) return std::unexpected(DmaError::kMalformed);
+  d.source_kind = Source{static_cast<std::uint8_t>(source)};
+  d.destination_kind = Destination{static_cast<std::uint8_t>(flags >> 2U & 1U)};
+  d.t = (flags & kFlagTrusted) != 0 ? hw::TBit::kTrusted : hw::TBit::kShared;
+  d.interrupt = (flags & kFlagInterrupt) != 0;
+  return d;
+}
+
+Bytes DmaDescriptor::encode() const {
+  const std::uint32_t flags =
+      std::to_underlying(source_kind) | static_cast<std::uint32_t>(destination_kind) << 2U |
+      (t == hw::TBit::kTrusted ? kFlagTrusted : 0U) | (interrupt ? kFlagInterrupt : 0U);
+  return Writer().le(flags).le(length).le(source).le(destination).zeros(8).take();
+}
+
+}  // namespace teeio::device

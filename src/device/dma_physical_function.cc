@@ -1,0 +1,49 @@
+#include "device/dma_physical_function.h"
+
+namespace teeio::device {
+
+DmaPhysicalFunction::DmaPhysicalFunction(object::Trace& trace, schedule::Mutex& card_lock,
+                                         const Role& role, const Capabilities& capabilities)
+    : DmaFunction(trace, card_lock, role),
+      sriov_(config_, capabilities.sriov),
+      doe_(config_, *this),
+      ide_(config_, capabilities.ide_streams),
+      dsm_(trace, role.bdf, ide_) {
+  add_ari(config_, capabilities.sriov.vfs == 0 ? 0 : 1);
+  add_serial_number(config_, capabilities.serial);
+  dsm_.add(tdi());
+}
+
+void DmaPhysicalFunction::add_vf(DmaFunction& vf) {
+  vfs_.push_back(&vf);
+  dsm_.add(vf.tdi());
+}
+
+std::optional<std::uint32_t> DmaPhysicalFunction::read_special(std::uint16_t offset,
+                                                               unsigned size_bytes) {
+  if (!doe_.contains(offset)) return std::nullopt;
+  return doe_.read(offset, size_bytes);
+}
+
+void DmaPhysicalFunction::config_written(std::uint16_t offset, unsigned size_bytes,
+                                         std::uint32_t value, const hw::ConfigSpace& before) {
+  DmaFunction::config_written(offset, size_bytes, value, before);
+  if (doe_.contains(offset)) doe_.write(offset, size_bytes, value);
+  if (ide_.contains(offset)) dsm_.ide_capability_written();
+  if (!sriov_.contains(offset)) return;
+  for (DmaFunction* vf : vfs_) {
+    if (!sriov_.as_at_boot()) vf->tdi().violate("sriov-changed");
+    vf->refresh_enabled();
+  }
+}
+
+void DmaPhysicalFunction::on_reset(hw::ResetKind kind) {
+  DmaFunction::on_reset(kind);
+  doe_.reset();
+  for (DmaFunction* vf : vfs_) vf->reset_locked(kind);
+  if (kind == hw::ResetKind::kFunctionLevel) return;
+  ide_.reset();
+  dsm_.reset();
+}
+
+}  // namespace teeio::device

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "device/dma_function.h"
+#include "device/dsm.h"
+#include "device/ide_capability.h"
+#include "device/sriov_capability.h"
+#include "hw/doe_mailbox.h"
+
+namespace teeio::device {
+
+/// The card's PF: a DMA function with SR-IOV, a DOE mailbox, IDE, and the DSM.
+///
+/// Lifetime: owned by DmaEngineCard. Locking: the card's lock.
+class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
+ public:
+  struct Capabilities {
+    SriovCapability::Options sriov;
+    unsigned ide_streams = 1;
+    std::uint64_t serial = 0;
+  };
+  DmaPhysicalFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role,
+                      const Capabilities& capabilities);
+
+  /// Only while constructing the card.
+  void add_vf(DmaFunction& vf);
+
+ private:
+  Bytes handle(ByteView object) override { return dsm_.answer(object); }
+  std::optional<std::uint32_t> read_special(std::uint16_t offset, unsigned size_bytes) override;
+  void config_written(std::uint16_t offset, unsigned size_bytes, std::uint32_t value,
+                      const hw::ConfigSpace& before) override;
+  void on_reset(hw::ResetKind kind) override;
+  [[nodiscard]] bool vfs_answer() const override { return sriov_.vfs_answer(); }
+  [[nodiscard]] bool vfs_in_place() const override { return sriov_.as_at_boot(); }
+
+  SriovCapability sriov_;
+  hw::DoeMailbox doe_;
+  IdeCapability ide_;
+  Dsm dsm_;
+  std::vector<DmaFunction*> vfs_;
+};
+
+}  // namespace teeio::device

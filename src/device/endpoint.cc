@@ -1,0 +1,100 @@
+#include "device/endpoint.h"
+
+namespace teeio::device {
+namespace {
+
+constexpr std::uint32_t kPowerStateMask = 3;  // 0 is D0
+constexpr std::uint32_t kBarFlags = 0xf;
+constexpr std::uint32_t kDeviceControlBoot = 0x2810;
+
+}  // namespace
+
+Endpoint::Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options)
+    : trace_(trace),
+      card_lock_(card_lock),
+      bdf_(options.bdf),
+      bars_(options.bars),
+      bars_in_header_(options.bars_in_header) {
+  const std::span<const hw::Bar> in_header(bars_.data(), bars_in_header_ ? bars_.size() : 0);
+  hw::add_endpoint_header(config_, options.identity, in_header);
+  // As a platform's firmware leaves a function to which it gave addresses.
+  if (bars_in_header_) config_.set(hw::kCommand, 2, hw::kCommandMemorySpace);
+  power_ = hw::add_power_management(config_);
+  express_ = hw::add_pci_express(
+      config_,
+      {.type = hw::ExpressType::kEndpoint, .function_level_reset = true, .tee_io = options.tee_io});
+}
+
+void Endpoint::answer_bar(std::size_t number, hw::MmioTarget& target,
+                          hw::PlainMemoryBar* plain_memory) {
+  hw::Bar& bar = bars_.at(number);
+  bar.target = &target;
+  bar.plain = plain_memory;
+  bar.plain_memory = plain_memory != nullptr;
+}
+
+std::uint32_t Endpoint::config_read(std::uint16_t offset, unsigned size_bytes) {
+  const schedule::Lock lock(card_lock_);
+  if (const auto special = read_special(offset, size_bytes)) return *special;
+  return config_.read(offset, size_bytes);
+}
+
+void Endpoint::config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
+  const schedule::Lock lock(card_lock_);
+  if (hw::flr_requested(express_, offset, size_bytes, value))
+    reset_locked(hw::ResetKind::kFunctionLevel);
+  const hw::ConfigSpace before = config_;
+  config_.write(offset, size_bytes, value);
+  config_written(offset, size_bytes, value, before);
+}
+
+void Endpoint::reset(hw::ResetKind kind) {
+  const schedule::Lock lock(card_lock_);
+  reset_locked(kind);
+}
+
+void Endpoint::reset_locked(hw::ResetKind kind) {
+  // BAR registers keep what the host assigned: its save and restore around a
+  // reset would put them back, and the bus decodes nothing else.
+  config_.set(hw::kCommand, 2, 0);
+  const auto power = static_cast<std::uint16_t>(power_ + hw::kPowerControl);
+  config_.set(power, 2, config_.read(power, 2) & ~kPowerStateMask);
+  config_.set(static_cast<std::uint16_t>(express_ + hw::kExpressDeviceControl), 2,
+              kDeviceControlBoot);
+  on_reset(kind);
+}
+
+void Endpoint::attach(hw::DmaPort& port) {
+  const schedule::Lock lock(card_lock_);
+  port_ = &port;
+  on_attach();
+}
+
+bool Endpoint::in_d0() const {
+  const auto control = static_cast<std::uint16_t>(power_ + hw::kPowerControl);
+  return (config_.read(control, 2) & kPowerStateMask) == 0;
+}
+
+bool Endpoint::memory_enabled() const {
+  return in_d0() && (config_.read(hw::kCommand, 2) & hw::kCommandMemorySpace) != 0;
+}
+
+bool Endpoint::bus_master_enabled() const {
+  return in_d0() && (config_.read(hw::kCommand, 2) & hw::kCommandBusMaster) != 0;
+}
+
+bool Endpoint::bars_in_place() const {
+  if (!bars_in_header_) return true;
+  for (unsigned i = 0; i < bars_.size(); ++i) {
+    const hw::Bar& bar = bars_.at(i);
+    if (bar.kind == hw::Bar::Kind::kNone) continue;
+    const auto low = static_cast<std::uint16_t>(hw::kFirstBar + 4 * i);
+    std::uint64_t address = config_.read(low, 4) & ~kBarFlags;
+    if (bar.kind == hw::Bar::Kind::kMemory64)
+      address |= std::uint64_t{config_.read(static_cast<std::uint16_t>(low + 4), 4)} << 32U;
+    if (address != raw(bar.base)) return false;
+  }
+  return true;
+}
+
+}  // namespace teeio::device

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "hw/capabilities.h"
+#include "hw/config_space.h"
+#include "hw/pci_function.h"
+#include "object/trace.h"
+#include "schedule/mutex.h"
+
+namespace teeio::device {
+
+/// A PCI end point function: what every function of our cards has in common.
+/// Config space with power management and PCI Express (FLR), BARs, the way to
+/// memory, and who may use it when.
+///
+/// Lifetime: owned by its card.
+/// Locking: `card_lock` (rank kDevice), shared by all functions of the card; the
+/// virtual functions below are called with it held.
+class Endpoint : public hw::PciFunction {
+ public:
+  [[nodiscard]] Bdf bdf() const final { return bdf_; }
+  std::uint32_t config_read(std::uint16_t offset, unsigned size_bytes) final;
+  void config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) final;
+  [[nodiscard]] const std::array<hw::Bar, hw::kBarCount>& bars() const final { return bars_; }
+  void reset(hw::ResetKind kind) final;
+  void attach(hw::DmaPort& port) final;
+
+  // With the card's lock held:
+  /// D0, and memory space enabled: MMIO is answered.
+  [[nodiscard]] virtual bool memory_enabled() const;
+  [[nodiscard]] bool in_d0() const;
+  /// D0, and bus mastering enabled.
+  [[nodiscard]] bool bus_master_enabled() const;
+  /// BAR registers hold the addresses that the host assigned at boot, where the
+  /// bus decodes them.
+  [[nodiscard]] bool bars_in_place() const;
+
+ protected:
+  struct Options {
+    Bdf bdf;
+    hw::Identity identity;
+    std::array<hw::Bar, hw::kBarCount> bars;
+    bool bars_in_header = true;  ///< false: a VF
+    bool tee_io = false;
+  };
+  Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options);
+  ~Endpoint() override = default;
+
+  /// Registers that are not plain storage (a DOE mailbox); nullopt: they are.
+  virtual std::optional<std::uint32_t> read_special(std::uint16_t /*offset*/,
+                                                    unsigned /*size_bytes*/) {
+    return std::nullopt;
+  }
+  /// A write was applied to config space, which before held `before`.
+  virtual void config_written(std::uint16_t /*offset*/, unsigned /*size_bytes*/,
+                              std::uint32_t /*value*/, const hw::ConfigSpace& /*before*/) {}
+  /// The function is reset; its own registers are next.
+  virtual void on_reset(hw::ResetKind kind) = 0;
+  virtual void on_attach() {}
+  /// Says what answers a BAR. Only while constructing.
+  void answer_bar(std::size_t number, hw::MmioTarget& target,
+                  hw::PlainMemoryBar* plain_memory = nullptr);
+  /// Resets this function with the lock held.
+  void reset_locked(hw::ResetKind kind);
+
+  object::Trace& trace_;
+  schedule::Mutex& card_lock_;
+  const Bdf bdf_;
+  std::array<hw::Bar, hw::kBarCount> bars_;
+  const bool bars_in_header_;
+  hw::ConfigSpace config_;
+  std::uint16_t power_ = 0;    ///< offset of the power management capability
+  std::uint16_t express_ = 0;  ///< offset of the PCI Express capability
+  hw::DmaPort* port_ = nullptr;
+};
+
+}  // namespace teeio::device

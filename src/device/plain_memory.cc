@@ -1,0 +1,57 @@
+#include "device/plain_memory.h"
+
+#include <algorithm>
+#include <new>
+
+#include "base/check.h"
+
+namespace teeio::device {
+
+std::span<std::byte> PlainMemory::bytes() {
+  if (!elsewhere_.empty()) return elsewhere_;
+  if (!storage_) {
+    // calloc: pages that nobody touches stay the kernel's zero page.
+    storage_.reset(static_cast<std::byte*>(std::calloc(size_, 1)));
+    if (!storage_) throw std::bad_alloc();
+  }
+  return {storage_.get(), size_};
+}
+
+std::span<std::byte> PlainMemory::memory() {
+  const schedule::Lock lock(mutex_);
+  dirty_ = true;  // the caller may write
+  return bytes();
+}
+
+void PlainMemory::relocate(std::span<std::byte> to) {
+  TEEIO_CHECK(to.empty() || to.size() == size_, "a BAR's bytes move as a whole");
+  const schedule::Lock lock(mutex_);
+  const std::span<std::byte> from = bytes();
+  elsewhere_ = {};
+  const std::span<std::byte> target = to.empty() ? bytes() : to;
+  if (target.data() != from.data()) std::ranges::copy(from, target.begin());
+  elsewhere_ = to;
+  dirty_ = true;
+}
+
+void PlainMemory::read(std::uint64_t offset, std::span<std::byte> out) {
+  TEEIO_CHECK(contains(offset, out.size()), "a read lies outside of the BAR");
+  const schedule::Lock lock(mutex_);
+  std::ranges::copy(bytes().subspan(offset, out.size()), out.begin());
+}
+
+void PlainMemory::write(std::uint64_t offset, ByteView in) {
+  TEEIO_CHECK(contains(offset, in.size()), "a write lies outside of the BAR");
+  const schedule::Lock lock(mutex_);
+  dirty_ = true;
+  std::ranges::copy(in, bytes().subspan(offset).begin());
+}
+
+void PlainMemory::zero() {
+  const schedule::Lock lock(mutex_);
+  if (!dirty_) return;
+  std::ranges::fill(bytes(), std::byte{0});
+  dirty_ = !elsewhere_.empty();  // a program's mapping may write behind our back
+}
+
+}  // namespace teeio::device
