@@ -18,38 +18,53 @@ constexpr std::array kGeneral = {UC_X86_REG_RAX, UC_X86_REG_RBX,   UC_X86_REG_RC
                                  UC_X86_REG_RIP, UC_X86_REG_RFLAGS};
 static_assert(sizeof(hw::CpuRegisters) == kGeneral.size() * sizeof(std::uint64_t));
 
-// Where the stub that loads segments lives for the moment that it runs.
-constexpr std::uint64_t kStubBase = 0x10000;
-constexpr std::uint64_t kStubCode = kStubBase;
-constexpr std::uint64_t kStubTable = kStubBase + kPageSize;
-constexpr std::uint64_t kStubStack = kStubTable + kPageSize;
-constexpr std::uint64_t kStubSize = 3 * kPageSize;
+// Where the stub that loads segments lives for the moment that it runs: its
+// code, its descriptor table, its stack.
+constexpr std::uint64_t kStubCode = kPageSize;
+constexpr std::uint64_t kStubTable = 2 * kPageSize;
+constexpr std::uint64_t kTableSize = 0x10000;
+constexpr std::uint64_t kStubStack = kStubTable + kTableSize;
+constexpr std::uint64_t kStubSize = kStubStack + kPageSize - kStubCode;
 
 struct alignas(kPageSize) StubMemory {
   std::array<std::byte, kStubSize> bytes{};
 };
 
-// Slots of the stub's descriptor table.
-constexpr std::uint16_t kCodeSlot = 0x08;
-constexpr std::uint16_t kFirstDataSlot = 0x10;
+// Selectors for what is loaded under another name and renamed after; at the
+// table's end, out of the way of the guest's own.
+constexpr std::uint16_t kCodeSelector = 0xffc0;
+constexpr std::uint16_t kFirstDataSelector = 0xffc8;
 
 template <class T>
 void put(std::span<std::byte> memory, std::uint64_t at, const T& value) {
   std::memcpy(memory.data() + at, &value, sizeof value);
 }
 
-std::uint16_t slot_of(std::size_t data_index) {
-  return static_cast<std::uint16_t>(kFirstDataSlot + 8 * data_index);
+// The data segments in the stub's order; the last two are FS and GS.
+std::array<const Segment*, 5> data_segments(const SpecialRegisters& special) {
+  return {&special.ds, &special.es, &special.ss, &special.fs, &special.gs};
 }
 
-// MOV AX, imm16 and MOV Sreg, AX for DS, ES, FS, GS, SS; RETFQ to what follows.
+// Unicorn lets us rename all segments but FS and GS, which must be loaded by
+// their own selectors; without a descriptor of their own, they have a base only.
+std::uint16_t stub_selector(const Segment& segment, std::size_t index) {
+  constexpr std::uint16_t kLocalTable = 4;
+  constexpr std::uint16_t kIndexBits = 0xfff8;
+  if (segment.unusable != 0 || segment.present == 0) return 0;
+  const bool rename = index < 3;
+  if (rename) return static_cast<std::uint16_t>(kFirstDataSelector + 8 * index);
+  const bool own = (segment.selector & kLocalTable) == 0 && segment.selector < kCodeSelector;
+  return own ? segment.selector & kIndexBits : 0;
+}
+
+// MOV AX, imm16 and MOV Sreg, AX for each; RETFQ to what follows.
 std::vector<std::uint8_t> stub_code(std::span<const Segment* const> data) {
-  constexpr std::array<std::uint8_t, 5> kModrm = {0xd8, 0xc0, 0xe0, 0xe8, 0xd0};
+  constexpr std::array<std::uint8_t, 5> kModrm = {0xd8, 0xc0, 0xd0, 0xe0, 0xe8};
   std::vector<std::uint8_t> code;
   for (std::size_t i = 0; i < data.size(); ++i) {
-    const std::uint16_t slot = data[i]->unusable != 0 || data[i]->present == 0 ? 0 : slot_of(i);
-    code.insert(code.end(), {0x66, 0xb8, static_cast<std::uint8_t>(slot),
-                             static_cast<std::uint8_t>(slot >> 8U), 0x8e, kModrm[i]});
+    const std::uint16_t selector = stub_selector(*data[i], i);
+    code.insert(code.end(), {0x66, 0xb8, static_cast<std::uint8_t>(selector),
+                             static_cast<std::uint8_t>(selector >> 8U), 0x8e, kModrm[i]});
   }
   code.insert(code.end(), {0x48, 0xcb});
   return code;
@@ -155,14 +170,14 @@ void Engine::set_general(const hw::CpuRegisters& registers) {
   for (std::size_t i = 0; i < values.size(); ++i) set(kGeneral[i], values[i]);
 }
 
-void Engine::load_special(const SpecialRegisters& special) {
+bool Engine::load_special(const SpecialRegisters& special) {
   const hw::CpuRegisters registers = general();
   std::array<std::array<std::uint64_t, 2>, 16> xmm{};
   for (std::size_t i = 0; i < xmm.size(); ++i)
     uc_reg_read(uc_, UC_X86_REG_XMM0 + static_cast<int>(i), xmm[i].data());
   // The stub is 64-bit code, whatever mode the guest was in.
   uc_context_restore(uc_, pristine_);
-  run_segment_stub(special);
+  const bool loaded = run_segment_stub(special);
 
   for (std::size_t i = 0; i < xmm.size(); ++i)
     uc_reg_write(uc_, UC_X86_REG_XMM0 + static_cast<int>(i), xmm[i].data());
@@ -179,14 +194,16 @@ void Engine::load_special(const SpecialRegisters& special) {
   set(UC_X86_REG_DS, special.ds.selector);
   set(UC_X86_REG_ES, special.es.selector);
   set(UC_X86_REG_SS, special.ss.selector);
+  set(UC_X86_REG_FS_BASE, special.fs.base);
+  set(UC_X86_REG_GS_BASE, special.gs.base);
   set(UC_X86_REG_CR2, special.cr2);
   set(UC_X86_REG_CR4, special.cr4);
   set_general(registers);
+  return loaded;
 }
 
-void Engine::run_segment_stub(const SpecialRegisters& special) {
-  const std::array<const Segment*, 5> data = {&special.ds, &special.es, &special.fs, &special.gs,
-                                              &special.ss};
+bool Engine::run_segment_stub(const SpecialRegisters& special) {
+  const auto data = data_segments(special);
   const auto memory = std::make_unique<StubMemory>();
   const std::span<std::byte> stub = memory->bytes;
 
@@ -198,25 +215,27 @@ void Engine::run_segment_stub(const SpecialRegisters& special) {
   const std::uint64_t landing = kStubCode + code.size();
   std::uint64_t exit = landing + kMovCr0Rcx.size();
   std::memcpy(stub.data() + code.size(), kMovCr0Rcx.data(), kMovCr0Rcx.size());
-  put(stub, kStubTable - kStubBase + kCodeSlot, descriptor_of(special.cs));
-  for (std::size_t i = 0; i < data.size(); ++i)
-    put(stub, kStubTable - kStubBase + slot_of(i), descriptor_of(*data[i]));
-  put(stub, kStubStack - kStubBase, landing);
-  put(stub, kStubStack - kStubBase + 8, std::uint64_t{kCodeSlot});
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const std::uint16_t selector = stub_selector(*data[i], i);
+    if (selector != 0) put(stub, kStubTable - kStubCode + selector, descriptor_of(*data[i]));
+  }
+  put(stub, kStubTable - kStubCode + kCodeSelector, descriptor_of(special.cs));
+  put(stub, kStubStack - kStubCode, landing);
+  put(stub, kStubStack - kStubCode + 8, std::uint64_t{kCodeSelector});
 
   uc_x86_mmr table{};
   table.base = kStubTable;
-  table.limit = kPageSize - 1;
+  table.limit = kTableSize - 1;
   uc_reg_write(uc_, UC_X86_REG_GDTR, &table);
-  uc_mem_map_ptr(uc_, kStubBase, kStubSize, UC_PROT_ALL, stub.data());
+  uc_mem_map_ptr(uc_, kStubCode, kStubSize, UC_PROT_ALL, stub.data());
   set(UC_X86_REG_RSP, kStubStack);
   set(UC_X86_REG_RCX, special.cr0 & ~kCr0Paging);
   uc_ctl_set_exits(uc_, &exit, std::size_t{1});
   const uc_err error = uc_emu_start(uc_, kStubCode, 0, 0, 0);
-  TEEIO_CHECK(error == UC_ERR_OK, "segments that were checked can be loaded");
   uc_ctl_set_exits(uc_, &exit, std::size_t{0});
   uc_ctl_remove_cache(uc_, kStubCode, kStubCode + kPageSize);
-  uc_mem_unmap(uc_, kStubBase, kStubSize);
+  uc_mem_unmap(uc_, kStubCode, kStubSize);
+  return error == UC_ERR_OK;
 }
 
 void Engine::store_tables(SpecialRegisters& special) const {

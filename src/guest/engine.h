@@ -55,14 +55,15 @@ class Engine {
 
   /// Loads the hidden parts of all segments, the tables and the control bits
   /// that Unicorn looks at. General registers keep their values.
+  /// False when the processor would refuse a segment: nothing can be run then.
   /// Precondition: no page is mapped; segments passed check_segments().
-  void load_special(const SpecialRegisters& special);
+  [[nodiscard]] bool load_special(const SpecialRegisters& special);
   /// Selectors and descriptor tables as they are now; other fields untouched.
   void store_tables(SpecialRegisters& special) const;
 
  private:
   explicit Engine(uc_engine* uc) : uc_(uc) {}
-  void run_segment_stub(const SpecialRegisters& special);
+  bool run_segment_stub(const SpecialRegisters& special);
 
   uc_engine* const uc_;
   uc_context* pristine_ = nullptr;  ///< 64-bit mode at start

@@ -195,7 +195,7 @@ void UnicornCpu::load(const SpecialRegisters& special) {
   if (runnable_) {
     first_instruction_ = false;
     stop_ = Stop::kExit;  // hooks stay out of the stub
-    engine_->load_special(special);
+    runnable_ = engine_->load_special(special);
     stop_ = Stop::kNone;
   }
 }

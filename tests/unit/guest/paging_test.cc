@@ -162,6 +162,37 @@ TEST(SpecialRegistersTest, StatesThatCannotBeAreRefused) {
   EXPECT_EQ(m.cpu->set_special(bytes_of(special).first(100)).error().code, Errno::kInval);
 }
 
+TEST(SpecialRegistersTest, FsAndGsKeepSelectorAndBase) {
+  Machine m;
+  m.code({0x64, 0xa1, 0x10, 0x00, 0x00, 0x00, 0xf4});  // mov %fs:0x10,%eax; hlt
+  SpecialRegisters special = td_initial_state();
+  special.efer = 0;
+  special.fs.selector = 0x28;
+  special.fs.base = 0x9000;
+  special.gs.base = 0x1234;
+  m.memory.add_ram(0x9000);
+  m.memory.put_u64(0x9010, 0x77);
+  m.start(special);
+  EXPECT_EQ(m.special().fs, special.fs);
+  EXPECT_EQ(m.special().gs, special.gs);
+  ASSERT_EQ(m.cpu->run().reason, Reason::kHalt);
+  EXPECT_EQ(m.cpu->registers().rax, 0x77U);
+}
+
+// What a program gives is not ours to trust: it gets a VM that does not run.
+TEST(SpecialRegistersTest, SegmentThatNoProcessorLoadsEndsInShutdown) {
+  Machine m;
+  m.code({0xf4});
+  SpecialRegisters special = td_initial_state();
+  special.efer = 0;
+  special.ss.type = 0xb;  // code
+  m.start(special);
+  EXPECT_EQ(m.cpu->run().reason, Reason::kShutdown);
+  special.ss.type = 3;
+  m.start(special);
+  EXPECT_EQ(m.cpu->run().reason, Reason::kHalt);
+}
+
 TEST(SpecialRegistersTest, DescriptorRoundTrip) {
   Segment segment = td_initial_state().cs;
   segment.base = 0x1234'5678;

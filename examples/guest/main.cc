@@ -1,0 +1,242 @@
+// A confidential guest that takes a PCIe function into its trust and gives it
+// back: what a guest kernel's TSM driver does, without the kernel.
+#include <cstdint>
+
+#include "dma_engine.h"
+#include "platform.h"
+#include "tdx.h"
+
+namespace {
+
+using platform::Board;
+using platform::kPage;
+
+// Which step did not work; the VMM prints it.
+enum Failure : std::uint32_t {
+  kBoardIsWrong = 1,
+  kNoDevice,
+  kPageNotAccepted,
+  kSharedTouch,
+  kBindRefused,
+  kNotTheDevice,
+  kNoReport,
+  kReportIsWrong,
+  kMmioNotAccepted,
+  kDmaNotAccepted,
+  kStartRefused,
+  kNotRunning,
+  kPrivateMmio,
+  kPrivateDma,
+  kUnbindRefused,
+  kSharedAgain,
+};
+
+// The evidence that this guest's owner wants to see before it trusts a device:
+// the first 48 bytes of what the device says when an SPDM connection starts.
+constexpr tdx::DeviceHash kExpected = {{0x0000'0004'0001'0001, 0x1200'0100'0000'0410}};
+
+// Where the guest's own page tables show shared memory.
+constexpr std::uint64_t kSharedWindow = 0x8000'0000;
+
+template <class T>
+volatile T& at(std::uint64_t address) {
+  return *reinterpret_cast<volatile T*>(address);
+}
+std::uint64_t shared(std::uint64_t gpa) { return kSharedWindow + gpa; }
+
+void say(const char* text) {
+  for (; *text != 0; ++text)
+    tdx::port_out(platform::kPortConsole, 1, static_cast<unsigned char>(*text));
+  tdx::port_out(platform::kPortConsole, 1, '\n');
+}
+
+[[noreturn]] void finish(std::uint32_t code) {
+  tdx::port_out(platform::kPortExit, 4, code);
+  for (;;) asm volatile("hlt");
+}
+void require(bool good, Failure otherwise) {
+  if (!good) finish(otherwise);
+}
+
+// The device as the VMM emulates it: configuration space and, while it is
+// shared, the registers.
+namespace emulated {
+
+void enable() {
+  constexpr std::uint64_t kCommand = 4;
+  constexpr std::uint64_t kMemoryAndMaster = 6;
+  const std::uint64_t command = tdx::mmio_read(platform::kConfigSpace + kCommand, 2);
+  tdx::mmio_write(platform::kConfigSpace + kCommand, 2, command | kMemoryAndMaster);
+}
+std::uint32_t read(std::uint64_t reg) {
+  return static_cast<std::uint32_t>(tdx::mmio_read(platform::kBar0 + reg, 4));
+}
+void write(std::uint64_t reg, std::uint32_t value) {
+  tdx::mmio_write(platform::kBar0 + reg, 4, value);
+}
+
+}  // namespace emulated
+
+// The same registers as private MMIO: ordinary instructions, no exit.
+namespace direct {
+
+std::uint32_t read(std::uint64_t reg) { return at<std::uint32_t>(platform::kBar0 + reg); }
+void write(std::uint64_t reg, std::uint32_t value) {
+  at<std::uint32_t>(platform::kBar0 + reg) = value;
+}
+
+}  // namespace direct
+
+using ReadRegister = std::uint32_t (*)(std::uint64_t);
+using WriteRegister = void (*)(std::uint64_t, std::uint32_t);
+
+// One copy of a page. `window` is what the CPU adds to the three addresses that
+// the device uses as they are.
+bool copy_page(ReadRegister read, WriteRegister write, std::uint64_t ring, std::uint64_t window,
+               bool trusted) {
+  const std::uint64_t source = ring + kPage;
+  const std::uint64_t destination = ring + 2 * kPage;
+  for (std::uint64_t i = 0; i < kPage; i += 8) {
+    at<std::uint64_t>(window + source + i) = 0x0101'0101'0101'0101 * (i & 0xff) + ring;
+    at<std::uint64_t>(window + destination + i) = 0;
+  }
+  const std::uint64_t slot = window + ring;
+  at<std::uint32_t>(slot) = trusted ? dma::kTrusted : 0;
+  at<std::uint32_t>(slot + 4) = kPage;
+  at<std::uint64_t>(slot + 8) = source;
+  at<std::uint64_t>(slot + 16) = destination;
+  at<std::uint64_t>(slot + 24) = 0;
+
+  write(dma::kControl, dma::kReset);
+  write(dma::kRingBaseLow, static_cast<std::uint32_t>(ring));
+  write(dma::kRingBaseHigh, static_cast<std::uint32_t>(ring >> 32));
+  write(dma::kRingSize, 2);
+  write(dma::kRingControl, trusted ? 1 : 0);
+  write(dma::kControl, dma::kEnable);
+  write(dma::kDoorbell, 1);
+
+  if (read(dma::kErrorCode) != 0 || read(dma::kCompleted) != 1) return false;
+  if (at<std::uint32_t>(slot + 24) != dma::kDone) return false;
+  for (std::uint64_t i = 0; i < kPage; i += 8) {
+    if (at<std::uint64_t>(window + destination + i) != at<std::uint64_t>(window + source + i))
+      return false;
+  }
+  return true;
+}
+
+// Has the VMM carry the request that firmware now holds, and takes the answer.
+bool relay(std::uint32_t function, std::uint64_t code, std::uint64_t portion,
+           std::uint64_t buffer) {
+  return tdx::devif_request(function, code, portion) == 0 &&
+         tdx::vmcall(platform::kTdiRelay, function, code) == 0 &&
+         tdx::devif_response(function, buffer) == 0;
+}
+
+// A TDISP interface report, read from the answer's page: 16 bytes of TDISP
+// header, 4 of portion lengths, 16 of report header, then the MMIO ranges.
+class Report {
+ public:
+  explicit Report(std::uint64_t page) : page_(page) {}
+  std::uint32_t range_count() const { return at<std::uint32_t>(page_ + 32); }
+  std::uint64_t address(std::uint32_t i) const { return at<std::uint64_t>(range(i)); }
+  std::uint32_t pages(std::uint32_t i) const { return at<std::uint32_t>(range(i) + 8); }
+  std::uint32_t bar(std::uint32_t i) const { return at<std::uint32_t>(range(i) + 12) >> 16; }
+  bool is_private(std::uint32_t i) const {
+    constexpr std::uint32_t kMsixOrNonTee = 7;
+    return (at<std::uint32_t>(range(i) + 12) & kMsixOrNonTee) == 0;
+  }
+
+ private:
+  std::uint64_t range(std::uint32_t i) const { return page_ + 36 + 16ULL * i; }
+  std::uint64_t page_;
+};
+
+void accept_range(const Report& report, std::uint32_t i, std::uint64_t gpa, std::uint64_t size) {
+  require(report.pages(i) * kPage == size, kReportIsWrong);
+  for (std::uint64_t offset = 0; offset < size; offset += kPage)
+    require(tdx::mmio_accept(gpa + offset, report.address(i) + offset) == 0, kMmioNotAccepted);
+}
+
+void accept_device(const Board& board, std::uint64_t report_page) {
+  const std::uint32_t function = board.function_id;
+  require(tdx::devif_validate(function, kExpected) == 0, kNotTheDevice);
+  say("attest: the device is the expected one");
+  constexpr std::uint64_t kWholeReport = 2048ULL << 16;
+  require(relay(function, platform::kTdispGetReport, kWholeReport, report_page), kNoReport);
+
+  const Report report(report_page);
+  bool bar0 = false;
+  bool bar2 = false;
+  constexpr std::uint32_t kMostRanges = 32;
+  require(report.range_count() <= kMostRanges, kReportIsWrong);
+  for (std::uint32_t i = 0; i < report.range_count(); ++i) {
+    if (!report.is_private(i)) continue;
+    if (report.bar(i) == 0) accept_range(report, i, platform::kBar0, board.bar0_size), bar0 = true;
+    if (report.bar(i) == 2) accept_range(report, i, platform::kBar2, board.bar2_size), bar2 = true;
+  }
+  require(bar0 && bar2, kReportIsWrong);
+  say("accept: private MMIO as reported");
+  require(tdx::dmar_accept(function) == 0, kDmaNotAccepted);
+  say("accept: trusted DMA");
+
+  require(relay(function, platform::kTdispStart, 0, report_page), kStartRefused);
+  constexpr std::uint64_t kRun = 2;
+  std::uint64_t state = 0;
+  require(tdx::devif_read_state(function, state) == 0 && state == kRun, kNotRunning);
+  say("start: the TDI runs");
+}
+
+void use_privately(std::uint64_t scratch) {
+  require(direct::read(dma::kId) == dma::kIdValue, kPrivateMmio);
+  at<std::uint64_t>(platform::kBar2 + 0x100) = 0x5ec7e7;
+  require(at<std::uint64_t>(platform::kBar2 + 0x100) == 0x5ec7e7, kPrivateMmio);
+  say("private MMIO answers");
+  require(copy_page(&direct::read, &direct::write, scratch, 0, true), kPrivateDma);
+  say("trusted DMA copied a private page");
+}
+
+void use_shared() {
+  emulated::enable();
+  require(emulated::read(dma::kId) == dma::kIdValue, kSharedAgain);
+  require(copy_page(&emulated::read, &emulated::write, platform::kSharedRam + 4 * kPage,
+                    kSharedWindow, false),
+          kSharedAgain);
+  say("shared DMA copied a shared page");
+}
+
+}  // namespace
+
+extern "C" [[noreturn]] void guest_main(std::uint64_t board_gpa) {
+  const volatile Board& page = at<Board>(shared(board_gpa));
+  require(page.magic == Board::kMagic, kBoardIsWrong);
+  // A copy: shared memory may change under our eyes.
+  const Board board = {page.magic, page.function_id, page.flags, page.bar0_size, page.bar2_size};
+
+  emulated::enable();
+  require(emulated::read(dma::kId) == dma::kIdValue, kNoDevice);
+  say("found a DMA engine");
+  use_shared();
+
+  // Four fresh pages: the report, then ring, source and destination.
+  for (std::uint64_t i = 0; i < 4; ++i)
+    require(tdx::accept_page(platform::kFreshRam + i * kPage) == 0, kPageNotAccepted);
+  // Two pages become shared: one on request, one because it is used so.
+  const std::uint64_t given = platform::kFreshRam + 8 * kPage;
+  require(tdx::map_shared(given, kPage) == 0, kSharedTouch);
+  for (std::uint64_t gpa = given; gpa < given + 2 * kPage; gpa += kPage) {
+    at<std::uint64_t>(shared(gpa)) = gpa;
+    require(at<std::uint64_t>(shared(gpa)) == gpa, kSharedTouch);
+  }
+
+  require(tdx::vmcall(platform::kTdiBind, board.function_id, 0) == 0, kBindRefused);
+  accept_device(board, platform::kFreshRam);
+  use_privately(platform::kFreshRam + kPage);
+  tdx::port_out(platform::kPortCheckpoint, 4, 1);
+
+  if ((board.flags & platform::kKeepBound) == 0) {
+    require(tdx::vmcall(platform::kTdiUnbind, board.function_id, 0) == 0, kUnbindRefused);
+    use_shared();
+  }
+  say("done");
+  finish(platform::kSuccess);
+}

@@ -1,0 +1,52 @@
+// The machine that minivmm builds for its guest: what both must agree on.
+#pragma once
+
+#include <cstdint>
+
+namespace platform {
+
+constexpr std::uint64_t kSharedBit = 1ULL << 47;  // of a TD's guest addresses
+constexpr std::uint64_t kPage = 4096;
+
+// RAM: private, but for its upper end.
+constexpr std::uint64_t kRamSize = 2 << 20;
+constexpr std::uint64_t kImage = 0x100000;        // where the guest is linked
+constexpr std::uint64_t kFreshRam = 0x180000;     // private pages that the guest must accept
+constexpr std::uint64_t kSharedRam = 0x1c0000;    // shared from here on
+constexpr std::uint64_t kBoard = 0x1f0000;        // struct Board
+constexpr std::uint64_t kResetPage = 0xfffff000;  // holds the first instruction
+
+// The device's place in guest memory.
+constexpr std::uint64_t kBar0 = 0x4000'0000;
+constexpr std::uint64_t kBar2 = 0x4010'0000;
+constexpr std::uint64_t kConfigSpace = 0x5000'0000;  // 4 KiB, emulated
+
+// What the VMM tells the guest. Nothing of it needs to be believed.
+struct Board {
+  static constexpr std::uint64_t kMagic = 0x647261'6f426d76;
+  std::uint64_t magic;
+  std::uint32_t function_id;  // by which firmware knows the device
+  std::uint32_t flags;
+  std::uint64_t bar0_size;
+  std::uint64_t bar2_size;
+};
+constexpr std::uint32_t kKeepBound = 1;  // Board::flags: do not ask to unbind
+
+// Ports.
+constexpr std::uint16_t kPortConsole = 0x3f8;    // characters
+constexpr std::uint16_t kPortExit = 0xf4;        // 32 bits: kSuccess or a Failure
+constexpr std::uint16_t kPortCheckpoint = 0xf5;  // 32 bits: private DMA has worked
+constexpr std::uint32_t kSuccess = 0x600d;
+
+// Requests for the TDI, sub-functions of TDG.VP.VMCALL; R12 is the function id.
+// Intel's numbers are not public: these belong to this VMM and its guest.
+constexpr std::uint64_t kTdiBind = 0x10100;
+constexpr std::uint64_t kTdiUnbind = 0x10101;
+constexpr std::uint64_t kTdiRelay = 0x10102;  // R13: the TDISP request that waits in firmware
+
+// TDISP request codes that a guest may have relayed.
+constexpr std::uint64_t kTdispGetReport = 0x84;
+constexpr std::uint64_t kTdispGetState = 0x85;
+constexpr std::uint64_t kTdispStart = 0x86;
+
+}  // namespace platform

@@ -1,0 +1,36 @@
+// TDCALL as this guest uses it. Leaf numbers: TDX module ABI specification, and
+// for devices the public tdxio branch of intel/tdx-module.
+#pragma once
+
+#include <cstdint>
+
+struct TdcallRegisters {
+  std::uint64_t rax, rcx, rdx, r8, r9, r10, r11, r12, r13, r14, r15, rbx, rdi;
+};
+extern "C" void tdcall(TdcallRegisters* registers);
+
+namespace tdx {
+
+// Each gives the completion status: 0 is success, bit 63 an error.
+std::uint64_t accept_page(std::uint64_t gpa);
+
+// Devices (TDG.DEVIF.*, TDG.MMIO.ACCEPT, TDG.DMAR.ACCEPT).
+struct DeviceHash {
+  std::uint64_t words[6];
+};
+std::uint64_t devif_validate(std::uint32_t function, const DeviceHash& hash);
+std::uint64_t devif_read_state(std::uint32_t function, std::uint64_t& state);
+// `portion`: for a report, offset in 15:0 and length in 31:16.
+std::uint64_t devif_request(std::uint32_t function, std::uint64_t code, std::uint64_t portion);
+std::uint64_t devif_response(std::uint32_t function, std::uint64_t buffer_gpa);
+std::uint64_t mmio_accept(std::uint64_t gpa, std::uint64_t handle);
+std::uint64_t dmar_accept(std::uint32_t function);
+
+// TDG.VP.VMCALL: words for the VMM. Each gives R10.
+std::uint64_t vmcall(std::uint64_t function, std::uint64_t r12, std::uint64_t r13);
+std::uint64_t map_shared(std::uint64_t gpa, std::uint64_t size);
+void port_out(std::uint16_t port, unsigned size, std::uint64_t value);
+std::uint64_t mmio_read(std::uint64_t gpa, unsigned size);
+void mmio_write(std::uint64_t gpa, unsigned size, std::uint64_t value);
+
+}  // namespace tdx

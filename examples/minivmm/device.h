@@ -1,0 +1,77 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fd.h"
+#include "options.h"
+
+// What sysfs says of a function.
+struct Function {
+  std::string bdf;
+  std::string vfio_path;  // /dev/vfio/devices/vfioN
+  std::string pf0;        // the function whose tsm/ directory connects the card
+  bool is_virtual = false;
+  std::uint16_t requester_id() const;
+};
+// Functions that VFIO has and whose card has a TSM.
+std::vector<Function> assignable_functions();
+// echo tsmN > tsm/connect, unless it is connected.
+void connect_tsm(const Function& function);
+
+struct Region {
+  std::uint64_t size = 0;
+  std::uint64_t offset = 0;
+};
+
+// A VFIO device on an iommufd, with what makes it a vDEVICE of a VM.
+class Device {
+ public:
+  explicit Device(const Function& function);
+
+  const Function& function() const { return function_; }
+  const Fd& vfio() const { return vfio_; }
+  const Region& bar(unsigned index) const { return bars_.at(index); }
+
+  void bind_iommufd();
+  // IOAS and nest-parent HWPT; the device's DMA reaches `size` bytes at `memory`
+  // by addresses from 0.
+  void attach_shared_dma(void* memory, std::uint64_t size);
+  void allocate_vdevice();
+  Fd export_bar(unsigned index) const;
+
+  // Reads and writes of a region, as the guest makes them.
+  std::uint64_t read(const Region& region, std::uint64_t offset, unsigned size) const;
+  void write(const Region& region, std::uint64_t offset, unsigned size, std::uint64_t value) const;
+  const Region& config() const { return config_; }
+
+  // Through one of the three doors. Give 0 or an errno; what firmware says of a
+  // refusal goes to standard error.
+  int bind_tdi(Door door, Arch arch);
+  int unbind_tdi(Door door, Arch arch);
+
+  // IOMMU_VDEVICE_TSM_REQ.
+  int relay_report(Arch arch);
+  int relay_state(Arch arch);
+  enum class TdiState : std::uint32_t { kUnlocked = 0, kLocked = 1, kRun = 2 };
+  int set_tdi_state(Arch arch, TdiState state);
+
+  void close_vfio() { vfio_.close(); }
+  void close_iommufd() { iommufd_.close(); }
+
+ private:
+  Region region(unsigned index) const;
+  int tsm_op(std::uint32_t type);
+  int tsm_request(Arch arch, std::uint32_t op, const void* request, std::uint32_t size);
+
+  Function function_;
+  Fd iommufd_;
+  Fd vfio_;
+  std::array<Region, 6> bars_;
+  Region config_;
+  std::uint32_t device_id_ = 0;
+  std::uint32_t hwpt_id_ = 0;
+  std::uint32_t vdevice_id_ = 0;
+};

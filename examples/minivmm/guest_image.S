@@ -1,0 +1,7 @@
+        .section .rodata
+        .balign 4096
+        .global guest_image_start, guest_image_end
+guest_image_start:
+        .incbin GUEST_IMAGE
+guest_image_end:
+        .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+// examples/guest, as its linker script lays it out: whole pages for
+// platform::kImage, and after them the one for platform::kResetPage.
+extern "C" const std::byte guest_image_start[];
+extern "C" const std::byte guest_image_end[];
+
+inline std::span<const std::byte> guest_image() { return {guest_image_start, guest_image_end}; }

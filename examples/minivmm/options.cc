@@ -1,0 +1,148 @@
+#include "options.h"
+
+#include <getopt.h>
+
+#include <algorithm>
+#include <csignal>
+#include <map>
+#include <stdexcept>
+
+const char* const kUsage =
+    R"(usage: minivmm [options]
+Assigns a PCIe function to a confidential VM, lets the guest take it into its
+trust and use it, and takes it back. Exit status: 0 when the guest said so.
+
+  --bind=vfio|iommufd|guest   who is asked to bind (default iommufd)
+  --close-order=A,B,C         order of closing vfio, iommufd and vm at the end
+  --no-unbind                 close everything while the device is bound
+  --device=BDF                which function (default: the first with a TSM)
+  --two-vfs                   two VFs in two VMs, both bound at a time
+  --die-at=N                  kill this process before step N
+  --die-signal=NAME|NUMBER    by which signal (default KILL)
+  --arch=tdx|cca              kind of VM (default tdx; cca runs no guest code)
+  --vm-type=N                 argument of KVM_CREATE_VM
+  --list-steps                print the steps and their numbers
+  --help
+)";
+
+namespace {
+
+enum Option {
+  kBind = 256,
+  kCloseOrder,
+  kNoUnbind,
+  kDevice,
+  kTwoVfs,
+  kDieAt,
+  kDieSignal,
+  kArch,
+  kVmType,
+  kListSteps,
+  kHelp
+};
+
+template <class T>
+T choose(const std::string& text, const char* option, const std::map<std::string, T>& choices) {
+  if (const auto at = choices.find(text); at != choices.end()) return at->second;
+  std::string allowed;
+  for (const auto& [name, value] : choices) allowed += (allowed.empty() ? "" : ", ") + name;
+  throw std::invalid_argument("--" + std::string(option) + "=" + text + ": allowed are " + allowed);
+}
+
+unsigned long number(const std::string& text, const char* option) {
+  std::size_t end = 0;
+  unsigned long value = 0;
+  try {
+    value = std::stoul(text, &end, 0);
+  } catch (const std::exception&) {
+    end = 0;
+  }
+  if (end != text.size() || text.empty())
+    throw std::invalid_argument("--" + std::string(option) + "=" + text + ": not a number");
+  return value;
+}
+
+std::vector<Closing> close_order(const std::string& text) {
+  std::vector<Closing> order;
+  for (std::size_t from = 0; from <= text.size();) {
+    const std::size_t to = std::min(text.find(',', from), text.size());
+    order.push_back(choose<Closing>(
+        text.substr(from, to - from), "close-order",
+        {{"vfio", Closing::kVfio}, {"iommufd", Closing::kIommufd}, {"vm", Closing::kVm}}));
+    from = to + 1;
+  }
+  std::vector<Closing> sorted = order;
+  std::sort(sorted.begin(), sorted.end());
+  if (sorted != std::vector{Closing::kVfio, Closing::kIommufd, Closing::kVm})
+    throw std::invalid_argument("--close-order=" + text + ": name vfio, iommufd and vm once each");
+  return order;
+}
+
+int signal_number(const std::string& text) {
+  const std::map<std::string, int> names = {{"KILL", SIGKILL}, {"TERM", SIGTERM}, {"ABRT", SIGABRT},
+                                            {"SEGV", SIGSEGV}, {"INT", SIGINT},   {"HUP", SIGHUP}};
+  if (const auto at = names.find(text); at != names.end()) return at->second;
+  return static_cast<int>(number(text, "die-signal"));
+}
+
+}  // namespace
+
+Options parse_options(int argc, char** argv) {
+  static const option kOptions[] = {{"bind", required_argument, nullptr, kBind},
+                                    {"close-order", required_argument, nullptr, kCloseOrder},
+                                    {"no-unbind", no_argument, nullptr, kNoUnbind},
+                                    {"device", required_argument, nullptr, kDevice},
+                                    {"two-vfs", no_argument, nullptr, kTwoVfs},
+                                    {"die-at", required_argument, nullptr, kDieAt},
+                                    {"die-signal", required_argument, nullptr, kDieSignal},
+                                    {"arch", required_argument, nullptr, kArch},
+                                    {"vm-type", required_argument, nullptr, kVmType},
+                                    {"list-steps", no_argument, nullptr, kListSteps},
+                                    {"help", no_argument, nullptr, kHelp},
+                                    {nullptr, 0, nullptr, 0}};
+  Options options;
+  for (int found; (found = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
+    const std::string text = optarg == nullptr ? "" : optarg;
+    switch (found) {
+      case kBind:
+        options.door = choose<Door>(
+            text, "bind",
+            {{"vfio", Door::kVfio}, {"iommufd", Door::kIommufd}, {"guest", Door::kGuest}});
+        break;
+      case kCloseOrder:
+        options.close_order = close_order(text);
+        break;
+      case kNoUnbind:
+        options.unbind = false;
+        break;
+      case kDevice:
+        options.device = text;
+        break;
+      case kTwoVfs:
+        options.two_vfs = true;
+        break;
+      case kDieAt:
+        options.die_at = static_cast<int>(number(text, "die-at"));
+        break;
+      case kDieSignal:
+        options.die_signal = signal_number(text);
+        break;
+      case kArch:
+        options.arch = choose<Arch>(text, "arch", {{"tdx", Arch::kTdx}, {"cca", Arch::kCca}});
+        break;
+      case kVmType:
+        options.vm_type = number(text, "vm-type");
+        break;
+      case kListSteps:
+        options.list_steps = true;
+        break;
+      case kHelp:
+        options.help = true;
+        break;
+      default:
+        throw std::invalid_argument("see --help");
+    }
+  }
+  if (optind != argc) throw std::invalid_argument("no arguments are taken; see --help");
+  return options;
+}

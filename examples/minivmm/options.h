@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+enum class Door { kVfio, kIommufd, kGuest };  // who is asked to bind and unbind
+enum class Arch { kTdx, kCca };
+enum class Closing { kVfio, kIommufd, kVm };
+
+struct Options {
+  Door door = Door::kIommufd;
+  Arch arch = Arch::kTdx;
+  std::vector<Closing> close_order = {Closing::kVfio, Closing::kIommufd, Closing::kVm};
+  bool unbind = true;
+  bool two_vfs = false;
+  int die_at = 0;  // a step's number; 0 is never
+  int die_signal = 9;
+  std::string device;         // "0000:01:00.0"; empty: the first that has a TSM
+  unsigned long vm_type = 0;  // 0: the architecture's
+  bool list_steps = false;
+  bool help = false;
+};
+
+// Throws std::invalid_argument.
+Options parse_options(int argc, char** argv);
+extern const char* const kUsage;

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "device.h"
+#include "options.h"
+#include "vm.h"
+
+// One VM with one assigned function, from its creation to its end.
+class Session {
+ public:
+  // `prefix` begins each printed line.
+  Session(const Options& options, const Function& function, std::string prefix);
+
+  // Up to the first instruction of the guest.
+  void build();
+  // Runs the guest until it has used the device privately, or has ended.
+  void run_to_checkpoint();
+  // Runs it to its end; gives whether it said that all went well.
+  bool run_to_end();
+  // Without a guest CPU: bind, lock, start and unbind by this process alone.
+  void drive_without_guest();
+  // Closes everything, in the order of the options.
+  void close();
+
+ private:
+  // Steps of build().
+  void create_vm();
+  void give_memory();
+  void load_guest();
+  void write_board();
+
+  // Slots of the BARs.
+  enum class Sharing { kShared, kPrivate };
+  void add_bar_slots(Sharing sharing);
+  void remove_bar_slots();
+
+  // Exits.
+  enum class Next { kContinue, kCheckpoint, kEnd };
+  Next run_once();
+  Next on_io();
+  void on_mmio();
+  void on_hypercall();
+  void on_memory_fault();
+  void on_tdx();
+  std::uint64_t tdi_request(std::uint64_t request, std::uint64_t argument);
+  int bind();
+  int unbind();
+  void say(std::uint8_t character);
+
+  const Options& options_;
+  const std::string prefix_;
+  const Function function_;
+  std::optional<Vm> vm_;
+  std::optional<Device> device_;
+  Mapping ram_;
+  Mapping reset_page_;
+  Fd bar_files_[2];
+  bool has_bar_slots_ = false;
+  std::string line_;
+  std::optional<std::uint32_t> exit_code_;
+};

@@ -1,0 +1,92 @@
+// The three doors to bind, and the guest's requests.
+#include <linux/iommufd.h>
+#include <linux/teeio_proposed.h>
+#include <linux/vfio.h>
+
+#include <array>
+#include <cstdio>
+#include <cstring>
+
+#include "device.h"
+
+namespace {
+
+int report(const char* what, int error) {
+  if (error != 0) std::fprintf(stderr, "minivmm: %s: %s\n", what, std::strerror(error));
+  return error;
+}
+
+std::uint32_t tvm_arch(Arch arch) {
+  return arch == Arch::kTdx ? IOMMU_VDEVICE_TSM_TVM_ARCH_TDX : IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
+}
+
+}  // namespace
+
+int Device::bind_tdi(Door door, Arch arch) {
+  switch (door) {
+    case Door::kVfio: {
+      vfio_pci_tsm_bind bind{};
+      bind.argsz = sizeof bind;
+      bind.vdevice_id = vdevice_id_;
+      const int result = ::ioctl(vfio_.get(), VFIO_DEVICE_TSM_BIND, &bind);
+      return report("VFIO_DEVICE_TSM_BIND", result < 0 ? errno : 0);
+    }
+    case Door::kIommufd:
+      return report("IOMMU_VDEVICE_TSM_OP bind", tsm_op(IOMMU_VDEVICE_TSM_BIND));
+    case Door::kGuest:
+      return set_tdi_state(arch, TdiState::kLocked);
+  }
+  return EINVAL;
+}
+
+int Device::unbind_tdi(Door door, Arch arch) {
+  switch (door) {
+    case Door::kVfio: {
+      vfio_pci_tsm_unbind unbind{};
+      unbind.argsz = sizeof unbind;
+      const int result = ::ioctl(vfio_.get(), VFIO_DEVICE_TSM_UNBIND, &unbind);
+      return report("VFIO_DEVICE_TSM_UNBIND", result < 0 ? errno : 0);
+    }
+    case Door::kIommufd:
+      return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
+    case Door::kGuest:
+      return set_tdi_state(arch, TdiState::kUnlocked);
+  }
+  return EINVAL;
+}
+
+int Device::tsm_op(std::uint32_t type) {
+  iommu_vdevice_tsm_op op{};
+  op.size = sizeof op;
+  op.type = type;
+  op.vdevice_id = vdevice_id_;
+  return ::ioctl(iommufd_.get(), IOMMU_VDEVICE_TSM_OP, &op) < 0 ? errno : 0;
+}
+
+int Device::tsm_request(Arch arch, std::uint32_t op, const void* request, std::uint32_t size) {
+  std::array<unsigned char, 4096> response;
+  iommu_vdevice_tsm_req req{};
+  req.size = sizeof req;
+  req.vdevice_id = vdevice_id_;
+  req.op = op;
+  req.tvm_arch = tvm_arch(arch);
+  req.req_len = size;
+  req.req_uptr = pointer(request);
+  req.resp_len = response.size();
+  req.resp_uptr = pointer(response.data());
+  const int error = ::ioctl(iommufd_.get(), IOMMU_VDEVICE_TSM_REQ, &req) < 0 ? errno : 0;
+  if (error != 0) {
+    std::fprintf(stderr, "minivmm: IOMMU_VDEVICE_TSM_REQ op %u: %s, firmware says 0x%llx\n", op,
+                 std::strerror(error), static_cast<unsigned long long>(req.tsm_code));
+  }
+  return error;
+}
+
+// On TDX the request and its answer wait in firmware, where the guest put the
+// one and takes the other: nothing but the permission to go travels here.
+int Device::relay_report(Arch arch) { return tsm_request(arch, TSM_REQ_READ_OBJECT, nullptr, 0); }
+int Device::relay_state(Arch arch) { return tsm_request(arch, TSM_REQ_OBJECT_INFO, nullptr, 0); }
+
+int Device::set_tdi_state(Arch arch, TdiState state) {
+  return tsm_request(arch, TSM_REQ_SET_TDI_STATE, &state, sizeof state);
+}

@@ -1,0 +1,143 @@
+#include "vm.h"
+
+#include <fcntl.h>
+#include <linux/teeio_proposed.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <memory>
+
+Mapping::Mapping(std::size_t size, int fd, int flags)
+    : at_(::mmap(nullptr, size, PROT_READ | PROT_WRITE, flags, fd, 0)), size_(size) {
+  if (at_ == MAP_FAILED) {
+    at_ = nullptr;
+    fail("mmap");
+  }
+}
+
+void Mapping::unmap() {
+  if (at_ != nullptr) ::munmap(at_, size_);
+  at_ = nullptr;
+  size_ = 0;
+}
+
+Vm::Vm(unsigned long type) : kvm_(open_file("/dev/kvm", O_RDWR)) {
+  if (CALL(kvm_, KVM_GET_API_VERSION, 0UL) != KVM_API_VERSION) fail("KVM API version", ENOTSUP);
+  vm_ = Fd(CALL(kvm_, KVM_CREATE_VM, type));
+}
+
+void Vm::tdx(const Fd& fd, std::uint32_t id, std::uint32_t flags, std::uint64_t data,
+             const char* what) {
+  kvm_tdx_cmd command{};
+  command.id = id;
+  command.flags = flags;
+  command.data = data;
+  call(fd, KVM_MEMORY_ENCRYPT_OP, what, &command);
+}
+
+void Vm::init_td() {
+  // kvm_tdx_capabilities ends in a list of CPUID leaves, for which `nent` is
+  // the room; kvm_tdx_init_vm takes the wanted ones, here none.
+  constexpr std::uint32_t kRoom = 256;
+  constexpr std::size_t kSize = sizeof(kvm_tdx_capabilities) + kRoom * sizeof(kvm_cpuid_entry2);
+  const std::unique_ptr<void, decltype(&std::free)> memory(std::calloc(1, kSize), &std::free);
+  auto* const capabilities = static_cast<kvm_tdx_capabilities*>(memory.get());
+  capabilities->cpuid.nent = kRoom;
+  tdx(vm_, KVM_TDX_CAPABILITIES, 0, pointer(capabilities), "KVM_TDX_CAPABILITIES");
+
+  kvm_tdx_init_vm init{};
+  init.xfam = capabilities->supported_xfam & 3;  // x87 and SSE
+  tdx(vm_, KVM_TDX_INIT_VM, 0, pointer(&init), "KVM_TDX_INIT_VM");
+}
+
+void Vm::add_ram(std::uint32_t slot, std::uint64_t gpa, const Mapping& shared) {
+  kvm_create_guest_memfd create{};
+  create.size = shared.bytes().size();
+  // The slot keeps what it needs of the file.
+  const Fd memory(CALL(vm_, KVM_CREATE_GUEST_MEMFD, &create));
+
+  kvm_userspace_memory_region2 region{};
+  region.slot = slot;
+  region.flags = KVM_MEM_GUEST_MEMFD;
+  region.guest_phys_addr = gpa;
+  region.memory_size = create.size;
+  region.userspace_addr = pointer(shared.at());
+  region.guest_memfd = static_cast<std::uint32_t>(memory.get());
+  CALL(vm_, KVM_SET_USER_MEMORY_REGION2, &region);
+}
+
+void Vm::set_private(std::uint64_t gpa, std::uint64_t size, bool is_private) {
+  kvm_memory_attributes attributes{};
+  attributes.address = gpa;
+  attributes.size = size;
+  attributes.attributes = is_private ? KVM_MEMORY_ATTRIBUTE_PRIVATE : 0;
+  CALL(vm_, KVM_SET_MEMORY_ATTRIBUTES, &attributes);
+}
+
+void Vm::add_mmio(std::uint32_t slot, std::uint64_t gpa, std::uint64_t size, const Fd& dma_buf) {
+  kvm_userspace_memory_region2 region{};
+  region.slot = slot;
+  region.flags = KVM_MEM_VFIO_DMABUF;
+  region.guest_phys_addr = gpa;
+  region.memory_size = size;
+  region.guest_memfd = static_cast<std::uint32_t>(dma_buf.get());
+  CALL(vm_, KVM_SET_USER_MEMORY_REGION2, &region);
+}
+
+void Vm::remove_slot(std::uint32_t slot) {
+  kvm_userspace_memory_region2 region{};
+  region.slot = slot;
+  CALL(vm_, KVM_SET_USER_MEMORY_REGION2, &region);
+}
+
+void Vm::associate(const Fd& vfio) {
+  kvm_create_device create{};
+  create.type = KVM_DEV_TYPE_VFIO;
+  CALL(vm_, KVM_CREATE_DEVICE, &create);
+  vfio_device_ = Fd(static_cast<int>(create.fd));
+
+  const std::int32_t fd = vfio.get();
+  kvm_device_attr attribute{};
+  attribute.group = KVM_DEV_VFIO_FILE;
+  attribute.attr = KVM_DEV_VFIO_FILE_ADD;
+  attribute.addr = pointer(&fd);
+  CALL(vfio_device_, KVM_SET_DEVICE_ATTR, &attribute);
+}
+
+void Vm::dissociate(const Fd& vfio) {
+  if (!vfio_device_) return;
+  const std::int32_t fd = vfio.get();
+  kvm_device_attr attribute{};
+  attribute.group = KVM_DEV_VFIO_FILE;
+  attribute.attr = KVM_DEV_VFIO_FILE_DEL;
+  attribute.addr = pointer(&fd);
+  CALL(vfio_device_, KVM_SET_DEVICE_ATTR, &attribute);
+}
+
+void Vm::add_vcpu(std::uint64_t argument) {
+  vcpu_ = Fd(CALL(vm_, KVM_CREATE_VCPU, 0UL));
+  const int size = CALL(kvm_, KVM_GET_VCPU_MMAP_SIZE, 0UL);
+  run_ = Mapping(static_cast<std::size_t>(size), vcpu_.get(), MAP_SHARED);
+  tdx(vcpu_, KVM_TDX_INIT_VCPU, 0, argument, "KVM_TDX_INIT_VCPU");
+}
+
+void Vm::load(std::uint64_t gpa, std::span<const std::byte> pages) {
+  kvm_tdx_init_mem_region region{};
+  region.source_addr = pointer(pages.data());
+  region.gpa = gpa;
+  region.nr_pages = pages.size() / 4096;
+  tdx(vcpu_, KVM_TDX_INIT_MEM_REGION, KVM_TDX_MEASURE_MEMORY_REGION, pointer(&region),
+      "KVM_TDX_INIT_MEM_REGION");
+}
+
+void Vm::finalize() { tdx(vm_, KVM_TDX_FINALIZE_VM, 0, 0, "KVM_TDX_FINALIZE_VM"); }
+
+int Vm::run() { return ::ioctl(vcpu_.get(), KVM_RUN, 0UL) < 0 ? errno : 0; }
+
+void Vm::close() {
+  run_.unmap();
+  vcpu_.close();
+  vfio_device_.close();
+  vm_.close();
+  kvm_.close();
+}

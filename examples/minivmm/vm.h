@@ -1,0 +1,71 @@
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "fd.h"
+
+// Anonymous memory of this process.
+class Mapping {
+ public:
+  Mapping() = default;
+  Mapping(std::size_t size, int fd, int flags);
+  Mapping(Mapping&& other) noexcept { *this = std::move(other); }
+  Mapping& operator=(Mapping&& other) noexcept {
+    std::swap(at_, other.at_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~Mapping() { unmap(); }
+  void unmap();
+  std::span<std::byte> bytes() const { return {static_cast<std::byte*>(at_), size_}; }
+  void* at() const { return at_; }
+
+ private:
+  void* at_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// A VM of KVM with one vCPU.
+class Vm {
+ public:
+  explicit Vm(unsigned long type);
+
+  void init_td();
+  // RAM at `gpa`: private memory from a guest_memfd, with `shared` as its other
+  // side.
+  void add_ram(std::uint32_t slot, std::uint64_t gpa, const Mapping& shared);
+  // Whether a range is private (new RAM is shared).
+  void set_private(std::uint64_t gpa, std::uint64_t size, bool is_private);
+  void add_mmio(std::uint32_t slot, std::uint64_t gpa, std::uint64_t size, const Fd& dma_buf);
+  void remove_slot(std::uint32_t slot);
+  // KVM must know the VM's devices before they are bound to an iommufd.
+  void associate(const Fd& vfio);
+  void dissociate(const Fd& vfio);
+
+  // The vCPU's RCX and R8 will be `argument`.
+  void add_vcpu(std::uint64_t argument);
+  // Copies pages into private memory before the first run, and measures them.
+  void load(std::uint64_t gpa, std::span<const std::byte> pages);
+  void finalize();
+
+  // Runs until something needs an answer. Gives 0 or an errno; EFAULT with
+  // KVM_EXIT_MEMORY_FAULT is an exit like others.
+  int run();
+  kvm_run& state() const { return *static_cast<kvm_run*>(run_.at()); }
+
+  void close();
+
+ private:
+  void tdx(const Fd& fd, std::uint32_t id, std::uint32_t flags, std::uint64_t data,
+           const char* what);
+
+  Fd kvm_;
+  Fd vm_;
+  Fd vcpu_;
+  Fd vfio_device_;
+  Mapping run_;
+};
