@@ -1,0 +1,198 @@
+#include <memory>
+#include <set>
+
+#include "unit/firmware/tdx/machine.h"
+#include "unit/schedule/explored.h"
+
+// Leaves against each other, in every order; and what the explorer may inject.
+
+namespace teeio::tdx {
+namespace {
+
+/// A machine that a test makes anew for each schedule.
+class Fresh : public Machine {
+ public:
+  Fresh() {
+    module.set_injection({.interruptions = false, .failures = false});
+    connect();
+    td = running_td();
+  }
+  void TestBody() override {}
+  /// Runs two bodies as tasks.
+  template <class A, class B>
+  static void race(A a, B b) {
+    schedule::Task first = schedule::Task::spawn("first", a);
+    schedule::Task second = schedule::Task::spawn("second", b);
+    first.join();
+    second.join();
+  }
+  using Machine::accept;
+  using Machine::bind;
+  using Machine::create_devif;
+  using Machine::devifmt_tables;
+  using Machine::dmar;
+  using Machine::handle;
+  using Machine::kBar;
+  using Machine::kFunction;
+  using Machine::kIommu;
+  using Machine::kMmioGpa;
+  using Machine::kRamGpa;
+  using Machine::kStream;
+  using Machine::module;
+  using Machine::page;
+  using Machine::validate;
+  TestTd td;
+};
+
+using Outcomes = std::set<std::pair<std::string_view, std::string_view>>;
+
+TEST(Concurrency, OneExtensionLeafRunsAtATime) {
+  Outcomes seen;
+  test::expect_sound([&] {
+    Fresh m;
+    const Hpa table = m.page();
+    const Hpa other = m.page();
+    LeafResult a;
+    LeafResult b;
+    Fresh::race([&] { a = m.module.tdh_devifmt_add(m.kFunction, 4, table); },
+                [&] { b = m.module.tdh_mmiomt_add(m.kBar, 5, other); });
+    for (const LeafResult& r : {a, b}) {
+      if (r.ok()) continue;
+      EXPECT_EQ(operand_name(r.status.operand()), "EXTENSION");
+    }
+    seen.insert({name(a), name(b)});
+  });
+  EXPECT_EQ(seen, (Outcomes{{"TDX_SUCCESS", "TDX_SUCCESS"},
+                            {"TDX_SUCCESS", "TDX_OPERAND_BUSY"},
+                            {"TDX_OPERAND_BUSY", "TDX_SUCCESS"}}));
+}
+
+TEST(Concurrency, ABlockedPageIsNotAcceptedWhicheverComesFirst) {
+  Outcomes seen;
+  test::expect_sound([&] {
+    Fresh m;
+    m.bind(m.td);
+    EXPECT_TRUE(m.module.tdh_mmio_map(m.td.tdr, m.kMmioGpa, Level::k4K, m.kBar).ok());
+    EXPECT_TRUE(m.module.begin_vp_enter(m.td.vp).ok());
+    LeafResult block;
+    Module::GuestLeafResult accepted;
+    Fresh::race(
+        [&] { block = m.module.tdh_mmio_block(m.td.tdr, m.kMmioGpa, Level::k4K); },
+        [&] { accepted = m.module.tdg_mmio_accept(m.td.vp, m.kMmioGpa, Level::k4K, m.handle()); });
+    const auto found = m.module.lookup(m.td.tdr, m.kMmioGpa, hw::GuestAccess::kRead);
+    EXPECT_EQ(found.has_value(), !block.ok());
+    EXPECT_TRUE(block.ok() || accepted.ok());
+    seen.insert({name(block), accepted.ept_violation ? "violation" : name(accepted)});
+    // The host asks again, as it must; then the guest may come in.
+    if (!block.ok()) {
+      EXPECT_CODE(m.module.tdg_mmio_accept(m.td.vp, m.kMmioGpa, Level::k4K, m.handle()).leaf,
+                  Code::kBusyHostPriority);
+      EXPECT_TRUE(m.module.tdh_mmio_block(m.td.tdr, m.kMmioGpa, Level::k4K).ok());
+    }
+    m.module.end_vp_enter(m.td.vp, TdExit::kOrdinary);
+  });
+  EXPECT_EQ(seen, (Outcomes{{"TDX_SUCCESS", "TDX_SUCCESS"},
+                            {"TDX_SUCCESS", "violation"},
+                            {"TDX_SUCCESS", "TDX_OPERAND_BUSY"},
+                            {"TDX_OPERAND_BUSY", "TDX_SUCCESS"}}));
+}
+
+// On a blocked stream a locked interface may go; the guest's accept must not
+// leave DMA behind for an interface that is gone.
+TEST(Concurrency, AnInterfaceWithAcceptedDmaIsNeverRemoved) {
+  Outcomes seen;
+  test::expect_sound([&] {
+    Fresh m;
+    m.bind(m.td);
+    m.validate(m.td);
+    EXPECT_TRUE(m.module.tdh_ide_stream_block(m.kIommu, m.kStream).ok());
+    EXPECT_TRUE(m.module.begin_vp_enter(m.td.vp).ok());
+    LeafResult removed;
+    LeafResult accepted;
+    Fresh::race([&] { removed = m.module.tdh_devif_remove(m.kFunction); },
+                [&] { accepted = m.module.tdg_dmar_accept(m.td.vp, m.kFunction); });
+    EXPECT_FALSE(removed.ok() && accepted.ok());
+    const auto state = m.module.tdh_dmar_read(m.dmar(DmarLevel::kPasid)).rdx;
+    EXPECT_EQ(state == static_cast<std::uint64_t>(DmarState::kPresent), accepted.ok());
+    seen.insert({name(removed), name(accepted)});
+    m.module.end_vp_enter(m.td.vp, TdExit::kOrdinary);
+  });
+  EXPECT_TRUE(seen.contains({"TDX_SUCCESS", "TDX_DEVIFMT_NOT_PRESENT"}));
+  EXPECT_TRUE(seen.contains({"TDX_DEVIF_HAS_MAPPED_DMA", "TDX_SUCCESS"}));
+}
+
+TEST(Concurrency, AVcpuNeverEntersBetweenTheTwoHalvesOfATrack) {
+  test::expect_sound([&] {
+    Fresh m;
+    LeafResult track;
+    LeafResult enter;
+    Fresh::race([&] { track = m.module.tdh_mem_track(m.td.tdr); },
+                [&] { enter = m.module.begin_vp_enter(m.td.vp); });
+    EXPECT_TRUE(track.ok());
+    if (enter.ok()) {
+      m.module.end_vp_enter(m.td.vp, TdExit::kOrdinary);
+    } else {
+      EXPECT_EQ(operand_name(enter.status.operand()), "TD_EPOCH");
+    }
+  });
+}
+
+TEST(Concurrency, VpFlushDoneAndDevifCreateExcludeEachOther) {
+  test::expect_sound([&] {
+    Fresh m;
+    m.devifmt_tables();
+    LeafResult done;
+    LeafResult created;
+    Fresh::race([&] { done = m.module.tdh_mng_vpflushdone(m.td.tdr); },
+                [&] { created = m.create_devif(m.td); });
+    EXPECT_FALSE(done.ok() && created.ok());
+  });
+}
+
+// --- Injection ---
+
+class Injected : public Machine {
+ protected:
+  void SetUp() override { connect(); }
+};
+
+TEST_F(Injected, InterruptedLeavesGoOnWhenCalledAgain) {
+  ASSERT_OK(module.tdh_dmar_add(dmar(DmarLevel::kRoot), page()));
+  const Hpa table = page();
+  inject_once("TDH.DMAR.ADD interrupted");
+  EXPECT_CODE(module.tdh_dmar_add(dmar(DmarLevel::kContext), table), Code::kInterruptedResumable);
+  ASSERT_OK(module.tdh_dmar_add(dmar(DmarLevel::kContext), table));
+  ASSERT_OK(module.tdh_dmar_block(dmar(DmarLevel::kContext)));
+  ASSERT_OK(module.tdh_iq_inv_request(dmar(DmarLevel::kContext)));
+  ASSERT_OK(module.tdh_dmar_add({.level = DmarLevel::kRoot, .rid = 0x200, .iommu = 0, .pasid = 0},
+                                page()));
+  ASSERT_OK(
+      module.tdh_dmar_block({.level = DmarLevel::kRoot, .rid = 0x200, .iommu = 0, .pasid = 0}));
+  ASSERT_OK(
+      module.tdh_iq_inv_request({.level = DmarLevel::kRoot, .rid = 0x200, .iommu = 0, .pasid = 0}));
+  inject_once("TDH.IQ.INV.PROCESS interrupted");
+  EXPECT_CODE(module.tdh_iq_inv_process(kIommu), Code::kInterruptedResumable);
+  ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+  inject_once("TDH.DMAR.REMOVE interrupted");
+  EXPECT_CODE(module.tdh_dmar_remove(dmar(DmarLevel::kContext)), Code::kInterruptedResumable);
+  ASSERT_OK(module.tdh_dmar_remove(dmar(DmarLevel::kContext)));
+}
+
+TEST_F(Injected, AFailedLeafHasDoneNothingAndCanBeRepeated) {
+  TestTd td = running_td();
+  const std::uint64_t before = module.pages_owned();
+  devifmt_tables();
+  inject_once("TDH.DEVIF.CREATE fails");
+  EXPECT_CODE(create_devif(td), Code::kOperandBusy);
+  EXPECT_EQ(module.pages_owned(), before + kDevifmtLevels);
+  ASSERT_OK(create_devif(td));
+}
+
+TEST_F(Injected, CanBeTurnedOff) {
+  module.set_injection({.interruptions = false, .failures = false});
+  inject_once("TDH.DEVIFMT.ADD fails");
+  devifmt_tables();
+}
+
+}  // namespace
+}  // namespace teeio::tdx
