@@ -32,7 +32,7 @@ class DmaEngineCard {
     Bdf pf;                    ///< function 0 of a device
     unsigned vfs = 2;          ///< at most kMaxVfs, and on the PF's bus
     Hpa window{0};             ///< aligned to kWindowAlignment; the BARs are put there
-    unsigned ide_streams = 2;  ///< selective IDE streams, 1–8
+    unsigned ide_streams = 2;  ///< selective IDE streams, 1–32
     std::uint64_t serial = 0x1efe'0000'0000'0001;
   };
   /// Precondition: the options are as their comments say.

@@ -7,8 +7,7 @@ DmaPhysicalFunction::DmaPhysicalFunction(object::Trace& trace, schedule::Mutex& 
     : DmaFunction(trace, card_lock, role),
       sriov_(config_, capabilities.sriov),
       doe_(config_, *this),
-      ide_(config_, capabilities.ide_streams),
-      dsm_(trace, role.bdf, ide_) {
+      dsm_(trace, role.bdf, config_, capabilities.ide_streams) {
   add_ari(config_, capabilities.sriov.vfs == 0 ? 0 : 1);
   add_serial_number(config_, capabilities.serial);
   dsm_.add(tdi());
@@ -29,7 +28,7 @@ void DmaPhysicalFunction::config_written(std::uint16_t offset, unsigned size_byt
                                          std::uint32_t value, const hw::ConfigSpace& before) {
   DmaFunction::config_written(offset, size_bytes, value, before);
   if (doe_.contains(offset)) doe_.write(offset, size_bytes, value);
-  if (ide_.contains(offset)) dsm_.ide_capability_written();
+  dsm_.config_written(offset);
   if (!sriov_.contains(offset)) return;
   for (DmaFunction* vf : vfs_) {
     if (!sriov_.as_at_boot()) vf->tdi().violate("sriov-changed");
@@ -41,9 +40,7 @@ void DmaPhysicalFunction::on_reset(hw::ResetKind kind) {
   DmaFunction::on_reset(kind);
   doe_.reset();
   for (DmaFunction* vf : vfs_) vf->reset_locked(kind);
-  if (kind == hw::ResetKind::kFunctionLevel) return;
-  ide_.reset();
-  dsm_.reset();
+  if (kind == hw::ResetKind::kHot) dsm_.reset();
 }
 
 }  // namespace teeio::device

@@ -6,7 +6,6 @@
 
 #include "device/dma_function.h"
 #include "device/dsm.h"
-#include "device/ide_capability.h"
 #include "device/sriov_capability.h"
 #include "hw/doe_mailbox.h"
 
@@ -39,7 +38,6 @@ class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
 
   SriovCapability sriov_;
   hw::DoeMailbox doe_;
-  IdeCapability ide_;
   Dsm dsm_;
   std::vector<DmaFunction*> vfs_;
 };

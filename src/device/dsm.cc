@@ -15,8 +15,8 @@ constexpr std::uint16_t kNoVendor = 0xffff;
 
 }  // namespace
 
-Dsm::Dsm(object::Trace& trace, Bdf pf0, IdeCapability& capability)
-    : ide_(trace, pf0, capability, *this), tdisp_(trace, pf0.domain, ide_) {}
+Dsm::Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams)
+    : ide_(trace, pf0, config, streams, *this), tdisp_(trace, pf0.domain, ide_) {}
 
 Bytes Dsm::answer(ByteView object) {
   const auto doe = wire::DoeObject::decode(object);

@@ -12,14 +12,15 @@ namespace teeio::device {
 
 /// PF0's Device Security Manager: what is behind its DOE mailbox. Answers DOE
 /// discovery, connects the SPDM channel, and hands IDE_KM and TDISP messages to
-/// their responders. When a stream loses its keys or is disabled, every TDI that
-/// was locked with it moves to ERROR (TDISP ECN 11.4.5).
+/// their responders. When a stream is no longer Secure, every TDI that was
+/// locked with it moves to ERROR (TDISP ECN 11.4.5).
 ///
 /// Lifetime: owned by its card; TDIs outlive it.
 /// Locking: the card's lock.
 class Dsm final : private IdeResponder::Listener {
  public:
-  Dsm(object::Trace& trace, Bdf pf0, IdeCapability& capability);
+  /// Adds the IDE capability, of `streams` selective streams, to PF0's `config`.
+  Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams);
 
   void add(Tdi& tdi) { tdisp_.add(tdi); }
 
@@ -27,8 +28,10 @@ class Dsm final : private IdeResponder::Listener {
   /// does not offer, or one that is no data object: it is dropped unanswered.
   Bytes answer(ByteView object);
 
-  /// Software wrote to the IDE capability.
-  void ide_capability_written() { ide_.capability_written(); }
+  /// A configuration write to `offset` was applied.
+  void config_written(std::uint16_t offset) {
+    if (ide_.contains(offset)) ide_.registers_written();
+  }
   /// Conventional reset: the connection, all keys and thereby all locks are gone.
   void reset();
 

@@ -10,6 +10,7 @@ namespace {
 using wire::KpAckStatus;
 
 constexpr std::uint8_t kPort = 0;  // an end point's only port
+constexpr std::uint64_t kInitialIfv = 1;
 
 std::string describe(const wire::IdeKmKeyProg& request) {
   return fmt::format("stream={} key={:#04x}", request.stream_id, request.selector.raw);
@@ -23,15 +24,22 @@ std::string describe(const Message& /*message*/) {
   return {};
 }
 
+hw::IdeKeySlot slot_of(wire::IdeKeySelector selector) {
+  return {.key_set = static_cast<std::uint8_t>(selector.key_set()),
+          .direction = hw::IdeKeySlot::Direction{std::to_underlying(selector.direction())},
+          .sub_stream = hw::IdeKeySlot::SubStream{std::to_underlying(selector.sub_stream())}};
+}
+
 }  // namespace
 
-IdeResponder::IdeResponder(object::Trace& trace, Bdf bdf, IdeCapability& capability,
-                           Listener& listener)
+IdeResponder::IdeResponder(object::Trace& trace, Bdf bdf, hw::ConfigSpace& config,
+                           std::size_t streams, Listener& listener)
     : trace_(trace),
       bdf_(bdf),
-      capability_(capability),
+      config_(config),
+      port_(config, streams),
       listener_(listener),
-      streams_(capability.slots()) {}
+      seen_(streams) {}
 
 std::expected<Bytes, std::string_view> IdeResponder::answer(ByteView request) {
   const auto message = wire::decode_ide_km(request);
@@ -52,10 +60,12 @@ std::expected<Bytes, std::string_view> IdeResponder::answer(ByteView request) {
 
 IdeResponder::Answer IdeResponder::handle(const wire::IdeKmQuery& query) {
   if (query.port_index != kPort) return std::unexpected("port index is above the only port");
-  const std::uint16_t rid = bdf_.rid();
-  return wire::IdeKmQueryResp{kPort,    static_cast<std::uint8_t>(rid),
+  wire::IdeKmQueryResp answer{kPort,    static_cast<std::uint8_t>(bdf_.rid()),
                               bdf_.bus, static_cast<std::uint8_t>(bdf_.domain),
-                              kPort,    capability_.registers()};
+                              kPort,    {}};
+  for (unsigned at = 4; at < size_bytes(); at += 4)
+    answer.registers.push_back(config_.read(static_cast<std::uint16_t>(port_.offset() + at), 4));
+  return answer;
 }
 
 IdeResponder::Answer IdeResponder::handle(const wire::IdeKmKeyProg& request) {
@@ -64,19 +74,19 @@ IdeResponder::Answer IdeResponder::handle(const wire::IdeKmKeyProg& request) {
 }
 
 IdeResponder::Answer IdeResponder::handle(const wire::IdeKmKSetGo& request) {
-  const auto slot = slot_for(request);
-  if (!slot) return std::unexpected("no key of that port, stream and sub-stream");
-  if (!streams_[*slot].keys.go(request.selector))
-    return std::unexpected("key was never programmed");
-  refresh(*slot, "key-set-go");
+  const auto block = block_for(request);
+  if (!block) return std::unexpected("no key of that port, stream and sub-stream");
+  if (const auto gone = port_.go(*block, slot_of(request.selector)); !gone)
+    return std::unexpected(gone.error().why);
+  look_again("key-set-go");
   return wire::IdeKmKGoStopAck{request.stream_id, request.selector, request.port_index};
 }
 
 IdeResponder::Answer IdeResponder::handle(const wire::IdeKmKSetStop& request) {
-  const auto slot = slot_for(request);
-  if (!slot) return std::unexpected("no key of that port, stream and sub-stream");
-  streams_[*slot].keys.stop(request.selector);
-  refresh(*slot, "key-set-stop");
+  const auto block = block_for(request);
+  if (!block) return std::unexpected("no key of that port, stream and sub-stream");
+  (void)port_.stop(*block, slot_of(request.selector));  // fails only if not in use
+  look_again("key-set-stop");
   return wire::IdeKmKGoStopAck{request.stream_id, request.selector, request.port_index};
 }
 
@@ -88,51 +98,51 @@ IdeResponder::Answer IdeResponder::handle(const Response& /*response*/) {
 KpAckStatus IdeResponder::program(const wire::IdeKmKeyProg& request) {
   if (request.port_index != kPort) return KpAckStatus::kUnsupportedPort;
   if (!request.key) return KpAckStatus::kIncorrectLength;
-  const auto slot = slot_for(request);
-  if (!slot || request.key->ifv != 1) return KpAckStatus::kUnsupportedValue;
-  if (!streams_[*slot].keys.program(request.selector, *request.key))
+  const auto block = block_for(request);
+  if (!block || request.key->ifv != kInitialIfv) return KpAckStatus::kUnsupportedValue;
+  if (!port_.program_key(*block, slot_of(request.selector), request.key->key))
     return KpAckStatus::kUnspecifiedFailure;
   return KpAckStatus::kSuccess;
 }
 
 template <class Message>
-std::optional<unsigned> IdeResponder::slot_for(const Message& message) const {
+std::optional<std::size_t> IdeResponder::block_for(const Message& message) const {
   if (message.port_index != kPort || !message.selector.valid()) return std::nullopt;
-  return capability_.slot_of(message.stream_id);
+  return port_.find(message.stream_id);
 }
 
-bool IdeResponder::keys_ready(std::uint8_t stream_id) const {
-  const auto slot = capability_.slot_of(stream_id);
-  return slot && streams_[*slot].keys.ready();
+bool IdeResponder::secure(std::uint8_t stream_id) const {
+  const auto block = port_.find(stream_id);
+  return block && port_.state(*block) == hw::IdeStreamState::kEnabled;
 }
 
-void IdeResponder::capability_written() {
-  for (unsigned slot = 0; slot < streams_.size(); ++slot) {
-    Stream& stream = streams_[slot];
-    const bool renamed = capability_.stream_id(slot) != stream.stream_id;
-    const bool disabled = stream.secure && !capability_.enabled(slot);
-    if (renamed || disabled) stream.keys.clear();  // PCIe Base Spec 6.33.4
-    refresh(slot, "stream-disabled");
-  }
+std::uint16_t IdeResponder::size_bytes() const {
+  constexpr std::size_t kHeader = 12;  // capability header, capability, control
+  constexpr std::size_t kBlock = 20 + 12 * hw::IdePort::kAddressBlocks;
+  return static_cast<std::uint16_t>(kHeader + port_.streams() * kBlock);
+}
+
+bool IdeResponder::contains(std::uint16_t offset) const {
+  return offset >= port_.offset() && offset < port_.offset() + size_bytes();
+}
+
+void IdeResponder::registers_written() {
+  port_.registers_written();
+  look_again("stream-disabled");
 }
 
 void IdeResponder::reset() {
-  for (unsigned slot = 0; slot < streams_.size(); ++slot) {
-    streams_[slot].keys.clear();
-    refresh(slot, "conventional-reset");
-  }
+  for (std::size_t block = 0; block < port_.streams(); ++block) (void)port_.release(block);
+  look_again("conventional-reset");
 }
 
-void IdeResponder::refresh(unsigned slot, std::string_view cause) {
-  Stream& stream = streams_[slot];
-  const bool ready = stream.keys.ready();
-  const bool secure = ready && capability_.enabled(slot);
-  const bool lost = (stream.ready && !ready) || (stream.secure && !secure);
-  const std::uint8_t lost_id = std::exchange(stream.stream_id, capability_.stream_id(slot));
-  stream.ready = ready;
-  stream.secure = secure;
-  capability_.set_secure(slot, secure);
-  if (lost) listener_.stream_lost(lost_id, cause);
+void IdeResponder::look_again(std::string_view cause) {
+  for (std::size_t block = 0; block < seen_.size(); ++block) {
+    const Seen now{port_.state(block) == hw::IdeStreamState::kEnabled, port_.stream_id(block)};
+    const Seen before = std::exchange(seen_[block], now);
+    if (before.secure && (!now.secure || now.stream_id != before.stream_id))
+      listener_.stream_lost(before.stream_id, cause);
+  }
 }
 
 }  // namespace teeio::device

@@ -2,44 +2,51 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/types.h"
-#include "device/ide_capability.h"
-#include "device/ide_keys.h"
+#include "hw/config_space.h"
+#include "hw/ide_port.h"
 #include "object/trace.h"
 #include "wire/ide_km.h"
 
 namespace teeio::device {
 
-/// Answers IDE_KM for the one port of an end point, and keeps the state of its
-/// streams: a stream is Secure while software has enabled it and all keys of a
-/// key set are in use.
+/// Answers IDE_KM for the one port of an end point, and watches its streams.
+///
+/// Keys go to the stream whose register block software gave the stream ID and an
+/// association; hw::IdePort says when a stream is Secure. A key that leaves no
+/// trace here does so at the root port's end of the link (Fact::kKeyUsed).
 ///
 /// Locking: the card's lock.
 class IdeResponder {
  public:
-  /// Told when a stream that had its keys in use, or was Secure, no longer is.
+  /// Told when a stream that was Secure no longer is, or has another ID.
   class Listener {
    public:
     virtual ~Listener() = default;
     virtual void stream_lost(std::uint8_t stream_id, std::string_view cause) = 0;
   };
 
-  IdeResponder(object::Trace& trace, Bdf bdf, IdeCapability& capability, Listener& listener);
+  IdeResponder(object::Trace& trace, Bdf bdf, hw::ConfigSpace& config, std::size_t streams,
+               Listener& listener);
 
   /// The answer's bytes, or why there is none (the channel then answers ERROR):
-  /// what is no request, or K_SET_GO and K_SET_STOP for a port, stream or key that
-  /// does not exist, for which IDE_KM has no status.
+  /// what is no request, K_SET_GO for a key that was not programmed, and K_SET_GO
+  /// and K_SET_STOP for a port or stream that does not exist: IDE_KM has no status
+  /// for those. Stopping a key that is not in use is no error.
   std::expected<Bytes, std::string_view> answer(ByteView request);
 
-  /// `stream_id` belongs to a slot and all keys of one of its key sets are in use.
-  [[nodiscard]] bool keys_ready(std::uint8_t stream_id) const;
-  /// Software wrote to the IDE capability: looks at every stream again. A slot
-  /// that left Secure, or whose stream ID changed, forgets its keys.
-  void capability_written();
-  /// Conventional reset: no keys.
+  /// The stream exists, is enabled, and all keys of one of its key sets are in use.
+  [[nodiscard]] bool secure(std::uint8_t stream_id) const;
+
+  /// Whether a config access to `offset` touches the IDE capability.
+  [[nodiscard]] bool contains(std::uint16_t offset) const;
+  /// To be called after a configuration write to it was applied.
+  void registers_written();
+  /// Conventional reset: all streams are free.
   void reset();
 
  private:
@@ -52,23 +59,24 @@ class IdeResponder {
   Answer handle(const Response& response);
 
   wire::KpAckStatus program(const wire::IdeKmKeyProg& request);
-  /// The slot whose keys a message means; nullopt when port, stream or selector
+  /// The block whose keys a message means; nullopt when port, stream or selector
   /// name none.
   template <class Message>
-  std::optional<unsigned> slot_for(const Message& message) const;
-  void refresh(unsigned slot, std::string_view cause);
+  [[nodiscard]] std::optional<std::size_t> block_for(const Message& message) const;
+  [[nodiscard]] std::uint16_t size_bytes() const;
+  void look_again(std::string_view cause);
 
-  struct Stream {
-    IdeKeys keys;
+  /// A block as it was when last looked at.
+  struct Seen {
+    bool secure = false;
     std::uint8_t stream_id = 0;
-    bool ready = false;   ///< as last looked at
-    bool secure = false;  ///< as last looked at
   };
   object::Trace& trace_;
   const Bdf bdf_;
-  IdeCapability& capability_;
+  hw::ConfigSpace& config_;
+  hw::IdePort port_;
   Listener& listener_;
-  std::vector<Stream> streams_;  ///< one a slot
+  std::vector<Seen> seen_;
 };
 
 }  // namespace teeio::device

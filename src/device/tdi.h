@@ -55,7 +55,7 @@ class Tdi {
       wire::kLockNoFirmwareUpdate | wire::kLockSystemCacheLineSize | wire::kLockMsix;
 
   /// To CONFIG_LOCKED, with a new nonce. The caller has made sure that the stream
-  /// has its keys. Errors: kInvalidInterfaceState unless CONFIG_UNLOCKED,
+  /// is Secure. Errors: kInvalidInterfaceState unless CONFIG_UNLOCKED,
   /// kInvalidRequest for flags outside kLockFlags, kInvalidDeviceConfiguration.
   TdispResult<wire::TdispNonce> lock(const wire::TdispLockInterface& request);
   /// To RUN. Errors: kInvalidInterfaceState unless CONFIG_LOCKED; kInvalidNonce.

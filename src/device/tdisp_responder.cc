@@ -104,9 +104,9 @@ TdispResult<wire::TdispBody> TdispResponder::lock(Tdi& tdi,
                                                   const wire::TdispLockInterface& request) {
   if (tdi.state() != TdiState::kConfigUnlocked)
     return refuse(TdispError::kInvalidInterfaceState, "TDI is not CONFIG_UNLOCKED");
-  if (!ide_.keys_ready(request.default_stream_id))
+  if (!ide_.secure(request.default_stream_id))
     return refuse(TdispError::kInvalidRequest,
-                  "the default stream's keys are not programmed and in use");
+                  "the default stream is not enabled with all its keys in use");
   auto nonce = tdi.lock(request);
   if (!nonce) return std::unexpected(nonce.error());
   return wire::TdispLockInterfaceResponse{*nonce};

@@ -15,8 +15,8 @@ namespace teeio::device {
 /// Checks, in this order: interface (INVALID_INTERFACE), version
 /// (VERSION_MISMATCH, except of GET_TDISP_VERSION), request code
 /// (UNSUPPORTED_REQUEST with the code as data), length (INVALID_REQUEST), and what
-/// the request itself asks for. LOCK_INTERFACE also wants the keys of its stream
-/// in use, else INVALID_REQUEST. Source: TDISP ECN of 2022-07-27, 11.3.8, table 12.
+/// the request itself asks for. LOCK_INTERFACE also wants its stream Secure: all
+/// keys in use, else INVALID_REQUEST. Source: TDISP ECN of 2022-07-27, 11.3.8, table 12.
 ///
 /// The device has no peer-to-peer streams, no updatable MMIO attributes and no
 /// vendor messages: those requests are UNSUPPORTED_REQUEST, as its capabilities

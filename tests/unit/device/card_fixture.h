@@ -56,7 +56,7 @@ class FakePort final : public hw::DmaPort {
 class CardTest : public ::testing::Test {
  protected:
   static constexpr Bdf kPf{0, 1, 0, 0};
-  static constexpr std::uint8_t kStream = 0;
+  static constexpr std::uint8_t kStream = 3;
   static constexpr unsigned kPfIndex = 0, kVfIndex = 1;
 
   CardTest() {
@@ -100,6 +100,9 @@ class CardTest : public ::testing::Test {
     return answer.take();
   }
   void connect() {
+    const unsigned ide = extended_capability(kPfIndex, 0x30);
+    set_config(kPfIndex, ide + 0x1c, 0x0801);  // association valid
+    set_config(kPfIndex, ide + 0x10, kStream << 24U | 1U);
     while (auto object = channel.connect_request())
       if (!channel.connect_response(exchange(*object))) break;
     for (unsigned sub = 0; sub < 3; ++sub)

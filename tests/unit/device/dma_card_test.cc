@@ -176,7 +176,6 @@ TEST_F(CardLockTest, ChangingSriovIsAViolationOfVfsOnly) {
 
 TEST_F(CardLockTest, DisablingTheIdeStreamIsAnError) {
   const unsigned ide = extended_capability(kPfIndex, 0x30);
-  set_config(kPfIndex, ide + 0x10, 1);
   run(kVfIndex);
   EXPECT_EQ(config(kPfIndex, ide + 0x14) & 0xfU, 2U) << "Secure";
   set_config(kPfIndex, ide + 0x10, 0);

@@ -32,10 +32,13 @@ class DsmTest : public ::testing::Test {
  protected:
   static constexpr Bdf kPf{0, 1, 0, 0};
   static constexpr Bdf kVf{0, 1, 0, 1};
-  static constexpr std::uint8_t kStream = 0;  // every slot's id before software wrote one
+  static constexpr std::uint8_t kStream = 3;  // in block 0, as a host sets it up
+  static constexpr unsigned kBlock0 = 0x10c;  // the capability is the only extended one
+  static constexpr unsigned kBlockSize = 44;
 
   DsmTest() {
     trace.keep_events(true);
+    set_up_stream(0, kStream);
     dsm.add(tdi);
     dsm.add(vf);
     while (auto object = channel.connect_request())
@@ -77,11 +80,30 @@ class DsmTest : public ::testing::Test {
     made.key.fill(static_cast<std::byte>(seed));
     return made;
   }
+  void write_ide(unsigned block, unsigned reg, std::uint32_t value) {
+    const auto at = static_cast<std::uint16_t>(kBlock0 + block * kBlockSize + reg);
+    config.write(at, 4, value);
+    dsm.config_written(at);
+  }
+  void write_control(unsigned block, std::uint8_t stream, bool enable) {
+    write_ide(block, 0x04, static_cast<std::uint32_t>(stream) << 24U | (enable ? 1U : 0U));
+  }
+  /// Association and ID, as Linux's pci_ide_stream_setup() leaves them.
+  void set_up_stream(unsigned block, std::uint8_t stream) {
+    write_ide(block, 0x0c, 0x0800);
+    write_ide(block, 0x10, 0x0801);
+    write_control(block, stream, false);
+  }
+  bool shows_secure(unsigned block) {
+    const auto at = static_cast<std::uint16_t>(kBlock0 + block * kBlockSize + 0x08);
+    return (config.read(at, 4) & 0xfU) == 2;
+  }
   void bring_up_stream(std::uint8_t stream = kStream, unsigned key_set = 0) {
     for (const auto selector : selectors(key_set)) {
       ASSERT_EQ(program({stream, selector, 0, key(selector.raw)}), wire::KpAckStatus::kSuccess);
       ASSERT_TRUE(ide(wire::IdeKmKSetGo{stream, selector, 0}));
     }
+    write_control(stream == kStream ? 0 : 1, stream, true);
   }
   wire::TdispNonce lock(Bdf function = kPf, std::uint16_t flags = 0) {
     const auto answer = tdisp(wire::TdispLockInterface{flags, kStream, 0x1000'0000, 0}, function);
@@ -103,12 +125,11 @@ class DsmTest : public ::testing::Test {
 
   object::Trace trace;
   hw::ConfigSpace config;
-  IdeCapability capability{config, 2};
   FakeFunction pf_function;
   FakeFunction vf_function;
   Tdi tdi{trace, kPf, pf_function};
   Tdi vf{trace, kVf, vf_function};
-  Dsm dsm{trace, kPf, capability};
+  Dsm dsm{trace, kPf, config, 2};
   spdm::RequesterChannel channel;
 };
 

@@ -8,14 +8,7 @@ using wire::KpAckStatus;
 const wire::IdeKeySelector kAny =
     wire::IdeKeySelector::make(0, wire::IdeDirection::kRx, wire::IdeSubStream::kPosted);
 
-class DsmIdeTest : public DsmTest {
- protected:
-  static constexpr std::uint16_t kControl0 = 0x100 + 0x0c + 4;  // the capability is the only one
-  void write_control(unsigned slot, std::uint32_t value) {
-    config.write(static_cast<std::uint16_t>(kControl0 + slot * 0x20), 4, value);
-    dsm.ide_capability_written();
-  }
-};
+using DsmIdeTest = DsmTest;
 
 TEST_F(DsmIdeTest, KeyProgAnswersEachStatus) {
   const wire::IdeKmKeyProg good{kStream, kAny, 0, key(1)};
@@ -50,6 +43,15 @@ TEST_F(DsmIdeTest, GoWithoutAKeyIsRefused) {
   EXPECT_EQ(ide(wire::IdeKmKSetStop{7, kAny, 0}).error().code, Errno::kIo);
 }
 
+TEST_F(DsmIdeTest, StoppingAKeyThatIsNotInUseIsAcknowledged) {
+  EXPECT_TRUE(ide(wire::IdeKmKSetStop{kStream, kAny, 0}));
+}
+
+TEST_F(DsmIdeTest, AStreamWithoutAssociationTakesNoKeys) {
+  write_ide(0, 0x10, 0);
+  EXPECT_EQ(program({kStream, kAny, 0, key(1)}), KpAckStatus::kUnsupportedValue);
+}
+
 TEST_F(DsmIdeTest, WhatIsNoRequestIsRefused) {
   EXPECT_EQ(ide(wire::IdeKmKpAck{}).error().code, Errno::kIo);
   EXPECT_EQ(send(wire::Protocol::kIdeKm, Bytes(8, std::byte{9})).error().code, Errno::kIo);
@@ -60,8 +62,9 @@ TEST_F(DsmIdeTest, QueryReportsThePortAndTheCapability) {
   const auto answer = std::get<wire::IdeKmQueryResp>(ide(wire::IdeKmQuery{0}).value());
   EXPECT_EQ(answer.bus, 1);
   EXPECT_EQ(answer.max_port_index, 0);
-  EXPECT_EQ(answer.registers, capability.registers());
-  EXPECT_EQ(answer.registers.at(0) >> 16U & 0xffU, 1U);  // two streams
+  EXPECT_EQ(answer.registers.size(), (0x0c + 2 * kBlockSize) / 4 - 1);
+  EXPECT_EQ(answer.registers.at(0) >> 16U & 0xffU, 1U);   // two streams
+  EXPECT_EQ(answer.registers.at(2 + 1) >> 24U, kStream);  // the first block's control
   EXPECT_EQ(ide(wire::IdeKmQuery{1}).error().code, Errno::kIo);
 }
 
@@ -84,39 +87,34 @@ TEST_F(DsmIdeTest, StoppingTheOldKeySetAfterASwitchDisturbsNobody) {
 }
 
 TEST_F(DsmIdeTest, AStreamIsSecureOnceEnabledWithItsKeys) {
-  write_control(0, 1);
-  EXPECT_FALSE(capability.secure(0));
+  write_control(0, kStream, true);
+  EXPECT_FALSE(shows_secure(0));
   bring_up_stream();
-  EXPECT_TRUE(capability.secure(0));
-  EXPECT_FALSE(capability.secure(1));
+  EXPECT_TRUE(shows_secure(0));
+  EXPECT_FALSE(shows_secure(1));
 }
 
 TEST_F(DsmIdeTest, DisablingTheStreamMovesItsTdisToError) {
-  write_control(0, 1);
   bring_up_stream();
   lock(kPf);
-  write_control(0, 0);
+  write_control(0, kStream, false);
   EXPECT_EQ(tdi.state(), TdiState::kError);
-  EXPECT_FALSE(capability.secure(0));
+  EXPECT_FALSE(shows_secure(0));
 }
 
-TEST_F(DsmIdeTest, RenamingAStreamLosesItsKeys) {
+TEST_F(DsmIdeTest, RenamingAStreamMovesItsTdisToError) {
   bring_up_stream();
   lock(kPf);
-  write_control(0, 0x0700'0000);
+  write_control(0, 7, true);
   EXPECT_EQ(tdi.state(), TdiState::kError);
-  tdisp(wire::TdispStopInterface{});
-  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, 7, 0, 0})),
-            wire::TdispError::kInvalidRequest);
 }
 
 TEST_F(DsmIdeTest, StreamsHaveKeysOfTheirOwn) {
-  write_control(0, 0x0100'0000);
-  write_control(1, 0x0200'0000);
-  bring_up_stream(2);
-  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, 1, 0, 0})),
+  set_up_stream(1, 4);
+  bring_up_stream(4);
+  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, kStream, 0, 0})),
             wire::TdispError::kInvalidRequest);
-  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, 2, 0, 0})), std::nullopt);
+  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, 4, 0, 0})), std::nullopt);
 }
 
 TEST_F(DsmIdeTest, ConventionalResetLosesKeysAndConnection) {

@@ -139,6 +139,7 @@ TEST_F(DsmTest, ANonceDiesWithItsLock) {
 
 TEST_F(DsmTest, LockWantsAllKeysInUse) {
   const wire::TdispLockInterface request{0, kStream, 0, 0};
+  write_control(0, kStream, true);
   EXPECT_EQ(error_in(tdisp(request)), TdispError::kInvalidRequest);
   const auto all = selectors(0);
   for (const auto selector : all) program({kStream, selector, 0, key(1)});
@@ -147,6 +148,13 @@ TEST_F(DsmTest, LockWantsAllKeysInUse) {
   EXPECT_EQ(error_in(tdisp(request)), TdispError::kInvalidRequest);
   ide(wire::IdeKmKSetGo{kStream, all.back(), 0});
   EXPECT_EQ(error_in(tdisp(request)), std::nullopt);
+}
+
+TEST_F(DsmTest, LockWantsTheStreamEnabled) {
+  bring_up_stream();
+  write_control(0, kStream, false);
+  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, kStream, 0, 0})),
+            TdispError::kInvalidRequest);
 }
 
 TEST_F(DsmTest, LockWantsAStreamThatExists) {
