@@ -11,11 +11,17 @@
 namespace teeio::tdx {
 namespace {
 
-/// The TD whose vCPU makes this TDCALL: it runs, so nothing can take it away.
-Td& caller(State& s, Hpa vp) {
-  const Vcpu* const vcpu = s.find_vcpu(vp);
-  TEEIO_CHECK(vcpu != nullptr && vcpu->inside, "a TDCALL comes from a vCPU inside its TD");
-  return *s.find_td(vcpu->tdr);
+/// The TD whose vCPU makes this TDCALL. A CPU model may handle the call after it
+/// has left the TD; then the leaf holds the vCPU, so that nothing flushes it.
+Checked<Td*> caller(Leaf& leaf, Hpa vp) {
+  Vcpu* const vcpu = leaf.s.find_vcpu(vp);
+  if (vcpu == nullptr || !vcpu->associated)
+    return leaf.refuse(Code::kVcpuStateIncorrect, Operand::kTdvpr, "the vCPU is not in its TD");
+  if (!vcpu->inside) TDX_TRY(leaf.take(vcpu->lock, Operand::kTdvpr));
+  Td* const td = leaf.s.find_td(vcpu->tdr);
+  TEEIO_CHECK(td != nullptr, "a vCPU page keeps its TDR");
+  if (td->fatal) return leaf.refuse(Code::kTdFatal, Operand::kTdr, "the TD met a fatal error");
+  return td;
 }
 
 enum class Validated : std::uint8_t { kNotNeeded, kNeeded };
@@ -54,21 +60,21 @@ bool acceptable_report(const wire::TdispInterfaceReportPortion& report) {
 
 LeafResult Module::tdg_vp_info(Hpa vp) {
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.VP.INFO");
-  const Td& td = caller(leaf.s, vp);
+  TDX_ASSIGN(const Td* const td, caller(leaf, vp));
   return {.status = {},
           .rcx = 48,
-          .rdx = td.parameters.attributes,
-          .r8 = std::uint64_t{td.vcpus} | std::uint64_t{td.parameters.max_vcpus} << 32U,
+          .rdx = td->parameters.attributes,
+          .r8 = std::uint64_t{td->vcpus} | std::uint64_t{td->parameters.max_vcpus} << 32U,
           .r9 = leaf.s.find_vcpu(vp)->index};
 }
 
 Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level) {
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.MEM.PAGE.ACCEPT", {.detail = describe(gpa, level)});
-  Td& td = caller(leaf.s, vp);
+  TDX_ASSIGN(Td* const td, caller(leaf, vp));
   TDX_TRY(leaf.gpa(gpa, level, Level::k2M));
-  const Sept sept(leaf.s.memory, td);
+  const Sept sept(leaf.s.memory, *td);
   const Sept::Place place = sept.walk(gpa, level);
-  TDX_TRY(leaf.sept_entry(td, place.where));
+  TDX_TRY(leaf.sept_entry(*td, place.where));
   const SeptState state = place.entry.state();
   if (state == SeptState::kMapped) return {.leaf = leaf.remark(Code::kPageAlreadyAccepted)};
   if (state == SeptState::kTable || (state == SeptState::kPending && place.level != level))
@@ -84,20 +90,20 @@ Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level
 Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level,
                                                 std::uint64_t handle) {
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.MMIO.ACCEPT", {.detail = describe(gpa, level)});
-  Td& td = caller(leaf.s, vp);
+  TDX_ASSIGN(Td* const td, caller(leaf, vp));
   TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
   if (!is_page_aligned(handle))
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "the handle is no page");
-  const Sept sept(leaf.s.memory, td);
+  const Sept sept(leaf.s.memory, *td);
   const Sept::Place place = sept.walk(gpa, level);
-  TDX_TRY(leaf.sept_entry(td, place.where));
+  TDX_TRY(leaf.sept_entry(*td, place.where));
   const SeptState state = place.entry.state();
   if (state == SeptState::kTable)
     return leaf.refuse(Code::kMmioAcceptSizeMismatch, Operand::kRcx,
                        "the host mapped smaller pages");
   if (state == SeptState::kMmioMapped) return {.leaf = leaf.remark(Code::kPageAlreadyAccepted)};
   if (state != SeptState::kMmioPending || place.level != level) return violation(gpa);
-  if (raw(place.entry.address()) + td.mmio_offset != handle)
+  if (raw(place.entry.address()) + td->mmio_offset != handle)
     return leaf.refuse(Code::kMmioInvalidHpaOffset, Operand::kRdx,
                        "another MMIO page is mapped here than the guest expects");
   leaf.give_way();
@@ -107,8 +113,8 @@ Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level,
 
 LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function) {
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.DMAR.ACCEPT", {.function = bdf_of(function)});
-  Td& td = caller(leaf.s, vp);
-  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, td, function, Validated::kNeeded));
+  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
   if (devif->state != TdiState::kLocked && devif->state != TdiState::kRun)
     return leaf.refuse(Code::kTdispInvalidState, Operand::kRcx, "the TDI is not locked");
   const DmarIndex index{.level = DmarLevel::kPasid,
@@ -118,34 +124,35 @@ LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function) {
   TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index));
   if (entry->state != DmarState::kPending && entry->state != DmarState::kPresent)
     return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx, "the entry is blocked");
-  TDX_TRY(leaf.share(td.epoch_lock, Operand::kTdEpoch));
+  TDX_TRY(leaf.share(td->epoch_lock, Operand::kTdEpoch));
   // An entry has no lock here: the host may block it while this leaf gives way,
   // as the real module's host may between its walk and its store, so there is
   // no giving way between the look above and the store below.
   const bool first = entry->state == DmarState::kPending;
   if (first) {
-    TdIommu& part = td.iommus[devif->iommu];
+    TdIommu& part = td->iommus[devif->iommu];
     if (part.pasidte_ref_cnt++ == 0) {
-      ++td.curr_iotlb_cnt;
-      part.inv_epoch = td.epoch;
-      leaf.s.iommus[devif->iommu].iommu->set_domain_key(hw::TBit::kTrusted, td.domain(), td.key());
+      ++td->curr_iotlb_cnt;
+      part.inv_epoch = td->epoch;
+      leaf.s.iommus[devif->iommu].iommu->set_domain_key(hw::TBit::kTrusted, td->domain(),
+                                                        td->key());
     }
     devif->dmar_mapped = true;
   }
   entry->state = DmarState::kPresent;
-  entry->tdr = td.tdr;
-  dmar_write(leaf.s, entry->where + 8, td.domain());
-  dmar_write(leaf.s, entry->where, raw(td.sept_root) | kPasidSecondStage | kDmarPresent);
+  entry->tdr = td->tdr;
+  dmar_write(leaf.s, entry->where + 8, td->domain());
+  dmar_write(leaf.s, entry->where, raw(td->sept_root) | kPasidSecondStage | kDmarPresent);
   if (first)
     leaf.s.trace.fact(object::Lane::kFirmware, object::Fact::kTrustedDmaOn, "trusted DMA on",
-                      {.function = bdf_of(function), .vm = td.trace_vm});
+                      {.function = bdf_of(function), .vm = td->trace_vm});
   return {};
 }
 
 LeafResult Module::tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash) {
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.VALIDATE", {.function = bdf_of(function)});
-  const Td& td = caller(leaf.s, vp);
-  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, td, function, Validated::kNotNeeded));
+  TDX_ASSIGN(const Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNotNeeded));
   if (leaf.s.session_of(*devif).info_hash != hash)
     return leaf.refuse(Code::kDevifPkhMismatch, Operand::kRdx,
                        "the device is not the one that the guest means");
@@ -157,8 +164,8 @@ LeafResult Module::tdg_devif_validate(Hpa vp, FunctionId function, const DeviceI
 
 LeafResult Module::tdg_devif_rd(Hpa vp, FunctionId function, DevifField field) {
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.RD", {.function = bdf_of(function)});
-  const Td& td = caller(leaf.s, vp);
-  TDX_ASSIGN(const Devif* const devif, guest_devif(leaf, td, function, Validated::kNeeded));
+  TDX_ASSIGN(const Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(const Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
   switch (field) {
     case DevifField::kTdispVersion:
       return {.status = {}, .rcx = wire::kTdispVersion10};
@@ -173,12 +180,12 @@ LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest c
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.REQUEST",
             {.detail = std::string(wire::tdisp_name(static_cast<std::uint8_t>(code))),
              .function = bdf_of(function)});
-  const Td& td = caller(leaf.s, vp);
+  TDX_ASSIGN(const Td* const td, caller(leaf, vp));
   if (code != DevifRequest::kReport && code != DevifRequest::kState && code != DevifRequest::kStart)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "a guest may not ask for this");
   if (report_length > kMaxReportPortion)
     return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "the portion does not fit a page");
-  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, td, function, Validated::kNeeded));
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
   if (devif->state == TdiState::kError && code != DevifRequest::kState)
     return leaf.refuse(Code::kTdispErrorState, Operand::kRcx, "the TDI is in ERROR");
   if (devif->td_request != TdRequest::kAvailable)
@@ -192,7 +199,7 @@ LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest c
     Reader nonce(devif->nonce);
     leaf.s.trace.fact(
         object::Lane::kFirmware, object::Fact::kGuestStart, "guest asked to start",
-        {.function = bdf_of(function), .vm = td.trace_vm, .a = nonce.le<std::uint64_t>()});
+        {.function = bdf_of(function), .vm = td->trace_vm, .a = nonce.le<std::uint64_t>()});
   }
   return {};
 }
@@ -200,8 +207,8 @@ LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest c
 Module::GuestLeafResult Module::tdg_devif_response(Hpa vp, FunctionId function,
                                                    std::optional<Gpa> buffer) {
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.RESPONSE", {.function = bdf_of(function)});
-  Td& td = caller(leaf.s, vp);
-  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, td, function, Validated::kNeeded));
+  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
   if (devif->td_request != TdRequest::kProcessed)
     return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRcx, "no answer is there");
   const auto answer = wire::decode_tdisp(devif->td_response);
@@ -209,9 +216,9 @@ Module::GuestLeafResult Module::tdg_devif_response(Hpa vp, FunctionId function,
   std::optional<Hpa> target;
   if (buffer) {
     TDX_TRY(leaf.gpa(*buffer, Level::k4K, Level::k4K));
-    const Sept::Place place = Sept(leaf.s.memory, td).walk(*buffer, Level::k4K);
+    const Sept::Place place = Sept(leaf.s.memory, *td).walk(*buffer, Level::k4K);
     if (place.entry.state() != SeptState::kMapped) return violation(*buffer);
-    TDX_TRY(leaf.sept_entry(td, place.where));
+    TDX_TRY(leaf.sept_entry(*td, place.where));
     target = place.entry.address() + raw(*buffer) % level_bytes(place.level);
   }
   leaf.give_way();
@@ -224,7 +231,7 @@ Module::GuestLeafResult Module::tdg_devif_response(Hpa vp, FunctionId function,
                        "the report shows what trusted devices may not have");
   }
   if (target) {
-    const bool written = leaf.s.memory.write(*target, message, td.key()).has_value();
+    const bool written = leaf.s.memory.write(*target, message, td->key()).has_value();
     TEEIO_CHECK(written, "an accepted page takes bytes with its TD's key");
   }
   return {.leaf = {.status = {},

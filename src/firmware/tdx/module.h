@@ -231,7 +231,9 @@ class Module final : public GuestView {
   /// 162. Interruptible between entries.
   LeafResult tdh_iq_inv_process(std::uint32_t iommu);
 
-  // --- Guest leaves (guest_leaves.cc): `vp` is the vCPU whose TDCALL it is ---
+  // --- Guest leaves (guest_leaves.cc) ---
+  // `vp` is the vCPU whose TDCALL it is: entered, and not flushed since. Each may
+  // also give VCPU_STATE_INCORRECT, OPERAND_BUSY(TDVPR) and TD_FATAL.
 
   /// Status of a guest leaf, or the EPT violation exit that happens instead.
   struct GuestLeafResult {

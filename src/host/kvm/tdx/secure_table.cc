@@ -10,8 +10,9 @@ using tdx::Level;
 Result<void> TdxVm::ensure_table(Gpa gpa) {
   for (const Level level : {Level::k512G, Level::k1G, Level::k2M}) {
     TEEIO_ASSIGN(const Hpa page, host_.memory().alloc_page());
+    const Gpa entry{raw(gpa) & ~(tdx::level_bytes(level) - 1)};
     const auto r =
-        host_.call([&] { return host_.module().tdh_mem_sept_add(tdr_, gpa, level, page); });
+        host_.call([&] { return host_.module().tdh_mem_sept_add(tdr_, entry, level, page); });
     if (r.ok()) {
       const schedule::Lock lock(lent_lock_);
       lent_.push_back(page);

@@ -42,6 +42,18 @@ TEST_F(Guest, RamIsThereOnceAccepted) {
   EXPECT_EQ(miss(td, Gpa{kSharedGpaBit}), Module::Miss::kShared);
 }
 
+TEST_F(Guest, CallsAreHandledAlsoAfterTheVcpuHasLeftButNotBeforeItEntered) {
+  TestTd td = running_td();
+  EXPECT_CODE(module.tdg_vp_info(td.vp), Code::kVcpuStateIncorrect);
+  inside(td, [&] {});
+  const LeafResult info = module.tdg_vp_info(td.vp);
+  EXPECT_TRUE(info.ok());
+  EXPECT_EQ(info.rcx, 48U);
+  EXPECT_EQ(info.r8, std::uint64_t{2} << 32U | 1U);
+  ASSERT_OK(module.tdh_vp_flush(td.vp));
+  EXPECT_CODE(module.tdg_vp_info(td.vp), Code::kVcpuStateIncorrect);
+}
+
 TEST_F(Guest, ABlockedTableHidesAllBelowIt) {
   TestTd td = running_td();
   (void)private_page(td, kRamGpa);
