@@ -1,0 +1,40 @@
+#include "report/summary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace teeio::report {
+
+bool Summary::all_lanes_acted() const {
+  return std::all_of(acted.begin(), acted.end(), [](bool any) { return any; });
+}
+
+Summary summarize(const std::deque<object::Event>& events) {
+  Summary out;
+  for (const object::Event& event : events) {
+    const auto from = static_cast<std::size_t>(event.from), to = static_cast<std::size_t>(event.to);
+    out.acted[from] = out.acted[to] = true;
+    if (event.fact != object::Fact::kNone)
+      ++out.states[from];
+    else
+      ++out.calls_into[to];
+    if (event.refused) ++out.refusals[fmt::format("{} = {}", event.name, event.outcome)];
+  }
+  return out;
+}
+
+std::string summary_text(const Summary& summary) {
+  std::string out;
+  for (std::size_t i = 0; i < object::kLaneCount; ++i) {
+    if (!summary.acted[i]) continue;
+    out += fmt::format("  {:<9} {:>6} calls {:>6} states\n",
+                       object::lane_name(static_cast<object::Lane>(i)), summary.calls_into[i],
+                       summary.states[i]);
+  }
+  for (const auto& [what, count] : summary.refusals)
+    out += fmt::format("  refused ×{}: {}\n", count, what);
+  return out;
+}
+
+}  // namespace teeio::report

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+
+#include "object/event.h"
+
+namespace teeio::report {
+
+/// What a run consisted of, in numbers.
+struct Summary {
+  std::array<std::uint64_t, object::kLaneCount> calls_into{};  ///< by target lane
+  std::array<std::uint64_t, object::kLaneCount> states{};      ///< by lane
+  std::map<std::string, std::uint64_t> refusals;               ///< "TDH.MMIO.UNMAP = TDX_..."
+  [[nodiscard]] bool all_lanes_acted() const;  ///< each lane called, was called or reached a state
+  std::array<bool, object::kLaneCount> acted{};
+};
+[[nodiscard]] Summary summarize(const std::deque<object::Event>& events);
+
+/// A few lines: calls and states a lane, then what was refused and how often.
+[[nodiscard]] std::string summary_text(const Summary& summary);
+
+}  // namespace teeio::report

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace teeio::rules {
+
+/// The steps of taking a TDI away from its VM.
+enum class TeardownStep : std::uint8_t {
+  kStop,          ///< the firmware's own STOP was answered (or the stream is blocked)
+  kUnmap,         ///< private MMIO leaves the secure table
+  kDmaOff,        ///< T=1 DMA no longer reaches the VM
+  kFreeMetadata,  ///< the firmware forgets the TDI
+  kReset,         ///< the function is reset
+};
+[[nodiscard]] std::string_view step_text(TeardownStep step);  ///< "the TDI was stopped"
+
+/// `first` must be over before `then` happens.
+struct OrderedPair {
+  TeardownStep first;
+  TeardownStep then;
+};
+
+/// One vendor's order, as data: which pairs of steps are ordered. Pairs that are
+/// not listed may come either way round.
+struct TeardownOrder {
+  std::string_view tsm;  ///< "tdx", as tsm::Driver::name()
+  std::span<const OrderedPair> pairs;
+  /// The firmware call that unmaps private MMIO; its refusal before the stop
+  /// kills the VM (Linux: KVM_BUG_ON). Empty where the firmware never refuses it.
+  std::string_view unmap_call;
+
+  [[nodiscard]] bool ordered(TeardownStep first, TeardownStep then) const;
+};
+
+/// stop → unmap → DMA off → free. Source: TDX module, tdxio branch:
+/// TDH.MMIO.UNMAP and TDH.DEVIF.REMOVE check for UNLOCKED or a blocked stream.
+extern const TeardownOrder kTdxOrder;
+/// unmap → DMA off → stop → free. Source: TF-RMM runtime/rmi/vdev.c, VDEV_UNLOCK
+/// scans for mapped granules first and turns DMA off before it queues STOP.
+extern const TeardownOrder kCcaOrder;
+/// stop before free; the rest either way. Source: SEV-TIO TDI_UNBIND.
+extern const TeardownOrder kSevOrder;
+
+/// The order of the TSM named `tsm` ("tdx", "cca", "sev"); kSevOrder, the least
+/// strict, for any other name.
+[[nodiscard]] const TeardownOrder& teardown_order(std::string_view tsm);
+
+}  // namespace teeio::rules
