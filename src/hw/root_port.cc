@@ -71,7 +71,7 @@ std::optional<std::size_t> RootPort::find_stream(std::uint8_t stream_id) const {
 }
 
 template <class Step>
-auto RootPort::with_ide(Step step) -> decltype(step(std::declval<IdePort&>())) {
+std::invoke_result_t<Step, IdePort&> RootPort::with_ide(Step step) {
   const schedule::Lock lock(mutex_);
   if (!ide_) return fail(Errno::kInval, kNoIde);
   return step(*ide_);

@@ -1,6 +1,7 @@
 #pragma once
 
-#include <memory>
+#include <optional>
+#include <type_traits>
 
 #include "hw/capabilities.h"
 #include "hw/ide_port.h"
@@ -66,7 +67,7 @@ class RootPort final : public PciFunction {
 
  private:
   template <class Step>
-  auto with_ide(Step step) -> decltype(step(std::declval<IdePort&>())) TEEIO_EXCLUDES(mutex_);
+  std::invoke_result_t<Step, IdePort&> with_ide(Step step) TEEIO_EXCLUDES(mutex_);
 
   object::Trace& trace_;
   const Bdf bdf_;

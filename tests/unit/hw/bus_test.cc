@@ -6,6 +6,7 @@
 #include "hw/host_bridge.h"
 #include "hw/interrupts.h"
 #include "iommu_tables.h"
+#include "schedule/mutex.h"
 
 namespace teeio::hw {
 namespace {
@@ -297,6 +298,27 @@ TEST_F(BusTest, LargePageDoesNotReachIntoTheInterruptRange) {
                                      Iova{raw(kInterruptRangeStart) - 16}, DmaAccess::kWrite);
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->contiguous_bytes, 16U);
+}
+
+// A device sends with its own lock held, and VFIO's handler wakes a program.
+TEST_F(BusTest, RequestsAndInterruptsKeepTheLockOrder) {
+  class Waker final : public InterruptHandler {
+   public:
+    void interrupt() override { const schedule::Lock lock(mutex); }
+    schedule::Mutex mutex{schedule::Rank::kMm};
+  };
+  attach(trusted, kTd);
+  iommu.set_domain_key(TBit::kTrusted, kDomain, kTd);
+  enable_stream();
+  Waker waker;
+  const auto message = *interrupts.connect(kCard.rid(), waker);
+  schedule::Mutex device{schedule::Rank::kDevice};
+  {
+    const schedule::Lock lock(device);
+    EXPECT_TRUE(write(TBit::kTrusted, kIova, kWord).has_value());
+    EXPECT_TRUE(write(TBit::kShared, Iova{message.address}, bytes_of(message.data)).has_value());
+  }
+  interrupts.disconnect(message);
 }
 
 TEST(InterruptRemapping, LowestFreeEntryIsReused) {

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <functional>
+#include <utility>
+
 #include "iommu_tables.h"
 
 namespace teeio::hw {
@@ -248,6 +252,34 @@ TEST_F(IommuStaleness, RootTableIsReadAgainOnlyAfterAFullInvalidation) {
   EXPECT_EQ(where(kIova), kOld);
   iommu.invalidate_all(TBit::kShared);
   EXPECT_EQ(reason(kIova), 0x39);
+}
+
+// A table that changes, and is invalidated, while the walk has just read it.
+TEST_F(IommuTest, WalkThatAnInvalidationOvertookIsNotCached) {
+  class ChangingTable final : public WindowTarget {
+   public:
+    Result<void> read(std::uint64_t, std::span<std::byte> out) override {
+      const std::uint64_t found = entry;
+      std::memcpy(out.data(), &found, sizeof(found));
+      if (std::exchange(once, false)) overtake();
+      return {};
+    }
+    Result<void> write(std::uint64_t, ByteView) override { return {}; }
+    std::span<std::byte> direct() override { return {}; }
+    std::uint64_t entry = 0x1'0002'0000 | 3;
+    std::move_only_function<void()> overtake;
+    bool once = true;
+  };
+  ChangingTable table;
+  const Hpa leaves = *memory.map_window(table, kPageSize);
+  tables.attach(kRid, stage, kDomain);
+  tables.set(tables.leaf(stage, kIova, 21), raw(leaves) | 3);
+  table.overtake = [&] {
+    table.entry = 0x1'0003'0000 | 3;
+    iommu.invalidate_range(TBit::kShared, kDomain, kIova, kPageSize);
+  };
+  EXPECT_EQ(where(kIova), Hpa{0x1'0002'0000});
+  EXPECT_EQ(where(kIova), Hpa{0x1'0003'0000});
 }
 
 TEST_F(IommuTest, TwoDomainsKeepTheirOwnTranslations) {

@@ -6,9 +6,10 @@
 #include <cstring>
 #include <numeric>
 
-#include "schedule/condition.h"
-#include "schedule/mutex.h"
+#include "base/check.h"
+#include "schedule/atomic.h"
 #include "schedule/task.h"
+#include "unit/schedule/explored.h"
 
 namespace teeio::hw {
 namespace {
@@ -228,43 +229,48 @@ TEST(PhysicalMemoryWindow, TooLargeIsRefused) {
   EXPECT_EQ(memory.map_window(buffer, std::uint64_t{1} << 47U).error().code, Errno::kNoMem);
 }
 
-// unmap_window() may free what the target points to once it returns.
-TEST(PhysicalMemoryWindow, UnmapWaitsForARunningAccess) {
-  class Gate final : public WindowTarget {
-   public:
-    Result<void> read(std::uint64_t, std::span<std::byte>) override { return {}; }
-    Result<void> write(std::uint64_t, ByteView) override {
-      {
-        const schedule::Lock lock(mutex);
-        inside = true;
-        changed.notify_all();
-        while (!open) changed.wait(mutex);
-      }
-      finished = true;
-      return {};
-    }
-    std::span<std::byte> direct() override { return {}; }
-    schedule::Mutex mutex{schedule::Rank::kMm};
-    schedule::Condition changed;
-    bool inside = false, open = false, finished = false;
-  };
-  PhysicalMemory memory(kRam);
-  Gate gate;
-  const Hpa base = *memory.map_window(gate, kPageSize);
-  auto writer = schedule::Task::spawn("writer", [&] { (void)memory.write_u64(base, 1); });
-  {
-    const schedule::Lock lock(gate.mutex);
-    while (!gate.inside) gate.changed.wait(gate.mutex);
+/// Notices when it is used after its end.
+class Watched final : public WindowTarget, public MmioTarget {
+ public:
+  Result<void> read(std::uint64_t, std::span<std::byte>) override { return use(), Result<void>(); }
+  Result<void> write(std::uint64_t, ByteView) override { return use(), Result<void>(); }
+  void mmio_read(std::uint64_t, std::span<std::byte>) override { use(); }
+  void mmio_write(std::uint64_t, ByteView) override { use(); }
+  std::span<std::byte> direct() override { return {}; }
+  void end() { ended_.store(1); }
+
+ private:
+  void use() {
+    TEEIO_CHECK(ended_.load() == 0, "a target is used after its end");
+    TEEIO_CHECK(ended_.load() == 0, "a target ended under an access");
   }
-  auto opener = schedule::Task::spawn("opener", [&] {
-    const schedule::Lock lock(gate.mutex);
-    gate.open = true;
-    gate.changed.notify_all();
+  schedule::Atomic<int> ended_{0};
+};
+
+// Once unmap_window() has returned, its caller may free the target.
+TEST(PhysicalMemoryWindow, UnmapWaitsForARunningAccessInEveryOrder) {
+  test::expect_sound([] {
+    PhysicalMemory memory(kRam);
+    Watched target;
+    const Hpa base = *memory.map_window(target, kPageSize);
+    auto device = schedule::Task::spawn("device", [&] { (void)memory.write_u64(base, 1); });
+    memory.unmap_window(base);
+    target.end();
+    device.join();
   });
-  memory.unmap_window(base);
-  EXPECT_TRUE(gate.finished);
-  opener.join();
-  writer.join();
+}
+
+TEST(PhysicalMemoryMmio, ReleaseWaitsForARunningAccessInEveryOrder) {
+  test::expect_sound([] {
+    PhysicalMemory memory(kRam);
+    Watched target;
+    constexpr Hpa kBase{0xe000'0000};
+    (void)memory.claim_mmio(kBase, kPageSize, target);
+    auto cpu = schedule::Task::spawn("cpu", [&] { (void)memory.read_u64(kBase); });
+    memory.release_mmio(kBase);
+    target.end();
+    cpu.join();
+  });
 }
 
 TEST(PhysicalMemoryMmio, AnswersItsRangeWithOffsets) {
