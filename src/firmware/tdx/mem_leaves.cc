@@ -71,6 +71,7 @@ Checked<void> tracked(Leaf& leaf, const Td& td, Hpa entry) {
 
 LeafResult Module::tdh_mem_sept_add(Hpa tdr, Gpa gpa, Level level, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.SEPT.ADD"));
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   if (level == Level::k4K)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "no table hangs below a 4 KiB entry");
@@ -133,6 +134,7 @@ LeafResult Module::tdh_mem_page_add(Hpa tdr, Gpa gpa, Hpa page, Hpa source) {
 
 LeafResult Module::tdh_mem_page_aug(Hpa tdr, Gpa gpa, Level level, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.PAGE.AUG"));
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.gpa(gpa, level, Level::k2M));
   if (raw(page) % level_bytes(level) != 0)
@@ -153,6 +155,7 @@ LeafResult Module::tdh_mem_page_aug(Hpa tdr, Gpa gpa, Level level, Hpa page) {
 
 LeafResult Module::tdh_mem_page_remove(Hpa tdr, Gpa gpa, Level level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.PAGE.REMOVE"));
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k2M, Leaf::Tree::kShared));
   const SeptState state = place.entry.state();
@@ -173,6 +176,7 @@ LeafResult Module::tdh_mem_page_remove(Hpa tdr, Gpa gpa, Level level) {
 
 LeafResult Module::tdh_mem_range_block(Hpa tdr, Gpa gpa, Level level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.RANGE.BLOCK"));
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place,
              leaf.sept(*td, gpa, level, Level::k512G, Leaf::Tree::kExclusive));
@@ -204,6 +208,7 @@ LeafResult Module::tdh_mem_range_unblock(Hpa tdr, Gpa gpa, Level level) {
 
 LeafResult Module::tdh_mem_track(Hpa tdr) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.TRACK"));
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRcx, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.take(td->epoch_lock, Operand::kTdEpoch));
   if (td->vcpu_refs[(td->epoch - 1) & 1U] != 0)

@@ -42,8 +42,8 @@ struct Injection {
   /// "TDH.DMAR.ADD interrupted" and the like: INTERRUPTED_RESUMABLE from leaves
   /// that the sheet calls interruptible; the same call again goes on.
   bool interruptions = true;
-  /// "TDH.DEVIF.CREATE fails" and the like, for each host leaf of bind, unbind
-  /// and MMIO: OPERAND_BUSY before anything was done.
+  /// "TDH.DEVIF.CREATE fails" and the like, for leaves 128–166 and those that
+  /// fill and empty private memory: OPERAND_BUSY before anything was done.
   bool failures = true;
 };
 

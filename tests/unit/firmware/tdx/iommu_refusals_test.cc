@@ -1,0 +1,255 @@
+#include "unit/firmware/tdx/refusals.h"
+
+// The checks of IOMMU, SPDM, IDE and trusted DMA leaves.
+
+namespace teeio::tdx {
+namespace {
+
+using IommuRefusals = Refusals;
+
+TEST_F(IommuRefusals, IommuSpdmAndStreams) {
+  IdeStreamConfig config = stream_config();
+  const auto create = [&] { return module.tdh_ide_stream_create(0, kSession, config, page()); };
+  expect({
+      {"id",
+       [&] { return module.tdh_spdm_create(kMaxIommus, 0, page()); },
+       {kOperandInvalid, kRcx}},
+      {"no such",
+       [&] { return module.tdh_iommu_setup(1, page(), page()); },
+       {kIommuInvalidState, kRcx}},
+      {"not set up",
+       [&] { return module.tdh_spdm_create(0, 0, page()); },
+       {kIommuInvalidState, kRcx}},
+      {"setup", [&] { return module.tdh_iommu_setup(0, page(), page()); }, {}},
+      {"setup twice",
+       [&] { return module.tdh_iommu_setup(0, page(), page()); },
+       {kIommuInvalidState, kRcx}},
+      {"index",
+       [&] { return module.tdh_spdm_create(0, kMaxSpdm, page()); },
+       {kOperandInvalid, kRdx}},
+      {"no session",
+       [&] { return module.tdh_spdm_connect(0, kSession, message); },
+       {kSpdmEntryNotPresent, kRdx}},
+      {"session", [&] { return module.tdh_spdm_create(0, kSession, page()); }, {}},
+      {"session twice",
+       [&] { return module.tdh_spdm_create(0, kSession, page()); },
+       {kSpdmEntryAlreadyPresent, kRdx}},
+      {"stream on an unbound session", create, {kSpdmInvalidState, kRdx}},
+      {"message page of the module's",
+       [&] {
+         const Hpa owned = page();
+         (void)module.tdh_spdm_create(0, 9, owned);
+         return module.tdh_spdm_connect(0, kSession, owned);
+       },
+       {kOperandInvalid, kR8}},
+      {"clear with a session",
+       [&] { return module.tdh_iommu_clear(0); },
+       {kIommuInvalidState, kRcx}},
+  });
+  LeafResult r = module.tdh_spdm_connect(0, kSession, message);
+  ASSERT_NE(r.message_bytes(), 0U);
+  EXPECT_CODE(module.tdh_spdm_connect(0, kSession, message), kSpdmInvalidState);  // no answer yet
+  ASSERT_OK(module.tdh_spdm_connect(0, kSession, message));
+  carry();
+  ASSERT_OK(module.tdh_spdm_connect(0, kSession, message));
+  expect({
+      {"connect twice",
+       [&] { return module.tdh_spdm_connect(0, kSession, message); },
+       {kSpdmInvalidState, kRdx}},
+      {"root port",
+       [&] {
+         config.root_port = 1;
+         return create();
+       },
+       {kRpNotConfigured, kR8}},
+      {"registers",
+       [&] {
+         config = stream_config();
+         config.register_block = 2;
+         return create();
+       },
+       {kIdeStreamNotSupported, kR8}},
+      {"requester range",
+       [&] {
+         config = stream_config();
+         config.rid_limit = 0;
+         return create();
+       },
+       {kOperandInvalid, kR10}},
+      {"create",
+       [&] {
+         config = stream_config();
+         return create();
+       },
+       {}},
+      {"stream id again",
+       [&] {
+         config.register_block = 1;
+         return create();
+       },
+       {kIdeStreamNotFree, kR9}},
+      {"requesters overlap",
+       [&] {
+         config.stream_id = 8;
+         return create();
+       },
+       {kIdeStreamRidOverlap, kR10}},
+      {"addresses overlap",
+       [&] {
+         config.rid_base = config.rid_limit = 0x200;
+         return create();
+       },
+       {kIdeStreamAddrOverlap, kR12}},
+      {"disconnect with a stream",
+       [&] { return module.tdh_spdm_disconnect(0, kSession); },
+       {kSpdmHasActiveIdeStreams, kRdx}},
+      {"delete session with a stream",
+       [&] { return module.tdh_spdm_delete(0, kSession); },
+       {kSpdmHasActiveIdeStreams, kRdx}},
+      {"no stream",
+       [&] { return module.tdh_ide_stream_block(0, 9); },
+       {kIdeStreamNotConfigured, kRdx}},
+      {"delete unblocked",
+       [&] { return module.tdh_ide_stream_delete(0, kStream); },
+       {kIdeStreamNotBlocked, kRdx}},
+      {"GO without key",
+       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kSetGo, {}, message); },
+       {kIdeKmKeysNotReady, kR9}},
+      {"answer to nothing",
+       [&] { return module.tdh_ide_km_response(0, kStream, message); },
+       {kIdeKmInvalidResponse, kRdx}},
+      {"ask",
+       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kKeyProg, {}, message); },
+       {}},
+      {"ask again",
+       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kKeyProg, {}, message); },
+       {kIdeKmOutReq, kRdx}},
+      {"request as answer",
+       [&] { return module.tdh_ide_km_response(0, kStream, message); },
+       {kIdeKmInvalidResponse, kR8}},
+      {"block", [&] { return module.tdh_ide_stream_block(0, kStream); }, {}},
+      {"block again",
+       [&] { return module.tdh_ide_stream_block(0, kStream); },
+       {kIdeStreamBlocked, kRdx}},
+      {"key for a blocked stream",
+       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kKeyProg, {}, message); },
+       {kIdeStreamBlocked, kRdx}},
+      {"delete", [&] { return module.tdh_ide_stream_delete(0, kStream); }, {}},
+  });
+}
+
+TEST_F(IommuRefusals, AKeyThatTheDeviceRefusedDoesNotCount) {
+  setup_iommu();
+  connect_spdm();
+  ASSERT_OK(module.tdh_ide_stream_create(0, kSession, stream_config(), page()));
+  device.kp_ack_status = 4;
+  ASSERT_OK(km(KmObject::kKeyProg, {}));
+  EXPECT_CODE(km(KmObject::kSetGo, {}), kIdeKmKeysNotReady);
+}
+
+TEST_F(IommuRefusals, TrustedDma) {
+  connect();
+  TestTd td = running_td();
+  devifmt_tables();
+  const auto index = [](DmarLevel level, std::uint32_t pasid = 0) {
+    DmarIndex i = dmar(level);
+    i.pasid = pasid;
+    return i;
+  };
+  const DmarIndex pasid = index(DmarLevel::kPasid);
+  expect({
+      {"pasid",
+       [&] { return module.tdh_dmar_add(index(DmarLevel::kPasid, 1U << 20U), Hpa{0}); },
+       {kOperandInvalid, kRcx}},
+      {"no parent",
+       [&] { return module.tdh_dmar_add(index(DmarLevel::kContext), page()); },
+       {kDmarEntryNotPresent, kRcx}},
+      {"root", [&] { return module.tdh_dmar_add(index(DmarLevel::kRoot), page()); }, {}},
+      {"root twice",
+       [&] { return module.tdh_dmar_add(index(DmarLevel::kRoot), page()); },
+       {kDmarInvalidMappingState, kRcx}},
+      {"context", [&] { return module.tdh_dmar_add(index(DmarLevel::kContext), page()); }, {}},
+      {"beyond the directory",
+       [&] { return module.tdh_dmar_add(index(DmarLevel::kDirectory, 1U << 15U), page()); },
+       {kDmarIndexOutOfBounds, kRcx}},
+      {"directory", [&] { return module.tdh_dmar_add(index(DmarLevel::kDirectory), page()); }, {}},
+      {"page for a PASIDTE",
+       [&] { return module.tdh_dmar_add(pasid, page()); },
+       {kOperandInvalid, kRdx}},
+      {"PASIDTE", [&] { return module.tdh_dmar_add(pasid, Hpa{0}); }, {}},
+      {"block without an interface",
+       [&] { return module.tdh_dmar_block(pasid); },
+       {kDevifmtNotPresent, kRcx}},
+      {"block a table in use",
+       [&] { return module.tdh_dmar_block(index(DmarLevel::kDirectory)); },
+       {kDmarInvalidMappingState, kRcx}},
+      {"remove unblocked",
+       [&] { return module.tdh_dmar_remove(pasid); },
+       {kDmarInvalidMappingState, kRcx}},
+      {"invalidate unblocked",
+       [&] { return module.tdh_iq_inv_request(pasid); },
+       {kDmarInvalidMappingState, kR8}},
+      {"devif", [&] { return create_devif(td); }, {}},
+      {"block", [&] { return module.tdh_dmar_block(pasid); }, {}},
+      {"block again",
+       [&] { return module.tdh_dmar_block(pasid); },
+       {kDmarInvalidMappingState, kRcx}},
+      {"remove before invalidation",
+       [&] { return module.tdh_dmar_remove(pasid); },
+       {kDmarInvalidInvState, kRcx}},
+      {"ask", [&] { return module.tdh_iq_inv_request(pasid); }, {}},
+      {"ask again", [&] { return module.tdh_iq_inv_request(pasid); }, {kDmarInvalidInvState, kR8}},
+      {"remove while queued",
+       [&] { return module.tdh_dmar_remove(pasid); },
+       {kDmarInvalidInvState, kRcx}},
+      {"process", [&] { return module.tdh_iq_inv_process(0); }, {}},
+      {"remove", [&] { return module.tdh_dmar_remove(pasid); }, {}},
+      {"gone", [&] { return module.tdh_dmar_block(pasid); }, {kDmarEntryNotPresent, kRcx}},
+      {"IOTLB of a TD without DMA",
+       [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); },
+       {kIotlbTrackingNotRequired, kR8}},
+  });
+}
+
+TEST_F(IommuRefusals, TheInvalidationQueueEnds) {
+  connect();
+  devifmt_tables();
+  TestTd td = running_td();
+  ASSERT_OK(create_devif(td));
+  for (const DmarLevel level : {DmarLevel::kRoot, DmarLevel::kContext}) {
+    ASSERT_OK(module.tdh_dmar_add(dmar(level), page()));
+  }
+  DmarIndex index = dmar(DmarLevel::kDirectory);
+  for (std::uint32_t n = 0; n <= kMaxQueued; ++n, index.pasid += 64) {
+    ASSERT_OK(module.tdh_dmar_add(index, page()));
+    ASSERT_OK(module.tdh_dmar_block(index));
+    EXPECT_CODE(module.tdh_iq_inv_request(index), n < kMaxQueued ? kSuccess : kIqQueueFull);
+  }
+}
+
+TEST_F(IommuRefusals, OneIotlbRequestAnEpoch) {
+  connect();
+  TestTd td = running_td();
+  run(td);
+  expect({
+      {"nothing old",
+       [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); },
+       {kIotlbTrackingNotRequired, kR8}},
+      {"track", [&] { return module.tdh_mem_track(td.tdr); }, {}},
+      {"track again",
+       [&] { return module.tdh_mem_track(td.tdr); },
+       {kIotlbTrackingNotDone, kTdEpoch}},
+      {"request", [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); }, {}},
+      {"request again",
+       [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); },
+       {kIotlbTrackingNotDone, kR8}},
+      {"process", [&] { return module.tdh_iq_inv_process(0); }, {}},
+      {"done for this epoch",
+       [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); },
+       {kIotlbTrackingNotRequired, kR8}},
+      {"track", [&] { return module.tdh_mem_track(td.tdr); }, {}},
+  });
+}
+
+}  // namespace
+}  // namespace teeio::tdx
