@@ -17,6 +17,10 @@ if(TEEIO_SANITIZE)
   target_link_options(teeio_flags INTERFACE -fsanitize=${TEEIO_SANITIZE})
 endif()
 
+if(TEEIO_FUZZ)
+  target_compile_options(teeio_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # teeio_room(host/kvm DEPS host/dmabuf hw LIBS OpenSSL::Crypto)
 # A room without .cc files becomes an interface library.
 function(teeio_room path)
