@@ -55,7 +55,7 @@ class Device {
   // IOMMU_VDEVICE_TSM_REQ.
   int relay_report(Arch arch);
   int relay_state(Arch arch);
-  enum class TdiState : std::uint32_t { kUnlocked = 0, kLocked = 1, kRun = 2 };
+  enum class TdiState { kUnlocked, kLocked, kRun };  // enum tsm_tdi_state
   int set_tdi_state(Arch arch, TdiState state);
 
   void close_vfio() { vfio_.close(); }

@@ -88,5 +88,7 @@ int Device::relay_report(Arch arch) { return tsm_request(arch, TSM_REQ_READ_OBJE
 int Device::relay_state(Arch arch) { return tsm_request(arch, TSM_REQ_OBJECT_INFO, nullptr, 0); }
 
 int Device::set_tdi_state(Arch arch, TdiState state) {
-  return tsm_request(arch, TSM_REQ_SET_TDI_STATE, &state, sizeof state);
+  tsm_req_set_tdi_state request{};
+  request.state = static_cast<std::uint32_t>(state);
+  return tsm_request(arch, TSM_REQ_SET_TDI_STATE, &request, sizeof request);
 }

@@ -53,8 +53,9 @@ void Vm::init_td() {
 void Vm::add_ram(std::uint32_t slot, std::uint64_t gpa, const Mapping& shared) {
   kvm_create_guest_memfd create{};
   create.size = shared.bytes().size();
-  // The slot keeps what it needs of the file.
-  const Fd memory(CALL(vm_, KVM_CREATE_GUEST_MEMFD, &create));
+  // The file pins the VM and not the other way round: without it the slot would
+  // lose its private side.
+  Fd memory(CALL(vm_, KVM_CREATE_GUEST_MEMFD, &create));
 
   kvm_userspace_memory_region2 region{};
   region.slot = slot;
@@ -64,6 +65,7 @@ void Vm::add_ram(std::uint32_t slot, std::uint64_t gpa, const Mapping& shared) {
   region.userspace_addr = pointer(shared.at());
   region.guest_memfd = static_cast<std::uint32_t>(memory.get());
   CALL(vm_, KVM_SET_USER_MEMORY_REGION2, &region);
+  memory_.push_back(std::move(memory));
 }
 
 void Vm::set_private(std::uint64_t gpa, std::uint64_t size, bool is_private) {
@@ -138,6 +140,7 @@ void Vm::close() {
   run_.unmap();
   vcpu_.close();
   vfio_device_.close();
+  memory_.clear();
   vm_.close();
   kvm_.close();
 }

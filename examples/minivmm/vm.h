@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "fd.h"
 
@@ -67,5 +68,6 @@ class Vm {
   Fd vm_;
   Fd vcpu_;
   Fd vfio_device_;
+  std::vector<Fd> memory_;  // guest_memfds, as long as their slots
   Mapping run_;
 };

@@ -186,6 +186,7 @@ std::optional<CpuExit> UnicornCpu::map_missing() {
     rights |= held->second.rights;
     engine_->unmap(linear);
     pages_.erase(held);
+    code_page_ = ~std::uint64_t{0};
   }
 
   const Gpa gpa = found->page;
@@ -279,6 +280,7 @@ void UnicornCpu::drop_pages() {
   if (pages_.empty()) return;
   for (const auto& [linear, page] : pages_) engine_->unmap(linear);
   pages_.clear();
+  code_page_ = ~std::uint64_t{0};
 }
 
 // Everything from here on runs inside a hook, in the middle of an instruction.
@@ -320,10 +322,15 @@ void UnicornCpu::on_code(std::uint64_t address, std::uint32_t size) {
 
 std::span<const std::uint8_t> UnicornCpu::code_at(std::uint64_t address, std::uint32_t size) {
   const std::size_t length = size == kUnknownLength ? kMaxInstruction : size;
-  const auto page = pages_.find(page_of(address));
   const std::uint64_t offset = address % kPageSize;
-  if (page != pages_.end() && page->second.host != nullptr && offset + length <= kPageSize)
-    return {reinterpret_cast<const std::uint8_t*>(page->second.host) + offset, length};
+  if (page_of(address) != code_page_) {
+    const auto page = pages_.find(page_of(address));
+    if (page == pages_.end() || page->second.host == nullptr) return {};
+    code_page_ = page_of(address);
+    code_host_ = page->second.host;
+  }
+  if (offset + length <= kPageSize)
+    return {reinterpret_cast<const std::uint8_t*>(code_host_) + offset, length};
   code_.clear();
   for (std::uint64_t at = address; at < address + length; ++at) {
     const auto part = pages_.find(page_of(at));

@@ -134,7 +134,9 @@ class UnicornCpu final : public hw::Cpu {
   std::optional<hw::CpuExit> port_read_;
   std::uint64_t read_result_ = 0;
   std::uint64_t instructions_ = 0;
-  std::vector<std::uint8_t> code_;
+  std::uint64_t code_page_ = ~std::uint64_t{0};  ///< linear page that code_host_ is, if any
+  const std::byte* code_host_ = nullptr;
+  std::vector<std::uint8_t> code_;  ///< an instruction that crosses pages
 
   schedule::Atomic<bool> attention_{false};
   schedule::Atomic<bool> kicked_{false};

@@ -84,6 +84,17 @@ struct iommu_vdevice_tsm_req {
   __aligned_u64 tsm_code; /* out, also when the call fails */
 };
 #define IOMMU_VDEVICE_TSM_REQ _IO(';', 0x97)
+
+/* What req_uptr points to. The posted series leaves it to each TSM; these are
+ * teeio's. On TDX the guest's request waits in the module (TDG.DEVIF.REQUEST)
+ * and the module keeps the answer for the guest, so READ_OBJECT (interface
+ * report) and OBJECT_INFO (TDI state) have no request and no response: they let
+ * the host carry it to the device. */
+enum tsm_tdi_state { TSM_TDI_UNLOCKED = 0, TSM_TDI_LOCKED = 1, TSM_TDI_RUN = 2 };
+
+struct tsm_req_set_tdi_state {
+  __u32 state; /* enum tsm_tdi_state; on TDX only TSM_TDI_RUN */
+};
 #define IOMMU_VDEVICE_TSM_REQ_V5 _IO(';', 0x96)
 
 /* ---- the guest request of the 2025 RFC ---- */
