@@ -1,0 +1,79 @@
+#include "host/sysfs/config_attribute.h"
+
+#include <algorithm>
+
+#include "hw/capabilities.h"
+#include "hw/find_capability.h"
+
+namespace teeio::sysfs {
+namespace {
+
+constexpr std::uint64_t kConventionalSize = 256;
+
+/// The size of the next register access of [at, at + left): natural alignment,
+/// four bytes where there are four.
+unsigned access_size(std::uint64_t at, std::uint64_t left) {
+  if ((at & 1U) != 0 || left < 2) return 1;
+  if ((at & 2U) != 0 || left < 4) return 2;
+  return 4;
+}
+
+std::size_t read_config(hw::PciFunction& function, std::uint64_t offset, std::span<std::byte> out) {
+  for (std::size_t done = 0; done < out.size();) {
+    const unsigned size = access_size(offset + done, out.size() - done);
+    const std::uint32_t value =
+        function.config_read(static_cast<std::uint16_t>(offset + done), size);
+    for (unsigned i = 0; i < size; ++i) out[done + i] = static_cast<std::byte>(value >> 8 * i);
+    done += size;
+  }
+  return out.size();
+}
+
+/// Whether the write does something to the device, registers apart that nothing
+/// but software looks at and those that keep what they had.
+bool has_effect(hw::PciFunction& function, std::uint16_t at, unsigned size, std::uint32_t before,
+                std::uint32_t value) {
+  constexpr std::uint16_t kCacheLineSize = 0x0c, kInterruptLine = 0x3c;
+  if (size == 1 && (at == kCacheLineSize || at == kInterruptLine)) return false;
+  const auto express = hw::find_capability(function, hw::kCapabilityPcie);
+  if (express && hw::flr_requested(*express, at, size, value)) return true;
+  return function.config_read(at, size) != before;
+}
+
+std::size_t write_config(const Environment& environment, hw::PciFunction& function,
+                         std::uint64_t offset, ByteView in) {
+  const Bdf bdf = function.bdf();
+  const bool bound = !environment.host.tsm().bound_to(bdf).empty();
+  for (std::size_t done = 0; done < in.size();) {
+    const auto at = static_cast<std::uint16_t>(offset + done);
+    const unsigned size = access_size(at, in.size() - done);
+    std::uint32_t value = 0;
+    for (unsigned i = 0; i < size; ++i)
+      value |= std::to_integer<std::uint32_t>(in[done + i]) << 8 * i;
+    const std::uint32_t before = bound ? function.config_read(at, size) : 0;
+    function.config_write(at, size, value);
+    if (bound && has_effect(function, at, size, before, value))
+      environment.host.trace().fact(
+          object::Lane::kVmm, object::Fact::kHostTouched, "config written through sysfs",
+          {.function = bdf, .a = static_cast<std::uint64_t>(object::HostTouch::kConfigWrite)});
+    done += size;
+  }
+  return in.size();
+}
+
+}  // namespace
+
+void add_config(NodeList& list, const Environment& environment, const std::string& directory,
+                hw::PciFunction& function) {
+  const bool express = hw::find_capability(function, hw::kCapabilityPcie).has_value();
+  list.binary(
+      directory + "/config", 0644, express ? hw::ConfigSpace::kSize : kConventionalSize,
+      [&function](std::uint64_t offset, std::span<std::byte> out) -> Result<std::size_t> {
+        return read_config(function, offset, out);
+      },
+      [&environment, &function](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
+        return write_config(environment, function, offset, in);
+      });
+}
+
+}  // namespace teeio::sysfs

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+
+#include "host/sysfs/topology.h"
+#include "host/sysfs/tree.h"
+
+namespace teeio::sysfs {
+
+/// Adds `config`: the function's configuration space as the host sees it, past
+/// VFIO. Writes act, whoever uses the function: Linux guards them by nothing, so
+/// on a bound TDI they have TDISP's consequence. One that changes a register of a
+/// bound function is traced as Fact::kHostTouched.
+/// Source: Linux drivers/pci/pci-sysfs.c, pci_read_config(), pci_write_config().
+void add_config(NodeList& list, const Environment& environment, const std::string& directory,
+                hw::PciFunction& function);
+
+}  // namespace teeio::sysfs

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/pci_tsm/pci_tsm.h"
+#include "hw/pci_function.h"
+#include "hw/root_port.h"
+#include "object/trace.h"
+
+namespace teeio::sysfs {
+
+/// What the tree needs of the machine, and the writes that only the whole machine
+/// can carry out. Implemented by machine/.
+///
+/// Lifetime: outlives the tree's System.
+/// Locking: called on the task of the program's call, without any lock.
+class Host {
+ public:
+  virtual ~Host() = default;
+
+  /// A function that is on the bus now.
+  struct Function {
+    hw::PciFunction* pci = nullptr;
+    std::string driver = {};                       ///< "vfio-pci", "pcieport", or none
+    std::optional<std::uint32_t> group = {};       ///< IOMMU group
+    std::optional<std::uint32_t> iommu = {};       ///< N of dmarN
+    std::optional<std::uint32_t> vfio_minor = {};  ///< N of vfioN, under vfio-pci only
+  };
+  /// In order of BDF, root ports included.
+  [[nodiscard]] virtual std::vector<Function> functions() = 0;
+  [[nodiscard]] virtual std::vector<hw::RootPort*> root_ports() = 0;
+  [[nodiscard]] virtual tsm::PciTsm& tsm() = 0;
+  [[nodiscard]] virtual object::Trace& trace() = 0;
+  [[nodiscard]] virtual unsigned cpus() = 0;
+  /// Whether a program has the function open through VFIO: it is enabled.
+  [[nodiscard]] virtual bool in_use(Bdf bdf) = 0;
+  /// False: /dev/kvm is the real host's and not in the tree.
+  [[nodiscard]] virtual bool shows_kvm() = 0;
+
+  /// pci_reset_function() by FLR, for a write of 1 to `reset`. Linux asks nobody
+  /// whether the function is in use.
+  virtual Result<void> reset(Bdf bdf) = 0;
+  /// pci_stop_and_remove_bus_device_locked(): the function, and a PF's VFs, leave
+  /// the bus; functions() no longer has them on return.
+  virtual void remove(Bdf bdf) = 0;
+  /// Binding to vfio-pci and unbinding. Preconditions: the function has no driver;
+  /// it has vfio-pci. Errors: the driver's probe; EINTR from unbind when a signal
+  /// ends the wait for the device's users.
+  virtual Result<void> bind_vfio(Bdf bdf) = 0;
+  virtual Result<void> unbind_vfio(Bdf bdf) = 0;
+};
+
+}  // namespace teeio::sysfs

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "object/ref.h"
+
+namespace teeio::sysfs {
+
+/// What one attribute does. A text attribute has show and store, a binary one
+/// read and write; what its mode forbids is empty. Callbacks run on the caller's
+/// task without any lock of this room and may block.
+///
+/// Lifetime: counted by the tree and by the files that are open on it.
+struct Attribute final : object::Counted {
+  /// The whole text, with its newline. Source: struct device_attribute.
+  using Show = std::function<Result<std::string>()>;
+  /// The bytes that were written, as many as there were, up to a page.
+  using Store = std::function<Result<void>(std::string_view)>;
+  /// Within the attribute's size. Source: struct bin_attribute.
+  using Read = std::function<Result<std::size_t>(std::uint64_t offset, std::span<std::byte> out)>;
+  using Write = std::function<Result<std::size_t>(std::uint64_t offset, ByteView in)>;
+
+  Show show;
+  Store store;
+  Read read;
+  Write write;
+  bool binary = false;
+  /// What mmap(2) answers: ENODEV, or EINVAL for a BAR that a driver may claim
+  /// (Linux: iomem_is_exclusive()).
+  Errno no_mmap = Errno::kNoDev;
+};
+
+/// One node of the tree.
+struct Node {
+  enum class Kind : std::uint8_t { kDirectory, kSymlink, kAttribute, kDevice };
+  std::string path;  ///< absolute
+  Kind kind = Kind::kDirectory;
+  std::uint32_t mode = 0;   ///< S_IF… and permission bits
+  std::uint64_t rdev = 0;   ///< makedev() of a device node
+  std::uint64_t size = 0;   ///< 4096 for a text attribute, a binary one's real size
+  std::string target = {};  ///< of a symlink, relative as Linux writes it
+  object::Ref<Attribute> attribute = {};
+};
+
+}  // namespace teeio::sysfs

@@ -1,0 +1,366 @@
+#include "host/sysfs/pci_attributes.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "host/sysfs/config_attribute.h"
+#include "host/sysfs/pci_identity.h"
+#include "host/sysfs/sriov_attributes.h"
+#include "host/sysfs/text.h"
+#include "host/sysfs/tsm_attributes.h"
+#include "hw/find_capability.h"
+
+namespace teeio::sysfs {
+namespace {
+
+/// Linux: CONFIG_NODES_SHIFT of a distribution's kernel; only node 0 is online.
+constexpr std::int32_t kOnlineNodes = 1;
+
+/// What the parts of one function's directory are made with.
+struct Making {
+  NodeList& list;
+  const Environment& environment;
+  const Topology& topology;
+  const Host::Function& function;
+  const std::string& directory;
+  hw::PciFunction& pci;
+  Bdf bdf;
+
+  template <class Show>
+  void read_only(std::string_view name, Show show, std::uint32_t mode = 0444) const {
+    list.text(directory + "/" + std::string(name), mode,
+              [show]() -> Result<std::string> { return show(); });
+  }
+  void read_write(std::string_view name, Attribute::Show show, Attribute::Store store) const {
+    list.text(directory + "/" + std::string(name), 0644, std::move(show), std::move(store));
+  }
+  void write_only(std::string_view name, std::uint32_t mode, Attribute::Store store) const {
+    list.text(directory + "/" + std::string(name), mode, {}, std::move(store));
+  }
+};
+
+std::string cpu_mask(unsigned cpus) {
+  // 32 CPUs a word, most significant first, as %*pb prints it.
+  std::string text;
+  for (unsigned left = cpus; left > 0;) {
+    const unsigned bits = left % 32 == 0 ? 32 : left % 32;
+    const std::uint64_t word = (std::uint64_t{1} << bits) - 1;
+    text += text.empty() ? fmt::format("{:x}", word) : fmt::format(",{:08x}", word);
+    left -= bits;
+  }
+  return text;
+}
+
+void add_identity(const Making& make) {
+  hw::PciFunction& pci = make.pci;
+  const auto number = [&](std::string_view name, auto field, int digits) {
+    make.read_only(name, [&pci, field, digits] {
+      return fmt::format("0x{:0{}x}\n", pci_identity(pci).*field, digits);
+    });
+  };
+  number("vendor", &PciIdentity::vendor, 4);
+  number("device", &PciIdentity::device, 4);
+  number("subsystem_vendor", &PciIdentity::subsystem_vendor, 4);
+  number("subsystem_device", &PciIdentity::subsystem_device, 4);
+  number("class", &PciIdentity::class_code, 6);
+  number("revision", &PciIdentity::revision, 2);
+  make.read_only("modalias", [&pci] { return modalias(pci_identity(pci)) + "\n"; });
+  if (serial_number(pci))
+    make.read_only(
+        "serial_number", [&pci] { return serial_number(pci).value_or("") + "\n"; }, 0400);
+}
+
+Result<void> store_uevent(std::string_view text) {
+  constexpr std::array<std::string_view, 8> kActions = {"add",    "remove",  "change", "move",
+                                                        "online", "offline", "bind",   "unbind"};
+  if (std::ranges::find(kActions, trimmed(text)) == kActions.end())
+    return fail(Errno::kInval, "uevent takes the name of an action");
+  return {};  // nobody listens on this machine's netlink
+}
+
+void add_environment_facts(const Making& make) {
+  hw::PciFunction& pci = make.pci;
+  const Environment& environment = make.environment;
+  const Bdf bdf = make.bdf;
+  const unsigned cpus = environment.host.cpus();
+  make.read_only("local_cpus", [cpus] { return cpu_mask(cpus) + "\n"; });
+  make.read_only("local_cpulist", [cpus] {
+    return cpus == 1 ? std::string("0\n") : fmt::format("0-{}\n", cpus - 1);
+  });
+  make.read_only("irq", [&pci] {
+    const std::uint32_t pin = pci.config_read(0x3d, 1);
+    return fmt::format("{}\n", pin == 0 ? 0 : pci.config_read(0x3c, 1));
+  });
+  make.read_only("power_state", [&pci] { return fmt::format("{}\n", power_state(pci)); });
+  make.read_only("dma_mask_bits", [] { return std::string("32\n"); });
+  make.read_only("consistent_dma_mask_bits", [] { return std::string("32\n"); });
+  make.read_write(
+      "uevent",
+      [&pci, driver = make.function.driver]() -> Result<std::string> {
+        return uevent(pci, driver);
+      },
+      store_uevent);
+  make.read_write(
+      "numa_node",
+      [&environment, bdf]() -> Result<std::string> {
+        return fmt::format("{}\n", environment.settings.of(bdf).numa_node);
+      },
+      [&environment, bdf](std::string_view text) -> Result<void> {
+        const auto node = parse_int(text);
+        if (!node || *node < -1 || *node >= kOnlineNodes)
+          return fail(Errno::kInval, "not the number of an online node");
+        environment.settings.change(bdf, [&](FunctionSettings& s) { s.numa_node = *node; });
+        return {};
+      });
+}
+
+/// A flag that software keeps and nothing here looks at.
+void add_flag(const Making& make, std::string_view name, bool FunctionSettings::* flag) {
+  const Environment& environment = make.environment;
+  make.read_write(
+      name,
+      [&environment, bdf = make.bdf, flag]() -> Result<std::string> {
+        return environment.settings.of(bdf).*flag ? "1\n" : "0\n";
+      },
+      [&environment, bdf = make.bdf, flag](std::string_view text) -> Result<void> {
+        const auto value = parse_unsigned(text);
+        if (!value) return fail(Errno::kInval, "not a number");
+        environment.settings.change(bdf, [&](FunctionSettings& s) { s.*flag = *value != 0; });
+        return {};
+      });
+}
+
+void add_enable(const Making& make) {
+  const Environment& environment = make.environment;
+  const bool bridge = hw::is_bridge(make.pci);
+  make.read_write(
+      "enable",
+      [&environment, bdf = make.bdf, bridge]() -> Result<std::string> {
+        return bridge || environment.host.in_use(bdf) ? "1\n" : "0\n";
+      },
+      [driver = make.function.driver](std::string_view text) -> Result<void> {
+        const auto value = parse_unsigned(text);
+        if (!value) return fail(Errno::kInval, "not a number");
+        if (!driver.empty()) return fail(Errno::kBusy, "a driver has the function");
+        if (*value == 0) return fail(Errno::kIo, "the function is not enabled");
+        return {};
+      });
+}
+
+void add_driver_override(const Making& make) {
+  const Environment& environment = make.environment;
+  make.read_write(
+      "driver_override",
+      [&environment, bdf = make.bdf]() -> Result<std::string> {
+        const std::string name = environment.settings.of(bdf).driver_override;
+        return name.empty() ? "(null)\n" : name + "\n";
+      },
+      [&environment, bdf = make.bdf](std::string_view text) -> Result<void> {
+        if (text.size() >= kPageSize - 1) return fail(Errno::kInval, "the name is too long");
+        text = text.substr(0, text.find('\0'));
+        const std::string name(text.substr(0, text.find('\n')));
+        environment.settings.change(bdf, [&](FunctionSettings& s) { s.driver_override = name; });
+        return {};
+      });
+}
+
+/// What resets the function now: what a program chose, else all there is.
+std::vector<std::string> methods_in_use(const Environment& environment, hw::PciFunction& pci,
+                                        bool alone) {
+  return environment.settings.of(pci.bdf()).reset_methods.value_or(reset_methods(pci, alone));
+}
+
+/// reset_method_store(): names the function has, separated by blanks.
+Result<std::optional<std::vector<std::string>>> parse_methods(
+    std::string_view text, const std::vector<std::string>& supported) {
+  text = trimmed(text);
+  if (text == "default") return std::nullopt;
+  std::vector<std::string> chosen;
+  while (!text.empty()) {
+    const std::size_t blank = text.find(' ');
+    const std::string name(text.substr(0, blank));
+    text = blank == std::string_view::npos ? "" : text.substr(blank + 1);
+    if (name.empty()) continue;
+    if (std::ranges::find(supported, name) == supported.end())
+      return fail(Errno::kInval, "the function has no such way of being reset");
+    chosen.push_back(name);
+  }
+  return chosen;
+}
+
+void add_reset(const Making& make, bool alone) {
+  hw::PciFunction& pci = make.pci;
+  const Environment& environment = make.environment;
+  if (reset_methods(pci, alone).empty()) return;
+  make.write_only(
+      "reset", 0200, [&environment, &pci, alone](std::string_view text) -> Result<void> {
+        if (parse_unsigned(text) != 1U) return fail(Errno::kInval, "reset takes 1");
+        if (methods_in_use(environment, pci, alone).empty())
+          return fail(Errno::kNoTty, "every way of resetting the function was switched off");
+        return environment.host.reset(pci.bdf());
+      });
+  make.read_write(
+      "reset_method",
+      [&environment, &pci, alone]() -> Result<std::string> {
+        const auto methods = methods_in_use(environment, pci, alone);
+        return methods.empty() ? std::string() : fmt::format("{}\n", fmt::join(methods, " "));
+      },
+      [&environment, &pci, alone](std::string_view text) -> Result<void> {
+        TEEIO_ASSIGN(const auto chosen, parse_methods(text, reset_methods(pci, alone)));
+        environment.settings.change(pci.bdf(),
+                                    [&](FunctionSettings& s) { s.reset_methods = chosen; });
+        return {};
+      });
+}
+
+/// remove_store() and dev_rescan_store(); a VF has neither.
+void add_hotplug(const Making& make) {
+  const Environment& environment = make.environment;
+  make.write_only("remove", 0220,
+                  [&environment, bdf = make.bdf](std::string_view text) -> Result<void> {
+                    const auto value = parse_unsigned(text);
+                    if (!value) return fail(Errno::kInval, "not a number");
+                    if (*value == 0) return {};
+                    environment.host.remove(bdf);
+                    environment.refresh();
+                    return {};
+                  });
+  make.write_only("rescan", 0200, [](std::string_view text) -> Result<void> {
+    // What was removed is not found again: the slot's power is off.
+    if (!parse_unsigned(text)) return fail(Errno::kInval, "not a number");
+    return {};
+  });
+}
+
+void add_bars(const Making& make) {
+  const auto refuse_read = [](std::uint64_t, std::span<std::byte>) -> Result<std::size_t> {
+    return fail(Errno::kIo, "a memory BAR can only be mapped");
+  };
+  const auto refuse_write = [](std::uint64_t, ByteView) -> Result<std::size_t> {
+    return fail(Errno::kIo, "a memory BAR can only be mapped");
+  };
+  for (std::size_t i = 0; i < hw::kBarCount; ++i) {
+    const hw::Bar& bar = make.pci.bars().at(i);
+    if (bar.kind == hw::Bar::Kind::kNone) continue;
+    const std::string path = fmt::format("{}/resource{}", make.directory, i);
+    make.list.binary(path, 0600, bar.size, refuse_read, refuse_write, Errno::kInval);
+    if (bar.prefetchable)
+      make.list.binary(path + "_wc", 0600, bar.size, refuse_read, refuse_write, Errno::kInval);
+  }
+}
+
+void add_link_state(const Making& make) {
+  hw::PciFunction& pci = make.pci;
+  if (!pci_link(pci)) return;
+  const auto state = [&](std::string_view name, auto field) {
+    make.read_only(
+        name, [&pci, field] { return fmt::format("{}\n", pci_link(pci).value_or(Link{}).*field); });
+  };
+  state("max_link_speed", &Link::max_speed);
+  state("max_link_width", &Link::max_width);
+  state("current_link_speed", &Link::speed);
+  state("current_link_width", &Link::width);
+}
+
+void add_bridge(const Making& make) {
+  hw::PciFunction& pci = make.pci;
+  if (!hw::is_bridge(pci)) return;
+  make.read_only("secondary_bus_number",
+                 [&pci] { return fmt::format("{}\n", pci.config_read(0x19, 1)); });
+  make.read_only("subordinate_bus_number",
+                 [&pci] { return fmt::format("{}\n", pci.config_read(0x1a, 1)); });
+}
+
+void add_vfio_dev(const Making& make) {
+  const auto minor = make.function.vfio_minor;
+  if (!minor) return;
+  make.list.directory(make.directory + "/vfio-dev");
+  const std::string directory = fmt::format("{}/vfio-dev/vfio{}", make.directory, *minor);
+  make.list.directory(directory);
+  make.list.link(directory + "/device", make.directory);
+  make.list.link(directory + "/subsystem", "/sys/class/vfio-dev");
+  make.list.text(directory + "/dev", 0444, [minor]() -> Result<std::string> {
+    return fmt::format("{}:{}\n", kVfioMajor, *minor);
+  });
+  make.list.text(
+      directory + "/uevent", 0644,
+      [minor]() -> Result<std::string> {
+        return fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/devices/vfio{}\n", kVfioMajor, *minor,
+                           *minor);
+      },
+      store_uevent);
+  make.list.link(fmt::format("/sys/class/vfio-dev/vfio{}", *minor), directory);
+}
+
+void add_links(const Making& make) {
+  const Host::Function& function = make.function;
+  const std::string bdf = make.bdf.str();
+  const std::string bus(kBus);
+  make.list.link(bus + "/devices/" + bdf, make.directory);
+  make.list.link(make.directory + "/subsystem", bus);
+  if (!function.driver.empty()) {
+    make.list.link(make.directory + "/driver", bus + "/drivers/" + function.driver);
+    make.list.link(bus + "/drivers/" + function.driver + "/" + bdf, make.directory);
+  }
+  if (function.group) {
+    const std::string group = fmt::format("/sys/kernel/iommu_groups/{}", *function.group);
+    make.list.link(make.directory + "/iommu_group", group);
+    make.list.link(group + "/devices/" + bdf, make.directory);
+  }
+  if (function.iommu) {
+    const std::string iommu = fmt::format("/sys/devices/virtual/iommu/dmar{}", *function.iommu);
+    make.list.link(make.directory + "/iommu", iommu);
+    make.list.link(iommu + "/devices/" + bdf, make.directory);
+  }
+}
+
+bool is_alone(const Topology& topology, Bdf bdf) {
+  return std::ranges::count_if(topology.functions(),
+                               [&](const Host::Function& other) {
+                                 const Bdf at = other.pci->bdf();
+                                 return at.domain == bdf.domain && at.bus == bdf.bus;
+                               }) == 1 &&
+         topology.bridge_above(bdf) != nullptr;
+}
+
+void add_resource(const Making& make) {
+  const std::vector<Bdf> vfs = make.topology.virtual_functions(make.function);
+  hw::PciFunction* first_vf = nullptr;
+  for (const Host::Function& other : make.topology.functions())
+    if (!vfs.empty() && other.pci->bdf() == vfs.front()) first_vf = other.pci;
+  make.read_only("resource", [&pci = make.pci, first_vf] { return resources(pci, first_vf); });
+}
+
+}  // namespace
+
+void add_function(NodeList& list, const Environment& environment, const Topology& topology,
+                  const Host::Function& function) {
+  hw::PciFunction& pci = *function.pci;
+  const std::string directory = topology.directory(pci.bdf());
+  const Making make{list, environment, topology, function, directory, pci, pci.bdf()};
+  list.directory(directory);
+  add_identity(make);
+  add_environment_facts(make);
+  add_enable(make);
+  add_driver_override(make);
+  add_flag(make, "broken_parity_status", &FunctionSettings::broken_parity);
+  add_flag(make, "msi_bus", &FunctionSettings::msi_allowed);
+  make.read_only("ari_enabled", [vf = pci.physical_function() != nullptr] {
+    return std::string(vf ? "1\n" : "0\n");
+  });
+  add_resource(make);
+  add_bars(make);
+  add_config(list, environment, directory, pci);
+  add_reset(make, is_alone(topology, pci.bdf()));
+  if (pci.physical_function() == nullptr) add_hotplug(make);
+  add_link_state(make);
+  add_bridge(make);
+  add_vfio_dev(make);
+  add_links(make);
+  add_sriov(list, environment, topology, function, directory);
+  add_tsm(list, environment, topology, function, directory);
+}
+
+}  // namespace teeio::sysfs

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "host/sysfs/topology.h"
+#include "host/sysfs/tree.h"
+
+namespace teeio::sysfs {
+
+/// Adds /sys/bus/pci: its drivers with bind, unbind, new_id and remove_id,
+/// drivers_probe and drivers_autoprobe. The links to functions come from
+/// add_function(). Source: Linux drivers/base/bus.c, drivers/pci/pci-driver.c.
+void add_pci_bus(NodeList& list, const Environment& environment, const Topology& topology);
+
+}  // namespace teeio::sysfs

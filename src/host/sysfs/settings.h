@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+#include "schedule/mutex.h"
+
+namespace teeio::sysfs {
+
+/// What programs have written to a function's attributes and read back there,
+/// with no further effect in this machine (Linux: fields of struct pci_dev).
+struct FunctionSettings {
+  std::string driver_override = {};
+  std::int32_t numa_node = -1;
+  bool broken_parity = false;
+  bool msi_allowed = true;
+  bool vf_autoprobe = true;
+  /// In order of preference; nullopt: what the function has.
+  std::optional<std::vector<std::string>> reset_methods = {};
+};
+
+/// Locking: a leaf.
+class Settings {
+ public:
+  /// A function arrives. One that has a driver got it by driver_override.
+  void arrive(Bdf bdf, const std::string& driver) {
+    const schedule::Lock lock(mutex_);
+    functions_.try_emplace(bdf, FunctionSettings{.driver_override = driver});
+  }
+  void leave(Bdf bdf) {
+    const schedule::Lock lock(mutex_);
+    functions_.erase(bdf);
+  }
+  [[nodiscard]] FunctionSettings of(Bdf bdf) const {
+    const schedule::Lock lock(mutex_);
+    const auto at = functions_.find(bdf);
+    return at == functions_.end() ? FunctionSettings{} : at->second;
+  }
+  /// Calls `change` with the settings of a function that has arrived. `change`
+  /// takes no lock.
+  template <class Change>
+  void change(Bdf bdf, Change change) {
+    const schedule::Lock lock(mutex_);
+    if (const auto at = functions_.find(bdf); at != functions_.end()) change(at->second);
+  }
+
+  /// vfio-pci's dynamic ids: vendor 31:16, device 15:0. False: there already, or
+  /// not there.
+  [[nodiscard]] bool add_id(std::uint32_t id) {
+    const schedule::Lock lock(mutex_);
+    return ids_.insert(id).second;
+  }
+  [[nodiscard]] bool remove_id(std::uint32_t id) {
+    const schedule::Lock lock(mutex_);
+    return ids_.erase(id) != 0;
+  }
+  [[nodiscard]] bool has_id(std::uint32_t id) const {
+    const schedule::Lock lock(mutex_);
+    return ids_.contains(id);
+  }
+
+ private:
+  mutable schedule::Mutex mutex_{schedule::Rank::kLeaf};
+  std::map<Bdf, FunctionSettings> functions_ TEEIO_GUARDED_BY(mutex_);
+  std::set<std::uint32_t> ids_ TEEIO_GUARDED_BY(mutex_);
+};
+
+}  // namespace teeio::sysfs

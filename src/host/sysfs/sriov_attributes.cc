@@ -1,0 +1,81 @@
+#include "host/sysfs/sriov_attributes.h"
+
+#include <fmt/format.h>
+
+#include "host/sysfs/pci_identity.h"
+#include "host/sysfs/text.h"
+
+namespace teeio::sysfs {
+namespace {
+
+/// sriov_numvfs_store(), up to the driver, and vfio_pci_sriov_configure().
+Result<void> store_numvfs(hw::PciFunction& pci, std::string_view text) {
+  const auto number = parse_unsigned(text);
+  if (!number || *number > 0xffff) return fail(Errno::kInval, "not a 16-bit number");
+  const auto state = sriov(pci);
+  if (!state || *number > state->total_vfs)
+    return fail(Errno::kRange, "the function has fewer VFs");
+  if (*number == state->num_vfs) return {};
+  if (*number != 0 && state->num_vfs != 0)
+    return fail(Errno::kBusy, "VFs are enabled already; another number needs none first");
+  return fail(Errno::kNoEnt, "vfio-pci runs without enable_sriov");
+}
+
+void add_vf(NodeList& list, const Topology& topology, hw::PciFunction& physical,
+            const std::string& directory) {
+  list.link(directory + "/physfn", topology.directory(physical.bdf()));
+  list.text(directory + "/sriov_vf_msix_count", 0200, {},
+            [](std::string_view text) -> Result<void> {
+              const auto count = parse_int(text);
+              if (!count || *count < 0) return fail(Errno::kInval, "not a number");
+              return fail(Errno::kOpNotSupp, "the PF's driver shares out no MSI-X vectors");
+            });
+}
+
+}  // namespace
+
+void add_sriov(NodeList& list, const Environment& environment, const Topology& topology,
+               const Host::Function& function, const std::string& directory) {
+  hw::PciFunction& pci = *function.pci;
+  if (hw::PciFunction* physical = pci.physical_function(); physical != nullptr)
+    return add_vf(list, topology, *physical, directory);
+  if (!sriov(pci)) return;
+
+  const auto number = [&](std::string_view name, auto field) {
+    list.text(fmt::format("{}/sriov_{}", directory, name), 0444,
+              [&pci, field]() -> Result<std::string> {
+                return fmt::format("{}\n", sriov(pci).value_or(Sriov{}).*field);
+              });
+  };
+  number("totalvfs", &Sriov::total_vfs);
+  number("offset", &Sriov::offset);
+  number("stride", &Sriov::stride);
+  list.text(directory + "/sriov_vf_device", 0444, [&pci]() -> Result<std::string> {
+    return fmt::format("{:x}\n", sriov(pci).value_or(Sriov{}).vf_device);
+  });
+  list.text(directory + "/sriov_vf_total_msix", 0444,
+            []() -> Result<std::string> { return "0\n"; });
+  list.text(
+      directory + "/sriov_numvfs", 0644,
+      [&pci]() -> Result<std::string> {
+        return fmt::format("{}\n", sriov(pci).value_or(Sriov{}).num_vfs);
+      },
+      [&pci](std::string_view text) { return store_numvfs(pci, text); });
+  list.text(
+      directory + "/sriov_drivers_autoprobe", 0644,
+      [&environment, bdf = pci.bdf()]() -> Result<std::string> {
+        return environment.settings.of(bdf).vf_autoprobe ? "1\n" : "0\n";
+      },
+      [&environment, bdf = pci.bdf()](std::string_view text) -> Result<void> {
+        const auto value = parse_unsigned(text);
+        if (!value) return fail(Errno::kInval, "not a number");
+        environment.settings.change(bdf,
+                                    [&](FunctionSettings& s) { s.vf_autoprobe = *value != 0; });
+        return {};
+      });
+  std::size_t index = 0;
+  for (const Bdf vf : topology.virtual_functions(function))
+    list.link(fmt::format("{}/virtfn{}", directory, index++), topology.directory(vf));
+}
+
+}  // namespace teeio::sysfs

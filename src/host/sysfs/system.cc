@@ -1,0 +1,118 @@
+#include "host/sysfs/system.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "host/iommu/vtd/driver.h"
+#include "host/sysfs/pci_attributes.h"
+#include "host/sysfs/pci_bus.h"
+
+namespace teeio::sysfs {
+namespace {
+
+// Linux include/linux/miscdevice.h.
+constexpr std::uint32_t kMiscMajor = 10, kKvmMinor = 232;
+/// The first of the dynamic minors, which is what /dev/iommu gets.
+constexpr std::uint32_t kIommuMinor = 256;
+
+std::string show_reserved_regions() {
+  std::string text;
+  for (const vtd::ReservedRegion& region : vtd::Driver::reserved_regions())
+    text += fmt::format("0x{:016x} 0x{:016x} msi\n", raw(region.first), raw(region.last));
+  return text;
+}
+
+}  // namespace
+
+System::System(Host& host) : host_(host), environment_{host, settings_, [this] { refresh(); }} {
+  refresh();
+}
+
+void System::refresh() {
+  const std::uint64_t view = tree_.begin_view();
+  const Topology topology(host_.functions());
+  NodeList list;
+  std::set<std::uint16_t> domains;
+  for (const Host::Function& function : topology.functions()) {
+    const Bdf bdf = function.pci->bdf();
+    settings_.arrive(bdf, function.driver == kVfioDriver ? function.driver : "");
+    if (domains.insert(bdf.domain).second) list.directory(Topology::host_bridge(bdf.domain));
+    add_function(list, environment_, topology, function);
+  }
+  add_pci_bus(list, environment_, topology);
+  streams_.add(list, environment_, topology);
+  add_classes(list);
+  add_groups(list, topology);
+  add_iommus(list, topology);
+  add_devices(list, topology);
+  tree_.replace(view, list.take());
+}
+
+/// Each TSM is its platform's device, tdx_host on TDX (Linux
+/// drivers/virt/coco/tdx-host, tsm-core.c).
+void System::add_classes(NodeList& list) {
+  for (const char* name : {"tsm", "vfio-dev", "iommu"})
+    list.directory(std::string("/sys/class/") + name);
+  const auto tsms = host_.tsm().tsms();
+  if (tsms.empty()) return;
+  const std::string platform = "/sys/devices/faux/tdx_host";
+  list.directory(platform);
+  list.directory(platform + "/tsm");
+  for (const std::uint32_t number : tsms) {
+    const std::string directory = fmt::format("{}/tsm/tsm{}", platform, number);
+    list.directory(directory);
+    list.link(directory + "/device", platform);
+    list.link(directory + "/subsystem", "/sys/class/tsm");
+    list.text(directory + "/uevent", 0444, []() -> Result<std::string> { return ""; });
+    list.link(fmt::format("/sys/class/tsm/tsm{}", number), directory);
+  }
+}
+
+void System::add_groups(NodeList& list, const Topology& topology) {
+  const std::string root = "/sys/kernel/iommu_groups";
+  list.directory(root);
+  std::set<std::uint32_t> groups;
+  for (const Host::Function& function : topology.functions()) {
+    if (!function.group || !groups.insert(*function.group).second) continue;
+    const std::string directory = fmt::format("{}/{}", root, *function.group);
+    list.directory(directory);
+    list.directory(directory + "/devices");
+    list.text(directory + "/type", 0444, []() -> Result<std::string> { return "DMA\n"; });
+    list.text(directory + "/reserved_regions", 0444,
+              []() -> Result<std::string> { return show_reserved_regions(); });
+  }
+}
+
+/// Source: Linux drivers/iommu/intel/iommu.c, intel_iommu_attrs[].
+void System::add_iommus(NodeList& list, const Topology& topology) {
+  std::set<std::uint32_t> iommus;
+  for (const Host::Function& function : topology.functions()) {
+    if (!function.iommu || !iommus.insert(*function.iommu).second) continue;
+    const std::string directory = fmt::format("/sys/devices/virtual/iommu/dmar{}", *function.iommu);
+    list.directory(directory);
+    list.directory(directory + "/devices");
+    list.directory(directory + "/intel-iommu");
+    list.link(directory + "/subsystem", "/sys/class/iommu");
+    list.link(fmt::format("/sys/class/iommu/dmar{}", *function.iommu), directory);
+    list.text(directory + "/intel-iommu/cap", 0444, []() -> Result<std::string> {
+      return fmt::format("{:x}\n", vtd::Driver::hw_info().cap_reg);
+    });
+    list.text(directory + "/intel-iommu/ecap", 0444, []() -> Result<std::string> {
+      return fmt::format("{:x}\n", vtd::Driver::hw_info().ecap_reg);
+    });
+  }
+}
+
+void System::add_devices(NodeList& list, const Topology& topology) {
+  list.device("/dev/iommu", 0660, kMiscMajor, kIommuMinor);
+  if (host_.shows_kvm()) list.device("/dev/kvm", 0660, kMiscMajor, kKvmMinor);
+  list.directory("/dev/vfio");
+  list.directory("/dev/vfio/devices");
+  for (const Host::Function& function : topology.functions())
+    if (function.vfio_minor)
+      list.device(fmt::format("/dev/vfio/devices/vfio{}", *function.vfio_minor), 0600, kVfioMajor,
+                  *function.vfio_minor);
+}
+
+}  // namespace teeio::sysfs
