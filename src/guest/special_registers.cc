@@ -61,6 +61,29 @@ SpecialRegisters td_initial_state() {
   return special;
 }
 
+Result<void> check_special(const SpecialRegisters& special) {
+  constexpr std::uint64_t kCr0NotWriteThrough = 1U << 29U;
+  constexpr std::uint64_t kCr0CacheDisable = 1U << 30U;
+  constexpr std::uint64_t kCr4Known = 0x77'7fff;
+  constexpr std::uint64_t kEferKnown =
+      kEferSyscall | kEferLongModeEnable | kEferLongModeActive | kEferNoExecute;
+  const bool paging = (special.cr0 & kCr0Paging) != 0;
+  if (special.cr0 >> 32U != 0) return fail(Errno::kInval, "CR0 has bits above 31");
+  if ((special.cr0 & (kCr0NotWriteThrough | kCr0CacheDisable)) == kCr0NotWriteThrough)
+    return fail(Errno::kInval, "CR0.NW without CR0.CD");
+  if (paging && (special.cr0 & kCr0ProtectedMode) == 0)
+    return fail(Errno::kInval, "paging without protected mode");
+  if ((special.cr4 & ~kCr4Known) != 0) return fail(Errno::kInval, "CR4 has an unknown bit");
+  if ((special.efer & ~kEferKnown) != 0) return fail(Errno::kInval, "EFER has an unknown bit");
+  if (paging && (special.efer & kEferLongModeEnable) != 0) {
+    if ((special.cr4 & kCr4Pae) == 0 || (special.efer & kEferLongModeActive) == 0)
+      return fail(Errno::kInval, "long mode needs PAE and EFER.LMA");
+  } else if ((special.efer & kEferLongModeActive) != 0 || special.cs.l != 0) {
+    return fail(Errno::kInval, "64-bit state without long mode");
+  }
+  return {};
+}
+
 std::uint64_t descriptor_of(const Segment& segment) {
   const std::uint64_t limit = segment.g != 0 ? segment.limit >> 12U : segment.limit;
   const std::uint64_t flags =

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/result.h"
+
 namespace teeio::guest {
 
 /// A segment register with its hidden part, laid out as KVM's kvm_segment.
@@ -58,6 +60,10 @@ inline constexpr std::uint64_t kEferNoExecute = 1U << 11U;
 /// A TD's vCPU at its first entry: flat 32-bit protected mode, paging off.
 /// Source: TDX module base spec, "Initial State of Guest CRs/segments".
 [[nodiscard]] SpecialRegisters td_initial_state();
+
+/// What a program may set. Errors: EINVAL for a state that cannot be.
+/// Source: Linux arch/x86/kvm/x86.c, kvm_is_valid_sregs().
+Result<void> check_special(const SpecialRegisters& special);
 
 /// The 8-byte descriptor that loads `segment`'s hidden part, and back.
 [[nodiscard]] std::uint64_t descriptor_of(const Segment& segment);

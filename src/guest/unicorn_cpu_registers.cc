@@ -213,16 +213,7 @@ Result<void> UnicornCpu::set_special(ByteView in) {
     return fail(Errno::kInval, "special registers are 312 bytes");
   SpecialRegisters special;
   std::memcpy(&special, in.data(), sizeof special);
-  const bool paging = (special.cr0 & kCr0Paging) != 0;
-  if (paging && (special.cr0 & kCr0ProtectedMode) == 0)
-    return fail(Errno::kInval, "paging without protected mode");
-  // Linux arch/x86/kvm/x86.c, kvm_is_valid_sregs().
-  if (paging && (special.efer & kEferLongModeEnable) != 0) {
-    if ((special.cr4 & kCr4Pae) == 0 || (special.efer & kEferLongModeActive) == 0)
-      return fail(Errno::kInval, "long mode needs PAE and EFER.LMA");
-  } else if ((special.efer & kEferLongModeActive) != 0 || special.cs.l != 0) {
-    return fail(Errno::kInval, "64-bit state without long mode");
-  }
+  TEEIO_TRY(check_special(special));
   special.cr0 |= kCr0ExtensionType;
   load(special);
   return {};
