@@ -1,0 +1,79 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "cli/commands.h"
+#include "entry/support.h"
+
+namespace teeio::cli {
+namespace {
+
+std::string_view support_text(entry::Support support) {
+  switch (support) {
+    case entry::Support::kComplete:
+      return "complete";
+    case entry::Support::kPartial:
+      return "partial";
+    case entry::Support::kRefused:
+      return "refused";
+  }
+  return "?";
+}
+
+std::string reason(const entry::SupportRow& row) {
+  std::string out(row.why);
+  if (row.support != entry::Support::kRefused) return out;
+  return fmt::format("{}{}{}", errno_name(row.refused_with), out.empty() ? "" : ": ", out);
+}
+
+void print_text(const std::vector<entry::SupportRow>& rows) {
+  std::size_t supported = 0;
+  std::string_view kind;
+  for (const entry::SupportRow& row : rows) {
+    if (row.support != entry::Support::kRefused) ++supported;
+    if (const auto name = object::file_kind_name(row.kind); name != kind) {
+      fmt::print("{}{}\n", kind.empty() ? "" : "\n", name);
+      kind = name;
+    }
+    fmt::print("  {:#010x} {:<38} {:<8} {}\n", row.command, row.name, support_text(row.support),
+               reason(row));
+  }
+  fmt::print("\n{} ioctls, {} of them supported\n", rows.size(), supported);
+}
+
+void print_markdown(const std::vector<entry::SupportRow>& rows) {
+  fmt::print("| file | ioctl | number | support | why |\n|---|---|---|---|---|\n");
+  for (const entry::SupportRow& row : rows)
+    fmt::print("| {} | `{}` | {:#x} | {} | {} |\n", object::file_kind_name(row.kind), row.name,
+               row.command, support_text(row.support), reason(row));
+}
+
+}  // namespace
+
+void add_abi_command(CLI::App& app, int& status) {
+  struct Arguments {
+    std::string profile = "teeio";
+    bool markdown = false;
+  };
+  auto arguments = std::make_shared<Arguments>();
+  CLI::App* const abi = app.add_subcommand("abi", "Print which system calls are supported");
+  std::vector<std::string> profiles;
+  for (const abi::AbiProfile profile : abi::kAbiProfiles)
+    profiles.emplace_back(abi::profile_name(profile));
+  abi->add_option("--profile", arguments->profile, "Numbers of the proposed ioctls")
+      ->check(CLI::IsMember(profiles))
+      ->capture_default_str();
+  abi->add_flag("--markdown", arguments->markdown, "As a Markdown table");
+  abi->callback([arguments, &status] {
+    const auto rows = entry::support_table(*abi::parse_profile(arguments->profile));
+    if (arguments->markdown)
+      print_markdown(rows);
+    else
+      print_text(rows);
+    status = 0;
+  });
+}
+
+}  // namespace teeio::cli

@@ -1,0 +1,37 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "cli/commands.h"
+#include "cli/probes.h"
+
+namespace teeio::cli {
+namespace {
+
+std::string_view verdict(const Finding& finding) {
+  if (finding.present) return "ok";
+  return finding.need == Need::kRequired ? "MISSING" : "absent";
+}
+
+/// 0 when `teeio run` can work here, 1 when something that it needs is missing.
+int doctor() {
+  bool works = true;
+  for (const Finding& finding : probe_kernel()) {
+    works = works && (finding.present || finding.need == Need::kHelpful);
+    fmt::print("{:<8} {}{}{}\n", verdict(finding), finding.name, finding.detail.empty() ? "" : ": ",
+               finding.detail);
+    if (!finding.present) fmt::print("         {}\n", finding.meaning);
+  }
+  fmt::print("teeio run {} here\n", works ? "works" : "does not work");
+  return works ? 0 : 1;
+}
+
+}  // namespace
+
+void add_doctor_command(CLI::App& app, int& status) {
+  app.add_subcommand("doctor", "Say what this kernel offers, and what is missing")
+      ->callback([&status] { status = doctor(); });
+}
+
+}  // namespace teeio::cli
