@@ -109,7 +109,7 @@ void DmaBuf::revoke() {
   invalidate_mappings();
   // Linux drops its own count and waits for a completion, both of which it must
   // arm again afterwards; a count under the lock needs neither.
-  unmapped_.wait(resv_, [this]() TEEIO_REQUIRES(resv_) { return mappings_ == 0; });
+  while (mappings_ != 0) unmapped_.wait(resv_);
 }
 
 void DmaBuf::restore() {

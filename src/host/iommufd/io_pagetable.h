@@ -114,9 +114,10 @@ class IoPagetable {
   void unreserve_locked(const void* owner) TEEIO_REQUIRES(iova_rwsem_);
   void abort_areas(std::span<Area*> areas);
 
-  Result<void> fill(Area& area, IoptPages& pages, vtd::Domain& domain)
-      TEEIO_REQUIRES(pages.mutex());
-  void unfill(Area& area, IoptPages& pages, vtd::Domain& domain) TEEIO_REQUIRES(pages.mutex());
+  Result<void> fill(Area& area, IoptPages& pages, vtd::Domain& domain) TEEIO_REQUIRES(pages.mutex())
+      TEEIO_REQUIRES_SHARED(domains_rwsem_);
+  void unfill(Area& area, IoptPages& pages, vtd::Domain& domain) TEEIO_REQUIRES(pages.mutex())
+      TEEIO_REQUIRES_SHARED(domains_rwsem_);
   Result<void> fill_domains(Area& area, IoptPages& pages) TEEIO_REQUIRES_SHARED(domains_rwsem_);
   void unfill_domains(Area& area, IoptPages& pages) TEEIO_REQUIRES_SHARED(domains_rwsem_);
   Result<void> fill_domain(vtd::Domain& domain) TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);

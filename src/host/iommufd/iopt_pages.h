@@ -62,8 +62,8 @@ class UserPages final : public IoptPages {
             std::uint64_t address_hint);
 
   Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
-                   vtd::Prot prot) override;
-  void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) override;
+                   vtd::Prot prot) override TEEIO_REQUIRES(mutex());
+  void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) override TEEIO_REQUIRES(mutex());
 
  private:
   /// The pages as the bus sees them.
@@ -91,8 +91,8 @@ class DmabufPages final : public IoptPages, private dmabuf::Importer {
                                                  std::uint64_t address_hint);
 
   Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
-                   vtd::Prot prot) override;
-  void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) override;
+                   vtd::Prot prot) override TEEIO_REQUIRES(mutex());
+  void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) override TEEIO_REQUIRES(mutex());
 
  private:
   /// Where the range is mapped (Linux: struct iopt_pages_dmabuf_track).

@@ -50,13 +50,14 @@ class Domain {
  private:
   friend class Driver;
   Domain(Driver& driver, Kind kind, std::uint16_t id, std::unique_ptr<PageTable> table)
-      : driver_(driver), kind_(kind), id_(id), table_(std::move(table)) {}
-  [[nodiscard]] Hpa root() const { return table_->root(); }
+      : driver_(driver), kind_(kind), id_(id), root_(table->root()), table_(std::move(table)) {}
+  [[nodiscard]] Hpa root() const { return root_; }
   void flush(Iova iova, std::uint64_t length, const std::vector<Hpa>& freed);
 
   Driver& driver_;
   const Kind kind_;
   const std::uint16_t id_;
+  const Hpa root_;
   mutable schedule::Mutex mutex_{schedule::Rank::kIommuDomain};
   /// The pointer is constant; what it points to is guarded.
   const std::unique_ptr<PageTable> table_ TEEIO_PT_GUARDED_BY(mutex_);
