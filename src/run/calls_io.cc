@@ -178,10 +178,17 @@ Reply on_ioctl(Call& call, const Row& row) {
 
 Result<void> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, std::size_t count) {
   Bytes bytes(std::min(count, kChunk));
-  TEEIO_ASSIGN(const std::size_t got, call.context().machine.read(call, *file.file, offset, bytes));
+  std::size_t filled = 0;
+  while (filled < bytes.size()) {
+    const std::span<std::byte> rest = std::span(bytes).subspan(filled);
+    TEEIO_ASSIGN(const std::size_t got,
+                 call.context().machine.read(call, *file.file, offset + filled, rest));
+    if (got == 0) break;
+    filled += got;
+  }
   const int fd = file.backing->fd.get();
-  (void)!::pwrite(fd, bytes.data(), got, static_cast<off_t>(offset));
-  if (got < bytes.size()) (void)!::ftruncate(fd, static_cast<off_t>(offset + got));
+  (void)!::pwrite(fd, bytes.data(), filled, static_cast<off_t>(offset));
+  if (filled < bytes.size()) (void)!::ftruncate(fd, static_cast<off_t>(offset + filled));
   return {};
 }
 

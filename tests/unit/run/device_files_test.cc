@@ -1,0 +1,178 @@
+#include "run/device_files.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "run/open_scan.h"
+
+namespace teeio::run {
+namespace {
+
+class CountedFile final : public object::File {
+ public:
+  CountedFile(object::FileKind kind, int& releases) : File(kind), releases_(releases) {}
+
+ private:
+  void release() override { ++releases_; }
+  int& releases_;
+};
+
+class DeviceFilesTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string tmpfs = find_tmpfs();
+    if (tmpfs.empty()) GTEST_SKIP() << "no tmpfs takes O_TMPFILE";
+    auto made = DeviceFiles::create(Fd(::open(tmpfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
+    ASSERT_TRUE(made);
+    files = std::move(*made);
+  }
+  DeviceFileRef add(object::FileKind kind = object::FileKind::kVfioDevice) {
+    return *files->add(object::make_ref<CountedFile>(kind, releases), "/dev/test", O_RDWR);
+  }
+  dev_t device_of(const DeviceFile& file) {
+    struct stat info{};
+    EXPECT_EQ(::fstat(file.backing->fd.get(), &info), 0);
+    return info.st_dev;
+  }
+  int releases = 0;
+  std::unique_ptr<DeviceFiles> files;
+};
+
+TEST_F(DeviceFilesTest, OnlyTheLastCloseIsReportedAndOnce) {
+  const DeviceFileRef device = add();
+  Fd opened = *files->open_for_program(*device);
+  Fd copy(::dup(opened.get()));
+  opened.reset();
+  EXPECT_TRUE(files->drain().empty());
+  copy.reset();
+  const auto closed = files->drain();
+  ASSERT_EQ(closed.size(), 1U);
+  EXPECT_EQ(closed[0], device);
+  EXPECT_TRUE(files->drain().empty());
+}
+
+TEST_F(DeviceFilesTest, AMappingCountsAsOpen) {
+  const DeviceFileRef device = add();
+  ASSERT_TRUE(map_backing(device->backing)->expose(0, 4096));
+  Fd opened = *files->open_for_program(*device);
+  void* const at = ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, opened.get(), 0);
+  ASSERT_NE(at, MAP_FAILED);
+  opened.reset();
+  EXPECT_TRUE(files->drain().empty());
+  ::munmap(at, 4096);
+  EXPECT_EQ(files->drain().size(), 1U);
+}
+
+TEST_F(DeviceFilesTest, ClosesAreReportedInTheirOrder) {
+  const DeviceFileRef a = add();
+  const DeviceFileRef b = add();
+  Fd first = *files->open_for_program(*a);
+  Fd second = *files->open_for_program(*b);
+  second.reset();
+  first.reset();
+  const auto closed = files->drain();
+  ASSERT_EQ(closed.size(), 2U);
+  EXPECT_EQ(closed[0], b);
+  EXPECT_EQ(closed[1], a);
+}
+
+TEST_F(DeviceFilesTest, WhatNeverReachedTheProgramIsNotReported) {
+  DeviceFileRef device = add();
+  Fd opened = *files->open_for_program(*device);
+  files->forget(device);
+  opened.reset();
+  EXPECT_TRUE(files->drain().empty());
+  device.reset();
+  EXPECT_EQ(releases, 1);
+}
+
+TEST_F(DeviceFilesTest, ReadsAndWritesPastUsAreReportedButNotOurOwnChanges) {
+  std::vector<std::string> slips;
+  files->on_slip([&](const DeviceFile&, std::string_view what) { slips.emplace_back(what); });
+  const DeviceFileRef device = add();
+  const auto mapped = map_backing(device->backing);
+  ASSERT_TRUE(mapped->expose(0, 4096));
+  mapped->revoke();
+  ASSERT_TRUE(mapped->expose(0, 4096));
+  const Fd opened = *files->open_for_program(*device);
+  (void)files->drain();
+  EXPECT_TRUE(slips.empty());
+  char byte = 0;
+  ASSERT_EQ(::read(opened.get(), &byte, 1), 1);
+  (void)files->drain();
+  EXPECT_EQ(slips, std::vector<std::string>{"read"});
+}
+
+TEST_F(DeviceFilesTest, AnInodeFindsItsFileUntilItIsClosed) {
+  const DeviceFileRef device = add();
+  const dev_t tmpfs = device_of(*device);
+  EXPECT_EQ(files->find(tmpfs, device->backing->inode), device);
+  EXPECT_EQ(files->find(tmpfs + 1, device->backing->inode), nullptr);
+  files->forget(device);
+  EXPECT_EQ(files->find(tmpfs, device->backing->inode), nullptr);
+}
+
+// What is left to ask after the kernel's queue overflowed.
+TEST_F(DeviceFilesTest, AScanSeesDescriptorsAndMappingsOfOtherProcesses) {
+  const DeviceFileRef by_fd = add();
+  const DeviceFileRef by_map = add();
+  const DeviceFileRef by_nobody = add();
+  const dev_t tmpfs = device_of(*by_fd);
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    char byte = 0;
+    (void)::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, by_map->backing->fd.get(), 0);
+    ::close(by_map->backing->fd.get());
+    ::close(by_nobody->backing->fd.get());
+    (void)!::write(ready[1], &byte, 1);
+    for (;;) ::pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  const OpenScan scan(tmpfs);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_TRUE(scan.contains(by_fd->backing->inode));
+  EXPECT_TRUE(scan.contains(by_map->backing->inode));
+  EXPECT_FALSE(scan.contains(by_nobody->backing->inode));
+  EXPECT_FALSE(OpenScan(tmpfs).contains(by_fd->backing->inode));
+}
+
+/// Whether a byte can be read, asked of the kernel so that a fault is an answer.
+bool is_reachable(void* at) {
+  char byte = 0;
+  const iovec here{&byte, 1};
+  const iovec there{at, 1};
+  return ::process_vm_readv(::getpid(), &here, 1, &there, 1, 0) == 1;
+}
+
+TEST_F(DeviceFilesTest, RevokeTakesTheBytesFromTheProgramAndNotFromUs) {
+  const DeviceFileRef device = add();
+  const auto mapped = map_backing(device->backing);
+  constexpr std::uint64_t kOffset = 2ULL << 40U;
+  const std::span<std::byte> window = *mapped->expose(kOffset, 4096);
+  const Fd opened = *files->open_for_program(*device);
+  void* const program =
+      ::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, opened.get(), static_cast<off_t>(kOffset));
+  window[0] = std::byte{1};
+  EXPECT_EQ(*static_cast<char*>(program), 1);
+  mapped->revoke();
+  EXPECT_FALSE(is_reachable(program));
+  window[0] = std::byte{2};
+  EXPECT_EQ(window[0], std::byte{2});
+  const std::span<std::byte> again = *mapped->expose(kOffset, 4096);
+  EXPECT_EQ(again.data(), window.data());
+  again[0] = std::byte{3};
+  EXPECT_EQ(*static_cast<char*>(program), 3);
+  ::munmap(program, 4096);
+}
+
+}  // namespace
+}  // namespace teeio::run

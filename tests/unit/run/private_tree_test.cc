@@ -1,0 +1,92 @@
+#include "run/private_tree.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+
+#include "run/device_files.h"
+#include "scenario/dummy/machine.h"
+
+namespace teeio::run {
+namespace {
+
+TEST(VirtualPrefixes, MatchWholeNames) {
+  const VirtualPrefixes prefixes(VirtualPrefixes::Kvm::kEmulated);
+  for (const char* path :
+       {"/dev/iommu", "/dev/kvm", "/dev/vfio", "/dev/vfio/devices/vfio0", "/sys/bus/pci",
+        "/sys/bus/pci/devices/x", "/sys/class/tsm", "/sys/class/vfio-dev/vfio0", "/sys/class/iommu",
+        "/sys/kernel/iommu_groups/0", "/sys/devices/pci0000:00"})
+    EXPECT_TRUE(prefixes.contain(path)) << path;
+  for (const char* path :
+       {"/dev/iommus", "/dev/vfiox", "/dev/kvm2", "/sys", "/sys/bus", "/sys/bus/pci_express",
+        "/sys/devices", "/sys/devices/pci", "/sys/devices/pciback", "/sys/devices/system/cpu",
+        "/sys/class/tsms", "/proc/sys/bus/pci", "relative/sys/bus/pci", ""})
+    EXPECT_FALSE(prefixes.contain(path)) << path;
+  EXPECT_FALSE(VirtualPrefixes(VirtualPrefixes::Kvm::kHost).contain("/dev/kvm"));
+}
+
+class PrivateTreeTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    tmpfs = find_tmpfs();
+    if (tmpfs.empty()) GTEST_SKIP() << "no tmpfs takes O_TMPFILE";
+    tree = *PrivateTree::create(tmpfs, machine);
+    tree->sync();
+  }
+  std::string tmpfs;
+  dummy::DummyMachine machine;
+  std::unique_ptr<PrivateTree> tree;
+};
+
+TEST_F(PrivateTreeTest, LinksInsideLeadInside) {
+  const auto opened = tree->open("/sys/bus/pci/devices/0000:01:00.0/vendor", O_RDONLY);
+  ASSERT_TRUE(opened);
+  struct stat info{};
+  ASSERT_EQ(::fstat(opened->get(), &info), 0);
+  EXPECT_EQ(info.st_size, 4096);
+  EXPECT_EQ(info.st_mode & 0777U, 0444U);
+}
+
+TEST_F(PrivateTreeTest, NothingLeadsOut) {
+  EXPECT_FALSE(tree->open("/../../../etc/passwd", O_RDONLY));
+  EXPECT_FALSE(tree->open("/etc/passwd", O_RDONLY));
+}
+
+TEST_F(PrivateTreeTest, RealPathsAreTranslatedBackToWholeNamesOnly) {
+  const auto dir = tree->open("/sys/bus/pci", O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(dir);
+  const auto real = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(dir->get()));
+  EXPECT_EQ(tree->virtual_path(real.string()), "/sys/bus/pci");
+  EXPECT_EQ(tree->virtual_path(tmpfs), std::nullopt);
+  EXPECT_EQ(tree->virtual_path("/sys/bus/pci"), std::nullopt);
+}
+
+TEST_F(PrivateTreeTest, GoesWithItsOwnerAndLeavesOthersAlone) {
+  const auto dir = tree->open("/", O_RDONLY | O_DIRECTORY);
+  const auto real = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(dir->get()));
+  {
+    dummy::DummyMachine second;
+    const auto other = PrivateTree::create(tmpfs, second);
+    ASSERT_TRUE(other);
+    EXPECT_TRUE(std::filesystem::exists(real));
+  }
+  tree.reset();
+  EXPECT_FALSE(std::filesystem::exists(real));
+}
+
+// A killed teeio leaves its directory, without its lock.
+TEST_F(PrivateTreeTest, WhatAKilledRunLeftIsRemovedByTheNext) {
+  const std::string left = tmpfs + "/teeio-run.killed";
+  std::filesystem::create_directories(left + "/sys/bus");
+  {
+    const Fd lock(::open((left + "/.lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+  }
+  dummy::DummyMachine second;
+  ASSERT_TRUE(PrivateTree::create(tmpfs, second));
+  EXPECT_FALSE(std::filesystem::exists(left));
+}
+
+}  // namespace
+}  // namespace teeio::run
