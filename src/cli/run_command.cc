@@ -8,8 +8,8 @@
 
 namespace teeio::cli {
 
-void add_run_command(CLI::App& app, std::vector<std::string> program,
-                     std::function<int(const RunArguments&)> body, int& status) {
+void add_run_command(CLI::App& app, std::function<int(const RunArguments&)> body, int& status,
+                     std::vector<std::string> program) {
   auto arguments = std::make_shared<RunArguments>();
   CLI::App* const run =
       app.add_subcommand("run", "Run a program on a TEE-I/O host that exists in this process only");

@@ -27,10 +27,10 @@ struct RunArguments {
 /// is a program's: CLI11 must not see it, it would take an argument "[a]" apart.
 [[nodiscard]] std::vector<std::string> take_program(std::vector<std::string>& words);
 
-/// Declares the subcommand `run` on `app`; `program` comes from take_program().
-/// When the user chose it, `body` runs inside app.parse() and its result is put
-/// in `status`. Both outlive `app`.
-void add_run_command(CLI::App& app, std::vector<std::string> program,
-                     std::function<int(const RunArguments&)> body, int& status);
+/// Declares the subcommand `run` on `app`. When the user chose it, `body` runs
+/// inside app.parse() and its result is put in `status`; both outlive `app`.
+/// `program`: what take_program() gave, if the caller used it.
+void add_run_command(CLI::App& app, std::function<int(const RunArguments&)> body, int& status,
+                     std::vector<std::string> program = {});
 
 }  // namespace teeio::cli
