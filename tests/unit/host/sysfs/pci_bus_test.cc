@@ -1,0 +1,56 @@
+#include <gtest/gtest.h>
+
+#include "unit/host/sysfs/machine.h"
+
+namespace teeio::sysfs::test {
+namespace {
+
+class PciBus : public testing::Test {
+ protected:
+  FakeHost host;
+  System system{host};
+  const std::string vfio = "/sys/bus/pci/drivers/vfio-pci";
+};
+
+TEST_F(PciBus, UnbindTakesTheVfioDeviceAway) {
+  EXPECT_EQ(store(system, vfio + "/unbind", "nonsense\n"), "ENODEV");
+  EXPECT_EQ(store(system, vfio + "/unbind", "0000:02:00.0\n"), "ENODEV");
+  EXPECT_EQ(store(system, vfio + "/unbind", "0000:01:00.1\n"), "ok");
+  EXPECT_FALSE(exists(system, kVfDir + "/driver"));
+  EXPECT_FALSE(exists(system, vfio + "/0000:01:00.1"));
+  EXPECT_FALSE(exists(system, "/dev/vfio/devices/vfio1"));
+  EXPECT_EQ(show(system, kVfDir + "/uevent").substr(0, 9), "PCI_CLASS");
+  EXPECT_EQ(store(system, vfio + "/bind", "0000:01:00.1\n"), "ok");
+  EXPECT_TRUE(exists(system, "/dev/vfio/devices/vfio7"));
+}
+
+TEST_F(PciBus, BindTakesOnlyWhatTheDriverWasToldToTake) {
+  EXPECT_EQ(store(system, vfio + "/bind", "0000:01:00.0\n"), "EBUSY");
+  EXPECT_EQ(store(system, vfio + "/bind", "0000:02:00.0\n"), "ENODEV");
+  EXPECT_EQ(store(system, "/sys/bus/pci/drivers_probe", "0000:02:00.0"), "ok");
+  EXPECT_FALSE(exists(system, kPlainDir + "/driver"));
+  ASSERT_EQ(store(system, kPlainDir + "/driver_override", "vfio-pci"), "ok");
+  EXPECT_EQ(store(system, "/sys/bus/pci/drivers_probe", "0000:02:00.0"), "ok");
+  EXPECT_TRUE(exists(system, kPlainDir + "/driver"));
+  EXPECT_EQ(store(system, "/sys/bus/pci/drivers_probe", "junk"), "ENODEV");
+}
+
+TEST_F(PciBus, NewIdBindsFunctionsWithoutADriver) {
+  EXPECT_EQ(store(system, vfio + "/new_id", "zzz\n"), "EINVAL");
+  EXPECT_EQ(store(system, vfio + "/remove_id", "1af4 10c9\n"), "ENODEV");
+  EXPECT_EQ(store(system, vfio + "/new_id", "1af4 10c9\n"), "ok");
+  EXPECT_TRUE(exists(system, kPlainDir + "/driver"));
+  EXPECT_EQ(store(system, vfio + "/new_id", "1af4 10c9\n"), "EEXIST");
+  EXPECT_EQ(store(system, vfio + "/remove_id", "1af4 10c9\n"), "ok");
+}
+
+TEST_F(PciBus, GroupsAndIommusHoldTheirFunctions) {
+  EXPECT_EQ(system.tree().resolve("/sys/kernel/iommu_groups/1/devices/0000:01:00.0"), kCardDir);
+  EXPECT_EQ(system.tree().resolve("/sys/class/iommu/dmar0/devices/0000:01:00.1"), kVfDir);
+  EXPECT_EQ(show(system, "/sys/kernel/iommu_groups/1/type"), "DMA\n");
+  EXPECT_EQ(show(system, "/sys/kernel/iommu_groups/1/reserved_regions"),
+            "0x00000000fee00000 0x00000000feefffff msi\n");
+}
+
+}  // namespace
+}  // namespace teeio::sysfs::test
