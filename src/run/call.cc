@@ -46,9 +46,18 @@ Result<object::Ref<object::File>> Call::file(std::int32_t fd) {
     case Lookup::Kind::kForeign:
       break;
   }
-  auto copy = context_.tasks.steal(tid(), fd);
+  auto copy = steal_foreign(fd);
   if (!copy) return object::Ref<object::File>(object::make_ref<SealedFile>());
   return object::Ref<object::File>(object::make_ref<StolenFile>(std::move(*copy)));
+}
+
+Result<Fd> Call::steal_foreign(int fd) {
+  if (auto copy = context_.tasks.steal(tid(), fd)) return copy;
+  const std::string path = proc_path(tid(), "fd/" + std::to_string(fd));
+  if (!read_link(path).starts_with("/memfd:")) return context_.event_fds.find(tid(), fd);
+  for (const int access : {O_RDWR, O_RDONLY})
+    if (Fd opened(::open(path.c_str(), access | O_CLOEXEC)); opened.ok()) return opened;
+  return fail(Errno::kPerm, "the program forbids inspection of its descriptors");
 }
 
 DeviceFileRef Call::ours(int fd) { return context_.tasks.lookup(tid(), fd).file; }
@@ -68,6 +77,7 @@ Result<std::int32_t> Call::install_named(object::Ref<object::File> file, std::st
   Result<std::int32_t> number = opened ? give(std::move(*opened), flags, Numbers::kOurs, kFirstFd)
                                        : std::unexpected(opened.error());
   if (!number) context_.files.forget(device);
+  device->handed_out.store(true);
   return number;
 }
 

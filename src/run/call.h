@@ -9,6 +9,7 @@
 #include "entry/system_calls.h"
 #include "host/mm/caller.h"
 #include "run/device_files.h"
+#include "run/event_fds.h"
 #include "run/listener.h"
 #include "run/log.h"
 #include "run/paths.h"
@@ -26,6 +27,7 @@ struct Context {
   Tasks& tasks;
   PrivateTree& tree;
   Paths& paths;
+  EventFds& event_fds;
   Log& log;
   /// From picking a free number until it is in use. Calls into Tasks, whose
   /// lock is a leaf, and is itself taken under locks of the machine.
@@ -76,6 +78,8 @@ class Call final : public mm::Caller {
     return static_cast<std::uint32_t>(arg(index));
   }
 
+  /// A duplicate, in this process, of what is none of ours. Errors: EPERM.
+  Result<Fd> steal_foreign(int fd);
   /// The file behind number `fd` if it is ours, else nullptr.
   [[nodiscard]] DeviceFileRef ours(int fd);
   /// Must precede each call into the machine. `file` may be null.

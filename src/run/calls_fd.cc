@@ -1,6 +1,8 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 
@@ -59,6 +61,14 @@ Reply on_fcntl(Call& call, const Row& row) {
   describe(call, row, *device);
   const std::uint32_t flags = call.int_arg(1) == F_DUPFD_CLOEXEC ? O_CLOEXEC : 0;
   return duplicate(call, flags, std::max(kFirstFd, call.int_arg(2)));
+}
+
+Reply on_eventfd(Call& call, const Row& row) {
+  const int flags = row.number == SYS_eventfd2 ? call.int_arg(1) : 0;
+  auto made = call.context().event_fds.make(call.word_arg(0), flags);
+  if (!made) return Reply::of(made.error());
+  const std::uint32_t cloexec = (flags & EFD_CLOEXEC) != 0 ? O_CLOEXEC : 0;
+  return Reply::of(call.give(std::move(*made), cloexec, Call::Numbers::kLowest, 0));
 }
 
 }  // namespace teeio::run

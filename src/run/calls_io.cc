@@ -59,21 +59,28 @@ Result<Transfer> transfer_of(Call& call, const Row& row) {
 }
 
 /// The position of the program's open file description. A duplicate of its
-/// descriptor shares it, so the kernel keeps it for all who hold the file.
+/// descriptor shares it, so the kernel keeps it for all who hold the file; where
+/// none can be had, it is read from /proc and does not move.
 class Position {
  public:
   Position(Call& call, int fd) {
     auto copy = call.context().tasks.steal(call.tid(), fd);
     if (copy) copy_ = std::move(*copy);
-    const off_t at = ::lseek(copy_.get(), 0, SEEK_CUR);
+    const off_t at = copy_.ok() ? ::lseek(copy_.get(), 0, SEEK_CUR) : read_position(call, fd);
     offset_ = at < 0 ? 0 : static_cast<std::uint64_t>(at);
   }
   [[nodiscard]] std::uint64_t offset() const { return offset_; }
   void advance(std::size_t count) {
-    (void)::lseek(copy_.get(), static_cast<off_t>(offset_ + count), SEEK_SET);
+    if (copy_.ok()) (void)::lseek(copy_.get(), static_cast<off_t>(offset_ + count), SEEK_SET);
   }
 
  private:
+  static off_t read_position(Call& call, int fd) {
+    const std::string info = read_file(proc_path(call.tid(), "fdinfo/" + std::to_string(fd)));
+    off_t at = 0;
+    (void)std::sscanf(info.c_str(), "pos: %ld", &at);
+    return at;
+  }
   Fd copy_;
   std::uint64_t offset_ = 0;
 };

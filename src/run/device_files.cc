@@ -136,7 +136,8 @@ void DeviceFiles::rescan(std::vector<DeviceFileRef>& closed) {
   std::vector<DeviceFileRef> candidates;
   {
     const schedule::Lock lock(mutex_);
-    for (const auto& [watch, file] : by_watch_) candidates.push_back(file);
+    for (const auto& [watch, file] : by_watch_)
+      if (file->handed_out.load()) candidates.push_back(file);
   }
   const OpenScan held(device_);
   for (const DeviceFileRef& file : candidates)

@@ -39,6 +39,7 @@ struct DeviceFile {
   std::uint32_t flags = 0;  ///< as open(2)
   std::shared_ptr<Backing> backing;
   int watch = -1;
+  schedule::Atomic<bool> handed_out{false};  ///< a program has a descriptor of it
 
   [[nodiscard]] bool is_attribute() const { return file->kind() == object::FileKind::kAttribute; }
 };

@@ -25,7 +25,8 @@ struct Row {
 
 /// In the order in which the filter asks.
 [[nodiscard]] std::span<const Row> rows();
-[[nodiscard]] std::vector<FilterRow> filter_rows();
+/// `steals`: whether can_steal_descriptors(); otherwise eventfds are made here.
+[[nodiscard]] std::vector<FilterRow> filter_rows(bool steals);
 
 /// Answers a trapped call.
 [[nodiscard]] Reply dispatch(Call& call, const seccomp_data& data);
@@ -43,6 +44,7 @@ Reply on_close_range(Call& call, const Row& row);
 Reply on_dup(Call& call, const Row& row);
 Reply on_dup_to(Call& call, const Row& row);
 Reply on_fcntl(Call& call, const Row& row);
+Reply on_eventfd(Call& call, const Row& row);
 // calls_open.cc
 Reply on_open(Call& call, const Row& row);
 // calls_stat.cc

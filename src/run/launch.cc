@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "run/dispatch.h"
+#include "run/event_fds.h"
 
 namespace teeio::run {
 namespace {
@@ -107,7 +108,7 @@ rlimit raise_file_limit() {
 }  // namespace
 
 Launched launch(const std::vector<std::string>& command, const sigset_t& original) {
-  std::vector<sock_filter> code = build_filter(filter_rows());
+  std::vector<sock_filter> code = build_filter(filter_rows(can_steal_descriptors()));
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));

@@ -54,8 +54,9 @@ bool VirtualPrefixes::contain(std::string_view path) const {
   if (path.starts_with(kPciRoot))
     return path.size() > kPciRoot.size() && path[kPciRoot.size()] >= '0' &&
            path[kPciRoot.size()] <= '9';
-  for (const std::string_view prefix : {"/sys/bus/pci", "/sys/class/tsm", "/sys/class/vfio-dev",
-                                        "/sys/class/iommu", "/sys/kernel/iommu_groups"})
+  for (const std::string_view prefix :
+       {"/sys/bus/pci", "/sys/class/tsm", "/sys/class/vfio-dev", "/sys/class/iommu",
+        "/sys/kernel/iommu_groups", "/sys/devices/virtual/iommu", "/sys/devices/faux/tdx_host"})
     if (is_below(path, prefix)) return true;
   return false;
 }

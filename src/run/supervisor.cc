@@ -119,7 +119,8 @@ int Supervisor::run() {
   Listener listener(std::move(program.listener));
   Tasks tasks(**files);
   Paths paths(tasks, **tree, prefixes);
-  Context context{machine_, listener, **files, tasks, **tree, paths, log};
+  EventFds event_fds;
+  Context context{machine_, listener, **files, tasks, **tree, paths, event_fds, log};
   (*files)->on_slip([&log](const DeviceFile& file, std::string_view what) {
     log.warn(std::string("a ").append(what) + " of " + file.name +
              " went past teeio, through a duplicate with a low number: the machine did not see it");

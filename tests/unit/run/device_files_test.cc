@@ -145,6 +145,41 @@ TEST_F(DeviceFilesTest, AScanSeesDescriptorsAndMappingsOfOtherProcesses) {
   EXPECT_FALSE(OpenScan(tmpfs).contains(by_fd->backing->inode));
 }
 
+// The kernel drops events beyond fs.inotify.max_queued_events, a close among them.
+TEST_F(DeviceFilesTest, AfterAnOverflowOnlyWhatIsStillOpenSurvives) {
+  const DeviceFileRef held = add();
+  const DeviceFileRef closed_file = add();
+  int go[2];
+  ASSERT_EQ(::pipe(go), 0);
+  Fd held_open = *files->open_for_program(*held);
+  held->handed_out.store(true);
+  closed_file->handed_out.store(true);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    char byte = 0;
+    ::close(go[1]);
+    ::close(closed_file->backing->fd.get());
+    ::_exit(static_cast<int>(::read(go[0], &byte, 1)));
+  }
+  int slips = 0;
+  files->on_slip([&](const DeviceFile&, std::string_view) { ++slips; });
+  constexpr int kReads = 100'000;
+  {
+    const Fd closing = *files->open_for_program(*closed_file);
+    char byte = 0;
+    for (const Fd* fd : {&closing, &held_open}) ASSERT_EQ(::pwrite(fd->get(), "x", 1, 0), 1);
+    for (int i = 0; i < kReads; ++i)  // alternating: equal neighbours would merge
+      ASSERT_EQ(::pread(i % 2 == 0 ? closing.get() : held_open.get(), &byte, 1, 0), 1);
+  }
+  held_open.reset();
+  const auto closed = files->drain();
+  ::close(go[1]);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_LT(slips, kReads) << "fs.inotify.max_queued_events is larger than this test expects";
+  ASSERT_EQ(closed.size(), 1U);
+  EXPECT_EQ(closed[0], closed_file);
+}
+
 /// Whether a byte can be read, asked of the kernel so that a fault is an answer.
 bool is_reachable(void* at) {
   char byte = 0;

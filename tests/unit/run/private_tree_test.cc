@@ -17,12 +17,14 @@ TEST(VirtualPrefixes, MatchWholeNames) {
   for (const char* path :
        {"/dev/iommu", "/dev/kvm", "/dev/vfio", "/dev/vfio/devices/vfio0", "/sys/bus/pci",
         "/sys/bus/pci/devices/x", "/sys/class/tsm", "/sys/class/vfio-dev/vfio0", "/sys/class/iommu",
-        "/sys/kernel/iommu_groups/0", "/sys/devices/pci0000:00"})
+        "/sys/kernel/iommu_groups/0", "/sys/devices/pci0000:00", "/sys/devices/virtual/iommu/dmar0",
+        "/sys/devices/faux/tdx_host/tsm/tsm0"})
     EXPECT_TRUE(prefixes.contain(path)) << path;
   for (const char* path :
        {"/dev/iommus", "/dev/vfiox", "/dev/kvm2", "/sys", "/sys/bus", "/sys/bus/pci_express",
         "/sys/devices", "/sys/devices/pci", "/sys/devices/pciback", "/sys/devices/system/cpu",
-        "/sys/class/tsms", "/proc/sys/bus/pci", "relative/sys/bus/pci", ""})
+        "/sys/devices/virtual", "/sys/devices/faux", "/sys/class/tsms", "/proc/sys/bus/pci",
+        "relative/sys/bus/pci", ""})
     EXPECT_FALSE(prefixes.contain(path)) << path;
   EXPECT_FALSE(VirtualPrefixes(VirtualPrefixes::Kvm::kHost).contain("/dev/kvm"));
 }

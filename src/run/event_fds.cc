@@ -1,0 +1,53 @@
+#include "run/event_fds.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+
+#include <cstdio>
+
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+std::optional<int> event_id(pid_t tid, int fd) {
+  const std::string info = read_file(proc_path(tid, "fdinfo/" + std::to_string(fd)));
+  const std::size_t at = info.find("eventfd-id:");
+  int id = 0;
+  if (at == std::string::npos || std::sscanf(info.c_str() + at, "eventfd-id: %d", &id) != 1)
+    return std::nullopt;
+  return id;
+}
+
+}  // namespace
+
+bool can_steal_descriptors() {
+  const Fd self(pidfd_open(::getpid(), 0));
+  const Fd file(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  return Fd(pidfd_getfd(self.get(), file.get())).ok();
+}
+
+Result<Fd> EventFds::make(std::uint32_t count, int flags) {
+  Fd made(::eventfd(count, flags | EFD_CLOEXEC));
+  if (!made.ok()) return std::unexpected(last_error("no eventfd can be made"));
+  Fd handed_out(::fcntl(made.get(), F_DUPFD_CLOEXEC, 0));
+  const auto id = event_id(::getpid(), made.get());
+  const schedule::Lock lock(mutex_);
+  if (!handed_out.ok() || by_id_.size() >= kMaxKept)
+    return fail(Errno::kMFile, "too many eventfds to keep");
+  if (id) by_id_[*id] = std::move(made);
+  return handed_out;
+}
+
+Result<Fd> EventFds::find(pid_t tid, int fd) {
+  const auto id = event_id(tid, fd);
+  if (!id) return fail(Errno::kPerm, "not an eventfd");
+  const schedule::Lock lock(mutex_);
+  const auto at = by_id_.find(*id);
+  if (at == by_id_.end()) return fail(Errno::kPerm, "an eventfd from outside");
+  Fd copy(::fcntl(at->second.get(), F_DUPFD_CLOEXEC, 0));
+  if (!copy.ok()) return std::unexpected(last_error("no descriptor is left"));
+  return copy;
+}
+
+}  // namespace teeio::run

@@ -1,0 +1,1 @@
+exec "${1%/*}/scenario_confine" "$1" -- "$2"
