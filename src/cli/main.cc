@@ -1,7 +1,9 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "cli/run_command.h"
 
 namespace {
 
@@ -9,22 +11,26 @@ namespace {
 /// any program began.
 constexpr int kUsageError = 125;
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int parse_and_run(std::vector<std::string> words) {
   CLI::App app("Run programs on a TEE-I/O host (VFIO, iommufd, KVM, TSM) that does not exist");
   app.name("teeio");
   app.set_version_flag("--version", "teeio " TEEIO_VERSION);
   app.require_subcommand(1);
   int status = 0;
-  teeio::cli::add_run(app, status);
+  teeio::cli::add_run_command(app, teeio::cli::run_program, status,
+                              teeio::cli::take_program(words));
   teeio::cli::add_machine_command(app, status);
   teeio::cli::add_abi_command(app, status);
   teeio::cli::add_doctor_command(app, status);
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
   try {
-    app.parse(argc, argv);
+    app.parse(words);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsageError;
   }
   return std::fflush(stdout) == 0 ? status : 1;
 }
+
+}  // namespace
+
+int main(int argc, char** argv) { return parse_and_run({argv + 1, argv + argc}); }

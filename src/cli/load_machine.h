@@ -1,0 +1,14 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "machine/machine.h"
+
+namespace teeio::cli {
+
+/// The machine of a file, or the built-in one of that name; the default machine
+/// for "". Null after saying on stderr what is wrong with it.
+[[nodiscard]] std::unique_ptr<machine::Machine> load_machine(const std::string& file);
+
+}  // namespace teeio::cli

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Breaks each house rule once in a tree of two rooms; check_rooms must find it."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+CHECK = pathlib.Path(sys.argv[1])
+
+TABLE = """| room | what lives there | may include |
+|---|---|---|
+| `low` | | nothing |
+| `high` | | `low` |
+"""
+TREE = {
+    "ARCHITECTURE.md": TABLE,
+    "src/CMakeLists.txt": "teeio_room(low)\nteeio_room(high DEPS low)\n",
+    "src/low/README.md": "# low\n",
+    "src/high/README.md": "# high\n",
+    "src/low/low.h": "#pragma once\n",
+    "src/high/high.cc": '#include "low/low.h"\n',
+}
+# (file, its new text, what the report must say)
+BREACHES = [
+    ("src/low/low.h", '#pragma once\n#include "high/high.h"\n', "low may not include high"),
+    ("src/high/high.cc", '#include "nowhere/x.h"\n', "is in no room"),
+    ("src/CMakeLists.txt", "teeio_room(low DEPS high)\nteeio_room(high)\n", "low links high"),
+    ("src/CMakeLists.txt", "teeio_room(low)\n", "high is in the table and not built"),
+    ("src/low/README.md", None, "has no README.md"),
+    ("src/low/low.h", "int x();\n", "has no guard"),
+    ("src/high/high.cc", "std::mutex m;\n", "invisible to the schedule explorer"),
+    ("src/high/high.cc", "thread_local int x;\n", "invisible to the schedule explorer"),
+    ("src/high/high.cc", "// TODO" + " later\n", "unfinished"),
+    ("src/high/high.cc", "\n" * 401, "401 lines"),
+    ("tests/a.cc", "void f() { usleep(" + "1); }\n", "waits for time"),
+]
+
+
+def run(change=None):
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        tree = dict(TREE)
+        if change:
+            tree[change[0]] = change[1]
+        for name, text in tree.items():
+            if text is None:
+                continue
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        done = subprocess.run([CHECK, root], capture_output=True, text=True, check=False)
+        # Its lists of exceptions name files of the real tree.
+        found = [line for line in done.stdout.splitlines() if "the exception src/" not in line]
+        return "\n".join(found)
+
+
+def main():
+    failures = 0
+    clean = run()
+    if any(": " in line and "fix:" not in line for line in clean.splitlines()):
+        print(f"a clean tree is reported:\n{clean}")
+        failures += 1
+    for breach in BREACHES:
+        found = run(breach)
+        if breach[2] not in found:
+            print(f"{breach[0]}: expected {breach[2]!r}, got:\n{found}")
+            failures += 1
+    print(f"{len(BREACHES)} breaches, {failures} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
