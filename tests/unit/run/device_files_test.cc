@@ -167,7 +167,8 @@ TEST_F(DeviceFilesTest, AfterAnOverflowOnlyWhatIsStillOpenSurvives) {
   {
     const Fd closing = *files->open_for_program(*closed_file);
     char byte = 0;
-    for (const Fd* fd : {&closing, &held_open}) ASSERT_EQ(::pwrite(fd->get(), "x", 1, 0), 1);
+    ASSERT_EQ(::pwrite(closing.get(), "x", 1, 0), 1);
+    ASSERT_EQ(::pwrite(held_open.get(), "x", 1, 0), 1);
     for (int i = 0; i < kReads; ++i)  // alternating: equal neighbours would merge
       ASSERT_EQ(::pread(i % 2 == 0 ? closing.get() : held_open.get(), &byte, 1, 0), 1);
   }
