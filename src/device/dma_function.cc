@@ -1,6 +1,7 @@
 #include "device/dma_function.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "device/locked_config.h"
 
@@ -74,15 +75,20 @@ bool DmaFunction::memory_enabled() const {
   return Endpoint::memory_enabled();
 }
 
-void DmaFunction::refresh_enabled() { enabled_.store(memory_enabled()); }
+void DmaFunction::refresh_enabled() {
+  const bool now = memory_enabled();
+  if (std::exchange(was_enabled_, now) != now) enabled_.store(now);
+}
 
-void DmaFunction::config_written(std::uint16_t /*offset*/, unsigned /*size_bytes*/,
-                                 std::uint32_t /*value*/, const hw::ConfigSpace& before) {
+void DmaFunction::apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
+  const LockedRegisters::Place place{power_, msix_.offset()};
+  const LockedRegisters before = LockedRegisters::read(config_, place);
+  Endpoint::apply_write(offset, size_bytes, value);
   refresh_enabled();
   msix_.registers_written();
-  if (!tdi_.locked()) return;
-  const LockedRegisters registers{power_, msix_.offset(), bars_in_header_, tdi_.msix_locked()};
-  if (const auto cause = lock_violation(before, config_, registers)) tdi_.violate(*cause);
+  if (!tdi_.view().locked()) return;
+  const LockedRegisters after = LockedRegisters::read(config_, place);
+  if (const auto cause = lock_violation(before, after, tdi_.view().msix_lock)) tdi_.violate(*cause);
 }
 
 void DmaFunction::on_reset(hw::ResetKind kind) {
@@ -135,13 +141,13 @@ Result<void> DmaFunction::dma_write(hw::TBit t, Iova address, ByteView in) {
 
 void DmaFunction::fire(std::uint16_t vector) {
   if (!bus_master_enabled()) return;  // a message is a memory write
-  const bool trusted = tdi_.state() == TdiState::kRun && tdi_.msix_locked();
+  const bool trusted = tdi_.state() == TdiState::kRun && tdi_.view().msix_lock;
   msix_.set_traffic(trusted ? hw::TBit::kTrusted : hw::TBit::kShared);
   msix_.fire(vector);
 }
 
 bool DmaFunction::answers(std::uint8_t bar, hw::TBit t) const {
-  return enabled_.load() && tdi_.answers(t, bar == kMsixBar);
+  return memory_enabled() && tdi_.view().answers(t, bar == kMsixBar);
 }
 
 void DmaFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,

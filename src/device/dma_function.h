@@ -59,8 +59,7 @@ class DmaFunction : public Endpoint,
   static std::array<hw::Bar, hw::kBarCount> make_bars(const Addresses& addresses);
 
  protected:
-  void config_written(std::uint16_t offset, unsigned size_bytes, std::uint32_t value,
-                      const hw::ConfigSpace& before) override;
+  void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void on_reset(hw::ResetKind kind) override;
   void on_attach() override;
   [[nodiscard]] std::optional<std::string_view> configuration_fault() const override;
@@ -97,7 +96,8 @@ class DmaFunction : public Endpoint,
   PlainMemory memory_{kMemoryBytes};
   DmaEngine engine_;
   hw::Msix msix_;
-  schedule::Atomic<bool> enabled_;  ///< memory_enabled(), for BARs that take no card lock
+  bool was_enabled_ = true;         ///< memory_enabled() when last looked at
+  schedule::Atomic<bool> enabled_;  ///< the same, for BARs that take no card lock
   Path shared_;
   Path trusted_;
 };

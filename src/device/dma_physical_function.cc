@@ -24,9 +24,9 @@ std::optional<std::uint32_t> DmaPhysicalFunction::read_special(std::uint16_t off
   return doe_.read(offset, size_bytes);
 }
 
-void DmaPhysicalFunction::config_written(std::uint16_t offset, unsigned size_bytes,
-                                         std::uint32_t value, const hw::ConfigSpace& before) {
-  DmaFunction::config_written(offset, size_bytes, value, before);
+void DmaPhysicalFunction::apply_write(std::uint16_t offset, unsigned size_bytes,
+                                      std::uint32_t value) {
+  DmaFunction::apply_write(offset, size_bytes, value);
   if (doe_.contains(offset)) doe_.write(offset, size_bytes, value);
   dsm_.config_written(offset);
   if (!sriov_.contains(offset)) return;

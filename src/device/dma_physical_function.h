@@ -30,8 +30,7 @@ class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
  private:
   Bytes handle(ByteView object) override { return dsm_.answer(object); }
   std::optional<std::uint32_t> read_special(std::uint16_t offset, unsigned size_bytes) override;
-  void config_written(std::uint16_t offset, unsigned size_bytes, std::uint32_t value,
-                      const hw::ConfigSpace& before) override;
+  void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void on_reset(hw::ResetKind kind) override;
   [[nodiscard]] bool vfs_answer() const override { return sriov_.vfs_answer(); }
   [[nodiscard]] bool vfs_in_place() const override { return sriov_.as_at_boot(); }

@@ -43,9 +43,7 @@ void Endpoint::config_write(std::uint16_t offset, unsigned size_bytes, std::uint
   const schedule::Lock lock(card_lock_);
   if (hw::flr_requested(express_, offset, size_bytes, value))
     reset_locked(hw::ResetKind::kFunctionLevel);
-  const hw::ConfigSpace before = config_;
-  config_.write(offset, size_bytes, value);
-  config_written(offset, size_bytes, value, before);
+  apply_write(offset, size_bytes, value);
 }
 
 void Endpoint::reset(hw::ResetKind kind) {

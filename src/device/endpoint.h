@@ -54,9 +54,11 @@ class Endpoint : public hw::PciFunction {
                                                     unsigned /*size_bytes*/) {
     return std::nullopt;
   }
-  /// A write was applied to config space, which before held `before`.
-  virtual void config_written(std::uint16_t /*offset*/, unsigned /*size_bytes*/,
-                              std::uint32_t /*value*/, const hw::ConfigSpace& /*before*/) {}
+  /// Applies a configuration write, with its effects. A function level reset that
+  /// it asks for has happened already.
+  virtual void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
+    config_.write(offset, size_bytes, value);
+  }
   /// The function is reset; its own registers are next.
   virtual void on_reset(hw::ResetKind kind) = 0;
   virtual void on_attach() {}

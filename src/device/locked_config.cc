@@ -6,29 +6,32 @@ namespace teeio::device {
 namespace {
 
 constexpr std::uint32_t kPowerStateMask = 3;
-constexpr std::uint16_t kMsixControl = 2;
+constexpr unsigned kMsixControl = 2;
 
-std::uint16_t at(std::uint16_t base, unsigned offset) {
+std::uint16_t at(unsigned base, unsigned offset) {
   return static_cast<std::uint16_t>(base + offset);
 }
 
 }  // namespace
 
-std::optional<std::string_view> lock_violation(const hw::ConfigSpace& before,
-                                               const hw::ConfigSpace& after,
-                                               const LockedRegisters& registers) {
-  const std::uint32_t cleared = before.read(hw::kCommand, 2) & ~after.read(hw::kCommand, 2);
+LockedRegisters LockedRegisters::read(const hw::ConfigSpace& config, const Place& place) {
+  LockedRegisters now{
+      .command = config.read(hw::kCommand, 2),
+      .power_state = config.read(at(place.power, hw::kPowerControl), 2) & kPowerStateMask,
+      .msix_control = config.read(at(place.msix, kMsixControl), 2)};
+  for (unsigned i = 0; i < now.bars.size(); ++i)
+    now.bars.at(i) = config.read(at(hw::kFirstBar, 4 * i), 4);
+  return now;
+}
+
+std::optional<std::string_view> lock_violation(const LockedRegisters& before,
+                                               const LockedRegisters& after, bool msix_lock) {
+  const std::uint32_t cleared = before.command & ~after.command;
   if ((cleared & hw::kCommandMemorySpace) != 0) return "memory-space-cleared";
   if ((cleared & hw::kCommandBusMaster) != 0) return "bus-master-cleared";
-  for (unsigned i = 0; registers.bars && i < hw::kBarCount; ++i) {
-    const std::uint16_t bar = at(hw::kFirstBar, 4 * i);
-    if (before.read(bar, 4) != after.read(bar, 4)) return "bar-changed";
-  }
-  const std::uint16_t power = at(registers.power, hw::kPowerControl);
-  if (((before.read(power, 2) ^ after.read(power, 2)) & kPowerStateMask) != 0)
-    return "power-state-changed";
-  const std::uint16_t msix = at(registers.msix, kMsixControl);
-  if (registers.msix_locked && before.read(msix, 2) != after.read(msix, 2)) return "msix-changed";
+  if (before.bars != after.bars) return "bar-changed";
+  if (before.power_state != after.power_state) return "power-state-changed";
+  if (msix_lock && before.msix_control != after.msix_control) return "msix-changed";
   return std::nullopt;
 }
 

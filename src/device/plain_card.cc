@@ -26,9 +26,9 @@ PlainCard::Function::Function(object::Trace& trace, schedule::Mutex& lock, Bdf b
   answer_bar(0, target_, &memory_);
 }
 
-void PlainCard::Function::config_written(std::uint16_t /*offset*/, unsigned /*size_bytes*/,
-                                         std::uint32_t /*value*/,
-                                         const hw::ConfigSpace& /*before*/) {
+void PlainCard::Function::apply_write(std::uint16_t offset, unsigned size_bytes,
+                                      std::uint32_t value) {
+  Endpoint::apply_write(offset, size_bytes, value);
   enabled_.store(memory_enabled());
 }
 

@@ -31,8 +31,7 @@ class PlainCard final {
     [[nodiscard]] hw::PciFunction* physical_function() override { return nullptr; }
 
    private:
-    void config_written(std::uint16_t offset, unsigned size_bytes, std::uint32_t value,
-                        const hw::ConfigSpace& before) override;
+    void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
     void on_reset(hw::ResetKind kind) override;
 
     PlainMemory memory_{kBarBytes};

@@ -49,7 +49,7 @@ TdispResult<wire::TdispNonce> Tdi::lock(const wire::TdispLockInterface& request)
   report_ = make_report(function_, request);
   schedule::fill_random(nonce_);
   stream_id_ = request.default_stream_id;
-  msix_locked_.store((request.flags & wire::kLockMsix) != 0);
+  view_.msix_lock = (request.flags & wire::kLockMsix) != 0;
   enter(*next, "LOCK_INTERFACE");
   trace_.fact(object::Lane::kDevice, object::Fact::kTdiLockNonce, "LOCK_NONCE",
               {.function = bdf_, .a = first_8_bytes(nonce_)});
@@ -85,7 +85,8 @@ void Tdi::reset(hw::ResetKind kind) {
 
 TdispResult<wire::TdispInterfaceReportPortion> Tdi::report(std::uint16_t offset,
                                                            std::uint16_t length) const {
-  if (!locked()) return refuse(TdispError::kInvalidInterfaceState, "TDI is not LOCKED or RUN");
+  if (!view_.locked())
+    return refuse(TdispError::kInvalidInterfaceState, "TDI is not LOCKED or RUN");
   if (length == 0 || offset >= report_.size())
     return refuse(TdispError::kInvalidRequest, "report portion lies outside of the report");
   const ByteView rest = ByteView(report_).subspan(offset);
@@ -94,12 +95,13 @@ TdispResult<wire::TdispInterfaceReportPortion> Tdi::report(std::uint16_t offset,
                                            {portion.begin(), portion.end()}};
 }
 
-bool Tdi::answers(hw::TBit t, bool msix) const {
-  return answers_mmio(state(), t, msix && !msix_locked_.load());
+std::optional<std::uint8_t> Tdi::stream() const {
+  return view_.locked() ? std::optional(stream_id_) : std::nullopt;
 }
 
-std::optional<std::uint8_t> Tdi::stream() const {
-  return locked() ? std::optional(stream_id_) : std::nullopt;
+void Tdi::publish(TdiView view) {
+  view_ = view;
+  published_.store(view);
 }
 
 void Tdi::enter(TdiState next, std::string_view cause) {
@@ -109,11 +111,11 @@ void Tdi::enter(TdiState next, std::string_view cause) {
   if (next == TdiState::kConfigUnlocked) {
     // In ERROR nothing is answered: no T=1 access can still leave anything
     // behind, and no T=0 access can look before all is gone.
-    state_.store(TdiState::kError);
+    publish({TdiState::kError, view_.msix_lock});
     function_.scrub();
-    msix_locked_.store(false);
+    view_.msix_lock = false;
   }
-  state_.store(next);
+  publish({next, view_.msix_lock});
   std::string detail = "from=";
   detail.append(wire::tdi_state_name(from)).append(" cause=").append(cause);
   trace_.fact(object::Lane::kDevice, object::Fact::kTdiState, wire::tdi_state_name(next),

@@ -39,12 +39,26 @@ class TdiFunction {
   virtual void scrub() = 0;
 };
 
+/// What others may know of a TDI at one moment.
+struct TdiView {
+  TdiState state = TdiState::kConfigUnlocked;
+  bool msix_lock = false;  ///< the lock it is under (if any) covers the MSI-X table
+
+  /// Locked or running: its configuration must not change.
+  [[nodiscard]] constexpr bool locked() const { return has_report(state); }
+  /// answers_mmio(); `msix` says that the access is to the MSI-X table or PBA,
+  /// which are TEE memory only under LOCK_MSIX.
+  [[nodiscard]] constexpr bool answers(hw::TBit t, bool msix) const {
+    return answers_mmio(state, t, msix && !msix_lock);
+  }
+};
+
 /// One TEE device interface: a function's TDISP state, the lock it is under and
 /// the report that the guest reads.
 ///
 /// Lifetime: owned by its function; outlives the DSM's use of it.
-/// Locking: the card's lock, except state() and answers(), which any task may
-/// call: BAR accesses look at them.
+/// Locking: the card's lock, except peek(), which any task may call: accesses to a
+/// BAR of plain memory do.
 class Tdi {
  public:
   Tdi(object::Trace& trace, Bdf bdf, TdiFunction& function)
@@ -73,25 +87,22 @@ class Tdi {
                                                                       std::uint16_t length) const;
 
   [[nodiscard]] Bdf bdf() const { return bdf_; }
-  [[nodiscard]] TdiState state() const { return state_.load(); }
-  /// Locked or running: its configuration must not change.
-  [[nodiscard]] bool locked() const { return has_report(state()); }
-  /// The MSI-X table is under the lock too.
-  [[nodiscard]] bool msix_locked() const { return locked() && msix_locked_.load(); }
-  /// answers_mmio() in the state now; `msix` says that the access is to the MSI-X
-  /// table or PBA, which are TEE memory only under LOCK_MSIX.
-  [[nodiscard]] bool answers(hw::TBit t, bool msix) const;
+  [[nodiscard]] const TdiView& view() const { return view_; }
+  [[nodiscard]] TdiState state() const { return view_.state; }
+  /// view() for tasks without the card's lock.
+  [[nodiscard]] TdiView peek() const { return published_.load(); }
   /// The stream that it was locked with, while LOCKED or RUN.
   [[nodiscard]] std::optional<std::uint8_t> stream() const;
 
  private:
   void enter(TdiState next, std::string_view cause);
+  void publish(TdiView view);
 
   object::Trace& trace_;
   const Bdf bdf_;
   TdiFunction& function_;
-  schedule::Atomic<TdiState> state_{TdiState::kConfigUnlocked};
-  schedule::Atomic<bool> msix_locked_{false};
+  TdiView view_;
+  schedule::Atomic<TdiView> published_;  ///< a copy of view_
   std::uint8_t stream_id_ = 0;
   wire::TdispNonce nonce_{};
   Bytes report_;  ///< encoded when the lock was taken: it cannot change after

@@ -214,7 +214,7 @@ TEST_F(DsmTest, ReportUnderLockMsixMakesTheTableTeeMemory) {
   EXPECT_EQ(report->ranges[1].attributes, wire::kMmioMsixTable);
   EXPECT_NE(report->interface_info & wire::kInfoNoUpdateAfterLock, 0);
   EXPECT_EQ(report->msix_message_control, 0x8003);
-  EXPECT_TRUE(tdi.msix_locked());
+  EXPECT_TRUE(tdi.view().msix_lock);
 }
 
 TEST_F(DsmTest, ReportPortionsOutsideAreInvalid) {
