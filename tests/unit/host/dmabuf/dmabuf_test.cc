@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
+#include "base/check.h"
+#include "schedule/depth_first.h"
+#include "schedule/exploration.h"
 #include "schedule/task.h"
 
 namespace teeio::dmabuf {
@@ -119,22 +124,60 @@ TEST_F(DmaBufTest, RevokeTellsEachImporterOnceAndIsIdempotent) {
   buffer->detach(*attachment);
 }
 
+/// Runs two tasks in every order.
+void explore(const std::function<void()>& scenario) {
+  schedule::DepthFirst strategy(schedule::DepthFirst::Reduction::kSleepSets);
+  const schedule::Exploration result = schedule::explore(strategy, scenario, 100'000);
+  if (result.bad) ADD_FAILURE() << schedule::to_text(*result.bad);
+  EXPECT_TRUE(result.exhausted);
+}
+
 // vfio_pci_dma_buf_move() returned before importers had stopped, once.
-TEST_F(DmaBufTest, RevokeReturnsOnlyAfterTheLastImporterHasUnmapped) {
-  auto buffer = make();
-  importer.unmap_at_once = false;
-  Attachment* attachment = *buffer->attach(importer);
-  ASSERT_TRUE(map(*buffer, *attachment).has_value());
-  schedule::Atomic<bool> unmapped{false};
-  auto revoker = schedule::Task::spawn("revoker", [&] {
-    buffer->revoke();
-    EXPECT_TRUE(unmapped.load());
+TEST(DmaBufRace, RevokeReturnsOnlyAfterTheLastImporterHasUnmapped) {
+  explore([] {
+    TestExporter exporter;
+    TestImporter slow;
+    slow.unmap_at_once = false;
+    auto buffer = DmaBuf::create(exporter, {{Hpa{0x8000'0000}, 0x1000}}, DmaBuf::State::kAvailable);
+    Attachment* attachment = *buffer->attach(slow);
+    bool in_use = false;
+    auto importer = schedule::Task::spawn("importer", [&] {
+      {
+        const schedule::Lock lock(buffer->resv());
+        if (!buffer->map(*attachment).has_value()) return;
+        in_use = true;
+      }
+      const schedule::Lock lock(buffer->resv());
+      in_use = false;
+      buffer->unmap(*attachment);
+    });
+    auto revoker = schedule::Task::spawn("revoker", [&] {
+      buffer->revoke();
+      TEEIO_CHECK(!in_use, "a revoke is over while an importer uses the memory");
+    });
+    importer.join();
+    revoker.join();
+    buffer->detach(*attachment);
   });
-  // A revoke that is on its way lets the importer in, since it waits unlocked.
-  unmapped.store(true);
-  unmap(*buffer, *attachment);
-  revoker.join();
-  buffer->detach(*attachment);
+}
+
+// The flag flipped while an attach had already passed its check, once.
+TEST(DmaBufRace, AnAttachIsBeforeTheRevokeAndHearsOfItOrIsRefused) {
+  explore([] {
+    TestExporter exporter;
+    TestImporter importer;
+    auto buffer = DmaBuf::create(exporter, {{Hpa{0x8000'0000}, 0x1000}}, DmaBuf::State::kAvailable);
+    Attachment* attachment = nullptr;
+    auto attacher = schedule::Task::spawn("attacher", [&] {
+      if (auto made = buffer->attach(importer); made.has_value()) attachment = *made;
+    });
+    auto revoker = schedule::Task::spawn("revoker", [&] { buffer->revoke(); });
+    attacher.join();
+    revoker.join();
+    TEEIO_CHECK((attachment != nullptr) == (importer.notices == 1),
+                "an attachment misses the revoke");
+    if (attachment != nullptr) buffer->detach(*attachment);
+  });
 }
 
 // An un-revoke that did not arm its completion again broke the next revoke.
