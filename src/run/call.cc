@@ -103,8 +103,9 @@ bool Call::signal_pending() {
   return !context_.listener.waiting(id()) || has_pending_signal(tid());
 }
 
-void Call::enter_machine(const DeviceFile* file) {
+void Call::enter_machine(const DeviceFile* file, int fd) {
   entered_machine_ = true;
+  origin_.emplace(object::Origin{.pid = pid(), .tid = tid(), .fd = fd, .call = {}});
   const bool waits = file != nullptr && file->file->kind() == object::FileKind::kKvmVcpu;
   if (!may_block_ || (!context_.tasks.is_concurrent(tid()) && !waits)) return;
   may_block_();

@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "entry/system_calls.h"
 #include "host/mm/caller.h"
+#include "object/trace.h"
 #include "run/device_files.h"
 #include "run/event_fds.h"
 #include "run/listener.h"
@@ -82,8 +84,9 @@ class Call final : public mm::Caller {
   Result<Fd> steal_foreign(int fd);
   /// The file behind number `fd` if it is ours, else nullptr.
   [[nodiscard]] DeviceFileRef ours(int fd);
-  /// Must precede each call into the machine. `file` may be null.
-  void enter_machine(const DeviceFile* file);
+  /// Must precede each call into the machine: from here on its events are this
+  /// call's. `file` may be null; `fd` is the number that the program used.
+  void enter_machine(const DeviceFile* file, int fd);
   [[nodiscard]] bool entered_machine() const { return entered_machine_; }
   /// install() with a name for messages.
   Result<std::int32_t> install_named(object::Ref<object::File> file, std::string name,
@@ -103,6 +106,7 @@ class Call final : public mm::Caller {
   ProgramMemory memory_;
   std::uint64_t next_signal_check_ns_ = 0;
   bool entered_machine_ = false;
+  std::optional<object::OriginScope> origin_;
   std::string description_;
 };
 

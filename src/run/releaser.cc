@@ -69,7 +69,7 @@ bool Releaser::is_done(Ticket ticket) {
 
 void Releaser::wait(Ticket ticket) {
   const schedule::Lock lock(mutex_);
-  progress_.wait(mutex_, [&] { return done_ >= ticket; });
+  while (done_ < ticket) progress_.wait(mutex_);
 }
 
 DeviceFileRef Releaser::next() {
