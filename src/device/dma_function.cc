@@ -128,7 +128,7 @@ void DmaFunction::scrub() {
 }
 
 bool DmaFunction::may_issue(hw::TBit t) const {
-  return port_ != nullptr && bus_master_enabled() && issues_dma(tdi_.state(), t);
+  return port_ != nullptr && bus_master_enabled() && issues_dma(tdi_.view().state, t);
 }
 
 Result<void> DmaFunction::dma_read(hw::TBit t, Iova address, std::span<std::byte> out) {
@@ -141,7 +141,7 @@ Result<void> DmaFunction::dma_write(hw::TBit t, Iova address, ByteView in) {
 
 void DmaFunction::fire(std::uint16_t vector) {
   if (!bus_master_enabled()) return;  // a message is a memory write
-  const bool trusted = tdi_.state() == TdiState::kRun && tdi_.view().msix_lock;
+  const bool trusted = tdi_.view().state == TdiState::kRun && tdi_.view().msix_lock;
   msix_.set_traffic(trusted ? hw::TBit::kTrusted : hw::TBit::kShared);
   msix_.fire(vector);
 }

@@ -38,7 +38,7 @@ Bytes make_report(const TdiFunction& function, const wire::TdispLockInterface& l
 }  // namespace
 
 TdispResult<wire::TdispNonce> Tdi::lock(const wire::TdispLockInterface& request) {
-  const auto next = next_state(state(), TdiEvent::kLock);
+  const auto next = next_state(view_.state, TdiEvent::kLock);
   if (!next) return refuse(TdispError::kInvalidInterfaceState, "TDI is not CONFIG_UNLOCKED");
   if ((request.flags & ~kLockFlags) != 0)
     return refuse(TdispError::kInvalidRequest, "lock flags are not among those supported");
@@ -57,7 +57,7 @@ TdispResult<wire::TdispNonce> Tdi::lock(const wire::TdispLockInterface& request)
 }
 
 TdispResult<void> Tdi::start(const wire::TdispNonce& nonce) {
-  const auto next = next_state(state(), TdiEvent::kStart);
+  const auto next = next_state(view_.state, TdiEvent::kStart);
   if (!next) return refuse(TdispError::kInvalidInterfaceState, "TDI is not CONFIG_LOCKED");
   if (nonce != nonce_) return refuse(TdispError::kInvalidNonce, "nonce is not this lock's");
   const std::uint64_t used = first_8_bytes(nonce_);
@@ -70,12 +70,12 @@ TdispResult<void> Tdi::start(const wire::TdispNonce& nonce) {
 void Tdi::stop() { enter(TdiState::kConfigUnlocked, "STOP_INTERFACE"); }
 
 void Tdi::violate(std::string_view cause) {
-  enter(*next_state(state(), TdiEvent::kViolation), cause);
+  enter(*next_state(view_.state, TdiEvent::kViolation), cause);
 }
 
 void Tdi::reset(hw::ResetKind kind) {
   const bool function_level = kind == hw::ResetKind::kFunctionLevel;
-  enter(*next_state(state(),
+  enter(*next_state(view_.state,
                     function_level ? TdiEvent::kFunctionReset : TdiEvent::kConventionalReset),
         function_level ? "function-level-reset" : "conventional-reset");
   function_.scrub();
@@ -105,7 +105,7 @@ void Tdi::publish(TdiView view) {
 }
 
 void Tdi::enter(TdiState next, std::string_view cause) {
-  const TdiState from = state();
+  const TdiState from = view_.state;
   if (next == from) return;
   if (next != TdiState::kConfigLocked) nonce_ = {};  // 11.3.9: no lock, no nonce
   if (next == TdiState::kConfigUnlocked) {

@@ -57,8 +57,8 @@ struct TdiView {
 /// the report that the guest reads.
 ///
 /// Lifetime: owned by its function; outlives the DSM's use of it.
-/// Locking: the card's lock, except peek(), which any task may call: accesses to a
-/// BAR of plain memory do.
+/// Locking: the card's lock, except peek() and state(), which any task may call:
+/// accesses to a BAR of plain memory do.
 class Tdi {
  public:
   Tdi(object::Trace& trace, Bdf bdf, TdiFunction& function)
@@ -88,9 +88,9 @@ class Tdi {
 
   [[nodiscard]] Bdf bdf() const { return bdf_; }
   [[nodiscard]] const TdiView& view() const { return view_; }
-  [[nodiscard]] TdiState state() const { return view_.state; }
   /// view() for tasks without the card's lock.
   [[nodiscard]] TdiView peek() const { return published_.load(); }
+  [[nodiscard]] TdiState state() const { return peek().state; }
   /// The stream that it was locked with, while LOCKED or RUN.
   [[nodiscard]] std::optional<std::uint8_t> stream() const;
 

@@ -8,6 +8,7 @@
 
 namespace teeio::device {
 
+using wire::tdi_state_name;
 using wire::TdiState;
 
 /// What can happen to a TDI. kViolation is a change of something that is locked,

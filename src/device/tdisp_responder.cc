@@ -91,7 +91,7 @@ TdispResult<wire::TdispBody> TdispResponder::dispatch(Tdi& tdi, const wire::Tdis
   if (const auto* m = std::get_if<wire::TdispGetInterfaceReport>(&request))
     return tdi.report(m->offset, m->length);
   if (std::holds_alternative<wire::TdispGetInterfaceState>(request))
-    return wire::TdispInterfaceState{tdi.state()};
+    return wire::TdispInterfaceState{tdi.view().state};
   if (const auto* m = std::get_if<wire::TdispStartInterface>(&request)) {
     if (const auto started = tdi.start(m->nonce); !started) return std::unexpected(started.error());
     return wire::TdispStartInterfaceResponse{};
@@ -102,7 +102,7 @@ TdispResult<wire::TdispBody> TdispResponder::dispatch(Tdi& tdi, const wire::Tdis
 
 TdispResult<wire::TdispBody> TdispResponder::lock(Tdi& tdi,
                                                   const wire::TdispLockInterface& request) {
-  if (tdi.state() != TdiState::kConfigUnlocked)
+  if (tdi.view().state != TdiState::kConfigUnlocked)
     return refuse(TdispError::kInvalidInterfaceState, "TDI is not CONFIG_UNLOCKED");
   if (!ide_.secure(request.default_stream_id))
     return refuse(TdispError::kInvalidRequest,
