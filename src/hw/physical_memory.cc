@@ -18,6 +18,7 @@ namespace {
 struct Mmio {
   std::uint64_t size;
   MmioTarget* target;
+  MmioTarget* trusted;  ///< may be null
   std::uint32_t users = 0;
   bool leaving = false;
 };
@@ -39,6 +40,7 @@ struct PhysicalMemory::Impl {
   struct Found {
     WindowTarget* window = nullptr;
     MmioTarget* mmio = nullptr;
+    MmioTarget* trusted_mmio = nullptr;
     Hpa base{0};
     std::uint64_t offset = 0;
     std::uint64_t rest = 0;  ///< bytes from `offset` to the end
@@ -67,6 +69,7 @@ struct PhysicalMemory::Impl {
     ++(*at)->second.users;
     const std::uint64_t offset = address - (*at)->first;
     return Found{.mmio = (*at)->second.target,
+                 .trusted_mmio = (*at)->second.trusted,
                  .base = (*at)->first,
                  .offset = offset,
                  .rest = (*at)->second.size - offset};
@@ -117,7 +120,7 @@ struct PhysicalMemory::Impl {
   template <class Span>
   Result<void> access(Hpa address, Span data, KeyId key);
   template <class Span>
-  static Result<void> transfer(const Found& found, Span data);
+  static Result<void> transfer(const Found& found, Span data, KeyId key);
 };
 
 namespace {
@@ -134,20 +137,23 @@ Result<void> transfer_window(WindowTarget& target, std::uint64_t offset, std::sp
 Result<void> transfer_window(WindowTarget& target, std::uint64_t offset, ByteView in) {
   return target.write(offset, in);
 }
-void transfer_mmio(MmioTarget& target, std::uint64_t offset, std::span<std::byte> out) {
-  target.mmio_read(offset, out);
+// Without a target, as a master abort: ones are read, writes vanish.
+void transfer_mmio(MmioTarget* target, std::uint64_t offset, std::span<std::byte> out) {
+  if (target == nullptr) return std::ranges::fill(out, std::byte{0xff}), void();
+  target->mmio_read(offset, out);
 }
-void transfer_mmio(MmioTarget& target, std::uint64_t offset, ByteView in) {
-  target.mmio_write(offset, in);
+void transfer_mmio(MmioTarget* target, std::uint64_t offset, ByteView in) {
+  if (target != nullptr) target->mmio_write(offset, in);
 }
 
 }  // namespace
 
 template <class Span>
-Result<void> PhysicalMemory::Impl::transfer(const Found& found, Span data) {
+Result<void> PhysicalMemory::Impl::transfer(const Found& found, Span data, KeyId key) {
   if (found.mmio != nullptr) {
+    MmioTarget* const target = key == KeyId::kShared ? found.mmio : found.trusted_mmio;
     for (std::uint64_t done = 0; done < data.size(); done += kMmioPiece)
-      transfer_mmio(*found.mmio, found.offset + done,
+      transfer_mmio(target, found.offset + done,
                     data.subspan(done, std::min<std::uint64_t>(kMmioPiece, data.size() - done)));
     return {};
   }
@@ -178,7 +184,7 @@ Result<void> PhysicalMemory::Impl::access(Hpa address, Span data, KeyId key) {
       const bool keyed_window = found->window != nullptr && key != KeyId::kShared;
       const Result<void> done = keyed_window
                                     ? fail(Errno::kFault, "program memory is shared memory")
-                                    : transfer(*found, data.first(size));
+                                    : transfer(*found, data.first(size), key);
       leave(*found);
       TEEIO_TRY(done);
     }
@@ -240,7 +246,8 @@ void PhysicalMemory::unmap_window(Hpa base) {
   impl_->windows.remove(base);
 }
 
-Result<void> PhysicalMemory::claim_mmio(Hpa base, std::uint64_t size, MmioTarget& target) {
+Result<void> PhysicalMemory::claim_mmio(Hpa base, std::uint64_t size, MmioTarget& target,
+                                        MmioTarget* trusted) {
   TEEIO_CHECK(size != 0 && raw(base) + size > raw(base), "an MMIO range is empty or wraps");
   const schedule::RawLockGuard guard(impl_->tables);
   if (impl_->ram.overlaps(base, size)) return fail(Errno::kBusy, "MMIO range overlaps RAM");
@@ -249,7 +256,7 @@ Result<void> PhysicalMemory::claim_mmio(Hpa base, std::uint64_t size, MmioTarget
   const auto next = impl_->mmio.lower_bound(base);
   if ((next != impl_->mmio.end() && next->first - base < size) || impl_->find_mmio(base))
     return fail(Errno::kBusy, "MMIO range overlaps another one");
-  impl_->mmio.emplace(base, Mmio{.size = size, .target = &target});
+  impl_->mmio.emplace(base, Mmio{.size = size, .target = &target, .trusted = trusted});
   return {};
 }
 

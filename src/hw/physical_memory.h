@@ -80,15 +80,19 @@ class PhysicalMemory {
   /// Returns when the last access to the window is over.
   void unmap_window(Hpa base);
 
-  /// Lets `target` answer [base, base + size). Errors: EBUSY on an overlap with
-  /// another range, RAM or the windows.
-  Result<void> claim_mmio(Hpa base, std::uint64_t size, MmioTarget& target);
+  /// Lets `target` answer [base, base + size), and `trusted` what is asked with a
+  /// key: the CPU's private accesses, which are T=1 on the link. Without `trusted`
+  /// nothing answers those. Errors: EBUSY on an overlap with another range, RAM
+  /// or the windows.
+  Result<void> claim_mmio(Hpa base, std::uint64_t size, MmioTarget& target,
+                          MmioTarget* trusted = nullptr);
   void release_mmio(Hpa base);
   [[nodiscard]] bool is_mmio(Hpa address) const;
 
   /// One access of the CPU or of a device, of any size and alignment; split at
   /// page ends. Errors: EFAULT when nothing answers or `key` does not fit the
-  /// page (then nothing of that page is transferred). MMIO has no key.
+  /// page (then nothing of that page is transferred). MMIO that answers no
+  /// trusted access reads as ones with a key, and writes vanish.
   Result<void> read(Hpa address, std::span<std::byte> out, KeyId key = KeyId::kShared);
   Result<void> write(Hpa address, ByteView in, KeyId key = KeyId::kShared);
 

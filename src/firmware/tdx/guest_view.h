@@ -26,7 +26,7 @@ class GuestView {
   };
 
   /// The 4 KiB page of TD `tdr` around `gpa`; RAM comes with the TD's key.
-  /// Private MMIO has GuestMapping::mmio set and no key. `access` does not
+  /// Private MMIO has GuestMapping::mmio set; the key makes its accesses T=1. `access` does not
   /// matter to private pages, which are all readable, writable and executable.
   [[nodiscard]] virtual std::expected<hw::GuestMapping, Miss> lookup(Hpa tdr, Gpa gpa,
                                                                      hw::GuestAccess access) = 0;

@@ -106,7 +106,7 @@ std::expected<hw::GuestMapping, GuestView::Miss> Module::lookup(Hpa tdr, Gpa gpa
       return hw::GuestMapping{.address = place.entry.address() + within,
                               .writable = true,
                               .mmio = true,
-                              .key = hw::KeyId::kShared};
+                              .key = td->key()};
     case SeptState::kPending:
     case SeptState::kMmioPending:
       return std::unexpected(Miss::kPending);

@@ -281,10 +281,25 @@ TEST(PhysicalMemoryMmio, AnswersItsRangeWithOffsets) {
   EXPECT_TRUE(memory.is_mmio(kBase + 0xffff));
   EXPECT_FALSE(memory.is_mmio(kBase + 0x10000));
   EXPECT_EQ(*memory.read_u64(kBase + 0x10), 0x1716151413121110U);
-  // MMIO has no key: the same register answers a TD.
-  ASSERT_TRUE(memory.write_u64(kBase + 0x20, 5, kTd).has_value());
+  ASSERT_TRUE(memory.write_u64(kBase + 0x20, 5).has_value());
   EXPECT_EQ(registers.last_offset, 0x20U);
   EXPECT_TRUE(memory.direct(kBase).empty());
+}
+
+// A key marks the access as a TD's own: T=1 on the link.
+TEST(PhysicalMemoryMmio, AccessWithAKeyReachesTheTrustedTargetOnly) {
+  PhysicalMemory memory(kRam);
+  Registers shared;
+  Registers trusted;
+  constexpr Hpa kBase{0xe000'0000};
+  constexpr Hpa kPlain{0xe100'0000};
+  ASSERT_TRUE(memory.claim_mmio(kBase, 0x10000, shared, &trusted).has_value());
+  ASSERT_TRUE(memory.claim_mmio(kPlain, 0x10000, shared).has_value());
+  ASSERT_TRUE(memory.write_u64(kBase + 0x20, 5, kTd).has_value());
+  EXPECT_EQ(trusted.last_offset, 0x20U);
+  EXPECT_EQ(memory.read_u64(kPlain, kTd), ~std::uint64_t{0});
+  ASSERT_TRUE(memory.write_u64(kPlain + 0x30, 5, kTd).has_value());
+  EXPECT_TRUE(shared.sizes.empty());
 }
 
 TEST(PhysicalMemoryMmio, LongAccessComesInPiecesOfAPage) {
