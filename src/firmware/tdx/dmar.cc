@@ -25,9 +25,9 @@ Hpa place_in(Hpa table, const DmarIndex& index) {
     case DmarLevel::kContext:
       return table + (devfn & 0x7fU) * 32;
     case DmarLevel::kDirectory:
-      return table + (index.pasid >> 6U) * 8;
+      return table + std::uint64_t{index.pasid >> 6U} * 8;
     case DmarLevel::kPasid:
-      return table + (index.pasid & 63U) * 64;
+      return table + std::uint64_t{index.pasid & 63U} * 64;
   }
   std::unreachable();
 }
