@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/types.h"
+
 namespace teeio::entry {
 namespace {
 

@@ -7,7 +7,6 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "base/types.h"
 #include "host/sysfs/tree.h"
 #include "object/file.h"
 #include "schedule/mutex.h"

@@ -1,0 +1,72 @@
+#include <gtest/gtest.h>
+
+#include "host/kvm/kvm.h"
+#include "host/kvm/vm_file.h"
+#include "hw/find_capability.h"
+#include "unit/host/sysfs/machine.h"
+
+namespace teeio::sysfs::test {
+namespace {
+
+/// The VF is bound to a VM.
+class ConfigOfBoundTdi : public testing::Test {
+ protected:
+  ConfigOfBoundTdi() {
+    host.tsm().register_tsm(driver);
+    system.refresh();
+    EXPECT_TRUE(host.tsm().connect(kCard, "tsm0").has_value());
+    system.refresh();
+    EXPECT_TRUE(host.tsm().bind(kVf, vm.get(), 1).has_value());
+    host.trace().keep_events(true);
+  }
+  ~ConfigOfBoundTdi() override { host.tsm().unbind(kVf); }
+
+  std::size_t write(const std::string& directory, std::uint64_t offset, std::byte value) {
+    const std::array<std::byte, 1> byte = {value};
+    return system.tree().find(directory + "/config")->attribute->write(offset, byte).value();
+  }
+  /// How often the host was seen to reach a bound function.
+  std::size_t touches() {
+    return static_cast<std::size_t>(std::ranges::count(
+        host.trace().events(), object::Fact::kHostTouched, &object::Event::fact));
+  }
+
+  FakeHost host;
+  FakeTsm driver{host.port};
+  System system{host};
+  hw::PhysicalMemory memory{16 << 20};
+  kvm::Kvm kvm{memory, nullptr, host.trace()};
+  object::Ref<object::File> vm = kvm.create_vm(0, 1).value();
+};
+
+TEST_F(ConfigOfBoundTdi, SysfsShowsTheBinding) {
+  EXPECT_EQ(show(system, kVfDir + "/tsm/bound"), "tsm0\n");
+  EXPECT_EQ(show(system, kCardDir + "/tsm/bound"), "\n");
+}
+
+TEST_F(ConfigOfBoundTdi, AWriteThatChangesARegisterIsSeen) {
+  constexpr std::uint64_t kCommand = 4;
+  EXPECT_EQ(write(kVfDir, kCommand, std::byte{4}), 1U);
+  EXPECT_EQ(touches(), 1U);
+  EXPECT_EQ(host.trace().events().back().function, kVf);
+  // The same value again changes nothing.
+  EXPECT_EQ(write(kVfDir, kCommand, std::byte{4}), 1U);
+  EXPECT_EQ(touches(), 1U);
+}
+
+TEST_F(ConfigOfBoundTdi, AFunctionLevelResetIsSeenThoughItsBitIsNotKept) {
+  const auto express = hw::find_capability(host.vf, hw::kCapabilityPcie);
+  ASSERT_TRUE(express.has_value());
+  write(kVfDir, *express + hw::kExpressDeviceControl + 1U, std::byte{0x80});
+  EXPECT_EQ(touches(), 1U);
+}
+
+TEST_F(ConfigOfBoundTdi, WhatReachesNoDeviceIsNotSeen) {
+  write(kVfDir, 0x3c, std::byte{0x5a});  // interrupt line: software's own
+  write(kVfDir, 0x00, std::byte{0x5a});  // vendor: read only
+  write(kCardDir, 4, std::byte{4});      // the card's PF is not bound
+  EXPECT_EQ(touches(), 0U);
+}
+
+}  // namespace
+}  // namespace teeio::sysfs::test
