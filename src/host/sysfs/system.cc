@@ -7,6 +7,7 @@
 #include "host/iommu/vtd/driver.h"
 #include "host/sysfs/pci_attributes.h"
 #include "host/sysfs/pci_bus.h"
+#include "host/sysfs/text.h"
 
 namespace teeio::sysfs {
 namespace {
@@ -21,6 +22,15 @@ std::string show_reserved_regions() {
   for (const vtd::ReservedRegion& region : vtd::Driver::reserved_regions())
     text += fmt::format("0x{:016x} 0x{:016x} msi\n", raw(region.first), raw(region.last));
   return text;
+}
+
+/// iommu_group_store_type(). The default domain is the machine file's choice.
+Result<void> store_group_type(std::string_view text) {
+  const std::string_view type = trimmed(text);
+  if (type == "DMA" || type == "auto") return {};
+  if (type == "identity" || type == "DMA-FQ")
+    return fail(Errno::kPerm, "the group's default domain is fixed at boot");
+  return fail(Errno::kInval, "not a kind of default domain");
 }
 
 }  // namespace
@@ -78,7 +88,9 @@ void System::add_groups(NodeList& list, const Topology& topology) {
     const std::string directory = fmt::format("{}/{}", root, *function.group);
     list.directory(directory);
     list.directory(directory + "/devices");
-    list.text(directory + "/type", 0444, []() -> Result<std::string> { return "DMA\n"; });
+    list.text(
+        directory + "/type", 0644, []() -> Result<std::string> { return "DMA\n"; },
+        store_group_type);
     list.text(directory + "/reserved_regions", 0444,
               []() -> Result<std::string> { return show_reserved_regions(); });
   }

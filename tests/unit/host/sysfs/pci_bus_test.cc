@@ -48,6 +48,9 @@ TEST_F(PciBus, GroupsAndIommusHoldTheirFunctions) {
   EXPECT_EQ(system.tree().resolve("/sys/kernel/iommu_groups/1/devices/0000:01:00.0"), kCardDir);
   EXPECT_EQ(system.tree().resolve("/sys/class/iommu/dmar0/devices/0000:01:00.1"), kVfDir);
   EXPECT_EQ(show(system, "/sys/kernel/iommu_groups/1/type"), "DMA\n");
+  EXPECT_EQ(store(system, "/sys/kernel/iommu_groups/1/type", "DMA\n"), "ok");
+  EXPECT_EQ(store(system, "/sys/kernel/iommu_groups/1/type", "identity\n"), "EPERM");
+  EXPECT_EQ(store(system, "/sys/kernel/iommu_groups/1/type", "zz\n"), "EINVAL");
   EXPECT_EQ(show(system, "/sys/kernel/iommu_groups/1/reserved_regions"),
             "0x00000000fee00000 0x00000000feefffff msi\n");
 }
