@@ -47,7 +47,14 @@ Area* AreaTree::first_in(std::uint64_t first, std::uint64_t last) const {
   if (at == chunks_.end()) return nullptr;
   const Chunk* chunk = at->second.get();
   std::uint32_t index = chunk->above(first);
-  if (index != 0 && chunk->entries[index - 1].last >= first) return chunk->entries[index - 1].area;
+  // An area below may reach up to `first`: it is the entry before, which for
+  // the first of a chunk is in the chunk before.
+  const Entry* below = nullptr;
+  if (index != 0)
+    below = &chunk->entries[index - 1];
+  else if (at != chunks_.begin())
+    below = &std::prev(at)->second->entries[std::prev(at)->second->count - 1];
+  if (below != nullptr && below->last >= first) return below->area;
   if (index == chunk->count) {
     if (++at == chunks_.end()) return nullptr;
     chunk = at->second.get();

@@ -70,8 +70,8 @@ class AreaTree {
   /// The chunk that would hold `iova`; end() only without chunks.
   Chunks::const_iterator chunk_of(std::uint64_t iova) const;
 
-  /// By a number at or below the first IOVA of each chunk and above the last
-  /// of the one before.
+  /// By a number at or below the first IOVA of each chunk and above those of
+  /// the one before, whose last area may reach beyond it.
   Chunks chunks_;
 };
 

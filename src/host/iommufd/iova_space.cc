@@ -91,7 +91,7 @@ std::optional<std::uint64_t> IoPagetable::find_hole(IovaRange within, std::uint6
     const std::optional<IovaRange> used = used_at_or_after(from);
     if (used && used->first <= from) {
       if (used->last >= within.last) return std::nullopt;
-      from = ((used->last | (alignment - 1)) + 1) | page_offset;
+      from = full_until == nullptr ? used->last + 1 : (used->last | (alignment - 1)) + 1;
       if (all_taken) *full_until = from;
       continue;
     }
