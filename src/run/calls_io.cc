@@ -13,10 +13,10 @@
 namespace teeio::run {
 namespace {
 
-constexpr std::size_t kChunk = 64 * 1024;        // what is copied at once
-constexpr std::size_t kAttributeWrite = 4096;    // Linux: kernfs_fop_write_iter(), PAGE_SIZE
-constexpr std::uint64_t kMaxVectors = 1024;      // Linux: UIO_MAXIOV
-constexpr std::uint64_t kMaxCount = 0x7ffff000;  // Linux: MAX_RW_COUNT
+constexpr std::size_t kChunk = std::size_t{64} * 1024;  // what is copied at once
+constexpr std::size_t kAttributeWrite = 4096;           // Linux: kernfs_fop_write_iter(), PAGE_SIZE
+constexpr std::uint64_t kMaxVectors = 1024;             // Linux: UIO_MAXIOV
+constexpr std::uint64_t kMaxCount = 0x7ffff000;         // Linux: MAX_RW_COUNT
 
 /// One read or write, whatever the system call's shape.
 struct Transfer {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -43,12 +44,20 @@ bool is_gone(int pidfd) {
 Tasks::Tasks(DeviceFiles& files) : files_(files), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
 
 Tasks::Task& Tasks::task_locked(pid_t tid) {
-  const auto [at, is_new] = tasks_.try_emplace(tid);
-  Task& task = at->second;
-  if (!is_new) return task;
+  const auto known = tasks_.find(tid);
+  if (known != tasks_.end()) {
+    const Task& task = known->second;
+    if (!task.is_of_process || ::tgkill(task.process, tid, 0) == 0) return known->second;
+    forget_locked(tid);
+  }
+  Task& task = tasks_[tid];
   task.pidfd = Fd(pidfd_open(tid, 0));
   task.process = task.pidfd.ok() ? tid : read_process(tid);
   if (!task.pidfd.ok()) task.pidfd = Fd(pidfd_open(tid, kPidfdThread));
+  if (!task.pidfd.ok()) {
+    task.pidfd = Fd(pidfd_open(task.process, 0));
+    task.is_of_process = true;
+  }
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = static_cast<std::uint64_t>(tid);
@@ -57,13 +66,17 @@ Tasks::Task& Tasks::task_locked(pid_t tid) {
   return task;
 }
 
-void Tasks::reap(pid_t tid) {
-  const schedule::Lock lock(mutex_);
+void Tasks::forget_locked(pid_t tid) {
   const auto at = tasks_.find(tid);
   if (at == tasks_.end()) return;
   if (at->second.uses_machine) --machine_users_;
   tasks_.erase(at);
   std::erase_if(changes_, [tid](const Change& change) { return change.tid == tid; });
+}
+
+void Tasks::reap(pid_t tid) {
+  const schedule::Lock lock(mutex_);
+  forget_locked(tid);
 }
 
 void Tasks::on_call(pid_t tid) {

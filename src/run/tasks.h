@@ -72,7 +72,10 @@ class Tasks {
   };
   struct Task {
     pid_t process = 0;
-    Fd pidfd;  ///< invalid where the kernel has none for threads
+    Fd pidfd;
+    /// Before Linux 6.9 a thread has only its process's pidfd: that its id still
+    /// means a thread of that process is then asked each time.
+    bool is_of_process = false;
     bool uses_machine = false;
     int our_root = -1;  ///< -1 unknown, else a truth value
     std::map<int, Known> numbers;
@@ -92,6 +95,7 @@ class Tasks {
   };
 
   Task& task_locked(pid_t tid) TEEIO_REQUIRES(mutex_);
+  void forget_locked(pid_t tid) TEEIO_REQUIRES(mutex_);
   [[nodiscard]] bool changing_locked(int fd) const TEEIO_REQUIRES(mutex_);
   [[nodiscard]] Lookup look_in_proc(pid_t tid, int fd);
   [[nodiscard]] static ExecMark exec_mark(pid_t process);
