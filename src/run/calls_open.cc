@@ -2,6 +2,8 @@
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
+#include <tuple>
+
 #include "run/dispatch.h"
 #include "run/sys.h"
 
@@ -54,7 +56,9 @@ Reply open_file(Call& call, const std::string& path, std::uint32_t flags) {
   const auto number = call.install_named(std::move(*file), path, flags);
   const bool reads = (flags & O_ACCMODE) != O_WRONLY;
   if (number && reads && object.kind() == object::FileKind::kAttribute && has_snapshot(path))
-    if (const DeviceFileRef device = call.ours(*number)) (void)refresh(call, *device, 0, kSnapshot);
+    if (const DeviceFileRef device = call.ours(*number))
+      // A read that fails will say so itself.
+      std::ignore = refresh(call, *device, 0, kSnapshot);
   return Reply::of(number);
 }
 

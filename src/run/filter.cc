@@ -98,7 +98,7 @@ constexpr std::uint16_t kLoadWord = BPF_LD | BPF_W | BPF_ABS;
 sock_filter statement(std::uint16_t code, std::uint32_t value) { return {code, 0, 0, value}; }
 
 std::uint32_t offset_of(const Test& test) {
-  const std::size_t base = offsetof(seccomp_data, args) + 8U * test.argument;
+  const std::size_t base = offsetof(seccomp_data, args) + std::size_t{8} * test.argument;
   return static_cast<std::uint32_t>(base + (test.high ? 4U : 0U));
 }
 

@@ -111,6 +111,7 @@ Launched launch(const std::vector<std::string>& command, const sigset_t& origina
   std::vector<sock_filter> code = build_filter(filter_rows(can_steal_descriptors()));
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   int pair[2];

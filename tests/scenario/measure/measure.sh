@@ -1,0 +1,10 @@
+#!/bin/sh
+# measure.sh BUILD_DIR [ROUNDS] [CALLS]: what the supervisor costs over a bare
+# one, interleaved, and the kernel that this holds for.
+dir=$1/tests/scenario
+uname -sr
+echo "microseconds: refused ioctl, ioctl with a struct, open + close, getpid"
+for round in $(seq "${2:-5}"); do
+  printf 'bare  '; "$dir/measure_bare" "$dir/measure_calls" "${3:-20000}"
+  printf 'teeio '; "$dir/teeio_run_dummy" -- "$dir/measure_calls" "${3:-20000}"
+done
