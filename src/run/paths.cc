@@ -148,7 +148,7 @@ std::optional<std::string> Paths::base_of(pid_t tid, int dir, const std::string&
   if (path.starts_with('/')) return std::string();
   std::string base = read_link(dir == AT_FDCWD ? proc_path(tid, "cwd")
                                                : proc_path(tid, "fd/" + std::to_string(dir)));
-  if (auto inside = tree_.virtual_path(base)) return *inside;
+  if (auto inside = tree_.virtual_path(base)) return inside;
   if (base.empty()) return std::nullopt;
   if (base == "/") base.clear();
   return base;
