@@ -14,6 +14,7 @@ constexpr std::uint64_t kImage = 0x100000;        // where the guest is linked
 constexpr std::uint64_t kFreshRam = 0x180000;     // private pages that the guest must accept
 constexpr std::uint64_t kSharedRam = 0x1c0000;    // shared from here on
 constexpr std::uint64_t kBoard = 0x1f0000;        // struct Board
+constexpr std::uint64_t kConsole = 0x1f1000;      // a page of text
 constexpr std::uint64_t kResetPage = 0xfffff000;  // holds the first instruction
 
 // The device's place in guest memory.

@@ -57,7 +57,7 @@ Session::Next Session::on_io() {
   if (io.direction != KVM_EXIT_IO_OUT) return Next::kContinue;
   switch (io.port) {
     case platform::kPortConsole:
-      say(static_cast<std::uint8_t>(value));
+      print_console(value);
       return Next::kContinue;
     case platform::kPortCheckpoint:
       begin(Step::kUseEnds, prefix_);
@@ -70,14 +70,16 @@ Session::Next Session::on_io() {
   }
 }
 
-void Session::say(std::uint8_t character) {
-  if (character != '\n') {
-    line_.push_back(static_cast<char>(character));
-    return;
+// The guest's text is the guest's: printable characters of it go out.
+void Session::print_console(std::uint64_t length) {
+  const auto page = ram_.bytes().subspan(platform::kConsole, platform::kPage);
+  std::string line;
+  for (std::size_t i = 0; i < length && i < page.size(); ++i) {
+    const int character = std::to_integer<unsigned char>(page[i]);
+    line.push_back(character >= ' ' && character <= '~' ? static_cast<char>(character) : '.');
   }
-  std::printf("%s   guest: %s\n", prefix_.c_str(), line_.c_str());
+  std::printf("%s   guest: %s\n", prefix_.c_str(), line.c_str());
   std::fflush(stdout);
-  line_.clear();
 }
 
 // The guest's view of configuration space is the device's own; a real VMM would

@@ -48,7 +48,7 @@ class Session {
   std::uint64_t tdi_request(std::uint64_t request, std::uint64_t argument);
   int bind();
   int unbind();
-  void say(std::uint8_t character);
+  void print_console(std::uint64_t length);
 
   const Options& options_;
   const std::string prefix_;
@@ -59,6 +59,5 @@ class Session {
   Mapping reset_page_;
   Fd bar_files_[2];
   bool has_bar_slots_ = false;
-  std::string line_;
   std::optional<std::uint32_t> exit_code_;
 };
