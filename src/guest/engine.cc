@@ -18,16 +18,16 @@ constexpr std::array kGeneral = {UC_X86_REG_RAX, UC_X86_REG_RBX,   UC_X86_REG_RC
                                  UC_X86_REG_RIP, UC_X86_REG_RFLAGS};
 static_assert(sizeof(hw::CpuRegisters) == kGeneral.size() * sizeof(std::uint64_t));
 
-// Where the stub that loads segments lives for the moment that it runs: its
+// Where the loader that loads segments lives for the moment that it runs: its
 // code, its descriptor table, its stack.
-constexpr std::uint64_t kStubCode = kPageSize;
-constexpr std::uint64_t kStubTable = 2 * kPageSize;
+constexpr std::uint64_t kLoaderCode = kPageSize;
+constexpr std::uint64_t kLoaderTable = 2 * kPageSize;
 constexpr std::uint64_t kTableSize = 0x10000;
-constexpr std::uint64_t kStubStack = kStubTable + kTableSize;
-constexpr std::uint64_t kStubSize = kStubStack + kPageSize - kStubCode;
+constexpr std::uint64_t kLoaderStack = kLoaderTable + kTableSize;
+constexpr std::uint64_t kLoaderSize = kLoaderStack + kPageSize - kLoaderCode;
 
 struct alignas(kPageSize) StubMemory {
-  std::array<std::byte, kStubSize> bytes{};
+  std::array<std::byte, kLoaderSize> bytes{};
 };
 
 // Selectors for what is loaded under another name and renamed after; at the
@@ -40,14 +40,14 @@ void put(std::span<std::byte> memory, std::uint64_t at, const T& value) {
   std::memcpy(memory.data() + at, &value, sizeof value);
 }
 
-// The data segments in the stub's order; the last two are FS and GS.
+// The data segments in the loader's order; the last two are FS and GS.
 std::array<const Segment*, 5> data_segments(const SpecialRegisters& special) {
   return {&special.ds, &special.es, &special.ss, &special.fs, &special.gs};
 }
 
 // Unicorn lets us rename all segments but FS and GS, which must be loaded by
 // their own selectors; without a descriptor of their own, they have a base only.
-std::uint16_t stub_selector(const Segment& segment, std::size_t index) {
+std::uint16_t loader_selector(const Segment& segment, std::size_t index) {
   constexpr std::uint16_t kLocalTable = 4;
   constexpr std::uint16_t kIndexBits = 0xfff8;
   if (segment.unusable != 0 || segment.present == 0) return 0;
@@ -58,11 +58,11 @@ std::uint16_t stub_selector(const Segment& segment, std::size_t index) {
 }
 
 // MOV AX, imm16 and MOV Sreg, AX for each; RETFQ to what follows.
-std::vector<std::uint8_t> stub_code(std::span<const Segment* const> data) {
+std::vector<std::uint8_t> loader_code(std::span<const Segment* const> data) {
   constexpr std::array<std::uint8_t, 5> kModrm = {0xd8, 0xc0, 0xd0, 0xe0, 0xe8};
   std::vector<std::uint8_t> code;
   for (std::size_t i = 0; i < data.size(); ++i) {
-    const std::uint16_t selector = stub_selector(*data[i], i);
+    const std::uint16_t selector = loader_selector(*data[i], i);
     code.insert(code.end(), {0x66, 0xb8, static_cast<std::uint8_t>(selector),
                              static_cast<std::uint8_t>(selector >> 8U), 0x8e, kModrm[i]});
   }
@@ -175,9 +175,9 @@ bool Engine::load_special(const SpecialRegisters& special) {
   std::array<std::array<std::uint64_t, 2>, 16> xmm{};
   for (std::size_t i = 0; i < xmm.size(); ++i)
     uc_reg_read(uc_, UC_X86_REG_XMM0 + static_cast<int>(i), xmm[i].data());
-  // The stub is 64-bit code, whatever mode the guest was in.
+  // The loader is 64-bit code, whatever mode the guest was in.
   uc_context_restore(uc_, pristine_);
-  const bool loaded = run_segment_stub(special);
+  const bool loaded = run_segment_loader(special);
 
   for (std::size_t i = 0; i < xmm.size(); ++i)
     uc_reg_write(uc_, UC_X86_REG_XMM0 + static_cast<int>(i), xmm[i].data());
@@ -202,39 +202,39 @@ bool Engine::load_special(const SpecialRegisters& special) {
   return loaded;
 }
 
-bool Engine::run_segment_stub(const SpecialRegisters& special) {
+bool Engine::run_segment_loader(const SpecialRegisters& special) {
   const auto data = data_segments(special);
   const auto memory = std::make_unique<StubMemory>();
-  const std::span<std::byte> stub = memory->bytes;
+  const std::span<std::byte> loader = memory->bytes;
 
-  const std::vector<std::uint8_t> code = stub_code(data);
-  std::memcpy(stub.data(), code.data(), code.size());
+  const std::vector<std::uint8_t> code = loader_code(data);
+  std::memcpy(loader.data(), code.data(), code.size());
   // Runs in the new code segment, and reads the same in 16, 32 and 64 bits:
   // only a MOV to CR0 tells Unicorn's translator about protected mode.
   constexpr std::array<std::uint8_t, 3> kMovCr0Rcx = {0x0f, 0x22, 0xc1};
-  const std::uint64_t landing = kStubCode + code.size();
+  const std::uint64_t landing = kLoaderCode + code.size();
   std::uint64_t exit = landing + kMovCr0Rcx.size();
-  std::memcpy(stub.data() + code.size(), kMovCr0Rcx.data(), kMovCr0Rcx.size());
+  std::memcpy(loader.data() + code.size(), kMovCr0Rcx.data(), kMovCr0Rcx.size());
   for (std::size_t i = 0; i < data.size(); ++i) {
-    const std::uint16_t selector = stub_selector(*data[i], i);
-    if (selector != 0) put(stub, kStubTable - kStubCode + selector, descriptor_of(*data[i]));
+    const std::uint16_t selector = loader_selector(*data[i], i);
+    if (selector != 0) put(loader, kLoaderTable - kLoaderCode + selector, descriptor_of(*data[i]));
   }
-  put(stub, kStubTable - kStubCode + kCodeSelector, descriptor_of(special.cs));
-  put(stub, kStubStack - kStubCode, landing);
-  put(stub, kStubStack - kStubCode + 8, std::uint64_t{kCodeSelector});
+  put(loader, kLoaderTable - kLoaderCode + kCodeSelector, descriptor_of(special.cs));
+  put(loader, kLoaderStack - kLoaderCode, landing);
+  put(loader, kLoaderStack - kLoaderCode + 8, std::uint64_t{kCodeSelector});
 
   uc_x86_mmr table{};
-  table.base = kStubTable;
+  table.base = kLoaderTable;
   table.limit = kTableSize - 1;
   uc_reg_write(uc_, UC_X86_REG_GDTR, &table);
-  uc_mem_map_ptr(uc_, kStubCode, kStubSize, UC_PROT_ALL, stub.data());
-  set(UC_X86_REG_RSP, kStubStack);
+  uc_mem_map_ptr(uc_, kLoaderCode, kLoaderSize, UC_PROT_ALL, loader.data());
+  set(UC_X86_REG_RSP, kLoaderStack);
   set(UC_X86_REG_RCX, special.cr0 & ~kCr0Paging);
   uc_ctl_set_exits(uc_, &exit, std::size_t{1});
-  const uc_err error = uc_emu_start(uc_, kStubCode, 0, 0, 0);
+  const uc_err error = uc_emu_start(uc_, kLoaderCode, 0, 0, 0);
   uc_ctl_set_exits(uc_, &exit, std::size_t{0});
-  uc_ctl_remove_cache(uc_, kStubCode, kStubCode + kPageSize);
-  uc_mem_unmap(uc_, kStubCode, kStubSize);
+  uc_ctl_remove_cache(uc_, kLoaderCode, kLoaderCode + kPageSize);
+  uc_mem_unmap(uc_, kLoaderCode, kLoaderSize);
   return error == UC_ERR_OK;
 }
 

@@ -63,7 +63,7 @@ class Engine {
 
  private:
   explicit Engine(uc_engine* uc) : uc_(uc) {}
-  bool run_segment_stub(const SpecialRegisters& special);
+  bool run_segment_loader(const SpecialRegisters& special);
 
   uc_engine* const uc_;
   uc_context* pristine_ = nullptr;  ///< 64-bit mode at start

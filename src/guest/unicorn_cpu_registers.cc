@@ -194,7 +194,7 @@ void UnicornCpu::load(const SpecialRegisters& special) {
   runnable_ = check_segments(special).has_value();
   if (runnable_) {
     first_instruction_ = false;
-    stop_ = Stop::kExit;  // hooks stay out of the stub
+    stop_ = Stop::kExit;  // hooks stay out of the loader
     runnable_ = engine_->load_special(special);
     stop_ = Stop::kNone;
   }
