@@ -153,9 +153,15 @@ class Report {
   std::uint64_t page_;
 };
 
-void accept_range(const Report& report, std::uint32_t i, std::uint64_t gpa, std::uint64_t size) {
+// A driver accepts what it will touch, after it has seen that the whole range
+// is where it should be.
+constexpr std::uint64_t kBar0Used = kPage;
+constexpr std::uint64_t kBar2Used = 2 * kPage;
+
+void accept_range(const Report& report, std::uint32_t i, std::uint64_t gpa, std::uint64_t size,
+                  std::uint64_t used) {
   require(report.pages(i) * kPage == size, kReportIsWrong);
-  for (std::uint64_t offset = 0; offset < size; offset += kPage)
+  for (std::uint64_t offset = 0; offset < used; offset += kPage)
     require(tdx::mmio_accept(gpa + offset, report.address(i) + offset) == 0, kMmioNotAccepted);
 }
 
@@ -173,8 +179,13 @@ void accept_device(const Board& board, std::uint64_t report_page) {
   require(report.range_count() <= kMostRanges, kReportIsWrong);
   for (std::uint32_t i = 0; i < report.range_count(); ++i) {
     if (!report.is_private(i)) continue;
-    if (report.bar(i) == 0) accept_range(report, i, platform::kBar0, board.bar0_size), bar0 = true;
-    if (report.bar(i) == 2) accept_range(report, i, platform::kBar2, board.bar2_size), bar2 = true;
+    if (report.bar(i) == 0) {
+      accept_range(report, i, platform::kBar0, board.bar0_size, kBar0Used);
+      bar0 = true;
+    } else if (report.bar(i) == 2) {
+      accept_range(report, i, platform::kBar2, board.bar2_size, kBar2Used);
+      bar2 = true;
+    }
   }
   require(bar0 && bar2, kReportIsWrong);
   say("accept: private MMIO as reported");
