@@ -4,6 +4,9 @@
 
 #include "guest/factory.h"
 
+// Out here, because the sum of enumerators inside would meet base's operators.
+static constexpr int kInvalidAccess = UC_HOOK_MEM_INVALID;
+
 namespace teeio::guest {
 namespace {
 
@@ -95,8 +98,8 @@ Result<void> UnicornCpu::install_hooks() {
   // begin > end: the whole address space.
   if (uc_hook_add(uc, &hook, UC_HOOK_CODE, reinterpret_cast<void*>(&code_hook), this, 1, 0) !=
           UC_ERR_OK ||
-      uc_hook_add(uc, &hook, UC_HOOK_MEM_INVALID, reinterpret_cast<void*>(&access_hook), this, 1,
-                  0) != UC_ERR_OK) {
+      uc_hook_add(uc, &hook, kInvalidAccess, reinterpret_cast<void*>(&access_hook), this, 1, 0) !=
+          UC_ERR_OK) {
     return fail(Errno::kNoMem, "Unicorn hook");
   }
   // With a hook on reads or writes, wherever it may be, Unicorn looks at a

@@ -29,6 +29,7 @@ std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Mmu::lookup(Gpa page, hw:
   // leave the guest, which a fault exit makes it do.
   if (!mmu_lock_.try_lock()) return std::unexpected(hw::GuestMemory::Miss::kFault);
   const auto found = [&]() -> std::optional<hw::GuestMapping> {
+    mmu_lock_.assert_held();
     if (is_private && vm_.ops().has_secure_table()) return vm_.ops().lookup_private(address);
     if (const auto at = private_.find(gfn_of(address)); is_private && at != private_.end())
       return hw::GuestMapping{.address = at->second.address};
