@@ -64,7 +64,8 @@ Reply open_file(Call& call, const std::string& path, std::uint32_t flags) {
 
 Reply open_node(Call& call, const std::string& path, std::uint32_t flags) {
   const auto node = call.context().tree.find(path);
-  if (!node && (flags & O_CREAT) != 0 && !path.ends_with("/?"))
+  const bool has_parent = call.context().tree.find(path.substr(0, path.rfind('/'))).has_value();
+  if (!node && (flags & O_CREAT) != 0 && has_parent)
     return Reply::of(Error{Errno::kAcces, "no file can be made in the emulated tree"});
   if (!node) return Reply::of(Error{Errno::kNoEnt, "not in the emulated tree"});
   if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))

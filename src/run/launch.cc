@@ -68,13 +68,12 @@ int install_filter(const sock_fprog& program) {
 
 /// Between fork and exec: nothing here allocates or locks.
 [[noreturn]] void become(char* const* arguments, const sock_fprog& program, int socket,
-                         const sigset_t& original, const rlimit& files) {
+                         const ProcessState& process, const rlimit& files) {
   const int listener = install_filter(program);
   send_listener(socket, listener, listener < 0 ? errno : 0);
   if (listener < 0) ::_exit(125);
   ::setrlimit(RLIMIT_NOFILE, &files);
-  ::signal(SIGPIPE, SIG_DFL);
-  ::sigprocmask(SIG_SETMASK, &original, nullptr);
+  process.restore_signals();
   ::execvp(arguments[0], arguments);
   const int error = errno;
   const iovec text[] = {
@@ -107,7 +106,7 @@ rlimit raise_file_limit() {
 
 }  // namespace
 
-Launched launch(const std::vector<std::string>& command, const sigset_t& original) {
+Launched launch(const std::vector<std::string>& command, const ProcessState& process) {
   std::vector<sock_filter> code = build_filter(filter_rows(can_steal_descriptors()));
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   std::vector<char*> arguments;
@@ -121,7 +120,7 @@ Launched launch(const std::vector<std::string>& command, const sigset_t& origina
   Fd theirs(pair[1]);
   const rlimit files = raise_file_limit();
   const pid_t pid = ::fork();
-  if (pid == 0) become(arguments.data(), program, theirs.get(), original, files);
+  if (pid == 0) become(arguments.data(), program, theirs.get(), process, files);
   theirs.reset();
   if (pid < 0) return {-1, Fd(), "no process can be made"};
   int error = 0;

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <signal.h>
 #include <sys/types.h>
 
 #include <string>
 #include <vector>
 
 #include "run/fd.h"
+#include "run/process_state.h"
 
 namespace teeio::run {
 
@@ -21,7 +21,7 @@ struct Launched {
 /// Forks a child that puts itself under the filter, hands the listener over,
 /// and executes `command` (looked up in PATH). It leaves with 127 when there is
 /// no such program, 126 when it cannot be executed.
-/// Precondition: the signal mask `original` is what the program shall have.
-[[nodiscard]] Launched launch(const std::vector<std::string>& command, const sigset_t& original);
+/// The program gets the signal state that `process` found.
+[[nodiscard]] Launched launch(const std::vector<std::string>& command, const ProcessState& process);
 
 }  // namespace teeio::run

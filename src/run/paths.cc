@@ -89,6 +89,11 @@ class Walk {
  private:
   [[nodiscard]] bool follows() const { return !todo_.empty() || follow_ == Follow::kYes; }
 
+  [[nodiscard]] std::string with_rest(std::string path) const {
+    for (const std::string& name : todo_) path.append("/").append(name);
+    return path;
+  }
+
   Result<bool> finish(Place place) {
     place_ = std::move(place);
     return true;
@@ -104,7 +109,7 @@ class Walk {
   Result<bool> step_virtual(const std::string& next) {
     const auto node = paths_.tree_.find(next);
     using Type = PrivateTree::Node::Type;
-    if (!node) return finish({Place::Kind::kVirtual, next + (todo_.empty() ? "" : "/?"), nullptr});
+    if (!node) return finish({Place::Kind::kVirtual, with_rest(next), nullptr});
     if (node->type == Type::kSymlink && follows()) return follow_link(node->target);
     if (node->type != Type::kDirectory && node->type != Type::kSymlink && !todo_.empty())
       return fail(Errno::kNotDir, "a file of the emulated tree used as a directory");

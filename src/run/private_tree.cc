@@ -86,12 +86,16 @@ PrivateTree::~PrivateTree() {
   std::filesystem::remove_all(directory_, ignored);
 }
 
+bool PrivateTree::is_current(std::uint64_t generation) {
+  const schedule::Lock lock(mutex_);
+  return filled_ && generation == generation_;
+}
+
 void PrivateTree::sync() {
+  if (is_current(machine_.tree_generation())) return;
+  const schedule::Lock one_at_a_time(sync_mutex_);
   const std::uint64_t generation = machine_.tree_generation();
-  {
-    const schedule::Lock lock(mutex_);
-    if (filled_ && generation == generation_) return;
-  }
+  if (is_current(generation)) return;
   std::map<std::string, Node, std::less<>> next;
   std::vector<Node> tree = machine_.tree();
   const schedule::Lock lock(mutex_);

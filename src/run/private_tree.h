@@ -31,7 +31,7 @@ class VirtualPrefixes {
 ///
 /// Lifetime: the directory is removed with the object; one that a killed teeio
 /// left behind is removed by the next run of the same user.
-/// Locking: its own, a leaf.
+/// Locking: its own; sync() asks the machine under one of rank kSupervisor.
 class PrivateTree {
  public:
   /// Makes it below `tmpfs`. Errors: as mkdir(2).
@@ -40,6 +40,7 @@ class PrivateTree {
   ~PrivateTree();
 
   /// Follows the machine when its tree has changed. Takes no time otherwise.
+  /// Precondition: the caller holds no lock.
   void sync();
 
   using Node = entry::SystemCalls::Node;
@@ -53,6 +54,7 @@ class PrivateTree {
 
  private:
   PrivateTree(std::string directory, Fd root, Fd lock, entry::SystemCalls& machine);
+  [[nodiscard]] bool is_current(std::uint64_t generation) TEEIO_EXCLUDES(mutex_);
   void add_locked(const Node& node) TEEIO_REQUIRES(mutex_);
   void remove_locked(const Node& node) TEEIO_REQUIRES(mutex_);
 
@@ -60,6 +62,7 @@ class PrivateTree {
   const Fd root_;
   const Fd lock_;  ///< flock()ed: somebody uses the directory
   entry::SystemCalls& machine_;
+  schedule::Mutex sync_mutex_{schedule::Rank::kSupervisor};  ///< one sync() at a time
   schedule::Mutex mutex_{schedule::Rank::kLeaf};
   std::uint64_t generation_ TEEIO_GUARDED_BY(mutex_) = 0;
   bool filled_ TEEIO_GUARDED_BY(mutex_) = false;

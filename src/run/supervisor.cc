@@ -1,68 +1,20 @@
 #include "run/supervisor.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include <memory>
 
-#include "base/types.h"
 #include "run/call.h"
 #include "run/launch.h"
+#include "run/process_state.h"
 #include "run/releaser.h"
 #include "run/server.h"
 #include "run/sys.h"
 
 namespace teeio::run {
 namespace {
-
-constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM};
-
-sigset_t waited_signals() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  ::sigaddset(&set, SIGCHLD);
-  for (const int signal : kForwarded) ::sigaddset(&set, signal);
-  return set;
-}
-
-/// A program can cut a file that we have mapped for DMA. The page is replaced,
-/// so the device reads zeros and writes go nowhere, as with a hole in memory.
-void on_sigbus(int, siginfo_t* info, void*) {
-  const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr) & ~(kPageSize - 1);
-  void* const page = reinterpret_cast<void*>(address);
-  const bool replaced =
-      info->si_code == BUS_ADRERR && ::mmap(page, kPageSize, PROT_READ | PROT_WRITE,
-                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page;
-  if (!replaced) ::signal(SIGBUS, SIG_DFL);
-}
-
-/// The process-wide state that a supervisor changes, for the time of one run.
-class ProcessState {
- public:
-  ProcessState() {
-    const sigset_t waited = waited_signals();
-    ::pthread_sigmask(SIG_BLOCK, &waited, &original_);
-    struct sigaction bus{};
-    bus.sa_sigaction = on_sigbus;
-    bus.sa_flags = SA_SIGINFO;
-    ::sigaction(SIGBUS, &bus, &bus_);
-    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-  }
-  ~ProcessState() {
-    ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-    ::sigaction(SIGBUS, &bus_, nullptr);
-    ::pthread_sigmask(SIG_SETMASK, &original_, nullptr);
-  }
-  ProcessState(const ProcessState&) = delete;
-  ProcessState& operator=(const ProcessState&) = delete;
-  [[nodiscard]] const sigset_t& original() const { return original_; }
-
- private:
-  sigset_t original_{};
-  struct sigaction bus_{};
-};
 
 int status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
@@ -83,7 +35,7 @@ bool reap(pid_t program, int& status) {
 /// terminal sent came to the whole group, the program included.
 int wait_for_all(pid_t program) {
   int status = 0;
-  const sigset_t waited = waited_signals();
+  const sigset_t waited = ProcessState::waited_signals();
   while (reap(program, status)) {
     siginfo_t info{};
     const int signal = ::sigwaitinfo(&waited, &info);
@@ -96,6 +48,7 @@ int wait_for_all(pid_t program) {
 }  // namespace
 
 int Supervisor::run() {
+  const ProcessState process;
   Log log(options_.trace_calls ? Log::Calls::kEach : Log::Calls::kSilent);
   const auto cannot = [&log](std::string_view why) {
     log.warn(why);
@@ -110,8 +63,7 @@ int Supervisor::run() {
   if (!tree) return cannot(tree.error().why);
   (*tree)->sync();
 
-  const ProcessState process;
-  Launched program = launch(options_.command, process.original());
+  Launched program = launch(options_.command, process);
   if (!program.problem.empty()) return cannot(program.problem);
 
   const VirtualPrefixes prefixes(options_.host_kvm ? VirtualPrefixes::Kvm::kHost
