@@ -54,6 +54,9 @@ class Device {
 
   // IOMMU_VDEVICE_TSM_REQ.
   int relay_report(Arch arch);
+  // The report itself, where firmware gives it to the host (CCA).
+  int read_report(Arch arch, std::vector<unsigned char>& report);
+  int validate_mmio(Arch arch, std::uint64_t gpa, std::uint64_t size, std::uint64_t address);
   int relay_state(Arch arch);
   enum class TdiState { kUnlocked, kLocked, kRun };  // enum tsm_tdi_state
   int set_tdi_state(Arch arch, TdiState state);
@@ -64,7 +67,8 @@ class Device {
  private:
   Region region(unsigned index) const;
   int tsm_op(std::uint32_t type);
-  int tsm_request(Arch arch, std::uint32_t op, const void* request, std::uint32_t size);
+  int tsm_request(Arch arch, std::uint32_t op, const void* request, std::uint32_t size,
+                  std::vector<unsigned char>* response = nullptr);
 
   Function function_;
   Fd iommufd_;

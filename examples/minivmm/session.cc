@@ -4,6 +4,8 @@
 
 #include <cstdio>
 #include <cstring>
+#include <span>
+#include <vector>
 
 #include "../guest/platform.h"
 #include "guest_image.h"
@@ -23,6 +25,25 @@ constexpr unsigned long kArmRealm = 0x100;
 unsigned long vm_type(const Options& options) {
   if (options.vm_type != 0) return options.vm_type;
   return options.arch == Arch::kTdx ? KVM_X86_TDX_VM : kArmRealm;
+}
+
+// Where the TDISP interface report has a BAR: 16 bytes of header with the number
+// of ranges in the last four, then 16 bytes a range, the BAR's number in the
+// last two.
+std::uint64_t reported_address(std::span<const unsigned char> report, unsigned bar) {
+  constexpr std::size_t kHeader = 16;
+  constexpr std::size_t kRange = 16;
+  std::uint32_t ranges = 0;
+  if (report.size() >= kHeader) std::memcpy(&ranges, report.data() + kHeader - 4, sizeof ranges);
+  for (std::size_t i = 0; i < ranges && report.size() >= kHeader + (i + 1) * kRange; ++i) {
+    const unsigned char* const range = report.data() + kHeader + i * kRange;
+    std::uint64_t address = 0;
+    std::uint16_t id = 0;
+    std::memcpy(&address, range, sizeof address);
+    std::memcpy(&id, range + 14, sizeof id);
+    if (id == bar) return address;
+  }
+  fail("the TDI's report does not have the BAR", EPROTO);
 }
 
 Mapping anonymous(std::size_t size) { return Mapping(size, -1, MAP_SHARED | MAP_ANONYMOUS); }
@@ -51,7 +72,10 @@ void Session::build() {
   device_->allocate_vdevice();
   begin(Step::kExport, prefix_);
   add_bar_slots(Sharing::kShared);
-  if (options_.arch == Arch::kTdx) load_guest();
+  if (options_.arch == Arch::kTdx)
+    load_guest();
+  else
+    vm_->add_vcpu();
 }
 
 void Session::create_vm() {
@@ -74,7 +98,8 @@ void Session::give_memory() {
 void Session::load_guest() {
   begin(Step::kLoadGuest, prefix_);
   write_board();
-  vm_->add_vcpu(platform::kBoard);
+  vm_->add_vcpu();
+  vm_->init_td_vcpu(platform::kBoard);
   const auto image = guest_image();
   const std::size_t body = image.size() - platform::kPage;
   vm_->load(platform::kImage, image.first(body));
@@ -140,6 +165,16 @@ void Session::drive_without_guest() {
   check(bind(), "bind");
   if (options_.door != Door::kGuest)
     check(device_->set_tdi_state(options_.arch, Device::TdiState::kLocked), "lock");
+  begin(Step::kReport, prefix_);
+  std::vector<unsigned char> report;
+  check(device_->read_report(options_.arch, report), "report");
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    const std::uint64_t size = device_->bar(kBars[i]).size;
+    vm_->pre_fault(kBarAddress[i], size);
+    check(device_->validate_mmio(options_.arch, kBarAddress[i], size,
+                                 reported_address(report, kBars[i])),
+          "validate MMIO");
+  }
   begin(Step::kStart, prefix_);
   check(device_->set_tdi_state(options_.arch, Device::TdiState::kRun), "start");
   begin(Step::kUseEnds, prefix_);

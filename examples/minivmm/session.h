@@ -20,7 +20,8 @@ class Session {
   void run_to_checkpoint();
   // Runs it to its end; gives whether it said that all went well.
   bool run_to_end();
-  // Without a guest CPU: bind, lock, start and unbind by this process alone.
+  // Without a guest CPU this process asks for what the guest would: lock,
+  // report, MMIO, start.
   void drive_without_guest();
   // Closes everything, in the order of the options.
   void close();

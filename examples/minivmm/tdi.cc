@@ -63,8 +63,9 @@ int Device::tsm_op(std::uint32_t type) {
   return ::ioctl(iommufd_.get(), IOMMU_VDEVICE_TSM_OP, &op) < 0 ? errno : 0;
 }
 
-int Device::tsm_request(Arch arch, std::uint32_t op, const void* request, std::uint32_t size) {
-  std::array<unsigned char, 4096> response;
+int Device::tsm_request(Arch arch, std::uint32_t op, const void* request, std::uint32_t size,
+                        std::vector<unsigned char>* response) {
+  std::array<unsigned char, 4096> buffer;
   iommu_vdevice_tsm_req req{};
   req.size = sizeof req;
   req.vdevice_id = vdevice_id_;
@@ -72,12 +73,14 @@ int Device::tsm_request(Arch arch, std::uint32_t op, const void* request, std::u
   req.tvm_arch = tvm_arch(arch);
   req.req_len = size;
   req.req_uptr = pointer(request);
-  req.resp_len = response.size();
-  req.resp_uptr = pointer(response.data());
+  req.resp_len = buffer.size();
+  req.resp_uptr = pointer(buffer.data());
   const int error = ::ioctl(iommufd_.get(), IOMMU_VDEVICE_TSM_REQ, &req) < 0 ? errno : 0;
   if (error != 0) {
     std::fprintf(stderr, "minivmm: IOMMU_VDEVICE_TSM_REQ op %u: %s, firmware says 0x%llx\n", op,
                  std::strerror(error), static_cast<unsigned long long>(req.tsm_code));
+  } else if (response != nullptr) {
+    response->assign(buffer.begin(), buffer.begin() + req.resp_len);
   }
   return error;
 }
@@ -86,6 +89,15 @@ int Device::tsm_request(Arch arch, std::uint32_t op, const void* request, std::u
 // one and takes the other: nothing but the permission to go travels here.
 int Device::relay_report(Arch arch) { return tsm_request(arch, TSM_REQ_READ_OBJECT, nullptr, 0); }
 int Device::relay_state(Arch arch) { return tsm_request(arch, TSM_REQ_OBJECT_INFO, nullptr, 0); }
+
+int Device::read_report(Arch arch, std::vector<unsigned char>& report) {
+  return tsm_request(arch, TSM_REQ_READ_OBJECT, nullptr, 0, &report);
+}
+
+int Device::validate_mmio(Arch arch, std::uint64_t gpa, std::uint64_t size, std::uint64_t address) {
+  const tsm_req_validate_mmio request{gpa, gpa + size, address};
+  return tsm_request(arch, TSM_REQ_VALIDATE_MMIO, &request, sizeof request);
+}
 
 int Device::set_tdi_state(Arch arch, TdiState state) {
   tsm_req_set_tdi_state request{};

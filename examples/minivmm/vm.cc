@@ -116,11 +116,22 @@ void Vm::dissociate(const Fd& vfio) {
   CALL(vfio_device_, KVM_SET_DEVICE_ATTR, &attribute);
 }
 
-void Vm::add_vcpu(std::uint64_t argument) {
+void Vm::add_vcpu() {
   vcpu_ = Fd(CALL(vm_, KVM_CREATE_VCPU, 0UL));
   const int size = CALL(kvm_, KVM_GET_VCPU_MMAP_SIZE, 0UL);
   run_ = Mapping(static_cast<std::size_t>(size), vcpu_.get(), MAP_SHARED);
+}
+
+void Vm::init_td_vcpu(std::uint64_t argument) {
   tdx(vcpu_, KVM_TDX_INIT_VCPU, 0, argument, "KVM_TDX_INIT_VCPU");
+}
+
+void Vm::pre_fault(std::uint64_t gpa, std::uint64_t size) {
+  kvm_pre_fault_memory range{};
+  range.gpa = gpa;
+  range.size = size;
+  // What was done before it stopped is success.
+  while (range.size != 0) CALL(vcpu_, KVM_PRE_FAULT_MEMORY, &range);
 }
 
 void Vm::load(std::uint64_t gpa, std::span<const std::byte> pages) {

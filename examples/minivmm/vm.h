@@ -47,8 +47,11 @@ class Vm {
   void associate(const Fd& vfio);
   void dissociate(const Fd& vfio);
 
-  // The vCPU's RCX and R8 will be `argument`.
-  void add_vcpu(std::uint64_t argument);
+  void add_vcpu();
+  // A TD's vCPU begins with `argument` in RCX and R8.
+  void init_td_vcpu(std::uint64_t argument);
+  // Maps guest memory as an access of the guest would.
+  void pre_fault(std::uint64_t gpa, std::uint64_t size);
   // Copies pages into private memory before the first run, and measures them.
   void load(std::uint64_t gpa, std::span<const std::byte> pages);
   void finalize();

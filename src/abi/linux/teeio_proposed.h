@@ -86,14 +86,21 @@ struct iommu_vdevice_tsm_req {
 #define IOMMU_VDEVICE_TSM_REQ _IO(';', 0x97)
 
 /* What req_uptr points to. The posted series leaves it to each TSM; these are
- * teeio's. On TDX the guest's request waits in the module (TDG.DEVIF.REQUEST)
- * and the module keeps the answer for the guest, so READ_OBJECT (interface
- * report) and OBJECT_INFO (TDI state) have no request and no response: they let
- * the host carry it to the device. */
+ * teeio's. READ_OBJECT without a request gives the interface report and
+ * OBJECT_INFO the TDI's state, a __u32. On TDX the guest's request waits in the module (TDG.DEVIF.REQUEST)
+ * and the module keeps the answer for the guest, so both have no response:
+ * they let the host carry the request to the device. */
 enum tsm_tdi_state { TSM_TDI_UNLOCKED = 0, TSM_TDI_LOCKED = 1, TSM_TDI_RUN = 2 };
 
 struct tsm_req_set_tdi_state {
   __u32 state; /* enum tsm_tdi_state; on TDX only TSM_TDI_RUN */
+};
+
+/* CCA: the guest's addresses and what the report says is behind them. */
+struct tsm_req_validate_mmio {
+  __aligned_u64 gpa_base;
+  __aligned_u64 gpa_top;
+  __aligned_u64 address;
 };
 #define IOMMU_VDEVICE_TSM_REQ_V5 _IO(';', 0x96)
 
