@@ -195,6 +195,9 @@ int Session::bind() {
 }
 
 int Session::unbind() {
+  // By the guest's own request the host learns nothing of an unbind, so what is
+  // mapped must be gone before.
+  if (options_.door == Door::kGuest) remove_bar_slots();
   begin(Step::kUnbind, prefix_);
   if (const int error = device_->unbind_tdi(options_.door, options_.arch); error != 0) return error;
   begin(Step::kSharedSlots, prefix_);
