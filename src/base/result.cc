@@ -66,6 +66,10 @@ std::string_view errno_name(Errno code) {
       return "ENODATA";
     case Errno::kOverflow:
       return "EOVERFLOW";
+    case Errno::kBadFd:
+      return "EBADFD";
+    case Errno::kMsgSize:
+      return "EMSGSIZE";
     case Errno::kOpNotSupp:
       return "EOPNOTSUPP";
     case Errno::kAddrInUse:

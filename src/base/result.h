@@ -41,6 +41,8 @@ enum class Errno : std::uint16_t {
   kLoop = 40,
   kNoData = 61,
   kOverflow = 75,
+  kBadFd = 77,
+  kMsgSize = 90,
   kOpNotSupp = 95,
   kAddrInUse = 98,
   kTimedOut = 110,

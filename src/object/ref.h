@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "schedule/atomic.h"
+#include "schedule/quarantine.h"
 
 namespace teeio::object {
 
@@ -12,7 +13,7 @@ namespace teeio::object {
 ///
 /// Lifetime: starts with one reference, its maker's; last_put() runs when the
 /// last one is dropped, and deletes the object unless a class says otherwise.
-class Counted {
+class Counted : public schedule::Quarantined {
  public:
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;

@@ -56,6 +56,8 @@ std::string_view rank_name(Rank rank) {
       return "mapping->invalidate_lock";
     case Rank::kKvmMmu:
       return "kvm->mmu_lock";
+    case Rank::kVfioKvmRef:
+      return "df->kvm_ref_lock";
     case Rank::kIommuDomain:
       return "iommu domain";
     case Rank::kTdxExt:

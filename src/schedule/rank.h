@@ -42,6 +42,7 @@ enum class Rank : std::uint8_t {
   kIoptPagesDmabuf,  ///< iopt_pages->mutex of dma-buf pages (pages_dmabuf_mutex_key)
   kGmemInvalidate,   ///< filemap_invalidate_lock of a guest_memfd
   kKvmMmu,           ///< kvm->mmu_lock
+  kVfioKvmRef,       ///< df->kvm_ref_lock
   // Host drivers' leaves
   kIommuDomain,  ///< a domain's page-table lock
   kTdxExt,       ///< tdx_ext_lock: one extension call at a time

@@ -8,8 +8,6 @@ namespace teeio::kvm {
 Result<object::Ref<object::File>> Gmem::create(object::Ref<Vm> vm, std::uint64_t size,
                                                std::uint64_t flags) {
   if (flags != 0) return fail(Errno::kInval, "no flag of KVM_CREATE_GUEST_MEMFD is supported");
-  if (!vm->ops().has_private_memory())
-    return fail(Errno::kInval, "this VM type has no guest_memfd");
   if (static_cast<std::int64_t>(size) <= 0 || !is_page_aligned(size))
     return fail(Errno::kInval, "the size of a guest_memfd is not a positive number of pages");
   return object::Ref<object::File>(object::Ref<Gmem>::adopt(new Gmem(std::move(vm), size)));

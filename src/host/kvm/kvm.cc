@@ -6,7 +6,9 @@ namespace teeio::kvm {
 
 std::uint64_t Kvm::types() const {
   std::uint64_t bits = 1;  // KVM_X86_DEFAULT_VM
-  for (const VmTypeFactory* type : types_) bits |= 1ULL << type->type();
+  // Arm's types are no bits: KVM_CAP_VM_TYPES is x86's.
+  for (const VmTypeFactory* type : types_)
+    if (type->type() < 64) bits |= 1ULL << type->type();
   return bits;
 }
 

@@ -180,6 +180,23 @@ Result<bool> Vcpu::handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess
   return true;
 }
 
+Result<void> Vcpu::pre_fault(mm::Caller& caller, Gpa page) {
+  const bool is_private = shared_bit() == 0 || vm_->is_private(page);
+  const Gpa address = is_private ? page : Gpa{raw(page) | shared_bit()};
+  const FaultOutcome outcome = vm_->mmu().fault(caller, address, hw::GuestAccess::kRead);
+  switch (outcome.kind) {
+    case FaultOutcome::Kind::kRetry:
+      return {};
+    case FaultOutcome::Kind::kEmulate:
+      return fail(Errno::kNoEnt, "no memslot is there");
+    case FaultOutcome::Kind::kMemoryFault:
+      return fail(Errno::kFault, "the memory has no private side");
+    case FaultOutcome::Kind::kError:
+      return std::unexpected(outcome.error);
+  }
+  return {};
+}
+
 Result<void> Vcpu::check_registers() const {
   if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
   if (vm_->ops().guest_state_protected())

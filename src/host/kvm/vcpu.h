@@ -66,6 +66,10 @@ class Vcpu final : public object::File {
   Result<VcpuExit> run(mm::Caller& caller, const VcpuCompletion& completion, bool immediate_exit)
       TEEIO_REQUIRES(mutex_);
 
+  /// KVM_PRE_FAULT_MEMORY, one page: maps it as a guest's access would.
+  /// Errors: ENOENT without a memslot; EFAULT, EIO as the fault.
+  Result<void> pre_fault(mm::Caller& caller, Gpa page) TEEIO_REQUIRES(mutex_);
+
   /// The engine's registers. Errors: EINVAL when they are the guest's secret
   /// (vcpu->arch.guest_state_protected); ENXIO without an engine.
   Result<hw::CpuRegisters> registers() TEEIO_REQUIRES(mutex_);

@@ -72,8 +72,8 @@ Result<void> Vm::check_usable(std::uint64_t mm_id) const {
 }
 
 Result<void> Vm::set_memory_region(mm::Caller& caller, const MemoryRegion& region) {
-  std::uint32_t valid = kMemLogDirtyPages | kMemReadonly;
-  if (ops_->has_private_memory()) valid |= kMemGuestMemfd | kMemVfioDmabuf;
+  std::uint32_t valid = kMemLogDirtyPages | kMemReadonly | kMemGuestMemfd;
+  if (ops_->has_private_memory()) valid |= kMemVfioDmabuf;
   if ((region.flags & kMemGuestMemfd) != 0) valid = kMemGuestMemfd;
   if ((region.flags & kMemVfioDmabuf) != 0) valid = kMemVfioDmabuf;
   if ((region.flags & ~valid) != 0)

@@ -80,7 +80,7 @@ class VmOps {
 class VmTypeFactory {
  public:
   virtual ~VmTypeFactory() = default;
-  /// The bit in KVM_CAP_VM_TYPES.
+  /// The argument of KVM_CREATE_VM; below 64 also the bit in KVM_CAP_VM_TYPES.
   [[nodiscard]] virtual std::uint64_t type() const = 0;
   virtual Result<std::unique_ptr<VmOps>> make(Vm& vm) = 0;
 };

@@ -7,12 +7,9 @@
 
 namespace teeio::vfio {
 
-Device::Device(const Wiring& wiring)
-    : wiring_(wiring), irqs_(wiring.function, wiring.interrupts) {}
+Device::Device(const Wiring& wiring) : wiring_(wiring), irqs_(wiring.function, wiring.interrupts) {}
 
-Device::~Device() {
-  TEEIO_CHECK(idevice_ == nullptr, "a device goes while a program has it open");
-}
+Device::~Device() { TEEIO_CHECK(idevice_ == nullptr, "a device goes while a program has it open"); }
 
 Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object::File> vm_file) {
   if (idevice_ != nullptr) return fail(Errno::kInval, "another file has the device");
@@ -99,8 +96,10 @@ Result<std::uint32_t> Device::attach(std::uint32_t pt_id) {
   if (idevice_ == nullptr) return fail(Errno::kInval, "the device is not bound to an iommufd");
   auto call = trace().call(object::Lane::kIommufd, "iommufd_device_attach", {.function = bdf()});
   auto id = attached_ ? idevice_->replace(pt_id) : idevice_->attach(pt_id);
-  if (!id) call.refuse(id.error());
-  else attached_ = true;
+  if (!id)
+    call.refuse(id.error());
+  else
+    attached_ = true;
   return id;
 }
 
@@ -152,6 +151,7 @@ Result<std::uint32_t> DeviceFile::bind_iommufd(iommufd::Context& context) {
     if (vm_ != nullptr) vm_file = vm_->active_file();
   }
   TEEIO_ASSIGN(const std::uint32_t id, device_.open(context, std::move(vm_file)));
+  device_.set_mapped_file(std::move(mapped_));
   access_granted_.store(1);
   return id;
 }

@@ -56,8 +56,8 @@ class Device final : public iommufd::DeviceHandle,
     tsm::PciTsm& tsm;
     object::Trace& trace;
     DeviceSet& set;
-    std::uint32_t group;   ///< IOMMU group
-    std::uint32_t minor;   ///< N of /dev/vfio/devices/vfioN
+    std::uint32_t group;  ///< IOMMU group
+    std::uint32_t minor;  ///< N of /dev/vfio/devices/vfioN
     Policies policies;
   };
   explicit Device(const Wiring& wiring);
@@ -78,13 +78,13 @@ class Device final : public iommufd::DeviceHandle,
   /// may be null. Gives the idevice's id. Errors: EINVAL while another file has
   /// the device; Idevice::bind()'s.
   Result<std::uint32_t> open(iommufd::Context& context, object::Ref<object::File> vm_file)
-      TEEIO_REQUIRES(wiring_.set.lock);
+      TEEIO_REQUIRES(set().lock);
   /// vfio_df_close(), in the order of the policy.
-  void close() TEEIO_REQUIRES(wiring_.set.lock);
+  void close() TEEIO_REQUIRES(set().lock);
   /// Errors: Idevice::attach()'s. Attached already: replaces.
-  Result<std::uint32_t> attach(std::uint32_t pt_id) TEEIO_EXCLUDES(wiring_.set.lock);
-  void detach() TEEIO_EXCLUDES(wiring_.set.lock);
-  [[nodiscard]] bool in_use() TEEIO_EXCLUDES(wiring_.set.lock);
+  Result<std::uint32_t> attach(std::uint32_t pt_id) TEEIO_EXCLUDES(set().lock);
+  void detach() TEEIO_EXCLUDES(set().lock);
+  [[nodiscard]] bool in_use() TEEIO_EXCLUDES(set().lock);
 
   // --- regions.cc ---
 
@@ -120,15 +120,16 @@ class Device final : public iommufd::DeviceHandle,
   };
   /// VFIO_DEVICE_FEATURE_DMA_BUF. Errors: ENODEV no such BAR; EINVAL, EOVERFLOW
   /// for the ranges.
-  Result<object::Ref<object::File>> export_dmabuf(std::uint32_t region, std::span<const Slice> ranges)
+  Result<object::Ref<object::File>> export_dmabuf(std::uint32_t region,
+                                                  std::span<const Slice> ranges)
       TEEIO_EXCLUDES(memory_lock_);
 
   // --- tsm.cc ---
 
   /// VFIO_DEVICE_TSM_BIND and _UNBIND of the RFC. Errors: Idevice::tsm_bind()'s;
   /// EINVAL when not opened through iommufd.
-  Result<void> tsm_bind(std::uint32_t vdevice_id) TEEIO_EXCLUDES(wiring_.set.lock);
-  Result<void> tsm_unbind() TEEIO_EXCLUDES(wiring_.set.lock);
+  Result<void> tsm_bind(std::uint32_t vdevice_id) TEEIO_EXCLUDES(set().lock);
+  Result<void> tsm_unbind() TEEIO_EXCLUDES(set().lock);
   void disable_mmio() override TEEIO_EXCLUDES(memory_lock_);
   void recover_mmio() override TEEIO_EXCLUDES(memory_lock_);
   void set_bound(bool bound) override TEEIO_EXCLUDES(memory_lock_);
@@ -143,8 +144,8 @@ class Device final : public iommufd::DeviceHandle,
     bool exposed;
   };
 
-  void disable() TEEIO_REQUIRES(wiring_.set.lock);
-  void leave_iommufd() TEEIO_REQUIRES(wiring_.set.lock);
+  void disable() TEEIO_REQUIRES(set().lock);
+  void leave_iommufd() TEEIO_REQUIRES(set().lock);
   void cleanup_dmabufs() TEEIO_EXCLUDES(memory_lock_);
   void save_config();
   void restore_config();
@@ -165,21 +166,21 @@ class Device final : public iommufd::DeviceHandle,
 
   const Wiring wiring_;
   Irqs irqs_;
-  iommufd::Idevice* idevice_ = nullptr;                 // dev_set->lock
-  object::Ref<object::File> context_file_;              // dev_set->lock
-  object::Ref<object::File> vm_file_;                   // dev_set->lock; see vm_file()
-  bool attached_ = false;                               // dev_set->lock
-  std::vector<std::uint32_t> saved_config_;             // dev_set->lock
+  iommufd::Idevice* idevice_ = nullptr;      // dev_set->lock
+  object::Ref<object::File> context_file_;   // dev_set->lock
+  object::Ref<object::File> vm_file_;        // dev_set->lock; see vm_file()
+  bool attached_ = false;                    // dev_set->lock
+  std::vector<std::uint32_t> saved_config_;  // dev_set->lock
 
   schedule::RwMutex memory_lock_{schedule::Rank::kVfioMemory};
   bool bound_ TEEIO_GUARDED_BY(memory_lock_) = false;
   std::unique_ptr<mm::MappedFile> mapped_ TEEIO_GUARDED_BY(memory_lock_);
   std::vector<Window> windows_ TEEIO_GUARDED_BY(memory_lock_);
-  std::vector<object::Ref<dmabuf::DmaBuf>> dying_;      // only inside cleanup_dmabufs()
+  std::vector<object::Ref<dmabuf::DmaBuf>> dying_;  // only inside cleanup_dmabufs()
   std::set<dmabuf::DmaBuf*> dmabufs_ TEEIO_GUARDED_BY(memory_lock_);
   /// BAR registers as the program wrote them (Linux: vdev->vconfig).
   std::array<std::uint32_t, 6> virtual_bars_ TEEIO_GUARDED_BY(memory_lock_){};
-  mutable schedule::Mutex kvm_ref_lock_{schedule::Rank::kLeaf};
+  mutable schedule::Mutex kvm_ref_lock_{schedule::Rank::kVfioKvmRef};
   object::File* vm_file_borrowed_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
 };
 
@@ -199,12 +200,15 @@ class DeviceFile final : public object::File, public kvm::VfioAssociation {
   [[nodiscard]] bool access_granted() const { return access_granted_.load() != 0; }
   [[nodiscard]] Device& device() { return device_; }
   void set_vm(kvm::Vm* vm) override;
+  /// The file behind this descriptor's mappings; the device's from the bind on.
+  void set_mapped_file(std::unique_ptr<mm::MappedFile> file) { mapped_ = std::move(file); }
 
  private:
   void release() override;
   Device& device_;
+  std::unique_ptr<mm::MappedFile> mapped_;
   schedule::Atomic<std::uint32_t> access_granted_{0};
-  schedule::Mutex kvm_ref_lock_{schedule::Rank::kLeaf};
+  schedule::Mutex kvm_ref_lock_{schedule::Rank::kVfioKvmRef};
   kvm::Vm* vm_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
 };
 

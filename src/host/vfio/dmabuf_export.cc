@@ -22,8 +22,8 @@ Result<object::Ref<object::File>> Device::export_dmabuf(std::uint32_t region,
   }
   if (phys.empty()) return fail(Errno::kInval, "a dma-buf without ranges");
   const schedule::WriteLock lock(memory_lock_);
-  const auto state = memory_enabled() ? dmabuf::DmaBuf::State::kAvailable
-                                      : dmabuf::DmaBuf::State::kRevoked;
+  const auto state =
+      memory_enabled() ? dmabuf::DmaBuf::State::kAvailable : dmabuf::DmaBuf::State::kRevoked;
   object::Ref<dmabuf::DmaBuf> buffer = dmabuf::DmaBuf::create(*this, std::move(phys), state);
   dmabufs_.insert(buffer.get());
   return object::Ref<object::File>(std::move(buffer));
@@ -40,8 +40,10 @@ void Device::move_dmabufs(bool revoked) {
   for (dmabuf::DmaBuf* buffer : dmabufs_) {
     if (!buffer->add_ref_unless_zero()) continue;
     const auto held = object::Ref<dmabuf::DmaBuf>::adopt(buffer);
-    if (revoked) held->revoke();
-    else held->restore();
+    if (revoked)
+      held->revoke();
+    else
+      held->restore();
   }
 }
 
@@ -50,8 +52,7 @@ void Device::cleanup_dmabufs() {
   auto call = trace().call(object::Lane::kVfio, "dma-buf cleanup", {.function = bdf()});
   const schedule::WriteLock lock(memory_lock_);
   for (dmabuf::DmaBuf* buffer : dmabufs_)
-    if (buffer->add_ref_unless_zero())
-      dying_.push_back(object::Ref<dmabuf::DmaBuf>::adopt(buffer));
+    if (buffer->add_ref_unless_zero()) dying_.push_back(object::Ref<dmabuf::DmaBuf>::adopt(buffer));
   for (const object::Ref<dmabuf::DmaBuf>& buffer : dying_) {
     dmabufs_.erase(buffer.get());
     buffer->orphan();

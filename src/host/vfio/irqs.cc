@@ -22,7 +22,8 @@ std::uint32_t Irqs::count(IrqIndex index) const {
     case IrqIndex::kMsix: {
       const auto at = hw::find_capability(function_, kCapabilityMsix);
       if (!at) return 0;
-      return (function_.config_read(static_cast<std::uint16_t>(*at + kMsixControl), 2) & 0x7ffU) + 1;
+      return (function_.config_read(static_cast<std::uint16_t>(*at + kMsixControl), 2) & 0x7ffU) +
+             1;
     }
     case IrqIndex::kError:  // a PCI Express function has error reporting
     case IrqIndex::kRequest:
@@ -118,8 +119,10 @@ Result<void> Irqs::set_single(const Request& request) {
   if (request.start != 0 || request.count > 1)
     return fail(Errno::kInval, "the index has one interrupt");
   if (request.data == Data::kEventfd) {
-    if (request.count == 0 || !request.eventfds[0]) single_.erase(request.index);
-    else single_[request.index] = request.eventfds[0];
+    if (request.count == 0 || !request.eventfds[0])
+      single_.erase(request.index);
+    else
+      single_[request.index] = request.eventfds[0];
     return {};
   }
   const auto at = single_.find(request.index);
@@ -127,7 +130,8 @@ Result<void> Irqs::set_single(const Request& request) {
     if (at != single_.end()) single_.erase(at);
     return {};
   }
-  if (at != single_.end() && (request.data == Data::kNone || request.bools[0])) at->second->signal();
+  if (at != single_.end() && (request.data == Data::kNone || request.bools[0]))
+    at->second->signal();
   return {};
 }
 
@@ -139,7 +143,8 @@ void Irqs::disable_all() {
 
 void Irqs::write_entry(std::uint32_t vector, const hw::InterruptMessage& message, bool masked) {
   const auto at = hw::find_capability(function_, kCapabilityMsix);
-  const std::uint32_t table = function_.config_read(static_cast<std::uint16_t>(*at + kMsixTable), 4);
+  const std::uint32_t table =
+      function_.config_read(static_cast<std::uint16_t>(*at + kMsixTable), 4);
   hw::MmioTarget* target = function_.bars()[table & 7U].target;
   if (target == nullptr) return;
   Writer entry;
@@ -150,7 +155,8 @@ void Irqs::write_entry(std::uint32_t vector, const hw::InterruptMessage& message
 void Irqs::set_msix_enable(bool enabled) {
   const auto at = hw::find_capability(function_, kCapabilityMsix);
   const auto control = static_cast<std::uint16_t>(*at + kMsixControl);
-  const std::uint32_t value = function_.config_read(control, 2) & ~(kMsixEnable | kMsixFunctionMask);
+  const std::uint32_t value =
+      function_.config_read(control, 2) & ~(kMsixEnable | kMsixFunctionMask);
   function_.config_write(control, 2, value | (enabled ? kMsixEnable : 0));
 }
 

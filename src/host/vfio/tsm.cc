@@ -35,8 +35,10 @@ void Device::recover_mmio() {
 void Device::set_bound(bool bound) {
   const schedule::WriteLock lock(memory_lock_);
   bound_ = bound;
-  if (bound) zap_mappings();
-  else restore_mappings();
+  if (bound)
+    zap_mappings();
+  else
+    restore_mappings();
 }
 
 }  // namespace teeio::vfio

@@ -29,7 +29,7 @@ enum : std::uint64_t {
 };
 constexpr std::uint64_t kVmcallSuccess = 0;
 constexpr std::uint64_t kVmcallInvalidOperand = 0x8000000000000000ULL;
-constexpr std::uint64_t kVmcallSubfuncUnsupported = 0x8000000000000001ULL;
+constexpr std::uint64_t kVmcallSubfuncUnsupported = 0x8000000000000003ULL;
 constexpr std::uint64_t kHypercallMapGpaRange = 12;  // KVM_HC_MAP_GPA_RANGE
 
 /// RCX or RDX of leaves that name an entry: GPA with the level in bits 2:0.

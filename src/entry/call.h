@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "abi/profile.h"
+#include "base/result.h"
+#include "host/iommufd/environment.h"
+#include "host/kvm/kvm.h"
+#include "host/mm/caller.h"
+#include "host/pci_tsm/pci_tsm.h"
+#include "host/vfio/device.h"
+#include "object/file.h"
+#include "object/trace.h"
+
+namespace teeio::entry {
+
+/// Which doors to bind are open: the three proposals, or all of them.
+enum class BindOwner : std::uint8_t { kAny, kVfio, kIommufd, kGuest };
+
+/// The host's rooms as the handlers reach them. Made by machine/.
+/// Lifetime: outlives every call.
+struct Host {
+  object::Trace& trace;
+  iommufd::Environment& iommufd;
+  kvm::Kvm& kvm;
+  tsm::PciTsm& tsm;
+  abi::AbiProfile profile = abi::AbiProfile::kTeeio;
+  BindOwner bind_owner = BindOwner::kAny;
+};
+
+/// One ioctl on its way.
+struct Call {
+  Host& host;
+  mm::Caller& caller;
+  object::File& file;
+  std::uint64_t argument;  ///< a program address, or a value
+
+  [[nodiscard]] mm::UserMemory& memory() const { return caller.memory(); }
+};
+
+enum class Support : std::uint8_t { kComplete, kPartial, kRefused };
+
+/// One ioctl: its number, its name, its handler and how far it goes. The table
+/// is the one place for all of them: dispatch, `teeio abi`, `-v` and the fuzzer
+/// read it.
+struct Row {
+  std::uint32_t command;
+  std::string_view name;
+  Result<std::int64_t> (*handler)(Call&);
+  Support support = Support::kComplete;
+  std::string_view why = {};  ///< of kPartial: what is missing
+};
+
+[[nodiscard]] std::span<const Row> iommufd_rows();
+[[nodiscard]] std::span<const Row> vfio_rows();
+[[nodiscard]] std::span<const Row> kvm_rows();
+[[nodiscard]] std::span<const Row> kvm_vm_rows();
+[[nodiscard]] std::span<const Row> kvm_vcpu_rows();
+[[nodiscard]] std::span<const Row> kvm_vfio_rows();
+
+}  // namespace teeio::entry

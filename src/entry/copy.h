@@ -1,0 +1,66 @@
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "host/mm/user_memory.h"
+
+namespace teeio::entry {
+
+/// get_user() and copy_from_user() of a fixed-size object. Errors: EFAULT.
+template <class T>
+Result<T> copy_in(mm::UserMemory& memory, std::uint64_t address) {
+  T value{};
+  TEEIO_TRY(memory.read(address, writable_bytes_of(value)));
+  return value;
+}
+template <class T>
+Result<void> copy_out(mm::UserMemory& memory, std::uint64_t address, const T& value) {
+  return memory.write(address, bytes_of(value));
+}
+
+/// Checks that [address, address + size) holds only zeros, piece by piece, so
+/// that a nonzero byte before an unreadable page is what is reported, as
+/// check_zeroed_user() does. Errors: E2BIG, EFAULT.
+inline Result<void> check_zeroed(mm::UserMemory& memory, std::uint64_t address,
+                                 std::uint64_t size) {
+  std::array<std::byte, 256> piece{};
+  while (size != 0) {
+    const auto count = static_cast<std::size_t>(
+        std::min<std::uint64_t>(size, piece.size() - address % piece.size()));
+    const std::span<std::byte> part = std::span(piece).first(count);
+    TEEIO_TRY(memory.read(address, part));
+    if (std::any_of(part.begin(), part.end(), [](std::byte b) { return b != std::byte{0}; }))
+      return fail(Errno::kTooBig, "the structure has fields that this ABI does not know");
+    address += count;
+    size -= count;
+  }
+  return {};
+}
+
+/// An extensible structure whose first u32 is its size: missing fields are zero,
+/// unknown ones must be. Source: Linux include/linux/uaccess.h,
+/// copy_struct_from_user(). Errors: EFAULT; EINVAL below `min_size`; E2BIG.
+template <class T>
+Result<T> copy_struct_in(mm::UserMemory& memory, std::uint64_t address, std::uint32_t min_size) {
+  TEEIO_ASSIGN(const std::uint32_t size, copy_in<std::uint32_t>(memory, address));
+  if (size < min_size) return fail(Errno::kInval, "the structure is smaller than the ABI's first");
+  if (size > sizeof(T)) TEEIO_TRY(check_zeroed(memory, address + sizeof(T), size - sizeof(T)));
+  T value{};
+  const std::size_t known = std::min<std::size_t>(size, sizeof(T));
+  TEEIO_TRY(memory.read(address, writable_bytes_of(value).first(known)));
+  return value;
+}
+
+/// The answer, as much of it as the program's structure has. Errors: EFAULT.
+template <class T>
+Result<void> copy_struct_out(mm::UserMemory& memory, std::uint64_t address, const T& value,
+                             std::uint32_t user_size) {
+  return memory.write(address, bytes_of(value).first(std::min<std::size_t>(user_size, sizeof(T))));
+}
+
+}  // namespace teeio::entry

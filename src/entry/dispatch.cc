@@ -1,0 +1,173 @@
+#include "entry/dispatch.h"
+
+#include <fmt/format.h>
+
+#include "entry/attribute_file.h"
+#include "entry/describe.h"
+#include "entry/kvm_handlers.h"
+#include "host/iommufd/context.h"
+#include "host/kvm/vcpu.h"
+#include "host/kvm/vm_file.h"
+
+namespace teeio::entry {
+namespace {
+
+using object::FileKind;
+using object::Lane;
+
+Lane lane_of(FileKind kind) {
+  switch (kind) {
+    case FileKind::kIommu:
+      return Lane::kIommufd;
+    case FileKind::kVfioDevice:
+    case FileKind::kDmaBuf:
+      return Lane::kVfio;
+    case FileKind::kKvm:
+    case FileKind::kKvmVm:
+    case FileKind::kKvmVcpu:
+    case FileKind::kKvmVfioDevice:
+    case FileKind::kGuestMemfd:
+      return Lane::kKvm;
+    case FileKind::kAttribute:
+    case FileKind::kForeign:
+      return Lane::kHostTsm;
+  }
+  return Lane::kHostTsm;
+}
+
+/// What comes before the number is even looked at. Errors: EINVAL on a VFIO file
+/// before BIND_IOMMUFD; EIO on a VM of another process or a dead one.
+Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
+  switch (file.kind()) {
+    case FileKind::kVfioDevice:
+      if (static_cast<vfio::DeviceFile&>(file).access_granted() ||
+          (row != nullptr && row->name == "VFIO_DEVICE_BIND_IOMMUFD"))
+        return {};
+      return fail(Errno::kInval, "the device is not bound to an iommufd yet");
+    case FileKind::kKvmVm:
+      return static_cast<kvm::VmFile&>(file).vm().check_usable(caller.mm_id());
+    case FileKind::kKvmVcpu:
+      return static_cast<kvm::Vcpu&>(file).vm().check_usable(caller.mm_id());
+    case FileKind::kKvmVfioDevice:
+      return static_cast<kvm::VfioDevice&>(file).vm().check_usable(caller.mm_id());
+    case FileKind::kIommu:
+    case FileKind::kKvm:
+    case FileKind::kGuestMemfd:
+    case FileKind::kDmaBuf:
+    case FileKind::kAttribute:
+    case FileKind::kForeign:
+      return {};
+  }
+  return {};
+}
+
+std::optional<Bdf> function_of(object::File& file) {
+  if (file.kind() != FileKind::kVfioDevice) return std::nullopt;
+  return static_cast<vfio::DeviceFile&>(file).device().bdf();
+}
+
+object::Origin origin_of(mm::Caller& caller, std::string_view call) {
+  return {.pid = caller.pid(), .tid = caller.tid(), .fd = -1, .call = call};
+}
+
+}  // namespace
+
+Result<std::int64_t> Dispatch::ioctl(mm::Caller& caller, object::File& file, std::uint32_t command,
+                                     std::uint64_t argument) {
+  const object::DelayedPuts puts;
+  const Row* row = find_row(file.kind(), host_.profile, command);
+  std::string_view name = row != nullptr ? row->name : linux_name(file.kind(), command);
+  if (name.empty()) name = "unknown ioctl";
+  const object::OriginScope origin(origin_of(caller, name));
+  Call call{host_, caller, file, argument};
+  auto arrow = host_.trace.call(Lane::kVmm, lane_of(file.kind()), name,
+                                {.detail = {}, .function = function_of(file)});
+  auto result = [&]() -> Result<std::int64_t> {
+    TEEIO_TRY(precheck(caller, file, row));
+    if (row != nullptr) return row->handler(call);
+    const bool known =
+        !linux_name(file.kind(), command).empty() && abi::hidden_ioctl(host_.profile) != command;
+    return fail(refusal_of(file.kind(), known), "the call is outside of what this host models");
+  }();
+  if (!result) arrow.refuse(result.error());
+  return result;
+}
+
+Result<std::size_t> Dispatch::read(mm::Caller& caller, object::File& file, std::uint64_t offset,
+                                   std::span<std::byte> out) {
+  const object::DelayedPuts puts;
+  const object::OriginScope origin(origin_of(caller, "read"));
+  switch (file.kind()) {
+    case FileKind::kVfioDevice: {
+      TEEIO_TRY(precheck(caller, file, nullptr));
+      auto& device = static_cast<vfio::DeviceFile&>(file).device();
+      auto arrow =
+          host_.trace.call(Lane::kVmm, Lane::kVfio, "pread",
+                           {.detail = fmt::format("offset={:#x} size={}", offset, out.size()),
+                            .function = device.bdf()});
+      auto done = device.read(static_cast<std::uint32_t>(offset >> vfio::kRegionShift),
+                              offset & ((1ULL << vfio::kRegionShift) - 1), out);
+      if (!done) arrow.refuse(done.error());
+      return done;
+    }
+    case FileKind::kAttribute:
+      return static_cast<AttributeFile&>(file).read(offset, out);
+    case FileKind::kIommu:
+    case FileKind::kKvm:
+    case FileKind::kKvmVm:
+    case FileKind::kKvmVcpu:
+    case FileKind::kKvmVfioDevice:
+    case FileKind::kGuestMemfd:
+    case FileKind::kDmaBuf:
+    case FileKind::kForeign:
+      break;
+  }
+  return fail(Errno::kInval, "the file cannot be read");
+}
+
+Result<std::size_t> Dispatch::write(mm::Caller& caller, object::File& file, std::uint64_t offset,
+                                    ByteView in) {
+  const object::DelayedPuts puts;
+  const object::OriginScope origin(origin_of(caller, "write"));
+  switch (file.kind()) {
+    case FileKind::kVfioDevice: {
+      TEEIO_TRY(precheck(caller, file, nullptr));
+      auto& device = static_cast<vfio::DeviceFile&>(file).device();
+      auto arrow =
+          host_.trace.call(Lane::kVmm, Lane::kVfio, "pwrite",
+                           {.detail = fmt::format("offset={:#x} size={}", offset, in.size()),
+                            .function = device.bdf()});
+      auto done = device.write(static_cast<std::uint32_t>(offset >> vfio::kRegionShift),
+                               offset & ((1ULL << vfio::kRegionShift) - 1), in);
+      if (!done) arrow.refuse(done.error());
+      return done;
+    }
+    case FileKind::kAttribute: {
+      auto arrow = host_.trace.call(Lane::kVmm, Lane::kHostTsm, "sysfs write",
+                                    {.detail = static_cast<AttributeFile&>(file).path()});
+      auto done = static_cast<AttributeFile&>(file).write(offset, in);
+      if (!done) arrow.refuse(done.error());
+      return done;
+    }
+    case FileKind::kIommu:
+    case FileKind::kKvm:
+    case FileKind::kKvmVm:
+    case FileKind::kKvmVcpu:
+    case FileKind::kKvmVfioDevice:
+    case FileKind::kGuestMemfd:
+    case FileKind::kDmaBuf:
+    case FileKind::kForeign:
+      break;
+  }
+  return fail(Errno::kInval, "the file cannot be written");
+}
+
+std::string Dispatch::describe(mm::Caller& caller, object::File& file, std::uint32_t command,
+                               std::uint64_t argument) {
+  const Row* row = find_row(file.kind(), host_.profile, command);
+  std::string_view name = row != nullptr ? row->name : linux_name(file.kind(), command);
+  if (name.empty()) return fmt::format("{:#x}, {:#x}", command, argument);
+  return fmt::format("{}, {}", name, describe_argument(caller.memory(), name, argument));
+}
+
+}  // namespace teeio::entry

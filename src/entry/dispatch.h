@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "entry/call.h"
+#include "entry/support.h"
+#include "entry/system_calls.h"
+
+namespace teeio::sysfs {
+class System;
+}
+
+namespace teeio::entry {
+
+/// The devices that can be opened by path. Implemented by machine/.
+class Devices {
+ public:
+  virtual ~Devices() = default;
+  /// The device behind /dev/vfio/devices/vfioN; null when there is none.
+  [[nodiscard]] virtual vfio::Device* vfio(std::uint32_t minor) = 0;
+};
+
+/// Finds the row of an ioctl, runs its handler between the two ends of an arrow
+/// of the trace, and gives unknown ones the errno that the kind of file has.
+///
+/// Lifetime: outlived by what it refers to.
+class Dispatch final : public SystemCalls {
+ public:
+  Dispatch(Host& host, Devices& devices, sysfs::System& system)
+      : host_(host), devices_(devices), system_(system) {}
+
+  Result<object::Ref<object::File>> open(mm::Caller& caller, std::string_view path,
+                                         std::uint32_t flags) override;
+  Result<std::int64_t> ioctl(mm::Caller& caller, object::File& file, std::uint32_t command,
+                             std::uint64_t argument) override;
+  Result<std::size_t> read(mm::Caller& caller, object::File& file, std::uint64_t offset,
+                           std::span<std::byte> out) override;
+  Result<std::size_t> write(mm::Caller& caller, object::File& file, std::uint64_t offset,
+                            ByteView in) override;
+  Result<void> mmap(mm::Caller& caller, object::File& file, std::uint64_t offset,
+                    std::uint64_t length, std::uint32_t prot, std::uint32_t flags) override;
+  void set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) override;
+  [[nodiscard]] FileStat stat(object::File& file) override;
+  [[nodiscard]] std::uint64_t tree_generation() override;
+  [[nodiscard]] std::vector<Node> tree() override;
+  [[nodiscard]] std::string describe(mm::Caller& caller, object::File& file, std::uint32_t command,
+                                     std::uint64_t argument) override;
+
+ private:
+  Result<std::int64_t> run(Call& call, std::uint32_t command);
+  const Row* find(const object::File& file, std::uint32_t command) const;
+
+  Host& host_;
+  Devices& devices_;
+  sysfs::System& system_;
+};
+
+}  // namespace teeio::entry

@@ -1,0 +1,144 @@
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <charconv>
+
+#include "entry/attribute_file.h"
+#include "entry/dispatch.h"
+#include "entry/kvm_handlers.h"
+#include "host/dmabuf/dmabuf.h"
+#include "host/iommufd/context.h"
+#include "host/kvm/gmem.h"
+#include "host/kvm/vcpu.h"
+#include "host/sysfs/system.h"
+
+namespace teeio::entry {
+namespace {
+
+using object::FileKind;
+
+constexpr std::string_view kVfioPrefix = "/dev/vfio/devices/vfio";
+
+std::optional<std::uint32_t> vfio_minor(std::string_view path) {
+  if (!path.starts_with(kVfioPrefix)) return std::nullopt;
+  path.remove_prefix(kVfioPrefix.size());
+  std::uint32_t minor = 0;
+  const auto [stop, error] = std::from_chars(path.data(), path.data() + path.size(), minor);
+  if (error != std::errc{} || stop != path.data() + path.size()) return std::nullopt;
+  return minor;
+}
+
+FileStat stat_of(const sysfs::Node& node) {
+  return {.mode = node.mode, .rdev = node.rdev, .size = node.size};
+}
+
+SystemCalls::Node::Type type_of(const sysfs::Node& node) {
+  if (S_ISDIR(node.mode)) return SystemCalls::Node::Type::kDirectory;
+  if (S_ISLNK(node.mode)) return SystemCalls::Node::Type::kSymlink;
+  return S_ISCHR(node.mode) ? SystemCalls::Node::Type::kDevice
+                            : SystemCalls::Node::Type::kAttribute;
+}
+
+}  // namespace
+
+Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string_view path,
+                                                 std::uint32_t flags) {
+  const object::DelayedPuts puts;
+  const object::OriginScope origin({.pid = caller.pid(), .tid = caller.tid(), .call = "open"});
+  if (!system_.tree().find(path)) return fail(Errno::kNoEnt, "no such file in the machine");
+  if (path == "/dev/iommu") return object::Ref<object::File>(iommufd::Context::open(host_.iommufd));
+  if (path == "/dev/kvm")
+    return object::Ref<object::File>(object::make_ref<kvm::KvmFile>(host_.kvm));
+  if (const auto minor = vfio_minor(path)) {
+    vfio::Device* device = devices_.vfio(*minor);
+    if (device == nullptr) return fail(Errno::kNoDev, "the device has left vfio-pci");
+    return object::Ref<object::File>(object::make_ref<vfio::DeviceFile>(*device));
+  }
+  return AttributeFile::open(system_.tree(), path, flags);
+}
+
+Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_t offset,
+                            std::uint64_t length, std::uint32_t prot, std::uint32_t flags) {
+  const object::DelayedPuts puts;
+  const object::OriginScope origin({.pid = caller.pid(), .tid = caller.tid(), .call = "mmap"});
+  constexpr std::uint32_t kProtExec = 4;
+  constexpr std::uint32_t kMapTypeMask = 3;
+  constexpr std::uint32_t kMapPrivate = 2;
+  switch (file.kind()) {
+    case FileKind::kVfioDevice: {
+      auto& vfio_file = static_cast<vfio::DeviceFile&>(file);
+      if (!vfio_file.access_granted())
+        return fail(Errno::kInval, "the device is not bound to an iommufd yet");
+      if ((flags & kMapTypeMask) == kMapPrivate)
+        return fail(Errno::kInval, "device memory is mapped shared");
+      return vfio_file.device().mmap(static_cast<std::uint32_t>(offset >> vfio::kRegionShift),
+                                     offset & ((1ULL << vfio::kRegionShift) - 1), length);
+    }
+    case FileKind::kKvmVcpu:
+      if ((prot & kProtExec) != 0) return fail(Errno::kPerm, "kvm_run is not code");
+      return {};
+    case FileKind::kAttribute:
+      return static_cast<AttributeFile&>(file).mmap();
+    case FileKind::kIommu:
+      return fail(Errno::kNxio, "the iommufd has no such mapping");
+    case FileKind::kDmaBuf:
+      return fail(Errno::kInval, "a VFIO dma-buf is not for the CPU");
+    case FileKind::kKvm:
+    case FileKind::kKvmVm:
+    case FileKind::kKvmVfioDevice:
+    case FileKind::kGuestMemfd:
+    case FileKind::kForeign:
+      break;
+  }
+  return fail(Errno::kNoDev, "the file cannot be mapped");
+}
+
+void Dispatch::set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) {
+  if (file.kind() == FileKind::kVfioDevice)
+    static_cast<vfio::DeviceFile&>(file).set_mapped_file(std::move(mapped));
+  if (file.kind() != FileKind::kKvmVcpu) return;
+  (void)mapped->expose(0, kVcpuMmapSize);
+  static_cast<kvm::Vcpu&>(file).set_mapped_file(std::move(mapped));
+}
+
+FileStat Dispatch::stat(object::File& file) {
+  constexpr std::uint32_t kDeviceMode = S_IFCHR | 0600;
+  switch (file.kind()) {
+    case FileKind::kIommu:
+      return {.mode = kDeviceMode, .rdev = makedev(10, 123), .size = 0};
+    case FileKind::kKvm:
+      return {.mode = kDeviceMode, .rdev = makedev(10, 232), .size = 0};
+    case FileKind::kVfioDevice: {
+      const vfio::Device& device = static_cast<vfio::DeviceFile&>(file).device();
+      const auto node =
+          system_.tree().find(std::string(kVfioPrefix) + std::to_string(device.minor()));
+      return node ? stat_of(*node) : FileStat{.mode = kDeviceMode, .rdev = 0, .size = 0};
+    }
+    case FileKind::kAttribute: {
+      const auto& attribute = static_cast<AttributeFile&>(file);
+      return {.mode = attribute.mode(), .rdev = 0, .size = attribute.size()};
+    }
+    case FileKind::kGuestMemfd:
+      return {.mode = S_IFREG | 0600, .rdev = 0, .size = static_cast<kvm::Gmem&>(file).size()};
+    case FileKind::kDmaBuf:
+      return {.mode = 0600, .rdev = 0, .size = static_cast<dmabuf::DmaBuf&>(file).size_bytes()};
+    case FileKind::kKvmVm:
+    case FileKind::kKvmVcpu:
+    case FileKind::kKvmVfioDevice:
+    case FileKind::kForeign:
+      return {.mode = 0600, .rdev = 0, .size = 0};  // anon_inode: no file type
+  }
+  return {};
+}
+
+std::uint64_t Dispatch::tree_generation() { return system_.tree().generation(); }
+
+std::vector<SystemCalls::Node> Dispatch::tree() {
+  std::vector<Node> nodes;
+  for (const sysfs::Node& node : system_.tree().nodes())
+    nodes.push_back(
+        {.path = node.path, .type = type_of(node), .target = node.target, .stat = stat_of(node)});
+  return nodes;
+}
+
+}  // namespace teeio::entry

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+#include "entry/call.h"
+
+namespace teeio::entry {
+
+// The handlers behind iommufd_rows(), one an ioctl: decode, one call, encode.
+Result<std::int64_t> ioctl_destroy(Call& call);
+Result<std::int64_t> ioctl_ioas_alloc(Call& call);
+Result<std::int64_t> ioctl_ioas_iova_ranges(Call& call);
+Result<std::int64_t> ioctl_ioas_allow_iovas(Call& call);
+Result<std::int64_t> ioctl_ioas_map(Call& call);
+Result<std::int64_t> ioctl_ioas_map_file(Call& call);
+Result<std::int64_t> ioctl_ioas_copy(Call& call);
+Result<std::int64_t> ioctl_ioas_unmap(Call& call);
+Result<std::int64_t> ioctl_iommu_option(Call& call);
+Result<std::int64_t> ioctl_hwpt_alloc(Call& call);
+Result<std::int64_t> ioctl_get_hw_info(Call& call);
+Result<std::int64_t> ioctl_viommu_alloc(Call& call);
+Result<std::int64_t> ioctl_vdevice_alloc(Call& call);
+Result<std::int64_t> ioctl_vdevice_tsm_op(Call& call);
+Result<std::int64_t> ioctl_vdevice_tsm_req(Call& call);
+Result<std::int64_t> ioctl_vdevice_tsm_guest_request(Call& call);
+
+}  // namespace teeio::entry

@@ -1,0 +1,176 @@
+#include "abi/iommufd.h"
+#include "abi/proposed.h"
+#include "entry/copy.h"
+#include "entry/iommufd_handlers.h"
+#include "host/iommufd/context.h"
+
+// As iommufd_ioas.cc; Linux drivers/iommu/iommufd/{hw_pagetable,device,viommu}.c
+// and, for the TSM calls, the list proposals that abi/linux/teeio_proposed.h names.
+
+namespace teeio::entry {
+namespace {
+
+iommufd::Context& context(Call& call) { return static_cast<iommufd::Context&>(call.file); }
+
+std::unexpected<Error> unknown_flag() {
+  return fail(Errno::kOpNotSupp, "a flag or reserved field is set that this ABI does not know");
+}
+
+/// Copies a new object's id out, or destroys the object.
+template <class T>
+Result<std::int64_t> finish_alloc(Call& call, const T& arg, std::uint32_t id) {
+  if (auto out = copy_struct_out(call.memory(), call.argument, arg, arg.size); !out) {
+    (void)context(call).destroy(id);
+    return std::unexpected(out.error());
+  }
+  return 0;
+}
+
+/// A guest request's payload is a few structures; more than this is a mistake.
+constexpr std::uint32_t kMaxRequestBytes = 1U << 20U;
+
+Result<Bytes> read_payload(Call& call, std::uint64_t address, std::uint32_t length) {
+  if (length > kMaxRequestBytes) return fail(Errno::kTooBig, "the guest request is too large");
+  Bytes payload(length);
+  if (length != 0) TEEIO_TRY(call.memory().read(address, payload));
+  return payload;
+}
+
+}  // namespace
+
+Result<std::int64_t> ioctl_hwpt_alloc(Call& call) {
+  using Arg = abi::iommu_hwpt_alloc;
+  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument,
+                                            offsetof(Arg, __reserved) + sizeof(Arg::__reserved)));
+  if (arg.__reserved != 0 || arg.__reserved2 != 0) return unknown_flag();
+  const iommufd::Context::HwptAlloc alloc{.flags = arg.flags,
+                                          .dev_id = arg.dev_id,
+                                          .pt_id = arg.pt_id,
+                                          .data_type = arg.data_type,
+                                          .data_length = arg.data_len,
+                                          .fault_id = arg.fault_id};
+  TEEIO_ASSIGN(arg.out_hwpt_id, context(call).hwpt_alloc(alloc));
+  return finish_alloc(call, arg, arg.out_hwpt_id);
+}
+
+Result<std::int64_t> ioctl_get_hw_info(Call& call) {
+  using Arg = abi::iommu_hw_info;
+  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument,
+                                            offsetof(Arg, __reserved) + sizeof(Arg::__reserved)));
+  constexpr std::uint32_t kInputType = 1;  // IOMMU_HW_INFO_FLAG_INPUT_TYPE
+  if ((arg.flags & ~kInputType) != 0 || arg.__reserved[0] != 0 || arg.__reserved[1] != 0 ||
+      arg.__reserved[2] != 0)
+    return unknown_flag();
+  const std::uint32_t wanted = (arg.flags & kInputType) != 0 ? arg.in_data_type : 0;
+  TEEIO_ASSIGN(const auto info, context(call).hw_info(arg.dev_id, wanted));
+  const abi::iommu_hw_info_vtd data{.flags = info.vtd.flags,
+                                    .__reserved = 0,
+                                    .cap_reg = info.vtd.cap_reg,
+                                    .ecap_reg = info.vtd.ecap_reg};
+  const std::uint32_t room = arg.data_len;
+  TEEIO_TRY(call.memory().write(arg.data_uptr,
+                                bytes_of(data).first(std::min<std::size_t>(room, sizeof(data)))));
+  if (room > sizeof(data)) {
+    const Bytes zeros(std::min<std::size_t>(room - sizeof(data), kPageSize));
+    for (std::uint64_t at = sizeof(data); at < room; at += zeros.size())
+      TEEIO_TRY(call.memory().write(arg.data_uptr + at, ByteView(zeros).first(std::min<std::size_t>(
+                                                            zeros.size(), room - at))));
+  }
+  arg.data_len = sizeof(data);
+  arg.out_data_type = abi::IOMMU_HW_INFO_TYPE_INTEL_VTD;
+  arg.out_max_pasid_log2 = 0;
+  arg.out_capabilities = info.capabilities;
+  TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
+  return 0;
+}
+
+Result<std::int64_t> ioctl_viommu_alloc(Call& call) {
+  using Arg = abi::iommu_viommu_alloc;
+  TEEIO_ASSIGN(Arg arg,
+               copy_struct_in<Arg>(call.memory(), call.argument,
+                                   offsetof(Arg, out_viommu_id) + sizeof(Arg::out_viommu_id)));
+  if (arg.__reserved != 0) return unknown_flag();
+  // The profile's number of the TSM's vIOMMU becomes iommufd's own.
+  std::uint32_t type = arg.type;
+  const std::uint32_t tsm_type = abi::proposed_abi(call.host.profile).viommu_type_tsm;
+  if (type == tsm_type)
+    type = IOMMU_VIOMMU_TYPE_TSM;
+  else if (type == IOMMU_VIOMMU_TYPE_TSM)
+    type = ~0U;
+  TEEIO_ASSIGN(
+      arg.out_viommu_id,
+      context(call).viommu_alloc(
+          {.flags = arg.flags, .type = type, .dev_id = arg.dev_id, .hwpt_id = arg.hwpt_id}));
+  return finish_alloc(call, arg, arg.out_viommu_id);
+}
+
+Result<std::int64_t> ioctl_vdevice_alloc(Call& call) {
+  using Arg = abi::iommu_vdevice_alloc;
+  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
+  TEEIO_ASSIGN(arg.out_vdevice_id,
+               context(call).vdevice_alloc(arg.viommu_id, arg.dev_id, arg.virt_id));
+  return finish_alloc(call, arg, arg.out_vdevice_id);
+}
+
+Result<std::int64_t> ioctl_vdevice_tsm_op(Call& call) {
+  using Arg = abi::iommu_vdevice_tsm_op;
+  TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
+  if (call.host.bind_owner != BindOwner::kAny && call.host.bind_owner != BindOwner::kIommufd)
+    return fail(Errno::kOpNotSupp, "the machine's bind_owner keeps iommufd's door shut");
+  TEEIO_TRY(context(call).vdevice_tsm_op(arg.vdevice_id, arg.type, arg.flags));
+  return 0;
+}
+
+Result<std::int64_t> ioctl_vdevice_tsm_req(Call& call) {
+  using Arg = abi::iommu_vdevice_tsm_req;
+  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
+  TEEIO_ASSIGN(const Bytes payload, read_payload(call, arg.req_uptr, arg.req_len));
+  const tsm::GuestRequest request{.op = static_cast<tsm::RequestOp>(arg.op),
+                                  .arch = static_cast<tsm::TvmArch>(arg.tvm_arch),
+                                  .payload = payload,
+                                  .response_limit = arg.resp_len};
+  std::uint64_t code = 0;
+  auto response = context(call).vdevice_tsm_request(arg.vdevice_id, request, code);
+  arg.tsm_code = code;
+  std::int64_t residue = 0;
+  if (response) {
+    const std::size_t copied = std::min<std::size_t>(response->payload.size(), arg.resp_len);
+    residue = static_cast<std::int64_t>(response->payload.size() - copied);
+    arg.resp_len = static_cast<std::uint32_t>(copied);
+    if (copied != 0)
+      TEEIO_TRY(call.memory().write(arg.resp_uptr, ByteView(response->payload).first(copied)));
+  }
+  // The firmware's code goes back whether or not the request worked.
+  TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
+  if (!response) return std::unexpected(response.error());
+  return residue;
+}
+
+Result<std::int64_t> ioctl_vdevice_tsm_guest_request(Call& call) {
+  using Arg = abi::iommu_vdevice_tsm_guest_request;
+  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
+  TEEIO_ASSIGN(const Bytes payload, read_payload(call, arg.req_uptr, arg.req_len));
+  // RFC 21/30 and 22/30: `type` names the architecture, the payload the operation.
+  Reader in(payload);
+  const std::uint32_t op = in.le<std::uint32_t>();
+  if (!in.ok()) return fail(Errno::kInval, "the guest request is empty");
+  const tsm::GuestRequest request{.op = static_cast<tsm::RequestOp>(op),
+                                  .arch = static_cast<tsm::TvmArch>(arg.type),
+                                  .payload = in.rest(),
+                                  .response_limit = arg.resp_len};
+  std::uint64_t code = 0;
+  auto response = context(call).vdevice_tsm_request(arg.vdevice_id, request, code);
+  if (!response) {
+    // The RFC's answer for a device that is not bound.
+    if (response.error().code == Errno::kNxio) return fail(Errno::kNoEnt, response.error().why);
+    return std::unexpected(response.error());
+  }
+  const std::size_t copied = std::min<std::size_t>(response->payload.size(), arg.resp_len);
+  if (copied != 0)
+    TEEIO_TRY(call.memory().write(arg.resp_uptr, ByteView(response->payload).first(copied)));
+  arg.resp_len = static_cast<std::uint32_t>(copied);
+  TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
+  return 0;
+}
+
+}  // namespace teeio::entry

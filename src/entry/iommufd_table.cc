@@ -1,0 +1,37 @@
+#include "abi/iommufd.h"
+#include "abi/proposed.h"
+#include "entry/iommufd_handlers.h"
+
+namespace teeio::entry {
+namespace {
+
+constexpr Row kRows[] = {
+    {IOMMU_DESTROY, "IOMMU_DESTROY", ioctl_destroy},
+    {IOMMU_IOAS_ALLOC, "IOMMU_IOAS_ALLOC", ioctl_ioas_alloc},
+    {IOMMU_IOAS_ALLOW_IOVAS, "IOMMU_IOAS_ALLOW_IOVAS", ioctl_ioas_allow_iovas},
+    {IOMMU_IOAS_COPY, "IOMMU_IOAS_COPY", ioctl_ioas_copy},
+    {IOMMU_IOAS_IOVA_RANGES, "IOMMU_IOAS_IOVA_RANGES", ioctl_ioas_iova_ranges},
+    {IOMMU_IOAS_MAP, "IOMMU_IOAS_MAP", ioctl_ioas_map, Support::kPartial,
+     "anonymous memory is reached in the program, not pinned: it is gone after munmap"},
+    {IOMMU_IOAS_MAP_FILE, "IOMMU_IOAS_MAP_FILE", ioctl_ioas_map_file},
+    {IOMMU_IOAS_UNMAP, "IOMMU_IOAS_UNMAP", ioctl_ioas_unmap},
+    {IOMMU_OPTION, "IOMMU_OPTION", ioctl_iommu_option, Support::kPartial,
+     "RLIMIT_MODE is kept but nothing is charged"},
+    {IOMMU_HWPT_ALLOC, "IOMMU_HWPT_ALLOC", ioctl_hwpt_alloc, Support::kPartial,
+     "paging domains and NEST_PARENT; no nested, dirty-tracking, PASID or fault-capable ones"},
+    {IOMMU_GET_HW_INFO, "IOMMU_GET_HW_INFO", ioctl_get_hw_info},
+    {IOMMU_VIOMMU_ALLOC, "IOMMU_VIOMMU_ALLOC", ioctl_viommu_alloc, Support::kPartial,
+     "type TSM only"},
+    {IOMMU_VDEVICE_ALLOC, "IOMMU_VDEVICE_ALLOC", ioctl_vdevice_alloc},
+    // Proposed: their numbers come from the machine's ABI profile.
+    {IOMMU_VDEVICE_TSM_OP, "IOMMU_VDEVICE_TSM_OP", ioctl_vdevice_tsm_op},
+    {IOMMU_VDEVICE_TSM_REQ, "IOMMU_VDEVICE_TSM_REQ", ioctl_vdevice_tsm_req},
+    {IOMMU_VDEVICE_TSM_GUEST_REQUEST, "IOMMU_VDEVICE_TSM_GUEST_REQUEST",
+     ioctl_vdevice_tsm_guest_request},
+};
+
+}  // namespace
+
+std::span<const Row> iommufd_rows() { return kRows; }
+
+}  // namespace teeio::entry

@@ -1,0 +1,133 @@
+#include "abi/kvm.h"
+#include "entry/copy.h"
+#include "entry/kvm_handlers.h"
+#include "host/kvm/tdx/tdx_vm.h"
+#include "host/kvm/vcpu.h"
+#include "host/kvm/vm_file.h"
+
+// Linux arch/x86/kvm/vmx/tdx.c, tdx_vm_ioctl() and tdx_vcpu_unlocked_ioctl().
+
+namespace teeio::entry {
+namespace {
+
+using Command = abi::kvm_tdx_cmd;
+
+constexpr std::uint32_t kMaxCpuidEntries = 256;  // KVM_MAX_CPUID_ENTRIES
+
+/// The TD, or ENOTTY on another VM type; and the command, whose hw_error the
+/// program must leave zero.
+Result<kvm::TdxVm*> td_of(kvm::Vm& vm) {
+  auto* td = dynamic_cast<kvm::TdxVm*>(&vm.ops());
+  if (td == nullptr) return fail(Errno::kNoTty, "the VM is no TD");
+  return td;
+}
+Result<Command> command_of(Call& call) {
+  TEEIO_ASSIGN(const Command command, copy_in<Command>(call.memory(), call.argument));
+  if (command.hw_error != 0) return fail(Errno::kInval, "hw_error is for KVM to set");
+  return command;
+}
+
+/// tdx_get_capabilities(): this model lets no CPUID bit be configured.
+Result<void> capabilities(Call& call, const Command& command) {
+  using Arg = abi::kvm_tdx_capabilities;
+  if (command.flags != 0) return fail(Errno::kInval, "KVM_TDX_CAPABILITIES has no flags");
+  TEEIO_TRY(copy_in<std::uint32_t>(call.memory(), command.data + offsetof(Arg, cpuid)));
+  Bytes zeros(sizeof(Arg));
+  TEEIO_TRY(call.memory().write(command.data, zeros));
+  constexpr std::uint64_t kXfamX87Sse = 3;
+  return copy_out(call.memory(), command.data + offsetof(Arg, supported_xfam), kXfamX87Sse);
+}
+
+Result<void> init_vm(Call& call, kvm::TdxVm& td, const Command& command) {
+  using Arg = abi::kvm_tdx_init_vm;
+  if (command.flags != 0) return fail(Errno::kInval, "KVM_TDX_INIT_VM has no flags");
+  TEEIO_ASSIGN(const std::uint32_t entries,
+               copy_in<std::uint32_t>(call.memory(), command.data + offsetof(Arg, cpuid)));
+  if (entries > kMaxCpuidEntries) return fail(Errno::kTooBig, "too many CPUID entries");
+  Arg arg;
+  TEEIO_TRY(call.memory().read(command.data, writable_bytes_of(arg)));
+  for (const std::uint64_t word : arg.reserved)
+    if (word != 0) return fail(Errno::kInval, "a reserved field is set");
+  if (arg.cpuid.nent != entries || arg.cpuid.padding != 0)
+    return fail(Errno::kInval, "the CPUID list changed or its padding is set");
+  // setup_tdparams(): attributes and XFAM outside of what CAPABILITIES says.
+  if (arg.attributes != 0) return fail(Errno::kInval, "the TD attribute is not supported");
+  if ((arg.xfam & ~3ULL) != 0) return fail(Errno::kInval, "the XFAM bit is not supported");
+  return td.init_vm({.attributes = arg.attributes, .max_vcpus = 1});
+}
+
+/// tdx_vcpu_init_mem_region(): page by page; what is left is written back.
+Result<void> init_mem_region(Call& call, kvm::TdxVm& td, kvm::Vcpu& vcpu, const Command& command) {
+  using Arg = abi::kvm_tdx_init_mem_region;
+  if ((command.flags & ~static_cast<std::uint32_t>(KVM_TDX_MEASURE_MEMORY_REGION)) != 0)
+    return fail(Errno::kInval, "an unknown flag is set");
+  TEEIO_ASSIGN(Arg arg, copy_in<Arg>(call.memory(), command.data));
+  const std::uint64_t shared = vcpu.shared_bit();
+  const std::uint64_t size = arg.nr_pages << kPageShift;
+  if (!is_page_aligned(arg.source_addr) || arg.source_addr == 0 || !is_page_aligned(arg.gpa) ||
+      arg.nr_pages == 0 || arg.gpa + size <= arg.gpa || (arg.gpa & shared) != 0 ||
+      ((arg.gpa + size - 1) & shared) != 0)
+    return fail(Errno::kInval, "the region is empty, unaligned or not private");
+  Result<void> result;
+  Bytes page(kPageSize);
+  while (arg.nr_pages != 0 && result) {
+    if (call.caller.signal_pending()) {
+      result = fail(Errno::kIntr, "a signal is pending");
+      break;
+    }
+    result = call.memory().read(arg.source_addr, page);
+    if (result)
+      result = td.init_mem_page(vcpu, Gpa{arg.gpa}, page,
+                                (command.flags & KVM_TDX_MEASURE_MEMORY_REGION) != 0);
+    if (!result) break;
+    arg.source_addr += kPageSize;
+    arg.gpa += kPageSize;
+    --arg.nr_pages;
+  }
+  TEEIO_TRY(copy_out(call.memory(), command.data, arg));
+  return result;
+}
+
+/// The firmware's status goes back whether or not the command worked.
+Result<std::int64_t> finish(Call& call, const kvm::TdxVm& td, Command command,
+                            const Result<void>& result) {
+  command.hw_error = td.hw_error();
+  TEEIO_TRY(copy_out(call.memory(), call.argument, command));
+  if (!result) return std::unexpected(result.error());
+  return 0;
+}
+
+}  // namespace
+
+Result<std::int64_t> ioctl_vm_memory_encrypt_op(Call& call) {
+  kvm::Vm& vm = static_cast<kvm::VmFile&>(call.file).vm();
+  TEEIO_ASSIGN(kvm::TdxVm * td, td_of(vm));
+  TEEIO_ASSIGN(const Command command, command_of(call));
+  switch (command.id) {
+    case abi::KVM_TDX_CAPABILITIES:
+      return finish(call, *td, command, capabilities(call, command));
+    case abi::KVM_TDX_INIT_VM:
+      return finish(call, *td, command, init_vm(call, *td, command));
+    case abi::KVM_TDX_FINALIZE_VM:
+      return finish(call, *td, command, td->finalize());
+    default:
+      return fail(Errno::kInval, "the VM has no such TDX command");
+  }
+}
+
+Result<std::int64_t> ioctl_vcpu_memory_encrypt_op(Call& call) {
+  auto& vcpu = static_cast<kvm::Vcpu&>(call.file);
+  TEEIO_ASSIGN(kvm::TdxVm * td, td_of(vcpu.vm()));
+  TEEIO_ASSIGN(const Command command, command_of(call));
+  switch (command.id) {
+    case abi::KVM_TDX_INIT_VCPU:
+      if (command.flags != 0) return fail(Errno::kInval, "KVM_TDX_INIT_VCPU has no flags");
+      return finish(call, *td, command, td->init_vcpu(vcpu, command.data));
+    case abi::KVM_TDX_INIT_MEM_REGION:
+      return finish(call, *td, command, init_mem_region(call, *td, vcpu, command));
+    default:
+      return fail(Errno::kInval, "the vCPU has no such TDX command");
+  }
+}
+
+}  // namespace teeio::entry

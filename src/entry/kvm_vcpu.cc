@@ -1,0 +1,248 @@
+#include <cstring>
+
+#include "abi/kvm.h"
+#include "base/check.h"
+#include "entry/copy.h"
+#include "entry/kvm_handlers.h"
+#include "host/kvm/kvm.h"
+#include "host/kvm/vcpu.h"
+
+// Linux virt/kvm/kvm_main.c, kvm_vcpu_ioctl(); exits as struct kvm_run has them.
+
+namespace teeio::entry {
+namespace {
+
+kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::Vcpu&>(call.file); }
+
+constexpr std::uint64_t kTdReportFatalError = 0x10003;  // GHCI 3.4
+
+/// The vCPU's shared page, which the program maps; it may change under us, so
+/// each field is read once.
+struct RunPage {
+  std::span<std::byte> bytes;
+  [[nodiscard]] abi::kvm_run& run() const { return *reinterpret_cast<abi::kvm_run*>(bytes.data()); }
+  [[nodiscard]] std::byte* port_data() const { return bytes.data() + kPortDataOffset; }
+};
+
+Result<RunPage> run_page(kvm::Vcpu& vcpu) {
+  if (vcpu.mapped_file() == nullptr) return fail(Errno::kFault, "the vCPU has no kvm_run page");
+  TEEIO_ASSIGN(const std::span<std::byte> bytes, vcpu.mapped_file()->expose(0, kVcpuMmapSize));
+  return RunPage{bytes};
+}
+
+std::uint64_t load(const void* from, std::size_t size) {
+  std::uint64_t value = 0;
+  std::memcpy(&value, from, std::min(size, sizeof(value)));
+  return value;
+}
+
+kvm::VcpuCompletion completion_of(const RunPage& page) {
+  const abi::kvm_run& run = page.run();
+  kvm::VcpuCompletion done;
+  switch (run.exit_reason) {
+    case KVM_EXIT_MMIO:
+      done.data = load(run.mmio.data, sizeof(run.mmio.data));
+      break;
+    case KVM_EXIT_IO:
+      done.data = load(page.port_data(), run.io.size);
+      break;
+    case KVM_EXIT_HYPERCALL:
+      done.ret = run.hypercall.ret;
+      break;
+    case KVM_EXIT_TDX:
+      done.ret = run.tdx.unknown.ret;
+      for (std::size_t i = 0; i < 5; ++i) done.values[i] = run.tdx.unknown.data[i];
+      break;
+    default:
+      break;
+  }
+  return done;
+}
+
+void encode_tdx(const kvm::VcpuExit& exit, abi::kvm_run& run) {
+  if (exit.number == kTdReportFatalError) {
+    run.exit_reason = KVM_EXIT_SYSTEM_EVENT;
+    run.system_event.type = KVM_SYSTEM_EVENT_TDX_FATAL;
+    run.system_event.ndata = 6;
+    for (std::size_t i = 0; i < 6; ++i) run.system_event.data[i] = exit.args[i];
+    return;
+  }
+  run.exit_reason = KVM_EXIT_TDX;
+  run.tdx.flags = 0;
+  run.tdx.nr = exit.number;
+  constexpr std::uint64_t kSubfunctionUnsupported = 0x8000000000000003ULL;
+  run.tdx.unknown.ret = kSubfunctionUnsupported;
+  for (std::size_t i = 0; i < 5; ++i) run.tdx.unknown.data[i] = exit.args[i];
+}
+
+/// Writes the exit; the value is what KVM_RUN returns.
+Result<std::int64_t> encode(const kvm::VcpuExit& exit, const RunPage& page) {
+  using Reason = kvm::VcpuExit::Reason;
+  abi::kvm_run& run = page.run();
+  switch (exit.reason) {
+    case Reason::kInterrupted:
+      return fail(Errno::kIntr, "a signal is pending");
+    case Reason::kMemoryFault:
+      run.exit_reason = KVM_EXIT_MEMORY_FAULT;
+      run.memory_fault.flags = exit.is_private ? KVM_MEMORY_EXIT_FLAG_PRIVATE : 0;
+      run.memory_fault.gpa = raw(exit.gpa);
+      run.memory_fault.size = exit.length;
+      return fail(Errno::kFault, "the guest's access and the memory's attribute differ");
+    case Reason::kIo:
+      run.exit_reason = KVM_EXIT_IO;
+      run.io.direction = exit.write ? 1 : 0;
+      run.io.size = exit.size;
+      run.io.port = exit.port;
+      run.io.count = 1;
+      run.io.data_offset = kPortDataOffset;
+      std::memcpy(page.port_data(), &exit.data, exit.size);
+      return 0;
+    case Reason::kMmio:
+      run.exit_reason = KVM_EXIT_MMIO;
+      run.mmio.phys_addr = raw(exit.gpa);
+      std::memcpy(run.mmio.data, &exit.data, sizeof(run.mmio.data));
+      run.mmio.len = exit.size;
+      run.mmio.is_write = exit.write ? 1 : 0;
+      return 0;
+    case Reason::kHypercall:
+      run.exit_reason = KVM_EXIT_HYPERCALL;
+      run.hypercall.nr = exit.number;
+      for (std::size_t i = 0; i < 6; ++i) run.hypercall.args[i] = exit.args[i];
+      run.hypercall.flags = 1;  // KVM_EXIT_HYPERCALL_LONG_MODE
+      return 0;
+    case Reason::kTdx:
+      encode_tdx(exit, run);
+      return 0;
+    case Reason::kHalt:
+      run.exit_reason = KVM_EXIT_HLT;
+      return 0;
+    case Reason::kShutdown:
+      run.exit_reason = KVM_EXIT_SHUTDOWN;
+      return 0;
+    case Reason::kInternalError:
+      run.exit_reason = KVM_EXIT_INTERNAL_ERROR;
+      run.internal.suberror = KVM_INTERNAL_ERROR_EMULATION;
+      run.internal.ndata = 0;
+      return 0;
+    case Reason::kUnknown:
+      run.exit_reason = KVM_EXIT_UNKNOWN;
+      return 0;
+  }
+  return 0;
+}
+
+abi::kvm_regs to_abi(const hw::CpuRegisters& r) {
+  return {.rax = r.rax,
+          .rbx = r.rbx,
+          .rcx = r.rcx,
+          .rdx = r.rdx,
+          .rsi = r.rsi,
+          .rdi = r.rdi,
+          .rsp = r.rsp,
+          .rbp = r.rbp,
+          .r8 = r.r8,
+          .r9 = r.r9,
+          .r10 = r.r10,
+          .r11 = r.r11,
+          .r12 = r.r12,
+          .r13 = r.r13,
+          .r14 = r.r14,
+          .r15 = r.r15,
+          .rip = r.rip,
+          .rflags = r.rflags};
+}
+
+hw::CpuRegisters from_abi(const abi::kvm_regs& r) {
+  constexpr std::uint64_t kRflagsFixed = 2;
+  return {.rax = r.rax,
+          .rbx = r.rbx,
+          .rcx = r.rcx,
+          .rdx = r.rdx,
+          .rsi = r.rsi,
+          .rdi = r.rdi,
+          .rsp = r.rsp,
+          .rbp = r.rbp,
+          .r8 = r.r8,
+          .r9 = r.r9,
+          .r10 = r.r10,
+          .r11 = r.r11,
+          .r12 = r.r12,
+          .r13 = r.r13,
+          .r14 = r.r14,
+          .r15 = r.r15,
+          .rip = r.rip,
+          .rflags = r.rflags | kRflagsFixed};
+}
+
+}  // namespace
+
+Result<std::int64_t> ioctl_run(Call& call) {
+  if (call.argument != 0) return fail(Errno::kInval, "KVM_RUN takes no argument");
+  kvm::Vcpu& vcpu = vcpu_of(call);
+  const schedule::Lock lock(vcpu.mutex());
+  TEEIO_ASSIGN(const RunPage page, run_page(vcpu));
+  const bool immediate = page.run().immediate_exit != 0;
+  TEEIO_ASSIGN(const kvm::VcpuExit exit, vcpu.run(call.caller, completion_of(page), immediate));
+  if (exit.reason == kvm::VcpuExit::Reason::kInterrupted && !immediate)
+    page.run().exit_reason = KVM_EXIT_INTR;
+  return encode(exit, page);
+}
+
+Result<std::int64_t> ioctl_get_regs(Call& call) {
+  const schedule::Lock lock(vcpu_of(call).mutex());
+  TEEIO_ASSIGN(const hw::CpuRegisters registers, vcpu_of(call).registers());
+  TEEIO_TRY(copy_out(call.memory(), call.argument, to_abi(registers)));
+  return 0;
+}
+
+Result<std::int64_t> ioctl_set_regs(Call& call) {
+  using Arg = abi::kvm_regs;
+  TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
+  const schedule::Lock lock(vcpu_of(call).mutex());
+  TEEIO_TRY(vcpu_of(call).set_registers(from_abi(arg)));
+  return 0;
+}
+
+Result<std::int64_t> ioctl_get_sregs(Call& call) {
+  abi::kvm_sregs sregs{};
+  const schedule::Lock lock(vcpu_of(call).mutex());
+  TEEIO_TRY(vcpu_of(call).special(writable_bytes_of(sregs)));
+  TEEIO_TRY(copy_out(call.memory(), call.argument, sregs));
+  return 0;
+}
+
+Result<std::int64_t> ioctl_set_sregs(Call& call) {
+  using Arg = abi::kvm_sregs;
+  TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
+  const schedule::Lock lock(vcpu_of(call).mutex());
+  TEEIO_TRY(vcpu_of(call).set_special(bytes_of(arg)));
+  return 0;
+}
+
+/// kvm_vcpu_pre_fault_memory(): progress is success, and the rest is reported.
+Result<std::int64_t> ioctl_pre_fault_memory(Call& call) {
+  using Arg = abi::kvm_pre_fault_memory;
+  TEEIO_ASSIGN(Arg arg, copy_in<Arg>(call.memory(), call.argument));
+  if (arg.flags != 0 || !is_page_aligned(arg.gpa) || !is_page_aligned(arg.size) || arg.size == 0 ||
+      arg.gpa + arg.size <= arg.gpa)
+    return fail(Errno::kInval, "the range of KVM_PRE_FAULT_MEMORY is wrong");
+  const schedule::Lock lock(vcpu_of(call).mutex());
+  Result<void> failure;
+  bool progress = false;
+  while (arg.size != 0) {
+    if (call.caller.signal_pending()) {
+      failure = fail(Errno::kIntr, "a signal is pending");
+      break;
+    }
+    failure = vcpu_of(call).pre_fault(call.caller, Gpa{arg.gpa});
+    if (!failure) break;
+    progress = true;
+    arg.gpa += kPageSize;
+    arg.size -= kPageSize;
+  }
+  if (!progress) return std::unexpected(failure.error());
+  TEEIO_TRY(copy_out(call.memory(), call.argument, arg));
+  return 0;
+}
+
+}  // namespace teeio::entry

@@ -1,0 +1,59 @@
+#include "abi/vfio.h"
+#include "entry/copy.h"
+#include "entry/vfio_handlers.h"
+
+namespace teeio::entry {
+namespace {
+
+/// More ranges than a BAR of any device has pages worth slicing.
+constexpr std::uint32_t kMaxRanges = 65536;
+
+/// VFIO_DEVICE_FEATURE_DMA_BUF: get only; the answer is a descriptor.
+Result<std::int64_t> feature_dma_buf(Call& call, const abi::vfio_device_feature& header) {
+  using Arg = abi::vfio_device_feature_dma_buf;
+  if (header.argsz < sizeof(header) + sizeof(Arg))
+    return fail(Errno::kInval, "argsz does not cover the feature's data");
+  const std::uint64_t at = call.argument + sizeof(header);
+  Arg arg;
+  TEEIO_TRY(call.memory().read(at, writable_bytes_of(arg)));
+  if (arg.nr_ranges == 0 || arg.flags != 0)
+    return fail(Errno::kInval, "a dma-buf needs ranges and no flags");
+  if (arg.nr_ranges > kMaxRanges) return fail(Errno::kNoMem, "too many ranges");
+  std::vector<vfio::Device::Slice> slices;
+  for (std::uint32_t i = 0; i < arg.nr_ranges; ++i) {
+    using Range = abi::vfio_region_dma_range;
+    TEEIO_ASSIGN(const Range range,
+                 copy_in<Range>(call.memory(), at + sizeof(Arg) + i * sizeof(Range)));
+    slices.push_back({.offset = range.offset, .length = range.length});
+  }
+  vfio::Device& device = static_cast<vfio::DeviceFile&>(call.file).device();
+  TEEIO_ASSIGN(object::Ref<object::File> file, device.export_dmabuf(arg.region_index, slices));
+  TEEIO_ASSIGN(const std::int32_t fd, call.caller.install(std::move(file), arg.open_flags));
+  return fd;
+}
+
+}  // namespace
+
+/// vfio_ioctl_device_feature() and vfio_check_feature().
+Result<std::int64_t> ioctl_device_feature(Call& call) {
+  using Arg = abi::vfio_device_feature;
+  Arg arg;
+  TEEIO_TRY(call.memory().read(call.argument, writable_bytes_of(arg)));
+  constexpr std::uint32_t kOps =
+      VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PROBE;
+  if (arg.argsz < sizeof(Arg) ||
+      (arg.flags & ~(static_cast<std::uint32_t>(VFIO_DEVICE_FEATURE_MASK) | kOps)) != 0)
+    return fail(Errno::kInval, "argsz or flags of the feature are wrong");
+  const bool get = (arg.flags & VFIO_DEVICE_FEATURE_GET) != 0;
+  const bool set = (arg.flags & VFIO_DEVICE_FEATURE_SET) != 0;
+  const bool probe = (arg.flags & VFIO_DEVICE_FEATURE_PROBE) != 0;
+  if ((!probe && get && set) || (!probe && !get && !set))
+    return fail(Errno::kInval, "a feature is got, set or probed");
+  if ((arg.flags & VFIO_DEVICE_FEATURE_MASK) != VFIO_DEVICE_FEATURE_DMA_BUF)
+    return fail(Errno::kNoTty, "the device does not have the feature");
+  if (set) return fail(Errno::kInval, "the feature can only be got");
+  if (probe) return 0;
+  return feature_dma_buf(call, arg);
+}
+
+}  // namespace teeio::entry

@@ -1,0 +1,101 @@
+#include "abi/vfio.h"
+#include "entry/copy.h"
+#include "entry/vfio_handlers.h"
+
+namespace teeio::entry {
+namespace {
+
+using vfio::Irqs;
+
+/// vfio_set_irqs_validate_and_prepare(): everything but the data.
+Result<Irqs::Request> validate(vfio::Device& device, const abi::vfio_irq_set& header) {
+  constexpr std::uint32_t kFlags = VFIO_IRQ_SET_DATA_TYPE_MASK | VFIO_IRQ_SET_ACTION_TYPE_MASK;
+  if (header.index >= static_cast<std::uint32_t>(vfio::IrqIndex::kCount) ||
+      header.count >= 0xffffffffU - header.start || (header.flags & ~kFlags) != 0)
+    return fail(Errno::kInval, "the interrupt set is malformed");
+  const auto index = static_cast<vfio::IrqIndex>(header.index);
+  const std::uint32_t max = device.irqs().count(index);
+  if (header.start >= max || header.start + header.count > max)
+    return fail(Errno::kInval, "the index has no such interrupts");
+  Irqs::Request request{.index = index,
+                        .start = header.start,
+                        .count = header.count,
+                        .data = Irqs::Data::kNone,
+                        .action = Irqs::Action::kTrigger,
+                        .eventfds = {},
+                        .bools = {}};
+  switch (header.flags & VFIO_IRQ_SET_DATA_TYPE_MASK) {
+    case VFIO_IRQ_SET_DATA_NONE:
+      break;
+    case VFIO_IRQ_SET_DATA_BOOL:
+      request.data = Irqs::Data::kBool;
+      break;
+    case VFIO_IRQ_SET_DATA_EVENTFD:
+      request.data = Irqs::Data::kEventfd;
+      break;
+    default:
+      return fail(Errno::kInval, "an interrupt set has one kind of data");
+  }
+  const std::size_t unit = request.data == Irqs::Data::kNone   ? 0
+                           : request.data == Irqs::Data::kBool ? 1
+                                                               : sizeof(std::int32_t);
+  if ((header.argsz - sizeof(header)) / std::max<std::size_t>(unit, 1) < header.count && unit != 0)
+    return fail(Errno::kInval, "argsz does not cover the interrupt set's data");
+  switch (header.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) {
+    case VFIO_IRQ_SET_ACTION_MASK:
+      request.action = Irqs::Action::kMask;
+      break;
+    case VFIO_IRQ_SET_ACTION_UNMASK:
+      request.action = Irqs::Action::kUnmask;
+      break;
+    case VFIO_IRQ_SET_ACTION_TRIGGER:
+      request.action = Irqs::Action::kTrigger;
+      break;
+    default:
+      return fail(Errno::kNoTty, "an interrupt set has one action");
+  }
+  return request;
+}
+
+Result<object::Ref<mm::EventFd>> eventfd_of(Call& call, std::int32_t fd) {
+  if (fd < 0) return object::Ref<mm::EventFd>();
+  TEEIO_ASSIGN(const object::Ref<object::File> file, call.caller.file(fd));
+  if (file->kind() != object::FileKind::kForeign)
+    return fail(Errno::kInval, "the descriptor is no eventfd");
+  return static_cast<mm::ForeignFile&>(*file).eventfd();
+}
+
+}  // namespace
+
+Result<std::int64_t> ioctl_set_irqs(Call& call) {
+  using Arg = abi::vfio_irq_set;
+  vfio::Device& device = static_cast<vfio::DeviceFile&>(call.file).device();
+  Arg header;
+  TEEIO_TRY(call.memory().read(call.argument, writable_bytes_of(header)));
+  if (header.argsz < sizeof(Arg)) return fail(Errno::kInval, "argsz is smaller than the structure");
+  TEEIO_ASSIGN(Irqs::Request request, validate(device, header));
+  const std::uint64_t data = call.argument + sizeof(Arg);
+  if (request.data == Irqs::Data::kBool)
+    for (std::uint32_t i = 0; i < header.count; ++i) {
+      TEEIO_ASSIGN(const std::uint8_t value, copy_in<std::uint8_t>(call.memory(), data + i));
+      request.bools.push_back(value != 0);
+    }
+  if (request.data == Irqs::Data::kEventfd)
+    for (std::uint32_t i = 0; i < header.count; ++i) {
+      TEEIO_ASSIGN(const std::int32_t fd,
+                   copy_in<std::int32_t>(call.memory(), data + i * sizeof(std::int32_t)));
+      auto target = eventfd_of(call, fd);
+      if (!target) {
+        // vfio_msi_set_block(): a bad one takes the whole block's eventfds away.
+        for (auto& eventfd : request.eventfds) eventfd.reset();
+        request.eventfds.resize(header.count);
+        (void)device.irqs().set(request);
+        return std::unexpected(target.error());
+      }
+      request.eventfds.push_back(std::move(*target));
+    }
+  TEEIO_TRY(device.irqs().set(request));
+  return 0;
+}
+
+}  // namespace teeio::entry

@@ -1,0 +1,32 @@
+#include "abi/proposed.h"
+#include "abi/vfio.h"
+#include "entry/copy.h"
+#include "entry/vfio_handlers.h"
+
+namespace teeio::entry {
+namespace {
+
+constexpr Row kRows[] = {
+    {VFIO_DEVICE_BIND_IOMMUFD, "VFIO_DEVICE_BIND_IOMMUFD", ioctl_bind_iommufd, Support::kPartial,
+     "no VF token"},
+    {VFIO_DEVICE_ATTACH_IOMMUFD_PT, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", ioctl_attach_pt,
+     Support::kPartial, "no PASID"},
+    {VFIO_DEVICE_DETACH_IOMMUFD_PT, "VFIO_DEVICE_DETACH_IOMMUFD_PT", ioctl_detach_pt,
+     Support::kPartial, "no PASID"},
+    {VFIO_DEVICE_GET_INFO, "VFIO_DEVICE_GET_INFO", ioctl_device_info},
+    {VFIO_DEVICE_GET_REGION_INFO, "VFIO_DEVICE_GET_REGION_INFO", ioctl_region_info},
+    {VFIO_DEVICE_GET_IRQ_INFO, "VFIO_DEVICE_GET_IRQ_INFO", ioctl_irq_info},
+    {VFIO_DEVICE_SET_IRQS, "VFIO_DEVICE_SET_IRQS", ioctl_set_irqs, Support::kPartial,
+     "MSI-X, error and request; the devices have no INTx and no MSI"},
+    {VFIO_DEVICE_RESET, "VFIO_DEVICE_RESET", ioctl_device_reset},
+    {VFIO_DEVICE_FEATURE, "VFIO_DEVICE_FEATURE", ioctl_device_feature, Support::kPartial,
+     "DMA_BUF, and probing"},
+    {VFIO_DEVICE_TSM_BIND, "VFIO_DEVICE_TSM_BIND", ioctl_tsm_bind},
+    {VFIO_DEVICE_TSM_UNBIND, "VFIO_DEVICE_TSM_UNBIND", ioctl_tsm_unbind},
+};
+
+}  // namespace
+
+std::span<const Row> vfio_rows() { return kRows; }
+
+}  // namespace teeio::entry

@@ -1,0 +1,126 @@
+#include "machine/parts.h"
+
+namespace teeio::machine {
+
+Machine::Impl::Slot* Machine::Impl::slot(Bdf bdf) {
+  const auto at = slots.find(bdf);
+  return at == slots.end() ? nullptr : &at->second;
+}
+
+std::vector<sysfs::Host::Function> Machine::Impl::functions() {
+  const schedule::Lock lock(bus_lock);
+  std::vector<Function> list;
+  for (const auto& [bdf, entry] : slots) {
+    Function function{.pci = entry.function};
+    function.group = entry.group;
+    function.iommu = entry.iommu;
+    if (entry.set == nullptr) {
+      function.driver = "pcieport";
+    } else if (entry.vfio != nullptr) {
+      function.driver = "vfio-pci";
+      function.vfio_minor = entry.vfio->minor();
+    }
+    list.push_back(std::move(function));
+  }
+  return list;
+}
+
+std::vector<hw::RootPort*> Machine::Impl::root_ports() {
+  std::vector<hw::RootPort*> list;
+  for (const auto& port : ports) list.push_back(port.get());
+  return list;
+}
+
+vfio::Device* Machine::Impl::vfio(std::uint32_t minor) {
+  const schedule::Lock lock(bus_lock);
+  for (const auto& [bdf, entry] : slots)
+    if (entry.vfio != nullptr && entry.vfio->minor() == minor) return entry.vfio.get();
+  return nullptr;
+}
+
+Result<void> Machine::Impl::attach_vfio(Slot& entry) {
+  std::set<std::uint32_t> taken;
+  for (const auto& [bdf, other] : slots)
+    if (other.vfio != nullptr) taken.insert(other.vfio->minor());
+  std::uint32_t minor = 0;
+  while (taken.contains(minor)) ++minor;
+  entry.vfio =
+      std::make_unique<vfio::Device>(vfio::Device::Wiring{.function = *entry.function,
+                                                          .memory = memory,
+                                                          .interrupts = interrupts,
+                                                          .iommu = *iommu_drivers[entry.iommu],
+                                                          .tsm = pci_tsm,
+                                                          .trace = events,
+                                                          .set = *entry.set,
+                                                          .group = entry.group,
+                                                          .minor = minor,
+                                                          .policies = config.vfio});
+  return {};
+}
+
+bool Machine::Impl::in_use(Bdf bdf) {
+  vfio::Device* device = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
+  }
+  return device != nullptr && device->in_use();
+}
+
+/// pci_reset_function() asks nobody: the consequence for a bound TDI is the
+/// device's (TDISP), and R4's to report.
+Result<void> Machine::Impl::reset(Bdf bdf) {
+  hw::PciFunction* function = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr) function = entry->function;
+  }
+  if (function == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+  if (!pci_tsm.bound_to(bdf).empty())
+    events.fact(object::Lane::kVfio, object::Fact::kHostTouched, "sysfs reset",
+                {.function = bdf, .a = static_cast<std::uint64_t>(object::HostTouch::kReset)});
+  function->reset(hw::ResetKind::kFunctionLevel);
+  return {};
+}
+
+/// Linux: pci_stop_dev() and pci_destroy_dev(), with pci_tsm_destroy() first and
+/// then vfio-pci's removal, which waits for the last close; here the device stays
+/// for the files that are open on it, and no new one finds it.
+void Machine::Impl::remove(Bdf bdf) {
+  std::vector<Bdf> leaving;
+  {
+    const schedule::Lock lock(bus_lock);
+    for (const auto& [other, entry] : slots) {
+      hw::PciFunction* pf = entry.function->physical_function();
+      if (other == bdf || (pf != nullptr && pf->bdf() == bdf)) leaving.push_back(other);
+    }
+  }
+  for (auto at = leaving.rbegin(); at != leaving.rend(); ++at) {
+    pci_tsm.device_removed(*at);
+    const schedule::Lock lock(bus_lock);
+    const auto entry = slots.find(*at);
+    if (entry->second.vfio != nullptr) gone.push_back(std::move(entry->second.vfio));
+    slots.erase(entry);
+  }
+}
+
+Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
+  const schedule::Lock lock(bus_lock);
+  Slot* entry = slot(bdf);
+  if (entry == nullptr || entry->set == nullptr)
+    return fail(Errno::kNoDev, "the function is not there or not for vfio-pci");
+  return attach_vfio(*entry);
+}
+
+Result<void> Machine::Impl::unbind_vfio(Bdf bdf) {
+  if (in_use(bdf)) return fail(Errno::kBusy, "a program has the device open");
+  const schedule::Lock lock(bus_lock);
+  Slot* entry = slot(bdf);
+  if (entry == nullptr || entry->vfio == nullptr)
+    return fail(Errno::kNoDev, "the function is not bound to vfio-pci");
+  // Files that are open but not bound keep a pointer to it.
+  gone.push_back(std::move(entry->vfio));
+  return {};
+}
+
+}  // namespace teeio::machine

@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include "device/tdi.h"
+#include "hw/find_capability.h"
+#include "machine/parts.h"
+
+namespace teeio::machine {
+namespace {
+
+std::string_view kind_of(hw::PciFunction& function) {
+  if (hw::is_bridge(function)) return "root port";
+  if (function.physical_function() != nullptr) return "VF";
+  return tsm::is_tsm_pf0(function) ? "PF, DSM" : "PF";
+}
+
+}  // namespace
+
+std::map<std::string, std::string> Machine::census() {
+  std::map<std::string, std::string> result;
+  result["frames in use"] = fmt::format("{}", impl_->memory.pages_in_use());
+  for (const auto& port : impl_->ports)
+    result["free IDE streams of " + port->bdf().str()] = fmt::format("{}", port->free_streams());
+  for (const auto& card : impl_->dma_cards) {
+    const auto functions = card->functions();
+    for (std::size_t i = 0; i < functions.size(); ++i)
+      result["TDI state of " + functions[i]->bdf().str()] =
+          std::string(device::tdi_state_name(card->tdi(i).state()));
+  }
+  for (const auto& function : impl_->functions()) {
+    const Bdf bdf = function.pci->bdf();
+    result["driver of " + bdf.str()] = function.driver;
+    result["TSM of " + bdf.str()] = impl_->pci_tsm.connected_to(bdf);
+    result["bound TSM of " + bdf.str()] = impl_->pci_tsm.bound_to(bdf);
+    result["in use by VFIO " + bdf.str()] = impl_->in_use(bdf) ? "yes" : "no";
+    result["command register of " + bdf.str()] =
+        fmt::format("{:#06x}", function.pci->config_read(0x04, 2));
+  }
+  if (impl_->platform != nullptr) impl_->platform->census(result);
+  return result;
+}
+
+std::string Machine::show() {
+  std::string text =
+      fmt::format("machine {}: TSM {}, {} IOMMU(s), {} MiB\n", impl_->config.name,
+                  impl_->platform != nullptr ? impl_->platform->driver().name() : "none",
+                  impl_->config.iommus, impl_->config.memory_bytes >> 20U);
+  for (const auto& function : impl_->functions()) {
+    hw::PciFunction& pci = *function.pci;
+    const bool port = hw::is_bridge(pci);
+    text += fmt::format("{}{} [{:04x}:{:04x}] {}{}{} driver={} group={} iommu=dmar{}\n",
+                        port ? "" : "  ", pci.bdf().str(), pci.config_read(0, 2),
+                        pci.physical_function() != nullptr ? device::DmaEngineCard::kVfDeviceId
+                                                           : pci.config_read(2, 2),
+                        kind_of(pci), tsm::has_tee(pci) ? ", TEE-I/O" : "",
+                        hw::find_extended_capability(pci, hw::kExtendedIde) ? ", IDE" : "",
+                        function.driver.empty() ? "none" : function.driver,
+                        function.group.value_or(0), function.iommu.value_or(0));
+    for (std::size_t i = 0; i < hw::kBarCount; ++i) {
+      const hw::Bar& bar = pci.bars()[i];
+      if (bar.kind == hw::Bar::Kind::kNone) continue;
+      text += fmt::format("    BAR{} {:#x} size {:#x}{}{}\n", i, raw(bar.base), bar.size,
+                          bar.prefetchable ? " prefetchable" : "",
+                          bar.plain_memory ? " memory" : " registers");
+    }
+  }
+  return text;
+}
+
+}  // namespace teeio::machine

@@ -1,0 +1,258 @@
+#include "machine/config.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <toml++/toml.h>
+
+#include <fstream>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <utility>
+
+namespace teeio::machine {
+namespace {
+
+using entry::BindOwner;
+
+constexpr std::pair<std::string_view, TsmKind> kTsms[] = {
+    {"none", TsmKind::kNone}, {"tdx", TsmKind::kTdx}, {"cca", TsmKind::kCca}};
+constexpr std::pair<std::string_view, BindOwner> kOwners[] = {{"any", BindOwner::kAny},
+                                                              {"vfio", BindOwner::kVfio},
+                                                              {"iommufd", BindOwner::kIommufd},
+                                                              {"guest", BindOwner::kGuest}};
+constexpr std::pair<std::string_view, vfio::CloseOrder> kCloseOrders[] = {
+    {"unbind-first", vfio::CloseOrder::kUnbindFirst}, {"mainline", vfio::CloseOrder::kMainline}};
+constexpr std::pair<std::string_view, vfio::WhileBound> kWhileBound[] = {
+    {"block", vfio::WhileBound::kBlock}, {"auto-unbind", vfio::WhileBound::kAutoUnbind}};
+constexpr std::pair<std::string_view, iommufd::VmRef> kVmRefs[] = {
+    {"viommu", iommufd::VmRef::kViommu}, {"vfio", iommufd::VmRef::kVfio}};
+constexpr std::pair<std::string_view, iommufd::VdeviceLifetime> kLifetimes[] = {
+    {"idevice", iommufd::VdeviceLifetime::kIdevice},
+    {"independent", iommufd::VdeviceLifetime::kIndependent}};
+constexpr std::pair<std::string_view, CardConfig::Model> kModels[] = {
+    {"dma-engine", CardConfig::Model::kDmaEngine}, {"plain", CardConfig::Model::kPlain}};
+constexpr std::pair<std::string_view, bool> kDrivers[] = {{"vfio-pci", true}, {"none", false}};
+constexpr std::pair<std::string_view, abi::AbiProfile> kProfiles[] = {
+    {"teeio", abi::AbiProfile::kTeeio},
+    {"iommufd-v5", abi::AbiProfile::kIommufdV5},
+    {"vfio-rfc-2025", abi::AbiProfile::kVfioRfc2025}};
+
+constexpr std::uint64_t kMiB = 1ULL << 20U;
+
+/// One table of the file being read. The first problem is kept; reading goes on
+/// with defaults, and the caller looks at the problem once, at the end.
+class Section {
+ public:
+  Section(const toml::table& table, std::string_view file, std::string& problem)
+      : table_(table), file_(file), problem_(problem) {}
+
+  std::uint64_t number(std::string_view key, std::uint64_t low, std::uint64_t high,
+                       std::optional<std::uint64_t> fallback = {}) {
+    const toml::node* node = take(key, fallback.has_value());
+    if (node == nullptr) return fallback.value_or(low);
+    const auto value = node->value<std::int64_t>();
+    if (!node->is_integer() || *value < 0 || static_cast<std::uint64_t>(*value) < low ||
+        static_cast<std::uint64_t>(*value) > high) {
+      complain(*node, key, fmt::format("a number from {:#x} to {:#x}", low, high));
+      return low;
+    }
+    return static_cast<std::uint64_t>(*value);
+  }
+
+  bool flag(std::string_view key, bool fallback) {
+    const toml::node* node = take(key, true);
+    if (node == nullptr) return fallback;
+    if (!node->is_boolean()) complain(*node, key, "true or false");
+    return node->value_or(fallback);
+  }
+
+  std::string text(std::string_view key) {
+    const toml::node* node = take(key, false);
+    if (node == nullptr) return {};
+    if (!node->is_string()) complain(*node, key, "a text in quotes");
+    return node->value_or(std::string());
+  }
+
+  Bdf bdf(std::string_view key) {
+    const toml::node* node = take(key, false);
+    if (node == nullptr) return {};
+    const auto parsed = Bdf::parse(node->value_or(std::string()));
+    if (!parsed) complain(*node, key, "a PCI address such as \"0000:01:00.0\"");
+    return parsed.value_or(Bdf{});
+  }
+
+  template <class E, std::size_t N>
+  E choice(std::string_view key, const std::pair<std::string_view, E> (&names)[N],
+           std::optional<E> fallback = {}) {
+    const toml::node* node = take(key, fallback.has_value());
+    if (node == nullptr) return fallback.value_or(names[0].second);
+    const std::string value = node->value_or(std::string());
+    std::string allowed;
+    for (const auto& [name, meaning] : names) {
+      if (name == value) return meaning;
+      allowed += fmt::format("{}\"{}\"", allowed.empty() ? "" : ", ", name);
+    }
+    complain(*node, key, "one of " + allowed);
+    return names[0].second;
+  }
+
+  /// Every key must have been read.
+  void finish() {
+    for (const auto& [key, node] : table_)
+      if (!seen_.contains(std::string(key.str())))
+        complain(node, key.str(),
+                 fmt::format("no such key here; known: {}", fmt::join(seen_, ", ")), "");
+  }
+  void seen(std::string_view key) { seen_.emplace(key); }
+  void complain(const toml::node& node, std::string_view key, std::string_view allowed,
+                std::string_view verb = "must be ") {
+    report(node.source().begin.line, key, fmt::format("{}{}", verb, allowed));
+  }
+
+ private:
+  const toml::node* take(std::string_view key, bool optional) {
+    seen_.emplace(key);
+    const toml::node* node = table_.get(key);
+    if (node == nullptr && !optional) report(table_.source().begin.line, key, "is missing here");
+    return node;
+  }
+  void report(std::uint32_t line, std::string_view key, std::string_view what) {
+    if (problem_.empty()) problem_ = fmt::format("{}:{}: key \"{}\": {}", file_, line, key, what);
+  }
+
+  const toml::table& table_;
+  const std::string_view file_;
+  std::string& problem_;
+  std::set<std::string> seen_;
+};
+
+RootPortConfig read_root_port(Section& s, std::uint32_t iommus) {
+  RootPortConfig port;
+  port.bdf = s.bdf("bdf");
+  port.bus = static_cast<std::uint8_t>(s.number("bus", 1, 255));
+  port.window = Hpa{s.number("window", 0x1000'0000'0000, 0x3fff'ffff'ffff)};
+  port.window_bytes = s.number("window_mib", 1, 4096) * kMiB;
+  port.ide_streams = static_cast<unsigned>(s.number("ide_streams", 0, 32, 0));
+  port.tee_io = s.flag("tee_io", false);
+  port.iommu = static_cast<std::uint32_t>(s.number("iommu", 0, iommus - 1, 0));
+  s.finish();
+  return port;
+}
+
+CardConfig read_card(Section& s) {
+  CardConfig card;
+  card.model = s.choice("model", kModels);
+  card.bdf = s.bdf("bdf");
+  card.window = Hpa{s.number("window", 0x1000'0000'0000, 0x3fff'ffff'ffff)};
+  card.vfio = s.choice("driver", kDrivers, std::optional(true));
+  if (card.model == CardConfig::Model::kDmaEngine) {
+    card.vfs = static_cast<unsigned>(s.number("vfs", 0, 128, 0));
+    card.ide_streams = static_cast<unsigned>(s.number("ide_streams", 1, 32, 1));
+    card.serial = s.number("serial", 0, 0x7fff'ffff'ffff'ffff, 1);
+  }
+  s.finish();
+  return card;
+}
+
+void read_policies(Section& s, Config& config) {
+  config.bind_owner = s.choice("bind_owner", kOwners, std::optional(BindOwner::kAny));
+  config.vfio.close_order =
+      s.choice("close_order", kCloseOrders, std::optional(vfio::CloseOrder::kUnbindFirst));
+  config.vfio.while_bound =
+      s.choice("while_bound", kWhileBound, std::optional(vfio::WhileBound::kBlock));
+  config.iommufd.vm_ref = s.choice("vm_ref", kVmRefs, std::optional(iommufd::VmRef::kViommu));
+  config.iommufd.vdevice_lifetime =
+      s.choice("vdevice_lifetime", kLifetimes, std::optional(iommufd::VdeviceLifetime::kIdevice));
+  s.finish();
+}
+
+/// Each table of an array of tables, such as [[card]].
+template <class Read>
+void for_each_table(const toml::table& root, Section& top, std::string_view key,
+                    std::string_view file, std::string& problem, Read read) {
+  top.seen(key);
+  const toml::node* node = root.get(key);
+  if (node == nullptr) return;
+  const toml::array* array = node->as_array();
+  if (array == nullptr) return top.complain(*node, key, "a list of tables, [[…]]");
+  for (const toml::node& element : *array) {
+    const toml::table* table = element.as_table();
+    if (table == nullptr) return top.complain(element, key, "a list of tables, [[…]]");
+    Section section(*table, file, problem);
+    read(section);
+  }
+}
+
+/// What no single key can tell: addresses that collide, cards below no port.
+std::string check_topology(const Config& config, std::string_view file) {
+  std::set<Bdf> taken;
+  for (const RootPortConfig& port : config.root_ports)
+    if (!taken.insert(port.bdf).second)
+      return fmt::format("{}: two functions at {}", file, port.bdf.str());
+  for (const CardConfig& card : config.cards) {
+    if (!taken.insert(card.bdf).second)
+      return fmt::format("{}: two functions at {}", file, card.bdf.str());
+    if (card.bdf.function != 0)
+      return fmt::format("{}: card {} is not at function 0", file, card.bdf.str());
+    bool below = false;
+    for (const RootPortConfig& port : config.root_ports)
+      below = below || (port.bus == card.bdf.bus && card.window >= port.window &&
+                        card.window - port.window < port.window_bytes);
+    if (!below)
+      return fmt::format("{}: card {} lies below no root port's bus and window", file,
+                         card.bdf.str());
+    if (raw(card.window) % kMiB != 0)
+      return fmt::format("{}: card {}: window is not aligned to 1 MiB", file, card.bdf.str());
+  }
+  return {};
+}
+
+}  // namespace
+
+std::expected<Config, std::string> parse_config(std::string_view text, std::string_view file_name) {
+  toml::table root;
+  try {
+    root = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    return std::unexpected(
+        fmt::format("{}:{}: {}", file_name, error.source().begin.line, error.description()));
+  }
+  std::string problem;
+  Section top(root, file_name, problem);
+  Config config;
+  config.name = top.text("name");
+  config.tsm = top.choice("tsm", kTsms);
+  config.profile = top.choice("abi", kProfiles, std::optional(abi::AbiProfile::kTeeio));
+  config.memory_bytes = top.number("memory_mib", 1, 1U << 20U, 1024) * kMiB;
+  config.hkids = static_cast<std::uint16_t>(top.number("hkids", 1, 1023, 63));
+  config.iommus = static_cast<std::uint32_t>(top.number("iommus", 1, 16, 1));
+  for_each_table(root, top, "root_port", file_name, problem, [&](Section& s) {
+    config.root_ports.push_back(read_root_port(s, config.iommus));
+  });
+  for_each_table(root, top, "card", file_name, problem,
+                 [&](Section& s) { config.cards.push_back(read_card(s)); });
+  top.seen("policies");
+  if (const toml::node* node = root.get("policies"); node != nullptr) {
+    if (const toml::table* table = node->as_table(); table != nullptr) {
+      Section section(*table, file_name, problem);
+      read_policies(section, config);
+    } else {
+      top.complain(*node, "policies", "a table, [policies]");
+    }
+  }
+  top.finish();
+  if (problem.empty()) problem = check_topology(config, file_name);
+  if (!problem.empty()) return std::unexpected(problem);
+  return config;
+}
+
+std::expected<Config, std::string> load_config(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) return std::unexpected(fmt::format("{}: cannot be read", path));
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse_config(text.str(), path);
+}
+
+}  // namespace teeio::machine

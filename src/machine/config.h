@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "abi/profile.h"
+#include "base/types.h"
+#include "entry/call.h"
+#include "host/iommufd/environment.h"
+#include "host/vfio/policies.h"
+
+namespace teeio::machine {
+
+enum class TsmKind : std::uint8_t { kNone, kTdx, kCca };
+
+struct RootPortConfig {
+  Bdf bdf;
+  std::uint8_t bus = 0;  ///< the one bus below it
+  Hpa window{0};         ///< of the bridge, 1 MiB aligned
+  std::uint64_t window_bytes = 0;
+  unsigned ide_streams = 0;  ///< 0: no IDE capability
+  bool tee_io = false;
+  std::uint32_t iommu = 0;
+};
+
+struct CardConfig {
+  enum class Model : std::uint8_t { kDmaEngine, kPlain } model = Model::kPlain;
+  Bdf bdf;
+  Hpa window{0};
+  unsigned vfs = 0;
+  unsigned ide_streams = 0;
+  std::uint64_t serial = 0;
+  bool vfio = true;  ///< bound to vfio-pci at start
+};
+
+/// A whole machine, as its file describes it.
+struct Config {
+  std::string name;
+  TsmKind tsm = TsmKind::kNone;
+  abi::AbiProfile profile = abi::AbiProfile::kTeeio;
+  std::uint64_t memory_bytes = 0;
+  std::uint16_t hkids = 0;
+  std::uint32_t iommus = 1;
+  std::vector<RootPortConfig> root_ports;
+  std::vector<CardConfig> cards;
+
+  entry::BindOwner bind_owner = entry::BindOwner::kAny;
+  vfio::Policies vfio;
+  iommufd::Policies iommufd;
+};
+
+/// Reads a machine file. The error is ready to print: file, line, key, and what
+/// is allowed there. Keys that it does not know are errors.
+[[nodiscard]] std::expected<Config, std::string> parse_config(std::string_view text,
+                                                              std::string_view file_name);
+[[nodiscard]] std::expected<Config, std::string> load_config(const std::string& path);
+
+/// The compiled-in machines: machines/*.toml by name without ending. Empty text
+/// if there is none of that name.
+[[nodiscard]] std::string_view builtin_machine(std::string_view name);
+[[nodiscard]] std::vector<std::string_view> builtin_machines();
+inline constexpr std::string_view kDefaultMachine = "tdx-connect";
+
+}  // namespace teeio::machine

@@ -1,0 +1,159 @@
+#include "machine/machine.h"
+
+#include <fmt/format.h>
+
+#include "guest/factory.h"
+#include "machine/parts.h"
+
+namespace teeio::machine {
+
+Machine::Impl::~Impl() = default;
+
+Result<void> Machine::Impl::build() {
+  TEEIO_TRY(build_hardware());
+  switch (config.tsm) {
+    case TsmKind::kTdx: {
+      TEEIO_ASSIGN(platform, make_tdx_platform({config, memory, events, iommus, ports}));
+      break;
+    }
+    case TsmKind::kCca: {
+      TEEIO_ASSIGN(platform, make_cca_platform({config, memory, events, iommus, ports}));
+      break;
+    }
+    case TsmKind::kNone:
+      break;
+  }
+  return build_kernel();
+}
+
+Result<void> Machine::Impl::build_hardware() {
+  for (std::uint32_t id = 0; id < config.iommus; ++id)
+    iommus.push_back(std::make_unique<hw::Iommu>(memory, events, id));
+  bridge = std::make_unique<hw::HostBridge>(memory, events, interrupts);
+  for (const RootPortConfig& port : config.root_ports) {
+    // The vendor and device of no real product, as the cards'.
+    const hw::Identity identity{.vendor = device::DmaEngineCard::kVendorId,
+                                .device = 0x0f00,
+                                .class_code = 0x060400,
+                                .subsystem_vendor = device::DmaEngineCard::kVendorId,
+                                .subsystem = 0x0f00};
+    const hw::RootPort::Options options{
+        .bdf = port.bdf,
+        .header = {.identity = identity,
+                   .primary = port.bdf.bus,
+                   .secondary = port.bus,
+                   .subordinate = port.bus,
+                   .memory = {},
+                   .prefetchable = {.base = raw(port.window),
+                                    .last = raw(port.window) + port.window_bytes - 1}},
+        .ide_streams = port.ide_streams,
+        .tee_io = port.tee_io};
+    ports.push_back(std::make_unique<hw::RootPort>(events, options));
+    bridge->add_root_port(*ports.back(), *iommus[port.iommu]);
+  }
+  return {};
+}
+
+/// The functions of every card, on the bus and in the memory map.
+void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu, bool vfio) {
+  bridge->add_function(function, *iommus[iommu]);
+  function.attach(*bridge);
+  for (std::size_t number = 0; number < hw::kBarCount; ++number) {
+    const hw::Bar& bar = function.bars()[number];
+    if (bar.kind == hw::Bar::Kind::kNone || bar.target == nullptr) continue;
+    (void)memory.claim_mmio(bar.base, bar.size, *bar.target, function.private_bar(number));
+  }
+  pci_tsm.add_function(function);
+  // Each function is its own group: the root ports have ACS.
+  const auto group = static_cast<std::uint32_t>(next_group++);
+  (void)iommu_drivers[iommu]->probe(function.bdf(), group);
+  const schedule::Lock lock(bus_lock);
+  auto& set = sets[function.bdf().bus];
+  if (set == nullptr) set = std::make_unique<vfio::DeviceSet>();
+  Slot entry{.function = &function, .iommu = iommu, .group = group, .set = set.get(), .vfio = {}};
+  Slot& added = slots.emplace(function.bdf(), std::move(entry)).first->second;
+  if (vfio) (void)attach_vfio(added);
+}
+
+Result<void> Machine::Impl::build_kernel() {
+  for (const auto& iommu : iommus) {
+    TEEIO_ASSIGN(auto driver, vtd::Driver::create(memory, *iommu, vtd::DefaultDomain::kTranslated));
+    iommu_drivers.push_back(std::move(driver));
+  }
+  if (config.tsm != TsmKind::kCca) cpu_factory = guest::make_unicorn_factory();
+  kvm = std::make_unique<kvm::Kvm>(memory, cpu_factory.get(), events);
+  kvm->add_type(sw_protected);
+  if (platform != nullptr)
+    for (kvm::VmTypeFactory* type : platform->vm_types()) kvm->add_type(*type);
+  iommufd_environment = std::make_unique<iommufd::Environment>(
+      memory, events, platform != nullptr ? &pci_tsm : nullptr, config.iommufd);
+
+  for (const auto& port : ports) {
+    const schedule::Lock lock(bus_lock);
+    const auto group = static_cast<std::uint32_t>(next_group++);
+    slots.emplace(port->bdf(),
+                  Slot{.function = port.get(), .iommu = 0, .group = group, .set = {}, .vfio = {}});
+  }
+  for (const CardConfig& card : config.cards) {
+    std::uint32_t iommu = 0;
+    for (const RootPortConfig& port : config.root_ports)
+      if (port.bus == card.bdf.bus) iommu = port.iommu;
+    if (card.model == CardConfig::Model::kPlain) {
+      plain_cards.push_back(std::make_unique<device::PlainCard>(events, card.bdf, card.window));
+      add_function(plain_cards.back()->function(), iommu, card.vfio);
+      continue;
+    }
+    dma_cards.push_back(std::make_unique<device::DmaEngineCard>(
+        events, device::DmaEngineCard::Options{.pf = card.bdf,
+                                               .vfs = card.vfs,
+                                               .window = card.window,
+                                               .ide_streams = card.ide_streams,
+                                               .serial = card.serial}));
+    for (hw::PciFunction* function : dma_cards.back()->functions())
+      add_function(*function, iommu, card.vfio);
+  }
+  if (platform != nullptr) (void)pci_tsm.register_tsm(platform->driver());
+
+  host = std::make_unique<entry::Host>(entry::Host{.trace = events,
+                                                   .iommufd = *iommufd_environment,
+                                                   .kvm = *kvm,
+                                                   .tsm = pci_tsm,
+                                                   .profile = config.profile,
+                                                   .bind_owner = config.bind_owner});
+  sysfs_system = std::make_unique<sysfs::System>(*this);
+  dispatch = std::make_unique<entry::Dispatch>(*host, *this, *sysfs_system);
+  return {};
+}
+
+Result<std::unique_ptr<Machine>> Machine::create(const Config& config) {
+  auto impl = std::make_unique<Impl>(config);
+  TEEIO_TRY(impl->build());
+  return std::unique_ptr<Machine>(new Machine(std::move(impl)));
+}
+
+Machine::Machine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Machine::~Machine() = default;
+
+entry::SystemCalls& Machine::system_calls() { return *impl_->dispatch; }
+object::Trace& Machine::trace() { return impl_->events; }
+const Config& Machine::config() const { return impl_->config; }
+
+void Machine::shut_down() {
+  for (const auto& function : impl_->functions()) {
+    const Bdf bdf = function.pci->bdf();
+    if (impl_->pci_tsm.dsm_of(bdf) == bdf.str())
+      (void)impl_->pci_tsm.disconnect(bdf, impl_->pci_tsm.connected_to(bdf));
+  }
+  impl_->sysfs_system->refresh();
+}
+
+void Machine::shut_down() {
+  for (const std::uint32_t tsm : impl_->pci_tsm.tsms()) impl_->pci_tsm.unregister_tsm(tsm);
+}
+
+void Machine::leave_kvm_to_host() {
+  impl_->host_kvm = true;
+  impl_->sysfs_system->refresh();
+}
+
+}  // namespace teeio::machine

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "entry/dispatch.h"
+#include "host/sysfs/host.h"
+#include "machine/config.h"
+#include "object/trace.h"
+
+namespace teeio::machine {
+
+/// One host with everything in it, made from a Config: hardware, devices,
+/// firmware, the kernel side, and the system calls on top.
+///
+/// Lifetime: outlives every open file. Files must be closed before it goes.
+class Machine {
+ public:
+  /// Errors: ENOMEM, or what boot steps of the firmware refuse; `why` says which.
+  static Result<std::unique_ptr<Machine>> create(const Config& config);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  [[nodiscard]] entry::SystemCalls& system_calls();
+  [[nodiscard]] object::Trace& trace();
+  [[nodiscard]] const Config& config() const;
+  /// Leaves /dev/kvm to the real host. Before the first call.
+  void leave_kvm_to_host();
+
+  /// Disconnects every card from its TSM, as the host's own shutdown does: what a
+  /// program has connected stays connected after it, and is no leak.
+  void shut_down();
+  /// Takes the TSMs away, and with them every connection that programs left:
+  /// what a shutdown does. After the last file was closed.
+  void shut_down();
+
+  /// What a run may not change for good, as "name" → "value": frames in use,
+  /// objects, streams, TDI states … Two of them are compared at the end of a run.
+  [[nodiscard]] std::map<std::string, std::string> census();
+  /// The PCI tree, a line a function, for `teeio machine show`.
+  [[nodiscard]] std::string show();
+
+ private:
+  struct Impl;
+  explicit Machine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace teeio::machine

@@ -1,0 +1,112 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "device/dma_engine_card.h"
+#include "device/plain_card.h"
+#include "entry/dispatch.h"
+#include "firmware/tdx/module.h"
+#include "host/kvm/kvm.h"
+#include "host/kvm/sw_protected.h"
+#include "host/kvm/tdx/tdx_host.h"
+#include "host/kvm/tdx/tdx_vm.h"
+#include "host/pci_tsm/driver.h"
+#include "host/sysfs/system.h"
+#include "host/vfio/device.h"
+#include "hw/host_bridge.h"
+#include "hw/interrupts.h"
+#include "machine/config.h"
+#include "machine/machine.h"
+
+namespace teeio::machine {
+
+/// A TSM kind's own part of a machine: firmware, VM types, driver.
+class Platform {
+ public:
+  virtual ~Platform() = default;
+  [[nodiscard]] virtual tsm::Driver& driver() = 0;
+  /// VM types beyond KVM's own.
+  [[nodiscard]] virtual std::vector<kvm::VmTypeFactory*> vm_types() = 0;
+  /// Pages that the firmware has and other counters of its own.
+  virtual void census(std::map<std::string, std::string>& into) = 0;
+};
+
+/// What a platform is made on.
+struct PlatformParts {
+  const Config& config;
+  hw::PhysicalMemory& memory;
+  object::Trace& trace;
+  std::vector<std::unique_ptr<hw::Iommu>>& iommus;
+  std::vector<std::unique_ptr<hw::RootPort>>& root_ports;
+};
+Result<std::unique_ptr<Platform>> make_tdx_platform(const PlatformParts& parts);
+Result<std::unique_ptr<Platform>> make_cca_platform(const PlatformParts& parts);
+
+/// Members in order of dependency: what is below is destroyed first.
+struct Machine::Impl final : sysfs::Host, entry::Devices {
+  explicit Impl(Config c) : config(std::move(c)), memory(config.memory_bytes) {}
+  ~Impl() override;
+
+  Result<void> build();
+  Result<void> build_hardware();
+  Result<void> build_kernel();
+  void add_function(hw::PciFunction& function, std::uint32_t iommu, bool vfio);
+
+  // sysfs::Host
+  [[nodiscard]] std::vector<Function> functions() override;
+  [[nodiscard]] std::vector<hw::RootPort*> root_ports() override;
+  [[nodiscard]] tsm::PciTsm& tsm() override { return pci_tsm; }
+  [[nodiscard]] object::Trace& trace() override { return events; }
+  [[nodiscard]] unsigned cpus() override { return 1; }
+  [[nodiscard]] bool in_use(Bdf bdf) override;
+  [[nodiscard]] bool shows_kvm() override { return !host_kvm; }
+  Result<void> reset(Bdf bdf) override;
+  void remove(Bdf bdf) override;
+  Result<void> bind_vfio(Bdf bdf) override;
+  Result<void> unbind_vfio(Bdf bdf) override;
+  // entry::Devices
+  [[nodiscard]] vfio::Device* vfio(std::uint32_t minor) override;
+
+  /// A function on the bus, in the kernel's view.
+  struct Slot {
+    hw::PciFunction* function = nullptr;
+    std::uint32_t iommu = 0;
+    std::uint32_t group = 0;
+    vfio::DeviceSet* set = nullptr;
+    std::unique_ptr<vfio::Device> vfio;
+  };
+  [[nodiscard]] Slot* slot(Bdf bdf) TEEIO_REQUIRES(bus_lock);
+  Result<void> attach_vfio(Slot& slot) TEEIO_REQUIRES(bus_lock);
+
+  const Config config;
+  bool host_kvm = false;
+  object::Trace events;
+  hw::PhysicalMemory memory;
+  hw::InterruptRemapping interrupts;
+  std::vector<std::unique_ptr<hw::Iommu>> iommus;
+  std::vector<std::unique_ptr<hw::RootPort>> ports;
+  std::vector<std::unique_ptr<device::DmaEngineCard>> dma_cards;
+  std::vector<std::unique_ptr<device::PlainCard>> plain_cards;
+  std::unique_ptr<hw::HostBridge> bridge;
+  std::unique_ptr<hw::CpuFactory> cpu_factory;
+  std::unique_ptr<Platform> platform;
+  std::vector<std::unique_ptr<vtd::Driver>> iommu_drivers;
+  tsm::PciTsm pci_tsm{events};
+  kvm::SwProtectedFactory sw_protected;
+  std::unique_ptr<kvm::Kvm> kvm;
+  std::unique_ptr<iommufd::Environment> iommufd_environment;
+  std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;  ///< by bus
+  schedule::Mutex bus_lock{schedule::Rank::kLeaf};
+  std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
+  std::uint32_t next_group = 0;
+  std::vector<std::unique_ptr<vfio::Device>> gone;  ///< removed, perhaps still open
+  std::unique_ptr<entry::Host> host;
+  std::unique_ptr<sysfs::System> sysfs_system;
+  std::unique_ptr<entry::Dispatch> dispatch;
+};
+
+}  // namespace teeio::machine
