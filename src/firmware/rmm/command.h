@@ -1,0 +1,56 @@
+#pragma once
+
+#include "firmware/rmm/rmm.h"
+
+namespace teeio::rmm {
+
+/// Declares a pointer, or returns the refusal of the call `c`.
+#define RMM_FIND(name, expr) \
+  auto* const name = (expr); \
+  if (name == nullptr) return c.result()
+
+/// A host call in progress: its arrow, the monitor's mutex, and the look-up of
+/// granules by kind. A failed check gives null or false; result() says which.
+class Rmm::Command {
+ public:
+  Command(Rmm& rmm, std::string_view name, object::EventFields fields = {})
+      : rmm_(rmm),
+        call_(rmm.trace_.call(object::Lane::kFirmware, name, std::move(fields))),
+        lock_(rmm.mutex_) {}
+
+  RmiResult refuse(Code code, std::string_view why, std::uint64_t x1 = 0) {
+    call_.refuse(code_name(code), why);
+    return result_ = {.code = code, .x1 = x1};
+  }
+  /// Success of the call, and why its subject failed all the same.
+  void remark(std::string_view why) { call_.outcome(std::string(why)); }
+  [[nodiscard]] RmiResult result() const { return result_; }
+
+  [[nodiscard]] bool granule(Hpa address, GranuleState wanted) {
+    if (is_page_aligned(raw(address)) && rmm_.state_of(address) == wanted) return true;
+    return static_cast<void>(refuse(Code::kInput, "the granule is not of that kind")), false;
+  }
+  template <class T>
+  [[nodiscard]] T* find(std::map<std::uint64_t, T>& objects, Hpa address, GranuleState kind) {
+    return granule(address, kind) ? &objects.at(raw(address)) : nullptr;
+  }
+  Realm* realm(Hpa rd) { return find(rmm_.realms_, rd, GranuleState::kRd); }
+  Pdev* pdev(Hpa pdev) { return find(rmm_.pdevs_, pdev, GranuleState::kPdev); }
+  /// A VDEV with its realm and PDEV; another realm's is refused with `foreign`.
+  Vdev* vdev(Hpa rd, Hpa pdev_at, Hpa vdev_at, Code foreign) {
+    if (realm(rd) == nullptr || pdev(pdev_at) == nullptr) return nullptr;
+    Vdev* vdev = find(rmm_.vdevs_, vdev_at, GranuleState::kVdev);
+    if (vdev == nullptr) return nullptr;
+    if (vdev->rd == rd && vdev->pdev == pdev_at) return vdev;
+    (void)refuse(vdev->rd != rd ? foreign : Code::kDevice, "the VDEV is another's");
+    return nullptr;
+  }
+
+ private:
+  Rmm& rmm_;
+  object::Trace::Call call_;
+  const schedule::Lock lock_;
+  RmiResult result_{};
+};
+
+}  // namespace teeio::rmm

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <map>
+#include <vector>
+
+#include "firmware/rmm/objects.h"
+#include "hw/physical_memory.h"
+#include "object/trace.h"
+#include "schedule/mutex.h"
+
+namespace teeio::rmm {
+
+/// A slice of Arm's Realm Management Monitor: the host commands of device
+/// assignment, each with the refusals of TF-RMM (runtime/rmi/{pdev,vdev,realm,
+/// rtt_map,rtt_unmap}.c) in their order. README.md lists what is left out.
+///
+/// Every command first refuses what is no granule address or a granule of
+/// another kind: INPUT. One that says "driven" takes effect when the host has
+/// carried its messages with *_communicate(), whose x1 is the size of the data
+/// object to carry next; 0: over, look at the state.
+///
+/// Lifetime: one a machine. Locking: its own mutex, for the length of a command.
+class Rmm {
+ public:
+  Rmm(hw::PhysicalMemory& memory, object::Trace& trace, std::vector<hw::RootPort*> ports)
+      : memory_(memory), trace_(trace), ports_(std::move(ports)) {}
+
+  RmiResult granule_delegate(Hpa granule);
+  RmiResult granule_undelegate(Hpa granule);  ///< INPUT unless DELEGATED
+
+  RmiResult realm_create(Hpa rd, std::uint32_t vm);  ///< always with device assignment
+  RmiResult realm_activate(Hpa rd);                  ///< REALM unless NEW
+  RmiResult realm_terminate(Hpa rd);
+  RmiResult realm_destroy(Hpa rd);  ///< REALM unless ZOMBIE, with no entry and no VDEV
+
+  RmiResult pdev_create(Hpa pdev, const PdevParams& params);  ///< driven → READY
+  RmiResult pdev_communicate(Hpa pdev, Hpa data, HostComm host);
+  RmiResult pdev_get_state(Hpa pdev);  ///< x1: PdevState
+  /// Both ends of stream `id`, whose association the host has set up in the end
+  /// point's registers; driven. INPUT: no such port, or not READY and idle.
+  RmiResult pdev_stream_connect(Hpa pdev, Bdf port, std::uint8_t id);
+  RmiResult pdev_stream_disconnect(Hpa pdev);  ///< driven; DEVICE while a VDEV exists
+  RmiResult pdev_abort(Hpa pdev);              ///< DEVICE when idle
+  RmiResult pdev_stop(Hpa pdev);               ///< driven; DEVICE: busy, a stream or a VDEV
+  RmiResult pdev_destroy(Hpa pdev);            ///< DEVICE unless STOPPED
+
+  RmiResult vdev_create(Hpa rd, Hpa pdev, Hpa vdev, const VdevParams& params);  ///< driven
+  RmiResult vdev_communicate(Hpa rd, Hpa pdev, Hpa vdev, Hpa data, HostComm host);
+  RmiResult vdev_get_state(Hpa vdev);                           ///< x1: VdevState
+  RmiResult vdev_lock(Hpa rd, Hpa pdev, Hpa vdev);              ///< driven; UNLOCKED → LOCKED
+  RmiResult vdev_start(Hpa rd, Hpa pdev, Hpa vdev);             ///< driven; LOCKED → STARTED
+  RmiResult vdev_interface_report(Hpa rd, Hpa pdev, Hpa vdev);  ///< driven
+  [[nodiscard]] Bytes cached_report(Hpa vdev);                  ///< what the host cached of it
+  /// GRANULE, x1 the first that is MAPPED of the VDEV's ranges. DMA is off at
+  /// once, the TDI stopped when driven.
+  RmiResult vdev_unlock(Hpa rd, Hpa pdev, Hpa vdev);
+  RmiResult vdev_abort(Hpa rd, Hpa pdev, Hpa vdev);    ///< → ERROR; DEVICE when idle
+  RmiResult vdev_destroy(Hpa rd, Hpa pdev, Hpa vdev);  ///< DEVICE unless NEW or UNLOCKED
+
+  /// One granule each. INPUT outside of the VDEV's ranges or not DELEGATED; RTT
+  /// for an entry in use. The VDEV's state is not asked.
+  RmiResult rtt_dev_map(Hpa rd, Hpa vdev, Gpa ipa, Hpa address);
+  RmiResult rtt_dev_validate(Hpa rd, Gpa ipa, Hpa address);  ///< RTT unless mapped so
+  RmiResult rtt_dev_unmap(Hpa rd, Gpa ipa);                  ///< RTT unless mapped; x1: the PA
+
+  /// The realm's own call: DEVICE unless STARTED under the lock with `nonce`.
+  RmiResult rsi_vdev_dma_enable(Hpa rd, Hpa vdev, const wire::TdispNonce& nonce);
+
+  /// Granules that are not the host's, for a machine's census.
+  [[nodiscard]] std::size_t granules();
+
+ private:
+  class Command;
+  void set(Hpa granule, GranuleState state);
+  [[nodiscard]] GranuleState state_of(Hpa granule) const;
+  RmiResult talk(Command& c, Pdev& pdev, Comm& comm, Hpa data, HostComm host);
+  Result<Bytes> advance(Pdev& pdev, Comm& comm, Hpa data, HostComm host);
+  void fact(object::Fact fact, std::string_view name, const Vdev& vdev, std::uint64_t a = 0);
+
+  hw::PhysicalMemory& memory_;
+  object::Trace& trace_;
+  const std::vector<hw::RootPort*> ports_;
+  schedule::Mutex mutex_{schedule::Rank::kFirmware};
+  std::map<std::uint64_t, GranuleState> granules_;  ///< all but NS
+  std::map<std::uint64_t, Realm> realms_;
+  std::map<std::uint64_t, Pdev> pdevs_;
+  std::map<std::uint64_t, Vdev> vdevs_;
+};
+
+}  // namespace teeio::rmm

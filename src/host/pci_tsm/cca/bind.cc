@@ -1,0 +1,97 @@
+#include <algorithm>
+
+#include "base/check.h"
+#include "host/kvm/vm.h"
+#include "host/pci_tsm/cca/drive.h"
+
+namespace teeio::tsm {
+
+using rmm::VdevState;
+
+namespace {
+
+std::vector<rmm::PaRange> mmio_of(hw::PciFunction& function) {
+  std::vector<rmm::PaRange> ranges;
+  for (const hw::Bar& bar : function.bars())
+    if (bar.kind != hw::Bar::Kind::kNone)
+      ranges.push_back({.base = bar.base, .top = bar.base + bar.size});
+  std::ranges::sort(ranges, {}, &rmm::PaRange::base);
+  return ranges;
+}
+
+}  // namespace
+
+/// cca_tsm_bind(): the VDEV exists and is UNLOCKED; the rest is the guest's wish.
+Result<void> CcaDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm) {
+  const Hpa rd = vm.firmware_handle();
+  if (raw(rd) == 0) return fail(Errno::kInval, "a VM without a realm cannot have a TDI");
+  Card* card = card_of(function);
+  if (card == nullptr)
+    return fail(Errno::kNxio, "the function is outside of its card's IDE stream");
+  TEEIO_ASSIGN(const Hpa vdev, host_.alloc_granule());
+  const rmm::VdevParams params{.tdi = function.bdf(), .ranges = mmio_of(function)};
+  const auto created = host_.rmm().vdev_create(rd, card->pdev, vdev, params);
+  if (!created.ok()) {
+    host_.free_granule(vdev);
+    return std::unexpected(kvm::rmi_error(created, "RMI_VDEV_CREATE failed"));
+  }
+  const Bound bound{.card = card, .vdev = vdev};
+  if (auto driven = drive_vdev(bound, rd, VdevState::kUnlocked); !driven) {
+    (void)host_.rmm().vdev_destroy(rd, card->pdev, vdev);
+    host_.free_granule(vdev);
+    return driven;
+  }
+  for (const rmm::PaRange& range : params.ranges) host_.add_mmio(range, vdev);
+  const schedule::Lock lock(bound_lock_);
+  bound_.emplace(function.bdf(), bound);
+  return {};
+}
+
+/// A VDEV that does not get there is in ERROR; aborted, it can be unlocked.
+Result<void> CcaDriver::drive_vdev(const Bound& bound, Hpa rd, VdevState wanted) {
+  rmm::Rmm& rmm = host_.rmm();
+  const auto driven = drive(*bound.card, [&](rmm::HostComm host) {
+    return rmm.vdev_communicate(rd, bound.card->pdev, bound.vdev, bound.card->message, host);
+  });
+  if (driven && rmm.vdev_get_state(bound.vdev).x1 == static_cast<std::uint64_t>(wanted)) return {};
+  (void)rmm.vdev_abort(rd, bound.card->pdev, bound.vdev);
+  return fail(Errno::kIo, "the RMM and the device did not agree: the VDEV is in ERROR");
+}
+
+CcaDriver::Bound CcaDriver::bound(hw::PciFunction& function) {
+  const schedule::Lock lock(bound_lock_);
+  const auto at = bound_.find(function.bdf());
+  TEEIO_CHECK(at != bound_.end(), "the driver has not bound the function");
+  return at->second;
+}
+
+void CcaDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
+                       TeardownHandlers& handlers) {
+  const Bound bound = this->bound(function);
+  const Hpa rd = vm.firmware_handle();
+  handlers.disable_mmio();
+  // What a dead VM, or an owner that is gone, has left mapped: legal at any time.
+  for (const hw::Bar& bar : function.bars())
+    if (bar.kind != hw::Bar::Kind::kNone) vm.mmu().reclaim_mmio(bar.base, bar.size);
+  host_.remove_mmio(bound.vdev);
+  // A second try, since an exchange that failed says nothing about the next.
+  if (unlock(bound, rd) || unlock(bound, rd))
+    (void)host_.rmm().vdev_destroy(rd, bound.card->pdev, bound.vdev);
+  host_.free_granule(bound.vdev);
+  {
+    const schedule::Lock lock(bound_lock_);
+    bound_.erase(function.bdf());
+  }
+  handlers.recover_mmio();
+}
+
+/// Gives whether the VDEV is UNLOCKED.
+bool CcaDriver::unlock(const Bound& bound, Hpa rd) {
+  rmm::Rmm& rmm = host_.rmm();
+  const auto unlocked = static_cast<std::uint64_t>(VdevState::kUnlocked);
+  if (rmm.vdev_get_state(bound.vdev).x1 == unlocked) return true;
+  return rmm.vdev_unlock(rd, bound.card->pdev, bound.vdev).ok() &&
+         drive_vdev(bound, rd, VdevState::kUnlocked).has_value();
+}
+
+}  // namespace teeio::tsm

@@ -1,0 +1,102 @@
+#include <algorithm>
+
+#include "host/kvm/vm.h"
+#include "host/pci_tsm/cca/drive.h"
+
+namespace teeio::tsm {
+namespace {
+
+using rmm::VdevState;
+
+/// req blob of TSM_REQ_SET_TDI_STATE: enum tsm_tdi_state.
+constexpr std::uint32_t kWantUnlocked = 0;
+constexpr std::uint32_t kWantLocked = 1;
+constexpr std::uint32_t kWantRun = 2;
+
+/// RsiVdevState as the guest sees it: NEW is UNLOCKED.
+std::uint32_t guest_state(std::uint64_t state) {
+  return state <= 1 ? 0 : static_cast<std::uint32_t>(state - 1);
+}
+
+}  // namespace
+
+rmm::RmiResult CcaDriver::set_state(const Bound& bound, Hpa rd, std::uint32_t state,
+                                    Result<void>& driven) {
+  rmm::Rmm& rmm = host_.rmm();
+  const Hpa pdev = bound.card->pdev;
+  VdevState wanted = VdevState::kUnlocked;
+  rmm::RmiResult result;
+  if (state == kWantUnlocked) {
+    result = rmm.vdev_unlock(rd, pdev, bound.vdev);
+  } else if (state == kWantLocked) {
+    wanted = VdevState::kLocked;
+    result = rmm.vdev_lock(rd, pdev, bound.vdev);
+  } else if (state == kWantRun) {
+    wanted = VdevState::kStarted;
+    result = rmm.vdev_start(rd, pdev, bound.vdev);
+  } else {
+    driven = fail(Errno::kInval, "there is no such TDI state");
+    return {.code = rmm::Code::kInput};
+  }
+  if (result.ok()) driven = drive_vdev(bound, rd, wanted);
+  return result;
+}
+
+/// Granule by granule; a guest learns from the code how it ended.
+rmm::RmiResult CcaDriver::validate(Hpa rd, Reader payload) {
+  const auto base = payload.le<std::uint64_t>();
+  const auto top = payload.le<std::uint64_t>();
+  const auto address = payload.le<std::uint64_t>();
+  if (!payload.ok() || base >= top || !is_page_aligned(base | top | address))
+    return {.code = rmm::Code::kInput};
+  for (std::uint64_t at = 0; at < top - base; at += kPageSize)
+    if (const auto r = host_.rmm().rtt_dev_validate(rd, Gpa{base} + at, Hpa{address} + at); !r.ok())
+      return r;
+  return {};
+}
+
+Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
+                                               const GuestRequest& request, std::uint64_t& code) {
+  const Bound bound = this->bound(function);
+  const Hpa rd = vm.firmware_handle();
+  rmm::Rmm& rmm = host_.rmm();
+  Result<void> driven;
+  rmm::RmiResult result;
+  Bytes payload;
+  Reader in(request.payload);
+  switch (request.op) {
+    case RequestOp::kSetTdiState: {
+      const auto state = in.le<std::uint32_t>();
+      if (!in.ok()) return fail(Errno::kInval, "the request names no TDI state");
+      result = set_state(bound, rd, state, driven);
+      break;
+    }
+    case RequestOp::kValidateMmio:
+      result = validate(rd, in);
+      break;
+    case RequestOp::kReadObject: {
+      const auto state = static_cast<VdevState>(rmm.vdev_get_state(bound.vdev).x1);
+      result = rmm.vdev_interface_report(rd, bound.card->pdev, bound.vdev);
+      if (result.ok()) driven = drive_vdev(bound, rd, state);
+      if (result.ok() && driven) payload = rmm.cached_report(bound.vdev);
+      break;
+    }
+    case RequestOp::kObjectInfo: {
+      result = rmm.vdev_get_state(bound.vdev);
+      payload = Writer().le(guest_state(result.x1)).take();
+      break;
+    }
+    case RequestOp::kRegenObject:
+    case RequestOp::kSevEnableDma:
+    case RequestOp::kSevDisableDma:
+      return fail(Errno::kInval, "Arm CCA has no such guest request");
+  }
+  code = static_cast<std::uint64_t>(result.code);
+  if (!driven) return std::unexpected(driven.error());
+  if (!result.ok())
+    return std::unexpected(kvm::rmi_error(result, "the RMM refuses the guest's request"));
+  payload.resize(std::min(payload.size(), request.response_limit));
+  return GuestResponse{.payload = std::move(payload), .tsm_code = code};
+}
+
+}  // namespace teeio::tsm

@@ -1,0 +1,124 @@
+#include <gmock/gmock.h>
+
+#include "unit/firmware/rmm/machine.h"
+
+namespace teeio::rmm {
+namespace {
+
+using object::Fact;
+using testing::ElementsAre;
+
+class Teardown : public Machine {};
+
+TEST_F(Teardown, UnlockNamesTheFirstGranuleThatIsMapped) {
+  run();
+  map(0);
+  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa));
+  const RmiResult refused = rmm.vdev_unlock(rd, pdev, vdev);
+  EXPECT_RMI(refused, Code::kGranule);
+  EXPECT_EQ(refused.x1, raw(kBar + kPageSize));
+  EXPECT_EQ(vdev_state(), VdevState::kStarted);
+  EXPECT_EQ(device_state(), wire::TdiState::kRun);
+}
+
+TEST_F(Teardown, ARefusedUnlockLeavesTrustedDmaOn) {
+  run();
+  ASSERT_RMI(rmm.rsi_vdev_dma_enable(rd, vdev, device.tdis[0x100].nonce));
+  const std::size_t before = trace.events().size();
+  EXPECT_RMI(rmm.vdev_unlock(rd, pdev, vdev), Code::kGranule);
+  EXPECT_TRUE(facts(before).empty());
+}
+
+TEST_F(Teardown, TheWholeOrderIsUnmapDmaOffStopDestroy) {
+  run();
+  ASSERT_RMI(rmm.rsi_vdev_dma_enable(rd, vdev, device.tdis[0x100].nonce));
+  const std::size_t before = trace.events().size();
+  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa + kPageSize));
+  ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
+  EXPECT_THAT(facts(before), ElementsAre(Fact::kMmioUnmapped, Fact::kTrustedDmaOff));
+  ASSERT_RMI(drive_vdev());
+  EXPECT_EQ(device_state(), wire::TdiState::kConfigUnlocked);
+  ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
+  EXPECT_THAT(facts(before), ElementsAre(Fact::kMmioUnmapped, Fact::kTrustedDmaOff,
+                                         Fact::kTdiStopped, Fact::kMetadataRemoved));
+  ASSERT_RMI(rmm.pdev_stream_disconnect(pdev));
+  ASSERT_RMI(drive_pdev());
+  EXPECT_EQ(port.free_streams(), port.streams());
+  ASSERT_RMI(rmm.pdev_stop(pdev));
+  ASSERT_RMI(drive_pdev());
+  ASSERT_RMI(rmm.pdev_destroy(pdev));
+  ASSERT_RMI(rmm.realm_terminate(rd));
+  ASSERT_RMI(rmm.realm_destroy(rd));
+  ASSERT_RMI(rmm.granule_undelegate(kBar + kPageSize));
+  for (const Hpa page : {rd, pdev, vdev}) ASSERT_RMI(rmm.granule_undelegate(page));
+  EXPECT_EQ(rmm.granules(), 0U);
+}
+
+TEST_F(Teardown, ARealmWithAVdevIsNotDestroyed) {
+  make_realm();
+  connect();
+  create_vdev();
+  EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
+  ASSERT_RMI(rmm.realm_terminate(rd));
+  EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
+  ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
+  ASSERT_RMI(rmm.realm_destroy(rd));
+}
+
+TEST_F(Teardown, ARealmWithAMappedPageIsNotDestroyed) {
+  make_realm();
+  connect();
+  create_vdev();
+  map(0);
+  // Legal for an UNLOCKED VDEV: the page then holds the realm alone.
+  ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
+  ASSERT_RMI(rmm.realm_terminate(rd));
+  EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
+  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa));
+  ASSERT_RMI(rmm.realm_destroy(rd));
+}
+
+TEST_F(Teardown, AMappedGranuleIsNotUndelegated) {
+  run();
+  EXPECT_RMI(rmm.granule_undelegate(kBar + kPageSize), Code::kInput);
+}
+
+TEST_F(Teardown, AVdevHoldsItsPdevAndStream) {
+  run();
+  EXPECT_RMI(rmm.pdev_stream_disconnect(pdev), Code::kDevice);
+  EXPECT_RMI(rmm.pdev_stop(pdev), Code::kDevice);
+  EXPECT_RMI(rmm.pdev_destroy(pdev), Code::kDevice);
+}
+
+TEST_F(Teardown, ALockedVdevIsNotDestroyed) {
+  run();
+  EXPECT_RMI(rmm.vdev_destroy(rd, pdev, vdev), Code::kDevice);
+}
+
+TEST_F(Teardown, AStopThatIsLostIsAbortedAndRepeated) {
+  run();
+  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa + kPageSize));
+  ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
+  ASSERT_RMI(drive_vdev(true));
+  EXPECT_EQ(vdev_state(), VdevState::kError);
+  EXPECT_RMI(rmm.vdev_unlock(rd, pdev, vdev), Code::kDevice);
+  EXPECT_RMI(rmm.vdev_destroy(rd, pdev, vdev), Code::kDevice);
+  ASSERT_RMI(rmm.vdev_abort(rd, pdev, vdev));
+  ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
+  ASSERT_RMI(drive_vdev());
+  ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
+}
+
+TEST_F(Teardown, AStopThatTheDeviceRefusesCountsButIsNotBelieved) {
+  run();
+  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa + kPageSize));
+  device.refuse_all = true;
+  const std::size_t before = trace.events().size();
+  ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
+  ASSERT_RMI(drive_vdev());
+  EXPECT_EQ(vdev_state(), VdevState::kUnlocked);
+  EXPECT_TRUE(facts(before).empty());
+}
+
+}  // namespace
+}  // namespace teeio::rmm
