@@ -105,7 +105,6 @@ int run_program(const RunArguments& arguments) {
   const int status = run::Supervisor(arguments.supervisor, machine->system_calls()).run();
   machine->trace().keep_events(false);
   machine->shut_down();
-  machine->shut_down();
   const auto differences = rules::Census::compare(boot, census_of(*machine));
   if (judge) {
     sanitizer.finish();

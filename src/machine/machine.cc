@@ -147,10 +147,6 @@ void Machine::shut_down() {
   impl_->sysfs_system->refresh();
 }
 
-void Machine::shut_down() {
-  for (const std::uint32_t tsm : impl_->pci_tsm.tsms()) impl_->pci_tsm.unregister_tsm(tsm);
-}
-
 void Machine::leave_kvm_to_host() {
   impl_->host_kvm = true;
   impl_->sysfs_system->refresh();

@@ -35,9 +35,6 @@ class Machine {
   /// Disconnects every card from its TSM, as the host's own shutdown does: what a
   /// program has connected stays connected after it, and is no leak.
   void shut_down();
-  /// Takes the TSMs away, and with them every connection that programs left:
-  /// what a shutdown does. After the last file was closed.
-  void shut_down();
 
   /// What a run may not change for good, as "name" → "value": frames in use,
   /// objects, streams, TDI states … Two of them are compared at the end of a run.

@@ -78,7 +78,6 @@ std::size_t Folder::shape_of(const Unit& unit) {
   number(static_cast<std::uint64_t>(e.fact));
   number(e.function ? e.function->rid() + 1U : 0U);
   number(e.vm);
-  number(e.task);
   key.append(e.name).append("=").append(e.outcome);
   for (const std::size_t child : unit.children) key += ',' + std::to_string(units_[child].shape);
   return shapes_.try_emplace(std::move(key), shapes_.size()).first->second;

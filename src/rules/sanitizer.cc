@@ -48,8 +48,7 @@ void Sanitizer::finish() {
   for (const auto& rule : rules_) rule->finish(*this);
 }
 
-void Sanitizer::compare(const Census& boot, const Census& end) {
-  const auto differences = Census::compare(boot, end);
+void Sanitizer::compare(const std::vector<Census::Difference>& differences) {
   if (differences.empty()) return;
   Violation violation{.rule = RuleId::kR5,
                       .what = "the machine is not as it was at boot",

@@ -33,8 +33,9 @@ class Sanitizer final : public object::TraceSink, private Judgement {
 
   /// After the last event: reports what was still outstanding.
   void finish();
-  /// R5 over the whole run: any difference between the two is one violation.
-  void compare(const Census& boot, const Census& end);
+  /// R5 over the whole run: what Census::compare() found, all of it in one
+  /// violation; none if it found nothing.
+  void compare(const std::vector<Census::Difference>& differences);
 
   [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
 

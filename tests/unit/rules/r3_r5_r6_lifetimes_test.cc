@@ -57,7 +57,7 @@ TEST(R5References, AMachineAsAtBootHasNoLeak) {
   Census boot, end;
   boot.set("hkids in use", std::uint64_t{0});
   end.set("hkids in use", std::uint64_t{0});
-  story.sanitizer.compare(boot, end);
+  story.sanitizer.compare(Census::compare(boot, end));
   EXPECT_EQ(story.broken(), "");
 }
 
@@ -68,7 +68,7 @@ TEST(R5References, EveryDifferenceFromBootIsNamed) {
   boot.set("0000:01:00.0 driver", "vfio-pci");
   end.set("hkids in use", std::uint64_t{1});
   end.set("vm 1", "alive");
-  story.sanitizer.compare(boot, end);
+  story.sanitizer.compare(Census::compare(boot, end));
   const Violation& violation = story.only();
   ASSERT_EQ(violation.events.size(), 3U);
   EXPECT_EQ(violation.events[0].text, "0000:01:00.0 driver: vfio-pci at boot, absent now");
