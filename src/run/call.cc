@@ -29,11 +29,9 @@ bool has_pending_signal(pid_t tid) {
 
 }  // namespace
 
-Call::Call(Context& context, const seccomp_notif& notification,
-           std::move_only_function<void()> may_block)
+Call::Call(Context& context, const seccomp_notif& notification)
     : context_(context),
       notification_(notification),
-      may_block_(std::move(may_block)),
       memory_(context.listener, context.files, notification.id, tid()) {}
 
 Result<object::Ref<object::File>> Call::file(std::int32_t fd) {
@@ -103,13 +101,9 @@ bool Call::signal_pending() {
   return !context_.listener.waiting(id()) || has_pending_signal(tid());
 }
 
-void Call::enter_machine(const DeviceFile* file, int fd) {
+void Call::enter_machine(int fd) {
   entered_machine_ = true;
   origin_.emplace(object::Origin{.pid = pid(), .tid = tid(), .fd = fd, .call = {}});
-  const bool waits = file != nullptr && file->file->kind() == object::FileKind::kKvmVcpu;
-  if (!may_block_ || (!context_.tasks.is_concurrent(tid()) && !waits)) return;
-  may_block_();
-  may_block_ = nullptr;
 }
 
 }  // namespace teeio::run

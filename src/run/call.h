@@ -3,7 +3,6 @@
 #include <linux/seccomp.h>
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -58,9 +57,7 @@ struct Reply {
 /// Lifetime: until its answer is sent.
 class Call final : public mm::Caller {
  public:
-  /// `may_block`: run once, before the machine may keep this thread waiting.
-  Call(Context& context, const seccomp_notif& notification,
-       std::move_only_function<void()> may_block);
+  Call(Context& context, const seccomp_notif& notification);
 
   [[nodiscard]] std::int32_t pid() const override { return context_.tasks.process_of(tid()); }
   [[nodiscard]] std::int32_t tid() const override {
@@ -85,8 +82,8 @@ class Call final : public mm::Caller {
   /// The file behind number `fd` if it is ours, else nullptr.
   [[nodiscard]] DeviceFileRef ours(int fd);
   /// Must precede each call into the machine: from here on its events are this
-  /// call's. `file` may be null; `fd` is the number that the program used.
-  void enter_machine(const DeviceFile* file, int fd);
+  /// call's. `fd` is the number that the program used, -1 for none.
+  void enter_machine(int fd);
   [[nodiscard]] bool entered_machine() const { return entered_machine_; }
   /// install() with a name for messages.
   Result<std::int32_t> install_named(object::Ref<object::File> file, std::string name,
@@ -102,7 +99,6 @@ class Call final : public mm::Caller {
  private:
   Context& context_;
   const seccomp_notif notification_;
-  std::move_only_function<void()> may_block_;
   ProgramMemory memory_;
   std::uint64_t next_signal_check_ns_ = 0;
   bool entered_machine_ = false;

@@ -174,7 +174,7 @@ Reply on_ioctl(Call& call, const Row& row) {
   if (command == 0x5451 || command == 0x5450 || command == 0x5421 || command == 0x5452)
     return Reply::go_on();
   if (device->is_attribute()) return Reply::of(Error{Errno::kNoTty, "an attribute has no ioctl"});
-  call.enter_machine(device.get(), call.int_arg(0));
+  call.enter_machine(call.int_arg(0));
   Context& context = call.context();
   const auto result = context.machine.ioctl(call, *device->file, command, call.arg(2));
   if (context.log.traces_calls())
@@ -205,7 +205,7 @@ Reply on_read(Call& call, const Row& row) {
   if (!device || !may_read(*device)) return Reply::go_on();
   const Result<Transfer> transfer = transfer_of(call, row);
   if (!transfer) return Reply::of(transfer.error());
-  call.enter_machine(device.get(), fd);
+  call.enter_machine(fd);
   describe_transfer(call, row, *device, *transfer);
   if (device->is_attribute()) {
     const std::uint64_t offset = transfer->offset ? *transfer->offset : Position(call, fd).offset();
@@ -225,7 +225,7 @@ Reply on_write(Call& call, const Row& row) {
   if (!device || !may_write(*device)) return Reply::go_on();
   const Result<Transfer> transfer = transfer_of(call, row);
   if (!transfer) return Reply::of(transfer.error());
-  call.enter_machine(device.get(), fd);
+  call.enter_machine(fd);
   describe_transfer(call, row, *device, *transfer);
   const auto write = device->is_attribute() ? write_attribute : write_device;
   std::optional<Position> position;
@@ -244,7 +244,7 @@ Reply on_copy(Call& call, const Row& row) {
   const DeviceFileRef in = call.ours(call.int_arg(out_first ? 1 : 0));
   if (!in) return Reply::go_on();
   if (!in->is_attribute()) return Reply::of(Error{Errno::kInval, "a device has no splice"});
-  call.enter_machine(in.get(), call.int_arg(out_first ? 1 : 0));
+  call.enter_machine(call.int_arg(out_first ? 1 : 0));
   const Result<void> fresh = refresh(call, *in, 0, kChunk);
   return fresh ? Reply::go_on() : Reply::of(fresh.error());
 }
@@ -253,7 +253,7 @@ Reply on_mmap(Call& call, const Row& row) {
   const int fd = call.int_arg(4);
   const DeviceFileRef device = call.ours(fd);
   if (!device) return Reply::go_on();
-  call.enter_machine(device.get(), fd);
+  call.enter_machine(fd);
   if (call.context().log.traces_calls()) {
     char text[80];
     std::snprintf(text, sizeof(text), ", offset=0x%lx, length=0x%lx)", call.arg(5), call.arg(1));

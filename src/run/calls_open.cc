@@ -48,7 +48,7 @@ Reply open_in_tree(Call& call, const std::string& path, std::uint32_t flags) {
 }
 
 Reply open_file(Call& call, const std::string& path, std::uint32_t flags) {
-  call.enter_machine(nullptr, -1);
+  call.enter_machine(-1);
   Context& context = call.context();
   auto file = context.machine.open(call, path, flags);
   if (!file) return Reply::of(file.error());

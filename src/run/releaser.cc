@@ -22,7 +22,7 @@ void watch(const Fd& epoll, int fd, std::uint64_t tag) {
 
 }  // namespace
 
-Releaser::Releaser(DeviceFiles& files, Tasks& tasks, LongCalls& calls,
+Releaser::Releaser(DeviceFiles& files, Tasks& tasks, CallsInProgress& calls,
                    std::function<void(const std::string&)> after)
     : files_(files),
       tasks_(tasks),
@@ -60,11 +60,6 @@ Releaser::Ticket Releaser::drain() {
 void Releaser::wake() {
   const std::uint64_t one = 1;
   (void)!::write(wake_.get(), &one, sizeof(one));
-}
-
-bool Releaser::is_done(Ticket ticket) {
-  const schedule::Lock lock(mutex_);
-  return done_ >= ticket;
 }
 
 void Releaser::wait(Ticket ticket) {

@@ -4,9 +4,9 @@
 #include <deque>
 #include <functional>
 
+#include "run/calls_in_progress.h"
 #include "run/device_files.h"
 #include "run/fd.h"
-#include "run/long_calls.h"
 #include "run/tasks.h"
 #include "schedule/condition.h"
 #include "schedule/mutex.h"
@@ -25,13 +25,12 @@ namespace teeio::run {
 class Releaser {
  public:
   /// `after`: runs after each release, outside the lock, with the file's name.
-  Releaser(DeviceFiles& files, Tasks& tasks, LongCalls& calls,
+  Releaser(DeviceFiles& files, Tasks& tasks, CallsInProgress& calls,
            std::function<void(const std::string&)> after);
 
   using Ticket = std::uint64_t;
   /// Collects the last closes and deaths so far.
   Ticket drain();
-  [[nodiscard]] bool is_done(Ticket ticket);
   void wait(Ticket ticket);
 
   /// The task's body; returns after stop(), when nothing is left to do.
@@ -49,7 +48,7 @@ class Releaser {
 
   DeviceFiles& files_;
   Tasks& tasks_;
-  LongCalls& calls_;
+  CallsInProgress& calls_;
   const std::function<void(const std::string&)> after_;
   const Fd epoll_;
   const Fd wake_;

@@ -14,6 +14,8 @@ namespace {
 // last thread with the filter is gone.
 constexpr int kKick = SIGURG;
 constexpr std::uint64_t kKickIntervalNs = 1'000'000;
+constexpr std::uint64_t kLookNs = 500'000;
+constexpr unsigned kQuietLooks = 100;  // without a call, after which the onlooker sleeps
 
 void on_kick(int) {}
 
@@ -44,8 +46,13 @@ std::string outcome_of(const Reply& reply) {
 
 void Server::start() {
   const schedule::Lock lock(mutex_);
-  ++running_;
-  tasks_.push_back(schedule::Task::spawn("server", [this] { serve(); }));
+  spawn_locked();  // number 0 receives
+  spawn_locked();  // number 1 looks on
+}
+
+void Server::spawn_locked() {
+  const auto self = static_cast<std::uint16_t>(running_++);
+  tasks_.push_back(schedule::Task::spawn("server", [this, self] { serve(self); }));
 }
 
 bool Server::is_ending() {
@@ -53,21 +60,25 @@ bool Server::is_ending() {
   return ending_;
 }
 
-void Server::serve() {
+void Server::serve(std::uint16_t self) {
   accept_kicks();
+  CallsInProgress::Slot& slot = calls_.add_slot();
   mutex_.lock();
   threads_.push_back(::gettid());
+  bool receives = self == 0;
   while (!ending_) {
-    if (receiving_) {
+    if (receives) {
+      mutex_.unlock();
+      receive(self, slot);
+      mutex_.lock();
+      receives = false;
+    } else if (has_onlooker_) {
       ++idle_;
       changed_.wait(mutex_);
       --idle_;
-      continue;
+    } else {
+      receives = look_on(self);
     }
-    receiving_ = true;
-    mutex_.unlock();
-    receive_and_answer();
-    mutex_.lock();
   }
   std::erase(threads_, ::gettid());
   --running_;
@@ -75,48 +86,77 @@ void Server::serve() {
   mutex_.unlock();
 }
 
-void Server::receive_and_answer() {
+bool Server::look_on(std::uint16_t self) {
+  has_onlooker_ = true;
+  Role seen = Role::of(role_.load());
+  for (unsigned quiet = 0; !ending_; ++quiet) {
+    if (quiet >= kQuietLooks) park();
+    (void)changed_.wait_for(mutex_, kLookNs);
+    const Role now = Role::of(role_.load());
+    std::uint64_t word = now.word();
+    const bool stuck = now.answers() && word == seen.word();
+    if (stuck && role_.compare_exchange(word, Role{self, now.steps + 1}.word())) break;
+    if (word != seen.word()) quiet = 0;
+    seen = now;
+  }
+  has_onlooker_ = false;
+  if (ending_) return false;
+  if (idle_ == 0) spawn_locked();
+  changed_.notify_all();
+  return true;
+}
+
+/// Sleeps until a call begins. A call that began before it could see that we
+/// sleep is seen by us instead.
+void Server::park() {
+  parked_.store(true);
+  while (!ending_ && parked_.load() && !Role::of(role_.load()).answers()) changed_.wait(mutex_);
+  parked_.store(false);
+}
+
+void Server::begin_step() {
+  role_.fetch_add(1);
+  if (!parked_.load()) return;
+  const schedule::Lock lock(mutex_);
+  parked_.store(false);
+  changed_.notify_all();
+}
+
+void Server::wait_for_end() {
+  const schedule::Lock lock(mutex_);
+  while (!ending_) changed_.wait(mutex_);
+}
+
+void Server::receive(std::uint16_t self, CallsInProgress::Slot& slot) {
   for (;;) {
     const Result<seccomp_notif> notification = context_.listener.receive();
     if (notification) {
-      if (!answer(*notification)) return;
+      begin_step();
+      answer(*notification, slot);
+      Role role = Role::of(role_.load());
+      std::uint64_t word = role.word();
+      const bool kept =
+          role.owner == self && role_.compare_exchange(word, Role{self, role.steps + 1}.word());
+      if (!kept) return;
       continue;
     }
     // ENOENT: the caller was killed before we saw its call, or all are gone.
     // The role stays ours until stop(), which knows for certain.
-    if (!is_ending() && context_.listener.ended()) {
-      const schedule::Lock lock(mutex_);
-      while (!ending_) changed_.wait(mutex_);
-    }
+    if (!is_ending() && context_.listener.ended()) wait_for_end();
     if (is_ending()) return;
   }
 }
 
-bool Server::answer(const seccomp_notif& notification) {
+void Server::answer(const seccomp_notif& notification, CallsInProgress::Slot& slot) {
   const Releaser::Ticket due = releaser_.drain();
   context_.tasks.on_call(static_cast<pid_t>(notification.pid));
-  bool has_role = true;
-  const auto give_away = [&] {
-    if (has_role) hand_over();
-    has_role = false;
-    calls_.begin(notification.id);
-  };
-  if (!releaser_.is_done(due)) {
-    hand_over();
-    has_role = false;
-    releaser_.wait(due);  // not a long call yet: a release may wait for those
-    calls_.begin(notification.id);
-  }
-  Call call(context_, notification, give_away);
-  run(call, notification.data);
-  if (!has_role) calls_.end(notification.id);
-  return has_role;
-}
-
-void Server::run(Call& call, const seccomp_data& data) {
-  const Reply answer = dispatch(call, data);
+  releaser_.wait(due);
+  slot.store(notification.id);  // only now: a release waits for calls in progress
+  Call call(context_, notification);
+  const Reply answer = dispatch(call, notification.data);
   // The machine may have changed, and the program may look at once.
   if (call.entered_machine()) context_.tree.sync();
+  slot.store(0);
   reply(call, answer);
 }
 
@@ -135,14 +175,6 @@ void Server::reply(Call& call, const Reply& reply) {
   // right for every call of ours that waits.
   const Errno code = reply.error.code == Errno::kRestart ? Errno::kIntr : reply.error.code;
   context_.listener.reply_error(call.id(), static_cast<std::int32_t>(code));
-}
-
-void Server::hand_over() {
-  const schedule::Lock lock(mutex_);
-  receiving_ = false;
-  if (idle_ > 0) return changed_.notify_all();
-  ++running_;
-  tasks_.push_back(schedule::Task::spawn("server", [this] { serve(); }));
 }
 
 void Server::stop() {

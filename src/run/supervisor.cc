@@ -77,7 +77,7 @@ int Supervisor::run() {
     log.warn(std::string("a ").append(what) + " of " + file.name +
              " went past teeio, through a duplicate with a low number: the machine did not see it");
   });
-  LongCalls calls(listener);
+  CallsInProgress calls(listener);
   Releaser releaser(**files, tasks, calls, [&](const std::string& name) {
     context.tree.sync();
     if (log.traces_calls()) log.call(0, "release(" + name + ")", "0");

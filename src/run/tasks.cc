@@ -69,7 +69,6 @@ Tasks::Task& Tasks::task_locked(pid_t tid) {
 void Tasks::forget_locked(pid_t tid) {
   const auto at = tasks_.find(tid);
   if (at == tasks_.end()) return;
-  if (at->second.uses_machine) --machine_users_;
   tasks_.erase(at);
   std::erase_if(changes_, [tid](const Change& change) { return change.tid == tid; });
 }
@@ -157,14 +156,6 @@ bool Tasks::has_our_root(pid_t tid) {
 void Tasks::on_root_change() {
   const schedule::Lock lock(mutex_);
   for (auto& [tid, task] : tasks_) task.our_root = -1;
-}
-
-bool Tasks::is_concurrent(pid_t tid) {
-  const schedule::Lock lock(mutex_);
-  Task& task = task_locked(tid);
-  if (!task.uses_machine) ++machine_users_;
-  task.uses_machine = true;
-  return machine_users_ > 1;
 }
 
 Result<Fd> Tasks::steal(pid_t tid, int fd) {

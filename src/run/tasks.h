@@ -57,9 +57,6 @@ class Tasks {
   /// The caller serialises until the number is in use.
   Result<int> free_number(pid_t tid, int from);
 
-  /// Notes that `tid` uses the machine; true when it is not the only one.
-  bool is_concurrent(pid_t tid);
-
   /// Readable when a known thread is gone: call reap().
   [[nodiscard]] int epoll_fd() const { return epoll_.get(); }
   void reap(pid_t tid);
@@ -76,7 +73,6 @@ class Tasks {
     /// Before Linux 6.9 a thread has only its process's pidfd: that its id still
     /// means a thread of that process is then asked each time.
     bool is_of_process = false;
-    bool uses_machine = false;
     int our_root = -1;  ///< -1 unknown, else a truth value
     std::map<int, Known> numbers;
   };
@@ -106,7 +102,6 @@ class Tasks {
   std::map<pid_t, Task> tasks_ TEEIO_GUARDED_BY(mutex_);
   std::vector<Change> changes_ TEEIO_GUARDED_BY(mutex_);
   std::uint64_t change_count_ TEEIO_GUARDED_BY(mutex_) = 0;
-  std::size_t machine_users_ TEEIO_GUARDED_BY(mutex_) = 0;
   schedule::Mutex spaces_mutex_{schedule::Rank::kLeaf};
   std::vector<AddressSpace> spaces_ TEEIO_GUARDED_BY(spaces_mutex_);
   std::uint64_t next_space_ TEEIO_GUARDED_BY(spaces_mutex_) = 1;
