@@ -40,6 +40,8 @@ class TdxHost {
     for (unsigned tries = 0;; ++tries) {
       const tdx::LeafResult result = leaf();
       if (!result.status.retry() || tries == kMaxTries) return result;
+      // Recoverable by its class, and nothing to wait for: there is nothing to flush.
+      if (result.status == tdx::Code::kVcpuNotAssociated) return result;
       give_way();
     }
   }
