@@ -85,8 +85,11 @@ Result<void> Machine::Impl::build_kernel() {
   kvm->add_type(sw_protected);
   if (platform != nullptr)
     for (kvm::VmTypeFactory* type : platform->vm_types()) kvm->add_type(*type);
+  iommufd::Policies policies = config.iommufd;
+  policies.guest_binds =
+      config.bind_owner == entry::BindOwner::kAny || config.bind_owner == entry::BindOwner::kGuest;
   iommufd_environment = std::make_unique<iommufd::Environment>(
-      memory, events, platform != nullptr ? &pci_tsm : nullptr, config.iommufd);
+      memory, events, platform != nullptr ? &pci_tsm : nullptr, policies);
 
   for (const auto& port : ports) {
     const schedule::Lock lock(bus_lock);

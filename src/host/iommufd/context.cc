@@ -20,6 +20,12 @@ constexpr bool known(tsm::TvmArch arch) {
 constexpr bool known(tsm::RequestOp op) {
   return op >= tsm::RequestOp::kReadObject && op <= tsm::RequestOp::kSevDisableDma;
 }
+/// TSM_REQ_SET_TDI_STATE whose first word is TDISP's CONFIG_LOCKED.
+bool asks_to_lock(const tsm::GuestRequest& request) {
+  constexpr std::uint32_t kConfigLocked = 1;
+  Reader in(request.payload);
+  return request.op == tsm::RequestOp::kSetTdiState && in.le<std::uint32_t>() == kConfigLocked;
+}
 
 }  // namespace
 
@@ -125,7 +131,16 @@ Result<tsm::GuestResponse> Context::vdevice_tsm_request(ObjectId vdevice_id,
   if (!known(request.arch)) return fail(Errno::kInval, "unknown guest architecture");
   if (!known(request.op)) return fail(Errno::kInval, "unknown guest request");
   TEEIO_ASSIGN(const auto vdevice, find<Vdevice>(objects_, vdevice_id));
-  return vdevice->tsm_request(request, code);
+  auto response = vdevice->tsm_request(request, code);
+  const bool unbound = !response && response.error().code == Errno::kNxio;
+  if (!unbound || !policies().guest_binds || !asks_to_lock(request)) return response;
+  // The guest's door: the host's set-up, then the guest's own LOCK. Where the
+  // firmware takes LOCK from the host only (TDX), the request is refused again
+  // and nothing stays behind.
+  TEEIO_TRY(vdevice->tsm_bind());
+  response = vdevice->tsm_request(request, code);
+  if (!response) (void)vdevice->tsm_unbind();
+  return response;
 }
 
 std::uint64_t Context::rlimit_mode() { return rlimit_mode_.load(); }

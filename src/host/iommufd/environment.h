@@ -17,6 +17,10 @@ enum class VmRef : std::uint8_t { kViommu, kVfio };
 enum class VdeviceLifetime : std::uint8_t { kIdevice, kIndependent };
 
 struct Policies {
+  /// Whether a guest's request to lock a TDI that nobody has bound does the host's
+  /// part of the bind first: the third proposal, in which LOCK and STOP travel as
+  /// guest requests and the host is not asked.
+  bool guest_binds = true;
   VmRef vm_ref = VmRef::kViommu;
   VdeviceLifetime vdevice_lifetime = VdeviceLifetime::kIdevice;
 };

@@ -159,12 +159,12 @@ void Mmu::zap(Gpa start, std::uint64_t size, Zap what) {
 }
 
 void Mmu::zap_private(std::uint64_t first, std::uint64_t end) {
-  const std::map<std::uint64_t, Private> doomed(private_.lower_bound(first),
-                                                private_.lower_bound(end));
-  if (doomed.empty()) return;
-  // KVM_BUG_ON has been hit: no further call goes to the firmware.
-  if (vm_.ops().has_secure_table() && vm_.dead()) return;
-  remove_entries(doomed);
+  std::map<std::uint64_t, Private> doomed(private_.lower_bound(first), private_.lower_bound(end));
+  // After KVM_BUG_ON the MMIO that the firmware would not let go stays for the
+  // TSM driver's emergency exit (reclaim_mmio()); RAM goes back as ever.
+  if (vm_.ops().has_secure_table() && vm_.dead())
+    std::erase_if(doomed, [](const auto& e) { return e.second.kind == PageKind::kMmio; });
+  if (!doomed.empty()) remove_entries(doomed);
 }
 
 void Mmu::remove_entries(const std::map<std::uint64_t, Private>& doomed) {

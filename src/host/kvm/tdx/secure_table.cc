@@ -6,22 +6,24 @@ namespace teeio::kvm {
 using tdx::Level;
 
 /// Links the table pages on the way to `gpa` that are not there yet
-/// (tdx_sept_link_private_spt()).
+/// (tdx_sept_link_private_spt()). Tables stay until the TD goes.
 Result<void> TdxVm::ensure_table(Gpa gpa) {
   for (const Level level : {Level::k512G, Level::k1G, Level::k2M}) {
-    TEEIO_ASSIGN(const Hpa page, host_.memory().alloc_page());
     const Gpa entry{raw(gpa) & ~(tdx::level_bytes(level) - 1)};
+    {
+      const schedule::Lock lock(lent_lock_);
+      if (tables_.contains({level, entry})) continue;
+    }
+    TEEIO_ASSIGN(const Hpa page, host_.memory().alloc_page());
     const auto r =
         host_.call([&] { return host_.module().tdh_mem_sept_add(tdr_, entry, level, page); });
-    if (r.ok()) {
-      const schedule::Lock lock(lent_lock_);
-      lent_.push_back(page);
-      continue;
-    }
-    host_.memory().free_page(page);
-    // A table is there already: what a walk by the host would have told.
-    if (r.status == tdx::Code::kEptEntryStateIncorrect) continue;
-    return std::unexpected(refused(r, "TDH.MEM.SEPT.ADD failed"));
+    // Another vCPU was faster.
+    const bool present = r.status == tdx::Code::kEptEntryStateIncorrect;
+    if (!r.ok()) host_.memory().free_page(page);
+    if (!r.ok() && !present) return std::unexpected(refused(r, "TDH.MEM.SEPT.ADD failed"));
+    const schedule::Lock lock(lent_lock_);
+    if (r.ok()) lent_.push_back(page);
+    tables_.emplace(level, entry);
   }
   return {};
 }
