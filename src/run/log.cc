@@ -22,4 +22,8 @@ void Log::call(pid_t tid, std::string_view text, std::string_view outcome) const
   write_line(who(tid).append(text).append(" = ").append(outcome));
 }
 
+void Log::release(std::string_view name) const {
+  write_line(std::string("[last close] ").append(name));
+}
+
 }  // namespace teeio::run

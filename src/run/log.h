@@ -21,6 +21,8 @@ class Log {
   /// Whether `-v` asked for a line a call; call() writes it, like strace.
   [[nodiscard]] bool traces_calls() const { return calls_ == Calls::kEach; }
   void call(pid_t tid, std::string_view text, std::string_view outcome) const;
+  /// Also for `-v`: a file's last descriptor and mapping are gone.
+  void release(std::string_view name) const;
 
  private:
   const Calls calls_;

@@ -80,7 +80,7 @@ int Supervisor::run() {
   CallsInProgress calls(listener);
   Releaser releaser(**files, tasks, calls, [&](const std::string& name) {
     context.tree.sync();
-    if (log.traces_calls()) log.call(0, "release(" + name + ")", "0");
+    if (log.traces_calls()) log.release(name);
   });
   Server server(context, releaser, calls);
   schedule::Task releases = schedule::Task::spawn("releaser", [&releaser] { releaser.run(); });
