@@ -15,8 +15,13 @@ class Rmm::Command {
  public:
   Command(Rmm& rmm, std::string_view name, object::EventFields fields = {})
       : rmm_(rmm),
-        call_(rmm.trace_.call(object::Lane::kFirmware, name, std::move(fields))),
-        lock_(rmm.mutex_) {}
+        lock_(rmm.mutex_),
+        call_(rmm.trace_.call(object::Lane::kFirmware, name, std::move(fields))) {}
+  /// About the function of the PDEV or VDEV at `object`, if there is one.
+  Command(Rmm& rmm, std::string_view name, Hpa object)
+      : rmm_(rmm),
+        lock_(rmm.mutex_),
+        call_(rmm.trace_.call(object::Lane::kFirmware, name, rmm.about(object))) {}
 
   RmiResult refuse(Code code, std::string_view why, std::uint64_t x1 = 0) {
     call_.refuse(code_name(code), why);
@@ -48,8 +53,8 @@ class Rmm::Command {
 
  private:
   Rmm& rmm_;
-  object::Trace::Call call_;
   const schedule::Lock lock_;
+  object::Trace::Call call_;
   RmiResult result_{};
 };
 

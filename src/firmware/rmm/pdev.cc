@@ -70,19 +70,19 @@ RmiResult Rmm::pdev_create(Hpa at, const PdevParams& params) {
 }
 
 RmiResult Rmm::pdev_communicate(Hpa at, Hpa data, HostComm host) {
-  Command c(*this, "RMI_PDEV_COMMUNICATE");
+  Command c(*this, "RMI_PDEV_COMMUNICATE", at);
   Pdev* pdev = c.pdev(at);
   return pdev == nullptr ? c.result() : talk(c, *pdev, pdev->comm, data, host);
 }
 
 RmiResult Rmm::pdev_get_state(Hpa at) {
-  Command c(*this, "RMI_PDEV_GET_STATE");
+  Command c(*this, "RMI_PDEV_GET_STATE", at);
   RMM_FIND(pdev, c.pdev(at));
   return {.x1 = static_cast<std::uint64_t>(pdev->state)};
 }
 
 RmiResult Rmm::pdev_stream_connect(Hpa at, Bdf port_at, std::uint8_t id) {
-  Command c(*this, "RMI_PDEV_STREAM_CONNECT");
+  Command c(*this, "RMI_PDEV_STREAM_CONNECT", at);
   RMM_FIND(pdev, c.pdev(at));
   const auto port = std::ranges::find(ports_, port_at, &hw::RootPort::bdf);
   if (port == ports_.end()) return c.refuse(Code::kInput, "no such root port");
@@ -111,7 +111,7 @@ RmiResult Rmm::pdev_stream_connect(Hpa at, Bdf port_at, std::uint8_t id) {
 }
 
 RmiResult Rmm::pdev_stream_disconnect(Hpa at) {
-  Command c(*this, "RMI_PDEV_STREAM_DISCONNECT");
+  Command c(*this, "RMI_PDEV_STREAM_DISCONNECT", at);
   RMM_FIND(pdev, c.pdev(at));
   if (!pdev->stream || !pdev->stream->connected)
     return c.refuse(Code::kDevice, "the stream is not CONNECTED");
@@ -131,7 +131,7 @@ RmiResult Rmm::pdev_stream_disconnect(Hpa at) {
 }
 
 RmiResult Rmm::pdev_abort(Hpa at) {
-  Command c(*this, "RMI_PDEV_ABORT");
+  Command c(*this, "RMI_PDEV_ABORT", at);
   RMM_FIND(pdev, c.pdev(at));
   if (pdev->comm.state == State::kIdle) return c.refuse(Code::kDevice, "nothing to abort");
   const PdevState state = pdev->state;
@@ -142,7 +142,7 @@ RmiResult Rmm::pdev_abort(Hpa at) {
 }
 
 RmiResult Rmm::pdev_stop(Hpa at) {
-  Command c(*this, "RMI_PDEV_STOP");
+  Command c(*this, "RMI_PDEV_STOP", at);
   RMM_FIND(pdev, c.pdev(at));
   if (pdev->comm.state != State::kIdle || pdev->stream || pdev->vdevs != 0)
     return c.refuse(Code::kDevice, "the PDEV is busy, or has a stream or VDEVs");
@@ -154,7 +154,7 @@ RmiResult Rmm::pdev_stop(Hpa at) {
 }
 
 RmiResult Rmm::pdev_destroy(Hpa at) {
-  Command c(*this, "RMI_PDEV_DESTROY");
+  Command c(*this, "RMI_PDEV_DESTROY", at);
   RMM_FIND(pdev, c.pdev(at));
   if (pdev->state != PdevState::kStopped) return c.refuse(Code::kDevice, "it is not STOPPED");
   pdevs_.erase(raw(at));

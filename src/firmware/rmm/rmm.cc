@@ -26,6 +26,14 @@ GranuleState Rmm::state_of(Hpa granule) const {
   return found == granules_.end() ? GranuleState::kNs : found->second;
 }
 
+object::EventFields Rmm::about(Hpa object) const {
+  if (const auto pdev = pdevs_.find(raw(object)); pdev != pdevs_.end())
+    return {.function = pdev->second.params.function};
+  const auto vdev = vdevs_.find(raw(object));
+  if (vdev == vdevs_.end()) return {};
+  return {.function = vdev->second.params.tdi, .vm = realms_.at(raw(vdev->second.rd)).vm};
+}
+
 std::size_t Rmm::granules() {
   const schedule::Lock lock(mutex_);
   return granules_.size();

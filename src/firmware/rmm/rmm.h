@@ -73,6 +73,7 @@ class Rmm {
   class Command;
   void set(Hpa granule, GranuleState state);
   [[nodiscard]] GranuleState state_of(Hpa granule) const;
+  [[nodiscard]] object::EventFields about(Hpa object) const;
   RmiResult talk(Command& c, Pdev& pdev, Comm& comm, Hpa data, HostComm host);
   Result<Bytes> advance(Pdev& pdev, Comm& comm, Hpa data, HostComm host);
   void fact(object::Fact fact, std::string_view name, const Vdev& vdev, std::uint64_t a = 0);

@@ -109,19 +109,19 @@ RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa vdev_at, const VdevParams& p
 }
 
 RmiResult Rmm::vdev_communicate(Hpa rd, Hpa pdev, Hpa at, Hpa data, HostComm host) {
-  Command c(*this, "RMI_VDEV_COMMUNICATE");
+  Command c(*this, "RMI_VDEV_COMMUNICATE", at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kInput));
   return talk(c, *c.pdev(pdev), vdev->comm, data, host);
 }
 
 RmiResult Rmm::vdev_get_state(Hpa at) {
-  Command c(*this, "RMI_VDEV_GET_STATE");
+  Command c(*this, "RMI_VDEV_GET_STATE", at);
   RMM_FIND(vdev, c.find(vdevs_, at, GranuleState::kVdev));
   return {.x1 = static_cast<std::uint64_t>(vdev->state)};
 }
 
 RmiResult Rmm::vdev_lock(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_LOCK");
+  Command c(*this, "RMI_VDEV_LOCK", at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kInput));
   if (vdev->state != VdevState::kUnlocked || vdev->comm.state != State::kIdle)
     return c.refuse(Code::kDevice, "the VDEV is not UNLOCKED and idle");
@@ -132,7 +132,7 @@ RmiResult Rmm::vdev_lock(Hpa rd, Hpa pdev, Hpa at) {
 }
 
 RmiResult Rmm::vdev_start(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_START");
+  Command c(*this, "RMI_VDEV_START", at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kInput));
   if (vdev->state != VdevState::kLocked || vdev->comm.state != State::kIdle)
     return c.refuse(Code::kDevice, "the VDEV is not LOCKED and idle");
@@ -150,7 +150,7 @@ RmiResult Rmm::vdev_start(Hpa rd, Hpa pdev, Hpa at) {
 }
 
 RmiResult Rmm::vdev_interface_report(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_GET_INTERFACE_REPORT");
+  Command c(*this, "RMI_VDEV_GET_INTERFACE_REPORT", at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
   if (vdev->state != VdevState::kLocked && vdev->state != VdevState::kStarted)
     return c.refuse(Code::kDevice, "the VDEV is not LOCKED or STARTED");
@@ -169,7 +169,7 @@ Bytes Rmm::cached_report(Hpa at) {
 }
 
 RmiResult Rmm::vdev_unlock(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_UNLOCK");
+  Command c(*this, "RMI_VDEV_UNLOCK", at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
   if (vdev->state == VdevState::kNew || vdev->state == VdevState::kUnlocked)
     return c.refuse(Code::kDevice, "the VDEV is not LOCKED, STARTED or ERROR");
@@ -197,7 +197,7 @@ RmiResult Rmm::vdev_unlock(Hpa rd, Hpa pdev, Hpa at) {
 }
 
 RmiResult Rmm::vdev_abort(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_ABORT");
+  Command c(*this, "RMI_VDEV_ABORT", at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
   if (vdev->comm.state == State::kIdle) return c.refuse(Code::kDevice, "nothing to abort");
   vdev->comm = {};
@@ -206,7 +206,7 @@ RmiResult Rmm::vdev_abort(Hpa rd, Hpa pdev, Hpa at) {
 }
 
 RmiResult Rmm::vdev_destroy(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_DESTROY");
+  Command c(*this, "RMI_VDEV_DESTROY", at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
   if (vdev->state != VdevState::kNew && vdev->state != VdevState::kUnlocked)
     return c.refuse(Code::kDevice, "the VDEV is not NEW or UNLOCKED");
@@ -219,7 +219,7 @@ RmiResult Rmm::vdev_destroy(Hpa rd, Hpa pdev, Hpa at) {
 }
 
 RmiResult Rmm::rsi_vdev_dma_enable(Hpa rd, Hpa at, const wire::TdispNonce& nonce) {
-  Command c(*this, "RSI_VDEV_DMA_ENABLE");
+  Command c(*this, "RSI_VDEV_DMA_ENABLE", at);
   RMM_FIND(vdev, c.find(vdevs_, at, GranuleState::kVdev));
   if (vdev->rd != rd || vdev->state != VdevState::kStarted || vdev->nonce != nonce)
     return c.refuse(Code::kDevice, "the VDEV is not STARTED under that lock");
