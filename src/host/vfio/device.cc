@@ -16,13 +16,7 @@ Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object
   const iommufd::VmHandle vm{
       .file = vm_file.get(),
       .number = vm_file ? static_cast<kvm::VmFile&>(*vm_file).vm().number() : 0};
-  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_bind", {.function = bdf()});
-  auto bound = iommufd::Idevice::bind(context, *this, vm);
-  if (!bound) {
-    call.refuse(bound.error());
-    return std::unexpected(bound.error());
-  }
-  idevice_ = *bound;
+  TEEIO_ASSIGN(idevice_, iommufd::Idevice::bind(context, *this, vm));
   context_file_ = object::Ref<object::File>::share(context);
   vm_file_ = std::move(vm_file);
   {
@@ -63,7 +57,6 @@ void Device::close() {
 
 /// vfio_df_iommufd_unbind().
 void Device::leave_iommufd() {
-  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_unbind", {.function = bdf()});
   if (attached_) idevice_->detach();
   attached_ = false;
   idevice_->unbind();
@@ -94,19 +87,14 @@ void Device::disable() {
 Result<std::uint32_t> Device::attach(std::uint32_t pt_id) {
   const schedule::Lock lock(set().lock);
   if (idevice_ == nullptr) return fail(Errno::kInval, "the device is not bound to an iommufd");
-  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_attach", {.function = bdf()});
   auto id = attached_ ? idevice_->replace(pt_id) : idevice_->attach(pt_id);
-  if (!id)
-    call.refuse(id.error());
-  else
-    attached_ = true;
+  if (id) attached_ = true;
   return id;
 }
 
 void Device::detach() {
   const schedule::Lock lock(set().lock);
   if (idevice_ == nullptr || !attached_) return;
-  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_detach", {.function = bdf()});
   idevice_->detach();
   attached_ = false;
 }

@@ -5,10 +5,7 @@ namespace teeio::vfio {
 Result<void> Device::tsm_bind(std::uint32_t vdevice_id) {
   const schedule::Lock lock(set().lock);
   if (idevice_ == nullptr) return fail(Errno::kInval, "the device is not bound to an iommufd");
-  auto call = trace().call(object::Lane::kIommufd, "iommufd_device_tsm_bind", {.function = bdf()});
-  auto bound = idevice_->tsm_bind(vdevice_id);
-  if (!bound) call.refuse(bound.error());
-  return bound;
+  return idevice_->tsm_bind(vdevice_id);
 }
 
 Result<void> Device::tsm_unbind() {
