@@ -11,8 +11,6 @@ Result<void> Device::tsm_bind(std::uint32_t vdevice_id) {
 Result<void> Device::tsm_unbind() {
   const schedule::Lock lock(set().lock);
   if (idevice_ == nullptr) return fail(Errno::kInval, "the device is not bound to an iommufd");
-  auto call =
-      trace().call(object::Lane::kIommufd, "iommufd_device_tsm_unbind", {.function = bdf()});
   idevice_->tsm_unbind();
   return {};
 }
