@@ -14,9 +14,21 @@ using object::Lane;
 
 constexpr int kPid = 1;  ///< the machine is the one process of the trace
 
+/// Processes and threads by number of appearance: the kernel's numbers differ
+/// from run to run, and a trace must not.
+class Actors {
+ public:
+  std::size_t number(std::int32_t id) {
+    return numbers_.try_emplace(id, numbers_.size() + 1).first->second;
+  }
+
+ private:
+  std::unordered_map<std::int32_t, std::size_t> numbers_;
+};
+
 int track(Lane lane) { return static_cast<int>(lane) + 1; }
 
-Json args_of(const Event& event) {
+Json args_of(const Event& event, Actors& actors) {
   Json args{{"seq", event.seq},
             {"from", object::lane_name(event.from)},
             {"to", object::lane_name(event.to)}};
@@ -30,10 +42,9 @@ Json args_of(const Event& event) {
   if (!event.outcome.empty()) args["outcome"] = event.outcome;
   if (!event.why.empty()) args["why"] = event.why;
   if (event.refused) args["refused"] = true;
-  args["task"] = event.task;
   if (event.origin.pid != 0) {
-    args["pid"] = event.origin.pid;
-    args["tid"] = event.origin.tid;
+    args["process"] = actors.number(event.origin.pid);
+    args["thread"] = actors.number(event.origin.tid);
     if (event.origin.fd >= 0) args["fd"] = event.origin.fd;
     args["call"] = event.origin.call;
   }
@@ -75,10 +86,10 @@ Json slice(const Event& event, const char* phase) {
           {"ts", event.seq},    {"pid", kPid},    {"tid", track(event.to)}};
 }
 
-void append_call(Json& out, const Event& event, std::uint64_t end) {
+void append_call(Json& out, const Event& event, std::uint64_t end, Actors& actors) {
   Json call = slice(event, "X");
   call["dur"] = end - event.seq + 1;
-  call["args"] = args_of(event);
+  call["args"] = args_of(event, actors);
   out.push_back(std::move(call));
   if (event.from == event.to) return;
   Json start = slice(event, "s"), finish = slice(event, "f");
@@ -89,10 +100,10 @@ void append_call(Json& out, const Event& event, std::uint64_t end) {
   out.push_back(std::move(finish));
 }
 
-void append_state(Json& out, const Event& event) {
+void append_state(Json& out, const Event& event, Actors& actors) {
   Json state = slice(event, "i");
   state["s"] = "t";
-  state["args"] = args_of(event);
+  state["args"] = args_of(event, actors);
   out.push_back(std::move(state));
 }
 
@@ -102,11 +113,12 @@ std::string chrome_trace(const std::deque<Event>& events) {
   Json list = Json::array();
   append_lanes(list);
   const auto ends = ends_of(events);
+  Actors actors;
   for (const Event& event : events)
     if (event.fact == object::Fact::kNone)
-      append_call(list, event, ends.at(event.seq));
+      append_call(list, event, ends.at(event.seq), actors);
     else
-      append_state(list, event);
+      append_state(list, event, actors);
   const Json whole{{"displayTimeUnit", "ns"}, {"traceEvents", std::move(list)}};
   return whole.dump(1, ' ', false, Json::error_handler_t::replace) + '\n';
 }

@@ -4,7 +4,8 @@
   chart_equals_trace.py TEEIO PROGRAM OPTION_A OPTION_B
 
 Runs PROGRAM with each option. In each run every event of the trace must be a step
-of the chart or folded into one, under the same name; the two charts must differ.
+of the chart or folded into one, under the same name; the two charts must differ,
+and a second run with the same option must give the same bytes.
 """
 
 import json
@@ -43,7 +44,8 @@ def check(teeio, program, option):
         if done.returncode:
             sys.exit(f"{program} {option} left with {done.returncode}\n{done.stderr}")
         with open(file, encoding="utf-8") as opened:
-            events = {e["ts"]: e for e in json.load(opened)["traceEvents"] if e["ph"] in "Xi"}
+            trace = opened.read()
+        events = {e["ts"]: e for e in json.loads(trace)["traceEvents"] if e["ph"] in "Xi"}
     header, steps = read_chart(done.stderr)
     lanes = header.split("  ")
     for lane in ("Guest", "Guest TSM", "VMM", "VFIO", "IOMMUFD", "host TSM", "KVM", "firmware",
@@ -63,12 +65,14 @@ def check(teeio, program, option):
             sys.exit(f"step {number} folds something else: {label}")
     if drawn != len(events):
         sys.exit(f"{option}: the chart draws {drawn} events, the trace has {len(events)}")
-    return steps
+    return steps, trace
 
 
 def main():
     teeio, program, *options = sys.argv[1:]
-    first, second = (check(teeio, program, option) for option in options)
+    (first, trace), (second, _) = (check(teeio, program, option) for option in options)
+    if check(teeio, program, options[0])[1] != trace:
+        sys.exit(f"two runs with {options[0]} give two traces")
     if [label for _, label in first] == [label for _, label in second]:
         sys.exit(f"{options[0]} and {options[1]} give the same chart")
     print(f"{len(first)} and {len(second)} steps")

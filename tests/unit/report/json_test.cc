@@ -54,6 +54,20 @@ TEST(ChromeTrace, IsTheSameBytesForTheSameEvents) {
   EXPECT_EQ(chrome_trace(first.trace.events()), chrome_trace(second.trace.events()));
 }
 
+// The kernel numbers processes anew in every run.
+TEST(ChromeTrace, IsTheSameBytesForOtherProcessNumbers) {
+  SmallRun first, second;
+  {
+    const object::OriginScope scope({.pid = 70, .tid = 71, .fd = 5, .call = "VFIO_DEVICE_RESET"});
+    first.refused_reset();
+  }
+  {
+    const object::OriginScope scope({.pid = 80, .tid = 84, .fd = 5, .call = "VFIO_DEVICE_RESET"});
+    second.refused_reset();
+  }
+  EXPECT_EQ(chrome_trace(first.trace.events()), chrome_trace(second.trace.events()));
+}
+
 TEST(ChromeTrace, SurvivesTextThatIsNoUtf8) {
   SmallRun run;
   run.trace.fact(object::Lane::kVmm, object::Fact::kRefLeaked, "leak", {.detail = "path=\xff"});
