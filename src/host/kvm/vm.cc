@@ -93,6 +93,11 @@ Result<void> Vm::set_memory_region(mm::Caller& caller, const MemoryRegion& regio
   if (region.memory_size >> kPageShift > kMaxSlotPages)
     return fail(Errno::kInval, "a memslot has too many pages");
 
+  // fget() needs no lock in Linux; here the descriptor table's comes before
+  // slots_lock, and what it says is looked at where Linux would.
+  Result<object::Ref<object::File>> backing;
+  if ((region.flags & (kMemGuestMemfd | kMemVfioDmabuf)) != 0)
+    backing = caller.file(region.guest_memfd);
   const schedule::Lock lock(slots_lock_);
   Slot* old = nullptr;
   {
@@ -103,7 +108,7 @@ Result<void> Vm::set_memory_region(mm::Caller& caller, const MemoryRegion& regio
     if (old == nullptr) return fail(Errno::kInval, "there is no such memslot to delete");
     return delete_slot(region.slot);
   }
-  if (old == nullptr) return create_slot(caller, region);
+  if (old == nullptr) return create_slot(region, std::move(backing));
   return modify_slot(*old, region);
 }
 
@@ -130,7 +135,8 @@ Result<void> Vm::modify_slot(Slot& slot, const MemoryRegion& region) {
   return {};
 }
 
-Result<void> Vm::create_slot(mm::Caller& caller, const MemoryRegion& region) {
+Result<void> Vm::create_slot(const MemoryRegion& region,
+                             Result<object::Ref<object::File>> backing) {
   const Gpa start{region.guest_phys_addr};
   {
     const schedule::ReadLock reader(srcu_);
@@ -140,7 +146,7 @@ Result<void> Vm::create_slot(mm::Caller& caller, const MemoryRegion& region) {
   }
   auto slot = std::make_unique<Slot>(region);
   if ((region.flags & (kMemGuestMemfd | kMemVfioDmabuf)) != 0) {
-    TEEIO_ASSIGN(object::Ref<object::File> file, caller.file(region.guest_memfd));
+    TEEIO_ASSIGN(object::Ref<object::File> file, std::move(backing));
     if ((region.flags & kMemVfioDmabuf) != 0) {
       TEEIO_ASSIGN(slot->dmabuf,
                    DmaBufSlot::create(*this, std::move(file), start, region.memory_size));

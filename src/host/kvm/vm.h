@@ -91,7 +91,7 @@ class Vm final : public object::Counted {
   friend class VmFile;
   Vm(Kvm& kvm, std::uint32_t number, std::uint64_t mm_id);
   ~Vm() override;
-  Result<void> create_slot(mm::Caller& caller, const MemoryRegion& region)
+  Result<void> create_slot(const MemoryRegion& region, Result<object::Ref<object::File>> backing)
       TEEIO_REQUIRES(slots_lock_);
   Result<void> delete_slot(std::uint32_t id) TEEIO_REQUIRES(slots_lock_);
   Result<void> modify_slot(Slot& slot, const MemoryRegion& region) TEEIO_REQUIRES(slots_lock_);
