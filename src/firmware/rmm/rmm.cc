@@ -42,8 +42,12 @@ std::size_t Rmm::granules() {
 RmiResult Rmm::granule_delegate(Hpa granule) {
   Command c(*this, "RMI_GRANULE_DELEGATE");
   if (!c.granule(granule, GranuleState::kNs)) return c.result();
+  const bool ram = granule >= hw::PhysicalMemory::kRamBase &&
+                   granule < hw::PhysicalMemory::kWindowBase && !memory_.direct(granule).empty();
+  const bool mmio = memory_.is_mmio(granule);
+  if (!ram && !mmio) return c.refuse(Code::kInput, "there is no such granule");
   set(granule, GranuleState::kDelegated);
-  if (!memory_.is_mmio(granule)) memory_.set_key(granule, kRealmWorld);
+  if (!mmio) memory_.set_key(granule, kRealmWorld);
   return {};
 }
 

@@ -127,6 +127,13 @@ TEST_F(Refusals, TrustedDmaNeedsTheNonceOfTheLock) {
   EXPECT_RMI(rmm.rsi_vdev_dma_enable(pdev, vdev, device.tdis[0x100].nonce), Code::kDevice);
 }
 
+TEST_F(Refusals, OnlyWhatExistsIsDelegatedAndOnce) {
+  EXPECT_RMI(rmm.granule_delegate(Hpa{0x1000}), Code::kInput);
+  EXPECT_RMI(rmm.granule_delegate(kBar + 1), Code::kInput);
+  ASSERT_RMI(rmm.granule_delegate(kBar));
+  EXPECT_RMI(rmm.granule_delegate(kBar), Code::kInput);
+}
+
 TEST_F(Refusals, ALentPageIsOutOfTheHostsReach) {
   Bytes bytes(8);
   EXPECT_FALSE(memory.read(rd, bytes));
