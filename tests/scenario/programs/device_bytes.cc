@@ -4,15 +4,14 @@
 
 int main() {
   const int fd = open_device();
-  CHECK(pwrite(fd, "0123456789", 10, 100) == 10);
+  CHECK(pwrite(fd, "0123456789", 10, 0) == 10);
   char text[16] = {};
-  CHECK(pread(fd, text, 10, 100) == 10 && memcmp(text, "0123456789", 10) == 0);
-  CHECK(lseek(fd, 102, SEEK_SET) == 102);
-  CHECK(read(fd, text, 3) == 3 && memcmp(text, "234", 3) == 0);
-  CHECK(read(fd, text, 2) == 2 && memcmp(text, "56", 2) == 0);
+  CHECK(pread(fd, text, 10, 0) == 10 && memcmp(text, "0123456789", 10) == 0);
+  CHECK(read(fd, text, 3) == 3 && memcmp(text, "012", 3) == 0);
+  CHECK(read(fd, text, 2) == 2 && memcmp(text, "34", 2) == 0);
   CHECK(write(fd, "X", 1) == 1);
   iovec parts[2] = {{text, 1}, {text + 1, 2}};
-  CHECK(preadv(fd, parts, 2, 106) == 3 && memcmp(text, "6X8", 3) == 0);
+  CHECK(preadv(fd, parts, 2, 4) == 3 && memcmp(text, "4X6", 3) == 0);
   CHECK_ERRNO(pread(fd, nullptr, 4, 0), EFAULT);
   CHECK_ERRNO(pread(fd, text, 4, -1), EINVAL);
   CHECK(pread(fd, text, 4, 1 << 20) == 0);
