@@ -1,0 +1,152 @@
+// A machine file is a person's input: each mistake gets file, line, key and what
+// is allowed there.
+
+#include "machine/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "unit/machine/program.h"
+
+namespace teeio::machine {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+/// A small machine; the line numbers of the tests below count in it.
+constexpr std::string_view kGood = R"(name = "small"
+tsm = "tdx"
+memory_mib = 64
+iommus = 1
+
+[policies]
+close_order = "mainline"
+
+[[root_port]]
+bdf = "0000:00:01.0"
+bus = 1
+window = 0x380000000000
+window_mib = 64
+iommu = 0
+
+[[card]]
+model = "plain"
+bdf = "0000:01:00.0"
+window = 0x380000000000
+)";
+
+std::string problem_of(std::string text) {
+  const auto config = parse_config(text, "m.toml");
+  return config ? "it was accepted" : config.error();
+}
+
+std::string problem_with(std::string_view from, std::string_view to) {
+  std::string text(kGood);
+  const std::size_t at = text.find(from);
+  EXPECT_NE(at, std::string::npos) << from;
+  return problem_of(text.replace(at, from.size(), to));
+}
+
+TEST(Config, EveryBuiltinMachineParsesAndIsMade) {
+  EXPECT_GE(builtin_machines().size(), 2U);
+  for (const std::string_view name : builtin_machines()) {
+    const auto config = parse_config(builtin_machine(name), name);
+    ASSERT_TRUE(config.has_value()) << config.error();
+    EXPECT_EQ(config->name, name);
+    EXPECT_TRUE(Machine::create(*config).has_value()) << name;
+  }
+}
+
+TEST(Config, NoBuiltinMachineOfAnotherNameIsEmpty) {
+  EXPECT_TRUE(builtin_machine("no-such").empty());
+}
+
+TEST(Config, SmallMachineIsAccepted) {
+  const auto config = parse_config(kGood, "m.toml");
+  ASSERT_TRUE(config.has_value()) << config.error();
+  EXPECT_EQ(config->memory_bytes, std::uint64_t{64} << 20U);
+  EXPECT_EQ(config->vfio.close_order, vfio::CloseOrder::kMainline);
+  EXPECT_EQ(config->vfio.while_bound, vfio::WhileBound::kBlock);
+}
+
+TEST(Config, SyntaxErrorNamesFileAndLine) {
+  EXPECT_THAT(problem_with("memory_mib = 64", "memory_mib = "), StartsWith("m.toml:3: "));
+}
+
+TEST(Config, UnknownKeyNamesTheKnownOnes) {
+  const std::string problem = problem_with("memory_mib", "memory_gib");
+  EXPECT_THAT(problem, StartsWith("m.toml:3: key \"memory_gib\": "));
+  EXPECT_THAT(problem, HasSubstr("memory_mib"));
+}
+
+TEST(Config, UnknownKeyOfATableIsFoundInItsLine) {
+  EXPECT_THAT(problem_with("bus = 1", "bus = 1\ncolour = 3"),
+              StartsWith("m.toml:12: key \"colour\": "));
+}
+
+TEST(Config, MissingKeyIsNamed) {
+  EXPECT_THAT(problem_with("tsm = \"tdx\"\n", ""),
+              StartsWith("m.toml:1: key \"tsm\": is missing here"));
+  EXPECT_THAT(problem_with("bdf = \"0000:01:00.0\"\n", ""),
+              StartsWith("m.toml:16: key \"bdf\": is missing here"));
+}
+
+TEST(Config, WrongChoiceNamesEveryRightOne) {
+  EXPECT_EQ(problem_with("\"mainline\"", "\"linux\""),
+            "m.toml:7: key \"close_order\": must be one of \"unbind-first\", \"mainline\"");
+  EXPECT_THAT(problem_with("tsm = \"tdx\"", "tsm = \"sgx\""),
+              HasSubstr("must be one of \"none\", \"tdx\", \"cca\""));
+  EXPECT_THAT(problem_with("tsm = \"tdx\"", "tsm = 3"), HasSubstr("key \"tsm\": must be one of"));
+}
+
+TEST(Config, NumberOutOfRangeNamesTheRange) {
+  for (const std::string_view bad : {"memory_mib = 0", "memory_mib = 1048577", "memory_mib = -1",
+                                     "memory_mib = 1.5", "memory_mib = \"64\""})
+    EXPECT_EQ(problem_with("memory_mib = 64", bad),
+              "m.toml:3: key \"memory_mib\": must be a number from 0x1 to 0x100000")
+        << bad;
+}
+
+TEST(Config, IommuOfAPortMustExist) {
+  EXPECT_THAT(problem_with("iommu = 0", "iommu = 1"), StartsWith("m.toml:14: key \"iommu\": "));
+}
+
+TEST(Config, BadAddressShowsAGoodOne) {
+  for (const std::string_view bad : {"\"01:00\"", "\"0000:01:00.8\"", "\"0000:01:20.0\"", "7"})
+    EXPECT_THAT(problem_with("\"0000:01:00.0\"", bad),
+                HasSubstr("key \"bdf\": must be a PCI address such as \"0000:01:00.0\""))
+        << bad;
+}
+
+TEST(Config, FlagIsTrueOrFalse) {
+  EXPECT_THAT(problem_with("bus = 1", "bus = 1\ntee_io = 1"),
+              StartsWith("m.toml:12: key \"tee_io\": must be true or false"));
+}
+
+TEST(Config, TableWhereAListIsWantedIsRefused) {
+  EXPECT_THAT(problem_with("[[card]]", "[card]"), HasSubstr("key \"card\": must be a list"));
+  EXPECT_THAT(problem_with("[policies]\nclose_order = \"mainline\"", "policies = 1"),
+              HasSubstr("key \"policies\": must be a table"));
+}
+
+TEST(Config, TwoFunctionsAtOneAddressAreRefused) {
+  EXPECT_THAT(problem_with("bdf = \"0000:01:00.0\"", "bdf = \"0000:00:01.0\""),
+              HasSubstr("two functions at 0000:00:01.0"));
+}
+
+TEST(Config, CardBelowNoPortIsRefused) {
+  EXPECT_THAT(problem_with("bdf = \"0000:01:00.0\"", "bdf = \"0000:05:00.0\""),
+              HasSubstr("card 0000:05:00.0 lies below no root port"));
+}
+
+TEST(Config, FileThatCannotBeReadIsNamed) {
+  const auto config = load_config("/no/such/machine.toml");
+  ASSERT_FALSE(config.has_value());
+  EXPECT_EQ(config.error(), "/no/such/machine.toml: cannot be read");
+}
+
+}  // namespace
+}  // namespace teeio::machine

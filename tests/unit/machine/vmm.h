@@ -1,0 +1,235 @@
+#pragma once
+
+#include <string>
+
+#include "abi/iommufd.h"
+#include "abi/kvm.h"
+#include "abi/vfio.h"
+#include "unit/machine/program.h"
+
+namespace teeio::machine::test {
+
+// The default machine's functions: a TEE-I/O card with two VFs, and a plain one.
+inline constexpr std::string_view kCard = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0";
+inline constexpr std::string_view kPf = "/dev/vfio/devices/vfio0";
+inline constexpr std::string_view kVf0 = "/dev/vfio/devices/vfio1";
+inline constexpr std::string_view kVf1 = "/dev/vfio/devices/vfio2";
+inline constexpr std::string_view kPlainCard = "/dev/vfio/devices/vfio3";
+
+inline constexpr std::uint64_t kTdxVm = 5;
+inline constexpr std::uint64_t kOrdinaryVm = 0;
+/// Where the tests put the MMIO of BAR2 for the guest.
+inline constexpr Gpa kMmioGpa{0x8000'0000};
+
+inline Result<void> connect(Program& program) {
+  TEEIO_TRY(program.echo("tsm0\n", std::string(kCard) + "/tsm/connect"));
+  return {};
+}
+inline Result<void> disconnect(Program& program) {
+  TEEIO_TRY(program.echo("tsm0\n", std::string(kCard) + "/tsm/disconnect"));
+  return {};
+}
+
+/// A VMM with one VM and one assigned function, step by step. Each step gives
+/// the errno of its call, so that a test can stop at the one it is about.
+class Vmm : public Program {
+ public:
+  explicit Vmm(Machine& machine, std::int32_t pid = 1) : Program(machine, pid) {}
+
+  Result<void> make_vm(std::uint64_t type = kTdxVm) {
+    TEEIO_ASSIGN(kvm, open("/dev/kvm"));
+    TEEIO_ASSIGN(const std::int64_t fd, ioctl(kvm, KVM_CREATE_VM, type));
+    vm = static_cast<int>(fd);
+    if (type != kTdxVm) return {};
+    abi::kvm_tdx_init_vm init{};
+    init.xfam = 3;
+    return tdx(vm, abi::KVM_TDX_INIT_VM, store(bytes_of(init)));
+  }
+  Result<void> make_vcpu() {
+    TEEIO_ASSIGN(const std::int64_t fd, ioctl(vm, KVM_CREATE_VCPU, std::uint64_t{0}));
+    vcpu = static_cast<int>(fd);
+    make_mappable(vcpu);
+    return {};
+  }
+  /// A vCPU, and a TD that may run.
+  Result<void> finalize() {
+    TEEIO_TRY(make_vcpu());
+    TEEIO_TRY(tdx(vcpu, abi::KVM_TDX_INIT_VCPU, 0));
+    return tdx(vm, abi::KVM_TDX_FINALIZE_VM, 0);
+  }
+  Result<void> tdx(int fd, std::uint32_t id, std::uint64_t data) {
+    abi::kvm_tdx_cmd command{};
+    command.id = id;
+    command.data = data;
+    TEEIO_TRY(ioctl(fd, KVM_MEMORY_ENCRYPT_OP, command));
+    return {};
+  }
+
+  Result<void> open_device(std::string_view path) {
+    TEEIO_ASSIGN(vfio, open(path));
+    make_mappable(vfio);
+    return {};
+  }
+  /// KVM_DEV_VFIO_FILE_ADD or _DEL.
+  Result<void> associate(std::uint64_t attribute = KVM_DEV_VFIO_FILE_ADD) {
+    if (kvm_vfio < 0) {
+      abi::kvm_create_device create{};
+      create.type = abi::KVM_DEV_TYPE_VFIO;
+      TEEIO_TRY(ioctl(vm, KVM_CREATE_DEVICE, create));
+      kvm_vfio = static_cast<int>(create.fd);
+    }
+    abi::kvm_device_attr attr{};
+    attr.group = KVM_DEV_VFIO_FILE;
+    attr.attr = attribute;
+    attr.addr = store(bytes_of(vfio));
+    TEEIO_TRY(ioctl(kvm_vfio, KVM_SET_DEVICE_ATTR, attr));
+    return {};
+  }
+  Result<void> bind_iommufd() {
+    if (iommufd < 0) {
+      TEEIO_ASSIGN(iommufd, open("/dev/iommu"));
+    }
+    abi::vfio_device_bind_iommufd bind{};
+    bind.argsz = sizeof(bind);
+    bind.iommufd = iommufd;
+    TEEIO_TRY(ioctl(vfio, VFIO_DEVICE_BIND_IOMMUFD, bind));
+    dev_id = bind.out_devid;
+    return {};
+  }
+  Result<void> make_viommu(std::uint32_t type = IOMMU_VIOMMU_TYPE_TSM) {
+    abi::iommu_ioas_alloc ioas{};
+    ioas.size = sizeof(ioas);
+    TEEIO_TRY(ioctl(iommufd, IOMMU_IOAS_ALLOC, ioas));
+    ioas_id = ioas.out_ioas_id;
+    abi::iommu_hwpt_alloc hwpt{};
+    hwpt.size = sizeof(hwpt);
+    hwpt.flags = abi::IOMMU_HWPT_ALLOC_NEST_PARENT;
+    hwpt.dev_id = dev_id;
+    hwpt.pt_id = ioas_id;
+    TEEIO_TRY(ioctl(iommufd, IOMMU_HWPT_ALLOC, hwpt));
+    hwpt_id = hwpt.out_hwpt_id;
+    abi::iommu_viommu_alloc viommu{};
+    viommu.size = sizeof(viommu);
+    viommu.type = type;
+    viommu.dev_id = dev_id;
+    viommu.hwpt_id = hwpt_id;
+    TEEIO_TRY(ioctl(iommufd, IOMMU_VIOMMU_ALLOC, viommu));
+    viommu_id = viommu.out_viommu_id;
+    return {};
+  }
+  Result<void> make_vdevice(std::uint64_t virt_id = 0x10) {
+    abi::iommu_vdevice_alloc vdevice{};
+    vdevice.size = sizeof(vdevice);
+    vdevice.viommu_id = viommu_id;
+    vdevice.dev_id = dev_id;
+    vdevice.virt_id = virt_id;
+    TEEIO_TRY(ioctl(iommufd, IOMMU_VDEVICE_ALLOC, vdevice));
+    vdevice_id = vdevice.out_vdevice_id;
+    return {};
+  }
+  /// Everything before bind, for a function of the card.
+  Result<void> prepare(std::string_view device, std::uint64_t vm_type = kTdxVm) {
+    TEEIO_TRY(make_vm(vm_type));
+    TEEIO_TRY(open_device(device));
+    TEEIO_TRY(associate());
+    TEEIO_TRY(bind_iommufd());
+    TEEIO_TRY(make_viommu());
+    return make_vdevice();
+  }
+
+  Result<void> vfio_bind() { return vfio_bind(vdevice_id); }
+  Result<void> vfio_bind(std::uint32_t id, std::uint32_t flags = 0) {
+    abi::vfio_pci_tsm_bind arg{.argsz = sizeof(arg), .flags = flags, .vdevice_id = id, .pad = 0};
+    TEEIO_TRY(ioctl(vfio, VFIO_DEVICE_TSM_BIND, arg));
+    return {};
+  }
+  Result<void> vfio_unbind(std::uint32_t flags = 0) {
+    abi::vfio_pci_tsm_unbind arg{.argsz = sizeof(arg), .flags = flags};
+    TEEIO_TRY(ioctl(vfio, VFIO_DEVICE_TSM_UNBIND, arg));
+    return {};
+  }
+  Result<void> iommufd_op(std::uint32_t type) { return iommufd_op(type, vdevice_id); }
+  Result<void> iommufd_op(std::uint32_t type, std::uint32_t id, std::uint32_t flags = 0) {
+    abi::iommu_vdevice_tsm_op arg{
+        .size = sizeof(arg), .type = type, .flags = flags, .vdevice_id = id};
+    TEEIO_TRY(ioctl(iommufd, IOMMU_VDEVICE_TSM_OP, arg));
+    return {};
+  }
+  /// IOMMU_VDEVICE_TSM_REQ with a payload of one u32.
+  Result<std::int64_t> request(std::uint32_t op, std::uint32_t arch, std::uint32_t payload,
+                               std::uint64_t* code = nullptr) {
+    abi::iommu_vdevice_tsm_req arg{};
+    arg.size = sizeof(arg);
+    arg.vdevice_id = vdevice_id;
+    arg.op = op;
+    arg.tvm_arch = arch;
+    arg.req_len = sizeof(payload);
+    arg.req_uptr = store(bytes_of(payload));
+    auto result = ioctl(iommufd, IOMMU_VDEVICE_TSM_REQ, arg);
+    if (code != nullptr) *code = arg.tsm_code;
+    return result;
+  }
+  Result<void> destroy(std::uint32_t id) {
+    abi::iommu_destroy arg{.size = sizeof(arg), .id = id};
+    TEEIO_TRY(ioctl(iommufd, IOMMU_DESTROY, arg));
+    return {};
+  }
+
+  /// VFIO_DEVICE_FEATURE_DMA_BUF of a BAR's first `size` bytes: its descriptor.
+  Result<int> export_bar(std::uint32_t bar, std::uint64_t size) {
+    // struct vfio_device_feature, vfio_device_feature_dma_buf, one range.
+    struct {
+      std::uint32_t argsz, flags;
+      std::uint32_t region_index, open_flags, buf_flags, nr_ranges;
+      std::uint64_t offset, length;
+    } arg{sizeof(arg), VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF,
+          bar,         O_RDWR | O_CLOEXEC,
+          0,           1,
+          0,           size};
+    TEEIO_ASSIGN(const std::int64_t fd, ioctl(vfio, VFIO_DEVICE_FEATURE, arg));
+    return static_cast<int>(fd);
+  }
+  Result<void> set_region(const abi::kvm_userspace_memory_region2& region) {
+    abi::kvm_userspace_memory_region2 arg = region;
+    TEEIO_TRY(ioctl(vm, KVM_SET_USER_MEMORY_REGION2, arg));
+    return {};
+  }
+  Result<void> set_private(Gpa start, std::uint64_t size, bool is_private = true) {
+    abi::kvm_memory_attributes attributes{};
+    attributes.address = raw(start);
+    attributes.size = size;
+    attributes.attributes = is_private ? 8 : 0;
+    TEEIO_TRY(ioctl(vm, KVM_SET_MEMORY_ATTRIBUTES, attributes));
+    return {};
+  }
+  Result<void> pre_fault(Gpa page, std::uint64_t size = kPageSize) {
+    abi::kvm_pre_fault_memory range{};
+    range.gpa = raw(page);
+    range.size = size;
+    TEEIO_TRY(ioctl(vcpu, KVM_PRE_FAULT_MEMORY, range));
+    return {};
+  }
+  /// The first page of BAR2 as the guest's private MMIO at kMmioGpa.
+  Result<void> map_private_mmio(std::uint32_t slot = 7) {
+    TEEIO_ASSIGN(mmio_buffer, export_bar(2, kPageSize));
+    abi::kvm_userspace_memory_region2 region{};
+    region.slot = slot;
+    region.flags = KVM_MEM_VFIO_DMABUF;
+    region.guest_phys_addr = raw(kMmioGpa);
+    region.memory_size = kPageSize;
+    region.guest_memfd = static_cast<std::uint32_t>(mmio_buffer);
+    TEEIO_TRY(set_region(region));
+    TEEIO_TRY(set_private(kMmioGpa, kPageSize));
+    return pre_fault(kMmioGpa);
+  }
+
+  void close_vm_files() {
+    for (int* fd : {&vcpu, &kvm_vfio, &vm})
+      if (*fd >= 0) close(std::exchange(*fd, -1));
+  }
+
+  int kvm = -1, vm = -1, vcpu = -1, kvm_vfio = -1, vfio = -1, iommufd = -1, mmio_buffer = -1;
+  std::uint32_t dev_id = 0, ioas_id = 0, hwpt_id = 0, viommu_id = 0, vdevice_id = 0;
+};
+
+}  // namespace teeio::machine::test
