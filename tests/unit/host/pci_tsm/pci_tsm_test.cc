@@ -1,0 +1,355 @@
+// The PCI/TSM core against Linux drivers/pci/tsm.c: what is refused, and in which
+// order a driver's operations run.
+
+#include "host/pci_tsm/pci_tsm.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/kvm/kvm.h"
+#include "hw/capabilities.h"
+
+namespace teeio::tsm {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+template <class T>
+Errno error_of(const Result<T>& result) {
+  EXPECT_FALSE(result.has_value()) << "the call succeeded";
+  return result.has_value() ? Errno{} : result.error().code;
+}
+
+class FakeFunction final : public hw::PciFunction {
+ public:
+  FakeFunction(Bdf at, bool tee_io, FakeFunction* pf) : bdf_(at), pf_(pf) {
+    hw::add_endpoint_header(config_, {.vendor = 0x1af4, .device = 1}, bars_);
+    hw::add_pci_express(config_, {.tee_io = tee_io});
+  }
+  [[nodiscard]] Bdf bdf() const override { return bdf_; }
+  std::uint32_t config_read(std::uint16_t offset, unsigned size) override {
+    return config_.read(offset, size);
+  }
+  void config_write(std::uint16_t, unsigned, std::uint32_t) override {}
+  [[nodiscard]] const std::array<hw::Bar, hw::kBarCount>& bars() const override { return bars_; }
+  void reset(hw::ResetKind) override {}
+  [[nodiscard]] hw::PciFunction* physical_function() override { return pf_; }
+  void attach(hw::DmaPort&) override {}
+
+ private:
+  const Bdf bdf_;
+  FakeFunction* const pf_;
+  std::array<hw::Bar, hw::kBarCount> bars_{};
+  hw::ConfigSpace config_;
+};
+
+using Log = std::vector<std::string>;
+
+/// Writes down what it is asked, in order.
+class FakeDriver final : public Driver {
+ public:
+  explicit FakeDriver(Log& log) : log_(log) {}
+  [[nodiscard]] std::string_view name() const override { return "fake"; }
+  [[nodiscard]] TvmArch arch() const override { return TvmArch::kTdx; }
+  Result<void> connect(hw::PciFunction& pf0) override { return step("connect", pf0); }
+  void disconnect(hw::PciFunction& pf0) override { (void)step("disconnect", pf0); }
+  Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm&) override {
+    last_tdi = tdi;
+    return step("bind", function);
+  }
+  void unbind(hw::PciFunction& function, const Tdi&, kvm::Vm&,
+              TeardownHandlers& handlers) override {
+    (void)step("unbind", function);
+    handlers.disable_mmio();
+    handlers.recover_mmio();
+  }
+  Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
+                                      const GuestRequest&, std::uint64_t& code) override {
+    code = 42;
+    TEEIO_TRY(step("request", function));
+    return GuestResponse{};
+  }
+
+  bool refuse = false;
+  Tdi last_tdi;
+
+ private:
+  Result<void> step(std::string what, hw::PciFunction& function) {
+    log_.push_back(what + " " + function.bdf().str().substr(8));
+    if (refuse) return fail(Errno::kIo, "the firmware refuses");
+    return {};
+  }
+  Log& log_;
+};
+
+/// VFIO's part.
+class FakeOwner final : public TeardownHandlers {
+ public:
+  explicit FakeOwner(Log& log) : log_(log) {}
+  void disable_mmio() override { log_.push_back("disable_mmio"); }
+  void recover_mmio() override { log_.push_back("recover_mmio"); }
+  void set_bound(bool bound) override { log_.push_back(bound ? "hands off" : "hands on"); }
+
+ private:
+  Log& log_;
+};
+
+/// A card with two VFs, and a card without TEE-I/O.
+class PciTsmTest : public testing::Test {
+ protected:
+  static constexpr Bdf kPf{.bus = 1};
+  static constexpr Bdf kVf0{.bus = 1, .function = 1};
+  static constexpr Bdf kVf1{.bus = 1, .function = 2};
+  static constexpr Bdf kOther{.bus = 2};
+
+  PciTsmTest() {
+    for (FakeFunction* function : {&pf_, &vf0_, &vf1_, &plain_}) tsm_.add_function(*function);
+    EXPECT_EQ(tsm_.register_tsm(driver_), 0U);
+  }
+  void connect() { ASSERT_TRUE(tsm_.connect(kPf, "tsm0").has_value()); }
+  object::File* vm() { return vm_.get(); }
+
+  Log log_;
+  FakeDriver driver_{log_};
+  FakeOwner owner_{log_};
+  object::Trace trace_;
+  hw::PhysicalMemory memory_{std::uint64_t{16} << 20U};
+  kvm::Kvm kvm_{memory_, nullptr, trace_};
+  object::Ref<object::File> vm_ = *kvm_.create_vm(0, 1);
+  object::Ref<object::File> other_vm_ = *kvm_.create_vm(0, 1);
+  FakeFunction pf_{kPf, true, nullptr};
+  FakeFunction vf0_{kVf0, false, &pf_};
+  FakeFunction vf1_{kVf1, false, &pf_};
+  FakeFunction plain_{kOther, false, nullptr};
+  PciTsm tsm_{trace_};
+};
+
+// --- connect_store() and disconnect_store() ---
+
+TEST_F(PciTsmTest, ConnectTakesOnlyTheNameOfATsm) {
+  for (const std::string_view bad : {"", "tsm", "tsmX", "0", "TSM0", " tsm0", "tsm-1"})
+    EXPECT_EQ(error_of(tsm_.connect(kPf, bad)), Errno::kInval) << bad;
+  EXPECT_EQ(error_of(tsm_.connect(kPf, "tsm1")), Errno::kNxio);
+  EXPECT_THAT(log_, IsEmpty());
+  EXPECT_TRUE(tsm_.connect(kPf, "tsm0\n").has_value());
+}
+
+TEST_F(PciTsmTest, ConnectTwiceIsBusyWhateverTheName) {
+  connect();
+  EXPECT_EQ(error_of(tsm_.connect(kPf, "tsm0")), Errno::kBusy);
+  EXPECT_EQ(error_of(tsm_.connect(kPf, "tsm7")), Errno::kBusy);
+  EXPECT_EQ(error_of(tsm_.connect(kPf, "nonsense")), Errno::kInval);
+}
+
+TEST_F(PciTsmTest, FunctionWithoutDsmCannotConnect) {
+  EXPECT_EQ(error_of(tsm_.connect(kOther, "tsm0")), Errno::kNxio);
+  EXPECT_EQ(error_of(tsm_.connect(kVf0, "tsm0")), Errno::kNxio);
+  EXPECT_FALSE(tsm_.is_pf0(kOther));
+  EXPECT_FALSE(tsm_.is_pf0(kVf0));
+  EXPECT_TRUE(tsm_.is_pf0(kPf));
+}
+
+TEST_F(PciTsmTest, ConnectThatTheDriverRefusesLeavesNothing) {
+  driver_.refuse = true;
+  EXPECT_EQ(error_of(tsm_.connect(kPf, "tsm0")), Errno::kIo);
+  EXPECT_EQ(tsm_.connected_to(kPf), "");
+  EXPECT_FALSE(tsm_.is_managed(kVf0));
+  driver_.refuse = false;
+  connect();
+}
+
+TEST_F(PciTsmTest, ConnectManagesEveryFunctionOfTheCard) {
+  connect();
+  for (const Bdf bdf : {kPf, kVf0, kVf1}) {
+    EXPECT_EQ(tsm_.connected_to(bdf), "tsm0");
+    EXPECT_EQ(tsm_.dsm_of(bdf), kPf.str());
+    EXPECT_EQ(tsm_.bound_to(bdf), "");
+  }
+  EXPECT_FALSE(tsm_.is_managed(kOther));
+}
+
+TEST_F(PciTsmTest, DisconnectWantsTheNameOfTheConnectedTsm) {
+  EXPECT_EQ(error_of(tsm_.disconnect(kPf, "tsm0")), Errno::kNxio);
+  connect();
+  EXPECT_EQ(error_of(tsm_.disconnect(kPf, "tsm1")), Errno::kInval);
+  EXPECT_EQ(error_of(tsm_.disconnect(kPf, "tsm0 ")), Errno::kInval);
+  EXPECT_TRUE(tsm_.disconnect(kPf, "tsm0\n").has_value());
+  EXPECT_EQ(error_of(tsm_.disconnect(kPf, "tsm0")), Errno::kNxio);
+}
+
+TEST_F(PciTsmTest, DisconnectUnbindsAllInReverseThenFunctionZero) {
+  connect();
+  for (const Bdf bdf : {kPf, kVf0, kVf1}) ASSERT_TRUE(tsm_.bind(bdf, vm(), 1).has_value());
+  log_.clear();
+  ASSERT_TRUE(tsm_.disconnect(kPf, "tsm0").has_value());
+  EXPECT_THAT(log_, ElementsAre("unbind 00.2", "unbind 00.1", "unbind 00.0", "disconnect 00.0"));
+  EXPECT_FALSE(tsm_.is_managed(kVf0));
+}
+
+// --- pci_tsm_bind() ---
+
+TEST_F(PciTsmTest, BindNeedsAVmAndAContext) {
+  EXPECT_EQ(error_of(tsm_.bind(kPf, vm(), 1)), Errno::kInval);
+  connect();
+  EXPECT_EQ(error_of(tsm_.bind(kPf, nullptr, 1)), Errno::kInval);
+  EXPECT_EQ(error_of(tsm_.bind(kOther, vm(), 1)), Errno::kInval);
+  EXPECT_EQ(error_of(tsm_.bind(Bdf{.bus = 9}, vm(), 1)), Errno::kInval);
+}
+
+TEST_F(PciTsmTest, BindTwiceToOneVmDoesNothingAlsoUnderAnotherId) {
+  connect();
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  log_.clear();
+  EXPECT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  EXPECT_TRUE(tsm_.bind(kVf0, vm(), 2).has_value());
+  EXPECT_THAT(log_, IsEmpty());
+  EXPECT_EQ(driver_.last_tdi.tdi_id, 1U);
+}
+
+TEST_F(PciTsmTest, BindToAnotherVmIsBusyUntilUnbound) {
+  connect();
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  EXPECT_EQ(error_of(tsm_.bind(kVf0, other_vm_.get(), 1)), Errno::kBusy);
+  tsm_.unbind(kVf0);
+  EXPECT_TRUE(tsm_.bind(kVf0, other_vm_.get(), 1).has_value());
+}
+
+TEST_F(PciTsmTest, TwoFunctionsOfACardGoToTwoVms) {
+  connect();
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  ASSERT_TRUE(tsm_.bind(kVf1, other_vm_.get(), 1).has_value());
+  tsm_.unbind(kVf0);
+  EXPECT_EQ(tsm_.bound_to(kVf0), "");
+  EXPECT_EQ(tsm_.bound_to(kVf1), "tsm0");
+}
+
+TEST_F(PciTsmTest, OwnerTakesItsHandsOffBeforeTheDriverBinds) {
+  connect();
+  tsm_.set_handlers(kVf0, &owner_);
+  log_.clear();
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  EXPECT_THAT(log_, ElementsAre("hands off", "bind 00.1"));
+  log_.clear();
+  tsm_.unbind(kVf0);
+  EXPECT_THAT(log_, ElementsAre("unbind 00.1", "disable_mmio", "recover_mmio", "hands on"));
+}
+
+TEST_F(PciTsmTest, BindThatTheDriverRefusesGivesTheDeviceBack) {
+  connect();
+  tsm_.set_handlers(kVf0, &owner_);
+  log_.clear();
+  driver_.refuse = true;
+  EXPECT_EQ(error_of(tsm_.bind(kVf0, vm(), 1)), Errno::kIo);
+  EXPECT_THAT(log_, ElementsAre("hands off", "bind 00.1", "hands on"));
+  EXPECT_EQ(tsm_.bound_to(kVf0), "");
+  driver_.refuse = false;
+  EXPECT_TRUE(tsm_.bind(kVf0, other_vm_.get(), 1).has_value());
+}
+
+// --- pci_tsm_unbind() ---
+
+TEST_F(PciTsmTest, UnbindTwiceOrOfAnythingIsNoError) {
+  tsm_.unbind(kPf);
+  tsm_.unbind(Bdf{.bus = 9});
+  connect();
+  tsm_.unbind(kVf0);
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  log_.clear();
+  tsm_.unbind(kVf0);
+  tsm_.unbind(kVf0);
+  EXPECT_THAT(log_, ElementsAre("unbind 00.1"));
+}
+
+// --- pci_tsm_guest_req() ---
+
+TEST_F(PciTsmTest, GuestRequestWithoutABindIsRefused) {
+  const GuestRequest request{
+      .op = RequestOp::kReadObject, .arch = TvmArch::kTdx, .payload = {}, .response_limit = 0};
+  std::uint64_t code = 7;
+  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, request, code)), Errno::kNxio);
+  EXPECT_EQ(code, 0U);
+  connect();
+  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, request, code)), Errno::kNxio);
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  EXPECT_TRUE(tsm_.guest_request(kVf0, request, code).has_value());
+  EXPECT_EQ(code, 42U);
+}
+
+TEST_F(PciTsmTest, GuestRequestOfAnotherArchitectureDoesNotReachTheDriver) {
+  connect();
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  log_.clear();
+  std::uint64_t code = 0;
+  EXPECT_EQ(
+      error_of(tsm_.guest_request(
+          kVf0,
+          {.op = RequestOp::kReadObject, .arch = TvmArch::kCca, .payload = {}, .response_limit = 0},
+          code)),
+      Errno::kInval);
+  EXPECT_THAT(log_, IsEmpty());
+}
+
+TEST_F(PciTsmTest, GuestRequestThatFailsStillGivesTheFirmwaresCode) {
+  connect();
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  driver_.refuse = true;
+  std::uint64_t code = 0;
+  EXPECT_EQ(
+      error_of(tsm_.guest_request(
+          kVf0,
+          {.op = RequestOp::kReadObject, .arch = TvmArch::kTdx, .payload = {}, .response_limit = 0},
+          code)),
+      Errno::kIo);
+  EXPECT_EQ(code, 42U);
+}
+
+// --- Departures ---
+
+TEST_F(PciTsmTest, RemovalOfAVfUnbindsItAlone) {
+  connect();
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  ASSERT_TRUE(tsm_.bind(kVf1, vm(), 2).has_value());
+  log_.clear();
+  tsm_.device_removed(kVf0);
+  EXPECT_THAT(log_, ElementsAre("unbind 00.1"));
+  EXPECT_EQ(tsm_.bound_to(kVf1), "tsm0");
+  EXPECT_EQ(error_of(tsm_.bind(kVf0, vm(), 1)), Errno::kInval);
+  tsm_.device_removed(kVf0);  // a second time does nothing
+}
+
+TEST_F(PciTsmTest, RemovalOfTheDsmDisconnectsTheWholeCard) {
+  connect();
+  ASSERT_TRUE(tsm_.bind(kVf1, vm(), 1).has_value());
+  log_.clear();
+  tsm_.device_removed(kPf);
+  EXPECT_THAT(log_, ElementsAre("unbind 00.2", "disconnect 00.0"));
+  EXPECT_FALSE(tsm_.is_managed(kVf1));
+  EXPECT_EQ(error_of(tsm_.connect(kPf, "tsm0")), Errno::kNoDev);
+}
+
+TEST_F(PciTsmTest, UnregisteredTsmDisconnectsItsCardsAndIsGone) {
+  connect();
+  ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
+  log_.clear();
+  tsm_.unregister_tsm(0);
+  EXPECT_THAT(log_, ElementsAre("unbind 00.1", "disconnect 00.0"));
+  EXPECT_THAT(tsm_.tsms(), IsEmpty());
+  EXPECT_EQ(error_of(tsm_.connect(kPf, "tsm0")), Errno::kNxio);
+}
+
+TEST_F(PciTsmTest, UnregisteringOneTsmLeavesTheCardsOfAnother) {
+  FakeDriver second{log_};
+  EXPECT_EQ(tsm_.register_tsm(second), 1U);
+  ASSERT_TRUE(tsm_.connect(kPf, "tsm1").has_value());
+  tsm_.unregister_tsm(0);
+  EXPECT_EQ(tsm_.connected_to(kPf), "tsm1");
+  EXPECT_EQ(tsm_.register_tsm(driver_), 0U);  // the lowest number that is free
+}
+
+}  // namespace
+}  // namespace teeio::tsm
