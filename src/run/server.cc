@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "base/check.h"
 #include "run/dispatch.h"
 
 namespace teeio::run {
@@ -14,6 +15,7 @@ namespace {
 // last thread with the filter is gone.
 constexpr int kKick = SIGURG;
 constexpr std::uint64_t kKickIntervalNs = 1'000'000;
+constexpr unsigned kMaxKicks = 20'000;  // some 20 s: a machine that slow has a bug
 constexpr std::uint64_t kLookNs = 500'000;
 constexpr unsigned kQuietLooks = 100;  // without a call, after which the onlooker sleeps
 
@@ -183,7 +185,8 @@ void Server::stop() {
     const schedule::Lock lock(mutex_);
     ending_ = true;
     changed_.notify_all();
-    while (running_ > 0) {
+    for (unsigned kicks = 0; running_ > 0; ++kicks) {
+      TEEIO_CHECK(kicks < kMaxKicks, "a call goes on although its caller died long ago");
       for (const pid_t thread : threads_) (void)::tgkill(::getpid(), thread, kKick);
       (void)changed_.wait_for(mutex_, kKickIntervalNs);
     }
