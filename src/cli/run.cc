@@ -13,6 +13,7 @@
 #include "cli/run_command.h"
 #include "report/chart.h"
 #include "report/json.h"
+#include "report/summary.h"
 #include "rules/sanitizer.h"
 
 namespace teeio::cli {
@@ -69,8 +70,10 @@ bool is_setting(const rules::Census::Difference& difference) {
 /// the machine is as it was.
 void show(const RunArguments& arguments, const object::Trace& trace, std::FILE* trace_file,
           const std::vector<rules::Census::Difference>& differences) {
-  if (arguments.chart)
+  if (arguments.chart) {
     say(report::draw_chart(report::chart_steps(trace.events()), chart_options()));
+    say(report::summary_text(report::summarize(trace.events())));
+  }
   if (trace_file != nullptr) {
     const std::string json = report::chrome_trace(trace.events());
     if (std::fwrite(json.data(), 1, json.size(), trace_file) != json.size())

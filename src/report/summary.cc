@@ -15,22 +15,24 @@ Summary summarize(const std::deque<object::Event>& events) {
   for (const object::Event& event : events) {
     const auto from = static_cast<std::size_t>(event.from), to = static_cast<std::size_t>(event.to);
     out.acted[from] = out.acted[to] = true;
-    if (event.fact != object::Fact::kNone)
+    if (event.fact != object::Fact::kNone) {
       ++out.states[from];
-    else
+    } else {
+      ++out.calls_made[from];
       ++out.calls_into[to];
+    }
     if (event.refused) ++out.refusals[fmt::format("{} = {}", event.name, event.outcome)];
   }
   return out;
 }
 
 std::string summary_text(const Summary& summary) {
-  std::string out;
+  std::string out = "teeio: what each lane did:\n";
   for (std::size_t i = 0; i < object::kLaneCount; ++i) {
     if (!summary.acted[i]) continue;
-    out += fmt::format("  {:<9} {:>6} calls {:>6} states\n",
-                       object::lane_name(static_cast<object::Lane>(i)), summary.calls_into[i],
-                       summary.states[i]);
+    out += fmt::format("  {:<9} {:>6} calls made {:>6} received {:>6} states reached\n",
+                       object::lane_name(static_cast<object::Lane>(i)), summary.calls_made[i],
+                       summary.calls_into[i], summary.states[i]);
   }
   for (const auto& [what, count] : summary.refusals)
     out += fmt::format("  refused ×{}: {}\n", count, what);

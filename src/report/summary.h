@@ -12,7 +12,8 @@ namespace teeio::report {
 
 /// What a run consisted of, in numbers.
 struct Summary {
-  std::array<std::uint64_t, object::kLaneCount> calls_into{};  ///< by target lane
+  std::array<std::uint64_t, object::kLaneCount> calls_made{};  ///< by the caller's lane
+  std::array<std::uint64_t, object::kLaneCount> calls_into{};  ///< by the target's
   std::array<std::uint64_t, object::kLaneCount> states{};      ///< by lane
   std::map<std::string, std::uint64_t> refusals;               ///< "TDH.MMIO.UNMAP = TDX_..."
   [[nodiscard]] bool all_lanes_acted() const;  ///< each lane called, was called or reached a state

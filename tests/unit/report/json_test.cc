@@ -95,6 +95,7 @@ TEST(Summary, CountsCallsStatesAndRefusals) {
   run.refused_reset();
   const Summary summary = summarize(run.trace.events());
   EXPECT_EQ(summary.calls_into.at(static_cast<std::size_t>(object::Lane::kFirmware)), 4U);
+  EXPECT_EQ(summary.calls_made.at(static_cast<std::size_t>(object::Lane::kVmm)), 3U);
   EXPECT_EQ(summary.states.at(static_cast<std::size_t>(object::Lane::kFirmware)), 4U);
   EXPECT_EQ(summary.refusals.at("VFIO_DEVICE_RESET = EBUSY"), 1U);
   EXPECT_FALSE(summary.all_lanes_acted());  // no guest
