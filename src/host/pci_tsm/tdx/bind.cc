@@ -3,15 +3,6 @@
 #include "host/pci_tsm/tdx/tdx_driver.h"
 
 namespace teeio::tsm {
-namespace {
-
-constexpr unsigned kFunctionBitsPerLevel = 9;
-
-/// Bits of an address below the entries of a MMIOMT table of `level`.
-constexpr unsigned mmiomt_shift(unsigned level) { return kPageShift + 9 * level; }
-
-}  // namespace
-
 Result<void> TdxDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm) {
   if (raw(vm.firmware_handle()) == 0)
     return fail(Errno::kInval, "a VM without a TD cannot have a TDI");
@@ -37,7 +28,10 @@ Result<void> TdxDriver::bind_steps(hw::PciFunction& function, kvm::Vm& vm, Bound
   TEEIO_TRY(create_devif(id, vm, bound));
   TEEIO_TRY(add_mmiomt(function, bound));
   TEEIO_TRY(add_dmar(function, bound));
-  auto locked = tdisp(*bound.card, id, tdx::DevifRequest::kLock, tdx::OnBehalfOf::kVmm);
+  using tdx::OnBehalfOf;
+  TEEIO_ASSIGN(const std::size_t bytes,
+               tdisp_request(*bound.card, id, tdx::DevifRequest::kLock, OnBehalfOf::kVmm));
+  const auto locked = tdisp_exchange(*bound.card, id, OnBehalfOf::kVmm, bytes);
   if (!locked) {
     // The device may or may not have locked: the firmware must see it unlocked
     // before its metadata can go.
@@ -52,8 +46,7 @@ Result<void> TdxDriver::bind_steps(hw::PciFunction& function, kvm::Vm& vm, Bound
 Result<void> TdxDriver::add_devifmt(tdx::FunctionId id, Bound& bound) {
   const schedule::Lock lock(tables_lock_);
   for (unsigned level = tdx::kDevifmtLevels; level >= 1; --level) {
-    const SharedTables::Key key{level,
-                                static_cast<std::uint32_t>(id) >> kFunctionBitsPerLevel * level};
+    const SharedTables::Key key = devifmt_key(id, level);
     TEEIO_TRY(devifmt_.use(key, [&]() -> Result<Hpa> {
       TEEIO_ASSIGN(const Hpa page, alloc_page());
       const auto added = host_.extension_once([&] {
@@ -106,7 +99,7 @@ Result<void> TdxDriver::add_mmiomt(hw::PciFunction& function, Bound& bound) {
 Result<void> TdxDriver::add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bound) {
   tdx::Module& module = host_.module();
   for (unsigned level = tdx::kMmiomtLevels; level >= 1; --level) {
-    const SharedTables::Key key{level, raw(page) >> mmiomt_shift(level)};
+    const SharedTables::Key key = mmiomt_key(page, level);
     TEEIO_TRY(mmiomt_.use(key, [&]() -> Result<Hpa> {
       TEEIO_ASSIGN(const Hpa table, alloc_page());
       const auto added = host_.extension_once(

@@ -129,7 +129,8 @@ Result<void> TdxDriver::exchange_key(Card& card, KmObject object, const KmParame
   if (!request.ok())
     return std::unexpected(kvm::leaf_error(request, "TDH.IDE.STREAM.IDEKMREQ failed"));
   TEEIO_TRY(carry(card, request.message_bytes()));
-  const auto response = host_.extension_once([&] {
+  // Also for set-up: a request that stays pending would block the undoing.
+  const auto response = host_.extension([&] {
     return host_.module().tdh_ide_km_response(card.port.iommu, card.stream, card.message);
   });
   if (!response.ok())

@@ -11,17 +11,21 @@ enum class WantedState : std::uint32_t { kUnlocked = 0, kLocked = 1, kRun = 2 };
 
 }  // namespace
 
-/// One TDISP exchange through the module: it makes the message, the host carries
-/// it, the module takes the answer.
-Result<tdx::LeafResult> TdxDriver::tdisp(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
-                                         tdx::OnBehalfOf who) {
-  tdx::Module& module = host_.module();
+/// The module makes the message; nothing has left for the device yet.
+Result<std::size_t> TdxDriver::tdisp_request(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
+                                             tdx::OnBehalfOf who) {
   const bool can_wait = code == tdx::DevifRequest::kStop;
-  const auto make = [&] { return module.tdh_devif_request(id, code, who, card.message); };
+  const auto make = [&] { return host_.module().tdh_devif_request(id, code, who, card.message); };
   const auto request = can_wait ? host_.extension(make) : host_.extension_once(make);
   if (!request.ok()) return std::unexpected(kvm::leaf_error(request, "TDH.DEVIF.REQUEST failed"));
-  TEEIO_TRY(carry(card, request.message_bytes()));
-  const auto take = [&] { return module.tdh_devif_response(id, who, card.message); };
+  return request.message_bytes();
+}
+
+/// The host carries the message, and the module takes the answer.
+Result<tdx::LeafResult> TdxDriver::tdisp_exchange(Card& card, tdx::FunctionId id,
+                                                  tdx::OnBehalfOf who, std::size_t bytes) {
+  TEEIO_TRY(carry(card, bytes));
+  const auto take = [&] { return host_.module().tdh_devif_response(id, who, card.message); };
   // Also for set-up: a request that stays pending would block STOP.
   const auto response = host_.extension(take);
   if (!response.ok())
@@ -29,6 +33,12 @@ Result<tdx::LeafResult> TdxDriver::tdisp(Card& card, tdx::FunctionId id, tdx::De
   if (response.message_code() == kTdispError)
     return fail(Errno::kIo, "the device refused a TDISP request");
   return response;
+}
+
+Result<tdx::LeafResult> TdxDriver::tdisp(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
+                                         tdx::OnBehalfOf who) {
+  TEEIO_ASSIGN(const std::size_t bytes, tdisp_request(card, id, code, who));
+  return tdisp_exchange(card, id, who, bytes);
 }
 
 Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,

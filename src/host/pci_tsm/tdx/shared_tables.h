@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "firmware/tdx/types.h"
 
 namespace teeio::tsm {
 
@@ -46,5 +47,17 @@ class SharedTables {
   };
   std::map<Key, Table> tables_;
 };
+
+/// The table of `level` (4: root) on the way to a function in DEVIFMT, whose
+/// index has nine bits a level.
+[[nodiscard]] inline SharedTables::Key devifmt_key(tdx::FunctionId id, unsigned level) {
+  constexpr unsigned kBitsPerLevel = 9;
+  return {level, std::uint64_t{static_cast<std::uint32_t>(id)} >> kBitsPerLevel * level};
+}
+/// The table of `level` (5: root) on the way to an address in MMIOMT.
+[[nodiscard]] inline SharedTables::Key mmiomt_key(Hpa address, unsigned level) {
+  constexpr unsigned kBitsPerLevel = 9;
+  return {level, raw(address) >> (kPageShift + kBitsPerLevel * level)};
+}
 
 }  // namespace teeio::tsm

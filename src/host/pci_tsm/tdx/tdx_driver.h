@@ -96,7 +96,11 @@ class TdxDriver final : public Driver {
   void remove_mmiomt(Bound& bound) TEEIO_EXCLUDES(tables_lock_);
   void remove_devif(tdx::FunctionId id, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
 
-  // request.cc
+  // request.cc: one TDISP exchange, whole or in its two halves
+  Result<std::size_t> tdisp_request(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
+                                    tdx::OnBehalfOf who);
+  Result<tdx::LeafResult> tdisp_exchange(Card& card, tdx::FunctionId id, tdx::OnBehalfOf who,
+                                         std::size_t bytes);
   Result<tdx::LeafResult> tdisp(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
                                 tdx::OnBehalfOf who);
 

@@ -6,7 +6,6 @@
 namespace teeio::tsm {
 namespace {
 
-constexpr unsigned kFunctionBitsPerLevel = 9;
 constexpr unsigned kDmarLeafAndTables = 4;
 
 }  // namespace
@@ -85,12 +84,11 @@ void TdxDriver::remove_mmiomt(Bound& bound) {
   bound.mmiomt_data.clear();
   for (auto at = bound.mmiomt_tables.rbegin(); at != bound.mmiomt_tables.rend(); ++at) {
     const auto [page, level] = *at;
-    mmiomt_.release(
-        {level, raw(page) >> (kPageShift + 9 * level)}, [&, p = page, l = level](Hpa table) {
-          const auto removed = host_.extension(
-              [&] { return module.tdh_mmiomt_remove(p, static_cast<std::uint8_t>(l)); });
-          if (removed.ok()) host_.memory().free_page(table);
-        });
+    mmiomt_.release(mmiomt_key(page, level), [&, p = page, l = level](Hpa table) {
+      const auto removed = host_.extension(
+          [&] { return module.tdh_mmiomt_remove(p, static_cast<std::uint8_t>(l)); });
+      if (removed.ok()) host_.memory().free_page(table);
+    });
   }
   bound.mmiomt_tables.clear();
 }
@@ -112,12 +110,11 @@ void TdxDriver::remove_devif(tdx::FunctionId id, Bound& bound) {
   const schedule::Lock lock(tables_lock_);
   for (unsigned level = tdx::kDevifmtLevels - bound.devifmt_levels + 1;
        level <= tdx::kDevifmtLevels; ++level)
-    devifmt_.release(
-        {level, static_cast<std::uint32_t>(id) >> kFunctionBitsPerLevel * level}, [&](Hpa table) {
-          const auto removed = host_.extension(
-              [&] { return module.tdh_devifmt_remove(id, static_cast<std::uint8_t>(level)); });
-          if (removed.ok()) host_.memory().free_page(table);
-        });
+    devifmt_.release(devifmt_key(id, level), [&](Hpa table) {
+      const auto removed = host_.extension(
+          [&] { return module.tdh_devifmt_remove(id, static_cast<std::uint8_t>(level)); });
+      if (removed.ok()) host_.memory().free_page(table);
+    });
   bound.devifmt_levels = 0;
 }
 
