@@ -15,16 +15,17 @@ Checked<void> index(Leaf& leaf, Hpa address, std::uint8_t level) {
   return {};
 }
 
-bool has_child(const Mmiomt& t, const Mmiomt::Key& table) {
+/// Whether `entries` has a key among those right below `table`.
+template <class Map>
+bool has_key_below(const Map& entries, const Mmiomt::Key& table) {
   const auto below = static_cast<std::uint8_t>(table.level - 1);
-  const auto inside = [&](const Mmiomt::Key& key) {
-    return key.level == below && key.prefix >> 9U == table.prefix;
-  };
-  for (const auto& [key, page] : t.tables)
-    if (inside(key)) return true;
-  for (const auto& [key, entry] : t.data)
-    if (inside(key)) return true;
-  return false;
+  const auto first = entries.lower_bound(Mmiomt::Key{below, table.prefix << 9U});
+  return first != entries.end() && first->first.level == below &&
+         first->first.prefix >> 9U == table.prefix;
+}
+
+bool has_child(const Mmiomt& t, const Mmiomt::Key& table) {
+  return has_key_below(t.tables, table) || has_key_below(t.data, table);
 }
 
 }  // namespace
