@@ -167,7 +167,7 @@ std::string describe_argument(mm::UserMemory& memory, std::string_view name,
                               std::uint64_t argument) {
   const auto layout = std::find_if(std::begin(kLayouts), std::end(kLayouts),
                                    [name](const Layout& l) { return l.call == name; });
-  const std::string plain = fmt::format("{:#x}", argument);
+  std::string plain = fmt::format("{:#x}", argument);
   if (layout == std::end(kLayouts)) return plain;
   const Field& last = layout->fields.back();
   Bytes bytes(std::max<std::size_t>(last.offset + last.size, 8));
