@@ -42,6 +42,9 @@ class Dispatch final : public SystemCalls {
                     std::uint64_t length, std::uint32_t prot, std::uint32_t flags) override;
   void set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) override;
   [[nodiscard]] FileStat stat(object::File& file) override;
+  [[nodiscard]] Position position(object::File& file) override;
+  Result<void> fallocate(mm::Caller& caller, object::File& file, std::uint32_t mode,
+                         std::int64_t offset, std::int64_t length) override;
   [[nodiscard]] std::uint64_t tree_generation() override;
   [[nodiscard]] std::vector<Node> tree() override;
   [[nodiscard]] std::string describe(mm::Caller& caller, object::File& file, std::uint32_t command,

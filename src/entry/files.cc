@@ -1,7 +1,7 @@
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <charconv>
+#include <limits>
 
 #include "entry/attribute_file.h"
 #include "entry/dispatch.h"
@@ -94,25 +94,29 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
 }
 
 void Dispatch::set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) {
-  if (file.kind() == FileKind::kVfioDevice)
+  if (file.kind() == FileKind::kVfioDevice) {
     static_cast<vfio::DeviceFile&>(file).set_mapped_file(std::move(mapped));
+    return;
+  }
   if (file.kind() != FileKind::kKvmVcpu) return;
   (void)mapped->expose(0, kVcpuMmapSize);
   static_cast<kvm::Vcpu&>(file).set_mapped_file(std::move(mapped));
 }
 
 FileStat Dispatch::stat(object::File& file) {
-  constexpr std::uint32_t kDeviceMode = S_IFCHR | 0600;
+  // An open device node is what its path shows, as long as there is one.
+  const auto named = [this](const std::string& path) {
+    const auto node = system_.tree().find(path);
+    return node ? stat_of(*node) : FileStat{.mode = S_IFCHR | 0600, .rdev = 0, .size = 0};
+  };
   switch (file.kind()) {
     case FileKind::kIommu:
-      return {.mode = kDeviceMode, .rdev = makedev(10, 123), .size = 0};
+      return named("/dev/iommu");
     case FileKind::kKvm:
-      return {.mode = kDeviceMode, .rdev = makedev(10, 232), .size = 0};
+      return named("/dev/kvm");
     case FileKind::kVfioDevice: {
       const vfio::Device& device = static_cast<vfio::DeviceFile&>(file).device();
-      const auto node =
-          system_.tree().find(std::string(kVfioPrefix) + std::to_string(device.minor()));
-      return node ? stat_of(*node) : FileStat{.mode = kDeviceMode, .rdev = 0, .size = 0};
+      return named(std::string(kVfioPrefix) + std::to_string(device.minor()));
     }
     case FileKind::kAttribute: {
       const auto& attribute = static_cast<AttributeFile&>(file);
@@ -129,6 +133,48 @@ FileStat Dispatch::stat(object::File& file) {
       return {.mode = 0600, .rdev = 0, .size = 0};  // anon_inode: no file type
   }
   return {};
+}
+
+/// Linux fs/read_write.c and fs/open.c: what has no llseek operation has no position,
+/// and what was not opened by a path has no pread. A dma-buf: dma_buf_llseek().
+SystemCalls::Position Dispatch::position(object::File& file) {
+  switch (file.kind()) {
+    case FileKind::kKvm:
+      return {.seekable = true};  // noop_llseek(): stays where it is
+    case FileKind::kKvmVm:
+    case FileKind::kKvmVcpu:
+      return {.seekable = true, .positional = false};
+    case FileKind::kDmaBuf:
+      return {.seekable = true, .positional = false, .from_end = true};
+    case FileKind::kKvmVfioDevice:
+    case FileKind::kGuestMemfd:
+      return {.positional = false};
+    case FileKind::kIommu:
+    case FileKind::kVfioDevice:
+    case FileKind::kAttribute:
+    case FileKind::kForeign:
+      break;
+  }
+  return {};
+}
+
+/// vfs_fallocate() and kvm_gmem_fallocate().
+Result<void> Dispatch::fallocate(mm::Caller& caller, object::File& file, std::uint32_t mode,
+                                 std::int64_t offset, std::int64_t length) {
+  const object::DelayedPuts puts;
+  const object::OriginScope origin({.pid = caller.pid(), .tid = caller.tid(), .call = "fallocate"});
+  constexpr std::uint32_t kKeepSize = 1, kPunchHole = 2;
+  if (offset < 0 || length <= 0) return fail(Errno::kInval, "the range is empty or negative");
+  if ((mode & ~(kKeepSize | kPunchHole)) != 0 || (mode & (kKeepSize | kPunchHole)) == kPunchHole)
+    return fail(Errno::kOpNotSupp, "the mode of fallocate() is not supported");
+  if (file.kind() != FileKind::kGuestMemfd) return fail(Errno::kNoDev, "the file has no blocks");
+  if (offset > std::numeric_limits<std::int64_t>::max() - length)
+    return fail(Errno::kFBig, "the range is beyond what a file can be");
+  if ((mode & kKeepSize) == 0)
+    return fail(Errno::kOpNotSupp, "a guest_memfd does not change its size");
+  return static_cast<kvm::Gmem&>(file).fallocate(
+      (mode & kPunchHole) != 0 ? kvm::Gmem::Fallocate::kPunchHole : kvm::Gmem::Fallocate::kAllocate,
+      static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(length));
 }
 
 std::uint64_t Dispatch::tree_generation() { return system_.tree().generation(); }

@@ -56,6 +56,19 @@ class SystemCalls {
   virtual void set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) = 0;
   [[nodiscard]] virtual FileStat stat(object::File& file) = 0;
 
+  /// What a file's position is to lseek(2) and to pread(2), pwrite(2).
+  struct Position {
+    bool seekable = false;   ///< false: lseek() gives ESPIPE
+    bool positional = true;  ///< false: pread() and pwrite() give ESPIPE
+    bool from_end = false;   ///< SEEK_END gives the size, SEEK_SET 0; nothing else
+  };
+  [[nodiscard]] virtual Position position(object::File&) { return {}; }
+  /// fallocate(2). Errors: as Linux's file of that kind, ENODEV where it has none.
+  virtual Result<void> fallocate(mm::Caller&, object::File&, std::uint32_t /*mode*/,
+                                 std::int64_t /*offset*/, std::int64_t /*length*/) {
+    return fail(Errno::kNoDev, "the file has no blocks");
+  }
+
   /// One node of the /sys and /dev trees, for the private directory that run/
   /// keeps so that find, ls and readlink work on real files.
   struct Node {

@@ -86,10 +86,8 @@ Result<std::int64_t> ioctl_set_irqs(Call& call) {
                    copy_in<std::int32_t>(call.memory(), data + i * sizeof(std::int32_t)));
       auto target = eventfd_of(call, fd);
       if (!target) {
-        // vfio_msi_set_block(): a bad one takes the whole block's eventfds away.
-        for (auto& eventfd : request.eventfds) eventfd.reset();
-        request.eventfds.resize(header.count);
-        (void)device.irqs().set(request);
+        if (request.index == vfio::IrqIndex::kMsix && request.action == Irqs::Action::kTrigger)
+          device.irqs().drop_block(request.start, request.count);
         return std::unexpected(target.error());
       }
       request.eventfds.push_back(std::move(*target));

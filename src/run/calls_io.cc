@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -212,6 +213,8 @@ Reply on_read(Call& call, const Row& row) {
     const Result<void> fresh = refresh(call, *device, offset, transfer->count);
     return fresh ? Reply::go_on() : Reply::of(fresh.error());
   }
+  if (transfer->offset && !call.context().machine.position(*device->file).positional)
+    return Reply::of(Error{Errno::kSPipe, "the file has no positions"});
   if (transfer->offset) return Reply::of(read_device(call, *device, *transfer, *transfer->offset));
   Position position(call, fd);
   const auto done = read_device(call, *device, *transfer, position.offset());
@@ -227,6 +230,8 @@ Reply on_write(Call& call, const Row& row) {
   if (!transfer) return Reply::of(transfer.error());
   call.enter_machine(fd);
   describe_transfer(call, row, *device, *transfer);
+  if (transfer->offset && !call.context().machine.position(*device->file).positional)
+    return Reply::of(Error{Errno::kSPipe, "the file has no positions"});
   const auto write = device->is_attribute() ? write_attribute : write_device;
   std::optional<Position> position;
   if (!transfer->offset) position.emplace(call, fd);
@@ -259,8 +264,16 @@ Reply on_mmap(Call& call, const Row& row) {
     std::snprintf(text, sizeof(text), ", offset=0x%lx, length=0x%lx)", call.arg(5), call.arg(1));
     call.describe(std::string(row.name) + "(" + target(*device, fd) + text);
   }
+  // Linux do_mmap(): a shared mapping of what was not opened for writing is one
+  // for reading that cannot become another.
+  std::uint32_t flags = call.word_arg(3);
+  if (!may_write(*device) && (flags & MAP_TYPE) != MAP_PRIVATE) {
+    if ((call.word_arg(2) & PROT_WRITE) != 0)
+      return Reply::of(Error{Errno::kAcces, "the file is open for reading only"});
+    flags = (flags & ~static_cast<std::uint32_t>(MAP_TYPE)) | MAP_PRIVATE;
+  }
   const auto allowed = call.context().machine.mmap(call, *device->file, call.arg(5), call.arg(1),
-                                                   call.word_arg(2), call.word_arg(3));
+                                                   call.word_arg(2), flags);
   return allowed ? Reply::go_on() : Reply::of(allowed.error());
 }
 
@@ -269,6 +282,37 @@ Reply on_resize(Call& call, const Row&) {
   if (!device) return Reply::go_on();
   if (device->is_attribute()) return Reply::of(std::int64_t{0});
   return Reply::of(Error{Errno::kInval, "a device has no size"});
+}
+
+Reply on_fallocate(Call& call, const Row&) {
+  const DeviceFileRef device = call.ours(call.int_arg(0));
+  if (!device) return Reply::go_on();
+  if (!may_write(*device)) return Reply::go_on();  // EBADF, or the mode's error first
+  call.enter_machine(call.int_arg(0));
+  return Reply::of(call.context().machine.fallocate(call, *device->file, call.word_arg(1),
+                                                    static_cast<std::int64_t>(call.arg(2)),
+                                                    static_cast<std::int64_t>(call.arg(3))));
+}
+
+/// The machine's files stay at position 0, but for attributes, whose real file
+/// has the position.
+Reply on_lseek(Call& call, const Row&) {
+  const DeviceFileRef device = call.ours(call.int_arg(0));
+  if (!device || device->is_attribute()) return Reply::go_on();
+  const auto position = call.context().machine.position(*device->file);
+  if (!position.seekable) return Reply::of(Error{Errno::kSPipe, "the file has no position"});
+  const int whence = call.int_arg(2);
+  if (!position.from_end) return Reply::of(std::int64_t{0});
+  if ((whence != SEEK_SET && whence != SEEK_END) || call.arg(1) != 0)
+    return Reply::of(Error{Errno::kInval, "a dma-buf's position is its start or its end"});
+  const std::uint64_t size = call.context().machine.stat(*device->file).size;
+  return Reply::of(whence == SEEK_END ? static_cast<std::int64_t>(size) : std::int64_t{0});
+}
+
+Reply on_sync(Call& call, const Row&) {
+  const DeviceFileRef device = call.ours(call.int_arg(0));
+  if (!device || device->is_attribute()) return Reply::go_on();
+  return Reply::of(Error{Errno::kInval, "the file has nothing to write back"});
 }
 
 }  // namespace teeio::run

@@ -42,7 +42,11 @@ Reply answer(Call& call, const Stat& info, std::uint64_t to) {
 template <class Stat>
 Reply stat_file(Call& call, const DeviceFile& file, std::uint64_t to) {
   Stat info{};
-  (void)real_stat(file.backing->fd.get(), "", AT_EMPTY_PATH, info);
+  // What was opened by a path is one file with what the path shows.
+  const bool named = file.name.starts_with('/') && call.context().tree.find(file.name).has_value();
+  if (!named ||
+      !real_stat(call.context().tree.root(), file.name.c_str() + 1, AT_SYMLINK_NOFOLLOW, info))
+    (void)real_stat(file.backing->fd.get(), "", AT_EMPTY_PATH, info);
   patch(info, call.context().machine.stat(*file.file));
   return answer(call, info, to);
 }
@@ -121,6 +125,21 @@ Reply on_access(Call& call, const Row& row) {
   const int root = call.context().tree.root();
   if (::faccessat(root, place->path.c_str() + 1, mode, AT_SYMLINK_NOFOLLOW) != 0)
     return Reply::of(last_error("the access is not allowed"));
+  return Reply::of(std::int64_t{0});
+}
+
+/// Linux kernfs_iop_setattr() takes any size and keeps none.
+Reply on_truncate(Call& call, const Row&) {
+  const auto place = place_of(call, AT_FDCWD, call.arg(0), Follow::kYes);
+  if (!place) return Reply::of(place.error());
+  if (place->kind == Place::Kind::kHost) return Reply::go_on();
+  const auto node = call.context().tree.find(place->path);
+  if (!node) return Reply::of(Error{Errno::kNoEnt, "not in the emulated tree"});
+  using Type = PrivateTree::Node::Type;
+  if (node->type == Type::kDirectory)
+    return Reply::of(Error{Errno::kIsDir, "a directory has no size"});
+  if (node->type != Type::kAttribute)
+    return Reply::of(Error{Errno::kInval, "a device has no size"});
   return Reply::of(std::int64_t{0});
 }
 

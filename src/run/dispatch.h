@@ -38,6 +38,9 @@ Reply on_write(Call& call, const Row& row);
 Reply on_copy(Call& call, const Row& row);
 Reply on_mmap(Call& call, const Row& row);
 Reply on_resize(Call& call, const Row& row);
+Reply on_fallocate(Call& call, const Row& row);
+Reply on_lseek(Call& call, const Row& row);
+Reply on_sync(Call& call, const Row& row);
 // calls_fd.cc: numbers
 Reply on_close(Call& call, const Row& row);
 Reply on_close_range(Call& call, const Row& row);
@@ -52,6 +55,7 @@ Reply on_fstat(Call& call, const Row& row);
 Reply on_stat(Call& call, const Row& row);
 Reply on_statx(Call& call, const Row& row);
 Reply on_access(Call& call, const Row& row);
+Reply on_truncate(Call& call, const Row& row);
 Reply on_readlink(Call& call, const Row& row);
 // calls_refused.cc: what no virtual path or descriptor offers
 Reply on_refused_path(Call& call, const Row& row);

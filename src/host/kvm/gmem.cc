@@ -1,5 +1,7 @@
 #include "host/kvm/gmem.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "host/kvm/kvm.h"
 
@@ -21,6 +23,32 @@ Result<Hpa> Gmem::page(std::uint64_t offset) {
   TEEIO_ASSIGN(const Hpa page, vm_->kvm().memory().alloc_page());
   pages_.emplace(index, page);
   return page;
+}
+
+Result<void> Gmem::fallocate(Fallocate what, std::uint64_t offset, std::uint64_t size) {
+  if (!is_page_aligned(offset) || !is_page_aligned(size))
+    return fail(Errno::kInval, "the range is not page aligned");
+  if (what == Fallocate::kPunchHole) {
+    punch_hole(offset, size);
+    return {};
+  }
+  if (offset + size > size_) return fail(Errno::kInval, "beyond the end of the guest_memfd");
+  for (std::uint64_t at = offset; at < offset + size; at += kPageSize) TEEIO_TRY(page(at));
+  return {};
+}
+
+/// kvm_gmem_punch_hole(): the guest loses the pages before the host has them.
+void Gmem::punch_hole(std::uint64_t offset, std::uint64_t size) {
+  const std::uint64_t end = std::min(offset + size, size_);
+  if (offset >= end) return;
+  const schedule::ReadLock srcu(vm_->srcu());
+  const schedule::Lock lock(invalidate_lock_);
+  for (const auto& [start, length] : vm_->gmem_ranges(this, offset, end - offset))
+    vm_->mmu().zap(start, length, Zap::kPrivate);
+  const auto first = pages_.lower_bound(offset >> kPageShift);
+  const auto last = pages_.lower_bound(end >> kPageShift);
+  for (auto at = first; at != last; ++at) vm_->kvm().memory().free_page(at->second);
+  pages_.erase(first, last);
 }
 
 Result<void> Gmem::bind(std::uint64_t offset, std::uint64_t size) {

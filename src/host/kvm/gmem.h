@@ -28,6 +28,13 @@ class Gmem final : public object::File {
   /// Errors: ENOMEM; EFAULT beyond the end.
   Result<Hpa> page(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
 
+  /// fallocate(2). Without `punch` the pages come at once, with it they go: out of
+  /// every slot's mapping, then back to the host. Errors: EINVAL unaligned, or
+  /// pages beyond the end; ENOMEM.
+  enum class Fallocate : std::uint8_t { kAllocate, kPunchHole };
+  Result<void> fallocate(Fallocate what, std::uint64_t offset, std::uint64_t size)
+      TEEIO_EXCLUDES(invalidate_lock_);
+
   /// Books and unbooks the part of the file that a slot uses. Errors: EEXIST
   /// when another slot has it (kvm_gmem_bind()).
   Result<void> bind(std::uint64_t offset, std::uint64_t size) TEEIO_EXCLUDES(invalidate_lock_);
@@ -37,6 +44,7 @@ class Gmem final : public object::File {
   Gmem(object::Ref<Vm> vm, std::uint64_t size)
       : File(object::FileKind::kGuestMemfd), vm_(std::move(vm)), size_(size) {}
   void release() override;
+  void punch_hole(std::uint64_t offset, std::uint64_t size) TEEIO_EXCLUDES(invalidate_lock_);
 
   object::Ref<Vm> vm_;
   const std::uint64_t size_;

@@ -17,6 +17,8 @@ using object::Lane;
 
 constexpr std::uint64_t kAttributePrivate = 1ULL << 3U;  // KVM_MEMORY_ATTRIBUTE_PRIVATE
 constexpr std::uint32_t kMaxVcpuIds = 1024;
+/// Where a program's addresses end: TASK_SIZE_MAX with 4-level paging.
+constexpr std::uint64_t kTaskSize = 0x7fff'ffff'f000;
 
 }  // namespace
 
@@ -81,6 +83,8 @@ Result<void> Vm::set_memory_region(mm::Caller& caller, const MemoryRegion& regio
   if (!is_page_aligned(region.memory_size) || !is_page_aligned(region.guest_phys_addr) ||
       !is_page_aligned(region.userspace_addr))
     return fail(Errno::kInval, "a memslot is not page aligned");
+  if (region.userspace_addr > kTaskSize || region.memory_size > kTaskSize - region.userspace_addr)
+    return fail(Errno::kInval, "a memslot is beyond the program's addresses");
   if ((region.flags & kMemGuestMemfd) != 0 &&
       (!is_page_aligned(region.guest_memfd_offset) ||
        region.guest_memfd_offset + region.memory_size < region.guest_memfd_offset))
@@ -127,11 +131,15 @@ Result<void> Vm::modify_slot(Slot& slot, const MemoryRegion& region) {
         if (other.get() != &slot && other->overlaps(target, region.memory_size))
           return fail(Errno::kExist, "a memslot overlaps another one");
     }
-    mmu_->zap(slot.start, slot.size, Zap::kBoth);
   }
-  const schedule::WriteLock writer(srcu_);
-  slot.start = target;
-  slot.flags = region.flags;
+  const Gpa old_start = slot.start;
+  {
+    const schedule::WriteLock writer(srcu_);
+    slot.start = target;
+    slot.flags = region.flags;
+  }
+  // After the writer, which waits for faults that saw the slot at its old place.
+  if (target != old_start) mmu_->zap(old_start, slot.size, Zap::kBoth);
   return {};
 }
 
@@ -193,6 +201,18 @@ void Vm::gmem_released(const void* gmem) {
   for (const auto& [start, size] : ranges) mmu_->zap(start, size, Zap::kPrivate);
 }
 
+std::vector<std::pair<Gpa, std::uint64_t>> Vm::gmem_ranges(const void* gmem, std::uint64_t offset,
+                                                           std::uint64_t size) {
+  std::vector<std::pair<Gpa, std::uint64_t>> ranges;
+  for (const auto& [id, slot] : slots_) {
+    if (slot->gmem != gmem) continue;
+    const std::uint64_t first = std::max(offset, slot->gmem_offset);
+    const std::uint64_t last = std::min(offset + size, slot->gmem_offset + slot->size);
+    if (first < last) ranges.emplace_back(slot->start + (first - slot->gmem_offset), last - first);
+  }
+  return ranges;
+}
+
 Slot* Vm::find_slot(Gpa page) {
   for (const auto& [id, slot] : slots_)
     if (slot->contains(page)) return slot.get();
@@ -211,16 +231,18 @@ Result<void> Vm::set_memory_attributes(Gpa start, std::uint64_t size, std::uint6
     return fail(Errno::kInval, "the range of KVM_SET_MEMORY_ATTRIBUTES is wrong");
   const schedule::Lock lock(slots_lock_);
   const bool to_private = (attributes & kAttributePrivate) != 0;
-  // kvm_pre_set_memory_attributes(): what is mapped the other way goes first.
-  mmu_->zap(start, size, to_private ? Zap::kShared : Zap::kPrivate);
   const std::uint64_t first = raw(start) >> kPageShift;
   const std::uint64_t last = first + (size >> kPageShift);
-  const schedule::Lock attributes_lock(attributes_lock_);
-  if (!to_private) {
-    private_gfns_.erase(private_gfns_.lower_bound(first), private_gfns_.lower_bound(last));
-    return {};
+  {
+    const schedule::Lock attributes_lock(attributes_lock_);
+    if (!to_private)
+      private_gfns_.erase(private_gfns_.lower_bound(first), private_gfns_.lower_bound(last));
+    else
+      for (std::uint64_t gfn = first; gfn < last; ++gfn) private_gfns_.insert(gfn);
   }
-  for (std::uint64_t gfn = first; gfn < last; ++gfn) private_gfns_.insert(gfn);
+  // What is mapped the other way goes after the attributes are set, so that a fault
+  // that saw the old ones is retried; Linux has mmu_invalidate_in_progress for that.
+  mmu_->zap(start, size, to_private ? Zap::kShared : Zap::kPrivate);
   return {};
 }
 

@@ -72,6 +72,12 @@ class Vm final : public object::Counted {
   /// A guest_memfd goes away: its slots lose their private side.
   void gmem_released(const void* gmem) TEEIO_EXCLUDES(slots_lock_);
 
+  /// Where the guest has [offset, offset + size) of a guest_memfd.
+  [[nodiscard]] std::vector<std::pair<Gpa, std::uint64_t>> gmem_ranges(const void* gmem,
+                                                                       std::uint64_t offset,
+                                                                       std::uint64_t size)
+      TEEIO_REQUIRES_SHARED(srcu_);
+
   /// KVM_CREATE_VCPU. Errors: EINVAL id too large; EEXIST; the vendor's.
   Result<object::Ref<object::File>> create_vcpu(std::uint32_t id) TEEIO_EXCLUDES(lock_);
   void vcpu_freed(Vcpu& vcpu) TEEIO_EXCLUDES(lock_, vcpu_list_lock_);

@@ -135,6 +135,11 @@ Result<void> Irqs::set_single(const Request& request) {
   return {};
 }
 
+void Irqs::drop_block(std::uint32_t start, std::uint32_t count) {
+  const schedule::Lock lock(igate_);
+  for (std::uint32_t i = 0; i < count; ++i) disconnect_vector(start + i);
+}
+
 void Irqs::disable_all() {
   const schedule::Lock lock(igate_);
   if (enabled_vectors_ != 0) disable_msix();

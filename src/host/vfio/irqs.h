@@ -44,6 +44,10 @@ class Irqs {
   /// VFIO_DEVICE_SET_IRQS. Errors: EINVAL; ENOTTY for an action that the index
   /// does not have; ENOSPC.
   Result<void> set(const Request& request) TEEIO_EXCLUDES(igate_);
+  /// What a SET_IRQS leaves of the vectors [start, start + count) when one of its
+  /// eventfds is none: nothing, or all as it was if MSI-X is not enabled yet
+  /// (vfio_msi_set_block(), vfio_pci_set_msi_trigger()).
+  void drop_block(std::uint32_t start, std::uint32_t count) TEEIO_EXCLUDES(igate_);
   /// Everything off, as on the last close.
   void disable_all() TEEIO_EXCLUDES(igate_);
 

@@ -30,7 +30,7 @@ int main() {
   put(0x0e, 1, 0x7f, "header type");
   put(0x34, 1, 0xfc, "capability pointer");
   put(0x2c, 4, 0x12345678, "subsystem ids");
-  put(0x3c, 1, 0x5a, "interrupt line");
+  put(0x3c, 1, 0x66, "interrupt line");
   put(0x3d, 1, 0x05, "interrupt pin");
   put(0x04, 2, 0x0006, "COMMAND: memory and master");
   put(0x04, 2, 0x0406, "COMMAND: and INTx off");
