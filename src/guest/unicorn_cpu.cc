@@ -1,6 +1,7 @@
 #include "guest/unicorn_cpu.h"
 
 #include <cstring>
+#include <utility>
 
 #include "guest/factory.h"
 
@@ -17,6 +18,8 @@ using hw::GuestAccess;
 constexpr std::size_t kMaxPages = 512;
 constexpr std::uint32_t kUnknownLength = 0xf1f1f1f1;  // of what Unicorn cannot decode
 constexpr std::size_t kMaxInstruction = 15;
+// After so many the owner may look whether a signal waits: about a millisecond.
+constexpr std::uint64_t kSlice = 16384;
 
 CpuExit exit_for(CpuExit::Reason reason) {
   CpuExit exit;
@@ -24,6 +27,7 @@ CpuExit exit_for(CpuExit::Reason reason) {
   return exit;
 }
 
+CpuExit unsupported() { return exit_for(CpuExit::Reason::kUnsupported); }
 CpuExit shutdown() { return exit_for(CpuExit::Reason::kShutdown); }
 
 CpuExit fault(Gpa gpa, GuestAccess access) {
@@ -136,8 +140,9 @@ void UnicornCpu::set_registers(const hw::CpuRegisters& registers) {
 }
 
 hw::CpuExit UnicornCpu::run() {
-  if (!runnable_) return shutdown();
+  if (!runnable_) return check_segments(loaded_) ? shutdown() : unsupported();
   finish_port_read();
+  refresh_copies();
   // The access that the last exit asked for: a read gets its value now.
   if (stop_ == Stop::kExit && exit_.reason == CpuExit::Reason::kMmio && !done_.empty() &&
       !done_.back().write) {
@@ -147,7 +152,8 @@ hw::CpuExit UnicornCpu::run() {
   for (;;) {
     attention_.store(false);
     if (flushed_.exchange(false) || drop_soon_) drop_pages();
-    if (kicked_.exchange(false)) return exit_for(CpuExit::Reason::kKicked);
+    const bool used_up = std::exchange(slice_used_up_, false);
+    if (kicked_.exchange(false) || used_up) return exit_for(CpuExit::Reason::kKicked);
     if (auto exit = step()) return *exit;
   }
 }
@@ -200,8 +206,8 @@ std::optional<CpuExit> UnicornCpu::map_missing() {
   const std::span<std::byte> host =
       mapping && !mapping->mmio ? memory_.direct(*mapping) : std::span<std::byte>{};
   if (host.size() < kPageSize) {
-    // The bus holds no code.
-    if (missing_.access == GuestAccess::kFetch) return shutdown();
+    if (missing_.access == GuestAccess::kFetch)
+      return mapping && !mapping->mmio ? map_copy(linear, gpa, *mapping) : unsupported();
     if (!engine_->map(linear, bus_page_->bytes.data(), UC_PROT_NONE)) return shutdown();
     pages_.emplace(linear, Page{gpa, nullptr, UC_PROT_NONE});
     return std::nullopt;
@@ -209,6 +215,32 @@ std::optional<CpuExit> UnicornCpu::map_missing() {
   if (!engine_->map(linear, host.data(), rights)) return shutdown();
   pages_.emplace(linear, Page{gpa, host.data(), rights});
   return std::nullopt;
+}
+
+std::optional<CpuExit> UnicornCpu::map_copy(std::uint64_t linear, Gpa page,
+                                            const hw::GuestMapping& mapping) {
+  auto copy = std::make_unique<BusPage>();
+  if (!memory_.read(mapping, 0, copy->bytes)) return unsupported();
+  if (!engine_->map(linear, copy->bytes.data(), UC_PROT_EXEC)) return shutdown();
+  pages_.emplace(linear, Page{page, nullptr, UC_PROT_EXEC, std::move(copy)});
+  return std::nullopt;
+}
+
+/// The VMM may have written other code while the guest did not run.
+void UnicornCpu::refresh_copies() {
+  for (auto at = pages_.begin(); at != pages_.end();) {
+    const Page& page = at->second;
+    BusPage now;
+    const auto mapping = page.copy != nullptr ? memory_.lookup(page.gpa, GuestAccess::kFetch)
+                                              : std::unexpected(hw::GuestMemory::Miss::kFault);
+    const bool stays = page.copy == nullptr || (mapping && memory_.read(*mapping, 0, now.bytes) &&
+                                                now.bytes == page.copy->bytes);
+    if (!stays) {
+      engine_->unmap(at->first);
+      code_page_ = ~std::uint64_t{0};
+    }
+    at = stays ? std::next(at) : pages_.erase(at);
+  }
 }
 
 std::optional<CpuExit> UnicornCpu::perform(const Intercept& intercept) {
@@ -304,7 +336,8 @@ void UnicornCpu::on_code(std::uint64_t address, std::uint32_t size) {
   first_instruction_ = false;
   next_done_ = 0;
   ++instructions_;
-  if (drop_soon_ || attention_.load()) {
+  slice_used_up_ = instructions_ % kSlice == 0;
+  if (drop_soon_ || slice_used_up_ || attention_.load()) {
     stop_ = Stop::kAttention;
     uc_emu_stop(engine_->uc());
     return;
@@ -328,17 +361,17 @@ std::span<const std::uint8_t> UnicornCpu::code_at(std::uint64_t address, std::ui
   const std::uint64_t offset = address % kPageSize;
   if (page_of(address) != code_page_) {
     const auto page = pages_.find(page_of(address));
-    if (page == pages_.end() || page->second.host == nullptr) return {};
+    if (page == pages_.end() || page->second.code() == nullptr) return {};
     code_page_ = page_of(address);
-    code_host_ = page->second.host;
+    code_host_ = page->second.code();
   }
   if (offset + length <= kPageSize)
     return {reinterpret_cast<const std::uint8_t*>(code_host_) + offset, length};
   code_.clear();
   for (std::uint64_t at = address; at < address + length; ++at) {
     const auto part = pages_.find(page_of(at));
-    if (part == pages_.end() || part->second.host == nullptr) break;
-    code_.push_back(std::to_integer<std::uint8_t>(part->second.host[at % kPageSize]));
+    if (part == pages_.end() || part->second.code() == nullptr) break;
+    code_.push_back(std::to_integer<std::uint8_t>(part->second.code()[at % kPageSize]));
   }
   return code_;
 }
@@ -370,7 +403,7 @@ bool UnicornCpu::on_bus(const Page& page, std::uint64_t address, unsigned size, 
                         std::uint64_t value) {
   const std::uint64_t offset = address % kPageSize;
   if (offset + size > kPageSize || size > 8) return leave(shutdown());
-  std::byte* const seen = bus_page_->bytes.data() + offset;
+  std::byte* const seen = (page.copy != nullptr ? *page.copy : *bus_page_).bytes.data() + offset;
   const Gpa gpa = page.gpa + offset;
 
   if (next_done_ < done_.size()) {

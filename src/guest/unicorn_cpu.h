@@ -48,11 +48,18 @@ class UnicornCpu final : public hw::Cpu {
   void set_td_initial_state(std::uint64_t rcx) override;
 
  private:
+  struct alignas(kPageSize) BusPage {
+    std::array<std::byte, kPageSize> bytes{};
+  };
   /// One linear page that the engine holds.
   struct Page {
     Gpa gpa;
     std::byte* host;       ///< bytes to fetch from; nullptr for a page of the bus
     std::uint32_t rights;  ///< UC_PROT_*
+    /// Of memory that cannot be mapped here: its bytes, to run from. Loads and
+    /// stores go to the memory itself, as to the bus.
+    std::unique_ptr<BusPage> copy = nullptr;
+    [[nodiscard]] const std::byte* code() const { return copy ? copy->bytes.data() : host; }
   };
   /// An access to the bus that the present instruction has made.
   struct Access {
@@ -89,6 +96,9 @@ class UnicornCpu final : public hw::Cpu {
   void read_msr();
   void finish_port_read();
   void drop_pages();
+  std::optional<hw::CpuExit> map_copy(std::uint64_t linear, Gpa page,
+                                      const hw::GuestMapping& mapping);
+  void refresh_copies();
   void advance(std::uint8_t length);
   void load(const SpecialRegisters& special);
   [[nodiscard]] SpecialRegisters special() const;
@@ -117,9 +127,6 @@ class UnicornCpu final : public hw::Cpu {
   bool runnable_ = false;                    ///< loaded_ is in the engine
 
   std::map<std::uint64_t, Page> pages_;  ///< by linear page
-  struct alignas(kPageSize) BusPage {
-    std::array<std::byte, kPageSize> bytes{};
-  };
   /// Behind every page of the bus: where a load finds what was read for it.
   const std::unique_ptr<BusPage> bus_page_ = std::make_unique<BusPage>();
 
@@ -129,6 +136,7 @@ class UnicornCpu final : public hw::Cpu {
   hw::CpuExit exit_;
   bool first_instruction_ = false;
   bool drop_soon_ = false;
+  bool slice_used_up_ = false;
   std::vector<Access> done_;
   std::size_t next_done_ = 0;
   std::optional<hw::CpuExit> port_read_;

@@ -32,13 +32,14 @@ enum class GuestAccess : std::uint8_t { kRead, kWrite, kFetch };
 /// Why run() came back.
 struct CpuExit {
   enum class Reason : std::uint8_t {
-    kHalt,      ///< HLT
-    kFault,     ///< no mapping for `gpa` (EPT violation); retried when run again
-    kMmio,      ///< access to a GPA that the owner declared emulated: see data
-    kIo,        ///< IN/OUT
-    kTdcall,    ///< TDCALL: registers hold leaf and operands
-    kKicked,    ///< kick() was called
-    kShutdown,  ///< triple fault or an instruction that cannot be emulated
+    kHalt,         ///< HLT
+    kFault,        ///< no mapping for `gpa` (EPT violation); retried when run again
+    kMmio,         ///< access to a GPA that the owner declared emulated: see data
+    kIo,           ///< IN/OUT
+    kTdcall,       ///< TDCALL: registers hold leaf and operands
+    kKicked,       ///< kick() was called, or the CPU has run for a while
+    kShutdown,     ///< triple fault or an instruction that cannot be emulated
+    kUnsupported,  ///< code where no memory is, or a state that the engine cannot run
   };
   Reason reason = Reason::kHalt;
   Gpa gpa{0};  ///< kFault, kMmio

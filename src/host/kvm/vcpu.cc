@@ -151,6 +151,9 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
     case hw::CpuExit::Reason::kShutdown:
       exit.reason = VcpuExit::Reason::kShutdown;
       return false;
+    case hw::CpuExit::Reason::kUnsupported:
+      exit.reason = VcpuExit::Reason::kInternalError;
+      return false;
   }
   exit.write = reason.write;
   exit.size = reason.size;

@@ -33,6 +33,8 @@ class FakeMemory final : public hw::GuestMemory {
     return page.bytes->data();
   }
   void make_writable(std::uint64_t gpa) { pages_.at(gpa).writable = true; }
+  /// Memory of another process: no plain bytes to run from.
+  void make_remote(std::uint64_t gpa) { pages_.at(gpa).remote = true; }
   void add_bus(std::uint64_t gpa) { pages_[gpa].bus = true; }
   void emulate(std::uint64_t gpa) { emulated_[gpa] = true; }
   void remove(std::uint64_t gpa) { pages_.erase(gpa); }
@@ -81,7 +83,7 @@ class FakeMemory final : public hw::GuestMemory {
     return {};
   }
   std::span<std::byte> direct(const hw::GuestMapping& mapping) override {
-    if (mapping.mmio) return {};
+    if (mapping.mmio || pages_.at(raw(mapping.address)).remote) return {};
     return *pages_.at(raw(mapping.address)).bytes;
   }
 
@@ -93,6 +95,7 @@ class FakeMemory final : public hw::GuestMemory {
     std::unique_ptr<std::array<std::byte, kPageSize>> bytes;
     bool writable = true;
     bool bus = false;
+    bool remote = false;
   };
   std::byte* byte_at(std::uint64_t gpa) {
     return pages_.at(gpa & ~(kPageSize - 1)).bytes->data() + gpa % kPageSize;

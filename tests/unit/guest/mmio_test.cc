@@ -137,7 +137,7 @@ TEST(GuestMmio, CodeOnTheBusIsNotRun) {
   m.start64();
   m.memory.add_bus(kBar);
   m.with_registers([](auto& r) { r.rip = kBar; });
-  EXPECT_EQ(m.cpu->run().reason, Reason::kShutdown);
+  EXPECT_EQ(m.cpu->run().reason, Reason::kUnsupported);
 }
 
 }  // namespace

@@ -177,6 +177,31 @@ TEST(GuestCpu, CodeThatChangesItselfRunsAsChanged) {
   EXPECT_EQ(m.cpu->registers().rax, 0U);
 }
 
+TEST(GuestCpu, RemoteMemoryHoldsCodeAndData) {
+  Machine m;
+  // mov (%rdi),%eax; mov %rax,8(%rdi); hlt
+  m.code({0x8b, 0x07, 0x48, 0x89, 0x47, 0x08, 0xf4});
+  m.memory.put_u64(Machine::kCode + 0x100, 0x1234);
+  m.memory.make_remote(Machine::kCode);
+  m.start64();
+  m.with_registers([](auto& r) { r.rdi = Machine::kCode + 0x100; });
+  ASSERT_EQ(m.cpu->run().reason, Reason::kHalt);
+  EXPECT_EQ(m.cpu->registers().rax, 0x1234U);
+  EXPECT_EQ(m.memory.get_u64(Machine::kCode + 0x108), 0x1234U);
+}
+
+TEST(GuestCpu, RemoteCodeThatChangedBetweenRunsRunsAsChanged) {
+  Machine m;
+  m.code({0xb0, 0x01, 0xf4});  // mov $1,%al; hlt
+  m.memory.make_remote(Machine::kCode);
+  m.start64();
+  ASSERT_EQ(m.cpu->run().reason, Reason::kHalt);
+  m.code({0xb0, 0x02, 0xf4});
+  m.with_registers([](auto& r) { r.rip = Machine::kCode; });
+  ASSERT_EQ(m.cpu->run().reason, Reason::kHalt);
+  EXPECT_EQ(m.cpu->registers().rax, 2U);
+}
+
 TEST(GuestCpu, ExceptionIsATripleFault) {
   Machine m;
   m.code({0x0f, 0x0b});
@@ -186,7 +211,7 @@ TEST(GuestCpu, ExceptionIsATripleFault) {
 
 TEST(GuestCpu, ResetStateIsNotRunUntilSegmentsAreFlat) {
   Machine m;
-  EXPECT_EQ(m.cpu->run().reason, Reason::kShutdown);
+  EXPECT_EQ(m.cpu->run().reason, Reason::kUnsupported);
 }
 
 // 16-bit code as a first test of KVM starts it: segment bases 0, real mode.
