@@ -53,6 +53,7 @@ FaultOutcome Mmu::fault(mm::Caller& caller, Gpa page, hw::GuestAccess access) {
   const std::uint64_t shared_bit = vm_.ops().shared_bit();
   const Gpa address{raw(page) & ~shared_bit};
   const bool has_private = vm_.ops().has_private_memory();
+  const std::uint64_t seq = invalidate_seq();
   const bool attribute = has_private && vm_.is_private(address);
   const bool is_private = shared_bit != 0 ? (raw(page) & shared_bit) == 0 : attribute;
   // kvm_mmu_faultin_pfn(): the attribute must agree before anything is looked up.
@@ -61,16 +62,15 @@ FaultOutcome Mmu::fault(mm::Caller& caller, Gpa page, hw::GuestAccess access) {
   const schedule::ReadLock srcu(vm_.srcu());
   Slot* slot = vm_.find_slot(address);
   if (slot != nullptr)
-    return is_private ? fault_private(*slot, address)
-                      : fault_shared(caller, *slot, address, access);
+    return is_private ? fault_private(*slot, address, seq)
+                      : fault_shared(caller, *slot, address, access, seq);
   if (is_private) return memory_fault(true);
   const schedule::Lock lock(mmu_lock_);
   emulated_.insert(gfn_of(address));
   return {.kind = FaultOutcome::Kind::kEmulate};
 }
 
-FaultOutcome Mmu::fault_private(Slot& slot, Gpa page) {
-  const std::uint64_t seq = invalidate_seq();
+FaultOutcome Mmu::fault_private(Slot& slot, Gpa page, std::uint64_t seq) {
   const std::uint64_t offset = page - slot.start;
   if (slot.dmabuf != nullptr) {
     const auto address = slot.dmabuf->lookup(offset);
@@ -101,8 +101,8 @@ FaultOutcome Mmu::install_private(Gpa page, Hpa address, PageKind kind, std::uin
   return {};
 }
 
-FaultOutcome Mmu::fault_shared(mm::Caller& caller, Slot& slot, Gpa page, hw::GuestAccess access) {
-  const std::uint64_t seq = invalidate_seq();
+FaultOutcome Mmu::fault_shared(mm::Caller& caller, Slot& slot, Gpa page, hw::GuestAccess access,
+                               std::uint64_t seq) {
   const std::uint64_t offset = page - slot.start;
   hw::GuestMapping mapping{.address = Hpa{0}};
   std::unique_ptr<UserPages> pinned;

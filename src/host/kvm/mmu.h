@@ -63,9 +63,10 @@ class Mmu {
     Hpa address;
     PageKind kind;
   };
-  FaultOutcome fault_private(Slot& slot, Gpa page) TEEIO_EXCLUDES(mmu_lock_);
-  FaultOutcome fault_shared(mm::Caller& caller, Slot& slot, Gpa page, hw::GuestAccess access)
-      TEEIO_EXCLUDES(mmu_lock_);
+  /// `seq` was read before the attribute was looked at.
+  FaultOutcome fault_private(Slot& slot, Gpa page, std::uint64_t seq) TEEIO_EXCLUDES(mmu_lock_);
+  FaultOutcome fault_shared(mm::Caller& caller, Slot& slot, Gpa page, hw::GuestAccess access,
+                            std::uint64_t seq) TEEIO_EXCLUDES(mmu_lock_);
   FaultOutcome install_private(Gpa page, Hpa address, PageKind kind, std::uint64_t seq)
       TEEIO_EXCLUDES(mmu_lock_);
   void zap_private(std::uint64_t first, std::uint64_t end) TEEIO_REQUIRES(mmu_lock_);

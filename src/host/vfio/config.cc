@@ -27,7 +27,7 @@ std::size_t Device::config_read(std::uint64_t at, std::span<std::byte> out) {
     const auto offset = static_cast<std::uint16_t>(at + done);
     const unsigned size = access_size(offset, out.size() - done);
     std::uint32_t value = 0;
-    if (inside(offset, size, kBar0, 4 * kBarRegions) && pci().physical_function() == nullptr) {
+    if (inside(offset, size, kBar0, 4 * kBarRegions)) {
       const unsigned bar = (offset - kBar0) / 4U;
       value = virtual_bars_[bar] >> 8U * ((offset - kBar0) % 4U);
     } else {
@@ -66,8 +66,11 @@ Result<void> Device::write_register(std::uint16_t at, unsigned size, std::uint32
     if (bytes == 0) return {};
     const std::uint32_t flags = upper ? 0 : virtual_bars_[bar] & 0xfU;
     const std::uint64_t mask = ~(bytes - 1);
-    virtual_bars_[bar] = (value & static_cast<std::uint32_t>(upper ? mask >> 32U : mask) & ~0xfU) |
-                         (upper ? value & static_cast<std::uint32_t>(mask >> 32U) & 0xfU : flags);
+    const unsigned shift = 8U * ((at - kBar0) % 4U);
+    const std::uint32_t written = (size == 4 ? ~0U : (1U << 8U * size) - 1) << shift;
+    const std::uint32_t merged = (virtual_bars_[bar] & ~written) | value << shift;
+    virtual_bars_[bar] = upper ? merged & static_cast<std::uint32_t>(mask >> 32U)
+                               : (merged & static_cast<std::uint32_t>(mask) & ~0xfU) | flags;
     return {};
   }
   if (inside(at, size, kRomBar, 4)) return {};

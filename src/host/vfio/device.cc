@@ -6,6 +6,17 @@
 #include "hw/find_capability.h"
 
 namespace teeio::vfio {
+namespace {
+
+/// vfio_generate_bar_flags(): a VF's BAR registers are zero, a program sees its
+/// BARs' kinds all the same.
+std::uint32_t bar_flags(const hw::Bar& bar) {
+  if (bar.kind == hw::Bar::Kind::kNone) return 0;
+  constexpr std::uint32_t kType64 = 4, kPrefetch = 8;
+  return (bar.kind == hw::Bar::Kind::kMemory64 ? kType64 : 0) | (bar.prefetchable ? kPrefetch : 0);
+}
+
+}  // namespace
 
 Device::Device(const Wiring& wiring) : wiring_(wiring), irqs_(wiring.function, wiring.interrupts) {}
 
@@ -28,7 +39,8 @@ Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object
   const schedule::WriteLock memory(memory_lock_);
   virtual_bars_ = {};
   for (unsigned bar = 0; bar < kBarRegions; ++bar)
-    virtual_bars_[bar] = pci().config_read(static_cast<std::uint16_t>(kBar0 + 4 * bar), 4);
+    virtual_bars_[bar] = pci().config_read(static_cast<std::uint16_t>(kBar0 + 4 * bar), 4) |
+                         bar_flags(pci().bars()[bar]);
   // vfio_pci_core_enable(): memory and bus mastering as the program will set them.
   return idevice_->id();
 }
