@@ -29,9 +29,7 @@ constexpr Row kVm[] = {
 
 constexpr Row kVcpu[] = {
     {KVM_RUN, "KVM_RUN", ioctl_run, Support::kPartial,
-     "no interrupts, no #VE, no exceptions through the guest's IDT; a code segment with a base "
-     "ends "
-     "in KVM_EXIT_INTERNAL_ERROR"},
+     "no interrupts, no #VE, no exceptions through the guest's IDT; code segments start at 0"},
     {KVM_GET_REGS, "KVM_GET_REGS", ioctl_get_regs},
     {KVM_SET_REGS, "KVM_SET_REGS", ioctl_set_regs},
     {KVM_GET_SREGS, "KVM_GET_SREGS", ioctl_get_sregs},

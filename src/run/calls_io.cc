@@ -71,8 +71,9 @@ class Position {
     offset_ = at < 0 ? 0 : static_cast<std::uint64_t>(at);
   }
   [[nodiscard]] std::uint64_t offset() const { return offset_; }
-  void advance(std::size_t count) {
-    if (copy_.ok()) (void)::lseek(copy_.get(), static_cast<off_t>(offset_ + count), SEEK_SET);
+  void advance(std::size_t count) { move_to(static_cast<off_t>(offset_ + count)); }
+  void move_to(off_t offset) {
+    if (copy_.ok()) (void)::lseek(copy_.get(), offset, SEEK_SET);
   }
 
  private:
@@ -294,11 +295,33 @@ Reply on_fallocate(Call& call, const Row&) {
                                                     static_cast<std::int64_t>(call.arg(3))));
 }
 
+/// generic_file_llseek() where the size counts: the attribute's nominal one, not
+/// that of the text that stands behind it here.
+static Reply seek_attribute(Call& call, const DeviceFile& file) {
+  const int whence = call.int_arg(2);
+  if (whence == SEEK_SET || whence == SEEK_CUR) return Reply::go_on();
+  const auto size = static_cast<off_t>(call.context().machine.stat(*file.file).size);
+  const auto offset = static_cast<off_t>(call.arg(1));
+  off_t target = offset;
+  if (whence == SEEK_END) {
+    target = size + offset;
+    if (target < 0) return Reply::of(Error{Errno::kInval, "before the start of the file"});
+  } else if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+    if (offset < 0 || offset >= size) return Reply::of(Error{Errno::kNxio, "beyond the end"});
+    if (whence == SEEK_HOLE) target = size;
+  } else {
+    return Reply::go_on();
+  }
+  Position(call, call.int_arg(0)).move_to(target);
+  return Reply::of(std::int64_t{target});
+}
+
 /// The machine's files stay at position 0, but for attributes, whose real file
 /// has the position.
 Reply on_lseek(Call& call, const Row&) {
   const DeviceFileRef device = call.ours(call.int_arg(0));
-  if (!device || device->is_attribute()) return Reply::go_on();
+  if (!device) return Reply::go_on();
+  if (device->is_attribute()) return seek_attribute(call, *device);
   const auto position = call.context().machine.position(*device->file);
   if (!position.seekable) return Reply::of(Error{Errno::kSPipe, "the file has no position"});
   const int whence = call.int_arg(2);

@@ -8,6 +8,11 @@ run 0 cat $card/resource
 [ "$(wc -l <"$said")" -eq 13 ] || { cat "$said"; echo "resource has not 13 lines"; exit 1; }
 run 0 sh -c "head -c 64 $card/config | od -An -tx1"
 says '^ fe 1e '
+# Copies have the text alone, though the attribute's nominal size is a page.
+run 0 sh -c "cp $card/vendor $said.copy; wc -c <$said.copy; rm -f $said.copy; tail -c 3 $card/vendor"
+says '^7$' '^fe$'
+run 0 wc -c $card/config
+says '^4096 '
 run 1 cat $card/reset
 says 'Permission denied'
 run 1 cat $card/nothing
