@@ -265,14 +265,13 @@ struct IrqSet {
 };
 constexpr std::uint32_t kMsix = 2;
 
-TEST_F(DeviceTest, InterruptsReachTheirEventfds) {
+TEST_F(DeviceTest, InterruptsThatTheProgramTriggersReachTheirEventfds) {
   open();
   auto first = object::Ref<mm::PlainEventFd>::adopt(new mm::PlainEventFd);
   const int fd = *vmm.install(object::Ref<object::File>(first));
   IrqSet set{sizeof(set), VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 0, 2,
              {fd, -1}};
   ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, set).has_value());
-  // As the program asks, and as the device's own message does.
   IrqSet fire{20, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 0, 2, {}};
   ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, fire).has_value());
   EXPECT_EQ(first->take(), 1U);
