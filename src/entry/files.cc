@@ -96,11 +96,10 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
 void Dispatch::set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) {
   if (file.kind() == FileKind::kVfioDevice) {
     static_cast<vfio::DeviceFile&>(file).set_mapped_file(std::move(mapped));
-    return;
+  } else if (file.kind() == FileKind::kKvmVcpu) {
+    (void)mapped->expose(0, kVcpuMmapSize);
+    static_cast<kvm::Vcpu&>(file).set_mapped_file(std::move(mapped));
   }
-  if (file.kind() != FileKind::kKvmVcpu) return;
-  (void)mapped->expose(0, kVcpuMmapSize);
-  static_cast<kvm::Vcpu&>(file).set_mapped_file(std::move(mapped));
 }
 
 FileStat Dispatch::stat(object::File& file) {
