@@ -67,7 +67,9 @@ std::optional<Bdf> function_of(object::File& file) {
 }
 
 object::Origin origin_of(mm::Caller& caller, std::string_view call) {
-  return {.pid = caller.pid(), .tid = caller.tid(), .fd = -1, .call = call};
+  // run/ knows under which number the program called.
+  const std::int32_t fd = object::OriginScope::current().fd;
+  return {.pid = caller.pid(), .tid = caller.tid(), .fd = fd, .call = call};
 }
 
 }  // namespace
