@@ -44,7 +44,7 @@ Json args_of(const Event& event, Actors& actors) {
   if (event.refused) args["refused"] = true;
   if (event.origin.pid != 0) {
     args["process"] = actors.number(event.origin.pid);
-    args["thread"] = actors.number(event.origin.tid);
+    if (event.origin.tid != 0) args["thread"] = actors.number(event.origin.tid);
     if (event.origin.fd >= 0) args["fd"] = event.origin.fd;
     args["call"] = event.origin.call;
   }

@@ -52,6 +52,10 @@ void append_actor(std::string& out, const object::Origin& origin) {
     out += "    by the machine itself\n";
     return;
   }
+  if (origin.tid == 0) {  // whoever closed last is not known, and may have died of it
+    out += fmt::format("    in {} of a file that process {} opened\n", origin.call, origin.pid);
+    return;
+  }
   out += fmt::format("    by process {}, thread {}", origin.pid, origin.tid);
   if (!origin.call.empty()) out += fmt::format(", in {}", origin.call);
   if (origin.fd >= 0) out += fmt::format(" on fd {}", origin.fd);

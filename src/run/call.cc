@@ -69,7 +69,7 @@ Result<std::int32_t> Call::install_named(object::Ref<object::File> file, std::st
                                          std::uint32_t flags) {
   object::File& object = *file;
   TEEIO_ASSIGN(const DeviceFileRef device,
-               context_.files.add(std::move(file), std::move(name), flags));
+               context_.files.add(std::move(file), std::move(name), flags, pid()));
   context_.machine.set_mapped_file(object, map_backing(device->backing));
   auto opened = context_.files.open_for_program(*device);
   Result<std::int32_t> number = opened ? give(std::move(*opened), flags, Numbers::kOurs, kFirstFd)

@@ -37,7 +37,7 @@ Result<std::unique_ptr<DeviceFiles>> DeviceFiles::create(Fd directory) {
 }
 
 Result<DeviceFileRef> DeviceFiles::add(object::Ref<object::File> file, std::string name,
-                                       std::uint32_t flags) {
+                                       std::uint32_t flags, pid_t opener) {
   auto backing = std::make_shared<Backing>();
   backing->fd = Fd(::openat(directory_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600));
   struct stat info{};
@@ -48,6 +48,7 @@ Result<DeviceFileRef> DeviceFiles::add(object::Ref<object::File> file, std::stri
   device->file = std::move(file);
   device->name = std::move(name);
   device->flags = flags;
+  device->opener = opener;
   device->backing = std::move(backing);
   // An attribute is read natively by design; on others that is a slip.
   const std::uint32_t slips = device->is_attribute() ? 0 : IN_ACCESS | IN_MODIFY;

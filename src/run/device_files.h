@@ -37,6 +37,7 @@ struct DeviceFile {
   object::Ref<object::File> file;
   std::string name;         ///< the path it was opened by, or "anon_inode:[kvm-vm]"
   std::uint32_t flags = 0;  ///< as open(2)
+  pid_t opener = 0;         ///< the process that was given it first
   std::shared_ptr<Backing> backing;
   int watch = -1;
   schedule::Atomic<bool> handed_out{false};  ///< a program has a descriptor of it
@@ -59,7 +60,8 @@ class DeviceFiles {
   static Result<std::unique_ptr<DeviceFiles>> create(Fd directory);
 
   /// Errors: ENOSPC (tmpfs or inotify watches are used up), EMFILE.
-  Result<DeviceFileRef> add(object::Ref<object::File> file, std::string name, std::uint32_t flags);
+  Result<DeviceFileRef> add(object::Ref<object::File> file, std::string name, std::uint32_t flags,
+                            pid_t opener);
   /// The open file description that the program gets, with the access mode,
   /// O_APPEND and O_NONBLOCK of the file's flags. Errors: EMFILE, ENFILE.
   Result<Fd> open_for_program(const DeviceFile& file) const;

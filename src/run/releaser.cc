@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "object/trace.h"
+
 namespace teeio::run {
 namespace {
 
@@ -79,6 +81,8 @@ void Releaser::release(DeviceFileRef file) {
   calls_.wait_for_dead_callers();
   const std::string name = file->name;
   {
+    const object::OriginScope origin(
+        {.pid = file->opener, .tid = 0, .fd = -1, .call = "the last close"});
     const object::DelayedPuts scope;
     file.reset();
   }
