@@ -1,10 +1,11 @@
 #!/bin/sh
 # measure.sh BUILD_DIR [ROUNDS] [CALLS]: what the supervisor costs over a bare
-# one, interleaved, and the kernel that this holds for.
+# one, and over its filter alone, interleaved; and the kernel that this holds for.
 dir=$1/tests/scenario
 uname -sr
-echo "microseconds: refused ioctl, ioctl with a struct, open + close, getpid"
+echo "microseconds: refused ioctl, ioctl with a struct, open + close, getpid, read and pread 64 KiB"
 for round in $(seq "${2:-5}"); do
   printf 'bare  '; "$dir/measure_bare" "$dir/measure_calls" "${3:-20000}"
+  printf 'filter'; "$dir/measure_filter" "$dir/measure_calls" "${3:-20000}"
   printf 'teeio '; "$dir/teeio_run_dummy" -- "$dir/measure_calls" "${3:-20000}"
 done
