@@ -33,6 +33,7 @@ BREACHES = [
     ("src/high/high.cc", "thread_local int x;\n", "invisible to the schedule explorer"),
     ("src/high/high.cc", "// TODO later\n", "unfinished"),
     ("src/high/high.cc", "\n" * 401, "401 lines"),
+    ("src/high/high.cc", '#include "schedule/plant_bug.h"\n', "could be planted"),
     ("tests/a.cc", "void f() { usleep(1); }\n", "waits for time"),
 ]
 

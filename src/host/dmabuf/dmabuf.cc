@@ -5,6 +5,7 @@
 #include <ranges>
 
 #include "base/check.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::dmabuf {
 namespace {
@@ -109,7 +110,10 @@ void DmaBuf::revoke() {
   invalidate_mappings();
   // Linux drops its own count and waits for a completion, both of which it must
   // arm again afterwards; a count under the lock needs neither.
-  while (mappings_ != 0) unmapped_.wait(resv_);
+  using schedule::SeededBug;
+  while (mappings_ != 0 && !schedule::seeded(SeededBug::kRevokeDoesNotWait)) unmapped_.wait(resv_);
+  // Linux's own count, put for the wait and not taken again.
+  if (schedule::seeded(SeededBug::kCompletionUsedUp)) --mappings_;
 }
 
 void DmaBuf::restore() {

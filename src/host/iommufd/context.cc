@@ -111,7 +111,7 @@ Result<ObjectId> Context::vdevice_alloc(ObjectId viommu_id, ObjectId dev_id,
   if (&viommu->iommu() != &idevice->device().iommu())
     return fail(Errno::kInval, "the vIOMMU belongs to another IOMMU than the device");
   TEEIO_ASSIGN(const ObjectId id, Vdevice::create(*this, *viommu, *idevice, virt_id));
-  if (policies().vdevice_lifetime == VdeviceLifetime::kIdevice) (void)idevice.keep();
+  if (vdevice_holds_idevice()) (void)idevice.keep();
   return id;
 }
 

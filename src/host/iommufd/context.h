@@ -12,6 +12,7 @@
 #include "host/iommufd/object.h"
 #include "host/mm/caller.h"
 #include "object/file.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
 
@@ -121,6 +122,16 @@ class Context final : public object::File {
   [[nodiscard]] ObjectTable& objects() { return objects_; }
   [[nodiscard]] object::Trace& trace() const { return environment_.trace; }
   [[nodiscard]] const Policies& policies() const { return environment_.policies; }
+  /// Whether an idevice's end destroys its vDEVICE first (VdeviceLifetime).
+  [[nodiscard]] bool idevice_destroys_vdevice() const {
+    return policies().vdevice_lifetime == VdeviceLifetime::kIdevice &&
+           !schedule::seeded(schedule::SeededBug::kVdeviceOutlivesIdevice);
+  }
+  /// Whether a vDEVICE has a user and the wait_cnt of its idevice.
+  [[nodiscard]] bool vdevice_holds_idevice() const {
+    return idevice_destroys_vdevice() &&
+           !schedule::seeded(schedule::SeededBug::kDestroyRacesIdevice);
+  }
   [[nodiscard]] tsm::PciTsm* tsm() const { return environment_.tsm; }
   /// iommufd_get_group().
   object::Ref<Group> group(std::uint32_t number) TEEIO_EXCLUDES(groups_lock_);

@@ -4,11 +4,19 @@
 #include "host/iommufd/context.h"
 #include "host/iommufd/hwpt.h"
 #include "host/iommufd/vdevice.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
 
 using object::Fact;
 using object::Lane;
+
+namespace {
+
+/// What the seeded bug does instead of nothing: an early return past the unlock.
+void leave_locked(schedule::Mutex& mutex) TEEIO_NO_THREAD_SAFETY_ANALYSIS { mutex.lock(); }
+
+}  // namespace
 
 Idevice::Idevice(Context& context, DeviceHandle& device, VmHandle vm)
     : Object(kType), context_(context), device_(device), vm_(vm) {}
@@ -65,7 +73,7 @@ void Idevice::remove_vdevice() {
 }
 
 void Idevice::pre_destroy() {
-  if (context_.policies().vdevice_lifetime == VdeviceLifetime::kIdevice) return remove_vdevice();
+  if (context_.idevice_destroys_vdevice()) return remove_vdevice();
 }
 
 void Idevice::destroy() {
@@ -251,6 +259,8 @@ Result<void> Idevice::tsm_bind(ObjectId vdevice_id) {
 }
 
 void Idevice::tsm_unbind() {
+  if (schedule::seeded(schedule::SeededBug::kUnbindLeaksLock) && tsm_vdevice_ == nullptr)
+    return leave_locked(group_->lock);
   const schedule::Lock lock(group_->lock);
   if (tsm_vdevice_ == nullptr) return;
   auto call = context_.trace().call(Lane::kIommufd, "iommufd_device_tsm_unbind",

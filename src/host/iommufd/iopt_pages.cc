@@ -3,8 +3,19 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
+
+namespace {
+
+/// What the seeded bug does: the lock that unpin() wants is not held.
+void unpin_unlocked(dmabuf::DmaBuf& buffer,
+                    dmabuf::Attachment& attachment) TEEIO_NO_THREAD_SAFETY_ANALYSIS {
+  buffer.unpin(attachment);
+}
+
+}  // namespace
 
 class UserPages::Window final : public hw::WindowTarget {
  public:
@@ -70,19 +81,30 @@ Result<object::Ref<DmabufPages>> DmabufPages::create(object::Ref<dmabuf::DmaBuf>
 
 Result<void> DmabufPages::attach() {
   TEEIO_ASSIGN(attachment_, buffer_->attach(*this));
-  const schedule::Lock resv(buffer_->resv());
-  const auto range = buffer_->single_range(*attachment_);
-  if (!range.has_value()) return std::unexpected(range.error());
-  buffer_->pin(*attachment_);
-  pinned_ = true;
-  const schedule::Lock lock(mutex());
-  range_ = *range;
+  const bool too_late = schedule::seeded(schedule::SeededBug::kAttachRacesRevoke);
+  Result<dmabuf::PhysRange> range;
+  {
+    const schedule::Lock resv(buffer_->resv());
+    range = buffer_->single_range(*attachment_);
+    if (!range.has_value()) return std::unexpected(range.error());
+    buffer_->pin(*attachment_);
+    pinned_ = true;
+    if (!too_late) set_range(*range);
+  }
+  if (too_late) set_range(*range);
   return {};
+}
+
+void DmabufPages::set_range(const dmabuf::PhysRange& range) {
+  const schedule::Lock lock(mutex());
+  range_ = range;
 }
 
 DmabufPages::~DmabufPages() {
   if (attachment_ == nullptr) return;
-  {
+  if (pinned_ && schedule::seeded(schedule::SeededBug::kUnpinWithoutLock)) {
+    unpin_unlocked(*buffer_, *attachment_);
+  } else {
     const schedule::Lock resv(buffer_->resv());
     if (pinned_) buffer_->unpin(*attachment_);
   }

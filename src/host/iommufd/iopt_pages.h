@@ -109,6 +109,7 @@ class DmabufPages final : public IoptPages, private dmabuf::Importer {
         start_(start) {}
   ~DmabufPages() override;
   Result<void> attach();
+  void set_range(const dmabuf::PhysRange& range) TEEIO_EXCLUDES(mutex());
   void invalidated(dmabuf::Attachment& attachment) override;
 
   const object::Ref<dmabuf::DmaBuf> buffer_;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "host/iommufd/io_pagetable.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
 namespace {
@@ -22,7 +23,8 @@ bool overlap(const IovaRange& a, const IovaRange& b) {
 /// `last`, or nullopt.
 std::optional<std::uint64_t> place_in(const IovaRange& range, std::uint64_t length,
                                       std::uint64_t alignment, std::uint64_t page_offset) {
-  if (range.first > IoPagetable::kLastIova - (alignment - 1)) return std::nullopt;
+  const bool wraps = range.first > IoPagetable::kLastIova - (alignment - 1);
+  if (wraps && !schedule::seeded(schedule::SeededBug::kIovaAlignOverflow)) return std::nullopt;
   const std::uint64_t start = ((range.first + alignment - 1) & ~(alignment - 1)) | page_offset;
   if (start >= range.last || range.last - start < length - 1) return std::nullopt;
   return start;

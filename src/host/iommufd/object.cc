@@ -1,6 +1,7 @@
 #include "host/iommufd/object.h"
 
 #include "base/check.h"
+#include "schedule/seeded_bug.h"
 #include "schedule/task.h"
 
 namespace teeio::iommufd {
@@ -49,7 +50,8 @@ void ObjectTable::abort_and_destroy(Object& object) {
   object.abort();
   {
     const schedule::Lock lock(xa_lock_);
-    TEEIO_CHECK(slots_[object.id_].state == SlotState::kReserved,
+    TEEIO_CHECK(slots_[object.id_].state == SlotState::kReserved ||
+                    schedule::seeded(schedule::SeededBug::kVdeviceVisibleEarly),
                 "an iommufd object is aborted after it was published");
     store(object.id_, {SlotState::kFree, nullptr});
   }

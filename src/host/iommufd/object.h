@@ -188,9 +188,11 @@ class NewObject {
   }
   T& operator*() const { return *object_; }
   T* operator->() const { return object_; }
+  /// The object is not aborted any more, whoever may see it.
+  T& leave() { return *std::exchange(object_, nullptr); }
   /// Publishes the id; nothing may fail afterwards.
   T& commit() {
-    T& object = *std::exchange(object_, nullptr);
+    T& object = leave();
     table_.finalize(object);
     return object;
   }

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "host/iommufd/context.h"
 #include "host/iommufd/idevice.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
 
@@ -19,13 +20,18 @@ Vdevice::Vdevice(Context& context, Viommu& viommu, Idevice& idevice, std::uint64
 
 Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idevice,
                                  std::uint64_t virt_id) {
+  using schedule::SeededBug;
+  const bool looked_early = schedule::seeded(SeededBug::kTwoVdevices);
+  const bool had_one_early = looked_early && idevice.vdevice_ != nullptr;
   const schedule::Lock lock(idevice.group().lock);
   if (idevice.destroying_) return fail(Errno::kNoEnt, "the device is being unbound");
-  if (idevice.vdevice_ != nullptr) return fail(Errno::kExist, "the device has a vDEVICE already");
+  const bool has_one = looked_early ? had_one_early : idevice.vdevice_ != nullptr;
+  if (has_one) return fail(Errno::kExist, "the device has a vDEVICE already");
   TEEIO_ASSIGN(auto vdevice,
                NewObject<Vdevice>::reserve(context.objects(),
                                            new Vdevice(context, viommu, idevice, virt_id)));
   idevice.vdevice_ = &*vdevice;
+  if (schedule::seeded(SeededBug::kVdeviceVisibleEarly)) context.objects().finalize(*vdevice);
   TEEIO_TRY(viommu.reserve_virt_id(virt_id));
   vdevice->has_virt_id_ = true;
   viommu.set_vdevice(virt_id, &*vdevice);
@@ -34,6 +40,7 @@ Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idev
                         .a = vdevice->serial(),
                         .b = idevice.serial(),
                         .c = viommu.serial()});
+  if (schedule::seeded(SeededBug::kVdeviceVisibleEarly)) return vdevice.leave().id();
   return vdevice.commit().id();
 }
 
@@ -82,8 +89,7 @@ void Vdevice::destroy() {
     idevice = idevice_;
     abort();
   }
-  const bool holds = context_.policies().vdevice_lifetime == VdeviceLifetime::kIdevice;
-  if (holds && idevice != nullptr) context_.objects().put(*idevice);
+  if (context_.vdevice_holds_idevice() && idevice != nullptr) context_.objects().put(*idevice);
 }
 
 }  // namespace teeio::iommufd

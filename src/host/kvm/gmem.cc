@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "host/kvm/kvm.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::kvm {
 
@@ -43,8 +44,9 @@ void Gmem::punch_hole(std::uint64_t offset, std::uint64_t size) {
   if (offset >= end) return;
   const schedule::ReadLock srcu(vm_->srcu());
   const schedule::Lock lock(invalidate_lock_);
+  const bool keeps_mapped = schedule::seeded(schedule::SeededBug::kGmemNotInvalidated);
   for (const auto& [start, length] : vm_->gmem_ranges(this, offset, end - offset))
-    vm_->mmu().zap(start, length, Zap::kPrivate);
+    if (!keeps_mapped) vm_->mmu().zap(start, length, Zap::kPrivate);
   const auto first = pages_.lower_bound(offset >> kPageShift);
   const auto last = pages_.lower_bound(end >> kPageShift);
   for (auto at = first; at != last; ++at) vm_->kvm().memory().free_page(at->second);

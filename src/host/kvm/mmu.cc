@@ -6,6 +6,7 @@
 #include "host/kvm/gmem.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/vm.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::kvm {
 namespace {
@@ -84,8 +85,9 @@ FaultOutcome Mmu::fault_private(Slot& slot, Gpa page, std::uint64_t seq) {
 }
 
 FaultOutcome Mmu::install_private(Gpa page, Hpa address, PageKind kind, std::uint64_t seq) {
+  const bool looks = !schedule::seeded(schedule::SeededBug::kFaultIgnoresRevoke);
   const schedule::Lock lock(mmu_lock_);
-  if (invalidate_seq_ != seq) return {};  // mmu_invalidate_retry()
+  if (invalidate_seq_ != seq && looks) return {};  // mmu_invalidate_retry()
   if (private_.contains(gfn_of(page))) {
     // Mapped already and still faulting: the guest has to accept it first, or
     // another vCPU was faster. Either way the guest's next try decides.

@@ -8,6 +8,7 @@
 #include "host/kvm/vm.h"
 #include "host/kvm/vm_file.h"
 #include "hw/find_capability.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::tsm {
 namespace {
@@ -16,6 +17,8 @@ using object::Fact;
 using object::Lane;
 
 constexpr std::uint32_t kDevCapTee = 1U << 30U;  // PCI_EXP_DEVCAP_TEE
+
+constexpr std::string_view kBoundWithoutVm = "a bound TDI has no VM";
 
 std::string tsm_name(std::uint32_t number) { return fmt::format("tsm{}", number); }
 
@@ -151,28 +154,35 @@ Result<void> PciTsm::bind(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id) 
   Function* function = find(bdf);
   if (function == nullptr || !function->context)
     return fail(Errno::kInval, "the device is not connected to a TSM");
-  Driver* tsm = driver(function->context->tsm);
-  Function* dsm = find(function->context->dsm);
+  TEEIO_TRY(bind_one(*function, vm, tdi_id));
+  if (schedule::seeded(schedule::SeededBug::kTdiUnset)) function->context->vm = &vm;
+  return {};
+}
+
+Result<void> PciTsm::bind_one(Function& function, kvm::Vm& vm, std::uint32_t tdi_id) {
+  const Bdf bdf = function.function->bdf();
+  Driver* tsm = driver(function.context->tsm);
+  Function* dsm = this->dsm(function);
   TEEIO_CHECK(tsm != nullptr && dsm != nullptr, "a TSM context outlives its TSM or its DSM");
 
   const schedule::Lock dsm_lock(*dsm->lock);
-  if (function->context->tdi) {
-    if (function->context->vm != &vm) return fail(Errno::kBusy, "the TDI is bound to another VM");
+  if (function.context->tdi) {
+    if (function.context->vm != &vm) return fail(Errno::kBusy, "the TDI is bound to another VM");
     return {};  // also under another tdi_id: pci_tsm_bind() does not look
   }
   auto call = trace_.call(
       Lane::kHostTsm, "bind",
       {.detail = fmt::format("tdi_id={:#x}", tdi_id), .function = bdf, .vm = vm.number()});
   // From here on the owner keeps the host's hands off the device.
-  if (function->handlers != nullptr) function->handlers->set_bound(true);
+  if (function.handlers != nullptr) function.handlers->set_bound(true);
   const Tdi tdi{.function = bdf, .tdi_id = tdi_id};
-  if (auto bound = tsm->bind(*function->function, tdi, vm); !bound) {
-    if (function->handlers != nullptr) function->handlers->set_bound(false);
+  if (auto bound = tsm->bind(*function.function, tdi, vm); !bound) {
+    if (function.handlers != nullptr) function.handlers->set_bound(false);
     call.refuse(bound.error());
     return bound;
   }
-  function->context->tdi = tdi;
-  function->context->vm = &vm;
+  function.context->tdi = tdi;
+  if (!schedule::seeded(schedule::SeededBug::kTdiUnset)) function.context->vm = &vm;
   trace_.fact(Lane::kHostTsm, Fact::kBound, "bound", {.function = bdf, .vm = vm.number()});
   return {};
 }
@@ -184,7 +194,7 @@ void PciTsm::unbind(Bdf bdf) {
 
 void PciTsm::unbind_one(Function& function) {
   if (!function.context) return;
-  Function* dsm = find(function.context->dsm);
+  Function* dsm = this->dsm(function);
   TEEIO_CHECK(dsm != nullptr, "a TSM context outlives its DSM");
   const schedule::Lock dsm_lock(*dsm->lock);
   if (!function.context->tdi) return;
@@ -195,6 +205,7 @@ void PciTsm::unbind_one(Function& function) {
     void recover_mmio() override {}
     void set_bound(bool) override {}
   } nobody;
+  TEEIO_CHECK(function.context->vm != nullptr, kBoundWithoutVm);
   TeardownHandlers& handlers = function.handlers != nullptr ? *function.handlers : nobody;
   kvm::Vm& vm = *function.context->vm;
   const Bdf bdf = function.function->bdf();
@@ -204,6 +215,8 @@ void PciTsm::unbind_one(Function& function) {
   function.context->vm = nullptr;
   trace_.fact(Lane::kHostTsm, Fact::kUnbound, "unbound", {.function = bdf, .vm = vm.number()});
   handlers.set_bound(false);
+  if (schedule::seeded(schedule::SeededBug::kSharedHandlers))
+    for (Function* other : functions_of(function.context->dsm)) other->handlers = nullptr;
 }
 
 Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request,
@@ -214,10 +227,11 @@ Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request
   if (function == nullptr || !function->context)
     return fail(Errno::kNxio, "the device is not connected to a TSM");
   Driver* tsm = driver(function->context->tsm);
-  Function* dsm = find(function->context->dsm);
+  Function* dsm = this->dsm(*function);
   TEEIO_CHECK(tsm != nullptr && dsm != nullptr, "a TSM context outlives its TSM or its DSM");
   const schedule::Lock dsm_lock(*dsm->lock);
   if (!function->context->tdi) return fail(Errno::kNxio, "the TDI is not bound");
+  TEEIO_CHECK(function->context->vm != nullptr, kBoundWithoutVm);
   if (tsm->arch() != request.arch)
     return fail(Errno::kInval, "the request is for another architecture's guest");
   auto call = trace_.call(Lane::kHostTsm, "guest_req", {.function = bdf});
@@ -267,7 +281,7 @@ std::string PciTsm::bound_to(Bdf bdf) {
   const schedule::ReadLock lock(rwsem_);
   Function* function = find(bdf);
   if (function == nullptr || !function->context) return {};
-  Function* dsm = find(function->context->dsm);
+  Function* dsm = this->dsm(*function);
   const schedule::Lock dsm_lock(*dsm->lock);
   return function->context->tdi ? tsm_name(function->context->tsm) : std::string{};
 }
@@ -282,6 +296,11 @@ std::vector<std::uint32_t> PciTsm::tsms() {
 PciTsm::Function* PciTsm::find(Bdf bdf) {
   const auto at = functions_.find(bdf);
   return at == functions_.end() ? nullptr : &at->second;
+}
+
+PciTsm::Function* PciTsm::dsm(Function& function) {
+  if (schedule::seeded(schedule::SeededBug::kVfAsPf0)) return &function;
+  return find(function.context->dsm);
 }
 
 Driver* PciTsm::driver(std::uint32_t number) {

@@ -88,8 +88,12 @@ class PciTsm {
   };
 
   Function* find(Bdf bdf) TEEIO_REQUIRES_SHARED(rwsem_);
+  /// The DSM of a function that has a context, whose lock its operations take.
+  Function* dsm(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
   Driver* driver(std::uint32_t number) TEEIO_REQUIRES_SHARED(rwsem_);
   std::vector<Function*> functions_of(Bdf dsm) TEEIO_REQUIRES_SHARED(rwsem_);
+  Result<void> bind_one(Function& function, kvm::Vm& vm, std::uint32_t tdi_id)
+      TEEIO_REQUIRES_SHARED(rwsem_);
   void unbind_one(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
   void disconnect_locked(Function& pf0) TEEIO_REQUIRES(rwsem_);
 

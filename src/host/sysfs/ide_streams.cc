@@ -5,6 +5,7 @@
 #include <set>
 
 #include "hw/find_capability.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::sysfs {
 namespace {
@@ -61,6 +62,7 @@ std::vector<IdeStreams::Stream> IdeStreams::enabled(Host& host, const Topology& 
 
 std::map<IdeStreams::Stream, unsigned> IdeStreams::number(const std::vector<Stream>& streams) {
   const schedule::Lock lock(mutex_);
+  const bool per_port = schedule::seeded(schedule::SeededBug::kDuplicateStreamLinks);
   std::map<Stream, unsigned> next;
   std::set<unsigned> used;
   for (const Stream& stream : streams)
@@ -71,7 +73,7 @@ std::map<IdeStreams::Stream, unsigned> IdeStreams::number(const std::vector<Stre
   for (const Stream& stream : streams) {
     if (next.contains(stream)) continue;
     unsigned number = 0;
-    while (used.contains(number)) ++number;
+    while (used.contains(number) && !per_port) ++number;
     used.insert(number);
     next.emplace(stream, number);
   }

@@ -4,6 +4,7 @@
 #include "host/kvm/vm_file.h"
 #include "host/vfio/pci_registers.h"
 #include "hw/find_capability.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::vfio {
 namespace {
@@ -46,7 +47,8 @@ Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object
 }
 
 void Device::close() {
-  switch (wiring_.policies.close_order) {
+  const bool as_mainline = schedule::seeded(schedule::SeededBug::kMainlineClose);
+  switch (as_mainline ? CloseOrder::kMainline : wiring_.policies.close_order) {
     case CloseOrder::kUnbindFirst:
       leave_iommufd();
       cleanup_dmabufs();
@@ -145,11 +147,15 @@ void Device::touched(object::Fact fact, std::string_view name, std::uint64_t how
 Result<std::uint32_t> DeviceFile::bind_iommufd(iommufd::Context& context) {
   const schedule::Lock lock(device_.set().lock);
   if (access_granted()) return fail(Errno::kInval, "the device file is bound already");
+  const bool too_late = schedule::seeded(schedule::SeededBug::kRawVmPointer);
   object::Ref<object::File> vm_file;
+  kvm::Vm* vm = nullptr;
   {
     const schedule::Lock kvm_lock(kvm_ref_lock_);
-    if (vm_ != nullptr) vm_file = vm_->active_file();
+    vm = vm_;
+    if (vm != nullptr && !too_late) vm_file = vm->active_file();
   }
+  if (vm != nullptr && too_late) vm_file = vm->active_file();
   TEEIO_ASSIGN(const std::uint32_t id, device_.open(context, std::move(vm_file)));
   device_.set_mapped_file(std::move(mapped_));
   access_granted_.store(1);

@@ -1,6 +1,7 @@
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
 #include "hw/find_capability.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::vfio {
 
@@ -26,7 +27,8 @@ Result<void> Device::reset() {
   for (std::size_t i = 0; i < saved.size(); ++i)
     pci().config_write(static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
   pci().config_write(kCommand, 2, command);
-  if (memory_enabled()) move_dmabufs(false);
+  const bool again = schedule::seeded(schedule::SeededBug::kRevokedAfterReset);
+  if (memory_enabled()) move_dmabufs(/*revoked=*/again);
   restore_mappings();
   return {};
 }

@@ -1,4 +1,5 @@
 #include "host/vfio/device.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::vfio {
 
@@ -28,12 +29,17 @@ void Device::recover_mmio() {
 }
 
 void Device::set_bound(bool bound) {
+  const bool too_early = bound && schedule::seeded(schedule::SeededBug::kZapRacesD0);
+  if (too_early) {
+    const schedule::WriteLock lock(memory_lock_);
+    zap_mappings();
+  }
   const schedule::WriteLock lock(memory_lock_);
   bound_ = bound;
-  if (bound)
-    zap_mappings();
-  else
+  if (!bound)
     restore_mappings();
+  else if (!too_early)
+    zap_mappings();
 }
 
 }  // namespace teeio::vfio

@@ -1,0 +1,92 @@
+#include "schedule/seeded_bug.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/check.h"
+
+namespace teeio::schedule {
+namespace {
+
+using enum SeededBug;
+
+// Sources: threads of the kernel lists, by message or series and date.
+constexpr SeededBugInfo kBugs[] = {
+    {kVdeviceOutlivesIdevice, "vdevice-outlives-idevice",
+     "the end of an idevice leaves its vDEVICE behind", "iommufd::Idevice::pre_destroy",
+     "Linux before 6.17; J. Gunthorpe, 2025-06-04"},
+    {kDestroyRacesIdevice, "destroy-races-idevice",
+     "a vDEVICE on its way out does not hold its idevice", "iommufd::Context::vdevice_alloc",
+     "v3 of \"iommufd: Destroy vdevice on idevice destroy\", 2025-06"},
+    {kTwoVdevices, "two-vdevices",
+     "whether an idevice has a vDEVICE is looked up before the group's lock is taken",
+     "iommufd::Vdevice::create", "Linux before 6.17; J. Gunthorpe, 2025-06-04"},
+    {kVdeviceVisibleEarly, "vdevice-visible-early",
+     "a vDEVICE can be found before its virtual id was accepted", "iommufd::Vdevice::create",
+     "comment in Linux 7.3, drivers/iommu/iommufd/viommu.c"},
+    {kUnbindLeaksLock, "unbind-leaks-lock", "an unbind that finds nothing bound keeps igroup->lock",
+     "iommufd::Idevice::tsm_unbind", "RFC \"Host side support for TDISP\" 19/30, 2025-05-29"},
+    {kIovaAlignOverflow, "iova-align-overflow",
+     "rounding an IOVA up wraps around at the end of the address space",
+     "iommufd::IoPagetable, place_in", "Linux before 6.17, found by syzkaller"},
+    {kUnpinWithoutLock, "unpin-without-lock",
+     "an importer unpins without the reservation lock when its IOAS goes",
+     "iommufd::DmabufPages, destructor", "A. Soni, 2026-05-26, fixes 8c5f9645c389"},
+    {kAttachRacesRevoke, "attach-races-revoke",
+     "an importer keeps what it looked up although the lock was dropped in between",
+     "iommufd::DmabufPages::attach", "v6 of \"dma-buf: Use revoke mechanism\", 2026-01"},
+    {kRevokeDoesNotWait, "revoke-does-not-wait",
+     "a revoke returns while importers still use the memory", "dmabuf::DmaBuf::revoke",
+     "v3 6/7 of \"dma-buf: Use revoke mechanism\", 2026-01-21"},
+    {kCompletionUsedUp, "completion-used-up",
+     "an un-revoke leaves the count that the next revoke waits for one too low",
+     "dmabuf::DmaBuf::revoke", "comment in Linux 7.3, drivers/vfio/pci/vfio_pci_dmabuf.c"},
+    {kRevokedAfterReset, "revoked-after-reset",
+     "after a function-level reset the dma-bufs are revoked again instead of given back",
+     "vfio::Device::reset", "RFC \"Host side support for TDISP\" 05/30, 2025-05-29"},
+    {kVfAsPf0, "vf-as-pf0", "a VF's own context is taken for its DSM's, with another lock",
+     "tsm::PciTsm::dsm", "A. Kardashevskiy, 2025-09-02"},
+    {kTdiUnset, "tdi-unset", "the TDI is published before its VM is set", "tsm::PciTsm::bind",
+     "PCI/TSM series, 2025-09"},
+    {kSharedHandlers, "shared-handlers",
+     "the first of two unbinds clears the teardown handlers of the whole card",
+     "tsm::PciTsm::unbind_one", "RFC \"Host side support for TDISP\" 29/30, 2025-05-29"},
+    {kDuplicateStreamLinks, "duplicate-stream-links",
+     "streams are numbered per root port, so two links get one name", "sysfs::IdeStreams::number",
+     "PCI/IDE, Dec 2025 to Jan 2026, fixes 079115370d00"},
+    {kRawVmPointer, "raw-vm-pointer",
+     "VFIO uses its raw pointer to the VM after it let go of the lock that keeps it valid",
+     "vfio::DeviceFile::bind_iommufd", "v5 1/5 of \"iommufd ioctls for TSM\", 2026-05-25"},
+    {kFaultIgnoresRevoke, "fault-ignores-revoke",
+     "a fault installs a page although it was invalidated after it was looked up",
+     "kvm::Mmu::install_private", "RFC \"Private MMIO support\" 07/12, 2025-01-07"},
+    {kKvmVfioCycle, "kvm-vfio-cycle",
+     "KVM's VFIO device and the VFIO file hold references on each other", "kvm::VfioDevice::add",
+     "list, 2025-06-09"},
+    {kGmemNotInvalidated, "gmem-not-invalidated",
+     "a hole is punched into a guest_memfd while its pages stay mapped for the guest",
+     "kvm::Gmem::punch_hole", "J. Gunthorpe, 2025-08-05"},
+    {kZapRacesD0, "zap-races-d0",
+     "a bind kills the BAR mappings before it says that the device is bound",
+     "vfio::Device::set_bound", "VFIO mmap series v3 6/9, 2026-06"},
+    {kMainlineClose, "mainline-close", "the last close revokes and resets before it leaves iommufd",
+     "vfio::Device::close", "Linux 7.3, vfio_df_device_last_close()"},
+};
+
+}  // namespace
+
+std::span<const SeededBugInfo> seeded_bugs() { return kBugs; }
+
+const SeededBugInfo& seeded_bug_info(SeededBug bug) {
+  const auto* at = std::ranges::find(kBugs, bug, &SeededBugInfo::bug);
+  TEEIO_CHECK(at != std::end(kBugs), "no seeded bug");
+  return *at;
+}
+
+std::optional<SeededBug> parse_seeded_bug(std::string_view name) {
+  const auto* at = std::ranges::find(kBugs, name, &SeededBugInfo::name);
+  if (at == std::end(kBugs)) return std::nullopt;
+  return at->bug;
+}
+
+}  // namespace teeio::schedule
