@@ -1,0 +1,156 @@
+#include "crypto/identity.h"
+
+#include <openssl/asn1.h>
+#include <openssl/bn.h>
+#include <openssl/objects.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "base/check.h"
+#include "crypto/dmtf_oids.h"
+#include "crypto/openssl.h"
+#include "crypto/random.h"
+
+namespace teeio::crypto {
+namespace {
+
+constexpr std::string_view kFails = "OpenSSL makes no certificate";
+constexpr std::size_t kMaxName = 64;  ///< X.520, ub-common-name
+
+/// id-DMTF-SPDM-extension: SEQUENCE { SEQUENCE { OID id-DMTF-hardware-identity } }.
+constexpr std::array<unsigned char, 16> kSpdmExtension = {
+    0x30, 0x0e, 0x30, 0x0c, 0x06, 0x0a, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0x1c, 0x82, 0x12, 0x02};
+
+enum class Role : std::uint8_t { kRoot, kIntermediate, kDevice };
+
+void set_name(X509_NAME* name, std::string_view common_name) {
+  TEEIO_CHECK(X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
+                                         reinterpret_cast<const unsigned char*>(common_name.data()),
+                                         static_cast<int>(common_name.size()), -1, 0) == 1,
+              kFails);
+}
+
+/// 63 random bits: positive, as RFC 5280 (4.1.2.2) wants it.
+void set_serial(X509* certificate) {
+  std::uint64_t serial = 0;
+  fill_random(writable_bytes_of(serial));
+  constexpr std::uint64_t kPositive = 0x7fff'ffff'ffff'ffff;
+  TEEIO_CHECK(
+      ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), (serial & kPositive) | 1U) == 1,
+      kFails);
+}
+
+void add_extension(X509* certificate, X509V3_CTX& context, int nid, const std::string& value) {
+  X509_EXTENSION* const extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
+  TEEIO_CHECK(extension != nullptr && X509_add_ext(certificate, extension, -1) == 1, kFails);
+  X509_EXTENSION_free(extension);
+}
+
+void add_spdm_extension(X509* certificate) {
+  ASN1_OBJECT* const id = OBJ_txt2obj(kOidSpdmExtension, /*no_name=*/1);
+  ASN1_OCTET_STRING* const value = ASN1_OCTET_STRING_new();
+  TEEIO_CHECK(
+      value != nullptr && ASN1_OCTET_STRING_set(value, kSpdmExtension.data(),
+                                                static_cast<int>(kSpdmExtension.size())) == 1,
+      kFails);
+  X509_EXTENSION* const extension =
+      X509_EXTENSION_create_by_OBJ(nullptr, id, /*critical=*/0, value);
+  TEEIO_CHECK(extension != nullptr && X509_add_ext(certificate, extension, -1) == 1, kFails);
+  X509_EXTENSION_free(extension);
+  ASN1_OCTET_STRING_free(value);
+  ASN1_OBJECT_free(id);
+}
+
+void add_extensions(X509* certificate, X509* issuer, Role role) {
+  X509V3_CTX context{};
+  X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
+  const bool device = role == Role::kDevice;
+  add_extension(certificate, context, NID_basic_constraints,
+                device ? "critical,CA:FALSE" : "critical,CA:TRUE");
+  add_extension(certificate, context, NID_key_usage,
+                device ? "critical,digitalSignature" : "critical,keyCertSign,cRLSign");
+  add_extension(certificate, context, NID_subject_key_identifier, "hash");
+  if (role != Role::kRoot)
+    add_extension(certificate, context, NID_authority_key_identifier, "keyid");
+  if (!device) return;
+  add_extension(certificate, context, NID_ext_key_usage,
+                std::string(kOidResponderAuth) + "," + kOidRequesterAuth);
+  // DSP0274 1.2, "Subject alternative name": manufacturer, product, serial number.
+  add_extension(certificate, context, NID_subject_alt_name,
+                std::string("otherName:") + kOidDeviceInfo + ";UTF8:teeio:device:1");
+  add_spdm_extension(certificate);
+}
+
+struct Issuer {
+  const PrivateKey& key;
+  X509* certificate;  ///< null: it signs itself
+};
+
+Certificate issue(Role role, const PkiSpec& spec, std::string_view name, const PrivateKey& subject,
+                  Issuer issuer) {
+  detail::direct_openssl_draws();
+  const detail::Handle<X509> made(X509_new());
+  X509* const x = made.get();
+  constexpr long kVersion3 = 2;  // as encoded
+  TEEIO_CHECK(x != nullptr && X509_set_version(x, kVersion3) == 1 &&
+                  X509_set_pubkey(x, subject.handle()) == 1 &&
+                  ASN1_TIME_set_string_X509(X509_getm_notBefore(x), "20200101000000Z") == 1 &&
+                  ASN1_TIME_set_string_X509(X509_getm_notAfter(x), "99991231235959Z") == 1,
+              kFails);
+  set_serial(x);
+  set_name(X509_get_subject_name(x), name);
+  X509* const by = issuer.certificate != nullptr ? issuer.certificate : x;
+  TEEIO_CHECK(X509_set_issuer_name(x, X509_get_subject_name(by)) == 1, kFails);
+  add_extensions(x, by, role);
+  const bool eddsa = spec.type == KeyType::kEd25519;
+  TEEIO_CHECK(X509_sign(x, issuer.key.handle(), eddsa ? nullptr : detail::md(spec.hash)) > 0,
+              kFails);
+  Bytes der(static_cast<std::size_t>(std::max(0, i2d_X509(x, nullptr))));
+  unsigned char* at = detail::out_of(der);
+  (void)i2d_X509(x, &at);
+  auto parsed = Certificate::parse(der);
+  TEEIO_CHECK(parsed.has_value(), "a certificate of ours cannot be read");
+  return *std::move(parsed);
+}
+
+}  // namespace
+
+Result<Pki> make_pki(const PkiSpec& spec) {
+  if (spec.name.empty() || spec.name.size() > kMaxName)
+    return fail(Errno::kInval, "a certificate's name has 1 to 64 bytes");
+  PrivateKey root_key = PrivateKey::generate(spec.type);
+  PrivateKey intermediate_key = PrivateKey::generate(spec.type);
+  PrivateKey device_key = PrivateKey::generate(spec.type);
+  const Certificate root = issue(Role::kRoot, spec, "teeio root", root_key, {root_key, nullptr});
+  const Certificate intermediate = issue(Role::kIntermediate, spec, "teeio intermediate",
+                                         intermediate_key, {root_key, root.handle()});
+  const Certificate device =
+      issue(Role::kDevice, spec, spec.name, device_key, {intermediate_key, intermediate.handle()});
+  return Pki{std::move(root_key), std::move(intermediate_key),
+             Identity{CertificateChain::of({root, intermediate, device}), std::move(device_key)}};
+}
+
+Pki make_device_identity(std::uint64_t seed, KeyType type) {
+  const SeededRandom seeded(seed);
+  auto made = make_pki({.type = type, .hash = fitting_hash(type), .name = "teeio device"});
+  TEEIO_CHECK(made.has_value(), "a device identity cannot be made");
+  return *std::move(made);
+}
+
+HashAlgorithm fitting_hash(KeyType type) {
+  switch (type) {
+    case KeyType::kP256:
+    case KeyType::kRsa2048:
+    case KeyType::kEd25519:
+      return HashAlgorithm::kSha256;
+    case KeyType::kP384:
+    case KeyType::kRsa3072:
+    case KeyType::kRsa4096:
+      return HashAlgorithm::kSha384;
+    case KeyType::kP521:
+      return HashAlgorithm::kSha512;
+  }
+  return HashAlgorithm::kSha384;
+}
+
+}  // namespace teeio::crypto

@@ -1,0 +1,144 @@
+#include "crypto/key_exchange.h"
+
+#include <openssl/core_names.h>
+#include <openssl/dh.h>
+#include <openssl/ec.h>
+
+#include <array>
+#include <cstring>
+
+#include "base/check.h"
+#include "crypto/openssl.h"
+#include "crypto/random.h"
+
+namespace teeio::crypto {
+namespace {
+
+struct Group {
+  const char* algorithm;
+  const char* name;
+  std::size_t size;  ///< bytes of ExchangeData
+};
+// By KeyExchangeGroup.
+constexpr std::array<Group, 6> kGroups = {{{"DH", "ffdhe2048", 256},
+                                           {"DH", "ffdhe3072", 384},
+                                           {"DH", "ffdhe4096", 512},
+                                           {"EC", "P-256", 64},
+                                           {"EC", "P-384", 96},
+                                           {"EC", "P-521", 132}}};
+/// "Uncompressed point" (SEC 1, 2.3.3), which SPDM leaves out.
+constexpr std::byte kUncompressed{4};
+
+const Group& row(KeyExchangeGroup group) { return kGroups[static_cast<std::size_t>(group)]; }
+bool is_curve(KeyExchangeGroup group) { return group >= KeyExchangeGroup::kP256; }
+
+EVP_PKEY* make_parameters(const Group& group) {
+  const detail::Handle<EVP_PKEY_CTX> context(
+      EVP_PKEY_CTX_new_from_name(nullptr, group.algorithm, nullptr));
+  EVP_PKEY* parameters = nullptr;
+  TEEIO_CHECK(context != nullptr && EVP_PKEY_paramgen_init(context.get()) == 1 &&
+                  EVP_PKEY_CTX_set_group_name(context.get(), group.name) == 1 &&
+                  EVP_PKEY_paramgen(context.get(), &parameters) == 1,
+              "OpenSSL lacks a group");
+  return parameters;
+}
+
+/// The group itself, made at its first use and kept: from its name it would be
+/// computed anew for each key.
+EVP_PKEY* parameters(KeyExchangeGroup group) {
+  // One function-local static each, since a group costs and few are used.
+  switch (group) {
+    case KeyExchangeGroup::kFfdhe2048: {
+      static EVP_PKEY* const made = make_parameters(row(group));
+      return made;
+    }
+    case KeyExchangeGroup::kFfdhe3072: {
+      static EVP_PKEY* const made = make_parameters(row(group));
+      return made;
+    }
+    case KeyExchangeGroup::kFfdhe4096: {
+      static EVP_PKEY* const made = make_parameters(row(group));
+      return made;
+    }
+    case KeyExchangeGroup::kP256: {
+      static EVP_PKEY* const made = make_parameters(row(group));
+      return made;
+    }
+    case KeyExchangeGroup::kP384: {
+      static EVP_PKEY* const made = make_parameters(row(group));
+      return made;
+    }
+    case KeyExchangeGroup::kP521: {
+      static EVP_PKEY* const made = make_parameters(row(group));
+      return made;
+    }
+  }
+  return nullptr;
+}
+
+Bytes public_value(EVP_PKEY* key, KeyExchangeGroup group) {
+  unsigned char* encoded = nullptr;
+  const std::size_t size = EVP_PKEY_get1_encoded_public_key(key, &encoded);
+  const std::size_t skip = is_curve(group) ? 1 : 0;
+  TEEIO_CHECK(size == row(group).size + skip, "a public value has another size than its group's");
+  const auto bytes = std::as_bytes(std::span(encoded, size)).subspan(skip);
+  Bytes out(bytes.begin(), bytes.end());
+  OPENSSL_free(encoded);
+  return out;
+}
+
+/// The peer's key, or null when it is none: for curves OpenSSL looks here whether
+/// the point is on it; with cofactor 1 that is all there is to look at.
+detail::Handle<EVP_PKEY> peer_key(KeyExchangeGroup group, ByteView exchange_data) {
+  detail::Handle<EVP_PKEY> peer(EVP_PKEY_new());
+  TEEIO_CHECK(peer != nullptr && EVP_PKEY_copy_parameters(peer.get(), parameters(group)) == 1,
+              "OpenSSL copies no group");
+  std::array<std::byte, 1 + 512> encoded{};
+  std::size_t size = 0;
+  if (is_curve(group)) encoded[size++] = kUncompressed;
+  std::memcpy(encoded.data() + size, exchange_data.data(), exchange_data.size());
+  size += exchange_data.size();
+  if (EVP_PKEY_set1_encoded_public_key(peer.get(), detail::data_of(encoded), size) != 1)
+    return nullptr;
+  return peer;
+}
+
+}  // namespace
+
+std::size_t exchange_data_size(KeyExchangeGroup group) { return row(group).size; }
+
+EphemeralKey EphemeralKey::generate(KeyExchangeGroup group) {
+  detail::direct_openssl_draws();
+  const detail::Handle<EVP_PKEY_CTX> context(
+      EVP_PKEY_CTX_new_from_pkey(nullptr, parameters(group), nullptr));
+  EVP_PKEY* made = nullptr;
+  TEEIO_CHECK(context != nullptr && EVP_PKEY_keygen_init(context.get()) == 1 &&
+                  EVP_PKEY_keygen(context.get(), &made) == 1,
+              "OpenSSL generates no key");
+  detail::Handle<EVP_PKEY> key(made);
+  Bytes exchange_data = public_value(made, group);
+  return {group, std::move(key), std::move(exchange_data)};
+}
+
+Result<Secret> EphemeralKey::derive(ByteView peer) const {
+  if (peer.size() != exchange_data_size(group_))
+    return fail(Errno::kInval, "the peer's exchange data has another size than the group's");
+  const detail::Handle<EVP_PKEY> theirs = peer_key(group_, peer);
+  if (theirs == nullptr)
+    return fail(Errno::kInval, "the peer's exchange data is no point of the curve");
+  const detail::Handle<EVP_PKEY_CTX> context(
+      EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
+  TEEIO_CHECK(context != nullptr && EVP_PKEY_derive_init(context.get()) == 1,
+              "OpenSSL derives no secret");
+  if (!is_curve(group_))
+    TEEIO_CHECK(EVP_PKEY_CTX_set_dh_pad(context.get(), 1) == 1, "OpenSSL derives no secret");
+  Secret out(is_curve(group_) ? peer.size() / 2 : peer.size());
+  std::size_t size = out.size();
+  if (EVP_PKEY_derive_set_peer_ex(context.get(), theirs.get(), /*validate_peer=*/0) != 1 ||
+      EVP_PKEY_derive(context.get(), detail::out_of(out.writable()), &size) != 1)
+    return fail(Errno::kInval, "the peer's exchange data is no public key of the group");
+  TEEIO_CHECK(size == out.size(), "a shared secret has another size than its group's");
+  return out;
+}
+
+}  // namespace teeio::crypto

@@ -1,0 +1,336 @@
+#include "crypto/keys.h"
+
+#include <openssl/bn.h>
+#include <openssl/ec.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+
+#include "base/check.h"
+#include "crypto/openssl.h"
+#include "crypto/random.h"
+
+namespace teeio::crypto {
+namespace {
+
+using Key = std::shared_ptr<evp_pkey_st>;
+
+Key own(EVP_PKEY* key) { return Key(key, detail::Free()); }
+
+Result<KeyType> rsa_type(EVP_PKEY* key) {
+  switch (EVP_PKEY_get_bits(key)) {
+    case 2048:
+      return KeyType::kRsa2048;
+    case 3072:
+      return KeyType::kRsa3072;
+    case 4096:
+      return KeyType::kRsa4096;
+    default:
+      return fail(Errno::kOpNotSupp, "an RSA key has a size that SPDM does not use");
+  }
+}
+
+Result<KeyType> ec_type(EVP_PKEY* key) {
+  std::array<char, 32> name{};
+  if (EVP_PKEY_get_group_name(key, name.data(), name.size(), nullptr) != 1)
+    return fail(Errno::kOpNotSupp, "an elliptic curve has no name");
+  const std::string_view curve(name.data());
+  if (curve == "prime256v1" || curve == "P-256") return KeyType::kP256;
+  if (curve == "secp384r1" || curve == "P-384") return KeyType::kP384;
+  if (curve == "secp521r1" || curve == "P-521") return KeyType::kP521;
+  return fail(Errno::kOpNotSupp, "an elliptic curve is none of SPDM's");
+}
+
+Result<KeyType> type_of(EVP_PKEY* key) {
+  switch (EVP_PKEY_get_base_id(key)) {
+    case EVP_PKEY_RSA:
+      return rsa_type(key);
+    case EVP_PKEY_EC:
+      return ec_type(key);
+    case EVP_PKEY_ED25519:
+      return KeyType::kEd25519;
+    default:
+      return fail(Errno::kOpNotSupp, "a key is of a type that SPDM does not use here");
+  }
+}
+
+enum class Scheme : std::uint8_t { kRsaPkcs1, kRsaPss, kEcdsa, kEdDsa };
+
+Scheme scheme_of(SignatureAlgorithm algorithm) {
+  switch (algorithm) {
+    case SignatureAlgorithm::kRsaSsa2048:
+    case SignatureAlgorithm::kRsaSsa3072:
+    case SignatureAlgorithm::kRsaSsa4096:
+      return Scheme::kRsaPkcs1;
+    case SignatureAlgorithm::kRsaPss2048:
+    case SignatureAlgorithm::kRsaPss3072:
+    case SignatureAlgorithm::kRsaPss4096:
+      return Scheme::kRsaPss;
+    case SignatureAlgorithm::kEcdsaP256:
+    case SignatureAlgorithm::kEcdsaP384:
+    case SignatureAlgorithm::kEcdsaP521:
+      return Scheme::kEcdsa;
+    case SignatureAlgorithm::kEd25519:
+      return Scheme::kEdDsa;
+  }
+  return Scheme::kEcdsa;
+}
+
+/// RSA's padding; ECDSA needs nothing, since it takes the digest as a number.
+bool set_padding(EVP_PKEY_CTX* context, Scheme scheme, HashAlgorithm hash) {
+  if (scheme == Scheme::kEcdsa) return true;
+  const bool pss = scheme == Scheme::kRsaPss;
+  if (EVP_PKEY_CTX_set_rsa_padding(context, pss ? RSA_PKCS1_PSS_PADDING : RSA_PKCS1_PADDING) != 1 ||
+      EVP_PKEY_CTX_set_signature_md(context, detail::md(hash)) != 1)
+    return false;
+  // DSP0274, "Signing algorithms": the salt is as long as the digest.
+  return !pss || EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
+}
+
+struct FreeEcdsaSig {
+  void operator()(ECDSA_SIG* p) const { ECDSA_SIG_free(p); }
+};
+using EcdsaSig = std::unique_ptr<ECDSA_SIG, FreeEcdsaSig>;
+
+/// r || s at full width, of OpenSSL's DER.
+Bytes raw_signature(const Bytes& der, std::size_t size) {
+  const unsigned char* at = detail::data_of(der);
+  const EcdsaSig parsed(d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
+  TEEIO_CHECK(parsed != nullptr, "OpenSSL made no ECDSA signature");
+  Bytes raw(size);
+  const int half = static_cast<int>(size / 2);
+  unsigned char* const out = detail::out_of(raw);
+  TEEIO_CHECK(BN_bn2binpad(ECDSA_SIG_get0_r(parsed.get()), out, half) == half &&
+                  BN_bn2binpad(ECDSA_SIG_get0_s(parsed.get()), out + half, half) == half,
+              "an ECDSA signature is wider than its curve");
+  return raw;
+}
+
+Bytes der_signature(ByteView raw) {
+  const EcdsaSig parsed(ECDSA_SIG_new());
+  const int half = static_cast<int>(raw.size() / 2);
+  BIGNUM* const r = BN_bin2bn(detail::data_of(raw), half, nullptr);
+  BIGNUM* const s = BN_bin2bn(detail::data_of(raw) + half, half, nullptr);
+  TEEIO_CHECK(parsed != nullptr && ECDSA_SIG_set0(parsed.get(), r, s) == 1,
+              "OpenSSL makes no ECDSA signature");
+  Bytes der(static_cast<std::size_t>(i2d_ECDSA_SIG(parsed.get(), nullptr)));
+  unsigned char* out = detail::out_of(der);
+  (void)i2d_ECDSA_SIG(parsed.get(), &out);
+  return der;
+}
+
+constexpr std::string_view kSignFails = "OpenSSL cannot sign";
+
+Bytes sign_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
+                  ByteView digest) {
+  detail::direct_openssl_draws();
+  const detail::Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  const Scheme scheme = scheme_of(algorithm);
+  std::size_t size = static_cast<std::size_t>(EVP_PKEY_get_size(key));  // ECDSA: of the DER form
+  Bytes out(size);
+  TEEIO_CHECK(context != nullptr && EVP_PKEY_sign_init(context.get()) == 1 &&
+                  set_padding(context.get(), scheme, hash) &&
+                  EVP_PKEY_sign(context.get(), detail::out_of(out), &size, detail::data_of(digest),
+                                digest.size()) == 1,
+              kSignFails);
+  out.resize(size);
+  return scheme == Scheme::kEcdsa ? raw_signature(out, signature_size(algorithm)) : out;
+}
+
+Bytes sign_eddsa(EVP_PKEY* key, ByteView message) {
+  const detail::Handle<EVP_MD_CTX> context(EVP_MD_CTX_new());
+  std::size_t size = static_cast<std::size_t>(EVP_PKEY_get_size(key));
+  Bytes out(size);
+  TEEIO_CHECK(context != nullptr &&
+                  EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key) == 1 &&
+                  EVP_DigestSign(context.get(), detail::out_of(out), &size,
+                                 detail::data_of(message), message.size()) == 1,
+              kSignFails);
+  return out;
+}
+
+Result<void> verdict(bool genuine) {
+  if (!genuine) return fail(Errno::kAcces, "the signature is not by this key over these bytes");
+  return {};
+}
+
+Result<void> verify_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
+                           ByteView digest, ByteView signature) {
+  const detail::Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  const Scheme scheme = scheme_of(algorithm);
+  TEEIO_CHECK(context != nullptr && EVP_PKEY_verify_init(context.get()) == 1 &&
+                  set_padding(context.get(), scheme, hash),
+              "OpenSSL cannot verify");
+  Bytes der;
+  if (scheme == Scheme::kEcdsa) {
+    der = der_signature(signature);
+    signature = der;
+  }
+  return verdict(EVP_PKEY_verify(context.get(), detail::data_of(signature), signature.size(),
+                                 detail::data_of(digest), digest.size()) == 1);
+}
+
+Result<void> verify_eddsa(EVP_PKEY* key, ByteView message, ByteView signature) {
+  const detail::Handle<EVP_MD_CTX> context(EVP_MD_CTX_new());
+  TEEIO_CHECK(context != nullptr &&
+                  EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key) == 1,
+              "OpenSSL cannot verify");
+  return verdict(EVP_DigestVerify(context.get(), detail::data_of(signature), signature.size(),
+                                  detail::data_of(message), message.size()) == 1);
+}
+
+Result<void> check_type(KeyType have, SignatureAlgorithm wanted) {
+  if (have != key_type(wanted))
+    return fail(Errno::kInval, "the key is of another type than the signature algorithm");
+  return {};
+}
+
+/// What an SPDM signature is computed over: a digest, or for EdDSA a message.
+///
+/// Up to 1.1 the transcript is signed by itself. For EdDSA it then stands by its
+/// hash: a guess, as libspdm does it when it keeps running hashes.
+Bytes spdm_message(const SpdmSigning& what, const Digest& transcript) {
+  constexpr std::uint8_t kFirstWithPrefix = 0x12;
+  if (what.version < kFirstWithPrefix) {
+    const ByteView bytes = transcript;
+    return {bytes.begin(), bytes.end()};
+  }
+  Bytes combined = combined_message(what, transcript);
+  if (scheme_of(what.algorithm) == Scheme::kEdDsa) return combined;
+  const Digest digest = hash(what.hash, combined);
+  return {digest.view().begin(), digest.view().end()};
+}
+
+struct FreeBio {
+  void operator()(BIO* p) const { BIO_free(p); }
+};
+using Bio = std::unique_ptr<BIO, FreeBio>;
+
+/// Never asks at the terminal: an encrypted key is an error.
+int no_passphrase(char*, int, int, void*) { return -1; }
+
+}  // namespace
+
+Result<PublicKey> PublicKey::from_handle(std::shared_ptr<evp_pkey_st> key) {
+  TEEIO_ASSIGN(const KeyType type, type_of(key.get()));
+  return PublicKey(std::move(key), type);
+}
+
+Result<PublicKey> PublicKey::from_der(ByteView der) {
+  const unsigned char* at = detail::data_of(der);
+  const Key key = own(d2i_PUBKEY(nullptr, &at, static_cast<long>(der.size())));
+  if (key == nullptr || at != detail::data_of(der) + der.size())
+    return fail(Errno::kInval, "no SubjectPublicKeyInfo");
+  return from_handle(key);
+}
+
+Result<void> PublicKey::verify(SignatureAlgorithm algorithm, HashAlgorithm hash, ByteView message,
+                               ByteView signature) const {
+  TEEIO_TRY(check_type(type_, algorithm));
+  if (signature.size() != signature_size(algorithm))
+    return fail(Errno::kInval, "the signature has another size than its algorithm's");
+  if (scheme_of(algorithm) == Scheme::kEdDsa) return verify_eddsa(key_.get(), message, signature);
+  return verify_digest(key_.get(), algorithm, hash, crypto::hash(hash, message), signature);
+}
+
+Result<void> PublicKey::verify_spdm(const SpdmSigning& what, const Digest& transcript,
+                                    ByteView signature) const {
+  TEEIO_TRY(check_type(type_, what.algorithm));
+  if (signature.size() != signature_size(what.algorithm))
+    return fail(Errno::kInval, "the signature has another size than its algorithm's");
+  const Bytes message = spdm_message(what, transcript);
+  if (scheme_of(what.algorithm) == Scheme::kEdDsa)
+    return verify_eddsa(key_.get(), message, signature);
+  return verify_digest(key_.get(), what.algorithm, what.hash, message, signature);
+}
+
+Bytes PublicKey::der() const {
+  Bytes out(static_cast<std::size_t>(std::max(0, i2d_PUBKEY(key_.get(), nullptr))));
+  unsigned char* at = detail::out_of(out);
+  TEEIO_CHECK(!out.empty() && i2d_PUBKEY(key_.get(), &at) > 0, "a public key has no DER form");
+  return out;
+}
+
+PrivateKey PrivateKey::generate(KeyType type) {
+  detail::direct_openssl_draws();
+  EVP_PKEY* key = nullptr;
+  switch (type) {
+    case KeyType::kRsa2048:
+      key = EVP_RSA_gen(2048);
+      break;
+    case KeyType::kRsa3072:
+      key = EVP_RSA_gen(3072);
+      break;
+    case KeyType::kRsa4096:
+      key = EVP_RSA_gen(4096);
+      break;
+    case KeyType::kP256:
+      key = EVP_EC_gen("P-256");
+      break;
+    case KeyType::kP384:
+      key = EVP_EC_gen("P-384");
+      break;
+    case KeyType::kP521:
+      key = EVP_EC_gen("P-521");
+      break;
+    case KeyType::kEd25519:
+      key = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
+      break;
+  }
+  TEEIO_CHECK(key != nullptr, "OpenSSL generates no key");
+  auto made = PublicKey::from_handle(own(key));
+  TEEIO_CHECK(made.has_value(), "OpenSSL generated a key of another type");
+  return PrivateKey(*std::move(made));
+}
+
+Result<PrivateKey> PrivateKey::from_pem(std::string_view text) {
+  const Bio bio(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+  const Key key = own(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
+  if (key == nullptr) return fail(Errno::kInval, "no unencrypted private key in the PEM text");
+  TEEIO_ASSIGN(PublicKey both, PublicKey::from_handle(key));
+  return PrivateKey(std::move(both));
+}
+
+Result<PrivateKey> PrivateKey::from_der(ByteView der) {
+  const unsigned char* at = detail::data_of(der);
+  const Key key = own(d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(der.size())));
+  if (key == nullptr) return fail(Errno::kInval, "no private key in the DER bytes");
+  TEEIO_ASSIGN(PublicKey both, PublicKey::from_handle(key));
+  return PrivateKey(std::move(both));
+}
+
+Result<Bytes> PrivateKey::sign(SignatureAlgorithm algorithm, HashAlgorithm hash,
+                               ByteView message) const {
+  TEEIO_TRY(check_type(type(), algorithm));
+  if (scheme_of(algorithm) == Scheme::kEdDsa) return sign_eddsa(handle(), message);
+  return sign_digest(handle(), algorithm, hash, crypto::hash(hash, message));
+}
+
+Result<Bytes> PrivateKey::sign_spdm(const SpdmSigning& what, const Digest& transcript) const {
+  TEEIO_TRY(check_type(type(), what.algorithm));
+  const Bytes message = spdm_message(what, transcript);
+  if (scheme_of(what.algorithm) == Scheme::kEdDsa) return sign_eddsa(handle(), message);
+  return sign_digest(handle(), what.algorithm, what.hash, message);
+}
+
+Secret PrivateKey::pem() const {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  TEEIO_CHECK(bio != nullptr && PEM_write_bio_PKCS8PrivateKey(bio.get(), handle(), nullptr, nullptr,
+                                                              0, nullptr, nullptr) == 1,
+              "a private key has no PEM form");
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return Secret(std::as_bytes(std::span(text, static_cast<std::size_t>(size))));
+}
+
+Secret PrivateKey::der() const {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  TEEIO_CHECK(bio != nullptr && i2d_PKCS8PrivateKey_bio(bio.get(), handle(), nullptr, nullptr, 0,
+                                                        nullptr, nullptr) == 1,
+              "a private key has no DER form");
+  char* bytes = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &bytes);
+  return Secret(std::as_bytes(std::span(bytes, static_cast<std::size_t>(size))));
+}
+
+}  // namespace teeio::crypto
