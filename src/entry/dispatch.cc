@@ -72,6 +72,20 @@ object::Origin origin_of(mm::Caller& caller, std::string_view call) {
   return {.pid = caller.pid(), .tid = caller.tid(), .fd = fd, .call = call};
 }
 
+/// pread(2) or pwrite(2) of a VFIO device; `access` gets the device, the region
+/// and the offset in it.
+template <class Access>
+Result<std::size_t> access_region(object::Trace& trace, vfio::Device& device, std::string_view name,
+                                  std::uint64_t offset, std::size_t size, Access access) {
+  auto arrow = trace.call(
+      Lane::kVmm, Lane::kVfio, name,
+      {.detail = fmt::format("offset={:#x} size={}", offset, size), .function = device.bdf()});
+  auto done = access(static_cast<std::uint32_t>(offset >> vfio::kRegionShift),
+                     offset & ((1ULL << vfio::kRegionShift) - 1));
+  if (!done) arrow.refuse(done.error());
+  return done;
+}
+
 }  // namespace
 
 Result<std::int64_t> Dispatch::ioctl(mm::Caller& caller, object::File& file, std::uint32_t command,
@@ -99,69 +113,35 @@ Result<std::size_t> Dispatch::read(mm::Caller& caller, object::File& file, std::
                                    std::span<std::byte> out) {
   const object::DelayedPuts puts;
   const object::OriginScope origin(origin_of(caller, "read"));
-  switch (file.kind()) {
-    case FileKind::kVfioDevice: {
-      TEEIO_TRY(precheck(caller, file, nullptr));
-      auto& device = static_cast<vfio::DeviceFile&>(file).device();
-      auto arrow =
-          host_.trace.call(Lane::kVmm, Lane::kVfio, "pread",
-                           {.detail = fmt::format("offset={:#x} size={}", offset, out.size()),
-                            .function = device.bdf()});
-      auto done = device.read(static_cast<std::uint32_t>(offset >> vfio::kRegionShift),
-                              offset & ((1ULL << vfio::kRegionShift) - 1), out);
-      if (!done) arrow.refuse(done.error());
-      return done;
-    }
-    case FileKind::kAttribute:
-      return static_cast<AttributeFile&>(file).read(offset, out);
-    case FileKind::kIommu:
-    case FileKind::kKvm:
-    case FileKind::kKvmVm:
-    case FileKind::kKvmVcpu:
-    case FileKind::kKvmVfioDevice:
-    case FileKind::kGuestMemfd:
-    case FileKind::kDmaBuf:
-    case FileKind::kForeign:
-      break;
-  }
-  return fail(Errno::kInval, "the file cannot be read");
+  if (file.kind() == FileKind::kAttribute)
+    return static_cast<AttributeFile&>(file).read(offset, out);
+  if (file.kind() != FileKind::kVfioDevice) return fail(Errno::kInval, "the file cannot be read");
+  TEEIO_TRY(precheck(caller, file, nullptr));
+  vfio::Device& device = static_cast<vfio::DeviceFile&>(file).device();
+  return access_region(
+      host_.trace, device, "pread", offset, out.size(),
+      [&](std::uint32_t region, std::uint64_t at) { return device.read(region, at, out); });
 }
 
 Result<std::size_t> Dispatch::write(mm::Caller& caller, object::File& file, std::uint64_t offset,
                                     ByteView in) {
   const object::DelayedPuts puts;
   const object::OriginScope origin(origin_of(caller, "write"));
-  switch (file.kind()) {
-    case FileKind::kVfioDevice: {
-      TEEIO_TRY(precheck(caller, file, nullptr));
-      auto& device = static_cast<vfio::DeviceFile&>(file).device();
-      auto arrow =
-          host_.trace.call(Lane::kVmm, Lane::kVfio, "pwrite",
-                           {.detail = fmt::format("offset={:#x} size={}", offset, in.size()),
-                            .function = device.bdf()});
-      auto done = device.write(static_cast<std::uint32_t>(offset >> vfio::kRegionShift),
-                               offset & ((1ULL << vfio::kRegionShift) - 1), in);
-      if (!done) arrow.refuse(done.error());
-      return done;
-    }
-    case FileKind::kAttribute: {
-      auto arrow = host_.trace.call(Lane::kVmm, Lane::kHostTsm, "sysfs write",
-                                    {.detail = static_cast<AttributeFile&>(file).path()});
-      auto done = static_cast<AttributeFile&>(file).write(offset, in);
-      if (!done) arrow.refuse(done.error());
-      return done;
-    }
-    case FileKind::kIommu:
-    case FileKind::kKvm:
-    case FileKind::kKvmVm:
-    case FileKind::kKvmVcpu:
-    case FileKind::kKvmVfioDevice:
-    case FileKind::kGuestMemfd:
-    case FileKind::kDmaBuf:
-    case FileKind::kForeign:
-      break;
+  if (file.kind() == FileKind::kAttribute) {
+    auto& attribute = static_cast<AttributeFile&>(file);
+    auto arrow =
+        host_.trace.call(Lane::kVmm, Lane::kHostTsm, "sysfs write", {.detail = attribute.path()});
+    auto done = attribute.write(offset, in);
+    if (!done) arrow.refuse(done.error());
+    return done;
   }
-  return fail(Errno::kInval, "the file cannot be written");
+  if (file.kind() != FileKind::kVfioDevice)
+    return fail(Errno::kInval, "the file cannot be written");
+  TEEIO_TRY(precheck(caller, file, nullptr));
+  vfio::Device& device = static_cast<vfio::DeviceFile&>(file).device();
+  return access_region(
+      host_.trace, device, "pwrite", offset, in.size(),
+      [&](std::uint32_t region, std::uint64_t at) { return device.write(region, at, in); });
 }
 
 std::string Dispatch::describe(mm::Caller& caller, object::File& file, std::uint32_t command,
