@@ -1,5 +1,6 @@
 #include "fuzzer.h"
 #include "wire/spdm.h"
+#include "wire/spdm_error.h"
 #include "wire/spdm_vendor_defined.h"
 
 void teeio::fuzz::run(ByteView input) {

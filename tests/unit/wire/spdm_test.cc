@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "wire/spdm_error.h"
 #include "wire/spdm_vendor_defined.h"
 
 namespace teeio::wire {
