@@ -25,6 +25,7 @@ std::optional<std::uint32_t> vfio_minor(std::string_view path) {
   std::uint32_t minor = 0;
   const auto [stop, error] = std::from_chars(path.data(), path.data() + path.size(), minor);
   if (error != std::errc{} || stop != path.data() + path.size()) return std::nullopt;
+  if (path.size() > 1 && path.front() == '0') return std::nullopt;  // no node is named so
   return minor;
 }
 
@@ -45,15 +46,15 @@ Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string
                                                  std::uint32_t flags) {
   const object::DelayedPuts puts;
   const object::OriginScope origin({.pid = caller.pid(), .tid = caller.tid(), .call = "open"});
-  if (!system_.tree().find(path)) return fail(Errno::kNoEnt, "no such file in the machine");
   if (path == "/dev/iommu") return object::Ref<object::File>(iommufd::Context::open(host_.iommufd));
-  if (path == "/dev/kvm")
+  if (path == "/dev/kvm" && system_.has_kvm())
     return object::Ref<object::File>(object::make_ref<kvm::KvmFile>(host_.kvm));
   if (const auto minor = vfio_minor(path)) {
     vfio::Device* device = devices_.vfio(*minor);
-    if (device == nullptr) return fail(Errno::kNoDev, "the device has left vfio-pci");
+    if (device == nullptr) return fail(Errno::kNoEnt, "vfio-pci has no such device");
     return object::Ref<object::File>(object::make_ref<vfio::DeviceFile>(*device));
   }
+  if (!system_.tree().find(path)) return fail(Errno::kNoEnt, "no such file in the machine");
   return AttributeFile::open(system_.tree(), path, flags);
 }
 

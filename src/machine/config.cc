@@ -33,6 +33,8 @@ constexpr std::pair<std::string_view, iommufd::VdeviceLifetime> kLifetimes[] = {
 constexpr std::pair<std::string_view, CardConfig::Model> kModels[] = {
     {"dma-engine", CardConfig::Model::kDmaEngine}, {"plain", CardConfig::Model::kPlain}};
 constexpr std::pair<std::string_view, bool> kDrivers[] = {{"vfio-pci", true}, {"none", false}};
+constexpr std::pair<std::string_view, SpdmChannel> kChannels[] = {
+    {"plain", SpdmChannel::kPlain}, {"session", SpdmChannel::kSession}};
 constexpr std::pair<std::string_view, abi::AbiProfile> kProfiles[] = {
     {"teeio", abi::AbiProfile::kTeeio},
     {"iommufd-v5", abi::AbiProfile::kIommufdV5},
@@ -150,6 +152,7 @@ CardConfig read_card(Section& s) {
     card.vfs = static_cast<unsigned>(s.number("vfs", 0, 128, 0));
     card.ide_streams = static_cast<unsigned>(s.number("ide_streams", 1, 32, 1));
     card.serial = s.number("serial", 0, 0x7fff'ffff'ffff'ffff, 1);
+    card.spdm = s.choice("spdm", kChannels, std::optional(SpdmChannel::kPlain));
   }
   s.finish();
   return card;

@@ -26,6 +26,12 @@ struct RootPortConfig {
   std::uint32_t iommu = 0;
 };
 
+/// How firmware and a card's DSM talk.
+enum class SpdmChannel : std::uint8_t {
+  kPlain,    ///< in the clear, nobody authenticated: cheap, for exploration
+  kSession,  ///< an authenticated SPDM session with encrypted messages
+};
+
 struct CardConfig {
   enum class Model : std::uint8_t { kDmaEngine, kPlain } model = Model::kPlain;
   Bdf bdf;
@@ -34,6 +40,8 @@ struct CardConfig {
   unsigned ide_streams = 0;
   std::uint64_t serial = 0;
   bool vfio = true;  ///< bound to vfio-pci at start
+  SpdmChannel spdm = SpdmChannel::kPlain;
+  bool operator==(const CardConfig&) const = default;
 };
 
 /// A whole machine, as its file describes it.
@@ -44,6 +52,9 @@ struct Config {
   std::uint64_t memory_bytes = 0;
   std::uint16_t hkids = 0;
   std::uint32_t iommus = 1;
+  /// Whether vCPUs run code. Without, KVM_RUN gives ENXIO; the guest's faults are
+  /// KVM_PRE_FAULT_MEMORY's. For explored runs, which make a machine a schedule.
+  bool guest_code = true;
   std::vector<RootPortConfig> root_ports;
   std::vector<CardConfig> cards;
 

@@ -80,7 +80,7 @@ Result<void> Machine::Impl::build_kernel() {
     TEEIO_ASSIGN(auto driver, vtd::Driver::create(memory, *iommu, vtd::DefaultDomain::kTranslated));
     iommu_drivers.push_back(std::move(driver));
   }
-  if (config.tsm != TsmKind::kCca) cpu_factory = guest::make_unicorn_factory();
+  if (config.tsm != TsmKind::kCca && config.guest_code) cpu_factory = guest::make_unicorn_factory();
   kvm = std::make_unique<kvm::Kvm>(memory, cpu_factory.get(), events);
   kvm->add_type(sw_protected);
   if (platform != nullptr)
@@ -140,6 +140,27 @@ Machine::~Machine() = default;
 entry::SystemCalls& Machine::system_calls() { return *impl_->dispatch; }
 object::Trace& Machine::trace() { return impl_->events; }
 const Config& Machine::config() const { return impl_->config; }
+
+Result<void> Machine::connect_cards() {
+  const std::vector<std::uint32_t> tsms = impl_->pci_tsm.tsms();
+  if (tsms.empty()) return fail(Errno::kNxio, "the machine has no TSM");
+  const std::string name = fmt::format("tsm{}", tsms.front());
+  for (const auto& card : impl_->dma_cards)
+    TEEIO_TRY(impl_->pci_tsm.connect(card->functions().front()->bdf(), name));
+  impl_->sysfs_system->refresh();
+  return {};
+}
+
+void Machine::remove_tsm() {
+  for (const std::uint32_t number : impl_->pci_tsm.tsms()) impl_->pci_tsm.unregister_tsm(number);
+  impl_->sysfs_system->refresh();
+}
+
+void Machine::restore_tsm() {
+  if (impl_->platform != nullptr && impl_->pci_tsm.tsms().empty())
+    (void)impl_->pci_tsm.register_tsm(impl_->platform->driver());
+  impl_->sysfs_system->refresh();
+}
 
 void Machine::shut_down() {
   for (const auto& function : impl_->functions()) {

@@ -32,6 +32,13 @@ class Machine {
   /// Leaves /dev/kvm to the real host. Before the first call.
   void leave_kvm_to_host();
 
+  /// Connects every card that has a DSM to the machine's TSM, as an administrator's
+  /// start-up script does. Errors: as a write to tsm/connect.
+  Result<void> connect_cards();
+  /// The TSM's driver is unloaded (tsm_unregister()): what it had bound is unbound,
+  /// what it had connected is disconnected; and loaded again.
+  void remove_tsm();
+  void restore_tsm();
   /// Disconnects every card from its TSM, as the host's own shutdown does: what a
   /// program has connected stays connected after it, and is no leak.
   void shut_down();

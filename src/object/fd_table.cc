@@ -3,7 +3,7 @@
 namespace teeio::object {
 
 Result<int> FdTable::install(Ref<File> file) {
-  const schedule::Lock lock(mutex_);
+  const schedule::WriteLock lock(mutex_);
   int fd = 0;
   for (const auto& [taken, unused] : files_) {
     if (taken != fd) break;
@@ -15,7 +15,7 @@ Result<int> FdTable::install(Ref<File> file) {
 }
 
 Result<Ref<File>> FdTable::get(int fd) {
-  const schedule::Lock lock(mutex_);
+  const schedule::ReadLock lock(mutex_);
   const auto at = files_.find(fd);
   if (at == files_.end()) return fail(Errno::kBadF, "no such descriptor");
   return at->second;
@@ -28,7 +28,7 @@ Result<int> FdTable::dup(int fd) {
 
 Result<void> FdTable::close(int fd) {
   Ref<File> file;  // dropped after the lock
-  const schedule::Lock lock(mutex_);
+  const schedule::WriteLock lock(mutex_);
   const auto at = files_.find(fd);
   if (at == files_.end()) return fail(Errno::kBadF, "no such descriptor");
   file = std::move(at->second);
@@ -39,7 +39,7 @@ Result<void> FdTable::close(int fd) {
 void FdTable::close_all() {
   for (;;) {
     Ref<File> file;
-    const schedule::Lock lock(mutex_);
+    const schedule::WriteLock lock(mutex_);
     if (files_.empty()) return;
     file = std::move(files_.begin()->second);
     files_.erase(files_.begin());

@@ -11,7 +11,8 @@ namespace teeio::object {
 /// The descriptors of an in-process caller (the explorer, the embedding API).
 /// Under `teeio run` the real process has the numbers and run/ keeps the map.
 ///
-/// Locking: its own lock, rank kFdTable; never held during release().
+/// Locking: its own lock, rank kFdTable; never held during release(). A look-up
+/// only reads, as Linux's does under RCU: two of them commute.
 class FdTable {
  public:
   static constexpr int kMaxFds = 1024;  ///< RLIMIT_NOFILE's usual soft limit
@@ -28,7 +29,7 @@ class FdTable {
   void close_all() TEEIO_EXCLUDES(mutex_);
 
  private:
-  schedule::Mutex mutex_{schedule::Rank::kFdTable};
+  schedule::RwMutex mutex_{schedule::Rank::kFdTable};
   std::map<int, Ref<File>> files_ TEEIO_GUARDED_BY(mutex_);
 };
 

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 #include "base/types.h"
@@ -64,13 +65,20 @@ std::uint64_t PlainMemory::map(std::uint64_t size_bytes, Access access) {
   const schedule::Lock lock(mutex_);
   const std::uint64_t address = next_address_;
   next_address_ += size_bytes + kPageSize;
-  mappings_.emplace(address, Mapping{PlainPages::create(size_bytes), access});
+  Mapping mapping{PlainPages::create(size_bytes), access};
+  const schedule::RawLockGuard book(book_);
+  mappings_.emplace(address, std::move(mapping));
   return address;
 }
 
 void PlainMemory::unmap(std::uint64_t address) {
   const schedule::Lock lock(mutex_);
-  TEEIO_CHECK(mappings_.erase(address) == 1, "an address is unmapped that is not mapped");
+  Mapping gone;  // dropped when the book is closed
+  const schedule::RawLockGuard book(book_);
+  const auto at = mappings_.find(address);
+  TEEIO_CHECK(at != mappings_.end(), "an address is unmapped that is not mapped");
+  gone = std::move(at->second);
+  mappings_.erase(at);
 }
 
 Result<PlainMemory::Place> PlainMemory::find(std::uint64_t address, std::uint64_t length,
@@ -88,14 +96,14 @@ Result<PlainMemory::Place> PlainMemory::find(std::uint64_t address, std::uint64_
 
 Result<void> PlainMemory::read(std::uint64_t address, std::span<std::byte> out) {
   if (out.empty()) return {};
-  const schedule::Lock lock(mutex_);
+  const schedule::RawLockGuard book(book_);
   TEEIO_ASSIGN(const Place place, find(address, out.size(), Access::kRead));
   return place.mapping->pages->read(place.offset, out);
 }
 
 Result<void> PlainMemory::write(std::uint64_t address, ByteView in) {
   if (in.empty()) return {};
-  const schedule::Lock lock(mutex_);
+  const schedule::RawLockGuard book(book_);
   TEEIO_ASSIGN(const Place place, find(address, in.size(), Access::kReadWrite));
   return place.mapping->pages->write(place.offset, in);
 }
@@ -103,9 +111,13 @@ Result<void> PlainMemory::write(std::uint64_t address, ByteView in) {
 Result<object::Ref<Pages>> PlainMemory::pin(std::uint64_t address, std::uint64_t length,
                                             Access access) {
   TEEIO_CHECK(is_page_aligned(address) && is_page_aligned(length), "pins are whole pages");
-  const schedule::Lock lock(mutex_);
-  TEEIO_ASSIGN(const Place place, find(address, length, access));
-  return PlainPages::part_of(*place.mapping->pages, place.offset, length);
+  const schedule::Lock lock(mutex_);  // keeps the mapping there
+  const auto place = [&] {
+    const schedule::RawLockGuard book(book_);
+    return find(address, length, access);
+  }();
+  TEEIO_TRY(place);
+  return PlainPages::part_of(*place->mapping->pages, place->offset, length);
 }
 
 }  // namespace teeio::mm

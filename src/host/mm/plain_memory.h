@@ -5,6 +5,7 @@
 
 #include "host/mm/user_memory.h"
 #include "schedule/mutex.h"
+#include "schedule/raw_lock.h"
 
 namespace teeio::mm {
 
@@ -37,7 +38,9 @@ class PlainPages final : public Pages {
 /// every run and an overrun is a fault.
 ///
 /// Lifetime: pins outlive unmap(), as in Linux.
-/// Locking: own lock, rank kMm.
+/// Locking: own lock, rank kMm, for what Linux does under mmap_lock: map, unmap
+/// and pin. Copies take none that counts: a call that reads its argument is no
+/// scheduling point.
 class PlainMemory final : public UserMemory {
  public:
   static constexpr std::uint64_t kFirstAddress = 0x10'0000;
@@ -49,9 +52,8 @@ class PlainMemory final : public UserMemory {
   /// munmap() of a whole mapping. Precondition: `address` came from map().
   void unmap(std::uint64_t address) TEEIO_EXCLUDES(mutex_);
 
-  Result<void> read(std::uint64_t address, std::span<std::byte> out) override
-      TEEIO_EXCLUDES(mutex_);
-  Result<void> write(std::uint64_t address, ByteView in) override TEEIO_EXCLUDES(mutex_);
+  Result<void> read(std::uint64_t address, std::span<std::byte> out) override;
+  Result<void> write(std::uint64_t address, ByteView in) override;
   Result<object::Ref<Pages>> pin(std::uint64_t address, std::uint64_t length,
                                  Access access) override TEEIO_EXCLUDES(mutex_);
 
@@ -65,11 +67,12 @@ class PlainMemory final : public UserMemory {
     std::uint64_t offset;
   };
   /// Errors: EFAULT unless one mapping covers all of it.
-  Result<Place> find(std::uint64_t address, std::uint64_t length, Access access)
-      TEEIO_REQUIRES(mutex_);
+  /// Under book_, which keeps the map whole.
+  Result<Place> find(std::uint64_t address, std::uint64_t length, Access access);
 
   schedule::Mutex mutex_{schedule::Rank::kMm};
-  std::map<std::uint64_t, Mapping> mappings_ TEEIO_GUARDED_BY(mutex_);
+  schedule::RawLock book_;
+  std::map<std::uint64_t, Mapping> mappings_;
   std::uint64_t next_address_ TEEIO_GUARDED_BY(mutex_) = kFirstAddress;
 };
 

@@ -35,11 +35,33 @@ Result<void> store_group_type(std::string_view text) {
 
 }  // namespace
 
-System::System(Host& host) : host_(host), environment_{host, settings_, [this] { refresh(); }} {
-  refresh();
-}
+System::System(Host& host) : host_(host), environment_{host, settings_, [this] { refresh(); }} {}
 
 void System::refresh() {
+  {
+    const schedule::Lock lock(mutex_);
+    ++changes_;
+    if (!built_) return;
+  }
+  build();
+}
+
+Tree& System::tree() {
+  for (;;) {
+    std::uint64_t seen = 0;
+    {
+      const schedule::Lock lock(mutex_);
+      if (built_) return tree_;
+      seen = changes_;
+    }
+    build();
+    const schedule::Lock lock(mutex_);
+    // A change meanwhile has left the building to us.
+    if (changes_ == seen) built_ = true;
+  }
+}
+
+void System::build() {
   const std::uint64_t view = tree_.begin_view();
   const Topology topology(host_.functions());
   NodeList list;

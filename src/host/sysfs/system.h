@@ -8,10 +8,12 @@
 
 namespace teeio::sysfs {
 
-/// /sys and /dev of one machine: derives the whole tree from the machine, and
-/// again after each change.
+/// /sys and /dev of one machine: derives the whole tree from the machine when it
+/// is first looked at, and again after each change. A machine that nobody looks
+/// at so costs nothing, which is what an explored run lives on.
 ///
 /// Lifetime: outlives every open attribute; `host` outlives it.
+/// Locking: a leaf of its own; tree() and refresh() are called without any lock.
 class System {
  public:
   explicit System(Host& host);
@@ -21,11 +23,13 @@ class System {
   /// Makes the tree follow the machine. Attributes that change it do so by
   /// themselves; machine/ calls it when a TSM comes or goes, or a function leaves
   /// in another way. Without any lock.
-  void refresh();
-  [[nodiscard]] Tree& tree() { return tree_; }
-  [[nodiscard]] const Tree& tree() const { return tree_; }
+  void refresh() TEEIO_EXCLUDES(mutex_);
+  [[nodiscard]] Tree& tree() TEEIO_EXCLUDES(mutex_);
+  /// Whether /dev/kvm is there, without a look at the tree.
+  [[nodiscard]] bool has_kvm() { return host_.shows_kvm(); }
 
  private:
+  void build();
   void add_classes(NodeList& list);
   void add_groups(NodeList& list, const Topology& topology);
   void add_iommus(NodeList& list, const Topology& topology);
@@ -36,6 +40,9 @@ class System {
   IdeStreams streams_;
   Tree tree_;
   const Environment environment_;
+  schedule::Mutex mutex_{schedule::Rank::kLeaf};
+  bool built_ TEEIO_GUARDED_BY(mutex_) = false;
+  std::uint64_t changes_ TEEIO_GUARDED_BY(mutex_) = 0;  ///< before it was built
 };
 
 }  // namespace teeio::sysfs

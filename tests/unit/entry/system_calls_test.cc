@@ -3,7 +3,7 @@
 
 #include "abi/profile.h"
 #include "entry/copy.h"
-#include "unit/machine/vmm.h"
+#include "unit/machine/make_machine.h"
 
 namespace teeio::entry {
 namespace {
@@ -91,7 +91,7 @@ TEST(SystemCalls, VmOfAnotherProcessIsEio) {
   const auto machine = make_machine();
   Vmm owner(*machine, 1), heir(*machine, 2);
   ASSERT_TRUE(owner.make_vm().has_value());
-  heir.vm = *heir.install(owner.file(owner.vm));
+  heir.vm = *heir.install(*owner.file(owner.vm));
   EXPECT_EQ(error_of(heir.make_vcpu()), Errno::kIo);
   EXPECT_EQ(error_of(heir.ioctl(heir.vm, 0x1234, std::uint64_t{0})), Errno::kIo);
   EXPECT_TRUE(owner.make_vcpu().has_value());

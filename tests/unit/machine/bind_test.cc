@@ -1,7 +1,7 @@
 // Bind and unbind through system calls: the three doors of domain.md §3 and what
 // each of them refuses.
 
-#include "unit/machine/vmm.h"
+#include "unit/machine/make_machine.h"
 
 namespace teeio::machine::test {
 namespace {

@@ -8,7 +8,7 @@
 
 #include <string>
 
-#include "unit/machine/program.h"
+#include "unit/machine/make_machine.h"
 
 namespace teeio::machine {
 namespace {
@@ -124,6 +124,19 @@ TEST(Config, BadAddressShowsAGoodOne) {
 TEST(Config, FlagIsTrueOrFalse) {
   EXPECT_THAT(problem_with("bus = 1", "bus = 1\ntee_io = 1"),
               StartsWith("m.toml:12: key \"tee_io\": must be true or false"));
+}
+
+TEST(Config, TeeCardSaysHowFirmwareTalksToIt) {
+  const auto channel_of = [](std::string_view line) {
+    std::string text(kGood);
+    text.replace(text.find("model = \"plain\""), 15,
+                 "model = \"dma-engine\"\n" + std::string(line));
+    return parse_config(text, "m.toml").value().cards.at(0).spdm;
+  };
+  EXPECT_EQ(channel_of("spdm = \"plain\""), SpdmChannel::kPlain);
+  EXPECT_EQ(channel_of("spdm = \"session\""), SpdmChannel::kSession);
+  EXPECT_THAT(problem_with("model = \"plain\"", "model = \"dma-engine\"\nspdm = \"tls\""),
+              HasSubstr("must be one of \"plain\", \"session\""));
 }
 
 TEST(Config, TableWhereAListIsWantedIsRefused) {

@@ -1,6 +1,6 @@
 // Memslots, attributes, guest_memfd and the KVM VFIO device through system calls.
 
-#include "unit/machine/vmm.h"
+#include "unit/machine/make_machine.h"
 
 namespace teeio::kvm {
 namespace {
@@ -40,7 +40,7 @@ TEST_F(MemoryTest, ClosedGuestMemfdLeavesItsSlotWithoutAPrivateSide) {
   ASSERT_TRUE(vmm.set_region(region(KVM_MEM_GUEST_MEMFD, gmem)).has_value());
   ASSERT_TRUE(vmm.set_private(kRam, kPageSize).has_value());
   EXPECT_TRUE(vmm.pre_fault(kRam).has_value());
-  vmm.close(gmem);
+  EXPECT_TRUE(vmm.close(gmem).has_value());
   EXPECT_EQ(error_of(vmm.pre_fault(kRam)), Errno::kFault);
 }
 

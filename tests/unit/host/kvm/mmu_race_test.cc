@@ -1,6 +1,8 @@
 // A revoke of the memory behind a memslot against guest faults and the slot's
 // deletion: domain.md §8. Every interleaving of a small world.
 
+#include <gtest/gtest.h>
+
 #include <functional>
 
 #include "base/check.h"
@@ -12,7 +14,6 @@
 #include "schedule/depth_first.h"
 #include "schedule/exploration.h"
 #include "schedule/task.h"
-#include "unit/machine/program.h"
 
 namespace teeio::kvm {
 namespace {

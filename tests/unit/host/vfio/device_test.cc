@@ -4,7 +4,7 @@
 #include <array>
 #include <cstring>
 
-#include "unit/machine/vmm.h"
+#include "unit/machine/make_machine.h"
 
 namespace teeio::vfio {
 namespace {
@@ -155,7 +155,7 @@ TEST_F(DeviceTest, BarsAreSizedInTheProgramsOwnCopy) {
     ASSERT_TRUE(write<std::uint32_t>(kConfig + 0x1c, ~0U).has_value());
     EXPECT_EQ(read<std::uint32_t>(kConfig + 0x18), 0xfff0'000cU) << path;
     EXPECT_EQ(read<std::uint32_t>(kConfig + 0x1c), ~0U) << path;
-    vmm.close(std::exchange(vmm.vfio, -1));
+    (void)vmm.close(std::exchange(vmm.vfio, -1));
   }
 }
 
@@ -198,7 +198,7 @@ TEST_F(DeviceTest, SecondFileOfADeviceIsRefusedUntilTheFirstIsClosed) {
   Vmm other(*machine, 2);
   ASSERT_TRUE(other.open_device(kPf).has_value());
   EXPECT_EQ(error_of(other.bind_iommufd()), Errno::kInval);
-  vmm.close(std::exchange(vmm.vfio, -1));
+  (void)vmm.close(std::exchange(vmm.vfio, -1));
   EXPECT_TRUE(other.bind_iommufd().has_value());
 }
 

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "schedule/task.h"
-#include "unit/machine/vmm.h"
+#include "unit/machine/make_machine.h"
 
 namespace teeio::tsm {
 namespace {

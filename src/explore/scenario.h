@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "schedule/fiber_controller.h"
+
+namespace teeio::explore {
+
+/// A program whose orders are explored: what a run does, once and for all
+/// settings made (a scenario of explore/scenario on one design is such a one).
+struct Scenario {
+  /// Unique, without blanks, words joined by '-', groups by '/': "close/bound-vfio-kvm-iommufd".
+  std::string name;
+  std::string description;  ///< one sentence
+  /// Runs as task 0 ("main"): makes everything it uses anew, spawns its tasks,
+  /// joins them, and says what must hold with TEEIO_CHECK or check_failed().
+  /// A broken life-cycle rule is check_failed("R3: ...").
+  std::function<void()> body;
+  enum class Expectation : std::uint8_t {
+    kHolds,   ///< no order shows anything
+    kBreaks,  ///< some order shows a finding that contains `expected`
+  };
+  Expectation expectation = Expectation::kHolds;
+  std::string expected;  ///< with kBreaks: part of Finding::what, or of its rule
+  schedule::RunLimits limits;
+  /// How many choices of one schedule may go to another alternative than the
+  /// ordinary one (schedule::choose(): failures of steps). Options may say less.
+  std::uint32_t failures = 1;
+};
+
+}  // namespace teeio::explore

@@ -1,0 +1,68 @@
+#include "explore/scenario/catalogue.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "explore/scenario/themes.h"
+
+namespace teeio::explore {
+namespace {
+
+using machine::Config;
+
+/// The built-in machine of a firmware with what no scenario needs left out: the
+/// ordinary card, guest code, sessions.
+Config smallest(std::string_view builtin, std::string name) {
+  auto parsed = machine::parse_config(machine::builtin_machine(builtin), builtin);
+  TEEIO_CHECK(parsed.has_value(), "a built-in machine file cannot be read");
+  Config config = std::move(*parsed);
+  config.name = std::move(name);
+  config.guest_code = false;
+  constexpr std::uint64_t kMemoryBytes = std::uint64_t{64} << 20U;
+  config.memory_bytes = kMemoryBytes;
+  config.hkids = 3;
+  std::erase_if(config.cards, [](const machine::CardConfig& card) {
+    return card.model == machine::CardConfig::Model::kPlain;
+  });
+  std::erase_if(config.root_ports, [&](const machine::RootPortConfig& port) {
+    return std::ranges::none_of(config.cards, [&](const auto& c) { return c.bdf.bus == port.bus; });
+  });
+  for (machine::CardConfig& card : config.cards) card.spdm = machine::SpdmChannel::kPlain;
+  return config;
+}
+
+}  // namespace
+
+std::span<const MachineScenario> catalogue() {
+  static const std::vector<MachineScenario> kAll = [] {
+    std::vector<MachineScenario> all;
+    add_close_scenarios(all);
+    return all;
+  }();
+  return kAll;
+}
+
+std::span<const Config> default_designs() {
+  static const std::vector<Config> kDesigns = {smallest("tdx-connect", "tdx"),
+                                               smallest("arm-cca-slice", "cca")};
+  return kDesigns;
+}
+
+bool applies(const MachineScenario& scenario, const Config& design) {
+  if (!scenario.firmware.empty() &&
+      std::ranges::find(scenario.firmware, design.tsm) == scenario.firmware.end())
+    return false;
+  return !scenario.fits || scenario.fits(design);
+}
+
+Scenario make_scenario(const MachineScenario& scenario, const Config& design) {
+  Scenario made;
+  made.name = scenario.name + "@" + design.name;
+  made.description = scenario.description;
+  made.body = [body = scenario.body, design] { body(design); };
+  made.limits = scenario.limits;
+  made.failures = scenario.failures;
+  return made;
+}
+
+}  // namespace teeio::explore

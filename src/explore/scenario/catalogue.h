@@ -1,0 +1,50 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "explore/scenario.h"
+#include "machine/config.h"
+#include "object/event.h"
+
+namespace teeio::explore {
+
+/// A scenario for any machine: a body that is given the design to run on.
+struct MachineScenario {
+  std::string name;         ///< as Scenario::name
+  std::string description;  ///< one sentence
+  std::function<void(const machine::Config& design)> body;
+  /// Firmwares it is for; empty: all that a design may name.
+  std::vector<machine::TsmKind> firmware = {};
+  /// Whether it says something about this design; empty: about each.
+  std::function<bool(const machine::Config& design)> fits = {};
+  std::uint32_t failures = 0;  ///< as Scenario::failures
+  schedule::RunLimits limits = {};
+};
+
+/// All built-in scenarios, in one order.
+[[nodiscard]] std::span<const MachineScenario> catalogue();
+
+/// The built-in designs that `teeio explore` takes when none is named: the
+/// smallest machine of each firmware.
+[[nodiscard]] std::span<const machine::Config> default_designs();
+
+[[nodiscard]] bool applies(const MachineScenario& scenario, const machine::Config& design);
+
+/// `scenario` on `design`, named "NAME@DESIGN" (Config::name).
+/// Lifetime: both may go; they are copied.
+[[nodiscard]] Scenario make_scenario(const MachineScenario& scenario,
+                                     const machine::Config& design);
+
+/// From now on the machine that a body makes keeps its events (off at first:
+/// an exploration needs none).
+void keep_events(bool keep);
+/// The events of the machine of the last run, if they were kept and the run
+/// ended in a finding (which keeps its machine).
+[[nodiscard]] const std::deque<object::Event>& kept_events();
+
+}  // namespace teeio::explore

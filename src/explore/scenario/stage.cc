@@ -1,0 +1,167 @@
+#include "explore/scenario/stage.h"
+
+#include <deque>
+
+#include "base/check.h"
+#include "explore/scenario/catalogue.h"
+#include "object/trace.h"
+#include "rules/teardown_order.h"
+#include "schedule/controller.h"
+#include "schedule/task.h"
+
+namespace teeio::explore {
+namespace {
+
+/// Both for a run that is shown: the explored process has one OS thread a shard.
+bool g_keep_events = false;
+object::Trace* g_last_trace = nullptr;
+
+/// What the set-up draws is the same for every schedule.
+constexpr std::uint64_t kSeed = 0x7ee10;
+
+std::string_view rule_of(machine::TsmKind tsm) {
+  return tsm == machine::TsmKind::kCca ? "cca" : "tdx";
+}
+
+/// A broken rule ends the schedule where it was broken.
+[[noreturn]] void broken(const rules::Violation& violation) {
+  check_failed("R" + std::to_string(static_cast<unsigned>(violation.rule)) + ": " + violation.what);
+}
+
+}  // namespace
+
+void keep_events(bool keep) { g_keep_events = keep; }
+
+const std::deque<object::Event>& kept_events() {
+  static const std::deque<object::Event> kNone;
+  return g_last_trace == nullptr ? kNone : g_last_trace->events();
+}
+
+void must(const Result<void>& result) {
+  if (!result)
+    check_failed(
+        "a step of the scenario's set-up failed: " + std::string(errno_name(result.error().code)) +
+        ", " + std::string(result.error().why));
+}
+
+Stage::Stage(const machine::Config& design, Card card)
+    : design_(design),
+      controller_(schedule::controller()),
+      sanitizer_(
+          std::make_unique<rules::Sanitizer>(rules::teardown_order(rule_of(design.tsm)), broken)) {
+  schedule::set_controller(nullptr);
+  schedule::set_seed(kSeed);
+  auto made = machine::Machine::create(design);
+  TEEIO_CHECK(made.has_value(), "the scenario's machine cannot be made");
+  machine_ = std::move(*made);
+  machine_->trace().keep_events(g_keep_events);
+  g_last_trace = &machine_->trace();
+  machine_->trace().add_sink(*sanitizer_);
+  at_boot_ = machine_->census();
+  root_ = std::make_unique<machine::Program>(*machine_, 1);
+  if (card == Card::kConnected) must(machine_->connect_cards());
+}
+
+Stage::~Stage() {
+  play();
+  for (const auto& vmm : vmms_) vmm->exit();
+  root_->exit();
+  machine_->shut_down();
+  // Nobody else is left: what follows only looks, and takes the machine apart.
+  schedule::set_controller(nullptr);
+  sanitizer_->finish();
+  compare_with_boot();
+  vmms_.clear();
+  root_.reset();
+  g_last_trace = nullptr;
+  machine_.reset();
+  schedule::set_controller(controller_);
+}
+
+void Stage::compare_with_boot() {
+  const auto now = machine_->census();
+  for (const auto& [key, value] : at_boot_) {
+    const auto at = now.find(key);
+    if (at == now.end() || at->second == value) continue;  // what was removed stays away
+    check_failed("R5: the machine is not as it was at boot: " + key + ": " + value + " at boot, " +
+                 at->second + " now");
+  }
+}
+
+Vmm& Stage::vmm() {
+  const auto pid = static_cast<std::int32_t>(vmms_.size() + 2);
+  return *vmms_.emplace_back(std::make_unique<Vmm>(*machine_, pid));
+}
+
+Vmm& Stage::ready(std::string_view device) {
+  Vmm& made = vmm();
+  must(made.prepare(device, vm_type()));
+  return made;
+}
+
+Vmm& Stage::bound(std::string_view device) {
+  Vmm& made = ready(device);
+  must(bind(made));
+  return made;
+}
+
+Vmm& Stage::with_mmio(std::string_view device) {
+  Vmm& made = bound(device);
+  must(make_runnable(made));
+  must(made.map_private_mmio());
+  return made;
+}
+
+Result<void> Stage::bind(Vmm& vmm) {
+  switch (design_.bind_owner) {
+    case entry::BindOwner::kAny:
+    case entry::BindOwner::kIommufd:
+      return vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND);
+    case entry::BindOwner::kVfio:
+      return vmm.vfio_bind();
+    case entry::BindOwner::kGuest:
+      return ask_state(vmm, abi::TSM_TDI_LOCKED);
+  }
+  return {};
+}
+
+Result<void> Stage::unbind(Vmm& vmm) {
+  switch (design_.bind_owner) {
+    case entry::BindOwner::kAny:
+    case entry::BindOwner::kIommufd:
+      return vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_UNBIND);
+    case entry::BindOwner::kVfio:
+      return vmm.vfio_unbind();
+    case entry::BindOwner::kGuest:
+      return ask_state(vmm, abi::TSM_TDI_UNLOCKED);
+  }
+  return {};
+}
+
+Result<void> Stage::ask_state(Vmm& vmm, std::uint32_t state) {
+  const std::uint32_t arch =
+      tdx() ? abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX : abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
+  TEEIO_TRY(vmm.request(abi::TSM_REQ_SET_TDI_STATE, arch, state));
+  return {};
+}
+
+Result<void> Stage::make_runnable(Vmm& vmm) { return tdx() ? vmm.finalize() : vmm.make_vcpu(); }
+
+void Stage::play(std::initializer_list<Actor> actors) {
+  if (set_up_) schedule::set_controller(controller_);
+  set_up_ = false;
+  std::vector<schedule::Task> tasks;
+  tasks.reserve(actors.size());
+  for (const Actor& actor : actors) tasks.push_back(schedule::Task::spawn(actor.name, actor.act));
+  for (schedule::Task& task : tasks) task.join();
+}
+
+std::string Stage::tdi_state(std::string_view bdf) {
+  return machine_->census()["TDI state of " + std::string(bdf)];
+}
+
+bool Stage::is_bound(std::string_view bdf) {
+  return !machine_->census()["bound TSM of " + std::string(bdf)].empty();
+}
+
+}  // namespace teeio::explore

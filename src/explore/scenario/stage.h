@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "explore/scenario/vmm.h"
+#include "machine/config.h"
+#include "machine/machine.h"
+#include "rules/sanitizer.h"
+
+namespace teeio::schedule {
+class Controller;
+}
+
+namespace teeio::explore {
+
+/// One task of a scenario.
+struct Actor {
+  std::string_view name;
+  std::function<void()> act;
+};
+
+/// Where one schedule of a scenario plays: a machine whose card is connected, the
+/// programs that use it, and rules that listen.
+///
+/// It has three parts. The set-up, from the constructor to the first play(), is
+/// done by one task alone, natively: nothing in it is explored and it costs no
+/// points. play() is explored. The end, in the destructor, is as at the end of
+/// `teeio run`: every program exits, the card is disconnected, and then no rule
+/// may have been broken and the machine must be as at boot.
+///
+/// Lifetime: of one schedule, on its task 0.
+class Stage {
+ public:
+  enum class Card : std::uint8_t { kConnected, kAsAtBoot };
+  explicit Stage(const machine::Config& design, Card card = Card::kConnected);
+  ~Stage();
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+
+  [[nodiscard]] machine::Machine& machine() { return *machine_; }
+  [[nodiscard]] bool tdx() const { return design_.tsm == machine::TsmKind::kTdx; }
+  [[nodiscard]] std::uint64_t vm_type() const { return tdx() ? kTdxVm : kRealmVm; }
+
+  /// A shell of root's.
+  [[nodiscard]] machine::Program& root() { return *root_; }
+  /// A further VMM, with nothing yet.
+  Vmm& vmm();
+  /// One that is ready to bind `device`.
+  Vmm& ready(std::string_view device = kPf);
+  /// One whose `device` is bound.
+  Vmm& bound(std::string_view device = kPf);
+  /// One whose device is bound and whose guest has a page of private MMIO.
+  Vmm& with_mmio(std::string_view device = kPf);
+
+  /// Binds and unbinds by the door that the design has open.
+  Result<void> bind(Vmm& vmm);
+  Result<void> unbind(Vmm& vmm);
+  /// IOMMU_VDEVICE_TSM_REQ: the guest asks for `state`, enum tsm_tdi_state.
+  Result<void> ask_state(Vmm& vmm, std::uint32_t state);
+  /// What KVM_PRE_FAULT_MEMORY needs: a vCPU, and a TD that may run.
+  Result<void> make_runnable(Vmm& vmm);
+
+  /// Runs the actors against each other, in every order, and waits for all. With
+  /// one or none the rest of the scenario's own task is what is explored.
+  void play(std::initializer_list<Actor> actors = {});
+
+  /// The state of a function's TDI ("CONFIG_LOCKED"), and whether it is bound.
+  [[nodiscard]] std::string tdi_state(std::string_view bdf);
+  [[nodiscard]] bool is_bound(std::string_view bdf);
+
+ private:
+  void compare_with_boot();
+
+  const machine::Config& design_;
+  schedule::Controller* const controller_;  ///< set aside during the set-up
+  bool set_up_ = true;
+  std::unique_ptr<rules::Sanitizer> sanitizer_;
+  std::unique_ptr<machine::Machine> machine_;
+  std::map<std::string, std::string> at_boot_;
+  std::unique_ptr<machine::Program> root_;
+  std::vector<std::unique_ptr<Vmm>> vmms_;
+};
+
+/// For the set-up of a scenario, which must work or the scenario says nothing.
+void must(const Result<void>& result);
+
+// The functions of the built-in machines, as events and the census name them.
+inline constexpr std::string_view kPfBdf = "0000:01:00.0";
+inline constexpr std::string_view kVf0Bdf = "0000:01:00.1";
+inline constexpr std::string_view kVf1Bdf = "0000:01:00.2";
+
+}  // namespace teeio::explore

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <vector>
+
+#include "explore/scenario/catalogue.h"
+
+namespace teeio::explore {
+
+// Each file of this room adds the scenarios of its theme to the catalogue.
+void add_close_scenarios(std::vector<MachineScenario>& all);
+
+}  // namespace teeio::explore
