@@ -6,7 +6,7 @@ namespace teeio::device {
 
 bool PlainMemoryTarget::answers() const {
   if (!enabled_.load()) return false;
-  return tdi_ != nullptr ? tdi_->peek().answers(t_, /*msix=*/false) : t_ == hw::TBit::kShared;
+  return tdi_ != nullptr ? tdi_->peek().answers(t_, MmioPart::kUpdatable) : t_ == hw::TBit::kShared;
 }
 
 void PlainMemoryTarget::mmio_read(std::uint64_t offset, std::span<std::byte> out) {

@@ -81,7 +81,7 @@ void DmaFunction::refresh_enabled() {
 }
 
 void DmaFunction::apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
-  const LockedRegisters::Place place{power_, msix_.offset()};
+  const LockedRegisters::Place place{power_, express_, msix_.offset()};
   const LockedRegisters before = LockedRegisters::read(config_, place);
   Endpoint::apply_write(offset, size_bytes, value);
   refresh_enabled();
@@ -112,7 +112,7 @@ std::vector<wire::TdispMmioRange> DmaFunction::mmio_ranges(bool msix_locked) con
   };
   const std::uint64_t msix = raw(bars_.at(kMsixBar).base);
   return {{raw(bars_.at(kRegisterBar).base), kRegisterPages, 0, kRegisterBar},
-          {raw(bars_.at(kMemoryBar).base), kMemoryPages, 0, kMemoryBar},
+          {raw(bars_.at(kMemoryBar).base), kMemoryPages, wire::kMmioAttributeUpdatable, kMemoryBar},
           {msix, 1, attributes(wire::kMmioMsixTable), kMsixBar},
           {msix + kPbaOffset, 1, attributes(wire::kMmioMsixPba), kMsixBar}};
 }
@@ -147,7 +147,8 @@ void DmaFunction::fire(std::uint16_t vector) {
 }
 
 bool DmaFunction::answers(std::uint8_t bar, hw::TBit t) const {
-  return memory_enabled() && tdi_.view().answers(t, bar == kMsixBar);
+  const MmioPart part = bar == kMsixBar ? MmioPart::kMsix : MmioPart::kTee;
+  return memory_enabled() && tdi_.view().answers(t, part);
 }
 
 void DmaFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,

@@ -58,7 +58,11 @@ class DmaFunction : public Endpoint,
 
   static std::array<hw::Bar, hw::kBarCount> make_bars(const Addresses& addresses);
 
+  /// Vector of the DOE mailbox, beside the engine's.
+  static constexpr std::uint16_t kDoeVector = 2;
+
  protected:
+  void fire(std::uint16_t vector) override;  // DmaEngineFunction
   void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void on_reset(hw::ResetKind kind) override;
   void on_attach() override;
@@ -76,7 +80,6 @@ class DmaFunction : public Endpoint,
   [[nodiscard]] bool may_issue(hw::TBit t) const override;
   Result<void> dma_read(hw::TBit t, Iova address, std::span<std::byte> out) override;
   Result<void> dma_write(hw::TBit t, Iova address, ByteView in) override;
-  void fire(std::uint16_t vector) override;
   // RegisterFunction
   void bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
                 std::span<std::byte> out) override;

@@ -29,6 +29,7 @@ class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
 
  private:
   Bytes handle(ByteView object) override { return dsm_.answer(object); }
+  void mailbox_interrupt() override { fire(kDoeVector); }
   std::optional<std::uint32_t> read_special(std::uint16_t offset, unsigned size_bytes) override;
   void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void on_reset(hw::ResetKind kind) override;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "base/bytes.h"
 #include "device/ide_responder.h"
@@ -20,9 +21,11 @@ namespace teeio::device {
 class Dsm final : private IdeResponder::Listener {
  public:
   /// Adds the IDE capability, of `streams` selective streams, to PF0's `config`.
-  Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams);
+  Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams,
+      std::unique_ptr<spdm::ResponderChannel> channel = spdm::make_plain_responder());
 
   void add(Tdi& tdi) { tdisp_.add(tdi); }
+  [[nodiscard]] IdeResponder& ide() { return ide_; }
 
   /// One DOE data object in, one out. Empty for an object of a type that discovery
   /// does not offer, or one that is no data object: it is dropped unanswered.
@@ -34,13 +37,16 @@ class Dsm final : private IdeResponder::Listener {
   }
   /// Conventional reset: the connection, all keys and thereby all locks are gone.
   void reset();
+  /// An SPDM session is gone, and with it the keys and the locks that came over it.
+  /// Source: TDISP ECN of 2022-07-27, 11.4.5, quoted in caliptra-mcu-sw issue 1922.
+  void session_ended(std::uint32_t session);
 
  private:
   Bytes answer_discovery(ByteView payload) const;
-  Bytes answer_app(const spdm::AppMessage& message);
+  Bytes answer_app(spdm::AppMessage& message);
   void stream_lost(std::uint8_t stream_id, std::string_view cause) override;
 
-  spdm::ResponderChannel channel_;
+  const std::unique_ptr<spdm::ResponderChannel> channel_;
   IdeResponder ide_;
   TdispResponder tdisp_;
 };

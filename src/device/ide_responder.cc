@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "crypto/secret.h"
+
 namespace teeio::device {
 namespace {
 
@@ -11,6 +13,7 @@ using wire::KpAckStatus;
 
 constexpr std::uint8_t kPort = 0;  // an end point's only port
 constexpr std::uint64_t kInitialIfv = 1;
+constexpr std::string_view kForeign = "the keys of the port belong to another SPDM session";
 
 std::string describe(const wire::IdeKmKeyProg& request) {
   return fmt::format("stream={} key={:#04x}", request.stream_id, request.selector.raw);
@@ -22,6 +25,12 @@ std::string describe(const wire::IdeKmKeySet<Object>& request) {
 template <class Message>
 std::string describe(const Message& /*message*/) {
   return {};
+}
+
+/// The port has the key now; no other copy stays (DMTF/spdm-emu issue 294).
+void forget_key(wire::IdeKmMessage& message) {
+  auto* program = std::get_if<wire::IdeKmKeyProg>(&message);
+  if (program != nullptr && program->key) crypto::wipe(program->key->key);
 }
 
 hw::IdeKeySlot slot_of(wire::IdeKeySelector selector) {
@@ -41,20 +50,28 @@ IdeResponder::IdeResponder(object::Trace& trace, Bdf bdf, hw::ConfigSpace& confi
       listener_(listener),
       seen_(streams) {}
 
-std::expected<Bytes, std::string_view> IdeResponder::answer(ByteView request) {
-  const auto message = wire::decode_ide_km(request);
+std::expected<Bytes, std::string_view> IdeResponder::answer(ByteView request,
+                                                            std::uint32_t session) {
+  auto message = wire::decode_ide_km(request);
   if (!message) return std::unexpected(message.error().why);
   auto call =
       trace_.call(object::Lane::kDevice, wire::kIdeKmMessages.at(message->index()).name,
                   {.detail = std::visit([](const auto& m) { return describe(m); }, *message),
                    .function = bdf_});
-  const Answer answer = std::visit([this](const auto& m) { return handle(m); }, *message);
+  Answer answer = std::unexpected(kForeign);
+  if (!owner_ || *owner_ == session)
+    answer = std::visit([this](const auto& m) { return handle(m); }, *message);
+  forget_key(*message);
   if (!answer) {
     call.refuse("IDE_KM_REFUSED", answer.error());
     return std::unexpected(answer.error());
   }
-  if (const auto* ack = std::get_if<wire::IdeKmKpAck>(&*answer); ack && ack->status != 0)
-    call.refuse("KP_ACK", wire::kp_ack_why(ack->status));
+  if (const auto* ack = std::get_if<wire::IdeKmKpAck>(&*answer)) {
+    if (ack->status == 0)
+      owner_ = session;
+    else
+      call.refuse("KP_ACK", wire::kp_ack_why(ack->status));
+  }
   return wire::encode_ide_km(*answer);
 }
 
@@ -111,9 +128,22 @@ std::optional<std::size_t> IdeResponder::block_for(const Message& message) const
   return port_.find(message.stream_id);
 }
 
-bool IdeResponder::secure(std::uint8_t stream_id) const {
+std::optional<std::string_view> IdeResponder::lock_fault(std::uint8_t stream_id,
+                                                         std::uint32_t session) const {
   const auto block = port_.find(stream_id);
-  return block && port_.state(*block) == hw::IdeStreamState::kEnabled;
+  if (!block) return "there is no such stream";
+  if (port_.state(*block) != hw::IdeStreamState::kEnabled)
+    return "the stream is not enabled with all its keys in use";
+  if (owner_ != session) return "the keys of the stream belong to another SPDM session";
+  if (port_.traffic_class(*block) != 0) return "the stream is not on TC0";
+  return std::nullopt;
+}
+
+void IdeResponder::session_ended(std::uint32_t session) {
+  if (owner_ != session) return;
+  owner_.reset();
+  for (std::size_t block = 0; block < port_.streams(); ++block) port_.forget_keys(block);
+  look_again("session-ended");
 }
 
 std::uint16_t IdeResponder::size_bytes() const {
@@ -132,6 +162,7 @@ void IdeResponder::registers_written() {
 }
 
 void IdeResponder::reset() {
+  owner_.reset();
   for (std::size_t block = 0; block < port_.streams(); ++block) (void)port_.release(block);
   look_again("conventional-reset");
 }

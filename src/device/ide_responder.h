@@ -37,10 +37,21 @@ class IdeResponder {
   /// what is no request, K_SET_GO for a key that was not programmed, and K_SET_GO
   /// and K_SET_STOP for a port or stream that does not exist: IDE_KM has no status
   /// for those. Stopping a key that is not in use is no error.
-  std::expected<Bytes, std::string_view> answer(ByteView request);
+  ///
+  /// The SPDM session that programs the first key has the port until it ends:
+  /// requests over another one are refused (tee-io-validator, IdeKmTestCase 5.1).
+  std::expected<Bytes, std::string_view> answer(ByteView request, std::uint32_t session);
 
-  /// The stream exists, is enabled, and all keys of one of its key sets are in use.
-  [[nodiscard]] bool secure(std::uint8_t stream_id) const;
+  /// Why a TDI may not be locked to the stream over that session, or nullopt: it must
+  /// exist, be enabled, carry TC0 and have a key in use for each sub-stream and
+  /// direction, all programmed over the same session.
+  /// Source: TDISP ECN of 2022-07-27, 11.3.8 table 12 and 11.4.5, quoted in
+  /// caliptra-mcu-sw issues 1921 and 1922.
+  [[nodiscard]] std::optional<std::string_view> lock_fault(std::uint8_t stream_id,
+                                                           std::uint32_t session) const;
+  /// The session is gone: so are the keys that were programmed over it, and their
+  /// streams are Insecure. Source: as above, 11.4.5.
+  void session_ended(std::uint32_t session);
 
   /// Whether a config access to `offset` touches the IDE capability.
   [[nodiscard]] bool contains(std::uint16_t offset) const;
@@ -76,6 +87,7 @@ class IdeResponder {
   hw::ConfigSpace& config_;
   hw::IdePort port_;
   Listener& listener_;
+  std::optional<std::uint32_t> owner_;  ///< the session that programmed the keys
   std::vector<Seen> seen_;
 };
 

@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::uint32_t kPowerStateMask = 3;
 constexpr unsigned kMsixControl = 2;
+constexpr std::uint32_t kLinkFormat = 0x03e0;  // bits 7:5, 8 and 9 of Device Control
 
 std::uint16_t at(unsigned base, unsigned offset) {
   return static_cast<std::uint16_t>(base + offset);
@@ -18,6 +19,7 @@ LockedRegisters LockedRegisters::read(const hw::ConfigSpace& config, const Place
   LockedRegisters now{
       .command = config.read(hw::kCommand, 2),
       .power_state = config.read(at(place.power, hw::kPowerControl), 2) & kPowerStateMask,
+      .device_control = config.read(at(place.express, hw::kExpressDeviceControl), 2) & kLinkFormat,
       .msix_control = config.read(at(place.msix, kMsixControl), 2)};
   for (unsigned i = 0; i < now.bars.size(); ++i)
     now.bars.at(i) = config.read(at(hw::kFirstBar, 4 * i), 4);
@@ -31,6 +33,7 @@ std::optional<std::string_view> lock_violation(const LockedRegisters& before,
   if ((cleared & hw::kCommandBusMaster) != 0) return "bus-master-cleared";
   if (before.bars != after.bars) return "bar-changed";
   if (before.power_state != after.power_state) return "power-state-changed";
+  if (before.device_control != after.device_control) return "device-control-changed";
   if (msix_lock && before.msix_control != after.msix_control) return "msix-changed";
   return std::nullopt;
 }

@@ -20,7 +20,7 @@ std::uint64_t first_8_bytes(const wire::TdispNonce& nonce) {
   return Reader(nonce).le<std::uint64_t>();
 }
 
-Bytes make_report(const TdiFunction& function, const wire::TdispLockInterface& lock) {
+wire::TdispReport make_report(const TdiFunction& function, const wire::TdispLockInterface& lock) {
   wire::TdispReport report;
   report.interface_info = wire::kInfoDmaWithoutPasid;
   if ((lock.flags & wire::kLockNoFirmwareUpdate) != 0)
@@ -32,12 +32,18 @@ Bytes make_report(const TdiFunction& function, const wire::TdispLockInterface& l
   for (wire::TdispMmioRange& range : report.ranges) range.first_page += lock.mmio_reporting_offset;
   const ByteView info = std::as_bytes(std::span(kDeviceInfo));
   report.device_info.assign(info.begin(), info.end());
-  return report.encode();
+  return report;
 }
 
 }  // namespace
 
-TdispResult<wire::TdispNonce> Tdi::lock(const wire::TdispLockInterface& request) {
+bool TdiFunction::draw_nonce(wire::TdispNonce& nonce) {
+  schedule::fill_random(nonce);
+  return true;
+}
+
+TdispResult<wire::TdispNonce> Tdi::lock(const wire::TdispLockInterface& request,
+                                        std::uint32_t session) {
   const auto next = next_state(view_.state, TdiEvent::kLock);
   if (!next) return refuse(TdispError::kInvalidInterfaceState, "TDI is not CONFIG_UNLOCKED");
   if ((request.flags & ~kLockFlags) != 0)
@@ -46,9 +52,14 @@ TdispResult<wire::TdispNonce> Tdi::lock(const wire::TdispLockInterface& request)
     return refuse(TdispError::kInvalidRequest, "MMIO reporting offset is not page aligned");
   if (const auto fault = function_.configuration_fault())
     return refuse(TdispError::kInvalidDeviceConfiguration, *fault);
+  wire::TdispNonce nonce{};
+  if (!function_.draw_nonce(nonce))
+    return refuse(TdispError::kInsufficientEntropy, "there is no randomness for a nonce");
   report_ = make_report(function_, request);
-  schedule::fill_random(nonce_);
-  stream_id_ = request.default_stream_id;
+  encoded_ = report_.encode();
+  lock_ = request;
+  session_ = session;
+  nonce_ = nonce;
   view_.msix_lock = (request.flags & wire::kLockMsix) != 0;
   enter(*next, "LOCK_INTERFACE");
   trace_.fact(object::Lane::kDevice, object::Fact::kTdiLockNonce, "LOCK_NONCE",
@@ -64,6 +75,43 @@ TdispResult<void> Tdi::start(const wire::TdispNonce& nonce) {
   enter(*next, "START_INTERFACE");
   trace_.fact(object::Lane::kDevice, object::Fact::kTdiStarted, "STARTED",
               {.function = bdf_, .a = used});
+  return {};
+}
+
+TdispResult<void> Tdi::bind_p2p(std::uint8_t stream_id) {
+  if (!legal_in(wire::TdispCode::kBindP2pStream, view_.state))
+    return refuse(TdispError::kInvalidInterfaceState, "TDI is not RUN");
+  if ((lock_.flags & wire::kLockBindP2p) == 0)
+    return refuse(TdispError::kInvalidRequest, "the lock allows no peer-to-peer streams");
+  if (uses(stream_id))
+    return refuse(TdispError::kInvalidRequest, "the TDI has that stream already");
+  p2p_streams_.push_back(stream_id);
+  return {};
+}
+
+TdispResult<void> Tdi::unbind_p2p(std::uint8_t stream_id) {
+  if (!legal_in(wire::TdispCode::kUnbindP2pStream, view_.state))
+    return refuse(TdispError::kInvalidInterfaceState, "TDI is not RUN");
+  if (std::erase(p2p_streams_, stream_id) == 0)
+    return refuse(TdispError::kInvalidRequest, "the stream is not bound to the TDI");
+  return {};
+}
+
+TdispResult<void> Tdi::set_mmio_attribute(const wire::TdispMmioRange& range) {
+  if (!legal_in(wire::TdispCode::kSetMmioAttribute, view_.state))
+    return refuse(TdispError::kInvalidInterfaceState, "TDI is not RUN");
+  const auto found = std::ranges::find_if(report_.ranges, [&](const wire::TdispMmioRange& known) {
+    return known.range_id == range.range_id && known.first_page == range.first_page &&
+           known.pages == range.pages && (known.attributes & wire::kMmioAttributeUpdatable) != 0;
+  });
+  if (found == report_.ranges.end())
+    return refuse(TdispError::kInvalidRequest, "that is no range whose attribute can be set");
+  const bool open = (range.attributes & wire::kMmioNonTeeMemory) != 0;
+  const unsigned kept = found->attributes & ~unsigned{wire::kMmioNonTeeMemory};
+  found->attributes =
+      static_cast<std::uint16_t>(kept | (open ? unsigned{wire::kMmioNonTeeMemory} : 0U));
+  encoded_ = report_.encode();
+  publish({view_.state, view_.msix_lock, open});
   return {};
 }
 
@@ -87,16 +135,22 @@ TdispResult<wire::TdispInterfaceReportPortion> Tdi::report(std::uint16_t offset,
                                                            std::uint16_t length) const {
   if (!view_.locked())
     return refuse(TdispError::kInvalidInterfaceState, "TDI is not LOCKED or RUN");
-  if (length == 0 || offset >= report_.size())
+  if (length == 0 || offset >= encoded_.size())
     return refuse(TdispError::kInvalidRequest, "report portion lies outside of the report");
-  const ByteView rest = ByteView(report_).subspan(offset);
+  const ByteView rest = ByteView(encoded_).subspan(offset);
   const ByteView portion = rest.first(std::min<std::size_t>(length, rest.size()));
   return wire::TdispInterfaceReportPortion{static_cast<std::uint16_t>(rest.size() - portion.size()),
                                            {portion.begin(), portion.end()}};
 }
 
-std::optional<std::uint8_t> Tdi::stream() const {
-  return view_.locked() ? std::optional(stream_id_) : std::nullopt;
+bool Tdi::uses(std::uint8_t stream_id) const {
+  if (!view_.locked()) return false;
+  return lock_.default_stream_id == stream_id ||
+         std::ranges::find(p2p_streams_, stream_id) != p2p_streams_.end();
+}
+
+std::optional<std::uint32_t> Tdi::session() const {
+  return view_.locked() ? std::optional(session_) : std::nullopt;
 }
 
 void Tdi::publish(TdiView view) {
@@ -108,14 +162,15 @@ void Tdi::enter(TdiState next, std::string_view cause) {
   const TdiState from = view_.state;
   if (next == from) return;
   if (next != TdiState::kConfigLocked) nonce_ = {};  // 11.3.9: no lock, no nonce
+  if (!has_report(next)) p2p_streams_.clear();
   if (next == TdiState::kConfigUnlocked) {
     // In ERROR nothing is answered: no T=1 access can still leave anything
     // behind, and no T=0 access can look before all is gone.
-    publish({TdiState::kError, view_.msix_lock});
+    publish({TdiState::kError, view_.msix_lock, false});
     function_.scrub();
     view_.msix_lock = false;
   }
-  publish({next, view_.msix_lock});
+  publish({next, view_.msix_lock, has_report(next) && view_.opened});
   std::string detail = "from=";
   detail.append(wire::tdi_state_name(from)).append(" cause=").append(cause);
   trace_.fact(object::Lane::kDevice, object::Fact::kTdiState, wire::tdi_state_name(next),

@@ -20,6 +20,7 @@ struct TdispRefusal {
   wire::TdispError code;
   std::string_view why;  ///< literal
   std::uint32_t data = 0;
+  Bytes extended{};  ///< of VENDOR_SPECIFIC_ERROR
 };
 template <class T>
 using TdispResult = std::expected<T, TdispRefusal>;
@@ -37,19 +38,31 @@ class TdiFunction {
   [[nodiscard]] virtual std::optional<std::string_view> configuration_fault() const = 0;
   /// Forgets whatever a TVM may have left in the function: memory, registers.
   virtual void scrub() = 0;
+  /// Draws the nonce of a lock; false when the function's generator gives nothing
+  /// (INSUFFICIENT_ENTROPY). Ours never fails.
+  virtual bool draw_nonce(wire::TdispNonce& nonce);
 };
 
-/// What others may know of a TDI at one moment.
-struct TdiView {
+/// What an access is to: TDISP answers for some of a function's MMIO differ.
+enum class MmioPart : std::uint8_t {
+  kTee,        ///< TEE memory, always
+  kMsix,       ///< the MSI-X table or PBA: TEE memory only under LOCK_MSIX
+  kUpdatable,  ///< TEE memory until SET_MMIO_ATTRIBUTE says otherwise
+};
+
+/// What others may know of a TDI at one moment. Aligned so that it is one atomic word.
+struct alignas(4) TdiView {
   TdiState state = TdiState::kConfigUnlocked;
   bool msix_lock = false;  ///< the lock it is under (if any) covers the MSI-X table
+  bool opened = false;     ///< SET_MMIO_ATTRIBUTE made the updatable range non-TEE memory
 
   /// Locked or running: its configuration must not change.
   [[nodiscard]] constexpr bool locked() const { return has_report(state); }
-  /// answers_mmio(); `msix` says that the access is to the MSI-X table or PBA,
-  /// which are TEE memory only under LOCK_MSIX.
-  [[nodiscard]] constexpr bool answers(hw::TBit t, bool msix) const {
-    return answers_mmio(state, t, msix && !msix_lock);
+  /// answers_mmio() for an access to `part`.
+  [[nodiscard]] constexpr bool answers(hw::TBit t, MmioPart part) const {
+    const bool non_tee =
+        (part == MmioPart::kMsix && !msix_lock) || (part == MmioPart::kUpdatable && opened);
+    return answers_mmio(state, t, non_tee);
   }
 };
 
@@ -65,15 +78,30 @@ class Tdi {
       : trace_(trace), bdf_(bdf), function_(function) {}
 
   /// LOCK_INTERFACE_REQUEST flags that a lock may have.
-  static constexpr std::uint16_t kLockFlags =
-      wire::kLockNoFirmwareUpdate | wire::kLockSystemCacheLineSize | wire::kLockMsix;
+  static constexpr std::uint16_t kLockFlags = wire::kLockNoFirmwareUpdate |
+                                              wire::kLockSystemCacheLineSize | wire::kLockMsix |
+                                              wire::kLockBindP2p | wire::kLockAllRequestRedirect;
 
-  /// To CONFIG_LOCKED, with a new nonce. The caller has made sure that the stream
-  /// is Secure. Errors: kInvalidInterfaceState unless CONFIG_UNLOCKED,
-  /// kInvalidRequest for flags outside kLockFlags, kInvalidDeviceConfiguration.
-  TdispResult<wire::TdispNonce> lock(const wire::TdispLockInterface& request);
+  /// To CONFIG_LOCKED, with a new nonce, over the SPDM session `session`. The caller
+  /// has made sure that the stream is Secure. Errors: kInvalidInterfaceState unless
+  /// CONFIG_UNLOCKED; kInvalidRequest for flags outside kLockFlags or a crooked
+  /// offset; kInvalidDeviceConfiguration; kInsufficientEntropy.
+  TdispResult<wire::TdispNonce> lock(const wire::TdispLockInterface& request,
+                                     std::uint32_t session);
   /// To RUN. Errors: kInvalidInterfaceState unless CONFIG_LOCKED; kInvalidNonce.
   TdispResult<void> start(const wire::TdispNonce& nonce);
+  /// The stream carries the TDI's peer-to-peer requests from here on, and its loss
+  /// is an error. The caller has made sure that it is Secure.
+  /// Errors: kInvalidInterfaceState unless RUN; kInvalidRequest without
+  /// kLockBindP2p, for the default stream, and for one that is bound already.
+  TdispResult<void> bind_p2p(std::uint8_t stream_id);
+  /// Errors: kInvalidInterfaceState unless RUN; kInvalidRequest for a stream that is
+  /// not bound.
+  TdispResult<void> unbind_p2p(std::uint8_t stream_id);
+  /// Sets or clears the range's kMmioNonTeeMemory. Errors: kInvalidInterfaceState
+  /// unless RUN; kInvalidRequest for what is no whole range of the report that is
+  /// marked kMmioAttributeUpdatable.
+  TdispResult<void> set_mmio_attribute(const wire::TdispMmioRange& range);
   /// To CONFIG_UNLOCKED from any state; what the TVM left is scrubbed.
   void stop();
   /// Something that is locked was changed: to ERROR if LOCKED or RUN. `cause` is a
@@ -91,8 +119,10 @@ class Tdi {
   /// view() for tasks without the card's lock.
   [[nodiscard]] TdiView peek() const { return published_.load(); }
   [[nodiscard]] TdiState state() const { return peek().state; }
-  /// The stream that it was locked with, while LOCKED or RUN.
-  [[nodiscard]] std::optional<std::uint8_t> stream() const;
+  /// The stream is its default one or bound for peer-to-peer, while LOCKED or RUN.
+  [[nodiscard]] bool uses(std::uint8_t stream_id) const;
+  /// The SPDM session over which it was locked, while LOCKED or RUN.
+  [[nodiscard]] std::optional<std::uint32_t> session() const;
 
  private:
   void enter(TdiState next, std::string_view cause);
@@ -103,9 +133,12 @@ class Tdi {
   TdiFunction& function_;
   TdiView view_;
   schedule::Atomic<TdiView> published_;  ///< a copy of view_
-  std::uint8_t stream_id_ = 0;
+  wire::TdispLockInterface lock_;        ///< the request that locked it
+  std::uint32_t session_ = 0;
+  std::vector<std::uint8_t> p2p_streams_;
   wire::TdispNonce nonce_{};
-  Bytes report_;  ///< encoded when the lock was taken: it cannot change after
+  wire::TdispReport report_;  ///< made when the lock was taken
+  Bytes encoded_;             ///< report_
 };
 
 }  // namespace teeio::device

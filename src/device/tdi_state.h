@@ -26,7 +26,8 @@ enum class TdiEvent : std::uint8_t {
 /// the state does not change (TDISP INVALID_INTERFACE_STATE).
 /// Source: TDISP ECN of 2022-07-27, figure 11-5 (states), table 27 (which request
 /// in which state), 11.4.8 (conventional reset unlocks), 11.4.9 (a function level
-/// reset moves a locked or running TDI to ERROR; only STOP leaves ERROR).
+/// reset moves a locked or running TDI to ERROR; only STOP leaves ERROR). Both
+/// sections are quoted in public in chipsalliance/caliptra-mcu-sw issue 1923.
 constexpr std::optional<TdiState> next_state(TdiState from, TdiEvent event) {
   using enum TdiState;
   const bool locked = from == kConfigLocked || from == kRun;
@@ -48,6 +49,46 @@ constexpr std::optional<TdiState> next_state(TdiState from, TdiEvent event) {
 /// GET_DEVICE_INTERFACE_REPORT is legal. Source: table 27.
 constexpr bool has_report(TdiState state) {
   return state == TdiState::kConfigLocked || state == TdiState::kRun;
+}
+
+/// Whether a TDISP request is legal in that state; else it is refused with
+/// INVALID_INTERFACE_STATE. True for codes that are no requests.
+/// Source: table 27 (its rows for LOCK, START and REPORT are quoted in
+/// caliptra-mcu-sw issue 1924; those for peer-to-peer streams and MMIO attributes
+/// are as spdm-rs's responder has them, spdm_device_tdisp_example.rs).
+constexpr bool legal_in(wire::TdispCode request, TdiState state) {
+  using enum wire::TdispCode;
+  switch (request) {
+    case kLockInterface:
+      return next_state(state, TdiEvent::kLock).has_value();
+    case kStartInterface:
+      return next_state(state, TdiEvent::kStart).has_value();
+    case kGetDeviceInterfaceReport:
+      return has_report(state);
+    case kBindP2pStream:
+    case kUnbindP2pStream:
+    case kSetMmioAttribute:
+      return state == TdiState::kRun;
+    case kGetVersion:
+    case kGetCapabilities:
+    case kGetDeviceInterfaceState:
+    case kStopInterface:
+    case kVdm:
+    case kVersion:
+    case kCapabilities:
+    case kLockInterfaceResponse:
+    case kDeviceInterfaceReport:
+    case kDeviceInterfaceState:
+    case kStartInterfaceResponse:
+    case kStopInterfaceResponse:
+    case kBindP2pStreamResponse:
+    case kUnbindP2pStreamResponse:
+    case kSetMmioAttributeResponse:
+    case kVdmResponse:
+    case kError:
+      break;
+  }
+  return true;
 }
 
 /// Whether the TDI answers an access to its MMIO with that T bit; else it is an

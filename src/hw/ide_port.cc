@@ -28,6 +28,7 @@ constexpr std::uint32_t kTeeLimited = 0x0100'0000;
 constexpr unsigned kStreamCount = 16;  // shift of the number of streams less one
 
 constexpr std::uint32_t kEnable = 1;
+constexpr unsigned kTrafficClass = 19;  // shift, bits 21:19
 // Enable, aggregation, PCRC, config requests, algorithm, TC, default,
 // TEE-limited, stream id.
 constexpr std::uint32_t kControlWritable = 0xffff'c3fd;
@@ -110,9 +111,17 @@ bool IdePort::enable_bit(std::size_t block) const {
   return (config_.read(reg(block, kControl), 4) & kEnable) != 0;
 }
 
-bool IdePort::has_set(std::size_t block, bool Key::* what) const {
-  return std::ranges::any_of(slots_[block].keys,
-                             [what](const auto& set) { return std::ranges::all_of(set, what); });
+bool IdePort::has_programmed_set(std::size_t block) const {
+  return std::ranges::any_of(slots_[block].keys, [](const auto& set) {
+    return std::ranges::all_of(set, &Key::programmed);
+  });
+}
+
+bool IdePort::all_running(std::size_t block) const {
+  const auto& [set_0, set_1] = slots_[block].keys;
+  for (std::size_t i = 0; i < kKeysOfSet; ++i)
+    if (!set_0.at(i).running && !set_1.at(i).running) return false;
+  return true;
 }
 
 std::size_t IdePort::free_streams() const {
@@ -125,8 +134,9 @@ std::size_t IdePort::free_streams() const {
 IdeStreamState IdePort::state(std::size_t block) const {
   if (slots_[block].blocked) return IdeStreamState::kBlocked;
   if (!has_association(block)) return IdeStreamState::kFree;
-  if (enable_bit(block) && has_set(block, &Key::running)) return IdeStreamState::kEnabled;
-  if (has_set(block, &Key::programmed)) return IdeStreamState::kKeys;
+  const bool running = all_running(block);
+  if (running && enable_bit(block)) return IdeStreamState::kEnabled;
+  if (running || has_programmed_set(block)) return IdeStreamState::kKeys;
   return IdeStreamState::kConfigured;
 }
 
@@ -148,6 +158,10 @@ void IdePort::registers_written() {
 
 std::uint8_t IdePort::stream_id(std::size_t block) const {
   return static_cast<std::uint8_t>(config_.read(reg(block, kControl), 4) >> 24U);
+}
+
+std::uint8_t IdePort::traffic_class(std::size_t block) const {
+  return static_cast<std::uint8_t>(config_.read(reg(block, kControl), 4) >> kTrafficClass & 7U);
 }
 
 std::optional<std::size_t> IdePort::find(std::uint8_t id) const {
@@ -223,6 +237,8 @@ Result<std::uint64_t> IdePort::program_key(std::size_t block, IdeKeySlot slot, B
 Result<void> IdePort::go(std::size_t block, IdeKeySlot slot) {
   TEEIO_ASSIGN(Key * target, key(block, slot));
   if (!target->programmed) return fail(Errno::kNxio, "the IDE key is not programmed");
+  Key& other = slots_[block].keys[1U - slot.key_set][index(slot)];
+  if (other.running) other = {};
   target->running = true;
   update_status(block);
   return {};
@@ -236,9 +252,15 @@ Result<void> IdePort::stop(std::size_t block, IdeKeySlot slot) {
   return {};
 }
 
+void IdePort::forget_keys(std::size_t block) {
+  if (block >= slots_.size() || slots_[block].blocked) return;
+  slots_[block].keys = {};
+  update_status(block);
+}
+
 Result<void> IdePort::enable(std::size_t block) {
   TEEIO_TRY(key(block, {}));
-  if (!has_set(block, &Key::running)) return fail(Errno::kNxio, "IDE keys are missing");
+  if (!all_running(block)) return fail(Errno::kNxio, "IDE keys are missing");
   config_.set(reg(block, kControl), 4, config_.read(reg(block, kControl), 4) | kEnable);
   update_status(block);
   return {};

@@ -26,7 +26,7 @@ enum class IdeStreamState : std::uint8_t {
   kFree,
   kConfigured,  ///< has an association, not all keys
   kKeys,        ///< all six keys of a key set are programmed
-  kEnabled,     ///< Secure: enabled, and all six keys of a set were told to go
+  kEnabled,     ///< Secure: enabled, and each sub-stream and direction has a key in use
   kBlocked,     ///< carries nothing any more, until it is released
 };
 [[nodiscard]] std::string_view ide_state_name(IdeStreamState state);
@@ -78,12 +78,18 @@ class IdePort {
   /// Errors: EINVAL for a key of another size; ENXIO for a block that is free;
   /// EBUSY when the slot's key is in use, EIO when the stream is blocked.
   Result<std::uint64_t> program_key(std::size_t block, IdeKeySlot slot, ByteView key);
-  /// K_SET_GO and K_SET_STOP of one key. Errors: ENXIO when it is not programmed
-  /// (go) or not in use (stop); EIO when the stream is blocked.
+  /// K_SET_GO and K_SET_STOP of one key. A key that goes takes over from the other
+  /// set's key of the same sub-stream and direction, which is forgotten: key refresh
+  /// needs no K_SET_STOP (tee-io-validator, ide_key_switch_to(), has none).
+  /// Errors: ENXIO when it is not programmed (go) or not in use (stop); EIO when the
+  /// stream is blocked.
   Result<void> go(std::size_t block, IdeKeySlot slot);
   Result<void> stop(std::size_t block, IdeKeySlot slot);
-  /// Sets the enable bit. Errors: ENXIO unless all six keys of a set were told
-  /// to go; EIO when the stream is blocked.
+  /// Forgets all keys of both sets: the stream is no longer Secure, its association
+  /// stays. Nothing happens to a block that is free or blocked.
+  void forget_keys(std::size_t block);
+  /// Sets the enable bit. Errors: ENXIO unless each sub-stream and direction has a
+  /// key in use; EIO when the stream is blocked.
   Result<void> enable(std::size_t block);
   /// The emergency exit: keys are gone and the stream carries nothing from here
   /// on. One way until release(). Errors: ENXIO when the block is free, EALREADY.
@@ -95,6 +101,8 @@ class IdePort {
   /// The block that has `stream_id`.
   [[nodiscard]] std::optional<std::size_t> find(std::uint8_t stream_id) const;
   [[nodiscard]] std::uint8_t stream_id(std::size_t block) const;
+  /// The TC that the stream's registers are set to.
+  [[nodiscard]] std::uint8_t traffic_class(std::size_t block) const;
   /// The block whose RID range has `rid`, enabled ones first.
   [[nodiscard]] std::optional<std::size_t> find_requester(std::uint16_t rid) const;
   /// Grows with everything that may change an answer above.
@@ -114,7 +122,10 @@ class IdePort {
   [[nodiscard]] std::uint16_t reg(std::size_t block, std::uint16_t offset) const;
   [[nodiscard]] bool has_association(std::size_t block) const;
   [[nodiscard]] bool enable_bit(std::size_t block) const;
-  [[nodiscard]] bool has_set(std::size_t block, bool Key::* what) const;
+  /// A key set is programmed whole.
+  [[nodiscard]] bool has_programmed_set(std::size_t block) const;
+  /// Each sub-stream and direction has a key in use, of either set.
+  [[nodiscard]] bool all_running(std::size_t block) const;
   [[nodiscard]] Result<Key*> key(std::size_t block, IdeKeySlot slot);
   void write_association(std::size_t block, const IdeAssociation& association);
   void update_status(std::size_t block);

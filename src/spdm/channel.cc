@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "wire/doe.h"
+#include "wire/spdm_error.h"
 
 namespace teeio::spdm {
 namespace {
@@ -17,7 +18,11 @@ Bytes in_doe(ByteView spdm) {
 }
 
 Bytes error_object(SpdmErrorCode code, std::uint8_t data = 0) {
-  return in_doe(wire::SpdmError{wire::kSpdmVersion12, std::to_underlying(code), data}.encode());
+  wire::SpdmError error;
+  error.version = wire::kSpdmVersion12;
+  error.code = std::to_underlying(code);
+  error.data = data;
+  return in_doe(error.encode());
 }
 
 /// The SPDM message inside a DOE data object.
@@ -37,14 +42,49 @@ Result<void> refuse_error(ByteView message) {
   return {};
 }
 
-}  // namespace
+/// See make_plain_requester().
+class PlainRequester final : public RequesterChannel {
+ public:
+  std::optional<Bytes> connect_request() override {
+    if (connected_) return std::nullopt;
+    return in_doe(wire::encode_spdm_get_version());
+  }
+  Result<void> connect_response(ByteView object) override;
+  [[nodiscard]] bool connected() const override { return connected_; }
+  Result<Bytes> seal(wire::Protocol protocol, ByteView message) override;
+  Result<Bytes> open(wire::Protocol protocol, ByteView object) override;
+  std::optional<Bytes> measure_request(const std::array<std::byte, 32>& /*nonce*/) override {
+    return std::nullopt;
+  }
+  Result<void> measure_response(ByteView /*object*/) override {
+    return fail(Errno::kInval, "a plain channel asks for no measurements");
+  }
+  [[nodiscard]] const Evidence* evidence() const override { return nullptr; }
+  std::optional<Bytes> disconnect_request() override { return std::nullopt; }
+  void disconnect_response(ByteView /*object*/) override {}
+  void reset() override { connected_ = false; }
 
-std::optional<Bytes> RequesterChannel::connect_request() const {
-  if (connected_) return std::nullopt;
-  return in_doe(wire::encode_spdm_get_version());
-}
+ private:
+  bool connected_ = false;
+};
 
-Result<void> RequesterChannel::connect_response(ByteView object) {
+/// See make_plain_responder().
+class PlainResponder final : public ResponderChannel {
+ public:
+  [[nodiscard]] std::span<const std::uint8_t> object_types() const override {
+    static constexpr std::array kTypes{std::to_underlying(wire::DoeType::kSpdm)};
+    return kTypes;
+  }
+  std::variant<AppMessage, Bytes> open(ByteView object) override;
+  Bytes seal(const AppMessage& answer) override;
+  Bytes seal_refusal() override { return error_object(SpdmErrorCode::kInvalidRequest); }
+  void reset() override { connected_ = false; }
+
+ private:
+  bool connected_ = false;
+};
+
+Result<void> PlainRequester::connect_response(ByteView object) {
   if (connected_) return fail(Errno::kInval, "SPDM is connected already");
   TEEIO_ASSIGN(const ByteView message, out_of_doe(object));
   TEEIO_TRY(refuse_error(message));
@@ -55,7 +95,7 @@ Result<void> RequesterChannel::connect_response(ByteView object) {
   return {};
 }
 
-Result<Bytes> RequesterChannel::seal(wire::Protocol protocol, ByteView message) {
+Result<Bytes> PlainRequester::seal(wire::Protocol protocol, ByteView message) {
   if (!connected_) return fail(Errno::kNxio, "SPDM is not connected");
   if (message.size() > wire::VendorDefined::kMaxMessage)
     return fail(Errno::kTooBig, "message is longer than a vendor-defined message carries");
@@ -64,7 +104,7 @@ Result<Bytes> RequesterChannel::seal(wire::Protocol protocol, ByteView message) 
           .encode());
 }
 
-Result<Bytes> RequesterChannel::open(wire::Protocol protocol, ByteView object) {
+Result<Bytes> PlainRequester::open(wire::Protocol protocol, ByteView object) {
   if (!connected_) return fail(Errno::kNxio, "SPDM is not connected");
   TEEIO_ASSIGN(const ByteView message, out_of_doe(object));
   TEEIO_TRY(refuse_error(message));
@@ -75,12 +115,7 @@ Result<Bytes> RequesterChannel::open(wire::Protocol protocol, ByteView object) {
   return Bytes(answer.message.begin(), answer.message.end());
 }
 
-std::span<const std::uint8_t> ResponderChannel::object_types() {
-  static constexpr std::array kTypes{std::to_underlying(wire::DoeType::kSpdm)};
-  return kTypes;
-}
-
-std::variant<AppMessage, Bytes> ResponderChannel::open(ByteView object) {
+std::variant<AppMessage, Bytes> PlainResponder::open(ByteView object) {
   const auto message = out_of_doe(object);
   if (!message) return error_object(SpdmErrorCode::kInvalidRequest);
   const auto header = wire::SpdmHeader::decode(*message);
@@ -89,7 +124,9 @@ std::variant<AppMessage, Bytes> ResponderChannel::open(ByteView object) {
     if (header->version != wire::kSpdmVersion10)
       return error_object(SpdmErrorCode::kVersionMismatch);
     connected_ = true;
-    return in_doe(wire::SpdmVersionResponse{{wire::kSpdmVersion12}}.encode());
+    wire::SpdmVersionResponse response;
+    response.versions = {wire::kSpdmVersion12};
+    return in_doe(response.encode());
   }
   if (header->code != std::to_underlying(SpdmCode::kVendorDefinedRequest))
     return error_object(SpdmErrorCode::kUnsupportedRequest, header->code);
@@ -102,12 +139,20 @@ std::variant<AppMessage, Bytes> ResponderChannel::open(ByteView object) {
   return AppMessage{request->protocol, {request->message.begin(), request->message.end()}};
 }
 
-Bytes ResponderChannel::seal(const AppMessage& answer) {
+Bytes PlainResponder::seal(const AppMessage& answer) {
   return in_doe(wire::VendorDefined{wire::kSpdmVersion12, SpdmCode::kVendorDefinedResponse,
                                     answer.protocol, answer.bytes}
                     .encode());
 }
 
-Bytes ResponderChannel::seal_refusal() { return error_object(SpdmErrorCode::kInvalidRequest); }
+}  // namespace
+
+std::unique_ptr<RequesterChannel> make_plain_requester() {
+  return std::make_unique<PlainRequester>();
+}
+
+std::unique_ptr<ResponderChannel> make_plain_responder() {
+  return std::make_unique<PlainResponder>();
+}
 
 }  // namespace teeio::spdm

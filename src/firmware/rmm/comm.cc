@@ -38,19 +38,19 @@ Result<Bytes> Rmm::advance(Pdev& pdev, Comm& comm, Hpa data, HostComm host) {
     Bytes object(host.response_bytes);
     TEEIO_TRY(memory_.read(data, object));
     if (comm.connects) {
-      TEEIO_TRY(pdev.channel.connect_response(object));
+      TEEIO_TRY(pdev.channel->connect_response(object));
     } else {
       const Exchange done = std::move(comm.script.front());
       comm.script.pop_front();
-      TEEIO_ASSIGN(const Bytes answer, pdev.channel.open(done.protocol, object));
+      TEEIO_ASSIGN(const Bytes answer, pdev.channel->open(done.protocol, object));
       TEEIO_TRY(done.take(answer));
     }
   }
   Bytes next;
-  if (comm.connects) next = pdev.channel.connect_request().value_or(Bytes{});
+  if (comm.connects) next = pdev.channel->connect_request().value_or(Bytes{});
   if (next.empty() && !comm.script.empty()) {
     const Exchange& request = comm.script.front();
-    TEEIO_ASSIGN(next, pdev.channel.seal(request.protocol, request.request));
+    TEEIO_ASSIGN(next, pdev.channel->seal(request.protocol, request.request));
   }
   TEEIO_TRY(memory_.write(data, next));
   return next;

@@ -38,7 +38,7 @@ struct Pdev {
   PdevParams params;
   PdevState state = PdevState::kNew;
   Comm comm{};
-  spdm::RequesterChannel channel{};
+  std::unique_ptr<spdm::RequesterChannel> channel{};
   std::uint32_t vdevs = 0;
   struct Stream {
     hw::RootPort* port;

@@ -63,6 +63,7 @@ RmiResult Rmm::pdev_create(Hpa at, const PdevParams& params) {
   if (!c.granule(at, GranuleState::kDelegated)) return c.result();
   set(at, GranuleState::kPdev);
   Pdev& pdev = pdevs_.emplace(raw(at), Pdev{.params = params}).first->second;
+  pdev.channel = spdm::make_plain_requester();
   pdev.comm.connects = true;
   pdev.comm.due({},
                 [&pdev](bool good) { pdev.state = good ? PdevState::kReady : PdevState::kError; });
@@ -148,7 +149,7 @@ RmiResult Rmm::pdev_stop(Hpa at) {
     return c.refuse(Code::kDevice, "the PDEV is busy, or has a stream or VDEVs");
   pdev->comm.due({}, [pdev](bool) {
     pdev->state = PdevState::kStopped;
-    pdev->channel.reset();
+    pdev->channel->reset();
   });
   return {};
 }

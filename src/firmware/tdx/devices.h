@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -48,7 +49,7 @@ struct SpdmSession {
   bool asked = false;  ///< CONNECT has given a request and waits for its answer
   std::uint32_t active_stream_count = 0;
   DeviceInfoHash info_hash{};
-  spdm::RequesterChannel channel;
+  std::unique_ptr<spdm::RequesterChannel> channel;
 };
 
 struct QueueEntry {

@@ -107,7 +107,7 @@ LeafResult Module::tdh_devif_request(FunctionId function, DevifRequest code, OnB
   const Bytes plain = wire::encode_tdisp({.function_id = {static_cast<std::uint32_t>(function)},
                                           .body = request_body(*devif, td, code)});
   leaf.give_way();
-  const auto sealed = spdm.channel.seal(wire::Protocol::kTdisp, plain);
+  const auto sealed = spdm.channel->seal(wire::Protocol::kTdisp, plain);
   if (!sealed) return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, sealed.error().why);
   write_object(leaf, message, *sealed);
   devif->out_tdisp_req = code;
@@ -131,7 +131,7 @@ LeafResult Module::tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa m
   SpdmSession& spdm = leaf.s.session_of(*devif);
   if (!spdm.bound)
     return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
-  const auto plain = spdm.channel.open(wire::Protocol::kTdisp, object);
+  const auto plain = spdm.channel->open(wire::Protocol::kTdisp, object);
   if (!plain) return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx, plain.error().why);
   const auto answer = matching(*plain, function, *devif->out_tdisp_req);
   if (!answer)

@@ -251,7 +251,7 @@ LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, 
   IdeStream::Outstanding what{.object = object, .parameters = parameters};
   if (object == KmObject::kKeyProg) schedule::fill_random(what.key);
   const Bytes plain = wire::encode_ide_km(request_message(*found, what));
-  const auto sealed = spdm.channel.seal(wire::Protocol::kIdeKm, plain);
+  const auto sealed = spdm.channel->seal(wire::Protocol::kIdeKm, plain);
   if (!sealed) return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, sealed.error().why);
   write_object(leaf, message, *sealed);
   found->outstanding = what;
@@ -269,7 +269,7 @@ LeafResult Module::tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream,
   SpdmSession& spdm = state->sessions.at(found->spdm);
   TDX_ASSIGN(const Bytes& object,
              read_object(leaf, message, Operand::kR8, Code::kIdeKmInvalidResponse));
-  const auto plain = spdm.channel.open(wire::Protocol::kIdeKm, object);
+  const auto plain = spdm.channel->open(wire::Protocol::kIdeKm, object);
   if (!plain) return leaf.refuse(Code::kIdeKmInvalidResponse, Operand::kR8, plain.error().why);
   const auto answer = wire::decode_ide_km(*plain);
   if (!answer || !answers(*found, *answer))

@@ -86,7 +86,9 @@ LeafResult Module::tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, H
     return leaf.refuse(Code::kSpdmEntryAlreadyPresent, Operand::kRdx, "the session exists");
   leaf.give_way();
   leaf.s.take_page(page, PageType::kSpdm, Hpa{0}, hw::KeyId{kModuleKey});
-  state->sessions[session].page = page;
+  SpdmSession& made = state->sessions[session];
+  made.page = page;
+  made.channel = spdm::make_plain_requester();
   ++state->active_spdm_session_count;
   return {};
 }
@@ -119,13 +121,13 @@ LeafResult Module::tdh_spdm_connect(std::uint32_t iommu, std::uint32_t session, 
                read_object(leaf, message, Operand::kR8, Code::kSpdmInvalidState));
     // Whatever became of it: a further call without an answer asks again.
     spdm->asked = false;
-    if (const auto taken = spdm->channel.connect_response(answer); !taken)
+    if (const auto taken = spdm->channel->connect_response(answer); !taken)
       return leaf.refuse(Code::kSpdmInvalidState, Operand::kR8, taken.error().why);
     spdm->info_hash = hash_of(answer);
   }
   TDX_TRY(leaf.shared_page(message, Operand::kR8));
   leaf.give_way();
-  if (const auto request = spdm->channel.connect_request()) {
+  if (const auto request = spdm->channel->connect_request()) {
     write_object(leaf, message, *request);
     spdm->asked = true;
     return {.status = {}, .rcx = message_register(0, 0, request->size())};
@@ -150,7 +152,7 @@ LeafResult Module::tdh_spdm_disconnect(std::uint32_t iommu, std::uint32_t sessio
   if (spdm->active_stream_count != 0)
     return leaf.refuse(Code::kSpdmHasActiveIdeStreams, Operand::kRdx, "IDE streams are left");
   leaf.give_way();
-  spdm->channel.reset();
+  spdm->channel->reset();
   spdm->bound = false;
   spdm->asked = false;
   spdm->info_hash = {};

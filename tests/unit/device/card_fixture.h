@@ -103,8 +103,8 @@ class CardTest : public ::testing::Test {
     const unsigned ide = extended_capability(kPfIndex, 0x30);
     set_config(kPfIndex, ide + 0x1c, 0x0801);  // association valid
     set_config(kPfIndex, ide + 0x10, kStream << 24U | 1U);
-    while (auto object = channel.connect_request())
-      if (!channel.connect_response(exchange(*object))) break;
+    while (auto object = channel->connect_request())
+      if (!channel->connect_response(exchange(*object))) break;
     for (unsigned sub = 0; sub < 3; ++sub)
       for (const auto direction : {wire::IdeDirection::kRx, wire::IdeDirection::kTx}) {
         const auto selector =
@@ -115,7 +115,7 @@ class CardTest : public ::testing::Test {
       }
   }
   Bytes send(wire::Protocol protocol, ByteView message) {
-    return channel.open(protocol, exchange(channel.seal(protocol, message).value())).value();
+    return channel->open(protocol, exchange(channel->seal(protocol, message).value())).value();
   }
   wire::TdispBody tdisp(unsigned index, const wire::TdispBody& request) {
     const auto id = wire::TdispFunctionId::of(function(index).bdf());
@@ -123,7 +123,7 @@ class CardTest : public ::testing::Test {
     return wire::decode_tdisp(answer).value().body;
   }
   void lock(unsigned index, std::uint16_t flags = 0) {
-    if (!channel.connected()) connect();
+    if (!channel->connected()) connect();
     const auto answer = tdisp(index, wire::TdispLockInterface{flags, kStream, 0, 0});
     nonce = std::get<wire::TdispLockInterfaceResponse>(answer).nonce;
   }
@@ -153,7 +153,7 @@ class CardTest : public ::testing::Test {
   object::Trace trace;
   FakePort port;
   DmaEngineCard card{trace, {.pf = kPf, .vfs = 2, .window = Hpa{0x20'0000'0000}}};
-  spdm::RequesterChannel channel;
+  const std::unique_ptr<spdm::RequesterChannel> channel = spdm::make_plain_requester();
   wire::TdispNonce nonce{};
 };
 

@@ -81,7 +81,7 @@ TEST_F(CardLockTest, ReportHasTheRealBars) {
   const auto& bars = function(kVfIndex).bars();
   ASSERT_EQ(report->ranges.size(), 4U);
   EXPECT_EQ(report->ranges[0], (wire::TdispMmioRange{raw(bars[0].base), 16, 0, 0}));
-  EXPECT_EQ(report->ranges[1], (wire::TdispMmioRange{raw(bars[2].base), 256, 0, 2}));
+  EXPECT_EQ(report->ranges[1], (wire::TdispMmioRange{raw(bars[2].base), 256, wire::kMmioAttributeUpdatable, 2}));
   EXPECT_EQ(report->ranges[2].attributes, wire::kMmioMsixTable | wire::kMmioNonTeeMemory);
   EXPECT_EQ(report->ranges[3].attributes, wire::kMmioMsixPba | wire::kMmioNonTeeMemory);
   EXPECT_EQ(report->ranges[3].first_page, raw(bars[4].base) + 0x1000);
@@ -157,8 +157,8 @@ TEST_F(CardLockTest, HotResetUnlocksAndLosesTheConnection) {
   run(kVfIndex);
   function(kPfIndex).reset(hw::ResetKind::kHot);
   EXPECT_EQ(state(kVfIndex), TdiState::kConfigUnlocked);
-  const Bytes lost = exchange(channel.seal(wire::Protocol::kTdisp, Bytes(16)).value());
-  EXPECT_EQ(channel.open(wire::Protocol::kTdisp, lost).error().code, Errno::kIo);
+  const Bytes lost = exchange(channel->seal(wire::Protocol::kTdisp, Bytes(16)).value());
+  EXPECT_EQ(channel->open(wire::Protocol::kTdisp, lost).error().code, Errno::kIo);
 }
 
 TEST_F(CardLockTest, ChangingSriovIsAViolationOfVfsOnly) {
@@ -268,6 +268,41 @@ TEST(PlainCard, IsNoTdiAndAnswersSharedOnly) {
   function.reset(hw::ResetKind::kFunctionLevel);
   function.bars()[0].target->mmio_read(4, writable_bytes_of(back));
   EXPECT_EQ(back, kOnes) << "memory space is off after a reset";
+}
+
+TEST_F(CardTest, MailboxInterruptsWhenAnAnswerIsReadyAndWhenAnObjectIsWrong) {
+  enable_bus_master(kPfIndex);
+  const unsigned msix = capability(kPfIndex, 0x11);
+  const std::uint64_t entry = 2 * 16;  // of the mailbox's vector
+  set_mmio(kPfIndex, 4, entry, 0xfee0'0000);
+  set_mmio(kPfIndex, 4, entry + 8, 0x42);
+  set_mmio(kPfIndex, 4, entry + 12, 0);
+  set_config(kPfIndex, msix + 2, 0x8000, 2);
+  const unsigned doe = extended_capability(kPfIndex, 0x2e);
+  EXPECT_EQ(config(kPfIndex, doe + 0x04) & 0xfffU, 1U | 2U << 1U);
+  set_config(kPfIndex, doe + 0x08, 2);  // interrupt enable
+  for (const std::uint32_t word : {0x0000'0001U, 3U, 0U}) set_config(kPfIndex, doe + 0x10, word);
+  set_config(kPfIndex, doe + 0x08, 0x8000'0002);
+  ASSERT_EQ(port.messages.size(), 1U);
+  EXPECT_EQ(port.messages[0].data, 0x42U);
+  EXPECT_EQ(config(kPfIndex, doe + 0x0c), 0x8000'0002U);  // ready, interrupt
+  set_config(kPfIndex, doe + 0x0c, 2);
+  EXPECT_EQ(config(kPfIndex, doe + 0x0c), 0x8000'0000U);
+  set_config(kPfIndex, doe + 0x10, 0);
+  set_config(kPfIndex, doe + 0x08, 0x8000'0002);  // GO with half an object
+  EXPECT_EQ(port.messages.size(), 2U);
+  EXPECT_EQ(config(kPfIndex, doe + 0x0c) & 4U, 4U);
+  set_config(kPfIndex, doe + 0x08, 1);  // abort
+  EXPECT_EQ(config(kPfIndex, doe + 0x0c) & ~2U, 0U);
+}
+
+TEST_F(CardTest, ChangingTheLinkFormatOfALockedTdiIsAnError) {
+  const unsigned control = capability(kVfIndex, 0x10) + 8;
+  lock(kVfIndex);
+  set_config(kVfIndex, control, config(kVfIndex, control, 2) & ~0x0800U, 2);  // no-snoop: free
+  EXPECT_EQ(state(kVfIndex), TdiState::kConfigLocked);
+  set_config(kVfIndex, control, config(kVfIndex, control, 2) ^ 0x0020U, 2);
+  EXPECT_EQ(state(kVfIndex), TdiState::kError);
 }
 
 }  // namespace

@@ -11,23 +11,28 @@
 
 namespace teeio::device::testing {
 
-/// A function with one register BAR and an MSI-X page.
+/// A function with one register BAR, an MSI-X page and memory that may be opened.
 class FakeFunction final : public TdiFunction {
  public:
   std::vector<wire::TdispMmioRange> mmio_ranges(bool msix_locked) const override {
     const auto shared = msix_locked ? 0U : unsigned{wire::kMmioNonTeeMemory};
     return {{0xc000'0000, 16, 0, 0},
-            {0xc010'0000, 1, static_cast<std::uint16_t>(wire::kMmioMsixTable | shared), 4}};
+            {0xc010'0000, 1, static_cast<std::uint16_t>(wire::kMmioMsixTable | shared), 4},
+            {0xc020'0000, 4, wire::kMmioAttributeUpdatable, 2}};
   }
   std::uint16_t msix_message_control() const override { return 0x8003; }
   std::optional<std::string_view> configuration_fault() const override { return fault; }
   void scrub() override { ++scrubbed; }
+  bool draw_nonce(wire::TdispNonce& nonce) override {
+    return entropy && TdiFunction::draw_nonce(nonce);
+  }
 
   std::optional<std::string_view> fault;
   int scrubbed = 0;
+  bool entropy = true;
 };
 
-/// A DSM with two TDIs, and the firmware's end of its channel.
+/// A DSM with two TDIs, and the firmware's end of its channel->
 class DsmTest : public ::testing::Test {
  protected:
   static constexpr Bdf kPf{0, 1, 0, 0};
@@ -41,13 +46,13 @@ class DsmTest : public ::testing::Test {
     set_up_stream(0, kStream);
     dsm.add(tdi);
     dsm.add(vf);
-    while (auto object = channel.connect_request())
-      if (!channel.connect_response(dsm.answer(*object))) break;
+    while (auto object = channel->connect_request())
+      if (!channel->connect_response(dsm.answer(*object))) break;
   }
 
   /// Sends a message's bytes and gives the answer's.
   Result<Bytes> send(wire::Protocol protocol, ByteView message) {
-    return channel.open(protocol, dsm.answer(channel.seal(protocol, message).value()));
+    return channel->open(protocol, dsm.answer(channel->seal(protocol, message).value()));
   }
   wire::TdispBody tdisp(const wire::TdispBody& request, Bdf function = kPf) {
     const Bytes bytes = wire::encode_tdisp({wire::TdispFunctionId::of(function), request});
@@ -130,7 +135,7 @@ class DsmTest : public ::testing::Test {
   Tdi tdi{trace, kPf, pf_function};
   Tdi vf{trace, kVf, vf_function};
   Dsm dsm{trace, kPf, config, 2};
-  spdm::RequesterChannel channel;
+  const std::unique_ptr<spdm::RequesterChannel> channel = spdm::make_plain_requester();
 };
 
 }  // namespace teeio::device::testing

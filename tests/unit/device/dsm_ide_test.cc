@@ -86,6 +86,45 @@ TEST_F(DsmIdeTest, StoppingTheOldKeySetAfterASwitchDisturbsNobody) {
   EXPECT_EQ(tdi.state(), TdiState::kConfigLocked);
 }
 
+TEST_F(DsmIdeTest, KeysAreRefreshedWithoutStoppingTheOldOnes) {
+  bring_up_stream(kStream, 0);
+  lock(kPf);
+  for (const unsigned key_set : {1U, 0U, 1U}) {
+    bring_up_stream(kStream, key_set);
+    EXPECT_TRUE(shows_secure(0));
+    EXPECT_EQ(tdi.state(), TdiState::kConfigLocked);
+  }
+  // The set that was taken over from has no keys any more.
+  EXPECT_EQ(ide(wire::IdeKmKSetGo{kStream, kAny, 0}).error().code, Errno::kIo);
+}
+
+TEST_F(DsmIdeTest, AStreamStaysSecureWhileItsSubStreamsChangeSetOneByOne) {
+  bring_up_stream(kStream, 0);
+  for (const auto selector : selectors(1)) {
+    program({kStream, selector, 0, key(selector.raw)});
+    EXPECT_TRUE(ide(wire::IdeKmKSetGo{kStream, selector, 0}));
+    EXPECT_TRUE(shows_secure(0));
+  }
+}
+
+TEST_F(DsmIdeTest, KeySetsAreKeptApart) {
+  for (const auto selector : selectors(1)) program({kStream, selector, 0, key(selector.raw)});
+  for (const auto selector : selectors(0))
+    EXPECT_EQ(ide(wire::IdeKmKSetGo{kStream, selector, 0}).error().code, Errno::kIo);
+  for (const auto selector : selectors(1))
+    EXPECT_TRUE(ide(wire::IdeKmKSetGo{kStream, selector, 0}));
+}
+
+TEST_F(DsmIdeTest, AnotherSessionHasNoPartInThePort) {
+  program({kStream, kAny, 0, key(1)});
+  IdeResponder& responder = dsm.ide();
+  const Bytes query = wire::encode_ide_km(wire::IdeKmQuery{0});
+  EXPECT_FALSE(responder.answer(query, 5));
+  dsm.session_ended(0);
+  EXPECT_TRUE(responder.answer(query, 5));
+  EXPECT_EQ(ide(wire::IdeKmKSetGo{kStream, kAny, 0}).error().code, Errno::kIo);
+}
+
 TEST_F(DsmIdeTest, AStreamIsSecureOnceEnabledWithItsKeys) {
   write_control(0, kStream, true);
   EXPECT_FALSE(shows_secure(0));
@@ -121,11 +160,11 @@ TEST_F(DsmIdeTest, ConventionalResetLosesKeysAndConnection) {
   bring_up_stream();
   const Bytes request =
       channel
-          .seal(wire::Protocol::kTdisp,
-                wire::encode_tdisp({wire::TdispFunctionId::of(kPf), wire::TdispGetVersion{}}))
+          ->seal(wire::Protocol::kTdisp,
+                 wire::encode_tdisp({wire::TdispFunctionId::of(kPf), wire::TdispGetVersion{}}))
           .value();
   dsm.reset();
-  EXPECT_EQ(channel.open(wire::Protocol::kTdisp, dsm.answer(request)).error().code, Errno::kIo);
+  EXPECT_EQ(channel->open(wire::Protocol::kTdisp, dsm.answer(request)).error().code, Errno::kIo);
 }
 
 TEST_F(DsmIdeTest, DiscoveryListsDiscoveryAndSpdm) {

@@ -51,12 +51,24 @@ TEST_P(EveryState, ReportIsForLockedAndRun) {
   bring_to(from);
   expect(wire::TdispGetInterfaceReport{0, 64}, unless(has_report(from), from));
 }
-TEST_P(EveryState, PeerToPeerAttributesAndVendorMessagesAreUnsupported) {
+TEST_P(EveryState, PeerToPeerStreamsAndAttributesAreForRun) {
   bring_to(from);
-  for (const wire::TdispBody& request :
-       {wire::TdispBody(wire::TdispBindP2pStream{}), wire::TdispBody(wire::TdispUnbindP2pStream{}),
-        wire::TdispBody(wire::TdispSetMmioAttribute{}), wire::TdispBody(wire::TdispVdm{})})
-    expect(request, {TdispError::kUnsupportedRequest, from});
+  // In RUN the state allows them, and something else about each is wrong.
+  const Outcome outcome{
+      from == TdiState::kRun ? TdispError::kInvalidRequest : TdispError::kInvalidInterfaceState,
+      from};
+  expect(wire::TdispBindP2pStream{9}, outcome);
+  expect(wire::TdispUnbindP2pStream{9}, outcome);
+  expect(wire::TdispSetMmioAttribute{}, outcome);
+}
+TEST_P(EveryState, VendorMessagesAreAlwaysAnswered) {
+  bring_to(from);
+  const Bytes id{std::byte{0xfe}, std::byte{0x1e}};
+  expect(wire::TdispVdm{0, id, {std::byte{1}, std::byte{7}}}, {std::nullopt, from});
+  expect(wire::TdispVdm{0, id, {std::byte{2}}}, {TdispError::kVendorSpecificError, from});
+  expect(wire::TdispVdm{0, id, {}}, {TdispError::kVendorSpecificError, from});
+  expect(wire::TdispVdm{1, id, {std::byte{1}}}, {TdispError::kUnsupportedRequest, from});
+  expect(wire::TdispVdm{0, {}, {std::byte{1}}}, {TdispError::kUnsupportedRequest, from});
 }
 TEST_P(EveryState, ResponsesSentAsRequestsAreUnsupported) {
   bring_to(from);
@@ -116,7 +128,7 @@ TEST_F(DsmTest, AMessageWithoutAWholeHeaderIsRefusedBySpdm) {
 TEST_F(DsmTest, CapabilitiesNameWhatIsSupported) {
   const auto answer = std::get<wire::TdispCapabilities>(tdisp(wire::TdispGetCapabilities{}));
   EXPECT_EQ(answer.requests[0], 0xfe);
-  EXPECT_EQ(answer.requests[1], 0);
+  EXPECT_EQ(answer.requests[1], 0x0f);
   EXPECT_EQ(answer.lock_flags, Tdi::kLockFlags);
 }
 
@@ -162,12 +174,107 @@ TEST_F(DsmTest, LockWantsAStreamThatExists) {
   EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, 9, 0, 0})), TdispError::kInvalidRequest);
 }
 
-TEST_F(DsmTest, LockRefusesFlagsItDoesNotOfferAndCrookedOffsets) {
+TEST_F(DsmTest, LockRefusesReservedFlagsAndCrookedOffsets) {
   bring_up_stream();
-  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{wire::kLockBindP2p, kStream, 0, 0})),
+  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0x20, kStream, 0, 0})),
             TdispError::kInvalidRequest);
   EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, kStream, 0x800, 0})),
             TdispError::kInvalidRequest);
+}
+
+TEST_F(DsmTest, LockTakesEveryFlagOfTdisp10) {
+  bring_up_stream();
+  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0x1f, kStream, 0, ~0ULL})), std::nullopt);
+}
+
+TEST_F(DsmTest, LockWantsTrafficClassZero) {
+  bring_up_stream();
+  write_ide(0, 0x04, unsigned{kStream} << 24U | 1U << 19U | 1U);
+  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, kStream, 0, 0})),
+            TdispError::kInvalidRequest);
+}
+
+TEST_F(DsmTest, LockWithoutRandomnessIsRefused) {
+  bring_up_stream();
+  pf_function.entropy = false;
+  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, kStream, 0, 0})),
+            TdispError::kInsufficientEntropy);
+  EXPECT_EQ(tdi.state(), TdiState::kConfigUnlocked);
+}
+
+TEST_F(DsmTest, TheEndOfTheSessionThatLockedIsAnError) {
+  bring_to(TdiState::kRun);
+  dsm.session_ended(77);
+  EXPECT_EQ(tdi.state(), TdiState::kRun);
+  dsm.session_ended(0);
+  EXPECT_EQ(tdi.state(), TdiState::kError);
+  EXPECT_FALSE(shows_secure(0));
+  EXPECT_EQ(error_in(tdisp(wire::TdispLockInterface{0, kStream, 0, 0}, kVf)),
+            TdispError::kInvalidRequest);
+}
+
+TEST_F(DsmTest, APeerToPeerStreamIsBoundOnceAndItsLossIsAnError) {
+  set_up_stream(1, 4);
+  bring_up_stream();
+  bring_up_stream(4);
+  const auto nonce = lock(kPf, wire::kLockBindP2p);
+  tdisp(wire::TdispStartInterface{nonce});
+  EXPECT_EQ(error_in(tdisp(wire::TdispBindP2pStream{kStream})), TdispError::kInvalidRequest);
+  EXPECT_EQ(error_in(tdisp(wire::TdispBindP2pStream{4})), std::nullopt);
+  EXPECT_EQ(error_in(tdisp(wire::TdispBindP2pStream{4})), TdispError::kInvalidRequest);
+  write_control(1, 4, false);
+  EXPECT_EQ(tdi.state(), TdiState::kError);
+}
+
+TEST_F(DsmTest, AnUnboundPeerToPeerStreamMayGo) {
+  set_up_stream(1, 4);
+  bring_up_stream();
+  bring_up_stream(4);
+  const auto nonce = lock(kPf, wire::kLockBindP2p);
+  tdisp(wire::TdispStartInterface{nonce});
+  tdisp(wire::TdispBindP2pStream{4});
+  EXPECT_EQ(error_in(tdisp(wire::TdispUnbindP2pStream{4})), std::nullopt);
+  write_control(1, 4, false);
+  EXPECT_EQ(tdi.state(), TdiState::kRun);
+}
+
+TEST_F(DsmTest, PeerToPeerStreamsNeedTheLocksLeave) {
+  set_up_stream(1, 4);
+  bring_up_stream(4);
+  bring_to(TdiState::kRun);
+  EXPECT_EQ(error_in(tdisp(wire::TdispBindP2pStream{4})), TdispError::kInvalidRequest);
+}
+
+TEST_F(DsmTest, AnUpdatableRangeOpensAndClosesForSharedAccesses) {
+  bring_to(TdiState::kRun);
+  const auto shared = [this] {
+    return tdi.view().answers(hw::TBit::kShared, MmioPart::kUpdatable);
+  };
+  const auto set = [this](std::uint16_t attributes) {
+    return error_in(tdisp(wire::TdispSetMmioAttribute{{0xd020'0000, 4, attributes, 2}}));
+  };
+  EXPECT_FALSE(shared());
+  EXPECT_EQ(set(wire::kMmioNonTeeMemory), std::nullopt);
+  EXPECT_TRUE(shared());
+  EXPECT_FALSE(tdi.view().answers(hw::TBit::kShared, MmioPart::kTee));
+  const auto answer = tdisp(wire::TdispGetInterfaceReport{0, 0xffff});
+  const auto report =
+      wire::TdispReport::decode(std::get<wire::TdispInterfaceReportPortion>(answer).portion);
+  EXPECT_EQ(report->ranges.back().attributes,
+            wire::kMmioAttributeUpdatable | wire::kMmioNonTeeMemory);
+  EXPECT_EQ(set(0), std::nullopt);
+  EXPECT_FALSE(shared());
+  set(wire::kMmioNonTeeMemory);
+  tdisp(wire::TdispStopInterface{});
+  EXPECT_FALSE(tdi.view().opened);
+}
+
+TEST_F(DsmTest, OnlyWholeUpdatableRangesOfTheReportAreSet) {
+  bring_to(TdiState::kRun);
+  for (const wire::TdispMmioRange& range :
+       {wire::TdispMmioRange{0xd000'0000, 16, 4, 0}, wire::TdispMmioRange{0xd020'0000, 3, 4, 2},
+        wire::TdispMmioRange{0xd020'0000, 4, 4, 3}, wire::TdispMmioRange{0xc020'0000, 4, 4, 2}})
+    EXPECT_EQ(error_in(tdisp(wire::TdispSetMmioAttribute{range})), TdispError::kInvalidRequest);
 }
 
 TEST_F(DsmTest, LockRefusesABadConfiguration) {
@@ -199,7 +306,7 @@ TEST_F(DsmTest, ReportComesInPortions) {
   }
   const auto report = wire::TdispReport::decode(whole);
   ASSERT_TRUE(report);
-  ASSERT_EQ(report->ranges.size(), 2U);
+  ASSERT_EQ(report->ranges.size(), 3U);
   EXPECT_EQ(report->ranges[0].first_page, 0xd000'0000U);  // with the reporting offset
   EXPECT_EQ(report->ranges[1].attributes, wire::kMmioMsixTable | wire::kMmioNonTeeMemory);
   EXPECT_EQ(report->msix_message_control, 0);

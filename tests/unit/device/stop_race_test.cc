@@ -28,7 +28,7 @@ TEST(StopRace, NoSharedReadSeesWhatATrustedWriteLeft) {
     Tdi tdi(trace, {0, 1, 0, 0}, function);
     PlainMemoryTarget trusted(function.memory, enabled, &tdi, hw::TBit::kTrusted);
     PlainMemoryTarget shared(function.memory, enabled, &tdi, hw::TBit::kShared);
-    TEEIO_CHECK(tdi.start(tdi.lock({}).value()).has_value(), "the TDI runs");
+    TEEIO_CHECK(tdi.start(tdi.lock({}, 0).value()).has_value(), "the TDI runs");
 
     schedule::Task guest =
         schedule::Task::spawn("guest", [&] { trusted.mmio_write(0, bytes_of(kSecret)); });

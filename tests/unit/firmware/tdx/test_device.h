@@ -24,12 +24,12 @@ class TestDevice {
   };
 
   Bytes answer(ByteView object) {
-    auto opened = channel_.open(object);
+    auto opened = channel_->open(object);
     if (auto* ready = std::get_if<Bytes>(&opened)) return std::move(*ready);
     const auto& request = std::get<spdm::AppMessage>(opened);
     Bytes reply =
         request.protocol == wire::Protocol::kIdeKm ? ide_km(request.bytes) : tdisp(request.bytes);
-    return channel_.seal({.protocol = request.protocol, .bytes = std::move(reply)});
+    return channel_->seal({.protocol = request.protocol, .bytes = std::move(reply)});
   }
 
   std::map<std::uint32_t, Tdi> tdis;
@@ -92,7 +92,7 @@ class TestDevice {
                                .body = act(tdis[message->function_id.raw], message->body)});
   }
 
-  spdm::ResponderChannel channel_;
+  const std::unique_ptr<spdm::ResponderChannel> channel_ = spdm::make_plain_responder();
 };
 
 }  // namespace teeio::tdx
