@@ -127,24 +127,8 @@ Result<Certificate> Certificate::parse(ByteView der) {
 }
 
 Result<Certificate> Certificate::from_pem(std::string_view text) {
-  BIO* const bio = BIO_new_mem_buf(text.data(), static_cast<int>(text.size()));
-  char* name = nullptr;
-  char* header = nullptr;
-  unsigned char* data = nullptr;
-  long size = 0;
-  bool found = false;
-  // The first block of the right name; others (a key, a comment) may stand before it.
-  while (!found && PEM_read_bio(bio, &name, &header, &data, &size) == 1) {
-    found = std::string_view(name) == PEM_STRING_X509;
-    OPENSSL_free(name);
-    OPENSSL_free(header);
-    if (!found) OPENSSL_free(data);
-  }
-  BIO_free(bio);
-  if (!found) return fail(Errno::kInval, "no certificate in the PEM text");
-  auto parsed = parse(std::as_bytes(std::span(data, static_cast<std::size_t>(size))));
-  OPENSSL_free(data);
-  return parsed;
+  TEEIO_ASSIGN(const CertificateChain chain, CertificateChain::from_pem(text));
+  return chain.first();
 }
 
 std::string Certificate::pem() const {
@@ -208,6 +192,26 @@ Result<CertificateChain> CertificateChain::parse(ByteView certificates) {
   return CertificateChain(std::move(parsed));
 }
 
+Result<CertificateChain> CertificateChain::from_pem(std::string_view text) {
+  BIO* const bio = BIO_new_mem_buf(text.data(), static_cast<int>(text.size()));
+  char* name = nullptr;
+  char* header = nullptr;
+  unsigned char* data = nullptr;
+  long size = 0;
+  Writer der;
+  // Other blocks (a key, parameters) and text between them are passed over.
+  while (PEM_read_bio(bio, &name, &header, &data, &size) == 1) {
+    if (std::string_view(name) == PEM_STRING_X509)
+      der.bytes(std::as_bytes(std::span(data, static_cast<std::size_t>(size))));
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+  }
+  BIO_free(bio);
+  if (der.size() == 0) return fail(Errno::kInval, "no certificate in the PEM text");
+  return parse(der.take());
+}
+
 CertificateChain CertificateChain::of(std::vector<Certificate> certificates) {
   TEEIO_CHECK(!certificates.empty(), "a chain is made of no certificates");
   return CertificateChain(std::move(certificates));
@@ -241,6 +245,12 @@ Bytes CertificateChain::der() const {
   Writer out;
   for (const Certificate& certificate : certificates_) out.bytes(certificate.der());
   return out.take();
+}
+
+std::string CertificateChain::pem() const {
+  std::string out;
+  for (const Certificate& certificate : certificates_) out += certificate.pem();
+  return out;
 }
 
 Result<SpdmCertificateChain> SpdmCertificateChain::parse(ByteView blob, HashAlgorithm hash) {

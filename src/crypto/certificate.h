@@ -83,6 +83,8 @@ class CertificateChain {
   /// EINVAL when there is none or one does not parse; E2BIG for more than
   /// kMaxCertificates.
   static Result<CertificateChain> parse(ByteView certificates);
+  /// The certificates of PEM text, in its order. Errors: as parse().
+  static Result<CertificateChain> from_pem(std::string_view text);
   /// Precondition: not empty.
   static CertificateChain of(std::vector<Certificate> certificates);
 
@@ -102,6 +104,7 @@ class CertificateChain {
   [[nodiscard]] std::span<const Certificate> certificates() const { return certificates_; }
   /// The certificates one after the other.
   [[nodiscard]] Bytes der() const;
+  [[nodiscard]] std::string pem() const;
 
  private:
   explicit CertificateChain(std::vector<Certificate> certificates)

@@ -13,6 +13,11 @@ struct Identity {
   PrivateKey key;  ///< of chain.leaf()
 };
 
+/// An identity from files: the chain's PEM text, root first, and its leaf's key.
+/// Errors: as CertificateChain::from_pem() and PrivateKey::from_pem(); EINVAL when the key is
+/// another one's.
+Result<Identity> identity_from_pem(std::string_view chain, std::string_view key);
+
 /// How a chain of three is made.
 struct PkiSpec {
   KeyType type = KeyType::kP384;

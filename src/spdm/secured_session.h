@@ -95,6 +95,10 @@ class SecuredSession {
   [[nodiscard]] std::uint64_t key_digest(Direction direction) const {
     return lane(direction).current.digest;
   }
+  /// The key itself, derived again: for a key log.
+  [[nodiscard]] TrafficKey current_key(Direction direction) const {
+    return traffic_key(config_.derivation, config_.aead, lane(direction).current.secret);
+  }
   /// Bytes that a record adds to a message, random ones not counted.
   [[nodiscard]] std::size_t overhead() const {
     return header_size() + (config_.encrypted ? sizeof(std::uint16_t) : 0) + crypto::kAeadTagSize;

@@ -71,6 +71,19 @@ TEST(Certificate, ComesBackFromDerAndPem) {
   EXPECT_EQ(leaf.subject(), "CN=teeio device");
 }
 
+TEST(Identity, ComesBackFromPem) {
+  const auto as_text = [](const Secret& pem) {
+    return std::string(reinterpret_cast<const char*>(pem.view().data()), pem.size());
+  };
+  const std::string certificates = chain().pem();
+  const auto identity = identity_from_pem(certificates, as_text(pki().device.key.pem()));
+  ASSERT_TRUE(identity);
+  EXPECT_EQ(identity->chain.der(), chain().der());
+  EXPECT_EQ(identity_from_pem(certificates, as_text(pki().root_key.pem())).error().code,
+            Errno::kInval);
+  EXPECT_EQ(identity_from_pem("", as_text(pki().root_key.pem())).error().code, Errno::kInval);
+}
+
 TEST(Certificate, RefusesWhatIsNotPreciselyOne) {
   const ByteView der = chain().leaf().der();
   EXPECT_EQ(Certificate::parse({}).error().code, Errno::kInval);
