@@ -13,6 +13,7 @@ struct RunArguments;
 void add_abi_command(CLI::App& app, int& status);      ///< `teeio abi`
 void add_doctor_command(CLI::App& app, int& status);   ///< `teeio doctor`
 void add_machine_command(CLI::App& app, int& status);  ///< `teeio machine show`
+void add_pki_command(CLI::App& app, int& status);      ///< `teeio pki new`
 
 /// `teeio run`, after add_run_command() has read the command line: makes the
 /// machine, runs the program, judges and draws. Gives the exit status.
