@@ -129,6 +129,23 @@ static_assert(std::variant_size_v<TdispBody> == kTdispMessages.size(),
 
 }  // namespace
 
+Result<TdispVendorError> TdispVendorError::decode(ByteView extended) {
+  Reader r(extended);
+  TdispVendorError error;
+  error.registry_id = r.le<std::uint8_t>();
+  error.vendor_id = take_bytes(r, r.le<std::uint8_t>());
+  if (!r.ok()) return fail(Errno::kInval, "vendor's TDISP error is shorter than its vendor ID");
+  error.data = take_bytes(r, r.rest().size());
+  return error;
+}
+
+Bytes TdispVendorError::encode() const {
+  TEEIO_CHECK(vendor_id.size() <= 255, "vendor ID has one byte for its length");
+  Writer w;
+  w.le(registry_id).le(static_cast<std::uint8_t>(vendor_id.size()));
+  return w.bytes(vendor_id).bytes(data).take();
+}
+
 TdispCode code_of(const TdispBody& body) {
   return std::visit([](const auto& m) { return m.kCode; }, body);
 }

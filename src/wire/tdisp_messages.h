@@ -145,6 +145,17 @@ struct TdispErrorResponse {
   bool operator==(const TdispErrorResponse&) const = default;
 };
 
+/// `extended` of a VENDOR_SPECIFIC_ERROR. Source: PCIe Base Spec 11.3.24.
+struct TdispVendorError {
+  std::uint8_t registry_id = 0;  ///< 0 PCI-SIG, 1 CXL
+  Bytes vendor_id;               ///< at most 255 bytes
+  Bytes data;
+  bool operator==(const TdispVendorError&) const = default;
+  /// Errors: EINVAL when the vendor ID leaves `extended`.
+  static Result<TdispVendorError> decode(ByteView extended);
+  [[nodiscard]] Bytes encode() const;
+};
+
 using TdispBody = std::variant<
     TdispVersion, TdispCapabilities, TdispLockInterfaceResponse, TdispInterfaceReportPortion,
     TdispInterfaceState, TdispStartInterfaceResponse, TdispStopInterfaceResponse,
