@@ -1,3 +1,4 @@
+// Links: device
 #include <array>
 
 #include "device/dma_engine_card.h"

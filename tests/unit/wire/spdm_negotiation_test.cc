@@ -3,6 +3,7 @@
 #include "golden.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
+#include "wire/spdm_dispatch.h"
 
 // Golden bytes follow DSP0274's tables, field by field; flags and sizes as
 // DMTF's emulator sends them.
@@ -18,6 +19,17 @@ TEST(SpdmTable, EveryRequestHasAResponseThatPointsBack) {
     EXPECT_EQ(peer->since, row.since) << row.name;
     EXPECT_NE(is_spdm_request(row.code), is_spdm_request(row.peer)) << row.name;
   }
+}
+
+TEST(SpdmTable, EveryRowHasAStructAndEveryStructARow) {
+  EXPECT_EQ(std::tuple_size_v<SpdmMessageTypes>, spdm_messages().size());
+  for (const SpdmRow& row : spdm_messages()) {
+    SpdmCode seen{};
+    EXPECT_TRUE(visit_spdm_type(static_cast<std::uint8_t>(row.code),
+                                [&]<class Message>() { seen = Message::kCode; }));
+    EXPECT_EQ(seen, row.code) << row.name;
+  }
+  EXPECT_FALSE(visit_spdm_type(0, []<class Message>() {}));
 }
 
 TEST(SpdmTable, AMessageOfALaterVersionIsNotSupportedInAnEarlierOne) {
