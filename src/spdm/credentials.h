@@ -1,0 +1,101 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "crypto/identity.h"
+
+namespace teeio::spdm {
+
+/// What a certificate slot holds.
+///
+/// Lifetime: `identity` outlives every end that was given the credential; it is
+/// parsed once, by whoever made it.
+struct Credential {
+  const crypto::Identity* identity = nullptr;
+  std::uint8_t key_pair_id = 0;   ///< 1–255 in multi-key connections (SPDM 1.3)
+  std::uint16_t key_usage = 0xf;  ///< DIGESTS KeyUsageMask: key exchange, challenge, measurement…
+  std::uint8_t model = 1;         ///< CertModel: 1 device, 2 alias, 3 generic certificate
+};
+
+/// The certificate slots of one end, asked when a message first needs one.
+class Credentials {
+ public:
+  virtual ~Credentials() = default;
+  /// The credential of `slot` (0–7) for the algorithms that were negotiated;
+  /// nullptr: the slot is empty.
+  [[nodiscard]] virtual const Credential* credential(std::uint8_t slot,
+                                                     crypto::SignatureAlgorithm algorithm,
+                                                     crypto::HashAlgorithm hash) = 0;
+};
+
+/// The same slots whatever is negotiated; a slot whose key does not fit is empty.
+class FixedCredentials final : public Credentials {
+ public:
+  /// In slot 0.
+  explicit FixedCredentials(const crypto::Identity& identity) { set(0, {&identity, 1}); }
+  FixedCredentials() = default;
+  void set(std::uint8_t slot, Credential credential) { slots_.at(slot) = credential; }
+  [[nodiscard]] const Credential* credential(std::uint8_t slot,
+                                             crypto::SignatureAlgorithm algorithm,
+                                             crypto::HashAlgorithm hash) override;
+
+ private:
+  std::array<Credential, 8> slots_{};
+};
+
+/// Changes what is in the slots. GET_CSR and SET_CERTIFICATE are not offered by an
+/// end that has none.
+class Provisioning {
+ public:
+  virtual ~Provisioning() = default;
+  /// A certification request, DER, for the key of a pair (0: the only one).
+  /// Errors: anything; the peer hears Unspecified.
+  virtual Result<Bytes> csr(std::uint8_t key_pair, ByteView requester_info, ByteView opaque) = 0;
+  /// Puts certificates in a slot, or empties it (no certificates); the end asks its
+  /// Credentials anew afterwards. Errors: EINVAL the chain does not fit the
+  /// slot's key; anything else the peer hears as Unspecified.
+  virtual Result<void> set_chain(std::uint8_t slot, std::uint8_t key_pair,
+                                 ByteView certificates) = 0;
+};
+
+/// One measurement block. Source: DSP0274 1.2 table 54 (DMTF measurement specification).
+struct Measurement {
+  std::uint8_t index = 1;  ///< 1–0xfe
+  std::uint8_t type = 0;   ///< DMTFSpecMeasurementValueType bits 6:0
+  bool raw = false;        ///< true: `value` is a raw bit stream; false: its hash is what goes out
+  Bytes value;
+  bool in_tcb = true;  ///< counted by the TCB measurement summary
+};
+
+class MeasurementSource {
+ public:
+  virtual ~MeasurementSource() = default;
+  /// All blocks in order of index, as they are now.
+  [[nodiscard]] virtual std::vector<Measurement> measurements() = 0;
+  /// The measurement extension log; empty: none. Source: DSP0274 1.3, 10.24.
+  [[nodiscard]] virtual Bytes extension_log() { return {}; }
+};
+
+/// Blocks that do not change.
+class FixedMeasurements final : public MeasurementSource {
+ public:
+  explicit FixedMeasurements(std::vector<Measurement> blocks, Bytes extension_log = {})
+      : blocks_(std::move(blocks)), log_(std::move(extension_log)) {}
+  [[nodiscard]] std::vector<Measurement> measurements() override { return blocks_; }
+  [[nodiscard]] Bytes extension_log() override { return log_; }
+
+ private:
+  const std::vector<Measurement> blocks_;
+  const Bytes log_;
+};
+
+/// A pre-shared key and the hint that names it.
+struct Psk {
+  Bytes hint;
+  Bytes key;
+};
+
+}  // namespace teeio::spdm

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "crypto/certificate.h"
+
+namespace teeio::spdm {
+
+/// A certificate chain as the peer sent it, whose signatures hold.
+struct VerifiedChain {
+  Bytes blob;           ///< SPDM format
+  crypto::Digest hash;  ///< of the blob, as DIGESTS has it
+  crypto::SpdmCertificateChain chain;
+  bool anchored = false;  ///< up to a trust anchor, not only up to its own first certificate
+};
+
+/// Parses once and verifies. `anchors` nullptr: any root is accepted, but every
+/// signature below it must hold. `digest` is what DIGESTS said of the slot; empty:
+/// it was not asked. Errors: EPERM when signatures, anchor or digest do not hold;
+/// EINVAL and E2BIG as crypto::SpdmCertificateChain::parse().
+Result<VerifiedChain> verify_chain(Bytes blob, crypto::HashAlgorithm hash,
+                                   const crypto::TrustAnchors* anchors, ByteView digest);
+
+}  // namespace teeio::spdm

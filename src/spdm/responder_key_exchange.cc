@@ -1,0 +1,183 @@
+// KEY_EXCHANGE and FINISH.
+#include <algorithm>
+#include <array>
+
+#include "crypto/key_exchange.h"
+#include "crypto/random.h"
+#include "spdm/opaque.h"
+#include "spdm/responder_sessions.h"
+#include "spdm/responder_state.h"
+#include "wire/spdm_capabilities.h"
+#include "wire/spdm_certificates.h"
+#include "wire/spdm_session.h"
+
+namespace teeio::spdm::responder {
+namespace {
+
+using wire::SpdmErrorCode;
+
+bool handshake_in_the_clear(const State& state) {
+  return state.can(wire::kSpdmCapHandshakeInTheClear, wire::kSpdmCapHandshakeInTheClear);
+}
+
+/// Whether the requester is asked to prove itself; Refused when it must and cannot.
+std::expected<bool, Refusal> asks_mutual_auth(const State& state) {
+  if (state.config.mutual_auth == MutualAuth::kNever) return false;
+  const bool able = state.can(wire::kSpdmCapMutAuth | wire::kSpdmCapEncap,
+                              wire::kSpdmCapMutAuth | wire::kSpdmCapEncap | wire::kSpdmCapCert) &&
+                    state.suite.req_asym.has_value();
+  if (!able && state.config.mutual_auth == MutualAuth::kRequired)
+    return refuse(state.version() >= wire::kSpdmVersion13 ? SpdmErrorCode::kInvalidPolicy
+                                                          : SpdmErrorCode::kUnspecified);
+  return able;
+}
+
+/// TH up to the chain: message A, the DIGESTS of multi-key connections, Ct.
+crypto::RunningHash begin_transcript(const State& state, const LocalSlot& slot) {
+  crypto::RunningHash transcript = *state.base;
+  if (state.multi_key) transcript.update(state.multi_key_digests);
+  transcript.update(slot.hash);
+  return transcript;
+}
+
+struct Exchange {
+  const LocalSlot* slot = nullptr;
+  Bytes summary;
+  Bytes opaque;
+  std::uint8_t secured_version = 0;
+  bool mutual_auth = false;
+};
+
+/// Everything that may be refused before a session exists.
+std::expected<Exchange, Refusal> prepare(State& state, const wire::SpdmKeyExchange& request) {
+  Exchange exchange;
+  if (!state.suite.aead) return refuse(SpdmErrorCode::kInvalidRequest);
+  exchange.slot = state.slot(request.slot);
+  if (exchange.slot == nullptr) return refuse(SpdmErrorCode::kInvalidRequest);
+  if (state.multi_key && (exchange.slot->credential->key_usage & wire::kSpdmKeyUseKeyExchange) == 0)
+    return refuse(SpdmErrorCode::kInvalidRequest);
+  if (state.version() >= wire::kSpdmVersion13 &&
+      (request.policy & wire::kSpdmPolicyAllEvents) != 0 && !state.can(wire::kSpdmCapEvent, 0))
+    return refuse(SpdmErrorCode::kInvalidRequest);
+  auto summary = summary_hash(state, request.summary);
+  if (!summary) return std::unexpected(std::move(summary.error()));
+  exchange.summary = std::move(*summary);
+  auto choice = choose_secured_version(state.agreed, request.opaque);
+  if (!choice) return refuse(SpdmErrorCode::kInvalidRequest);
+  exchange.opaque = std::move(choice->opaque);
+  exchange.secured_version = choice->version;
+  auto mutual = asks_mutual_auth(state);
+  if (!mutual) return std::unexpected(std::move(mutual.error()));
+  exchange.mutual_auth = *mutual;
+  return exchange;
+}
+
+}  // namespace
+
+Reply key_exchange(Call& call) {
+  State& state = call.state;
+  const auto request = wire::SpdmKeyExchange::decode(call.request, state.sizes());
+  if (!request) return refuse(request.error(), wire::SpdmCode::kKeyExchange);
+  auto prepared = prepare(state, *request);
+  if (!prepared) return std::unexpected(std::move(prepared.error()));
+  const Exchange& exchange = *prepared;
+  const auto half = free_session_half(state);
+  if (!half) return refuse(SpdmErrorCode::kSessionLimitExceeded);
+  const auto ephemeral = crypto::EphemeralKey::generate(*state.suite.group);
+  const auto secret = ephemeral.derive(request->exchange);
+  if (!secret) return refuse(SpdmErrorCode::kInvalidRequest);
+
+  wire::SpdmKeyExchangeRsp answer;
+  answer.version = state.version();
+  answer.heartbeat_period = heartbeat_period(state);
+  answer.session_id = *half;
+  answer.mut_auth = exchange.mutual_auth ? wire::kSpdmMutAuthEncapsulated : std::uint8_t{0};
+  crypto::fill_random(answer.random);
+  answer.exchange = ephemeral.exchange_data();
+  answer.summary_hash = exchange.summary;
+  answer.opaque = exchange.opaque;
+  Bytes bytes = answer.encode();
+
+  auto session = std::make_unique<Session>(begin_transcript(state, *exchange.slot));
+  session->id = wire::spdm_session_id(request->session_id, *half);
+  session->in_the_clear = handshake_in_the_clear(state);
+  session->mut_auth = answer.mut_auth;
+  session->heartbeat_period_s = answer.heartbeat_period;
+  session->transcript.update(request->wire).update(bytes);
+  const auto signature = exchange.slot->credential->identity->key.sign_spdm(
+      {state.version(), crypto::SigningPurpose::kResponderKeyExchangeRsp, *state.suite.asym,
+       *state.suite.hash},
+      session->transcript.digest());
+  if (!signature) return refuse(SpdmErrorCode::kUnspecified);
+  bytes.insert(bytes.end(), signature->begin(), signature->end());
+  session->transcript.update(*signature);
+  if (state.find(session->id) != nullptr) return refuse(SpdmErrorCode::kSessionLimitExceeded);
+  start_handshake(state, *session, secret->view(), exchange.secured_version);
+  if (!session->in_the_clear) {
+    const crypto::Digest verify_data = responder_verify_data(*session);
+    session->transcript.update(verify_data);
+    bytes.insert(bytes.end(), verify_data.view().begin(), verify_data.view().end());
+  }
+  if (exchange.mutual_auth)
+    start_encapsulated(state, EncapsulatedFlow::Purpose::kSession, session->id, 0);
+  state.last_session_half = *half;
+  state.sessions.push_back(std::move(session));
+  return bytes;
+}
+
+Reply finish(Call& call) {
+  State& state = call.state;
+  Session* session = call.session;
+  if (session == nullptr) {
+    // In the clear there is one handshake at a time: the last.
+    session = last_handshake_in_the_clear(state);
+    if (session == nullptr)
+      return refuse(state.version() >= wire::kSpdmVersion12 ? SpdmErrorCode::kSessionRequired
+                                                            : SpdmErrorCode::kUnspecified);
+  } else if (session->in_the_clear) {
+    return refuse(state.version() >= wire::kSpdmVersion12 ? SpdmErrorCode::kSessionRequired
+                                                          : SpdmErrorCode::kUnspecified);
+  }
+  if (session->psk) return refuse(SpdmErrorCode::kUnexpectedRequest);
+  wire::SpdmSizes sizes = state.sizes();
+  sizes.signature = session->mut_auth != 0 ? state.suite.req_signature_size() : 0;
+  const auto request = wire::SpdmFinish::decode(call.request, sizes);
+  if (!request) return refuse(request.error(), wire::SpdmCode::kFinish);
+  if ((session->mut_auth != 0) != !request->signature.empty())
+    return refuse(SpdmErrorCode::kInvalidRequest);
+  // Transcripts go on only when everything holds.
+  crypto::RunningHash transcript = session->transcript;
+  const std::size_t proofs = request->signature.size() + request->verify_data.size();
+  if (session->mut_auth != 0) {
+    if (!session->peer || request->req_slot != session->peer_slot)
+      return refuse(SpdmErrorCode::kInvalidRequest);
+    transcript.update(session->peer_digests).update(session->peer->hash);
+  }
+  transcript.update(request->wire.first(request->wire.size() - proofs));
+  if (session->mut_auth != 0) {
+    const auto valid = session->peer->chain.chain.leaf().public_key().verify_spdm(
+        {state.version(), crypto::SigningPurpose::kRequesterFinish, *state.suite.req_asym,
+         *state.suite.hash},
+        transcript.digest(), request->signature);
+    if (!valid) return refuse_handshake(state, *session);
+    transcript.update(request->signature);
+  }
+  if (!requester_verify_data_holds(*session, transcript.digest(), request->verify_data))
+    return refuse_handshake(state, *session);
+  transcript.update(request->verify_data);
+  session->transcript = std::move(transcript);
+
+  wire::SpdmFinishRsp answer;
+  answer.version = state.version();
+  Bytes bytes = answer.encode();
+  session->transcript.update(bytes);
+  if (session->in_the_clear) {
+    const crypto::Digest verify_data = responder_verify_data(*session);
+    session->transcript.update(verify_data);
+    bytes.insert(bytes.end(), verify_data.view().begin(), verify_data.view().end());
+  }
+  establish_afterwards(state, *session);
+  return bytes;
+}
+
+}  // namespace teeio::spdm::responder

@@ -1,0 +1,99 @@
+#include "spdm/responder_state.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace teeio::spdm {
+
+std::string_view name(SessionEnd reason) {
+  static constexpr std::array<std::string_view, 7> kNames{
+      "ended", "decrypt error", "heartbeat", "handshake", "key update", "reset", "owner"};
+  return kNames.at(std::to_underlying(reason));
+}
+
+}  // namespace teeio::spdm
+
+namespace teeio::spdm::responder {
+
+std::unexpected<Refusal> refuse(const Error& decode_error, wire::SpdmCode request) {
+  if (decode_error.code == Errno::kOpNotSupp)
+    return refuse(wire::SpdmErrorCode::kUnsupportedRequest, std::to_underlying(request));
+  return refuse(wire::SpdmErrorCode::kInvalidRequest);
+}
+
+Session* State::find(std::uint32_t id) {
+  const auto at = std::ranges::find(sessions, id, [](const auto& s) { return s->id; });
+  return at != sessions.end() ? at->get() : nullptr;
+}
+
+void State::end(std::uint32_t id, SessionEnd reason) {
+  const auto at = std::ranges::find(sessions, id, [](const auto& s) { return s->id; });
+  if (at == sessions.end()) return;
+  sessions.erase(at);
+  if (encapsulated.session == id) encapsulated = {};
+  if (outgoing && outgoing->session == id) outgoing.reset();
+  if (incoming && incoming->session == id) incoming.reset();
+  if (deferred && deferred->session == id) deferred.reset();
+  if (config.observer != nullptr) config.observer->session_ended(id, reason);
+}
+
+void State::end_all(SessionEnd reason) {
+  while (!sessions.empty()) end(sessions.back()->id, reason);
+}
+
+void State::forget() {
+  end_all(SessionEnd::kReset);
+  phase = Phase::kNotStarted;
+  agreed = {};
+  suite = {};
+  multi_key = false;
+  peer_multi_key = false;
+  vca.clear();
+  base.reset();
+  m1m2.reset();
+  l1l2.reset();
+  multi_key_digests.clear();
+  digests_may_enter = true;
+  for (auto& slot : slots) slot.reset();
+  encapsulated = {};
+  outgoing.reset();
+  incoming.reset();
+  deferred.reset();
+  app.reset();
+  resynch = false;
+}
+
+const LocalSlot* State::slot(std::uint8_t number) {
+  if (number >= wire::kSpdmSlots || config.credentials == nullptr || !suite.asym || !suite.hash)
+    return nullptr;
+  std::optional<LocalSlot>& known = slots[number];
+  if (!known) {
+    LocalSlot& made = known.emplace();
+    made.credential = config.credentials->credential(number, *suite.asym, *suite.hash);
+    if (made.credential != nullptr) {
+      made.chain = crypto::encode_spdm_chain(made.credential->identity->chain, *suite.hash);
+      made.hash = crypto::hash(*suite.hash, made.chain);
+    }
+  }
+  return known->credential != nullptr ? &*known : nullptr;
+}
+
+std::uint8_t State::slot_mask() {
+  std::uint8_t mask = 0;
+  for (std::uint8_t number = 0; number < wire::kSpdmSlots; ++number)
+    if (slot(number) != nullptr) mask |= static_cast<std::uint8_t>(1U << number);
+  return mask;
+}
+
+wire::SpdmSizes State::sizes() const {
+  return {.hash = suite.hash_size(),
+          .signature = suite.req_signature_size(),
+          .exchange_request = suite.exchange_size(),
+          .exchange_response = suite.exchange_size(),
+          .summary_hash = 0,
+          .verify_data = suite.hash_size(),
+          .multi_key = multi_key};
+}
+
+}  // namespace teeio::spdm::responder

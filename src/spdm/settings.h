@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "spdm/transport.h"
+
+namespace teeio::spdm {
+
+/// The algorithms that an end offers: bit masks as NEGOTIATE_ALGORITHMS and
+/// ALGORITHMS carry them. Where several are common, the responder takes the
+/// highest bit. Source: DSP0274 1.2 tables 15–21.
+struct Algorithms {
+  std::uint32_t base_asym = 0;
+  std::uint32_t base_hash = 0;
+  std::uint32_t measurement_hash = 0;
+  std::uint16_t dhe = 0;
+  std::uint16_t aead = 0;
+  std::uint16_t req_base_asym = 0;
+  std::uint16_t key_schedule = 1;
+  std::uint8_t other_params = 0;  ///< bits 3:0 opaque data formats, bit 4 multi-key connections
+  bool measurement_specification = true;  ///< DMTF's
+
+  /// Everything that `crypto` can do.
+  [[nodiscard]] static Algorithms all();
+  /// ECDSA P-384, SHA-384, secp384r1, AES-256-GCM: what PCIe's CMA/SPDM asks for.
+  [[nodiscard]] static Algorithms cnsa();
+  /// ECDSA P-256, SHA-256, secp256r1, AES-128-GCM.
+  [[nodiscard]] static Algorithms p256();
+};
+
+/// Sessions with everything in them, certificates, measurements, chunks. What an
+/// end's configuration cannot serve (no credentials, no PSK) it leaves out itself.
+[[nodiscard]] std::uint32_t default_requester_flags();
+[[nodiscard]] std::uint32_t default_responder_flags();
+
+/// What one end takes at most from the other.
+struct Limits {
+  std::size_t sessions = 4;
+  std::size_t certificate_chain_bytes = 0x10000;  ///< the length of SPDM 1.0's portions
+  std::uint32_t chunks = 0x400;                   ///< of one large message
+  std::uint32_t not_ready = 8;                    ///< ResponseNotReady and Busy to one request
+  std::uint32_t encapsulated = 0x100;             ///< encapsulated requests of one flow
+};
+
+/// What both ends have in common.
+struct Settings {
+  Transport transport = Transport::kPciDoe;
+  std::vector<std::uint8_t> versions{0x10, 0x11, 0x12, 0x13, 0x14};  ///< ascending
+  /// Capability flags (GET_CAPABILITIES, CAPABILITIES). What the negotiated
+  /// version does not know is left out.
+  std::uint32_t flags = 0;       ///< 0: the side's default flags
+  std::uint8_t ct_exponent = 0;  ///< CTExponent: a cryptographic answer takes up to 2^n µs
+  /// DataTransferSize and MaxSPDMmsgSize in bytes. Memory follows what messages
+  /// need, never these.
+  std::uint32_t data_transfer_size = 0x1200;
+  std::uint32_t max_message_size = 0x1200;
+  Algorithms algorithms = Algorithms::cnsa();
+  Limits limits;
+};
+
+/// What both ends agreed on, once ALGORITHMS was exchanged.
+struct Negotiated {
+  std::uint8_t version = 0x10;
+  std::uint32_t own_flags = 0;                ///< of the end that is asked
+  std::uint32_t peer_flags = 0;               ///< of the other
+  std::uint32_t peer_data_transfer_size = 0;  ///< 0: unknown before SPDM 1.2
+  std::uint32_t peer_max_message_size = 0;
+  Algorithms algorithms;  ///< at most one bit each
+};
+
+}  // namespace teeio::spdm
