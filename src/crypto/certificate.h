@@ -57,18 +57,19 @@ class Certificate {
   std::shared_ptr<const Parsed> parsed_;
 };
 
-/// The roots that a verifier trusts, prepared once.
+/// The certificates that a verifier trusts: roots, or authorities below one.
 ///
-/// Locking: none needed after construction.
+/// Locking: none needed; immutable.
 class TrustAnchors {
  public:
-  explicit TrustAnchors(std::span<const Certificate> roots);
-  [[nodiscard]] x509_store_st* handle() const { return store_.get(); }
-  [[nodiscard]] bool contains(const Certificate& certificate) const;
+  explicit TrustAnchors(std::span<const Certificate> roots) : roots_(roots.begin(), roots.end()) {}
+  [[nodiscard]] bool contains(const Certificate& certificate) const {
+    return std::ranges::find(roots_, certificate) != roots_.end();
+  }
+  [[nodiscard]] std::span<const Certificate> certificates() const { return roots_; }
 
  private:
   std::vector<Certificate> roots_;
-  detail::Handle<x509_store_st> store_;
 };
 
 /// A device's certificates from the root (or the first below it) to the leaf.
@@ -88,14 +89,16 @@ class CertificateChain {
   /// Precondition: not empty.
   static CertificateChain of(std::vector<Certificate> certificates);
 
-  /// Who signs whom, up to one of `anchors`, which need not be in the chain; basic
-  /// constraints, path lengths, key usage; and what DSP0274 ("Leaf certificate")
-  /// wants of the leaf: X.509 version 3, a serial number, and where key usage is
-  /// present digitalSignature. `unix_time`: when validity is judged; none: it is
-  /// not, since devices have no clock (DSP0274 leaves it to the verifier).
+  /// From the leaf up to one of `anchors`, which need not be in the chain: that each
+  /// is signed by the one before it, that those may issue (basic constraints, path
+  /// length, key usage), that no critical extension is unknown (RFC 5280, 6.1; name
+  /// constraints count as unknown, policies are not asked for), and
+  /// what DSP0274 ("Leaf certificate") wants of the leaf: X.509 version 3, a serial
+  /// number, and where key usage is present digitalSignature. `unix_time`: when
+  /// validity is judged; none: it is not, since a device's host may have no clock.
   /// Errors: EACCES when the chain does not end in an anchor, a signature is wrong
-  /// or an issuer may not issue; ETIMEDOUT when it is not valid at that time; EINVAL when
-  /// the leaf lacks what it must have.
+  /// or an issuer may not issue; ETIMEDOUT when it is not valid at that time; EINVAL
+  /// when the leaf lacks what it must have.
   [[nodiscard]] Result<void> verify(const TrustAnchors& anchors,
                                     std::optional<std::int64_t> unix_time = {}) const;
 
