@@ -1,0 +1,214 @@
+#include "decode/capture.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "decode/describe.h"
+#include "wire/doe.h"
+#include "wire/transport_framing.h"
+
+namespace teeio::decode {
+namespace {
+
+using wire::SpdmCode;
+
+/// Encapsulation nests once by the specification; chunks may carry anything.
+constexpr unsigned kMaxDepth = 4;
+/// Bytes of a message that is put together from chunks.
+constexpr std::size_t kMaxAssembled = std::size_t{1} << 20U;
+
+constexpr Sender other(Sender sender) {
+  return sender == Sender::kRequester ? Sender::kResponder : Sender::kRequester;
+}
+
+}  // namespace
+
+std::vector<Message> Capture::read(const wire::PcapPacket& packet) {
+  out_.clear();
+  ++packet_;
+  time_ns_ = packet.time_ns;
+  sender_ = other(sender_);  // strictly one request, then its response
+  if (packet.original_size > packet.data.size())
+    add_problem("PACKET", "CUT_OFF", {Errno::kInval, "the capture has only the packet's beginning"},
+                {});
+  else if (link_ == wire::LinkType::kPciDoe)
+    read_doe(packet.data);
+  else
+    read_mctp(packet.data);
+  return std::move(out_);
+}
+
+Message& Capture::add(std::string_view layer, std::string name, const Place& place) {
+  return out_.emplace_back(Message{.packet = packet_,
+                                   .time_ns = time_ns_,
+                                   .sender = sender_,
+                                   .session = place.session,
+                                   .depth = place.depth,
+                                   .layer = layer,
+                                   .name = std::move(name),
+                                   .fields = {},
+                                   .problem = {}});
+}
+
+void Capture::add_problem(std::string_view layer, std::string_view name, const Error& error,
+                          const Place& place) {
+  add(layer, std::string(name), place).problem = error.why;
+}
+
+void Capture::read_doe(ByteView packet) {
+  const auto object = wire::DoeObject::decode(packet);
+  if (!object) return add_problem("DOE", "DATA_OBJECT", object.error(), {});
+  if (object->vendor_id == wire::kPciSigVendorId) {
+    switch (wire::DoeType{object->type}) {
+      case wire::DoeType::kDiscovery:
+        return read_discovery(object->payload);
+      case wire::DoeType::kSpdm:
+        return read_spdm(object->payload, {});
+      case wire::DoeType::kSecuredSpdm:
+        return read_secured(object->payload, 0);
+    }
+  }
+  Fields f(options_.show_keys);
+  f.hex_number("vendor", object->vendor_id);
+  f.number("type", object->type);
+  f.bytes("payload", object->payload);
+  add("DOE", "DATA_OBJECT", {}).fields = f.take();
+}
+
+void Capture::read_discovery(ByteView payload) {
+  Fields f(options_.show_keys);
+  if (sender_ == Sender::kRequester) {
+    const auto m = wire::DoeDiscoveryRequest::decode(payload);
+    if (!m) return add_problem("DOE", "DISCOVERY", m.error(), {});
+    f.number("index", m->index);
+  } else {
+    const auto m = wire::DoeDiscoveryResponse::decode(payload);
+    if (!m) return add_problem("DOE", "DISCOVERY", m.error(), {});
+    f.hex_number("vendor", m->vendor_id);
+    f.number("type", m->type);
+    f.number("next_index", m->next_index);
+  }
+  add("DOE", "DISCOVERY", {}).fields = f.take();
+}
+
+void Capture::read_mctp(ByteView packet) {
+  const auto header = wire::MctpPacketHeader::decode(packet);
+  if (!header) return add_problem("MCTP", "PACKET", header.error(), {});
+  read_mctp_message(packet.subspan(wire::MctpPacketHeader::kSize), {});
+}
+
+void Capture::read_mctp_message(ByteView message, const Place& place) {
+  const auto mctp = wire::MctpMessage::decode(message);
+  if (!mctp) return add_problem("MCTP", "MESSAGE", mctp.error(), place);
+  if (mctp->type == std::to_underlying(wire::MctpType::kSpdm)) return read_spdm(mctp->body, place);
+  if (mctp->type == std::to_underlying(wire::MctpType::kSecured) && !place.session)
+    return read_secured(mctp->body, 2);
+  Fields f(options_.show_keys);
+  f.number("type", mctp->type);
+  f.bytes("payload", mctp->body);
+  add("MCTP", mctp->type == std::to_underlying(wire::MctpType::kPldm) ? "PLDM" : "MESSAGE", place)
+      .fields = f.take();
+}
+
+void Capture::read_secured(ByteView record, std::size_t sequence_size) {
+  const auto secured = wire::SecuredMessage::decode(record, sequence_size);
+  if (!secured) return add_problem("SECURED", "RECORD", secured.error(), {});
+  const Place place{.session = secured->session_id};
+  const auto opened = keys_.open(*secured, sender_);
+  if (opened) {
+    sender_ = opened->sender;
+    if (link_ == wire::LinkType::kMctp) return read_mctp_message(opened->application, place);
+    return read_spdm(opened->application, place);
+  }
+  Fields f(options_.show_keys);
+  f.number("ciphertext", secured->ciphertext.size());
+  Message& message = add("SECURED", "RECORD", place);
+  message.fields = f.take();
+  // Without a key log, not being able to read it is no mistake of the capture.
+  if (!keys_.empty()) message.problem = opened.error().why;
+}
+
+void Capture::read_spdm(ByteView message, const Place& place) {
+  const auto header = wire::SpdmHeader::decode(message);
+  if (!header) return add_problem("SPDM", "MESSAGE", header.error(), place);
+  if (place.depth == 0)
+    sender_ =
+        wire::is_spdm_request(SpdmCode{header->code}) ? Sender::kRequester : Sender::kResponder;
+  if (const auto vendor = wire::VendorDefined::decode(message))
+    return read_vendor_defined(message, place);
+  Message& entry = add("SPDM", std::string(wire::spdm_name(header->code)), place);
+  Fields f(options_.show_keys);
+  f.word("version", fmt::format("{}.{}", header->version >> 4U, header->version & 0xfU));
+  const wire::SpdmSizes sizes = connection_.sizes_for(message, place.encapsulated);
+  const bool known = wire::visit_spdm_type(header->code, [&]<class M>() {
+    const auto decoded = wire::decode_spdm_as<M>(message, sizes);
+    if (decoded)
+      describe(f, *decoded);
+    else
+      entry.problem = decoded.error().why;
+  });
+  if (!known) {
+    f.hex_number("code", header->code);
+    entry.problem = "no SPDM version has this code";
+  }
+  entry.fields = f.take();
+  const bool good = entry.problem.empty();
+  connection_.observe(message, place.encapsulated);
+  if (good && place.depth < kMaxDepth) read_inside(*header, message, place);
+}
+
+void Capture::read_inside(const wire::SpdmHeader& header, ByteView message, const Place& place) {
+  Place inner = place;
+  ++inner.depth;
+  Place encapsulated = inner;
+  encapsulated.encapsulated = true;
+  const SpdmCode code{header.code};
+  if (code == SpdmCode::kEncapsulatedRequest) {
+    read_spdm(wire::SpdmEncapsulatedRequest::decode(message)->request, encapsulated);
+  } else if (code == SpdmCode::kDeliverEncapsulatedResponse) {
+    read_spdm(wire::SpdmDeliverEncapsulatedResponse::decode(message)->response, encapsulated);
+  } else if (code == SpdmCode::kEncapsulatedResponseAck) {
+    const auto ack = wire::SpdmEncapsulatedResponseAck::decode(message);
+    if (wire::SpdmEncapsulatedPayload{ack->payload_type} == wire::SpdmEncapsulatedPayload::kPresent)
+      read_spdm(ack->payload, encapsulated);
+  } else if (code == SpdmCode::kChunkSend) {
+    read_chunk(*wire::SpdmChunkSend::decode(message), request_chunks_, inner);
+  } else if (code == SpdmCode::kChunkResponse) {
+    read_chunk(*wire::SpdmChunkResponse::decode(message), response_chunks_, inner);
+  } else if (code == SpdmCode::kChunkSendAck) {
+    const auto ack = wire::SpdmChunkSendAck::decode(message);
+    if (ack->response.size() >= wire::SpdmHeader::kSize) read_spdm(ack->response, inner);
+  }
+}
+
+template <class Chunk>
+void Capture::read_chunk(const Chunk& chunk, Assembly& assembly, const Place& place) {
+  if (chunk.sequence == 0)
+    assembly = {.bytes = {}, .size = chunk.large_size, .open = chunk.large_size <= kMaxAssembled};
+  if (!assembly.open) return;
+  assembly.bytes.insert(assembly.bytes.end(), chunk.chunk.begin(), chunk.chunk.end());
+  if (assembly.bytes.size() > assembly.size) {
+    assembly = {};
+    return add_problem("SPDM", "CHUNKS", {Errno::kInval, "chunks are longer than their message"},
+                       place);
+  }
+  if (!chunk.last) return;
+  const Bytes whole = std::move(assembly.bytes);
+  assembly = {};
+  read_spdm(whole, place);
+}
+
+void Capture::read_vendor_defined(ByteView message, const Place& place) {
+  const auto vendor = wire::VendorDefined::decode(message);
+  Fields f(options_.show_keys);
+  const bool tdisp = vendor->protocol == wire::Protocol::kTdisp;
+  const auto name =
+      tdisp ? describe_tdisp(f, vendor->message) : describe_ide_km(f, vendor->message);
+  Message& entry =
+      add(wire::protocol_name(vendor->protocol), std::string(name.value_or("MESSAGE")), place);
+  if (!name) entry.problem = name.error().why;
+  entry.fields = f.take();
+}
+
+}  // namespace teeio::decode

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "decode/connection.h"
+#include "decode/key_ring.h"
+#include "decode/message.h"
+#include "wire/pcap.h"
+
+namespace teeio::decode {
+
+/// Reads captured packets in order and says what each is.
+///
+/// One conversation: what several connections wrote into one file side by side
+/// cannot be told apart, one after the other can.
+class Capture {
+ public:
+  struct Options {
+    bool show_keys = false;  ///< IDE keys in KEY_PROG
+  };
+  Capture(wire::LinkType link, KeyRing keys, Options options)
+      : link_(link), options_(options), keys_(std::move(keys)) {}
+
+  /// The messages of the next packet: at least one, the outer before the inner.
+  [[nodiscard]] std::vector<Message> read(const wire::PcapPacket& packet);
+
+ private:
+  /// A message made of chunks, until its last has come.
+  struct Assembly {
+    Bytes bytes;
+    std::size_t size = 0;
+    bool open = false;
+  };
+  /// Where in a packet a message is found.
+  struct Place {
+    std::optional<std::uint32_t> session;
+    unsigned depth = 0;
+    bool encapsulated = false;
+  };
+
+  void read_doe(ByteView packet);
+  void read_discovery(ByteView payload);
+  void read_mctp(ByteView packet);
+  void read_mctp_message(ByteView message, const Place& place);
+  void read_secured(ByteView record, std::size_t sequence_size);
+  void read_spdm(ByteView message, const Place& place);
+  void read_inside(const wire::SpdmHeader& header, ByteView message, const Place& place);
+  void read_vendor_defined(ByteView message, const Place& place);
+  template <class Chunk>
+  void read_chunk(const Chunk& chunk, Assembly& assembly, const Place& place);
+  /// A new entry at the end of `out_`.
+  Message& add(std::string_view layer, std::string name, const Place& place);
+  void add_problem(std::string_view layer, std::string_view name, const Error& error,
+                   const Place& place);
+
+  const wire::LinkType link_;
+  const Options options_;
+  KeyRing keys_;
+  Connection connection_;
+  Assembly request_chunks_;
+  Assembly response_chunks_;
+  std::size_t packet_ = 0;
+  std::uint64_t time_ns_ = 0;
+  Sender sender_ = Sender::kResponder;  ///< of the message at hand, before: of the last one
+  std::vector<Message> out_;
+};
+
+}  // namespace teeio::decode

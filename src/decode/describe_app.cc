@@ -1,0 +1,155 @@
+#include <fmt/format.h>
+
+#include "decode/describe.h"
+#include "wire/ide_registers.h"
+#include "wire/tdisp_report.h"
+
+namespace teeio::decode {
+namespace {
+
+void key_fields(Fields& f, std::uint8_t stream, wire::IdeKeySelector selector, std::uint8_t port) {
+  f.number("stream", stream);
+  f.number("port", port);
+  if (!selector.valid()) return f.hex_number("selector", selector.raw);
+  f.number("key_set", selector.key_set());
+  f.word("direction", selector.direction() == wire::IdeDirection::kRx ? "rx" : "tx");
+  switch (selector.sub_stream()) {
+    case wire::IdeSubStream::kPosted:
+      return f.word("sub_stream", "PR");
+    case wire::IdeSubStream::kNonPosted:
+      return f.word("sub_stream", "NPR");
+    case wire::IdeSubStream::kCompletion:
+      return f.word("sub_stream", "CPL");
+  }
+}
+
+void fields(Fields& f, const wire::IdeKmQuery& m) { f.number("port", m.port_index); }
+
+void fields(Fields& f, const wire::IdeKmQueryResp& m) {
+  f.number("port", m.port_index);
+  f.number("max_port", m.max_port_index);
+  f.word("function", fmt::format("{:02x}:{:02x}:{:02x}.{}", m.segment, m.bus, m.dev_func >> 3U,
+                                 m.dev_func & 7U));
+  f.number("registers", m.registers.size());
+  const auto blocks = wire::IdeRegisters::decode(m.registers);
+  if (!blocks) return f.word("blocks", blocks.error().why);
+  f.number("link_streams", blocks->links.size());
+  f.number("selective_streams", blocks->streams.size());
+  for (std::size_t i = 0; i < blocks->streams.size(); ++i) {
+    const wire::IdeSelectiveBlock& s = blocks->streams[i];
+    if (!s.enabled()) continue;
+    f.word(fmt::format("selective[{}]", i),
+           fmt::format("id {} {}", s.stream_id(), s.secure() ? "secure" : "insecure"));
+  }
+}
+
+void fields(Fields& f, const wire::IdeKmKeyProg& m) {
+  key_fields(f, m.stream_id, m.selector, m.port_index);
+  if (!m.key) return f.word("key", "of another length");
+  f.key("key", m.key->key);
+  f.hex_number("ifv", m.key->ifv);
+}
+
+void fields(Fields& f, const wire::IdeKmKpAck& m) {
+  key_fields(f, m.stream_id, m.selector, m.port_index);
+  f.word("status", wire::kp_ack_why(m.status));
+}
+
+template <wire::IdeKmObject Object>
+void fields(Fields& f, const wire::IdeKmKeySet<Object>& m) {
+  key_fields(f, m.stream_id, m.selector, m.port_index);
+}
+
+template <wire::TdispCode Code>
+void fields(Fields& /*f*/, const wire::TdispBare<Code>& /*m*/) {}
+
+void fields(Fields& f, const wire::TdispVersion& m) {
+  std::string versions;
+  for (const std::uint8_t version : m.versions)
+    versions += fmt::format("{}{}.{}", versions.empty() ? "" : ",", version >> 4U, version & 0xfU);
+  f.word("versions", versions);
+}
+
+void fields(Fields& f, const wire::TdispGetCapabilities& m) {
+  f.hex_number("tsm_caps", m.tsm_caps);
+}
+
+void fields(Fields& f, const wire::TdispCapabilities& m) {
+  f.hex_number("dsm_caps", m.dsm_caps);
+  f.bytes("requests", std::as_bytes(std::span(m.requests)));
+  f.hex_number("lock_flags", m.lock_flags);
+  f.number("address_width", m.address_width);
+  f.number("outstanding_this", m.requests_outstanding_this);
+  f.number("outstanding_all", m.requests_outstanding_all);
+}
+
+void fields(Fields& f, const wire::TdispLockInterface& m) {
+  f.hex_number("flags", m.flags);
+  f.number("default_stream", m.default_stream_id);
+  f.hex_number("mmio_offset", m.mmio_reporting_offset);
+  f.hex_number("p2p_mask", m.bind_p2p_address_mask);
+}
+
+void fields(Fields& f, const wire::TdispLockInterfaceResponse& m) { f.bytes("nonce", m.nonce); }
+
+void fields(Fields& f, const wire::TdispGetInterfaceReport& m) {
+  f.number("offset", m.offset);
+  f.number("length", m.length);
+}
+
+void range_field(Fields& f, const std::string& name, const wire::TdispMmioRange& range) {
+  f.word(name, fmt::format("{} pages at {:#x} id {} attributes {:#x}", range.pages,
+                           range.first_page << 12U, range.range_id, range.attributes));
+}
+
+void fields(Fields& f, const wire::TdispInterfaceReportPortion& m) {
+  f.number("remainder", m.remainder);
+  f.size("portion", m.portion);
+  if (m.remainder != 0) return;
+  const auto report = wire::TdispReport::decode(m.portion);
+  if (!report) return;  // the end of a report that came in portions
+  f.hex_number("interface_info", report->interface_info);
+  for (std::size_t i = 0; i < report->ranges.size(); ++i)
+    range_field(f, fmt::format("range[{}]", i), report->ranges[i]);
+  f.bytes("device_info", report->device_info);
+}
+
+void fields(Fields& f, const wire::TdispInterfaceState& m) {
+  f.word("state", wire::tdi_state_name(m.state));
+}
+
+void fields(Fields& f, const wire::TdispStartInterface& m) { f.bytes("nonce", m.nonce); }
+void fields(Fields& f, const wire::TdispBindP2pStream& m) { f.number("stream", m.stream_id); }
+void fields(Fields& f, const wire::TdispUnbindP2pStream& m) { f.number("stream", m.stream_id); }
+void fields(Fields& f, const wire::TdispSetMmioAttribute& m) { range_field(f, "range", m.range); }
+
+template <wire::TdispCode Code>
+void fields(Fields& f, const wire::TdispVendor<Code>& m) {
+  f.number("registry", m.registry_id);
+  f.bytes("vendor", m.vendor_id);
+  f.bytes("payload", m.data);
+}
+
+void fields(Fields& f, const wire::TdispErrorResponse& m) {
+  f.word("error", wire::tdisp_error_name(m.code));
+  f.hex_number("code", m.code);
+  f.hex_number("data", m.data);
+  f.bytes("extended", m.extended);
+}
+
+}  // namespace
+
+Result<std::string_view> describe_ide_km(Fields& f, ByteView in) {
+  TEEIO_ASSIGN(const wire::IdeKmMessage message, wire::decode_ide_km(in));
+  std::visit([&f](const auto& m) { fields(f, m); }, message);
+  return wire::ide_km_name(static_cast<std::uint8_t>(wire::object_of(message)));
+}
+
+Result<std::string_view> describe_tdisp(Fields& f, ByteView in) {
+  TEEIO_ASSIGN(const wire::TdispMessage message, wire::decode_tdisp(in));
+  f.hex_number("function", message.function_id.raw);
+  std::visit([&f](const auto& m) { fields(f, m); }, message.body);
+  return wire::tdisp_name(static_cast<std::uint8_t>(wire::code_of(message.body)));
+}
+
+}  // namespace teeio::decode

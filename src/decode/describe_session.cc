@@ -1,0 +1,171 @@
+#include <fmt/format.h>
+
+#include "decode/describe.h"
+
+namespace teeio::decode {
+namespace {
+
+template <class Chunk>
+void describe_chunk(Fields& f, const Chunk& m) {
+  f.number("handle", m.handle);
+  f.number("sequence", m.sequence);
+  if (m.sequence == 0) f.number("large_size", m.large_size);
+  f.size("chunk", m.chunk);
+  f.flag("last", m.last);
+}
+
+template <class KeyUpdate>
+void describe_key_update(Fields& f, const KeyUpdate& m) {
+  switch (wire::SpdmKeyOperation{m.operation}) {
+    case wire::SpdmKeyOperation::kUpdateKey:
+      f.word("operation", "UpdateKey");
+      break;
+    case wire::SpdmKeyOperation::kUpdateAllKeys:
+      f.word("operation", "UpdateAllKeys");
+      break;
+    case wire::SpdmKeyOperation::kVerifyNewKey:
+      f.word("operation", "VerifyNewKey");
+      break;
+    default:
+      f.number("operation", m.operation);
+  }
+  f.number("tag", m.tag);
+}
+
+template <class VendorDefined>
+void describe_vendor_defined(Fields& f, const VendorDefined& m) {
+  f.number("registry", m.standard_id);
+  f.bytes("vendor", m.vendor_id);
+  f.flag("large", m.large);
+  f.bytes("payload", m.payload);
+}
+
+}  // namespace
+
+void describe(Fields& f, const wire::SpdmKeyExchange& m) {
+  f.hex_number("session_half", m.session_id);
+  f.number("slot", m.slot);
+  f.hex_number("summary", m.summary);
+  if (m.version >= wire::kSpdmVersion12) f.hex_number("policy", m.policy);
+  f.bytes("random", m.random);
+  f.bytes("exchange", m.exchange);
+  f.size("opaque", m.opaque);
+}
+
+void describe(Fields& f, const wire::SpdmKeyExchangeRsp& m) {
+  f.hex_number("session_half", m.session_id);
+  f.number("heartbeat_s", m.heartbeat_period);
+  if (m.mut_auth != 0) f.hex_number("mut_auth", m.mut_auth);
+  if (m.mut_auth != 0) f.number("req_slot", m.req_slot);
+  f.bytes("random", m.random);
+  f.bytes("exchange", m.exchange);
+  f.bytes("summary_hash", m.summary_hash);
+  f.size("opaque", m.opaque);
+  f.bytes("signature", m.signature);
+  f.bytes("verify_data", m.verify_data);
+}
+
+void describe(Fields& f, const wire::SpdmFinish& m) {
+  if (!m.signature.empty()) f.number("req_slot", m.req_slot);
+  f.size("opaque", m.opaque);
+  f.bytes("signature", m.signature);
+  f.bytes("verify_data", m.verify_data);
+}
+
+void describe(Fields& f, const wire::SpdmFinishRsp& m) {
+  f.size("opaque", m.opaque);
+  f.bytes("verify_data", m.verify_data);
+}
+
+void describe(Fields& f, const wire::SpdmPskExchange& m) {
+  f.hex_number("session_half", m.session_id);
+  f.hex_number("summary", m.summary);
+  f.bytes("hint", m.hint);
+  f.bytes("context", m.context);
+  f.size("opaque", m.opaque);
+}
+
+void describe(Fields& f, const wire::SpdmPskExchangeRsp& m) {
+  f.hex_number("session_half", m.session_id);
+  f.number("heartbeat_s", m.heartbeat_period);
+  f.bytes("summary_hash", m.summary_hash);
+  f.bytes("context", m.context);
+  f.size("opaque", m.opaque);
+  f.bytes("verify_data", m.verify_data);
+}
+
+void describe(Fields& f, const wire::SpdmPskFinish& m) {
+  f.size("opaque", m.opaque);
+  f.bytes("verify_data", m.verify_data);
+}
+
+void describe(Fields& f, const wire::SpdmPskFinishRsp& m) { f.size("opaque", m.opaque); }
+
+void describe(Fields& f, const wire::SpdmKeyUpdate& m) { describe_key_update(f, m); }
+void describe(Fields& f, const wire::SpdmKeyUpdateAck& m) { describe_key_update(f, m); }
+
+void describe(Fields& f, const wire::SpdmEndSession& m) {
+  f.flag("clear_negotiated_state", m.clear_negotiated_state);
+}
+
+void describe(Fields& f, const wire::SpdmEncapsulatedRequest& m) {
+  f.number("request_id", m.request_id);
+}
+
+void describe(Fields& f, const wire::SpdmDeliverEncapsulatedResponse& m) {
+  f.number("request_id", m.request_id);
+}
+
+void describe(Fields& f, const wire::SpdmEncapsulatedResponseAck& m) {
+  f.number("ack_request_id", m.ack_request_id);
+  switch (wire::SpdmEncapsulatedPayload{m.payload_type}) {
+    case wire::SpdmEncapsulatedPayload::kAbsent:
+      return f.word("payload", "absent");
+    case wire::SpdmEncapsulatedPayload::kPresent:
+      return f.number("request_id", m.request_id);
+    case wire::SpdmEncapsulatedPayload::kReqSlotNumber:
+      return f.bytes("req_slot", m.payload);
+  }
+}
+
+void describe(Fields& f, const wire::SpdmChunkSend& m) { describe_chunk(f, m); }
+void describe(Fields& f, const wire::SpdmChunkResponse& m) { describe_chunk(f, m); }
+
+void describe(Fields& f, const wire::SpdmChunkSendAck& m) {
+  f.number("handle", m.handle);
+  f.number("sequence", m.sequence);
+  f.flag("early_error", m.early_error);
+}
+
+void describe(Fields& f, const wire::SpdmChunkGet& m) {
+  f.number("handle", m.handle);
+  f.number("sequence", m.sequence);
+}
+
+void describe(Fields& f, const wire::SpdmSupportedEventTypes& m) {
+  f.number("groups", m.group_count);
+  f.bytes("list", m.groups);
+}
+
+void describe(Fields& f, const wire::SpdmSubscribeEventTypes& m) {
+  f.number("groups", m.group_count);
+  f.bytes("list", m.groups);
+}
+
+void describe(Fields& f, const wire::SpdmSendEvent& m) {
+  f.number("events", m.count);
+  ByteView rest = m.events;
+  while (!rest.empty()) {
+    const auto event = wire::SpdmEvent::take(rest);
+    if (!event) return;
+    f.word(fmt::format("event[{}]", event->instance),
+           fmt::format("registry {} type {}", event->registry, event->type));
+  }
+}
+
+void describe(Fields& f, const wire::SpdmVendorDefinedRequest& m) { describe_vendor_defined(f, m); }
+void describe(Fields& f, const wire::SpdmVendorDefinedResponse& m) {
+  describe_vendor_defined(f, m);
+}
+
+}  // namespace teeio::decode

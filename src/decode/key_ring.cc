@@ -1,0 +1,122 @@
+#include "decode/key_ring.h"
+
+#include <algorithm>
+
+#include "crypto/aead.h"
+
+namespace teeio::decode {
+namespace {
+
+std::optional<crypto::AeadAlgorithm> algorithm_of(wire::SpdmAead aead) {
+  switch (aead) {
+    case wire::SpdmAead::kAes128Gcm:
+      return crypto::AeadAlgorithm::kAes128Gcm;
+    case wire::SpdmAead::kAes256Gcm:
+      return crypto::AeadAlgorithm::kAes256Gcm;
+    case wire::SpdmAead::kChaCha20Poly1305:
+      return crypto::AeadAlgorithm::kChaCha20Poly1305;
+    case wire::SpdmAead::kSm4Gcm:
+      return std::nullopt;  // OpenSSL 3.0 has none
+  }
+  return std::nullopt;
+}
+
+using Nonce = std::array<std::byte, crypto::kAeadNonceSize>;
+
+/// The IV xor the number, little-endian at its beginning. Source: DSP0277 1.2, 6.
+Nonce nonce_of(ByteView iv, std::uint64_t sequence) {
+  Nonce nonce{};
+  std::ranges::copy(iv, nonce.begin());
+  for (std::size_t i = 0; i < sizeof(sequence); ++i)
+    nonce[i] ^= static_cast<std::byte>(sequence >> 8U * i);
+  return nonce;
+}
+
+/// Whether a record that shows the low bytes `shown` can have number `sequence`.
+bool may_be(ByteView shown, std::uint64_t sequence) {
+  for (const std::byte byte : shown) {
+    if (byte != static_cast<std::byte>(sequence)) return false;
+    sequence >>= 8U;
+  }
+  return true;
+}
+
+/// Opens `record` with one key as number `first` or one of the few behind it.
+std::optional<std::pair<std::uint64_t, Bytes>> try_key(const wire::KeyLogLine& line,
+                                                       const wire::SecuredMessage& record,
+                                                       std::uint64_t first) {
+  const auto algorithm = algorithm_of(line.aead);
+  if (!algorithm || line.key.size() != crypto::aead_key_size(*algorithm) ||
+      line.iv.size() != crypto::kAeadNonceSize)
+    return std::nullopt;
+  crypto::Aead aead(*algorithm, crypto::Aead::Direction::kOpen, line.key);
+  const crypto::Aead::ConstTag tag(record.tag.data(), crypto::kAeadTagSize);
+  Bytes text(record.ciphertext.size());
+  for (std::uint64_t sequence = first; sequence <= first + KeyRing::kMaxGap; ++sequence) {
+    if (!may_be(record.sequence, sequence)) continue;
+    if (aead.open(nonce_of(line.iv, sequence), record.associated, record.ciphertext, text, tag))
+      return std::pair(sequence, std::move(text));
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+void KeyRing::add(const wire::KeyLogLine& line) {
+  const Sender sender =
+      line.sender == wire::KeyLogSender::kRequester ? Sender::kRequester : Sender::kResponder;
+  senders_[{line.session_id, sender}].lines.push_back(line);
+}
+
+std::optional<KeyRing::Opened> KeyRing::open_with(Keys& keys, const wire::SecuredMessage& record) {
+  const std::size_t end = std::min(keys.lines.size(), keys.current + 1 + kMaxKeysAhead);
+  for (std::size_t i = keys.current; i < end; ++i) {
+    auto opened = try_key(keys.lines[i], record, i == keys.current ? keys.next_sequence : 0);
+    if (!opened) continue;
+    keys.current = i;
+    keys.next_sequence = opened->first + 1;
+    return Opened{.phase = keys.lines[i].phase,
+                  .sequence = opened->first,
+                  .application = std::move(opened->second)};
+  }
+  return std::nullopt;
+}
+
+Result<KeyRing::Opened> KeyRing::open(const wire::SecuredMessage& record, Sender likely) {
+  const Sender other = likely == Sender::kRequester ? Sender::kResponder : Sender::kRequester;
+  bool known = false;
+  for (const Sender sender : {likely, other}) {
+    const auto keys = senders_.find({record.session_id, sender});
+    if (keys == senders_.end()) continue;
+    known = true;
+    auto opened = open_with(keys->second, record);
+    if (!opened) continue;
+    const auto plain = wire::SecuredPlaintext::decode(opened->application);
+    if (!plain) return std::unexpected(plain.error());
+    opened->sender = sender;
+    opened->application = Bytes(plain->application.begin(), plain->application.end());
+    return std::move(*opened);
+  }
+  if (!known) return fail(Errno::kNoEnt, "the key log has no key of this session");
+  return fail(Errno::kAcces, "no key of the log opens it");
+}
+
+KeyLogText parse_key_log(std::string_view text) {
+  KeyLogText log;
+  for (std::size_t number = 1; !text.empty(); ++number) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(text.size(), end + 1));
+    if (line.empty() || line.front() == '#') continue;
+    auto parsed = wire::KeyLogLine::parse(line);
+    if (parsed) {
+      log.lines.push_back(std::move(*parsed));
+    } else if (log.bad_line == 0) {
+      log.bad_line = number;
+      log.bad_why = parsed.error().why;
+    }
+  }
+  return log;
+}
+
+}  // namespace teeio::decode

@@ -1,0 +1,50 @@
+#include "decode/print.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace teeio::decode {
+
+std::string to_text(const Message& message, std::uint64_t start_ns, Detail detail) {
+  const std::uint64_t since_us = (message.time_ns - std::min(start_ns, message.time_ns)) / 1000;
+  std::string out =
+      fmt::format("{:>5} {:>4}.{:06} {} ", message.packet, since_us / 1000000, since_us % 1000000,
+                  message.sender == Sender::kRequester ? "->" : "<-");
+  out.append(std::size_t{2} * message.depth, ' ');
+  if (message.session) out += fmt::format("[{:08x}] ", *message.session);
+  out += fmt::format("{} {}", message.layer, message.name);
+  for (const Field& field : message.fields) {
+    if (detail == Detail::kLine)
+      out += fmt::format(" {}={}", field.name, field.text);
+    else
+      out += fmt::format("\n        {} = {}", field.name,
+                         field.full.empty() ? field.text : field.full);
+  }
+  if (!message.problem.empty())
+    out += fmt::format("{}!! {}", detail == Detail::kLine ? "  " : "\n        ", message.problem);
+  out += '\n';
+  return out;
+}
+
+std::string to_json(const Message& message) {
+  nlohmann::ordered_json json;
+  json["packet"] = message.packet;
+  json["time_ns"] = message.time_ns;
+  json["from"] = message.sender == Sender::kRequester ? "requester" : "responder";
+  if (message.session) json["session"] = fmt::format("{:#010x}", *message.session);
+  if (message.depth != 0) json["depth"] = message.depth;
+  json["layer"] = std::string(message.layer);
+  json["message"] = message.name;
+  for (const Field& field : message.fields) {
+    nlohmann::ordered_json& value = json["fields"][field.name];
+    if (field.number)
+      value = *field.number;
+    else
+      value = field.full.empty() ? field.text : field.full;
+  }
+  if (!message.problem.empty()) json["problem"] = message.problem;
+  return json.dump() + "\n";
+}
+
+}  // namespace teeio::decode

@@ -1,0 +1,255 @@
+#include "decode/capture.h"
+
+#include <gtest/gtest.h>
+
+#include "crypto/aead.h"
+#include "unit/wire/golden.h"
+#include "wire/doe.h"
+#include "wire/ide_km.h"
+#include "wire/transport_framing.h"
+
+namespace teeio::decode {
+namespace {
+
+using wire::unhex;
+
+constexpr std::uint32_t kSession = 0xfffeffff;
+
+Bytes in_doe(wire::DoeType type, ByteView payload) {
+  return wire::DoeObject{.type = static_cast<std::uint8_t>(type), .payload = payload}.encode();
+}
+
+wire::KeyLogLine key_of(wire::KeyLogSender sender, unsigned seed) {
+  return {.session_id = kSession,
+          .sender = sender,
+          .phase = wire::KeyLogPhase::kData,
+          .generation = 0,
+          .aead = wire::SpdmAead::kAes256Gcm,
+          .key = Bytes(32, static_cast<std::byte>(seed)),
+          .iv = Bytes(12, static_cast<std::byte>(seed + 1))};
+}
+
+/// A record as DSP0277 has it, independent of the code that reads it.
+Bytes sealed(const wire::KeyLogLine& line, std::uint64_t sequence, ByteView message,
+             std::size_t sequence_bytes = 0) {
+  Bytes text = wire::SecuredPlaintext{.application = message, .random = {}}.encode();
+  const Bytes number = unhex("00 00");
+  Bytes shown(number.begin(), number.begin() + static_cast<std::ptrdiff_t>(sequence_bytes));
+  if (sequence_bytes != 0) shown[0] = static_cast<std::byte>(sequence);
+  Bytes out = wire::encode_secured_header(line.session_id, shown, text.size() + 16);
+  std::array<std::byte, 12> nonce{};
+  std::ranges::copy(line.iv, nonce.begin());
+  nonce[0] ^= static_cast<std::byte>(sequence);
+  std::array<std::byte, 16> tag{};
+  crypto::Aead(crypto::AeadAlgorithm::kAes256Gcm, crypto::Aead::Direction::kSeal, line.key)
+      .seal(nonce, out, text, tag);
+  out.insert(out.end(), text.begin(), text.end());
+  out.insert(out.end(), tag.begin(), tag.end());
+  return out;
+}
+
+const Field* field(const Message& message, std::string_view name) {
+  for (const Field& f : message.fields)
+    if (f.name == name) return &f;
+  return nullptr;
+}
+std::string text(const Message& message, std::string_view name) {
+  const Field* f = field(message, name);
+  return f == nullptr ? "(absent)" : f->text;
+}
+
+struct CaptureTest : ::testing::Test {
+  std::vector<Message> doe(wire::DoeType type, ByteView payload) {
+    const Bytes object = in_doe(type, payload);
+    return capture.read({.data = object, .original_size = 0});
+  }
+  std::vector<Message> spdm(std::string_view bytes) {
+    return doe(wire::DoeType::kSpdm, unhex(bytes));
+  }
+  /// Algorithms with hashes of 48 and signatures of 96 bytes.
+  void negotiate() {
+    spdm("12 e1 00 00 00 00 00 00 c6 02 00 00 00 12 00 00 00 12 00 00");
+    spdm("12 61 00 00 00 00 00 00 d6 02 00 00 00 12 00 00 00 12 00 00");
+    wire::SpdmAlgorithms a{
+        .measurement_specification = 1, .measurement_hash = 4, .base_asym = 0x80, .base_hash = 2};
+    a.tables.dhe = 0x10;
+    a.tables.aead = 2;
+    doe(wire::DoeType::kSpdm, a.encode());
+  }
+  KeyRing ring() {
+    KeyRing keys;
+    keys.add(key_of(wire::KeyLogSender::kRequester, 1));
+    keys.add(key_of(wire::KeyLogSender::kResponder, 7));
+    return keys;
+  }
+  Capture capture{wire::LinkType::kPciDoe, ring(), {}};
+};
+
+TEST_F(CaptureTest, TellsDiscoveryRequestsFromResponsesByTheirTurn) {
+  const auto request = doe(wire::DoeType::kDiscovery, unhex("01 00 00 00"));
+  ASSERT_EQ(request.size(), 1U);
+  EXPECT_EQ(request[0].sender, Sender::kRequester);
+  EXPECT_EQ(text(request[0], "index"), "1");
+  const auto response = doe(wire::DoeType::kDiscovery, unhex("01 00 01 02"));
+  EXPECT_EQ(response[0].sender, Sender::kResponder);
+  EXPECT_EQ(text(response[0], "next_index"), "2");
+  EXPECT_EQ(response[0].packet, 2U);
+}
+
+TEST_F(CaptureTest, NamesAndFieldsComeFromTheMessage) {
+  const auto version = spdm("10 04 00 00 00 02 00 11 00 12");
+  ASSERT_EQ(version.size(), 1U);
+  EXPECT_EQ(version[0].name, "VERSION");
+  EXPECT_EQ(version[0].sender, Sender::kResponder);
+  EXPECT_EQ(text(version[0], "versions"), "1.1,1.2");
+}
+
+TEST_F(CaptureTest, ReadsLayoutsThatDependOnWhatWasNegotiated) {
+  negotiate();
+  spdm("12 83 00 ff 11*32");
+  const auto auth = spdm("12 03 00 01 cc*48 11*32 dd*48 00 00 99*96");
+  EXPECT_EQ(auth[0].problem, "");
+  EXPECT_EQ(text(auth[0], "signature"), "9999999999999999…(96)");
+  // Without a summary asked for, the same bytes are another message.
+  spdm("12 83 00 00 11*32");
+  const auto plain = spdm("12 03 00 01 cc*48 11*32 00 00 99*96");
+  EXPECT_EQ(plain[0].problem, "");
+  EXPECT_EQ(text(plain[0], "summary_hash"), "(absent)");
+}
+
+TEST_F(CaptureTest, ASignatureIsThereOnlyWhenItWasAskedFor) {
+  negotiate();
+  spdm("12 e0 00 01");
+  EXPECT_EQ(spdm("12 60 00 00 00 00 00 00 11*32 00 00")[0].problem, "");
+  spdm("12 e0 01 01 11*32 00");
+  EXPECT_EQ(spdm("12 60 00 00 00 00 00 00 11*32 00 00")[0].problem,
+            "SPDM message is shorter than its fields");
+}
+
+TEST_F(CaptureTest, SaysWhyAMessageCannotBeDecoded) {
+  EXPECT_EQ(spdm("20 84 00 00")[0].problem, "SPDM major version is not 1");
+  EXPECT_EQ(spdm("12 99 00 00")[0].problem, "no SPDM version has this code");
+  const Bytes stump = unhex("01 00 01");
+  EXPECT_NE(capture.read({.data = stump, .original_size = 0})[0].problem, "");
+  EXPECT_NE(capture.read({.data = stump, .original_size = 64})[0].problem, "");
+}
+
+TEST_F(CaptureTest, ShowsWhatIsInsideOfAnEncapsulatedRequest) {
+  negotiate();
+  const auto messages = spdm("12 6a 01 00 12 81 00 00");
+  ASSERT_EQ(messages.size(), 2U);
+  EXPECT_EQ(messages[1].name, "GET_DIGESTS");
+  EXPECT_EQ(messages[1].depth, 1U);
+}
+
+TEST_F(CaptureTest, PutsChunksTogether) {
+  EXPECT_EQ(spdm("12 85 00 01 00 00 00 00 02 00 00 00 04 00 00 00 12 81").size(), 1U);
+  const auto last = spdm("12 85 01 01 01 00 00 00 02 00 00 00 00 00");
+  ASSERT_EQ(last.size(), 2U);
+  EXPECT_EQ(last[1].name, "GET_DIGESTS");
+}
+
+TEST_F(CaptureTest, OpensRecordsOfBothSenders) {
+  const auto requester = key_of(wire::KeyLogSender::kRequester, 1);
+  const auto responder = key_of(wire::KeyLogSender::kResponder, 7);
+  const auto beat = doe(wire::DoeType::kSecuredSpdm, sealed(requester, 0, unhex("12 e8 00 00")));
+  ASSERT_EQ(beat.size(), 1U);
+  EXPECT_EQ(beat[0].name, "HEARTBEAT");
+  EXPECT_EQ(beat[0].session, kSession);
+  const auto ack = doe(wire::DoeType::kSecuredSpdm, sealed(responder, 0, unhex("12 68 00 00")));
+  EXPECT_EQ(ack[0].name, "HEARTBEAT_ACK");
+  EXPECT_EQ(ack[0].sender, Sender::kResponder);
+  const auto next = doe(wire::DoeType::kSecuredSpdm, sealed(requester, 1, unhex("12 e8 00 00")));
+  EXPECT_EQ(next[0].problem, "");
+}
+
+TEST_F(CaptureTest, OpensRecordsBehindAGapButNoneTwice) {
+  const auto requester = key_of(wire::KeyLogSender::kRequester, 1);
+  const Bytes third = sealed(requester, 3, unhex("12 e8 00 00"));
+  EXPECT_EQ(doe(wire::DoeType::kSecuredSpdm, third)[0].name, "HEARTBEAT");
+  EXPECT_EQ(doe(wire::DoeType::kSecuredSpdm, third)[0].problem, "no key of the log opens it");
+}
+
+TEST_F(CaptureTest, AWrongTagIsAProblemAndMovesNothing) {
+  const auto requester = key_of(wire::KeyLogSender::kRequester, 1);
+  Bytes bad = sealed(requester, 0, unhex("12 e8 00 00"));
+  bad.back() ^= std::byte{1};
+  const auto refused = doe(wire::DoeType::kSecuredSpdm, bad);
+  EXPECT_EQ(refused[0].name, "RECORD");
+  EXPECT_NE(refused[0].problem, "");
+  const Bytes good = sealed(requester, 0, unhex("12 e8 00 00"));
+  EXPECT_EQ(doe(wire::DoeType::kSecuredSpdm, good)[0].name, "HEARTBEAT");
+}
+
+TEST_F(CaptureTest, TakesTheNextKeyOfTheLogAfterAnUpdate) {
+  KeyRing keys = ring();
+  const auto updated = key_of(wire::KeyLogSender::kRequester, 20);
+  keys.add(updated);
+  Capture both(wire::LinkType::kPciDoe, std::move(keys), {});
+  const auto read = [&](const wire::KeyLogLine& line, std::uint64_t sequence) {
+    const Bytes object =
+        in_doe(wire::DoeType::kSecuredSpdm, sealed(line, sequence, unhex("12 e9 01 01")));
+    return both.read({.data = object, .original_size = 0})[0].name;
+  };
+  EXPECT_EQ(read(key_of(wire::KeyLogSender::kRequester, 1), 0), "KEY_UPDATE");
+  EXPECT_EQ(read(updated, 0), "KEY_UPDATE");
+  EXPECT_EQ(read(updated, 1), "KEY_UPDATE");
+  EXPECT_EQ(read(key_of(wire::KeyLogSender::kRequester, 1), 1), "RECORD");  // the old key is past
+}
+
+TEST_F(CaptureTest, WithoutALogARecordIsNoMistake) {
+  Capture blind(wire::LinkType::kPciDoe, {}, {});
+  const auto requester = key_of(wire::KeyLogSender::kRequester, 1);
+  const Bytes object =
+      in_doe(wire::DoeType::kSecuredSpdm, sealed(requester, 0, unhex("12 e8 00 00")));
+  const auto messages = blind.read({.data = object, .original_size = 0});
+  EXPECT_EQ(messages[0].name, "RECORD");
+  EXPECT_EQ(messages[0].problem, "");
+}
+
+TEST_F(CaptureTest, HidesIdeKeysUnlessTheyAreToBeShown) {
+  wire::IdeKey key;
+  key.key.fill(std::byte{0xab});
+  const Bytes prog = wire::encode_ide_km(wire::IdeKmKeyProg{
+      1, wire::IdeKeySelector::make(0, wire::IdeDirection::kRx, wire::IdeSubStream::kPosted), 0,
+      key});
+  const Bytes message = wire::VendorDefined{.message = prog}.encode();
+  const auto hidden = doe(wire::DoeType::kSpdm, message);
+  ASSERT_EQ(hidden.size(), 1U);
+  EXPECT_EQ(hidden[0].layer, "IDE_KM");
+  EXPECT_EQ(hidden[0].name, "KEY_PROG");
+  for (const Field& f : hidden[0].fields) {
+    EXPECT_EQ(f.text.find("abab"), std::string::npos) << f.name;
+    EXPECT_EQ(f.full.find("abab"), std::string::npos) << f.name;
+  }
+  Capture open(wire::LinkType::kPciDoe, {}, {.show_keys = true});
+  const Bytes object = in_doe(wire::DoeType::kSpdm, message);
+  EXPECT_EQ(text(open.read({.data = object, .original_size = 0})[0], "key"),
+            "abababababababab…(32)");
+}
+
+TEST_F(CaptureTest, ReadsMctpInsideAndOutsideOfSessions) {
+  Capture mctp(wire::LinkType::kMctp, ring(), {});
+  const auto read = [&](wire::MctpType type, ByteView body) {
+    Writer w;
+    wire::MctpPacketHeader{}.append_to(w);
+    w.bytes(wire::MctpMessage{.type = static_cast<std::uint8_t>(type), .body = body}.encode());
+    const Bytes packet = w.take();
+    return mctp.read({.data = packet, .original_size = 0})[0];
+  };
+  EXPECT_EQ(read(wire::MctpType::kSpdm, unhex("10 84 00 00")).name, "GET_VERSION");
+  const Bytes record =
+      sealed(key_of(wire::KeyLogSender::kRequester, 1), 2, unhex("05 12 e8 00 00"), 2);
+  EXPECT_EQ(read(wire::MctpType::kSecured, record).name, "HEARTBEAT");
+}
+
+TEST(KeyLogText, NamesTheFirstBadLine) {
+  const std::string good = key_of(wire::KeyLogSender::kRequester, 1).text();
+  const KeyLogText log = parse_key_log("# comment\n\n" + good + "\nnonsense\n" + good);
+  EXPECT_EQ(log.lines.size(), 2U);
+  EXPECT_EQ(log.bad_line, 4U);
+  EXPECT_EQ(parse_key_log(good).bad_line, 0U);
+}
+
+}  // namespace
+}  // namespace teeio::decode
