@@ -35,9 +35,9 @@ struct MeasurementsWanted {
   std::uint32_t session = kNoSession;
   std::uint8_t index = 0xff;  ///< 0: how many there are; 1–0xfe: that one; 0xff: all
   bool sign = true;
-  bool raw = true;                                 ///< raw bits where the device offers both
-  std::uint8_t slot = 0;                           ///< whose key signs
-  std::optional<std::array<std::byte, 32>> nonce;  ///< nullopt: drawn from `schedule`
+  bool raw = true;                                   ///< raw bits where the device offers both
+  std::uint8_t slot = 0;                             ///< whose key signs
+  std::optional<std::array<std::byte, 32>> nonce{};  ///< nullopt: drawn from `schedule`
 };
 
 /// What a MEASUREMENTS answer proved.

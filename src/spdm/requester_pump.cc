@@ -182,6 +182,12 @@ Result<void> Pump::wait(std::optional<Bytes> instead, std::uint64_t wait_us) {
 }
 
 std::unexpected<Error> Pump::give_up(const Error& why) {
+  // L1/L2 does not survive a GET_MEASUREMENTS that failed.
+  if (state_.transfer && state_.transfer->request.size() > 1 &&
+      state_.transfer->request[1] == std::byte{std::to_underlying(SpdmCode::kGetMeasurements)}) {
+    Session* in = state_.find(state_.transfer->session);
+    (in != nullptr ? in->l1l2 : state_.l1l2).clear();
+  }
   state_.queue.clear();
   state_.transfer.reset();
   if (state_.opening != kNoSession) state_.end(state_.opening, SessionEnd::kHandshake);

@@ -13,6 +13,7 @@
 #include "wire/spdm.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
+#include "wire/spdm_error.h"
 
 namespace teeio::spdm {
 
