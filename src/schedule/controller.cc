@@ -9,7 +9,7 @@ namespace {
 
 bool commute_on_one_object(OpKind a, OpKind b) {
   const auto both = [a, b](OpKind x, OpKind y) { return (a == x || a == y) && (b == x || b == y); };
-  return both(OpKind::kReadLock, OpKind::kReadUnlock) || both(OpKind::kEnqueue, OpKind::kEnqueue) ||
+  return both(OpKind::kReadLock, OpKind::kReadUnlock) || both(OpKind::kEnqueue, OpKind::kWait) ||
          both(OpKind::kLoad, OpKind::kLoad) || both(OpKind::kIncrement, OpKind::kDecrement);
 }
 

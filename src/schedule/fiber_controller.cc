@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <utility>
 
 #include "schedule/held_locks.h"
 
@@ -42,6 +43,14 @@ std::uint64_t split_mix(std::uint64_t& state) {
   return z ^ (z >> 31U);
 }
 
+/// FNV-1a over 64-bit words.
+std::uint64_t digest_of(std::uint64_t before, const Candidate& move) {
+  const std::uint64_t word = std::uint64_t{move.task} << 40U |
+                             std::uint64_t{std::to_underlying(move.op.kind)} << 32U |
+                             move.op.object;
+  return (before ^ word) * 0x100000001b3ULL;
+}
+
 /// Frozen tasks: never freed, since what they own may point into each other.
 template <class T>
 void keep_forever(T kept) {
@@ -79,7 +88,8 @@ Outcome FiberController::run(const std::function<void()>& body) {
 void FiberController::start_run() {
   outcome_ = {};
   steps_.clear();
-  objects_.assign(1, {"", nullptr});
+  objects_.clear();
+  objects_.push_back({"", nullptr, true});
   task_names_.clear();
   now_ns_ = 0;
   draining_ = false;
@@ -217,10 +227,9 @@ std::uint32_t FiberController::spawn(std::string_view name, std::move_only_funct
 
 std::uint32_t FiberController::next_task() {
   while (!collect_candidates()) {
+    tell_stuck();
     if (pass_time() || retry_alone()) continue;
-    const bool all_ended =
-        std::ranges::all_of(tasks_, [](const auto& task) { return task->has_ended; });
-    if (!all_ended) outcome_.finding = deadlock();
+    end_run();
     return kNobody;
   }
   if (outcome_.points == limits_.points) {
@@ -232,10 +241,29 @@ std::uint32_t FiberController::next_task() {
   if (candidates_.size() > 1) outcome_.choices.push_back({Choice::Kind::kTask, move.task});
   ++outcome_.points;
   steps_.push_back({move.task, move.op});
+  outcome_.digest = digest_of(outcome_.digest, move);
   TaskRecord& task = *tasks_[move.task];
   if (move.op.kind == OpKind::kYield && !task.may_retry_alone) task.lonely_retries = 0;
-  if (move.op.kind == OpKind::kDestroy && is_waited_for(move)) return kNobody;
+  if (move.op.kind == OpKind::kDestroy) {
+    objects_[move.op.object].destroyed = true;
+    if (is_waited_for(move)) return kNobody;
+  }
   return move.task;
+}
+
+void FiberController::end_run() {
+  if (std::ranges::any_of(tasks_, [](const auto& task) { return !task->has_ended; })) {
+    outcome_.finding = deadlock();
+    return;
+  }
+  if (!limits_.find_leaks) return;
+  for (std::uint32_t i = 1; i < objects_.size(); ++i) {
+    if (objects_[i].destroyed) continue;
+    outcome_.finding = {
+        Finding::Kind::kCheck,
+        std::string(objects_[i].name) + " #" + std::to_string(i) + " lives on after its run", ""};
+    return;
+  }
 }
 
 /// Whoever is parked at an operation on it is too late: a finding.
@@ -254,33 +282,47 @@ bool FiberController::is_waited_for(const Candidate& destroyer) {
 
 std::uint32_t FiberController::ask_strategy() {
   if (draining_) return 0;
-  const std::uint32_t index = strategy_.pick({candidates_, current_});
+  const std::uint32_t index =
+      strategy_.pick({candidates_, current_, static_cast<std::uint32_t>(tasks_.size())});
   if (index != Strategy::kPrune) return index;
   draining_ = true;
   outcome_.pruned = true;
   return 0;
 }
 
-bool FiberController::can_move(const TaskRecord& task) const {
-  if (task.has_ended) return false;
+Candidate::Gate FiberController::gate_of(const TaskRecord& task) const {
+  using Gate = Candidate::Gate;
   if (task.op.kind == OpKind::kYield)
-    return outcome_.points > task.parked_at_point || task.may_retry_alone;
-  if (task.enabled == nullptr || task.enabled(task.context)) return true;
-  return task.deadline_ns <= now_ns_;
+    return outcome_.points > task.parked_at_point || task.may_retry_alone ? Gate::kOpen
+                                                                          : Gate::kShut;
+  if (task.enabled == nullptr) return Gate::kNone;
+  if (task.enabled(task.context)) return Gate::kOpen;
+  return task.deadline_ns <= now_ns_ ? Gate::kTimedOut : Gate::kShut;
 }
 
 bool FiberController::collect_candidates() {
   candidates_.clear();
   for (const auto& task : tasks_) {
-    if (!can_move(*task)) continue;
-    Op op = task->op;
-    // Two decrements commute only if not even both together reach zero.
-    if (task->count != nullptr && task->count(task->context) <= 2) op.kind = OpKind::kTestCount;
-    candidates_.push_back({task->number, op});
+    if (task->has_ended) continue;
+    const Candidate::Gate gate = gate_of(*task);
+    if (gate == Candidate::Gate::kShut) continue;
+    Candidate& candidate = candidates_.emplace_back(task->number, task->op, gate);
+    if (task->count != nullptr) {
+      candidate.count = task->count(task->context);
+      // Two decrements commute only if not even both together reach zero.
+      if (candidate.count <= 2) candidate.op.kind = OpKind::kTestCount;
+    }
     if (task->number == current_)
       std::rotate(candidates_.begin(), candidates_.end() - 1, candidates_.end());
   }
   return !candidates_.empty();
+}
+
+void FiberController::tell_stuck() {
+  if (draining_) return;
+  for (const auto& task : tasks_)
+    if (!task->has_ended) candidates_.push_back({task->number, task->op, Candidate::Gate::kShut});
+  if (!candidates_.empty()) strategy_.stuck(candidates_);
 }
 
 bool FiberController::pass_time() {
@@ -304,44 +346,24 @@ bool FiberController::retry_alone() {
 
 Finding FiberController::deadlock() const {
   std::string what = "nothing can move:";
+  bool for_notification = false;
+  bool for_lock = false;
   for (const auto& task : tasks_) {
     if (task->has_ended) continue;
     what += ' ' + task_names_[task->number] + " waits to " + describe(task->op);
     what += ';';
+    for_notification |= task->op.kind == OpKind::kWait;
+    for_lock |= task->op.kind == OpKind::kLock || task->op.kind == OpKind::kReadLock;
   }
   what.pop_back();
-  return {Finding::Kind::kDeadlock, std::move(what), ""};
-}
-
-std::string FiberController::story() const {
-  std::size_t widest = 0;
-  for (const std::string& name : task_names_) widest = std::max(widest, name.size());
-  std::string text;
-  std::uint32_t last = kNobody;
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    const Step& step = steps_[i];
-    std::string number = std::to_string(i + 1);
-    text += std::string(number.size() < 4 ? 4 - number.size() : 0, ' ') + number;
-    text += step.task == last ? "   " : " * ";
-    std::string name = task_names_[step.task];
-    name.resize(widest + 2, ' ');
-    text += name + describe(step.op) + '\n';
-    last = step.task;
-  }
-  return text;
-}
-
-std::string FiberController::describe(Op op) const {
-  std::string text(op_name(op.kind));
-  if (op.kind == OpKind::kJoin) return text + ' ' + task_names_[op.object];
-  if (op.object == 0) return text;
-  return text + ' ' + std::string(objects_[op.object].name) + " #" + std::to_string(op.object);
+  const bool lost = for_notification && !for_lock;
+  return {lost ? Finding::Kind::kLostWakeup : Finding::Kind::kDeadlock, std::move(what), ""};
 }
 
 // ---- The rest of the interface
 
 std::uint32_t FiberController::number_object(std::string_view name, const std::uint32_t* owner) {
-  objects_.push_back({name, owner});
+  objects_.push_back({name, owner, false});
   return static_cast<std::uint32_t>(objects_.size() - 1);
 }
 

@@ -22,9 +22,10 @@ namespace teeio::schedule {
 /// Why a run could not end as it should.
 struct Finding {
   enum class Kind : std::uint8_t {
-    kCheck,     ///< a TEEIO_CHECK failed, or a task threw
-    kDeadlock,  ///< nothing can move and not all tasks have ended
-    kLivelock,  ///< more points than the limit
+    kCheck,       ///< a TEEIO_CHECK failed, or a task threw
+    kDeadlock,    ///< nothing can move and not all tasks have ended
+    kLostWakeup,  ///< the same, and what is waited for is no lock but a notification
+    kLivelock,    ///< more points than the limit
   };
   Kind kind;
   std::string what;   ///< one sentence
@@ -36,6 +37,9 @@ struct RunLimits {
   /// one TDI takes a few hundred.
   std::uint64_t points = 100'000;
   std::uint64_t seed = 0x7ee10;
+  /// Whether a lock, condition, count or flag that was used and is not destroyed
+  /// when all tasks have ended is a finding: not where some outlive a run.
+  bool find_leaks = false;
 };
 
 /// How one run ended.
@@ -44,6 +48,8 @@ struct Outcome {
   Choices choices;  ///< replays the run
   std::uint64_t points = 0;
   bool pruned = false;  ///< the strategy stopped deciding before the end
+  /// Of who did what, step by step: differs if two runs do (but for an accident).
+  std::uint64_t digest = 0;
 };
 
 /// The explored mode: every task a fiber of the calling OS thread, parked at
@@ -102,6 +108,7 @@ class FiberController final : public Controller {
   struct Numbered {
     std::string_view name;
     const std::uint32_t* owner;
+    bool destroyed = false;
   };
   struct Retired {
     void* memory;
@@ -120,6 +127,7 @@ class FiberController final : public Controller {
   void leave_for(std::uint32_t next, Fiber::Last last);
   [[noreturn]] void end_current_task();
   [[noreturn]] void stop(Finding finding);
+  void end_run();
   [[nodiscard]] Finding deadlock() const;
   [[nodiscard]] std::string describe(Op op) const;
 
@@ -127,7 +135,8 @@ class FiberController final : public Controller {
   [[nodiscard]] bool collect_candidates();
   [[nodiscard]] bool pass_time();
   [[nodiscard]] bool retry_alone();
-  [[nodiscard]] bool can_move(const TaskRecord& task) const;
+  [[nodiscard]] Candidate::Gate gate_of(const TaskRecord& task) const;
+  void tell_stuck();
   [[nodiscard]] bool is_waited_for(const Candidate& destroyer);
   [[nodiscard]] std::uint32_t ask_strategy();
 

@@ -12,10 +12,19 @@
 
 namespace teeio::schedule {
 
-/// A task that could move now, and what it would do.
+/// A task that is parked at an operation.
 struct Candidate {
+  /// What lets the operation happen now.
+  enum class Gate : std::uint8_t {
+    kNone,      ///< nothing: it is possible at any time
+    kOpen,      ///< its condition holds: the lock is free, the wait was notified, the task ended
+    kTimedOut,  ///< its condition does not hold, and its time has run out
+    kShut,      ///< it is not possible now
+  };
   std::uint32_t task;
   Op op;
+  Gate gate = Gate::kNone;
+  std::uint32_t count = 0;  ///< of a put: the reference count now
 };
 
 /// What a strategy sees when the next task must be chosen: at least one
@@ -25,6 +34,7 @@ struct Candidate {
 struct Moment {
   std::span<const Candidate> candidates;
   std::uint32_t last_task;
+  std::uint32_t tasks;  ///< spawned so far, ended ones included; the last move spawned the new ones
 };
 
 /// Decides one schedule after the other. Same begin() and same answers mean the
@@ -42,6 +52,9 @@ class Strategy {
   [[nodiscard]] virtual std::uint32_t pick(const Moment& moment) = 0;
   /// One of `count` >= 2 alternatives of choose() in the running task.
   [[nodiscard]] virtual std::uint32_t choose(std::uint32_t count) = 0;
+  /// Told (not asked) when no task can move: time passes now, or the run ends.
+  /// `waiting` are the tasks that have not ended, all kShut.
+  virtual void stuck(std::span<const Candidate> /*waiting*/) {}
 };
 
 /// One answer that was not forced: a task number where several could move, or

@@ -2,16 +2,16 @@
 
 #include "base/check.h"
 #include "explore/spike/toy_iommufd.h"
-#include "schedule/depth_first.h"
-#include "schedule/exploration.h"
-#include "schedule/replay.h"
+#include "explore/depth_first.h"
+#include "explore/exploration.h"
+#include "explore/replay.h"
 #include "schedule/task.h"
 
 namespace teeio::toy {
 namespace {
 
-using schedule::DepthFirst;
-using schedule::Exploration;
+using explore::DepthFirst;
+using explore::Exploration;
 using schedule::Task;
 using ::testing::HasSubstr;
 
@@ -58,8 +58,8 @@ void alloc_against_close() {
 
 Exploration explore_all(void (*scenario)()) {
   DepthFirst strategy(DepthFirst::Reduction::kSleepSets);
-  Exploration result = schedule::explore(strategy, scenario, kEnough);
-  if (result.bad) ADD_FAILURE() << schedule::to_text(*result.bad);
+  Exploration result = explore::run_schedules(strategy, scenario, kEnough);
+  if (result.bad) ADD_FAILURE() << explore::to_text(*result.bad);
   return result;
 }
 
@@ -82,7 +82,7 @@ TEST(Spike, MergedFixHoldsInEveryOrderOfAllocAndClose) {
 TEST(Spike, ThirdPostedFixIsFoundToUseAFreedDeviceAndTheScheduleReplays) {
   const auto scenario = [] { destroy_against_close(Fix::kVersion3); };
   DepthFirst strategy(DepthFirst::Reduction::kNone);
-  const Exploration found = schedule::explore(strategy, scenario, kEnough);
+  const Exploration found = explore::run_schedules(strategy, scenario, kEnough);
   ASSERT_TRUE(found.bad.has_value());
   EXPECT_THAT(found.bad->finding.what,
               HasSubstr("used after it was freed: destroyer waits to lock igroup->lock"));
@@ -90,17 +90,17 @@ TEST(Spike, ThirdPostedFixIsFoundToUseAFreedDeviceAndTheScheduleReplays) {
 
   const auto choices = schedule::parse_choices(schedule::to_text(found.bad->choices));
   ASSERT_TRUE(choices.has_value());
-  schedule::Replay replay(*choices);
-  const Exploration again = schedule::explore(replay, scenario, kEnough);
+  explore::Replay replay(*choices);
+  const Exploration again = explore::run_schedules(replay, scenario, kEnough);
   ASSERT_TRUE(again.bad.has_value());
-  EXPECT_EQ(schedule::to_text(*again.bad), schedule::to_text(*found.bad));
+  EXPECT_EQ(explore::to_text(*again.bad), explore::to_text(*found.bad));
   RecordProperty("schedules", static_cast<int>(found.schedules));
 }
 
 TEST(Spike, SleepSetsFindTheSameBug) {
   DepthFirst strategy(DepthFirst::Reduction::kSleepSets);
   const Exploration found =
-      schedule::explore(strategy, [] { destroy_against_close(Fix::kVersion3); }, kEnough);
+      explore::run_schedules(strategy, [] { destroy_against_close(Fix::kVersion3); }, kEnough);
   ASSERT_TRUE(found.bad.has_value());
   EXPECT_THAT(found.bad->finding.what, HasSubstr("used after it was freed"));
 }

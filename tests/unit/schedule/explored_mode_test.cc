@@ -2,15 +2,19 @@
 
 #include <set>
 
+#include "explore/replay.h"
 #include "schedule/atomic.h"
 #include "schedule/mutex.h"
-#include "schedule/replay.h"
 #include "schedule/task.h"
 #include "unit/schedule/explored.h"
 
 namespace teeio::schedule {
 namespace {
 
+using explore::DepthFirst;
+using explore::Exploration;
+using explore::Replay;
+using explore::run_schedules;
 using test::expect_sound;
 using test::kEnough;
 using ::testing::HasSubstr;
@@ -42,7 +46,7 @@ TEST(DepthFirst, WithoutReductionTheSameOrdersAreSeenManyTimes) {
   std::set<std::string> orders;
   DepthFirst strategy(DepthFirst::Reduction::kNone);
   std::uint64_t runs = 0;
-  const Exploration result = explore(
+  const Exploration result = run_schedules(
       strategy,
       [&] {
         ++runs;
@@ -58,7 +62,7 @@ TEST(DepthFirst, WithoutReductionTheSameOrdersAreSeenManyTimes) {
 TEST(DepthFirst, TheFirstScheduleHasNoPreemption) {
   DepthFirst strategy(DepthFirst::Reduction::kNone);
   std::string order;
-  (void)explore(strategy, [&] { order = lock_twice_each(); }, 1);
+  (void)run_schedules(strategy, [&] { order = lock_twice_each(); }, 1);
   EXPECT_EQ(order, "aabbcc");
 }
 
@@ -66,7 +70,7 @@ TEST(DepthFirst, AProgramThatVariesOutsideTheScheduleIsAFinding) {
   DepthFirst strategy(DepthFirst::Reduction::kNone);
   std::uint32_t runs = 0;
   const Exploration result =
-      explore(strategy, [&] { (void)choose(2 + runs++, "varies"); }, kEnough);
+      run_schedules(strategy, [&] { (void)choose(2 + runs++, "varies"); }, kEnough);
   ASSERT_TRUE(result.bad.has_value());
   EXPECT_THAT(result.bad->finding.what, HasSubstr("something outside the schedule varies"));
 }
@@ -94,7 +98,7 @@ void use_many(std::vector<std::uint64_t>& drawn) {
 TEST(Replay, RepeatsARunStepByStep) {
   std::vector<std::uint64_t> first_drawn;
   DepthFirst strategy(DepthFirst::Reduction::kSleepSets);
-  const Exploration found = explore(
+  const Exploration found = run_schedules(
       strategy,
       [&] {
         first_drawn.clear();
@@ -105,9 +109,9 @@ TEST(Replay, RepeatsARunStepByStep) {
 
   std::vector<std::uint64_t> drawn;
   Replay replay(found.bad->choices);
-  const Exploration again = explore(replay, [&] { use_many(drawn); }, kEnough);
+  const Exploration again = run_schedules(replay, [&] { use_many(drawn); }, kEnough);
   ASSERT_TRUE(again.bad.has_value());
-  EXPECT_EQ(to_text(*again.bad), to_text(*found.bad));
+  EXPECT_EQ(explore::to_text(*again.bad), explore::to_text(*found.bad));
   EXPECT_EQ(drawn, first_drawn);
   EXPECT_THAT(again.bad->story, HasSubstr("one   lock dev_set->lock #1"));
 }
@@ -115,7 +119,7 @@ TEST(Replay, RepeatsARunStepByStep) {
 TEST(Replay, ChoicesThatDoNotFitAreAFinding) {
   for (const char* text : {"7", "=0", "1 =1"}) {
     Replay replay(*parse_choices(text));
-    const Exploration result = explore(replay, [] { lock_twice_each(); }, kEnough);
+    const Exploration result = run_schedules(replay, [] { lock_twice_each(); }, kEnough);
     ASSERT_TRUE(result.bad.has_value()) << text;
     EXPECT_EQ(result.bad->finding.what, "the choices to replay do not fit this program");
   }
@@ -151,7 +155,7 @@ class PruneAtOnce final : public Strategy {
 TEST(Pruning, APrunedRunEndsWithoutPreemptionAndDestroysWhatItMade) {
   PruneAtOnce strategy;
   std::string order;
-  const Exploration result = explore(strategy, [&] { order = lock_twice_each(); }, kEnough);
+  const Exploration result = run_schedules(strategy, [&] { order = lock_twice_each(); }, kEnough);
   EXPECT_EQ(result.schedules, 3U);
   EXPECT_EQ(result.pruned, 3U);
   EXPECT_FALSE(result.bad.has_value());

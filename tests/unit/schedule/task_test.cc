@@ -116,14 +116,14 @@ TEST(Yield, TwoTasksThatWakeEachOtherForEverAreALivelock) {
     while (!never.load()) yield();
     a.join();
   };
-  const Exploration result = explore_all(spin, {.points = 1000});
+  const explore::Exploration result = explore_all(spin, {.points = 1000});
   ASSERT_TRUE(result.bad.has_value());
   EXPECT_EQ(result.bad->finding.kind, Finding::Kind::kLivelock);
 }
 
 TEST(Choice, EachCombinationIsRunOnceAndZeroComesFirst) {
   std::vector<std::uint32_t> seen;
-  const Exploration result = expect_sound([&] {
+  const explore::Exploration result = expect_sound([&] {
     const std::uint32_t first = choose(2, "first");
     seen.push_back(first * 3 + choose(3, "second"));
     EXPECT_EQ(choose(1, "no choice"), 0U);

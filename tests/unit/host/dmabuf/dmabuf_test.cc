@@ -5,8 +5,8 @@
 #include <functional>
 
 #include "base/check.h"
-#include "schedule/depth_first.h"
-#include "schedule/exploration.h"
+#include "explore/depth_first.h"
+#include "explore/exploration.h"
 #include "schedule/task.h"
 
 namespace teeio::dmabuf {
@@ -126,9 +126,9 @@ TEST_F(DmaBufTest, RevokeTellsEachImporterOnceAndIsIdempotent) {
 
 /// Runs two tasks in every order.
 void explore(const std::function<void()>& scenario) {
-  schedule::DepthFirst strategy(schedule::DepthFirst::Reduction::kSleepSets);
-  const schedule::Exploration result = schedule::explore(strategy, scenario, 100'000);
-  if (result.bad) ADD_FAILURE() << schedule::to_text(*result.bad);
+  explore::DepthFirst strategy(explore::DepthFirst::Reduction::kSleepSets);
+  const explore::Exploration result = explore::run_schedules(strategy, scenario, 100'000);
+  if (result.bad) ADD_FAILURE() << explore::to_text(*result.bad);
   EXPECT_TRUE(result.exhausted);
 }
 

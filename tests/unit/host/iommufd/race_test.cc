@@ -4,8 +4,8 @@
 
 #include "base/check.h"
 #include "host/dmabuf/dmabuf.h"
-#include "schedule/depth_first.h"
-#include "schedule/exploration.h"
+#include "explore/depth_first.h"
+#include "explore/exploration.h"
 #include "schedule/task.h"
 #include "unit/host/iommufd/machine.h"
 
@@ -21,9 +21,9 @@ constexpr std::uint64_t kPage = kPageSize;
 constexpr std::uint64_t kEnough = 300'000;
 
 void explore(const std::function<void()>& scenario) {
-  schedule::DepthFirst strategy(schedule::DepthFirst::Reduction::kSleepSets);
-  const schedule::Exploration result = schedule::explore(strategy, scenario, kEnough);
-  if (result.bad) ADD_FAILURE() << schedule::to_text(*result.bad);
+  explore::DepthFirst strategy(explore::DepthFirst::Reduction::kSleepSets);
+  const explore::Exploration result = explore::run_schedules(strategy, scenario, kEnough);
+  if (result.bad) ADD_FAILURE() << explore::to_text(*result.bad);
   EXPECT_TRUE(result.exhausted) << result.schedules;
   testing::Test::RecordProperty("schedules", static_cast<int>(result.schedules));
 }

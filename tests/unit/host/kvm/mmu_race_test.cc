@@ -11,8 +11,8 @@
 #include "host/kvm/sw_protected.h"
 #include "host/kvm/vm_file.h"
 #include "host/mm/plain_caller.h"
-#include "schedule/depth_first.h"
-#include "schedule/exploration.h"
+#include "explore/depth_first.h"
+#include "explore/exploration.h"
 #include "schedule/task.h"
 
 namespace teeio::kvm {
@@ -87,9 +87,9 @@ class World final : public dmabuf::Exporter {
 
 void explore(const std::function<void()>& scenario) {
   constexpr std::uint64_t kEnough = 100'000;
-  schedule::DepthFirst strategy(schedule::DepthFirst::Reduction::kSleepSets);
-  const schedule::Exploration result = schedule::explore(strategy, scenario, kEnough);
-  if (result.bad) ADD_FAILURE() << schedule::to_text(*result.bad);
+  explore::DepthFirst strategy(explore::DepthFirst::Reduction::kSleepSets);
+  const explore::Exploration result = explore::run_schedules(strategy, scenario, kEnough);
+  if (result.bad) ADD_FAILURE() << explore::to_text(*result.bad);
   EXPECT_TRUE(result.exhausted) << result.schedules;
   testing::Test::RecordProperty("schedules", static_cast<int>(result.schedules));
 }

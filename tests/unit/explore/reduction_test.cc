@@ -11,8 +11,10 @@
 #include "schedule/task.h"
 #include "unit/schedule/explored.h"
 
-namespace teeio::schedule {
+namespace teeio::explore {
 namespace {
+
+using namespace schedule;  // NOLINT: every primitive is used
 
 constexpr int kTasks = 2;
 constexpr int kSteps = 2;
@@ -134,4 +136,4 @@ TEST(SleepSets, ReachEveryResultThatAllSchedulesReach) {
 }
 
 }  // namespace
-}  // namespace teeio::schedule
+}  // namespace teeio::explore

@@ -3,9 +3,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "schedule/strategy.h"
+#include "explore/strategy.h"
 
-namespace teeio::schedule {
+namespace teeio::explore {
 
 /// Every schedule, depth first, the one without preemption first. With sleep
 /// sets an order is skipped when it differs from one already seen only in
@@ -43,4 +43,4 @@ class DepthFirst final : public Strategy {
   std::uint64_t sleep_ = 0;  ///< of the present moment
 };
 
-}  // namespace teeio::schedule
+}  // namespace teeio::explore

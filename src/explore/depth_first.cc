@@ -1,10 +1,11 @@
-#include "schedule/depth_first.h"
+#include "explore/depth_first.h"
 
 #include <bit>
 
 #include "base/check.h"
+#include "explore/finding.h"
 
-namespace teeio::schedule {
+namespace teeio::explore {
 namespace {
 
 std::uint64_t bit(std::uint32_t task) { return std::uint64_t{1} << task; }
@@ -31,7 +32,7 @@ std::uint32_t index_of(const Moment& moment, std::uint32_t task) {
 }
 
 /// Those of `asleep` that a move with `op` does not wake.
-std::uint64_t still_asleep(const Moment& moment, std::uint64_t asleep, Op op) {
+std::uint64_t still_asleep(const Moment& moment, std::uint64_t asleep, schedule::Op op) {
   std::uint64_t still = 0;
   for (const Candidate& c : moment.candidates)
     if ((asleep & bit(c.task)) != 0 && commute(c.op, op)) still |= bit(c.task);
@@ -60,8 +61,7 @@ bool DepthFirst::advance(Node& node) {
 DepthFirst::Node& DepthFirst::node_at_depth(Choice::Kind kind, std::uint64_t open) {
   if (depth_ == path_.size()) path_.push_back({kind, 0, open, 0, sleep_});
   Node& node = path_[depth_++];
-  TEEIO_CHECK(node.kind == kind && node.open == open,
-              "the same choices led to another place: something outside the schedule varies");
+  TEEIO_CHECK(node.kind == kind && node.open == open, kVaries);
   return node;
 }
 
@@ -85,4 +85,4 @@ std::uint32_t DepthFirst::choose(std::uint32_t count) {
   return node_at_depth(Choice::Kind::kAlternative, count).chosen;
 }
 
-}  // namespace teeio::schedule
+}  // namespace teeio::explore

@@ -5,13 +5,14 @@
 #include <optional>
 #include <string>
 
+#include "explore/strategy.h"
 #include "schedule/fiber_controller.h"
 
-namespace teeio::schedule {
+namespace teeio::explore {
 
 /// A schedule that showed something wrong.
 struct BadSchedule {
-  Finding finding;
+  schedule::Finding finding;
   Choices choices;  ///< for Replay
   std::string story;
 };
@@ -28,10 +29,11 @@ struct Exploration {
 /// Runs `body` under the schedules of `strategy` until one shows something
 /// wrong, none is left, or `max_schedules` have run. `body` makes everything it
 /// uses anew each time and joins every task that it spawns.
-[[nodiscard]] Exploration explore(Strategy& strategy, const std::function<void()>& body,
-                                  std::uint64_t max_schedules, RunLimits limits = {});
+[[nodiscard]] Exploration run_schedules(Strategy& strategy, const std::function<void()>& body,
+                                        std::uint64_t max_schedules,
+                                        schedule::RunLimits limits = {});
 
 /// The finding in words, its steps, and the choices that replay it.
 [[nodiscard]] std::string to_text(const BadSchedule& bad);
 
-}  // namespace teeio::schedule
+}  // namespace teeio::explore

@@ -1,8 +1,8 @@
 #pragma once
 
-#include "schedule/strategy.h"
+#include "explore/strategy.h"
 
-namespace teeio::schedule {
+namespace teeio::explore {
 
 /// Runs one schedule again from its choices. After the last one it goes on
 /// without preemption. A choice that is not possible fails a check.
@@ -22,4 +22,4 @@ class Replay final : public Strategy {
   bool started_ = false;
 };
 
-}  // namespace teeio::schedule
+}  // namespace teeio::explore

@@ -1,8 +1,8 @@
-#include "schedule/replay.h"
+#include "explore/replay.h"
 
 #include "base/check.h"
 
-namespace teeio::schedule {
+namespace teeio::explore {
 namespace {
 constexpr std::string_view kMisfit = "the choices to replay do not fit this program";
 }  // namespace
@@ -35,4 +35,4 @@ std::uint32_t Replay::choose(std::uint32_t count) {
   return choice->value;
 }
 
-}  // namespace teeio::schedule
+}  // namespace teeio::explore

@@ -1,0 +1,281 @@
+#include "explore/dpor.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/check.h"
+#include "explore/finding.h"
+
+namespace teeio::explore {
+namespace {
+
+constexpr std::uint32_t kNone = HappensBefore::kNone;
+/// The late move's place in a sequence, where events stand for themselves.
+constexpr std::uint32_t kLate = kNone - 1;
+
+std::uint64_t bit(std::uint32_t task) { return std::uint64_t{1} << task; }
+
+}  // namespace
+
+// ---- From schedule to schedule
+
+bool Dpor::begin() {
+  depth_ = 0;
+  sleep_ = 0;
+  lead_.clear();
+  lead_at_ = 0;
+  order_.start_run();
+  node_of_event_.clear();
+  if (!started_) return started_ = true;
+  keep_first_path();
+  if (std::exchange(restricted_, false)) {
+    new_from_ = path_.size() - 1;
+    return true;
+  }
+  while (path_.size() > floor_) {
+    if (advance()) {
+      new_from_ = path_.size() - 1;
+      return true;
+    }
+    pop();
+  }
+  return false;
+}
+
+/// The next try at the last node.
+bool Dpor::advance() {
+  Node& node = path_.back();
+  if (node.kind == Choice::Kind::kAlternative) return ++node.chosen < node.count;
+  node.sleep |= bit(node.chosen);
+  node.todo &= ~node.sleep;
+  if (node.todo == 0) return false;
+  node.chosen = static_cast<std::uint32_t>(std::countr_zero(node.todo));
+  node.todo &= ~bit(node.chosen);
+  follow_hint(node);
+  return true;
+}
+
+void Dpor::follow_hint(Node& node) {
+  for (std::uint32_t h = node.hints; h != kNone; h = hints_[h].next)
+    if (hints_[h].task == node.chosen) {
+      lead_ = hints_[h].steps;
+      lead_at_ = 1;
+      return;
+    }
+}
+
+void Dpor::pop() {
+  drop_hints(path_.back());
+  if (path_.back().kind == Choice::Kind::kTask) candidates_.resize(path_.back().candidates);
+  path_.pop_back();
+}
+
+void Dpor::drop_hints(Node& node) {
+  while (node.hints != kNone) {
+    Hint& hint = hints_[node.hints];
+    const std::uint32_t next = std::exchange(hint.next, free_hints_);
+    free_hints_ = std::exchange(node.hints, next);
+  }
+}
+
+// ---- One schedule
+
+void Dpor::check_same(const Node& node, const Moment& moment) const {
+  const auto same = [](const Candidate& a, const Candidate& b) {
+    return a.task == b.task && a.op.kind == b.op.kind && a.op.object == b.op.object &&
+           a.gate == b.gate;
+  };
+  TEEIO_CHECK(node.kind == Choice::Kind::kTask &&
+                  std::ranges::equal(candidates_of(node), moment.candidates, same),
+              kVaries);
+}
+
+std::uint32_t Dpor::first_choice(const Moment& moment) {
+  const auto awake = [this](const Candidate& c) { return (sleep_ & bit(c.task)) == 0; };
+  if (lead_at_ < lead_.size()) {
+    const std::uint32_t wanted = lead_[lead_at_++];
+    const auto at = std::ranges::find(moment.candidates, wanted, &Candidate::task);
+    if (at != moment.candidates.end() && awake(*at)) return wanted;
+    lead_.clear();
+  }
+  const auto first = std::ranges::find_if(moment.candidates, awake);
+  return first == moment.candidates.end() ? kNone : first->task;
+}
+
+std::uint32_t Dpor::pick(const Moment& moment) {
+  order_.know_tasks(moment.tasks);
+  if (depth_ == path_.size()) {
+    const std::uint32_t first = first_choice(moment);
+    if (first == kNone) return kPrune;
+    path_.push_back({.kind = Choice::Kind::kTask,
+                     .chosen = first,
+                     .count = static_cast<std::uint32_t>(moment.candidates.size()),
+                     .candidates = static_cast<std::uint32_t>(candidates_.size()),
+                     .sleep = sleep_});
+    candidates_.insert(candidates_.end(), moment.candidates.begin(), moment.candidates.end());
+  } else {
+    check_same(path_[depth_], moment);
+  }
+  const Node& node = path_[depth_];
+  const auto at = std::ranges::find(moment.candidates, node.chosen, &Candidate::task);
+  sleep_ = 0;
+  for (std::uint64_t left = node.sleep & ~bit(node.chosen); left != 0; left &= left - 1) {
+    const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
+    const auto sleeper = std::ranges::find(moment.candidates, task, &Candidate::task);
+    if (sleeper != moment.candidates.end() && !dependent(*sleeper, *at)) sleep_ |= bit(task);
+  }
+  node_of_event_.push_back(static_cast<std::uint32_t>(depth_++));
+  const Candidate move = *at;
+  const auto races = order_.add(move);
+  if (is_new())
+    for (const HappensBefore::Race& race : races) reverse(race, move, order_.events() - 1);
+  return static_cast<std::uint32_t>(at - moment.candidates.begin());
+}
+
+std::uint32_t Dpor::choose(std::uint32_t count) {
+  if (depth_ == path_.size())
+    path_.push_back({.kind = Choice::Kind::kAlternative, .chosen = 0, .count = count});
+  const Node& node = path_[depth_++];
+  TEEIO_CHECK(node.kind == Choice::Kind::kAlternative && node.count == count, kVaries);
+  return node.chosen;
+}
+
+void Dpor::stuck(std::span<const Candidate> waiting) {
+  if (is_new())
+    for (const Candidate& c : waiting)
+      for (const HappensBefore::Race& race : order_.races_of_blocked(c))
+        reverse(race, c, order_.events());
+  order_.barrier();
+}
+
+// ---- Races
+
+/// Makes sure that `late` is tried before race.event too: at the decision there,
+/// by a task with which some order begins that has the two reversed.
+void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end) {
+  const std::uint32_t at = node_of_event_[race.event];
+  if (at < floor_) return;
+  Node& node = path_[at];
+  build_sequence(race, late, end);
+  for (std::uint64_t left = node.sleep | node.todo; left != 0; left &= left - 1)
+    if (is_initial(static_cast<std::uint32_t>(std::countr_zero(left)))) return;
+  const std::uint32_t first = sequence_[0] == kLate ? late.task : order_.move(sequence_[0]).task;
+  const auto candidates = candidates_of(node);
+  if (std::ranges::find(candidates, first, &Candidate::task) == candidates.end()) {
+    // It becomes possible only by what comes later: whoever can move may lead there.
+    for (const Candidate& c : candidates) node.todo |= bit(c.task);
+    node.todo &= ~(node.sleep | bit(node.chosen));
+    return;
+  }
+  node.todo |= bit(first);
+  if (sequence_.size() > 1) add_hint(node, late.task);
+}
+
+void Dpor::build_sequence(const HappensBefore::Race& race, const Candidate& late,
+                          std::uint32_t end) {
+  sequence_.clear();
+  first_of_task_.fill(kNone);
+  for (std::uint32_t e = race.event + 1; e < end; ++e) {
+    if (order_.precedes(race.event, order_.clock_of(e))) continue;
+    std::uint32_t& first = first_of_task_[order_.move(e).task];
+    if (first == kNone) first = e;
+    sequence_.push_back(e);
+  }
+  sequence_.push_back(kLate);
+  if (first_of_task_[late.task] == kNone) first_of_task_[late.task] = kLate;
+  late_clock_ = race.clock;
+}
+
+/// Whether the sequence, or one equal to it, begins with a move of `task`. A task
+/// that has none in it does not count, even if its move commutes with all of it:
+/// it may not with what comes after.
+bool Dpor::is_initial(std::uint32_t task) const {
+  const std::uint32_t first = first_of_task_[task];
+  if (first == kNone) return false;
+  const HappensBefore::Clock clock = first == kLate ? late_clock_ : order_.clock_of(first);
+  for (std::uint32_t t = 0; t < order_.tasks(); ++t) {
+    if (t == task || first_of_task_[t] == kNone || first_of_task_[t] == kLate) continue;
+    if (clock[t] > first_of_task_[t]) return false;
+  }
+  return true;
+}
+
+void Dpor::add_hint(Node& node, std::uint32_t late_task) {
+  std::uint32_t h = free_hints_;
+  if (h == kNone) {
+    h = static_cast<std::uint32_t>(hints_.size());
+    hints_.emplace_back();
+  } else {
+    free_hints_ = hints_[h].next;
+  }
+  Hint& hint = hints_[h];
+  hint.steps.clear();
+  for (const std::uint32_t e : sequence_)
+    hint.steps.push_back(e == kLate ? late_task : order_.move(e).task);
+  hint.task = hint.steps[0];
+  hint.next = std::exchange(node.hints, h);
+}
+
+// ---- Parts and progress
+
+double Dpor::share_done() const {
+  double done = 0;
+  double weight = 1;
+  for (std::size_t i = floor_; i < path_.size(); ++i) {
+    const Node& node = path_[i];
+    const bool task = node.kind == Choice::Kind::kTask;
+    const auto behind = task ? static_cast<double>(std::popcount(node.sleep)) : node.chosen;
+    const double all =
+        task ? behind + 1 + static_cast<double>(std::popcount(node.todo)) : node.count;
+    done += weight * behind / all;
+    weight /= all;
+  }
+  return done;
+}
+
+std::vector<Dpor::Deviation> Dpor::deviations() const {
+  const auto& path = first_path_.empty() ? path_ : first_path_;
+  const auto& pool = first_path_.empty() ? candidates_ : first_candidates_;
+  std::vector<Deviation> parts;
+  for (std::uint32_t depth = 0; depth < path.size(); ++depth) {
+    const Node& node = path[depth];
+    for (std::uint32_t i = 1; i < node.count; ++i)
+      parts.push_back({depth, node.kind,
+                       node.kind == Choice::Kind::kTask ? pool[node.candidates + i].task : i});
+  }
+  return parts;
+}
+
+void Dpor::keep_first_path() {
+  if (!first_path_.empty()) return;
+  first_path_ = path_;
+  first_candidates_ = candidates_;
+}
+
+void Dpor::restrict_to(const Deviation& part) {
+  keep_first_path();
+  while (!path_.empty()) pop();
+  TEEIO_CHECK(part.depth < first_path_.size(), "a part of the schedules that does not exist");
+  path_.assign(first_path_.begin(), first_path_.begin() + part.depth + 1);
+  candidates_ = first_candidates_;
+  for (Node& node : path_) {
+    node.todo = 0;
+    node.sleep = 0;
+    node.hints = kNone;
+    node.chosen = node.kind == Choice::Kind::kTask ? first_candidates_[node.candidates].task : 0;
+  }
+  Node& last = path_.back();
+  last.chosen = part.value;
+  if (last.kind == Choice::Kind::kTask) {
+    candidates_.resize(last.candidates + last.count);
+    // Those before it in the order of deviations() are tried, elsewhere.
+    for (const Candidate& c : candidates_of(last)) {
+      if (c.task == part.value) break;
+      last.sleep |= bit(c.task);
+    }
+  }
+  floor_ = path_.size();
+  restricted_ = true;
+}
+
+}  // namespace teeio::explore

@@ -1,0 +1,291 @@
+#include "explore/happens_before.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace teeio::explore {
+namespace {
+
+using Gate = Candidate::Gate;
+using schedule::OpKind;
+
+bool is_woken(const Candidate& move) {
+  return move.op.kind == OpKind::kWait && move.gate == Gate::kOpen;
+}
+
+bool is_put(const Candidate& move) { return move.op.kind == OpKind::kDecrement; }
+
+}  // namespace
+
+bool dependent(const Candidate& a, const Candidate& b) {
+  if (is_woken(a) || is_woken(b)) {
+    if (a.op.kind == OpKind::kYield || b.op.kind == OpKind::kYield) return true;
+    const bool ends = a.op.kind == OpKind::kDestroy || b.op.kind == OpKind::kDestroy;
+    return ends && a.op.object == b.op.object;
+  }
+  // As events, both must be puts still: the second one meets a count less by one.
+  if (is_put(a) && is_put(b) && a.op.object == b.op.object && a.count <= 3) return true;
+  return !schedule::commute(a.op, b.op);
+}
+
+void HappensBefore::Object::clear() {
+  exclusive = kNone;
+  holder = kNone;
+  acquired = kNone;
+  readers = 0;
+  shared.clear();
+  quiet.clear();
+  read_locks.clear();
+  held_reads.clear();
+  enqueues.clear();
+  notifies.clear();
+}
+
+void HappensBefore::start_run() {
+  for (std::uint32_t i = 0; i < used_objects_; ++i) objects_[i].clear();
+  used_objects_ = 0;
+  moves_.clear();
+  clocks_.clear();
+  task_clocks_.clear();
+  last_events_.clear();
+  last_yield_ = kNone;
+  known_tasks_ = 0;
+}
+
+HappensBefore::Object& HappensBefore::object(std::uint32_t number) {
+  if (number >= objects_.size()) objects_.resize(number + 16);
+  used_objects_ = std::max(used_objects_, number + 1);
+  return objects_[number];
+}
+
+void HappensBefore::mark(std::vector<Mark>& marks, std::uint32_t task, std::uint32_t event) {
+  for (Mark& m : marks)
+    if (m.task == task) {
+      m.event = event;
+      return;
+    }
+  marks.push_back({task, event});
+}
+
+void HappensBefore::unmark(std::vector<Mark>& marks, std::uint32_t task) {
+  std::erase_if(marks, [task](const Mark& m) { return m.task == task; });
+}
+
+std::uint32_t HappensBefore::marked(const std::vector<Mark>& marks, std::uint32_t task) {
+  for (const Mark& m : marks)
+    if (m.task == task) return m.event;
+  return kNone;
+}
+
+void HappensBefore::widen(std::uint32_t tasks) {
+  const std::uint32_t wider = (tasks + 7) / 8 * 8;
+  const auto restride = [this, wider](std::vector<std::uint32_t>& rows) {
+    std::vector<std::uint32_t> out(rows.size() / width_ * wider, 0);
+    for (std::size_t row = 0; row < rows.size() / width_; ++row)
+      std::copy_n(rows.begin() + static_cast<std::ptrdiff_t>(row * width_), width_,
+                  out.begin() + static_cast<std::ptrdiff_t>(row * wider));
+    rows = std::move(out);
+  };
+  restride(clocks_);
+  restride(task_clocks_);
+  width_ = wider;
+}
+
+void HappensBefore::know_tasks(std::uint32_t count) {
+  if (count == known_tasks_) return;
+  TEEIO_CHECK(count <= kMaxTasks, "more tasks than a reduction can hold");
+  if (count > width_) widen(count);
+  task_clocks_.resize(std::size_t{count} * width_, 0);
+  last_events_.resize(count, kNone);
+  if (!moves_.empty()) {
+    const Clock parent = clock_of(events() - 1);
+    for (; known_tasks_ < count; ++known_tasks_)
+      std::ranges::copy(parent, task_clock(known_tasks_));
+  }
+  known_tasks_ = count;
+}
+
+void HappensBefore::join(std::uint32_t* clock, Clock other) const {
+  for (std::uint32_t i = 0; i < width_; ++i) clock[i] = std::max(clock[i], other[i]);
+}
+
+void HappensBefore::barrier() {
+  for (std::uint32_t t = 1; t < known_tasks_; ++t) join(task_clock(0), {task_clock(t), width_});
+  for (std::uint32_t t = 1; t < known_tasks_; ++t)
+    std::copy_n(task_clock(0), width_, task_clock(t));
+}
+
+// ---- What a move meets
+
+void HappensBefore::meet(std::uint32_t event, std::uint32_t race, std::uint32_t task) {
+  if (event != kNone && moves_[event].task != task) conflicts_.push_back({event, race});
+}
+
+void HappensBefore::meet_exclusive(const Object& o, const Candidate& move) {
+  if (o.exclusive == kNone) return;
+  // A lock that waits for its turn cannot come before the unlock that lets it
+  // in, but before the lock that kept it out.
+  const bool waited = move.gate == Gate::kOpen && moves_[o.exclusive].op.kind == OpKind::kUnlock;
+  meet(o.exclusive, waited ? o.acquired : o.exclusive, move.task);
+}
+
+void HappensBefore::meet_all(const Object& o, const Candidate& move) {
+  if (o.shared.empty()) return meet_exclusive(o, move);
+  for (const Mark& m : o.shared) {
+    const bool waited = move.gate == Gate::kOpen && moves_[m.event].op.kind == OpKind::kReadUnlock;
+    meet(m.event, waited ? marked(o.read_locks, m.task) : m.event, move.task);
+  }
+}
+
+void HappensBefore::meet_yields(const Candidate& move) {
+  if (move.op.kind != OpKind::kYield) {
+    if (last_yield_ != kNone) meet(last_yield_, last_yield_, move.task);
+    return;
+  }
+  for (const std::uint32_t event : last_events_) meet(event, event, move.task);
+}
+
+void HappensBefore::collect(Object& o, const Candidate& move) {
+  switch (move.op.kind) {
+    case OpKind::kLock:
+    case OpKind::kUnlock:
+    case OpKind::kNotify:
+    case OpKind::kStore:
+    case OpKind::kTestCount:
+      return meet_all(o, move);
+    case OpKind::kReadLock:
+    case OpKind::kReadUnlock:
+    case OpKind::kEnqueue:
+    case OpKind::kLoad:
+    case OpKind::kIncrement:
+    case OpKind::kDecrement:
+      return meet_exclusive(o, move);
+    case OpKind::kWait: {
+      if (!is_woken(move)) return meet_exclusive(o, move);
+      const std::uint32_t enqueued = marked(o.enqueues, move.task);
+      const auto by = std::ranges::upper_bound(o.notifies, enqueued);
+      if (by != o.notifies.end()) meet(*by, kNone, move.task);
+      return;
+    }
+    case OpKind::kDestroy:
+      for (const Mark& m : o.quiet) meet(m.event, m.event, move.task);
+      return meet_all(o, move);
+    case OpKind::kJoin:  // `object` is a task
+    case OpKind::kYield:
+      return;
+  }
+}
+
+void HappensBefore::book(Object& o, const Candidate& move, std::uint32_t event) {
+  const auto exclude = [&] {
+    o.exclusive = event;
+    o.shared.clear();
+  };
+  switch (move.op.kind) {
+    case OpKind::kLock:
+      exclude();
+      if (o.holder == kNone && o.held_reads.empty()) {  // else a try that fails
+        o.holder = move.task;
+        o.acquired = event;
+      }
+      return;
+    case OpKind::kUnlock:
+      o.holder = kNone;
+      return exclude();
+    case OpKind::kNotify:
+      o.notifies.push_back(event);
+      return exclude();
+    case OpKind::kStore:
+    case OpKind::kTestCount:
+      return exclude();
+    case OpKind::kDestroy:
+      o.quiet.clear();
+      return exclude();
+    case OpKind::kReadLock:
+      mark(o.read_locks, move.task, event);
+      mark(o.held_reads, move.task, event);
+      return mark(o.shared, move.task, event);
+    case OpKind::kReadUnlock:
+      unmark(o.held_reads, move.task);
+      return mark(o.shared, move.task, event);
+    case OpKind::kEnqueue:
+      mark(o.enqueues, move.task, event);
+      return mark(o.shared, move.task, event);
+    case OpKind::kWait:
+      return mark(is_woken(move) ? o.quiet : o.shared, move.task, event);
+    case OpKind::kLoad:
+    case OpKind::kIncrement:
+    case OpKind::kDecrement:
+      return mark(o.shared, move.task, event);
+    case OpKind::kJoin:
+    case OpKind::kYield:
+      return;
+  }
+}
+
+/// From conflicts_: those that can change places with the new move, whose task
+/// has `clock` before it.
+std::span<const HappensBefore::Race> HappensBefore::find_races(const std::uint32_t* clock) {
+  races_.clear();
+  race_clocks_.clear();
+  const Clock before{clock, width_};
+  const auto hidden = [&](const Conflict& c) {
+    if (c.race == kNone || precedes(c.race, before)) return true;
+    return std::ranges::any_of(conflicts_, [&](const Conflict& other) {
+      return other.race != kNone && other.race != c.race && !precedes(other.race, before) &&
+             precedes(c.race, clock_of(other.race));
+    });
+  };
+  for (const Conflict& c : conflicts_)
+    if (!hidden(c)) races_.push_back({c.race, {}});
+  race_clocks_.resize(races_.size() * width_);
+  for (std::size_t i = 0; i < races_.size(); ++i) {
+    std::uint32_t* const row = race_clocks_.data() + i * width_;
+    std::copy_n(clock, width_, row);
+    for (const Conflict& c : conflicts_)
+      if (c.after != races_[i].event && !precedes(races_[i].event, clock_of(c.after)))
+        join(row, clock_of(c.after));
+    races_[i].clock = {row, width_};
+  }
+  return races_;
+}
+
+std::span<const HappensBefore::Race> HappensBefore::add(const Candidate& move) {
+  const std::uint32_t event = events();
+  conflicts_.clear();
+  if (move.op.kind == OpKind::kJoin) {
+    join(task_clock(move.task), {task_clock(move.op.object), width_});
+  } else if (move.op.kind != OpKind::kYield) {
+    collect(object(move.op.object), move);
+  }
+  meet_yields(move);
+  races_.clear();
+  if (!conflicts_.empty()) find_races(task_clock(move.task));
+
+  moves_.push_back(move);
+  std::uint32_t* const own = task_clock(move.task);
+  for (const Conflict& c : conflicts_) join(own, clock_of(c.after));
+  own[move.task] = event + 1;
+  clocks_.insert(clocks_.end(), own, own + width_);
+  last_events_[move.task] = event;
+  if (move.op.kind == OpKind::kYield)
+    last_yield_ = event;
+  else if (move.op.kind != OpKind::kJoin)
+    book(objects_[move.op.object], move, event);
+  return races_;
+}
+
+std::span<const HappensBefore::Race> HappensBefore::races_of_blocked(const Candidate& waiting) {
+  conflicts_.clear();
+  races_.clear();
+  const OpKind kind = waiting.op.kind;
+  if (kind != OpKind::kLock && kind != OpKind::kReadLock) return races_;
+  const Object& o = object(waiting.op.object);
+  if (o.holder != kNone) meet(o.acquired, o.acquired, waiting.task);
+  if (kind == OpKind::kLock)
+    for (const Mark& m : o.held_reads) meet(m.event, m.event, waiting.task);
+  return find_races(task_clock(waiting.task));
+}
+
+}  // namespace teeio::explore

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "explore/strategy.h"
+
+namespace teeio::explore {
+
+/// What must stay in which order in one run: a vector clock for each event, from
+/// what tasks do to the objects they share, from spawn and join, and from
+/// notifications. Each event costs a look at its own object and one clock, never
+/// a look at other events.
+///
+/// Two events of different tasks are ordered if some move between them (or they)
+/// do not commute. Which do, by object:
+///  - locks: read-locks and read-unlocks with each other; conditions: enqueues
+///    and waits; flags: loads; counts: gets and puts that stay above zero. All
+///    else excludes. A woken wait only meets the condition's end.
+///  - a busy retry meets everything.
+///  - time passes only when nothing can move: everything before it comes before
+///    everything after it.
+class HappensBefore {
+ public:
+  static constexpr std::uint32_t kNone = 0xffff'ffff;
+  static constexpr std::uint32_t kMaxTasks = 64;
+
+  /// A clock: for each task, how many events up to its last one that must come
+  /// before (an index + 1).
+  using Clock = std::span<const std::uint32_t>;
+
+  /// An earlier event that the new one might have come before.
+  struct Race {
+    std::uint32_t event;
+    /// The new move's clock without `event`: what must come before it even then.
+    Clock clock;
+  };
+
+  void start_run();
+  /// Tasks spawned so far; the new ones were by the last event.
+  void know_tasks(std::uint32_t count);
+  /// The next event. Its number is events() before the call.
+  /// Gives its races, of which none comes before another; valid until the next call.
+  std::span<const Race> add(const Candidate& move);
+  /// `waiting` cannot move: the races of the locks they wait for.
+  std::span<const Race> races_of_blocked(const Candidate& waiting);
+  /// Nothing could move: what follows comes after everything so far.
+  void barrier();
+
+  [[nodiscard]] std::uint32_t events() const { return static_cast<std::uint32_t>(moves_.size()); }
+  [[nodiscard]] const Candidate& move(std::uint32_t event) const { return moves_[event]; }
+  /// Whether `event` must come before what has `clock`.
+  [[nodiscard]] bool precedes(std::uint32_t event, Clock clock) const {
+    return clock[moves_[event].task] > event;
+  }
+  [[nodiscard]] Clock clock_of(std::uint32_t event) const {
+    return {clocks_.data() + std::size_t{event} * width_, width_};
+  }
+  [[nodiscard]] std::uint32_t tasks() const { return known_tasks_; }
+
+ private:
+  /// One task's last event of some kind on an object.
+  struct Mark {
+    std::uint32_t task;
+    std::uint32_t event;
+  };
+  struct Object {
+    std::uint32_t exclusive = kNone;  ///< last event that commutes with none
+    std::vector<Mark> shared;         ///< last of each task since then
+    std::vector<Mark> quiet;          ///< woken waits: they meet the end only
+    std::uint32_t holder = kNone;     ///< task that holds it exclusively
+    std::uint32_t acquired = kNone;   ///< its event; kept after the unlock
+    std::uint32_t readers = 0;
+    std::vector<Mark> read_locks;  ///< each task's last one
+    std::vector<Mark> held_reads;  ///< those not unlocked
+    std::vector<Mark> enqueues;
+    std::vector<std::uint32_t> notifies;
+    void clear();
+  };
+  /// An event that the new one comes after, and the one to change places with.
+  struct Conflict {
+    std::uint32_t after;
+    std::uint32_t race;  ///< kNone: it only lets the new one happen
+  };
+
+  Object& object(std::uint32_t number);
+  static void mark(std::vector<Mark>& marks, std::uint32_t task, std::uint32_t event);
+  static void unmark(std::vector<Mark>& marks, std::uint32_t task);
+  [[nodiscard]] static std::uint32_t marked(const std::vector<Mark>& marks, std::uint32_t task);
+
+  [[nodiscard]] std::uint32_t* task_clock(std::uint32_t task) {
+    return task_clocks_.data() + std::size_t{task} * width_;
+  }
+  void widen(std::uint32_t tasks);
+  void join(std::uint32_t* clock, Clock other) const;
+
+  void meet(std::uint32_t event, std::uint32_t race, std::uint32_t task);
+  void meet_exclusive(const Object& o, const Candidate& move);
+  void meet_all(const Object& o, const Candidate& move);
+  void meet_yields(const Candidate& move);
+  void collect(Object& o, const Candidate& move);
+  void book(Object& o, const Candidate& move, std::uint32_t event);
+  std::span<const Race> find_races(const std::uint32_t* clock);
+
+  std::uint32_t width_ = 8;
+  std::uint32_t known_tasks_ = 0;
+  std::vector<Candidate> moves_;
+  std::vector<std::uint32_t> clocks_;       // width_ a move
+  std::vector<std::uint32_t> task_clocks_;  // width_ a task
+  std::vector<std::uint32_t> last_events_;  // by task
+  std::uint32_t last_yield_ = kNone;
+  std::vector<Object> objects_;
+  std::uint32_t used_objects_ = 0;
+  std::vector<Conflict> conflicts_;
+  std::vector<Race> races_;
+  std::vector<std::uint32_t> race_clocks_;
+};
+
+/// Whether two moves that are possible now do not commute: as schedule::commute(),
+/// with what the candidates know in addition.
+[[nodiscard]] bool dependent(const Candidate& a, const Candidate& b);
+
+}  // namespace teeio::explore

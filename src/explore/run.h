@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "explore/scenario.h"
+#include "schedule/strategy.h"
+
+namespace teeio::explore {
+
+enum class StrategyKind : std::uint8_t {
+  kDpor,     ///< all orders, each class of equal ones once
+  kBounded,  ///< all orders with at most `preemptions` preemptions
+  kPct,      ///< random priorities with a few random changes (probabilistic concurrency testing)
+  kRandom,   ///< a random task at each point
+  kReplay,   ///< the one schedule of `replay`
+  kPlain,    ///< all orders without reduction: for comparisons
+};
+[[nodiscard]] std::string_view strategy_name(StrategyKind kind);
+/// Errors: EINVAL for an unknown name.
+[[nodiscard]] Result<StrategyKind> parse_strategy(std::string_view name);
+
+/// Told now and then, natively, between two schedules.
+struct Progress {
+  std::uint64_t schedules = 0;
+  std::uint64_t points = 0;
+  double seconds = 0;
+  /// How much of the tree is behind, 0 to 1, as its shape so far lets one guess.
+  double share_done = 0;
+};
+
+struct Options {
+  StrategyKind strategy = StrategyKind::kDpor;
+  std::uint64_t max_schedules = 20'000;  ///< complete and pruned ones
+  double seconds = 0;                    ///< no new schedule after this long; 0: no limit
+  /// At most so many failures in a schedule, if less than the scenario's own.
+  std::optional<std::uint32_t> failures;
+  std::uint32_t preemptions = 2;   ///< kBounded
+  std::uint32_t changes = 3;       ///< kPct: the depth of a bug that is found for sure, in time
+  std::uint64_t seed = 1;          ///< kPct, kRandom
+  schedule::Choices replay;        ///< kReplay
+  bool shrink = true;              ///< look for the schedule with the fewest switches
+  bool check_determinism = false;  ///< run each schedule twice, and compare
+  /// False stops the exploration as a limit does.
+  std::function<bool(const Progress&)> on_progress;
+};
+
+/// A schedule that showed something wrong: the shortest that was found.
+struct Failure {
+  /// "R3", "deadlock", "lost wake-up", "livelock", "lock order", "check", ... (finding.h)
+  std::string rule = {};
+  std::string what = {};           ///< one sentence
+  std::string where = {};          ///< "file:line" of a check, or empty
+  schedule::Choices choices = {};  ///< for StrategyKind::kReplay
+  std::uint64_t switches = 0;      ///< preemptions: a task was left that could have gone on
+  std::uint64_t failures = 0;      ///< choices that were not the ordinary one
+  std::string story = {};          ///< step by step, "*" where the task changed
+};
+
+struct ScenarioResult {
+  enum class Verdict : std::uint8_t {
+    kExhausted,  ///< no order is left
+    kBounded,    ///< nothing found up to the bound
+    kFound,      ///< see `failure`
+  };
+  std::string name;
+  Verdict verdict = Verdict::kBounded;
+  std::uint64_t schedules = 0;  ///< run to their end, so many distinct ones if exhausted by kDpor
+  std::uint64_t pruned = 0;     ///< run, and found to show nothing new on the way
+  std::uint64_t points = 0;     ///< scheduling points of both
+  double seconds = 0;
+  std::string bound;  ///< with kBounded: "20000 schedules", "60 s", "2 preemptions"
+  std::optional<Failure> failure;
+  /// Whether this is what the scenario expects (kBounded counts as holding).
+  bool as_expected = false;
+};
+
+/// Explores `scenario` until something is found, nothing is left, or a limit is
+/// reached. On the calling OS thread; no controller may be installed.
+[[nodiscard]] ScenarioResult run_scenario(const Scenario& scenario, const Options& options);
+
+}  // namespace teeio::explore

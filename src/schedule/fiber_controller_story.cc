@@ -1,0 +1,32 @@
+#include <algorithm>
+
+#include "schedule/fiber_controller.h"
+
+namespace teeio::schedule {
+
+std::string FiberController::story() const {
+  std::size_t widest = 0;
+  for (const std::string& name : task_names_) widest = std::max(widest, name.size());
+  std::string text;
+  std::uint32_t last = kNobody;
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    const Step& step = steps_[i];
+    std::string number = std::to_string(i + 1);
+    text += std::string(number.size() < 4 ? 4 - number.size() : 0, ' ') + number;
+    text += step.task == last ? "   " : " * ";
+    std::string name = task_names_[step.task];
+    name.resize(widest + 2, ' ');
+    text += name + describe(step.op) + '\n';
+    last = step.task;
+  }
+  return text;
+}
+
+std::string FiberController::describe(Op op) const {
+  std::string text(op_name(op.kind));
+  if (op.kind == OpKind::kJoin) return text + ' ' + task_names_[op.object];
+  if (op.object == 0) return text;
+  return text + ' ' + std::string(objects_[op.object].name) + " #" + std::to_string(op.object);
+}
+
+}  // namespace teeio::schedule
