@@ -3,7 +3,6 @@
 #include <openssl/asn1.h>
 #include <openssl/objects.h>
 #include <openssl/pem.h>
-#include <openssl/provider.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -62,103 +61,69 @@ SpdmExtension spdm_extension(X509* certificate) {
   return found;
 }
 
-/// A library context without any algorithm. OpenSSL 3.0 decodes a certificate's key
-/// while it parses it, and spends 30 times as long on finding a decoder as on
-/// everything else; here it finds none, and the key is made below.
-OSSL_LIB_CTX* no_algorithms() {
-  static OSSL_LIB_CTX* const made = [] {
-    OSSL_LIB_CTX* const context = OSSL_LIB_CTX_new();
-    TEEIO_CHECK(context != nullptr && OSSL_PROVIDER_load(context, "null") != nullptr,
-                "OpenSSL lacks the null provider");
-    return context;
-  }();
-  return made;
-}
-
-std::optional<KeyExchangeGroup> curve_of(const X509_ALGOR* algorithm) {
-  int type = 0;
-  const void* value = nullptr;
-  X509_ALGOR_get0(nullptr, &type, &value, algorithm);
-  if (type != V_ASN1_OBJECT) return std::nullopt;
-  switch (OBJ_obj2nid(static_cast<const ASN1_OBJECT*>(value))) {
-    case NID_X9_62_prime256v1:
-      return KeyExchangeGroup::kP256;
-    case NID_secp384r1:
-      return KeyExchangeGroup::kP384;
-    case NID_secp521r1:
-      return KeyExchangeGroup::kP521;
-    default:
-      return std::nullopt;
-  }
-}
-
-/// The key by its bits, for the types whose encoding is only that; null for others
-/// and for what is no key.
-detail::Handle<EVP_PKEY> key_by_its_bits(X509* certificate) {
-  ASN1_OBJECT* id = nullptr;
-  const unsigned char* bits = nullptr;
-  int size = 0;
-  X509_ALGOR* algorithm = nullptr;
-  if (X509_PUBKEY_get0_param(&id, &bits, &size, &algorithm, X509_get_X509_PUBKEY(certificate)) != 1)
-    return nullptr;
-  const ByteView key = std::as_bytes(std::span(bits, static_cast<std::size_t>(size)));
-  switch (OBJ_obj2nid(id)) {
-    case NID_X9_62_id_ecPublicKey: {
-      const auto curve = curve_of(algorithm);
-      if (!curve || key.size() != 1 + exchange_data_size(*curve)) return nullptr;
-      return detail::public_key_of(*curve, key);
-    }
-    case NID_ED25519:
-      return detail::Handle<EVP_PKEY>(
-          EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, bits, key.size()));
-    default:
-      return nullptr;
-  }
-}
-
-struct Read {
-  detail::Handle<X509> certificate;
-  std::shared_ptr<evp_pkey_st> key;
+struct FreeStoreContext {
+  void operator()(X509_STORE_CTX* p) const { X509_STORE_CTX_free(p); }
+};
+struct FreeStack {
+  void operator()(STACK_OF(X509) * p) const { sk_X509_free(p); }
 };
 
-detail::Handle<X509> read(ByteView der, OSSL_LIB_CTX* context) {
-  const unsigned char* at = detail::data_of(der);
-  X509* made = X509_new_ex(context, nullptr);
-  // On an error d2i frees it and sets `made` to null.
-  detail::Handle<X509> out(d2i_X509(&made, &at, static_cast<long>(der.size())));
-  if (out != nullptr && at != detail::data_of(der) + der.size()) return nullptr;
-  return out;
+Error verdict_of(int code) {
+  switch (code) {
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+      return {Errno::kTimedOut, "a certificate is not valid at this time"};
+    case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+      return {Errno::kAcces, "a certificate's signature is wrong"};
+    case X509_V_ERR_INVALID_CA:
+    case X509_V_ERR_KEYUSAGE_NO_CERTSIGN:
+      return {Errno::kAcces, "a certificate is by one that may not issue"};
+    case X509_V_ERR_PATH_LENGTH_EXCEEDED:
+      return {Errno::kAcces, "a path is longer than one of its issuers allows"};
+    case X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION:
+      return {Errno::kAcces, "a certificate has a critical extension that is not known"};
+    default:
+      return {Errno::kAcces, "the certificate chain does not end in a trusted root"};
+  }
 }
 
-Result<Read> read_with_key(ByteView der) {
-  Read out{read(der, no_algorithms()), nullptr};
-  if (out.certificate == nullptr) return fail(Errno::kInval, "no X.509 certificate");
-  out.key = key_by_its_bits(out.certificate.get());
-  if (out.key != nullptr) return out;
-  // RSA, and what else only OpenSSL's decoders know.
-  out.certificate = read(der, nullptr);
-  if (out.certificate != nullptr)
-    out.key = std::shared_ptr<evp_pkey_st>(X509_get_pubkey(out.certificate.get()), detail::Free());
-  if (out.key == nullptr) return fail(Errno::kInval, "a certificate's key cannot be read");
-  return out;
+/// DSP0274 1.2, 10.8 "Certificates": what a leaf must have.
+Result<void> check_leaf(X509* leaf) {
+  constexpr long kVersion3 = 2;  // as encoded
+  if (X509_get_version(leaf) != kVersion3)
+    return fail(Errno::kInval, "the leaf certificate is not of X.509 version 3");
+  if (ASN1_STRING_length(X509_get0_serialNumber(leaf)) == 0)
+    return fail(Errno::kInval, "the leaf certificate has no serial number");
+  const std::uint32_t usage = X509_get_key_usage(leaf);  // all ones when it is absent
+  if ((usage & KU_DIGITAL_SIGNATURE) == 0)
+    return fail(Errno::kInval, "the leaf certificate's key is not for signatures");
+  if ((X509_get_extension_flags(leaf) & EXFLAG_CA) != 0)
+    return fail(Errno::kInval, "the leaf certificate is an authority's");
+  return {};
 }
 
 }  // namespace
 
 Result<Certificate> Certificate::parse(ByteView der) {
   if (der.size() > kMaxSize) return fail(Errno::kInval, "a certificate is too large");
-  TEEIO_ASSIGN(Read parsed, read_with_key(der));
-  TEEIO_ASSIGN(PublicKey public_key, PublicKey::from_handle(std::move(parsed.key)));
-  X509* const x509 = parsed.certificate.get();
-  const std::uint32_t flags = X509_get_extension_flags(x509);
+  const unsigned char* at = detail::data_of(der);
+  detail::Handle<X509> handle(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+  if (handle == nullptr) return fail(Errno::kInval, "no X.509 certificate");
+  if (at != detail::data_of(der) + der.size())
+    return fail(Errno::kInval, "bytes follow the certificate");
+  EVP_PKEY* const key = X509_get_pubkey(handle.get());
+  if (key == nullptr) return fail(Errno::kInval, "a certificate's key cannot be read");
+  TEEIO_ASSIGN(PublicKey public_key,
+               PublicKey::from_handle(std::shared_ptr<evp_pkey_st>(key, detail::Free())));
+  const std::uint32_t flags = X509_get_extension_flags(handle.get());
   if ((flags & EXFLAG_INVALID) != 0)
     return fail(Errno::kInval, "a certificate's extensions cannot be read");
   const bool self_issued =
-      X509_NAME_cmp(X509_get_subject_name(x509), X509_get_issuer_name(x509)) == 0;
-  const SpdmExtension spdm = spdm_extension(x509);
-  return Certificate(std::make_shared<const Parsed>(Parsed{
-      std::move(parsed.certificate), Bytes(der.begin(), der.end()), std::move(public_key),
-      self_issued, (flags & EXFLAG_CA) != 0, spdm.hardware_identity, spdm.mutable_certificate}));
+      X509_NAME_cmp(X509_get_subject_name(handle.get()), X509_get_issuer_name(handle.get())) == 0;
+  const SpdmExtension spdm = spdm_extension(handle.get());
+  return Certificate(std::make_shared<const Parsed>(
+      Parsed{std::move(handle), Bytes(der.begin(), der.end()), std::move(public_key), self_issued,
+             (flags & EXFLAG_CA) != 0, spdm.hardware_identity, spdm.mutable_certificate}));
 }
 
 Result<Certificate> Certificate::from_pem(std::string_view text) {
@@ -188,7 +153,22 @@ std::string Certificate::subject() const {
   return out;
 }
 
-Result<CertificateChain> CertificateChain::parse(ByteView certificates) {
+TrustAnchors::TrustAnchors(std::span<const Certificate> roots)
+    : roots_(roots.begin(), roots.end()), store_(X509_STORE_new()) {
+  TEEIO_CHECK(store_ != nullptr, "OpenSSL makes no certificate store");
+  for (const Certificate& root : roots_)
+    TEEIO_CHECK(X509_STORE_add_cert(store_.get(), root.handle()) == 1,
+                "OpenSSL takes no trusted certificate");
+  // An anchor may be an authority below a root, as where a vendor's is pinned.
+  TEEIO_CHECK(X509_STORE_set_flags(store_.get(), X509_V_FLAG_PARTIAL_CHAIN) == 1,
+              "OpenSSL takes no flag");
+  // 112 bits: everything that SPDM has, and no SHA-1.
+  constexpr int kLevel112Bits = 2;
+  X509_VERIFY_PARAM_set_auth_level(X509_STORE_get0_param(store_.get()), kLevel112Bits);
+}
+
+Result<CertificateChain> CertificateChain::parse(ByteView certificates,
+                                                 std::span<const Certificate> known) {
   std::vector<Certificate> parsed;
   while (!certificates.empty()) {
     if (parsed.size() == kMaxCertificates)
@@ -204,8 +184,15 @@ Result<CertificateChain> CertificateChain::parse(ByteView certificates) {
       return fail(Errno::kInval, "no certificate where one begins");
     const auto size = static_cast<std::size_t>(at - detail::data_of(certificates)) +
                       static_cast<std::size_t>(length);
-    TEEIO_ASSIGN(Certificate certificate, Certificate::parse(certificates.first(size)));
-    parsed.push_back(std::move(certificate));
+    const ByteView der = certificates.first(size);
+    const auto seen = std::ranges::find_if(
+        known, [&](const Certificate& one) { return std::ranges::equal(one.der(), der); });
+    if (seen != known.end()) {
+      parsed.push_back(*seen);
+    } else {
+      TEEIO_ASSIGN(Certificate certificate, Certificate::parse(der));
+      parsed.push_back(std::move(certificate));
+    }
     certificates = certificates.subspan(size);
   }
   if (parsed.empty()) return fail(Errno::kInval, "a chain has no certificate");
@@ -237,6 +224,30 @@ CertificateChain CertificateChain::of(std::vector<Certificate> certificates) {
   return CertificateChain(std::move(certificates));
 }
 
+Result<void> CertificateChain::verify(const TrustAnchors& anchors,
+                                      std::optional<std::int64_t> unix_time) const {
+  TEEIO_TRY(check_leaf(leaf().handle()));
+  const std::unique_ptr<STACK_OF(X509), FreeStack> others(sk_X509_new_null());
+  TEEIO_CHECK(others != nullptr, "OpenSSL gives no memory");
+  for (std::size_t i = 0; i + 1 < certificates_.size(); ++i) {
+    // SPDM fixes the order, so that every verifier sees the same path.
+    if (X509_check_issued(certificates_[i].handle(), certificates_[i + 1].handle()) != X509_V_OK)
+      return fail(Errno::kAcces, "a certificate is not by the one before it");
+    TEEIO_CHECK(sk_X509_push(others.get(), certificates_[i].handle()) > 0,
+                "OpenSSL gives no memory");
+  }
+  const std::unique_ptr<X509_STORE_CTX, FreeStoreContext> context(X509_STORE_CTX_new());
+  TEEIO_CHECK(context != nullptr && X509_STORE_CTX_init(context.get(), anchors.handle(),
+                                                        leaf().handle(), others.get()) == 1,
+              "OpenSSL verifies no chain");
+  if (unix_time)
+    X509_STORE_CTX_set_time(context.get(), 0, static_cast<time_t>(*unix_time));
+  else
+    X509_STORE_CTX_set_flags(context.get(), X509_V_FLAG_NO_CHECK_TIME);
+  if (X509_verify_cert(context.get()) == 1) return {};
+  return std::unexpected(verdict_of(X509_STORE_CTX_get_error(context.get())));
+}
+
 Bytes CertificateChain::der() const {
   Writer out;
   for (const Certificate& certificate : certificates_) out.bytes(certificate.der());
@@ -249,14 +260,15 @@ std::string CertificateChain::pem() const {
   return out;
 }
 
-Result<SpdmCertificateChain> SpdmCertificateChain::parse(ByteView blob, HashAlgorithm hash) {
+Result<SpdmCertificateChain> SpdmCertificateChain::parse(ByteView blob, HashAlgorithm hash,
+                                                         std::span<const Certificate> known) {
   Reader in(blob);
   // Up to 1.3 a 16-bit length and 16 reserved bits, in 1.4 a 32-bit length.
   const auto length = in.le<std::uint32_t>();
   const ByteView root_hash = in.take(hash_size(hash));
   if (!in.ok() || length != blob.size())
     return fail(Errno::kInval, "a certificate chain's length is not its size");
-  TEEIO_ASSIGN(CertificateChain chain, CertificateChain::parse(in.rest()));
+  TEEIO_ASSIGN(CertificateChain chain, CertificateChain::parse(in.rest(), known));
   // The root itself may be left out; when it is there, it is the one that is named.
   if (chain.first().is_self_issued() &&
       !std::ranges::equal(crypto::hash(hash, chain.first().der()).view(), root_hash))

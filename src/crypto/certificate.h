@@ -57,19 +57,18 @@ class Certificate {
   std::shared_ptr<const Parsed> parsed_;
 };
 
-/// The certificates that a verifier trusts: roots, or authorities below one.
+/// The roots that a verifier trusts, prepared once.
 ///
-/// Locking: none needed; immutable.
+/// Locking: none needed after construction.
 class TrustAnchors {
  public:
-  explicit TrustAnchors(std::span<const Certificate> roots) : roots_(roots.begin(), roots.end()) {}
-  [[nodiscard]] bool contains(const Certificate& certificate) const {
-    return std::ranges::find(roots_, certificate) != roots_.end();
-  }
+  explicit TrustAnchors(std::span<const Certificate> roots);
+  [[nodiscard]] x509_store_st* handle() const { return store_.get(); }
   [[nodiscard]] std::span<const Certificate> certificates() const { return roots_; }
 
  private:
   std::vector<Certificate> roots_;
+  detail::Handle<x509_store_st> store_;
 };
 
 /// A device's certificates from the root (or the first below it) to the leaf.
@@ -82,20 +81,21 @@ class CertificateChain {
 
   /// Certificates one after the other, as in the SPDM chain format. Errors:
   /// EINVAL when there is none or one does not parse; E2BIG for more than
-  /// kMaxCertificates.
-  static Result<CertificateChain> parse(ByteView certificates);
+  /// kMaxCertificates. `known`: certificates that need no second parsing when they
+  /// come again, byte for byte, such as the verifier's roots.
+  static Result<CertificateChain> parse(ByteView certificates,
+                                        std::span<const Certificate> known = {});
   /// The certificates of PEM text, in its order. Errors: as parse().
   static Result<CertificateChain> from_pem(std::string_view text);
   /// Precondition: not empty.
   static CertificateChain of(std::vector<Certificate> certificates);
 
-  /// From the leaf up to one of `anchors`, which need not be in the chain: that each
-  /// is signed by the one before it, that those may issue (basic constraints, path
-  /// length, key usage), that no critical extension is unknown (RFC 5280, 6.1; name
-  /// constraints count as unknown, policies are not asked for), and
-  /// what DSP0274 ("Leaf certificate") wants of the leaf: X.509 version 3, a serial
-  /// number, and where key usage is present digitalSignature. `unix_time`: when
-  /// validity is judged; none: it is not, since a device's host may have no clock.
+  /// Each is by the one before it, up to one of `anchors`, which need not be in the
+  /// chain: OpenSSL's path validation (signatures of at least 112 bits' strength,
+  /// basic constraints, path lengths, key usage, critical extensions), and what
+  /// DSP0274 ("Leaf certificate") wants of the leaf: X.509 version 3, a serial number,
+  /// and where key usage is present digitalSignature. `unix_time`: when validity is
+  /// judged; none: it is not, since a verifier may have no clock.
   /// Errors: EACCES when the chain does not end in an anchor, a signature is wrong
   /// or an issuer may not issue; ETIMEDOUT when it is not valid at that time; EINVAL
   /// when the leaf lacks what it must have.
@@ -124,7 +124,8 @@ struct SpdmCertificateChain {
   /// Errors: EINVAL when the length is not the blob's, a certificate does not
   /// parse, or the first certificate is a root of another hash; E2BIG as
   /// CertificateChain::parse().
-  static Result<SpdmCertificateChain> parse(ByteView blob, HashAlgorithm hash);
+  static Result<SpdmCertificateChain> parse(ByteView blob, HashAlgorithm hash,
+                                            std::span<const Certificate> known = {});
 };
 /// The blob. Precondition: chain.first() is the root itself.
 [[nodiscard]] Bytes encode_spdm_chain(const CertificateChain& chain, HashAlgorithm hash);

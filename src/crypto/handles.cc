@@ -3,6 +3,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
 
 #include "crypto/secret.h"
 
@@ -15,6 +16,7 @@ void Free::operator()(evp_cipher_ctx_st* p) const { EVP_CIPHER_CTX_free(p); }
 void Free::operator()(evp_pkey_st* p) const { EVP_PKEY_free(p); }
 void Free::operator()(evp_pkey_ctx_st* p) const { EVP_PKEY_CTX_free(p); }
 void Free::operator()(x509_st* p) const { X509_free(p); }
+void Free::operator()(x509_store_st* p) const { X509_STORE_free(p); }
 
 }  // namespace detail
 

@@ -9,6 +9,7 @@ struct evp_cipher_ctx_st;
 struct evp_pkey_st;
 struct evp_pkey_ctx_st;
 struct x509_st;
+struct x509_store_st;
 
 namespace teeio::crypto::detail {
 
@@ -19,6 +20,7 @@ struct Free {
   void operator()(evp_pkey_st* p) const;
   void operator()(evp_pkey_ctx_st* p) const;
   void operator()(x509_st* p) const;
+  void operator()(x509_store_st* p) const;
 };
 
 /// Owns one OpenSSL object.

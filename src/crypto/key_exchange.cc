@@ -87,28 +87,23 @@ Bytes public_value(EVP_PKEY* key, KeyExchangeGroup group) {
   return out;
 }
 
-/// The peer's key, or null when it is none.
+/// The peer's key, or null when it is none: for curves OpenSSL looks here whether
+/// the point is on it; with cofactor 1 that is all there is to look at.
 detail::Handle<EVP_PKEY> peer_key(KeyExchangeGroup group, ByteView exchange_data) {
+  detail::Handle<EVP_PKEY> peer(EVP_PKEY_new());
+  TEEIO_CHECK(peer != nullptr && EVP_PKEY_copy_parameters(peer.get(), parameters(group)) == 1,
+              "OpenSSL copies no group");
   std::array<std::byte, 1 + 512> encoded{};
   std::size_t size = 0;
   if (is_curve(group)) encoded[size++] = kUncompressed;
   std::memcpy(encoded.data() + size, exchange_data.data(), exchange_data.size());
-  return detail::public_key_of(group, ByteView(encoded).first(size + exchange_data.size()));
+  size += exchange_data.size();
+  if (EVP_PKEY_set1_encoded_public_key(peer.get(), detail::data_of(encoded), size) != 1)
+    return nullptr;
+  return peer;
 }
 
 }  // namespace
-
-// For curves OpenSSL looks here whether the point is on it; with cofactor 1 that is
-// all there is to look at.
-detail::Handle<EVP_PKEY> detail::public_key_of(KeyExchangeGroup group, ByteView encoded) {
-  Handle<EVP_PKEY> key(EVP_PKEY_new());
-  TEEIO_CHECK(key != nullptr && EVP_PKEY_copy_parameters(key.get(), parameters(group)) == 1,
-              "OpenSSL copies no group");
-  if (EVP_PKEY_set1_encoded_public_key(key.get(), const_cast<unsigned char*>(data_of(encoded)),
-                                       encoded.size()) != 1)
-    return nullptr;
-  return key;
-}
 
 std::size_t exchange_data_size(KeyExchangeGroup group) { return row(group).size; }
 

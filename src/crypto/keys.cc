@@ -154,23 +154,20 @@ Result<void> verdict(bool genuine) {
   return {};
 }
 
-/// `signature` as OpenSSL has it.
-Result<void> verify_digest(EVP_PKEY* key, Scheme scheme, HashAlgorithm hash, ByteView digest,
-                           ByteView signature) {
+Result<void> verify_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
+                           ByteView digest, ByteView signature) {
   const detail::Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  const Scheme scheme = scheme_of(algorithm);
   TEEIO_CHECK(context != nullptr && EVP_PKEY_verify_init(context.get()) == 1 &&
                   set_padding(context.get(), scheme, hash),
               "OpenSSL cannot verify");
+  Bytes der;
+  if (scheme == Scheme::kEcdsa) {
+    der = der_signature(signature);
+    signature = der;
+  }
   return verdict(EVP_PKEY_verify(context.get(), detail::data_of(signature), signature.size(),
                                  detail::data_of(digest), digest.size()) == 1);
-}
-
-/// `signature` as SPDM has it.
-Result<void> verify_raw(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
-                        ByteView digest, ByteView signature) {
-  const Scheme scheme = scheme_of(algorithm);
-  if (scheme != Scheme::kEcdsa) return verify_digest(key, scheme, hash, digest, signature);
-  return verify_digest(key, scheme, hash, digest, der_signature(signature));
 }
 
 Result<void> verify_eddsa(EVP_PKEY* key, ByteView message, ByteView signature) {
@@ -233,15 +230,7 @@ Result<void> PublicKey::verify(SignatureAlgorithm algorithm, HashAlgorithm hash,
   if (signature.size() != signature_size(algorithm))
     return fail(Errno::kInval, "the signature has another size than its algorithm's");
   if (scheme_of(algorithm) == Scheme::kEdDsa) return verify_eddsa(key_.get(), message, signature);
-  return verify_raw(key_.get(), algorithm, hash, crypto::hash(hash, message), signature);
-}
-
-Result<void> PublicKey::verify_x509(HashAlgorithm hash, ByteView message,
-                                    ByteView signature) const {
-  if (type_ == KeyType::kEd25519) return verify_eddsa(key_.get(), message, signature);
-  const bool rsa = type_ <= KeyType::kRsa4096;
-  return verify_digest(key_.get(), rsa ? Scheme::kRsaPkcs1 : Scheme::kEcdsa, hash,
-                       crypto::hash(hash, message), signature);
+  return verify_digest(key_.get(), algorithm, hash, crypto::hash(hash, message), signature);
 }
 
 Result<void> PublicKey::verify_spdm(const SpdmSigning& what, const Digest& transcript,
@@ -252,7 +241,7 @@ Result<void> PublicKey::verify_spdm(const SpdmSigning& what, const Digest& trans
   const Bytes message = spdm_message(what, transcript);
   if (scheme_of(what.algorithm) == Scheme::kEdDsa)
     return verify_eddsa(key_.get(), message, signature);
-  return verify_raw(key_.get(), what.algorithm, what.hash, message, signature);
+  return verify_digest(key_.get(), what.algorithm, what.hash, message, signature);
 }
 
 Bytes PublicKey::der() const {

@@ -24,10 +24,6 @@ class PublicKey {
   /// signature has another size; EACCES when it is not this key's.
   [[nodiscard]] Result<void> verify(SignatureAlgorithm algorithm, HashAlgorithm hash,
                                     ByteView message, ByteView signature) const;
-  /// A signature as X.509 has it: ECDSA's in DER, RSA's with PKCS #1 padding. Errors:
-  /// EACCES when it is not this key's.
-  [[nodiscard]] Result<void> verify_x509(HashAlgorithm hash, ByteView message,
-                                         ByteView signature) const;
   /// The signature of an SPDM message whose transcript has the hash `transcript`.
   /// Errors: as verify().
   [[nodiscard]] Result<void> verify_spdm(const SpdmSigning& what, const Digest& transcript,

@@ -3,17 +3,12 @@
 #include <openssl/evp.h>
 
 #include "crypto/hash.h"
-#include "crypto/key_exchange.h"
 
 // What the .cc files of this room share; no header includes it.
 namespace teeio::crypto::detail {
 
 /// The fetched algorithm: a fetch takes longer than a short hash.
 [[nodiscard]] const EVP_MD* md(HashAlgorithm algorithm);
-
-/// A public key of `group` (a curve), or null when `encoded` (its format byte first) is no point of
-/// it. The group is copied, not made from its name.
-[[nodiscard]] Handle<EVP_PKEY> public_key_of(KeyExchangeGroup group, ByteView encoded);
 
 [[nodiscard]] inline const unsigned char* data_of(ByteView bytes) {
   return reinterpret_cast<const unsigned char*>(bytes.data());

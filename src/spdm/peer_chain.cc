@@ -10,7 +10,9 @@ Result<VerifiedChain> verify_chain(Bytes blob, crypto::HashAlgorithm hash,
   const crypto::Digest own = crypto::hash(hash, blob);
   if (!digest.empty() && !std::ranges::equal(own.view(), digest))
     return fail(Errno::kPerm, "certificate chain is not the one of DIGESTS");
-  TEEIO_ASSIGN(auto parsed, crypto::SpdmCertificateChain::parse(blob, hash));
+  const auto known =
+      anchors != nullptr ? anchors->certificates() : std::span<const crypto::Certificate>();
+  TEEIO_ASSIGN(auto parsed, crypto::SpdmCertificateChain::parse(blob, hash, known));
   bool valid = false;
   if (anchors != nullptr) {
     valid = parsed.chain.verify(*anchors).has_value();
