@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <limits>
 
 #include "base/check.h"
 #include "crypto/random.h"
@@ -15,20 +14,18 @@ using crypto::kAeadNonceSize;
 using crypto::kAeadTagSize;
 using Nonce = std::array<std::byte, kAeadNonceSize>;
 
-/// What a record's length can say: text and tag.
-constexpr std::size_t kMaxLength = std::numeric_limits<std::uint16_t>::max();
-
-template <std::unsigned_integral T>
-void put_le(std::byte* out, T value, std::size_t bytes = sizeof(T)) {
-  for (std::size_t i = 0; i < bytes; ++i)
-    out[i] = static_cast<std::byte>(static_cast<std::uint64_t>(value) >> (8 * i));
+/// A sequence number as it travels: little endian, as many low bytes as the transport has.
+std::array<std::byte, sizeof(std::uint64_t)> little_endian(std::uint64_t sequence) {
+  std::array<std::byte, sizeof(sequence)> out{};
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<std::byte>(sequence >> (8 * i));
+  return out;
 }
 
 Nonce nonce(ByteView iv, std::uint64_t sequence) {
   Nonce out;
   std::memcpy(out.data(), iv.data(), out.size());
-  for (std::size_t i = 0; i < sizeof(sequence); ++i)
-    out[i] ^= static_cast<std::byte>(sequence >> (8 * i));
+  const auto number = little_endian(sequence);
+  for (std::size_t i = 0; i < number.size(); ++i) out[i] ^= number[i];
   return out;
 }
 
@@ -39,11 +36,9 @@ std::uint64_t digest_of(const TrafficKey& key) {
   return Reader(whole).le<std::uint64_t>();
 }
 
-/// The record's sequence number is the low bytes of the key's.
-bool shows_sequence(ByteView on_wire, std::uint64_t sequence) {
-  std::array<std::byte, sizeof(sequence)> expected{};
-  put_le(expected.data(), sequence);
-  return std::equal(on_wire.begin(), on_wire.end(), expected.begin());
+bool shows_sequence(ByteView carried, std::uint64_t sequence) {
+  const auto number = little_endian(sequence);
+  return std::ranges::equal(carried, ByteView(number).first(carried.size()));
 }
 
 /// Random bytes behind the message, so that its length does not show.
@@ -101,61 +96,63 @@ Result<void> SecuredSession::seal_behind(Bytes& out, ByteView message) {
   const std::size_t inner = config_.encrypted ? sizeof(std::uint16_t) : 0;
   const std::size_t padding = config_.encrypted ? draw_padding(config_.max_padding) : 0;
   const std::size_t text_bytes = inner + message.size() + padding;
-  if (text_bytes + kAeadTagSize > kMaxLength)
+  const std::size_t body_bytes = text_bytes + kAeadTagSize;
+  if (body_bytes > wire::SecuredMessage::kMaxBody)
     return fail(Errno::kMsgSize, "a message does not fit into a secured message");
 
   const std::size_t begin = out.size();
-  out.resize(begin + header_size() + text_bytes + kAeadTagSize);
-  std::byte* const header = out.data() + begin;
-  put_le(header, config_.id);
-  put_le(header + sizeof(config_.id), key.sequence, config_.sequence_bytes);
-  put_le(header + sizeof(config_.id) + config_.sequence_bytes,
-         static_cast<std::uint16_t>(text_bytes + kAeadTagSize));
-  std::byte* const text = header + header_size();
-  if (config_.encrypted) put_le(text, static_cast<std::uint16_t>(message.size()));
-  if (!message.empty()) std::memcpy(text + inner, message.data(), message.size());
+  out.reserve(begin + header_size() + body_bytes);
+  const auto number = little_endian(key.sequence);
+  const Bytes header = wire::encode_secured_header(
+      config_.id, ByteView(number).first(config_.sequence_bytes), body_bytes);
+  out.insert(out.end(), header.begin(), header.end());
+  if (config_.encrypted) {
+    out.push_back(static_cast<std::byte>(message.size()));
+    out.push_back(static_cast<std::byte>(message.size() >> 8U));
+  }
+  out.insert(out.end(), message.begin(), message.end());
+  out.resize(begin + header.size() + body_bytes);  // only random bytes and tag are zeroed
+  std::byte* const text = out.data() + begin + header.size();
   if (padding != 0) crypto::fill_random(std::span(text + inner + message.size(), padding));
 
   const std::size_t encrypted_bytes = config_.encrypted ? text_bytes : 0;
-  const std::size_t associated_bytes = header_size() + text_bytes - encrypted_bytes;
-  key.aead.seal(nonce(key.iv.view(), key.sequence), ByteView(header, associated_bytes),
+  const std::size_t associated_bytes = header.size() + text_bytes - encrypted_bytes;
+  key.aead.seal(nonce(key.iv.view(), key.sequence), ByteView(out).subspan(begin, associated_bytes),
                 std::span(text, encrypted_bytes),
                 std::span<std::byte, kAeadTagSize>(text + text_bytes, kAeadTagSize));
   ++key.sequence;  // used, whatever becomes of the record
   return {};
 }
 
-Result<std::size_t> SecuredSession::text_size(ByteView record) const {
-  Reader in(record);
-  const auto id = in.le<std::uint32_t>();
-  in.skip(config_.sequence_bytes);
-  const auto length = in.le<std::uint16_t>();
-  if (!in.ok() || length > in.rest().size() || length < kAeadTagSize)
-    return fail(Errno::kInval, "a secured message is not as long as it says");
-  if (id != config_.id) return fail(Errno::kInval, "a secured message is of another session");
-  return length - kAeadTagSize;
+Result<wire::SecuredMessage> SecuredSession::take_apart(ByteView record) const {
+  TEEIO_ASSIGN(const wire::SecuredMessage parts,
+               wire::SecuredMessage::decode(record, config_.sequence_bytes));
+  if (parts.session_id != config_.id)
+    return fail(Errno::kInval, "a secured message is of another session");
+  return parts;
 }
 
-Result<void> SecuredSession::decrypt(Key& key, ByteView record, std::span<std::byte> text) const {
+Result<void> SecuredSession::decrypt(Key& key, const wire::SecuredMessage& record,
+                                     std::span<std::byte> text) const {
   if (key.sequence > config_.max_sequence)
     return fail(Errno::kOverflow, "the session's sequence numbers are used up");
-  if (!shows_sequence(record.subspan(sizeof(config_.id), config_.sequence_bytes), key.sequence))
+  if (!shows_sequence(record.sequence, key.sequence))
     return fail(Errno::kInval, "a secured message shows another sequence number");
-  const ByteView on_wire = record.subspan(header_size(), text.size());
-  const crypto::Aead::ConstTag tag(record.data() + header_size() + text.size(), kAeadTagSize);
+  const crypto::Aead::ConstTag tag(record.tag);
   const Nonce once = nonce(key.iv.view(), key.sequence);
   if (config_.encrypted) {
-    TEEIO_TRY(key.aead.open(once, record.first(header_size()), on_wire, text, tag));
+    TEEIO_TRY(key.aead.open(once, record.associated, record.ciphertext, text, tag));
   } else {
-    TEEIO_TRY(key.aead.open(once, record.first(header_size() + text.size()), std::span<std::byte>(),
-                            tag));
-    if (!text.empty()) std::memmove(text.data(), on_wire.data(), text.size());
+    const ByteView associated = record.wire.first(record.wire.size() - kAeadTagSize);
+    TEEIO_TRY(key.aead.open(once, associated, std::span<std::byte>(), tag));
+    if (!text.empty()) std::memmove(text.data(), record.ciphertext.data(), text.size());
   }
   ++key.sequence;
   return {};
 }
 
-Result<void> SecuredSession::decrypt_with_either(ByteView record, std::span<std::byte> text) {
+Result<void> SecuredSession::decrypt_with_either(const wire::SecuredMessage& record,
+                                                 std::span<std::byte> text) {
   Lane& from_peer = lane(opening());
   if (!from_peer.old) return decrypt(from_peer.current, record, text);
   // A trial that fails destroys what it decrypts in place.
@@ -174,24 +171,22 @@ Result<void> SecuredSession::decrypt_with_either(ByteView record, std::span<std:
 
 Result<std::span<std::byte>> SecuredSession::message_in(std::span<std::byte> text) const {
   if (!config_.encrypted) return text;
-  Reader in(text);
-  const auto size = in.le<std::uint16_t>();
-  if (!in.ok() || size > in.rest().size())
-    return fail(Errno::kInval, "a secured message's application length is wrong");
-  return text.subspan(sizeof(size), size);
+  TEEIO_ASSIGN(const auto plain, wire::SecuredPlaintext::decode(text));
+  return text.subspan(sizeof(std::uint16_t), plain.application.size());
 }
 
 Result<std::span<std::byte>> SecuredSession::open_in_place(std::span<std::byte> record) {
-  TEEIO_ASSIGN(const std::size_t size, text_size(record));
-  const std::span<std::byte> text = record.subspan(header_size(), size);
-  TEEIO_TRY(decrypt_with_either(record, text));
+  TEEIO_ASSIGN(const wire::SecuredMessage parts, take_apart(record));
+  const std::span<std::byte> text =
+      record.subspan(parts.associated.size(), parts.ciphertext.size());
+  TEEIO_TRY(decrypt_with_either(parts, text));
   return message_in(text);
 }
 
 Result<Bytes> SecuredSession::open(ByteView record) {
-  TEEIO_ASSIGN(const std::size_t size, text_size(record));
-  Bytes text(size);
-  TEEIO_TRY(decrypt_with_either(record, text));
+  TEEIO_ASSIGN(const wire::SecuredMessage parts, take_apart(record));
+  Bytes text(parts.ciphertext.begin(), parts.ciphertext.end());
+  TEEIO_TRY(decrypt_with_either(parts, text));
   TEEIO_ASSIGN(const std::span<std::byte> message, message_in(text));
   const auto skipped = message.data() - text.data();
   const std::size_t kept = message.size();

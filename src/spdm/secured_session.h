@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "crypto/aead.h"
 #include "spdm/key_schedule.h"
+#include "wire/secured_message.h"
 
 namespace teeio::spdm {
 
@@ -129,10 +130,10 @@ class SecuredSession {
     return config_.sealing == Direction::kRequests ? Direction::kResponses : Direction::kRequests;
   }
   [[nodiscard]] Key make_key(Direction direction, crypto::Secret secret) const;
-  /// Bytes of what is encrypted, or stands in its place, in a record of this session.
-  [[nodiscard]] Result<std::size_t> text_size(ByteView record) const;
-  Result<void> decrypt(Key& key, ByteView record, std::span<std::byte> text) const;
-  Result<void> decrypt_with_either(ByteView record, std::span<std::byte> text);
+  [[nodiscard]] Result<wire::SecuredMessage> take_apart(ByteView record) const;
+  Result<void> decrypt(Key& key, const wire::SecuredMessage& record,
+                       std::span<std::byte> text) const;
+  Result<void> decrypt_with_either(const wire::SecuredMessage& record, std::span<std::byte> text);
   /// The message in decrypted text: without its length and what is behind it.
   [[nodiscard]] Result<std::span<std::byte>> message_in(std::span<std::byte> text) const;
 
