@@ -39,7 +39,7 @@ constexpr SeededBugInfo kBugs[] = {
      "a revoke returns while importers still use the memory", "dmabuf::DmaBuf::revoke",
      "v3 6/7 of \"dma-buf: Use revoke mechanism\", 2026-01-21"},
     {kCompletionUsedUp, "completion-used-up",
-     "an un-revoke leaves the count that the next revoke waits for one too low",
+     "an un-revoke does not arm the completion again that the next revoke waits for",
      "dmabuf::DmaBuf::revoke", "comment in Linux 7.3, drivers/vfio/pci/vfio_pci_dmabuf.c"},
     {kRevokedAfterReset, "revoked-after-reset",
      "after a function-level reset the dma-bufs are revoked again instead of given back",

@@ -37,6 +37,10 @@ std::span<const MachineScenario> catalogue() {
   static const std::vector<MachineScenario> kAll = [] {
     std::vector<MachineScenario> all;
     add_close_scenarios(all);
+    add_dma_buf_scenarios(all);
+    add_guest_memory_scenarios(all);
+    add_one_card_scenarios(all);
+    add_vdevice_scenarios(all);
     return all;
   }();
   return kAll;

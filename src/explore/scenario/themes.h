@@ -8,5 +8,9 @@ namespace teeio::explore {
 
 // Each file of this room adds the scenarios of its theme to the catalogue.
 void add_close_scenarios(std::vector<MachineScenario>& all);
+void add_dma_buf_scenarios(std::vector<MachineScenario>& all);
+void add_guest_memory_scenarios(std::vector<MachineScenario>& all);
+void add_one_card_scenarios(std::vector<MachineScenario>& all);
+void add_vdevice_scenarios(std::vector<MachineScenario>& all);
 
 }  // namespace teeio::explore

@@ -111,9 +111,10 @@ void DmaBuf::revoke() {
   // Linux drops its own count and waits for a completion, both of which it must
   // arm again afterwards; a count under the lock needs neither.
   using schedule::SeededBug;
-  while (mappings_ != 0 && !schedule::seeded(SeededBug::kRevokeDoesNotWait)) unmapped_.wait(resv_);
-  // Linux's own count, put for the wait and not taken again.
-  if (schedule::seeded(SeededBug::kCompletionUsedUp)) --mappings_;
+  const bool waits = !schedule::seeded(SeededBug::kRevokeDoesNotWait) &&
+                     !(schedule::seeded(SeededBug::kCompletionUsedUp) && completed_);
+  while (waits && mappings_ != 0) unmapped_.wait(resv_);
+  completed_ = true;
 }
 
 void DmaBuf::restore() {

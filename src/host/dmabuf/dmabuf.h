@@ -145,6 +145,7 @@ class DmaBuf final : public object::File {
   Exporter* exporter_ TEEIO_GUARDED_BY(resv_);
   bool revoked_ TEEIO_GUARDED_BY(resv_);
   std::uint32_t mappings_ TEEIO_GUARDED_BY(resv_) = 0;            ///< vfio_pci_dma_buf::kref - 1
+  bool completed_ TEEIO_GUARDED_BY(resv_) = false;                ///< by a revoke before
   std::vector<Attachment*> attachments_ TEEIO_GUARDED_BY(resv_);  ///< newest last
 };
 

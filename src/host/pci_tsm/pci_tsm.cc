@@ -155,7 +155,10 @@ Result<void> PciTsm::bind(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id) 
   if (function == nullptr || !function->context)
     return fail(Errno::kInval, "the device is not connected to a TSM");
   TEEIO_TRY(bind_one(*function, vm, tdi_id));
-  if (schedule::seeded(schedule::SeededBug::kTdiUnset)) function->context->vm = &vm;
+  if (schedule::seeded(schedule::SeededBug::kTdiUnset)) {
+    const schedule::Lock dsm_lock(*dsm(*function)->lock);
+    function->context->vm = &vm;
+  }
   return {};
 }
 

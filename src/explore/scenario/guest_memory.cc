@@ -1,0 +1,169 @@
+// Who may reach which memory while something changes: guest_memfd, private MMIO,
+// mmaped BARs, IOVAs. domain.md §6, §8.
+
+#include <linux/falloc.h>
+
+#include <utility>
+
+#include "base/check.h"
+#include "explore/scenario/stage.h"
+#include "explore/scenario/themes.h"
+#include "host/mm/plain_caller.h"
+#include "host/vfio/device.h"
+
+namespace teeio::explore {
+namespace {
+
+using machine::Config;
+
+constexpr Gpa kRam{0x10'0000};
+constexpr std::uint64_t kBar2 = std::uint64_t{2} << vfio::kRegionShift;
+
+/// A VMM with a TD that may run and a page of private RAM, not mapped yet.
+struct PrivateRam {
+  explicit PrivateRam(Stage& stage) : vmm(stage.vmm()) {
+    must(vmm.make_vm(stage.vm_type()));
+    must(stage.make_runnable(vmm));
+    abi::kvm_create_guest_memfd create{};
+    create.size = kPageSize;
+    const auto made = vmm.ioctl(vmm.vm, KVM_CREATE_GUEST_MEMFD, create);
+    TEEIO_CHECK(made.has_value(), "a guest_memfd can be made");
+    gmem = static_cast<int>(*made);
+    abi::kvm_userspace_memory_region2 region{};
+    region.slot = 3;
+    region.flags = KVM_MEM_GUEST_MEMFD;
+    region.guest_phys_addr = raw(kRam);
+    region.memory_size = kPageSize;
+    region.userspace_addr = vmm.memory().map(kPageSize);
+    region.guest_memfd = static_cast<std::uint32_t>(gmem);
+    must(vmm.set_region(region));
+    must(vmm.set_private(kRam, kPageSize));
+  }
+  void punch_hole() {
+    mm::PlainCaller caller(vmm.process());
+    const auto file = vmm.file(gmem);
+    TEEIO_CHECK(file.has_value(), "the guest_memfd is open");
+    must(vmm.machine().system_calls().fallocate(
+        caller, **file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, kPageSize));
+  }
+  Vmm& vmm;
+  int gmem = -1;
+};
+
+/// The page that a hole gives back is the next one that another VM gets.
+void punch_hole_against_fault(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  PrivateRam one(stage), other(stage);
+  must(one.vmm.pre_fault(kRam));
+  Result<void> faulted;
+  stage.play({{"puncher", [&] { one.punch_hole(); }},
+              {"other VM", [&] { faulted = other.vmm.pre_fault(kRam); }}});
+  TEEIO_CHECK(faulted.has_value(), "a VM was given a page that another one still has");
+}
+
+/// Private MMIO that no fault has mapped yet.
+Result<void> prepare_mmio(Vmm& vmm) {
+  TEEIO_ASSIGN(vmm.mmio_buffer, vmm.export_bar(2, kPageSize));
+  TEEIO_TRY(vmm.set_mmio_slot());
+  return vmm.set_private(kMmioGpa, kPageSize);
+}
+
+void fault_against_unbind(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.bound();
+  must(stage.make_runnable(vmm));
+  must(prepare_mmio(vmm));
+  stage.play({{"vCPU", [&] { (void)vmm.pre_fault(kMmioGpa); }},
+              {"unbinder", [&] { (void)stage.unbind(vmm); }}});
+}
+
+/// The program may map a BAR again as soon as memory is enabled.
+void memory_enable_against_bind(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.ready();
+  must(vmm.mmap(vmm.vfio, kBar2, kPageSize));
+  constexpr std::uint64_t kCommand = (std::uint64_t{vfio::kConfigRegion} << vfio::kRegionShift) + 4;
+  std::uint16_t command = 0;
+  TEEIO_CHECK(vmm.pread(vmm.vfio, kCommand, writable_bytes_of(command)).has_value(),
+              "the command register can be read");
+  const auto write = [&](std::uint16_t value) {
+    return vmm.pwrite(vmm.vfio, kCommand, bytes_of(value));
+  };
+  constexpr std::uint16_t kMemory = 2;
+  const auto off = static_cast<std::uint16_t>(command & ~kMemory);
+  const auto on = static_cast<std::uint16_t>(command | kMemory);
+  TEEIO_CHECK(write(off).has_value(), "memory can be switched off");
+  stage.play({{"binder", [&] { (void)stage.bind(vmm); }}, {"program", [&] { (void)write(on); }}});
+}
+
+void dma_buf_after_reset(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.ready();
+  const auto early = vmm.export_bar(2, kPageSize);
+  TEEIO_CHECK(early.has_value(), "a BAR can be exported");
+  Result<int> meanwhile;
+  stage.play({{"resetter", [&] { (void)vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0}); }},
+              {"exporter", [&] { meanwhile = vmm.export_bar(2, kPageSize); }}});
+  TEEIO_CHECK(meanwhile.has_value(), "a BAR can be exported while its function is reset");
+  for (const int buffer : {*early, *meanwhile}) {
+    vmm.mmio_buffer = buffer;
+    TEEIO_CHECK(vmm.set_mmio_slot().has_value() && vmm.set_mmio_slot(Vmm::kMmioSlot, 0).has_value(),
+                "a reset is over, and a BAR's dma-buf stays revoked");
+  }
+}
+
+void iova_at_the_end(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  const auto fd = vmm.open("/dev/iommu");
+  TEEIO_CHECK(fd.has_value(), "/dev/iommu can be opened");
+  abi::iommu_ioas_alloc ioas{};
+  ioas.size = sizeof(ioas);
+  TEEIO_CHECK(vmm.ioctl(*fd, IOMMU_IOAS_ALLOC, ioas).has_value(), "an IOAS can be made");
+  // The last two pages that are ever given out.
+  abi::iommu_iova_range last{};
+  last.start = 0xffff'ffff'ffff'd000;
+  last.last = 0xffff'ffff'ffff'efff;
+  abi::iommu_ioas_allow_iovas allow{};
+  allow.size = sizeof(allow);
+  allow.ioas_id = ioas.out_ioas_id;
+  allow.num_iovas = 1;
+  allow.allowed_iovas = vmm.store(bytes_of(last));
+  TEEIO_CHECK(vmm.ioctl(*fd, IOMMU_IOAS_ALLOW_IOVAS, allow).has_value(), "two pages are allowed");
+  constexpr std::uint64_t kThreePages = 3 * kPageSize;
+  abi::iommu_ioas_map map{};
+  map.size = sizeof(map);
+  map.flags = abi::IOMMU_IOAS_MAP_READABLE;
+  map.ioas_id = ioas.out_ioas_id;
+  map.length = kThreePages;
+  map.user_va = vmm.memory().map(8 * kPageSize);
+  const auto mapped = [&] { return vmm.ioctl(*fd, IOMMU_IOAS_MAP, map); };
+  Result<std::int64_t> one, other;
+  stage.play({{"first", [&] { one = mapped(); }}});
+  TEEIO_CHECK(!one.has_value() || (map.iova >= last.start && map.iova <= last.last),
+              "IOAS_MAP gave an IOVA that is not allowed");
+}
+
+}  // namespace
+
+void add_guest_memory_scenarios(std::vector<MachineScenario>& all) {
+  all.push_back({.name = "memory/punch-hole-against-fault",
+                 .description = "a hole in a guest_memfd against another VM's next private page",
+                 .body = punch_hole_against_fault,
+                 .firmware = {machine::TsmKind::kTdx}});
+  all.push_back({.name = "memory/private-mmio-fault-against-unbind",
+                 .description = "a guest's first touch of private MMIO against the unbind",
+                 .body = fault_against_unbind});
+  all.push_back(
+      {.name = "memory/memory-enable-against-bind",
+       .description = "a program enables the memory of a BAR that it has mapped, during bind",
+       .body = memory_enable_against_bind});
+  all.push_back({.name = "memory/dma-buf-after-reset",
+                 .description = "after a function-level reset a BAR's dma-bufs can be used again",
+                 .body = dma_buf_after_reset});
+  all.push_back({.name = "memory/iova-at-the-end",
+                 .description = "IOAS_MAP where rounding up would pass the last address",
+                 .body = iova_at_the_end});
+}
+
+}  // namespace teeio::explore

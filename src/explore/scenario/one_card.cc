@@ -1,0 +1,102 @@
+// Two functions of one card, which share a DSM, and two cards. domain.md §7, §8.
+
+#include <set>
+#include <string>
+
+#include "base/check.h"
+#include "explore/scenario/stage.h"
+#include "explore/scenario/themes.h"
+#include "host/vfio/device.h"
+
+namespace teeio::explore {
+namespace {
+
+using machine::Config;
+
+/// A word of BAR2 through VFIO: R10, the function works as a shared device.
+bool works_as_shared(Vmm& vmm) {
+  std::uint32_t value = 0;
+  constexpr std::uint64_t kBar2 = std::uint64_t{2} << vfio::kRegionShift;
+  return vmm.pread(vmm.vfio, kBar2, writable_bytes_of(value)).has_value();
+}
+
+void bind_two(const Config& design) {
+  Stage stage(design);
+  Vmm& first = stage.ready(kVf0);
+  Vmm& second = stage.ready(kVf1);
+  Result<void> bound[2];
+  stage.play({{"first", [&] { bound[0] = stage.bind(first); }},
+              {"second", [&] { bound[1] = stage.bind(second); }}});
+  TEEIO_CHECK(bound[0].has_value() && bound[1].has_value(),
+              "two functions of a card were bound at once, and one was refused");
+}
+
+void unbind_two(const Config& design) {
+  Stage stage(design);
+  Vmm& first = stage.bound(kVf0);
+  Vmm& second = stage.bound(kVf1);
+  stage.play({{"first", [&] { (void)stage.unbind(first); }},
+              {"second", [&] { (void)stage.unbind(second); }}});
+  TEEIO_CHECK(works_as_shared(first) && works_as_shared(second),
+              "R10: a function was unbound and does not work as a shared device");
+}
+
+/// The machine with its card twice.
+Config with_second_card(const Config& design) {
+  Config two = design;
+  constexpr std::uint8_t kBus = 9;
+  constexpr std::uint64_t kAbove = 0x1'0000'0000;
+  machine::RootPortConfig port = two.root_ports.front();
+  port.bdf.device = 9;
+  port.bus = kBus;
+  port.window = port.window + kAbove;
+  machine::CardConfig card = two.cards.front();
+  card.bdf.bus = kBus;
+  card.window = card.window + kAbove;
+  ++card.serial;
+  two.root_ports.push_back(port);
+  two.cards.push_back(card);
+  return two;
+}
+
+std::size_t stream_links(machine::Machine& machine) {
+  std::set<std::string> names;
+  for (const auto& node : machine.system_calls().tree()) {
+    const std::size_t slash = node.path.rfind('/');
+    if (node.type == entry::SystemCalls::Node::Type::kSymlink &&
+        node.path.compare(slash + 1, 6, "stream") == 0)
+      names.insert(node.path);
+  }
+  return names.size();
+}
+
+void connect_two_cards(const Config& design) {
+  const Config two = with_second_card(design);
+  Stage stage(two, Stage::Card::kAsAtBoot);
+  constexpr std::string_view kSecondCard = "/sys/devices/pci0000:00/0000:00:09.0/0000:09:00.0";
+  Result<std::size_t> connected[2];
+  const auto connect = [&](std::string_view card) {
+    return stage.root().echo("tsm0\n", std::string(card) + "/tsm/connect");
+  };
+  stage.play({{"first", [&] { connected[0] = connect(kCard); }},
+              {"second", [&] { connected[1] = connect(kSecondCard); }}});
+  TEEIO_CHECK(connected[0].has_value() && connected[1].has_value(),
+              "two cards were connected at once, and one was refused");
+  TEEIO_CHECK(stream_links(stage.machine()) == 2, "two IDE streams do not have two links");
+}
+
+}  // namespace
+
+void add_one_card_scenarios(std::vector<MachineScenario>& all) {
+  all.push_back({.name = "card/bind-two-functions",
+                 .description = "two functions of a card are bound to two VMs at the same time",
+                 .body = bind_two});
+  all.push_back({.name = "card/unbind-two-functions",
+                 .description = "two functions of a card are unbound, and both work again",
+                 .body = unbind_two});
+  all.push_back({.name = "card/connect-two-cards",
+                 .description = "two cards are connected, and each stream has its link",
+                 .body = connect_two_cards});
+}
+
+}  // namespace teeio::explore
