@@ -3,7 +3,9 @@
 #include <fstream>
 #include <string>
 
+#include "crypto/aead.h"
 #include "spdm_sizes.h"
+#include "wire/doe.h"
 #include "wire/ide_km.h"
 #include "wire/ide_registers.h"
 #include "wire/key_log.h"
@@ -11,6 +13,7 @@
 #include "wire/secured_message.h"
 #include "wire/spdm_dispatch.h"
 #include "wire/spdm_opaque.h"
+#include "wire/tdisp_messages.h"
 #include "wire/transport_framing.h"
 
 // Writes seeds under the directory that is its argument. They are made with our
@@ -99,6 +102,66 @@ void write_capture(const fs::path& root) {
   write_seed(root, "capture", "pcap", w.take());
 }
 
+/// Packets of a capture, each a DOE object.
+class DoeCapture {
+ public:
+  DoeCapture() { file_.bytes(wire::PcapHeader{}.encode()); }
+  void add(wire::DoeType type, ByteView payload) {
+    const Bytes object =
+        wire::DoeObject{.type = static_cast<std::uint8_t>(type), .payload = payload}.encode();
+    file_.bytes(wire::PcapPacket{.data = object}.encode());
+  }
+  /// In a session whose key and IV are zeros, as fuzz_decode's are.
+  void add_secured(ByteView message) {
+    Bytes text = wire::SecuredPlaintext{.application = message, .random = {}}.encode();
+    Bytes record = wire::encode_secured_header(0xfffeffff, {}, text.size() + 16);
+    std::array<std::byte, crypto::kAeadNonceSize> nonce{};
+    nonce[0] = static_cast<std::byte>(sequence_++);
+    std::array<std::byte, crypto::kAeadTagSize> tag{};
+    crypto::Aead(crypto::AeadAlgorithm::kAes256Gcm, crypto::Aead::Direction::kSeal, Bytes(32))
+        .seal(nonce, record, text, tag);
+    record.insert(record.end(), text.begin(), text.end());
+    record.insert(record.end(), tag.begin(), tag.end());
+    add(wire::DoeType::kSecuredSpdm, record);
+  }
+  Bytes take() { return file_.take(); }
+
+ private:
+  Writer file_;
+  std::uint8_t sequence_ = 0;
+};
+
+/// GET_CAPABILITIES to ALGORITHMS with hashes of 48 bytes.
+void add_negotiation(DoeCapture& capture) {
+  constexpr std::uint32_t kCaps = wire::kSpdmCapCert | wire::kSpdmCapMeasSig | wire::kSpdmCapKeyEx;
+  capture.add(wire::DoeType::kSpdm, wire::SpdmGetCapabilities{.flags = kCaps}.encode());
+  capture.add(wire::DoeType::kSpdm, wire::SpdmCapabilities{.flags = kCaps}.encode());
+  wire::SpdmAlgorithms algorithms{.base_asym = 0x80, .base_hash = 2};
+  algorithms.tables.dhe = 0x10;
+  capture.add(wire::DoeType::kSpdm, algorithms.encode());
+}
+
+void write_decode(const fs::path& root) {
+  for (const wire::SpdmRow& row : wire::spdm_messages()) {
+    DoeCapture capture;
+    add_negotiation(capture);
+    wire::visit_spdm_type(static_cast<std::uint8_t>(row.code), [&]<class Message>() {
+      capture.add(wire::DoeType::kSpdm,
+                  zeros_as<Message>(wire::kSpdmVersion14, sizes_of(kAllSizes)));
+    });
+    write_seed(root, "decode", std::string(row.name), capture.take());
+  }
+  DoeCapture session;
+  session.add(wire::DoeType::kDiscovery, wire::DoeDiscoveryRequest{}.encode());
+  session.add_secured(wire::SpdmHeartbeat{}.encode());
+  const Bytes tdisp = wire::encode_tdisp({{0xbeef}, wire::TdispGetVersion{}});
+  session.add_secured(
+      wire::VendorDefined{.protocol = wire::Protocol::kTdisp, .message = tdisp}.encode());
+  const Bytes query = wire::encode_ide_km(wire::IdeKmQuery{});
+  session.add_secured(wire::VendorDefined{.message = query}.encode());
+  write_seed(root, "decode", "session", session.take());
+}
+
 void write_ide_km(const fs::path& root) {
   wire::IdeRegisters registers;
   registers.links = {{}};
@@ -121,5 +184,6 @@ int main(int argc, char** argv) {
   teeio::fuzz::write_framing(root);
   teeio::fuzz::write_capture(root);
   teeio::fuzz::write_ide_km(root);
+  teeio::fuzz::write_decode(root);
   return 0;
 }

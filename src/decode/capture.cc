@@ -18,6 +18,8 @@ constexpr unsigned kMaxDepth = 4;
 /// Bytes of a message that is put together from chunks.
 constexpr std::size_t kMaxAssembled = std::size_t{1} << 20U;
 
+constexpr std::size_t kMaxDoePadding = 3;  ///< bytes
+
 constexpr Sender other(Sender sender) {
   return sender == Sender::kRequester ? Sender::kResponder : Sender::kRequester;
 }
@@ -143,10 +145,15 @@ void Capture::read_spdm(ByteView message, const Place& place) {
   const wire::SpdmSizes sizes = connection_.sizes_for(message, place.encapsulated);
   const bool known = wire::visit_spdm_type(header->code, [&]<class M>() {
     const auto decoded = wire::decode_spdm_as<M>(message, sizes);
-    if (decoded)
-      describe(f, *decoded);
-    else
+    if (!decoded) {
       entry.problem = decoded.error().why;
+      return;
+    }
+    describe(f, *decoded);
+    // DOE pads a message that travels as it is, with less than a DWORD.
+    const std::size_t behind = message.size() - decoded->wire.size();
+    const bool padded = link_ == wire::LinkType::kPciDoe && !place.session;
+    if (behind > (padded ? kMaxDoePadding : 0)) f.number("trailing_bytes", behind);
   });
   if (!known) {
     f.hex_number("code", header->code);

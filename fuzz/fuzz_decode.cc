@@ -1,0 +1,36 @@
+// Links: decode
+#include "decode/capture.h"
+#include "decode/print.h"
+#include "fuzzer.h"
+
+// A file as `teeio decode` is given it. Whatever is in it, each packet gives at
+// least one message, and each message has a line.
+namespace teeio::fuzz {
+namespace {
+
+decode::KeyRing some_keys() {
+  decode::KeyRing keys;
+  for (const auto sender : {wire::KeyLogSender::kRequester, wire::KeyLogSender::kResponder})
+    keys.add({.session_id = 0xfffeffff, .sender = sender, .key = Bytes(32), .iv = Bytes(12)});
+  return keys;
+}
+
+}  // namespace
+
+void run(ByteView input) {
+  auto reader = wire::PcapReader::open(input);
+  if (!reader) return;
+  decode::Capture capture(reader->link(), some_keys(), {.show_keys = true});
+  while (!reader->done()) {
+    const auto packet = reader->next();
+    if (!packet) return;
+    const auto messages = capture.read(*packet);
+    TEEIO_CHECK(!messages.empty(), "a packet without a message");
+    for (const decode::Message& message : messages) {
+      TEEIO_CHECK(!decode::to_text(message, 0, decode::Detail::kFields).empty(), "no line");
+      TEEIO_CHECK(!decode::to_json(message).empty(), "no object");
+    }
+  }
+}
+
+}  // namespace teeio::fuzz
