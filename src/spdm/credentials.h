@@ -75,7 +75,8 @@ class MeasurementSource {
   virtual ~MeasurementSource() = default;
   /// All blocks in order of index, as they are now.
   [[nodiscard]] virtual std::vector<Measurement> measurements() = 0;
-  /// The measurement extension log; empty: none. Source: DSP0274 1.3, 10.24.
+  /// DMTF's measurement extension log (wire::SpdmMelHeader and its entries). Empty: a
+  /// log without entries is shown. Source: DSP0274 1.3, 10.24.
   [[nodiscard]] virtual Bytes extension_log() { return {}; }
 };
 

@@ -69,6 +69,15 @@ Result<ApplicationView> from_application(Transport transport, ByteView applicati
   std::unreachable();
 }
 
+Result<Bytes> seal_application(SecuredSession& channel, ByteView application, Observer* observer) {
+  const Direction sealing = channel.config().sealing;
+  const std::uint64_t key = channel.key_digest(sealing);
+  const std::uint64_t sequence = channel.sequence(sealing);
+  auto record = channel.seal(application);
+  if (record && observer != nullptr) observer->sealed(channel.id(), key, sequence);
+  return record;
+}
+
 void KeyReporter::start(Observer* observer, const SessionConfig& config,
                         const TrafficSecrets& secrets, KeyPhase phase) {
   if (observer == nullptr || !observer->wants_keys()) return;

@@ -22,6 +22,10 @@ struct ApplicationView {
 /// Errors: EINVAL when the header is missing or another.
 Result<ApplicationView> from_application(Transport transport, ByteView application);
 
+/// Seals, and tells the observer. Errors:
+/// SecuredSession::seal()'s.
+Result<Bytes> seal_application(SecuredSession& channel, ByteView application, Observer* observer);
+
 using KeyPhase = wire::KeyLogPhase;
 
 /// Tells an observer that wants it each key of one session as it comes into use.

@@ -43,6 +43,10 @@ class Observer {
   virtual void session_started(std::uint32_t /*session*/) {}
   /// A session that had got an ID is gone, with its keys.
   virtual void session_ended(std::uint32_t /*session*/, SessionEnd /*reason*/) {}
+  /// A record was sealed with that sequence number, under the key that `key_digest`
+  /// stands for (64 bits that do not tell it): each pair once, ever.
+  virtual void sealed(std::uint32_t /*session*/, std::uint64_t /*key_digest*/,
+                      std::uint64_t /*sequence*/) {}
   /// Whether keys() is to be called: a key log is written.
   [[nodiscard]] virtual bool wants_keys() const { return false; }
   /// A key comes into use.

@@ -63,8 +63,10 @@ Result<void> Pump::put_out(ByteView message) {
   Session* session = state_.find(transfer.session);
   if (session == nullptr || !session->channel)
     return fail(Errno::kNxio, "there is no such SPDM session");
-  TEEIO_ASSIGN(Bytes record,
-               session->channel->seal(to_application(state_.config.settings.transport, message)));
+  TEEIO_ASSIGN(
+      Bytes record,
+      seal_application(*session->channel, to_application(state_.config.settings.transport, message),
+                       state_.config.observer));
   transfer.out = Message{true, std::move(record)};
   return {};
 }

@@ -15,14 +15,17 @@ constexpr std::uint32_t kCertificateHeader = 8;
 constexpr std::uint32_t kLargeCertificateHeader = 16;
 constexpr std::uint32_t kMaxPlainChain = 0xffff;
 
-/// The most that one CERTIFICATE may carry. Chunks would allow more, at the price
-/// of another two messages a chunk.
+/// The most that one CERTIFICATE may carry: a transfer; or, when both ends have
+/// chunks, a message. A requester that asks for everything may then count on
+/// everything (libspdm takes a remainder for a mistake).
 std::uint32_t portion_limit(const State& state, bool large) {
   const std::uint32_t header = large ? kLargeCertificateHeader : kCertificateHeader;
-  std::uint32_t transfer = state.config.settings.data_transfer_size;
-  if (state.agreed.peer_data_transfer_size != 0)
-    transfer = std::min(transfer, state.agreed.peer_data_transfer_size);
-  const std::uint32_t limit = transfer > header ? transfer - header : 0;
+  const bool chunks = state.can(wire::kSpdmCapChunk, wire::kSpdmCapChunk);
+  const std::uint32_t own = state.config.settings.data_transfer_size;
+  const std::uint32_t theirs = state.agreed.peer_data_transfer_size;
+  const std::uint32_t transfer = theirs != 0 ? std::min(own, theirs) : own;
+  const std::uint32_t message = chunks ? state.agreed.peer_max_message_size : transfer;
+  const std::uint32_t limit = message > header ? message - header : 0;
   return large ? limit : std::min(limit, kMaxPlainChain);
 }
 

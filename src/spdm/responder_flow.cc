@@ -64,7 +64,7 @@ Responder::Step Flow::step(std::optional<Message> message) {
 std::optional<Message> Flow::seal(ByteView application) {
   Session* in = session();
   if (in == nullptr || !in->channel) return std::nullopt;
-  auto record = in->channel->seal(application);
+  auto record = seal_application(*in->channel, application, state_.config.observer);
   if (record) return Message{true, std::move(*record)};
   // Sequence numbers are used up, or it does not fit into a record.
   if (record.error().code == Errno::kOverflow) state_.end(session_id_, SessionEnd::kKeyUpdate);

@@ -126,10 +126,10 @@ Reply get_extension_log(Call& call) {
   if (!measures(state))
     return refuse(SpdmErrorCode::kUnsupportedRequest,
                   std::to_underlying(wire::SpdmCode::kGetMeasurementExtensionLog));
-  const Bytes log = state.config.measurements->extension_log();
+  Bytes log = state.config.measurements->extension_log();
+  if (log.empty()) log = wire::SpdmMelHeader{}.encode();
   const auto size = static_cast<std::uint32_t>(log.size());
-  if (request->offset >= size && size != 0) return refuse(SpdmErrorCode::kInvalidRequest);
-  if (size == 0) return refuse(SpdmErrorCode::kUnspecified);
+  if (request->offset >= size) return refuse(SpdmErrorCode::kInvalidRequest);
   std::uint32_t limit = state.config.settings.data_transfer_size;
   if (state.agreed.peer_data_transfer_size != 0)
     limit = std::min(limit, state.agreed.peer_data_transfer_size);
