@@ -41,21 +41,41 @@ bool may_be(ByteView shown, std::uint64_t sequence) {
   return true;
 }
 
+/// A message that a key opened.
+struct Text {
+  std::uint64_t sequence = 0;
+  Bytes application;
+};
+
+/// What the record's number `sequence` holds under that key. A session that only
+/// authenticates has its message among the associated data, without a length of
+/// its own (DSP0277, "MAC only"); which it is, the tag says.
+std::optional<Bytes> open_as(crypto::Aead& aead, const wire::KeyLogLine& line,
+                             const wire::SecuredMessage& record, std::uint64_t sequence) {
+  const Nonce nonce = nonce_of(line.iv, sequence);
+  const crypto::Aead::ConstTag tag(record.tag.data(), crypto::kAeadTagSize);
+  Bytes text(record.ciphertext.size());
+  if (aead.open(nonce, record.associated, record.ciphertext, text, tag)) {
+    const auto plain = wire::SecuredPlaintext::decode(text);
+    if (!plain) return std::nullopt;
+    return Bytes(plain->application.begin(), plain->application.end());
+  }
+  const ByteView clear = record.wire.first(record.associated.size() + record.ciphertext.size());
+  if (!aead.open(nonce, clear, ByteView{}, std::span<std::byte>{}, tag)) return std::nullopt;
+  return Bytes(record.ciphertext.begin(), record.ciphertext.end());
+}
+
 /// Opens `record` with one key as number `first` or one of the few behind it.
-std::optional<std::pair<std::uint64_t, Bytes>> try_key(const wire::KeyLogLine& line,
-                                                       const wire::SecuredMessage& record,
-                                                       std::uint64_t first) {
+std::optional<Text> try_key(const wire::KeyLogLine& line, const wire::SecuredMessage& record,
+                            std::uint64_t first) {
   const auto algorithm = algorithm_of(line.aead);
   if (!algorithm || line.key.size() != crypto::aead_key_size(*algorithm) ||
       line.iv.size() != crypto::kAeadNonceSize)
     return std::nullopt;
   crypto::Aead aead(*algorithm, crypto::Aead::Direction::kOpen, line.key);
-  const crypto::Aead::ConstTag tag(record.tag.data(), crypto::kAeadTagSize);
-  Bytes text(record.ciphertext.size());
   for (std::uint64_t sequence = first; sequence <= first + KeyRing::kMaxGap; ++sequence) {
     if (!may_be(record.sequence, sequence)) continue;
-    if (aead.open(nonce_of(line.iv, sequence), record.associated, record.ciphertext, text, tag))
-      return std::pair(sequence, std::move(text));
+    if (auto text = open_as(aead, line, record, sequence)) return Text{sequence, std::move(*text)};
   }
   return std::nullopt;
 }
@@ -74,10 +94,10 @@ std::optional<KeyRing::Opened> KeyRing::open_with(Keys& keys, const wire::Secure
     auto opened = try_key(keys.lines[i], record, i == keys.current ? keys.next_sequence : 0);
     if (!opened) continue;
     keys.current = i;
-    keys.next_sequence = opened->first + 1;
+    keys.next_sequence = opened->sequence + 1;
     return Opened{.phase = keys.lines[i].phase,
-                  .sequence = opened->first,
-                  .application = std::move(opened->second)};
+                  .sequence = opened->sequence,
+                  .application = std::move(opened->application)};
   }
   return std::nullopt;
 }
@@ -91,10 +111,7 @@ Result<KeyRing::Opened> KeyRing::open(const wire::SecuredMessage& record, Sender
     known = true;
     auto opened = open_with(keys->second, record);
     if (!opened) continue;
-    const auto plain = wire::SecuredPlaintext::decode(opened->application);
-    if (!plain) return std::unexpected(plain.error());
     opened->sender = sender;
-    opened->application = Bytes(plain->application.begin(), plain->application.end());
     return std::move(*opened);
   }
   if (!known) return fail(Errno::kNoEnt, "the key log has no key of this session");

@@ -39,8 +39,8 @@ class KeyRing {
     Bytes application;
   };
   /// `likely`: who probably sent it. Errors: ENOENT when the log has no key of the
-  /// session; EACCES when none of those tried opens the record; EINVAL when what
-  /// was inside makes no sense.
+  /// session; EACCES when none of those tried opens the record, or what was inside
+  /// makes no sense.
   Result<Opened> open(const wire::SecuredMessage& record, Sender likely);
 
  private:

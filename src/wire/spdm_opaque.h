@@ -34,10 +34,11 @@ struct SpdmOpaqueData {
   [[nodiscard]] Bytes encode(SpdmOpaqueFormat format) const;
 };
 
-/// Secured-message versions, as BCD major.minor: 0x10 to 0x12 exist.
+/// Secured-message versions, as BCD major.minor: 0x10 to 0x13 exist.
 inline constexpr std::uint8_t kSecuredVersion10 = 0x10;
 inline constexpr std::uint8_t kSecuredVersion11 = 0x11;
 inline constexpr std::uint8_t kSecuredVersion12 = 0x12;
+inline constexpr std::uint8_t kSecuredVersion13 = 0x13;
 
 /// DMTF's element that offers versions of secured messages (in the request), and
 /// the one that chooses (in the response). Source: DSP0277 1.0, 8.1.1.

@@ -23,13 +23,15 @@ class KeysSeen final : public spdm::Observer {
 /// A connection whose packets and keys are kept.
 class Recorded {
  public:
-  explicit Recorded(spdm::Transport transport, std::uint8_t version = wire::kSpdmVersion14)
+  explicit Recorded(spdm::Transport transport, std::uint8_t version = wire::kSpdmVersion14,
+                    std::uint32_t requester_flags = 0)
       : transport_(transport) {
     auto responder = spdm::Ends::responder_config();
     auto requester = spdm::Ends::requester_config();
     responder.settings.transport = transport;
     requester.settings.transport = transport;
     requester.settings.versions = {version};
+    requester.settings.flags = requester_flags;
     requester.observer = &keys_;
     requester_.emplace(std::move(requester));
     responder_.emplace(std::move(responder));
@@ -127,6 +129,18 @@ TEST(Conversation, OverMctpIsReadableToo) {
   talk.requester().end_session(session);
   talk.run();
   const auto messages = talk.decoded(wire::LinkType::kMctp);
+  expect_readable(messages);
+  EXPECT_EQ(count(messages, "HEARTBEAT_ACK"), 1U);
+}
+
+// DSP0277: without ENCRYPT_CAP messages are authenticated and travel in the clear.
+TEST(Conversation, ThatIsOnlyAuthenticatedIsReadable) {
+  Recorded talk(spdm::Transport::kPciDoe, wire::kSpdmVersion12,
+                spdm::default_requester_flags() & ~wire::kSpdmCapEncrypt);
+  const std::uint32_t session = talk.open_session();
+  talk.requester().heartbeat(session);
+  talk.run();
+  const auto messages = talk.decoded(wire::LinkType::kPciDoe);
   expect_readable(messages);
   EXPECT_EQ(count(messages, "HEARTBEAT_ACK"), 1U);
 }
