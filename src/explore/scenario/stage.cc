@@ -6,6 +6,7 @@
 #include "explore/scenario/catalogue.h"
 #include "object/trace.h"
 #include "rules/teardown_order.h"
+#include "schedule/consulted.h"
 #include "schedule/controller.h"
 #include "schedule/task.h"
 
@@ -113,6 +114,7 @@ Vmm& Stage::with_mmio(std::string_view device) {
 }
 
 Result<void> Stage::bind(Vmm& vmm) {
+  schedule::consult(schedule::Setting::kBindOwner);
   switch (design_.bind_owner) {
     case entry::BindOwner::kAny:
     case entry::BindOwner::kIommufd:
@@ -126,6 +128,7 @@ Result<void> Stage::bind(Vmm& vmm) {
 }
 
 Result<void> Stage::unbind(Vmm& vmm) {
+  schedule::consult(schedule::Setting::kBindOwner);
   switch (design_.bind_owner) {
     case entry::BindOwner::kAny:
     case entry::BindOwner::kIommufd:

@@ -133,7 +133,7 @@ Result<tsm::GuestResponse> Context::vdevice_tsm_request(ObjectId vdevice_id,
   TEEIO_ASSIGN(const auto vdevice, find<Vdevice>(objects_, vdevice_id));
   auto response = vdevice->tsm_request(request, code);
   const bool unbound = !response && response.error().code == Errno::kNxio;
-  if (!unbound || !policies().guest_binds || !asks_to_lock(request)) return response;
+  if (!unbound || !asks_to_lock(request) || !guest_binds()) return response;
   // The guest's door: the host's set-up, then the guest's own LOCK. Where the
   // firmware takes LOCK from the host only (TDX), the request is refused again
   // and nothing stays behind.

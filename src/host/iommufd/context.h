@@ -12,6 +12,7 @@
 #include "host/iommufd/object.h"
 #include "host/mm/caller.h"
 #include "object/file.h"
+#include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
@@ -124,6 +125,7 @@ class Context final : public object::File {
   [[nodiscard]] const Policies& policies() const { return environment_.policies; }
   /// Whether an idevice's end destroys its vDEVICE first (VdeviceLifetime).
   [[nodiscard]] bool idevice_destroys_vdevice() const {
+    schedule::consult(schedule::Setting::kVdeviceLifetime);
     return policies().vdevice_lifetime == VdeviceLifetime::kIdevice &&
            !schedule::seeded(schedule::SeededBug::kVdeviceOutlivesIdevice);
   }
@@ -131,6 +133,16 @@ class Context final : public object::File {
   [[nodiscard]] bool vdevice_holds_idevice() const {
     return idevice_destroys_vdevice() &&
            !schedule::seeded(schedule::SeededBug::kDestroyRacesIdevice);
+  }
+  /// Whether a vIOMMU holds its VM's file (VmRef), and gives it to its vDEVICEs.
+  [[nodiscard]] bool viommu_holds_vm() const {
+    schedule::consult(schedule::Setting::kVmRef);
+    return policies().vm_ref == VmRef::kViommu;
+  }
+  /// Policies::guest_binds.
+  [[nodiscard]] bool guest_binds() const {
+    schedule::consult(schedule::Setting::kBindOwner);
+    return policies().guest_binds;
   }
   [[nodiscard]] tsm::PciTsm* tsm() const { return environment_.tsm; }
   /// iommufd_get_group().

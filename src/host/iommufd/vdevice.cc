@@ -45,7 +45,7 @@ Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idev
 }
 
 object::Ref<object::File> Vdevice::vm_file() const {
-  if (context_.policies().vm_ref == VmRef::kViommu) return viommu_.vm_file();
+  if (context_.viommu_holds_vm()) return viommu_.vm_file();
   object::File* file = idevice_ == nullptr ? nullptr : idevice_->vm().file;
   return file == nullptr ? nullptr : object::Ref<object::File>::share(*file);
 }

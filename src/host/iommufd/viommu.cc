@@ -15,10 +15,10 @@ Result<NewObject<Viommu>> Viommu::create(Context& context, Idevice& idevice, Hwp
   TEEIO_ASSIGN(auto viommu,
                NewObject<Viommu>::reserve(context.objects(), new Viommu(context, idevice, hwpt)));
   const VmHandle vm = idevice.vm();
-  const bool holds = vm.file != nullptr && context.policies().vm_ref == VmRef::kViommu;
-  if (holds) viommu->vm_file_ = object::Ref<object::File>::share(*vm.file);
+  if (vm.file != nullptr && context.viommu_holds_vm())
+    viommu->vm_file_ = object::Ref<object::File>::share(*vm.file);
   context.trace().fact(object::Lane::kIommufd, object::Fact::kViommuCreated, "viommu",
-                       {.vm = holds ? vm.number : 0, .a = viommu->serial()});
+                       {.vm = vm.number, .a = viommu->serial()});
   viommu->created_ = true;
   return viommu;
 }

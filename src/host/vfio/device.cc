@@ -4,6 +4,7 @@
 #include "host/kvm/vm_file.h"
 #include "host/vfio/pci_registers.h"
 #include "hw/find_capability.h"
+#include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 
 namespace teeio::vfio {
@@ -47,6 +48,7 @@ Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object
 }
 
 void Device::close() {
+  schedule::consult(schedule::Setting::kCloseOrder);
   const bool as_mainline = schedule::seeded(schedule::SeededBug::kMainlineClose);
   switch (as_mainline ? CloseOrder::kMainline : wiring_.policies.close_order) {
     case CloseOrder::kUnbindFirst:

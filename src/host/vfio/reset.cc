@@ -1,6 +1,7 @@
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
 #include "hw/find_capability.h"
+#include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 
 namespace teeio::vfio {
@@ -38,6 +39,7 @@ Result<void> Device::leave_bound(std::string_view) {
     const schedule::ReadLock lock(memory_lock_);
     if (!bound_) return {};
   }
+  schedule::consult(schedule::Setting::kWhileBound);
   switch (wiring_.policies.while_bound) {
     case WhileBound::kBlock:
       return fail(Errno::kBusy, "the device is bound to a VM: unbind it first");
