@@ -121,11 +121,22 @@ Bytes der_signature(ByteView raw) {
 
 constexpr std::string_view kSignFails = "OpenSSL cannot sign";
 
+/// RSA keys draw for their blinding at the first use and then now and then. Where a run
+/// is to come back, an operation takes one number from the run's sequence, whatever the
+/// key has done before.
+std::optional<SeededRandom> draws_of_its_own(Scheme scheme) {
+  if (scheme == Scheme::kEcdsa || random_source() == RandomSource::kSystem) return std::nullopt;
+  std::uint64_t seed = 0;
+  fill_random(writable_bytes_of(seed));
+  return std::optional<SeededRandom>(std::in_place, seed);
+}
+
 Bytes sign_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
                   ByteView digest) {
   detail::direct_openssl_draws();
   const detail::Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
   const Scheme scheme = scheme_of(algorithm);
+  const std::optional<SeededRandom> draws = draws_of_its_own(scheme);
   std::size_t size = static_cast<std::size_t>(EVP_PKEY_get_size(key));  // ECDSA: of the DER form
   Bytes out(size);
   TEEIO_CHECK(context != nullptr && EVP_PKEY_sign_init(context.get()) == 1 &&

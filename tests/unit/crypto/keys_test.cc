@@ -207,6 +207,18 @@ TEST(Random, TheSameSeedOfARunGivesTheSameSignature) {
   EXPECT_NE(*key.sign(kEcdsaP384, HashAlgorithm::kSha384, text("m")), first);
 }
 
+// A key that lives longer than a run has signed before, and was blinded then.
+TEST(Random, AnRsaKeysPastDoesNotShowInARun) {
+  const PrivateKey key = PrivateKey::generate(KeyType::kRsa2048);
+  const auto run = [&] {
+    schedule::set_seed(42);
+    const Bytes signature = *key.sign(kRsaPss2048, HashAlgorithm::kSha256, text("m"));
+    return std::pair(signature, schedule::random_u64());
+  };
+  const auto first = run();
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(run(), first);
+}
+
 // What a SeededRandom makes takes nothing from the run's own sequence.
 TEST(Random, ASeedOfItsOwnLeavesTheRunsSequenceAlone) {
   schedule::set_seed(7);
