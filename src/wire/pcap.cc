@@ -1,5 +1,6 @@
 #include "wire/pcap.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "base/check.h"
@@ -24,12 +25,12 @@ Bytes PcapHeader::encode() const {
 }
 
 Bytes PcapPacket::encode() const {
-  TEEIO_CHECK(data.size() <= PcapHeader::kSnapLength, "packet is longer than the snap length");
-  const auto size = static_cast<std::uint32_t>(data.size());
+  const ByteView kept = data.first(std::min<std::size_t>(data.size(), PcapHeader::kSnapLength));
   Writer w;
   w.le(static_cast<std::uint32_t>(time_ns / 1000000000));
   w.le(static_cast<std::uint32_t>(time_ns % 1000000000 / 1000));
-  w.le(size).le(size).bytes(data);
+  w.le(static_cast<std::uint32_t>(kept.size()));
+  w.le(static_cast<std::uint32_t>(data.size())).bytes(kept);
   return w.take();
 }
 
@@ -71,7 +72,7 @@ Result<PcapPacket> PcapReader::next() {
   PcapPacket packet;
   packet.original_size = field();
   if (!r.ok()) return fail(Errno::kInval, "the capture ends inside of a packet's header");
-  if (size > PcapHeader::kSnapLength)
+  if (size > kMaxPacket)
     return fail(Errno::kTooBig, "the packet is longer than any DOE data object");
   packet.time_ns = seconds * 1000000000 + (nanoseconds_ ? fraction : fraction * 1000);
   packet.data = r.take(size);

@@ -19,7 +19,9 @@ enum class LinkType : std::uint32_t {
 /// Source: draft-ietf-opsawg-pcap.
 struct PcapHeader {
   static constexpr std::size_t kSize = 24;
-  static constexpr std::uint32_t kSnapLength = 1U << 20U;  ///< bytes; a whole DOE object
+  /// Bytes kept of a packet: all of any that SPDM's transfer sizes lead to in
+  /// practice, and the most that DMTF's spdm_dump accepts.
+  static constexpr std::uint32_t kSnapLength = 0x10000;
   LinkType link = LinkType::kPciDoe;
   [[nodiscard]] Bytes encode() const;  ///< what a file begins with
 };
@@ -29,8 +31,8 @@ struct PcapPacket {
   std::uint64_t time_ns = 0;  ///< since 1970; the writer's files keep microseconds
   ByteView data;
   std::uint32_t original_size = 0;  ///< bytes on the medium; more than `data`: cut off
-  /// What a file gains by it: the record's header and data. `original_size` is
-  /// taken from `data`. Precondition: at most PcapHeader::kSnapLength bytes.
+  /// What a file gains by it: the record's header, and of `data` at most
+  /// PcapHeader::kSnapLength bytes. `original_size` is taken from `data`.
   [[nodiscard]] Bytes encode() const;
 };
 
@@ -39,6 +41,7 @@ struct PcapPacket {
 /// Lifetime: views the bytes that open() was given.
 class PcapReader {
  public:
+  static constexpr std::uint32_t kMaxPacket = 1U << 20U;  ///< bytes; a whole DOE object
   /// Errors: EINVAL when `file` is shorter than a header or no pcap file;
   /// EOPNOTSUPP for pcapng, another version, or other link types.
   static Result<PcapReader> open(ByteView file);

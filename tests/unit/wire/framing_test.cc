@@ -95,7 +95,7 @@ TEST(Pcap, ReadsWhatItWrote) {
   w.bytes(PcapPacket{.time_ns = 1'000'002'000, .data = data}.encode());
   const Bytes file = w.take();
   EXPECT_EQ(hex(ByteView(file).first(40)),
-            hex(unhex("d4 c3 b2 a1 02 00 04 00 00*8 00 00 10 00 24 01 00 00 "
+            hex(unhex("d4 c3 b2 a1 02 00 04 00 00*8 00 00 01 00 24 01 00 00 "
                       "01 00 00 00 02 00 00 00 0c 00 00 00 0c 00 00 00")));
   auto reader = PcapReader::open(file);
   ASSERT_TRUE(reader);
@@ -104,6 +104,20 @@ TEST(Pcap, ReadsWhatItWrote) {
   ASSERT_TRUE(packet);
   EXPECT_EQ(packet->time_ns, 1'000'002'000U);
   EXPECT_EQ(hex(packet->data), hex(data));
+  EXPECT_TRUE(reader->done());
+}
+
+TEST(Pcap, KeepsTheBeginningOfAPacketThatIsTooLong) {
+  const Bytes data(PcapHeader::kSnapLength + 1);
+  Writer w;
+  w.bytes(PcapHeader{}.encode()).bytes(PcapPacket{.data = data}.encode());
+  const Bytes file = w.take();
+  auto reader = PcapReader::open(file);
+  ASSERT_TRUE(reader);
+  const auto packet = reader->next();
+  ASSERT_TRUE(packet);
+  EXPECT_EQ(packet->data.size(), PcapHeader::kSnapLength);
+  EXPECT_EQ(packet->original_size, data.size());
   EXPECT_TRUE(reader->done());
 }
 
