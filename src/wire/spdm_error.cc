@@ -10,18 +10,32 @@
 namespace teeio::wire {
 namespace {
 
-/// Bytes of extended data where the code fixes them.
-std::optional<std::size_t> extended_size(std::uint8_t code) {
+/// Extended data of a code.
+struct ExtendedSize {
+  std::size_t size_bytes;
+  bool required;  ///< the requester cannot go on without it
+};
+/// nullopt: the code does not fix its size. A responder may leave out the size that
+/// would have been needed, as libspdm does in answer to CHUNK_GET.
+std::optional<ExtendedSize> extended_size(std::uint8_t code) {
   switch (code) {
     case std::to_underlying(SpdmErrorCode::kResponseNotReady):
+      return ExtendedSize{4, true};
+    case std::to_underlying(SpdmErrorCode::kLargeResponse):
+      return ExtendedSize{1, true};
     case std::to_underlying(SpdmErrorCode::kResponseTooLarge):
     case std::to_underlying(SpdmErrorCode::kDataTooLarge):
-      return 4;
-    case std::to_underlying(SpdmErrorCode::kLargeResponse):
-      return 1;
+      return ExtendedSize{4, false};
     default:
       return std::nullopt;
   }
+}
+
+/// How much to take of `left` bytes.
+std::size_t extended_bytes(std::uint8_t code, std::size_t left) {
+  const auto size = extended_size(code);
+  if (!size) return std::min(left, SpdmError::kMaxExtended);
+  return size->required || left >= size->size_bytes ? size->size_bytes : 0;
 }
 
 }  // namespace
@@ -85,11 +99,7 @@ std::string_view spdm_error_name(std::uint8_t code) {
 Result<SpdmError> SpdmError::decode(ByteView in) {
   SpdmReader r(in, kCode);
   SpdmError m{.version = r.version(), .code = r.param1(), .data = r.param2()};
-  // A peer may leave out what a requester could do without: only ResponseNotReady
-  // and LargeResponse cannot be acted on without their data.
-  const auto size = extended_size(m.code);
-  const std::size_t left = in.size() - std::min(in.size(), r.offset());
-  m.extended = r.take(size ? *size : std::min(left, kMaxExtended));
+  m.extended = r.take(extended_bytes(m.code, in.size() - std::min(in.size(), r.offset())));
   return r.finish(m);
 }
 

@@ -121,13 +121,22 @@ TEST(SpdmErrorMessage, ExtendedDataHasTheLengthOfItsCode) {
   const Bytes large = SpdmLargeResponse{5}.encode();
   expect_golden(SpdmError{.code = 0x0f, .extended = large}, "12 7f 0f 00 05");
   const Bytes size = SpdmTooLarge{0x12345}.encode();
-  expect_golden(SpdmError{.code = 0x0d, .extended = size}, "12 7f 0d 00 45 23 01 00");
+  expect_golden_open(SpdmError{.code = 0x0d, .extended = size}, "12 7f 0d 00 45 23 01 00", 4);
   const auto back = SpdmNotReady::decode(not_ready);
   ASSERT_TRUE(back);
   EXPECT_EQ(back->token, 3);
   EXPECT_FALSE(SpdmNotReady::decode(ByteView(not_ready).first(3)));
   EXPECT_FALSE(SpdmTooLarge::decode(ByteView(size).first(3)));
   EXPECT_FALSE(SpdmLargeResponse::decode({}));
+}
+
+// libspdm answers CHUNK_GET with ResponseTooLarge and no size.
+TEST(SpdmErrorMessage, MayLeaveOutTheSizeThatWasNeeded) {
+  const auto error = SpdmError::decode(unhex("12 7f 0d 00"));
+  ASSERT_TRUE(error);
+  EXPECT_TRUE(error->extended.empty());
+  EXPECT_FALSE(SpdmError::decode(unhex("12 7f 42 00")));
+  EXPECT_FALSE(SpdmError::decode(unhex("12 7f 0f 00")));
 }
 
 TEST(SpdmErrorMessage, VendorErrorsNameTheirVendor) {
