@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "dma_engine.h"
+#include "evidence.h"
 #include "platform.h"
 #include "tdx.h"
 
@@ -29,11 +30,14 @@ enum Failure : std::uint32_t {
   kPrivateDma,
   kUnbindRefused,
   kSharedAgain,
+  kNoEvidence,
+  kEvidenceIsWrong,
+  kEvidenceIsOld,
 };
 
-// The evidence that this guest's owner wants to see before it trusts a device:
-// the first 48 bytes of what the device says when an SPDM connection starts.
-constexpr tdx::DeviceHash kExpected = {{0x0000'0004'0001'0001, 0x1200'0100'0000'0410}};
+// The firmware that this guest's owner wants to see on the device: its measurement is
+// the digest of this text, which stands for an image (docs/devices/dma-engine.md).
+constexpr char kFirmware[] = "teeio dma-engine firmware 1.0";
 
 // Where the guest's own page tables show shared memory.
 constexpr std::uint64_t kSharedWindow = 0x8000'0000;
@@ -165,10 +169,48 @@ void accept_range(const Report& report, std::uint32_t i, std::uint64_t gpa, std:
     require(tdx::mmio_accept(gpa + offset, report.address(i) + offset) == 0, kMmioNotAccepted);
 }
 
+// A fresh nonce, so that the device cannot show what it proved to somebody else.
+// This guest has no other source: the counter tells two boots apart, no more.
+void draw_nonce(unsigned char (&nonce)[32]) {
+  std::uint32_t low = 0;
+  std::uint32_t high = 0;
+  asm volatile("rdtsc" : "=a"(low), "=d"(high));
+  const std::uint64_t seed[2] = {std::uint64_t{high} << 32 | low, 0x6e6f6e6365};
+  const auto digest = sha384::of(reinterpret_cast<const unsigned char*>(seed), sizeof seed);
+  for (unsigned i = 0; i < sizeof nonce; ++i) nonce[i] = digest.bytes[i];
+}
+
+// Evidence from the device, judged in the guest's own memory at `copy`, and bound by
+// firmware to the device on the other end of the stream.
+void attest(std::uint32_t function, std::uint64_t copy) {
+  unsigned char nonce[32];
+  draw_nonce(nonce);
+  for (std::uint64_t i = 0; i < sizeof nonce; ++i)
+    at<unsigned char>(shared(platform::kEvidence + i)) = nonce[i];
+  require(tdx::vmcall(platform::kTdiEvidence, function, 0) == 0, kNoEvidence);
+  const std::uint64_t size = at<std::uint64_t>(shared(platform::kEvidence + sizeof nonce));
+  require(size <= platform::kMostEvidence, kNoEvidence);
+  constexpr std::uint64_t kBytes = sizeof(platform::EvidencePage);
+  for (std::uint64_t i = 0; i < size; ++i)
+    at<unsigned char>(copy + i) = at<unsigned char>(shared(platform::kEvidence + kBytes + i));
+
+  const Evidence evidence(reinterpret_cast<const unsigned char*>(copy), size);
+  require(evidence.well_formed() && evidence.names_its_root(), kEvidenceIsWrong);
+  require(evidence.is_fresh(nonce), kEvidenceIsOld);
+  const auto firmware =
+      sha384::of(reinterpret_cast<const unsigned char*>(kFirmware), sizeof kFirmware - 1);
+  require(evidence.has_measurement(firmware), kNotTheDevice);
+  tdx::DeviceHash hash{};
+  const sha384::Digest digest = evidence.digest();
+  for (unsigned i = 0; i < sha384::kSize; ++i)
+    hash.words[i / 8] |= std::uint64_t{digest.bytes[i]} << 8 * (i % 8);
+  require(tdx::devif_validate(function, hash) == 0, kNotTheDevice);
+  say("attest: certificates and fresh measurements are the device's");
+}
+
 void accept_device(const Board& board, std::uint64_t report_page) {
   const std::uint32_t function = board.function_id;
-  require(tdx::devif_validate(function, kExpected) == 0, kNotTheDevice);
-  say("attest: the device is the expected one");
+  attest(function, report_page + 4 * kPage);
   constexpr std::uint64_t kWholeReport = 2048ULL << 16;
   require(relay(function, platform::kTdispGetReport, kWholeReport, report_page), kNoReport);
 
@@ -230,8 +272,8 @@ extern "C" [[noreturn]] void guest_main(std::uint64_t board_gpa) {
   say("found a DMA engine");
   use_shared();
 
-  // Four fresh pages: the report, then ring, source and destination.
-  for (std::uint64_t i = 0; i < 4; ++i)
+  // Eight fresh pages: the report; ring, source and destination; evidence.
+  for (std::uint64_t i = 0; i < 8; ++i)
     require(tdx::accept_page(platform::kFreshRam + i * kPage) == 0, kPageNotAccepted);
   // Two pages become shared: one on request, one because it is used so.
   const std::uint64_t given = platform::kFreshRam + 8 * kPage;

@@ -13,6 +13,7 @@ constexpr std::uint64_t kRamSize = 2 << 20;
 constexpr std::uint64_t kImage = 0x100000;        // where the guest is linked
 constexpr std::uint64_t kFreshRam = 0x180000;     // private pages that the guest must accept
 constexpr std::uint64_t kSharedRam = 0x1c0000;    // shared from here on
+constexpr std::uint64_t kEvidence = 0x1e0000;     // struct EvidencePage and what follows it
 constexpr std::uint64_t kBoard = 0x1f0000;        // struct Board
 constexpr std::uint64_t kConsole = 0x1f1000;      // a page of text
 constexpr std::uint64_t kResetPage = 0xfffff000;  // holds the first instruction
@@ -44,6 +45,14 @@ constexpr std::uint32_t kSuccess = 0x600d;
 constexpr std::uint64_t kTdiBind = 0x10100;
 constexpr std::uint64_t kTdiUnbind = 0x10101;
 constexpr std::uint64_t kTdiRelay = 0x10102;  // R13: the TDISP request that waits in firmware
+// Has the device measure itself and fetches what it proves: kEvidence holds the
+// guest's nonce before and EvidencePage's size, then the bytes, after.
+constexpr std::uint64_t kTdiEvidence = 0x10103;
+constexpr std::uint64_t kMostEvidence = 4 * kPage;
+struct EvidencePage {
+  unsigned char nonce[32];
+  std::uint64_t size;
+};
 
 // TDISP request codes that a guest may have relayed.
 constexpr std::uint64_t kTdispGetReport = 0x84;

@@ -58,6 +58,8 @@ class Device {
   int read_report(Arch arch, std::vector<unsigned char>& report);
   int validate_mmio(Arch arch, std::uint64_t gpa, std::uint64_t size, std::uint64_t address);
   int relay_state(Arch arch);
+  // What the device proves, measured anew with the guest's nonce of 32 bytes.
+  int read_evidence(Arch arch, const unsigned char* nonce, std::vector<unsigned char>& evidence);
   enum class TdiState { kUnlocked, kLocked, kRun };  // enum tsm_tdi_state
   int set_tdi_state(Arch arch, TdiState state);
 

@@ -128,6 +128,21 @@ void Session::on_tdx() {
                                                          : kVmcallFailed;
 }
 
+// The host may hold evidence back or change it: the guest asks firmware.
+int Session::bring_evidence() {
+  std::byte* const place = ram_.bytes().data() + platform::kEvidence;
+  platform::EvidencePage page{};
+  std::memcpy(&page, place, sizeof page);
+  std::vector<unsigned char> evidence;
+  if (const int error = device_->read_evidence(options_.arch, page.nonce, evidence); error != 0)
+    return error;
+  if (evidence.size() > platform::kMostEvidence) return E2BIG;
+  page.size = evidence.size();
+  std::memcpy(place, &page, sizeof page);
+  std::memcpy(place + sizeof page, evidence.data(), evidence.size());
+  return 0;
+}
+
 std::uint64_t Session::tdi_request(std::uint64_t request, std::uint64_t argument) {
   const auto answer = [](int error) { return error == 0 ? kVmcallSuccess : kVmcallFailed; };
   switch (request) {
@@ -135,6 +150,9 @@ std::uint64_t Session::tdi_request(std::uint64_t request, std::uint64_t argument
       return answer(bind());
     case platform::kTdiUnbind:
       return answer(unbind());
+    case platform::kTdiEvidence:
+      begin(Step::kReport, prefix_);
+      return answer(bring_evidence());
     case platform::kTdiRelay:
       switch (argument) {
         case platform::kTdispGetReport:

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "../guest/evidence.h"
 #include "../guest/platform.h"
 #include "guest_image.h"
 #include "steps.h"
@@ -166,6 +167,12 @@ void Session::drive_without_guest() {
   if (options_.door != Door::kGuest)
     check(device_->set_tdi_state(options_.arch, Device::TdiState::kLocked), "lock");
   begin(Step::kReport, prefix_);
+  const unsigned char nonce[32] = {'m', 'i', 'n', 'i', 'v', 'm', 'm'};
+  std::vector<unsigned char> evidence;
+  check(device_->read_evidence(options_.arch, nonce, evidence), "evidence");
+  const Evidence seen(evidence.data(), evidence.size());
+  if (!seen.well_formed() || !seen.names_its_root() || !seen.is_fresh(nonce))
+    fail("the device's evidence does not hold", EPROTO);
   std::vector<unsigned char> report;
   check(device_->read_report(options_.arch, report), "report");
   for (std::uint32_t i = 0; i < 2; ++i) {

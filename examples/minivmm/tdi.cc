@@ -94,6 +94,23 @@ int Device::read_report(Arch arch, std::vector<unsigned char>& report) {
   return tsm_request(arch, TSM_REQ_READ_OBJECT, nullptr, 0, &report);
 }
 
+int Device::read_evidence(Arch arch, const unsigned char* nonce,
+                          std::vector<unsigned char>& evidence) {
+  tsm_req_regen_object regen{};
+  std::memcpy(regen.nonce, nonce, sizeof regen.nonce);
+  if (const int error = tsm_request(arch, TSM_REQ_REGEN_OBJECT, &regen, sizeof regen); error != 0)
+    return error;
+  std::vector<unsigned char> part;
+  do {
+    const tsm_req_read_object read{TSM_OBJECT_EVIDENCE,
+                                   static_cast<std::uint32_t>(evidence.size())};
+    const int error = tsm_request(arch, TSM_REQ_READ_OBJECT, &read, sizeof read, &part);
+    if (error != 0) return error;
+    evidence.insert(evidence.end(), part.begin(), part.end());
+  } while (!part.empty());
+  return 0;
+}
+
 int Device::validate_mmio(Arch arch, std::uint64_t gpa, std::uint64_t size, std::uint64_t address) {
   const tsm_req_validate_mmio request{gpa, gpa + size, address};
   return tsm_request(arch, TSM_REQ_VALIDATE_MMIO, &request, sizeof request);

@@ -133,6 +133,8 @@ TEEIO_LAYOUT(vfio_pci_tsm_bind, 16, pad, 12);
 TEEIO_LAYOUT(vfio_pci_tsm_unbind, 8, flags, 4);
 TEEIO_LAYOUT(iommu_vdevice_tsm_op, 16, vdevice_id, 12);
 TEEIO_LAYOUT(iommu_vdevice_tsm_req, 48, tsm_code, 40);
+TEEIO_LAYOUT(tsm_req_read_object, 8, offset, 4);
+TEEIO_LAYOUT(tsm_req_regen_object, 32, nonce, 0);
 TEEIO_LAYOUT(tsm_req_set_tdi_state, 4, state, 0);
 TEEIO_LAYOUT(tsm_req_validate_mmio, 24, address, 16);
 TEEIO_LAYOUT(iommu_vdevice_tsm_guest_request, 48, resp_uptr, 40);

@@ -2,15 +2,19 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/types.h"
+#include "device/dsm_spdm.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
 #include "schedule/mutex.h"
+#include "wire/spdm_vendor_defined.h"
 
 namespace teeio::device {
 
+class Attester;
 class DmaFunction;
 class DmaPhysicalFunction;
 class Tdi;
@@ -33,7 +37,12 @@ class DmaEngineCard {
     unsigned vfs = 2;          ///< at most kMaxVfs, and on the PF's bus
     Hpa window{0};             ///< aligned to kWindowAlignment; the BARs are put there
     unsigned ide_streams = 2;  ///< selective IDE streams, 1–32
+    /// Of each function's BAR2: a power of two from 64 KiB to kWindowAlignment.
+    std::uint64_t memory_bytes = kWindowAlignment;
     std::uint64_t serial = 0x1efe'0000'0000'0001;
+    /// The card itself sets the identity's seed, from its serial number, and what is
+    /// measured of its hardware.
+    DsmSpdm spdm{};
   };
   /// Precondition: the options are as their comments say.
   DmaEngineCard(object::Trace& trace, const Options& options);
@@ -42,11 +51,20 @@ class DmaEngineCard {
   DmaEngineCard& operator=(const DmaEngineCard&) = delete;
 
   /// Bytes of bus address space that the BARs of a card need.
-  [[nodiscard]] static std::uint64_t window_bytes(unsigned vfs);
+  [[nodiscard]] static std::uint64_t window_bytes(unsigned vfs,
+                                                  std::uint64_t memory_bytes = kWindowAlignment);
   /// PF first, then VFs in order.
   [[nodiscard]] std::vector<hw::PciFunction*> functions() const;
   /// The TDI of functions()[index], for tests and reports.
   [[nodiscard]] const Tdi& tdi(std::size_t index) const;
+
+  // For whoever speaks SPDM in the card's place, over something else than its mailbox.
+  /// Dsm::answer_message() and Dsm::session_ended().
+  [[nodiscard]] std::optional<Bytes> answer_message(wire::Protocol protocol, ByteView message,
+                                                    std::uint32_t session);
+  void session_ended(std::uint32_t session);
+  /// The card's credentials and measurements.
+  [[nodiscard]] Attester& attester();
 
  private:
   schedule::Mutex lock_{schedule::Rank::kDevice};

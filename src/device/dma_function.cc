@@ -10,7 +10,6 @@ namespace {
 
 constexpr std::uint16_t kMsixControl = 2;
 constexpr std::uint32_t kRegisterPages = DmaEngine::kRegisterBytes / kPageSize;
-constexpr std::uint32_t kMemoryPages = DmaFunction::kMemoryBytes / kPageSize;
 
 hw::Bar memory_bar(Hpa base, std::uint64_t size, bool prefetchable) {
   return {
@@ -24,7 +23,7 @@ void all_ones(std::span<std::byte> out) { std::ranges::fill(out, std::byte{0xff}
 std::array<hw::Bar, hw::kBarCount> DmaFunction::make_bars(const Addresses& addresses) {
   std::array<hw::Bar, hw::kBarCount> bars;
   bars.at(kRegisterBar) = memory_bar(addresses.registers, DmaEngine::kRegisterBytes, false);
-  bars.at(kMemoryBar) = memory_bar(addresses.memory, kMemoryBytes, true);
+  bars.at(kMemoryBar) = memory_bar(addresses.memory, addresses.memory_bytes, true);
   bars.at(kMsixBar) = memory_bar(addresses.msix, kMsixBytes, false);
   return bars;
 }
@@ -38,6 +37,7 @@ DmaFunction::DmaFunction(object::Trace& trace, schedule::Mutex& card_lock, const
                 .tee_io = true}),
       pf_(role.pf),
       tdi_(trace, role.bdf, *this),
+      memory_(role.addresses.memory_bytes),
       engine_(*this, memory_),
       msix_(config_, {.vectors = kVectors,
                       .table_bar = kMsixBar,
@@ -111,8 +111,10 @@ std::vector<wire::TdispMmioRange> DmaFunction::mmio_ranges(bool msix_locked) con
     return static_cast<std::uint16_t>(attribute | non_tee);
   };
   const std::uint64_t msix = raw(bars_.at(kMsixBar).base);
+  const hw::Bar& memory = bars_.at(kMemoryBar);
+  const auto memory_pages = static_cast<std::uint32_t>(memory.size / kPageSize);
   return {{raw(bars_.at(kRegisterBar).base), kRegisterPages, 0, kRegisterBar},
-          {raw(bars_.at(kMemoryBar).base), kMemoryPages, wire::kMmioAttributeUpdatable, kMemoryBar},
+          {raw(memory.base), memory_pages, wire::kMmioAttributeUpdatable, kMemoryBar},
           {msix, 1, attributes(wire::kMmioMsixTable), kMsixBar},
           {msix + kPbaOffset, 1, attributes(wire::kMmioMsixPba), kMsixBar}};
 }

@@ -37,6 +37,7 @@ class DmaFunction : public Endpoint,
     Hpa registers;
     Hpa memory;
     Hpa msix;
+    std::uint64_t memory_bytes = kMemoryBytes;
   };
   struct Role {
     Bdf bdf;
@@ -96,7 +97,7 @@ class DmaFunction : public Endpoint,
 
   DmaFunction* const pf_;
   Tdi tdi_;
-  PlainMemory memory_{kMemoryBytes};
+  PlainMemory memory_;
   DmaEngine engine_;
   hw::Msix msix_;
   bool was_enabled_ = true;         ///< memory_enabled() when last looked at

@@ -7,7 +7,7 @@ DmaPhysicalFunction::DmaPhysicalFunction(object::Trace& trace, schedule::Mutex& 
     : DmaFunction(trace, card_lock, role),
       sriov_(config_, capabilities.sriov),
       doe_(config_, *this, kDoeVector),
-      dsm_(trace, role.bdf, config_, capabilities.ide_streams) {
+      dsm_(trace, role.bdf, config_, capabilities.ide_streams, capabilities.spdm) {
   add_ari(config_, capabilities.sriov.vfs == 0 ? 0 : 1);
   add_serial_number(config_, capabilities.serial);
   dsm_.add(tdi());

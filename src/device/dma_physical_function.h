@@ -20,12 +20,14 @@ class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
     SriovCapability::Options sriov;
     unsigned ide_streams = 1;
     std::uint64_t serial = 0;
+    DsmSpdm spdm{};
   };
   DmaPhysicalFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role,
                       const Capabilities& capabilities);
 
   /// Only while constructing the card.
   void add_vf(DmaFunction& vf);
+  [[nodiscard]] Dsm& dsm() { return dsm_; }
 
  private:
   Bytes handle(ByteView object) override { return dsm_.answer(object); }

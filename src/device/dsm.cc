@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "crypto/secret.h"
+#include "spdm/session_channel.h"
 #include "wire/doe.h"
 
 namespace teeio::device {
@@ -14,11 +15,23 @@ using wire::DoeType;
 
 constexpr std::uint16_t kNoVendor = 0xffff;
 
+std::unique_ptr<spdm::ResponderChannel> make_channel(const DsmSpdm& setup, Attester& attester) {
+  if (!setup.sessions) return spdm::make_plain_responder();
+  spdm::ResponderConfig config;
+  config.settings = setup.settings;
+  config.settings.transport = spdm::Transport::kPciDoe;
+  config.credentials = &attester;
+  config.measurements = &attester;
+  config.observer = &attester;
+  return spdm::make_session_responder(std::move(config));
+}
+
 }  // namespace
 
 Dsm::Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams,
-         std::unique_ptr<spdm::ResponderChannel> channel)
-    : channel_(std::move(channel)),
+         const DsmSpdm& spdm)
+    : attester_(trace, pf0, spdm, *this),
+      channel_(make_channel(spdm, attester_)),
       ide_(trace, pf0, config, streams, *this),
       tdisp_(trace, pf0.domain, ide_) {}
 
@@ -30,7 +43,11 @@ Bytes Dsm::answer(ByteView object) {
   if (std::ranges::find(types, doe->type) == types.end()) return {};
   auto opened = channel_->open(object);
   if (auto* reply = std::get_if<Bytes>(&opened)) return std::move(*reply);
-  return answer_app(std::get<spdm::AppMessage>(opened));
+  auto& message = std::get<spdm::AppMessage>(opened);
+  auto reply = answer_message(message.protocol, message.bytes, message.session);
+  crypto::wipe(message.bytes);  // a KEY_PROG has a key in it
+  if (!reply) return channel_->seal_refusal();
+  return channel_->seal({message.protocol, std::move(*reply), message.session});
 }
 
 Bytes Dsm::answer_discovery(ByteView payload) const {
@@ -50,20 +67,25 @@ Bytes Dsm::answer_discovery(ByteView payload) const {
       .encode();
 }
 
-Bytes Dsm::answer_app(spdm::AppMessage& message) {
-  switch (message.protocol) {
+std::optional<Bytes> Dsm::answer_message(wire::Protocol protocol, ByteView message,
+                                         std::uint32_t session) {
+  switch (protocol) {
     case wire::Protocol::kIdeKm: {
-      auto answer = ide_.answer(message.bytes, message.session);
-      crypto::wipe(message.bytes);  // KEY_PROG
-      if (!answer) return channel_->seal_refusal();
-      return channel_->seal({message.protocol, std::move(*answer), message.session});
+      auto answer = ide_.answer(message, session);
+      return answer ? std::optional(std::move(*answer)) : std::nullopt;
     }
     case wire::Protocol::kTdisp:
-      if (message.bytes.size() < wire::TdispHeader::kSize) return channel_->seal_refusal();
-      return channel_->seal(
-          {message.protocol, tdisp_.answer(message.bytes, message.session), message.session});
+      if (message.size() < wire::TdispHeader::kSize) return std::nullopt;
+      return tdisp_.answer(message, session);
   }
   std::unreachable();
+}
+
+Bytes Dsm::interfaces() const {
+  Writer out;
+  for (const Tdi* tdi : tdisp_.tdis())
+    out.le(tdi->bdf().rid()).le(std::to_underlying(tdi->view().state)).le(tdi->lock_flags());
+  return out.take();
 }
 
 void Dsm::reset() {

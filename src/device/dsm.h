@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "base/bytes.h"
+#include "device/attester.h"
 #include "device/ide_responder.h"
 #include "device/tdisp_responder.h"
 #include "object/trace.h"
@@ -18,18 +19,24 @@ namespace teeio::device {
 ///
 /// Lifetime: owned by its card; TDIs outlive it.
 /// Locking: the card's lock.
-class Dsm final : private IdeResponder::Listener {
+class Dsm final : private IdeResponder::Listener, private Attester::Owner {
  public:
   /// Adds the IDE capability, of `streams` selective streams, to PF0's `config`.
   Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams,
-      std::unique_ptr<spdm::ResponderChannel> channel = spdm::make_plain_responder());
+      const DsmSpdm& spdm = {});
 
   void add(Tdi& tdi) { tdisp_.add(tdi); }
   [[nodiscard]] IdeResponder& ide() { return ide_; }
+  [[nodiscard]] Attester& attester() { return attester_; }
 
   /// One DOE data object in, one out. Empty for an object of a type that discovery
   /// does not offer, or one that is no data object: it is dropped unanswered.
   Bytes answer(ByteView object);
+
+  /// The answer to an IDE_KM or TDISP message that came over `session`; nullopt: it
+  /// made no sense and has none in its own protocol. For whoever speaks SPDM itself.
+  std::optional<Bytes> answer_message(wire::Protocol protocol, ByteView message,
+                                      std::uint32_t session);
 
   /// A configuration write to `offset` was applied.
   void config_written(std::uint16_t offset) {
@@ -39,13 +46,14 @@ class Dsm final : private IdeResponder::Listener {
   void reset();
   /// An SPDM session is gone, and with it the keys and the locks that came over it.
   /// Source: TDISP ECN of 2022-07-27, 11.4.5, quoted in caliptra-mcu-sw issue 1922.
-  void session_ended(std::uint32_t session);
+  void session_ended(std::uint32_t session) override;
 
  private:
   Bytes answer_discovery(ByteView payload) const;
-  Bytes answer_app(spdm::AppMessage& message);
+  [[nodiscard]] Bytes interfaces() const override;
   void stream_lost(std::uint8_t stream_id, std::string_view cause) override;
 
+  Attester attester_;
   const std::unique_ptr<spdm::ResponderChannel> channel_;
   IdeResponder ide_;
   TdispResponder tdisp_;

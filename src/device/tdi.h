@@ -121,6 +121,10 @@ class Tdi {
   [[nodiscard]] TdiState state() const { return peek().state; }
   /// The stream is its default one or bound for peer-to-peer, while LOCKED or RUN.
   [[nodiscard]] bool uses(std::uint8_t stream_id) const;
+  /// Of LOCK_INTERFACE, while LOCKED or RUN; else 0.
+  [[nodiscard]] std::uint16_t lock_flags() const {
+    return view_.locked() ? lock_.flags : std::uint16_t{0};
+  }
   /// The SPDM session over which it was locked, while LOCKED or RUN.
   [[nodiscard]] std::optional<std::uint32_t> session() const;
 

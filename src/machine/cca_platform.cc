@@ -3,6 +3,7 @@
 #include "host/kvm/rmm/realm_vm.h"
 #include "host/pci_tsm/cca/cca_driver.h"
 #include "machine/parts.h"
+#include "machine/spdm_setup.h"
 
 namespace teeio::machine {
 namespace {
@@ -11,7 +12,7 @@ namespace {
 class CcaPlatform final : public Platform {
  public:
   explicit CcaPlatform(const PlatformParts& parts)
-      : rmm_(parts.memory, parts.trace, root_ports(parts)),
+      : rmm_(parts.memory, parts.trace, root_ports(parts), firmware_channels(parts.config)),
         host_(rmm_, parts.memory, parts.trace),
         vm_type_(host_),
         driver_(host_, root_ports(parts)) {}

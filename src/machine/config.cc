@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include <bit>
 #include <fstream>
 #include <optional>
 #include <set>
@@ -35,6 +36,13 @@ constexpr std::pair<std::string_view, CardConfig::Model> kModels[] = {
 constexpr std::pair<std::string_view, bool> kDrivers[] = {{"vfio-pci", true}, {"none", false}};
 constexpr std::pair<std::string_view, SpdmChannel> kChannels[] = {
     {"plain", SpdmChannel::kPlain}, {"session", SpdmChannel::kSession}};
+constexpr std::pair<std::string_view, SpdmKey> kSpdmKeys[] = {{"p256", SpdmKey::kP256},
+                                                              {"p384", SpdmKey::kP384}};
+constexpr std::pair<std::string_view, std::uint8_t> kSpdmVersions[] = {{"1.0", std::uint8_t{0x10}},
+                                                                       {"1.1", std::uint8_t{0x11}},
+                                                                       {"1.2", std::uint8_t{0x12}},
+                                                                       {"1.3", std::uint8_t{0x13}},
+                                                                       {"1.4", std::uint8_t{0x14}}};
 constexpr std::pair<std::string_view, abi::AbiProfile> kProfiles[] = {
     {"teeio", abi::AbiProfile::kTeeio},
     {"iommufd-v5", abi::AbiProfile::kIommufdV5},
@@ -152,7 +160,10 @@ CardConfig read_card(Section& s) {
     card.vfs = static_cast<unsigned>(s.number("vfs", 0, 128, 0));
     card.ide_streams = static_cast<unsigned>(s.number("ide_streams", 1, 32, 1));
     card.serial = s.number("serial", 0, 0x7fff'ffff'ffff'ffff, 1);
-    card.spdm = s.choice("spdm", kChannels, std::optional(SpdmChannel::kPlain));
+    card.memory_bytes = s.number("memory_kib", 64, 1024, 1024) * 1024;
+    card.spdm = s.choice("spdm", kChannels, std::optional(SpdmChannel::kSession));
+    card.spdm_key = s.choice("spdm_key", kSpdmKeys, std::optional(SpdmKey::kP384));
+    card.spdm_version = s.choice("spdm_version", kSpdmVersions, std::optional(std::uint8_t{0x12}));
   }
   s.finish();
   return card;
@@ -205,6 +216,8 @@ std::string check_topology(const Config& config, std::string_view file) {
     if (!below)
       return fmt::format("{}: card {} lies below no root port's bus and window", file,
                          card.bdf.str());
+    if (!std::has_single_bit(card.memory_bytes))
+      return fmt::format("{}: card {}: memory_kib is no power of two", file, card.bdf.str());
     if (raw(card.window) % kMiB != 0)
       return fmt::format("{}: card {}: window is not aligned to 1 MiB", file, card.bdf.str());
   }

@@ -32,6 +32,9 @@ enum class SpdmChannel : std::uint8_t {
   kSession,  ///< an authenticated SPDM session with encrypted messages
 };
 
+/// The key of a card's certificate, and with it the strength of its sessions.
+enum class SpdmKey : std::uint8_t { kP256, kP384 };
+
 struct CardConfig {
   enum class Model : std::uint8_t { kDmaEngine, kPlain } model = Model::kPlain;
   Bdf bdf;
@@ -39,8 +42,11 @@ struct CardConfig {
   unsigned vfs = 0;
   unsigned ide_streams = 0;
   std::uint64_t serial = 0;
-  bool vfio = true;  ///< bound to vfio-pci at start
+  std::uint64_t memory_bytes = 0x10'0000;  ///< of each function's BAR2
+  bool vfio = true;                        ///< bound to vfio-pci at start
   SpdmChannel spdm = SpdmChannel::kPlain;
+  SpdmKey spdm_key = SpdmKey::kP384;
+  std::uint8_t spdm_version = 0x12;  ///< the highest that it speaks, BCD major.minor
   bool operator==(const CardConfig&) const = default;
 };
 

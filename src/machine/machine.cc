@@ -4,6 +4,7 @@
 
 #include "guest/factory.h"
 #include "machine/parts.h"
+#include "machine/spdm_setup.h"
 
 namespace teeio::machine {
 
@@ -111,7 +112,9 @@ Result<void> Machine::Impl::build_kernel() {
                                                .vfs = card.vfs,
                                                .window = card.window,
                                                .ide_streams = card.ide_streams,
-                                               .serial = card.serial}));
+                                               .memory_bytes = card.memory_bytes,
+                                               .serial = card.serial,
+                                               .spdm = card_spdm(card)}));
     for (hw::PciFunction* function : dma_cards.back()->functions())
       add_function(*function, iommu, card.vfio);
   }

@@ -2,6 +2,7 @@
 
 #include "host/pci_tsm/tdx/tdx_driver.h"
 #include "machine/parts.h"
+#include "machine/spdm_setup.h"
 
 namespace teeio::machine {
 namespace {
@@ -40,6 +41,7 @@ class TdxPlatform final : public Platform {
   static tdx::Platform firmware_platform(const PlatformParts& parts) {
     tdx::Platform platform;
     platform.hkids = parts.config.hkids;
+    platform.channels = firmware_channels(parts.config);
     for (std::uint32_t iommu = 0; iommu < parts.config.iommus; ++iommu) {
       tdx::Platform::Wiring wiring{.iommu = parts.iommus[iommu].get(), .root_ports = {}};
       for (std::size_t i = 0; i < parts.root_ports.size(); ++i)

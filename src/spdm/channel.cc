@@ -53,6 +53,7 @@ class PlainRequester final : public RequesterChannel {
   [[nodiscard]] bool connected() const override { return connected_; }
   Result<Bytes> seal(wire::Protocol protocol, ByteView message) override;
   Result<Bytes> open(wire::Protocol protocol, ByteView object) override;
+  [[nodiscard]] bool waiting() const override { return true; }
   std::optional<Bytes> measure_request(const std::array<std::byte, 32>& /*nonce*/) override {
     return std::nullopt;
   }
@@ -146,6 +147,20 @@ Bytes PlainResponder::seal(const AppMessage& answer) {
 }
 
 }  // namespace
+
+Bytes encode_evidence(const Evidence& evidence) {
+  const auto size = [](const Bytes& bytes) { return static_cast<std::uint32_t>(bytes.size()); };
+  return Writer()
+      .le(size(evidence.chain))
+      .le(size(evidence.transcript))
+      .le(size(evidence.signature))
+      .zeros(4)
+      .bytes(evidence.nonce)
+      .bytes(evidence.chain)
+      .bytes(evidence.transcript)
+      .bytes(evidence.signature)
+      .take();
+}
 
 std::unique_ptr<RequesterChannel> make_plain_requester() {
   return std::make_unique<PlainRequester>();

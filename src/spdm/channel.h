@@ -30,6 +30,11 @@ struct Evidence {
   Bytes record;                       ///< the measurement blocks
 };
 
+/// Evidence as one run of bytes, little-endian: u32 sizes of chain, transcript and
+/// signature, u32 zero, the nonce (32 bytes), then those three in that order. The
+/// layout is this project's own: a firmware's is not public.
+[[nodiscard]] Bytes encode_evidence(const Evidence& evidence);
+
 /// The firmware's end: carries IDE_KM and TDISP messages to a device's DSM.
 ///
 /// A step function without I/O. Everything that goes in or out is a whole DOE
@@ -72,6 +77,10 @@ class RequesterChannel {
   /// the session died of it: connected() is false from here on.
   virtual Result<Bytes> open(wire::Protocol protocol, ByteView object) = 0;
 
+  /// A sealed message may still get its answer. False once open() has used it up;
+  /// always true of a plain channel, which keeps no count.
+  [[nodiscard]] virtual bool waiting() const = 0;
+
   /// Asks the connected device to measure itself and sign that together with
   /// `nonce`, as connect_request() and connect_response() do; nullopt when it is
   /// done. Errors of the response: theirs. A plain channel has nothing to ask.
@@ -82,8 +91,9 @@ class RequesterChannel {
   [[nodiscard]] virtual const Evidence* evidence() const = 0;
 
   /// The object that ends the session in good order; nullopt: there is none, or
-  /// the device has answered. After it reset().
+  /// the device has answered, and the connection is forgotten.
   [[nodiscard]] virtual std::optional<Bytes> disconnect_request() = 0;
+  /// Whatever the device answers, the session is over.
   virtual void disconnect_response(ByteView object) = 0;
   /// Forgets the connection (SPDM disconnect, device reset).
   virtual void reset() = 0;

@@ -92,6 +92,19 @@ struct iommu_vdevice_tsm_req {
  * they let the host carry the request to the device. */
 enum tsm_tdi_state { TSM_TDI_UNLOCKED = 0, TSM_TDI_LOCKED = 1, TSM_TDI_RUN = 2 };
 
+/* READ_OBJECT: part of an object. TSM_OBJECT_REPORT from offset 0 is what an empty
+ * request means. */
+enum tsm_object { TSM_OBJECT_REPORT = 0, TSM_OBJECT_EVIDENCE = 1 };
+struct tsm_req_read_object {
+  __u32 object; /* enum tsm_object */
+  __u32 offset; /* bytes */
+};
+
+/* REGEN_OBJECT: the device measures itself anew and signs that with the nonce. */
+struct tsm_req_regen_object {
+  __u8 nonce[32];
+};
+
 struct tsm_req_set_tdi_state {
   __u32 state; /* enum tsm_tdi_state; on TDX only TSM_TDI_RUN */
 };

@@ -1,3 +1,4 @@
+#include "crypto/secret.h"
 #include "firmware/rmm/command.h"
 
 // Driving a communication: TF-RMM runtime/rmi/pdev.c, dev_communicate().
@@ -5,6 +6,39 @@
 namespace teeio::rmm {
 
 using Status = HostComm::Status;
+
+namespace {
+
+std::optional<Bytes> channel_request(spdm::RequesterChannel& channel, const Comm& comm) {
+  switch (comm.channel) {
+    case Comm::Channel::kConnect:
+      return channel.connect_request();
+    case Comm::Channel::kMeasure:
+      return channel.measure_request(comm.nonce);
+    case Comm::Channel::kDisconnect:
+      return channel.disconnect_request();
+    case Comm::Channel::kNothing:
+      break;
+  }
+  return std::nullopt;
+}
+
+Result<void> channel_response(spdm::RequesterChannel& channel, const Comm& comm, ByteView object) {
+  switch (comm.channel) {
+    case Comm::Channel::kConnect:
+      return channel.connect_response(object);
+    case Comm::Channel::kMeasure:
+      return channel.measure_response(object);
+    case Comm::Channel::kDisconnect:
+      channel.disconnect_response(object);
+      break;
+    case Comm::Channel::kNothing:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
 
 /// A failed exchange ends in the object's state; the call itself succeeds.
 RmiResult Rmm::talk(Command& c, Pdev& pdev, Comm& comm, Hpa data, HostComm host) {
@@ -24,7 +58,7 @@ RmiResult Rmm::talk(Command& c, Pdev& pdev, Comm& comm, Hpa data, HostComm host)
   }
   if (!next) c.remark(next.error().why);
   comm.state = next ? Comm::State::kIdle : Comm::State::kError;
-  comm.connects = false;
+  comm.channel = Comm::Channel::kNothing;
   comm.script.clear();
   std::exchange(comm.finish, nullptr)(next.has_value());
   return {};
@@ -37,8 +71,8 @@ Result<Bytes> Rmm::advance(Pdev& pdev, Comm& comm, Hpa data, HostComm host) {
   if (host.status == Status::kResponse) {
     Bytes object(host.response_bytes);
     TEEIO_TRY(memory_.read(data, object));
-    if (comm.connects) {
-      TEEIO_TRY(pdev.channel->connect_response(object));
+    if (comm.channel != Comm::Channel::kNothing) {
+      TEEIO_TRY(channel_response(*pdev.channel, comm, object));
     } else {
       const Exchange done = std::move(comm.script.front());
       comm.script.pop_front();
@@ -46,11 +80,16 @@ Result<Bytes> Rmm::advance(Pdev& pdev, Comm& comm, Hpa data, HostComm host) {
       TEEIO_TRY(done.take(answer));
     }
   }
-  Bytes next;
-  if (comm.connects) next = pdev.channel->connect_request().value_or(Bytes{});
+  Bytes next = channel_request(*pdev.channel, comm).value_or(Bytes{});
+  if (next.empty() && comm.channel == Comm::Channel::kConnect && !pdev.channel->connected())
+    return fail(Errno::kIo, "the device cannot be connected");
+  if (next.empty()) comm.channel = Comm::Channel::kNothing;
   if (next.empty() && !comm.script.empty()) {
-    const Exchange& request = comm.script.front();
-    TEEIO_ASSIGN(next, pdev.channel->seal(request.protocol, request.request));
+    Exchange& request = comm.script.front();
+    auto sealed = pdev.channel->seal(request.protocol, request.request);
+    crypto::wipe(request.request);  // sent once; a KEY_PROG has a key in it
+    if (!sealed) return std::unexpected(sealed.error());
+    next = std::move(*sealed);
   }
   TEEIO_TRY(memory_.write(data, next));
   return next;

@@ -1,13 +1,15 @@
 #pragma once
 
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 
 #include "firmware/rmm/types.h"
 #include "hw/root_port.h"
-#include "spdm/channel.h"
+#include "spdm/channel_setup.h"
 #include "wire/tdisp_messages.h"
 
 namespace teeio::rmm {
@@ -22,7 +24,11 @@ struct Exchange {
 /// What a command leaves to be driven by the host's COMMUNICATE calls.
 struct Comm {
   enum class State : std::uint8_t { kIdle, kPending, kActive, kError } state = State::kIdle;
-  bool connects = false;  ///< the SPDM channel first
+  /// What the channel itself has to do before the script: connect, take
+  /// measurements with `nonce`, or say good-bye.
+  enum class Channel : std::uint8_t { kNothing, kConnect, kMeasure, kDisconnect };
+  Channel channel = Channel::kNothing;
+  std::array<std::byte, 32> nonce{};
   std::deque<Exchange> script;
   std::function<void(bool good)> finish;
 

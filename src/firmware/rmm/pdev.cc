@@ -1,3 +1,4 @@
+#include "crypto/secret.h"
 #include "firmware/rmm/command.h"
 #include "schedule/task.h"
 #include "wire/ide_km.h"
@@ -44,9 +45,11 @@ std::deque<Exchange> connect_script(const Pdev::Stream& stream) {
   each_key([&](wire::IdeKeySelector selector, hw::IdeKeySlot slot) {
     wire::IdeKey key;
     schedule::fill_random(key.key);
-    script.push_back(
-        ide_km(wire::IdeKmKeyProg{stream.id, selector, 0, key},
-               [&port, block, slot, key] { return port.program_key(block, slot, key.key); }));
+    const auto kept = std::make_shared<const crypto::Secret>(ByteView(key.key));
+    script.push_back(ide_km(
+        wire::IdeKmKeyProg{stream.id, selector, 0, key},
+        [&port, block, slot, kept] { return port.program_key(block, slot, kept->view()); }));
+    crypto::wipe(key.key);
   });
   each_key([&](wire::IdeKeySelector selector, hw::IdeKeySlot slot) {
     script.push_back(ide_km(wire::IdeKmKSetGo{stream.id, selector, 0},
@@ -63,8 +66,8 @@ RmiResult Rmm::pdev_create(Hpa at, const PdevParams& params) {
   if (!c.granule(at, GranuleState::kDelegated)) return c.result();
   set(at, GranuleState::kPdev);
   Pdev& pdev = pdevs_.emplace(raw(at), Pdev{.params = params}).first->second;
-  pdev.channel = spdm::make_plain_requester();
-  pdev.comm.connects = true;
+  pdev.channel = spdm::make_requester(channels_, &watcher_);
+  pdev.comm.channel = Comm::Channel::kConnect;
   pdev.comm.due({},
                 [&pdev](bool good) { pdev.state = good ? PdevState::kReady : PdevState::kError; });
   return {};
@@ -147,6 +150,7 @@ RmiResult Rmm::pdev_stop(Hpa at) {
   RMM_FIND(pdev, c.pdev(at));
   if (pdev->comm.state != State::kIdle || pdev->stream || pdev->vdevs != 0)
     return c.refuse(Code::kDevice, "the PDEV is busy, or has a stream or VDEVs");
+  pdev->comm.channel = Comm::Channel::kDisconnect;
   pdev->comm.due({}, [pdev](bool) {
     pdev->state = PdevState::kStopped;
     pdev->channel->reset();

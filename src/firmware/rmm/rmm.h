@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "firmware/rmm/objects.h"
+#include "firmware/rmm/sequence_watcher.h"
 #include "hw/physical_memory.h"
 #include "object/trace.h"
 #include "schedule/mutex.h"
@@ -22,8 +23,10 @@ namespace teeio::rmm {
 /// Lifetime: one a machine. Locking: its own mutex, for the length of a command.
 class Rmm {
  public:
-  Rmm(hw::PhysicalMemory& memory, object::Trace& trace, std::vector<hw::RootPort*> ports)
-      : memory_(memory), trace_(trace), ports_(std::move(ports)) {}
+  /// `channels`: what sessions with devices are.
+  Rmm(hw::PhysicalMemory& memory, object::Trace& trace, std::vector<hw::RootPort*> ports,
+      spdm::ChannelSetup channels = {})
+      : memory_(memory), trace_(trace), ports_(std::move(ports)), channels_(std::move(channels)) {}
 
   RmiResult granule_delegate(Hpa granule);
   RmiResult granule_undelegate(Hpa granule);  ///< INPUT unless DELEGATED
@@ -51,6 +54,11 @@ class Rmm {
   RmiResult vdev_start(Hpa rd, Hpa pdev, Hpa vdev);             ///< driven; LOCKED → STARTED
   RmiResult vdev_interface_report(Hpa rd, Hpa pdev, Hpa vdev);  ///< driven
   [[nodiscard]] Bytes cached_report(Hpa vdev);                  ///< what the host cached of it
+  /// 0x81. The device measures itself anew, signed with `nonce`; driven. DEVICE when busy.
+  RmiResult vdev_get_measurements(Hpa rd, Hpa pdev, Hpa vdev,
+                                  const std::array<std::byte, 32>& nonce);
+  /// spdm::encode_evidence() of what the PDEV proved last. Empty without an authenticated session.
+  [[nodiscard]] Bytes cached_evidence(Hpa pdev);
   /// GRANULE, x1 the first that is MAPPED of the VDEV's ranges. DMA is off at
   /// once, the TDI stopped when driven.
   RmiResult vdev_unlock(Hpa rd, Hpa pdev, Hpa vdev);
@@ -81,6 +89,8 @@ class Rmm {
   hw::PhysicalMemory& memory_;
   object::Trace& trace_;
   const std::vector<hw::RootPort*> ports_;
+  const spdm::ChannelSetup channels_;
+  SequenceWatcher watcher_{trace_};
   schedule::Mutex mutex_{schedule::Rank::kFirmware};
   std::map<std::uint64_t, GranuleState> granules_;  ///< all but NS
   std::map<std::uint64_t, Realm> realms_;

@@ -168,6 +168,26 @@ Bytes Rmm::cached_report(Hpa at) {
   return vdev == vdevs_.end() ? Bytes{} : vdev->second.report;
 }
 
+RmiResult Rmm::vdev_get_measurements(Hpa rd, Hpa pdev_at, Hpa at,
+                                     const std::array<std::byte, 32>& nonce) {
+  Command c(*this, "RMI_VDEV_GET_MEASUREMENTS", at);
+  RMM_FIND(vdev, c.vdev(rd, pdev_at, at, Code::kDevice));
+  if (c.pdev(pdev_at)->comm.state != State::kIdle || vdev->comm.state != State::kIdle)
+    return c.refuse(Code::kDevice, "the PDEV or the VDEV is busy");
+  vdev->comm.channel = Comm::Channel::kMeasure;
+  vdev->comm.nonce = nonce;
+  vdev->comm.due({}, [](bool) {});
+  return {};
+}
+
+Bytes Rmm::cached_evidence(Hpa at) {
+  const schedule::Lock lock(mutex_);
+  const auto pdev = pdevs_.find(raw(at));
+  if (pdev == pdevs_.end()) return {};
+  const spdm::Evidence* evidence = pdev->second.channel->evidence();
+  return evidence == nullptr ? Bytes{} : spdm::encode_evidence(*evidence);
+}
+
 RmiResult Rmm::vdev_unlock(Hpa rd, Hpa pdev, Hpa at) {
   Command c(*this, "RMI_VDEV_UNLOCK", at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));

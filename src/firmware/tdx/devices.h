@@ -46,9 +46,14 @@ struct IdeStream {
 struct SpdmSession {
   Hpa page{0};
   bool bound = false;
-  bool asked = false;  ///< CONNECT has given a request and waits for its answer
+  bool asked = false;   ///< CONNECT or MNG has given a request and waits for its answer
+  bool ending = false;  ///< so has DISCONNECT
   std::uint32_t active_stream_count = 0;
-  DeviceInfoHash info_hash{};
+  /// What the device proved, as the host and the guest get it: evidence, or on a
+  /// plain channel its VERSION answer.
+  Bytes info;
+  DeviceInfoHash info_hash{};                             ///< SHA-384 of info
+  std::optional<std::array<std::byte, 32>> recollecting;  ///< the nonce of an MNG that is not over
   std::unique_ptr<spdm::RequesterChannel> channel;
 };
 

@@ -51,6 +51,12 @@ std::optional<wire::TdispMessage> matching(ByteView plain, FunctionId function,
   return std::move(*answer);
 }
 
+/// The exchange is over, and no other answer can come: whoever asked may ask again.
+void give_up(Devif& devif) {
+  devif.out_tdisp_req.reset();
+  if (devif.out_for == OnBehalfOf::kTd) devif.td_request = TdRequest::kAvailable;
+}
+
 }  // namespace
 
 std::uint64_t apply_answer(State& s, FunctionId function, Devif& devif,
@@ -132,8 +138,9 @@ LeafResult Module::tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa m
   if (!spdm.bound)
     return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
   const auto plain = spdm.channel->open(wire::Protocol::kTdisp, object);
+  const auto answer = plain ? matching(*plain, function, *devif->out_tdisp_req) : std::nullopt;
+  if (!answer && !spdm.channel->waiting()) give_up(*devif);
   if (!plain) return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx, plain.error().why);
-  const auto answer = matching(*plain, function, *devif->out_tdisp_req);
   if (!answer)
     return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx,
                        "the answer is not that to the request");

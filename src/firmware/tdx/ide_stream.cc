@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "crypto/secret.h"
 #include "firmware/tdx/leaf.h"
 #include "firmware/tdx/messages.h"
 #include "hw/root_port.h"
@@ -131,7 +132,8 @@ bool answers(const IdeStream& stream, const wire::IdeKmMessage& answer) {
 /// The effect of an answer on the stream and on the root port's end of it. A
 /// port that refuses leaves the key's bit clear: the stream is never enabled.
 void apply(hw::RootPort& port, IdeStream& stream, const wire::IdeKmMessage& answer) {
-  const IdeStream::Outstanding done = *stream.outstanding;
+  IdeStream::Outstanding done = *stream.outstanding;
+  crypto::wipe(stream.outstanding->key);
   stream.outstanding.reset();
   const std::size_t block = stream.config.register_block;
   const std::uint8_t bit = key_bit(done.parameters);
@@ -140,6 +142,7 @@ void apply(hw::RootPort& port, IdeStream& stream, const wire::IdeKmMessage& answ
       if (std::get<wire::IdeKmKpAck>(answer).status == 0 &&
           port.program_key(block, port_slot(done.parameters), done.key))
         stream.keys_programmed |= bit;
+      crypto::wipe(done.key);
       return;
     case KmObject::kSetGo:
       if (port.key_go(block, port_slot(done.parameters))) stream.keys_running |= bit;
@@ -250,8 +253,9 @@ LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, 
   leaf.give_way();
   IdeStream::Outstanding what{.object = object, .parameters = parameters};
   if (object == KmObject::kKeyProg) schedule::fill_random(what.key);
-  const Bytes plain = wire::encode_ide_km(request_message(*found, what));
+  Bytes plain = wire::encode_ide_km(request_message(*found, what));
   const auto sealed = spdm.channel->seal(wire::Protocol::kIdeKm, plain);
+  crypto::wipe(plain);
   if (!sealed) return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, sealed.error().why);
   write_object(leaf, message, *sealed);
   found->outstanding = what;
@@ -270,9 +274,11 @@ LeafResult Module::tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream,
   TDX_ASSIGN(const Bytes& object,
              read_object(leaf, message, Operand::kR8, Code::kIdeKmInvalidResponse));
   const auto plain = spdm.channel->open(wire::Protocol::kIdeKm, object);
+  const auto answer = plain ? wire::decode_ide_km(*plain) : std::unexpected(plain.error());
+  const bool fits = answer && answers(*found, *answer);
+  if (!fits && !spdm.channel->waiting()) found->outstanding.reset();  // no other answer can come
   if (!plain) return leaf.refuse(Code::kIdeKmInvalidResponse, Operand::kR8, plain.error().why);
-  const auto answer = wire::decode_ide_km(*plain);
-  if (!answer || !answers(*found, *answer))
+  if (!fits)
     return leaf.refuse(Code::kIdeKmInvalidResponse, Operand::kR8,
                        "the answer is not that to the request");
   leaf.give_way();

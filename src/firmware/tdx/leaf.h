@@ -83,6 +83,8 @@ class Leaf {
 
   [[nodiscard]] Refused refuse(Code code, Operand operand, std::string_view why);
   [[nodiscard]] Refused refuse(LeafResult result, std::string_view why);
+  /// Success, and what it gave, for the trace.
+  void note(std::string_view what) { call_.outcome(std::string(what)); }
   /// Success with a remark.
   [[nodiscard]] LeafResult remark(Code code);
 

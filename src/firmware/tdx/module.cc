@@ -15,7 +15,8 @@ constexpr hw::KeyId kScrubKey{0x7ffe};
 
 }  // namespace
 
-State::State(hw::PhysicalMemory& m, object::Trace& t, Platform p) : memory(m), trace(t) {
+State::State(hw::PhysicalMemory& m, object::Trace& t, Platform p)
+    : memory(m), trace(t), channels(std::move(p.channels)) {
   TEEIO_CHECK(p.iommus.size() <= kMaxIommus && p.hkids >= 1 && p.hkids < 0x1000,
               "a platform within the module's limits");
   hkids.assign(std::size_t{p.hkids} + 1, HkidState::kFree);

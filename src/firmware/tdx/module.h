@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -10,6 +11,7 @@
 #include "firmware/tdx/guest_view.h"
 #include "firmware/tdx/status.h"
 #include "firmware/tdx/types.h"
+#include "spdm/channel_setup.h"
 
 namespace teeio::hw {
 class Iommu;
@@ -33,7 +35,8 @@ struct Platform {
     hw::Iommu* iommu = nullptr;
     std::vector<hw::RootPort*> root_ports;  ///< those whose devices it translates
   };
-  std::vector<Wiring> iommus;  ///< an IOMMU's id is its index; at most kMaxIommus
+  std::vector<Wiring> iommus;     ///< an IOMMU's id is its index; at most kMaxIommus
+  spdm::ChannelSetup channels{};  ///< what sessions with devices are
 };
 inline constexpr std::uint16_t kModuleKey = 0x7fff;
 
@@ -165,11 +168,24 @@ class Module final : public GuestView {
   /// for the device and wants its answer at the next call; 0 means bound, and
   /// RDX, R8–R12 hold the device-info hash. SPDM_INVALID_STATE when bound or
   /// for an answer that the session does not accept.
-  /// On a channel without certificates the device information is the device's
-  /// VERSION answer, and its hash those bytes, zero-filled to 48.
+  /// The device information is spdm::encode_evidence() of what the device proved, or
+  /// on a plain channel its VERSION answer; the hash is SHA-384 over it.
   LeafResult tdh_spdm_connect(std::uint32_t iommu, std::uint32_t session, Hpa message);
-  /// 143. Back to NOT_BOUND; SPDM_HAS_ACTIVE_IDE_STREAMS.
-  LeafResult tdh_spdm_disconnect(std::uint32_t iommu, std::uint32_t session);
+  /// SPDM.MNG, the operation that collects the device information anew, measured with
+  /// `nonce`: repeated as CONNECT is, and ends as it does. SPDM_INVALID_STATE unless
+  /// bound, for a wrong answer, and for another nonce before it is over.
+  /// Source: Linux RFC "TDX Connect", tdh_spdm_mng(); the nonce as an operand is a guess.
+  LeafResult tdh_spdm_recollect(std::uint32_t iommu, std::uint32_t session,
+                                const std::array<std::byte, 32>& nonce, Hpa message);
+  /// Copies device information from `offset` on into `page`: message_bytes() of RDX in
+  /// all. The real module fills pages at the end of CONNECT and MNG; this is ours.
+  LeafResult tdh_spdm_info(std::uint32_t iommu, std::uint32_t session, std::uint32_t offset,
+                           Hpa page);
+  /// 143. Back to NOT_BOUND; SPDM_HAS_ACTIVE_IDE_STREAMS. With a message page,
+  /// repeated as CONNECT is until the device was told (END_SESSION); without one the
+  /// session is forgotten at once.
+  LeafResult tdh_spdm_disconnect(std::uint32_t iommu, std::uint32_t session,
+                                 std::optional<Hpa> message = std::nullopt);
   /// 132, 133, 134. `page` comes back as RCX of delete.
   LeafResult tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t session,
                                    const IdeStreamConfig& config, Hpa page);

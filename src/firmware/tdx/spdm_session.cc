@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <utility>
 
+#include "crypto/hash.h"
 #include "firmware/tdx/leaf.h"
 #include "firmware/tdx/messages.h"
 #include "hw/root_port.h"
@@ -26,13 +28,32 @@ void take_iommu_page(State& s, std::uint32_t iommu, Hpa page) {
   entry.generation = s.iommus[iommu].generation;
 }
 
-DeviceInfoHash hash_of(ByteView version_answer) {
-  Reader reader(version_answer.first(std::min(version_answer.size(), kDeviceInfoHash)));
-  DeviceInfoHash hash{};
-  for (std::uint64_t& quadword : hash)
-    for (unsigned byte = 0; byte < 8 && !reader.rest().empty(); ++byte)
-      quadword |= std::uint64_t{reader.le<std::uint8_t>()} << (8 * byte);
-  return hash;
+/// The session's device information is `info` from here on.
+void keep_info(SpdmSession& spdm, Bytes info) {
+  spdm.info = std::move(info);
+  const crypto::Digest hash = crypto::hash(crypto::HashAlgorithm::kSha384, spdm.info);
+  Reader digest(hash.view());
+  for (std::uint64_t& quadword : spdm.info_hash) quadword = digest.le<std::uint64_t>();
+}
+
+LeafResult bound_result(const SpdmSession& spdm) {
+  const DeviceInfoHash& hash = spdm.info_hash;
+  return {.status = {},
+          .rcx = 0,
+          .rdx = hash[0],
+          .r8 = hash[1],
+          .r9 = hash[2],
+          .r10 = hash[3],
+          .r11 = hash[4],
+          .r12 = hash[5]};
+}
+
+/// Puts the next request into the message page; 0 bytes: there is none.
+LeafResult ask(Leaf& leaf, Hpa message, SpdmSession& spdm, const Bytes& request) {
+  write_object(leaf, message, request);
+  spdm.asked = true;
+  if (!leaf.s.watcher.last().empty()) leaf.note(leaf.s.watcher.last());
+  return {.status = {}, .rcx = message_register(0, 0, request.size())};
 }
 
 }  // namespace
@@ -88,7 +109,7 @@ LeafResult Module::tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, H
   leaf.s.take_page(page, PageType::kSpdm, Hpa{0}, hw::KeyId{kModuleKey});
   SpdmSession& made = state->sessions[session];
   made.page = page;
-  made.channel = spdm::make_plain_requester();
+  made.channel = spdm::make_requester(leaf.s.channels, &leaf.s.watcher);
   ++state->active_spdm_session_count;
   return {};
 }
@@ -123,38 +144,93 @@ LeafResult Module::tdh_spdm_connect(std::uint32_t iommu, std::uint32_t session, 
     spdm->asked = false;
     if (const auto taken = spdm->channel->connect_response(answer); !taken)
       return leaf.refuse(Code::kSpdmInvalidState, Operand::kR8, taken.error().why);
-    spdm->info_hash = hash_of(answer);
+    const spdm::Evidence* evidence = spdm->channel->evidence();
+    if (spdm->channel->connected())
+      keep_info(*spdm, evidence != nullptr ? spdm::encode_evidence(*evidence) : answer);
   }
   TDX_TRY(leaf.shared_page(message, Operand::kR8));
   leaf.give_way();
-  if (const auto request = spdm->channel->connect_request()) {
-    write_object(leaf, message, *request);
-    spdm->asked = true;
-    return {.status = {}, .rcx = message_register(0, 0, request->size())};
-  }
+  if (const auto request = spdm->channel->connect_request())
+    return ask(leaf, message, *spdm, *request);
+  if (!spdm->channel->connected())
+    return leaf.refuse(Code::kSpdmInvalidState, Operand::kRdx, "the device cannot be connected");
   spdm->bound = true;
-  const DeviceInfoHash& hash = spdm->info_hash;
-  return {.status = {},
-          .rcx = 0,
-          .rdx = hash[0],
-          .r8 = hash[1],
-          .r9 = hash[2],
-          .r10 = hash[3],
-          .r11 = hash[4],
-          .r12 = hash[5]};
+  return bound_result(*spdm);
 }
 
-LeafResult Module::tdh_spdm_disconnect(std::uint32_t iommu, std::uint32_t session) {
+LeafResult Module::tdh_spdm_recollect(std::uint32_t iommu, std::uint32_t session,
+                                      const std::array<std::byte, 32>& nonce, Hpa message) {
+  Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.MNG"), {.detail = "device information"});
+  TDX_TRY(leaf.extension());
+  TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
+  TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
+  if (!spdm->bound)
+    return leaf.refuse(Code::kSpdmInvalidState, Operand::kRdx, "the session is not bound");
+  if (spdm->recollecting && *spdm->recollecting != nonce)
+    return leaf.refuse(Code::kSpdmInvalidState, Operand::kR9, "another collection is under way");
+  TDX_TRY(leaf.shared_page(message, Operand::kR8));
+  if (spdm->asked) {
+    TDX_ASSIGN(const Bytes& answer,
+               read_object(leaf, message, Operand::kR8, Code::kSpdmInvalidState));
+    spdm->asked = false;
+    if (const auto taken = spdm->channel->measure_response(answer); !taken) {
+      spdm->recollecting.reset();
+      return leaf.refuse(Code::kSpdmInvalidState, Operand::kR8, taken.error().why);
+    }
+  }
+  leaf.give_way();
+  if (const auto request = spdm->channel->measure_request(nonce)) {
+    spdm->recollecting = nonce;
+    return ask(leaf, message, *spdm, *request);
+  }
+  spdm->recollecting.reset();
+  if (const spdm::Evidence* evidence = spdm->channel->evidence())
+    keep_info(*spdm, spdm::encode_evidence(*evidence));
+  return bound_result(*spdm);
+}
+
+LeafResult Module::tdh_spdm_info(std::uint32_t iommu, std::uint32_t session, std::uint32_t offset,
+                                 Hpa page) {
+  Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.MNG"), {.detail = "read device information"});
+  TDX_TRY(leaf.extension());
+  TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
+  TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
+  if (!spdm->bound)
+    return leaf.refuse(Code::kSpdmInvalidState, Operand::kRdx, "the session is not bound");
+  if (offset > spdm->info.size())
+    return leaf.refuse(Code::kOperandInvalid, Operand::kR9, "the information is shorter");
+  TDX_TRY(leaf.shared_page(page, Operand::kR8));
+  leaf.give_way();
+  const ByteView rest = ByteView(spdm->info).subspan(offset);
+  const ByteView portion = rest.first(std::min<std::size_t>(rest.size(), kPageSize));
+  write_object(leaf, page, portion);
+  return {.status = {}, .rcx = message_register(0, 0, portion.size()), .rdx = spdm->info.size()};
+}
+
+LeafResult Module::tdh_spdm_disconnect(std::uint32_t iommu, std::uint32_t session,
+                                       std::optional<Hpa> message) {
   Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.DISCONNECT"));
   TDX_TRY(leaf.extension());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
   if (spdm->active_stream_count != 0)
     return leaf.refuse(Code::kSpdmHasActiveIdeStreams, Operand::kRdx, "IDE streams are left");
+  if (message) TDX_TRY(leaf.shared_page(*message, Operand::kR8));
+  if (message && spdm->ending) {
+    TDX_ASSIGN(const Bytes& answer,
+               read_object(leaf, *message, Operand::kR8, Code::kSpdmInvalidState));
+    spdm->channel->disconnect_response(answer);
+  }
   leaf.give_way();
+  if (const auto request = spdm->channel->disconnect_request(); message && request) {
+    write_object(leaf, *message, *request);
+    spdm->ending = true;
+    return {.status = {}, .rcx = message_register(0, 0, request->size())};
+  }
   spdm->channel->reset();
-  spdm->bound = false;
-  spdm->asked = false;
+  spdm->bound = spdm->asked = spdm->ending = false;
+  spdm->recollecting.reset();
+  spdm->info.clear();
   spdm->info_hash = {};
   return {};
 }

@@ -11,6 +11,7 @@
 #include "firmware/tdx/module.h"
 #include "firmware/tdx/pamt.h"
 #include "firmware/tdx/sept.h"
+#include "firmware/tdx/spdm_watcher.h"
 #include "firmware/tdx/td.h"
 #include "hw/physical_memory.h"
 #include "object/trace.h"
@@ -30,6 +31,8 @@ struct State {
   hw::PhysicalMemory& memory;
   object::Trace& trace;
   Injection injection;
+  const spdm::ChannelSetup channels;
+  SpdmWatcher watcher{trace};
   schedule::Mutex mutex{schedule::Rank::kFirmware};
 
   TryLock extension;

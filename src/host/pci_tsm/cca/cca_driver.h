@@ -17,8 +17,9 @@ namespace teeio::tsm {
 /// refuses to unlock while a granule is mapped.
 ///
 /// Guest requests: SET_TDI_STATE (u32 state); VALIDATE_MMIO (u64 IPA base, u64
-/// IPA top, u64 PA of the base); READ_OBJECT answers the interface report,
-/// OBJECT_INFO a u32 state. tsm_code is the monitor's result code.
+/// IPA top, u64 PA of the base); READ_OBJECT answers the interface report or a part
+/// of the device's evidence; REGEN_OBJECT (32-byte nonce) has that measured anew;
+/// OBJECT_INFO answers a u32 state. tsm_code is the monitor's result code.
 ///
 /// Lifetime: one a machine. Locking: a leaf lock over what is bound.
 class CcaDriver final : public Driver {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/cca/drive.h"
@@ -7,6 +8,10 @@ namespace teeio::tsm {
 namespace {
 
 using rmm::VdevState;
+
+/// req blob of TSM_REQ_READ_OBJECT: enum tsm_object.
+constexpr std::uint32_t kReport = 0;
+constexpr std::uint32_t kEvidence = 1;
 
 /// req blob of TSM_REQ_SET_TDI_STATE: enum tsm_tdi_state.
 constexpr std::uint32_t kWantUnlocked = 0;
@@ -74,7 +79,27 @@ Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const 
     case RequestOp::kValidateMmio:
       result = validate(rd, in);
       break;
+    case RequestOp::kRegenObject: {
+      std::array<std::byte, 32> nonce{};
+      if (request.payload.size() < nonce.size())
+        return fail(Errno::kInval, "the request has no nonce");
+      std::ranges::copy(request.payload.first(nonce.size()), nonce.begin());
+      const auto state = static_cast<VdevState>(rmm.vdev_get_state(bound.vdev).x1);
+      result = rmm.vdev_get_measurements(rd, bound.card->pdev, bound.vdev, nonce);
+      if (result.ok()) driven = drive_vdev(bound, rd, state);
+      break;
+    }
     case RequestOp::kReadObject: {
+      const auto object = in.le<std::uint32_t>();
+      const auto offset = in.le<std::uint32_t>();
+      if (in.ok() && object == kEvidence) {
+        payload = rmm.cached_evidence(bound.card->pdev);
+        payload.erase(payload.begin(),
+                      payload.begin() + static_cast<std::ptrdiff_t>(
+                                            std::min<std::size_t>(offset, payload.size())));
+        break;
+      }
+      if (in.ok() && object != kReport) return fail(Errno::kInval, "there is no such object");
       const auto state = static_cast<VdevState>(rmm.vdev_get_state(bound.vdev).x1);
       result = rmm.vdev_interface_report(rd, bound.card->pdev, bound.vdev);
       if (result.ok()) driven = drive_vdev(bound, rd, state);
@@ -86,7 +111,6 @@ Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const 
       payload = Writer().le(guest_state(result.x1)).take();
       break;
     }
-    case RequestOp::kRegenObject:
     case RequestOp::kSevEnableDma:
     case RequestOp::kSevDisableDma:
       return fail(Errno::kInval, "Arm CCA has no such guest request");

@@ -162,9 +162,7 @@ void TdxDriver::undo_connect(Card& card) {
     if (deleted.ok()) host_.memory().free_page(Hpa{deleted.rcx});
   }
   if (card.steps >= kEndpointSet) teardown_endpoint_stream(*card.pf0);
-  if (card.steps >= kSessionConnected)
-    (void)host_.extension(
-        [&] { return module.tdh_spdm_disconnect(card.port.iommu, card.session); });
+  if (card.steps >= kSessionConnected) disconnect_session(card);
   if (card.steps >= kSessionCreated) {
     const auto deleted =
         host_.extension([&] { return module.tdh_spdm_delete(card.port.iommu, card.session); });
@@ -172,6 +170,19 @@ void TdxDriver::undo_connect(Card& card) {
   }
   if (card.steps >= kPage) host_.memory().free_page(card.message);
   card.steps = kNothing;
+}
+
+/// The device is told, if it listens; the module forgets the session in any case.
+void TdxDriver::disconnect_session(Card& card) {
+  tdx::Module& module = host_.module();
+  for (;;) {
+    const auto step = host_.extension(
+        [&] { return module.tdh_spdm_disconnect(card.port.iommu, card.session, card.message); });
+    if (!step.ok()) break;
+    if (step.message_bytes() == 0) return;
+    if (!carry(card, step.message_bytes())) break;
+  }
+  (void)host_.extension([&] { return module.tdh_spdm_disconnect(card.port.iommu, card.session); });
 }
 
 void TdxDriver::block_stream(Card& card) {

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <array>
+
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
 
@@ -5,6 +8,10 @@ namespace teeio::tsm {
 namespace {
 
 constexpr std::uint8_t kTdispError = 0x7f;
+
+/// req blob of TSM_REQ_READ_OBJECT: enum tsm_object.
+constexpr std::uint32_t kReport = 0;
+constexpr std::uint32_t kEvidence = 1;
 
 /// req blob of TSM_REQ_SET_TDI_STATE: the TDISP state that the guest wants.
 enum class WantedState : std::uint32_t { kUnlocked = 0, kLocked = 1, kRun = 2 };
@@ -41,15 +48,52 @@ Result<tdx::LeafResult> TdxDriver::tdisp(Card& card, tdx::FunctionId id, tdx::De
   return tdisp_exchange(card, id, who, bytes);
 }
 
+/// The module has the device measure itself with the guest's nonce; the host carries.
+Result<GuestResponse> TdxDriver::collect_evidence(Card& card, ByteView payload,
+                                                  std::uint64_t& code) {
+  std::array<std::byte, 32> nonce{};
+  if (payload.size() < nonce.size()) return fail(Errno::kInval, "the request has no nonce");
+  std::ranges::copy(payload.first(nonce.size()), nonce.begin());
+  for (;;) {
+    const auto step = host_.extension([&] {
+      return host_.module().tdh_spdm_recollect(card.port.iommu, card.session, nonce, card.message);
+    });
+    code = step.status.rax();
+    if (!step.ok()) return std::unexpected(kvm::leaf_error(step, "TDH.SPDM.MNG failed"));
+    if (step.message_bytes() == 0) return GuestResponse{.payload = {}, .tsm_code = code};
+    TEEIO_TRY(carry(card, step.message_bytes()));
+  }
+}
+
+Result<GuestResponse> TdxDriver::read_evidence(Card& card, std::uint32_t offset,
+                                               const GuestRequest& request, std::uint64_t& code) {
+  const auto read = host_.extension([&] {
+    return host_.module().tdh_spdm_info(card.port.iommu, card.session, offset, card.message);
+  });
+  code = read.status.rax();
+  if (!read.ok()) return std::unexpected(kvm::leaf_error(read, "TDH.SPDM.MNG failed"));
+  Bytes portion(std::min<std::size_t>(read.message_bytes(), request.response_limit));
+  TEEIO_TRY(host_.memory().read(card.message, portion));
+  return GuestResponse{.payload = std::move(portion), .tsm_code = code};
+}
+
 Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
                                                const GuestRequest& request, std::uint64_t& code) {
   Card* card = card_of(function);
   if (card == nullptr) return fail(Errno::kNxio, "the card is not connected");
   tdx::DevifRequest relay{};
   switch (request.op) {
-    case RequestOp::kReadObject:
+    case RequestOp::kReadObject: {
+      Reader in(request.payload);
+      const auto object = in.le<std::uint32_t>();
+      const auto offset = in.le<std::uint32_t>();
+      if (in.ok() && object == kEvidence) return read_evidence(*card, offset, request, code);
+      if (in.ok() && object != kReport) return fail(Errno::kInval, "there is no such object");
       relay = tdx::DevifRequest::kReport;
       break;
+    }
+    case RequestOp::kRegenObject:
+      return collect_evidence(*card, request.payload, code);
     case RequestOp::kObjectInfo:
       relay = tdx::DevifRequest::kState;
       break;
@@ -67,7 +111,6 @@ Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const 
       relay = tdx::DevifRequest::kStart;
       break;
     }
-    case RequestOp::kRegenObject:
     case RequestOp::kValidateMmio:
     case RequestOp::kSevEnableDma:
     case RequestOp::kSevDisableDma:

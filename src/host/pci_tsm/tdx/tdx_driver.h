@@ -77,6 +77,7 @@ class TdxDriver final : public Driver {
   Result<void> program_keys(Card& card);
   Result<void> exchange_key(Card& card, tdx::KmObject object, const tdx::KmParameters& which);
   void undo_connect(Card& card);
+  void disconnect_session(Card& card);
   Result<void> carry(Card& card, std::size_t bytes);
 
   // bind.cc
@@ -96,7 +97,11 @@ class TdxDriver final : public Driver {
   void remove_mmiomt(Bound& bound) TEEIO_EXCLUDES(tables_lock_);
   void remove_devif(tdx::FunctionId id, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
 
-  // request.cc: one TDISP exchange, whole or in its two halves
+  // request.cc
+  Result<GuestResponse> collect_evidence(Card& card, ByteView payload, std::uint64_t& code);
+  Result<GuestResponse> read_evidence(Card& card, std::uint32_t offset, const GuestRequest& request,
+                                      std::uint64_t& code);
+  // One TDISP exchange, whole or in its two halves.
   Result<std::size_t> tdisp_request(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
                                     tdx::OnBehalfOf who);
   Result<tdx::LeafResult> tdisp_exchange(Card& card, tdx::FunctionId id, tdx::OnBehalfOf who,

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -48,6 +49,13 @@ class Machine : public testing::Test {
     std::vector<Hpa> pages;  ///< all but the TDR, to reclaim
   };
 
+  Machine() : Machine(spdm::ChannelSetup{}) {}
+  explicit Machine(spdm::ChannelSetup channels)
+      : module{memory,
+               trace,
+               {.hkids = 4,
+                .iommus = {{.iommu = &iommu, .root_ports = {&port}}},
+                .channels = std::move(channels)}} {}
   ~Machine() override { schedule::set_chooser({}); }
 
   Hpa page() { return *memory.alloc_page(); }
@@ -124,7 +132,7 @@ class Machine : public testing::Test {
     const std::size_t dwords =
         std::to_integer<std::size_t>(object[4]) | std::to_integer<std::size_t>(object[5]) << 8U;
     object.resize(dwords * 4);
-    const Bytes answer = device.answer(object);
+    const Bytes answer = relay(object);
     ASSERT_TRUE(memory.write(message, answer).has_value());
   }
 
@@ -287,8 +295,12 @@ class Machine : public testing::Test {
   hw::PhysicalMemory memory{std::uint64_t{64} << 20U};
   hw::Iommu iommu{memory, trace, 0};
   hw::RootPort port{trace, port_options()};
-  Module module{memory, trace, {.hkids = 4, .iommus = {{.iommu = &iommu, .root_ports = {&port}}}}};
+  Module module;
   TestDevice device;
+  /// How the host carries an object; a test may bend it.
+  std::function<Bytes(ByteView object)> relay = [this](ByteView object) {
+    return device.answer(object);
+  };
   Hpa message = page();
   DeviceInfoHash info_hash{};
 };

@@ -23,13 +23,18 @@ class TestDevice {
     wire::TdispLockInterface lock;
   };
 
+  explicit TestDevice(
+      std::unique_ptr<spdm::ResponderChannel> channel = spdm::make_plain_responder())
+      : channel_(std::move(channel)) {}
+
   Bytes answer(ByteView object) {
     auto opened = channel_->open(object);
     if (auto* ready = std::get_if<Bytes>(&opened)) return std::move(*ready);
     const auto& request = std::get<spdm::AppMessage>(opened);
     Bytes reply =
         request.protocol == wire::Protocol::kIdeKm ? ide_km(request.bytes) : tdisp(request.bytes);
-    return channel_->seal({.protocol = request.protocol, .bytes = std::move(reply)});
+    return channel_->seal(
+        {.protocol = request.protocol, .bytes = std::move(reply), .session = request.session});
   }
 
   std::map<std::uint32_t, Tdi> tdis;
@@ -41,6 +46,7 @@ class TestDevice {
                            .device_info = {}};
   std::uint8_t kp_ack_status = 0;  ///< what KEY_PROG is answered with
   bool refuse_all = false;         ///< TDISP ERROR to everything
+  std::uint32_t answers_for = 0;  ///< which function's answers it gives instead; 0: the right one's
 
  private:
   Bytes ide_km(ByteView bytes) {
@@ -88,11 +94,12 @@ class TestDevice {
 
   Bytes tdisp(ByteView bytes) {
     const auto message = wire::decode_tdisp(bytes);
-    return wire::encode_tdisp({.function_id = message->function_id,
-                               .body = act(tdis[message->function_id.raw], message->body)});
+    const wire::TdispFunctionId whose{answers_for != 0 ? answers_for : message->function_id.raw};
+    return wire::encode_tdisp(
+        {.function_id = whose, .body = act(tdis[message->function_id.raw], message->body)});
   }
 
-  const std::unique_ptr<spdm::ResponderChannel> channel_ = spdm::make_plain_responder();
+  const std::unique_ptr<spdm::ResponderChannel> channel_;
 };
 
 }  // namespace teeio::tdx

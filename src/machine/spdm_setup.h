@@ -1,0 +1,17 @@
+#pragma once
+
+#include "device/dsm_spdm.h"
+#include "machine/config.h"
+#include "spdm/channel_setup.h"
+
+namespace teeio::machine {
+
+/// How a card speaks SPDM.
+[[nodiscard]] device::DsmSpdm card_spdm(const CardConfig& card);
+
+/// What the machine's firmware wants of every card: sessions, unless all cards that
+/// could have one are plain. It takes whatever algorithms a card chooses, and
+/// messages that fit a page.
+[[nodiscard]] spdm::ChannelSetup firmware_channels(const Config& config);
+
+}  // namespace teeio::machine

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+
+#include "spdm/channel_setup.h"
+#include "spdm/requester.h"
+#include "spdm/responder.h"
+
+namespace teeio::spdm {
+
+/// Channels whose messages travel inside an authenticated SPDM session over DOE.
+///
+/// The requester connects by GET_VERSION … ALGORITHMS, reads and verifies the
+/// chain of slot 0, opens a session (KEY_EXCHANGE, FINISH), and has the device
+/// sign its measurements in it. Should the session die (a secured message that
+/// does not authenticate), the channel is unconnected from then on.
+///
+/// The responder has no message for the DSM but those of a session: IDE_KM and
+/// TDISP in the clear are refused with UnexpectedRequest. Source: PCIe Base Spec
+/// 6.33.3 and 11.3.2, which both want a secure session.
+///
+/// `config.settings.transport` must be Transport::kPciDoe.
+[[nodiscard]] std::unique_ptr<RequesterChannel> make_session_requester(RequesterConfig config);
+[[nodiscard]] std::unique_ptr<ResponderChannel> make_session_responder(ResponderConfig config);
+
+}  // namespace teeio::spdm
