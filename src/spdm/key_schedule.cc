@@ -24,12 +24,14 @@ Bytes bin_concat(const Derivation& how, std::size_t length, std::string_view lab
                                        '.',
                                        static_cast<char>('0' + (how.version & 0xfU)),
                                        ' '};
-  return Writer()
-      .le(static_cast<std::uint16_t>(length))
-      .bytes(std::as_bytes(std::span(version)))
-      .bytes(std::as_bytes(std::span(label)))
-      .bytes(context)
-      .take();
+  Bytes out;
+  out.reserve(sizeof(std::uint16_t) + version.size() + label.size() + context.size());
+  out.push_back(static_cast<std::byte>(length));
+  out.push_back(static_cast<std::byte>(length >> 8U));
+  for (const ByteView part :
+       {ByteView(std::as_bytes(std::span(version))), std::as_bytes(std::span(label)), context})
+    out.insert(out.end(), part.begin(), part.end());
+  return out;
 }
 
 Secret expand(const Derivation& how, const Secret& secret, std::string_view label, ByteView context,
