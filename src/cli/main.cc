@@ -22,6 +22,8 @@ int parse_and_run(std::vector<std::string> words) {
   teeio::cli::add_machine_command(app, status);
   teeio::cli::add_pki_command(app, status);
   teeio::cli::add_decode_command(app, status);
+  teeio::cli::add_serve_command(app, status);
+  teeio::cli::add_validate_command(app, status);
   teeio::cli::add_abi_command(app, status);
   teeio::cli::add_doctor_command(app, status);
   std::reverse(words.begin(), words.end());  // as CLI11 wants them

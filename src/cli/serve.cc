@@ -1,0 +1,143 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <sstream>
+
+#include "cli/commands.h"
+#include "crypto/identity.h"
+#include "crypto/random.h"
+#include "serve/server.h"
+
+namespace teeio::cli {
+namespace {
+
+/// The command line's words, before they are looked at.
+struct ServeArguments {
+  std::string listen = "127.0.0.1:2323";
+  std::vector<std::string> functions;
+  std::string transport;
+  std::string chain;
+  std::string key;
+  std::vector<std::string> psks;
+  bool mutual_auth = false;
+  serve::ServerOptions options;
+};
+
+std::expected<std::string, std::string> read_file(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) return std::unexpected(path + ": cannot be read");
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+/// "HINT=KEY", both as they are; requesters count a text's final zero byte as part of it.
+std::expected<spdm::Psk, std::string> parse_psk(const std::string& text) {
+  const auto mark = text.find('=');
+  if (mark == std::string::npos || mark == 0 || mark + 1 == text.size())
+    return std::unexpected(text + ": must be HINT=KEY");
+  const auto bytes = [](const std::string& part) {
+    const auto view = std::as_bytes(std::span(part.c_str(), part.size() + 1));
+    return Bytes(view.begin(), view.end());
+  };
+  return spdm::Psk{bytes(text.substr(0, mark)), bytes(text.substr(mark + 1))};
+}
+
+std::expected<crypto::Identity, std::string> load_identity(const std::string& chain_file,
+                                                           const std::string& key_file) {
+  const auto chain = read_file(chain_file);
+  if (!chain) return std::unexpected(chain.error());
+  const auto key = read_file(key_file);
+  if (!key) return std::unexpected(key.error());
+  auto identity = crypto::identity_from_pem(*chain, *key);
+  if (!identity)
+    return std::unexpected(fmt::format("{}, {}: {}", chain_file, key_file, identity.error().why));
+  return std::move(*identity);
+}
+
+std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arguments) {
+  serve::ServerOptions options = arguments.options;
+  auto address = serve::Address::parse(arguments.listen);
+  if (!address) return std::unexpected(address.error());
+  options.listen = *address;
+  if (!arguments.transport.empty()) options.transport = serve::parse_transport(arguments.transport);
+  for (const std::string& text : arguments.functions) {
+    const auto bdf = Bdf::parse(text);
+    if (!bdf) return std::unexpected(fmt::format("{}: must be a PCI address", text));
+    options.functions.push_back(*bdf);
+  }
+  if (arguments.mutual_auth) options.spdm.mutual_auth = spdm::MutualAuth::kOptional;
+  for (const std::string& text : arguments.psks) {
+    auto psk = parse_psk(text);
+    if (!psk) return std::unexpected(psk.error());
+    options.spdm.psks.push_back(std::move(*psk));
+  }
+  return options;
+}
+
+int cannot(const std::string& why) {
+  fmt::print(stderr, "teeio serve: {}\n", why);
+  return 1;
+}
+
+int serve_devices(const ServeArguments& arguments) {
+  crypto::set_random_source(crypto::RandomSource::kSystem);  // peers are not of this process
+  auto options = parse(arguments);
+  if (!options) return cannot(options.error());
+  std::optional<crypto::Identity> identity;
+  if (!arguments.chain.empty()) {
+    auto loaded = load_identity(arguments.chain, arguments.key);
+    if (!loaded) return cannot(loaded.error());
+    identity = std::move(*loaded);
+    options->spdm.identity = &*identity;
+  }
+  auto server = serve::Server::create(std::move(*options));
+  if (!server) return cannot(server.error());
+  server->run();
+  return 0;
+}
+
+}  // namespace
+
+void add_serve_command(CLI::App& app, int& status) {
+  auto arguments = std::make_shared<ServeArguments>();
+  CLI::App* const serve = app.add_subcommand(
+      "serve", "Be a TEE-I/O device behind the socket protocol of spdm-emu and QEMU's spdm_port");
+  serve->add_option("--listen", arguments->listen, "HOST:PORT; port 0: a free one")
+      ->capture_default_str();
+  serve->add_option("--machine", arguments->options.machine,
+                    "Machine file, or the name of a built-in one");
+  serve->add_option("--function", arguments->functions,
+                    "Serve only the card with this function; may be repeated");
+  serve->add_option("--transport", arguments->transport, "Take only this one")
+      ->check(CLI::IsMember({"doe", "mctp", "tcp", "none"}));
+  serve->add_option("--control", arguments->options.control,
+                    "Path of a socket for commands and events, a JSON object a line");
+  serve->add_option("--pcap", arguments->options.pcap, "Write packets to this file");
+  serve->add_option("--keylog", arguments->options.key_log,
+                    "Write session keys to this file, so that a capture can be decrypted");
+  serve->add_flag("--mutual-auth", arguments->mutual_auth,
+                  "Ask requesters that can to authenticate themselves");
+  auto* const key = serve->add_option("--key", arguments->key, "Private key of the chain, PEM");
+  auto* const chain =
+      serve->add_option("--chain", arguments->chain,
+                        "Certificate chain of slot 0, PEM, root first (default: the card's own)");
+  chain->needs(key);
+  key->needs(chain);
+  serve->add_option("--psk", arguments->psks, "A pre-shared key, HINT=KEY; may be repeated");
+  serve->add_option("--heartbeat", arguments->options.spdm.heartbeat_s,
+                    "Heartbeat period of sessions, in seconds (0: none)");
+  serve->add_flag("--cxl", arguments->options.spdm.cxl,
+                  "Also answer CXL's IDE_KM and TSP, as a memory device would");
+  serve
+      ->add_option("--ide-port", arguments->options.spdm.ide_port,
+                   "The card's port in IDE_KM; those below it have no streams")
+      ->capture_default_str();
+  serve->add_flag("--once", arguments->options.once, "End when a peer sends SHUTDOWN");
+  serve->callback([arguments, &status] { status = serve_devices(*arguments); });
+}
+
+}  // namespace teeio::cli

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/fd.h"
+#include "serve/platform_message.h"
+#include "serve/socket.h"
+
+namespace teeio::serve {
+
+/// The requester's end of the socket protocol: one message, then its answer.
+///
+/// Lifetime: closes its connection. Locking: none.
+class Client {
+ public:
+  /// Error: ready to print.
+  static std::expected<Client, std::string> connect(const Address& address,
+                                                    PlatformTransport transport,
+                                                    unsigned timeout_ms);
+
+  enum class Loss : std::uint8_t {
+    kTimeout,   ///< nothing came in time
+    kClosed,    ///< the peer closed the connection, or it broke
+    kNonsense,  ///< what came is no message of this transport and size
+  };
+  /// The answer's payload, whatever command it carries. After a Loss the
+  /// connection is of no use any more.
+  std::expected<Bytes, Loss> exchange(PlatformCommand command, ByteView payload);
+  /// Any bytes at all, for tests of responders. false: the peer is gone.
+  bool send_bytes(ByteView bytes);
+  std::expected<Bytes, Loss> receive();
+
+  [[nodiscard]] PlatformTransport transport() const { return transport_; }
+
+ private:
+  Client(Fd socket, PlatformTransport transport)
+      : socket_(std::move(socket)), transport_(transport) {}
+  std::expected<Bytes, Loss> read(std::size_t size);
+
+  Fd socket_;
+  PlatformTransport transport_;
+};
+
+}  // namespace teeio::serve

@@ -1,0 +1,110 @@
+#include "serve/served_device.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "device/tdi.h"
+#include "hw/capabilities.h"
+#include "hw/find_capability.h"
+
+namespace teeio::serve {
+namespace {
+
+// IDE capability: selective stream blocks, all alike in our cards.
+// Source: PCIe Base Spec 7.9.26; as Linux drivers/pci/ide.c numbers them.
+constexpr std::uint16_t kIdeFirstBlock = 0x0c;
+constexpr std::uint16_t kIdeBlockBytes = 0x2c;
+constexpr std::uint16_t kIdeControl = 0x04;
+constexpr std::uint16_t kIdeRid1 = 0x0c;
+constexpr std::uint16_t kIdeRid2 = 0x10;
+constexpr std::uint32_t kIdeEnable = 1;
+constexpr unsigned kIdeStreamId = 24;  // shift
+constexpr std::uint32_t kIdeRidValid = 1;
+
+std::uint16_t at(std::uint16_t capability, std::size_t offset) {
+  return static_cast<std::uint16_t>(capability + offset);
+}
+
+device::DmaEngineCard::Options options_of(const machine::CardConfig& card) {
+  return {.pf = card.bdf,
+          .vfs = card.vfs,
+          .window = card.window,
+          .ide_streams = card.ide_streams,
+          .serial = card.serial};
+}
+
+}  // namespace
+
+ServedDevice::ServedDevice(const machine::CardConfig& card, const SpeakerOptions& options,
+                           KeyLog& key_log)
+    : card_(card),
+      options_(options),
+      key_log_(key_log),
+      model_(std::make_unique<device::DmaEngineCard>(trace_, options_of(card))) {
+  trace_.add_sink(*this);
+  set_up();
+}
+
+ServedDevice::~ServedDevice() = default;
+
+Speaker& ServedDevice::speaker(PlatformTransport transport) {
+  if (speaker_ != nullptr && transport == transport_) return *speaker_;
+  if (speaker_ != nullptr) speaker_->reset();
+  transport_ = transport;
+  speaker_ = std::make_unique<Speaker>(*model_, transport, options_, key_log_);
+  return *speaker_;
+}
+
+Bytes ServedDevice::answer(PlatformTransport transport, ByteView packet) {
+  return speaker(transport).answer(packet);
+}
+
+void ServedDevice::want_encapsulated(PlatformTransport transport, PlatformCommand command,
+                                     ByteView payload) {
+  speaker(transport).want_encapsulated(command, payload);
+}
+
+std::vector<TdiStatus> ServedDevice::tdis() const {
+  std::vector<TdiStatus> list;
+  const auto functions = model_->functions();
+  for (std::size_t i = 0; i < functions.size(); ++i)
+    list.push_back({functions[i]->bdf(), model_->tdi(i).state()});
+  return list;
+}
+
+hw::PciFunction* ServedDevice::function(Bdf bdf) const {
+  for (hw::PciFunction* function : model_->functions())
+    if (function->bdf() == bdf) return function;
+  return nullptr;
+}
+
+void ServedDevice::reset() {
+  if (speaker_ != nullptr) speaker_->reset();
+  model_->functions().front()->reset(hw::ResetKind::kHot);
+  set_up();
+}
+
+void ServedDevice::set_up() {
+  const auto functions = model_->functions();
+  for (hw::PciFunction* function : functions)
+    function->config_write(hw::kCommand, 2, hw::kCommandMemorySpace | hw::kCommandBusMaster);
+  hw::PciFunction& pf = *functions.front();
+  const auto ide = hw::find_extended_capability(pf, hw::kExtendedIde);
+  if (!ide) return;
+  for (std::uint32_t block = 0; block < card_.ide_streams; ++block) {
+    const std::uint16_t base = at(*ide, kIdeFirstBlock + block * kIdeBlockBytes);
+    pf.config_write(at(base, kIdeRid1), 4,
+                    static_cast<std::uint32_t>(functions.back()->bdf().rid()) << 8U);
+    pf.config_write(at(base, kIdeRid2), 4,
+                    static_cast<std::uint32_t>(pf.bdf().rid()) << 8U | kIdeRidValid);
+    pf.config_write(at(base, kIdeControl), 4, block << kIdeStreamId | kIdeEnable);
+  }
+}
+
+void ServedDevice::on_event(const object::Event& event) {
+  if (event.fact != object::Fact::kTdiState || !event.function) return;
+  changes_.push_back({*event.function, wire::TdiState{static_cast<std::uint8_t>(event.a)},
+                      wire::TdiState{static_cast<std::uint8_t>(event.b)}, event.detail});
+}
+
+}  // namespace teeio::serve

@@ -1,0 +1,323 @@
+#include "serve/server.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <list>
+#include <utility>
+
+#include "serve/capture.h"
+#include "serve/connection.h"
+#include "serve/control.h"
+#include "serve/served_device.h"
+
+namespace teeio::serve {
+namespace {
+
+constexpr std::size_t kReadBytes = 64 * 1024;
+/// A peer that does not read its answers is not read from any more.
+constexpr std::size_t kMaxUnsent = 4U << 20U;
+constexpr std::size_t kMaxConnections = 256;  // of each kind; descriptors are finite
+
+void say(const std::string& line) { fmt::print(stderr, "teeio serve: {}\n", line); }
+
+/// A connected socket with what is still to be sent.
+struct Channel {
+  Fd socket;
+  Bytes unsent;
+  bool closing = false;  ///< once everything is sent
+
+  void queue(ByteView bytes) { unsent.insert(unsent.end(), bytes.begin(), bytes.end()); }
+  /// false: the peer is gone.
+  bool flush() {
+    while (!unsent.empty()) {
+      const ssize_t sent =
+          ::send(socket.get(), unsent.data(), unsent.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (sent < 0) return errno == EAGAIN || errno == EINTR;
+      unsent.erase(unsent.begin(), unsent.begin() + sent);
+    }
+    return true;
+  }
+  [[nodiscard]] bool finished() const { return closing && unsent.empty(); }
+  [[nodiscard]] short events() const {
+    const bool reads = !closing && unsent.size() < kMaxUnsent;
+    return static_cast<short>((reads ? POLLIN : 0) | (unsent.empty() ? 0 : POLLOUT));
+  }
+};
+
+/// What came, up to kReadBytes; nullopt: the peer closed its end or is gone.
+std::optional<Bytes> read_some(int socket) {
+  Bytes bytes(kReadBytes);
+  const ssize_t got = ::recv(socket, bytes.data(), bytes.size(), MSG_DONTWAIT);
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return std::nullopt;
+  bytes.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
+  return bytes;
+}
+
+class Client final : private ConnectionOwner {
+ public:
+  struct Place {
+    Fleet& fleet;
+    std::size_t device;
+    Capture& capture;
+  };
+  Client(Fd socket, const Place& place, std::optional<PlatformTransport> only)
+      : channel{std::move(socket), {}},
+        place_(place),
+        name_(peer_name(channel.socket.get())),
+        connection_(*this, only) {
+    send_at_once(channel.socket.get());
+  }
+
+  /// What to do after the socket became readable.
+  Connection::Next read() {
+    const auto bytes = read_some(channel.socket.get());
+    if (!bytes) {
+      connection_.peer_closed();
+      return Connection::Next::kClose;
+    }
+    acknowledge_at_once(channel.socket.get());
+    auto step = connection_.receive(*bytes);
+    channel.queue(step.out);
+    return step.next;
+  }
+  [[nodiscard]] std::size_t device() const { return place_.device; }
+
+  Channel channel;
+
+ private:
+  Bytes answer(PlatformTransport transport, ByteView packet) override {
+    place_.capture.packet(transport, packet);
+    Bytes answer = place_.fleet.at(place_.device).answer(transport, packet);
+    place_.capture.packet(transport, answer);
+    return answer;
+  }
+  void want_encapsulated(PlatformTransport transport, PlatformCommand command,
+                         ByteView payload) override {
+    place_.fleet.at(place_.device).want_encapsulated(transport, command, payload);
+  }
+  void log(const std::string& line) override { say(fmt::format("{}: {}", name_, line)); }
+
+  const Place place_;
+  const std::string name_;
+  Connection connection_;
+};
+
+struct ControlClient {
+  ControlClient(Fd socket, ControlTarget& target)
+      : channel{std::move(socket), {}}, session(target) {}
+  void send(std::string_view text) { channel.queue(std::as_bytes(std::span(text))); }
+
+  Channel channel;
+  ControlSession session;
+};
+
+/// SIGINT, SIGTERM and SIGHUP as a descriptor; without it they would end us.
+Fd take_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&set, signal);
+  (void)::sigprocmask(SIG_BLOCK, &set, nullptr);
+  return Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+}  // namespace
+
+struct Server::Impl final : ControlTarget {
+  explicit Impl(ServerOptions o) : options(std::move(o)) {}
+  ~Impl() override {
+    if (!options.control.empty() && control.ok()) (void)::unlink(options.control.c_str());
+  }
+
+  std::expected<void, std::string> open();
+  void run();
+
+ private:
+  // ControlTarget
+  Fleet& fleet() override { return fleet_; }
+  std::expected<void, std::string> reload() override;
+  void stop() override { stopping = true; }
+
+  [[nodiscard]] std::expected<Fleet, std::string> load() {
+    return Fleet::load(options.machine, options.functions, options.spdm, *capture);
+  }
+  [[nodiscard]] std::vector<pollfd> waiting() const;
+  void serve(const std::vector<pollfd>& ready);
+  void take_signal();
+  void accept_client(std::size_t device);
+  void accept_control();
+  void serve_client(Client& client, short events);
+  void serve_control(ControlClient& client, short events);
+  void publish_changes();
+
+  const ServerOptions options;
+  std::unique_ptr<Capture> capture;
+  Fleet fleet_;
+  std::vector<Fd> listeners;  ///< one a device
+  Fd control;
+  Fd signals;
+  std::list<Client> clients;
+  std::list<ControlClient> controls;
+  bool stopping = false;
+};
+
+std::expected<void, std::string> Server::Impl::open() {
+  auto files = Capture::create(options.pcap, options.key_log);
+  if (!files) return std::unexpected(files.error());
+  capture = std::move(*files);
+  auto loaded = load();
+  if (!loaded) return std::unexpected(loaded.error());
+  fleet_ = std::move(*loaded);
+  for (std::size_t i = 0; i < fleet_.size(); ++i) {
+    Address address = options.listen;
+    if (address.port != 0) address.port = static_cast<std::uint16_t>(address.port + i);
+    auto listener = listen_tcp(address);
+    if (!listener) return std::unexpected(listener.error());
+    listeners.push_back(std::move(*listener));
+  }
+  if (!options.control.empty()) {
+    auto listener = listen_unix(options.control);
+    if (!listener) return std::unexpected(listener.error());
+    control = std::move(*listener);
+  }
+  signals = take_signals();
+  for (std::size_t i = 0; i < fleet_.size(); ++i)
+    fmt::print("{} listens on {}\n", fleet_.at(i).bdf().str(), local_name(listeners[i].get()));
+  (void)std::fflush(stdout);
+  return {};
+}
+
+std::expected<void, std::string> Server::Impl::reload() {
+  auto loaded = load();
+  if (!loaded) return std::unexpected(loaded.error());
+  const auto replaced = fleet_.replace(std::move(*loaded));
+  if (!replaced) return std::unexpected(replaced.error());
+  for (const std::size_t index : *replaced) {
+    say(fmt::format("{} was replaced by what the machine file says now",
+                    fleet_.at(index).bdf().str()));
+    for (Client& client : clients)
+      if (client.device() == index) client.channel.closing = true;
+  }
+  return {};
+}
+
+/// In the order that serve() expects: signals, control, listeners, clients,
+/// control connections.
+std::vector<pollfd> Server::Impl::waiting() const {
+  std::vector<pollfd> list{{signals.get(), POLLIN, 0}, {control.get(), POLLIN, 0}};
+  for (const Fd& listener : listeners) list.push_back({listener.get(), POLLIN, 0});
+  for (const Client& client : clients)
+    list.push_back({client.channel.socket.get(), client.channel.events(), 0});
+  for (const ControlClient& client : controls)
+    list.push_back({client.channel.socket.get(), client.channel.events(), 0});
+  return list;
+}
+
+void Server::Impl::run() {
+  while (!stopping) {
+    auto list = waiting();
+    if (::poll(list.data(), list.size(), -1) < 0) {
+      if (errno == EINTR) continue;
+      say("poll() failed");
+      return;
+    }
+    serve(list);
+  }
+  for (Client& client : clients) (void)client.channel.flush();
+  for (ControlClient& client : controls) (void)client.channel.flush();
+}
+
+void Server::Impl::serve(const std::vector<pollfd>& ready) {
+  auto at = ready.begin();
+  if ((at++)->revents != 0) take_signal();
+  const bool control_ready = (at++)->revents != 0;
+  std::vector<std::size_t> knocking;
+  for (std::size_t device = 0; device < listeners.size(); ++device)
+    if ((at++)->revents != 0) knocking.push_back(device);
+  for (Client& client : clients) serve_client(client, (at++)->revents);
+  for (ControlClient& client : controls) serve_control(client, (at++)->revents);
+  publish_changes();
+  const auto over = [](auto& client) {
+    return !client.channel.flush() || client.channel.finished();
+  };
+  clients.remove_if(over);
+  controls.remove_if(over);
+  for (const std::size_t device : knocking) accept_client(device);
+  if (control_ready) accept_control();
+}
+
+void Server::Impl::take_signal() {
+  signalfd_siginfo info{};
+  if (::read(signals.get(), &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return;
+  if (info.ssi_signo != SIGHUP) {
+    stopping = true;
+    return;
+  }
+  if (const auto done = reload(); !done) say(done.error() + "; nothing has changed");
+}
+
+void Server::Impl::accept_client(std::size_t device) {
+  Fd socket(::accept4(listeners[device].get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket.ok()) return;
+  if (clients.size() >= kMaxConnections) {
+    say(fmt::format("{}: there are {} connections already; closing", peer_name(socket.get()),
+                    clients.size()));
+    return;
+  }
+  clients.emplace_back(std::move(socket), Client::Place{fleet_, device, *capture},
+                       options.transport);
+}
+
+void Server::Impl::accept_control() {
+  Fd socket(::accept4(control.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (socket.ok() && controls.size() < kMaxConnections)
+    controls.emplace_back(std::move(socket), *this);
+}
+
+void Server::Impl::serve_client(Client& client, short events) {
+  if ((events & (POLLIN | POLLHUP | POLLERR)) == 0 || client.channel.closing) return;
+  const Connection::Next next = client.read();
+  if (next == Connection::Next::kGoOn) return;
+  client.channel.closing = true;
+  if (next == Connection::Next::kShutdown && options.once) stopping = true;
+}
+
+void Server::Impl::serve_control(ControlClient& client, short events) {
+  if ((events & (POLLIN | POLLHUP | POLLERR)) == 0 || client.channel.closing) return;
+  const auto bytes = read_some(client.channel.socket.get());
+  if (!bytes) {
+    client.channel.closing = true;
+    return;
+  }
+  client.send(
+      client.session.receive({reinterpret_cast<const char*>(bytes->data()), bytes->size()}));
+  if (client.session.broken()) client.channel.closing = true;
+}
+
+void Server::Impl::publish_changes() {
+  for (std::size_t i = 0; i < fleet_.size(); ++i)
+    for (const TdiChange& change : fleet_.at(i).take_changes())
+      for (ControlClient& client : controls) client.send(client.session.event(change));
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Server::Server(Server&&) noexcept = default;
+Server& Server::operator=(Server&&) noexcept = default;
+Server::~Server() = default;
+
+std::expected<Server, std::string> Server::create(ServerOptions options) {
+  auto impl = std::make_unique<Impl>(std::move(options));
+  if (const auto opened = impl->open(); !opened) return std::unexpected(opened.error());
+  return Server(std::move(impl));
+}
+
+void Server::run() { impl_->run(); }
+
+}  // namespace teeio::serve

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+#include "serve/platform_message.h"
+#include "serve/socket.h"
+#include "serve/speaker.h"
+
+namespace teeio::serve {
+
+struct ServerOptions {
+  Address listen{"127.0.0.1", 2323};           ///< port 0: a free one
+  std::string machine;                         ///< file or built-in name; empty: the default
+  std::vector<Bdf> functions;                  ///< empty: every TEE-I/O card
+  std::optional<PlatformTransport> transport;  ///< nullopt: what each connection names
+  std::string control;                         ///< path of the control socket; empty: none
+  std::string pcap;                            ///< file for packets; empty: none
+  std::string key_log;                         ///< file for keys; empty: none
+  SpeakerOptions spdm;
+  bool once = false;  ///< SHUTDOWN from a peer ends the server
+};
+
+/// `teeio serve`: listeners, connections, control socket and signals around one
+/// poll(). SIGINT and SIGTERM end it in order, SIGHUP reads the machine file again.
+///
+/// The n-th device listens on the n-th port from `listen` on (with port 0, each on
+/// a free one). Lines of the log go to stderr; one line a listener to stdout.
+///
+/// Lifetime: the caller's. Locking: none; it has no second thread.
+class Server {
+ public:
+  /// Errors are ready to print: the machine file's, and the sockets'.
+  static std::expected<Server, std::string> create(ServerOptions options);
+  Server(Server&&) noexcept;
+  Server& operator=(Server&&) noexcept;
+  ~Server();
+
+  /// Serves until a signal, a control command or (with `once`) a peer ends it.
+  void run();
+
+ private:
+  struct Impl;
+  explicit Server(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace teeio::serve

@@ -1,0 +1,154 @@
+#include "serve/speaker.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <variant>
+
+#include "device/attester.h"
+#include "serve/ide_ports.h"
+#include "wire/doe.h"
+#include "wire/key_log.h"
+#include "wire/spdm_error.h"
+
+namespace teeio::serve {
+namespace {
+
+using wire::DoeType;
+
+/// What discovery lists, in order of index. Source: PCIe Base Spec 6.30.1.1.
+constexpr std::array kDoeTypes{DoeType::kDiscovery, DoeType::kSpdm, DoeType::kSecuredSpdm};
+constexpr std::uint16_t kNoVendor = 0xffff;
+constexpr std::array kPciSig{std::byte{1}, std::byte{0}};
+constexpr std::array kCxl{std::byte{CxlMemory::kVendorId & 0xff},
+                          std::byte{CxlMemory::kVendorId >> 8U}};
+/// What an SPDM message may have at most: a requester's certificate chain needs no chunks then,
+/// and memory follows what comes.
+constexpr std::uint32_t kMaxMessage = 0x10000;
+
+spdm::Transport spdm_transport(PlatformTransport transport) {
+  switch (transport) {
+    case PlatformTransport::kNone:
+      return spdm::Transport::kNone;
+    case PlatformTransport::kMctp:
+      return spdm::Transport::kMctp;
+    case PlatformTransport::kPciDoe:
+      return spdm::Transport::kPciDoe;
+    case PlatformTransport::kTcp:
+      return spdm::Transport::kTcp;
+  }
+  std::unreachable();
+}
+
+}  // namespace
+
+Speaker::Speaker(device::DmaEngineCard& card, PlatformTransport transport,
+                 const SpeakerOptions& options, KeyLog& key_log)
+    : card_(card),
+      transport_(transport),
+      ide_port_(options.ide_port),
+      key_log_(key_log),
+      cxl_(options.cxl ? std::optional<CxlMemory>(std::in_place) : std::nullopt),
+      responder_(config_for(options)) {}
+
+Speaker::~Speaker() = default;
+
+spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
+  spdm::ResponderConfig config;
+  config.settings.transport = spdm_transport(transport_);
+  config.settings.algorithms = spdm::Algorithms::all();
+  config.settings.max_message_size = kMaxMessage;
+  config.credentials = &card_.attester();
+  if (options.identity != nullptr) {
+    credentials_.set(0, {options.identity, 1});
+    config.credentials = &credentials_;
+  }
+  config.measurements = &card_.attester();
+  config.observer = this;
+  config.psks = options.psks;
+  config.mutual_auth = options.mutual_auth.value_or(spdm::MutualAuth::kNever);
+  config.heartbeat_period_s = options.heartbeat_s;
+  return config;
+}
+
+Bytes Speaker::answer(ByteView packet) {
+  if (transport_ == PlatformTransport::kPciDoe)
+    if (auto discovery = answer_discovery(packet)) return std::move(*discovery);
+  const spdm::Transport transport = spdm_transport(transport_);
+  const auto message = spdm::unwrap(transport, packet);
+  if (!message) return {};
+  spdm::Responder::Step step = responder_.receive(*message);
+  std::optional<spdm::Message> out;
+  if (auto* answer = std::get_if<spdm::Message>(&step)) out = std::move(*answer);
+  if (const auto* app = std::get_if<spdm::AppRequest>(&step)) out = answer_app(*app);
+  return out ? spdm::wrap(transport, spdm::view(*out)) : Bytes{};
+}
+
+/// nullopt: it is no discovery. Empty: it is, and makes no sense.
+std::optional<Bytes> Speaker::answer_discovery(ByteView packet) const {
+  const auto doe = wire::DoeObject::decode(packet);
+  if (!doe || doe->vendor_id != wire::kPciSigVendorId ||
+      doe->type != std::to_underlying(DoeType::kDiscovery))
+    return std::nullopt;
+  const auto request = wire::DoeDiscoveryRequest::decode(doe->payload);
+  if (!request) return Bytes{};
+  wire::DoeDiscoveryResponse response{kNoVendor, 0, 0};
+  if (request->index < kDoeTypes.size()) {
+    const auto next = static_cast<std::uint8_t>(request->index + 1);
+    response = {wire::kPciSigVendorId, std::to_underlying(kDoeTypes.at(request->index)),
+                next < kDoeTypes.size() ? next : std::uint8_t{0}};
+  }
+  const Bytes payload = response.encode();
+  return wire::DoeObject{wire::kPciSigVendorId, doe->type, payload}.encode();
+}
+
+std::optional<spdm::Message> Speaker::answer_app(const spdm::AppRequest& request) {
+  const auto refuse = [&](wire::SpdmErrorCode code) {
+    return responder_.refuse(std::to_underlying(code));
+  };
+  const bool pci = std::ranges::equal(request.vendor_id, kPciSig);
+  const bool cxl = cxl_ && std::ranges::equal(request.vendor_id, kCxl);
+  if (request.kind != spdm::AppRequest::Kind::kVendorDefined ||
+      request.standard_id != wire::VendorDefined::kPciSigStandardId || (!pci && !cxl))
+    return refuse(wire::SpdmErrorCode::kUnsupportedRequest);
+  // Keys and TDIs are for secured sessions only. Source: PCIe Base Spec 6.33.3, 11.3.
+  if (request.session == spdm::kNoSession) return refuse(wire::SpdmErrorCode::kUnexpectedRequest);
+  const auto answer =
+      cxl ? cxl_->answer(request.payload) : answer_pci(request.payload, request.session);
+  return answer ? responder_.answer(*answer) : refuse(wire::SpdmErrorCode::kInvalidRequest);
+}
+
+std::optional<Bytes> Speaker::answer_pci(ByteView payload, std::uint32_t session) {
+  if (payload.empty()) return std::nullopt;
+  const wire::Protocol protocol{std::to_integer<std::uint8_t>(payload.front())};
+  const ByteView message = payload.subspan(1);
+  std::optional<Bytes> answer;
+  if (protocol == wire::Protocol::kIdeKm)
+    answer = IdePorts(card_, ide_port_).answer(message, session);
+  if (protocol == wire::Protocol::kTdisp) answer = card_.answer_message(protocol, message, session);
+  if (!answer) return std::nullopt;
+  return Writer().le(std::to_underlying(protocol)).bytes(*answer).take();
+}
+
+void Speaker::reset() {
+  responder_.reset();
+  if (cxl_) cxl_->reset();
+}
+
+void Speaker::want_encapsulated(PlatformCommand command, ByteView payload) {
+  const bool update = command == PlatformCommand::kEncapKeyUpdate;
+  Reader reader(payload);
+  const auto session = payload.empty() ? spdm::kNoSession : reader.le<std::uint32_t>();
+  // Whether there is something to ask shows in the answer to GET_ENCAPSULATED_REQUEST.
+  (void)responder_.start_encapsulated(update ? spdm::Responder::Encapsulated::kKeyUpdate
+                                             : spdm::Responder::Encapsulated::kEndpointInfo,
+                                      session);
+}
+
+void Speaker::keys(const wire::KeyLogLine& line) { key_log_.line(line.text()); }
+
+void Speaker::session_ended(std::uint32_t session, spdm::SessionEnd /*reason*/) {
+  card_.session_ended(session);
+}
+
+}  // namespace teeio::serve

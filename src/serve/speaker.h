@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "crypto/certificate.h"
+#include "crypto/identity.h"
+#include "device/dma_engine_card.h"
+#include "serve/cxl_memory.h"
+#include "serve/platform_message.h"
+#include "spdm/observer.h"
+#include "spdm/responder.h"
+
+namespace teeio::serve {
+
+/// How served devices speak SPDM.
+struct SpeakerOptions {
+  std::optional<spdm::MutualAuth> mutual_auth;  ///< nullopt: never
+  std::vector<spdm::Psk> psks;
+  std::uint8_t heartbeat_s = 0;
+  /// Instead of the card's own: chain and key of slot 0. Outlives the speakers.
+  const crypto::Identity* identity = nullptr;
+  /// Also answer CXL's IDE_KM and TSP, as a CXL memory device would.
+  bool cxl = false;
+  /// The card's port in IDE_KM; ports below it exist without streams.
+  std::uint8_t ide_port = 0;
+};
+
+/// Told what secures sessions, as they come into use.
+class KeyLog {
+ public:
+  virtual ~KeyLog() = default;
+  [[nodiscard]] virtual bool wanted() const = 0;
+  virtual void line(const std::string& text) = 0;
+};
+
+/// A card's SPDM responder on one transport: packets in, packets out. What IDE_KM
+/// and TDISP ask goes to the card's DSM.
+///
+/// Lifetime: owned by its device; the card, the options and the key log outlive it.
+/// Locking: none; one thread.
+class Speaker final : private spdm::Observer {
+ public:
+  Speaker(device::DmaEngineCard& card, PlatformTransport transport, const SpeakerOptions& options,
+          KeyLog& key_log);
+  ~Speaker() override;
+
+  /// Empty: the packet is dropped unanswered.
+  [[nodiscard]] Bytes answer(ByteView packet);
+  /// spdm-emu's out-of-band commands.
+  void want_encapsulated(PlatformCommand command, ByteView payload);
+  /// Conventional reset.
+  void reset();
+  void pass_time(std::uint32_t seconds) { responder_.pass_time(seconds); }
+
+ private:
+  [[nodiscard]] spdm::ResponderConfig config_for(const SpeakerOptions& options);
+  [[nodiscard]] std::optional<Bytes> answer_discovery(ByteView packet) const;
+  [[nodiscard]] std::optional<spdm::Message> answer_app(const spdm::AppRequest& request);
+  /// The answer's payload to one under PCI-SIG's ID; nullopt: there is none.
+  [[nodiscard]] std::optional<Bytes> answer_pci(ByteView payload, std::uint32_t session);
+
+  // spdm::Observer
+  void session_ended(std::uint32_t session, spdm::SessionEnd reason) override;
+  [[nodiscard]] bool wants_keys() const override { return key_log_.wanted(); }
+  void keys(const wire::KeyLogLine& line) override;
+
+  device::DmaEngineCard& card_;
+  const PlatformTransport transport_;
+  const std::uint8_t ide_port_;
+  KeyLog& key_log_;
+  std::optional<CxlMemory> cxl_;
+  spdm::FixedCredentials credentials_;
+  spdm::Responder responder_;
+};
+
+}  // namespace teeio::serve

@@ -1,0 +1,312 @@
+#include "serve/validate/bench.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "wire/spdm_capabilities.h"
+
+namespace teeio::serve::validate {
+namespace {
+
+constexpr std::uint16_t kMaxReport = 0xffff;
+constexpr std::size_t kMaxSessions = 64;  // more than cases open: the peer's limit is looked for
+
+spdm::RequesterConfig config_for(const Target& target, std::uint8_t version) {
+  spdm::RequesterConfig config;
+  config.settings.transport = spdm_transport(target.transport);
+  config.settings.algorithms = spdm::Algorithms::all();
+  config.settings.limits.sessions = kMaxSessions;
+  if (version != 0) config.settings.versions = {version};
+  return config;
+}
+
+/// A key that nobody else uses. What it protects does not exist.
+wire::IdeKey sample_key(wire::IdeKeySelector selector) {
+  wire::IdeKey key;
+  key.key.fill(std::byte{0x5a});
+  key.key.front() = std::byte{selector.raw};
+  return key;
+}
+
+std::unexpected<Verdict> unmet(const char* what, const Reply& reply) {
+  return std::unexpected(failed(fmt::format("{}: {}", what, reply.str())));
+}
+std::unexpected<Verdict> unmet(const char* what, const std::string& why) {
+  return std::unexpected(failed(fmt::format("{}: {}", what, why)));
+}
+
+}  // namespace
+
+// --- Session ------------------------------------------------------------------
+
+Reply Session::app(wire::Protocol protocol, ByteView message) {
+  static constexpr std::array kPciSig{std::byte{1}, std::byte{0}};
+  Writer payload;
+  payload.le(std::to_underlying(protocol)).bytes(message);
+  link_.requester().send_app(id_, wire::VendorDefined::kPciSigStandardId, kPciSig, payload.take());
+  Reply reply = link_.run();
+  if (!reply.answered()) return reply;
+  const ByteView answer = link_.requester().app_answer();
+  if (answer.empty() || answer.front() != std::byte{std::to_underlying(protocol)}) {
+    reply.kind = Reply::Kind::kRefused;
+    reply.why = "the answer is of another protocol";
+    return reply;
+  }
+  reply.bytes.assign(answer.begin() + 1, answer.end());
+  return reply;
+}
+
+std::optional<wire::IdeKmMessage> Session::ide_km(const wire::IdeKmMessage& request) {
+  last_ = app(wire::Protocol::kIdeKm, wire::encode_ide_km(request));
+  if (!last_.answered()) return std::nullopt;
+  auto message = wire::decode_ide_km(last_.bytes);
+  if (message) return std::move(*message);
+  last_.kind = Reply::Kind::kRefused;
+  last_.why = message.error().why;
+  return std::nullopt;
+}
+
+// --- TdiUnderTest ---------------------------------------------------------------
+
+std::expected<wire::TdispBody, std::string> TdiUnderTest::ask(const wire::TdispBody& request) {
+  return ask_raw(wire::encode_tdisp({{function_id_}, request}));
+}
+
+std::expected<wire::TdispBody, std::string> TdiUnderTest::ask_raw(ByteView request) {
+  const Reply reply = session_.app(wire::Protocol::kTdisp, request);
+  if (!reply.answered()) return std::unexpected(reply.str());
+  auto message = wire::decode_tdisp(reply.bytes);
+  if (!message) return std::unexpected(std::string(message.error().why));
+  if (message->version != wire::kTdispVersion10)
+    return std::unexpected(fmt::format("the answer's version is {:#04x}", message->version));
+  if (message->function_id.raw != function_id_)
+    return std::unexpected(
+        fmt::format("the answer is of interface {:#x}", message->function_id.raw));
+  return std::move(message->body);
+}
+
+std::expected<std::uint32_t, std::string> TdiUnderTest::error_to(const wire::TdispBody& request) {
+  const auto body = ask(request);
+  if (!body) return std::unexpected(body.error());
+  if (const auto* error = std::get_if<wire::TdispErrorResponse>(&*body)) return error->code;
+  return std::unexpected(
+      fmt::format("{} came", wire::tdisp_name(static_cast<std::uint8_t>(wire::code_of(*body)))));
+}
+
+namespace {
+
+/// `body` as a `Body`, or a sentence of what it is.
+template <class Body>
+std::expected<Body, std::string> as(std::expected<wire::TdispBody, std::string> body) {
+  if (!body) return std::unexpected(body.error());
+  if (auto* wanted = std::get_if<Body>(&*body)) return std::move(*wanted);
+  if (const auto* error = std::get_if<wire::TdispErrorResponse>(&*body))
+    return std::unexpected(fmt::format("TDISP_ERROR {}", wire::tdisp_error_name(error->code)));
+  return std::unexpected(
+      fmt::format("{} came", wire::tdisp_name(static_cast<std::uint8_t>(wire::code_of(*body)))));
+}
+
+}  // namespace
+
+std::expected<wire::TdiState, std::string> TdiUnderTest::state() {
+  const auto answer = as<wire::TdispInterfaceState>(ask(wire::TdispGetInterfaceState{}));
+  if (!answer) return std::unexpected("GET_DEVICE_INTERFACE_STATE: " + answer.error());
+  return answer->state;
+}
+
+std::expected<wire::TdispNonce, std::string> TdiUnderTest::lock(std::uint16_t flags) {
+  const auto answer = as<wire::TdispLockInterfaceResponse>(
+      ask(wire::TdispLockInterface{.flags = flags, .default_stream_id = stream_id}));
+  if (!answer) return std::unexpected("LOCK_INTERFACE: " + answer.error());
+  return answer->nonce;
+}
+
+std::expected<void, std::string> TdiUnderTest::start(const wire::TdispNonce& nonce) {
+  const auto answer = as<wire::TdispStartInterfaceResponse>(ask(wire::TdispStartInterface{nonce}));
+  if (!answer) return std::unexpected("START_INTERFACE: " + answer.error());
+  return {};
+}
+
+std::expected<void, std::string> TdiUnderTest::stop() {
+  const auto answer = as<wire::TdispStopInterfaceResponse>(ask(wire::TdispStopInterface{}));
+  if (!answer) return std::unexpected("STOP_INTERFACE: " + answer.error());
+  return {};
+}
+
+std::expected<std::uint16_t, std::string> TdiUnderTest::lock_flags() {
+  const auto answer = as<wire::TdispCapabilities>(ask(wire::TdispGetCapabilities{}));
+  if (!answer) return std::unexpected("GET_TDISP_CAPABILITIES: " + answer.error());
+  return answer->lock_flags;
+}
+
+std::expected<Bytes, std::string> TdiUnderTest::report(std::uint16_t portion) {
+  Bytes whole;
+  for (std::uint32_t remainder = 1; remainder != 0;) {
+    if (whole.size() + portion > kMaxReport) return std::unexpected("the report has no end");
+    const auto answer = as<wire::TdispInterfaceReportPortion>(ask(wire::TdispGetInterfaceReport{
+        .offset = static_cast<std::uint16_t>(whole.size()), .length = portion}));
+    if (!answer) return std::unexpected("GET_DEVICE_INTERFACE_REPORT: " + answer.error());
+    if (answer->portion.empty() || answer->portion.size() > portion)
+      return std::unexpected(
+          fmt::format("a portion of {} bytes came for {} wanted", answer->portion.size(), portion));
+    whole.insert(whole.end(), answer->portion.begin(), answer->portion.end());
+    remainder = answer->remainder;
+  }
+  return whole;
+}
+
+// --- Bench --------------------------------------------------------------------
+
+std::expected<Link, Verdict> Bench::link() {
+  auto client = Client::connect(target_.address, target_.transport, target_.timeout_ms);
+  if (!client) return std::unexpected(failed(client.error()));
+  return Link(std::move(*client), config_for(target_, version_));
+}
+
+std::expected<Link, Verdict> Bench::negotiated() {
+  auto made = link();
+  if (!made) return made;
+  made->requester().connect();
+  const Reply reply = made->run();
+  if (!reply.answered()) return unmet("negotiation", reply);
+  return made;
+}
+
+std::expected<Link, Verdict> Bench::with_chain() {
+  auto made = negotiated();
+  if (!made) return made;
+  if (!has_flag(*made, wire::kSpdmCapCert))
+    return std::unexpected(skipped("the responder has no certificates (CERT_CAP)"));
+  made->requester().get_certificates(0);
+  const Reply reply = made->run();
+  if (!reply.answered()) return unmet("certificates of slot 0", reply);
+  return made;
+}
+
+std::expected<Session, Verdict> Bench::session() {
+  if (target_.transport == PlatformTransport::kNone)
+    return std::unexpected(skipped("transport none carries no sessions"));
+  auto made = with_chain();
+  if (!made) return std::unexpected(made.error());
+  if (!has_flag(*made, wire::kSpdmCapKeyEx))
+    return std::unexpected(skipped("the responder opens no sessions (KEY_EX_CAP)"));
+  made->requester().open_session({});
+  const Reply reply = made->run();
+  const auto id = made->requester().last_session();
+  if (!reply.answered() || !id) return unmet("KEY_EXCHANGE and FINISH", reply);
+  return Session(std::move(*made), *id);
+}
+
+std::expected<Session, Verdict> Bench::ide_session() {
+  auto made = session();
+  if (!made) return made;
+  // Stopping what does not run is no error in most devices; in the others it leaves
+  // what was there, and what was there was nothing.
+  for (const unsigned set : {0U, 1U}) (void)stop_keys(*made, set);
+  return made;
+}
+
+std::expected<TdiUnderTest, Verdict> Bench::tdi(Keys keys) {
+  auto made = ide_session();
+  if (!made) return std::unexpected(made.error());
+  std::uint32_t function_id = target_.function_id.value_or(0);
+  if (!target_.function_id) {
+    const auto answer = made->ide_km(wire::IdeKmQuery{target_.port_index});
+    const auto* query = answer ? std::get_if<wire::IdeKmQueryResp>(&*answer) : nullptr;
+    if (query == nullptr) return unmet("QUERY, to learn the function", made->last());
+    const Bdf bdf = Bdf::from_rid(static_cast<std::uint16_t>(query->bus << 8U | query->dev_func),
+                                  query->segment);
+    function_id = wire::TdispFunctionId::of(bdf).raw;
+  }
+  if (keys == Keys::kAll)
+    if (const auto started = start_keys(*made, 0); !started)
+      return unmet("keys of the stream", started.error());
+  TdiUnderTest tdi(std::move(*made), function_id);
+  tdi.stream_id = target_.stream_id;
+  if (const auto stopped = tdi.stop(); !stopped) return unmet("set-up", stopped.error());
+  return tdi;
+}
+
+std::expected<TdiUnderTest, Verdict> Bench::locked_tdi(wire::TdispNonce* nonce) {
+  auto made = tdi();
+  if (!made) return made;
+  const auto locked = made->lock();
+  if (!locked) return unmet("set-up", locked.error());
+  if (nonce != nullptr) *nonce = *locked;
+  return made;
+}
+
+std::expected<TdiUnderTest, Verdict> Bench::running_tdi(wire::TdispNonce* nonce) {
+  wire::TdispNonce mine{};
+  auto made = locked_tdi(&mine);
+  if (!made) return made;
+  if (const auto started = made->start(mine); !started) return unmet("set-up", started.error());
+  if (nonce != nullptr) *nonce = mine;
+  return made;
+}
+
+std::expected<void, std::string> Bench::program_keys(Session& session, unsigned key_set) {
+  for (const wire::IdeKeySelector selector : selectors(key_set)) {
+    const auto answer = session.ide_km(
+        wire::IdeKmKeyProg{target_.stream_id, selector, target_.port_index, sample_key(selector)});
+    const auto* ack = answer ? std::get_if<wire::IdeKmKpAck>(&*answer) : nullptr;
+    if (ack == nullptr)
+      return std::unexpected(
+          fmt::format("KEY_PROG {:#04x}: {}", selector.raw, session.last().str()));
+    if (ack->status != 0)
+      return std::unexpected(
+          fmt::format("KEY_PROG {:#04x}: {}", selector.raw, wire::kp_ack_why(ack->status)));
+  }
+  return {};
+}
+
+namespace {
+
+template <class Request>
+std::expected<void, std::string> set_keys(Session& session, const Target& target, unsigned key_set,
+                                          const char* what) {
+  for (const wire::IdeKeySelector selector : selectors(key_set)) {
+    const auto answer = session.ide_km(Request{target.stream_id, selector, target.port_index});
+    const auto* ack = answer ? std::get_if<wire::IdeKmKGoStopAck>(&*answer) : nullptr;
+    if (ack == nullptr)
+      return std::unexpected(
+          fmt::format("{} {:#04x}: {}", what, selector.raw, session.last().str()));
+    if (ack->stream_id != target.stream_id || ack->port_index != target.port_index ||
+        ack->selector != selector)
+      return std::unexpected(
+          fmt::format("{} {:#04x}: the answer names another key", what, selector.raw));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::expected<void, std::string> Bench::go_keys(Session& session, unsigned key_set) {
+  return set_keys<wire::IdeKmKSetGo>(session, target_, key_set, "K_SET_GO");
+}
+
+std::expected<void, std::string> Bench::stop_keys(Session& session, unsigned key_set) {
+  return set_keys<wire::IdeKmKSetStop>(session, target_, key_set, "K_SET_STOP");
+}
+
+std::expected<void, std::string> Bench::start_keys(Session& session, unsigned key_set) {
+  if (const auto programmed = program_keys(session, key_set); !programmed) return programmed;
+  return go_keys(session, key_set);
+}
+
+std::vector<wire::IdeKeySelector> selectors(unsigned key_set) {
+  std::vector<wire::IdeKeySelector> list;
+  for (const auto direction : {wire::IdeDirection::kRx, wire::IdeDirection::kTx})
+    for (const auto sub_stream : {wire::IdeSubStream::kPosted, wire::IdeSubStream::kNonPosted,
+                                  wire::IdeSubStream::kCompletion})
+      list.push_back(wire::IdeKeySelector::make(key_set, direction, sub_stream));
+  return list;
+}
+
+bool has_flag(Link& link, std::uint32_t flag) {
+  const auto negotiated = link.requester().negotiated();
+  return negotiated && (negotiated->peer_flags & flag) != 0;
+}
+
+}  // namespace teeio::serve::validate

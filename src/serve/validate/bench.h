@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <vector>
+
+#include "base/types.h"
+#include "serve/socket.h"
+#include "serve/validate/case.h"
+#include "serve/validate/link.h"
+#include "wire/ide_km.h"
+#include "wire/spdm_vendor_defined.h"
+#include "wire/tdisp_messages.h"
+
+namespace teeio::serve::validate {
+
+/// Whom to judge.
+struct Target {
+  Address address;
+  PlatformTransport transport = PlatformTransport::kPciDoe;
+  unsigned timeout_ms = 2000;  ///< of one exchange
+  /// The TDI; nullopt: the function that IDE_KM's QUERY_RESP names.
+  std::optional<std::uint32_t> function_id;
+  std::uint8_t port_index = 0;  ///< IDE_KM
+  std::uint8_t stream_id = 0;
+};
+
+/// A secured session on a connection of its own, and what travels in it.
+class Session {
+ public:
+  Session(Link link, std::uint32_t id) : link_(std::move(link)), id_(id) {}
+
+  [[nodiscard]] Link& link() { return link_; }
+  [[nodiscard]] std::uint32_t id() const { return id_; }
+  /// What the peer says to a message of IDE_KM or TDISP: kAnswer has the message
+  /// of the same protocol that came back.
+  Reply app(wire::Protocol protocol, ByteView message);
+
+  /// nullopt: no answer that is IDE_KM; last() says what instead.
+  std::optional<wire::IdeKmMessage> ide_km(const wire::IdeKmMessage& request);
+  [[nodiscard]] const Reply& last() const { return last_; }
+
+ private:
+  Link link_;
+  std::uint32_t id_;
+  Reply last_;
+};
+
+/// A TDI over a session of its own.
+class TdiUnderTest {
+ public:
+  TdiUnderTest(Session session, std::uint32_t function_id)
+      : session_(std::move(session)), function_id_(function_id) {}
+
+  [[nodiscard]] Session& session() { return session_; }
+  [[nodiscard]] wire::TdispFunctionId function_id() const { return {function_id_}; }
+  /// The answer's body, checked to be of this interface and of version 1.0; a
+  /// sentence when there is none.
+  std::expected<wire::TdispBody, std::string> ask(const wire::TdispBody& request);
+  /// Bytes as they are; the same checks.
+  std::expected<wire::TdispBody, std::string> ask_raw(ByteView request);
+  /// The TDISP_ERROR code to a request; a sentence when it was answered otherwise.
+  std::expected<std::uint32_t, std::string> error_to(const wire::TdispBody& request);
+
+  std::expected<wire::TdiState, std::string> state();
+  std::expected<wire::TdispNonce, std::string> lock(std::uint16_t flags = 0);
+  std::expected<void, std::string> start(const wire::TdispNonce& nonce);
+  std::expected<void, std::string> stop();
+  /// Lock flags that its capabilities announce.
+  std::expected<std::uint16_t, std::string> lock_flags();
+  /// The whole report, read in portions of `portion` bytes.
+  std::expected<Bytes, std::string> report(std::uint16_t portion = 0x400);
+
+  std::uint8_t stream_id = 0;
+
+ private:
+  Session session_;
+  std::uint32_t function_id_;
+};
+
+/// What cases start from. Each call opens a connection of its own; what cannot be
+/// set up is a Verdict: a failure of the peer, or, where it says that it lacks
+/// what is needed, a skip.
+class Bench {
+ public:
+  /// `version`: the SPDM version that requesters offer; 0: all.
+  Bench(const Target& target, std::uint8_t version) : target_(target), version_(version) {}
+
+  [[nodiscard]] const Target& target() const { return target_; }
+  [[nodiscard]] std::uint8_t version() const { return version_; }
+
+  std::expected<Link, Verdict> link();
+  /// After ALGORITHMS.
+  std::expected<Link, Verdict> negotiated();
+  /// The same, and the chain of slot 0 is read and verified.
+  std::expected<Link, Verdict> with_chain();
+  std::expected<Session, Verdict> session();
+  /// A session in which nothing has been programmed: keys of the target's stream
+  /// are stopped.
+  std::expected<Session, Verdict> ide_session();
+  enum class Keys : std::uint8_t { kNone, kAll };
+  /// The TDI, stopped, with the keys of its stream (set 0) running or not.
+  std::expected<TdiUnderTest, Verdict> tdi(Keys keys = Keys::kAll);
+  std::expected<TdiUnderTest, Verdict> locked_tdi(wire::TdispNonce* nonce = nullptr);
+  std::expected<TdiUnderTest, Verdict> running_tdi(wire::TdispNonce* nonce = nullptr);
+
+  /// Programs and starts the six keys of a set; a sentence when one is refused.
+  std::expected<void, std::string> start_keys(Session& session, unsigned key_set);
+  std::expected<void, std::string> program_keys(Session& session, unsigned key_set);
+  std::expected<void, std::string> go_keys(Session& session, unsigned key_set);
+  std::expected<void, std::string> stop_keys(Session& session, unsigned key_set);
+
+ private:
+  const Target target_;
+  const std::uint8_t version_;
+};
+
+/// The six keys of a set.
+[[nodiscard]] std::vector<wire::IdeKeySelector> selectors(unsigned key_set);
+/// The peer's flags say that it does this; precondition: negotiated.
+[[nodiscard]] bool has_flag(Link& link, std::uint32_t flag);
+
+}  // namespace teeio::serve::validate

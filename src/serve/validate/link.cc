@@ -1,0 +1,166 @@
+#include "serve/validate/link.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace teeio::serve::validate {
+namespace {
+
+Reply from_loss(Client::Loss loss) {
+  Reply reply;
+  reply.kind = Reply::Kind::kLost;
+  switch (loss) {
+    case Client::Loss::kTimeout:
+      reply.why = "nothing came in time";
+      break;
+    case Client::Loss::kClosed:
+      reply.why = "the peer closed the connection";
+      break;
+    case Client::Loss::kNonsense:
+      reply.why = "what came is no message of this transport";
+      break;
+  }
+  return reply;
+}
+
+Reply from_error(std::uint8_t code, std::uint8_t data) {
+  Reply reply;
+  reply.kind = Reply::Kind::kError;
+  reply.code = code;
+  reply.data = data;
+  return reply;
+}
+
+Reply answer(ByteView bytes) {
+  Reply reply;
+  reply.kind = Reply::Kind::kAnswer;
+  reply.bytes.assign(bytes.begin(), bytes.end());
+  return reply;
+}
+
+Reply spdm_reply(ByteView message) {
+  if (const auto error = wire::SpdmError::decode(message))
+    return from_error(error->code, error->data);
+  return answer(message);
+}
+
+Reply dropped() {
+  Reply reply;
+  reply.kind = Reply::Kind::kDropped;
+  return reply;
+}
+
+/// The suite has no other thread and nothing else to do.
+void wait(std::uint64_t us) {
+  if (us > 0) (void)::poll(nullptr, 0, static_cast<int>(us / 1000 + 1));
+}
+
+}  // namespace
+
+spdm::Transport spdm_transport(PlatformTransport transport) {
+  switch (transport) {
+    case PlatformTransport::kNone:
+      return spdm::Transport::kNone;
+    case PlatformTransport::kMctp:
+      return spdm::Transport::kMctp;
+    case PlatformTransport::kPciDoe:
+      return spdm::Transport::kPciDoe;
+    case PlatformTransport::kTcp:
+      return spdm::Transport::kTcp;
+  }
+  std::unreachable();
+}
+
+std::string Reply::str() const {
+  switch (kind) {
+    case Kind::kAnswer:
+      return fmt::format("an answer of {} bytes", bytes.size());
+    case Kind::kError:
+      return fmt::format("ERROR {} ({:#04x})", wire::spdm_error_name(code), data);
+    case Kind::kDropped:
+      return "no answer";
+    case Kind::kLost:
+      return std::string(why);
+    case Kind::kRefused:
+      return fmt::format("an answer that is wrong: {}", why);
+  }
+  std::unreachable();
+}
+
+Link::Link(Client client, spdm::RequesterConfig config)
+    : client_(std::move(client)),
+      transport_(spdm_transport(client_.transport())),
+      requester_(std::move(config)) {}
+
+Reply Link::packet(ByteView bytes) {
+  const auto came = client_.exchange(PlatformCommand::kNormal, bytes);
+  if (!came) return from_loss(came.error());
+  return came->empty() ? dropped() : answer(*came);
+}
+
+Reply Link::message(const spdm::MessageView& message) {
+  Reply reply = packet(spdm::wrap(transport_, message));
+  if (!reply.answered()) return reply;
+  const auto inside = spdm::unwrap(transport_, reply.bytes);
+  if (!inside) {
+    reply.kind = Reply::Kind::kRefused;
+    reply.why = inside.error().why;
+    return reply;
+  }
+  return inside->secured ? answer(inside->bytes) : spdm_reply(inside->bytes);
+}
+
+Reply Link::run() {
+  for (unsigned i = 0; i < kMaxExchanges; ++i) {
+    const spdm::Message* const request = requester_.request();
+    if (request == nullptr) {
+      const auto failure = requester_.failure();
+      if (!failure) return answer({});
+      Reply reply;
+      reply.kind = Reply::Kind::kRefused;
+      reply.why = failure->why;
+      return reply;
+    }
+    wait(std::min(requester_.wait_us(), kMaxWaitUs));
+    Reply reply = take(packet(spdm::wrap(transport_, spdm::view(*request))));
+    if (!reply.answered()) return reply;
+  }
+  Reply reply;
+  reply.why = "the exchange has no end";
+  return reply;
+}
+
+Reply Link::take(const Reply& came) {
+  if (!came.answered()) return came;
+  const auto inside = spdm::unwrap(transport_, came.bytes);
+  const auto taken = inside ? requester_.take(*inside) : std::unexpected(inside.error());
+  if (taken) return came;
+  if (const auto error = requester_.last_error(); error && taken.error().code == Errno::kIo)
+    return from_error(error->code, error->data);
+  Reply reply;
+  reply.kind = Reply::Kind::kRefused;
+  reply.why = taken.error().why;
+  return reply;
+}
+
+Reply Link::raw(Bytes request, std::uint32_t session) {
+  requester_.send_raw(session, std::move(request));
+  Reply reply = run();
+  return reply.answered() ? spdm_reply(requester_.raw_answer()) : reply;
+}
+
+Reply Link::send_instead(const spdm::MessageView& other) {
+  (void)requester_.request();  // what the answer is for
+  Reply reply = take(packet(spdm::wrap(transport_, other)));
+  return reply.answered() ? spdm_reply(requester_.raw_answer()) : reply;
+}
+
+spdm::Message Link::next_request() {
+  const spdm::Message* const request = requester_.request();
+  return request != nullptr ? *request : spdm::Message{};
+}
+
+}  // namespace teeio::serve::validate

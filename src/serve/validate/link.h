@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "serve/client.h"
+#include "spdm/requester.h"
+#include "wire/spdm_error.h"
+
+namespace teeio::serve::validate {
+
+/// How one exchange went, as a case looks at it.
+struct Reply {
+  enum class Kind : std::uint8_t {
+    kAnswer,   ///< `bytes` is an answer, and no ERROR
+    kError,    ///< the peer answered SPDM ERROR: `code`, `data`
+    kDropped,  ///< the packet was dropped without an answer
+    kLost,     ///< the connection is of no use any more
+    kRefused,  ///< our own requester took the answer for wrong: `why`
+  };
+  Kind kind = Kind::kLost;
+  Bytes bytes;
+  std::uint8_t code = 0;
+  std::uint8_t data = 0;
+  std::string_view why = {};  ///< literal
+
+  [[nodiscard]] bool answered() const { return kind == Kind::kAnswer; }
+  [[nodiscard]] bool is_error(wire::SpdmErrorCode expected) const {
+    return kind == Kind::kError && code == static_cast<std::uint8_t>(expected);
+  }
+  /// Refused in any way that the specifications leave open: an ERROR, or silence.
+  [[nodiscard]] bool refused() const {
+    return kind == Kind::kError || kind == Kind::kDropped || kind == Kind::kLost;
+  }
+  /// "an answer of 20 bytes", "ERROR InvalidRequest", "no answer" …
+  [[nodiscard]] std::string str() const;
+};
+
+/// One connection to the peer with a requester on it.
+///
+/// Lifetime: of one case. Locking: none.
+class Link {
+ public:
+  Link(Client client, spdm::RequesterConfig config);
+
+  [[nodiscard]] spdm::Requester& requester() { return requester_; }
+  /// Carries what the requester has queued until nothing is left. kAnswer has no
+  /// bytes. Bounded: by the requester, by kMaxExchanges and by the socket's
+  /// time limit.
+  Reply run();
+  /// Any SPDM request in a session or in the clear, as it is.
+  Reply raw(Bytes request, std::uint32_t session = spdm::kNoSession);
+  /// A packet of the transport as it is; the answer's whole packet.
+  Reply packet(ByteView bytes);
+  /// A message as packet; the answer is SPDM in the clear (kAnswer or kError), or a
+  /// secured message (kAnswer) that only the requester can read.
+  Reply message(const spdm::MessageView& message);
+  // For replay, tampering and gaps. Precondition of both: something is queued.
+  /// Sends `other` in the place of the requester's next message, and takes the
+  /// answer as that one's: as raw() and run() do.
+  Reply send_instead(const spdm::MessageView& other);
+  /// The requester's next message, which stays the next one.
+  [[nodiscard]] spdm::Message next_request();
+  [[nodiscard]] Client& client() { return client_; }
+
+ private:
+  /// What the requester makes of an answer's packet.
+  Reply take(const Reply& came);
+
+  static constexpr unsigned kMaxExchanges = 4096;
+  static constexpr std::uint64_t kMaxWaitUs = 2'000'000;
+
+  Client client_;
+  const spdm::Transport transport_;
+  spdm::Requester requester_;
+};
+
+[[nodiscard]] spdm::Transport spdm_transport(PlatformTransport transport);
+
+}  // namespace teeio::serve::validate

@@ -1,0 +1,112 @@
+#include "serve/validate/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace teeio::serve::validate {
+namespace {
+
+using Kind = Verdict::Kind;
+
+constexpr std::string_view kGreen = "\x1b[32m";
+constexpr std::string_view kRed = "\x1b[31m";
+constexpr std::string_view kYellow = "\x1b[33m";
+constexpr std::string_view kPlain = "\x1b[0m";
+
+std::string_view colour_of(Kind kind) {
+  switch (kind) {
+    case Kind::kPass:
+      return kGreen;
+    case Kind::kFail:
+      return kRed;
+    case Kind::kSkip:
+      return kYellow;
+  }
+  return kPlain;
+}
+
+std::string xml(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+double seconds(std::uint64_t us) { return static_cast<double>(us) / 1e6; }
+
+std::string testcase(const CaseResult& result) {
+  const PlannedCase& planned = result.planned;
+  std::string inside;
+  if (result.verdict.kind == Kind::kFail)
+    inside = fmt::format("      <failure message=\"{}\">{} ({})</failure>\n",
+                         xml(result.verdict.why), xml(planned.row.claim), xml(planned.row.clause));
+  if (result.verdict.kind == Kind::kSkip)
+    inside = fmt::format("      <skipped message=\"{}\"/>\n", xml(result.verdict.why));
+  return fmt::format(
+      "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.6f}\">\n{}    </testcase>\n",
+      xml(planned.suite), xml(planned.id), seconds(result.time_us), inside);
+}
+
+}  // namespace
+
+std::string tap_head(std::size_t cases) { return fmt::format("TAP version 13\n1..{}\n", cases); }
+
+std::string tap_line(std::size_t number, const CaseResult& result, bool colour) {
+  const Kind kind = result.verdict.kind;
+  const std::string_view word = kind == Kind::kFail ? "not ok" : "ok";
+  std::string line =
+      fmt::format("{}{}{} {} - {}: {}", colour ? colour_of(kind) : "", word, colour ? kPlain : "",
+                  number, result.planned.id, result.planned.row.claim);
+  if (kind == Kind::kSkip) line += fmt::format(" # SKIP {}", result.verdict.why);
+  line += '\n';
+  if (kind == Kind::kFail)
+    line += fmt::format("  ---\n  message: '{}'\n  clause: '{}'\n  ...\n", result.verdict.why,
+                        result.planned.row.clause);
+  return line;
+}
+
+Totals totals(const std::vector<CaseResult>& results) {
+  const auto count = [&](Kind kind) {
+    return static_cast<std::size_t>(std::ranges::count_if(
+        results, [kind](const CaseResult& result) { return result.verdict.kind == kind; }));
+  };
+  return {count(Kind::kPass), count(Kind::kFail), count(Kind::kSkip)};
+}
+
+std::string junit(const std::vector<CaseResult>& results, const std::string& target) {
+  std::string out = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+  const Totals all = totals(results);
+  out += fmt::format(
+      "<testsuites name=\"teeio validate {}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">\n",
+      xml(target), results.size(), all.failed, all.skipped);
+  for (auto at = results.begin(); at != results.end();) {
+    const auto end = std::find_if(at, results.end(), [&](const CaseResult& result) {
+      return result.planned.suite != at->planned.suite;
+    });
+    const Totals some = totals({at, end});
+    out += fmt::format("  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">\n",
+                       xml(at->planned.suite), end - at, some.failed, some.skipped);
+    for (; at != end; ++at) out += testcase(*at);
+    out += "  </testsuite>\n";
+  }
+  return out + "</testsuites>\n";
+}
+
+}  // namespace teeio::serve::validate

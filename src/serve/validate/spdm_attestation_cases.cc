@@ -1,0 +1,163 @@
+#include <fmt/format.h>
+
+#include "serve/validate/bench.h"
+#include "serve/validate/raw_spdm.h"
+#include "serve/validate/spdm_cases.h"
+#include "wire/spdm_capabilities.h"
+
+namespace teeio::serve::validate {
+namespace {
+
+using wire::SpdmCode;
+using wire::SpdmErrorCode;
+
+constexpr std::size_t kRandomBytes = 32;
+
+Verdict chain_verifies(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  const spdm::PeerChain* const chain = link.requester().peer_chain(0);
+  TEEIO_CASE(chain != nullptr && chain->verified, "the chain does not hold");
+  return passed();
+}
+
+Verdict digest_of_chain(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  TEEIO_CASE((link.requester().slot_mask() & 1U) != 0, "slot 0 is not in the mask");
+  return passed();
+}
+
+Bytes get_certificate(std::uint8_t version, std::uint8_t slot, std::uint16_t offset,
+                      std::uint16_t length) {
+  Writer rest;
+  rest.le(offset).le(length);
+  return raw_spdm(version, SpdmCode::kGetCertificate, slot, 0, rest.take());
+}
+
+/// GET_CERTIFICATE is answered by ERROR InvalidRequest.
+Verdict no_certificate(Bench& bench, std::uint8_t slot, std::uint16_t offset) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  const Reply reply = link.raw(get_certificate(bench.version(), slot, offset, 0x40));
+  TEEIO_CASE(reply.is_error(SpdmErrorCode::kInvalidRequest), "{} came", reply.str());
+  return passed();
+}
+Verdict certificate_slot(Bench& bench) { return no_certificate(bench, 9, 0); }
+Verdict certificate_offset(Bench& bench) { return no_certificate(bench, 0, 0xfff0); }
+
+Verdict certificate_portions(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  const Reply reply = link.raw(get_certificate(bench.version(), 0, 0, 0x10));
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  TEEIO_CASE(reply.bytes.size() >= 8 + 0x10, "{} came", reply.str());
+  const auto portion = std::to_integer<unsigned>(reply.bytes[4]);
+  TEEIO_CASE(portion > 0 && portion <= 0x10, "a portion of {} bytes came for 16 wanted", portion);
+  return passed();
+}
+
+Verdict challenge_signed(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  if (!has_flag(link, wire::kSpdmCapChal)) return skipped("CHAL_CAP is not set");
+  link.requester().challenge(0);
+  const Reply reply = link.run();
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  return passed();
+}
+
+Verdict challenge_slot(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  if (!has_flag(link, wire::kSpdmCapChal)) return skipped("CHAL_CAP is not set");
+  const std::size_t context = bench.version() >= wire::kSpdmVersion13 ? 8 : 0;
+  const Reply reply = link.raw(
+      raw_spdm(bench.version(), SpdmCode::kChallenge, 9, 0, Bytes(kRandomBytes + context)));
+  TEEIO_CASE(reply.is_error(SpdmErrorCode::kInvalidRequest), "{} came", reply.str());
+  return passed();
+}
+
+std::expected<Link, Verdict> measuring(Bench& bench) {
+  auto link = bench.with_chain();
+  if (link && !has_flag(*link, wire::kSpdmCapMeasSig))
+    return std::unexpected(skipped("MEAS_CAP does not sign"));
+  return link;
+}
+
+Verdict measurements_signed(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, measuring(bench));
+  link.requester().measure({});
+  const Reply reply = link.run();
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  const auto& record = link.requester().measurement_record();
+  TEEIO_CASE(record.count > 0 && !record.record.empty(), "no measurements came");
+  TEEIO_CASE(!record.signature.empty(), "no signature came");
+  return passed();
+}
+
+Verdict measurements_fresh(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, measuring(bench));
+  link.requester().measure({});
+  Reply reply = link.run();
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  const Bytes first = link.requester().measurement_record().signature;
+  link.requester().measure({});
+  reply = link.run();
+  TEEIO_CASE(reply.answered(), "the second time {} came", reply.str());
+  TEEIO_CASE(link.requester().measurement_record().signature != first,
+             "two requests got one signature");
+  return passed();
+}
+
+Verdict measurements_count(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, measuring(bench));
+  spdm::MeasurementsWanted wanted;
+  wanted.sign = false;
+  wanted.index = 0;
+  link.requester().measure(wanted);
+  Reply reply = link.run();
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  const unsigned total = link.requester().measurement_record().count;
+  wanted.index = 0xff;
+  link.requester().measure(wanted);
+  reply = link.run();
+  TEEIO_CASE(reply.answered(), "all at once: {} came", reply.str());
+  TEEIO_CASE(link.requester().measurement_record().count == total, "{} are announced and {} came",
+             total, link.requester().measurement_record().count);
+  return passed();
+}
+
+Verdict measurements_index(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, measuring(bench));
+  const std::size_t context = bench.version() >= wire::kSpdmVersion13 ? 8 : 0;
+  // 0xee is in the range that DSP0274 leaves to nobody; devices have a handful.
+  const Reply reply =
+      link.raw(raw_spdm(bench.version(), SpdmCode::kGetMeasurements, 0, 0xee, Bytes(context)));
+  TEEIO_CASE(reply.is_error(SpdmErrorCode::kInvalidRequest), "{} came", reply.str());
+  return passed();
+}
+
+constexpr Case kCases[] = {
+    {"certificate.chain", "The chain of slot 0 is well formed and every signature in it holds",
+     "DSP0274, CERTIFICATE", chain_verifies},
+    {"certificate.digest", "DIGESTS has slot 0", "DSP0274, DIGESTS", digest_of_chain},
+    {"certificate.portion", "No more of a chain comes than was wanted", "DSP0274, CERTIFICATE",
+     certificate_portions},
+    {"certificate.slot", "A slot above 7 gets InvalidRequest", "DSP0274, GET_CERTIFICATE",
+     certificate_slot},
+    {"certificate.offset", "An offset behind the chain gets InvalidRequest",
+     "DSP0274, GET_CERTIFICATE", certificate_offset},
+    {"challenge.signed", "CHALLENGE_AUTH's signature covers the transcript",
+     "DSP0274, CHALLENGE_AUTH", challenge_signed},
+    {"challenge.slot", "A slot that does not exist gets InvalidRequest", "DSP0274, CHALLENGE",
+     challenge_slot},
+    {"measurements.signed", "MEASUREMENTS' signature covers the transcript",
+     "DSP0274, MEASUREMENTS", measurements_signed},
+    {"measurements.fresh", "Two signed MEASUREMENTS have two signatures", "DSP0274, MEASUREMENTS",
+     measurements_fresh},
+    {"measurements.count", "As many blocks come as operation 0 announces", "DSP0274, MEASUREMENTS",
+     measurements_count},
+    {"measurements.index", "An index that does not exist gets InvalidRequest",
+     "DSP0274, GET_MEASUREMENTS", measurements_index},
+};
+
+}  // namespace
+
+std::span<const Case> spdm_attestation_cases() { return kCases; }
+
+}  // namespace teeio::serve::validate

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <span>
+
+#include "serve/validate/case.h"
+
+namespace teeio::serve::validate {
+
+/// Certificates, CHALLENGE and MEASUREMENTS.
+[[nodiscard]] std::span<const Case> spdm_attestation_cases();
+
+}  // namespace teeio::serve::validate

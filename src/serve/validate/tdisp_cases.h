@@ -1,0 +1,18 @@
+#pragma once
+
+#include <span>
+
+#include "serve/validate/bench.h"
+#include "serve/validate/case.h"
+
+namespace teeio::serve::validate {
+
+/// TDISP beyond tee-io-validator's documents: peer-to-peer streams, MMIO
+/// attributes, vendor messages, what moves a TDI to ERROR, headers.
+[[nodiscard]] std::span<const Case> tdisp_extra_cases();
+
+/// `request` gets TDISP_ERROR `code` and leaves the TDI in `state`.
+[[nodiscard]] Verdict refuses(TdiUnderTest& tdi, const wire::TdispBody& request,
+                              wire::TdispError code, wire::TdiState state);
+
+}  // namespace teeio::serve::validate
