@@ -1,6 +1,7 @@
 #include "wire/doe.h"
 
 #include "base/check.h"
+#include "wire/append.h"
 
 namespace teeio::wire {
 namespace {
@@ -26,11 +27,14 @@ Result<DoeObject> DoeObject::decode(ByteView in) {
 Bytes DoeObject::encode() const {
   const std::size_t size = (kHeaderSize + payload.size() + 3) / 4 * 4;
   TEEIO_CHECK(size <= kMaxSize, "DOE data object is too long");
-  Writer w;
-  w.le(vendor_id).le(type).le(std::uint8_t{0});
-  w.le(static_cast<std::uint32_t>(size / 4) & kLengthMask);
-  w.bytes(payload).zeros(size - kHeaderSize - payload.size());
-  return w.take();
+  Bytes out;
+  out.reserve(size);
+  append_le(out, vendor_id);
+  append_le(out, static_cast<std::uint16_t>(type));  // and a reserved byte
+  append_le(out, static_cast<std::uint32_t>(size / 4) & kLengthMask);
+  append(out, payload);
+  out.resize(size);
+  return out;
 }
 
 Result<DoeDiscoveryRequest> DoeDiscoveryRequest::decode(ByteView payload) {

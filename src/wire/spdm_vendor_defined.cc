@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "wire/append.h"
 #include "wire/doe.h"
 #include "wire/spdm_codec.h"
 
@@ -30,16 +31,22 @@ Envelope read_envelope(SpdmReader& r) {
   return e;
 }
 
-/// Everything but the payload, whose size is `size`.
-Writer begin_envelope(std::uint8_t version, SpdmCode code, const Envelope& e, std::size_t size) {
+/// Everything but the payload, whose size is `size` and which there is room for.
+Bytes begin_envelope(std::uint8_t version, SpdmCode code, const Envelope& e, std::size_t size) {
   const bool large = e.large && version >= kSpdmVersion14;
   TEEIO_CHECK(e.vendor_id.size() <= 0xff, "vendor ID has one byte for its length");
   TEEIO_CHECK(size <= 0xffff || (large && size <= 0xffffffff), "payload needs the large form");
-  Writer w = begin_spdm(version, code, large ? kLarge : 0U);
-  w.le(e.standard_id).le(static_cast<std::uint8_t>(e.vendor_id.size())).bytes(e.vendor_id);
-  w.le(static_cast<std::uint16_t>(large ? 0 : size));
-  if (large) w.le(static_cast<std::uint32_t>(size));
-  return w;
+  Bytes out;
+  out.reserve(SpdmHeader::kSize + 9 + e.vendor_id.size() + size);
+  append_le(out, version);
+  append_le(out, std::to_underlying(code));
+  append_le(out, static_cast<std::uint16_t>(large ? kLarge : 0U));  // param1, and param2
+  append_le(out, e.standard_id);
+  append_le(out, static_cast<std::uint8_t>(e.vendor_id.size()));
+  append(out, e.vendor_id);
+  append_le(out, static_cast<std::uint16_t>(large ? 0 : size));
+  if (large) append_le(out, static_cast<std::uint32_t>(size));
+  return out;
 }
 
 }  // namespace
@@ -59,9 +66,9 @@ Result<SpdmVendorDefined<Code>> SpdmVendorDefined<Code>::decode(ByteView in) {
 
 template <SpdmCode Code>
 Bytes SpdmVendorDefined<Code>::encode() const {
-  return begin_envelope(version, Code, {large, standard_id, vendor_id, {}}, payload.size())
-      .bytes(payload)
-      .take();
+  Bytes out = begin_envelope(version, Code, {large, standard_id, vendor_id, {}}, payload.size());
+  append(out, payload);
+  return out;
 }
 
 template struct SpdmVendorDefined<SpdmCode::kVendorDefinedRequest>;
@@ -99,9 +106,11 @@ Result<VendorDefined> VendorDefined::decode(ByteView in) {
 Bytes VendorDefined::encode() const {
   TEEIO_CHECK(message.size() <= kMaxMessage, "vendor-defined message is too long");
   const ByteView vendor = bytes_of(kPciSigVendorId);  // little-endian, as the wire is
-  Writer w =
+  Bytes out =
       begin_envelope(version, code, {large, kPciSigStandardId, vendor, {}}, message.size() + 1);
-  return w.le(std::to_underlying(protocol)).bytes(message).take();
+  append_le(out, std::to_underlying(protocol));
+  append(out, message);
+  return out;
 }
 
 }  // namespace teeio::wire

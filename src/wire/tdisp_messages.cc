@@ -165,10 +165,14 @@ Result<TdispMessage> decode_tdisp(ByteView in) {
 }
 
 Bytes encode_tdisp(const TdispMessage& message) {
-  const TdispHeader header{message.version, std::to_underlying(code_of(message.body)),
-                           message.function_id};
+  // At once, as TdispHeader::encode() has it: most messages are little else.
+  std::array<std::byte, TdispHeader::kSize> header{};
+  header[0] = static_cast<std::byte>(message.version);
+  header[1] = static_cast<std::byte>(code_of(message.body));
+  for (std::size_t i = 0; i < 4; ++i)
+    header[4 + i] = static_cast<std::byte>(message.function_id.raw >> 8 * i);
   Writer w;
-  w.bytes(header.encode());
+  w.bytes(header);
   std::visit([&w](const auto& body) { write(w, body); }, message.body);
   return w.take();
 }
