@@ -160,12 +160,15 @@ Reply get_version(Call& call) {
 
 Reply get_capabilities(Call& call) {
   State& state = call.state;
-  const auto request = wire::SpdmGetCapabilities::decode(call.request);
-  if (!request) return refuse(SpdmErrorCode::kInvalidRequest);
-  const std::uint8_t version = request->version;
   const Settings& settings = state.config.settings;
+  // The version decides how the rest reads.
+  const auto header = wire::SpdmHeader::decode(call.request);
+  if (!header) return refuse(SpdmErrorCode::kInvalidRequest);
+  const std::uint8_t version = header->version;
   if (std::ranges::find(settings.versions, version) == settings.versions.end())
     return refuse(SpdmErrorCode::kVersionMismatch);
+  const auto request = wire::SpdmGetCapabilities::decode(call.request);
+  if (!request) return refuse(SpdmErrorCode::kInvalidRequest);
   const std::uint32_t theirs = request->flags & wire::spdm_requester_caps(version);
   if (!requester_flags_agree(theirs, version) || request->ct_exponent > kMaxCtExponent)
     return refuse(SpdmErrorCode::kInvalidRequest);

@@ -183,9 +183,7 @@ std::optional<Refusal> Flow::refuse_place(const Row& row) {
       allowed = !inside;
       break;
     case Place::kInside:
-      if (!inside)
-        return Refusal{state_.version() >= wire::kSpdmVersion12 ? SpdmErrorCode::kSessionRequired
-                                                                : SpdmErrorCode::kUnspecified};
+      if (!inside) return Refusal{session_required(state_)};
       allowed = established;
       break;
     case Place::kEither:

@@ -131,12 +131,9 @@ Reply finish(Call& call) {
   if (session == nullptr) {
     // In the clear there is one handshake at a time: the last.
     session = last_handshake_in_the_clear(state);
-    if (session == nullptr)
-      return refuse(state.version() >= wire::kSpdmVersion12 ? SpdmErrorCode::kSessionRequired
-                                                            : SpdmErrorCode::kUnspecified);
+    if (session == nullptr) return refuse(session_required(state));
   } else if (session->in_the_clear) {
-    return refuse(state.version() >= wire::kSpdmVersion12 ? SpdmErrorCode::kSessionRequired
-                                                          : SpdmErrorCode::kUnspecified);
+    return refuse(session_required(state));
   }
   if (session->psk) return refuse(SpdmErrorCode::kUnexpectedRequest);
   wire::SpdmSizes sizes = state.sizes();

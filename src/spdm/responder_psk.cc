@@ -76,9 +76,7 @@ Reply psk_exchange(Call& call) {
 Reply psk_finish(Call& call) {
   State& state = call.state;
   Session* session = call.session;
-  if (session == nullptr)
-    return refuse(state.version() >= wire::kSpdmVersion12 ? SpdmErrorCode::kSessionRequired
-                                                          : SpdmErrorCode::kUnspecified);
+  if (session == nullptr) return refuse(session_required(state));
   if (!session->psk) return refuse(SpdmErrorCode::kUnexpectedRequest);
   const auto request = wire::SpdmPskFinish::decode(call.request, state.sizes());
   if (!request) return refuse(request.error(), wire::SpdmCode::kPskFinish);

@@ -22,6 +22,12 @@ std::unexpected<Refusal> refuse(const Error& decode_error, wire::SpdmCode reques
   return refuse(wire::SpdmErrorCode::kInvalidRequest);
 }
 
+wire::SpdmErrorCode session_required(const State& state) {
+  // SessionRequired came with 1.2.
+  return state.version() >= wire::kSpdmVersion12 ? wire::SpdmErrorCode::kSessionRequired
+                                                 : wire::SpdmErrorCode::kUnexpectedRequest;
+}
+
 Session* State::find(std::uint32_t id) {
   const auto at = std::ranges::find(sessions, id, [](const auto& s) { return s->id; });
   return at != sessions.end() ? at->get() : nullptr;

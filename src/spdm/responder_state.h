@@ -163,6 +163,9 @@ struct State {
   [[nodiscard]] wire::SpdmSizes sizes() const;
 };
 
+/// What a request gets that needs a session and came without.
+[[nodiscard]] wire::SpdmErrorCode session_required(const State& state);
+
 /// One request on its way through a handler.
 struct Call {
   State& state;

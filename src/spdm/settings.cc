@@ -50,6 +50,11 @@ Algorithms Algorithms::p256() {
           .other_params = wire::kSpdmOpaqueFormat1};
 }
 
+std::vector<std::uint8_t> all_versions() {
+  return {wire::kSpdmVersion10, wire::kSpdmVersion11, wire::kSpdmVersion12, wire::kSpdmVersion13,
+          wire::kSpdmVersion14};
+}
+
 std::uint32_t default_requester_flags() {
   using namespace wire;
   return kSpdmCapEncrypt | kSpdmCapMac | kSpdmCapKeyEx | kSpdmCapPsk | kSpdmCapHeartbeat |

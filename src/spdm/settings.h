@@ -45,10 +45,13 @@ struct Limits {
   std::uint32_t encapsulated = 0x100;             ///< encapsulated requests of one flow
 };
 
+/// 1.0 to 1.4, as in message headers.
+[[nodiscard]] std::vector<std::uint8_t> all_versions();
+
 /// What both ends have in common.
 struct Settings {
   Transport transport = Transport::kPciDoe;
-  std::vector<std::uint8_t> versions{0x10, 0x11, 0x12, 0x13, 0x14};  ///< ascending
+  std::vector<std::uint8_t> versions = all_versions();  ///< ascending
   /// Capability flags (GET_CAPABILITIES, CAPABILITIES). What the negotiated
   /// version does not know is left out.
   std::uint32_t flags = 0;       ///< 0: the side's default flags
