@@ -3,8 +3,10 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/check.h"
+#include "schedule/raw_lock.h"
 
 namespace teeio::hw {
 namespace {
@@ -19,15 +21,59 @@ std::byte* reserve(std::uint64_t size_bytes) {
   return static_cast<std::byte*>(memory);
 }
 
+/// RAM that machines have left behind, all zero. An explored run makes a machine a
+/// schedule: to map and fault in its pages anew would be most of the cost.
+class Spares {
+ public:
+  std::byte* take(std::uint64_t size_bytes) {
+    const schedule::RawLockGuard guard(lock_);
+    if (size_bytes != kSize || free_.empty()) return nullptr;
+    std::byte* memory = free_.back();
+    free_.pop_back();
+    return memory;
+  }
+  [[nodiscard]] bool wants(std::uint64_t size_bytes) {
+    const schedule::RawLockGuard guard(lock_);
+    return size_bytes == kSize && free_.size() < kMost;
+  }
+  void give(std::byte* memory) {
+    const schedule::RawLockGuard guard(lock_);
+    free_.push_back(memory);
+  }
+
+ private:
+  static constexpr std::uint64_t kSize = std::uint64_t{64} << 20U;  ///< of an explored machine
+  static constexpr std::size_t kMost = 2;
+  schedule::RawLock lock_;
+  std::vector<std::byte*> free_;
+};
+
+Spares& spares() {
+  static auto& kept = *new Spares;  // as long as the process
+  return kept;
+}
+
+std::byte* spare_or_reserved(std::uint64_t size_bytes) {
+  std::byte* memory = spares().take(size_bytes);
+  return memory != nullptr ? memory : reserve(size_bytes);
+}
+
 }  // namespace
 
 Ram::Ram(Hpa base, std::uint64_t size_bytes)
-    : base_(base), size_(size_bytes), memory_(reserve(size_bytes)) {
+    : base_(base), size_(size_bytes), memory_(spare_or_reserved(size_bytes)) {
   TEEIO_CHECK(is_page_aligned(size_bytes), "RAM is no whole number of pages");
 }
 
 Ram::~Ram() {
-  if (memory_ != nullptr) munmap(memory_, size_);
+  if (memory_ == nullptr) return;
+  if (!spares().wants(size_)) {
+    munmap(memory_, size_);
+    return;
+  }
+  for (std::size_t i = 0; i < frames_.size(); ++i)
+    if (frames_[i].allocated) std::fill_n(memory_ + i * kPageSize, kPageSize, std::byte{0});
+  spares().give(memory_);
 }
 
 std::optional<Hpa> Ram::alloc() {

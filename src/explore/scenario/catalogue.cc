@@ -27,7 +27,11 @@ Config smallest(std::string_view builtin, std::string name) {
   std::erase_if(config.root_ports, [&](const machine::RootPortConfig& port) {
     return std::ranges::none_of(config.cards, [&](const auto& c) { return c.bdf.bus == port.bus; });
   });
-  for (machine::CardConfig& card : config.cards) card.spdm = machine::SpdmChannel::kPlain;
+  constexpr std::uint64_t kCardBytes = std::uint64_t{64} << 10U;
+  for (machine::CardConfig& card : config.cards) {
+    card.spdm = machine::SpdmChannel::kPlain;
+    card.memory_bytes = kCardBytes;  // bind sets up each page
+  }
   return config;
 }
 
@@ -37,6 +41,10 @@ std::span<const MachineScenario> catalogue() {
   static const std::vector<MachineScenario> kAll = [] {
     std::vector<MachineScenario> all;
     add_close_scenarios(all);
+    add_against_scenarios(all);
+    add_twice_scenarios(all);
+    add_mmio_scenarios(all);
+    add_ending_scenarios(all);
     add_dma_buf_scenarios(all);
     add_guest_memory_scenarios(all);
     add_one_card_scenarios(all);

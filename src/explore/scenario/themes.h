@@ -7,7 +7,11 @@
 namespace teeio::explore {
 
 // Each file of this room adds the scenarios of its theme to the catalogue.
+void add_against_scenarios(std::vector<MachineScenario>& all);
 void add_close_scenarios(std::vector<MachineScenario>& all);
+void add_ending_scenarios(std::vector<MachineScenario>& all);
+void add_mmio_scenarios(std::vector<MachineScenario>& all);
+void add_twice_scenarios(std::vector<MachineScenario>& all);
 void add_dma_buf_scenarios(std::vector<MachineScenario>& all);
 void add_guest_memory_scenarios(std::vector<MachineScenario>& all);
 void add_one_card_scenarios(std::vector<MachineScenario>& all);

@@ -64,6 +64,16 @@ TEST_F(CopyTest, AnswerIsCutToTheProgramsStructure) {
 
 // --- Unknown calls ---
 
+TEST(SystemCalls, DeviceIsOpenedByItsOwnNameOnly) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  for (const std::string_view path : {"/dev/vfio/devices/vfio00", "/dev/vfio/devices/vfio99",
+                                      "/dev/vfio/devices/vfio", "/dev/iommu2"})
+    EXPECT_EQ(error_of(vmm.open(path)), Errno::kNoEnt) << path;
+  machine->leave_kvm_to_host();
+  EXPECT_EQ(error_of(vmm.open("/dev/kvm")), Errno::kNoEnt);
+}
+
 TEST(SystemCalls, UnknownIoctlHasTheErrnoOfItsKindOfFile) {
   const auto machine = make_machine();
   Vmm vmm(*machine);

@@ -126,6 +126,14 @@ TEST(Config, FlagIsTrueOrFalse) {
               StartsWith("m.toml:12: key \"tee_io\": must be true or false"));
 }
 
+TEST(Config, CardsMemoryHasASizeThatABarCanHave) {
+  const auto with = [](std::string_view line) {
+    return problem_with("model = \"plain\"", "model = \"dma-engine\"\n" + std::string(line));
+  };
+  EXPECT_THAT(with("memory_kib = 96"), HasSubstr("no power of two"));
+  EXPECT_THAT(with("memory_kib = 32"), HasSubstr("must be a number from 0x40 to 0x400"));
+}
+
 TEST(Config, TeeCardSaysHowFirmwareTalksToIt) {
   const auto channel_of = [](std::string_view line) {
     std::string text(kGood);

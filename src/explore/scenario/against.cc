@@ -1,0 +1,89 @@
+// Bind, unbind and a guest's request, each against whatever may come at the same
+// time: domain.md §8, "Interleavings to cover".
+
+#include "explore/scenario/opponents.h"
+#include "explore/scenario/themes.h"
+
+namespace teeio::explore {
+namespace {
+
+using machine::Config;
+
+void start(Stage& stage, Vmm& vmm, const Opponent& opponent) {
+  if (opponent.prepare != nullptr) opponent.prepare(stage, vmm);
+}
+
+void bind_against(const Config& design, const Opponent& opponent) {
+  Stage stage(design);
+  Vmm& vmm = stage.ready();
+  start(stage, vmm, opponent);
+  stage.play({{"binder", [&] { (void)stage.bind(vmm); }},
+              {opponent.name, [&] { opponent.act(stage, vmm); }}});
+}
+
+void unbind_against(const Config& design, const Opponent& opponent) {
+  Stage stage(design);
+  Vmm& vmm = stage.bound();
+  start(stage, vmm, opponent);
+  stage.play({{"unbinder", [&] { (void)stage.unbind(vmm); }},
+              {opponent.name, [&] { opponent.act(stage, vmm); }}});
+}
+
+/// CCA: the guest's LOCK is what the firmware does; TDX: its START, which the
+/// module refuses as long as the guest itself has not asked for it.
+void request_against(const Config& design, const Opponent& opponent) {
+  Stage stage(design);
+  Vmm& vmm = stage.bound();
+  start(stage, vmm, opponent);
+  const std::uint32_t wanted = stage.tdx() ? abi::TSM_TDI_RUN : abi::TSM_TDI_LOCKED;
+  stage.play({{"guest", [&] { (void)stage.ask_state(vmm, wanted); }},
+              {opponent.name, [&] { opponent.act(stage, vmm); }}});
+}
+
+void request_against_unbind(const Config& design) {
+  request_against(design, {.name = "unbinder", .words = "unbind", .act = [](Stage& s, Vmm& vmm) {
+                             (void)s.unbind(vmm);
+                           }});
+}
+
+void bind_against_unbind(const Config& design) {
+  bind_against(design, {.name = "unbinder", .words = "unbind", .act = [](Stage& s, Vmm& vmm) {
+                          (void)s.unbind(vmm);
+                        }});
+}
+
+void unbind_twice(const Config& design) {
+  unbind_against(design, {.name = "unbinder-2", .words = "unbind", .act = [](Stage& s, Vmm& vmm) {
+                            (void)s.unbind(vmm);
+                          }});
+}
+
+using Against = void (*)(const Config&, const Opponent&);
+
+void add(std::vector<MachineScenario>& all, std::string_view group, std::string_view what,
+         Against against) {
+  for (const Opponent& opponent : opponents())
+    all.push_back(
+        {.name = std::string(group) + "/against-" + std::string(opponent.name),
+         .description = std::string(what) + " against " + std::string(opponent.words),
+         .body = [against, &opponent](const Config& design) { against(design, opponent); }});
+}
+
+}  // namespace
+
+void add_against_scenarios(std::vector<MachineScenario>& all) {
+  add(all, "bind", "bind", bind_against);
+  all.push_back({.name = "bind/against-unbind",
+                 .description = "bind against an unbind that may come before it",
+                 .body = bind_against_unbind});
+  add(all, "unbind", "unbind", unbind_against);
+  all.push_back({.name = "unbind/against-unbind",
+                 .description = "two unbinds of one TDI",
+                 .body = unbind_twice});
+  add(all, "request", "a guest's request for the next TDI state", request_against);
+  all.push_back({.name = "request/against-unbind",
+                 .description = "a guest's request for the next TDI state against unbind",
+                 .body = request_against_unbind});
+}
+
+}  // namespace teeio::explore

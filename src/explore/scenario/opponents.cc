@@ -1,0 +1,91 @@
+#include "explore/scenario/opponents.h"
+
+#include <string>
+
+#include "base/bytes.h"
+#include "host/vfio/device.h"
+
+namespace teeio::explore {
+namespace {
+
+constexpr std::uint16_t kCapabilityPointer = 0x34;
+constexpr std::uint8_t kPowerManagement = 0x01;
+constexpr std::uint16_t kPowerControl = 4;
+constexpr std::uint16_t kD3Hot = 3, kD0 = 0;
+constexpr int kMostCapabilities = 48;  // as Linux's PCI_FIND_CAP_TTL
+
+std::uint64_t config_region(std::uint16_t at) {
+  return (std::uint64_t{vfio::kConfigRegion} << vfio::kRegionShift) + at;
+}
+
+/// The KVM device's association holds the VFIO file too.
+void dissociate(Stage&, Vmm& vmm) { must(vmm.associate(KVM_DEV_VFIO_FILE_DEL)); }
+
+void close_vfio(Stage&, Vmm& vmm) { (void)vmm.close(vmm.vfio); }
+void close_iommufd(Stage&, Vmm& vmm) { (void)vmm.close(vmm.iommufd); }
+void close_vm(Stage&, Vmm& vmm) { vmm.close_vm_files(); }
+void destroy_vdevice(Stage&, Vmm& vmm) { (void)vmm.destroy(vmm.vdevice_id); }
+void exit_process(Stage&, Vmm& vmm) { vmm.exit(); }
+void disconnect_card(Stage& stage, Vmm&) { (void)disconnect(stage.root()); }
+void remove_tsm(Stage& stage, Vmm&) { stage.machine().remove_tsm(); }
+void remove_device(Stage& stage, Vmm&) {
+  (void)stage.root().echo("1\n", std::string(kCard) + "/remove");
+}
+void reset_device(Stage&, Vmm& vmm) { (void)vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, 0ULL); }
+void disable_memory(Stage&, Vmm& vmm) {
+  (void)write_config(vmm, kCommandRegister, kCommandMaster);
+  (void)write_config(vmm, kCommandRegister, kCommandMaster | kCommandMemory);
+}
+void sleep(Stage&, Vmm& vmm) {
+  const auto at = power_control(vmm);
+  if (!at) return;
+  (void)write_config(vmm, *at, kD3Hot);
+  (void)write_config(vmm, *at, kD0);
+}
+
+constexpr Opponent kOpponents[] = {
+    {"vfio-close", "the last close of the VFIO device", close_vfio, dissociate},
+    {"iommufd-close", "the close of the iommufd", close_iommufd},
+    {"vm-close", "the close of the VM's descriptors", close_vm},
+    {"destroy", "IOMMU_DESTROY of the vDEVICE", destroy_vdevice},
+    {"exit", "the end of the process", exit_process},
+    {"disconnect", "a write to tsm/disconnect", disconnect_card},
+    {"tsm-removal", "the TSM's unregistration", remove_tsm},
+    {"device-removal", "the device's removal", remove_device},
+    {"reset", "VFIO_DEVICE_RESET", reset_device},
+    {"memory-disable", "Memory Space Enable cleared and set", disable_memory},
+    {"d3", "a stay in D3hot", sleep},
+};
+
+}  // namespace
+
+std::span<const Opponent> opponents() { return kOpponents; }
+
+Result<void> write_config(Vmm& vmm, std::uint16_t at, std::uint16_t value) {
+  TEEIO_TRY(vmm.pwrite(vmm.vfio, config_region(at), bytes_of(value)));
+  return {};
+}
+
+Result<std::uint16_t> read_config(Vmm& vmm, std::uint16_t at) {
+  std::uint16_t value = 0;
+  TEEIO_TRY(vmm.pread(vmm.vfio, config_region(at), writable_bytes_of(value)));
+  return value;
+}
+
+Result<std::uint16_t> power_control(Vmm& vmm) {
+  TEEIO_ASSIGN(std::uint16_t at, read_config(vmm, kCapabilityPointer));
+  for (int left = kMostCapabilities; left > 0 && (at &= 0xfcU) != 0; --left) {
+    TEEIO_ASSIGN(const std::uint16_t header, read_config(vmm, at));
+    if ((header & 0xffU) == kPowerManagement) return static_cast<std::uint16_t>(at + kPowerControl);
+    at = static_cast<std::uint16_t>(header >> 8U);
+  }
+  return fail(Errno::kNoEnt, "the function has no power management capability");
+}
+
+bool works_as_shared(Vmm& vmm) {
+  std::uint32_t value = 0;
+  constexpr std::uint64_t kBar2 = std::uint64_t{2} << vfio::kRegionShift;
+  return vmm.pread(vmm.vfio, kBar2, writable_bytes_of(value)).has_value();
+}
+
+}  // namespace teeio::explore

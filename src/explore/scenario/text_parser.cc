@@ -1,0 +1,216 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "explore/scenario/text.h"
+#include "explore/scenario/text_settings.h"
+#include "explore/scenario/text_steps.h"
+
+namespace teeio::explore {
+namespace {
+
+using Kind = TextToken::Kind;
+
+class Parser {
+ public:
+  Parsed<TextScenario> parse(std::span<const std::vector<TextToken>> lines) {
+    for (const auto& line : lines) TEXT_TRY(parse_line(line));
+    if (scenario_.name.empty())
+      return std::unexpected(TextProblem{1, 1, "the file begins with `scenario NAME`"});
+    if (scenario_.threads.empty())
+      return wrong(lines.back().back(), "a scenario has at least one `thread NAME`");
+    scenario_.processes = static_cast<std::uint32_t>(processes_.size());
+    scenario_.symbols = steps_.symbols();
+    return std::move(scenario_);
+  }
+
+ private:
+  enum class Section : unsigned char { kHead, kSetup, kThread, kFinish };
+  Parsed<> parse_line(Tokens line) {
+    const std::string_view word = line.front().text;
+    if (scenario_.name.empty() && word != "scenario")
+      return wrong(line.front(), "the file begins with `scenario NAME`");
+    if (word == "scenario") return name_it(line);
+    if (word == "about") return describe(line);
+    if (word == "firmware") return firmware(line);
+    if (word == "set") return setting(line);
+    if (word == "card") return card(line);
+    if (word == "failures") return failures(line);
+    if (word == "setup") return begin(Section::kSetup, line);
+    if (word == "thread") return begin(Section::kThread, line);
+    if (word == "finish") return begin(Section::kFinish, line);
+    if (section_ == Section::kHead)
+      return wrong(line.front(),
+                   fmt::format("`{}` is no line of a scenario's head; allowed are about, "
+                               "firmware, set, card, failures, setup, thread",
+                               word));
+    return step(line);
+  }
+
+  // --- The head ---
+
+  Parsed<> one_word(Tokens line, std::string_view what) {
+    if (line.size() < 2) return missing(line.front(), fmt::format("{} is missing", what));
+    if (line.size() > 2) return wrong(line[2], fmt::format("only {} belongs here", what));
+    return {};
+  }
+
+  Parsed<> name_it(Tokens line) {
+    if (!scenario_.name.empty()) return wrong(line.front(), "a file has one scenario");
+    TEXT_TRY(one_word(line, "the scenario's name"));
+    if (!is_name(line[1].text))
+      return wrong(line[1], "a name is of letters, digits, - _ and /, at most 64");
+    scenario_.name = line[1].text;
+    return {};
+  }
+
+  Parsed<> describe(Tokens line) {
+    TEXT_TRY(in_head(line));
+    for (const TextToken& token : line.subspan(1)) {
+      if (!scenario_.description.empty()) scenario_.description += ' ';
+      scenario_.description += token.text;
+    }
+    return {};
+  }
+
+  Parsed<> firmware(Tokens line) {
+    TEXT_TRY(in_head(line));
+    if (line.size() < 2) return missing(line.front(), "a firmware is missing: tdx, cca");
+    for (const TextToken& token : line.subspan(1)) {
+      if (token.text == "tdx")
+        scenario_.firmware.push_back(machine::TsmKind::kTdx);
+      else if (token.text == "cca")
+        scenario_.firmware.push_back(machine::TsmKind::kCca);
+      else
+        return wrong(token, fmt::format("`{}` is no firmware; allowed are tdx, cca", token.text));
+    }
+    return {};
+  }
+
+  Parsed<> setting(Tokens line) {
+    TEXT_TRY(in_head(line));
+    if (line.size() != 4 || line[2].kind != Kind::kEquals)
+      return missing(line.back(), "a setting is `set KEY = VALUE`");
+    if (auto set = check_setting(line[1].text, line[3].text); !set) {
+      const TextToken& at = set.error().value_is_wrong ? line[3] : line[1];
+      return wrong(at, set.error().what);
+    }
+    scenario_.settings.emplace_back(line[1].text, line[3].text);
+    return {};
+  }
+
+  Parsed<> card(Tokens line) {
+    TEXT_TRY(in_head(line));
+    TEXT_TRY(one_word(line, "connected or as-at-boot"));
+    if (line[1].text != "connected" && line[1].text != "as-at-boot")
+      return wrong(line[1], "a card is connected or as-at-boot");
+    scenario_.connected = line[1].text == "connected";
+    return {};
+  }
+
+  Parsed<> failures(Tokens line) {
+    TEXT_TRY(in_head(line));
+    TEXT_TRY(one_word(line, "a number"));
+    constexpr std::uint64_t kMost = 3;
+    const auto count = number(line[1].text);
+    if (!count || *count > kMost) return wrong(line[1], "a schedule may have 0 to 3 failures");
+    scenario_.failures = static_cast<std::uint32_t>(*count);
+    return {};
+  }
+
+  Parsed<> in_head(Tokens line) {
+    if (section_ == Section::kHead) return {};
+    return wrong(line.front(),
+                 fmt::format("`{}` stands before the first setup or thread", line.front().text));
+  }
+
+  // --- Parts ---
+
+  /// `setup [in PROCESS]`, `thread NAME [in PROCESS]`, `finish [in PROCESS]`.
+  Parsed<> begin(Section section, Tokens line) {
+    if (section < section_)
+      return wrong(line.front(), "the order is: setup, then threads, then finish");
+    section_ = section;
+    std::size_t at = 1;
+    TextPart part;
+    part.name = line.front().text;
+    if (section == Section::kThread) {
+      if (line.size() < 2) return missing(line.front(), "the thread's name is missing");
+      if (!is_name(line[1].text)) return wrong(line[1], "a name is of letters, digits, - _ and /");
+      for (const TextPart& other : scenario_.threads)
+        if (other.name == line[1].text)
+          return wrong(line[1], fmt::format("there is a thread `{}` already", line[1].text));
+      part.name = line[1].text;
+      if (scenario_.threads.size() == kMaxTextThreads)
+        return wrong(line.front(),
+                     fmt::format("at most {} threads can be explored", kMaxTextThreads));
+      at = 2;
+    }
+    std::string process = "main";
+    if (at < line.size()) {
+      if (line[at].text != "in") return wrong(line[at], "only `in PROCESS` may follow");
+      if (at + 1 == line.size()) return missing(line[at], "the process's name is missing");
+      if (!is_name(line[at + 1].text))
+        return wrong(line[at + 1], "a name is of letters, digits, - _ and /");
+      if (at + 2 < line.size()) return wrong(line[at + 2], "nothing may follow");
+      process = line[at + 1].text;
+    }
+    const auto number_of = static_cast<std::uint32_t>(processes_.size());
+    const auto [known, added] = processes_.emplace(process, number_of);
+    if (added && processes_.size() > kMaxTextProcesses)
+      return wrong(line[at + 1], fmt::format("at most {} processes", kMaxTextProcesses));
+    part.process = known->second;
+    std::vector<TextPart>& parts = parts_of(section);
+    if (parts.size() == kMaxTextSteps) return wrong(line.front(), "there are too many parts");
+    parts.push_back(std::move(part));
+    return {};
+  }
+
+  std::vector<TextPart>& parts_of(Section section) {
+    if (section == Section::kThread) return scenario_.threads;
+    return section == Section::kFinish ? scenario_.finish : scenario_.setup;
+  }
+
+  Parsed<> step(Tokens line) {
+    std::vector<TextPart>& parts = parts_of(section_);
+    const auto scope = section_ == Section::kSetup    ? StepParser::Scope::kSetup
+                       : section_ == Section::kThread ? StepParser::Scope::kThread
+                                                      : StepParser::Scope::kFinish;
+    return steps_.step(line, scope, parts.size(), parts.back());
+  }
+
+  TextScenario scenario_;
+  Section section_ = Section::kHead;
+  std::map<std::string, std::uint32_t> processes_{{"main", 0}};
+  StepParser steps_;
+};
+
+}  // namespace
+
+std::expected<TextScenario, std::string> parse_text_scenario(std::string_view text,
+                                                             std::string_view file_name) {
+  const auto say = [&](const TextProblem& problem) {
+    return std::unexpected(
+        fmt::format("{}:{}:{}: {}", file_name, problem.line, problem.column, problem.what));
+  };
+  if (text.size() > kMaxTextBytes) return say({1, 1, "the file is longer than 64 KiB"});
+  const auto lines = split_lines(text);
+  if (!lines) return say(lines.error());
+  if (lines->empty()) return say({1, 1, "the file begins with `scenario NAME`"});
+  auto parsed = Parser().parse(*lines);
+  if (!parsed) return say(parsed.error());
+  return std::move(*parsed);
+}
+
+std::expected<TextScenario, std::string> load_text_scenario(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) return std::unexpected(fmt::format("{}: cannot be read", path));
+  std::ostringstream text;
+  text << in.rdbuf();
+  return parse_text_scenario(text.str(), path);
+}
+
+}  // namespace teeio::explore

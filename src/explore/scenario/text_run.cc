@@ -1,0 +1,103 @@
+#include <algorithm>
+#include <memory>
+
+#include "base/check.h"
+#include "explore/scenario/stage.h"
+#include "explore/scenario/text.h"
+#include "explore/scenario/text_calls.h"
+#include "explore/scenario/text_settings.h"
+#include "schedule/task.h"
+
+namespace teeio::explore {
+namespace {
+
+using machine::Config;
+
+/// One schedule of a text scenario.
+class TextRun {
+ public:
+  TextRun(const TextScenario& scenario, const Config& design)
+      : scenario_(scenario),
+        stage_(design, scenario.connected ? Stage::Card::kConnected : Stage::Card::kAsAtBoot),
+        values_(scenario.symbols, kNothing) {
+    for (std::uint32_t i = 0; i < scenario.processes; ++i) processes_.push_back(&stage_.vmm());
+  }
+
+  void run() {
+    constexpr std::string_view kMustWork[] = {"ok"};
+    for (const TextPart& part : scenario_.setup) play(part, kMustWork);
+    stage_.play();
+    std::vector<schedule::Task> tasks;
+    for (const TextPart& part : scenario_.threads)
+      tasks.push_back(schedule::Task::spawn(part.name, [this, &part] { play(part, {}); }));
+    for (schedule::Task& task : tasks) task.join();
+    for (const TextPart& part : scenario_.finish) play(part, kMustWork);
+  }
+
+ private:
+  /// What a symbol stands for whose call was refused: no descriptor, no object.
+  static constexpr std::int64_t kNothing = -1;
+
+  void play(const TextPart& part, std::span<const std::string_view> unless_said) {
+    for (const TextStep& step : part.steps) {
+      const auto answer = call(step, *processes_[part.process]);
+      if (answer && step.result != 0) values_[step.result] = *answer;
+      judge(step, answer, unless_said);
+    }
+  }
+
+  Result<std::int64_t> call(const TextStep& step, machine::Program& program) {
+    std::vector<std::uint64_t> values;
+    values.reserve(step.arguments.size());
+    for (const TextArgument& argument : step.arguments)
+      values.push_back(argument.kind == TextArgument::Kind::kNumber
+                           ? argument.value
+                           : static_cast<std::uint64_t>(values_[argument.value]));
+    const int target = step.target == 0 ? -1 : static_cast<int>(values_[step.target]);
+    return step.call->run({.program = program,
+                           .target = target,
+                           .values = values,
+                           .texts = step.texts,
+                           .tdx = stage_.tdx()});
+  }
+
+  static void judge(const TextStep& step, const Result<std::int64_t>& answer,
+                    std::span<const std::string_view> unless_said) {
+    const std::string_view got = answer ? "ok" : errno_name(answer.error().code);
+    const bool said = !step.expected.empty();
+    if (said ? std::ranges::find(step.expected, got) != step.expected.end()
+             : unless_said.empty() || std::ranges::find(unless_said, got) != unless_said.end())
+      return;
+    std::string wanted;
+    for (const std::string& one : step.expected) wanted += (wanted.empty() ? "" : " or ") + one;
+    std::string what = "line " + std::to_string(step.line) + ": " + std::string(step.call->name) +
+                       " answered " + std::string(got) + ", not " + (said ? wanted : "ok");
+    if (!answer) what += ": " + std::string(answer.error().why);
+    check_failed(what);
+  }
+
+  const TextScenario& scenario_;
+  Stage stage_;
+  std::vector<machine::Program*> processes_;
+  std::vector<std::int64_t> values_;
+};
+
+}  // namespace
+
+bool applies(const TextScenario& scenario, const Config& design) {
+  return scenario.firmware.empty() ||
+         std::ranges::find(scenario.firmware, design.tsm) != scenario.firmware.end();
+}
+
+Scenario make_scenario(const TextScenario& scenario, const Config& design) {
+  Config with = design;
+  for (const auto& [key, value] : scenario.settings) apply_setting(with, key, value);
+  Scenario made;
+  made.name = scenario.name + "@" + design.name;
+  made.description = scenario.description;
+  made.failures = scenario.failures;
+  made.body = [scenario, with] { TextRun(scenario, with).run(); };
+  return made;
+}
+
+}  // namespace teeio::explore

@@ -1,0 +1,247 @@
+#include "explore/scenario/text_steps.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace teeio::explore {
+namespace {
+
+using Kind = TextToken::Kind;
+
+constexpr std::size_t kMaxName = 64;
+
+bool is_errno(std::string_view text) {
+  constexpr int kErrnos = 134;
+  for (int code = 1; code < kErrnos; ++code)
+    if (errno_name(static_cast<Errno>(code)) == text) return true;
+  return false;
+}
+
+const CallRow* find_call(std::string_view name) {
+  for (const CallRow& row : call_rows())
+    if (row.name == name) return &row;
+  return nullptr;
+}
+
+/// The call whose name is nearest, for a typing error: most letters in common from the start.
+std::string_view nearest_call(std::string_view name) {
+  std::string_view best = call_rows().front().name;
+  std::size_t most = 0;
+  for (const CallRow& row : call_rows()) {
+    const auto [a, b] = std::ranges::mismatch(row.name, name);
+    const auto same = static_cast<std::size_t>(a - row.name.begin());
+    if (same > most) most = same, best = row.name;
+  }
+  return best;
+}
+
+std::string keys_of(const CallRow& row) {
+  std::string keys;
+  for (const CallParameter& parameter : row.parameters)
+    keys += fmt::format("{}{}", keys.empty() ? "" : ", ", parameter.key);
+  return keys.empty() ? "none" : keys;
+}
+
+}  // namespace
+
+std::unexpected<TextProblem> wrong(const TextToken& token, std::string what) {
+  return std::unexpected(TextProblem{token.line, token.column, std::move(what)});
+}
+/// Something is missing behind `token`.
+std::unexpected<TextProblem> missing(const TextToken& token, std::string what) {
+  const auto end = static_cast<unsigned>(token.column + token.text.size());
+  return std::unexpected(TextProblem{token.line, end, std::move(what)});
+}
+
+bool is_name(std::string_view text) {
+  if (text.empty() || text.size() > kMaxName) return false;
+  return std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '/';
+  });
+}
+
+std::optional<std::uint64_t> number(std::string_view text) {
+  const bool hex = text.starts_with("0x");
+  if (hex) text.remove_prefix(2);
+  std::uint64_t value = 0;
+  const auto [stop, error] =
+      std::from_chars(text.data(), text.data() + text.size(), value, hex ? 16 : 10);
+  if (error != std::errc{} || stop != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+Parsed<> StepParser::step(Tokens line, Scope scope, std::size_t part_number, TextPart& part) {
+  place_ = {.scope = scope, .part_number = part_number, .process = part.process};
+  if (++steps_ > kMaxTextSteps)
+    return wrong(line.front(), fmt::format("a scenario has at most {} calls", kMaxTextSteps));
+  TextStep made;
+  made.line = line.front().line;
+  const TextToken* name = nullptr;
+  if (line.size() > 1 && line[1].kind == Kind::kEquals) {
+    name = &line.front();
+    if (line.size() == 2) return missing(line[1], "the call is missing");
+    line = line.subspan(2);
+  }
+  made.call = find_call(line.front().text);
+  if (made.call == nullptr)
+    return wrong(line.front(), fmt::format("there is no call `{}`; is it {}?", line.front().text,
+                                           nearest_call(line.front().text)));
+  const auto arrow = std::ranges::find(line, Kind::kArrow, &TextToken::kind);
+  const auto words = static_cast<std::size_t>(arrow - line.begin());
+  TEXT_TRY(operands(line.first(words), made));
+  if (words < line.size()) TEXT_TRY(answers(line.subspan(words), made));
+  if (name != nullptr) TEXT_TRY(keep_result(*name, made));
+  part.steps.push_back(std::move(made));
+  return {};
+}
+
+Parsed<> StepParser::operands(Tokens line, TextStep& made) {
+  const CallRow& row = *made.call;
+  std::size_t at = 1;
+  if (row.on_descriptor) {
+    if (at == line.size())
+      return missing(line.front(), fmt::format("{} is made on a descriptor: name one", row.name));
+    auto symbol = find_symbol(line[at], CallRow::Result::kDescriptor);
+    if (!symbol) return std::unexpected(symbol.error());
+    made.target = *symbol;
+    ++at;
+  }
+  for (unsigned i = 0; i < row.texts; ++i, ++at) {
+    if (at == line.size())
+      return missing(line.back(),
+                     row.texts == 1 ? "a path is missing" : "a path and a text are needed");
+    made.texts.push_back(line[at].text);
+  }
+  made.arguments.resize(row.parameters.size());
+  std::vector<bool> given(row.parameters.size());
+  for (; at < line.size(); at += 3) TEXT_TRY(argument(line, at, made, given));
+  return fill_in(line, made, given);
+}
+
+Parsed<> StepParser::argument(Tokens line, std::size_t at, TextStep& made,
+                              std::vector<bool>& given) {
+  const CallRow& row = *made.call;
+  const auto found = std::ranges::find(row.parameters, line[at].text, &CallParameter::key);
+  if (found == row.parameters.end())
+    return wrong(line[at], fmt::format("{} has no argument `{}`; it takes {}", row.name,
+                                       line[at].text, keys_of(row)));
+  if (at + 1 >= line.size() || line[at + 1].kind != Kind::kEquals || at + 2 >= line.size())
+    return missing(line[std::min(at + 1, line.size() - 1)],
+                   fmt::format("`{}` needs a value: {}=…", line[at].text, line[at].text));
+  const auto index = static_cast<std::size_t>(found - row.parameters.begin());
+  if (given[index]) return wrong(line[at], fmt::format("`{}` is given twice", line[at].text));
+  given[index] = true;
+  return value(line[at + 2], *found, made.arguments[index]);
+}
+
+Parsed<> StepParser::value(const TextToken& token, const CallParameter& parameter,
+                           TextArgument& into) {
+  switch (parameter.kind) {
+    case CallParameter::Kind::kNumber: {
+      const auto read = number(token.text);
+      if (!read)
+        return wrong(token, fmt::format("`{}` is no number such as 7 or 0x1000", token.text));
+      into = {TextArgument::Kind::kNumber, *read};
+      return {};
+    }
+    case CallParameter::Kind::kWord: {
+      std::string allowed;
+      for (const CallWord& word : parameter.words) {
+        if (word.name == token.text) {
+          into = {TextArgument::Kind::kNumber, word.value};
+          return {};
+        }
+        allowed += fmt::format("{}{}", allowed.empty() ? "" : ", ", word.name);
+      }
+      return wrong(token, fmt::format("{} is one of {}", parameter.key, allowed));
+    }
+    case CallParameter::Kind::kId:
+      if (const auto raw = number(token.text)) {
+        into = {TextArgument::Kind::kNumber, *raw};
+        return {};
+      }
+      return symbol_value(token, CallRow::Result::kId, into);
+    case CallParameter::Kind::kDescriptor:
+      return symbol_value(token, CallRow::Result::kDescriptor, into);
+  }
+  return {};
+}
+
+Parsed<> StepParser::symbol_value(const TextToken& token, CallRow::Result kind,
+                                  TextArgument& into) {
+  auto symbol = find_symbol(token, kind);
+  if (!symbol) return std::unexpected(symbol.error());
+  into = {TextArgument::Kind::kSymbol, *symbol};
+  return {};
+}
+
+Parsed<> StepParser::fill_in(Tokens line, TextStep& made, const std::vector<bool>& given) {
+  const CallRow& row = *made.call;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (given[i]) continue;
+    if (!row.parameters[i].fallback)
+      return missing(line.back(), fmt::format("{} needs {}=…", row.name, row.parameters[i].key));
+    made.arguments[i] = {TextArgument::Kind::kNumber, *row.parameters[i].fallback};
+  }
+  return {};
+}
+
+Parsed<> StepParser::answers(Tokens line, TextStep& made) {
+  if (line.size() == 1) return missing(line.front(), "an answer is missing: ok, or errnos");
+  for (const TextToken& token : line.subspan(1)) {
+    if (token.text != "ok" && !is_errno(token.text))
+      return wrong(token, fmt::format("`{}` is no answer; allowed are ok and errnos such as EBUSY",
+                                      token.text));
+    made.expected.push_back(token.text);
+  }
+  return {};
+}
+
+Parsed<> StepParser::keep_result(const TextToken& name, TextStep& made) {
+  if (made.call->result == CallRow::Result::kNothing)
+    return wrong(name, fmt::format("{} gives nothing to name", made.call->name));
+  if (!is_name(name.text) || number(name.text))
+    return wrong(name, "a name is of letters, digits, - _ and /, and no number");
+  const Symbol symbol{.number = next_symbol_,
+                      .kind = made.call->result,
+                      .process = place_.process,
+                      .scope = place_.scope,
+                      .part_number = place_.part_number};
+  if (!symbols_.emplace(name.text, symbol).second)
+    return wrong(name, fmt::format("`{}` names something already", name.text));
+  made.result = next_symbol_++;
+  return {};
+}
+
+Parsed<std::uint32_t> StepParser::find_symbol(const TextToken& token, CallRow::Result kind) {
+  const auto at = symbols_.find(token.text);
+  if (at == symbols_.end())
+    return wrong(token,
+                 fmt::format("nothing is named `{}` before this line{}", token.text, known(kind)));
+  const Symbol& symbol = at->second;
+  if (symbol.kind != kind)
+    return wrong(token,
+                 fmt::format("`{}` is {}", token.text,
+                             kind == CallRow::Result::kId ? "a descriptor, and an id is needed"
+                                                          : "an id, and a descriptor is needed"));
+  if (kind == CallRow::Result::kDescriptor && symbol.process != place_.process)
+    return wrong(token, fmt::format("the descriptor `{}` is another process's", token.text));
+  const bool of_another_thread =
+      symbol.scope == Scope::kThread && symbol.part_number != place_.part_number;
+  if (of_another_thread && place_.scope != Scope::kFinish)
+    return wrong(token,
+                 fmt::format("`{}` is made by another thread: name it in setup", token.text));
+  return symbol.number;
+}
+
+std::string StepParser::known(CallRow::Result kind) const {
+  std::string names;
+  for (const auto& [name, symbol] : symbols_)
+    if (symbol.kind == kind) names += (names.empty() ? "" : ", ") + name;
+  return names.empty() ? std::string() : "; there are " + names;
+}
+
+}  // namespace teeio::explore

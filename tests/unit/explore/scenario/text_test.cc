@@ -1,0 +1,138 @@
+// Scenarios that users write: what is read, what is refused and where, and that a
+// wrong expectation is found.
+
+#include "explore/scenario/text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "explore/run.h"
+#include "explore/scenario/catalogue.h"
+
+namespace teeio::explore {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr std::string_view kSmall = R"(# a comment
+scenario small
+about a VM that is made twice
+setup
+  kvm = open /dev/kvm
+thread first
+  vm = KVM_CREATE_VM kvm type=ordinary -> ok
+  close vm
+thread second
+  KVM_CREATE_VM kvm type=ordinary -> ok EBUSY
+finish
+  close kvm
+)";
+
+std::string refusal_of(std::string_view text) {
+  const auto parsed = parse_text_scenario(text, "f.scenario");
+  return parsed ? "accepted" : parsed.error();
+}
+/// kSmall with one piece replaced.
+std::string refusal_with(std::string_view from, std::string_view to) {
+  std::string text(kSmall);
+  const std::size_t at = text.find(from);
+  if (at == std::string::npos) return "no such piece";
+  return refusal_of(text.replace(at, from.size(), to));
+}
+
+TEST(TextScenario, IsReadWithItsThreadsAndExpectations) {
+  const auto scenario = parse_text_scenario(kSmall, "f");
+  ASSERT_TRUE(scenario.has_value()) << scenario.error();
+  EXPECT_EQ(scenario->name, "small");
+  EXPECT_EQ(scenario->description, "a VM that is made twice");
+  ASSERT_EQ(scenario->threads.size(), 2U);
+  EXPECT_EQ(scenario->threads[1].name, "second");
+  ASSERT_EQ(scenario->threads[1].steps.size(), 1U);
+  EXPECT_EQ(scenario->threads[1].steps[0].expected, (std::vector<std::string>{"ok", "EBUSY"}));
+  EXPECT_EQ(scenario->threads[1].steps[0].line, 10U);
+  EXPECT_TRUE(scenario->connected);
+}
+
+TEST(TextScenario, RefusalNamesLineAndColumnAndWhatIsAllowed) {
+  EXPECT_EQ(refusal_with("open /dev/kvm", "opne /dev/kvm"),
+            "f.scenario:5:9: there is no call `opne`; is it open?");
+  EXPECT_EQ(refusal_with("kvm type=ordinary -> ok\n", "kvm type=big -> ok\n"),
+            "f.scenario:7:31: type is one of confidential, tdx, realm, ordinary");
+  EXPECT_EQ(refusal_with("close vm", "close wm"),
+            "f.scenario:8:9: nothing is named `wm` before this line; there are kvm, vm");
+  EXPECT_EQ(refusal_with("-> ok EBUSY", "-> ok EBUZY"),
+            "f.scenario:10:46: `EBUZY` is no answer; allowed are ok and errnos such as EBUSY");
+  EXPECT_EQ(refusal_with("thread second", "thread first"),
+            "f.scenario:9:8: there is a thread `first` already");
+}
+
+TEST(TextScenario, SettingIsCheckedByTheMachineFilesOwnWords) {
+  EXPECT_EQ(refusal_with("setup\n", "set close_order = never\nsetup\n"),
+            "f.scenario:4:19: close_order must be one of \"unbind-first\", \"mainline\"");
+  EXPECT_THAT(refusal_with("setup\n", "set colour = red\nsetup\n"),
+              HasSubstr("f.scenario:4:5: there is no setting `colour`; allowed are bind_owner"));
+}
+
+TEST(TextScenario, NameOfAnotherThreadIsRefused) {
+  EXPECT_THAT(refusal_with("KVM_CREATE_VM kvm type=ordinary -> ok EBUSY", "close vm"),
+              HasSubstr("`vm` is made by another thread"));
+}
+
+TEST(TextScenario, DescriptorOfAnotherProcessIsRefused) {
+  EXPECT_THAT(refusal_with("thread second", "thread second in other"),
+              HasSubstr("the descriptor `kvm` is another process's"));
+}
+
+TEST(TextScenario, IdIsNoDescriptor) {
+  EXPECT_EQ(refusal_of("scenario a\nsetup\n  i = open /dev/iommu\n  o = IOMMU_IOAS_ALLOC i\n"
+                       "thread t\n  close o\n"),
+            "f.scenario:6:9: `o` is an id, and a descriptor is needed");
+}
+
+TEST(TextScenario, MissingPiecesAreNamed) {
+  EXPECT_EQ(refusal_of(""), "f.scenario:1:1: the file begins with `scenario NAME`");
+  EXPECT_THAT(refusal_of("scenario a\n"), HasSubstr("at least one `thread NAME`"));
+  EXPECT_THAT(refusal_of("scenario a\nthread\n"), HasSubstr(":2:7: the thread's name is missing"));
+  EXPECT_THAT(refusal_with(" -> ok EBUSY", " ->"), HasSubstr("an answer is missing"));
+  EXPECT_THAT(refusal_with("type=ordinary -> ok\n", "type -> ok\n"), HasSubstr("needs a value"));
+  EXPECT_THAT(refusal_with("open /dev/kvm", "open \"/dev/kvm"), HasSubstr("not closed"));
+}
+
+TEST(TextScenario, PartsHaveAnOrder) {
+  EXPECT_THAT(refusal_of("scenario a\nthread t\nsetup\n"), HasSubstr(":3:1: the order is"));
+  EXPECT_THAT(refusal_of("scenario a\nthread t\nabout x\n"), HasSubstr("before the first setup"));
+}
+
+ScenarioResult run_text(std::string_view text) {
+  const auto scenario = parse_text_scenario(text, "f");
+  EXPECT_TRUE(scenario.has_value()) << scenario.error();
+  return run_scenario(make_scenario(*scenario, default_designs().front()), {});
+}
+
+TEST(TextScenario, ThatHoldsIsExhausted) {
+  const ScenarioResult result = run_text(kSmall);
+  EXPECT_EQ(result.name, "small@tdx");
+  EXPECT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted)
+      << (result.failure ? result.failure->what : "");
+}
+
+TEST(TextScenario, WrongExpectationIsFoundWithItsLine) {
+  std::string text(kSmall);
+  text.replace(text.find("-> ok EBUSY"), 11, "-> EBUSY");
+  const ScenarioResult result = run_text(text);
+  ASSERT_TRUE(result.failure.has_value());
+  EXPECT_THAT(result.failure->what, HasSubstr("line 10: KVM_CREATE_VM answered ok, not EBUSY"));
+}
+
+// An order that breaks the expectation exists, and is found: the second thread may
+// come after the close.
+TEST(TextScenario, OrderOfTwoThreadsMatters) {
+  const ScenarioResult result = run_text(
+      "scenario a\nsetup\n  kvm = open /dev/kvm\nthread closer\n  close kvm\n"
+      "thread user\n  KVM_CREATE_VM kvm type=ordinary -> ok\n");
+  ASSERT_TRUE(result.failure.has_value());
+  EXPECT_THAT(result.failure->what, HasSubstr("EBADF"));
+}
+
+}  // namespace
+}  // namespace teeio::explore
