@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "explore/scenario.h"
@@ -38,27 +39,30 @@ struct Options {
   std::uint64_t max_schedules = 20'000;  ///< complete and pruned ones
   double seconds = 0;                    ///< no new schedule after this long; 0: no limit
   /// At most so many failures in a schedule, if less than the scenario's own.
-  std::optional<std::uint32_t> failures;
+  std::optional<std::uint32_t> failures = std::nullopt;
   std::uint32_t preemptions = 2;   ///< kBounded
   std::uint32_t changes = 3;       ///< kPct: the depth of a bug that is found for sure, in time
   std::uint64_t seed = 1;          ///< kPct, kRandom
-  schedule::Choices replay;        ///< kReplay
+  std::uint64_t first = 0;         ///< kPct, kRandom: of the seed's schedules, the first to run
+  std::uint64_t stride = 1;        ///< kPct, kRandom: and each so many after it
+  schedule::Choices replay = {};   ///< kReplay
   bool shrink = true;              ///< look for the schedule with the fewest switches
   bool check_determinism = false;  ///< run each schedule twice, and compare
   /// False stops the exploration as a limit does.
-  std::function<bool(const Progress&)> on_progress;
+  std::function<bool(const Progress&)> on_progress = {};
 };
 
 /// A schedule that showed something wrong: the shortest that was found.
 struct Failure {
   /// "R3", "deadlock", "lost wake-up", "livelock", "lock order", "check", ... (finding.h)
   std::string rule = {};
-  std::string what = {};           ///< one sentence
-  std::string where = {};          ///< "file:line" of a check, or empty
-  schedule::Choices choices = {};  ///< for StrategyKind::kReplay
-  std::uint64_t switches = 0;      ///< preemptions: a task was left that could have gone on
-  std::uint64_t failures = 0;      ///< choices that were not the ordinary one
-  std::string story = {};          ///< step by step, "*" where the task changed
+  std::string what = {};                ///< one sentence
+  std::string where = {};               ///< "file:line" of a check, or empty
+  schedule::Choices choices = {};       ///< for StrategyKind::kReplay
+  std::uint64_t switches = 0;           ///< preemptions: a task was left that could have gone on
+  std::uint64_t failures = 0;           ///< choices that were not the ordinary one
+  std::vector<std::string> tasks = {};  ///< their names, by number
+  std::string story = {};               ///< step by step, "*" where the task changed
 };
 
 struct ScenarioResult {

@@ -37,6 +37,7 @@ std::optional<Attempt> run_once(const Scenario& scenario, Strategy& strategy) {
                   .choices = std::move(outcome.choices),
                   .switches = recorder.preemptions(),
                   .failures = recorder.failures(),
+                  .tasks = controller.task_names(),
                   .story = controller.story()},
                  recorder.turns(),
                  recorder.alternatives()};

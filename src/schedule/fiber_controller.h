@@ -79,6 +79,8 @@ class FiberController final : public Controller {
   /// The last run step by step: "  12  closer    lock igroup->lock #4", one
   /// line each, "*" where the task changed.
   [[nodiscard]] std::string story() const;
+  /// Of the last run's tasks, by number.
+  [[nodiscard]] const std::vector<std::string>& task_names() const { return task_names_; }
 
   void point(Op op, bool (*enabled)(const void*), const void* context) override;
   bool point_until(Op op, bool (*enabled)(const void*), const void* context,

@@ -1,0 +1,147 @@
+#include "explore/saved.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "schedule/strategy.h"
+
+namespace teeio::explore {
+namespace {
+
+using nlohmann::json;
+using Verdict = ScenarioResult::Verdict;
+
+constexpr int kVersion = 1;
+
+std::string_view verdict_name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kExhausted:
+      return "exhausted";
+    case Verdict::kBounded:
+      return "bounded";
+    case Verdict::kFound:
+      return "found";
+  }
+  return "?";
+}
+
+Verdict verdict_of(const std::string& name) {
+  if (name == "exhausted") return Verdict::kExhausted;
+  return name == "found" ? Verdict::kFound : Verdict::kBounded;
+}
+
+json json_of(const Failure& f) {
+  return {{"rule", f.rule},         {"what", f.what},
+          {"where", f.where},       {"choices", schedule::to_text(f.choices)},
+          {"switches", f.switches}, {"failures", f.failures},
+          {"tasks", f.tasks},       {"story", f.story}};
+}
+
+Failure failure_of(const json& j) {
+  Failure f{.rule = j.at("rule"), .what = j.at("what"), .where = j.at("where")};
+  if (auto choices = schedule::parse_choices(j.at("choices").get<std::string>()))
+    f.choices = std::move(*choices);
+  f.switches = j.at("switches");
+  f.failures = j.at("failures");
+  f.tasks = j.at("tasks").get<std::vector<std::string>>();
+  f.story = j.at("story");
+  return f;
+}
+
+/// A part as four numbers and a flag: an exploration has thousands.
+json json_of(const PartResult& p) {
+  return json::array({p.part, p.schedules, p.pruned, p.points, p.exhausted});
+}
+
+PartResult part_of(const json& j) {
+  return {.part = j.at(0),
+          .schedules = j.at(1),
+          .pruned = j.at(2),
+          .points = j.at(3),
+          .exhausted = j.at(4)};
+}
+
+json json_of(const ShardResult& s) {
+  const ScenarioResult& r = s.result;
+  json j = {{"name", r.name},
+            {"verdict", verdict_name(r.verdict)},
+            {"as_expected", r.as_expected},
+            {"schedules", r.schedules},
+            {"pruned", r.pruned},
+            {"points", r.points},
+            {"seconds", r.seconds},
+            {"bound", r.bound}};
+  if (r.failure) j["failure"] = json_of(*r.failure);
+  if (s.parts == 0) return j;
+  json done = json::array();
+  for (const PartResult& part : s.done) done.push_back(json_of(part));
+  j["partition"] = {{"parts", s.parts}, {"digest", s.partition}, {"done", std::move(done)}};
+  return j;
+}
+
+ShardResult result_of(const json& j) {
+  ShardResult s;
+  ScenarioResult& r = s.result;
+  r.name = j.at("name");
+  r.verdict = verdict_of(j.at("verdict"));
+  r.as_expected = j.at("as_expected");
+  r.schedules = j.at("schedules");
+  r.pruned = j.at("pruned");
+  r.points = j.at("points");
+  r.seconds = j.at("seconds");
+  r.bound = j.at("bound");
+  if (j.contains("failure")) r.failure = failure_of(j.at("failure"));
+  if (!j.contains("partition")) return s;
+  const json& partition = j.at("partition");
+  s.parts = partition.at("parts");
+  s.partition = partition.at("digest");
+  for (const json& part : partition.at("done")) s.done.push_back(part_of(part));
+  return s;
+}
+
+/// Reads with `read`, which may throw as nlohmann::json does.
+template <class T>
+std::expected<T, std::string> parse_with(std::string_view text, T (*read)(const json&)) {
+  try {
+    return read(json::parse(text));
+  } catch (const json::exception& error) {
+    return std::unexpected(std::string("not what `teeio explore` wrote: ") + error.what());
+  }
+}
+
+Saved saved_of(const json& j) {
+  if (j.at("teeio_explore") != kVersion)
+    throw json::other_error::create(501, "another version wrote it", nullptr);
+  Saved saved;
+  saved.strategy = j.at("strategy");
+  saved.failures = j.at("failures");
+  saved.shard = {.index = j.at("shard").at(0), .count = j.at("shard").at(1)};
+  saved.wanted = j.at("wanted").get<std::vector<std::string>>();
+  for (const json& s : j.at("scenarios")) saved.scenarios.push_back(result_of(s));
+  return saved;
+}
+
+}  // namespace
+
+std::string to_json(const ShardResult& result) {
+  return json_of(result).dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::expected<ShardResult, std::string> parse_result(std::string_view text) {
+  return parse_with<ShardResult>(text, result_of);
+}
+
+std::string to_json(const Saved& saved) {
+  json scenarios = json::array();
+  for (const ShardResult& s : saved.scenarios) scenarios.push_back(json_of(s));
+  const json j = {{"teeio_explore", kVersion},  {"strategy", saved.strategy},
+                  {"failures", saved.failures}, {"shard", {saved.shard.index, saved.shard.count}},
+                  {"wanted", saved.wanted},     {"scenarios", std::move(scenarios)}};
+  return j.dump(1, ' ', false, json::error_handler_t::replace) + '\n';
+}
+
+std::expected<Saved, std::string> parse_saved(std::string_view text) {
+  return parse_with<Saved>(text, saved_of);
+}
+
+}  // namespace teeio::explore

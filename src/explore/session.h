@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+
+#include "explore/fault_bound.h"
+#include "explore/run.h"
+#include "explore/strategy.h"
+#include "schedule/fiber_controller.h"
+
+namespace teeio::explore {
+
+/// Many schedules of one scenario, with its limits, and what they showed: the
+/// loop that explorations are made of.
+///
+/// Lifetime: within that of what it was made from.
+class Session {
+ public:
+  enum class Stop : std::uint8_t {
+    kNone,
+    kExhausted,  ///< the strategy has no further schedule
+    kFound,      ///< see result().failure
+    kLimit,      ///< see result().bound
+  };
+
+  Session(const Scenario& scenario, const Options& options, Strategy& strategy);
+
+  /// Runs one schedule, unless a limit is reached.
+  Stop step();
+  /// Steps until it stops.
+  Stop run();
+
+  /// So far; the verdict is finish()'s.
+  [[nodiscard]] const ScenarioResult& result() const { return result_; }
+  /// What the strategy knows of how far it is, for Progress.
+  std::function<double()> share_done;
+
+  /// The result: a failure shrunk, the verdict given.
+  [[nodiscard]] ScenarioResult finish(Stop stop);
+
+ private:
+  [[nodiscard]] bool is_at_limit();
+  [[nodiscard]] bool repeats(const schedule::Outcome& outcome) const;
+
+  const Scenario& scenario_;
+  const Options& options_;
+  FaultBound bound_;
+  Strategy& strategy_;
+  schedule::FiberController controller_;
+  const std::uint64_t start_ns_;
+  ScenarioResult result_;
+};
+
+}  // namespace teeio::explore

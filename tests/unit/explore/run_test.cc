@@ -1,0 +1,227 @@
+#include "explore/run.h"
+
+#include <gmock/gmock.h>
+
+#include "base/check.h"
+#include "explore/saved.h"
+#include "explore/shard.h"
+#include "explore/shrink.h"
+#include "schedule/atomic.h"
+#include "schedule/mutex.h"
+#include "schedule/task.h"
+
+namespace teeio::explore {
+namespace {
+
+using schedule::Atomic;
+using schedule::Lock;
+using schedule::Mutex;
+using schedule::Rank;
+using schedule::Task;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using Verdict = ScenarioResult::Verdict;
+
+Scenario scenario(std::function<void()> body) {
+  Scenario s;
+  s.name = "test/scenario";
+  s.description = "A test.";
+  s.body = std::move(body);
+  return s;
+}
+
+/// Two tasks that add to one number without a lock, and some noise before.
+void lose_an_update() {
+  Atomic<int> number{0};
+  Atomic<int> noise{0};
+  const auto add = [&] {
+    for (int i = 0; i < 3; ++i) noise.fetch_add(1);
+    const int seen = number.load();
+    number.store(seen + 1);
+    for (int i = 0; i < 3; ++i) noise.fetch_add(1);
+  };
+  Task a = Task::spawn("a", add);
+  Task b = Task::spawn("b", add);
+  a.join();
+  b.join();
+  TEEIO_CHECK(number.load() == 2, "R5: an update is lost");
+}
+
+void lock_three_times() {
+  Mutex mutex{Rank::kLeaf};
+  std::vector<Task> tasks;
+  for (int t = 0; t < 3; ++t)
+    tasks.push_back(Task::spawn("t", [&] {
+      for (int i = 0; i < 3; ++i) const Lock lock(mutex);
+    }));
+  for (Task& task : tasks) task.join();
+}
+
+TEST(RunScenario, SaysThatNoOrderIsLeft) {
+  const auto result = run_scenario(scenario(lock_three_times), {});
+  EXPECT_EQ(result.verdict, Verdict::kExhausted);
+  EXPECT_EQ(result.schedules, 1680U);  // 9! / (3!·3!·3!)
+  EXPECT_TRUE(result.as_expected);
+}
+
+TEST(RunScenario, SaysItsBound) {
+  const auto result = run_scenario(scenario(lock_three_times), {.max_schedules = 100});
+  EXPECT_EQ(result.verdict, Verdict::kBounded);
+  EXPECT_EQ(result.bound, "100 schedules");
+  EXPECT_TRUE(result.as_expected);
+}
+
+TEST(RunScenario, EveryStrategyFindsALostUpdateAndShrinksItToOnePreemption) {
+  for (const StrategyKind kind : {StrategyKind::kDpor, StrategyKind::kBounded, StrategyKind::kPct,
+                                  StrategyKind::kRandom, StrategyKind::kPlain}) {
+    const auto result = run_scenario(scenario(lose_an_update), {.strategy = kind});
+    ASSERT_EQ(result.verdict, Verdict::kFound) << strategy_name(kind);
+    EXPECT_FALSE(result.as_expected);
+    EXPECT_EQ(result.failure->rule, "R5");
+    EXPECT_EQ(result.failure->switches, 1U) << result.failure->story;
+    const auto again = run_scenario(scenario(lose_an_update), {.strategy = StrategyKind::kReplay,
+                                                               .replay = result.failure->choices});
+    ASSERT_TRUE(again.failure.has_value());
+    EXPECT_EQ(again.failure->what, result.failure->what);
+  }
+}
+
+TEST(RunScenario, NoPreemptionIsTooFewForALostUpdate) {
+  const auto result = run_scenario(scenario(lose_an_update),
+                                   {.strategy = StrategyKind::kBounded, .preemptions = 0});
+  EXPECT_EQ(result.verdict, Verdict::kBounded);
+  EXPECT_EQ(result.bound, "0 preemptions");
+}
+
+void fail_when_two_steps_fail() {
+  const bool first = schedule::choose(2, "first") != 0;
+  const bool second = schedule::choose(2, "second") != 0;
+  TEEIO_CHECK(!first || !second, "both fail");
+}
+
+TEST(RunScenario, FailuresAreBounded) {
+  Scenario s = scenario(fail_when_two_steps_fail);
+  s.failures = 1;
+  EXPECT_EQ(run_scenario(s, {}).verdict, Verdict::kExhausted);
+  const auto two = run_scenario(s, {.failures = 2});
+  ASSERT_EQ(two.verdict, Verdict::kFound);
+  EXPECT_EQ(two.failure->failures, 2U);
+}
+
+TEST(RunScenario, AFindingThatIsExpectedIsRight) {
+  Scenario s = scenario(lose_an_update);
+  s.expectation = Scenario::Expectation::kBreaks;
+  s.expected = "R5";
+  EXPECT_TRUE(run_scenario(s, {}).as_expected);
+  s.expected = "R6";
+  EXPECT_FALSE(run_scenario(s, {}).as_expected);
+  s.body = lock_three_times;
+  EXPECT_FALSE(run_scenario(s, {}).as_expected);
+}
+
+TEST(CheckDeterminism, FindsWhatVariesBesidesTheSchedule) {
+  int runs = 0;
+  const auto varies = [&runs] {
+    Mutex mutex{Rank::kLeaf};
+    const int times = ++runs;
+    for (int i = 0; i < times; ++i) const Lock lock(mutex);
+  };
+  const auto result = run_scenario(scenario(varies), {.check_determinism = true});
+  ASSERT_TRUE(result.failure.has_value());
+  EXPECT_EQ(result.failure->rule, "nondeterminism");
+  EXPECT_EQ(run_scenario(scenario(lock_three_times), {.check_determinism = true}).verdict,
+            Verdict::kExhausted);
+}
+
+TEST(FindLeaks, APrimitiveThatOutlivesItsRunIsOne) {
+  Mutex outside{Rank::kLeaf};
+  Scenario s = scenario([&] { const Lock lock(outside); });
+  EXPECT_EQ(run_scenario(s, {}).verdict, Verdict::kExhausted);
+  s.limits.find_leaks = true;
+  const auto result = run_scenario(s, {});
+  ASSERT_TRUE(result.failure.has_value());
+  EXPECT_EQ(result.failure->rule, "leak");
+}
+
+// ---- Shards
+
+Saved shard_of(const Scenario& s, std::uint64_t index, std::uint64_t count,
+               const Options& options = {}) {
+  Saved saved;
+  saved.strategy = strategy_name(options.strategy);
+  saved.shard = {index, count};
+  saved.wanted = {s.name};
+  saved.scenarios.push_back(run_shard(s, options, saved.shard, {}, {}));
+  return *parse_saved(to_json(saved));  // as it comes from a file
+}
+
+TEST(Shards, FourCoverExactlyWhatOneProcessCovers) {
+  const Scenario s = scenario(lock_three_times);
+  const auto whole = run_scenario(s, {});
+  std::vector<Saved> shards;
+  for (std::uint64_t i = 0; i < 4; ++i) shards.push_back(shard_of(s, i, 4));
+  const auto merged = merge(shards);
+  ASSERT_TRUE(merged.has_value()) << merged.error();
+  EXPECT_THAT(merged->gaps, IsEmpty());
+  ASSERT_EQ(merged->scenarios.size(), 1U);
+  EXPECT_EQ(merged->scenarios[0].verdict, Verdict::kExhausted);
+  EXPECT_EQ(merged->scenarios[0].schedules, whole.schedules);
+}
+
+TEST(Shards, AMissingOneIsNamed) {
+  const Scenario s = scenario(lock_three_times);
+  const std::vector<Saved> shards = {shard_of(s, 0, 3), shard_of(s, 2, 3)};
+  const auto merged = merge(shards);
+  ASSERT_TRUE(merged.has_value());
+  ASSERT_FALSE(merged->gaps.empty());
+  EXPECT_EQ(merged->gaps[0], "shard 1/3 is missing");
+  EXPECT_NE(merged->scenarios[0].verdict, Verdict::kExhausted);
+}
+
+TEST(Shards, AKilledOneIsResumedWithoutDoingAnythingTwice) {
+  const Scenario s = scenario(lock_three_times);
+  // Killed after three parts: what was said by then is all there is.
+  ShardResult saved;
+  std::uint64_t parts = 0;
+  (void)run_shard(s, {}, {0, 2}, {}, [&](const ShardResult& so_far) {
+    if (++parts == 3) saved = so_far;
+  });
+  ASSERT_EQ(saved.done.size(), 3U);
+  std::uint64_t more = 0;
+  const ShardResult resumed =
+      run_shard(s, {}, {0, 2}, saved.done, [&](const ShardResult&) { ++more; });
+  EXPECT_EQ(more, parts - 3);
+  Saved first = shard_of(s, 0, 2);
+  EXPECT_EQ(resumed.result.schedules, first.scenarios[0].result.schedules);
+  first.scenarios[0] = resumed;
+  const std::vector<Saved> both = {first, shard_of(s, 1, 2)};
+  EXPECT_THAT(merge(both)->gaps, IsEmpty());
+}
+
+TEST(Shards, OneThatStoppedAtItsBoundIsNotTheWhole) {
+  const Scenario s = scenario(lock_three_times);
+  const std::vector<Saved> shards = {shard_of(s, 0, 2), shard_of(s, 1, 2, {.max_schedules = 50})};
+  const auto merged = merge(shards);
+  ASSERT_TRUE(merged.has_value());
+  ASSERT_THAT(merged->gaps, testing::SizeIs(1));
+  EXPECT_THAT(merged->gaps[0], HasSubstr("shard 1/2 lacks"));
+  EXPECT_EQ(merged->scenarios[0].verdict, Verdict::kBounded);
+}
+
+TEST(Shards, OnesThatDoNotBelongTogetherAreRefused) {
+  const Scenario s = scenario(lock_three_times);
+  const Saved one = shard_of(s, 0, 2);
+  EXPECT_THAT(merge(std::vector{one, one}).error(), HasSubstr("twice"));
+  EXPECT_THAT(merge(std::vector{one, shard_of(s, 1, 3)}).error(), HasSubstr("another exploration"));
+  const Scenario other = scenario(lose_an_update);
+  EXPECT_THAT(merge(std::vector{one, shard_of(other, 1, 2)}).error(), HasSubstr("do not divide"));
+}
+
+TEST(Saved, WhatIsNoSavedFileIsRefused) {
+  for (const char* text : {"", "{", "[]", "{\"teeio_explore\": 2}", "{\"teeio_explore\": 1}"})
+    EXPECT_FALSE(parse_saved(text).has_value()) << text;
+}
+
+}  // namespace
+}  // namespace teeio::explore
