@@ -1,0 +1,95 @@
+#include "explore/scenario/seeded.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "explore/scenario/catalogue.h"
+#include "schedule/plant_bug.h"
+
+namespace teeio::explore {
+namespace {
+
+using enum schedule::SeededBug;
+using enum StrategyKind;
+
+// Why poorer strategies find it too.
+constexpr std::string_view kState = "every order reaches the bad state";
+constexpr std::string_view kLockdep = "an assertion as lockdep's sees it in every order";
+constexpr std::string_view kFirst = "it only matters which of the two comes first";
+constexpr std::string_view kSmall = "the program is so small that random orders cover it";
+constexpr std::string_view kWide = "the window is as long as a whole bind or unbind";
+constexpr std::string_view kHandover = "every hand-over of the DSM's lock falls into the window";
+
+constexpr std::string_view kDestroy = "close/destroy-against-vfio";
+constexpr std::string_view kClose = "close/bound-vfio-iommufd-vm";
+
+constexpr SeededScenario kScenarios[] = {
+    {kVdeviceOutlivesIdevice, kDestroy, "tdx", kBounded, "R6", kFirst},
+    {kDestroyRacesIdevice, kDestroy, "tdx", kBounded, "R6", kFirst},
+    {kTwoVdevices, "vdevice/two-for-one-device", "tdx", kBounded, "has two vDEVICEs", kSmall},
+    {kVdeviceVisibleEarly, "vdevice/taken-virtual-id", "tdx", kBounded, "that nobody holds",
+     kSmall},
+    {kUnbindLeaksLock, kDestroy, "tdx", kBounded, "locks what it holds", kLockdep},
+    {kIovaAlignOverflow, "memory/iova-at-the-end", "tdx", kBounded, "not allowed", kState},
+    {kUnpinWithoutLock, "dma-buf/unmap-against-revoke", "tdx", kBounded, "must be held", kLockdep},
+    {kAttachRacesRevoke, "dma-buf/map-file-against-revoke", "tdx", kBounded, "still reaches it",
+     kSmall},
+    {kRevokeDoesNotWait, "dma-buf/revoke-against-transfers", "tdx", kBounded, "still uses", kSmall},
+    {kCompletionUsedUp, "dma-buf/revoke-twice-against-transfers", "tdx", kBounded, "still uses",
+     kSmall},
+    {kRevokedAfterReset, "memory/dma-buf-after-reset", "tdx", kBounded, "stays revoked", kState},
+    {kVfAsPf0, "card/bind-two-functions", "tdx", kBounded, "one was refused", kWide},
+    {kTdiUnset, "request/guest-request-against-bind", "tdx", kBounded, "has no VM", kHandover},
+    {kSharedHandlers, "card/unbind-two-functions", "tdx", kBounded, "R10", kState},
+    {kDuplicateStreamLinks, "card/connect-two-cards", "tdx", kBounded, "one path", kState},
+    {kRawVmPointer, "vfio/bind-iommufd-against-vm-close", "tdx", kBounded, "after it was freed",
+     ""},
+    {kFaultIgnoresRevoke, "memory/private-mmio-fault-against-unbind", "tdx", kBounded, "R1", kWide},
+    {kKvmVfioCycle, kDestroy, "tdx", kBounded, "R5", kState},
+    {kGmemNotInvalidated, "memory/punch-hole-against-fault", "tdx", kBounded, "no RAM page",
+     kState},
+    {kZapRacesD0, "memory/memory-enable-against-bind", "tdx", kBounded, "R4", kWide},
+    {kMainlineClose, kClose, "tdx", kBounded, "R4", kState},
+};
+
+Options options_for(StrategyKind strategy, std::uint64_t schedules) {
+  Options options;
+  options.strategy = strategy;
+  options.max_schedules = schedules;
+  options.seconds = kSeededSeconds;
+  return options;
+}
+
+}  // namespace
+
+std::span<const SeededScenario> seeded_scenarios() { return kScenarios; }
+
+Scenario seeded_scenario(const SeededScenario& seeded) {
+  const auto all = catalogue();
+  const auto scenario = std::ranges::find(all, seeded.scenario, &MachineScenario::name);
+  TEEIO_CHECK(scenario != all.end(), "a seeded bug names no scenario of the catalogue");
+  const auto designs = default_designs();
+  const auto design = std::ranges::find(designs, seeded.design, &machine::Config::name);
+  TEEIO_CHECK(design != designs.end(), "a seeded bug names no built-in design");
+  return make_scenario(*scenario, *design);
+}
+
+SeededResult find_seeded(const SeededScenario& seeded, Compare compare) {
+  const schedule::PlantedBug planted(seeded.bug);
+  Scenario scenario = seeded_scenario(seeded);
+  scenario.expectation = Scenario::Expectation::kBreaks;
+  scenario.expected = seeded.expected;
+  SeededResult result;
+  result.found = run_scenario(scenario, options_for(seeded.strategy, kSeededSchedules));
+  if (compare == Compare::kNo) return result;
+  Options first = options_for(kReplay, 1);
+  first.shrink = false;
+  result.first_finds = run_scenario(scenario, first).failure.has_value();
+  Options random = options_for(kRandom, kRandomSchedules);
+  random.shrink = false;
+  const ScenarioResult tried = run_scenario(scenario, random);
+  if (tried.failure) result.random_finds = tried.schedules + tried.pruned;
+  return result;
+}
+
+}  // namespace teeio::explore
