@@ -72,6 +72,7 @@ class Union {
                      (result_.bound.empty() ? "; resume it" : ", by its bound"));
     result_.verdict =
         missing.empty() && result_.bound.empty() ? Verdict::kExhausted : Verdict::kBounded;
+    if (!missing.empty() && result_.bound.empty()) result_.bound = "parts are missing";
     result_.as_expected = true;
   }
 

@@ -1,0 +1,303 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
+
+#include "cli/commands.h"
+#include "cli/explore_arguments.h"
+#include "cli/explore_designs.h"
+#include "cli/explore_output.h"
+#include "cli/explore_scenarios.h"
+#include "cli/explore_workers.h"
+#include "explore/saved.h"
+#include "explore/scenario/catalogue.h"
+#include "explore/shrink.h"
+#include "schedule/plant_bug.h"
+#include "schedule/task.h"
+
+namespace teeio::cli {
+namespace {
+
+using explore::Failure;
+using explore::Scenario;
+using explore::ScenarioResult;
+using explore::ShardResult;
+using Verdict = ScenarioResult::Verdict;
+
+/// Between two messages or savings.
+constexpr std::uint64_t kQuarterSecondNs = 250'000'000;
+
+// What a child says: a letter, then
+constexpr char kProgress = 'P';  // schedules and seconds
+constexpr char kSoFar = 'S';     // a ShardResult
+constexpr char kResult = 'R';    // the last one
+constexpr char kChart = 'C';     // a JSON string, before the result
+
+/// Whether a quarter of a second has gone by since it last said so.
+class Pace {
+ public:
+  bool due() {
+    const std::uint64_t now = schedule::now_ns();
+    if (now - last_ns_ < kQuarterSecondNs) return false;
+    last_ns_ = now;
+    return true;
+  }
+
+ private:
+  std::uint64_t last_ns_ = 0;
+};
+
+std::optional<std::string> read_file(const std::string& path) {
+  std::ifstream in(path);
+  if (!in) return std::nullopt;
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+/// By way of a second file, so that a kill leaves the old or the new one.
+bool write_file(const std::string& path, const std::string& text) {
+  const std::string beside = path + ".part";
+  {
+    std::ofstream out(beside);
+    out << text;
+    if (!out.flush()) return false;
+  }
+  return std::rename(beside.c_str(), path.c_str()) == 0;
+}
+
+class Exploration {
+ public:
+  Exploration(const ExploreArguments& arguments, std::vector<Scenario> scenarios)
+      : arguments_(arguments),
+        scenarios_(std::move(scenarios)),
+        results_(scenarios_.size()),
+        charts_(scenarios_.size()),
+        ended_(scenarios_.size()),
+        progress_(arguments.progress) {
+    saved_.strategy = explore::strategy_name(arguments.options.strategy);
+    saved_.failures = arguments.options.failures.value_or(explore::Saved::kNoLimit);
+    saved_.shard = arguments.shard.value_or(explore::Shard{});
+    for (const Scenario& s : scenarios_) saved_.wanted.push_back(s.name);
+  }
+
+  int run() {
+    if (!arguments_.resume.empty() && !resume()) return kExploreUsage;
+    const Workers workers(arguments_.jobs == 0 ? processors() : arguments_.jobs);
+    workers.run(scenarios_.size(),
+                {.work = [this](std::size_t i, const Workers::Say& say) { work(i, say); },
+                 .heard = [this](std::size_t i, const std::string& line) { heard(i, line); },
+                 .ended = [this](std::size_t i, const std::string& how) { ended(i, how); }});
+    progress_.clear();
+    fmt::print("{}\n", totals_.text());
+    if (!save(Moment::kEnd)) return kExploreUsage;
+    return totals_.failed == 0 ? kExploreHolds : kExploreFound;
+  }
+
+ private:
+  enum class Moment : std::uint8_t { kUnderWay, kEnd };
+
+  [[nodiscard]] const std::string& save_path() const {
+    return arguments_.save.empty() ? arguments_.resume : arguments_.save;
+  }
+
+  bool resume() {
+    const auto text = read_file(arguments_.resume);
+    if (!text) return complain(arguments_.resume, "cannot be read");
+    const auto before = explore::parse_saved(*text);
+    if (!before) return complain(arguments_.resume, before.error());
+    if (before->strategy != saved_.strategy || before->failures != saved_.failures ||
+        before->wanted != saved_.wanted)
+      return complain(arguments_.resume, "is of other scenarios, strategy or failures");
+    if (arguments_.shard->count != 1 && (arguments_.shard->index != before->shard.index ||
+                                         arguments_.shard->count != before->shard.count))
+      return complain(arguments_.resume, "is of another shard");
+    saved_.shard = before->shard;
+    for (const ShardResult& s : before->scenarios)
+      for (std::size_t i = 0; i < scenarios_.size(); ++i)
+        if (scenarios_[i].name == s.result.name) results_[i] = s;
+    return true;
+  }
+
+  static bool complain(const std::string& path, const std::string& why) {
+    fmt::print(stderr, "teeio explore: {}: {}\n", path, why);
+    return false;
+  }
+
+  // ---- In the child
+
+  void work(std::size_t i, const Workers::Say& say) {
+    Pace pace;
+    explore::Options options = arguments_.options;
+    options.on_progress = [&](const explore::Progress& p) {
+      if (pace.due())
+        say(fmt::format("{}{} {:.1f} {:.3f}", kProgress, p.schedules, p.seconds, p.share_done));
+      return true;
+    };
+    ShardResult result;
+    if (arguments_.shard) {
+      const auto before = results_[i] ? results_[i]->done : std::vector<explore::PartResult>{};
+      Pace saving;
+      result = explore::run_shard(scenarios_[i], options, saved_.shard, before,
+                                  [&](const ShardResult& so_far) {
+                                    if (saving.due()) say(kSoFar + explore::to_json(so_far));
+                                  });
+    } else {
+      result.result = explore::run_scenario(scenarios_[i], options);
+    }
+    if (result.result.failure)
+      say(kChart + nlohmann::json(draw(scenarios_[i], *result.result.failure)).dump());
+    say(kResult + explore::to_json(result));
+  }
+
+  [[nodiscard]] std::string draw(const Scenario& scenario, const Failure& failure) const {
+    explore::keep_events(true);
+    const auto again = explore::replay(scenario, failure.choices);
+    return failure_chart(again ? *again : failure, arguments_.chart, stdout_has_colour());
+  }
+
+  // ---- In the parent
+
+  void heard(std::size_t i, const std::string& line) {
+    const std::string rest = line.substr(1);
+    switch (line[0]) {
+      case kProgress:
+        show_progress(i, rest);
+        return;
+      case kChart:
+        charts_[i] = nlohmann::json::parse(rest).get<std::string>();
+        return;
+      case kSoFar:
+      case kResult:
+        if (auto result = explore::parse_result(rest)) results_[i] = std::move(*result);
+        if (line[0] == kResult) ended_[i] = true;
+        (void)save(Moment::kUnderWay);
+        return;
+      default:
+        return;
+    }
+  }
+
+  void show_progress(std::size_t i, const std::string& numbers) {
+    std::istringstream in(numbers);
+    std::uint64_t schedules = 0;
+    double seconds = 0;
+    double share = 0;
+    in >> schedules >> seconds >> share;
+    std::string left;
+    if (share > 0.01 && seconds > 1)
+      left = fmt::format(", {:.0f} s left", seconds / share * (1 - share));
+    progress_.show(fmt::format("{}/{} {}: {} schedules, {:.0f}/s, {:.0f} %{}", printed_,
+                               scenarios_.size(), scenarios_[i].name, schedules,
+                               static_cast<double>(schedules) / std::max(seconds, 0.001),
+                               share * 100, left));
+  }
+
+  void ended(std::size_t i, const std::string& how) {
+    if (!ended_[i]) {  // it died before its result
+      ShardResult died;
+      died.result.name = scenarios_[i].name;
+      died.result.verdict = Verdict::kFound;
+      died.result.failure =
+          Failure{.rule = "crash", .what = "the process that explored it was ended by " + how};
+      results_[i] = std::move(died);
+      ended_[i] = true;
+    }
+    for (; printed_ < scenarios_.size() && ended_[printed_]; ++printed_) print(printed_);
+  }
+
+  void print(std::size_t i) {
+    progress_.clear();
+    const ScenarioResult& r = results_[i]->result;
+    totals_.add(r);
+    fmt::print("{}\n", result_line(r, stdout_has_colour()));
+    if (!r.as_expected && r.failure) fmt::print("{}", failure_text(r, charts_[i], arguments_));
+    if (!r.as_expected && !r.failure) fmt::print("  expected: {}\n", scenarios_[i].expected);
+    (void)std::fflush(stdout);
+  }
+
+  bool save(Moment moment) {
+    if (moment == Moment::kUnderWay && (save_path().empty() || !saving_.due())) return true;
+    saved_.scenarios.clear();
+    for (const auto& result : results_)
+      if (result) saved_.scenarios.push_back(*result);
+    const std::string text = explore::to_json(saved_);
+    if (!save_path().empty() && !write_file(save_path(), text))
+      return complain(save_path(), "cannot be written");
+    if (moment == Moment::kUnderWay || arguments_.json.empty()) return true;
+    return write_file(arguments_.json, text) || complain(arguments_.json, "cannot be written");
+  }
+
+  const ExploreArguments& arguments_;
+  const std::vector<Scenario> scenarios_;
+  std::vector<std::optional<ShardResult>> results_;  // also of before, of what is resumed
+  std::vector<std::string> charts_;
+  std::vector<bool> ended_;
+  std::size_t printed_ = 0;
+  explore::Saved saved_;
+  Pace saving_;
+  Totals totals_;
+  ProgressLine progress_;
+};
+
+int explore_command(const ExploreArguments& arguments) {
+  if (arguments.designs) return explore_designs(arguments);
+  if (!arguments.seeded_file.empty()) return explore_seeded_bugs(arguments.seeded_file);
+  auto scenarios = find_scenarios(arguments);
+  if (!scenarios) {
+    fmt::print(stderr, "teeio explore: {}\n", scenarios.error());
+    return kExploreUsage;
+  }
+  if (arguments.list) {
+    for (const Scenario& s : *scenarios) fmt::print("{}\n    {}\n", s.name, s.description);
+    return kExploreHolds;
+  }
+  using schedule::SeededBug;
+  const schedule::PlantedBug bug(
+      schedule::parse_seeded_bug(arguments.seeded_bug).value_or(SeededBug::kNone));
+  return Exploration(arguments, std::move(*scenarios)).run();
+}
+
+}  // namespace
+
+int merge_shards(const std::vector<std::string>& files) {
+  std::vector<explore::Saved> shards;
+  for (const std::string& file : files) {
+    const auto text = read_file(file);
+    auto saved = text ? explore::parse_saved(*text)
+                      : std::expected<explore::Saved, std::string>(
+                            std::unexpected<std::string>("cannot be read"));
+    if (!saved) {
+      fmt::print(stderr, "teeio explore merge: {}: {}\n", file, saved.error());
+      return kExploreUsage;
+    }
+    shards.push_back(std::move(*saved));
+  }
+  const auto merged = explore::merge(shards);
+  if (!merged) {
+    fmt::print(stderr, "teeio explore merge: {}\n", merged.error());
+    return kExploreUsage;
+  }
+  Totals totals;
+  for (const ScenarioResult& r : merged->scenarios) {
+    totals.add(r);
+    fmt::print("{}\n", result_line(r, stdout_has_colour()));
+  }
+  fmt::print("{}\n", totals.text());
+  for (const std::string& gap : merged->gaps) fmt::print("not the whole: {}\n", gap);
+  if (merged->gaps.empty())
+    fmt::print("the {} shards are the whole: each part was run to its end exactly once\n",
+               shards.size());
+  return totals.failed == 0 && merged->gaps.empty() ? kExploreHolds : kExploreFound;
+}
+
+void add_explore_command(CLI::App& app, int& status) {
+  declare_explore(app, status, explore_command, merge_shards);
+}
+
+}  // namespace teeio::cli

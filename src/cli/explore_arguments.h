@@ -1,0 +1,49 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "explore/run.h"
+#include "explore/shard.h"
+
+namespace CLI {
+class App;
+}
+
+namespace teeio::cli {
+
+/// What the user said to `teeio explore`.
+struct ExploreArguments {
+  std::vector<std::string> wanted;  ///< patterns of names, and files of text scenarios
+  std::string design;               ///< the one design to run on; empty: the default ones
+  std::string machine;              ///< a machine file instead
+  bool list = false;
+  bool designs = false;
+  bool chart = false;
+  bool progress = true;
+  unsigned jobs = 0;  ///< 0: as many as there are processors
+  explore::Options options;
+  std::optional<explore::Shard> shard;
+  std::string save, resume, json;
+  std::string seeded_bug;
+  std::string designs_file;  ///< --designs: where the table goes
+  std::string seeded_file;   ///< --seeded-bugs: likewise
+};
+
+// Exit statuses of `teeio explore`.
+inline constexpr int kExploreHolds = 0;
+inline constexpr int kExploreFound = 1;  ///< a scenario ended otherwise than it says
+inline constexpr int kExploreUsage = 2;  ///< also: a file that cannot be read or written
+
+/// Declares `explore` and `explore merge`. The chosen one's work is `explore`
+/// or `merge`, whose exit status is put in `status`. All outlive `app`.
+void declare_explore(CLI::App& app, int& status,
+                     std::function<int(const ExploreArguments&)> explore,
+                     std::function<int(const std::vector<std::string>&)> merge);
+
+/// `teeio explore merge FILE...`
+[[nodiscard]] int merge_shards(const std::vector<std::string>& files);
+
+}  // namespace teeio::cli

@@ -1,0 +1,150 @@
+#include "cli/explore_output.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+#include <vector>
+
+#include "explore/scenario/catalogue.h"
+#include "report/chart.h"
+
+namespace teeio::cli {
+namespace {
+
+using explore::Failure;
+using explore::ScenarioResult;
+using Verdict = ScenarioResult::Verdict;
+
+std::string coloured(std::string_view word, bool good, bool colour) {
+  if (!colour) return std::string(word);
+  return fmt::format("\033[{}m{}\033[0m", good ? "32" : "1;31", word);
+}
+
+std::string quoted(const std::string& text) { return '\'' + text + '\''; }
+
+/// "NAME@DESIGN" apart.
+std::pair<std::string, std::string> name_and_design(const std::string& name) {
+  const std::size_t at = name.rfind('@');
+  if (at == std::string::npos) return {name, ""};
+  return {name.substr(0, at), name.substr(at + 1)};
+}
+
+std::string task_name(const Failure& failure, std::uint32_t task) {
+  if (task < failure.tasks.size()) return failure.tasks[task];
+  return fmt::format("task {}", task);
+}
+
+/// The steps, with a note where another task goes on.
+std::vector<report::ChartStep> marked(const std::vector<report::ChartStep>& steps,
+                                      const std::deque<object::Event>& events,
+                                      const Failure& failure, std::uint64_t from) {
+  std::vector<report::ChartStep> out;
+  std::uint32_t last = 0;
+  for (const report::ChartStep& step : steps) {
+    if (step.number < from) continue;
+    const auto event = std::ranges::lower_bound(events, step.number, {}, &object::Event::seq);
+    if (event != events.end() && event->task != last) {
+      last = event->task;
+      report::ChartStep& note = out.emplace_back();
+      note.number = step.number;
+      note.from = step.from;
+      note.to = step.from;
+      note.note = true;
+      note.label = fmt::format("=== {} goes on ===", task_name(failure, last));
+    }
+    out.push_back(step);
+  }
+  return out;
+}
+
+}  // namespace
+
+bool stdout_has_colour() {
+  return ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;  // NOLINT
+}
+
+std::string result_line(const ScenarioResult& r, bool colour) {
+  const std::string_view word = r.as_expected ? "ok" : "FAIL";
+  std::string line = coloured(word, r.as_expected, colour);
+  const std::uint64_t runs =
+      r.verdict == Verdict::kExhausted ? r.schedules : r.schedules + r.pruned;
+  switch (r.verdict) {
+    case Verdict::kExhausted:
+      return line + fmt::format(" exhausted {} {:.2f}s {}", runs, r.seconds, r.name);
+    case Verdict::kBounded:
+      return line + fmt::format(" bounded {} {:.2f}s {} ({})", runs, r.seconds, r.name, r.bound);
+    case Verdict::kFound:
+      return line + fmt::format("{} {} {:.2f}s {}: {}", r.as_expected ? " found" : "", runs,
+                                r.seconds, r.name, r.failure->rule);
+  }
+  return line;
+}
+
+std::string failure_text(const ScenarioResult& r, const std::string& chart,
+                         const ExploreArguments& arguments) {
+  const Failure& f = *r.failure;
+  // A broken rule's sentence begins with its number.
+  std::string text =
+      f.what.starts_with(f.rule + ':') ? "  " + f.what : fmt::format("  {}: {}", f.rule, f.what);
+  if (!f.where.empty()) text += fmt::format(" ({})", f.where);
+  text += fmt::format("\n  shortest schedule: {} preemption{}, {} failure{}\n", f.switches,
+                      f.switches == 1 ? "" : "s", f.failures, f.failures == 1 ? "" : "s");
+  text += chart;
+  const auto [name, design] = name_and_design(r.name);
+  std::string what = quoted(name);
+  for (const std::string& wanted : arguments.wanted)
+    if (::access(wanted.c_str(), R_OK) == 0) what = quoted(wanted);
+  text += "  replay: teeio explore " + what;
+  if (!arguments.machine.empty())
+    text += " --machine " + quoted(arguments.machine);
+  else if (!design.empty())
+    text += " --design " + design;
+  if (!arguments.seeded_bug.empty()) text += " --seeded-bug " + arguments.seeded_bug;
+  return text + " --replay " + quoted(schedule::to_text(f.choices)) + '\n';
+}
+
+std::string failure_chart(const Failure& failure, bool whole, bool colour) {
+  const std::deque<object::Event>& events = explore::kept_events();
+  if (events.empty()) return failure.story;
+  const auto first = std::ranges::find_if(events, [](const auto& e) { return e.task != 0; });
+  const std::uint64_t from = whole || first == events.end() ? 0 : first->seq;
+  const auto steps = marked(report::chart_steps(events), events, failure, from);
+  return report::draw_chart(steps, {.colour = colour});
+}
+
+void Totals::add(const ScenarioResult& r) {
+  schedules += r.schedules + r.pruned;
+  points += r.points;
+  if (!r.as_expected)
+    ++failed;
+  else
+    ++(r.verdict == Verdict::kBounded ? bounded : exhausted);
+}
+
+std::string Totals::text() const {
+  return fmt::format(
+      "{} scenarios: {} exhausted, {} bounded, {} failed; {} schedules, {:.1f} M points",
+      exhausted + bounded + failed, exhausted, bounded, failed, schedules,
+      static_cast<double>(points) / 1e6);
+}
+
+ProgressLine::ProgressLine(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}
+
+void ProgressLine::show(const std::string& text) {
+  if (!shown_) return;
+  fmt::print(stderr, "\r\033[K{:.110}", text);
+  (void)std::fflush(stderr);
+  dirty_ = true;
+}
+
+void ProgressLine::clear() {
+  if (!dirty_) return;
+  fmt::print(stderr, "\r\033[K");
+  (void)std::fflush(stderr);
+  dirty_ = false;
+}
+
+}  // namespace teeio::cli

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "cli/explore_arguments.h"
+#include "explore/run.h"
+
+namespace teeio::cli {
+
+/// "ok exhausted 812 0.04s NAME", "ok bounded 20000 3.1s NAME (bound)",
+/// "FAIL 17 0.01s NAME: rule".
+[[nodiscard]] std::string result_line(const explore::ScenarioResult& result, bool colour);
+
+/// What a failure is, in words; then `chart`; then the command that replays it.
+[[nodiscard]] std::string failure_text(const explore::ScenarioResult& result,
+                                       const std::string& chart, const ExploreArguments& arguments);
+
+/// The chart of the failing run, whose machine must be this process's last one
+/// with its events kept: lanes, and a note wherever another task goes on. Unless
+/// `whole`, from where the scenario's tasks begin. The steps of locks and counts
+/// (Failure::story) if there was no machine.
+[[nodiscard]] std::string failure_chart(const explore::Failure& failure, bool whole, bool colour);
+
+/// "62 scenarios: 40 exhausted, 20 bounded, 2 failed; 81234 schedules, 9.1 M points".
+struct Totals {
+  std::uint64_t exhausted = 0, bounded = 0, failed = 0, schedules = 0, points = 0;
+  void add(const explore::ScenarioResult& result);
+  [[nodiscard]] std::string text() const;
+};
+
+/// One line on standard error that is written over, if that is a terminal.
+class ProgressLine {
+ public:
+  explicit ProgressLine(bool wanted);
+  void show(const std::string& text);
+  void clear();
+
+ private:
+  const bool shown_;
+  bool dirty_ = false;
+};
+
+[[nodiscard]] bool stdout_has_colour();
+
+}  // namespace teeio::cli

@@ -1,0 +1,83 @@
+#include "cli/explore_scenarios.h"
+
+#include <fnmatch.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "explore/scenario/catalogue.h"
+#include "explore/scenario/designs.h"
+#include "explore/scenario/text.h"
+#include "machine/config.h"
+
+namespace teeio::cli {
+namespace {
+
+using explore::Scenario;
+using Designs = std::vector<machine::Config>;
+
+std::expected<Designs, std::string> find_designs(const ExploreArguments& arguments) {
+  if (!arguments.machine.empty()) {
+    auto config = machine::load_config(arguments.machine);
+    if (!config) return std::unexpected(config.error());
+    config->guest_code = false;
+    return Designs{std::move(*config)};
+  }
+  const auto all = explore::default_designs();
+  if (arguments.design.empty()) return Designs(all.begin(), all.end());
+  auto named = explore::parse_design(arguments.design);
+  if (!named) return std::unexpected("--design " + arguments.design + ": " + named.error());
+  return Designs{std::move(*named)};
+}
+
+bool is_file(const std::string& path) {
+  struct stat info{};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
+/// Built-in scenarios whose name, or name and design, fits `pattern`; the same
+/// with a group's name for all of the group.
+bool fits(const std::string& pattern, const explore::MachineScenario& scenario,
+          const std::string& design) {
+  const std::string whole = scenario.name + '@' + design;
+  return ::fnmatch(pattern.c_str(), scenario.name.c_str(), 0) == 0 ||
+         ::fnmatch(pattern.c_str(), whole.c_str(), 0) == 0 ||
+         scenario.name.starts_with(pattern + '/');
+}
+
+}  // namespace
+
+std::expected<std::vector<Scenario>, std::string> find_scenarios(
+    const ExploreArguments& arguments) {
+  const auto designs = find_designs(arguments);
+  if (!designs) return std::unexpected(designs.error());
+  std::vector<Scenario> found;
+  std::vector<std::string> patterns;
+  for (const std::string& wanted : arguments.wanted) {
+    if (!is_file(wanted)) {
+      patterns.push_back(wanted);
+      continue;
+    }
+    const auto text = explore::load_text_scenario(wanted);
+    if (!text) return std::unexpected(text.error());
+    for (const machine::Config& design : *designs)
+      if (explore::applies(*text, design)) found.push_back(explore::make_scenario(*text, design));
+  }
+  if (arguments.wanted.empty()) patterns.emplace_back("*");
+  std::vector<bool> used(patterns.size(), false);
+  for (const explore::MachineScenario& scenario : explore::catalogue())
+    for (const machine::Config& design : *designs) {
+      if (!explore::applies(scenario, design)) continue;
+      bool wanted = false;
+      for (std::size_t i = 0; i < patterns.size(); ++i)
+        if (fits(patterns[i], scenario, design.name)) wanted = used[i] = true;
+      if (wanted) found.push_back(explore::make_scenario(scenario, design));
+    }
+  for (std::size_t i = 0; i < patterns.size(); ++i)
+    if (!used[i])
+      return std::unexpected("no scenario and no file is called '" + patterns[i] +
+                             "'; --list prints the names");
+  return found;
+}
+
+}  // namespace teeio::cli

@@ -1,0 +1,55 @@
+#include <fmt/format.h>
+
+#include "cli/explore_designs.h"
+#include "cli/explore_words.h"
+#include "explore/scenario/seeded.h"
+
+namespace teeio::cli {
+namespace {
+
+std::string row_of(const explore::SeededScenario& seeded, const explore::SeededResult& result) {
+  const schedule::SeededBugInfo& info = schedule::seeded_bug_info(seeded.bug);
+  const explore::ScenarioResult& found = result.found;
+  if (!found.failure)
+    return fmt::format("| {} | {} | {} | **not found** in {} | | | | |\n", info.name, info.place,
+                       seeded.scenario, found.bound);
+  const explore::Failure& f = *found.failure;
+  std::string poor = result.first_finds ? "finds it" : "misses it";
+  poor += result.random_finds ? fmt::format("; random finds it at {}", *result.random_finds)
+                              : fmt::format("; {} random miss it", explore::kRandomSchedules);
+  if (!seeded.easy_because.empty()) poor += fmt::format(": {}", seeded.easy_because);
+  return fmt::format("| {} | `{}` | {} | {} | {} ({}): {} | {} | {} | `{}` |\n", info.name,
+                     info.place, seeded.scenario, found.schedules + found.pruned, f.switches,
+                     schedule_in_words(f), f.what,
+                     found.seconds < 0.1 ? "< 0.1 s" : fmt::format("{:.0f} s", found.seconds + 0.5),
+                     poor, replay_command(found, fmt::format(" --seeded-bug {}", info.name)));
+}
+
+}  // namespace
+
+int explore_seeded_bugs(const std::string& file) {
+  std::string bugs, table;
+  bool all = true;
+  for (const explore::SeededScenario& seeded : explore::seeded_scenarios()) {
+    const auto result = find_seeded(seeded, explore::Compare::kYes);
+    all = all && result.found.as_expected;
+    const schedule::SeededBugInfo& info = schedule::seeded_bug_info(seeded.bug);
+    bugs += fmt::format("| {} | {} | {} |\n", info.name, info.what, info.source);
+    table += row_of(seeded, result);
+  }
+  const std::string text = fmt::format(
+      "## What each bug was\n\n| bug | the mistake | whose |\n|---|---|---|\n{}\n"
+      "## What finds it\n\nSchedules: by all orders with at most two preemptions, those with fewer "
+      "first. Shortest schedule: preemptions, then turns. Without preemption: the one schedule in "
+      "which nobody is interrupted.\n\n| bug | place | scenario | schedules | shortest schedule | "
+      "time | without preemption, and at random | replay |\n|---|---|---|---|---|---|---|---|\n{}",
+      bugs, table);
+  const std::string by_hand = written_by_hand(file, "# Seeded bugs\n\n");
+  if (!write_page(file, by_hand + std::string(kGenerated) + text)) {
+    fmt::print(stderr, "teeio explore: {}: cannot be written\n", file);
+    return kExploreUsage;
+  }
+  return all ? kExploreHolds : kExploreFound;
+}
+
+}  // namespace teeio::cli

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace teeio::cli {
+
+/// Runs pieces of work in processes of their own, some at a time: a finding
+/// keeps its memory, and a crash is a result like others.
+///
+/// Each piece says lines of text while it works (`say` in the child), which the
+/// parent hears one by one, in order; at the end it hears how the child ended.
+class Workers {
+ public:
+  using Say = std::function<void(const std::string& line)>;
+
+  struct Callbacks {
+    /// In the child: does piece number `piece`.
+    std::function<void(std::size_t piece, const Say& say)> work;
+    /// In the parent: a line of a piece, without its end.
+    std::function<void(std::size_t piece, const std::string& line)> heard;
+    /// In the parent: a piece has ended; `how` is empty, or says what killed it.
+    std::function<void(std::size_t piece, const std::string& how)> ended;
+  };
+
+  explicit Workers(unsigned at_a_time) : at_a_time_(at_a_time) {}
+
+  /// Does pieces 0 … count-1, begun in that order.
+  void run(std::size_t count, const Callbacks& callbacks) const;
+
+ private:
+  const unsigned at_a_time_;
+};
+
+/// The processors this process may use, at least 1.
+[[nodiscard]] unsigned processors();
+
+}  // namespace teeio::cli
