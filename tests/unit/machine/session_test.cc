@@ -40,7 +40,7 @@ Result<Bytes> ask(Vmm& vmm, std::uint32_t arch, std::uint32_t op, ByteView paylo
   arg.req_uptr = vmm.store(payload);
   arg.resp_len = static_cast<std::uint32_t>(answer.size());
   arg.resp_uptr = vmm.store(answer);
-  TEEIO_TRY(vmm.ioctl(vmm.iommufd, abi::IOMMU_VDEVICE_TSM_REQ, arg));
+  TEEIO_TRY(vmm.ioctl(vmm.iommufd, IOMMU_VDEVICE_TSM_REQ, arg));
   answer.resize(arg.resp_len);
   TEEIO_TRY(vmm.memory().read(arg.resp_uptr, answer));
   return answer;
@@ -115,7 +115,8 @@ TEST_P(SpdmSession, ACardInTheClearIsNotTakenByFirmwareThatWantsSessions) {
       "[[card]]\nmodel = \"dma-engine\"\nspdm = \"plain\"\nserial = 5\nide_streams = 1");
   ASSERT_NE(mixed, nullptr);
   Program admin(*mixed, 2);
-  const auto refused = admin.echo("tsm0", "/sys/bus/pci/devices/0000:02:00.0/tsm/connect");
+  const auto refused =
+      admin.echo("tsm0", "/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/tsm/connect");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errno::kIo) << refused.error().why;
   ASSERT_TRUE(connect(admin));
