@@ -15,10 +15,17 @@ std::expected<Client, std::string> Client::connect(const Address& address,
   return Client(std::move(*socket), transport);
 }
 
+Client::~Client() {
+  if (socket_.ok() && !lost_) (void)exchange(PlatformCommand::kContinue, {});
+}
+
 std::expected<Bytes, Client::Loss> Client::exchange(PlatformCommand command, ByteView payload) {
+  lost_ = true;
   if (!send_bytes(platform_message(command, std::to_underlying(transport_), payload)))
     return std::unexpected(Loss::kClosed);
-  return receive();
+  auto answer = receive();
+  lost_ = !answer;
+  return answer;
 }
 
 bool Client::send_bytes(ByteView bytes) {

@@ -13,9 +13,14 @@ namespace teeio::serve {
 
 /// The requester's end of the socket protocol: one message, then its answer.
 ///
-/// Lifetime: closes its connection. Locking: none.
+/// Lifetime: says CONTINUE and closes its connection: DMTF's responder ends when a
+/// requester just leaves. Locking: none.
 class Client {
  public:
+  Client(Client&&) noexcept = default;
+  Client& operator=(Client&&) noexcept = default;
+  ~Client();
+
   /// Error: ready to print.
   static std::expected<Client, std::string> connect(const Address& address,
                                                     PlatformTransport transport,
@@ -42,6 +47,7 @@ class Client {
 
   Fd socket_;
   PlatformTransport transport_;
+  bool lost_ = false;
 };
 
 }  // namespace teeio::serve

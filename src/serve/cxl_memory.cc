@@ -52,13 +52,13 @@ Bytes error(std::uint16_t code) {
   return Writer().le(kTspVersion10).le(kTspError).le(std::uint16_t{0}).le(code).zeros(6).take();
 }
 
-/// Encryption of all memory with AES-XTS-256, read access control, implicit and explicit in-band
-/// changes of the TE state of all memory at once.
+/// Encryption of all memory with AES-XTS-256, read access control, and changes of the
+/// TE state that are implicit or explicit and in-band, by 64 bytes or everything.
 Bytes capabilities() {
   Writer out;
   out.le(kTspVersion10).le(static_cast<std::uint8_t>(kGetCapabilities & 0x7fU));
   out.le(std::uint16_t{1}).le(std::uint32_t{2}).le(std::uint16_t{0}).zeros(2);
-  out.le(std::uint16_t{0x16}).zeros(2).le(std::uint32_t{0}).le(std::uint32_t{0x8000'0000});
+  out.le(std::uint16_t{0x16}).zeros(2).le(std::uint32_t{0}).le(std::uint32_t{0x8000'0001});
   out.le(std::uint16_t{1}).zeros(2).le(std::uint32_t{0}).le(std::uint8_t{0}).zeros(0x13);
   return out.take();
 }

@@ -60,6 +60,9 @@ class ServedDevice final : private object::TraceSink {
   [[nodiscard]] std::vector<TdiStatus> tdis() const;
   /// nullptr: it is no function of this card.
   [[nodiscard]] hw::PciFunction* function(Bdf bdf) const;
+  void pass_time(std::uint32_t seconds) {
+    if (speaker_ != nullptr) speaker_->pass_time(seconds);
+  }
   /// Conventional reset, and the set-up after it.
   void reset();
 

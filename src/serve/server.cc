@@ -13,6 +13,7 @@
 #include <list>
 #include <utility>
 
+#include "schedule/task.h"
 #include "serve/capture.h"
 #include "serve/connection.h"
 #include "serve/control.h"
@@ -25,6 +26,9 @@ constexpr std::size_t kReadBytes = 64 * 1024;
 /// A peer that does not read its answers is not read from any more.
 constexpr std::size_t kMaxUnsent = 4U << 20U;
 constexpr std::size_t kMaxConnections = 256;  // of each kind; descriptors are finite
+
+constexpr int kTickMs = 1000;
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
 void say(const std::string& line) { fmt::print(stderr, "teeio serve: {}\n", line); }
 
@@ -150,6 +154,7 @@ struct Server::Impl final : ControlTarget {
   }
   [[nodiscard]] std::vector<pollfd> waiting() const;
   void serve(const std::vector<pollfd>& ready);
+  void pass_time();
   void take_signal();
   void accept_client(std::size_t device);
   void accept_control();
@@ -166,6 +171,7 @@ struct Server::Impl final : ControlTarget {
   std::list<Client> clients;
   std::list<ControlClient> controls;
   bool stopping = false;
+  std::uint64_t told_ns = schedule::now_ns();  ///< until when devices know the time
 };
 
 std::expected<void, std::string> Server::Impl::open() {
@@ -223,15 +229,24 @@ std::vector<pollfd> Server::Impl::waiting() const {
 void Server::Impl::run() {
   while (!stopping) {
     auto list = waiting();
-    if (::poll(list.data(), list.size(), -1) < 0) {
+    if (::poll(list.data(), list.size(), options.spdm.heartbeat_s == 0 ? -1 : kTickMs) < 0) {
       if (errno == EINTR) continue;
       say("poll() failed");
       return;
     }
+    pass_time();
     serve(list);
   }
   for (Client& client : clients) (void)client.channel.flush();
   for (ControlClient& client : controls) (void)client.channel.flush();
+}
+
+/// Sessions have a heartbeat in whole seconds.
+void Server::Impl::pass_time() {
+  const std::uint64_t seconds = (schedule::now_ns() - told_ns) / kSecondNs;
+  told_ns += seconds * kSecondNs;
+  for (std::size_t i = 0; i < fleet_.size(); ++i)
+    if (seconds > 0) fleet_.at(i).pass_time(static_cast<std::uint32_t>(seconds));
 }
 
 void Server::Impl::serve(const std::vector<pollfd>& ready) {

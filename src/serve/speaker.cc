@@ -26,6 +26,21 @@ constexpr std::array kCxl{std::byte{CxlMemory::kVendorId & 0xff},
 /// and memory follows what comes.
 constexpr std::uint32_t kMaxMessage = 0x10000;
 
+/// All of PLDM that there is here: GetTID, which MCTP requesters ask a device first.
+/// Source: DSP0240 1.1, tables 1 (header), 8 and 11.
+std::optional<Bytes> answer_pldm(ByteView message) {
+  constexpr std::array kRequest{std::byte{1}, std::byte{0x80}, std::byte{0}, std::byte{2}};
+  constexpr std::size_t kInstance = 1;  // its five low bits are the requester's
+  if (message.size() < kRequest.size()) return std::nullopt;
+  Bytes answer(message.begin(), message.begin() + kRequest.size());
+  const std::byte instance =
+      std::exchange(answer[kInstance], kRequest[kInstance]) & std::byte{0x1f};
+  if (!std::ranges::equal(answer, kRequest)) return std::nullopt;
+  answer[kInstance] = instance;
+  answer.insert(answer.end(), {std::byte{0}, std::byte{1}});  // success, terminus ID 1
+  return answer;
+}
+
 spdm::Transport spdm_transport(PlatformTransport transport) {
   switch (transport) {
     case PlatformTransport::kNone:
@@ -106,10 +121,13 @@ std::optional<spdm::Message> Speaker::answer_app(const spdm::AppRequest& request
   const auto refuse = [&](wire::SpdmErrorCode code) {
     return responder_.refuse(std::to_underlying(code));
   };
+  if (request.kind == spdm::AppRequest::Kind::kMctp) {
+    const auto answer = answer_pldm(request.payload);
+    return answer ? responder_.answer(*answer) : refuse(wire::SpdmErrorCode::kUnsupportedRequest);
+  }
   const bool pci = std::ranges::equal(request.vendor_id, kPciSig);
   const bool cxl = cxl_ && std::ranges::equal(request.vendor_id, kCxl);
-  if (request.kind != spdm::AppRequest::Kind::kVendorDefined ||
-      request.standard_id != wire::VendorDefined::kPciSigStandardId || (!pci && !cxl))
+  if (request.standard_id != wire::VendorDefined::kPciSigStandardId || (!pci && !cxl))
     return refuse(wire::SpdmErrorCode::kUnsupportedRequest);
   // Keys and TDIs are for secured sessions only. Source: PCIe Base Spec 6.33.3, 11.3.
   if (request.session == spdm::kNoSession) return refuse(wire::SpdmErrorCode::kUnexpectedRequest);

@@ -1,6 +1,7 @@
 #include "serve/validate/bench.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <utility>
 
@@ -9,6 +10,7 @@
 namespace teeio::serve::validate {
 namespace {
 
+constexpr int kRetryMs = 100;
 constexpr std::uint16_t kMaxReport = 0xffff;
 constexpr std::size_t kMaxSessions = 64;  // more than cases open: the peer's limit is looked for
 
@@ -160,6 +162,11 @@ std::expected<Bytes, std::string> TdiUnderTest::report(std::uint16_t portion) {
 
 std::expected<Link, Verdict> Bench::link() {
   auto client = Client::connect(target_.address, target_.transport, target_.timeout_ms);
+  for (unsigned waited_ms = 0; !client && waited_ms < target_.timeout_ms;
+       waited_ms += unsigned{kRetryMs}) {
+    (void)::poll(nullptr, 0, kRetryMs);  // whoever restarts the responder may be at it
+    client = Client::connect(target_.address, target_.transport, target_.timeout_ms);
+  }
   if (!client) return std::unexpected(failed(client.error()));
   return Link(std::move(*client), config_for(target_, version_));
 }
@@ -224,7 +231,12 @@ std::expected<TdiUnderTest, Verdict> Bench::tdi(Keys keys) {
       return unmet("keys of the stream", started.error());
   TdiUnderTest tdi(std::move(*made), function_id);
   tdi.stream_id = target_.stream_id;
-  if (const auto stopped = tdi.stop(); !stopped) return unmet("set-up", stopped.error());
+  // Some devices refuse to stop what is unlocked already; a case asks that itself.
+  (void)tdi.stop();
+  const auto state = tdi.state();
+  if (!state) return unmet("set-up", state.error());
+  if (*state != wire::TdiState::kConfigUnlocked)
+    return unmet("set-up", "the TDI stays in " + std::string(wire::tdi_state_name(*state)));
   return tdi;
 }
 

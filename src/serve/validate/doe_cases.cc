@@ -98,11 +98,18 @@ Verdict reserved_bits(Bench& bench) {
   return passed();
 }
 
-/// Whatever happened to `bad`, the next connection must be served.
-Verdict dropped(Bench& bench, ByteView bad) {
+Verdict is_refused(Bench& bench, ByteView bad) {
   TEEIO_CASE_ASSIGN(Link link, bench.link());
   const Reply reply = link.packet(bad);
   TEEIO_CASE(reply.refused(), "{} came", reply.str());
+  return passed();
+}
+
+/// Whatever happened to `bad`, the next connection must be served. Not both at
+/// once: a responder may have one connection at a time.
+Verdict dropped(Bench& bench, ByteView bad) {
+  Verdict verdict = is_refused(bench, bad);
+  if (verdict.kind != Verdict::Kind::kPass) return verdict;
   TEEIO_CASE_ASSIGN(Link next, bench.link());
   const auto alive = discover(next, std::uint8_t{0});
   TEEIO_CASE(alive.has_value(), "afterwards discovery fails: {}", alive.error());
