@@ -10,7 +10,7 @@ void describe_chunk(Fields& f, const Chunk& m) {
   f.number("handle", m.handle);
   f.number("sequence", m.sequence);
   if (m.sequence == 0) f.number("large_size", m.large_size);
-  f.size("chunk", m.chunk);
+  f.number("chunk_bytes", m.chunk.size());  // they may be a piece of KEY_PROG
   f.flag("last", m.last);
 }
 
@@ -32,12 +32,20 @@ void describe_key_update(Fields& f, const KeyUpdate& m) {
   f.number("tag", m.tag);
 }
 
+/// Registries whose messages program keys: IDE_KM of PCI-SIG and of CXL.
+bool may_hold_keys(std::uint16_t registry) {
+  constexpr std::uint16_t kCxl = 7;
+  return registry == wire::VendorDefined::kPciSigStandardId || registry == kCxl;
+}
+
 template <class VendorDefined>
 void describe_vendor_defined(Fields& f, const VendorDefined& m) {
   f.number("registry", m.standard_id);
   f.bytes("vendor", m.vendor_id);
   f.flag("large", m.large);
-  f.bytes("payload", m.payload);
+  if (!may_hold_keys(m.standard_id)) return f.bytes("payload", m.payload);
+  if (!m.payload.empty()) f.number("protocol", std::to_integer<unsigned>(m.payload.front()));
+  f.key("payload", m.payload);
 }
 
 }  // namespace

@@ -228,6 +228,20 @@ TEST_F(CaptureTest, HidesIdeKeysUnlessTheyAreToBeShown) {
             "abababababababab…(32)");
 }
 
+TEST_F(CaptureTest, HidesKeysInPiecesAndInOtherProtocolsToo) {
+  // KEY_PROG's key in a chunk; CXL's IDE_KM; a PCI-SIG protocol that is unknown.
+  for (const char* bytes :
+       {"12 85 00 01 00 00 00 00 20 00 00 00 40 00 00 00 ab*32",
+        "12 fe 00 00 07 00 02 98 1e 21 00 00 ab*32", "12 fe 00 00 03 00 02 01 00 21 00 09 ab*32"})
+    for (const Message& message : spdm(bytes))
+      for (const Field& f : message.fields) {
+        EXPECT_EQ(f.text.find("abab"), std::string::npos) << message.name << " " << f.name;
+        EXPECT_EQ(f.full.find("abab"), std::string::npos) << message.name << " " << f.name;
+      }
+  const auto other = spdm("12 fe 00 00 01 00 00 02 00 ab ab");
+  EXPECT_EQ(text(other[0], "payload"), "abab");
+}
+
 TEST_F(CaptureTest, ReadsMctpInsideAndOutsideOfSessions) {
   Capture mctp(wire::LinkType::kMctp, ring(), {});
   const auto read = [&](wire::MctpType type, ByteView body) {
