@@ -47,8 +47,8 @@ TEST(Channel, CarriesAMessageAndItsAnswer) {
   ASSERT_TRUE(std::holds_alternative<AppMessage>(received));
   EXPECT_EQ(std::get<AppMessage>(received).protocol, Protocol::kTdisp);
   EXPECT_EQ(std::get<AppMessage>(received).bytes, kLock);
-  const auto answer = pair.requester.open(
-      Protocol::kTdisp, pair.responder.seal({Protocol::kTdisp, kAnswer, 0}));
+  const auto answer =
+      pair.requester.open(Protocol::kTdisp, pair.responder.seal({Protocol::kTdisp, kAnswer, 0}));
   ASSERT_TRUE(answer);
   EXPECT_EQ(*answer, kAnswer);
 }

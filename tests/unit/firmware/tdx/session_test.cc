@@ -132,6 +132,14 @@ TEST_F(Sessions, DisconnectTellsTheDevice) {
   ASSERT_OK(try_connect());
 }
 
+TEST_F(Sessions, ADeviceThatNeedsTimeIsWaitedFor) {
+  spdm::ResponderConfig slow = responder(credentials);
+  slow.defer_signatures = true;  // ResponseNotReady, then RESPOND_IF_READY
+  use_device(std::move(slow));
+  setup_iommu();
+  connect_spdm();
+}
+
 // --- Hostile devices ---
 
 TEST_F(Sessions, ShortAnswersNeverConnect) {
