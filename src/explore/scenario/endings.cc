@@ -64,7 +64,7 @@ void fail_vm(const Config& design) {
 
 using Step = Result<void> (*)(Stage& stage, Vmm& vmm);
 
-constexpr std::array<Step, 12> kLife = {
+constexpr std::array<Step, 13> kLife = {
     [](Stage& s, Vmm& v) { return v.make_vm(s.vm_type()); },
     [](Stage&, Vmm& v) { return v.open_device(kPf); },
     [](Stage&, Vmm& v) { return v.associate(); },
@@ -73,10 +73,11 @@ constexpr std::array<Step, 12> kLife = {
     [](Stage&, Vmm& v) { return v.make_vdevice(); },
     [](Stage& s, Vmm& v) { return s.make_runnable(v); },
     [](Stage& s, Vmm& v) { return s.bind(v); },
+    [](Stage& s, Vmm& v) { return s.lock(v); },
     [](Stage&, Vmm& v) { return v.map_private_mmio(); },
     [](Stage& s, Vmm& v) -> Result<void> {
       // A refusal is as good: TDX wants the guest to ask first.
-      (void)s.ask_state(v, s.tdx() ? abi::TSM_TDI_RUN : abi::TSM_TDI_LOCKED);
+      (void)s.ask_state(v, abi::TSM_TDI_RUN);
       return {};
     },
     [](Stage& s, Vmm& v) { return s.unbind(v); },
@@ -143,7 +144,7 @@ class VfSwitch {
 
 void unbind_from_error(const Config& design) {
   Stage stage(design);
-  Vmm& vmm = stage.bound(kVf0);
+  Vmm& vmm = stage.locked(kVf0);
   VfSwitch vfs(stage.root());
   vfs.off();
   TEEIO_CHECK(stage.tdi_state(kVf0Bdf) == "ERROR", "the TDI went to ERROR");
@@ -156,7 +157,7 @@ void unbind_from_error(const Config& design) {
 
 void error_against(const Config& design, void (*act)(Stage&, Vmm&)) {
   Stage stage(design);
-  Vmm& vmm = stage.bound(kVf0);
+  Vmm& vmm = stage.locked(kVf0);
   VfSwitch vfs(stage.root());
   stage.play({{"vmm", [&] { act(stage, vmm); }}, {"root", [&] {
                                                     vfs.off();
@@ -176,7 +177,6 @@ void error_against_exit(const Config& design) {
 void start_against_unbind(const Config& design) {
   Stage stage(design);
   Vmm& vmm = stage.with_mmio();
-  must(stage.ask_state(vmm, abi::TSM_TDI_LOCKED));
   stage.play({{"guest", [&] { (void)stage.ask_state(vmm, abi::TSM_TDI_RUN); }},
               {"unbinder", [&] { (void)stage.unbind(vmm); }}});
 }

@@ -70,7 +70,7 @@ Result<void> prepare_mmio(Vmm& vmm) {
 
 void fault_against_unbind(const Config& design) {
   Stage stage(design);
-  Vmm& vmm = stage.bound();
+  Vmm& vmm = stage.locked();
   must(stage.make_runnable(vmm));
   must(prepare_mmio(vmm));
   stage.play({{"vCPU", [&] { (void)vmm.pre_fault(kMmioGpa); }},

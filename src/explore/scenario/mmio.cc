@@ -13,9 +13,9 @@ using machine::Config;
 
 constexpr std::uint64_t kBar2 = std::uint64_t{2} << vfio::kRegionShift;
 
-/// A bound function with a dma-buf of its MMIO, and a VM that may fault.
+/// A locked function with a dma-buf of its MMIO, and a VM that may fault.
 Vmm& with_buffer(Stage& stage) {
-  Vmm& vmm = stage.bound();
+  Vmm& vmm = stage.locked();
   must(stage.make_runnable(vmm));
   const auto buffer = vmm.export_bar(2, kPageSize);
   TEEIO_CHECK(buffer.has_value(), "the BAR can be exported");
@@ -32,6 +32,34 @@ Vmm& with_slot(Stage& stage) {
 }
 
 void delete_slot(Vmm& vmm) { (void)vmm.set_mmio_slot(Vmm::kMmioSlot, 0); }
+
+/// A function that is not bound, with a memslot of its MMIO that the guest shares.
+Vmm& with_shared_slot(Stage& stage) {
+  Vmm& vmm = stage.ready();
+  must(stage.make_runnable(vmm));
+  const auto buffer = vmm.export_bar(2, kPageSize);
+  TEEIO_CHECK(buffer.has_value(), "the BAR can be exported");
+  vmm.mmio_buffer = *buffer;
+  must(vmm.set_mmio_slot());
+  return vmm;
+}
+
+/// A reset revokes and gives back.
+void shared_revoke_fault_delete(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = with_shared_slot(stage);
+  stage.play({{"guest", [&] { (void)vmm.pre_fault(kMmioGpa); }},
+              {"host", [&] { (void)vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0}); }},
+              {"vmm", [&] { delete_slot(vmm); }}});
+}
+
+void shared_delete_against_close(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = with_shared_slot(stage);
+  must(vmm.associate(KVM_DEV_VFIO_FILE_DEL));
+  must(vmm.close(vmm.mmio_buffer));
+  stage.play({{"vmm", [&] { delete_slot(vmm); }}, {"closer", [&] { (void)vmm.close(vmm.vfio); }}});
+}
 
 void revoke_fault_delete(const Config& design) {
   Stage stage(design);
@@ -99,6 +127,7 @@ void un_revoke(const Config& design) {
   (void)stage.unbind(vmm);
   TEEIO_CHECK(works_as_shared(vmm), "R10: the function was unbound and does not work");
   must(stage.bind(vmm));
+  must(stage.lock(vmm));
   TEEIO_CHECK(vmm.pre_fault(kMmioGpa).has_value(), "private MMIO cannot be mapped a second time");
 }
 
@@ -134,18 +163,31 @@ void mmap_against_power(const Config& design) {
 }  // namespace
 
 void add_mmio_scenarios(std::vector<MachineScenario>& all) {
+  // On TDX the module refuses to unmap private MMIO of a locked TDI, and Linux
+  // gives the VM up (KVM_BUG_ON): a VMM that deletes or flips it ends its own VM.
+  const std::vector<machine::TsmKind> unmaps_while_locked = {machine::TsmKind::kCca};
+  all.push_back({.name = "mmio/shared-revoke-fault-delete",
+                 .description = "revoke by a reset, a guest's fault and the memslot's deletion",
+                 .body = shared_revoke_fault_delete});
+  all.push_back({.name = "mmio/shared-delete-against-close",
+                 .description = "the last importer detaches while the exporter closes",
+                 .body = shared_delete_against_close});
   all.push_back({.name = "mmio/revoke-fault-delete",
                  .description = "revoke by unbind, a guest's fault and the memslot's deletion",
-                 .body = revoke_fault_delete});
+                 .body = revoke_fault_delete,
+                 .firmware = unmaps_while_locked});
   all.push_back({.name = "mmio/fault-against-delete",
                  .description = "a guest's fault against the memslot's deletion",
-                 .body = fault_against_delete});
+                 .body = fault_against_delete,
+                 .firmware = unmaps_while_locked});
   all.push_back({.name = "mmio/unbind-against-delete",
                  .description = "unbind against the deletion of a memslot that is mapped",
-                 .body = unbind_against_delete});
+                 .body = unbind_against_delete,
+                 .firmware = unmaps_while_locked});
   all.push_back({.name = "mmio/unbind-against-shared",
                  .description = "unbind against the flip of the page to shared",
-                 .body = unbind_against_shared});
+                 .body = unbind_against_shared,
+                 .firmware = unmaps_while_locked});
   all.push_back({.name = "mmio/attach-against-unbind",
                  .description = "a memslot is made of a dma-buf that unbind revokes",
                  .body = attach_against_unbind});
@@ -154,7 +196,8 @@ void add_mmio_scenarios(std::vector<MachineScenario>& all) {
                  .body = attach_against_close});
   all.push_back({.name = "mmio/delete-against-close",
                  .description = "the last importer detaches while the exporter closes",
-                 .body = delete_against_close});
+                 .body = delete_against_close,
+                 .firmware = unmaps_while_locked});
   all.push_back({.name = "mmio/export-against-bind",
                  .description = "VFIO_DEVICE_FEATURE_DMA_BUF against bind",
                  .body = export_against_bind});

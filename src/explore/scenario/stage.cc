@@ -109,8 +109,14 @@ Vmm& Stage::bound(std::string_view device) {
   return made;
 }
 
-Vmm& Stage::with_mmio(std::string_view device) {
+Vmm& Stage::locked(std::string_view device) {
   Vmm& made = bound(device);
+  must(lock(made));
+  return made;
+}
+
+Vmm& Stage::with_mmio(std::string_view device) {
+  Vmm& made = locked(device);
   must(make_runnable(made));
   must(made.map_private_mmio());
   return made;
@@ -149,6 +155,10 @@ Result<void> Stage::ask_state(Vmm& vmm, std::uint32_t state) {
       tdx() ? abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX : abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
   TEEIO_TRY(vmm.request(abi::TSM_REQ_SET_TDI_STATE, arch, state));
   return {};
+}
+
+Result<void> Stage::lock(Vmm& vmm) {
+  return tdx() ? Result<void>() : ask_state(vmm, abi::TSM_TDI_LOCKED);
 }
 
 Result<void> Stage::make_runnable(Vmm& vmm) { return tdx() ? vmm.finalize() : vmm.make_vcpu(); }

@@ -56,7 +56,9 @@ class Stage {
   Vmm& ready(std::string_view device = kPf);
   /// One whose `device` is bound.
   Vmm& bound(std::string_view device = kPf);
-  /// One whose device is bound and whose guest has a page of private MMIO.
+  /// One whose device is bound and whose TDI is LOCKED: private MMIO may be mapped.
+  Vmm& locked(std::string_view device = kPf);
+  /// One whose guest has a page of private MMIO.
   Vmm& with_mmio(std::string_view device = kPf);
 
   /// Binds and unbinds by the door that the design has open.
@@ -64,6 +66,8 @@ class Stage {
   Result<void> unbind(Vmm& vmm);
   /// IOMMU_VDEVICE_TSM_REQ: the guest asks for `state`, enum tsm_tdi_state.
   Result<void> ask_state(Vmm& vmm, std::uint32_t state);
+  /// After bind: TDX's has locked the TDI, on CCA the guest asks for it.
+  Result<void> lock(Vmm& vmm);
   /// What KVM_PRE_FAULT_MEMORY needs: a vCPU, and a TD that may run.
   Result<void> make_runnable(Vmm& vmm);
 
