@@ -95,7 +95,7 @@ Reply set_certificate(Call& call) {
   if (!set)
     return refuse(set.error().code == Errno::kInval ? SpdmErrorCode::kInvalidRequest
                                                     : SpdmErrorCode::kUnspecified);
-  state.slots[request->slot].reset();
+  state.slots[request->slot].asked = false;
   wire::SpdmSetCertificateRsp answer;
   answer.version = state.version();
   answer.slot = request->slot;

@@ -16,6 +16,21 @@ std::string_view name(SessionEnd reason) {
 
 namespace teeio::spdm::responder {
 
+namespace {
+
+/// Encodes and hashes a chain unless it is the one that the last connection had.
+void refresh(LocalSlot& slot, crypto::HashAlgorithm algorithm) {
+  const crypto::CertificateChain& chain = slot.credential->identity->chain;
+  if (slot.algorithm == algorithm && std::ranges::equal(slot.certificates, chain.certificates()))
+    return;
+  slot.certificates.assign(chain.certificates().begin(), chain.certificates().end());
+  slot.algorithm = algorithm;
+  slot.chain = crypto::encode_spdm_chain(chain, algorithm);
+  slot.hash = crypto::hash(algorithm, slot.chain);
+}
+
+}  // namespace
+
 std::unexpected<Refusal> refuse(const Error& decode_error, wire::SpdmCode request) {
   if (decode_error.code == Errno::kOpNotSupp)
     return refuse(wire::SpdmErrorCode::kUnsupportedRequest, std::to_underlying(request));
@@ -61,7 +76,7 @@ void State::forget() {
   l1l2.reset();
   multi_key_digests.clear();
   digests_may_enter = true;
-  for (auto& slot : slots) slot.reset();
+  for (LocalSlot& slot : slots) slot.asked = false;
   encapsulated = {};
   outgoing.reset();
   incoming.reset();
@@ -73,16 +88,13 @@ void State::forget() {
 const LocalSlot* State::slot(std::uint8_t number) {
   if (number >= wire::kSpdmSlots || config.credentials == nullptr || !suite.asym || !suite.hash)
     return nullptr;
-  std::optional<LocalSlot>& known = slots[number];
-  if (!known) {
-    LocalSlot& made = known.emplace();
-    made.credential = config.credentials->credential(number, *suite.asym, *suite.hash);
-    if (made.credential != nullptr) {
-      made.chain = crypto::encode_spdm_chain(made.credential->identity->chain, *suite.hash);
-      made.hash = crypto::hash(*suite.hash, made.chain);
-    }
+  LocalSlot& known = slots[number];
+  if (!known.asked) {
+    known.asked = true;
+    known.credential = config.credentials->credential(number, *suite.asym, *suite.hash);
+    if (known.credential != nullptr) refresh(known, *suite.hash);
   }
-  return known->credential != nullptr ? &*known : nullptr;
+  return known.credential != nullptr ? &known : nullptr;
 }
 
 std::uint8_t State::slot_mask() {

@@ -42,9 +42,12 @@ enum class Phase : std::uint8_t { kNotStarted, kAfterVersion, kAfterCapabilities
 
 /// One slot of ours, in the form in which it is sent and hashed.
 struct LocalSlot {
-  const Credential* credential = nullptr;
+  const Credential* credential = nullptr;  ///< nullptr: empty
+  std::vector<crypto::Certificate> certificates;
+  crypto::HashAlgorithm algorithm = crypto::HashAlgorithm::kSha384;
   Bytes chain;  ///< SPDM format
   crypto::Digest hash;
+  bool asked = false;  ///< in this connection; before that it is what the last one had
 };
 
 /// An encapsulated flow: requests of ours inside the requester's answers.
@@ -119,7 +122,7 @@ struct State {
   std::optional<crypto::RunningHash> l1l2;  ///< outside of sessions
   Bytes multi_key_digests;                  ///< DIGESTS that enters TH (1.3)
   bool digests_may_enter = true;            ///< it came right behind ALGORITHMS
-  std::array<std::optional<LocalSlot>, wire::kSpdmSlots> slots;
+  std::array<LocalSlot, wire::kSpdmSlots> slots;
 
   std::vector<std::unique_ptr<Session>> sessions;
   std::uint16_t last_session_half = 0;
