@@ -126,9 +126,9 @@ std::uint32_t Dpor::pick(const Moment& moment) {
   }
   node_of_event_.push_back(static_cast<std::uint32_t>(depth_++));
   const Candidate move = *at;
-  const auto races = order_.add(move);
-  if (is_new())
-    for (const HappensBefore::Race& race : races) reverse(race, move, order_.events() - 1);
+  using Wanted = HappensBefore::Wanted;
+  const auto races = order_.add(move, is_new() ? Wanted::kRaces : Wanted::kOrder);
+  for (const HappensBefore::Race& race : races) reverse(race, move, order_.events() - 1);
   return static_cast<std::uint32_t>(at - moment.candidates.begin());
 }
 
@@ -174,7 +174,7 @@ void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::
 void Dpor::build_sequence(const HappensBefore::Race& race, const Candidate& late,
                           std::uint32_t end) {
   sequence_.clear();
-  first_of_task_.fill(kNone);
+  std::fill_n(first_of_task_.begin(), order_.tasks(), kNone);
   for (std::uint32_t e = race.event + 1; e < end; ++e) {
     if (order_.precedes(race.event, order_.clock_of(e))) continue;
     std::uint32_t& first = first_of_task_[order_.move(e).task];

@@ -251,7 +251,7 @@ std::span<const HappensBefore::Race> HappensBefore::find_races(const std::uint32
   return races_;
 }
 
-std::span<const HappensBefore::Race> HappensBefore::add(const Candidate& move) {
+std::span<const HappensBefore::Race> HappensBefore::add(const Candidate& move, Wanted wanted) {
   const std::uint32_t event = events();
   conflicts_.clear();
   if (move.op.kind == OpKind::kJoin) {
@@ -261,7 +261,7 @@ std::span<const HappensBefore::Race> HappensBefore::add(const Candidate& move) {
   }
   meet_yields(move);
   races_.clear();
-  if (!conflicts_.empty()) find_races(task_clock(move.task));
+  if (!conflicts_.empty() && wanted == Wanted::kRaces) find_races(task_clock(move.task));
 
   moves_.push_back(move);
   std::uint32_t* const own = task_clock(move.task);

@@ -37,12 +37,15 @@ class HappensBefore {
     Clock clock;
   };
 
+  /// Races of moves that an earlier run made too are known.
+  enum class Wanted : std::uint8_t { kRaces, kOrder };
+
   void start_run();
   /// Tasks spawned so far; the new ones were by the last event.
   void know_tasks(std::uint32_t count);
   /// The next event. Its number is events() before the call.
   /// Gives its races, of which none comes before another; valid until the next call.
-  std::span<const Race> add(const Candidate& move);
+  std::span<const Race> add(const Candidate& move, Wanted wanted = Wanted::kRaces);
   /// `waiting` cannot move: the races of the locks they wait for.
   std::span<const Race> races_of_blocked(const Candidate& waiting);
   /// Nothing could move: what follows comes after everything so far.

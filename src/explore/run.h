@@ -36,8 +36,8 @@ struct Progress {
 
 struct Options {
   StrategyKind strategy = StrategyKind::kDpor;
-  std::uint64_t max_schedules = 20'000;  ///< complete and pruned ones
-  double seconds = 0;                    ///< no new schedule after this long; 0: no limit
+  std::uint64_t max_schedules = 5'000;  ///< complete and pruned ones
+  double seconds = 0;                   ///< no new schedule after this long; 0: no limit
   /// At most so many failures in a schedule, if less than the scenario's own.
   std::optional<std::uint32_t> failures = std::nullopt;
   std::uint32_t preemptions = 2;   ///< kBounded

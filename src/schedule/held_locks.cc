@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "base/check.h"
 #include "schedule/task.h"
@@ -27,11 +28,29 @@ TaskLocal<HeldLocks*>& held_slot() {
   return slot;
 }
 
+/// One that a task of this thread gave back: explored tasks come and go a
+/// million times a second.
+struct Spare {
+  HeldLocks* locks = nullptr;
+  ~Spare() { delete locks; }
+};
+thread_local Spare t_spare[4];
+
+HeldLocks* make_held() {
+  for (Spare& spare : t_spare) {
+    if (spare.locks == nullptr) continue;
+    HeldLocks* const locks = std::exchange(spare.locks, nullptr);
+    locks->count = 0;
+    return locks;
+  }
+  return new HeldLocks;
+}
+
 /// Freed by the task's end (release_held_storage()) or never for the first one.
 HeldLocks& held() {
   HeldLocks* locks = held_slot().get();
   if (locks == nullptr) {
-    locks = new HeldLocks;
+    locks = make_held();
     held_slot().set(locks);
   }
   return *locks;
@@ -87,8 +106,15 @@ bool is_held(const void* lock) {
 std::size_t held_count() { return held().count; }
 
 void release_held_storage() {
-  delete held_slot().get();
+  HeldLocks* const locks = held_slot().get();
   held_slot().set(nullptr);
+  if (locks == nullptr) return;
+  for (Spare& spare : t_spare)
+    if (spare.locks == nullptr) {
+      spare.locks = locks;
+      return;
+    }
+  delete locks;
 }
 
 }  // namespace teeio::schedule
