@@ -9,7 +9,7 @@ namespace teeio::wire {
 namespace {
 
 constexpr unsigned kSlotMask = 0x0f;
-constexpr unsigned kBasicMutualAuth = 0x80;  ///< CHALLENGE_AUTH's param1; gone with 1.4
+constexpr unsigned kBasicMutualAuth = 0x80;  ///< CHALLENGE_AUTH's param1; deprecated since 1.2
 constexpr unsigned kSign = 1U << 0U;         ///< GET_MEASUREMENTS' param1
 constexpr unsigned kRawBitStream = 1U << 1U;
 constexpr unsigned kNewMeasurement = 1U << 2U;

@@ -36,7 +36,7 @@ struct SpdmChallengeAuth {
   static constexpr SpdmCode kCode = SpdmCode::kChallengeAuth;
   std::uint8_t version = kSpdmVersion12;
   std::uint8_t slot = 0;           ///< 0–15
-  bool basic_mutual_auth = false;  ///< 1.1 to 1.3: the responder wants to challenge back
+  bool basic_mutual_auth = false;  ///< 1.1; the responder wants to challenge back
   std::uint8_t slot_mask = 0;
   ByteView chain_hash{};  ///< SpdmSizes::hash
   SpdmNonce nonce{};
