@@ -105,15 +105,21 @@ Verdict is_refused(Bench& bench, ByteView bad) {
   return passed();
 }
 
-/// Whatever happened to `bad`, the next connection must be served. Not both at
-/// once: a responder may have one connection at a time.
-Verdict dropped(Bench& bench, ByteView bad) {
-  Verdict verdict = is_refused(bench, bad);
-  if (verdict.kind != Verdict::Kind::kPass) return verdict;
+Verdict is_alive(Bench& bench) {
   TEEIO_CASE_ASSIGN(Link next, bench.link());
   const auto alive = discover(next, std::uint8_t{0});
   TEEIO_CASE(alive.has_value(), "afterwards discovery fails: {}", alive.error());
   return passed();
+}
+
+/// Whatever happened to `bad`, later connections must be served. Not both at
+/// once: a responder may have one connection at a time. The first one after it
+/// may meet the end of a responder that is started anew.
+Verdict dropped(Bench& bench, ByteView bad) {
+  Verdict verdict = is_refused(bench, bad);
+  if (verdict.kind != Verdict::Kind::kPass) return verdict;
+  verdict = is_alive(bench);
+  return verdict.kind == Verdict::Kind::kPass ? verdict : is_alive(bench);
 }
 
 Verdict unknown_type(Bench& bench) {

@@ -67,6 +67,7 @@ Verdict gets_status(Session& session, const IdeKmKeyProg& request, KpAckStatus s
 Verdict query_port_0(Bench& bench) {
   TEEIO_CASE_ASSIGN(Session session, bench.session());
   TEEIO_CASE_ASSIGN(const IdeKmQueryResp response, query(session, 0));
+  if (bench.target().port_index != 0) return passed();  // port 0 may be without IDE
   TEEIO_CASE(!response.registers.empty(), "the response has no registers");
   return passed();
 }

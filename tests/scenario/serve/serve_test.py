@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+"""What a peer, a program at the control socket and an operator see of `teeio serve`."""
+
+import os
+import signal
+import sys
+import tempfile
+
+from served import (CONTINUE, DOE, MCTP, NONE, NORMAL, SHUTDOWN, TEST, Served, doe, exchange,
+                    is_closed, send)
+
+TEEIO = sys.argv[1]
+GET_VERSION = bytes([0x10, 0x84, 0, 0])
+
+
+def greeting_and_discovery(served):
+    with served.connect() as peer:
+        assert exchange(peer, TEST, DOE, b"Client Hello!\0") == (TEST, DOE, b"Server Hello!\0")
+        seen, index = [], 0
+        while True:
+            _, _, answer = exchange(peer, NORMAL, DOE, doe(0, bytes([index])))
+            seen.append(answer[10])
+            index = answer[11]
+            if index == 0:
+                break
+        assert seen == [0, 1, 2], seen
+        assert exchange(peer, CONTINUE, DOE)[0] == CONTINUE
+        assert is_closed(peer)
+
+
+def each_transport_speaks_spdm(served):
+    for transport, packet, at in ((NONE, GET_VERSION, 0), (MCTP, b"\5" + GET_VERSION, 1),
+                                  (DOE, doe(1, GET_VERSION), 8)):
+        with served.connect() as peer:
+            _, _, answer = exchange(peer, NORMAL, transport, packet)
+            assert answer[at:at + 2] == bytes([0x10, 0x04]), (transport, answer)
+
+
+def messages_in_pieces(served):
+    with served.connect() as peer:
+        message = b"\0\0\xde\xad" + bytes([0, 0, 0, DOE]) + b"\0\0\0\0"
+        for byte in message:
+            peer.sendall(bytes([byte]))
+        send(peer, TEST, DOE)
+        assert peer.recv(26 * 2) != b""
+
+
+def unanswered_object_gets_an_empty_answer(served):
+    with served.connect() as peer:
+        assert exchange(peer, NORMAL, DOE, doe(0xE7, b"\0\0\0\0")) == (NORMAL, DOE, b"")
+
+
+def bad_peers_lose_only_their_connection(served):
+    with served.connect() as good:
+        assert exchange(good, TEST, DOE)[0] == TEST
+        with served.connect() as huge:
+            huge.sendall(b"\0\0\0\1" + bytes([0, 0, 0, DOE]) + b"\xff\xff\xff\xff")
+            assert is_closed(huge)
+        with served.connect() as stranger:
+            send(stranger, NORMAL, 77)
+            assert is_closed(stranger)
+        with served.connect() as fickle:
+            assert exchange(fickle, TEST, DOE)[0] == TEST
+            send(fickle, TEST, MCTP)
+            assert is_closed(fickle)
+        with served.connect() as unknown:
+            assert exchange(unknown, 0x1234, DOE)[0] == 0xFFFF
+            assert is_closed(unknown)
+        with served.connect() as half:
+            half.sendall(b"\0\0\0\1\0")
+        assert exchange(good, TEST, DOE)[0] == TEST
+
+
+def control_socket(served):
+    control = served.control()
+    states = control.ask("states")["states"]
+    assert [state["function"] for state in states] == ["0000:01:00.0", "0000:01:00.1",
+                                                      "0000:01:00.2"], states
+    assert {state["state"] for state in states} == {"CONFIG_UNLOCKED"}
+    assert "states" in control.ask("subscribe")
+    value = control.ask("config_read", function="0000:01:00.0", offset=0, size=2)
+    assert value == {"value": 0x1EFE}, value
+    for bad in ('{"command": "dance"}', "[]", "no json", '{"command": 7}',
+                '{"command": "reset", "function": "0000:09:00.0"}',
+                '{"command": "config_read", "function": "0000:01:00.0", "offset": 3, "size": 2}'):
+        assert "error" in control.ask_raw(bad), bad
+    assert control.ask("reset", function="0000:01:00.0") == {"ok": True}
+    assert control.ask("reload") == {"ok": True}
+
+
+def shutdown_ends_only_the_connection(served):
+    with served.connect() as peer:
+        assert exchange(peer, SHUTDOWN, DOE)[0] == SHUTDOWN
+        assert is_closed(peer)
+    with served.connect() as peer:
+        assert exchange(peer, TEST, DOE)[0] == TEST
+
+
+def reload_by_signal():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "machine.toml")
+        source = os.path.join(os.path.dirname(__file__), "../../../machines/tdx-connect.toml")
+        with open(source) as file:
+            text = file.read()
+        with open(path, "w") as file:
+            file.write(text)
+        with Served(TEEIO, "--machine", path) as served:
+            control = served.control()
+            assert len(control.ask("states")["states"]) == 3
+            with open(path, "w") as file:
+                file.write(text.replace("vfs = 2", "vfs = 1"))
+            served.process.send_signal(signal.SIGHUP)
+            # The signal is taken before any later command's answer only if it came first.
+            assert control.ask("reload") == {"ok": True}
+            assert len(control.ask("states")["states"]) == 2
+            with open(path, "w") as file:
+                file.write("nonsense = 1\n")
+            assert "error" in control.ask("reload")
+            assert len(control.ask("states")["states"]) == 2
+
+
+def main():
+    with Served(TEEIO) as served:
+        for test in (greeting_and_discovery, each_transport_speaks_spdm, messages_in_pieces,
+                     unanswered_object_gets_an_empty_answer, bad_peers_lose_only_their_connection,
+                     control_socket, shutdown_ends_only_the_connection):
+            test(served)
+    for words in ("at most 1048576 are taken", "transport 0x4d is unknown",
+                  "transport changed from doe to mctp", "command 0x1234 is unknown",
+                  "closed after 5 bytes of a message"):
+        assert words in served.log, (words, served.log)
+    reload_by_signal()
+
+
+main()
