@@ -157,7 +157,7 @@ void Capture::read_spdm(ByteView message, const Place& place) {
   });
   if (!known) {
     f.hex_number("code", header->code);
-    entry.problem = "no SPDM version has this code";
+    entry.problem = "the table of SPDM messages has no such code";
   }
   entry.fields = f.take();
   const bool good = entry.problem.empty();

@@ -128,7 +128,7 @@ TEST_F(CaptureTest, ASignatureIsThereOnlyWhenItWasAskedFor) {
 
 TEST_F(CaptureTest, SaysWhyAMessageCannotBeDecoded) {
   EXPECT_EQ(spdm("20 84 00 00")[0].problem, "SPDM major version is not 1");
-  EXPECT_EQ(spdm("12 99 00 00")[0].problem, "no SPDM version has this code");
+  EXPECT_EQ(spdm("12 99 00 00")[0].problem, "the table of SPDM messages has no such code");
   const Bytes stump = unhex("01 00 01");
   EXPECT_NE(capture.read({.data = stump, .original_size = 0})[0].problem, "");
   EXPECT_NE(capture.read({.data = stump, .original_size = 64})[0].problem, "");
