@@ -11,7 +11,7 @@ namespace teeio::spdm::requester {
 namespace {
 
 void note(State& state, std::uint32_t session, ByteView request, ByteView response) {
-  if (session == kNoSession) state.m1m2->update(request).update(response);
+  if (session == kNoSession) state.m1m2.update(*state.base, request).update(*state.base, response);
 }
 
 class GetDigests final : public SessionStep {
@@ -44,7 +44,7 @@ class GetDigests final : public SessionStep {
       slot.digest.assign(digest.begin(), digest.end());
     }
     state.slot_mask = answer.provisioned;
-    if (session_ == kNoSession) state.m1m2 = state.base;
+    if (session_ == kNoSession) state.m1m2.clear();
     note(state, session_, request, answer.wire);
     if (session_ == kNoSession && state.peer_multi_key && state.digests_may_enter &&
         state.multi_key_digests.empty())

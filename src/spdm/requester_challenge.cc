@@ -41,10 +41,10 @@ class Challenge final : public SessionStep {
       return fail(Errno::kPerm, "CHALLENGE_AUTH is of another certificate chain");
     if (state.version() >= wire::kSpdmVersion13 && answer.context != context_)
       return fail(Errno::kPerm, "CHALLENGE_AUTH answers another request");
-    state.m1m2->update(request);
-    state.m1m2->update(answer.wire.first(answer.wire.size() - answer.signature.size()));
-    const crypto::Digest transcript = state.m1m2->digest();
-    state.m1m2 = state.base;
+    state.m1m2.update(*state.base, request);
+    state.m1m2.update(*state.base, answer.wire.first(answer.wire.size() - answer.signature.size()));
+    const crypto::Digest transcript = state.m1m2.digest(*state.base);
+    state.m1m2.clear();
     TEEIO_TRY(verify_peer(state, slot_, crypto::SigningPurpose::kResponderChallengeAuth, transcript,
                           answer.signature));
     state.summary.assign(answer.summary_hash.begin(), answer.summary_hash.end());

@@ -138,7 +138,7 @@ class NegotiateAlgorithms final : public Step {
     append(state.vca, request);
     append(state.vca, answer.wire);
     if (suite.hash) state.base.emplace(*suite.hash).update(state.vca);
-    state.m1m2 = state.base;
+    state.m1m2.clear();
     state.connected = true;
     return Progress::kDone;
   }

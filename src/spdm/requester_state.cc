@@ -69,7 +69,7 @@ void State::forget() {
   peer_multi_key = false;
   vca.clear();
   base.reset();
-  m1m2.reset();
+  m1m2.clear();
   l1l2.clear();
   multi_key_digests.clear();
   digests_may_enter = true;
@@ -99,7 +99,7 @@ void State::note_request(std::uint8_t code, std::uint32_t session) {
     Session* in = find(session);
     (in != nullptr ? in->l1l2 : l1l2).clear();
   }
-  if (resets_m1m2(request)) m1m2 = base;
+  if (resets_m1m2(request)) m1m2.clear();
 }
 
 Result<void> State::need_connection() const {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crypto/hash.h"
+#include "spdm/deferred_hash.h"
 #include "spdm/framing.h"
 #include "spdm/key_schedule.h"
 #include "spdm/peer_chain.h"
@@ -109,7 +110,7 @@ struct State {
   bool peer_multi_key = false;
   Bytes vca;
   std::optional<crypto::RunningHash> base;  ///< of message A
-  std::optional<crypto::RunningHash> m1m2;
+  DeferredHash m1m2;
   Bytes l1l2;  ///< since the last signature, outside of sessions
   Bytes multi_key_digests;
   bool digests_may_enter = true;

@@ -31,7 +31,8 @@ std::uint32_t portion_limit(const State& state, bool large) {
 
 /// GET_DIGESTS and GET_CERTIFICATE outside of sessions are part of M1/M2.
 void note(Call& call, ByteView request, ByteView answer) {
-  if (call.session == nullptr) call.state.m1m2->update(request).update(answer);
+  if (call.session == nullptr)
+    call.state.m1m2.update(*call.state.base, request).update(*call.state.base, answer);
 }
 
 }  // namespace
@@ -66,7 +67,7 @@ Reply get_digests(Call& call) {
   answer.key_usages = usage_bytes;
   Bytes bytes = answer.encode();
   // M1/M2 begins with the last GET_DIGESTS.
-  if (call.session == nullptr) state.m1m2 = state.base;
+  if (call.session == nullptr) state.m1m2.clear();
   note(call, request->wire, bytes);
   if (call.session == nullptr && state.multi_key && state.digests_may_enter &&
       state.multi_key_digests.empty())

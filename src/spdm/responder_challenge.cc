@@ -37,12 +37,12 @@ Reply challenge(Call& call) {
                                        wire::kSpdmCapMutAuth | wire::kSpdmCapEncap |
                                            wire::kSpdmCapChal | wire::kSpdmCapCert);
   Bytes bytes = answer.encode();
-  state.m1m2->update(request->wire).update(bytes);
+  state.m1m2.update(*state.base, request->wire).update(*state.base, bytes);
   const auto signature = slot->credential->identity->key.sign_spdm(
       {state.version(), crypto::SigningPurpose::kResponderChallengeAuth, *state.suite.asym,
        *state.suite.hash},
-      state.m1m2->digest());
-  state.m1m2 = state.base;
+      state.m1m2.digest(*state.base));
+  state.m1m2.clear();
   if (!signature) return refuse(SpdmErrorCode::kUnspecified);
   bytes.insert(bytes.end(), signature->begin(), signature->end());
   if (answer.basic_mutual_auth)

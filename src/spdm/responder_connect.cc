@@ -230,7 +230,7 @@ Reply negotiate_algorithms(Call& call) {
   append(state.vca, request->wire);
   append(state.vca, bytes);
   if (suite.hash) state.base.emplace(*suite.hash).update(state.vca);
-  state.m1m2 = state.base;
+  state.m1m2.clear();
   state.phase = Phase::kNegotiated;
   return bytes;
 }

@@ -206,7 +206,7 @@ void Flow::note(const Row& row) {
     Session* in = session();
     (in != nullptr ? in->measured : state_.l1l2).reset();
   }
-  if (row.resets_m1m2) state_.m1m2 = state_.base;
+  if (row.resets_m1m2) state_.m1m2.clear();
 }
 
 Flow::Outcome Flow::vendor_defined(ByteView request) {

@@ -72,7 +72,7 @@ void State::forget() {
   peer_multi_key = false;
   vca.clear();
   base.reset();
-  m1m2.reset();
+  m1m2.clear();
   l1l2.reset();
   multi_key_digests.clear();
   digests_may_enter = true;

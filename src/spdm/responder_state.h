@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crypto/hash.h"
+#include "spdm/deferred_hash.h"
 #include "spdm/framing.h"
 #include "spdm/key_schedule.h"
 #include "spdm/peer_chain.h"
@@ -118,7 +119,7 @@ struct State {
   bool peer_multi_key = false;              ///< the requester does
   Bytes vca;                                ///< message A
   std::optional<crypto::RunningHash> base;  ///< of message A; once negotiated
-  std::optional<crypto::RunningHash> m1m2;
+  DeferredHash m1m2;
   std::optional<crypto::RunningHash> l1l2;  ///< outside of sessions
   Bytes multi_key_digests;                  ///< DIGESTS that enters TH (1.3)
   bool digests_may_enter = true;            ///< it came right behind ALGORITHMS
