@@ -253,12 +253,15 @@ LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, 
   leaf.give_way();
   IdeStream::Outstanding what{.object = object, .parameters = parameters};
   if (object == KmObject::kKeyProg) schedule::fill_random(what.key);
-  Bytes plain = wire::encode_ide_km(request_message(*found, what));
+  wire::IdeKmMessage request = request_message(*found, what);
+  Bytes plain = wire::encode_ide_km(request);
+  if (auto* prog = std::get_if<wire::IdeKmKeyProg>(&request)) crypto::wipe(prog->key->key);
   const auto sealed = spdm.channel->seal(wire::Protocol::kIdeKm, plain);
   crypto::wipe(plain);
   if (!sealed) return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, sealed.error().why);
   write_object(leaf, message, *sealed);
   found->outstanding = what;
+  crypto::wipe(what.key);
   return {.status = {},
           .rcx = message_register(static_cast<std::uint8_t>(object), 0, sealed->size())};
 }

@@ -108,6 +108,21 @@ TEST_P(SpdmSession, EvidenceHasTheNonceThatWasAskedFor) {
   ASSERT_TRUE(vmm.vfio_unbind());
 }
 
+TEST_P(SpdmSession, BindDoesNoPublicKeyWork) {
+  Program admin(*machine, 2);
+  ASSERT_TRUE(connect(admin));
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.prepare(kPf, GetParam().vm_type));
+  const std::size_t before = machine->trace().events().size();
+  ASSERT_TRUE(vmm.vfio_bind());
+  ASSERT_TRUE(vmm.vfio_unbind());
+  const auto& events = machine->trace().events();
+  for (std::size_t i = before; i < events.size(); ++i)
+    for (const std::string_view costly :
+         {"GET_CERTIFICATE", "CHALLENGE", "KEY_EXCHANGE", "FINISH", "GET_MEASUREMENTS"})
+      EXPECT_NE(events[i].name, costly);
+}
+
 TEST_P(SpdmSession, ACardInTheClearIsNotTakenByFirmwareThatWantsSessions) {
   // A second card that speaks in the clear, beside the first one's sessions.
   const auto mixed = make_machine(
