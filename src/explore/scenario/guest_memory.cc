@@ -57,7 +57,7 @@ void punch_hole_against_fault(const Config& design) {
   must(one.vmm.pre_fault(kRam));
   Result<void> faulted;
   stage.play({{"puncher", [&] { one.punch_hole(); }},
-              {"other VM", [&] { faulted = other.vmm.pre_fault(kRam); }}});
+              {"other-vm", [&] { faulted = other.vmm.pre_fault(kRam); }}});
   TEEIO_CHECK(faulted.has_value(), "a VM was given a page that another one still has");
 }
 
