@@ -57,13 +57,14 @@ spdm::Transport spdm_transport(PlatformTransport transport) {
 
 }  // namespace
 
-Speaker::Speaker(device::DmaEngineCard& card, PlatformTransport transport,
+Speaker::Speaker(device::DmaEngineCard& card, std::uint64_t seed, PlatformTransport transport,
                  const SpeakerOptions& options, KeyLog& key_log)
     : card_(card),
       transport_(transport),
       ide_port_(options.ide_port),
       key_log_(key_log),
       cxl_(options.cxl ? std::optional<CxlMemory>(std::in_place) : std::nullopt),
+      identities_(seed),
       responder_(config_for(options)) {}
 
 Speaker::~Speaker() = default;
@@ -73,7 +74,7 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
   config.settings.transport = spdm_transport(transport_);
   config.settings.algorithms = spdm::Algorithms::all();
   config.settings.max_message_size = kMaxMessage;
-  config.credentials = &card_.attester();
+  config.credentials = &identities_;
   if (options.identity != nullptr) {
     credentials_.set(0, {options.identity, 1});
     config.credentials = &credentials_;

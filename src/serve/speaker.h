@@ -11,6 +11,7 @@
 #include "crypto/identity.h"
 #include "device/dma_engine_card.h"
 #include "serve/cxl_memory.h"
+#include "serve/identities.h"
 #include "serve/platform_message.h"
 #include "spdm/observer.h"
 #include "spdm/responder.h"
@@ -45,8 +46,9 @@ class KeyLog {
 /// Locking: none; one thread.
 class Speaker final : private spdm::Observer {
  public:
-  Speaker(device::DmaEngineCard& card, PlatformTransport transport, const SpeakerOptions& options,
-          KeyLog& key_log);
+  /// `seed`: of the card's identities.
+  Speaker(device::DmaEngineCard& card, std::uint64_t seed, PlatformTransport transport,
+          const SpeakerOptions& options, KeyLog& key_log);
   ~Speaker() override;
 
   /// Empty: the packet is dropped unanswered.
@@ -74,6 +76,7 @@ class Speaker final : private spdm::Observer {
   const std::uint8_t ide_port_;
   KeyLog& key_log_;
   std::optional<CxlMemory> cxl_;
+  Identities identities_;
   spdm::FixedCredentials credentials_;
   spdm::Responder responder_;
 };

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """What a peer, a program at the control socket and an operator see of `teeio serve`."""
 
 import os

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """`teeio validate` passes against `teeio serve`, and tells when it does not."""
 
 import os

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "crypto/identity.h"
+#include "spdm/credentials.h"
+
+namespace teeio::serve {
+
+/// A card's keys and certificates in slot 0, one identity for each type of key, so
+/// that a requester may negotiate any signature algorithm. Functions of the seed, made when a
+/// request first needs them: RSA keys take a second or two.
+///
+/// Lifetime: outlives the responder that asks. Locking: none.
+class Identities final : public spdm::Credentials {
+ public:
+  explicit Identities(std::uint64_t seed) : seed_(seed) {}
+  [[nodiscard]] const spdm::Credential* credential(std::uint8_t slot,
+                                                   crypto::SignatureAlgorithm algorithm,
+                                                   crypto::HashAlgorithm hash) override;
+
+ private:
+  struct Made {
+    crypto::Pki pki;
+    spdm::Credential credential;
+  };
+  const std::uint64_t seed_;
+  std::map<crypto::KeyType, Made> made_;
+};
+
+}  // namespace teeio::serve
