@@ -154,6 +154,20 @@ Result<void> Machine::connect_cards() {
   return {};
 }
 
+Result<void> Machine::disconnect_cards() {
+  for (const auto& card : impl_->dma_cards) {
+    const Bdf bdf = card->functions().front()->bdf();
+    TEEIO_TRY(impl_->pci_tsm.disconnect(bdf, impl_->pci_tsm.connected_to(bdf)));
+  }
+  impl_->sysfs_system->refresh();
+  return {};
+}
+
+void Machine::remove_function(Bdf bdf) {
+  impl_->remove(bdf);
+  impl_->sysfs_system->refresh();
+}
+
 void Machine::remove_tsm() {
   for (const std::uint32_t number : impl_->pci_tsm.tsms()) impl_->pci_tsm.unregister_tsm(number);
   impl_->sysfs_system->refresh();

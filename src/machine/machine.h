@@ -35,6 +35,10 @@ class Machine {
   /// Connects every card that has a DSM to the machine's TSM, as an administrator's
   /// start-up script does. Errors: as a write to tsm/connect.
   Result<void> connect_cards();
+  /// The opposite, card by card. Errors: as a write to tsm/disconnect.
+  Result<void> disconnect_cards();
+  /// A write to the function's `remove`.
+  void remove_function(Bdf bdf);
   /// The TSM's driver is unloaded (tsm_unregister()): what it had bound is unbound,
   /// what it had connected is disconnected; and loaded again.
   void remove_tsm();

@@ -92,7 +92,8 @@ void destroy_twice(const Config& design) {
 void exit_against_disconnect(const Config& design) {
   Stage stage(design);
   Vmm& vmm = stage.with_mmio();
-  stage.play({{"vmm", [&] { vmm.exit(); }}, {"root", [&] { (void)disconnect(stage.root()); }}});
+  stage.play(
+      {{"vmm", [&] { vmm.exit(); }}, {"root", [&] { (void)stage.machine().disconnect_cards(); }}});
 }
 
 /// Two references on the VFIO file: the program's and KVM's.

@@ -46,7 +46,7 @@ void fail_disconnect(const Config& design) {
   Stage stage(design);
   (void)stage.bound();
   stage.play();
-  must(disconnect(stage.root()));
+  must(stage.machine().disconnect_cards());
 }
 
 void fail_vm(const Config& design) {
@@ -105,7 +105,7 @@ void kill_against_disconnect(const Config& design) {
                  if (stage.bind(vmm)) (void)stage.unbind(vmm);
                  vmm.exit();
                }},
-              {"root", [&] { (void)disconnect(stage.root()); }}});
+              {"root", [&] { (void)stage.machine().disconnect_cards(); }}});
 }
 
 // --- A TDI in ERROR is bound until it is unbound ---

@@ -26,10 +26,10 @@ void close_iommufd(Stage&, Vmm& vmm) { (void)vmm.close(vmm.iommufd); }
 void close_vm(Stage&, Vmm& vmm) { vmm.close_vm_files(); }
 void destroy_vdevice(Stage&, Vmm& vmm) { (void)vmm.destroy(vmm.vdevice_id); }
 void exit_process(Stage&, Vmm& vmm) { vmm.exit(); }
-void disconnect_card(Stage& stage, Vmm&) { (void)disconnect(stage.root()); }
+void disconnect_card(Stage& stage, Vmm&) { (void)stage.machine().disconnect_cards(); }
 void remove_tsm(Stage& stage, Vmm&) { stage.machine().remove_tsm(); }
 void remove_device(Stage& stage, Vmm&) {
-  (void)stage.root().echo("1\n", std::string(kCard) + "/remove");
+  stage.machine().remove_function(stage.machine().config().cards.front().bdf);
 }
 void reset_device(Stage&, Vmm& vmm) { (void)vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, 0ULL); }
 void disable_memory(Stage&, Vmm& vmm) {
@@ -49,7 +49,7 @@ constexpr Opponent kOpponents[] = {
     {"vm-close", "the close of the VM's descriptors", close_vm},
     {"destroy", "IOMMU_DESTROY of the vDEVICE", destroy_vdevice},
     {"exit", "the end of the process", exit_process},
-    {"disconnect", "a write to tsm/disconnect", disconnect_card},
+    {"disconnect", "the card's disconnection", disconnect_card},
     {"tsm-removal", "the TSM's unregistration", remove_tsm},
     {"device-removal", "the device's removal", remove_device},
     {"reset", "VFIO_DEVICE_RESET", reset_device},

@@ -91,8 +91,8 @@ void bind_before_visible(const Config& design) {
 void connect_twice(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   Result<void> done[2];
-  stage.play({{"first", [&] { done[0] = connect(stage.root()); }},
-              {"second", [&] { done[1] = connect(stage.root()); }}});
+  stage.play({{"first", [&] { done[0] = stage.machine().connect_cards(); }},
+              {"second", [&] { done[1] = stage.machine().connect_cards(); }}});
   TEEIO_CHECK(done[0].has_value() != done[1].has_value(), "one card was connected twice, or never");
 }
 
@@ -104,7 +104,7 @@ void connect_against_disconnect(const Config& design) {
 
 void connect_against_tsm_removal(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
-  stage.play({{"connector", [&] { (void)connect(stage.root()); }},
+  stage.play({{"connector", [&] { (void)stage.machine().connect_cards(); }},
               {"remover", [&] { stage.machine().remove_tsm(); }}});
 }
 
@@ -112,8 +112,8 @@ void disconnect_twice(const Config& design) {
   Stage stage(design);
   (void)stage.bound();
   Result<void> done[2];
-  stage.play({{"first", [&] { done[0] = disconnect(stage.root()); }},
-              {"second", [&] { done[1] = disconnect(stage.root()); }}});
+  stage.play({{"first", [&] { done[0] = stage.machine().disconnect_cards(); }},
+              {"second", [&] { done[1] = stage.machine().disconnect_cards(); }}});
   TEEIO_CHECK(done[0].has_value() != done[1].has_value(),
               "one card was disconnected twice, or never");
 }
@@ -123,7 +123,7 @@ void disconnect_two_bound(const Config& design) {
   Stage stage(design);
   Vmm& first = stage.bound(kVf0);
   Vmm& second = stage.bound(kVf1);
-  stage.play({{"root", [&] { (void)disconnect(stage.root()); }},
+  stage.play({{"root", [&] { (void)stage.machine().disconnect_cards(); }},
               {"unbinder", [&] { (void)stage.unbind(first); }}});
   TEEIO_CHECK(works_as_shared(first) && works_as_shared(second),
               "R10: the card was disconnected, and a function does not work as a shared device");
@@ -133,7 +133,7 @@ void disconnect_against_second_bind(const Config& design) {
   Stage stage(design);
   (void)stage.bound(kVf0);
   Vmm& second = stage.ready(kVf1);
-  stage.play({{"root", [&] { (void)disconnect(stage.root()); }},
+  stage.play({{"root", [&] { (void)stage.machine().disconnect_cards(); }},
               {"binder", [&] { (void)stage.bind(second); }}});
 }
 
@@ -160,22 +160,22 @@ void add_twice_scenarios(std::vector<MachineScenario>& all) {
                  .description = "bind of an id that IOMMU_VDEVICE_ALLOC has not given yet",
                  .body = bind_before_visible});
   all.push_back({.name = "card/connect-twice",
-                 .description = "two writes to tsm/connect: exactly one connects",
+                 .description = "two who connect one card: exactly one does",
                  .body = connect_twice});
   all.push_back({.name = "card/connect-against-disconnect",
                  .description = "tsm/connect against tsm/disconnect",
                  .body = connect_against_disconnect});
   all.push_back({.name = "card/connect-against-tsm-removal",
-                 .description = "tsm/connect against the TSM's unregistration",
+                 .description = "connect against the TSM's unregistration",
                  .body = connect_against_tsm_removal});
   all.push_back({.name = "card/disconnect-twice",
-                 .description = "two writes to tsm/disconnect with a function bound",
+                 .description = "two disconnections with a function bound",
                  .body = disconnect_twice});
   all.push_back({.name = "card/disconnect-two-bound",
-                 .description = "tsm/disconnect with two functions bound, against unbind of one",
+                 .description = "disconnection with two functions bound, against unbind of one",
                  .body = disconnect_two_bound});
   all.push_back({.name = "card/disconnect-against-second-bind",
-                 .description = "tsm/disconnect with one function bound, against bind of another",
+                 .description = "disconnection with one function bound, against bind of another",
                  .body = disconnect_against_second_bind});
 }
 
