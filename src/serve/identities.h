@@ -9,8 +9,8 @@
 namespace teeio::serve {
 
 /// A card's keys and certificates in slot 0, one identity for each type of key, so
-/// that a requester may negotiate any signature algorithm. Functions of the seed, made when a
-/// request first needs them: RSA keys take a second or two.
+/// that a requester may negotiate what it likes. Functions of the seed, made when a
+/// request first needs them.
 ///
 /// Lifetime: outlives the responder that asks. Locking: none.
 class Identities final : public spdm::Credentials {

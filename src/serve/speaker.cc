@@ -9,6 +9,7 @@
 #include "serve/ide_ports.h"
 #include "wire/doe.h"
 #include "wire/key_log.h"
+#include "wire/spdm_algorithms.h"
 #include "wire/spdm_error.h"
 
 namespace teeio::serve {
@@ -40,6 +41,12 @@ std::optional<Bytes> answer_pldm(ByteView message) {
   answer.insert(answer.end(), {std::byte{0}, std::byte{1}});  // success, terminus ID 1
   return answer;
 }
+
+/// The card's own keys: those that are made in no time. RSA keys take seconds, during
+/// which nobody would be served.
+constexpr std::uint32_t kOwnSignatures = std::to_underlying(wire::SpdmAsym::kEcdsaP256) |
+                                         std::to_underlying(wire::SpdmAsym::kEcdsaP384) |
+                                         std::to_underlying(wire::SpdmAsym::kEcdsaP521);
 
 spdm::Transport spdm_transport(PlatformTransport transport) {
   switch (transport) {
@@ -75,7 +82,9 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
   config.settings.algorithms = spdm::Algorithms::all();
   config.settings.max_message_size = kMaxMessage;
   config.credentials = &identities_;
+  config.settings.algorithms.base_asym &= kOwnSignatures;
   if (options.identity != nullptr) {
+    config.settings.algorithms.base_asym = spdm::Algorithms::all().base_asym;
     credentials_.set(0, {options.identity, 1});
     config.credentials = &credentials_;
   }
