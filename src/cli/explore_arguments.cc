@@ -24,6 +24,9 @@ std::optional<Shard> parse_shard(const std::string& text) {
   return shard;
 }
 
+/// All built-in scenarios are through in five minutes on two processors.
+constexpr double kDefaultSeconds = 5;
+
 struct Words {
   std::string strategy = "dpor";
   std::string shard;
@@ -54,6 +57,10 @@ void take(ExploreArguments& out, const Words& words, const CLI::App& command) {
   if (divided && !divisible)
     throw CLI::ValidationError("--strategy", "dpor, pct and random can be divided, no other");
   if (divided && !out.shard) out.shard = Shard{};
+  // A part that a clock stopped would have to be resumed, and a table that one
+  // stopped would differ the next time.
+  const bool unhurried = divided || command.count("--designs") != 0;
+  if (unhurried && command.count("--seconds") == 0) out.options.seconds = 0;
 }
 
 }  // namespace
@@ -62,6 +69,7 @@ void declare_explore(CLI::App& app, int& status,
                      std::function<int(const ExploreArguments&)> explore,
                      std::function<int(const std::vector<std::string>&)> merge) {
   auto out = std::make_shared<ExploreArguments>();
+  out->options.seconds = kDefaultSeconds;
   auto words = std::make_shared<Words>();
   CLI::App* const c =
       app.add_subcommand("explore", "Run scenarios under every order of their tasks");
