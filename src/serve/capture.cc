@@ -1,5 +1,6 @@
 #include "serve/capture.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <time.h>
 
@@ -23,8 +24,11 @@ std::uint64_t world_time_ns() {
 
 std::expected<std::unique_ptr<Capture>, std::string> Capture::create(const std::string& pcap,
                                                                      const std::string& key_log) {
+  // Readable by their owner alone: both together are every session in clear text.
   const auto open = [](const std::string& path) {
-    return path.empty() ? File() : File(std::fopen(path.c_str(), "we"));
+    const int fd =
+        path.empty() ? -1 : ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    return fd < 0 ? File() : File(::fdopen(fd, "w"));
   };
   File packets = open(pcap);
   File keys = open(key_log);
