@@ -25,7 +25,7 @@ using nlohmann::json;
 using Verdict = ScenarioResult::Verdict;
 
 /// A scenario's share on one design: thousands of explorations are made.
-constexpr std::uint64_t kSchedules = 100;
+constexpr std::uint64_t kSchedules = 40;
 
 /// A broken scenario, as the table shows it.
 struct Broken {
@@ -136,7 +136,8 @@ std::string verdict_of(const Row& row) {
                      cell(b.words), b.replay);
 }
 
-std::string page_of(const std::vector<Row>& rows, std::size_t scenarios) {
+std::string page_of(const std::vector<Row>& rows, std::size_t scenarios,
+                    std::uint64_t most_schedules) {
   const auto& designs = explore::all_designs();
   std::string text = fmt::format(
       "## The table\n\n"
@@ -146,7 +147,7 @@ std::string page_of(const std::vector<Row>& rows, std::size_t scenarios) {
       "looked at the settings in which two designs differ is run once for both. Of a broken design "
       "the rules are given with how many scenarios break them, and the shortest schedule; the "
       "command shows it again.\n",
-      scenarios, designs.size(), kSchedules);
+      scenarios, designs.size(), most_schedules);
   for (const explore::DesignFirmware& firmware : explore::design_firmwares()) {
     text += fmt::format("\n### {}\n\n", firmware.name);
     if (!firmware.skipped_because.empty()) {
@@ -203,7 +204,8 @@ int explore_designs(const ExploreArguments& arguments) {
   const std::string path =
       arguments.designs_file.empty() ? "docs/designs.md" : arguments.designs_file;
   const std::string by_hand = written_by_hand(path, "# Designs\n\n");
-  if (!write_page(path, by_hand + std::string(kGenerated) + page_of(rows, scenarios.size()))) {
+  if (!write_page(path, by_hand + std::string(kGenerated) +
+                            page_of(rows, scenarios.size(), options.max_schedules))) {
     fmt::print(stderr, "teeio explore: {}: cannot be written\n", path);
     return kExploreUsage;
   }

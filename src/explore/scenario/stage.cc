@@ -158,7 +158,9 @@ Result<void> Stage::ask_state(Vmm& vmm, std::uint32_t state) {
 }
 
 Result<void> Stage::lock(Vmm& vmm) {
-  return tdx() ? Result<void>() : ask_state(vmm, abi::TSM_TDI_LOCKED);
+  // A TD's bind has locked it, and so has the guest that bound it.
+  const bool is_locked = tdx() || design_.bind_owner == entry::BindOwner::kGuest;
+  return is_locked ? Result<void>() : ask_state(vmm, abi::TSM_TDI_LOCKED);
 }
 
 Result<void> Stage::make_runnable(Vmm& vmm) { return tdx() ? vmm.finalize() : vmm.make_vcpu(); }
