@@ -58,7 +58,7 @@ std::vector<std::uint8_t> all_versions() {
 std::uint32_t default_requester_flags() {
   using namespace wire;
   return kSpdmCapEncrypt | kSpdmCapMac | kSpdmCapKeyEx | kSpdmCapPsk | kSpdmCapHeartbeat |
-         kSpdmCapKeyUpdate | kSpdmCapChunk | kSpdmCapLargeResp;
+         kSpdmCapKeyUpdate | kSpdmCapEncap | kSpdmCapChunk | kSpdmCapLargeResp;
 }
 
 std::uint32_t default_responder_flags() {
