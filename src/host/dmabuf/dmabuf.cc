@@ -103,10 +103,18 @@ void DmaBuf::invalidate_mappings() {
     attachment->importer_.invalidated(*attachment);
 }
 
-void DmaBuf::revoke() {
+void DmaBuf::hold() {
   const schedule::Lock lock(resv_);
   if (revoked_) return;
+  revoked_ = held_ = true;
+  for (Attachment* attachment : attachments_) attachment->importer_.held(*attachment);
+}
+
+void DmaBuf::revoke() {
+  const schedule::Lock lock(resv_);
+  if (revoked_ && !held_) return;
   revoked_ = true;
+  held_ = false;
   invalidate_mappings();
   // Linux drops its own count and waits for a completion, both of which it must
   // arm again afterwards; a count under the lock needs neither.
@@ -121,7 +129,7 @@ void DmaBuf::restore() {
   const schedule::Lock lock(resv_);
   if (!revoked_ || exporter_ == nullptr) return;
   invalidate_mappings();
-  revoked_ = false;
+  revoked_ = held_ = false;
 }
 
 void DmaBuf::orphan() {

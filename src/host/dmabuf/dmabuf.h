@@ -51,6 +51,9 @@ class Importer {
   /// revoke it must be unused when this returns, or DmaBuf::unmap()ed soon.
   /// Called with the reservation lock held; also when a revoke is undone.
   virtual void invalidated(Attachment& attachment) = 0;
+  /// What was looked up and is not in use yet may no longer be used; what is in
+  /// use stays (DmaBuf::hold()). Called with the reservation lock held.
+  virtual void held(Attachment& /*attachment*/) {}
 };
 
 /// One importer's hold on a DmaBuf (Linux: struct dma_buf_attachment).
@@ -114,6 +117,10 @@ class DmaBuf final : public object::File {
   /// Errors: ENODEV while revoked; EINVAL when `offset` lies outside.
   Result<PhysRange> lookup(Attachment& attachment, std::uint64_t offset) TEEIO_REQUIRES(resv_);
 
+  /// From its return no importer can start to use the memory; those that do go on
+  /// until revoke(). For an exporter that must keep what is mapped for a while.
+  /// Idempotent. The caller holds memory_lock (write) and a reference.
+  void hold() TEEIO_EXCLUDES(resv_);
   /// vfio_pci_dma_buf_move(true): from its return no importer uses the memory
   /// and none can start to. Idempotent. The caller holds memory_lock (write)
   /// and a reference.
@@ -144,6 +151,7 @@ class DmaBuf final : public object::File {
   schedule::Condition unmapped_;  ///< vfio_pci_dma_buf::comp: mappings_ fell to zero
   Exporter* exporter_ TEEIO_GUARDED_BY(resv_);
   bool revoked_ TEEIO_GUARDED_BY(resv_);
+  bool held_ TEEIO_GUARDED_BY(resv_) = false;  ///< revoked_, and importers not told yet
   std::uint32_t mappings_ TEEIO_GUARDED_BY(resv_) = 0;            ///< vfio_pci_dma_buf::kref - 1
   bool completed_ TEEIO_GUARDED_BY(resv_) = false;                ///< by a revoke before
   std::vector<Attachment*> attachments_ TEEIO_GUARDED_BY(resv_);  ///< newest last

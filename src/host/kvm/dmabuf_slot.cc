@@ -41,4 +41,6 @@ void DmaBufSlot::invalidated(dmabuf::Attachment&) {
   vm_.mmu().zap(start_, size_, Zap::kBoth);
 }
 
+void DmaBufSlot::held(dmabuf::Attachment&) { vm_.mmu().retry_faults(); }
+
 }  // namespace teeio::kvm

@@ -32,6 +32,7 @@ class DmaBufSlot final : public dmabuf::Importer {
   DmaBufSlot(Vm& vm, object::Ref<dmabuf::DmaBuf> buffer, Gpa start, std::uint64_t size)
       : vm_(vm), buffer_(std::move(buffer)), start_(start), size_(size) {}
   void invalidated(dmabuf::Attachment& attachment) override;
+  void held(dmabuf::Attachment& attachment) override;
 
   Vm& vm_;
   const object::Ref<dmabuf::DmaBuf> buffer_;

@@ -71,6 +71,11 @@ FaultOutcome Mmu::fault(mm::Caller& caller, Gpa page, hw::GuestAccess access) {
   return {.kind = FaultOutcome::Kind::kEmulate};
 }
 
+void Mmu::retry_faults() {
+  const schedule::Lock lock(mmu_lock_);
+  ++invalidate_seq_;
+}
+
 FaultOutcome Mmu::fault_private(Slot& slot, Gpa page, std::uint64_t seq) {
   const std::uint64_t offset = page - slot.start;
   if (slot.dmabuf != nullptr) {

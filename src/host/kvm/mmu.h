@@ -48,6 +48,9 @@ class Mmu {
   /// kvm_mmu_do_page_fault(). `page` has the guest's shared bit.
   FaultOutcome fault(mm::Caller& caller, Gpa page, hw::GuestAccess access)
       TEEIO_EXCLUDES(mmu_lock_);
+  /// Faults that have looked something up and not mapped it yet look again (Linux:
+  /// mmu_invalidate_seq raised without a zap); those that map now are waited for.
+  void retry_faults() TEEIO_EXCLUDES(mmu_lock_);
   /// Takes mappings away, secure ones in the vendor's block–track–remove order.
   /// A refusal there is KVM_BUG_ON: the entry stays, the VM is dead.
   void zap(Gpa start, std::uint64_t size, Zap what) TEEIO_EXCLUDES(mmu_lock_);

@@ -21,6 +21,10 @@ struct Tdi {
 class TeardownHandlers {
  public:
   virtual ~TeardownHandlers() = default;
+  /// From its return no importer maps the function's MMIO anew; what is mapped
+  /// stays. For a vendor whose TDI is stopped before its MMIO is unmapped: a
+  /// guest's fault in between would map private MMIO of an unlocked TDI (R1).
+  virtual void hold_mmio() {}
   /// Takes the function's MMIO back from every importer, KVM's secure tables
   /// included (VFIO revokes its dma-bufs). Idempotent.
   virtual void disable_mmio() = 0;

@@ -130,6 +130,7 @@ class Device final : public iommufd::DeviceHandle,
   /// EINVAL when not opened through iommufd.
   Result<void> tsm_bind(std::uint32_t vdevice_id) TEEIO_EXCLUDES(set().lock);
   Result<void> tsm_unbind() TEEIO_EXCLUDES(set().lock);
+  void hold_mmio() override TEEIO_EXCLUDES(memory_lock_);
   void disable_mmio() override TEEIO_EXCLUDES(memory_lock_);
   void recover_mmio() override TEEIO_EXCLUDES(memory_lock_);
   void set_bound(bool bound) override TEEIO_EXCLUDES(memory_lock_);

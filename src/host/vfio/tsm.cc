@@ -16,6 +16,12 @@ Result<void> Device::tsm_unbind() {
   return {};
 }
 
+void Device::hold_mmio() {
+  const schedule::WriteLock lock(memory_lock_);
+  for (dmabuf::DmaBuf* buffer : dmabufs_)
+    if (buffer->add_ref_unless_zero()) object::Ref<dmabuf::DmaBuf>::adopt(buffer)->hold();
+}
+
 void Device::disable_mmio() {
   auto call = trace().call(object::Lane::kVfio, "disable_mmio", {.function = bdf()});
   const schedule::WriteLock lock(memory_lock_);

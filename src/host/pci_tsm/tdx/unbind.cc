@@ -20,6 +20,7 @@ void TdxDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
     bound = std::move(at->second);
     bound_.erase(at);
   }
+  handlers.hold_mmio();
   stop(function, vm, bound);
   handlers.disable_mmio();
   reclaim_mmio(function, vm);

@@ -61,7 +61,7 @@ TEST(TextScenario, RefusalNamesLineAndColumnAndWhatIsAllowed) {
   EXPECT_EQ(refusal_with("close vm", "close wm"),
             "f.scenario:8:9: nothing is named `wm` before this line; there are kvm, vm");
   EXPECT_EQ(refusal_with("-> ok EBUSY", "-> ok EBUZY"),
-            "f.scenario:10:46: `EBUZY` is no answer; allowed are ok and errnos such as EBUSY");
+            "f.scenario:10:41: `EBUZY` is no answer; allowed are ok and errnos such as EBUSY");
   EXPECT_EQ(refusal_with("thread second", "thread first"),
             "f.scenario:9:8: there is a thread `first` already");
 }
