@@ -14,7 +14,8 @@ TEST(Designs, AreTheWholeProductWithoutTwoOfOneName) {
   std::size_t product = 1;
   for (const DesignAxis& axis : design_axes()) product *= axis.values.size();
   std::size_t firmwares = 0;
-  for (const DesignFirmware& f : design_firmwares()) firmwares += f.skipped_because.empty() ? 1U : 0U;
+  for (const DesignFirmware& f : design_firmwares())
+    firmwares += f.skipped_because.empty() ? 1U : 0U;
   std::set<std::string> names;
   for (const machine::Config& design : all_designs()) names.insert(design.name);
   EXPECT_EQ(names.size(), product * firmwares);
