@@ -31,7 +31,7 @@ ValueNames value_names(Fact fact) {
     case Fact::kHostMapRevoked:
       return {"bar", "", ""};
     case Fact::kSequenceUsed:
-      return {"session", "sequence", ""};
+      return {"key", "sequence", ""};
     case Fact::kRefLeaked:
       return {"references", "", ""};
     case Fact::kTdiLockNonce:
@@ -63,8 +63,8 @@ ValueNames value_names(Fact fact) {
 
 void append_value(std::string& out, std::string_view name, std::uint64_t value) {
   if (name.empty()) return;
-  const bool address = name == "gpa" || name == "hpa" || name == "nonce";
-  out += address ? fmt::format(" {}={:#x}", name, value) : fmt::format(" {}={}", name, value);
+  const bool hex = name == "gpa" || name == "hpa" || name == "nonce" || name == "key";
+  out += hex ? fmt::format(" {}={:#x}", name, value) : fmt::format(" {}={}", name, value);
 }
 
 }  // namespace
