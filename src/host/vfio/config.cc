@@ -83,42 +83,53 @@ Result<void> Device::write_register(std::uint16_t at, unsigned size, std::uint32
                    (value << 8U * (at & 1U) & kDevControlFlr) != 0;
   if (flr) return reset();  // vfio_exp_config_write()
   const auto pm = hw::find_capability(pci(), kCapabilityPm);
-  if (pm && inside(at, size, *pm + kPmControl, 2)) {
-    if ((value & kPmStateMask) != 0) TEEIO_TRY(leave_bound("a move to a low power state"));
+  if (pm && inside(at, size, *pm + kPmControl, 2)) return write_power(at, size, value);
+  pci().config_write(at, size, value);
+  return {};
+}
+
+/// vfio_pm_config_write(), vfio_lock_and_set_power_state().
+Result<void> Device::write_power(std::uint16_t at, unsigned size, std::uint32_t value) {
+  const bool sleeps = (value & kPmStateMask) != 0;
+  for (;;) {
+    if (sleeps) TEEIO_TRY(leave_bound("a move to a low power state"));
     const schedule::WriteLock lock(memory_lock_);
-    if ((value & kPmStateMask) != 0) {
+    if (sleeps && bound_) continue;  // a bind came in between
+    if (sleeps) {
       zap_mappings();
       move_dmabufs(true);
     }
     pci().config_write(at, size, value);
-    if ((value & kPmStateMask) == 0) {
+    if (!sleeps) {
       if (memory_enabled()) move_dmabufs(false);
       restore_mappings();
     }
     return {};
   }
-  pci().config_write(at, size, value);
-  return {};
 }
 
 /// vfio_basic_config_write(): memory off zaps mappings and revokes dma-bufs
 /// before the write, memory on brings them back after it.
 Result<void> Device::write_command(std::uint16_t at, unsigned size, std::uint32_t value) {
   const bool covers = at == kCommand;
-  const std::uint32_t now = pci().config_read(kCommand, 2);
-  const std::uint32_t lost = now & ~value & (kCommandMemory | kCommandMaster);
-  if (covers && lost != 0) TEEIO_TRY(leave_bound("clearing memory enable or bus mastering"));
-  const schedule::WriteLock lock(memory_lock_);
-  if (covers && (lost & kCommandMemory) != 0) {
-    zap_mappings();
-    move_dmabufs(true);
+  for (;;) {
+    const std::uint32_t now = pci().config_read(kCommand, 2);
+    const std::uint32_t lost = now & ~value & (kCommandMemory | kCommandMaster);
+    const bool takes = covers && lost != 0;
+    if (takes) TEEIO_TRY(leave_bound("clearing memory enable or bus mastering"));
+    const schedule::WriteLock lock(memory_lock_);
+    if (takes && bound_) continue;  // a bind came in between
+    if (covers && (lost & kCommandMemory) != 0) {
+      zap_mappings();
+      move_dmabufs(true);
+    }
+    pci().config_write(at, size, value);
+    if (covers && (value & kCommandMemory) != 0 && (now & kCommandMemory) == 0) {
+      move_dmabufs(false);
+      restore_mappings();
+    }
+    return {};
   }
-  pci().config_write(at, size, value);
-  if (covers && (value & kCommandMemory) != 0 && (now & kCommandMemory) == 0) {
-    move_dmabufs(false);
-    restore_mappings();
-  }
-  return {};
 }
 
 }  // namespace teeio::vfio

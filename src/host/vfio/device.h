@@ -151,7 +151,9 @@ class Device final : public iommufd::DeviceHandle,
   void save_config();
   void restore_config();
   /// What an operation with effect does first while bound: EBUSY or an unbind.
+  /// A bind may come before the caller has the lock: it looks at bound_ again.
   Result<void> leave_bound(std::string_view operation) TEEIO_EXCLUDES(memory_lock_);
+  void reset_function() TEEIO_REQUIRES(memory_lock_);
   [[nodiscard]] bool memory_enabled() const;
   void move_dmabufs(bool revoked) TEEIO_REQUIRES(memory_lock_);
   Result<void> expose(std::uint32_t bar) TEEIO_REQUIRES(memory_lock_);
@@ -161,6 +163,8 @@ class Device final : public iommufd::DeviceHandle,
   std::size_t config_read(std::uint64_t at, std::span<std::byte> out);
   Result<void> config_write(std::uint64_t at, ByteView in) TEEIO_EXCLUDES(memory_lock_);
   Result<void> write_register(std::uint16_t at, unsigned size, std::uint32_t value)
+      TEEIO_EXCLUDES(memory_lock_);
+  Result<void> write_power(std::uint16_t at, unsigned size, std::uint32_t value)
       TEEIO_EXCLUDES(memory_lock_);
   Result<void> write_command(std::uint16_t at, unsigned size, std::uint32_t value)
       TEEIO_EXCLUDES(memory_lock_);

@@ -13,9 +13,17 @@ Result<void> Device::reset() {
   const auto caps = static_cast<std::uint16_t>(pcie.value_or(0) + kPcieDeviceCapabilities);
   if (!pcie || (pci().config_read(caps, 4) & kDevCapFlr) == 0)
     return fail(Errno::kInval, "the function has no function-level reset");
-  TEEIO_TRY(leave_bound("a reset"));
+  for (;;) {
+    TEEIO_TRY(leave_bound("a reset"));
+    const schedule::WriteLock lock(memory_lock_);
+    if (bound_) continue;  // a bind came in between
+    reset_function();
+    return {};
+  }
+}
+
+void Device::reset_function() {
   auto call = trace().call(object::Lane::kDevice, "function-level reset", {.function = bdf()});
-  const schedule::WriteLock lock(memory_lock_);
   zap_mappings();
   move_dmabufs(true);
   std::vector<std::uint32_t> saved;
@@ -31,7 +39,6 @@ Result<void> Device::reset() {
   const bool again = schedule::seeded(schedule::SeededBug::kRevokedAfterReset);
   if (memory_enabled()) move_dmabufs(/*revoked=*/again);
   restore_mappings();
-  return {};
 }
 
 Result<void> Device::leave_bound(std::string_view) {
