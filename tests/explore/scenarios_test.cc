@@ -1,0 +1,68 @@
+// Every built-in scenario on every built-in design, as far as CI has time for:
+// `teeio explore` runs them to their end.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "explore/run.h"
+#include "explore/scenario/catalogue.h"
+
+namespace teeio::explore {
+namespace {
+
+std::vector<Scenario> all() {
+  std::vector<Scenario> made;
+  for (const MachineScenario& scenario : catalogue())
+    for (const machine::Config& design : default_designs())
+      if (applies(scenario, design)) made.push_back(make_scenario(scenario, design));
+  return made;
+}
+
+std::string test_name(const testing::TestParamInfo<Scenario>& info) {
+  std::string name = info.param.name;
+  std::ranges::replace_if(
+      name, [](char c) { return !std::isalnum(static_cast<unsigned char>(c)); }, '_');
+  return name;
+}
+
+class BuiltIn : public testing::TestWithParam<Scenario> {};
+
+TEST_P(BuiltIn, HoldsInTheFirstOrders) {
+  constexpr std::uint64_t kOrders = 200;
+  constexpr double kSeconds = 2;
+  const ScenarioResult result =
+      run_scenario(GetParam(), {.max_schedules = kOrders, .seconds = kSeconds});
+  RecordProperty("schedules", static_cast<int>(result.schedules));
+  EXPECT_FALSE(result.failure.has_value())
+      << result.failure->rule << ": " << result.failure->what << '\n'
+      << result.failure->story;
+  EXPECT_GT(result.schedules, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Scenario, BuiltIn, testing::ValuesIn(all()), test_name);
+
+// The same choices make the same run: what a replay command lives on.
+TEST(BuiltInScenario, DoesTheSameInASecondRunOfOneSchedule) {
+  std::set<std::string> themes;
+  for (const Scenario& scenario : all()) {
+    if (!themes.insert(scenario.name.substr(0, scenario.name.find('/'))).second) continue;
+    const ScenarioResult result =
+        run_scenario(scenario, {.max_schedules = 5, .check_determinism = true});
+    EXPECT_FALSE(result.failure.has_value()) << scenario.name << ": " << result.failure->what;
+  }
+}
+
+TEST(BuiltInScenario, NamesAreUniqueAndThereAreForty) {
+  std::set<std::string> names;
+  for (const MachineScenario& scenario : catalogue())
+    EXPECT_TRUE(names.insert(scenario.name).second) << scenario.name;
+  EXPECT_GE(names.size(), 40U);
+}
+
+}  // namespace
+}  // namespace teeio::explore
