@@ -53,7 +53,7 @@ enum class Fact : std::uint8_t {
   kIdeviceDestroyed,  ///< iommufd: serial a
   kVdeviceCreated,    ///< iommufd: function has vdevice serial a on idevice b and viommu c
   kVdeviceDestroyed,  ///< iommufd: serial a
-  kViommuCreated,     ///< iommufd: serial a, holds vm's file if vm != 0
+  kViommuCreated,     ///< iommufd: serial a, of vm if vm != 0
   kViommuDestroyed,   ///< iommufd: serial a
   kVmFileReleased,    ///< KVM: last reference on vm's file gone
   kHostMapped,        ///< VFIO: function's BAR a became reachable by a program's mmap
@@ -61,7 +61,7 @@ enum class Fact : std::uint8_t {
   kHostTouched,       ///< VFIO: host reached function with effect: a = HostTouch
   kDma,               ///< hardware: function's DMA at iova b reached memory; a = DmaKind
   kKeyUsed,           ///< IDE: stream a programmed with key digest b
-  kSequenceUsed,      ///< secured message: session a used sequence number b
+  kSequenceUsed,      ///< secured message: the key with digest a used sequence number b
   kRefLeaked,         ///< anyone: object described by the label still had a references at its end
   kUsedAfterPut,      ///< anyone: object described by the label used after its last put
 };
@@ -81,7 +81,7 @@ enum class DmaKind : std::uint64_t {
 /// Who acted: filled in from the running task's Origin.
 struct Origin {
   std::int32_t pid = 0;  ///< the program's process; 0 for the machine itself
-  std::int32_t tid = 0;
+  std::int32_t tid = 0;  ///< 0: `pid` only opened the file whose last close this is
   std::int32_t fd = -1;
   std::string_view call;  ///< literal: "VFIO_DEVICE_TSM_BIND"
 };

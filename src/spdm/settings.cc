@@ -56,9 +56,10 @@ std::vector<std::uint8_t> all_versions() {
 }
 
 std::uint32_t default_requester_flags() {
+  // Not ENCAP_CAP: DMTF's responder wants mutual authentication of whoever has it.
   using namespace wire;
   return kSpdmCapEncrypt | kSpdmCapMac | kSpdmCapKeyEx | kSpdmCapPsk | kSpdmCapHeartbeat |
-         kSpdmCapKeyUpdate | kSpdmCapEncap | kSpdmCapChunk | kSpdmCapLargeResp;
+         kSpdmCapKeyUpdate | kSpdmCapChunk | kSpdmCapLargeResp;
 }
 
 std::uint32_t default_responder_flags() {

@@ -19,9 +19,6 @@ spdm::RequesterConfig config_for(const Target& target, std::uint8_t version) {
   config.settings.transport = spdm_transport(target.transport);
   config.settings.algorithms = spdm::Algorithms::all();
   config.settings.limits.sessions = kMaxSessions;
-  // DMTF's responder wants mutual authentication of a requester with ENCAP_CAP, even
-  // without MUT_AUTH_CAP; no case has a use for encapsulated requests.
-  config.settings.flags = spdm::default_requester_flags() & ~std::uint32_t{wire::kSpdmCapEncap};
   if (version != 0) config.settings.versions = {version};
   return config;
 }
