@@ -79,8 +79,7 @@ void Attester::sent(std::uint32_t /*session*/, ByteView spdm) {
   call_.reset();
 }
 
-void Attester::sealed(std::uint32_t /*session*/, std::uint64_t key_digest,
-                      std::uint64_t sequence) {
+void Attester::sealed(std::uint32_t /*session*/, std::uint64_t key_digest, std::uint64_t sequence) {
   trace_.fact(object::Lane::kDevice, object::Fact::kSequenceUsed, "sequence number",
               {.function = bdf_, .a = key_digest, .b = sequence});
 }

@@ -46,9 +46,9 @@ std::deque<Exchange> connect_script(const Pdev::Stream& stream) {
     wire::IdeKey key;
     schedule::fill_random(key.key);
     const auto kept = std::make_shared<const crypto::Secret>(ByteView(key.key));
-    script.push_back(ide_km(
-        wire::IdeKmKeyProg{stream.id, selector, 0, key},
-        [&port, block, slot, kept] { return port.program_key(block, slot, kept->view()); }));
+    script.push_back(
+        ide_km(wire::IdeKmKeyProg{stream.id, selector, 0, key},
+               [&port, block, slot, kept] { return port.program_key(block, slot, kept->view()); }));
     crypto::wipe(key.key);
   });
   each_key([&](wire::IdeKeySelector selector, hw::IdeKeySlot slot) {

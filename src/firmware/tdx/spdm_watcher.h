@@ -9,7 +9,8 @@
 namespace teeio::tdx {
 
 /// Knows by name what the module last said to a device, for the trace: the host
-/// that carries it sees ciphertext. Tells rule R8 which sequence numbers were used. Locking: State::mutex.
+/// that carries it sees ciphertext. Tells rule R8 which sequence numbers were used. Locking:
+/// State::mutex.
 class SpdmWatcher final : public spdm::Observer {
  public:
   explicit SpdmWatcher(object::Trace& trace) : trace_(trace) {}

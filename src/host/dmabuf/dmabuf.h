@@ -151,9 +151,9 @@ class DmaBuf final : public object::File {
   schedule::Condition unmapped_;  ///< vfio_pci_dma_buf::comp: mappings_ fell to zero
   Exporter* exporter_ TEEIO_GUARDED_BY(resv_);
   bool revoked_ TEEIO_GUARDED_BY(resv_);
-  bool held_ TEEIO_GUARDED_BY(resv_) = false;  ///< revoked_, and importers not told yet
-  std::uint32_t mappings_ TEEIO_GUARDED_BY(resv_) = 0;            ///< vfio_pci_dma_buf::kref - 1
-  bool completed_ TEEIO_GUARDED_BY(resv_) = false;                ///< by a revoke before
+  bool held_ TEEIO_GUARDED_BY(resv_) = false;           ///< revoked_, and importers not told yet
+  std::uint32_t mappings_ TEEIO_GUARDED_BY(resv_) = 0;  ///< vfio_pci_dma_buf::kref - 1
+  bool completed_ TEEIO_GUARDED_BY(resv_) = false;      ///< by a revoke before
   std::vector<Attachment*> attachments_ TEEIO_GUARDED_BY(resv_);  ///< newest last
 };
 

@@ -1,10 +1,10 @@
 #include <gmock/gmock.h>
 
 #include "base/check.h"
-#include "explore/spike/toy_iommufd.h"
 #include "explore/depth_first.h"
 #include "explore/exploration.h"
 #include "explore/replay.h"
+#include "explore/spike/toy_iommufd.h"
 #include "schedule/task.h"
 
 namespace teeio::toy {

@@ -81,7 +81,8 @@ TEST_F(CardLockTest, ReportHasTheRealBars) {
   const auto& bars = function(kVfIndex).bars();
   ASSERT_EQ(report->ranges.size(), 4U);
   EXPECT_EQ(report->ranges[0], (wire::TdispMmioRange{raw(bars[0].base), 16, 0, 0}));
-  EXPECT_EQ(report->ranges[1], (wire::TdispMmioRange{raw(bars[2].base), 256, wire::kMmioAttributeUpdatable, 2}));
+  EXPECT_EQ(report->ranges[1],
+            (wire::TdispMmioRange{raw(bars[2].base), 256, wire::kMmioAttributeUpdatable, 2}));
   EXPECT_EQ(report->ranges[2].attributes, wire::kMmioMsixTable | wire::kMmioNonTeeMemory);
   EXPECT_EQ(report->ranges[3].attributes, wire::kMmioMsixPba | wire::kMmioNonTeeMemory);
   EXPECT_EQ(report->ranges[3].first_page, raw(bars[4].base) + 0x1000);

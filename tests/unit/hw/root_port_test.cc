@@ -164,8 +164,7 @@ TEST_F(RootPortIde, StreamIsRefreshedThroughTheOtherKeySet) {
   program(1);
   go(1);
   // The new keys took over from the old ones, which are gone.
-  for (const auto slot : keys_of(0))
-    EXPECT_EQ(port.key_stop(0, slot).error().code, Errno::kNxio);
+  for (const auto slot : keys_of(0)) EXPECT_EQ(port.key_stop(0, slot).error().code, Errno::kNxio);
   EXPECT_EQ(port.stream_state(0), IdeStreamState::kEnabled);
   ASSERT_TRUE(port.key_stop(0, keys_of(1).front()).has_value());
   EXPECT_NE(port.stream_state(0), IdeStreamState::kEnabled);

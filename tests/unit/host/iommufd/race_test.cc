@@ -3,9 +3,9 @@
 #include <functional>
 
 #include "base/check.h"
-#include "host/dmabuf/dmabuf.h"
 #include "explore/depth_first.h"
 #include "explore/exploration.h"
+#include "host/dmabuf/dmabuf.h"
 #include "schedule/task.h"
 #include "unit/host/iommufd/machine.h"
 

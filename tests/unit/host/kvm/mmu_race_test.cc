@@ -6,13 +6,13 @@
 #include <functional>
 
 #include "base/check.h"
+#include "explore/depth_first.h"
+#include "explore/exploration.h"
 #include "host/dmabuf/dmabuf.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/sw_protected.h"
 #include "host/kvm/vm_file.h"
 #include "host/mm/plain_caller.h"
-#include "explore/depth_first.h"
-#include "explore/exploration.h"
 #include "schedule/task.h"
 
 namespace teeio::kvm {
