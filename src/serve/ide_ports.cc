@@ -42,7 +42,7 @@ std::optional<Bytes> IdePorts::answer(ByteView message, std::uint32_t session) {
   // The message goes on as it came, but for the port: a KEY_PROG may have any length.
   Bytes moved(message.begin(), message.end());
   moved.at(query ? 2 : 6) = std::byte{port > own_ ? kNoPort : kCardPort};
-  const auto answer = card_.answer_message(wire::Protocol::kIdeKm, moved, session);
+  auto answer = card_.answer_message(wire::Protocol::kIdeKm, moved, session);
   auto response = answer ? wire::decode_ide_km(*answer) : fail(Errno::kInval, "no answer");
   if (!response) return answer;
   set_port(*response, port);

@@ -183,8 +183,7 @@ void start_against_unbind(const Config& design) {
 
 void stop_against_unbind(const Config& design) {
   Stage stage(design);
-  Vmm& vmm = stage.bound();
-  must(stage.ask_state(vmm, abi::TSM_TDI_LOCKED));
+  Vmm& vmm = stage.locked();
   must(stage.ask_state(vmm, abi::TSM_TDI_RUN));
   stage.play({{"guest", [&] { (void)stage.ask_state(vmm, abi::TSM_TDI_UNLOCKED); }},
               {"unbinder", [&] { (void)stage.unbind(vmm); }}});

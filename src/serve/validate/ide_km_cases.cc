@@ -242,7 +242,8 @@ std::expected<Session, Verdict> second_session(Session& first) {
     return std::unexpected(skipped("the responder has one session at a time"));
   if (!reply.answered())
     return std::unexpected(failed(fmt::format("the second session: {} came", reply.str())));
-  return Session(std::move(link), *link.requester().last_session());
+  const std::uint32_t id = *link.requester().last_session();
+  return Session(std::move(link), id);
 }
 
 Verdict second_is_refused(Bench& bench) {

@@ -17,7 +17,7 @@ namespace teeio::serve::validate {
 Reply raw_version(Link& link) { return link.raw(wire::encode_spdm_get_version()); }
 
 Reply raw_capabilities(Link& link, std::uint8_t version) {
-  const Reply reply = raw_version(link);
+  Reply reply = raw_version(link);
   if (!reply.answered()) return reply;
   const std::uint32_t flags =
       version == wire::kSpdmVersion10
