@@ -138,7 +138,7 @@ void iova_at_the_end(const Config& design) {
   map.length = kThreePages;
   map.user_va = vmm.memory().map(8 * kPageSize);
   const auto mapped = [&] { return vmm.ioctl(*fd, IOMMU_IOAS_MAP, map); };
-  Result<std::int64_t> one, other;
+  Result<std::int64_t> one;
   stage.play({{"first", [&] { one = mapped(); }}});
   TEEIO_CHECK(!one.has_value() || (map.iova >= last.start && map.iova <= last.last),
               "IOAS_MAP gave an IOVA that is not allowed");

@@ -32,7 +32,8 @@ class DeviceFilesTest : public testing::Test {
     files = std::move(*made);
   }
   DeviceFileRef add(object::FileKind kind = object::FileKind::kVfioDevice) {
-    return *files->add(object::make_ref<CountedFile>(kind, releases), "/dev/test", O_RDWR);
+    return *files->add(object::make_ref<CountedFile>(kind, releases), "/dev/test", O_RDWR,
+                       ::getpid());
   }
   dev_t device_of(const DeviceFile& file) {
     struct stat info{};
