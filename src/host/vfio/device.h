@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <vector>
 
@@ -182,7 +181,7 @@ class Device final : public iommufd::DeviceHandle,
   std::unique_ptr<mm::MappedFile> mapped_ TEEIO_GUARDED_BY(memory_lock_);
   std::vector<Window> windows_ TEEIO_GUARDED_BY(memory_lock_);
   std::vector<object::Ref<dmabuf::DmaBuf>> dying_;  // only inside cleanup_dmabufs()
-  std::set<dmabuf::DmaBuf*> dmabufs_ TEEIO_GUARDED_BY(memory_lock_);
+  std::vector<dmabuf::DmaBuf*> dmabufs_ TEEIO_GUARDED_BY(memory_lock_);  ///< oldest first
   /// BAR registers as the program wrote them (Linux: vdev->vconfig).
   std::array<std::uint32_t, 6> virtual_bars_ TEEIO_GUARDED_BY(memory_lock_){};
   mutable schedule::Mutex kvm_ref_lock_{schedule::Rank::kVfioKvmRef};

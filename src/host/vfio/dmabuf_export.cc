@@ -25,13 +25,13 @@ Result<object::Ref<object::File>> Device::export_dmabuf(std::uint32_t region,
   const auto state =
       memory_enabled() ? dmabuf::DmaBuf::State::kAvailable : dmabuf::DmaBuf::State::kRevoked;
   object::Ref<dmabuf::DmaBuf> buffer = dmabuf::DmaBuf::create(*this, std::move(phys), state);
-  dmabufs_.insert(buffer.get());
+  dmabufs_.push_back(buffer.get());
   return object::Ref<object::File>(std::move(buffer));
 }
 
 void Device::released(dmabuf::DmaBuf& buffer) {
   const schedule::WriteLock lock(memory_lock_);
-  dmabufs_.erase(&buffer);
+  std::erase(dmabufs_, &buffer);
 }
 
 /// vfio_pci_dma_buf_move(): those whose last reference is going are skipped, as
@@ -54,7 +54,7 @@ void Device::cleanup_dmabufs() {
   for (dmabuf::DmaBuf* buffer : dmabufs_)
     if (buffer->add_ref_unless_zero()) dying_.push_back(object::Ref<dmabuf::DmaBuf>::adopt(buffer));
   for (const object::Ref<dmabuf::DmaBuf>& buffer : dying_) {
-    dmabufs_.erase(buffer.get());
+    std::erase(dmabufs_, buffer.get());
     buffer->orphan();
   }
   dying_.clear();
