@@ -35,7 +35,8 @@ struct SpdmSubscribeEventTypes {
   [[nodiscard]] Bytes encode() const;
 };
 
-/// One group of event types.
+/// One group of event types. A guess: the layout is as remembered from DSP0274 1.3;
+/// no public implementation was found to check it against.
 struct SpdmEventGroup {
   std::uint8_t registry = 0;  ///< 0 is DMTF
   ByteView vendor_id{};
