@@ -60,7 +60,7 @@ class GetCertificate final : public SessionStep {
   Result<Bytes> build(State& state) override {
     TEEIO_TRY(need(state));
     if (slot_ >= wire::kSpdmSlots) return fail(Errno::kInval, "there are eight certificate slots");
-    if ((state.slot_mask >> slot_ & 1U) == 0)
+    if ((std::uint32_t{state.slot_mask} >> slot_ & 1U) == 0)
       return fail(Errno::kOpNotSupp, "the device's certificate slot is empty");
     wire::SpdmGetCertificate request;
     request.version = state.version();
