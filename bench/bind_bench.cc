@@ -52,10 +52,8 @@ class Vmm {
     if (!made) die(std::string(made.error().why));
     machine_ = std::move(*made);
     scratch_ = process_.memory().map(kPageSize);
-    for (unsigned card = 1; card <= (tdis + kVfsPerCard - 1) / kVfsPerCard; ++card)
-      store(fmt::format("/sys/devices/pci0000:00/0000:00:{:02x}.{}/0000:{:02x}:00.0/tsm/connect",
-                        1 + (card - 1) / 8, (card - 1) % 8, card),
-            "tsm0");
+    if (const auto connected = machine_->connect_cards(); !connected)
+      die(std::string(connected.error().why));
     make_td();
     iommufd_ = open("/dev/iommu");
     for (unsigned vf = 0; vf < tdis; ++vf) add(vf);
@@ -79,13 +77,6 @@ class Vmm {
     auto file = machine_->system_calls().open(caller_, path, O_RDWR);
     if (!file) die(path + ": " + std::string(file.error().why));
     return *process_.files().install(std::move(*file));
-  }
-  void store(const std::string& path, std::string_view text) {
-    auto file = machine_->system_calls().open(caller_, path, O_WRONLY);
-    if (!file) die(path + ": " + std::string(file.error().why));
-    const auto done =
-        machine_->system_calls().write(caller_, **file, 0, std::as_bytes(std::span(text)));
-    if (!done) die(path + ": " + std::string(done.error().why));
   }
   std::int64_t call(int fd, std::uint32_t command, std::uint64_t argument) {
     const auto file = *process_.files().get(fd);

@@ -84,7 +84,8 @@ Digest of(const unsigned char* data, std::uint64_t size) {
       if (place < rest) return data[at + place];
       if (place == rest) return 0x80;
       const std::uint64_t from_end = blocks * kBlock - 1 - place;
-      return from_end < 8 ? static_cast<unsigned char>(size * 8 >> 8 * from_end) : 0;
+      if (from_end >= 8) return 0;
+      return static_cast<unsigned char>(size * 8 >> 8 * from_end);
     });
   Digest digest{};
   for (unsigned i = 0; i < kSize; ++i)

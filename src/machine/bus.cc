@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "machine/parts.h"
 
 namespace teeio::machine {
@@ -33,17 +35,13 @@ std::vector<hw::RootPort*> Machine::Impl::root_ports() {
 
 vfio::Device* Machine::Impl::vfio(std::uint32_t minor) {
   const schedule::Lock lock(bus_lock);
-  for (const auto& [bdf, entry] : slots)
-    if (entry.vfio != nullptr && entry.vfio->minor() == minor) return entry.vfio.get();
-  return nullptr;
+  return minor < by_minor.size() ? by_minor[minor] : nullptr;
 }
 
 Result<void> Machine::Impl::attach_vfio(Slot& entry) {
-  std::set<std::uint32_t> taken;
-  for (const auto& [bdf, other] : slots)
-    if (other.vfio != nullptr) taken.insert(other.vfio->minor());
-  std::uint32_t minor = 0;
-  while (taken.contains(minor)) ++minor;
+  auto free = std::ranges::find(by_minor, nullptr);
+  if (free == by_minor.end()) free = by_minor.insert(free, nullptr);
+  const auto minor = static_cast<std::uint32_t>(free - by_minor.begin());
   entry.vfio =
       std::make_unique<vfio::Device>(vfio::Device::Wiring{.function = *entry.function,
                                                           .memory = memory,
@@ -55,7 +53,14 @@ Result<void> Machine::Impl::attach_vfio(Slot& entry) {
                                                           .group = entry.group,
                                                           .minor = minor,
                                                           .policies = config.vfio});
+  *free = entry.vfio.get();
   return {};
+}
+
+void Machine::Impl::detach_vfio(Slot& entry) {
+  if (entry.vfio == nullptr) return;
+  by_minor[entry.vfio->minor()] = nullptr;
+  gone.push_back(std::move(entry.vfio));
 }
 
 bool Machine::Impl::in_use(Bdf bdf) {
@@ -99,7 +104,7 @@ void Machine::Impl::remove(Bdf bdf) {
     pci_tsm.device_removed(*at);
     const schedule::Lock lock(bus_lock);
     const auto entry = slots.find(*at);
-    if (entry->second.vfio != nullptr) gone.push_back(std::move(entry->second.vfio));
+    detach_vfio(entry->second);
     slots.erase(entry);
   }
 }
@@ -118,8 +123,7 @@ Result<void> Machine::Impl::unbind_vfio(Bdf bdf) {
   Slot* entry = slot(bdf);
   if (entry == nullptr || entry->vfio == nullptr)
     return fail(Errno::kNoDev, "the function is not bound to vfio-pci");
-  // Files that are open but not bound keep a pointer to it.
-  gone.push_back(std::move(entry->vfio));
+  detach_vfio(*entry);
   return {};
 }
 

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -81,6 +80,9 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
   };
   [[nodiscard]] Slot* slot(Bdf bdf) TEEIO_REQUIRES(bus_lock);
   Result<void> attach_vfio(Slot& slot) TEEIO_REQUIRES(bus_lock);
+  /// Its minor is free from now on; files that are open but not bound keep a
+  /// pointer to the device.
+  void detach_vfio(Slot& slot) TEEIO_REQUIRES(bus_lock);
 
   const Config config;
   bool host_kvm = false;
@@ -102,6 +104,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
   std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;  ///< by bus
   schedule::Mutex bus_lock{schedule::Rank::kLeaf};
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
+  std::vector<vfio::Device*> by_minor TEEIO_GUARDED_BY(bus_lock);  ///< nullptr: free
   std::uint32_t next_group = 0;
   std::vector<std::unique_ptr<vfio::Device>> gone;  ///< removed, perhaps still open
   std::unique_ptr<entry::Host> host;

@@ -316,20 +316,9 @@ void add_links(const Making& make) {
   }
 }
 
-bool is_alone(const Topology& topology, Bdf bdf) {
-  return std::ranges::count_if(topology.functions(),
-                               [&](const Host::Function& other) {
-                                 const Bdf at = other.pci->bdf();
-                                 return at.domain == bdf.domain && at.bus == bdf.bus;
-                               }) == 1 &&
-         topology.bridge_above(bdf) != nullptr;
-}
-
 void add_resource(const Making& make) {
-  const std::vector<Bdf> vfs = make.topology.virtual_functions(make.function);
-  hw::PciFunction* first_vf = nullptr;
-  for (const Host::Function& other : make.topology.functions())
-    if (!vfs.empty() && other.pci->bdf() == vfs.front()) first_vf = other.pci;
+  const auto& vfs = make.topology.virtual_functions(make.function);
+  hw::PciFunction* first_vf = vfs.empty() ? nullptr : vfs.front();
   make.read_only("resource", [&pci = make.pci, first_vf] { return resources(pci, first_vf); });
 }
 
@@ -353,7 +342,8 @@ void add_function(NodeList& list, const Environment& environment, const Topology
   add_resource(make);
   add_bars(make);
   add_config(list, environment, directory, pci);
-  add_reset(make, is_alone(topology, pci.bdf()));
+  add_reset(make,
+            topology.is_alone_on_bus(pci.bdf()) && topology.bridge_above(pci.bdf()) != nullptr);
   if (pci.physical_function() == nullptr) add_hotplug(make);
   add_link_state(make);
   add_bridge(make);

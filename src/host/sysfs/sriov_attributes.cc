@@ -74,8 +74,8 @@ void add_sriov(NodeList& list, const Environment& environment, const Topology& t
         return {};
       });
   std::size_t index = 0;
-  for (const Bdf vf : topology.virtual_functions(function))
-    list.link(fmt::format("{}/virtfn{}", directory, index++), topology.directory(vf));
+  for (hw::PciFunction* vf : topology.virtual_functions(function))
+    list.link(fmt::format("{}/virtfn{}", directory, index++), topology.directory(vf->bdf()));
 }
 
 }  // namespace teeio::sysfs

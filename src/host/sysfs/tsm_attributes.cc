@@ -8,10 +8,9 @@ namespace {
 /// Whether the function's DSM, itself for a PF0, takes part in TDISP.
 bool dsm_has_tee(tsm::PciTsm& tsm, const Topology& topology, const Host::Function& function) {
   if (tsm.is_pf0(function.pci->bdf())) return tsm::has_tee(*function.pci);
-  const std::string dsm = tsm.dsm_of(function.pci->bdf());
-  for (const Host::Function& other : topology.functions())
-    if (other.pci->bdf().str() == dsm) return tsm::has_tee(*other.pci);
-  return false;
+  const auto dsm = Bdf::parse(tsm.dsm_of(function.pci->bdf()));
+  const Host::Function* other = dsm ? topology.find(*dsm) : nullptr;
+  return other != nullptr && tsm::has_tee(*other->pci);
 }
 
 void add_connection(NodeList& list, const Environment& environment, const std::string& directory,

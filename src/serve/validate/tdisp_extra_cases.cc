@@ -16,8 +16,9 @@ std::expected<bool, Verdict> supports(TdiUnderTest& tdi, TdispCode request) {
   const auto body = tdi.ask(wire::TdispGetCapabilities{});
   const auto* answer = body ? std::get_if<wire::TdispCapabilities>(&*body) : nullptr;
   if (answer == nullptr) return std::unexpected(failed("GET_TDISP_CAPABILITIES is not answered"));
-  const unsigned bit = std::to_underlying(request) & 0x7fU;
-  return (answer->requests.at(bit / 8) >> (bit % 8) & 1U) != 0;
+  const unsigned bit = static_cast<unsigned>(request) & 0x7fU;
+  const unsigned byte = answer->requests.at(bit / 8);
+  return (byte >> (bit % 8) & 1U) != 0;
 }
 
 std::optional<TdiState> state_of(TdiUnderTest& tdi) {
