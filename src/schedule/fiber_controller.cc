@@ -147,9 +147,9 @@ void FiberController::task_entry(void* controller) {
     thrown = "a task threw";
   }
   if (!thrown.empty()) self.stop({Finding::Kind::kCheck, std::move(thrown), ""});
+  task.body = nullptr;  // what it owns may take locks on its way out
   TEEIO_CHECK(held_count() == 0, "a task ends while it holds a lock");
   release_held_storage();
-  task.body = nullptr;
   self.end_current_task();
 }
 

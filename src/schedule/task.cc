@@ -39,6 +39,11 @@ std::uint64_t* task_locals() {
   return t_controller == nullptr ? t_locals : t_controller->task_locals();
 }
 
+void clear_task_locals() {
+  release_held_storage();
+  std::fill_n(task_locals(), kMaxTaskLocals, 0);
+}
+
 std::size_t allot_task_local() {
   static std::atomic<std::size_t> next{0};
   const std::size_t slot = next.fetch_add(1);

@@ -35,6 +35,9 @@ inline constexpr std::size_t kMaxTaskLocals = 16;
 
 /// The running task's slots, on either side of the run-time switch.
 [[nodiscard]] std::uint64_t* task_locals();
+/// Forgets all that the running task has in its slots, the locks that it holds
+/// included: for a task of which a finding cut off the middle.
+void clear_task_locals();
 /// The next free slot; a TaskLocal takes one when it is constructed.
 [[nodiscard]] std::size_t allot_task_local();
 

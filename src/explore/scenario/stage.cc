@@ -1,6 +1,5 @@
 #include "explore/scenario/stage.h"
 
-#include <algorithm>
 #include <deque>
 
 #include "base/check.h"
@@ -53,7 +52,7 @@ Stage::Stage(const machine::Config& design, Card card)
           std::make_unique<rules::Sanitizer>(rules::teardown_order(rule_of(design.tsm)), broken)) {
   schedule::set_controller(nullptr);
   // A set-up before this one may have ended in a finding, in the middle of a call.
-  std::fill_n(schedule::task_locals(), schedule::kMaxTaskLocals, 0);
+  schedule::clear_task_locals();
   schedule::set_seed(kSeed);
   auto made = machine::Machine::create(design);
   TEEIO_CHECK(made.has_value(), "the scenario's machine cannot be made");
