@@ -52,11 +52,11 @@ constexpr SeededScenario kScenarios[] = {
     {kMainlineClose, kClose, "tdx", kBounded, "R4", kState},
 };
 
-Options options_for(StrategyKind strategy, std::uint64_t schedules) {
+Options options_for(StrategyKind strategy, std::uint64_t schedules, double seconds) {
   Options options;
   options.strategy = strategy;
   options.max_schedules = schedules;
-  options.seconds = kSeededSeconds;
+  options.seconds = seconds;
   return options;
 }
 
@@ -74,18 +74,18 @@ Scenario seeded_scenario(const SeededScenario& seeded) {
   return make_scenario(*scenario, *design);
 }
 
-SeededResult find_seeded(const SeededScenario& seeded, Compare compare) {
+SeededResult find_seeded(const SeededScenario& seeded, Compare compare, double seconds) {
   const schedule::PlantedBug planted(seeded.bug);
   Scenario scenario = seeded_scenario(seeded);
   scenario.expectation = Scenario::Expectation::kBreaks;
   scenario.expected = seeded.expected;
   SeededResult result;
-  result.found = run_scenario(scenario, options_for(seeded.strategy, kSeededSchedules));
+  result.found = run_scenario(scenario, options_for(seeded.strategy, kSeededSchedules, seconds));
   if (compare == Compare::kNo) return result;
-  Options first = options_for(kReplay, 1);
+  Options first = options_for(kReplay, 1, seconds);
   first.shrink = false;
   result.first_finds = run_scenario(scenario, first).failure.has_value();
-  Options random = options_for(kRandom, kRandomSchedules);
+  Options random = options_for(kRandom, kRandomSchedules, seconds);
   random.shrink = false;
   const ScenarioResult tried = run_scenario(scenario, random);
   if (tried.failure) result.random_finds = tried.schedules + tried.pruned;

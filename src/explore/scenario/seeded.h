@@ -40,8 +40,10 @@ inline constexpr std::uint64_t kRandomSchedules = 1'000;
 inline constexpr double kSeededSeconds = 60;
 inline constexpr std::uint64_t kSeededSchedules = 200'000;
 
-/// Plants the bug and looks for it. `compare`: with the poor relations too.
 enum class Compare : std::uint8_t { kNo, kYes };
-[[nodiscard]] SeededResult find_seeded(const SeededScenario& seeded, Compare compare);
+/// Plants the bug and looks for it, for at most `seconds` (0: no limit) and
+/// kSeededSchedules. `compare`: with the poor relations too.
+[[nodiscard]] SeededResult find_seeded(const SeededScenario& seeded, Compare compare,
+                                       double seconds = kSeededSeconds);
 
 }  // namespace teeio::explore
