@@ -9,23 +9,30 @@ bool PlainMemoryTarget::answers() const {
   return tdi_ != nullptr ? tdi_->peek().answers(t_, MmioPart::kUpdatable) : t_ == hw::TBit::kShared;
 }
 
-void PlainMemoryTarget::mmio_read(std::uint64_t offset, std::span<std::byte> out) {
+bool PlainMemoryTarget::peer_read(std::uint64_t offset, std::span<std::byte> out) {
+  bool answered = false;
   memory_.with_bytes([&](std::span<const std::byte> bytes) {
-    if (answers())
-      std::ranges::copy(bytes.subspan(offset, out.size()), out.begin());
-    else
-      std::ranges::fill(out, std::byte{0xff});
+    answered = answers();
+    if (answered) std::ranges::copy(bytes.subspan(offset, out.size()), out.begin());
   });
+  return answered;
+}
+
+bool PlainMemoryTarget::peer_write(std::uint64_t offset, ByteView in) {
+  bool answered = false;
+  memory_.with_bytes([&](std::span<std::byte> bytes) {
+    answered = answers();
+    if (answered) std::ranges::copy(in, bytes.subspan(offset).begin());
+  });
+  return answered;
+}
+
+void PlainMemoryTarget::mmio_read(std::uint64_t offset, std::span<std::byte> out) {
+  if (!peer_read(offset, out)) std::ranges::fill(out, std::byte{0xff});
 }
 
 void PlainMemoryTarget::mmio_write(std::uint64_t offset, ByteView in) {
-  memory_.with_bytes([&](std::span<std::byte> bytes) {
-    if (answers()) std::ranges::copy(in, bytes.subspan(offset).begin());
-  });
-}
-
-std::span<std::byte> PlainMemoryTarget::direct() {
-  return answers() ? memory_.memory() : std::span<std::byte>{};
+  (void)peer_write(offset, in);
 }
 
 }  // namespace teeio::device

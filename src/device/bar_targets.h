@@ -23,8 +23,8 @@ class PlainMemoryTarget final : public hw::MmioTarget {
 
   void mmio_read(std::uint64_t offset, std::span<std::byte> out) override;
   void mmio_write(std::uint64_t offset, ByteView in) override;
-  /// For peer-to-peer DMA (T=0); empty while the TDI does not answer.
-  [[nodiscard]] std::span<std::byte> direct() override;
+  [[nodiscard]] bool peer_read(std::uint64_t offset, std::span<std::byte> out) override;
+  [[nodiscard]] bool peer_write(std::uint64_t offset, ByteView in) override;
 
  private:
   [[nodiscard]] bool answers() const;

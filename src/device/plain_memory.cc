@@ -17,12 +17,6 @@ std::span<std::byte> PlainMemory::bytes() {
   return {storage_.get(), size_};
 }
 
-std::span<std::byte> PlainMemory::memory() {
-  const schedule::Lock lock(mutex_);
-  dirty_ = true;  // the caller may write
-  return bytes();
-}
-
 void PlainMemory::relocate(std::span<std::byte> to) {
   TEEIO_CHECK(to.empty() || to.size() == size_, "a BAR's bytes move as a whole");
   const schedule::Lock lock(mutex_);

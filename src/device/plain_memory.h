@@ -21,7 +21,6 @@ class PlainMemory final : public hw::PlainMemoryBar {
   explicit PlainMemory(std::size_t size_bytes) : size_(size_bytes) {}
 
   [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] std::span<std::byte> memory() override TEEIO_EXCLUDES(mutex_);
   void relocate(std::span<std::byte> to) override TEEIO_EXCLUDES(mutex_);
 
   /// Precondition: the range lies inside.

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <optional>
 
@@ -20,17 +19,17 @@ struct Run {
   KeyId key;
 };
 
-void copy(std::span<std::byte> memory, std::span<std::byte> out) {
-  std::memcpy(out.data(), memory.data(), out.size());
-}
-void copy(std::span<std::byte> memory, ByteView in) {
-  std::memcpy(memory.data(), in.data(), in.size());
-}
 Result<void> transfer(PhysicalMemory& memory, const Run& run, std::span<std::byte> out) {
   return memory.read(run.address, out, run.key);
 }
 Result<void> transfer(PhysicalMemory& memory, const Run& run, ByteView in) {
   return memory.write(run.address, in, run.key);
+}
+Result<void> peer_transfer(PhysicalMemory& memory, Hpa address, std::span<std::byte> out) {
+  return memory.peer_read(address, out);
+}
+Result<void> peer_transfer(PhysicalMemory& memory, Hpa address, ByteView in) {
+  return memory.peer_write(address, in);
 }
 constexpr DmaAccess access_of(std::span<std::byte>) { return DmaAccess::kRead; }
 constexpr DmaAccess access_of(ByteView) { return DmaAccess::kWrite; }
@@ -106,11 +105,9 @@ Result<void> HostBridge::Impl::carry_out(const Run& run, TBit t, Span data) {
   if (!memory.is_mmio(run.address)) return transfer(memory, run, data);
   // The peer's lock may not be taken below this function's, so registers are out
   // of reach, as behind a root port whose ACS redirects peer requests.
-  const std::span<std::byte> plain = memory.direct(run.address);
-  if (t == TBit::kTrusted || plain.size() < data.size())
-    return fail(Errno::kFault, "peer-to-peer requests reach plain memory only");
-  copy(plain.first(data.size()), data);
-  return {};
+  if (t == TBit::kTrusted)
+    return fail(Errno::kFault, "trusted peer-to-peer requests have no stream");
+  return peer_transfer(memory, run.address, data);
 }
 
 template <class Span>

@@ -120,6 +120,8 @@ struct PhysicalMemory::Impl {
   template <class Span>
   Result<void> access(Hpa address, Span data, KeyId key);
   template <class Span>
+  Result<void> peer_access(Hpa address, Span data);
+  template <class Span>
   static Result<void> transfer(const Found& found, Span data, KeyId key);
 };
 
@@ -144,6 +146,12 @@ void transfer_mmio(MmioTarget* target, std::uint64_t offset, std::span<std::byte
 }
 void transfer_mmio(MmioTarget* target, std::uint64_t offset, ByteView in) {
   if (target != nullptr) target->mmio_write(offset, in);
+}
+bool peer_transfer(MmioTarget& target, std::uint64_t offset, std::span<std::byte> out) {
+  return target.peer_read(offset, out);
+}
+bool peer_transfer(MmioTarget& target, std::uint64_t offset, ByteView in) {
+  return target.peer_write(offset, in);
 }
 
 }  // namespace
@@ -191,6 +199,23 @@ Result<void> PhysicalMemory::Impl::access(Hpa address, Span data, KeyId key) {
     data = data.subspan(size);
     address = address + size;
   }
+  return {};
+}
+
+template <class Span>
+Result<void> PhysicalMemory::Impl::peer_access(Hpa address, Span data) {
+  std::optional<Found> found;
+  {
+    const schedule::RawLockGuard guard(tables);
+    if (!ram.has(address)) found = enter(address);
+  }
+  bool answered = false;
+  if (found) {
+    answered = found->mmio != nullptr && data.size() <= found->rest &&
+               peer_transfer(*found->mmio, found->offset, data);
+    leave(*found);
+  }
+  if (!answered) return fail(Errno::kFault, "no card's plain memory answers at this address");
   return {};
 }
 
@@ -287,6 +312,14 @@ Result<void> PhysicalMemory::write(Hpa address, ByteView in, KeyId key) {
   return impl_->access(address, in, key);
 }
 
+Result<void> PhysicalMemory::peer_read(Hpa address, std::span<std::byte> out) {
+  return impl_->peer_access(address, out);
+}
+
+Result<void> PhysicalMemory::peer_write(Hpa address, ByteView in) {
+  return impl_->peer_access(address, in);
+}
+
 std::span<std::byte> PhysicalMemory::direct(Hpa address) {
   std::optional<Impl::Found> found;
   {
@@ -296,7 +329,7 @@ std::span<std::byte> PhysicalMemory::direct(Hpa address) {
   }
   if (!found) return {};
   const std::span<std::byte> plain =
-      found->window != nullptr ? found->window->direct() : found->mmio->direct();
+      found->window != nullptr ? found->window->direct() : std::span<std::byte>{};
   impl_->leave(*found);
   if (plain.size() <= found->offset) return {};
   return plain.subspan(found->offset, std::min(plain.size() - found->offset, found->rest));

@@ -25,9 +25,10 @@ class MmioTarget {
   /// Reads of nothing give all ones, as on PCI; writes to nothing vanish.
   virtual void mmio_read(std::uint64_t offset, std::span<std::byte> out) = 0;
   virtual void mmio_write(std::uint64_t offset, ByteView in) = 0;
-  /// The bytes themselves when the target is plain memory (BAR2 of the DMA
-  /// engine), else empty.
-  [[nodiscard]] virtual std::span<std::byte> direct() { return {}; }
+  /// The same for another card's DMA, below that card's lock: under leaf locks
+  /// only. False: not answered, as by all but plain memory (BAR2 of the DMA engine).
+  [[nodiscard]] virtual bool peer_read(std::uint64_t, std::span<std::byte>) { return false; }
+  [[nodiscard]] virtual bool peer_write(std::uint64_t, ByteView) { return false; }
 };
 
 /// A program's pinned pages seen from the bus.
@@ -96,10 +97,14 @@ class PhysicalMemory {
   Result<void> read(Hpa address, std::span<std::byte> out, KeyId key = KeyId::kShared);
   Result<void> write(Hpa address, ByteView in, KeyId key = KeyId::kShared);
 
-  /// The bytes from `address` to the end of the plain memory (frame, direct
-  /// window or direct MMIO) behind it; empty when there is none. No key is
-  /// checked: for walkers and IOTLBs that have checked. Stable until the page,
-  /// window or range is given back.
+  /// A card's shared access to another card's memory, of up to the range's end.
+  /// Errors: EFAULT when no plain memory of a card answers all of it.
+  Result<void> peer_read(Hpa address, std::span<std::byte> out);
+  Result<void> peer_write(Hpa address, ByteView in);
+
+  /// The bytes from `address` to the end of the frame or direct window behind it;
+  /// empty when there is none. No key is checked: for walkers and IOTLBs that have
+  /// checked. Stable until the page or window is given back.
   [[nodiscard]] std::span<std::byte> direct(Hpa address);
 
   /// 8-byte little-endian table entries, as page-table walkers use them.

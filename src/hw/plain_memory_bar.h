@@ -12,8 +12,6 @@ namespace teeio::hw {
 class PlainMemoryBar {
  public:
   virtual ~PlainMemoryBar() = default;
-  /// The bytes, where they are now. Stable until relocate().
-  [[nodiscard]] virtual std::span<std::byte> memory() = 0;
   /// Copies the bytes to `to` and answers from there; an empty span moves them
   /// back into the device's own storage. Precondition: `to` is empty or as long
   /// as the BAR, and lives until the next relocate().

@@ -250,9 +250,13 @@ TEST_F(CardTest, RelocatedMemoryMovesThereAndBack) {
 }
 
 TEST_F(CardTest, PeerRequestsReachMemoryOnlyWhileItAnswersShared) {
-  EXPECT_EQ(bar(kVfIndex, 2).direct().size(), 1U << 20U);
+  Bytes word(4, std::byte{0x5a});
+  EXPECT_TRUE(bar(kVfIndex, 2).peer_write(0x10, word));
+  EXPECT_EQ(mmio(kVfIndex, 2, 0x10), 0x5a5a5a5aU);
+  EXPECT_FALSE(bar(kVfIndex, 0).peer_write(0x10, word));  // registers
   lock(kVfIndex);
-  EXPECT_TRUE(bar(kVfIndex, 2).direct().empty());
+  EXPECT_FALSE(bar(kVfIndex, 2).peer_write(0x10, word));
+  EXPECT_FALSE(bar(kVfIndex, 2).peer_read(0x10, word));
 }
 
 TEST(PlainCard, IsNoTdiAndAnswersSharedOnly) {

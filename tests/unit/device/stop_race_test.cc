@@ -44,5 +44,27 @@ TEST(StopRace, NoSharedReadSeesWhatATrustedWriteLeft) {
   EXPECT_GT(result.schedules, 10U);
 }
 
+// Another card's DMA, while a program maps the BAR and its mapping is revoked.
+TEST(PlainMemoryRace, APeersWriteIsNotLostWhileTheBytesMove) {
+  const auto result = test::expect_sound([] {
+    PlainMemory memory(64);
+    const schedule::Atomic<bool> enabled(true);
+    PlainMemoryTarget bar(memory, enabled, nullptr, hw::TBit::kShared);
+    Bytes pages(64);
+    schedule::Task program = schedule::Task::spawn("program", [&] {
+      memory.relocate(pages);
+      memory.relocate({});
+    });
+    TEEIO_CHECK(bar.peer_write(8, bytes_of(kSecret)), "memory answers a peer");
+    std::uint32_t seen = 0;
+    TEEIO_CHECK(bar.peer_read(8, writable_bytes_of(seen)), "memory answers a peer");
+    TEEIO_CHECK(seen == kSecret, "the write is gone");
+    program.join();
+    bar.mmio_read(8, writable_bytes_of(seen));
+    TEEIO_CHECK(seen == kSecret, "the write is gone after the move");
+  });
+  EXPECT_GT(result.schedules, 5U);
+}
+
 }  // namespace
 }  // namespace teeio::device

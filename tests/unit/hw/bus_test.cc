@@ -49,7 +49,11 @@ class PlainBar final : public MmioTarget {
  public:
   void mmio_read(std::uint64_t, std::span<std::byte>) override {}
   void mmio_write(std::uint64_t, ByteView) override {}
-  std::span<std::byte> direct() override { return memory; }
+  bool peer_write(std::uint64_t offset, ByteView in) override {
+    if (memory.empty()) return false;
+    std::ranges::copy(in, memory.begin() + static_cast<std::ptrdiff_t>(offset));
+    return true;
+  }
   Bytes memory;
 };
 
