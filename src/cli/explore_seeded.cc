@@ -18,9 +18,9 @@ std::string row_of(const explore::SeededScenario& seeded, const explore::SeededR
   poor += result.random_finds ? fmt::format("; random finds it at {}", *result.random_finds)
                               : fmt::format("; {} random miss it", explore::kRandomSchedules);
   if (!seeded.easy_because.empty()) poor += fmt::format(": {}", seeded.easy_because);
-  return fmt::format("| {} | `{}` | {} | {} | {} ({}): {} | {} | {} | `{}` |\n", info.name,
-                     info.place, seeded.scenario, found.schedules + found.pruned, f.switches,
-                     schedule_in_words(f), f.what,
+  return fmt::format("| {} | `{}` | {} | {}, {} | {} ({}): {} | {} | {} | `{}` |\n", info.name,
+                     info.place, seeded.scenario, found.schedules + found.pruned,
+                     strategy_name(seeded.strategy), f.switches, schedule_in_words(f), f.what,
                      found.seconds < 0.1 ? "< 0.1 s" : fmt::format("{:.0f} s", found.seconds + 0.5),
                      poor, replay_command(found, fmt::format(" --seeded-bug {}", info.name)));
 }
@@ -39,8 +39,9 @@ int explore_seeded_bugs(const std::string& file) {
   }
   const std::string text = fmt::format(
       "## What each bug was\n\n| bug | the mistake | whose |\n|---|---|---|\n{}\n"
-      "## What finds it\n\nSchedules: by all orders with at most two preemptions, those with fewer "
-      "first. Shortest schedule: preemptions, then turns. Without preemption: the one schedule in "
+      "## What finds it\n\nSchedules: `bounded`, by all orders with at most two preemptions, those "
+      "with fewer first; `pct`, by random priorities. Shortest schedule: preemptions, then turns. "
+      "Without preemption: the one schedule in "
       "which nobody is interrupted.\n\n| bug | place | scenario | schedules | shortest schedule | "
       "time | without preemption, and at random | replay |\n|---|---|---|---|---|---|---|---|\n{}",
       bugs, table);

@@ -5,6 +5,7 @@
 
 #include <boost/context/detail/fcontext.hpp>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 
@@ -60,7 +61,7 @@ Fiber::Fiber(std::size_t stack_bytes) : mapping_bytes_(stack_bytes + kGuardBytes
 Fiber::~Fiber() {
   if (mapping_ == nullptr) return;
 #if TEEIO_TSAN
-  __tsan_destroy_fiber(tsan_fiber_);
+  if (tsan_fiber_ != nullptr) __tsan_destroy_fiber(tsan_fiber_);
 #endif
   munmap(mapping_, mapping_bytes_);
 }
@@ -134,10 +135,13 @@ __attribute__((no_sanitize("address"))) void keep_fake_frames(void* fake_stack, 
 }  // namespace
 #endif
 
-void Fiber::keep_reachable() const {
+void Fiber::freeze() {
 #if TEEIO_ASAN
   __lsan_register_root_region(stack_bottom_, stack_bytes_);
   if (fake_stack_ != nullptr) keep_fake_frames(fake_stack_, stack_bottom_, stack_bytes_);
+#endif
+#if TEEIO_TSAN
+  __tsan_destroy_fiber(std::exchange(tsan_fiber_, nullptr));  // a megabyte each
 #endif
 }
 

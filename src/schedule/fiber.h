@@ -31,8 +31,9 @@ class Fiber {
   /// somebody switches back to `from`; never if it left for the last time.
   void switch_from(Fiber& from, Last last = Last::kNo);
 
-  /// Tells a leak checker that what this stopped stack points to is in use.
-  void keep_reachable() const;
+  /// Nobody switches to this fiber again, and its stack stays as it is: tells a
+  /// leak checker that what it points to is in use.
+  void freeze();
 
  private:
   /// As the Itanium C++ ABI lays out __cxa_eh_globals (section 2.2.2).

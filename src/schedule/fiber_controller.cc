@@ -109,7 +109,7 @@ void FiberController::freeze() {
   for (std::uint32_t i = 0; i < tasks_.size(); ++i) {
     current_ = i;
     release_held_storage();
-    tasks_[i]->fiber.keep_reachable();
+    tasks_[i]->fiber.freeze();
   }
   current_ = kNobody;
   keep_forever(std::move(tasks_));

@@ -44,7 +44,7 @@ constexpr SeededScenario kScenarios[] = {
     {kDuplicateStreamLinks, "card/connect-two-cards", "tdx", kBounded, "one path", kState},
     {kRawVmPointer, "vfio/bind-iommufd-against-vm-close", "tdx", kBounded, "after it was freed",
      ""},
-    {kFaultIgnoresRevoke, "memory/private-mmio-fault-against-unbind", "tdx", kBounded, "R1", kWide},
+    {kFaultIgnoresRevoke, "memory/private-mmio-fault-against-unbind", "tdx", kPct, "R1", kWide},
     {kKvmVfioCycle, kDestroy, "tdx", kBounded, "R5", kState},
     {kGmemNotInvalidated, "memory/punch-hole-against-fault", "tdx", kBounded, "no RAM page",
      kState},
