@@ -36,6 +36,13 @@ constexpr IoctlName kIommufd[] = {
     TEEIO_IOCTL(IOMMU_VEVENTQ_ALLOC),
     TEEIO_IOCTL(IOMMU_HW_QUEUE_ALLOC),
     TEEIO_IOCTL(IOMMU_IOAS_NOIOMMU_GET_PA),
+    // Of a type 1 container, on the compatibility IOAS (vfio_compat.c).
+    TEEIO_IOCTL(VFIO_GET_API_VERSION),
+    TEEIO_IOCTL(VFIO_CHECK_EXTENSION),
+    TEEIO_IOCTL(VFIO_SET_IOMMU),
+    TEEIO_IOCTL(VFIO_IOMMU_GET_INFO),
+    TEEIO_IOCTL(VFIO_IOMMU_MAP_DMA),
+    TEEIO_IOCTL(VFIO_IOMMU_UNMAP_DMA),
 };
 
 constexpr IoctlName kVfioDevice[] = {

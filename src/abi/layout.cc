@@ -77,6 +77,12 @@ TEEIO_LAYOUT(vfio_device_low_power_entry_with_wakeup, 8, reserved, 4);
 TEEIO_LAYOUT(vfio_device_feature_bus_master, 4, op, 0);
 TEEIO_LAYOUT(vfio_region_dma_range, 16, length, 8);
 TEEIO_LAYOUT(vfio_device_feature_dma_buf, 16, dma_ranges, 16);
+TEEIO_LAYOUT(vfio_iommu_type1_info, 24, pad, 20);
+TEEIO_LAYOUT(vfio_iova_range, 16, end, 8);
+TEEIO_LAYOUT(vfio_iommu_type1_info_cap_iova_range, 16, iova_ranges, 16);
+TEEIO_LAYOUT(vfio_iommu_type1_info_dma_avail, 12, avail, 8);
+TEEIO_LAYOUT(vfio_iommu_type1_dma_map, 32, size, 24);
+TEEIO_LAYOUT(vfio_iommu_type1_dma_unmap, 24, data, 24);
 
 // kvm
 TEEIO_LAYOUT(kvm_enable_cap, 104, pad, 40);

@@ -53,6 +53,18 @@ constexpr Field kIoasMapFile[] = {TEEIO_FIELD(abi::iommu_ioas_map_file, flags, k
 constexpr Field kIoasUnmap[] = {TEEIO_FIELD(abi::iommu_ioas_unmap, ioas_id, kNumber),
                                 TEEIO_FIELD(abi::iommu_ioas_unmap, iova, kHex),
                                 TEEIO_FIELD(abi::iommu_ioas_unmap, length, kHex)};
+constexpr Field kVfioIoas[] = {TEEIO_FIELD(abi::iommu_vfio_ioas, ioas_id, kNumber),
+                               TEEIO_FIELD(abi::iommu_vfio_ioas, op, kNumber)};
+constexpr Field kTypeInfo[] = {TEEIO_FIELD(abi::vfio_iommu_type1_info, argsz, kNumber),
+                               TEEIO_FIELD(abi::vfio_iommu_type1_info, flags, kHex),
+                               TEEIO_FIELD(abi::vfio_iommu_type1_info, iova_pgsizes, kHex)};
+constexpr Field kDmaMap[] = {TEEIO_FIELD(abi::vfio_iommu_type1_dma_map, flags, kHex),
+                             TEEIO_FIELD(abi::vfio_iommu_type1_dma_map, vaddr, kHex),
+                             TEEIO_FIELD(abi::vfio_iommu_type1_dma_map, iova, kHex),
+                             TEEIO_FIELD(abi::vfio_iommu_type1_dma_map, size, kHex)};
+constexpr Field kDmaUnmap[] = {TEEIO_FIELD(abi::vfio_iommu_type1_dma_unmap, flags, kHex),
+                               TEEIO_FIELD(abi::vfio_iommu_type1_dma_unmap, iova, kHex),
+                               TEEIO_FIELD(abi::vfio_iommu_type1_dma_unmap, size, kHex)};
 constexpr Field kHwptAlloc[] = {TEEIO_FIELD(abi::iommu_hwpt_alloc, flags, kHex),
                                 TEEIO_FIELD(abi::iommu_hwpt_alloc, dev_id, kNumber),
                                 TEEIO_FIELD(abi::iommu_hwpt_alloc, pt_id, kNumber),
@@ -126,7 +138,11 @@ constexpr Layout kLayouts[] = {
     {"IOMMU_IOAS_MAP", kIoasMap},
     {"IOMMU_IOAS_MAP_FILE", kIoasMapFile},
     {"IOMMU_IOAS_UNMAP", kIoasUnmap},
+    {"IOMMU_VFIO_IOAS", kVfioIoas},
     {"IOMMU_HWPT_ALLOC", kHwptAlloc},
+    {"VFIO_IOMMU_GET_INFO", kTypeInfo},
+    {"VFIO_IOMMU_MAP_DMA", kDmaMap},
+    {"VFIO_IOMMU_UNMAP_DMA", kDmaUnmap},
     {"IOMMU_GET_HW_INFO", kHwInfo},
     {"IOMMU_VIOMMU_ALLOC", kViommuAlloc},
     {"IOMMU_VDEVICE_ALLOC", kVdeviceAlloc},

@@ -23,5 +23,13 @@ Result<std::int64_t> ioctl_vdevice_alloc(Call& call);
 Result<std::int64_t> ioctl_vdevice_tsm_op(Call& call);
 Result<std::int64_t> ioctl_vdevice_tsm_req(Call& call);
 Result<std::int64_t> ioctl_vdevice_tsm_guest_request(Call& call);
+// iommufd_compat.cc: a type 1 container's calls.
+Result<std::int64_t> ioctl_iommufd_vfio_ioas(Call& call);
+Result<std::int64_t> ioctl_vfio_get_api_version(Call& call);
+Result<std::int64_t> ioctl_vfio_check_extension(Call& call);
+Result<std::int64_t> ioctl_vfio_set_iommu(Call& call);
+Result<std::int64_t> ioctl_vfio_iommu_get_info(Call& call);
+Result<std::int64_t> ioctl_vfio_iommu_map_dma(Call& call);
+Result<std::int64_t> ioctl_vfio_iommu_unmap_dma(Call& call);
 
 }  // namespace teeio::entry

@@ -1,5 +1,6 @@
 #include "abi/iommufd.h"
 #include "abi/proposed.h"
+#include "abi/vfio.h"
 #include "entry/iommufd_handlers.h"
 
 namespace teeio::entry {
@@ -28,6 +29,15 @@ constexpr Row kRows[] = {
     {IOMMU_VDEVICE_TSM_REQ, "IOMMU_VDEVICE_TSM_REQ", ioctl_vdevice_tsm_req},
     {IOMMU_VDEVICE_TSM_GUEST_REQUEST, "IOMMU_VDEVICE_TSM_GUEST_REQUEST",
      ioctl_vdevice_tsm_guest_request},
+    // A type 1 container's, on the IOAS that IOMMU_VFIO_IOAS sets.
+    {IOMMU_VFIO_IOAS, "IOMMU_VFIO_IOAS", ioctl_iommufd_vfio_ioas},
+    {VFIO_GET_API_VERSION, "VFIO_GET_API_VERSION", ioctl_vfio_get_api_version},
+    {VFIO_CHECK_EXTENSION, "VFIO_CHECK_EXTENSION", ioctl_vfio_check_extension},
+    {VFIO_SET_IOMMU, "VFIO_SET_IOMMU", ioctl_vfio_set_iommu},
+    {VFIO_IOMMU_GET_INFO, "VFIO_IOMMU_GET_INFO", ioctl_vfio_iommu_get_info},
+    {VFIO_IOMMU_MAP_DMA, "VFIO_IOMMU_MAP_DMA", ioctl_vfio_iommu_map_dma, Support::kPartial,
+     "as IOMMU_IOAS_MAP"},
+    {VFIO_IOMMU_UNMAP_DMA, "VFIO_IOMMU_UNMAP_DMA", ioctl_vfio_iommu_unmap_dma},
 };
 
 }  // namespace

@@ -1,10 +1,10 @@
 /* The VFIO device uAPI of Linux 7.3 (cdev and PCI), for C and C++.
  *
- * Source of every fact here: Linux include/uapi/linux/vfio.h. The group and
- * container calls that the cdev replaces have their numbers here and no
- * structs. A program includes it as <linux/vfio.h>; the rooms of teeio include
- * abi/vfio.h. Structs start with argsz: a larger one is accepted, a smaller
- * one is EINVAL.
+ * Source of every fact here: Linux include/uapi/linux/vfio.h. Of the
+ * group and container calls that the cdev replaces, those that /dev/iommu
+ * answers too have their structs here, the rest only their numbers. A program includes it as
+ * <linux/vfio.h>; the rooms of teeio include abi/vfio.h. Structs start with argsz: a larger one is
+ * accepted, a smaller one is EINVAL.
  */
 #ifndef TEEIO_ABI_LINUX_VFIO_H
 #define TEEIO_ABI_LINUX_VFIO_H
@@ -313,5 +313,57 @@ struct vfio_device_feature_dma_buf {
   __u32 nr_ranges;
   struct vfio_region_dma_range dma_ranges[];
 };
+
+/* ---- type 1 containers: what /dev/iommu answers for old programs ---- */
+
+struct vfio_iommu_type1_info {
+  __u32 argsz;
+  __u32 flags;
+  __aligned_u64 iova_pgsizes;
+  __u32 cap_offset; /* 0 unless argsz has room for all capabilities */
+  __u32 pad;
+};
+#define VFIO_IOMMU_INFO_PGSIZES (1 << 0)
+#define VFIO_IOMMU_INFO_CAPS (1 << 1)
+
+#define VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE 1
+struct vfio_iova_range {
+  __u64 start;
+  __u64 end; /* the last one */
+};
+struct vfio_iommu_type1_info_cap_iova_range {
+  struct vfio_info_cap_header header;
+  __u32 nr_iovas;
+  __u32 reserved;
+  struct vfio_iova_range iova_ranges[];
+};
+
+#define VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL 3
+struct vfio_iommu_type1_info_dma_avail {
+  struct vfio_info_cap_header header;
+  __u32 avail;
+};
+
+struct vfio_iommu_type1_dma_map {
+  __u32 argsz;
+  __u32 flags;
+  __u64 vaddr;
+  __u64 iova;
+  __u64 size;
+};
+#define VFIO_DMA_MAP_FLAG_READ (1 << 0)
+#define VFIO_DMA_MAP_FLAG_WRITE (1 << 1)
+#define VFIO_DMA_MAP_FLAG_VADDR (1 << 2)
+
+struct vfio_iommu_type1_dma_unmap {
+  __u32 argsz;
+  __u32 flags;
+  __u64 iova;
+  __u64 size; /* out: the bytes that were unmapped */
+  __u8 data[];
+};
+#define VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP (1 << 0)
+#define VFIO_DMA_UNMAP_FLAG_ALL (1 << 1)
+#define VFIO_DMA_UNMAP_FLAG_VADDR (1 << 2)
 
 #endif

@@ -122,6 +122,10 @@ class Context final : public object::File {
   // For objects of this room.
   [[nodiscard]] ObjectTable& objects() { return objects_; }
   [[nodiscard]] object::Trace& trace() const { return environment_.trace; }
+  /// iopt_alloc_user_pages(): a piece of the program's memory. Errors: EINVAL no
+  /// length; EOVERFLOW.
+  Result<PagesSlice> user_slice(mm::UserMemory& memory, std::uint64_t user_va, std::uint64_t length,
+                                mm::Access access);
   [[nodiscard]] const Policies& policies() const { return environment_.policies; }
   /// Whether an idevice's end destroys its vDEVICE first (VdeviceLifetime).
   [[nodiscard]] bool idevice_destroys_vdevice() const {

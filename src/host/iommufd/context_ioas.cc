@@ -87,15 +87,21 @@ Result<std::uint64_t> Context::map_pages(Ioas& ioas, PagesSlice slice, const Map
   return ioas.iopt.map(std::move(slice), fixed_iova(map), prot_of(map));
 }
 
+Result<PagesSlice> Context::user_slice(mm::UserMemory& memory, std::uint64_t user_va,
+                                       std::uint64_t length, mm::Access access) {
+  TEEIO_ASSIGN(const PageSpan span, page_span(user_va, length));
+  auto pages = object::make_ref<UserPages>(environment_.memory, IoptPages::Source::kProgram,
+                                           memory.pin(span.first, span.length, access),
+                                           access == mm::Access::kReadWrite, span.first);
+  return PagesSlice{std::move(pages), span.offset, length};
+}
+
 Result<std::uint64_t> Context::ioas_map(mm::UserMemory& memory, const Map& map,
                                         std::uint64_t user_va) {
   TEEIO_TRY(check_map(map));
   TEEIO_ASSIGN(const auto ioas, find<Ioas>(objects_, map.ioas_id));
-  TEEIO_ASSIGN(const PageSpan span, page_span(user_va, map.length));
-  auto pages = object::make_ref<UserPages>(environment_.memory,
-                                           memory.pin(span.first, span.length, access_of(map)),
-                                           access_of(map) == mm::Access::kReadWrite, span.first);
-  return map_pages(*ioas, {std::move(pages), span.offset, map.length}, map);
+  TEEIO_ASSIGN(PagesSlice slice, user_slice(memory, user_va, map.length, access_of(map)));
+  return map_pages(*ioas, std::move(slice), map);
 }
 
 Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, const Map& map,
@@ -118,8 +124,8 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
     case object::FileKind::kForeign: {
       auto& foreign = static_cast<mm::ForeignFile&>(*file);
       pages = object::make_ref<UserPages>(
-          environment_.memory, foreign.memfd_pages(span.first, span.length, access_of(map)),
-          writable, span.first);
+          environment_.memory, IoptPages::Source::kFile,
+          foreign.memfd_pages(span.first, span.length, access_of(map)), writable, span.first);
       break;
     }
     case object::FileKind::kIommu:
@@ -131,8 +137,8 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
     case object::FileKind::kGuestMemfd:
     case object::FileKind::kAttribute:
       pages = object::make_ref<UserPages>(
-          environment_.memory, fail(Errno::kInval, "the file is no memfd and no dma-buf"), writable,
-          span.first);
+          environment_.memory, IoptPages::Source::kFile,
+          fail(Errno::kInval, "the file is no memfd and no dma-buf"), writable, span.first);
       break;
   }
   return map_pages(*ioas, {std::move(pages), span.offset, map.length}, map);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/check.h"
 
@@ -11,6 +12,10 @@ namespace {
 /// Whether `first` + `length` - 1 passes the end of the IOVA space.
 bool overflows(std::uint64_t first, std::uint64_t length) {
   return length - 1 > IoPagetable::kLastIova - first;
+}
+
+constexpr bool writes(vtd::Prot prot) {
+  return (std::to_underlying(prot) & std::to_underlying(vtd::Prot::kWrite)) != 0;
 }
 
 }  // namespace
@@ -68,7 +73,7 @@ Result<std::uint64_t> IoPagetable::alloc_areas(std::span<PagesSlice> slices, std
   }
   // All checks of iopt_insert_area() first: then no insertion can fail.
   for (const PagesSlice& slice : slices) {
-    if (prot != vtd::Prot::kRead && !slice.pages->writable())
+    if (writes(prot) && !slice.pages->writable())
       return fail(Errno::kPerm, "pages that were mapped for reading cannot become writable");
     if (slice.start_byte % kPageSize % alignment_ != 0)
       return fail(Errno::kInval, "the memory is not aligned as the IOMMU needs it");
@@ -96,6 +101,12 @@ void IoPagetable::abort_areas(std::span<Area*> areas) {
 }
 
 Result<std::uint64_t> IoPagetable::unmap(std::uint64_t first, std::uint64_t last) {
+  const Unmapped unmapped = unmap_until_failure(first, last);
+  TEEIO_TRY(unmapped.end);
+  return unmapped.bytes;
+}
+
+IoPagetable::Unmapped IoPagetable::unmap_until_failure(std::uint64_t first, std::uint64_t last) {
   std::uint64_t unmapped = 0;
   // Held over the whole walk: no domain comes or goes while an area is torn down.
   const schedule::ReadLock domains(domains_rwsem_);
@@ -105,10 +116,11 @@ Result<std::uint64_t> IoPagetable::unmap(std::uint64_t first, std::uint64_t last
     {
       const schedule::WriteLock lock(iova_rwsem_);
       area = areas_.first_in(first, last);
-      if (area == nullptr) return unmapped;
-      if (!area->pages) return fail(Errno::kBusy, "another call is mapping or unmapping the range");
+      if (area == nullptr) return {unmapped, {}};
+      if (!area->pages)
+        return {unmapped, fail(Errno::kBusy, "another call is mapping or unmapping the range")};
       if (area->first < first || area->last > last)
-        return fail(Errno::kNoEnt, "the range cuts a mapping");
+        return {unmapped, fail(Errno::kNoEnt, "the range cuts a mapping")};
       pages = std::move(area->pages);
       area->pages = nullptr;
     }
@@ -116,9 +128,43 @@ Result<std::uint64_t> IoPagetable::unmap(std::uint64_t first, std::uint64_t last
     unmapped += area->length();
     unfill_domains(*area, *pages);
     abort_areas({&area, 1});
-    if (area_last >= last) return unmapped;
+    if (area_last >= last) return {unmapped, {}};
     first = area_last + 1;
   }
+}
+
+Result<void> IoPagetable::cut_after(std::span<const std::uint64_t> lasts) {
+  const schedule::ReadLock domains(domains_rwsem_);
+  const schedule::WriteLock lock(iova_rwsem_);
+  for (const std::uint64_t last : lasts)
+    if (Area* area = areas_.first_in(last, last); area != nullptr) TEEIO_TRY(split(*area, last));
+  return {};
+}
+
+// iopt_area_split(). Domains keep what they have: with small pages only, each
+// half can be taken out of them by itself.
+Result<void> IoPagetable::split(Area& area, std::uint64_t last) {
+  // Linux lets a cut behind the first IOVA be, too.
+  if (last == area.first || last == area.last) return {};
+  if (!area.pages) return fail(Errno::kBusy, "another call is mapping or unmapping the range");
+  if (area.pages->source() == IoptPages::Source::kDmabuf)
+    return fail(Errno::kOpNotSupp, "a mapping of a dma-buf cannot be cut");
+  const std::uint64_t cut = last + 1;
+  const std::uint64_t cut_byte = area.start_byte + (cut - area.first);
+  if ((cut | cut_byte) % alignment_ != 0)
+    return fail(Errno::kInval, "the cut is not aligned as the IOMMU needs it");
+  if (!domains_.empty() && !disable_large_pages_)
+    return fail(Errno::kInval, "a mapping that may have large pages cannot be cut");
+  std::unique_ptr<Area> low = areas_.take(area);
+  auto high = std::make_unique<Area>(Area{.first = cut,
+                                          .last = low->last,
+                                          .start_byte = cut_byte,
+                                          .prot = low->prot,
+                                          .pages = low->pages});
+  low->last = last;
+  areas_.insert(std::move(low));
+  areas_.insert(std::move(high));
+  return {};
 }
 
 Result<std::vector<PagesSlice>> IoPagetable::slices(std::uint64_t iova, std::uint64_t length) {
@@ -139,6 +185,8 @@ Result<std::vector<PagesSlice>> IoPagetable::slices(std::uint64_t iova, std::uin
 }
 
 Result<void> IoPagetable::fill(Area& area, IoptPages& pages, vtd::Domain& domain) {
+  if (area.prot == kNoAccess)
+    return fail(Errno::kInval, "a page table maps nothing without access");
   if (!disable_large_pages_)
     return pages.map(domain, Iova{area.first}, area.start_byte, area.length(), area.prot);
   for (std::uint64_t done = 0; done < area.length(); done += kPageSize) {
@@ -237,6 +285,17 @@ void IoPagetable::remove_domain(vtd::Domain& domain) {
   unfill_domain(domain, nullptr);
   unreserve_locked(&domain);
   TEEIO_CHECK(set_alignment(wanted_alignment()).has_value(), "the IOVA alignment cannot shrink");
+}
+
+std::uint64_t IoPagetable::page_sizes() {
+  const schedule::ReadLock domains(domains_rwsem_);
+  const schedule::ReadLock iovas(iova_rwsem_);
+  std::uint64_t sizes = ~std::uint64_t{0};
+  for (const vtd::Domain* domain : domains_) sizes &= domain->page_sizes();
+  // Smaller ones than a page are said to be pages: vfio_update_pgsize_bitmap().
+  constexpr std::uint64_t kBelowPage = kPageSize - 1;
+  if ((sizes & kBelowPage) != 0) sizes = (sizes & ~kBelowPage) | kPageSize;
+  return std::max(sizes, alignment_);
 }
 
 Result<void> IoPagetable::disable_large_pages() {

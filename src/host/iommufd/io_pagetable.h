@@ -22,6 +22,9 @@ struct IovaRange {
   bool operator==(const IovaRange&) const = default;
 };
 
+/// Of a mapping that a type 1 container makes without access: no page table takes it.
+inline constexpr vtd::Prot kNoAccess{0};
+
 /// A piece of pages on its way from one IOAS into another.
 struct PagesSlice {
   object::Ref<IoptPages> pages;
@@ -47,9 +50,9 @@ class IoPagetable {
 
   /// iopt_map_pages(): the slices one after another, at `iova` or, with nullopt,
   /// at the lowest place that fits. Gives the first IOVA. Errors: EINVAL
-  /// misaligned, empty, or reserved; EEXIST mapped already; EOVERFLOW past the
-  /// end; ENOSPC no place; EPERM write to read-only pages; IoptPages::map()'s,
-  /// nothing then being mapped.
+  /// misaligned, empty, or reserved, or kNoAccess in a domain; EEXIST mapped already; EOVERFLOW
+  /// past the end; ENOSPC no place; EPERM write to read-only pages; IoptPages::map()'s, nothing
+  /// then being mapped.
   Result<std::uint64_t> map(std::vector<PagesSlice> slices, std::optional<std::uint64_t> iova,
                             vtd::Prot prot);
   /// The same for one slice, without the list.
@@ -59,6 +62,17 @@ class IoPagetable {
   /// bytes. Errors: ENOENT when the range cuts an area; EBUSY when a call is
   /// busy with one. Areas before the failing one are gone.
   Result<std::uint64_t> unmap(std::uint64_t first, std::uint64_t last);
+  struct Unmapped {
+    std::uint64_t bytes = 0;
+    Result<void> end;
+  };
+  /// The same, for callers that report the count whether or not it failed.
+  Unmapped unmap_until_failure(std::uint64_t first, std::uint64_t last);
+  /// iopt_cut_iova(): the area around each of `lasts`, if any, becomes two, of
+  /// which the first ends there. Errors: EBUSY when a call is busy with the area;
+  /// EOPNOTSUPP a dma-buf; EINVAL off the alignment, or with large pages, which
+  /// domains may have used. Cuts before the failing one stay.
+  Result<void> cut_after(std::span<const std::uint64_t> lasts);
 
   /// iopt_get_pages(): what is mapped in the range, for another IOAS. Errors:
   /// EINVAL empty; EOVERFLOW; ENOENT a gap.
@@ -70,6 +84,8 @@ class IoPagetable {
   };
   /// iommufd_ioas_iova_ranges(): the holes between reserved ranges.
   [[nodiscard]] Ranges usable_ranges();
+  /// What every domain can map, as a bit mask: iommufd_get_pagesizes().
+  [[nodiscard]] std::uint64_t page_sizes();
   /// iopt_set_allow_iova(): where allocation may place IOVAs and nothing may
   /// become reserved. Errors: EADDRINUSE a range is reserved.
   Result<void> set_allowed(std::vector<IovaRange> ranges);
@@ -113,6 +129,8 @@ class IoPagetable {
   Result<void> reserve(IovaRange range, const void* owner) TEEIO_REQUIRES(iova_rwsem_);
   void unreserve_locked(const void* owner) TEEIO_REQUIRES(iova_rwsem_);
   void abort_areas(std::span<Area*> areas);
+  Result<void> split(Area& area, std::uint64_t last) TEEIO_REQUIRES(iova_rwsem_)
+      TEEIO_REQUIRES_SHARED(domains_rwsem_);
 
   Result<void> fill(Area& area, IoptPages& pages, vtd::Domain& domain) TEEIO_REQUIRES(pages.mutex())
       TEEIO_REQUIRES_SHARED(domains_rwsem_);

@@ -32,42 +32,46 @@ class UserPages::Window final : public hw::WindowTarget {
   mm::Pages& pages_;
 };
 
-UserPages::UserPages(hw::PhysicalMemory& memory, Result<object::Ref<mm::Pages>> pages,
-                     bool writable, std::uint64_t address_hint)
-    : IoptPages(schedule::Rank::kIoptPages, writable, address_hint),
+UserPages::UserPages(hw::PhysicalMemory& memory, Source source,
+                     Result<object::Ref<mm::Pages>> pages, bool writable,
+                     std::uint64_t address_hint)
+    : IoptPages(schedule::Rank::kIoptPages, source, writable, address_hint),
       memory_(memory),
       pages_(std::move(pages)) {}
 
-UserPages::~UserPages() { TEEIO_CHECK(pins_ == 0, "pages are freed while a domain maps them"); }
+UserPages::~UserPages() {
+  TEEIO_CHECK(pinned_bytes_ == 0, "pages are freed while a domain maps them");
+}
 
-Result<Hpa> UserPages::pin() {
+Result<Hpa> UserPages::pin(std::uint64_t length) {
   if (!pages_.has_value()) return std::unexpected(pages_.error());
-  if (pins_ == 0) {
+  if (pinned_bytes_ == 0) {
     window_ = std::make_unique<Window>(**pages_);
     TEEIO_ASSIGN(base_, memory_.map_window(*window_, (*pages_)->size_bytes()));
   }
-  ++pins_;
+  pinned_bytes_ += length;
   return base_;
 }
 
-void UserPages::unpin() {
-  TEEIO_CHECK(pins_ != 0, "pages are unpinned more often than pinned");
-  if (--pins_ != 0) return;
+void UserPages::unpin(std::uint64_t length) {
+  TEEIO_CHECK(pinned_bytes_ >= length, "more pages are unpinned than pinned");
+  pinned_bytes_ -= length;
+  if (pinned_bytes_ != 0) return;
   memory_.unmap_window(base_);
   window_.reset();
 }
 
 Result<void> UserPages::map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte,
                             std::uint64_t length, vtd::Prot prot) {
-  TEEIO_ASSIGN(const Hpa base, pin());
+  TEEIO_ASSIGN(const Hpa base, pin(length));
   auto mapped = domain.map(iova, base + start_byte, length, prot);
-  if (!mapped.has_value()) unpin();
+  if (!mapped.has_value()) unpin(length);
   return mapped;
 }
 
 void UserPages::unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) {
   domain.unmap(iova, length);
-  unpin();
+  unpin(length);
 }
 
 Result<object::Ref<DmabufPages>> DmabufPages::create(object::Ref<dmabuf::DmaBuf> buffer,
@@ -122,7 +126,9 @@ Result<void> DmabufPages::map(vtd::Domain& domain, Iova iova, std::uint64_t star
 void DmabufPages::unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) {
   if (!range_.has_value()) return;  // the revoke has done it
   domain.unmap(iova, length);
-  std::erase(mapped_, Mapped{&domain, iova, length});
+  std::erase_if(mapped_, [&](const Mapped& mapped) {
+    return mapped.domain == &domain && mapped.iova >= iova && mapped.iova - iova < length;
+  });
 }
 
 void DmabufPages::invalidated(dmabuf::Attachment& /*attachment*/) {

@@ -25,6 +25,9 @@ namespace teeio::iommufd {
 /// for dma-bufs, whose importer runs below dma_resv.
 class IoptPages : public object::Counted {
  public:
+  /// What they are pages of (Linux: enum iopt_address_type).
+  enum class Source : std::uint8_t { kProgram, kFile, kDmabuf };
+  [[nodiscard]] Source source() const { return source_; }
   [[nodiscard]] schedule::Mutex& mutex() TEEIO_RETURN_CAPABILITY(mutex_) { return mutex_; }
   /// Whether mappings of it may be writable.
   [[nodiscard]] bool writable() const { return writable_; }
@@ -39,16 +42,19 @@ class IoptPages : public object::Counted {
   virtual Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte,
                            std::uint64_t length, vtd::Prot prot) TEEIO_REQUIRES(mutex_) = 0;
   /// Undoes map(): first the domain, then the pin, never the other way round.
+  /// Several calls may undo one map() piece by piece, or one call several of
+  /// them: a split, or large pages switched on meanwhile.
   virtual void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length)
       TEEIO_REQUIRES(mutex_) = 0;
 
  protected:
-  IoptPages(schedule::Rank rank, bool writable, std::uint64_t address_hint)
-      : mutex_(rank), writable_(writable), address_hint_(address_hint) {}
+  IoptPages(schedule::Rank rank, Source source, bool writable, std::uint64_t address_hint)
+      : mutex_(rank), source_(source), writable_(writable), address_hint_(address_hint) {}
   ~IoptPages() override = default;
 
  private:
   schedule::Mutex mutex_;
+  const Source source_;
   const bool writable_;
   const std::uint64_t address_hint_;
 };
@@ -58,8 +64,8 @@ class UserPages final : public IoptPages {
  public:
   /// `pages` as pinned at map time, or why that failed: Linux pins when the
   /// first domain needs the pages, and fails there.
-  UserPages(hw::PhysicalMemory& memory, Result<object::Ref<mm::Pages>> pages, bool writable,
-            std::uint64_t address_hint);
+  UserPages(hw::PhysicalMemory& memory, Source source, Result<object::Ref<mm::Pages>> pages,
+            bool writable, std::uint64_t address_hint);
 
   Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
                    vtd::Prot prot) override TEEIO_REQUIRES(mutex());
@@ -69,14 +75,14 @@ class UserPages final : public IoptPages {
   /// The pages as the bus sees them.
   class Window;
   ~UserPages() override;
-  Result<Hpa> pin() TEEIO_REQUIRES(mutex());
-  void unpin() TEEIO_REQUIRES(mutex());
+  Result<Hpa> pin(std::uint64_t length) TEEIO_REQUIRES(mutex());
+  void unpin(std::uint64_t length) TEEIO_REQUIRES(mutex());
 
   hw::PhysicalMemory& memory_;
   const Result<object::Ref<mm::Pages>> pages_;
   std::unique_ptr<Window> window_ TEEIO_GUARDED_BY(mutex());
   Hpa base_ TEEIO_GUARDED_BY(mutex()){0};
-  std::uint32_t pins_ TEEIO_GUARDED_BY(mutex()) = 0;
+  std::uint64_t pinned_bytes_ TEEIO_GUARDED_BY(mutex()) = 0;  ///< summed over domains
 };
 
 /// A range of a VFIO dma-buf. A revoke takes it out of every domain for good:
@@ -100,11 +106,10 @@ class DmabufPages final : public IoptPages, private dmabuf::Importer {
     vtd::Domain* domain;
     Iova iova;
     std::uint64_t length;
-    bool operator==(const Mapped&) const = default;
   };
   DmabufPages(object::Ref<dmabuf::DmaBuf> buffer, std::uint64_t start, bool writable,
               std::uint64_t address_hint)
-      : IoptPages(schedule::Rank::kIoptPagesDmabuf, writable, address_hint),
+      : IoptPages(schedule::Rank::kIoptPagesDmabuf, Source::kDmabuf, writable, address_hint),
         buffer_(std::move(buffer)),
         start_(start) {}
   ~DmabufPages() override;

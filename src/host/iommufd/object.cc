@@ -132,6 +132,7 @@ Result<void> ObjectTable::remove(Object* to_destroy, ObjectId id, Wait wait, Lea
     }
     const auto state = leave == Leave::kTombstone ? SlotState::kReserved : SlotState::kFree;
     store(id, {state, nullptr});
+    if (compat_ioas_ == object) compat_ioas_ = nullptr;
   }
   // With no users left, what wait_cnt still counts is a put() on its way.
   if (wait == Wait::kNo) TEEIO_TRY(dec_wait(*object));
@@ -156,6 +157,18 @@ void ObjectTable::tombstone_user(Object& object) {
 
 void ObjectTable::put_and_try_destroy(Object& object) {
   (void)remove(&object, object.id_, Wait::kNo, Leave::kNothing);
+}
+
+void ObjectTable::set_compat_ioas(Object* ioas) {
+  const schedule::Lock lock(xa_lock_);
+  compat_ioas_ = ioas;
+}
+
+Result<Object*> ObjectTable::compat_ioas() {
+  const schedule::Lock lock(xa_lock_);
+  if (compat_ioas_ == nullptr || !lock_object(*compat_ioas_))
+    return fail(Errno::kNoDev, "no IOAS is set for VFIO's container calls");
+  return compat_ioas_;
 }
 
 bool ObjectTable::empty() {

@@ -105,6 +105,13 @@ class ObjectTable {
   /// iommufd_fops_release(): everything, leaves first. Nobody else has the
   /// table any more.
   void release_all() TEEIO_EXCLUDES(xa_lock_);
+  /// ictx->vfio_ioas, the IOAS that VFIO's type 1 calls mean. Forgotten when the
+  /// object goes; keeps nothing alive. Precondition: the caller has `ioas` from
+  /// get(), or null.
+  void set_compat_ioas(Object* ioas) TEEIO_EXCLUDES(xa_lock_);
+  /// get_compat_ioas(): locked against destruction until put(). Errors: ENODEV.
+  Result<Object*> compat_ioas() TEEIO_EXCLUDES(xa_lock_);
+
   /// xa_empty(&ictx->objects): tombstones and reservations count.
   [[nodiscard]] bool empty() TEEIO_EXCLUDES(xa_lock_);
 
@@ -130,6 +137,7 @@ class ObjectTable {
   std::vector<Slot> slots_ TEEIO_GUARDED_BY(xa_lock_);  ///< index 0 is unused
   ObjectId lowest_free_ TEEIO_GUARDED_BY(xa_lock_) = 1;
   std::uint64_t next_serial_ TEEIO_GUARDED_BY(xa_lock_);
+  Object* compat_ioas_ TEEIO_GUARDED_BY(xa_lock_) = nullptr;
   schedule::Mutex wait_lock_{schedule::Rank::kWaitQueue};
   schedule::Condition destroy_wait_;
 };

@@ -135,5 +135,20 @@ TEST_F(MapFileTest, TheMappingMayOutliveTheExporter) {
   EXPECT_EQ(exporter.releases, 0);
 }
 
+// Mapped page by page, unmapped whole: a revoke afterwards must find nothing left.
+TEST_F(MapFileTest, ABarOfSmallPagesIsUnmappedWholeAfterLargeOnesCameBack) {
+  auto buffer = bar();
+  ASSERT_TRUE(ctx->set_ioas_huge_pages(ioas, 0).has_value());
+  ASSERT_TRUE(nic.attach(ioas).has_value());
+  ASSERT_TRUE(map(buffer, 0x10000, 0, 4 * kPage).has_value());
+  const ObjectId other = *ctx->ioas_alloc(0);
+  ASSERT_TRUE(ctx->ioas_copy({other, kFixed, kPage, 0x50000}, ioas, 0x10000).has_value());
+  ASSERT_TRUE(ctx->set_ioas_huge_pages(ioas, 1).has_value());
+  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, 4 * kPage).has_value());
+  nic.detach();  // the domain goes
+  buffer->revoke();
+  EXPECT_EQ(*ctx->ioas_unmap(other, 0x50000, kPage), kPage);
+}
+
 }  // namespace
 }  // namespace teeio::iommufd

@@ -6,6 +6,7 @@
 #include "explore/depth_first.h"
 #include "explore/exploration.h"
 #include "host/dmabuf/dmabuf.h"
+#include "host/iommufd/vfio_compat.h"
 #include "schedule/task.h"
 #include "unit/host/iommufd/machine.h"
 
@@ -242,6 +243,39 @@ TEST(IommufdRace, TwoDevicesAttachAndDetachOneAutomaticHwpt) {
     TEEIO_CHECK(a.ctx->destroy(a.ioas).has_value(), "no automatic HWPT is left");
     a.nic->unbind();
     disk->unbind();
+  });
+}
+
+// The compatibility IOAS is not held by being set: a call finds it whole or not.
+TEST(IommufdRace, CompatMapAgainstTheDestroyOfItsIoas) {
+  explore([] {
+    Machine m;
+    const Ref<Context> ctx = Context::open(m.environment);
+    const ObjectId ioas = *ctx->ioas_alloc(0);
+    const std::uint64_t buffer = m.program.map(kPage);
+    VfioCompat compat(*ctx);
+    TEEIO_CHECK(compat.set(ioas).has_value(), "an IOAS can be set");
+    Result<void> mapped, destroyed;
+    together([&] { mapped = compat.map(m.program, {buffer, kPage, kPage, vtd::Prot::kReadWrite}); },
+             [&] { destroyed = ctx->destroy(ioas); });
+    TEEIO_CHECK(mapped.has_value() || mapped.error().code == Errno::kNoDev, "whole or not at all");
+    TEEIO_CHECK(destroyed.has_value() || destroyed.error().code == Errno::kBusy, "as in Linux");
+    TEEIO_CHECK(compat.get().has_value() == !destroyed.has_value(), "set as long as it lives");
+  });
+}
+
+// Set against destroy: nobody is left with an id that means another IOAS.
+TEST(IommufdRace, CompatSetAgainstTheDestroyOfThatIoas) {
+  explore([] {
+    Machine m;
+    const Ref<Context> ctx = Context::open(m.environment);
+    const ObjectId ioas = *ctx->ioas_alloc(0);
+    VfioCompat compat(*ctx);
+    Result<void> destroyed;
+    together([&] { (void)compat.set(ioas); }, [&] { destroyed = ctx->destroy(ioas); });
+    if (!destroyed.has_value()) return;
+    TEEIO_CHECK(*ctx->ioas_alloc(0) == ioas, "the id is free");
+    TEEIO_CHECK(!compat.get().has_value(), "the new IOAS is not set");
   });
 }
 

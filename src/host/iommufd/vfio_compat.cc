@@ -1,0 +1,80 @@
+#include "host/iommufd/vfio_compat.h"
+
+#include <array>
+#include <span>
+
+#include "host/iommufd/context.h"
+
+namespace teeio::iommufd {
+namespace {
+
+/// ecap_sc_support(): a second stage can snoop whatever the device asks for, and
+/// intel_iommu_enforce_cache_coherency_ss() makes every domain do so.
+constexpr std::uint64_t kSnoopControl = std::uint64_t{1} << 7U;
+
+IoPagetable::Unmapped nothing(std::unexpected<Error> why) { return {0, std::move(why)}; }
+
+}  // namespace
+
+Result<Using<Ioas>> VfioCompat::ioas() {
+  TEEIO_ASSIGN(Object * object, context_.objects().compat_ioas());
+  return Using<Ioas>(context_.objects(), static_cast<Ioas&>(*object));
+}
+
+Result<ObjectId> VfioCompat::get() {
+  TEEIO_ASSIGN(const auto held, ioas());
+  return held->id();
+}
+
+Result<void> VfioCompat::set(ObjectId ioas_id) {
+  TEEIO_ASSIGN(const auto ioas, find<Ioas>(context_.objects(), ioas_id));
+  context_.objects().set_compat_ioas(&*ioas);
+  return {};
+}
+
+void VfioCompat::clear() { context_.objects().set_compat_ioas(nullptr); }
+
+Result<bool> VfioCompat::enforces_coherency() {
+  TEEIO_ASSIGN(const auto held, ioas());
+  const schedule::Lock lock(held->mutex);
+  return held->hwpts.empty() || (vtd::Driver::hw_info().ecap_reg & kSnoopControl) != 0;
+}
+
+Result<void> VfioCompat::set_type(Type type) {
+  TEEIO_ASSIGN(const auto held, ioas());
+  if (type == Type::kType1) return held->iopt.disable_large_pages();
+  return {};
+}
+
+Result<VfioCompat::Info> VfioCompat::info() {
+  TEEIO_ASSIGN(const auto held, ioas());
+  return Info{held->iopt.page_sizes(), held->iopt.usable_ranges().usable};
+}
+
+Result<void> VfioCompat::map(mm::UserMemory& memory, const Map& map) {
+  TEEIO_ASSIGN(const auto held, ioas());
+  const bool reads_only = map.prot == vtd::Prot::kRead || map.prot == kNoAccess;
+  const mm::Access access = reads_only ? mm::Access::kRead : mm::Access::kReadWrite;
+  TEEIO_ASSIGN(PagesSlice slice, context_.user_slice(memory, map.user_va, map.length, access));
+  TEEIO_TRY(held->iopt.map(std::move(slice), map.iova, map.prot));
+  return {};
+}
+
+Result<IoPagetable::Unmapped> VfioCompat::unmap(const Unmap& unmap) {
+  TEEIO_ASSIGN(const auto held, ioas());
+  const auto& [iova, length, all] = unmap;
+  if (all) {
+    if (iova != 0 || length != 0) return fail(Errno::kInval, "unmapping everything takes no range");
+    return held->iopt.unmap_until_failure(0, IoPagetable::kLastIova);
+  }
+  if (!held->iopt.large_pages()) {
+    const std::array<std::uint64_t, 2> lasts{iova + length - 1, iova - 1};
+    TEEIO_TRY(held->iopt.cut_after(std::span(lasts).first(iova != 0 ? 2 : 1)));
+  }
+  if (length == 0) return nothing(fail(Errno::kInval, "length is zero"));
+  if (length - 1 > IoPagetable::kLastIova - iova)
+    return nothing(fail(Errno::kOverflow, "the range passes the last IOVA"));
+  return held->iopt.unmap_until_failure(iova, iova + (length - 1));
+}
+
+}  // namespace teeio::iommufd

@@ -1,0 +1,54 @@
+// What tests/scenario/oracle does not ask about the calls of a type 1 container:
+// answers that cannot be copied out, and how the calls are printed.
+
+#include "entry/describe.h"
+#include "unit/machine/make_machine.h"
+
+namespace teeio::entry {
+namespace {
+
+using machine::test::error_of;
+using machine::test::make_machine;
+using machine::test::Vmm;
+
+struct ContainerTest : testing::Test {
+  ContainerTest() {
+    vmm.iommufd = *vmm.open("/dev/iommu");
+    abi::iommu_ioas_alloc alloc{};
+    alloc.size = sizeof(alloc);
+    EXPECT_TRUE(vmm.ioctl(vmm.iommufd, IOMMU_IOAS_ALLOC, alloc).has_value());
+    abi::iommu_vfio_ioas set{};
+    set.size = sizeof(set);
+    set.ioas_id = alloc.out_ioas_id;
+    set.op = abi::IOMMU_VFIO_IOAS_SET;
+    EXPECT_TRUE(vmm.ioctl(vmm.iommufd, IOMMU_VFIO_IOAS, set).has_value());
+  }
+  std::unique_ptr<machine::Machine> machine = make_machine();
+  Vmm vmm{*machine};
+};
+
+TEST_F(ContainerTest, InfoThatCannotBeCopiedOutIsEfault) {
+  // Only what is read lies in memory.
+  const std::uint32_t argsz = sizeof(abi::vfio_iommu_type1_info);
+  const std::uint64_t at =
+      vmm.memory().map(kPageSize) + kPageSize - offsetof(abi::vfio_iommu_type1_info, cap_offset);
+  ASSERT_TRUE(vmm.memory().write(at, bytes_of(argsz)).has_value());
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.iommufd, VFIO_IOMMU_GET_INFO, at)), Errno::kFault);
+}
+
+TEST_F(ContainerTest, CallsArePrintedWithTheirFields) {
+  abi::vfio_iommu_type1_dma_map map{};
+  map.argsz = sizeof(map);
+  map.flags = 3;
+  map.vaddr = 0x7000;
+  map.iova = 0x10000;
+  map.size = 0x2000;
+  const std::uint64_t at = vmm.memory().map(kPageSize);
+  ASSERT_TRUE(vmm.memory().write(at, bytes_of(map)).has_value());
+  EXPECT_EQ(describe_argument(vmm.memory(), "VFIO_IOMMU_MAP_DMA", at),
+            "{flags=0x3, vaddr=0x7000, iova=0x10000, size=0x2000}");
+  EXPECT_EQ(describe_argument(vmm.memory(), "VFIO_SET_IOMMU", VFIO_TYPE1v2_IOMMU), "0x3");
+}
+
+}  // namespace
+}  // namespace teeio::entry
