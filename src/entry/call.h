@@ -46,15 +46,16 @@ struct Call {
 
 enum class Support : std::uint8_t { kComplete, kPartial, kRefused };
 
-/// One ioctl: its number, its name, its handler and how far it goes. The table
-/// is the one place for all of them: dispatch, `teeio abi`, `-v` and the fuzzer
-/// read it.
+/// One ioctl: its number, its name, its handler and how far it goes (one that is
+/// kRefused checks its arguments as Linux does, and then refuses). The table is
+/// the one place for all of them: dispatch, `teeio abi`, `-v` and the fuzzer read
+/// it.
 struct Row {
   std::uint32_t command;
   std::string_view name;
   Result<std::int64_t> (*handler)(Call&);
   Support support = Support::kComplete;
-  std::string_view why = {};  ///< of kPartial: what is missing
+  std::string_view why = {};  ///< what is missing, unless kComplete
 };
 
 [[nodiscard]] std::span<const Row> iommufd_rows();

@@ -53,8 +53,37 @@ constexpr Field kIoasMapFile[] = {TEEIO_FIELD(abi::iommu_ioas_map_file, flags, k
 constexpr Field kIoasUnmap[] = {TEEIO_FIELD(abi::iommu_ioas_unmap, ioas_id, kNumber),
                                 TEEIO_FIELD(abi::iommu_ioas_unmap, iova, kHex),
                                 TEEIO_FIELD(abi::iommu_ioas_unmap, length, kHex)};
+constexpr Field kIoasCopy[] = {TEEIO_FIELD(abi::iommu_ioas_copy, flags, kHex),
+                               TEEIO_FIELD(abi::iommu_ioas_copy, dst_ioas_id, kNumber),
+                               TEEIO_FIELD(abi::iommu_ioas_copy, src_ioas_id, kNumber),
+                               TEEIO_FIELD(abi::iommu_ioas_copy, length, kHex),
+                               TEEIO_FIELD(abi::iommu_ioas_copy, dst_iova, kHex),
+                               TEEIO_FIELD(abi::iommu_ioas_copy, src_iova, kHex)};
+constexpr Field kOption[] = {TEEIO_FIELD(abi::iommu_option, option_id, kNumber),
+                             TEEIO_FIELD(abi::iommu_option, op, kNumber),
+                             TEEIO_FIELD(abi::iommu_option, object_id, kNumber),
+                             TEEIO_FIELD(abi::iommu_option, val64, kNumber)};
 constexpr Field kVfioIoas[] = {TEEIO_FIELD(abi::iommu_vfio_ioas, ioas_id, kNumber),
                                TEEIO_FIELD(abi::iommu_vfio_ioas, op, kNumber)};
+constexpr Field kInvalidate[] = {TEEIO_FIELD(abi::iommu_hwpt_invalidate, hwpt_id, kNumber),
+                                 TEEIO_FIELD(abi::iommu_hwpt_invalidate, data_type, kNumber),
+                                 TEEIO_FIELD(abi::iommu_hwpt_invalidate, entry_len, kNumber),
+                                 TEEIO_FIELD(abi::iommu_hwpt_invalidate, entry_num, kNumber)};
+constexpr Field kSetDirty[] = {TEEIO_FIELD(abi::iommu_hwpt_set_dirty_tracking, flags, kHex),
+                               TEEIO_FIELD(abi::iommu_hwpt_set_dirty_tracking, hwpt_id, kNumber)};
+constexpr Field kGetDirty[] = {TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, hwpt_id, kNumber),
+                               TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, flags, kHex),
+                               TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, iova, kHex),
+                               TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, length, kHex),
+                               TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, page_size, kHex)};
+constexpr Field kFaultQueue[] = {TEEIO_FIELD(abi::iommu_fault_alloc, flags, kHex)};
+constexpr Field kVeventq[] = {TEEIO_FIELD(abi::iommu_veventq_alloc, viommu_id, kNumber),
+                              TEEIO_FIELD(abi::iommu_veventq_alloc, type, kNumber),
+                              TEEIO_FIELD(abi::iommu_veventq_alloc, veventq_depth, kNumber)};
+constexpr Field kHwQueue[] = {TEEIO_FIELD(abi::iommu_hw_queue_alloc, viommu_id, kNumber),
+                              TEEIO_FIELD(abi::iommu_hw_queue_alloc, type, kNumber),
+                              TEEIO_FIELD(abi::iommu_hw_queue_alloc, nesting_parent_iova, kHex),
+                              TEEIO_FIELD(abi::iommu_hw_queue_alloc, length, kHex)};
 constexpr Field kTypeInfo[] = {TEEIO_FIELD(abi::vfio_iommu_type1_info, argsz, kNumber),
                                TEEIO_FIELD(abi::vfio_iommu_type1_info, flags, kHex),
                                TEEIO_FIELD(abi::vfio_iommu_type1_info, iova_pgsizes, kHex)};
@@ -138,8 +167,16 @@ constexpr Layout kLayouts[] = {
     {"IOMMU_IOAS_MAP", kIoasMap},
     {"IOMMU_IOAS_MAP_FILE", kIoasMapFile},
     {"IOMMU_IOAS_UNMAP", kIoasUnmap},
+    {"IOMMU_IOAS_COPY", kIoasCopy},
+    {"IOMMU_OPTION", kOption},
     {"IOMMU_VFIO_IOAS", kVfioIoas},
     {"IOMMU_HWPT_ALLOC", kHwptAlloc},
+    {"IOMMU_HWPT_INVALIDATE", kInvalidate},
+    {"IOMMU_HWPT_SET_DIRTY_TRACKING", kSetDirty},
+    {"IOMMU_HWPT_GET_DIRTY_BITMAP", kGetDirty},
+    {"IOMMU_FAULT_QUEUE_ALLOC", kFaultQueue},
+    {"IOMMU_VEVENTQ_ALLOC", kVeventq},
+    {"IOMMU_HW_QUEUE_ALLOC", kHwQueue},
     {"VFIO_IOMMU_GET_INFO", kTypeInfo},
     {"VFIO_IOMMU_MAP_DMA", kDmaMap},
     {"VFIO_IOMMU_UNMAP_DMA", kDmaUnmap},

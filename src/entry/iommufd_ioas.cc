@@ -114,6 +114,20 @@ Result<std::int64_t> ioctl_ioas_unmap(Call& call) {
   return 0;
 }
 
+Result<std::int64_t> ioctl_ioas_change_process(Call& call) {
+  using Arg = abi::iommu_ioas_change_process;
+  TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
+  if (arg.__reserved != 0) return unknown_flag();
+  TEEIO_TRY(context(call).ioas_change_process());
+  return 0;
+}
+
+Result<std::int64_t> ioctl_ioas_noiommu_get_pa(Call& call) {
+  using Arg = abi::iommu_ioas_noiommu_get_pa;
+  TEEIO_TRY(copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
+  return fail(Errno::kOpNotSupp, "there are no devices without an IOMMU");
+}
+
 Result<std::int64_t> ioctl_iommu_option(Call& call) {
   using Arg = abi::iommu_option;
   TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));

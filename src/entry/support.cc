@@ -1,10 +1,9 @@
 #include "entry/support.h"
 
 #include <algorithm>
+#include <array>
 
 #include "abi/ioctls.h"
-#include "abi/iommufd.h"
-#include "abi/proposed.h"
 
 namespace teeio::entry {
 namespace {
@@ -34,25 +33,27 @@ std::optional<abi::FileKind> abi_kind(FileKind kind) {
   return std::nullopt;
 }
 
-/// A proposed ioctl's number in the tables and in a profile.
+/// A proposed ioctl and its number in a profile. Known by its name: its number in
+/// the table may be one that Linux has given to another call since.
 struct Proposed {
-  std::uint32_t row;
+  std::string_view name;
   std::optional<std::uint32_t> number;
 };
 
-std::vector<Proposed> proposed(abi::AbiProfile profile) {
+std::array<Proposed, 5> proposed(abi::AbiProfile profile) {
   const abi::ProposedAbi p = abi::proposed_abi(profile);
-  return {{VFIO_DEVICE_TSM_BIND, p.vfio_tsm_bind},
-          {VFIO_DEVICE_TSM_UNBIND, p.vfio_tsm_unbind},
-          {IOMMU_VDEVICE_TSM_OP, p.vdevice_tsm_op},
-          {IOMMU_VDEVICE_TSM_REQ, p.vdevice_tsm_req},
-          {IOMMU_VDEVICE_TSM_GUEST_REQUEST, p.vdevice_tsm_guest_request}};
+  return {{{"VFIO_DEVICE_TSM_BIND", p.vfio_tsm_bind},
+           {"VFIO_DEVICE_TSM_UNBIND", p.vfio_tsm_unbind},
+           {"IOMMU_VDEVICE_TSM_OP", p.vdevice_tsm_op},
+           {"IOMMU_VDEVICE_TSM_REQ", p.vdevice_tsm_req},
+           {"IOMMU_VDEVICE_TSM_GUEST_REQUEST", p.vdevice_tsm_guest_request}}};
 }
 
-const Row* row_numbered(std::span<const Row> rows, std::uint32_t number) {
-  const auto at = std::find_if(rows.begin(), rows.end(),
-                               [number](const Row& row) { return row.command == number; });
-  return at == rows.end() ? nullptr : &*at;
+/// What `row` is among the proposed ones; null if it is Linux's own.
+const Proposed* find_proposed(std::span<const Proposed> all, const Row& row) {
+  const auto at =
+      std::find_if(all.begin(), all.end(), [&](const Proposed& p) { return p.name == row.name; });
+  return at == all.end() ? nullptr : &*at;
 }
 
 constexpr FileKind kKinds[] = {FileKind::kIommu, FileKind::kVfioDevice, FileKind::kKvm,
@@ -85,14 +86,15 @@ std::span<const Row> rows_of(FileKind kind) {
 
 const Row* find_row(FileKind kind, abi::AbiProfile profile, std::uint32_t command) {
   const std::span<const Row> rows = rows_of(kind);
-  if (kind == FileKind::kIommu || kind == FileKind::kVfioDevice) {
-    for (const Proposed& p : proposed(profile))
-      if (p.number == command)
-        if (const Row* row = row_numbered(rows, p.row); row != nullptr) return row;
-    for (const Proposed& p : proposed(profile))
-      if (p.row == command) return nullptr;  // a proposed number that this profile does not use
+  const std::array numbers = proposed(profile);
+  for (const Proposed& p : numbers) {
+    if (p.number != command) continue;
+    for (const Row& row : rows)
+      if (row.name == p.name) return &row;  // whatever Linux has at that number
   }
-  return row_numbered(rows, command);
+  for (const Row& row : rows)
+    if (row.command == command && find_proposed(numbers, row) == nullptr) return &row;
+  return nullptr;
 }
 
 std::string_view linux_name(FileKind kind, std::uint32_t command) {
@@ -124,13 +126,13 @@ std::vector<SupportRow> support_table(abi::AbiProfile profile) {
   std::vector<SupportRow> table;
   for (const FileKind kind : kKinds) {
     const std::size_t first = table.size();
-    const std::vector<Proposed> numbers = proposed(profile);
+    const std::array numbers = proposed(profile);
     for (const Row& row : rows_of(kind)) {
-      const auto moved = std::find_if(numbers.begin(), numbers.end(),
-                                      [&](const Proposed& p) { return p.row == row.command; });
-      if (moved != numbers.end() && !moved->number) continue;
-      const std::uint32_t number = moved != numbers.end() ? *moved->number : row.command;
-      table.push_back({kind, number, row.name, row.support, row.why, {}});
+      const Proposed* const moved = find_proposed(numbers, row);
+      if (moved != nullptr && !moved->number) continue;
+      if (moved == nullptr && abi::hidden_ioctl(profile) == row.command) continue;
+      const std::uint32_t number = moved != nullptr ? *moved->number : row.command;
+      table.push_back({kind, number, row.name, row.support, row.why, refusal_of(kind, true)});
     }
     for (const abi::IoctlName& name : abi::ioctls_of(*abi_kind(kind)))
       if (find_row(kind, profile, name.request) == nullptr &&

@@ -83,6 +83,35 @@ Result<ObjectId> Context::hwpt_alloc(const HwptAlloc& alloc) {
   return hwpt.commit().id();
 }
 
+Result<void> Context::hwpt_invalidate(ObjectId id) {
+  TEEIO_ASSIGN(Object * object, objects_.get(id, ObjectType::kAny));
+  const Using<Object> pt(objects_, *object);
+  if (pt->type() == ObjectType::kViommu)
+    return fail(Errno::kOpNotSupp, "the vIOMMU has no cache of the guest's tables");
+  return fail(Errno::kInval, "only a nested HWPT or a vIOMMU caches the guest's tables");
+}
+
+Result<void> Context::hwpt_set_dirty_tracking(ObjectId hwpt_id) {
+  TEEIO_ASSIGN(const auto hwpt, find<HwptPaging>(objects_, hwpt_id));
+  return fail(Errno::kOpNotSupp, "the IOMMU does not track dirty pages");
+}
+
+// iommufd_check_iova_range()
+Result<void> Context::hwpt_get_dirty_bitmap(ObjectId hwpt_id, const DirtyRange& range) {
+  TEEIO_ASSIGN(const auto hwpt, find<HwptPaging>(objects_, hwpt_id));
+  if (range.length == 0) return fail(Errno::kInval, "length is zero");
+  if (range.length - 1 > IoPagetable::kLastIova - range.iova)
+    return fail(Errno::kOverflow, "the range passes the last IOVA");
+  const auto misaligned = [&](std::uint64_t size) {
+    return ((range.iova | (range.iova + range.length)) & (size - 1)) != 0;
+  };
+  if (misaligned(hwpt->ioas().iopt.alignment()))
+    return fail(Errno::kInval, "the range is not aligned as the IOMMU needs it");
+  if (range.page_size == 0 || misaligned(range.page_size))
+    return fail(Errno::kInval, "the range is no multiple of its page size");
+  return fail(Errno::kOpNotSupp, "the IOMMU does not track dirty pages");
+}
+
 Result<Context::HwInfo> Context::hw_info(ObjectId dev_id, std::uint32_t type) {
   TEEIO_ASSIGN(const auto idevice, find<Idevice>(objects_, dev_id));
   if (type != 0 && type != kTypeVtd)
@@ -102,6 +131,11 @@ Result<ObjectId> Context::viommu_alloc(const ViommuAlloc& alloc) {
     return fail(Errno::kInval, "the HWPT was not allocated as a nest parent");
   TEEIO_ASSIGN(auto viommu, Viommu::create(*this, *idevice, *hwpt));
   return viommu.commit().id();
+}
+
+Result<void> Context::check_viommu(ObjectId viommu_id) {
+  TEEIO_TRY(find<Viommu>(objects_, viommu_id));
+  return {};
 }
 
 Result<ObjectId> Context::vdevice_alloc(ObjectId viommu_id, ObjectId dev_id,

@@ -68,6 +68,11 @@ class Context final : public object::File {
   /// mapping would be cut; EBUSY.
   Result<std::uint64_t> ioas_unmap(ObjectId ioas_id, std::uint64_t iova, std::uint64_t length);
 
+  /// IOMMU_IOAS_CHANGE_PROCESS. Nothing is charged to anybody and a memfd is no
+  /// process's, so the change itself is nothing to do. Errors: EINVAL an IOAS has
+  /// something else than memfds; EBUSY.
+  Result<void> ioas_change_process();
+
   /// IOMMU_OPTION_HUGE_PAGES of an IOAS. Errors: ENOENT; EINVAL.
   Result<bool> ioas_huge_pages(ObjectId ioas_id);
   Result<void> set_ioas_huge_pages(ObjectId ioas_id, std::uint64_t value);
@@ -88,6 +93,20 @@ class Context final : public object::File {
   /// pt_id or another type; ENOENT no such device; EOPNOTSUPP nested tables.
   Result<ObjectId> hwpt_alloc(const HwptAlloc& alloc);
 
+  /// IOMMU_HWPT_INVALIDATE of what no HWPT or vIOMMU here caches. Errors: ENOENT;
+  /// EOPNOTSUPP a vIOMMU; EINVAL anything else.
+  Result<void> hwpt_invalidate(ObjectId id);
+  /// IOMMU_HWPT_SET_DIRTY_TRACKING. Errors: ENOENT; EOPNOTSUPP every HWPT.
+  Result<void> hwpt_set_dirty_tracking(ObjectId hwpt_id);
+  struct DirtyRange {
+    std::uint64_t iova = 0;
+    std::uint64_t length = 0;
+    std::uint64_t page_size = 0;
+  };
+  /// IOMMU_HWPT_GET_DIRTY_BITMAP. Errors: ENOENT; EINVAL empty or misaligned;
+  /// EOVERFLOW; EOPNOTSUPP every HWPT.
+  Result<void> hwpt_get_dirty_bitmap(ObjectId hwpt_id, const DirtyRange& range);
+
   struct HwInfo {
     vtd::HwInfo vtd;
     std::uint64_t capabilities;  ///< IOMMU_HW_CAP_*
@@ -106,6 +125,9 @@ class Context final : public object::File {
   /// the IOMMU does not have, a machine without a TSM; ENOENT; EINVAL a HWPT
   /// that is no nest parent.
   Result<ObjectId> viommu_alloc(const ViommuAlloc& alloc);
+  /// For calls on a vIOMMU that none here can answer: whether there is one.
+  /// Errors: ENOENT.
+  Result<void> check_viommu(ObjectId viommu_id);
   /// IOMMU_VDEVICE_ALLOC. Errors: ENOENT an id; EINVAL device and vIOMMU are on
   /// different IOMMUs; EEXIST the device or the virtual id has one.
   Result<ObjectId> vdevice_alloc(ObjectId viommu_id, ObjectId dev_id, std::uint64_t virt_id);

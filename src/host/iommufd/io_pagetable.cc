@@ -167,6 +167,17 @@ Result<void> IoPagetable::split(Area& area, std::uint64_t last) {
   return {};
 }
 
+Result<void> IoPagetable::check_all_files() {
+  const schedule::ReadLock lock(iova_rwsem_);
+  for (const Area* area = areas_.first_in(0, kLastIova); area != nullptr;
+       area = areas_.next(*area)) {
+    if (!area->pages) return fail(Errno::kBusy, "another call is mapping or unmapping");
+    if (area->pages->source() != IoptPages::Source::kFile)
+      return fail(Errno::kInval, "something is mapped that is no memfd");
+  }
+  return {};
+}
+
 Result<std::vector<PagesSlice>> IoPagetable::slices(std::uint64_t iova, std::uint64_t length) {
   if (length == 0) return fail(Errno::kInval, "length is zero");
   if (overflows(iova, length)) return fail(Errno::kOverflow, "the range passes the last IOVA");

@@ -74,6 +74,10 @@ class IoPagetable {
   /// domains may have used. Cuts before the failing one stay.
   Result<void> cut_after(std::span<const std::uint64_t> lasts);
 
+  /// IOMMU_IOAS_CHANGE_PROCESS's look at the areas. Errors: EBUSY when a call is
+  /// busy with one; EINVAL one is no file's.
+  Result<void> check_all_files();
+
   /// iopt_get_pages(): what is mapped in the range, for another IOAS. Errors:
   /// EINVAL empty; EOVERFLOW; ENOENT a gap.
   Result<std::vector<PagesSlice>> slices(std::uint64_t iova, std::uint64_t length);
@@ -84,6 +88,8 @@ class IoPagetable {
   };
   /// iommufd_ioas_iova_ranges(): the holes between reserved ranges.
   [[nodiscard]] Ranges usable_ranges();
+  /// io_pagetable::iova_alignment.
+  [[nodiscard]] std::uint64_t alignment();
   /// What every domain can map, as a bit mask: iommufd_get_pagesizes().
   [[nodiscard]] std::uint64_t page_sizes();
   /// iopt_set_allow_iova(): where allocation may place IOVAs and nothing may

@@ -127,6 +127,11 @@ IoPagetable::Ranges IoPagetable::usable_ranges() {
   return ranges;
 }
 
+std::uint64_t IoPagetable::alignment() {
+  const schedule::ReadLock lock(iova_rwsem_);
+  return alignment_;
+}
+
 Result<void> IoPagetable::set_allowed(std::vector<IovaRange> ranges) {
   std::ranges::sort(ranges, {}, &IovaRange::first);
   const schedule::WriteLock lock(iova_rwsem_);

@@ -171,6 +171,15 @@ Result<Object*> ObjectTable::compat_ioas() {
   return compat_ioas_;
 }
 
+std::vector<ObjectId> ObjectTable::ids_of(ObjectType type) {
+  const schedule::Lock lock(xa_lock_);
+  std::vector<ObjectId> ids;
+  for (ObjectId id = 1; id < slots_.size(); ++id)
+    if (const Object* object = load(id); object != nullptr && object->type_ == type)
+      ids.push_back(id);
+  return ids;
+}
+
 bool ObjectTable::empty() {
   const schedule::Lock lock(xa_lock_);
   for (const Slot& slot : slots_)

@@ -111,6 +111,8 @@ class ObjectTable {
   void set_compat_ioas(Object* ioas) TEEIO_EXCLUDES(xa_lock_);
   /// get_compat_ioas(): locked against destruction until put(). Errors: ENODEV.
   Result<Object*> compat_ioas() TEEIO_EXCLUDES(xa_lock_);
+  /// The ids of all live objects of a type, ascending.
+  [[nodiscard]] std::vector<ObjectId> ids_of(ObjectType type) TEEIO_EXCLUDES(xa_lock_);
 
   /// xa_empty(&ictx->objects): tombstones and reservations count.
   [[nodiscard]] bool empty() TEEIO_EXCLUDES(xa_lock_);

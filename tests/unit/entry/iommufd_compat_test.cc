@@ -1,7 +1,10 @@
 // What tests/scenario/oracle does not ask about the calls of a type 1 container:
-// answers that cannot be copied out, and how the calls are printed.
+// answers that cannot be copied out, and how the calls are listed and printed.
+
+#include <set>
 
 #include "entry/describe.h"
+#include "entry/support.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::entry {
@@ -48,6 +51,17 @@ TEST_F(ContainerTest, CallsArePrintedWithTheirFields) {
   EXPECT_EQ(describe_argument(vmm.memory(), "VFIO_IOMMU_MAP_DMA", at),
             "{flags=0x3, vaddr=0x7000, iova=0x10000, size=0x2000}");
   EXPECT_EQ(describe_argument(vmm.memory(), "VFIO_SET_IOMMU", VFIO_TYPE1v2_IOMMU), "0x3");
+}
+
+TEST(SupportTable, HasEachNumberOnceOnAFileInEveryProfile) {
+  for (const abi::AbiProfile profile : abi::kAbiProfiles) {
+    std::set<std::pair<object::FileKind, std::uint32_t>> seen;
+    for (const SupportRow& row : support_table(profile)) {
+      EXPECT_TRUE(seen.emplace(row.kind, row.command).second)
+          << abi::profile_name(profile) << ' ' << row.name;
+      EXPECT_EQ(row.support == Support::kComplete, row.why.empty()) << row.name;
+    }
+  }
 }
 
 }  // namespace
