@@ -179,37 +179,5 @@ TEST_F(VfioCompatTest, InfoIsThatOfTheDomains) {
   idevice->unbind();
 }
 
-// --- Calls that need no compatibility IOAS, of what this host lacks ---
-
-TEST_F(VfioCompatTest, ChangeProcessTakesMemfdsOnly) {
-  EXPECT_TRUE(ctx->ioas_change_process().has_value());
-  auto memfd = object::make_ref<mm::PlainMemfd>(kPage);
-  ASSERT_TRUE(ctx->ioas_map_file(memfd, {ioas, kFixed, kPage, kBase}, 0).has_value());
-  EXPECT_TRUE(ctx->ioas_change_process().has_value());
-  const ObjectId other = *ctx->ioas_alloc(0);
-  ASSERT_TRUE(ctx->ioas_map(m.program, {other, kFixed, kPage, kBase}, buffer).has_value());
-  EXPECT_EQ(error_of(ctx->ioas_change_process()), Errno::kInval) << "any IOAS counts";
-  ASSERT_TRUE(ctx->destroy(other).has_value());
-  EXPECT_TRUE(ctx->ioas_change_process().has_value());
-}
-
-TEST_F(VfioCompatTest, DirtyPagesAreRefusedInLinuxsOrder) {
-  Idevice* const idevice = *Idevice::bind(*ctx, m.first, {});
-  const ObjectId hwpt = *ctx->hwpt_alloc({.dev_id = idevice->id(), .pt_id = ioas});
-  EXPECT_EQ(error_of(ctx->hwpt_set_dirty_tracking(ioas)), Errno::kNoEnt);
-  EXPECT_EQ(error_of(ctx->hwpt_set_dirty_tracking(hwpt)), Errno::kOpNotSupp);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(ioas, {})), Errno::kNoEnt);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {0, 0, kPage})), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {~std::uint64_t{0}, kPage, kPage})),
-            Errno::kOverflow);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPage, kPage + 1, 1})), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPage, kPage, 0})), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPage, kPage, 2 * kPage})), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPage, kPage, kPage})), Errno::kOpNotSupp);
-  EXPECT_EQ(error_of(ctx->hwpt_invalidate(hwpt)), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->hwpt_invalidate(99)), Errno::kNoEnt);
-  idevice->unbind();
-}
-
 }  // namespace
 }  // namespace teeio::iommufd
