@@ -51,10 +51,9 @@ class CapabilityChain {
   /// if all of them do.
   Result<void> add_iova_ranges(const std::vector<iommufd::IovaRange>& ranges) {
     TEEIO_TRY(begin());
-    abi::vfio_iommu_type1_info_cap_iova_range cap{
-        .header = {.id = VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, .version = 1, .next = 0},
-        .nr_iovas = as_u32(ranges.size()),
-        .reserved = 0};
+    auto cap = abi::vfio_iommu_type1_info_cap_iova_range();  // clang takes no {} here
+    cap.header = {.id = VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, .version = 1, .next = 0};
+    cap.nr_iovas = as_u32(ranges.size());
     std::size_t size = sizeof(cap);
     for (const iommufd::IovaRange& range : ranges) {
       const abi::vfio_iova_range out{.start = range.first, .end = range.last};
