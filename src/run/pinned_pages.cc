@@ -9,6 +9,7 @@
 
 #include "base/types.h"
 #include "run/device_files.h"
+#include "run/numbered_entries.h"
 #include "run/process_maps.h"
 #include "run/sys.h"
 
@@ -98,8 +99,9 @@ Fd open_mapped_file(pid_t tid, const MapsLine& line, int flags) {
   std::snprintf(name, sizeof(name), "map_files/%lx-%lx", line.start, line.end);
   Fd fd(::open(proc_path(tid, name).c_str(), flags));
   if (is_file_of(fd, line)) return fd;
-  for (int number = 0; number < 1024; ++number) {
-    const std::string path = proc_path(tid, "fd/" + std::to_string(number));
+  const std::string descriptors = proc_path(tid, "fd");
+  for (const int number : numbered_entries(descriptors)) {
+    const std::string path = descriptors + "/" + std::to_string(number);
     struct stat info{};
     if (::stat(path.c_str(), &info) != 0 || info.st_ino != line.inode) continue;
     fd = Fd(::open(path.c_str(), flags));
