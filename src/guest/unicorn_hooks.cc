@@ -110,6 +110,9 @@ bool UnicornCpu::on_access(uc_mem_type type, std::uint64_t address, unsigned siz
   const GuestAccess access = access_of(type);
   const auto page = pages_.find(page_of(address));
   if (page == pages_.end() || page->second.host != nullptr || access == GuestAccess::kFetch) {
+    // To fetch the next instruction is to be done with the one that ran, so none of
+    // its accesses (a call's push) is for the next one to repeat.
+    if (access == GuestAccess::kFetch && !first_instruction_) done_.clear();
     missing_ = {address, access};
     return abandon(Stop::kMissing);
   }

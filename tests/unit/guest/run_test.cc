@@ -146,6 +146,24 @@ TEST(GuestCpu, FlushFromAnotherTaskMakesTheNextAccessFault) {
   shooter.join();
 }
 
+// The call has pushed when the page that it goes to is found missing.
+TEST(GuestCpu, CallToANewPagePushesOnceOntoARemoteStack) {
+  constexpr std::uint64_t kStack = 0x8000;
+  constexpr std::uint64_t kCallee = 0xa000;
+  Machine m;
+  m.code({0xe8, 0xfb, 0x8f, 0x00, 0x00});  // call kCallee
+  m.start64();
+  m.memory.add_ram(kStack);
+  m.memory.make_remote(kStack);
+  m.memory.add_ram(kCallee);
+  m.memory.put(kCallee, {0x50, 0xf4});  // push %rax; hlt
+  m.with_registers([](auto& r) { r.rsp = kStack + 0x800, r.rax = 0x1122'3344; });
+  ASSERT_EQ(m.cpu->run().reason, Reason::kHalt);
+  EXPECT_EQ(m.cpu->registers().rsp, kStack + 0x7f0);
+  EXPECT_EQ(m.memory.get_u64(kStack + 0x7f8), Machine::kCode + 5);
+  EXPECT_EQ(m.memory.get_u64(kStack + 0x7f0), 0x1122'3344U);
+}
+
 // The same linear page with other code behind it: what was translated is gone.
 TEST(GuestCpu, RemappedCodePageRunsTheNewCode) {
   Machine m;
