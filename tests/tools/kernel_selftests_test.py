@@ -120,9 +120,15 @@ class Runs(unittest.TestCase):
         self.assertIn("there is no such test", run.stdout)
 
     def test_without_selftests_it_is_skipped_and_says_what_to_do(self):
-        run = self.tool("/nowhere")
+        run = self.tool("")
         self.assertEqual(run.returncode, 77)
         self.assertIn("make -C tools/testing/selftests", run.stdout)
+
+    def test_a_folder_without_them_is_an_error_and_no_skip(self):
+        (self.root / next(iter(tool.PROGRAMS))).unlink()
+        run = self.tool(self.root)
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("there is no vfio/", run.stdout)
 
 
 unittest.main()
