@@ -15,15 +15,25 @@ namespace teeio::run {
 namespace {
 
 constexpr std::string_view kNamePrefix = "teeio-run.";
-constexpr const char* kLockName = ".lock";
+constexpr const char* kLockName = "/.lock";
+constexpr const char* kLockBeforeItIsTaken = "/.lock-new";
 
 bool is_below(std::string_view path, std::string_view prefix) {
   return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
 }
 
-Fd take_lock(const std::string& directory, int flags) {
-  Fd lock(::open((directory + "/" + kLockName).c_str(), O_RDWR | O_CLOEXEC | flags, 0600));
+Fd take_lock(const std::string& path, int flags) {
+  Fd lock(::open(path.c_str(), O_RDWR | O_CLOEXEC | flags, 0600));
   if (lock.ok() && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) lock.reset();
+  return lock;
+}
+
+/// The lock is there only when it is held: another run, which looks for what killed
+/// ones left, never sees it free.
+Fd make_lock(const std::string& directory) {
+  const std::string before = directory + kLockBeforeItIsTaken;
+  Fd lock = take_lock(before, O_CREAT | O_EXCL);
+  if (lock.ok() && ::rename(before.c_str(), (directory + kLockName).c_str()) != 0) lock.reset();
   return lock;
 }
 
@@ -36,7 +46,8 @@ void remove_stale(const std::string& tmpfs) {
     const bool ours = entry.path().filename().string().starts_with(kNamePrefix) &&
                       ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
                       info.st_uid == ::geteuid();
-    if (ours && take_lock(path, 0).ok()) std::filesystem::remove_all(entry.path(), ignored);
+    if (ours && take_lock(path + kLockName, 0).ok())
+      std::filesystem::remove_all(entry.path(), ignored);
   }
 }
 
@@ -67,7 +78,7 @@ Result<std::unique_ptr<PrivateTree>> PrivateTree::create(const std::string& tmpf
   std::string directory = tmpfs + "/" + std::string(kNamePrefix) + "XXXXXX";
   if (::mkdtemp(directory.data()) == nullptr)
     return std::unexpected(last_error("the private directory cannot be made"));
-  Fd lock = take_lock(directory, O_CREAT);
+  Fd lock = make_lock(directory);
   Fd root(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!lock.ok() || !root.ok())
     return std::unexpected(last_error("the private directory cannot be opened"));

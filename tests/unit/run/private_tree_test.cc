@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <vector>
 
 #include "run/device_files.h"
 #include "scenario/dummy/machine.h"
@@ -88,6 +91,26 @@ TEST_F(PrivateTreeTest, WhatAKilledRunLeftIsRemovedByTheNext) {
   dummy::DummyMachine second;
   ASSERT_TRUE(PrivateTree::create(tmpfs, second));
   EXPECT_FALSE(std::filesystem::exists(left));
+}
+
+TEST_F(PrivateTreeTest, RunsThatStartAtOnceLeaveEachOtherAlone) {
+  constexpr int kRuns = 4, kTreesEach = 300;
+  std::vector<pid_t> runs;
+  for (int i = 0; i < kRuns; ++i) {
+    const pid_t run = ::fork();
+    ASSERT_GE(run, 0);
+    if (run == 0) {
+      for (int made = 0; made < kTreesEach; ++made)
+        if (!PrivateTree::create(tmpfs, machine)) ::_exit(1);
+      ::_exit(0);
+    }
+    runs.push_back(run);
+  }
+  for (const pid_t run : runs) {
+    int status = 0;
+    ASSERT_EQ(::waitpid(run, &status, 0), run);
+    EXPECT_EQ(status, 0);
+  }
 }
 
 }  // namespace
