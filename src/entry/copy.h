@@ -9,6 +9,9 @@
 #include "base/result.h"
 #include "host/mm/user_memory.h"
 
+/// The part of a structure up to and with `field`: "minsz" of Linux's ioctls.
+#define TEEIO_END_OF(type, field) (offsetof(type, field) + sizeof(type::field))
+
 namespace teeio::entry {
 
 /// get_user() and copy_from_user() of a fixed-size object. Errors: EFAULT.
@@ -53,6 +56,16 @@ Result<T> copy_struct_in(mm::UserMemory& memory, std::uint64_t address, std::uin
   T value{};
   const std::size_t known = std::min<std::size_t>(size, sizeof(T));
   TEEIO_TRY(memory.read(address, writable_bytes_of(value).first(known)));
+  return value;
+}
+
+/// VFIO's structures start with argsz, which must cover the first `min_size` bytes;
+/// only those are read. Errors: EFAULT, EINVAL.
+template <class T>
+Result<T> copy_argsz_in(mm::UserMemory& memory, std::uint64_t address, std::size_t min_size) {
+  T value{};
+  TEEIO_TRY(memory.read(address, writable_bytes_of(value).first(min_size)));
+  if (value.argsz < min_size) return fail(Errno::kInval, "argsz is smaller than the structure");
   return value;
 }
 

@@ -9,7 +9,6 @@
 #include "abi/vfio.h"
 #include "entry/copy.h"
 #include "entry/iommufd_handlers.h"
-#include "host/iommufd/context.h"
 #include "host/iommufd/vfio_compat.h"
 
 namespace teeio::entry {
@@ -17,15 +16,6 @@ namespace {
 
 iommufd::VfioCompat compat(Call& call) {
   return iommufd::VfioCompat(static_cast<iommufd::Context&>(call.file));
-}
-
-/// Reads the first `min_size` bytes of an argument, which its argsz must cover.
-/// Errors: EFAULT, EINVAL.
-template <class T>
-Result<void> copy_argsz_in(Call& call, T& arg, std::size_t min_size) {
-  TEEIO_TRY(call.memory().read(call.argument, writable_bytes_of(arg).first(min_size)));
-  if (arg.argsz < min_size) return fail(Errno::kInval, "argsz is smaller than the structure");
-  return {};
 }
 
 constexpr std::uint32_t as_u32(std::size_t value) { return static_cast<std::uint32_t>(value); }
@@ -144,7 +134,7 @@ Result<std::int64_t> ioctl_vfio_set_iommu(Call& call) {
 Result<std::int64_t> ioctl_vfio_iommu_get_info(Call& call) {
   using Arg = abi::vfio_iommu_type1_info;
   Arg arg{};
-  TEEIO_TRY(copy_argsz_in(call, arg, offsetof(Arg, cap_offset)));
+  TEEIO_ASSIGN(arg, copy_argsz_in<Arg>(call.memory(), call.argument, offsetof(Arg, cap_offset)));
   const std::uint32_t room = arg.argsz;
   TEEIO_ASSIGN(const auto info, compat(call).info());
   CapabilityChain chain(call, room);
@@ -161,8 +151,7 @@ Result<std::int64_t> ioctl_vfio_iommu_get_info(Call& call) {
 
 Result<std::int64_t> ioctl_vfio_iommu_map_dma(Call& call) {
   using Arg = abi::vfio_iommu_type1_dma_map;
-  Arg arg{};
-  TEEIO_TRY(copy_argsz_in(call, arg, sizeof(arg)));
+  TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
   constexpr std::uint32_t kKnown = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
   if ((arg.flags & ~kKnown) != 0) return fail(Errno::kInval, "an unknown mapping flag is set");
   vtd::Prot prot = iommufd::kNoAccess;
@@ -176,8 +165,9 @@ Result<std::int64_t> ioctl_vfio_iommu_map_dma(Call& call) {
 
 Result<std::int64_t> ioctl_vfio_iommu_unmap_dma(Call& call) {
   using Arg = abi::vfio_iommu_type1_dma_unmap;
-  Arg arg{};
-  TEEIO_TRY(copy_argsz_in(call, arg, sizeof(arg)));
+  Arg arg{};  // no copy_argsz_in(): its flexible array keeps it out of a Result
+  TEEIO_TRY(call.memory().read(call.argument, writable_bytes_of(arg)));
+  if (arg.argsz < sizeof(arg)) return fail(Errno::kInval, "argsz is smaller than the structure");
   constexpr std::uint32_t kKnown = VFIO_DMA_UNMAP_FLAG_ALL;
   if ((arg.flags & ~kKnown) != 0) return fail(Errno::kInval, "an unknown unmapping flag is set");
   TEEIO_ASSIGN(

@@ -3,8 +3,15 @@
 #include <cstdint>
 
 #include "entry/call.h"
+#include "host/iommufd/context.h"
 
 namespace teeio::entry {
+
+/// The iommufd on which a handler was called.
+inline iommufd::Context& context(Call& call) { return static_cast<iommufd::Context&>(call.file); }
+inline std::unexpected<Error> unknown_flag() {
+  return fail(Errno::kOpNotSupp, "a flag or reserved field is set that this ABI does not know");
+}
 
 // The handlers behind iommufd_rows(), one an ioctl: decode, one call, encode.
 Result<std::int64_t> ioctl_destroy(Call& call);

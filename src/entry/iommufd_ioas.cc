@@ -1,22 +1,11 @@
 #include "abi/iommufd.h"
 #include "entry/copy.h"
 #include "entry/iommufd_handlers.h"
-#include "host/iommufd/context.h"
 
 // Layout and size rules of each structure: abi/linux/iommufd.h. Order of checks:
 // Linux drivers/iommu/iommufd/main.c, iommufd_fops_ioctl(), and ioas.c.
 
 namespace teeio::entry {
-namespace {
-
-iommufd::Context& context(Call& call) { return static_cast<iommufd::Context&>(call.file); }
-
-std::unexpected<Error> unknown_flag() {
-  return fail(Errno::kOpNotSupp, "a flag or reserved field is set that this ABI does not know");
-}
-
-}  // namespace
-
 Result<std::int64_t> ioctl_destroy(Call& call) {
   using Arg = abi::iommu_destroy;
   TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));

@@ -2,7 +2,6 @@
 #include "abi/proposed.h"
 #include "entry/copy.h"
 #include "entry/iommufd_handlers.h"
-#include "host/iommufd/context.h"
 #include "schedule/consulted.h"
 
 // As iommufd_ioas.cc; Linux drivers/iommu/iommufd/{hw_pagetable,device,viommu}.c
@@ -10,12 +9,6 @@
 
 namespace teeio::entry {
 namespace {
-
-iommufd::Context& context(Call& call) { return static_cast<iommufd::Context&>(call.file); }
-
-std::unexpected<Error> unknown_flag() {
-  return fail(Errno::kOpNotSupp, "a flag or reserved field is set that this ABI does not know");
-}
 
 /// Copies a new object's id out, or destroys the object.
 template <class T>

@@ -5,19 +5,9 @@
 #include "abi/iommufd.h"
 #include "entry/copy.h"
 #include "entry/iommufd_handlers.h"
-#include "host/iommufd/context.h"
 
 namespace teeio::entry {
 namespace {
-
-iommufd::Context& context(Call& call) { return static_cast<iommufd::Context&>(call.file); }
-
-std::unexpected<Error> unknown_flag() {
-  return fail(Errno::kOpNotSupp, "a flag or reserved field is set that this ABI does not know");
-}
-
-/// The part of a structure up to and with `field`.
-#define TEEIO_END_OF(type, field) (offsetof(type, field) + sizeof(type::field))
 
 // iommufd_hwpt_invalidate()
 Result<void> invalidate(Call& call, const abi::iommu_hwpt_invalidate& arg) {
@@ -35,7 +25,7 @@ Result<std::int64_t> ioctl_hwpt_invalidate(Call& call) {
   using Arg = abi::iommu_hwpt_invalidate;
   TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
   const Result<void> done = invalidate(call, arg);
-  arg.entry_num = 0;  // of the entries none was handled, and the program is told so
+  arg.entry_num = 0;  // no entry was handled
   TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
   TEEIO_TRY(done);
   return 0;

@@ -14,18 +14,6 @@ namespace {
 vfio::DeviceFile& device_file(Call& call) { return static_cast<vfio::DeviceFile&>(call.file); }
 vfio::Device& device(Call& call) { return device_file(call).device(); }
 
-/// The part of a structure up to and with `field`: "minsz" of VFIO's ioctls.
-#define TEEIO_END_OF(type, field) (offsetof(type, field) + sizeof(type::field))
-
-/// A fixed-size argument of which only the first `min_size` bytes are read, and
-/// whose argsz must cover them. Errors: EFAULT, EINVAL.
-template <class T>
-Result<T> copy_argsz_in(Call& call, std::size_t min_size) {
-  T arg{};
-  TEEIO_TRY(call.memory().read(call.argument, writable_bytes_of(arg).first(min_size)));
-  if (arg.argsz < min_size) return fail(Errno::kInval, "argsz is smaller than the structure");
-  return arg;
-}
 template <class T>
 Result<void> copy_argsz_out(Call& call, const T& arg, std::size_t size) {
   return call.memory().write(call.argument, bytes_of(arg).first(size));
@@ -66,7 +54,7 @@ Result<std::int64_t> ioctl_bind_iommufd(Call& call) {
 
 Result<std::int64_t> ioctl_attach_pt(Call& call) {
   using Arg = abi::vfio_device_attach_iommufd_pt;
-  TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call, TEEIO_END_OF(Arg, pt_id)));
+  TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, pt_id)));
   if ((arg.flags & ~static_cast<std::uint32_t>(VFIO_DEVICE_ATTACH_PASID)) != 0) return bad_flags();
   if ((arg.flags & VFIO_DEVICE_ATTACH_PASID) != 0) {
     if (arg.argsz < sizeof(Arg)) return fail(Errno::kInval, "argsz does not cover the PASID");
@@ -83,7 +71,8 @@ Result<std::int64_t> ioctl_attach_pt(Call& call) {
 
 Result<std::int64_t> ioctl_detach_pt(Call& call) {
   using Arg = abi::vfio_device_detach_iommufd_pt;
-  TEEIO_ASSIGN(const Arg arg, copy_argsz_in<Arg>(call, TEEIO_END_OF(Arg, flags)));
+  TEEIO_ASSIGN(const Arg arg,
+               copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, flags)));
   if ((arg.flags & ~static_cast<std::uint32_t>(VFIO_DEVICE_DETACH_PASID)) != 0) return bad_flags();
   if ((arg.flags & VFIO_DEVICE_DETACH_PASID) != 0)
     return fail(Errno::kOpNotSupp, "the IOMMU model has no PASIDs of programs");
@@ -93,7 +82,8 @@ Result<std::int64_t> ioctl_detach_pt(Call& call) {
 
 Result<std::int64_t> ioctl_device_info(Call& call) {
   using Arg = abi::vfio_device_info;
-  TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call, TEEIO_END_OF(Arg, num_irqs)));
+  TEEIO_ASSIGN(Arg arg,
+               copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, num_irqs)));
   const std::size_t size = std::min<std::size_t>(arg.argsz, sizeof(Arg));
   const std::uint32_t argsz = arg.argsz;
   arg = {};
@@ -107,7 +97,8 @@ Result<std::int64_t> ioctl_device_info(Call& call) {
 
 Result<std::int64_t> ioctl_region_info(Call& call) {
   using Arg = abi::vfio_region_info;
-  TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call, TEEIO_END_OF(Arg, offset)));
+  TEEIO_ASSIGN(Arg arg,
+               copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, offset)));
   TEEIO_ASSIGN(const auto region, device(call).region(arg.index));
   arg.offset = static_cast<std::uint64_t>(arg.index) << vfio::kRegionShift;
   arg.size = region.size;
@@ -134,7 +125,7 @@ Result<std::int64_t> ioctl_region_info(Call& call) {
 
 Result<std::int64_t> ioctl_irq_info(Call& call) {
   using Arg = abi::vfio_irq_info;
-  TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call, TEEIO_END_OF(Arg, count)));
+  TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, count)));
   if (arg.index >= static_cast<std::uint32_t>(vfio::IrqIndex::kCount))
     return fail(Errno::kInval, "no such interrupt index");
   const auto index = static_cast<vfio::IrqIndex>(arg.index);
@@ -164,7 +155,8 @@ Result<std::int64_t> ioctl_device_reset(Call& call) {
 
 Result<std::int64_t> ioctl_tsm_bind(Call& call) {
   using Arg = abi::vfio_pci_tsm_bind;
-  TEEIO_ASSIGN(const Arg arg, copy_argsz_in<Arg>(call, TEEIO_END_OF(Arg, vdevice_id)));
+  TEEIO_ASSIGN(const Arg arg,
+               copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, vdevice_id)));
   if (arg.flags != 0) return bad_flags();
   schedule::consult(schedule::Setting::kBindOwner);
   if (call.host.bind_owner != BindOwner::kAny && call.host.bind_owner != BindOwner::kVfio)
@@ -175,7 +167,7 @@ Result<std::int64_t> ioctl_tsm_bind(Call& call) {
 
 Result<std::int64_t> ioctl_tsm_unbind(Call& call) {
   using Arg = abi::vfio_pci_tsm_unbind;
-  TEEIO_ASSIGN(const Arg arg, copy_argsz_in<Arg>(call, sizeof(Arg)));
+  TEEIO_ASSIGN(const Arg arg, copy_argsz_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
   if (arg.flags != 0) return bad_flags();
   TEEIO_TRY(device(call).tsm_unbind());
   return 0;

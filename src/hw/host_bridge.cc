@@ -106,7 +106,7 @@ Result<void> HostBridge::Impl::carry_out(const Run& run, TBit t, Span data) {
   // The peer's lock may not be taken below this function's, so registers are out
   // of reach, as behind a root port whose ACS redirects peer requests.
   if (t == TBit::kTrusted)
-    return fail(Errno::kFault, "trusted peer-to-peer requests have no stream");
+    return fail(Errno::kFault, "trusted peer-to-peer requests are not modelled");
   return peer_transfer(memory, run.address, data);
 }
 

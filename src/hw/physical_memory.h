@@ -25,8 +25,8 @@ class MmioTarget {
   /// Reads of nothing give all ones, as on PCI; writes to nothing vanish.
   virtual void mmio_read(std::uint64_t offset, std::span<std::byte> out) = 0;
   virtual void mmio_write(std::uint64_t offset, ByteView in) = 0;
-  /// The same for another card's DMA, below that card's lock: under leaf locks
-  /// only. False: not answered, as by all but plain memory (BAR2 of the DMA engine).
+  /// Another card's DMA, of any size inside the range, made while that card's lock is
+  /// held: takes leaf locks only. False: not answered, as by all but plain memory.
   [[nodiscard]] virtual bool peer_read(std::uint64_t, std::span<std::byte>) { return false; }
   [[nodiscard]] virtual bool peer_write(std::uint64_t, ByteView) { return false; }
 };
@@ -103,8 +103,8 @@ class PhysicalMemory {
   Result<void> peer_write(Hpa address, ByteView in);
 
   /// The bytes from `address` to the end of the frame or direct window behind it;
-  /// empty when there is none. No key is checked: for walkers and IOTLBs that have
-  /// checked. Stable until the page or window is given back.
+  /// empty when there is none. No key is checked: that is the caller's. Stable
+  /// until the page or window is given back.
   [[nodiscard]] std::span<std::byte> direct(Hpa address);
 
   /// 8-byte little-endian table entries, as page-table walkers use them.

@@ -22,7 +22,8 @@ std::vector<int> numbered_entries(const std::string& path) {
   while (const dirent* entry = ::readdir(dir.get())) {
     int number = 0;
     const char* end = entry->d_name + std::strlen(entry->d_name);
-    if (std::from_chars(entry->d_name, end, number).ptr == end) numbers.push_back(number);
+    const auto [stop, error] = std::from_chars(entry->d_name, end, number);
+    if (error == std::errc{} && stop == end) numbers.push_back(number);
   }
   return numbers;
 }

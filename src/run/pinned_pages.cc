@@ -32,7 +32,10 @@ class MappedPages final : public mm::Pages {
     std::memcpy(bytes_.data() + offset, in.data(), in.size());
     return {};
   }
-  std::span<std::byte> direct() override { return bytes_; }
+  /// Read-only pages are reached by read() alone: nobody can write to them here.
+  std::span<std::byte> direct() override {
+    return access_ == mm::Access::kRead ? std::span<std::byte>{} : bytes_;
+  }
 
  private:
   const std::span<std::byte> bytes_;

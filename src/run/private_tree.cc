@@ -80,8 +80,12 @@ Result<std::unique_ptr<PrivateTree>> PrivateTree::create(const std::string& tmpf
     return std::unexpected(last_error("the private directory cannot be made"));
   Fd lock = make_lock(directory);
   Fd root(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!lock.ok() || !root.ok())
-    return std::unexpected(last_error("the private directory cannot be opened"));
+  if (!lock.ok() || !root.ok()) {
+    const auto failed = std::unexpected(last_error("the private directory cannot be opened"));
+    std::error_code ignored;
+    std::filesystem::remove_all(directory, ignored);
+    return failed;
+  }
   return std::unique_ptr<PrivateTree>(
       new PrivateTree(std::move(directory), std::move(root), std::move(lock), machine));
 }

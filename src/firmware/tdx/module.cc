@@ -29,7 +29,7 @@ State::State(hw::PhysicalMemory& m, object::Trace& t, Platform p)
 
 bool State::is_ram(Hpa page) {
   return page >= hw::PhysicalMemory::kRamBase && page < hw::PhysicalMemory::kWindowBase &&
-         !memory.direct(page).empty() && !memory.is_mmio(page);
+         !memory.direct(page).empty();
 }
 
 void State::take_page(Hpa page, PageType type, Hpa owner, hw::KeyId key) {

@@ -170,8 +170,8 @@ Result<std::uint64_t> Context::ioas_unmap(ObjectId ioas_id, std::uint64_t iova,
   return unmapped;
 }
 
-// Linux holds the iova_rwsem of every IOAS at once. One after the other is enough
-// for a call that changes nothing: what is mapped meanwhile was mapped after it.
+// Linux holds the iova_rwsem of every IOAS at once; here a program that changes
+// mappings meanwhile may get an answer that no single moment had.
 Result<void> Context::ioas_change_process() {
   for (const ObjectId id : objects_.ids_of(ObjectType::kIoas)) {
     const auto ioas = find<Ioas>(objects_, id);

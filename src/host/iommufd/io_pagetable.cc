@@ -196,8 +196,6 @@ Result<std::vector<PagesSlice>> IoPagetable::slices(std::uint64_t iova, std::uin
 }
 
 Result<void> IoPagetable::fill(Area& area, IoptPages& pages, vtd::Domain& domain) {
-  if (area.prot == kNoAccess)
-    return fail(Errno::kInval, "a page table maps nothing without access");
   if (!disable_large_pages_)
     return pages.map(domain, Iova{area.first}, area.start_byte, area.length(), area.prot);
   for (std::uint64_t done = 0; done < area.length(); done += kPageSize) {
@@ -238,11 +236,14 @@ void IoPagetable::unfill_domains(Area& area, IoptPages& pages) {
 Result<void> IoPagetable::fill_domain(vtd::Domain& domain) {
   for (Area* area = areas_.first_in(0, kLastIova); area != nullptr; area = areas_.next(*area)) {
     if (!area->pages) continue;
-    IoptPages& pages = *area->pages;
-    const schedule::Lock lock(pages.mutex());
-    auto filled = fill(*area, pages, domain);
+    Result<void> filled;
+    {
+      IoptPages& pages = *area->pages;
+      const schedule::Lock lock(pages.mutex());
+      filled = fill(*area, pages, domain);
+    }
     if (filled.has_value()) continue;
-    unfill_domain(domain, area);
+    unfill_domain(domain, area);  // takes the lock of each one's pages
     return filled;
   }
   return {};

@@ -50,8 +50,8 @@ class IoPagetable {
 
   /// iopt_map_pages(): the slices one after another, at `iova` or, with nullopt,
   /// at the lowest place that fits. Gives the first IOVA. Errors: EINVAL
-  /// misaligned, empty, or reserved, or kNoAccess in a domain; EEXIST mapped already; EOVERFLOW
-  /// past the end; ENOSPC no place; EPERM write to read-only pages; IoptPages::map()'s, nothing
+  /// misaligned, empty or reserved; EEXIST mapped already; EOVERFLOW past the end;
+  /// ENOSPC no place; EPERM write to read-only pages; IoptPages::map()'s, nothing
   /// then being mapped.
   Result<std::uint64_t> map(std::vector<PagesSlice> slices, std::optional<std::uint64_t> iova,
                             vtd::Prot prot);

@@ -38,7 +38,7 @@ class IoptPages : public object::Counted {
   /// Enters `length` bytes from `start_byte` into a domain, and keeps the bytes
   /// on the bus until the unmap() that pairs with it. All values are page
   /// aligned. Nothing happens, with success, once revoked.
-  /// Errors: EFAULT the memory could not be pinned; ENOMEM.
+  /// Errors: EFAULT the memory could not be pinned; then Domain::map()'s.
   virtual Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte,
                            std::uint64_t length, vtd::Prot prot) TEEIO_REQUIRES(mutex_) = 0;
   /// Undoes map(): first the domain, then the pin, never the other way round.

@@ -8,10 +8,6 @@
 namespace teeio::iommufd {
 namespace {
 
-/// ecap_sc_support(): a second stage can snoop whatever the device asks for, and
-/// intel_iommu_enforce_cache_coherency_ss() makes every domain do so.
-constexpr std::uint64_t kSnoopControl = std::uint64_t{1} << 7U;
-
 IoPagetable::Unmapped nothing(std::unexpected<Error> why) { return {0, std::move(why)}; }
 
 }  // namespace
@@ -35,9 +31,8 @@ Result<void> VfioCompat::set(ObjectId ioas_id) {
 void VfioCompat::clear() { context_.objects().set_compat_ioas(nullptr); }
 
 Result<bool> VfioCompat::enforces_coherency() {
-  TEEIO_ASSIGN(const auto held, ioas());
-  const schedule::Lock lock(held->mutex);
-  return held->hwpts.empty() || (vtd::Driver::hw_info().ecap_reg & kSnoopControl) != 0;
+  TEEIO_TRY(ioas());  // Linux asks its page tables, all of which are of one kind here
+  return vtd::Driver::enforces_coherency();
 }
 
 Result<void> VfioCompat::set_type(Type type) {

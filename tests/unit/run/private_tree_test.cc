@@ -93,6 +93,7 @@ TEST_F(PrivateTreeTest, WhatAKilledRunLeftIsRemovedByTheNext) {
   EXPECT_FALSE(std::filesystem::exists(left));
 }
 
+// Processes race through the file system, whose orders no explorer decides.
 TEST_F(PrivateTreeTest, RunsThatStartAtOnceLeaveEachOtherAlone) {
   constexpr int kRuns = 4, kTreesEach = 300;
   std::vector<pid_t> runs;

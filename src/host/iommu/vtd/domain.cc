@@ -1,5 +1,7 @@
 #include "host/iommu/vtd/domain.h"
 
+#include <utility>
+
 #include "host/iommu/vtd/driver.h"
 
 namespace teeio::vtd {
@@ -7,7 +9,10 @@ namespace teeio::vtd {
 Domain::~Domain() { driver_.free_domain_id(id_); }
 
 Result<void> Domain::map(Iova iova, Hpa hpa, std::uint64_t length, Prot prot) {
-  if (kind_ == Kind::kNestParent) prot = Prot::kReadWrite;
+  const unsigned access = std::to_underlying(prot);
+  if (access == 0) return fail(Errno::kInval, "a page table maps nothing without access");
+  if (kind_ == Kind::kNestParent && (access & std::to_underlying(Prot::kWrite)) == 0)
+    return fail(Errno::kInval, "a nest parent maps nothing read-only: erratum 772415");
   const schedule::Lock lock(mutex_);
   auto mapped = table_->map(iova, hpa, length, prot);
   if (mapped.has_value()) return {};

@@ -27,9 +27,9 @@ class Domain {
   Domain(const Domain&) = delete;
   Domain& operator=(const Domain&) = delete;
 
-  /// iommu_map(). A nest parent makes read-only mappings writable, as Linux
-  /// does for erratum 772415 (PT_FEAT_VTDSS_FORCE_WRITEABLE). Preconditions as
-  /// PageTable::map(). Errors: ENOMEM, nothing mapped.
+  /// iommu_map(). Preconditions as PageTable::map(). Errors, nothing being mapped:
+  /// EINVAL without access, or without write access in a nest parent, for erratum
+  /// 772415 (vtdss_pt_iommu_set_prot(), PT_FEAT_VTDSS_FORCE_WRITEABLE); ENOMEM.
   Result<void> map(Iova iova, Hpa hpa, std::uint64_t length, Prot prot) TEEIO_EXCLUDES(mutex_);
   /// iommu_unmap(): after its return no DMA through this domain reaches the
   /// range. Gives the bytes that were mapped.

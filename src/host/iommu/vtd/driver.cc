@@ -15,18 +15,19 @@ constexpr std::uint32_t kDomainIds = 1U << 16U;
 
 /// Capability bits. Source: Intel VT-d spec 11.4.2 and 11.4.3; which of them
 /// Linux looks at: drivers/iommu/intel/iommu.h.
-constexpr std::uint64_t kCap = std::uint64_t{6} << 0U       // ND: 2^16 domain ids
-                               | std::uint64_t{4} << 8U     // SAGAW: four levels
-                               | std::uint64_t{47} << 16U   // MGAW: 48 bits
-                               | std::uint64_t{3} << 34U    // SSLPS: 2 MiB, 1 GiB
-                               | std::uint64_t{1} << 39U    // PSI
-                               | std::uint64_t{18} << 48U   // MAMV
-                               | std::uint64_t{3} << 54U;   // DWD, DRD
+constexpr std::uint64_t kCap = std::uint64_t{6} << 0U      // ND: 2^16 domain ids
+                               | std::uint64_t{4} << 8U    // SAGAW: four levels
+                               | std::uint64_t{47} << 16U  // MGAW: 48 bits
+                               | std::uint64_t{3} << 34U   // SSLPS: 2 MiB, 1 GiB
+                               | std::uint64_t{1} << 39U   // PSI
+                               | std::uint64_t{18} << 48U  // MAMV
+                               | std::uint64_t{3} << 54U;  // DWD, DRD
+constexpr std::uint64_t kSnoopControl = std::uint64_t{1} << 7U;
 constexpr std::uint64_t kEcap = std::uint64_t{1} << 0U      // C: coherent walks
                                 | std::uint64_t{1} << 1U    // QI
                                 | std::uint64_t{1} << 3U    // IR
                                 | std::uint64_t{1} << 6U    // PT
-                                | std::uint64_t{1} << 7U    // SC
+                                | kSnoopControl             // SC
                                 | std::uint64_t{1} << 26U   // NEST
                                 | std::uint64_t{1} << 43U   // SMTS: scalable mode
                                 | std::uint64_t{1} << 46U;  // SSTS: second stage
@@ -199,6 +200,8 @@ void Driver::detach(std::uint32_t number) {
 }
 
 HwInfo Driver::hw_info() { return {kErrata772415, kCap, kEcap}; }
+
+bool Driver::enforces_coherency() { return (kEcap & kSnoopControl) != 0; }
 
 std::vector<ReservedRegion> Driver::reserved_regions() {
   return {{hw::kInterruptRangeStart, hw::kInterruptRangeLast}};

@@ -73,6 +73,9 @@ class Driver {
   void detach(std::uint32_t group) TEEIO_EXCLUDES(mutex_);
 
   [[nodiscard]] static HwInfo hw_info();
+  /// ecap_sc_support(): the second stage snoops whatever a device asks for, and
+  /// intel_iommu_enforce_cache_coherency_ss() makes every domain do so.
+  [[nodiscard]] static bool enforces_coherency();
   /// intel_iommu_get_resv_regions(): the interrupt range.
   [[nodiscard]] static std::vector<ReservedRegion> reserved_regions();
 

@@ -128,6 +128,16 @@ TEST_F(IoasTest, MemoryThatIsNotThereIsFoundOnlyByAHwpt) {
   idevice->unbind();
 }
 
+TEST_F(IoasTest, WhatWasFilledBeforeAMappingFailsIsTakenOutAgain) {
+  Idevice* const idevice = *Idevice::bind(*ctx, m.first, {});
+  ASSERT_TRUE(map(0x1000, kPage).has_value());
+  ASSERT_TRUE(ctx->ioas_copy({ioas, kFixed, kPage, 0x2000}, ioas, 0x1000).has_value());
+  EXPECT_TRUE(ctx->ioas_map(m.program, {ioas, kFixed, kPage, 0x3000}, 0x2000).has_value());
+  EXPECT_EQ(error_of(ctx->hwpt_alloc({.dev_id = idevice->id(), .pt_id = ioas})), Errno::kFault);
+  EXPECT_EQ(*unmap(0, kMax), 3 * kPage) << "no domain holds the pages";
+  idevice->unbind();
+}
+
 TEST_F(IoasTest, CopySharesThePagesOfOneOrSeveralMappings) {
   ASSERT_TRUE(map(0x4000, 2 * kPage).has_value());
   ASSERT_TRUE(map(0x6000, kPage).has_value());

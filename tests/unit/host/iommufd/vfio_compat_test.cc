@@ -163,6 +163,9 @@ TEST_F(VfioCompatTest, AMappingWithoutAccessIsRefusedByADomain) {
   ASSERT_TRUE(idevice->attach(ioas).has_value());
   EXPECT_EQ(error_of(map(kBase, kPage, kNoAccess)), Errno::kInval);
   idevice->detach();
+  ASSERT_TRUE(map(kBase, kPage).has_value());
+  ASSERT_TRUE(map(kBase + kPage, kPage, kNoAccess).has_value());
+  EXPECT_EQ(error_of(idevice->attach(ioas)), Errno::kInval) << "after a mapping that is filled";
   idevice->unbind();
 }
 

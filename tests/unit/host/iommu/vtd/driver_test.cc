@@ -60,13 +60,17 @@ TEST_F(VtdDriverTest, UnmapStopsDmaThatTheIotlbHadCached) {
   driver->detach(4);
 }
 
-TEST_F(VtdDriverTest, ANestParentMakesReadOnlyMappingsWritable) {
+TEST_F(VtdDriverTest, ANestParentRefusesMappingsWithoutWriteAccess) {
   auto driver = make();
   ASSERT_TRUE(driver->probe(kNic, 1).has_value());
   auto domain = *driver->alloc_paging_domain(Domain::Kind::kNestParent);
   ASSERT_TRUE(driver->claim_dma_owner(1, &owner).has_value());
   driver->attach(1, *domain);
-  ASSERT_TRUE(domain->map(Iova{0}, Hpa{0x1'0000'0000}, 0x1000, Prot::kRead).has_value());
+  const auto refused = domain->map(Iova{0}, Hpa{0x1'0000'0000}, 0x1000, Prot::kRead);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Errno::kInval);
+  EXPECT_FALSE(reach(kNic, Iova{0}));
+  ASSERT_TRUE(domain->map(Iova{0}, Hpa{0x1'0000'0000}, 0x1000, Prot::kReadWrite).has_value());
   EXPECT_TRUE(reach(kNic, Iova{0}, hw::DmaAccess::kWrite));
   driver->detach(1);
 }
