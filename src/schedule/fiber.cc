@@ -71,9 +71,12 @@ void Fiber::prepare(Entry entry, void* argument) {
   argument_ = argument;
   exceptions_ = {};
   fake_stack_ = nullptr;
-#if TEEIO_ASAN
   // The last frames of the task before never returned.
+#if TEEIO_ASAN
   __asan_unpoison_memory_region(stack_bottom_, stack_bytes_);
+#endif
+#if TEEIO_TSAN
+  __tsan_destroy_fiber(std::exchange(tsan_fiber_, __tsan_create_fiber(0)));
 #endif
   void* top = static_cast<std::byte*>(mapping_) + mapping_bytes_;
   context_ = context::make_fcontext(
@@ -141,7 +144,7 @@ void Fiber::freeze() {
   if (fake_stack_ != nullptr) keep_fake_frames(fake_stack_, stack_bottom_, stack_bytes_);
 #endif
 #if TEEIO_TSAN
-  __tsan_destroy_fiber(std::exchange(tsan_fiber_, nullptr));  // a megabyte each
+  __tsan_destroy_fiber(std::exchange(tsan_fiber_, nullptr));
 #endif
 }
 

@@ -25,11 +25,7 @@ using schedule::Mutex;
 using schedule::Rank;
 
 constexpr std::uint64_t kTooMany = 10'000;
-#if defined(__SANITIZE_THREAD__)
-constexpr std::uint64_t kTooManyFindings = 100;  // each keeps megabytes of the sanitizer's
-#else
 constexpr std::uint64_t kTooManyFindings = 1'000;
-#endif
 
 /// Everything that a step can touch, and what each task saw.
 struct World {
