@@ -76,7 +76,10 @@ void Fiber::prepare(Entry entry, void* argument) {
   __asan_unpoison_memory_region(stack_bottom_, stack_bytes_);
 #endif
 #if TEEIO_TSAN
-  __tsan_destroy_fiber(std::exchange(tsan_fiber_, __tsan_create_fiber(0)));
+  // They fill the sanitizer's shadow stack, which has room for 65,536 of them.
+  constexpr unsigned kTasksEach = 256;
+  if (++tsan_tasks_ % kTasksEach == 0)
+    __tsan_destroy_fiber(std::exchange(tsan_fiber_, __tsan_create_fiber(0)));
 #endif
   void* top = static_cast<std::byte*>(mapping_) + mapping_bytes_;
   context_ = context::make_fcontext(

@@ -54,6 +54,7 @@ class Fiber {
   Exceptions exceptions_;
   void* fake_stack_ = nullptr;  // ASan
   void* tsan_fiber_ = nullptr;
+  unsigned tsan_tasks_ = 0;
 };
 
 }  // namespace teeio::schedule
