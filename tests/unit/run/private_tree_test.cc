@@ -95,7 +95,7 @@ TEST_F(PrivateTreeTest, WhatAKilledRunLeftIsRemovedByTheNext) {
 
 // Processes race through the file system, whose orders no explorer decides.
 TEST_F(PrivateTreeTest, RunsThatStartAtOnceLeaveEachOtherAlone) {
-  constexpr int kRuns = 4, kTreesEach = 300;
+  constexpr int kRuns = 8, kTreesEach = 500;
   std::vector<pid_t> runs;
   for (int i = 0; i < kRuns; ++i) {
     const pid_t run = ::fork();
