@@ -14,7 +14,7 @@ namespace {
 
 /// The first cells of the table's rows, without their backquotes.
 std::vector<std::string> documented_locks() {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../../docs/locks.md";
+  const auto path = std::filesystem::path(TEEIO_SOURCE_DIR) / "docs/locks.md";
   std::ifstream file(path);
   std::vector<std::string> names;
   for (std::string line; std::getline(file, line);)
