@@ -26,8 +26,8 @@ struct FileStat {
 /// what in-process callers use directly. Every method may block unless it says
 /// otherwise, opens its own object::DelayedPuts scope and sets the origin.
 ///
-/// Paths are absolute, resolved (no "..", no symlink), and inside one of the
-/// virtual prefixes of design.md decision 7.
+/// Paths are absolute, resolved (no "..", no symlink), and below /dev/iommu,
+/// /dev/kvm, /dev/vfio or a folder of /sys that the machine answers for.
 class SystemCalls {
  public:
   virtual ~SystemCalls() = default;

@@ -13,8 +13,8 @@
 
 namespace teeio::run {
 
-/// Whether a resolved absolute path is ours to answer: under one of the
-/// prefixes of design.md decision 7.
+/// Whether a resolved absolute path is ours to answer: below
+/// /dev/iommu, /dev/kvm, /dev/vfio or a folder of /sys that the machine answers for.
 class VirtualPrefixes {
  public:
   enum class Kvm : std::uint8_t { kEmulated, kHost };

@@ -1,5 +1,5 @@
 // Bind, unbind and a guest's request, each against whatever may come at the same
-// time: domain.md §8, "Interleavings to cover".
+// time.
 
 #include "explore/scenario/opponents.h"
 #include "explore/scenario/themes.h"

@@ -1,4 +1,4 @@
-// The ends of descriptors: domain.md §5, and VFIO's close against IOMMU_DESTROY.
+// The ends of descriptors: all orders of closing, and VFIO's close against IOMMU_DESTROY.
 
 #include <algorithm>
 #include <array>

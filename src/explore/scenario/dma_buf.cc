@@ -1,5 +1,5 @@
 // Revoke against those who use the memory, at the level of dma-bufs: small enough
-// that every order is run. domain.md §6 and §8.
+// that every order is run.
 
 #include <memory>
 #include <optional>

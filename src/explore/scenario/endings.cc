@@ -1,4 +1,4 @@
-// A step that fails, a process that is killed, a TDI in ERROR. domain.md §6, §8.
+// A step that fails, a process that is killed, a TDI in ERROR.
 
 #include <array>
 #include <string>

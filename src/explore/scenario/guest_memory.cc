@@ -1,5 +1,5 @@
 // Who may reach which memory while something changes: guest_memfd, private MMIO,
-// mmaped BARs, IOVAs. domain.md §6, §8.
+// mmaped BARs, IOVAs.
 
 #include <linux/falloc.h>
 

@@ -1,5 +1,4 @@
 // Private MMIO: revoke, un-revoke, faults, memslots, and the host's own mappings.
-// domain.md §6.
 
 #include "base/check.h"
 #include "explore/scenario/opponents.h"

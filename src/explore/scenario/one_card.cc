@@ -1,4 +1,4 @@
-// Two functions of one card, which share a DSM, and two cards. domain.md §7, §8.
+// Two functions of one card, which share a DSM, and two cards.
 
 #include <set>
 #include <string>

@@ -1,5 +1,5 @@
 // Two who want the same: one TDI bound twice, one device for two VMs, one card
-// connected twice. domain.md §7, §8.
+// connected twice.
 
 #include "base/check.h"
 #include "explore/scenario/opponents.h"

@@ -1,4 +1,4 @@
-// vDEVICEs that are made at the same time, and VFIO's tie to the VM. domain.md §5, §8.
+// vDEVICEs that are made at the same time, and VFIO's tie to the VM.
 
 #include <utility>
 

@@ -15,7 +15,8 @@ class Vm;
 namespace teeio::tsm {
 
 /// What a guest asks of its TDI through the host (iommufd: VDEVICE_TSM_REQ).
-/// Values are the proposed uAPI's (kernel-notes: iommufd v5).
+/// Values are the proposed uAPI's ("[PATCH v5 0/5] Add iommufd ioctls to
+/// support TSM operations", 2026-05).
 enum class RequestOp : std::uint32_t {
   kReadObject = 1,
   kRegenObject,
@@ -64,7 +65,8 @@ class Driver {
   virtual void disconnect(hw::PciFunction& pf0) = 0;
 
   /// Confidential set-up of `tdi` for `vm`. On success the TDI is in the state
-  /// of domain.md §4, "state after host bind". Errors: all undone.
+  /// in which the vendor's host leaves it: CONFIG_LOCKED on TDX Connect, still
+  /// CONFIG_UNLOCKED on CCA, where the guest asks for LOCK. Errors: all undone.
   virtual Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) = 0;
   /// Takes everything of bind() and of the guest's accepts away, in the
   /// vendor's order, calling `handlers` where that order has them. Cannot fail:

@@ -31,7 +31,7 @@ class TeardownHandlers {
   /// Lets it be shared again, if the function's memory is enabled.
   virtual void recover_mmio() = 0;
   /// Tells the owner that the function is bound, or no longer: while bound it
-  /// keeps the host away from the device (design.md rule R4).
+  /// keeps the host away from the device (rule R4).
   virtual void set_bound(bool bound) = 0;
 };
 

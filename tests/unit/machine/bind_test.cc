@@ -1,5 +1,5 @@
-// Bind and unbind through system calls: the three doors of domain.md §3 and what
-// each of them refuses.
+// Bind and unbind through system calls: the three doors (VFIO, iommufd, the
+// guest) and what each of them refuses.
 
 #include "unit/machine/make_machine.h"
 

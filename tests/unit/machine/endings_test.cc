@@ -1,5 +1,5 @@
 // Every way in which a program can end while its device is bound and private
-// MMIO is mapped leaves the machine as it was at boot: domain.md §5 and §8.
+// MMIO is mapped leaves the machine as it was at boot.
 
 #include <algorithm>
 #include <array>

@@ -7,7 +7,7 @@ namespace {
 using tdx::Level;
 
 // TDCALL leaf numbers (RAX). Source: intel/tdx-module, tdxio branch,
-// include/tdx_api_defs.h; firmware-tdx facts in domain notes, guest columns.
+// include/tdx_api_defs.h.
 enum : std::uint64_t {
   kVpVmcall = 0,
   kVpInfo = 1,

@@ -18,9 +18,10 @@ namespace teeio::tsm {
 ///
 /// bind: DEVIFMT, DEVIF.CREATE, MMIOMT, DMAR, LOCK.
 /// unbind: STOP, KVM's MMIO out, trusted DMA off, MMIOMT, DEVIF.REMOVE, DEVIFMT;
-/// source: RFC 30/30 and firmware notes §8. When the VM is dead or the device
-/// answers no STOP, IDE.STREAM.BLOCK opens the way instead; the stream is then
-/// of no use until the card is connected anew.
+/// source: "[RFC PATCH 00/30] Host side (KVM/VFIO/IOMMUFD) support for TDISP using
+/// TSM" (2025-05), patch 30, and the module's checks in DEVIF.REMOVE. When the VM is dead or the
+/// device answers no STOP, IDE.STREAM.BLOCK opens the way instead; the stream is then of no use
+/// until the card is connected anew.
 ///
 /// Lifetime: one a machine.
 /// Locking: its own lock over tables that cards share; below the DSM's lock.

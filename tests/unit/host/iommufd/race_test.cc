@@ -1,4 +1,4 @@
-// Every interleaving of two calls: domain.md §8, kernel-notes §6.3.
+// Every interleaving of two calls on one vDEVICE or its device.
 
 #include <functional>
 

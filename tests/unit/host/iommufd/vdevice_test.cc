@@ -116,7 +116,8 @@ TEST_F(VdeviceTest, TsmOpRefusals) {
   EXPECT_EQ(error_of(ctx->vdevice_tsm_op(vdevice, kBind, 0)), Errno::kInval) << "no TSM";
 }
 
-// In another order of calls the vIOMMU has no VM (domain.md, the whole flow, 2).
+// In another order of calls the vIOMMU has no VM: VIOMMU_ALLOC copies
+// it from the idevice, which has it from BIND_IOMMUFD.
 TEST_F(VdeviceTest, AViommuMadeWithoutAVmCannotBind) {
   Idevice* disk = *Idevice::bind(*ctx, m.second, {});
   const ObjectId lonely = make_viommu(*disk);

@@ -1,5 +1,5 @@
 // A revoke of the memory behind a memslot against guest faults and the slot's
-// deletion: domain.md §8. Every interleaving of a small world.
+// deletion. Every interleaving of a small world.
 
 #include <gtest/gtest.h>
 

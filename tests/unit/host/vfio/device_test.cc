@@ -1,5 +1,5 @@
-// A VFIO device that is bound is the guest's; one that is not works as in Linux:
-// domain.md §6. Driven through system calls of the default machine.
+// A VFIO device that is bound is the guest's; one that is not works as in Linux.
+// Driven through system calls of the default machine.
 
 #include <array>
 #include <cstring>
