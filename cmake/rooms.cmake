@@ -29,8 +29,7 @@ if(TEEIO_FUZZ)
 endif()
 
 # Parsing the standard library is most of what compiling a file costs: it is
-# parsed once here, once with GoogleTest for the tests and once with CLI11 for the
-# program. A file still includes what it uses: tools/check_clang reads each one
+# parsed once here and once with GoogleTest for the tests. A file still includes what it uses: tools/check_clang reads each one
 # without these.
 option(TEEIO_PCH "Precompile the headers of the standard library" ON)
 set(teeio_std_headers

@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "entry/support.h"
 
 namespace teeio::cli {
@@ -52,27 +52,27 @@ void print_markdown(const std::vector<entry::SupportRow>& rows) {
 
 }  // namespace
 
-void add_abi_command(CLI::App& app, int& status) {
+void add_abi_command(Command& root) {
   struct Arguments {
     std::string profile = "teeio";
     bool markdown = false;
   };
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* const abi = app.add_subcommand("abi", "Print which system calls are supported");
+  Command& abi = root.command("abi", "Print which system calls are supported");
   std::vector<std::string> profiles;
   for (const abi::AbiProfile profile : abi::kAbiProfiles)
     profiles.emplace_back(abi::profile_name(profile));
-  abi->add_option("--profile", arguments->profile, "Numbers of the proposed ioctls")
-      ->check(CLI::IsMember(profiles))
-      ->capture_default_str();
-  abi->add_flag("--markdown", arguments->markdown, "As a Markdown table");
-  abi->callback([arguments, &status] {
+  abi.option("--profile", arguments->profile, "Numbers of the proposed ioctls")
+      .choices(std::move(profiles))
+      .shows_default();
+  abi.flag("--markdown", arguments->markdown, "As a Markdown table");
+  abi.runs([arguments] {
     const auto rows = entry::support_table(*abi::parse_profile(arguments->profile));
     if (arguments->markdown)
       print_markdown(rows);
     else
       print_text(rows);
-    status = 0;
+    return 0;
   });
 }
 

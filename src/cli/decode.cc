@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -9,6 +8,7 @@
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "decode/capture.h"
 #include "decode/print.h"
 
@@ -92,17 +92,18 @@ int run_decode(const Arguments& arguments) {
 
 }  // namespace
 
-void add_decode_command(CLI::App& app, int& status) {
+void add_decode_command(Command& root) {
   auto arguments = std::make_shared<Arguments>();
-  CLI::App* const decode =
-      app.add_subcommand("decode", "Print a capture (pcap, DOE or MCTP) message by message");
-  decode->add_option("FILE.pcap", arguments->file, "Link type 292 (PCI DOE) or 291 (MCTP)")
-      ->required();
-  decode->add_option("--keylog", arguments->key_log, "Keys of its sessions, from serve --keylog");
-  decode->add_flag("--json", arguments->json, "One JSON object a message");
-  decode->add_flag("-v,--verbose", arguments->verbose, "Each field on its own line, in full");
-  decode->add_flag("--show-keys", arguments->show_keys, "Print IDE keys too");
-  decode->callback([arguments, &status] { status = run_decode(*arguments); });
+  Command& decode =
+      root.command("decode", "Print a capture (pcap, DOE or MCTP) message by message");
+  decode.positional("FILE.pcap", arguments->file, "Link type 292 (PCI DOE) or 291 (MCTP)")
+      .required();
+  decode.option("--keylog", arguments->key_log, "Keys of its sessions, from serve --keylog")
+      .value_name("FILE");
+  decode.flag("--json", arguments->json, "One JSON object a message");
+  decode.flag("-v,--verbose", arguments->verbose, "Each field on its own line, in full");
+  decode.flag("--show-keys", arguments->show_keys, "Print IDE keys too");
+  decode.runs([arguments] { return run_decode(*arguments); });
 }
 
 }  // namespace teeio::cli

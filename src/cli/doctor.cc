@@ -1,9 +1,9 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "cli/probes.h"
 
 namespace teeio::cli {
@@ -29,9 +29,8 @@ int doctor() {
 
 }  // namespace
 
-void add_doctor_command(CLI::App& app, int& status) {
-  app.add_subcommand("doctor", "Say what this kernel offers, and what is missing")
-      ->callback([&status] { status = doctor(); });
+void add_doctor_command(Command& root) {
+  root.command("doctor", "Say what this kernel offers, and what is missing").runs(doctor);
 }
 
 }  // namespace teeio::cli

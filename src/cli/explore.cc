@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
@@ -246,7 +245,7 @@ class Exploration {
 };
 
 int explore_command(const ExploreArguments& arguments) {
-  if (arguments.designs) return explore_designs(arguments);
+  if (arguments.designs.has_value()) return explore_designs(arguments);
   if (!arguments.seeded_file.empty()) return explore_seeded_bugs(arguments.seeded_file);
   auto scenarios = find_scenarios(arguments);
   if (!scenarios) {
@@ -296,8 +295,6 @@ int merge_shards(const std::vector<std::string>& files) {
   return totals.failed == 0 && merged->gaps.empty() ? kExploreHolds : kExploreFound;
 }
 
-void add_explore_command(CLI::App& app, int& status) {
-  declare_explore(app, status, explore_command, merge_shards);
-}
+void add_explore_command(Command& root) { declare_explore(root, explore_command, merge_shards); }
 
 }  // namespace teeio::cli

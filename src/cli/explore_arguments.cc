@@ -1,9 +1,9 @@
 #include "cli/explore_arguments.h"
 
-#include <CLI/CLI.hpp>
 #include <charconv>
 #include <memory>
 
+#include "cli/options.h"
 #include "explore/strategy.h"
 #include "schedule/seeded_bug.h"
 
@@ -28,23 +28,25 @@ std::optional<Shard> parse_shard(const std::string& text) {
 constexpr double kDefaultSeconds = 5;
 
 struct Words {
+  ExploreArguments out;
   std::string strategy = "dpor";
   std::string shard;
-  std::string replay;
-  bool replays = false;
-  std::uint32_t failures = 0;
+  std::optional<std::string> replay;
+  std::vector<std::string> merged;
+  const Option* seconds = nullptr;
 };
 
-void take(ExploreArguments& out, const Words& words, const CLI::App& command) {
+/// Makes what the user said of `words`; gives what is wrong, or nothing.
+std::string take(Words& words) {
+  ExploreArguments& out = words.out;
   out.options.strategy = *explore::parse_strategy(words.strategy);
-  if (command.count("--failures") != 0) out.options.failures = words.failures;
   if (!words.shard.empty()) {
     out.shard = parse_shard(words.shard);
-    if (!out.shard) throw CLI::ValidationError("--shard", "is I/N with I from 0 to N-1");
+    if (!out.shard) return "--shard: must be I/N with I from 0 to N-1";
   }
-  if (command.count("--replay") != 0) {
-    auto choices = schedule::parse_choices(words.replay);
-    if (!choices) throw CLI::ValidationError("--replay", std::string(choices.error().why));
+  if (words.replay) {
+    auto choices = schedule::parse_choices(*words.replay);
+    if (!choices) return "--replay: " + std::string(choices.error().why);
     out.options.strategy = explore::StrategyKind::kReplay;
     out.options.replay = std::move(*choices);
     out.options.shrink = false;
@@ -54,83 +56,90 @@ void take(ExploreArguments& out, const Words& words, const CLI::App& command) {
   const bool divisible = strategy == explore::StrategyKind::kDpor ||
                          strategy == explore::StrategyKind::kPct ||
                          strategy == explore::StrategyKind::kRandom;
-  if (divided && !divisible)
-    throw CLI::ValidationError("--strategy", "dpor, pct and random can be divided, no other");
+  if (divided && !divisible) return "--strategy: dpor, pct and random can be divided, no other";
   if (divided && !out.shard) out.shard = Shard{};
   // A part that a clock stopped would have to be resumed, and a table that one
   // stopped would differ the next time.
-  const bool unhurried = divided || command.count("--designs") != 0;
-  if (unhurried && command.count("--seconds") == 0) out.options.seconds = 0;
+  const bool unhurried = divided || out.designs;
+  if (unhurried && !words.seconds->given()) out.options.seconds = 0;
+  return {};
+}
+
+void declare_bounds(Command& c, Words& words) {
+  explore::Options& options = words.out.options;
+  c.option("--strategy", words.strategy, "Which orders")
+      .choices({"dpor", "bounded", "pct", "random", "plain", "replay"})
+      .shows_default();
+  c.option("--max-schedules", options.max_schedules, "Of each scenario at most so many")
+      .range(1, std::numeric_limits<std::uint64_t>::max())
+      .shows_default();
+  words.seconds =
+      &c.option("--seconds", options.seconds, "Each scenario at most so long; 0: no limit")
+           .shows_default();
+  c.option("--failures", options.failures,
+           "At most so many failing steps in a schedule (default: the scenario's own)");
+  c.option("--preemptions", options.preemptions, "bounded: at most so many").shows_default();
+  c.option("--changes", options.changes, "pct: changes of priority").shows_default();
+  c.option("--seed", options.seed, "pct, random").shows_default();
+}
+
+void declare_files(Command& c, Words& words) {
+  ExploreArguments& out = words.out;
+  c.option("-j,--jobs", out.jobs, "Processes; 0: as many as processors").shows_default();
+  c.option("--shard", words.shard, "I/N: the I-th of N parts of each scenario, from 0")
+      .value_name("I/N");
+  c.option("--save", out.save, "Write what was explored, again and again, for --resume")
+      .value_name("FILE");
+  c.option("--resume", out.resume, "Go on from a file of --save, and save there")
+      .value_name("FILE");
+  c.option("--json", out.json, "Write the results as JSON").value_name("FILE");
+}
+
+void declare_seeded_bugs(Command& c, Words& words) {
+  std::vector<std::string> bugs;
+  for (const auto& bug : schedule::seeded_bugs()) bugs.emplace_back(bug.name);
+  c.option("--seeded-bug", words.out.seeded_bug, "Plant a bug, to see it found")
+      .choices(std::move(bugs))
+      .hidden();
+  c.option("--seeded-bugs", words.out.seeded_file,
+           "Plant each bug in turn, and write the table of what finds it")
+      .hidden();
 }
 
 }  // namespace
 
-void declare_explore(CLI::App& app, int& status,
-                     std::function<int(const ExploreArguments&)> explore,
+void declare_explore(Command& root, std::function<int(const ExploreArguments&)> explore,
                      std::function<int(const std::vector<std::string>&)> merge) {
-  auto out = std::make_shared<ExploreArguments>();
-  out->options.seconds = kDefaultSeconds;
   auto words = std::make_shared<Words>();
-  CLI::App* const c =
-      app.add_subcommand("explore", "Run scenarios under every order of their tasks");
-  c->add_option("PATTERN|FILE", out->wanted,
+  ExploreArguments& out = words->out;
+  out.options.seconds = kDefaultSeconds;
+  Command& c = root.command("explore", "Run scenarios under every order of their tasks");
+  c.positionals("PATTERN|FILE", out.wanted,
                 "Scenarios by name (* and ? match), or files of text scenarios; all if none");
-  c->add_flag("--list", out->list, "Print the scenarios, and what they say");
-  c->add_option("--design", out->design, "The one design to run them on, by name");
-  c->add_option("--machine", out->machine, "A machine file as the one design");
-  c->add_option("--strategy", words->strategy, "Which orders")
-      ->check(CLI::IsMember({"dpor", "bounded", "pct", "random", "plain", "replay"}))
-      ->capture_default_str();
-  c->add_option("--max-schedules", out->options.max_schedules, "Of each scenario at most so many")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  c->add_option("--seconds", out->options.seconds, "Each scenario at most so long; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
-      ->capture_default_str();
-  c->add_option("--failures", words->failures,
-                "At most so many failing steps in a schedule (default: the scenario's own)");
-  c->add_option("--preemptions", out->options.preemptions, "bounded: at most so many")
-      ->capture_default_str();
-  c->add_option("--changes", out->options.changes, "pct: changes of priority")
-      ->capture_default_str();
-  c->add_option("--seed", out->options.seed, "pct, random")->capture_default_str();
-  c->add_option("--jobs,-j", out->jobs, "Processes; 0: as many as processors")
-      ->capture_default_str();
-  c->add_option("--shard", words->shard, "I/N: the I-th of N parts of each scenario, from 0");
-  c->add_option("--save", out->save, "Write what was explored, again and again, for --resume");
-  c->add_option("--resume", out->resume, "Go on from a file of --save, and save there");
-  c->add_option("--json", out->json, "Write the results as JSON");
-  c->add_option("--replay", words->replay, "One schedule, by the choices that a failure printed");
-  c->add_flag("--check-determinism", out->options.check_determinism,
-              "Run each schedule twice, and fail if they differ");
-  c->add_flag("--chart", out->chart, "Draw failures from the machine's first step");
-  c->add_flag("!--no-shrink", out->options.shrink, "Show the schedule as it was found");
-  c->add_flag("!--no-progress", out->progress, "No progress on a terminal");
-  c->add_option("--designs", out->designs_file,
-                "Run the scenarios on all designs and write the table of results")
-      ->expected(0, 1)
-      ->default_str("docs/designs.md")
-      ->each([out](const std::string&) { out->designs = true; });
-  std::vector<std::string> bugs;
-  for (const auto& bug : schedule::seeded_bugs()) bugs.emplace_back(bug.name);
-  c->add_option("--seeded-bug", out->seeded_bug, "Plant a bug, to see it found")
-      ->check(CLI::IsMember(bugs))
-      ->group("");
-  c->add_option("--seeded-bugs", out->seeded_file,
-                "Plant each bug in turn, and write the table of what finds it")
-      ->group("");
-  auto files = std::make_shared<std::vector<std::string>>();
-  CLI::App* const m = c->add_subcommand("merge",
-                                        "Put the files of shards together, and prove "
-                                        "that they are the whole");
-  m->add_option("FILE", *files, "What shards wrote with --save or --json")->required();
-  m->callback([files, merge = std::move(merge), &status] { status = merge(*files); });
-  c->callback([=, explore = std::move(explore), &status] {
-    if (m->parsed()) return;
-    take(*out, *words, *c);
-    if (c->count("--designs") != 0) out->designs = true;
-    status = explore(*out);
+  c.flag("--list", out.list, "Print the scenarios, and what they say");
+  c.option("--design", out.design, "The one design to run them on, by name").value_name("NAME");
+  c.option("--machine", out.machine, "A machine file as the one design").value_name("FILE");
+  declare_bounds(c, *words);
+  declare_files(c, *words);
+  c.option("--replay", words->replay, "One schedule, by the choices that a failure printed")
+      .value_name("CHOICES");
+  c.flag("--check-determinism", out.options.check_determinism,
+         "Run each schedule twice, and fail if they differ");
+  c.flag("--chart", out.chart, "Draw failures from the machine's first step");
+  c.no_flag("--no-shrink", out.options.shrink, "Show the schedule as it was found");
+  c.no_flag("--no-progress", out.progress, "No progress on a terminal");
+  c.flag_with_value("--designs", out.designs,
+                    "Run the scenarios on all designs and print the table of results, or "
+                    "write it to a file");
+  declare_seeded_bugs(c, *words);
+  c.runs([words, explore = std::move(explore)] {
+    if (const std::string why = take(*words); !why.empty()) return wrong_use("explore", why);
+    return explore(words->out);
   });
+  Command& m =
+      c.command("merge", "Put the files of shards together, and prove that they are the whole");
+  m.positionals("FILE", words->merged, "What shards wrote with --save or --json").required();
+  m.runs([words, merge = std::move(merge)] { return merge(words->merged); });
 }
 
 }  // namespace teeio::cli

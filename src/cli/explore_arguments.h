@@ -8,11 +8,9 @@
 #include "explore/run.h"
 #include "explore/shard.h"
 
-namespace CLI {
-class App;
-}
-
 namespace teeio::cli {
+
+class Command;
 
 /// What the user said to `teeio explore`.
 struct ExploreArguments {
@@ -20,7 +18,6 @@ struct ExploreArguments {
   std::string design;               ///< the one design to run on; empty: the default ones
   std::string machine;              ///< a machine file instead
   bool list = false;
-  bool designs = false;
   bool chart = false;
   bool progress = true;
   unsigned jobs = 0;  ///< 0: as many as there are processors
@@ -28,19 +25,19 @@ struct ExploreArguments {
   std::optional<explore::Shard> shard;
   std::string save, resume, json;
   std::string seeded_bug;
-  std::string designs_file;  ///< --designs: where the table goes
-  std::string seeded_file;   ///< --seeded-bugs: likewise
+  /// --designs: the table of all designs; where it goes, "" for stdout.
+  std::optional<std::string> designs;
+  std::string seeded_file;  ///< --seeded-bugs: where its table goes
 };
 
 // Exit statuses of `teeio explore`.
 inline constexpr int kExploreHolds = 0;
-inline constexpr int kExploreFound = 1;  ///< a scenario ended otherwise than it says
-inline constexpr int kExploreUsage = 2;  ///< also: a file that cannot be read or written
+inline constexpr int kExploreFound = 1;    ///< a scenario ended otherwise than it says
+inline constexpr int kExploreUsage = 125;  ///< also: a file that cannot be read or written
 
-/// Declares `explore` and `explore merge`. The chosen one's work is `explore`
-/// or `merge`, whose exit status is put in `status`. All outlive `app`.
-void declare_explore(CLI::App& app, int& status,
-                     std::function<int(const ExploreArguments&)> explore,
+/// Declares `explore` and `explore merge` below `root`; chosen, they do `explore`
+/// and `merge`.
+void declare_explore(Command& root, std::function<int(const ExploreArguments&)> explore,
                      std::function<int(const std::vector<std::string>&)> merge);
 
 /// `teeio explore merge FILE...`

@@ -201,18 +201,19 @@ int explore_designs(const ExploreArguments& arguments) {
     fmt::print(stderr, "teeio explore --designs: {}", crashed);
     return kExploreFound;
   }
-  const std::string path =
-      arguments.designs_file.empty() ? "docs/designs.md" : arguments.designs_file;
-  const std::string by_hand = written_by_hand(path, "# Designs\n\n");
-  if (!write_page(path, by_hand + std::string(kGenerated) +
-                            page_of(rows, scenarios.size(), options.max_schedules))) {
+  const std::string page = page_of(rows, scenarios.size(), options.max_schedules);
+  const std::string path = arguments.designs.value_or("");
+  if (path.empty()) {
+    fmt::print("{}\n", page);
+  } else if (!write_page(path,
+                         written_by_hand(path, "# Designs\n\n") + std::string(kGenerated) + page)) {
     fmt::print(stderr, "teeio explore: {}: cannot be written\n", path);
     return kExploreUsage;
   }
   std::size_t holds = 0;
   for (const Row& row : rows) holds += row.broken == 0 ? 1 : 0;
-  fmt::print("{} designs: {} hold, {} broken; see {}\n", rows.size(), holds, rows.size() - holds,
-             path);
+  fmt::print("{} designs: {} hold, {} broken{}\n", rows.size(), holds, rows.size() - holds,
+             path.empty() ? "" : "; see " + path);
   return kExploreHolds;
 }
 

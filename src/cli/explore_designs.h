@@ -4,7 +4,7 @@
 
 namespace teeio::cli {
 
-/// `teeio explore --designs [FILE]`: every built-in scenario on the whole product
+/// `teeio explore --designs[=FILE]`: every built-in scenario on the whole product
 /// of disputed settings and firmwares, and a page of what came out. Its first
 /// part is written by hand and kept. Gives an exit status.
 [[nodiscard]] int explore_designs(const ExploreArguments& arguments);

@@ -3,13 +3,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
 
@@ -115,31 +115,22 @@ int make_new(const PkiArguments& arguments) {
 
 }  // namespace
 
-void add_pki_command(CLI::App& app, int& status) {
-  CLI::App* const pki = app.add_subcommand("pki", "Make certificates for devices");
-  pki->require_subcommand(1);
+void add_pki_command(Command& root) {
+  Command& pki = root.command("pki", "Make certificates for devices");
   auto arguments = std::make_shared<PkiArguments>();
-  CLI::App* const make = pki->add_subcommand(
+  Command& make = pki.command(
       "new", "Make a root, an intermediate and a device, with keys, as PEM, DER and SPDM's chain");
-  make->add_option("DIR", arguments->directory, "A directory that is new or empty")
-      ->required()
-      ->type_name("");
-  make->add_option("--algorithm", arguments->algorithm, "Of the keys")
-      ->check(CLI::IsMember({"p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096", "ed25519"}))
-      ->capture_default_str()
-      ->type_name("NAME");
-  make->add_option(
-          "--hash", arguments->hash,
-          "Of the signatures and of the root in chain.spdm (default: as strong as the key)")
-      ->check(CLI::IsMember({"sha256", "sha384", "sha512"}))
-      ->type_name("NAME");
-  make->add_option("--name", arguments->name, "Common name of the device's certificate")
-      ->capture_default_str()
-      ->type_name("TEXT");
-  make->add_option("--seed", arguments->seed,
-                   "Draw from this number alone: the same files again, and no secret to anybody")
-      ->type_name("N");
-  make->callback([arguments, &status] { status = make_new(*arguments); });
+  make.positional("DIR", arguments->directory, "A directory that is new or empty").required();
+  make.option("--algorithm", arguments->algorithm, "Of the keys")
+      .choices({"p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096", "ed25519"})
+      .shows_default();
+  make.option("--hash", arguments->hash,
+              "Of the signatures and of the root in chain.spdm (default: as strong as the key)")
+      .choices({"sha256", "sha384", "sha512"});
+  make.option("--name", arguments->name, "Common name of the device's certificate").shows_default();
+  make.option("--seed", arguments->seed,
+              "Draw from this number alone: the same files again, and no secret to anybody");
+  make.runs([arguments] { return make_new(*arguments); });
 }
 
 }  // namespace teeio::cli

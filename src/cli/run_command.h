@@ -3,15 +3,12 @@
 #include <cstdint>
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "run/supervisor.h"
 
-namespace CLI {
-class App;
-}
-
 namespace teeio::cli {
+
+class Command;
 
 /// What the user said after `teeio run`.
 struct RunArguments {
@@ -20,17 +17,10 @@ struct RunArguments {
   bool chart = false;   ///< --chart
   std::string trace;    ///< --trace FILE.json; empty: none
   enum class Rules : std::uint8_t { kError, kWarn, kOff } rules = Rules::kError;
-  int error_exit_code = 99;  ///< --error-exitcode, 0–255
+  std::uint8_t error_exit_code = 99;  ///< --error-exitcode
 };
 
-/// Cuts "--" and all after it off the words of a command line. What follows
-/// is a program's: CLI11 must not see it, it would take an argument "[a]" apart.
-[[nodiscard]] std::vector<std::string> take_program(std::vector<std::string>& words);
-
-/// Declares the subcommand `run` on `app`. When the user chose it, `body` runs
-/// inside app.parse() and its result is put in `status`; both outlive `app`.
-/// `program`: what take_program() gave, if the caller used it.
-void add_run_command(CLI::App& app, std::function<int(const RunArguments&)> body, int& status,
-                     std::vector<std::string> program = {});
+/// Declares `run` below `root`; chosen, it does `body`.
+void add_run_command(Command& root, std::function<int(const RunArguments&)> body);
 
 }  // namespace teeio::cli

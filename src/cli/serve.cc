@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <fstream>
 #include <memory>
 #include <sstream>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
 #include "serve/server.h"
@@ -102,42 +102,55 @@ int serve_devices(const ServeArguments& arguments) {
 
 }  // namespace
 
-void add_serve_command(CLI::App& app, int& status) {
+void add_serve_command(Command& root) {
   auto arguments = std::make_shared<ServeArguments>();
-  CLI::App* const serve = app.add_subcommand(
+  Command& serve = root.command(
       "serve", "Be a TEE-I/O device behind the socket protocol of spdm-emu and QEMU's spdm_port");
-  serve->add_option("--listen", arguments->listen, "HOST:PORT; port 0: a free one")
-      ->capture_default_str();
-  serve->add_option("--machine", arguments->options.machine,
-                    "Machine file, or the name of a built-in one");
-  serve->add_option("--function", arguments->functions,
-                    "Serve only the card with this function; may be repeated");
-  serve->add_option("--transport", arguments->transport, "Take only this one")
-      ->check(CLI::IsMember({"doe", "mctp", "tcp", "none"}));
-  serve->add_option("--control", arguments->options.control,
-                    "Path of a socket for commands and events, a JSON object a line");
-  serve->add_option("--pcap", arguments->options.pcap, "Write packets to this file");
-  serve->add_option("--keylog", arguments->options.key_log,
-                    "Write session keys to this file, so that a capture can be decrypted");
-  serve->add_flag("--mutual-auth", arguments->mutual_auth,
-                  "Ask requesters that can to authenticate themselves");
-  auto* const key = serve->add_option("--key", arguments->key, "Private key of the chain, PEM");
-  auto* const chain =
-      serve->add_option("--chain", arguments->chain,
-                        "Certificate chain of slot 0, PEM, root first (default: the card's own)");
-  chain->needs(key);
-  key->needs(chain);
-  serve->add_option("--psk", arguments->psks, "A pre-shared key, HINT=KEY; may be repeated");
-  serve->add_option("--heartbeat", arguments->options.spdm.heartbeat_s,
-                    "Heartbeat period of sessions, in seconds (0: none)");
-  serve->add_flag("--cxl", arguments->options.spdm.cxl,
-                  "Also answer CXL's IDE_KM and TSP, as a memory device would");
+  serve.option("--listen", arguments->listen, "HOST:PORT; port 0: a free one")
+      .value_name("HOST:PORT")
+      .shows_default();
   serve
-      ->add_option("--ide-port", arguments->options.spdm.ide_port,
-                   "The card's port in IDE_KM; those below it have no streams")
-      ->capture_default_str();
-  serve->add_flag("--once", arguments->options.once, "End when a peer sends SHUTDOWN");
-  serve->callback([arguments, &status] { status = serve_devices(*arguments); });
+      .option("--machine", arguments->options.machine,
+              "Machine file, or the name of a built-in one")
+      .value_name("FILE");
+  serve
+      .option("--function", arguments->functions,
+              "Serve only the card with this function; may be repeated")
+      .value_name("ADDRESS");
+  serve.option("--transport", arguments->transport, "Take only this one")
+      .choices({"doe", "mctp", "tcp", "none"});
+  serve
+      .option("--control", arguments->options.control,
+              "Path of a socket for commands and events, a JSON object a line")
+      .value_name("PATH");
+  serve.option("--pcap", arguments->options.pcap, "Write packets to this file").value_name("FILE");
+  serve
+      .option("--keylog", arguments->options.key_log,
+              "Write session keys to this file, so that a capture can be decrypted")
+      .value_name("FILE");
+  serve.flag("--mutual-auth", arguments->mutual_auth,
+             "Ask requesters that can to authenticate themselves");
+  Option& key =
+      serve.option("--key", arguments->key, "Private key of the chain, PEM").value_name("FILE");
+  Option& chain = serve
+                      .option("--chain", arguments->chain,
+                              "Certificate chain of slot 0, PEM, root first (default: the "
+                              "card's own)")
+                      .value_name("FILE");
+  chain.needs(key);
+  key.needs(chain);
+  serve.option("--psk", arguments->psks, "A pre-shared key, HINT=KEY; may be repeated")
+      .value_name("HINT=KEY");
+  serve.option("--heartbeat", arguments->options.spdm.heartbeat_s,
+               "Heartbeat period of sessions, in seconds (0: none)");
+  serve.flag("--cxl", arguments->options.spdm.cxl,
+             "Also answer CXL's IDE_KM and TSP, as a memory device would");
+  serve
+      .option("--ide-port", arguments->options.spdm.ide_port,
+              "The card's port in IDE_KM; those below it have no streams")
+      .shows_default();
+  serve.flag("--once", arguments->options.once, "End when a peer sends SHUTDOWN");
+  serve.runs([arguments] { return serve_devices(*arguments); });
 }
 
 }  // namespace teeio::cli

@@ -1,13 +1,13 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
 
 #include "cli/commands.h"
+#include "cli/options.h"
 #include "serve/validate/report.h"
 
 namespace teeio::cli {
@@ -89,36 +89,37 @@ int judge(const ValidateArguments& arguments) {
 
 }  // namespace
 
-void add_validate_command(CLI::App& app, int& status) {
+void add_validate_command(Command& root) {
   auto arguments = std::make_shared<ValidateArguments>();
-  CLI::App* const command = app.add_subcommand(
+  Command& command = root.command(
       "validate",
       "Judge a device behind the socket protocol of spdm-emu: DOE, SPDM, IDE_KM, TDISP");
-  command->add_option("target", arguments->target, "HOST:PORT of the responder")->type_name("");
-  command->add_option("--transport", arguments->transport, "How packets are framed")
-      ->check(CLI::IsMember({"doe", "mctp", "tcp", "none"}))
-      ->capture_default_str();
+  command.positional("HOST:PORT", arguments->target, "The responder's address");
+  command.option("--transport", arguments->transport, "How packets are framed")
+      .choices({"doe", "mctp", "tcp", "none"})
+      .shows_default();
   std::vector<std::string> names;
   for (const std::string_view name : validate::suite_names()) names.emplace_back(name);
-  command->add_option("--suite", arguments->suites, "Only these suites, with commas between")
-      ->delimiter(',')
-      ->check(CLI::IsMember(names));
+  command.option("--suite", arguments->suites, "Only these suites, with commas between")
+      .choices(std::move(names))
+      .comma_separated();
+  command.option("--case", arguments->cases, "Only cases whose ID begins so, with commas between")
+      .value_name("ID")
+      .comma_separated();
   command
-      ->add_option("--case", arguments->cases, "Only cases whose ID begins so, with commas between")
-      ->delimiter(',');
-  command->add_option("--function", arguments->function,
-                      "The TDI (default: the function that IDE_KM's QUERY names)");
-  command->add_option("--stream", arguments->options.stream_id, "IDE stream ID of the TDI")
-      ->capture_default_str();
-  command->add_option("--port-index", arguments->options.port_index, "IDE_KM port of the stream")
-      ->capture_default_str();
-  command
-      ->add_option("--timeout", arguments->options.timeout_ms, "Of one exchange, in milliseconds")
-      ->check(CLI::Range(1, 600'000))
-      ->capture_default_str();
-  command->add_option("--junit", arguments->junit, "Write the results as JUnit XML");
-  command->add_flag("--list", arguments->list, "List the cases, and do nothing");
-  command->callback([arguments, &status] { status = judge(*arguments); });
+      .option("--function", arguments->function,
+              "The TDI (default: the function that IDE_KM's QUERY names)")
+      .value_name("ADDRESS");
+  command.option("--stream", arguments->options.stream_id, "IDE stream ID of the TDI")
+      .shows_default();
+  command.option("--port-index", arguments->options.port_index, "IDE_KM port of the stream")
+      .shows_default();
+  command.option("--timeout", arguments->options.timeout_ms, "Of one exchange, in milliseconds")
+      .range(1, 600'000)
+      .shows_default();
+  command.option("--junit", arguments->junit, "Write the results as JUnit XML").value_name("FILE");
+  command.flag("--list", arguments->list, "List the cases, and do nothing");
+  command.runs([arguments] { return judge(*arguments); });
 }
 
 }  // namespace teeio::cli

@@ -1,0 +1,355 @@
+#include "cli/options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "cli/nearest.h"
+
+namespace teeio::cli {
+namespace {
+
+constexpr char kGuard = '\x01';
+
+bool bracketed(const std::string& word) { return word.starts_with('[') && word.ends_with(']'); }
+
+/// CLI11 takes "[a,b]" apart where several words are possible: kept from it.
+std::string guarded(const std::string& word) { return bracketed(word) ? kGuard + word : word; }
+std::string unguarded(const std::string& word) {
+  return word.starts_with(kGuard) ? word.substr(1) : word;
+}
+
+/// What is read by its caller, if it should be read at all.
+bool looks_like_option(const std::string& word) { return word.size() > 1 && word.front() == '-'; }
+
+/// "--name=VALUE" without the value.
+std::string option_part(const std::string& word) { return word.substr(0, word.find('=')); }
+
+/// What messages call it: "--verbose", of a short one "-v", of a word "FILE".
+std::string main_name(const CLI::Option& option) {
+  if (!option.get_lnames().empty()) return "--" + option.get_lnames().front();
+  if (!option.get_snames().empty()) return "-" + option.get_snames().front();
+  return option.get_name(true);
+}
+
+}  // namespace
+
+int wrong_use(std::string_view command, const std::string& why) {
+  const std::string_view space = command.empty() ? "" : " ";
+  fmt::print(stderr, "teeio{}{}: {} (see teeio help{}{})\n", space, command, why, space, command);
+  return kUsageError;
+}
+
+// ---- Option
+
+Option::Option(CLI::Option* raw, std::string default_text, Take take)
+    : raw_(raw),
+      name_(main_name(*raw)),
+      default_text_(std::move(default_text)),
+      take_(std::move(take)) {}
+
+Option& Option::value_name(const std::string& name) {
+  raw_->type_name(name);
+  return *this;
+}
+
+Option& Option::choices(std::vector<std::string> words) {
+  raw_->type_name(fmt::format("{{{}}}", fmt::join(words, ",")));
+  choices_ = std::move(words);
+  return *this;
+}
+
+Option& Option::range(std::uint64_t least, std::uint64_t most) {
+  range_ = {least, most};
+  return *this;
+}
+
+Option& Option::collects() {
+  raw_->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  return *this;
+}
+
+Option& Option::comma_separated() {
+  commas_ = true;
+  return *this;
+}
+
+Option& Option::shows_default() {
+  raw_->default_str(default_text_);
+  return *this;
+}
+
+Option& Option::required() {
+  required_ = true;
+  raw_->required();
+  return *this;
+}
+
+Option& Option::hidden() {
+  raw_->group("");
+  return *this;
+}
+
+Option& Option::group(const std::string& heading) {
+  raw_->group(heading);
+  return *this;
+}
+
+Option& Option::needs(const Option& other) {
+  needs_.push_back(&other);
+  raw_->needs(other.raw_);
+  return *this;
+}
+
+Option& Option::shown_as(const std::string& text) {
+  raw_->option_text(text);
+  return *this;
+}
+
+bool Option::given() const { return raw_->count() > 0; }
+
+std::string Option::read_one(const std::string& word) const {
+  if (!choices_.empty() && std::ranges::find(choices_, word) == choices_.end()) {
+    const std::string near = nearest(word, choices_);
+    return fmt::format("'{}' must be {}{}", word, any_of(choices_),
+                       near.empty() ? "" : fmt::format("; is it '{}'?", near));
+  }
+  return take_(word);
+}
+
+std::string Option::read(const std::vector<std::string>& words) const {
+  for (const std::string& given : words) {
+    const std::string word = unguarded(given);
+    for (std::size_t at = 0; at <= word.size();) {
+      const std::size_t end = commas_ ? std::min(word.find(',', at), word.size()) : word.size();
+      if (auto why = read_one(word.substr(at, end - at)); !why.empty())
+        return fmt::format("{}: {}", name_, why);
+      at = end + 1;
+    }
+  }
+  return {};
+}
+
+// ---- Command: declaring
+
+Command::Command(std::string path, CLI::App* raw) : path_(std::move(path)), raw_(raw) {
+  raw_->allow_extras();  // they are named in our words
+}
+
+Command& Command::command(const std::string& name, const std::string& help) {
+  CLI::App* const below = raw_->add_subcommand(name, help);
+  raw_->require_subcommand(body_ ? 0 : 1, 1);
+  return commands_.emplace_back(path_.empty() ? name : path_ + ' ' + name, below);
+}
+
+Option& Command::add(const std::string& names, const std::string& help,
+                     const std::string& default_text, Option::Take take) {
+  const std::size_t index = options_.size();
+  CLI::Option* const raw = raw_->add_option(names, [this, index](const CLI::results_t& words) {
+    if (std::string why = options_[index].read(words); !why.empty() && problem_.empty())
+      problem_ = std::move(why);
+    return true;
+  });
+  raw->description(help);
+  raw->type_name("TEXT");
+  raw->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  return options_.emplace_back(raw, default_text, std::move(take));
+}
+
+Option& Command::add_flag(const std::string& names, const std::string& help, Option::Take take) {
+  Option& option = add(names, help, "", std::move(take));
+  option.raw_->expected(0);
+  option.raw_->type_name("");
+  option.raw_->type_size(0);
+  return option;
+}
+
+Option& Command::positional(const std::string& name, std::string& value, const std::string& help) {
+  return option(name, value, help).value_name("");
+}
+
+Option& Command::positionals(const std::string& name, std::vector<std::string>& values,
+                             const std::string& help) {
+  Option& option = this->option(name, values, help).value_name("");
+  option.raw_->expected(CLI::detail::expected_max_vector_size);
+  return option;
+}
+
+void Command::program(const std::string& name, std::vector<std::string>& words,
+                      const std::string& help) {
+  positionals(name, unseen_, help);
+  program_ = &words;
+}
+
+void Command::runs(std::function<int()> body) {
+  body_ = std::move(body);
+  if (!commands_.empty()) raw_->require_subcommand(0, 1);
+}
+
+// ---- Command: what is wrong
+
+const Command* Command::chosen() const {
+  for (const Command& below : commands_)
+    if (below.raw_->parsed()) return below.chosen();
+  return this;
+}
+
+std::vector<std::string> Command::command_names() const {
+  std::vector<std::string> names;
+  for (const Command& below : commands_) names.push_back(below.raw_->get_name());
+  return names;
+}
+
+std::string Command::why_unknown(const std::string& word) const {
+  if (looks_like_option(word)) {
+    const std::string given = option_part(word);
+    std::vector<std::string> known;
+    for (const CLI::Option* option : raw_->get_options())
+      for (const std::string& name : option->get_lnames()) known.push_back(name);
+    const std::string near = nearest(given.substr(given.find_first_not_of('-')), known);
+    return fmt::format("there is no option '{}'{}", given,
+                       near.empty() ? "" : fmt::format("; is it '--{}'?", near));
+  }
+  if (commands_.empty() || !options_.empty()) return fmt::format("'{}' is a word too many", word);
+  const std::string near = nearest(word, command_names());
+  return fmt::format("there is no command '{}'; {}", word,
+                     near.empty()
+                         ? "there are " + fmt::format("{}", fmt::join(command_names(), ", "))
+                         : fmt::format("is it '{}'?", near));
+}
+
+std::string Command::why_none_chosen() const {
+  return fmt::format("a command is missing: {}", any_of(command_names()));
+}
+
+std::string Command::why_wrong() const {
+  for (const std::string& word : raw_->remaining()) return why_unknown(unguarded(word));
+  if (!problem_.empty()) return problem_;
+  for (const Option& option : options_) {
+    if (option.required_ && !option.given()) return option.name_ + " is missing";
+    for (const Option* other : option.needs_)
+      if (option.given() && !other->given())
+        return fmt::format("{} needs {}", option.name_, other->name_);
+  }
+  if (program_ != nullptr && program_->empty()) return options_.back().name_ + " is missing";
+  return {};
+}
+
+std::size_t Command::program_begin(const std::vector<std::string>& words, std::size_t at) const {
+  for (; at < words.size(); ++at) {
+    const std::string& word = words[at];
+    if (word == "--" || !looks_like_option(word)) return at;
+    // The last letter of "-vo" may have its value in the next word.
+    const bool is_long = word.starts_with("--");
+    const std::string name = is_long ? word : std::string("-") + word.back();
+    const CLI::Option* const option = raw_->get_option_no_throw(name);
+    const bool first_takes = !is_long && word.size() > 2 && [&] {
+      const CLI::Option* const first = raw_->get_option_no_throw(word.substr(0, 2));
+      return first != nullptr && first->get_items_expected_min() > 0;
+    }();
+    if (option != nullptr && !first_takes && option->get_items_expected_min() > 0) ++at;
+  }
+  return words.size();
+}
+
+// ---- CommandLine
+
+CommandLine::CommandLine(const std::string& description, std::string version)
+    : version_(std::move(version)),
+      app_(std::make_unique<CLI::App>(description, "teeio")),
+      root_("", app_.get()) {
+  app_->set_help_flag("-h,--help", "Print this help and exit");
+  app_->set_version_flag("-V,--version", version_, "Print the version and exit");
+}
+
+CommandLine::~CommandLine() = default;
+
+int CommandLine::help_for(const std::vector<std::string>& names) const {
+  const Command* command = &root_;
+  std::string path;
+  for (const std::string& name : names) {
+    const auto below = std::ranges::find_if(
+        command->commands_, [&](const Command& c) { return c.raw_->get_name() == name; });
+    if (below == command->commands_.end())
+      return wrong_use(command->path_, command->commands_.empty()
+                                           ? fmt::format("'{}' is a word too many", name)
+                                           : command->why_unknown(name));
+    path += path.empty() ? "teeio" : ' ' + command->raw_->get_name();
+    command = &*below;
+  }
+  app_->clear();  // else it prints the help of `help`
+  fmt::print("{}", command->raw_->help(path));
+  return 0;
+}
+
+std::string CommandLine::read(std::vector<std::string> words, bool& done) {
+  const auto name = std::ranges::find_if_not(words, looks_like_option);
+  const auto at = static_cast<std::size_t>(name - words.begin());
+  for (const Command& command : root_.commands_) {
+    if (name == words.end() || command.program_ == nullptr || command.raw_->get_name() != *name)
+      continue;
+    const auto begin =
+        words.begin() + static_cast<std::ptrdiff_t>(command.program_begin(words, at + 1));
+    const bool marked = begin != words.end() && *begin == "--";
+    command.program_->assign(marked ? begin + 1 : begin, words.end());
+    words.erase(begin, words.end());
+    break;
+  }
+  // CLI11 would take the next word as the value of "--name=".
+  std::string mismatch;
+  std::erase_if(words, [&](const std::string& word) {
+    const bool empty = word.starts_with("--") && word.find('=') + 1 == word.size();
+    if (empty) mismatch = option_part(word) + " needs a value";
+    return empty;
+  });
+  const std::string last = words.empty() ? "" : words.back();
+  std::ranges::reverse(words);  // as CLI11 wants them
+  for (std::string& word : words) word = guarded(word);
+  try {
+    app_->parse(words);
+  } catch (const CLI::CallForHelp&) {
+    fmt::print("{}", app_->help());
+    done = true;
+  } catch (const CLI::CallForVersion&) {
+    fmt::print("{}\n", version_);
+    done = true;
+  } catch (const CLI::ArgumentMismatch&) {  // an option at the end, that needs a value
+    return last + " needs a value";
+  } catch (const CLI::RequiredError&) {  // what is missing is said in our words
+  } catch (const CLI::RequiresError&) {
+  } catch (const CLI::ParseError& error) {
+    return error.what();
+  }
+  return mismatch;
+}
+
+int CommandLine::run(std::vector<std::string> words) {
+  root_.command("help", "Print the help of a command").runs([this] {
+    return help_for(help_names_);
+  });
+  root_.commands_.back().positionals("COMMAND", help_names_, "The command, and the one below it");
+  root_.command("version", "Print the version").runs([this] {
+    fmt::print("{}\n", version_);
+    return 0;
+  });
+  bool done = false;
+  const std::string mismatch = read(std::move(words), done);
+  if (done) return 0;
+  const Command* const command = root_.chosen();
+  if (std::string why = root_.why_wrong(); !why.empty()) return wrong_use("", why);
+  if (!mismatch.empty()) return wrong_use(command->path_, mismatch);
+  for (const Command* c = &root_; c != command;) {
+    // Words between a command and the one below it.
+    const auto below = std::ranges::find_if(
+        c->commands_, [](const Command& child) { return child.raw_->parsed(); });
+    if (std::string why = below->why_wrong(); !why.empty()) return wrong_use(below->path_, why);
+    c = &*below;
+  }
+  if (!command->body_) return wrong_use(command->path_, command->why_none_chosen());
+  return command->body_();
+}
+
+}  // namespace teeio::cli
