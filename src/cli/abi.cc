@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/print.h"
 #include "entry/support.h"
 
 namespace teeio::cli {
@@ -34,20 +34,20 @@ void print_text(const std::vector<entry::SupportRow>& rows) {
   for (const entry::SupportRow& row : rows) {
     if (row.support != entry::Support::kRefused) ++supported;
     if (const auto name = object::file_kind_name(row.kind); name != kind) {
-      fmt::print("{}{}\n", kind.empty() ? "" : "\n", name);
+      print("{}{}\n", kind.empty() ? "" : "\n", name);
       kind = name;
     }
-    fmt::print("  {:#010x} {:<38} {:<8} {}\n", row.command, row.name, support_text(row.support),
-               reason(row));
+    print("  {:#010x} {:<38} {:<8} {}\n", row.command, row.name, support_text(row.support),
+          reason(row));
   }
-  fmt::print("\n{} ioctls, {} of them supported\n", rows.size(), supported);
+  print("\n{} ioctls, {} of them supported\n", rows.size(), supported);
 }
 
 void print_markdown(const std::vector<entry::SupportRow>& rows) {
-  fmt::print("| file | ioctl | number | support | why |\n|---|---|---|---|---|\n");
+  print("| file | ioctl | number | support | why |\n|---|---|---|---|---|\n");
   for (const entry::SupportRow& row : rows)
-    fmt::print("| {} | `{}` | {:#x} | {} | {} |\n", object::file_kind_name(row.kind), row.name,
-               row.command, support_text(row.support), reason(row));
+    print("| {} | `{}` | {:#x} | {} | {} |\n", object::file_kind_name(row.kind), row.name,
+          row.command, support_text(row.support), reason(row));
 }
 
 }  // namespace

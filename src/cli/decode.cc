@@ -1,14 +1,12 @@
 #include <fmt/format.h>
 
-#include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/print.h"
 #include "decode/capture.h"
 #include "decode/print.h"
 
@@ -23,16 +21,14 @@ struct Arguments {
   bool show_keys = false;
 };
 
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return std::nullopt;
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) return std::nullopt;
-  return text;
+int cannot(const std::string& where, std::string_view why) {
+  complain("teeio decode: {}: {}\n", where, why);
+  return 1;
 }
 
-int complain(const std::string& where, std::string_view why) {
-  fmt::print(stderr, "teeio decode: {}: {}\n", where, why);
+/// `why` begins with the file's name.
+int cannot_read(const std::string& why) {
+  complain("teeio decode: {}\n", why);
   return 1;
 }
 
@@ -42,12 +38,12 @@ std::optional<decode::KeyRing> load_keys(const std::string& path) {
   if (path.empty()) return keys;
   const auto text = read_file(path);
   if (!text) {
-    complain(path, "cannot be read");
+    (void)cannot_read(text.error());
     return std::nullopt;
   }
   const decode::KeyLogText log = decode::parse_key_log(*text);
   if (log.bad_line != 0) {
-    complain(fmt::format("{}: line {}", path, log.bad_line), log.bad_why);
+    (void)cannot(fmt::format("{}: line {}", path, log.bad_line), log.bad_why);
     return std::nullopt;
   }
   for (const wire::KeyLogLine& line : log.lines) keys.add(line);
@@ -62,9 +58,9 @@ bool print_packet(const Arguments& arguments, const std::vector<decode::Message>
   for (const decode::Message& message : messages) {
     const std::string text =
         arguments.json ? decode::to_json(message) : decode::to_text(message, start_ns, detail);
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    print_text(text);
     if (message.problem.empty()) continue;
-    complain(fmt::format("{}: packet {}", arguments.file, message.packet), message.problem);
+    (void)cannot(fmt::format("{}: packet {}", arguments.file, message.packet), message.problem);
     good = false;
   }
   return good;
@@ -74,16 +70,16 @@ int run_decode(const Arguments& arguments) {
   auto keys = load_keys(arguments.key_log);
   if (!keys) return 1;
   const auto file = read_file(arguments.file);
-  if (!file) return complain(arguments.file, "cannot be read");
+  if (!file) return cannot_read(file.error());
   auto reader = wire::PcapReader::open(std::as_bytes(std::span(*file)));
-  if (!reader) return complain(arguments.file, reader.error().why);
+  if (!reader) return cannot(arguments.file, reader.error().why);
   decode::Capture capture(reader->link(), std::move(*keys), {.show_keys = arguments.show_keys});
   bool good = true;
   std::optional<std::uint64_t> start_ns;
   for (std::size_t number = 1; !reader->done(); ++number) {
     const auto packet = reader->next();
     if (!packet)
-      return complain(fmt::format("{}: packet {}", arguments.file, number), packet.error().why);
+      return cannot(fmt::format("{}: packet {}", arguments.file, number), packet.error().why);
     if (!start_ns) start_ns = packet->time_ns;
     if (!print_packet(arguments, capture.read(*packet), *start_ns)) good = false;
   }

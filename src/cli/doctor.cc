@@ -1,9 +1,8 @@
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/print.h"
 #include "cli/probes.h"
 
 namespace teeio::cli {
@@ -19,11 +18,11 @@ int doctor() {
   bool works = true;
   for (const Finding& finding : probe_kernel()) {
     works = works && (finding.present || finding.need == Need::kHelpful);
-    fmt::print("{:<8} {}{}{}\n", verdict(finding), finding.name, finding.detail.empty() ? "" : ": ",
-               finding.detail);
-    if (!finding.present) fmt::print("         {}\n", finding.meaning);
+    print("{:<8} {}{}{}\n", verdict(finding), finding.name, finding.detail.empty() ? "" : ": ",
+          finding.detail);
+    if (!finding.present) print("         {}\n", finding.meaning);
   }
-  fmt::print("teeio run {} here\n", works ? "works" : "does not work");
+  print("teeio run {} here\n", works ? "works" : "does not work");
   return works ? 0 : 1;
 }
 

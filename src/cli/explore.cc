@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
@@ -13,6 +11,7 @@
 #include "cli/explore_output.h"
 #include "cli/explore_scenarios.h"
 #include "cli/explore_workers.h"
+#include "cli/print.h"
 #include "explore/saved.h"
 #include "explore/scenario/catalogue.h"
 #include "explore/shrink.h"
@@ -51,25 +50,6 @@ class Pace {
   std::uint64_t last_ns_ = 0;
 };
 
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) return std::nullopt;
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-/// By way of a second file, so that a kill leaves the old or the new one.
-bool write_file(const std::string& path, const std::string& text) {
-  const std::string beside = path + ".part";
-  {
-    std::ofstream out(beside);
-    out << text;
-    if (!out.flush()) return false;
-  }
-  return std::rename(beside.c_str(), path.c_str()) == 0;
-}
-
 class Exploration {
  public:
   Exploration(const ExploreArguments& arguments, std::vector<Scenario> scenarios)
@@ -87,13 +67,14 @@ class Exploration {
 
   int run() {
     if (!arguments_.resume.empty() && !resume()) return kExploreUsage;
+    if (!open_files()) return kExploreUsage;
     const Workers workers(arguments_.jobs == 0 ? processors() : arguments_.jobs);
     workers.run(scenarios_.size(),
                 {.work = [this](std::size_t i, const Workers::Say& say) { work(i, say); },
                  .heard = [this](std::size_t i, const std::string& line) { heard(i, line); },
                  .ended = [this](std::size_t i, const std::string& how) { ended(i, how); }});
     progress_.clear();
-    fmt::print("{}\n", totals_.text());
+    print("{}\n", totals_.text());
     if (!save(Moment::kEnd)) return kExploreUsage;
     return totals_.failed == 0 ? kExploreHolds : kExploreFound;
   }
@@ -107,7 +88,7 @@ class Exploration {
 
   bool resume() {
     const auto text = read_file(arguments_.resume);
-    if (!text) return complain(arguments_.resume, "cannot be read");
+    if (!text) return complain(text.error());
     const auto before = explore::parse_saved(*text);
     if (!before) return complain(arguments_.resume, before.error());
     if (before->strategy != saved_.strategy || before->failures != saved_.failures ||
@@ -123,9 +104,24 @@ class Exploration {
     return true;
   }
 
-  static bool complain(const std::string& path, const std::string& why) {
-    fmt::print(stderr, "teeio explore: {}: {}\n", path, why);
+  static bool complain(const std::string& why) {
+    complain_text(fmt::format("teeio explore: {}\n", why));
     return false;
+  }
+  static bool complain(const std::string& path, const std::string& why) {
+    return complain(path + ": " + why);
+  }
+
+  /// Before the work: what could not be written is known now.
+  bool open_files() {
+    const auto open = [](const std::string& path, std::optional<OutputFile>& to) {
+      if (path.empty()) return true;
+      auto file = OutputFile::open(path);
+      if (!file) return complain(file.error());
+      to.emplace(std::move(*file));
+      return true;
+    };
+    return open(save_path(), save_file_) && open(arguments_.json, json_file_);
   }
 
   // ---- In the child
@@ -207,17 +203,17 @@ class Exploration {
       results_[i] = std::move(died);
       ended_[i] = true;
     }
-    for (; printed_ < scenarios_.size() && ended_[printed_]; ++printed_) print(printed_);
+    for (; printed_ < scenarios_.size() && ended_[printed_]; ++printed_) print_result(printed_);
   }
 
-  void print(std::size_t i) {
+  void print_result(std::size_t i) {
     progress_.clear();
     const ScenarioResult& r = results_[i]->result;
     totals_.add(r);
-    fmt::print("{}\n", result_line(r, stdout_has_colour()));
-    if (!r.as_expected && r.failure) fmt::print("{}", failure_text(r, charts_[i], arguments_));
-    if (!r.as_expected && !r.failure) fmt::print("  expected: {}\n", scenarios_[i].expected);
-    (void)std::fflush(stdout);
+    print("{}\n", result_line(r, stdout_has_colour()));
+    if (!r.as_expected && r.failure) print("{}", failure_text(r, charts_[i], arguments_));
+    if (!r.as_expected && !r.failure) print("  expected: {}\n", scenarios_[i].expected);
+    (void)standard_output_problem();  // each line at once; main tells what failed
   }
 
   bool save(Moment moment) {
@@ -226,10 +222,16 @@ class Exploration {
     for (const auto& result : results_)
       if (result) saved_.scenarios.push_back(*result);
     const std::string text = explore::to_json(saved_);
-    if (!save_path().empty() && !write_file(save_path(), text))
-      return complain(save_path(), "cannot be written");
-    if (moment == Moment::kUnderWay || arguments_.json.empty()) return true;
-    return write_file(arguments_.json, text) || complain(arguments_.json, "cannot be written");
+    const auto write = [&](std::optional<OutputFile>& file) {
+      if (!file) return;
+      if (const auto done = file->write(text); !done) {
+        saves_ = complain(done.error());
+        file.reset();  // said once
+      }
+    };
+    write(save_file_);
+    if (moment == Moment::kEnd) write(json_file_);
+    return saves_;
   }
 
   const ExploreArguments& arguments_;
@@ -239,6 +241,8 @@ class Exploration {
   std::vector<bool> ended_;
   std::size_t printed_ = 0;
   explore::Saved saved_;
+  std::optional<OutputFile> save_file_, json_file_;
+  bool saves_ = true;
   Pace saving_;
   Totals totals_;
   ProgressLine progress_;
@@ -249,11 +253,11 @@ int explore_command(const ExploreArguments& arguments) {
   if (!arguments.seeded_file.empty()) return explore_seeded_bugs(arguments.seeded_file);
   auto scenarios = find_scenarios(arguments);
   if (!scenarios) {
-    fmt::print(stderr, "teeio explore: {}\n", scenarios.error());
+    complain_text(fmt::format("teeio explore: {}\n", scenarios.error()));
     return kExploreUsage;
   }
   if (arguments.list) {
-    for (const Scenario& s : *scenarios) fmt::print("{}\n    {}\n", s.name, s.description);
+    for (const Scenario& s : *scenarios) print("{}\n    {}\n", s.name, s.description);
     return kExploreHolds;
   }
   using schedule::SeededBug;
@@ -268,30 +272,32 @@ int merge_shards(const std::vector<std::string>& files) {
   std::vector<explore::Saved> shards;
   for (const std::string& file : files) {
     const auto text = read_file(file);
-    auto saved = text ? explore::parse_saved(*text)
-                      : std::expected<explore::Saved, std::string>(
-                            std::unexpected<std::string>("cannot be read"));
+    if (!text) {
+      complain_text(fmt::format("teeio explore merge: {}\n", text.error()));
+      return kExploreUsage;
+    }
+    auto saved = explore::parse_saved(*text);
     if (!saved) {
-      fmt::print(stderr, "teeio explore merge: {}: {}\n", file, saved.error());
+      complain_text(fmt::format("teeio explore merge: {}: {}\n", file, saved.error()));
       return kExploreUsage;
     }
     shards.push_back(std::move(*saved));
   }
   const auto merged = explore::merge(shards);
   if (!merged) {
-    fmt::print(stderr, "teeio explore merge: {}\n", merged.error());
+    complain_text(fmt::format("teeio explore merge: {}\n", merged.error()));
     return kExploreUsage;
   }
   Totals totals;
   for (const ScenarioResult& r : merged->scenarios) {
     totals.add(r);
-    fmt::print("{}\n", result_line(r, stdout_has_colour()));
+    print("{}\n", result_line(r, stdout_has_colour()));
   }
-  fmt::print("{}\n", totals.text());
-  for (const std::string& gap : merged->gaps) fmt::print("not the whole: {}\n", gap);
+  print("{}\n", totals.text());
+  for (const std::string& gap : merged->gaps) print("not the whole: {}\n", gap);
   if (merged->gaps.empty())
-    fmt::print("the {} shards are the whole: each part was run to its end exactly once\n",
-               shards.size());
+    print("the {} shards are the whole: each part was run to its end exactly once\n",
+          shards.size());
   return totals.failed == 0 && merged->gaps.empty() ? kExploreHolds : kExploreFound;
 }
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +11,7 @@
 #include "cli/explore_output.h"
 #include "cli/explore_words.h"
 #include "cli/explore_workers.h"
+#include "cli/print.h"
 #include "explore/scenario/catalogue.h"
 #include "explore/scenario/designs.h"
 
@@ -172,6 +172,17 @@ std::string page_of(const std::vector<Row>& rows, std::size_t scenarios,
 int explore_designs(const ExploreArguments& arguments) {
   explore::Options options = arguments.options;
   if (options.max_schedules == explore::Options{}.max_schedules) options.max_schedules = kSchedules;
+  const std::string path = arguments.designs.value_or("");
+  const std::string by_hand = path.empty() ? "" : written_by_hand(path, "# Designs\n\n");
+  std::optional<OutputFile> file;
+  if (!path.empty()) {
+    auto opened = OutputFile::open(path);
+    if (!opened) {
+      complain("teeio explore: {}\n", opened.error());
+      return kExploreUsage;
+    }
+    file.emplace(std::move(*opened));
+  }
   const auto scenarios = explore::catalogue();
   std::vector<Row> rows(explore::all_designs().size());
   std::string crashed;
@@ -198,22 +209,20 @@ int explore_designs(const ExploreArguments& arguments) {
                 }});
   progress.clear();
   if (!crashed.empty()) {
-    fmt::print(stderr, "teeio explore --designs: {}", crashed);
+    complain("teeio explore --designs: {}", crashed);
     return kExploreFound;
   }
   const std::string page = page_of(rows, scenarios.size(), options.max_schedules);
-  const std::string path = arguments.designs.value_or("");
-  if (path.empty()) {
-    fmt::print("{}\n", page);
-  } else if (!write_page(path,
-                         written_by_hand(path, "# Designs\n\n") + std::string(kGenerated) + page)) {
-    fmt::print(stderr, "teeio explore: {}: cannot be written\n", path);
+  if (!file) {
+    print("{}\n", page);
+  } else if (const auto written = file->write(by_hand + std::string(kGenerated) + page); !written) {
+    complain("teeio explore: {}\n", written.error());
     return kExploreUsage;
   }
   std::size_t holds = 0;
   for (const Row& row : rows) holds += row.broken == 0 ? 1 : 0;
-  fmt::print("{} designs: {} hold, {} broken{}\n", rows.size(), holds, rows.size() - holds,
-             path.empty() ? "" : "; see " + path);
+  print("{} designs: {} hold, {} broken{}\n", rows.size(), holds, rows.size() - holds,
+        path.empty() ? "" : "; see " + path);
   return kExploreHolds;
 }
 

@@ -18,7 +18,7 @@ using Designs = std::vector<machine::Config>;
 
 std::expected<Designs, std::string> find_designs(const ExploreArguments& arguments) {
   if (!arguments.machine.empty()) {
-    auto config = machine::load_config(arguments.machine);
+    auto config = machine::find_config(arguments.machine);
     if (!config) return std::unexpected(config.error());
     config->guest_code = false;
     return Designs{std::move(*config)};

@@ -2,6 +2,7 @@
 
 #include "cli/explore_designs.h"
 #include "cli/explore_words.h"
+#include "cli/print.h"
 #include "explore/scenario/seeded.h"
 
 namespace teeio::cli {
@@ -28,6 +29,12 @@ std::string row_of(const explore::SeededScenario& seeded, const explore::SeededR
 }  // namespace
 
 int explore_seeded_bugs(const std::string& file) {
+  const std::string by_hand = written_by_hand(file, "# Seeded bugs\n\n");
+  auto page = OutputFile::open(file);
+  if (!page) {
+    complain("teeio explore: {}\n", page.error());
+    return kExploreUsage;
+  }
   std::string bugs, table;
   bool all = true;
   for (const explore::SeededScenario& seeded : explore::seeded_scenarios()) {
@@ -45,9 +52,8 @@ int explore_seeded_bugs(const std::string& file) {
       "which nobody is interrupted.\n\n| bug | place | scenario | schedules | shortest schedule | "
       "time | without preemption, and at random | replay |\n|---|---|---|---|---|---|---|---|\n{}",
       bugs, table);
-  const std::string by_hand = written_by_hand(file, "# Seeded bugs\n\n");
-  if (!write_page(file, by_hand + std::string(kGenerated) + text)) {
-    fmt::print(stderr, "teeio explore: {}: cannot be written\n", file);
+  if (const auto done = page->write(by_hand + std::string(kGenerated) + text); !done) {
+    complain("teeio explore: {}\n", done.error());
     return kExploreUsage;
   }
   return all ? kExploreHolds : kExploreFound;

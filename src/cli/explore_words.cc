@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <cctype>
-#include <fstream>
 #include <sstream>
 #include <vector>
 
+#include "base/files.h"
 #include "schedule/strategy.h"
 
 namespace teeio::cli {
@@ -67,19 +67,9 @@ std::string replay_command(const explore::ScenarioResult& result, const std::str
 }
 
 std::string written_by_hand(const std::string& path, const std::string& instead) {
-  std::ifstream in(path);
-  if (!in) return instead;
-  std::ostringstream text;
-  text << in.rdbuf();
-  const std::string page = text.str();
-  const std::size_t end = page.find(kGenerated);
-  return end == std::string::npos ? instead : page.substr(0, end);
-}
-
-bool write_page(const std::string& path, const std::string& text) {
-  std::ofstream out(path);
-  out << text;
-  return static_cast<bool>(out.flush());
+  const auto page = read_file(path);
+  const std::size_t end = page ? page->find(kGenerated) : std::string::npos;
+  return end == std::string::npos ? instead : page->substr(0, end);
 }
 
 }  // namespace teeio::cli

@@ -20,7 +20,5 @@ namespace teeio::cli {
 [[nodiscard]] std::string written_by_hand(const std::string& path, const std::string& instead);
 inline constexpr std::string_view kGenerated =
     "<!-- From here on written by teeio; what stands above is kept. -->\n";
-/// Writes a whole page. False if it cannot be written.
-[[nodiscard]] bool write_page(const std::string& path, const std::string& text);
 
 }  // namespace teeio::cli

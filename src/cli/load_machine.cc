@@ -1,25 +1,33 @@
 #include "cli/load_machine.h"
 
-#include <fmt/format.h>
+#include <expected>
 
-#include <cstdio>
+#include "cli/print.h"
 
 namespace teeio::cli {
+namespace {
 
-std::unique_ptr<machine::Machine> load_machine(const std::string& file) {
-  const std::string_view name = file.empty() ? machine::kDefaultMachine : std::string_view(file);
-  const std::string_view builtin = machine::builtin_machine(name);
-  const auto config =
-      builtin.empty() ? machine::load_config(file) : machine::parse_config(builtin, name);
-  if (!config) {
-    fmt::print(stderr, "teeio: {}\n", config.error());
-    return nullptr;
-  }
+std::expected<std::unique_ptr<machine::Machine>, std::string> make(const std::string& file) {
+  const auto config = machine::find_config(file);
+  if (!config) return std::unexpected(config.error());
   auto made = machine::Machine::create(*config);
   if (made) return std::move(*made);
-  fmt::print(stderr, "teeio: the machine {} does not start: {}: {}\n", config->name,
-             errno_name(made.error().code), made.error().why);
+  return std::unexpected(fmt::format("the machine {} does not start: {}: {}", config->name,
+                                     errno_name(made.error().code), made.error().why));
+}
+
+}  // namespace
+
+std::unique_ptr<machine::Machine> load_machine(const std::string& file) {
+  auto made = make(file);
+  if (made) return std::move(*made);
+  complain("teeio: {}\n", made.error());
   return nullptr;
+}
+
+std::string machine_problem(const std::string& file) {
+  const auto made = make(file);
+  return made ? std::string() : made.error();
 }
 
 }  // namespace teeio::cli

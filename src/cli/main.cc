@@ -1,23 +1,64 @@
-#include <cstdio>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <new>
+#include <system_error>
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/print.h"
 #include "cli/run_command.h"
 
+namespace teeio::cli {
+namespace {
+
+/// A file that is opened while one of the three is closed would take its place, and
+/// get the words that are meant for it. What reads or writes here fails as if closed.
+void keep_standard_files_apart() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::fcntl(fd, F_GETFD) < 0)
+      (void)::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+int parse_and_run(const std::vector<std::string>& words) {
+  CommandLine line("Run programs on a TEE-I/O host (VFIO, iommufd, KVM, TSM) that does not exist",
+                   "teeio " TEEIO_VERSION);
+  Command& root = line.root();
+  add_run_command(root, run_program);
+  add_explore_command(root);
+  add_machine_command(root);
+  add_pki_command(root);
+  add_serve_command(root);
+  add_validate_command(root);
+  add_decode_command(root);
+  add_abi_command(root);
+  add_doctor_command(root);
+  return line.run(words);
+}
+
+/// No exception leaves teeio; those that can be are the libraries'.
+int run_safely(const std::vector<std::string>& words) {
+  try {
+    return parse_and_run(words);
+  } catch (const std::bad_alloc&) {
+    complain_text("teeio: out of memory\n");
+  } catch (const std::system_error& error) {
+    complain("teeio: {}\n", error.code().message());
+  } catch (const std::exception& error) {
+    complain("teeio: internal error: {}\n", error.what());
+  }
+  return kUsageError;
+}
+
+}  // namespace
+}  // namespace teeio::cli
+
 int main(int argc, char** argv) {
-  teeio::cli::CommandLine line(
-      "Run programs on a TEE-I/O host (VFIO, iommufd, KVM, TSM) that does not exist",
-      "teeio " TEEIO_VERSION);
-  teeio::cli::Command& root = line.root();
-  teeio::cli::add_run_command(root, teeio::cli::run_program);
-  teeio::cli::add_explore_command(root);
-  teeio::cli::add_machine_command(root);
-  teeio::cli::add_pki_command(root);
-  teeio::cli::add_serve_command(root);
-  teeio::cli::add_validate_command(root);
-  teeio::cli::add_decode_command(root);
-  teeio::cli::add_abi_command(root);
-  teeio::cli::add_doctor_command(root);
-  const int status = line.run({argv + 1, argv + argc});
-  return std::fflush(stdout) == 0 ? status : 1;
+  using namespace teeio;
+  cli::keep_standard_files_apart();
+  const int status = cli::run_safely({argv + 1, argv + argc});
+  const std::string problem = standard_output_problem();
+  if (problem.empty()) return status;
+  cli::complain("teeio: {}\n", problem);
+  return status == 0 ? cli::kUsageError : status;
 }

@@ -4,10 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "cli/nearest.h"
+#include "cli/print.h"
 
 namespace teeio::cli {
 namespace {
@@ -39,7 +39,7 @@ std::string main_name(const CLI::Option& option) {
 
 int wrong_use(std::string_view command, const std::string& why) {
   const std::string_view space = command.empty() ? "" : " ";
-  fmt::print(stderr, "teeio{}{}: {} (see teeio help{}{})\n", space, command, why, space, command);
+  complain("teeio{}{}: {} (see teeio help{}{})\n", space, command, why, space, command);
   return kUsageError;
 }
 
@@ -281,7 +281,7 @@ int CommandLine::help_for(const std::vector<std::string>& names) const {
     command = &*below;
   }
   app_->clear();  // else it prints the help of `help`
-  fmt::print("{}", command->raw_->help(path));
+  print("{}", command->raw_->help(path));
   return 0;
 }
 
@@ -311,10 +311,10 @@ std::string CommandLine::read(std::vector<std::string> words, bool& done) {
   try {
     app_->parse(words);
   } catch (const CLI::CallForHelp&) {
-    fmt::print("{}", app_->help());
+    print("{}", app_->help());
     done = true;
   } catch (const CLI::CallForVersion&) {
-    fmt::print("{}\n", version_);
+    print("{}\n", version_);
     done = true;
   } catch (const CLI::ArgumentMismatch&) {  // an option at the end, that needs a value
     return last + " needs a value";
@@ -332,7 +332,7 @@ int CommandLine::run(std::vector<std::string> words) {
   });
   root_.commands_.back().positionals("COMMAND", help_names_, "The command, and the one below it");
   root_.command("version", "Print the version").runs([this] {
-    fmt::print("{}\n", version_);
+    print("{}\n", version_);
     return 0;
   });
   bool done = false;

@@ -10,6 +10,7 @@
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/print.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
 
@@ -60,7 +61,7 @@ class NewFiles {
 
  private:
   void fail_with(const fs::path& path) {
-    fmt::print(stderr, "teeio: {} cannot be written: {}\n", path.string(), std::strerror(errno));
+    complain("teeio: {} cannot be written: {}\n", path.string(), std::strerror(errno));
     failed_ = true;
   }
   const fs::path directory_;
@@ -72,12 +73,12 @@ bool prepare(const std::string& directory) {
   std::error_code error;
   fs::create_directories(directory, error);
   if (error) {
-    fmt::print(stderr, "teeio: {} cannot be made: {}\n", directory, error.message());
+    complain("teeio: {} cannot be made: {}\n", directory, error.message());
     return false;
   }
   const bool empty = fs::is_empty(directory, error);
   if (!error && empty) return true;
-  fmt::print(stderr, "teeio: {} is not empty, and nothing is overwritten\n", directory);
+  complain("teeio: {} is not empty, and nothing is overwritten\n", directory);
   return false;
 }
 
@@ -99,7 +100,7 @@ int make_new(const PkiArguments& arguments) {
   if (arguments.seed) seeded.emplace(*arguments.seed);
   const auto pki = crypto::make_pki({.type = type, .hash = hash, .name = arguments.name});
   if (!pki) {
-    fmt::print(stderr, "teeio: {}\n", pki.error().why);
+    complain("teeio: {}\n", pki.error().why);
     return 1;
   }
   NewFiles files(arguments.directory);

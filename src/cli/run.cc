@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
-#include <memory>
+#include <optional>
 
+#include "base/files.h"
 #include "cli/commands.h"
 #include "cli/load_machine.h"
 #include "cli/run_command.h"
@@ -22,11 +22,6 @@ namespace {
 using Rules = RunArguments::Rules;
 
 constexpr std::size_t kChartWidth = 120;  ///< columns where nothing says another width
-
-struct CloseFile {
-  void operator()(std::FILE* file) const { (void)std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, CloseFile>;
 
 std::string_view tsm_name(machine::TsmKind kind) {
   switch (kind) {
@@ -51,7 +46,10 @@ report::ChartOptions chart_options() {
   return options;
 }
 
-void say(const std::string& text) { (void)std::fwrite(text.data(), 1, text.size(), stderr); }
+/// Whether all that the user asked for was written.
+bool g_said = true;  // NOLINT: of the one thread that reports
+
+void say(const std::string& text) { g_said = complain_text(text) && g_said; }
 
 rules::Census census_of(machine::Machine& machine) {
   rules::Census census;
@@ -68,17 +66,18 @@ bool is_setting(const rules::Census::Difference& difference) {
 
 /// Pictures of the run, and, when the user asked for any words at all, whether
 /// the machine is as it was.
-void show(const RunArguments& arguments, const object::Trace& trace, std::FILE* trace_file,
+void show(const RunArguments& arguments, const object::Trace& trace,
+          std::optional<OutputFile>& trace_file,
           const std::vector<rules::Census::Difference>& differences) {
   if (arguments.chart) {
     say(report::draw_chart(report::chart_steps(trace.events()), chart_options()));
     say(report::summary_text(report::summarize(trace.events())));
   }
-  if (trace_file != nullptr) {
-    const std::string json = report::chrome_trace(trace.events());
-    if (std::fwrite(json.data(), 1, json.size(), trace_file) != json.size())
-      say(fmt::format("teeio: {} is incomplete\n", arguments.trace));
-  }
+  if (trace_file)
+    if (const auto done = trace_file->write(report::chrome_trace(trace.events())); !done) {
+      say(fmt::format("teeio: {}\n", done.error()));
+      g_said = false;
+    }
   if (arguments.chart || arguments.supervisor.trace_calls) say(rules::census_text(differences));
 }
 
@@ -87,13 +86,14 @@ void show(const RunArguments& arguments, const object::Trace& trace, std::FILE* 
 int run_program(const RunArguments& arguments) {
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return run::Supervisor::kCannotRun;
-  File trace_file;
+  std::optional<OutputFile> trace_file;
   if (!arguments.trace.empty()) {
-    trace_file.reset(std::fopen(arguments.trace.c_str(), "we"));
-    if (trace_file == nullptr) {
-      say(fmt::format("teeio: {} cannot be written\n", arguments.trace));
+    auto file = OutputFile::open(arguments.trace);
+    if (!file) {
+      say(fmt::format("teeio: {}\n", file.error()));
       return run::Supervisor::kCannotRun;
     }
+    trace_file.emplace(std::move(*file));
   }
   if (arguments.supervisor.host_kvm) machine->leave_kvm_to_host();
 
@@ -102,7 +102,7 @@ int run_program(const RunArguments& arguments) {
       [](const rules::Violation& violation) { say(rules::violation_text(violation)); });
   const bool judge = arguments.rules != Rules::kOff;
   if (judge) machine->trace().add_sink(sanitizer);
-  machine->trace().keep_events(arguments.chart || trace_file != nullptr);
+  machine->trace().keep_events(arguments.chart || trace_file.has_value());
 
   const rules::Census boot = census_of(*machine);
   const int status = run::Supervisor(arguments.supervisor, machine->system_calls()).run();
@@ -115,9 +115,10 @@ int run_program(const RunArguments& arguments) {
     std::erase_if(lost, is_setting);
     sanitizer.compare(lost);
   }
-  show(arguments, machine->trace(), trace_file.get(), differences);
+  show(arguments, machine->trace(), trace_file, differences);
   const bool broken = arguments.rules == Rules::kError && !sanitizer.violations().empty();
-  return broken ? arguments.error_exit_code : status;
+  if (broken) return arguments.error_exit_code;
+  return g_said || status != 0 ? status : run::Supervisor::kCannotRun;
 }
 
 }  // namespace teeio::cli

@@ -1,12 +1,10 @@
 #include <fmt/format.h>
 
-#include <cstdio>
-#include <fstream>
 #include <memory>
-#include <sstream>
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/print.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
 #include "serve/server.h"
@@ -25,14 +23,6 @@ struct ServeArguments {
   bool mutual_auth = false;
   serve::ServerOptions options;
 };
-
-std::expected<std::string, std::string> read_file(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) return std::unexpected(path + ": cannot be read");
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 /// "HINT=KEY", both as they are; requesters count a text's final zero byte as part of it.
 std::expected<spdm::Psk, std::string> parse_psk(const std::string& text) {
@@ -79,14 +69,14 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
 }
 
 int cannot(const std::string& why) {
-  fmt::print(stderr, "teeio serve: {}\n", why);
+  complain("teeio serve: {}\n", why);
   return 1;
 }
 
 int serve_devices(const ServeArguments& arguments) {
   crypto::set_random_source(crypto::RandomSource::kSystem);  // peers are not of this process
   auto options = parse(arguments);
-  if (!options) return cannot(options.error());
+  if (!options) return wrong_use("serve", options.error());
   std::optional<crypto::Identity> identity;
   if (!arguments.chain.empty()) {
     auto loaded = load_identity(arguments.chain, arguments.key);

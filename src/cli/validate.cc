@@ -1,13 +1,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/print.h"
 #include "serve/validate/report.h"
 
 namespace teeio::cli {
@@ -31,14 +30,14 @@ struct ValidateArguments {
   validate::Target options;
 };
 
-int cannot(const std::string& why) {
-  fmt::print(stderr, "teeio validate: {}\n", why);
-  return kNotJudged;
+int cannot(const std::string& why, int status = kNotJudged) {
+  complain("teeio validate: {}\n", why);
+  return status;
 }
 
 int list_cases(const std::vector<validate::PlannedCase>& cases) {
   for (const validate::PlannedCase& planned : cases)
-    fmt::print("{:<32} {} [{}]\n", planned.id, planned.row.claim, planned.row.clause);
+    print("{:<32} {} [{}]\n", planned.id, planned.row.claim, planned.row.clause);
   return kAllPassed;
 }
 
@@ -63,27 +62,31 @@ bool colour() {
 int judge(const ValidateArguments& arguments) {
   const auto cases = validate::plan(arguments.suites, arguments.cases);
   if (arguments.list) return list_cases(cases);
-  if (cases.empty()) return cannot("no case has such an ID");
-  if (arguments.target.empty()) return cannot("HOST:PORT is missing");
+  if (cases.empty()) return wrong_use("validate", "--case: no case has such an ID");
+  if (arguments.target.empty()) return wrong_use("validate", "HOST:PORT is missing");
   const auto target = target_of(arguments);
-  if (!target) return cannot(target.error());
+  if (!target) return wrong_use("validate", target.error());
+  std::optional<OutputFile> junit;
+  if (!arguments.junit.empty()) {
+    auto file = OutputFile::open(arguments.junit);
+    if (!file) return cannot(file.error(), kUsageError);
+    junit.emplace(std::move(*file));
+  }
   if (const auto there = validate::greet(*target); !there) return cannot(there.error());
 
   const bool in_colour = colour();
   std::vector<validate::CaseResult> results;
-  fmt::print("{}", validate::tap_head(cases.size()));
+  print("{}", validate::tap_head(cases.size()));
   for (const validate::PlannedCase& planned : cases) {
     results.push_back(validate::run_case(planned, *target));
-    fmt::print("{}", validate::tap_line(results.size(), results.back(), in_colour));
-    (void)std::fflush(stdout);
+    print("{}", validate::tap_line(results.size(), results.back(), in_colour));
+    (void)standard_output_problem();  // each line at once; main tells what failed
   }
   const validate::Totals totals = validate::totals(results);
-  fmt::print("# {} passed, {} failed, {} skipped\n", totals.passed, totals.failed, totals.skipped);
-  if (!arguments.junit.empty()) {
-    std::ofstream file(arguments.junit);
-    file << validate::junit(results, arguments.target);
-    if (!file.flush()) return cannot(arguments.junit + " cannot be written");
-  }
+  print("# {} passed, {} failed, {} skipped\n", totals.passed, totals.failed, totals.skipped);
+  if (junit)
+    if (const auto done = junit->write(validate::junit(results, arguments.target)); !done)
+      return cannot(done.error(), kUsageError);
   return totals.failed == 0 ? kAllPassed : kSomeFailed;
 }
 

@@ -4,12 +4,13 @@
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
 
-#include <bit>
-#include <fstream>
+#include <limits>
 #include <optional>
 #include <set>
-#include <sstream>
 #include <utility>
+
+#include "base/files.h"
+#include "machine/check_config.h"
 
 namespace teeio::machine {
 namespace {
@@ -49,6 +50,16 @@ constexpr std::pair<std::string_view, abi::AbiProfile> kProfiles[] = {
     {"vfio-rfc-2025", abi::AbiProfile::kVfioRfc2025}};
 
 constexpr std::uint64_t kMiB = 1ULL << 20U;
+/// Holds the tables of firmware and IOMMUs for the largest machine, and small guests.
+constexpr std::uint64_t kLeastMemoryMib = 16;
+
+/// Addresses and serial numbers are hexadecimal, as one writes them; all else is decimal.
+std::string range_text(std::uint64_t low, std::uint64_t high) {
+  if (low == high) return fmt::format("{}", low);
+  if (high > std::numeric_limits<std::uint32_t>::max())
+    return fmt::format("a number from {:#x} to {:#x}", low, high);
+  return fmt::format("a number from {} to {}", low, high);
+}
 
 /// One table of the file being read. The first problem is kept; reading goes on
 /// with defaults, and the caller looks at the problem once, at the end.
@@ -64,7 +75,7 @@ class Section {
     const auto value = node->value<std::int64_t>();
     if (!node->is_integer() || *value < 0 || static_cast<std::uint64_t>(*value) < low ||
         static_cast<std::uint64_t>(*value) > high) {
-      complain(*node, key, fmt::format("a number from {:#x} to {:#x}", low, high));
+      complain(*node, key, range_text(low, high));
       return low;
     }
     return static_cast<std::uint64_t>(*value);
@@ -115,6 +126,7 @@ class Section {
                  fmt::format("no such key here; known: {}", fmt::join(seen_, ", ")), "");
   }
   void seen(std::string_view key) { seen_.emplace(key); }
+  [[nodiscard]] std::uint32_t line() const { return table_.source().begin.line; }
   void complain(const toml::node& node, std::string_view key, std::string_view allowed,
                 std::string_view verb = "must be ") {
     report(node.source().begin.line, key, fmt::format("{}{}", verb, allowed));
@@ -198,32 +210,6 @@ void for_each_table(const toml::table& root, Section& top, std::string_view key,
   }
 }
 
-/// What no single key can tell: addresses that collide, cards below no port.
-std::string check_topology(const Config& config, std::string_view file) {
-  std::set<Bdf> taken;
-  for (const RootPortConfig& port : config.root_ports)
-    if (!taken.insert(port.bdf).second)
-      return fmt::format("{}: two functions at {}", file, port.bdf.str());
-  for (const CardConfig& card : config.cards) {
-    if (!taken.insert(card.bdf).second)
-      return fmt::format("{}: two functions at {}", file, card.bdf.str());
-    if (card.bdf.function != 0)
-      return fmt::format("{}: card {} is not at function 0", file, card.bdf.str());
-    bool below = false;
-    for (const RootPortConfig& port : config.root_ports)
-      below = below || (port.bus == card.bdf.bus && card.window >= port.window &&
-                        card.window - port.window < port.window_bytes);
-    if (!below)
-      return fmt::format("{}: card {} lies below no root port's bus and window", file,
-                         card.bdf.str());
-    if (!std::has_single_bit(card.memory_bytes))
-      return fmt::format("{}: card {}: memory_kib is no power of two", file, card.bdf.str());
-    if (raw(card.window) % kMiB != 0)
-      return fmt::format("{}: card {}: window is not aligned to 1 MiB", file, card.bdf.str());
-  }
-  return {};
-}
-
 }  // namespace
 
 std::expected<Config, std::string> parse_config(std::string_view text, std::string_view file_name) {
@@ -240,14 +226,18 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   config.name = top.text("name");
   config.tsm = top.choice("tsm", kTsms);
   config.profile = top.choice("abi", kProfiles, std::optional(abi::AbiProfile::kTeeio));
-  config.memory_bytes = top.number("memory_mib", 1, 1U << 20U, 1024) * kMiB;
+  config.memory_bytes = top.number("memory_mib", kLeastMemoryMib, 1U << 20U, 1024) * kMiB;
   config.hkids = static_cast<std::uint16_t>(top.number("hkids", 1, 1023, 63));
   config.iommus = static_cast<std::uint32_t>(top.number("iommus", 1, 16, 1));
+  ConfigLines lines;
   for_each_table(root, top, "root_port", file_name, problem, [&](Section& s) {
+    lines.root_ports.push_back(s.line());
     config.root_ports.push_back(read_root_port(s, config.iommus));
   });
-  for_each_table(root, top, "card", file_name, problem,
-                 [&](Section& s) { config.cards.push_back(read_card(s)); });
+  for_each_table(root, top, "card", file_name, problem, [&](Section& s) {
+    lines.cards.push_back(s.line());
+    config.cards.push_back(read_card(s));
+  });
   top.seen("policies");
   if (const toml::node* node = root.get("policies"); node != nullptr) {
     if (const toml::table* table = node->as_table(); table != nullptr) {
@@ -258,17 +248,28 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
     }
   }
   top.finish();
-  if (problem.empty()) problem = check_topology(config, file_name);
+  if (problem.empty()) problem = check_topology(config, lines, file_name);
   if (!problem.empty()) return std::unexpected(problem);
   return config;
 }
 
 std::expected<Config, std::string> load_config(const std::string& path) {
-  std::ifstream in(path);
-  if (!in) return std::unexpected(fmt::format("{}: cannot be read", path));
-  std::ostringstream text;
-  text << in.rdbuf();
-  return parse_config(text.str(), path);
+  constexpr std::size_t kMostOfAMachine = std::size_t{1} << 20U;
+  const auto text = read_file(path, kMostOfAMachine);
+  if (!text) return std::unexpected(text.error());
+  return parse_config(*text, path == "-" ? "standard input" : path);
+}
+
+std::expected<Config, std::string> find_config(const std::string& name_or_path) {
+  const std::string_view name =
+      name_or_path.empty() ? kDefaultMachine : std::string_view(name_or_path);
+  const std::string_view builtin = builtin_machine(name);
+  if (!builtin.empty()) return parse_config(builtin, name);
+  auto config = load_config(name_or_path);
+  // A word without a slash or an ending is meant as a name.
+  if (config || name == "-" || name.find_first_of("./") != std::string_view::npos) return config;
+  return std::unexpected(
+      fmt::format("{}; built in are {}", config.error(), fmt::join(builtin_machines(), ", ")));
 }
 
 }  // namespace teeio::machine

@@ -13,19 +13,12 @@ bool has(const machine::CardConfig& card, Bdf function) {
          function.rid() <= card.bdf.rid() + card.vfs;
 }
 
-std::expected<machine::Config, std::string> read(const std::string& machine) {
-  const std::string_view name =
-      machine.empty() ? machine::kDefaultMachine : std::string_view(machine);
-  const std::string_view builtin = machine::builtin_machine(name);
-  return builtin.empty() ? machine::load_config(machine) : machine::parse_config(builtin, name);
-}
-
 }  // namespace
 
 std::expected<Fleet, std::string> Fleet::load(const std::string& machine,
                                               const std::vector<Bdf>& functions,
                                               const SpeakerOptions& options, KeyLog& key_log) {
-  const auto config = read(machine);
+  const auto config = machine::find_config(machine);
   if (!config) return std::unexpected(config.error());
   std::vector<const machine::CardConfig*> cards;
   for (const machine::CardConfig& card : config->cards)

@@ -13,6 +13,7 @@
 #include <list>
 #include <utility>
 
+#include "base/files.h"
 #include "schedule/task.h"
 #include "serve/capture.h"
 #include "serve/connection.h"
@@ -30,7 +31,7 @@ constexpr std::size_t kMaxConnections = 256;  // of each kind; descriptors are f
 constexpr int kTickMs = 1000;
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
-void say(const std::string& line) { fmt::print(stderr, "teeio serve: {}\n", line); }
+void say(const std::string& line) { complain_text(fmt::format("teeio serve: {}\n", line)); }
 
 /// A connected socket with what is still to be sent.
 struct Channel {
@@ -195,8 +196,9 @@ std::expected<void, std::string> Server::Impl::open() {
   }
   signals = take_signals();
   for (std::size_t i = 0; i < fleet_.size(); ++i)
-    fmt::print("{} listens on {}\n", fleet_.at(i).bdf().str(), local_name(listeners[i].get()));
-  (void)std::fflush(stdout);
+    print_text(fmt::format("{} listens on {}\n", fleet_.at(i).bdf().str(),
+                           local_name(listeners[i].get())));
+  (void)standard_output_problem();  // the words are there before a peer is
   return {};
 }
 

@@ -1,0 +1,144 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "base/fd.h"
+
+namespace teeio {
+namespace {
+
+std::unexpected<std::string> cannot(const std::string& path, int error) {
+  return std::unexpected(path + ": " + std::strerror(error));  // NOLINT(concurrency-mt-unsafe)
+}
+
+/// 0, or why not all was written.
+int write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ::ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
+std::expected<std::string, std::string> read_all(int fd, const std::string& path,
+                                                 std::size_t most) {
+  std::string text;
+  std::array<char, 65536> some{};
+  for (;;) {
+    const ::ssize_t n = ::read(fd, some.data(), some.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return cannot(path, errno);
+    if (n == 0) return text;
+    if (text.size() + static_cast<std::size_t>(n) > most)
+      return std::unexpected(path + ": has more than " + std::to_string(most) + " bytes");
+    text.append(some.data(), static_cast<std::size_t>(n));
+  }
+}
+
+/// Behind symbolic links, so that a link stays one.
+std::string target_of(const std::string& path) {
+  const std::unique_ptr<char, decltype(&std::free)> real(::realpath(path.c_str(), nullptr),
+                                                         &std::free);
+  return real == nullptr ? path : std::string(real.get());
+}
+
+constexpr ::mode_t kAllMay = 0666;  // less the umask
+constexpr int kMakeAnew = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
+
+}  // namespace
+
+std::expected<std::string, std::string> read_file(const std::string& path, std::size_t most) {
+  if (path == "-") return read_all(STDIN_FILENO, "standard input", most);
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (fd.get() < 0) return cannot(path, errno);
+  return read_all(fd.get(), path, most);
+}
+
+std::expected<OutputFile, std::string> OutputFile::open(const std::string& path) {
+  if (path == "-") return OutputFile("standard output", "", "", -1);
+  const std::string target = target_of(path);
+  struct stat info{};
+  const bool there = ::stat(target.c_str(), &info) == 0;
+  if (there && S_ISDIR(info.st_mode)) return cannot(path, EISDIR);
+  if (there && ::access(target.c_str(), W_OK) != 0) return cannot(path, errno);
+  if (!there || S_ISREG(info.st_mode)) {
+    const std::string part = target + ".part";
+    const int fd = ::open(part.c_str(), kMakeAnew | O_NOFOLLOW, kAllMay);
+    if (fd >= 0) {
+      if (there) (void)::fchmod(fd, info.st_mode & 07777U);
+      return OutputFile(path, target, part, fd);
+    }
+    if (!there) return cannot(path, errno);
+  }
+  const int fd = ::open(target.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) return cannot(path, errno);
+  return OutputFile(path, target, "", fd);
+}
+
+OutputFile::OutputFile(OutputFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      target_(std::move(other.target_)),
+      part_(std::exchange(other.part_, {})),
+      fd_(std::exchange(other.fd_, -1)) {}
+
+OutputFile::~OutputFile() {
+  if (fd_ < 0) return;
+  ::close(fd_);
+  if (!part_.empty()) ::unlink(part_.c_str());
+}
+
+std::expected<void, std::string> OutputFile::write(std::string_view text) {
+  if (target_.empty()) {
+    print_text(text);  // whoever ends the process looks at standard_output_problem()
+    return {};
+  }
+  if (part_.empty()) {  // a device or a pipe has no length and no beginning
+    if (::lseek(fd_, 0, SEEK_SET) == 0) (void)::ftruncate(fd_, 0);
+    if (const int error = write_all(fd_, text); error != 0) return cannot(path_, error);
+    return {};
+  }
+  if (fd_ < 0) fd_ = ::open(part_.c_str(), kMakeAnew | O_NOFOLLOW, kAllMay);
+  if (fd_ < 0) return cannot(path_, errno);
+  int error = write_all(fd_, text);
+  if (::close(std::exchange(fd_, -1)) != 0 && error == 0) error = errno;
+  if (error == 0 && ::rename(part_.c_str(), target_.c_str()) != 0) error = errno;
+  if (error == 0) return {};
+  ::unlink(part_.c_str());
+  return cannot(path_, error);
+}
+
+namespace {
+int g_output_error = 0;  // of the one thread that prints
+}  // namespace
+
+void print_text(std::string_view text) {
+  if (g_output_error != 0) return;
+  errno = 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
+    g_output_error = errno == 0 ? EIO : errno;
+}
+
+std::string standard_output_problem() {
+  errno = 0;
+  if (std::fflush(stdout) != 0 && g_output_error == 0) g_output_error = errno == 0 ? EIO : errno;
+  if (g_output_error == 0) return {};
+  return cannot("standard output", g_output_error).error();
+}
+
+bool complain_text(std::string_view text) {
+  return std::fwrite(text.data(), 1, text.size(), stderr) == text.size();
+}
+
+}  // namespace teeio

@@ -1,0 +1,149 @@
+#include "machine/check_config.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <map>
+#include <optional>
+
+#include "device/dma_engine_card.h"
+#include "device/plain_card.h"
+#include "hw/window_table.h"
+
+namespace teeio::machine {
+namespace {
+
+using device::DmaEngineCard;
+
+/// A stretch of the bus's addresses and whose it is.
+struct Range {
+  std::uint64_t base;
+  std::uint64_t bytes;
+  std::string whose;
+  std::uint32_t line;
+
+  [[nodiscard]] bool overlaps(const Range& other) const {
+    return base - other.base < other.bytes || other.base - base < bytes;
+  }
+  [[nodiscard]] bool holds(const Range& inner) const {
+    return inner.base >= base && inner.base - base <= bytes &&
+           bytes - (inner.base - base) >= inner.bytes;
+  }
+  [[nodiscard]] std::string text() const {
+    return fmt::format("{:#x} to {:#x}", base, base + bytes - 1);
+  }
+};
+
+std::uint64_t bar_bytes(const CardConfig& card) {
+  if (card.model == CardConfig::Model::kPlain) return device::PlainCard::kBarBytes;
+  return DmaEngineCard::window_bytes(card.vfs, card.memory_bytes);
+}
+
+/// Checks in the order of the file; each gives what is wrong with a table, or nothing.
+class Checker {
+ public:
+  Checker(const Config& config, const ConfigLines& lines) : config_(config), lines_(lines) {}
+
+  struct Problem {
+    std::uint32_t line;
+    std::string what;
+  };
+
+  std::optional<Problem> check() {
+    for (std::size_t i = 0; i < config_.root_ports.size(); ++i)
+      if (auto what = check_port(config_.root_ports[i], lines_.root_ports.at(i)); !what.empty())
+        return Problem{lines_.root_ports[i], std::move(what)};
+    for (std::size_t i = 0; i < config_.cards.size(); ++i)
+      if (auto what = check_card(config_.cards[i], lines_.cards.at(i)); !what.empty())
+        return Problem{lines_.cards[i], std::move(what)};
+    return {};
+  }
+
+ private:
+  std::string check_port(const RootPortConfig& port, std::uint32_t line) {
+    const std::string name = "root port " + port.bdf.str();
+    if (port.bdf.domain != 0) return name + ": the machine has PCI domain 0000 alone";
+    if (port.bdf.bus != 0) return name + ": a root port is on bus 00";
+    if (auto what = take(port.bdf, line); !what.empty()) return what;
+    const auto [other, is_new] = buses_.emplace(port.bus, line);
+    if (!is_new)
+      return fmt::format("{}: bus {} is already that of the root port in line {}", name, port.bus,
+                         other->second);
+    const Range window{raw(port.window), port.window_bytes, name, line};
+    if (window.base % DmaEngineCard::kWindowAlignment != 0)
+      return name + ": the window is not aligned to 1 MiB";
+    if (window.base + window.bytes > raw(hw::WindowTable::kFirst))
+      return fmt::format("{}: the window ({}) ends above {:#x}", name, window.text(),
+                         raw(hw::WindowTable::kFirst) - 1);
+    if (window.base < config_.memory_bytes)
+      return fmt::format("{}: the window ({}) overlaps RAM, which ends at {:#x}", name,
+                         window.text(), config_.memory_bytes - 1);
+    return put(windows_, window);
+  }
+
+  std::string check_card(const CardConfig& card, std::uint32_t line) {
+    const std::string name = "card " + card.bdf.str();
+    if (auto what = take(card.bdf, line); !what.empty()) return what;
+    if (card.bdf.function != 0) return name + " is not at function 0";
+    const RootPortConfig* port = nullptr;
+    for (const RootPortConfig& p : config_.root_ports)
+      if (p.bus == card.bdf.bus && card.bdf.domain == p.bdf.domain) port = &p;
+    const std::string below =
+        name + " lies below no root port: " +
+        (port == nullptr ? fmt::format("none has bus {}", card.bdf.bus)
+                         : fmt::format("the window of {} does not hold", port->bdf.str()));
+    if (port == nullptr) return below;
+    if (auto what = take_functions(card, line); !what.empty()) return what;
+    if (!std::has_single_bit(card.memory_bytes)) return name + ": memory_kib is no power of two";
+    const Range bars{raw(card.window), bar_bytes(card), name, line};
+    if (bars.base % DmaEngineCard::kWindowAlignment != 0)
+      return name + ": window is not aligned to 1 MiB";
+    if (!Range{raw(port->window), port->window_bytes, "", 0}.holds(bars))
+      return fmt::format("{} its BARs ({})", below, bars.text());
+    return put(bars_, bars);
+  }
+
+  /// VFs have the routing IDs behind their PF's (PCIe 6.0, 9.3.3.9: First VF Offset 1).
+  std::string take_functions(const CardConfig& card, std::uint32_t line) {
+    const unsigned last = card.bdf.rid() + card.vfs;
+    if (last >> 8U != card.bdf.bus)
+      return fmt::format("card {}: {} VFs go beyond its bus", card.bdf.str(), card.vfs);
+    for (unsigned rid = card.bdf.rid() + 1U; rid <= last; ++rid)
+      if (auto what = take(Bdf::from_rid(static_cast<std::uint16_t>(rid), card.bdf.domain), line);
+          !what.empty())
+        return what;
+    return {};
+  }
+
+  std::string take(Bdf bdf, std::uint32_t line) {
+    const auto [other, is_new] = taken_.emplace(bdf, line);
+    if (is_new) return {};
+    return fmt::format("two functions at {}, the other of line {}", bdf.str(), other->second);
+  }
+
+  static std::string put(std::vector<Range>& all, const Range& range) {
+    for (const Range& other : all)
+      if (range.overlaps(other))
+        return fmt::format("{}: {} overlaps {} of {} in line {}", range.whose, range.text(),
+                           other.text(), other.whose, other.line);
+    all.push_back(range);
+    return {};
+  }
+
+  const Config& config_;
+  const ConfigLines& lines_;
+  std::map<Bdf, std::uint32_t> taken_;           ///< by whom, as a line
+  std::map<std::uint8_t, std::uint32_t> buses_;  ///< likewise
+  std::vector<Range> windows_;
+  std::vector<Range> bars_;
+};
+
+}  // namespace
+
+std::string check_topology(const Config& config, const ConfigLines& lines, std::string_view file) {
+  const auto problem = Checker(config, lines).check();
+  if (!problem) return {};
+  return fmt::format("{}:{}: {}", file, problem->line, problem->what);
+}
+
+}  // namespace teeio::machine

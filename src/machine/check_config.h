@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "machine/config.h"
+
+namespace teeio::machine {
+
+/// Where the tables of a machine file begin, in the order of Config's lists.
+struct ConfigLines {
+  std::vector<std::uint32_t> root_ports;
+  std::vector<std::uint32_t> cards;
+};
+
+/// What no single key can tell: addresses and windows that collide, cards that lie
+/// below no port, BARs that do not fit. A machine of which nothing is said here can be
+/// made. Gives what is wrong, with file and line, or nothing.
+[[nodiscard]] std::string check_topology(const Config& config, const ConfigLines& lines,
+                                         std::string_view file);
+
+}  // namespace teeio::machine
