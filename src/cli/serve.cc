@@ -7,9 +7,12 @@
 #include <sstream>
 
 #include "cli/commands.h"
+#include "cli/psk_argument.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
+#include "serve/knobs.h"
 #include "serve/server.h"
+#include "wire/spdm_capabilities.h"
 
 namespace teeio::cli {
 namespace {
@@ -22,6 +25,8 @@ struct ServeArguments {
   std::string chain;
   std::string key;
   std::vector<std::string> psks;
+  std::vector<std::string> versions;
+  std::vector<std::string> capabilities;
   bool mutual_auth = false;
   serve::ServerOptions options;
 };
@@ -32,18 +37,6 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();
-}
-
-/// "HINT=KEY", both as they are; requesters count a text's final zero byte as part of it.
-std::expected<spdm::Psk, std::string> parse_psk(const std::string& text) {
-  const auto mark = text.find('=');
-  if (mark == std::string::npos || mark == 0 || mark + 1 == text.size())
-    return std::unexpected(text + ": must be HINT=KEY");
-  const auto bytes = [](const std::string& part) {
-    const auto view = std::as_bytes(std::span(part.c_str(), part.size() + 1));
-    return Bytes(view.begin(), view.end());
-  };
-  return spdm::Psk{bytes(text.substr(0, mark)), bytes(text.substr(mark + 1))};
 }
 
 std::expected<crypto::Identity, std::string> load_identity(const std::string& chain_file,
@@ -58,6 +51,27 @@ std::expected<crypto::Identity, std::string> load_identity(const std::string& ch
   return std::move(*identity);
 }
 
+std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
+                                           serve::SpeakerOptions& spdm) {
+  if (!arguments.versions.empty()) {
+    auto versions = serve::parse_versions(arguments.versions);
+    if (!versions) return std::unexpected(versions.error());
+    spdm.versions = std::move(*versions);
+  }
+  if (!arguments.capabilities.empty()) {
+    const auto flags = serve::parse_capabilities(arguments.capabilities);
+    if (!flags) return std::unexpected(flags.error());
+    constexpr std::uint32_t kAnyPsk = wire::kSpdmCapPsk | wire::kSpdmCapPskWithContext;
+    if ((*flags & ~spdm::default_responder_flags() & kAnyPsk) != 0 && arguments.psks.empty())
+      return std::unexpected("a capability of pre-shared keys needs --psk");
+    spdm.capabilities = *flags;
+  }
+  const auto chosen = serve::parse_algorithms(serve::available_algorithms(!arguments.chain.empty()),
+                                              spdm.algorithms);
+  if (!chosen) return std::unexpected(chosen.error());
+  return {};
+}
+
 std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arguments) {
   serve::ServerOptions options = arguments.options;
   auto address = serve::Address::parse(arguments.listen);
@@ -69,6 +83,8 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
     if (!bdf) return std::unexpected(fmt::format("{}: must be a PCI address", text));
     options.functions.push_back(*bdf);
   }
+  if (const auto done = set_knobs(arguments, options.spdm); !done)
+    return std::unexpected(done.error());
   if (arguments.mutual_auth) options.spdm.mutual_auth = spdm::MutualAuth::kOptional;
   for (const std::string& text : arguments.psks) {
     auto psk = parse_psk(text);
@@ -96,8 +112,7 @@ int serve_devices(const ServeArguments& arguments) {
   }
   auto server = serve::Server::create(std::move(*options));
   if (!server) return cannot(server.error());
-  server->run();
-  return 0;
+  return server->run() ? 0 : 1;
 }
 
 }  // namespace
@@ -128,6 +143,25 @@ void add_serve_command(CLI::App& app, int& status) {
   chain->needs(key);
   key->needs(chain);
   serve->add_option("--psk", arguments->psks, "A pre-shared key, HINT=KEY; may be repeated");
+  serve->add_option("--versions", arguments->versions, "SPDM versions, with commas between")
+      ->delimiter(',');
+  serve
+      ->add_option("--capabilities", arguments->capabilities,
+                   "What is offered: names, or changes +NAME and -NAME, with commas between")
+      ->delimiter(',');
+  serve
+      ->add_option("--algorithms", arguments->options.spdm.algorithms,
+                   "Only these of their kinds (ECDSA-P256, SHA-256, …), with commas between")
+      ->delimiter(',');
+  serve
+      ->add_option("--slots", arguments->options.spdm.slots, "Slots that hold the chain, from 0 on")
+      ->check(CLI::Range(1, 8));
+  serve
+      ->add_option("--transfer-size", arguments->options.spdm.data_transfer_size,
+                   "DataTransferSize in bytes")
+      ->check(CLI::Range(42, 0x10000));
+  serve->add_flag("--defer", arguments->options.spdm.defer,
+                  "Answer what needs a signature by ResponseNotReady first");
   serve->add_option("--heartbeat", arguments->options.spdm.heartbeat_s,
                     "Heartbeat period of sessions, in seconds (0: none)");
   serve->add_flag("--cxl", arguments->options.spdm.cxl,
