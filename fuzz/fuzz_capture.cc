@@ -12,11 +12,13 @@ void teeio::fuzz::run(ByteView input) {
     const auto back = wire::KeyLogLine::parse(line->text());
     TEEIO_CHECK(back && *back == *line, "a line of a key log does not come back");
   }
-  auto reader = wire::PcapReader::open(input);
+  wire::ViewSource file(input);
+  auto reader = wire::PcapReader::open(file);
   if (!reader) return;
-  while (!reader->done()) {
+  for (;;) {
     const auto packet = reader->next();
-    if (!packet) return;
-    (void)packet->encode();
+    if (!packet || !*packet) return;
+    (void)(*packet)->encode();
+    (void)wire::pcapng_packet(0, **packet);
   }
 }

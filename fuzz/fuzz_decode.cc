@@ -18,13 +18,14 @@ decode::KeyRing some_keys() {
 }  // namespace
 
 void run(ByteView input) {
-  auto reader = wire::PcapReader::open(input);
+  wire::ViewSource file(input);
+  auto reader = wire::PcapReader::open(file);
   if (!reader) return;
-  decode::Capture capture(reader->link(), some_keys(), {.show_keys = true});
-  while (!reader->done()) {
+  decode::Capture capture(wire::LinkType::kPciDoe, some_keys(), {.show_keys = true});
+  for (;;) {
     const auto packet = reader->next();
-    if (!packet) return;
-    const auto messages = capture.read(*packet);
+    if (!packet || !*packet) return;
+    const auto messages = capture.read(**packet);
     TEEIO_CHECK(!messages.empty(), "a packet without a message");
     for (const decode::Message& message : messages) {
       TEEIO_CHECK(!decode::to_text(message, 0, decode::Detail::kFields).empty(), "no line");

@@ -100,6 +100,10 @@ void write_capture(const fs::path& root) {
   Writer w;
   w.bytes(wire::PcapHeader{}.encode()).bytes(wire::PcapPacket{.data = data}.encode());
   write_seed(root, "capture", "pcap", w.take());
+  Writer ng;
+  ng.bytes(wire::pcapng_section()).bytes(wire::pcapng_interface(wire::LinkType::kMctp));
+  ng.bytes(wire::pcapng_packet(0, {.data = data, .direction = wire::PcapDirection::kInbound}));
+  write_seed(root, "capture", "pcapng", ng.take());
 }
 
 /// Packets of a capture, each a DOE object.

@@ -144,7 +144,7 @@ class Report {
  public:
   explicit Report(std::uint64_t page) : page_(page) {}
   std::uint32_t range_count() const { return at<std::uint32_t>(page_ + 32); }
-  std::uint64_t address(std::uint32_t i) const { return at<std::uint64_t>(range(i)); }
+  std::uint64_t address(std::uint32_t i) const { return at<std::uint64_t>(range(i)) * kPage; }
   std::uint32_t pages(std::uint32_t i) const { return at<std::uint32_t>(range(i) + 8); }
   std::uint32_t bar(std::uint32_t i) const { return at<std::uint32_t>(range(i) + 12) >> 16; }
   bool is_private(std::uint32_t i) const {

@@ -5,9 +5,12 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/psk_argument.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
+#include "serve/knobs.h"
 #include "serve/server.h"
+#include "wire/spdm_capabilities.h"
 
 namespace teeio::cli {
 namespace {
@@ -20,21 +23,11 @@ struct ServeArguments {
   std::string chain;
   std::string key;
   std::vector<std::string> psks;
+  std::vector<std::string> versions;
+  std::vector<std::string> capabilities;
   bool mutual_auth = false;
   serve::ServerOptions options;
 };
-
-/// "HINT=KEY", both as they are; requesters count a text's final zero byte as part of it.
-std::expected<spdm::Psk, std::string> parse_psk(const std::string& text) {
-  const auto mark = text.find('=');
-  if (mark == std::string::npos || mark == 0 || mark + 1 == text.size())
-    return std::unexpected(text + ": must be HINT=KEY");
-  const auto bytes = [](const std::string& part) {
-    const auto view = std::as_bytes(std::span(part.c_str(), part.size() + 1));
-    return Bytes(view.begin(), view.end());
-  };
-  return spdm::Psk{bytes(text.substr(0, mark)), bytes(text.substr(mark + 1))};
-}
 
 std::expected<crypto::Identity, std::string> load_identity(const std::string& chain_file,
                                                            const std::string& key_file) {
@@ -48,6 +41,27 @@ std::expected<crypto::Identity, std::string> load_identity(const std::string& ch
   return std::move(*identity);
 }
 
+std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
+                                           serve::SpeakerOptions& spdm) {
+  if (!arguments.versions.empty()) {
+    auto versions = serve::parse_versions(arguments.versions);
+    if (!versions) return std::unexpected(versions.error());
+    spdm.versions = std::move(*versions);
+  }
+  if (!arguments.capabilities.empty()) {
+    const auto flags = serve::parse_capabilities(arguments.capabilities);
+    if (!flags) return std::unexpected(flags.error());
+    constexpr std::uint32_t kAnyPsk = wire::kSpdmCapPsk | wire::kSpdmCapPskWithContext;
+    if ((*flags & ~spdm::default_responder_flags() & kAnyPsk) != 0 && arguments.psks.empty())
+      return std::unexpected("a capability of pre-shared keys needs --psk");
+    spdm.capabilities = *flags;
+  }
+  const auto chosen = serve::parse_algorithms(serve::available_algorithms(!arguments.chain.empty()),
+                                              spdm.algorithms);
+  if (!chosen) return std::unexpected(chosen.error());
+  return {};
+}
+
 std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arguments) {
   serve::ServerOptions options = arguments.options;
   auto address = serve::Address::parse(arguments.listen);
@@ -59,6 +73,8 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
     if (!bdf) return std::unexpected(fmt::format("{}: must be a PCI address", text));
     options.functions.push_back(*bdf);
   }
+  if (const auto done = set_knobs(arguments, options.spdm); !done)
+    return std::unexpected(done.error());
   if (arguments.mutual_auth) options.spdm.mutual_auth = spdm::MutualAuth::kOptional;
   for (const std::string& text : arguments.psks) {
     auto psk = parse_psk(text);
@@ -86,8 +102,7 @@ int serve_devices(const ServeArguments& arguments) {
   }
   auto server = serve::Server::create(std::move(*options));
   if (!server) return cannot(server.error());
-  server->run();
-  return 0;
+  return server->run() ? 0 : 1;
 }
 
 }  // namespace
@@ -131,6 +146,29 @@ void add_serve_command(Command& root) {
   key.needs(chain);
   serve.option("--psk", arguments->psks, "A pre-shared key, HINT=KEY; may be repeated")
       .value_name("HINT=KEY");
+  serve.option("--versions", arguments->versions, "SPDM versions, with commas between")
+      .value_name("LIST")
+      .comma_separated();
+  serve
+      .option("--capabilities", arguments->capabilities,
+              "What is offered: names, or changes +NAME and -NAME, with commas between")
+      .value_name("LIST")
+      .comma_separated();
+  serve
+      .option("--algorithms", arguments->options.spdm.algorithms,
+              "Only these of their kinds (ECDSA-P256, SHA-256, …), with commas between")
+      .value_name("LIST")
+      .comma_separated();
+  serve.option("--slots", arguments->options.spdm.slots, "Slots that hold the chain, from 0 on")
+      .range(1, 8)
+      .shows_default();
+  serve
+      .option("--transfer-size", arguments->options.spdm.data_transfer_size,
+              "DataTransferSize in bytes")
+      .range(42, 0x10000)
+      .shows_default();
+  serve.flag("--defer", arguments->options.spdm.defer,
+             "Answer what needs a signature by ResponseNotReady first");
   serve.option("--heartbeat", arguments->options.spdm.heartbeat_s,
                "Heartbeat period of sessions, in seconds (0: none)");
   serve.flag("--cxl", arguments->options.spdm.cxl,

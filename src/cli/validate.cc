@@ -7,6 +7,8 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/psk_argument.h"
+#include "cli/validate_watch.h"
 #include "serve/validate/report.h"
 
 namespace teeio::cli {
@@ -24,6 +26,10 @@ struct ValidateArguments {
   std::string transport = "doe";
   std::string function;
   std::string junit;
+  std::string pcap;
+  std::string key_log;
+  std::string psk;
+  bool verbose = false;
   std::vector<std::string> suites;
   std::vector<std::string> cases;
   bool list = false;
@@ -47,6 +53,11 @@ std::expected<validate::Target, std::string> target_of(const ValidateArguments& 
   if (!address) return std::unexpected(address.error());
   target.address = *address;
   target.transport = *serve::parse_transport(arguments.transport);
+  if (!arguments.psk.empty()) {
+    auto psk = parse_psk(arguments.psk);
+    if (!psk) return std::unexpected(psk.error());
+    target.psk = std::move(*psk);
+  }
   if (arguments.function.empty()) return target;
   const auto bdf = Bdf::parse(arguments.function);
   if (!bdf) return std::unexpected(arguments.function + ": must be a PCI address");
@@ -64,7 +75,7 @@ int judge(const ValidateArguments& arguments) {
   if (arguments.list) return list_cases(cases);
   if (cases.empty()) return wrong_use("validate", "--case: no case has such an ID");
   if (arguments.target.empty()) return wrong_use("validate", "HOST:PORT is missing");
-  const auto target = target_of(arguments);
+  auto target = target_of(arguments);
   if (!target) return wrong_use("validate", target.error());
   std::optional<OutputFile> junit;
   if (!arguments.junit.empty()) {
@@ -72,22 +83,27 @@ int judge(const ValidateArguments& arguments) {
     if (!file) return cannot(file.error(), kUsageError);
     junit.emplace(std::move(*file));
   }
+  auto watch = ValidateWatch::create(arguments.pcap, arguments.key_log, arguments.verbose);
+  if (!watch) return cannot(watch.error(), kUsageError);
+  target->watch = watch->get();
   if (const auto there = validate::greet(*target); !there) return cannot(there.error());
 
   const bool in_colour = colour();
-  std::vector<validate::CaseResult> results;
+  std::size_t number = 0;
   print("{}", validate::tap_head(cases.size()));
-  for (const validate::PlannedCase& planned : cases) {
-    results.push_back(validate::run_case(planned, *target));
-    print("{}", validate::tap_line(results.size(), results.back(), in_colour));
-    (void)standard_output_problem();  // each line at once; main tells what failed
-  }
-  const validate::Totals totals = validate::totals(results);
+  const validate::Judgement judgement =
+      validate::judge(cases, *target, [&](const validate::CaseResult& result) {
+        print("{}", validate::tap_line(++number, result, in_colour));
+        (void)standard_output_problem();  // each line at once; main tells what failed
+      });
+  if (!judgement.bail_out.empty()) print("Bail out! {}\n", judgement.bail_out);
+  const validate::Totals totals = validate::totals(judgement.results);
   print("# {} passed, {} failed, {} skipped\n", totals.passed, totals.failed, totals.skipped);
   if (junit)
-    if (const auto done = junit->write(validate::junit(results, arguments.target)); !done)
+    if (const auto done = junit->write(validate::junit(judgement.results, arguments.target)); !done)
       return cannot(done.error(), kUsageError);
-  return totals.failed == 0 ? kAllPassed : kSomeFailed;
+  if ((*watch)->failed()) return cannot("the capture or the key log is not whole", kUsageError);
+  return totals.failed == 0 && judgement.bail_out.empty() ? kAllPassed : kSomeFailed;
 }
 
 }  // namespace
@@ -120,6 +136,13 @@ void add_validate_command(Command& root) {
   command.option("--timeout", arguments->options.timeout_ms, "Of one exchange, in milliseconds")
       .range(1, 600'000)
       .shows_default();
+  command.option("--psk", arguments->psk, "The responder's pre-shared key, HINT=KEY")
+      .value_name("HINT=KEY");
+  command.option("--pcap", arguments->pcap, "Write packets to this file (.pcapng or pcap)")
+      .value_name("FILE");
+  command.option("--keylog", arguments->key_log, "Write session keys to this file")
+      .value_name("FILE");
+  command.flag("-v,--verbose", arguments->verbose, "Print each message as a comment line");
   command.option("--junit", arguments->junit, "Write the results as JUnit XML").value_name("FILE");
   command.flag("--list", arguments->list, "List the cases, and do nothing");
   command.runs([arguments] { return judge(*arguments); });

@@ -30,21 +30,57 @@ std::vector<Message> Capture::read(const wire::PcapPacket& packet) {
   out_.clear();
   ++packet_;
   time_ns_ = packet.time_ns;
-  sender_ = other(sender_);  // strictly one request, then its response
+  if (packet.link) link_ = *packet.link;
+  find_sender(packet);
   if (packet.original_size > packet.data.size())
     add_problem("PACKET", "CUT_OFF", {Errno::kInval, "the capture has only the packet's beginning"},
                 {});
-  else if (link_ == wire::LinkType::kPciDoe)
-    read_doe(packet.data);
+  else if (packet.data.empty())
+    add("PACKET", "NO_ANSWER", {});  // how a packet that was dropped unanswered is captured
   else
-    read_mctp(packet.data);
+    read_data(packet.data);
   return std::move(out_);
+}
+
+/// Before the message itself is looked at.
+void Capture::find_sender(const wire::PcapPacket& packet) {
+  direction_ = packet.direction;
+  known_ = Known::kGuessed;
+  sender_ = other(sender_);  // strictly one request, then its response
+  if (direction_ == wire::PcapDirection::kUnknown) {
+    if (packet.data.empty()) known_ = Known::kByMessage;  // nobody sends an empty request
+    if (packet.data.empty()) sender_ = Sender::kResponder;
+    return;
+  }
+  known_ = Known::kRecorded;
+  const auto to_device = to_device_.value_or(wire::PcapDirection::kInbound);
+  sender_ = direction_ == to_device ? Sender::kRequester : Sender::kResponder;
+}
+
+/// What an SPDM code outside of sessions says about the sender. A recorded direction is
+/// believed instead: a responder under test is sent responses, too.
+void Capture::note_direction(Sender by_code) {
+  if (known_ == Known::kRecorded && to_device_) return;
+  if (known_ == Known::kRecorded && by_code == Sender::kRequester) to_device_ = direction_;
+  if (known_ == Known::kRecorded && !to_device_) return;
+  sender_ = by_code;
+  if (known_ == Known::kGuessed) known_ = Known::kByMessage;
+}
+
+void Capture::read_data(ByteView data) {
+  if (link_ == wire::LinkType::kPciDoe) return read_doe(data);
+  if (link_ == wire::LinkType::kMctp) return read_mctp(data);
+  Fields f(options_.show_keys);
+  f.number("link_type", std::to_underlying(link_));
+  f.size("bytes", data);
+  add("PACKET", "OTHER_LINK", {}).fields = f.take();
 }
 
 Message& Capture::add(std::string_view layer, std::string name, const Place& place) {
   return out_.emplace_back(Message{.packet = packet_,
                                    .time_ns = time_ns_,
                                    .sender = sender_,
+                                   .sender_guessed = known_ == Known::kGuessed,
                                    .session = place.session,
                                    .depth = place.depth,
                                    .layer = layer,
@@ -97,7 +133,23 @@ void Capture::read_discovery(ByteView payload) {
 void Capture::read_mctp(ByteView packet) {
   const auto header = wire::MctpPacketHeader::decode(packet);
   if (!header) return add_problem("MCTP", "PACKET", header.error(), {});
-  read_mctp_message(packet.subspan(wire::MctpPacketHeader::kSize), {});
+  // Emulators leave the tag owner bit clear both ways; whoever sets it has asked.
+  if (known_ == Known::kGuessed && (header->flags & MctpAssembler::kTagOwner) != 0) {
+    sender_ = Sender::kRequester;
+    known_ = Known::kByMessage;
+  }
+  const auto whole = mctp_.add(*header, packet.subspan(wire::MctpPacketHeader::kSize));
+  if (!whole) {
+    add_problem("MCTP", "FRAGMENT", whole.error(), {});
+    return;
+  }
+  if (*whole) return read_mctp_message(**whole, {});
+  Fields f(options_.show_keys);
+  f.number("source", header->source);
+  f.number("destination", header->destination);
+  f.number("sequence", header->flags >> 4U & 3U);
+  f.size("bytes", packet.subspan(wire::MctpPacketHeader::kSize));
+  add("MCTP", "FRAGMENT", {}).fields = f.take();
 }
 
 void Capture::read_mctp_message(ByteView message, const Place& place) {
@@ -119,7 +171,10 @@ void Capture::read_secured(ByteView record, std::size_t sequence_size) {
   const Place place{.session = secured->session_id};
   const auto opened = keys_.open(*secured, sender_);
   if (opened) {
-    sender_ = opened->sender;
+    if (known_ != Known::kRecorded) {
+      sender_ = opened->sender;
+      known_ = Known::kByMessage;
+    }
     if (link_ == wire::LinkType::kMctp) return read_mctp_message(opened->application, place);
     return read_spdm(opened->application, place);
   }
@@ -134,9 +189,9 @@ void Capture::read_secured(ByteView record, std::size_t sequence_size) {
 void Capture::read_spdm(ByteView message, const Place& place) {
   const auto header = wire::SpdmHeader::decode(message);
   if (!header) return add_problem("SPDM", "MESSAGE", header.error(), place);
-  if (place.depth == 0)
-    sender_ =
-        wire::is_spdm_request(SpdmCode{header->code}) ? Sender::kRequester : Sender::kResponder;
+  if (place.depth == 0 && !place.session)
+    note_direction(wire::is_spdm_request(SpdmCode{header->code}) ? Sender::kRequester
+                                                                 : Sender::kResponder);
   if (const auto vendor = wire::VendorDefined::decode(message))
     return read_vendor_defined(message, place);
   Message& entry = add("SPDM", std::string(wire::spdm_name(header->code)), place);

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "decode/connection.h"
 #include "decode/key_ring.h"
+#include "decode/mctp_assembler.h"
 #include "decode/message.h"
 #include "wire/pcap.h"
 
@@ -16,6 +17,11 @@ namespace teeio::decode {
 ///
 /// One conversation: what several connections wrote into one file side by side
 /// cannot be told apart, one after the other can.
+///
+/// Who sent a packet: what the capture records (pcapng); else what the message itself
+/// says (an SPDM code, the key that opens a record, MCTP's tag owner bit); else it is
+/// guessed, and the message says so. Inbound is to the device, unless the first SPDM
+/// request in the clear went the other way.
 class Capture {
  public:
   struct Options {
@@ -24,7 +30,10 @@ class Capture {
   Capture(wire::LinkType link, KeyRing keys, Options options)
       : link_(link), options_(options), keys_(std::move(keys)) {}
 
-  /// The messages of the next packet: at least one, the outer before the inner.
+  /// One more key, of sessions that the packets to come may have.
+  void add_key(const wire::KeyLogLine& line) { keys_.add(line); }
+  /// The messages of the next packet: at least one, the outer before the inner. Its link
+  /// type counts when the capture has packets of several.
   [[nodiscard]] std::vector<Message> read(const wire::PcapPacket& packet);
 
  private:
@@ -41,6 +50,9 @@ class Capture {
     bool encapsulated = false;
   };
 
+  void find_sender(const wire::PcapPacket& packet);
+  void note_direction(Sender by_code);
+  void read_data(ByteView data);
   void read_doe(ByteView packet);
   void read_discovery(ByteView payload);
   void read_mctp(ByteView packet);
@@ -56,7 +68,7 @@ class Capture {
   void add_problem(std::string_view layer, std::string_view name, const Error& error,
                    const Place& place);
 
-  const wire::LinkType link_;
+  wire::LinkType link_;  ///< of the packet at hand
   const Options options_;
   KeyRing keys_;
   Connection connection_;
@@ -65,6 +77,11 @@ class Capture {
   std::size_t packet_ = 0;
   std::uint64_t time_ns_ = 0;
   Sender sender_ = Sender::kResponder;  ///< of the message at hand, before: of the last one
+  enum class Known : std::uint8_t { kGuessed, kByMessage, kRecorded };
+  Known known_ = Known::kGuessed;
+  wire::PcapDirection direction_ = wire::PcapDirection::kUnknown;  ///< of the packet at hand
+  std::optional<wire::PcapDirection> to_device_;                   ///< once a request told it
+  MctpAssembler mctp_;
   std::vector<Message> out_;
 };
 

@@ -98,8 +98,8 @@ void fields(Fields& f, const wire::TdispGetInterfaceReport& m) {
 }
 
 void range_field(Fields& f, const std::string& name, const wire::TdispMmioRange& range) {
-  f.word(name, fmt::format("{} pages at {:#x} id {} attributes {:#x}", range.pages,
-                           range.first_page << 12U, range.range_id, range.attributes));
+  f.word(name, fmt::format("{} pages at {:#x} id {} attributes {:#x}", range.pages, range.address(),
+                           range.range_id, range.attributes));
 }
 
 void fields(Fields& f, const wire::TdispInterfaceReportPortion& m) {

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "decode/describe.h"
+#include "wire/spdm_capability_names.h"
 
 namespace teeio::decode {
 namespace {
@@ -11,10 +12,7 @@ std::string version_text(std::uint8_t version) {
   return fmt::format("{}.{}", version >> 4U, version & 0xfU);
 }
 
-struct Bit {
-  std::uint32_t mask;
-  std::string_view name;
-};
+using Bit = wire::NamedBit;
 
 /// "A|B|0x80": names of the bits that are set, the others as a number.
 template <std::size_t N>
@@ -31,41 +29,6 @@ std::string bits_text(const std::array<Bit, N>& bits, std::uint32_t value) {
   if (value != 0 || out.empty()) add(fmt::format("{:#x}", value));
   return out;
 }
-
-constexpr std::array kCaps{
-    Bit{wire::kSpdmCapCache, "CACHE"},
-    Bit{wire::kSpdmCapCert, "CERT"},
-    Bit{wire::kSpdmCapChal, "CHAL"},
-    Bit{wire::kSpdmCapMeasNoSig, "MEAS_NO_SIG"},
-    Bit{wire::kSpdmCapMeasSig, "MEAS_SIG"},
-    Bit{wire::kSpdmCapMeasFresh, "MEAS_FRESH"},
-    Bit{wire::kSpdmCapEncrypt, "ENCRYPT"},
-    Bit{wire::kSpdmCapMac, "MAC"},
-    Bit{wire::kSpdmCapMutAuth, "MUT_AUTH"},
-    Bit{wire::kSpdmCapKeyEx, "KEY_EX"},
-    Bit{wire::kSpdmCapPsk, "PSK"},
-    Bit{wire::kSpdmCapPskWithContext, "PSK_CONTEXT"},
-    Bit{wire::kSpdmCapEncap, "ENCAP"},
-    Bit{wire::kSpdmCapHeartbeat, "HBEAT"},
-    Bit{wire::kSpdmCapKeyUpdate, "KEY_UPD"},
-    Bit{wire::kSpdmCapHandshakeInTheClear, "CLEAR_HANDSHAKE"},
-    Bit{wire::kSpdmCapPubKeyId, "PUB_KEY_ID"},
-    Bit{wire::kSpdmCapChunk, "CHUNK"},
-    Bit{wire::kSpdmCapAliasCert, "ALIAS_CERT"},
-    Bit{wire::kSpdmCapSetCert, "SET_CERT"},
-    Bit{wire::kSpdmCapCsr, "CSR"},
-    Bit{wire::kSpdmCapCertInstallReset, "CERT_RESET"},
-    Bit{wire::kSpdmCapEndpointInfoNoSig, "EP_INFO_NO_SIG"},
-    Bit{wire::kSpdmCapEndpointInfoSig, "EP_INFO_SIG"},
-    Bit{wire::kSpdmCapMel, "MEL"},
-    Bit{wire::kSpdmCapEvent, "EVENT"},
-    Bit{wire::kSpdmCapMultiKeyOnly, "MULTI_KEY"},
-    Bit{wire::kSpdmCapMultiKeyNegotiated, "MULTI_KEY_NEG"},
-    Bit{wire::kSpdmCapGetKeyPairInfo, "GET_KEY_PAIR"},
-    Bit{wire::kSpdmCapSetKeyPairInfo, "SET_KEY_PAIR"},
-    Bit{wire::kSpdmCapSetKeyPairReset, "KEY_PAIR_RESET"},
-    Bit{wire::kSpdmCapLargeResp, "LARGE_RESP"},
-};
 
 /// Names of the algorithms whose bits are set, from wire's tables.
 std::string algorithms_text(std::uint32_t value, std::string_view (*name)(std::uint32_t)) {
@@ -86,7 +49,7 @@ std::string measurement_hash_text(std::uint32_t value) {
 
 template <class Message>
 void describe_capabilities(Fields& f, const Message& m) {
-  f.word("flags", bits_text(kCaps, m.flags));
+  f.word("flags", bits_text(wire::kSpdmCapNames, m.flags));
   if (m.extended_flags != 0) f.hex_number("extended_flags", m.extended_flags);
   f.number("ct_exponent", m.ct_exponent);
   if (m.version < wire::kSpdmVersion12) return;

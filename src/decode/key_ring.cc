@@ -121,13 +121,17 @@ Result<KeyRing::Opened> KeyRing::open(const wire::SecuredMessage& record, Sender
 KeyLogText parse_key_log(std::string_view text) {
   KeyLogText log;
   for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(text.size(), end + 1));
+    const std::size_t end = text.find('\n');
+    const bool cut = end == std::string_view::npos;
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(cut ? text.size() : end + 1);
+    if (line.ends_with('\r')) line.remove_suffix(1);
     if (line.empty() || line.front() == '#') continue;
     auto parsed = wire::KeyLogLine::parse(line);
     if (parsed) {
       log.lines.push_back(std::move(*parsed));
+    } else if (cut) {
+      log.cut_line = number;
     } else if (log.bad_line == 0) {
       log.bad_line = number;
       log.bad_why = parsed.error().why;

@@ -55,11 +55,14 @@ class KeyRing {
 };
 
 /// Reads a key log: a line each; empty lines and those that begin with # are
-/// comments. `bad_line` is the number of the first line that is neither.
+/// comments. Lines may end as DOS ends them. `bad_line` is the number of the first line
+/// that is neither; a last line that has no end is only `cut_line`: its writer was killed,
+/// or still writes.
 struct KeyLogText {
   std::vector<wire::KeyLogLine> lines;
   std::size_t bad_line = 0;  ///< 0: there is none
   std::string_view bad_why;
+  std::size_t cut_line = 0;  ///< 0: there is none
 };
 [[nodiscard]] KeyLogText parse_key_log(std::string_view text);
 

@@ -48,6 +48,9 @@ struct Message {
   std::size_t packet = 0;  ///< counted from 1, as Wireshark does
   std::uint64_t time_ns = 0;
   Sender sender = Sender::kRequester;
+  /// Neither the capture nor the message tells who sent it: it is taken for the other end
+  /// than before. A request that was dropped unanswered puts this wrong.
+  bool sender_guessed = false;
   std::optional<std::uint32_t> session;  ///< the secured session it travelled in
   unsigned depth = 0;
   std::string_view layer;  ///< "DOE", "MCTP", "SPDM", "IDE_KM", "TDISP", "SECURED"

@@ -6,11 +6,19 @@
 
 namespace teeio::decode {
 
+namespace {
+
+std::string_view arrow(const Message& message) {
+  if (message.sender_guessed) return message.sender == Sender::kRequester ? "?>" : "<?";
+  return message.sender == Sender::kRequester ? "->" : "<-";
+}
+
+}  // namespace
+
 std::string to_text(const Message& message, std::uint64_t start_ns, Detail detail) {
   const std::uint64_t since_us = (message.time_ns - std::min(start_ns, message.time_ns)) / 1000;
-  std::string out =
-      fmt::format("{:>5} {:>4}.{:06} {} ", message.packet, since_us / 1000000, since_us % 1000000,
-                  message.sender == Sender::kRequester ? "->" : "<-");
+  std::string out = fmt::format("{:>5} {:>4}.{:06} {} ", message.packet, since_us / 1000000,
+                                since_us % 1000000, arrow(message));
   out.append(std::size_t{2} * message.depth, ' ');
   if (message.session) out += fmt::format("[{:08x}] ", *message.session);
   out += fmt::format("{} {}", message.layer, message.name);
@@ -32,6 +40,7 @@ std::string to_json(const Message& message) {
   json["packet"] = message.packet;
   json["time_ns"] = message.time_ns;
   json["from"] = message.sender == Sender::kRequester ? "requester" : "responder";
+  if (message.sender_guessed) json["from_guessed"] = true;
   if (message.session) json["session"] = fmt::format("{:#010x}", *message.session);
   if (message.depth != 0) json["depth"] = message.depth;
   json["layer"] = std::string(message.layer);

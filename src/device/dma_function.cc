@@ -110,13 +110,15 @@ std::vector<wire::TdispMmioRange> DmaFunction::mmio_ranges(bool msix_locked) con
   const auto attributes = [non_tee](wire::TdispMmioAttribute attribute) {
     return static_cast<std::uint16_t>(attribute | non_tee);
   };
-  const std::uint64_t msix = raw(bars_.at(kMsixBar).base);
+  const auto page = [this](std::size_t bar, std::uint64_t offset = 0) {
+    return (raw(bars_.at(bar).base) + offset) >> wire::TdispMmioRange::kPageShift;
+  };
   const hw::Bar& memory = bars_.at(kMemoryBar);
   const auto memory_pages = static_cast<std::uint32_t>(memory.size / kPageSize);
-  return {{raw(bars_.at(kRegisterBar).base), kRegisterPages, 0, kRegisterBar},
-          {raw(memory.base), memory_pages, wire::kMmioAttributeUpdatable, kMemoryBar},
-          {msix, 1, attributes(wire::kMmioMsixTable), kMsixBar},
-          {msix + kPbaOffset, 1, attributes(wire::kMmioMsixPba), kMsixBar}};
+  return {{page(kRegisterBar), kRegisterPages, 0, kRegisterBar},
+          {page(kMemoryBar), memory_pages, wire::kMmioAttributeUpdatable, kMemoryBar},
+          {page(kMsixBar), 1, attributes(wire::kMmioMsixTable), kMsixBar},
+          {page(kMsixBar, kPbaOffset), 1, attributes(wire::kMmioMsixPba), kMsixBar}};
 }
 
 std::uint16_t DmaFunction::msix_message_control() const {

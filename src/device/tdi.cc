@@ -29,7 +29,7 @@ wire::TdispReport make_report(const TdiFunction& function, const wire::TdispLock
   // Zero unless the lock covers MSI-X (PCIe Base Spec 11.3.11, MSI-X control).
   if (msix_locked) report.msix_message_control = function.msix_message_control();
   report.ranges = function.mmio_ranges(msix_locked);
-  for (wire::TdispMmioRange& range : report.ranges) range.first_page += lock.mmio_reporting_offset;
+  for (wire::TdispMmioRange& range : report.ranges) range = range.moved(lock.mmio_reporting_offset);
   const ByteView info = std::as_bytes(std::span(kDeviceInfo));
   report.device_info.assign(info.begin(), info.end());
   return report;

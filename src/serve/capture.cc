@@ -4,13 +4,17 @@
 #include <fmt/format.h>
 #include <time.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
-#include "wire/pcap.h"
 #include "wire/transport_framing.h"
 
 namespace teeio::serve {
 namespace {
+
+constexpr std::uint8_t kTagOwner = 0x08;  // of MCTP: set by whoever asks
 
 /// A capture says when, in the world's time; nothing else here knows it.
 std::uint64_t world_time_ns() {
@@ -22,47 +26,90 @@ std::uint64_t world_time_ns() {
 
 }  // namespace
 
+/// Readable by its owner alone: both files together are every session in clear text.
+std::expected<Capture::Output, std::string> Capture::open(const std::string& path) {
+  Output output{.path = path, .file = nullptr};
+  if (path.empty()) return output;
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd >= 0) output.file.reset(::fdopen(fd, "w"));
+  if (output.file == nullptr)
+    return std::unexpected(
+        fmt::format("{} cannot be written: {}", path, std::generic_category().message(errno)));
+  return output;
+}
+
 std::expected<std::unique_ptr<Capture>, std::string> Capture::create(const std::string& pcap,
                                                                      const std::string& key_log) {
-  // Readable by their owner alone: both together are every session in clear text.
-  const auto open = [](const std::string& path) {
-    const int fd =
-        path.empty() ? -1 : ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    return fd < 0 ? File() : File(::fdopen(fd, "w"));
-  };
-  File packets = open(pcap);
-  File keys = open(key_log);
-  if (packets == nullptr && !pcap.empty())
-    return std::unexpected(fmt::format("{} cannot be written", pcap));
-  if (keys == nullptr && !key_log.empty())
-    return std::unexpected(fmt::format("{} cannot be written", key_log));
-  return std::unique_ptr<Capture>(new Capture(std::move(packets), std::move(keys)));
+  auto packets = open(pcap);
+  if (!packets) return std::unexpected(packets.error());
+  auto keys = open(key_log);
+  if (!keys) return std::unexpected(keys.error());
+  return std::unique_ptr<Capture>(new Capture(std::move(*packets), std::move(*keys)));
 }
 
-void Capture::write(std::FILE& file, ByteView bytes) {
-  (void)std::fwrite(bytes.data(), 1, bytes.size(), &file);
-  (void)std::fflush(&file);
+/// A file without packets is a capture, too: it has its header.
+Capture::Capture(Output packets, Output keys)
+    : packets_out_(std::move(packets)),
+      keys_(std::move(keys)),
+      pcapng_(packets_out_.path.ends_with(".pcapng")) {
+  if (packets_out_.file == nullptr) return;
+  packets_out_.write(pcapng_ ? wire::pcapng_section() : wire::PcapHeader{}.encode());
 }
 
-void Capture::packet(PlatformTransport transport, ByteView packet) {
-  const bool mctp = transport == PlatformTransport::kMctp;
-  if (pcap_ == nullptr || packet.empty() || (!mctp && transport != PlatformTransport::kPciDoe))
+void Capture::Output::write(ByteView bytes) {
+  if (file == nullptr || failed) return;
+  if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size() &&
+      std::fflush(file.get()) == 0)
     return;
-  if (!transport_) {
-    transport_ = transport;
-    write(*pcap_,
-          wire::PcapHeader{mctp ? wire::LinkType::kMctp : wire::LinkType::kPciDoe}.encode());
-  }
-  if (*transport_ != transport) return;
+  failed = true;
+  fmt::print(stderr, "teeio: {}: {}; nothing more is written to it\n", path,
+             std::generic_category().message(errno));
+}
+
+std::uint32_t Capture::interface(wire::LinkType link) {
+  const auto at = std::ranges::find(links_, link);
+  if (at != links_.end()) return static_cast<std::uint32_t>(at - links_.begin());
+  packets_out_.write(wire::pcapng_interface(link));
+  links_.push_back(link);
+  return static_cast<std::uint32_t>(links_.size() - 1);
+}
+
+/// The header says DOE until a packet is known; false: the file is of the other kind.
+bool Capture::begin_classic(wire::LinkType link) {
+  if (!links_.empty()) return links_.front() == link;
+  links_.push_back(link);
+  if (link == wire::LinkType::kPciDoe) return true;
+  if (std::fseek(packets_out_.file.get(), 0, SEEK_SET) == 0)
+    packets_out_.write(wire::PcapHeader{link}.encode());
+  else  // a pipe cannot take the header back
+    packets_out_.failed = true;
+  return true;
+}
+
+void Capture::packet(PlatformTransport transport, PacketSender sender, ByteView packet) {
+  const bool mctp = transport == PlatformTransport::kMctp;
+  if (packets_out_.file == nullptr || (!mctp && transport != PlatformTransport::kPciDoe)) return;
+  const auto link = mctp ? wire::LinkType::kMctp : wire::LinkType::kPciDoe;
+  if (!pcapng_ && !begin_classic(link)) return;
+  const bool asks = sender == PacketSender::kRequester;
   Writer data;
-  if (mctp) wire::MctpPacketHeader{}.append_to(data);
+  if (mctp && !packet.empty()) {
+    wire::MctpPacketHeader header;
+    if (asks) header.flags |= kTagOwner;
+    header.append_to(data);
+  }
   const Bytes bytes = data.bytes(packet).take();
-  write(*pcap_, wire::PcapPacket{.time_ns = world_time_ns(), .data = bytes}.encode());
+  const wire::PcapPacket record{
+      .time_ns = world_time_ns(),
+      .data = bytes,
+      .direction = asks ? wire::PcapDirection::kInbound : wire::PcapDirection::kOutbound};
+  packets_out_.write(pcapng_ ? wire::pcapng_packet(interface(link), record) : record.encode());
+  if (!packets_out_.failed) ++packets_;
 }
 
 void Capture::line(const std::string& text) {
-  write(*keys_, std::as_bytes(std::span(text)));
-  write(*keys_, std::as_bytes(std::span("\n", 1)));
+  const std::string whole = text + "\n";
+  keys_.write(std::as_bytes(std::span(whole)));
 }
 
 }  // namespace teeio::serve

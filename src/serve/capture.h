@@ -1,22 +1,32 @@
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <expected>
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "serve/platform_message.h"
 #include "serve/speaker.h"
+#include "wire/pcap.h"
 
 namespace teeio::serve {
 
-/// What went over the sockets, as files: packets in pcap, keys in a key log. Both
-/// are flushed after each message, so that a reader may follow them.
+/// Who sent a packet.
+enum class PacketSender : std::uint8_t { kRequester, kResponder };
+
+/// What went over the sockets, as files: packets in pcap or pcapng, keys in a key log.
+/// Both are flushed after each message, so that a reader may follow them.
 ///
-/// A pcap file has one kind of packet: DOE objects or MCTP messages, whichever
-/// comes first. Others, and transports that have no link type, are left out.
+/// A name that ends in ".pcapng" makes a pcapng file: DOE objects and MCTP messages, each
+/// with its direction (inbound is to the device) and whole. Any other makes a classic one,
+/// which DMTF's tools read: one kind of packet, whichever comes first, at most 64 KiB of
+/// each. In both, a packet that was dropped unanswered has an answer of no bytes. NONE and
+/// TCP have no link type and are left out.
+///
+/// A file that cannot be written any more (a full disk) ends there, with a line on stderr.
 ///
 /// Lifetime: outlives the devices. Locking: none.
 class Capture final : public KeyLog {
@@ -25,21 +35,36 @@ class Capture final : public KeyLog {
   static std::expected<std::unique_ptr<Capture>, std::string> create(const std::string& pcap,
                                                                      const std::string& key_log);
 
-  void packet(PlatformTransport transport, ByteView packet);
-  [[nodiscard]] bool wanted() const override { return keys_ != nullptr; }
+  void packet(PlatformTransport transport, PacketSender sender, ByteView packet);
+  [[nodiscard]] bool wanted() const override { return keys_.file != nullptr; }
   void line(const std::string& text) override;
+
+  /// Packets in the file so far: the last one's number, as `teeio decode` counts.
+  [[nodiscard]] std::size_t packets() const { return packets_; }
+  /// A file lacks something that it should have.
+  [[nodiscard]] bool failed() const { return packets_out_.failed || keys_.failed; }
 
  private:
   struct Close {
     void operator()(std::FILE* file) const { (void)std::fclose(file); }
   };
-  using File = std::unique_ptr<std::FILE, Close>;
-  Capture(File pcap, File keys) : pcap_(std::move(pcap)), keys_(std::move(keys)) {}
-  static void write(std::FILE& file, ByteView bytes);
+  struct Output {
+    std::string path;
+    std::unique_ptr<std::FILE, Close> file;
+    bool failed = false;
 
-  File pcap_;
-  File keys_;
-  std::optional<PlatformTransport> transport_;  ///< of the packets in the file
+    void write(ByteView bytes);
+  };
+  Capture(Output packets, Output keys);
+  static std::expected<Output, std::string> open(const std::string& path);
+  [[nodiscard]] std::uint32_t interface(wire::LinkType link);
+  [[nodiscard]] bool begin_classic(wire::LinkType link);
+
+  Output packets_out_;
+  Output keys_;
+  const bool pcapng_;
+  std::vector<wire::LinkType> links_;  ///< that the file has described
+  std::size_t packets_ = 0;
 };
 
 }  // namespace teeio::serve

@@ -31,7 +31,8 @@ class Client {
     kClosed,    ///< the peer closed the connection, or it broke
     kNonsense,  ///< what came is no message of this transport and size
   };
-  /// The answer's payload, whatever command it carries. After a Loss the
+  /// The answer's payload, whatever command it carries, within the time limit: from the
+  /// first byte sent to the last one read, however slowly they come. After a Loss the
   /// connection is of no use any more.
   std::expected<Bytes, Loss> exchange(PlatformCommand command, ByteView payload);
   /// Any bytes at all, for tests of responders. false: the peer is gone.
@@ -41,12 +42,19 @@ class Client {
   [[nodiscard]] PlatformTransport transport() const { return transport_; }
 
  private:
-  Client(Fd socket, PlatformTransport transport)
-      : socket_(std::move(socket)), transport_(transport) {}
-  std::expected<Bytes, Loss> read(std::size_t size);
+  Client(Fd socket, PlatformTransport transport, unsigned timeout_ms)
+      : socket_(std::move(socket)), transport_(transport), timeout_ms_(timeout_ms) {}
+  /// When an exchange that begins now has taken too long.
+  [[nodiscard]] std::uint64_t deadline_ns() const;
+  /// Waits for `events` of poll(); false: the time is over.
+  [[nodiscard]] bool wait(short events, std::uint64_t deadline_ns) const;
+  bool send(ByteView bytes, std::uint64_t deadline_ns);
+  std::expected<Bytes, Loss> receive(std::uint64_t deadline_ns);
+  std::expected<Bytes, Loss> read(std::size_t size, std::uint64_t deadline_ns);
 
   Fd socket_;
   PlatformTransport transport_;
+  unsigned timeout_ms_;
   bool lost_ = false;
 };
 

@@ -7,7 +7,7 @@ namespace teeio::serve {
 const spdm::Credential* Identities::credential(std::uint8_t slot,
                                                crypto::SignatureAlgorithm algorithm,
                                                crypto::HashAlgorithm /*hash*/) {
-  if (slot != 0) return nullptr;
+  if (slot >= slots_) return nullptr;
   const crypto::KeyType type = crypto::key_type(algorithm);
   auto at = made_.find(type);
   if (at == made_.end()) {

@@ -8,14 +8,14 @@
 
 namespace teeio::serve {
 
-/// A card's keys and certificates in slot 0, one identity for each type of key, so
-/// that a requester may negotiate what it likes. Functions of the seed, made when a
+/// A card's keys and certificates, the same in each slot that is filled, one identity for each type
+/// of key, so that a requester may negotiate what it likes. Functions of the seed, made when a
 /// request first needs them.
 ///
 /// Lifetime: outlives the responder that asks. Locking: none.
 class Identities final : public spdm::Credentials {
  public:
-  explicit Identities(std::uint64_t seed) : seed_(seed) {}
+  explicit Identities(std::uint64_t seed, std::uint8_t slots = 1) : seed_(seed), slots_(slots) {}
   [[nodiscard]] const spdm::Credential* credential(std::uint8_t slot,
                                                    crypto::SignatureAlgorithm algorithm,
                                                    crypto::HashAlgorithm hash) override;
@@ -26,6 +26,7 @@ class Identities final : public spdm::Credentials {
     spdm::Credential credential;
   };
   const std::uint64_t seed_;
+  const std::uint8_t slots_;
   std::map<crypto::KeyType, Made> made_;
 };
 

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -90,18 +91,24 @@ class Client final : private ConnectionOwner {
     }
     acknowledge_at_once(channel.socket.get());
     auto step = connection_.receive(*bytes);
+    talks_ = talks_ || !step.out.empty();
     channel.queue(step.out);
     return step.next;
   }
   [[nodiscard]] std::size_t device() const { return place_.device; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  /// A whole message has come, so that it is somebody who speaks the protocol.
+  [[nodiscard]] bool talks() const { return talks_; }
+  /// When something came last, in the server's count.
+  std::uint64_t heard = 0;
 
   Channel channel;
 
  private:
   Bytes answer(PlatformTransport transport, ByteView packet) override {
-    place_.capture.packet(transport, packet);
+    place_.capture.packet(transport, PacketSender::kRequester, packet);
     Bytes answer = place_.fleet.at(place_.device).answer(transport, packet);
-    place_.capture.packet(transport, answer);
+    place_.capture.packet(transport, PacketSender::kResponder, answer);
     return answer;
   }
   void want_encapsulated(PlatformTransport transport, PlatformCommand command,
@@ -113,6 +120,7 @@ class Client final : private ConnectionOwner {
   const Place place_;
   const std::string name_;
   Connection connection_;
+  bool talks_ = false;
 };
 
 struct ControlClient {
@@ -143,6 +151,8 @@ struct Server::Impl final : ControlTarget {
 
   std::expected<void, std::string> open();
   void run();
+  /// Capture and key log have everything that they should.
+  [[nodiscard]] bool is_captured() const { return !capture->failed(); }
 
  private:
   // ControlTarget
@@ -157,6 +167,8 @@ struct Server::Impl final : ControlTarget {
   void serve(const std::vector<pollfd>& ready);
   void pass_time();
   void take_signal();
+  [[nodiscard]] Fd accept_from(int listener);
+  [[nodiscard]] bool make_room(std::string_view why);
   void accept_client(std::size_t device);
   void accept_control();
   void serve_client(Client& client, short events);
@@ -172,6 +184,8 @@ struct Server::Impl final : ControlTarget {
   std::list<Client> clients;
   std::list<ControlClient> controls;
   bool stopping = false;
+  bool full = false;  ///< no descriptor is free: nobody is taken in until the next turn
+  std::uint64_t messages = 0;
   std::uint64_t told_ns = schedule::now_ns();  ///< until when devices know the time
 };
 
@@ -219,8 +233,9 @@ std::expected<void, std::string> Server::Impl::reload() {
 /// In the order that serve() expects: signals, control, listeners, clients,
 /// control connections.
 std::vector<pollfd> Server::Impl::waiting() const {
-  std::vector<pollfd> list{{signals.get(), POLLIN, 0}, {control.get(), POLLIN, 0}};
-  for (const Fd& listener : listeners) list.push_back({listener.get(), POLLIN, 0});
+  const short knock = full ? 0 : POLLIN;
+  std::vector<pollfd> list{{signals.get(), POLLIN, 0}, {control.get(), knock, 0}};
+  for (const Fd& listener : listeners) list.push_back({listener.get(), knock, 0});
   for (const Client& client : clients)
     list.push_back({client.channel.socket.get(), client.channel.events(), 0});
   for (const ControlClient& client : controls)
@@ -231,7 +246,9 @@ std::vector<pollfd> Server::Impl::waiting() const {
 void Server::Impl::run() {
   while (!stopping) {
     auto list = waiting();
-    if (::poll(list.data(), list.size(), options.spdm.heartbeat_s == 0 ? -1 : kTickMs) < 0) {
+    const bool ticks = options.spdm.heartbeat_s != 0 || full;
+    full = false;
+    if (::poll(list.data(), list.size(), ticks ? kTickMs : -1) < 0) {
       if (errno == EINTR) continue;
       say("poll() failed");
       return;
@@ -280,26 +297,47 @@ void Server::Impl::take_signal() {
   if (const auto done = reload(); !done) say(done.error() + "; nothing has changed");
 }
 
-void Server::Impl::accept_client(std::size_t device) {
-  Fd socket(::accept4(listeners[device].get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket.ok()) return;
-  if (clients.size() >= kMaxConnections) {
-    say(fmt::format("{}: there are {} connections already; closing", peer_name(socket.get()),
-                    clients.size()));
-    return;
+/// Ends the connection that will be missed least: one that has not sent a whole message
+/// yet, else any; of those the one that has been silent longest. Connections that do
+/// nothing cannot lock others out so. false: there is none.
+bool Server::Impl::make_room(std::string_view why) {
+  const auto least = std::ranges::min_element(
+      clients, {}, [](const Client& client) { return std::pair(client.talks(), client.heard); });
+  if (least == clients.end()) return false;
+  say(fmt::format("{}: {}, and it has been silent longest; closing", least->name(), why));
+  clients.erase(least);
+  return true;
+}
+
+Fd Server::Impl::accept_from(int listener) {
+  for (;;) {
+    Fd socket(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (socket.ok() || (errno != EMFILE && errno != ENFILE)) return socket;
+    if (make_room("no descriptor is free")) continue;
+    full = true;  // the caller of poll() would be woken at once, and again, and again
+    return socket;
   }
+}
+
+void Server::Impl::accept_client(std::size_t device) {
+  if (clients.size() >= kMaxConnections)
+    (void)make_room(fmt::format("there are {} connections already", clients.size()));
+  Fd socket = accept_from(listeners[device].get());
+  if (!socket.ok()) return;
   clients.emplace_back(std::move(socket), Client::Place{fleet_, device, *capture},
                        options.transport);
+  clients.back().heard = ++messages;
 }
 
 void Server::Impl::accept_control() {
-  Fd socket(::accept4(control.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  Fd socket = accept_from(control.get());
   if (socket.ok() && controls.size() < kMaxConnections)
     controls.emplace_back(std::move(socket), *this);
 }
 
 void Server::Impl::serve_client(Client& client, short events) {
   if ((events & (POLLIN | POLLHUP | POLLERR)) == 0 || client.channel.closing) return;
+  client.heard = ++messages;
   const Connection::Next next = client.read();
   if (next == Connection::Next::kGoOn) return;
   client.channel.closing = true;
@@ -335,6 +373,9 @@ std::expected<Server, std::string> Server::create(ServerOptions options) {
   return Server(std::move(impl));
 }
 
-void Server::run() { impl_->run(); }
+bool Server::run() {
+  impl_->run();
+  return impl_->is_captured();
+}
 
 }  // namespace teeio::serve

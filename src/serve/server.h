@@ -41,8 +41,9 @@ class Server {
   Server& operator=(Server&&) noexcept;
   ~Server();
 
-  /// Serves until a signal, a control command or (with `once`) a peer ends it.
-  void run();
+  /// Serves until a signal, a control command or (with `once`) a peer ends it. false: the
+  /// capture or the key log could not be written to the end.
+  [[nodiscard]] bool run();
 
  private:
   struct Impl;

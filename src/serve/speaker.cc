@@ -7,6 +7,7 @@
 
 #include "device/attester.h"
 #include "serve/ide_ports.h"
+#include "serve/knobs.h"
 #include "wire/doe.h"
 #include "wire/key_log.h"
 #include "wire/spdm_algorithms.h"
@@ -42,12 +43,6 @@ std::optional<Bytes> answer_pldm(ByteView message) {
   return answer;
 }
 
-/// The card's own keys: those that are made in no time. RSA keys take seconds, during
-/// which nobody would be served.
-constexpr std::uint32_t kOwnSignatures = std::to_underlying(wire::SpdmAsym::kEcdsaP256) |
-                                         std::to_underlying(wire::SpdmAsym::kEcdsaP384) |
-                                         std::to_underlying(wire::SpdmAsym::kEcdsaP521);
-
 spdm::Transport spdm_transport(PlatformTransport transport) {
   switch (transport) {
     case PlatformTransport::kNone:
@@ -71,7 +66,7 @@ Speaker::Speaker(device::DmaEngineCard& card, std::uint64_t seed, PlatformTransp
       ide_port_(options.ide_port),
       key_log_(key_log),
       cxl_(options.cxl ? std::optional<CxlMemory>(std::in_place) : std::nullopt),
-      identities_(seed),
+      identities_(seed, options.slots),
       responder_(config_for(options)) {}
 
 Speaker::~Speaker() = default;
@@ -79,20 +74,26 @@ Speaker::~Speaker() = default;
 spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
   spdm::ResponderConfig config;
   config.settings.transport = spdm_transport(transport_);
-  config.settings.algorithms = spdm::Algorithms::all();
+  config.settings.algorithms = available_algorithms(options.identity != nullptr);
   config.settings.max_message_size = kMaxMessage;
+  config.settings.versions = options.versions;
+  config.settings.flags = options.capabilities;
+  config.settings.data_transfer_size = options.data_transfer_size;
   config.credentials = &identities_;
-  config.settings.algorithms.base_asym &= kOwnSignatures;
   if (options.identity != nullptr) {
-    config.settings.algorithms.base_asym = spdm::Algorithms::all().base_asym;
-    credentials_.set(0, {options.identity, 1});
+    for (std::uint8_t slot = 0; slot < options.slots; ++slot)
+      credentials_.set(slot, {options.identity, 1});
     config.credentials = &credentials_;
   }
+  // The words were looked at when the options were read.
+  if (auto chosen = parse_algorithms(config.settings.algorithms, options.algorithms))
+    config.settings.algorithms = *chosen;
   config.measurements = &card_.attester();
   config.observer = this;
   config.psks = options.psks;
   config.mutual_auth = options.mutual_auth.value_or(spdm::MutualAuth::kNever);
   config.heartbeat_period_s = options.heartbeat_s;
+  config.defer_signatures = options.defer;
   return config;
 }
 

@@ -23,6 +23,12 @@ struct SpeakerOptions {
   std::optional<spdm::MutualAuth> mutual_auth;  ///< nullopt: never
   std::vector<spdm::Psk> psks;
   std::uint8_t heartbeat_s = 0;
+  std::vector<std::uint8_t> versions = spdm::all_versions();
+  std::uint32_t capabilities = 0;             ///< 0: the responder's default
+  std::vector<std::string> algorithms;        ///< as parse_algorithms() takes them; empty: all
+  std::uint8_t slots = 1;                     ///< that hold the chain, from slot 0 on
+  std::uint32_t data_transfer_size = 0x1200;  ///< bytes
+  bool defer = false;  ///< what needs a signature is answered by ResponseNotReady first
   /// Instead of the card's own: chain and key of slot 0. Outlives the speakers.
   const crypto::Identity* identity = nullptr;
   /// Also answer CXL's IDE_KM and TSP, as a CXL memory device would.

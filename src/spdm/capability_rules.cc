@@ -1,7 +1,11 @@
 #include "spdm/capability_rules.h"
 
+#include <array>
 #include <bit>
+#include <span>
+#include <utility>
 
+#include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
 
 namespace teeio::spdm {
@@ -13,6 +17,36 @@ bool has(std::uint32_t flags, std::uint32_t any_of) { return (flags & any_of) !=
 /// Both bits of a two-bit field: a reserved value everywhere.
 bool both(std::uint32_t flags, std::uint32_t low, std::uint32_t high) {
   return has(flags, low) && has(flags, high);
+}
+
+template <class... Bit>
+constexpr std::array<std::uint32_t, sizeof...(Bit)> bits(Bit... bit) {
+  return {static_cast<std::uint32_t>(std::to_underlying(bit))...};
+}
+constexpr auto kHashes = bits(SpdmHash::kSha384, SpdmHash::kSha256);
+constexpr auto kMeasurementHashes =
+    bits(SpdmMeasurementHash::kSha384, SpdmMeasurementHash::kSha256);
+constexpr auto kSignatures =
+    bits(SpdmAsym::kEcdsaP384, SpdmAsym::kEcdsaP256, SpdmAsym::kRsaSsa3072);
+constexpr auto kGroups = bits(SpdmDhe::kSecp384r1, SpdmDhe::kSecp256r1);
+constexpr auto kAeads = bits(SpdmAead::kAes256Gcm);
+
+std::span<const std::uint32_t> preferred(Choice what) {
+  switch (what) {
+    case Choice::kBaseHash:
+      return kHashes;
+    case Choice::kMeasurementHash:
+      return kMeasurementHashes;
+    case Choice::kAsym:
+      return kSignatures;
+    case Choice::kGroup:
+      return kGroups;
+    case Choice::kAead:
+      return kAeads;
+    case Choice::kOther:
+      return {};
+  }
+  std::unreachable();
 }
 
 constexpr std::uint32_t kProtection = kSpdmCapEncrypt | kSpdmCapMac;
@@ -97,8 +131,30 @@ std::uint32_t session_flags() {
          kSpdmCapHandshakeInTheClear | kSpdmCapEvent;
 }
 
-std::uint32_t choose_bit(std::uint32_t ours, std::uint32_t theirs) {
-  return std::bit_floor(ours & theirs);
+std::uint32_t choose_bit(Choice what, std::uint32_t common) {
+  for (const std::uint32_t bit : preferred(what))
+    if ((common & bit) != 0) return bit;
+  return std::bit_floor(common);
+}
+
+AlgorithmUse algorithm_use(std::uint32_t responder_flags, std::uint32_t requester_flags) {
+  const auto both_have = [&](std::uint32_t flag) {
+    return has(responder_flags, flag) && has(requester_flags, flag);
+  };
+  const bool key_exchange = both_have(kSpdmCapKeyEx);
+  const bool psk = has(responder_flags, kAnyPsk) && has(requester_flags, kSpdmCapPsk);
+  const bool session = key_exchange || psk;
+  const bool signed_info =
+      has(requester_flags, kSpdmCapEndpointInfoSig) && both_have(kSpdmCapEncap);
+  const bool signs = has(responder_flags, kSpdmCapCert | kSpdmCapPubKeyId | kSpdmCapChal |
+                                              kSpdmCapMeasSig | kSpdmCapEndpointInfoSig) ||
+                     key_exchange;
+  return {.base_hash = signs || session,
+          .base_asym = signs,
+          .dhe = key_exchange,
+          .aead = session && (both_have(kSpdmCapEncrypt) || both_have(kSpdmCapMac)),
+          .req_base_asym = both_have(kSpdmCapMutAuth) || signed_info,
+          .key_schedule = session};
 }
 
 }  // namespace teeio::spdm

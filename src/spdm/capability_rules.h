@@ -26,7 +26,33 @@ namespace teeio::spdm {
 /// responder's table alike.
 [[nodiscard]] std::uint32_t session_flags();
 
-/// The bit of `ours` to choose: the highest that `theirs` has too; 0 for none.
-[[nodiscard]] std::uint32_t choose_bit(std::uint32_t ours, std::uint32_t theirs);
+/// Which of several common algorithms a responder takes: first those of PCI-SIG's
+/// TEE-IO configuration, the strongest first, then the highest bit. So a requester that
+/// has just that configuration meets the same choice as one that offers everything.
+/// Source: intel/tee-io-validator doc/spdm_test/spdm_test.md, item 3.
+enum class Choice : std::uint8_t {
+  kBaseHash,         ///< SHA-384, SHA-256
+  kMeasurementHash,  ///< SHA-384, SHA-256
+  kAsym,             ///< ECDSA P-384, ECDSA P-256, RSASSA-3072
+  kGroup,            ///< secp384r1, secp256r1
+  kAead,             ///< AES-256-GCM
+  kOther,            ///< nothing is preferred
+};
+/// One bit of `common`; 0 for none.
+[[nodiscard]] std::uint32_t choose_bit(Choice what, std::uint32_t common);
+
+/// Whether what both ends offered can make use of an algorithm; what nothing uses is not
+/// selected in ALGORITHMS. Source: DSP0274 1.2, tables 15 to 21 ("shall be set to zero"
+/// where no request or response pair needs it); SPDM-Responder-Validator 3.x.13–16.
+struct AlgorithmUse {
+  bool base_hash = false;
+  bool base_asym = false;      ///< this end signs
+  bool dhe = false;            ///< KEY_EXCHANGE
+  bool aead = false;           ///< sessions are encrypted or authenticated
+  bool req_base_asym = false;  ///< the requester signs
+  bool key_schedule = false;   ///< sessions of any kind
+};
+[[nodiscard]] AlgorithmUse algorithm_use(std::uint32_t responder_flags,
+                                         std::uint32_t requester_flags);
 
 }  // namespace teeio::spdm

@@ -17,7 +17,11 @@ constexpr std::uint32_t kAckHeader = 8;
 constexpr std::uint32_t kFirstChunkExtra = 4;  ///< LargeMessageSize
 
 bool chunks(const State& state) {
-  return state.phase == Phase::kNegotiated && state.can(wire::kSpdmCapChunk, wire::kSpdmCapChunk);
+  // From CAPABILITIES on: that is what announces them, and NEGOTIATE_ALGORITHMS may be the
+  // first message that needs them. Source: libspdm libspdm_rsp_chunk_send_ack.c,
+  // libspdm_get_response_chunk_send(), which takes them from AFTER_CAPABILITIES on.
+  return state.phase >= Phase::kAfterCapabilities &&
+         state.can(wire::kSpdmCapChunk, wire::kSpdmCapChunk);
 }
 
 std::uint32_t last_sequence(const State& state) {
@@ -123,9 +127,11 @@ Flow::Outcome Flow::last_chunk() {
   const LargeMessage large = *std::exchange(state_.incoming, std::nullopt);
   const std::uint32_t sequence = large.sequence - 1;
   const auto header = wire::SpdmHeader::decode(large.bytes);
-  // A chunk inside of chunks, or what need not come in chunks.
-  if (!header || header->code == std::to_underlying(wire::SpdmCode::kChunkSend) ||
-      header->code == std::to_underlying(wire::SpdmCode::kChunkGet))
+  // A chunk inside of chunks, or a message that never comes in chunks: those before
+  // CAPABILITIES has announced them. Source: DSP0274 1.2, 10.26 (guess at the clause).
+  const auto is = [&](wire::SpdmCode code) { return header->code == std::to_underlying(code); };
+  if (!header || is(wire::SpdmCode::kChunkSend) || is(wire::SpdmCode::kChunkGet) ||
+      is(wire::SpdmCode::kGetVersion) || is(wire::SpdmCode::kGetCapabilities))
     return acknowledge(large.handle, sequence, encode({SpdmErrorCode::kInvalidRequest}), false);
   if (state_.config.observer != nullptr) state_.config.observer->received(session_id_, large.bytes);
   Outcome outcome = dispatch(large.bytes);

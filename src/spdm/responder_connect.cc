@@ -61,9 +61,11 @@ wire::SpdmAlgorithmOffer everything(const Algorithms& ours) {
   return offer;
 }
 
-std::optional<std::uint16_t> choose(std::optional<std::uint16_t> theirs, std::uint16_t ours) {
+/// A table is answered when it was offered; what nothing uses, with nothing selected.
+std::optional<std::uint16_t> choose(Choice what, bool used, std::optional<std::uint16_t> theirs,
+                                    std::uint16_t ours) {
   if (!theirs) return std::nullopt;
-  return static_cast<std::uint16_t>(choose_bit(ours, *theirs));
+  return static_cast<std::uint16_t>(used ? choose_bit(what, ours & unsigned{*theirs}) : 0U);
 }
 
 /// Whether the slots have a key for an algorithm: an end that offers P-521 but
@@ -94,22 +96,28 @@ wire::SpdmAlgorithms choose_all(const State& state, const wire::SpdmNegotiateAlg
   if (measures && ours.measurement_specification &&
       (theirs.measurement_specification & wire::kSpdmMeasurementDmtf) != 0) {
     chosen.measurement_specification = wire::kSpdmMeasurementDmtf;
-    chosen.measurement_hash = choose_bit(ours.measurement_hash, ~0U);
+    chosen.measurement_hash = choose_bit(Choice::kMeasurementHash, ours.measurement_hash);
   }
-  chosen.base_hash = choose_bit(ours.base_hash, theirs.base_hash);
-  chosen.base_asym =
-      choose_bit(with_credentials(state.config.credentials, ours.base_asym & theirs.base_asym,
-                                  chosen.base_hash),
-                 theirs.base_asym);
-  chosen.tables = {.dhe = choose(theirs.tables.dhe, ours.dhe),
-                   .aead = choose(theirs.tables.aead, ours.aead),
-                   .req_base_asym = choose(theirs.tables.req_base_asym, ours.req_base_asym),
-                   .key_schedule = choose(theirs.tables.key_schedule, ours.key_schedule),
-                   .req_pqc_asym = choose(theirs.tables.req_pqc_asym, 0),
-                   .kem = choose(theirs.tables.kem, 0)};
+  const AlgorithmUse use = algorithm_use(state.agreed.own_flags, state.agreed.peer_flags);
+  if (use.base_hash)
+    chosen.base_hash = choose_bit(Choice::kBaseHash, ours.base_hash & theirs.base_hash);
+  if (use.base_asym)
+    chosen.base_asym = choose_bit(
+        Choice::kAsym, with_credentials(state.config.credentials, ours.base_asym & theirs.base_asym,
+                                        chosen.base_hash));
+  const auto& tables = theirs.tables;
+  chosen.tables = {.dhe = choose(Choice::kGroup, use.dhe, tables.dhe, ours.dhe),
+                   .aead = choose(Choice::kAead, use.aead, tables.aead, ours.aead),
+                   .req_base_asym = choose(Choice::kAsym, use.req_base_asym, tables.req_base_asym,
+                                           ours.req_base_asym),
+                   .key_schedule = choose(Choice::kOther, use.key_schedule, tables.key_schedule,
+                                          ours.key_schedule),
+                   .req_pqc_asym = choose(Choice::kOther, false, tables.req_pqc_asym, 0),
+                   .kem = choose(Choice::kOther, false, tables.kem, 0)};
   if (request.version >= wire::kSpdmVersion12) {
-    const auto formats = static_cast<std::uint8_t>(ours.other_params & 0xfU);
-    chosen.other_params = static_cast<std::uint8_t>(choose_bit(formats, theirs.other_params));
+    const unsigned formats = ours.other_params & 0xfU;
+    chosen.other_params =
+        static_cast<std::uint8_t>(choose_bit(Choice::kOther, formats & theirs.other_params));
   }
   if (request.version >= wire::kSpdmVersion13) {
     // Each end says whether the *other* is to use several keys. A requester that

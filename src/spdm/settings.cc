@@ -64,8 +64,8 @@ std::uint32_t default_requester_flags() {
 
 std::uint32_t default_responder_flags() {
   using namespace wire;
-  return default_requester_flags() | kSpdmCapCert | kSpdmCapChal | kSpdmCapMeasSig |
-         kSpdmCapMeasFresh | kSpdmCapMel;
+  return default_requester_flags() | kSpdmCapEncap | kSpdmCapMutAuth | kSpdmCapCert | kSpdmCapChal |
+         kSpdmCapMeasSig | kSpdmCapMeasFresh | kSpdmCapMel;
 }
 
 }  // namespace teeio::spdm

@@ -10,8 +10,8 @@
 namespace teeio::spdm {
 
 /// The algorithms that an end offers: bit masks as NEGOTIATE_ALGORITHMS and
-/// ALGORITHMS carry them. Where several are common, the responder takes the
-/// highest bit. Source: DSP0274 1.2 tables 15–21.
+/// ALGORITHMS carry them. Which of several common ones a responder takes:
+/// capability_rules.h. Source: DSP0274 1.2 tables 15–21.
 struct Algorithms {
   std::uint32_t base_asym = 0;
   std::uint32_t base_hash = 0;

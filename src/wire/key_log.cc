@@ -60,7 +60,8 @@ Result<KeyLogLine> KeyLogLine::parse(std::string_view line) {
   if (line.ends_with(' ')) return bad("the line ends with a space");
   if (next_word(line) != kFirstWord) return bad("a line of a key log begins with SPDM");
   const std::string_view id = next_word(line);
-  if (!id.starts_with("0x")) return bad("the session ID is not 0x and hexadecimal");
+  if (!id.starts_with("0x") && !id.starts_with("0X"))
+    return bad("the session ID is not 0x and hexadecimal");
   const auto session_id = number(id.substr(2), 16);
   if (!session_id) return bad("the session ID is not 0x and hexadecimal");
   const std::string_view sender = next_word(line);

@@ -1,9 +1,9 @@
+// Both formats: what is written, and the classic one's reader.
 #include "wire/pcap.h"
 
 #include <algorithm>
 #include <bit>
-
-#include "base/check.h"
+#include <cstring>
 
 namespace teeio::wire {
 namespace {
@@ -11,9 +11,25 @@ namespace {
 constexpr std::uint32_t kMicroseconds = 0xa1b2c3d4;
 constexpr std::uint32_t kNanoseconds = 0xa1b23c4d;
 constexpr std::uint32_t kPcapng = 0x0a0d0d0a;  ///< the same in either byte order
+constexpr std::uint16_t kGzip = 0x8b1f;
 constexpr std::uint16_t kMajor = 2;
 constexpr std::uint16_t kMinor = 4;
 constexpr std::uint32_t kLinkMask = 0x0fffffff;  ///< the upper bits are about checksums
+constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
+
+// pcapng blocks and options.
+constexpr std::uint32_t kByteOrder = 0x1a2b3c4d;
+constexpr std::uint32_t kInterfaceBlock = 1;
+constexpr std::uint32_t kPacketBlock = 6;
+constexpr std::uint16_t kOptionFlags = 2;
+constexpr std::uint16_t kOptionResolution = 9;
+constexpr std::uint8_t kResolutionNs = 9;
+
+Bytes block(std::uint32_t type, ByteView body) {
+  const auto size = static_cast<std::uint32_t>(body.size() + 12);
+  return Writer().le(type).le(size).bytes(body).le(size).take();
+}
 
 }  // namespace
 
@@ -27,58 +43,141 @@ Bytes PcapHeader::encode() const {
 Bytes PcapPacket::encode() const {
   const ByteView kept = data.first(std::min<std::size_t>(data.size(), PcapHeader::kSnapLength));
   Writer w;
-  w.le(static_cast<std::uint32_t>(time_ns / 1000000000));
-  w.le(static_cast<std::uint32_t>(time_ns % 1000000000 / 1000));
+  w.le(static_cast<std::uint32_t>(time_ns / kSecondNs));
+  w.le(static_cast<std::uint32_t>(time_ns % kSecondNs / 1000));
   w.le(static_cast<std::uint32_t>(kept.size()));
   w.le(static_cast<std::uint32_t>(data.size())).bytes(kept);
   return w.take();
 }
 
-Result<PcapReader> PcapReader::open(ByteView file) {
-  Reader r(file);
-  const auto magic = r.le<std::uint32_t>();
-  const bool swapped =
-      magic == std::byteswap(kMicroseconds) || magic == std::byteswap(kNanoseconds);
-  const std::uint32_t kind = swapped ? std::byteswap(magic) : magic;
-  if (r.ok() && kind == kPcapng)
-    return fail(Errno::kOpNotSupp, "the file is pcapng; convert it with: editcap -F pcap");
-  if (!r.ok() || (kind != kMicroseconds && kind != kNanoseconds))
-    return fail(Errno::kInval, "the file is no pcap capture");
-  auto major = r.le<std::uint16_t>();
-  r.skip(2 + 8 + 4);
-  auto link = r.le<std::uint32_t>();
-  if (!r.ok()) return fail(Errno::kInval, "the capture is shorter than its header");
-  if (swapped) {
-    major = std::byteswap(major);
-    link = std::byteswap(link);
-  }
-  if (major != kMajor) return fail(Errno::kOpNotSupp, "the capture's version is not 2");
-  const LinkType type{link & kLinkMask};
-  if (type != LinkType::kMctp && type != LinkType::kPciDoe)
-    return fail(Errno::kOpNotSupp, "the capture's link type is neither 291 (MCTP) nor 292 (DOE)");
-  return PcapReader(r.rest(), type, swapped, kind == kNanoseconds);
+Bytes pcapng_section() {
+  Writer body;
+  body.le(kByteOrder).le(std::uint16_t{1}).le(std::uint16_t{0}).le(~std::uint64_t{0});
+  return block(kPcapng, body.take());
 }
 
-Result<PcapPacket> PcapReader::next() {
-  TEEIO_CHECK(!done(), "the capture has no further packet");
-  Reader r(rest_);
-  const auto field = [&] {
-    const auto value = r.le<std::uint32_t>();
-    return swapped_ ? std::byteswap(value) : value;
-  };
-  const std::uint64_t seconds = field();
-  const std::uint64_t fraction = field();
-  const std::uint32_t size = field();
-  PcapPacket packet;
-  packet.original_size = field();
-  if (!r.ok()) return fail(Errno::kInval, "the capture ends inside of a packet's header");
+Bytes pcapng_interface(LinkType link) {
+  Writer body;
+  body.le(static_cast<std::uint16_t>(link)).zeros(2 + 4);
+  body.le(kOptionResolution).le(std::uint16_t{1}).le(kResolutionNs).zeros(3 + 4);
+  return block(kInterfaceBlock, body.take());
+}
+
+Bytes pcapng_packet(std::uint32_t interface, const PcapPacket& packet) {
+  const auto size = static_cast<std::uint32_t>(packet.data.size());
+  Writer body;
+  body.le(interface).le(static_cast<std::uint32_t>(packet.time_ns >> 32U));
+  body.le(static_cast<std::uint32_t>(packet.time_ns)).le(size).le(size).bytes(packet.data);
+  body.zeros((4 - size % 4) % 4);
+  body.le(kOptionFlags).le(std::uint16_t{4});
+  body.le(std::uint32_t{std::to_underlying(packet.direction)}).zeros(4);
+  return block(kPacketBlock, body.take());
+}
+
+Result<std::size_t> ViewSource::read(std::span<std::byte> into) {
+  const std::size_t size = std::min(into.size(), rest_.size());
+  std::copy_n(rest_.begin(), size, into.begin());
+  rest_ = rest_.subspan(size);
+  return size;
+}
+
+Result<bool> PcapReader::fill(std::size_t size) {
+  if (buffered().size() >= size) return true;
+  buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(begin_));
+  begin_ = 0;
+  while (buffer_.size() < size) {
+    const std::size_t have = buffer_.size();
+    buffer_.resize(std::max(size, have + kReadBytes));
+    const auto got = source_->read(std::span(buffer_).subspan(have));
+    buffer_.resize(have + got.value_or(0));
+    if (!got) return std::unexpected(got.error());
+    if (*got == 0) return false;
+  }
+  return true;
+}
+
+Result<void> PcapReader::skip(std::uint64_t size) {
+  while (size > 0) {
+    TEEIO_ASSIGN(const bool there, fill(1));
+    if (!there) return fail(Errno::kInval, "the capture ends inside of a block");
+    const auto step = static_cast<std::size_t>(std::min<std::uint64_t>(size, buffered().size()));
+    drop(step);
+    size -= step;
+  }
+  return {};
+}
+
+std::uint32_t PcapReader::u32(std::size_t at) const {
+  const auto value = Reader(buffered().subspan(at, 4)).le<std::uint32_t>();
+  return swapped_ ? std::byteswap(value) : value;
+}
+
+std::uint16_t PcapReader::u16(std::size_t at) const {
+  const auto value = Reader(buffered().subspan(at, 2)).le<std::uint16_t>();
+  return swapped_ ? std::byteswap(value) : value;
+}
+
+Result<PcapReader> PcapReader::open(ByteSource& source) {
+  PcapReader reader(source);
+  TEEIO_ASSIGN(const bool any, reader.fill(1));
+  if (!any) return fail(Errno::kNoData, "the capture is empty: it has no header and no packet");
+  TEEIO_ASSIGN(const bool whole, reader.fill(4));
+  if (reader.buffered().size() >= 2 && reader.u16(0) == kGzip)
+    return fail(Errno::kOpNotSupp,
+                "the file is compressed by gzip; decompress it: gunzip -c FILE | teeio decode -");
+  if (!whole) return fail(Errno::kInval, "the file is no pcap capture");
+  const std::uint32_t magic = reader.u32(0);
+  reader.blocks_ = magic == kPcapng;
+  if (reader.blocks_) {
+    TEEIO_TRY(reader.begin_section());
+  } else {
+    TEEIO_TRY(reader.open_classic(magic));
+  }
+  return reader;
+}
+
+Result<void> PcapReader::open_classic(std::uint32_t magic) {
+  swapped_ = magic == std::byteswap(kMicroseconds) || magic == std::byteswap(kNanoseconds);
+  const std::uint32_t kind = swapped_ ? std::byteswap(magic) : magic;
+  if (kind != kMicroseconds && kind != kNanoseconds)
+    return fail(Errno::kInval, "the file is no pcap capture");
+  TEEIO_ASSIGN(const bool whole, fill(PcapHeader::kSize));
+  if (!whole) return fail(Errno::kInval, "the capture is shorter than its header");
+  constexpr std::size_t kMajorAt = 4;
+  constexpr std::size_t kLinkAt = 20;
+  if (u16(kMajorAt) != kMajor) return fail(Errno::kOpNotSupp, "the capture's version is not 2");
+  classic_ = {.link = LinkType{u32(kLinkAt) & kLinkMask},
+              .units_per_second = kind == kNanoseconds ? kSecondNs : kSecondNs / 1000};
+  if (classic_.link != LinkType::kMctp && classic_.link != LinkType::kPciDoe)
+    return fail(Errno::kOpNotSupp, "the capture's link type is neither 291 (MCTP) nor 292 (DOE)");
+  drop(PcapHeader::kSize);
+  return {};
+}
+
+Result<std::optional<PcapPacket>> PcapReader::next() {
+  drop(std::exchange(to_drop_, 0));
+  return blocks_ ? next_block() : next_classic();
+}
+
+Result<std::optional<PcapPacket>> PcapReader::next_classic() {
+  TEEIO_ASSIGN(const bool any, fill(1));
+  if (!any) return std::nullopt;
+  TEEIO_ASSIGN(const bool header, fill(PcapPacket::kHeaderSize));
+  if (!header) return fail(Errno::kInval, "the capture ends inside of a packet's header");
+  const std::uint64_t seconds = u32(0);
+  const std::uint64_t fraction = u32(4);
+  const std::uint32_t size = u32(8);
+  const std::uint32_t original = u32(12);
   if (size > kMaxPacket)
     return fail(Errno::kTooBig, "the packet is longer than any DOE data object");
-  packet.time_ns = seconds * 1000000000 + (nanoseconds_ ? fraction : fraction * 1000);
-  packet.data = r.take(size);
-  if (!r.ok()) return fail(Errno::kInval, "the capture ends inside of a packet");
-  rest_ = r.rest();
-  return packet;
+  TEEIO_ASSIGN(const bool whole, fill(PcapPacket::kHeaderSize + size));
+  if (!whole) return fail(Errno::kInval, "the capture ends inside of a packet");
+  to_drop_ = PcapPacket::kHeaderSize + size;
+  return PcapPacket{
+      .time_ns = seconds * kSecondNs + fraction * (kSecondNs / classic_.units_per_second),
+      .data = buffered().subspan(PcapPacket::kHeaderSize, size),
+      .original_size = original,
+      .link = classic_.link};
 }
 
 }  // namespace teeio::wire

@@ -17,12 +17,26 @@ enum TdispMmioAttribute : std::uint16_t {
   kMmioAttributeUpdatable = 1U << 3U,  ///< SET_MMIO_ATTRIBUTE may change the bit before
 };
 
+/// One range of a report. `first_page` is a page number, not an address: a reader
+/// shifts it by 12. Source: AMDESE/linux-kvm include/linux/tsm.h, struct
+/// tdi_report_mmio_range ("Base and size in units of 4K pages"), and
+/// drivers/virt/coco/sev-guest/sev_guest_tio.c, get_range(); Arm's tf-a-tests,
+/// host_test_realm_smmuv3(), multiplies it by the page size as well. The MMIO
+/// reporting offset of LOCK_INTERFACE_REQUEST is in bytes, and added to addresses.
 struct TdispMmioRange {
   static constexpr std::size_t kSize = 16;  ///< bytes on the wire
-  std::uint64_t first_page = 0;             ///< byte address with the MMIO reporting offset added
-  std::uint32_t pages = 0;                  ///< of 4 KiB
-  std::uint16_t attributes = 0;             ///< of TdispMmioAttribute
-  std::uint16_t range_id = 0;               ///< for a function of ours: the BAR number
+  static constexpr unsigned kPageShift = 12;
+  std::uint64_t first_page = 0;  ///< in 4 KiB, with the MMIO reporting offset added
+  std::uint32_t pages = 0;       ///< of 4 KiB
+  std::uint16_t attributes = 0;  ///< of TdispMmioAttribute
+  std::uint16_t range_id = 0;    ///< for a function of ours: the BAR number
+  [[nodiscard]] std::uint64_t address() const { return first_page << kPageShift; }
+  /// The range `offset` bytes further, which may be negative and wraps as addresses do.
+  [[nodiscard]] TdispMmioRange moved(std::uint64_t offset) const {
+    TdispMmioRange range = *this;
+    range.first_page = (address() + offset) >> kPageShift;
+    return range;
+  }
   bool operator==(const TdispMmioRange&) const = default;
 };
 

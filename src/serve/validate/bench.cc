@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "serve/identities.h"
+#include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
 
 namespace teeio::serve::validate {
@@ -12,6 +14,7 @@ namespace {
 
 constexpr int kRetryMs = 100;
 constexpr std::uint16_t kMaxReport = 0xffff;
+constexpr std::size_t kMaxChain = std::size_t{16} << 20U;  // the judge's own limit
 constexpr std::size_t kMaxSessions = 64;  // more than cases open: the peer's limit is looked for
 
 spdm::RequesterConfig config_for(const Target& target, std::uint8_t version) {
@@ -19,6 +22,7 @@ spdm::RequesterConfig config_for(const Target& target, std::uint8_t version) {
   config.settings.transport = spdm_transport(target.transport);
   config.settings.algorithms = spdm::Algorithms::all();
   config.settings.limits.sessions = kMaxSessions;
+  config.settings.limits.certificate_chain_bytes = kMaxChain;
   if (version != 0) config.settings.versions = {version};
   return config;
 }
@@ -31,11 +35,22 @@ wire::IdeKey sample_key(wire::IdeKeySelector selector) {
   return key;
 }
 
-std::unexpected<Verdict> unmet(const char* what, const Reply& reply) {
-  return std::unexpected(failed(fmt::format("{}: {}", what, reply.str())));
-}
+/// What a case starts from cannot be reached.
 std::unexpected<Verdict> unmet(const char* what, const std::string& why) {
-  return std::unexpected(failed(fmt::format("{}: {}", what, why)));
+  Verdict verdict = failed(fmt::format("{}: {}", what, why));
+  verdict.set_up = true;
+  return std::unexpected(std::move(verdict));
+}
+std::unexpected<Verdict> unmet(const char* what, const Reply& reply) {
+  return unmet(what, reply.str());
+}
+
+/// The keys with which requesters authenticate themselves, one of each kind that is made
+/// in no time. What they are does not matter: no responder can know them.
+spdm::Credentials& requester_keys() {
+  constexpr std::uint64_t kSeed = 0x7465'6569'6f00'0001;
+  static Identities keys(kSeed);
+  return keys;
 }
 
 }  // namespace
@@ -160,19 +175,42 @@ std::expected<Bytes, std::string> TdiUnderTest::report(std::uint16_t portion) {
 
 // --- Bench --------------------------------------------------------------------
 
-std::expected<Link, Verdict> Bench::link() {
+std::expected<Link, Verdict> Bench::open(spdm::RequesterConfig config) {
   auto client = Client::connect(target_.address, target_.transport, target_.timeout_ms);
   for (unsigned waited_ms = 0; !client && waited_ms < target_.timeout_ms;
        waited_ms += unsigned{kRetryMs}) {
     (void)::poll(nullptr, 0, kRetryMs);  // whoever restarts the responder may be at it
     client = Client::connect(target_.address, target_.transport, target_.timeout_ms);
   }
+  if (!client) owner_.lost = true;
   if (!client) return std::unexpected(failed(client.error()));
-  return Link(std::move(*client), config_for(target_, version_));
+  linked_ = true;
+  return Link(std::move(*client), std::move(config), owner_);
 }
 
-std::expected<Link, Verdict> Bench::negotiated() {
-  auto made = link();
+std::expected<Link, Verdict> Bench::link() { return open(config_for(target_, version_)); }
+
+std::expected<Link, Verdict> Bench::small_link() {
+  spdm::RequesterConfig config = config_for(target_, version_);
+  config.settings.data_transfer_size = wire::kSpdmMinDataTransferSize;
+  return open(std::move(config));
+}
+
+std::expected<Link, Verdict> Bench::link_with_identity() {
+  spdm::RequesterConfig config = config_for(target_, version_);
+  config.credentials = &requester_keys();
+  config.settings.flags = spdm::default_requester_flags() | wire::kSpdmCapCert |
+                          wire::kSpdmCapChal | wire::kSpdmCapMutAuth | wire::kSpdmCapEncap;
+  // Its own keys are ECDSA's.
+  config.settings.algorithms.req_base_asym =
+      static_cast<std::uint16_t>(std::to_underlying(wire::SpdmAsym::kEcdsaP256) |
+                                 std::to_underlying(wire::SpdmAsym::kEcdsaP384));
+  return open(std::move(config));
+}
+
+std::expected<Link, Verdict> Bench::negotiated() { return negotiated(link()); }
+
+std::expected<Link, Verdict> Bench::negotiated(std::expected<Link, Verdict> made) {
   if (!made) return made;
   made->requester().connect();
   const Reply reply = made->run();
@@ -180,13 +218,17 @@ std::expected<Link, Verdict> Bench::negotiated() {
   return made;
 }
 
-std::expected<Link, Verdict> Bench::with_chain() {
-  auto made = negotiated();
+std::expected<Link, Verdict> Bench::with_chain() { return with_chain(negotiated()); }
+
+std::expected<Link, Verdict> Bench::with_chain(std::expected<Link, Verdict> made) {
   if (!made) return made;
   if (!has_flag(*made, wire::kSpdmCapCert))
     return std::unexpected(skipped("the responder has no certificates (CERT_CAP)"));
   made->requester().get_certificates(0);
   const Reply reply = made->run();
+  if (reply.too_large)
+    return std::unexpected(
+        skipped(fmt::format("this judge cannot read the responder's chain: {}", reply.why)));
   if (!reply.answered()) return unmet("certificates of slot 0", reply);
   return made;
 }
@@ -194,7 +236,10 @@ std::expected<Link, Verdict> Bench::with_chain() {
 std::expected<Session, Verdict> Bench::session() {
   if (target_.transport == PlatformTransport::kNone)
     return std::unexpected(skipped("transport none carries no sessions"));
-  auto made = with_chain();
+  return session(with_chain());
+}
+
+std::expected<Session, Verdict> Bench::session(std::expected<Link, Verdict> made) {
   if (!made) return std::unexpected(made.error());
   if (!has_flag(*made, wire::kSpdmCapKeyEx))
     return std::unexpected(skipped("the responder opens no sessions (KEY_EX_CAP)"));

@@ -24,6 +24,10 @@ struct Target {
   std::optional<std::uint32_t> function_id;
   std::uint8_t port_index = 0;  ///< IDE_KM
   std::uint8_t stream_id = 0;
+  std::optional<spdm::Psk> psk;  ///< nullopt: cases of pre-shared keys are skipped
+  Watch* watch = nullptr;        ///< outlives the cases; nullptr: nobody looks
+  /// What VERSION lists; nullopt: not asked yet.
+  std::optional<std::vector<std::uint8_t>> versions;
 };
 
 /// A secured session on a connection of its own, and what travels in it.
@@ -85,17 +89,28 @@ class TdiUnderTest {
 class Bench {
  public:
   /// `version`: the SPDM version that requesters offer; 0: all.
-  Bench(const Target& target, std::uint8_t version) : target_(target), version_(version) {}
+  Bench(const Target& target, std::uint8_t version) : target_(target), version_(version) {
+    owner_.watch = target.watch;
+  }
+  Bench(const Bench&) = delete;
+  Bench& operator=(const Bench&) = delete;
 
   [[nodiscard]] const Target& target() const { return target_; }
   [[nodiscard]] std::uint8_t version() const { return version_; }
 
   std::expected<Link, Verdict> link();
+  /// Of a requester with a certificate of its own, which answers encapsulated requests.
+  std::expected<Link, Verdict> link_with_identity();
+  /// Of a requester that takes 42 bytes at once, the least that SPDM allows.
+  std::expected<Link, Verdict> small_link();
   /// After ALGORITHMS.
   std::expected<Link, Verdict> negotiated();
+  std::expected<Link, Verdict> negotiated(std::expected<Link, Verdict> link);
   /// The same, and the chain of slot 0 is read and verified.
   std::expected<Link, Verdict> with_chain();
+  std::expected<Link, Verdict> with_chain(std::expected<Link, Verdict> negotiated);
   std::expected<Session, Verdict> session();
+  std::expected<Session, Verdict> session(std::expected<Link, Verdict> with_chain);
   /// A session in which nothing has been programmed: keys of the target's stream
   /// are stopped.
   std::expected<Session, Verdict> ide_session();
@@ -111,9 +126,18 @@ class Bench {
   std::expected<void, std::string> go_keys(Session& session, unsigned key_set);
   std::expected<void, std::string> stop_keys(Session& session, unsigned key_set);
 
+  /// A connection broke or stayed silent: the peer may be gone.
+  [[nodiscard]] bool lost() const { return owner_.lost; }
+  /// The first connection was already refused: what came before has to do with it.
+  [[nodiscard]] bool never_linked() const { return !linked_; }
+
  private:
+  std::expected<Link, Verdict> open(spdm::RequesterConfig config);
+
   const Target target_;
   const std::uint8_t version_;
+  LinkOwner owner_;
+  bool linked_ = false;
 };
 
 /// The six keys of a set.

@@ -13,13 +13,16 @@ class Bench;
 struct Verdict {
   enum class Kind : std::uint8_t { kPass, kFail, kSkip } kind = Kind::kPass;
   std::string why;  ///< of kFail and kSkip
+  /// kFail: what the case starts from could not be reached. One cause fails one case; the
+  /// others that need the same are skipped.
+  bool set_up = false;
 };
 [[nodiscard]] inline Verdict passed() { return {}; }
 [[nodiscard]] inline Verdict failed(std::string why) {
-  return {Verdict::Kind::kFail, std::move(why)};
+  return {Verdict::Kind::kFail, std::move(why), false};
 }
 [[nodiscard]] inline Verdict skipped(std::string why) {
-  return {Verdict::Kind::kSkip, std::move(why)};
+  return {Verdict::Kind::kSkip, std::move(why), false};
 }
 
 /// One row of a suite.
@@ -35,6 +38,7 @@ struct Case {
 [[nodiscard]] std::span<const Case> doe_cases();
 [[nodiscard]] std::span<const Case> spdm_cases();  ///< asked once for each SPDM version
 [[nodiscard]] std::span<const Case> session_cases();
+[[nodiscard]] std::span<const Case> auth_cases();
 [[nodiscard]] std::span<const Case> ide_km_cases();
 [[nodiscard]] std::span<const Case> tdisp_cases();
 

@@ -90,13 +90,37 @@ std::string Reply::str() const {
   std::unreachable();
 }
 
-Link::Link(Client client, spdm::RequesterConfig config)
+void Heard::received(std::uint32_t /*session*/, ByteView spdm) {
+  if (const auto header = wire::SpdmHeader::decode(spdm))
+    last_[header->code] = Bytes(spdm.begin(), spdm.end());
+}
+
+void Heard::sent(std::uint32_t session, ByteView spdm) { received(session, spdm); }
+
+bool Heard::has_sent(wire::SpdmCode code) const { return last(code) != nullptr; }
+
+const Bytes* Heard::last(wire::SpdmCode code) const {
+  const auto at = last_.find(std::to_underlying(code));
+  return at == last_.end() ? nullptr : &at->second;
+}
+
+Link::Link(Client client, spdm::RequesterConfig config, LinkOwner& owner)
     : client_(std::move(client)),
       transport_(spdm_transport(client_.transport())),
-      requester_(std::move(config)) {}
+      owner_(&owner),
+      heard_(std::make_unique<Heard>(owner.watch)),
+      requester_([&] {
+        config.observer = heard_.get();
+        return std::move(config);
+      }()) {}
 
 Reply Link::packet(ByteView bytes) {
+  Watch* const watch = owner_->watch;
+  if (watch != nullptr) watch->packet(client_.transport(), PacketSender::kRequester, bytes);
   const auto came = client_.exchange(PlatformCommand::kNormal, bytes);
+  if (watch != nullptr)
+    watch->packet(client_.transport(), PacketSender::kResponder, came ? *came : Bytes());
+  if (!came) owner_->lost = true;
   if (!came) return from_loss(came.error());
   return came->empty() ? dropped() : answer(*came);
 }
@@ -122,6 +146,7 @@ Reply Link::run() {
       Reply reply;
       reply.kind = Reply::Kind::kRefused;
       reply.why = failure->why;
+      reply.too_large = failure->code == Errno::kTooBig;
       return reply;
     }
     wait(std::min(requester_.wait_us(), kMaxWaitUs));
@@ -143,6 +168,7 @@ Reply Link::take(const Reply& came) {
   Reply reply;
   reply.kind = Reply::Kind::kRefused;
   reply.why = taken.error().why;
+  reply.too_large = taken.error().code == Errno::kTooBig;
   return reply;
 }
 

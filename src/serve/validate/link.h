@@ -2,11 +2,14 @@
 
 #include <cstdint>
 #include <expected>
+#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/bytes.h"
+#include "serve/capture.h"
 #include "serve/client.h"
 #include "spdm/requester.h"
 #include "wire/spdm_error.h"
@@ -27,6 +30,7 @@ struct Reply {
   std::uint8_t code = 0;
   std::uint8_t data = 0;
   std::string_view why = {};  ///< literal
+  bool too_large = false;     ///< kRefused: it exceeds a limit of our own requester
 
   [[nodiscard]] bool answered() const { return kind == Kind::kAnswer; }
   [[nodiscard]] bool is_error(wire::SpdmErrorCode expected) const {
@@ -40,12 +44,46 @@ struct Reply {
   [[nodiscard]] std::string str() const;
 };
 
+/// Sees everything that goes to the peer and comes from it.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+  /// A packet of the transport; of no bytes: nothing came.
+  virtual void packet(PlatformTransport transport, PacketSender sender, ByteView packet) = 0;
+  virtual void keys(const wire::KeyLogLine& line) = 0;
+  /// How many packets it has seen.
+  [[nodiscard]] virtual std::size_t packets() const = 0;
+};
+
+/// What a Link's requester said and heard, decrypted: the codes of SPDM messages in order.
+class Heard final : public spdm::Observer {
+ public:
+  explicit Heard(Watch* watch) : watch_(watch) {}
+  [[nodiscard]] bool has_sent(wire::SpdmCode code) const;
+  void received(std::uint32_t session, ByteView spdm) override;
+  void sent(std::uint32_t session, ByteView spdm) override;
+  [[nodiscard]] bool wants_keys() const override { return watch_ != nullptr; }
+  void keys(const wire::KeyLogLine& line) override { watch_->keys(line); }
+  /// The last message of a code; nullptr: none came.
+  [[nodiscard]] const Bytes* last(wire::SpdmCode code) const;
+
+ private:
+  Watch* watch_;
+  std::map<std::uint8_t, Bytes> last_;
+};
+
+/// What outlives a case's links.
+struct LinkOwner {
+  Watch* watch = nullptr;  ///< nullptr: nobody looks
+  bool lost = false;       ///< a connection broke, or nothing came in time
+};
+
 /// One connection to the peer with a requester on it.
 ///
-/// Lifetime: of one case. Locking: none.
+/// Lifetime: of one case; `owner` outlives it. Locking: none.
 class Link {
  public:
-  Link(Client client, spdm::RequesterConfig config);
+  Link(Client client, spdm::RequesterConfig config, LinkOwner& owner);
 
   [[nodiscard]] spdm::Requester& requester() { return requester_; }
   /// Carries what the requester has queued until nothing is left. kAnswer has no
@@ -66,6 +104,7 @@ class Link {
   /// The requester's next message, which stays the next one.
   [[nodiscard]] spdm::Message next_request();
   [[nodiscard]] Client& client() { return client_; }
+  [[nodiscard]] const Heard& heard() const { return *heard_; }
 
  private:
   /// What the requester makes of an answer's packet.
@@ -76,6 +115,8 @@ class Link {
 
   Client client_;
   const spdm::Transport transport_;
+  LinkOwner* owner_;
+  std::unique_ptr<Heard> heard_;
   spdm::Requester requester_;
 };
 

@@ -49,14 +49,35 @@ std::string xml(std::string_view text) {
   return out;
 }
 
+/// Single-quoted, as YAML wants it.
+std::string yaml(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    out += c;
+    if (c == '\'') out += c;
+  }
+  return out + "'";
+}
+
+/// Where a capture has the case; empty: nowhere.
+std::string packets(const CaseResult& result) {
+  return result.first_packet == 0
+             ? std::string()
+             : fmt::format("  packets: '{}-{}'\n", result.first_packet, result.last_packet);
+}
+
 double seconds(std::uint64_t us) { return static_cast<double>(us) / 1e6; }
 
 std::string testcase(const CaseResult& result) {
   const PlannedCase& planned = result.planned;
   std::string inside;
   if (result.verdict.kind == Kind::kFail)
-    inside = fmt::format("      <failure message=\"{}\">{} ({})</failure>\n",
-                         xml(result.verdict.why), xml(planned.row.claim), xml(planned.row.clause));
+    inside = fmt::format(
+        "      <failure message=\"{}\">expected: {} ({}){}</failure>\n", xml(result.verdict.why),
+        xml(planned.row.claim), xml(planned.row.clause),
+        xml(result.first_packet == 0
+                ? std::string()
+                : fmt::format("; packets {}-{}", result.first_packet, result.last_packet)));
   if (result.verdict.kind == Kind::kSkip)
     inside = fmt::format("      <skipped message=\"{}\"/>\n", xml(result.verdict.why));
   return fmt::format(
@@ -77,8 +98,9 @@ std::string tap_line(std::size_t number, const CaseResult& result, bool colour) 
   if (kind == Kind::kSkip) line += fmt::format(" # SKIP {}", result.verdict.why);
   line += '\n';
   if (kind == Kind::kFail)
-    line += fmt::format("  ---\n  message: '{}'\n  clause: '{}'\n  ...\n", result.verdict.why,
-                        result.planned.row.clause);
+    line += fmt::format("  ---\n  message: {}\n  expected: {}\n  clause: {}\n{}  ...\n",
+                        yaml(result.verdict.why), yaml(result.planned.row.claim),
+                        yaml(result.planned.row.clause), packets(result));
   return line;
 }
 

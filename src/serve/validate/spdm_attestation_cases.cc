@@ -33,11 +33,19 @@ Bytes get_certificate(std::uint8_t version, std::uint8_t slot, std::uint16_t off
   return raw_spdm(version, SpdmCode::kGetCertificate, slot, 0, rest.take());
 }
 
+/// A chain above 64 KiB: GET_CERTIFICATE with 16-bit fields is answered by DataTooLarge.
+/// Source: DSP0274 1.4, GET_CERTIFICATE, LargeCertChain.
+bool is_large(Link& link) {
+  const spdm::PeerChain* const chain = link.requester().peer_chain(0);
+  return chain != nullptr && chain->chain.size() > 0xffff;
+}
+
 /// GET_CERTIFICATE is answered by ERROR InvalidRequest.
 Verdict no_certificate(Bench& bench, std::uint8_t slot, std::uint16_t offset) {
   TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
   const Reply reply = link.raw(get_certificate(bench.version(), slot, offset, 0x40));
-  TEEIO_CASE(reply.is_error(SpdmErrorCode::kInvalidRequest), "{} came", reply.str());
+  const bool large = is_large(link) && reply.is_error(SpdmErrorCode::kDataTooLarge);
+  TEEIO_CASE(large || reply.is_error(SpdmErrorCode::kInvalidRequest), "{} came", reply.str());
   return passed();
 }
 Verdict certificate_slot(Bench& bench) { return no_certificate(bench, 9, 0); }
@@ -46,6 +54,7 @@ Verdict certificate_offset(Bench& bench) { return no_certificate(bench, 0, 0xfff
 Verdict certificate_portions(Bench& bench) {
   TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
   const Reply reply = link.raw(get_certificate(bench.version(), 0, 0, 0x10));
+  if (is_large(link) && reply.is_error(SpdmErrorCode::kDataTooLarge)) return passed();
   TEEIO_CASE(reply.answered(), "{} came", reply.str());
   TEEIO_CASE(reply.bytes.size() >= 8 + 0x10, "{} came", reply.str());
   const auto portion = std::to_integer<unsigned>(reply.bytes[4]);

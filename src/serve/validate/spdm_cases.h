@@ -8,5 +8,6 @@ namespace teeio::serve::validate {
 
 /// Certificates, CHALLENGE and MEASUREMENTS.
 [[nodiscard]] std::span<const Case> spdm_attestation_cases();
+[[nodiscard]] std::span<const Case> spdm_chunk_cases();
 
 }  // namespace teeio::serve::validate

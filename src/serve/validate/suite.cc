@@ -1,11 +1,14 @@
 #include "serve/validate/suite.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <algorithm>
+#include <map>
 #include <span>
 
 #include "schedule/task.h"
+#include "serve/validate/raw_spdm.h"
 
 namespace teeio::serve::validate {
 namespace {
@@ -23,12 +26,19 @@ constexpr SuiteRow kSuites[] = {
     {"spdm13", spdm_cases, wire::kSpdmVersion13},
     {"spdm14", spdm_cases, wire::kSpdmVersion14},
     {"session", session_cases, 0},
+    {"auth", auth_cases, 0},
     {"ide_km", ide_km_cases, 0},
     {"tdisp", tdisp_cases, 0},
 };
 
 bool wanted(const std::vector<std::string>& list, std::string_view name) {
   return list.empty() || std::ranges::find(list, name) != list.end();
+}
+
+/// The peer said which versions it has, and this is none of them.
+bool lacks(const Target& target, std::uint8_t version) {
+  return version != 0 && target.versions &&
+         std::ranges::find(*target.versions, version) == target.versions->end();
 }
 
 bool begins(const std::vector<std::string>& prefixes, std::string_view id) {
@@ -61,14 +71,93 @@ std::vector<PlannedCase> plan(const std::vector<std::string>& suites,
 
 CaseResult run_case(const PlannedCase& planned, const Target& target) {
   const std::uint64_t begin_ns = schedule::now_ns();
-  const auto judge = [&] {
-    if (planned.suite == "doe" && target.transport != PlatformTransport::kPciDoe)
-      return skipped(fmt::format("transport {} has no DOE", name(target.transport)));
-    Bench bench(target, planned.version);
-    return planned.row.body(bench);
-  };
-  Verdict verdict = judge();
-  return {planned, std::move(verdict), (schedule::now_ns() - begin_ns) / 1000};
+  const std::size_t before = target.watch == nullptr ? 0 : target.watch->packets();
+  CaseResult result;
+  result.planned = planned;
+  Bench bench(target, planned.version);
+  result.verdict = planned.suite == "doe" && target.transport != PlatformTransport::kPciDoe
+                       ? skipped(fmt::format("transport {} has no DOE", name(target.transport)))
+                   : lacks(target, planned.version)
+                       ? skipped(fmt::format("VERSION does not list SPDM {}.{}",
+                                             planned.version >> 4U, planned.version & 0xfU))
+                       : planned.row.body(bench);
+  result.time_us = (schedule::now_ns() - begin_ns) / 1000;
+  result.lost = bench.lost();
+  result.never_linked = bench.never_linked();
+  const std::size_t after = target.watch == nullptr ? 0 : target.watch->packets();
+  if (after > before) result.first_packet = before + 1;
+  if (after > before) result.last_packet = after;
+  return result;
+}
+
+namespace {
+
+/// The versions that the peer lists; nullopt when it does not say.
+std::optional<std::vector<std::uint8_t>> ask_versions(const Target& target) {
+  Bench bench(target, 0);
+  auto link = bench.link();
+  if (!link) return std::nullopt;
+  const Reply reply = raw_version(*link);
+  const auto answer = wire::SpdmVersionResponse::decode(reply.bytes);
+  if (!reply.answered() || !answer || answer->versions.empty()) return std::nullopt;
+  return answer->versions;
+}
+
+/// Whether the peer answers, within its time limit: it may be being started again.
+bool is_there(const Target& target) {
+  constexpr unsigned kRetryMs = 100;
+  for (unsigned waited_ms = 0;; waited_ms += kRetryMs) {
+    if (greet(target)) return true;
+    if (waited_ms >= target.timeout_ms) return false;
+    (void)::poll(nullptr, 0, kRetryMs);
+  }
+}
+
+/// The first case that could not be set up for a reason; the others are skipped.
+class SetUps {
+ public:
+  void look_at(CaseResult& result, std::size_t number) {
+    if (!result.verdict.set_up) return;
+    const auto [at, first] =
+        seen_.try_emplace(fmt::format("{} {}", result.planned.suite, result.verdict.why), number);
+    if (!first)
+      result.verdict = skipped(
+          fmt::format("cannot be set up, as case {} failed: {}", at->second, result.verdict.why));
+  }
+
+ private:
+  std::map<std::string, std::size_t> seen_;
+};
+
+}  // namespace
+
+Judgement judge(const std::vector<PlannedCase>& cases, Target target,
+                const std::function<void(const CaseResult&)>& tell) {
+  target.versions = ask_versions(target);
+  Judgement judgement;
+  SetUps set_ups;
+  const std::string where = target.address.str();
+  for (const PlannedCase& planned : cases) {
+    CaseResult result = run_case(planned, target);
+    const bool gone = result.lost && !is_there(target);
+    if (gone && result.never_linked && !judgement.results.empty()) {
+      judgement.bail_out =
+          fmt::format("nobody answers at {} any more since case {} ({})", where,
+                      judgement.results.size(), judgement.results.back().planned.id);
+      return judgement;
+    }
+    if (gone)
+      result.verdict =
+          failed("the responder did not survive this case: it does not answer any more");
+    set_ups.look_at(result, judgement.results.size() + 1);
+    judgement.results.push_back(std::move(result));
+    tell(judgement.results.back());
+    if (!gone) continue;
+    judgement.bail_out = fmt::format("nobody answers at {} any more since case {} ({})", where,
+                                     judgement.results.size(), planned.id);
+    return judgement;
+  }
+  return judgement;
 }
 
 std::expected<void, std::string> greet(const Target& target) {

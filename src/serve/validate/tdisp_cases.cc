@@ -198,9 +198,10 @@ Verdict report_offset(Bench& bench) {
   TEEIO_CASE(before && after && before->ranges.size() == after->ranges.size(),
              "the reports list different ranges");
   for (std::size_t i = 0; i < before->ranges.size(); ++i)
-    TEEIO_CASE(after->ranges[i].first_page - before->ranges[i].first_page == kOffset,
-               "range {} moved by {:#x}", i,
-               after->ranges[i].first_page - before->ranges[i].first_page);
+    TEEIO_CASE(before->ranges[i].moved(kOffset) == after->ranges[i],
+               "range {} was at page {:#x} and is at {:#x}, not at {:#x}", i,
+               before->ranges[i].first_page, after->ranges[i].first_page,
+               before->ranges[i].moved(kOffset).first_page);
   return passed();
 }
 

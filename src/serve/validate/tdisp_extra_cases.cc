@@ -235,8 +235,7 @@ Verdict mmio_attribute(Bench& bench) {
 Verdict mmio_unknown_range(Bench& bench) {
   TEEIO_CASE_ASSIGN(TdiUnderTest tdi, bench.running_tdi());
   const wire::TdispSetMmioAttribute request{
-      .range = {
-          .first_page = 0xfff0'0000'0000'0000, .pages = 1, .attributes = 4, .range_id = 0xfffe}};
+      .range = {.first_page = 0xfff0'0000'0000, .pages = 1, .attributes = 4, .range_id = 0xfffe}};
   TEEIO_CASE_ASSIGN(const bool known, announced(tdi, TdispCode::kSetMmioAttribute, request));
   if (!known) return passed();
   return refuses(tdi, request, TdispError::kInvalidRequest, TdiState::kRun);

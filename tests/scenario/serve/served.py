@@ -16,11 +16,12 @@ NONE, MCTP, DOE, TCP = range(4)
 class Served:
     """A running server. Leaving the block ends it with SIGTERM and checks its status."""
 
-    def __init__(self, teeio, *arguments):
+    def __init__(self, teeio, *arguments, wrapper=()):
+        self.expected = 0
         self.folder = tempfile.TemporaryDirectory()
         self.control_path = os.path.join(self.folder.name, "control")
         self.process = subprocess.Popen(
-            [teeio, "serve", "--listen", "127.0.0.1:0", "--control", self.control_path, *arguments],
+            [*wrapper, teeio, "serve", "--listen", "127.0.0.1:0", "--control", self.control_path, *arguments],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.lines = [self.process.stdout.readline()]
         self.port = int(self.lines[0].rsplit(":", 1)[1])
@@ -38,7 +39,7 @@ class Served:
         gone = not os.path.exists(self.control_path)
         self.folder.cleanup()
         if kind is None:
-            assert self.process.returncode == 0, (self.process.returncode, self.log)
+            assert self.process.returncode == self.expected, (self.process.returncode, self.log)
             assert gone, "the control socket is left behind"
 
     def connect(self):

@@ -1,13 +1,18 @@
 #!/usr/bin/env -S python3 -B
 """`teeio validate` passes against `teeio serve`, and tells when it does not."""
 
+import json
 import os
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import xml.etree.ElementTree
 
-from served import Served
+from served import DOE, NORMAL, Served, doe, receive, send
 
 TEEIO = sys.argv[1]
 
@@ -50,6 +55,147 @@ def fails_by_verdict(served):
     run = validate(f"127.0.0.1:{served.port}", "--function", "0000:7f:00.0", "--suite", "tdisp")
     assert run.returncode == 1, run.stdout
     assert "not ok 1 - tdisp.version" in run.stdout
+    # One cause is one failure.
+    assert run.stdout.count("\nnot ok ") == 1, run.stdout
+    assert "as case 1 failed" in run.stdout and "  expected: '" in run.stdout
+
+
+def failures_name_their_packets(served):
+    pcap = os.path.join(served.folder.name, "judge.pcapng")
+    keys = os.path.join(served.folder.name, "judge.keys")
+    run = validate(f"127.0.0.1:{served.port}", "--function", "0000:7f:00.0", "--case",
+                   "doe.discovery,tdisp.version", "--pcap", pcap, "--keylog", keys, "-v")
+    assert run.returncode == 1, run.stdout
+    packets = run.stdout.split("packets: '")[1].split("'")[0]
+    first, last = (int(number) for number in packets.split("-"))
+    decoded = subprocess.run([TEEIO, "decode", "--json", pcap, "--keylog", keys],
+                             capture_output=True, text=True, timeout=60, check=False)
+    assert decoded.returncode == 0, decoded.stderr
+    messages = [json.loads(line) for line in decoded.stdout.splitlines()]
+    assert messages[-1]["packet"] == last
+    inside = [message["message"] for message in messages if first <= message["packet"] <= last]
+    assert inside[0] == "GET_VERSION" and "TDISP_ERROR" in inside, inside
+    assert "# " in run.stdout and "GET_VERSION" in run.stdout
+
+
+def files_are_opened_first(served):
+    for option in ("--junit", "--pcap", "--keylog"):
+        run = validate(f"127.0.0.1:{served.port}", option, "/nonexistent/x")
+        assert run.returncode == 2 and "TAP" not in run.stdout, run
+
+
+class Responder:
+    """A responder that answers the greeting, then does as `behave` says with its peers."""
+
+    def __init__(self, behave):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.behave = behave
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            with peer:
+                try:
+                    while True:
+                        command, transport, size = struct.unpack(">III", receive(peer, 12))
+                        payload = receive(peer, size)
+                        if command != NORMAL:
+                            send(peer, command, transport, b"Server Hello!\0")
+                        elif self.behave(self, peer, payload) is False:
+                            break
+                except (EOFError, OSError):
+                    pass
+
+
+VERSION = bytes([0x10, 0x04, 0, 0, 0, 1, 0, 0x12])
+
+
+def a_device_that_dies_is_named():
+    """It falls over a short GET_CAPABILITIES, as a real one did."""
+    def behave(responder, peer, payload):
+        message = payload[8:]
+        if message[1] == 0x84:
+            return send(peer, NORMAL, DOE, doe(1, VERSION))
+        responder.listener.close()
+        return False
+    responder = Responder(behave)
+    run = validate(f"127.0.0.1:{responder.port}", "--suite", "spdm12", "--timeout", "200",
+                   "--case", "spdm12.version.header,spdm12.capabilities.short,spdm12.order")
+    assert run.returncode == 1, run.stdout
+    lines = run.stdout.splitlines()
+    assert any(line.startswith("not ok 2 - spdm12.capabilities.short") for line in lines), lines
+    assert any(line.startswith("Bail out! ") and "spdm12.capabilities.short" in line
+               for line in lines), lines
+    assert run.stdout.count("not ok") == 1, run.stdout
+
+
+def an_exchange_is_bounded():
+    """A mebibyte is announced, and comes a byte each 20 ms."""
+    def behave(_, peer, __):
+        peer.sendall(struct.pack(">III", NORMAL, DOE, 1 << 20))
+        for _ in range(1 << 20):
+            peer.sendall(b"\0")
+            threading.Event().wait(0.02)
+    responder = Responder(behave)
+    begin = time.monotonic()
+    run = validate(f"127.0.0.1:{responder.port}", "--case", "spdm12.version.header", "--timeout",
+                   "300")
+    assert run.returncode == 1 and "nothing came in time" in run.stdout, run.stdout
+    assert time.monotonic() - begin < 20
+
+
+def versions_that_are_not_there_are_skipped():
+    with Served(TEEIO, "--versions", "1.2") as served:
+        run = validate(f"127.0.0.1:{served.port}")
+        assert run.returncode == 0, run.stdout
+        assert "VERSION does not list SPDM 1.3" in run.stdout
+
+
+def a_responder_without_certificates_is_right():
+    for capabilities in ("MEAS_NO_SIG", "-CHAL,-MEL", "-ENCAP,-CHUNK,-MEL"):
+        with Served(TEEIO, "--capabilities", capabilities) as served:
+            run = validate(f"127.0.0.1:{served.port}")
+            assert run.returncode == 0, (capabilities, run.stdout)
+
+
+def large_chains_are_read():
+    """SPDM 1.4 has chains above 64 KiB."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = subprocess.run(["openssl", "version"], capture_output=True, check=False)
+        if made.returncode != 0:
+            return
+        def openssl(*words):
+            subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+        comment = "nsComment=" + "x" * 30000
+        with open(os.path.join(folder, "ca.cnf"), "w") as file:
+            file.write("[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n"
+                       f"{comment}\n[leaf]\nbasicConstraints=CA:FALSE\n"
+                       "keyUsage=critical,digitalSignature\n" + comment + "\n")
+        chain = b""
+        for i, name in enumerate(("root", "mid", "leaf")):
+            openssl("ecparam", "-name", "secp384r1", "-genkey", "-noout", "-out", f"{name}.key")
+            openssl("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", "-out", "r.csr")
+            by = (("-signkey", "root.key") if i == 0 else
+                  ("-CA", ("root", "mid")[i - 1] + ".pem", "-CAkey", ("root", "mid")[i - 1] + ".key",
+                   "-CAcreateserial"))
+            openssl("x509", "-req", "-in", "r.csr", *by, "-days", "9", "-sha384", "-extfile",
+                    "ca.cnf", "-extensions", "leaf" if name == "leaf" else "ca", "-out",
+                    f"{name}.pem")
+            with open(os.path.join(folder, f"{name}.pem"), "rb") as file:
+                chain += file.read()
+        with open(os.path.join(folder, "chain.pem"), "wb") as file:
+            file.write(chain)
+        with Served(TEEIO, "--chain", os.path.join(folder, "chain.pem"), "--key",
+                    os.path.join(folder, "leaf.key")) as served:
+            run = validate(f"127.0.0.1:{served.port}", "--suite", "spdm14,session")
+            assert run.returncode == 0, run.stdout
+            assert "ok" in run.stdout and "not ok" not in run.stdout
 
 
 def main():
@@ -58,6 +204,13 @@ def main():
         passes_over_mctp(served)
         events_are_told(served)
         fails_by_verdict(served)
+        failures_name_their_packets(served)
+        files_are_opened_first(served)
+    a_device_that_dies_is_named()
+    an_exchange_is_bounded()
+    versions_that_are_not_there_are_skipped()
+    a_responder_without_certificates_is_right()
+    large_chains_are_read()
     with Served(TEEIO, "--machine", "spdm-emu", "--ide-port", "1") as served:
         run = validate(f"127.0.0.1:{served.port}", "--suite", "ide_km,tdisp", "--port-index", "1",
                        "--function", "be:1d.7")

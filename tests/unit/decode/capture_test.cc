@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cctype>
+
 #include "crypto/aead.h"
 #include "unit/wire/golden.h"
 #include "wire/doe.h"
@@ -94,6 +96,66 @@ TEST_F(CaptureTest, TellsDiscoveryRequestsFromResponsesByTheirTurn) {
   EXPECT_EQ(response[0].sender, Sender::kResponder);
   EXPECT_EQ(text(response[0], "next_index"), "2");
   EXPECT_EQ(response[0].packet, 2U);
+}
+
+TEST_F(CaptureTest, WhatIsOnlyGuessedSaysSo) {
+  EXPECT_TRUE(doe(wire::DoeType::kDiscovery, unhex("01 00 00 00"))[0].sender_guessed);
+  EXPECT_FALSE(spdm("10 84 00 00")[0].sender_guessed);
+}
+
+TEST_F(CaptureTest, ARequestThatWasDroppedShiftsNothingWhenDirectionsAreRecorded) {
+  const Bytes request = in_doe(wire::DoeType::kDiscovery, unhex("00 00 00 00"));
+  const auto read = [&](wire::PcapDirection direction) {
+    return capture.read({.data = request, .original_size = 0, .direction = direction})[0];
+  };
+  for (int i = 0; i < 2; ++i) {  // the first was dropped
+    const Message message = read(wire::PcapDirection::kInbound);
+    EXPECT_EQ(message.sender, Sender::kRequester);
+    EXPECT_FALSE(message.sender_guessed);
+  }
+  EXPECT_EQ(read(wire::PcapDirection::kOutbound).sender, Sender::kResponder);
+}
+
+TEST_F(CaptureTest, AnEmptyAnswerKeepsTheTurns) {
+  doe(wire::DoeType::kDiscovery, unhex("00 00 00 00"));
+  const auto none = capture.read({.data = {}, .original_size = 0});
+  ASSERT_EQ(none.size(), 1U);
+  EXPECT_EQ(none[0].name, "NO_ANSWER");
+  EXPECT_EQ(none[0].sender, Sender::kResponder);
+  EXPECT_TRUE(none[0].problem.empty());
+  EXPECT_EQ(doe(wire::DoeType::kDiscovery, unhex("00 00 00 00"))[0].sender, Sender::kRequester);
+}
+
+TEST_F(CaptureTest, ACaptureOfTheHostsSideIsTurnedByItsFirstRequest) {
+  const Bytes version = in_doe(wire::DoeType::kSpdm, unhex("10 84 00 00"));
+  const auto out = wire::PcapDirection::kOutbound;
+  EXPECT_EQ(capture.read({.data = version, .original_size = 0, .direction = out})[0].sender,
+            Sender::kRequester);
+  const Bytes discovery = in_doe(wire::DoeType::kDiscovery, unhex("00 00 00 00"));
+  EXPECT_EQ(capture
+                .read({.data = discovery,
+                       .original_size = 0,
+                       .direction = wire::PcapDirection::kInbound})[0]
+                .sender,
+            Sender::kResponder);
+}
+
+TEST_F(CaptureTest, PutsMctpPacketsTogether) {
+  const auto packet = [](std::uint8_t flags, std::string_view bytes) {
+    Writer w;
+    wire::MctpPacketHeader{.flags = flags}.append_to(w);
+    return w.bytes(unhex(bytes)).take();
+  };
+  const auto read = [&](ByteView bytes) {
+    return capture.read({.data = bytes, .original_size = 0, .link = wire::LinkType::kMctp})[0];
+  };
+  EXPECT_EQ(read(packet(0x80, "05 10")).name, "FRAGMENT");
+  EXPECT_EQ(read(packet(0xc1, "05 10 04 00 00 00 01 00 12")).name, "VERSION");  // another tag
+  EXPECT_EQ(read(packet(0x10, "84")).name, "FRAGMENT");
+  EXPECT_EQ(read(packet(0x60, "00 00")).name, "GET_VERSION");
+  EXPECT_FALSE(read(packet(0x60, "00 00")).problem.empty());  // continues nothing
+  read(packet(0x80, "05 10"));
+  EXPECT_FALSE(read(packet(0x60, "84 00 00")).problem.empty());  // one is missing
 }
 
 TEST_F(CaptureTest, NamesAndFieldsComeFromTheMessage) {
@@ -263,6 +325,29 @@ TEST(KeyLogText, NamesTheFirstBadLine) {
   EXPECT_EQ(log.lines.size(), 2U);
   EXPECT_EQ(log.bad_line, 4U);
   EXPECT_EQ(parse_key_log(good).bad_line, 0U);
+}
+
+TEST(KeyLogText, ALastLineThatIsCutIsLeftOut) {
+  const std::string good = key_of(wire::KeyLogSender::kRequester, 1).text();
+  for (std::size_t size = 1; size < good.size(); ++size) {
+    const KeyLogText log = parse_key_log(good + "\n" + good.substr(0, size));
+    EXPECT_EQ(log.bad_line, 0U) << size;
+    EXPECT_GE(log.lines.size(), 1U) << size;
+  }
+  EXPECT_EQ(parse_key_log(good + "\n" + good.substr(0, 9)).cut_line, 2U);
+}
+
+TEST(KeyLogText, TakesDosLinesAndUpperCase) {
+  std::string line = key_of(wire::KeyLogSender::kRequester, 0xab).text();
+  const KeyLogText plain = parse_key_log(line + "\r\n" + line + "\r\n");
+  EXPECT_EQ(plain.bad_line, 0U);
+  EXPECT_EQ(plain.lines.size(), 2U);
+  line.replace(line.find("0x"), 10, "0XFFFEFFFF");
+  for (std::size_t at = line.find("GCM") + 3; at < line.size(); ++at)
+    line[at] = static_cast<char>(std::toupper(static_cast<unsigned char>(line[at])));
+  const KeyLogText upper = parse_key_log(line + "\n");
+  ASSERT_EQ(upper.lines.size(), 1U) << upper.bad_why;
+  EXPECT_EQ(upper.lines[0].key, plain.lines[0].key);
 }
 
 }  // namespace

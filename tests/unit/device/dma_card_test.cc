@@ -80,12 +80,12 @@ TEST_F(CardLockTest, ReportHasTheRealBars) {
   ASSERT_TRUE(report);
   const auto& bars = function(kVfIndex).bars();
   ASSERT_EQ(report->ranges.size(), 4U);
-  EXPECT_EQ(report->ranges[0], (wire::TdispMmioRange{raw(bars[0].base), 16, 0, 0}));
-  EXPECT_EQ(report->ranges[1],
-            (wire::TdispMmioRange{raw(bars[2].base), 256, wire::kMmioAttributeUpdatable, 2}));
+  EXPECT_EQ(report->ranges[0], (wire::TdispMmioRange{raw(bars[0].base) >> 12U, 16, 0, 0}));
+  EXPECT_EQ(report->ranges[1], (wire::TdispMmioRange{raw(bars[2].base) >> 12U, 256,
+                                                     wire::kMmioAttributeUpdatable, 2}));
   EXPECT_EQ(report->ranges[2].attributes, wire::kMmioMsixTable | wire::kMmioNonTeeMemory);
   EXPECT_EQ(report->ranges[3].attributes, wire::kMmioMsixPba | wire::kMmioNonTeeMemory);
-  EXPECT_EQ(report->ranges[3].first_page, raw(bars[4].base) + 0x1000);
+  EXPECT_EQ(report->ranges[3].address(), raw(bars[4].base) + 0x1000);
 }
 
 TEST_F(CardLockTest, ClearingBusMasterIsAViolation) {

@@ -16,9 +16,9 @@ class FakeFunction final : public TdiFunction {
  public:
   std::vector<wire::TdispMmioRange> mmio_ranges(bool msix_locked) const override {
     const auto shared = msix_locked ? 0U : unsigned{wire::kMmioNonTeeMemory};
-    return {{0xc000'0000, 16, 0, 0},
-            {0xc010'0000, 1, static_cast<std::uint16_t>(wire::kMmioMsixTable | shared), 4},
-            {0xc020'0000, 4, wire::kMmioAttributeUpdatable, 2}};
+    return {{0xc'0000, 16, 0, 0},
+            {0xc'0100, 1, static_cast<std::uint16_t>(wire::kMmioMsixTable | shared), 4},
+            {0xc'0200, 4, wire::kMmioAttributeUpdatable, 2}};
   }
   std::uint16_t msix_message_control() const override { return 0x8003; }
   std::optional<std::string_view> configuration_fault() const override { return fault; }

@@ -251,7 +251,7 @@ TEST_F(DsmTest, AnUpdatableRangeOpensAndClosesForSharedAccesses) {
     return tdi.view().answers(hw::TBit::kShared, MmioPart::kUpdatable);
   };
   const auto set = [this](std::uint16_t attributes) {
-    return error_in(tdisp(wire::TdispSetMmioAttribute{{0xd020'0000, 4, attributes, 2}}));
+    return error_in(tdisp(wire::TdispSetMmioAttribute{{0xd'0200, 4, attributes, 2}}));
   };
   EXPECT_FALSE(shared());
   EXPECT_EQ(set(wire::kMmioNonTeeMemory), std::nullopt);
@@ -272,8 +272,8 @@ TEST_F(DsmTest, AnUpdatableRangeOpensAndClosesForSharedAccesses) {
 TEST_F(DsmTest, OnlyWholeUpdatableRangesOfTheReportAreSet) {
   bring_to(TdiState::kRun);
   for (const wire::TdispMmioRange& range :
-       {wire::TdispMmioRange{0xd000'0000, 16, 4, 0}, wire::TdispMmioRange{0xd020'0000, 3, 4, 2},
-        wire::TdispMmioRange{0xd020'0000, 4, 4, 3}, wire::TdispMmioRange{0xc020'0000, 4, 4, 2}})
+       {wire::TdispMmioRange{0xd'0000, 16, 4, 0}, wire::TdispMmioRange{0xd'0200, 3, 4, 2},
+        wire::TdispMmioRange{0xd'0200, 4, 4, 3}, wire::TdispMmioRange{0xc'0200, 4, 4, 2}})
     EXPECT_EQ(error_in(tdisp(wire::TdispSetMmioAttribute{range})), TdispError::kInvalidRequest);
 }
 
@@ -307,7 +307,7 @@ TEST_F(DsmTest, ReportComesInPortions) {
   const auto report = wire::TdispReport::decode(whole);
   ASSERT_TRUE(report);
   ASSERT_EQ(report->ranges.size(), 3U);
-  EXPECT_EQ(report->ranges[0].first_page, 0xd000'0000U);  // with the reporting offset
+  EXPECT_EQ(report->ranges[0].first_page, 0xd'0000U);  // with the reporting offset
   EXPECT_EQ(report->ranges[1].attributes, wire::kMmioMsixTable | wire::kMmioNonTeeMemory);
   EXPECT_EQ(report->msix_message_control, 0);
 }

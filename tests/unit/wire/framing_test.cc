@@ -88,7 +88,17 @@ TEST(TcpBinding, LengthCountsWhatFollowsIt) {
   EXPECT_FALSE(TcpBindingMessage::decode(unhex("01 00 01")));
 }
 
-TEST(Pcap, ReadsWhatItWrote) {
+/// A reader of bytes that are there; views them.
+class PcapTest : public ::testing::Test {
+ protected:
+  Result<PcapReader> open(ByteView file) {
+    source_.emplace(file);
+    return PcapReader::open(*source_);
+  }
+  std::optional<ViewSource> source_;
+};
+
+TEST_F(PcapTest, ReadsWhatItWrote) {
   const Bytes data = unhex("01 00 01 00 03 00 00 00 10 84 00 00");
   Writer w;
   w.bytes(PcapHeader{LinkType::kPciDoe}.encode());
@@ -97,62 +107,135 @@ TEST(Pcap, ReadsWhatItWrote) {
   EXPECT_EQ(hex(ByteView(file).first(40)),
             hex(unhex("d4 c3 b2 a1 02 00 04 00 00*8 00 00 01 00 24 01 00 00 "
                       "01 00 00 00 02 00 00 00 0c 00 00 00 0c 00 00 00")));
-  auto reader = PcapReader::open(file);
+  auto reader = open(file);
   ASSERT_TRUE(reader);
-  EXPECT_EQ(reader->link(), LinkType::kPciDoe);
   const auto packet = reader->next();
-  ASSERT_TRUE(packet);
-  EXPECT_EQ(packet->time_ns, 1'000'002'000U);
-  EXPECT_EQ(hex(packet->data), hex(data));
-  EXPECT_TRUE(reader->done());
+  ASSERT_TRUE(packet && *packet);
+  EXPECT_EQ((*packet)->link, LinkType::kPciDoe);
+  EXPECT_EQ((*packet)->direction, PcapDirection::kUnknown);
+  EXPECT_EQ((*packet)->time_ns, 1'000'002'000U);
+  EXPECT_EQ(hex((*packet)->data), hex(data));
+  EXPECT_EQ(reader->next(), std::nullopt);
 }
 
-TEST(Pcap, KeepsTheBeginningOfAPacketThatIsTooLong) {
+TEST_F(PcapTest, KeepsTheBeginningOfAPacketThatIsTooLong) {
   const Bytes data(PcapHeader::kSnapLength + 1);
   Writer w;
   w.bytes(PcapHeader{}.encode()).bytes(PcapPacket{.data = data}.encode());
   const Bytes file = w.take();
-  auto reader = PcapReader::open(file);
+  auto reader = open(file);
   ASSERT_TRUE(reader);
   const auto packet = reader->next();
-  ASSERT_TRUE(packet);
-  EXPECT_EQ(packet->data.size(), PcapHeader::kSnapLength);
-  EXPECT_EQ(packet->original_size, data.size());
-  EXPECT_TRUE(reader->done());
+  ASSERT_TRUE(packet && *packet);
+  EXPECT_EQ((*packet)->data.size(), PcapHeader::kSnapLength);
+  EXPECT_EQ((*packet)->original_size, data.size());
 }
 
-TEST(Pcap, ReadsTheOtherByteOrderAndNanoseconds) {
+TEST_F(PcapTest, ReadsTheOtherByteOrderAndNanoseconds) {
   const Bytes file = unhex(
       "a1 b2 3c 4d 00 02 00 04 00*8 00 00 ff ff 00 00 01 23 "
       "00 00 00 01 00 00 00 02 00 00 00 01 00 00 00 01 05");
-  auto reader = PcapReader::open(file);
+  auto reader = open(file);
   ASSERT_TRUE(reader) << reader.error().why;
-  EXPECT_EQ(reader->link(), LinkType::kMctp);
   const auto packet = reader->next();
-  ASSERT_TRUE(packet);
-  EXPECT_EQ(packet->time_ns, 1'000'000'002U);
+  ASSERT_TRUE(packet && *packet);
+  EXPECT_EQ((*packet)->link, LinkType::kMctp);
+  EXPECT_EQ((*packet)->time_ns, 1'000'000'002U);
 }
 
-TEST(Pcap, RefusesWhatIsNoCapture) {
-  EXPECT_EQ(PcapReader::open({}).error().code, Errno::kInval);
-  EXPECT_EQ(PcapReader::open(unhex("0a 0d 0d 0a 00*20")).error().code, Errno::kOpNotSupp);
+TEST_F(PcapTest, RefusesWhatIsNoCaptureAndSaysWhatItIs) {
+  EXPECT_EQ(open({}).error().code, Errno::kNoData);
+  EXPECT_EQ(open(unhex("d4 c3")).error().code, Errno::kInval);
+  const auto gzip = open(unhex("1f 8b 08 00 00*20"));
+  EXPECT_EQ(gzip.error().code, Errno::kOpNotSupp);
+  EXPECT_NE(gzip.error().why.find("gunzip"), std::string_view::npos);
   Bytes ethernet = PcapHeader{}.encode();
   ethernet[20] = std::byte{1};
   ethernet[21] = std::byte{0};
-  EXPECT_EQ(PcapReader::open(ethernet).error().code, Errno::kOpNotSupp);
-  EXPECT_FALSE(PcapReader::open(ByteView(ethernet).first(23)));
+  EXPECT_EQ(open(ethernet).error().code, Errno::kOpNotSupp);
+  EXPECT_FALSE(open(ByteView(ethernet).first(23)));
 }
 
-TEST(Pcap, RefusesAPacketThatLeavesTheFile) {
+TEST_F(PcapTest, RefusesAPacketThatLeavesTheFile) {
   const Bytes cut = unhex("d4 c3 b2 a1 02 00 04 00 00*8 00 00 10 00 24 01 00 00 00*8 02 00 00 00");
-  auto reader = PcapReader::open(cut);
+  auto reader = open(cut);
   ASSERT_TRUE(reader);
   EXPECT_EQ(reader->next().error().code, Errno::kInval);
   const Bytes huge =
       unhex("d4 c3 b2 a1 02 00 04 00 00*8 00 00 10 00 24 01 00 00 00*8 ff*4 ff*4 00");
-  auto second = PcapReader::open(huge);
+  auto second = open(huge);
   ASSERT_TRUE(second);
   EXPECT_EQ(second->next().error().code, Errno::kTooBig);
+}
+
+TEST_F(PcapTest, PcapngKeepsDirectionsEmptyPacketsAndSeveralLinks) {
+  const Bytes data = unhex("01 00 01 00 03");  // padded in its block
+  Writer w;
+  w.bytes(pcapng_section()).bytes(pcapng_interface(LinkType::kPciDoe));
+  w.bytes(pcapng_packet(
+      0, {.time_ns = 1'000'000'007, .data = data, .direction = PcapDirection::kInbound}));
+  w.bytes(pcapng_interface(LinkType::kMctp));
+  w.bytes(pcapng_packet(1, {.data = {}, .direction = PcapDirection::kOutbound}));
+  const Bytes file = w.take();
+  auto reader = open(file);
+  ASSERT_TRUE(reader) << reader.error().why;
+  const auto first = reader->next();
+  ASSERT_TRUE(first && *first) << first.error().why;
+  EXPECT_EQ(hex((*first)->data), hex(data));
+  EXPECT_EQ((*first)->time_ns, 1'000'000'007U);
+  EXPECT_EQ((*first)->direction, PcapDirection::kInbound);
+  const auto second = reader->next();
+  ASSERT_TRUE(second && *second);
+  EXPECT_EQ((*second)->link, LinkType::kMctp);
+  EXPECT_TRUE((*second)->data.empty());
+  EXPECT_EQ((*second)->direction, PcapDirection::kOutbound);
+  EXPECT_EQ(reader->next(), std::nullopt);
+}
+
+/// As others write it: big-endian, microseconds, unknown blocks, an option before the flags.
+TEST_F(PcapTest, PcapngOfOthersIsRead) {
+  const Bytes file = unhex(
+      "0a 0d 0d 0a 00 00 00 1c 1a 2b 3c 4d 00 01 00 00 ff*8 00 00 00 1c "
+      "00 00 00 01 00 00 00 14 01 24 00 00 00 00 00 00 00 00 00 14 "
+      "00 00 00 05 00 00 00 10 aa bb cc dd 00 00 00 10 "
+      "00 00 00 06 00 00 00 38 00 00 00 00 00 00 00 00 00 0f 42 41 00 00 00 02 00 00 00 02 "
+      "be ef 00 00 00 01 00 01 78 00 00 00 00 02 00 04 00 00 00 02 00 00 00 00 00 00 00 38 "
+      "00 00 00 03 00 00 00 14 00 00 00 01 aa 00 00 00 00 00 00 14");
+  auto reader = open(file);
+  ASSERT_TRUE(reader) << reader.error().why;
+  const auto packet = reader->next();
+  ASSERT_TRUE(packet && *packet) << packet.error().why;
+  EXPECT_EQ(hex((*packet)->data), "be ef");
+  EXPECT_EQ((*packet)->time_ns, 1'000'001'000U);
+  EXPECT_EQ((*packet)->direction, PcapDirection::kOutbound);
+  const auto simple = reader->next();
+  ASSERT_TRUE(simple && *simple) << simple.error().why;
+  EXPECT_EQ(hex((*simple)->data), "aa");
+}
+
+TEST_F(PcapTest, EveryPrefixAndEveryFlippedBitOfPcapngEnds) {
+  const Bytes data(5);
+  Writer w;
+  w.bytes(pcapng_section()).bytes(pcapng_interface(LinkType::kPciDoe));
+  w.bytes(pcapng_packet(0, {.data = data, .direction = PcapDirection::kInbound}));
+  const Bytes file = w.take();
+  const auto read_all = [&](ByteView bytes) {
+    auto reader = open(bytes);
+    if (!reader) return false;
+    for (;;) {
+      const auto packet = reader->next();
+      if (!packet) return false;
+      if (!*packet) return true;
+    }
+  };
+  EXPECT_TRUE(read_all(file));
+  for (std::size_t size = 0; size < file.size(); ++size)
+    EXPECT_EQ(read_all(ByteView(file).first(size)), size == 28 || size == 60) << size;
+  for (std::size_t bit = 0; bit < file.size() * 8; ++bit) {
+    Bytes flipped = file;
+    flipped[bit / 8] ^= static_cast<std::byte>(1U << bit % 8);
+    (void)read_all(flipped);
+  }
 }
 
 TEST(KeyLog, RoundTrips) {

@@ -7,7 +7,7 @@
 namespace teeio::wire {
 namespace {
 
-const TdispMmioRange kRange{0xd000'0000, 16, kMmioMsixTable, 4};
+const TdispMmioRange kRange{0xd'0000, 16, kMmioMsixTable, 4};
 
 std::vector<TdispBody> one_of_each() {
   TdispNonce nonce{};
@@ -53,6 +53,16 @@ TEST(Tdisp, EveryMessageComesBack) {
     seen.insert(code_of(body));
   }
   EXPECT_EQ(seen.size(), kTdispMessages.size());
+}
+
+TEST(Tdisp, ARangeOnTheWireIsAPageNumberAndTheOffsetIsInBytes) {
+  EXPECT_EQ(kRange.address(), 0xd000'0000U);
+  EXPECT_EQ(kRange.moved(0x1000'0000).first_page, 0xe'0000U);
+  EXPECT_EQ(kRange.moved(-std::uint64_t{0x1000}).address(), 0xcfff'f000U);
+  EXPECT_EQ(kRange.moved(-std::uint64_t{0xd000'1000}).address(), 0xffff'ffff'ffff'f000U);
+  Writer bytes;
+  write_mmio_range(bytes, kRange);
+  EXPECT_EQ(Reader(bytes.take()).le<std::uint64_t>(), 0xd'0000U);
 }
 
 TEST(Tdisp, EveryPrefixIsRefused) {

@@ -66,7 +66,7 @@ TEST_F(CcaDriverTest, TheReportIsTheDevicesAndIsCutToTheCallersBuffer) {
   ASSERT_TRUE(whole);
   const auto report = wire::TdispReport::decode(whole->payload);
   ASSERT_TRUE(report);
-  EXPECT_EQ(report->ranges.at(0).first_page, raw(pf().bars()[0].base));
+  EXPECT_EQ(report->ranges.at(0).address(), raw(pf().bars()[0].base));
   const auto part = request(RequestOp::kReadObject, {}, 5);
   ASSERT_TRUE(part);
   EXPECT_THAT(part->payload, testing::ElementsAreArray(whole->payload.data(), 5));

@@ -1,0 +1,18 @@
+#include "cli/psk_argument.h"
+
+#include <span>
+
+namespace teeio::cli {
+
+std::expected<spdm::Psk, std::string> parse_psk(const std::string& text) {
+  const auto mark = text.find('=');
+  if (mark == std::string::npos || mark == 0 || mark + 1 == text.size())
+    return std::unexpected(text + ": must be HINT=KEY");
+  const auto bytes = [](const std::string& part) {
+    const auto view = std::as_bytes(std::span(part.c_str(), part.size() + 1));
+    return Bytes(view.begin(), view.end());
+  };
+  return spdm::Psk{bytes(text.substr(0, mark)), bytes(text.substr(mark + 1))};
+}
+
+}  // namespace teeio::cli

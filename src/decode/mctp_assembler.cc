@@ -1,0 +1,52 @@
+#include "decode/mctp_assembler.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace teeio::decode {
+namespace {
+
+constexpr unsigned kTagBits = 0x0f;  // the tag, and whose it is
+constexpr unsigned kSequenceShift = 4;
+constexpr unsigned kSequenceMask = 3;
+
+}  // namespace
+
+Result<std::optional<ByteView>> MctpAssembler::add(const wire::MctpPacketHeader& header,
+                                                   ByteView payload) {
+  const bool start = (header.flags & kStart) != 0;
+  const bool end = (header.flags & kEnd) != 0;
+  const std::uint32_t key = std::uint32_t{header.source} << 16U |
+                            std::uint32_t{header.destination} << 8U | (header.flags & kTagBits);
+  ++packets_;
+  if (start && end) return payload;  // a message before it, of which this is no part, goes on
+  const auto sequence =
+      static_cast<std::uint8_t>(unsigned{header.flags} >> kSequenceShift & kSequenceMask);
+  auto at = open_.find(key);
+  if (start) {
+    if (at == open_.end() && open_.size() == kMaxOpen)
+      open_.erase(std::ranges::min_element(open_, {}, [](const auto& o) { return o.second.age; }));
+    at = open_.insert_or_assign(key, Open{.bytes = {}, .next_sequence = sequence, .age = packets_})
+             .first;
+  }
+  if (at == open_.end())
+    return fail(Errno::kInval, "the message's first MCTP packet is not in the capture");
+  Open& message = at->second;
+  if (sequence != message.next_sequence) {
+    open_.erase(at);
+    return fail(Errno::kInval, "an MCTP packet before this one is not in the capture");
+  }
+  if (message.bytes.size() + payload.size() > kMaxMessage) {
+    open_.erase(at);
+    return fail(Errno::kTooBig, "the MCTP message is longer than any of SPDM's");
+  }
+  message.bytes.insert(message.bytes.end(), payload.begin(), payload.end());
+  message.next_sequence = static_cast<std::uint8_t>((sequence + 1U) & kSequenceMask);
+  message.age = packets_;
+  if (!end) return std::nullopt;
+  whole_ = std::move(message.bytes);
+  open_.erase(at);
+  return ByteView(whole_);
+}
+
+}  // namespace teeio::decode

@@ -1,0 +1,149 @@
+#include "serve/knobs.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "spdm/capability_rules.h"
+#include "wire/spdm_algorithms.h"
+#include "wire/spdm_capability_names.h"
+
+namespace teeio::serve {
+namespace {
+
+using namespace wire;
+
+/// What ResponderConfig has no part for, or `teeio serve` gives it none.
+constexpr std::uint32_t kUnanswered = kSpdmCapCache | kSpdmCapPubKeyId | kSpdmCapEvent |
+                                      kSpdmCapSetKeyPairInfo | kSpdmCapSetKeyPairReset |
+                                      kSpdmCapSetCert | kSpdmCapCsr | kSpdmCapCertInstallReset |
+                                      kSpdmCapEndpointInfoNoSig | kSpdmCapEndpointInfoSig;
+
+std::string all_capabilities() {
+  std::vector<std::string_view> names;
+  for (const NamedBit& bit : kSpdmCapNames)
+    if ((bit.mask & kUnanswered) == 0) names.push_back(bit.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+/// Two values of one field: asking for one gives up the other.
+std::uint32_t excluded_by(std::uint32_t mask) {
+  switch (mask) {
+    case kSpdmCapMeasSig:
+      return kSpdmCapMeasNoSig;
+    case kSpdmCapMeasNoSig:
+      return kSpdmCapMeasSig;
+    case kSpdmCapPsk:
+      return kSpdmCapPskWithContext;
+    case kSpdmCapPskWithContext:
+      return kSpdmCapPsk;
+    case kSpdmCapMultiKeyOnly:
+      return kSpdmCapMultiKeyNegotiated;
+    case kSpdmCapMultiKeyNegotiated:
+      return kSpdmCapMultiKeyOnly;
+    default:
+      return 0;
+  }
+}
+
+/// A kind of algorithm: its names, and where its mask is.
+struct Kind {
+  std::string_view (*name)(std::uint32_t);
+  std::uint32_t all;
+  std::uint32_t named = 0;
+};
+
+std::uint32_t bit_named(const Kind& kind, std::string_view word) {
+  for (std::uint32_t bit = 1; bit != 0; bit <<= 1U)
+    if ((kind.all & bit) != 0 && kind.name(bit) == word) return bit;
+  return 0;
+}
+
+template <class Kinds>
+std::string all_algorithms(const Kinds& kinds) {
+  std::vector<std::string_view> names;
+  for (const Kind& kind : kinds)
+    for (std::uint32_t bit = 1; bit != 0; bit <<= 1U)
+      if ((kind.all & bit) != 0) names.push_back(kind.name(bit));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+}  // namespace
+
+std::expected<std::vector<std::uint8_t>, std::string> parse_versions(
+    const std::vector<std::string>& words) {
+  std::vector<std::uint8_t> versions;
+  for (const std::string& word : words) {
+    const bool known =
+        word.size() == 3 && word.starts_with("1.") && word[2] >= '0' && word[2] <= '4';
+    if (!known)
+      return std::unexpected(
+          fmt::format("there is no SPDM version {}; there are 1.0 to 1.4", word));
+    versions.push_back(static_cast<std::uint8_t>(kSpdmVersion10 + (word[2] - '0')));
+  }
+  std::ranges::sort(versions);
+  const auto repeated = std::ranges::unique(versions);
+  versions.erase(repeated.begin(), repeated.end());
+  return versions;
+}
+
+std::expected<std::uint32_t, std::string> parse_capabilities(
+    const std::vector<std::string>& words) {
+  const auto has_sign = [](const std::string& word) {
+    return word.starts_with('+') || word.starts_with('-');
+  };
+  const bool changes = std::ranges::all_of(words, has_sign);
+  if (!changes && std::ranges::any_of(words, has_sign))
+    return std::unexpected("capabilities are either all with a sign or all without");
+  std::uint32_t flags = changes ? spdm::default_responder_flags() : 0;
+  for (const std::string& word : words) {
+    const std::string_view name = std::string_view(word).substr(changes ? 1 : 0);
+    const auto at = std::ranges::find(kSpdmCapNames, name, &NamedBit::name);
+    if (at == kSpdmCapNames.end())
+      return std::unexpected(
+          fmt::format("there is no capability {}; there are {}", name, all_capabilities()));
+    const bool off = word.starts_with('-');
+    if (!off && (at->mask & kUnanswered) != 0)
+      return std::unexpected(fmt::format("nothing here answers what {} announces", name));
+    if (changes && !off) flags &= ~excluded_by(at->mask);
+    flags = off ? flags & ~at->mask : flags | at->mask;
+  }
+  if (!spdm::responder_flags_agree(flags, kSpdmVersion14))
+    return std::unexpected("these capabilities contradict each other or need one that is missing");
+  return flags;
+}
+
+spdm::Algorithms available_algorithms(bool with_chain) {
+  spdm::Algorithms all = spdm::Algorithms::all();
+  if (!with_chain)
+    all.base_asym = std::to_underlying(SpdmAsym::kEcdsaP256) |
+                    std::to_underlying(SpdmAsym::kEcdsaP384) |
+                    std::to_underlying(SpdmAsym::kEcdsaP521);
+  return all;
+}
+
+std::expected<spdm::Algorithms, std::string> parse_algorithms(
+    const spdm::Algorithms& all, const std::vector<std::string>& words) {
+  std::array kinds{Kind{spdm_asym_name, all.base_asym}, Kind{spdm_hash_name, all.base_hash},
+                   Kind{spdm_dhe_name, all.dhe}, Kind{spdm_aead_name, all.aead}};
+  for (const std::string& word : words) {
+    const auto kind =
+        std::ranges::find_if(kinds, [&](const Kind& one) { return bit_named(one, word) != 0; });
+    if (kind == kinds.end())
+      return std::unexpected(
+          fmt::format("there is no algorithm {}; there are {}", word, all_algorithms(kinds)));
+    kind->named |= bit_named(*kind, word);
+  }
+  const auto kept = [](const Kind& kind) { return kind.named != 0 ? kind.named : kind.all; };
+  spdm::Algorithms chosen = all;
+  chosen.base_asym = kept(kinds[0]);
+  chosen.base_hash = kept(kinds[1]);
+  chosen.dhe = static_cast<std::uint16_t>(kept(kinds[2]));
+  chosen.aead = static_cast<std::uint16_t>(kept(kinds[3]));
+  return chosen;
+}
+
+}  // namespace teeio::serve

@@ -1,0 +1,171 @@
+// Requesters that authenticate themselves, requests of the responder, pre-shared keys.
+#include <fmt/format.h>
+
+#include "serve/validate/bench.h"
+#include "serve/validate/raw_spdm.h"
+#include "wire/spdm_capabilities.h"
+
+namespace teeio::serve::validate {
+namespace {
+
+using wire::SpdmCode;
+
+std::uint8_t version_of(Link& link) {
+  const auto agreed = link.requester().negotiated();
+  return agreed ? agreed->version : wire::kSpdmVersion12;
+}
+
+/// After ALGORITHMS, with a requester that can authenticate itself; skipped where the
+/// responder does not offer `flags`.
+std::expected<Link, Verdict> able(Bench& bench, std::uint32_t flags) {
+  auto link = bench.negotiated(bench.link_with_identity());
+  if (!link) return link;
+  const auto agreed = link->requester().negotiated();
+  if ((agreed->peer_flags & flags) == flags) return link;
+  return std::unexpected(skipped((flags & wire::kSpdmCapMutAuth) != 0
+                                     ? "MUT_AUTH_CAP and ENCAP_CAP are not both set"
+                                     : "ENCAP_CAP is not set"));
+}
+
+constexpr std::uint32_t kMutual = wire::kSpdmCapMutAuth | wire::kSpdmCapEncap;
+
+std::expected<Session, Verdict> mutual_session(Bench& bench) {
+  if (bench.target().transport == PlatformTransport::kNone)
+    return std::unexpected(skipped("transport none carries no sessions"));
+  return bench.session(bench.with_chain(able(bench, kMutual)));
+}
+
+Verdict mutual(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Session session, mutual_session(bench));
+  if (!session.link().heard().has_sent(SpdmCode::kDeliverEncapsulatedResponse))
+    return skipped("KEY_EXCHANGE_RSP does not ask for authentication");
+  Link& link = session.link();
+  const Reply reply = link.raw(raw_spdm(version_of(link), SpdmCode::kGetDigests), session.id());
+  TEEIO_CASE(reply.answered(), "GET_DIGESTS inside: {} came", reply.str());
+  return passed();
+}
+
+Verdict basic_mutual(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_chain(able(bench, kMutual)));
+  if (!has_flag(link, wire::kSpdmCapChal)) return skipped("CHAL_CAP is not set");
+  link.requester().challenge(0);
+  const Reply reply = link.run();
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  if (!link.heard().has_sent(SpdmCode::kDeliverEncapsulatedResponse))
+    return skipped("CHALLENGE_AUTH does not ask for authentication");
+  return passed();
+}
+
+Verdict own_key_update(Bench& bench) {
+  if (bench.target().transport == PlatformTransport::kNone)
+    return skipped("transport none carries no sessions");
+  TEEIO_CASE_ASSIGN(Session session,
+                    bench.session(bench.with_chain(able(bench, wire::kSpdmCapEncap))));
+  Link& link = session.link();
+  if (!has_flag(link, wire::kSpdmCapKeyUpdate)) return skipped("KEY_UPD_CAP is not set");
+  const Bytes id = Writer().le(session.id()).take();
+  const auto heard = link.client().exchange(PlatformCommand::kEncapKeyUpdate, id);
+  if (!heard) return skipped("the responder knows no command for an encapsulated KEY_UPDATE");
+  link.requester().answer_encapsulated(session.id());
+  Reply reply = link.run();
+  TEEIO_CASE(reply.answered(), "GET_ENCAPSULATED_REQUEST: {} came", reply.str());
+  if (link.heard().last(SpdmCode::kKeyUpdateAck) == nullptr &&
+      !link.heard().has_sent(SpdmCode::kDeliverEncapsulatedResponse))
+    return skipped("the responder has no KEY_UPDATE of its own");
+  reply = link.raw(raw_spdm(version_of(link), SpdmCode::kGetDigests), session.id());
+  TEEIO_CASE(reply.answered(), "under the new key: {} came", reply.str());
+  return passed();
+}
+
+Verdict nothing_to_ask(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, able(bench, wire::kSpdmCapEncap));
+  const Reply reply = link.raw(raw_spdm(version_of(link), SpdmCode::kGetEncapsulatedRequest));
+  TEEIO_CASE(reply.refused(), "{} came", reply.str());
+  return passed();
+}
+
+Verdict deliver_unasked(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, able(bench, wire::kSpdmCapEncap));
+  const Bytes digests = raw_spdm(version_of(link), SpdmCode::kDigests);
+  const Reply reply =
+      link.raw(raw_spdm(version_of(link), SpdmCode::kDeliverEncapsulatedResponse, 1, 0, digests));
+  TEEIO_CASE(reply.refused(), "{} came", reply.str());
+  return passed();
+}
+
+Verdict unable_requester(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, bench.negotiated());
+  const Reply reply = link.raw(raw_spdm(version_of(link), SpdmCode::kGetEncapsulatedRequest));
+  TEEIO_CASE(reply.refused(), "{} came", reply.str());
+  return passed();
+}
+
+// --- pre-shared keys --------------------------------------------------------------
+
+std::expected<Link, Verdict> with_psk(Bench& bench) {
+  if (!bench.target().psk) return std::unexpected(skipped("--psk HINT=KEY is not given"));
+  if (bench.target().transport == PlatformTransport::kNone)
+    return std::unexpected(skipped("transport none carries no sessions"));
+  auto link = bench.negotiated();
+  if (link && !has_flag(*link, wire::kSpdmCapPsk | wire::kSpdmCapPskWithContext))
+    return std::unexpected(skipped("PSK_CAP is not set"));
+  return link;
+}
+
+Verdict psk_session(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, with_psk(bench));
+  link.requester().open_psk_session(*bench.target().psk);
+  Reply reply = link.run();
+  TEEIO_CASE(reply.answered(), "PSK_EXCHANGE and PSK_FINISH: {} came", reply.str());
+  link.requester().end_session(*link.requester().last_session());
+  reply = link.run();
+  TEEIO_CASE(reply.answered(), "END_SESSION: {} came", reply.str());
+  return passed();
+}
+
+Verdict psk_unknown_hint(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, with_psk(bench));
+  spdm::Psk psk = *bench.target().psk;
+  for (std::byte& byte : psk.hint) byte = ~byte;
+  link.requester().open_psk_session(psk);
+  const Reply reply = link.run();
+  TEEIO_CASE(reply.refused(), "{} came", reply.str());
+  return passed();
+}
+
+Verdict psk_other_key(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, with_psk(bench));
+  spdm::Psk psk = *bench.target().psk;
+  for (std::byte& byte : psk.key) byte = ~byte;
+  link.requester().open_psk_session(psk);
+  const Reply reply = link.run();
+  TEEIO_CASE(!reply.answered(), "a session opens under a key that the responder does not have");
+  return passed();
+}
+
+constexpr Case kCases[] = {
+    {"mutual", "A session opens whose requester was asked for its certificates",
+     "DSP0274, mutual authentication", mutual},
+    {"challenge", "CHALLENGE_AUTH may ask for the requester's certificates, and takes its answer",
+     "DSP0274, basic mutual authentication", basic_mutual},
+    {"key_update", "The responder's own KEY_UPDATE leaves the session whole",
+     "DSP0274, KEY_UPDATE; DSP0274, encapsulated requests", own_key_update},
+    {"encap.idle", "GET_ENCAPSULATED_REQUEST is refused when there is nothing to ask",
+     "DSP0274, GET_ENCAPSULATED_REQUEST", nothing_to_ask},
+    {"encap.unasked", "DELIVER_ENCAPSULATED_RESPONSE to no request is refused",
+     "DSP0274, DELIVER_ENCAPSULATED_RESPONSE", deliver_unasked},
+    {"encap.unable", "GET_ENCAPSULATED_REQUEST of a requester without ENCAP_CAP is refused",
+     "DSP0274, GET_ENCAPSULATED_REQUEST", unable_requester},
+    {"psk.session", "A session opens under the pre-shared key", "DSP0274, PSK_EXCHANGE",
+     psk_session},
+    {"psk.hint", "PSK_EXCHANGE with a hint that nobody knows is refused", "DSP0274, PSK_EXCHANGE",
+     psk_unknown_hint},
+    {"psk.key", "No session opens under another key than the hint's", "DSP0274, PSK_EXCHANGE_RSP",
+     psk_other_key},
+};
+
+}  // namespace
+
+std::span<const Case> auth_cases() { return kCases; }
+
+}  // namespace teeio::serve::validate

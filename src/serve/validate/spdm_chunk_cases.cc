@@ -1,0 +1,134 @@
+// Large messages in chunks.
+#include <fmt/format.h>
+
+#include "serve/validate/bench.h"
+#include "serve/validate/raw_spdm.h"
+#include "serve/validate/spdm_cases.h"
+#include "wire/spdm_algorithms.h"
+#include "wire/spdm_capabilities.h"
+#include "wire/spdm_chunk.h"
+
+namespace teeio::serve::validate {
+namespace {
+
+using wire::SpdmErrorCode;
+
+constexpr std::uint32_t kSmallest = wire::kSpdmMinDataTransferSize;
+constexpr std::size_t kMaxPadding = 3;  // of DOE, which has no length in bytes
+constexpr std::uint8_t kHandle = 7;
+
+/// VERSION and CAPABILITIES of a requester that takes kSmallest bytes at once.
+std::expected<Link, Verdict> small_requester(Bench& bench) {
+  auto link = bench.link();
+  if (!link) return link;
+  Reply reply = raw_version(*link);
+  if (!reply.answered()) return std::unexpected(failed("GET_VERSION: " + reply.str() + " came"));
+  reply = link->raw(wire::SpdmGetCapabilities{.version = bench.version(),
+                                              .flags = wire::kSpdmCapChunk,
+                                              .data_transfer_size = kSmallest,
+                                              .max_spdm_message_size = 0x1200}
+                        .encode());
+  const auto caps = wire::SpdmCapabilities::decode(reply.bytes);
+  if (!reply.answered() || !caps)
+    return std::unexpected(failed("GET_CAPABILITIES: " + reply.str() + " came"));
+  if ((caps->flags & wire::kSpdmCapChunk) == 0)
+    return std::unexpected(skipped("CHUNK_CAP is not set"));
+  return link;
+}
+
+/// The response behind an ERROR LargeResponse, by CHUNK_GET; a sentence when it does not come.
+std::expected<Bytes, std::string> fetch(Link& link, std::uint8_t version, std::uint8_t handle) {
+  Bytes whole;
+  for (std::uint32_t sequence = 0; sequence < 0x400; ++sequence) {
+    wire::SpdmChunkGet get;
+    get.version = version;
+    get.handle = handle;
+    get.sequence = sequence;
+    const Reply reply = link.raw(get.encode());
+    if (!reply.answered()) return std::unexpected("CHUNK_GET: " + reply.str() + " came");
+    if (reply.bytes.size() > kSmallest + kMaxPadding)
+      return std::unexpected(fmt::format("a chunk's message has {} bytes, {} are taken",
+                                         reply.bytes.size(), kSmallest));
+    const auto chunk = wire::SpdmChunkResponse::decode(reply.bytes);
+    if (!chunk) return std::unexpected(std::string(chunk.error().why));
+    whole.insert(whole.end(), chunk->chunk.begin(), chunk->chunk.end());
+    if (chunk->last) return whole;
+  }
+  return std::unexpected("the chunks have no end");
+}
+
+Verdict algorithms_in_chunks(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, small_requester(bench));
+  const spdm::Algorithms all = spdm::Algorithms::all();
+  const Bytes request =
+      wire::SpdmNegotiateAlgorithms{
+          .version = bench.version(),
+          .offer = {.measurement_specification = wire::kSpdmMeasurementDmtf,
+                    .other_params = wire::kSpdmOpaqueFormat1,
+                    .base_asym = all.base_asym,
+                    .base_hash = all.base_hash,
+                    .tables = {.dhe = all.dhe,
+                               .aead = all.aead,
+                               .req_base_asym = all.req_base_asym,
+                               .key_schedule = all.key_schedule}}}
+          .encode();
+  // The smallest chunks that a responder must take: the first fills a transfer.
+  constexpr std::size_t kFirst = kSmallest - wire::SpdmChunkSend::kHeaderSize - 4;
+  Reply reply;
+  Bytes response;
+  for (std::uint16_t sequence = 0; sequence < 2; ++sequence) {
+    wire::SpdmChunkSend send;
+    send.version = bench.version();
+    send.handle = kHandle;
+    send.sequence = sequence;
+    send.large_size = static_cast<std::uint32_t>(request.size());
+    send.last = sequence == 1;
+    send.chunk =
+        sequence == 0 ? ByteView(request).first(kFirst) : ByteView(request).subspan(kFirst);
+    reply = link.raw(send.encode());
+    TEEIO_CASE(reply.answered(), "CHUNK_SEND {}: {} came", sequence, reply.str());
+    const auto ack = wire::SpdmChunkSendAck::decode(reply.bytes);
+    TEEIO_CASE(ack.has_value(), "CHUNK_SEND {}: {}", sequence, ack.error().why);
+    TEEIO_CASE(ack->handle == kHandle && ack->sequence == sequence && !ack->early_error,
+               "CHUNK_SEND_ACK {} is of another chunk or has an early error", sequence);
+    response.assign(ack->response.begin(), ack->response.end());
+  }
+  if (const auto error = wire::SpdmError::decode(response)) {
+    TEEIO_CASE(error->code == std::to_underlying(SpdmErrorCode::kLargeResponse) &&
+                   !error->extended.empty(),
+               "the acknowledgement has ERROR {}", wire::spdm_error_name(error->code));
+    auto fetched =
+        fetch(link, bench.version(), std::to_integer<std::uint8_t>(error->extended.front()));
+    TEEIO_CASE(fetched.has_value(), "{}", fetched.error());
+    response = std::move(*fetched);
+  }
+  const auto chosen = wire::SpdmAlgorithms::decode(response);
+  TEEIO_CASE(chosen.has_value(), "ALGORITHMS: {}", chosen.error().why);
+  return passed();
+}
+
+Verdict everything_in_chunks(Bench& bench) {
+  // Without CHUNK_CAP, ALGORITHMS itself may be too large for such a requester.
+  if (const auto able = small_requester(bench); !able) return able.error();
+  auto made = bench.small_link();
+  TEEIO_CASE_ASSIGN(Link link, bench.negotiated(std::move(made)));
+  if (!has_flag(link, wire::kSpdmCapCert)) return skipped("CERT_CAP is not set");
+  link.requester().get_certificates(0);
+  if (has_flag(link, wire::kSpdmCapChal)) link.requester().challenge(0);
+  const Reply reply = link.run();
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  return passed();
+}
+
+constexpr Case kCases[] = {
+    {"chunk.algorithms", "NEGOTIATE_ALGORITHMS and its answer may travel in chunks",
+     "DSP0274 1.2, CHUNK_SEND", algorithms_in_chunks, wire::kSpdmVersion12},
+    {"chunk.answers", "Answers above the requester's DataTransferSize come in chunks of that size",
+     "DSP0274 1.2, CHUNK_GET", everything_in_chunks, wire::kSpdmVersion12},
+};
+
+}  // namespace
+
+std::span<const Case> spdm_chunk_cases() { return kCases; }
+
+}  // namespace teeio::serve::validate

@@ -1,0 +1,212 @@
+#!/usr/bin/env -S python3 -B
+"""Every option of `teeio serve` that changes what is on the wire, from the command line: what
+a requester gets, and what the capture says."""
+
+import json
+import os
+import subprocess
+import sys
+
+from served import CONTINUE, DOE, NORMAL, Served, doe, exchange
+
+TEEIO = sys.argv[1]
+
+
+def run(*arguments):
+    return subprocess.run([TEEIO, *arguments], capture_output=True, text=True, timeout=90,
+                          check=False)
+
+
+def validate(served, *arguments):
+    """The TAP lines by case, without their comments."""
+    done = run("validate", f"127.0.0.1:{served.port}", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cases = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("ok "):
+            cases[line.split(" ")[3].rstrip(":")] = "# SKIP" not in line
+    return cases
+
+
+def messages(*options, cases, validate_options=()):
+    """What crossed the wire when `cases` were judged, as `teeio decode` tells it."""
+    with Served(TEEIO, "--pcap", "wire.pcapng", "--keylog", "wire.keys", *options) as served:
+        ran = validate(served, "--case", cases, *validate_options)
+    done = run("decode", "--json", "wire.pcapng", "--keylog", "wire.keys")
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()], ran
+
+
+def fields(found, name):
+    return [message.get("fields", {}) for message in found if message["message"] == name]
+
+
+def has(found, name):
+    return any(message["message"] == name for message in found)
+
+
+def default():
+    found, _ = messages(cases="spdm12.algorithms.one,session.open,auth.mutual")
+    flags = fields(found, "CAPABILITIES")[0]["flags"]
+    assert "ENCAP" in flags and "MUT_AUTH" not in flags, flags
+    # PCI-SIG's TEE-IO configuration, whatever else a requester offers.
+    chosen = fields(found, "ALGORITHMS")[0]
+    text = json.dumps(chosen)
+    for name in ("SHA-384", "ECDSA-P384", "SECP384R1", "AES-256-GCM"):
+        assert name in text, (name, chosen)
+    for name in ("SHA3-512", "SHA-512", "ChaCha20"):
+        assert name not in text, (name, chosen)
+
+
+def mutual_auth():
+    found, ran = messages("--mutual-auth", "--versions", "1.3", cases="auth.")
+    flags = fields(found, "CAPABILITIES")[0]["flags"]
+    assert "MUT_AUTH" in flags and "ENCAP" in flags, flags
+    for case in ("auth.mutual", "auth.challenge", "auth.key_update"):
+        assert ran[case], f"{case} was skipped"
+    assert has(found, "ENCAPSULATED_REQUEST") and has(found, "DELIVER_ENCAPSULATED_RESPONSE")
+    inner = [message for message in found
+             if message["message"] == "CHALLENGE_AUTH" and message["from"] == "requester"]
+    assert inner, "no CHALLENGE_AUTH of the requester"
+
+
+def without_it_nobody_is_asked():
+    found, ran = messages(cases="auth.")
+    assert not ran["auth.mutual"] and ran["auth.key_update"], ran
+    assert "ECDSA" not in json.dumps(fields(found, "ALGORITHMS")[0]["req_asym"]), (
+        fields(found, "ALGORITHMS")[0])
+
+
+def psk():
+    hint = ("--psk", "TestPskHint=TestPskData")
+    found, ran = messages(*hint, cases="auth.psk", validate_options=hint)
+    assert all(ran.values()), ran
+    assert has(found, "PSK_EXCHANGE_RSP")
+    context, ran = messages(*hint, "--capabilities", "+PSK_CONTEXT", cases="auth.psk",
+                            validate_options=hint)
+    assert all(ran.values()) and has(context, "PSK_FINISH_RSP"), ran
+
+
+def versions():
+    with Served(TEEIO, "--versions", "1.2,1.1") as served:
+        ran = validate(served)
+        assert not ran["spdm10.version.header"] and not ran["spdm14.certificate.chain"], ran
+        assert ran["spdm11.version.listed"] and ran["spdm12.certificate.chain"]
+
+
+def capabilities():
+    found, ran = messages("--capabilities", "-CHUNK,-HBEAT,+CLEAR_HANDSHAKE",
+                          cases="spdm12.chunk,session.open,session.heartbeat")
+    flags = fields(found, "CAPABILITIES")[0]["flags"]
+    assert "CHUNK" not in flags and "HBEAT" not in flags and "CLEAR_HANDSHAKE" in flags, flags
+    assert not ran["spdm12.chunk.algorithms"] and not ran["session.heartbeat"], ran
+    found, ran = messages("--capabilities", "MEAS_NO_SIG", cases="spdm12.algorithms.one,spdm12.certificate,spdm12.order.d")
+    assert not ran["spdm12.certificate.chain"] and ran["spdm12.order.digests"], ran
+    chosen = fields(found, "ALGORITHMS")[0]
+    assert "ECDSA" not in json.dumps(chosen) and "SECP" not in json.dumps(chosen), chosen
+
+
+def algorithms():
+    found, _ = messages("--algorithms", "ECDSA-P256,SHA-256,SECP256R1,AES-128-GCM",
+                        cases="session.open")
+    text = json.dumps(fields(found, "ALGORITHMS")[0])
+    for name in ("ECDSA-P256", "SHA-256", "SECP256R1", "AES-128-GCM"):
+        assert name in text, (name, text)
+    assert "P384" not in text, text
+
+
+def slots():
+    found, _ = messages("--slots", "3", cases="spdm12.certificate.digest")
+    assert "7" in json.dumps(fields(found, "DIGESTS")[0]), fields(found, "DIGESTS")[0]
+
+
+def deferred():
+    found, ran = messages("--defer", cases="spdm12.challenge.signed,session.open")
+    assert has(found, "RESPOND_IF_READY") and all(ran.values()), ran
+
+
+def transfer_size():
+    found, ran = messages("--transfer-size", "42", cases="spdm12.certificate.chain")
+    assert fields(found, "CAPABILITIES")[0]["data_transfer_size"] == 42
+    assert has(found, "CHUNK_SEND") and all(ran.values()), ran
+
+
+def heartbeat():
+    found, _ = messages("--heartbeat", "7", cases="session.open")
+    assert "7" in json.dumps(fields(found, "KEY_EXCHANGE_RSP")[0]), fields(found, "KEY_EXCHANGE_RSP")
+
+
+def wrong_words():
+    for words, says in ((("--versions", "1.5"), "1.0 to 1.4"),
+                        (("--capabilities", "+EVENT"), "nothing here answers"),
+                        (("--capabilities", "+BOGUS"), "there are"),
+                        (("--capabilities", "+CERT,CHAL"), "all with a sign"),
+                        (("--capabilities", "-CERT"), "contradict"),
+                        (("--capabilities", "+PSK_CONTEXT"), "--psk"),
+                        (("--algorithms", "RSASSA-3072"), "ECDSA-P384"),
+                        (("--algorithms", "ROT13"), "there is no algorithm ROT13")):
+        done = run("serve", "--listen", "127.0.0.1:0", *words)
+        assert done.returncode == 1 and says in done.stderr, (words, done)
+
+
+def empty_answers_and_directions():
+    """A request that is dropped has an answer of no bytes, in both formats."""
+    for name in ("dropped.pcapng", "dropped.pcap"):
+        with Served(TEEIO, "--pcap", name) as served:
+            with served.connect() as peer:
+                for payload in (doe(0xE7, b"\0\0\0\0"), doe(0, b"\0\0\0\0"), doe(0, b"\1\0\0\0")):
+                    exchange(peer, NORMAL, DOE, payload)
+                exchange(peer, CONTINUE, DOE)
+        lines = run("decode", "--json", name).stdout.splitlines()
+        found = [json.loads(line) for line in lines]
+        assert [one["from"] for one in found] == ["requester", "responder"] * 3, found
+        assert found[1]["message"] == "NO_ANSWER" and found[2]["fields"]["index"] == 0, found
+        assert all("from_guessed" not in one for one in found) == name.endswith("ng"), found
+
+
+def full_disk():
+    with Served(TEEIO, "--pcap", "/dev/full") as served:
+        with served.connect() as peer:
+            exchange(peer, NORMAL, DOE, doe(0, b"\0\0\0\0"))
+        served.expected = 1
+    assert "/dev/full: No space left on device" in served.log, served.log
+
+
+def idle_connections_lock_nobody_out():
+    with Served(TEEIO) as served:
+        talker = served.connect()
+        exchange(talker, NORMAL, DOE, doe(0, b"\0\0\0\0"))
+        idle = [served.connect() for _ in range(300)]
+        with served.connect() as peer:
+            assert exchange(peer, NORMAL, DOE, doe(0, b"\0\0\0\0"))[0] == NORMAL
+        assert exchange(talker, NORMAL, DOE, doe(0, b"\0\0\0\0"))[0] == NORMAL
+        for one in (talker, *idle):
+            one.close()
+    assert "silent longest" in served.log
+
+
+def no_descriptor_is_free():
+    with Served(TEEIO, wrapper=["bash", "-c", 'ulimit -n 40; exec "$0" "$@"']) as served:
+        idle = [served.connect() for _ in range(60)]
+        with served.connect() as peer:
+            assert exchange(peer, NORMAL, DOE, doe(0, b"\0\0\0\0"))[0] == NORMAL
+        for one in idle:
+            one.close()
+    assert "no descriptor is free" in served.log, served.log
+
+
+def main():
+    os.chdir(os.environ.get("TMPDIR", "/tmp"))
+    import tempfile
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        for test in (default, mutual_auth, without_it_nobody_is_asked, psk, versions, capabilities,
+                     algorithms, slots, deferred, transfer_size, heartbeat, wrong_words,
+                     empty_answers_and_directions, full_disk, idle_connections_lock_nobody_out,
+                     no_descriptor_is_free):
+            print(test.__name__, flush=True)
+            test()
+        os.chdir("/")
+
+
+main()

@@ -1,0 +1,41 @@
+#include "serve/knobs.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "wire/spdm_algorithms.h"
+#include "wire/spdm_capabilities.h"
+
+namespace teeio::serve {
+namespace {
+
+TEST(Knobs, VersionsAreSortedAndEachThereOnce) {
+  EXPECT_THAT(*parse_versions({"1.3", "1.1", "1.3"}), testing::ElementsAre(0x11, 0x13));
+  for (const char* word : {"1.5", "2.0", "1", "1.2 ", "1.22", ""})
+    EXPECT_FALSE(parse_versions({word})) << word;
+}
+
+TEST(Knobs, CapabilitiesAreChangesOrAWholeSet) {
+  const std::uint32_t defaults = spdm::default_responder_flags();
+  EXPECT_EQ(*parse_capabilities({"-CHUNK"}), defaults & ~wire::kSpdmCapChunk);
+  EXPECT_EQ(*parse_capabilities({"MEAS_NO_SIG"}), wire::kSpdmCapMeasNoSig);
+  EXPECT_EQ(*parse_capabilities({"+PSK_CONTEXT"}) & wire::kSpdmCapPsk, 0U);
+  EXPECT_FALSE(parse_capabilities({"CERT", "-CHAL"}));
+  EXPECT_FALSE(parse_capabilities({"+EVENT"}));
+  EXPECT_FALSE(parse_capabilities({"-CERT"}));  // CHAL needs it
+  EXPECT_TRUE(parse_capabilities({"-EVENT"}));
+}
+
+TEST(Knobs, AlgorithmsLimitTheirKindsOnly) {
+  const spdm::Algorithms all = available_algorithms(true);
+  const auto chosen = parse_algorithms(all, {"SHA-256", "SHA-512", "ECDSA-P256"});
+  ASSERT_TRUE(chosen);
+  EXPECT_EQ(chosen->base_hash, std::to_underlying(wire::SpdmHash::kSha256) |
+                                   std::to_underlying(wire::SpdmHash::kSha512));
+  EXPECT_EQ(chosen->base_asym, std::to_underlying(wire::SpdmAsym::kEcdsaP256));
+  EXPECT_EQ(chosen->dhe, all.dhe);
+  EXPECT_FALSE(parse_algorithms(available_algorithms(false), {"RSASSA-3072"}));
+}
+
+}  // namespace
+}  // namespace teeio::serve
