@@ -67,6 +67,7 @@ Reply open_elsewhere(Call& call, const std::string& path, const Open& open) {
 /// configuration space is an event of the machine.
 bool has_snapshot(std::string_view path) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
+  if (path.starts_with("/proc/")) return name == "devices";
   return name != "config" && name != "rom" && !name.starts_with("resource");
 }
 

@@ -61,7 +61,13 @@ bool VirtualPrefixes::contain(std::string_view path) const {
   if (path.starts_with("/dev/"))
     return is_below(path, "/dev/vfio") || path == "/dev/iommu" ||
            (path == "/dev/kvm" && kvm_ == Kvm::kEmulated);
+  if (path.starts_with("/proc/")) return is_below(path, "/proc/bus/pci");
   if (!path.starts_with("/sys/")) return false;
+  // Modules that are not ours are the host's.
+  if (path == "/sys/module") return true;
+  for (const std::string_view module : {"vfio", "vfio_pci", "vfio_pci_core", "iommufd", "irqbypass",
+                                        "vfio_iommu_type1", "vfio_virqfd"})
+    if (is_below(path, std::string("/sys/module/").append(module))) return true;
   constexpr std::string_view kPciRoot = "/sys/devices/pci";
   if (path.starts_with(kPciRoot))
     return path.size() > kPciRoot.size() && path[kPciRoot.size()] >= '0' &&
