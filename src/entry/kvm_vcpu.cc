@@ -63,8 +63,8 @@ void encode_tdx(const kvm::VcpuExit& exit, abi::kvm_run& run) {
   if (exit.number == kTdReportFatalError) {
     run.exit_reason = KVM_EXIT_SYSTEM_EVENT;
     run.system_event.type = KVM_SYSTEM_EVENT_TDX_FATAL;
-    run.system_event.ndata = 6;
-    for (std::size_t i = 0; i < 6; ++i) run.system_event.data[i] = exit.args[i];
+    run.system_event.ndata = 16;  // tdx_report_fatal_error()
+    for (std::size_t i = 0; i < 16; ++i) run.system_event.data[i] = exit.registers[i];
     return;
   }
   run.exit_reason = KVM_EXIT_TDX;

@@ -141,9 +141,12 @@ void DoeMailbox::set_error() {
   request_interrupt();
 }
 
+/// As QEMU's hw/pci/pcie_doe.c, pcie_doe_irq_assert(): without the enable there is no
+/// status, and while the status is set no further message.
 void DoeMailbox::request_interrupt() {
-  interrupt_status_ = can_interrupt_;
-  if (interrupt_enabled_) handler_.mailbox_interrupt();
+  if (!interrupt_enabled_ || interrupt_status_) return;
+  interrupt_status_ = true;
+  handler_.mailbox_interrupt();
 }
 
 void DoeMailbox::reset() {

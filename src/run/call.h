@@ -37,12 +37,18 @@ struct Context {
 
 /// The answer to a trapped call.
 struct Reply {
-  enum class Kind : std::uint8_t { kContinue, kValue, kError } kind = Kind::kContinue;
+  enum class Kind : std::uint8_t {
+    kContinue,
+    kValue,
+    kError,
+    kSent,  ///< the answer is out already: `value`, for the log
+  } kind = Kind::kContinue;
   std::int64_t value = 0;
   Error error{};
 
   static Reply go_on() { return {}; }
   static Reply of(std::int64_t value) { return {Kind::kValue, value, {}}; }
+  static Reply sent(std::int64_t value) { return {Kind::kSent, value, {}}; }
   static Reply of(const Error& error) { return {Kind::kError, 0, error}; }
   template <class T>
   static Reply of(const Result<T>& result) {

@@ -16,28 +16,58 @@ struct Open {
   int directory = AT_FDCWD;
   std::uint64_t path = 0;  ///< address
   std::uint32_t flags = 0;
+  std::uint32_t mode = 0;
 };
 
 Result<Open> open_of(Call& call, std::uint32_t number) {
   switch (number) {
     case SYS_open:
-      return Open{AT_FDCWD, call.arg(0), call.word_arg(1)};
+      return Open{AT_FDCWD, call.arg(0), call.word_arg(1), call.word_arg(2)};
     case SYS_creat:
-      return Open{AT_FDCWD, call.arg(0), O_CREAT | O_WRONLY | O_TRUNC};
+      return Open{AT_FDCWD, call.arg(0), O_CREAT | O_WRONLY | O_TRUNC, call.word_arg(1)};
     case SYS_openat:
-      return Open{call.int_arg(0), call.arg(1), call.word_arg(2)};
+      return Open{call.int_arg(0), call.arg(1), call.word_arg(2), call.word_arg(3)};
     default:
       break;
   }
   open_how how{};
   TEEIO_TRY(call.memory().read(call.arg(2), std::as_writable_bytes(std::span(&how, 1))));
-  return Open{call.int_arg(0), call.arg(1), static_cast<std::uint32_t>(how.flags)};
+  return Open{call.int_arg(0), call.arg(1), static_cast<std::uint32_t>(how.flags),
+              static_cast<std::uint32_t>(how.mode)};
+}
+
+/// What open(2) does with O_PATH: of the other flags only these mean anything.
+Reply open_handle(Call& call, const PrivateTree::Node& node, std::uint32_t flags) {
+  using Type = PrivateTree::Node::Type;
+  if ((flags & O_DIRECTORY) != 0 && node.type != Type::kDirectory)
+    return Reply::of(Error{Errno::kNotDir, "not a directory"});
+  auto opened = call.context().tree.open_handle(node);
+  if (!opened) return Reply::of(opened.error());
+  return Reply::of(call.give(std::move(*opened), flags, Call::Numbers::kOurs, kFirstFd));
+}
+
+/// A file of the host that was named from inside the tree.
+Reply open_elsewhere(Call& call, const std::string& path, const Open& open) {
+  int flags = static_cast<int>(open.flags) | O_CLOEXEC;
+  if ((flags & O_CREAT) != 0) {
+    call.context().log.warn(call.tid(),
+                            "open(\"" + path +
+                                "\"): a new file of the host cannot be "
+                                "named from inside the emulated tree: refused with EACCES");
+    return Reply::of(Error{Errno::kAcces, "a new file, named from inside of the emulated tree"});
+  }
+  // The kernel hands over no O_PATH file; a directory serves as well when it can be read.
+  if ((flags & O_PATH) != 0) flags &= ~O_PATH;
+  Fd opened(::open(path.c_str(), flags));
+  if (!opened.ok()) return Reply::of(last_error("the host refuses the file"));
+  return Reply::of(call.give(std::move(opened), open.flags, Call::Numbers::kLowest, 0));
 }
 
 /// Binary attributes are read where they are, not kept as a snapshot: reading
 /// configuration space is an event of the machine.
 bool has_snapshot(std::string_view path) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
+  if (path.starts_with("/proc/")) return name == "devices";
   return name != "config" && name != "rom" && !name.starts_with("resource");
 }
 
@@ -64,13 +94,13 @@ Reply open_file(Call& call, const std::string& path, std::uint32_t flags) {
 
 Reply open_node(Call& call, const std::string& path, std::uint32_t flags) {
   const auto node = call.context().tree.find(path);
+  if (node && (flags & O_PATH) != 0) return open_handle(call, *node, flags);
   const bool has_parent = call.context().tree.find(path.substr(0, path.rfind('/'))).has_value();
-  if (!node && (flags & O_CREAT) != 0 && has_parent)
+  if (!node && (flags & (O_CREAT | O_PATH)) == O_CREAT && has_parent)
     return Reply::of(Error{Errno::kAcces, "no file can be made in the emulated tree"});
   if (!node) return Reply::of(Error{Errno::kNoEnt, "not in the emulated tree"});
   if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
     return Reply::of(Error{Errno::kExist, "the file exists"});
-  if ((flags & O_PATH) != 0) return open_in_tree(call, path, flags);
   using Type = PrivateTree::Node::Type;
   switch (node->type) {
     case Type::kDirectory:
@@ -98,6 +128,7 @@ Reply on_open(Call& call, const Row& row) {
       place_of(call, open->directory, open->path, stays ? Follow::kNo : Follow::kYes);
   if (!place) return Reply::of(place.error());
   if (place->kind == Place::Kind::kHost) return Reply::go_on();
+  if (place->kind == Place::Kind::kElsewhere) return open_elsewhere(call, place->path, *open);
   if (call.context().log.traces_calls()) {
     char flags[32];
     std::snprintf(flags, sizeof(flags), "\", 0%o)", open->flags);

@@ -54,14 +54,6 @@ Reply on_no_xattr(Call& call, const Row& row) {
   return path.empty() ? Reply::go_on() : Reply::of(Error{row.refusal, "sysfs has none"});
 }
 
-Reply on_fchdir(Call& call, const Row& row) {
-  const Place place = call.context().paths.descriptor(call.tid(), call.int_arg(0));
-  if (place.kind != Place::Kind::kVirtual) return Reply::go_on();
-  Row refused = row;
-  refused.refusal = Errno::kAcces;
-  return refuse(call, refused, place.path);
-}
-
 Reply on_exec(Call& call, const Row& row) {
   const std::string path = virtual_argument(call, row);
   if (!path.empty()) return refuse(call, row, path);

@@ -64,6 +64,14 @@ Reply stat_node(Call& call, const std::string& path, std::uint64_t to) {
   return answer(call, info, to);
 }
 
+template <class Stat>
+Reply stat_elsewhere(Call& call, const std::string& path, int flags, std::uint64_t to) {
+  Stat info{};
+  if (!real_stat(AT_FDCWD, path.c_str(), flags & AT_SYMLINK_NOFOLLOW, info))
+    return Reply::of(last_error("the host refuses the file"));
+  return answer(call, info, to);
+}
+
 /// A *at() call's path, or its descriptor with AT_EMPTY_PATH.
 Result<Place> named_or_descriptor(Call& call, int directory, std::uint64_t path, int flags) {
   if ((flags & AT_EMPTY_PATH) != 0) {
@@ -77,13 +85,15 @@ Result<Place> named_or_descriptor(Call& call, int directory, std::uint64_t path,
 }
 
 template <class Stat>
-Reply stat_place(Call& call, const Result<Place>& place, std::uint64_t to) {
+Reply stat_place(Call& call, const Result<Place>& place, int flags, std::uint64_t to) {
   if (!place) return Reply::of(place.error());
   switch (place->kind) {
     case Place::Kind::kHost:
       return Reply::go_on();
     case Place::Kind::kVirtual:
       return stat_node<Stat>(call, place->path, to);
+    case Place::Kind::kElsewhere:
+      return stat_elsewhere<Stat>(call, place->path, flags, to);
     case Place::Kind::kDescriptor:
       break;
   }
@@ -93,23 +103,24 @@ Reply stat_place(Call& call, const Result<Place>& place, std::uint64_t to) {
 }  // namespace
 
 Reply on_fstat(Call& call, const Row&) {
-  const DeviceFileRef device = call.ours(call.int_arg(0));
-  return device ? stat_file<struct stat>(call, *device, call.arg(1)) : Reply::go_on();
+  return stat_place<struct stat>(call, call.context().paths.descriptor(call.tid(), call.int_arg(0)),
+                                 0, call.arg(1));
 }
 
 Reply on_stat(Call& call, const Row& row) {
   if (row.number == SYS_newfstatat)
     return stat_place<struct stat>(
         call, named_or_descriptor(call, call.int_arg(0), call.arg(1), call.int_arg(3)),
-        call.arg(2));
+        call.int_arg(3), call.arg(2));
   const int flags = row.number == SYS_lstat ? AT_SYMLINK_NOFOLLOW : 0;
   return stat_place<struct stat>(call, named_or_descriptor(call, AT_FDCWD, call.arg(0), flags),
-                                 call.arg(1));
+                                 flags, call.arg(1));
 }
 
 Reply on_statx(Call& call, const Row&) {
   return stat_place<struct statx>(
-      call, named_or_descriptor(call, call.int_arg(0), call.arg(1), call.int_arg(2)), call.arg(4));
+      call, named_or_descriptor(call, call.int_arg(0), call.arg(1), call.int_arg(2)),
+      call.int_arg(2), call.arg(4));
 }
 
 Reply on_access(Call& call, const Row& row) {
@@ -119,9 +130,13 @@ Reply on_access(Call& call, const Row& row) {
                            : named_or_descriptor(call, call.int_arg(0), call.arg(1), flags);
   if (!place) return Reply::of(place.error());
   if (place->kind == Place::Kind::kHost) return Reply::go_on();
+  const int mode = call.int_arg(plain ? 1 : 2);
+  if (place->kind == Place::Kind::kElsewhere)
+    return ::faccessat(AT_FDCWD, place->path.c_str(), mode, flags & AT_SYMLINK_NOFOLLOW) == 0
+               ? Reply::of(std::int64_t{0})
+               : Reply::of(last_error("the host refuses the file"));
   const auto node = call.context().tree.find(place->path);
   if (!node) return Reply::of(Error{Errno::kNoEnt, "not in the emulated tree"});
-  const int mode = call.int_arg(plain ? 1 : 2);
   const int root = call.context().tree.root();
   if (::faccessat(root, place->path.c_str() + 1, mode, AT_SYMLINK_NOFOLLOW) != 0)
     return Reply::of(last_error("the access is not allowed"));
@@ -150,9 +165,14 @@ Reply on_readlink(Call& call, const Row& row) {
                                                  AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH);
   if (!place) return Reply::of(place.error());
   std::string text;
-  if (place->kind == Place::Kind::kHost) return Reply::go_on();
-  if (place->kind == Place::Kind::kDescriptor) {
+  if (place->kind == Place::Kind::kHost && place->path.empty()) return Reply::go_on();
+  if (place->kind == Place::Kind::kHost) {
+    text = place->path;  // a link in /proc
+  } else if (place->kind == Place::Kind::kDescriptor) {
     text = place->file->name;
+  } else if (place->kind == Place::Kind::kElsewhere) {
+    text = read_link(place->path);
+    if (text.empty()) return Reply::of(last_error("the host refuses the link"));
   } else {
     const auto node = call.context().tree.find(place->path);
     if (!node) return Reply::of(Error{Errno::kNoEnt, "not in the emulated tree"});

@@ -57,11 +57,17 @@ Reply on_statx(Call& call, const Row& row);
 Reply on_access(Call& call, const Row& row);
 Reply on_truncate(Call& call, const Row& row);
 Reply on_readlink(Call& call, const Row& row);
+// calls_statfs.cc
+Reply on_statfs(Call& call, const Row& row);
+Reply on_fstatfs(Call& call, const Row& row);
+// calls_directory.cc: the working directory, and watches of a directory
+Reply on_chdir(Call& call, const Row& row);
+Reply on_getcwd(Call& call, const Row& row);
+Reply on_watch(Call& call, const Row& row);
 // calls_refused.cc: what no virtual path or descriptor offers
 Reply on_refused_path(Call& call, const Row& row);
 Reply on_refused_pair(Call& call, const Row& row);
 Reply on_no_xattr(Call& call, const Row& row);
-Reply on_fchdir(Call& call, const Row& row);
 Reply on_exec(Call& call, const Row& row);
 Reply on_root_change(Call& call, const Row& row);
 

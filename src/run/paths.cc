@@ -32,6 +32,12 @@ void push_front(std::deque<std::string>& todo, std::string_view path) {
   todo.insert(todo.begin(), parts.begin(), parts.end());
 }
 
+/// Whether the last component is followed and must be a directory.
+bool wants_directory(std::string_view path) {
+  return path == "." || path == ".." || path.ends_with('/') || path.ends_with("/.") ||
+         path.ends_with("/..");
+}
+
 std::string plain(std::string_view path) {
   std::deque<std::string> parts;
   push_front(parts, path);
@@ -69,6 +75,7 @@ class Walk {
   }
 
   Result<Place> run(std::string base, const std::string& path) {
+    const bool from_tree = !path.starts_with('/') && paths_.is_virtual(base);
     at_ = std::move(base);
     push_front(todo_, path);
     while (!todo_.empty()) {
@@ -83,7 +90,8 @@ class Walk {
       if (done) return std::move(place_);
     }
     if (paths_.is_virtual(at_)) return Place{Place::Kind::kVirtual, at_, nullptr};
-    return Place{};
+    if (!from_tree) return Place{};
+    return Place{Place::Kind::kElsewhere, host_root_ + (at_.empty() ? "/" : at_), nullptr};
   }
 
  private:
@@ -126,6 +134,9 @@ class Walk {
       Place place = paths_.descriptor(named->first, named->second);
       if (place.kind == Place::Kind::kDescriptor && todo_.empty()) return finish(std::move(place));
     }
+    if (!follows() && next.starts_with("/proc/"))
+      if (auto inside = paths_.tree_.virtual_path(read_link(host_root_ + next)))
+        return finish({Place::Kind::kHost, std::move(*inside), nullptr});
     const std::string target = follows() ? read_link(host_root_ + next) : std::string();
     if (target.empty()) {
       at_ = next;
@@ -169,8 +180,17 @@ bool Paths::is_plain_host_path(const std::string& path, Follow follow) const {
 Result<Place> Paths::resolve(pid_t tid, int dir, const std::string& path, Follow follow) {
   const std::optional<std::string> base = base_of(tid, dir, path);
   if (!base) return Place{};
-  if (tasks_.has_our_root(tid) && is_plain_host_path(*base + "/" + path, follow)) return Place{};
-  return Walk(*this, tid, follow).run(*base, path);
+  const bool directory = wants_directory(path);
+  if (directory) follow = Follow::kYes;
+  const bool from_tree = !path.starts_with('/') && is_virtual(*base);
+  if (!from_tree && tasks_.has_our_root(tid) && is_plain_host_path(*base + "/" + path, follow))
+    return Place{};
+  TEEIO_ASSIGN(Place place, Walk(*this, tid, follow).run(*base, path));
+  if (!directory || place.kind != Place::Kind::kVirtual) return place;
+  const auto node = tree_.find(place.path);
+  if (node && node->type != PrivateTree::Node::Type::kDirectory)
+    return fail(Errno::kNotDir, "a file of the emulated tree used as a directory");
+  return place;
 }
 
 Place Paths::descriptor(pid_t tid, int fd) {

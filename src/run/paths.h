@@ -16,9 +16,14 @@ namespace teeio::run {
 /// Where a path of the program leads.
 struct Place {
   enum class Kind : std::uint8_t {
-    kHost,        ///< nowhere of ours: the kernel goes on
+    /// Nowhere of ours: the kernel goes on. A link in /proc that was not followed but
+    /// leads into the tree (a descriptor, a working directory) has its target in `path`.
+    kHost,
     kVirtual,     ///< `path`, which may or may not exist in the tree
     kDescriptor,  ///< /proc/<pid>/fd/<n> of one of our files: `file`
+    /// `path` of the host, named relative to a directory of the tree: the kernel would
+    /// look for it below the private directory.
+    kElsewhere,
   } kind = Kind::kHost;
   std::string path;
   DeviceFileRef file;
@@ -35,7 +40,8 @@ class Paths {
       : tasks_(tasks), tree_(tree), prefixes_(prefixes) {}
 
   /// `dir` as the *at() calls take it. `follow`: whether a symbolic link as the
-  /// last component is followed. Errors (of virtual paths only): ENOTDIR, ELOOP.
+  /// last component is followed; "link/" and "link/." follow it always and want a
+  /// directory (path_resolution(7)). Errors (of virtual paths only): ENOTDIR, ELOOP.
   Result<Place> resolve(pid_t tid, int dir, const std::string& path, Follow follow);
   /// What `fd` is: a directory of the tree, one of our files, or the host's.
   [[nodiscard]] Place descriptor(pid_t tid, int fd);

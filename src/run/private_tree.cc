@@ -17,6 +17,7 @@ namespace {
 constexpr std::string_view kNamePrefix = "teeio-run.";
 constexpr const char* kLockName = "/.lock";
 constexpr const char* kLockBeforeItIsTaken = "/.lock-new";
+constexpr std::string_view kHandles = "/.handles";
 
 bool is_below(std::string_view path, std::string_view prefix) {
   return path.starts_with(prefix) && (path.size() == prefix.size() || path[prefix.size()] == '/');
@@ -60,7 +61,13 @@ bool VirtualPrefixes::contain(std::string_view path) const {
   if (path.starts_with("/dev/"))
     return is_below(path, "/dev/vfio") || path == "/dev/iommu" ||
            (path == "/dev/kvm" && kvm_ == Kvm::kEmulated);
+  if (path.starts_with("/proc/")) return is_below(path, "/proc/bus/pci");
   if (!path.starts_with("/sys/")) return false;
+  // Modules that are not ours are the host's.
+  if (path == "/sys/module") return true;
+  for (const std::string_view module : {"vfio", "vfio_pci", "vfio_pci_core", "iommufd", "irqbypass",
+                                        "vfio_iommu_type1", "vfio_virqfd"})
+    if (is_below(path, std::string("/sys/module/").append(module))) return true;
   constexpr std::string_view kPciRoot = "/sys/devices/pci";
   if (path.starts_with(kPciRoot))
     return path.size() > kPciRoot.size() && path[kPciRoot.size()] >= '0' &&
@@ -168,9 +175,22 @@ Result<Fd> PrivateTree::open(const std::string& path, std::uint32_t flags) const
   return fd;
 }
 
+Result<Fd> PrivateTree::open_handle(const Node& node) const {
+  if (node.type == Node::Type::kDirectory) return open(node.path, O_RDONLY | O_DIRECTORY);
+  const std::string path = directory_ + std::string(kHandles) + node.path;
+  std::error_code ignored;
+  std::filesystem::create_directories(path.substr(0, path.rfind('/')), ignored);
+  const Fd made(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600));
+  Fd handle(::open(path.c_str(), O_ACCMODE | O_CLOEXEC | O_NOFOLLOW));
+  if (!handle.ok()) return std::unexpected(last_error("no handle of the file can be made"));
+  return handle;
+}
+
 std::optional<std::string> PrivateTree::virtual_path(std::string_view real) const {
   if (!is_below(real, directory_)) return std::nullopt;
-  return std::string(real.substr(directory_.size()));
+  real.remove_prefix(directory_.size());
+  if (is_below(real, kHandles)) real.remove_prefix(kHandles.size());
+  return std::string(real);
 }
 
 }  // namespace teeio::run

@@ -48,6 +48,11 @@ class PrivateTree {
   [[nodiscard]] std::optional<Node> find(std::string_view path);
   /// Opens the real file behind a virtual path. Errors: as open(2).
   Result<Fd> open(const std::string& path, std::uint32_t flags) const;
+  /// What stands for a virtual path that was opened with O_PATH. The kernel hands no
+  /// O_PATH file to another process in a trapped call: a directory is opened for
+  /// reading, anything else as an empty file that can neither be read nor written (open(2),
+  /// access mode 3) and has the path's name behind kHandles. Errors: as open(2).
+  Result<Fd> open_handle(const Node& node) const;
   /// A path that /proc shows for a file in here, as the program's virtual path.
   [[nodiscard]] std::optional<std::string> virtual_path(std::string_view real) const;
   [[nodiscard]] int root() const { return root_.get(); }

@@ -36,6 +36,7 @@ std::string outcome_of(const Reply& reply) {
     case Reply::Kind::kContinue:
       return "(native)";
     case Reply::Kind::kValue:
+    case Reply::Kind::kSent:
       return std::to_string(reply.value);
     case Reply::Kind::kError:
       break;
@@ -170,6 +171,8 @@ void Server::reply(Call& call, const Reply& reply) {
       return context_.listener.reply_continue(call.id());
     case Reply::Kind::kValue:
       return context_.listener.reply_value(call.id(), reply.value);
+    case Reply::Kind::kSent:
+      return;
     case Reply::Kind::kError:
       break;
   }

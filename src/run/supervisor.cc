@@ -20,13 +20,18 @@ int status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-/// Reaps who ended; false when no descendant is left.
+/// Reaps who ended; false when no descendant is left. A child that is stopped because one
+/// of our threads traces it is that thread's to wait for: wait4() would take its stop away
+/// whatever it was asked for. The next SIGCHLD, its own end's at the latest, goes on.
 bool reap(pid_t program, int& status) {
   for (;;) {
+    siginfo_t info{};
+    if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0) return false;
+    const bool ended =
+        info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
+    if (info.si_pid == 0 || !ended) return true;
     int wait_status = 0;
-    const pid_t pid = ::waitpid(-1, &wait_status, WNOHANG | __WALL);
-    if (pid < 0) return false;
-    if (pid == 0) return true;
+    const pid_t pid = ::waitpid(info.si_pid, &wait_status, __WALL);
     if (pid == program) status = status_of(wait_status);
   }
 }

@@ -38,6 +38,9 @@ struct VcpuExit {
   bool is_private = false;     ///< kMemoryFault
   std::uint64_t number = 0;    ///< kHypercall: nr; kTdx: the sub-function
   std::uint64_t args[6] = {};  ///< kHypercall: args; kTdx: r12–r15, rbx, rdi of the guest
+  /// kTdx: what TDH.VP.ENTER came back with, in the order of the CPU's numbers (rax, rcx,
+  /// rdx, rbx, rsp, rbp, rsi, rdi, r8–r15); 0 what the guest does not show.
+  std::uint64_t registers[16] = {};
 };
 
 /// What the VMM gives back when it runs a vCPU again: the same places of

@@ -63,11 +63,11 @@ std::size_t write_config(const Environment& environment, hw::PciFunction& functi
 
 }  // namespace
 
-void add_config(NodeList& list, const Environment& environment, const std::string& directory,
+void add_config(NodeList& list, const Environment& environment, const std::string& path,
                 hw::PciFunction& function) {
   const bool express = hw::find_capability(function, hw::kCapabilityPcie).has_value();
   list.binary(
-      directory + "/config", 0644, express ? hw::ConfigSpace::kSize : kConventionalSize,
+      path, 0644, express ? hw::ConfigSpace::kSize : kConventionalSize,
       [&function](std::uint64_t offset, std::span<std::byte> out) -> Result<std::size_t> {
         return read_config(function, offset, out);
       },

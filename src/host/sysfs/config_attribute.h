@@ -7,12 +7,12 @@
 
 namespace teeio::sysfs {
 
-/// Adds `config`: the function's configuration space as the host sees it, past
-/// VFIO. Writes act, whoever uses the function: Linux guards them by nothing, so
-/// on a bound TDI they have TDISP's consequence. One that changes a register of a
-/// bound function is traced as Fact::kHostTouched.
-/// Source: Linux drivers/pci/pci-sysfs.c, pci_read_config(), pci_write_config().
-void add_config(NodeList& list, const Environment& environment, const std::string& directory,
+/// Adds `path`, `config` in a function's directory: the function's configuration space as the host
+/// sees it, past VFIO. Writes act, whoever uses the function: Linux guards them by nothing, so on a
+/// bound TDI they have TDISP's consequence. One that changes a register of a bound function is
+/// traced as Fact::kHostTouched. Source: Linux drivers/pci/pci-sysfs.c, pci_read_config(),
+/// pci_write_config().
+void add_config(NodeList& list, const Environment& environment, const std::string& path,
                 hw::PciFunction& function);
 
 }  // namespace teeio::sysfs

@@ -341,7 +341,7 @@ void add_function(NodeList& list, const Environment& environment, const Topology
   });
   add_resource(make);
   add_bars(make);
-  add_config(list, environment, directory, pci);
+  add_config(list, environment, directory + "/config", pci);
   add_reset(make,
             topology.is_alone_on_bus(pci.bdf()) && topology.bridge_above(pci.bdf()) != nullptr);
   if (pci.physical_function() == nullptr) add_hotplug(make);

@@ -5,8 +5,10 @@
 #include <set>
 
 #include "host/iommu/vtd/driver.h"
+#include "host/sysfs/modules.h"
 #include "host/sysfs/pci_attributes.h"
 #include "host/sysfs/pci_bus.h"
+#include "host/sysfs/proc_bus.h"
 #include "host/sysfs/text.h"
 
 namespace teeio::sysfs {
@@ -73,6 +75,8 @@ void System::build() {
     add_function(list, environment_, topology, function);
   }
   add_pci_bus(list, environment_, topology);
+  add_proc_bus(list, environment_, topology);
+  add_modules(list, environment_);
   streams_.add(list, environment_, topology);
   add_classes(list);
   add_groups(list, topology);

@@ -1,38 +1,20 @@
+#include <algorithm>
+
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
+#include "hw/capabilities.h"
 #include "hw/find_capability.h"
 
 namespace teeio::vfio {
-namespace {
 
-/// The largest naturally aligned access at `at` that fits into `left` bytes.
-unsigned access_size(std::uint64_t at, std::size_t left) {
-  if (at % 4 == 0 && left >= 4) return 4;
-  if (at % 2 == 0 && left >= 2) return 2;
-  return 1;
-}
-
-bool inside(std::uint64_t at, unsigned size, std::uint64_t start, std::uint64_t length) {
-  return at < start + length && start < at + size;
-}
-
-}  // namespace
-
-/// vfio_config_do_rw(): config space through the device, BARs as the program
-/// wrote them (vfio_bar_fixup()).
+/// vfio_pci_config_rw(): by aligned pieces that belong to one capability.
 std::size_t Device::config_read(std::uint64_t at, std::span<std::byte> out) {
   const schedule::ReadLock lock(memory_lock_);
   std::size_t done = 0;
   while (done < out.size()) {
     const auto offset = static_cast<std::uint16_t>(at + done);
-    const unsigned size = access_size(offset, out.size() - done);
-    std::uint32_t value = 0;
-    if (inside(offset, size, kBar0, 4 * kBarRegions)) {
-      const unsigned bar = (offset - kBar0) / 4U;
-      value = virtual_bars_[bar] >> 8U * ((offset - kBar0) % 4U);
-    } else {
-      value = pci().config_read(offset, size);
-    }
+    const unsigned size = config_.chunk(offset, out.size() - done);
+    const std::uint32_t value = config_.read(offset, size);
     for (unsigned i = 0; i < size; ++i)
       out[done + i] = static_cast<std::byte>(value >> 8U * i & 0xffU);
     done += size;
@@ -44,7 +26,7 @@ Result<void> Device::config_write(std::uint64_t at, ByteView in) {
   std::size_t done = 0;
   while (done < in.size()) {
     const auto offset = static_cast<std::uint16_t>(at + done);
-    const unsigned size = access_size(offset, in.size() - done);
+    const unsigned size = config_.chunk(offset, in.size() - done);
     std::uint32_t value = 0;
     for (unsigned i = 0; i < size; ++i)
       value |= std::to_integer<std::uint32_t>(in[done + i]) << 8U * i;
@@ -55,57 +37,139 @@ Result<void> Device::config_write(std::uint64_t at, ByteView in) {
 }
 
 Result<void> Device::write_register(std::uint16_t at, unsigned size, std::uint32_t value) {
-  if (inside(at, size, kCommand, 2)) return write_command(at, size, value);
-  if (inside(at, size, kBar0, 4 * kBarRegions)) {
-    // Only the program's own copy: the host has placed the BARs.
-    const schedule::WriteLock lock(memory_lock_);
-    const unsigned bar = (at - kBar0) / 4U;
-    const hw::Bar& low = pci().bars()[bar];
-    const bool upper = bar > 0 && pci().bars()[bar - 1].kind == hw::Bar::Kind::kMemory64;
-    const std::uint64_t bytes = upper ? pci().bars()[bar - 1].size : low.size;
-    if (bytes == 0) return {};
-    const std::uint32_t flags = upper ? 0 : virtual_bars_[bar] & 0xfU;
-    const std::uint64_t mask = ~(bytes - 1);
-    const unsigned shift = 8U * ((at - kBar0) % 4U);
-    const std::uint32_t written = (size == 4 ? ~0U : (1U << 8U * size) - 1) << shift;
-    const std::uint32_t merged = (virtual_bars_[bar] & ~written) | value << shift;
-    virtual_bars_[bar] = upper ? merged & static_cast<std::uint32_t>(mask >> 32U)
-                               : (merged & static_cast<std::uint32_t>(mask) & ~0xfU) | flags;
+  if (config_.is_raw(at)) {
+    pci().config_write(at, size, value);
     return {};
   }
-  if (inside(at, size, kRomBar, 4)) return {};
-  if (const auto msix = hw::find_capability(pci(), kCapabilityMsix);
-      msix && inside(at, size, *msix + kMsixControl, 2))
-    return {};  // VFIO_DEVICE_SET_IRQS owns it
-
-  const auto pcie = hw::find_capability(pci(), hw::kCapabilityPcie);
-  const bool flr = pcie && inside(at, size, *pcie + kPcieDeviceControl, 2) &&
-                   (value << 8U * (at & 1U) & kDevControlFlr) != 0;
-  if (flr) return reset();  // vfio_exp_config_write()
-  const auto pm = hw::find_capability(pci(), kCapabilityPm);
-  if (pm && inside(at, size, *pm + kPmControl, 2)) return write_power(at, size, value);
-  pci().config_write(at, size, value);
+  if (!config_.is_writable(at, size)) return {};
+  switch (config_.owner(at)) {
+    case ConfigRule::Owner::kHeader:
+      if (at == kCommand) return write_command(at, size, value);
+      break;
+    case ConfigRule::Owner::kPowerManagement:
+      if (at == config_.start(at) + kPmControl) return write_power(at, size, value);
+      break;
+    case ConfigRule::Owner::kExpress:
+      return write_express(at, size, value);
+    case ConfigRule::Owner::kAdvancedFeatures:
+      return write_advanced_features(at, size, value);
+    case ConfigRule::Owner::kMsi:
+    case ConfigRule::Owner::kNobody:
+      break;
+  }
+  const schedule::WriteLock lock(memory_lock_);
+  write_default(at, size, value);
+  if (config_.owner(at) == ConfigRule::Owner::kMsi) fix_msi(config_.start(at));
   return {};
 }
 
-/// vfio_pm_config_write(), vfio_lock_and_set_power_state().
+/// vfio_default_config_write().
+void Device::write_default(std::uint16_t at, unsigned size, std::uint32_t value) {
+  if (const auto to_device = config_.write(at, size, value))
+    pci().config_write(at, size, *to_device);
+}
+
+/// vfio_msi_config_write(): MSI is enabled by VFIO_DEVICE_SET_IRQS.
+void Device::fix_msi(std::uint16_t start) {
+  const auto at = static_cast<std::uint16_t>(start + kMsiFlags);
+  std::uint32_t flags = config_.copy(at, 2) & ~kMsiEnable;
+  const std::uint32_t possible = (pci().config_read(at, 2) & kMsiPossible) >> 1U;
+  if ((flags & kMsiChosen) >> 4U > possible) flags = (flags & ~kMsiChosen) | possible << 4U;
+  config_.set_copy(at, 2, flags);
+  pci().config_write(at, 2, flags);
+}
+
+/// vfio_exp_config_write(): the FLR bit starts a reset and reads as zero, the largest
+/// payload is the host's, the largest read request no less than that.
+Result<void> Device::write_express(std::uint16_t at, unsigned size, std::uint32_t value) {
+  const std::uint16_t start = config_.start(at);
+  const auto control = static_cast<std::uint16_t>(start + kPcieDeviceControl);
+  const bool resets = hw::flr_requested(start, at, size, value) && has_flr();
+  for (;;) {
+    if (resets) TEEIO_TRY(leave_bound("a reset"));
+    const schedule::WriteLock lock(memory_lock_);
+    if (resets && bound_) continue;  // a bind came in between
+    const std::uint32_t before = config_.copy(control, 2) & kDevControlReadRequest;
+    write_default(at, size, value);
+    config_.set_copy(control, 2, config_.copy(control, 2) & ~kDevControlFlr);
+    if (resets) reset_function();
+    if ((config_.copy(control, 2) & kDevControlReadRequest) != before) set_read_request(control);
+    return {};
+  }
+}
+
+/// pcie_set_readrq() of Linux drivers/pci/pci.c.
+void Device::set_read_request(std::uint16_t control) {
+  const std::uint32_t now = pci().config_read(control, 2);
+  const std::uint32_t asked = config_.copy(control, 2) >> 12U & 7U;
+  const std::uint32_t floor = now >> 5U & 7U;
+  const std::uint32_t code = std::max(asked, floor);
+  constexpr std::uint32_t k4096 = 5;
+  if (code > k4096) return;
+  pci().config_write(control, 2, (now & ~kDevControlReadRequest) | code << 12U);
+}
+
+/// vfio_af_config_write().
+Result<void> Device::write_advanced_features(std::uint16_t at, unsigned size, std::uint32_t value) {
+  const std::uint16_t start = config_.start(at);
+  const auto control = static_cast<std::uint16_t>(start + kAfControl);
+  const bool asked =
+      at <= control && at + size > control && (value >> 8U * (control - at) & 1U) != 0;
+  const std::uint32_t able =
+      pci().config_read(static_cast<std::uint16_t>(start + kAfCapabilities), 1);
+  const bool resets = asked && (able & kAfFlrAndPending) == kAfFlrAndPending;
+  for (;;) {
+    if (resets) TEEIO_TRY(leave_bound("a reset"));
+    const schedule::WriteLock lock(memory_lock_);
+    if (resets && bound_) continue;  // a bind came in between
+    write_default(at, size, value);
+    config_.set_copy(control, 1, config_.copy(control, 1) & ~1U);
+    if (resets) reset_function();
+    return {};
+  }
+}
+
+/// vfio_pm_config_write().
 Result<void> Device::write_power(std::uint16_t at, unsigned size, std::uint32_t value) {
   const bool sleeps = (value & kPmStateMask) != 0;
   for (;;) {
     if (sleeps) TEEIO_TRY(leave_bound("a move to a low power state"));
     const schedule::WriteLock lock(memory_lock_);
     if (sleeps && bound_) continue;  // a bind came in between
-    if (sleeps) {
-      zap_mappings();
-      move_dmabufs(true);
-    }
-    pci().config_write(at, size, value);
-    if (!sleeps) {
-      if (memory_enabled()) move_dmabufs(false);
-      restore_mappings();
-    }
+    write_default(at, size, value);
+    set_power_state(value & kPmStateMask);
     return {};
   }
+}
+
+/// vfio_lock_and_set_power_state(), vfio_pci_set_power_state(). A state that the function
+/// does not have, and any sleep of a PF with VFs, is dropped.
+void Device::set_power_state(std::uint32_t state) {
+  constexpr std::uint32_t kD1 = 1, kD2 = 2, kD3hot = 3;
+  if (state == kD3hot) {
+    zap_mappings();
+    move_dmabufs(true);
+  }
+  const auto pm = hw::find_capability(pci(), kCapabilityPm);
+  const std::uint32_t able =
+      pm ? pci().config_read(static_cast<std::uint16_t>(*pm + kPmCapabilities), 2) : 0;
+  const bool has = state == 0 || state == kD3hot || (state == kD1 && (able & kPmD1) != 0) ||
+                   (state == kD2 && (able & kPmD2) != 0);
+  if (pm && has && (state == 0 || !has_virtual_functions())) {
+    const auto control = static_cast<std::uint16_t>(*pm + kPmControl);
+    const std::uint32_t now = pci().config_read(control, 2);
+    if ((now & kPmStateMask) != state)
+      pci().config_write(control, 2, (now & ~kPmStateMask) | state);
+    asleep_ = state == kD3hot;
+  }
+  if (memory_enabled()) move_dmabufs(false);
+  restore_mappings();
+}
+
+bool Device::has_virtual_functions() const {
+  const auto sriov = hw::find_extended_capability(pci(), kExtendedSriov);
+  return sriov && (pci().config_read(static_cast<std::uint16_t>(*sriov + kSriovControl), 2) &
+                   kSriovVfEnable) != 0;
 }
 
 /// vfio_basic_config_write(): memory off zaps mappings and revokes dma-bufs
@@ -123,7 +187,9 @@ Result<void> Device::write_command(std::uint16_t at, unsigned size, std::uint32_
       zap_mappings();
       move_dmabufs(true);
     }
-    pci().config_write(at, size, value);
+    write_default(at, size, value);
+    constexpr std::uint32_t kSpaces = kCommandMemory | kCommandIo;
+    config_.set_copy(kCommand, 2, (config_.copy(kCommand, 2) & ~kSpaces) | (value & kSpaces));
     if (covers && (value & kCommandMemory) != 0 && (now & kCommandMemory) == 0) {
       move_dmabufs(false);
       restore_mappings();

@@ -8,19 +8,8 @@
 #include "schedule/seeded_bug.h"
 
 namespace teeio::vfio {
-namespace {
-
-/// vfio_generate_bar_flags(): a VF's BAR registers are zero, a program sees its
-/// BARs' kinds all the same.
-std::uint32_t bar_flags(const hw::Bar& bar) {
-  if (bar.kind == hw::Bar::Kind::kNone) return 0;
-  constexpr std::uint32_t kType64 = 4, kPrefetch = 8;
-  return (bar.kind == hw::Bar::Kind::kMemory64 ? kType64 : 0) | (bar.prefetchable ? kPrefetch : 0);
-}
-
-}  // namespace
-
-Device::Device(const Wiring& wiring) : wiring_(wiring), irqs_(wiring.function, wiring.interrupts) {}
+Device::Device(const Wiring& wiring)
+    : wiring_(wiring), irqs_(wiring.function, wiring.interrupts), config_(wiring.function) {}
 
 Device::~Device() { TEEIO_CHECK(idevice_ == nullptr, "a device goes while a program has it open"); }
 
@@ -39,10 +28,9 @@ Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object
   wiring_.tsm.set_handlers(bdf(), this);
   save_config();
   const schedule::WriteLock memory(memory_lock_);
-  virtual_bars_ = {};
-  for (unsigned bar = 0; bar < kBarRegions; ++bar)
-    virtual_bars_[bar] = pci().config_read(static_cast<std::uint16_t>(kBar0 + 4 * bar), 4) |
-                         bar_flags(pci().bars()[bar]);
+  set_power_state(0);
+  config_.init();
+  find_msix_table();
   // vfio_pci_core_enable(): memory and bus mastering as the program will set them.
   return idevice_->id();
 }
@@ -98,6 +86,8 @@ void Device::disable() {
           static_cast<std::uint64_t>(object::HostTouch::kReset));
   pci().reset(hw::ResetKind::kFunctionLevel);
   restore_config();
+  const schedule::WriteLock memory(memory_lock_);
+  asleep_ = false;
 }
 
 Result<std::uint32_t> Device::attach(std::uint32_t pt_id) {

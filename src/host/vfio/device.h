@@ -18,6 +18,7 @@
 #include "host/pci_tsm/pci_tsm.h"
 #include "host/vfio/irqs.h"
 #include "host/vfio/policies.h"
+#include "host/vfio/virtual_config.h"
 #include "hw/interrupts.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
@@ -153,7 +154,7 @@ class Device final : public iommufd::DeviceHandle,
   /// A bind may come before the caller has the lock: it looks at bound_ again.
   Result<void> leave_bound(std::string_view operation) TEEIO_EXCLUDES(memory_lock_);
   void reset_function() TEEIO_REQUIRES(memory_lock_);
-  [[nodiscard]] bool memory_enabled() const;
+  [[nodiscard]] bool memory_enabled() const TEEIO_REQUIRES_SHARED(memory_lock_);
   void move_dmabufs(bool revoked) TEEIO_REQUIRES(memory_lock_);
   Result<void> expose(std::uint32_t bar) TEEIO_REQUIRES(memory_lock_);
   void zap_mappings() TEEIO_REQUIRES(memory_lock_);
@@ -163,6 +164,18 @@ class Device final : public iommufd::DeviceHandle,
   Result<void> config_write(std::uint64_t at, ByteView in) TEEIO_EXCLUDES(memory_lock_);
   Result<void> write_register(std::uint16_t at, unsigned size, std::uint32_t value)
       TEEIO_EXCLUDES(memory_lock_);
+  Result<void> write_express(std::uint16_t at, unsigned size, std::uint32_t value)
+      TEEIO_EXCLUDES(memory_lock_);
+  Result<void> write_advanced_features(std::uint16_t at, unsigned size, std::uint32_t value)
+      TEEIO_EXCLUDES(memory_lock_);
+  void write_default(std::uint16_t at, unsigned size, std::uint32_t value)
+      TEEIO_REQUIRES(memory_lock_);
+  void set_read_request(std::uint16_t control) TEEIO_REQUIRES(memory_lock_);
+  void fix_msi(std::uint16_t start) TEEIO_REQUIRES(memory_lock_);
+  void set_power_state(std::uint32_t state) TEEIO_REQUIRES(memory_lock_);
+  [[nodiscard]] bool has_flr() const;
+  [[nodiscard]] bool has_virtual_functions() const;
+  void find_msix_table();
   Result<void> write_power(std::uint16_t at, unsigned size, std::uint32_t value)
       TEEIO_EXCLUDES(memory_lock_);
   Result<void> write_command(std::uint16_t at, unsigned size, std::uint32_t value)
@@ -182,8 +195,10 @@ class Device final : public iommufd::DeviceHandle,
   std::vector<Window> windows_ TEEIO_GUARDED_BY(memory_lock_);
   std::vector<object::Ref<dmabuf::DmaBuf>> dying_;  // only inside cleanup_dmabufs()
   std::vector<dmabuf::DmaBuf*> dmabufs_ TEEIO_GUARDED_BY(memory_lock_);  ///< oldest first
-  /// BAR registers as the program wrote them (Linux: vdev->vconfig).
-  std::array<std::uint32_t, 6> virtual_bars_ TEEIO_GUARDED_BY(memory_lock_){};
+  unsigned msix_bar_ = hw::kBarCount;  // found in open(), as the next two
+  Slice msix_table_{};                 ///< within that BAR; the host's to read and write
+  VirtualConfig config_;               // made in open(); its copy: memory_lock_
+  bool asleep_ TEEIO_GUARDED_BY(memory_lock_) = false;  ///< D3hot (Linux: pdev->current_state)
   mutable schedule::Mutex kvm_ref_lock_{schedule::Rank::kVfioKvmRef};
   object::File* vm_file_borrowed_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
 };

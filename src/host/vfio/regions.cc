@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/check.h"
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
@@ -6,14 +8,34 @@
 namespace teeio::vfio {
 namespace {
 
-/// The BAR that holds the MSI-X table, kBarCount without MSI-X.
-unsigned msix_table_bar(hw::PciFunction& function) {
-  const auto at = hw::find_capability(function, kCapabilityMsix);
-  if (!at) return hw::kBarCount;
-  return function.config_read(static_cast<std::uint16_t>(*at + 4), 4) & 7U;
+/// A part of an access: within the MSI-X table, which is the host's, or outside of it.
+struct Piece {
+  std::uint64_t offset, length;
+  bool msix_table;
+};
+
+std::vector<Piece> pieces(std::uint64_t at, std::uint64_t length, const Device::Slice& table) {
+  std::vector<Piece> result;
+  const std::uint64_t end = at + length;
+  const std::uint64_t first = std::clamp(table.offset, at, end);
+  const std::uint64_t last = std::clamp(table.offset + table.length, first, end);
+  if (first > at) result.push_back({at, first - at, false});
+  if (last > first) result.push_back({first, last - first, true});
+  if (end > last) result.push_back({last, end - last, false});
+  return result;
 }
 
 }  // namespace
+
+void Device::find_msix_table() {
+  const auto at = hw::find_capability(pci(), kCapabilityMsix);
+  if (!at) return;
+  const std::uint32_t entries =
+      (pci().config_read(static_cast<std::uint16_t>(*at + kMsixControl), 2) & kMsixTableSize) + 1;
+  const std::uint32_t table = pci().config_read(static_cast<std::uint16_t>(*at + kMsixTable), 4);
+  msix_bar_ = table & kMsixBarMask;
+  msix_table_ = {.offset = table & ~kMsixBarMask, .length = entries * kMsixEntryBytes};
+}
 
 Result<Device::Region> Device::region(std::uint32_t index) const {
   if (index == kConfigRegion)
@@ -26,10 +48,11 @@ Result<Device::Region> Device::region(std::uint32_t index) const {
                 .readable = true,
                 .writable = true,
                 .mappable = bar.plain_memory && bar.size >= kPageSize,
-                .holds_msix_table = msix_table_bar(pci()) == index};
+                .holds_msix_table = msix_bar_ == index};
 }
 
 bool Device::memory_enabled() const {
+  if (asleep_) return false;
   // A VF has no memory enable of its own (vfio_pci: no_command_memory).
   if (pci().physical_function() != nullptr) return true;
   return (pci().config_read(kCommand, 2) & kCommandMemory) != 0;
@@ -47,7 +70,18 @@ Result<std::size_t> Device::read(std::uint32_t index, std::uint64_t at, std::spa
   const schedule::ReadLock lock(memory_lock_);
   if (!memory_enabled()) return fail(Errno::kIo, "the device's memory is disabled");
   if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
-  pci().bars()[index].target->mmio_read(at, out);
+  if (index != msix_bar_) {
+    pci().bars()[index].target->mmio_read(at, out);
+    return out.size();
+  }
+  // vfio_pci_core_do_io_rw()
+  for (const Piece& piece : pieces(at, out.size(), msix_table_)) {
+    const std::span<std::byte> part = out.subspan(piece.offset - at, piece.length);
+    if (piece.msix_table)
+      std::ranges::fill(part, std::byte{0xff});
+    else
+      pci().bars()[index].target->mmio_read(piece.offset, part);
+  }
   return out.size();
 }
 
@@ -64,7 +98,14 @@ Result<std::size_t> Device::write(std::uint32_t index, std::uint64_t at, ByteVie
   const schedule::ReadLock lock(memory_lock_);
   if (!memory_enabled()) return fail(Errno::kIo, "the device's memory is disabled");
   if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
-  pci().bars()[index].target->mmio_write(at, in);
+  if (index != msix_bar_) {
+    pci().bars()[index].target->mmio_write(at, in);
+    return in.size();
+  }
+  for (const Piece& piece : pieces(at, in.size(), msix_table_))
+    if (!piece.msix_table)
+      pci().bars()[index].target->mmio_write(piece.offset,
+                                             in.subspan(piece.offset - at, piece.length));
   return in.size();
 }
 

@@ -6,13 +6,16 @@
 
 namespace teeio::vfio {
 
+bool Device::has_flr() const {
+  const auto pcie = hw::find_capability(pci(), hw::kCapabilityPcie);
+  const auto caps = static_cast<std::uint16_t>(pcie.value_or(0) + kPcieDeviceCapabilities);
+  return pcie && (pci().config_read(caps, 4) & kDevCapFlr) != 0;
+}
+
 /// vfio_pci_ioctl_reset(): zap, revoke, function-level reset with the config
 /// saved around it, and back.
 Result<void> Device::reset() {
-  const auto pcie = hw::find_capability(pci(), hw::kCapabilityPcie);
-  const auto caps = static_cast<std::uint16_t>(pcie.value_or(0) + kPcieDeviceCapabilities);
-  if (!pcie || (pci().config_read(caps, 4) & kDevCapFlr) == 0)
-    return fail(Errno::kInval, "the function has no function-level reset");
+  if (!has_flr()) return fail(Errno::kInval, "the function has no function-level reset");
   for (;;) {
     TEEIO_TRY(leave_bound("a reset"));
     const schedule::WriteLock lock(memory_lock_);
@@ -30,12 +33,17 @@ void Device::reset_function() {
   for (std::uint16_t at = kBar0; at < 0x40; at = static_cast<std::uint16_t>(at + 4))
     saved.push_back(pci().config_read(at, 4));
   const std::uint32_t command = pci().config_read(kCommand, 2);
+  const auto control = static_cast<std::uint16_t>(
+      hw::find_capability(pci(), hw::kCapabilityPcie).value_or(0) + kPcieDeviceControl);
+  const std::uint32_t device_control = pci().config_read(control, 2);
   touched(object::Fact::kHostTouched, "function reset",
           static_cast<std::uint64_t>(object::HostTouch::kReset));
   pci().reset(hw::ResetKind::kFunctionLevel);
   for (std::size_t i = 0; i < saved.size(); ++i)
     pci().config_write(static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
+  if (control != kPcieDeviceControl) pci().config_write(control, 2, device_control);
   pci().config_write(kCommand, 2, command);
+  asleep_ = false;
   const bool again = schedule::seeded(schedule::SeededBug::kRevokedAfterReset);
   if (memory_enabled()) move_dmabufs(/*revoked=*/again);
   restore_mappings();

@@ -149,9 +149,7 @@ TEST_F(DoeMailboxTest, InterruptComesWithAnAnswerOrErrorWhenEnabled) {
             5U << 1U | 1U);
   send({0x00020001, 2});
   EXPECT_EQ(echo.interrupts, 0);
-  EXPECT_EQ(get(kStatus) & kInterruptStatus, kInterruptStatus);
-  put(kStatus, kInterruptStatus);
-  EXPECT_EQ(get(kStatus) & kInterruptStatus, 0U);
+  EXPECT_EQ(get(kStatus) & kInterruptStatus, 0U) << "without the enable there is no status";
   (void)receive();
   put(kControl, kInterruptEnable);
   EXPECT_EQ(get(kControl), kInterruptEnable);
@@ -159,7 +157,14 @@ TEST_F(DoeMailboxTest, InterruptComesWithAnAnswerOrErrorWhenEnabled) {
   put(kWrite, 2);
   put(kControl, kGo | kInterruptEnable);
   EXPECT_EQ(echo.interrupts, 1);
+  EXPECT_EQ(get(kStatus) & kInterruptStatus, kInterruptStatus);
   (void)receive();
+  put(kControl, kGo | kInterruptEnable);
+  EXPECT_EQ(get(kStatus) & kError, kError);
+  EXPECT_EQ(echo.interrupts, 1) << "the status is still set";
+  put(kStatus, kInterruptStatus);
+  EXPECT_EQ(get(kStatus) & kInterruptStatus, 0U);
+  put(kControl, kAbort | kInterruptEnable);
   put(kControl, kGo | kInterruptEnable);
   EXPECT_EQ(echo.interrupts, 2);
 }

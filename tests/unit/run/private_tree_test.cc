@@ -21,13 +21,30 @@ TEST(VirtualPrefixes, MatchWholeNames) {
        {"/dev/iommu", "/dev/kvm", "/dev/vfio", "/dev/vfio/devices/vfio0", "/sys/bus/pci",
         "/sys/bus/pci/devices/x", "/sys/class/tsm", "/sys/class/vfio-dev/vfio0", "/sys/class/iommu",
         "/sys/kernel/iommu_groups/0", "/sys/devices/pci0000:00", "/sys/devices/virtual/iommu/dmar0",
-        "/sys/devices/faux/tdx_host/tsm/tsm0"})
+        "/sys/devices/faux/tdx_host/tsm/tsm0", "/proc/bus/pci/devices", "/sys/module",
+        "/sys/module/vfio_pci/parameters"})
     EXPECT_TRUE(prefixes.contain(path)) << path;
-  for (const char* path :
-       {"/dev/iommus", "/dev/vfiox", "/dev/kvm2", "/sys", "/sys/bus", "/sys/bus/pci_express",
-        "/sys/devices", "/sys/devices/pci", "/sys/devices/pciback", "/sys/devices/system/cpu",
-        "/sys/devices/virtual", "/sys/devices/faux", "/sys/class/tsms", "/proc/sys/bus/pci",
-        "relative/sys/bus/pci", ""})
+  for (const char* path : {"/dev/iommus",
+                           "/dev/vfiox",
+                           "/dev/kvm2",
+                           "/sys",
+                           "/sys/bus",
+                           "/sys/bus/pci_express",
+                           "/sys/devices",
+                           "/sys/devices/pci",
+                           "/sys/devices/pciback",
+                           "/sys/devices/system/cpu",
+                           "/sys/devices/virtual",
+                           "/sys/devices/faux",
+                           "/sys/class/tsms",
+                           "/proc/sys/bus/pci",
+                           "relative/sys/bus/pci",
+                           "",
+                           "/proc/bus",
+                           "/proc/bus/pcix",
+                           "/sys/module/kvm",
+                           "/sys/module/vfio_pciback",
+                           "/proc/self"})
     EXPECT_FALSE(prefixes.contain(path)) << path;
   EXPECT_FALSE(VirtualPrefixes(VirtualPrefixes::Kvm::kHost).contain("/dev/kvm"));
 }

@@ -23,12 +23,13 @@ constexpr std::uint64_t kCap = std::uint64_t{6} << 0U      // ND: 2^16 domain id
                                | std::uint64_t{18} << 48U  // MAMV
                                | std::uint64_t{3} << 54U;  // DWD, DRD
 constexpr std::uint64_t kSnoopControl = std::uint64_t{1} << 7U;
+/// Without NEST: no first stage is walked over a second one here, and a VMM that reads NEST
+/// asks for a nested HWPT.
 constexpr std::uint64_t kEcap = std::uint64_t{1} << 0U      // C: coherent walks
                                 | std::uint64_t{1} << 1U    // QI
                                 | std::uint64_t{1} << 3U    // IR
                                 | std::uint64_t{1} << 6U    // PT
                                 | kSnoopControl             // SC
-                                | std::uint64_t{1} << 26U   // NEST
                                 | std::uint64_t{1} << 43U   // SMTS: scalable mode
                                 | std::uint64_t{1} << 46U;  // SSTS: second stage
 /// IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17, which Linux 7.3 reports always.

@@ -48,6 +48,19 @@ void put_outputs(hw::CpuRegisters& regs, const tdx::LeafResult& r) {
 
 constexpr std::uint64_t kTdcallBytes = 4;  // 66 0f 01 cc
 
+/// TDH.VP.ENTER's output operands after TDG.VP.VMCALL: the exit reason, the guest's mask,
+/// and the registers that the mask shows. Source: TDX module ABI specification, and Linux
+/// arch/x86/kvm/vmx/tdx.c, tdx_report_fatal_error().
+void show_registers(const hw::CpuRegisters& regs, VcpuExit& exit) {
+  constexpr std::uint64_t kExitReasonTdcall = 77;
+  const std::uint64_t guest[16] = {0,        0,        regs.rdx, regs.rbx, 0,        0,
+                                   regs.rsi, regs.rdi, regs.r8,  regs.r9,  regs.r10, regs.r11,
+                                   regs.r12, regs.r13, regs.r14, regs.r15};
+  for (unsigned i = 0; i < 16; ++i) exit.registers[i] = (regs.rcx >> i & 1U) != 0 ? guest[i] : 0;
+  exit.registers[0] = kExitReasonTdcall;
+  exit.registers[1] = regs.rcx;
+}
+
 }  // namespace
 
 VmOps::TdcallAction TdxVm::handle_tdcall(Vcpu& vcpu, VcpuExit& exit) {
@@ -178,6 +191,7 @@ VmOps::TdcallAction TdxVm::vmcall(Vcpu& vcpu, VcpuExit& exit) {
   exit.number = regs.r11;
   const std::uint64_t args[6] = {regs.r12, regs.r13, regs.r14, regs.r15, regs.rbx, regs.rdi};
   for (std::size_t i = 0; i < 6; ++i) exit.args[i] = args[i];
+  show_registers(regs, exit);
   auto call = host_.trace().call(object::Lane::kGuest, object::Lane::kVmm, "TDVMCALL",
                                  {.vm = vm_.number(), .a = regs.r11});
   return TdcallAction::kExit;

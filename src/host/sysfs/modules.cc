@@ -1,0 +1,93 @@
+#include "host/sysfs/modules.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <initializer_list>
+
+#include "host/sysfs/text.h"
+
+namespace teeio::sysfs {
+namespace {
+
+struct Parameter {
+  const char* name;
+  std::uint32_t mode;
+};
+
+struct Module {
+  const char* name;
+  /// Modules that use it (struct module_use).
+  std::initializer_list<const char*> holders;
+  std::initializer_list<Parameter> parameters;
+  bool counts_open_devices = false;
+};
+
+/// Every parameter is a bool that is off. Source: module_param() in drivers/vfio and
+/// drivers/iommu/iommufd; without CONFIG_VFIO_GROUP there is no vfio_iommu_type1.
+const std::array kModules = {Module{"vfio_pci",
+                                    {},
+                                    {{"disable_denylist", 0444},
+                                     {"disable_idle_d3", 0644},
+                                     {"disable_vga", 0444},
+                                     {"enable_sriov", 0644},
+                                     {"nointxmask", 0644}},
+                                    true},
+                             Module{"vfio_pci_core", {"vfio_pci"}, {}},
+                             Module{"vfio", {"vfio_pci", "vfio_pci_core"}, {}},
+                             Module{"iommufd", {"vfio"}, {{"allow_unsafe_interrupts", 0644}}},
+                             Module{"irqbypass", {"vfio_pci_core"}, {}}};
+
+/// param_set_bool(), for a value that does not change.
+Result<void> store_off(std::string_view text) {
+  text = trimmed(text);
+  constexpr std::array kOff = {"n", "N", "0", "off", "Off", "no"};
+  constexpr std::array kOn = {"y", "Y", "1", "on", "On", "yes"};
+  for (const std::string_view off : kOff)
+    if (text == off) return {};
+  for (const std::string_view on : kOn)
+    if (text == on) return fail(Errno::kPerm, "a module's parameters are fixed at boot here");
+  return fail(Errno::kInval, "not a truth value");
+}
+
+std::size_t open_devices(Host& host) {
+  std::size_t count = 0;
+  for (const Host::Function& function : host.functions())
+    if (function.driver == kVfioDriver && host.in_use(function.pci->bdf())) ++count;
+  return count;
+}
+
+void add_module(NodeList& list, const Environment& environment, const Module& module) {
+  const std::string directory = std::string("/sys/module/") + module.name;
+  list.directory(directory);
+  list.text(directory + "/initstate", 0444, []() -> Result<std::string> { return "live\n"; });
+  list.text(directory + "/taint", 0444, []() -> Result<std::string> { return "\n"; });
+  list.text(directory + "/refcnt", 0444,
+            [&host = environment.host, held = module.holders.size(),
+             opens = module.counts_open_devices]() -> Result<std::string> {
+              return fmt::format("{}\n", held + (opens ? open_devices(host) : 0));
+            });
+  list.directory(directory + "/holders");
+  for (const char* holder : module.holders)
+    list.link(fmt::format("{}/holders/{}", directory, holder),
+              std::string("/sys/module/") + holder);
+  if (module.parameters.size() != 0) list.directory(directory + "/parameters");
+  for (const Parameter& parameter : module.parameters)
+    list.text(
+        fmt::format("{}/parameters/{}", directory, parameter.name), parameter.mode,
+        []() -> Result<std::string> { return "N\n"; },
+        parameter.mode == 0644 ? Attribute::Store(store_off) : Attribute::Store());
+}
+
+}  // namespace
+
+void add_modules(NodeList& list, const Environment& environment) {
+  list.directory("/sys/module");
+  for (const Module& module : kModules) add_module(list, environment, module);
+  const std::string driver = std::string(kBus) + "/drivers/" + std::string(kVfioDriver);
+  list.link(driver + "/module", "/sys/module/vfio_pci");
+  list.directory("/sys/module/vfio_pci/drivers");
+  list.link("/sys/module/vfio_pci/drivers/pci:vfio-pci", driver);
+}
+
+}  // namespace teeio::sysfs
