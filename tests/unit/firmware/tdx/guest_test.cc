@@ -171,10 +171,8 @@ TEST_F(Guest, RequestsGoThroughTheirStatesInOrder) {
     EXPECT_CODE(module.tdg_devif_request(td.vp, kFunction, DevifRequest::kState),
                 Code::kTdispInvalidReqSts);
   });
-  // Only what the guest asked for is relayed.
-  EXPECT_CODE(tdisp(DevifRequest::kStart, OnBehalfOf::kTd), Code::kTdispInvalidReqSts);
-  ASSERT_OK(tdisp(DevifRequest::kState, OnBehalfOf::kTd));
-  EXPECT_CODE(tdisp(DevifRequest::kState, OnBehalfOf::kTd), Code::kTdispInvalidReqSts);
+  ASSERT_OK(relay_guest());
+  EXPECT_CODE(relay_guest(), Code::kTdispInvalidReqSts);
   inside(td, [&] {
     const auto state = module.tdg_devif_response(td.vp, kFunction, std::nullopt);
     ASSERT_OK(state);
@@ -188,10 +186,8 @@ TEST_F(Guest, ReadsTheReportIntoItsOwnPage) {
   bind(td);
   validate(td);
   const Hpa frame = private_page(td, kRamGpa);
-  inside(td, [&] {
-    ASSERT_OK(module.tdg_devif_request(td.vp, kFunction, DevifRequest::kReport, 0, 64));
-  });
-  ASSERT_OK(tdisp(DevifRequest::kReport, OnBehalfOf::kTd));
+  inside(td, [&] { ASSERT_OK(module.tdg_devif_request(td.vp, kFunction, DevifRequest::kReport)); });
+  ASSERT_OK(relay_guest());
   inside(td, [&] {
     EXPECT_EQ(module.tdg_devif_response(td.vp, kFunction, kRamGpa + kPageSize).ept_violation,
               kRamGpa + kPageSize);
@@ -221,7 +217,7 @@ TEST_F(Guest, AStopBetweenStartAndItsAnswerLeavesTheTdiUnlocked) {
   bind(td);
   validate(td);
   inside(td, [&] { ASSERT_OK(module.tdg_devif_request(td.vp, kFunction, DevifRequest::kStart)); });
-  ASSERT_OK(tdisp(DevifRequest::kStart, OnBehalfOf::kTd));
+  ASSERT_OK(relay_guest());
   ASSERT_OK(tdisp(DevifRequest::kStop));
   inside(td, [&] {
     EXPECT_CODE(module.tdg_devif_response(td.vp, kFunction, std::nullopt).leaf,
