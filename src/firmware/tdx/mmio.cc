@@ -65,8 +65,7 @@ LeafResult Module::tdh_mmio_block(Hpa tdr, Gpa gpa, Level level) {
       .write(place.where, SeptEntry::make(SeptState::kMmioBlocked, level, address));
   td->bepoch[raw(place.where)] = td->epoch;
   emit(leaf.s, object::Fact::kMmioBlocked, "MMIO blocked", *td,
-       leaf.s.mmiomt.data.at(mmiomt_key(address, static_cast<std::uint8_t>(level))).owner, gpa,
-       address);
+       leaf.s.mmiomt.data.at(mmiomt_entry_key(address, level)).owner, gpa, address);
   return {};
 }
 
@@ -86,8 +85,7 @@ LeafResult Module::tdh_mmio_unmap(Hpa tdr, Gpa gpa, Level level) {
     return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRcx,
                        "an IOMMU may still have a translation from before the block");
   const Hpa address = place.entry.address();
-  MmiomtEntry& metadata =
-      leaf.s.mmiomt.data.at(mmiomt_key(address, static_cast<std::uint8_t>(level)));
+  MmiomtEntry& metadata = leaf.s.mmiomt.data.at(mmiomt_entry_key(address, level));
   TDX_ASSIGN(Devif* const devif, leaf.devif(metadata.owner, Operand::kRcx));
   if (devif->state != TdiState::kUnlocked && !leaf.s.stream_of(*devif).blocked)
     return leaf.refuse(Code::kTdispInvalidState, Operand::kRcx,

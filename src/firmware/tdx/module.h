@@ -227,7 +227,7 @@ class Module final : public GuestView {
 
   // --- Private MMIO (mmio.cc) ---
 
-  /// 154, 157. Table pages of `level` 5 (root) down to 1.
+  /// 154, 157. Table pages of `level` 5 (root) down to 1, of 128 entries each.
   LeafResult tdh_mmiomt_add(Hpa address, std::uint8_t level, Hpa page);
   LeafResult tdh_mmiomt_remove(Hpa address, std::uint8_t level);
   /// 155. nullopt: QNODE again; else DATA, owned by that function.

@@ -201,6 +201,52 @@ TEST_F(DeviceRefusals, PrivateMmio) {
   });
 }
 
+// MMIOMT's pages have 128 entries: four of level 1 for 2 MiB, and level 2 ends at 256 MiB.
+TEST_F(DeviceRefusals, ATableOfMmioMetadataCoversAQuarter) {
+  connect();
+  TestTd td = running_td();
+  devifmt_tables();
+  ASSERT_OK(create_devif(td));
+  mmiomt_tables();
+  constexpr std::uint64_t kQuarter = 512 * 1024;
+  const Hpa last = kBar + (4 * kQuarter - kPageSize);
+  const auto set = [&](Hpa at, Level level, std::optional<FunctionId> owner) {
+    return module.tdh_mmiomt_set(at, level, owner);
+  };
+  expect({
+      {"the first quarter", [&] { return set(kBar, Level::k4K, kFunction); }, {}},
+      {"the last one", [&] { return set(last, Level::k4K, kFunction); }, {kMmiomtNotPresent, kRcx}},
+      {"its table", [&] { return module.tdh_mmiomt_add(last, 1, page()); }, {}},
+      {"twice",
+       [&] { return module.tdh_mmiomt_add(kBar + 3 * kQuarter, 1, page()); },
+       {kMmioInvalidPageMetadata, kRcx}},
+      {"the last one now", [&] { return set(last, Level::k4K, kFunction); }, {}},
+      {"the second quarter",
+       [&] { return set(kBar + kQuarter, Level::k4K, kFunction); },
+       {kMmiomtNotPresent, kRcx}},
+      {"free the first", [&] { return set(kBar, Level::k4K, std::nullopt); }, {}},
+      {"its table goes", [&] { return module.tdh_mmiomt_remove(kBar, 1); }, {}},
+      {"the last quarter's table is in use",
+       [&] { return module.tdh_mmiomt_remove(last, 1); },
+       {kMmioInvalidPageMetadata, kRcx}},
+      {"2 MiB of which a quarter has a table",
+       [&] { return set(kBar, Level::k2M, kFunction); },
+       {kMmioInvalidPageMetadata, kRcx}},
+      {"free the last", [&] { return set(last, Level::k4K, std::nullopt); }, {}},
+      {"its table goes", [&] { return module.tdh_mmiomt_remove(last, 1); }, {}},
+      {"2 MiB", [&] { return set(kBar, Level::k2M, kFunction); }, {}},
+      {"no table below DATA",
+       [&] { return module.tdh_mmiomt_add(last, 1, page()); },
+       {kMmioInvalidPageMetadata, kRcx}},
+      {"beyond 256 MiB",
+       [&] { return set(kBar + (std::uint64_t{256} << 20U), Level::k2M, kFunction); },
+       {kMmiomtNotPresent, kRcx}},
+      {"the root has tables",
+       [&] { return module.tdh_mmiomt_remove(kBar, 5); },
+       {kMmioInvalidPageMetadata, kRcx}},
+  });
+}
+
 TEST_F(DeviceRefusals, ATdThatIsBeingBuiltNeedsTheBlockButNoTracking) {
   connect();
   TestTd td = make_td(1, 11);
