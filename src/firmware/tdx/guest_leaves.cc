@@ -38,6 +38,20 @@ Checked<Devif*> guest_devif(Leaf& leaf, const Td& td, FunctionId function, Valid
 
 Module::GuestLeafResult violation(Gpa gpa) { return {.leaf = {}, .ept_violation = gpa}; }
 
+/// A leaf of either kind that the guest has accepted. Source: tdxio branch,
+/// sept_state_is_guest_accessible_leaf().
+bool accessible(SeptState state) {
+  return state == SeptState::kMapped || state == SeptState::kMmioMapped;
+}
+/// The operand of statuses that say at which level the walk ended: that number itself.
+Operand level_operand(const Sept::Place& place) { return static_cast<Operand>(place.level); }
+/// Source: tdg_mmio_accept.c and tdg_mem_page_accept.c, cases 1.1 and 4.1.
+Module::GuestLeafResult already_accepted(Leaf& leaf, const Sept::Place& place) {
+  LeafResult result = leaf.remark(Code::kPageAlreadyAccepted);
+  result.status = Status(Code::kPageAlreadyAccepted, level_operand(place));
+  return {.leaf = result};
+}
+
 std::string describe(Gpa gpa, Level level) {
   return fmt::format("gpa={:#x} level={}", raw(gpa), static_cast<unsigned>(level));
 }
@@ -62,7 +76,7 @@ Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level
   const Sept::Place place = sept.walk(gpa, level);
   TDX_TRY(leaf.sept_entry(*td, place.where));
   const SeptState state = place.entry.state();
-  if (state == SeptState::kMapped) return {.leaf = leaf.remark(Code::kPageAlreadyAccepted)};
+  if (accessible(state)) return already_accepted(leaf, place);
   if (state == SeptState::kTable || (state == SeptState::kPending && place.level != level))
     return leaf.refuse(Code::kPageSizeMismatch, Operand::kRcx, "the host mapped another size");
   if (state != SeptState::kPending) return violation(gpa);
@@ -78,19 +92,20 @@ Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level,
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.MMIO.ACCEPT", {.detail = describe(gpa, level)});
   TDX_ASSIGN(Td* const td, caller(leaf, vp));
   TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
-  if (!is_page_aligned(handle))
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "the handle is no page");
+  const Hpa expected{handle - td->mmio_offset};
+  if (raw(expected) % level_bytes(level) != 0 || raw(expected) >> 52U != 0)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "the handle is no page of that size");
   const Sept sept(leaf.s.memory, *td);
   const Sept::Place place = sept.walk(gpa, level);
   TDX_TRY(leaf.sept_entry(*td, place.where));
   const SeptState state = place.entry.state();
-  if (state == SeptState::kTable)
-    return leaf.refuse(Code::kMmioAcceptSizeMismatch, Operand::kRcx,
+  if (place.level == level && state == SeptState::kTable)
+    return leaf.refuse(Code::kMmioAcceptSizeMismatch, level_operand(place),
                        "the host mapped smaller pages");
-  if (state == SeptState::kMmioMapped) return {.leaf = leaf.remark(Code::kPageAlreadyAccepted)};
+  if (accessible(state)) return already_accepted(leaf, place);
   if (state != SeptState::kMmioPending || place.level != level) return violation(gpa);
-  if (raw(place.entry.address()) + td->mmio_offset != handle)
-    return leaf.refuse(Code::kMmioInvalidHpaOffset, Operand::kRdx,
+  if (place.entry.address() != expected)
+    return leaf.refuse(Code::kMmioInvalidHpaOffset, Operand::kRcx,
                        "another MMIO page is mapped here than the guest expects");
   leaf.give_way();
   sept.write(place.where, SeptEntry::make(SeptState::kMmioMapped, level, place.entry.address()));
