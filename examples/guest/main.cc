@@ -131,9 +131,8 @@ bool copy_page(ReadRegister read, WriteRegister write, std::uint64_t ring, std::
 }
 
 // Has the VMM carry the request that firmware now holds, and takes the answer.
-bool relay(std::uint32_t function, std::uint64_t code, std::uint64_t portion,
-           std::uint64_t buffer) {
-  return tdx::devif_request(function, code, portion) == 0 &&
+bool relay(std::uint32_t function, std::uint64_t code, std::uint64_t buffer) {
+  return tdx::devif_request(function, code) == 0 &&
          tdx::vmcall(platform::kTdiRelay, function, code) == 0 &&
          tdx::devif_response(function, buffer) == 0;
 }
@@ -180,9 +179,8 @@ void draw_nonce(unsigned char (&nonce)[32]) {
   for (unsigned i = 0; i < sizeof nonce; ++i) nonce[i] = digest.bytes[i];
 }
 
-// Evidence from the device, judged in the guest's own memory at `copy`, and bound by
-// firmware to the device on the other end of the stream.
-void attest(std::uint32_t function, std::uint64_t copy) {
+// Fresh evidence of the device, judged in the guest's own memory at `copy`.
+tdx::DeviceHash judge_evidence(std::uint32_t function, std::uint64_t copy) {
   unsigned char nonce[32];
   draw_nonce(nonce);
   for (std::uint64_t i = 0; i < sizeof nonce; ++i)
@@ -204,15 +202,28 @@ void attest(std::uint32_t function, std::uint64_t copy) {
   const sha384::Digest digest = evidence.digest();
   for (unsigned i = 0; i < sha384::kSize; ++i)
     hash.words[i / 8] |= std::uint64_t{digest.bytes[i]} << 8 * (i % 8);
-  require(tdx::devif_validate(function, hash) == 0, kNotTheDevice);
-  say("attest: certificates and fresh measurements are the device's");
+  return hash;
+}
+
+// Firmware answers for the evidence that it had when the device was bound, so what is fresh
+// counts from the next bind on. Another VM of the card may have asked in between: again then.
+void attest(std::uint32_t function, std::uint64_t copy) {
+  constexpr unsigned kTries = 3;
+  for (unsigned tries = 0; tries < kTries; ++tries) {
+    const tdx::DeviceHash hash = judge_evidence(function, copy);
+    require(tdx::vmcall(platform::kTdiUnbind, function, 0) == 0, kUnbindRefused);
+    require(tdx::vmcall(platform::kTdiBind, function, 0) == 0, kBindRefused);
+    if (tdx::devif_validate(function, hash) != 0) continue;
+    say("attest: certificates and fresh measurements are the device's");
+    return;
+  }
+  finish(kNotTheDevice);
 }
 
 void accept_device(const Board& board, std::uint64_t report_page) {
   const std::uint32_t function = board.function_id;
   attest(function, report_page + 4 * kPage);
-  constexpr std::uint64_t kWholeReport = 2048ULL << 16;
-  require(relay(function, platform::kTdispGetReport, kWholeReport, report_page), kNoReport);
+  require(relay(function, platform::kTdispGetReport, report_page), kNoReport);
 
   const Report report(report_page);
   bool bar0 = false;
@@ -234,7 +245,7 @@ void accept_device(const Board& board, std::uint64_t report_page) {
   require(tdx::dmar_accept(function) == 0, kDmaNotAccepted);
   say("accept: trusted DMA");
 
-  require(relay(function, platform::kTdispStart, 0, report_page), kStartRefused);
+  require(relay(function, platform::kTdispStart, report_page), kStartRefused);
   constexpr std::uint64_t kRun = 2;
   std::uint64_t state = 0;
   require(tdx::devif_read_state(function, state) == 0 && state == kRun, kNotRunning);

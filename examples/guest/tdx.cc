@@ -23,13 +23,11 @@ constexpr std::uint64_t kPassR10ToR15 = 0xfc00;
 
 constexpr std::uint64_t kFieldState = 2;
 
-std::uint64_t leaf(std::uint64_t number, std::uint64_t rcx, std::uint64_t rdx = 0,
-                   std::uint64_t r8 = 0) {
+std::uint64_t leaf(std::uint64_t number, std::uint64_t rcx, std::uint64_t rdx = 0) {
   TdcallRegisters r{};
   r.rax = number;
   r.rcx = rcx;
   r.rdx = rdx;
-  r.r8 = r8;
   tdcall(&r);
   return r.rax;
 }
@@ -76,8 +74,8 @@ std::uint64_t devif_read_state(std::uint32_t function, std::uint64_t& state) {
   return r.rax;
 }
 
-std::uint64_t devif_request(std::uint32_t function, std::uint64_t code, std::uint64_t portion) {
-  return leaf(kDevifRequest, function, code, portion);
+std::uint64_t devif_request(std::uint32_t function, std::uint64_t code) {
+  return leaf(kDevifRequest, function, code);
 }
 
 std::uint64_t devif_response(std::uint32_t function, std::uint64_t buffer_gpa) {

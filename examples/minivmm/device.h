@@ -56,7 +56,6 @@ class Device {
   int relay_report(Arch arch);
   // The report itself, where firmware gives it to the host (CCA).
   int read_report(Arch arch, std::vector<unsigned char>& report);
-  int validate_mmio(Arch arch, std::uint64_t gpa, std::uint64_t size, std::uint64_t address);
   int relay_state(Arch arch);
   // What the device proves, measured anew with the guest's nonce of 32 bytes.
   int read_evidence(Arch arch, const unsigned char* nonce, std::vector<unsigned char>& evidence);

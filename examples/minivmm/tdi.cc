@@ -111,11 +111,6 @@ int Device::read_evidence(Arch arch, const unsigned char* nonce,
   return 0;
 }
 
-int Device::validate_mmio(Arch arch, std::uint64_t gpa, std::uint64_t size, std::uint64_t address) {
-  const tsm_req_validate_mmio request{gpa, gpa + size, address};
-  return tsm_request(arch, TSM_REQ_VALIDATE_MMIO, &request, sizeof request);
-}
-
 int Device::set_tdi_state(Arch arch, TdiState state) {
   tsm_req_set_tdi_state request{};
   request.state = static_cast<std::uint32_t>(state);

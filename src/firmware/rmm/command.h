@@ -40,6 +40,7 @@ class Rmm::Command {
     return granule(address, kind) ? &objects.at(raw(address)) : nullptr;
   }
   Realm* realm(Hpa rd) { return find(rmm_.realms_, rd, GranuleState::kRd); }
+  Rec* rec(Hpa rec) { return find(rmm_.recs_, rec, GranuleState::kRec); }
   Pdev* pdev(Hpa pdev) { return find(rmm_.pdevs_, pdev, GranuleState::kPdev); }
   /// A VDEV with its realm and PDEV; another realm's is refused with `foreign`.
   Vdev* vdev(Hpa rd, Hpa pdev_at, Hpa vdev_at, Code foreign) {

@@ -70,12 +70,37 @@ struct Realm {
   std::uint32_t vm;  ///< its number in traces
   RealmState state = RealmState::kNew;
   std::uint32_t vdevs = 0;
+  std::uint32_t recs = 0;
+  /// What the realm thinks of an IPA. Only the realm takes it out of kDestroyed.
+  enum class Ripas : std::uint8_t { kEmpty, kDestroyed, kDev };
   struct Entry {
-    Hpa address;
-    Bdf tdi;
-    bool validated = false;  ///< RIPAS DEV
+    Ripas ripas = Ripas::kEmpty;
+    std::optional<Hpa> address{};  ///< assigned_dev
+    Bdf tdi{};                     ///< whose memory that is
   };
-  std::map<std::uint64_t, Entry> rtt{};  ///< assigned_dev entries, by IPA
+  /// By IPA; those that are not here are unassigned and empty.
+  std::map<std::uint64_t, Entry> rtt{};
+};
+
+/// A realm's vCPU, as far as its requests about devices go.
+/// Source: TF-RMM runtime/include/rec.h.
+struct Rec {
+  Hpa rd;
+  /// RSI_VDEV_VALIDATE_MAPPING, on its way through the host.
+  struct Request {
+    std::uint64_t vdev_id;
+    Gpa base, top;
+    Hpa pa;
+    std::optional<Hpa> vdev{};  ///< VDEV_COMPLETE came
+  };
+  std::optional<Request> request{};
+  /// Up to where the realm accepts device memory, and which.
+  struct DevMem {
+    Gpa base, top, addr;
+    Hpa pa;
+  };
+  std::optional<DevMem> dev_mem{};
+  RsiResult result{};
 };
 
 }  // namespace teeio::rmm

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "firmware/rmm/command.h"
 
 // Granules and realms: TF-RMM runtime/rmi/granule.c and realm.c.
@@ -11,9 +13,10 @@ constexpr hw::KeyId kRealmWorld{1};
 
 std::string_view code_name(Code code) {
   constexpr std::pair<Code, std::string_view> kNames[] = {
-      {Code::kSuccess, "RMI_SUCCESS"},     {Code::kInput, "RMI_ERROR_INPUT"},
-      {Code::kRealm, "RMI_ERROR_REALM"},   {Code::kRtt, "RMI_ERROR_RTT"},
-      {Code::kDevice, "RMI_ERROR_DEVICE"}, {Code::kGranule, "RMI_ERROR_GRANULE"}};
+      {Code::kSuccess, "RMI_SUCCESS"},      {Code::kInput, "RMI_ERROR_INPUT"},
+      {Code::kRealm, "RMI_ERROR_REALM"},    {Code::kRec, "RMI_ERROR_REC"},
+      {Code::kRtt, "RMI_ERROR_RTT"},        {Code::kDevice, "RMI_ERROR_DEVICE"},
+      {Code::kGranule, "RMI_ERROR_GRANULE"}};
   for (const auto& [known, name] : kNames)
     if (known == code) return name;
   return "RMI_ERROR_UNKNOWN";
@@ -89,7 +92,9 @@ RmiResult Rmm::realm_destroy(Hpa rd) {
   RMM_FIND(realm, c.realm(rd));
   if (realm->state != RealmState::kZombie)
     return c.refuse(Code::kRealm, "the realm was not terminated");
-  if (!realm->rtt.empty()) return c.refuse(Code::kRealm, "the realm's RTT is in use");
+  if (realm->recs != 0) return c.refuse(Code::kRealm, "the realm has RECs");
+  if (std::ranges::any_of(realm->rtt, [](const auto& e) { return e.second.address.has_value(); }))
+    return c.refuse(Code::kRealm, "the realm's RTT is in use");
   if (realm->vdevs != 0) return c.refuse(Code::kRealm, "the realm has VDEVs");
   realms_.erase(raw(rd));
   set(rd, GranuleState::kDelegated);

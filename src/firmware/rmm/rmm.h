@@ -34,7 +34,12 @@ class Rmm {
   RmiResult realm_create(Hpa rd, std::uint32_t vm);  ///< always with device assignment
   RmiResult realm_activate(Hpa rd);                  ///< REALM unless NEW
   RmiResult realm_terminate(Hpa rd);
-  RmiResult realm_destroy(Hpa rd);  ///< REALM unless ZOMBIE, with no entry and no VDEV
+  RmiResult realm_destroy(Hpa rd);  ///< REALM unless ZOMBIE, with no REC, mapping or VDEV
+
+  RmiResult rec_create(Hpa rd, Hpa rec);  ///< REALM unless NEW
+  RmiResult rec_destroy(Hpa rec);
+  /// The realm runs on, as far as its last call goes; x1: RecExit. REALM unless ACTIVE.
+  RmiResult rec_enter(Hpa rec);
 
   RmiResult pdev_create(Hpa pdev, const PdevParams& params);  ///< driven → READY
   RmiResult pdev_communicate(Hpa pdev, Hpa data, HostComm host);
@@ -65,12 +70,30 @@ class Rmm {
   RmiResult vdev_abort(Hpa rd, Hpa pdev, Hpa vdev);    ///< → ERROR; DEVICE when idle
   RmiResult vdev_destroy(Hpa rd, Hpa pdev, Hpa vdev);  ///< DEVICE unless NEW or UNLOCKED
 
-  /// One granule each. INPUT outside of the VDEV's ranges or not DELEGATED; RTT
-  /// for an entry in use. The VDEV's state is not asked.
-  RmiResult rtt_dev_map(Hpa rd, Hpa vdev, Gpa ipa, Hpa address);
-  RmiResult rtt_dev_validate(Hpa rd, Gpa ipa, Hpa address);  ///< RTT unless mapped so
-  RmiResult rtt_dev_unmap(Hpa rd, Gpa ipa);                  ///< RTT unless mapped; x1: the PA
+  /// 0x3E. Tells the monitor which VDEV the realm means. INPUT: the REC has no pending
+  /// request, or the VDEV is another realm's or has another id. DEVICE: it is busy.
+  RmiResult vdev_complete(Hpa rec, Hpa vdev);
 
+  /// One granule each. INPUT outside of the VDEV's ranges or not DELEGATED; RTT
+  /// for an entry in use. The VDEV's state is not asked. What the realm thinks of the
+  /// IPA stays as it is.
+  RmiResult rtt_dev_map(Hpa rd, Hpa vdev, Gpa ipa, Hpa address);
+  /// 0x13. What the realm behind `rec` has asked for becomes valid in [base, top), as far
+  /// as it is mapped so and the realm has not lost it before; x1: how far that was.
+  /// INPUT: an empty or unaligned range; base is not where the request stands, or top is
+  /// beyond it. REC: another realm's. RTT: not even the first granule.
+  RmiResult rtt_dev_validate(Hpa rd, Hpa rec, Gpa base, Gpa top);
+  /// x1: the PA; 0 for an IPA that maps nothing, which is passed over. A page that the
+  /// realm had validated is DESTROYED from here on: no other one takes its place.
+  RmiResult rtt_dev_unmap(Hpa rd, Gpa ipa);
+
+  /// The realm's own call 0xF: [base, top) is to be the device's memory at `pa`. It leaves
+  /// the realm (RMI_EXIT_VDEV_REQUEST); the host says which VDEV is meant (VDEV_COMPLETE),
+  /// and the next REC_ENTER comes back for the mapping. INPUT: unaligned or empty. The real one has
+  /// the RMM's three nonces too.
+  RsiResult rsi_vdev_validate_mapping(Hpa rec, std::uint64_t vdev_id, Gpa base, Gpa top, Hpa pa);
+  /// How the realm's last call ended.
+  [[nodiscard]] RsiResult rsi_result(Hpa rec);
   /// The realm's own call: DEVICE unless STARTED under the lock with `nonce`.
   RmiResult rsi_vdev_dma_enable(Hpa rd, Hpa vdev, const wire::TdispNonce& nonce);
 
@@ -94,6 +117,7 @@ class Rmm {
   schedule::Mutex mutex_{schedule::Rank::kFirmware};
   std::map<std::uint64_t, GranuleState> granules_;  ///< all but NS
   std::map<std::uint64_t, Realm> realms_;
+  std::map<std::uint64_t, Rec> recs_;
   std::map<std::uint64_t, Pdev> pdevs_;
   std::map<std::uint64_t, Vdev> vdevs_;
 };

@@ -78,7 +78,7 @@ struct IommuState {
 /// The TD's own request, on its way through the host.
 enum class TdRequest : std::uint8_t { kAvailable, kRequested, kGenerated, kProcessed };
 
-/// A device interface: DEVIFCS.
+/// A device interface: DEVIFCS. Source: tdxio branch, devif_defs.h.
 struct Devif {
   Hpa devifcs{0}, td_buffer{0}, vmm_buffer{0};
   Hpa tdr{0};
@@ -89,14 +89,14 @@ struct Devif {
   std::array<std::byte, 32> nonce{};
   std::uint64_t mmio_page_cnt = 0;
   bool dmar_mapped = false;
-  std::optional<DevifRequest> out_tdisp_req;
-  OnBehalfOf out_for = OnBehalfOf::kVmm;
-  std::uint16_t out_report_offset = 0;
+  DeviceInfoHash info_hash{};  ///< of what the device had proved when the interface was made
+  /// A request waits for its answer, whoever asked. Only a good answer ends that.
+  bool out_tdisp_req = false;
+  /// What is left of the report under this lock: it can be read once.
+  std::uint16_t report_offset = 0, report_length = 0;
 
   TdRequest td_request = TdRequest::kAvailable;
-  DevifRequest td_code = DevifRequest::kState;
-  std::uint16_t td_report_offset = 0, td_report_length = 0;
-  Bytes td_response;
+  Bytes td_message;  ///< the TD's buffer: its request as it asked, then the answer
 };
 
 /// A leaf entry of DEVIFMT; its lock outlives the interface in it.

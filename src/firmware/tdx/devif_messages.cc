@@ -11,150 +11,226 @@
 namespace teeio::tdx {
 namespace {
 
-wire::TdispBody request_body(const Devif& devif, const Td& td, DevifRequest code) {
-  switch (code) {
-    case DevifRequest::kLock:
-      return wire::TdispLockInterface{.flags = 0,
-                                      .default_stream_id = devif.stream,
-                                      .mmio_reporting_offset = td.mmio_offset,
-                                      .bind_p2p_address_mask = 0};
-    case DevifRequest::kReport:
-      return wire::TdispGetInterfaceReport{.offset = devif.td_report_offset,
-                                           .length = devif.td_report_length};
-    case DevifRequest::kState:
-      return wire::TdispGetInterfaceState{};
-    case DevifRequest::kStart:
-      return wire::TdispStartInterface{.nonce = devif.nonce};
-    case DevifRequest::kStop:
-      return wire::TdispStopInterface{};
-  }
-  std::unreachable();
-}
-
-bool known(DevifRequest code) { return code >= DevifRequest::kLock && code <= DevifRequest::kStop; }
-
+/// Source: tdisp.c, is_valid_tdisp_req_msg_type().
 bool hosts_own(DevifRequest code) {
   return code == DevifRequest::kLock || code == DevifRequest::kState || code == DevifRequest::kStop;
 }
 
-/// The answer, if it is one of `function` to `request`, or an ERROR.
-std::optional<wire::TdispMessage> matching(ByteView plain, FunctionId function,
-                                           DevifRequest request) {
-  auto answer = wire::decode_tdisp(plain);
-  if (!answer || answer->version != wire::kTdispVersion10 ||
-      answer->function_id.raw != static_cast<std::uint32_t>(function))
-    return std::nullopt;
-  const auto code = static_cast<std::uint8_t>(wire::code_of(answer->body));
-  const auto wanted = static_cast<std::uint8_t>(static_cast<unsigned>(request) & 0x7fU);
-  const bool error = std::holds_alternative<wire::TdispErrorResponse>(answer->body);
-  if (!error && code != wanted) return std::nullopt;
-  return std::move(*answer);
+/// The first portion of a report, which the module looks at before the guest does.
+/// Source: tdisp.c, check_report_interface_info() and check_report_control(); layout as
+/// wire::TdispReport.
+bool acceptable(ByteView report) {
+  Reader reader(report);
+  const auto info = reader.le<std::uint16_t>();
+  (void)reader.le<std::uint16_t>();
+  const auto msix = reader.le<std::uint16_t>();
+  const auto lnr = reader.le<std::uint16_t>();
+  const auto tph = reader.le<std::uint32_t>();
+  constexpr unsigned kRefused = wire::kInfoDmaWithPasid | wire::kInfoAts | wire::kInfoPrs;
+  return (info & wire::kInfoDmaWithoutPasid) != 0 && (info & kRefused) == 0 && msix == 0 &&
+         lnr == 0 && tph == 0;
 }
 
-/// The exchange is over, and no other answer can come: whoever asked may ask again.
-void give_up(Devif& devif) {
-  devif.out_tdisp_req.reset();
-  if (devif.out_for == OnBehalfOf::kTd) devif.td_request = TdRequest::kAvailable;
+/// What every report begins with, up to and with the number of its ranges.
+constexpr std::size_t kReportHead = 16;
+
+std::optional<Code> take_report(Devif& devif, const wire::TdispInterfaceReportPortion& report) {
+  if (devif.report_offset == 0) {
+    if (report.portion.size() < kReportHead) return Code::kTdispInvalidMessage;
+    if (!acceptable(report.portion)) {
+      devif.valid = false;
+      return Code::kDevifInvalidTdiConfiguration;
+    }
+  }
+  devif.report_offset = static_cast<std::uint16_t>(devif.report_offset + report.portion.size());
+  devif.report_length = std::min(devif.report_length, report.remainder);
+  return std::nullopt;
+}
+
+void take_stop(State& s, FunctionId function, Devif& devif) {
+  devif.state = TdiState::kUnlocked;
+  devif.valid = false;
+  devif.nonce = {};
+  s.trace.fact(object::Lane::kFirmware, object::Fact::kTdiStopped, "TDI stopped",
+               {.function = bdf_of(function), .vm = s.find_td(devif.tdr)->trace_vm});
+}
+
+void take_state(Devif& devif, wire::TdiState state) {
+  devif.state = static_cast<TdiState>(state);
+  if (devif.state != TdiState::kError) return;
+  devif.valid = false;
+  devif.nonce = {};
+}
+
+constexpr std::size_t kCodeAt = 1;  // in a TDISP header
+
+Checked<std::uint64_t> take_for_vmm(Leaf& leaf, FunctionId function, Devif& devif,
+                                    ByteView message) {
+  const auto answer = answer_of(function, message);
+  if (!answer)
+    return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx,
+                       "the answer is not the function's");
+  if (std::holds_alternative<wire::TdispInterfaceReportPortion>(answer->body) ||
+      std::holds_alternative<wire::TdispStartInterfaceResponse>(answer->body))
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "only a TD may have such an answer");
+  const auto applied = apply_answer(leaf.s, function, devif, answer->body);
+  if (!applied) return leaf.refuse(applied.error(), Operand::kRdx, "no answer to the VMM");
+  return *applied;
 }
 
 }  // namespace
 
-std::uint64_t apply_answer(State& s, FunctionId function, Devif& devif,
-                           const wire::TdispBody& answer, std::size_t bytes) {
+std::optional<Bytes> request_message(const Devif& devif, const Td& td, FunctionId function,
+                                     DevifRequest code, bool no_fw_update) {
+  wire::TdispBody body;
+  switch (code) {
+    case DevifRequest::kLock:
+      body = wire::TdispLockInterface{
+          .flags = no_fw_update ? std::uint16_t{wire::kLockNoFirmwareUpdate} : std::uint16_t{0},
+          .default_stream_id = devif.stream,
+          .mmio_reporting_offset = td.mmio_offset,
+          .bind_p2p_address_mask = 0};
+      break;
+    case DevifRequest::kReport:
+      if (devif.report_length == 0) return std::nullopt;
+      body = wire::TdispGetInterfaceReport{.offset = devif.report_offset,
+                                           .length = devif.report_length};
+      break;
+    case DevifRequest::kStart:
+      body = wire::TdispStartInterface{.nonce = devif.nonce};
+      break;
+    case DevifRequest::kStop:
+      body = wire::TdispStopInterface{};
+      break;
+    case DevifRequest::kState:
+    case DevifRequest::kNone:
+      body = wire::TdispGetInterfaceState{};
+      break;
+  }
+  return wire::encode_tdisp(
+      {.function_id = {static_cast<std::uint32_t>(function)}, .body = std::move(body)});
+}
+
+std::optional<wire::TdispMessage> answer_of(FunctionId function, ByteView message) {
+  auto answer = wire::decode_tdisp(message);
+  if (!answer || answer->version != wire::kTdispVersion10) return std::nullopt;
+  constexpr std::size_t kReserved = 2;
+  if (message[kReserved] != std::byte{0} || message[kReserved + 1] != std::byte{0})
+    return std::nullopt;
+  constexpr std::uint32_t kRequesterId = 0xffff;
+  if ((answer->function_id.raw & kRequesterId) !=
+      (static_cast<std::uint32_t>(function) & kRequesterId))
+    return std::nullopt;
+  return std::move(*answer);
+}
+
+std::expected<std::uint64_t, Code> apply_answer(State& s, FunctionId function, Devif& devif,
+                                                const wire::TdispBody& answer) {
   const auto code = static_cast<std::uint8_t>(wire::code_of(answer));
   if (const auto* error = std::get_if<wire::TdispErrorResponse>(&answer))
-    return message_register(code, static_cast<std::uint8_t>(error->code), bytes);
+    return message_register(code, static_cast<std::uint8_t>(error->code), 0);
   if (const auto* lock = std::get_if<wire::TdispLockInterfaceResponse>(&answer)) {
     devif.state = TdiState::kLocked;
     devif.nonce = lock->nonce;
+    devif.report_offset = 0;
+    devif.report_length = kMaxTdispMessage;
   } else if (const auto* state = std::get_if<wire::TdispInterfaceState>(&answer)) {
-    devif.state = static_cast<TdiState>(state->state);
-    if (devif.state == TdiState::kError) {
-      devif.valid = false;
-      devif.nonce = {};
-    }
+    take_state(devif, state->state);
   } else if (std::holds_alternative<wire::TdispStartInterfaceResponse>(answer)) {
     devif.state = TdiState::kRun;
   } else if (std::holds_alternative<wire::TdispStopInterfaceResponse>(answer)) {
-    devif.state = TdiState::kUnlocked;
-    devif.valid = false;
-    devif.nonce = {};
-    s.trace.fact(object::Lane::kFirmware, object::Fact::kTdiStopped, "TDI stopped",
-                 {.function = bdf_of(function), .vm = s.find_td(devif.tdr)->trace_vm});
+    take_stop(s, function, devif);
+  } else if (const auto* report = std::get_if<wire::TdispInterfaceReportPortion>(&answer)) {
+    if (const auto refused = take_report(devif, *report)) return std::unexpected(*refused);
+  } else {
+    return std::unexpected(Code::kTdispInvalidMessage);
   }
-  return message_register(code, static_cast<std::uint8_t>(devif.state), bytes);
+  return message_register(code, static_cast<std::uint8_t>(devif.state), 0);
 }
 
 LeafResult Module::tdh_devif_request(FunctionId function, DevifRequest code, OnBehalfOf who,
-                                     Hpa message) {
+                                     Hpa message, bool no_fw_update) {
+  const bool for_td = who == OnBehalfOf::kTd;
   Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.REQUEST"),
-            {.detail = std::string(wire::tdisp_name(static_cast<std::uint8_t>(code))),
+            {.detail = for_td ? std::string("the guest's")
+                              : std::string(wire::tdisp_name(static_cast<std::uint8_t>(code))),
              .function = bdf_of(function)});
   TDX_TRY(leaf.extension());
-  if (!known(code))
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "no such TDISP request");
+  // Source: tdh_devif_request.c, is_valid_tdh_devif_req_in().
+  if (for_td && code != DevifRequest::kNone)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx,
+                       "a guest's request has its code in the guest's buffer");
+  if (no_fw_update && code != DevifRequest::kLock)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "only LOCK forbids updates");
   TDX_ASSIGN(Devif* const devif, leaf.devif(function, Operand::kRcx));
   if (devif->state == TdiState::kError && code != DevifRequest::kState &&
       code != DevifRequest::kStop)
     return leaf.refuse(Code::kTdispErrorState, Operand::kRcx, "the TDI is in ERROR");
   if (devif->out_tdisp_req)
     return leaf.refuse(Code::kTdispOutReq, Operand::kRcx, "a request waits for its answer");
-  const bool for_td = who == OnBehalfOf::kTd;
-  if (for_td && (devif->td_request != TdRequest::kRequested || devif->td_code != code))
-    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRdx, "the guest has not asked for it");
+  if (for_td && devif->td_request != TdRequest::kRequested)
+    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRcx, "the guest has asked for nothing");
   if (!for_td && !hosts_own(code))
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "only the guest may ask for this");
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "no request of the VMM's");
   TDX_TRY(leaf.shared_page(message, Operand::kR8));
   TDX_TRY(leaf.iommu(devif->iommu));
   SpdmSession& spdm = leaf.s.session_of(*devif);
   if (!spdm.bound)
     return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
   const Td& td = *leaf.s.find_td(devif->tdr);
-  const Bytes plain = wire::encode_tdisp({.function_id = {static_cast<std::uint32_t>(function)},
-                                          .body = request_body(*devif, td, code)});
+  const Bytes plain =
+      for_td ? devif->td_message : *request_message(*devif, td, function, code, no_fw_update);
   leaf.give_way();
   const auto sealed = spdm.channel->seal(wire::Protocol::kTdisp, plain);
   if (!sealed) return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, sealed.error().why);
   write_object(leaf, message, *sealed);
-  devif->out_tdisp_req = code;
-  devif->out_for = who;
-  devif->out_report_offset = devif->td_report_offset;
+  devif->out_tdisp_req = true;
   if (for_td) devif->td_request = TdRequest::kGenerated;
-  return {.status = {},
-          .rcx = message_register(static_cast<std::uint8_t>(code), 0, sealed->size())};
+  return {
+      .status = {},
+      .rcx = message_register(std::to_integer<std::uint8_t>(plain[kCodeAt]), 0, sealed->size())};
 }
 
-LeafResult Module::tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa message) {
+LeafResult Module::tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa message,
+                                      std::optional<Hpa> output) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.RESPONSE"), {.function = bdf_of(function)});
   TDX_TRY(leaf.extension());
-  TDX_ASSIGN(const Bytes& object,
-             read_object(leaf, message, Operand::kRdx, Code::kTdispInvalidMessage));
+  TDX_TRY(leaf.shared_page(message, Operand::kRdx));
   TDX_ASSIGN(Devif* const devif, leaf.devif(function, Operand::kRcx));
   if (!devif->out_tdisp_req)
     return leaf.refuse(Code::kTdispOutReq, Operand::kRcx, "no request waits for an answer");
-  if (devif->out_for != who)
-    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRdx, "the request was another's");
+  const bool for_td = who == OnBehalfOf::kTd;
+  if (devif->td_request == TdRequest::kGenerated && !for_td)
+    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRdx, "the request was the TD's");
+  if (for_td && output)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "a TD's answer is not the VMM's");
+  if (output) TDX_TRY(leaf.shared_page(*output, Operand::kR8));
   SpdmSession& spdm = leaf.s.session_of(*devif);
   if (!spdm.bound)
     return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
+  TDX_ASSIGN(const Bytes& object,
+             read_object(leaf, message, Operand::kRdx, Code::kTdispInvalidMessage));
   const auto plain = spdm.channel->open(wire::Protocol::kTdisp, object);
-  const auto answer = plain ? matching(*plain, function, *devif->out_tdisp_req) : std::nullopt;
-  if (!answer && !spdm.channel->waiting()) give_up(*devif);
   if (!plain) return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx, plain.error().why);
-  if (!answer)
-    return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx,
-                       "the answer is not that to the request");
+  if (plain->size() < wire::TdispHeader::kSize || plain->size() > kMaxTdispMessage)
+    return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx, "no TDISP message has that size");
   leaf.give_way();
-  devif->out_tdisp_req.reset();
-  if (who == OnBehalfOf::kVmm)
-    return {.status = {},
-            .rcx = apply_answer(leaf.s, function, *devif, answer->body, plain->size())};
-  // The TD's own answer takes effect when the TD takes it (TDG.DEVIF.RESPONSE).
-  devif->td_request = TdRequest::kProcessed;
-  devif->td_response = *plain;
-  const auto code = static_cast<std::uint8_t>(wire::code_of(answer->body));
-  return {.status = {},
-          .rcx = message_register(code, static_cast<std::uint8_t>(devif->state), plain->size())};
+  LeafResult result{
+      .status = {},
+      .rcx = message_register(std::to_integer<std::uint8_t>((*plain)[kCodeAt]), 0, 0)};
+  if (for_td) {
+    // All further checks come when the TD takes it (TDG.DEVIF.RESPONSE).
+    devif->td_request = TdRequest::kProcessed;
+    devif->td_message = *plain;
+  } else {
+    TDX_ASSIGN(result.rcx, take_for_vmm(leaf, function, *devif, *plain));
+    if (output) {
+      write_object(leaf, *output, *plain);
+      result.rcx |= message_register(0, 0, plain->size());
+    }
+  }
+  devif->out_tdisp_req = false;
+  return result;
 }
 
 }  // namespace teeio::tdx

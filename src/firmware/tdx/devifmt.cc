@@ -103,6 +103,7 @@ LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t 
   devif.tdr = tdr;
   devif.iommu = iommu;
   devif.stream = stream;
+  devif.info_hash = state->sessions.at(at->second.spdm).info_hash;
   ++at->second.devif_ref_cnt;
   ++td->devif_ref_cnt;
   td->chldcnt += 3;

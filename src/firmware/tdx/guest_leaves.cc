@@ -38,22 +38,22 @@ Checked<Devif*> guest_devif(Leaf& leaf, const Td& td, FunctionId function, Valid
 
 Module::GuestLeafResult violation(Gpa gpa) { return {.leaf = {}, .ept_violation = gpa}; }
 
-std::string describe(Gpa gpa, Level level) {
-  return fmt::format("gpa={:#x} level={}", raw(gpa), static_cast<unsigned>(level));
+/// A leaf of either kind that the guest has accepted. Source: tdxio branch,
+/// sept_state_is_guest_accessible_leaf().
+bool accessible(SeptState state) {
+  return state == SeptState::kMapped || state == SeptState::kMmioMapped;
+}
+/// The operand of statuses that say at which level the walk ended: that number itself.
+Operand level_operand(const Sept::Place& place) { return static_cast<Operand>(place.level); }
+/// Source: tdg_mmio_accept.c and tdg_mem_page_accept.c, cases 1.1 and 4.1.
+Module::GuestLeafResult already_accepted(Leaf& leaf, const Sept::Place& place) {
+  LeafResult result = leaf.remark(Code::kPageAlreadyAccepted);
+  result.status = Status(Code::kPageAlreadyAccepted, level_operand(place));
+  return {.leaf = result};
 }
 
-/// The first portion of a report, which the module looks at before the guest
-/// does. Source: tdxio branch, TDG.DEVIF.RESPONSE; layout as wire::TdispReport.
-bool acceptable_report(const wire::TdispInterfaceReportPortion& report) {
-  Reader reader(report.portion);
-  const auto info = reader.le<std::uint16_t>();
-  (void)reader.le<std::uint16_t>();
-  const auto msix = reader.le<std::uint16_t>();
-  const auto lnr = reader.le<std::uint16_t>();
-  const auto tph = reader.le<std::uint32_t>();
-  constexpr unsigned kRefused = wire::kInfoDmaWithPasid | wire::kInfoAts | wire::kInfoPrs;
-  return reader.ok() && (info & wire::kInfoDmaWithoutPasid) != 0 && (info & kRefused) == 0 &&
-         msix == 0 && lnr == 0 && tph == 0;
+std::string describe(Gpa gpa, Level level) {
+  return fmt::format("gpa={:#x} level={}", raw(gpa), static_cast<unsigned>(level));
 }
 
 }  // namespace
@@ -76,7 +76,7 @@ Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level
   const Sept::Place place = sept.walk(gpa, level);
   TDX_TRY(leaf.sept_entry(*td, place.where));
   const SeptState state = place.entry.state();
-  if (state == SeptState::kMapped) return {.leaf = leaf.remark(Code::kPageAlreadyAccepted)};
+  if (accessible(state)) return already_accepted(leaf, place);
   if (state == SeptState::kTable || (state == SeptState::kPending && place.level != level))
     return leaf.refuse(Code::kPageSizeMismatch, Operand::kRcx, "the host mapped another size");
   if (state != SeptState::kPending) return violation(gpa);
@@ -92,19 +92,20 @@ Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level,
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.MMIO.ACCEPT", {.detail = describe(gpa, level)});
   TDX_ASSIGN(Td* const td, caller(leaf, vp));
   TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
-  if (!is_page_aligned(handle))
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "the handle is no page");
+  const Hpa expected{handle - td->mmio_offset};
+  if (raw(expected) % level_bytes(level) != 0 || raw(expected) >> 52U != 0)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "the handle is no page of that size");
   const Sept sept(leaf.s.memory, *td);
   const Sept::Place place = sept.walk(gpa, level);
   TDX_TRY(leaf.sept_entry(*td, place.where));
   const SeptState state = place.entry.state();
-  if (state == SeptState::kTable)
-    return leaf.refuse(Code::kMmioAcceptSizeMismatch, Operand::kRcx,
+  if (place.level == level && state == SeptState::kTable)
+    return leaf.refuse(Code::kMmioAcceptSizeMismatch, level_operand(place),
                        "the host mapped smaller pages");
-  if (state == SeptState::kMmioMapped) return {.leaf = leaf.remark(Code::kPageAlreadyAccepted)};
+  if (accessible(state)) return already_accepted(leaf, place);
   if (state != SeptState::kMmioPending || place.level != level) return violation(gpa);
-  if (raw(place.entry.address()) + td->mmio_offset != handle)
-    return leaf.refuse(Code::kMmioInvalidHpaOffset, Operand::kRdx,
+  if (place.entry.address() != expected)
+    return leaf.refuse(Code::kMmioInvalidHpaOffset, Operand::kRcx,
                        "another MMIO page is mapped here than the guest expects");
   leaf.give_way();
   sept.write(place.where, SeptEntry::make(SeptState::kMmioMapped, level, place.entry.address()));
@@ -153,7 +154,7 @@ LeafResult Module::tdg_devif_validate(Hpa vp, FunctionId function, const DeviceI
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.VALIDATE", {.function = bdf_of(function)});
   TDX_ASSIGN(const Td* const td, caller(leaf, vp));
   TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNotNeeded));
-  if (leaf.s.session_of(*devif).info_hash != hash)
+  if (devif->info_hash != hash)
     return leaf.refuse(Code::kDevifPkhMismatch, Operand::kRdx,
                        "the device is not the one that the guest means");
   if (devif->valid) return leaf.remark(Code::kDevifAlreadyValid);
@@ -175,26 +176,25 @@ LeafResult Module::tdg_devif_rd(Hpa vp, FunctionId function, DevifField field) {
   return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "no such field");
 }
 
-LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code,
-                                     std::uint16_t report_offset, std::uint16_t report_length) {
+LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code) {
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.REQUEST",
             {.detail = std::string(wire::tdisp_name(static_cast<std::uint8_t>(code))),
              .function = bdf_of(function)});
   TDX_ASSIGN(const Td* const td, caller(leaf, vp));
   if (code != DevifRequest::kReport && code != DevifRequest::kState && code != DevifRequest::kStart)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "a guest may not ask for this");
-  if (report_length > kMaxReportPortion)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "the portion does not fit a page");
   TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
   if (devif->state == TdiState::kError && code != DevifRequest::kState)
     return leaf.refuse(Code::kTdispErrorState, Operand::kRcx, "the TDI is in ERROR");
   if (devif->td_request != TdRequest::kAvailable)
     return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRcx, "the last request is not over");
+  auto message = request_message(*devif, *td, function, code);
+  if (!message)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx,
+                       "the report was read: it is there once a lock");
   leaf.give_way();
   devif->td_request = TdRequest::kRequested;
-  devif->td_code = code;
-  devif->td_report_offset = report_offset;
-  devif->td_report_length = report_length;
+  devif->td_message = std::move(*message);
   if (code == DevifRequest::kStart) {
     Reader nonce(devif->nonce);
     leaf.s.trace.fact(
@@ -208,34 +208,38 @@ Module::GuestLeafResult Module::tdg_devif_response(Hpa vp, FunctionId function,
                                                    std::optional<Gpa> buffer) {
   Leaf leaf(*state_, Leaf::Guest{}, "TDG.DEVIF.RESPONSE", {.function = bdf_of(function)});
   TDX_ASSIGN(Td* const td, caller(leaf, vp));
-  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
-  if (devif->td_request != TdRequest::kProcessed)
-    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRcx, "no answer is there");
-  const auto answer = wire::decode_tdisp(devif->td_response);
-  if (!answer) return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRcx, answer.error().why);
   std::optional<Hpa> target;
   if (buffer) {
+    if (!is_page_aligned(raw(*buffer)))
+      return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "the buffer is no page");
     TDX_TRY(leaf.gpa(*buffer, Level::k4K, Level::k4K));
     const Sept::Place place = Sept(leaf.s.memory, *td).walk(*buffer, Level::k4K);
     if (place.entry.state() != SeptState::kMapped) return violation(*buffer);
     TDX_TRY(leaf.sept_entry(*td, place.where));
     target = place.entry.address() + raw(*buffer) % level_bytes(place.level);
   }
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
+  if (devif->td_request != TdRequest::kProcessed)
+    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRcx, "no answer is there");
+  const auto answer = answer_of(function, devif->td_message);
+  if (!answer)
+    return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRcx, "the answer is no good");
+  if (std::holds_alternative<wire::TdispLockInterfaceResponse>(answer->body) ||
+      std::holds_alternative<wire::TdispStopInterfaceResponse>(answer->body))
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "the answer was for the VMM");
   leaf.give_way();
-  const Bytes message = std::exchange(devif->td_response, {});
+  const auto applied = apply_answer(leaf.s, function, *devif, answer->body);
+  if (!applied)
+    return leaf.refuse(applied.error(), Operand::kRcx, "the answer shows what no guest may take");
+  const Bytes message = std::exchange(devif->td_message, {});
   devif->td_request = TdRequest::kAvailable;
-  if (const auto* report = std::get_if<wire::TdispInterfaceReportPortion>(&answer->body);
-      report != nullptr && devif->td_report_offset == 0 && !acceptable_report(*report)) {
-    devif->valid = false;
-    return leaf.refuse(Code::kDevifInvalidTdiConfiguration, Operand::kRcx,
-                       "the report shows what trusted devices may not have");
-  }
+  LeafResult result{.status = {}, .rcx = *applied};
   if (target) {
     const bool written = leaf.s.memory.write(*target, message, td->key()).has_value();
     TEEIO_CHECK(written, "an accepted page takes bytes with its TD's key");
+    result.rcx |= message_register(0, 0, message.size());
   }
-  return {.leaf = {.status = {},
-                   .rcx = apply_answer(leaf.s, function, *devif, answer->body, message.size())}};
+  return {.leaf = result};
 }
 
 }  // namespace teeio::tdx

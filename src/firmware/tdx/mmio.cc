@@ -18,8 +18,18 @@ void emit(State& s, object::Fact fact, std::string_view name, const Td& td, Func
                {.function = bdf_of(function), .vm = td.trace_vm, .a = raw(gpa), .b = raw(address)});
 }
 
+/// EPT_ENTRY_STATE_INCORRECT with the entry in RCX, its level and state in RDX.
+/// Source: tdxio branch, tdh_mmio_map.c, set_arch_septe_details_in_vmm_regs().
+LeafResult entry_state(const Sept::Place& place) {
+  return {.status = Status(Code::kEptEntryStateIncorrect, Operand::kRcx),
+          .rcx = place.entry.value(),
+          .rdx = static_cast<std::uint64_t>(place.level) |
+                 static_cast<std::uint64_t>(place.entry.state()) << 8U};
+}
+
 }  // namespace
 
+/// Differs from tdh_mmio_map.c, which leaves RAM to MMIOMT: no RAM is mapped as MMIO here.
 LeafResult Module::tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MMIO.MAP"), {.detail = describe(gpa, level)});
   TDX_TRY(leaf.extension());
@@ -29,14 +39,14 @@ LeafResult Module::tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address) {
     return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "the address is no MMIO page");
   TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Tree::kShared));
   if (place.entry.state() != SeptState::kFree)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, Operand::kRcx, "the GPA has an entry");
-  TDX_ASSIGN(MmiomtEntry* const metadata, mmiomt_entry(leaf, address, level, Operand::kR8));
+    return leaf.refuse(entry_state(place), "the GPA has an entry");
+  TDX_ASSIGN(MmiomtEntry* const metadata, mmiomt_entry(leaf, address, level, Operand::kRcx));
   if (metadata == nullptr || metadata->mapped)
-    return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kR8,
+    return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx,
                        "the page has no owner, or is mapped");
   TDX_ASSIGN(Devif* const devif, leaf.devif(metadata->owner, Operand::kR8));
   if (devif->tdr != tdr)
-    return leaf.refuse(Code::kMmioDevifOwnerMismatch, Operand::kR8,
+    return leaf.refuse(Code::kMmioDevifOwnerMismatch, Operand::kRdx,
                        "the page belongs to another TD's function");
   TDX_TRY(leaf.iommu(devif->iommu));
   if (leaf.s.stream_of(*devif).blocked)
@@ -58,15 +68,14 @@ LeafResult Module::tdh_mmio_block(Hpa tdr, Gpa gpa, Level level) {
              leaf.sept(*td, gpa, level, Level::k1G, Leaf::Tree::kExclusive));
   const SeptState state = place.entry.state();
   if (state != SeptState::kMmioMapped && state != SeptState::kMmioPending)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, Operand::kRcx, "no MMIO is mapped here");
+    return leaf.refuse(entry_state(place), "no MMIO is mapped here");
   leaf.give_way();
   const Hpa address = place.entry.address();
   Sept(leaf.s.memory, *td)
       .write(place.where, SeptEntry::make(SeptState::kMmioBlocked, level, address));
   td->bepoch[raw(place.where)] = td->epoch;
   emit(leaf.s, object::Fact::kMmioBlocked, "MMIO blocked", *td,
-       leaf.s.mmiomt.data.at(mmiomt_key(address, static_cast<std::uint8_t>(level))).owner, gpa,
-       address);
+       leaf.s.mmiomt.data.at(mmiomt_entry_key(address, level)).owner, gpa, address);
   return {};
 }
 
@@ -86,8 +95,7 @@ LeafResult Module::tdh_mmio_unmap(Hpa tdr, Gpa gpa, Level level) {
     return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRcx,
                        "an IOMMU may still have a translation from before the block");
   const Hpa address = place.entry.address();
-  MmiomtEntry& metadata =
-      leaf.s.mmiomt.data.at(mmiomt_key(address, static_cast<std::uint8_t>(level)));
+  MmiomtEntry& metadata = leaf.s.mmiomt.data.at(mmiomt_entry_key(address, level));
   TDX_ASSIGN(Devif* const devif, leaf.devif(metadata.owner, Operand::kRcx));
   if (devif->state != TdiState::kUnlocked && !leaf.s.stream_of(*devif).blocked)
     return leaf.refuse(Code::kTdispInvalidState, Operand::kRcx,

@@ -2,7 +2,8 @@
 
 #include "firmware/tdx/leaf.h"
 
-// Who owns which page of MMIO: MMIOMT.
+// Who owns which page of MMIO: MMIOMT. Source: intel/tdx-module, branch tdxio,
+// src/common/data_structures/tdxio/mmiomt_defs.h and src/common/tdxio/mmiomt.c.
 
 namespace teeio::tdx {
 namespace {
@@ -15,23 +16,38 @@ Checked<void> index(Leaf& leaf, Hpa address, std::uint8_t level) {
   return {};
 }
 
-/// Whether `entries` has a key among those right below `table`.
+// A table page has 128 entries of 32 bytes, each for as much as an S-EPT entry of its level;
+// an entry that is no DATA points to the four tables of its quarters.
+constexpr unsigned kIndexBits = 7;
+constexpr unsigned kQuarterBits = 2;
+constexpr unsigned kLevelBits = kIndexBits + kQuarterBits;
+
+/// Whether `entries` has a key of `level` in the span of `prefix`, which is `bits` shorter.
 template <class Map>
-bool has_key_below(const Map& entries, const Mmiomt::Key& table) {
-  const auto below = static_cast<std::uint8_t>(table.level - 1);
-  const auto first = entries.lower_bound(Mmiomt::Key{below, table.prefix << 9U});
-  return first != entries.end() && first->first.level == below &&
-         first->first.prefix >> 9U == table.prefix;
+bool has_key_in(const Map& entries, unsigned level, std::uint64_t prefix, unsigned bits) {
+  const auto number = static_cast<std::uint8_t>(level);
+  const auto first = entries.lower_bound(Mmiomt::Key{number, prefix << bits});
+  return first != entries.end() && first->first.level == number &&
+         first->first.prefix >> bits == prefix;
 }
 
 bool has_child(const Mmiomt& t, const Mmiomt::Key& table) {
-  return has_key_below(t.tables, table) || has_key_below(t.data, table);
+  const unsigned below = table.level - 1U;
+  const unsigned root = table.level == kMmiomtLevels ? kIndexBits : 0;  // prefix 0: all of them
+  return has_key_in(t.tables, below, table.prefix, kLevelBits + root) ||
+         has_key_in(t.data, below, table.prefix, kIndexBits + root);
 }
 
 }  // namespace
 
-Mmiomt::Key mmiomt_key(Hpa address, std::uint8_t level) {
-  return {level, raw(address) >> (12U + 9U * level)};
+Mmiomt::Key mmiomt_table(Hpa address, std::uint8_t level) {
+  if (level == kMmiomtLevels) return {level, 0};
+  return {level, raw(address) >> (kPageShift + kLevelBits * level - kQuarterBits)};
+}
+
+Mmiomt::Key mmiomt_entry_key(Hpa address, Level level) {
+  const auto number = static_cast<std::uint8_t>(level);
+  return {number, raw(address) >> (kPageShift + kLevelBits * number)};
 }
 
 Checked<MmiomtEntry*> mmiomt_entry(Leaf& leaf, Hpa address, Level level, Operand operand) {
@@ -39,9 +55,9 @@ Checked<MmiomtEntry*> mmiomt_entry(Leaf& leaf, Hpa address, Level level, Operand
   if (level > Level::k1G || !fits(address) || raw(address) % level_bytes(level) != 0)
     return leaf.refuse(Code::kOperandInvalid, operand, "bad MMIOMT index");
   Mmiomt& t = leaf.s.mmiomt;
-  if (!t.tables.contains(mmiomt_key(address, static_cast<std::uint8_t>(number + 1))))
+  if (!t.tables.contains(mmiomt_table(address, static_cast<std::uint8_t>(number + 1))))
     return leaf.refuse(Code::kMmiomtNotPresent, operand, "MMIOMT has no table for the address");
-  const auto at = t.data.find(mmiomt_key(address, number));
+  const auto at = t.data.find(mmiomt_entry_key(address, level));
   return at == t.data.end() ? nullptr : &at->second;
 }
 
@@ -52,10 +68,10 @@ LeafResult Module::tdh_mmiomt_add(Hpa address, std::uint8_t level, Hpa page) {
   TDX_TRY(leaf.free_page(page, Operand::kRdx));
   Mmiomt& t = leaf.s.mmiomt;
   if (level != kMmiomtLevels &&
-      !t.tables.contains(mmiomt_key(address, static_cast<std::uint8_t>(level + 1))))
+      !t.tables.contains(mmiomt_table(address, static_cast<std::uint8_t>(level + 1))))
     return leaf.refuse(Code::kMmiomtNotPresent, Operand::kRcx, "the table above is missing");
-  const Mmiomt::Key key = mmiomt_key(address, level);
-  if (t.tables.contains(key) || t.data.contains(key))
+  const Mmiomt::Key key = mmiomt_table(address, level);
+  if (t.tables.contains(key) || t.data.contains(mmiomt_entry_key(address, Level{level})))
     return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx, "the entry above is in use");
   leaf.give_way();
   leaf.s.take_page(page, PageType::kMmiomt, Hpa{0}, hw::KeyId{kModuleKey});
@@ -69,9 +85,9 @@ LeafResult Module::tdh_mmiomt_remove(Hpa address, std::uint8_t level) {
   TDX_TRY(index(leaf, address, level));
   Mmiomt& t = leaf.s.mmiomt;
   if (level != kMmiomtLevels &&
-      !t.tables.contains(mmiomt_key(address, static_cast<std::uint8_t>(level + 1))))
+      !t.tables.contains(mmiomt_table(address, static_cast<std::uint8_t>(level + 1))))
     return leaf.refuse(Code::kMmiomtNotPresent, Operand::kRcx, "the table above is missing");
-  const Mmiomt::Key key = mmiomt_key(address, level);
+  const Mmiomt::Key key = mmiomt_table(address, level);
   const auto table = t.tables.find(key);
   if (table == t.tables.end() || has_child(t, key))
     return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx,
@@ -89,7 +105,7 @@ LeafResult Module::tdh_mmiomt_set(Hpa address, Level level, std::optional<Functi
             {.function = owner ? std::optional(bdf_of(*owner)) : std::nullopt});
   TDX_TRY(leaf.extension());
   TDX_ASSIGN(const MmiomtEntry* const entry, mmiomt_entry(leaf, address, level, Operand::kRcx));
-  const Mmiomt::Key key = mmiomt_key(address, static_cast<std::uint8_t>(level));
+  const Mmiomt::Key key = mmiomt_entry_key(address, level);
   if (!owner) {
     if (entry == nullptr || entry->mapped)
       return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx,
@@ -100,7 +116,7 @@ LeafResult Module::tdh_mmiomt_set(Hpa address, Level level, std::optional<Functi
   }
   if (static_cast<std::uint32_t>(*owner) == 0)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "DATA needs a function");
-  if (entry != nullptr || leaf.s.mmiomt.tables.contains(key))
+  if (entry != nullptr || has_key_in(leaf.s.mmiomt.tables, key.level, key.prefix, kQuarterBits))
     return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx, "the entry is in use");
   TDX_TRY(leaf.devif(*owner, Operand::kRdx));
   leaf.give_way();

@@ -210,16 +210,24 @@ class Module final : public GuestView {
   /// 138. DEVIF_INVALID_STATE, HAS_MAPPED_DMA, HAS_MAPPED_MMIO. RCX, RDX, R8, R9:
   /// buffers, TDR, DEVIFCS page.
   LeafResult tdh_devif_remove(FunctionId function);
-  /// 139. kLock, kState and kStop are the VMM's; with kTd the guest's request
-  /// (tdg_devif_request) is relayed and `code` must be its code.
-  LeafResult tdh_devif_request(FunctionId function, DevifRequest code, OnBehalfOf who, Hpa message);
-  /// 140. message_detail(): the TDI's state, or the TDISP error code of an ERROR
-  /// answer (code 0x7f), after which nothing is pending and no state has moved.
-  LeafResult tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa message);
+  /// 139. kLock, kState and kStop are the VMM's. With kTd `code` is kNone, and what the
+  /// guest has put into its buffer (tdg_devif_request) goes out as it is. RCX: the code
+  /// that went out. In ERROR only kState and kStop, so nothing of the guest's. A request
+  /// stays pending until a good answer to it, or until the interface is removed: a host
+  /// that has none left blocks the stream, removes, and has lost the card's stream.
+  LeafResult tdh_devif_request(FunctionId function, DevifRequest code, OnBehalfOf who, Hpa message,
+                               bool no_fw_update = false);
+  /// 140. For the VMM message_detail() is the TDI's state, or the TDISP error code of an
+  /// ERROR answer (code 0x7f), after which nothing is pending and no state has moved; the
+  /// answer is copied to `output`, which has message_bytes() then. With kTd the answer is
+  /// put into the TD's buffer, whoever had asked, and looked at when the TD takes it; what
+  /// a TD has asked goes nowhere else.
+  LeafResult tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa message,
+                                std::optional<Hpa> output = std::nullopt);
 
   // --- Private MMIO (mmio.cc) ---
 
-  /// 154, 157. Table pages of `level` 5 (root) down to 1.
+  /// 154, 157. Table pages of `level` 5 (root) down to 1, of 128 entries each.
   LeafResult tdh_mmiomt_add(Hpa address, std::uint8_t level, Hpa page);
   LeafResult tdh_mmiomt_remove(Hpa address, std::uint8_t level);
   /// 155. nullopt: QNODE again; else DATA, owned by that function.
@@ -267,16 +275,19 @@ class Module final : public GuestView {
   GuestLeafResult tdg_mmio_accept(Hpa vp, Gpa gpa, Level level, std::uint64_t handle);
   /// 70. TDISP_INVALID_STATE, DMAR_INVALID_MAPPING_STATE.
   LeafResult tdg_dmar_accept(Hpa vp, FunctionId function);
-  /// 66. DEVIF_PKH_MISMATCH; DEVIF_ALREADY_VALID is a remark.
+  /// 66. DEVIF_PKH_MISMATCH: not the hash of what the device had proved when its interface
+  /// was made; evidence that is collected later counts from the next interface on.
+  /// DEVIF_ALREADY_VALID is a remark.
   LeafResult tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash);
   /// 67. RCX = value.
   LeafResult tdg_devif_rd(Hpa vp, FunctionId function, DevifField field);
-  /// 68. kReport (that portion), kState or kStart; the host must be asked to
-  /// relay it.
-  LeafResult tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code,
-                               std::uint16_t report_offset = 0, std::uint16_t report_length = 0);
+  /// 68. kReport (the next portion of it: each is read once a lock, and OPERAND_INVALID(RDX)
+  /// when none is left), kState or kStart. The message is made now, START with the nonce of
+  /// now; the host must be asked to relay it.
+  LeafResult tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code);
   /// 69. Takes the answer; writes its TDISP message to `buffer`, a page of
-  /// accepted private memory, if one is given. RCX as message_code() and so on.
+  /// accepted private memory, if one is given (message_bytes()). RCX as message_code() and
+  /// so on. An answer that is no good stays, and no other request gets past it.
   GuestLeafResult tdg_devif_response(Hpa vp, FunctionId function, std::optional<Gpa> buffer);
 
  private:

@@ -41,8 +41,9 @@ inline constexpr std::uint32_t kIommuPages = 2;     ///< trusted root table, inv
 inline constexpr unsigned kDevifmtLevels = 4;       ///< table levels, root = 4
 inline constexpr unsigned kMmiomtLevels = 5;        ///< table levels, root = 5
 inline constexpr std::size_t kDeviceInfoHash = 48;  ///< bytes
-/// Bytes of a report that one request may ask for: with its envelopes, a page.
-inline constexpr std::uint16_t kMaxReportPortion = 3072;
+/// Bytes of a TDISP message that fit a message page with its envelopes, and what the
+/// module asks of a report at first. Source: tdxio branch, TDISP_PAYLOAD_MAX_SIZE.
+inline constexpr std::uint16_t kMaxTdispMessage = 4049;
 
 using DeviceInfoHash = std::array<std::uint64_t, kDeviceInfoHash / 8>;
 
@@ -72,6 +73,7 @@ enum class TdiState : std::uint8_t { kUnlocked = 0, kLocked = 1, kRun = 2, kErro
 
 /// RDX of DEVIF.REQUEST: the TDISP request codes.
 enum class DevifRequest : std::uint8_t {
+  kNone = 0,  ///< with the TD flag: the code is in the TD's buffer
   kLock = 0x83,
   kReport = 0x84,
   kState = 0x85,

@@ -15,13 +15,15 @@ inline constexpr std::uint64_t kVmTypeArmRealm = 0x100;
 /// monitor's tables; private RAM is refused. An entry needs no block and no
 /// tracking: DEV_UNMAP invalidates by itself.
 ///
-/// Lifetime: owned by its Vm; the RD granule goes back with it.
+/// Lifetime: owned by its Vm; the RD and REC granules go back with it.
 class RealmVm final : public VmOps {
  public:
   /// Errors: ENOMEM; EIO, EINVAL as the monitor says.
   static Result<std::unique_ptr<VmOps>> create(Vm& vm, RealmHost& host);
 
   [[nodiscard]] Hpa firmware_handle() const override { return rd_; }
+  /// The realm's only REC: no guest code runs, so no vCPU needs one of its own.
+  [[nodiscard]] Hpa rec() const { return rec_; }
   [[nodiscard]] bool has_private_memory() const override { return true; }
   [[nodiscard]] bool guest_state_protected() const override { return true; }
   [[nodiscard]] bool has_secure_table() const override { return true; }
@@ -30,9 +32,10 @@ class RealmVm final : public VmOps {
   void destroy(Vm& vm) override;
 
  private:
-  RealmVm(RealmHost& host, Hpa rd) : host_(host), rd_(rd) {}
+  RealmVm(RealmHost& host, Hpa rd, Hpa rec) : host_(host), rd_(rd), rec_(rec) {}
   RealmHost& host_;
   Hpa rd_;
+  Hpa rec_;
 };
 
 /// Registers the type with KVM.

@@ -46,6 +46,17 @@ void put_outputs(hw::CpuRegisters& regs, const tdx::LeafResult& r) {
   regs.r11 = r.r11;
 }
 
+/// RDX has a code in 7:0 and nothing else, R9 nothing at all.
+/// Source: tdxio branch, tdg_devif_request.c.
+tdx::LeafResult devif_request(tdx::Module& module, Hpa vp, const hw::CpuRegisters& regs) {
+  constexpr std::uint64_t kCode = 0xff;
+  if ((regs.rdx & ~kCode) != 0)
+    return {.status = tdx::Status(tdx::Code::kOperandInvalid, tdx::Operand::kRdx)};
+  if (regs.r9 != 0) return {.status = tdx::Status(tdx::Code::kOperandInvalid, tdx::Operand::kR9)};
+  return module.tdg_devif_request(vp, static_cast<tdx::FunctionId>(regs.rcx),
+                                  static_cast<tdx::DevifRequest>(regs.rdx));
+}
+
 constexpr std::uint64_t kTdcallBytes = 4;  // 66 0f 01 cc
 
 /// TDH.VP.ENTER's output operands after TDG.VP.VMCALL: the exit reason, the guest's mask,
@@ -96,11 +107,13 @@ VmOps::TdcallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
           module.tdg_devif_rd(vp, function, static_cast<tdx::DevifField>(regs.rdx & 0xffU));
       break;
     case kDevifRequest:
-      result.leaf = module.tdg_devif_request(
-          vp, function, static_cast<tdx::DevifRequest>(regs.rdx & 0xffU),
-          static_cast<std::uint16_t>(regs.r8), static_cast<std::uint16_t>(regs.r8 >> 16U));
+      result.leaf = devif_request(module, vp, regs);
       break;
     case kDevifResponse: {
+      if (regs.r9 != 0) {
+        result.leaf.status = tdx::Status(tdx::Code::kOperandInvalid, tdx::Operand::kR9);
+        break;
+      }
       constexpr std::uint64_t kNoBuffer = ~0ULL;
       const auto buffer = regs.rdx == kNoBuffer ? std::nullopt : std::optional(Gpa{regs.rdx});
       result = module.tdg_devif_response(vp, function, buffer);

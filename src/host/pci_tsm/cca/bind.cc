@@ -29,7 +29,8 @@ Result<void> CcaDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm)
   if (card == nullptr)
     return fail(Errno::kNxio, "the function is outside of its card's IDE stream");
   TEEIO_ASSIGN(const Hpa vdev, host_.alloc_granule());
-  const rmm::VdevParams params{.tdi = function.bdf(), .ranges = mmio_of(function)};
+  const rmm::VdevParams params{
+      .tdi = function.bdf(), .id = function.bdf().rid(), .ranges = mmio_of(function)};
   const auto created = host_.rmm().vdev_create(rd, card->pdev, vdev, params);
   if (!created.ok()) {
     host_.free_granule(vdev);

@@ -17,9 +17,9 @@ namespace teeio::tsm {
 /// refuses to unlock while a granule is mapped.
 ///
 /// Guest requests: SET_TDI_STATE (u32 state); VALIDATE_MMIO (u64 IPA base, u64
-/// IPA top, u64 PA of the base); READ_OBJECT answers the interface report or a part
-/// of the device's evidence; REGEN_OBJECT (32-byte nonce) has that measured anew;
-/// OBJECT_INFO answers a u32 state. tsm_code is the monitor's result code.
+/// IPA top, u64 PA of the base), for what the realm itself asked the monitor; READ_OBJECT answers
+/// the interface report or a part of the device's evidence; REGEN_OBJECT (32-byte nonce) has that
+/// measured anew; OBJECT_INFO answers a u32 state. tsm_code is the monitor's result code.
 ///
 /// Lifetime: one a machine. Locking: a leaf lock over what is bound.
 class CcaDriver final : public Driver {
@@ -71,7 +71,7 @@ class CcaDriver final : public Driver {
 
   // request.cc
   rmm::RmiResult set_state(const Bound& bound, Hpa rd, std::uint32_t state, Result<void>& driven);
-  rmm::RmiResult validate(Hpa rd, Reader payload);
+  rmm::RmiResult validate(const Bound& bound, kvm::Vm& vm, Reader payload);
 
   kvm::RealmHost& host_;
   const std::vector<hw::RootPort*> ports_;

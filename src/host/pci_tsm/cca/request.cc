@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "host/kvm/rmm/realm_vm.h"
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/cca/drive.h"
 
@@ -47,17 +48,26 @@ rmm::RmiResult CcaDriver::set_state(const Bound& bound, Hpa rd, std::uint32_t st
   return result;
 }
 
-/// Granule by granule; a guest learns from the code how it ended.
-rmm::RmiResult CcaDriver::validate(Hpa rd, Reader payload) {
+/// The host's part of RSI_VDEV_VALIDATE_MAPPING: it says which VDEV the realm means, and
+/// makes valid what the realm has asked for. That, and no word of the host's, has the PA.
+rmm::RmiResult CcaDriver::validate(const Bound& bound, kvm::Vm& vm, Reader payload) {
   const auto base = payload.le<std::uint64_t>();
   const auto top = payload.le<std::uint64_t>();
   const auto address = payload.le<std::uint64_t>();
   if (!payload.ok() || base >= top || !is_page_aligned(base | top | address))
     return {.code = rmm::Code::kInput};
-  for (std::uint64_t at = 0; at < top - base; at += kPageSize)
-    if (const auto r = host_.rmm().rtt_dev_validate(rd, Gpa{base} + at, Hpa{address} + at); !r.ok())
-      return r;
-  return {};
+  rmm::Rmm& rmm = host_.rmm();
+  const Hpa rec = static_cast<const kvm::RealmVm&>(vm.ops()).rec();
+  if (const auto named = rmm.vdev_complete(rec, bound.vdev); !named.ok()) return named;
+  const auto entered = rmm.rec_enter(rec);
+  if (!entered.ok()) return entered;
+  if (entered.x1 != static_cast<std::uint64_t>(rmm::RecExit::kDevMemMap))
+    return {.code = rmm::Code::kInput};
+  rmm::RmiResult valid{.x1 = base};
+  while (valid.ok() && valid.x1 < top)
+    valid = rmm.rtt_dev_validate(vm.firmware_handle(), rec, Gpa{valid.x1}, Gpa{top});
+  (void)rmm.rec_enter(rec);
+  return valid;
 }
 
 Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
@@ -77,7 +87,7 @@ Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const 
       break;
     }
     case RequestOp::kValidateMmio:
-      result = validate(rd, in);
+      result = validate(bound, vm, in);
       break;
     case RequestOp::kRegenObject: {
       std::array<std::byte, 32> nonce{};

@@ -81,7 +81,6 @@ Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const 
                                                const GuestRequest& request, std::uint64_t& code) {
   Card* card = card_of(function);
   if (card == nullptr) return fail(Errno::kNxio, "the card is not connected");
-  tdx::DevifRequest relay{};
   switch (request.op) {
     case RequestOp::kReadObject: {
       Reader in(request.payload);
@@ -89,13 +88,11 @@ Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const 
       const auto offset = in.le<std::uint32_t>();
       if (in.ok() && object == kEvidence) return read_evidence(*card, offset, request, code);
       if (in.ok() && object != kReport) return fail(Errno::kInval, "there is no such object");
-      relay = tdx::DevifRequest::kReport;
       break;
     }
     case RequestOp::kRegenObject:
       return collect_evidence(*card, request.payload, code);
     case RequestOp::kObjectInfo:
-      relay = tdx::DevifRequest::kState;
       break;
     case RequestOp::kSetTdiState: {
       Reader in(request.payload);
@@ -108,7 +105,6 @@ Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const 
         return fail(Errno::kInval,
                     "on TDX the host locks and stops a TDI: it must unmap private MMIO in between");
       }
-      relay = tdx::DevifRequest::kStart;
       break;
     }
     case RequestOp::kValidateMmio:
@@ -116,7 +112,9 @@ Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const 
     case RequestOp::kSevDisableDma:
       return fail(Errno::kInval, "TDX has no such guest request");
   }
-  const auto relayed = tdisp(*card, tdx::function_id(function.bdf()), relay, tdx::OnBehalfOf::kTd);
+  // What goes out is what the guest has left with the module, whatever it told the VMM.
+  const auto relayed = tdisp(*card, tdx::function_id(function.bdf()), tdx::DevifRequest::kNone,
+                             tdx::OnBehalfOf::kTd);
   if (!relayed) {
     code = tdx::Status(tdx::Code::kTdispInvalidReqSts).rax();
     return std::unexpected(relayed.error());

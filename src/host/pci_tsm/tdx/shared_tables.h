@@ -54,10 +54,13 @@ class SharedTables {
   constexpr unsigned kBitsPerLevel = 9;
   return {level, std::uint64_t{static_cast<std::uint32_t>(id)} >> kBitsPerLevel * level};
 }
-/// The table of `level` (5: root) on the way to an address in MMIOMT.
+/// The table of `level` (5: root) on the way to an address in MMIOMT, whose tables have
+/// 128 entries, and four tables stand below each of those.
 [[nodiscard]] inline SharedTables::Key mmiomt_key(Hpa address, unsigned level) {
   constexpr unsigned kBitsPerLevel = 9;
-  return {level, raw(address) >> (kPageShift + kBitsPerLevel * level)};
+  constexpr unsigned kQuarterBits = 2;
+  if (level == tdx::kMmiomtLevels) return {level, 0};
+  return {level, raw(address) >> (kPageShift + kBitsPerLevel * level - kQuarterBits)};
 }
 
 }  // namespace teeio::tsm

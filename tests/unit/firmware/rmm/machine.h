@@ -23,6 +23,7 @@ class Machine : public testing::Test {
   static constexpr Hpa kBar{0x8000'0000};
   static constexpr Hpa kOtherBar{0x8010'0000};
   static constexpr Gpa kIpa{0x4000'0000};
+  static constexpr std::uint64_t kId = 9;  ///< the realm's name for the VDEV
 
   /// A BAR's place on the bus; nobody accesses it.
   struct Silent final : hw::MmioTarget {
@@ -67,6 +68,7 @@ class Machine : public testing::Test {
 
   void make_realm() {
     ASSERT_RMI(rmm.realm_create(rd, 1));
+    ASSERT_RMI(rmm.rec_create(rd, rec));
     ASSERT_RMI(rmm.realm_activate(rd));
   }
   void connect() {
@@ -77,7 +79,8 @@ class Machine : public testing::Test {
   }
   void create_vdev() {
     ASSERT_RMI(rmm.vdev_create(
-        rd, pdev, vdev, {.tdi = kTdi, .ranges = {{.base = kBar, .top = kBar + 2 * kPageSize}}}));
+        rd, pdev, vdev,
+        {.tdi = kTdi, .id = kId, .ranges = {{.base = kBar, .top = kBar + 2 * kPageSize}}}));
     ASSERT_RMI(drive_vdev());
   }
   void lock() {
@@ -92,6 +95,12 @@ class Machine : public testing::Test {
     const Hpa address = kBar + page * kPageSize;
     ASSERT_RMI(rmm.granule_delegate(address));
     ASSERT_RMI(rmm.rtt_dev_map(rd, vdev, kIpa + page * kPageSize, address));
+  }
+  /// The realm asks for device memory, up to where the host is to map it.
+  void ask(Gpa base, Gpa top, Hpa pa) {
+    (void)rmm.rsi_vdev_validate_mapping(rec, kId, base, top, pa);
+    ASSERT_RMI(rmm.vdev_complete(rec, vdev));
+    ASSERT_EQ(rmm.rec_enter(rec).x1, static_cast<std::uint64_t>(RecExit::kDevMemMap));
   }
   /// Up to a VDEV that is STARTED, with its second page mapped.
   void run() {
@@ -140,6 +149,7 @@ class Machine : public testing::Test {
   Hpa rd = granule();
   Hpa pdev = granule();
   Hpa vdev = granule();
+  Hpa rec = granule();
 };
 
 }  // namespace teeio::rmm

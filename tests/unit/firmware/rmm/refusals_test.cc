@@ -113,14 +113,6 @@ TEST_F(Refusals, ATerminatedRealmMapsNothingButUnmaps) {
   ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa + kPageSize));
 }
 
-TEST_F(Refusals, AGuestApprovesAPageOnceAndWhereItExpectsIt) {
-  run();
-  const Gpa ipa = kIpa + kPageSize;
-  EXPECT_RMI(rmm.rtt_dev_validate(rd, ipa, kBar), Code::kRtt);
-  ASSERT_RMI(rmm.rtt_dev_validate(rd, ipa, kBar + kPageSize));
-  EXPECT_RMI(rmm.rtt_dev_validate(rd, ipa, kBar + kPageSize), Code::kRtt);
-}
-
 TEST_F(Refusals, TrustedDmaNeedsTheNonceOfTheLock) {
   run();
   EXPECT_RMI(rmm.rsi_vdev_dma_enable(rd, vdev, {}), Code::kDevice);

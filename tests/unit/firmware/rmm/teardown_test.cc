@@ -48,9 +48,11 @@ TEST_F(Teardown, TheWholeOrderIsUnmapDmaOffStopDestroy) {
   ASSERT_RMI(drive_pdev());
   ASSERT_RMI(rmm.pdev_destroy(pdev));
   ASSERT_RMI(rmm.realm_terminate(rd));
+  EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
+  ASSERT_RMI(rmm.rec_destroy(rec));
   ASSERT_RMI(rmm.realm_destroy(rd));
   ASSERT_RMI(rmm.granule_undelegate(kBar + kPageSize));
-  for (const Hpa page : {rd, pdev, vdev}) ASSERT_RMI(rmm.granule_undelegate(page));
+  for (const Hpa page : {rd, rec, pdev, vdev}) ASSERT_RMI(rmm.granule_undelegate(page));
   EXPECT_EQ(rmm.granules(), 0U);
 }
 
@@ -59,6 +61,7 @@ TEST_F(Teardown, ARealmWithAVdevIsNotDestroyed) {
   connect();
   create_vdev();
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
+  ASSERT_RMI(rmm.rec_destroy(rec));
   ASSERT_RMI(rmm.realm_terminate(rd));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
   ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
@@ -72,6 +75,7 @@ TEST_F(Teardown, ARealmWithAMappedPageIsNotDestroyed) {
   map(0);
   // Legal for an UNLOCKED VDEV: the page then holds the realm alone.
   ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
+  ASSERT_RMI(rmm.rec_destroy(rec));
   ASSERT_RMI(rmm.realm_terminate(rd));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
   ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa));

@@ -63,9 +63,17 @@ TEST_F(DeviceRefusals, DeviceInterfaces) {
       {"not a request", [&] { return tdisp(DevifRequest{0x88}); }, {kOperandInvalid, kRdx}},
       {"START by the host", [&] { return tdisp(DevifRequest::kStart); }, {kOperandInvalid, kRdx}},
       {"REPORT by the host", [&] { return tdisp(DevifRequest::kReport); }, {kOperandInvalid, kRdx}},
-      {"relay of nothing",
+      {"no request", [&] { return tdisp(DevifRequest::kNone); }, {kOperandInvalid, kRdx}},
+      {"a code with the TD's flag",
        [&] { return tdisp(DevifRequest::kStart, OnBehalfOf::kTd); },
-       {kTdispInvalidReqSts, kRdx}},
+       {kOperandInvalid, kRdx}},
+      {"relay of nothing", [&] { return relay_guest(); }, {kTdispInvalidReqSts, kRcx}},
+      {"STOP that forbids updates",
+       [&] {
+         return module.tdh_devif_request(kFunction, DevifRequest::kStop, OnBehalfOf::kVmm, message,
+                                         true);
+       },
+       {kOperandInvalid, kRdx}},
       {"answer to nothing",
        [&] { return module.tdh_devif_response(kFunction, OnBehalfOf::kVmm, message); },
        {kTdispOutReq, kRcx}},
@@ -75,9 +83,9 @@ TEST_F(DeviceRefusals, DeviceInterfaces) {
        },
        {}},
       {"one at a time", [&] { return tdisp(DevifRequest::kStop); }, {kTdispOutReq, kRcx}},
-      {"another's answer",
-       [&] { return module.tdh_devif_response(kFunction, OnBehalfOf::kTd, message); },
-       {kTdispInvalidReqSts, kRdx}},
+      {"a TD's answer for the VMM",
+       [&] { return module.tdh_devif_response(kFunction, OnBehalfOf::kTd, message, page()); },
+       {kOperandInvalid, kR8}},
       {"no answer at all",
        [&] { return module.tdh_devif_response(kFunction, OnBehalfOf::kVmm, message); },
        {kTdispInvalidMessage, kRdx}},
@@ -138,7 +146,7 @@ TEST_F(DeviceRefusals, PrivateMmio) {
        [&] { return module.tdh_mmiomt_add(kBar, 4, page()); },
        {kMmiomtNotPresent, kRcx}},
       {"no table", [&] { return set(kFunction); }, {kMmiomtNotPresent, kRcx}},
-      {"map without a table", [&] { return map(td); }, {kMmiomtNotPresent, kR8}},
+      {"map without a table", [&] { return map(td); }, {kMmiomtNotPresent, kRcx}},
       {"map RAM",
        [&] { return module.tdh_mmio_map(td.tdr, kMmioGpa, Level::k4K, page()); },
        {kOperandInvalid, kR8}},
@@ -154,7 +162,7 @@ TEST_F(DeviceRefusals, PrivateMmio) {
       {"function 0", [&] { return set(FunctionId{0}); }, {kOperandInvalid, kRdx}},
       {"no interface", [&] { return set(kFunction); }, {kDevifmtNotPresent, kRdx}},
       {"free already", [&] { return set(std::nullopt); }, {kMmioInvalidPageMetadata, kRcx}},
-      {"no owner", [&] { return map(td); }, {kMmioInvalidPageMetadata, kR8}},
+      {"no owner", [&] { return map(td); }, {kMmioInvalidPageMetadata, kRcx}},
       {"devif", [&] { return create_devif(td); }, {}},
       {"set", [&] { return set(kFunction); }, {}},
       {"set again", [&] { return set(kFunction); }, {kMmioInvalidPageMetadata, kRcx}},
@@ -164,12 +172,12 @@ TEST_F(DeviceRefusals, PrivateMmio) {
       {"table with data",
        [&] { return module.tdh_mmiomt_remove(kBar, 1); },
        {kMmioInvalidPageMetadata, kRcx}},
-      {"another TD", [&] { return map(other); }, {kMmioDevifOwnerMismatch, kR8}},
+      {"another TD", [&] { return map(other); }, {kMmioDevifOwnerMismatch, kRdx}},
       {"map while unlocked is legal", [&] { return map(td); }, {}},
       {"map again", [&] { return map(td); }, {kEptEntryStateIncorrect, kRcx}},
       {"the page elsewhere",
        [&] { return module.tdh_mmio_map(td.tdr, kMmioGpa + kPageSize, Level::k4K, kBar); },
-       {kMmioInvalidPageMetadata, kR8}},
+       {kMmioInvalidPageMetadata, kRcx}},
       {"metadata of a mapped page",
        [&] { return set(std::nullopt); },
        {kMmioInvalidPageMetadata, kRcx}},
@@ -190,6 +198,52 @@ TEST_F(DeviceRefusals, PrivateMmio) {
          return module.tdh_mmio_map(td.tdr, kMmioGpa + kPageSize, Level::k4K, kBar + kPageSize);
        },
        {kIdeStreamBlocked, kR8}},
+  });
+}
+
+// MMIOMT's pages have 128 entries: four of level 1 for 2 MiB, and level 2 ends at 256 MiB.
+TEST_F(DeviceRefusals, ATableOfMmioMetadataCoversAQuarter) {
+  connect();
+  TestTd td = running_td();
+  devifmt_tables();
+  ASSERT_OK(create_devif(td));
+  mmiomt_tables();
+  constexpr std::uint64_t kQuarter = 512 * 1024;
+  const Hpa last = kBar + (4 * kQuarter - kPageSize);
+  const auto set = [&](Hpa at, Level level, std::optional<FunctionId> owner) {
+    return module.tdh_mmiomt_set(at, level, owner);
+  };
+  expect({
+      {"the first quarter", [&] { return set(kBar, Level::k4K, kFunction); }, {}},
+      {"the last one", [&] { return set(last, Level::k4K, kFunction); }, {kMmiomtNotPresent, kRcx}},
+      {"its table", [&] { return module.tdh_mmiomt_add(last, 1, page()); }, {}},
+      {"twice",
+       [&] { return module.tdh_mmiomt_add(kBar + 3 * kQuarter, 1, page()); },
+       {kMmioInvalidPageMetadata, kRcx}},
+      {"the last one now", [&] { return set(last, Level::k4K, kFunction); }, {}},
+      {"the second quarter",
+       [&] { return set(kBar + kQuarter, Level::k4K, kFunction); },
+       {kMmiomtNotPresent, kRcx}},
+      {"free the first", [&] { return set(kBar, Level::k4K, std::nullopt); }, {}},
+      {"its table goes", [&] { return module.tdh_mmiomt_remove(kBar, 1); }, {}},
+      {"the last quarter's table is in use",
+       [&] { return module.tdh_mmiomt_remove(last, 1); },
+       {kMmioInvalidPageMetadata, kRcx}},
+      {"2 MiB of which a quarter has a table",
+       [&] { return set(kBar, Level::k2M, kFunction); },
+       {kMmioInvalidPageMetadata, kRcx}},
+      {"free the last", [&] { return set(last, Level::k4K, std::nullopt); }, {}},
+      {"its table goes", [&] { return module.tdh_mmiomt_remove(last, 1); }, {}},
+      {"2 MiB", [&] { return set(kBar, Level::k2M, kFunction); }, {}},
+      {"no table below DATA",
+       [&] { return module.tdh_mmiomt_add(last, 1, page()); },
+       {kMmioInvalidPageMetadata, kRcx}},
+      {"beyond 256 MiB",
+       [&] { return set(kBar + (std::uint64_t{256} << 20U), Level::k2M, kFunction); },
+       {kMmiomtNotPresent, kRcx}},
+      {"the root has tables",
+       [&] { return module.tdh_mmiomt_remove(kBar, 5); },
+       {kMmioInvalidPageMetadata, kRcx}},
   });
 }
 

@@ -107,8 +107,11 @@ TEST_F(Guest, MmioIsAcceptedOnlyByTheHandleOfTheReport) {
   ASSERT_OK(module.tdh_mmio_map(td.tdr, kMmioGpa, Level::k4K, kBar));
   EXPECT_EQ(miss(td, kMmioGpa), Module::Miss::kPending);
   inside(td, [&] {
+    const auto other = module.tdg_mmio_accept(td.vp, kMmioGpa, Level::k4K, handle() + kPageSize);
+    EXPECT_EQ(other.leaf.status, Status(Code::kMmioInvalidHpaOffset, Operand::kRcx));
+    // Without the TD's offset it is no address at all.
     EXPECT_CODE(module.tdg_mmio_accept(td.vp, kMmioGpa, Level::k4K, raw(kBar)).leaf,
-                Code::kMmioInvalidHpaOffset);
+                Code::kOperandInvalid);
     EXPECT_CODE(module.tdg_mmio_accept(td.vp, kMmioGpa, Level::k2M, handle()).leaf,
                 Code::kMmioAcceptSizeMismatch);
     EXPECT_CODE(module.tdg_mmio_accept(td.vp, kMmioGpa, Level::k4K, handle() + 1).leaf,
@@ -121,6 +124,27 @@ TEST_F(Guest, MmioIsAcceptedOnlyByTheHandleOfTheReport) {
   ASSERT_TRUE(found.has_value());
   EXPECT_TRUE(found->mmio);
   EXPECT_EQ(found->address, kBar);
+}
+
+// Whatever is accepted is so for both leaves; the operand is the level of it.
+TEST_F(Guest, AnAcceptedPageOfEitherKindIsAccepted) {
+  TestTd td = running_td();
+  bind(td);
+  validate(td);
+  accept(td);
+  (void)private_page(td, kRamGpa);
+  inside(td, [&] {
+    const auto ram = module.tdg_mmio_accept(td.vp, kRamGpa, Level::k4K, handle());
+    EXPECT_EQ(ram.leaf.status, Status(Code::kPageAlreadyAccepted, Operand::kRax));
+    EXPECT_EQ(ram.ept_violation, std::nullopt);
+    const auto mmio = module.tdg_mem_page_accept(td.vp, kMmioGpa, Level::k4K);
+    EXPECT_EQ(mmio.leaf.status, Status(Code::kPageAlreadyAccepted, Operand::kRax));
+    EXPECT_EQ(mmio.ept_violation, std::nullopt);
+    const auto odd = module.tdg_mmio_accept(td.vp, kMmioGpa, Level::k2M, handle() + kPageSize);
+    EXPECT_EQ(odd.leaf.status, Status(Code::kOperandInvalid, Operand::kRdx));
+    const auto large = module.tdg_mmio_accept(td.vp, kMmioGpa, Level::k2M, handle());
+    EXPECT_EQ(large.leaf.status, Status(Code::kMmioAcceptSizeMismatch, Operand::kRcx));
+  });
 }
 
 TEST_F(Guest, ValidatesTheDeviceThatItMeansAndAgainAfterAStop) {
@@ -171,10 +195,8 @@ TEST_F(Guest, RequestsGoThroughTheirStatesInOrder) {
     EXPECT_CODE(module.tdg_devif_request(td.vp, kFunction, DevifRequest::kState),
                 Code::kTdispInvalidReqSts);
   });
-  // Only what the guest asked for is relayed.
-  EXPECT_CODE(tdisp(DevifRequest::kStart, OnBehalfOf::kTd), Code::kTdispInvalidReqSts);
-  ASSERT_OK(tdisp(DevifRequest::kState, OnBehalfOf::kTd));
-  EXPECT_CODE(tdisp(DevifRequest::kState, OnBehalfOf::kTd), Code::kTdispInvalidReqSts);
+  ASSERT_OK(relay_guest());
+  EXPECT_CODE(relay_guest(), Code::kTdispInvalidReqSts);
   inside(td, [&] {
     const auto state = module.tdg_devif_response(td.vp, kFunction, std::nullopt);
     ASSERT_OK(state);
@@ -188,10 +210,8 @@ TEST_F(Guest, ReadsTheReportIntoItsOwnPage) {
   bind(td);
   validate(td);
   const Hpa frame = private_page(td, kRamGpa);
-  inside(td, [&] {
-    ASSERT_OK(module.tdg_devif_request(td.vp, kFunction, DevifRequest::kReport, 0, 64));
-  });
-  ASSERT_OK(tdisp(DevifRequest::kReport, OnBehalfOf::kTd));
+  inside(td, [&] { ASSERT_OK(module.tdg_devif_request(td.vp, kFunction, DevifRequest::kReport)); });
+  ASSERT_OK(relay_guest());
   inside(td, [&] {
     EXPECT_EQ(module.tdg_devif_response(td.vp, kFunction, kRamGpa + kPageSize).ept_violation,
               kRamGpa + kPageSize);
@@ -221,7 +241,7 @@ TEST_F(Guest, AStopBetweenStartAndItsAnswerLeavesTheTdiUnlocked) {
   bind(td);
   validate(td);
   inside(td, [&] { ASSERT_OK(module.tdg_devif_request(td.vp, kFunction, DevifRequest::kStart)); });
-  ASSERT_OK(tdisp(DevifRequest::kStart, OnBehalfOf::kTd));
+  ASSERT_OK(relay_guest());
   ASSERT_OK(tdisp(DevifRequest::kStop));
   inside(td, [&] {
     EXPECT_CODE(module.tdg_devif_response(td.vp, kFunction, std::nullopt).leaf,

@@ -21,6 +21,7 @@
 namespace teeio::tdx {
 
 #define EXPECT_CODE(expr, wanted) EXPECT_EQ((expr).status.name(), code_name(wanted))
+#define EXPECT_OK(expr) EXPECT_EQ(name(expr), "TDX_SUCCESS")
 #define ASSERT_OK(expr)                                                \
   do {                                                                 \
     const auto tdx_result = (expr);                                    \
@@ -132,6 +133,7 @@ class Machine : public testing::Test {
     const std::size_t dwords =
         std::to_integer<std::size_t>(object[4]) | std::to_integer<std::size_t>(object[5]) << 8U;
     object.resize(dwords * 4);
+    last_object = object;
     const Bytes answer = relay(object);
     ASSERT_TRUE(memory.write(message, answer).has_value());
   }
@@ -222,14 +224,15 @@ class Machine : public testing::Test {
     return module.tdh_devif_response(function, who, message);
   }
 
+  /// What the guest has asked for goes to the device and its answer comes back.
+  LeafResult relay_guest() { return tdisp(DevifRequest::kNone, OnBehalfOf::kTd); }
+
   /// The guest's own exchange, relayed by the host.
   Module::GuestLeafResult guest_tdisp(const TestTd& td, DevifRequest code) {
     Module::GuestLeafResult result;
-    inside(td, [&] {
-      result.leaf = module.tdg_devif_request(td.vp, kFunction, code, 0, kMaxReportPortion);
-    });
+    inside(td, [&] { result.leaf = module.tdg_devif_request(td.vp, kFunction, code); });
     if (!result.ok()) return result;
-    result.leaf = tdisp(code, OnBehalfOf::kTd);
+    result.leaf = relay_guest();
     if (!result.ok()) return result;
     inside(td, [&] { result = module.tdg_devif_response(td.vp, kFunction, std::nullopt); });
     return result;
@@ -302,6 +305,7 @@ class Machine : public testing::Test {
     return device.answer(object);
   };
   Hpa message = page();
+  Bytes last_object;  ///< that was carried
   DeviceInfoHash info_hash{};
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -44,8 +45,12 @@ class TestDevice {
                            .tph_control = 0,
                            .ranges = {},
                            .device_info = {}};
-  std::uint8_t kp_ack_status = 0;  ///< what KEY_PROG is answered with
-  bool refuse_all = false;         ///< TDISP ERROR to everything
+  std::uint8_t kp_ack_status = 0;                 ///< what KEY_PROG is answered with
+  bool refuse_all = false;                        ///< TDISP ERROR to everything
+  std::byte next_nonce{0x5a};                     ///< what the next LOCK's nonce is made of
+  std::size_t report_portion = 0x1000;            ///< bytes of a report that one answer has at most
+  std::size_t last_report_offset = 0;             ///< of what was asked
+  std::optional<wire::TdispBody> answer_instead;  ///< to every TDISP request
   std::uint32_t answers_for = 0;  ///< which function's answers it gives instead; 0: the right one's
 
  private:
@@ -61,18 +66,21 @@ class TestDevice {
   }
 
   wire::TdispBody act(Tdi& tdi, const wire::TdispBody& request) {
+    if (answer_instead) return *answer_instead;
     if (refuse_all)
       return wire::TdispErrorResponse{
           static_cast<std::uint32_t>(wire::TdispError::kInvalidInterfaceState), 0, {}};
     if (const auto* lock = std::get_if<wire::TdispLockInterface>(&request)) {
       tdi.lock = *lock;
       tdi.state = wire::TdiState::kConfigLocked;
-      tdi.nonce.fill(std::byte{0x5a});
+      tdi.nonce.fill(next_nonce);
       return wire::TdispLockInterfaceResponse{tdi.nonce};
     }
     if (const auto* get = std::get_if<wire::TdispGetInterfaceReport>(&request)) {
       const Bytes all = report.encode();
-      const std::size_t length = std::min<std::size_t>(get->length, all.size() - get->offset);
+      last_report_offset = get->offset;
+      const std::size_t length =
+          std::min<std::size_t>({get->length, all.size() - get->offset, report_portion});
       const auto first = all.begin() + get->offset;
       return wire::TdispInterfaceReportPortion{
           static_cast<std::uint16_t>(all.size() - get->offset - length),

@@ -72,17 +72,27 @@ TEST_F(CcaDriverTest, TheReportIsTheDevicesAndIsCutToTheCallersBuffer) {
   EXPECT_THAT(part->payload, testing::ElementsAreArray(whole->payload.data(), 5));
 }
 
-TEST_F(CcaDriverTest, AGuestValidatesWhatIsMapped) {
+TEST_F(CcaDriverTest, WhatTheRealmAskedForIsValidatedAndNothingElse) {
   run();
   const std::uint64_t address = raw(pf().bars()[0].base);
-  const auto validate = [&](std::uint64_t base, std::uint64_t top, std::uint64_t pa) {
-    return request(RequestOp::kValidateMmio, Writer().le(base).le(top).le(pa).take());
-  };
   const std::uint64_t base = raw(kBarGpa);
-  EXPECT_EQ(validate(base, base, address).error().code, Errno::kInval);
-  ASSERT_FALSE(validate(base, base + kPageSize, address + kPageSize));
+  const auto validate = [&](std::uint64_t from, std::uint64_t to) {
+    return request(RequestOp::kValidateMmio, Writer().le(from).le(to).le(address).take());
+  };
+  EXPECT_EQ(validate(base, base).error().code, Errno::kInval);
+  // The host alone: the realm has asked for nothing.
+  EXPECT_EQ(validate(base, base + kPageSize).error().code, Errno::kInval);
+  EXPECT_EQ(code, static_cast<std::uint64_t>(rmm::Code::kInput));
+  const Hpa rec = static_cast<kvm::RealmVm&>(vm().ops()).rec();
+  const auto asks = [&](Hpa pa) {
+    (void)rmm.rsi_vdev_validate_mapping(rec, pf().bdf().rid(), kBarGpa, kBarGpa + kPageSize, pa);
+  };
+  asks(Hpa{address} + kPageSize);  // another page than the one that is mapped
+  ASSERT_FALSE(validate(base, base + kPageSize));
   EXPECT_EQ(code, static_cast<std::uint64_t>(rmm::Code::kRtt));
-  ASSERT_TRUE(validate(base, base + kPageSize, address));
+  asks(Hpa{address});
+  ASSERT_TRUE(validate(base, base + kPageSize));
+  EXPECT_EQ(rmm.rsi_result(rec).x1, base + kPageSize);
   EXPECT_EQ(request(RequestOp::kSevEnableDma, {}).error().code, Errno::kInval);
   EXPECT_EQ(request(RequestOp::kSetTdiState, {}).error().code, Errno::kInval);
 }
@@ -126,7 +136,7 @@ TEST_F(CcaDriverTest, TwoFunctionsAreBoundAndUnboundApart) {
   EXPECT_EQ(state(), TdiState::kConfigUnlocked);
   driver.unbind(vf(), second, vm(), *this);
   driver.disconnect(pf());
-  EXPECT_EQ(rmm.granules(), 1U);
+  EXPECT_EQ(rmm.granules(), 2U);
 }
 
 TEST_F(CcaDriverTest, OnlyARealmAndAConnectedCardAreBound) {

@@ -71,7 +71,7 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
   /// Everything but the realm is given back.
   void expect_as_before(std::uint64_t pages) {
     EXPECT_EQ(memory.pages_in_use(), pages);
-    EXPECT_EQ(rmm.granules(), 1U);
+    EXPECT_EQ(rmm.granules(), 2U);
     EXPECT_EQ(port.free_streams(), port.streams());
   }
 

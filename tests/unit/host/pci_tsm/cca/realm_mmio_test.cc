@@ -77,7 +77,7 @@ TEST_F(RealmMmio, AVmThatDiedStillGivesItsPagesBack) {
   driver.unbind(pf(), tdi, vm(), *this);
   EXPECT_EQ(state(), TdiState::kConfigUnlocked);
   driver.disconnect(pf());
-  EXPECT_EQ(rmm.granules(), 1U);
+  EXPECT_EQ(rmm.granules(), 2U);
 }
 
 TEST_F(RealmMmio, TheMmioOfAFunctionThatIsNotBoundKillsTheVm) {

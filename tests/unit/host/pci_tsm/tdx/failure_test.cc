@@ -187,6 +187,30 @@ TEST_F(TdxFailure, CardIsOfUseAgainAfterItsBlockedStreamWasConnectedAnew) {
   EXPECT_TRUE(bound.has_value()) << bound.error().why;
 }
 
+// Without a good answer the module keeps the request, STOP included: the driver's only
+// way to its metadata is to block the stream, and that costs the card's every TDI.
+TEST_F(TdxFailure, ARequestThatGetsNoGoodAnswerCostsTheCardsStream) {
+  Vmm vmm(*machine_);
+  ASSERT_TRUE(connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  const auto before = machine_->census().at("frames in use");
+  happens_always("TDH.DEVIF.RESPONSE fails");
+  EXPECT_FALSE(vmm.vfio_bind().has_value());
+  schedule::set_chooser({});
+  EXPECT_EQ(machine_->census().at("frames in use"), before);
+  std::set<std::string_view> refusals;
+  bool blocked = false;
+  for (const object::Event& event : machine_->trace().events()) {
+    blocked |= event.fact == object::Fact::kStreamBlocked;
+    if (event.refused && event.name == "TDH.DEVIF.REQUEST") refusals.insert(event.outcome);
+  }
+  EXPECT_TRUE(refusals.contains("TDX_DEVIF_TDISP_OUT_REQ"));
+  EXPECT_TRUE(blocked);
+  EXPECT_EQ(error_of(vmm.vfio_bind()), Errno::kIo);
+  ASSERT_TRUE(disconnect(vmm).has_value());
+  ASSERT_TRUE(connect(vmm).has_value());
+}
+
 // --- The order of unbind ---
 
 TEST_F(TdxFailure, UnbindRunsInTheOrderThatTheModuleEnforces) {

@@ -1,0 +1,115 @@
+#include "unit/firmware/rmm/machine.h"
+
+// What keeps a realm's device memory the realm's: no page is valid without the realm's
+// request, and none takes the place of one that was. Source: TF-RMM runtime/rmi/rtt.c,
+// smc_rtt_dev_validate(); s2tt/rtt_unmap.c, unmap_make_new_s2tte(); runtime/rsi/vdev.c.
+
+namespace teeio::rmm {
+namespace {
+
+class Validate : public Machine {
+ protected:
+  void SetUp() override { run(); }  // the second page of the BAR is mapped
+  static constexpr Gpa kPage{0x4000'1000};
+  static constexpr Hpa kBarPage{0x8000'1000};
+};
+
+TEST_F(Validate, TheHostAloneMakesNothingValid) {
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + kPageSize), Code::kInput);
+  EXPECT_RMI(rmm.vdev_complete(rec, vdev), Code::kInput);
+  (void)rmm.rsi_vdev_validate_mapping(rec, kId, kPage, kPage + kPageSize, kBarPage);
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + kPageSize), Code::kInput);
+}
+
+TEST_F(Validate, TheRealmsRequestIsMadeValidOnce) {
+  ask(kPage, kPage + kPageSize, kBarPage);
+  const RmiResult valid = rmm.rtt_dev_validate(rd, rec, kPage, kPage + kPageSize);
+  ASSERT_RMI(valid);
+  EXPECT_EQ(valid.x1, raw(kPage + kPageSize));
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + kPageSize), Code::kInput);
+  ASSERT_RMI(rmm.rec_enter(rec));
+  EXPECT_EQ(rmm.rsi_result(rec).code, RsiCode::kSuccess);
+  EXPECT_EQ(rmm.rsi_result(rec).x1, raw(kPage + kPageSize));
+  // Valid already, and so not EMPTY.
+  ask(kPage, kPage + kPageSize, kBarPage);
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + kPageSize), Code::kRtt);
+}
+
+TEST_F(Validate, OnlyWhereAndWhatTheRealmAskedFor) {
+  map(0);
+  ask(kPage, kPage + kPageSize, kBar);  // another page of the BAR is mapped there
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + kPageSize), Code::kRtt);
+  ask(kPage, kPage + kPageSize, kBarPage);
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kIpa, kPage + kPageSize), Code::kInput);
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + 2 * kPageSize), Code::kInput);
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage), Code::kInput);
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + 8), Code::kInput);
+}
+
+TEST_F(Validate, APageThatReplacesAValidOneStaysInvalid) {
+  ask(kPage, kPage + kPageSize, kBarPage);
+  ASSERT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + kPageSize));
+  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kPage));
+  ASSERT_RMI(rmm.granule_delegate(kBar));
+  for (const Hpa page : {kBar, kBarPage}) {
+    ASSERT_RMI(rmm.rtt_dev_map(rd, vdev, kPage, page));
+    ask(kPage, kPage + kPageSize, page);
+    EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + kPageSize), Code::kRtt);
+    ASSERT_RMI(rmm.rtt_dev_unmap(rd, kPage));  // DESTROYED stays DESTROYED
+  }
+}
+
+TEST_F(Validate, APageThatWasNeverValidMayBeReplaced) {
+  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kPage));
+  ASSERT_RMI(rmm.rtt_dev_map(rd, vdev, kPage, kBarPage));
+  ask(kPage, kPage + kPageSize, kBarPage);
+  ASSERT_RMI(rmm.rtt_dev_validate(rd, rec, kPage, kPage + kPageSize));
+}
+
+TEST_F(Validate, StopsAtTheFirstPageThatIsNotAsWanted) {
+  ask(kPage, kPage + 2 * kPageSize, kBarPage);
+  const RmiResult valid = rmm.rtt_dev_validate(rd, rec, kPage, kPage + 2 * kPageSize);
+  ASSERT_RMI(valid);
+  EXPECT_EQ(valid.x1, raw(kPage + kPageSize));
+  ASSERT_RMI(rmm.rec_enter(rec));
+  EXPECT_EQ(rmm.rsi_result(rec).x1, raw(kPage + kPageSize));
+  // The realm has gone on: what it has not got it must ask for anew.
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, rec, kPage + kPageSize, kPage + 2 * kPageSize), Code::kInput);
+}
+
+TEST_F(Validate, TheVdevIsTheOneThatTheRealmMeans) {
+  (void)rmm.rsi_vdev_validate_mapping(rec, kId + 1, kPage, kPage + kPageSize, kBarPage);
+  EXPECT_RMI(rmm.vdev_complete(rec, vdev), Code::kInput);
+  ASSERT_RMI(rmm.rec_enter(rec));  // unnamed: the realm's call fails
+  EXPECT_EQ(rmm.rsi_result(rec).code, RsiCode::kInput);
+  EXPECT_EQ(rmm.rsi_vdev_validate_mapping(rec, kId, kPage, kPage, kBarPage).code, RsiCode::kInput);
+}
+
+TEST_F(Validate, AVdevThatIsNotLockedGetsNoMemoryIn) {
+  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kPage));
+  ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
+  (void)rmm.rsi_vdev_validate_mapping(rec, kId, kPage, kPage + kPageSize, kBarPage);
+  EXPECT_RMI(rmm.vdev_complete(rec, vdev), Code::kDevice);  // busy
+  ASSERT_RMI(drive_vdev());
+  ASSERT_RMI(rmm.vdev_complete(rec, vdev));
+  EXPECT_EQ(rmm.rec_enter(rec).x1, 0U);
+  EXPECT_EQ(rmm.rsi_result(rec).code, RsiCode::kInput);
+}
+
+TEST_F(Validate, ARecBelongsToItsRealm) {
+  const Hpa other = granule();
+  const Hpa late = granule();
+  ASSERT_RMI(rmm.realm_create(other, 2));
+  EXPECT_RMI(rmm.rtt_dev_validate(other, rec, kPage, kPage + kPageSize), Code::kRec);
+  EXPECT_RMI(rmm.rec_create(rd, late), Code::kRealm);  // ACTIVE
+  EXPECT_RMI(rmm.rtt_dev_validate(rd, late, kPage, kPage + kPageSize), Code::kInput);
+}
+
+TEST_F(Validate, UnmappingNothingPassesItOver) {
+  const RmiResult none = rmm.rtt_dev_unmap(rd, kIpa + 9 * kPageSize);
+  ASSERT_RMI(none);
+  EXPECT_EQ(none.x1, 0U);
+}
+
+}  // namespace
+}  // namespace teeio::rmm
