@@ -1,27 +1,19 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <optional>
+#include <map>
 
 #include "base/files.h"
 #include "cli/commands.h"
 #include "cli/load_machine.h"
+#include "cli/pictures.h"
 #include "cli/run_command.h"
-#include "report/chart.h"
-#include "report/json.h"
-#include "report/summary.h"
 #include "rules/sanitizer.h"
 
 namespace teeio::cli {
 namespace {
 
 using Rules = RunArguments::Rules;
-
-constexpr std::size_t kChartWidth = 120;  ///< columns where nothing says another width
 
 std::string_view tsm_name(machine::TsmKind kind) {
   switch (kind) {
@@ -33,17 +25,6 @@ std::string_view tsm_name(machine::TsmKind kind) {
       return "cca";
   }
   return "none";
-}
-
-/// stderr is a terminal: its width, and colours unless NO_COLOR forbids them.
-report::ChartOptions chart_options() {
-  report::ChartOptions options{.colour = false, .width = kChartWidth};
-  if (::isatty(STDERR_FILENO) == 0) return options;
-  winsize size{};
-  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > kChartWidth)
-    options.width = size.ws_col;
-  options.colour = std::getenv("NO_COLOR") == nullptr;  // NOLINT(concurrency-mt-unsafe)
-  return options;
 }
 
 /// Whether all that the user asked for was written.
@@ -64,21 +45,22 @@ bool is_setting(const rules::Census::Difference& difference) {
          difference.key.starts_with("command register of ") || difference.end == "absent";
 }
 
-/// Pictures of the run, and, when the user asked for any words at all, whether
-/// the machine is as it was.
-void show(const RunArguments& arguments, const object::Trace& trace,
-          std::optional<OutputFile>& trace_file,
-          const std::vector<rules::Census::Difference>& differences) {
-  if (arguments.chart) {
-    say(report::draw_chart(report::chart_steps(trace.events()), chart_options()));
-    say(report::summary_text(report::summarize(trace.events())));
-  }
-  if (trace_file)
-    if (const auto done = trace_file->write(report::chrome_trace(trace.events())); !done) {
-      say(fmt::format("teeio: {}\n", done.error()));
-      g_said = false;
-    }
-  if (arguments.chart || arguments.supervisor.trace_calls) say(rules::census_text(differences));
+/// What pictures say of the run besides its events.
+report::RunInfo run_info(const RunArguments& arguments, const machine::Machine& machine,
+                         const std::vector<rules::Violation>& violations,
+                         const std::vector<rules::Census::Difference>& differences) {
+  report::RunInfo info{.version = TEEIO_VERSION,
+                       .machine = machine.config().name,
+                       .arguments = arguments.supervisor.command,
+                       .broken = to_pictures(violations),
+                       .closing = "the machine is as it was at boot"};
+  if (!differences.empty()) info.closing = "the machine is not as it was at boot";
+  if (info.broken.empty()) return info;
+  std::map<std::string, std::size_t> counts;
+  for (const report::BrokenRule& rule : info.broken) ++counts[rule.rule];
+  info.closing = "broken:";
+  for (const auto& [rule, count] : counts) info.closing += fmt::format(" {} ×{}", rule, count);
+  return info;
 }
 
 }  // namespace
@@ -86,15 +68,8 @@ void show(const RunArguments& arguments, const object::Trace& trace,
 int run_program(const RunArguments& arguments) {
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return run::Supervisor::kCannotRun;
-  std::optional<OutputFile> trace_file;
-  if (!arguments.trace.empty()) {
-    auto file = OutputFile::open(arguments.trace);
-    if (!file) {
-      say(fmt::format("teeio: {}\n", file.error()));
-      return run::Supervisor::kCannotRun;
-    }
-    trace_file.emplace(std::move(*file));
-  }
+  auto pictures = Pictures::open(arguments.pictures);
+  if (!pictures) return run::Supervisor::kCannotRun;
   if (arguments.supervisor.host_kvm) machine->leave_kvm_to_host();
 
   rules::Sanitizer sanitizer(
@@ -102,7 +77,7 @@ int run_program(const RunArguments& arguments) {
       [](const rules::Violation& violation) { say(rules::violation_text(violation)); });
   const bool judge = arguments.rules != Rules::kOff;
   if (judge) machine->trace().add_sink(sanitizer);
-  machine->trace().keep_events(arguments.chart || trace_file.has_value());
+  machine->trace().keep_events(pictures->wanted());
 
   const rules::Census boot = census_of(*machine);
   const int status = run::Supervisor(arguments.supervisor, machine->system_calls()).run();
@@ -115,10 +90,14 @@ int run_program(const RunArguments& arguments) {
     std::erase_if(lost, is_setting);
     sanitizer.compare(lost);
   }
-  show(arguments, machine->trace(), trace_file, differences);
+  const report::RunInfo info = run_info(arguments, *machine, sanitizer.violations(), differences);
+  const bool drawn = pictures->draw(machine->trace().events(), info);
+  say(chart_hint(arguments.pictures, info.broken));
+  if (!arguments.pictures.chart.empty() || arguments.supervisor.trace_calls)
+    say(rules::census_text(differences));
   const bool broken = arguments.rules == Rules::kError && !sanitizer.violations().empty();
   if (broken) return arguments.error_exit_code;
-  return g_said || status != 0 ? status : run::Supervisor::kCannotRun;
+  return (drawn && g_said) || status != 0 ? status : run::Supervisor::kCannotRun;
 }
 
 }  // namespace teeio::cli

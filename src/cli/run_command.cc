@@ -1,6 +1,7 @@
 #include "cli/run_command.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "cli/options.h"
@@ -21,6 +22,7 @@ void add_run_command(Command& root, std::function<int(const RunArguments&)> body
   struct Words {
     RunArguments arguments;
     std::string rules = "error";
+    std::optional<std::string> chart;
   };
   auto words = std::make_shared<Words>();
   RunArguments& arguments = words->arguments;
@@ -28,9 +30,15 @@ void add_run_command(Command& root, std::function<int(const RunArguments&)> body
       root.command("run", "Run a program on a TEE-I/O host that exists in this process only");
   run.option("--machine", arguments.machine, "Machine file, or the name of a built-in one")
       .value_name("FILE");
-  run.flag("--chart", arguments.chart, "Draw the run as a sequence chart");
+  PictureArguments& pictures = arguments.pictures;
+  run.flag_with_value("--chart", words->chart,
+                      "Draw the run as a sequence chart: life (default), calls, all, an event "
+                      "(772) or a rule (R4)");
+  run.option("-w,--width", pictures.width, "Columns of the chart").range(40, 1000);
+  run.option("--chart-file", pictures.files, "Write the chart to a .txt, .html, .svg or .mmd")
+      .value_name("FILE");
   run.flag("-v,--verbose", arguments.supervisor.trace_calls, "One line a call, like strace");
-  run.option("--trace", arguments.trace, "Write the events as Chrome/Perfetto JSON")
+  run.option("--trace", pictures.trace, "Write the events as Chrome/Perfetto JSON")
       .value_name("FILE");
   run.option("--rules", words->rules, "What a broken life-cycle rule does")
       .choices({"error", "warn", "off"})
@@ -43,6 +51,9 @@ void add_run_command(Command& root, std::function<int(const RunArguments&)> body
               "The program, looked up in PATH, and its arguments");
   run.runs([words, body = std::move(body)] {
     words->arguments.rules = rules_named(words->rules);
+    PictureArguments& wanted = words->arguments.pictures;
+    if (words->chart) wanted.chart = words->chart->empty() ? "life" : *words->chart;
+    if (const std::string why = check_pictures(wanted); !why.empty()) return wrong_use("run", why);
     return body(words->arguments);
   });
 }

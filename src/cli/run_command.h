@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "cli/pictures.h"
 #include "run/supervisor.h"
 
 namespace teeio::cli {
@@ -14,8 +15,7 @@ class Command;
 struct RunArguments {
   run::Options supervisor;
   std::string machine;  ///< --machine FILE; empty: the built-in one
-  bool chart = false;   ///< --chart
-  std::string trace;    ///< --trace FILE.json; empty: none
+  PictureArguments pictures;
   enum class Rules : std::uint8_t { kError, kWarn, kOff } rules = Rules::kError;
   std::uint8_t error_exit_code = 99;  ///< --error-exitcode
 };

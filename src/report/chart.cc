@@ -3,157 +3,145 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 
-#include "object/event_text.h"
-#include "report/fold.h"
+#include "report/lanes.h"
+#include "report/wrap.h"
 
 namespace teeio::report {
 namespace {
 
-using object::Event;
-using object::kLaneCount;
-using object::Lane;
-
-constexpr std::size_t kNumberWidth = 6;  // "1234. "
-constexpr std::size_t kNameGap = 2;
 constexpr std::size_t kLabelGap = 2;
 constexpr std::size_t kMinLabelWidth = 24;
 constexpr unsigned kMaxIndent = 8;
 
 constexpr std::string_view kDim = "\033[2m";
 constexpr std::string_view kRed = "\033[31m";
+constexpr std::string_view kBoldRed = "\033[1;31m";
 constexpr std::string_view kGreen = "\033[32m";
+constexpr std::string_view kBold = "\033[1m";
 constexpr std::string_view kPlain = "\033[0m";
 
-/// Where lanes stand: each name is followed by two blanks, each lifeline is
-/// below the middle of its name.
-struct Columns {
-  std::array<std::size_t, kLaneCount> at{};
-  std::string header;
-
-  Columns() : header(kNumberWidth, ' ') {
-    for (std::size_t i = 0; i < kLaneCount; ++i) {
-      const std::string_view name = object::lane_name(static_cast<Lane>(i));
-      at[i] = header.size() + (name.size() - 1) / 2;
-      header.append(name).append(kNameGap, ' ');
-    }
-    header.resize(header.size() - kNameGap);
-  }
-  [[nodiscard]] std::size_t of(Lane lane) const { return at[static_cast<std::size_t>(lane)]; }
-  [[nodiscard]] std::string lifelines() const {
-    std::string row(header.size(), ' ');
-    for (const std::size_t column : at) row[column] = '|';
-    return row;
-  }
-};
-
-void draw_arrow(std::string& row, std::size_t from, std::size_t to, bool refused) {
+void draw_arrow(std::string& row, std::size_t from, std::size_t to, const ChartStep& step) {
   const bool right = from < to;
   const std::size_t low = std::min(from, to) + 1, high = std::max(from, to);
-  for (std::size_t i = low; i < high; ++i) row[i] = '-';
+  for (std::size_t i = low; i < high; ++i) row[i] = step.expected ? '~' : '-';
   if (right)
-    row[to - 1] = refused ? 'x' : '>';
+    row[to - 1] = step.refused ? 'x' : '>';
   else
-    row[to + 1] = refused ? 'x' : '<';
-}
-
-/// Columns that UTF-8 text takes: ours has no wide characters.
-std::size_t columns_of(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0U) != 0x80U;
-  }));
-}
-
-/// Breaks at blanks; a word longer than a line keeps its line to itself.
-std::vector<std::string> wrap(std::string_view text, std::size_t width) {
-  std::vector<std::string> lines{""};
-  while (!text.empty()) {
-    const std::size_t blank = std::min(text.find(' '), text.size());
-    const std::string_view word = text.substr(0, blank);
-    text.remove_prefix(std::min(blank + 1, text.size()));
-    const bool fits = columns_of(lines.back()) + 1 + columns_of(word) <= width;
-    if (!lines.back().empty() && !fits) lines.emplace_back();
-    if (!lines.back().empty()) lines.back() += ' ';
-    lines.back() += word;
-  }
-  return lines;
-}
-
-std::string label_of(const Fold& fold) {
-  const Event& first = *fold.events.front();
-  const bool alike = std::all_of(fold.events.begin(), fold.events.end(), [&](const Event* e) {
-    return object::event_subject(*e) == object::event_subject(first);
-  });
-  std::string label(first.name);
-  std::string subject = object::event_subject(first);
-  if (!alike) {
-    subject = first.function ? first.function->str() : "";
-    if (first.vm != 0) subject += fmt::format("{}VM {}", subject.empty() ? "" : " ", first.vm);
-  }
-  if (!subject.empty()) label += ' ' + subject;
-  if (!first.outcome.empty() && first.outcome != "ok") label += " = " + first.outcome;
-  if (first.refused && !first.why.empty()) label += fmt::format(": {}", first.why);
-  if (fold.events.size() > 1)
-    label += fmt::format(" ×{} ({}–{})", fold.events.size(), first.seq, fold.events.back()->seq);
-  return label;
+    row[to + 1] = step.refused ? 'x' : '<';
 }
 
 std::string paint(std::string_view colour, const std::string& text, bool on) {
-  return on && !colour.empty() ? fmt::format("{}{}{}", colour, text, kPlain) : text;
+  return on && !colour.empty() && !text.empty() ? fmt::format("{}{}{}", colour, text, kPlain)
+                                                : text;
 }
 
-std::string draw_row(const ChartStep& step, const Columns& columns) {
+std::string draw_row(const ChartStep& step, const LaneColumns& columns) {
   std::string row = columns.lifelines();
   if (step.note)
     row[columns.of(step.from)] = '*';
   else if (step.from == step.to)
     row[columns.of(step.from)] = step.refused ? 'x' : 'o';
   else
-    draw_arrow(row, columns.of(step.from), columns.of(step.to), step.refused);
-  const std::string number = fmt::format("{:>{}}. ", step.number, kNumberWidth - 2);
+    draw_arrow(row, columns.of(step.from), columns.of(step.to), step);
+  const std::string number = fmt::format("{:>{}}. ", step.number, LaneColumns::kNumberWidth - 2);
   // Numbers beyond 9999 take room from the blank in front of the first lane.
-  row.replace(0, std::max(kNumberWidth, number.size()), number);
+  row.replace(0, std::max(LaneColumns::kNumberWidth, number.size()), number);
   return row;
+}
+
+LaneColumns::Present lanes_in(const std::vector<ChartStep>& steps) {
+  LaneColumns::Present present{};
+  for (const ChartStep& step : steps)
+    present[static_cast<std::size_t>(step.from)] = present[static_cast<std::size_t>(step.to)] =
+        true;
+  return present;
+}
+
+/// Draws one chart.
+class Drawing {
+ public:
+  Drawing(const std::vector<ChartStep>& steps, const ChartOptions& options)
+      : options_(options),
+        columns_(options.narrow ? LaneColumns::narrow(lanes_in(steps)) : LaneColumns::wide()) {
+    const std::size_t left = columns_.width() + kLabelGap;
+    room_ = options.width > left + kMinLabelWidth ? options.width - left : kMinLabelWidth;
+  }
+
+  void header() {
+    for (const std::string& line : columns_.header()) out_ += line + '\n';
+  }
+  void title(const std::string& text) {
+    if (!text.empty()) out_ += text + '\n';
+  }
+  /// "== bind ====…", as sequence charts divide themselves.
+  void divider(std::string_view text) {
+    std::string line = fmt::format("== {} ", text);
+    const std::size_t taken = columns_of(line);
+    if (taken < options_.width) line.append(options_.width - taken, '=');
+    out_ += paint(kBold, line, options_.colour) + '\n';
+  }
+  void step(const ChartStep& step);
+  std::string take() { return std::move(out_); }
+
+ private:
+  void line(const std::string& row, std::string_view colour, const std::string& label,
+            const std::string& mark, std::size_t indent, bool refused);
+
+  const ChartOptions options_;
+  const LaneColumns columns_;
+  std::size_t room_ = 0;
+  std::string out_;
+};
+
+void Drawing::line(const std::string& row, std::string_view colour, const std::string& label,
+                   const std::string& mark, std::size_t indent, bool refused) {
+  std::string tail;
+  if (!mark.empty()) {
+    const std::size_t taken = indent + columns_of(label), needed = columns_of(mark);
+    tail.assign(room_ > taken + needed ? room_ - taken - needed : 1, ' ');
+  }
+  std::string text = std::string(kLabelGap + indent, ' ') + paint(colour, label, options_.colour) +
+                     tail + paint(kBoldRed, mark, options_.colour);
+  out_ += paint(refused ? kRed : kDim, row, options_.colour) + text + '\n';
+}
+
+void Drawing::step(const ChartStep& step) {
+  if (!step.phase.empty()) divider(step.phase);
+  const std::string_view colour = step.refused ? kRed : step.note ? kGreen : std::string_view();
+  const std::size_t indent = std::min(step.depth, options_.narrow ? kMaxIndent / 2 : kMaxIndent);
+  const std::string mark = step.mark.empty() ? "" : "<== " + step.mark;
+  std::vector<std::string> lines = wrap(step.label, room_ - indent);
+  // A mark stands beside the first line that leaves room for it.
+  std::size_t marked = 0;
+  if (!mark.empty()) {
+    const auto has_room = [&](const std::string& text) {
+      return indent + columns_of(text) + 1 + columns_of(mark) <= room_;
+    };
+    while (marked < lines.size() && !has_room(lines[marked])) ++marked;
+    if (marked == lines.size()) lines.emplace_back();
+  }
+  std::string row = draw_row(step, columns_);
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    line(row, colour, lines[i], i == marked ? mark : "", indent, step.refused);
+    row = columns_.lifelines();
+  }
 }
 
 }  // namespace
 
-std::vector<ChartStep> chart_steps(const std::deque<Event>& events) {
-  std::vector<ChartStep> steps;
-  for (const Fold& fold : report::fold(events)) {
-    const Event& first = *fold.events.front();
-    ChartStep& step = steps.emplace_back();
-    step.number = first.seq;
-    for (const Event* event : fold.events) step.seqs.push_back(event->seq);
-    step.from = first.from;
-    step.to = first.to;
-    step.note = first.fact != object::Fact::kNone;
-    step.refused = first.refused;
-    step.depth = fold.depth;
-    step.label = label_of(fold);
-  }
-  return steps;
+std::string draw_chart(const Chart& chart, const ChartOptions& options) {
+  Drawing drawing(chart.steps, options);
+  drawing.title(chart.title);
+  drawing.header();
+  for (const ChartStep& step : chart.steps) drawing.step(step);
+  if (!chart.closing.empty()) drawing.divider(chart.closing);
+  return drawing.take();
 }
 
 std::string draw_chart(const std::vector<ChartStep>& steps, const ChartOptions& options) {
-  const Columns columns;
-  const std::size_t left = columns.header.size() + kLabelGap;
-  const std::size_t room =
-      options.width > left + kMinLabelWidth ? options.width - left : kMinLabelWidth;
-  std::string out = columns.header + '\n';
-  for (const ChartStep& step : steps) {
-    const std::string_view colour = step.refused ? kRed : step.note ? kGreen : std::string_view();
-    const std::size_t indent = std::min(step.depth, kMaxIndent);
-    std::string row = draw_row(step, columns);
-    for (const std::string& line : wrap(step.label, room - indent)) {
-      out += paint(step.refused ? kRed : kDim, row, options.colour);
-      out += std::string(kLabelGap + indent, ' ') + paint(colour, line, options.colour) + '\n';
-      row = columns.lifelines();
-    }
-  }
-  return out;
+  return draw_chart(Chart{.title = {}, .steps = steps, .closing = {}}, options);
 }
 
 }  // namespace teeio::report

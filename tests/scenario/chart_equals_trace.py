@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One run, two pictures: the steps of --chart are the events of --trace.
+"""One run, two pictures: the steps of --chart=all are the events of --trace.
 
   chart_equals_trace.py TEEIO PROGRAM OPTION_A OPTION_B
 
@@ -39,7 +39,7 @@ def read_chart(text):
 def check(teeio, program, option):
     with tempfile.TemporaryDirectory() as folder:
         file = os.path.join(folder, "trace.json")
-        done = subprocess.run([teeio, "run", "--chart", "--trace", file, "--", program, option],
+        done = subprocess.run([teeio, "run", "--chart=all", "--trace", file, "--", program, option],
                               capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{program} {option} left with {done.returncode}\n{done.stderr}")

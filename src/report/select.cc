@@ -1,0 +1,272 @@
+#include "report/select.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace teeio::report {
+namespace {
+
+using object::Event;
+using object::Fact;
+using object::Lane;
+
+template <std::size_t N>
+bool any_of(const std::array<std::string_view, N>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+/// Calls that make or end the life of a device, whoever makes them.
+constexpr std::array kLifeCalls = {
+    std::string_view("KVM_CREATE_VM"),
+    std::string_view("VFIO_DEVICE_BIND_IOMMUFD"),
+    std::string_view("VFIO_DEVICE_RESET"),
+    std::string_view("VFIO_DEVICE_TSM_BIND"),
+    std::string_view("VFIO_DEVICE_TSM_UNBIND"),
+    std::string_view("IOMMU_VIOMMU_ALLOC"),
+    std::string_view("IOMMU_VDEVICE_ALLOC"),
+    std::string_view("IOMMU_VDEVICE_TSM_OP"),
+    std::string_view("IOMMU_VDEVICE_TSM_REQ"),
+    std::string_view("release"),
+    std::string_view("bind"),
+    std::string_view("unbind"),
+    std::string_view("disconnect"),
+    std::string_view("KEY_EXCHANGE"),
+    std::string_view("GET_MEASUREMENTS"),
+    std::string_view("GET_DEVICE_INTERFACE_REPORT"),
+    std::string_view("LOCK_INTERFACE"),
+    std::string_view("START_INTERFACE"),
+    std::string_view("STOP_INTERFACE"),
+    std::string_view("TDG.DEVIF.VALIDATE"),
+    std::string_view("TDG.DMAR.ACCEPT"),
+};
+
+bool is_life_state(const Event& event) {
+  switch (event.fact) {
+    case Fact::kNone:
+    case Fact::kTdiLockNonce:
+    case Fact::kTdiStarted:
+    case Fact::kMmioBlocked:
+    case Fact::kIdeviceCreated:
+    case Fact::kVdeviceCreated:
+    case Fact::kViommuCreated:
+    case Fact::kVmCreated:
+    case Fact::kVmFileReleased:
+    case Fact::kSequenceUsed:
+    case Fact::kIdeviceDestroyed:
+    case Fact::kHostTouched:  // of a bound device it breaks R4, and is shown for that
+      return false;
+    case Fact::kTdiState:
+    case Fact::kGuestStart:
+    case Fact::kDeviceReset:
+    case Fact::kMmioMapped:
+    case Fact::kMmioUnmapped:
+    case Fact::kMetadataCreated:
+    case Fact::kMetadataRemoved:
+    case Fact::kTdiStopped:
+    case Fact::kStreamBlocked:
+    case Fact::kTrustedDmaOn:
+    case Fact::kTrustedDmaOff:
+    case Fact::kVmDestroyed:
+    case Fact::kVmDead:
+    case Fact::kBound:
+    case Fact::kUnbound:
+    case Fact::kVdeviceDestroyed:
+    case Fact::kViommuDestroyed:
+    case Fact::kHostMapped:
+    case Fact::kHostMapRevoked:
+    case Fact::kDma:
+    case Fact::kKeyUsed:
+    case Fact::kRefLeaked:
+    case Fact::kUsedAfterPut:
+      return true;
+  }
+  return true;
+}
+
+bool is_life(const Event& event) {
+  if (event.fact != Fact::kNone) return is_life_state(event);
+  if (event.refused) return !is_expected(event);
+  if (event.name == "sysfs write") return event.detail.find("/pci") != std::string::npos;
+  if (event.name == "TDG.DEVIF.REQUEST") return event.detail == "START_INTERFACE";
+  return any_of(kLifeCalls, event.name);
+}
+
+/// The functions of whose life a run tells: those that were bound, else all.
+std::set<Bdf> bound_functions(const std::deque<Event>& events) {
+  std::set<Bdf> bound;
+  for (const Event& event : events)
+    if (event.fact == Fact::kBound && event.function) bound.insert(*event.function);
+  return bound;
+}
+
+constexpr std::string_view kSpdm = "SPDM session and IDE keys";
+constexpr std::string_view kBuild = "build the VM";
+constexpr std::string_view kMetadata = "firmware's tables of the device";
+constexpr std::string_view kTearDown = "take the VM apart";
+constexpr std::string_view kRun = "run the guest";
+constexpr std::string_view kMemory = "change the VM's memory";
+constexpr std::string_view kAccept = "the guest accepts memory";
+
+bool starts(const Event& event, std::initializer_list<std::string_view> prefixes) {
+  return std::any_of(prefixes.begin(), prefixes.end(),
+                     [&](std::string_view prefix) { return event.name.starts_with(prefix); });
+}
+
+/// The group that an event belongs to at level kCalls; empty: shown by itself.
+std::string_view group_of(const Event& event, bool connecting, bool running) {
+  if (event.refused && !is_expected(event)) return {};
+  if (connecting) return kSpdm;
+  if (starts(event, {"TDH.MEM.RANGE.BLOCK", "TDH.MEM.PAGE.REMOVE", "TDH.PHYMEM.", "TDH.VP.FLUSH",
+                     "TDH.MNG.VPFLUSH", "TDH.MNG.KEY.FREEID", "RMI_GRANULE_UNDELEGATE",
+                     "RMI_REC_DESTROY", "RMI_REALM_DESTROY"}) ||
+      (event.name == "TDH.IQ.INV.REQUEST" && is_expected(event)))
+    return kTearDown;
+  if (starts(event, {"TDG.MEM.PAGE.ACCEPT", "TDH.MEM.PAGE.AUG"})) return kAccept;
+  if (starts(event, {"KVM_SET_USER_MEMORY", "KVM_SET_MEMORY", "TDH.MEM.SEPT."}))
+    return running ? kMemory : kBuild;
+  if (starts(event, {"KVM_CREATE_", "KVM_MEMORY_ENCRYPT_OP", "KVM_GET_", "KVM_CHECK_", "TDH.MNG.",
+                     "TDH.VP.", "TDH.MEM.PAGE.ADD", "TDH.MR.", "RMI_GRANULE_DELEGATE", "RMI_REALM_",
+                     "RMI_REC_", "RMI_DATA_"}) ||
+      event.fact == Fact::kVmCreated)
+    return kBuild;
+  if (starts(event, {"TDH.MMIOMT.", "TDH.DEVIFMT.", "TDH.DMAR.ADD"})) return kMetadata;
+  if (starts(event, {"KVM_RUN", "pread", "pwrite"})) return kRun;
+  return {};
+}
+
+/// Builds the selection: what is kept, each under the nearest kept call.
+class Selection {
+ public:
+  void keep(const Event& event) {
+    Event& copy = out_.emplace_back(event);
+    copy.parent = shown_parent(event.parent);
+    shown_.emplace(event.seq, event.seq);
+    last_group_ = {};
+  }
+  void drop(const Event& event) { shown_.emplace(event.seq, shown_parent(event.parent)); }
+  /// Adds an event to the group before it, or begins one.
+  void group(const Event& event, std::string_view name) {
+    if (last_group_ == name) {
+      extend(event);
+    } else {
+      keep(event);
+      first_ = event.seq;
+      last_group_ = name;
+    }
+  }
+  std::deque<Event> take() { return std::move(out_); }
+
+ private:
+  [[nodiscard]] std::uint64_t shown_parent(std::uint64_t parent) const {
+    const auto at = shown_.find(parent);
+    return at == shown_.end() ? 0 : at->second;
+  }
+  void extend(const Event& event) {
+    Event& head = out_.back();
+    if (head.name != last_group_) {  // its second: now it is a group
+      head.name = last_group_;
+      head.function.reset();
+      head.outcome.clear();
+      head.fact = Fact::kNone;
+      head.refused = false;
+    }
+    head.detail = fmt::format("({}–{})", first_, event.seq);
+    shown_.emplace(event.seq, head.seq);
+  }
+
+  std::deque<Event> out_;
+  std::unordered_map<std::uint64_t, std::uint64_t> shown_;  ///< the shown event in an event's place
+  std::string_view last_group_;
+  std::uint64_t first_ = 0;
+};
+
+/// The events of the life, one bit each. A call of the guest's that only reads on,
+/// and what a session measures while it is set up, change nothing.
+std::vector<bool> mark_life(const std::deque<Event>& events,
+                            const std::set<std::uint64_t>& pinned) {
+  const std::set<Bdf> bound = bound_functions(events);
+  std::vector<bool> life(events.size());
+  std::set<std::uint64_t> connects;
+  std::set<std::uint64_t> fruitful;  // calls with something of the life inside
+  for (std::size_t i = events.size(); i-- > 0;) {
+    const Event& event = events[i];
+    // A card's reset reaches all its functions; the VM's is the one to tell of.
+    const bool bystander = event.fact == Fact::kDeviceReset && !bound.empty() && event.function &&
+                           !bound.contains(*event.function);
+    const bool silent =
+        event.name == "IOMMU_VDEVICE_TSM_REQ" && !event.refused && !fruitful.contains(event.seq);
+    life[i] = pinned.contains(event.seq) || (is_life(event) && !bystander && !silent);
+    if (life[i] || fruitful.contains(event.seq)) fruitful.insert(event.parent);
+  }
+  for (std::size_t i = 0; i < events.size(); ++i) {
+    if (events[i].name == "connect") connects.insert(events[i].seq);
+    if (events[i].name == "GET_MEASUREMENTS" && connects.contains(events[i].parent))
+      life[i] = pinned.contains(events[i].seq);
+  }
+  return life;
+}
+
+std::deque<Event> select_life(const std::deque<Event>& events,
+                              const std::set<std::uint64_t>& pinned) {
+  const std::vector<bool> life = mark_life(events, pinned);
+  Selection selection;
+  for (std::size_t i = 0; i < events.size(); ++i)
+    if (life[i])
+      selection.keep(events[i]);
+    else
+      selection.drop(events[i]);
+  return selection.take();
+}
+
+std::deque<Event> select_calls(const std::deque<Event>& events,
+                               const std::set<std::uint64_t>& pinned) {
+  Selection selection;
+  std::set<std::uint64_t> connecting;  // calls inside of which an SPDM session is set up
+  bool running = false;                // the guest has been entered
+  for (const Event& event : events) {
+    const bool inside = connecting.contains(event.parent);
+    if (inside || (event.name == "connect" && event.to == Lane::kHostTsm))
+      connecting.insert(event.seq);
+    running = running || event.name == "KVM_RUN";
+    const std::string_view group = group_of(event, inside, running);
+    const bool silent = event.fact == Fact::kSequenceUsed;
+    if (pinned.contains(event.seq))
+      selection.keep(event);
+    else if (!group.empty())
+      selection.group(event, group);
+    else if (silent)
+      selection.drop(event);
+    else
+      selection.keep(event);
+  }
+  return selection.take();
+}
+
+}  // namespace
+
+bool is_expected(const Event& event) {
+  if (event.outcome == "TDX_IOTLB_TRACKING_NOT_REQUIRED") return true;  // nothing was cached
+  if (event.outcome == "TDX_VCPU_NOT_ASSOCIATED") return true;          // nothing to flush
+  // KVM_EXIT_MEMORY_FAULT comes with EFAULT: Documentation/virt/kvm/api.rst.
+  return event.name == "KVM_RUN" && event.outcome == "EFAULT";
+}
+
+std::deque<Event> select(const std::deque<Event>& events, Level level,
+                         const std::set<std::uint64_t>& pinned) {
+  switch (level) {
+    case Level::kLife:
+      return select_life(events, pinned);
+    case Level::kCalls:
+      return select_calls(events, pinned);
+    case Level::kAll:
+      return events;
+  }
+  return events;
+}
+
+}  // namespace teeio::report
