@@ -36,14 +36,17 @@ Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object
     const schedule::Lock lock(kvm_ref_lock_);
     vm_file_borrowed_ = vm_file_.get();
   }
-  wiring_.tsm.set_handlers(bdf(), this);
   save_config();
-  const schedule::WriteLock memory(memory_lock_);
-  virtual_bars_ = {};
-  for (unsigned bar = 0; bar < kBarRegions; ++bar)
-    virtual_bars_[bar] = pci().config_read(static_cast<std::uint16_t>(kBar0 + 4 * bar), 4) |
-                         bar_flags(pci().bars()[bar]);
+  {
+    const schedule::WriteLock memory(memory_lock_);
+    bound_ = false;  // the last owner's may have been left behind, see set_handlers()
+    virtual_bars_ = {};
+    for (unsigned bar = 0; bar < kBarRegions; ++bar)
+      virtual_bars_[bar] = pci().config_read(static_cast<std::uint16_t>(kBar0 + 4 * bar), 4) |
+                           bar_flags(pci().bars()[bar]);
+  }
   // vfio_pci_core_enable(): memory and bus mastering as the program will set them.
+  wiring_.tsm.set_handlers(bdf(), this);
   return idevice_->id();
 }
 
