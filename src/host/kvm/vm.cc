@@ -331,6 +331,7 @@ VmFile::VmFile(object::Ref<Vm> vm) : File(object::FileKind::kKvmVm), vm_(std::mo
 }
 
 void VmFile::release() {
+  auto call = vm_->trace().call(Lane::kKvm, "kvm_vm_release", {.vm = vm_->number()});
   vm_->set_file(nullptr);
   vm_->trace().fact(Lane::kKvm, Fact::kVmFileReleased, "VM file released", {.vm = vm_->number()});
   vm_.reset();
