@@ -16,6 +16,7 @@ namespace {
 
 using entry::BindOwner;
 
+constexpr std::uint16_t kPciDomain = 0;  ///< of the machine's one host bridge
 constexpr std::pair<std::string_view, TsmKind> kTsms[] = {
     {"none", TsmKind::kNone}, {"tdx", TsmKind::kTdx}, {"cca", TsmKind::kCca}};
 constexpr std::pair<std::string_view, BindOwner> kOwners[] = {{"any", BindOwner::kAny},
@@ -198,15 +199,34 @@ void for_each_table(const toml::table& root, Section& top, std::string_view key,
   }
 }
 
+/// The addresses of all functions, VFs included, which follow their card's own.
+std::string check_addresses(const Config& config, std::string_view file) {
+  std::set<Bdf> taken;
+  std::string problem;
+  const auto take = [&](Bdf bdf) {
+    if (bdf.domain != kPciDomain)
+      problem = fmt::format("{}: {}: the machine has PCI domain 0000 only", file, bdf.str());
+    else if (!taken.insert(bdf).second)
+      problem = fmt::format("{}: two functions at {}", file, bdf.str());
+    return problem.empty();
+  };
+  for (const RootPortConfig& port : config.root_ports)
+    if (!take(port.bdf)) return problem;
+  for (const CardConfig& card : config.cards)
+    for (unsigned i = 0; i <= card.vfs; ++i) {
+      const auto rid = static_cast<std::uint16_t>(card.bdf.rid() + i);
+      if (rid >> 8U != card.bdf.bus)
+        return fmt::format("{}: card {} has more VFs than its bus has addresses behind it", file,
+                           card.bdf.str());
+      if (!take(Bdf::from_rid(rid, card.bdf.domain))) return problem;
+    }
+  return {};
+}
+
 /// What no single key can tell: addresses that collide, cards below no port.
 std::string check_topology(const Config& config, std::string_view file) {
-  std::set<Bdf> taken;
-  for (const RootPortConfig& port : config.root_ports)
-    if (!taken.insert(port.bdf).second)
-      return fmt::format("{}: two functions at {}", file, port.bdf.str());
+  if (std::string problem = check_addresses(config, file); !problem.empty()) return problem;
   for (const CardConfig& card : config.cards) {
-    if (!taken.insert(card.bdf).second)
-      return fmt::format("{}: two functions at {}", file, card.bdf.str());
     if (card.bdf.function != 0)
       return fmt::format("{}: card {} is not at function 0", file, card.bdf.str());
     bool below = false;
