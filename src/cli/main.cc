@@ -18,6 +18,9 @@ int main(int argc, char** argv) {
   teeio::cli::add_decode_command(root);
   teeio::cli::add_abi_command(root);
   teeio::cli::add_doctor_command(root);
-  const int status = line.run({argv + 1, argv + argc});
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (const std::string why = teeio::cli::add_environment_options(words); !why.empty())
+    return teeio::cli::wrong_use("run", why);
+  const int status = line.run(std::move(words));
   return std::fflush(stdout) == 0 ? status : 1;
 }

@@ -98,7 +98,7 @@ Reply on_open(Call& call, const Row& row) {
       place_of(call, open->directory, open->path, stays ? Follow::kNo : Follow::kYes);
   if (!place) return Reply::of(place.error());
   if (place->kind == Place::Kind::kHost) return Reply::go_on();
-  if (call.context().log.traces_calls()) {
+  if (call.context().describes()) {
     char flags[32];
     std::snprintf(flags, sizeof(flags), "\", 0%o)", open->flags);
     call.describe(std::string(row.name) + "(\"" + place->path + flags);

@@ -169,8 +169,7 @@ TEST(Config, AVfAtAnotherCardsAddressIsRefused) {
 }
 
 TEST(Config, VfsBehindTheLastAddressOfTheBusAreRefused) {
-  EXPECT_THAT(problem_with(kPlainCard,
-                           "model = \"dma-engine\"\nvfs = 8\nbdf = \"0000:01:1f.0\""),
+  EXPECT_THAT(problem_with(kPlainCard, "model = \"dma-engine\"\nvfs = 8\nbdf = \"0000:01:1f.0\""),
               HasSubstr("card 0000:01:1f.0 has more VFs than its bus has addresses"));
 }
 
