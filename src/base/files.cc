@@ -137,6 +137,8 @@ std::string standard_output_problem() {
   return cannot("standard output", g_output_error).error();
 }
 
+bool write_text(int fd, std::string_view text) { return write_all(fd, text) == 0; }
+
 bool complain_text(std::string_view text) {
   return std::fwrite(text.data(), 1, text.size(), stderr) == text.size();
 }

@@ -58,6 +58,9 @@ void print_text(std::string_view text);
 /// Flushes standard output; why what was printed did not arrive, or nothing.
 [[nodiscard]] std::string standard_output_problem();
 
+/// Writes all of it to a descriptor that is open; false if that cannot be written.
+bool write_text(int fd, std::string_view text);
+
 /// Writes on standard error; false if that cannot be written.
 bool complain_text(std::string_view text);
 

@@ -20,7 +20,9 @@ void keep_standard_files_apart() {
       (void)::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-int parse_and_run(const std::vector<std::string>& words) {
+int parse_and_run(std::vector<std::string> words) {
+  if (const std::string why = add_environment_options(words); !why.empty())
+    return wrong_use("run", why);
   CommandLine line("Run programs on a TEE-I/O host (VFIO, iommufd, KVM, TSM) that does not exist",
                    "teeio " TEEIO_VERSION);
   Command& root = line.root();
@@ -33,13 +35,13 @@ int parse_and_run(const std::vector<std::string>& words) {
   add_decode_command(root);
   add_abi_command(root);
   add_doctor_command(root);
-  return line.run(words);
+  return line.run(std::move(words));
 }
 
 /// No exception leaves teeio; those that can be are the libraries'.
-int run_safely(const std::vector<std::string>& words) {
+int run_safely(std::vector<std::string> words) {
   try {
-    return parse_and_run(words);
+    return parse_and_run(std::move(words));
   } catch (const std::bad_alloc&) {
     complain_text("teeio: out of memory\n");
   } catch (const std::system_error& error) {

@@ -170,14 +170,14 @@ std::string Pictures::picture(const Target& target, const std::deque<Event>& eve
   return ending == ".svg" ? report::draw_svg(life) : report::draw_mermaid(life);
 }
 
-bool Pictures::draw(const std::deque<Event>& events, const report::RunInfo& info) {
+bool Pictures::draw(const std::deque<Event>& events, const report::RunInfo& info, int words) {
   bool whole = true;
   if (!arguments_.chart.empty())
-    whole = complain_text(text_chart(arguments_, events, info, ::isatty(STDERR_FILENO) != 0));
+    whole = write_text(words, text_chart(arguments_, events, info, ::isatty(words) != 0));
   for (Target& target : files_) {
     const auto written = target.file.write(picture(target, events, info));
     if (written) continue;
-    (void)complain_text(fmt::format("teeio: {}\n", written.error()));
+    (void)write_text(words, fmt::format("teeio: {}\n", written.error()));
     whole = false;
   }
   return whole;

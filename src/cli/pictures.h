@@ -42,9 +42,10 @@ class Pictures {
 
   /// Whether the events must be kept.
   [[nodiscard]] bool wanted() const { return !arguments_.chart.empty() || !files_.empty(); }
-  /// The chart to stderr, the others to their files. False after saying on stderr
-  /// which file is not whole.
-  [[nodiscard]] bool draw(const std::deque<object::Event>& events, const report::RunInfo& info);
+  /// The chart to the descriptor `words`, the others to their files. False after saying
+  /// there which file is not whole.
+  [[nodiscard]] bool draw(const std::deque<object::Event>& events, const report::RunInfo& info,
+                          int words);
 
  private:
   struct Target {

@@ -1,19 +1,27 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <map>
+#include <memory>
+#include <optional>
 
+#include "base/fd.h"
 #include "base/files.h"
 #include "cli/commands.h"
+#include "cli/internal_error.h"
 #include "cli/load_machine.h"
 #include "cli/pictures.h"
 #include "cli/run_command.h"
+#include "cli/run_story.h"
 #include "rules/sanitizer.h"
+#include "rules/verdict.h"
 
 namespace teeio::cli {
 namespace {
-
-using Rules = RunArguments::Rules;
 
 std::string_view tsm_name(machine::TsmKind kind) {
   switch (kind) {
@@ -27,11 +35,6 @@ std::string_view tsm_name(machine::TsmKind kind) {
   return "none";
 }
 
-/// Whether all that the user asked for was written.
-bool g_said = true;  // NOLINT: of the one thread that reports
-
-void say(const std::string& text) { g_said = complain_text(text) && g_said; }
-
 rules::Census census_of(machine::Machine& machine) {
   rules::Census census;
   for (const auto& [key, value] : machine.census()) census.set(key, value);
@@ -43,6 +46,51 @@ rules::Census census_of(machine::Machine& machine) {
 bool is_setting(const rules::Census::Difference& difference) {
   return difference.key.starts_with("driver of ") ||
          difference.key.starts_with("command register of ") || difference.end == "absent";
+}
+
+std::expected<rules::Suppressions, std::string> load_suppressions(
+    const std::vector<std::string>& paths) {
+  rules::Suppressions suppressions;
+  for (const std::string& path : paths) {
+    const auto text = read_file(path);
+    if (!text) return std::unexpected(text.error());
+    TEEIO_TRY(suppressions.add(*text, path));
+  }
+  return suppressions;
+}
+
+/// What a run writes besides the program: opened before it starts.
+struct Outputs {
+  Pictures pictures;
+  std::optional<OutputFile> report;
+  Fd log;
+  [[nodiscard]] int words() const { return log.ok() ? log.get() : STDERR_FILENO; }
+  /// False once something could not be said.
+  void say(std::string_view text) { said = write_text(words(), text) && said; }
+  bool said = true;
+};
+
+/// Nothing after saying on stderr what cannot be written.
+std::optional<Outputs> open_outputs(const RunArguments& arguments) {
+  auto pictures = Pictures::open(arguments.pictures);
+  if (!pictures) return std::nullopt;
+  Outputs outputs{.pictures = std::move(*pictures), .report = std::nullopt, .log = Fd()};
+  if (!arguments.report.empty()) {
+    auto report = OutputFile::open(arguments.report);
+    if (!report) {
+      complain_text(fmt::format("teeio: {}\n", report.error()));
+      return std::nullopt;
+    }
+    outputs.report.emplace(std::move(*report));
+  }
+  if (arguments.log.empty()) return outputs;
+  constexpr ::mode_t kAllMay = 0666;  // less the umask
+  outputs.log = Fd(::open(arguments.log.c_str(),
+                          O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY, kAllMay));
+  if (outputs.log.ok()) return outputs;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
+  complain_text(fmt::format("teeio: {}: {}\n", arguments.log, std::strerror(errno)));
+  return std::nullopt;
 }
 
 /// What pictures say of the run besides its events.
@@ -63,41 +111,164 @@ report::RunInfo run_info(const RunArguments& arguments, const machine::Machine& 
   return info;
 }
 
+/// One run, from the machine at boot to the last line.
+class Run {
+ public:
+  Run(const RunArguments& arguments, machine::Machine& machine, Outputs outputs,
+      rules::Suppressions suppressions);
+  /// Gives the exit status.
+  int go();
+
+ private:
+  void report(const rules::Violation& violation);
+  /// The picture, then what was held back for it.
+  void show(const std::vector<rules::Census::Difference>& differences);
+  [[nodiscard]] bool draws() const { return !arguments_.pictures.chart.empty(); }
+  void explain(bool badly);
+  /// The report; false when it is incomplete, which is said.
+  bool write_report(const rules::Ending& ending);
+  void internal_error(const std::string& what);
+  [[nodiscard]] rules::Ending ending(const std::vector<rules::Census::Difference>& lost) const;
+  [[nodiscard]] bool talks() const {
+    return draws() || arguments_.supervisor.trace_calls || arguments_.why;
+  }
+
+  const RunArguments& arguments_;
+  machine::Machine& machine_;
+  Outputs outputs_;
+  rules::Verdict verdict_;
+  report::Explainer explainer_;
+  RunStory story_{explainer_};
+  rules::Sanitizer sanitizer_;
+  std::string held_;  ///< reports that come after the chart
+  int status_ = run::Supervisor::kCannotRun;
+};
+
+Run::Run(const RunArguments& arguments, machine::Machine& machine, Outputs outputs,
+         rules::Suppressions suppressions)
+    : arguments_(arguments),
+      machine_(machine),
+      outputs_(std::move(outputs)),
+      verdict_(arguments.rules, std::move(suppressions)),
+      sanitizer_(
+          rules::teardown_order(tsm_name(machine.config().tsm)),
+          [this](const rules::Violation& violation) { report(violation); },
+          [this](const rules::Violation& violation) { return verdict_.admits(violation); }) {}
+
+void Run::report(const rules::Violation& violation) {
+  const std::string text = rules::violation_text(violation);
+  if (draws())
+    held_ += text;
+  else
+    outputs_.say(text);
+}
+
+void Run::show(const std::vector<rules::Census::Difference>& differences) {
+  const report::RunInfo info =
+      run_info(arguments_, machine_, sanitizer_.violations(), differences);
+  outputs_.said =
+      outputs_.pictures.draw(machine_.trace().events(), info, outputs_.words()) && outputs_.said;
+  outputs_.say(held_);
+  outputs_.say(chart_hint(arguments_.pictures, info.broken));
+  outputs_.say(rules::unused_text(verdict_.suppressions()));
+  if (talks() && info.broken.empty() && !differences.empty())
+    outputs_.say(rules::census_text(differences));
+}
+
+void Run::explain(bool badly) {
+  if (!badly && !arguments_.why) return;
+  outputs_.say(story_.refusals_text());
+  if (badly) outputs_.say(story_.probe_text());
+  outputs_.say(story_.processes_text(arguments_.why ? RunStory::Processes::kAll
+                                                    : RunStory::Processes::kKilled));
+}
+
+rules::Ending Run::ending(const std::vector<rules::Census::Difference>& lost) const {
+  const auto& violations = sanitizer_.violations();
+  return {.verdict = verdict_,
+          .violations = violations,
+          .differences = lost,
+          .settings_changed = false,
+          .command = arguments_.supervisor.command,
+          .machine = machine_.config().name,
+          .status = status_,
+          .exit = verdict_.is_broken(violations) ? arguments_.error_exit_code : status_};
+}
+
+bool Run::write_report(const rules::Ending& ending) {
+  if (!outputs_.report) return true;
+  const auto written = outputs_.report->write(
+      arguments_.report.ends_with(".xml") ? rules::ending_junit(ending) : rules::ending_json(ending));
+  if (!written) outputs_.say(fmt::format("teeio: {}\n", written.error()));
+  return written.has_value();
+}
+
+/// Other tasks may be anywhere: only what the trace's lock guards is read.
+void Run::internal_error(const std::string& what) {
+  const auto hold = machine_.trace().hold();
+  outputs_.say(fmt::format("teeio: internal error: {}\n", what));
+  const std::vector<rules::Census::Difference> unknown{
+      {.key = "teeio", .boot = "sound", .end = "internal error: " + what}};
+  show(unknown);
+  status_ = run::Supervisor::kCannotRun;
+  (void)write_report(ending(unknown));
+  outputs_.say(fmt::format("{}; aborted by an internal error of teeio\n",
+                           rules::last_line(ending(unknown))));
+}
+
+int Run::go() {
+  const InternalErrorScope scope([this](const std::string& what) { internal_error(what); });
+  object::Trace& trace = machine_.trace();
+  const bool judge = !arguments_.rules.all_off();
+  if (judge) trace.add_sink(sanitizer_);
+  trace.add_sink(explainer_);
+  trace.keep_events(outputs_.pictures.wanted());
+
+  const rules::Census boot = census_of(machine_);
+  run::Options options = arguments_.supervisor;
+  options.log_fd = outputs_.words();
+  options.witness = &story_;
+  status_ = run::Supervisor(std::move(options), machine_.system_calls()).run();
+  trace.keep_events(false);
+  machine_.shut_down();
+  auto differences = rules::Census::compare(boot, census_of(machine_));
+  auto lost = differences;
+  std::erase_if(lost, is_setting);
+  if (judge) {
+    sanitizer_.finish();
+    sanitizer_.compare(lost);
+  }
+  const bool reported = !sanitizer_.violations().empty();
+  show(differences);
+  if (reported) differences.clear();  // a report says it already
+  rules::Ending end = ending(lost);
+  end.settings_changed = differences.size() > lost.size();
+  const bool badly = end.exit != 0 || reported;
+  explain(badly);
+  const bool written = write_report(end) && outputs_.said;
+  if (!written && end.exit == 0) end.exit = run::Supervisor::kCannotRun;
+  const bool said = talks() || reported || !story_.refusals_text().empty() || story_.has_news() ||
+                    verdict_.suppressions().used() != 0;
+  if (said && (badly || talks() || verdict_.suppressions().used() != 0))
+    outputs_.say(rules::last_line(end) + '\n');
+  // What could not be said, the last line too, is a failure.
+  return outputs_.said || end.exit != 0 ? end.exit : run::Supervisor::kCannotRun;
+}
+
 }  // namespace
 
 int run_program(const RunArguments& arguments) {
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return run::Supervisor::kCannotRun;
-  auto pictures = Pictures::open(arguments.pictures);
-  if (!pictures) return run::Supervisor::kCannotRun;
-  if (arguments.supervisor.host_kvm) machine->leave_kvm_to_host();
-
-  rules::Sanitizer sanitizer(
-      rules::teardown_order(tsm_name(machine->config().tsm)),
-      [](const rules::Violation& violation) { say(rules::violation_text(violation)); });
-  const bool judge = arguments.rules != Rules::kOff;
-  if (judge) machine->trace().add_sink(sanitizer);
-  machine->trace().keep_events(pictures->wanted());
-
-  const rules::Census boot = census_of(*machine);
-  const int status = run::Supervisor(arguments.supervisor, machine->system_calls()).run();
-  machine->trace().keep_events(false);
-  machine->shut_down();
-  const auto differences = rules::Census::compare(boot, census_of(*machine));
-  if (judge) {
-    sanitizer.finish();
-    auto lost = differences;
-    std::erase_if(lost, is_setting);
-    sanitizer.compare(lost);
+  auto suppressions = load_suppressions(arguments.suppressions);
+  if (!suppressions) {
+    complain_text(fmt::format("teeio: {}\n", suppressions.error()));
+    return run::Supervisor::kCannotRun;
   }
-  const report::RunInfo info = run_info(arguments, *machine, sanitizer.violations(), differences);
-  const bool drawn = pictures->draw(machine->trace().events(), info);
-  say(chart_hint(arguments.pictures, info.broken));
-  if (!arguments.pictures.chart.empty() || arguments.supervisor.trace_calls)
-    say(rules::census_text(differences));
-  const bool broken = arguments.rules == Rules::kError && !sanitizer.violations().empty();
-  if (broken) return arguments.error_exit_code;
-  return (drawn && g_said) || status != 0 ? status : run::Supervisor::kCannotRun;
+  auto outputs = open_outputs(arguments);
+  if (!outputs) return run::Supervisor::kCannotRun;
+  if (arguments.supervisor.host_kvm) machine->leave_kvm_to_host();
+  return Run(arguments, *machine, std::move(*outputs), std::move(*suppressions)).go();
 }
 
 }  // namespace teeio::cli

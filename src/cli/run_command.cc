@@ -1,5 +1,7 @@
 #include "cli/run_command.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -9,14 +11,55 @@
 namespace teeio::cli {
 namespace {
 
-using Rules = RunArguments::Rules;
+/// Words of `text` as a shell splits them, without expansions; nullopt for an open quote.
+std::optional<std::vector<std::string>> split(std::string_view text) {
+  std::vector<std::string> words;
+  bool in_word = false;
+  char quote = 0;
+  for (const char c : text) {
+    const bool blank = quote == 0 && (c == ' ' || c == '\t' || c == '\n');
+    if (blank) {
+      in_word = false;
+      continue;
+    }
+    if (!std::exchange(in_word, true)) words.emplace_back();
+    if (quote == 0 && (c == '"' || c == '\''))
+      quote = c;
+    else if (c == quote)
+      quote = 0;
+    else
+      words.back() += c;
+  }
+  if (quote != 0) return std::nullopt;
+  return words;
+}
 
-Rules rules_named(const std::string& word) {
-  if (word == "warn") return Rules::kWarn;
-  return word == "off" ? Rules::kOff : Rules::kError;
+/// Options about what is said at the end, and what counts as a failure.
+void add_verdict_options(Command& run, RunArguments& arguments) {
+  run.option("--suppressions", arguments.suppressions, "Reports that are known (repeatable)")
+      .value_name("FILE");
+  run.option("--report", arguments.report, "Write the verdict as JSON, or as JUnit (.xml)")
+      .value_name("FILE");
+  run.option("--log-file", arguments.log, "Write teeio's words there, not to stderr")
+      .value_name("FILE");
+  run.flag("--why", arguments.why, "Say at the end why each refused call was refused");
 }
 
 }  // namespace
+
+std::string add_environment_options(std::vector<std::string>& words) {
+  const char* const text = std::getenv("TEEIO_OPTIONS");  // NOLINT(concurrency-mt-unsafe)
+  if (text == nullptr || words.empty() || words.front() != "run") return {};
+  const auto options = split(text);
+  if (!options) return "TEEIO_OPTIONS has a quote that is not closed";
+  // What is no option would be taken for the program.
+  if (!options->empty() && !options->front().starts_with('-'))
+    return "TEEIO_OPTIONS: '" + options->front() + "' is no option";
+  if (std::ranges::find(*options, "--") != options->end())
+    return "TEEIO_OPTIONS has options only: no -- and no program";
+  words.insert(words.begin() + 1, options->begin(), options->end());
+  return {};
+}
 
 void add_run_command(Command& root, std::function<int(const RunArguments&)> body) {
   struct Words {
@@ -40,9 +83,10 @@ void add_run_command(Command& root, std::function<int(const RunArguments&)> body
   run.flag("-v,--verbose", arguments.supervisor.trace_calls, "One line a call, like strace");
   run.option("--trace", pictures.trace, "Write the events as Chrome/Perfetto JSON")
       .value_name("FILE");
-  run.option("--rules", words->rules, "What a broken life-cycle rule does")
-      .choices({"error", "warn", "off"})
+  run.option("--rules", words->rules, "What a broken rule does: error, warn, off, R4=warn,...")
+      .value_name("RULES")
       .shows_default();
+  add_verdict_options(run, arguments);
   run.option("--error-exitcode", arguments.error_exit_code, "Exit status when a rule was broken")
       .range(0, 255)
       .shows_default();
@@ -50,11 +94,18 @@ void add_run_command(Command& root, std::function<int(const RunArguments&)> body
   run.program("PROGRAM", arguments.supervisor.command,
               "The program, looked up in PATH, and its arguments");
   run.runs([words, body = std::move(body)] {
-    words->arguments.rules = rules_named(words->rules);
-    PictureArguments& wanted = words->arguments.pictures;
+    RunArguments& chosen = words->arguments;
+    PictureArguments& wanted = chosen.pictures;
     if (words->chart) wanted.chart = words->chart->empty() ? "life" : *words->chart;
     if (const std::string why = check_pictures(wanted); !why.empty()) return wrong_use("run", why);
-    return body(words->arguments);
+    const auto rules = rules::Selection::parse(words->rules);
+    if (!rules) return wrong_use("run", "--rules: " + rules.error());
+    chosen.rules = *rules;
+    if (!chosen.report.empty() && !chosen.report.ends_with(".json") &&
+        !chosen.report.ends_with(".xml"))
+      return wrong_use("run",
+                       "--report: '" + chosen.report + "' ends neither in .json nor in .xml");
+    return body(chosen);
   });
 }
 

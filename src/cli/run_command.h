@@ -3,8 +3,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "cli/pictures.h"
+#include "rules/selection.h"
 #include "run/supervisor.h"
 
 namespace teeio::cli {
@@ -14,11 +16,19 @@ class Command;
 /// What the user said after `teeio run`.
 struct RunArguments {
   run::Options supervisor;
-  std::string machine;  ///< --machine FILE; empty: the built-in one
-  PictureArguments pictures;
-  enum class Rules : std::uint8_t { kError, kWarn, kOff } rules = Rules::kError;
-  std::uint8_t error_exit_code = 99;  ///< --error-exitcode
+  std::string machine;                    ///< --machine FILE; empty: the built-in one
+  PictureArguments pictures;              ///< --chart, --chart-file, --trace
+  bool why = false;                       ///< --why
+  std::string report;                     ///< --report FILE.json or FILE.xml; empty: none
+  std::string log;                        ///< --log-file FILE; empty: stderr
+  rules::Selection rules;                 ///< --rules
+  std::vector<std::string> suppressions;  ///< --suppressions FILE …
+  std::uint8_t error_exit_code = 99;      ///< --error-exitcode
 };
+
+/// Puts the options of $TEEIO_OPTIONS before those of `run`, if that is the command:
+/// words split at blanks, with quotes as a shell has them. Gives what is wrong.
+[[nodiscard]] std::string add_environment_options(std::vector<std::string>& words);
 
 /// Declares `run` below `root`; chosen, it does `body`.
 void add_run_command(Command& root, std::function<int(const RunArguments&)> body);

@@ -17,6 +17,7 @@ namespace {
 
 using entry::BindOwner;
 
+constexpr std::uint16_t kPciDomain = 0;  ///< of the machine's one host bridge
 constexpr std::pair<std::string_view, TsmKind> kTsms[] = {
     {"none", TsmKind::kNone}, {"tdx", TsmKind::kTdx}, {"cca", TsmKind::kCca}};
 constexpr std::pair<std::string_view, BindOwner> kOwners[] = {{"any", BindOwner::kAny},

@@ -1,5 +1,6 @@
 #include "object/file.h"
 
+#include "object/trace.h"
 #include "schedule/task.h"
 
 namespace teeio::object {
@@ -35,7 +36,7 @@ std::string_view file_kind_name(FileKind kind) {
 
 void File::last_put() {
   if (DelayedPuts* scope = t_outermost.get(); scope != nullptr)
-    scope->files_.push_back(this);
+    scope->files_.push_back({this, current_lane()});
   else
     DelayedPuts::finish(this);
 }
@@ -47,7 +48,11 @@ DelayedPuts::DelayedPuts() : outer_(t_outermost.get()) {
 DelayedPuts::~DelayedPuts() {
   if (outer_ != nullptr) return;
   // A release may drop further files: they join the end of this list.
-  for (std::size_t i = 0; i < files_.size(); ++i) finish(files_[i]);
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    const Put put = files_[i];
+    const LaneScope lane(put.lane);
+    finish(put.file);
+  }
   t_outermost.set(nullptr);
 }
 

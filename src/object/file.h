@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "object/event.h"
 #include "object/ref.h"
 
 namespace teeio::object {
@@ -48,7 +49,8 @@ class File : public Counted {
 };
 
 /// One system call's scope: files whose last reference goes inside it are
-/// released at its end. Scopes nest; the outermost one releases.
+/// released at its end. Scopes nest; the outermost one releases, in the lane of
+/// who dropped the reference.
 class DelayedPuts {
  public:
   DelayedPuts();
@@ -58,9 +60,13 @@ class DelayedPuts {
 
  private:
   friend class File;
+  struct Put {
+    File* file;
+    Lane lane;  ///< who dropped it
+  };
   static void finish(File* file);
   DelayedPuts* const outer_;
-  std::vector<File*> files_;
+  std::vector<Put> files_;
 };
 
 }  // namespace teeio::object

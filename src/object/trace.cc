@@ -10,7 +10,7 @@ namespace {
 
 schedule::TaskLocal<const Origin*> t_origin;
 schedule::TaskLocal<std::uint64_t> t_parent;
-schedule::TaskLocal<std::uint64_t> t_lane;  // Lane + 1; 0: no call is open
+schedule::TaskLocal<std::uint64_t> t_lane;  // Lane + 1; 0: no call or scope is open
 
 }  // namespace
 
@@ -68,7 +68,7 @@ Trace::Call Trace::call(Lane from, Lane to, std::string_view name, EventFields f
   const schedule::RawLockGuard guard(lock_);
   const Event& event = emit(from, to, Fact::kNone, name, std::move(fields));
   const std::uint64_t outer = t_parent.get();
-  const Lane outer_lane = current_lane();
+  const std::uint64_t outer_lane = t_lane.get();
   t_parent.set(event.seq);
   t_lane.set(static_cast<std::uint64_t>(to) + 1);
   return Call(this, event.seq, outer, outer_lane);
@@ -111,7 +111,7 @@ Trace::Call::~Call() {
   if (trace_ == nullptr) return;
   if (!done_) trace_->finish(*this, "ok", {}, false);
   t_parent.set(outer_);
-  t_lane.set(outer_ == 0 ? 0 : static_cast<std::uint64_t>(outer_lane_) + 1);
+  t_lane.set(outer_lane_);
 }
 
 void Trace::Call::refuse(const Error& error) {
@@ -133,6 +133,12 @@ void Trace::keep_events(bool keep) {
   const schedule::RawLockGuard guard(lock_);
   keep_ = keep;
 }
+
+LaneScope::LaneScope(Lane lane) : outer_(t_lane.get()) {
+  t_lane.set(static_cast<std::uint64_t>(lane) + 1);
+}
+
+LaneScope::~LaneScope() { t_lane.set(outer_); }
 
 OriginScope::OriginScope(const Origin& origin) : origin_(origin), outer_(t_origin.get()) {
   t_origin.set(&origin_);

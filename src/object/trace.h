@@ -58,20 +58,20 @@ class Trace {
 
    private:
     friend class Trace;
-    Call(Trace* trace, std::uint64_t seq, std::uint64_t outer, Lane outer_lane)
+    Call(Trace* trace, std::uint64_t seq, std::uint64_t outer, std::uint64_t outer_lane)
         : trace_(trace), seq_(seq), outer_(outer), outer_lane_(outer_lane) {}
     Trace* trace_;
     std::uint64_t seq_;
     std::uint64_t outer_;
-    Lane outer_lane_;
+    std::uint64_t outer_lane_;  ///< the task's lane as it is stored
     bool done_ = false;
   };
 
   /// Emits an arrow. `name` is a literal.
   [[nodiscard]] Call call(Lane from, Lane to, std::string_view name, EventFields fields = {});
   /// Emits an arrow from the lane that the running task is in (the target of its
-  /// innermost open call; kVmm outside of any) to `to`: how a room calls the
-  /// next without knowing who called it.
+  /// innermost open call or LaneScope; kVmm outside of any) to `to`: how a room
+  /// calls the next without knowing who called it.
   [[nodiscard]] Call call(Lane to, std::string_view name, EventFields fields = {});
   /// Emits a state that `lane` reached. `name` is a literal.
   void fact(Lane lane, Fact fact, std::string_view name, EventFields fields = {});
@@ -79,6 +79,9 @@ class Trace {
   void add_sink(TraceSink& sink);
   /// Keeps events for events(); off by default, since a long run has many.
   void keep_events(bool keep);
+  /// While it lives, no other task emits, and events() may be read: for the words
+  /// of a teeio that fails. Whoever would emit waits.
+  [[nodiscard]] schedule::RawLockGuard hold() { return schedule::RawLockGuard(lock_); }
   /// The events kept so far. Only when no task emits.
   [[nodiscard]] const std::deque<Event>& events() const { return events_; }
 
@@ -96,6 +99,19 @@ class Trace {
 
 /// The lane that the running task is in now.
 [[nodiscard]] Lane current_lane();
+
+/// Says, for the running task, in which lane it is outside of calls: who acts when
+/// something runs later, or on another task, than the call that is its cause.
+class LaneScope {
+ public:
+  explicit LaneScope(Lane lane);
+  ~LaneScope();
+  LaneScope(const LaneScope&) = delete;
+  LaneScope& operator=(const LaneScope&) = delete;
+
+ private:
+  const std::uint64_t outer_;
+};
 
 /// Says, for the running task, on whose behalf events are emitted from here on.
 class OriginScope {

@@ -26,8 +26,8 @@ std::vector<std::unique_ptr<Rule>> make_rules(const TeardownOrder& order) {
 
 }  // namespace
 
-Sanitizer::Sanitizer(const TeardownOrder& order, Reporter reporter)
-    : reporter_(std::move(reporter)), rules_(make_rules(order)) {}
+Sanitizer::Sanitizer(const TeardownOrder& order, Reporter reporter, Gate gate)
+    : reporter_(std::move(reporter)), gate_(std::move(gate)), rules_(make_rules(order)) {}
 
 void Sanitizer::on_event(const object::Event& event) {
   if (event.fact == object::Fact::kNone) {
@@ -62,8 +62,13 @@ void Sanitizer::compare(const std::vector<Census::Difference>& differences) {
 
 Violation Sanitizer::draft(RuleId rule, const object::Event& event, std::string what,
                            std::initializer_list<Mark> before) const {
-  Violation violation{
-      .rule = rule, .what = std::move(what), .origin = event.origin, .stack = {}, .events = {}};
+  Violation violation{.rule = rule,
+                      .seq = event.seq,
+                      .function = event.function,
+                      .what = std::move(what),
+                      .origin = event.origin,
+                      .stack = {},
+                      .events = {}};
   for (auto call = calls_.find(event.parent); call != calls_.end();
        call = calls_.find(call->second.parent))
     violation.stack.push_back(call->second.mark.evidence());
@@ -76,6 +81,7 @@ Violation Sanitizer::draft(RuleId rule, const object::Event& event, std::string 
 }
 
 void Sanitizer::report(Violation violation) {
+  if (gate_ && !gate_(violation)) return;
   if (violations_.size() == kMaxViolations) return;
   violations_.push_back(std::move(violation));
   if (reporter_) reporter_(violations_.back());

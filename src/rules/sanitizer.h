@@ -22,11 +22,13 @@ namespace teeio::rules {
 class Sanitizer final : public object::TraceSink, private Judgement {
  public:
   using Reporter = std::function<void(const Violation&)>;
+  using Gate = std::function<bool(const Violation&)>;
 
   /// `order` is the machine's TSM's (teardown_order("tdx")). `reporter` is
   /// called with each violation at once, under the trace's lock: it must not
-  /// emit, nor wait for a task that does. May be empty.
-  explicit Sanitizer(const TeardownOrder& order, Reporter reporter = {});
+  /// emit, nor wait for a task that does. May be empty. `gate` is asked before,
+  /// in the same way: what it does not let through never was. Empty: all passes.
+  explicit Sanitizer(const TeardownOrder& order, Reporter reporter = {}, Gate gate = {});
 
   void on_event(const object::Event& event) override;
   void on_outcome(const object::Event& event) override;
@@ -51,6 +53,7 @@ class Sanitizer final : public object::TraceSink, private Judgement {
   void report(Violation violation) override;
 
   const Reporter reporter_;
+  const Gate gate_;
   std::vector<std::unique_ptr<Rule>> rules_;
   World world_;
   std::map<std::uint64_t, OpenCall> calls_;  ///< in progress, by seq

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@ namespace teeio::rules {
 
 /// The life-cycle rules, numbered as in ARCHITECTURE.md.
 enum class RuleId : std::uint8_t { kR1 = 1, kR2, kR3, kR4, kR5, kR6, kR7, kR8, kR9, kR10 };
+inline constexpr std::size_t kRuleCount = 10;
 
 /// What a rule says, and where it comes from.
 struct RuleText {
@@ -32,10 +34,12 @@ struct Evidence {
 /// A rule that was broken.
 struct Violation {
   RuleId rule = RuleId::kR1;
-  std::string what;              ///< one sentence: which device or VM, and what happened to it
-  object::Origin origin;         ///< who did it; pid 0 for the machine itself
-  std::vector<Evidence> stack;   ///< calls in progress, innermost first
-  std::vector<Evidence> events;  ///< what led there, oldest first
+  std::uint64_t seq = 0;             ///< Event::seq of what broke it; 0 for the end of the run
+  std::optional<Bdf> function = {};  ///< whom it is about, if it is a function
+  std::string what;                  ///< one sentence: which device or VM, and what happened to it
+  object::Origin origin;             ///< who did it; pid 0 for the machine itself
+  std::vector<Evidence> stack;       ///< calls in progress, innermost first
+  std::vector<Evidence> events;      ///< what led there, oldest first
 };
 
 /// The report of one violation, in the manner of a sanitizer; ends with a newline.

@@ -17,6 +17,7 @@
 #include "run/private_tree.h"
 #include "run/program_memory.h"
 #include "run/tasks.h"
+#include "run/witness.h"
 
 namespace teeio::run {
 
@@ -30,6 +31,9 @@ struct Context {
   Paths& paths;
   EventFds& event_fds;
   Log& log;
+  Witness* witness;  ///< may be null
+  /// Whether calls are described: somebody may want the words.
+  [[nodiscard]] bool describes() const { return log.traces_calls() || witness != nullptr; }
   /// From picking a free number until it is in use. Calls into Tasks, whose
   /// lock is a leaf, and is itself taken under locks of the machine.
   schedule::Mutex numbers{schedule::Rank::kWaitQueue};
@@ -98,7 +102,7 @@ class Call final : public mm::Caller {
   /// Gives the program `opened` and closes it here. `flags`: O_CLOEXEC.
   Result<std::int32_t> give(Fd opened, std::uint32_t flags, Numbers numbers, int from);
 
-  /// For `-v`: "ioctl(768</dev/iommu>, …)". Empty: no line.
+  /// For `-v` and the witness: "ioctl(768</dev/iommu>, …)". Empty: no line.
   void describe(std::string text) { description_ = std::move(text); }
   [[nodiscard]] const std::string& description() const { return description_; }
 

@@ -154,7 +154,7 @@ std::string target(const DeviceFile& file, int fd) {
 
 void describe_transfer(Call& call, const Row& row, const DeviceFile& file,
                        const Transfer& transfer) {
-  if (!call.context().log.traces_calls()) return;
+  if (!call.context().describes()) return;
   char text[64];
   if (transfer.offset)
     std::snprintf(text, sizeof(text), ", %lu bytes at 0x%lx)", transfer.count, *transfer.offset);
@@ -179,7 +179,9 @@ Reply on_ioctl(Call& call, const Row& row) {
   call.enter_machine(call.int_arg(0));
   Context& context = call.context();
   const auto result = context.machine.ioctl(call, *device->file, command, call.arg(2));
-  if (context.log.traces_calls())
+  if (context.witness != nullptr && result)
+    context.witness->answered(command, call.arg(2), *result);
+  if (context.log.traces_calls() || (context.witness != nullptr && !result))
     call.describe(std::string(row.name) + "(" + target(*device, call.int_arg(0)) + ", " +
                   context.machine.describe(call, *device->file, command, call.arg(2)) + ")");
   return Reply::of(result);
@@ -260,7 +262,7 @@ Reply on_mmap(Call& call, const Row& row) {
   const DeviceFileRef device = call.ours(fd);
   if (!device) return Reply::go_on();
   call.enter_machine(fd);
-  if (call.context().log.traces_calls()) {
+  if (call.context().describes()) {
     char text[80];
     std::snprintf(text, sizeof(text), ", offset=0x%lx, length=0x%lx)", call.arg(5), call.arg(1));
     call.describe(std::string(row.name) + "(" + target(*device, fd) + text);

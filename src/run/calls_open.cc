@@ -129,7 +129,7 @@ Reply on_open(Call& call, const Row& row) {
   if (!place) return Reply::of(place.error());
   if (place->kind == Place::Kind::kHost) return Reply::go_on();
   if (place->kind == Place::Kind::kElsewhere) return open_elsewhere(call, place->path, *open);
-  if (call.context().log.traces_calls()) {
+  if (call.context().describes()) {
     char flags[32];
     std::snprintf(flags, sizeof(flags), "\", 0%o)", open->flags);
     call.describe(std::string(row.name) + "(\"" + place->path + flags);

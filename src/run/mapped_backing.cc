@@ -38,7 +38,7 @@ class MappedBacking final : public mm::MappedFile {
   void revoke() override {
     for (auto& [offset, window] : windows_) {
       void* const cover = ::mmap(window.address, window.size, PROT_READ | PROT_WRITE,
-                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
       TEEIO_CHECK(cover == window.address, "a window cannot be covered");
       window.in_file = false;
     }

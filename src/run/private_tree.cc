@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "run/abandon.h"
 #include "run/sys.h"
 
 namespace teeio::run {
@@ -101,9 +102,12 @@ PrivateTree::PrivateTree(std::string directory, Fd root, Fd lock, entry::SystemC
     : directory_(std::move(directory)),
       root_(std::move(root)),
       lock_(std::move(lock)),
-      machine_(machine) {}
+      machine_(machine) {
+  remove_when_abandoned(directory_);
+}
 
 PrivateTree::~PrivateTree() {
+  remove_when_abandoned({});
   std::error_code ignored;
   std::filesystem::remove_all(directory_, ignored);
 }

@@ -15,7 +15,8 @@ namespace {
 // last thread with the filter is gone.
 constexpr int kKick = SIGURG;
 constexpr std::uint64_t kKickIntervalNs = 1'000'000;
-constexpr unsigned kMaxKicks = 20'000;  // some 20 s: a machine that slow has a bug
+// Some 2 min: twice what IOMMU_DESTROY waits at most (60 s).
+constexpr unsigned kMaxKicks = 120'000;
 constexpr std::uint64_t kLookNs = 500'000;
 constexpr unsigned kQuietLooks = 100;  // without a call, after which the onlooker sleeps
 
@@ -164,8 +165,11 @@ void Server::answer(const seccomp_notif& notification, CallsInProgress::Slot& sl
 }
 
 void Server::reply(Call& call, const Reply& reply) {
-  if (!call.description().empty())
+  if (context_.log.traces_calls() && !call.description().empty())
     context_.log.call(call.tid(), call.description(), outcome_of(reply));
+  const bool refused = reply.kind == Reply::Kind::kError && !call.description().empty();
+  if (refused && context_.witness != nullptr)
+    context_.witness->refused(call.tid(), call.description(), reply.error);
   switch (reply.kind) {
     case Reply::Kind::kContinue:
       return context_.listener.reply_continue(call.id());

@@ -20,10 +20,17 @@ int status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
+/// Who ended and waits to be reaped: the name goes with the reaping.
+std::string name_of_the_dead(pid_t pid) {
+  std::string name = read_file(proc_path(pid, "comm"));
+  if (name.ends_with('\n')) name.pop_back();
+  return name;
+}
+
 /// Reaps who ended; false when no descendant is left. A child that is stopped because one
 /// of our threads traces it is that thread's to wait for: wait4() would take its stop away
 /// whatever it was asked for. The next SIGCHLD, its own end's at the latest, goes on.
-bool reap(pid_t program, int& status) {
+bool reap(pid_t program, int& status, const Log& log, Witness* witness) {
   for (;;) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0) return false;
@@ -31,17 +38,20 @@ bool reap(pid_t program, int& status) {
         info.si_code == CLD_EXITED || info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
     if (info.si_pid == 0 || !ended) return true;
     int wait_status = 0;
+    const std::string name = witness != nullptr ? name_of_the_dead(info.si_pid) : std::string{};
     const pid_t pid = ::waitpid(info.si_pid, &wait_status, __WALL);
     if (pid == program) status = status_of(wait_status);
+    if (log.traces_calls()) log.ended(pid, wait_status);
+    if (witness != nullptr) witness->ended(pid, name, wait_status);
   }
 }
 
 /// Waits for all descendants; passes signals on that came to us alone. What the
 /// terminal sent came to the whole group, the program included.
-int wait_for_all(pid_t program) {
+int wait_for_all(pid_t program, const Log& log, Witness* witness) {
   int status = 0;
   const sigset_t waited = ProcessState::waited_signals();
-  while (reap(program, status)) {
+  while (reap(program, status, log, witness)) {
     siginfo_t info{};
     const int signal = ::sigwaitinfo(&waited, &info);
     if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL && info.si_pid != program)
@@ -54,7 +64,7 @@ int wait_for_all(pid_t program) {
 
 int Supervisor::run() {
   const ProcessState process;
-  Log log(options_.trace_calls ? Log::Calls::kEach : Log::Calls::kSilent);
+  Log log(options_.trace_calls ? Log::Calls::kEach : Log::Calls::kSilent, options_.log_fd);
   const auto cannot = [&log](std::string_view why) {
     log.warn(why);
     return kCannotRun;
@@ -77,7 +87,8 @@ int Supervisor::run() {
   Tasks tasks(**files);
   Paths paths(tasks, **tree, prefixes);
   EventFds event_fds;
-  Context context{machine_, listener, **files, tasks, **tree, paths, event_fds, log};
+  Context context{machine_, listener,  **files, tasks,           **tree,
+                  paths,    event_fds, log,     options_.witness};
   (*files)->on_slip([&log](const DeviceFile& file, std::string_view what) {
     log.warn(std::string("a ").append(what) + " of " + file.name +
              " went past teeio, through a duplicate with a low number: the machine did not see it");
@@ -90,7 +101,7 @@ int Supervisor::run() {
   Server server(context, releaser, calls);
   schedule::Task releases = schedule::Task::spawn("releaser", [&releaser] { releaser.run(); });
   server.start();
-  const int status = wait_for_all(program.pid);
+  const int status = wait_for_all(program.pid, log, options_.witness);
   server.stop();
   releaser.stop();
   releases.join();

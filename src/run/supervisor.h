@@ -5,13 +5,16 @@
 #include <vector>
 
 #include "entry/system_calls.h"
+#include "run/witness.h"
 
 namespace teeio::run {
 
 struct Options {
   std::vector<std::string> command;  ///< program and arguments; not empty
-  bool trace_calls = false;          ///< `-v`: one line a call, on stderr
+  bool trace_calls = false;          ///< `-v`: one line a call
   bool host_kvm = false;             ///< leave the real /dev/kvm alone
+  int log_fd = 2;                    ///< where our words go
+  Witness* witness = nullptr;        ///< may be null
 };
 
 /// Runs a program on a machine: `teeio run`.

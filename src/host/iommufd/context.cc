@@ -40,7 +40,10 @@ Context::Context(Environment& environment)
       objects_(environment.trace,
                (std::uint64_t{environment.next_context.fetch_add(1)} << 32U) + 1) {}
 
-void Context::release() { objects_.release_all(); }
+void Context::release() {
+  auto call = trace().call(object::Lane::kIommufd, "iommufd_fops_release");
+  objects_.release_all();
+}
 
 Result<void> Context::destroy(ObjectId id) {
   const object::DelayedPuts scope;

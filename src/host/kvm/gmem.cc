@@ -70,6 +70,7 @@ void Gmem::unbind(std::uint64_t offset) {
 }
 
 void Gmem::release() {
+  auto call = vm_->trace().call(object::Lane::kKvm, "kvm_gmem_release", {.vm = vm_->number()});
   vm_->gmem_released(this);
   {
     const schedule::Lock lock(invalidate_lock_);

@@ -1,5 +1,7 @@
 #include "host/kvm/vcpu.h"
 
+#include <fmt/format.h>
+
 #include "base/check.h"
 #include "host/kvm/kvm.h"
 
@@ -42,6 +44,8 @@ Vcpu::Vcpu(object::Ref<Vm> vm, std::uint32_t id)
 Vcpu::~Vcpu() = default;
 
 void Vcpu::release() {
+  auto call = vm_->trace().call(object::Lane::kKvm, "kvm_vcpu_release",
+                                {.detail = fmt::format("vcpu={}", id_), .vm = vm_->number()});
   vm_->vcpu_freed(*this);
   vm_->ops().vcpu_freed(*this);
   cpu_.reset();

@@ -46,6 +46,7 @@ Result<void> VfioDevice::remove(mm::Caller& caller, std::int32_t fd) {
 }
 
 void VfioDevice::release() {
+  auto call = vm_->trace().call(object::Lane::kKvm, "kvm_vfio_release", {.vm = vm_->number()});
   std::vector<object::Ref<object::File>> files;
   {
     const schedule::Lock lock(lock_);

@@ -30,7 +30,9 @@ VmOps::TdcallAction VmOps::handle_tdcall(Vcpu&, VcpuExit& exit) {
 
 Result<object::Ref<Vm>> Vm::create(Kvm& kvm, VmTypeFactory* type, std::uint32_t number,
                                    std::uint64_t mm_id) {
-  auto vm = object::Ref<Vm>::adopt(new Vm(kvm, number, mm_id));
+  auto* const made = new Vm(kvm, number, mm_id);
+  made->memory_ = std::shared_ptr<Vm>(made, [](Vm* vm) { delete vm; });
+  auto vm = object::Ref<Vm>::adopt(made);
   if (type == nullptr)
     vm->ops_ = std::make_unique<VmOps>();
   else {
@@ -43,9 +45,26 @@ Result<object::Ref<Vm>> Vm::create(Kvm& kvm, VmTypeFactory* type, std::uint32_t 
 Vm::Vm(Kvm& kvm, std::uint32_t number, std::uint64_t mm_id)
     : kvm_(kvm), number_(number), mm_id_(mm_id), mmu_(std::make_unique<Mmu>(*this)) {}
 
-/// kvm_destroy_vm(): the devices went with their files; then memslots and what
-/// they mapped; then the vendor gives keys and control pages back.
-Vm::~Vm() {
+std::shared_ptr<Vm> Vm::memory() {
+  const schedule::RawLockGuard guard(memory_lock_);
+  return memory_;
+}
+
+bool Vm::gone() {
+  const schedule::RawLockGuard guard(memory_lock_);
+  return memory_ == nullptr;
+}
+
+void Vm::last_put() {
+  destroy();
+  std::shared_ptr<Vm> memory;  // goes after the guard, which is in it
+  const schedule::RawLockGuard guard(memory_lock_);
+  memory.swap(memory_);
+}
+
+/// The devices went with their files; then memslots and what they mapped; then
+/// the vendor gives keys and control pages back.
+void Vm::destroy() {
   if (ops_ == nullptr) return;  // the vendor refused to make it
   auto call = trace().call(Lane::kKvm, "kvm_destroy_vm", {.vm = number_});
   std::map<std::uint32_t, std::unique_ptr<Slot>> slots;
@@ -312,6 +331,7 @@ VmFile::VmFile(object::Ref<Vm> vm) : File(object::FileKind::kKvmVm), vm_(std::mo
 }
 
 void VmFile::release() {
+  auto call = vm_->trace().call(Lane::kKvm, "kvm_vm_release", {.vm = vm_->number()});
   vm_->set_file(nullptr);
   vm_->trace().fact(Lane::kKvm, Fact::kVmFileReleased, "VM file released", {.vm = vm_->number()});
   vm_.reset();

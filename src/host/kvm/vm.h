@@ -20,6 +20,7 @@
 #include "object/trace.h"
 #include "schedule/atomic.h"
 #include "schedule/mutex.h"
+#include "schedule/raw_lock.h"
 
 namespace teeio::kvm {
 
@@ -32,13 +33,19 @@ class VmFile;
 ///
 /// Lifetime: counted (users_count); the VM file, every vCPU, every guest_memfd
 /// and the KVM devices hold it. Destroyed with the last of them, after which
-/// its secure memory and keys are gone.
+/// its secure memory and keys are gone. Whoever keeps a bare pointer to it, as
+/// Linux's struct pci_tdi does, holds memory(): then a use that comes too late
+/// is a rule that breaks (gone()), and not a crash of teeio.
 /// Locking: slots_lock over memslots and attributes; the MMU has its own.
 class Vm final : public object::Counted {
  public:
   /// `number` counts VMs from 1, for traces. `mm_id`: whose VM it is.
   static Result<object::Ref<Vm>> create(Kvm& kvm, VmTypeFactory* type, std::uint32_t number,
                                         std::uint64_t mm_id);
+
+  [[nodiscard]] std::shared_ptr<Vm> memory();
+  /// Whether the last reference is gone. Only with memory() held.
+  [[nodiscard]] bool gone();
 
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] Kvm& kvm() const { return kvm_; }
@@ -96,7 +103,10 @@ class Vm final : public object::Counted {
  private:
   friend class VmFile;
   Vm(Kvm& kvm, std::uint32_t number, std::uint64_t mm_id);
-  ~Vm() override;
+  ~Vm() override = default;
+  void last_put() override;
+  /// kvm_destroy_vm().
+  void destroy();
   Result<void> create_slot(const MemoryRegion& region, Result<object::Ref<object::File>> backing)
       TEEIO_REQUIRES(slots_lock_);
   Result<void> delete_slot(std::uint32_t id) TEEIO_REQUIRES(slots_lock_);
@@ -124,6 +134,10 @@ class Vm final : public object::Counted {
   /// The same vCPUs for flush_remote_tlbs(), which runs below kvm->lock.
   schedule::Mutex vcpu_list_lock_{schedule::Rank::kLeaf};
   std::vector<Vcpu*> vcpu_list_ TEEIO_GUARDED_BY(vcpu_list_lock_);
+
+  /// No scheduling point: Linux has neither of the two.
+  schedule::RawLock memory_lock_;
+  std::shared_ptr<Vm> memory_;  ///< empty after the last put; under memory_lock_
 
   schedule::Mutex file_lock_{schedule::Rank::kLeaf};
   VmFile* file_ TEEIO_GUARDED_BY(file_lock_) = nullptr;

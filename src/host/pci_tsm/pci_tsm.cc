@@ -157,7 +157,7 @@ Result<void> PciTsm::bind(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id) 
   TEEIO_TRY(bind_one(*function, vm, tdi_id));
   if (schedule::seeded(schedule::SeededBug::kTdiUnset)) {
     const schedule::Lock dsm_lock(*dsm(*function)->lock);
-    function->context->vm = &vm;
+    function->context->vm = vm.memory();
   }
   return {};
 }
@@ -170,7 +170,8 @@ Result<void> PciTsm::bind_one(Function& function, kvm::Vm& vm, std::uint32_t tdi
 
   const schedule::Lock dsm_lock(*dsm->lock);
   if (function.context->tdi) {
-    if (function.context->vm != &vm) return fail(Errno::kBusy, "the TDI is bound to another VM");
+    if (function.context->vm.get() != &vm)
+      return fail(Errno::kBusy, "the TDI is bound to another VM");
     return {};  // also under another tdi_id: pci_tsm_bind() does not look
   }
   auto call = trace_.call(
@@ -185,7 +186,7 @@ Result<void> PciTsm::bind_one(Function& function, kvm::Vm& vm, std::uint32_t tdi
     return bound;
   }
   function.context->tdi = tdi;
-  if (!schedule::seeded(schedule::SeededBug::kTdiUnset)) function.context->vm = &vm;
+  if (!schedule::seeded(schedule::SeededBug::kTdiUnset)) function.context->vm = vm.memory();
   trace_.fact(Lane::kHostTsm, Fact::kBound, "bound", {.function = bdf, .vm = vm.number()});
   return {};
 }
@@ -212,11 +213,12 @@ void PciTsm::unbind_one(Function& function) {
   TeardownHandlers& handlers = function.handlers != nullptr ? *function.handlers : nobody;
   kvm::Vm& vm = *function.context->vm;
   const Bdf bdf = function.function->bdf();
+  check_vm(*function.context, bdf);
   auto call = trace_.call(Lane::kHostTsm, "unbind", {.function = bdf, .vm = vm.number()});
   driver(function.context->tsm)->unbind(*function.function, *function.context->tdi, vm, handlers);
   function.context->tdi.reset();
-  function.context->vm = nullptr;
   trace_.fact(Lane::kHostTsm, Fact::kUnbound, "unbound", {.function = bdf, .vm = vm.number()});
+  function.context->vm = nullptr;
   handlers.set_bound(false);
   if (schedule::seeded(schedule::SeededBug::kSharedHandlers))
     for (Function* other : functions_of(function.context->dsm)) other->handlers = nullptr;
@@ -237,6 +239,7 @@ Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request
   TEEIO_CHECK(function->context->vm != nullptr, kBoundWithoutVm);
   if (tsm->arch() != request.arch)
     return fail(Errno::kInval, "the request is for another architecture's guest");
+  check_vm(*function->context, bdf);
   auto call = trace_.call(Lane::kHostTsm, "guest_req", {.function = bdf});
   auto response = tsm->guest_request(*function->function, *function->context->tdi,
                                      *function->context->vm, request, code);
@@ -248,9 +251,17 @@ void PciTsm::set_handlers(Bdf bdf, TeardownHandlers* handlers) {
   const schedule::WriteLock lock(rwsem_);
   Function* function = find(bdf);
   if (function == nullptr) return;
-  TEEIO_CHECK(handlers != nullptr || !function->context || !function->context->tdi,
-              "the owner of a bound function goes away");
   function->handlers = handlers;
+  const bool bound = function->context && function->context->tdi;
+  if (bound && handlers != nullptr) handlers->set_bound(true);
+}
+
+void PciTsm::check_vm(const Context& context, Bdf bdf) {
+  if (!context.vm->gone()) return;
+  trace_.fact(Lane::kHostTsm, Fact::kUsedAfterPut, "the VM of a TDI was used after its end",
+              {.detail = fmt::format("VM {} of {}", context.vm->number(), bdf.str()),
+               .function = bdf,
+               .vm = context.vm->number()});
 }
 
 bool PciTsm::is_pf0(Bdf bdf) const {

@@ -59,7 +59,9 @@ class PciTsm {
       TEEIO_EXCLUDES(rwsem_);
 
   /// Who must act when `bdf` is unbound: VFIO's device, from its open to its
-  /// close (nullptr). Precondition for nullptr: not bound.
+  /// close (nullptr). With VdeviceLifetime::kIndependent the function may be
+  /// bound at either: nobody holds the host back in between, and who comes next
+  /// is told.
   void set_handlers(Bdf bdf, TeardownHandlers* handlers) TEEIO_EXCLUDES(rwsem_);
 
   // Attributes of sysfs, and what reports ask.
@@ -76,7 +78,8 @@ class PciTsm {
     std::uint32_t tsm;
     Bdf dsm;
     std::optional<Tdi> tdi;
-    kvm::Vm* vm = nullptr;
+    /// Its memory, not its life: struct pci_tdi has a bare struct kvm pointer.
+    std::shared_ptr<kvm::Vm> vm = nullptr;
   };
   /// struct pci_dev, as far as this room looks at it.
   struct Function {
@@ -96,6 +99,8 @@ class PciTsm {
       TEEIO_REQUIRES_SHARED(rwsem_);
   void unbind_one(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
   void disconnect_locked(Function& pf0) TEEIO_REQUIRES(rwsem_);
+  /// R5 when the VM went before its TDI: Linux would use freed memory here.
+  void check_vm(const Context& context, Bdf bdf);
 
   object::Trace& trace_;
   schedule::RwMutex rwsem_{schedule::Rank::kPciTsmRwsem};

@@ -25,13 +25,16 @@ Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object
     const schedule::Lock lock(kvm_ref_lock_);
     vm_file_borrowed_ = vm_file_.get();
   }
-  wiring_.tsm.set_handlers(bdf(), this);
   save_config();
-  const schedule::WriteLock memory(memory_lock_);
-  set_power_state(0);
-  config_.init();
-  find_msix_table();
+  {
+    const schedule::WriteLock memory(memory_lock_);
+    bound_ = false;  // the last owner's may have been left behind, see set_handlers()
+    set_power_state(0);
+    config_.init();
+    find_msix_table();
+  }
   // vfio_pci_core_enable(): memory and bus mastering as the program will set them.
+  wiring_.tsm.set_handlers(bdf(), this);
   return idevice_->id();
 }
 

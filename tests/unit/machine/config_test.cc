@@ -231,6 +231,26 @@ TEST(Config, TwoFunctionsAtOneAddressAreRefused) {
               StartsWith("m.toml:16: two functions at 0000:00:01.0, the other of line 9"));
 }
 
+constexpr std::string_view kPlainCard = "model = \"plain\"\nbdf = \"0000:01:00.0\"";
+
+TEST(Config, AVfAtAnotherCardsAddressIsRefused) {
+  EXPECT_THAT(problem_with(kPlainCard,
+                           "model = \"dma-engine\"\nvfs = 8\nbdf = \"0000:01:00.0\"\n"
+                           "window = 0x380000000000\n"
+                           "[[card]]\nmodel = \"plain\"\nbdf = \"0000:01:01.0\""),
+              HasSubstr("two functions at 0000:01:01.0"));
+}
+
+TEST(Config, VfsBehindTheLastAddressOfTheBusAreRefused) {
+  EXPECT_THAT(problem_with(kPlainCard, "model = \"dma-engine\"\nvfs = 8\nbdf = \"0000:01:1f.0\""),
+              HasSubstr("card 0000:01:1f.0 has more VFs than its bus has addresses"));
+}
+
+TEST(Config, AnotherPciDomainIsRefused) {
+  EXPECT_THAT(problem_with("0000:01:00.0", "0001:01:00.0"),
+              HasSubstr("0001:01:00.0: the machine has PCI domain 0000 only"));
+}
+
 TEST(Config, CardBelowNoPortIsRefused) {
   EXPECT_THAT(problem_with("bdf = \"0000:01:00.0\"", "bdf = \"0000:05:00.0\""),
               HasSubstr("card 0000:05:00.0 lies below no root port"));
