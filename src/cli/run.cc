@@ -28,18 +28,6 @@ struct CloseFile {
 };
 using File = std::unique_ptr<std::FILE, CloseFile>;
 
-std::string_view tsm_name(machine::TsmKind kind) {
-  switch (kind) {
-    case machine::TsmKind::kNone:
-      return "none";
-    case machine::TsmKind::kTdx:
-      return "tdx";
-    case machine::TsmKind::kCca:
-      return "cca";
-  }
-  return "none";
-}
-
 /// stderr is a terminal: its width, and colours unless NO_COLOR forbids them.
 report::ChartOptions chart_options() {
   report::ChartOptions options{.colour = false, .width = kChartWidth};
@@ -98,7 +86,7 @@ int run_program(const RunArguments& arguments) {
   if (arguments.supervisor.host_kvm) machine->leave_kvm_to_host();
 
   rules::Sanitizer sanitizer(
-      rules::teardown_order(tsm_name(machine->config().tsm)),
+      rules::teardown_order(machine->config().tsm.name),
       [](const rules::Violation& violation) { say(rules::violation_text(violation)); });
   const bool judge = arguments.rules != Rules::kOff;
   if (judge) machine->trace().add_sink(sanitizer);

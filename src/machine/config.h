@@ -11,10 +11,9 @@
 #include "entry/call.h"
 #include "host/iommufd/environment.h"
 #include "host/vfio/policies.h"
+#include "machine/tsm_kind.h"
 
 namespace teeio::machine {
-
-enum class TsmKind : std::uint8_t { kNone, kTdx, kCca };
 
 struct RootPortConfig {
   Bdf bdf;

@@ -20,10 +20,6 @@ object::Trace* g_last_trace = nullptr;
 /// What the set-up draws is the same for every schedule.
 constexpr std::uint64_t kSeed = 0x7ee10;
 
-std::string_view rule_of(machine::TsmKind tsm) {
-  return tsm == machine::TsmKind::kCca ? "cca" : "tdx";
-}
-
 /// A broken rule ends the schedule where it was broken.
 [[noreturn]] void broken(const rules::Violation& violation) {
   check_failed("R" + std::to_string(static_cast<unsigned>(violation.rule)) + ": " + violation.what);
@@ -49,7 +45,7 @@ Stage::Stage(const machine::Config& design, Card card)
     : design_(design),
       controller_(schedule::controller()),
       sanitizer_(
-          std::make_unique<rules::Sanitizer>(rules::teardown_order(rule_of(design.tsm)), broken)) {
+          std::make_unique<rules::Sanitizer>(rules::teardown_order(design.tsm.name), broken)) {
   schedule::set_controller(nullptr);
   // A set-up before this one may have ended in a finding, in the middle of a call.
   schedule::clear_task_locals();

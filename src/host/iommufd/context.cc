@@ -7,8 +7,7 @@
 namespace teeio::iommufd {
 namespace {
 
-/// IOMMU_HW_INFO_TYPE_INTEL_VTD and IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED.
-constexpr std::uint32_t kTypeVtd = 1;
+/// IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED.
 constexpr std::uint64_t kAtsNotSupported = std::uint64_t{1} << 3U;
 /// enum iommu_vdevice_tsm_op_type.
 constexpr std::uint32_t kTsmBind = 1;
@@ -114,9 +113,8 @@ Result<void> Context::hwpt_get_dirty_bitmap(ObjectId hwpt_id, const DirtyRange& 
 
 Result<Context::HwInfo> Context::hw_info(ObjectId dev_id, std::uint32_t type) {
   TEEIO_ASSIGN(const auto idevice, find<Idevice>(objects_, dev_id));
-  if (type != 0 && type != kTypeVtd)
-    return fail(Errno::kOpNotSupp, "the IOMMU is no IOMMU of this type");
-  return HwInfo{vtd::Driver::hw_info(), kAtsNotSupported};
+  TEEIO_ASSIGN(auto info, idevice->device().iommu().hw_info(type));
+  return HwInfo{std::move(info), kAtsNotSupported};
 }
 
 Result<ObjectId> Context::viommu_alloc(const ViommuAlloc& alloc) {

@@ -108,11 +108,11 @@ class Context final : public object::File {
   Result<void> hwpt_get_dirty_bitmap(ObjectId hwpt_id, const DirtyRange& range);
 
   struct HwInfo {
-    vtd::HwInfo vtd;
+    iommu::HwInfo iommu;
     std::uint64_t capabilities;  ///< IOMMU_HW_CAP_*
   };
   /// IOMMU_GET_HW_INFO; `type` is 0 unless the input type flag was given.
-  /// Errors: ENOENT; EOPNOTSUPP a type that is not VT-d's.
+  /// Errors: ENOENT; EOPNOTSUPP a type that is not the device's IOMMU's.
   Result<HwInfo> hw_info(ObjectId dev_id, std::uint32_t type);
 
   struct ViommuAlloc {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "host/iommu/vtd/driver.h"
 #include "host/pci_tsm/ide.h"
 #include "host/sysfs/system.h"
 #include "hw/capabilities.h"
@@ -81,10 +82,11 @@ class FakeHost final : public Host {
     make_card();
     make_vf();
     make_plain();
-    present_ = {{.pci = &port, .driver = "pcieport", .group = 0, .iommu = 0},
-                {.pci = &card, .driver = "vfio-pci", .group = 1, .iommu = 0, .vfio_minor = 0},
-                {.pci = &vf, .driver = "vfio-pci", .group = 2, .iommu = 0, .vfio_minor = 1},
-                {.pci = &plain, .driver = "", .group = 3, .iommu = 0}};
+    present_ = {
+        {.pci = &port, .driver = "pcieport", .group = 0, .iommu = &*driver_},
+        {.pci = &card, .driver = "vfio-pci", .group = 1, .iommu = &*driver_, .vfio_minor = 0},
+        {.pci = &vf, .driver = "vfio-pci", .group = 2, .iommu = &*driver_, .vfio_minor = 1},
+        {.pci = &plain, .driver = "", .group = 3, .iommu = &*driver_}};
     for (const Function& function : present_) tsm_.add_function(*function.pci);
   }
 
@@ -121,6 +123,10 @@ class FakeHost final : public Host {
 
  private:
   object::Trace trace_;
+  hw::PhysicalMemory memory_{std::uint64_t{1} << 20U};
+  hw::VtdIommu iommu_{memory_, trace_, 0};
+  std::unique_ptr<vtd::Driver> driver_ =
+      *vtd::Driver::create(memory_, iommu_, vtd::DefaultDomain::kTranslated);
   tsm::PciTsm tsm_{trace_};
   std::vector<Function> present_;
 
