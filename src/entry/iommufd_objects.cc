@@ -2,7 +2,6 @@
 #include "abi/proposed.h"
 #include "entry/copy.h"
 #include "entry/iommufd_handlers.h"
-#include "schedule/consulted.h"
 
 // As iommufd_ioas.cc; Linux drivers/iommu/iommufd/{hw_pagetable,device,viommu}.c
 // and, for the TSM calls, the list proposals that abi/linux/teeio_proposed.h names.
@@ -106,9 +105,7 @@ Result<std::int64_t> ioctl_vdevice_alloc(Call& call) {
 Result<std::int64_t> ioctl_vdevice_tsm_op(Call& call) {
   using Arg = abi::iommu_vdevice_tsm_op;
   TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
-  schedule::consult(schedule::Setting::kBindOwner);
-  if (call.host.bind_owner != BindOwner::kAny && call.host.bind_owner != BindOwner::kIommufd)
-    return fail(Errno::kOpNotSupp, "the machine's bind_owner keeps iommufd's door shut");
+  TEEIO_TRY(call.host.iommufd.admit(iommufd::Door::kIommufd));
   TEEIO_TRY(context(call).vdevice_tsm_op(arg.vdevice_id, arg.type, arg.flags));
   return 0;
 }

@@ -17,7 +17,7 @@
 namespace teeio::machine {
 namespace {
 
-using entry::BindOwner;
+using iommufd::BindOwner;
 
 constexpr std::pair<std::string_view, BindOwner> kOwners[] = {{"any", BindOwner::kAny},
                                                               {"vfio", BindOwner::kVfio},

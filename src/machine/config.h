@@ -63,7 +63,7 @@ struct Config {
   std::vector<RootPortConfig> root_ports;
   std::vector<CardConfig> cards;
 
-  entry::BindOwner bind_owner = entry::BindOwner::kAny;
+  iommufd::BindOwner bind_owner = iommufd::BindOwner::kAny;
   vfio::Policies vfio;
   iommufd::Policies iommufd;
 };

@@ -83,16 +83,14 @@ Result<void> Machine::Impl::build_kernel() {
   kvm->add_type(sw_protected);
   for (kvm::VmTypeFactory* type : platform->vm_types()) kvm->add_type(*type);
   iommufd::Policies policies = config.iommufd;
-  policies.guest_binds =
-      config.bind_owner == entry::BindOwner::kAny || config.bind_owner == entry::BindOwner::kGuest;
+  policies.bind_owner = config.bind_owner;
   iommufd_environment = std::make_unique<iommufd::Environment>(
       memory, events, platform->driver() != nullptr ? &pci_tsm : nullptr, policies);
   host = std::make_unique<entry::Host>(entry::Host{.trace = events,
                                                    .iommufd = *iommufd_environment,
                                                    .kvm = *kvm,
                                                    .tsm = pci_tsm,
-                                                   .profile = config.profile,
-                                                   .bind_owner = config.bind_owner});
+                                                   .profile = config.profile});
   return {};
 }
 

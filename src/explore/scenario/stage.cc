@@ -120,12 +120,12 @@ Vmm& Stage::with_mmio(std::string_view device) {
 Result<void> Stage::bind(Vmm& vmm) {
   schedule::consult(schedule::Setting::kBindOwner);
   switch (design_.bind_owner) {
-    case entry::BindOwner::kAny:
-    case entry::BindOwner::kIommufd:
+    case iommufd::BindOwner::kAny:
+    case iommufd::BindOwner::kIommufd:
       return vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND);
-    case entry::BindOwner::kVfio:
+    case iommufd::BindOwner::kVfio:
       return vmm.vfio_bind();
-    case entry::BindOwner::kGuest:
+    case iommufd::BindOwner::kGuest:
       return ask_state(vmm, abi::TSM_TDI_LOCKED);
   }
   return {};
@@ -134,12 +134,12 @@ Result<void> Stage::bind(Vmm& vmm) {
 Result<void> Stage::unbind(Vmm& vmm) {
   schedule::consult(schedule::Setting::kBindOwner);
   switch (design_.bind_owner) {
-    case entry::BindOwner::kAny:
-    case entry::BindOwner::kIommufd:
+    case iommufd::BindOwner::kAny:
+    case iommufd::BindOwner::kIommufd:
       return vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_UNBIND);
-    case entry::BindOwner::kVfio:
+    case iommufd::BindOwner::kVfio:
       return vmm.vfio_unbind();
-    case entry::BindOwner::kGuest:
+    case iommufd::BindOwner::kGuest:
       return ask_state(vmm, abi::TSM_TDI_UNLOCKED);
   }
   return {};
@@ -154,7 +154,7 @@ Result<void> Stage::ask_state(Vmm& vmm, std::uint32_t state) {
 
 Result<void> Stage::lock(Vmm& vmm) {
   // A TD's bind has locked it, and so has the guest that bound it.
-  const bool is_locked = tdx() || design_.bind_owner == entry::BindOwner::kGuest;
+  const bool is_locked = tdx() || design_.bind_owner == iommufd::BindOwner::kGuest;
   return is_locked ? Result<void>() : ask_state(vmm, abi::TSM_TDI_LOCKED);
 }
 

@@ -248,8 +248,7 @@ Result<void> Idevice::tsm_bind(ObjectId vdevice_id) {
     const schedule::Lock lock(group_->lock);
     if (vdevice->idevice() != this) return fail(Errno::kInval, "the vDEVICE is another device's");
     if (tsm_vdevice_ != nullptr) return fail(Errno::kExist, "the device is bound already");
-    if (!vdevice->vm_file()) return fail(Errno::kNoEnt, "the vDEVICE has no VM");
-    TEEIO_TRY(vdevice->tsm_bind());
+    TEEIO_TRY(vdevice->tsm_bind(Door::kVfio));
     tsm_vdevice_ = vdevice.get();
     tsm_vdevice_->add_user();  // IOMMU_DESTROY says EBUSY until tsm_unbind()
     return {};
@@ -265,7 +264,7 @@ void Idevice::tsm_unbind() {
   if (tsm_vdevice_ == nullptr) return;
   auto call = context_.trace().call(Lane::kIommufd, "iommufd_device_tsm_unbind",
                                     {.function = device_.bdf()});
-  if (auto unbound = tsm_vdevice_->tsm_unbind(); !unbound.has_value()) call.refuse(unbound.error());
+  tsm_vdevice_->tsm_unbind();
   tsm_vdevice_->drop_user();
   tsm_vdevice_ = nullptr;
 }

@@ -26,6 +26,10 @@ enum class RequestOp : std::uint32_t {
   kSevDisableDma,
 };
 enum class TvmArch : std::uint32_t { kCca = 1, kSev = 2, kTdx = 3 };
+/// Whether the proposals have a number for it.
+[[nodiscard]] constexpr bool known(TvmArch arch) {
+  return arch >= TvmArch::kCca && arch <= TvmArch::kTdx;
+}
 
 struct GuestRequest {
   RequestOp op;
@@ -33,6 +37,13 @@ struct GuestRequest {
   ByteView payload;
   std::size_t response_limit;  ///< bytes that fit into the caller's buffer
 };
+
+/// Whether it is TSM_REQ_SET_TDI_STATE whose first word is TDISP's CONFIG_LOCKED.
+[[nodiscard]] inline bool asks_to_lock(const GuestRequest& request) {
+  constexpr std::uint32_t kConfigLocked = 1;
+  Reader in(request.payload);
+  return request.op == RequestOp::kSetTdiState && in.le<std::uint32_t>() == kConfigLocked;
+}
 
 /// `tsm_code` goes back to the guest also when the call fails.
 struct GuestResponse {

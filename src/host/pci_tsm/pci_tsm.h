@@ -58,6 +58,14 @@ class PciTsm {
   Result<GuestResponse> guest_request(Bdf bdf, const GuestRequest& request, std::uint64_t& code)
       TEEIO_EXCLUDES(rwsem_);
 
+  /// bind() and guest_request() in one, nothing coming in between: for a guest whose
+  /// request binds. What was bound before stays bound; what this call has bound is
+  /// unbound again when the request is refused, as where firmware takes LOCK from the
+  /// host only (TDX). Errors: those of both.
+  Result<GuestResponse> bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
+                                         const GuestRequest& request, std::uint64_t& code)
+      TEEIO_EXCLUDES(rwsem_);
+
   /// Who must act when `bdf` is unbound: VFIO's device, from its open to its
   /// close (nullptr). Precondition for nullptr: not bound.
   void set_handlers(Bdf bdf, TeardownHandlers* handlers) TEEIO_EXCLUDES(rwsem_);
@@ -92,9 +100,13 @@ class PciTsm {
   Function* dsm(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
   Driver* driver(std::uint32_t number) TEEIO_REQUIRES_SHARED(rwsem_);
   std::vector<Function*> functions_of(Bdf dsm) TEEIO_REQUIRES_SHARED(rwsem_);
-  Result<void> bind_one(Function& function, kvm::Vm& vm, std::uint32_t tdi_id)
+  // Those that end in _locked run under the DSM's lock.
+  Result<void> bind_locked(Function& function, kvm::Vm& vm, std::uint32_t tdi_id)
       TEEIO_REQUIRES_SHARED(rwsem_);
   void unbind_one(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
+  void unbind_locked(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
+  Result<GuestResponse> request_locked(Function& function, const GuestRequest& request,
+                                       std::uint64_t& code) TEEIO_REQUIRES_SHARED(rwsem_);
   void disconnect_locked(Function& pf0) TEEIO_REQUIRES(rwsem_);
 
   object::Trace& trace_;
