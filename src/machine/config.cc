@@ -99,7 +99,7 @@ class Section {
     return parsed.value_or(Bdf{});
   }
 
-  template <class Names, class E = std::ranges::range_value_t<Names>::second_type>
+  template <class Names, class E = typename std::ranges::range_value_t<Names>::second_type>
   E choice(std::string_view key, const Names& names, std::optional<E> fallback = {}) {
     const toml::node* node = take(key, fallback.has_value());
     if (node == nullptr) return fallback.value_or(names[0].second);

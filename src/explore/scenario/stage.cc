@@ -146,19 +146,17 @@ Result<void> Stage::unbind(Vmm& vmm) {
 }
 
 Result<void> Stage::ask_state(Vmm& vmm, std::uint32_t state) {
-  const std::uint32_t arch =
-      tdx() ? abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX : abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
-  TEEIO_TRY(vmm.request(abi::TSM_REQ_SET_TDI_STATE, arch, state));
+  TEEIO_TRY(vmm.request(abi::TSM_REQ_SET_TDI_STATE, vendor().request_arch, state));
   return {};
 }
 
 Result<void> Stage::lock(Vmm& vmm) {
-  // A TD's bind has locked it, and so has the guest that bound it.
-  const bool is_locked = tdx() || design_.bind_owner == iommufd::BindOwner::kGuest;
+  // So has a guest that bound it.
+  const bool is_locked = vendor().bind_locks || design_.bind_owner == iommufd::BindOwner::kGuest;
   return is_locked ? Result<void>() : ask_state(vmm, abi::TSM_TDI_LOCKED);
 }
 
-Result<void> Stage::make_runnable(Vmm& vmm) { return tdx() ? vmm.finalize() : vmm.make_vcpu(); }
+Result<void> Stage::make_runnable(Vmm& vmm) { return vendor().make_runnable(vmm); }
 
 void Stage::play(std::initializer_list<Actor> actors) {
   if (set_up_) schedule::set_controller(controller_);

@@ -13,9 +13,6 @@ constexpr std::uint64_t kAtsNotSupported = std::uint64_t{1} << 3U;
 constexpr std::uint32_t kTsmBind = 1;
 constexpr std::uint32_t kTsmUnbind = 2;
 
-constexpr bool known(tsm::RequestOp op) {
-  return op >= tsm::RequestOp::kReadObject && op <= tsm::RequestOp::kSevDisableDma;
-}
 }  // namespace
 
 object::Ref<Context> Context::open(Environment& environment) {
@@ -152,7 +149,7 @@ Result<tsm::GuestResponse> Context::vdevice_tsm_request(ObjectId vdevice_id,
                                                         std::uint64_t& code) {
   code = 0;
   if (!tsm::known(request.arch)) return fail(Errno::kInval, "unknown guest architecture");
-  if (!known(request.op)) return fail(Errno::kInval, "unknown guest request");
+  if (!tsm::known(request.op)) return fail(Errno::kInval, "unknown guest request");
   TEEIO_ASSIGN(const auto vdevice, find<Vdevice>(objects_, vdevice_id));
   return vdevice->tsm_request(request, code);
 }

@@ -21,7 +21,8 @@ DoorRow row_of(Door door) {
       return {BindOwner::kIommufd, Errno::kOpNotSupp,
               "the machine's bind_owner keeps iommufd's door shut"};
     case Door::kGuest:
-      return {BindOwner::kGuest, Errno::kNxio, "the machine's bind_owner keeps the guest's door shut"};
+      return {BindOwner::kGuest, Errno::kNxio,
+              "the machine's bind_owner keeps the guest's door shut"};
   }
   std::unreachable();
 }

@@ -26,7 +26,10 @@ enum class RequestOp : std::uint32_t {
   kSevDisableDma,
 };
 enum class TvmArch : std::uint32_t { kCca = 1, kSev = 2, kTdx = 3 };
-/// Whether the proposals have a number for it.
+/// Whether the proposals have such a number.
+[[nodiscard]] constexpr bool known(RequestOp op) {
+  return op >= RequestOp::kReadObject && op <= RequestOp::kSevDisableDma;
+}
 [[nodiscard]] constexpr bool known(TvmArch arch) {
   return arch >= TvmArch::kCca && arch <= TvmArch::kTdx;
 }
@@ -63,8 +66,10 @@ struct GuestResponse {
 class Driver {
  public:
   virtual ~Driver() = default;
-  /// Short lower-case name for reports and machine files: "tdx", "cca".
+  /// Short lower-case name for reports and machine files.
   [[nodiscard]] virtual std::string_view name() const = 0;
+  /// The device below /sys/devices that the TSM belongs to: "bus/name".
+  [[nodiscard]] virtual std::string_view platform_device() const = 0;
   /// The architecture of guests whose requests this driver understands.
   [[nodiscard]] virtual TvmArch arch() const = 0;
 

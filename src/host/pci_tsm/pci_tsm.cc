@@ -330,6 +330,12 @@ std::vector<std::uint32_t> PciTsm::tsms() {
   return numbers;
 }
 
+std::string PciTsm::platform_device(std::uint32_t number) {
+  const schedule::ReadLock lock(rwsem_);
+  const Driver* tsm = driver(number);
+  return tsm == nullptr ? std::string{} : std::string(tsm->platform_device());
+}
+
 PciTsm::Function* PciTsm::find(Bdf bdf) {
   const auto at = functions_.find(bdf);
   return at == functions_.end() ? nullptr : &at->second;

@@ -61,7 +61,7 @@ class PciTsm {
   /// bind() and guest_request() in one, nothing coming in between: for a guest whose
   /// request binds. What was bound before stays bound; what this call has bound is
   /// unbound again when the request is refused, as where firmware takes LOCK from the
-  /// host only (TDX). Errors: those of both.
+  /// host only. Errors: those of both.
   Result<GuestResponse> bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
                                          const GuestRequest& request, std::uint64_t& code)
       TEEIO_EXCLUDES(rwsem_);
@@ -77,6 +77,8 @@ class PciTsm {
   [[nodiscard]] std::string dsm_of(Bdf bdf);        ///< "0000:01:00.0" or ""
   [[nodiscard]] std::string bound_to(Bdf bdf);      ///< "tsm0" while bound, else ""
   [[nodiscard]] std::vector<std::uint32_t> tsms();
+  /// Driver::platform_device() of tsmN; "" if it is gone.
+  [[nodiscard]] std::string platform_device(std::uint32_t number);
 
  private:
   /// struct pci_tsm and, for a DSM, struct pci_tsm_pf0.

@@ -81,17 +81,14 @@ void System::build() {
   tree_.replace(view, list.take());
 }
 
-/// Each TSM is its platform's device, tdx_host on TDX (Linux
-/// drivers/virt/coco/tdx-host, tsm-core.c).
+/// Each TSM is below its platform's device (Linux drivers/virt/coco/tsm-core.c).
 void System::add_classes(NodeList& list) {
   for (const char* name : {"tsm", "vfio-dev", "iommu"})
     list.directory(std::string("/sys/class/") + name);
-  const auto tsms = host_.tsm().tsms();
-  if (tsms.empty()) return;
-  const std::string platform = "/sys/devices/faux/tdx_host";
-  list.directory(platform);
-  list.directory(platform + "/tsm");
-  for (const std::uint32_t number : tsms) {
+  for (const std::uint32_t number : host_.tsm().tsms()) {
+    const std::string platform = "/sys/devices/" + host_.tsm().platform_device(number);
+    list.directory(platform);
+    list.directory(platform + "/tsm");
     const std::string directory = fmt::format("{}/tsm/tsm{}", platform, number);
     list.directory(directory);
     list.link(directory + "/device", platform);
@@ -99,6 +96,13 @@ void System::add_classes(NodeList& list) {
     list.text(directory + "/uevent", 0444, []() -> Result<std::string> { return ""; });
     list.link(fmt::format("/sys/class/tsm/tsm{}", number), directory);
   }
+}
+
+std::vector<std::string> System::platform_devices() {
+  std::vector<std::string> paths;
+  for (const std::uint32_t number : host_.tsm().tsms())
+    paths.push_back("/sys/devices/" + host_.tsm().platform_device(number));
+  return paths;
 }
 
 void System::add_groups(NodeList& list, const Topology& topology) {

@@ -48,6 +48,7 @@ class TestFunction final : public hw::PciFunction {
 class TestTsm final : public tsm::Driver {
  public:
   [[nodiscard]] std::string_view name() const override { return "test"; }
+  [[nodiscard]] std::string_view platform_device() const override { return "faux/test_host"; }
   [[nodiscard]] tsm::TvmArch arch() const override { return tsm::TvmArch::kTdx; }
   Result<void> connect(hw::PciFunction&) override { return {}; }
   void disconnect(hw::PciFunction&) override {}

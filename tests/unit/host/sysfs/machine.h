@@ -47,6 +47,7 @@ class FakeTsm final : public tsm::Driver {
  public:
   explicit FakeTsm(hw::RootPort& port) : port_(port) {}
   [[nodiscard]] std::string_view name() const override { return "fake"; }
+  [[nodiscard]] std::string_view platform_device() const override { return "faux/fake_host"; }
   [[nodiscard]] tsm::TvmArch arch() const override { return tsm::TvmArch::kTdx; }
   Result<void> connect(hw::PciFunction& pf0) override {
     if (fail_connect) return fail(Errno::kIo, "the device does not answer");
