@@ -11,6 +11,7 @@
 
 #include "hw/host_bridge.h"
 #include "hw/interrupts.h"
+#include "hw/vtd/vtd_iommu.h"
 #include "schedule/task.h"
 
 namespace teeio::hw {
@@ -85,7 +86,7 @@ struct Machine {
 
   PhysicalMemory memory{std::uint64_t{64} << 20U};
   object::Trace trace;
-  Iommu iommu{memory, trace, 0};
+  VtdIommu iommu{memory, trace, 0};
   InterruptRemapping interrupts;
   Function function;
   HostBridge bridge{memory, trace, interrupts};

@@ -23,18 +23,6 @@
 namespace teeio::cli {
 namespace {
 
-std::string_view tsm_name(machine::TsmKind kind) {
-  switch (kind) {
-    case machine::TsmKind::kNone:
-      return "none";
-    case machine::TsmKind::kTdx:
-      return "tdx";
-    case machine::TsmKind::kCca:
-      return "cca";
-  }
-  return "none";
-}
-
 rules::Census census_of(machine::Machine& machine) {
   rules::Census census;
   for (const auto& [key, value] : machine.census()) census.set(key, value);
@@ -151,7 +139,7 @@ Run::Run(const RunArguments& arguments, machine::Machine& machine, Outputs outpu
       outputs_(std::move(outputs)),
       verdict_(arguments.rules, std::move(suppressions)),
       sanitizer_(
-          rules::teardown_order(tsm_name(machine.config().tsm)),
+          rules::teardown_order(machine.config().tsm.name),
           [this](const rules::Violation& violation) { report(violation); },
           [this](const rules::Violation& violation) { return verdict_.admits(violation); }) {}
 

@@ -20,9 +20,6 @@
 
 namespace teeio::entry {
 
-/// Which doors to bind are open: the three proposals, or all of them.
-enum class BindOwner : std::uint8_t { kAny, kVfio, kIommufd, kGuest };
-
 /// The host's rooms as the handlers reach them. Made by machine/.
 /// Lifetime: outlives every call.
 struct Host {
@@ -31,7 +28,6 @@ struct Host {
   kvm::Kvm& kvm;
   tsm::PciTsm& tsm;
   abi::AbiProfile profile = abi::AbiProfile::kTeeio;
-  BindOwner bind_owner = BindOwner::kAny;
 };
 
 /// One ioctl on its way.

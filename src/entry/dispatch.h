@@ -46,6 +46,7 @@ class Dispatch final : public SystemCalls {
   Result<void> fallocate(mm::Caller& caller, object::File& file, std::uint32_t mode,
                          std::int64_t offset, std::int64_t length) override;
   [[nodiscard]] std::uint64_t tree_generation() override;
+  [[nodiscard]] std::vector<std::string> platform_devices() override;
   [[nodiscard]] std::vector<Node> tree() override;
   [[nodiscard]] std::string describe(mm::Caller& caller, object::File& file, std::uint32_t command,
                                      std::uint64_t argument) override;

@@ -177,6 +177,8 @@ Result<void> Dispatch::fallocate(mm::Caller& caller, object::File& file, std::ui
       static_cast<std::uint64_t>(offset), static_cast<std::uint64_t>(length));
 }
 
+std::vector<std::string> Dispatch::platform_devices() { return system_.platform_devices(); }
+
 std::uint64_t Dispatch::tree_generation() { return system_.tree().generation(); }
 
 std::vector<SystemCalls::Node> Dispatch::tree() {

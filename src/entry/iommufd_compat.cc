@@ -154,10 +154,10 @@ Result<std::int64_t> ioctl_vfio_iommu_map_dma(Call& call) {
   TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
   constexpr std::uint32_t kKnown = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
   if ((arg.flags & ~kKnown) != 0) return fail(Errno::kInval, "an unknown mapping flag is set");
-  vtd::Prot prot = iommufd::kNoAccess;
-  if (arg.flags == VFIO_DMA_MAP_FLAG_READ) prot = vtd::Prot::kRead;
-  if (arg.flags == VFIO_DMA_MAP_FLAG_WRITE) prot = vtd::Prot::kWrite;
-  if (arg.flags == kKnown) prot = vtd::Prot::kReadWrite;
+  iommu::Prot prot = iommufd::kNoAccess;
+  if (arg.flags == VFIO_DMA_MAP_FLAG_READ) prot = iommu::Prot::kRead;
+  if (arg.flags == VFIO_DMA_MAP_FLAG_WRITE) prot = iommu::Prot::kWrite;
+  if (arg.flags == kKnown) prot = iommu::Prot::kReadWrite;
   TEEIO_TRY(compat(call).map(
       call.memory(), {.user_va = arg.vaddr, .iova = arg.iova, .length = arg.size, .prot = prot}));
   return 0;

@@ -2,7 +2,6 @@
 #include "abi/proposed.h"
 #include "entry/copy.h"
 #include "entry/iommufd_handlers.h"
-#include "schedule/consulted.h"
 
 // As iommufd_ioas.cc; Linux drivers/iommu/iommufd/{hw_pagetable,device,viommu}.c
 // and, for the TSM calls, the list proposals that abi/linux/teeio_proposed.h names.
@@ -57,21 +56,18 @@ Result<std::int64_t> ioctl_get_hw_info(Call& call) {
     return unknown_flag();
   const std::uint32_t wanted = (arg.flags & kInputType) != 0 ? arg.in_data_type : 0;
   TEEIO_ASSIGN(const auto info, context(call).hw_info(arg.dev_id, wanted));
-  const abi::iommu_hw_info_vtd data{.flags = info.vtd.flags,
-                                    .__reserved = 0,
-                                    .cap_reg = info.vtd.cap_reg,
-                                    .ecap_reg = info.vtd.ecap_reg};
+  const ByteView data = info.iommu.data;
   const std::uint32_t room = arg.data_len;
-  TEEIO_TRY(call.memory().write(arg.data_uptr,
-                                bytes_of(data).first(std::min<std::size_t>(room, sizeof(data)))));
-  if (room > sizeof(data)) {
-    const Bytes zeros(std::min<std::size_t>(room - sizeof(data), kPageSize));
-    for (std::uint64_t at = sizeof(data); at < room; at += zeros.size())
+  TEEIO_TRY(
+      call.memory().write(arg.data_uptr, data.first(std::min<std::size_t>(room, data.size()))));
+  if (room > data.size()) {
+    const Bytes zeros(std::min<std::size_t>(room - data.size(), kPageSize));
+    for (std::uint64_t at = data.size(); at < room; at += zeros.size())
       TEEIO_TRY(call.memory().write(arg.data_uptr + at, ByteView(zeros).first(std::min<std::size_t>(
                                                             zeros.size(), room - at))));
   }
-  arg.data_len = sizeof(data);
-  arg.out_data_type = abi::IOMMU_HW_INFO_TYPE_INTEL_VTD;
+  arg.data_len = static_cast<std::uint32_t>(data.size());
+  arg.out_data_type = info.iommu.type;
   arg.out_max_pasid_log2 = 0;
   arg.out_capabilities = info.capabilities;
   TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
@@ -109,9 +105,7 @@ Result<std::int64_t> ioctl_vdevice_alloc(Call& call) {
 Result<std::int64_t> ioctl_vdevice_tsm_op(Call& call) {
   using Arg = abi::iommu_vdevice_tsm_op;
   TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
-  schedule::consult(schedule::Setting::kBindOwner);
-  if (call.host.bind_owner != BindOwner::kAny && call.host.bind_owner != BindOwner::kIommufd)
-    return fail(Errno::kOpNotSupp, "the machine's bind_owner keeps iommufd's door shut");
+  TEEIO_TRY(call.host.iommufd.admit(iommufd::Door::kIommufd));
   TEEIO_TRY(context(call).vdevice_tsm_op(arg.vdevice_id, arg.type, arg.flags));
   return 0;
 }

@@ -1,6 +1,6 @@
 #include "abi/kvm.h"
 #include "entry/copy.h"
-#include "entry/kvm_handlers.h"
+#include "entry/vendor_vms.h"
 #include "host/kvm/tdx/tdx_vm.h"
 #include "host/kvm/vcpu.h"
 #include "host/kvm/vm_file.h"
@@ -14,13 +14,9 @@ using Command = abi::kvm_tdx_cmd;
 
 constexpr std::uint32_t kMaxCpuidEntries = 256;  // KVM_MAX_CPUID_ENTRIES
 
-/// The TD, or ENOTTY on another VM type; and the command, whose hw_error the
-/// program must leave zero.
-Result<kvm::TdxVm*> td_of(kvm::Vm& vm) {
-  auto* td = dynamic_cast<kvm::TdxVm*>(&vm.ops());
-  if (td == nullptr) return fail(Errno::kNoTty, "the VM is no TD");
-  return td;
-}
+/// Precondition: the VM's type is TDX's.
+kvm::TdxVm& td_of(kvm::Vm& vm) { return static_cast<kvm::TdxVm&>(vm.ops()); }
+/// The command, whose hw_error the program must leave zero.
 Result<Command> command_of(Call& call) {
   TEEIO_ASSIGN(const Command command, copy_in<Command>(call.memory(), call.argument));
   if (command.hw_error != 0) return fail(Errno::kInval, "hw_error is for KVM to set");
@@ -62,7 +58,7 @@ Result<void> init_mem_region(Call& call, kvm::TdxVm& td, kvm::Vcpu& vcpu, const 
   if ((command.flags & ~static_cast<std::uint32_t>(KVM_TDX_MEASURE_MEMORY_REGION)) != 0)
     return fail(Errno::kInval, "an unknown flag is set");
   TEEIO_ASSIGN(Arg arg, copy_in<Arg>(call.memory(), command.data));
-  const std::uint64_t shared = vcpu.shared_bit();
+  const std::uint64_t shared = tdx::kSharedGpaBit;
   const std::uint64_t size = arg.nr_pages << kPageShift;
   if (!is_page_aligned(arg.source_addr) || arg.source_addr == 0 || !is_page_aligned(arg.gpa) ||
       arg.nr_pages == 0 || arg.gpa + size <= arg.gpa || (arg.gpa & shared) != 0 ||
@@ -97,37 +93,71 @@ Result<std::int64_t> finish(Call& call, const kvm::TdxVm& td, Command command,
   return 0;
 }
 
-}  // namespace
-
-Result<std::int64_t> ioctl_vm_memory_encrypt_op(Call& call) {
+Result<std::int64_t> vm_op(Call& call) {
   kvm::Vm& vm = static_cast<kvm::VmFile&>(call.file).vm();
-  TEEIO_ASSIGN(kvm::TdxVm * td, td_of(vm));
+  kvm::TdxVm& td = td_of(vm);
   TEEIO_ASSIGN(const Command command, command_of(call));
   switch (command.id) {
     case abi::KVM_TDX_CAPABILITIES:
-      return finish(call, *td, command, capabilities(call, command));
+      return finish(call, td, command, capabilities(call, command));
     case abi::KVM_TDX_INIT_VM:
-      return finish(call, *td, command, init_vm(call, *td, command));
+      return finish(call, td, command, init_vm(call, td, command));
     case abi::KVM_TDX_FINALIZE_VM:
-      return finish(call, *td, command, td->finalize());
+      return finish(call, td, command, td.finalize());
     default:
       return fail(Errno::kInval, "the VM has no such TDX command");
   }
 }
 
-Result<std::int64_t> ioctl_vcpu_memory_encrypt_op(Call& call) {
+Result<std::int64_t> vcpu_op(Call& call) {
   auto& vcpu = static_cast<kvm::Vcpu&>(call.file);
-  TEEIO_ASSIGN(kvm::TdxVm * td, td_of(vcpu.vm()));
+  kvm::TdxVm& td = td_of(vcpu.vm());
   TEEIO_ASSIGN(const Command command, command_of(call));
   switch (command.id) {
     case abi::KVM_TDX_INIT_VCPU:
       if (command.flags != 0) return fail(Errno::kInval, "KVM_TDX_INIT_VCPU has no flags");
-      return finish(call, *td, command, td->init_vcpu(vcpu, command.data));
+      return finish(call, td, command, td.init_vcpu(vcpu, command.data));
     case abi::KVM_TDX_INIT_MEM_REGION:
-      return finish(call, *td, command, init_mem_region(call, *td, vcpu, command));
+      return finish(call, td, command, init_mem_region(call, td, vcpu, command));
     default:
       return fail(Errno::kInval, "the vCPU has no such TDX command");
   }
+}
+
+/// TDG.VP.VMCALL<ReportFatalError>. Source: Intel GHCI for TDX 1.5, 3.4.
+constexpr std::uint64_t kReportFatalError = 0x10003;
+
+void encode_exit(const kvm::VcpuExit& exit, abi::kvm_run& run) {
+  if (exit.number == kReportFatalError) {
+    run.exit_reason = KVM_EXIT_SYSTEM_EVENT;
+    run.system_event.type = KVM_SYSTEM_EVENT_TDX_FATAL;
+    run.system_event.ndata = 16;  // tdx_report_fatal_error()
+    for (std::size_t i = 0; i < 16; ++i) run.system_event.data[i] = exit.registers[i];
+    return;
+  }
+  run.exit_reason = KVM_EXIT_TDX;
+  run.tdx.flags = 0;
+  run.tdx.nr = exit.number;
+  constexpr std::uint64_t kSubfunctionUnsupported = 0x8000000000000003ULL;
+  run.tdx.unknown.ret = kSubfunctionUnsupported;
+  for (std::size_t i = 0; i < 5; ++i) run.tdx.unknown.data[i] = exit.args[i];
+}
+
+void decode_exit(const abi::kvm_run& run, kvm::VcpuCompletion& done) {
+  if (run.exit_reason != KVM_EXIT_TDX) return;
+  done.ret = run.tdx.unknown.ret;
+  for (std::size_t i = 0; i < 5; ++i) done.values[i] = run.tdx.unknown.data[i];
+}
+
+}  // namespace
+
+const VendorVm& tdx_vendor_vm() {
+  static constexpr VendorVm kRow{.type = kvm::kVmTypeTdx,
+                                 .vm_op = vm_op,
+                                 .vcpu_op = vcpu_op,
+                                 .encode = encode_exit,
+                                 .decode = decode_exit};
+  return kRow;
 }
 
 }  // namespace teeio::entry

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "entry/copy.h"
 #include "entry/kvm_handlers.h"
+#include "entry/vendor_vms.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/vcpu.h"
 
@@ -13,8 +14,6 @@ namespace teeio::entry {
 namespace {
 
 kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::Vcpu&>(call.file); }
-
-constexpr std::uint64_t kTdReportFatalError = 0x10003;  // GHCI 3.4
 
 /// The vCPU's shared page, which the program maps; it may change under us, so
 /// each field is read once.
@@ -36,7 +35,7 @@ std::uint64_t load(const void* from, std::size_t size) {
   return value;
 }
 
-kvm::VcpuCompletion completion_of(const RunPage& page) {
+kvm::VcpuCompletion completion_of(const RunPage& page, const VendorVm* vendor) {
   const abi::kvm_run& run = page.run();
   kvm::VcpuCompletion done;
   switch (run.exit_reason) {
@@ -49,34 +48,16 @@ kvm::VcpuCompletion completion_of(const RunPage& page) {
     case KVM_EXIT_HYPERCALL:
       done.ret = run.hypercall.ret;
       break;
-    case KVM_EXIT_TDX:
-      done.ret = run.tdx.unknown.ret;
-      for (std::size_t i = 0; i < 5; ++i) done.values[i] = run.tdx.unknown.data[i];
-      break;
     default:
+      if (vendor != nullptr) vendor->decode(run, done);
       break;
   }
   return done;
 }
 
-void encode_tdx(const kvm::VcpuExit& exit, abi::kvm_run& run) {
-  if (exit.number == kTdReportFatalError) {
-    run.exit_reason = KVM_EXIT_SYSTEM_EVENT;
-    run.system_event.type = KVM_SYSTEM_EVENT_TDX_FATAL;
-    run.system_event.ndata = 16;  // tdx_report_fatal_error()
-    for (std::size_t i = 0; i < 16; ++i) run.system_event.data[i] = exit.registers[i];
-    return;
-  }
-  run.exit_reason = KVM_EXIT_TDX;
-  run.tdx.flags = 0;
-  run.tdx.nr = exit.number;
-  constexpr std::uint64_t kSubfunctionUnsupported = 0x8000000000000003ULL;
-  run.tdx.unknown.ret = kSubfunctionUnsupported;
-  for (std::size_t i = 0; i < 5; ++i) run.tdx.unknown.data[i] = exit.args[i];
-}
-
 /// Writes the exit; the value is what KVM_RUN returns.
-Result<std::int64_t> encode(const kvm::VcpuExit& exit, const RunPage& page) {
+Result<std::int64_t> encode(const kvm::VcpuExit& exit, const RunPage& page,
+                            const VendorVm* vendor) {
   using Reason = kvm::VcpuExit::Reason;
   abi::kvm_run& run = page.run();
   switch (exit.reason) {
@@ -110,8 +91,9 @@ Result<std::int64_t> encode(const kvm::VcpuExit& exit, const RunPage& page) {
       for (std::size_t i = 0; i < 6; ++i) run.hypercall.args[i] = exit.args[i];
       run.hypercall.flags = 1;  // KVM_EXIT_HYPERCALL_LONG_MODE
       return 0;
-    case Reason::kTdx:
-      encode_tdx(exit, run);
+    case Reason::kVendor:
+      TEEIO_CHECK(vendor != nullptr, "a VM type without a row exits in its own terms");
+      vendor->encode(exit, run);
       return 0;
     case Reason::kHalt:
       run.exit_reason = KVM_EXIT_HLT;
@@ -182,10 +164,12 @@ Result<std::int64_t> ioctl_run(Call& call) {
   const schedule::Lock lock(vcpu.mutex());
   TEEIO_ASSIGN(const RunPage page, run_page(vcpu));
   const bool immediate = page.run().immediate_exit != 0;
-  TEEIO_ASSIGN(const kvm::VcpuExit exit, vcpu.run(call.caller, completion_of(page), immediate));
+  const VendorVm* vendor = vendor_vm(vcpu.vm().type());
+  TEEIO_ASSIGN(const kvm::VcpuExit exit,
+               vcpu.run(call.caller, completion_of(page, vendor), immediate));
   if (exit.reason == kvm::VcpuExit::Reason::kInterrupted && !immediate)
     page.run().exit_reason = KVM_EXIT_INTR;
-  return encode(exit, page);
+  return encode(exit, page, vendor);
 }
 
 Result<std::int64_t> ioctl_get_regs(Call& call) {

@@ -79,6 +79,9 @@ class SystemCalls {
   };
   /// Changes whenever the tree changes.
   [[nodiscard]] virtual std::uint64_t tree_generation() = 0;
+  /// Directories of /sys that this machine has beyond those that every Linux with PCI,
+  /// VFIO and IOMMUs has: its platform's devices. The same as long as it runs.
+  [[nodiscard]] virtual std::vector<std::string> platform_devices() { return {}; }
   /// All nodes, parents before children.
   [[nodiscard]] virtual std::vector<Node> tree() = 0;
 

@@ -4,7 +4,6 @@
 #include "entry/vfio_handlers.h"
 #include "host/iommufd/context.h"
 #include "hw/find_capability.h"
-#include "schedule/consulted.h"
 
 // Linux drivers/vfio/{device_cdev,vfio_main}.c and pci/vfio_pci_core.c.
 
@@ -158,9 +157,7 @@ Result<std::int64_t> ioctl_tsm_bind(Call& call) {
   TEEIO_ASSIGN(const Arg arg,
                copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, vdevice_id)));
   if (arg.flags != 0) return bad_flags();
-  schedule::consult(schedule::Setting::kBindOwner);
-  if (call.host.bind_owner != BindOwner::kAny && call.host.bind_owner != BindOwner::kVfio)
-    return fail(Errno::kNoTty, "the machine's bind_owner keeps VFIO's door shut");
+  TEEIO_TRY(call.host.iommufd.admit(iommufd::Door::kVfio));
   TEEIO_TRY(device(call).tsm_bind(arg.vdevice_id));
   return 0;
 }

@@ -47,7 +47,7 @@ SpecialRegisters reset_state() {
   return special;
 }
 
-SpecialRegisters td_initial_state() {
+SpecialRegisters flat_state(std::uint64_t cr0, std::uint64_t cr4, std::uint64_t efer) {
   SpecialRegisters special;
   special.cs = flat32(kCodeReadable);
   set_data_segments(special, flat32(kDataWritable));
@@ -55,9 +55,9 @@ SpecialRegisters td_initial_state() {
   special.ldt = system(kLdt);
   special.gdt.limit = 0;
   special.idt.limit = 0;
-  special.cr0 = 0x31;    // PE, ET, NE
-  special.cr4 = 0x2040;  // MCE, VMXE
-  special.efer = kEferLongModeEnable | kEferSyscall | kEferNoExecute;
+  special.cr0 = cr0;
+  special.cr4 = cr4;
+  special.efer = efer;
   return special;
 }
 

@@ -57,9 +57,8 @@ inline constexpr std::uint64_t kEferNoExecute = 1U << 11U;
 
 /// After reset: real mode. Source: Intel SDM vol. 3, table 10-1.
 [[nodiscard]] SpecialRegisters reset_state();
-/// A TD's vCPU at its first entry: flat 32-bit protected mode, paging off.
-/// Source: TDX module base spec, "Initial State of Guest CRs/segments".
-[[nodiscard]] SpecialRegisters td_initial_state();
+/// Flat 32-bit protected mode: segments of 4 GiB, empty descriptor tables.
+[[nodiscard]] SpecialRegisters flat_state(std::uint64_t cr0, std::uint64_t cr4, std::uint64_t efer);
 
 /// What a program may set. Errors: EINVAL for a state that cannot be.
 /// Source: Linux arch/x86/kvm/x86.c, kvm_is_valid_sregs().

@@ -204,7 +204,7 @@ std::optional<CpuExit> UnicornCpu::perform(const Intercept& intercept) {
       return exit_for(CpuExit::Reason::kHalt);
     case Intercept::Kind::kTdcall:
       advance(intercept.length);
-      return exit_for(CpuExit::Reason::kTdcall);
+      return exit_for(CpuExit::Reason::kGuestCall);
     case Intercept::Kind::kIn:
     case Intercept::Kind::kOut:
       return io(intercept);

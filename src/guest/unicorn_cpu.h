@@ -45,7 +45,7 @@ class UnicornCpu final : public hw::Cpu {
   void set_registers(const hw::CpuRegisters& registers) override;
   Result<void> get_special(std::span<std::byte> out) const override;
   Result<void> set_special(ByteView in) override;
-  void set_td_initial_state(std::uint64_t rcx) override;
+  void start_flat(const hw::FlatStart& start) override;
 
  private:
   struct alignas(kPageSize) BusPage {

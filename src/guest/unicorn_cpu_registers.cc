@@ -219,14 +219,9 @@ Result<void> UnicornCpu::set_special(ByteView in) {
   return {};
 }
 
-void UnicornCpu::set_td_initial_state(std::uint64_t rcx) {
-  load(td_initial_state());
-  hw::CpuRegisters registers;
-  registers.rip = 0xffff'fff0;
-  registers.rbx = 48;  // guest physical address width
-  registers.rcx = rcx;
-  registers.r8 = rcx;
-  engine_->set_general(registers);
+void UnicornCpu::start_flat(const hw::FlatStart& start) {
+  load(flat_state(start.cr0, start.cr4, start.efer));
+  engine_->set_general(start.registers);
 }
 
 }  // namespace teeio::guest

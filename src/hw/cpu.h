@@ -36,7 +36,7 @@ struct CpuExit {
     kFault,        ///< no mapping for `gpa` (EPT violation); retried when run again
     kMmio,         ///< access to a GPA that the owner declared emulated: see data
     kIo,           ///< IN/OUT
-    kTdcall,       ///< TDCALL: registers hold leaf and operands
+    kGuestCall,    ///< a confidential guest's call to its firmware: see registers
     kKicked,       ///< kick() was called, or the CPU has run for a while
     kShutdown,     ///< triple fault or an instruction that cannot be emulated
     kUnsupported,  ///< code where no memory is, or a state that the engine cannot run
@@ -67,6 +67,14 @@ class GuestMemory {
   virtual std::span<std::byte> direct(const GuestMapping& mapping) = 0;
 };
 
+/// A first state that firmware gives a vCPU.
+struct FlatStart {
+  std::uint64_t cr0 = 0;
+  std::uint64_t cr4 = 0;
+  std::uint64_t efer = 0;
+  CpuRegisters registers;
+};
+
 /// One vCPU's execution engine.
 ///
 /// Lifetime: owned by its vCPU; `memory` outlives it.
@@ -74,7 +82,7 @@ class GuestMemory {
 class Cpu {
  public:
   virtual ~Cpu() = default;
-  /// Runs until an exit. A kMmio/kIo read or a kTdcall is completed by setting
+  /// Runs until an exit. A kMmio/kIo read or a kGuestCall is completed by setting
   /// the result (set_read_result(), registers()) and running again.
   /// Precondition: memory lookups may block.
   virtual CpuExit run() = 0;
@@ -91,10 +99,9 @@ class Cpu {
   /// layout is abi's, so that this room needs not know it.
   virtual Result<void> get_special(std::span<std::byte> out) const = 0;
   virtual Result<void> set_special(ByteView in) = 0;
-  /// The state in which a TD's vCPU starts: 32-bit protected mode, paging off,
-  /// RIP 0xfffffff0, RCX and R8 = `rcx`. Source: TDX module base spec, "Initial
-  /// state of guest GPRs"/"CPU mode".
-  virtual void set_td_initial_state(std::uint64_t rcx) = 0;
+  /// Starts in flat 32-bit protected mode, paging off: segments of 4 GiB, empty
+  /// descriptor tables. What firmware says of the rest is in `start`.
+  virtual void start_flat(const FlatStart& start) = 0;
 };
 
 class CpuFactory {

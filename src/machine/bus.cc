@@ -15,7 +15,7 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
   for (const auto& [bdf, entry] : slots) {
     Function function{.pci = entry.function};
     function.group = entry.group;
-    function.iommu = entry.iommu;
+    function.iommu = iommu_drivers[entry.iommu].get();
     if (entry.set == nullptr) {
       function.driver = "pcieport";
     } else if (entry.vfio != nullptr) {

@@ -1,39 +1,57 @@
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "host/kvm/rmm/realm_vm.h"
 #include "host/pci_tsm/cca/cca_driver.h"
-#include "machine/parts.h"
 #include "machine/spdm_setup.h"
+#include "machine/vendors.h"
+#include "machine/vtd_iommus.h"
 
 namespace teeio::machine {
 namespace {
 
-/// An Arm host: the slice of the RMM, KVM's realm type, Arm CCA's TSM driver.
+/// An Arm host: the slice of the RMM, KVM's realm type, Arm CCA's TSM driver. Its
+/// IOMMUs stand in for SMMUs (docs/divergences.md); no guest's code runs.
 class CcaPlatform final : public Platform {
  public:
   explicit CcaPlatform(const PlatformParts& parts)
-      : rmm_(parts.memory, parts.trace, root_ports(parts), firmware_channels(parts.config)),
-        host_(rmm_, parts.memory, parts.trace),
-        vm_type_(host_),
-        driver_(host_, root_ports(parts)) {}
+      : parts_(parts), iommus_(parts, vtd::Model::kStandIn) {}
 
-  [[nodiscard]] tsm::Driver& driver() override { return driver_; }
-  [[nodiscard]] std::vector<kvm::VmTypeFactory*> vm_types() override { return {&vm_type_}; }
+  [[nodiscard]] hw::Iommu& iommu(std::uint32_t id) override { return iommus_.at(id); }
+  Result<void> boot(const RootPorts& ports) override {
+    std::vector<hw::RootPort*> all;
+    for (const auto& port : ports) all.push_back(port.get());
+    firmware_.emplace(parts_, all);
+    return {};
+  }
+  Result<std::unique_ptr<iommu::Iommu>> iommu_driver(std::uint32_t id) override {
+    return iommus_.driver(id);
+  }
+  [[nodiscard]] std::vector<kvm::VmTypeFactory*> vm_types() override {
+    return {&firmware_->vm_type};
+  }
+  [[nodiscard]] tsm::Driver* driver() override { return &firmware_->driver; }
   void census(std::map<std::string, std::string>& into) override {
-    into["rmm granules"] = fmt::format("{}", rmm_.granules());
+    into["rmm granules"] = fmt::format("{}", firmware_->rmm.granules());
   }
 
  private:
-  static std::vector<hw::RootPort*> root_ports(const PlatformParts& parts) {
-    std::vector<hw::RootPort*> ports;
-    for (const auto& port : parts.root_ports) ports.push_back(port.get());
-    return ports;
-  }
+  struct Firmware {
+    Firmware(const PlatformParts& parts, const std::vector<hw::RootPort*>& ports)
+        : rmm(parts.memory, parts.trace, ports, firmware_channels(parts.config)),
+          host(rmm, parts.memory, parts.trace),
+          vm_type(host),
+          driver(host, ports) {}
+    rmm::Rmm rmm;
+    kvm::RealmHost host;
+    kvm::RealmVmFactory vm_type;
+    tsm::CcaDriver driver;
+  };
 
-  rmm::Rmm rmm_;
-  kvm::RealmHost host_;
-  kvm::RealmVmFactory vm_type_;
-  tsm::CcaDriver driver_;
+  const PlatformParts parts_;
+  VtdIommus iommus_;
+  std::optional<Firmware> firmware_;
 };
 
 }  // namespace

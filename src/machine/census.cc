@@ -35,26 +35,26 @@ std::map<std::string, std::string> Machine::census() {
     result["command register of " + bdf.str()] =
         fmt::format("{:#06x}", function.pci->config_read(0x04, 2));
   }
-  if (impl_->platform != nullptr) impl_->platform->census(result);
+  impl_->platform->census(result);
   return result;
 }
 
 std::string Machine::show() {
   std::string text =
       fmt::format("machine {}: TSM {}, {} IOMMU(s), {} MiB\n", impl_->config.name,
-                  impl_->platform != nullptr ? impl_->platform->driver().name() : "none",
+                  impl_->platform->driver() != nullptr ? impl_->platform->driver()->name() : "none",
                   impl_->config.iommus, impl_->config.memory_bytes >> 20U);
   for (const auto& function : impl_->functions()) {
     hw::PciFunction& pci = *function.pci;
     const bool port = hw::is_bridge(pci);
-    text += fmt::format("{}{} [{:04x}:{:04x}] {}{}{} driver={} group={} iommu=dmar{}\n",
+    text += fmt::format("{}{} [{:04x}:{:04x}] {}{}{} driver={} group={} iommu={}\n",
                         port ? "" : "  ", pci.bdf().str(), pci.config_read(0, 2),
                         pci.physical_function() != nullptr ? device::DmaEngineCard::kVfDeviceId
                                                            : pci.config_read(2, 2),
                         kind_of(pci), tsm::has_tee(pci) ? ", TEE-I/O" : "",
                         hw::find_extended_capability(pci, hw::kExtendedIde) ? ", IDE" : "",
                         function.driver.empty() ? "none" : function.driver,
-                        function.group.value_or(0), function.iommu.value_or(0));
+                        function.group.value_or(0), function.iommu->sysfs().device);
     for (std::size_t i = 0; i < hw::kBarCount; ++i) {
       const hw::Bar& bar = pci.bars()[i];
       if (bar.kind == hw::Bar::Kind::kNone) continue;

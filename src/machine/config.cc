@@ -6,20 +6,19 @@
 
 #include <limits>
 #include <optional>
+#include <ranges>
 #include <set>
 #include <utility>
 
 #include "base/files.h"
 #include "machine/check_config.h"
+#include "machine/vendors.h"
 
 namespace teeio::machine {
 namespace {
 
-using entry::BindOwner;
+using iommufd::BindOwner;
 
-constexpr std::uint16_t kPciDomain = 0;  ///< of the machine's one host bridge
-constexpr std::pair<std::string_view, TsmKind> kTsms[] = {
-    {"none", TsmKind::kNone}, {"tdx", TsmKind::kTdx}, {"cca", TsmKind::kCca}};
 constexpr std::pair<std::string_view, BindOwner> kOwners[] = {{"any", BindOwner::kAny},
                                                               {"vfio", BindOwner::kVfio},
                                                               {"iommufd", BindOwner::kIommufd},
@@ -49,6 +48,12 @@ constexpr std::pair<std::string_view, abi::AbiProfile> kProfiles[] = {
     {"teeio", abi::AbiProfile::kTeeio},
     {"iommufd-v5", abi::AbiProfile::kIommufdV5},
     {"vfio-rfc-2025", abi::AbiProfile::kVfioRfc2025}};
+
+std::vector<std::pair<std::string_view, TsmKind>> tsms() {
+  std::vector<std::pair<std::string_view, TsmKind>> names;
+  for (const Vendor& vendor : vendors()) names.emplace_back(vendor.kind.name, vendor.kind);
+  return names;
+}
 
 constexpr std::uint64_t kMiB = 1ULL << 20U;
 /// Holds the tables of firmware and IOMMUs for the largest machine, and small guests.
@@ -104,9 +109,8 @@ class Section {
     return parsed.value_or(Bdf{});
   }
 
-  template <class E, std::size_t N>
-  E choice(std::string_view key, const std::pair<std::string_view, E> (&names)[N],
-           std::optional<E> fallback = {}) {
+  template <class Names, class E = typename std::ranges::range_value_t<Names>::second_type>
+  E choice(std::string_view key, const Names& names, std::optional<E> fallback = {}) {
     const toml::node* node = take(key, fallback.has_value());
     if (node == nullptr) return fallback.value_or(names[0].second);
     const std::string value = node->value_or(std::string());
@@ -225,7 +229,7 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   Section top(root, file_name, problem);
   Config config;
   config.name = top.text("name");
-  config.tsm = top.choice("tsm", kTsms);
+  config.tsm = top.choice("tsm", tsms());
   config.profile = top.choice("abi", kProfiles, std::optional(abi::AbiProfile::kTeeio));
   config.memory_bytes = top.number("memory_mib", kLeastMemoryMib, 1U << 20U, 1024) * kMiB;
   config.hkids = static_cast<std::uint16_t>(top.number("hkids", 1, 1023, 63));

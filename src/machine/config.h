@@ -11,10 +11,9 @@
 #include "entry/call.h"
 #include "host/iommufd/environment.h"
 #include "host/vfio/policies.h"
+#include "machine/tsm_kind.h"
 
 namespace teeio::machine {
-
-enum class TsmKind : std::uint8_t { kNone, kTdx, kCca };
 
 struct RootPortConfig {
   Bdf bdf;
@@ -64,7 +63,7 @@ struct Config {
   std::vector<RootPortConfig> root_ports;
   std::vector<CardConfig> cards;
 
-  entry::BindOwner bind_owner = entry::BindOwner::kAny;
+  iommufd::BindOwner bind_owner = iommufd::BindOwner::kAny;
   vfio::Policies vfio;
   iommufd::Policies iommufd;
 };

@@ -2,34 +2,31 @@
 
 #include <fmt/format.h>
 
-#include "guest/factory.h"
+#include <algorithm>
+
 #include "machine/parts.h"
 #include "machine/spdm_setup.h"
+#include "machine/vendors.h"
 
 namespace teeio::machine {
 
 Machine::Impl::~Impl() = default;
 
 Result<void> Machine::Impl::build() {
+  const auto vendor = std::ranges::find(vendors(), config.tsm, &Vendor::kind);
+  if (vendor == vendors().end()) return fail(Errno::kInval, "there is no such TSM");
+  TEEIO_ASSIGN(platform, vendor->make({config, memory, events}));
   TEEIO_TRY(build_hardware());
-  switch (config.tsm) {
-    case TsmKind::kTdx: {
-      TEEIO_ASSIGN(platform, make_tdx_platform({config, memory, events, iommus, ports}));
-      break;
-    }
-    case TsmKind::kCca: {
-      TEEIO_ASSIGN(platform, make_cca_platform({config, memory, events, iommus, ports}));
-      break;
-    }
-    case TsmKind::kNone:
-      break;
-  }
-  return build_kernel();
+  TEEIO_TRY(platform->boot(ports));
+  TEEIO_TRY(build_kernel());
+  build_cards();
+  if (platform->driver() != nullptr) (void)pci_tsm.register_tsm(*platform->driver());
+  sysfs_system = std::make_unique<sysfs::System>(*this);
+  dispatch = std::make_unique<entry::Dispatch>(*host, *this, *sysfs_system);
+  return {};
 }
 
 Result<void> Machine::Impl::build_hardware() {
-  for (std::uint32_t id = 0; id < config.iommus; ++id)
-    iommus.push_back(std::make_unique<hw::Iommu>(memory, events, id));
   bridge = std::make_unique<hw::HostBridge>(memory, events, interrupts);
   for (const RootPortConfig& port : config.root_ports) {
     // The vendor and device of no real product, as the cards'.
@@ -50,14 +47,14 @@ Result<void> Machine::Impl::build_hardware() {
         .ide_streams = port.ide_streams,
         .tee_io = port.tee_io};
     ports.push_back(std::make_unique<hw::RootPort>(events, options));
-    bridge->add_root_port(*ports.back(), *iommus[port.iommu]);
+    bridge->add_root_port(*ports.back(), platform->iommu(port.iommu));
   }
   return {};
 }
 
 /// The functions of every card, on the bus and in the memory map.
 void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu, bool vfio) {
-  bridge->add_function(function, *iommus[iommu]);
+  bridge->add_function(function, platform->iommu(iommu));
   function.attach(*bridge);
   for (std::size_t number = 0; number < hw::kBarCount; ++number) {
     const hw::Bar& bar = function.bars()[number];
@@ -66,7 +63,7 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   }
   pci_tsm.add_function(function);
   // Each function is its own group: the root ports have ACS.
-  const auto group = static_cast<std::uint32_t>(next_group++);
+  const auto group = next_group++;
   (void)iommu_drivers[iommu]->probe(function.bdf(), group);
   const schedule::Lock lock(bus_lock);
   auto& set = sets[function.bdf().bus];
@@ -77,31 +74,42 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
 }
 
 Result<void> Machine::Impl::build_kernel() {
-  for (const auto& iommu : iommus) {
-    TEEIO_ASSIGN(auto driver, vtd::Driver::create(memory, *iommu, vtd::DefaultDomain::kTranslated));
+  for (std::uint32_t id = 0; id < config.iommus; ++id) {
+    TEEIO_ASSIGN(auto driver, platform->iommu_driver(id));
     iommu_drivers.push_back(std::move(driver));
   }
-  if (config.tsm != TsmKind::kCca && config.guest_code) cpu_factory = guest::make_unicorn_factory();
+  cpu_factory = platform->cpu_factory();
   kvm = std::make_unique<kvm::Kvm>(memory, cpu_factory.get(), events);
   kvm->add_type(sw_protected);
-  if (platform != nullptr)
-    for (kvm::VmTypeFactory* type : platform->vm_types()) kvm->add_type(*type);
+  for (kvm::VmTypeFactory* type : platform->vm_types()) kvm->add_type(*type);
   iommufd::Policies policies = config.iommufd;
-  policies.guest_binds =
-      config.bind_owner == entry::BindOwner::kAny || config.bind_owner == entry::BindOwner::kGuest;
+  policies.bind_owner = config.bind_owner;
   iommufd_environment = std::make_unique<iommufd::Environment>(
-      memory, events, platform != nullptr ? &pci_tsm : nullptr, policies);
+      memory, events, platform->driver() != nullptr ? &pci_tsm : nullptr, policies);
+  host = std::make_unique<entry::Host>(entry::Host{.trace = events,
+                                                   .iommufd = *iommufd_environment,
+                                                   .kvm = *kvm,
+                                                   .tsm = pci_tsm,
+                                                   .profile = config.profile});
+  return {};
+}
 
-  for (const auto& port : ports) {
+std::uint32_t Machine::Impl::iommu_below(std::uint8_t bus) const {
+  const auto port = std::ranges::find(config.root_ports, bus, &RootPortConfig::bus);
+  return port == config.root_ports.end() ? 0 : port->iommu;
+}
+
+void Machine::Impl::build_cards() {
+  for (std::size_t i = 0; i < ports.size(); ++i) {
     const schedule::Lock lock(bus_lock);
-    const auto group = static_cast<std::uint32_t>(next_group++);
-    slots.emplace(port->bdf(),
-                  Slot{.function = port.get(), .iommu = 0, .group = group, .set = {}, .vfio = {}});
+    slots.emplace(ports[i]->bdf(), Slot{.function = ports[i].get(),
+                                        .iommu = config.root_ports[i].iommu,
+                                        .group = next_group++,
+                                        .set = {},
+                                        .vfio = {}});
   }
   for (const CardConfig& card : config.cards) {
-    std::uint32_t iommu = 0;
-    for (const RootPortConfig& port : config.root_ports)
-      if (port.bus == card.bdf.bus) iommu = port.iommu;
+    const std::uint32_t iommu = iommu_below(card.bdf.bus);
     if (card.model == CardConfig::Model::kPlain) {
       plain_cards.push_back(std::make_unique<device::PlainCard>(events, card.bdf, card.window));
       add_function(plain_cards.back()->function(), iommu, card.vfio);
@@ -118,17 +126,6 @@ Result<void> Machine::Impl::build_kernel() {
     for (hw::PciFunction* function : dma_cards.back()->functions())
       add_function(*function, iommu, card.vfio);
   }
-  if (platform != nullptr) (void)pci_tsm.register_tsm(platform->driver());
-
-  host = std::make_unique<entry::Host>(entry::Host{.trace = events,
-                                                   .iommufd = *iommufd_environment,
-                                                   .kvm = *kvm,
-                                                   .tsm = pci_tsm,
-                                                   .profile = config.profile,
-                                                   .bind_owner = config.bind_owner});
-  sysfs_system = std::make_unique<sysfs::System>(*this);
-  dispatch = std::make_unique<entry::Dispatch>(*host, *this, *sysfs_system);
-  return {};
 }
 
 Result<std::unique_ptr<Machine>> Machine::create(const Config& config) {
@@ -174,8 +171,8 @@ void Machine::remove_tsm() {
 }
 
 void Machine::restore_tsm() {
-  if (impl_->platform != nullptr && impl_->pci_tsm.tsms().empty())
-    (void)impl_->pci_tsm.register_tsm(impl_->platform->driver());
+  if (impl_->platform->driver() != nullptr && impl_->pci_tsm.tsms().empty())
+    (void)impl_->pci_tsm.register_tsm(*impl_->platform->driver());
   impl_->sysfs_system->refresh();
 }
 

@@ -8,11 +8,8 @@
 #include "device/dma_engine_card.h"
 #include "device/plain_card.h"
 #include "entry/dispatch.h"
-#include "firmware/tdx/module.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/sw_protected.h"
-#include "host/kvm/tdx/tdx_host.h"
-#include "host/kvm/tdx/tdx_vm.h"
 #include "host/pci_tsm/driver.h"
 #include "host/sysfs/system.h"
 #include "host/vfio/device.h"
@@ -20,30 +17,9 @@
 #include "hw/interrupts.h"
 #include "machine/config.h"
 #include "machine/machine.h"
+#include "machine/platform.h"
 
 namespace teeio::machine {
-
-/// A TSM kind's own part of a machine: firmware, VM types, driver.
-class Platform {
- public:
-  virtual ~Platform() = default;
-  [[nodiscard]] virtual tsm::Driver& driver() = 0;
-  /// VM types beyond KVM's own.
-  [[nodiscard]] virtual std::vector<kvm::VmTypeFactory*> vm_types() = 0;
-  /// Pages that the firmware has and other counters of its own.
-  virtual void census(std::map<std::string, std::string>& into) = 0;
-};
-
-/// What a platform is made on.
-struct PlatformParts {
-  const Config& config;
-  hw::PhysicalMemory& memory;
-  object::Trace& trace;
-  std::vector<std::unique_ptr<hw::Iommu>>& iommus;
-  std::vector<std::unique_ptr<hw::RootPort>>& root_ports;
-};
-Result<std::unique_ptr<Platform>> make_tdx_platform(const PlatformParts& parts);
-Result<std::unique_ptr<Platform>> make_cca_platform(const PlatformParts& parts);
 
 /// Members in order of dependency: what is below is destroyed first.
 struct Machine::Impl final : sysfs::Host, entry::Devices {
@@ -53,6 +29,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
   Result<void> build();
   Result<void> build_hardware();
   Result<void> build_kernel();
+  void build_cards();
+  [[nodiscard]] std::uint32_t iommu_below(std::uint8_t bus) const;
   void add_function(hw::PciFunction& function, std::uint32_t iommu, bool vfio);
 
   // sysfs::Host
@@ -89,14 +67,13 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
   object::Trace events;
   hw::PhysicalMemory memory;
   hw::InterruptRemapping interrupts;
-  std::vector<std::unique_ptr<hw::Iommu>> iommus;
   std::vector<std::unique_ptr<hw::RootPort>> ports;
   std::vector<std::unique_ptr<device::DmaEngineCard>> dma_cards;
   std::vector<std::unique_ptr<device::PlainCard>> plain_cards;
   std::unique_ptr<hw::HostBridge> bridge;
-  std::unique_ptr<hw::CpuFactory> cpu_factory;
   std::unique_ptr<Platform> platform;
-  std::vector<std::unique_ptr<vtd::Driver>> iommu_drivers;
+  std::unique_ptr<hw::CpuFactory> cpu_factory;
+  std::vector<std::unique_ptr<iommu::Iommu>> iommu_drivers;
   tsm::PciTsm pci_tsm{events};
   kvm::SwProtectedFactory sw_protected;
   std::unique_ptr<kvm::Kvm> kvm;

@@ -249,13 +249,6 @@ std::deque<Event> select_calls(const std::deque<Event>& events,
 
 }  // namespace
 
-bool is_expected(const Event& event) {
-  if (event.outcome == "TDX_IOTLB_TRACKING_NOT_REQUIRED") return true;  // nothing was cached
-  if (event.outcome == "TDX_VCPU_NOT_ASSOCIATED") return true;          // nothing to flush
-  // KVM_EXIT_MEMORY_FAULT comes with EFAULT: Documentation/virt/kvm/api.rst.
-  return event.name == "KVM_RUN" && event.outcome == "EFAULT";
-}
-
 std::deque<Event> select(const std::deque<Event>& events, Level level,
                          const std::set<std::uint64_t>& pinned) {
   switch (level) {

@@ -193,6 +193,8 @@ const TeardownOrder kTdxOrder{.tsm = "tdx", .pairs = kTdxPairs, .unmap_call = "T
 const TeardownOrder kCcaOrder{.tsm = "cca", .pairs = kCcaPairs, .unmap_call = ""};
 const TeardownOrder kSevOrder{.tsm = "sev", .pairs = kSevPairs, .unmap_call = ""};
 
+const TeardownOrder kNoOrder{.tsm = "none", .pairs = {}, .unmap_call = ""};
+
 bool TeardownOrder::ordered(TeardownStep first, TeardownStep then) const {
   return std::any_of(pairs.begin(), pairs.end(), [&](const OrderedPair& pair) {
     return pair.first == first && pair.then == then;
@@ -200,8 +202,9 @@ bool TeardownOrder::ordered(TeardownStep first, TeardownStep then) const {
 }
 
 const TeardownOrder& teardown_order(std::string_view tsm) {
-  if (tsm == kTdxOrder.tsm) return kTdxOrder;
-  return tsm == kCcaOrder.tsm ? kCcaOrder : kSevOrder;
+  for (const TeardownOrder* order : {&kTdxOrder, &kCcaOrder, &kSevOrder})
+    if (order->tsm == tsm) return *order;
+  return kNoOrder;
 }
 
 std::string_view step_text(TeardownStep step) {

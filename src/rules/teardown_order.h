@@ -43,8 +43,11 @@ extern const TeardownOrder kCcaOrder;
 /// stop before free; the rest either way. Source: SEV-TIO TDI_UNBIND.
 extern const TeardownOrder kSevOrder;
 
-/// The order of the TSM named `tsm` ("tdx", "cca", "sev"); kSevOrder, the least
-/// strict, for any other name.
+/// Of a TSM whose firmware asks for no order, and of a machine without one.
+extern const TeardownOrder kNoOrder;
+
+/// The order of the TSM named `tsm` ("tdx", "cca", "sev"); kNoOrder for any other
+/// name.
 [[nodiscard]] const TeardownOrder& teardown_order(std::string_view tsm);
 
 }  // namespace teeio::rules

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <vector>
@@ -75,9 +76,10 @@ bool VirtualPrefixes::contain(std::string_view path) const {
            path[kPciRoot.size()] <= '9';
   for (const std::string_view prefix :
        {"/sys/bus/pci", "/sys/class/tsm", "/sys/class/vfio-dev", "/sys/class/iommu",
-        "/sys/kernel/iommu_groups", "/sys/devices/virtual/iommu", "/sys/devices/faux/tdx_host"})
+        "/sys/kernel/iommu_groups", "/sys/devices/virtual/iommu"})
     if (is_below(path, prefix)) return true;
-  return false;
+  return std::ranges::any_of(devices_,
+                             [path](const std::string& device) { return is_below(path, device); });
 }
 
 Result<std::unique_ptr<PrivateTree>> PrivateTree::create(const std::string& tmpfs,

@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "entry/system_calls.h"
 #include "run/fd.h"
@@ -18,11 +20,14 @@ namespace teeio::run {
 class VirtualPrefixes {
  public:
   enum class Kvm : std::uint8_t { kEmulated, kHost };
-  explicit VirtualPrefixes(Kvm kvm) : kvm_(kvm) {}
+  /// `devices`: SystemCalls::platform_devices().
+  VirtualPrefixes(Kvm kvm, std::vector<std::string> devices)
+      : kvm_(kvm), devices_(std::move(devices)) {}
   [[nodiscard]] bool contain(std::string_view path) const;
 
  private:
   const Kvm kvm_;
+  const std::vector<std::string> devices_;
 };
 
 /// The machine's /dev and /sys as real directories, links and empty files on a

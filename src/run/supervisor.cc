@@ -81,8 +81,9 @@ int Supervisor::run() {
   Launched program = launch(options_.command, process);
   if (!program.problem.empty()) return cannot(program.problem);
 
-  const VirtualPrefixes prefixes(options_.host_kvm ? VirtualPrefixes::Kvm::kHost
-                                                   : VirtualPrefixes::Kvm::kEmulated);
+  const VirtualPrefixes prefixes(
+      options_.host_kvm ? VirtualPrefixes::Kvm::kHost : VirtualPrefixes::Kvm::kEmulated,
+      machine_.platform_devices());
   Listener listener(std::move(program.listener));
   Tasks tasks(**files);
   Paths paths(tasks, **tree, prefixes);

@@ -12,10 +12,13 @@ TABLE = """| room | what lives there | may include |
 |---|---|---|
 | `low` | | nothing |
 | `high` | | `low` |
+| `hw` | | nothing |
 """
 TREE = {
     "ARCHITECTURE.md": TABLE,
-    "src/CMakeLists.txt": "teeio_room(low)\nteeio_room(high DEPS low)\n",
+    "src/CMakeLists.txt": "teeio_room(low)\nteeio_room(high DEPS low)\nteeio_room(hw)\n",
+    "src/hw/README.md": "# hw\n",
+    "src/hw/x.h": "#pragma once\nint severity(); // as TDX's, seven\n",
     "src/low/README.md": "# low\n",
     "src/high/README.md": "# high\n",
     "src/low/low.h": "#pragma once\n",
@@ -36,6 +39,9 @@ BREACHES = [
     ("tests/a.cc", "// as in the firmware notes\n", "no page that a reader can open"),
     ("src/high/high.cc", "\n" * 401, "401 lines"),
     ("src/high/high.cc", '#include "schedule/plant_bug.h"\n', "could be planted"),
+    ("src/hw/x.h", "#pragma once\nvoid set_td(int tdx_key);\n", "names a vendor"),
+    ("src/hw/x.h", "#pragma once\nenum class E { kSevEnable };\n", "names a vendor"),
+    ("src/hw/x.h", "#pragma once\nconst char* path = \"intel-iommu\";\n", "names a vendor"),
     ("tests/a.cc", "void f() { usleep(1); }\n", "waits for time"),
 ]
 

@@ -35,7 +35,7 @@ void request_against(const Config& design, const Opponent& opponent) {
   Stage stage(design);
   Vmm& vmm = stage.bound();
   start(stage, vmm, opponent);
-  const std::uint32_t wanted = stage.tdx() ? abi::TSM_TDI_RUN : abi::TSM_TDI_LOCKED;
+  const std::uint32_t wanted = stage.vendor().guest_asks;
   stage.play({{"guest", [&] { (void)stage.ask_state(vmm, wanted); }},
               {opponent.name, [&] { opponent.act(stage, vmm); }}});
 }

@@ -38,7 +38,7 @@ struct Axis {
 };
 
 const std::vector<Axis>& axes() {
-  using entry::BindOwner;
+  using iommufd::BindOwner;
   using iommufd::VdeviceLifetime;
   using iommufd::VmRef;
   using vfio::CloseOrder;

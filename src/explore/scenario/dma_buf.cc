@@ -10,6 +10,7 @@
 #include "explore/scenario/unexplored.h"
 #include "host/dmabuf/dmabuf.h"
 #include "host/iommufd/iopt_pages.h"
+#include "machine/iommu_unit.h"
 #include "object/trace.h"
 #include "schedule/task.h"
 
@@ -105,17 +106,16 @@ void revoke_twice_against_transfers(const Config&) {
 struct SmallIommu {
   hw::PhysicalMemory memory{std::uint64_t{1} << 20U};
   object::Trace trace;
-  hw::Iommu iommu{memory, trace, 0};
-  std::unique_ptr<vtd::Driver> driver =
-      *vtd::Driver::create(memory, iommu, vtd::DefaultDomain::kTranslated);
-  std::unique_ptr<vtd::Domain> domain = *driver->alloc_paging_domain(vtd::Domain::Kind::kPlain);
+  machine::IommuUnit unit = *machine::make_iommu_unit(memory, trace, 0);
+  std::unique_ptr<iommu::Domain> domain =
+      *unit.driver->alloc_paging_domain(iommu::Domain::Kind::kPlain);
 };
 
 constexpr Iova kIova{0x10'0000};
 
 /// IOAS_MAP_FILE of a BAR, and the unmap at its end if asked for.
 enum class AtEnd : std::uint8_t { kUnmap, kLeave };
-object::Ref<iommufd::DmabufPages> map_file(const object::Ref<DmaBuf>& buffer, vtd::Domain& domain,
+object::Ref<iommufd::DmabufPages> map_file(const object::Ref<DmaBuf>& buffer, iommu::Domain& domain,
                                            AtEnd at_end) {
   auto pages = iommufd::DmabufPages::create(buffer, /*start=*/0, /*writable=*/true,
                                             /*address_hint=*/0);
@@ -123,7 +123,7 @@ object::Ref<iommufd::DmabufPages> map_file(const object::Ref<DmaBuf>& buffer, vt
   iommufd::DmabufPages& made = **pages;
   {
     const Lock lock(made.mutex());
-    TEEIO_CHECK(made.map(domain, kIova, 0, kPageSize, vtd::Prot::kReadWrite).has_value(),
+    TEEIO_CHECK(made.map(domain, kIova, 0, kPageSize, iommu::Prot::kReadWrite).has_value(),
                 "a page is mapped into an empty domain");
   }
   if (at_end == AtEnd::kUnmap) {

@@ -20,10 +20,6 @@ object::Trace* g_last_trace = nullptr;
 /// What the set-up draws is the same for every schedule.
 constexpr std::uint64_t kSeed = 0x7ee10;
 
-std::string_view rule_of(machine::TsmKind tsm) {
-  return tsm == machine::TsmKind::kCca ? "cca" : "tdx";
-}
-
 /// A broken rule ends the schedule where it was broken.
 [[noreturn]] void broken(const rules::Violation& violation) {
   check_failed("R" + std::to_string(static_cast<unsigned>(violation.rule)) + ": " + violation.what);
@@ -49,7 +45,7 @@ Stage::Stage(const machine::Config& design, Card card)
     : design_(design),
       controller_(schedule::controller()),
       sanitizer_(
-          std::make_unique<rules::Sanitizer>(rules::teardown_order(rule_of(design.tsm)), broken)) {
+          std::make_unique<rules::Sanitizer>(rules::teardown_order(design.tsm.name), broken)) {
   schedule::set_controller(nullptr);
   // A set-up before this one may have ended in a finding, in the middle of a call.
   schedule::clear_task_locals();
@@ -124,12 +120,12 @@ Vmm& Stage::with_mmio(std::string_view device) {
 Result<void> Stage::bind(Vmm& vmm) {
   schedule::consult(schedule::Setting::kBindOwner);
   switch (design_.bind_owner) {
-    case entry::BindOwner::kAny:
-    case entry::BindOwner::kIommufd:
+    case iommufd::BindOwner::kAny:
+    case iommufd::BindOwner::kIommufd:
       return vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND);
-    case entry::BindOwner::kVfio:
+    case iommufd::BindOwner::kVfio:
       return vmm.vfio_bind();
-    case entry::BindOwner::kGuest:
+    case iommufd::BindOwner::kGuest:
       return ask_state(vmm, abi::TSM_TDI_LOCKED);
   }
   return {};
@@ -138,31 +134,29 @@ Result<void> Stage::bind(Vmm& vmm) {
 Result<void> Stage::unbind(Vmm& vmm) {
   schedule::consult(schedule::Setting::kBindOwner);
   switch (design_.bind_owner) {
-    case entry::BindOwner::kAny:
-    case entry::BindOwner::kIommufd:
+    case iommufd::BindOwner::kAny:
+    case iommufd::BindOwner::kIommufd:
       return vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_UNBIND);
-    case entry::BindOwner::kVfio:
+    case iommufd::BindOwner::kVfio:
       return vmm.vfio_unbind();
-    case entry::BindOwner::kGuest:
+    case iommufd::BindOwner::kGuest:
       return ask_state(vmm, abi::TSM_TDI_UNLOCKED);
   }
   return {};
 }
 
 Result<void> Stage::ask_state(Vmm& vmm, std::uint32_t state) {
-  const std::uint32_t arch =
-      tdx() ? abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX : abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
-  TEEIO_TRY(vmm.request(abi::TSM_REQ_SET_TDI_STATE, arch, state));
+  TEEIO_TRY(vmm.request(abi::TSM_REQ_SET_TDI_STATE, vendor().request_arch, state));
   return {};
 }
 
 Result<void> Stage::lock(Vmm& vmm) {
-  // A TD's bind has locked it, and so has the guest that bound it.
-  const bool is_locked = tdx() || design_.bind_owner == entry::BindOwner::kGuest;
+  // So has a guest that bound it.
+  const bool is_locked = vendor().bind_locks || design_.bind_owner == iommufd::BindOwner::kGuest;
   return is_locked ? Result<void>() : ask_state(vmm, abi::TSM_TDI_LOCKED);
 }
 
-Result<void> Stage::make_runnable(Vmm& vmm) { return tdx() ? vmm.finalize() : vmm.make_vcpu(); }
+Result<void> Stage::make_runnable(Vmm& vmm) { return vendor().make_runnable(vmm); }
 
 void Stage::play(std::initializer_list<Actor> actors) {
   if (set_up_) schedule::set_controller(controller_);

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "explore/scenario/vendor.h"
 #include "explore/scenario/vmm.h"
 #include "machine/config.h"
 #include "machine/machine.h"
@@ -45,8 +46,8 @@ class Stage {
   Stage& operator=(const Stage&) = delete;
 
   [[nodiscard]] machine::Machine& machine() { return *machine_; }
-  [[nodiscard]] bool tdx() const { return design_.tsm == machine::TsmKind::kTdx; }
-  [[nodiscard]] std::uint64_t vm_type() const { return tdx() ? kTdxVm : kRealmVm; }
+  [[nodiscard]] const Vendor& vendor() const { return vendor_of(design_.tsm); }
+  [[nodiscard]] std::uint64_t vm_type() const { return vendor().vm_type; }
 
   /// A shell of root's.
   [[nodiscard]] machine::Program& root() { return *root_; }
@@ -66,9 +67,9 @@ class Stage {
   Result<void> unbind(Vmm& vmm);
   /// IOMMU_VDEVICE_TSM_REQ: the guest asks for `state`, enum tsm_tdi_state.
   Result<void> ask_state(Vmm& vmm, std::uint32_t state);
-  /// After bind: TDX's has locked the TDI, on CCA the guest asks for it.
+  /// After bind: where that has not locked the TDI, the guest asks for it.
   Result<void> lock(Vmm& vmm);
-  /// What KVM_PRE_FAULT_MEMORY needs: a vCPU, and a TD that may run.
+  /// Vendor::make_runnable.
   Result<void> make_runnable(Vmm& vmm);
 
   /// Runs the actors against each other, in every order, and waits for all. With

@@ -94,8 +94,7 @@ Answer exit_process(const CallContext& c) {
 // --- KVM ---
 
 Answer create_vm(const CallContext& c) {
-  const std::uint64_t type =
-      c.values[0] == kConfidential ? (c.tdx ? kTdxVm : kRealmVm) : c.values[0];
+  const std::uint64_t type = c.values[0] == kConfidential ? c.vendor.vm_type : c.values[0];
   return c.program.ioctl(c.target, KVM_CREATE_VM, type);
 }
 Answer create_vcpu(const CallContext& c) {
@@ -230,8 +229,7 @@ Answer tsm_req(const CallContext& c) {
   auto arg = sized<abi::iommu_vdevice_tsm_req>();
   arg.vdevice_id = u32(c.values[0]);
   arg.op = abi::TSM_REQ_SET_TDI_STATE;
-  arg.tvm_arch =
-      u32(c.tdx ? abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX : abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA);
+  arg.tvm_arch = c.vendor.request_arch;
   arg.req_len = sizeof(state);
   arg.req_uptr = c.program.store(bytes_of(state));
   return simple(c, IOMMU_VDEVICE_TSM_REQ, arg);

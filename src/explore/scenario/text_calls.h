@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "explore/scenario/vendor.h"
 #include "machine/program.h"
 
 namespace teeio::explore {
@@ -32,7 +33,7 @@ struct CallContext {
   int target;                             ///< the descriptor that comes first; -1 for none
   std::span<const std::uint64_t> values;  ///< of the row's parameters, in its order
   std::span<const std::string> texts;
-  bool tdx;  ///< the machine's firmware
+  const Vendor& vendor;  ///< the machine's
 };
 
 /// A system call as text scenarios write it: the one place for its name, its

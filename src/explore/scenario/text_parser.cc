@@ -8,6 +8,7 @@
 #include "explore/scenario/text.h"
 #include "explore/scenario/text_settings.h"
 #include "explore/scenario/text_steps.h"
+#include "explore/scenario/vendor.h"
 
 namespace teeio::explore {
 namespace {
@@ -78,14 +79,17 @@ class Parser {
 
   Parsed<> firmware(Tokens line) {
     TEXT_TRY(in_head(line));
-    if (line.size() < 2) return missing(line.front(), "a firmware is missing: tdx, cca");
+    std::string known;
+    for (const Vendor& vendor : vendors())
+      known.append(known.empty() ? "" : ", ").append(vendor.tsm.name);
+    if (line.size() < 2)
+      return missing(line.front(), fmt::format("a firmware is missing: {}", known));
     for (const TextToken& token : line.subspan(1)) {
-      if (token.text == "tdx")
-        scenario_.firmware.push_back(machine::TsmKind::kTdx);
-      else if (token.text == "cca")
-        scenario_.firmware.push_back(machine::TsmKind::kCca);
-      else
-        return wrong(token, fmt::format("`{}` is no firmware; allowed are tdx, cca", token.text));
+      const auto row = std::ranges::find_if(
+          vendors(), [&](const Vendor& vendor) { return vendor.tsm.name == token.text; });
+      if (row == vendors().end())
+        return wrong(token, fmt::format("`{}` is no firmware; allowed are {}", token.text, known));
+      scenario_.firmware.push_back(row->tsm);
     }
     return {};
   }

@@ -58,7 +58,7 @@ class TextRun {
                            .target = target,
                            .values = values,
                            .texts = step.texts,
-                           .tdx = stage_.tdx()});
+                           .vendor = stage_.vendor()});
   }
 
   static void judge(const TextStep& step, const Result<std::int64_t>& answer,

@@ -19,7 +19,19 @@ void bind_twice(const Config& design) {
   TEEIO_CHECK(done[0].has_value() || done[1].has_value(), "of two binds at once none succeeded");
 }
 
-bool both_doors_open(const Config& design) { return design.bind_owner == entry::BindOwner::kAny; }
+bool both_doors_open(const Config& design) { return design.bind_owner == iommufd::BindOwner::kAny; }
+
+/// A guest's request to lock binds what is unbound, and takes that back where the
+/// firmware refuses it (TDX). It takes back nobody else's bind.
+void bind_against_the_guests_door(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.ready();
+  Result<void> bound;
+  stage.play({{"guest", [&] { (void)stage.ask_state(vmm, abi::TSM_TDI_LOCKED); }},
+              {"binder", [&] { bound = vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND); }}});
+  TEEIO_CHECK(!bound || stage.is_bound(kPfBdf),
+              "a bind succeeded, and a guest's refused request has undone it");
+}
 
 void bind_by_two_doors(const Config& design) {
   Stage stage(design);
@@ -145,6 +157,10 @@ void add_twice_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "bind/two-doors",
                  .description = "VFIO's bind against iommufd's of the same TDI",
                  .body = bind_by_two_doors,
+                 .fits = both_doors_open});
+  all.push_back({.name = "bind/guests-door",
+                 .description = "iommufd's bind against a guest's request that binds by itself",
+                 .body = bind_against_the_guests_door,
                  .fits = both_doors_open});
   all.push_back({.name = "unbind/two-doors",
                  .description = "VFIO's unbind against iommufd's of the same TDI",

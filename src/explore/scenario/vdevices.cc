@@ -76,8 +76,7 @@ void association_against_vm_close(const Config& design) {
 void request_against_bind(const Config& design) {
   Stage stage(design);
   Vmm& vmm = stage.ready();
-  const std::uint32_t arch =
-      stage.tdx() ? abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX : abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
+  const std::uint32_t arch = stage.vendor().request_arch;
   stage.play({{"binder", [&] { (void)stage.bind(vmm); }},
               {"guest", [&] { (void)vmm.request(abi::TSM_REQ_OBJECT_INFO, arch, 0); }}});
 }

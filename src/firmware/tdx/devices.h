@@ -11,7 +11,7 @@
 #include "base/types.h"
 #include "firmware/tdx/locks.h"
 #include "firmware/tdx/types.h"
-#include "hw/iommu.h"
+#include "hw/vtd/vtd_iommu.h"
 #include "spdm/channel.h"
 
 namespace teeio::hw {
@@ -64,7 +64,7 @@ struct QueueEntry {
 };
 
 struct IommuState {
-  hw::Iommu* iommu = nullptr;
+  hw::VtdIommu* iommu = nullptr;
   std::vector<hw::RootPort*> root_ports;
   bool configured = false;
   std::uint32_t generation = 0;  ///< clears so far

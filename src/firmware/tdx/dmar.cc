@@ -2,7 +2,7 @@
 #include "firmware/tdx/dmar_index.h"
 #include "firmware/tdx/leaf.h"
 
-// The trusted DMA tables, in frames that the host donates; layouts in hw/iommu.h.
+// The trusted DMA tables, in frames that the host donates; layouts in hw/vtd/vtd_iommu.h.
 
 namespace teeio::tdx {
 namespace {

@@ -14,7 +14,7 @@
 #include "spdm/channel_setup.h"
 
 namespace teeio::hw {
-class Iommu;
+class VtdIommu;
 class PhysicalMemory;
 class RootPort;
 }  // namespace teeio::hw
@@ -32,7 +32,7 @@ struct Platform {
   /// kModuleKey, so that the host cannot read them either.
   std::uint16_t hkids = 63;
   struct Wiring {
-    hw::Iommu* iommu = nullptr;
+    hw::VtdIommu* iommu = nullptr;
     std::vector<hw::RootPort*> root_ports;  ///< those whose devices it translates
   };
   std::vector<Wiring> iommus;     ///< an IOMMU's id is its index; at most kMaxIommus

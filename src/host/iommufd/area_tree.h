@@ -5,7 +5,7 @@
 #include <map>
 #include <memory>
 
-#include "host/iommu/vtd/domain.h"
+#include "host/iommu/iommu.h"
 #include "host/iommufd/iopt_pages.h"
 #include "object/ref.h"
 
@@ -16,7 +16,7 @@ struct Area {
   std::uint64_t first;
   std::uint64_t last;
   std::uint64_t start_byte;  ///< into the pages
-  vtd::Prot prot;
+  iommu::Prot prot;
   /// Null while a call is still setting the area up or taking it down.
   object::Ref<IoptPages> pages;
 

@@ -7,25 +7,11 @@
 namespace teeio::iommufd {
 namespace {
 
-/// IOMMU_HW_INFO_TYPE_INTEL_VTD and IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED.
-constexpr std::uint32_t kTypeVtd = 1;
+/// IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED.
 constexpr std::uint64_t kAtsNotSupported = std::uint64_t{1} << 3U;
 /// enum iommu_vdevice_tsm_op_type.
 constexpr std::uint32_t kTsmBind = 1;
 constexpr std::uint32_t kTsmUnbind = 2;
-
-constexpr bool known(tsm::TvmArch arch) {
-  return arch >= tsm::TvmArch::kCca && arch <= tsm::TvmArch::kTdx;
-}
-constexpr bool known(tsm::RequestOp op) {
-  return op >= tsm::RequestOp::kReadObject && op <= tsm::RequestOp::kSevDisableDma;
-}
-/// TSM_REQ_SET_TDI_STATE whose first word is TDISP's CONFIG_LOCKED.
-bool asks_to_lock(const tsm::GuestRequest& request) {
-  constexpr std::uint32_t kConfigLocked = 1;
-  Reader in(request.payload);
-  return request.op == tsm::RequestOp::kSetTdiState && in.le<std::uint32_t>() == kConfigLocked;
-}
 
 }  // namespace
 
@@ -117,9 +103,8 @@ Result<void> Context::hwpt_get_dirty_bitmap(ObjectId hwpt_id, const DirtyRange& 
 
 Result<Context::HwInfo> Context::hw_info(ObjectId dev_id, std::uint32_t type) {
   TEEIO_ASSIGN(const auto idevice, find<Idevice>(objects_, dev_id));
-  if (type != 0 && type != kTypeVtd)
-    return fail(Errno::kOpNotSupp, "the IOMMU is no IOMMU of this type");
-  return HwInfo{vtd::Driver::hw_info(), kAtsNotSupported};
+  TEEIO_ASSIGN(auto info, idevice->device().iommu().hw_info(type));
+  return HwInfo{std::move(info), kAtsNotSupported};
 }
 
 Result<ObjectId> Context::viommu_alloc(const ViommuAlloc& alloc) {
@@ -155,29 +140,21 @@ Result<ObjectId> Context::vdevice_alloc(ObjectId viommu_id, ObjectId dev_id,
 Result<void> Context::vdevice_tsm_op(ObjectId vdevice_id, std::uint32_t type, std::uint32_t flags) {
   if (flags != 0) return fail(Errno::kOpNotSupp, "unknown TSM_OP flag");
   TEEIO_ASSIGN(const auto vdevice, find<Vdevice>(objects_, vdevice_id));
-  if (!vdevice->vm_file()) return fail(Errno::kNoDev, "the vIOMMU has no VM");
-  if (type == kTsmBind) return vdevice->tsm_bind();
-  if (type == kTsmUnbind) return vdevice->tsm_unbind();
-  return fail(Errno::kInval, "TSM_OP binds or unbinds");
+  TEEIO_TRY(vdevice->required_vm(Door::kIommufd));
+  if (type == kTsmBind) return vdevice->tsm_bind(Door::kIommufd);
+  if (type != kTsmUnbind) return fail(Errno::kInval, "TSM_OP binds or unbinds");
+  vdevice->tsm_unbind();
+  return {};
 }
 
 Result<tsm::GuestResponse> Context::vdevice_tsm_request(ObjectId vdevice_id,
                                                         const tsm::GuestRequest& request,
                                                         std::uint64_t& code) {
   code = 0;
-  if (!known(request.arch)) return fail(Errno::kInval, "unknown guest architecture");
-  if (!known(request.op)) return fail(Errno::kInval, "unknown guest request");
+  if (!tsm::known(request.arch)) return fail(Errno::kInval, "unknown guest architecture");
+  if (!tsm::known(request.op)) return fail(Errno::kInval, "unknown guest request");
   TEEIO_ASSIGN(const auto vdevice, find<Vdevice>(objects_, vdevice_id));
-  auto response = vdevice->tsm_request(request, code);
-  const bool unbound = !response && response.error().code == Errno::kNxio;
-  if (!unbound || !asks_to_lock(request) || !guest_binds()) return response;
-  // The guest's door: the host's set-up, then the guest's own LOCK. Where the
-  // firmware takes LOCK from the host only (TDX), the request is refused again
-  // and nothing stays behind.
-  TEEIO_TRY(vdevice->tsm_bind());
-  response = vdevice->tsm_request(request, code);
-  if (!response) (void)vdevice->tsm_unbind();
-  return response;
+  return vdevice->tsm_request(request, code);
 }
 
 std::uint64_t Context::rlimit_mode() { return rlimit_mode_.load(); }

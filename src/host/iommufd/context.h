@@ -108,11 +108,11 @@ class Context final : public object::File {
   Result<void> hwpt_get_dirty_bitmap(ObjectId hwpt_id, const DirtyRange& range);
 
   struct HwInfo {
-    vtd::HwInfo vtd;
+    iommu::HwInfo iommu;
     std::uint64_t capabilities;  ///< IOMMU_HW_CAP_*
   };
   /// IOMMU_GET_HW_INFO; `type` is 0 unless the input type flag was given.
-  /// Errors: ENOENT; EOPNOTSUPP a type that is not VT-d's.
+  /// Errors: ENOENT; EOPNOTSUPP a type that is not the device's IOMMU's.
   Result<HwInfo> hw_info(ObjectId dev_id, std::uint32_t type);
 
   struct ViommuAlloc {
@@ -135,8 +135,9 @@ class Context final : public object::File {
   /// IOMMU_VDEVICE_TSM_OP. Errors: EOPNOTSUPP a flag; ENOENT; ENODEV the
   /// vIOMMU has no VM; EINVAL an unknown type; PciTsm::bind()'s.
   Result<void> vdevice_tsm_op(ObjectId vdevice_id, std::uint32_t type, std::uint32_t flags);
-  /// IOMMU_VDEVICE_TSM_REQ; `code` is set in every case. Errors: ENOENT; EINVAL
-  /// an unknown operation or architecture; PciTsm::guest_request()'s.
+  /// IOMMU_VDEVICE_TSM_REQ; `code` is set in every case. Through the guest's door
+  /// (Door::kGuest) a request to lock binds first. Errors: ENOENT; EINVAL an unknown
+  /// operation or architecture; Vdevice::tsm_request()'s.
   Result<tsm::GuestResponse> vdevice_tsm_request(ObjectId vdevice_id,
                                                  const tsm::GuestRequest& request,
                                                  std::uint64_t& code);
@@ -148,6 +149,8 @@ class Context final : public object::File {
   /// length; EOVERFLOW.
   Result<PagesSlice> user_slice(mm::UserMemory& memory, std::uint64_t user_va, std::uint64_t length,
                                 mm::Access access);
+  /// Environment::admit().
+  [[nodiscard]] Result<void> admit(Door door) const { return environment_.admit(door); }
   [[nodiscard]] const Policies& policies() const { return environment_.policies; }
   /// Whether an idevice's end destroys its vDEVICE first (VdeviceLifetime).
   [[nodiscard]] bool idevice_destroys_vdevice() const {
@@ -164,11 +167,6 @@ class Context final : public object::File {
   [[nodiscard]] bool viommu_holds_vm() const {
     schedule::consult(schedule::Setting::kVmRef);
     return policies().vm_ref == VmRef::kViommu;
-  }
-  /// Policies::guest_binds.
-  [[nodiscard]] bool guest_binds() const {
-    schedule::consult(schedule::Setting::kBindOwner);
-    return policies().guest_binds;
   }
   [[nodiscard]] tsm::PciTsm* tsm() const { return environment_.tsm; }
   /// iommufd_get_group().

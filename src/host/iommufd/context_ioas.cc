@@ -26,11 +26,11 @@ Result<void> check_map(const Context::Map& map) {
   return {};
 }
 
-vtd::Prot prot_of(const Context::Map& map) {
+iommu::Prot prot_of(const Context::Map& map) {
   const bool writeable = (map.flags & Context::kMapWriteable) != 0;
   const bool readable = (map.flags & Context::kMapReadable) != 0;
-  if (writeable) return readable ? vtd::Prot::kReadWrite : vtd::Prot::kWrite;
-  return vtd::Prot::kRead;
+  if (writeable) return readable ? iommu::Prot::kReadWrite : iommu::Prot::kWrite;
+  return iommu::Prot::kRead;
 }
 
 mm::Access access_of(const Context::Map& map) {

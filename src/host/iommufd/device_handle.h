@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "base/types.h"
-#include "host/iommu/vtd/driver.h"
+#include "host/iommu/iommu.h"
 #include "object/file.h"
 
 namespace teeio::iommufd {
@@ -19,7 +19,7 @@ class DeviceHandle {
   [[nodiscard]] virtual Bdf bdf() const = 0;
   /// iommu_group_id(). The function was probed into it at iommu().
   [[nodiscard]] virtual std::uint32_t iommu_group() const = 0;
-  [[nodiscard]] virtual vtd::Driver& iommu() const = 0;
+  [[nodiscard]] virtual iommu::Iommu& iommu() const = 0;
 };
 
 /// The VM that a VFIO device is associated with (vfio_device::kvm_file).

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "base/result.h"
 #include "host/pci_tsm/pci_tsm.h"
 #include "hw/physical_memory.h"
 #include "object/trace.h"
@@ -16,11 +17,16 @@ enum class VmRef : std::uint8_t { kViommu, kVfio };
 /// is destroyed by id (before).
 enum class VdeviceLifetime : std::uint8_t { kIdevice, kIndependent };
 
+/// The ways on which a bind is asked for: VFIO's ioctl (RFC of 2025), iommufd's (list
+/// proposal v5), and a guest's request to lock a TDI that nobody has bound, which does
+/// the host's part of the bind first: LOCK and STOP travel as guest requests and the
+/// host is not asked.
+enum class Door : std::uint8_t { kVfio, kIommufd, kGuest };
+/// Which doors are open: one of them, or all.
+enum class BindOwner : std::uint8_t { kAny, kVfio, kIommufd, kGuest };
+
 struct Policies {
-  /// Whether a guest's request to lock a TDI that nobody has bound does the host's
-  /// part of the bind first: the third proposal, in which LOCK and STOP travel as
-  /// guest requests and the host is not asked.
-  bool guest_binds = true;
+  BindOwner bind_owner = BindOwner::kAny;
   VmRef vm_ref = VmRef::kViommu;
   VdeviceLifetime vdevice_lifetime = VdeviceLifetime::kIdevice;
 };
@@ -33,6 +39,11 @@ struct Environment {
   tsm::PciTsm* tsm;  ///< null on a machine without a TSM
   Policies policies;
   schedule::Atomic<std::uint32_t> next_context{0};
+
+  /// Whether a bind may come through `door`; the one place that asks BindOwner.
+  /// Errors: as a kernel that does not have that door: ENOTTY VFIO's, EOPNOTSUPP
+  /// iommufd's, ENXIO the guest's.
+  [[nodiscard]] Result<void> admit(Door door) const;
 };
 
 }  // namespace teeio::iommufd

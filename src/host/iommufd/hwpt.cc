@@ -7,7 +7,7 @@
 
 namespace teeio::iommufd {
 
-HwptPaging::HwptPaging(Ioas& ioas, std::unique_ptr<vtd::Domain> domain)
+HwptPaging::HwptPaging(Ioas& ioas, std::unique_ptr<iommu::Domain> domain)
     : Object(kType), ioas_(ioas), domain_(std::move(domain)) {
   ioas_.add_user();
 }
@@ -21,7 +21,7 @@ Result<NewObject<HwptPaging>> HwptPaging::create(Context& context, Ioas& ioas, I
   if ((flags & kFaultIdValid) != 0 && (flags & kNestParent) != 0)
     return fail(Errno::kOpNotSupp, "a nest parent reports no faults");
   const auto kind =
-      (flags & kNestParent) != 0 ? vtd::Domain::Kind::kNestParent : vtd::Domain::Kind::kPlain;
+      (flags & kNestParent) != 0 ? iommu::Domain::Kind::kNestParent : iommu::Domain::Kind::kPlain;
   TEEIO_ASSIGN(auto domain, idevice.device().iommu().alloc_paging_domain(kind));
   TEEIO_ASSIGN(auto hwpt, NewObject<HwptPaging>::reserve(context.objects(),
                                                          new HwptPaging(ioas, std::move(domain))));

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "base/result.h"
-#include "host/iommu/vtd/domain.h"
+#include "host/iommu/iommu.h"
 #include "host/iommufd/ioas.h"
 #include "host/iommufd/object.h"
 
@@ -29,21 +29,21 @@ class HwptPaging final : public Object {
   static constexpr std::uint32_t kPasid = 8;
 
   /// iommufd_hwpt_paging_alloc(): filled with what the IOAS has. Not finalized.
-  /// Errors: EOPNOTSUPP a flag that VT-d's second stage does not have; those of
-  /// Driver::alloc_paging_domain() and IoPagetable::add_domain().
+  /// Errors: EOPNOTSUPP a flag that no IOMMU here has; those of
+  /// Iommu::alloc_paging_domain() and IoPagetable::add_domain().
   static Result<NewObject<HwptPaging>> create(Context& context, Ioas& ioas, Idevice& idevice,
                                               std::uint32_t flags) TEEIO_REQUIRES(ioas.mutex);
 
   [[nodiscard]] Ioas& ioas() const { return ioas_; }
-  [[nodiscard]] vtd::Domain& domain() const { return *domain_; }
+  [[nodiscard]] iommu::Domain& domain() const { return *domain_; }
   [[nodiscard]] bool nest_parent() const {
-    return domain_->kind() == vtd::Domain::Kind::kNestParent;
+    return domain_->kind() == iommu::Domain::Kind::kNestParent;
   }
   /// Guarded by ioas().mutex until finalize(), constant afterwards.
   bool auto_domain = false;
 
  private:
-  HwptPaging(Ioas& ioas, std::unique_ptr<vtd::Domain> domain);
+  HwptPaging(Ioas& ioas, std::unique_ptr<iommu::Domain> domain);
   ~HwptPaging() override = default;
   /// iommufd_hwpt_paging_destroy().
   void destroy() override;
@@ -52,7 +52,7 @@ class HwptPaging final : public Object {
   void leave_ioas() TEEIO_REQUIRES(ioas_.mutex);
 
   Ioas& ioas_;
-  std::unique_ptr<vtd::Domain> domain_;
+  std::unique_ptr<iommu::Domain> domain_;
   bool in_ioas_ = false;
 };
 

@@ -167,9 +167,9 @@ Result<void> Idevice::do_attach(HwptPaging& hwpt) {
   if (group_->attached.contains(id())) return fail(Errno::kBusy, "the device is attached already");
   if (group_->hwpt != nullptr && group_->hwpt != &hwpt)
     return fail(Errno::kInval, "the device's group is attached to another HWPT");
-  if (&hwpt.domain().driver() != &device_.iommu())
+  if (&hwpt.domain().iommu() != &device_.iommu())
     return fail(Errno::kInval, "the HWPT was made for another IOMMU");
-  TEEIO_TRY(hwpt.ioas().iopt.reserve_for_device(&device_, vtd::Driver::reserved_regions()));
+  TEEIO_TRY(hwpt.ioas().iopt.reserve_for_device(&device_, device_.iommu().reserved_regions()));
   if (group_->hwpt == nullptr) {
     device_.iommu().attach(group_->number(), hwpt.domain());
     group_->hwpt = &hwpt;
@@ -181,8 +181,8 @@ Result<void> Idevice::do_attach(HwptPaging& hwpt) {
 
 Result<void> Idevice::reserve_for_members(HwptPaging& hwpt) {
   for (const auto& [member_id, member] : group_->attached) {
-    auto reserved =
-        hwpt.ioas().iopt.reserve_for_device(&member->device_, vtd::Driver::reserved_regions());
+    auto reserved = hwpt.ioas().iopt.reserve_for_device(&member->device_,
+                                                        member->device_.iommu().reserved_regions());
     if (reserved.has_value()) continue;
     unreserve_for_members(hwpt);
     return reserved;
@@ -201,7 +201,7 @@ Result<HwptPaging*> Idevice::do_replace(HwptPaging& hwpt) {
   if (!group_->attached.contains(id())) return fail(Errno::kInval, "the device is not attached");
   HwptPaging* const old = group_->hwpt;
   if (old == &hwpt) return nullptr;
-  if (&hwpt.domain().driver() != &device_.iommu())
+  if (&hwpt.domain().iommu() != &device_.iommu())
     return fail(Errno::kInval, "the HWPT was made for another IOMMU");
   const bool other_ioas = &hwpt.ioas() != &old->ioas();
   if (other_ioas) TEEIO_TRY(reserve_for_members(hwpt));
@@ -248,8 +248,7 @@ Result<void> Idevice::tsm_bind(ObjectId vdevice_id) {
     const schedule::Lock lock(group_->lock);
     if (vdevice->idevice() != this) return fail(Errno::kInval, "the vDEVICE is another device's");
     if (tsm_vdevice_ != nullptr) return fail(Errno::kExist, "the device is bound already");
-    if (!vdevice->vm_file()) return fail(Errno::kNoEnt, "the vDEVICE has no VM");
-    TEEIO_TRY(vdevice->tsm_bind());
+    TEEIO_TRY(vdevice->tsm_bind(Door::kVfio));
     tsm_vdevice_ = vdevice.get();
     tsm_vdevice_->add_user();  // IOMMU_DESTROY says EBUSY until tsm_unbind()
     return {};
@@ -265,7 +264,7 @@ void Idevice::tsm_unbind() {
   if (tsm_vdevice_ == nullptr) return;
   auto call = context_.trace().call(Lane::kIommufd, "iommufd_device_tsm_unbind",
                                     {.function = device_.bdf()});
-  if (auto unbound = tsm_vdevice_->tsm_unbind(); !unbound.has_value()) call.refuse(unbound.error());
+  tsm_vdevice_->tsm_unbind();
   tsm_vdevice_->drop_user();
   tsm_vdevice_ = nullptr;
 }

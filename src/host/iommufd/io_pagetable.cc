@@ -14,8 +14,8 @@ bool overflows(std::uint64_t first, std::uint64_t length) {
   return length - 1 > IoPagetable::kLastIova - first;
 }
 
-constexpr bool writes(vtd::Prot prot) {
-  return (std::to_underlying(prot) & std::to_underlying(vtd::Prot::kWrite)) != 0;
+constexpr bool writes(iommu::Prot prot) {
+  return (std::to_underlying(prot) & std::to_underlying(iommu::Prot::kWrite)) != 0;
 }
 
 }  // namespace
@@ -28,7 +28,7 @@ IoPagetable::~IoPagetable() {
 }
 
 Result<std::uint64_t> IoPagetable::map(PagesSlice slice, std::optional<std::uint64_t> iova,
-                                       vtd::Prot prot) {
+                                       iommu::Prot prot) {
   Area* area = nullptr;
   TEEIO_ASSIGN(const std::uint64_t first, alloc_areas({&slice, 1}, {&area, 1}, iova, prot));
   const schedule::ReadLock domains(domains_rwsem_);
@@ -42,7 +42,7 @@ Result<std::uint64_t> IoPagetable::map(PagesSlice slice, std::optional<std::uint
 }
 
 Result<std::uint64_t> IoPagetable::map(std::vector<PagesSlice> slices,
-                                       std::optional<std::uint64_t> iova, vtd::Prot prot) {
+                                       std::optional<std::uint64_t> iova, iommu::Prot prot) {
   std::vector<Area*> areas(slices.size());
   TEEIO_ASSIGN(const std::uint64_t first, alloc_areas(slices, areas, iova, prot));
   const schedule::ReadLock domains(domains_rwsem_);
@@ -59,7 +59,8 @@ Result<std::uint64_t> IoPagetable::map(std::vector<PagesSlice> slices,
 }
 
 Result<std::uint64_t> IoPagetable::alloc_areas(std::span<PagesSlice> slices, std::span<Area*> areas,
-                                               std::optional<std::uint64_t> iova, vtd::Prot prot) {
+                                               std::optional<std::uint64_t> iova,
+                                               iommu::Prot prot) {
   std::uint64_t length = 0;
   for (const PagesSlice& slice : slices) length += slice.length;
   const schedule::WriteLock lock(iova_rwsem_);
@@ -195,7 +196,7 @@ Result<std::vector<PagesSlice>> IoPagetable::slices(std::uint64_t iova, std::uin
   return fail(Errno::kNoEnt, "the range has a hole");
 }
 
-Result<void> IoPagetable::fill(Area& area, IoptPages& pages, vtd::Domain& domain) {
+Result<void> IoPagetable::fill(Area& area, IoptPages& pages, iommu::Domain& domain) {
   if (!disable_large_pages_)
     return pages.map(domain, Iova{area.first}, area.start_byte, area.length(), area.prot);
   for (std::uint64_t done = 0; done < area.length(); done += kPageSize) {
@@ -209,7 +210,7 @@ Result<void> IoPagetable::fill(Area& area, IoptPages& pages, vtd::Domain& domain
   return {};
 }
 
-void IoPagetable::unfill(Area& area, IoptPages& pages, vtd::Domain& domain) {
+void IoPagetable::unfill(Area& area, IoptPages& pages, iommu::Domain& domain) {
   if (!disable_large_pages_) return pages.unmap(domain, Iova{area.first}, area.length());
   for (std::uint64_t done = 0; done < area.length(); done += kPageSize)
     pages.unmap(domain, Iova{area.first + done}, kPageSize);
@@ -230,10 +231,10 @@ Result<void> IoPagetable::fill_domains(Area& area, IoptPages& pages) {
 void IoPagetable::unfill_domains(Area& area, IoptPages& pages) {
   if (domains_.empty()) return;
   const schedule::Lock lock(pages.mutex());
-  for (vtd::Domain* domain : domains_) unfill(area, pages, *domain);
+  for (iommu::Domain* domain : domains_) unfill(area, pages, *domain);
 }
 
-Result<void> IoPagetable::fill_domain(vtd::Domain& domain) {
+Result<void> IoPagetable::fill_domain(iommu::Domain& domain) {
   for (Area* area = areas_.first_in(0, kLastIova); area != nullptr; area = areas_.next(*area)) {
     if (!area->pages) continue;
     Result<void> filled;
@@ -249,7 +250,7 @@ Result<void> IoPagetable::fill_domain(vtd::Domain& domain) {
   return {};
 }
 
-void IoPagetable::unfill_domain(vtd::Domain& domain, const Area* end) {
+void IoPagetable::unfill_domain(iommu::Domain& domain, const Area* end) {
   for (Area* area = areas_.first_in(0, kLastIova); area != end; area = areas_.next(*area)) {
     if (!area->pages) continue;
     IoptPages& pages = *area->pages;
@@ -272,12 +273,12 @@ Result<void> IoPagetable::set_alignment(std::uint64_t alignment) {
   return {};
 }
 
-Result<void> IoPagetable::add_domain(vtd::Domain& domain) {
+Result<void> IoPagetable::add_domain(iommu::Domain& domain) {
   const schedule::WriteLock domains(domains_rwsem_);
   const schedule::WriteLock iovas(iova_rwsem_);
   const std::uint64_t old_alignment = alignment_;
   TEEIO_TRY(set_alignment(kPageSize));
-  auto added = reserve({vtd::Domain::last_iova() + 1, kLastIova}, &domain);
+  auto added = reserve({domain.last_iova() + 1, kLastIova}, &domain);
   if (added.has_value()) {
     added = fill_domain(domain);
     if (!added.has_value()) unreserve_locked(&domain);
@@ -290,7 +291,7 @@ Result<void> IoPagetable::add_domain(vtd::Domain& domain) {
   return {};
 }
 
-void IoPagetable::remove_domain(vtd::Domain& domain) {
+void IoPagetable::remove_domain(iommu::Domain& domain) {
   const schedule::WriteLock domains(domains_rwsem_);
   const schedule::WriteLock iovas(iova_rwsem_);
   TEEIO_CHECK(std::erase(domains_, &domain) == 1, "a domain leaves an IOAS that it is not in");
@@ -303,7 +304,7 @@ std::uint64_t IoPagetable::page_sizes() {
   const schedule::ReadLock domains(domains_rwsem_);
   const schedule::ReadLock iovas(iova_rwsem_);
   std::uint64_t sizes = ~std::uint64_t{0};
-  for (const vtd::Domain* domain : domains_) sizes &= domain->page_sizes();
+  for (const iommu::Domain* domain : domains_) sizes &= domain->page_sizes();
   // Smaller ones than a page are said to be pages: vfio_update_pgsize_bitmap().
   constexpr std::uint64_t kBelowPage = kPageSize - 1;
   if ((sizes & kBelowPage) != 0) sizes = (sizes & ~kBelowPage) | kPageSize;

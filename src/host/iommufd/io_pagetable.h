@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
-#include "host/iommu/vtd/driver.h"
+#include "host/iommu/iommu.h"
 #include "host/iommufd/area_tree.h"
 #include "host/iommufd/iopt_pages.h"
 #include "schedule/mutex.h"
@@ -23,7 +23,7 @@ struct IovaRange {
 };
 
 /// Of a mapping that a type 1 container makes without access: no page table takes it.
-inline constexpr vtd::Prot kNoAccess{0};
+inline constexpr iommu::Prot kNoAccess{0};
 
 /// A piece of pages on its way from one IOAS into another.
 struct PagesSlice {
@@ -54,9 +54,9 @@ class IoPagetable {
   /// ENOSPC no place; EPERM write to read-only pages; IoptPages::map()'s, nothing
   /// then being mapped.
   Result<std::uint64_t> map(std::vector<PagesSlice> slices, std::optional<std::uint64_t> iova,
-                            vtd::Prot prot);
+                            iommu::Prot prot);
   /// The same for one slice, without the list.
-  Result<std::uint64_t> map(PagesSlice slice, std::optional<std::uint64_t> iova, vtd::Prot prot);
+  Result<std::uint64_t> map(PagesSlice slice, std::optional<std::uint64_t> iova, iommu::Prot prot);
 
   /// iopt_unmap_iova_range(): every area in [first, last]; gives the count of
   /// bytes. Errors: ENOENT when the range cuts an area; EBUSY when a call is
@@ -98,16 +98,16 @@ class IoPagetable {
   /// iopt_table_enforce_dev_resv_regions(). Errors: EADDRINUSE mapped or
   /// allowed.
   Result<void> reserve_for_device(const void* owner,
-                                  const std::vector<vtd::ReservedRegion>& regions);
+                                  const std::vector<iommu::ReservedRegion>& regions);
   /// iopt_remove_reserved_iova().
   void unreserve(const void* owner);
 
   /// iopt_table_add_domain(): everything mapped, in `domain` too. Errors:
   /// EADDRINUSE an area does not fit the domain's aperture or page size;
   /// IoptPages::map()'s, with nothing left in the domain.
-  Result<void> add_domain(vtd::Domain& domain);
+  Result<void> add_domain(iommu::Domain& domain);
   /// iopt_table_remove_domain(): nothing of this IOAS is left in it.
-  void remove_domain(vtd::Domain& domain);
+  void remove_domain(iommu::Domain& domain);
 
   /// iopt_disable_large_pages(). Errors: EINVAL when domains have mappings.
   Result<void> disable_large_pages();
@@ -122,7 +122,7 @@ class IoPagetable {
   };
 
   Result<std::uint64_t> alloc_areas(std::span<PagesSlice> slices, std::span<Area*> areas,
-                                    std::optional<std::uint64_t> iova, vtd::Prot prot);
+                                    std::optional<std::uint64_t> iova, iommu::Prot prot);
   Result<void> check_iova(std::uint64_t iova, std::uint64_t length)
       TEEIO_REQUIRES_SHARED(iova_rwsem_);
   Result<std::uint64_t> alloc_iova(std::uint64_t hint, std::uint64_t length)
@@ -138,20 +138,20 @@ class IoPagetable {
   Result<void> split(Area& area, std::uint64_t last) TEEIO_REQUIRES(iova_rwsem_)
       TEEIO_REQUIRES_SHARED(domains_rwsem_);
 
-  Result<void> fill(Area& area, IoptPages& pages, vtd::Domain& domain) TEEIO_REQUIRES(pages.mutex())
-      TEEIO_REQUIRES_SHARED(domains_rwsem_);
-  void unfill(Area& area, IoptPages& pages, vtd::Domain& domain) TEEIO_REQUIRES(pages.mutex())
+  Result<void> fill(Area& area, IoptPages& pages, iommu::Domain& domain)
+      TEEIO_REQUIRES(pages.mutex()) TEEIO_REQUIRES_SHARED(domains_rwsem_);
+  void unfill(Area& area, IoptPages& pages, iommu::Domain& domain) TEEIO_REQUIRES(pages.mutex())
       TEEIO_REQUIRES_SHARED(domains_rwsem_);
   Result<void> fill_domains(Area& area, IoptPages& pages) TEEIO_REQUIRES_SHARED(domains_rwsem_);
   void unfill_domains(Area& area, IoptPages& pages) TEEIO_REQUIRES_SHARED(domains_rwsem_);
-  Result<void> fill_domain(vtd::Domain& domain) TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);
-  void unfill_domain(vtd::Domain& domain, const Area* end)
+  Result<void> fill_domain(iommu::Domain& domain) TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);
+  void unfill_domain(iommu::Domain& domain, const Area* end)
       TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);
   Result<void> set_alignment(std::uint64_t alignment) TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);
   [[nodiscard]] std::uint64_t wanted_alignment() const TEEIO_REQUIRES(domains_rwsem_);
 
   schedule::RwMutex domains_rwsem_{schedule::Rank::kIopt};
-  std::vector<vtd::Domain*> domains_ TEEIO_GUARDED_BY(domains_rwsem_);
+  std::vector<iommu::Domain*> domains_ TEEIO_GUARDED_BY(domains_rwsem_);
   bool disable_large_pages_ TEEIO_GUARDED_BY(domains_rwsem_) = false;
 
   schedule::RwMutex iova_rwsem_{schedule::Rank::kIoptIova};

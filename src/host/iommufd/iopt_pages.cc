@@ -61,15 +61,15 @@ void UserPages::unpin(std::uint64_t length) {
   window_.reset();
 }
 
-Result<void> UserPages::map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte,
-                            std::uint64_t length, vtd::Prot prot) {
+Result<void> UserPages::map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
+                            std::uint64_t length, iommu::Prot prot) {
   TEEIO_ASSIGN(const Hpa base, pin(length));
   auto mapped = domain.map(iova, base + start_byte, length, prot);
   if (!mapped.has_value()) unpin(length);
   return mapped;
 }
 
-void UserPages::unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) {
+void UserPages::unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) {
   domain.unmap(iova, length);
   unpin(length);
 }
@@ -115,15 +115,15 @@ DmabufPages::~DmabufPages() {
   buffer_->detach(*attachment_);
 }
 
-Result<void> DmabufPages::map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte,
-                              std::uint64_t length, vtd::Prot prot) {
+Result<void> DmabufPages::map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
+                              std::uint64_t length, iommu::Prot prot) {
   if (!range_.has_value()) return {};
   TEEIO_TRY(domain.map(iova, range_->start + (start_ + start_byte), length, prot));
   mapped_.push_back({&domain, iova, length});
   return {};
 }
 
-void DmabufPages::unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) {
+void DmabufPages::unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) {
   if (!range_.has_value()) return;  // the revoke has done it
   domain.unmap(iova, length);
   std::erase_if(mapped_, [&](const Mapped& mapped) {

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "host/dmabuf/dmabuf.h"
-#include "host/iommu/vtd/domain.h"
+#include "host/iommu/iommu.h"
 #include "host/mm/user_memory.h"
 #include "hw/physical_memory.h"
 #include "object/ref.h"
@@ -39,12 +39,12 @@ class IoptPages : public object::Counted {
   /// on the bus until the unmap() that pairs with it. All values are page
   /// aligned. Nothing happens, with success, once revoked.
   /// Errors: EFAULT the memory could not be pinned; then Domain::map()'s.
-  virtual Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte,
-                           std::uint64_t length, vtd::Prot prot) TEEIO_REQUIRES(mutex_) = 0;
+  virtual Result<void> map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
+                           std::uint64_t length, iommu::Prot prot) TEEIO_REQUIRES(mutex_) = 0;
   /// Undoes map(): first the domain, then the pin, never the other way round.
   /// Several calls may undo one map() piece by piece, or one call several of
   /// them: a split, or large pages switched on meanwhile.
-  virtual void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length)
+  virtual void unmap(iommu::Domain& domain, Iova iova, std::uint64_t length)
       TEEIO_REQUIRES(mutex_) = 0;
 
  protected:
@@ -67,9 +67,10 @@ class UserPages final : public IoptPages {
   UserPages(hw::PhysicalMemory& memory, Source source, Result<object::Ref<mm::Pages>> pages,
             bool writable, std::uint64_t address_hint);
 
-  Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
-                   vtd::Prot prot) override TEEIO_REQUIRES(mutex());
-  void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) override TEEIO_REQUIRES(mutex());
+  Result<void> map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
+                   iommu::Prot prot) override TEEIO_REQUIRES(mutex());
+  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) override
+      TEEIO_REQUIRES(mutex());
 
  private:
   /// The pages as the bus sees them.
@@ -96,14 +97,15 @@ class DmabufPages final : public IoptPages, private dmabuf::Importer {
                                                  std::uint64_t start, bool writable,
                                                  std::uint64_t address_hint);
 
-  Result<void> map(vtd::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
-                   vtd::Prot prot) override TEEIO_REQUIRES(mutex());
-  void unmap(vtd::Domain& domain, Iova iova, std::uint64_t length) override TEEIO_REQUIRES(mutex());
+  Result<void> map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
+                   iommu::Prot prot) override TEEIO_REQUIRES(mutex());
+  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) override
+      TEEIO_REQUIRES(mutex());
 
  private:
   /// Where the range is mapped (Linux: struct iopt_pages_dmabuf_track).
   struct Mapped {
-    vtd::Domain* domain;
+    iommu::Domain* domain;
     Iova iova;
     std::uint64_t length;
   };

@@ -159,9 +159,9 @@ void IoPagetable::unreserve_locked(const void* owner) {
 }
 
 Result<void> IoPagetable::reserve_for_device(const void* owner,
-                                             const std::vector<vtd::ReservedRegion>& regions) {
+                                             const std::vector<iommu::ReservedRegion>& regions) {
   const schedule::WriteLock lock(iova_rwsem_);
-  for (const vtd::ReservedRegion& region : regions) {
+  for (const iommu::ReservedRegion& region : regions) {
     auto reserved = reserve({raw(region.first), raw(region.last)}, owner);
     if (reserved.has_value()) continue;
     unreserve_locked(owner);

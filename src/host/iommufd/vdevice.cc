@@ -50,30 +50,39 @@ object::Ref<object::File> Vdevice::vm_file() const {
   return file == nullptr ? nullptr : object::Ref<object::File>::share(*file);
 }
 
-Result<void> Vdevice::tsm_bind() {
-  const object::Ref<object::File> vm = vm_file();
-  if (!vm) return fail(Errno::kNoDev, "the vIOMMU has no VM");
-  if (context_.tsm() == nullptr) return fail(Errno::kInval, "the machine has no TSM");
-  return context_.tsm()->bind(bdf(), vm.get(), static_cast<std::uint32_t>(virt_id_));
+tsm::PciTsm& Vdevice::tsm() const {
+  TEEIO_CHECK(context_.tsm() != nullptr, "a vDEVICE is on a machine without a TSM");
+  return *context_.tsm();
 }
 
-Result<void> Vdevice::tsm_unbind() {
-  if (!vm_file()) return fail(Errno::kNoDev, "the vIOMMU has no VM");
-  if (context_.tsm() != nullptr) context_.tsm()->unbind(bdf());
-  return {};
+Result<object::Ref<object::File>> Vdevice::required_vm(Door door) const {
+  object::Ref<object::File> vm = vm_file();
+  if (vm) return vm;
+  return fail(door == Door::kVfio ? Errno::kNoEnt : Errno::kNoDev, "the vDEVICE has no VM");
 }
+
+Result<void> Vdevice::tsm_bind(Door door) {
+  TEEIO_ASSIGN(const auto vm, required_vm(door));
+  return tsm().bind(bdf(), vm.get(), static_cast<std::uint32_t>(virt_id_));
+}
+
+void Vdevice::tsm_unbind() { tsm().unbind(bdf()); }
 
 Result<tsm::GuestResponse> Vdevice::tsm_request(const tsm::GuestRequest& request,
                                                 std::uint64_t& code) {
-  if (context_.tsm() == nullptr) return fail(Errno::kNxio, "the machine has no TSM");
-  return context_.tsm()->guest_request(bdf(), request, code);
+  auto response = tsm().guest_request(bdf(), request, code);
+  const bool unbound = !response && response.error().code == Errno::kNxio;
+  if (!unbound || !tsm::asks_to_lock(request) || !context_.admit(Door::kGuest)) return response;
+  TEEIO_ASSIGN(const auto vm, required_vm(Door::kGuest));
+  return tsm().bind_and_request(bdf(), vm.get(), static_cast<std::uint32_t>(virt_id_), request,
+                                code);
 }
 
 void Vdevice::abort() {
   group_->lock.assert_held();
   if (has_virt_id_) {
     // Before the vDEVICE is out of its vIOMMU: the driver still finds both.
-    if (context_.tsm() != nullptr) context_.tsm()->unbind(bdf());
+    tsm_unbind();
     viommu_.release_virt_id(virt_id_);
     context_.trace().fact(object::Lane::kIommufd, object::Fact::kVdeviceDestroyed, "vdevice",
                           {.function = bdf(), .a = serial()});

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "host/iommufd/device_handle.h"
+#include "host/iommufd/environment.h"
 #include "host/iommufd/object.h"
 #include "host/iommufd/viommu.h"
 #include "host/pci_tsm/driver.h"
@@ -33,12 +34,17 @@ class Vdevice final : public Object {
   static Result<ObjectId> create(Context& context, Viommu& viommu, Idevice& idevice,
                                  std::uint64_t virt_id);
 
-  /// IOMMU_VDEVICE_TSM_OP, BIND: to the vIOMMU's VM. Errors: ENODEV it has
-  /// none; EINVAL no TSM; PciTsm::bind()'s. Success when bound already.
-  Result<void> tsm_bind();
-  /// UNBIND: always succeeds with a VM. Errors: ENODEV.
-  Result<void> tsm_unbind();
-  /// IOMMU_VDEVICE_TSM_REQ: PciTsm::guest_request().
+  /// The VM of a call that came through `door`. Errors, without one: ENOENT VFIO's
+  /// door (iommufd_device_tsm_bind() of RFC 17/30), ENODEV the others.
+  Result<object::Ref<object::File>> required_vm(Door door) const;
+  /// BIND: to that VM. Errors: required_vm()'s, PciTsm::bind()'s. Success when bound
+  /// already.
+  Result<void> tsm_bind(Door door);
+  /// UNBIND.
+  void tsm_unbind();
+  /// IOMMU_VDEVICE_TSM_REQ. A request to lock an unbound TDI is Door::kGuest, if that
+  /// is open: PciTsm::bind_and_request(). Errors: required_vm()'s, those of
+  /// PciTsm::guest_request() and bind().
   Result<tsm::GuestResponse> tsm_request(const tsm::GuestRequest& request, std::uint64_t& code);
 
   [[nodiscard]] Bdf bdf() const { return device_.bdf(); }
@@ -56,6 +62,9 @@ class Vdevice final : public Object {
   void destroy() override;
   /// iommufd_vdevice_abort(): under igroup->lock.
   void abort() override;
+
+  /// Only machines with a TSM have vIOMMUs, and only those have vDEVICEs.
+  [[nodiscard]] tsm::PciTsm& tsm() const;
 
   Context& context_;
   Viommu& viommu_;

@@ -1,9 +1,11 @@
 #include "host/iommufd/vfio_compat.h"
 
+#include <algorithm>
 #include <array>
 #include <span>
 
 #include "host/iommufd/context.h"
+#include "host/iommufd/hwpt.h"
 
 namespace teeio::iommufd {
 namespace {
@@ -31,8 +33,11 @@ Result<void> VfioCompat::set(ObjectId ioas_id) {
 void VfioCompat::clear() { context_.objects().set_compat_ioas(nullptr); }
 
 Result<bool> VfioCompat::enforces_coherency() {
-  TEEIO_TRY(ioas());  // Linux asks its page tables, all of which are of one kind here
-  return vtd::Driver::enforces_coherency();
+  TEEIO_ASSIGN(const auto held, ioas());
+  const schedule::Lock lock(held->mutex);
+  return std::ranges::all_of(held->hwpts, [](const HwptPaging* hwpt) {
+    return hwpt->domain().iommu().enforces_coherency();
+  });
 }
 
 Result<void> VfioCompat::set_type(Type type) {
@@ -48,7 +53,7 @@ Result<VfioCompat::Info> VfioCompat::info() {
 
 Result<void> VfioCompat::map(mm::UserMemory& memory, const Map& map) {
   TEEIO_ASSIGN(const auto held, ioas());
-  const bool reads_only = map.prot == vtd::Prot::kRead || map.prot == kNoAccess;
+  const bool reads_only = map.prot == iommu::Prot::kRead || map.prot == kNoAccess;
   const mm::Access access = reads_only ? mm::Access::kRead : mm::Access::kReadWrite;
   TEEIO_ASSIGN(PagesSlice slice, context_.user_slice(memory, map.user_va, map.length, access));
   TEEIO_TRY(held->iopt.map(std::move(slice), map.iova, map.prot));

@@ -54,7 +54,7 @@ class VfioCompat {
     std::uint64_t user_va = 0;
     std::uint64_t iova = 0;
     std::uint64_t length = 0;
-    vtd::Prot prot = kNoAccess;
+    iommu::Prot prot = kNoAccess;
   };
   /// iommufd_vfio_map_dma(), at `iova` exactly. Errors: as Context::ioas_map().
   Result<void> map(mm::UserMemory& memory, const Map& map);

@@ -35,7 +35,7 @@ class Viommu final : public Object {
 
   /// The VM file to bind `vdevice`'s function to, or null without a VM.
   [[nodiscard]] object::Ref<object::File> vm_file() const { return vm_file_; }
-  [[nodiscard]] const vtd::Driver& iommu() const { return iommu_; }
+  [[nodiscard]] const iommu::Iommu& iommu() const { return iommu_; }
 
   /// Makes `virt_id` taken (xa_insert() of an entry that reads as nothing).
   /// Errors: EEXIST.
@@ -50,7 +50,7 @@ class Viommu final : public Object {
   void destroy() override;
 
   Context& context_;
-  const vtd::Driver& iommu_;
+  const iommu::Iommu& iommu_;
   HwptPaging& hwpt_;
   object::Ref<object::File> vm_file_;
   bool created_ = false;  ///< kViommuCreated was said

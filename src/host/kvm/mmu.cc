@@ -21,11 +21,10 @@ std::uint64_t gfn_of(Gpa page) { return raw(page) >> kPageShift; }
 }  // namespace
 
 std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Mmu::lookup(Gpa page, hw::GuestAccess) {
-  const std::uint64_t shared_bit = vm_.ops().shared_bit();
-  const bool by_address = shared_bit != 0;
-  const Gpa address{raw(page) & ~shared_bit};
-  const bool is_private = by_address ? (raw(page) & shared_bit) == 0
-                                     : vm_.ops().has_private_memory() && vm_.is_private(address);
+  const Gpa address = vm_.ops().strip(page);
+  const std::optional<bool> by_address = vm_.ops().is_private(page);
+  const bool is_private =
+      by_address ? *by_address : vm_.ops().has_private_memory() && vm_.is_private(address);
   // Never waits: whoever invalidates holds mmu_lock and waits for this vCPU to
   // leave the guest, which a fault exit makes it do.
   if (!mmu_lock_.try_lock()) return std::unexpected(hw::GuestMemory::Miss::kFault);
@@ -51,12 +50,11 @@ std::uint64_t Mmu::invalidate_seq() {
 }
 
 FaultOutcome Mmu::fault(mm::Caller& caller, Gpa page, hw::GuestAccess access) {
-  const std::uint64_t shared_bit = vm_.ops().shared_bit();
-  const Gpa address{raw(page) & ~shared_bit};
+  const Gpa address = vm_.ops().strip(page);
   const bool has_private = vm_.ops().has_private_memory();
   const std::uint64_t seq = invalidate_seq();
   const bool attribute = has_private && vm_.is_private(address);
-  const bool is_private = shared_bit != 0 ? (raw(page) & shared_bit) == 0 : attribute;
+  const bool is_private = vm_.ops().is_private(page).value_or(attribute);
   // kvm_mmu_faultin_pfn(): the attribute must agree before anything is looked up.
   if (is_private != attribute) return memory_fault(is_private);
 
@@ -184,7 +182,7 @@ void Mmu::remove_entries(const std::map<std::uint64_t, Private>& doomed) {
     else
       vm_.bug("the firmware refused to block a private page");
   }
-  // The new epoch first, then every vCPU out of the old one (tdx_track()).
+  // The new epoch first, then every vCPU out of the old one.
   if (!ops.track()) vm_.bug("the firmware refused to track private pages");
   const std::uint64_t first = doomed.begin()->first;
   vm_.flush_remote_tlbs(gpa_of(first), (doomed.rbegin()->first - first + 1) << kPageShift);

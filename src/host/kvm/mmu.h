@@ -57,7 +57,7 @@ class Mmu {
   /// After a KVM_BUG_ON, when the firmware's emergency exit is open: removes
   /// what a refused zap left behind of the MMIO in [start, start + size).
   void reclaim_mmio(Hpa start, std::uint64_t size) TEEIO_EXCLUDES(mmu_lock_);
-  /// Books a page that the vendor mapped itself (TDX: MEM.PAGE.ADD).
+  /// Books a page that the vendor mapped itself.
   void adopt_private(Gpa page, Hpa address) TEEIO_EXCLUDES(mmu_lock_);
   [[nodiscard]] std::size_t private_mmio_pages() TEEIO_EXCLUDES(mmu_lock_);
 

@@ -93,7 +93,7 @@ void Vcpu::flush(Gpa start, std::uint64_t size) {
   if (cpu_ == nullptr) return;
   cpu_->flush(start, size);
   // A confidential guest reaches the page under its shared alias as well.
-  if (shared_bit() != 0) cpu_->flush(Gpa{raw(start) | shared_bit()}, size);
+  if (const Gpa alias = vm_->ops().shared_alias(start); alias != start) cpu_->flush(alias, size);
   const schedule::Lock lock(guest_mode_lock_);
   const std::uint64_t stretch = stretches_;
   if (!in_guest_) return;
@@ -107,12 +107,12 @@ void Vcpu::complete(const VcpuCompletion& completion) {
   switch (last_exit_.reason) {
     case VcpuExit::Reason::kIo:
     case VcpuExit::Reason::kMmio:
-      // number: the TDVMCALL that the exit stands for; 0 for an instruction.
+      // number: the guest's call that the exit stands for; 0 for an instruction.
       if (last_exit_.number != 0) return vm_->ops().complete_exit(*this, last_exit_, completion);
       if (!last_exit_.write) cpu_->set_read_result(completion.data);
       return;
     case VcpuExit::Reason::kHypercall:
-    case VcpuExit::Reason::kTdx:
+    case VcpuExit::Reason::kVendor:
       return vm_->ops().complete_exit(*this, last_exit_, completion);
     case VcpuExit::Reason::kUnknown:
     case VcpuExit::Reason::kHalt:
@@ -131,13 +131,13 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
       return true;
     case hw::CpuExit::Reason::kFault:
       return handle_fault(caller, reason.gpa, reason.access, exit);
-    case hw::CpuExit::Reason::kTdcall:
-      switch (vm_->ops().handle_tdcall(*this, exit)) {
-        case VmOps::TdcallAction::kResume:
+    case hw::CpuExit::Reason::kGuestCall:
+      switch (vm_->ops().guest_call(*this, exit)) {
+        case VmOps::GuestCallAction::kResume:
           return true;
-        case VmOps::TdcallAction::kExit:
+        case VmOps::GuestCallAction::kExit:
           return false;
-        case VmOps::TdcallAction::kFault:
+        case VmOps::GuestCallAction::kFault:
           return handle_fault(caller, exit.gpa, hw::GuestAccess::kWrite, exit);
       }
       return false;
@@ -176,7 +176,7 @@ Result<bool> Vcpu::handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess
       return std::unexpected(outcome.error);
     case FaultOutcome::Kind::kMemoryFault:
       exit.reason = VcpuExit::Reason::kMemoryFault;
-      exit.gpa = Gpa{raw(page) & ~shared_bit()};
+      exit.gpa = vm_->ops().strip(page);
       exit.length = kPageSize;
       exit.is_private = outcome.is_private;
       return false;
@@ -188,8 +188,7 @@ Result<bool> Vcpu::handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess
 }
 
 Result<void> Vcpu::pre_fault(mm::Caller& caller, Gpa page) {
-  const bool is_private = shared_bit() == 0 || vm_->is_private(page);
-  const Gpa address = is_private ? page : Gpa{raw(page) | shared_bit()};
+  const Gpa address = vm_->is_private(page) ? page : vm_->ops().shared_alias(page);
   const FaultOutcome outcome = vm_->mmu().fault(caller, address, hw::GuestAccess::kRead);
   switch (outcome.kind) {
     case FaultOutcome::Kind::kRetry:

@@ -26,7 +26,7 @@ struct VcpuExit {
     kShutdown,
     kInterrupted,  ///< a signal, or immediate_exit: KVM_RUN gives EINTR
     kMemoryFault,  ///< KVM_RUN gives EFAULT
-    kTdx,          ///< KVM_EXIT_TDX: a TDVMCALL for the VMM
+    kVendor,       ///< a guest's call for the VMM, in the VM type's own terms
     kInternalError,
   } reason = Reason::kUnknown;
   bool write = false;
@@ -36,10 +36,10 @@ struct VcpuExit {
   Gpa gpa{0};                  ///< kMmio, kMemoryFault
   std::uint64_t length = 0;    ///< kMemoryFault: bytes
   bool is_private = false;     ///< kMemoryFault
-  std::uint64_t number = 0;    ///< kHypercall: nr; kTdx: the sub-function
-  std::uint64_t args[6] = {};  ///< kHypercall: args; kTdx: r12–r15, rbx, rdi of the guest
-  /// kTdx: what TDH.VP.ENTER came back with, in the order of the CPU's numbers (rax, rcx,
-  /// rdx, rbx, rsp, rbp, rsi, rdi, r8–r15); 0 what the guest does not show.
+  std::uint64_t number = 0;    ///< kHypercall: nr; kVendor: the VM type's
+  std::uint64_t args[6] = {};  ///< kHypercall: args; kVendor: the VM type's
+  /// kVendor: the guest's registers in the order of the CPU's numbers (x86: rax, rcx, rdx,
+  /// rbx, rsp, rbp, rsi, rdi, r8–r15); 0 what the guest does not show.
   std::uint64_t registers[16] = {};
 };
 
@@ -47,8 +47,8 @@ struct VcpuExit {
 /// struct kvm_run that the exit used.
 struct VcpuCompletion {
   std::uint64_t data = 0;        ///< kIo and kMmio reads
-  std::uint64_t ret = 0;         ///< kHypercall; kTdx: the TDVMCALL status
-  std::uint64_t values[6] = {};  ///< kTdx: results for r11–r15 and rbx
+  std::uint64_t ret = 0;         ///< kHypercall; kVendor: the VM type's status
+  std::uint64_t values[6] = {};  ///< kVendor: the VM type's results
 };
 
 /// A virtual CPU.
@@ -82,7 +82,7 @@ class Vcpu final : public object::File {
 
   /// The engine, for the vendor's own use of registers; null without one.
   [[nodiscard]] hw::Cpu* cpu() { return cpu_.get(); }
-  /// The vendor's per-vCPU control page (TDX: TDVPR); 0 until it exists.
+  /// The vendor's per-vCPU control page; 0 until it exists.
   [[nodiscard]] Hpa firmware_handle() const { return firmware_handle_; }
   void set_firmware_handle(Hpa handle) { firmware_handle_ = handle; }
   /// The file behind mmap of this descriptor: struct kvm_run.
@@ -92,7 +92,6 @@ class Vcpu final : public object::File {
   /// Drops cached translations and waits until the guest has left its present
   /// stretch of running.
   void flush(Gpa start, std::uint64_t size) TEEIO_EXCLUDES(guest_mode_lock_);
-  [[nodiscard]] std::uint64_t shared_bit() const { return vm_->ops().shared_bit(); }
 
  private:
   /// The VM's tables as this engine sees them.

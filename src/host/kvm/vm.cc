@@ -22,10 +22,10 @@ constexpr std::uint64_t kTaskSize = 0x7fff'ffff'f000;
 
 }  // namespace
 
-VmOps::TdcallAction VmOps::handle_tdcall(Vcpu&, VcpuExit& exit) {
-  // Outside of a TD the instruction is undefined.
+VmOps::GuestCallAction VmOps::guest_call(Vcpu&, VcpuExit& exit) {
+  // Outside of a confidential VM the instruction is undefined.
   exit.reason = VcpuExit::Reason::kShutdown;
-  return TdcallAction::kExit;
+  return GuestCallAction::kExit;
 }
 
 Result<object::Ref<Vm>> Vm::create(Kvm& kvm, VmTypeFactory* type, std::uint32_t number,
@@ -33,6 +33,7 @@ Result<object::Ref<Vm>> Vm::create(Kvm& kvm, VmTypeFactory* type, std::uint32_t 
   auto* const made = new Vm(kvm, number, mm_id);
   made->memory_ = std::shared_ptr<Vm>(made, [](Vm* vm) { delete vm; });
   auto vm = object::Ref<Vm>::adopt(made);
+  if (type != nullptr) vm->type_ = type->type();
   if (type == nullptr)
     vm->ops_ = std::make_unique<VmOps>();
   else {

@@ -96,6 +96,8 @@ class Vm final : public object::Counted {
   Result<void> claim_vfio_device() TEEIO_EXCLUDES(lock_);
   void release_vfio_device() TEEIO_EXCLUDES(lock_);
 
+  /// KVM_CREATE_VM's argument.
+  [[nodiscard]] std::uint64_t type() const { return type_; }
   /// The VM's file with a reference of its own, or null once its final release
   /// has begun (get_file_active(&kvm->_file)).
   [[nodiscard]] object::Ref<object::File> active_file() TEEIO_EXCLUDES(file_lock_);
@@ -117,6 +119,7 @@ class Vm final : public object::Counted {
   const std::uint32_t number_;
   const std::uint64_t mm_id_;
   schedule::Atomic<std::uint32_t> dead_{0};
+  std::uint64_t type_ = 0;
   std::unique_ptr<VmOps> ops_;
   std::unique_ptr<Mmu> mmu_;
 

@@ -17,7 +17,7 @@ class Vm;
 struct VcpuExit;
 struct VcpuCompletion;
 
-/// What a page in a secure table is: TDX has leaves of its own for MMIO.
+/// What a page in a secure table is: firmware may have calls of its own for MMIO.
 enum class PageKind : std::uint8_t { kRam, kMmio };
 
 /// What a vendor's VM type adds to KVM (Linux: struct kvm_x86_ops). The default
@@ -33,13 +33,16 @@ class VmOps {
   VmOps(const VmOps&) = delete;
   VmOps& operator=(const VmOps&) = delete;
 
-  /// The VM as the firmware knows it (TDX: its TDR page; CCA: its RD granule).
+  /// The VM as the firmware knows it: its control page.
   [[nodiscard]] virtual Hpa firmware_handle() const { return Hpa{0}; }
   /// Whether guest_memfd and private attributes exist (kvm_arch_has_private_mem).
   [[nodiscard]] virtual bool has_private_memory() const { return false; }
-  /// The address bit that makes an access a shared one; 0 when the attribute
-  /// alone decides (KVM_X86_SW_PROTECTED_VM).
-  [[nodiscard]] virtual std::uint64_t shared_bit() const { return 0; }
+  /// Whether an access to this guest address is a private one; nullopt when the
+  /// attribute alone decides (KVM_X86_SW_PROTECTED_VM).
+  [[nodiscard]] virtual std::optional<bool> is_private(Gpa) const { return std::nullopt; }
+  /// The address without what says so, and with what says that it is shared.
+  [[nodiscard]] virtual Gpa strip(Gpa address) const { return address; }
+  [[nodiscard]] virtual Gpa shared_alias(Gpa address) const { return address; }
   /// Whether registers are the guest's secret (vcpu->arch.guest_state_protected).
   [[nodiscard]] virtual bool guest_state_protected() const { return false; }
 
@@ -62,14 +65,14 @@ class VmOps {
   virtual Result<void> vcpu_pre_run(Vcpu&) { return {}; }
   virtual Result<void> vcpu_enter(Vcpu&) { return {}; }
   virtual void vcpu_leave(Vcpu&) {}
-  /// A TDCALL trapped: what is to be done next.
-  enum class TdcallAction : std::uint8_t {
+  /// The guest's call to its firmware trapped: what is to be done next.
+  enum class GuestCallAction : std::uint8_t {
     kResume,  ///< handled, run on
     kExit,    ///< `exit` goes to the VMM
-    kFault,   ///< the leaf met no mapping at exit.gpa: resolve it, then run on
+    kFault,   ///< the call met no mapping at exit.gpa: resolve it, then run on
   };
-  virtual TdcallAction handle_tdcall(Vcpu&, VcpuExit& exit);
-  /// The VMM is back with the result of an exit that handle_tdcall() made.
+  virtual GuestCallAction guest_call(Vcpu&, VcpuExit& exit);
+  /// The VMM is back with the result of an exit that guest_call() made.
   virtual void complete_exit(Vcpu&, const VcpuExit&, const VcpuCompletion&) {}
 
   /// Gives everything back to the firmware: kvm_x86_ops.vm_destroy.

@@ -27,6 +27,13 @@ enum class RequestOp : std::uint32_t {
   kSevDisableDma,
 };
 enum class TvmArch : std::uint32_t { kCca = 1, kSev = 2, kTdx = 3 };
+/// Whether the proposals have such a number.
+[[nodiscard]] constexpr bool known(RequestOp op) {
+  return op >= RequestOp::kReadObject && op <= RequestOp::kSevDisableDma;
+}
+[[nodiscard]] constexpr bool known(TvmArch arch) {
+  return arch >= TvmArch::kCca && arch <= TvmArch::kTdx;
+}
 
 struct GuestRequest {
   RequestOp op;
@@ -34,6 +41,13 @@ struct GuestRequest {
   ByteView payload;
   std::size_t response_limit;  ///< bytes that fit into the caller's buffer
 };
+
+/// Whether it is TSM_REQ_SET_TDI_STATE whose first word is TDISP's CONFIG_LOCKED.
+[[nodiscard]] inline bool asks_to_lock(const GuestRequest& request) {
+  constexpr std::uint32_t kConfigLocked = 1;
+  Reader in(request.payload);
+  return request.op == RequestOp::kSetTdiState && in.le<std::uint32_t>() == kConfigLocked;
+}
 
 /// `tsm_code` goes back to the guest also when the call fails.
 struct GuestResponse {
@@ -53,8 +67,10 @@ struct GuestResponse {
 class Driver {
  public:
   virtual ~Driver() = default;
-  /// Short lower-case name for reports and machine files: "tdx", "cca".
+  /// Short lower-case name for reports and machine files.
   [[nodiscard]] virtual std::string_view name() const = 0;
+  /// The device below /sys/devices that the TSM belongs to: "bus/name".
+  [[nodiscard]] virtual std::string_view platform_device() const = 0;
   /// The architecture of guests whose requests this driver understands.
   [[nodiscard]] virtual TvmArch arch() const = 0;
 

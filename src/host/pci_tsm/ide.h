@@ -18,7 +18,7 @@ struct RidRange {
 
 /// The end point's side of a selective IDE stream, in its first register block:
 /// pci_ide_stream_setup(), _enable() and _teardown(). The root port's side is
-/// the firmware's where the firmware owns it (TDX).
+/// the firmware's where the firmware owns it.
 ///
 /// Errors: ENXIO when the function has no selective streams.
 Result<void> setup_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id,

@@ -19,6 +19,13 @@ using object::Lane;
 constexpr std::uint32_t kDevCapTee = 1U << 30U;  // PCI_EXP_DEVCAP_TEE
 
 constexpr std::string_view kBoundWithoutVm = "a bound TDI has no VM";
+constexpr std::string_view kWithoutTsm = "a TSM context outlives its TSM";
+constexpr std::string_view kWithoutDsm = "a TSM context outlives its DSM";
+
+kvm::Vm& vm_of(object::File& file) {
+  TEEIO_CHECK(file.kind() == object::FileKind::kKvmVm, "bind is given a file that is no VM");
+  return static_cast<kvm::VmFile&>(file).vm();
+}
 
 std::string tsm_name(std::uint32_t number) { return fmt::format("tsm{}", number); }
 
@@ -147,28 +154,28 @@ void PciTsm::disconnect_locked(Function& pf0) {
 
 Result<void> PciTsm::bind(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id) {
   if (vm_file == nullptr) return fail(Errno::kInval, "bind needs a VM");
-  TEEIO_CHECK(vm_file->kind() == object::FileKind::kKvmVm, "bind is given a file that is no VM");
-  kvm::Vm& vm = static_cast<kvm::VmFile*>(vm_file)->vm();
-
+  kvm::Vm& vm = vm_of(*vm_file);
   const schedule::ReadLock lock(rwsem_);
   Function* function = find(bdf);
   if (function == nullptr || !function->context)
     return fail(Errno::kInval, "the device is not connected to a TSM");
-  TEEIO_TRY(bind_one(*function, vm, tdi_id));
+  Function* dsm = this->dsm(*function);
+  TEEIO_CHECK(dsm != nullptr, kWithoutDsm);
+  {
+    const schedule::Lock dsm_lock(*dsm->lock);
+    TEEIO_TRY(bind_locked(*function, vm, tdi_id));
+  }
   if (schedule::seeded(schedule::SeededBug::kTdiUnset)) {
-    const schedule::Lock dsm_lock(*dsm(*function)->lock);
+    const schedule::Lock dsm_lock(*dsm->lock);
     function->context->vm = vm.memory();
   }
   return {};
 }
 
-Result<void> PciTsm::bind_one(Function& function, kvm::Vm& vm, std::uint32_t tdi_id) {
+Result<void> PciTsm::bind_locked(Function& function, kvm::Vm& vm, std::uint32_t tdi_id) {
   const Bdf bdf = function.function->bdf();
   Driver* tsm = driver(function.context->tsm);
-  Function* dsm = this->dsm(function);
-  TEEIO_CHECK(tsm != nullptr && dsm != nullptr, "a TSM context outlives its TSM or its DSM");
-
-  const schedule::Lock dsm_lock(*dsm->lock);
+  TEEIO_CHECK(tsm != nullptr, kWithoutTsm);
   if (function.context->tdi) {
     if (function.context->vm.get() != &vm)
       return fail(Errno::kBusy, "the TDI is bound to another VM");
@@ -199,10 +206,12 @@ void PciTsm::unbind(Bdf bdf) {
 void PciTsm::unbind_one(Function& function) {
   if (!function.context) return;
   Function* dsm = this->dsm(function);
-  TEEIO_CHECK(dsm != nullptr, "a TSM context outlives its DSM");
+  TEEIO_CHECK(dsm != nullptr, kWithoutDsm);
   const schedule::Lock dsm_lock(*dsm->lock);
-  if (!function.context->tdi) return;
+  if (function.context->tdi) unbind_locked(function);
+}
 
+void PciTsm::unbind_locked(Function& function) {
   /// For a function whose owner is gone there is nobody to hold back.
   struct Nobody final : TeardownHandlers {
     void disable_mmio() override {}
@@ -231,19 +240,44 @@ Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request
   Function* function = find(bdf);
   if (function == nullptr || !function->context)
     return fail(Errno::kNxio, "the device is not connected to a TSM");
-  Driver* tsm = driver(function->context->tsm);
   Function* dsm = this->dsm(*function);
-  TEEIO_CHECK(tsm != nullptr && dsm != nullptr, "a TSM context outlives its TSM or its DSM");
+  TEEIO_CHECK(dsm != nullptr, kWithoutDsm);
   const schedule::Lock dsm_lock(*dsm->lock);
-  if (!function->context->tdi) return fail(Errno::kNxio, "the TDI is not bound");
-  TEEIO_CHECK(function->context->vm != nullptr, kBoundWithoutVm);
+  return request_locked(*function, request, code);
+}
+
+Result<GuestResponse> PciTsm::request_locked(Function& function, const GuestRequest& request,
+                                             std::uint64_t& code) {
+  if (!function.context->tdi) return fail(Errno::kNxio, "the TDI is not bound");
+  TEEIO_CHECK(function.context->vm != nullptr, kBoundWithoutVm);
+  Driver* tsm = driver(function.context->tsm);
+  TEEIO_CHECK(tsm != nullptr, kWithoutTsm);
   if (tsm->arch() != request.arch)
     return fail(Errno::kInval, "the request is for another architecture's guest");
-  check_vm(*function->context, bdf);
-  auto call = trace_.call(Lane::kHostTsm, "guest_req", {.function = bdf});
-  auto response = tsm->guest_request(*function->function, *function->context->tdi,
-                                     *function->context->vm, request, code);
+  check_vm(*function.context, function.function->bdf());
+  auto call = trace_.call(Lane::kHostTsm, "guest_req", {.function = function.function->bdf()});
+  auto response = tsm->guest_request(*function.function, *function.context->tdi,
+                                     *function.context->vm, request, code);
   if (!response) call.refuse(response.error());
+  return response;
+}
+
+Result<GuestResponse> PciTsm::bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
+                                               const GuestRequest& request, std::uint64_t& code) {
+  code = 0;
+  if (vm_file == nullptr) return fail(Errno::kInval, "bind needs a VM");
+  kvm::Vm& vm = vm_of(*vm_file);
+  const schedule::ReadLock lock(rwsem_);
+  Function* function = find(bdf);
+  if (function == nullptr || !function->context)
+    return fail(Errno::kInval, "the device is not connected to a TSM");
+  Function* dsm = this->dsm(*function);
+  TEEIO_CHECK(dsm != nullptr, kWithoutDsm);
+  const schedule::Lock dsm_lock(*dsm->lock);
+  const bool was_bound = function->context->tdi.has_value();
+  TEEIO_TRY(bind_locked(*function, vm, tdi_id));
+  auto response = request_locked(*function, request, code);
+  if (!response && !was_bound) unbind_locked(*function);
   return response;
 }
 
@@ -305,6 +339,12 @@ std::vector<std::uint32_t> PciTsm::tsms() {
   std::vector<std::uint32_t> numbers;
   for (const auto& [number, unused] : tsms_) numbers.push_back(number);
   return numbers;
+}
+
+std::string PciTsm::platform_device(std::uint32_t number) {
+  const schedule::ReadLock lock(rwsem_);
+  const Driver* tsm = driver(number);
+  return tsm == nullptr ? std::string{} : std::string(tsm->platform_device());
 }
 
 PciTsm::Function* PciTsm::find(Bdf bdf) {

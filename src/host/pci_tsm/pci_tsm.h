@@ -58,6 +58,14 @@ class PciTsm {
   Result<GuestResponse> guest_request(Bdf bdf, const GuestRequest& request, std::uint64_t& code)
       TEEIO_EXCLUDES(rwsem_);
 
+  /// bind() and guest_request() in one, nothing coming in between: for a guest whose
+  /// request binds. What was bound before stays bound; what this call has bound is
+  /// unbound again when the request is refused, as where firmware takes LOCK from the
+  /// host only. Errors: those of both.
+  Result<GuestResponse> bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
+                                         const GuestRequest& request, std::uint64_t& code)
+      TEEIO_EXCLUDES(rwsem_);
+
   /// Who must act when `bdf` is unbound: VFIO's device, from its open to its
   /// close (nullptr). With VdeviceLifetime::kIndependent the function may be
   /// bound at either: nobody holds the host back in between, and who comes next
@@ -71,6 +79,8 @@ class PciTsm {
   [[nodiscard]] std::string dsm_of(Bdf bdf);        ///< "0000:01:00.0" or ""
   [[nodiscard]] std::string bound_to(Bdf bdf);      ///< "tsm0" while bound, else ""
   [[nodiscard]] std::vector<std::uint32_t> tsms();
+  /// Driver::platform_device() of tsmN; "" if it is gone.
+  [[nodiscard]] std::string platform_device(std::uint32_t number);
 
  private:
   /// struct pci_tsm and, for a DSM, struct pci_tsm_pf0.
@@ -95,9 +105,13 @@ class PciTsm {
   Function* dsm(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
   Driver* driver(std::uint32_t number) TEEIO_REQUIRES_SHARED(rwsem_);
   std::vector<Function*> functions_of(Bdf dsm) TEEIO_REQUIRES_SHARED(rwsem_);
-  Result<void> bind_one(Function& function, kvm::Vm& vm, std::uint32_t tdi_id)
+  // Those that end in _locked run under the DSM's lock.
+  Result<void> bind_locked(Function& function, kvm::Vm& vm, std::uint32_t tdi_id)
       TEEIO_REQUIRES_SHARED(rwsem_);
   void unbind_one(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
+  void unbind_locked(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
+  Result<GuestResponse> request_locked(Function& function, const GuestRequest& request,
+                                       std::uint64_t& code) TEEIO_REQUIRES_SHARED(rwsem_);
   void disconnect_locked(Function& pf0) TEEIO_REQUIRES(rwsem_);
   /// R5 when the VM went before its TDI: Linux would use freed memory here.
   void check_vm(const Context& context, Bdf bdf);

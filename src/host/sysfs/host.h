@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "host/iommu/iommu.h"
 #include "host/pci_tsm/pci_tsm.h"
 #include "hw/pci_function.h"
 #include "hw/root_port.h"
@@ -29,7 +30,7 @@ class Host {
     hw::PciFunction* pci = nullptr;
     std::string driver = {};                       ///< "vfio-pci", "pcieport", or none
     std::optional<std::uint32_t> group = {};       ///< IOMMU group
-    std::optional<std::uint32_t> iommu = {};       ///< N of dmarN
+    const iommu::Iommu* iommu = nullptr;           ///< behind which it is
     std::optional<std::uint32_t> vfio_minor = {};  ///< N of vfioN, under vfio-pci only
   };
   /// In order of BDF, root ports included.

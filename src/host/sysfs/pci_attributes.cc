@@ -309,8 +309,8 @@ void add_links(const Making& make) {
     make.list.link(make.directory + "/iommu_group", group);
     make.list.link(group + "/devices/" + bdf, make.directory);
   }
-  if (function.iommu) {
-    const std::string iommu = fmt::format("/sys/devices/virtual/iommu/dmar{}", *function.iommu);
+  if (function.iommu != nullptr) {
+    const std::string iommu = "/sys/devices/virtual/iommu/" + function.iommu->sysfs().device;
     make.list.link(make.directory + "/iommu", iommu);
     make.list.link(iommu + "/devices/" + bdf, make.directory);
   }

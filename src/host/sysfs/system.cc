@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "host/iommu/vtd/driver.h"
+#include "host/iommu/iommu.h"
 #include "host/sysfs/modules.h"
 #include "host/sysfs/pci_attributes.h"
 #include "host/sysfs/pci_bus.h"
@@ -19,9 +19,9 @@ constexpr std::uint32_t kMiscMajor = 10, kKvmMinor = 232;
 /// The first of the dynamic minors, which is what /dev/iommu gets.
 constexpr std::uint32_t kIommuMinor = 256;
 
-std::string show_reserved_regions() {
+std::string show_reserved_regions(const iommu::Iommu& iommu) {
   std::string text;
-  for (const vtd::ReservedRegion& region : vtd::Driver::reserved_regions())
+  for (const iommu::ReservedRegion& region : iommu.reserved_regions())
     text += fmt::format("0x{:016x} 0x{:016x} msi\n", raw(region.first), raw(region.last));
   return text;
 }
@@ -85,17 +85,14 @@ void System::build() {
   tree_.replace(view, list.take());
 }
 
-/// Each TSM is its platform's device, tdx_host on TDX (Linux
-/// drivers/virt/coco/tdx-host, tsm-core.c).
+/// Each TSM is below its platform's device (Linux drivers/virt/coco/tsm-core.c).
 void System::add_classes(NodeList& list) {
   for (const char* name : {"tsm", "vfio-dev", "iommu"})
     list.directory(std::string("/sys/class/") + name);
-  const auto tsms = host_.tsm().tsms();
-  if (tsms.empty()) return;
-  const std::string platform = "/sys/devices/faux/tdx_host";
-  list.directory(platform);
-  list.directory(platform + "/tsm");
-  for (const std::uint32_t number : tsms) {
+  for (const std::uint32_t number : host_.tsm().tsms()) {
+    const std::string platform = "/sys/devices/" + host_.tsm().platform_device(number);
+    list.directory(platform);
+    list.directory(platform + "/tsm");
     const std::string directory = fmt::format("{}/tsm/tsm{}", platform, number);
     list.directory(directory);
     list.link(directory + "/device", platform);
@@ -103,6 +100,13 @@ void System::add_classes(NodeList& list) {
     list.text(directory + "/uevent", 0444, []() -> Result<std::string> { return ""; });
     list.link(fmt::format("/sys/class/tsm/tsm{}", number), directory);
   }
+}
+
+std::vector<std::string> System::platform_devices() {
+  std::vector<std::string> paths;
+  for (const std::uint32_t number : host_.tsm().tsms())
+    paths.push_back("/sys/devices/" + host_.tsm().platform_device(number));
+  return paths;
 }
 
 void System::add_groups(NodeList& list, const Topology& topology) {
@@ -118,27 +122,30 @@ void System::add_groups(NodeList& list, const Topology& topology) {
         directory + "/type", 0644, []() -> Result<std::string> { return "DMA\n"; },
         store_group_type);
     list.text(directory + "/reserved_regions", 0444,
-              []() -> Result<std::string> { return show_reserved_regions(); });
+              [iommu = function.iommu]() -> Result<std::string> {
+                return iommu != nullptr ? show_reserved_regions(*iommu) : "";
+              });
   }
 }
 
-/// Source: Linux drivers/iommu/intel/iommu.c, intel_iommu_attrs[].
+/// Source: Linux drivers/iommu/iommu-sysfs.c. An IOMMU's attributes are its driver's.
 void System::add_iommus(NodeList& list, const Topology& topology) {
-  std::set<std::uint32_t> iommus;
+  std::set<std::string> shown;
   for (const Host::Function& function : topology.functions()) {
-    if (!function.iommu || !iommus.insert(*function.iommu).second) continue;
-    const std::string directory = fmt::format("/sys/devices/virtual/iommu/dmar{}", *function.iommu);
+    if (function.iommu == nullptr) continue;
+    const iommu::SysfsInfo info = function.iommu->sysfs();
+    if (!shown.insert(info.device).second) continue;
+    const std::string directory = "/sys/devices/virtual/iommu/" + info.device;
     list.directory(directory);
     list.directory(directory + "/devices");
-    list.directory(directory + "/intel-iommu");
     list.link(directory + "/subsystem", "/sys/class/iommu");
-    list.link(fmt::format("/sys/class/iommu/dmar{}", *function.iommu), directory);
-    list.text(directory + "/intel-iommu/cap", 0444, []() -> Result<std::string> {
-      return fmt::format("{:x}\n", vtd::Driver::hw_info().cap_reg);
-    });
-    list.text(directory + "/intel-iommu/ecap", 0444, []() -> Result<std::string> {
-      return fmt::format("{:x}\n", vtd::Driver::hw_info().ecap_reg);
-    });
+    list.link("/sys/class/iommu/" + info.device, directory);
+    std::set<std::string> groups;
+    for (const auto& [name, text] : info.attributes) {
+      const std::string group = name.substr(0, name.find('/'));
+      if (group != name && groups.insert(group).second) list.directory(directory + "/" + group);
+      list.text(directory + "/" + name, 0444, [text]() -> Result<std::string> { return text; });
+    }
   }
 }
 

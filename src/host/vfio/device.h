@@ -52,7 +52,7 @@ class Device final : public iommufd::DeviceHandle,
     hw::PciFunction& function;
     hw::PhysicalMemory& memory;
     hw::InterruptRemapping& interrupts;
-    vtd::Driver& iommu;
+    iommu::Iommu& iommu;
     tsm::PciTsm& tsm;
     object::Trace& trace;
     DeviceSet& set;
@@ -65,7 +65,7 @@ class Device final : public iommufd::DeviceHandle,
 
   [[nodiscard]] Bdf bdf() const override { return wiring_.function.bdf(); }
   [[nodiscard]] std::uint32_t iommu_group() const override { return wiring_.group; }
-  [[nodiscard]] vtd::Driver& iommu() const override { return wiring_.iommu; }
+  [[nodiscard]] iommu::Iommu& iommu() const override { return wiring_.iommu; }
   [[nodiscard]] Bdf function() const override { return bdf(); }
   [[nodiscard]] std::uint32_t minor() const { return wiring_.minor; }
   [[nodiscard]] hw::PciFunction& pci() const { return wiring_.function; }

@@ -33,7 +33,11 @@ TEST(GuestPaging, TdStartsIn32BitsAndSwitchesToLongModeByItself) {
   m.memory.add_ram(kSharedBit | 0x6000);
   m.memory.put_u64((kSharedBit | 0x6000) + 8, 0xfeed);
 
-  m.cpu->set_td_initial_state(0x77);
+  // A TD's: PE, ET, NE; MCE, VMXE; SCE, LME, NXE.
+  m.cpu->start_flat({.cr0 = 0x31,
+                     .cr4 = 0x2040,
+                     .efer = 0x901,
+                     .registers = {.rcx = 0x77, .r8 = 0x77, .rip = 0xffff'fff0}});
   EXPECT_EQ(m.cpu->registers().rcx, 0x77U);
   EXPECT_EQ(m.cpu->registers().r8, 0x77U);
   ASSERT_EQ(m.cpu->run().reason, Reason::kHalt);

@@ -105,7 +105,7 @@ TEST(GuestCpu, TdcallPassesRegistersBothWays) {
   m.code({0x66, 0x0f, 0x01, 0xcc, 0x4c, 0x89, 0xdb, 0xf4});
   m.start64();
   m.with_registers([](auto& r) { r.rax = 66, r.rcx = 0x100; });
-  ASSERT_EQ(m.cpu->run().reason, Reason::kTdcall);
+  ASSERT_EQ(m.cpu->run().reason, Reason::kGuestCall);
   EXPECT_EQ(m.cpu->registers().rax, 66U);
   EXPECT_EQ(m.cpu->registers().rcx, 0x100U);
   m.with_registers([](auto& r) { r.rax = 0, r.r11 = 0xabc; });

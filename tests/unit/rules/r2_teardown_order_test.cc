@@ -50,6 +50,20 @@ TEST(R2TeardownOrder, TdxOrderIsWrongOnCca) {
   EXPECT_EQ(story.broken(), "R1 R2 R2");  // unlocked under its MMIO, under its DMA
 }
 
+TEST(R2TeardownOrder, WhoAsksForNoOrderHasNone) {
+  EXPECT_EQ(&teardown_order("tdx"), &kTdxOrder);
+  EXPECT_EQ(&teardown_order("cca"), &kCcaOrder);
+  EXPECT_EQ(&teardown_order("sev"), &kSevOrder);
+  for (const std::string_view tsm : {"none", "null", ""}) {
+    const TeardownOrder& order = teardown_order(tsm);
+    for (const auto first : {TeardownStep::kStop, TeardownStep::kUnmap, TeardownStep::kDmaOff,
+                             TeardownStep::kFreeMetadata})
+      for (const auto then : {TeardownStep::kStop, TeardownStep::kUnmap, TeardownStep::kDmaOff,
+                              TeardownStep::kFreeMetadata})
+        EXPECT_FALSE(order.ordered(first, then)) << tsm;
+  }
+}
+
 TEST(R2TeardownOrder, MetadataGoesLast) {
   Story story;
   story.bind();

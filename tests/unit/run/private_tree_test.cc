@@ -16,7 +16,7 @@ namespace teeio::run {
 namespace {
 
 TEST(VirtualPrefixes, MatchWholeNames) {
-  const VirtualPrefixes prefixes(VirtualPrefixes::Kvm::kEmulated);
+  const VirtualPrefixes prefixes(VirtualPrefixes::Kvm::kEmulated, {"/sys/devices/faux/tdx_host"});
   for (const char* path :
        {"/dev/iommu", "/dev/kvm", "/dev/vfio", "/dev/vfio/devices/vfio0", "/sys/bus/pci",
         "/sys/bus/pci/devices/x", "/sys/class/tsm", "/sys/class/vfio-dev/vfio0", "/sys/class/iommu",
@@ -46,7 +46,9 @@ TEST(VirtualPrefixes, MatchWholeNames) {
                            "/sys/module/vfio_pciback",
                            "/proc/self"})
     EXPECT_FALSE(prefixes.contain(path)) << path;
-  EXPECT_FALSE(VirtualPrefixes(VirtualPrefixes::Kvm::kHost).contain("/dev/kvm"));
+  const VirtualPrefixes host(VirtualPrefixes::Kvm::kHost, {});
+  EXPECT_FALSE(host.contain("/dev/kvm"));
+  EXPECT_FALSE(host.contain("/sys/devices/faux/tdx_host"));
 }
 
 class PrivateTreeTest : public testing::Test {

@@ -8,10 +8,13 @@ namespace teeio::vtd {
 
 Domain::~Domain() { driver_.free_domain_id(id_); }
 
+const iommu::Iommu& Domain::iommu() const { return driver_; }
+
 Result<void> Domain::map(Iova iova, Hpa hpa, std::uint64_t length, Prot prot) {
   const unsigned access = std::to_underlying(prot);
   if (access == 0) return fail(Errno::kInval, "a page table maps nothing without access");
-  if (kind_ == Kind::kNestParent && (access & std::to_underlying(Prot::kWrite)) == 0)
+  if (kind_ == Kind::kNestParent && driver_.model() == Model::kIntel &&
+      (access & std::to_underlying(Prot::kWrite)) == 0)
     return fail(Errno::kInval, "a nest parent maps nothing read-only: erratum 772415");
   const schedule::Lock lock(mutex_);
   auto mapped = table_->map(iova, hpa, length, prot);
@@ -36,7 +39,7 @@ std::optional<Hpa> Domain::translate(Iova iova) const {
 }
 
 void Domain::flush(Iova iova, std::uint64_t length, const std::vector<Hpa>& freed) {
-  driver_.iommu().invalidate_range(hw::TBit::kShared, id_, iova, length);
+  driver_.hardware().invalidate_range(hw::TBit::kShared, id_, iova, length);
   for (const Hpa frame : freed) driver_.memory().free_page(frame);
 }
 

@@ -1,5 +1,8 @@
 #include "host/iommu/vtd/driver.h"
 
+#include <fmt/format.h>
+
+#include "base/bytes.h"
 #include "base/check.h"
 
 namespace teeio::vtd {
@@ -32,6 +35,8 @@ constexpr std::uint64_t kEcap = std::uint64_t{1} << 0U      // C: coherent walks
                                 | kSnoopControl             // SC
                                 | std::uint64_t{1} << 43U   // SMTS: scalable mode
                                 | std::uint64_t{1} << 46U;  // SSTS: second stage
+/// IOMMU_HW_INFO_TYPE_INTEL_VTD, whose struct is iommu_hw_info_vtd.
+constexpr std::uint32_t kTypeVtd = 1;
 /// IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17, which Linux 7.3 reports always.
 constexpr std::uint32_t kErrata772415 = 1;
 
@@ -41,23 +46,24 @@ std::uint16_t half_of(Bdf function) {
 
 }  // namespace
 
-Result<std::unique_ptr<Driver>> Driver::create(hw::PhysicalMemory& memory, hw::Iommu& iommu,
-                                               DefaultDomain default_domain) {
-  auto driver = std::unique_ptr<Driver>(new Driver(memory, iommu, default_domain));
+Result<std::unique_ptr<Driver>> Driver::create(hw::PhysicalMemory& memory, hw::VtdIommu& hardware,
+                                               DefaultDomain default_domain, Model model) {
+  auto driver = std::unique_ptr<Driver>(new Driver(memory, hardware, default_domain, model));
   {
     const schedule::Lock lock(driver->mutex_);
     TEEIO_ASSIGN(driver->root_table_, driver->alloc_table());
-    iommu.set_root(hw::TBit::kShared, driver->root_table_);
+    hardware.set_root(hw::TBit::kShared, driver->root_table_);
   }
   return driver;
 }
 
-Driver::Driver(hw::PhysicalMemory& memory, hw::Iommu& iommu, DefaultDomain default_domain)
-    : memory_(memory), iommu_(iommu), default_domain_(default_domain) {}
+Driver::Driver(hw::PhysicalMemory& memory, hw::VtdIommu& hardware, DefaultDomain default_domain,
+               Model model)
+    : memory_(memory), hardware_(hardware), default_domain_(default_domain), model_(model) {}
 
 Driver::~Driver() {
-  iommu_.set_root(hw::TBit::kShared, std::nullopt);
-  iommu_.invalidate_all(hw::TBit::kShared);
+  hardware_.set_root(hw::TBit::kShared, std::nullopt);
+  hardware_.invalidate_all(hw::TBit::kShared);
   TEEIO_CHECK(domain_ids_.empty(), "a domain outlives its IOMMU driver");
   for (const Hpa frame : tables_) memory_.free_page(frame);
 }
@@ -137,7 +143,7 @@ void Driver::program(Bdf function, const Setting& setting) {
   // intel_pasid_replace_second_level() writes the entry and then flushes.
   write(entry + 8, setting.domain_id);
   write(entry, q0);
-  iommu_.invalidate_function(hw::TBit::kShared, function.rid());
+  hardware_.invalidate_function(hw::TBit::kShared, function.rid());
 }
 
 void Driver::apply(const Group& group) {
@@ -145,7 +151,7 @@ void Driver::apply(const Group& group) {
   for (const Bdf function : group.functions) program(function, setting);
 }
 
-Result<std::unique_ptr<Domain>> Driver::alloc_paging_domain(Domain::Kind kind) {
+Result<std::unique_ptr<iommu::Domain>> Driver::alloc_paging_domain(iommu::Domain::Kind kind) {
   TEEIO_ASSIGN(std::unique_ptr<PageTable> table, PageTable::create(memory_));
   const schedule::Lock lock(mutex_);
   std::uint32_t id = kFirstDomainId;
@@ -156,12 +162,12 @@ Result<std::unique_ptr<Domain>> Driver::alloc_paging_domain(Domain::Kind kind) {
   if (id == kDomainIds) return fail(Errno::kNoSpc, "every domain id of the IOMMU is in use");
   const auto domain_id = static_cast<std::uint16_t>(id);
   domain_ids_.insert(domain_id);
-  return std::unique_ptr<Domain>(new Domain(*this, kind, domain_id, std::move(table)));
+  return std::unique_ptr<iommu::Domain>(new Domain(*this, kind, domain_id, std::move(table)));
 }
 
 void Driver::free_domain_id(std::uint16_t id) {
   const schedule::Lock lock(mutex_);
-  iommu_.invalidate_domain(hw::TBit::kShared, id);
+  hardware_.invalidate_domain(hw::TBit::kShared, id);
   domain_ids_.erase(id);
 }
 
@@ -185,11 +191,12 @@ void Driver::release_dma_owner(std::uint32_t number) {
   apply(owned);
 }
 
-void Driver::attach(std::uint32_t number, Domain& domain) {
+void Driver::attach(std::uint32_t number, iommu::Domain& domain) {
+  TEEIO_CHECK(&domain.iommu() == this, "a domain is attached behind another IOMMU");
   const schedule::Lock lock(mutex_);
   Group& owned = group(number);
   TEEIO_CHECK(owned.owner_count != 0, "a domain is attached to a group that nobody owns");
-  owned.domain = &domain;
+  owned.domain = &static_cast<Domain&>(domain);
   apply(owned);
 }
 
@@ -200,12 +207,30 @@ void Driver::detach(std::uint32_t number) {
   apply(owned);
 }
 
-HwInfo Driver::hw_info() { return {kErrata772415, kCap, kEcap}; }
+Result<iommu::HwInfo> Driver::hw_info(std::uint32_t type) const {
+  if (model_ == Model::kStandIn) return iommu::HwInfo{};
+  if (type != iommu::HwInfo::kTypeNone && type != kTypeVtd)
+    return fail(Errno::kOpNotSupp, "the IOMMU has no information of this type");
+  Writer data;
+  data.le(kErrata772415);
+  data.le(std::uint32_t{0});
+  data.le(kCap);
+  data.le(kEcap);
+  return iommu::HwInfo{.type = kTypeVtd, .data = std::move(data).take()};
+}
 
-bool Driver::enforces_coherency() { return (kEcap & kSnoopControl) != 0; }
+bool Driver::enforces_coherency() const { return (kEcap & kSnoopControl) != 0; }
 
-std::vector<ReservedRegion> Driver::reserved_regions() {
+std::vector<iommu::ReservedRegion> Driver::reserved_regions() const {
   return {{hw::kInterruptRangeStart, hw::kInterruptRangeLast}};
+}
+
+iommu::SysfsInfo Driver::sysfs() const {
+  if (model_ == Model::kStandIn)
+    return {.device = fmt::format("iommu{}", hardware_.id()), .attributes = {}};
+  return {.device = fmt::format("dmar{}", hardware_.id()),
+          .attributes = {{"intel-iommu/cap", fmt::format("{:x}\n", kCap)},
+                         {"intel-iommu/ecap", fmt::format("{:x}\n", kEcap)}}};
 }
 
 }  // namespace teeio::vtd

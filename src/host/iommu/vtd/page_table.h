@@ -8,14 +8,14 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "host/iommu/iommu.h"
 #include "hw/physical_memory.h"
 
 namespace teeio::vtd {
 
-/// What a device may do with a page.
-enum class Prot : std::uint8_t { kRead = 1, kWrite = 2, kReadWrite = 3 };
+using iommu::Prot;
 
-/// A VT-d second-stage table of four levels in physical memory (hw/iommu.h has
+/// A VT-d second-stage table of four levels in physical memory (hw/vtd/vtd_iommu.h has
 /// the entry format), with a shadow that knows which frames it has.
 /// Source: Linux drivers/iommu/generic_pt/fmt/vtdss.h.
 ///

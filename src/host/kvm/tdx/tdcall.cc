@@ -74,11 +74,11 @@ void show_registers(const hw::CpuRegisters& regs, VcpuExit& exit) {
 
 }  // namespace
 
-VmOps::TdcallAction TdxVm::handle_tdcall(Vcpu& vcpu, VcpuExit& exit) {
+VmOps::GuestCallAction TdxVm::guest_call(Vcpu& vcpu, VcpuExit& exit) {
   return vcpu.cpu()->registers().rax == kVpVmcall ? vmcall(vcpu, exit) : guest_leaf(vcpu, exit);
 }
 
-VmOps::TdcallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
+VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
   tdx::Module& module = host_.module();
   hw::CpuRegisters regs = vcpu.cpu()->registers();
   const Hpa vp = vcpu.firmware_handle();
@@ -128,19 +128,19 @@ VmOps::TdcallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
     regs.rip -= kTdcallBytes;
     vcpu.cpu()->set_registers(regs);
     exit.gpa = *result.ept_violation;
-    return TdcallAction::kFault;
+    return GuestCallAction::kFault;
   }
   if (result.leaf.status == tdx::Code::kInterruptedResumable) {
     regs.rip -= kTdcallBytes;
     vcpu.cpu()->set_registers(regs);
-    return TdcallAction::kResume;
+    return GuestCallAction::kResume;
   }
   put_outputs(regs, result.leaf);
   vcpu.cpu()->set_registers(regs);
-  return TdcallAction::kResume;
+  return GuestCallAction::kResume;
 }
 
-VmOps::TdcallAction TdxVm::vmcall(Vcpu& vcpu, VcpuExit& exit) {
+VmOps::GuestCallAction TdxVm::vmcall(Vcpu& vcpu, VcpuExit& exit) {
   hw::CpuRegisters regs = vcpu.cpu()->registers();
   // TDH.VP.ENTER comes back with success; what the host answers is in R10.
   regs.rax = 0;
@@ -150,7 +150,7 @@ VmOps::TdcallAction TdxVm::vmcall(Vcpu& vcpu, VcpuExit& exit) {
         regs.r10 = kVmcallSuccess;
         vcpu.cpu()->set_registers(regs);
         exit.reason = VcpuExit::Reason::kHalt;
-        return TdcallAction::kExit;
+        return GuestCallAction::kExit;
       case kVmcallIo:
         exit.reason = VcpuExit::Reason::kIo;
         exit.size = static_cast<std::uint8_t>(regs.r12);
@@ -159,55 +159,55 @@ VmOps::TdcallAction TdxVm::vmcall(Vcpu& vcpu, VcpuExit& exit) {
         exit.data = regs.r15;
         exit.number = kVmcallIo;
         vcpu.cpu()->set_registers(regs);
-        return TdcallAction::kExit;
+        return GuestCallAction::kExit;
       case kVmcallMmio: {
         const bool sized = regs.r12 == 1 || regs.r12 == 2 || regs.r12 == 4 || regs.r12 == 8;
-        if (!sized || (regs.r14 & shared_bit()) == 0) {
+        if (!sized || (regs.r14 & tdx::kSharedGpaBit) == 0) {
           regs.r10 = kVmcallInvalidOperand;  // tdx_emulate_mmio()
           vcpu.cpu()->set_registers(regs);
-          return TdcallAction::kResume;
+          return GuestCallAction::kResume;
         }
         exit.reason = VcpuExit::Reason::kMmio;
         exit.size = static_cast<std::uint8_t>(regs.r12);
         exit.write = (regs.r13 & 1U) != 0;
-        exit.gpa = Gpa{regs.r14 & ~shared_bit()};
+        exit.gpa = Gpa{regs.r14 & ~tdx::kSharedGpaBit};
         exit.data = regs.r15;
         exit.number = kVmcallMmio;
         vcpu.cpu()->set_registers(regs);
-        return TdcallAction::kExit;
+        return GuestCallAction::kExit;
       }
       case kVmcallMapGpa:
         if (!is_page_aligned(regs.r12) || !is_page_aligned(regs.r13) || regs.r13 == 0) {
           regs.r10 = kVmcallInvalidOperand;
           vcpu.cpu()->set_registers(regs);
-          return TdcallAction::kResume;
+          return GuestCallAction::kResume;
         }
         exit.reason = VcpuExit::Reason::kHypercall;
         exit.number = kHypercallMapGpaRange;
-        exit.args[0] = regs.r12 & ~shared_bit();
+        exit.args[0] = regs.r12 & ~tdx::kSharedGpaBit;
         exit.args[1] = regs.r13 >> kPageShift;
         exit.args[2] =
-            (regs.r12 & shared_bit()) == 0 ? 1ULL << 4U : 0;  // KVM_MAP_GPA_RANGE_ENCRYPTED
+            (regs.r12 & tdx::kSharedGpaBit) == 0 ? 1ULL << 4U : 0;  // KVM_MAP_GPA_RANGE_ENCRYPTED
         vcpu.cpu()->set_registers(regs);
-        return TdcallAction::kExit;
+        return GuestCallAction::kExit;
       default:
         break;
     }
   if (!vendor_specific && regs.r11 < kVmcallMapGpa) {
     regs.r10 = kVmcallSubfuncUnsupported;
     vcpu.cpu()->set_registers(regs);
-    return TdcallAction::kResume;
+    return GuestCallAction::kResume;
   }
   // The TDI requests, and what KVM does not know: the VMM's business.
   vcpu.cpu()->set_registers(regs);
-  exit.reason = VcpuExit::Reason::kTdx;
+  exit.reason = VcpuExit::Reason::kVendor;
   exit.number = regs.r11;
   const std::uint64_t args[6] = {regs.r12, regs.r13, regs.r14, regs.r15, regs.rbx, regs.rdi};
   for (std::size_t i = 0; i < 6; ++i) exit.args[i] = args[i];
   show_registers(regs, exit);
   auto call = host_.trace().call(object::Lane::kGuest, object::Lane::kVmm, "TDVMCALL",
                                  {.vm = vm_.number(), .a = regs.r11});
-  return TdcallAction::kExit;
+  return GuestCallAction::kExit;
 }
 
 void TdxVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) {
@@ -221,7 +221,7 @@ void TdxVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion
     case VcpuExit::Reason::kHypercall:
       regs.r10 = completion.ret == 0 ? kVmcallSuccess : kVmcallInvalidOperand;
       break;
-    case VcpuExit::Reason::kTdx:
+    case VcpuExit::Reason::kVendor:
       regs.r10 = completion.ret;
       regs.r11 = completion.values[0];
       regs.r12 = completion.values[1];

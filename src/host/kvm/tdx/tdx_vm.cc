@@ -68,6 +68,23 @@ Result<void> TdxVm::build_tdr(const tdx::TdParameters& parameters) {
   return {};
 }
 
+namespace {
+
+/// Source: TDX module base spec, "Initial state of guest GPRs", "CPU mode", "CRs".
+hw::FlatStart initial_state(std::uint64_t rcx) {
+  hw::FlatStart start{.cr0 = 0x31,    // PE, ET, NE
+                      .cr4 = 0x2040,  // MCE, VMXE
+                      .efer = 0x901,  // SCE, LME, NXE
+                      .registers = {}};
+  start.registers.rip = 0xffff'fff0;
+  start.registers.rbx = 48;  // guest physical address width
+  start.registers.rcx = rcx;
+  start.registers.r8 = rcx;
+  return start;
+}
+
+}  // namespace
+
 Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
   const schedule::Lock lock(build_lock_);
   if (state_.load() != static_cast<std::uint32_t>(State::kInitialized))
@@ -88,7 +105,7 @@ Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
     return std::unexpected(refused(r, "TDH.VP.INIT failed"));
   vcpu_handles_.emplace(vcpu.id(), tdvpr);
   vcpu.set_firmware_handle(tdvpr);
-  if (vcpu.cpu() != nullptr) vcpu.cpu()->set_td_initial_state(rcx);
+  if (vcpu.cpu() != nullptr) vcpu.cpu()->start_flat(initial_state(rcx));
   return {};
 }
 

@@ -47,7 +47,15 @@ class TdxVm final : public VmOps {
 
   [[nodiscard]] Hpa firmware_handle() const override { return tdr_; }
   [[nodiscard]] bool has_private_memory() const override { return true; }
-  [[nodiscard]] std::uint64_t shared_bit() const override { return tdx::kSharedGpaBit; }
+  [[nodiscard]] std::optional<bool> is_private(Gpa address) const override {
+    return (raw(address) & tdx::kSharedGpaBit) == 0;
+  }
+  [[nodiscard]] Gpa strip(Gpa address) const override {
+    return Gpa{raw(address) & ~tdx::kSharedGpaBit};
+  }
+  [[nodiscard]] Gpa shared_alias(Gpa address) const override {
+    return Gpa{raw(address) | tdx::kSharedGpaBit};
+  }
   [[nodiscard]] bool guest_state_protected() const override { return true; }
   [[nodiscard]] bool has_secure_table() const override { return true; }
   Result<void> map_private(Gpa gpa, Hpa page, PageKind kind) override;
@@ -59,7 +67,7 @@ class TdxVm final : public VmOps {
   Result<void> vcpu_pre_run(Vcpu& vcpu) override;
   Result<void> vcpu_enter(Vcpu& vcpu) override;
   void vcpu_leave(Vcpu& vcpu) override;
-  TdcallAction handle_tdcall(Vcpu& vcpu, VcpuExit& exit) override;
+  GuestCallAction guest_call(Vcpu& vcpu, VcpuExit& exit) override;
   void complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) override;
   void destroy(Vm& vm) override;
 
@@ -71,8 +79,8 @@ class TdxVm final : public VmOps {
   Result<void> build_tdr(const tdx::TdParameters& parameters) TEEIO_REQUIRES(build_lock_);
   Result<void> ensure_table(Gpa gpa);
   Error refused(const tdx::LeafResult& result, std::string_view why);
-  TdcallAction guest_leaf(Vcpu& vcpu, VcpuExit& exit);
-  TdcallAction vmcall(Vcpu& vcpu, VcpuExit& exit);
+  GuestCallAction guest_leaf(Vcpu& vcpu, VcpuExit& exit);
+  GuestCallAction vmcall(Vcpu& vcpu, VcpuExit& exit);
 
   Vm& vm_;
   TdxHost& host_;

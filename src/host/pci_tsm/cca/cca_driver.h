@@ -28,6 +28,8 @@ class CcaDriver final : public Driver {
       : host_(host), ports_(std::move(ports)) {}
 
   [[nodiscard]] std::string_view name() const override { return "cca"; }
+  /// RMI_DEV_NAME of the posted series; A. Kumar K.V shows it as a platform device.
+  [[nodiscard]] std::string_view platform_device() const override { return "platform/arm-rmi-dev"; }
   [[nodiscard]] TvmArch arch() const override { return TvmArch::kCca; }
 
   Result<void> connect(hw::PciFunction& pf0) override;

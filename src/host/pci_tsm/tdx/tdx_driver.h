@@ -36,6 +36,8 @@ class TdxDriver final : public Driver {
   TdxDriver(kvm::TdxHost& host, std::vector<Port> ports) : host_(host), ports_(std::move(ports)) {}
 
   [[nodiscard]] std::string_view name() const override { return "tdx"; }
+  /// Linux drivers/virt/coco/tdx-host.
+  [[nodiscard]] std::string_view platform_device() const override { return "faux/tdx_host"; }
   [[nodiscard]] TvmArch arch() const override { return TvmArch::kTdx; }
 
   Result<void> connect(hw::PciFunction& pf0) override;

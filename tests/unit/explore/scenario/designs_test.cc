@@ -76,7 +76,7 @@ TEST(Designs, ScenarioRunsAgainWhereItLooksAtMore) {
                            .body = [&runs](const machine::Config& design) {
                              ++runs;
                              schedule::consult(schedule::Setting::kBindOwner);
-                             if (design.bind_owner == entry::BindOwner::kVfio)
+                             if (design.bind_owner == iommufd::BindOwner::kVfio)
                                schedule::consult(schedule::Setting::kCloseOrder);
                            }};
   (void)run_on_all_designs(scenario, {});

@@ -11,9 +11,9 @@
 
 #include "base/types.h"
 #include "firmware/tdx/module.h"
-#include "hw/iommu.h"
 #include "hw/physical_memory.h"
 #include "hw/root_port.h"
+#include "hw/vtd/vtd_iommu.h"
 #include "object/trace.h"
 #include "schedule/task.h"
 #include "unit/firmware/tdx/test_device.h"
@@ -296,7 +296,7 @@ class Machine : public testing::Test {
 
   object::Trace trace;
   hw::PhysicalMemory memory{std::uint64_t{64} << 20U};
-  hw::Iommu iommu{memory, trace, 0};
+  hw::VtdIommu iommu{memory, trace, 0};
   hw::RootPort port{trace, port_options()};
   Module module;
   TestDevice device;

@@ -9,7 +9,7 @@ namespace {
 
 std::unique_ptr<Area> area(std::uint64_t first, std::uint64_t last) {
   return std::make_unique<Area>(
-      Area{.first = first, .last = last, .start_byte = 0, .prot = vtd::Prot::kRead, .pages = {}});
+      Area{.first = first, .last = last, .start_byte = 0, .prot = iommu::Prot::kRead, .pages = {}});
 }
 
 TEST(AreaTree, FindsByAnyIovaOfAnAreaAndTheNextAbove) {

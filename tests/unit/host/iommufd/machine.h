@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "host/iommu/vtd/driver.h"
 #include "host/iommufd/context.h"
 #include "host/iommufd/hwpt.h"
 #include "host/iommufd/vdevice.h"
@@ -16,7 +17,7 @@
 #include "host/mm/plain_memory.h"
 #include "host/pci_tsm/pci_tsm.h"
 #include "hw/capabilities.h"
-#include "hw/iommu.h"
+#include "hw/vtd/vtd_iommu.h"
 
 namespace teeio::iommufd {
 
@@ -47,6 +48,7 @@ class TestFunction final : public hw::PciFunction {
 class TestTsm final : public tsm::Driver {
  public:
   [[nodiscard]] std::string_view name() const override { return "test"; }
+  [[nodiscard]] std::string_view platform_device() const override { return "faux/test_host"; }
   [[nodiscard]] tsm::TvmArch arch() const override { return tsm::TvmArch::kTdx; }
   Result<void> connect(hw::PciFunction&) override { return {}; }
   void disconnect(hw::PciFunction&) override {}
@@ -69,16 +71,16 @@ class TestTsm final : public tsm::Driver {
 
 class TestDevice final : public DeviceHandle {
  public:
-  TestDevice(Bdf bdf, std::uint32_t group, vtd::Driver& iommu)
+  TestDevice(Bdf bdf, std::uint32_t group, iommu::Iommu& iommu)
       : bdf_(bdf), group_(group), iommu_(iommu) {}
   [[nodiscard]] Bdf bdf() const override { return bdf_; }
   [[nodiscard]] std::uint32_t iommu_group() const override { return group_; }
-  [[nodiscard]] vtd::Driver& iommu() const override { return iommu_; }
+  [[nodiscard]] iommu::Iommu& iommu() const override { return iommu_; }
 
  private:
   const Bdf bdf_;
   const std::uint32_t group_;
-  vtd::Driver& iommu_;
+  iommu::Iommu& iommu_;
 };
 
 /// Two functions of one card in a group each, a third in the second's group, an
@@ -119,7 +121,7 @@ struct Machine {
 
   hw::PhysicalMemory memory{std::uint64_t{16} << 20U};
   object::Trace trace;
-  hw::Iommu iommu{memory, trace, 0};
+  hw::VtdIommu iommu{memory, trace, 0};
   std::unique_ptr<vtd::Driver> driver =
       *vtd::Driver::create(memory, iommu, vtd::DefaultDomain::kTranslated);
   kvm::Kvm kvm{memory, nullptr, trace};

@@ -256,8 +256,9 @@ TEST(IommufdRace, CompatMapAgainstTheDestroyOfItsIoas) {
     VfioCompat compat(*ctx);
     TEEIO_CHECK(compat.set(ioas).has_value(), "an IOAS can be set");
     Result<void> mapped, destroyed;
-    together([&] { mapped = compat.map(m.program, {buffer, kPage, kPage, vtd::Prot::kReadWrite}); },
-             [&] { destroyed = ctx->destroy(ioas); });
+    together(
+        [&] { mapped = compat.map(m.program, {buffer, kPage, kPage, iommu::Prot::kReadWrite}); },
+        [&] { destroyed = ctx->destroy(ioas); });
     TEEIO_CHECK(mapped.has_value() || mapped.error().code == Errno::kNoDev, "whole or not at all");
     TEEIO_CHECK(destroyed.has_value() || destroyed.error().code == Errno::kBusy, "as in Linux");
     TEEIO_CHECK(compat.get().has_value() == !destroyed.has_value(), "set as long as it lives");

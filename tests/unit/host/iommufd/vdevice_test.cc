@@ -80,7 +80,7 @@ TEST_F(VdeviceTest, AllocRefusesWrongIdsASecondOneAndATakenVirtualId) {
 }
 
 TEST_F(VdeviceTest, AllocRefusesADeviceBehindAnotherIommu) {
-  hw::Iommu iommu(m.memory, m.trace, 1);
+  hw::VtdIommu iommu(m.memory, m.trace, 1);
   auto driver = *vtd::Driver::create(m.memory, iommu, vtd::DefaultDomain::kTranslated);
   const Bdf far{0, 0x80, 0, 0};
   ASSERT_TRUE(driver->probe(far, 1000).has_value());

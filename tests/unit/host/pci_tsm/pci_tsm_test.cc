@@ -55,6 +55,7 @@ class FakeDriver final : public Driver {
  public:
   explicit FakeDriver(Log& log) : log_(log) {}
   [[nodiscard]] std::string_view name() const override { return "fake"; }
+  [[nodiscard]] std::string_view platform_device() const override { return "faux/fake_host"; }
   [[nodiscard]] TvmArch arch() const override { return TvmArch::kTdx; }
   Result<void> connect(hw::PciFunction& pf0) override { return step("connect", pf0); }
   void disconnect(hw::PciFunction& pf0) override { (void)step("disconnect", pf0); }

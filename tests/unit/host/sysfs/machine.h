@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "host/iommu/vtd/driver.h"
 #include "host/pci_tsm/ide.h"
 #include "host/sysfs/system.h"
 #include "hw/capabilities.h"
@@ -46,6 +47,7 @@ class FakeTsm final : public tsm::Driver {
  public:
   explicit FakeTsm(hw::RootPort& port) : port_(port) {}
   [[nodiscard]] std::string_view name() const override { return "fake"; }
+  [[nodiscard]] std::string_view platform_device() const override { return "faux/fake_host"; }
   [[nodiscard]] tsm::TvmArch arch() const override { return tsm::TvmArch::kTdx; }
   Result<void> connect(hw::PciFunction& pf0) override {
     if (fail_connect) return fail(Errno::kIo, "the device does not answer");
@@ -81,10 +83,11 @@ class FakeHost final : public Host {
     make_card();
     make_vf();
     make_plain();
-    present_ = {{.pci = &port, .driver = "pcieport", .group = 0, .iommu = 0},
-                {.pci = &card, .driver = "vfio-pci", .group = 1, .iommu = 0, .vfio_minor = 0},
-                {.pci = &vf, .driver = "vfio-pci", .group = 2, .iommu = 0, .vfio_minor = 1},
-                {.pci = &plain, .driver = "", .group = 3, .iommu = 0}};
+    present_ = {
+        {.pci = &port, .driver = "pcieport", .group = 0, .iommu = &*driver_},
+        {.pci = &card, .driver = "vfio-pci", .group = 1, .iommu = &*driver_, .vfio_minor = 0},
+        {.pci = &vf, .driver = "vfio-pci", .group = 2, .iommu = &*driver_, .vfio_minor = 1},
+        {.pci = &plain, .driver = "", .group = 3, .iommu = &*driver_}};
     for (const Function& function : present_) tsm_.add_function(*function.pci);
   }
 
@@ -121,6 +124,10 @@ class FakeHost final : public Host {
 
  private:
   object::Trace trace_;
+  hw::PhysicalMemory memory_{std::uint64_t{1} << 20U};
+  hw::VtdIommu iommu_{memory_, trace_, 0};
+  std::unique_ptr<vtd::Driver> driver_ =
+      *vtd::Driver::create(memory_, iommu_, vtd::DefaultDomain::kTranslated);
   tsm::PciTsm tsm_{trace_};
   std::vector<Function> present_;
 

@@ -47,6 +47,7 @@ TEST_F(PciBus, NewIdBindsFunctionsWithoutADriver) {
 TEST_F(PciBus, GroupsAndIommusHoldTheirFunctions) {
   EXPECT_EQ(system.tree().resolve("/sys/kernel/iommu_groups/1/devices/0000:01:00.0"), kCardDir);
   EXPECT_EQ(system.tree().resolve("/sys/class/iommu/dmar0/devices/0000:01:00.1"), kVfDir);
+  EXPECT_NE(show(system, "/sys/class/iommu/dmar0/intel-iommu/ecap"), "0\n");
   EXPECT_EQ(show(system, "/sys/kernel/iommu_groups/1/type"), "DMA\n");
   EXPECT_EQ(store(system, "/sys/kernel/iommu_groups/1/type", "DMA\n"), "ok");
   EXPECT_EQ(store(system, "/sys/kernel/iommu_groups/1/type", "identity\n"), "EPERM");

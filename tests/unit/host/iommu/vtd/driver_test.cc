@@ -24,7 +24,7 @@ class VtdDriverTest : public testing::Test {
 
   hw::PhysicalMemory memory{std::uint64_t{64} << 20U};
   object::Trace trace;
-  hw::Iommu iommu{memory, trace, 0};
+  hw::VtdIommu iommu{memory, trace, 0};
   int owner = 0;
 };
 
@@ -102,7 +102,7 @@ TEST_F(VtdDriverTest, MisalignedMemoryTakesSmallPages) {
 TEST_F(VtdDriverTest, TheLastIovaOfTheApertureCanBeMapped) {
   auto driver = make();
   auto domain = *driver->alloc_paging_domain(Domain::Kind::kPlain);
-  const Iova top{Domain::last_iova() - 0xfff};
+  const Iova top{domain->last_iova() - 0xfff};
   ASSERT_TRUE(domain->map(top, Hpa{0x1'0000'0000}, 0x1000, Prot::kReadWrite).has_value());
   EXPECT_EQ(domain->translate(top), Hpa{0x1'0000'0000});
   EXPECT_EQ(domain->unmap(top, 0x1000), 0x1000U);
@@ -110,7 +110,7 @@ TEST_F(VtdDriverTest, TheLastIovaOfTheApertureCanBeMapped) {
 
 TEST_F(VtdDriverTest, OutOfTableMemoryLeavesNothingMapped) {
   hw::PhysicalMemory small(8 * kPageSize);
-  hw::Iommu other(small, trace, 1);
+  hw::VtdIommu other(small, trace, 1);
   auto driver = *Driver::create(small, other, DefaultDomain::kTranslated);
   auto domain = *driver->alloc_paging_domain(Domain::Kind::kPlain);
   const std::uint64_t before = small.pages_in_use();
@@ -156,7 +156,7 @@ TEST_F(VtdDriverTest, ReplacingADomainLeavesNoGapAndNoOldMapping) {
   ASSERT_TRUE(driver->claim_dma_owner(2, &owner).has_value());
   auto first = *driver->alloc_paging_domain(Domain::Kind::kPlain);
   auto second = *driver->alloc_paging_domain(Domain::Kind::kPlain);
-  EXPECT_NE(first->id(), second->id());
+  EXPECT_NE(static_cast<Domain&>(*first).id(), static_cast<Domain&>(*second).id());
   ASSERT_TRUE(first->map(Iova{0x1000}, Hpa{0x1'0000'0000}, 0x1000, Prot::kRead).has_value());
   ASSERT_TRUE(second->map(Iova{0x1000}, Hpa{0x1'0001'0000}, 0x1000, Prot::kRead).has_value());
   driver->attach(2, *first);
@@ -171,6 +171,34 @@ TEST_F(VtdDriverTest, AReleasedFunctionIsBlocked) {
   ASSERT_TRUE(driver->probe(kNic, 2).has_value());
   driver->release(kNic);
   EXPECT_FALSE(reach(kNic, Iova{0x1'0000'2000}));
+}
+
+TEST_F(VtdDriverTest, HardwareInformationIsTheRegisters) {
+  auto driver = make();
+  const auto info = *driver->hw_info(0);
+  EXPECT_EQ(info.type, 1U) << "IOMMU_HW_INFO_TYPE_INTEL_VTD";
+  Reader reader(info.data);
+  EXPECT_EQ(reader.le<std::uint32_t>(), 1U) << "erratum 772415";
+  EXPECT_EQ(reader.le<std::uint32_t>(), 0U);
+  EXPECT_EQ(reader.le<std::uint64_t>() >> 34U & 3U, 3U) << "2 MiB and 1 GiB pages";
+  EXPECT_NE(reader.le<std::uint64_t>() & std::uint64_t{1} << 43U, 0U) << "scalable mode";
+  EXPECT_TRUE(reader.ok() && reader.rest().empty());
+  EXPECT_TRUE(driver->hw_info(1).has_value());
+  EXPECT_EQ(driver->hw_info(2).error().code, Errno::kOpNotSupp);
+  EXPECT_EQ(driver->sysfs().device, "dmar0");
+}
+
+TEST_F(VtdDriverTest, AStandInShowsNoRegistersAndHasNoErrata) {
+  auto driver = *Driver::create(memory, iommu, DefaultDomain::kTranslated, Model::kStandIn);
+  for (const std::uint32_t type : {0U, 1U, 2U}) {
+    const auto info = *driver->hw_info(type);
+    EXPECT_EQ(info.type, iommu::HwInfo::kTypeNone);
+    EXPECT_TRUE(info.data.empty());
+  }
+  EXPECT_EQ(driver->sysfs().device, "iommu0");
+  EXPECT_TRUE(driver->sysfs().attributes.empty());
+  auto domain = *driver->alloc_paging_domain(Domain::Kind::kNestParent);
+  EXPECT_TRUE(domain->map(Iova{0x1000}, Hpa{0x2000}, 0x1000, Prot::kRead).has_value());
 }
 
 }  // namespace

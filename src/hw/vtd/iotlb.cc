@@ -1,4 +1,4 @@
-#include "hw/iotlb.h"
+#include "hw/vtd/iotlb.h"
 
 #include <algorithm>
 

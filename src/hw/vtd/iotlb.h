@@ -104,7 +104,7 @@ struct IotlbEntry {
 /// Second-stage translations by (side, domain, address), all page sizes.
 /// Source: Intel VT-d spec 6.2.5, IOTLB tagging.
 ///
-/// Locking: find() from any task, the others under the Iommu's lock.
+/// Locking: find() from any task, the others under the VtdIommu's lock.
 class Iotlb {
  public:
   static constexpr std::size_t kSlots = 4096;

@@ -127,7 +127,7 @@ class BusTest : public testing::Test {
 
   PhysicalMemory memory{std::uint64_t{512} * kPageSize};
   object::Trace trace;
-  Iommu iommu{memory, trace, 0};
+  VtdIommu iommu{memory, trace, 0};
   InterruptRemapping interrupts;
   RootPort port{trace, port_options()};
   Card card{kCard}, other{kOtherCard};

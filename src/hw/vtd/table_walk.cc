@@ -1,4 +1,4 @@
-#include "hw/table_walk.h"
+#include "hw/vtd/table_walk.h"
 
 namespace teeio::hw {
 namespace {

@@ -1,4 +1,4 @@
-#include "hw/iommu.h"
+#include "hw/vtd/vtd_iommu.h"
 
 #include <fmt/format.h>
 
@@ -7,9 +7,9 @@
 #include <map>
 #include <utility>
 
-#include "hw/iommu_fault.h"
-#include "hw/iotlb.h"
-#include "hw/table_walk.h"
+#include "hw/vtd/iommu_fault.h"
+#include "hw/vtd/iotlb.h"
+#include "hw/vtd/table_walk.h"
 #include "schedule/atomic.h"
 #include "schedule/cache_word.h"
 #include "schedule/raw_lock.h"
@@ -48,7 +48,7 @@ Iommu::Translation clear_of_interrupts(Iova address, Iommu::Translation found) {
 
 }  // namespace
 
-struct Iommu::Impl {
+struct VtdIommu::Impl {
   Impl(PhysicalMemory& m, object::Trace& events, std::uint32_t n)
       : memory(m), trace(events), id(n) {}
 
@@ -219,25 +219,25 @@ struct Iommu::Impl {
   }
 };
 
-Iommu::Iommu(PhysicalMemory& memory, object::Trace& trace, std::uint32_t id)
+VtdIommu::VtdIommu(PhysicalMemory& memory, object::Trace& trace, std::uint32_t id)
     : impl_(std::make_unique<Impl>(memory, trace, id)) {}
-Iommu::~Iommu() = default;
+VtdIommu::~VtdIommu() = default;
 
-std::uint32_t Iommu::id() const { return impl_->id; }
+std::uint32_t VtdIommu::id() const { return impl_->id; }
 
-void Iommu::set_root(TBit side, std::optional<Hpa> root_table) {
+void VtdIommu::set_root(TBit side, std::optional<Hpa> root_table) {
   impl_->command(side, [&] {
     impl_->roots[index(side)].store(root_table ? raw(page_of(*root_table)) | kRootSet : 0);
   });
 }
 
-std::optional<Hpa> Iommu::root(TBit side) const {
+std::optional<Hpa> VtdIommu::root(TBit side) const {
   const std::uint64_t root = impl_->roots[index(side)].load();
   return (root & kRootSet) != 0 ? std::optional(Hpa{root & ~kRootSet}) : std::nullopt;
 }
 
-std::expected<Iommu::Translation, IommuFault> Iommu::translate(std::uint16_t rid, TBit t,
-                                                               Iova address, DmaAccess access) {
+std::expected<Iommu::Translation, IommuFault> VtdIommu::translate(std::uint16_t rid, TBit t,
+                                                                  Iova address, DmaAccess access) {
   (void)impl_->turns[index(t)].load();
   const Impl::Request request{.rid = rid,
                               .t = t,
@@ -250,10 +250,10 @@ std::expected<Iommu::Translation, IommuFault> Iommu::translate(std::uint16_t rid
   return clear_of_interrupts(address, *found);
 }
 
-std::expected<Iommu::Translation, IommuFault> Iommu::translate_run(std::uint16_t rid, TBit t,
-                                                                   Iova address,
-                                                                   std::uint64_t size_bytes,
-                                                                   DmaAccess access) {
+std::expected<Iommu::Translation, IommuFault> VtdIommu::translate_run(std::uint16_t rid, TBit t,
+                                                                      Iova address,
+                                                                      std::uint64_t size_bytes,
+                                                                      DmaAccess access) {
   auto found = translate(rid, t, address, access);
   if (!found || found->contiguous_bytes >= size_bytes || !root(t)) return found;
   const Impl::Request request{
@@ -262,7 +262,7 @@ std::expected<Iommu::Translation, IommuFault> Iommu::translate_run(std::uint16_t
   return clear_of_interrupts(address, *found);
 }
 
-void Iommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
+void VtdIommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
   impl_->command(side, [&] {
     auto& keys = impl_->keys[index(side)];
     if (key == KeyId::kShared)
@@ -273,34 +273,36 @@ void Iommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
   });
 }
 
-void Iommu::invalidate_all(TBit side) {
+void VtdIommu::invalidate_all(TBit side) {
   impl_->command(side, [&] {
     impl_->contexts.drop_side(side);
     impl_->iotlb.drop_side(side);
   });
 }
 
-void Iommu::invalidate_domain(TBit side, std::uint16_t domain) {
+void VtdIommu::invalidate_domain(TBit side, std::uint16_t domain) {
   impl_->command(side, [&] { impl_->iotlb.drop_domain(side, domain); });
 }
 
-void Iommu::invalidate_range(TBit side, std::uint16_t domain, Iova start,
-                             std::uint64_t size_bytes) {
+void VtdIommu::invalidate_range(TBit side, std::uint16_t domain, Iova start,
+                                std::uint64_t size_bytes) {
   impl_->command(side, [&] { impl_->iotlb.drop_range(side, domain, start, size_bytes); });
 }
 
-void Iommu::invalidate_function(TBit side, std::uint16_t rid) {
+void VtdIommu::invalidate_function(TBit side, std::uint16_t rid) {
   impl_->command(side, [&] { impl_->contexts.drop_function(side, rid); });
 }
 
-std::uint64_t Iommu::generation(TBit side) const { return impl_->generations[index(side)].load(); }
+std::uint64_t VtdIommu::generation(TBit side) const {
+  return impl_->generations[index(side)].load();
+}
 
-std::optional<IommuFault> Iommu::last_fault() const {
+std::optional<IommuFault> VtdIommu::last_fault() const {
   const schedule::RawLockGuard guard(impl_->lock);
   return impl_->last_fault;
 }
 
-std::uint64_t Iommu::fault_count() const {
+std::uint64_t VtdIommu::fault_count() const {
   const schedule::RawLockGuard guard(impl_->lock);
   return impl_->faults;
 }

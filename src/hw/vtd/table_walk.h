@@ -4,14 +4,14 @@
 #include <expected>
 
 #include "base/types.h"
-#include "hw/iommu_fault.h"
-#include "hw/iotlb.h"
 #include "hw/physical_memory.h"
+#include "hw/vtd/iommu_fault.h"
+#include "hw/vtd/iotlb.h"
 
 namespace teeio::hw {
 
 /// Reads the IOMMU's tables in memory, entry by entry; keeps nothing. The
-/// formats are in iommu.h.
+/// formats are in vtd_iommu.h.
 class TableWalk {
  public:
   TableWalk(PhysicalMemory& memory, TBit side) : memory_(memory), side_(side) {}

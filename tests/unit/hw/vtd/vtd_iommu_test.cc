@@ -1,4 +1,4 @@
-#include "hw/iommu.h"
+#include "hw/vtd/vtd_iommu.h"
 
 #include <gtest/gtest.h>
 
@@ -34,7 +34,7 @@ class IommuTest : public testing::Test {
 
   PhysicalMemory memory{std::uint64_t{256} * kPageSize};
   object::Trace trace;
-  Iommu iommu{memory, trace, 0};
+  VtdIommu iommu{memory, trace, 0};
   IommuTables tables{memory};
   const Hpa stage = tables.page();
 };

@@ -2,8 +2,8 @@
 
 #include <map>
 
-#include "hw/iommu.h"
 #include "hw/physical_memory.h"
+#include "hw/vtd/vtd_iommu.h"
 
 namespace teeio::hw::test {
 

@@ -1,4 +1,4 @@
-#include "hw/iommu_fault.h"
+#include "hw/vtd/iommu_fault.h"
 
 namespace teeio::hw {
 

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "explore/scenario/vmm.h"
+#include "machine/tsm_kind.h"
+
+namespace teeio::explore {
+
+/// What a scenario needs to know of a vendor, one row each.
+struct Vendor {
+  machine::TsmKind tsm;
+  std::uint64_t vm_type;       ///< of its confidential VMs
+  std::uint32_t request_arch;  ///< enum iommu_vdevice_tsm_tvm_arch
+  bool bind_locks;             ///< the host's bind leaves the TDI LOCKED; else the guest locks
+  std::uint32_t guest_asks;    ///< the state that a guest asks for after bind
+  /// What KVM_PRE_FAULT_MEMORY needs: a vCPU, and a VM that may run.
+  Result<void> (*make_runnable)(Vmm& vmm);
+};
+
+[[nodiscard]] std::span<const Vendor> vendors();
+/// The row of a machine's TSM; the first for one without a row.
+[[nodiscard]] const Vendor& vendor_of(machine::TsmKind tsm);
+
+}  // namespace teeio::explore

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/types.h"
+
+namespace teeio::iommu {
+
+/// What a device may do with a page.
+enum class Prot : std::uint8_t { kRead = 1, kWrite = 2, kReadWrite = 3 };
+
+/// IOVAs that never reach memory through a domain (IOMMU_RESV_MSI).
+struct ReservedRegion {
+  Iova first;
+  Iova last;
+};
+
+/// What GET_HW_INFO reports (Linux: iommu_ops::hw_info). Callers copy it, and only
+/// drivers and programs know what it says.
+struct HwInfo {
+  static constexpr std::uint32_t kTypeNone = 0;  ///< IOMMU_HW_INFO_TYPE_NONE, DEFAULT
+  std::uint32_t type = kTypeNone;                ///< abi: enum iommu_hw_info_type
+  Bytes data;                                    ///< the type's struct
+};
+
+/// How an IOMMU shows in /sys (Linux: iommu_device_sysfs_add() and its groups).
+struct SysfsInfo {
+  struct Attribute {
+    std::string name;  ///< with its group, as "group/name"
+    std::string text;  ///< with its newline
+  };
+  std::string device;  ///< its name below /sys/class/iommu
+  std::vector<Attribute> attributes;
+};
+
+class Iommu;
+
+/// A paging domain (Linux: struct iommu_domain): one set of page tables that any
+/// number of functions of one IOMMU may use.
+///
+/// Lifetime: made by Iommu::alloc_paging_domain(), whose IOMMU must outlive it;
+/// used by no group when it dies.
+/// Locking: any task; a driver's own lock of rank kIommuDomain.
+class Domain {
+ public:
+  enum class Kind : std::uint8_t { kPlain, kNestParent };
+  Domain() = default;
+  virtual ~Domain() = default;
+  Domain(const Domain&) = delete;
+  Domain& operator=(const Domain&) = delete;
+
+  /// iommu_map(). Preconditions: page aligned, not empty, at most last_iova(),
+  /// nothing is mapped there. Errors, nothing being mapped: EINVAL an access that
+  /// the driver's tables do not have, none at all among them; ENOMEM.
+  virtual Result<void> map(Iova iova, Hpa hpa, std::uint64_t length, Prot prot) = 0;
+  /// iommu_unmap() of a range that no large page crosses: after its return no DMA
+  /// through this domain reaches it. Gives the bytes that were mapped.
+  virtual std::uint64_t unmap(Iova iova, std::uint64_t length) = 0;
+  /// iommu_iova_to_phys().
+  [[nodiscard]] virtual std::optional<Hpa> translate(Iova iova) const = 0;
+
+  [[nodiscard]] virtual Kind kind() const = 0;
+  /// The only IOMMU whose functions can use it.
+  [[nodiscard]] virtual const Iommu& iommu() const = 0;
+  /// domain->pgsize_bitmap.
+  [[nodiscard]] virtual std::uint64_t page_sizes() const = 0;
+  /// domain->geometry.aperture_end.
+  [[nodiscard]] virtual std::uint64_t last_iova() const = 0;
+};
+
+/// One IOMMU as the kernel drives it: its driver's iommu_ops, and the part of the
+/// IOMMU core (drivers/iommu/iommu.c) that keeps groups: which domain each uses and
+/// who owns its DMA.
+///
+/// Lifetime: outlives its domains.
+/// Locking: any task; a driver's own lock of rank kIommuDomain (Linux:
+/// group->mutex), not held while a domain's is.
+class Iommu {
+ public:
+  Iommu() = default;
+  virtual ~Iommu() = default;
+  Iommu(const Iommu&) = delete;
+  Iommu& operator=(const Iommu&) = delete;
+
+  /// A function arrives as a member of `group` (iommu_ops::probe_device), and gets
+  /// the default domain. Errors: ENOMEM.
+  virtual Result<void> probe(Bdf function, std::uint32_t group) = 0;
+  /// A function leaves (iommu_ops::release_device): blocked. Precondition: probed.
+  virtual void release(Bdf function) = 0;
+
+  /// iommu_ops::domain_alloc_paging_flags. Errors: ENOMEM; ENOSPC when the IOMMU
+  /// has no domain left.
+  virtual Result<std::unique_ptr<Domain>> alloc_paging_domain(Domain::Kind kind) = 0;
+
+  /// iommu_device_claim_dma_owner(): the group's DMA is blocked until a domain
+  /// is attached. Errors: EPERM owned by another.
+  /// Precondition: the group exists (all four).
+  virtual Result<void> claim_dma_owner(std::uint32_t group, const void* owner) = 0;
+  /// iommu_device_release_dma_owner(): the last one brings the default back.
+  virtual void release_dma_owner(std::uint32_t group) = 0;
+  /// iommu_attach_group_handle(), iommu_replace_group_handle(): every function
+  /// of the group uses `domain`, one of this IOMMU's, from here on, without a gap.
+  virtual void attach(std::uint32_t group, Domain& domain) = 0;
+  /// iommu_detach_group_handle(): blocked again.
+  virtual void detach(std::uint32_t group) = 0;
+
+  /// `type` is what the program asks for, HwInfo::kTypeNone for whatever there is.
+  /// Errors: EOPNOTSUPP a type that the IOMMU does not have.
+  [[nodiscard]] virtual Result<HwInfo> hw_info(std::uint32_t type) const = 0;
+  /// Whether every domain snoops, whatever a device asks for
+  /// (iommu_domain_ops::enforce_cache_coherency).
+  [[nodiscard]] virtual bool enforces_coherency() const = 0;
+  /// iommu_ops::get_resv_regions.
+  [[nodiscard]] virtual std::vector<ReservedRegion> reserved_regions() const = 0;
+  [[nodiscard]] virtual SysfsInfo sysfs() const = 0;
+};
+
+}  // namespace teeio::iommu

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "host/iommu/iommu.h"
+#include "host/kvm/kvm.h"
+#include "host/pci_tsm/driver.h"
+#include "hw/cpu.h"
+#include "hw/iommu.h"
+#include "hw/physical_memory.h"
+#include "hw/root_port.h"
+#include "machine/config.h"
+#include "object/trace.h"
+
+namespace teeio::machine {
+
+/// What a platform is made on.
+struct PlatformParts {
+  const Config& config;
+  hw::PhysicalMemory& memory;
+  object::Trace& trace;
+};
+using RootPorts = std::vector<std::unique_ptr<hw::RootPort>>;
+
+/// A vendor's own part of a machine: IOMMUs, CPUs, firmware, VM types, drivers.
+///
+/// Lifetime: what it was made on outlives it; what it gives lives as long as it.
+/// Locking: made and booted by one task; what it gives has its own.
+class Platform {
+ public:
+  virtual ~Platform() = default;
+
+  /// Config::iommus of them, from construction on.
+  [[nodiscard]] virtual hw::Iommu& iommu(std::uint32_t id) = 0;
+  /// Firmware comes up, with everything plugged in that it knows of. Called once,
+  /// before what follows. Errors: the firmware's, as Linux's errnos.
+  virtual Result<void> boot(const RootPorts& ports) = 0;
+  /// The kernel's driver of an IOMMU. Errors: ENOMEM.
+  virtual Result<std::unique_ptr<iommu::Iommu>> iommu_driver(std::uint32_t id) = 0;
+  /// What runs guests' code; null: nothing does.
+  [[nodiscard]] virtual std::unique_ptr<hw::CpuFactory> cpu_factory() { return nullptr; }
+  /// VM types beyond KVM's own.
+  [[nodiscard]] virtual std::vector<kvm::VmTypeFactory*> vm_types() { return {}; }
+  /// Null: the machine has no TSM.
+  [[nodiscard]] virtual tsm::Driver* driver() { return nullptr; }
+  /// Pages that the firmware has and other counters of its own.
+  virtual void census(std::map<std::string, std::string>& /*into*/) {}
+};
+
+}  // namespace teeio::machine

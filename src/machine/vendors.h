@@ -1,0 +1,26 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "machine/platform.h"
+
+namespace teeio::machine {
+
+/// A vendor: what `tsm` of a machine file says, and what makes its platform.
+struct Vendor {
+  TsmKind kind;
+  Result<std::unique_ptr<Platform>> (*make)(const PlatformParts& parts) = nullptr;
+};
+
+/// Every vendor, those that were added last.
+[[nodiscard]] const std::vector<Vendor>& vendors();
+/// For a vendor outside of this room. Precondition: its name is free, and no machine
+/// file has been read and no machine made yet.
+void add_vendor(const Vendor& vendor);
+
+Result<std::unique_ptr<Platform>> make_plain_platform(const PlatformParts& parts);
+Result<std::unique_ptr<Platform>> make_tdx_platform(const PlatformParts& parts);
+Result<std::unique_ptr<Platform>> make_cca_platform(const PlatformParts& parts);
+
+}  // namespace teeio::machine

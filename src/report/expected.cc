@@ -1,0 +1,12 @@
+#include "report/select.h"
+
+namespace teeio::report {
+
+bool is_expected(const object::Event& event) {
+  if (event.outcome == "TDX_IOTLB_TRACKING_NOT_REQUIRED") return true;  // nothing was cached
+  if (event.outcome == "TDX_VCPU_NOT_ASSOCIATED") return true;          // nothing to flush
+  // KVM_EXIT_MEMORY_FAULT comes with EFAULT: Documentation/virt/kvm/api.rst.
+  return event.name == "KVM_RUN" && event.outcome == "EFAULT";
+}
+
+}  // namespace teeio::report
