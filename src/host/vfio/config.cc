@@ -3,6 +3,9 @@
 #include "hw/find_capability.h"
 
 namespace teeio::vfio {
+
+using object::HostTouch;
+
 namespace {
 
 /// The largest naturally aligned access at `at` that fits into `left` bytes.
@@ -83,7 +86,7 @@ Result<void> Device::write_register(std::uint16_t at, unsigned size, std::uint32
                    (value << 8U * (at & 1U) & kDevControlFlr) != 0;
   if (flr) return reset();  // vfio_exp_config_write()
   const auto pm = hw::find_capability(pci(), kCapabilityPm);
-  if (pm && inside(at, size, *pm + kPmControl, 2)) return write_power(at, size, value);
+  if (pm && at == *pm + kPmControl) return write_power(at, size, value);
   pci().config_write(at, size, value);
   return {};
 }
@@ -92,43 +95,62 @@ Result<void> Device::write_register(std::uint16_t at, unsigned size, std::uint32
 Result<void> Device::write_power(std::uint16_t at, unsigned size, std::uint32_t value) {
   const bool sleeps = (value & kPmStateMask) != 0;
   for (;;) {
-    if (sleeps) TEEIO_TRY(leave_bound("a move to a low power state"));
-    const schedule::WriteLock lock(memory_lock_);
-    if (sleeps && bound_) continue;  // a bind came in between
-    if (sleeps) {
-      zap_mappings();
-      move_dmabufs(true);
+    {
+      const schedule::WriteLock lock(memory_lock_);
+      if (!sleeps || !bound_) {
+        set_power(at, size, value);
+        return {};
+      }
     }
-    pci().config_write(at, size, value);
-    if (!sleeps) {
-      if (memory_enabled()) move_dmabufs(false);
-      restore_mappings();
-    }
-    return {};
+    TEEIO_TRY(leave_bound("a move to a low power state"));
   }
 }
 
-/// vfio_basic_config_write(): memory off zaps mappings and revokes dma-bufs
-/// before the write, memory on brings them back after it.
+void Device::set_power(std::uint16_t at, unsigned size, std::uint32_t value) {
+  const bool sleeps = (value & kPmStateMask) != 0;
+  if (sleeps) {
+    zap_mappings();
+    move_dmabufs(true);
+  }
+  pci().config_write(at, size, value);
+  if (sleeps) return touched_bound(HostTouch::kConfigWrite);
+  if (memory_enabled()) move_dmabufs(false);
+  restore_mappings();
+}
+
+/// vfio_basic_config_write(): what the command register has now is looked at with
+/// memory_lock held, and the write is made under the same hold.
 Result<void> Device::write_command(std::uint16_t at, unsigned size, std::uint32_t value) {
-  const bool covers = at == kCommand;
   for (;;) {
-    const std::uint32_t now = pci().config_read(kCommand, 2);
-    const std::uint32_t lost = now & ~value & (kCommandMemory | kCommandMaster);
-    const bool takes = covers && lost != 0;
-    if (takes) TEEIO_TRY(leave_bound("clearing memory enable or bus mastering"));
-    const schedule::WriteLock lock(memory_lock_);
-    if (takes && bound_) continue;  // a bind came in between
-    if (covers && (lost & kCommandMemory) != 0) {
-      zap_mappings();
-      move_dmabufs(true);
+    {
+      const schedule::WriteLock lock(memory_lock_);
+      const std::uint32_t now = pci().config_read(kCommand, 2);
+      const std::uint32_t lost =
+          at == kCommand ? now & ~value & (kCommandMemory | kCommandMaster) : 0;
+      if (lost == 0 || !bound_) {
+        set_command(at, size, value, now);
+        return {};
+      }
     }
-    pci().config_write(at, size, value);
-    if (covers && (value & kCommandMemory) != 0 && (now & kCommandMemory) == 0) {
-      move_dmabufs(false);
-      restore_mappings();
-    }
-    return {};
+    TEEIO_TRY(leave_bound("clearing memory enable or bus mastering"));
+  }
+}
+
+/// Memory off zaps mappings and revokes dma-bufs before the write, memory on
+/// brings them back after it.
+void Device::set_command(std::uint16_t at, unsigned size, std::uint32_t value, std::uint32_t now) {
+  const bool covers = at == kCommand;
+  if (covers && (now & ~value & kCommandMemory) != 0) {
+    zap_mappings();
+    move_dmabufs(true);
+  }
+  pci().config_write(at, size, value);
+  // What a locked TDI does not forgive: PCIe TDISP 11.2.6. Bits that are set it does.
+  if (covers && (now & ~value & (kCommandMemory | kCommandMaster)) != 0)
+    touched_bound(HostTouch::kConfigWrite);
+  if (covers && (value & kCommandMemory) != 0 && (now & kCommandMemory) == 0) {
+    move_dmabufs(false);
+    restore_mappings();
   }
 }
 

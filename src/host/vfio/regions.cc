@@ -48,6 +48,7 @@ Result<std::size_t> Device::read(std::uint32_t index, std::uint64_t at, std::spa
   if (!memory_enabled()) return fail(Errno::kIo, "the device's memory is disabled");
   if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
   pci().bars()[index].target->mmio_read(at, out);
+  touched_bound(object::HostTouch::kRead);
   return out.size();
 }
 
@@ -65,6 +66,7 @@ Result<std::size_t> Device::write(std::uint32_t index, std::uint64_t at, ByteVie
   if (!memory_enabled()) return fail(Errno::kIo, "the device's memory is disabled");
   if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
   pci().bars()[index].target->mmio_write(at, in);
+  touched_bound(object::HostTouch::kWrite);
   return in.size();
 }
 

@@ -14,11 +14,14 @@ Result<void> Device::reset() {
   if (!pcie || (pci().config_read(caps, 4) & kDevCapFlr) == 0)
     return fail(Errno::kInval, "the function has no function-level reset");
   for (;;) {
+    {
+      const schedule::WriteLock lock(memory_lock_);
+      if (!bound_) {
+        reset_function();
+        return {};
+      }
+    }
     TEEIO_TRY(leave_bound("a reset"));
-    const schedule::WriteLock lock(memory_lock_);
-    if (bound_) continue;  // a bind came in between
-    reset_function();
-    return {};
   }
 }
 
