@@ -1,6 +1,7 @@
 #include "explore/depth_first.h"
 
 #include <bit>
+#include <utility>
 
 #include "base/check.h"
 #include "explore/finding.h"
@@ -41,7 +42,19 @@ std::uint64_t still_asleep(const Moment& moment, std::uint64_t asleep, schedule:
 
 }  // namespace
 
+void DepthFirst::settle() {
+  const std::uint64_t told = std::exchange(told_, 0);
+  if (told == 0 || last_ == 0) return;
+  Node& node = path_[last_ - 1];
+  node.stories[node.chosen] |= told;
+  for (const auto& [task, stories] : sleep_stories_)
+    if ((stories & told) != 0) sleep_ &= ~bit(task);
+}
+
 bool DepthFirst::begin() {
+  settle();
+  last_ = 0;
+  sleep_stories_.clear();
   depth_ = 0;
   sleep_ = 0;
   if (!started_) return started_ = true;
@@ -59,13 +72,17 @@ bool DepthFirst::advance(Node& node) {
 }
 
 DepthFirst::Node& DepthFirst::node_at_depth(Choice::Kind kind, std::uint64_t open) {
-  if (depth_ == path_.size()) path_.push_back({kind, 0, open, 0, sleep_});
+  if (depth_ == path_.size())
+    path_.push_back(
+        {kind, 0, open, 0, sleep_,
+         kind == Choice::Kind::kTask ? sleep_stories_ : std::map<std::uint32_t, std::uint64_t>{}});
   Node& node = path_[depth_++];
   TEEIO_CHECK(node.kind == kind && node.open == open, kVaries);
   return node;
 }
 
 std::uint32_t DepthFirst::pick(const Moment& moment) {
+  settle();
   const std::uint64_t open = tasks_of(moment);
   if (depth_ == path_.size()) {
     const std::uint32_t first = first_awake(moment, sleep_);
@@ -75,6 +92,8 @@ std::uint32_t DepthFirst::pick(const Moment& moment) {
   }
   const Node& node = node_at_depth(Choice::Kind::kTask, open);
   const std::uint32_t index = index_of(moment, node.chosen);
+  last_ = depth_;
+  sleep_stories_ = node.stories;
   if (reduction_ == Reduction::kSleepSets)
     sleep_ = still_asleep(moment, (node.sleep | node.done) & ~bit(node.chosen),
                           moment.candidates[index].op);

@@ -20,6 +20,7 @@ std::uint64_t bit(std::uint32_t task) { return std::uint64_t{1} << task; }
 // ---- From schedule to schedule
 
 bool Dpor::begin() {
+  settle();
   depth_ = 0;
   sleep_ = 0;
   lead_.clear();
@@ -66,7 +67,10 @@ void Dpor::follow_hint(Node& node) {
 
 void Dpor::pop() {
   drop_hints(path_.back());
-  if (path_.back().kind == Choice::Kind::kTask) candidates_.resize(path_.back().candidates);
+  if (path_.back().kind == Choice::Kind::kTask) {
+    candidates_.resize(path_.back().candidates);
+    stories_.resize(path_.back().candidates);
+  }
   path_.pop_back();
 }
 
@@ -102,7 +106,50 @@ std::uint32_t Dpor::first_choice(const Moment& moment) {
   return first == moment.candidates.end() ? kNone : first->task;
 }
 
+std::uint64_t& Dpor::stories_at(const Node& node, std::uint32_t task) {
+  const auto candidates = candidates_of(node);
+  const auto at = std::ranges::find(candidates, task, &Candidate::task);
+  return stories_[node.candidates + static_cast<std::size_t>(at - candidates.begin())];
+}
+
+/// Who still sleeps after `move`, as far as its operation tells.
+void Dpor::sleep_on(const Node& node, const Candidate& move) {
+  sleep_ = 0;
+  const auto candidates = candidates_of(node);
+  for (std::uint64_t left = node.sleep & ~bit(node.chosen); left != 0; left &= left - 1) {
+    const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
+    const auto sleeper = std::ranges::find(candidates, task, &Candidate::task);
+    if (sleeper == candidates.end() || dependent(*sleeper, move)) continue;
+    sleep_ |= bit(task);
+    sleep_stories_[task] = stories_at(node, task);
+  }
+}
+
+void Dpor::told(std::uint64_t stories) {
+  if (under_way_) told_ |= stories;
+}
+
+/// Not before: the races of a move are those of its operation and of what it
+/// tells, and what comes before it even when one is reversed likewise.
+void Dpor::settle() {
+  if (!std::exchange(under_way_, false)) return;
+  const std::uint64_t told = std::exchange(told_, 0);
+  const std::uint32_t last = order_.events() - 1;
+  const Candidate move = order_.move(last);
+  if (told != 0) {
+    stories_at(path_[node_of_event_[last]], move.task) |= told;
+    for (std::uint64_t left = sleep_; left != 0; left &= left - 1) {
+      const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
+      if ((sleep_stories_[task] & told) != 0) sleep_ &= ~bit(task);
+    }
+  }
+  using Wanted = HappensBefore::Wanted;
+  const auto races = order_.finish(told, is_new() ? Wanted::kRaces : Wanted::kOrder);
+  for (const HappensBefore::Race& race : races) reverse(race, move, last, Late::kMoved);
+}
+
 std::uint32_t Dpor::pick(const Moment& moment) {
+  settle();
   order_.know_tasks(moment.tasks);
   if (depth_ == path_.size()) {
     const std::uint32_t first = first_choice(moment);
@@ -113,22 +160,17 @@ std::uint32_t Dpor::pick(const Moment& moment) {
                      .candidates = static_cast<std::uint32_t>(candidates_.size()),
                      .sleep = sleep_});
     candidates_.insert(candidates_.end(), moment.candidates.begin(), moment.candidates.end());
+    for (const Candidate& c : moment.candidates)
+      stories_.push_back((sleep_ & bit(c.task)) != 0 ? sleep_stories_[c.task] : 0);
   } else {
     check_same(path_[depth_], moment);
   }
   const Node& node = path_[depth_];
   const auto at = std::ranges::find(moment.candidates, node.chosen, &Candidate::task);
-  sleep_ = 0;
-  for (std::uint64_t left = node.sleep & ~bit(node.chosen); left != 0; left &= left - 1) {
-    const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
-    const auto sleeper = std::ranges::find(moment.candidates, task, &Candidate::task);
-    if (sleeper != moment.candidates.end() && !dependent(*sleeper, *at)) sleep_ |= bit(task);
-  }
+  sleep_on(node, *at);
   node_of_event_.push_back(static_cast<std::uint32_t>(depth_++));
-  const Candidate move = *at;
-  using Wanted = HappensBefore::Wanted;
-  const auto races = order_.add(move, is_new() ? Wanted::kRaces : Wanted::kOrder);
-  for (const HappensBefore::Race& race : races) reverse(race, move, order_.events() - 1);
+  order_.add(*at);
+  under_way_ = true;
   return static_cast<std::uint32_t>(at - moment.candidates.begin());
 }
 
@@ -141,24 +183,36 @@ std::uint32_t Dpor::choose(std::uint32_t count) {
 }
 
 void Dpor::stuck(std::span<const Candidate> waiting) {
-  if (is_new())
-    for (const Candidate& c : waiting)
-      for (const HappensBefore::Race& race : order_.races_of_blocked(c))
-        reverse(race, c, order_.events());
+  settle();
+  if (is_new()) reverse_waits(waiting);
   order_.barrier();
+}
+
+/// Whoever waits here for a lock is not seen to take it in this schedule.
+void Dpor::pruned(std::span<const Candidate> waiting) { reverse_waits(waiting); }
+
+void Dpor::reverse_waits(std::span<const Candidate> waiting) {
+  for (const Candidate& c : waiting)
+    for (const HappensBefore::Race& race : order_.races_of_blocked(c))
+      reverse(race, c, order_.events(), Late::kWaits);
 }
 
 // ---- Races
 
 /// Makes sure that `late` is tried before race.event too: at the decision there,
 /// by a task with which some order begins that has the two reversed.
-void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end) {
+void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end,
+                   Late how) {
   const std::uint32_t at = node_of_event_[race.event];
   if (at < floor_) return;
   Node& node = path_[at];
   build_sequence(race, late, end);
-  for (std::uint64_t left = node.sleep | node.todo; left != 0; left &= left - 1)
-    if (is_initial(static_cast<std::uint32_t>(std::countr_zero(left)))) return;
+  for (std::uint64_t left = node.sleep | node.todo; left != 0; left &= left - 1) {
+    const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
+    // Nobody knows what one that waits would tell, and so what comes before it.
+    if (how == Late::kWaits && first_of_task_[task] == kLate) continue;
+    if (is_initial(task)) return;
+  }
   const std::uint32_t first = sequence_[0] == kLate ? late.task : order_.move(sequence_[0]).task;
   const auto candidates = candidates_of(node);
   if (std::ranges::find(candidates, first, &Candidate::task) == candidates.end()) {
@@ -258,6 +312,7 @@ void Dpor::restrict_to(const Deviation& part) {
   TEEIO_CHECK(part.depth < first_path_.size(), "a part of the schedules that does not exist");
   path_.assign(first_path_.begin(), first_path_.begin() + part.depth + 1);
   candidates_ = first_candidates_;
+  stories_.assign(candidates_.size(), ~std::uint64_t{0});
   for (Node& node : path_) {
     node.todo = 0;
     node.sleep = 0;

@@ -24,8 +24,9 @@ namespace teeio::explore {
 /// Checking Software", POPL 2005; P. Abdulla et al., "Source Sets: A Foundation
 /// for Optimal Dynamic Partial Order Reduction", JACM 64(4), 2017. The leading
 /// sequences are its wakeup sequences, used as advice only. Blocking: see
-/// HappensBefore; that a task waits at the end of a run (or before time passes)
-/// races with the lock that it waits for.
+/// HappensBefore; that a task waits at the end of a run, before time passes, or
+/// where a schedule is given up, races with the lock that it waits for. What a
+/// move tells observers is known once the next one is asked for: settle().
 class Dpor final : public Strategy {
  public:
   /// A part of the tree of all schedules: those that follow the first schedule up
@@ -41,6 +42,8 @@ class Dpor final : public Strategy {
   [[nodiscard]] std::uint32_t pick(const Moment& moment) override;
   [[nodiscard]] std::uint32_t choose(std::uint32_t count) override;
   void stuck(std::span<const Candidate> waiting) override;
+  void pruned(std::span<const Candidate> waiting) override;
+  void told(std::uint64_t stories) override;
 
   /// How much of the tree is behind, 0 to 1: each subtree of a node counts the same.
   [[nodiscard]] double share_done() const;
@@ -51,6 +54,8 @@ class Dpor final : public Strategy {
   /// every other alternative is one. The parts are disjoint, and together with the
   /// first schedule they are the whole: nothing that a run shows in one part asks
   /// for something in another, since all there is at the shared decisions is tried.
+  /// (What a task that sleeps from the start would tell is not known: it is held
+  /// to tell everything, so that orders of told facts may be run in two parts.)
   [[nodiscard]] std::vector<Deviation> deviations() const;
   /// After the first run: begin() gives the schedules of one part from now on.
   /// May be called again when they are exhausted, or not.
@@ -80,6 +85,11 @@ class Dpor final : public Strategy {
   void keep_first_path();
   [[nodiscard]] bool advance();
   void pop();
+  /// The last move is over, and so is what it told.
+  void settle();
+  void sleep_on(const Node& node, const Candidate& move);
+  [[nodiscard]] std::uint64_t& stories_at(const Node& node, std::uint32_t task);
+  void reverse_waits(std::span<const Candidate> waiting);
   void drop_hints(Node& node);
   void follow_hint(Node& node);
   void check_same(const Node& node, const Moment& moment) const;
@@ -88,7 +98,8 @@ class Dpor final : public Strategy {
   [[nodiscard]] bool is_new() const { return depth_ > new_from_; }
 
   /// `end`: the events up to there are those before `late`.
-  void reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end);
+  enum class Late : std::uint8_t { kMoved, kWaits };
+  void reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end, Late how);
   void build_sequence(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end);
   [[nodiscard]] bool is_initial(std::uint32_t task) const;
   void add_hint(Node& node, std::uint32_t late_task);
@@ -98,13 +109,17 @@ class Dpor final : public Strategy {
   bool restricted_ = false;  ///< the next schedule is the first of a part
   std::vector<Node> path_;
   std::vector<Candidate> candidates_;
+  std::vector<std::uint64_t> stories_;  ///< what each of candidates_ told, if it was tried
   std::vector<std::uint32_t> node_of_event_;
   std::vector<Hint> hints_;
   std::uint32_t free_hints_ = HappensBefore::kNone;
   std::size_t floor_ = 0;     ///< decisions above are not changed
   std::size_t new_from_ = 0;  ///< decision that this run makes anew
   std::size_t depth_ = 0;
-  std::uint64_t sleep_ = 0;  ///< of the present moment
+  std::uint64_t sleep_ = 0;                                              ///< of the present moment
+  std::array<std::uint64_t, HappensBefore::kMaxTasks> sleep_stories_{};  ///< of those asleep
+  bool under_way_ = false;  ///< a move was made and is not settled
+  std::uint64_t told_ = 0;  ///< by it so far
   std::vector<std::uint32_t> lead_;
   std::size_t lead_at_ = 0;
   std::vector<Node> first_path_;  ///< the first schedule, for parts

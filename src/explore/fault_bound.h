@@ -27,6 +27,8 @@ class FaultBound final : public Strategy {
     return chosen;
   }
   void stuck(std::span<const Candidate> waiting) override { inner_.stuck(waiting); }
+  void pruned(std::span<const Candidate> waiting) override { inner_.pruned(waiting); }
+  void told(std::uint64_t stories) override { inner_.told(stories); }
 
  private:
   Strategy& inner_;

@@ -1,6 +1,8 @@
 #include "explore/happens_before.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "base/check.h"
 
@@ -14,13 +16,18 @@ bool is_woken(const Candidate& move) {
   return move.op.kind == OpKind::kWait && move.gate == Gate::kOpen;
 }
 
+/// Whether Op::object is a primitive that moves meet at.
+bool has_object(OpKind kind) {
+  return !is_yield(kind) && kind != OpKind::kJoin && kind != OpKind::kSleep;
+}
+
 bool is_put(const Candidate& move) { return move.op.kind == OpKind::kDecrement; }
 
 }  // namespace
 
 bool dependent(const Candidate& a, const Candidate& b) {
   if (is_woken(a) || is_woken(b)) {
-    if (a.op.kind == OpKind::kYield || b.op.kind == OpKind::kYield) return true;
+    if (is_yield(a.op.kind) || is_yield(b.op.kind)) return true;
     const bool ends = a.op.kind == OpKind::kDestroy || b.op.kind == OpKind::kDestroy;
     return ends && a.op.object == b.op.object;
   }
@@ -50,6 +57,7 @@ void HappensBefore::start_run() {
   task_clocks_.clear();
   last_events_.clear();
   last_yield_ = kNone;
+  last_tellers_.fill(kNone);
   known_tasks_ = 0;
 }
 
@@ -139,7 +147,7 @@ void HappensBefore::meet_all(const Object& o, const Candidate& move) {
 }
 
 void HappensBefore::meet_yields(const Candidate& move) {
-  if (move.op.kind != OpKind::kYield) {
+  if (!is_yield(move.op.kind)) {
     if (last_yield_ != kNone) meet(last_yield_, last_yield_, move.task);
     return;
   }
@@ -165,14 +173,17 @@ void HappensBefore::collect(Object& o, const Candidate& move) {
       if (!is_woken(move)) return meet_exclusive(o, move);
       const std::uint32_t enqueued = marked(o.enqueues, move.task);
       const auto by = std::ranges::upper_bound(o.notifies, enqueued);
-      if (by != o.notifies.end()) meet(*by, kNone, move.task);
+      // One whose time had run out could have gone on before the notification.
+      if (by != o.notifies.end()) meet(*by, move.expired ? *by : kNone, move.task);
       return;
     }
     case OpKind::kDestroy:
       for (const Mark& m : o.quiet) meet(m.event, m.event, move.task);
       return meet_all(o, move);
     case OpKind::kJoin:  // `object` is a task
+    case OpKind::kGiveWay:
     case OpKind::kYield:
+    case OpKind::kSleep:
       return;
   }
 }
@@ -219,8 +230,23 @@ void HappensBefore::book(Object& o, const Candidate& move, std::uint32_t event) 
     case OpKind::kDecrement:
       return mark(o.shared, move.task, event);
     case OpKind::kJoin:
+    case OpKind::kGiveWay:
     case OpKind::kYield:
+    case OpKind::kSleep:
       return;
+  }
+}
+
+/// What had to wait for one event cannot come before another that led to it: not
+/// before a busy retry, or what was told, of one who held the lock.
+void HappensBefore::drop_impossible() {
+  for (Conflict& c : conflicts_) {
+    if (c.race == kNone) continue;
+    const bool led = std::ranges::any_of(conflicts_, [&](const Conflict& opener) {
+      return opener.after != opener.race && opener.race != c.race && opener.after != c.after &&
+             precedes(c.race, clock_of(opener.after));
+    });
+    if (led) c.race = kNone;
   }
 }
 
@@ -251,28 +277,46 @@ std::span<const HappensBefore::Race> HappensBefore::find_races(const std::uint32
   return races_;
 }
 
-std::span<const HappensBefore::Race> HappensBefore::add(const Candidate& move, Wanted wanted) {
+void HappensBefore::add(const Candidate& move) {
   const std::uint32_t event = events();
   conflicts_.clear();
   if (move.op.kind == OpKind::kJoin) {
     join(task_clock(move.task), {task_clock(move.op.object), width_});
-  } else if (move.op.kind != OpKind::kYield) {
+  } else if (has_object(move.op.kind)) {
     collect(object(move.op.object), move);
   }
   meet_yields(move);
-  races_.clear();
-  if (!conflicts_.empty() && wanted == Wanted::kRaces) find_races(task_clock(move.task));
-
-  moves_.push_back(move);
   std::uint32_t* const own = task_clock(move.task);
+  before_.assign(own, own + width_);
+  moves_.push_back(move);
   for (const Conflict& c : conflicts_) join(own, clock_of(c.after));
   own[move.task] = event + 1;
   clocks_.insert(clocks_.end(), own, own + width_);
   last_events_[move.task] = event;
-  if (move.op.kind == OpKind::kYield)
+  if (is_yield(move.op.kind))
     last_yield_ = event;
-  else if (move.op.kind != OpKind::kJoin)
+  else if (has_object(move.op.kind))
     book(objects_[move.op.object], move, event);
+}
+
+std::span<const HappensBefore::Race> HappensBefore::finish(std::uint64_t stories, Wanted wanted) {
+  races_.clear();
+  const std::uint32_t event = events() - 1;
+  const std::uint32_t task = moves_[event].task;
+  std::uint32_t* const own = task_clock(task);
+  for (std::uint64_t left = stories; left != 0; left &= left - 1) {
+    std::uint32_t& teller = last_tellers_[static_cast<std::size_t>(std::countr_zero(left))];
+    const std::uint32_t before = std::exchange(teller, event);
+    if (before == kNone || precedes(before, {own, width_})) continue;
+    meet(before, before, task);
+    join(own, clock_of(before));
+  }
+  if (stories != 0)
+    std::copy_n(own, width_, clocks_.begin() + std::ptrdiff_t{event} * std::ptrdiff_t{width_});
+  if (!conflicts_.empty() && wanted == Wanted::kRaces) {
+    drop_impossible();
+    find_races(before_.data());
+  }
   return races_;
 }
 
@@ -282,6 +326,11 @@ std::span<const HappensBefore::Race> HappensBefore::races_of_blocked(const Candi
   const OpKind kind = waiting.op.kind;
   if (kind != OpKind::kLock && kind != OpKind::kReadLock) return races_;
   const Object& o = object(waiting.op.object);
+  // What it comes after all the same, once those that keep it out come later:
+  // readers that have gone, for a writer.
+  if (kind == OpKind::kLock)
+    for (const Mark& m : o.shared) meet(m.event, kNone, waiting.task);
+  if (o.exclusive != o.acquired) meet(o.exclusive, kNone, waiting.task);
   if (o.holder != kNone) meet(o.acquired, o.acquired, waiting.task);
   if (kind == OpKind::kLock)
     for (const Mark& m : o.held_reads) meet(m.event, m.event, waiting.task);

@@ -18,7 +18,8 @@ namespace teeio::explore {
 ///  - locks: read-locks and read-unlocks with each other; conditions: enqueues
 ///    and waits; flags: loads; counts: gets and puts that stay above zero. All
 ///    else excludes. A woken wait only meets the condition's end.
-///  - a busy retry meets everything.
+///  - a busy retry meets everything, where it begins and where it goes on.
+///  - moves that tell one story exclude each other (schedule::told()).
 ///  - time passes only when nothing can move: everything before it comes before
 ///    everything after it.
 class HappensBefore {
@@ -44,9 +45,13 @@ class HappensBefore {
   /// Tasks spawned so far; the new ones were by the last event.
   void know_tasks(std::uint32_t count);
   /// The next event. Its number is events() before the call.
-  /// Gives its races, of which none comes before another; valid until the next call.
-  std::span<const Race> add(const Candidate& move, Wanted wanted = Wanted::kRaces);
-  /// `waiting` cannot move: the races of the locks they wait for.
+  void add(const Candidate& move);
+  /// The last event is over, and was part of `stories` (schedule::told()), each of
+  /// which is told in one order. Once for each event, before the next one. Gives
+  /// its races, of which none comes before another; valid until the next call.
+  std::span<const Race> finish(std::uint64_t stories, Wanted wanted);
+  /// `waiting` cannot move: the races of the lock that it waits for. What it would
+  /// tell is not known, so that more may come before it than a clock says.
   std::span<const Race> races_of_blocked(const Candidate& waiting);
   /// Nothing could move: what follows comes after everything so far.
   void barrier();
@@ -104,6 +109,7 @@ class HappensBefore {
   void meet_yields(const Candidate& move);
   void collect(Object& o, const Candidate& move);
   void book(Object& o, const Candidate& move, std::uint32_t event);
+  void drop_impossible();
   std::span<const Race> find_races(const std::uint32_t* clock);
 
   std::uint32_t width_ = 8;
@@ -113,6 +119,8 @@ class HappensBefore {
   std::vector<std::uint32_t> task_clocks_;  // width_ a task
   std::vector<std::uint32_t> last_events_;  // by task
   std::uint32_t last_yield_ = kNone;
+  std::array<std::uint32_t, 64> last_tellers_{};  // by story
+  std::vector<std::uint32_t> before_;             // the last move's task's clock before it
   std::vector<Object> objects_;
   std::uint32_t used_objects_ = 0;
   std::vector<Conflict> conflicts_;

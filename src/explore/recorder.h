@@ -23,6 +23,8 @@ class Recorder final : public Strategy {
   [[nodiscard]] std::uint32_t pick(const Moment& moment) override;
   [[nodiscard]] std::uint32_t choose(std::uint32_t count) override;
   void stuck(std::span<const Candidate> waiting) override { inner_.stuck(waiting); }
+  void pruned(std::span<const Candidate> waiting) override { inner_.pruned(waiting); }
+  void told(std::uint64_t stories) override { inner_.told(stories); }
 
   /// Of the present or last run.
   [[nodiscard]] const std::vector<Turn>& turns() const { return turns_; }

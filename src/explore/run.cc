@@ -26,6 +26,16 @@ constexpr std::array<std::pair<StrategyKind, std::string_view>, 6> kNames = {{
     {StrategyKind::kPlain, "plain"},
 }};
 
+/// What Session says of an exploration that on_progress() stopped.
+constexpr std::string_view kStopped = "stopped";
+
+std::string percent(double value) {
+  constexpr double kLeast = 0.1;
+  if (value < kLeast) return "less than 0.1 %";
+  const auto tenths = static_cast<std::uint64_t>(value * 10);
+  return "about " + std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + " %";
+}
+
 std::unique_ptr<Strategy> make_strategy(const Options& options) {
   switch (options.strategy) {
     case StrategyKind::kDpor:
@@ -42,6 +52,37 @@ std::unique_ptr<Strategy> make_strategy(const Options& options) {
       return std::make_unique<DepthFirst>(DepthFirst::Reduction::kNone);
   }
   std::unreachable();
+}
+
+/// Depth first, a search that was stopped has changed the last decisions only.
+/// As much again goes to orders from everywhere: half by PCT, half with few
+/// preemptions.
+void look_elsewhere(const Scenario& scenario, const Options& options, double share,
+                    ScenarioResult& result) {
+  constexpr double kPercent = 100;
+  result.bound += ", " + percent(share * kPercent) + " of the tree";
+  const std::uint64_t half = (options.max_schedules + 1) / 2;
+  for (const StrategyKind kind : {StrategyKind::kPct, StrategyKind::kBounded}) {
+    Options other = options;
+    other.strategy = kind;
+    other.max_schedules = half;
+    other.seconds = options.seconds / 2;
+    const std::unique_ptr<Strategy> strategy = make_strategy(other);
+    Session session(scenario, other, *strategy);
+    const Session::Stop stop = session.run();
+    ScenarioResult found = session.finish(stop);
+    const std::uint64_t runs = found.schedules + found.pruned;
+    result.sampled += runs;
+    result.points += found.points;
+    result.seconds += found.seconds;
+    result.bound += ", " + std::to_string(runs) + " by " + std::string(strategy_name(kind));
+    if (found.bound == kStopped) return;
+    if (!found.failure) continue;
+    result.verdict = found.verdict;
+    result.failure = std::move(found.failure);
+    result.as_expected = found.as_expected;
+    return;
+  }
 }
 
 }  // namespace
@@ -65,7 +106,11 @@ ScenarioResult run_scenario(const Scenario& scenario, const Options& options) {
   if (const auto* dpor = dynamic_cast<const Dpor*>(strategy.get()); dpor != nullptr)
     session.share_done = [dpor] { return dpor->share_done(); };
   const Session::Stop stop = session.run();
-  return session.finish(stop);
+  const bool limited = stop == Session::Stop::kLimit && options.strategy == StrategyKind::kDpor;
+  const double share = limited && session.share_done ? session.share_done() : 0;
+  ScenarioResult result = session.finish(stop);
+  if (limited && result.bound != kStopped) look_elsewhere(scenario, options, share, result);
+  return result;
 }
 
 }  // namespace teeio::explore

@@ -75,9 +75,12 @@ struct ScenarioResult {
   Verdict verdict = Verdict::kBounded;
   std::uint64_t schedules = 0;  ///< run to their end, so many distinct ones if exhausted by kDpor
   std::uint64_t pruned = 0;     ///< run, and found to show nothing new on the way
-  std::uint64_t points = 0;     ///< scheduling points of both
+  std::uint64_t sampled = 0;    ///< after a limit of kDpor: run by other strategies
+  std::uint64_t points = 0;     ///< scheduling points of all
   double seconds = 0;
-  std::string bound;  ///< with kBounded: "20000 schedules", "60 s", "2 preemptions"
+  /// With kBounded: "20000 schedules", "60 s", "2 preemptions"; of kDpor also how much
+  /// of the tree that was (as its shape so far lets one guess), and what followed.
+  std::string bound;
   std::optional<Failure> failure;
   /// Whether this is what the scenario expects (kBounded counts as holding).
   bool as_expected = false;
@@ -85,6 +88,8 @@ struct ScenarioResult {
 
 /// Explores `scenario` until something is found, nothing is left, or a limit is
 /// reached. On the calling OS thread; no controller may be installed.
+/// Where a limit stops kDpor, as much again (schedules, seconds) is spent on kPct
+/// and kBounded: it is depth first, and has changed the last decisions only.
 [[nodiscard]] ScenarioResult run_scenario(const Scenario& scenario, const Options& options);
 
 }  // namespace teeio::explore

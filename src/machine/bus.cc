@@ -72,18 +72,20 @@ bool Machine::Impl::in_use(Bdf bdf) {
   return device != nullptr && device->in_use();
 }
 
-/// pci_reset_function() asks nobody: the consequence for a bound TDI is the
-/// device's (TDISP), and R4's to report.
+/// reset_store(). pci_reset_function() asks nobody but the driver; vfio-pci's
+/// device keeps the host's hands off while it is bound, as for VFIO_DEVICE_RESET.
 Result<void> Machine::Impl::reset(Bdf bdf) {
   hw::PciFunction* function = nullptr;
+  vfio::Device* device = nullptr;
   {
     const schedule::Lock lock(bus_lock);
-    if (Slot* entry = slot(bdf); entry != nullptr) function = entry->function;
+    if (Slot* entry = slot(bdf); entry != nullptr) {
+      function = entry->function;
+      device = entry->vfio.get();  // lives on when it is detached
+    }
   }
   if (function == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
-  if (!pci_tsm.bound_to(bdf).empty())
-    events.fact(object::Lane::kVfio, object::Fact::kHostTouched, "sysfs reset",
-                {.function = bdf, .a = static_cast<std::uint64_t>(object::HostTouch::kReset)});
+  if (device != nullptr) return device->reset();
   function->reset(hw::ResetKind::kFunctionLevel);
   return {};
 }

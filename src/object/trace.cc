@@ -12,6 +12,17 @@ schedule::TaskLocal<const Origin*> t_origin;
 schedule::TaskLocal<std::uint64_t> t_parent;
 schedule::TaskLocal<std::uint64_t> t_lane;  // Lane + 1; 0: no call or scope is open
 
+/// Rules read the facts about one function, or one VM, in their order. Two that
+/// share a bit are held to be of one story: more than there are, never fewer.
+std::uint64_t stories_of(const EventFields& fields) {
+  constexpr std::uint32_t kVmBits = 20, kFunctionBits = 43;
+  const auto bit = [](std::uint32_t at) { return std::uint64_t{1} << at; };
+  std::uint64_t stories = 0;
+  if (fields.vm != 0) stories |= bit(fields.vm % kVmBits);
+  if (fields.function) stories |= bit(kVmBits + fields.function->rid() % kFunctionBits);
+  return stories != 0 ? stories : bit(kVmBits + kFunctionBits);
+}
+
 }  // namespace
 
 std::string_view lane_name(Lane lane) {
@@ -79,6 +90,7 @@ Trace::Call Trace::call(Lane to, std::string_view name, EventFields fields) {
 }
 
 void Trace::fact(Lane lane, Fact fact, std::string_view name, EventFields fields) {
+  schedule::told(stories_of(fields));
   const schedule::RawLockGuard guard(lock_);
   emit(lane, lane, fact, name, std::move(fields));
   if (!keep_) open_.pop_back();

@@ -19,7 +19,9 @@ constexpr std::uint32_t kDestroyed = std::numeric_limits<std::uint32_t>::max();
 }  // namespace
 
 bool commute(Op a, Op b) {
-  if (a.kind == OpKind::kYield || b.kind == OpKind::kYield) return false;
+  if (is_yield(a.kind) || is_yield(b.kind)) return false;
+  // Time passes only while no task can move: what sleeps meets nobody.
+  if (a.kind == OpKind::kSleep || b.kind == OpKind::kSleep) return true;
   // A join is enabled by the end of a task that then does nothing more.
   if (a.kind == OpKind::kJoin || b.kind == OpKind::kJoin) return true;
   return a.object != b.object || commute_on_one_object(a.kind, b.kind);
@@ -55,8 +57,12 @@ std::string_view op_name(OpKind kind) {
       return "destroy";
     case OpKind::kJoin:
       return "join";
+    case OpKind::kGiveWay:
+      return "give-way";
     case OpKind::kYield:
       return "yield";
+    case OpKind::kSleep:
+      return "sleep";
   }
   return "?";
 }

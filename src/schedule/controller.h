@@ -23,8 +23,14 @@ enum class OpKind : std::uint8_t {
   kTestCount,  ///< any other use of a reference count
   kDestroy,    ///< the end of a primitive that was used
   kJoin,       ///< enabled once the task (`object`) has ended
-  kYield,      ///< a busy retry: enabled once any other task has moved
+  kGiveWay,    ///< a busy retry begins: from here on a move of any other task enables it
+  kYield,      ///< and goes on: enabled once any other task has moved since
+  kSleep,      ///< enabled once its time has passed; commutes with all but the two above
 };
+
+[[nodiscard]] constexpr bool is_yield(OpKind kind) {
+  return kind == OpKind::kGiveWay || kind == OpKind::kYield;
+}
 
 struct Op {
   OpKind kind;
@@ -33,7 +39,8 @@ struct Op {
 
 /// Whether two operations of different tasks, both possible now, give the same
 /// state in either order and leave each other possible. Never says so wrongly;
-/// a yield commutes with nothing, since any move enables it.
+/// a yield commutes with nothing, since any move enables it: neither does its
+/// beginning, since the moves after it do and those before it do not.
 [[nodiscard]] bool commute(Op a, Op b);
 
 /// "lock", "unlock", ... for printed schedules.
@@ -96,6 +103,10 @@ class Controller {
   virtual std::uint64_t random_u64() = 0;
   /// One of `count` alternatives, 0 being the ordinary one.
   virtual std::uint32_t choose(std::uint32_t count, std::string_view what) = 0;
+  /// The running task's move, or what it did since, is part of a story that an
+  /// observer reads in order: a bit for each story. Two moves of one story do not
+  /// commute, whatever they do to the primitives.
+  virtual void told(std::uint64_t stories) = 0;
 };
 
 /// The controller of the run that this OS thread executes; nullptr: native.

@@ -4,37 +4,12 @@
 #include <exception>
 #include <utility>
 
+#include "schedule/fiber_controller_task.h"
 #include "schedule/held_locks.h"
 
 namespace teeio::schedule {
 
-struct FiberController::TaskRecord {
-  TaskRecord() : fiber(kStackBytes) {}
-
-  Fiber fiber;
-  std::uint32_t number = 0;
-  std::move_only_function<void()> body;
-  bool has_ended = false;
-
-  // What the task waits to do.
-  Op op{OpKind::kYield, 0};
-  bool (*enabled)(const void*) = nullptr;
-  std::uint32_t (*count)(const void*) = nullptr;
-  const void* context = nullptr;
-  std::uint64_t deadline_ns = kNever;
-  std::uint64_t parked_at_point = 0;
-  std::uint32_t lonely_retries = 0;
-  bool may_retry_alone = false;
-
-  std::uint64_t random_state = 0;
-  std::array<std::uint64_t, kMaxTaskLocals> locals{};
-};
-
 namespace {
-
-/// How often a task may busily retry while nothing else can move before that
-/// counts as a deadlock: more than a courtesy yield, less than a wait.
-constexpr std::uint32_t kLonelyRetries = 16;
 
 std::uint64_t split_mix(std::uint64_t& state) {
   std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
@@ -128,7 +103,10 @@ FiberController::TaskRecord& FiberController::add_task(std::string_view name,
   task.body = std::move(body);
   task.has_ended = false;
   task.lonely_retries = 0;
-  task.random_state = limits_.seed + task.number * 0x2545f4914f6cdd1dULL;
+  // By descent, not by number: who spawns first must change nobody's sequence.
+  task.random_state =
+      current_ == kNobody ? limits_.seed : split_mix(tasks_[current_]->descendants_state);
+  task.descendants_state = ~task.random_state;
   task.locals.fill(0);
   task_names_.emplace_back(name);
   task.fiber.prepare(task_entry, this);
@@ -244,6 +222,7 @@ std::uint32_t FiberController::next_task() {
   outcome_.digest = digest_of(outcome_.digest, move);
   TaskRecord& task = *tasks_[move.task];
   if (move.op.kind == OpKind::kYield && !task.may_retry_alone) task.lonely_retries = 0;
+  note_count(move);
   if (move.op.kind == OpKind::kDestroy) {
     objects_[move.op.object].destroyed = true;
     if (is_waited_for(move)) return kNobody;
@@ -285,63 +264,10 @@ std::uint32_t FiberController::ask_strategy() {
   const std::uint32_t index =
       strategy_.pick({candidates_, current_, static_cast<std::uint32_t>(tasks_.size())});
   if (index != Strategy::kPrune) return index;
+  tell_pruned();
   draining_ = true;
   outcome_.pruned = true;
   return 0;
-}
-
-Candidate::Gate FiberController::gate_of(const TaskRecord& task) const {
-  using Gate = Candidate::Gate;
-  if (task.op.kind == OpKind::kYield)
-    return outcome_.points > task.parked_at_point || task.may_retry_alone ? Gate::kOpen
-                                                                          : Gate::kShut;
-  if (task.enabled == nullptr) return Gate::kNone;
-  if (task.enabled(task.context)) return Gate::kOpen;
-  return task.deadline_ns <= now_ns_ ? Gate::kTimedOut : Gate::kShut;
-}
-
-bool FiberController::collect_candidates() {
-  candidates_.clear();
-  for (const auto& task : tasks_) {
-    if (task->has_ended) continue;
-    const Candidate::Gate gate = gate_of(*task);
-    if (gate == Candidate::Gate::kShut) continue;
-    Candidate& candidate = candidates_.emplace_back(task->number, task->op, gate);
-    if (task->count != nullptr) {
-      candidate.count = task->count(task->context);
-      // Two decrements commute only if not even both together reach zero.
-      if (candidate.count <= 2) candidate.op.kind = OpKind::kTestCount;
-    }
-    if (task->number == current_)
-      std::rotate(candidates_.begin(), candidates_.end() - 1, candidates_.end());
-  }
-  return !candidates_.empty();
-}
-
-void FiberController::tell_stuck() {
-  if (draining_) return;
-  for (const auto& task : tasks_)
-    if (!task->has_ended) candidates_.push_back({task->number, task->op, Candidate::Gate::kShut});
-  if (!candidates_.empty()) strategy_.stuck(candidates_);
-}
-
-bool FiberController::pass_time() {
-  std::uint64_t earliest = kNever;
-  for (const auto& task : tasks_)
-    if (!task->has_ended) earliest = std::min(earliest, task->deadline_ns);
-  if (earliest == kNever) return false;
-  now_ns_ = earliest;
-  return true;
-}
-
-bool FiberController::retry_alone() {
-  bool any = false;
-  for (const auto& task : tasks_) {
-    if (task->has_ended || task->op.kind != OpKind::kYield) continue;
-    if (++task->lonely_retries > kLonelyRetries) continue;
-    any = task->may_retry_alone = true;
-  }
-  return any;
 }
 
 Finding FiberController::deadlock() const {
@@ -387,6 +313,10 @@ std::uint32_t FiberController::choose(std::uint32_t count, std::string_view) {
   TEEIO_CHECK(chosen < count, "a strategy chose what was not offered");
   outcome_.choices.push_back({Choice::Kind::kAlternative, chosen});
   return chosen;
+}
+
+void FiberController::told(std::uint64_t stories) {
+  if (!draining_) strategy_.told(stories);
 }
 
 }  // namespace teeio::schedule

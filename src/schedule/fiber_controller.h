@@ -97,6 +97,7 @@ class FiberController final : public Controller {
   [[nodiscard]] std::uint64_t now_ns() const override { return now_ns_; }
   std::uint64_t random_u64() override;
   std::uint32_t choose(std::uint32_t count, std::string_view what) override;
+  void told(std::uint64_t stories) override;
 
  private:
   static constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
@@ -111,6 +112,9 @@ class FiberController final : public Controller {
     std::string_view name;
     const std::uint32_t* owner;
     bool destroyed = false;
+    /// Of a count, by task: gets since the last use that excludes others which its
+    /// own puts did not take back. In another order they may come later.
+    std::vector<std::uint32_t> late_gets = {};
   };
   struct Retired {
     void* memory;
@@ -139,6 +143,10 @@ class FiberController final : public Controller {
   [[nodiscard]] bool retry_alone();
   [[nodiscard]] Candidate::Gate gate_of(const TaskRecord& task) const;
   void tell_stuck();
+  void tell_pruned();
+  void note_count(const Candidate& move);
+  [[nodiscard]] std::uint32_t least_count(const TaskRecord& task) const;
+  void collect_waiting(std::vector<Candidate>& out) const;
   [[nodiscard]] bool is_waited_for(const Candidate& destroyer);
   [[nodiscard]] std::uint32_t ask_strategy();
 

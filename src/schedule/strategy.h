@@ -25,6 +25,8 @@ struct Candidate {
   Op op;
   Gate gate = Gate::kNone;
   std::uint32_t count = 0;  ///< of a put: the reference count now
+  /// Of a timed wait: its time has run out. With kOpen it was notified all the same.
+  bool expired = false;
 };
 
 /// What a strategy sees when the next task must be chosen: at least one
@@ -55,6 +57,11 @@ class Strategy {
   /// Told (not asked) when no task can move: time passes now, or the run ends.
   /// `waiting` are the tasks that have not ended, all kShut.
   virtual void stuck(std::span<const Candidate> /*waiting*/) {}
+  /// Told after kPrune: who cannot move (all kShut) where the schedule was given up.
+  virtual void pruned(std::span<const Candidate> /*waiting*/) {}
+  /// Told of the last move, until the next one: it is part of these stories
+  /// (Controller::told()).
+  virtual void told(std::uint64_t /*stories*/) {}
 };
 
 /// One answer that was not forced: a task number where several could move, or

@@ -99,10 +99,21 @@ std::uint32_t current_task() {
 }
 
 void yield() {
-  if (Controller* c = controller(); c != nullptr)
-    c->point({OpKind::kYield, 0}, nullptr, nullptr);
-  else
-    std::this_thread::yield();
+  Controller* c = controller();
+  if (c == nullptr) return std::this_thread::yield();
+  c->point({OpKind::kGiveWay, 0}, nullptr, nullptr);
+  c->point({OpKind::kYield, 0}, nullptr, nullptr);
+}
+
+void pause(std::uint64_t duration_ns) {
+  Controller* c = controller();
+  if (c == nullptr) return std::this_thread::yield();
+  (void)c->point_until(
+      {OpKind::kSleep, 0}, [](const void*) { return false; }, nullptr, duration_ns);
+}
+
+void told(std::uint64_t stories) {
+  if (Controller* c = controller(); c != nullptr) c->told(stories);
 }
 
 std::uint64_t now_ns() {

@@ -69,6 +69,15 @@ class TaskLocal {
 /// Lets others run before a busy operation is tried again.
 void yield();
 
+/// Lets so much virtual time pass before something is looked at again: others go
+/// on, and time passes when none of them can. Natively a yield: the hardware that
+/// is waited for is a model of ours, which answers at once or never.
+void pause(std::uint64_t duration_ns);
+
+/// The running task does something that observers who read one of these stories
+/// (a bit each) see in order with all else in it. No scheduling point.
+void told(std::uint64_t stories);
+
 /// Monotonic time in nanoseconds; virtual when explored.
 [[nodiscard]] std::uint64_t now_ns();
 

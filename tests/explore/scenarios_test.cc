@@ -46,6 +46,22 @@ TEST_P(BuiltIn, HoldsInTheFirstOrders) {
 
 INSTANTIATE_TEST_SUITE_P(Scenario, BuiltIn, testing::ValuesIn(all()), test_name);
 
+// A function-level reset, also that of VFIO's last close, may take the DOE answer
+// away that tsm/disconnect waits for. Depth first that order is far away.
+TEST(BuiltInScenario, ResetsAgainstDisconnectHoldInOrdersFromEverywhere) {
+  constexpr std::uint64_t kOrders = 400;
+  constexpr double kSeconds = 3;
+  const std::set<std::string> wanted = {"card/reset-against-disconnect", "kill/against-disconnect",
+                                        "close/exit-against-disconnect"};
+  for (const Scenario& scenario : all()) {
+    if (!wanted.contains(scenario.name.substr(0, scenario.name.find('@')))) continue;
+    const ScenarioResult result = run_scenario(
+        scenario, {.strategy = StrategyKind::kPct, .max_schedules = kOrders, .seconds = kSeconds});
+    EXPECT_FALSE(result.failure.has_value())
+        << scenario.name << ": " << result.failure->rule << ": " << result.failure->what;
+  }
+}
+
 // The same choices make the same run: what a replay command lives on.
 TEST(BuiltInScenario, DoesTheSameInASecondRunOfOneSchedule) {
   std::set<std::string> themes;

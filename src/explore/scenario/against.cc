@@ -1,6 +1,7 @@
 // Bind, unbind and a guest's request, each against whatever may come at the same
 // time.
 
+#include "base/check.h"
 #include "explore/scenario/opponents.h"
 #include "explore/scenario/themes.h"
 
@@ -58,6 +59,21 @@ void unbind_twice(const Config& design) {
                           }});
 }
 
+/// Memory is off; one program says so once more, another switches it on and
+/// binds. What the first one saw in the command register is old by then.
+void stale_command_against_bind(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.ready();
+  must(write_config(vmm, kCommandRegister, kCommandMaster));
+  stage.play({{"stale", [&] { (void)write_config(vmm, kCommandRegister, kCommandMaster); }},
+              {"binder", [&] {
+                 (void)write_config(vmm, kCommandRegister, kCommandMaster | kCommandMemory);
+                 (void)stage.bind(vmm);
+               }}});
+  TEEIO_CHECK(stage.tdi_state(kPfBdf) != "ERROR",
+              "a write that was decided before the bind cleared memory enable of a locked TDI");
+}
+
 using Against = void (*)(const Config&, const Opponent&);
 
 void add(std::vector<MachineScenario>& all, std::string_view group, std::string_view what,
@@ -76,6 +92,9 @@ void add_against_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "bind/against-unbind",
                  .description = "bind against an unbind that may come before it",
                  .body = bind_against_unbind});
+  all.push_back({.name = "bind/against-stale-command",
+                 .description = "bind against a command register write decided before it",
+                 .body = stale_command_against_bind});
   add(all, "unbind", "unbind", unbind_against);
   all.push_back({.name = "unbind/against-unbind",
                  .description = "two unbinds of one TDI",

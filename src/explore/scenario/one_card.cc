@@ -41,6 +41,17 @@ void unbind_two(const Config& design) {
               "R10: a function was unbound and does not work as a shared device");
 }
 
+/// A function-level reset clears the DOE mailbox that tsm/disconnect talks through:
+/// the answer may be lost, and the disconnection comes to its end all the same.
+void reset_against_disconnect(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.ready();
+  Result<void> done;
+  stage.play({{"vmm", [&] { (void)vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0}); }},
+              {"root", [&] { done = disconnect(stage.root()); }}});
+  TEEIO_CHECK(done.has_value(), "a reset kept the card connected");
+}
+
 /// The machine with its card twice.
 Config with_second_card(const Config& design) {
   Config two = design;
@@ -94,6 +105,9 @@ void add_one_card_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "card/unbind-two-functions",
                  .description = "two functions of a card are unbound, and both work again",
                  .body = unbind_two});
+  all.push_back({.name = "card/reset-against-disconnect",
+                 .description = "VFIO_DEVICE_RESET of function 0 against tsm/disconnect",
+                 .body = reset_against_disconnect});
   all.push_back({.name = "card/connect-two-cards",
                  .description = "two cards are connected, and each stream has its link",
                  .body = connect_two_cards});

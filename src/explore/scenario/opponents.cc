@@ -32,6 +32,9 @@ void remove_device(Stage& stage, Vmm&) {
   stage.machine().remove_function(stage.machine().config().cards.front().bdf);
 }
 void reset_device(Stage&, Vmm& vmm) { (void)vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, 0ULL); }
+void reset_by_root(Stage& stage, Vmm&) {
+  (void)stage.root().echo("1\n", std::string(kCard) + "/reset");
+}
 void disable_memory(Stage&, Vmm& vmm) {
   (void)write_config(vmm, kCommandRegister, kCommandMaster);
   (void)write_config(vmm, kCommandRegister, kCommandMaster | kCommandMemory);
@@ -53,6 +56,7 @@ constexpr Opponent kOpponents[] = {
     {"tsm-removal", "the TSM's unregistration", remove_tsm},
     {"device-removal", "the device's removal", remove_device},
     {"reset", "VFIO_DEVICE_RESET", reset_device},
+    {"sysfs-reset", "`echo 1 > reset` by root", reset_by_root},
     {"memory-disable", "Memory Space Enable cleared and set", disable_memory},
     {"d3", "a stay in D3hot", sleep},
 };

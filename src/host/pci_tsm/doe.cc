@@ -20,7 +20,10 @@ constexpr std::uint32_t kStatusReady = 1U << 31U;
 /// An object has at most 2^18 dwords; ours are far smaller, and a device that
 /// claims more is not believed.
 constexpr std::size_t kMaxDwords = 0x4000;
-constexpr unsigned kMaxPolls = 1000;
+/// PCI_DOE_TIMEOUT and PCI_DOE_POLL_INTERVAL of Linux drivers/pci/doe.c.
+constexpr std::uint64_t kTimeoutNs = 1'000'000'000;
+constexpr unsigned kMaxPolls = 128;
+constexpr std::uint64_t kPollIntervalNs = kTimeoutNs / kMaxPolls;
 
 /// The mailbox of one function.
 class Mailbox {
@@ -36,13 +39,16 @@ class Mailbox {
     put(kControl, kControlAbort);
     return fail(Errno::kIo, why);
   }
-  /// Waits until `bit` of the status has the wanted value.
+  /// Waits until `bit` of the status has the wanted value, as long as
+  /// doe_statemachine_work() does. A function-level reset may clear the mailbox at
+  /// any time, and with it an answer that will then never come: Linux keeps resets
+  /// and exchanges apart no better, and its exchange fails when the time is over.
   [[nodiscard]] bool wait(std::uint32_t bit, bool set) const {
     for (unsigned i = 0; i < kMaxPolls; ++i) {
       const std::uint32_t status = get(kStatus);
       if ((status & kStatusError) != 0) return false;
       if (((status & bit) != 0) == set) return true;
-      schedule::yield();
+      schedule::pause(kPollIntervalNs);
     }
     return false;
   }

@@ -43,16 +43,20 @@ bool has_effect(hw::PciFunction& function, std::uint16_t at, unsigned size, std:
 std::size_t write_config(const Environment& environment, hw::PciFunction& function,
                          std::uint64_t offset, ByteView in) {
   const Bdf bdf = function.bdf();
-  const bool bound = !environment.host.tsm().bound_to(bdf).empty();
+  const auto is_bound = [&] { return !environment.host.tsm().bound_to(bdf).empty(); };
+  const bool bound = is_bound();
   for (std::size_t done = 0; done < in.size();) {
     const auto at = static_cast<std::uint16_t>(offset + done);
     const unsigned size = access_size(at, in.size() - done);
     std::uint32_t value = 0;
     for (unsigned i = 0; i < size; ++i)
       value |= std::to_integer<std::uint32_t>(in[done + i]) << 8 * i;
-    const std::uint32_t before = bound ? function.config_read(at, size) : 0;
+    // pci_write_config() asks nobody. A look at the bond before the write alone
+    // would be old by the time of it: when it was bound in between R4 judges.
+    const std::uint32_t before = function.config_read(at, size);
     function.config_write(at, size, value);
-    if (bound && has_effect(function, at, size, before, value))
+    const bool reached = bound || is_bound();
+    if (reached && has_effect(function, at, size, before, value))
       environment.host.trace().fact(
           object::Lane::kVmm, object::Fact::kHostTouched, "config written through sysfs",
           {.function = bdf, .a = static_cast<std::uint64_t>(object::HostTouch::kConfigWrite)});

@@ -7,6 +7,8 @@
 
 namespace teeio::vfio {
 
+using object::HostTouch;
+
 /// vfio_pci_config_rw(): by aligned pieces that belong to one capability.
 std::size_t Device::config_read(std::uint64_t at, std::span<std::byte> out) {
   const schedule::ReadLock lock(memory_lock_);
@@ -133,12 +135,15 @@ Result<void> Device::write_advanced_features(std::uint16_t at, unsigned size, st
 Result<void> Device::write_power(std::uint16_t at, unsigned size, std::uint32_t value) {
   const bool sleeps = (value & kPmStateMask) != 0;
   for (;;) {
-    if (sleeps) TEEIO_TRY(leave_bound("a move to a low power state"));
-    const schedule::WriteLock lock(memory_lock_);
-    if (sleeps && bound_) continue;  // a bind came in between
-    write_default(at, size, value);
-    set_power_state(value & kPmStateMask);
-    return {};
+    {
+      const schedule::WriteLock lock(memory_lock_);
+      if (!sleeps || !bound_) {
+        write_default(at, size, value);
+        set_power_state(value & kPmStateMask);
+        return {};
+      }
+    }
+    TEEIO_TRY(leave_bound("a move to a low power state"));
   }
 }
 
@@ -160,6 +165,7 @@ void Device::set_power_state(std::uint32_t state) {
     const std::uint32_t now = pci().config_read(control, 2);
     if ((now & kPmStateMask) != state)
       pci().config_write(control, 2, (now & ~kPmStateMask) | state);
+    if (state != 0) touched_bound(HostTouch::kConfigWrite);
     asleep_ = state == kD3hot;
   }
   if (memory_enabled()) move_dmabufs(false);
@@ -172,29 +178,41 @@ bool Device::has_virtual_functions() const {
                    kSriovVfEnable) != 0;
 }
 
-/// vfio_basic_config_write(): memory off zaps mappings and revokes dma-bufs
-/// before the write, memory on brings them back after it.
+/// vfio_basic_config_write(): what the command register has now is looked at with
+/// memory_lock held, and the write is made under the same hold.
 Result<void> Device::write_command(std::uint16_t at, unsigned size, std::uint32_t value) {
-  const bool covers = at == kCommand;
   for (;;) {
-    const std::uint32_t now = pci().config_read(kCommand, 2);
-    const std::uint32_t lost = now & ~value & (kCommandMemory | kCommandMaster);
-    const bool takes = covers && lost != 0;
-    if (takes) TEEIO_TRY(leave_bound("clearing memory enable or bus mastering"));
-    const schedule::WriteLock lock(memory_lock_);
-    if (takes && bound_) continue;  // a bind came in between
-    if (covers && (lost & kCommandMemory) != 0) {
-      zap_mappings();
-      move_dmabufs(true);
+    {
+      const schedule::WriteLock lock(memory_lock_);
+      const std::uint32_t now = pci().config_read(kCommand, 2);
+      const std::uint32_t lost =
+          at == kCommand ? now & ~value & (kCommandMemory | kCommandMaster) : 0;
+      if (lost == 0 || !bound_) {
+        set_command(at, size, value, now);
+        return {};
+      }
     }
-    write_default(at, size, value);
-    constexpr std::uint32_t kSpaces = kCommandMemory | kCommandIo;
-    config_.set_copy(kCommand, 2, (config_.copy(kCommand, 2) & ~kSpaces) | (value & kSpaces));
-    if (covers && (value & kCommandMemory) != 0 && (now & kCommandMemory) == 0) {
-      move_dmabufs(false);
-      restore_mappings();
-    }
-    return {};
+    TEEIO_TRY(leave_bound("clearing memory enable or bus mastering"));
+  }
+}
+
+/// Memory off zaps mappings and revokes dma-bufs before the write, memory on
+/// brings them back after it.
+void Device::set_command(std::uint16_t at, unsigned size, std::uint32_t value, std::uint32_t now) {
+  const bool covers = at == kCommand;
+  if (covers && (now & ~value & kCommandMemory) != 0) {
+    zap_mappings();
+    move_dmabufs(true);
+  }
+  write_default(at, size, value);
+  constexpr std::uint32_t kSpaces = kCommandMemory | kCommandIo;
+  config_.set_copy(kCommand, 2, (config_.copy(kCommand, 2) & ~kSpaces) | (value & kSpaces));
+  // What a locked TDI does not forgive: PCIe TDISP 11.2.6. Bits that are set it does.
+  if (covers && (now & ~value & (kCommandMemory | kCommandMaster)) != 0)
+    touched_bound(HostTouch::kConfigWrite);
+  if (covers && (value & kCommandMemory) != 0 && (now & kCommandMemory) == 0) {
+    move_dmabufs(false);
+    restore_mappings();
   }
 }
 

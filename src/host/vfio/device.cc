@@ -137,6 +137,12 @@ void Device::touched(object::Fact fact, std::string_view name, std::uint64_t how
   trace().fact(object::Lane::kVfio, fact, name, {.function = bdf(), .a = how});
 }
 
+void Device::touched_bound(object::HostTouch how) {
+  if (!bound_) return;
+  touched(object::Fact::kHostTouched, "the host reaches the function",
+          static_cast<std::uint64_t>(how));
+}
+
 // --- The open file ---
 
 Result<std::uint32_t> DeviceFile::bind_iommufd(iommufd::Context& context) {

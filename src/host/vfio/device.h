@@ -110,7 +110,7 @@ class Device final : public iommufd::DeviceHandle,
 
   // --- reset.cc ---
 
-  /// VFIO_DEVICE_RESET. Errors: EINVAL no FLR; EBUSY while bound.
+  /// VFIO_DEVICE_RESET, and `reset` in sysfs. Errors: EINVAL no FLR; EBUSY while bound.
   Result<void> reset() TEEIO_EXCLUDES(memory_lock_);
 
   // --- dmabuf_export.cc ---
@@ -150,8 +150,9 @@ class Device final : public iommufd::DeviceHandle,
   void cleanup_dmabufs() TEEIO_EXCLUDES(memory_lock_);
   void save_config();
   void restore_config();
-  /// What an operation with effect does first while bound: EBUSY or an unbind.
-  /// A bind may come before the caller has the lock: it looks at bound_ again.
+  /// What an operation with effect does that found the device bound: EBUSY or an
+  /// unbind. A bind may come before the caller has the lock again: it looks at
+  /// bound_ once more.
   Result<void> leave_bound(std::string_view operation) TEEIO_EXCLUDES(memory_lock_);
   void reset_function() TEEIO_REQUIRES(memory_lock_);
   [[nodiscard]] bool memory_enabled() const TEEIO_REQUIRES_SHARED(memory_lock_);
@@ -160,6 +161,10 @@ class Device final : public iommufd::DeviceHandle,
   void zap_mappings() TEEIO_REQUIRES(memory_lock_);
   void restore_mappings() TEEIO_REQUIRES(memory_lock_);
   void touched(object::Fact fact, std::string_view name, std::uint64_t how);
+  /// After each access of the host's that reached the function: R4's fact, if the
+  /// function is bound (where it is not nobody asks, and a program may poll). A
+  /// check that was forgotten, or a lock that was let go in between, shows here.
+  void touched_bound(object::HostTouch how) TEEIO_REQUIRES_SHARED(memory_lock_);
   std::size_t config_read(std::uint64_t at, std::span<std::byte> out);
   Result<void> config_write(std::uint64_t at, ByteView in) TEEIO_EXCLUDES(memory_lock_);
   Result<void> write_register(std::uint16_t at, unsigned size, std::uint32_t value)
@@ -180,6 +185,8 @@ class Device final : public iommufd::DeviceHandle,
       TEEIO_EXCLUDES(memory_lock_);
   Result<void> write_command(std::uint16_t at, unsigned size, std::uint32_t value)
       TEEIO_EXCLUDES(memory_lock_);
+  void set_command(std::uint16_t at, unsigned size, std::uint32_t value, std::uint32_t now)
+      TEEIO_REQUIRES(memory_lock_);
 
   const Wiring wiring_;
   Irqs irqs_;

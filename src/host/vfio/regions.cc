@@ -72,6 +72,7 @@ Result<std::size_t> Device::read(std::uint32_t index, std::uint64_t at, std::spa
   if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
   if (index != msix_bar_) {
     pci().bars()[index].target->mmio_read(at, out);
+    touched_bound(object::HostTouch::kRead);
     return out.size();
   }
   // vfio_pci_core_do_io_rw()
@@ -82,6 +83,7 @@ Result<std::size_t> Device::read(std::uint32_t index, std::uint64_t at, std::spa
     else
       pci().bars()[index].target->mmio_read(piece.offset, part);
   }
+  touched_bound(object::HostTouch::kRead);
   return out.size();
 }
 
@@ -100,12 +102,14 @@ Result<std::size_t> Device::write(std::uint32_t index, std::uint64_t at, ByteVie
   if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
   if (index != msix_bar_) {
     pci().bars()[index].target->mmio_write(at, in);
+    touched_bound(object::HostTouch::kWrite);
     return in.size();
   }
   for (const Piece& piece : pieces(at, in.size(), msix_table_))
     if (!piece.msix_table)
       pci().bars()[index].target->mmio_write(piece.offset,
                                              in.subspan(piece.offset - at, piece.length));
+  touched_bound(object::HostTouch::kWrite);
   return in.size();
 }
 

@@ -17,11 +17,14 @@ bool Device::has_flr() const {
 Result<void> Device::reset() {
   if (!has_flr()) return fail(Errno::kInval, "the function has no function-level reset");
   for (;;) {
+    {
+      const schedule::WriteLock lock(memory_lock_);
+      if (!bound_) {
+        reset_function();
+        return {};
+      }
+    }
     TEEIO_TRY(leave_bound("a reset"));
-    const schedule::WriteLock lock(memory_lock_);
-    if (bound_) continue;  // a bind came in between
-    reset_function();
-    return {};
   }
 }
 

@@ -209,6 +209,8 @@ class Once final : public explore::Strategy {
   std::uint32_t pick(const explore::Moment& moment) override { return inner_.pick(moment); }
   std::uint32_t choose(std::uint32_t count) override { return inner_.choose(count); }
   void stuck(std::span<const explore::Candidate> waiting) override { inner_.stuck(waiting); }
+  void pruned(std::span<const explore::Candidate> waiting) override { inner_.pruned(waiting); }
+  void told(std::uint64_t stories) override { inner_.told(stories); }
 
  private:
   explore::Strategy& inner_;

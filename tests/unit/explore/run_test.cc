@@ -68,8 +68,42 @@ TEST(RunScenario, SaysThatNoOrderIsLeft) {
 TEST(RunScenario, SaysItsBound) {
   const auto result = run_scenario(scenario(lock_three_times), {.max_schedules = 100});
   EXPECT_EQ(result.verdict, Verdict::kBounded);
-  EXPECT_EQ(result.bound, "100 schedules");
+  EXPECT_THAT(result.bound,
+              testing::MatchesRegex(
+                  "100 schedules, about [0-9.]+ % of the tree, 50 by pct, 50 by bounded"));
+  EXPECT_EQ(result.schedules + result.pruned, 100U);
+  EXPECT_EQ(result.sampled, 100U);
   EXPECT_TRUE(result.as_expected);
+}
+
+/// One task that would have to go first, before another of many steps: the last
+/// order that a depth-first search comes to.
+void fail_if_the_second_task_begins() {
+  constexpr int kManySteps = 40;
+  Mutex mutex{Rank::kLeaf};
+  bool begun = false;
+  Task first = Task::spawn("first", [&] {
+    for (int i = 0; i < kManySteps; ++i) {
+      const Lock lock(mutex);
+      begun = true;
+    }
+  });
+  Task second = Task::spawn("second", [&] {
+    for (int i = 0; i < kManySteps; ++i) {
+      const Lock lock(mutex);
+      TEEIO_CHECK(begun, "the second task begins");
+    }
+  });
+  first.join();
+  second.join();
+}
+
+TEST(RunScenario, AStoppedDepthFirstSearchLooksElsewhereToo) {
+  const auto result =
+      run_scenario(scenario(fail_if_the_second_task_begins), {.max_schedules = 200});
+  ASSERT_EQ(result.verdict, Verdict::kFound);
+  EXPECT_EQ(result.failure->what, "the second task begins");
+  EXPECT_GT(result.sampled, 0U);
 }
 
 TEST(RunScenario, EveryStrategyFindsALostUpdateAndShrinksItToOnePreemption) {

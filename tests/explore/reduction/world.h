@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+
+#include "explore/reduction/program.h"
+
+namespace teeio::reduction {
+
+/// Runs `program` once, as the body of an explored run, and gives its end: what
+/// each task saw, in its order, and what is left.
+[[nodiscard]] std::string run(const Program& program);
+
+/// Of the run that just ended in a finding, and kept its world: what each task
+/// has seen so far.
+[[nodiscard]] std::string seen_so_far();
+
+}  // namespace teeio::reduction
