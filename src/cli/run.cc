@@ -152,8 +152,7 @@ void Run::report(const rules::Violation& violation) {
 }
 
 void Run::show(const std::vector<rules::Census::Difference>& differences) {
-  const report::RunInfo info =
-      run_info(arguments_, machine_, sanitizer_.violations(), differences);
+  const report::RunInfo info = run_info(arguments_, machine_, sanitizer_.violations(), differences);
   outputs_.said =
       outputs_.pictures.draw(machine_.trace().events(), info, outputs_.words()) && outputs_.said;
   outputs_.say(held_);
@@ -185,8 +184,9 @@ rules::Ending Run::ending(const std::vector<rules::Census::Difference>& lost) co
 
 bool Run::write_report(const rules::Ending& ending) {
   if (!outputs_.report) return true;
-  const auto written = outputs_.report->write(
-      arguments_.report.ends_with(".xml") ? rules::ending_junit(ending) : rules::ending_json(ending));
+  const auto written =
+      outputs_.report->write(arguments_.report.ends_with(".xml") ? rules::ending_junit(ending)
+                                                                 : rules::ending_json(ending));
   if (!written) outputs_.say(fmt::format("teeio: {}\n", written.error()));
   return written.has_value();
 }

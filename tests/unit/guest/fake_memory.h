@@ -104,6 +104,9 @@ class FakeMemory final : public hw::GuestMemory {
   std::map<std::uint64_t, bool> emulated_;
 };
 
+/// Flat 32-bit protected mode, paging off, with EFER as a TD's vCPU has it at first.
+inline SpecialRegisters protected_mode() { return flat_state(0x31, 0x2040, 0x901); }
+
 /// A vCPU about to run what is put at kCode.
 struct Machine {
   static constexpr std::uint64_t kCode = 0x1000;
@@ -114,7 +117,7 @@ struct Machine {
 
   /// Flat 32-bit protected mode without paging.
   void start32() {
-    SpecialRegisters special = td_initial_state();
+    SpecialRegisters special = protected_mode();
     special.efer = 0;
     start(special);
   }
@@ -128,7 +131,7 @@ struct Machine {
     memory.put_u64(0x4000, 0x5003);
     for (std::uint64_t page = 0; page < 512; ++page)
       memory.put_u64(0x5000 + 8 * page, page << kPageShift | 3);
-    SpecialRegisters special = td_initial_state();
+    SpecialRegisters special = protected_mode();
     special.cs.l = 1;
     special.cs.db = 0;
     special.cr0 |= kCr0Paging;

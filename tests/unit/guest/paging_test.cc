@@ -139,7 +139,7 @@ TEST(GuestPaging, LargePageCoversItsRange) {
 
 TEST(SpecialRegistersTest, WhatIsSetIsReadBack) {
   Machine m;
-  SpecialRegisters special = td_initial_state();
+  SpecialRegisters special = protected_mode();
   special.efer = 0;
   special.cs.selector = 0x10;
   special.ds.selector = 0x18;
@@ -159,7 +159,7 @@ TEST(SpecialRegistersTest, WhatIsSetIsReadBack) {
 TEST(SpecialRegistersTest, StatesThatCannotBeAreRefused) {
   Machine m;
   const auto refused = [&m](auto change) {
-    SpecialRegisters special = td_initial_state();
+    SpecialRegisters special = protected_mode();
     change(special);
     const auto set = m.cpu->set_special(bytes_of(special));
     return !set.has_value() && set.error().code == Errno::kInval;
@@ -173,13 +173,13 @@ TEST(SpecialRegistersTest, StatesThatCannotBeAreRefused) {
   EXPECT_TRUE(refused([](SpecialRegisters& s) { s.efer |= 1ULL << 60U; }));
   EXPECT_TRUE(refused([](SpecialRegisters& s) { s.efer |= kEferLongModeActive; }));
   EXPECT_TRUE(refused([](SpecialRegisters& s) { s.cs.l = 1; }));
-  EXPECT_FALSE(m.cpu->set_special(bytes_of(td_initial_state()).first(100)).has_value());
+  EXPECT_FALSE(m.cpu->set_special(bytes_of(protected_mode()).first(100)).has_value());
 }
 
 TEST(SpecialRegistersTest, FsAndGsKeepSelectorAndBase) {
   Machine m;
   m.code({0x64, 0xa1, 0x10, 0x00, 0x00, 0x00, 0xf4});  // mov %fs:0x10,%eax; hlt
-  SpecialRegisters special = td_initial_state();
+  SpecialRegisters special = protected_mode();
   special.efer = 0;
   special.fs.selector = 0x28;
   special.fs.base = 0x9000;
@@ -197,7 +197,7 @@ TEST(SpecialRegistersTest, FsAndGsKeepSelectorAndBase) {
 TEST(SpecialRegistersTest, SegmentThatNoProcessorLoadsEndsInShutdown) {
   Machine m;
   m.code({0xf4});
-  SpecialRegisters special = td_initial_state();
+  SpecialRegisters special = protected_mode();
   special.efer = 0;
   special.ss.type = 0xb;  // code
   m.start(special);
@@ -208,7 +208,7 @@ TEST(SpecialRegistersTest, SegmentThatNoProcessorLoadsEndsInShutdown) {
 }
 
 TEST(SpecialRegistersTest, DescriptorRoundTrip) {
-  Segment segment = td_initial_state().cs;
+  Segment segment = protected_mode().cs;
   segment.base = 0x1234'5678;
   segment.limit = 0x00ab'cfff;
   EXPECT_EQ(segment_of(descriptor_of(segment), segment.selector), segment);
