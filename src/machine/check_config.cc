@@ -83,11 +83,12 @@ class Checker {
 
   std::string check_card(const CardConfig& card, std::uint32_t line) {
     const std::string name = "card " + card.bdf.str();
+    if (card.bdf.domain != 0) return name + ": the machine has PCI domain 0000 alone";
     if (auto what = take(card.bdf, line); !what.empty()) return what;
     if (card.bdf.function != 0) return name + " is not at function 0";
     const RootPortConfig* port = nullptr;
     for (const RootPortConfig& p : config_.root_ports)
-      if (p.bus == card.bdf.bus && card.bdf.domain == p.bdf.domain) port = &p;
+      if (p.bus == card.bdf.bus) port = &p;
     const std::string below =
         name + " lies below no root port: " +
         (port == nullptr ? fmt::format("none has bus {}", card.bdf.bus)
