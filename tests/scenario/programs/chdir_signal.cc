@@ -7,6 +7,7 @@ static void catch_it(int) { caught = caught + 1; }
 int main() {
   struct sigaction action = {};
   action.sa_handler = catch_it;
+  action.sa_flags = SA_RESTART;
   CHECK(sigaction(SIGUSR1, &action, nullptr) == 0);
   constexpr int kRounds = 20;
   const pid_t sender = fork();
