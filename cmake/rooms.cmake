@@ -29,8 +29,8 @@ if(TEEIO_FUZZ)
 endif()
 
 # Parsing the standard library is most of what compiling a file costs: it is
-# parsed once here and once with GoogleTest for the tests. A file still includes what it uses: tools/check_clang reads each one
-# without these.
+# parsed once here and once with GoogleTest for the tests. A file still includes what
+# it uses: clang-tidy reads each one without these.
 option(TEEIO_PCH "Precompile the headers of the standard library" ON)
 set(teeio_std_headers
   <algorithm> <array> <bit> <cstdint> <cstring> <deque> <expected> <functional> <map> <memory>

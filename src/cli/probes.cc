@@ -183,8 +183,8 @@ Finding pidfd_getfd() {
   const Sleeper child;
   const Fd pidfd(run::pidfd_open(child.pid(), 0));
   const Fd copy(pidfd.ok() ? run::pidfd_getfd(pidfd.get(), 2) : -1);
-  return {"pidfd_getfd", Need::kRequired, copy.ok(), copy.ok() ? "" : error_text(),
-          "the program's eventfds and memfds cannot be reached"};
+  return {"pidfd_getfd", Need::kHelpful, copy.ok(), copy.ok() ? "" : error_text(),
+          "memfds that the program made itself cannot be mapped; docker needs --cap-add=SYS_PTRACE"};
 }
 
 Finding sub_reaper() {
