@@ -183,8 +183,9 @@ Finding pidfd_getfd() {
   const Sleeper child;
   const Fd pidfd(run::pidfd_open(child.pid(), 0));
   const Fd copy(pidfd.ok() ? run::pidfd_getfd(pidfd.get(), 2) : -1);
-  return {"pidfd_getfd", Need::kHelpful, copy.ok(), copy.ok() ? "" : error_text(),
-          "memfds that the program made itself cannot be mapped; docker needs --cap-add=SYS_PTRACE"};
+  return {
+      "pidfd_getfd", Need::kHelpful, copy.ok(), copy.ok() ? "" : error_text(),
+      "memfds that the program made itself cannot be mapped; docker needs --cap-add=SYS_PTRACE"};
 }
 
 Finding sub_reaper() {
