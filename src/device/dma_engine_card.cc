@@ -97,12 +97,12 @@ const Tdi& DmaEngineCard::tdi(std::size_t index) const {
 
 std::optional<Bytes> DmaEngineCard::answer_message(wire::Protocol protocol, ByteView message,
                                                    std::uint32_t session) {
-  const schedule::Lock lock(lock_);
+  const schedule::WriteLock lock(lock_);
   return pf_->dsm().answer_message(protocol, message, session);
 }
 
 void DmaEngineCard::session_ended(std::uint32_t session) {
-  const schedule::Lock lock(lock_);
+  const schedule::WriteLock lock(lock_);
   pf_->dsm().session_ended(session);
 }
 

@@ -23,7 +23,7 @@ class Tdi;
 /// docs/devices/dma-engine.md is its data sheet.
 ///
 /// Lifetime: owned by its machine; outlives the host's view of its functions.
-/// Locking: one lock (rank kDevice) for all of it.
+/// Locking: one lock (rank kDevice) for all of it, and one for the words of its mailbox.
 class DmaEngineCard {
  public:
   static constexpr std::uint16_t kVendorId = 0x1efe;  ///< not assigned in pci.ids
@@ -67,7 +67,7 @@ class DmaEngineCard {
   [[nodiscard]] Attester& attester();
 
  private:
-  schedule::Mutex lock_{schedule::Rank::kDevice};
+  schedule::RwMutex lock_{schedule::Rank::kDevice};
   std::unique_ptr<DmaPhysicalFunction> pf_;
   std::vector<std::unique_ptr<DmaFunction>> vfs_;
 };

@@ -28,7 +28,7 @@ std::array<hw::Bar, hw::kBarCount> DmaFunction::make_bars(const Addresses& addre
   return bars;
 }
 
-DmaFunction::DmaFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role)
+DmaFunction::DmaFunction(object::Trace& trace, schedule::RwMutex& card_lock, const Role& role)
     : Endpoint(trace, card_lock,
                {.bdf = role.bdf,
                 .identity = role.identity,
@@ -157,7 +157,7 @@ bool DmaFunction::answers(std::uint8_t bar, hw::TBit t) const {
 
 void DmaFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
                            std::span<std::byte> out) {
-  const schedule::Lock lock(card_lock_);
+  const schedule::WriteLock lock(card_lock_);
   if (!answers(bar, t)) return all_ones(out);
   if (bar == kRegisterBar) return engine_.read(offset, out);
   std::ranges::fill(out, std::byte{0});  // reserved space of the MSI-X BAR
@@ -165,7 +165,7 @@ void DmaFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
 }
 
 void DmaFunction::bar_write(std::uint8_t bar, hw::TBit t, std::uint64_t offset, ByteView in) {
-  const schedule::Lock lock(card_lock_);
+  const schedule::WriteLock lock(card_lock_);
   if (!answers(bar, t)) return;
   if (bar == kRegisterBar)
     engine_.write(offset, in);

@@ -45,7 +45,7 @@ class DmaFunction : public Endpoint,
     Addresses addresses;
     DmaFunction* pf = nullptr;  ///< nullptr: this is the PF
   };
-  DmaFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role);
+  DmaFunction(object::Trace& trace, schedule::RwMutex& card_lock, const Role& role);
 
   [[nodiscard]] hw::PciFunction* physical_function() override { return pf_; }
   [[nodiscard]] hw::MmioTarget* private_bar(std::size_t number) override;

@@ -2,7 +2,7 @@
 
 namespace teeio::device {
 
-DmaPhysicalFunction::DmaPhysicalFunction(object::Trace& trace, schedule::Mutex& card_lock,
+DmaPhysicalFunction::DmaPhysicalFunction(object::Trace& trace, schedule::RwMutex& card_lock,
                                          const Role& role, const Capabilities& capabilities)
     : DmaFunction(trace, card_lock, role),
       sriov_(config_, capabilities.sriov),
@@ -22,6 +22,14 @@ std::optional<std::uint32_t> DmaPhysicalFunction::read_special(std::uint16_t off
                                                                unsigned size_bytes) {
   if (!doe_.contains(offset)) return std::nullopt;
   return doe_.read(offset, size_bytes);
+}
+
+/// A word of an object goes no further than the mailbox; GO and abort do.
+bool DmaPhysicalFunction::write_special(std::uint16_t offset, unsigned size_bytes,
+                                        std::uint32_t value) {
+  if (!doe_.contains(offset) || doe_.is_control(offset)) return false;
+  doe_.write(offset, size_bytes, value);
+  return true;
 }
 
 void DmaPhysicalFunction::apply_write(std::uint16_t offset, unsigned size_bytes,

@@ -13,7 +13,7 @@ namespace teeio::device {
 
 /// The card's PF: a DMA function with SR-IOV, a DOE mailbox, IDE, and the DSM.
 ///
-/// Lifetime: owned by DmaEngineCard. Locking: the card's lock.
+/// Lifetime: owned by DmaEngineCard. Locking: the card's lock; the mailbox has its own.
 class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
  public:
   struct Capabilities {
@@ -22,7 +22,7 @@ class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
     std::uint64_t serial = 0;
     DsmSpdm spdm{};
   };
-  DmaPhysicalFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role,
+  DmaPhysicalFunction(object::Trace& trace, schedule::RwMutex& card_lock, const Role& role,
                       const Capabilities& capabilities);
 
   /// Only while constructing the card.
@@ -33,6 +33,7 @@ class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
   Bytes handle(ByteView object) override { return dsm_.answer(object); }
   void mailbox_interrupt() override { fire(kDoeVector); }
   std::optional<std::uint32_t> read_special(std::uint16_t offset, unsigned size_bytes) override;
+  bool write_special(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void on_reset(hw::ResetKind kind) override;
   [[nodiscard]] bool vfs_answer() const override { return sriov_.vfs_answer(); }

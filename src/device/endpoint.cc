@@ -9,7 +9,7 @@ constexpr std::uint32_t kDeviceControlBoot = 0x2810;
 
 }  // namespace
 
-Endpoint::Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options)
+Endpoint::Endpoint(object::Trace& trace, schedule::RwMutex& card_lock, const Options& options)
     : trace_(trace),
       card_lock_(card_lock),
       bdf_(options.bdf),
@@ -34,20 +34,21 @@ void Endpoint::answer_bar(std::size_t number, hw::MmioTarget& target,
 }
 
 std::uint32_t Endpoint::config_read(std::uint16_t offset, unsigned size_bytes) {
-  const schedule::Lock lock(card_lock_);
   if (const auto special = read_special(offset, size_bytes)) return *special;
+  const schedule::ReadLock lock(card_lock_);
   return config_.read(offset, size_bytes);
 }
 
 void Endpoint::config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
-  const schedule::Lock lock(card_lock_);
+  if (write_special(offset, size_bytes, value)) return;
+  const schedule::WriteLock lock(card_lock_);
   if (hw::flr_requested(express_, offset, size_bytes, value))
     reset_locked(hw::ResetKind::kFunctionLevel);
   apply_write(offset, size_bytes, value);
 }
 
 void Endpoint::reset(hw::ResetKind kind) {
-  const schedule::Lock lock(card_lock_);
+  const schedule::WriteLock lock(card_lock_);
   reset_locked(kind);
 }
 
@@ -63,7 +64,7 @@ void Endpoint::reset_locked(hw::ResetKind kind) {
 }
 
 void Endpoint::attach(hw::DmaPort& port) {
-  const schedule::Lock lock(card_lock_);
+  const schedule::WriteLock lock(card_lock_);
   port_ = &port;
   on_attach();
 }

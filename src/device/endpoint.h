@@ -17,8 +17,9 @@ namespace teeio::device {
 /// memory, and who may use it when.
 ///
 /// Lifetime: owned by its card.
-/// Locking: `card_lock` (rank kDevice), shared by all functions of the card; the
-/// virtual functions below are called with it held.
+/// Locking: `card_lock` (rank kDevice), shared by all functions of the card. Reads of
+/// config space share it; the virtual functions below are called with it held for
+/// writing, unless they say otherwise.
 class Endpoint : public hw::PciFunction {
  public:
   [[nodiscard]] Bdf bdf() const final { return bdf_; }
@@ -46,13 +47,19 @@ class Endpoint : public hw::PciFunction {
     bool bars_in_header = true;  ///< false: a VF
     bool tee_io = false;
   };
-  Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options);
+  Endpoint(object::Trace& trace, schedule::RwMutex& card_lock, const Options& options);
   ~Endpoint() override = default;
 
-  /// Registers that are not plain storage (a DOE mailbox); nullopt: they are.
+  /// Registers that are not plain storage (a DOE mailbox); nullopt: they are. Called
+  /// without the card's lock, as write_special() is.
   virtual std::optional<std::uint32_t> read_special(std::uint16_t /*offset*/,
                                                     unsigned /*size_bytes*/) {
     return std::nullopt;
+  }
+  /// Takes a write whose effect ends in such a register; false: it is apply_write()'s.
+  virtual bool write_special(std::uint16_t /*offset*/, unsigned /*size_bytes*/,
+                             std::uint32_t /*value*/) {
+    return false;
   }
   /// Applies a configuration write, with its effects. A function level reset that
   /// it asks for has happened already.
@@ -69,7 +76,7 @@ class Endpoint : public hw::PciFunction {
   void reset_locked(hw::ResetKind kind);
 
   object::Trace& trace_;
-  schedule::Mutex& card_lock_;
+  schedule::RwMutex& card_lock_;
   const Bdf bdf_;
   std::array<hw::Bar, hw::kBarCount> bars_;
   const bool bars_in_header_;

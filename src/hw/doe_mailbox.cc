@@ -1,5 +1,7 @@
 #include "hw/doe_mailbox.h"
 
+#include <utility>
+
 #include "base/check.h"
 #include "hw/find_capability.h"
 
@@ -52,10 +54,15 @@ bool DoeMailbox::contains(std::uint16_t offset) const {
   return offset >= offset_ + kControl && offset < offset_ + kSize;
 }
 
+bool DoeMailbox::is_control(std::uint16_t offset) const {
+  return offset >= offset_ + kControl && offset < offset_ + kControl + kWord;
+}
+
 std::uint32_t DoeMailbox::read(std::uint16_t offset, unsigned size_bytes) const {
   TEEIO_CHECK(contains(offset), "a DOE read is not of the mailbox");
   const auto at = static_cast<std::uint16_t>(offset - offset_);
   std::uint32_t value = 0;
+  const schedule::Lock lock(lock_);
   switch (at & ~3U) {
     case kControl:
       value = interrupt_enabled_ ? kInterruptEnable : 0U;
@@ -77,10 +84,14 @@ std::uint32_t DoeMailbox::read(std::uint16_t offset, unsigned size_bytes) const 
 void DoeMailbox::write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
   TEEIO_CHECK(contains(offset), "a DOE write is not of the mailbox");
   if (size_bytes != kWord) return;
-  switch (offset - offset_) {
-    case kControl:
-      control_written(value);
-      return;
+  const auto at = static_cast<std::uint16_t>(offset - offset_);
+  if (at == kControl) return control_written(value);
+  word_written(at, value);
+}
+
+void DoeMailbox::word_written(std::uint16_t at, std::uint32_t value) {
+  const schedule::Lock lock(lock_);
+  switch (at) {
     case kStatus:
       if ((value & kInterruptStatus) != 0) interrupt_status_ = false;
       return;
@@ -100,11 +111,22 @@ void DoeMailbox::write(std::uint16_t offset, unsigned size_bytes, std::uint32_t 
 }
 
 void DoeMailbox::control_written(std::uint32_t value) {
-  interrupt_enabled_ = can_interrupt_ && (value & kInterruptEnable) != 0;
-  if ((value & kAbort) != 0)
-    abort();
-  else if ((value & kGo) != 0 && !busy_ && !error_)
-    go();
+  std::optional<Bytes> object;
+  bool interrupt = false;
+  {
+    const schedule::Lock lock(lock_);
+    interrupt_enabled_ = can_interrupt_ && (value & kInterruptEnable) != 0;
+    if ((value & kAbort) != 0) return abort();
+    if ((value & kGo) == 0 || busy_ || error_) return;
+    object = take_request();
+    if (error_) interrupt = wants_interrupt();
+  }
+  if (object) {
+    Bytes answer = handler_.handle(*object);
+    const schedule::Lock lock(lock_);
+    interrupt = put_answer(std::move(answer));
+  }
+  if (interrupt) handler_.mailbox_interrupt();
 }
 
 void DoeMailbox::abort() {
@@ -114,42 +136,47 @@ void DoeMailbox::abort() {
   overflow_ = busy_ = error_ = false;
 }
 
-void DoeMailbox::go() {
+std::optional<Bytes> DoeMailbox::take_request() {
   if (hang_next_) {
     hang_next_ = false;
     busy_ = true;
-    return;
+    return std::nullopt;
   }
   const bool unread = answer_at_ < answer_.size();
   const bool well_formed = !overflow_ && !unread && request_.size() >= 2 * kWord &&
                            words_of(request_) * kWord == request_.size();
-  if (!well_formed) return set_error();
-  const Bytes object = std::move(request_);
-  request_.clear();
+  if (!well_formed) {
+    error_ = true;
+    return std::nullopt;
+  }
   answer_at_ = 0;
   answer_.clear();
   busy_ = true;
-  Bytes answer = handler_.handle(object);
+  return std::exchange(request_, {});
+}
+
+bool DoeMailbox::put_answer(Bytes answer) {
   busy_ = false;
   TEEIO_CHECK(answer.size() % kWord == 0, "a DOE answer is no whole number of words");
   answer_ = std::move(answer);
-  if (!answer_.empty()) request_interrupt();
-}
-
-void DoeMailbox::set_error() {
-  error_ = true;
-  request_interrupt();
+  return !answer_.empty() && wants_interrupt();
 }
 
 /// As QEMU's hw/pci/pcie_doe.c, pcie_doe_irq_assert(): without the enable there is no
 /// status, and while the status is set no further message.
-void DoeMailbox::request_interrupt() {
-  if (!interrupt_enabled_ || interrupt_status_) return;
+bool DoeMailbox::wants_interrupt() {
+  if (!interrupt_enabled_ || interrupt_status_) return false;
   interrupt_status_ = true;
-  handler_.mailbox_interrupt();
+  return true;
+}
+
+void DoeMailbox::hang_next() {
+  const schedule::Lock lock(lock_);
+  hang_next_ = true;
 }
 
 void DoeMailbox::reset() {
+  const schedule::Lock lock(lock_);
   abort();
   interrupt_enabled_ = interrupt_status_ = hang_next_ = false;
 }

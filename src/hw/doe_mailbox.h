@@ -5,11 +5,12 @@
 
 #include "base/bytes.h"
 #include "hw/config_space.h"
+#include "schedule/mutex.h"
 
 namespace teeio::hw {
 
 /// What answers behind a DOE mailbox.
-/// Locking: called with the mailbox owner's lock held.
+/// Locking: called with the locks of whoever wrote to the control register, and no other.
 class DoeHandler {
  public:
   virtual ~DoeHandler() = default;
@@ -25,7 +26,10 @@ class DoeHandler {
 /// registers, after ConfigSpace for writes.
 /// Source: PCIe Base Spec 6.30, 7.9.24; as Linux drivers/pci/doe.c uses it.
 ///
-/// Lifetime: within the function that owns `config`. Locking: the owner's.
+/// Lifetime: within the function that owns `config`.
+/// Locking: a leaf lock for its registers, which is free while an object is handled: the
+/// mailbox is busy then. The owner sees to it that only one task at a time is in reset()
+/// or writes to the control register.
 class DoeMailbox {
  public:
   /// Longest object: 2^18 words.
@@ -37,40 +41,47 @@ class DoeMailbox {
 
   [[nodiscard]] std::uint16_t offset() const { return offset_; }
   [[nodiscard]] bool contains(std::uint16_t offset) const;
+  /// Whether it is the control register: GO and abort.
+  [[nodiscard]] bool is_control(std::uint16_t offset) const;
 
   /// Precondition: contains(offset).
-  [[nodiscard]] std::uint32_t read(std::uint16_t offset, unsigned size_bytes) const;
+  [[nodiscard]] std::uint32_t read(std::uint16_t offset, unsigned size_bytes) const
+      TEEIO_EXCLUDES(lock_);
   /// The mailbox and control registers take 4-byte writes only; narrower ones
   /// are ignored (the spec leaves them undefined). GO hands the object over and
   /// its answer is ready when the write is over. Error, until an abort: the
   /// object's length is not what was written, it is too long, or GO came before
   /// the last answer was read. Precondition: contains(offset).
-  void write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value);
+  void write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) TEEIO_EXCLUDES(lock_);
 
   /// The device hangs: from the next GO on it stays busy until an abort.
-  void hang_next() { hang_next_ = true; }
-  void reset();
+  void hang_next() TEEIO_EXCLUDES(lock_);
+  void reset() TEEIO_EXCLUDES(lock_);
 
  private:
-  void control_written(std::uint32_t value);
-  void abort();
-  void go();
-  void set_error();
-  void request_interrupt();
+  void word_written(std::uint16_t at, std::uint32_t value) TEEIO_EXCLUDES(lock_);
+  void control_written(std::uint32_t value) TEEIO_EXCLUDES(lock_);
+  void abort() TEEIO_REQUIRES(lock_);
+  /// The object that GO hands over; nullopt: there is none to handle.
+  std::optional<Bytes> take_request() TEEIO_REQUIRES(lock_);
+  /// Gives whether that is an interrupt.
+  bool put_answer(Bytes answer) TEEIO_REQUIRES(lock_);
+  bool wants_interrupt() TEEIO_REQUIRES(lock_);
 
   ConfigSpace& config_;
   DoeHandler& handler_;
   const std::uint16_t offset_;
   const bool can_interrupt_;
-  Bytes request_;
-  Bytes answer_;
-  std::size_t answer_at_ = 0;
-  bool overflow_ = false;
-  bool busy_ = false;
-  bool error_ = false;
-  bool interrupt_enabled_ = false;
-  bool interrupt_status_ = false;
-  bool hang_next_ = false;
+  mutable schedule::Mutex lock_{schedule::Rank::kLeaf};
+  Bytes request_ TEEIO_GUARDED_BY(lock_);
+  Bytes answer_ TEEIO_GUARDED_BY(lock_);
+  std::size_t answer_at_ TEEIO_GUARDED_BY(lock_) = 0;
+  bool overflow_ TEEIO_GUARDED_BY(lock_) = false;
+  bool busy_ TEEIO_GUARDED_BY(lock_) = false;
+  bool error_ TEEIO_GUARDED_BY(lock_) = false;
+  bool interrupt_enabled_ TEEIO_GUARDED_BY(lock_) = false;
+  bool interrupt_status_ TEEIO_GUARDED_BY(lock_) = false;
+  bool hang_next_ TEEIO_GUARDED_BY(lock_) = false;
 };
 
 }  // namespace teeio::hw

@@ -70,6 +70,7 @@ Result<void> prepare_mmio(Vmm& vmm) {
 
 void fault_against_unbind(const Config& design) {
   Stage stage(design);
+  stage.vm_may_die();  // a guest that touches private MMIO of a TDI that is unbound
   Vmm& vmm = stage.locked();
   must(stage.make_runnable(vmm));
   must(prepare_mmio(vmm));

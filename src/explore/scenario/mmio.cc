@@ -62,6 +62,7 @@ void shared_delete_against_close(const Config& design) {
 
 void revoke_fault_delete(const Config& design) {
   Stage stage(design);
+  stage.vm_may_die();  // a guest that touches private MMIO of a TDI that is unbound
   Vmm& vmm = with_slot(stage);
   stage.play({{"guest", [&] { (void)vmm.pre_fault(kMmioGpa); }},
               {"unbinder", [&] { (void)stage.unbind(vmm); }},

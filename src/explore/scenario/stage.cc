@@ -27,6 +27,17 @@ constexpr std::uint64_t kSeed = 0x7ee10;
 
 }  // namespace
 
+/// A VM that KVM gives up is a host's failure, which no rule judges by itself: R2 does
+/// where an order of teardown led there.
+class Stage::LifeOfVms final : public object::TraceSink {
+ public:
+  void on_event(const object::Event& event) override {
+    if (event.fact == object::Fact::kVmDead && !may_die)
+      check_failed("VM " + std::to_string(event.vm) + " was given up: " + std::string(event.name));
+  }
+  bool may_die = false;
+};
+
 void keep_events(bool keep) { g_keep_events = keep; }
 
 const std::deque<object::Event>& kept_events() {
@@ -45,7 +56,8 @@ Stage::Stage(const machine::Config& design, Card card)
     : design_(design),
       controller_(schedule::controller()),
       sanitizer_(
-          std::make_unique<rules::Sanitizer>(rules::teardown_order(design.tsm.name), broken)) {
+          std::make_unique<rules::Sanitizer>(rules::teardown_order(design.tsm.name), broken)),
+      life_of_vms_(std::make_unique<LifeOfVms>()) {
   schedule::set_controller(nullptr);
   // A set-up before this one may have ended in a finding, in the middle of a call.
   schedule::clear_task_locals();
@@ -55,7 +67,9 @@ Stage::Stage(const machine::Config& design, Card card)
   machine_ = std::move(*made);
   machine_->trace().keep_events(g_keep_events);
   g_last_trace = &machine_->trace();
+  // The rules first: theirs is the better sentence.
   machine_->trace().add_sink(*sanitizer_);
+  machine_->trace().add_sink(*life_of_vms_);
   at_boot_ = machine_->census();
   root_ = std::make_unique<machine::Program>(*machine_, 1);
   if (card == Card::kConnected) must(machine_->connect_cards());
@@ -76,6 +90,8 @@ Stage::~Stage() {
   machine_.reset();
   schedule::set_controller(controller_);
 }
+
+void Stage::vm_may_die() { life_of_vms_->may_die = true; }
 
 void Stage::compare_with_boot() {
   const auto now = machine_->census();

@@ -76,17 +76,23 @@ class Stage {
   /// one or none the rest of the scenario's own task is what is explored.
   void play(std::initializer_list<Actor> actors = {});
 
+  /// From now on KVM may give a VM up (KVM_BUG_ON): what this scenario is about, or
+  /// comes to by a call that its VMM should not make. Else that is a finding.
+  void vm_may_die();
+
   /// The state of a function's TDI ("CONFIG_LOCKED"), and whether it is bound.
   [[nodiscard]] std::string tdi_state(std::string_view bdf);
   [[nodiscard]] bool is_bound(std::string_view bdf);
 
  private:
+  class LifeOfVms;
   void compare_with_boot();
 
   const machine::Config& design_;
   schedule::Controller* const controller_;  ///< set aside during the set-up
   bool set_up_ = true;
   std::unique_ptr<rules::Sanitizer> sanitizer_;
+  std::unique_ptr<LifeOfVms> life_of_vms_;
   std::unique_ptr<machine::Machine> machine_;
   std::map<std::string, std::string> at_boot_;
   std::unique_ptr<machine::Program> root_;

@@ -1,8 +1,17 @@
 #pragma once
 
 #include "firmware/rmm/rmm.h"
+#include "schedule/task.h"
 
 namespace teeio::rmm {
+
+/// The name in traces of a host command that may be busy, and what the explorer calls
+/// that; both literals.
+struct CommandName {
+  std::string_view name;
+  std::string_view fails;
+};
+#define RMI_NAME(text) ::teeio::rmm::CommandName{text, text " fails"}
 
 /// Declares a pointer, or returns the refusal of the call `c`.
 #define RMM_FIND(name, expr) \
@@ -10,7 +19,8 @@ namespace teeio::rmm {
   if (name == nullptr) return c.result()
 
 /// A host call in progress: its arrow, the monitor's mutex, and the look-up of
-/// granules by kind. A failed check gives null or false; result() says which.
+/// granules by kind. A failed check gives null or false; result() says which. One that
+/// the explorer makes busy fails its first look-up, before anything was done.
 class Rmm::Command {
  public:
   Command(Rmm& rmm, std::string_view name, object::EventFields fields = {})
@@ -23,6 +33,14 @@ class Rmm::Command {
         lock_(rmm.mutex_),
         call_(rmm.trace_.call(object::Lane::kFirmware, name, rmm.about(object))) {}
 
+  Command(Rmm& rmm, CommandName name, object::EventFields fields = {})
+      : Command(rmm, name.name, std::move(fields)) {
+    busy_ = schedule::choose(2, name.fails) != 0;
+  }
+  Command(Rmm& rmm, CommandName name, Hpa object) : Command(rmm, name.name, object) {
+    busy_ = schedule::choose(2, name.fails) != 0;
+  }
+
   RmiResult refuse(Code code, std::string_view why, std::uint64_t x1 = 0) {
     call_.refuse(code_name(code), why);
     return result_ = {.code = code, .x1 = x1};
@@ -32,6 +50,8 @@ class Rmm::Command {
   [[nodiscard]] RmiResult result() const { return result_; }
 
   [[nodiscard]] bool granule(Hpa address, GranuleState wanted) {
+    if (busy_)
+      return static_cast<void>(refuse(Code::kBusy, "the explorer made this command fail")), false;
     if (is_page_aligned(raw(address)) && rmm_.state_of(address) == wanted) return true;
     return static_cast<void>(refuse(Code::kInput, "the granule is not of that kind")), false;
   }
@@ -57,6 +77,7 @@ class Rmm::Command {
   const schedule::Lock lock_;
   object::Trace::Call call_;
   RmiResult result_{};
+  bool busy_ = false;
 };
 
 }  // namespace teeio::rmm

@@ -61,7 +61,7 @@ std::deque<Exchange> connect_script(const Pdev::Stream& stream) {
 }  // namespace
 
 RmiResult Rmm::pdev_create(Hpa at, const PdevParams& params) {
-  Command c(*this, "RMI_PDEV_CREATE", {.function = params.function});
+  Command c(*this, RMI_NAME("RMI_PDEV_CREATE"), {.function = params.function});
   if (params.rid_base >= params.rid_top) return c.refuse(Code::kInput, "no requester IDs");
   if (!c.granule(at, GranuleState::kDelegated)) return c.result();
   set(at, GranuleState::kPdev);
@@ -74,7 +74,7 @@ RmiResult Rmm::pdev_create(Hpa at, const PdevParams& params) {
 }
 
 RmiResult Rmm::pdev_communicate(Hpa at, Hpa data, HostComm host) {
-  Command c(*this, "RMI_PDEV_COMMUNICATE", at);
+  Command c(*this, RMI_NAME("RMI_PDEV_COMMUNICATE"), at);
   Pdev* pdev = c.pdev(at);
   return pdev == nullptr ? c.result() : talk(c, *pdev, pdev->comm, data, host);
 }
@@ -86,7 +86,7 @@ RmiResult Rmm::pdev_get_state(Hpa at) {
 }
 
 RmiResult Rmm::pdev_stream_connect(Hpa at, Bdf port_at, std::uint8_t id) {
-  Command c(*this, "RMI_PDEV_STREAM_CONNECT", at);
+  Command c(*this, RMI_NAME("RMI_PDEV_STREAM_CONNECT"), at);
   RMM_FIND(pdev, c.pdev(at));
   const auto port = std::ranges::find(ports_, port_at, &hw::RootPort::bdf);
   if (port == ports_.end()) return c.refuse(Code::kInput, "no such root port");
@@ -115,7 +115,7 @@ RmiResult Rmm::pdev_stream_connect(Hpa at, Bdf port_at, std::uint8_t id) {
 }
 
 RmiResult Rmm::pdev_stream_disconnect(Hpa at) {
-  Command c(*this, "RMI_PDEV_STREAM_DISCONNECT", at);
+  Command c(*this, RMI_NAME("RMI_PDEV_STREAM_DISCONNECT"), at);
   RMM_FIND(pdev, c.pdev(at));
   if (!pdev->stream || !pdev->stream->connected)
     return c.refuse(Code::kDevice, "the stream is not CONNECTED");
@@ -135,7 +135,7 @@ RmiResult Rmm::pdev_stream_disconnect(Hpa at) {
 }
 
 RmiResult Rmm::pdev_abort(Hpa at) {
-  Command c(*this, "RMI_PDEV_ABORT", at);
+  Command c(*this, RMI_NAME("RMI_PDEV_ABORT"), at);
   RMM_FIND(pdev, c.pdev(at));
   if (pdev->comm.state == State::kIdle) return c.refuse(Code::kDevice, "nothing to abort");
   const PdevState state = pdev->state;
@@ -146,7 +146,7 @@ RmiResult Rmm::pdev_abort(Hpa at) {
 }
 
 RmiResult Rmm::pdev_stop(Hpa at) {
-  Command c(*this, "RMI_PDEV_STOP", at);
+  Command c(*this, RMI_NAME("RMI_PDEV_STOP"), at);
   RMM_FIND(pdev, c.pdev(at));
   if (pdev->comm.state != State::kIdle || pdev->stream || pdev->vdevs != 0)
     return c.refuse(Code::kDevice, "the PDEV is busy, or has a stream or VDEVs");
@@ -159,7 +159,7 @@ RmiResult Rmm::pdev_stop(Hpa at) {
 }
 
 RmiResult Rmm::pdev_destroy(Hpa at) {
-  Command c(*this, "RMI_PDEV_DESTROY", at);
+  Command c(*this, RMI_NAME("RMI_PDEV_DESTROY"), at);
   RMM_FIND(pdev, c.pdev(at));
   if (pdev->state != PdevState::kStopped) return c.refuse(Code::kDevice, "it is not STOPPED");
   pdevs_.erase(raw(at));

@@ -7,7 +7,7 @@
 namespace teeio::rmm {
 
 RmiResult Rmm::rec_create(Hpa rd, Hpa at) {
-  Command c(*this, "RMI_REC_CREATE");
+  Command c(*this, RMI_NAME("RMI_REC_CREATE"));
   if (!c.granule(at, GranuleState::kDelegated)) return c.result();
   RMM_FIND(realm, c.realm(rd));
   if (realm->state != RealmState::kNew) return c.refuse(Code::kRealm, "the realm is not NEW");
@@ -18,7 +18,7 @@ RmiResult Rmm::rec_create(Hpa rd, Hpa at) {
 }
 
 RmiResult Rmm::rec_destroy(Hpa at) {
-  Command c(*this, "RMI_REC_DESTROY");
+  Command c(*this, RMI_NAME("RMI_REC_DESTROY"));
   RMM_FIND(rec, c.rec(at));
   --c.realm(rec->rd)->recs;
   recs_.erase(raw(at));

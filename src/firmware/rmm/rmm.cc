@@ -13,10 +13,10 @@ constexpr hw::KeyId kRealmWorld{1};
 
 std::string_view code_name(Code code) {
   constexpr std::pair<Code, std::string_view> kNames[] = {
-      {Code::kSuccess, "RMI_SUCCESS"},      {Code::kInput, "RMI_ERROR_INPUT"},
-      {Code::kRealm, "RMI_ERROR_REALM"},    {Code::kRec, "RMI_ERROR_REC"},
-      {Code::kRtt, "RMI_ERROR_RTT"},        {Code::kDevice, "RMI_ERROR_DEVICE"},
-      {Code::kGranule, "RMI_ERROR_GRANULE"}};
+      {Code::kSuccess, "RMI_SUCCESS"},   {Code::kInput, "RMI_ERROR_INPUT"},
+      {Code::kRealm, "RMI_ERROR_REALM"}, {Code::kRec, "RMI_ERROR_REC"},
+      {Code::kRtt, "RMI_ERROR_RTT"},     {Code::kDevice, "RMI_ERROR_DEVICE"},
+      {Code::kBusy, "RMI_BUSY"},         {Code::kGranule, "RMI_ERROR_GRANULE"}};
   for (const auto& [known, name] : kNames)
     if (known == code) return name;
   return "RMI_ERROR_UNKNOWN";
@@ -43,7 +43,7 @@ std::size_t Rmm::granules() {
 }
 
 RmiResult Rmm::granule_delegate(Hpa granule) {
-  Command c(*this, "RMI_GRANULE_DELEGATE");
+  Command c(*this, RMI_NAME("RMI_GRANULE_DELEGATE"));
   if (!c.granule(granule, GranuleState::kNs)) return c.result();
   const bool ram = granule >= hw::PhysicalMemory::kRamBase &&
                    granule < hw::PhysicalMemory::kWindowBase && !memory_.direct(granule).empty();
@@ -55,7 +55,7 @@ RmiResult Rmm::granule_delegate(Hpa granule) {
 }
 
 RmiResult Rmm::granule_undelegate(Hpa granule) {
-  Command c(*this, "RMI_GRANULE_UNDELEGATE");
+  Command c(*this, RMI_NAME("RMI_GRANULE_UNDELEGATE"));
   if (!c.granule(granule, GranuleState::kDelegated)) return c.result();
   granules_.erase(raw(granule));
   if (memory_.is_mmio(granule)) return {};
@@ -65,7 +65,7 @@ RmiResult Rmm::granule_undelegate(Hpa granule) {
 }
 
 RmiResult Rmm::realm_create(Hpa rd, std::uint32_t vm) {
-  Command c(*this, "RMI_REALM_CREATE", {.vm = vm});
+  Command c(*this, RMI_NAME("RMI_REALM_CREATE"), {.vm = vm});
   if (!c.granule(rd, GranuleState::kDelegated)) return c.result();
   set(rd, GranuleState::kRd);
   realms_.emplace(raw(rd), Realm{.vm = vm});
@@ -73,7 +73,7 @@ RmiResult Rmm::realm_create(Hpa rd, std::uint32_t vm) {
 }
 
 RmiResult Rmm::realm_activate(Hpa rd) {
-  Command c(*this, "RMI_REALM_ACTIVATE");
+  Command c(*this, RMI_NAME("RMI_REALM_ACTIVATE"));
   RMM_FIND(realm, c.realm(rd));
   if (realm->state != RealmState::kNew) return c.refuse(Code::kRealm, "the realm is not NEW");
   realm->state = RealmState::kActive;
@@ -88,7 +88,7 @@ RmiResult Rmm::realm_terminate(Hpa rd) {
 }
 
 RmiResult Rmm::realm_destroy(Hpa rd) {
-  Command c(*this, "RMI_REALM_DESTROY");
+  Command c(*this, RMI_NAME("RMI_REALM_DESTROY"));
   RMM_FIND(realm, c.realm(rd));
   if (realm->state != RealmState::kZombie)
     return c.refuse(Code::kRealm, "the realm was not terminated");

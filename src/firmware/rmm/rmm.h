@@ -16,7 +16,9 @@ namespace teeio::rmm {
 /// rtt_map,rtt_unmap}.c) in their order. README.md lists what is left out.
 ///
 /// Every command first refuses what is no granule address or a granule of
-/// another kind: INPUT. One that says "driven" takes effect when the host has
+/// another kind: INPUT. The explorer may make each that changes something RMI_BUSY
+/// once ("RMI_VDEV_CREATE fails"), before anything was done; the mutex makes none so.
+/// One that says "driven" takes effect when the host has
 /// carried its messages with *_communicate(), whose x1 is the size of the data
 /// object to carry next; 0: over, look at the state.
 ///

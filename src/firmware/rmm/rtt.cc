@@ -14,7 +14,7 @@ object::EventFields place(Gpa ipa) { return {.detail = fmt::format("ipa={:#x}", 
 }  // namespace
 
 RmiResult Rmm::rtt_dev_map(Hpa rd, Hpa vdev, Gpa ipa, Hpa address) {
-  Command c(*this, "RMI_RTT_DEV_MAP", place(ipa));
+  Command c(*this, RMI_NAME("RMI_RTT_DEV_MAP"), place(ipa));
   RMM_FIND(realm, c.realm(rd));
   if (realm->state == RealmState::kZombie)
     return c.refuse(Code::kRealm, "the realm was terminated");
@@ -40,7 +40,7 @@ RmiResult Rmm::rtt_dev_map(Hpa rd, Hpa vdev, Gpa ipa, Hpa address) {
 
 /// Source: rtt.c, smc_rtt_dev_validate(), rtt_dev_mem_set_range() and rtt_dev_mem_set().
 RmiResult Rmm::rtt_dev_validate(Hpa rd, Hpa rec_at, Gpa base, Gpa top) {
-  Command c(*this, "RMI_RTT_DEV_VALIDATE", place(base));
+  Command c(*this, RMI_NAME("RMI_RTT_DEV_VALIDATE"), place(base));
   if (top <= base || !is_page_aligned(raw(top)))
     return c.refuse(Code::kInput, "the range is empty or not aligned");
   RMM_FIND(realm, c.realm(rd));
@@ -64,7 +64,7 @@ RmiResult Rmm::rtt_dev_validate(Hpa rd, Hpa rec_at, Gpa base, Gpa top) {
 
 /// Source: s2tt/rtt_unmap.c, unmap_make_new_s2tte().
 RmiResult Rmm::rtt_dev_unmap(Hpa rd, Gpa ipa) {
-  Command c(*this, "RMI_RTT_DEV_UNMAP", place(ipa));
+  Command c(*this, RMI_NAME("RMI_RTT_DEV_UNMAP"), place(ipa));
   RMM_FIND(realm, c.realm(rd));
   const auto at = realm->rtt.find(raw(ipa));
   if (at == realm->rtt.end() || !at->second.address) return {};

@@ -16,6 +16,7 @@ enum class Code : std::uint8_t {
   kRec = 3,
   kRtt = 4,
   kDevice = 6,
+  kBusy = 10,
   kGranule = 16,
 };
 [[nodiscard]] std::string_view code_name(Code code);  ///< "RMI_ERROR_GRANULE"

@@ -84,7 +84,7 @@ void Rmm::fact(Fact fact, std::string_view name, const Vdev& vdev, std::uint64_t
 }
 
 RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa vdev_at, const VdevParams& params) {
-  Command c(*this, "RMI_VDEV_CREATE", {.function = params.tdi});
+  Command c(*this, RMI_NAME("RMI_VDEV_CREATE"), {.function = params.tdi});
   RMM_FIND(realm, c.realm(rd));
   RMM_FIND(pdev, c.pdev(pdev_at));
   const std::uint16_t rid = params.tdi.rid();
@@ -109,7 +109,7 @@ RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa vdev_at, const VdevParams& p
 }
 
 RmiResult Rmm::vdev_communicate(Hpa rd, Hpa pdev, Hpa at, Hpa data, HostComm host) {
-  Command c(*this, "RMI_VDEV_COMMUNICATE", at);
+  Command c(*this, RMI_NAME("RMI_VDEV_COMMUNICATE"), at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kInput));
   return talk(c, *c.pdev(pdev), vdev->comm, data, host);
 }
@@ -121,7 +121,7 @@ RmiResult Rmm::vdev_get_state(Hpa at) {
 }
 
 RmiResult Rmm::vdev_lock(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_LOCK", at);
+  Command c(*this, RMI_NAME("RMI_VDEV_LOCK"), at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kInput));
   if (vdev->state != VdevState::kUnlocked || vdev->comm.state != State::kIdle)
     return c.refuse(Code::kDevice, "the VDEV is not UNLOCKED and idle");
@@ -132,7 +132,7 @@ RmiResult Rmm::vdev_lock(Hpa rd, Hpa pdev, Hpa at) {
 }
 
 RmiResult Rmm::vdev_start(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_START", at);
+  Command c(*this, RMI_NAME("RMI_VDEV_START"), at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kInput));
   if (vdev->state != VdevState::kLocked || vdev->comm.state != State::kIdle)
     return c.refuse(Code::kDevice, "the VDEV is not LOCKED and idle");
@@ -150,7 +150,7 @@ RmiResult Rmm::vdev_start(Hpa rd, Hpa pdev, Hpa at) {
 }
 
 RmiResult Rmm::vdev_interface_report(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_GET_INTERFACE_REPORT", at);
+  Command c(*this, RMI_NAME("RMI_VDEV_GET_INTERFACE_REPORT"), at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
   if (vdev->state != VdevState::kLocked && vdev->state != VdevState::kStarted)
     return c.refuse(Code::kDevice, "the VDEV is not LOCKED or STARTED");
@@ -170,7 +170,7 @@ Bytes Rmm::cached_report(Hpa at) {
 
 RmiResult Rmm::vdev_get_measurements(Hpa rd, Hpa pdev_at, Hpa at,
                                      const std::array<std::byte, 32>& nonce) {
-  Command c(*this, "RMI_VDEV_GET_MEASUREMENTS", at);
+  Command c(*this, RMI_NAME("RMI_VDEV_GET_MEASUREMENTS"), at);
   RMM_FIND(vdev, c.vdev(rd, pdev_at, at, Code::kDevice));
   if (c.pdev(pdev_at)->comm.state != State::kIdle || vdev->comm.state != State::kIdle)
     return c.refuse(Code::kDevice, "the PDEV or the VDEV is busy");
@@ -189,7 +189,7 @@ Bytes Rmm::cached_evidence(Hpa at) {
 }
 
 RmiResult Rmm::vdev_unlock(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_UNLOCK", at);
+  Command c(*this, RMI_NAME("RMI_VDEV_UNLOCK"), at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
   if (vdev->state == VdevState::kNew || vdev->state == VdevState::kUnlocked)
     return c.refuse(Code::kDevice, "the VDEV is not LOCKED, STARTED or ERROR");
@@ -217,7 +217,7 @@ RmiResult Rmm::vdev_unlock(Hpa rd, Hpa pdev, Hpa at) {
 }
 
 RmiResult Rmm::vdev_abort(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_ABORT", at);
+  Command c(*this, RMI_NAME("RMI_VDEV_ABORT"), at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
   if (vdev->comm.state == State::kIdle) return c.refuse(Code::kDevice, "nothing to abort");
   vdev->comm = {};
@@ -226,7 +226,7 @@ RmiResult Rmm::vdev_abort(Hpa rd, Hpa pdev, Hpa at) {
 }
 
 RmiResult Rmm::vdev_destroy(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, "RMI_VDEV_DESTROY", at);
+  Command c(*this, RMI_NAME("RMI_VDEV_DESTROY"), at);
   RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
   if (vdev->state != VdevState::kNew && vdev->state != VdevState::kUnlocked)
     return c.refuse(Code::kDevice, "the VDEV is not NEW or UNLOCKED");

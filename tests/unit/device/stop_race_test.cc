@@ -2,6 +2,10 @@
 
 #include "base/check.h"
 #include "device/bar_targets.h"
+#include "device/dma_engine_card.h"
+#include "explore/dpor.h"
+#include "hw/capabilities.h"
+#include "hw/find_capability.h"
 #include "schedule/task.h"
 #include "unit/schedule/explored.h"
 
@@ -64,6 +68,47 @@ TEST(PlainMemoryRace, APeersWriteIsNotLostWhileTheBytesMove) {
     TEEIO_CHECK(seen == kSecret, "the write is gone after the move");
   });
   EXPECT_GT(result.schedules, 5U);
+}
+
+/// What a task does to a function whose DOE mailbox takes words at `mailbox`.
+using Act = void (*)(hw::PciFunction& function, std::uint16_t mailbox);
+
+/// How many orders of two tasks at a card are not the same.
+std::uint64_t orders_of(Act first, Act second) {
+  explore::Dpor strategy;
+  const auto body = [&] {
+    object::Trace trace;
+    DmaEngineCard card(trace, {.pf = {0, 1, 0, 0}, .vfs = 1});
+    hw::PciFunction& function = *card.functions().front();
+    constexpr std::uint16_t kWriteMailbox = 0x10;
+    const auto mailbox = static_cast<std::uint16_t>(
+        hw::find_extended_capability(function, hw::kExtendedDoe).value() + kWriteMailbox);
+    schedule::Task one = schedule::Task::spawn("one", [&] { first(function, mailbox); });
+    schedule::Task two = schedule::Task::spawn("two", [&] { second(function, mailbox); });
+    one.join();
+    two.join();
+  };
+  const auto result = explore::run_schedules(strategy, body, test::kEnough, {});
+  if (result.bad) ADD_FAILURE() << explore::to_text(*result.bad);
+  EXPECT_TRUE(result.exhausted);
+  return result.schedules;
+}
+
+// Orders that differ in nothing are not explored: what a card's locks are split for.
+TEST(CardLocks, LetReadsAndTheWordsOfAnExchangeBeWhereTheyDoNotMeet) {
+  const Act read = [](hw::PciFunction& f, std::uint16_t) { (void)f.config_read(hw::kCommand, 2); };
+  const Act write = [](hw::PciFunction& f, std::uint16_t) { f.config_write(hw::kCommand, 2, 0); };
+  const Act words = [](hw::PciFunction& f, std::uint16_t mailbox) {
+    for (int i = 0; i < 3; ++i) f.config_write(mailbox, 4, 0x0002'0001);
+  };
+  const Act reset = [](hw::PciFunction& f, std::uint16_t) {
+    f.reset(hw::ResetKind::kFunctionLevel);
+  };
+  EXPECT_EQ(orders_of(read, read), 1U);
+  EXPECT_EQ(orders_of(read, write), 2U);
+  EXPECT_EQ(orders_of(read, words), 1U);
+  EXPECT_EQ(orders_of(write, words), 1U);
+  EXPECT_EQ(orders_of(reset, words), 4U);  // before, after and between three words
 }
 
 }  // namespace

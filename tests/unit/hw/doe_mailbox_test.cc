@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 namespace teeio::hw {
 namespace {
 
@@ -17,6 +19,7 @@ class Echo final : public DoeHandler {
  public:
   Bytes handle(ByteView object) override {
     ++calls;
+    if (meanwhile) meanwhile();
     Reader in(object);
     Writer out;
     if ((in.le<std::uint32_t>() >> 16U & 0xffU) == 0xff) return {};
@@ -25,6 +28,7 @@ class Echo final : public DoeHandler {
     return out.take();
   }
   void mailbox_interrupt() override { ++interrupts; }
+  std::function<void()> meanwhile;
   int calls = 0;
   int interrupts = 0;
 };
@@ -116,6 +120,20 @@ TEST_F(DoeMailboxTest, NarrowWritesAreIgnored) {
   EXPECT_EQ(echo.calls, 1);
   put(kRead, 0, 1);
   EXPECT_EQ(receive().size(), 2U);
+}
+
+TEST_F(DoeMailboxTest, IsBusyWhileAnObjectIsHandledAndTakesNoWordThen) {
+  std::uint32_t status = 0;
+  echo.meanwhile = [&] {
+    status = get(kStatus);
+    put(kWrite, 0x00020001);
+  };
+  send({0x00020001, 2});
+  EXPECT_EQ(status, kBusy);
+  EXPECT_EQ(receive().size(), 2U);
+  echo.meanwhile = {};
+  send({0x00020001, 2});
+  EXPECT_EQ(get(kStatus), kReady);
 }
 
 TEST_F(DoeMailboxTest, HungDeviceIsBusyUntilAbort) {

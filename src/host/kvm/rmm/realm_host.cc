@@ -12,7 +12,8 @@ Result<Hpa> RealmHost::alloc_granule() {
 }
 
 void RealmHost::free_granule(Hpa granule) {
-  if (rmm_.granule_undelegate(granule).ok()) return memory_.free_page(granule);
+  if (insist([&] { return rmm_.granule_undelegate(granule); }).ok())
+    return memory_.free_page(granule);
   trace_.fact(object::Lane::kKvm, object::Fact::kRefLeaked, "the RMM keeps a granule", {.a = 1});
 }
 
@@ -36,7 +37,8 @@ std::optional<Hpa> RealmHost::vdev_of(Hpa address) {
 
 Error rmi_error(const rmm::RmiResult& result, std::string_view why) {
   if (result.code == rmm::Code::kInput) return {Errno::kInval, why};
-  return {result.code == rmm::Code::kGranule ? Errno::kBusy : Errno::kIo, why};
+  const bool busy = result.code == rmm::Code::kGranule || result.code == rmm::Code::kBusy;
+  return {busy ? Errno::kBusy : Errno::kIo, why};
 }
 
 }  // namespace teeio::kvm

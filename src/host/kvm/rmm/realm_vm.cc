@@ -2,6 +2,25 @@
 
 namespace teeio::kvm {
 
+namespace {
+
+/// As far as it was made: what is still only a delegated granule is refused with INPUT.
+/// Gives whether the realm is gone.
+bool take_apart(RealmHost& host, Hpa rd, Hpa rec) {
+  rmm::Rmm& rmm = host.rmm();
+  const auto gone = [&](auto command) {
+    const rmm::Code code = host.insist(command).code;
+    return code == rmm::Code::kSuccess || code == rmm::Code::kInput;
+  };
+  (void)rmm.realm_terminate(rd);
+  if (gone([&] { return rmm.rec_destroy(rec); })) host.free_granule(rec);
+  if (!gone([&] { return rmm.realm_destroy(rd); })) return false;
+  host.free_granule(rd);
+  return true;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<VmOps>> RealmVm::create(Vm& vm, RealmHost& host) {
   TEEIO_ASSIGN(const Hpa rd, host.alloc_granule());
   const auto rec = host.alloc_granule();
@@ -14,8 +33,7 @@ Result<std::unique_ptr<VmOps>> RealmVm::create(Vm& vm, RealmHost& host) {
   if (made.ok()) made = rmm.rec_create(rd, *rec);
   if (made.ok()) made = rmm.realm_activate(rd);
   if (made.ok()) return std::unique_ptr<VmOps>(new RealmVm(host, rd, *rec));
-  host.free_granule(*rec);
-  host.free_granule(rd);
+  (void)take_apart(host, rd, *rec);
   return std::unexpected(rmi_error(made, "RMI_REALM_CREATE failed"));
 }
 
@@ -28,21 +46,20 @@ Result<void> RealmVm::map_private(Gpa gpa, Hpa page, PageKind kind) {
     return std::unexpected(rmi_error(r, "RMI_GRANULE_DELEGATE failed"));
   const auto mapped = host_.rmm().rtt_dev_map(rd_, *vdev, gpa, page);
   if (mapped.ok()) return {};
-  (void)host_.rmm().granule_undelegate(page);
+  (void)host_.insist([&] { return host_.rmm().granule_undelegate(page); });
   return std::unexpected(rmi_error(mapped, "RMI_RTT_DEV_MAP failed"));
 }
 
 Result<void> RealmVm::remove_private(Gpa gpa, PageKind) {
-  const auto unmapped = host_.rmm().rtt_dev_unmap(rd_, gpa);
+  const auto unmapped = host_.insist([&] { return host_.rmm().rtt_dev_unmap(rd_, gpa); });
   if (!unmapped.ok()) return std::unexpected(rmi_error(unmapped, "RMI_RTT_DEV_UNMAP failed"));
-  if (unmapped.x1 != 0) (void)host_.rmm().granule_undelegate(Hpa{unmapped.x1});
+  if (unmapped.x1 != 0)
+    (void)host_.insist([&] { return host_.rmm().granule_undelegate(Hpa{unmapped.x1}); });
   return {};
 }
 
 void RealmVm::destroy(Vm& vm) {
-  (void)host_.rmm().realm_terminate(rd_);
-  if (host_.rmm().rec_destroy(rec_).ok()) host_.free_granule(rec_);
-  if (host_.rmm().realm_destroy(rd_).ok()) return host_.free_granule(rd_);
+  if (take_apart(host_, rd_, rec_)) return;
   host_.trace().fact(object::Lane::kKvm, object::Fact::kRefLeaked,
                      "the realm could not be destroyed", {.vm = vm.number(), .a = 1});
 }

@@ -38,8 +38,7 @@ Result<void> CcaDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm)
   }
   const Bound bound{.card = card, .vdev = vdev};
   if (auto driven = drive_vdev(bound, rd, VdevState::kUnlocked); !driven) {
-    (void)host_.rmm().vdev_destroy(rd, card->pdev, vdev);
-    host_.free_granule(vdev);
+    destroy_vdev(bound, rd);
     return driven;
   }
   for (const rmm::PaRange& range : params.ranges) host_.add_mmio(range, vdev);
@@ -55,7 +54,8 @@ Result<void> CcaDriver::drive_vdev(const Bound& bound, Hpa rd, VdevState wanted)
     return rmm.vdev_communicate(rd, bound.card->pdev, bound.vdev, bound.card->message, host);
   });
   if (driven && rmm.vdev_get_state(bound.vdev).x1 == static_cast<std::uint64_t>(wanted)) return {};
-  (void)rmm.vdev_abort(rd, bound.card->pdev, bound.vdev);
+  (void)host_.insist([&] { return rmm.vdev_abort(rd, bound.card->pdev, bound.vdev); });
+  if (!driven) return driven;
   return fail(Errno::kIo, "the RMM and the device did not agree: the VDEV is in ERROR");
 }
 
@@ -75,10 +75,7 @@ void CcaDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
   for (const hw::Bar& bar : function.bars())
     if (bar.kind != hw::Bar::Kind::kNone) vm.mmu().reclaim_mmio(bar.base, bar.size);
   host_.remove_mmio(bound.vdev);
-  // A second try, since an exchange that failed says nothing about the next.
-  if (unlock(bound, rd) || unlock(bound, rd))
-    (void)host_.rmm().vdev_destroy(rd, bound.card->pdev, bound.vdev);
-  host_.free_granule(bound.vdev);
+  destroy_vdev(bound, rd);
   {
     const schedule::Lock lock(bound_lock_);
     bound_.erase(function.bdf());
@@ -86,13 +83,21 @@ void CcaDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
   handlers.recover_mmio();
 }
 
+/// A second try, since an exchange that failed says nothing about the next. What the
+/// monitor keeps is leaked.
+void CcaDriver::destroy_vdev(const Bound& bound, Hpa rd) {
+  const auto destroy = [&] { return host_.rmm().vdev_destroy(rd, bound.card->pdev, bound.vdev); };
+  if (unlock(bound, rd) || unlock(bound, rd)) (void)host_.insist(destroy);
+  host_.free_granule(bound.vdev);
+}
+
 /// Gives whether the VDEV is UNLOCKED.
 bool CcaDriver::unlock(const Bound& bound, Hpa rd) {
   rmm::Rmm& rmm = host_.rmm();
   const auto unlocked = static_cast<std::uint64_t>(VdevState::kUnlocked);
   if (rmm.vdev_get_state(bound.vdev).x1 == unlocked) return true;
-  return rmm.vdev_unlock(rd, bound.card->pdev, bound.vdev).ok() &&
-         drive_vdev(bound, rd, VdevState::kUnlocked).has_value();
+  const auto stop = [&] { return rmm.vdev_unlock(rd, bound.card->pdev, bound.vdev); };
+  return host_.insist(stop).ok() && drive_vdev(bound, rd, VdevState::kUnlocked).has_value();
 }
 
 }  // namespace teeio::tsm

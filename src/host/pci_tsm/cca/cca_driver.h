@@ -70,6 +70,7 @@ class CcaDriver final : public Driver {
   // bind.cc
   Result<void> drive_vdev(const Bound& bound, Hpa rd, rmm::VdevState wanted);
   bool unlock(const Bound& bound, Hpa rd);
+  void destroy_vdev(const Bound& bound, Hpa rd);
 
   // request.cc
   rmm::RmiResult set_state(const Bound& bound, Hpa rd, std::uint32_t state, Result<void>& driven);

@@ -59,14 +59,18 @@ Result<std::size_t> CcaDriver::carry(Card& card, std::size_t bytes) {
   return answer.size();
 }
 
-/// A PDEV that does not get there is aborted, so that it can be stopped.
+/// A PDEV that does not get there is aborted, so that it can be stopped. A busy monitor
+/// is asked again: it has taken nothing yet, and where no session ends with the attempt,
+/// keys that the device has taken already would be in the way of the next.
 Result<void> CcaDriver::drive_pdev(Card& card, PdevState wanted) {
   const auto driven = drive(card, [&](rmm::HostComm host) {
-    return host_.rmm().pdev_communicate(card.pdev, card.message, host);
+    return host_.insist(
+        [&] { return host_.rmm().pdev_communicate(card.pdev, card.message, host); });
   });
   if (driven && host_.rmm().pdev_get_state(card.pdev).x1 == static_cast<std::uint64_t>(wanted))
     return {};
-  (void)host_.rmm().pdev_abort(card.pdev);
+  (void)host_.insist([&] { return host_.rmm().pdev_abort(card.pdev); });
+  if (!driven) return driven;
   return fail(Errno::kIo, "the RMM and the device did not agree: the PDEV is in ERROR");
 }
 
@@ -80,12 +84,17 @@ void CcaDriver::disconnect(hw::PciFunction& pf0) {
 /// STREAM_DISCONNECT, STOP, DESTROY, each driven. A VDEV that could not be
 /// destroyed keeps the PDEV, whose granule is then leaked.
 void CcaDriver::undo_connect(Card& card) {
-  if (card.streaming && host_.rmm().pdev_stream_disconnect(card.pdev).ok())
-    (void)drive_pdev(card, PdevState::kReady);
+  rmm::Rmm& rmm = host_.rmm();
+  const auto disconnect = [&] { return rmm.pdev_stream_disconnect(card.pdev); };
+  if (card.streaming && host_.insist(disconnect).ok()) (void)drive_pdev(card, PdevState::kReady);
   if (card.endpoint_set) teardown_endpoint_stream(*card.pf0);
-  if (card.created && host_.rmm().pdev_stop(card.pdev).ok() &&
-      drive_pdev(card, PdevState::kStopped))
-    (void)host_.rmm().pdev_destroy(card.pdev);
+  const auto stop = [&] {
+    return host_.insist([&] { return rmm.pdev_stop(card.pdev); }).ok() &&
+           drive_pdev(card, PdevState::kStopped);
+  };
+  // A second try, since an exchange that failed says nothing about the next.
+  if (card.created && (stop() || stop()))
+    (void)host_.insist([&] { return rmm.pdev_destroy(card.pdev); });
   if (raw(card.pdev) != 0) host_.free_granule(card.pdev);
   if (raw(card.message) != 0) host_.memory().free_page(card.message);
 }
