@@ -179,13 +179,15 @@ void draw_nonce(unsigned char (&nonce)[32]) {
   for (unsigned i = 0; i < sizeof nonce; ++i) nonce[i] = digest.bytes[i];
 }
 
-// Fresh evidence of the device, judged in the guest's own memory at `copy`.
-tdx::DeviceHash judge_evidence(std::uint32_t function, std::uint64_t copy) {
+// Evidence of the device, judged in the guest's own memory at `copy`: what it proved
+// when it was connected, or with `fresh` what it proves now.
+tdx::DeviceHash judge_evidence(std::uint32_t function, std::uint64_t copy, bool fresh) {
   unsigned char nonce[32];
   draw_nonce(nonce);
   for (std::uint64_t i = 0; i < sizeof nonce; ++i)
     at<unsigned char>(shared(platform::kEvidence + i)) = nonce[i];
-  require(tdx::vmcall(platform::kTdiEvidence, function, 0) == 0, kNoEvidence);
+  const std::uint64_t which = fresh ? platform::kFreshEvidence : platform::kKeptEvidence;
+  require(tdx::vmcall(platform::kTdiEvidence, function, which) == 0, kNoEvidence);
   const std::uint64_t size = at<std::uint64_t>(shared(platform::kEvidence + sizeof nonce));
   require(size <= platform::kMostEvidence, kNoEvidence);
   constexpr std::uint64_t kBytes = sizeof(platform::EvidencePage);
@@ -194,7 +196,7 @@ tdx::DeviceHash judge_evidence(std::uint32_t function, std::uint64_t copy) {
 
   const Evidence evidence(reinterpret_cast<const unsigned char*>(copy), size);
   require(evidence.well_formed() && evidence.names_its_root(), kEvidenceIsWrong);
-  require(evidence.is_fresh(nonce), kEvidenceIsOld);
+  require(!fresh || evidence.is_fresh(nonce), kEvidenceIsOld);
   const auto firmware =
       sha384::of(reinterpret_cast<const unsigned char*>(kFirmware), sizeof kFirmware - 1);
   require(evidence.has_measurement(firmware), kNotTheDevice);
@@ -205,24 +207,27 @@ tdx::DeviceHash judge_evidence(std::uint32_t function, std::uint64_t copy) {
   return hash;
 }
 
-// Firmware answers for the evidence that it had when the device was bound, so what is fresh
-// counts from the next bind on. Another VM of the card may have asked in between: again then.
-void attest(std::uint32_t function, std::uint64_t copy) {
+// Firmware answers for the evidence that it had when the device was bound: what is
+// collected later, by this guest or for another VM of the card, counts from the next
+// bind on.
+void attest(std::uint32_t function, std::uint64_t copy, bool fresh) {
   constexpr unsigned kTries = 3;
   for (unsigned tries = 0; tries < kTries; ++tries) {
-    const tdx::DeviceHash hash = judge_evidence(function, copy);
+    const tdx::DeviceHash hash = judge_evidence(function, copy, fresh);
+    if (!fresh && tdx::devif_validate(function, hash) == 0)
+      return say("attest: certificates and measurements are the device's");
     require(tdx::vmcall(platform::kTdiUnbind, function, 0) == 0, kUnbindRefused);
     require(tdx::vmcall(platform::kTdiBind, function, 0) == 0, kBindRefused);
-    if (tdx::devif_validate(function, hash) != 0) continue;
-    say("attest: certificates and fresh measurements are the device's");
-    return;
+    if (fresh && tdx::devif_validate(function, hash) == 0)
+      return say("attest: certificates and fresh measurements are the device's");
   }
   finish(kNotTheDevice);
 }
 
 void accept_device(const Board& board, std::uint64_t report_page) {
   const std::uint32_t function = board.function_id;
-  attest(function, report_page + 4 * kPage);
+  const bool fresh = (board.flags & platform::kWantsFresh) != 0;
+  attest(function, report_page + 4 * kPage, fresh);
   require(relay(function, platform::kTdispGetReport, report_page), kNoReport);
 
   const Report report(report_page);

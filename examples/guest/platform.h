@@ -32,7 +32,8 @@ struct Board {
   std::uint64_t bar0_size;
   std::uint64_t bar2_size;
 };
-constexpr std::uint32_t kKeepBound = 1;  // Board::flags: do not ask to unbind
+constexpr std::uint32_t kKeepBound = 1;   // Board::flags: do not ask to unbind
+constexpr std::uint32_t kWantsFresh = 2;  // Board::flags: have the device measured anew
 
 // Ports.
 constexpr std::uint16_t kPortConsole = 0x3f8;    // characters
@@ -45,9 +46,12 @@ constexpr std::uint32_t kSuccess = 0x600d;
 constexpr std::uint64_t kTdiBind = 0x10100;
 constexpr std::uint64_t kTdiUnbind = 0x10101;
 constexpr std::uint64_t kTdiRelay = 0x10102;  // R13: the TDISP request that waits in firmware
-// Has the device measure itself and fetches what it proves: kEvidence holds the
-// guest's nonce before and EvidencePage's size, then the bytes, after.
+// Fetches what the device proves: R13 says whether at connect, or now by measuring itself
+// again. kEvidence holds the guest's nonce before and EvidencePage's size, then the bytes,
+// after.
 constexpr std::uint64_t kTdiEvidence = 0x10103;
+constexpr std::uint64_t kKeptEvidence = 0;
+constexpr std::uint64_t kFreshEvidence = 1;
 constexpr std::uint64_t kMostEvidence = 4 * kPage;
 struct EvidencePage {
   unsigned char nonce[32];

@@ -57,7 +57,8 @@ class Device {
   // The report itself, where firmware gives it to the host (CCA).
   int read_report(Arch arch, std::vector<unsigned char>& report);
   int relay_state(Arch arch);
-  // What the device proves, measured anew with the guest's nonce of 32 bytes.
+  // What the device proves: measured anew with the guest's nonce of 32 bytes, or without
+  // one (nullptr) as the host has kept it.
   int read_evidence(Arch arch, const unsigned char* nonce, std::vector<unsigned char>& evidence);
   enum class TdiState { kUnlocked, kLocked, kRun };  // enum tsm_tdi_state
   int set_tdi_state(Arch arch, TdiState state);

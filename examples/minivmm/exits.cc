@@ -129,12 +129,13 @@ void Session::on_tdx() {
 }
 
 // The host may hold evidence back or change it: the guest asks firmware.
-int Session::bring_evidence() {
+int Session::bring_evidence(bool fresh) {
   std::byte* const place = ram_.bytes().data() + platform::kEvidence;
   platform::EvidencePage page{};
   std::memcpy(&page, place, sizeof page);
   std::vector<unsigned char> evidence;
-  if (const int error = device_->read_evidence(options_.arch, page.nonce, evidence); error != 0)
+  const unsigned char* const nonce = fresh ? page.nonce : nullptr;
+  if (const int error = device_->read_evidence(options_.arch, nonce, evidence); error != 0)
     return error;
   if (evidence.size() > platform::kMostEvidence) return E2BIG;
   page.size = evidence.size();
@@ -152,7 +153,7 @@ std::uint64_t Session::tdi_request(std::uint64_t request, std::uint64_t argument
       return answer(unbind());
     case platform::kTdiEvidence:
       begin(Step::kReport, prefix_);
-      return answer(bring_evidence());
+      return answer(bring_evidence(argument == platform::kFreshEvidence));
     case platform::kTdiRelay:
       switch (argument) {
         case platform::kTdispGetReport:

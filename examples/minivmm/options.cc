@@ -15,6 +15,8 @@ trust and use it, and takes it back. Exit status: 0 when the guest said so.
   --bind=vfio|iommufd|guest   who is asked to bind (default iommufd)
   --close-order=A,B,C         order of closing vfio, iommufd and vm at the end
   --no-unbind                 close everything while the device is bound
+  --fresh-evidence            the guest has the device measured with its own nonce,
+                              and bound anew: firmware answers for what it had at bind
   --device=BDF                which function (default: the first with a TSM)
   --two-vfs                   two VFs in two VMs, both bound at a time
   --die-at=N                  kill this process before step N
@@ -31,6 +33,7 @@ enum Option {
   kBind = 256,
   kCloseOrder,
   kNoUnbind,
+  kFreshEvidence,
   kDevice,
   kTwoVfs,
   kDieAt,
@@ -91,6 +94,7 @@ Options parse_options(int argc, char** argv) {
   static const option kOptions[] = {{"bind", required_argument, nullptr, kBind},
                                     {"close-order", required_argument, nullptr, kCloseOrder},
                                     {"no-unbind", no_argument, nullptr, kNoUnbind},
+                                    {"fresh-evidence", no_argument, nullptr, kFreshEvidence},
                                     {"device", required_argument, nullptr, kDevice},
                                     {"two-vfs", no_argument, nullptr, kTwoVfs},
                                     {"die-at", required_argument, nullptr, kDieAt},
@@ -114,6 +118,9 @@ Options parse_options(int argc, char** argv) {
         break;
       case kNoUnbind:
         options.unbind = false;
+        break;
+      case kFreshEvidence:
+        options.fresh_evidence = true;
         break;
       case kDevice:
         options.device = text;

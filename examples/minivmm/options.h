@@ -12,6 +12,7 @@ struct Options {
   Arch arch = Arch::kTdx;
   std::vector<Closing> close_order = {Closing::kVfio, Closing::kIommufd, Closing::kVm};
   bool unbind = true;
+  bool fresh_evidence = false;
   bool two_vfs = false;
   int die_at = 0;  // a step's number; 0 is never
   int die_signal = 9;

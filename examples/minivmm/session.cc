@@ -108,7 +108,8 @@ void Session::write_board() {
   platform::Board board{};
   board.magic = platform::Board::kMagic;
   board.function_id = function_.requester_id();
-  board.flags = options_.unbind ? 0 : platform::kKeepBound;
+  if (!options_.unbind) board.flags |= platform::kKeepBound;
+  if (options_.fresh_evidence) board.flags |= platform::kWantsFresh;
   board.bar0_size = device_->bar(0).size;
   board.bar2_size = device_->bar(2).size;
   std::memcpy(ram_.bytes().data() + platform::kBoard, &board, sizeof board);

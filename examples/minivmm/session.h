@@ -47,7 +47,7 @@ class Session {
   void on_memory_fault();
   void on_tdx();
   std::uint64_t tdi_request(std::uint64_t request, std::uint64_t argument);
-  int bring_evidence();
+  int bring_evidence(bool fresh);
   int bind();
   int unbind();
   void print_console(std::uint64_t length);

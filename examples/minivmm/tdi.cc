@@ -96,10 +96,12 @@ int Device::read_report(Arch arch, std::vector<unsigned char>& report) {
 
 int Device::read_evidence(Arch arch, const unsigned char* nonce,
                           std::vector<unsigned char>& evidence) {
-  tsm_req_regen_object regen{};
-  std::memcpy(regen.nonce, nonce, sizeof regen.nonce);
-  if (const int error = tsm_request(arch, TSM_REQ_REGEN_OBJECT, &regen, sizeof regen); error != 0)
-    return error;
+  if (nonce != nullptr) {
+    tsm_req_regen_object regen{};
+    std::memcpy(regen.nonce, nonce, sizeof regen.nonce);
+    const int error = tsm_request(arch, TSM_REQ_REGEN_OBJECT, &regen, sizeof regen);
+    if (error != 0) return error;
+  }
   std::vector<unsigned char> part;
   do {
     const tsm_req_read_object read{TSM_OBJECT_EVIDENCE,

@@ -3,8 +3,8 @@
 namespace teeio::report {
 
 bool is_expected(const object::Event& event) {
-  if (event.outcome == "TDX_IOTLB_TRACKING_NOT_REQUIRED") return true;  // nothing was cached
-  if (event.outcome == "TDX_VCPU_NOT_ASSOCIATED") return true;          // nothing to flush
+  if (event.outcome == "TDX_IOMMU_IOTLB_TRACKING_NOT_REQUIRED") return true;  // nothing was cached
+  if (event.outcome == "TDX_VCPU_NOT_ASSOCIATED") return true;                // nothing to flush
   // KVM_EXIT_MEMORY_FAULT comes with EFAULT: Documentation/virt/kvm/api.rst.
   return event.name == "KVM_RUN" && event.outcome == "EFAULT";
 }

@@ -126,8 +126,7 @@ LeafResult Module::tdh_devif_remove(FunctionId function) {
                        "the TDI was not stopped and its IDE stream is not blocked");
   if (devif.dmar_mapped)
     return leaf.refuse(Code::kDevifHasMappedDma, Operand::kRcx, "trusted DMA is still set up");
-  TDX_ASSIGN(Td* const td, leaf.any_td(devif.tdr, Operand::kTdr));
-  TDX_TRY(leaf.share(leaf.s.pamt.entry(td->tdr).lock, Operand::kTdr));
+  TDX_ASSIGN(Td* const td, leaf.any_td(devif.tdr, Operand::kTdr, Leaf::Hold::kShared));
   if (!td->fatal && devif.mmio_page_cnt != 0)
     return leaf.refuse(Code::kDevifHasMappedMmio, Operand::kRcx,
                        "private MMIO of the function is still mapped");

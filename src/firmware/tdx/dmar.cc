@@ -45,8 +45,7 @@ Bdf function_of(const DmarIndex& index) { return Bdf::from_rid(index.rid); }
 
 /// The gates of an accepted PASIDTE, and its counters' way down.
 Checked<void> check_accepted(Leaf& leaf, const DmarIndex& index, const DmarEntry& entry) {
-  TDX_ASSIGN(Td* const td, leaf.any_td(entry.tdr, Operand::kTdr));
-  TDX_TRY(leaf.share(leaf.s.pamt.entry(td->tdr).lock, Operand::kTdr));
+  TDX_ASSIGN(Td* const td, leaf.any_td(entry.tdr, Operand::kTdr, Leaf::Hold::kShared));
   TDX_TRY(leaf.share(td->epoch_lock, Operand::kTdEpoch));
   if (td->prev_iotlb_cnt != 0 && td->iommus[index.iommu].pasidte_ref_cnt != 0)
     return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRcx,
@@ -128,10 +127,7 @@ LeafResult Module::tdh_dmar_add(DmarIndex index, Hpa table) {
     entry.state = DmarState::kPending;
     return {};
   }
-  leaf.s.take_page(table, PageType::kIommuMt, Hpa{0}, hw::KeyId{kModuleKey});
-  PamtEntry& page = leaf.s.pamt.entry(table);
-  page.iommu = index.iommu;
-  page.generation = iommu->generation;
+  leaf.s.take_iommu_page(index.iommu, table);
   entry.state = DmarState::kPresent;
   entry.table = table;
   dmar_write(leaf.s, entry.where, raw(table) | kDmarPresent);

@@ -15,7 +15,7 @@ namespace {
 /// has left the TD; then the leaf holds the vCPU, so that nothing flushes it.
 Checked<Td*> caller(Leaf& leaf, Hpa vp) {
   Vcpu* const vcpu = leaf.s.find_vcpu(vp);
-  if (vcpu == nullptr || !vcpu->associated)
+  if (vcpu == nullptr || !vcpu->associated || vcpu->entered_epoch == 0)
     return leaf.refuse(Code::kVcpuStateIncorrect, Operand::kTdvpr, "the vCPU is not in its TD");
   if (!vcpu->inside) TDX_TRY(leaf.take(vcpu->lock, Operand::kTdvpr));
   Td* const td = leaf.s.find_td(vcpu->tdr);
@@ -44,7 +44,9 @@ bool accessible(SeptState state) {
   return state == SeptState::kMapped || state == SeptState::kMmioMapped;
 }
 /// The operand of statuses that say at which level the walk ended: that number itself.
-Operand level_operand(const Sept::Place& place) { return static_cast<Operand>(place.level); }
+Operand level_operand(const Sept::Place& place) {
+  return number_operand(static_cast<std::uint32_t>(place.level));
+}
 /// Source: tdg_mmio_accept.c and tdg_mem_page_accept.c, cases 1.1 and 4.1.
 Module::GuestLeafResult already_accepted(Leaf& leaf, const Sept::Place& place) {
   LeafResult result = leaf.remark(Code::kPageAlreadyAccepted);
@@ -74,7 +76,7 @@ Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level
   TDX_TRY(leaf.gpa(gpa, level, Level::k2M));
   const Sept sept(leaf.s.memory, *td);
   const Sept::Place place = sept.walk(gpa, level);
-  TDX_TRY(leaf.sept_entry(*td, place.where));
+  TDX_TRY(leaf.sept_entry(*td, place));
   const SeptState state = place.entry.state();
   if (accessible(state)) return already_accepted(leaf, place);
   if (state == SeptState::kTable || (state == SeptState::kPending && place.level != level))
@@ -97,7 +99,7 @@ Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level,
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "the handle is no page of that size");
   const Sept sept(leaf.s.memory, *td);
   const Sept::Place place = sept.walk(gpa, level);
-  TDX_TRY(leaf.sept_entry(*td, place.where));
+  TDX_TRY(leaf.sept_entry(*td, place));
   const SeptState state = place.entry.state();
   if (place.level == level && state == SeptState::kTable)
     return leaf.refuse(Code::kMmioAcceptSizeMismatch, level_operand(place),
@@ -215,7 +217,7 @@ Module::GuestLeafResult Module::tdg_devif_response(Hpa vp, FunctionId function,
     TDX_TRY(leaf.gpa(*buffer, Level::k4K, Level::k4K));
     const Sept::Place place = Sept(leaf.s.memory, *td).walk(*buffer, Level::k4K);
     if (place.entry.state() != SeptState::kMapped) return violation(*buffer);
-    TDX_TRY(leaf.sept_entry(*td, place.where));
+    TDX_TRY(leaf.sept_entry(*td, place));
     target = place.entry.address() + raw(*buffer) % level_bytes(place.level);
   }
   TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));

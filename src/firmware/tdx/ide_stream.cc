@@ -179,7 +179,7 @@ LeafResult Module::tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t sess
       return leaf.refuse(Code::kIdeStreamNotFree, Operand::kR8, done.error().why);
     return leaf.refuse(Code::kOperandInvalid, Operand::kR12, done.error().why);
   }
-  leaf.s.take_page(page, PageType::kIdeStream, Hpa{0}, hw::KeyId{kModuleKey});
+  leaf.s.take_iommu_page(iommu, page);
   IdeStream& stream = state->streams[config.stream_id];
   stream.config = config;
   stream.spdm = session;

@@ -9,6 +9,8 @@ bool allows(AllowedIn allowed, OpState state) {
   switch (allowed) {
     case AllowedIn::kAnyState:
       return true;
+    case AllowedIn::kUninitialized:
+      return state == OpState::kUninitialized;
     case AllowedIn::kBuilding:
       return state == OpState::kInitialized;
     case AllowedIn::kBuiltOrRuns:
@@ -46,6 +48,8 @@ std::string_view busy_why(Operand operand) {
     case Operand::kR11:
     case Operand::kR12:
     case Operand::kR15:
+    case Operand::kAttributes:
+    case Operand::kMaxVcpus:
     case Operand::kTdcx:
     case Operand::kPamt:
     case Operand::kKot:
@@ -98,6 +102,17 @@ Refused Leaf::refuse(Code code, Operand operand, std::string_view why) {
   return refuse(LeafResult{.status = Status(code, operand)}, why);
 }
 
+LeafResult Leaf::about(Code code, const Sept::Place& place) {
+  return {.status = Status(code, Operand::kRcx),
+          .rcx = place.entry.value(),
+          .rdx = static_cast<std::uint64_t>(place.level) |
+                 static_cast<std::uint64_t>(place.entry.state()) << 8U};
+}
+
+Refused Leaf::refuse(Code code, const Sept::Place& place, std::string_view why) {
+  return refuse(about(code, place), why);
+}
+
 LeafResult Leaf::remark(Code code) {
   call_.outcome(std::string(code_name(code)));
   return {.status = code};
@@ -125,62 +140,76 @@ void Leaf::give_way() {
   s.mutex.lock();
 }
 
-Checked<void> Leaf::share(TryLock& lock, Operand operand) {
-  if (!lock.try_shared()) return refuse(Code::kOperandBusy, operand, busy_why(operand));
+Checked<void> Leaf::share(TryLock& lock, Operand operand, std::string_view why) {
+  if (!lock.try_shared())
+    return refuse(Code::kOperandBusy, operand, why.empty() ? busy_why(operand) : why);
   held_.push_back({.lock = &lock, .exclusive = false});
   return {};
 }
 
-Checked<void> Leaf::take(TryLock& lock, Operand operand) {
-  if (!lock.try_exclusive()) return refuse(Code::kOperandBusy, operand, busy_why(operand));
+Checked<void> Leaf::take(TryLock& lock, Operand operand, std::string_view why) {
+  if (!lock.try_exclusive())
+    return refuse(Code::kOperandBusy, operand, why.empty() ? busy_why(operand) : why);
   held_.push_back({.lock = &lock, .exclusive = true});
   return {};
 }
 
-Checked<void> Leaf::take_host_priority(TryLock& lock, Operand operand) {
+Checked<void> Leaf::take_host_priority(TryLock& lock, Operand operand, std::string_view why) {
   if (guest_) {
     if (lock.host_waits())
       return refuse(Code::kBusyHostPriority, operand, "the host waits for this lock");
-    return take(lock, operand);
+    return take(lock, operand, why);
   }
-  const auto taken = take(lock, operand);
+  const auto taken = take(lock, operand, why);
   lock.set_host_waits(!taken.has_value());
   return taken;
 }
 
-Checked<Td*> Leaf::any_td(Hpa tdr, Operand operand) {
-  if (!is_page_aligned(raw(tdr)) || !s.is_ram(tdr))
-    return refuse(Code::kOperandInvalid, operand, "the TDR address is no page of RAM");
+Checked<void> Leaf::in_tdmr(Hpa page, Operand operand) {
+  if (!is_page_aligned(raw(page)) || raw(page) >> 52U != 0)
+    return refuse(Code::kOperandInvalid, operand, "the address is no page's");
+  if (!s.is_ram(page))
+    return refuse(Code::kOperandAddrRangeError, operand, "the address is no page of RAM");
+  return {};
+}
+
+Checked<Td*> Leaf::any_td(Hpa tdr, Operand operand, Hold hold) {
+  TDX_TRY(in_tdmr(tdr, operand));
+  TryLock& lock = s.pamt.entry(tdr).lock;
+  constexpr std::string_view kWhy = "another leaf has the TDR page";
+  TDX_TRY(hold == Hold::kExclusive ? take(lock, operand, kWhy) : share(lock, operand, kWhy));
   Td* td = s.find_td(tdr);
   if (td == nullptr) return refuse(Code::kPageMetadataIncorrect, operand, "the page is no TDR");
   return td;
 }
 
-Checked<Td*> Leaf::td(Hpa tdr, Operand operand, AllowedIn allowed) {
-  TDX_ASSIGN(Td* const td, any_td(tdr, operand));
-  TDX_TRY(share(s.pamt.entry(tdr).lock, Operand::kTdr));
-  if (td->fatal) return refuse(Code::kTdFatal, operand, "the TD met a fatal error");
+/// Source: helpers.c, check_td_in_correct_build_state() and
+/// check_any_td_state_map_tdcs_and_lock(): states have no operand.
+Checked<Td*> Leaf::td(Hpa tdr, Operand operand, AllowedIn allowed, Hold hold) {
+  TDX_ASSIGN(Td* const td, any_td(tdr, operand, hold));
+  if (td->fatal) return refuse(Code::kTdFatal, Operand::kRax, "the TD met a fatal error");
   if (td->life_cycle != LifeCycle::kKeysConfigured)
-    return refuse(Code::kTdKeysNotConfigured, operand, "the TD has no usable key");
+    return refuse(Code::kTdKeysNotConfigured, Operand::kRax, "the TD has no usable key");
   if (allowed == AllowedIn::kAnyState) return td;
   if (td->tdcs.size() != kTdcsPages)
-    return refuse(Code::kTdcsNotAllocated, operand, "the TD's control pages are missing");
-  TDX_TRY(share(td->op_state_lock, Operand::kOpState));
+    return refuse(Code::kTdcsNotAllocated, Operand::kRax, "the TD's control pages are missing");
+  if (hold == Hold::kShared) TDX_TRY(share(td->op_state_lock, Operand::kOpState));
   if (!allows(allowed, td->op_state))
-    return refuse(Code::kOpStateIncorrect, operand, "the TD's state does not allow this leaf");
+    return refuse(Code::kOpStateIncorrect, Operand::kRax,
+                  "the TD's state does not allow this leaf");
   return td;
 }
 
 Checked<Vcpu*> Leaf::vcpu(Hpa tdvpr, Operand operand) {
+  TDX_TRY(in_tdmr(tdvpr, operand));
   Vcpu* const vcpu = s.find_vcpu(tdvpr);
   if (vcpu == nullptr) return refuse(Code::kPageMetadataIncorrect, operand, "the page is no TDVPR");
-  TDX_TRY(take(vcpu->lock, Operand::kTdvpr));
+  TDX_TRY(take(vcpu->lock, operand, "the vCPU is in use"));
   return vcpu;
 }
 
 Checked<PamtEntry*> Leaf::free_page(Hpa page, Operand operand) {
-  if (!is_page_aligned(raw(page)) || !s.is_ram(page))
-    return refuse(Code::kOperandInvalid, operand, "the address is no page of RAM");
+  TDX_TRY(in_tdmr(page, operand));
   PamtEntry& entry = s.pamt.entry(page);
   TDX_TRY(take(entry.lock, operand));
   if (entry.type != PageType::kFree)
@@ -206,27 +235,34 @@ Checked<void> Leaf::gpa(Gpa gpa, Level level, Level highest) {
   return {};
 }
 
-Checked<Sept::Place> Leaf::sept(Td& td, Gpa where, Level level, Level highest, Tree tree) {
+Checked<Sept::Place> Leaf::sept_alone(const Td& td, Gpa where, Level level, Level highest) {
   TDX_TRY(gpa(where, level, highest));
-  if (tree == Tree::kExclusive)
-    TDX_TRY(take(td.sept_tree_lock, Operand::kSeptTree));
-  else
-    TDX_TRY(share(td.sept_tree_lock, Operand::kSeptTree));
   const Sept::Place place = Sept(s.memory, td).walk(where, level);
   if (place.level != level)
-    return refuse(LeafResult{.status = Status(Code::kEptWalkFailed, Operand::kRcx),
-                             .rcx = place.entry.value(),
-                             .rdx = static_cast<std::uint64_t>(place.level) |
-                                    static_cast<std::uint64_t>(place.entry.state()) << 8U},
-                  "the walk ended above the level");
-  TDX_TRY(sept_entry(td, place.where));
+    return refuse(Code::kEptWalkFailed, place, "the walk ended above the level");
   return place;
 }
 
-Checked<void> Leaf::sept_entry(Td& td, Hpa where) {
-  TDX_TRY(take_host_priority(td.sept_entry_locks[raw(where)], Operand::kSeptEntry));
+Checked<Sept::Place> Leaf::sept(Td& td, Gpa where, Level level, Level highest, Hold tree) {
+  TDX_TRY(gpa(where, level, highest));
+  TDX_TRY(tree == Hold::kExclusive ? take(td.sept_tree_lock, Operand::kSeptTree)
+                                   : share(td.sept_tree_lock, Operand::kSeptTree));
+  TDX_ASSIGN(const Sept::Place place, sept_alone(td, where, level, highest));
+  TDX_TRY(sept_entry(td, place));
+  return place;
+}
+
+/// Source: tdh_mem_page_aug.c and tdg_mem_page_accept.c, sept_lock_acquire_host() and
+/// ..._guest(): RCX, which names the entry.
+Checked<void> Leaf::sept_entry(Td& td, const Sept::Place& place) {
+  const std::uint64_t where = raw(place.where);
+  TryLock& lock = td.sept_entry_locks[where];
+  if (auto taken = take_host_priority(lock, Operand::kRcx, busy_why(Operand::kSeptEntry)); !taken) {
+    if (!guest_) taken.error().result = about(Code::kOperandBusy, place);
+    return taken;
+  }
   held_.back().entry_of = &td;
-  held_.back().entry = raw(where);
+  held_.back().entry = where;
   return {};
 }
 

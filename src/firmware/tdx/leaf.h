@@ -48,10 +48,11 @@ using Checked = std::expected<T, Refused>;
 
 /// Op states in which a leaf is allowed. Source: op_state_lookup.h.
 enum class AllowedIn : std::uint8_t {
-  kAnyState,     ///< also before MNG.INIT
-  kBuilding,     ///< INITIALIZED
-  kBuiltOrRuns,  ///< INITIALIZED, RUNNABLE
-  kRuns,         ///< RUNNABLE
+  kAnyState,       ///< also before there are all control pages
+  kUninitialized,  ///< before MNG.INIT
+  kBuilding,       ///< INITIALIZED
+  kBuiltOrRuns,    ///< INITIALIZED, RUNNABLE
+  kRuns,           ///< RUNNABLE
 };
 
 /// One call in progress: its arrow in the trace, the module's mutex, the locks
@@ -88,26 +89,37 @@ class Leaf {
   /// Success with a remark.
   [[nodiscard]] LeafResult remark(Code code);
 
-  Checked<void> share(TryLock& lock, Operand operand);
-  Checked<void> take(TryLock& lock, Operand operand);
+  /// About an S-EPT entry: the operand is RCX, and RCX and RDX have the entry, its level and
+  /// state. Source: set_arch_septe_details_in_vmm_regs().
+  [[nodiscard]] static LeafResult about(Code code, const Sept::Place& place);
+  [[nodiscard]] Refused refuse(Code code, const Sept::Place& place, std::string_view why);
+
+  enum class Hold : std::uint8_t { kShared, kExclusive };
+  Checked<void> share(TryLock& lock, Operand operand, std::string_view why = {});
+  Checked<void> take(TryLock& lock, Operand operand, std::string_view why = {});
   /// As take(), on a host-priority lock.
-  Checked<void> take_host_priority(TryLock& lock, Operand operand);
+  Checked<void> take_host_priority(TryLock& lock, Operand operand, std::string_view why = {});
 
   // Check blocks of many leaves; module.h says what each gives.
-  Checked<Td*> td(Hpa tdr, Operand operand, AllowedIn allowed);
+  /// Whoever holds the TDR page exclusively needs no lock of what the TD has.
+  Checked<Td*> td(Hpa tdr, Operand operand, AllowedIn allowed, Hold hold = Hold::kShared);
   /// A TDR page with any TD behind it, for the leaves that look no further.
-  Checked<Td*> any_td(Hpa tdr, Operand operand);
+  Checked<Td*> any_td(Hpa tdr, Operand operand, Hold hold);
   /// A TDVPR page; the vCPU is this leaf's.
   Checked<Vcpu*> vcpu(Hpa tdvpr, Operand operand);
+  /// Source: helpers.c, non_shared_hpa_metadata_check_and_lock().
   Checked<PamtEntry*> free_page(Hpa page, Operand operand);
+  /// Alignment, width and TDMRs of the address of a page with metadata.
+  Checked<void> in_tdmr(Hpa page, Operand operand);
   /// A page that the host shares with the module for a message.
   Checked<void> shared_page(Hpa page, Operand operand);
   Checked<void> gpa(Gpa gpa, Level level, Level highest);
-  enum class Tree : std::uint8_t { kShared, kExclusive };
   /// gpa(), tree lock, walk to exactly `level`, entry lock.
-  Checked<Sept::Place> sept(Td& td, Gpa gpa, Level level, Level highest, Tree tree);
+  Checked<Sept::Place> sept(Td& td, Gpa gpa, Level level, Level highest, Hold tree);
+  /// As sept(), by a leaf that holds the TDR exclusively.
+  Checked<Sept::Place> sept_alone(const Td& td, Gpa gpa, Level level, Level highest);
   /// Lock bit of an S-EPT entry; a guest meets the host's priority.
-  Checked<void> sept_entry(Td& td, Hpa where);
+  Checked<void> sept_entry(Td& td, const Sept::Place& place);
   Checked<IommuState*> iommu(std::uint32_t id);
   Checked<DevifSlot*> devifmt_slot(FunctionId function, Operand operand);
   Checked<Devif*> devif(FunctionId function, Operand operand);

@@ -9,8 +9,6 @@
 namespace teeio::tdx {
 namespace {
 
-constexpr std::uint64_t kFramesOf2M = 512;
-
 /// The state that blocking leads to; nullopt: this leaf does not block such an
 /// entry (MMIO entries among them). Source: sept_state_lookup.h.
 std::optional<SeptState> blocked_form(SeptState state) {
@@ -54,10 +52,13 @@ std::optional<SeptState> unblocked_form(SeptState state) {
   return std::nullopt;
 }
 
-/// The tests of a blocked entry before its page may go.
-Checked<void> tracked(Leaf& leaf, const Td& td, Hpa entry) {
+/// The tests of an entry, at the end of which no translation of it is left.
+/// Source: tdh_mem_page_remove.c, is_tlb_and_iotlb_tracked().
+Checked<void> tracked(Leaf& leaf, const Td& td, const Sept::Place& place) {
   if (!State::needs_tracking(td)) return {};
-  const std::uint64_t blocked_in = td.bepoch.at(raw(entry));
+  if (!unblocked_form(place.entry.state()))
+    return leaf.refuse(Code::kGpaRangeNotBlocked, place, "the range is not blocked");
+  const std::uint64_t blocked_in = td.bepoch.at(raw(place.where));
   if (!td.tlb_tracked(blocked_in))
     return leaf.refuse(Code::kTlbTrackingNotDone, Operand::kRcx,
                        "a vCPU may still have a translation from before the block");
@@ -67,19 +68,35 @@ Checked<void> tracked(Leaf& leaf, const Td& td, Hpa entry) {
   return {};
 }
 
+/// Source: sept_state_lookup.c, row 29.
+bool removable_page(SeptState state) {
+  return state == SeptState::kMapped || state == SeptState::kPending ||
+         state == SeptState::kBlocked || state == SeptState::kPendingBlocked;
+}
+
+constexpr std::uint64_t frames_of(Level level) { return level_bytes(level) / kPageSize; }
+
+/// The PAMT entries of what a leaf gives back. RCX has named the page since its entry.
+Checked<void> take_frames(Leaf& leaf, Hpa page, std::uint64_t frames) {
+  for (std::uint64_t i = 0; i < frames; ++i)
+    TDX_TRY(leaf.take(leaf.s.pamt.entry(page + i * kPageSize).lock, Operand::kRcx));
+  return {};
+}
+
 }  // namespace
 
+/// Source: tdh_mem_sept_add.c, version 0.
 LeafResult Module::tdh_mem_sept_add(Hpa tdr, Gpa gpa, Level level, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.SEPT.ADD"));
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   if (level == Level::k4K)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "no table hangs below a 4 KiB entry");
-  TDX_TRY(leaf.free_page(page, Operand::kR8));
   TDX_ASSIGN(const Sept::Place place,
-             leaf.sept(*td, gpa, level, Level::k512G, Leaf::Tree::kExclusive));
+             leaf.sept(*td, gpa, level, Level::k512G, Leaf::Hold::kShared));
   if (place.entry.state() != SeptState::kFree)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, Operand::kRcx, "the entry is in use");
+    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the entry is in use");
+  TDX_TRY(leaf.free_page(page, Operand::kR8));
   leaf.give_way();
   leaf.s.take_page(page, PageType::kSept, tdr, td->key());
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry::make(SeptState::kTable, level, page));
@@ -87,20 +104,22 @@ LeafResult Module::tdh_mem_sept_add(Hpa tdr, Gpa gpa, Level level, Hpa page) {
   return {};
 }
 
+/// Source: tdh_mem_sept_remove.c, version 0.
 LeafResult Module::tdh_mem_sept_remove(Hpa tdr, Gpa gpa, Level level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.SEPT.REMOVE"));
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   if (level == Level::k4K)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "no table hangs below a 4 KiB entry");
   TDX_ASSIGN(const Sept::Place place,
-             leaf.sept(*td, gpa, level, Level::k512G, Leaf::Tree::kExclusive));
-  if (place.entry.state() != SeptState::kTableBlocked)
-    return leaf.refuse(Code::kGpaRangeNotBlocked, Operand::kRcx, "the table is not blocked");
-  TDX_TRY(tracked(leaf, *td, place.where));
+             leaf.sept(*td, gpa, level, Level::k512G, Leaf::Hold::kExclusive));
+  const SeptState state = place.entry.state();
+  if (state != SeptState::kTable && state != SeptState::kTableBlocked)
+    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the entry has no table");
   const Hpa table = place.entry.address();
+  TDX_TRY(take_frames(leaf, table, 1));
+  TDX_TRY(tracked(leaf, *td, place));
   if (Sept(leaf.s.memory, *td).table_in_use(table))
-    return leaf.refuse(Code::kEptEntryStateIncorrect, Operand::kRcx, "the table has entries");
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(table).lock, Operand::kPamt));
+    return leaf.refuse(Code::kEptPageNotFree, place, "the table has entries");
   leaf.give_way();
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry());
   td->bepoch.erase(raw(place.where));
@@ -109,19 +128,19 @@ LeafResult Module::tdh_mem_sept_remove(Hpa tdr, Gpa gpa, Level level) {
   return {.status = {}, .rcx = raw(table)};
 }
 
+/// Source: tdh_mem_page_add.c.
 LeafResult Module::tdh_mem_page_add(Hpa tdr, Gpa gpa, Hpa page, Hpa source) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.PAGE.ADD"));
-  TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuilding));
-  TDX_TRY(leaf.gpa(gpa, Level::k4K, Level::k4K));
-  TDX_TRY(leaf.free_page(page, Operand::kR8));
-  TDX_TRY(leaf.shared_page(source, Operand::kR9));
-  TDX_ASSIGN(const Sept::Place place,
-             leaf.sept(*td, gpa, Level::k4K, Level::k4K, Leaf::Tree::kShared));
+  TDX_ASSIGN(Td* const td,
+             leaf.td(tdr, Operand::kRdx, AllowedIn::kBuilding, Leaf::Hold::kExclusive));
+  TDX_ASSIGN(const Sept::Place place, leaf.sept_alone(*td, gpa, Level::k4K, Level::k4K));
   if (place.entry.state() != SeptState::kFree)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, Operand::kRcx, "the GPA has a page");
+    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the GPA has a page");
+  TDX_TRY(leaf.shared_page(source, Operand::kR9));
   std::array<std::byte, kPageSize> bytes{};
   if (!leaf.s.memory.read(source, bytes))
     return leaf.refuse(Code::kOperandInvalid, Operand::kR9, "the source page cannot be read");
+  TDX_TRY(leaf.free_page(page, Operand::kR8));
   leaf.give_way();
   leaf.s.take_page(page, PageType::kRegular, tdr, td->key());
   const bool copied = leaf.s.memory.write(page, bytes, td->key()).has_value();
@@ -132,19 +151,19 @@ LeafResult Module::tdh_mem_page_add(Hpa tdr, Gpa gpa, Hpa page, Hpa source) {
   return {};
 }
 
+/// Source: tdh_mem_page_aug.c, check_and_lock_free_range_hpa().
 LeafResult Module::tdh_mem_page_aug(Hpa tdr, Gpa gpa, Level level, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.PAGE.AUG"));
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
-  TDX_TRY(leaf.gpa(gpa, level, Level::k2M));
+  TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k2M, Leaf::Hold::kShared));
+  if (place.entry.state() != SeptState::kFree)
+    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the GPA has an entry");
   if (raw(page) % level_bytes(level) != 0)
     return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "the page is not aligned to the level");
-  const std::uint64_t frames = level == Level::k2M ? kFramesOf2M : 1;
+  const std::uint64_t frames = frames_of(level);
   for (std::uint64_t i = 0; i < frames; ++i)
     TDX_TRY(leaf.free_page(page + i * kPageSize, Operand::kR8));
-  TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k2M, Leaf::Tree::kShared));
-  if (place.entry.state() != SeptState::kFree)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, Operand::kRcx, "the GPA has an entry");
   leaf.give_way();
   for (std::uint64_t i = 0; i < frames; ++i)
     leaf.s.take_page(page + i * kPageSize, PageType::kRegular, tdr, td->key());
@@ -153,19 +172,18 @@ LeafResult Module::tdh_mem_page_aug(Hpa tdr, Gpa gpa, Level level, Hpa page) {
   return {};
 }
 
+/// Source: tdh_mem_page_remove.c.
 LeafResult Module::tdh_mem_page_remove(Hpa tdr, Gpa gpa, Level level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.PAGE.REMOVE"));
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
-  TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k2M, Leaf::Tree::kShared));
-  const SeptState state = place.entry.state();
-  if (state != SeptState::kBlocked && state != SeptState::kPendingBlocked)
-    return leaf.refuse(Code::kGpaRangeNotBlocked, Operand::kRcx, "the page is not blocked");
-  TDX_TRY(tracked(leaf, *td, place.where));
+  TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kShared));
+  if (!removable_page(place.entry.state()))
+    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the entry has no page");
   const Hpa page = place.entry.address();
-  const std::uint64_t frames = level == Level::k2M ? kFramesOf2M : 1;
-  for (std::uint64_t i = 0; i < frames; ++i)
-    TDX_TRY(leaf.take(leaf.s.pamt.entry(page + i * kPageSize).lock, Operand::kPamt));
+  const std::uint64_t frames = frames_of(level);
+  TDX_TRY(take_frames(leaf, page, frames));
+  TDX_TRY(tracked(leaf, *td, place));
   leaf.give_way();
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry());
   td->bepoch.erase(raw(place.where));
@@ -179,12 +197,14 @@ LeafResult Module::tdh_mem_range_block(Hpa tdr, Gpa gpa, Level level) {
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place,
-             leaf.sept(*td, gpa, level, Level::k512G, Leaf::Tree::kExclusive));
+             leaf.sept(*td, gpa, level, Level::k512G, Leaf::Hold::kExclusive));
   const SeptState state = place.entry.state();
-  if (unblocked_form(state)) return leaf.remark(Code::kGpaRangeAlreadyBlocked);
+  if (unblocked_form(state)) {
+    (void)leaf.remark(Code::kGpaRangeAlreadyBlocked);
+    return Leaf::about(Code::kGpaRangeAlreadyBlocked, place);
+  }
   const auto next = blocked_form(state);
-  if (!next)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, Operand::kRcx, "no RAM entry to block");
+  if (!next) return leaf.refuse(Code::kEptEntryStateIncorrect, place, "no RAM entry to block");
   leaf.give_way();
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry::make(*next, level, place.entry.address()));
   td->bepoch[raw(place.where)] = td->epoch;
@@ -195,11 +215,10 @@ LeafResult Module::tdh_mem_range_unblock(Hpa tdr, Gpa gpa, Level level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MEM.RANGE.UNBLOCK"));
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place,
-             leaf.sept(*td, gpa, level, Level::k512G, Leaf::Tree::kExclusive));
+             leaf.sept(*td, gpa, level, Level::k512G, Leaf::Hold::kExclusive));
   const auto next = unblocked_form(place.entry.state());
-  if (!next)
-    return leaf.refuse(Code::kGpaRangeNotBlocked, Operand::kRcx, "the range is not blocked");
-  TDX_TRY(tracked(leaf, *td, place.where));
+  if (!next) return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the range is not blocked");
+  TDX_TRY(tracked(leaf, *td, place));
   leaf.give_way();
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry::make(*next, level, place.entry.address()));
   td->bepoch.erase(raw(place.where));
@@ -212,10 +231,10 @@ LeafResult Module::tdh_mem_track(Hpa tdr) {
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRcx, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.take(td->epoch_lock, Operand::kTdEpoch));
   if (td->vcpu_refs[(td->epoch - 1) & 1U] != 0)
-    return leaf.refuse(Code::kPreviousTlbEpochBusy, Operand::kTdEpoch,
+    return leaf.refuse(Code::kPreviousTlbEpochBusy, Operand::kRax,
                        "a vCPU of the previous epoch has not left the TD");
   if (td->prev_iotlb_cnt != 0)
-    return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kTdEpoch,
+    return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRax,
                        "an IOMMU has not dropped the translations of the previous epoch");
   leaf.give_way();
   td->prev_iotlb_cnt = td->curr_iotlb_cnt;

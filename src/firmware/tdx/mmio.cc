@@ -18,15 +18,6 @@ void emit(State& s, object::Fact fact, std::string_view name, const Td& td, Func
                {.function = bdf_of(function), .vm = td.trace_vm, .a = raw(gpa), .b = raw(address)});
 }
 
-/// EPT_ENTRY_STATE_INCORRECT with the entry in RCX, its level and state in RDX.
-/// Source: tdxio branch, tdh_mmio_map.c, set_arch_septe_details_in_vmm_regs().
-LeafResult entry_state(const Sept::Place& place) {
-  return {.status = Status(Code::kEptEntryStateIncorrect, Operand::kRcx),
-          .rcx = place.entry.value(),
-          .rdx = static_cast<std::uint64_t>(place.level) |
-                 static_cast<std::uint64_t>(place.entry.state()) << 8U};
-}
-
 }  // namespace
 
 /// Differs from tdh_mmio_map.c, which leaves RAM to MMIOMT: no RAM is mapped as MMIO here.
@@ -37,9 +28,9 @@ LeafResult Module::tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address) {
   TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
   if (raw(address) % level_bytes(level) != 0 || raw(address) >> 52U != 0 || leaf.s.is_ram(address))
     return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "the address is no MMIO page");
-  TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Tree::kShared));
+  TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kShared));
   if (place.entry.state() != SeptState::kFree)
-    return leaf.refuse(entry_state(place), "the GPA has an entry");
+    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the GPA has an entry");
   TDX_ASSIGN(MmiomtEntry* const metadata, mmiomt_entry(leaf, address, level, Operand::kRcx));
   if (metadata == nullptr || metadata->mapped)
     return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx,
@@ -65,10 +56,10 @@ LeafResult Module::tdh_mmio_block(Hpa tdr, Gpa gpa, Level level) {
   TDX_TRY(leaf.extension());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place,
-             leaf.sept(*td, gpa, level, Level::k1G, Leaf::Tree::kExclusive));
+             leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kExclusive));
   const SeptState state = place.entry.state();
   if (state != SeptState::kMmioMapped && state != SeptState::kMmioPending)
-    return leaf.refuse(entry_state(place), "no MMIO is mapped here");
+    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "no MMIO is mapped here");
   leaf.give_way();
   const Hpa address = place.entry.address();
   Sept(leaf.s.memory, *td)
@@ -83,9 +74,9 @@ LeafResult Module::tdh_mmio_unmap(Hpa tdr, Gpa gpa, Level level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MMIO.UNMAP"), {.detail = describe(gpa, level)});
   TDX_TRY(leaf.extension());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
-  TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Tree::kShared));
+  TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kShared));
   if (place.entry.state() != SeptState::kMmioBlocked)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, Operand::kRcx,
+    return leaf.refuse(Code::kEptEntryStateIncorrect, place,
                        "the MMIO entry was not blocked first");
   const std::uint64_t blocked_in = td->bepoch.at(raw(place.where));
   if (State::needs_tracking(*td) && !td->tlb_tracked(blocked_in))

@@ -37,6 +37,13 @@ void State::take_page(Hpa page, PageType type, Hpa owner, hw::KeyId key) {
   memory.set_key(page, key);
 }
 
+void State::take_iommu_page(std::uint32_t iommu, Hpa page) {
+  take_page(page, PageType::kIommuMt, Hpa{0}, hw::KeyId{kModuleKey});
+  PamtEntry& entry = pamt.entry(page);
+  entry.iommu = iommu;
+  entry.generation = iommus[iommu].generation;
+}
+
 void State::release_page(Hpa page) {
   pamt.give_back(page);
   memory.set_key(page, kScrubKey);

@@ -57,13 +57,16 @@ struct Injection {
 /// tag TDX_1.5.01 for what a TD needs without devices. Checks come in the order
 /// of the source; each method says only what its name and types do not. Every
 /// method may also give what these common parts give:
-///  TD    tdr is no TDR → PAGE_METADATA_INCORRECT(RCX or RDX), TDR busy →
-///        OPERAND_BUSY(TDR), TD_FATAL, TD_KEYS_NOT_CONFIGURED, TDCS_NOT_ALLOCATED,
-///        OPERAND_BUSY(OP_STATE), OP_STATE_INCORRECT
-///  PAGE  unaligned or no RAM → OPERAND_INVALID, busy → OPERAND_BUSY, not free →
-///        PAGE_METADATA_INCORRECT
+///  PAGE  unaligned or too wide → OPERAND_INVALID, no RAM → OPERAND_ADDR_RANGE_ERROR,
+///        busy → OPERAND_BUSY, of another type than the leaf wants →
+///        PAGE_METADATA_INCORRECT, each with the register that names the page
+///  TD    PAGE for the TDR, shared but where the leaf says exclusive (then without the
+///        other locks); and without an operand TD_FATAL, TD_KEYS_NOT_CONFIGURED,
+///        TDCS_NOT_ALLOCATED, OPERAND_BUSY(OP_STATE), OP_STATE_INCORRECT
 ///  SEPT  bad GPA or level → OPERAND_INVALID(RCX), OPERAND_BUSY(SEPT_TREE),
-///        EPT_WALK_FAILED with RCX = entry and RDX = level where it ended
+///        EPT_WALK_FAILED(RCX), entry busy → OPERAND_BUSY(RCX), entry of another state
+///        than the leaf wants → EPT_ENTRY_STATE_INCORRECT(RCX); the last three with
+///        RCX = entry and RDX = its level and state
 ///  IOMMU id → OPERAND_INVALID(RCX), busy, IOMMU_INVALID_STATE
 /// and leaves 128–166 OPERAND_BUSY(EXTENSION) while another of them runs.
 ///
@@ -97,24 +100,27 @@ class Module final : public GuestView {
   // --- TD life cycle (td_leaves.cc) ---
 
   /// 9. `trace_vm` is the host's number of the VM, put into trace events only.
-  /// Errors: HKID out of range → OPERAND_INVALID(RDX); in use → HKID_NOT_FREE.
+  /// Errors: HKID out of range → OPERAND_INVALID(RDX), before all else; HKID_NOT_FREE.
   LeafResult tdh_mng_create(Hpa tdr, std::uint16_t hkid, std::uint32_t trace_vm);
-  /// 8. LIFECYCLE_STATE_INCORRECT when already configured.
+  /// 8. TDR exclusive. LIFECYCLE_STATE_INCORRECT when already configured.
   LeafResult tdh_mng_key_config(Hpa tdr);
-  /// 1. One of kTdcsPages pages; one too many → OPERAND_INVALID(RCX).
+  /// 1. TDR exclusive. One of kTdcsPages pages; one too many → TDCX_NUM_INCORRECT.
   LeafResult tdh_mng_addcx(Hpa tdr, Hpa page);
-  /// 21. The last TDCS page becomes the root of the secure EPT.
+  /// 21. TDR exclusive. The last TDCS page becomes the root of the secure EPT.
+  /// OPERAND_INVALID(ATTRIBUTES), OPERAND_INVALID(MAX_VCPUS).
   LeafResult tdh_mng_init(Hpa tdr, const TdParameters& parameters);
-  /// 16. One chunk of 256 bytes of an added page; INITIALIZED only.
+  /// 16. TDR exclusive. One chunk of 256 bytes of an added page; INITIALIZED only.
+  /// EPT_ENTRY_NOT_PRESENT, with RCX when the walk ended early.
   LeafResult tdh_mr_extend(Hpa tdr, Gpa gpa);
-  /// 17. INITIALIZED → RUNNABLE.
+  /// 17. TDR exclusive. INITIALIZED → RUNNABLE. NO_VCPUS.
   LeafResult tdh_mr_finalize(Hpa tdr);
-  /// 10, 4, 22. MAX_VCPUS_EXCEEDED; VCPU_STATE_INCORRECT for a second INIT.
+  /// 10, 4, 22. TDCX_NUM_INCORRECT; MAX_VCPUS_EXCEEDED; VCPU_STATE_INCORRECT(the state)
+  /// for a second INIT. INIT associates the vCPU: it wants a VP.FLUSH also if it never ran.
   LeafResult tdh_vp_create(Hpa tdr, Hpa tdvpr);
   LeafResult tdh_vp_addcx(Hpa tdvpr, Hpa page);
   LeafResult tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx);
-  /// 18. VCPU_NOT_ASSOCIATED when it never ran since the last flush; then there
-  /// is nothing to do, as Linux takes it.
+  /// 18. TD_KEYS_NOT_CONFIGURED, TDCX_NUM_INCORRECT; VCPU_NOT_ASSOCIATED when it did not
+  /// run since the last flush; then there is nothing to do, as Linux takes it.
   LeafResult tdh_vp_flush(Hpa tdvpr);
   /// 19. FLUSHVP_NOT_DONE, TD_HAS_ATTACHED_DEVICES, IOTLB_TRACKING_NOT_DONE.
   LeafResult tdh_mng_vpflushdone(Hpa tdr);
@@ -122,7 +128,8 @@ class Module final : public GuestView {
   LeafResult tdh_phymem_cache_wb();
   /// 20. LIFECYCLE_STATE_INCORRECT, WBCACHE_NOT_COMPLETE.
   LeafResult tdh_mng_key_freeid(Hpa tdr);
-  /// 28. RCX page type, RDX owner. For pages of a TD in TEARDOWN and of an IOMMU
+  /// 28. RCX page type, RDX owner, R8 level, from IOMMU_MT_PAGE_IN_USE on also with an
+  /// error. For pages of a TD in TEARDOWN and of an IOMMU
   /// that was cleared; DEVIFCS, MMIOMT and DEVIFMT pages are refused.
   LeafResult tdh_phymem_page_reclaim(Hpa page);
 
@@ -130,7 +137,8 @@ class Module final : public GuestView {
 
   /// 0, split around the guest's run: counts the vCPU in the current TLB epoch.
   /// RCX: 1 if the CPU must drop its cached translations before it runs.
-  /// Errors: TD_FATAL, VCPU_STATE_INCORRECT, OP_STATE_INCORRECT, OPERAND_BUSY(TDVPR).
+  /// Errors: VCPU_ASSOCIATED while it runs, OPERAND_BUSY(RCX), OPERAND_BUSY(TDR), TD_FATAL,
+  /// OP_STATE_INCORRECT, TDCX_NUM_INCORRECT, VCPU_STATE_INCORRECT, OPERAND_BUSY(TD_EPOCH).
   LeafResult begin_vp_enter(Hpa tdvpr);
   /// Precondition: begin_vp_enter() succeeded.
   void end_vp_enter(Hpa tdvpr, TdExit exit);
@@ -139,14 +147,15 @@ class Module final : public GuestView {
   // --- Private memory (mem_leaves.cc) ---
 
   /// 3, 30. `level` is that of the entry that points to the table: k2M…k512G.
-  /// An entry that has a table already: EPT_ENTRY_STATE_INCORRECT.
+  /// A table with entries does not go: EPT_PAGE_NOT_FREE.
   LeafResult tdh_mem_sept_add(Hpa tdr, Gpa gpa, Level level, Hpa page);
   LeafResult tdh_mem_sept_remove(Hpa tdr, Gpa gpa, Level level);
-  /// 2. 4 KiB, INITIALIZED only; copies the host's page `source`.
+  /// 2. TDR exclusive. 4 KiB, INITIALIZED only; copies the host's page `source`.
   LeafResult tdh_mem_page_add(Hpa tdr, Gpa gpa, Hpa page, Hpa source);
   /// 6. k4K or k2M (512 frames in a row).
   LeafResult tdh_mem_page_aug(Hpa tdr, Gpa gpa, Level level, Hpa page);
-  /// 29. GPA_RANGE_NOT_BLOCKED, TLB_ and IOTLB_TRACKING_NOT_DONE. RCX = page.
+  /// 29. In a runnable TD GPA_RANGE_NOT_BLOCKED, TLB_ and IOTLB_TRACKING_NOT_DONE; while it
+  /// is built a page goes as it is. RCX = page.
   LeafResult tdh_mem_page_remove(Hpa tdr, Gpa gpa, Level level);
   /// 7, 39. GPA_RANGE_ALREADY_BLOCKED is a remark. Not for MMIO entries.
   LeafResult tdh_mem_range_block(Hpa tdr, Gpa gpa, Level level);

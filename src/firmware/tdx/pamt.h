@@ -18,9 +18,7 @@ enum class PageType : std::uint8_t {
   kTdvpr,
   kTdvpx,
   kSept,
-  kIommuMt,  ///< IOMMU set-up and DMAR tables
-  kSpdm,
-  kIdeStream,
+  kIommuMt,  ///< IOMMU set-up, DMAR tables, SPDM sessions, IDE streams
   kDevifmt,
   kDevifcs,  ///< and its two buffers
   kMmiomt,

@@ -20,14 +20,6 @@ Checked<SpdmSession*> session_at(Leaf& leaf, IommuState& iommu, std::uint32_t se
   return &at->second;
 }
 
-/// A page for IOMMU tables of the current generation.
-void take_iommu_page(State& s, std::uint32_t iommu, Hpa page) {
-  s.take_page(page, PageType::kIommuMt, Hpa{0}, hw::KeyId{kModuleKey});
-  PamtEntry& entry = s.pamt.entry(page);
-  entry.iommu = iommu;
-  entry.generation = s.iommus[iommu].generation;
-}
-
 /// The session's device information is `info` from here on.
 void keep_info(SpdmSession& spdm, Bytes info) {
   spdm.info = std::move(info);
@@ -72,8 +64,8 @@ LeafResult Module::tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queu
       return leaf.refuse(Code::kRpIdeMustBeDisabled, Operand::kRcx,
                          "a root port's IDE stream is on");
   leaf.give_way();
-  take_iommu_page(leaf.s, iommu, root_table);
-  take_iommu_page(leaf.s, iommu, queue);
+  leaf.s.take_iommu_page(iommu, root_table);
+  leaf.s.take_iommu_page(iommu, queue);
   state.root_table = root_table;
   state.configured = true;
   state.iommu->set_root(hw::TBit::kTrusted, root_table);
@@ -106,7 +98,7 @@ LeafResult Module::tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, H
   if (state->sessions.contains(session))
     return leaf.refuse(Code::kSpdmEntryAlreadyPresent, Operand::kRdx, "the session exists");
   leaf.give_way();
-  leaf.s.take_page(page, PageType::kSpdm, Hpa{0}, hw::KeyId{kModuleKey});
+  leaf.s.take_iommu_page(iommu, page);
   SpdmSession& made = state->sessions[session];
   made.page = page;
   made.channel = spdm::make_requester(leaf.s.channels, &leaf.s.watcher);

@@ -49,6 +49,9 @@ struct State {
 
   /// A page becomes the module's: typed, owned, zeroed under `key`.
   void take_page(Hpa page, PageType type, Hpa owner, hw::KeyId key);
+  /// As take_page(): a page for the tables of an IOMMU, or for its SPDM sessions and IDE
+  /// streams. Source: tdxio branch, PT_IOMMU_MT with the IOMMU as owner.
+  void take_iommu_page(std::uint32_t iommu, Hpa page);
   /// Back to the host, without its plain text: the host's key never made it.
   void release_page(Hpa page);
   [[nodiscard]] bool is_ram(Hpa page);

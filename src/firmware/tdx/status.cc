@@ -10,6 +10,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kSuccess, "TDX_SUCCESS");
     TDX_CODE(kInterruptedResumable, "TDX_INTERRUPTED_RESUMABLE");
     TDX_CODE(kOperandInvalid, "TDX_OPERAND_INVALID");
+    TDX_CODE(kOperandAddrRangeError, "TDX_OPERAND_ADDR_RANGE_ERROR");
     TDX_CODE(kOperandBusy, "TDX_OPERAND_BUSY");
     TDX_CODE(kPreviousTlbEpochBusy, "TDX_PREVIOUS_TLB_EPOCH_BUSY");
     TDX_CODE(kRndNoEntropy, "TDX_RND_NO_ENTROPY");
@@ -20,6 +21,8 @@ std::string_view code_name(Code code) {
     TDX_CODE(kTdcsNotAllocated, "TDX_TDCS_NOT_ALLOCATED");
     TDX_CODE(kLifecycleStateIncorrect, "TDX_LIFECYCLE_STATE_INCORRECT");
     TDX_CODE(kOpStateIncorrect, "TDX_OP_STATE_INCORRECT");
+    TDX_CODE(kNoVcpus, "TDX_NO_VCPUS");
+    TDX_CODE(kTdcxNumIncorrect, "TDX_TDCX_NUM_INCORRECT");
     TDX_CODE(kVcpuStateIncorrect, "TDX_VCPU_STATE_INCORRECT");
     TDX_CODE(kVcpuAssociated, "TDX_VCPU_ASSOCIATED");
     TDX_CODE(kVcpuNotAssociated, "TDX_VCPU_NOT_ASSOCIATED");
@@ -30,16 +33,18 @@ std::string_view code_name(Code code) {
     TDX_CODE(kNoHkidReadyToWbcache, "TDX_NO_HKID_READY_TO_WBCACHE");
     TDX_CODE(kFlushvpNotDone, "TDX_FLUSHVP_NOT_DONE");
     TDX_CODE(kEptWalkFailed, "TDX_EPT_WALK_FAILED");
+    TDX_CODE(kEptEntryNotPresent, "TDX_EPT_ENTRY_NOT_PRESENT");
     TDX_CODE(kGpaRangeNotBlocked, "TDX_GPA_RANGE_NOT_BLOCKED");
     TDX_CODE(kGpaRangeAlreadyBlocked, "TDX_GPA_RANGE_ALREADY_BLOCKED");
     TDX_CODE(kTlbTrackingNotDone, "TDX_TLB_TRACKING_NOT_DONE");
     TDX_CODE(kPageAlreadyAccepted, "TDX_PAGE_ALREADY_ACCEPTED");
     TDX_CODE(kPageSizeMismatch, "TDX_PAGE_SIZE_MISMATCH");
     TDX_CODE(kEptEntryStateIncorrect, "TDX_EPT_ENTRY_STATE_INCORRECT");
+    TDX_CODE(kEptPageNotFree, "TDX_EPT_PAGE_NOT_FREE");
     TDX_CODE(kIommuInvalidState, "TDX_IOMMU_INVALID_STATE");
     TDX_CODE(kIqQueueFull, "TDX_IOMMU_IQ_QUEUE_FULL");
     TDX_CODE(kRpNotConfigured, "TDX_IOMMU_RP_NOT_CONFIGURED");
-    TDX_CODE(kIotlbTrackingNotDone, "TDX_IOTLB_TRACKING_NOT_DONE");
+    TDX_CODE(kIotlbTrackingNotDone, "TDX_IOMMU_IOTLB_TRACKING_NOT_DONE");
     TDX_CODE(kRpIdeMustBeDisabled, "TDX_IOMMU_RP_IDE_MUST_BE_DISABLED");
     TDX_CODE(kSpdmHasActiveIdeStreams, "TDX_SPDM_HAS_ACTIVE_IDE_STREAMS");
     TDX_CODE(kSpdmInvalidState, "TDX_SPDM_INVALID_STATE");
@@ -62,7 +67,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kIdeStreamRidOverlap, "TDX_IDE_STREAM_RID_OVERLAP");
     TDX_CODE(kIdeStreamHasDeviceInterfaces, "TDX_IDE_STREAM_HAS_DEVICE_INTERFACES");
     TDX_CODE(kIdeKmOutReq, "TDX_IDE_STREAM_IDEKM_OUTREQ");
-    TDX_CODE(kIdeKmKeysNotReady, "TDX_IDE_STREAM_KEYS_NOT_READY");
+    TDX_CODE(kIdeKmKeysNotReady, "TDX_IDE_STREAM_IDEKM_KEYS_NOT_READY");
     TDX_CODE(kIdeKmInvalidResponse, "TDX_IDE_STREAM_IDEKM_INVALID_RESPONSE");
     TDX_CODE(kIdeStreamInvalidState, "TDX_IDE_STREAM_INVALID_STATE");
     TDX_CODE(kMmioInvalidPageMetadata, "TDX_MMIO_INVALID_PAGE_METADATA");
@@ -71,7 +76,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kDmarIndexOutOfBounds, "TDX_DMAR_INDEX_OUT_OF_BOUNDS");
     TDX_CODE(kDmarEntryNotPresent, "TDX_DMAR_ENTRY_NOT_PRESENT");
     TDX_CODE(kTdHasAttachedDevices, "TDX_TD_HAS_ATTACHED_DEVICES");
-    TDX_CODE(kIotlbTrackingNotRequired, "TDX_IOTLB_TRACKING_NOT_REQUIRED");
+    TDX_CODE(kIotlbTrackingNotRequired, "TDX_IOMMU_IOTLB_TRACKING_NOT_REQUIRED");
     TDX_CODE(kIommuMtPageInUse, "TDX_IOMMU_MT_PAGE_IN_USE");
     TDX_CODE(kDevifHasMappedDma, "TDX_DEVIF_HAS_MAPPED_DMA");
     TDX_CODE(kDevifmtNotPresent, "TDX_DEVIFMT_NOT_PRESENT");
@@ -110,6 +115,10 @@ std::string_view operand_name(Operand which) {
       return "R12";
     case Operand::kR15:
       return "R15";
+    case Operand::kAttributes:
+      return "ATTRIBUTES";
+    case Operand::kMaxVcpus:
+      return "MAX_VCPUS";
     case Operand::kTdr:
       return "TDR";
     case Operand::kTdcx:
@@ -135,7 +144,7 @@ std::string_view operand_name(Operand which) {
     case Operand::kIommu:
       return "IOMMU";
     case Operand::kSpdm:
-      return "SPDM";
+      return "SPDMMT";
     case Operand::kDevifmt:
       return "DEVIFMT";
     case Operand::kMmiomt:

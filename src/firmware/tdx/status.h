@@ -13,6 +13,7 @@ enum class Code : std::uint32_t {
   kSuccess = 0,
   kInterruptedResumable = 0x80000003,
   kOperandInvalid = 0xC0000100,
+  kOperandAddrRangeError = 0xC0000101,
   kOperandBusy = 0x80000200,
   kPreviousTlbEpochBusy = 0x80000201,
   kRndNoEntropy = 0x80000203,
@@ -23,22 +24,26 @@ enum class Code : std::uint32_t {
   kTdcsNotAllocated = 0xC0000606,
   kLifecycleStateIncorrect = 0xC0000607,
   kOpStateIncorrect = 0xC0000608,
+  kNoVcpus = 0xC0000609,
+  kTdcxNumIncorrect = 0xC0000610,
   kVcpuStateIncorrect = 0xC0000700,
   kVcpuAssociated = 0x80000701,
   kVcpuNotAssociated = 0x80000702,
-  kMaxVcpusExceeded = 0xC0000704,
+  kMaxVcpusExceeded = 0xC0000705,
   kTdKeysNotConfigured = 0x80000810,
   kWbcacheNotComplete = 0x80000817,
   kHkidNotFree = 0xC0000820,
   kNoHkidReadyToWbcache = 0x00000821,
   kFlushvpNotDone = 0x80000824,
   kEptWalkFailed = 0xC0000B00,
+  kEptEntryNotPresent = 0xC0000B03,
   kGpaRangeNotBlocked = 0xC0000B06,
   kGpaRangeAlreadyBlocked = 0x00000B07,
   kTlbTrackingNotDone = 0xC0000B08,
   kPageAlreadyAccepted = 0x00000B0A,
   kPageSizeMismatch = 0xC0000B0B,
   kEptEntryStateIncorrect = 0xC0000B0D,
+  kEptPageNotFree = 0xC0000B0E,
   kIommuInvalidState = 0xC0000F00,
   kIqQueueFull = 0xC0000F01,
   kRpNotConfigured = 0xC0000F02,
@@ -90,9 +95,9 @@ enum class Code : std::uint32_t {
   kGuestInvNotRequired = 0x00000F53,
 };
 
-/// What a code is about: the lower half of RAX. A register has its x86 number;
-/// the numbers of locks and pages are ours, since the public sources that we
-/// could read name but do not number them.
+/// What a code is about: the lower half of RAX. A register has its x86 number; the others
+/// are those of tdx_error_codes_defs.h, and from 0x400 on our own, where the public file has
+/// no number for a lock. Some codes carry a number instead: a level, a vCPU's state.
 enum class Operand : std::uint32_t {
   kRax = 0,  ///< also "none"
   kRcx = 1,
@@ -103,23 +108,29 @@ enum class Operand : std::uint32_t {
   kR11 = 11,
   kR12 = 12,
   kR15 = 15,
+  kAttributes = 64,
+  kMaxVcpus = 68,
   kTdr = 128,
-  kTdcx,
-  kTdvpr,
-  kPamt,
-  kKot,
-  kOpState,
-  kSeptTree,
-  kSeptEntry,
-  kTdEpoch,
+  kTdcx = 129,
+  kTdvpr = 130,
+  kSeptTree = 146,
+  kSeptEntry = 147,
+  kTdEpoch = 169,
+  kOpState = 172,
+  kKot = 186,
+  kMmiomt = 257,
+  kSpdm = 258,
+  kDmar = 320,
+  kPamt = 0x400,
   kTdInv,
   kExtension,  ///< the one-call-at-a-time lock of leaves 128–166
   kIommu,
-  kSpdm,
   kDevifmt,
-  kMmiomt,
-  kDmar,
 };
+/// The operand of codes that carry a number.
+[[nodiscard]] constexpr Operand number_operand(std::uint32_t number) {
+  return static_cast<Operand>(number);
+}
 
 /// A leaf's completion status, RAX.
 class [[nodiscard]] Status {

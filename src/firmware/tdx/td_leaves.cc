@@ -6,14 +6,49 @@
 
 namespace teeio::tdx {
 
+namespace {
+
+// States of a vCPU as statuses carry them. Source: tdx_tdvps.h, VCPU_*.
+constexpr std::uint32_t kVcpuUninitialized = 0;
+constexpr std::uint32_t kVcpuReady = 2;
+
+/// What TD_PARAMS.ATTRIBUTES may have: DEBUG, SEPT_VE_DISABLE, MIGRATABLE, PKS, PERFMON.
+/// Source: TDX module base spec, "ATTRIBUTES"; tdh_mng_init.c, verify_td_attributes().
+constexpr std::uint64_t kAttributes = std::uint64_t{1} << 0U | std::uint64_t{1} << 28U |
+                                      std::uint64_t{1} << 29U | std::uint64_t{1} << 30U |
+                                      std::uint64_t{1} << 63U;
+
+/// All that VP.ENTER looks at behind the TDVPR page.
+LeafResult check_vp_enter(State& s, const Vcpu& vcpu) {
+  const auto refuse = [](Code code, Operand operand = Operand::kRax) {
+    return LeafResult{.status = Status(code, operand)};
+  };
+  Td* const td = s.find_td(vcpu.tdr);
+  TEEIO_CHECK(td != nullptr, "a vCPU page keeps its TDR");
+  if (!s.pamt.entry(td->tdr).lock.try_shared()) return refuse(Code::kOperandBusy, Operand::kTdr);
+  s.pamt.entry(td->tdr).lock.release_shared();
+  if (td->fatal) return refuse(Code::kTdFatal);
+  if (td->life_cycle != LifeCycle::kKeysConfigured) return refuse(Code::kTdKeysNotConfigured);
+  if (td->op_state != OpState::kRunnable) return refuse(Code::kOpStateIncorrect);
+  if (vcpu.pages.size() != kTdvpsPages) return refuse(Code::kTdcxNumIncorrect);
+  if (!vcpu.initialized)
+    return refuse(Code::kVcpuStateIncorrect, number_operand(kVcpuUninitialized));
+  if (!td->epoch_lock.try_shared()) return refuse(Code::kOperandBusy, Operand::kTdEpoch);
+  td->epoch_lock.release_shared();
+  return {};
+}
+
+}  // namespace
+
+/// Source: tdh_mng_create.c.
 LeafResult Module::tdh_mng_create(Hpa tdr, std::uint16_t hkid, std::uint32_t trace_vm) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MNG.CREATE"), {.vm = trace_vm});
-  TDX_TRY(leaf.free_page(tdr, Operand::kRcx));
   if (hkid == 0 || hkid >= leaf.s.hkids.size())
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "no private HKID");
+  TDX_TRY(leaf.free_page(tdr, Operand::kRcx));
   TDX_TRY(leaf.take(leaf.s.kot, Operand::kKot));
   if (leaf.s.hkids[hkid] != HkidState::kFree)
-    return leaf.refuse(Code::kHkidNotFree, Operand::kRdx, "another TD has the HKID");
+    return leaf.refuse(Code::kHkidNotFree, Operand::kRax, "another TD has the HKID");
   leaf.give_way();
   leaf.s.hkids[hkid] = HkidState::kAssigned;
   leaf.s.take_page(tdr, PageType::kTdr, tdr, hw::KeyId{kModuleKey});
@@ -24,25 +59,26 @@ LeafResult Module::tdh_mng_create(Hpa tdr, std::uint16_t hkid, std::uint32_t tra
   return {};
 }
 
+/// Source: tdh_mng_key_config.c, on a machine of one package.
 LeafResult Module::tdh_mng_key_config(Hpa tdr) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MNG.KEY.CONFIG"));
-  TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx));
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(tdr).lock, Operand::kTdr));
-  if (td->fatal) return leaf.refuse(Code::kTdFatal, Operand::kRcx, "the TD met a fatal error");
+  TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx, Leaf::Hold::kExclusive));
+  if (td->fatal) return leaf.refuse(Code::kTdFatal, Operand::kRax, "the TD met a fatal error");
   if (td->life_cycle != LifeCycle::kHkidAssigned)
-    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kRcx, "the key is configured");
+    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kRax, "the key is configured");
   leaf.give_way();
   td->life_cycle = LifeCycle::kKeysConfigured;
   return {};
 }
 
+/// Source: tdh_mng_add_cx.c.
 LeafResult Module::tdh_mng_addcx(Hpa tdr, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MNG.ADDCX"));
-  TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kAnyState));
-  TDX_TRY(leaf.free_page(page, Operand::kRcx));
-  TDX_TRY(leaf.take(td->op_state_lock, Operand::kOpState));
+  TDX_ASSIGN(Td* const td,
+             leaf.td(tdr, Operand::kRdx, AllowedIn::kAnyState, Leaf::Hold::kExclusive));
   if (td->tdcs.size() == kTdcsPages)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "the TD has all its control pages");
+    return leaf.refuse(Code::kTdcxNumIncorrect, Operand::kRax, "the TD has all its control pages");
+  TDX_TRY(leaf.free_page(page, Operand::kRcx));
   leaf.give_way();
   leaf.s.take_page(page, PageType::kTdcx, tdr, td->key());
   td->tdcs.push_back(page);
@@ -50,16 +86,15 @@ LeafResult Module::tdh_mng_addcx(Hpa tdr, Hpa page) {
   return {};
 }
 
+/// Source: tdh_mng_init.c, read_and_set_td_configurations().
 LeafResult Module::tdh_mng_init(Hpa tdr, const TdParameters& parameters) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MNG.INIT"));
-  TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRcx, AllowedIn::kAnyState));
-  if (td->tdcs.size() != kTdcsPages)
-    return leaf.refuse(Code::kTdcsNotAllocated, Operand::kRcx, "control pages are missing");
-  TDX_TRY(leaf.take(td->op_state_lock, Operand::kOpState));
-  if (td->op_state != OpState::kUninitialized)
-    return leaf.refuse(Code::kOpStateIncorrect, Operand::kRcx, "the TD is initialized");
+  TDX_ASSIGN(Td* const td,
+             leaf.td(tdr, Operand::kRcx, AllowedIn::kUninitialized, Leaf::Hold::kExclusive));
+  if ((parameters.attributes & ~kAttributes) != 0)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kAttributes, "no such attribute of a TD");
   if (parameters.max_vcpus == 0)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "a TD needs a vCPU");
+    return leaf.refuse(Code::kOperandInvalid, Operand::kMaxVcpus, "a TD needs a vCPU");
   leaf.give_way();
   td->parameters = parameters;
   td->sept_root = td->tdcs.back();
@@ -70,33 +105,38 @@ LeafResult Module::tdh_mng_init(Hpa tdr, const TdParameters& parameters) {
   return {};
 }
 
+/// Source: tdh_mr_extend.c.
 LeafResult Module::tdh_mr_extend(Hpa tdr, Gpa gpa) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MR.EXTEND"));
-  TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuilding));
-  if (raw(gpa) % 256 != 0 || raw(gpa) >= kSharedGpaBit)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "the GPA is no private chunk");
-  TDX_ASSIGN(const Sept::Place place,
-             leaf.sept(*td, page_of(gpa), Level::k4K, Level::k4K, Leaf::Tree::kShared));
+  TDX_ASSIGN(Td* const td,
+             leaf.td(tdr, Operand::kRdx, AllowedIn::kBuilding, Leaf::Hold::kExclusive));
+  if (raw(gpa) % 256 != 0)
+    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "the GPA is no chunk's");
+  TDX_TRY(leaf.gpa(page_of(gpa), Level::k4K, Level::k4K));
+  const Sept::Place place = Sept(leaf.s.memory, *td).walk(page_of(gpa), Level::k4K);
+  if (place.level != Level::k4K)
+    return leaf.refuse(Code::kEptEntryNotPresent, place, "the walk ended above a page");
   if (place.entry.state() != SeptState::kMapped)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, Operand::kRcx, "no page was added here");
+    return leaf.refuse(Code::kEptEntryNotPresent, Operand::kRax, "no page was added here");
   return {};
 }
 
+/// Source: tdh_mr_finalize.c.
 LeafResult Module::tdh_mr_finalize(Hpa tdr) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MR.FINALIZE"));
-  TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRcx, AllowedIn::kAnyState));
-  TDX_TRY(leaf.take(td->op_state_lock, Operand::kOpState));
-  if (td->op_state != OpState::kInitialized)
-    return leaf.refuse(Code::kOpStateIncorrect, Operand::kRcx, "the TD is not being built");
+  TDX_ASSIGN(Td* const td,
+             leaf.td(tdr, Operand::kRcx, AllowedIn::kBuilding, Leaf::Hold::kExclusive));
+  if (td->vcpus == 0) return leaf.refuse(Code::kNoVcpus, Operand::kRax, "the TD has no vCPU");
   leaf.give_way();
   td->op_state = OpState::kRunnable;
   return {};
 }
 
+/// Source: tdh_vp_create.c.
 LeafResult Module::tdh_vp_create(Hpa tdr, Hpa tdvpr) {
   Leaf leaf(*state_, TDX_LEAF("TDH.VP.CREATE"));
-  TDX_TRY(leaf.free_page(tdvpr, Operand::kRcx));
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
+  TDX_TRY(leaf.free_page(tdvpr, Operand::kRcx));
   leaf.give_way();
   leaf.s.take_page(tdvpr, PageType::kTdvpr, tdr, td->key());
   Vcpu& vcpu = leaf.s.vcpus[raw(tdvpr)];
@@ -106,15 +146,17 @@ LeafResult Module::tdh_vp_create(Hpa tdr, Hpa tdvpr) {
   return {};
 }
 
+/// Source: tdh_vp_addcx.c.
 LeafResult Module::tdh_vp_addcx(Hpa tdvpr, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.VP.ADDCX"));
-  TDX_TRY(leaf.free_page(page, Operand::kRcx));
   TDX_ASSIGN(Vcpu* const vcpu, leaf.vcpu(tdvpr, Operand::kRdx));
   TDX_ASSIGN(Td* const td, leaf.td(vcpu->tdr, Operand::kTdr, AllowedIn::kBuiltOrRuns));
   if (vcpu->initialized)
-    return leaf.refuse(Code::kVcpuStateIncorrect, Operand::kRdx, "the vCPU is initialized");
+    return leaf.refuse(Code::kVcpuStateIncorrect, number_operand(kVcpuReady),
+                       "the vCPU is initialized");
   if (vcpu->pages.size() == kTdvpsPages)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "the vCPU has all its pages");
+    return leaf.refuse(Code::kTdcxNumIncorrect, Operand::kRax, "the vCPU has all its pages");
+  TDX_TRY(leaf.free_page(page, Operand::kRcx));
   leaf.give_way();
   leaf.s.take_page(page, PageType::kTdvpx, vcpu->tdr, td->key());
   vcpu->pages.push_back(page);
@@ -122,46 +164,46 @@ LeafResult Module::tdh_vp_addcx(Hpa tdvpr, Hpa page) {
   return {};
 }
 
+/// Source: tdh_vp_init.c; associate_vcpu_initial() counts the vCPU as one to flush.
 LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx) {
   Leaf leaf(*state_, TDX_LEAF("TDH.VP.INIT"));
   TDX_ASSIGN(Vcpu* const vcpu, leaf.vcpu(tdvpr, Operand::kRcx));
   TDX_ASSIGN(Td* const td, leaf.td(vcpu->tdr, Operand::kTdr, AllowedIn::kBuiltOrRuns));
-  if (vcpu->initialized || vcpu->pages.size() != kTdvpsPages)
-    return leaf.refuse(Code::kVcpuStateIncorrect, Operand::kRcx,
-                       "the vCPU is initialized or lacks pages");
-  if (td->vcpus == td->parameters.max_vcpus)
-    return leaf.refuse(Code::kMaxVcpusExceeded, Operand::kRcx, "the TD has all its vCPUs");
+  if (vcpu->pages.size() != kTdvpsPages)
+    return leaf.refuse(Code::kTdcxNumIncorrect, Operand::kRax, "the vCPU lacks pages");
+  if (vcpu->initialized)
+    return leaf.refuse(Code::kVcpuStateIncorrect, number_operand(kVcpuReady),
+                       "the vCPU is initialized");
   leaf.give_way();
   // Counted after the leaf gave way: another vCPU of the TD may have come first.
   if (td->vcpus == td->parameters.max_vcpus)
-    return leaf.refuse(Code::kMaxVcpusExceeded, Operand::kRcx, "the TD has all its vCPUs");
+    return leaf.refuse(Code::kMaxVcpusExceeded, Operand::kRax, "the TD has all its vCPUs");
   vcpu->initialized = true;
   vcpu->initial_rcx = initial_rcx;
   vcpu->index = td->vcpus++;
+  vcpu->associated = true;
+  ++td->vcpus_associated;
   return {};
 }
 
+/// Source: tdh_vp_enter.c. A logical processor is here who runs the vCPU: a vCPU that is
+/// inside is associated with another one.
 LeafResult Module::begin_vp_enter(Hpa tdvpr) {
   State& s = *state_;
   const schedule::Lock lock(s.mutex);
-  Vcpu* const vcpu = s.find_vcpu(tdvpr);
-  if (vcpu == nullptr) return {.status = {Code::kPageMetadataIncorrect, Operand::kRcx}};
-  if (!vcpu->lock.try_exclusive()) return {.status = {Code::kOperandBusy, Operand::kTdvpr}};
-  const auto refuse = [&](Code code, Operand operand) {
-    vcpu->lock.release_exclusive();
+  const auto refuse = [](Code code, Operand operand = Operand::kRax) {
     return LeafResult{.status = Status(code, operand)};
   };
+  if (!is_page_aligned(raw(tdvpr))) return refuse(Code::kOperandInvalid, Operand::kRcx);
+  if (!s.is_ram(tdvpr)) return refuse(Code::kOperandAddrRangeError, Operand::kRcx);
+  Vcpu* const vcpu = s.find_vcpu(tdvpr);
+  if (vcpu == nullptr) return refuse(Code::kPageMetadataIncorrect, Operand::kRcx);
+  if (vcpu->inside) return refuse(Code::kVcpuAssociated);
+  if (!vcpu->lock.try_shared()) return refuse(Code::kOperandBusy, Operand::kRcx);
+  const LeafResult checked = check_vp_enter(s, *vcpu);
+  if (!checked.ok()) vcpu->lock.release_shared();
+  if (!checked.ok()) return checked;
   Td* const td = s.find_td(vcpu->tdr);
-  TEEIO_CHECK(td != nullptr, "a vCPU page keeps its TDR");
-  if (!s.pamt.entry(td->tdr).lock.try_shared()) return refuse(Code::kOperandBusy, Operand::kTdr);
-  s.pamt.entry(td->tdr).lock.release_shared();
-  if (td->fatal) return refuse(Code::kTdFatal, Operand::kRcx);
-  if (td->life_cycle != LifeCycle::kKeysConfigured)
-    return refuse(Code::kTdKeysNotConfigured, Operand::kRcx);
-  if (td->op_state != OpState::kRunnable) return refuse(Code::kOpStateIncorrect, Operand::kRcx);
-  if (!vcpu->initialized) return refuse(Code::kVcpuStateIncorrect, Operand::kRcx);
-  if (!td->epoch_lock.try_shared()) return refuse(Code::kOperandBusy, Operand::kTdEpoch);
-  td->epoch_lock.release_shared();
   const bool stale = vcpu->entered_epoch != td->epoch || !vcpu->associated;
   if (!vcpu->associated) ++td->vcpus_associated;
   vcpu->associated = true;
@@ -180,7 +222,7 @@ void Module::end_vp_enter(Hpa tdvpr, TdExit exit) {
   TEEIO_CHECK(td != nullptr, "a vCPU page keeps its TDR");
   --td->vcpu_refs[vcpu->entered_epoch & 1U];
   vcpu->inside = false;
-  vcpu->lock.release_exclusive();
+  vcpu->lock.release_shared();
   if (exit == TdExit::kNonRecoverable) td->fatal = true;
 }
 

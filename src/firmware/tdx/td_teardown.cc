@@ -1,3 +1,4 @@
+#include "base/check.h"
 #include "firmware/tdx/leaf.h"
 
 // The end of a TD, in its order: VP.FLUSH, VPFLUSHDONE, CACHE.WB, FREEID, RECLAIM.
@@ -8,10 +9,13 @@ namespace teeio::tdx {
 LeafResult Module::tdh_vp_flush(Hpa tdvpr) {
   Leaf leaf(*state_, TDX_LEAF("TDH.VP.FLUSH"));
   TDX_ASSIGN(Vcpu* const vcpu, leaf.vcpu(tdvpr, Operand::kRcx));
-  TDX_ASSIGN(Td* const td, leaf.any_td(vcpu->tdr, Operand::kTdr));
-  TDX_TRY(leaf.share(leaf.s.pamt.entry(td->tdr).lock, Operand::kTdr));
+  TDX_ASSIGN(Td* const td, leaf.any_td(vcpu->tdr, Operand::kTdr, Leaf::Hold::kShared));
+  if (td->life_cycle != LifeCycle::kKeysConfigured)
+    return leaf.refuse(Code::kTdKeysNotConfigured, Operand::kRax, "the TD has no usable key");
+  if (vcpu->pages.size() != kTdvpsPages)
+    return leaf.refuse(Code::kTdcxNumIncorrect, Operand::kRax, "the vCPU lacks pages");
   if (!vcpu->associated)
-    return leaf.refuse(Code::kVcpuNotAssociated, Operand::kRcx, "the vCPU has nothing to flush");
+    return leaf.refuse(Code::kVcpuNotAssociated, Operand::kRax, "the vCPU has nothing to flush");
   leaf.give_way();
   vcpu->associated = false;
   --td->vcpus_associated;
@@ -20,19 +24,18 @@ LeafResult Module::tdh_vp_flush(Hpa tdvpr) {
 
 LeafResult Module::tdh_mng_vpflushdone(Hpa tdr) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MNG.VPFLUSHDONE"));
-  TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx));
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(tdr).lock, Operand::kTdr));
+  TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx, Leaf::Hold::kExclusive));
   TDX_TRY(leaf.take(leaf.s.kot, Operand::kKot));
   if (td->life_cycle != LifeCycle::kHkidAssigned && td->life_cycle != LifeCycle::kKeysConfigured)
-    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kRcx, "the TD is past this");
+    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kRax, "the TD is past this");
   if (td->vcpus_associated != 0)
-    return leaf.refuse(Code::kFlushvpNotDone, Operand::kRcx, "a vCPU is not flushed");
+    return leaf.refuse(Code::kFlushvpNotDone, Operand::kRax, "a vCPU is not flushed");
   if (td->devif_ref_cnt != 0)
-    return leaf.refuse(Code::kTdHasAttachedDevices, Operand::kRcx,
+    return leaf.refuse(Code::kTdHasAttachedDevices, Operand::kRax,
                        "the TD still has a device interface");
   for (const auto& [id, part] : td->iommus)
     if (part.pasidte_ref_cnt != 0 || part.inv_req)
-      return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRcx, "an IOMMU still knows the TD");
+      return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRax, "an IOMMU still knows the TD");
   leaf.give_way();
   td->life_cycle = LifeCycle::kBlocked;
   leaf.s.hkids[td->hkid] = HkidState::kFlushedVps;
@@ -54,13 +57,12 @@ LeafResult Module::tdh_phymem_cache_wb() {
 
 LeafResult Module::tdh_mng_key_freeid(Hpa tdr) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MNG.KEY.FREEID"));
-  TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx));
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(tdr).lock, Operand::kTdr));
-  TDX_TRY(leaf.take(leaf.s.kot, Operand::kKot));
+  TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx, Leaf::Hold::kExclusive));
   if (td->life_cycle != LifeCycle::kBlocked)
-    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kRcx, "VPFLUSHDONE comes first");
+    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kRax, "VPFLUSHDONE comes first");
+  TDX_TRY(leaf.take(leaf.s.kot, Operand::kKot));
   if (leaf.s.hkids[td->hkid] != HkidState::kWrittenBack)
-    return leaf.refuse(Code::kWbcacheNotComplete, Operand::kRcx, "caches hold lines of the key");
+    return leaf.refuse(Code::kWbcacheNotComplete, Operand::kRax, "caches hold lines of the key");
   leaf.give_way();
   td->life_cycle = LifeCycle::kTeardown;
   leaf.s.hkids[td->hkid] = HkidState::kFree;
@@ -69,43 +71,59 @@ LeafResult Module::tdh_mng_key_freeid(Hpa tdr) {
 
 namespace {
 
+/// What the leaf says of the page, also when it refuses.
+LeafResult describe(const PamtEntry& entry) {
+  const std::uint64_t owner =
+      entry.type == PageType::kIommuMt ? std::uint64_t{entry.iommu} : raw(entry.owner);
+  return {.status = {},
+          .rcx = static_cast<std::uint64_t>(entry.type),
+          .rdx = owner,
+          .r8 = static_cast<std::uint64_t>(Level::k4K)};
+}
+
+Refused refuse(Leaf& leaf, const PamtEntry& entry, Code code, std::string_view why) {
+  LeafResult result = describe(entry);
+  result.status = Status(code);
+  return leaf.refuse(result, why);
+}
+
 Checked<void> reclaimable_from_td(Leaf& leaf, Hpa page, const PamtEntry& entry) {
-  TDX_ASSIGN(Td* const td, leaf.any_td(entry.owner, Operand::kTdr));
-  if (page == td->tdr) {
-    if (td->life_cycle != LifeCycle::kTeardown)
-      return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kTdr, "the TD's key is in use");
-    if (td->chldcnt != 0)
-      return leaf.refuse(Code::kTdAssociatedPagesExist, Operand::kRcx, "the TD still has pages");
-    return {};
+  Td* const td = leaf.s.find_td(entry.owner);
+  TEEIO_CHECK(td != nullptr, "a TD's page keeps its TDR");
+  if (page != td->tdr) {
+    if (auto shared = leaf.share(leaf.s.pamt.entry(td->tdr).lock, Operand::kTdr); !shared) {
+      const Status busy = shared.error().result.status;
+      shared.error().result = describe(entry);
+      shared.error().result.status = busy;
+      return shared;
+    }
   }
-  TDX_TRY(leaf.share(leaf.s.pamt.entry(td->tdr).lock, Operand::kTdr));
   if (td->life_cycle != LifeCycle::kTeardown)
-    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kTdr, "the TD's key is in use");
+    return refuse(leaf, entry, Code::kLifecycleStateIncorrect, "the TD's key is in use");
+  if (page == td->tdr && td->chldcnt != 0)
+    return refuse(leaf, entry, Code::kTdAssociatedPagesExist, "the TD still has pages");
   return {};
 }
 
 }  // namespace
 
+/// Source: tdh_phymem_page_reclaim.c.
 LeafResult Module::tdh_phymem_page_reclaim(Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.PHYMEM.PAGE.RECLAIM"));
-  if (!is_page_aligned(raw(page)) || !leaf.s.is_ram(page))
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "the address is no page of RAM");
+  TDX_TRY(leaf.in_tdmr(page, Operand::kRcx));
   PamtEntry& entry = leaf.s.pamt.entry(page);
   TDX_TRY(leaf.take(entry.lock, Operand::kRcx));
-  const LeafResult found{
-      .status = {}, .rcx = static_cast<std::uint64_t>(entry.type), .rdx = raw(entry.owner)};
+  const LeafResult found = describe(entry);
   switch (entry.type) {
     case PageType::kFree:
     case PageType::kDevifcs:
     case PageType::kDevifmt:
     case PageType::kMmiomt:
-    case PageType::kSpdm:
-    case PageType::kIdeStream:
       return leaf.refuse(Code::kPageMetadataIncorrect, Operand::kRcx,
                          "the page is free, or its own leaf gives it back");
     case PageType::kIommuMt:
       if (leaf.s.iommus[entry.iommu].generation == entry.generation)
-        return leaf.refuse(Code::kIommuMtPageInUse, Operand::kRcx, "the IOMMU uses the page");
+        return refuse(leaf, entry, Code::kIommuMtPageInUse, "the IOMMU uses the page");
       leaf.give_way();
       leaf.s.release_page(page);
       return found;

@@ -38,8 +38,10 @@ class Fresh : public Machine {
   using Machine::kMmioGpa;
   using Machine::kRamGpa;
   using Machine::kStream;
+  using Machine::make_td;
   using Machine::module;
   using Machine::page;
+  using Machine::TestTd;
   using Machine::validate;
   TestTd td;
 };
@@ -135,6 +137,42 @@ TEST(Concurrency, AVcpuNeverEntersBetweenTheTwoHalvesOfATrack) {
       EXPECT_EQ(operand_name(enter.status.operand()), "TD_EPOCH");
     }
   });
+}
+
+// TDR exclusive: ADDCX, MNG.INIT, MR.EXTEND, MR.FINALIZE, PAGE.ADD, KEY.CONFIG.
+TEST(Concurrency, TwoTasksThatBuildOneTdCollideAndTwoThatRunItDoNot) {
+  Outcomes built;
+  Outcomes ran;
+  test::expect_sound([&] {
+    Fresh m;
+    const Fresh::TestTd td = m.make_td(2, 12);
+    const Hpa pages[] = {m.page(), m.page(), m.page(), m.page()};
+    LeafResult a;
+    LeafResult b;
+    Fresh::race(
+        [&] { a = m.module.tdh_mem_page_add(td.tdr, m.kRamGpa, pages[0], pages[2]); },
+        [&] { b = m.module.tdh_mem_page_add(td.tdr, m.kRamGpa + kPageSize, pages[1], pages[2]); });
+    for (const LeafResult& r : {a, b}) {
+      if (r.ok()) continue;
+      EXPECT_EQ(operand_name(r.status.operand()), "RDX");
+    }
+    built.insert({name(a), name(b)});
+  });
+  test::expect_sound([&] {
+    Fresh m;
+    const Hpa pages[] = {m.page(), m.page()};
+    LeafResult a;
+    LeafResult b;
+    // Tables of two gigabytes: the tree is shared, the entries are two.
+    Fresh::race(
+        [&] { a = m.module.tdh_mem_sept_add(m.td.tdr, Gpa{0x8000'0000}, Level::k1G, pages[0]); },
+        [&] { b = m.module.tdh_mem_sept_add(m.td.tdr, Gpa{0xc000'0000}, Level::k1G, pages[1]); });
+    ran.insert({name(a), name(b)});
+  });
+  EXPECT_EQ(built, (Outcomes{{"TDX_SUCCESS", "TDX_SUCCESS"},
+                             {"TDX_SUCCESS", "TDX_OPERAND_BUSY"},
+                             {"TDX_OPERAND_BUSY", "TDX_SUCCESS"}}));
+  EXPECT_EQ(ran, (Outcomes{{"TDX_SUCCESS", "TDX_SUCCESS"}}));
 }
 
 TEST(Concurrency, VpFlushDoneAndDevifCreateExcludeEachOther) {

@@ -190,7 +190,7 @@ TEST_F(DeviceRefusals, PrivateMmio) {
        {kEptEntryStateIncorrect, kRcx}},
       {"RAM removal of MMIO",
        [&] { return module.tdh_mem_page_remove(td.tdr, kMmioGpa, Level::k4K); },
-       {kGpaRangeNotBlocked, kRcx}},
+       {kEptEntryStateIncorrect, kRcx}},
       {"map on a blocked stream",
        [&] {
          (void)module.tdh_mmiomt_set(kBar + kPageSize, Level::k4K, kFunction);
@@ -274,7 +274,18 @@ TEST_F(DeviceRefusals, ReclaimGivesNeitherDeviceMetadataNorAnIommusTables) {
        {kPageMetadataIncorrect, kRcx}},
       {"IOMMU root",
        [&] { return module.tdh_phymem_page_reclaim(root); },
-       {kIommuMtPageInUse, kRcx}},
+       {kIommuMtPageInUse, kRax}},
+      {"an SPDM session's",
+       [&] {
+         (void)module.tdh_devif_remove(kFunction);
+         const Hpa session{page()};
+         (void)module.tdh_spdm_create(Machine::kIommu, Machine::kSession + 1, session);
+         const LeafResult r = module.tdh_phymem_page_reclaim(session);
+         EXPECT_EQ(r.rcx, module.tdh_phymem_page_reclaim(root).rcx) << "one type for both";
+         EXPECT_EQ(r.rdx, Machine::kIommu);
+         return r;
+       },
+       {kIommuMtPageInUse, kRax}},
   });
 }
 

@@ -161,6 +161,9 @@ TEST_F(Life, ATdWithADeviceCannotLoseItsKeyNorItsTdr) {
   TestTd td = running_td();
   devifmt_tables();
   ASSERT_OK(create_devif(td));
+  // VP.INIT has associated the vCPU, whether it ran or not.
+  EXPECT_CODE(module.tdh_mng_vpflushdone(td.tdr), Code::kFlushvpNotDone);
+  ASSERT_OK(module.tdh_vp_flush(td.vp));
   EXPECT_CODE(module.tdh_mng_vpflushdone(td.tdr), Code::kTdHasAttachedDevices);
   EXPECT_CODE(module.tdh_mng_key_freeid(td.tdr), Code::kLifecycleStateIncorrect);
   EXPECT_CODE(module.tdh_phymem_page_reclaim(td.tdr), Code::kLifecycleStateIncorrect);
