@@ -6,8 +6,10 @@
 #include "cli/options.h"
 #include "cli/print.h"
 #include "cli/psk_argument.h"
+#include "crypto/chain_problem.h"
 #include "crypto/identity.h"
 #include "crypto/random.h"
+#include "serve/capture.h"
 #include "serve/knobs.h"
 #include "serve/server.h"
 #include "wire/spdm_capabilities.h"
@@ -39,6 +41,16 @@ std::expected<crypto::Identity, std::string> load_identity(const std::string& ch
   if (!identity)
     return std::unexpected(fmt::format("{}, {}: {}", chain_file, key_file, identity.error().why));
   return std::move(*identity);
+}
+
+/// A chain that requesters will refuse is served all the same: it is what they are tested with.
+void warn(const std::string& file, const crypto::CertificateChain& chain) {
+  constexpr std::uint64_t kSecondNs = 1'000'000'000;
+  if (const auto problem = crypto::chain_problem(chain))
+    complain("teeio serve: {}: warning: the chain does not verify: {}\n", file, *problem);
+  const auto now = static_cast<std::int64_t>(serve::world_time_ns() / kSecondNs);
+  if (const auto problem = crypto::validity_problem(chain, now))
+    complain("teeio serve: {}: warning: {}\n", file, *problem);
 }
 
 std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
@@ -97,6 +109,7 @@ int serve_devices(const ServeArguments& arguments) {
   if (!arguments.chain.empty()) {
     auto loaded = load_identity(arguments.chain, arguments.key);
     if (!loaded) return cannot(loaded.error());
+    warn(arguments.chain, loaded->chain);
     identity = std::move(*loaded);
     options->spdm.identity = &*identity;
   }

@@ -1,12 +1,17 @@
 #include "crypto/certificate.h"
 
 #include <openssl/asn1.h>
+#include <openssl/core_names.h>
 #include <openssl/objects.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <array>
+#include <ctime>
+
 #include "base/check.h"
+#include "crypto/chain_problem.h"
 #include "crypto/dmtf_oids.h"
 #include "crypto/openssl.h"
 
@@ -100,6 +105,72 @@ Result<void> check_leaf(X509* leaf) {
   if ((X509_get_extension_flags(leaf) & EXFLAG_CA) != 0)
     return fail(Errno::kInval, "the leaf certificate is an authority's");
   return {};
+}
+
+/// The curve is spelt out instead of named, which many verifiers do not read. Source:
+/// RFC 5480, 2.1.1 ("specifiedCurve … MUST NOT be used").
+bool spells_curve(X509* certificate) {
+  std::array<char, 16> encoding{};
+  return EVP_PKEY_get_utf8_string_param(X509_get0_pubkey(certificate), OSSL_PKEY_PARAM_EC_ENCODING,
+                                        encoding.data(), encoding.size(), nullptr) == 1 &&
+         std::string_view(encoding.data()) == OSSL_PKEY_EC_ENCODING_EXPLICIT;
+}
+
+/// Why a chain does not verify, and which of its certificates is to blame.
+struct Fault {
+  Error error;
+  std::size_t at = 0;
+  std::string_view detail;  ///< OpenSSL's words; empty: `error` has all
+};
+
+std::optional<Fault> order_fault(std::span<const Certificate> chain) {
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    X509* const one = chain[i].handle();
+    if (spells_curve(one))
+      return Fault{{Errno::kInval, "a certificate's key spells out its curve"}, i, {}};
+    // SPDM fixes the order, so that every verifier sees the same path.
+    if (i > 0 && X509_check_issued(chain[i - 1].handle(), one) != X509_V_OK)
+      return Fault{{Errno::kAcces, "a certificate is not by the one before it"}, i, {}};
+  }
+  if (const auto good = check_leaf(chain.back().handle()); !good)
+    return Fault{good.error(), chain.size() - 1, {}};
+  return std::nullopt;
+}
+
+std::optional<Fault> find_fault(std::span<const Certificate> chain, const TrustAnchors& anchors,
+                                std::optional<std::int64_t> unix_time) {
+  if (auto fault = order_fault(chain)) return fault;
+  const std::unique_ptr<STACK_OF(X509), FreeStack> others(sk_X509_new_null());
+  TEEIO_CHECK(others != nullptr, "OpenSSL gives no memory");
+  for (const Certificate& one : chain.first(chain.size() - 1))
+    TEEIO_CHECK(sk_X509_push(others.get(), one.handle()) > 0, "OpenSSL gives no memory");
+  const std::unique_ptr<X509_STORE_CTX, FreeStoreContext> context(X509_STORE_CTX_new());
+  TEEIO_CHECK(context != nullptr && X509_STORE_CTX_init(context.get(), anchors.handle(),
+                                                        chain.back().handle(), others.get()) == 1,
+              "OpenSSL verifies no chain");
+  if (unix_time)
+    X509_STORE_CTX_set_time(context.get(), 0, static_cast<time_t>(*unix_time));
+  else
+    X509_STORE_CTX_set_flags(context.get(), X509_V_FLAG_NO_CHECK_TIME);
+  if (X509_verify_cert(context.get()) == 1) return std::nullopt;
+  const int code = X509_STORE_CTX_get_error(context.get());
+  // OpenSSL counts from the leaf, and its path may go on to an anchor outside.
+  const auto depth = static_cast<std::size_t>(X509_STORE_CTX_get_error_depth(context.get()));
+  return Fault{verdict_of(code), depth < chain.size() ? chain.size() - 1 - depth : 0,
+               X509_verify_cert_error_string(code)};
+}
+
+std::string name_of(const CertificateChain& chain, std::size_t at) {
+  return "certificate " + std::to_string(at + 1) + " of " +
+         std::to_string(chain.certificates().size()) + " (" + chain.certificates()[at].subject() +
+         ")";
+}
+
+std::string date_of(const ASN1_TIME* time) {
+  std::tm when{};
+  if (ASN1_TIME_to_tm(time, &when) != 1) return "a date that cannot be read";
+  std::array<char, 24> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &when)};
 }
 
 }  // namespace
@@ -226,26 +297,35 @@ CertificateChain CertificateChain::of(std::vector<Certificate> certificates) {
 
 Result<void> CertificateChain::verify(const TrustAnchors& anchors,
                                       std::optional<std::int64_t> unix_time) const {
-  TEEIO_TRY(check_leaf(leaf().handle()));
-  const std::unique_ptr<STACK_OF(X509), FreeStack> others(sk_X509_new_null());
-  TEEIO_CHECK(others != nullptr, "OpenSSL gives no memory");
-  for (std::size_t i = 0; i + 1 < certificates_.size(); ++i) {
-    // SPDM fixes the order, so that every verifier sees the same path.
-    if (X509_check_issued(certificates_[i].handle(), certificates_[i + 1].handle()) != X509_V_OK)
-      return fail(Errno::kAcces, "a certificate is not by the one before it");
-    TEEIO_CHECK(sk_X509_push(others.get(), certificates_[i].handle()) > 0,
-                "OpenSSL gives no memory");
+  if (const auto fault = find_fault(certificates_, anchors, unix_time))
+    return std::unexpected(fault->error);
+  return {};
+}
+
+std::optional<std::string> chain_problem(const CertificateChain& chain,
+                                         const TrustAnchors& anchors) {
+  const auto fault = find_fault(chain.certificates(), anchors, std::nullopt);
+  if (!fault) return std::nullopt;
+  return name_of(chain, fault->at) + ": " +
+         std::string(fault->detail.empty() ? fault->error.why : fault->detail);
+}
+
+std::optional<std::string> chain_problem(const CertificateChain& chain) {
+  const std::array root{chain.first()};
+  return chain_problem(chain, TrustAnchors(root));
+}
+
+std::optional<std::string> validity_problem(const CertificateChain& chain, std::int64_t unix_time) {
+  auto now = static_cast<time_t>(unix_time);
+  for (std::size_t i = 0; i < chain.certificates().size(); ++i) {
+    const X509* const one = chain.certificates()[i].handle();
+    // X509_cmp_time(): 0 for a date that makes no sense, -1 when it is not after `now`.
+    if (X509_cmp_time(X509_get0_notBefore(one), &now) != -1)
+      return name_of(chain, i) + " is valid only from " + date_of(X509_get0_notBefore(one)) + " on";
+    if (X509_cmp_time(X509_get0_notAfter(one), &now) != 1)
+      return name_of(chain, i) + " expired on " + date_of(X509_get0_notAfter(one));
   }
-  const std::unique_ptr<X509_STORE_CTX, FreeStoreContext> context(X509_STORE_CTX_new());
-  TEEIO_CHECK(context != nullptr && X509_STORE_CTX_init(context.get(), anchors.handle(),
-                                                        leaf().handle(), others.get()) == 1,
-              "OpenSSL verifies no chain");
-  if (unix_time)
-    X509_STORE_CTX_set_time(context.get(), 0, static_cast<time_t>(*unix_time));
-  else
-    X509_STORE_CTX_set_flags(context.get(), X509_V_FLAG_NO_CHECK_TIME);
-  if (X509_verify_cert(context.get()) == 1) return {};
-  return std::unexpected(verdict_of(X509_STORE_CTX_get_error(context.get())));
+  return std::nullopt;
 }
 
 Bytes CertificateChain::der() const {

@@ -12,8 +12,7 @@ namespace teeio::decode {
 std::expected<InputFile, std::string> InputFile::open(const std::string& path) {
   Fd file(path == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
                       : ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!file.ok())
-    return std::unexpected("cannot be read: " + std::generic_category().message(errno));
+  if (!file.ok()) return std::unexpected(std::generic_category().message(errno));
   struct stat what{};
   if (::fstat(file.get(), &what) == 0 && S_ISDIR(what.st_mode))
     return std::unexpected(std::string("is a directory"));

@@ -16,15 +16,14 @@ namespace {
 
 constexpr std::uint8_t kTagOwner = 0x08;  // of MCTP: set by whoever asks
 
-/// A capture says when, in the world's time; nothing else here knows it.
+}  // namespace
+
 std::uint64_t world_time_ns() {
   timespec now{};
   (void)::clock_gettime(CLOCK_REALTIME, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U +
          static_cast<std::uint64_t>(now.tv_nsec);
 }
-
-}  // namespace
 
 /// Readable by its owner alone: both files together are every session in clear text.
 std::expected<Capture::Output, std::string> Capture::open(const std::string& path) {

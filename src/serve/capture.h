@@ -14,6 +14,10 @@
 
 namespace teeio::serve {
 
+/// The world's time, since 1970: what captures are stamped with and certificates' dates are
+/// compared to. Nothing that is modelled knows it.
+[[nodiscard]] std::uint64_t world_time_ns();
+
 /// Who sent a packet.
 enum class PacketSender : std::uint8_t { kRequester, kResponder };
 

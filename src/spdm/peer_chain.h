@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "crypto/certificate.h"
 
 namespace teeio::spdm {
@@ -15,8 +17,10 @@ struct VerifiedChain {
 /// Parses once and verifies. `anchors` nullptr: any root is accepted, but every
 /// signature below it must hold. `digest` is what DIGESTS said of the slot; empty:
 /// it was not asked. Errors: EPERM when signatures, anchor or digest do not hold;
-/// EINVAL and E2BIG as crypto::SpdmCertificateChain::parse().
+/// EINVAL and E2BIG as crypto::SpdmCertificateChain::parse(). `problem`, unless null, gets
+/// a sentence that names the certificate whose signature does not hold.
 Result<VerifiedChain> verify_chain(Bytes blob, crypto::HashAlgorithm hash,
-                                   const crypto::TrustAnchors* anchors, ByteView digest);
+                                   const crypto::TrustAnchors* anchors, ByteView digest,
+                                   std::string* problem = nullptr);
 
 }  // namespace teeio::spdm

@@ -79,6 +79,7 @@ const PeerChain* Requester::peer_chain(std::uint8_t slot) const {
 std::uint8_t Requester::slot_mask() const { return state_->slot_mask; }
 ByteView Requester::digest(std::uint8_t slot) const { return state_->slots.at(slot).digest; }
 const MeasurementRecord& Requester::measurement_record() const { return state_->measured; }
+const std::string& Requester::chain_problem() const { return state_->chain_problem; }
 ByteView Requester::measurement_summary() const { return state_->summary; }
 ByteView Requester::extension_log() const { return state_->log; }
 ByteView Requester::app_answer() const { return state_->app_answer; }

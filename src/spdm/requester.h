@@ -150,6 +150,9 @@ class Requester {
   [[nodiscard]] std::optional<std::uint32_t> last_session() const;  ///< that was opened
   [[nodiscard]] bool has_session(std::uint32_t session) const;
   [[nodiscard]] const PeerChain* peer_chain(std::uint8_t slot) const;
+  /// Which certificate of the chain that was read last does not hold, and why, when that
+  /// is what failed; else empty.
+  [[nodiscard]] const std::string& chain_problem() const;
   [[nodiscard]] std::uint8_t slot_mask() const;  ///< slots that hold a chain (DIGESTS)
   [[nodiscard]] ByteView digest(std::uint8_t slot) const;
   [[nodiscard]] const MeasurementRecord& measurement_record() const;

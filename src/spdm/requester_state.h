@@ -128,6 +128,7 @@ struct State {
   Bytes log;
   Bytes app_answer;
   Bytes raw_answer;
+  std::string chain_problem;
 
   [[nodiscard]] std::uint8_t version() const { return agreed.version; }
   [[nodiscard]] bool both(std::uint32_t flags) const {

@@ -229,6 +229,9 @@ std::expected<Link, Verdict> Bench::with_chain(std::expected<Link, Verdict> made
   if (reply.too_large)
     return std::unexpected(
         skipped(fmt::format("this judge cannot read the responder's chain: {}", reply.why)));
+  const std::string& problem = made->requester().chain_problem();
+  if (!reply.answered() && !problem.empty())
+    return unmet("certificates of slot 0", fmt::format("{}: {}", reply.str(), problem));
   if (!reply.answered()) return unmet("certificates of slot 0", reply);
   return made;
 }

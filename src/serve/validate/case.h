@@ -12,18 +12,21 @@ class Bench;
 /// What a case found.
 struct Verdict {
   enum class Kind : std::uint8_t { kPass, kFail, kSkip } kind = Kind::kPass;
-  std::string why;  ///< of kFail and kSkip
+  std::string why{};  ///< of kFail and kSkip
   /// kFail: what the case starts from could not be reached. One cause fails one case; the
   /// others that need the same are skipped.
   bool set_up = false;
+  /// Worth knowing, and no fault by the specification. One text is told once.
+  std::string remark{};
 };
 [[nodiscard]] inline Verdict passed() { return {}; }
 [[nodiscard]] inline Verdict failed(std::string why) {
-  return {Verdict::Kind::kFail, std::move(why), false};
+  return {Verdict::Kind::kFail, std::move(why)};
 }
 [[nodiscard]] inline Verdict skipped(std::string why) {
-  return {Verdict::Kind::kSkip, std::move(why), false};
+  return {Verdict::Kind::kSkip, std::move(why)};
 }
+[[nodiscard]] inline Verdict remarked(std::string remark) { return {.remark = std::move(remark)}; }
 
 /// One row of a suite.
 struct Case {
@@ -41,6 +44,7 @@ struct Case {
 [[nodiscard]] std::span<const Case> auth_cases();
 [[nodiscard]] std::span<const Case> ide_km_cases();
 [[nodiscard]] std::span<const Case> tdisp_cases();
+[[nodiscard]] std::span<const Case> cxl_cases();
 
 }  // namespace teeio::serve::validate
 

@@ -80,6 +80,8 @@ std::string testcase(const CaseResult& result) {
                 : fmt::format("; packets {}-{}", result.first_packet, result.last_packet)));
   if (result.verdict.kind == Kind::kSkip)
     inside = fmt::format("      <skipped message=\"{}\"/>\n", xml(result.verdict.why));
+  if (!result.verdict.remark.empty())
+    inside = fmt::format("      <system-out>{}</system-out>\n", xml(result.verdict.remark));
   return fmt::format(
       "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.6f}\">\n{}    </testcase>\n",
       xml(planned.suite), xml(planned.id), seconds(result.time_us), inside);
@@ -97,6 +99,7 @@ std::string tap_line(std::size_t number, const CaseResult& result, bool colour) 
                   number, result.planned.id, result.planned.row.claim);
   if (kind == Kind::kSkip) line += fmt::format(" # SKIP {}", result.verdict.why);
   line += '\n';
+  if (!result.verdict.remark.empty()) line += fmt::format("# remark: {}\n", result.verdict.remark);
   if (kind == Kind::kFail)
     line += fmt::format("  ---\n  message: {}\n  expected: {}\n  clause: {}\n{}  ...\n",
                         yaml(result.verdict.why), yaml(result.planned.row.claim),

@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
+#include "crypto/chain_problem.h"
+#include "serve/capture.h"
 #include "serve/validate/bench.h"
 #include "serve/validate/raw_spdm.h"
 #include "serve/validate/spdm_cases.h"
+#include "spdm/suite.h"
 #include "wire/spdm_capabilities.h"
 
 namespace teeio::serve::validate {
@@ -18,6 +21,21 @@ Verdict chain_verifies(Bench& bench) {
   const spdm::PeerChain* const chain = link.requester().peer_chain(0);
   TEEIO_CASE(chain != nullptr && chain->verified, "the chain does not hold");
   return passed();
+}
+
+/// DSP0274 leaves it to requesters, who may have no clock: a remark, no failure.
+Verdict chain_valid_now(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_chain());
+  const spdm::PeerChain* const shown = link.requester().peer_chain(0);
+  TEEIO_CASE(shown != nullptr, "there is no chain");
+  const auto agreed = link.requester().negotiated();
+  const auto hash = agreed ? spdm::hash_of(agreed->algorithms.base_hash) : std::nullopt;
+  TEEIO_CASE(hash.has_value(), "no hash is agreed on");
+  const auto chain = crypto::SpdmCertificateChain::parse(shown->chain, *hash);
+  TEEIO_CASE(chain.has_value(), "the chain cannot be read");
+  const auto problem = crypto::validity_problem(
+      chain->chain, static_cast<std::int64_t>(world_time_ns() / 1'000'000'000U));
+  return problem ? remarked(*problem) : passed();
 }
 
 Verdict digest_of_chain(Bench& bench) {
@@ -144,6 +162,9 @@ Verdict measurements_index(Bench& bench) {
 constexpr Case kCases[] = {
     {"certificate.chain", "The chain of slot 0 is well formed and every signature in it holds",
      "DSP0274, CERTIFICATE", chain_verifies},
+    {"certificate.validity",
+     "The certificates' dates can be read; those not valid now are remarked",
+     "DSP0274, Leaf certificate, Validity", chain_valid_now},
     {"certificate.digest", "DIGESTS has slot 0", "DSP0274, DIGESTS", digest_of_chain},
     {"certificate.portion", "No more of a chain comes than was wanted", "DSP0274, CERTIFICATE",
      certificate_portions},

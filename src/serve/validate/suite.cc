@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <span>
 
 #include "schedule/task.h"
@@ -29,6 +30,7 @@ constexpr SuiteRow kSuites[] = {
     {"auth", auth_cases, 0},
     {"ide_km", ide_km_cases, 0},
     {"tdisp", tdisp_cases, 0},
+    {"cxl", cxl_cases, 0},
 };
 
 bool wanted(const std::vector<std::string>& list, std::string_view name) {
@@ -136,6 +138,7 @@ Judgement judge(const std::vector<PlannedCase>& cases, Target target,
   target.versions = ask_versions(target);
   Judgement judgement;
   SetUps set_ups;
+  std::set<std::string> remarks;
   const std::string where = target.address.str();
   for (const PlannedCase& planned : cases) {
     CaseResult result = run_case(planned, target);
@@ -150,6 +153,8 @@ Judgement judge(const std::vector<PlannedCase>& cases, Target target,
       result.verdict =
           failed("the responder did not survive this case: it does not answer any more");
     set_ups.look_at(result, judgement.results.size() + 1);
+    if (!result.verdict.remark.empty() && !remarks.insert(result.verdict.remark).second)
+      result.verdict.remark.clear();
     judgement.results.push_back(std::move(result));
     tell(judgement.results.back());
     if (!gone) continue;

@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
-from served import CONTINUE, DOE, NORMAL, Served, doe, exchange
+import pki
+from served import (CONTINUE, DOE, MCTP, NONE, NORMAL, SHUTDOWN, TCP, TEST, TIMEOUT_S, Served, doe,
+                    exchange, is_closed, receive, send)
 
 TEEIO = sys.argv[1]
 
@@ -136,6 +139,103 @@ def heartbeat():
     assert "7" in json.dumps(fields(found, "KEY_EXCHANGE_RSP")[0]), fields(found, "KEY_EXCHANGE_RSP")
 
 
+def chain():
+    if not pki.is_there():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        made = pki.Chain(folder, "mine")
+        found, ran = messages("--chain", made.pem, "--key", made.key,
+                              cases="spdm12.certificate.chain,spdm12.challenge.signed")
+        assert all(ran.values()), ran
+        made.openssl("x509", "-in", "leaf.pem", "-outform", "DER", "-out", "leaf.der")
+        with open(os.path.join(made.folder, "leaf.der"), "rb") as file:
+            leaf = file.read().hex()
+        shown = run("decode", "-v", "wire.pcapng").stdout
+        assert leaf in shown.replace("\n", "").replace(" ", ""), "the leaf is not on the wire"
+        other = pki.Chain(folder, "other")
+        done = run("serve", "--listen", "127.0.0.1:0", "--chain", made.pem, "--key", other.key)
+        assert done.returncode == 1 and made.pem in done.stderr, done
+
+
+TWO_CARDS = """
+[[root_port]]
+bdf = "0000:00:02.0"
+bus = 0xc0
+window = 0x390000000000
+window_mib = 64
+ide_streams = 4
+tee_io = true
+
+[[card]]
+model = "dma-engine"
+bdf = "0000:c0:00.0"
+window = 0x390000000000
+vfs = 1
+ide_streams = 2
+serial = 0x77
+driver = "none"
+"""
+
+
+def machine_and_function():
+    source = os.path.join(os.path.dirname(os.path.realpath(__file__)),
+                          "../../../machines/spdm-emu.toml")
+    with open(source) as file, open("two.toml", "w") as copy:
+        copy.write(file.read() + TWO_CARDS)
+    with Served(TEEIO, "--machine", "two.toml") as served:
+        names = {state["device"] for state in served.control().ask("states")["states"]}
+        assert names == {"0000:be:1d.0", "0000:c0:00.0"}, names
+        served.process.stdout.readline()
+    with Served(TEEIO, "--machine", "two.toml", "--function", "0000:c0:00.1") as served:
+        states = served.control().ask("states")["states"]
+        assert [state["function"] for state in states] == ["0000:c0:00.0", "0000:c0:00.1"], states
+        ran = validate(served, "--case", "tdisp.state", "--function", "0000:c0:00.1")
+        assert any(ran.values()), ran
+    for words in (("--machine", "no-such"), ("--function", "0000:7f:00.0")):
+        done = run("serve", "--listen", "127.0.0.1:0", *words)
+        assert done.returncode == 1 and words[1] in done.stderr, done
+
+
+def transport():
+    for name, number in (("none", NONE), ("mctp", MCTP), ("doe", DOE), ("tcp", TCP)):
+        with Served(TEEIO, "--transport", name) as served:
+            for other in (NONE, MCTP, DOE, TCP):
+                with served.connect() as peer:
+                    send(peer, TEST, other)
+                    if other != number:
+                        assert is_closed(peer)
+                        continue
+                    assert receive(peer, 12)[:4] == b"\0\0\xde\xad"
+        assert f"only {name} is served" in served.log, served.log
+
+
+def cxl():
+    for options, answered in (((), False), (("--cxl",), True)):
+        with Served(TEEIO, *options) as served:
+            ran = validate(served, "--suite", "cxl")
+        assert len(ran) == 4 and set(ran.values()) == {answered}, (options, ran)
+
+
+def ide_port():
+    found, ran = messages("--ide-port", "2", cases="ide_km.query.port",
+                          validate_options=("--port-index", "2"))
+    assert ran and fields(found, "QUERY_RESP"), ran
+    # Ports below exist, and the highest is the card's.
+    assert all(str(one["max_port"]) == "2" for one in fields(found, "QUERY_RESP")), found
+
+
+def once():
+    for options, ends in (((), False), (("--once",), True)):
+        with Served(TEEIO, *options) as served:
+            with served.connect() as peer:
+                assert exchange(peer, SHUTDOWN, DOE)[0] == SHUTDOWN
+            if ends:
+                assert served.process.wait(timeout=TIMEOUT_S) == 0
+            else:
+                with served.connect() as peer:
+                    assert exchange(peer, TEST, DOE)[0] == TEST
+
+
 def wrong_words():
     for words, says in ((("--versions", "1.5"), "1.0 to 1.4"),
                         (("--capabilities", "+EVENT"), "nothing here answers"),
@@ -146,7 +246,7 @@ def wrong_words():
                         (("--algorithms", "RSASSA-3072"), "ECDSA-P384"),
                         (("--algorithms", "ROT13"), "there is no algorithm ROT13")):
         done = run("serve", "--listen", "127.0.0.1:0", *words)
-        assert done.returncode == 1 and says in done.stderr, (words, done)
+        assert done.returncode == 125 and says in done.stderr, (words, done)
 
 
 def empty_answers_and_directions():
@@ -197,11 +297,11 @@ def no_descriptor_is_free():
 
 def main():
     os.chdir(os.environ.get("TMPDIR", "/tmp"))
-    import tempfile
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for test in (default, mutual_auth, without_it_nobody_is_asked, psk, versions, capabilities,
-                     algorithms, slots, deferred, transfer_size, heartbeat, wrong_words,
+                     algorithms, slots, deferred, transfer_size, heartbeat, chain, machine_and_function,
+                     transport, cxl, ide_port, once, wrong_words,
                      empty_answers_and_directions, full_disk, idle_connections_lock_nobody_out,
                      no_descriptor_is_free):
             print(test.__name__, flush=True)

@@ -81,7 +81,7 @@ def failures_name_their_packets(served):
 def files_are_opened_first(served):
     for option in ("--junit", "--pcap", "--keylog"):
         run = validate(f"127.0.0.1:{served.port}", option, "/nonexistent/x")
-        assert run.returncode == 2 and "TAP" not in run.stdout, run
+        assert run.returncode == 125 and "TAP" not in run.stdout, run
 
 
 class Responder:

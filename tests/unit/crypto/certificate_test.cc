@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "crypto/chain_problem.h"
 #include "crypto/identity.h"
 #include "schedule/task.h"
 #include "unit/crypto/hex.h"
@@ -163,6 +164,29 @@ TEST(CertificateChain, IsValidFrom2020OnWhenTimeIsAsked) {
   constexpr std::int64_t kDuring2030 = 1'900'000'000;
   EXPECT_EQ(chain().verify(anchors(), kDuring2019).error().code, Errno::kTimedOut);
   EXPECT_TRUE(chain().verify(anchors(), kDuring2030));
+}
+
+TEST(ChainProblem, NamesTheCertificate) {
+  EXPECT_EQ(chain_problem(chain(), anchors()), std::nullopt);
+  const Certificate leaf = chain().leaf();
+  const auto alone = CertificateChain::of({leaf});
+  const auto problem = chain_problem(alone, anchors());
+  ASSERT_TRUE(problem);
+  EXPECT_TRUE(problem->starts_with("certificate 1 of 1 (CN=")) << *problem;
+  const auto twice = chain_problem(CertificateChain::of({chain().first(), leaf}));
+  ASSERT_TRUE(twice);
+  EXPECT_TRUE(twice->starts_with("certificate 2 of 2 (")) << *twice;
+  EXPECT_TRUE(twice->ends_with("not by the one before it")) << *twice;
+}
+
+TEST(ValidityProblem, NamesTheCertificateAndTheDate) {
+  constexpr std::int64_t kDuring2019 = 1'560'000'000;
+  constexpr std::int64_t kDuring2030 = 1'900'000'000;
+  EXPECT_EQ(validity_problem(chain(), kDuring2030), std::nullopt);
+  const auto problem = validity_problem(chain(), kDuring2019);
+  ASSERT_TRUE(problem);
+  EXPECT_TRUE(problem->starts_with("certificate 1 of 3 (")) << *problem;
+  EXPECT_TRUE(problem->ends_with(" is valid only from 2020-01-01T00:00:00Z on")) << *problem;
 }
 
 TEST(SpdmCertificateChain, ComesBackFromItsBlob) {
