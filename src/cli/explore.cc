@@ -211,8 +211,11 @@ class Exploration {
     const ScenarioResult& r = results_[i]->result;
     totals_.add(r);
     print("{}\n", result_line(r, stdout_has_colour()));
-    if (!r.as_expected && r.failure) print("{}", failure_text(r, charts_[i], arguments_));
-    if (!r.as_expected && !r.failure) print("  expected: {}\n", scenarios_[i].expected);
+    const bool drawn = !r.as_expected || arguments_.chart ||
+                       arguments_.options.strategy == explore::StrategyKind::kReplay;
+    if (r.failure)
+      print("{}", drawn ? failure_text(r, charts_[i], arguments_) : expected_text(r, arguments_));
+    for (const std::string& warning : r.warnings) print("  warning: {}\n", warning);
     (void)standard_output_problem();  // each line at once; main tells what failed
   }
 

@@ -71,6 +71,8 @@ json json_of(const ShardResult& s) {
             {"points", r.points},
             {"seconds", r.seconds},
             {"bound", r.bound}};
+  if (r.expected.breaks()) j["expected"] = {{"rules", r.expected.rules}, {"text", r.expected.text}};
+  if (!r.warnings.empty()) j["warnings"] = r.warnings;
   if (r.failure) j["failure"] = json_of(*r.failure);
   if (s.parts == 0) return j;
   json done = json::array();
@@ -90,6 +92,11 @@ ShardResult result_of(const json& j) {
   r.points = j.at("points");
   r.seconds = j.at("seconds");
   r.bound = j.at("bound");
+  if (j.contains("expected")) {
+    r.expected.rules = j.at("expected").at("rules").get<std::vector<std::string>>();
+    r.expected.text = j.at("expected").at("text");
+  }
+  if (j.contains("warnings")) r.warnings = j.at("warnings").get<std::vector<std::string>>();
   if (j.contains("failure")) r.failure = failure_of(j.at("failure"));
   if (!j.contains("partition")) return s;
   const json& partition = j.at("partition");

@@ -21,14 +21,6 @@ double seconds_since(std::uint64_t start_ns) {
   return static_cast<double>(schedule::now_ns() - start_ns) / 1e9;
 }
 
-bool is_expected(const Scenario& scenario, const ScenarioResult& result) {
-  if (scenario.expectation == Scenario::Expectation::kHolds)
-    return result.verdict != Verdict::kFound;
-  if (result.verdict != Verdict::kFound) return false;
-  return result.failure->rule == scenario.expected ||
-         result.failure->what.find(scenario.expected) != std::string::npos;
-}
-
 }  // namespace
 
 Session::Session(const Scenario& scenario, const Options& options, Strategy& strategy)
@@ -40,6 +32,7 @@ Session::Session(const Scenario& scenario, const Options& options, Strategy& str
       controller_(strategy_, scenario.limits),
       start_ns_(schedule::now_ns()) {
   result_.name = scenario.name;
+  result_.expected = scenario.expectation;
 }
 
 bool Session::is_at_limit() {
@@ -115,7 +108,7 @@ ScenarioResult Session::finish(Stop stop) {
     else
       result_.verdict = Verdict::kExhausted;
   }
-  result_.as_expected = is_expected(scenario_, result_);
+  result_.judge();
   return std::move(result_);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "explore/dpor.h"
+#include "explore/kept.h"
 #include "explore/session.h"
 #include "schedule/controller.h"
 
@@ -153,6 +154,13 @@ ShardResult run_shard(const Scenario& scenario, const Options& options, const Sh
                       const std::function<void(const ShardResult&)>& on_part) {
   TEEIO_CHECK(schedule::controller() == nullptr, "an exploration is started within a run");
   TEEIO_CHECK(shard.index < shard.count, "a shard's number is not below their count");
+  // run_scenario() runs them for random strategies.
+  if (options.strategy == StrategyKind::kDpor)
+    if (KeptRuns kept = run_kept(scenario, options); kept.found) {
+      ShardResult found;
+      found.result = std::move(*kept.found);
+      return found;
+    }
   if (options.strategy == StrategyKind::kDpor)
     return Parts(scenario, options, shard, before, on_part).run();
   TEEIO_CHECK(options.strategy == StrategyKind::kPct || options.strategy == StrategyKind::kRandom,

@@ -84,9 +84,16 @@ class TextRun {
 
 }  // namespace
 
+namespace {
+
+bool is_for(const std::vector<machine::TsmKind>& firmware, const Config& design) {
+  return firmware.empty() || std::ranges::find(firmware, design.tsm) != firmware.end();
+}
+
+}  // namespace
+
 bool applies(const TextScenario& scenario, const Config& design) {
-  return scenario.firmware.empty() ||
-         std::ranges::find(scenario.firmware, design.tsm) != scenario.firmware.end();
+  return is_for(scenario.firmware, design);
 }
 
 Scenario make_scenario(const TextScenario& scenario, const Config& design) {
@@ -96,6 +103,9 @@ Scenario make_scenario(const TextScenario& scenario, const Config& design) {
   made.name = scenario.name + "@" + design.name;
   made.description = scenario.description;
   made.failures = scenario.failures;
+  made.expectation = scenario.expectation;
+  for (const TextReplay& replay : scenario.replays)
+    if (is_for(replay.firmware, design)) made.kept.push_back(replay.schedule);
   made.body = [scenario, with] { TextRun(scenario, with).run(); };
   return made;
 }

@@ -108,6 +108,11 @@ ScenarioResult run_text(std::string_view text) {
   EXPECT_TRUE(scenario.has_value()) << scenario.error();
   return run_scenario(make_scenario(*scenario, default_designs().front()), {});
 }
+/// kSmall with further lines in its head.
+ScenarioResult run_with_head(std::string_view head, std::string_view body = kSmall) {
+  std::string text(body);
+  return run_text(text.insert(text.find("setup"), head));
+}
 
 TEST(TextScenario, ThatHoldsIsExhausted) {
   const ScenarioResult result = run_text(kSmall);
@@ -124,12 +129,63 @@ TEST(TextScenario, WrongExpectationIsFoundWithItsLine) {
   EXPECT_THAT(result.failure->what, HasSubstr("line 10: KVM_CREATE_VM answered ok, not EBUSY"));
 }
 
+constexpr std::string_view kCloserAndUser =
+    "scenario a\nsetup\n  kvm = open /dev/kvm\nthread closer\n  close kvm\n"
+    "thread user\n  KVM_CREATE_VM kvm type=ordinary -> ok\n";
+
+TEST(TextScenario, ThatSaysHowItBreaksHoldsOnlyIfItBreaksSo) {
+  const ScenarioResult broken = run_with_head("expect check \"EBADF, not ok\"\n", kCloserAndUser);
+  EXPECT_EQ(broken.verdict, ScenarioResult::Verdict::kFound);
+  EXPECT_TRUE(broken.as_expected);
+  EXPECT_TRUE(run_with_head("expect R4 check\n", kCloserAndUser).as_expected);
+  EXPECT_FALSE(run_with_head("expect R4 deadlock\n", kCloserAndUser).as_expected);
+  EXPECT_FALSE(run_with_head("expect check \"EBUSY\"\n", kCloserAndUser).as_expected);
+  const ScenarioResult holds = run_with_head("expect lost-wake-up\n");
+  EXPECT_EQ(holds.verdict, ScenarioResult::Verdict::kExhausted);
+  EXPECT_FALSE(holds.as_expected);
+}
+
+TEST(TextScenario, RuleThatIsExpectedIsNoOtherWhoseNumberBeginsLikeIt) {
+  const Expectation expectation{.rules = {"R1"}};
+  EXPECT_TRUE(expectation.names("R1", "R1: a page"));
+  EXPECT_FALSE(expectation.names("R10", "R10: R1: a page"));
+}
+
+TEST(TextScenario, ScheduleOfTheFileIsRunFirst) {
+  const ScenarioResult found = run_text(kCloserAndUser);
+  ASSERT_TRUE(found.failure.has_value());
+  const std::string line = "replay \"" + schedule::to_text(found.failure->choices) + "\" tdx\n";
+  const ScenarioResult again = run_with_head("expect check\n" + line, kCloserAndUser);
+  EXPECT_TRUE(again.as_expected);
+  EXPECT_EQ(again.schedules, 1U);
+  EXPECT_TRUE(again.warnings.empty());
+}
+
+TEST(TextScenario, ScheduleThatDoesNotFitIsToldAndAllOrdersAreRun) {
+  const ScenarioResult result = run_with_head("replay \"9*3\"\n");
+  EXPECT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted);
+  EXPECT_THAT(result.warnings,
+              testing::ElementsAre(HasSubstr("line 4: the schedule does not fit")));
+  EXPECT_TRUE(run_with_head("replay \"9*3\" cca\n").warnings.empty());
+}
+
+TEST(TextScenario, WhatIsExpectedAndReplayedIsChecked) {
+  EXPECT_THAT(refusal_with("setup\n", "expect R11\nsetup\n"),
+              HasSubstr("f.scenario:4:8: `R11` is no finding; allowed are R1 to R10, deadlock"));
+  EXPECT_THAT(refusal_with("setup\n", "expect\nsetup\n"), HasSubstr(":4:7: a finding is missing"));
+  EXPECT_THAT(refusal_with("setup\n", "expect R1\nexpect R2\nsetup\n"), HasSubstr(":5:1:"));
+  EXPECT_THAT(refusal_with("setup\n", "expect R1 \"x\" R2\nsetup\n"), HasSubstr(":4:15:"));
+  EXPECT_THAT(refusal_with("setup\n", "expect \"\"\nsetup\n"), HasSubstr(":4:8:"));
+  EXPECT_THAT(refusal_with("setup\n", "replay\nsetup\n"), HasSubstr("choices are missing"));
+  EXPECT_THAT(refusal_with("setup\n", "replay x\nsetup\n"), HasSubstr(":4:8: a choice is not"));
+  EXPECT_THAT(refusal_with("setup\n", "replay 0 amd\nsetup\n"), HasSubstr("`amd` is no firmware"));
+  EXPECT_THAT(refusal_of("scenario a\nthread t\nexpect R4\n"), HasSubstr("before the first"));
+}
+
 // An order that breaks the expectation exists, and is found: the second thread may
 // come after the close.
 TEST(TextScenario, OrderOfTwoThreadsMatters) {
-  const ScenarioResult result = run_text(
-      "scenario a\nsetup\n  kvm = open /dev/kvm\nthread closer\n  close kvm\n"
-      "thread user\n  KVM_CREATE_VM kvm type=ordinary -> ok\n");
+  const ScenarioResult result = run_text(kCloserAndUser);
   ASSERT_TRUE(result.failure.has_value());
   EXPECT_THAT(result.failure->what, HasSubstr("EBADF"));
 }
