@@ -109,8 +109,19 @@ std::string result_line(const ScenarioResult& r, bool colour) {
                           r.name, r.failure->rule);
       break;
   }
-  if (!r.as_expected && r.expected.breaks()) line += ": expected " + r.expected.str();
+  const bool fits = r.failure && r.expected.names(r.failure->rule, r.failure->what);
+  if (!r.as_expected && r.expected.breaks() && !fits) line += ": expected " + r.expected.str();
+  if (!r.as_expected && !r.warnings.empty() && (fits || !r.failure))
+    line += fmt::format(": {} warning{}", r.warnings.size(), r.warnings.size() == 1 ? "" : "s");
   return line;
+}
+
+std::string answers_text(const ScenarioResult& result) {
+  std::string text;
+  for (const explore::CallAnswers& call : result.answers)
+    if ((call.explored && !(result.failure && call.answers.empty())) || call.answers.size() > 1)
+      text += "  " + call.str() + '\n';
+  return text;
 }
 
 std::string expected_text(const ScenarioResult& result, const ExploreArguments& arguments) {
@@ -138,6 +149,7 @@ std::string failure_chart(const Failure& failure, bool whole, bool colour) {
 void Totals::add(const ScenarioResult& r) {
   schedules += r.schedules + r.pruned;
   points += r.points;
+  warnings += r.warnings.size();
   if (!r.as_expected)
     ++failed;
   else if (r.verdict == Verdict::kFound)
@@ -148,10 +160,11 @@ void Totals::add(const ScenarioResult& r) {
 
 std::string Totals::text() const {
   return fmt::format(
-      "{} scenarios: {} exhausted, {} bounded,{} {} failed; {} schedules, {:.1f} M points",
+      "{} scenarios: {} exhausted, {} bounded,{} {} failed; {} schedules, {:.1f} M points{}",
       exhausted + bounded + broken + failed, exhausted, bounded,
       broken == 0 ? "" : fmt::format(" {} broken as expected,", broken), failed, schedules,
-      static_cast<double>(points) / 1e6);
+      static_cast<double>(points) / 1e6,
+      warnings == 0 ? "" : fmt::format("; {} warning{}", warnings, warnings == 1 ? "" : "s"));
 }
 
 ProgressLine::ProgressLine(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}

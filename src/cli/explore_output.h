@@ -17,6 +17,10 @@ namespace teeio::cli {
 [[nodiscard]] std::string failure_text(const explore::ScenarioResult& result,
                                        const std::string& chart, const ExploreArguments& arguments);
 
+/// What each call of its threads answered, and calls of its end that did not always
+/// answer alike: a line each.
+[[nodiscard]] std::string answers_text(const explore::ScenarioResult& result);
+
 /// Of one that broke as it says: what was found, and the command that replays it.
 [[nodiscard]] std::string expected_text(const explore::ScenarioResult& result,
                                         const ExploreArguments& arguments);
@@ -30,6 +34,7 @@ namespace teeio::cli {
 /// "62 scenarios: 40 exhausted, 20 bounded, 2 failed; 81234 schedules, 9.1 M points".
 struct Totals {
   std::uint64_t exhausted = 0, bounded = 0, broken = 0, failed = 0, schedules = 0, points = 0;
+  std::uint64_t warnings = 0;
   void add(const explore::ScenarioResult& result);
   [[nodiscard]] std::string text() const;
 };

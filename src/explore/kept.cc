@@ -17,6 +17,7 @@ KeptRuns run_kept(const Scenario& scenario, const Options& options) {
     one.replay = kept.choices;
     Replay strategy(kept.choices);
     Session session(scenario, one, strategy);
+    session.count_answers(false);
     const Session::Stop stop = session.step();
     const std::optional<Failure>& failure = session.result().failure;
     const bool misfit = failure && failure->what.find(kMisfit) != std::string::npos;
@@ -25,6 +26,7 @@ KeptRuns run_kept(const Scenario& scenario, const Options& options) {
       continue;
     }
     if (stop != Session::Stop::kFound) continue;
+    if (scenario.answers) scenario.answers->count();
     runs.found = session.finish(stop);
     runs.found->warnings = std::move(runs.warnings);
     return runs;

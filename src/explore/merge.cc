@@ -48,6 +48,7 @@ class Union {
     for (const PartResult& part : shard.done) count(part);
     const ScenarioResult& r = shard.result;
     result_.expected = r.expected;
+    add_answers(result_.answers, r.answers);
     for (const std::string& warning : r.warnings)
       if (std::ranges::find(result_.warnings, warning) == result_.warnings.end())
         result_.warnings.push_back(warning);
@@ -79,6 +80,7 @@ class Union {
         missing.empty() && result_.bound.empty() ? Verdict::kExhausted : Verdict::kBounded;
     if (!missing.empty() && result_.bound.empty()) result_.bound = "parts are missing";
     result_.judge();
+    if (gaps.empty()) result_.warn_of_what_is_vacuous();
   }
 
   [[nodiscard]] const ScenarioResult& result() const { return result_; }

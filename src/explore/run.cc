@@ -105,6 +105,11 @@ void ScenarioResult::judge() {
   as_expected = expected.breaks() ? found && expected.names(failure->rule, failure->what) : !found;
 }
 
+void ScenarioResult::warn_of_what_is_vacuous() {
+  if (verdict == Verdict::kFound) return;
+  for (std::string& sentence : vacuous(answers)) warnings.push_back(std::move(sentence));
+}
+
 ScenarioResult run_scenario(const Scenario& scenario, const Options& options) {
   TEEIO_CHECK(schedule::controller() == nullptr, "an exploration is started within a run");
   KeptRuns kept = run_kept(scenario, options);
@@ -118,7 +123,10 @@ ScenarioResult run_scenario(const Scenario& scenario, const Options& options) {
   const double share = limited && session.share_done ? session.share_done() : 0;
   ScenarioResult result = session.finish(stop);
   if (limited && result.bound != kStopped) look_elsewhere(scenario, options, share, result);
-  result.warnings.insert(result.warnings.begin(), kept.warnings.begin(), kept.warnings.end());
+  result.warnings = std::move(kept.warnings);
+  if (scenario.answers) result.answers = scenario.answers->calls();
+  // One schedule alone need not show what a call can answer.
+  if (options.strategy != StrategyKind::kReplay) result.warn_of_what_is_vacuous();
   return result;
 }
 

@@ -85,11 +85,15 @@ struct ScenarioResult {
   Expectation expected;  ///< what the scenario says of its end
   /// Whether it ended so (kBounded counts as holding).
   bool as_expected = false;
+  /// What the calls answered, of scenarios that note it.
+  std::vector<CallAnswers> answers;
   /// What makes the result worth less than it looks, a sentence each.
   std::vector<std::string> warnings;
 
   /// Sets `as_expected`.
   void judge();
+  /// Adds what `answers` say (vacuous()), unless something was found: that ends all.
+  void warn_of_what_is_vacuous();
 };
 
 /// Explores `scenario` until something is found, nothing is left, or a limit is

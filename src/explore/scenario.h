@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "explore/answers.h"
 #include "explore/expectation.h"
 #include "schedule/fiber_controller.h"
 #include "schedule/strategy.h"
@@ -28,6 +30,8 @@ struct Scenario {
   /// A broken life-cycle rule is check_failed("R3: ...").
   std::function<void()> body;
   Expectation expectation = {};
+  /// Where the body notes what its calls answer; null: it does not.
+  std::shared_ptr<Answers> answers = {};
   /// Are run before all others; one that does not fit any more is told, and left out.
   std::vector<KeptSchedule> kept = {};
   schedule::RunLimits limits;

@@ -68,7 +68,9 @@ bool Session::repeats(const schedule::Outcome& outcome) const {
 Session::Stop Session::step() {
   if (is_at_limit()) return Stop::kLimit;
   if (!strategy_.begin()) return Stop::kExhausted;
+  if (scenario_.answers) scenario_.answers->begin();
   schedule::Outcome outcome = controller_.run(scenario_.body);
+  if (scenario_.answers && counts_answers_ && !outcome.pruned) scenario_.answers->count();
   ++(outcome.pruned ? result_.pruned : result_.schedules);
   result_.points += outcome.points;
   if (options_.check_determinism && !repeats(outcome)) {
@@ -109,6 +111,7 @@ ScenarioResult Session::finish(Stop stop) {
       result_.verdict = Verdict::kExhausted;
   }
   result_.judge();
+  if (scenario_.answers) result_.answers = scenario_.answers->calls();
   return std::move(result_);
 }
 

@@ -22,6 +22,7 @@ struct TextArgument {
 
 /// One system call of a text scenario.
 struct TextStep {
+  std::size_t number = 0;  ///< of the file's calls, from 0
   unsigned line = 0;
   const CallRow* call = nullptr;
   std::vector<std::string> texts;       ///< of calls that take a path or a text

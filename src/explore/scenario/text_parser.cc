@@ -24,6 +24,10 @@ class Parser {
       return std::unexpected(TextProblem{1, 1, "the file begins with `scenario NAME`"});
     if (scenario_.threads.empty())
       return wrong(lines.back().back(), "a scenario has at least one `thread NAME`");
+    for (const TextPart& thread : scenario_.threads)
+      if (thread.steps.empty())
+        return wrong(lines.back().back(),
+                     fmt::format("the thread `{}` makes no call", thread.name));
     scenario_.processes = static_cast<std::uint32_t>(processes_.size());
     scenario_.symbols = steps_.symbols();
     return std::move(scenario_);
