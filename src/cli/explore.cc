@@ -128,6 +128,8 @@ class Exploration {
 
   void work(std::size_t i, const Workers::Say& say) {
     Pace pace;
+    if (scenarios_[i].answers && results_[i])
+      scenarios_[i].answers->add(results_[i]->result.answers);
     explore::Options options = arguments_.options;
     options.on_progress = [&](const explore::Progress& p) {
       if (pace.due())
@@ -171,6 +173,8 @@ class Exploration {
       case kResult:
         if (auto result = explore::parse_result(rest)) results_[i] = std::move(*result);
         if (line[0] == kResult) ended_[i] = true;
+        if (arguments_.strict && results_[i] && !results_[i]->result.warnings.empty())
+          results_[i]->result.as_expected = false;
         (void)save(Moment::kUnderWay);
         return;
       default:
@@ -211,8 +215,13 @@ class Exploration {
     const ScenarioResult& r = results_[i]->result;
     totals_.add(r);
     print("{}\n", result_line(r, stdout_has_colour()));
-    if (!r.as_expected && r.failure) print("{}", failure_text(r, charts_[i], arguments_));
-    if (!r.as_expected && !r.failure) print("  expected: {}\n", scenarios_[i].expected);
+    const bool drawn = !r.as_expected || arguments_.chart ||
+                       arguments_.options.strategy == explore::StrategyKind::kReplay;
+    if (r.failure)
+      print("{}", drawn ? failure_text(r, charts_[i], arguments_) : expected_text(r, arguments_));
+    print("{}", answers_text(r));
+    for (const std::string& warning : r.warnings)
+      print("  {}: {}\n", arguments_.strict ? "error" : "warning", warning);
     (void)standard_output_problem();  // each line at once; main tells what failed
   }
 
@@ -291,7 +300,8 @@ int merge_shards(const std::vector<std::string>& files) {
   Totals totals;
   for (const ScenarioResult& r : merged->scenarios) {
     totals.add(r);
-    print("{}\n", result_line(r, stdout_has_colour()));
+    print("{}\n{}", result_line(r, stdout_has_colour()), answers_text(r));
+    for (const std::string& warning : r.warnings) print("  warning: {}\n", warning);
   }
   print("{}\n", totals.text());
   for (const std::string& gap : merged->gaps) print("not the whole: {}\n", gap);

@@ -123,6 +123,9 @@ void declare_explore(Command& root, std::function<int(const ExploreArguments&)> 
   declare_files(c, *words);
   c.option("--replay", words->replay, "One schedule, by the choices that a failure printed")
       .value_name("CHOICES");
+  c.flag("--strict", out.strict,
+         "A warning is a failure: a call that never ran or never succeeded, a kept schedule "
+         "that does not fit");
   c.flag("--check-determinism", out.options.check_determinism,
          "Run each schedule twice, and fail if they differ");
   c.flag("--chart", out.chart, "Draw failures from the machine's first step");

@@ -19,6 +19,7 @@ struct ExploreArguments {
   std::string machine;              ///< a machine file instead
   bool list = false;
   bool chart = false;
+  bool strict = false;  ///< a warning is a failure
   bool progress = true;
   unsigned jobs = 0;  ///< 0: as many as there are processors
   explore::Options options;

@@ -60,6 +60,32 @@ std::vector<report::ChartStep> marked(const std::vector<report::ChartStep>& step
   return out;
 }
 
+std::string sentence(const Failure& f) {
+  // A broken rule's sentence begins with its number.
+  std::string text =
+      f.what.starts_with(f.rule + ':') ? "  " + f.what : fmt::format("  {}: {}", f.rule, f.what);
+  // Where the check stands helps with ours; a rule and a scenario's line say all.
+  const bool ours = !f.what.starts_with(f.rule + ':') && !f.what.starts_with("line ");
+  if (const std::size_t at = f.where.find("src/"); ours && at != std::string::npos)
+    text += fmt::format(" ({})", f.where.substr(at));
+  return text + '\n';
+}
+
+/// The command that shows it again.
+std::string replay_line(const ScenarioResult& r, const ExploreArguments& arguments) {
+  const auto [name, design] = name_and_design(r.name);
+  std::string what = quoted(name);
+  for (const std::string& wanted : arguments.wanted)
+    if (::access(wanted.c_str(), R_OK) == 0) what = quoted(wanted);
+  std::string text = "  replay: teeio explore " + what;
+  if (!arguments.machine.empty())
+    text += " --machine " + quoted(arguments.machine);
+  else if (!design.empty())
+    text += " --design " + design;
+  if (!arguments.seeded_bug.empty()) text += " --seeded-bug " + arguments.seeded_bug;
+  return text + " --replay " + quoted(schedule::to_text(r.failure->choices)) + '\n';
+}
+
 }  // namespace
 
 bool stdout_has_colour() {
@@ -73,37 +99,42 @@ std::string result_line(const ScenarioResult& r, bool colour) {
       r.verdict == Verdict::kExhausted ? r.schedules : r.schedules + r.pruned;
   switch (r.verdict) {
     case Verdict::kExhausted:
-      return line + fmt::format(" exhausted {} {:.2f}s {}", runs, r.seconds, r.name);
+      line += fmt::format(" exhausted {} {:.2f}s {}", runs, r.seconds, r.name);
+      break;
     case Verdict::kBounded:
-      return line + fmt::format(" bounded {} {:.2f}s {} ({})", runs, r.seconds, r.name, r.bound);
+      line += fmt::format(" bounded {} {:.2f}s {} ({})", runs, r.seconds, r.name, r.bound);
+      break;
     case Verdict::kFound:
-      return line + fmt::format("{} {} {:.2f}s {}: {}", r.as_expected ? " found" : "", runs,
-                                r.seconds, r.name, r.failure->rule);
+      line += fmt::format("{} {} {:.2f}s {}: {}", r.as_expected ? " found" : "", runs, r.seconds,
+                          r.name, r.failure->rule);
+      break;
   }
+  const bool fits = r.failure && r.expected.names(r.failure->rule, r.failure->what);
+  if (!r.as_expected && r.expected.breaks() && !fits) line += ": expected " + r.expected.str();
+  if (!r.as_expected && !r.warnings.empty() && (fits || !r.failure))
+    line += fmt::format(": {} warning{}", r.warnings.size(), r.warnings.size() == 1 ? "" : "s");
   return line;
+}
+
+std::string answers_text(const ScenarioResult& result) {
+  std::string text;
+  for (const explore::CallAnswers& call : result.answers)
+    if ((call.explored && !(result.failure && call.answers.empty())) || call.answers.size() > 1)
+      text += "  " + call.str() + '\n';
+  return text;
+}
+
+std::string expected_text(const ScenarioResult& result, const ExploreArguments& arguments) {
+  return sentence(*result.failure) + replay_line(result, arguments);
 }
 
 std::string failure_text(const ScenarioResult& r, const std::string& chart,
                          const ExploreArguments& arguments) {
   const Failure& f = *r.failure;
-  // A broken rule's sentence begins with its number.
-  std::string text =
-      f.what.starts_with(f.rule + ':') ? "  " + f.what : fmt::format("  {}: {}", f.rule, f.what);
-  if (!f.where.empty()) text += fmt::format(" ({})", f.where);
-  text += fmt::format("\n  shortest schedule: {} preemption{}, {} failure{}\n", f.switches,
-                      f.switches == 1 ? "" : "s", f.failures, f.failures == 1 ? "" : "s");
-  text += chart;
-  const auto [name, design] = name_and_design(r.name);
-  std::string what = quoted(name);
-  for (const std::string& wanted : arguments.wanted)
-    if (::access(wanted.c_str(), R_OK) == 0) what = quoted(wanted);
-  text += "  replay: teeio explore " + what;
-  if (!arguments.machine.empty())
-    text += " --machine " + quoted(arguments.machine);
-  else if (!design.empty())
-    text += " --design " + design;
-  if (!arguments.seeded_bug.empty()) text += " --seeded-bug " + arguments.seeded_bug;
-  return text + " --replay " + quoted(schedule::to_text(f.choices)) + '\n';
+  return sentence(f) +
+         fmt::format("  shortest schedule: {} preemption{}, {} failure{}\n", f.switches,
+                     f.switches == 1 ? "" : "s", f.failures, f.failures == 1 ? "" : "s") +
+         chart + replay_line(r, arguments);
 }
 
 std::string failure_chart(const Failure& failure, bool whole, bool colour) {
@@ -118,17 +149,22 @@ std::string failure_chart(const Failure& failure, bool whole, bool colour) {
 void Totals::add(const ScenarioResult& r) {
   schedules += r.schedules + r.pruned;
   points += r.points;
+  warnings += r.warnings.size();
   if (!r.as_expected)
     ++failed;
+  else if (r.verdict == Verdict::kFound)
+    ++broken;
   else
     ++(r.verdict == Verdict::kBounded ? bounded : exhausted);
 }
 
 std::string Totals::text() const {
   return fmt::format(
-      "{} scenarios: {} exhausted, {} bounded, {} failed; {} schedules, {:.1f} M points",
-      exhausted + bounded + failed, exhausted, bounded, failed, schedules,
-      static_cast<double>(points) / 1e6);
+      "{} scenarios: {} exhausted, {} bounded,{} {} failed; {} schedules, {:.1f} M points{}",
+      exhausted + bounded + broken + failed, exhausted, bounded,
+      broken == 0 ? "" : fmt::format(" {} broken as expected,", broken), failed, schedules,
+      static_cast<double>(points) / 1e6,
+      warnings == 0 ? "" : fmt::format("; {} warning{}", warnings, warnings == 1 ? "" : "s"));
 }
 
 ProgressLine::ProgressLine(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}

@@ -9,12 +9,21 @@
 namespace teeio::cli {
 
 /// "ok exhausted 812 0.04s NAME", "ok bounded 20000 3.1s NAME (bound)",
-/// "FAIL 17 0.01s NAME: rule".
+/// "FAIL 17 0.01s NAME: rule"; of one that says how it breaks "ok found 17 0.01s
+/// NAME: rule" or, where it did not, "FAIL exhausted 812 0.04s NAME: holds".
 [[nodiscard]] std::string result_line(const explore::ScenarioResult& result, bool colour);
 
 /// What a failure is, in words; then `chart`; then the command that replays it.
 [[nodiscard]] std::string failure_text(const explore::ScenarioResult& result,
                                        const std::string& chart, const ExploreArguments& arguments);
+
+/// What each call of its threads answered, and calls of its end that did not always
+/// answer alike: a line each.
+[[nodiscard]] std::string answers_text(const explore::ScenarioResult& result);
+
+/// Of one that broke as it says: what was found, and the command that replays it.
+[[nodiscard]] std::string expected_text(const explore::ScenarioResult& result,
+                                        const ExploreArguments& arguments);
 
 /// The chart of the failing run, whose machine must be this process's last one
 /// with its events kept: lanes, and a note wherever another task goes on. Unless
@@ -24,7 +33,8 @@ namespace teeio::cli {
 
 /// "62 scenarios: 40 exhausted, 20 bounded, 2 failed; 81234 schedules, 9.1 M points".
 struct Totals {
-  std::uint64_t exhausted = 0, bounded = 0, failed = 0, schedules = 0, points = 0;
+  std::uint64_t exhausted = 0, bounded = 0, broken = 0, failed = 0, schedules = 0, points = 0;
+  std::uint64_t warnings = 0;
   void add(const explore::ScenarioResult& result);
   [[nodiscard]] std::string text() const;
 };

@@ -60,8 +60,11 @@ std::expected<std::vector<Scenario>, std::string> find_scenarios(
     }
     const auto text = explore::load_text_scenario(wanted);
     if (!text) return std::unexpected(text.error());
+    const std::size_t before = found.size();
     for (const machine::Config& design : *designs)
       if (explore::applies(*text, design)) found.push_back(explore::make_scenario(*text, design));
+    if (found.size() == before)
+      return std::unexpected(wanted + ": its `firmware` is that of no design it would run on");
   }
   if (arguments.wanted.empty()) patterns.emplace_back("*");
   std::vector<bool> used(patterns.size(), false);

@@ -38,7 +38,31 @@ std::string_view check_rule(std::string_view what) {
   return "check";
 }
 
+constexpr std::string_view kRules[] = {
+    "R1",
+    "R2",
+    "R3",
+    "R4",
+    "R5",
+    "R6",
+    "R7",
+    "R8",
+    "R9",
+    "R10",
+    "deadlock",
+    "lost wake-up",
+    "livelock",
+    "lock order",
+    "use after free",
+    "use after last put",
+    "leak",
+    "nondeterminism",
+    "check",
+};
+
 }  // namespace
+
+std::span<const std::string_view> finding_rules() { return kRules; }
 
 std::string finding_rule(const schedule::Finding& finding) {
   switch (finding.kind) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "schedule/fiber_controller.h"
 
@@ -10,6 +12,9 @@ namespace teeio::explore {
 /// life-cycle rule, "deadlock", "lost wake-up", "livelock", "lock order",
 /// "use after free", "use after last put", "leak", "nondeterminism", else "check".
 [[nodiscard]] std::string finding_rule(const schedule::Finding& finding);
+
+/// All that finding_rule() may say, and "nondeterminism".
+[[nodiscard]] std::span<const std::string_view> finding_rules();
 
 /// How the check begins that says that a run is not a function of its schedule.
 inline constexpr std::string_view kVaries = "something outside the schedule varies";

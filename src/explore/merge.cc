@@ -47,6 +47,11 @@ class Union {
     if (shard.parts != parts_.size() || shard.partition != partition_) return false;
     for (const PartResult& part : shard.done) count(part);
     const ScenarioResult& r = shard.result;
+    result_.expected = r.expected;
+    add_answers(result_.answers, r.answers);
+    for (const std::string& warning : r.warnings)
+      if (std::ranges::find(result_.warnings, warning) == result_.warnings.end())
+        result_.warnings.push_back(warning);
     result_.seconds += r.seconds;
     if (!r.bound.empty()) result_.bound = r.bound;
     if (!r.failure) return true;
@@ -64,6 +69,7 @@ class Union {
     }
     if (result_.failure) {
       result_.verdict = Verdict::kFound;  // which ends a scenario: what is left does not matter
+      result_.judge();
       return;
     }
     for (const auto& [shard, parts] : missing)
@@ -73,7 +79,8 @@ class Union {
     result_.verdict =
         missing.empty() && result_.bound.empty() ? Verdict::kExhausted : Verdict::kBounded;
     if (!missing.empty() && result_.bound.empty()) result_.bound = "parts are missing";
-    result_.as_expected = true;
+    result_.judge();
+    if (gaps.empty()) result_.warn_of_what_is_vacuous();
   }
 
   [[nodiscard]] const ScenarioResult& result() const { return result_; }

@@ -3,9 +3,6 @@
 #include "base/check.h"
 
 namespace teeio::explore {
-namespace {
-constexpr std::string_view kMisfit = "the choices to replay do not fit this program";
-}  // namespace
 
 bool Replay::begin() {
   if (started_) return false;

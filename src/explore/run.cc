@@ -8,6 +8,7 @@
 #include "explore/bounded.h"
 #include "explore/depth_first.h"
 #include "explore/dpor.h"
+#include "explore/kept.h"
 #include "explore/pct.h"
 #include "explore/random_walk.h"
 #include "explore/replay.h"
@@ -99,8 +100,20 @@ Result<StrategyKind> parse_strategy(std::string_view name) {
   return fail(Errno::kInval, "there is no such strategy");
 }
 
+void ScenarioResult::judge() {
+  const bool found = verdict == Verdict::kFound;
+  as_expected = expected.breaks() ? found && expected.names(failure->rule, failure->what) : !found;
+}
+
+void ScenarioResult::warn_of_what_is_vacuous() {
+  if (verdict == Verdict::kFound) return;
+  for (std::string& sentence : vacuous(answers)) warnings.push_back(std::move(sentence));
+}
+
 ScenarioResult run_scenario(const Scenario& scenario, const Options& options) {
   TEEIO_CHECK(schedule::controller() == nullptr, "an exploration is started within a run");
+  KeptRuns kept = run_kept(scenario, options);
+  if (kept.found) return std::move(*kept.found);
   const std::unique_ptr<Strategy> strategy = make_strategy(options);
   Session session(scenario, options, *strategy);
   if (const auto* dpor = dynamic_cast<const Dpor*>(strategy.get()); dpor != nullptr)
@@ -110,6 +123,10 @@ ScenarioResult run_scenario(const Scenario& scenario, const Options& options) {
   const double share = limited && session.share_done ? session.share_done() : 0;
   ScenarioResult result = session.finish(stop);
   if (limited && result.bound != kStopped) look_elsewhere(scenario, options, share, result);
+  result.warnings = std::move(kept.warnings);
+  if (scenario.answers) result.answers = scenario.answers->calls();
+  // One schedule alone need not show what a call can answer.
+  if (options.strategy != StrategyKind::kReplay) result.warn_of_what_is_vacuous();
   return result;
 }
 

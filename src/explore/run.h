@@ -82,14 +82,26 @@ struct ScenarioResult {
   /// of the tree that was (as its shape so far lets one guess), and what followed.
   std::string bound;
   std::optional<Failure> failure;
-  /// Whether this is what the scenario expects (kBounded counts as holding).
+  Expectation expected;  ///< what the scenario says of its end
+  /// Whether it ended so (kBounded counts as holding).
   bool as_expected = false;
+  /// What the calls answered, of scenarios that note it.
+  std::vector<CallAnswers> answers;
+  /// What makes the result worth less than it looks, a sentence each.
+  std::vector<std::string> warnings;
+
+  /// Sets `as_expected`.
+  void judge();
+  /// Adds what `answers` say (vacuous()), unless something was found: that ends all.
+  void warn_of_what_is_vacuous();
 };
 
 /// Explores `scenario` until something is found, nothing is left, or a limit is
 /// reached. On the calling OS thread; no controller may be installed.
 /// Where a limit stops kDpor, as much again (schedules, seconds) is spent on kPct
 /// and kBounded: it is depth first, and has changed the last decisions only.
+/// Scenario::kept comes first, unless the strategy is kReplay: one that shows a
+/// finding ends it, and no order is explored.
 [[nodiscard]] ScenarioResult run_scenario(const Scenario& scenario, const Options& options);
 
 }  // namespace teeio::explore

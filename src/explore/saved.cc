@@ -48,6 +48,31 @@ Failure failure_of(const json& j) {
   return f;
 }
 
+json json_of(const CallAnswers& call) {
+  json answers = json::array();
+  for (const AnswerCount& a : call.answers) {
+    answers.push_back({{"answer", a.answer}, {"times", a.times}});
+    if (!a.why.empty()) answers.back()["why"] = a.why;
+  }
+  return {{"where", call.where},
+          {"call", call.call},
+          {"allowed", call.allowed},
+          {"explored", call.explored},
+          {"answers", std::move(answers)}};
+}
+
+CallAnswers answers_of(const json& j) {
+  CallAnswers call{.where = j.at("where"),
+                   .call = j.at("call"),
+                   .allowed = j.at("allowed").get<std::vector<std::string>>(),
+                   .explored = j.at("explored"),
+                   .answers = {}};
+  for (const json& a : j.at("answers"))
+    call.answers.push_back(
+        {.answer = a.at("answer"), .times = a.at("times"), .why = a.value("why", "")});
+  return call;
+}
+
 /// A part as four numbers and a flag: an exploration has thousands.
 json json_of(const PartResult& p) {
   return json::array({p.part, p.schedules, p.pruned, p.points, p.exhausted});
@@ -71,6 +96,9 @@ json json_of(const ShardResult& s) {
             {"points", r.points},
             {"seconds", r.seconds},
             {"bound", r.bound}};
+  if (r.expected.breaks()) j["expected"] = {{"rules", r.expected.rules}, {"text", r.expected.text}};
+  for (const CallAnswers& call : r.answers) j["calls"].push_back(json_of(call));
+  if (!r.warnings.empty()) j["warnings"] = r.warnings;
   if (r.failure) j["failure"] = json_of(*r.failure);
   if (s.parts == 0) return j;
   json done = json::array();
@@ -90,6 +118,13 @@ ShardResult result_of(const json& j) {
   r.points = j.at("points");
   r.seconds = j.at("seconds");
   r.bound = j.at("bound");
+  if (j.contains("expected")) {
+    r.expected.rules = j.at("expected").at("rules").get<std::vector<std::string>>();
+    r.expected.text = j.at("expected").at("text");
+  }
+  if (j.contains("calls"))
+    for (const json& call : j.at("calls")) r.answers.push_back(answers_of(call));
+  if (j.contains("warnings")) r.warnings = j.at("warnings").get<std::vector<std::string>>();
   if (j.contains("failure")) r.failure = failure_of(j.at("failure"));
   if (!j.contains("partition")) return s;
   const json& partition = j.at("partition");

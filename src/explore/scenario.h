@@ -2,11 +2,22 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
+#include "explore/answers.h"
+#include "explore/expectation.h"
 #include "schedule/fiber_controller.h"
+#include "schedule/strategy.h"
 
 namespace teeio::explore {
+
+/// A schedule that a scenario brings along: one that showed something once.
+struct KeptSchedule {
+  std::string where = {};  ///< how messages call its place: "line 7"
+  schedule::Choices choices = {};
+};
 
 /// A program whose orders are explored: what a run does, once and for all
 /// settings made (a scenario of explore/scenario on one design is such a one).
@@ -18,12 +29,11 @@ struct Scenario {
   /// joins them, and says what must hold with TEEIO_CHECK or check_failed().
   /// A broken life-cycle rule is check_failed("R3: ...").
   std::function<void()> body;
-  enum class Expectation : std::uint8_t {
-    kHolds,   ///< no order shows anything
-    kBreaks,  ///< some order shows a finding that contains `expected`
-  };
-  Expectation expectation = Expectation::kHolds;
-  std::string expected;  ///< with kBreaks: part of Finding::what, or of its rule
+  Expectation expectation = {};
+  /// Where the body notes what its calls answer; null: it does not.
+  std::shared_ptr<Answers> answers = {};
+  /// Are run before all others; one that does not fit any more is told, and left out.
+  std::vector<KeptSchedule> kept = {};
   schedule::RunLimits limits;
   /// How many choices of one schedule may go to another alternative than the
   /// ordinary one (schedule::choose(): failures of steps). Options may say less.

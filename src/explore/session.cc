@@ -21,14 +21,6 @@ double seconds_since(std::uint64_t start_ns) {
   return static_cast<double>(schedule::now_ns() - start_ns) / 1e9;
 }
 
-bool is_expected(const Scenario& scenario, const ScenarioResult& result) {
-  if (scenario.expectation == Scenario::Expectation::kHolds)
-    return result.verdict != Verdict::kFound;
-  if (result.verdict != Verdict::kFound) return false;
-  return result.failure->rule == scenario.expected ||
-         result.failure->what.find(scenario.expected) != std::string::npos;
-}
-
 }  // namespace
 
 Session::Session(const Scenario& scenario, const Options& options, Strategy& strategy)
@@ -40,6 +32,7 @@ Session::Session(const Scenario& scenario, const Options& options, Strategy& str
       controller_(strategy_, scenario.limits),
       start_ns_(schedule::now_ns()) {
   result_.name = scenario.name;
+  result_.expected = scenario.expectation;
 }
 
 bool Session::is_at_limit() {
@@ -75,7 +68,9 @@ bool Session::repeats(const schedule::Outcome& outcome) const {
 Session::Stop Session::step() {
   if (is_at_limit()) return Stop::kLimit;
   if (!strategy_.begin()) return Stop::kExhausted;
+  if (scenario_.answers) scenario_.answers->begin();
   schedule::Outcome outcome = controller_.run(scenario_.body);
+  if (scenario_.answers && counts_answers_ && !outcome.pruned) scenario_.answers->count();
   ++(outcome.pruned ? result_.pruned : result_.schedules);
   result_.points += outcome.points;
   if (options_.check_determinism && !repeats(outcome)) {
@@ -115,7 +110,8 @@ ScenarioResult Session::finish(Stop stop) {
     else
       result_.verdict = Verdict::kExhausted;
   }
-  result_.as_expected = is_expected(scenario_, result_);
+  result_.judge();
+  if (scenario_.answers) result_.answers = scenario_.answers->calls();
   return std::move(result_);
 }
 

@@ -29,6 +29,9 @@ class Session {
   /// Steps until it stops.
   Stop run();
 
+  /// Whether the answers of further schedules count (Scenario::answers).
+  void count_answers(bool count) { counts_answers_ = count; }
+
   /// So far; the verdict is finish()'s.
   [[nodiscard]] const ScenarioResult& result() const { return result_; }
   /// What the strategy knows of how far it is, for Progress.
@@ -48,6 +51,7 @@ class Session {
   schedule::FiberController controller_;
   const std::uint64_t start_ns_;
   ScenarioResult result_;
+  bool counts_answers_ = true;
 };
 
 }  // namespace teeio::explore

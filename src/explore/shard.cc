@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "explore/dpor.h"
+#include "explore/kept.h"
 #include "explore/session.h"
 #include "schedule/controller.h"
 
@@ -36,7 +37,11 @@ class Parts {
   Parts(const Scenario& scenario, const Options& options, const Shard& shard,
         const std::vector<PartResult>& before,
         const std::function<void(const ShardResult&)>& on_part)
-      : session_(scenario, options, dpor_), shard_(shard), before_(before), on_part_(on_part) {
+      : session_(scenario, options, dpor_),
+        answers_(scenario.answers),
+        shard_(shard),
+        before_(before),
+        on_part_(on_part) {
     session_.share_done = [this] {
       return shard_result_.parts == 0
                  ? 0.0
@@ -65,7 +70,9 @@ class Parts {
 
   /// The first schedule, which every shard runs to see the parts.
   Session::Stop first() {
+    session_.count_answers(is_mine(0) && done_before(0) == nullptr);
     const Session::Stop stop = session_.step();
+    session_.count_answers(true);
     const std::vector<Dpor::Deviation> parts = dpor_.deviations();
     shard_result_.parts = parts.size() + 1;
     shard_result_.partition = digest_of(parts);
@@ -100,6 +107,7 @@ class Parts {
     shard_result_.done.push_back(part);
     if (!on_part_) return;
     shard_result_.result = session_.result();
+    if (answers_) shard_result_.result.answers = answers_->calls();
     on_part_(shard_result_);
   }
 
@@ -121,6 +129,7 @@ class Parts {
 
   Dpor dpor_;
   Session session_;
+  const std::shared_ptr<Answers> answers_;
   const Shard& shard_;
   const std::vector<PartResult>& before_;
   const std::function<void(const ShardResult&)>& on_part_;
@@ -136,6 +145,7 @@ ShardResult run_random(const Scenario& scenario, Options options, const Shard& s
   options.max_schedules = std::max<std::uint64_t>(1, options.max_schedules / shard.count);
   ShardResult result;
   result.result = run_scenario(scenario, options);
+  if (shard.count > 1) result.result.warnings.clear();
   result.parts = shard.count;
   result.partition = options.seed;
   result.done.push_back({.part = shard.index,
@@ -153,8 +163,21 @@ ShardResult run_shard(const Scenario& scenario, const Options& options, const Sh
                       const std::function<void(const ShardResult&)>& on_part) {
   TEEIO_CHECK(schedule::controller() == nullptr, "an exploration is started within a run");
   TEEIO_CHECK(shard.index < shard.count, "a shard's number is not below their count");
-  if (options.strategy == StrategyKind::kDpor)
-    return Parts(scenario, options, shard, before, on_part).run();
+  // run_scenario() runs them for random strategies.
+  KeptRuns kept;
+  if (options.strategy == StrategyKind::kDpor) kept = run_kept(scenario, options);
+  if (kept.found) {
+    ShardResult found;
+    found.result = std::move(*kept.found);
+    return found;
+  }
+  if (options.strategy == StrategyKind::kDpor) {
+    ShardResult result = Parts(scenario, options, shard, before, on_part).run();
+    result.result.warnings = std::move(kept.warnings);
+    // merge() sees the answers of all.
+    if (shard.count == 1) result.result.warn_of_what_is_vacuous();
+    return result;
+  }
   TEEIO_CHECK(options.strategy == StrategyKind::kPct || options.strategy == StrategyKind::kRandom,
               "this strategy cannot be shared");
   return run_random(scenario, options, shard);

@@ -43,6 +43,9 @@ struct ShardResult {
 /// How the whole is divided is a function of the scenario alone, since it is
 /// read off the first schedule; how parts are disjoint and together the whole is
 /// at Dpor::deviations().
+///
+/// Scenario::answers may bring what was counted before; schedules of a part that a
+/// limit cut short then count twice.
 [[nodiscard]] ShardResult run_shard(const Scenario& scenario, const Options& options,
                                     const Shard& shard, const std::vector<PartResult>& before,
                                     const std::function<void(const ShardResult&)>& on_part);

@@ -49,6 +49,7 @@ std::span<const MachineScenario> catalogue() {
     add_guest_memory_scenarios(all);
     add_one_card_scenarios(all);
     add_vdevice_scenarios(all);
+    add_known_scenarios(all);
     return all;
   }();
   return kAll;
@@ -74,6 +75,8 @@ Scenario make_scenario(const MachineScenario& scenario, const Config& design) {
   made.body = [body = scenario.body, design] { body(design); };
   made.limits = scenario.limits;
   made.failures = scenario.failures;
+  made.expectation = scenario.expectation;
+  made.kept = scenario.kept;
   return made;
 }
 

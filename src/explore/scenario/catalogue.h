@@ -24,6 +24,10 @@ struct MachineScenario {
   std::function<bool(const machine::Config& design)> fits = {};
   std::uint32_t failures = 0;  ///< as Scenario::failures
   schedule::RunLimits limits = {};
+  /// As Scenario::expectation. One that breaks is of the design that it chooses
+  /// itself: it says nothing about others, and stays out of their table.
+  Expectation expectation = {};
+  std::vector<KeptSchedule> kept = {};  ///< as Scenario::kept
 };
 
 /// All built-in scenarios, in one order.

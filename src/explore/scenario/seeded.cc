@@ -77,8 +77,7 @@ Scenario seeded_scenario(const SeededScenario& seeded) {
 SeededResult find_seeded(const SeededScenario& seeded, Compare compare, double seconds) {
   const schedule::PlantedBug planted(seeded.bug);
   Scenario scenario = seeded_scenario(seeded);
-  scenario.expectation = Scenario::Expectation::kBreaks;
-  scenario.expected = seeded.expected;
+  scenario.expectation.text = seeded.expected;
   SeededResult result;
   result.found = run_scenario(scenario, options_for(seeded.strategy, kSeededSchedules, seconds));
   if (compare == Compare::kNo) return result;

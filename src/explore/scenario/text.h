@@ -22,6 +22,7 @@ struct TextArgument {
 
 /// One system call of a text scenario.
 struct TextStep {
+  std::size_t number = 0;  ///< of the file's calls, from 0
   unsigned line = 0;
   const CallRow* call = nullptr;
   std::vector<std::string> texts;       ///< of calls that take a path or a text
@@ -38,11 +39,19 @@ struct TextPart {
   std::vector<TextStep> steps;
 };
 
+/// A schedule of the file, `replay CHOICES [FIRMWARE…]`.
+struct TextReplay {
+  KeptSchedule schedule;
+  std::vector<machine::TsmKind> firmware;  ///< it is for these; empty: for all
+};
+
 /// A scenario that a user wrote: docs/explore.md has the grammar.
 struct TextScenario {
   std::string name;
   std::string description;
   std::vector<machine::TsmKind> firmware;  ///< empty: all
+  Expectation expectation;
+  std::vector<TextReplay> replays;
   std::uint32_t failures = 0;
   bool connected = true;
   /// Policies in place of the design's: keys and values of a machine file's [policies].
@@ -59,6 +68,7 @@ inline constexpr std::size_t kMaxTextBytes = 64 * 1024;
 inline constexpr std::size_t kMaxTextThreads = 8;
 inline constexpr std::size_t kMaxTextSteps = 256;
 inline constexpr std::size_t kMaxTextProcesses = 8;
+inline constexpr std::size_t kMaxTextReplays = 16;
 
 /// Reads a scenario. The error is ready to print: file, line, column, what is
 /// wrong and what is allowed there.

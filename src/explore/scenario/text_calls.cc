@@ -280,7 +280,7 @@ constexpr CallRow kRows[] = {
     {"mmap", true, 0, kNone, kMmap, map_fd},
     {"pread", true, 0, kNone, kPread, read_fd},
     {"pwrite", true, 0, kNone, kPwrite, write_fd},
-    {"exit", false, 0, kNone, {}, exit_process},
+    {"exit", false, 0, kNone, {}, exit_process, true},
     {"KVM_CREATE_VM", true, 0, kFd, kCreateVm, create_vm},
     {"KVM_CREATE_VCPU", true, 0, kFd, {}, create_vcpu},
     {"KVM_CREATE_DEVICE", true, 0, kFd, {}, create_vfio_device},

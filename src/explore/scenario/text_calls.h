@@ -46,6 +46,7 @@ struct CallRow {
   Result result = Result::kNothing;
   std::span<const CallParameter> parameters = {};
   teeio::Result<std::int64_t> (*run)(const CallContext& call) = nullptr;
+  bool ends_process = false;  ///< no thread of it goes on after it
 };
 
 [[nodiscard]] std::span<const CallRow> call_rows();

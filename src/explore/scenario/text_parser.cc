@@ -5,6 +5,7 @@
 #include <map>
 #include <sstream>
 
+#include "explore/finding.h"
 #include "explore/scenario/text.h"
 #include "explore/scenario/text_settings.h"
 #include "explore/scenario/text_steps.h"
@@ -23,6 +24,10 @@ class Parser {
       return std::unexpected(TextProblem{1, 1, "the file begins with `scenario NAME`"});
     if (scenario_.threads.empty())
       return wrong(lines.back().back(), "a scenario has at least one `thread NAME`");
+    for (const TextPart& thread : scenario_.threads)
+      if (thread.steps.empty())
+        return wrong(lines.back().back(),
+                     fmt::format("the thread `{}` makes no call", thread.name));
     scenario_.processes = static_cast<std::uint32_t>(processes_.size());
     scenario_.symbols = steps_.symbols();
     return std::move(scenario_);
@@ -40,13 +45,15 @@ class Parser {
     if (word == "set") return setting(line);
     if (word == "card") return card(line);
     if (word == "failures") return failures(line);
+    if (word == "expect") return expect(line);
+    if (word == "replay") return replay(line);
     if (word == "setup") return begin(Section::kSetup, line);
     if (word == "thread") return begin(Section::kThread, line);
     if (word == "finish") return begin(Section::kFinish, line);
     if (section_ == Section::kHead)
       return wrong(line.front(),
                    fmt::format("`{}` is no line of a scenario's head; allowed are about, "
-                               "firmware, set, card, failures, setup, thread",
+                               "firmware, set, card, failures, expect, replay, setup, thread",
                                word));
     return step(line);
   }
@@ -79,19 +86,81 @@ class Parser {
 
   Parsed<> firmware(Tokens line) {
     TEXT_TRY(in_head(line));
+    if (line.size() < 2)
+      return missing(line.front(), fmt::format("a firmware is missing: {}", known_firmware()));
+    return firmware_names(line.subspan(1), scenario_.firmware);
+  }
+
+  static std::string known_firmware() {
     std::string known;
     for (const Vendor& vendor : vendors())
       known.append(known.empty() ? "" : ", ").append(vendor.tsm.name);
-    if (line.size() < 2)
-      return missing(line.front(), fmt::format("a firmware is missing: {}", known));
-    for (const TextToken& token : line.subspan(1)) {
+    return known;
+  }
+
+  static Parsed<> firmware_names(Tokens names, std::vector<machine::TsmKind>& into) {
+    for (const TextToken& token : names) {
       const auto row = std::ranges::find_if(
           vendors(), [&](const Vendor& vendor) { return vendor.tsm.name == token.text; });
       if (row == vendors().end())
-        return wrong(token, fmt::format("`{}` is no firmware; allowed are {}", token.text, known));
-      scenario_.firmware.push_back(row->tsm);
+        return wrong(token, fmt::format("`{}` is no firmware; allowed are {}", token.text,
+                                        known_firmware()));
+      into.push_back(row->tsm);
     }
     return {};
+  }
+
+  /// `expect KIND… ["WORDS"]`: a finding of one of these kinds, which says these words.
+  Parsed<> expect(Tokens line) {
+    TEXT_TRY(in_head(line));
+    Expectation& expectation = scenario_.expectation;
+    if (expectation.breaks()) return wrong(line.front(), "a scenario has one `expect`");
+    if (line.size() < 2) return missing(line.front(), "a finding is missing: " + known_findings());
+    for (const TextToken& token : line.subspan(1)) {
+      if (!expectation.text.empty()) return wrong(token, "nothing may follow the quoted words");
+      if (token.kind == Kind::kQuoted) {
+        if (token.text.empty())
+          return wrong(token, "between the quotes stand words of the finding");
+        expectation.text = token.text;
+        continue;
+      }
+      const auto rule = std::ranges::find_if(
+          finding_rules(), [&](std::string_view known) { return dashed(known) == token.text; });
+      if (token.kind != Kind::kWord || rule == finding_rules().end())
+        return wrong(
+            token, fmt::format("`{}` is no finding; allowed are {}", token.text, known_findings()));
+      expectation.rules.emplace_back(*rule);
+    }
+    return {};
+  }
+
+  /// A finding's kind as one word: "lost-wake-up".
+  static std::string dashed(std::string_view rule) {
+    std::string word(rule);
+    std::ranges::replace(word, ' ', '-');
+    return word;
+  }
+
+  static std::string known_findings() {
+    std::string known = "R1 to R10";
+    for (const std::string_view rule : finding_rules())
+      if (!rule.starts_with('R')) known += ", " + dashed(rule);
+    return known;
+  }
+
+  /// `replay "CHOICES" [FIRMWARE…]`.
+  Parsed<> replay(Tokens line) {
+    TEXT_TRY(in_head(line));
+    if (line.size() < 2)
+      return missing(line.front(), "the choices are missing, as a failure prints them");
+    auto choices = schedule::parse_choices(line[1].text);
+    if (!choices) return wrong(line[1], std::string(choices.error().why));
+    if (scenario_.replays.size() == kMaxTextReplays)
+      return wrong(line.front(), fmt::format("at most {} schedules", kMaxTextReplays));
+    TextReplay& made = scenario_.replays.emplace_back();
+    made.schedule = {.where = fmt::format("line {}", line.front().line),
+                     .choices = std::move(*choices)};
+    return firmware_names(line.subspan(2), made.firmware);
   }
 
   Parsed<> setting(Tokens line) {

@@ -6,6 +6,7 @@
 #include "explore/scenario/text.h"
 #include "explore/scenario/text_calls.h"
 #include "explore/scenario/text_settings.h"
+#include "schedule/atomic.h"
 #include "schedule/task.h"
 
 namespace teeio::explore {
@@ -16,11 +17,16 @@ using machine::Config;
 /// One schedule of a text scenario.
 class TextRun {
  public:
-  TextRun(const TextScenario& scenario, const Config& design)
+  TextRun(const TextScenario& scenario, const Config& design, Answers& answers)
       : scenario_(scenario),
+        answers_(answers),
         stage_(design, scenario.connected ? Stage::Card::kConnected : Stage::Card::kAsAtBoot),
         values_(scenario.symbols, kNothing) {
-    for (std::uint32_t i = 0; i < scenario.processes; ++i) processes_.push_back(&stage_.vmm());
+    for (std::uint32_t i = 0; i < scenario.processes; ++i) {
+      processes_.push_back(&stage_.vmm());
+      ends_.push_back(std::make_unique<End>());
+      ends_.back()->matters_to_others = shares_an_end(i);
+    }
   }
 
   void run() {
@@ -38,9 +44,43 @@ class TextRun {
   /// What a symbol stands for whose call was refused: no descriptor, no object.
   static constexpr std::int64_t kNothing = -1;
 
+  /// Whether a process has ended. Only threads that can meet its end in the middle
+  /// of what they do look at the flag that the explorer sees.
+  struct End {
+    bool come = false;
+    bool matters_to_others = false;
+    schedule::Atomic<bool> flag;
+  };
+
+  /// Several threads in the process, and one of them ends it.
+  [[nodiscard]] bool shares_an_end(std::uint32_t process) const {
+    std::size_t threads = 0;
+    bool ends = false;
+    for (const TextPart& part : scenario_.threads) {
+      if (part.process != process) continue;
+      ++threads;
+      ends = ends || std::ranges::any_of(
+                         part.steps, [](const TextStep& step) { return step.call->ends_process; });
+    }
+    return ends && threads > 1;
+  }
+
+  /// exit_group(2) ends all threads of a process; a call that has begun comes to its end.
+  [[nodiscard]] static bool has_ended(const End& end) {
+    return end.matters_to_others ? end.flag.load() : end.come;
+  }
+
   void play(const TextPart& part, std::span<const std::string_view> unless_said) {
+    End& end = *ends_[part.process];
     for (const TextStep& step : part.steps) {
+      if (has_ended(end)) return;
+      if (step.call->ends_process) {
+        end.come = true;
+        if (end.matters_to_others) end.flag.store(true);
+      }
       const auto answer = call(step, *processes_[part.process]);
+      answers_.note(step.number, answer ? "ok" : errno_name(answer.error().code),
+                    answer ? std::string_view() : answer.error().why);
       if (answer && step.result != 0) values_[step.result] = *answer;
       judge(step, answer, unless_said);
     }
@@ -77,16 +117,43 @@ class TextRun {
   }
 
   const TextScenario& scenario_;
+  Answers& answers_;
   Stage stage_;
   std::vector<machine::Program*> processes_;
+  std::vector<std::unique_ptr<End>> ends_;
   std::vector<std::int64_t> values_;
 };
 
 }  // namespace
 
+namespace {
+
+bool is_for(const std::vector<machine::TsmKind>& firmware, const Config& design) {
+  return firmware.empty() || std::ranges::find(firmware, design.tsm) != firmware.end();
+}
+
+/// The calls of a scenario in their order, with no answer yet.
+std::vector<CallAnswers> calls_of(const TextScenario& scenario) {
+  std::vector<CallAnswers> calls;
+  const auto add = [&calls](const std::vector<TextPart>& parts, bool explored) {
+    for (const TextPart& part : parts)
+      for (const TextStep& step : part.steps)
+        calls.push_back({.where = "line " + std::to_string(step.line),
+                         .call = std::string(step.call->name),
+                         .allowed = step.expected,
+                         .explored = explored,
+                         .answers = {}});
+  };
+  add(scenario.setup, false);
+  add(scenario.threads, true);
+  add(scenario.finish, false);
+  return calls;
+}
+
+}  // namespace
+
 bool applies(const TextScenario& scenario, const Config& design) {
-  return scenario.firmware.empty() ||
-         std::ranges::find(scenario.firmware, design.tsm) != scenario.firmware.end();
+  return is_for(scenario.firmware, design);
 }
 
 Scenario make_scenario(const TextScenario& scenario, const Config& design) {
@@ -96,7 +163,11 @@ Scenario make_scenario(const TextScenario& scenario, const Config& design) {
   made.name = scenario.name + "@" + design.name;
   made.description = scenario.description;
   made.failures = scenario.failures;
-  made.body = [scenario, with] { TextRun(scenario, with).run(); };
+  made.expectation = scenario.expectation;
+  for (const TextReplay& replay : scenario.replays)
+    if (is_for(replay.firmware, design)) made.kept.push_back(replay.schedule);
+  made.answers = std::make_shared<Answers>(calls_of(scenario));
+  made.body = [scenario, with, answers = made.answers] { TextRun(scenario, with, *answers).run(); };
   return made;
 }
 

@@ -78,6 +78,7 @@ Parsed<> StepParser::step(Tokens line, Scope scope, std::size_t part_number, Tex
   if (++steps_ > kMaxTextSteps)
     return wrong(line.front(), fmt::format("a scenario has at most {} calls", kMaxTextSteps));
   TextStep made;
+  made.number = steps_ - 1;
   made.line = line.front().line;
   const TextToken* name = nullptr;
   if (line.size() > 1 && line[1].kind == Kind::kEquals) {

@@ -16,5 +16,6 @@ void add_dma_buf_scenarios(std::vector<MachineScenario>& all);
 void add_guest_memory_scenarios(std::vector<MachineScenario>& all);
 void add_one_card_scenarios(std::vector<MachineScenario>& all);
 void add_vdevice_scenarios(std::vector<MachineScenario>& all);
+void add_known_scenarios(std::vector<MachineScenario>& all);
 
 }  // namespace teeio::explore

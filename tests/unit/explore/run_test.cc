@@ -145,11 +145,13 @@ TEST(RunScenario, FailuresAreBounded) {
 
 TEST(RunScenario, AFindingThatIsExpectedIsRight) {
   Scenario s = scenario(lose_an_update);
-  s.expectation = Scenario::Expectation::kBreaks;
-  s.expected = "R5";
+  s.expectation = {.rules = {"R6", "R5"}};
   EXPECT_TRUE(run_scenario(s, {}).as_expected);
-  s.expected = "R6";
+  s.expectation = {.rules = {"R6"}};
   EXPECT_FALSE(run_scenario(s, {}).as_expected);
+  s.expectation = {.rules = {"R5"}, .text = "what it does not say"};
+  EXPECT_FALSE(run_scenario(s, {}).as_expected);
+  s.expectation = {.rules = {"R5"}};
   s.body = lock_three_times;
   EXPECT_FALSE(run_scenario(s, {}).as_expected);
 }

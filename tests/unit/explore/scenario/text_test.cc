@@ -92,6 +92,8 @@ TEST(TextScenario, IdIsNoDescriptor) {
 TEST(TextScenario, MissingPiecesAreNamed) {
   EXPECT_EQ(refusal_of(""), "f.scenario:1:1: the file begins with `scenario NAME`");
   EXPECT_THAT(refusal_of("scenario a\n"), HasSubstr("at least one `thread NAME`"));
+  EXPECT_THAT(refusal_of("scenario a\nthread t\nfinish\n"),
+              HasSubstr("the thread `t` makes no call"));
   EXPECT_THAT(refusal_of("scenario a\nthread\n"), HasSubstr(":2:7: the thread's name is missing"));
   EXPECT_THAT(refusal_with(" -> ok EBUSY", " ->"), HasSubstr("an answer is missing"));
   EXPECT_THAT(refusal_with("type=ordinary -> ok\n", "type -> ok\n"), HasSubstr("needs a value"));
@@ -107,6 +109,11 @@ ScenarioResult run_text(std::string_view text) {
   const auto scenario = parse_text_scenario(text, "f");
   EXPECT_TRUE(scenario.has_value()) << scenario.error();
   return run_scenario(make_scenario(*scenario, default_designs().front()), {});
+}
+/// kSmall with further lines in its head.
+ScenarioResult run_with_head(std::string_view head, std::string_view body = kSmall) {
+  std::string text(body);
+  return run_text(text.insert(text.find("setup"), head));
 }
 
 TEST(TextScenario, ThatHoldsIsExhausted) {
@@ -124,12 +131,126 @@ TEST(TextScenario, WrongExpectationIsFoundWithItsLine) {
   EXPECT_THAT(result.failure->what, HasSubstr("line 10: KVM_CREATE_VM answered ok, not EBUSY"));
 }
 
+constexpr std::string_view kCloserAndUser =
+    "scenario a\nsetup\n  kvm = open /dev/kvm\nthread closer\n  close kvm\n"
+    "thread user\n  KVM_CREATE_VM kvm type=ordinary -> ok\n";
+
+TEST(TextScenario, ThatSaysHowItBreaksHoldsOnlyIfItBreaksSo) {
+  const ScenarioResult broken = run_with_head("expect check \"EBADF, not ok\"\n", kCloserAndUser);
+  EXPECT_EQ(broken.verdict, ScenarioResult::Verdict::kFound);
+  EXPECT_TRUE(broken.as_expected);
+  EXPECT_TRUE(run_with_head("expect R4 check\n", kCloserAndUser).as_expected);
+  EXPECT_FALSE(run_with_head("expect R4 deadlock\n", kCloserAndUser).as_expected);
+  EXPECT_FALSE(run_with_head("expect check \"EBUSY\"\n", kCloserAndUser).as_expected);
+  const ScenarioResult holds = run_with_head("expect lost-wake-up\n");
+  EXPECT_EQ(holds.verdict, ScenarioResult::Verdict::kExhausted);
+  EXPECT_FALSE(holds.as_expected);
+}
+
+TEST(TextScenario, RuleThatIsExpectedIsNoOtherWhoseNumberBeginsLikeIt) {
+  const Expectation expectation{.rules = {"R1"}};
+  EXPECT_TRUE(expectation.names("R1", "R1: a page"));
+  EXPECT_FALSE(expectation.names("R10", "R10: R1: a page"));
+}
+
+TEST(TextScenario, ScheduleOfTheFileIsRunFirst) {
+  const ScenarioResult found = run_text(kCloserAndUser);
+  ASSERT_TRUE(found.failure.has_value());
+  const std::string line = "replay \"" + schedule::to_text(found.failure->choices) + "\" tdx\n";
+  const ScenarioResult again = run_with_head("expect check\n" + line, kCloserAndUser);
+  EXPECT_TRUE(again.as_expected);
+  EXPECT_EQ(again.schedules, 1U);
+  EXPECT_TRUE(again.warnings.empty());
+}
+
+TEST(TextScenario, ScheduleThatDoesNotFitIsToldAndAllOrdersAreRun) {
+  const ScenarioResult result = run_with_head("replay \"9*3\"\n");
+  EXPECT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted);
+  EXPECT_THAT(result.warnings,
+              testing::ElementsAre(HasSubstr("line 4: the schedule does not fit")));
+  EXPECT_TRUE(run_with_head("replay \"9*3\" cca\n").warnings.empty());
+}
+
+TEST(TextScenario, WhatIsExpectedAndReplayedIsChecked) {
+  EXPECT_THAT(refusal_with("setup\n", "expect R11\nsetup\n"),
+              HasSubstr("f.scenario:4:8: `R11` is no finding; allowed are R1 to R10, deadlock"));
+  EXPECT_THAT(refusal_with("setup\n", "expect\nsetup\n"), HasSubstr(":4:7: a finding is missing"));
+  EXPECT_THAT(refusal_with("setup\n", "expect R1\nexpect R2\nsetup\n"), HasSubstr(":5:1:"));
+  EXPECT_THAT(refusal_with("setup\n", "expect R1 \"x\" R2\nsetup\n"), HasSubstr(":4:15:"));
+  EXPECT_THAT(refusal_with("setup\n", "expect \"\"\nsetup\n"), HasSubstr(":4:8:"));
+  EXPECT_THAT(refusal_with("setup\n", "replay\nsetup\n"), HasSubstr("choices are missing"));
+  EXPECT_THAT(refusal_with("setup\n", "replay x\nsetup\n"), HasSubstr(":4:8: a choice is not"));
+  EXPECT_THAT(refusal_with("setup\n", "replay 0 amd\nsetup\n"), HasSubstr("`amd` is no firmware"));
+  EXPECT_THAT(refusal_of("scenario a\nthread t\nexpect R4\n"), HasSubstr("before the first"));
+}
+
+/// Where each thread's call said what.
+std::vector<std::string> answers_of(const ScenarioResult& result) {
+  std::vector<std::string> lines;
+  for (const CallAnswers& call : result.answers)
+    if (call.explored) lines.push_back(call.str());
+  return lines;
+}
+
+TEST(TextScenario, AnswersOfEachCallAreCountedOverAllOrders) {
+  const ScenarioResult result = run_text(
+      "scenario a\nsetup\n  kvm = open /dev/kvm\nthread closer\n  close kvm\n"
+      "thread user\n  KVM_CREATE_VM kvm type=ordinary -> ok EBADF EBUSY\n");
+  ASSERT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted);
+  ASSERT_EQ(result.answers.size(), 3U);
+  EXPECT_EQ(result.answers[1].times(), result.schedules);
+  EXPECT_EQ(result.answers[2].times(), result.schedules);
+  EXPECT_THAT(answers_of(result)[1],
+              testing::MatchesRegex("line 7: ok ×[0-9]+, EBADF ×[0-9]+, EBUSY never .*"));
+  EXPECT_TRUE(result.warnings.empty());
+}
+
+TEST(TextScenario, CallThatNeverSucceedsIsTold) {
+  const ScenarioResult other = run_text(
+      "scenario a\nsetup\n  vfio = open /dev/vfio/devices/vfio0\n"
+      "thread t\n  i = IOMMU_IOAS_ALLOC vfio\n  x = open /etc/passwd\n");
+  EXPECT_EQ(other.verdict, ScenarioResult::Verdict::kExhausted);
+  ASSERT_EQ(other.warnings.size(), 2U);
+  EXPECT_THAT(other.warnings[0], HasSubstr("line 5: IOMMU_IOAS_ALLOC never succeeded: EINVAL ×1"));
+  EXPECT_THAT(other.warnings[1], HasSubstr("line 6: open never succeeded: E"));
+  // What is said to fail is no surprise.
+  EXPECT_TRUE(run_text("scenario a\nsetup\n  vfio = open /dev/vfio/devices/vfio0\n"
+                       "thread t\n  i = IOMMU_IOAS_ALLOC vfio -> EINVAL\n")
+                  .warnings.empty());
+}
+
+TEST(TextScenario, NothingRunsAfterTheEndOfItsProcess) {
+  const ScenarioResult result = run_text(
+      "scenario a\nsetup\n  kvm = open /dev/kvm\nthread t\n  exit\n  close kvm\n"
+      "finish\n  open /dev/kvm\n");
+  EXPECT_THAT(result.warnings,
+              testing::ElementsAre("line 6: close never ran", "line 8: open never ran"));
+}
+
+TEST(TextScenario, EndOfAProcessIsThatOfAllItsThreads) {
+  const ScenarioResult result = run_text(
+      "scenario a\nsetup\n  kvm = open /dev/kvm\nthread t\n  exit\n"
+      "thread u\n  KVM_CREATE_VM kvm type=ordinary\n  VM = KVM_CREATE_VM kvm type=ordinary\n");
+  ASSERT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted);
+  ASSERT_EQ(result.answers.size(), 4U);
+  EXPECT_LT(result.answers[2].times(), result.schedules);
+  EXPECT_LT(result.answers[3].times(), result.answers[2].times());
+}
+
+TEST(Answers, OfTwoExplorationsAreAdded) {
+  CallAnswers call{
+      .where = "line 1", .call = "close", .allowed = {}, .answers = {{"EBADF", 2, "x"}}};
+  std::vector<CallAnswers> all;
+  add_answers(all, {call});
+  call.answers = {{"ok", 1, ""}};
+  add_answers(all, {call});
+  EXPECT_EQ(all[0].str(), "line 1: ok ×1, EBADF ×2 (close)");
+}
+
 // An order that breaks the expectation exists, and is found: the second thread may
 // come after the close.
 TEST(TextScenario, OrderOfTwoThreadsMatters) {
-  const ScenarioResult result = run_text(
-      "scenario a\nsetup\n  kvm = open /dev/kvm\nthread closer\n  close kvm\n"
-      "thread user\n  KVM_CREATE_VM kvm type=ordinary -> ok\n");
+  const ScenarioResult result = run_text(kCloserAndUser);
   ASSERT_TRUE(result.failure.has_value());
   EXPECT_THAT(result.failure->what, HasSubstr("EBADF"));
 }

@@ -1,0 +1,97 @@
+#include "explore/answers.h"
+
+#include <algorithm>
+
+namespace teeio::explore {
+namespace {
+
+constexpr std::string_view kOk = "ok";
+
+/// The entry of `answer`, made if there is none.
+AnswerCount& entry(CallAnswers& call, std::string_view answer) {
+  const auto at = std::ranges::find(call.answers, answer, &AnswerCount::answer);
+  if (at != call.answers.end()) return *at;
+  const auto to = answer == kOk ? call.answers.begin() : call.answers.end();
+  return *call.answers.insert(to, {std::string(answer), 0, {}});
+}
+
+bool came(const CallAnswers& call, std::string_view answer) {
+  return std::ranges::find(call.answers, answer, &AnswerCount::answer) != call.answers.end();
+}
+
+std::string counts(const CallAnswers& call) {
+  std::string text;
+  for (const AnswerCount& a : call.answers)
+    text += (text.empty() ? "" : ", ") + a.answer + " ×" + std::to_string(a.times);
+  return text;
+}
+
+}  // namespace
+
+std::uint64_t CallAnswers::times() const {
+  std::uint64_t sum = 0;
+  for (const AnswerCount& a : answers) sum += a.times;
+  return sum;
+}
+
+void CallAnswers::add(const CallAnswers& other) {
+  for (const AnswerCount& a : other.answers) {
+    AnswerCount& mine = entry(*this, a.answer);
+    mine.times += a.times;
+    if (mine.why.empty()) mine.why = a.why;
+  }
+}
+
+std::string CallAnswers::str() const {
+  std::string text = where + ": " + (answers.empty() ? "never ran" : counts(*this));
+  if (!answers.empty())
+    for (const std::string& answer : allowed)
+      if (!came(*this, answer)) text += ", " + answer + " never";
+  return text + " (" + call + ')';
+}
+
+void Answers::note(std::size_t call, std::string_view answer, std::string_view why) {
+  noted_.push_back({call, std::string(answer), std::string(why)});
+}
+
+void Answers::count() {
+  for (const Noted& noted : noted_) {
+    AnswerCount& counted = entry(calls_.at(noted.call), noted.answer);
+    ++counted.times;
+    if (counted.why.empty()) counted.why = noted.why;
+  }
+  noted_.clear();
+}
+
+void Answers::add(const std::vector<CallAnswers>& before) {
+  for (const CallAnswers& other : before)
+    for (CallAnswers& call : calls_)
+      if (call.where == other.where && call.call == other.call) call.add(other);
+}
+
+void add_answers(std::vector<CallAnswers>& to, const std::vector<CallAnswers>& from) {
+  if (to.empty()) {
+    to = from;
+    return;
+  }
+  for (std::size_t i = 0; i < to.size() && i < from.size(); ++i) to[i].add(from[i]);
+}
+
+std::vector<std::string> vacuous(const std::vector<CallAnswers>& calls) {
+  std::vector<std::string> sentences;
+  for (const CallAnswers& call : calls) {
+    if (call.answers.empty()) {
+      sentences.push_back(call.where + ": " + call.call + " never ran");
+      continue;
+    }
+    const bool may_succeed =
+        call.allowed.empty() || std::ranges::find(call.allowed, kOk) != call.allowed.end();
+    if (!may_succeed || came(call, kOk)) continue;
+    sentences.push_back(call.where + ": " + call.call + " never succeeded: " + counts(call));
+    if (const std::string& why = call.answers.front().why; !why.empty())
+      sentences.back() += ", " + why;
+  }
+  return sentences;
+}
+
+}  // namespace teeio::explore
