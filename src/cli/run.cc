@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -104,13 +105,13 @@ class Run {
  public:
   Run(const RunArguments& arguments, machine::Machine& machine, Outputs outputs,
       rules::Suppressions suppressions);
-  /// Gives the exit status.
-  int go();
+  /// Gives the exit status. An exception is a mistake like others: the program ends with it.
+  int go() noexcept;
 
  private:
   void report(const rules::Violation& violation);
   /// The picture, then what was held back for it.
-  void show(const std::vector<rules::Census::Difference>& differences);
+  void show(const report::RunInfo& info);
   [[nodiscard]] bool draws() const { return !arguments_.pictures.chart.empty(); }
   void explain(bool badly);
   /// The report; false when it is incomplete, which is said.
@@ -151,15 +152,11 @@ void Run::report(const rules::Violation& violation) {
     outputs_.say(text);
 }
 
-void Run::show(const std::vector<rules::Census::Difference>& differences) {
-  const report::RunInfo info = run_info(arguments_, machine_, sanitizer_.violations(), differences);
+void Run::show(const report::RunInfo& info) {
   outputs_.said =
       outputs_.pictures.draw(machine_.trace().events(), info, outputs_.words()) && outputs_.said;
   outputs_.say(held_);
   outputs_.say(chart_hint(arguments_.pictures, info.broken));
-  outputs_.say(rules::unused_text(verdict_.suppressions()));
-  if (talks() && info.broken.empty() && !differences.empty())
-    outputs_.say(rules::census_text(differences));
 }
 
 void Run::explain(bool badly) {
@@ -193,18 +190,18 @@ bool Run::write_report(const rules::Ending& ending) {
 
 /// Other tasks may be anywhere: only what the trace's lock guards is read.
 void Run::internal_error(const std::string& what) {
+  constexpr int kAborted = 128 + SIGABRT;  // as a shell has it
   const auto hold = machine_.trace().hold();
   outputs_.say(fmt::format("teeio: internal error: {}\n", what));
-  const std::vector<rules::Census::Difference> unknown{
-      {.key = "teeio", .boot = "sound", .end = "internal error: " + what}};
-  show(unknown);
-  status_ = run::Supervisor::kCannotRun;
-  (void)write_report(ending(unknown));
-  outputs_.say(fmt::format("{}; aborted by an internal error of teeio\n",
-                           rules::last_line(ending(unknown))));
+  status_ = kAborted;
+  (void)write_report(ending({{.key = "teeio", .boot = "sound", .end = "internal error: " + what}}));
+  report::RunInfo info = run_info(arguments_, machine_, sanitizer_.violations(), {});
+  info.closing = "cut off by an internal error of teeio";
+  show(info);
+  outputs_.say("teeio: the run was cut off by an internal error of teeio, which aborts now\n");
 }
 
-int Run::go() {
+int Run::go() noexcept {
   const InternalErrorScope scope([this](const std::string& what) { internal_error(what); });
   object::Trace& trace = machine_.trace();
   const bool judge = !arguments_.rules.all_off();
@@ -227,7 +224,9 @@ int Run::go() {
     sanitizer_.compare(lost);
   }
   const bool reported = !sanitizer_.violations().empty();
-  show(differences);
+  show(run_info(arguments_, machine_, sanitizer_.violations(), differences));
+  outputs_.say(rules::unused_text(verdict_.suppressions()));
+  if (talks() && !reported && !differences.empty()) outputs_.say(rules::census_text(differences));
   if (reported) differences.clear();  // a report says it already
   rules::Ending end = ending(lost);
   end.settings_changed = differences.size() > lost.size();
