@@ -53,17 +53,31 @@ struct Outputs {
   Pictures pictures;
   std::optional<OutputFile> report;
   Fd log;
+  Fd calls;  ///< -o
   [[nodiscard]] int words() const { return log.ok() ? log.get() : STDERR_FILENO; }
   /// False once something could not be said.
   void say(std::string_view text) { said = write_text(words(), text) && said; }
   bool said = true;
 };
 
+/// Where lines go as they come; an empty `path` is none. False after saying why not.
+bool open_words(const std::string& path, Fd& file) {
+  if (path.empty()) return true;
+  constexpr ::mode_t kAllMay = 0666;  // less the umask
+  file = Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY,
+                   kAllMay));
+  if (file.ok()) return true;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
+  complain_text(fmt::format("teeio: {}: {}\n", path, std::strerror(errno)));
+  return false;
+}
+
 /// Nothing after saying on stderr what cannot be written.
 std::optional<Outputs> open_outputs(const RunArguments& arguments) {
   auto pictures = Pictures::open(arguments.pictures);
   if (!pictures) return std::nullopt;
-  Outputs outputs{.pictures = std::move(*pictures), .report = std::nullopt, .log = Fd()};
+  Outputs outputs{
+      .pictures = std::move(*pictures), .report = std::nullopt, .log = Fd(), .calls = Fd()};
   if (!arguments.report.empty()) {
     auto report = OutputFile::open(arguments.report);
     if (!report) {
@@ -72,14 +86,9 @@ std::optional<Outputs> open_outputs(const RunArguments& arguments) {
     }
     outputs.report.emplace(std::move(*report));
   }
-  if (arguments.log.empty()) return outputs;
-  constexpr ::mode_t kAllMay = 0666;  // less the umask
-  outputs.log = Fd(::open(arguments.log.c_str(),
-                          O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY, kAllMay));
-  if (outputs.log.ok()) return outputs;
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
-  complain_text(fmt::format("teeio: {}: {}\n", arguments.log, std::strerror(errno)));
-  return std::nullopt;
+  if (!open_words(arguments.log, outputs.log) || !open_words(arguments.call_log, outputs.calls))
+    return std::nullopt;
+  return outputs;
 }
 
 /// What pictures say of the run besides its events.
@@ -119,7 +128,7 @@ class Run {
   void internal_error(const std::string& what);
   [[nodiscard]] rules::Ending ending(const std::vector<rules::Census::Difference>& lost) const;
   [[nodiscard]] bool talks() const {
-    return draws() || arguments_.supervisor.trace_calls || arguments_.why;
+    return draws() || arguments_.supervisor.calls.wanted || arguments_.why;
   }
 
   const RunArguments& arguments_;
@@ -212,6 +221,7 @@ int Run::go() noexcept {
   const rules::Census boot = census_of(machine_);
   run::Options options = arguments_.supervisor;
   options.log_fd = outputs_.words();
+  options.calls.fd = outputs_.calls.ok() ? outputs_.calls.get() : outputs_.words();
   options.witness = &story_;
   status_ = run::Supervisor(std::move(options), machine_.system_calls()).run();
   trace.keep_events(false);

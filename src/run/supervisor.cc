@@ -65,7 +65,7 @@ int wait_for_all(pid_t program, const Log& log, Witness* witness) {
 
 int Supervisor::run() {
   const ProcessState process;
-  Log log(options_.trace_calls ? Log::Calls::kEach : Log::Calls::kSilent, options_.log_fd);
+  Log log(options_.calls, options_.log_fd);
   const auto cannot = [&log](std::string_view why) {
     log.warn(why);
     return kCannotRun;
