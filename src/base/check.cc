@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/source_name.h"
+
 namespace teeio {
 namespace {
 std::atomic<CheckHandler> g_handler{nullptr};
@@ -13,8 +15,10 @@ CheckHandler set_check_handler(CheckHandler handler) { return g_handler.exchange
 
 void check_failed(std::string_view what, std::source_location where) {
   if (CheckHandler handler = g_handler.load(); handler != nullptr) handler(what, where);
-  std::fprintf(stderr, "teeio: internal error: %.*s (%s:%u)\n", static_cast<int>(what.size()),
-               what.data(), where.file_name(), static_cast<unsigned>(where.line()));
+  const std::string_view file = source_name(where);
+  std::fprintf(stderr, "teeio: internal error: %.*s (%.*s:%u)\n", static_cast<int>(what.size()),
+               what.data(), static_cast<int>(file.size()), file.data(),
+               static_cast<unsigned>(where.line()));
   std::abort();
 }
 

@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <exception>
 
 #include "base/check.h"
+#include "base/source_name.h"
 #include "run/abandon.h"
 #include "schedule/atomic.h"
 
@@ -22,28 +24,38 @@ schedule::Atomic<pid_t> g_failing{0};  ///< the thread that found the first mist
 CheckHandler g_handler_before = nullptr;
 std::terminate_handler g_terminate_before = nullptr;
 
+/// Whatever hangs from here on ends us. The signal is this thread's own: one to the
+/// process would be taken by the thread that waits for signals to pass on.
+void end_after(unsigned seconds) {
+  (void)::signal(SIGALRM, SIG_DFL);
+  sigset_t alarm;
+  ::sigemptyset(&alarm);
+  ::sigaddset(&alarm, SIGALRM);
+  ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
+  sigevent event{};
+  event.sigev_notify = SIGEV_THREAD_ID;
+  event.sigev_signo = SIGALRM;
+  event._sigev_un._tid = ::gettid();
+  timer_t timer{};
+  if (::timer_create(CLOCK_MONOTONIC, &event, &timer) != 0) return;
+  const itimerspec patience{.it_interval = {}, .it_value = {.tv_sec = seconds, .tv_nsec = 0}};
+  (void)::timer_settime(timer, 0, &patience, nullptr);
+}
+
 [[noreturn]] void fail(const std::string& what) {
   pid_t nobody = 0;
   if (!g_failing.compare_exchange(nobody, ::gettid())) {
     if (nobody == ::gettid()) std::abort();  // the words themselves failed
     for (;;) ::pause();                      // it is being told
   }
-  // Whatever hangs now ends us.
-  (void)::signal(SIGALRM, SIG_DFL);
-  sigset_t alarm;
-  ::sigemptyset(&alarm);
-  ::sigaddset(&alarm, SIGALRM);
-  ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
-  (void)::alarm(kPatienceSeconds);
+  end_after(kPatienceSeconds);
   run::abandon();
   g_write(what);
   std::abort();
 }
 
 void on_check_failed(std::string_view what, std::source_location where) {
-  std::string_view file = where.file_name();
-  if (const std::size_t src = file.rfind("/src/"); src != file.npos) file.remove_prefix(src + 5);
-  fail(fmt::format("{} ({}:{})", what, file, where.line()));
+  fail(fmt::format("{} ({}:{})", what, source_name(where), where.line()));
 }
 
 void on_terminate() {

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,17 +53,31 @@ struct Outputs {
   Pictures pictures;
   std::optional<OutputFile> report;
   Fd log;
+  Fd calls;  ///< -o
   [[nodiscard]] int words() const { return log.ok() ? log.get() : STDERR_FILENO; }
   /// False once something could not be said.
   void say(std::string_view text) { said = write_text(words(), text) && said; }
   bool said = true;
 };
 
+/// Where lines go as they come; an empty `path` is none. False after saying why not.
+bool open_words(const std::string& path, Fd& file) {
+  if (path.empty()) return true;
+  constexpr ::mode_t kAllMay = 0666;  // less the umask
+  file = Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY,
+                   kAllMay));
+  if (file.ok()) return true;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
+  complain_text(fmt::format("teeio: {}: {}\n", path, std::strerror(errno)));
+  return false;
+}
+
 /// Nothing after saying on stderr what cannot be written.
 std::optional<Outputs> open_outputs(const RunArguments& arguments) {
   auto pictures = Pictures::open(arguments.pictures);
   if (!pictures) return std::nullopt;
-  Outputs outputs{.pictures = std::move(*pictures), .report = std::nullopt, .log = Fd()};
+  Outputs outputs{
+      .pictures = std::move(*pictures), .report = std::nullopt, .log = Fd(), .calls = Fd()};
   if (!arguments.report.empty()) {
     auto report = OutputFile::open(arguments.report);
     if (!report) {
@@ -71,14 +86,9 @@ std::optional<Outputs> open_outputs(const RunArguments& arguments) {
     }
     outputs.report.emplace(std::move(*report));
   }
-  if (arguments.log.empty()) return outputs;
-  constexpr ::mode_t kAllMay = 0666;  // less the umask
-  outputs.log = Fd(::open(arguments.log.c_str(),
-                          O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY, kAllMay));
-  if (outputs.log.ok()) return outputs;
-  // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
-  complain_text(fmt::format("teeio: {}: {}\n", arguments.log, std::strerror(errno)));
-  return std::nullopt;
+  if (!open_words(arguments.log, outputs.log) || !open_words(arguments.call_log, outputs.calls))
+    return std::nullopt;
+  return outputs;
 }
 
 /// What pictures say of the run besides its events.
@@ -104,13 +114,13 @@ class Run {
  public:
   Run(const RunArguments& arguments, machine::Machine& machine, Outputs outputs,
       rules::Suppressions suppressions);
-  /// Gives the exit status.
-  int go();
+  /// Gives the exit status. An exception is a mistake like others: the program ends with it.
+  int go() noexcept;
 
  private:
   void report(const rules::Violation& violation);
   /// The picture, then what was held back for it.
-  void show(const std::vector<rules::Census::Difference>& differences);
+  void show(const report::RunInfo& info);
   [[nodiscard]] bool draws() const { return !arguments_.pictures.chart.empty(); }
   void explain(bool badly);
   /// The report; false when it is incomplete, which is said.
@@ -118,7 +128,7 @@ class Run {
   void internal_error(const std::string& what);
   [[nodiscard]] rules::Ending ending(const std::vector<rules::Census::Difference>& lost) const;
   [[nodiscard]] bool talks() const {
-    return draws() || arguments_.supervisor.trace_calls || arguments_.why;
+    return draws() || arguments_.supervisor.calls.wanted || arguments_.why;
   }
 
   const RunArguments& arguments_;
@@ -151,15 +161,11 @@ void Run::report(const rules::Violation& violation) {
     outputs_.say(text);
 }
 
-void Run::show(const std::vector<rules::Census::Difference>& differences) {
-  const report::RunInfo info = run_info(arguments_, machine_, sanitizer_.violations(), differences);
+void Run::show(const report::RunInfo& info) {
   outputs_.said =
       outputs_.pictures.draw(machine_.trace().events(), info, outputs_.words()) && outputs_.said;
   outputs_.say(held_);
   outputs_.say(chart_hint(arguments_.pictures, info.broken));
-  outputs_.say(rules::unused_text(verdict_.suppressions()));
-  if (talks() && info.broken.empty() && !differences.empty())
-    outputs_.say(rules::census_text(differences));
 }
 
 void Run::explain(bool badly) {
@@ -193,18 +199,18 @@ bool Run::write_report(const rules::Ending& ending) {
 
 /// Other tasks may be anywhere: only what the trace's lock guards is read.
 void Run::internal_error(const std::string& what) {
+  constexpr int kAborted = 128 + SIGABRT;  // as a shell has it
   const auto hold = machine_.trace().hold();
   outputs_.say(fmt::format("teeio: internal error: {}\n", what));
-  const std::vector<rules::Census::Difference> unknown{
-      {.key = "teeio", .boot = "sound", .end = "internal error: " + what}};
-  show(unknown);
-  status_ = run::Supervisor::kCannotRun;
-  (void)write_report(ending(unknown));
-  outputs_.say(fmt::format("{}; aborted by an internal error of teeio\n",
-                           rules::last_line(ending(unknown))));
+  status_ = kAborted;
+  (void)write_report(ending({{.key = "teeio", .boot = "sound", .end = "internal error: " + what}}));
+  report::RunInfo info = run_info(arguments_, machine_, sanitizer_.violations(), {});
+  info.closing = "cut off by an internal error of teeio";
+  show(info);
+  outputs_.say("teeio: the run was cut off by an internal error of teeio, which aborts now\n");
 }
 
-int Run::go() {
+int Run::go() noexcept {
   const InternalErrorScope scope([this](const std::string& what) { internal_error(what); });
   object::Trace& trace = machine_.trace();
   const bool judge = !arguments_.rules.all_off();
@@ -215,6 +221,7 @@ int Run::go() {
   const rules::Census boot = census_of(machine_);
   run::Options options = arguments_.supervisor;
   options.log_fd = outputs_.words();
+  options.calls.fd = outputs_.calls.ok() ? outputs_.calls.get() : outputs_.words();
   options.witness = &story_;
   status_ = run::Supervisor(std::move(options), machine_.system_calls()).run();
   trace.keep_events(false);
@@ -227,7 +234,9 @@ int Run::go() {
     sanitizer_.compare(lost);
   }
   const bool reported = !sanitizer_.violations().empty();
-  show(differences);
+  show(run_info(arguments_, machine_, sanitizer_.violations(), differences));
+  outputs_.say(rules::unused_text(verdict_.suppressions()));
+  if (talks() && !reported && !differences.empty()) outputs_.say(rules::census_text(differences));
   if (reported) differences.clear();  // a report says it already
   rules::Ending end = ending(lost);
   end.settings_changed = differences.size() > lost.size();

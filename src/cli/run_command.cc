@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cli/options.h"
+#include "cli/trace_set.h"
 
 namespace teeio::cli {
 namespace {
@@ -32,6 +33,30 @@ std::optional<std::vector<std::string>> split(std::string_view text) {
   }
   if (quote != 0) return std::nullopt;
   return words;
+}
+
+/// -v and what strace has beside it.
+void add_call_options(Command& run, RunArguments& arguments, std::vector<std::string>& sets) {
+  run::CallLog& calls = arguments.supervisor.calls;
+  run.flag("-v,--verbose", calls.wanted, "One line a call, like strace");
+  run.option("-o,--output", arguments.call_log, "-v, and its lines go there").value_name("FILE");
+  run.option("-e", sets, "-v for some calls: trace=openat,%ioctl,VFIO_*; a ! excludes")
+      .value_name("trace=SET");
+  run.flag("-t", calls.clock, "-v with the time of day");
+  run.flag("-T", calls.durations, "-v with the time that each call took");
+}
+
+/// Gives what is wrong.
+std::string set_call_log(RunArguments& arguments, const std::vector<std::string>& sets) {
+  run::CallLog& calls = arguments.supervisor.calls;
+  if (!sets.empty()) {  // the last counts, as strace has it
+    auto set = parse_trace_set(sets.back());
+    if (!set) return "-e: " + set.error();
+    calls.admits = std::move(*set);
+  }
+  calls.wanted = calls.wanted || !sets.empty() || calls.clock || calls.durations ||
+                 !arguments.call_log.empty();
+  return {};
 }
 
 /// Options about what is said at the end, and what counts as a failure.
@@ -66,6 +91,7 @@ void add_run_command(Command& root, std::function<int(const RunArguments&)> body
     RunArguments arguments;
     std::string rules = "error";
     std::optional<std::string> chart;
+    std::vector<std::string> trace_sets;
   };
   auto words = std::make_shared<Words>();
   RunArguments& arguments = words->arguments;
@@ -80,7 +106,7 @@ void add_run_command(Command& root, std::function<int(const RunArguments&)> body
   run.option("-w,--width", pictures.width, "Columns of the chart").range(40, 1000);
   run.option("--chart-file", pictures.files, "Write the chart to a .txt, .html, .svg or .mmd")
       .value_name("FILE");
-  run.flag("-v,--verbose", arguments.supervisor.trace_calls, "One line a call, like strace");
+  add_call_options(run, arguments, words->trace_sets);
   run.option("--trace", pictures.trace, "Write the events as Chrome/Perfetto JSON")
       .value_name("FILE");
   run.option("--rules", words->rules, "What a broken rule does: error, warn, off, R4=warn,...")
@@ -101,6 +127,8 @@ void add_run_command(Command& root, std::function<int(const RunArguments&)> body
     const auto rules = rules::Selection::parse(words->rules);
     if (!rules) return wrong_use("run", "--rules: " + rules.error());
     chosen.rules = *rules;
+    if (const std::string why = set_call_log(chosen, words->trace_sets); !why.empty())
+      return wrong_use("run", why);
     if (!chosen.report.empty() && !chosen.report.ends_with(".json") &&
         !chosen.report.ends_with(".xml"))
       return wrong_use("run",

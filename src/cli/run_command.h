@@ -21,6 +21,7 @@ struct RunArguments {
   bool why = false;                       ///< --why
   std::string report;                     ///< --report FILE.json or FILE.xml; empty: none
   std::string log;                        ///< --log-file FILE; empty: stderr
+  std::string call_log;                   ///< -o FILE: the lines of -v; empty: as the others
   rules::Selection rules;                 ///< --rules
   std::vector<std::string> suppressions;  ///< --suppressions FILE …
   std::uint8_t error_exit_code = 99;      ///< --error-exitcode

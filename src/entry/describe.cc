@@ -4,231 +4,105 @@
 
 #include <algorithm>
 #include <cstring>
-#include <iterator>
-#include <span>
 
-#include "abi/iommufd.h"
-#include "abi/kvm.h"
 #include "abi/proposed.h"
-#include "abi/vfio.h"
 #include "base/bytes.h"
 
 namespace teeio::entry {
 namespace {
 
-/// A field to print: where it is, and whether as an address or mask (hex), a
-/// descriptor (signed) or a count.
-struct Field {
-  std::string_view name;
-  std::size_t offset;
-  std::size_t size;
-  enum class Form : std::uint8_t { kNumber, kHex, kFd } form = Form::kNumber;
-};
-
-struct Layout {
-  std::string_view call;
-  std::span<const Field> fields;
-};
-
 using Form = Field::Form;
-#define TEEIO_FIELD(type, member, form) \
-  Field { #member, offsetof(type, member), sizeof(type::member), Form::form }
 
-constexpr Field kDestroy[] = {TEEIO_FIELD(abi::iommu_destroy, id, kNumber)};
-constexpr Field kIoasAlloc[] = {TEEIO_FIELD(abi::iommu_ioas_alloc, flags, kHex),
-                                TEEIO_FIELD(abi::iommu_ioas_alloc, out_ioas_id, kNumber)};
-constexpr Field kIovaRanges[] = {TEEIO_FIELD(abi::iommu_ioas_iova_ranges, ioas_id, kNumber),
-                                 TEEIO_FIELD(abi::iommu_ioas_iova_ranges, num_iovas, kNumber)};
-constexpr Field kIoasMap[] = {TEEIO_FIELD(abi::iommu_ioas_map, flags, kHex),
-                              TEEIO_FIELD(abi::iommu_ioas_map, ioas_id, kNumber),
-                              TEEIO_FIELD(abi::iommu_ioas_map, user_va, kHex),
-                              TEEIO_FIELD(abi::iommu_ioas_map, length, kHex),
-                              TEEIO_FIELD(abi::iommu_ioas_map, iova, kHex)};
-constexpr Field kIoasMapFile[] = {TEEIO_FIELD(abi::iommu_ioas_map_file, flags, kHex),
-                                  TEEIO_FIELD(abi::iommu_ioas_map_file, ioas_id, kNumber),
-                                  TEEIO_FIELD(abi::iommu_ioas_map_file, fd, kFd),
-                                  TEEIO_FIELD(abi::iommu_ioas_map_file, start, kHex),
-                                  TEEIO_FIELD(abi::iommu_ioas_map_file, length, kHex),
-                                  TEEIO_FIELD(abi::iommu_ioas_map_file, iova, kHex)};
-constexpr Field kIoasUnmap[] = {TEEIO_FIELD(abi::iommu_ioas_unmap, ioas_id, kNumber),
-                                TEEIO_FIELD(abi::iommu_ioas_unmap, iova, kHex),
-                                TEEIO_FIELD(abi::iommu_ioas_unmap, length, kHex)};
-constexpr Field kIoasCopy[] = {TEEIO_FIELD(abi::iommu_ioas_copy, flags, kHex),
-                               TEEIO_FIELD(abi::iommu_ioas_copy, dst_ioas_id, kNumber),
-                               TEEIO_FIELD(abi::iommu_ioas_copy, src_ioas_id, kNumber),
-                               TEEIO_FIELD(abi::iommu_ioas_copy, length, kHex),
-                               TEEIO_FIELD(abi::iommu_ioas_copy, dst_iova, kHex),
-                               TEEIO_FIELD(abi::iommu_ioas_copy, src_iova, kHex)};
-constexpr Field kOption[] = {TEEIO_FIELD(abi::iommu_option, option_id, kNumber),
-                             TEEIO_FIELD(abi::iommu_option, op, kNumber),
-                             TEEIO_FIELD(abi::iommu_option, object_id, kNumber),
-                             TEEIO_FIELD(abi::iommu_option, val64, kNumber)};
-constexpr Field kVfioIoas[] = {TEEIO_FIELD(abi::iommu_vfio_ioas, ioas_id, kNumber),
-                               TEEIO_FIELD(abi::iommu_vfio_ioas, op, kNumber)};
-constexpr Field kInvalidate[] = {TEEIO_FIELD(abi::iommu_hwpt_invalidate, hwpt_id, kNumber),
-                                 TEEIO_FIELD(abi::iommu_hwpt_invalidate, data_type, kNumber),
-                                 TEEIO_FIELD(abi::iommu_hwpt_invalidate, entry_len, kNumber),
-                                 TEEIO_FIELD(abi::iommu_hwpt_invalidate, entry_num, kNumber)};
-constexpr Field kSetDirty[] = {TEEIO_FIELD(abi::iommu_hwpt_set_dirty_tracking, flags, kHex),
-                               TEEIO_FIELD(abi::iommu_hwpt_set_dirty_tracking, hwpt_id, kNumber)};
-constexpr Field kGetDirty[] = {TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, hwpt_id, kNumber),
-                               TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, flags, kHex),
-                               TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, iova, kHex),
-                               TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, length, kHex),
-                               TEEIO_FIELD(abi::iommu_hwpt_get_dirty_bitmap, page_size, kHex)};
-constexpr Field kFaultQueue[] = {TEEIO_FIELD(abi::iommu_fault_alloc, flags, kHex)};
-constexpr Field kVeventq[] = {TEEIO_FIELD(abi::iommu_veventq_alloc, viommu_id, kNumber),
-                              TEEIO_FIELD(abi::iommu_veventq_alloc, type, kNumber),
-                              TEEIO_FIELD(abi::iommu_veventq_alloc, veventq_depth, kNumber)};
-constexpr Field kHwQueue[] = {TEEIO_FIELD(abi::iommu_hw_queue_alloc, viommu_id, kNumber),
-                              TEEIO_FIELD(abi::iommu_hw_queue_alloc, type, kNumber),
-                              TEEIO_FIELD(abi::iommu_hw_queue_alloc, nesting_parent_iova, kHex),
-                              TEEIO_FIELD(abi::iommu_hw_queue_alloc, length, kHex)};
-constexpr Field kTypeInfo[] = {TEEIO_FIELD(abi::vfio_iommu_type1_info, argsz, kNumber),
-                               TEEIO_FIELD(abi::vfio_iommu_type1_info, flags, kHex),
-                               TEEIO_FIELD(abi::vfio_iommu_type1_info, iova_pgsizes, kHex)};
-constexpr Field kDmaMap[] = {TEEIO_FIELD(abi::vfio_iommu_type1_dma_map, flags, kHex),
-                             TEEIO_FIELD(abi::vfio_iommu_type1_dma_map, vaddr, kHex),
-                             TEEIO_FIELD(abi::vfio_iommu_type1_dma_map, iova, kHex),
-                             TEEIO_FIELD(abi::vfio_iommu_type1_dma_map, size, kHex)};
-constexpr Field kDmaUnmap[] = {TEEIO_FIELD(abi::vfio_iommu_type1_dma_unmap, flags, kHex),
-                               TEEIO_FIELD(abi::vfio_iommu_type1_dma_unmap, iova, kHex),
-                               TEEIO_FIELD(abi::vfio_iommu_type1_dma_unmap, size, kHex)};
-constexpr Field kHwptAlloc[] = {TEEIO_FIELD(abi::iommu_hwpt_alloc, flags, kHex),
-                                TEEIO_FIELD(abi::iommu_hwpt_alloc, dev_id, kNumber),
-                                TEEIO_FIELD(abi::iommu_hwpt_alloc, pt_id, kNumber),
-                                TEEIO_FIELD(abi::iommu_hwpt_alloc, out_hwpt_id, kNumber)};
-constexpr Field kHwInfo[] = {TEEIO_FIELD(abi::iommu_hw_info, flags, kHex),
-                             TEEIO_FIELD(abi::iommu_hw_info, dev_id, kNumber),
-                             TEEIO_FIELD(abi::iommu_hw_info, data_len, kNumber)};
-constexpr Field kViommuAlloc[] = {TEEIO_FIELD(abi::iommu_viommu_alloc, flags, kHex),
-                                  TEEIO_FIELD(abi::iommu_viommu_alloc, type, kNumber),
-                                  TEEIO_FIELD(abi::iommu_viommu_alloc, dev_id, kNumber),
-                                  TEEIO_FIELD(abi::iommu_viommu_alloc, hwpt_id, kNumber),
-                                  TEEIO_FIELD(abi::iommu_viommu_alloc, out_viommu_id, kNumber)};
-constexpr Field kVdeviceAlloc[] = {TEEIO_FIELD(abi::iommu_vdevice_alloc, viommu_id, kNumber),
-                                   TEEIO_FIELD(abi::iommu_vdevice_alloc, dev_id, kNumber),
-                                   TEEIO_FIELD(abi::iommu_vdevice_alloc, out_vdevice_id, kNumber),
-                                   TEEIO_FIELD(abi::iommu_vdevice_alloc, virt_id, kHex)};
-constexpr Field kTsmOp[] = {TEEIO_FIELD(abi::iommu_vdevice_tsm_op, type, kNumber),
-                            TEEIO_FIELD(abi::iommu_vdevice_tsm_op, flags, kHex),
-                            TEEIO_FIELD(abi::iommu_vdevice_tsm_op, vdevice_id, kNumber)};
-constexpr Field kTsmReq[] = {TEEIO_FIELD(abi::iommu_vdevice_tsm_req, vdevice_id, kNumber),
-                             TEEIO_FIELD(abi::iommu_vdevice_tsm_req, op, kNumber),
-                             TEEIO_FIELD(abi::iommu_vdevice_tsm_req, tvm_arch, kNumber),
-                             TEEIO_FIELD(abi::iommu_vdevice_tsm_req, req_len, kNumber),
-                             TEEIO_FIELD(abi::iommu_vdevice_tsm_req, resp_len, kNumber),
-                             TEEIO_FIELD(abi::iommu_vdevice_tsm_req, tsm_code, kHex)};
-constexpr Field kBind[] = {TEEIO_FIELD(abi::vfio_device_bind_iommufd, argsz, kNumber),
-                           TEEIO_FIELD(abi::vfio_device_bind_iommufd, flags, kHex),
-                           TEEIO_FIELD(abi::vfio_device_bind_iommufd, iommufd, kFd),
-                           TEEIO_FIELD(abi::vfio_device_bind_iommufd, out_devid, kNumber)};
-constexpr Field kAttach[] = {TEEIO_FIELD(abi::vfio_device_attach_iommufd_pt, flags, kHex),
-                             TEEIO_FIELD(abi::vfio_device_attach_iommufd_pt, pt_id, kNumber)};
-constexpr Field kRegionInfo[] = {TEEIO_FIELD(abi::vfio_region_info, flags, kHex),
-                                 TEEIO_FIELD(abi::vfio_region_info, index, kNumber),
-                                 TEEIO_FIELD(abi::vfio_region_info, size, kHex),
-                                 TEEIO_FIELD(abi::vfio_region_info, offset, kHex)};
-constexpr Field kIrqInfo[] = {TEEIO_FIELD(abi::vfio_irq_info, flags, kHex),
-                              TEEIO_FIELD(abi::vfio_irq_info, index, kNumber),
-                              TEEIO_FIELD(abi::vfio_irq_info, count, kNumber)};
-constexpr Field kIrqSet[] = {
-    TEEIO_FIELD(abi::vfio_irq_set, flags, kHex), TEEIO_FIELD(abi::vfio_irq_set, index, kNumber),
-    TEEIO_FIELD(abi::vfio_irq_set, start, kNumber), TEEIO_FIELD(abi::vfio_irq_set, count, kNumber)};
-constexpr Field kFeature[] = {TEEIO_FIELD(abi::vfio_device_feature, argsz, kNumber),
-                              TEEIO_FIELD(abi::vfio_device_feature, flags, kHex)};
-constexpr Field kTsmBind[] = {TEEIO_FIELD(abi::vfio_pci_tsm_bind, flags, kHex),
-                              TEEIO_FIELD(abi::vfio_pci_tsm_bind, vdevice_id, kNumber)};
-constexpr Field kRegion2[] = {TEEIO_FIELD(abi::kvm_userspace_memory_region2, slot, kNumber),
-                              TEEIO_FIELD(abi::kvm_userspace_memory_region2, flags, kHex),
-                              TEEIO_FIELD(abi::kvm_userspace_memory_region2, guest_phys_addr, kHex),
-                              TEEIO_FIELD(abi::kvm_userspace_memory_region2, memory_size, kHex),
-                              TEEIO_FIELD(abi::kvm_userspace_memory_region2, userspace_addr, kHex),
-                              TEEIO_FIELD(abi::kvm_userspace_memory_region2, guest_memfd, kFd)};
-constexpr Field kAttributes[] = {TEEIO_FIELD(abi::kvm_memory_attributes, address, kHex),
-                                 TEEIO_FIELD(abi::kvm_memory_attributes, size, kHex),
-                                 TEEIO_FIELD(abi::kvm_memory_attributes, attributes, kHex)};
-constexpr Field kGmem[] = {TEEIO_FIELD(abi::kvm_create_guest_memfd, size, kHex),
-                           TEEIO_FIELD(abi::kvm_create_guest_memfd, flags, kHex)};
-constexpr Field kCreateDevice[] = {TEEIO_FIELD(abi::kvm_create_device, type, kNumber),
-                                   TEEIO_FIELD(abi::kvm_create_device, fd, kFd),
-                                   TEEIO_FIELD(abi::kvm_create_device, flags, kHex)};
-constexpr Field kDeviceAttr[] = {TEEIO_FIELD(abi::kvm_device_attr, group, kNumber),
-                                 TEEIO_FIELD(abi::kvm_device_attr, attr, kNumber)};
-constexpr Field kTdxCommand[] = {
-    TEEIO_FIELD(abi::kvm_tdx_cmd, id, kNumber), TEEIO_FIELD(abi::kvm_tdx_cmd, flags, kHex),
-    TEEIO_FIELD(abi::kvm_tdx_cmd, data, kHex), TEEIO_FIELD(abi::kvm_tdx_cmd, hw_error, kHex)};
-#undef TEEIO_FIELD
+constexpr std::uint64_t kFeatureMask = 0xffff;  // Linux: VFIO_DEVICE_FEATURE_MASK
 
-constexpr Layout kLayouts[] = {
-    {"IOMMU_DESTROY", kDestroy},
-    {"IOMMU_IOAS_ALLOC", kIoasAlloc},
-    {"IOMMU_IOAS_IOVA_RANGES", kIovaRanges},
-    {"IOMMU_IOAS_MAP", kIoasMap},
-    {"IOMMU_IOAS_MAP_FILE", kIoasMapFile},
-    {"IOMMU_IOAS_UNMAP", kIoasUnmap},
-    {"IOMMU_IOAS_COPY", kIoasCopy},
-    {"IOMMU_OPTION", kOption},
-    {"IOMMU_VFIO_IOAS", kVfioIoas},
-    {"IOMMU_HWPT_ALLOC", kHwptAlloc},
-    {"IOMMU_HWPT_INVALIDATE", kInvalidate},
-    {"IOMMU_HWPT_SET_DIRTY_TRACKING", kSetDirty},
-    {"IOMMU_HWPT_GET_DIRTY_BITMAP", kGetDirty},
-    {"IOMMU_FAULT_QUEUE_ALLOC", kFaultQueue},
-    {"IOMMU_VEVENTQ_ALLOC", kVeventq},
-    {"IOMMU_HW_QUEUE_ALLOC", kHwQueue},
-    {"VFIO_IOMMU_GET_INFO", kTypeInfo},
-    {"VFIO_IOMMU_MAP_DMA", kDmaMap},
-    {"VFIO_IOMMU_UNMAP_DMA", kDmaUnmap},
-    {"IOMMU_GET_HW_INFO", kHwInfo},
-    {"IOMMU_VIOMMU_ALLOC", kViommuAlloc},
-    {"IOMMU_VDEVICE_ALLOC", kVdeviceAlloc},
-    {"IOMMU_VDEVICE_TSM_OP", kTsmOp},
-    {"IOMMU_VDEVICE_TSM_REQ", kTsmReq},
-    {"VFIO_DEVICE_BIND_IOMMUFD", kBind},
-    {"VFIO_DEVICE_ATTACH_IOMMUFD_PT", kAttach},
-    {"VFIO_DEVICE_GET_REGION_INFO", kRegionInfo},
-    {"VFIO_DEVICE_GET_IRQ_INFO", kIrqInfo},
-    {"VFIO_DEVICE_SET_IRQS", kIrqSet},
-    {"VFIO_DEVICE_FEATURE", kFeature},
-    {"VFIO_DEVICE_TSM_BIND", kTsmBind},
-    {"KVM_SET_USER_MEMORY_REGION2", kRegion2},
-    {"KVM_SET_MEMORY_ATTRIBUTES", kAttributes},
-    {"KVM_CREATE_GUEST_MEMFD", kGmem},
-    {"KVM_CREATE_DEVICE", kCreateDevice},
-    {"KVM_SET_DEVICE_ATTR", kDeviceAttr},
-    {"KVM_MEMORY_ENCRYPT_OP", kTdxCommand},
-};
+std::string enumerator_text(std::span<const Word> words, std::uint64_t value) {
+  const auto word = std::ranges::find(words, value, &Word::value);
+  return word == words.end() ? fmt::format("{:#x}", value) : std::string(word->name);
+}
 
-std::string print(const Field& field, ByteView bytes) {
+std::string flags_text(std::span<const Word> words, std::uint64_t value) {
+  std::string text;
+  for (const Word& word : words) {
+    if (word.value == 0 || (value & word.value) != word.value) continue;
+    if (!text.empty()) text += '|';
+    text += word.name;
+    value &= ~word.value;
+  }
+  if (text.empty()) return value == 0 ? "0" : fmt::format("{:#x}", value);
+  return value == 0 ? text : fmt::format("{}|{:#x}", text, value);
+}
+
+/// A number in the low bits, and flags above.
+std::string feature_text(std::span<const Word> words, std::uint64_t value) {
+  const auto flags_begin =
+      std::ranges::find_if(words, [](const Word& w) { return w.value > kFeatureMask; });
+  const std::string flags = flags_text({flags_begin, words.end()}, value & ~kFeatureMask);
+  const std::string feature = enumerator_text({words.begin(), flags_begin}, value & kFeatureMask);
+  return flags == "0" ? feature : flags + '|' + feature;
+}
+
+std::uint64_t value_of(const Field& field, ByteView bytes) {
   std::uint64_t value = 0;
   std::memcpy(&value, bytes.data() + field.offset, std::min(field.size, sizeof(value)));
+  return value;
+}
+
+/// A firmware's status; whose says a field beside it, if there is one.
+std::string code_text(ByteView argument, std::span<const Field> fields, std::uint64_t value) {
+  const auto arch = std::ranges::find(fields, "tvm_arch", &Field::name);
+  const std::uint64_t whose = arch == fields.end() ? 0 : value_of(*arch, argument);
+  if (arch == fields.end() && value == 0) return "0";
+  const std::string name = firmware_code_name(static_cast<std::uint32_t>(whose), value);
+  return name.empty() ? fmt::format("{:#x}", value) : name;
+}
+
+std::string value_text(const Field& field, ByteView argument, std::span<const Field> fields) {
+  const std::uint64_t value = value_of(field, argument);
   switch (field.form) {
     case Form::kNumber:
-      return fmt::format("{}={}", field.name, value);
+      return fmt::format("{}", value);
     case Form::kHex:
-      return fmt::format("{}={:#x}", field.name, value);
+      return fmt::format("{:#x}", value);
     case Form::kFd:
-      return fmt::format("{}={}", field.name, static_cast<std::int32_t>(value));
+      return fmt::format("{}", static_cast<std::int32_t>(value));
+    case Form::kEnum:
+      return enumerator_text(field.words, value);
+    case Form::kFlags:
+      return flags_text(field.words, value);
+    case Form::kFeature:
+      return feature_text(field.words, value);
+    case Form::kCode:
+      return code_text(argument, fields, value);
   }
   return {};
 }
 
+std::size_t size_of(std::span<const Field> fields) {
+  std::size_t size = 8;
+  for (const Field& field : fields) size = std::max(size, field.offset + field.size);
+  return size;
+}
+
 }  // namespace
+
+const Layout* layout_of(std::string_view name) {
+  for (const std::span<const Layout> room : {iommufd_layouts(), vfio_layouts(), kvm_layouts()})
+    if (const auto at = std::ranges::find(room, name, &Layout::call); at != room.end()) return &*at;
+  return nullptr;
+}
 
 std::string describe_argument(mm::UserMemory& memory, std::string_view name,
                               std::uint64_t argument) {
-  const auto layout = std::find_if(std::begin(kLayouts), std::end(kLayouts),
-                                   [name](const Layout& l) { return l.call == name; });
+  const Layout* const layout = layout_of(name);
+  if (layout != nullptr && layout->fields.empty()) return enumerator_text(layout->words, argument);
   std::string plain = fmt::format("{:#x}", argument);
-  if (layout == std::end(kLayouts)) return plain;
-  const Field& last = layout->fields.back();
-  Bytes bytes(std::max<std::size_t>(last.offset + last.size, 8));
+  if (layout == nullptr) return argument == 0 ? "0" : plain;
+  Bytes bytes(size_of(layout->fields));
   if (!memory.read(argument, bytes)) return plain;
   std::string text = "{";
   for (const Field& field : layout->fields) {
     if (text.size() > 1) text += ", ";
-    text += print(field, bytes);
+    text.append(field.name).append("=").append(value_text(field, bytes, layout->fields));
   }
   return text + "}";
 }

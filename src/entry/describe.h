@@ -4,13 +4,17 @@
 #include <string>
 #include <string_view>
 
+#include "entry/argument.h"
 #include "host/mm/user_memory.h"
 
 namespace teeio::entry {
 
+/// What an ioctl's argument is; null for one that takes none, or that nobody has laid out.
+[[nodiscard]] const Layout* layout_of(std::string_view name);
+
 /// An ioctl's argument as it stands in the program's memory, in strace's manner:
-/// "{flags=0x1, ioas_id=3, …}"; the bare number when the call takes none or the
-/// memory cannot be read.
+/// "{flags=IOMMU_IOAS_MAP_READABLE, ioas_id=3, …}"; the bare number when the call takes
+/// none or the memory cannot be read.
 [[nodiscard]] std::string describe_argument(mm::UserMemory& memory, std::string_view name,
                                             std::uint64_t argument);
 

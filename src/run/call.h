@@ -49,11 +49,14 @@ struct Reply {
   } kind = Kind::kContinue;
   std::int64_t value = 0;
   Error error{};
+  bool known = false;  ///< of kContinue: the kernel will give `value`
 
   static Reply go_on() { return {}; }
-  static Reply of(std::int64_t value) { return {Kind::kValue, value, {}}; }
-  static Reply sent(std::int64_t value) { return {Kind::kSent, value, {}}; }
-  static Reply of(const Error& error) { return {Kind::kError, 0, error}; }
+  /// The kernel answers, and it is known what.
+  static Reply go_on(std::int64_t value) { return {Kind::kContinue, value, {}, true}; }
+  static Reply of(std::int64_t value) { return {Kind::kValue, value, {}, false}; }
+  static Reply sent(std::int64_t value) { return {Kind::kSent, value, {}, false}; }
+  static Reply of(const Error& error) { return {Kind::kError, 0, error, false}; }
   template <class T>
   static Reply of(const Result<T>& result) {
     return result ? of(static_cast<std::int64_t>(*result)) : of(result.error());

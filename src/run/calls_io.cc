@@ -10,6 +10,7 @@
 
 #include "run/dispatch.h"
 #include "run/sys.h"
+#include "run/words.h"
 
 namespace teeio::run {
 namespace {
@@ -152,15 +153,27 @@ std::string target(const DeviceFile& file, int fd) {
   return std::to_string(fd) + "<" + file.name + ">";
 }
 
-void describe_transfer(Call& call, const Row& row, const DeviceFile& file,
-                       const Transfer& transfer) {
+/// `data`: the first bytes, as far as they are known, of `size`.
+void describe_transfer(Call& call, const Row& row, const DeviceFile& file, const Transfer& transfer,
+                       ByteView data, std::size_t size) {
   if (!call.context().describes()) return;
   char text[64];
   if (transfer.offset)
-    std::snprintf(text, sizeof(text), ", %lu bytes at 0x%lx)", transfer.count, *transfer.offset);
+    std::snprintf(text, sizeof(text), ", %lu, 0x%lx)", transfer.count, *transfer.offset);
   else
-    std::snprintf(text, sizeof(text), ", %lu bytes)", transfer.count);
-  call.describe(std::string(row.name) + "(" + target(file, call.int_arg(0)) + text);
+    std::snprintf(text, sizeof(text), ", %lu)", transfer.count);
+  const std::string bytes = data.empty() && size != 0 ? "..." : quoted(data, size);
+  call.describe(std::string(row.name) + "(" + target(file, call.int_arg(0)) + ", " + bytes + text);
+}
+
+/// The same, with the first of `size` bytes from the program's memory.
+void describe_transfer(Call& call, const Row& row, const DeviceFile& file, const Transfer& transfer,
+                       std::size_t size) {
+  if (!call.context().describes()) return;
+  Bytes data(
+      transfer.parts.empty() ? 0 : std::min({size, kShownBytes, transfer.parts.front().iov_len}));
+  if (!data.empty() && !call.memory().read(address_of(transfer.parts.front()), data)) data.clear();
+  describe_transfer(call, row, file, transfer, data, size);
 }
 
 bool may_read(const DeviceFile& file) { return (file.flags & O_ACCMODE) != O_WRONLY; }
@@ -187,7 +200,7 @@ Reply on_ioctl(Call& call, const Row& row) {
   return Reply::of(result);
 }
 
-Result<void> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, std::size_t count) {
+Result<Bytes> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, std::size_t count) {
   Bytes bytes(std::min(count, kChunk));
   std::size_t filled = 0;
   while (filled < bytes.size()) {
@@ -200,7 +213,8 @@ Result<void> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, s
   const int fd = file.backing->fd.get();
   (void)!::pwrite(fd, bytes.data(), filled, static_cast<off_t>(offset));
   if (filled < bytes.size()) (void)!::ftruncate(fd, static_cast<off_t>(offset + filled));
-  return {};
+  bytes.resize(filled);
+  return bytes;
 }
 
 Reply on_read(Call& call, const Row& row) {
@@ -210,18 +224,23 @@ Reply on_read(Call& call, const Row& row) {
   const Result<Transfer> transfer = transfer_of(call, row);
   if (!transfer) return Reply::of(transfer.error());
   call.enter_machine(fd);
-  describe_transfer(call, row, *device, *transfer);
+  describe_transfer(call, row, *device, *transfer, {}, transfer->count);
   if (device->is_attribute()) {
     const std::uint64_t offset = transfer->offset ? *transfer->offset : Position(call, fd).offset();
-    const Result<void> fresh = refresh(call, *device, offset, transfer->count);
-    return fresh ? Reply::go_on() : Reply::of(fresh.error());
+    const Result<Bytes> fresh = refresh(call, *device, offset, transfer->count);
+    if (!fresh) return Reply::of(fresh.error());
+    describe_transfer(call, row, *device, *transfer, *fresh, fresh->size());
+    return transfer->count <= kChunk ? Reply::go_on(static_cast<std::int64_t>(fresh->size()))
+                                     : Reply::go_on();
   }
   if (transfer->offset && !call.context().machine.position(*device->file).positional)
     return Reply::of(Error{Errno::kSPipe, "the file has no positions"});
-  if (transfer->offset) return Reply::of(read_device(call, *device, *transfer, *transfer->offset));
-  Position position(call, fd);
-  const auto done = read_device(call, *device, *transfer, position.offset());
-  if (done) position.advance(*done);
+  std::optional<Position> position;
+  if (!transfer->offset) position.emplace(call, fd);
+  const auto done =
+      read_device(call, *device, *transfer, position ? position->offset() : *transfer->offset);
+  if (done && position) position->advance(*done);
+  if (done) describe_transfer(call, row, *device, *transfer, *done);
   return Reply::of(done);
 }
 
@@ -232,7 +251,7 @@ Reply on_write(Call& call, const Row& row) {
   const Result<Transfer> transfer = transfer_of(call, row);
   if (!transfer) return Reply::of(transfer.error());
   call.enter_machine(fd);
-  describe_transfer(call, row, *device, *transfer);
+  describe_transfer(call, row, *device, *transfer, transfer->count);
   if (transfer->offset && !call.context().machine.position(*device->file).positional)
     return Reply::of(Error{Errno::kSPipe, "the file has no positions"});
   const auto write = device->is_attribute() ? write_attribute : write_device;
@@ -253,7 +272,7 @@ Reply on_copy(Call& call, const Row& row) {
   if (!in) return Reply::go_on();
   if (!in->is_attribute()) return Reply::of(Error{Errno::kInval, "a device has no splice"});
   call.enter_machine(call.int_arg(out_first ? 1 : 0));
-  const Result<void> fresh = refresh(call, *in, 0, kChunk);
+  const Result<Bytes> fresh = refresh(call, *in, 0, kChunk);
   return fresh ? Reply::go_on() : Reply::of(fresh.error());
 }
 
@@ -264,8 +283,10 @@ Reply on_mmap(Call& call, const Row& row) {
   call.enter_machine(fd);
   if (call.context().describes()) {
     char text[80];
-    std::snprintf(text, sizeof(text), ", offset=0x%lx, length=0x%lx)", call.arg(5), call.arg(1));
-    call.describe(std::string(row.name) + "(" + target(*device, fd) + text);
+    std::snprintf(text, sizeof(text), ", offset=0x%lx, length=0x%lx, ", call.arg(5), call.arg(1));
+    call.describe(std::string(row.name) + "(" + target(*device, fd) + text +
+                  protection_text(call.word_arg(2)) + ", " + map_flags_text(call.word_arg(3)) +
+                  ")");
   }
   // Linux do_mmap(): a shared mapping of what was not opened for writing is one
   // for reading that cannot become another.

@@ -6,6 +6,7 @@
 
 #include "run/dispatch.h"
 #include "run/sys.h"
+#include "run/words.h"
 
 namespace teeio::run {
 namespace {
@@ -130,9 +131,8 @@ Reply on_open(Call& call, const Row& row) {
   if (place->kind == Place::Kind::kHost) return Reply::go_on();
   if (place->kind == Place::Kind::kElsewhere) return open_elsewhere(call, place->path, *open);
   if (call.context().describes()) {
-    char flags[32];
-    std::snprintf(flags, sizeof(flags), "\", 0%o)", open->flags);
-    call.describe(std::string(row.name) + "(\"" + place->path + flags);
+    call.describe(std::string(row.name) + "(\"" + place->path + "\", " +
+                  open_flags_text(open->flags) + ")");
   }
   // Opening /proc/self/fd/N of a device opens the device anew.
   if (!place->path.starts_with('/'))

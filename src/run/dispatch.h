@@ -77,6 +77,6 @@ Reply on_root_change(Call& call, const Row& row);
                                      Follow follow);
 /// Fills an attribute's backing file with what the machine has now for bytes
 /// [offset, offset + count), so that a native read gives it.
-Result<void> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, std::size_t count);
+Result<Bytes> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, std::size_t count);
 
 }  // namespace teeio::run

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "run/dispatch.h"
+#include "schedule/task.h"
 
 namespace teeio::run {
 namespace {
@@ -35,7 +36,7 @@ void accept_kicks() {
 std::string outcome_of(const Reply& reply) {
   switch (reply.kind) {
     case Reply::Kind::kContinue:
-      return "(native)";
+      return reply.known ? std::to_string(reply.value) : "(native)";
     case Reply::Kind::kValue:
     case Reply::Kind::kSent:
       return std::to_string(reply.value);
@@ -152,6 +153,7 @@ void Server::receive(std::uint16_t self, CallsInProgress::Slot& slot) {
 }
 
 void Server::answer(const seccomp_notif& notification, CallsInProgress::Slot& slot) {
+  const std::uint64_t begin_ns = context_.log.takes_times() ? schedule::now_ns() : 0;
   const Releaser::Ticket due = releaser_.drain();
   context_.tasks.on_call(static_cast<pid_t>(notification.pid));
   releaser_.wait(due);
@@ -161,12 +163,17 @@ void Server::answer(const seccomp_notif& notification, CallsInProgress::Slot& sl
   // The machine may have changed, and the program may look at once.
   if (call.entered_machine()) context_.tree.sync();
   slot.store(0);
+  log(call, answer, begin_ns);
   reply(call, answer);
 }
 
+void Server::log(Call& call, const Reply& reply, std::uint64_t begin_ns) {
+  if (!context_.log.traces_calls() || call.description().empty()) return;
+  const std::uint64_t took_ns = context_.log.takes_times() ? schedule::now_ns() - begin_ns : 0;
+  context_.log.call(call.tid(), call.description(), outcome_of(reply), took_ns);
+}
+
 void Server::reply(Call& call, const Reply& reply) {
-  if (context_.log.traces_calls() && !call.description().empty())
-    context_.log.call(call.tid(), call.description(), outcome_of(reply));
   const bool refused = reply.kind == Reply::Kind::kError && !call.description().empty();
   if (refused && context_.witness != nullptr)
     context_.witness->refused(call.tid(), call.description(), reply.error);

@@ -46,6 +46,8 @@ class Server {
   /// Receives and answers until the role is lost or the end came.
   void receive(std::uint16_t self, CallsInProgress::Slot& slot);
   void answer(const seccomp_notif& notification, CallsInProgress::Slot& slot);
+  /// The line of `-v`. `begin_ns`: when the call came in, if the log wants to know.
+  void log(Call& call, const Reply& reply, std::uint64_t begin_ns);
   void reply(Call& call, const Reply& reply);
   /// Looks on; true when the role is now `self`'s, false at the end.
   bool look_on(std::uint16_t self) TEEIO_REQUIRES(mutex_);

@@ -40,6 +40,7 @@ bool reap(pid_t program, int& status, const Log& log, Witness* witness) {
     int wait_status = 0;
     const std::string name = witness != nullptr ? name_of_the_dead(info.si_pid) : std::string{};
     const pid_t pid = ::waitpid(info.si_pid, &wait_status, __WALL);
+    if (pid <= 0) continue;  // abandon() was faster
     if (pid == program) status = status_of(wait_status);
     if (log.traces_calls()) log.ended(pid, wait_status);
     if (witness != nullptr) witness->ended(pid, name, wait_status);
@@ -64,7 +65,7 @@ int wait_for_all(pid_t program, const Log& log, Witness* witness) {
 
 int Supervisor::run() {
   const ProcessState process;
-  Log log(options_.trace_calls ? Log::Calls::kEach : Log::Calls::kSilent, options_.log_fd);
+  Log log(options_.calls, options_.log_fd);
   const auto cannot = [&log](std::string_view why) {
     log.warn(why);
     return kCannotRun;

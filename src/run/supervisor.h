@@ -5,13 +5,14 @@
 #include <vector>
 
 #include "entry/system_calls.h"
+#include "run/log.h"
 #include "run/witness.h"
 
 namespace teeio::run {
 
 struct Options {
   std::vector<std::string> command;  ///< program and arguments; not empty
-  bool trace_calls = false;          ///< `-v`: one line a call
+  CallLog calls = {};                ///< `-v`
   bool host_kvm = false;             ///< leave the real /dev/kvm alone
   int log_fd = 2;                    ///< where our words go
   Witness* witness = nullptr;        ///< may be null

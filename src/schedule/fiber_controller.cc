@@ -4,6 +4,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/source_name.h"
 #include "schedule/fiber_controller_task.h"
 #include "schedule/held_locks.h"
 
@@ -154,7 +155,7 @@ void FiberController::leave_for(std::uint32_t next, Fiber::Last last) {
 void FiberController::on_check_failed(std::string_view what, std::source_location where) {
   if (t_running == nullptr || t_running->current_ == kNobody) return;
   t_running->stop({Finding::Kind::kCheck, std::string(what),
-                   std::string(where.file_name()) + ':' + std::to_string(where.line())});
+                   std::string(source_name(where)) + ':' + std::to_string(where.line())});
 }
 
 // ---- Points

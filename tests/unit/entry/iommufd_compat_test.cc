@@ -49,8 +49,10 @@ TEST_F(ContainerTest, CallsArePrintedWithTheirFields) {
   const std::uint64_t at = vmm.memory().map(kPageSize);
   ASSERT_TRUE(vmm.memory().write(at, bytes_of(map)).has_value());
   EXPECT_EQ(describe_argument(vmm.memory(), "VFIO_IOMMU_MAP_DMA", at),
-            "{flags=0x3, vaddr=0x7000, iova=0x10000, size=0x2000}");
-  EXPECT_EQ(describe_argument(vmm.memory(), "VFIO_SET_IOMMU", VFIO_TYPE1v2_IOMMU), "0x3");
+            "{flags=VFIO_DMA_MAP_FLAG_READ|VFIO_DMA_MAP_FLAG_WRITE, vaddr=0x7000, iova=0x10000, "
+            "size=0x2000}");
+  EXPECT_EQ(describe_argument(vmm.memory(), "VFIO_SET_IOMMU", VFIO_TYPE1v2_IOMMU),
+            "VFIO_TYPE1v2_IOMMU");
 }
 
 TEST(SupportTable, HasEachNumberOnceOnAFileInEveryProfile) {

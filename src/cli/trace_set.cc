@@ -1,0 +1,90 @@
+#include "cli/trace_set.h"
+
+#include <fmt/format.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <vector>
+
+#include "cli/nearest.h"
+#include "entry/support.h"
+
+namespace teeio::cli {
+namespace {
+
+/// Calls that have a line, of which the last take a path.
+constexpr std::array<std::string_view, 21> kCalls = {
+    "ioctl",  "read",    "write",   "pread64",  "pwrite64", "readv", "writev",
+    "preadv", "pwritev", "preadv2", "pwritev2", "mmap",     "close", "dup",
+    "fcntl",  "fchdir",  "open",    "openat",   "openat2",  "creat", "chdir"};
+constexpr std::size_t kFirstWithPath = 16;
+constexpr std::array<std::string_view, 5> kGroups = {"all", "none", "%file", "%desc", "%ioctl"};
+
+bool takes_path(std::string_view call) {
+  const auto* const begin = kCalls.begin() + kFirstWithPath;
+  return std::find(begin, kCalls.end(), call) != kCalls.end();
+}
+
+std::set<std::string> ioctl_names() {
+  std::set<std::string> names;
+  for (const auto profile :
+       {abi::AbiProfile::kTeeio, abi::AbiProfile::kIommufdV5, abi::AbiProfile::kVfioRfc2025})
+    for (const entry::SupportRow& row : entry::support_table(profile)) names.emplace(row.name);
+  return names;
+}
+
+bool matches(const std::string& pattern, const std::string& name) {
+  return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
+}
+
+bool admits(const std::string& word, std::string_view call, std::string_view ioctl) {
+  if (word == "all") return true;
+  if (word == "none") return false;
+  if (word == "%file") return takes_path(call);
+  if (word == "%desc") return !takes_path(call);
+  if (word == "%ioctl") return call == "ioctl";
+  return word == call || (!ioctl.empty() && matches(word, std::string(ioctl)));
+}
+
+/// What is wrong with a word; empty if nothing is.
+std::string problem_of(const std::string& word, const std::set<std::string>& ioctls) {
+  if (std::find(kGroups.begin(), kGroups.end(), word) != kGroups.end()) return {};
+  if (std::find(kCalls.begin(), kCalls.end(), word) != kCalls.end()) return {};
+  if (std::ranges::any_of(ioctls, [&](const auto& name) { return matches(word, name); })) return {};
+  std::vector<std::string> known(ioctls.begin(), ioctls.end());
+  known.insert(known.end(), kCalls.begin(), kCalls.end());
+  known.insert(known.end(), kGroups.begin(), kGroups.end());
+  const std::string near = nearest(word, known);
+  return fmt::format("'{}' is no call with a line, no group ({}) and no ioctl{}", word,
+                     fmt::join(kGroups, ", "),
+                     near.empty() ? "" : fmt::format("; is it '{}'?", near));
+}
+
+}  // namespace
+
+std::expected<TraceSet, std::string> parse_trace_set(std::string_view text) {
+  constexpr std::string_view kQualifier = "trace=";
+  if (text.starts_with(kQualifier)) text.remove_prefix(kQualifier.size());
+  if (text.find('=') != std::string_view::npos)
+    return std::unexpected(fmt::format("'{}': there is trace=SET only", text));
+  const bool all_but = text.starts_with('!');
+  if (all_but) text.remove_prefix(1);
+  const std::set<std::string> ioctls = ioctl_names();
+  std::vector<std::string> words;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(',', at), text.size());
+    words.emplace_back(text.substr(at, end - at));
+    if (std::string why = problem_of(words.back(), ioctls); !why.empty())
+      return std::unexpected(std::move(why));
+    at = end + 1;
+  }
+  return [words = std::move(words), all_but](std::string_view call, std::string_view ioctl) {
+    return all_but != std::ranges::any_of(words, [&](const std::string& word) {
+             return admits(word, call, ioctl);
+           });
+  };
+}
+
+}  // namespace teeio::cli

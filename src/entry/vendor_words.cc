@@ -1,0 +1,54 @@
+// What `-v` calls the values that vendors add to Linux's ioctls.
+#include <fmt/format.h>
+
+#include "abi/kvm.h"
+#include "abi/proposed.h"
+#include "entry/argument.h"
+#include "firmware/tdx/status.h"
+
+namespace teeio::entry {
+namespace {
+
+constexpr Word kVmTypes[] = {TEEIO_MACRO(KVM_X86_DEFAULT_VM), TEEIO_MACRO(KVM_X86_SW_PROTECTED_VM),
+                             TEEIO_MACRO(KVM_X86_SEV_VM),     TEEIO_MACRO(KVM_X86_SEV_ES_VM),
+                             TEEIO_MACRO(KVM_X86_SNP_VM),     TEEIO_MACRO(KVM_X86_TDX_VM)};
+constexpr Word kVmCommands[] = {
+    TEEIO_WORD(KVM_TDX_CAPABILITIES), TEEIO_WORD(KVM_TDX_INIT_VM),
+    TEEIO_WORD(KVM_TDX_INIT_VCPU),    TEEIO_WORD(KVM_TDX_INIT_MEM_REGION),
+    TEEIO_WORD(KVM_TDX_FINALIZE_VM),  TEEIO_WORD(KVM_TDX_GET_CPUID)};
+constexpr Word kArchs[] = {TEEIO_WORD(IOMMU_VDEVICE_TSM_TVM_ARCH_CCA),
+                           TEEIO_WORD(IOMMU_VDEVICE_TSM_TVM_ARCH_SEV),
+                           TEEIO_WORD(IOMMU_VDEVICE_TSM_TVM_ARCH_TDX)};
+constexpr Word kRequests[] = {
+    TEEIO_WORD(TSM_REQ_READ_OBJECT),    TEEIO_WORD(TSM_REQ_REGEN_OBJECT),
+    TEEIO_WORD(TSM_REQ_OBJECT_INFO),    TEEIO_WORD(TSM_REQ_VALIDATE_MMIO),
+    TEEIO_WORD(TSM_REQ_SET_TDI_STATE),  TEEIO_WORD(TSM_REQ_SEV_ENABLE_DMA),
+    TEEIO_WORD(TSM_REQ_SEV_DISABLE_DMA)};
+// Realm Management Monitor specification (DEN0137), RmiStatusCode.
+constexpr Word kMonitorCodes[] = {
+    {0, "RMI_SUCCESS"},   {1, "RMI_ERROR_INPUT"},  {2, "RMI_ERROR_REALM"},   {3, "RMI_ERROR_REC"},
+    {4, "RMI_ERROR_RTT"}, {6, "RMI_ERROR_DEVICE"}, {16, "RMI_ERROR_GRANULE"}};
+
+}  // namespace
+
+std::span<const Word> vm_type_words() { return kVmTypes; }
+std::span<const Word> vm_command_words() { return kVmCommands; }
+std::span<const Word> tvm_arch_words() { return kArchs; }
+std::span<const Word> guest_request_words() { return kRequests; }
+
+std::string firmware_code_name(std::uint32_t tvm_arch, std::uint64_t code) {
+  if (tvm_arch == abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA) {
+    for (const Word& word : kMonitorCodes)
+      if (word.value == code) return std::string(word.name);
+    return {};
+  }
+  if (tvm_arch == abi::IOMMU_VDEVICE_TSM_TVM_ARCH_SEV) return {};
+  constexpr int kOperandBits = 32;  // the lower half says which operand
+  const auto status = static_cast<tdx::Code>(code >> kOperandBits);
+  const auto operand = static_cast<std::uint32_t>(code);
+  const std::string_view name = tdx::code_name(status);
+  if (name == "TDX_UNKNOWN") return {};
+  return operand == 0 ? std::string(name) : fmt::format("{}|{:#x}", name, operand);
+}
+
+}  // namespace teeio::entry

@@ -1,0 +1,149 @@
+// What `-v` prints of an ioctl's argument.
+
+#include "entry/describe.h"
+
+#include <linux/ioctl.h>
+
+#include <set>
+
+#include "abi/iommufd.h"
+#include "abi/kvm.h"
+#include "abi/proposed.h"
+#include "abi/vfio.h"
+#include "entry/support.h"
+#include "unit/machine/make_machine.h"
+
+namespace teeio::entry {
+namespace {
+
+/// The whole state of a unit that is not modelled: strace prints an address too.
+const std::set<std::string_view> kBlobs = {"KVM_GET_LAPIC",
+                                           "KVM_SET_LAPIC",
+                                           "KVM_GET_XSAVE",
+                                           "KVM_GET_XSAVE2",
+                                           "KVM_SET_XSAVE",
+                                           "KVM_GET_XCRS",
+                                           "KVM_SET_XCRS",
+                                           "KVM_GET_FPU",
+                                           "KVM_SET_FPU",
+                                           "KVM_GET_DEBUGREGS",
+                                           "KVM_SET_DEBUGREGS",
+                                           "KVM_SET_GUEST_DEBUG",
+                                           "KVM_TRANSLATE",
+                                           "KVM_GET_IRQCHIP",
+                                           "KVM_SET_IRQCHIP",
+                                           "KVM_CREATE_PIT2",
+                                           "KVM_GET_CLOCK",
+                                           "KVM_SET_CLOCK",
+                                           "KVM_GET_DIRTY_LOG",
+                                           "KVM_CLEAR_DIRTY_LOG",
+                                           "KVM_IRQ_LINE",
+                                           "KVM_IRQ_LINE_STATUS",
+                                           "KVM_SET_GSI_ROUTING",
+                                           "KVM_X86_SET_MSR_FILTER",
+                                           "KVM_INTERRUPT",
+                                           "KVM_SET_SIGNAL_MASK",
+                                           "KVM_SET_IDENTITY_MAP_ADDR",
+                                           "KVM_REGISTER_COALESCED_MMIO",
+                                           "KVM_UNREGISTER_COALESCED_MMIO",
+                                           "KVM_MEMORY_ENCRYPT_REG_REGION",
+                                           "KVM_MEMORY_ENCRYPT_UNREG_REGION"};
+/// Calls whose number says no size (iommufd and VFIO have none) and that take no struct.
+const std::set<std::string_view> kTakeNoStruct = {"VFIO_GET_API_VERSION", "VFIO_CHECK_EXTENSION",
+                                                  "VFIO_SET_IOMMU", "VFIO_DEVICE_RESET"};
+
+bool takes_struct(const SupportRow& row) {
+  if (_IOC_SIZE(row.command) != 0) return true;
+  const bool sizeless = row.name.starts_with("IOMMU_") || row.name.starts_with("VFIO_");
+  return sizeless && !kTakeNoStruct.contains(row.name) && row.support != Support::kRefused;
+}
+
+TEST(LayoutTest, EveryCallThatTakesAStructHasOne) {
+  for (const auto profile :
+       {abi::AbiProfile::kTeeio, abi::AbiProfile::kIommufdV5, abi::AbiProfile::kVfioRfc2025})
+    for (const SupportRow& row : support_table(profile)) {
+      if (!takes_struct(row)) continue;
+      const Layout* const layout = layout_of(row.name);
+      const bool blob = kBlobs.contains(row.name) && row.support == Support::kRefused;
+      EXPECT_TRUE(blob || (layout != nullptr && !layout->fields.empty())) << row.name;
+    }
+}
+
+TEST(LayoutTest, NoFieldLiesOutsideOfTheStructThatTheNumberNames) {
+  for (const SupportRow& row : support_table(abi::AbiProfile::kTeeio)) {
+    const Layout* const layout = layout_of(row.name);
+    if (layout == nullptr || _IOC_SIZE(row.command) == 0) continue;
+    // The number of KVM_MEMORY_ENCRYPT_OP has the size of an unsigned long only.
+    if (row.name == "KVM_MEMORY_ENCRYPT_OP") continue;
+    for (const Field& field : layout->fields)
+      EXPECT_LE(field.offset + field.size, _IOC_SIZE(row.command)) << row.name << field.name;
+  }
+}
+
+struct DescribeTest : testing::Test {
+  template <class Argument>
+  std::string text(std::string_view name, const Argument& argument) {
+    const std::uint64_t at = memory.map(kPageSize);
+    EXPECT_TRUE(memory.write(at, std::as_bytes(std::span(&argument, 1))).has_value());
+    return describe_argument(memory, name, at);
+  }
+  mm::PlainMemory memory;
+};
+
+TEST_F(DescribeTest, FlagsHaveNamesAndTheRestIsANumber) {
+  abi::iommu_ioas_map map{};
+  map.flags = 7 | 0x100;
+  map.ioas_id = 3;
+  EXPECT_THAT(text("IOMMU_IOAS_MAP", map),
+              testing::StartsWith("{flags=IOMMU_IOAS_MAP_FIXED_IOVA|IOMMU_IOAS_MAP_WRITEABLE|"
+                                  "IOMMU_IOAS_MAP_READABLE|0x100, ioas_id=3, "));
+}
+
+TEST_F(DescribeTest, EnumerationsHaveNamesAndUnknownOnesAreNumbers) {
+  abi::iommu_vdevice_tsm_op op{};
+  op.type = 1;
+  op.vdevice_id = 5;
+  EXPECT_EQ(text("IOMMU_VDEVICE_TSM_OP", op),
+            "{type=IOMMU_VDEVICE_TSM_BIND, flags=0x0, vdevice_id=5}");
+  op.type = 9;
+  EXPECT_EQ(text("IOMMU_VDEVICE_TSM_OP", op), "{type=0x9, flags=0x0, vdevice_id=5}");
+  abi::kvm_device_attr attr{};
+  attr.group = 1;
+  attr.attr = 1;
+  EXPECT_THAT(text("KVM_SET_DEVICE_ATTR", attr),
+              testing::StartsWith("{group=KVM_DEV_VFIO_FILE, attr=KVM_DEV_VFIO_FILE_ADD, "));
+}
+
+TEST_F(DescribeTest, AFeatureIsANumberAndFlags) {
+  const std::uint32_t feature[] = {8, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF};
+  EXPECT_EQ(text("VFIO_DEVICE_FEATURE", feature),
+            "{argsz=8, flags=VFIO_DEVICE_FEATURE_GET|VFIO_DEVICE_FEATURE_DMA_BUF}");
+}
+
+TEST_F(DescribeTest, AStatusIsItsFirmwares) {
+  abi::iommu_vdevice_tsm_req request{};
+  request.op = abi::TSM_REQ_SET_TDI_STATE;
+  request.tvm_arch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX;
+  request.tsm_code = 0xc0000f0e00000000;
+  EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request),
+              testing::AllOf(testing::HasSubstr("op=TSM_REQ_SET_TDI_STATE, "
+                                                "tvm_arch=IOMMU_VDEVICE_TSM_TVM_ARCH_TDX"),
+                             testing::HasSubstr("TDISP_INVALID_REQ_STS}")));
+  request.tvm_arch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
+  request.tsm_code = 6;
+  EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request),
+              testing::HasSubstr("tsm_code=RMI_ERROR_DEVICE"));
+  request.tsm_code = 77;
+  EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request), testing::HasSubstr("tsm_code=0x4d"));
+}
+
+TEST_F(DescribeTest, AnArgumentThatIsAValueHasAName) {
+  EXPECT_EQ(describe_argument(memory, "KVM_CHECK_EXTENSION", KVM_CAP_IOEVENTFD),
+            "KVM_CAP_IOEVENTFD");
+  EXPECT_EQ(describe_argument(memory, "KVM_CREATE_VM", 5), "KVM_X86_TDX_VM");
+  EXPECT_EQ(describe_argument(memory, "KVM_RUN", 0), "0");
+  EXPECT_EQ(describe_argument(memory, "IOMMU_DESTROY", 0xdead), "0xdead");  // no memory there
+}
+
+}  // namespace
+}  // namespace teeio::entry
