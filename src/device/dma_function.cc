@@ -71,7 +71,7 @@ hw::MmioTarget* DmaFunction::private_bar(std::size_t number) {
 
 bool DmaFunction::memory_enabled() const {
   // A VF has no Memory Space Enable of its own (PCIe Base Spec 9.3.4.1.3).
-  if (pf_ != nullptr) return in_d0() && pf_->vfs_answer();
+  if (pf_ != nullptr) return in_d0() && pf_->vf_answers(vf_index());
   return Endpoint::memory_enabled();
 }
 
@@ -101,7 +101,8 @@ void DmaFunction::on_attach() { msix_.attach(*port_, bdf_.rid()); }
 
 std::optional<std::string_view> DmaFunction::configuration_fault() const {
   if (!bars_in_place()) return "a BAR is not where the bus decodes it";
-  if (pf_ != nullptr && !pf_->vfs_in_place()) return "the PF's SR-IOV registers were changed";
+  if (pf_ != nullptr && !pf_->vf_in_place(vf_index()))
+    return "the PF's SR-IOV registers were changed";
   return std::nullopt;
 }
 

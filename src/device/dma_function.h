@@ -69,10 +69,12 @@ class DmaFunction : public Endpoint,
   void on_attach() override;
   [[nodiscard]] std::optional<std::string_view> configuration_fault() const override;
   /// As VFs ask their PF: its SR-IOV capability is as at boot, and enables them.
-  [[nodiscard]] virtual bool vfs_answer() const { return false; }
-  [[nodiscard]] virtual bool vfs_in_place() const { return false; }
+  [[nodiscard]] virtual bool vf_answers(unsigned /*index*/) const { return false; }
+  [[nodiscard]] virtual bool vf_in_place(unsigned /*index*/) const { return false; }
 
  private:
+  /// Of a VF, from 0: they follow their PF at consecutive requester IDs.
+  [[nodiscard]] unsigned vf_index() const { return bdf().rid() - pf_->bdf().rid() - 1U; }
   // TdiFunction
   [[nodiscard]] std::vector<wire::TdispMmioRange> mmio_ranges(bool msix_locked) const override;
   [[nodiscard]] std::uint16_t msix_message_control() const override;

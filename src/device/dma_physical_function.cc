@@ -34,12 +34,13 @@ bool DmaPhysicalFunction::write_special(std::uint16_t offset, unsigned size_byte
 
 void DmaPhysicalFunction::apply_write(std::uint16_t offset, unsigned size_bytes,
                                       std::uint32_t value) {
+  const SriovCapability::Registers before = sriov_.programmed();
   DmaFunction::apply_write(offset, size_bytes, value);
   if (doe_.contains(offset)) doe_.write(offset, size_bytes, value);
   dsm_.config_written(offset);
   if (!sriov_.contains(offset)) return;
   for (DmaFunction* vf : vfs_) {
-    if (!sriov_.as_at_boot()) vf->tdi().violate("sriov-changed");
+    if (sriov_.programmed() != before) vf->tdi().violate("sriov-changed");
     vf->refresh_enabled();
   }
 }

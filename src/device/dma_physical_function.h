@@ -36,8 +36,8 @@ class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
   bool write_special(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void on_reset(hw::ResetKind kind) override;
-  [[nodiscard]] bool vfs_answer() const override { return sriov_.vfs_answer(); }
-  [[nodiscard]] bool vfs_in_place() const override { return sriov_.as_at_boot(); }
+  [[nodiscard]] bool vf_answers(unsigned index) const override { return sriov_.vf_answers(index); }
+  [[nodiscard]] bool vf_in_place(unsigned index) const override { return sriov_.in_place(index); }
 
   SriovCapability sriov_;
   hw::DoeMailbox doe_;

@@ -61,13 +61,15 @@ SriovCapability::SriovCapability(hw::ConfigSpace& config, const Options& options
     config.set(at(low + 4), 4, static_cast<std::uint32_t>(raw(bar.base) >> 32U));
     config.set_writable(at(low + 4), 4, static_cast<std::uint32_t>(mask >> 32U));
   }
-  boot_ = registers();
+  boot_ = programmed();
 }
 
-std::array<std::uint32_t, 16> SriovCapability::registers() const {
-  std::array<std::uint32_t, 16> values{};
+SriovCapability::Registers SriovCapability::programmed() const {
+  Registers values{};
   for (unsigned i = 1; i < values.size(); ++i)  // the header is linked to what comes later
     values.at(i) = config_.read(at(4 * i), 4);
+  constexpr std::uint32_t kAriHierarchy = 1U << 4U;
+  values.at(kControl / 4) &= ~kAriHierarchy;
   return values;
 }
 
@@ -75,16 +77,15 @@ bool SriovCapability::contains(std::uint16_t offset) const {
   return offset >= offset_ && offset < offset_ + kSriovSize;
 }
 
-bool SriovCapability::vfs_answer() const {
+bool SriovCapability::vf_answers(unsigned index) const {
   constexpr std::uint32_t kBoth = kVfEnable | kVfMemoryEnable;
-  return (config_.read(at(kControl), 2) & kBoth) == kBoth;
+  return (config_.read(at(kControl), 2) & kBoth) == kBoth && index < config_.read(at(kNumVfs), 2);
 }
 
-bool SriovCapability::as_at_boot() const {
-  std::array<std::uint32_t, 16> now = registers();
-  constexpr std::uint32_t kAriHierarchy = 1U << 4U;  // does not move a VF that exists
-  now.at(kControl / 4) &= ~kAriHierarchy;
-  return now == boot_;
+bool SriovCapability::in_place(unsigned index) const {
+  Registers now = programmed();
+  now.at(kNumVfs / 4) = boot_.at(kNumVfs / 4);
+  return vf_answers(index) && now == boot_;
 }
 
 void add_ari(hw::ConfigSpace& config, std::uint8_t next_function) {

@@ -23,21 +23,26 @@ class SriovCapability {
   /// Adds the capability. VFs follow the PF at consecutive requester IDs.
   SriovCapability(hw::ConfigSpace& config, const Options& options);
 
+  /// What is programmed of the VFs: enables, number, page size and BARs. An ARI hierarchy
+  /// does not move a VF that exists and is left out.
+  using Registers = std::array<std::uint32_t, 16>;
+
   [[nodiscard]] bool contains(std::uint16_t offset) const;
-  /// VF Enable and VF Memory Space Enable are set.
-  [[nodiscard]] bool vfs_answer() const;
-  /// Enables, number, page size and BARs are as at boot.
-  [[nodiscard]] bool as_at_boot() const;
+  /// VF Enable and VF Memory Space Enable are set, and there are so many that VF `index`,
+  /// counted from 0, is one of them.
+  [[nodiscard]] bool vf_answers(unsigned index) const;
+  /// VF `index` is enabled, and page size and BARs are as at boot.
+  [[nodiscard]] bool in_place(unsigned index) const;
+  [[nodiscard]] Registers programmed() const;
 
  private:
   [[nodiscard]] std::uint16_t at(unsigned reg) const {
     return static_cast<std::uint16_t>(offset_ + reg);
   }
-  [[nodiscard]] std::array<std::uint32_t, 16> registers() const;
 
   hw::ConfigSpace& config_;
   std::uint16_t offset_;
-  std::array<std::uint32_t, 16> boot_{};
+  Registers boot_{};
 };
 
 /// Alternative Routing-ID Interpretation, pointing at the next function (0: last).

@@ -20,6 +20,13 @@ Result<void> copy_argsz_out(Call& call, const T& arg, std::size_t size) {
 
 std::unexpected<Error> bad_flags() { return fail(Errno::kInval, "an unknown flag is set"); }
 
+Result<object::Ref<object::File>> iommufd_of(Call& call, std::int32_t fd) {
+  TEEIO_ASSIGN(object::Ref<object::File> file, call.caller.file(fd));
+  if (file->kind() != object::FileKind::kIommu)
+    return fail(Errno::kBadFd, "the descriptor is no iommufd");
+  return file;
+}
+
 }  // namespace
 
 Result<std::int64_t> ioctl_bind_iommufd(Call& call) {
@@ -31,17 +38,10 @@ Result<std::int64_t> ioctl_bind_iommufd(Call& call) {
     return fail(Errno::kInval, "a flag is unknown or the iommufd is negative");
   if (device_file(call).access_granted())
     return fail(Errno::kInval, "the device file is bound already");
-  if ((arg.flags & VFIO_DEVICE_BIND_FLAG_TOKEN) != 0) {
-    // vfio_pci_core_match_token_uuid(): a device without VF token takes none.
-    std::array<std::byte, 16> uuid{};
-    TEEIO_TRY(call.memory().read(arg.token_uuid_ptr, uuid));
-    return fail(Errno::kInval, "the device has no VF token");
-  }
-  TEEIO_ASSIGN(const object::Ref<object::File> file, call.caller.file(arg.iommufd));
-  if (file->kind() != object::FileKind::kIommu)
-    return fail(Errno::kBadFd, "the descriptor is no iommufd");
-  TEEIO_ASSIGN(arg.out_devid,
-               device_file(call).bind_iommufd(static_cast<iommufd::Context&>(*file)));
+  std::optional<vfio::Uuid> token;
+  if ((arg.flags & VFIO_DEVICE_BIND_FLAG_TOKEN) != 0)
+    TEEIO_TRY(call.memory().read(arg.token_uuid_ptr, token.emplace()));
+  TEEIO_ASSIGN(arg.out_devid, device_file(call).bind_iommufd(iommufd_of(call, arg.iommufd), token));
   if (auto out =
           call.memory().write(call.argument + offsetof(Arg, out_devid), bytes_of(arg.out_devid));
       !out) {

@@ -32,6 +32,21 @@ Result<std::int64_t> feature_dma_buf(Call& call, const abi::vfio_device_feature&
   return fd;
 }
 
+/// vfio_pci_core_feature_token(): set only.
+Result<std::int64_t> feature_vf_token(Call& call, const abi::vfio_device_feature& header) {
+  const auto& token = static_cast<vfio::DeviceFile&>(call.file).device().vf_token();
+  if (token == nullptr) return fail(Errno::kNoTty, "the device is no PF");
+  if ((header.flags & VFIO_DEVICE_FEATURE_GET) != 0)
+    return fail(Errno::kInval, "a VF token can only be set");
+  if ((header.flags & VFIO_DEVICE_FEATURE_PROBE) != 0) return 0;
+  vfio::Uuid uuid{};
+  if (header.argsz < sizeof(header) + uuid.size())
+    return fail(Errno::kInval, "argsz does not cover the token");
+  TEEIO_TRY(call.memory().read(call.argument + sizeof(header), uuid));
+  token->set(uuid);
+  return 0;
+}
+
 }  // namespace
 
 /// vfio_ioctl_device_feature() and vfio_check_feature().
@@ -49,7 +64,9 @@ Result<std::int64_t> ioctl_device_feature(Call& call) {
   const bool probe = (arg.flags & VFIO_DEVICE_FEATURE_PROBE) != 0;
   if ((!probe && get && set) || (!probe && !get && !set))
     return fail(Errno::kInval, "a feature is got, set or probed");
-  if ((arg.flags & VFIO_DEVICE_FEATURE_MASK) != VFIO_DEVICE_FEATURE_DMA_BUF)
+  const std::uint32_t feature = arg.flags & VFIO_DEVICE_FEATURE_MASK;
+  if (feature == VFIO_DEVICE_FEATURE_PCI_VF_TOKEN) return feature_vf_token(call, arg);
+  if (feature != VFIO_DEVICE_FEATURE_DMA_BUF)
     return fail(Errno::kNoTty, "the device does not have the feature");
   if (set) return fail(Errno::kInval, "the feature can only be got");
   if (probe) return 0;

@@ -7,8 +7,7 @@ namespace teeio::entry {
 namespace {
 
 constexpr Row kRows[] = {
-    {VFIO_DEVICE_BIND_IOMMUFD, "VFIO_DEVICE_BIND_IOMMUFD", ioctl_bind_iommufd, Support::kPartial,
-     "no VF token"},
+    {VFIO_DEVICE_BIND_IOMMUFD, "VFIO_DEVICE_BIND_IOMMUFD", ioctl_bind_iommufd},
     {VFIO_DEVICE_ATTACH_IOMMUFD_PT, "VFIO_DEVICE_ATTACH_IOMMUFD_PT", ioctl_attach_pt,
      Support::kPartial, "no PASID"},
     {VFIO_DEVICE_DETACH_IOMMUFD_PT, "VFIO_DEVICE_DETACH_IOMMUFD_PT", ioctl_detach_pt,
@@ -20,7 +19,7 @@ constexpr Row kRows[] = {
      "MSI-X, error and request; the devices have no INTx and no MSI"},
     {VFIO_DEVICE_RESET, "VFIO_DEVICE_RESET", ioctl_device_reset},
     {VFIO_DEVICE_FEATURE, "VFIO_DEVICE_FEATURE", ioctl_device_feature, Support::kPartial,
-     "DMA_BUF, and probing"},
+     "DMA_BUF, PCI_VF_TOKEN, and probing"},
     {VFIO_DEVICE_TSM_BIND, "VFIO_DEVICE_TSM_BIND", ioctl_tsm_bind},
     {VFIO_DEVICE_TSM_UNBIND, "VFIO_DEVICE_TSM_UNBIND", ioctl_tsm_unbind},
 };

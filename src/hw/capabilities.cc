@@ -121,4 +121,17 @@ bool flr_requested(std::uint16_t express, std::uint16_t offset, unsigned size_by
   return (value >> (8 * (flr_byte - offset)) & 0x80U) != 0;
 }
 
+void set_virtual_functions(PciFunction& pf, std::uint16_t count) {
+  constexpr std::uint16_t kSriov = 0x10, kControl = 0x08, kNumber = 0x10;
+  constexpr std::uint32_t kEnables = 1U << 0U | 1U << 3U;  // VFs and their memory
+  const auto sriov = find_extended_capability(pf, kSriov);
+  if (!sriov) return;
+  const auto control = static_cast<std::uint16_t>(*sriov + kControl);
+  const auto number = static_cast<std::uint16_t>(*sriov + kNumber);
+  const std::uint32_t now = pf.config_read(control, 2);
+  if (count != 0) pf.config_write(number, 2, count);
+  pf.config_write(control, 2, count != 0 ? now | kEnables : now & ~kEnables);
+  if (count == 0) pf.config_write(number, 2, 0);
+}
+
 }  // namespace teeio::hw

@@ -69,6 +69,11 @@ struct ExpressOptions {
 /// FLR bit of Device Control is not kept: flr_requested() sees it in the write.
 std::uint16_t add_pci_express(ConfigSpace& config, const ExpressOptions& options);
 
+/// Source: Linux drivers/pci/iov.c, sriov_enable() and sriov_disable(): a number of VFs
+/// and their memory on; with 0 they are off. Precondition: a PF, fewer than its TotalVFs,
+/// and one of the numbers is 0.
+void set_virtual_functions(PciFunction& pf, std::uint16_t count);
+
 /// Whether a config write of `size_bytes` at `offset` starts a function-level
 /// reset of a function whose PCI Express capability is at `express`.
 [[nodiscard]] bool flr_requested(std::uint16_t express, std::uint16_t offset, unsigned size_bytes,

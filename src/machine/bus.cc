@@ -1,8 +1,18 @@
 #include <algorithm>
 
+#include "host/sysfs/pci_identity.h"
 #include "machine/parts.h"
 
 namespace teeio::machine {
+namespace {
+
+bool has_vfs(hw::PciFunction& function) {
+  const auto state =
+      function.physical_function() == nullptr ? sysfs::sriov(function) : std::nullopt;
+  return state && state->num_vfs != 0;
+}
+
+}  // namespace
 
 Machine::Impl::Slot* Machine::Impl::slot(Bdf bdf) {
   const auto at = slots.find(bdf);
@@ -42,6 +52,12 @@ Result<void> Machine::Impl::attach_vfio(Slot& entry) {
   auto free = std::ranges::find(by_minor, nullptr);
   if (free == by_minor.end()) free = by_minor.insert(free, nullptr);
   const auto minor = static_cast<std::uint32_t>(free - by_minor.begin());
+  std::shared_ptr<vfio::VfToken> token;
+  if (hw::PciFunction* pf = entry.function->physical_function(); pf != nullptr) {
+    const Slot* physical = slot(pf->bdf());
+    if (physical != nullptr && physical->vfio != nullptr && physical->vfio_made_vfs)
+      token = physical->vfio->vf_token();
+  }
   entry.vfio =
       std::make_unique<vfio::Device>(vfio::Device::Wiring{.function = *entry.function,
                                                           .memory = memory,
@@ -52,7 +68,8 @@ Result<void> Machine::Impl::attach_vfio(Slot& entry) {
                                                           .set = *entry.set,
                                                           .group = entry.group,
                                                           .minor = minor,
-                                                          .policies = config.vfio});
+                                                          .policies = config.vfio,
+                                                          .token_of_pf = std::move(token)});
   *free = entry.vfio.get();
   return {};
 }
@@ -102,13 +119,7 @@ void Machine::Impl::remove(Bdf bdf) {
       if (other == bdf || (pf != nullptr && pf->bdf() == bdf)) leaving.push_back(other);
     }
   }
-  for (auto at = leaving.rbegin(); at != leaving.rend(); ++at) {
-    pci_tsm.device_removed(*at);
-    const schedule::Lock lock(bus_lock);
-    const auto entry = slots.find(*at);
-    detach_vfio(entry->second);
-    slots.erase(entry);
-  }
+  for (auto at = leaving.rbegin(); at != leaving.rend(); ++at) leave(*at);
 }
 
 Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
@@ -116,11 +127,15 @@ Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
   Slot* entry = slot(bdf);
   if (entry == nullptr || entry->set == nullptr)
     return fail(Errno::kNoDev, "the function is not there or not for vfio-pci");
+  // vfio_pci_core_register_device(): the VFs might be in use by others.
+  if (has_vfs(*entry->function))
+    return fail(Errno::kBusy, "vfio-pci takes no PF whose VFs are enabled");
   return attach_vfio(*entry);
 }
 
 Result<void> Machine::Impl::unbind_vfio(Bdf bdf) {
   if (in_use(bdf)) return fail(Errno::kBusy, "a program has the device open");
+  if (!vfs_of(bdf).empty()) TEEIO_TRY(remove_vfs(bdf));  // vfio_pci_core_unregister_device()
   const schedule::Lock lock(bus_lock);
   Slot* entry = slot(bdf);
   if (entry == nullptr || entry->vfio == nullptr)

@@ -45,6 +45,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
   void remove(Bdf bdf) override;
   Result<void> bind_vfio(Bdf bdf) override;
   Result<void> unbind_vfio(Bdf bdf) override;
+  Result<void> set_virtual_functions(Bdf pf, std::uint16_t count) override;
   // entry::Devices
   [[nodiscard]] vfio::Device* vfio(std::uint32_t minor) override;
 
@@ -55,7 +56,17 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
     std::uint32_t group = 0;
     vfio::DeviceSet* set = nullptr;
     std::unique_ptr<vfio::Device> vfio;
+    /// A PF's: its VFs were made through its vfio-pci (Linux: vfio_pci_sriov_pfs).
+    bool vfio_made_vfs = false;
   };
+  /// Functions of the PF that are on the bus.
+  [[nodiscard]] std::vector<Bdf> vfs_of(Bdf pf) TEEIO_EXCLUDES(bus_lock);
+  /// pci_disable_sriov(). Errors: EBUSY a VF is open, or the PF is bound.
+  Result<void> remove_vfs(Bdf pf) TEEIO_EXCLUDES(bus_lock);
+  /// Takes a function off the bus; what it was is kept for arrive().
+  void leave(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
+  /// A function that left comes back, without driver. False: there is none.
+  bool arrive(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
   [[nodiscard]] Slot* slot(Bdf bdf) TEEIO_REQUIRES(bus_lock);
   Result<void> attach_vfio(Slot& slot) TEEIO_REQUIRES(bus_lock);
   /// Its minor is free from now on; files that are open but not bound keep a
@@ -81,6 +92,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
   std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;  ///< by bus
   schedule::Mutex bus_lock{schedule::Rank::kLeaf};
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
+  std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back
   std::vector<vfio::Device*> by_minor TEEIO_GUARDED_BY(bus_lock);  ///< nullptr: free
   std::uint32_t next_group = 0;
   std::vector<std::unique_ptr<vfio::Device>> gone;  ///< removed, perhaps still open

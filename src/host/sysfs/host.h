@@ -55,6 +55,11 @@ class Host {
   /// ends the wait for the device's users.
   virtual Result<void> bind_vfio(Bdf bdf) = 0;
   virtual Result<void> unbind_vfio(Bdf bdf) = 0;
+  /// The sriov_configure() of the PF's driver: its VFs arrive on the bus, or with 0 leave
+  /// it. VFs made through vfio-pci get vfio-pci themselves, others no driver.
+  /// Preconditions: the PF has a driver, it has so many VFs, and none if `count` is not 0.
+  /// Errors: EBUSY a VF is open, or the PF is bound to a VM.
+  virtual Result<void> set_virtual_functions(Bdf pf, std::uint16_t count) = 0;
 };
 
 }  // namespace teeio::sysfs

@@ -23,14 +23,14 @@ struct Module {
   bool counts_open_devices = false;
 };
 
-/// Every parameter is a bool that is off. Source: module_param() in drivers/vfio and
-/// drivers/iommu/iommufd; without CONFIG_VFIO_GROUP there is no vfio_iommu_type1.
+/// Every parameter is a bool that is off, but enable_sriov, which has its own function. Source:
+/// module_param() in drivers/vfio and drivers/iommu/iommufd; without CONFIG_VFIO_GROUP there is no
+/// vfio_iommu_type1.
 const std::array kModules = {Module{"vfio_pci",
                                     {},
                                     {{"disable_denylist", 0444},
                                      {"disable_idle_d3", 0644},
                                      {"disable_vga", 0444},
-                                     {"enable_sriov", 0644},
                                      {"nointxmask", 0644}},
                                     true},
                              Module{"vfio_pci_core", {"vfio_pci"}, {}},
@@ -38,16 +38,34 @@ const std::array kModules = {Module{"vfio_pci",
                              Module{"iommufd", {"vfio"}, {{"allow_unsafe_interrupts", 0644}}},
                              Module{"irqbypass", {"vfio_pci_core"}, {}}};
 
-/// param_set_bool(), for a value that does not change.
-Result<void> store_off(std::string_view text) {
+/// param_set_bool().
+Result<bool> parse_bool(std::string_view text) {
   text = trimmed(text);
   constexpr std::array kOff = {"n", "N", "0", "off", "Off", "no"};
   constexpr std::array kOn = {"y", "Y", "1", "on", "On", "yes"};
   for (const std::string_view off : kOff)
-    if (text == off) return {};
+    if (text == off) return false;
   for (const std::string_view on : kOn)
-    if (text == on) return fail(Errno::kPerm, "a module's parameters are fixed at boot here");
+    if (text == on) return true;
   return fail(Errno::kInval, "not a truth value");
+}
+
+Result<void> store_off(std::string_view text) {
+  TEEIO_ASSIGN(const bool on, parse_bool(text));
+  if (on) return fail(Errno::kPerm, "this parameter is fixed at boot here");
+  return {};
+}
+
+void add_enable_sriov(NodeList& list, const Environment& environment) {
+  Settings& settings = environment.settings;
+  list.text(
+      "/sys/module/vfio_pci/parameters/enable_sriov", 0644,
+      [&settings]() -> Result<std::string> { return settings.enable_sriov() ? "Y\n" : "N\n"; },
+      [&settings](std::string_view text) -> Result<void> {
+        TEEIO_ASSIGN(const bool on, parse_bool(text));
+        settings.set_enable_sriov(on);
+        return {};
+      });
 }
 
 std::size_t open_devices(Host& host) {
@@ -84,6 +102,7 @@ void add_module(NodeList& list, const Environment& environment, const Module& mo
 void add_modules(NodeList& list, const Environment& environment) {
   list.directory("/sys/module");
   for (const Module& module : kModules) add_module(list, environment, module);
+  add_enable_sriov(list, environment);
   const std::string driver = std::string(kBus) + "/drivers/" + std::string(kVfioDriver);
   list.link(driver + "/module", "/sys/module/vfio_pci");
   list.directory("/sys/module/vfio_pci/drivers");

@@ -84,8 +84,7 @@ Result<void> store_new_id(const Environment& environment, std::string_view text)
   if (!id) return fail(Errno::kInval, "new_id takes a vendor and a device in hexadecimal");
   if (!environment.settings.add_id(*id)) return fail(Errno::kExist, "vfio-pci has the id already");
   for (const Host::Function& function : environment.host.functions())
-    if (function.driver.empty() && vfio_matches(environment, function))
-      (void)environment.host.bind_vfio(function.pci->bdf());  // as driver_attach(): goes on
+    probe_function(environment, function);
   environment.refresh();
   return {};
 }
@@ -106,6 +105,11 @@ void write_only(NodeList& list, const Environment& environment, const std::strin
 }
 
 }  // namespace
+
+void probe_function(const Environment& environment, const Host::Function& function) {
+  if (function.driver.empty() && vfio_matches(environment, function))
+    (void)environment.host.bind_vfio(function.pci->bdf());  // goes on, as driver_attach()
+}
 
 void add_pci_bus(NodeList& list, const Environment& environment, const Topology& topology) {
   const std::string bus(kBus);

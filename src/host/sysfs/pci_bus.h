@@ -5,6 +5,9 @@
 
 namespace teeio::sysfs {
 
+/// device_attach(): vfio-pci takes a function without driver that it was told to take.
+void probe_function(const Environment& environment, const Host::Function& function);
+
 /// Adds /sys/bus/pci: its drivers with bind, unbind, new_id and remove_id,
 /// drivers_probe and drivers_autoprobe. The links to functions come from
 /// add_function(). Source: Linux drivers/base/bus.c, drivers/pci/pci-driver.c.

@@ -32,9 +32,19 @@ class Settings {
     const schedule::Lock lock(mutex_);
     functions_.try_emplace(bdf, FunctionSettings{.driver_override = driver});
   }
-  void leave(Bdf bdf) {
+  /// Every function that `present` does not have is gone: one that comes back is new.
+  void keep(const std::set<Bdf>& present) {
     const schedule::Lock lock(mutex_);
-    functions_.erase(bdf);
+    std::erase_if(functions_, [&](const auto& entry) { return !present.contains(entry.first); });
+  }
+  /// vfio-pci's parameter of that name. Source: Linux drivers/vfio/pci/vfio_pci.c.
+  [[nodiscard]] bool enable_sriov() const {
+    const schedule::Lock lock(mutex_);
+    return enable_sriov_;
+  }
+  void set_enable_sriov(bool enabled) {
+    const schedule::Lock lock(mutex_);
+    enable_sriov_ = enabled;
   }
   [[nodiscard]] FunctionSettings of(Bdf bdf) const {
     const schedule::Lock lock(mutex_);
@@ -67,6 +77,7 @@ class Settings {
  private:
   mutable schedule::Mutex mutex_{schedule::Rank::kLeaf};
   std::map<Bdf, FunctionSettings> functions_ TEEIO_GUARDED_BY(mutex_);
+  bool enable_sriov_ TEEIO_GUARDED_BY(mutex_) = false;
   std::set<std::uint32_t> ids_ TEEIO_GUARDED_BY(mutex_);
 };
 

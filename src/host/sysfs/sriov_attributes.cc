@@ -2,14 +2,27 @@
 
 #include <fmt/format.h>
 
+#include "host/sysfs/pci_bus.h"
 #include "host/sysfs/pci_identity.h"
 #include "host/sysfs/text.h"
 
 namespace teeio::sysfs {
 namespace {
 
-/// sriov_numvfs_store(), up to the driver, and vfio_pci_sriov_configure().
-Result<void> store_numvfs(hw::PciFunction& pci, std::string_view text) {
+/// sriov_configure() of the PF's driver; vfio_pci_sriov_configure() wants its parameter.
+Result<void> configure(const Environment& environment, Bdf pf, std::uint16_t count) {
+  for (const Host::Function& function : environment.host.functions()) {
+    if (function.pci->bdf() != pf) continue;
+    if (function.driver.empty()) return fail(Errno::kNoEnt, "the PF has no driver");
+    if (function.driver == kVfioDriver && !environment.settings.enable_sriov())
+      return fail(Errno::kNoEnt, "vfio-pci runs without enable_sriov");
+  }
+  return environment.host.set_virtual_functions(pf, count);
+}
+
+/// sriov_numvfs_store(). VFs that arrive are probed (pci_device_can_probe()).
+Result<void> store_numvfs(const Environment& environment, hw::PciFunction& pci,
+                          std::string_view text) {
   const auto number = parse_unsigned(text);
   if (!number || *number > 0xffff) return fail(Errno::kInval, "not a 16-bit number");
   const auto state = sriov(pci);
@@ -18,7 +31,13 @@ Result<void> store_numvfs(hw::PciFunction& pci, std::string_view text) {
   if (*number == state->num_vfs) return {};
   if (*number != 0 && state->num_vfs != 0)
     return fail(Errno::kBusy, "VFs are enabled already; another number needs none first");
-  return fail(Errno::kNoEnt, "vfio-pci runs without enable_sriov");
+  TEEIO_TRY(configure(environment, pci.bdf(), static_cast<std::uint16_t>(*number)));
+  environment.refresh();
+  if (!environment.settings.of(pci.bdf()).vf_autoprobe) return {};
+  for (const Host::Function& function : environment.host.functions())
+    if (function.pci->physical_function() == &pci) probe_function(environment, function);
+  environment.refresh();
+  return {};
 }
 
 void add_vf(NodeList& list, const Topology& topology, hw::PciFunction& physical,
@@ -60,7 +79,7 @@ void add_sriov(NodeList& list, const Environment& environment, const Topology& t
       [&pci]() -> Result<std::string> {
         return fmt::format("{}\n", sriov(pci).value_or(Sriov{}).num_vfs);
       },
-      [&pci](std::string_view text) { return store_numvfs(pci, text); });
+      [&environment, &pci](std::string_view text) { return store_numvfs(environment, pci, text); });
   list.text(
       directory + "/sriov_drivers_autoprobe", 0644,
       [&environment, bdf = pci.bdf()]() -> Result<std::string> {

@@ -68,6 +68,9 @@ void System::build() {
   const Topology topology(host_.functions());
   NodeList list;
   std::set<std::uint16_t> domains;
+  std::set<Bdf> present;
+  for (const Host::Function& function : topology.functions()) present.insert(function.pci->bdf());
+  settings_.keep(present);
   for (const Host::Function& function : topology.functions()) {
     const Bdf bdf = function.pci->bdf();
     settings_.arrive(bdf, function.driver == kVfioDriver ? function.driver : "");

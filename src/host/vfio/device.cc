@@ -8,8 +8,20 @@
 #include "schedule/seeded_bug.h"
 
 namespace teeio::vfio {
+namespace {
+
+bool is_physical_function(hw::PciFunction& function) {
+  return function.physical_function() == nullptr &&
+         hw::find_extended_capability(function, kExtendedSriov).has_value();
+}
+
+}  // namespace
+
 Device::Device(const Wiring& wiring)
-    : wiring_(wiring), irqs_(wiring.function, wiring.interrupts), config_(wiring.function) {}
+    : wiring_(wiring),
+      own_token_(is_physical_function(wiring.function) ? std::make_shared<VfToken>() : nullptr),
+      irqs_(wiring.function, wiring.interrupts),
+      config_(wiring.function) {}
 
 Device::~Device() { TEEIO_CHECK(idevice_ == nullptr, "a device goes while a program has it open"); }
 
@@ -35,11 +47,13 @@ Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object
   }
   // vfio_pci_core_enable(): memory and bus mastering as the program will set them.
   wiring_.tsm.set_handlers(bdf(), this);
+  if (wiring_.token_of_pf != nullptr) wiring_.token_of_pf->use();
   return idevice_->id();
 }
 
 void Device::close() {
   schedule::consult(schedule::Setting::kCloseOrder);
+  if (wiring_.token_of_pf != nullptr) wiring_.token_of_pf->put();
   const bool as_mainline = schedule::seeded(schedule::SeededBug::kMainlineClose);
   switch (as_mainline ? CloseOrder::kMainline : wiring_.policies.close_order) {
     case CloseOrder::kUnbindFirst:
@@ -145,9 +159,13 @@ void Device::touched_bound(object::HostTouch how) {
 
 // --- The open file ---
 
-Result<std::uint32_t> DeviceFile::bind_iommufd(iommufd::Context& context) {
+Result<std::uint32_t> DeviceFile::bind_iommufd(const Result<object::Ref<object::File>>& iommufd,
+                                               const std::optional<Uuid>& token) {
   const schedule::Lock lock(device_.set().lock);
   if (access_granted()) return fail(Errno::kInval, "the device file is bound already");
+  TEEIO_TRY(device_.match_token(token));
+  if (!iommufd) return std::unexpected(iommufd.error());
+  auto& context = static_cast<iommufd::Context&>(**iommufd);
   const bool too_late = schedule::seeded(schedule::SeededBug::kRawVmPointer);
   object::Ref<object::File> vm_file;
   kvm::Vm* vm = nullptr;

@@ -18,6 +18,7 @@
 #include "host/pci_tsm/pci_tsm.h"
 #include "host/vfio/irqs.h"
 #include "host/vfio/policies.h"
+#include "host/vfio/vf_token.h"
 #include "host/vfio/virtual_config.h"
 #include "hw/interrupts.h"
 #include "hw/pci_function.h"
@@ -59,6 +60,9 @@ class Device final : public iommufd::DeviceHandle,
     std::uint32_t group;  ///< IOMMU group
     std::uint32_t minor;  ///< N of /dev/vfio/devices/vfioN
     Policies policies;
+    /// Of the PF through whose vfio-pci this VF was made; else null. Shared, for a VF's
+    /// user may stay longer than the PF.
+    std::shared_ptr<VfToken> token_of_pf = {};
   };
   explicit Device(const Wiring& wiring);
   ~Device() override;
@@ -74,6 +78,9 @@ class Device final : public iommufd::DeviceHandle,
 
   // --- open.cc: the life of the one user a device may have ---
 
+  /// Whether a program that gives `token`, or none, may have the device. Errors: EACCES,
+  /// EINVAL, as vfio_pci_core_match_token_uuid().
+  Result<void> match_token(const std::optional<Uuid>& token) TEEIO_REQUIRES(set().lock);
   /// vfio_df_open(): enables the function and ties it to `context`. `vm_file`
   /// may be null. Gives the idevice's id. Errors: EINVAL while another file has
   /// the device; Idevice::bind()'s.
@@ -85,6 +92,13 @@ class Device final : public iommufd::DeviceHandle,
   Result<std::uint32_t> attach(std::uint32_t pt_id) TEEIO_EXCLUDES(set().lock);
   void detach() TEEIO_EXCLUDES(set().lock);
   [[nodiscard]] bool in_use() TEEIO_EXCLUDES(set().lock);
+
+  // --- vf_token.cc ---
+
+  /// A PF's token; null for what is none.
+  [[nodiscard]] const std::shared_ptr<VfToken>& vf_token() const { return own_token_; }
+  /// Turns the PF's VFs on or, with 0, off, in its registers. Errors: EBUSY while bound.
+  Result<void> set_virtual_functions(std::uint16_t count) TEEIO_EXCLUDES(memory_lock_);
 
   // --- regions.cc ---
 
@@ -189,6 +203,7 @@ class Device final : public iommufd::DeviceHandle,
       TEEIO_REQUIRES(memory_lock_);
 
   const Wiring wiring_;
+  const std::shared_ptr<VfToken> own_token_;
   Irqs irqs_;
   iommufd::Idevice* idevice_ = nullptr;      // dev_set->lock
   object::Ref<object::File> context_file_;   // dev_set->lock
@@ -218,9 +233,11 @@ class DeviceFile final : public object::File, public kvm::VfioAssociation {
  public:
   explicit DeviceFile(Device& device) : File(object::FileKind::kVfioDevice), device_(device) {}
 
-  /// VFIO_DEVICE_BIND_IOMMUFD. Errors: EINVAL bound already, by this or another
-  /// file; Device::open()'s.
-  Result<std::uint32_t> bind_iommufd(iommufd::Context& context);
+  /// VFIO_DEVICE_BIND_IOMMUFD. `iommufd` is the open file, or why there is none: looked at
+  /// after the token, as Linux does. Errors: EINVAL bound already, by this or another
+  /// file; Device::match_token()'s, Device::open()'s.
+  Result<std::uint32_t> bind_iommufd(const Result<object::Ref<object::File>>& iommufd,
+                                     const std::optional<Uuid>& token);
   /// Undoes a bind whose answer could not be copied back.
   void undo_bind();
   [[nodiscard]] bool access_granted() const { return access_granted_.load() != 0; }

@@ -118,6 +118,11 @@ class FakeHost final : public Host {
     return {};
   }
 
+  Result<void> set_virtual_functions(Bdf bdf, std::uint16_t count) override {
+    calls.push_back("set " + std::to_string(count) + " VFs of " + bdf.str());
+    return {};
+  }
+
   Function& at(Bdf bdf) {
     return *std::ranges::find_if(present_, [&](auto& f) { return f.pci->bdf() == bdf; });
   }

@@ -1,0 +1,95 @@
+#include "hw/capabilities.h"
+#include "machine/parts.h"
+
+// The coming and going of VFs. Source: Linux drivers/pci/iov.c, sriov_enable() and
+// sriov_disable(); drivers/vfio/pci/vfio_pci_core.c, vfio_pci_core_sriov_configure().
+
+namespace teeio::machine {
+
+std::vector<Bdf> Machine::Impl::vfs_of(Bdf pf) {
+  const schedule::Lock lock(bus_lock);
+  std::vector<Bdf> found;
+  for (const auto& [bdf, entry] : slots) {
+    hw::PciFunction* physical = entry.function->physical_function();
+    if (physical != nullptr && physical->bdf() == pf) found.push_back(bdf);
+  }
+  return found;
+}
+
+void Machine::Impl::leave(Bdf bdf) {
+  pci_tsm.device_removed(bdf);
+  const schedule::Lock lock(bus_lock);
+  const auto entry = slots.find(bdf);
+  if (entry == slots.end()) return;
+  detach_vfio(entry->second);
+  entry->second.vfio_made_vfs = false;
+  absent.insert_or_assign(bdf, std::move(entry->second));
+  slots.erase(entry);
+}
+
+bool Machine::Impl::arrive(Bdf bdf) {
+  hw::PciFunction* function = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    const auto entry = absent.find(bdf);
+    if (entry == absent.end()) return false;
+    function = entry->second.function;
+    slots.insert_or_assign(bdf, std::move(entry->second));
+    absent.erase(entry);
+  }
+  pci_tsm.add_function(*function);
+  return true;
+}
+
+Result<void> Machine::Impl::remove_vfs(Bdf pf) {
+  const std::vector<Bdf> vfs = vfs_of(pf);
+  for (const Bdf vf : vfs)
+    if (in_use(vf)) return fail(Errno::kBusy, "a program has a VF open");
+  vfio::Device* device = nullptr;
+  hw::PciFunction* function = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    Slot* entry = slot(pf);
+    if (entry == nullptr) return fail(Errno::kNoDev, "the PF has left the bus");
+    device = entry->vfio.get();
+    function = entry->function;
+  }
+  for (auto at = vfs.rbegin(); at != vfs.rend(); ++at) leave(*at);
+  if (device != nullptr) {
+    TEEIO_TRY(device->set_virtual_functions(0));
+  } else {
+    hw::set_virtual_functions(*function, 0);
+  }
+  const schedule::Lock lock(bus_lock);
+  if (Slot* entry = slot(pf); entry != nullptr) entry->vfio_made_vfs = false;
+  return {};
+}
+
+Result<void> Machine::Impl::set_virtual_functions(Bdf pf, std::uint16_t count) {
+  if (count == 0) return remove_vfs(pf);
+  vfio::Device* device = nullptr;
+  hw::PciFunction* function = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    Slot* entry = slot(pf);
+    if (entry == nullptr) return fail(Errno::kNoDev, "the PF has left the bus");
+    device = entry->vfio.get();
+    function = entry->function;
+    entry->vfio_made_vfs = device != nullptr;
+  }
+  if (device != nullptr) {
+    TEEIO_TRY(device->set_virtual_functions(count));
+  } else {
+    hw::set_virtual_functions(*function, count);
+  }
+  for (std::uint16_t index = 0; index < count; ++index) {
+    const Bdf vf = Bdf::from_rid(static_cast<std::uint16_t>(pf.rid() + 1U + index), pf.domain);
+    if (!arrive(vf) || device == nullptr) continue;
+    // vfio_pci_bus_notifier(): a VF of vfio-pci's is vfio-pci's.
+    const schedule::Lock lock(bus_lock);
+    if (Slot* entry = slot(vf); entry != nullptr) TEEIO_TRY(attach_vfio(*entry));
+  }
+  return {};
+}
+
+}  // namespace teeio::machine
