@@ -139,6 +139,9 @@ TEST_F(DescribeTest, AStatusIsItsFirmwares) {
               testing::AllOf(testing::HasSubstr("op=TSM_REQ_SET_TDI_STATE, "
                                                 "tvm_arch=IOMMU_VDEVICE_TSM_TVM_ARCH_TDX"),
                              testing::HasSubstr("TDISP_INVALID_REQ_STS}")));
+  request.tsm_code = 0xc000010000000002;
+  EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request),
+              testing::HasSubstr("tsm_code=TDX_OPERAND_INVALID|RDX}"));
   request.tvm_arch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
   request.tsm_code = 6;
   EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request),
