@@ -25,7 +25,9 @@ std::vector<Function> choose_functions(const Options& options) {
     if (wanted) chosen.push_back(function);
   }
   const std::size_t needed = options.two_vfs ? 2 : 1;
-  if (chosen.size() < needed) throw std::runtime_error("no such function with a TSM is under VFIO");
+  if (chosen.size() < needed)
+    throw std::runtime_error(
+        "no such function with a TSM is under VFIO; try `teeio run -- minivmm`");
   chosen.resize(needed);
   return chosen;
 }

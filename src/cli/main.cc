@@ -21,12 +21,12 @@ void keep_standard_files_apart() {
 }
 
 int parse_and_run(std::vector<std::string> words) {
-  if (const std::string why = add_environment_options(words); !why.empty())
-    return wrong_use("run", why);
   CommandLine line("Run programs on a TEE-I/O host (VFIO, iommufd, KVM, TSM) that does not exist",
                    "teeio " TEEIO_VERSION);
   Command& root = line.root();
-  add_run_command(root, run_program);
+  const Command& run = add_run_command(root, run_program);
+  if (const std::string why = add_environment_options(run, words); !why.empty())
+    return wrong_use("run", why);
   add_explore_command(root);
   add_machine_command(root);
   add_pki_command(root);

@@ -238,21 +238,36 @@ std::string Command::why_wrong() const {
   return {};
 }
 
+/// Whether the value of option `word` is the next word. The last letter of "-vo" may have
+/// its value there.
+bool Command::takes_next_word(const std::string& word) const {
+  const auto takes_value = [this](const std::string& name) {
+    const CLI::Option* const option = raw_->get_option_no_throw(name);
+    return option != nullptr && option->get_items_expected_min() > 0;
+  };
+  if (word.starts_with("--")) return takes_value(word);
+  if (word.size() > 2 && takes_value(word.substr(0, 2))) return false;
+  return takes_value(std::string("-") + word.back());
+}
+
 std::size_t Command::program_begin(const std::vector<std::string>& words, std::size_t at) const {
   for (; at < words.size(); ++at) {
     const std::string& word = words[at];
     if (word == "--" || !looks_like_option(word)) return at;
-    // The last letter of "-vo" may have its value in the next word.
-    const bool is_long = word.starts_with("--");
-    const std::string name = is_long ? word : std::string("-") + word.back();
-    const CLI::Option* const option = raw_->get_option_no_throw(name);
-    const bool first_takes = !is_long && word.size() > 2 && [&] {
-      const CLI::Option* const first = raw_->get_option_no_throw(word.substr(0, 2));
-      return first != nullptr && first->get_items_expected_min() > 0;
-    }();
-    if (option != nullptr && !first_takes && option->get_items_expected_min() > 0) ++at;
+    if (takes_next_word(word)) ++at;
   }
   return words.size();
+}
+
+std::string Command::why_not_options(const std::vector<std::string>& words) const {
+  const std::size_t end = program_begin(words, 0);
+  if (end != words.size())
+    return words[end] == "--" ? "has options only: no -- and no program"
+                              : fmt::format("has options only, and '{}' is no option", words[end]);
+  // The last word may be a value itself.
+  const bool open = !words.empty() && takes_next_word(words.back()) &&
+                    (words.size() == 1 || !takes_next_word(words[words.size() - 2]));
+  return open ? words.back() + " needs a value" : std::string();
 }
 
 // ---- CommandLine

@@ -124,6 +124,10 @@ class Command {
   /// command line, all of which goes to `words` as it is.
   void program(const std::string& name, std::vector<std::string>& words, const std::string& help);
 
+  /// What is wrong with `words` as options alone, each with its value: a word that would
+  /// begin a program, a value that is missing. Empty if nothing is.
+  [[nodiscard]] std::string why_not_options(const std::vector<std::string>& words) const;
+
   /// What it does; gives the exit status.
   void runs(std::function<int()> body);
 
@@ -140,6 +144,7 @@ class Command {
   [[nodiscard]] std::string why_unknown(const std::string& word) const;
   [[nodiscard]] std::string why_none_chosen() const;
   [[nodiscard]] std::vector<std::string> command_names() const;
+  [[nodiscard]] bool takes_next_word(const std::string& word) const;
   [[nodiscard]] std::size_t program_begin(const std::vector<std::string>& words,
                                           std::size_t at) const;
 

@@ -60,12 +60,15 @@ struct Outputs {
   bool said = true;
 };
 
-/// Where lines go as they come; an empty `path` is none. False after saying why not.
+/// Where lines go as they come; an empty `path` is none, "-" is standard output. False after saying
+/// why not.
 bool open_words(const std::string& path, Fd& file) {
   if (path.empty()) return true;
   constexpr ::mode_t kAllMay = 0666;  // less the umask
-  file = Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY,
-                   kAllMay));
+  file = path == "-"
+             ? Fd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0))
+             : Fd(::open(path.c_str(),
+                         O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOCTTY, kAllMay));
   if (file.ok()) return true;
   // NOLINTNEXTLINE(concurrency-mt-unsafe): no other thread runs yet
   complain_text(fmt::format("teeio: {}: {}\n", path, std::strerror(errno)));

@@ -1,6 +1,5 @@
 #include "cli/run_command.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -72,21 +71,18 @@ void add_verdict_options(Command& run, RunArguments& arguments) {
 
 }  // namespace
 
-std::string add_environment_options(std::vector<std::string>& words) {
+std::string add_environment_options(const Command& run, std::vector<std::string>& words) {
   const char* const text = std::getenv("TEEIO_OPTIONS");  // NOLINT(concurrency-mt-unsafe)
   if (text == nullptr || words.empty() || words.front() != "run") return {};
   const auto options = split(text);
   if (!options) return "TEEIO_OPTIONS has a quote that is not closed";
-  // What is no option would be taken for the program.
-  if (!options->empty() && !options->front().starts_with('-'))
-    return "TEEIO_OPTIONS: '" + options->front() + "' is no option";
-  if (std::ranges::find(*options, "--") != options->end())
-    return "TEEIO_OPTIONS has options only: no -- and no program";
+  if (const std::string why = run.why_not_options(*options); !why.empty())
+    return "TEEIO_OPTIONS: " + why;
   words.insert(words.begin() + 1, options->begin(), options->end());
   return {};
 }
 
-void add_run_command(Command& root, std::function<int(const RunArguments&)> body) {
+Command& add_run_command(Command& root, std::function<int(const RunArguments&)> body) {
   struct Words {
     RunArguments arguments;
     std::string rules = "error";
@@ -135,6 +131,7 @@ void add_run_command(Command& root, std::function<int(const RunArguments&)> body
                        "--report: '" + chosen.report + "' ends neither in .json nor in .xml");
     return body(chosen);
   });
+  return run;
 }
 
 }  // namespace teeio::cli

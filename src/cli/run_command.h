@@ -29,9 +29,11 @@ struct RunArguments {
 
 /// Puts the options of $TEEIO_OPTIONS before those of `run`, if that is the command:
 /// words split at blanks, with quotes as a shell has them. Gives what is wrong.
-[[nodiscard]] std::string add_environment_options(std::vector<std::string>& words);
+/// `run` says which words those are.
+[[nodiscard]] std::string add_environment_options(const Command& run,
+                                                  std::vector<std::string>& words);
 
 /// Declares `run` below `root`; chosen, it does `body`.
-void add_run_command(Command& root, std::function<int(const RunArguments&)> body);
+Command& add_run_command(Command& root, std::function<int(const RunArguments&)> body);
 
 }  // namespace teeio::cli

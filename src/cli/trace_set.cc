@@ -10,21 +10,22 @@
 
 #include "cli/nearest.h"
 #include "entry/support.h"
+#include "run/plain_text.h"
 
 namespace teeio::cli {
 namespace {
 
-/// Calls that have a line, of which the last take a path.
-constexpr std::array<std::string_view, 21> kCalls = {
-    "ioctl",  "read",    "write",   "pread64",  "pwrite64", "readv", "writev",
-    "preadv", "pwritev", "preadv2", "pwritev2", "mmap",     "close", "dup",
-    "fcntl",  "fchdir",  "open",    "openat",   "openat2",  "creat", "chdir"};
-constexpr std::size_t kFirstWithPath = 16;
 constexpr std::array<std::string_view, 5> kGroups = {"all", "none", "%file", "%desc", "%ioctl"};
 
+const run::Row* find_call(std::string_view name) {
+  const auto rows = run::rows();
+  const auto row = std::ranges::find(rows, name, &run::Row::name);
+  return row != rows.end() && run::has_line(*row) ? &*row : nullptr;
+}
+
 bool takes_path(std::string_view call) {
-  const auto* const begin = kCalls.begin() + kFirstWithPath;
-  return std::find(begin, kCalls.end(), call) != kCalls.end();
+  const run::Row* const row = find_call(call);
+  return row != nullptr && run::path_argument(*row).has_value();
 }
 
 std::set<std::string> ioctl_names() {
@@ -51,10 +52,11 @@ bool admits(const std::string& word, std::string_view call, std::string_view ioc
 /// What is wrong with a word; empty if nothing is.
 std::string problem_of(const std::string& word, const std::set<std::string>& ioctls) {
   if (std::find(kGroups.begin(), kGroups.end(), word) != kGroups.end()) return {};
-  if (std::find(kCalls.begin(), kCalls.end(), word) != kCalls.end()) return {};
+  if (find_call(word) != nullptr) return {};
   if (std::ranges::any_of(ioctls, [&](const auto& name) { return matches(word, name); })) return {};
   std::vector<std::string> known(ioctls.begin(), ioctls.end());
-  known.insert(known.end(), kCalls.begin(), kCalls.end());
+  for (const run::Row& row : run::rows())
+    if (run::has_line(row)) known.emplace_back(row.name);
   known.insert(known.end(), kGroups.begin(), kGroups.end());
   const std::string near = nearest(word, known);
   return fmt::format("'{}' is no call with a line, no group ({}) and no ioctl{}", word,

@@ -27,6 +27,7 @@ struct Field {
     kFlags,    ///< some of `words`, with | between
     kFeature,  ///< VFIO_DEVICE_FEATURE: one of `words` in 16 bits, flags above
     kCode,     ///< a firmware's status
+    kViommu,   ///< a type of vIOMMU: the TSM's is another number in each profile
   } form = Form::kNumber;
   std::span<const Word> words = {};
 };

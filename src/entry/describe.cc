@@ -56,7 +56,13 @@ std::string code_text(ByteView argument, std::span<const Field> fields, std::uin
   return name.empty() ? fmt::format("{:#x}", value) : name;
 }
 
-std::string value_text(const Field& field, ByteView argument, std::span<const Field> fields) {
+std::string viommu_text(std::span<const Word> words, std::uint64_t value, abi::AbiProfile profile) {
+  if (value == abi::proposed_abi(profile).viommu_type_tsm) return "IOMMU_VIOMMU_TYPE_TSM";
+  return enumerator_text(words, value);
+}
+
+std::string value_text(const Field& field, ByteView argument, std::span<const Field> fields,
+                       abi::AbiProfile profile) {
   const std::uint64_t value = value_of(field, argument);
   switch (field.form) {
     case Form::kNumber:
@@ -73,6 +79,8 @@ std::string value_text(const Field& field, ByteView argument, std::span<const Fi
       return feature_text(field.words, value);
     case Form::kCode:
       return code_text(argument, fields, value);
+    case Form::kViommu:
+      return viommu_text(field.words, value, profile);
   }
   return {};
 }
@@ -91,8 +99,8 @@ const Layout* layout_of(std::string_view name) {
   return nullptr;
 }
 
-std::string describe_argument(mm::UserMemory& memory, std::string_view name,
-                              std::uint64_t argument) {
+std::string describe_argument(mm::UserMemory& memory, std::string_view name, std::uint64_t argument,
+                              abi::AbiProfile profile) {
   const Layout* const layout = layout_of(name);
   if (layout != nullptr && layout->fields.empty()) return enumerator_text(layout->words, argument);
   std::string plain = fmt::format("{:#x}", argument);
@@ -102,7 +110,7 @@ std::string describe_argument(mm::UserMemory& memory, std::string_view name,
   std::string text = "{";
   for (const Field& field : layout->fields) {
     if (text.size() > 1) text += ", ";
-    text.append(field.name).append("=").append(value_text(field, bytes, layout->fields));
+    text.append(field.name).append("=").append(value_text(field, bytes, layout->fields, profile));
   }
   return text + "}";
 }

@@ -149,7 +149,8 @@ std::string Dispatch::describe(mm::Caller& caller, object::File& file, std::uint
   const Row* row = find_row(file.kind(), host_.profile, command);
   std::string_view name = row != nullptr ? row->name : linux_name(file.kind(), command);
   if (name.empty()) return fmt::format("{:#x}, {:#x}", command, argument);
-  return fmt::format("{}, {}", name, describe_argument(caller.memory(), name, argument));
+  return fmt::format("{}, {}", name,
+                     describe_argument(caller.memory(), name, argument, host_.profile));
 }
 
 }  // namespace teeio::entry

@@ -18,8 +18,7 @@ constexpr Word kHwptFlags[] = {
     TEEIO_WORD(IOMMU_HWPT_FAULT_ID_VALID), TEEIO_WORD(IOMMU_HWPT_ALLOC_PASID)};
 constexpr Word kDirtyFlags[] = {TEEIO_WORD(IOMMU_HWPT_DIRTY_TRACKING_ENABLE)};
 constexpr Word kBitmapFlags[] = {TEEIO_WORD(IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR)};
-constexpr Word kViommuTypes[] = {TEEIO_WORD(IOMMU_VIOMMU_TYPE_DEFAULT),
-                                 TEEIO_MACRO(IOMMU_VIOMMU_TYPE_TSM)};
+constexpr Word kViommuTypes[] = {TEEIO_WORD(IOMMU_VIOMMU_TYPE_DEFAULT)};
 constexpr Word kTsmOps[] = {TEEIO_WORD(IOMMU_VDEVICE_TSM_BIND),
                             TEEIO_WORD(IOMMU_VDEVICE_TSM_UNBIND)};
 
@@ -97,7 +96,7 @@ constexpr Field kHwInfo[] = {TEEIO_FIELD(iommu_hw_info, flags, kFlags, kHwInfoFl
                              TEEIO_FIELD(iommu_hw_info, data_len, kNumber),
                              TEEIO_FIELD(iommu_hw_info, out_data_type, kNumber)};
 constexpr Field kViommuAlloc[] = {TEEIO_FIELD(iommu_viommu_alloc, flags, kHex),
-                                  TEEIO_FIELD(iommu_viommu_alloc, type, kEnum, kViommuTypes),
+                                  TEEIO_FIELD(iommu_viommu_alloc, type, kViommu, kViommuTypes),
                                   TEEIO_FIELD(iommu_viommu_alloc, dev_id, kNumber),
                                   TEEIO_FIELD(iommu_viommu_alloc, hwpt_id, kNumber),
                                   TEEIO_FIELD(iommu_viommu_alloc, out_viommu_id, kNumber)};

@@ -48,7 +48,9 @@ std::string firmware_code_name(std::uint32_t tvm_arch, std::uint64_t code) {
   const auto operand = static_cast<std::uint32_t>(code);
   const std::string_view name = tdx::code_name(status);
   if (name == "TDX_UNKNOWN") return {};
-  return operand == 0 ? std::string(name) : fmt::format("{}|{:#x}", name, operand);
+  if (operand == 0) return std::string(name);
+  const std::string_view which = tdx::operand_name(static_cast<tdx::Operand>(operand));
+  return which == "?" ? fmt::format("{}|{:#x}", name, operand) : fmt::format("{}|{}", name, which);
 }
 
 }  // namespace teeio::entry

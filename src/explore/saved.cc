@@ -134,13 +134,22 @@ ShardResult result_of(const json& j) {
   return s;
 }
 
+/// Why, in words of ours.
+std::string reason_of(const json::exception& error) {
+  if (const auto* parse = dynamic_cast<const json::parse_error*>(&error))
+    return "it is no JSON from byte " + std::to_string(parse->byte) + " on";
+  if (dynamic_cast<const json::out_of_range*>(&error) != nullptr) return "a part is missing";
+  if (dynamic_cast<const json::type_error*>(&error) != nullptr) return "a part is of another kind";
+  return "another version wrote it";
+}
+
 /// Reads with `read`, which may throw as nlohmann::json does.
 template <class T>
 std::expected<T, std::string> parse_with(std::string_view text, T (*read)(const json&)) {
   try {
     return read(json::parse(text));
   } catch (const json::exception& error) {
-    return std::unexpected(std::string("not what `teeio explore` wrote: ") + error.what());
+    return std::unexpected("not what `teeio explore` wrote: " + reason_of(error));
   }
 }
 
@@ -149,7 +158,8 @@ Saved saved_of(const json& j) {
     throw json::other_error::create(501, "another version wrote it", nullptr);
   Saved saved;
   saved.strategy = j.at("strategy");
-  saved.failures = j.at("failures");
+  const json& failures = j.at("failures");
+  saved.failures = failures.is_null() ? Saved::kNoLimit : failures.get<std::uint32_t>();
   saved.shard = {.index = j.at("shard").at(0), .count = j.at("shard").at(1)};
   saved.wanted = j.at("wanted").get<std::vector<std::string>>();
   for (const json& s : j.at("scenarios")) saved.scenarios.push_back(result_of(s));
@@ -169,9 +179,12 @@ std::expected<ShardResult, std::string> parse_result(std::string_view text) {
 std::string to_json(const Saved& saved) {
   json scenarios = json::array();
   for (const ShardResult& s : saved.scenarios) scenarios.push_back(json_of(s));
-  const json j = {{"teeio_explore", kVersion},  {"strategy", saved.strategy},
-                  {"failures", saved.failures}, {"shard", {saved.shard.index, saved.shard.count}},
-                  {"wanted", saved.wanted},     {"scenarios", std::move(scenarios)}};
+  const json j = {{"teeio_explore", kVersion},
+                  {"strategy", saved.strategy},
+                  {"failures", saved.failures == Saved::kNoLimit ? json() : json(saved.failures)},
+                  {"shard", {saved.shard.index, saved.shard.count}},
+                  {"wanted", saved.wanted},
+                  {"scenarios", std::move(scenarios)}};
   return j.dump(1, ' ', false, json::error_handler_t::replace) + '\n';
 }
 

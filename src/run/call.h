@@ -108,6 +108,11 @@ class Call final : public mm::Caller {
   /// For `-v` and the witness: "ioctl(768</dev/iommu>, …)". Empty: no line.
   void describe(std::string text) { description_ = std::move(text); }
   [[nodiscard]] const std::string& description() const { return description_; }
+  /// For `-v` only, where nothing was described.
+  void describe_plainly(std::string text) { plain_ = std::move(text); }
+  [[nodiscard]] const std::string& line() const {
+    return description_.empty() ? plain_ : description_;
+  }
 
  private:
   Context& context_;
@@ -117,6 +122,7 @@ class Call final : public mm::Caller {
   bool entered_machine_ = false;
   std::optional<object::OriginScope> origin_;
   std::string description_;
+  std::string plain_;
 };
 
 }  // namespace teeio::run

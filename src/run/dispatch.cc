@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "run/plain_text.h"
+
 namespace teeio::run {
 namespace {
 
@@ -141,7 +143,12 @@ Reply dispatch(Call& call, const seccomp_data& data) {
     return Reply::of(Error{Errno::kNoSys, "a call of another ABI"});
   }
   const Row* row = by_number[number];
-  return row == nullptr || row->answer == nullptr ? Reply::go_on() : row->answer(call, *row);
+  if (row == nullptr || row->answer == nullptr) return Reply::go_on();
+  const Reply reply = row->answer(call, *row);
+  const bool ours = reply.kind != Reply::Kind::kContinue;
+  if (ours && call.description().empty() && call.context().log.traces_calls())
+    call.describe_plainly(plain_text(call, *row));
+  return reply;
 }
 
 }  // namespace teeio::run

@@ -75,7 +75,8 @@ class Walk {
   }
 
   Result<Place> run(std::string base, const std::string& path) {
-    const bool from_tree = !path.starts_with('/') && paths_.is_virtual(base);
+    // The kernel finds no way through the tree, so what lies behind is found here.
+    bool through_tree = !path.starts_with('/') && paths_.is_virtual(base);
     at_ = std::move(base);
     push_front(todo_, path);
     while (!todo_.empty()) {
@@ -86,11 +87,13 @@ class Walk {
         continue;
       }
       const std::string next = at_ + "/" + name;
-      TEEIO_ASSIGN(const bool done, paths_.is_virtual(next) ? step_virtual(next) : step_host(next));
+      const bool inside = paths_.is_virtual(next);
+      through_tree = through_tree || inside;
+      TEEIO_ASSIGN(const bool done, inside ? step_virtual(next) : step_host(next));
       if (done) return std::move(place_);
     }
     if (paths_.is_virtual(at_)) return Place{Place::Kind::kVirtual, at_, nullptr};
-    if (!from_tree) return Place{};
+    if (!through_tree) return Place{};
     return Place{Place::Kind::kElsewhere, host_root_ + (at_.empty() ? "/" : at_), nullptr};
   }
 

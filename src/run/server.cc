@@ -168,9 +168,9 @@ void Server::answer(const seccomp_notif& notification, CallsInProgress::Slot& sl
 }
 
 void Server::log(Call& call, const Reply& reply, std::uint64_t begin_ns) {
-  if (!context_.log.traces_calls() || call.description().empty()) return;
+  if (!context_.log.traces_calls() || call.line().empty()) return;
   const std::uint64_t took_ns = context_.log.takes_times() ? schedule::now_ns() - begin_ns : 0;
-  context_.log.call(call.tid(), call.description(), outcome_of(reply), took_ns);
+  context_.log.call(call.tid(), call.line(), outcome_of(reply), took_ns);
 }
 
 void Server::reply(Call& call, const Reply& reply) {

@@ -114,6 +114,16 @@ TEST_F(DescribeTest, EnumerationsHaveNamesAndUnknownOnesAreNumbers) {
               testing::StartsWith("{group=KVM_DEV_VFIO_FILE, attr=KVM_DEV_VFIO_FILE_ADD, "));
 }
 
+TEST_F(DescribeTest, TheTypeOfATsmsViommuIsItsProfiles) {
+  abi::iommu_viommu_alloc alloc{};
+  alloc.type = IOMMU_VIOMMU_TYPE_TSM;
+  EXPECT_THAT(text("IOMMU_VIOMMU_ALLOC", alloc), testing::HasSubstr("type=IOMMU_VIOMMU_TYPE_TSM"));
+  const std::uint64_t at = memory.map(kPageSize);
+  ASSERT_TRUE(memory.write(at, std::as_bytes(std::span(&alloc, 1))).has_value());
+  EXPECT_THAT(describe_argument(memory, "IOMMU_VIOMMU_ALLOC", at, abi::AbiProfile::kVfioRfc2025),
+              testing::HasSubstr("type=0x3"));
+}
+
 TEST_F(DescribeTest, AFeatureIsANumberAndFlags) {
   const std::uint32_t feature[] = {8, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF};
   EXPECT_EQ(text("VFIO_DEVICE_FEATURE", feature),
@@ -129,6 +139,9 @@ TEST_F(DescribeTest, AStatusIsItsFirmwares) {
               testing::AllOf(testing::HasSubstr("op=TSM_REQ_SET_TDI_STATE, "
                                                 "tvm_arch=IOMMU_VDEVICE_TSM_TVM_ARCH_TDX"),
                              testing::HasSubstr("TDISP_INVALID_REQ_STS}")));
+  request.tsm_code = 0xc000010000000002;
+  EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request),
+              testing::HasSubstr("tsm_code=TDX_OPERAND_INVALID|RDX}"));
   request.tvm_arch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
   request.tsm_code = 6;
   EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request),
