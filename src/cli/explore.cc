@@ -10,8 +10,9 @@
 #include "cli/explore_designs.h"
 #include "cli/explore_output.h"
 #include "cli/explore_scenarios.h"
-#include "cli/explore_workers.h"
 #include "cli/print.h"
+#include "explore/jobs/reports.h"
+#include "explore/jobs/workers.h"
 #include "explore/saved.h"
 #include "explore/scenario/catalogue.h"
 #include "explore/shrink.h"
@@ -25,6 +26,7 @@ using explore::Failure;
 using explore::Scenario;
 using explore::ScenarioResult;
 using explore::ShardResult;
+using explore::Workers;
 using Verdict = ScenarioResult::Verdict;
 
 /// Between two messages or savings.
@@ -68,15 +70,20 @@ class Exploration {
   int run() {
     if (!arguments_.resume.empty() && !resume()) return kExploreUsage;
     if (!open_files()) return kExploreUsage;
-    const Workers workers(arguments_.jobs == 0 ? processors() : arguments_.jobs);
-    workers.run(scenarios_.size(),
-                {.work = [this](std::size_t i, const Workers::Say& say) { work(i, say); },
-                 .heard = [this](std::size_t i, const std::string& line) { heard(i, line); },
-                 .ended = [this](std::size_t i, const std::string& how) { ended(i, how); }});
+    const Workers workers(arguments_.jobs == 0 ? explore::processors() : arguments_.jobs);
+    if (arguments_.tap) print("{}", explore::tap_head(scenarios_.size()));
+    const int signal =
+        workers.run(scenarios_.size(),
+                    {.work = [this](std::size_t i, const Workers::Say& say) { work(i, say); },
+                     .heard = [this](std::size_t i, const std::string& line) { heard(i, line); },
+                     .ended = [this](std::size_t i, const std::string& how) { ended(i, how); }});
     progress_.clear();
-    print("{}\n", totals_.text());
+    if (signal != 0) interrupt(signal);
+    say_totals();
     if (!save(Moment::kEnd)) return kExploreUsage;
-    return totals_.failed == 0 ? kExploreHolds : kExploreFound;
+    if (signal != 0) return kExploreSignal + signal;
+    if (totals_.failed != 0) return kExploreFound;
+    return arguments_.demands.exhausted && totals_.bounded != 0 ? kExploreOpen : kExploreHolds;
   }
 
  private:
@@ -121,7 +128,8 @@ class Exploration {
       to.emplace(std::move(*file));
       return true;
     };
-    return open(save_path(), save_file_) && open(arguments_.json, json_file_);
+    return open(save_path(), save_file_) && open(arguments_.json, json_file_) &&
+           open(arguments_.junit, junit_file_);
   }
 
   // ---- In the child
@@ -134,7 +142,7 @@ class Exploration {
     options.on_progress = [&](const explore::Progress& p) {
       if (pace.due())
         say(fmt::format("{}{} {:.1f} {:.3f}", kProgress, p.schedules, p.seconds, p.share_done));
-      return true;
+      return !Workers::is_stopping();
     };
     ShardResult result;
     if (arguments_.shard) {
@@ -173,8 +181,6 @@ class Exploration {
       case kResult:
         if (auto result = explore::parse_result(rest)) results_[i] = std::move(*result);
         if (line[0] == kResult) ended_[i] = true;
-        if (arguments_.strict && results_[i] && !results_[i]->result.warnings.empty())
-          results_[i]->result.as_expected = false;
         (void)save(Moment::kUnderWay);
         return;
       default:
@@ -213,16 +219,63 @@ class Exploration {
   void print_result(std::size_t i) {
     progress_.clear();
     const ScenarioResult& r = results_[i]->result;
-    totals_.add(r);
-    print("{}\n", result_line(r, stdout_has_colour()));
+    const explore::Judgement judgement = explore::judge(r, arguments_.demands);
+    totals_.add(r, judgement);
+    if (arguments_.tap) {
+      print("{}", explore::tap_line(i + 1, reported(i)));
+      (void)standard_output_problem();
+      return;
+    }
+    print("{}\n", result_line(r, judgement, stdout_has_colour()));
     const bool drawn = !r.as_expected || arguments_.chart ||
                        arguments_.options.strategy == explore::StrategyKind::kReplay;
-    if (r.failure)
-      print("{}", drawn ? failure_text(r, charts_[i], arguments_) : expected_text(r, arguments_));
+    if (r.failure) {
+      const std::string replay = replay_of(scenarios_[i], *r.failure, arguments_);
+      print("{}", drawn ? failure_text(*r.failure, charts_[i], replay)
+                        : expected_text(*r.failure, replay));
+    }
     print("{}", answers_text(r));
     for (const std::string& warning : r.warnings)
-      print("  {}: {}\n", arguments_.strict ? "error" : "warning", warning);
+      print("  {}: {}\n", arguments_.demands.strict ? "error" : "warning", warning);
     (void)standard_output_problem();  // each line at once; main tells what failed
+  }
+
+  /// Also what ended out of its turn is told.
+  void interrupt(int signal) {
+    saved_.interrupted = explore::signal_name(signal);
+    std::size_t missing = 0;
+    for (std::size_t i = 0; i < scenarios_.size(); ++i) {
+      if (!ended_[i]) ++missing;
+      if (ended_[i] && i >= printed_) print_result(i);
+    }
+    if (arguments_.tap)
+      print("Bail out! stopped by {}\n", saved_.interrupted);
+    else
+      print("stopped by {}: {} of {} scenarios were not explored\n", saved_.interrupted, missing,
+            scenarios_.size());
+  }
+
+  void say_totals() {
+    print("{}{}\n", arguments_.tap ? "# " : "", totals_.text());
+    if (arguments_.demands.exhausted && totals_.bounded != 0)
+      print("{}not exhausted: {} scenarios\n", arguments_.tap ? "# " : "", totals_.bounded);
+  }
+
+  /// As reports have it: nothing of a scenario that did not come to an end.
+  [[nodiscard]] explore::Reported reported(std::size_t i) const {
+    explore::Reported r{
+        .name = scenarios_[i].name, .result = nullptr, .judgement = {}, .replay = {}};
+    if (!ended_[i]) return r;
+    r.result = &results_[i]->result;
+    r.judgement = explore::judge(*r.result, arguments_.demands);
+    if (r.result->failure) r.replay = replay_of(scenarios_[i], *r.result->failure, arguments_);
+    return r;
+  }
+
+  [[nodiscard]] std::string junit_text() const {
+    std::vector<explore::Reported> all;
+    for (std::size_t i = 0; i < scenarios_.size(); ++i) all.push_back(reported(i));
+    return explore::junit(all, saved_.interrupted);
   }
 
   bool save(Moment moment) {
@@ -231,15 +284,16 @@ class Exploration {
     for (const auto& result : results_)
       if (result) saved_.scenarios.push_back(*result);
     const std::string text = explore::to_json(saved_);
-    const auto write = [&](std::optional<OutputFile>& file) {
+    const auto write = [&](std::optional<OutputFile>& file, const std::string& what) {
       if (!file) return;
-      if (const auto done = file->write(text); !done) {
+      if (const auto done = file->write(what); !done) {
         saves_ = complain(done.error());
         file.reset();  // said once
       }
     };
-    write(save_file_);
-    if (moment == Moment::kEnd) write(json_file_);
+    write(save_file_, text);
+    if (moment == Moment::kEnd) write(json_file_, text);
+    if (moment == Moment::kEnd && junit_file_) write(junit_file_, junit_text());
     return saves_;
   }
 
@@ -250,7 +304,7 @@ class Exploration {
   std::vector<bool> ended_;
   std::size_t printed_ = 0;
   explore::Saved saved_;
-  std::optional<OutputFile> save_file_, json_file_;
+  std::optional<OutputFile> save_file_, json_file_, junit_file_;
   bool saves_ = true;
   Pace saving_;
   Totals totals_;
@@ -299,8 +353,9 @@ int merge_shards(const std::vector<std::string>& files) {
   }
   Totals totals;
   for (const ScenarioResult& r : merged->scenarios) {
-    totals.add(r);
-    print("{}\n{}", result_line(r, stdout_has_colour()), answers_text(r));
+    const explore::Judgement judgement = explore::judge(r, {});
+    totals.add(r, judgement);
+    print("{}\n{}", result_line(r, judgement, stdout_has_colour()), answers_text(r));
     for (const std::string& warning : r.warnings) print("  warning: {}\n", warning);
   }
   print("{}\n", totals.text());

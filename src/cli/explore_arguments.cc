@@ -1,6 +1,7 @@
 #include "cli/explore_arguments.h"
 
 #include <charconv>
+#include <cstdlib>
 #include <memory>
 
 #include "cli/options.h"
@@ -27,6 +28,13 @@ std::optional<Shard> parse_shard(const std::string& text) {
 /// All built-in scenarios are through in five minutes on two processors.
 constexpr double kDefaultSeconds = 5;
 
+/// As GitHub, GitLab and others say it.
+bool is_ci() {
+  const char* const ci = std::getenv("CI");  // NOLINT(concurrency-mt-unsafe)
+  const std::string_view value = ci == nullptr ? "" : ci;
+  return !value.empty() && value != "false" && value != "0";
+}
+
 struct Words {
   ExploreArguments out;
   std::string strategy = "dpor";
@@ -34,6 +42,7 @@ struct Words {
   std::optional<std::string> replay;
   std::vector<std::string> merged;
   const Option* seconds = nullptr;
+  const Option* schedules = nullptr;
 };
 
 /// Makes what the user said of `words`; gives what is wrong, or nothing.
@@ -58,9 +67,13 @@ std::string take(Words& words) {
                          strategy == explore::StrategyKind::kRandom;
   if (divided && !divisible) return "--strategy: dpor, pct and random can be divided, no other";
   if (divided && !out.shard) out.shard = Shard{};
+  if (out.demands.exhausted && strategy != explore::StrategyKind::kDpor &&
+      strategy != explore::StrategyKind::kPlain)
+    return "--require-exhausted: no order is left only after dpor or plain";
   // A part that a clock stopped would have to be resumed, and a table that one
-  // stopped would differ the next time.
-  const bool unhurried = divided || out.designs;
+  // stopped would differ the next time; so would the verdict of a CI on a slow machine.
+  const bool unhurried =
+      divided || out.designs || words.schedules->given() || out.demands.exhausted || is_ci();
   if (unhurried && !words.seconds->given()) out.options.seconds = 0;
   return {};
 }
@@ -70,12 +83,14 @@ void declare_bounds(Command& c, Words& words) {
   c.option("--strategy", words.strategy, "Which orders")
       .choices({"dpor", "bounded", "pct", "random", "plain", "replay"})
       .shows_default();
-  c.option("--max-schedules", options.max_schedules, "Of each scenario at most so many")
-      .range(1, std::numeric_limits<std::uint64_t>::max())
-      .shows_default();
-  words.seconds =
-      &c.option("--seconds", options.seconds, "Each scenario at most so long; 0: no limit")
-           .shows_default();
+  words.schedules = &c.option("--schedules,--max-schedules", options.max_schedules,
+                              "Of each scenario at most so many; then no clock stops it")
+                         .range(1, std::numeric_limits<std::uint64_t>::max())
+                         .shows_default();
+  words.seconds = &c.option("--seconds", options.seconds,
+                            "Each scenario at most so long; 0: no limit, as with --schedules, "
+                            "--require-exhausted, --shard, --save and where CI is set")
+                       .shows_default();
   c.option("--failures", options.failures,
            "At most so many failing steps in a schedule (default: the scenario's own)");
   c.option("--preemptions", options.preemptions, "bounded: at most so many").shows_default();
@@ -93,6 +108,8 @@ void declare_files(Command& c, Words& words) {
   c.option("--resume", out.resume, "Go on from a file of --save, and save there")
       .value_name("FILE");
   c.option("--json", out.json, "Write the results as JSON").value_name("FILE");
+  c.option("--junit", out.junit, "Write the results as JUnit's XML").value_name("FILE");
+  c.flag("--tap", out.tap, "Print the results as TAP 13");
 }
 
 void declare_seeded_bugs(Command& c, Words& words) {
@@ -123,7 +140,9 @@ void declare_explore(Command& root, std::function<int(const ExploreArguments&)> 
   declare_files(c, *words);
   c.option("--replay", words->replay, "One schedule, by the choices that a failure printed")
       .value_name("CHOICES");
-  c.flag("--strict", out.strict,
+  c.flag("--require-exhausted", out.demands.exhausted,
+         "Leave with 2 when nothing was found, but orders are left");
+  c.flag("--strict", out.demands.strict,
          "A warning is a failure: a call that never ran or never succeeded, a kept schedule "
          "that does not fit");
   c.flag("--check-determinism", out.options.check_determinism,

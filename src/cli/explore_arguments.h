@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "explore/jobs/verdict.h"
 #include "explore/run.h"
 #include "explore/shard.h"
 
@@ -19,12 +20,13 @@ struct ExploreArguments {
   std::string machine;              ///< a machine file instead
   bool list = false;
   bool chart = false;
-  bool strict = false;  ///< a warning is a failure
+  explore::Demands demands;
+  bool tap = false;
   bool progress = true;
   unsigned jobs = 0;  ///< 0: as many as there are processors
   explore::Options options;
   std::optional<explore::Shard> shard;
-  std::string save, resume, json;
+  std::string save, resume, json, junit;
   std::string seeded_bug;
   /// --designs: the table of all designs; where it goes, "" for stdout.
   std::optional<std::string> designs;
@@ -33,8 +35,10 @@ struct ExploreArguments {
 
 // Exit statuses of `teeio explore`.
 inline constexpr int kExploreHolds = 0;
-inline constexpr int kExploreFound = 1;    ///< a scenario ended otherwise than it says
-inline constexpr int kExploreUsage = 125;  ///< also: a file that cannot be read or written
+inline constexpr int kExploreFound = 1;     ///< a scenario ended otherwise than it says
+inline constexpr int kExploreOpen = 2;      ///< --require-exhausted: orders are left, no more
+inline constexpr int kExploreSignal = 128;  ///< and the number of the signal that stopped it
+inline constexpr int kExploreUsage = 125;   ///< also: a file that cannot be read or written
 
 /// Declares `explore` and `explore merge` below `root`; chosen, they do `explore`
 /// and `merge`.

@@ -10,8 +10,8 @@
 
 #include "cli/explore_output.h"
 #include "cli/explore_words.h"
-#include "cli/explore_workers.h"
 #include "cli/print.h"
+#include "explore/jobs/workers.h"
 #include "explore/scenario/catalogue.h"
 #include "explore/scenario/designs.h"
 
@@ -190,26 +190,31 @@ int explore_designs(const ExploreArguments& arguments) {
   std::string crashed;
   std::size_t done = 0;
   ProgressLine progress(arguments.progress);
-  Workers(arguments.jobs == 0 ? processors() : arguments.jobs)
-      .run(scenarios.size(),
-           {.work =
-                [&](std::size_t i, const Workers::Say& say) {
-                  for (const DesignResult& r : run_on_all_designs(scenarios[i], options))
-                    say(to_json(r).dump());
-                },
-            .heard =
-                [&](std::size_t, const std::string& line) {
-                  const json j = json::parse(line);
-                  add(rows[j.at("design").get<std::size_t>()], j);
-                },
-            .ended =
-                [&](std::size_t i, const std::string& how) {
-                  if (!how.empty())
-                    crashed += fmt::format("{}: ended by {}\n", scenarios[i].name, how);
-                  progress.show(
-                      fmt::format("{}/{} scenarios on all designs", ++done, scenarios.size()));
-                }});
+  const int signal =
+      explore::Workers(arguments.jobs == 0 ? explore::processors() : arguments.jobs)
+          .run(scenarios.size(),
+               {.work =
+                    [&](std::size_t i, const explore::Workers::Say& say) {
+                      for (const DesignResult& r : run_on_all_designs(scenarios[i], options))
+                        say(to_json(r).dump());
+                    },
+                .heard =
+                    [&](std::size_t, const std::string& line) {
+                      const json j = json::parse(line);
+                      add(rows[j.at("design").get<std::size_t>()], j);
+                    },
+                .ended =
+                    [&](std::size_t i, const std::string& how) {
+                      if (!how.empty())
+                        crashed += fmt::format("{}: ended by {}\n", scenarios[i].name, how);
+                      progress.show(
+                          fmt::format("{}/{} scenarios on all designs", ++done, scenarios.size()));
+                    }});
   progress.clear();
+  if (signal != 0) {
+    complain("teeio explore: stopped by {}: no table\n", explore::signal_name(signal));
+    return kExploreSignal + signal;
+  }
   if (!crashed.empty()) {
     complain("teeio explore --designs: {}", crashed);
     return kExploreFound;

@@ -71,20 +71,7 @@ std::string sentence(const Failure& f) {
   return text + '\n';
 }
 
-/// The command that shows it again.
-std::string replay_line(const ScenarioResult& r, const ExploreArguments& arguments) {
-  const auto [name, design] = name_and_design(r.name);
-  std::string what = quoted(name);
-  for (const std::string& wanted : arguments.wanted)
-    if (::access(wanted.c_str(), R_OK) == 0) what = quoted(wanted);
-  std::string text = "  replay: teeio explore " + what;
-  if (!arguments.machine.empty())
-    text += " --machine " + quoted(arguments.machine);
-  else if (!design.empty())
-    text += " --design " + design;
-  if (!arguments.seeded_bug.empty()) text += " --seeded-bug " + arguments.seeded_bug;
-  return text + " --replay " + quoted(schedule::to_text(r.failure->choices)) + '\n';
-}
+std::string replay_line(const std::string& replay) { return "  replay: " + replay + '\n'; }
 
 }  // namespace
 
@@ -92,28 +79,31 @@ bool stdout_has_colour() {
   return ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;  // NOLINT
 }
 
-std::string result_line(const ScenarioResult& r, bool colour) {
-  const std::string_view word = r.as_expected ? "ok" : "FAIL";
-  std::string line = coloured(word, r.as_expected, colour);
+std::string result_line(const ScenarioResult& r, const explore::Judgement& judgement, bool colour) {
+  const bool good = judgement.kind == explore::Judgement::Kind::kGood;
+  std::string line = coloured(good ? "ok" : "FAIL", good, colour);
   const std::uint64_t runs =
       r.verdict == Verdict::kExhausted ? r.schedules : r.schedules + r.pruned;
-  switch (r.verdict) {
-    case Verdict::kExhausted:
-      line += fmt::format(" exhausted {} {:.2f}s {}", runs, r.seconds, r.name);
-      break;
-    case Verdict::kBounded:
-      line += fmt::format(" bounded {} {:.2f}s {} ({})", runs, r.seconds, r.name, r.bound);
-      break;
-    case Verdict::kFound:
-      line += fmt::format("{} {} {:.2f}s {}: {}", r.as_expected ? " found" : "", runs, r.seconds,
-                          r.name, r.failure->rule);
-      break;
-  }
-  const bool fits = r.failure && r.expected.names(r.failure->rule, r.failure->what);
-  if (!r.as_expected && r.expected.breaks() && !fits) line += ": expected " + r.expected.str();
-  if (!r.as_expected && !r.warnings.empty() && (fits || !r.failure))
-    line += fmt::format(": {} warning{}", r.warnings.size(), r.warnings.size() == 1 ? "" : "s");
-  return line;
+  if (r.verdict == Verdict::kExhausted) line += " exhausted";
+  if (r.verdict == Verdict::kBounded) line += " bounded";
+  if (r.verdict == Verdict::kFound && r.as_expected) line += " found";
+  line += fmt::format(" {} {:.2f}s {}", runs, r.seconds, r.name);
+  if (r.verdict == Verdict::kBounded) line += fmt::format(" ({})", r.bound);
+  if (!good) return line + ": " + judgement.why;
+  return r.failure ? line + ": " + r.failure->rule : line;
+}
+
+std::string replay_of(const explore::Scenario& scenario, const Failure& failure,
+                      const ExploreArguments& arguments) {
+  const auto [name, design] = name_and_design(scenario.name);
+  const std::string what = quoted(scenario.file.empty() ? name : scenario.file);
+  std::string text = "teeio explore " + what;
+  if (!arguments.machine.empty())
+    text += " --machine " + quoted(arguments.machine);
+  else if (!design.empty())
+    text += " --design " + design;
+  if (!arguments.seeded_bug.empty()) text += " --seeded-bug " + arguments.seeded_bug;
+  return text + " --replay " + quoted(schedule::to_text(failure.choices));
 }
 
 std::string answers_text(const ScenarioResult& result) {
@@ -124,17 +114,15 @@ std::string answers_text(const ScenarioResult& result) {
   return text;
 }
 
-std::string expected_text(const ScenarioResult& result, const ExploreArguments& arguments) {
-  return sentence(*result.failure) + replay_line(result, arguments);
+std::string expected_text(const Failure& failure, const std::string& replay) {
+  return sentence(failure) + replay_line(replay);
 }
 
-std::string failure_text(const ScenarioResult& r, const std::string& chart,
-                         const ExploreArguments& arguments) {
-  const Failure& f = *r.failure;
+std::string failure_text(const Failure& f, const std::string& chart, const std::string& replay) {
   return sentence(f) +
          fmt::format("  shortest schedule: {} preemption{}, {} failure{}\n", f.switches,
                      f.switches == 1 ? "" : "s", f.failures, f.failures == 1 ? "" : "s") +
-         chart + replay_line(r, arguments);
+         chart + replay_line(replay);
 }
 
 std::string failure_chart(const Failure& failure, bool whole, bool colour) {
@@ -146,11 +134,11 @@ std::string failure_chart(const Failure& failure, bool whole, bool colour) {
   return report::draw_chart(steps, {.colour = colour});
 }
 
-void Totals::add(const ScenarioResult& r) {
+void Totals::add(const ScenarioResult& r, const explore::Judgement& judgement) {
   schedules += r.schedules + r.pruned;
   points += r.points;
   warnings += r.warnings.size();
-  if (!r.as_expected)
+  if (judgement.kind == explore::Judgement::Kind::kFailed)
     ++failed;
   else if (r.verdict == Verdict::kFound)
     ++broken;

@@ -4,26 +4,33 @@
 #include <string>
 
 #include "cli/explore_arguments.h"
+#include "explore/jobs/verdict.h"
 #include "explore/run.h"
+#include "explore/scenario.h"
 
 namespace teeio::cli {
 
 /// "ok exhausted 812 0.04s NAME", "ok bounded 20000 3.1s NAME (bound)",
 /// "FAIL 17 0.01s NAME: rule"; of one that says how it breaks "ok found 17 0.01s
 /// NAME: rule" or, where it did not, "FAIL exhausted 812 0.04s NAME: holds".
-[[nodiscard]] std::string result_line(const explore::ScenarioResult& result, bool colour);
+[[nodiscard]] std::string result_line(const explore::ScenarioResult& result,
+                                      const explore::Judgement& judgement, bool colour);
 
-/// What a failure is, in words; then `chart`; then the command that replays it.
-[[nodiscard]] std::string failure_text(const explore::ScenarioResult& result,
-                                       const std::string& chart, const ExploreArguments& arguments);
+/// The command that shows a finding again.
+[[nodiscard]] std::string replay_of(const explore::Scenario& scenario,
+                                    const explore::Failure& failure,
+                                    const ExploreArguments& arguments);
+
+/// What a failure is, in words; then `chart`; then `replay`, the command that shows it again.
+[[nodiscard]] std::string failure_text(const explore::Failure& failure, const std::string& chart,
+                                       const std::string& replay);
 
 /// What each call of its threads answered, and calls of its end that did not always
 /// answer alike: a line each.
 [[nodiscard]] std::string answers_text(const explore::ScenarioResult& result);
 
-/// Of one that broke as it says: what was found, and the command that replays it.
-[[nodiscard]] std::string expected_text(const explore::ScenarioResult& result,
-                                        const ExploreArguments& arguments);
+/// Of one that broke as it says: what was found, and `replay`.
+[[nodiscard]] std::string expected_text(const explore::Failure& failure, const std::string& replay);
 
 /// The chart of the failing run, whose machine must be this process's last one
 /// with its events kept: lanes, and a note wherever another task goes on. Unless
@@ -35,7 +42,7 @@ namespace teeio::cli {
 struct Totals {
   std::uint64_t exhausted = 0, bounded = 0, broken = 0, failed = 0, schedules = 0, points = 0;
   std::uint64_t warnings = 0;
-  void add(const explore::ScenarioResult& result);
+  void add(const explore::ScenarioResult& result, const explore::Judgement& judgement);
   [[nodiscard]] std::string text() const;
 };
 

@@ -62,7 +62,10 @@ std::expected<std::vector<Scenario>, std::string> find_scenarios(
     if (!text) return std::unexpected(text.error());
     const std::size_t before = found.size();
     for (const machine::Config& design : *designs)
-      if (explore::applies(*text, design)) found.push_back(explore::make_scenario(*text, design));
+      if (explore::applies(*text, design)) {
+        found.push_back(explore::make_scenario(*text, design));
+        found.back().file = wanted;
+      }
     if (found.size() == before)
       return std::unexpected(wanted + ": its `firmware` is that of no design it would run on");
   }

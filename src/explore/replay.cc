@@ -1,6 +1,7 @@
 #include "explore/replay.h"
 
 #include "base/check.h"
+#include "schedule/usual_choice.h"
 
 namespace teeio::explore {
 
@@ -12,6 +13,7 @@ bool Replay::begin() {
 const Choice* Replay::next(Choice::Kind kind) {
   if (at_ == choices_.size()) return nullptr;
   const Choice& choice = choices_[at_++];
+  if (choice == schedule::kUsualChoice) return nullptr;
   TEEIO_CHECK(choice.kind == kind, kMisfit);
   return &choice;
 }

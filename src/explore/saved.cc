@@ -160,6 +160,7 @@ Saved saved_of(const json& j) {
   saved.strategy = j.at("strategy");
   const json& failures = j.at("failures");
   saved.failures = failures.is_null() ? Saved::kNoLimit : failures.get<std::uint32_t>();
+  saved.interrupted = j.value("interrupted", "");
   saved.shard = {.index = j.at("shard").at(0), .count = j.at("shard").at(1)};
   saved.wanted = j.at("wanted").get<std::vector<std::string>>();
   for (const json& s : j.at("scenarios")) saved.scenarios.push_back(result_of(s));
@@ -179,12 +180,13 @@ std::expected<ShardResult, std::string> parse_result(std::string_view text) {
 std::string to_json(const Saved& saved) {
   json scenarios = json::array();
   for (const ShardResult& s : saved.scenarios) scenarios.push_back(json_of(s));
-  const json j = {{"teeio_explore", kVersion},
+  json j = {{"teeio_explore", kVersion},
                   {"strategy", saved.strategy},
                   {"failures", saved.failures == Saved::kNoLimit ? json() : json(saved.failures)},
                   {"shard", {saved.shard.index, saved.shard.count}},
                   {"wanted", saved.wanted},
                   {"scenarios", std::move(scenarios)}};
+  if (!saved.interrupted.empty()) j["interrupted"] = saved.interrupted;
   return j.dump(1, ' ', false, json::error_handler_t::replace) + '\n';
 }
 

@@ -19,6 +19,7 @@ struct Saved {
   static constexpr std::uint32_t kNoLimit = 0xffff'ffff;
   Shard shard;
   std::vector<std::string> wanted;     ///< names of all scenarios that were asked for
+  std::string interrupted;             ///< "SIGINT": it ended before all was explored
   std::vector<ShardResult> scenarios;  ///< those begun; without parts if not divided
 };
 

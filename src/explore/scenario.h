@@ -25,6 +25,7 @@ struct Scenario {
   /// Unique, without blanks, words joined by '-', groups by '/': "close/bound-vfio-kvm-iommufd".
   std::string name;
   std::string description;  ///< one sentence
+  std::string file = {};    ///< that it was read from; empty: it is built in
   /// Runs as task 0 ("main"): makes everything it uses anew, spawns its tasks,
   /// joins them, and says what must hold with TEEIO_CHECK or check_failed().
   /// A broken life-cycle rule is check_failed("R3: ...").

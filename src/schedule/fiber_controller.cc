@@ -7,6 +7,7 @@
 #include "base/source_name.h"
 #include "schedule/fiber_controller_task.h"
 #include "schedule/held_locks.h"
+#include "schedule/usual_choice.h"
 
 namespace teeio::schedule {
 
@@ -217,7 +218,8 @@ std::uint32_t FiberController::next_task() {
   }
   const std::uint32_t index = ask_strategy();
   const Candidate& move = candidates_[index];
-  if (candidates_.size() > 1) outcome_.choices.push_back({Choice::Kind::kTask, move.task});
+  if (candidates_.size() > 1)
+    outcome_.choices.push_back(index == 0 ? kUsualChoice : Choice{Choice::Kind::kTask, move.task});
   ++outcome_.points;
   steps_.push_back({move.task, move.op});
   outcome_.digest = digest_of(outcome_.digest, move);
@@ -312,7 +314,8 @@ std::uint32_t FiberController::choose(std::uint32_t count, std::string_view) {
   if (count < 2) return 0;
   const std::uint32_t chosen = draining_ ? 0 : strategy_.choose(count);
   TEEIO_CHECK(chosen < count, "a strategy chose what was not offered");
-  outcome_.choices.push_back({Choice::Kind::kAlternative, chosen});
+  outcome_.choices.push_back(chosen == 0 ? kUsualChoice
+                                         : Choice{Choice::Kind::kAlternative, chosen});
   return chosen;
 }
 

@@ -74,9 +74,11 @@ struct Choice {
 };
 using Choices = std::vector<Choice>;
 
-/// "0*12 1 =2 0": task 0 twelve times, task 1, alternative 2, task 0.
+/// "31:2,4:1,7=2": 31 usual choices (usual_choice.h), then task 2, 4 usual ones, task
+/// 1, 7 usual ones, alternative 2. Usual ones at the end are left out.
 [[nodiscard]] std::string to_text(const Choices& choices);
-/// Reads what to_text() wrote. Errors: EINVAL for anything else, E2BIG for more
+/// Reads what to_text() wrote, and what it wrote until 0.1: "0*12 1 =2", task 0 twelve
+/// times, task 1, alternative 2. Errors: EINVAL for anything else, E2BIG for more
 /// than kMaxChoices.
 [[nodiscard]] Result<Choices> parse_choices(std::string_view text);
 inline constexpr std::size_t kMaxChoices = 1'000'000;  ///< a typing error must not fill memory

@@ -6,6 +6,7 @@
 #include "schedule/atomic.h"
 #include "schedule/mutex.h"
 #include "schedule/task.h"
+#include "schedule/usual_choice.h"
 #include "unit/schedule/explored.h"
 
 namespace teeio::schedule {
@@ -125,19 +126,34 @@ TEST(Replay, ChoicesThatDoNotFitAreAFinding) {
   }
 }
 
-TEST(Choices, TextReadsBackAndRepetitionsAreFolded) {
-  const Choices choices = {{Choice::Kind::kTask, 0},  {Choice::Kind::kTask, 0},
-                           {Choice::Kind::kTask, 12}, {Choice::Kind::kAlternative, 2},
-                           {Choice::Kind::kTask, 2},  {Choice::Kind::kAlternative, 2}};
-  EXPECT_EQ(to_text(choices), "0*2 12 =2 2 =2");
-  EXPECT_EQ(parse_choices("0*2 12 =2  2 =2").value(), choices);
+TEST(Choices, TextHasSwitchesWithHowManyUsualChoicesAreBefore) {
+  const Choices choices = {kUsualChoice,
+                           kUsualChoice,
+                           {Choice::Kind::kTask, 12},
+                           {Choice::Kind::kTask, 0},
+                           kUsualChoice,
+                           {Choice::Kind::kAlternative, 2}};
+  EXPECT_EQ(to_text(choices), "2:12,:0,1=2");
+  EXPECT_EQ(parse_choices("2:12,:0,1=2").value(), choices);
+  EXPECT_EQ(parse_choices("2:12  :0 1=2").value(), choices);
+  EXPECT_EQ(to_text({kUsualChoice, {Choice::Kind::kTask, 1}, kUsualChoice}), "1:1");
   EXPECT_TRUE(parse_choices("").value().empty());
 }
 
+TEST(Choices, TextOfEarlierVersionsIsRead) {
+  const Choices choices = {{Choice::Kind::kTask, 0},  {Choice::Kind::kTask, 0},
+                           {Choice::Kind::kTask, 12}, {Choice::Kind::kAlternative, 2},
+                           {Choice::Kind::kTask, 2},  {Choice::Kind::kAlternative, 2}};
+  EXPECT_EQ(parse_choices("0*2 12 =2  2 =2").value(), choices);
+  EXPECT_EQ(parse_choices(to_text(choices)).value(), choices);
+}
+
 TEST(Choices, BadTextIsRefused) {
-  for (const char* text : {"x", "1x", "=", "1*", "1*0", "1**2", "-1", "1,2", "99999999999"})
+  for (const char* text : {"x", "1x", "=", "1*", "1*0", "1**2", "-1", "1:", ":", "1:x", "1:2:3",
+                           "99999999999", "4294967295"})
     EXPECT_EQ(parse_choices(text).error().code, Errno::kInval) << text;
   EXPECT_EQ(parse_choices("1*1000001").error().code, Errno::kTooBig);
+  EXPECT_EQ(parse_choices("1000001:2").error().code, Errno::kTooBig);
   EXPECT_EQ(parse_choices("1*1000000 1").error().code, Errno::kTooBig);
 }
 

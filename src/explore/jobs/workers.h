@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-namespace teeio::cli {
+namespace teeio::explore {
 
 /// Runs pieces of work in processes of their own, some at a time: a finding
 /// keeps its memory, and a crash is a result like others.
@@ -27,14 +27,24 @@ class Workers {
 
   explicit Workers(unsigned at_a_time) : at_a_time_(at_a_time) {}
 
-  /// Does pieces 0 … count-1, begun in that order.
-  void run(std::size_t count, const Callbacks& callbacks) const;
+  /// Does pieces 0 … count-1, begun in that order. SIGINT and SIGTERM end it: nothing
+  /// more is begun, and pieces under way are asked to come to an end (is_stopping());
+  /// those that do not within kPatienceMs, or before the next signal, are killed, and
+  /// not heard to have ended. Gives the signal, or 0. For one caller at a time.
+  [[nodiscard]] int run(std::size_t count, const Callbacks& callbacks) const;
+  static constexpr int kPatienceMs = 2'000;
+
+  /// In a child: it was asked to come to an end.
+  [[nodiscard]] static bool is_stopping();
 
  private:
   const unsigned at_a_time_;
 };
 
+/// "SIGINT" of 2, "SIGTERM" of 15.
+[[nodiscard]] std::string signal_name(int signal);
+
 /// The processors this process may use, at least 1.
 [[nodiscard]] unsigned processors();
 
-}  // namespace teeio::cli
+}  // namespace teeio::explore
