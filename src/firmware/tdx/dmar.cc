@@ -102,7 +102,7 @@ void dmar_write(State& s, Hpa where, std::uint64_t value) {
 
 LeafResult Module::tdh_dmar_add(DmarIndex index, Hpa table) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.ADD"), {.function = function_of(index)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_ASSIGN(IommuState* const iommu, leaf.iommu(index.iommu));
   const bool leaf_entry = index.level == DmarLevel::kPasid;
@@ -136,7 +136,7 @@ LeafResult Module::tdh_dmar_add(DmarIndex index, Hpa table) {
 
 LeafResult Module::tdh_dmar_block(DmarIndex index) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.BLOCK"), {.function = function_of(index)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_TRY(leaf.iommu(index.iommu));
   TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index));
@@ -155,7 +155,7 @@ LeafResult Module::tdh_dmar_block(DmarIndex index) {
 
 LeafResult Module::tdh_dmar_read(DmarIndex index) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.READ"), {.function = function_of(index)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_TRY(leaf.iommu(index.iommu));
   const DmarEntry* const entry = find(leaf.s, index);
@@ -170,7 +170,7 @@ LeafResult Module::tdh_dmar_read(DmarIndex index) {
 
 LeafResult Module::tdh_dmar_remove(DmarIndex index) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.REMOVE"), {.function = function_of(index)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_TRY(leaf.iommu(index.iommu));
   TDX_ASSIGN(const DmarEntry* const entry, dmar_walk(leaf, index));
@@ -181,7 +181,7 @@ LeafResult Module::tdh_dmar_remove(DmarIndex index) {
                        "the IOMMU may still know the entry");
   const Hpa table = entry->table;
   if (index.level != DmarLevel::kPasid)
-    TDX_TRY(leaf.take(leaf.s.pamt.entry(table).lock, Operand::kPamt));
+    TDX_TRY(leaf.take(leaf.s.pamt.entry(table).lock, Operand::kRcx));
   else if (raw(entry->tdr) != 0)
     TDX_TRY(check_accepted(leaf, index, *entry));
   if (index.level == DmarLevel::kContext)

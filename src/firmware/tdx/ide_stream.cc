@@ -161,7 +161,7 @@ void apply(hw::RootPort& port, IdeStream& stream, const wire::IdeKmMessage& answ
 LeafResult Module::tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t session,
                                          const IdeStreamConfig& config, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.CREATE"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   if (session >= kMaxSpdm)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "bad SPDM index");
@@ -190,7 +190,7 @@ LeafResult Module::tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t sess
 
 LeafResult Module::tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.BLOCK"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *state, stream));
   leaf.give_way();
@@ -207,12 +207,12 @@ LeafResult Module::tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream
 
 LeafResult Module::tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t stream) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.DELETE"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, stream_at(leaf, *state, stream));
   if (!found->blocked)
     return leaf.refuse(Code::kIdeStreamNotBlocked, Operand::kRdx, "the IDE stream is not blocked");
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(found->page).lock, Operand::kPamt));
+  TDX_TRY(leaf.take(leaf.s.pamt.entry(found->page).lock, Operand::kRcx));
   SpdmSession& spdm = state->sessions.at(found->spdm);
   if (!spdm.bound)
     return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
@@ -231,7 +231,7 @@ LeafResult Module::tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t strea
 LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, KmObject object,
                                       const KmParameters& parameters, Hpa message) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.IDEKMREQ"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *state, stream));
   if (found->outstanding)
@@ -268,7 +268,7 @@ LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, 
 
 LeafResult Module::tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.IDEKMRSP"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *state, stream));
   if (!found->outstanding)

@@ -64,7 +64,7 @@ void finish_table(State& s, IommuState& iommu, const QueueEntry& request) {
 
 LeafResult Module::tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IQ.INV.REQUEST"), {.detail = "type=IOTLB"});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_TRY(room(leaf, *state));
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kR8, AllowedIn::kBuiltOrRuns));
@@ -83,7 +83,7 @@ LeafResult Module::tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr) {
 
 LeafResult Module::tdh_iq_inv_request(DmarIndex index) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IQ.INV.REQUEST"), {.function = Bdf::from_rid(index.rid)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_ASSIGN(IommuState* const state, leaf.iommu(index.iommu));
   TDX_TRY(room(leaf, *state));
@@ -101,7 +101,7 @@ LeafResult Module::tdh_iq_inv_request(DmarIndex index) {
 
 LeafResult Module::tdh_iq_inv_process(std::uint32_t iommu) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IQ.INV.PROCESS"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   leaf.give_way();
   while (!state->queue.empty()) {

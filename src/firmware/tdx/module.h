@@ -67,8 +67,12 @@ struct Injection {
 ///        EPT_WALK_FAILED(RCX), entry busy → OPERAND_BUSY(RCX), entry of another state
 ///        than the leaf wants → EPT_ENTRY_STATE_INCORRECT(RCX); the last three with
 ///        RCX = entry and RDX = its level and state
-///  IOMMU id → OPERAND_INVALID(RCX), busy, IOMMU_INVALID_STATE
-/// and leaves 128–166 OPERAND_BUSY(EXTENSION) while another of them runs.
+///  IOMMU id → OPERAND_INVALID(RCX), OPERAND_BUSY(RCX) while another host leaf has the
+///        IOMMU, IOMMU_INVALID_STATE(RCX)
+///  DEVIF OPERAND_INVALID, DEVIFMT_NOT_PRESENT, OPERAND_BUSY while another leaf has the
+///        function's entry or takes a table out, with the register that names it
+/// and SPDM.CONNECT, MNG and DISCONNECT OPERAND_BUSY(EXTENSION) while another of them
+/// runs, of whatever IOMMU. They hold their IOMMU too, as G2's message leaves do: a guess.
 ///
 /// Differs from that snapshot: the agent TD that used to bind SPDM sessions
 /// (TDG.SPDM.TPA.SET) is gone in the product, so sessions are made by the later
