@@ -255,14 +255,18 @@ class Module final : public GuestView {
   // --- Trusted DMA (dmar.cc, iq.cc) ---
 
   /// 150. `table` is the page that the new entry points to; zero for a PASIDTE,
-  /// which stays PENDING until the guest accepts. kContext is interruptible.
+  /// which stays PENDING until the guest accepts. kContext is interruptible. A table above
+  /// missing or blocked: DMAR_ENTRY_NOT_PRESENT; a PASID that is not 0, which is what a
+  /// context entry gives to requests without one: OPERAND_INVALID. To the other leaves a
+  /// free entry with its tables is DMAR_INVALID_MAPPING_STATE, but for READ.
   LeafResult tdh_dmar_add(DmarIndex index, Hpa table);
   LeafResult tdh_dmar_block(DmarIndex index);
   /// 152. RCX InvState, RDX DmarState, R8 first quadword.
   LeafResult tdh_dmar_read(DmarIndex index);
   /// 153. RCX = table page. kContext is interruptible.
   LeafResult tdh_dmar_remove(DmarIndex index);
-  /// 161. IOTLB of a TD, or of one blocked entry (`index`'s level says which).
+  /// 161. IOTLB of a TD, or of one blocked entry (`index`'s level says which). The queue
+  /// has room for kQueueDescriptors: IQ_QUEUE_FULL(RDX).
   LeafResult tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr);
   LeafResult tdh_iq_inv_request(DmarIndex index);
   /// 162. Interruptible between entries.
