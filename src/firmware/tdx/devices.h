@@ -33,7 +33,8 @@ struct IdeStream {
   Hpa page{0};
   bool blocked = false;
   std::uint32_t devif_ref_cnt = 0;
-  std::uint8_t keys_programmed = 0;  ///< one bit a key: KP_ACK came
+  std::uint8_t keys_programmed = 0;  ///< one bit a key: KP_ACK came, for not all of a direction
+  std::uint8_t keys_ready = 0;       ///< one bit a key: all three of its direction are there
   std::uint8_t keys_running = 0;     ///< one bit a key: K_GOSTOP_ACK for GO came
   struct Outstanding {
     KmObject object;

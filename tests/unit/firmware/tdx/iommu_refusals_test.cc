@@ -114,7 +114,7 @@ TEST_F(IommuRefusals, IommuSpdmAndStreams) {
        {kIdeStreamNotBlocked, kRdx}},
       {"GO without key",
        [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kSetGo, {}, message); },
-       {kIdeKmKeysNotReady, kR9}},
+       {kIdeKmKeysNotReady, kRdx}},
       {"answer to nothing",
        [&] { return module.tdh_ide_km_response(0, kStream, message); },
        {kIdeKmInvalidResponse, kRdx}},
@@ -136,6 +136,23 @@ TEST_F(IommuRefusals, IommuSpdmAndStreams) {
        {kIdeStreamBlocked, kRdx}},
       {"delete", [&] { return module.tdh_ide_stream_delete(0, kStream); }, {}},
   });
+}
+
+TEST_F(IommuRefusals, GoWantsAllThreeKeysOfItsDirectionAndGoesOnce) {
+  using Sub = KmParameters::SubStream;
+  using Direction = KmParameters::Direction;
+  setup_iommu();
+  connect_spdm();
+  ASSERT_OK(module.tdh_ide_stream_create(0, Machine::kSession, stream_config(), page()));
+  const KmParameters first{.sub_stream = Sub::kPosted, .direction = Direction::kRx};
+  ASSERT_OK(km(KmObject::kKeyProg, first));
+  EXPECT_CODE(km(KmObject::kSetGo, first), kIdeKmKeysNotReady);
+  for (const Sub sub : {Sub::kNonPosted, Sub::kCompletion})
+    ASSERT_OK(km(KmObject::kKeyProg, {.sub_stream = sub, .direction = Direction::kRx}));
+  ASSERT_OK(km(KmObject::kSetGo, first));
+  EXPECT_CODE(km(KmObject::kSetGo, first), kIdeKmKeysNotReady);
+  const KmParameters other{.sub_stream = Sub::kPosted, .direction = Direction::kTx};
+  EXPECT_CODE(km(KmObject::kSetGo, other), kIdeKmKeysNotReady);
 }
 
 TEST_F(IommuRefusals, AKeyThatTheDeviceRefusedDoesNotCount) {
