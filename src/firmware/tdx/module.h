@@ -206,7 +206,8 @@ class Module final : public GuestView {
   LeafResult tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t stream);
   /// 135, 136. A stream needs KEY_PROG and then K_SET_GO for each of six keys
   /// (three sub-streams, two directions); after the sixth GO the root port's
-  /// stream is enabled.
+  /// stream is enabled. GO before all three keys of its direction are there, and a
+  /// second GO of a key: IDEKM_KEYS_NOT_READY(RDX).
   LeafResult tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, KmObject object,
                                 const KmParameters& parameters, Hpa message);
   LeafResult tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message);
