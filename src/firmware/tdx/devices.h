@@ -33,7 +33,8 @@ struct IdeStream {
   Hpa page{0};
   bool blocked = false;
   std::uint32_t devif_ref_cnt = 0;
-  std::uint8_t keys_programmed = 0;  ///< one bit a key: KP_ACK came
+  std::uint8_t keys_programmed = 0;  ///< one bit a key: KP_ACK came, for not all of a direction
+  std::uint8_t keys_ready = 0;       ///< one bit a key: all three of its direction are there
   std::uint8_t keys_running = 0;     ///< one bit a key: K_GOSTOP_ACK for GO came
   struct Outstanding {
     KmObject object;
@@ -66,6 +67,7 @@ struct QueueEntry {
 struct IommuState {
   hw::VtdIommu* iommu = nullptr;
   std::vector<hw::RootPort*> root_ports;
+  TryLock lock;  ///< configuration lock, with host priority
   bool configured = false;
   std::uint32_t generation = 0;  ///< clears so far
   Hpa root_table{0};
@@ -114,7 +116,14 @@ struct Devifmt {
   };
   std::map<Key, Hpa> tables;
   std::map<std::uint32_t, DevifSlot> slots;
+  std::map<Key, TryLock> locks;  ///< of the entry that points to a table, whether it is there
 };
+/// What the entries of one table of `level` share: the function id splits into
+/// 5 (root), 9, 9 and 9 bits. Source: tdxio branch, src/common/tdxio/devifmt.c.
+[[nodiscard]] constexpr Devifmt::Key devifmt_table(FunctionId function, unsigned level) {
+  return {static_cast<std::uint8_t>(level),
+          level == kDevifmtLevels ? 0 : static_cast<std::uint32_t>(function) >> 9U * level};
+}
 
 struct MmiomtEntry {
   FunctionId owner{0};
@@ -128,6 +137,7 @@ struct Mmiomt {
   };
   std::map<Key, Hpa> tables;        ///< level 1…5
   std::map<Key, MmiomtEntry> data;  ///< level 0…2, DATA entries only; the rest is QNODE
+  std::map<Key, TryLock> locks;     ///< level 0…5: of an entry, be it there or not
 };
 
 struct DmarEntry {

@@ -155,7 +155,7 @@ LeafResult Module::tdh_devif_request(FunctionId function, DevifRequest code, OnB
             {.detail = for_td ? std::string("the guest's")
                               : std::string(wire::tdisp_name(static_cast<std::uint8_t>(code))),
              .function = bdf_of(function)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   // Source: tdh_devif_request.c, is_valid_tdh_devif_req_in().
   if (for_td && code != DevifRequest::kNone)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx,
@@ -194,7 +194,7 @@ LeafResult Module::tdh_devif_request(FunctionId function, DevifRequest code, OnB
 LeafResult Module::tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa message,
                                       std::optional<Hpa> output) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.RESPONSE"), {.function = bdf_of(function)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(leaf.shared_page(message, Operand::kRdx));
   TDX_ASSIGN(Devif* const devif, leaf.devif(function, Operand::kRcx));
   if (!devif->out_tdisp_req)
@@ -205,6 +205,7 @@ LeafResult Module::tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa m
   if (for_td && output)
     return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "a TD's answer is not the VMM's");
   if (output) TDX_TRY(leaf.shared_page(*output, Operand::kR8));
+  TDX_TRY(leaf.iommu(devif->iommu));
   SpdmSession& spdm = leaf.s.session_of(*devif);
   if (!spdm.bound)
     return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");

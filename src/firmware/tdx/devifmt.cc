@@ -5,11 +5,7 @@
 namespace teeio::tdx {
 namespace {
 
-/// What the entries of one table of `level` share: the function id splits into
-/// 5 (root), 9, 9 and 9 bits. Source: tdxio branch, src/common/tdxio/devifmt.c.
-Devifmt::Key table_key(FunctionId function, std::uint8_t level) {
-  return {level, level == kDevifmtLevels ? 0 : static_cast<std::uint32_t>(function) >> 9U * level};
-}
+constexpr std::string_view kEntryBusy = "another leaf has the DEVIFMT entry";
 
 Checked<void> index(Leaf& leaf, FunctionId function, std::uint8_t level) {
   if (level < 1 || level > kDevifmtLevels || static_cast<std::uint32_t>(function) >> 16U != 0)
@@ -35,13 +31,12 @@ bool has_child(const State& s, const Devifmt::Key& key) {
 
 LeafResult Module::tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DEVIFMT.ADD"), {.function = bdf_of(function)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(index(leaf, function, level));
   TDX_TRY(leaf.free_page(page, Operand::kRdx));
-  if (level != kDevifmtLevels &&
-      !leaf.s.devifmt.tables.contains(table_key(function, static_cast<std::uint8_t>(level + 1))))
-    return leaf.refuse(Code::kDevifmtNotPresent, Operand::kRcx, "the table above is missing");
-  const Devifmt::Key key = table_key(function, level);
+  TDX_TRY(leaf.devifmt_walk(function, level, Operand::kRcx));
+  const Devifmt::Key key = devifmt_table(function, level);
+  TDX_TRY(leaf.take_host_priority(leaf.s.devifmt.locks[key], Operand::kRcx, kEntryBusy));
   if (leaf.s.devifmt.tables.contains(key))
     return leaf.refuse(Code::kDevifmtAlreadyPresent, Operand::kRcx, "the table exists");
   leaf.give_way();
@@ -52,14 +47,16 @@ LeafResult Module::tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa 
 
 LeafResult Module::tdh_devifmt_remove(FunctionId function, std::uint8_t level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DEVIFMT.REMOVE"), {.function = bdf_of(function)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(index(leaf, function, level));
-  const Devifmt::Key key = table_key(function, level);
+  TDX_TRY(leaf.devifmt_walk(function, level, Operand::kRcx));
+  const Devifmt::Key key = devifmt_table(function, level);
+  TDX_TRY(leaf.take_host_priority(leaf.s.devifmt.locks[key], Operand::kRcx, kEntryBusy));
   const auto table = leaf.s.devifmt.tables.find(key);
   if (table == leaf.s.devifmt.tables.end())
     return leaf.refuse(Code::kDevifmtNotPresent, Operand::kRcx, "no such table");
   const Hpa page = table->second;
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kPamt));
+  TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kRcx));
   if (has_child(leaf.s, key))
     return leaf.refuse(Code::kDevifInvalidMetadata, Operand::kRcx, "the table has entries");
   leaf.give_way();
@@ -72,7 +69,7 @@ LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t 
                                     std::uint8_t stream, Hpa devifcs, Hpa td_buffer,
                                     Hpa vmm_buffer) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.CREATE"), {.function = bdf_of(function)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(leaf.free_page(devifcs, Operand::kR8));
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.free_page(td_buffer, Operand::kR9));
@@ -114,12 +111,13 @@ LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t 
 
 LeafResult Module::tdh_devif_remove(FunctionId function) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.REMOVE"), {.function = bdf_of(function)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(DevifSlot* const slot, leaf.devifmt_slot(function, Operand::kRcx));
   if (!slot->devif)
     return leaf.refuse(Code::kDevifmtNotPresent, Operand::kRcx,
                        "the function has no device interface");
   const Devif& devif = *slot->devif;
+  TDX_TRY(leaf.iommu(devif.iommu));
   IdeStream& stream = leaf.s.stream_of(devif);
   if (devif.state != TdiState::kUnlocked && !stream.blocked)
     return leaf.refuse(Code::kDevifInvalidState, Operand::kRcx,
@@ -131,7 +129,7 @@ LeafResult Module::tdh_devif_remove(FunctionId function) {
     return leaf.refuse(Code::kDevifHasMappedMmio, Operand::kRcx,
                        "private MMIO of the function is still mapped");
   for (const Hpa page : {devif.devifcs, devif.td_buffer, devif.vmm_buffer})
-    TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kPamt));
+    TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kRcx));
   leaf.give_way();
   const LeafResult pages{.status = {},
                          .rcx = raw(devif.td_buffer),

@@ -7,7 +7,6 @@
 namespace teeio::tdx {
 namespace {
 
-constexpr std::uint32_t kPasids = 1U << 15U;  // 512 directory entries of 64
 constexpr std::uint32_t kPasidBits = 20;
 
 DmarIndex parent_of(DmarIndex index) {
@@ -88,10 +87,24 @@ Checked<void> dmar_index(Leaf& leaf, const DmarIndex& index) {
   return {};
 }
 
-Checked<DmarEntry*> dmar_walk(Leaf& leaf, const DmarIndex& index) {
-  DmarEntry* const entry = find(leaf.s, index);
+Checked<DmarEntry*> dmar_walk(Leaf& leaf, const DmarIndex& index, Operand operand) {
+  TDX_TRY(leaf.pass(leaf.s.iommus[index.iommu].root_table, operand));
+  for (DmarIndex at = index; at.level != DmarLevel::kRoot;) {
+    at = parent_of(at);
+    const DmarEntry* const above = find(leaf.s, at);
+    if (above == nullptr || above->state != DmarState::kPresent)
+      return leaf.refuse(Code::kDmarEntryNotPresent, operand, "the table above is missing");
+    TDX_TRY(leaf.pass(above->table, operand));
+  }
+  if (index.level < DmarLevel::kContext && index.pasid != 0)
+    return leaf.refuse(Code::kOperandInvalid, operand, "the function has no such PASID");
+  return find(leaf.s, index);
+}
+
+Checked<DmarEntry*> dmar_used(Leaf& leaf, const DmarIndex& index, Operand operand) {
+  TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index, operand));
   if (entry == nullptr)
-    return leaf.refuse(Code::kDmarEntryNotPresent, Operand::kRcx, "the entry was not added");
+    return leaf.refuse(Code::kDmarInvalidMappingState, operand, "the entry is free");
   return entry;
 }
 
@@ -102,20 +115,16 @@ void dmar_write(State& s, Hpa where, std::uint64_t value) {
 
 LeafResult Module::tdh_dmar_add(DmarIndex index, Hpa table) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.ADD"), {.function = function_of(index)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_ASSIGN(IommuState* const iommu, leaf.iommu(index.iommu));
   const bool leaf_entry = index.level == DmarLevel::kPasid;
   if (leaf_entry && raw(table) != 0)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "a PASID entry takes no page");
-  DmarEntry* const parent = parent_entry(leaf.s, index);
-  if (index.level != DmarLevel::kRoot &&
-      (parent == nullptr || parent->state != DmarState::kPresent))
-    return leaf.refuse(Code::kDmarEntryNotPresent, Operand::kRcx, "the table above is missing");
-  if (index.pasid >= kPasids)
-    return leaf.refuse(Code::kDmarIndexOutOfBounds, Operand::kRcx, "no table holds that PASID");
-  if (find(leaf.s, index) != nullptr)
+  TDX_ASSIGN(const DmarEntry* const used, dmar_walk(leaf, index, Operand::kRcx));
+  if (used != nullptr)
     return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx, "the entry is in use");
+  DmarEntry* const parent = parent_entry(leaf.s, index);
   if (!leaf_entry) TDX_TRY(leaf.free_page(table, Operand::kRdx));
   if (index.level == DmarLevel::kContext)
     TDX_TRY(leaf.may_be_interrupted("TDH.DMAR.ADD interrupted"));
@@ -123,6 +132,7 @@ LeafResult Module::tdh_dmar_add(DmarIndex index, Hpa table) {
   DmarEntry& entry = leaf.s.dmar[dmar_key(index)];
   entry.where = place_in(parent == nullptr ? iommu->root_table : parent->table, index);
   if (parent != nullptr) ++parent->children;
+  entry.inv = InvState::kPending;  // as the module has it, though nothing is to be invalidated
   if (leaf_entry) {
     entry.state = DmarState::kPending;
     return {};
@@ -136,10 +146,10 @@ LeafResult Module::tdh_dmar_add(DmarIndex index, Hpa table) {
 
 LeafResult Module::tdh_dmar_block(DmarIndex index) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.BLOCK"), {.function = function_of(index)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_TRY(leaf.iommu(index.iommu));
-  TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index));
+  TDX_ASSIGN(DmarEntry* const entry, dmar_used(leaf, index, Operand::kRcx));
   if (entry->state != DmarState::kPresent && entry->state != DmarState::kPending)
     return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx, "the entry is blocked");
   if (entry->children != 0)
@@ -155,10 +165,10 @@ LeafResult Module::tdh_dmar_block(DmarIndex index) {
 
 LeafResult Module::tdh_dmar_read(DmarIndex index) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.READ"), {.function = function_of(index)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_TRY(leaf.iommu(index.iommu));
-  const DmarEntry* const entry = find(leaf.s, index);
+  TDX_ASSIGN(const DmarEntry* const entry, dmar_walk(leaf, index, Operand::kRcx));
   if (entry == nullptr) return {};
   const auto value = leaf.s.memory.read_u64(entry->where, hw::KeyId{kModuleKey});
   TEEIO_CHECK(value.has_value(), "a DMAR table page is RAM with the module's key");
@@ -170,10 +180,10 @@ LeafResult Module::tdh_dmar_read(DmarIndex index) {
 
 LeafResult Module::tdh_dmar_remove(DmarIndex index) {
   Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.REMOVE"), {.function = function_of(index)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_TRY(leaf.iommu(index.iommu));
-  TDX_ASSIGN(const DmarEntry* const entry, dmar_walk(leaf, index));
+  TDX_ASSIGN(const DmarEntry* const entry, dmar_used(leaf, index, Operand::kRcx));
   if (entry->state != DmarState::kBlocked)
     return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx, "the entry is not blocked");
   if (entry->inv != InvState::kDone)
@@ -181,7 +191,7 @@ LeafResult Module::tdh_dmar_remove(DmarIndex index) {
                        "the IOMMU may still know the entry");
   const Hpa table = entry->table;
   if (index.level != DmarLevel::kPasid)
-    TDX_TRY(leaf.take(leaf.s.pamt.entry(table).lock, Operand::kPamt));
+    TDX_TRY(leaf.take(leaf.s.pamt.entry(table).lock, Operand::kRcx));
   else if (raw(entry->tdr) != 0)
     TDX_TRY(check_accepted(leaf, index, *entry));
   if (index.level == DmarLevel::kContext)

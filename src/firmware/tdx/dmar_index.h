@@ -8,8 +8,13 @@ namespace teeio::tdx {
 [[nodiscard]] State::DmarKey dmar_key(const DmarIndex& index);
 /// Refuses what no index can be.
 Checked<void> dmar_index(Leaf& leaf, const DmarIndex& index);
-/// An entry that was added; DMAR_ENTRY_NOT_PRESENT when it or a table above is not.
-Checked<DmarEntry*> dmar_walk(Leaf& leaf, const DmarIndex& index);
+/// The entry, nullptr where it is FREE; it shares the table pages above. A host's index must
+/// have the PASID that the context entry gives to requests without one, which is 0.
+/// Refused with DMAR_ENTRY_NOT_PRESENT where a table above is missing or blocked.
+/// Source: dmar.c, dmar_walk().
+Checked<DmarEntry*> dmar_walk(Leaf& leaf, const DmarIndex& index, Operand operand);
+/// As dmar_walk(), and an entry that is FREE: DMAR_INVALID_MAPPING_STATE.
+Checked<DmarEntry*> dmar_used(Leaf& leaf, const DmarIndex& index, Operand operand);
 /// Writes one quadword of an entry's memory.
 void dmar_write(State& s, Hpa where, std::uint64_t value);
 

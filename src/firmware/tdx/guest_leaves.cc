@@ -124,9 +124,9 @@ LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function) {
                         .rid = bdf_of(function).rid(),
                         .iommu = static_cast<std::uint16_t>(devif->iommu),
                         .pasid = 0};
-  TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index));
+  TDX_ASSIGN(DmarEntry* const entry, dmar_used(leaf, index, Operand::kDmar));
   if (entry->state != DmarState::kPending && entry->state != DmarState::kPresent)
-    return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx, "the entry is blocked");
+    return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kDmar, "the entry is blocked");
   TDX_TRY(leaf.share(td->epoch_lock, Operand::kTdEpoch));
   // An entry has no lock here: the host may block it while this leaf gives way,
   // as the real module's host may between its walk and its store, so there is

@@ -51,6 +51,26 @@ std::uint8_t key_bit(const KmParameters& p) {
   return static_cast<std::uint8_t>(1U << number);
 }
 
+/// The three keys of one direction.
+std::uint8_t direction_bits(KmParameters p) {
+  std::uint8_t bits = 0;
+  for (const auto sub : {KmParameters::SubStream::kPosted, KmParameters::SubStream::kNonPosted,
+                         KmParameters::SubStream::kCompletion}) {
+    p.sub_stream = sub;
+    bits |= key_bit(p);
+  }
+  return bits;
+}
+
+/// Source: tdh_ide_stream_idekmreq.c: the third key of a direction makes all three ready.
+void key_programmed(IdeStream& stream, const KmParameters& p) {
+  const std::uint8_t all = direction_bits(p);
+  stream.keys_programmed |= key_bit(p);
+  if ((stream.keys_programmed & all) != all) return;
+  stream.keys_programmed &= static_cast<std::uint8_t>(~all);
+  stream.keys_ready |= all;
+}
+
 /// The root port's end of a key: it receives what the device transmits.
 hw::IdeKeySlot port_slot(const KmParameters& p) {
   using Direction = hw::IdeKeySlot::Direction;
@@ -141,17 +161,17 @@ void apply(hw::RootPort& port, IdeStream& stream, const wire::IdeKmMessage& answ
     case KmObject::kKeyProg:
       if (std::get<wire::IdeKmKpAck>(answer).status == 0 &&
           port.program_key(block, port_slot(done.parameters), done.key))
-        stream.keys_programmed |= bit;
+        key_programmed(stream, done.parameters);
       crypto::wipe(done.key);
       return;
     case KmObject::kSetGo:
+      stream.keys_ready &= static_cast<std::uint8_t>(~bit);  // a second GO has no key
       if (port.key_go(block, port_slot(done.parameters))) stream.keys_running |= bit;
       if (stream.keys_running == kAllStreamKeys) (void)port.enable_stream(block);
       return;
     case KmObject::kSetStop:
       (void)port.key_stop(block, port_slot(done.parameters));
       stream.keys_running &= static_cast<std::uint8_t>(~bit);
-      stream.keys_programmed &= static_cast<std::uint8_t>(~bit);
       return;
   }
 }
@@ -161,7 +181,7 @@ void apply(hw::RootPort& port, IdeStream& stream, const wire::IdeKmMessage& answ
 LeafResult Module::tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t session,
                                          const IdeStreamConfig& config, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.CREATE"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   if (session >= kMaxSpdm)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "bad SPDM index");
@@ -190,7 +210,7 @@ LeafResult Module::tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t sess
 
 LeafResult Module::tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.BLOCK"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *state, stream));
   leaf.give_way();
@@ -207,12 +227,12 @@ LeafResult Module::tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream
 
 LeafResult Module::tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t stream) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.DELETE"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, stream_at(leaf, *state, stream));
   if (!found->blocked)
     return leaf.refuse(Code::kIdeStreamNotBlocked, Operand::kRdx, "the IDE stream is not blocked");
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(found->page).lock, Operand::kPamt));
+  TDX_TRY(leaf.take(leaf.s.pamt.entry(found->page).lock, Operand::kRcx));
   SpdmSession& spdm = state->sessions.at(found->spdm);
   if (!spdm.bound)
     return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
@@ -231,7 +251,7 @@ LeafResult Module::tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t strea
 LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, KmObject object,
                                       const KmParameters& parameters, Hpa message) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.IDEKMREQ"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *state, stream));
   if (found->outstanding)
@@ -247,8 +267,9 @@ LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, 
   if (parameters.sub_stream > KmParameters::SubStream::kCompletion ||
       parameters.direction > KmParameters::Direction::kTx)
     return leaf.refuse(Code::kOperandInvalid, Operand::kR9, "no such key");
-  if (object == KmObject::kSetGo && (found->keys_programmed & key_bit(parameters)) == 0)
-    return leaf.refuse(Code::kIdeKmKeysNotReady, Operand::kR9, "the key is not programmed");
+  if (object == KmObject::kSetGo && (found->keys_ready & key_bit(parameters)) == 0)
+    return leaf.refuse(Code::kIdeKmKeysNotReady, Operand::kRdx,
+                       "a key of this direction is not programmed");
   TDX_TRY(leaf.shared_page(message, Operand::kR11));
   leaf.give_way();
   IdeStream::Outstanding what{.object = object, .parameters = parameters};
@@ -268,7 +289,7 @@ LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, 
 
 LeafResult Module::tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IDE.STREAM.IDEKMRSP"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *state, stream));
   if (!found->outstanding)

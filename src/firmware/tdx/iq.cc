@@ -23,15 +23,36 @@ IqType type_of(DmarLevel level) {
   std::unreachable();
 }
 
-Checked<void> room(Leaf& leaf, const IommuState& iommu) {
-  if (iommu.queue.size() >= kMaxQueued)
-    return leaf.refuse(Code::kIqQueueFull, Operand::kRcx, "the invalidation queue is full");
+/// Descriptors of a request, with its wait. Source: tdh_iq_inv_request.c.
+std::uint32_t descriptors(IqType type) {
+  switch (type) {
+    case IqType::kIotlb:
+    case IqType::kContext:
+      return 2;
+    case IqType::kPasid:
+      return 3;
+    case IqType::kRoot:
+    case IqType::kDirectory:
+      return 1;
+  }
+  std::unreachable();
+}
+
+Checked<void> room(Leaf& leaf, const IommuState& iommu, IqType type) {
+  std::uint32_t used = descriptors(type);
+  for (const QueueEntry& entry : iommu.queue) used += descriptors(entry.type);
+  if (used > kQueueDescriptors)
+    return leaf.refuse(Code::kIqQueueFull, Operand::kRdx, "the invalidation queue is full");
   return {};
 }
 
 Checked<void> finish_iotlb(Leaf& leaf, std::uint32_t id, IommuState& iommu, Hpa tdr) {
   Td* const td = leaf.s.find_td(tdr);
   TEEIO_CHECK(td != nullptr, "VPFLUSHDONE waits for queued requests of its TD");
+  TryLock& page = leaf.s.pamt.entry(tdr).lock;
+  if (!page.try_shared())
+    return leaf.refuse(Code::kOperandBusy, Operand::kRcx, "another leaf has the TDR page");
+  page.release_shared();
   if (!td->epoch_lock.try_shared())
     return leaf.refuse(Code::kOperandBusy, Operand::kTdEpoch, "another leaf has the TD's epoch");
   td->epoch_lock.release_shared();
@@ -64,17 +85,17 @@ void finish_table(State& s, IommuState& iommu, const QueueEntry& request) {
 
 LeafResult Module::tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IQ.INV.REQUEST"), {.detail = "type=IOTLB"});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
-  TDX_TRY(room(leaf, *state));
+  TDX_TRY(room(leaf, *state, IqType::kIotlb));
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kR8, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.share(td->epoch_lock, Operand::kTdEpoch));
   TdIommu& part = td->iommus[iommu];
   if (part.pasidte_ref_cnt == 0 || part.inv_epoch == td->epoch)
-    return leaf.refuse(Code::kIotlbTrackingNotRequired, Operand::kR8,
+    return leaf.refuse(Code::kIotlbTrackingNotRequired, Operand::kRax,
                        "the IOMMU has nothing of the TD's previous epoch");
   if (part.inv_req)
-    return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kR8, "the request is queued");
+    return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRax, "the request is queued");
   leaf.give_way();
   part.inv_req = true;
   state->queue.push_back({.type = IqType::kIotlb, .tdr = tdr, .index = {}});
@@ -83,11 +104,11 @@ LeafResult Module::tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr) {
 
 LeafResult Module::tdh_iq_inv_request(DmarIndex index) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IQ.INV.REQUEST"), {.function = Bdf::from_rid(index.rid)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(dmar_index(leaf, index));
   TDX_ASSIGN(IommuState* const state, leaf.iommu(index.iommu));
-  TDX_TRY(room(leaf, *state));
-  TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index));
+  TDX_TRY(room(leaf, *state, type_of(index.level)));
+  TDX_ASSIGN(DmarEntry* const entry, dmar_used(leaf, index, Operand::kR8));
   if (entry->state != DmarState::kBlocked)
     return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kR8, "the entry is not blocked");
   if (entry->inv != InvState::kPending)
@@ -101,7 +122,7 @@ LeafResult Module::tdh_iq_inv_request(DmarIndex index) {
 
 LeafResult Module::tdh_iq_inv_process(std::uint32_t iommu) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IQ.INV.PROCESS"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   leaf.give_way();
   while (!state->queue.empty()) {

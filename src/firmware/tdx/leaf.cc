@@ -268,19 +268,37 @@ Checked<void> Leaf::sept_entry(Td& td, const Sept::Place& place) {
 
 Checked<IommuState*> Leaf::iommu(std::uint32_t id) {
   if (id >= kMaxIommus) return refuse(Code::kOperandInvalid, Operand::kRcx, "bad IOMMU id");
-  if (id >= s.iommus.size() || !s.iommus[id].configured)
+  if (id >= s.iommus.size())
+    return refuse(Code::kIommuInvalidState, Operand::kRcx, "no such IOMMU");
+  IommuState& iommu = s.iommus[id];
+  TDX_TRY(take_host_priority(iommu.lock, Operand::kRcx, kIommuBusy));
+  if (!iommu.configured)
     return refuse(Code::kIommuInvalidState, Operand::kRcx, "the IOMMU is not set up");
-  return &s.iommus[id];
+  return &iommu;
+}
+
+Checked<void> Leaf::pass(Hpa table, Operand operand) {
+  return share(s.pamt.entry(table).lock, operand, "another leaf takes a table page out");
+}
+
+/// Source: devifmt.c, devifmt_walk().
+Checked<void> Leaf::devifmt_walk(FunctionId function, unsigned level, Operand operand) {
+  for (unsigned at = kDevifmtLevels; at > level; --at) {
+    const auto table = s.devifmt.tables.find(devifmt_table(function, at));
+    if (table == s.devifmt.tables.end())
+      return refuse(Code::kDevifmtNotPresent, operand, "DEVIFMT has no table for the function");
+    TDX_TRY(pass(table->second, operand));
+  }
+  return {};
 }
 
 Checked<DevifSlot*> Leaf::devifmt_slot(FunctionId function, Operand operand) {
   const auto id = static_cast<std::uint32_t>(function);
   if (id >> 16U != 0)
     return refuse(Code::kOperandInvalid, operand, "the function id has more than a requester ID");
-  if (!s.devifmt.tables.contains({1, id >> 9U}))
-    return refuse(Code::kDevifmtNotPresent, operand, "DEVIFMT has no table for the function");
+  TDX_TRY(devifmt_walk(function, 0, operand));
   DevifSlot& slot = s.devifmt.slots[id];
-  TDX_TRY(take_host_priority(slot.lock, Operand::kDevifmt));
+  TDX_TRY(take_host_priority(slot.lock, operand, busy_why(Operand::kDevifmt)));
   return &slot;
 }
 

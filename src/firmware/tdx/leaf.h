@@ -46,6 +46,8 @@ using Checked = std::expected<T, Refused>;
   if (!tmp.has_value()) return tmp.error(); \
   decl = *tmp
 
+inline constexpr std::string_view kIommuBusy = "another leaf has the IOMMU";
+
 /// Op states in which a leaf is allowed. Source: op_state_lookup.h.
 enum class AllowedIn : std::uint8_t {
   kAnyState,       ///< also before there are all control pages
@@ -72,9 +74,10 @@ class Leaf {
   Leaf(const Leaf&) = delete;
   Leaf& operator=(const Leaf&) = delete;
 
-  /// Leaves 128–166: one at a time. Also the place of the injected failure.
+  /// SPDM.CONNECT, MNG and DISCONNECT: one at a time. Also their injected failure.
+  /// Source: posted Linux host driver, tdx_ext_lock.
   Checked<void> extension();
-  /// The injected failure of other leaves.
+  /// The injected failure.
   Checked<void> may_fail();
   /// The injected interruption; `what` is a literal "TDH.X interrupted".
   Checked<void> may_be_interrupted(std::string_view what);
@@ -120,7 +123,13 @@ class Leaf {
   Checked<Sept::Place> sept_alone(const Td& td, Gpa gpa, Level level, Level highest);
   /// Lock bit of an S-EPT entry; a guest meets the host's priority.
   Checked<void> sept_entry(Td& td, const Sept::Place& place);
+  /// Source: iommu.c, tdh_check_and_lock_iommu_config(): one host leaf an IOMMU at a time.
   Checked<IommuState*> iommu(std::uint32_t id);
+  /// A table page on the way to an entry. Source: mt_walk_helpers.c,
+  /// mt_lock_pamt_and_map_la(); who takes a page out holds it exclusively.
+  Checked<void> pass(Hpa table, Operand operand);
+  /// The tables above the entry of DEVIFMT at `level`, root first; 0 is an interface's.
+  Checked<void> devifmt_walk(FunctionId function, unsigned level, Operand operand);
   Checked<DevifSlot*> devifmt_slot(FunctionId function, Operand operand);
   Checked<Devif*> devif(FunctionId function, Operand operand);
 

@@ -11,9 +11,9 @@ namespace teeio::tdx {
 /// that finds a host-priority lock taken leaves a mark, and a guest that meets
 /// the mark gives way until the host has had the lock.
 ///
-/// The real module's locks of an IOMMU, an SPDM entry, a DMAR entry and an
-/// MMIOMT entry have no counterpart: only leaves 128–166 take them, and of those
-/// one runs at a time.
+/// The bits of an SPDM directory entry and of a DMAR entry have no counterpart: host
+/// leaves take them while they hold their IOMMU's lock, and guest leaves not at all, so
+/// nobody ever finds one taken.
 class TryLock {
  public:
   [[nodiscard]] bool try_shared() {

@@ -23,7 +23,7 @@ void emit(State& s, object::Fact fact, std::string_view name, const Td& td, Func
 /// Differs from tdh_mmio_map.c, which leaves RAM to MMIOMT: no RAM is mapped as MMIO here.
 LeafResult Module::tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MMIO.MAP"), {.detail = describe(gpa, level)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
   if (raw(address) % level_bytes(level) != 0 || raw(address) >> 52U != 0 || leaf.s.is_ram(address))
@@ -53,7 +53,7 @@ LeafResult Module::tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address) {
 
 LeafResult Module::tdh_mmio_block(Hpa tdr, Gpa gpa, Level level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MMIO.BLOCK"), {.detail = describe(gpa, level)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place,
              leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kExclusive));
@@ -72,7 +72,7 @@ LeafResult Module::tdh_mmio_block(Hpa tdr, Gpa gpa, Level level) {
 
 LeafResult Module::tdh_mmio_unmap(Hpa tdr, Gpa gpa, Level level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MMIO.UNMAP"), {.detail = describe(gpa, level)});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kShared));
   if (place.entry.state() != SeptState::kMmioBlocked)

@@ -50,26 +50,34 @@ Mmiomt::Key mmiomt_entry_key(Hpa address, Level level) {
   return {number, raw(address) >> (kPageShift + kLevelBits * number)};
 }
 
+Checked<void> mmiomt_walk(Leaf& leaf, Hpa address, unsigned level, Operand operand) {
+  Mmiomt& t = leaf.s.mmiomt;
+  for (unsigned at = kMmiomtLevels; at > level; --at) {
+    const auto table = t.tables.find(mmiomt_table(address, static_cast<std::uint8_t>(at)));
+    if (table == t.tables.end())
+      return leaf.refuse(Code::kMmiomtNotPresent, operand, "MMIOMT has no table for the address");
+    TDX_TRY(leaf.pass(table->second, operand));
+  }
+  return leaf.take(t.locks[mmiomt_entry_key(address, static_cast<Level>(level))], operand,
+                   "another leaf has the MMIOMT entry");
+}
+
 Checked<MmiomtEntry*> mmiomt_entry(Leaf& leaf, Hpa address, Level level, Operand operand) {
-  const auto number = static_cast<std::uint8_t>(level);
   if (level > Level::k1G || !fits(address) || raw(address) % level_bytes(level) != 0)
     return leaf.refuse(Code::kOperandInvalid, operand, "bad MMIOMT index");
+  TDX_TRY(mmiomt_walk(leaf, address, static_cast<unsigned>(level), operand));
   Mmiomt& t = leaf.s.mmiomt;
-  if (!t.tables.contains(mmiomt_table(address, static_cast<std::uint8_t>(number + 1))))
-    return leaf.refuse(Code::kMmiomtNotPresent, operand, "MMIOMT has no table for the address");
   const auto at = t.data.find(mmiomt_entry_key(address, level));
   return at == t.data.end() ? nullptr : &at->second;
 }
 
 LeafResult Module::tdh_mmiomt_add(Hpa address, std::uint8_t level, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MMIOMT.ADD"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(index(leaf, address, level));
   TDX_TRY(leaf.free_page(page, Operand::kRdx));
   Mmiomt& t = leaf.s.mmiomt;
-  if (level != kMmiomtLevels &&
-      !t.tables.contains(mmiomt_table(address, static_cast<std::uint8_t>(level + 1))))
-    return leaf.refuse(Code::kMmiomtNotPresent, Operand::kRcx, "the table above is missing");
+  TDX_TRY(mmiomt_walk(leaf, address, level, Operand::kRcx));
   const Mmiomt::Key key = mmiomt_table(address, level);
   if (t.tables.contains(key) || t.data.contains(mmiomt_entry_key(address, Level{level})))
     return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx, "the entry above is in use");
@@ -81,19 +89,17 @@ LeafResult Module::tdh_mmiomt_add(Hpa address, std::uint8_t level, Hpa page) {
 
 LeafResult Module::tdh_mmiomt_remove(Hpa address, std::uint8_t level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MMIOMT.REMOVE"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_TRY(index(leaf, address, level));
   Mmiomt& t = leaf.s.mmiomt;
-  if (level != kMmiomtLevels &&
-      !t.tables.contains(mmiomt_table(address, static_cast<std::uint8_t>(level + 1))))
-    return leaf.refuse(Code::kMmiomtNotPresent, Operand::kRcx, "the table above is missing");
+  TDX_TRY(mmiomt_walk(leaf, address, level, Operand::kRcx));
   const Mmiomt::Key key = mmiomt_table(address, level);
   const auto table = t.tables.find(key);
   if (table == t.tables.end() || has_child(t, key))
     return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx,
                        "no table, or it has entries");
   const Hpa page = table->second;
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kPamt));
+  TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kRcx));
   leaf.give_way();
   leaf.s.release_page(page);
   t.tables.erase(key);
@@ -103,12 +109,12 @@ LeafResult Module::tdh_mmiomt_remove(Hpa address, std::uint8_t level) {
 LeafResult Module::tdh_mmiomt_set(Hpa address, Level level, std::optional<FunctionId> owner) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MMIOMT.SET"),
             {.function = owner ? std::optional(bdf_of(*owner)) : std::nullopt});
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(const MmiomtEntry* const entry, mmiomt_entry(leaf, address, level, Operand::kRcx));
   const Mmiomt::Key key = mmiomt_entry_key(address, level);
   if (!owner) {
     if (entry == nullptr || entry->mapped)
-      return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx,
+      return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kMmiomt,
                          "the entry names no function, or is mapped");
     leaf.give_way();
     leaf.s.mmiomt.data.erase(key);
@@ -117,7 +123,7 @@ LeafResult Module::tdh_mmiomt_set(Hpa address, Level level, std::optional<Functi
   if (static_cast<std::uint32_t>(*owner) == 0)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "DATA needs a function");
   if (entry != nullptr || has_key_in(leaf.s.mmiomt.tables, key.level, key.prefix, kQuarterBits))
-    return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx, "the entry is in use");
+    return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kMmiomt, "the entry is in use");
   TDX_TRY(leaf.devif(*owner, Operand::kRdx));
   leaf.give_way();
   leaf.s.mmiomt.data[key] = {.owner = *owner, .mapped = false};
@@ -126,7 +132,7 @@ LeafResult Module::tdh_mmiomt_set(Hpa address, Level level, std::optional<Functi
 
 LeafResult Module::tdh_mmiomt_rd(Hpa address, Level level) {
   Leaf leaf(*state_, TDX_LEAF("TDH.MMIOMT.RD"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(const MmiomtEntry* const entry, mmiomt_entry(leaf, address, level, Operand::kRcx));
   if (entry == nullptr) return {};
   return {.status = {},

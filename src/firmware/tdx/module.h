@@ -67,8 +67,12 @@ struct Injection {
 ///        EPT_WALK_FAILED(RCX), entry busy → OPERAND_BUSY(RCX), entry of another state
 ///        than the leaf wants → EPT_ENTRY_STATE_INCORRECT(RCX); the last three with
 ///        RCX = entry and RDX = its level and state
-///  IOMMU id → OPERAND_INVALID(RCX), busy, IOMMU_INVALID_STATE
-/// and leaves 128–166 OPERAND_BUSY(EXTENSION) while another of them runs.
+///  IOMMU id → OPERAND_INVALID(RCX), OPERAND_BUSY(RCX) while another host leaf has the
+///        IOMMU, IOMMU_INVALID_STATE(RCX)
+///  DEVIF OPERAND_INVALID, DEVIFMT_NOT_PRESENT, OPERAND_BUSY while another leaf has the
+///        function's entry or takes a table out, with the register that names it
+/// and SPDM.CONNECT, MNG and DISCONNECT OPERAND_BUSY(EXTENSION) while another of them
+/// runs, of whatever IOMMU. They hold their IOMMU too, as G2's message leaves do: a guess.
 ///
 /// Differs from that snapshot: the agent TD that used to bind SPDM sessions
 /// (TDG.SPDM.TPA.SET) is gone in the product, so sessions are made by the later
@@ -202,7 +206,8 @@ class Module final : public GuestView {
   LeafResult tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t stream);
   /// 135, 136. A stream needs KEY_PROG and then K_SET_GO for each of six keys
   /// (three sub-streams, two directions); after the sixth GO the root port's
-  /// stream is enabled.
+  /// stream is enabled. GO before all three keys of its direction are there, and a
+  /// second GO of a key: IDEKM_KEYS_NOT_READY(RDX).
   LeafResult tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, KmObject object,
                                 const KmParameters& parameters, Hpa message);
   LeafResult tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message);
@@ -251,14 +256,18 @@ class Module final : public GuestView {
   // --- Trusted DMA (dmar.cc, iq.cc) ---
 
   /// 150. `table` is the page that the new entry points to; zero for a PASIDTE,
-  /// which stays PENDING until the guest accepts. kContext is interruptible.
+  /// which stays PENDING until the guest accepts. kContext is interruptible. A table above
+  /// missing or blocked: DMAR_ENTRY_NOT_PRESENT; a PASID that is not 0, which is what a
+  /// context entry gives to requests without one: OPERAND_INVALID. To the other leaves a
+  /// free entry with its tables is DMAR_INVALID_MAPPING_STATE, but for READ.
   LeafResult tdh_dmar_add(DmarIndex index, Hpa table);
   LeafResult tdh_dmar_block(DmarIndex index);
   /// 152. RCX InvState, RDX DmarState, R8 first quadword.
   LeafResult tdh_dmar_read(DmarIndex index);
   /// 153. RCX = table page. kContext is interruptible.
   LeafResult tdh_dmar_remove(DmarIndex index);
-  /// 161. IOTLB of a TD, or of one blocked entry (`index`'s level says which).
+  /// 161. IOTLB of a TD, or of one blocked entry (`index`'s level says which). The queue
+  /// has room for kQueueDescriptors: IQ_QUEUE_FULL(RDX).
   LeafResult tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr);
   LeafResult tdh_iq_inv_request(DmarIndex index);
   /// 162. Interruptible between entries.

@@ -52,11 +52,14 @@ LeafResult ask(Leaf& leaf, Hpa message, SpdmSession& spdm, const Bytes& request)
 
 LeafResult Module::tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queue) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IOMMU.SETUP"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   if (iommu >= kMaxIommus) return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "bad id");
-  if (iommu >= leaf.s.iommus.size() || leaf.s.iommus[iommu].configured)
-    return leaf.refuse(Code::kIommuInvalidState, Operand::kRcx, "no such IOMMU, or it is set up");
+  if (iommu >= leaf.s.iommus.size())
+    return leaf.refuse(Code::kIommuInvalidState, Operand::kRcx, "no such IOMMU");
   IommuState& state = leaf.s.iommus[iommu];
+  TDX_TRY(leaf.take_host_priority(state.lock, Operand::kRcx, kIommuBusy));
+  if (state.configured)
+    return leaf.refuse(Code::kIommuInvalidState, Operand::kRcx, "the IOMMU is set up");
   TDX_TRY(leaf.free_page(root_table, Operand::kRdx));
   TDX_TRY(leaf.free_page(queue, Operand::kR8));
   for (hw::RootPort* port : state.root_ports)
@@ -74,7 +77,7 @@ LeafResult Module::tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queu
 
 LeafResult Module::tdh_iommu_clear(std::uint32_t iommu) {
   Leaf leaf(*state_, TDX_LEAF("TDH.IOMMU.CLEAR"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   if (state->active_spdm_session_count != 0)
     return leaf.refuse(Code::kIommuInvalidState, Operand::kRcx, "SPDM sessions are left");
@@ -90,7 +93,7 @@ LeafResult Module::tdh_iommu_clear(std::uint32_t iommu) {
 
 LeafResult Module::tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, Hpa page) {
   Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.CREATE"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   if (session >= kMaxSpdm)
     return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "bad SPDM index");
@@ -108,10 +111,10 @@ LeafResult Module::tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, H
 
 LeafResult Module::tdh_spdm_delete(std::uint32_t iommu, std::uint32_t session) {
   Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.DELETE"));
-  TDX_TRY(leaf.extension());
+  TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(spdm->page).lock, Operand::kPamt));
+  TDX_TRY(leaf.take(leaf.s.pamt.entry(spdm->page).lock, Operand::kRcx));
   if (spdm->active_stream_count != 0)
     return leaf.refuse(Code::kSpdmHasActiveIdeStreams, Operand::kRdx, "IDE streams are left");
   leaf.give_way();

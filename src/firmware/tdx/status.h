@@ -123,7 +123,7 @@ enum class Operand : std::uint32_t {
   kDmar = 320,
   kPamt = 0x400,
   kTdInv,
-  kExtension,  ///< the one-call-at-a-time lock of leaves 128–166
+  kExtension,  ///< the one-call-at-a-time lock of SPDM.CONNECT, MNG, DISCONNECT
   kIommu,
   kDevifmt,
 };

@@ -32,11 +32,13 @@ enum class Level : std::uint8_t { k4K = 0, k2M = 1, k1G = 2, k512G = 3 };
 /// business (GPAW = 0: 48-bit guest addresses, four levels).
 inline constexpr std::uint64_t kSharedGpaBit = std::uint64_t{1} << 47U;
 
-inline constexpr std::uint32_t kTdcsPages = 4;      ///< MNG.ADDCX calls before MNG.INIT
-inline constexpr std::uint32_t kTdvpsPages = 5;     ///< VP.ADDCX calls before VP.INIT
-inline constexpr std::uint32_t kMaxIommus = 128;    ///< ids below; hiop 3:0, socket 7:4
-inline constexpr std::uint32_t kMaxSpdm = 256;      ///< sessions an IOMMU
-inline constexpr std::uint32_t kMaxQueued = 64;     ///< entries of an invalidation queue
+inline constexpr std::uint32_t kTdcsPages = 4;    ///< MNG.ADDCX calls before MNG.INIT
+inline constexpr std::uint32_t kTdvpsPages = 5;   ///< VP.ADDCX calls before VP.INIT
+inline constexpr std::uint32_t kMaxIommus = 128;  ///< ids below; hiop 3:0, socket 7:4
+inline constexpr std::uint32_t kMaxSpdm = 256;    ///< sessions an IOMMU
+/// Descriptors of 32 bytes in an invalidation queue of one page, of which one stays free.
+/// Source: tdxio branch, iommu.c, configure_iommu().
+inline constexpr std::uint32_t kQueueDescriptors = 127;
 inline constexpr std::uint32_t kIommuPages = 2;     ///< trusted root table, invalidation queue
 inline constexpr unsigned kDevifmtLevels = 4;       ///< table levels, root = 4
 inline constexpr unsigned kMmiomtLevels = 5;        ///< table levels, root = 5

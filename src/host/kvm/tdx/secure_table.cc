@@ -33,7 +33,7 @@ Result<void> TdxVm::map_private(Gpa gpa, Hpa page, PageKind kind) {
   tdx::Module& module = host_.module();
   const auto r =
       kind == PageKind::kMmio
-          ? host_.extension([&] { return module.tdh_mmio_map(tdr_, gpa, Level::k4K, page); })
+          ? host_.call([&] { return module.tdh_mmio_map(tdr_, gpa, Level::k4K, page); })
           : host_.call([&] { return module.tdh_mem_page_aug(tdr_, gpa, Level::k4K, page); });
   if (!r.ok())
     return std::unexpected(
@@ -46,7 +46,7 @@ Result<void> TdxVm::block_private(Gpa gpa, PageKind kind) {
   tdx::Module& module = host_.module();
   const auto r =
       kind == PageKind::kMmio
-          ? host_.extension([&] { return module.tdh_mmio_block(tdr_, gpa, Level::k4K); })
+          ? host_.call([&] { return module.tdh_mmio_block(tdr_, gpa, Level::k4K); })
           : host_.call([&] { return module.tdh_mem_range_block(tdr_, gpa, Level::k4K); });
   if (!r.ok())
     return std::unexpected(refused(
@@ -64,11 +64,10 @@ Result<void> TdxVm::track() {
   const auto r = host_.call([&] { return module.tdh_mem_track(tdr_); });
   if (!r.ok()) return std::unexpected(refused(r, "TDH.MEM.TRACK failed"));
   for (std::uint32_t iommu = 0; iommu < host_.iommu_count(); ++iommu) {
-    const auto queued =
-        host_.extension([&] { return module.tdh_iq_inv_request_iotlb(iommu, tdr_); });
+    const auto queued = host_.call([&] { return module.tdh_iq_inv_request_iotlb(iommu, tdr_); });
     if (queued.status == tdx::Code::kIotlbTrackingNotRequired) continue;
     if (!queued.ok()) return std::unexpected(refused(queued, "TDH.IQ.INV.REQUEST failed"));
-    const auto done = host_.extension([&] { return module.tdh_iq_inv_process(iommu); });
+    const auto done = host_.call([&] { return module.tdh_iq_inv_process(iommu); });
     if (!done.ok()) return std::unexpected(refused(done, "TDH.IQ.INV.PROCESS failed"));
   }
   return {};
@@ -79,7 +78,7 @@ Result<void> TdxVm::remove_private(Gpa gpa, PageKind kind) {
   tdx::Module& module = host_.module();
   const auto r =
       kind == PageKind::kMmio
-          ? host_.extension([&] { return module.tdh_mmio_unmap(tdr_, gpa, Level::k4K); })
+          ? host_.call([&] { return module.tdh_mmio_unmap(tdr_, gpa, Level::k4K); })
           : host_.call([&] { return module.tdh_mem_page_remove(tdr_, gpa, Level::k4K); });
   if (!r.ok())
     return std::unexpected(refused(

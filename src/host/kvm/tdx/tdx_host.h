@@ -15,7 +15,7 @@
 namespace teeio::kvm {
 
 /// What the host's TDX code shares between VMs and the TSM driver: the module,
-/// key ids, pages lent to the firmware, and the rule of one extension call at a
+/// key ids, pages lent to the firmware, and the rule of one SPDM call at a
 /// time (Linux: arch/x86/virt/vmx/tdx, tdx_ext_lock).
 ///
 /// Lifetime: one a machine.
@@ -34,7 +34,7 @@ class TdxHost {
   void free_hkid(std::uint16_t hkid) TEEIO_EXCLUDES(hkid_lock_);
 
   /// Makes a leaf call until it is neither busy nor interrupted, or kMaxTries
-  /// were in vain. Extension leaves (128–166) go through extension() instead.
+  /// were in vain.
   template <class Leaf>
   tdx::LeafResult call(Leaf leaf) {
     for (unsigned tries = 0;; ++tries) {
@@ -45,25 +45,36 @@ class TdxHost {
       give_way();
     }
   }
-  /// As call(), with tdx_ext_lock held: the module runs one at a time.
+  /// One try: for set-up, whose failure the caller reports. Goes on after an interrupt,
+  /// and while something is busy that the status names.
+  template <class Leaf>
+  tdx::LeafResult once(Leaf leaf) {
+    for (unsigned tries = 0;; ++tries) {
+      const tdx::LeafResult result = leaf();
+      const bool named =
+          result.status == tdx::Code::kOperandBusy && result.status.operand() != tdx::Operand::kRax;
+      if ((!named && result.status != tdx::Code::kInterruptedResumable) || tries == kMaxTries)
+        return result;
+      give_way();
+    }
+  }
+  /// As call() and once(), with tdx_ext_lock held: for SPDM.CONNECT, MNG and DISCONNECT, of
+  /// which the module runs one at a time.
   template <class Leaf>
   tdx::LeafResult extension(Leaf leaf) TEEIO_EXCLUDES(ext_lock_) {
-    return call([&] {
-      const schedule::Lock lock(ext_lock_);
-      return leaf();
-    });
+    return call([&] { return locked(leaf); });
   }
-  /// One try: for set-up, whose failure the caller reports.
   template <class Leaf>
   tdx::LeafResult extension_once(Leaf leaf) TEEIO_EXCLUDES(ext_lock_) {
-    for (;;) {
-      const schedule::Lock lock(ext_lock_);
-      const tdx::LeafResult result = leaf();
-      if (result.status != tdx::Code::kInterruptedResumable) return result;
-    }
+    return once([&] { return locked(leaf); });
   }
 
  private:
+  template <class Leaf>
+  tdx::LeafResult locked(Leaf& leaf) TEEIO_EXCLUDES(ext_lock_) {
+    const schedule::Lock lock(ext_lock_);
+    return leaf();
+  }
   /// A leaf that stays busy this long is stuck: the caller's error then.
   static constexpr unsigned kMaxTries = 10'000;
   static void give_way();

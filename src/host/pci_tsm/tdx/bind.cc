@@ -49,7 +49,7 @@ Result<void> TdxDriver::add_devifmt(tdx::FunctionId id, Bound& bound) {
     const SharedTables::Key key = devifmt_key(id, level);
     TEEIO_TRY(devifmt_.use(key, [&]() -> Result<Hpa> {
       TEEIO_ASSIGN(const Hpa page, alloc_page());
-      const auto added = host_.extension_once([&] {
+      const auto added = host_.once([&] {
         return host_.module().tdh_devifmt_add(id, static_cast<std::uint8_t>(level), page);
       });
       if (added.ok()) return page;
@@ -72,7 +72,7 @@ Result<void> TdxDriver::create_devif(tdx::FunctionId id, kvm::Vm& vm, Bound& bou
       ready = std::unexpected(made.error());
   }
   if (ready) {
-    const auto created = host_.extension_once([&] {
+    const auto created = host_.once([&] {
       return host_.module().tdh_devif_create(vm.firmware_handle(), id, bound.card->port.iommu,
                                              bound.card->stream, pages[0], pages[1], pages[2]);
     });
@@ -102,7 +102,7 @@ Result<void> TdxDriver::add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bou
     const SharedTables::Key key = mmiomt_key(page, level);
     TEEIO_TRY(mmiomt_.use(key, [&]() -> Result<Hpa> {
       TEEIO_ASSIGN(const Hpa table, alloc_page());
-      const auto added = host_.extension_once(
+      const auto added = host_.once(
           [&] { return module.tdh_mmiomt_add(page, static_cast<std::uint8_t>(level), table); });
       if (added.ok()) return table;
       host_.memory().free_page(table);
@@ -110,8 +110,7 @@ Result<void> TdxDriver::add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bou
     }));
     bound.mmiomt_tables.emplace_back(page, level);
   }
-  const auto set =
-      host_.extension_once([&] { return module.tdh_mmiomt_set(page, tdx::Level::k4K, id); });
+  const auto set = host_.once([&] { return module.tdh_mmiomt_set(page, tdx::Level::k4K, id); });
   if (!set.ok()) return std::unexpected(kvm::leaf_error(set, "TDH.MMIOMT.SET failed"));
   bound.mmiomt_data.push_back(page);
   return {};
@@ -133,7 +132,7 @@ Result<void> TdxDriver::add_dmar(hw::PciFunction& function, Bound& bound) {
     const tdx::DmarIndex index{.level = level, .rid = rid, .iommu = iommu};
     TEEIO_TRY(dmar_.use(key, [&]() -> Result<Hpa> {
       TEEIO_ASSIGN(const Hpa table, alloc_page());
-      const auto added = host_.extension_once([&] { return module.tdh_dmar_add(index, table); });
+      const auto added = host_.once([&] { return module.tdh_dmar_add(index, table); });
       if (added.ok()) return table;
       host_.memory().free_page(table);
       return std::unexpected(kvm::leaf_error(added, "TDH.DMAR.ADD failed"));
@@ -141,7 +140,7 @@ Result<void> TdxDriver::add_dmar(hw::PciFunction& function, Bound& bound) {
     ++bound.dmar_levels;
   }
   const tdx::DmarIndex leaf{.level = DmarLevel::kPasid, .rid = rid, .iommu = iommu};
-  const auto added = host_.extension_once([&] { return module.tdh_dmar_add(leaf, Hpa{0}); });
+  const auto added = host_.once([&] { return module.tdh_dmar_add(leaf, Hpa{0}); });
   if (!added.ok()) return std::unexpected(kvm::leaf_error(added, "TDH.DMAR.ADD failed"));
   ++bound.dmar_levels;
   return {};

@@ -58,8 +58,8 @@ Result<void> TdxDriver::connect_session(Card& card) {
   TEEIO_ASSIGN(card.message, alloc_page());
   card.steps = kPage;
   TEEIO_ASSIGN(const Hpa page, alloc_page());
-  const auto created = host_.extension_once(
-      [&] { return module.tdh_spdm_create(card.port.iommu, card.session, page); });
+  const auto created =
+      host_.once([&] { return module.tdh_spdm_create(card.port.iommu, card.session, page); });
   if (!created.ok()) {
     host_.memory().free_page(page);
     return std::unexpected(kvm::leaf_error(created, "TDH.SPDM.CREATE failed"));
@@ -100,7 +100,7 @@ Result<void> TdxDriver::connect_stream(Card& card) {
                                     .rid_base = rids.first,
                                     .rid_limit = rids.last};
   TEEIO_ASSIGN(const Hpa page, alloc_page());
-  const auto created = host_.extension_once([&] {
+  const auto created = host_.once([&] {
     return host_.module().tdh_ide_stream_create(card.port.iommu, card.session, config, page);
   });
   if (!created.ok()) {
@@ -122,7 +122,7 @@ Result<void> TdxDriver::program_keys(Card& card) {
 }
 
 Result<void> TdxDriver::exchange_key(Card& card, KmObject object, const KmParameters& which) {
-  const auto request = host_.extension_once([&] {
+  const auto request = host_.once([&] {
     return host_.module().tdh_ide_km_request(card.port.iommu, card.stream, object, which,
                                              card.message);
   });
@@ -130,7 +130,7 @@ Result<void> TdxDriver::exchange_key(Card& card, KmObject object, const KmParame
     return std::unexpected(kvm::leaf_error(request, "TDH.IDE.STREAM.IDEKMREQ failed"));
   TEEIO_TRY(carry(card, request.message_bytes()));
   // Also for set-up: a request that stays pending would block the undoing.
-  const auto response = host_.extension([&] {
+  const auto response = host_.call([&] {
     return host_.module().tdh_ide_km_response(card.port.iommu, card.stream, card.message);
   });
   if (!response.ok())
@@ -158,14 +158,14 @@ void TdxDriver::undo_connect(Card& card) {
       block_stream(card);
     }
     const auto deleted =
-        host_.extension([&] { return module.tdh_ide_stream_delete(card.port.iommu, card.stream); });
+        host_.call([&] { return module.tdh_ide_stream_delete(card.port.iommu, card.stream); });
     if (deleted.ok()) host_.memory().free_page(Hpa{deleted.rcx});
   }
   if (card.steps >= kEndpointSet) teardown_endpoint_stream(*card.pf0);
   if (card.steps >= kSessionConnected) disconnect_session(card);
   if (card.steps >= kSessionCreated) {
     const auto deleted =
-        host_.extension([&] { return module.tdh_spdm_delete(card.port.iommu, card.session); });
+        host_.call([&] { return module.tdh_spdm_delete(card.port.iommu, card.session); });
     if (deleted.ok()) host_.memory().free_page(Hpa{deleted.rcx});
   }
   if (card.steps >= kPage) host_.memory().free_page(card.message);
@@ -187,8 +187,8 @@ void TdxDriver::disconnect_session(Card& card) {
 
 void TdxDriver::block_stream(Card& card) {
   if (card.stream_blocked) return;
-  const auto blocked = host_.extension(
-      [&] { return host_.module().tdh_ide_stream_block(card.port.iommu, card.stream); });
+  const auto blocked =
+      host_.call([&] { return host_.module().tdh_ide_stream_block(card.port.iommu, card.stream); });
   card.stream_blocked = blocked.ok() || blocked.status == tdx::Code::kIdeStreamBlocked;
 }
 

@@ -23,7 +23,7 @@ Result<std::size_t> TdxDriver::tdisp_request(Card& card, tdx::FunctionId id, tdx
                                              tdx::OnBehalfOf who) {
   const bool can_wait = code == tdx::DevifRequest::kStop;
   const auto make = [&] { return host_.module().tdh_devif_request(id, code, who, card.message); };
-  const auto request = can_wait ? host_.extension(make) : host_.extension_once(make);
+  const auto request = can_wait ? host_.call(make) : host_.once(make);
   if (!request.ok()) return std::unexpected(kvm::leaf_error(request, "TDH.DEVIF.REQUEST failed"));
   return request.message_bytes();
 }
@@ -34,7 +34,7 @@ Result<tdx::LeafResult> TdxDriver::tdisp_exchange(Card& card, tdx::FunctionId id
   TEEIO_TRY(carry(card, bytes));
   const auto take = [&] { return host_.module().tdh_devif_response(id, who, card.message); };
   // Also for set-up: a request that stays pending would block STOP.
-  const auto response = host_.extension(take);
+  const auto response = host_.call(take);
   if (!response.ok())
     return std::unexpected(kvm::leaf_error(response, "TDH.DEVIF.RESPONSE failed"));
   if (response.message_code() == kTdispError)

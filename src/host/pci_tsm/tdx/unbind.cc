@@ -57,10 +57,10 @@ void TdxDriver::remove_dmar(hw::PciFunction& function, Bound& bound) {
   using tdx::DmarLevel;
   const auto remove = [&](DmarLevel level, Hpa table) {
     const tdx::DmarIndex index{.level = level, .rid = rid, .iommu = iommu};
-    (void)host_.extension([&] { return module.tdh_dmar_block(index); });
-    (void)host_.extension([&] { return module.tdh_iq_inv_request(index); });
-    (void)host_.extension([&] { return module.tdh_iq_inv_process(iommu); });
-    const auto removed = host_.extension([&] { return module.tdh_dmar_remove(index); });
+    (void)host_.call([&] { return module.tdh_dmar_block(index); });
+    (void)host_.call([&] { return module.tdh_iq_inv_request(index); });
+    (void)host_.call([&] { return module.tdh_iq_inv_process(iommu); });
+    const auto removed = host_.call([&] { return module.tdh_dmar_remove(index); });
     if (removed.ok() && raw(table) != 0) host_.memory().free_page(table);
   };
   if (bound.dmar_levels == kDmarLeafAndTables) {
@@ -80,14 +80,13 @@ void TdxDriver::remove_mmiomt(Bound& bound) {
   const schedule::Lock lock(tables_lock_);
   tdx::Module& module = host_.module();
   for (const Hpa page : bound.mmiomt_data)
-    (void)host_.extension(
-        [&] { return module.tdh_mmiomt_set(page, tdx::Level::k4K, std::nullopt); });
+    (void)host_.call([&] { return module.tdh_mmiomt_set(page, tdx::Level::k4K, std::nullopt); });
   bound.mmiomt_data.clear();
   for (auto at = bound.mmiomt_tables.rbegin(); at != bound.mmiomt_tables.rend(); ++at) {
     const auto [page, level] = *at;
     mmiomt_.release(mmiomt_key(page, level), [&, p = page, l = level](Hpa table) {
-      const auto removed = host_.extension(
-          [&] { return module.tdh_mmiomt_remove(p, static_cast<std::uint8_t>(l)); });
+      const auto removed =
+          host_.call([&] { return module.tdh_mmiomt_remove(p, static_cast<std::uint8_t>(l)); });
       if (removed.ok()) host_.memory().free_page(table);
     });
   }
@@ -97,7 +96,7 @@ void TdxDriver::remove_mmiomt(Bound& bound) {
 void TdxDriver::remove_devif(tdx::FunctionId id, Bound& bound) {
   tdx::Module& module = host_.module();
   if (bound.devif) {
-    const auto removed = host_.extension([&] { return module.tdh_devif_remove(id); });
+    const auto removed = host_.call([&] { return module.tdh_devif_remove(id); });
     if (removed.ok()) {
       for (const std::uint64_t page : {removed.rcx, removed.rdx, removed.r9})
         host_.memory().free_page(Hpa{page});
@@ -112,7 +111,7 @@ void TdxDriver::remove_devif(tdx::FunctionId id, Bound& bound) {
   for (unsigned level = tdx::kDevifmtLevels - bound.devifmt_levels + 1;
        level <= tdx::kDevifmtLevels; ++level)
     devifmt_.release(devifmt_key(id, level), [&](Hpa table) {
-      const auto removed = host_.extension(
+      const auto removed = host_.call(
           [&] { return module.tdh_devifmt_remove(id, static_cast<std::uint8_t>(level)); });
       if (removed.ok()) host_.memory().free_page(table);
     });

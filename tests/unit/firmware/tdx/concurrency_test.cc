@@ -37,8 +37,10 @@ class Fresh : public Machine {
   using Machine::kIommu;
   using Machine::kMmioGpa;
   using Machine::kRamGpa;
+  using Machine::kSession;
   using Machine::kStream;
   using Machine::make_td;
+  using Machine::mmiomt_tables;
   using Machine::module;
   using Machine::page;
   using Machine::TestTd;
@@ -48,25 +50,84 @@ class Fresh : public Machine {
 
 using Outcomes = std::set<std::pair<std::string_view, std::string_view>>;
 
-TEST(Concurrency, OneExtensionLeafRunsAtATime) {
+/// What two leaves of a fresh machine answer each other, over all orders. `busy`: the operand
+/// that every OPERAND_BUSY must name.
+template <class A, class B>
+Outcomes outcomes(A a, B b, std::string_view busy) {
   Outcomes seen;
   test::expect_sound([&] {
     Fresh m;
-    const Hpa table = m.page();
-    const Hpa other = m.page();
-    LeafResult a;
-    LeafResult b;
-    Fresh::race([&] { a = m.module.tdh_devifmt_add(m.kFunction, 4, table); },
-                [&] { b = m.module.tdh_mmiomt_add(m.kBar, 5, other); });
-    for (const LeafResult& r : {a, b}) {
-      if (r.ok()) continue;
-      EXPECT_EQ(operand_name(r.status.operand()), "EXTENSION");
+    m.devifmt_tables();
+    EXPECT_TRUE(m.create_devif(m.td).ok());
+    m.mmiomt_tables();
+    const Hpa pages[] = {m.page(), m.page()};
+    LeafResult first;
+    LeafResult second;
+    Fresh::race([&] { first = a(m, pages[0]); }, [&] { second = b(m, pages[1]); });
+    for (const LeafResult& r : {first, second}) {
+      if (r.status != Code::kOperandBusy) continue;
+      EXPECT_EQ(operand_name(r.status.operand()), busy);
     }
-    seen.insert({name(a), name(b)});
+    seen.insert({name(first), name(second)});
   });
-  EXPECT_EQ(seen, (Outcomes{{"TDX_SUCCESS", "TDX_SUCCESS"},
-                            {"TDX_SUCCESS", "TDX_OPERAND_BUSY"},
-                            {"TDX_OPERAND_BUSY", "TDX_SUCCESS"}}));
+  return seen;
+}
+const Outcomes kOneAtATime = {{"TDX_SUCCESS", "TDX_SUCCESS"},
+                              {"TDX_SUCCESS", "TDX_OPERAND_BUSY"},
+                              {"TDX_OPERAND_BUSY", "TDX_SUCCESS"}};
+const Outcomes kTogether = {{"TDX_SUCCESS", "TDX_SUCCESS"}};
+
+TEST(Concurrency, HostLeavesOfOneIommuGoOneAtATimeAndThoseOfTablesDoNot) {
+  const auto dmar = [](Fresh& m, Hpa page) {
+    return m.module.tdh_dmar_add(m.dmar(DmarLevel::kRoot), page);
+  };
+  const auto spdm = [](Fresh& m, Hpa page) {
+    return m.module.tdh_spdm_create(Fresh::kIommu, 9, page);
+  };
+  const auto owner = [](Fresh& m, Hpa) {
+    return m.module.tdh_mmiomt_set(m.kBar, Level::k4K, m.kFunction);
+  };
+  EXPECT_EQ(outcomes(dmar, spdm, "RCX"), kOneAtATime);
+  EXPECT_EQ(outcomes(dmar, owner, "none"), kTogether);
+  EXPECT_EQ(outcomes(owner, spdm, "none"), kTogether);
+}
+
+TEST(Concurrency, OneLeafAnEntryOfDevifmtAndOfMmiomt) {
+  const auto request = [](Fresh& m, Hpa page) {
+    return m.module.tdh_devif_request(m.kFunction, DevifRequest::kState, OnBehalfOf::kVmm, page);
+  };
+  const auto owner = [](Fresh& m, Hpa) {
+    return m.module.tdh_mmiomt_set(m.kBar, Level::k4K, m.kFunction);
+  };
+  const auto neighbour = [](Fresh& m, Hpa) {
+    return m.module.tdh_mmiomt_set(m.kBar + kPageSize, Level::k4K, m.kFunction);
+  };
+  // The function's entry: RCX of REQUEST, RDX of SET.
+  Outcomes seen = outcomes(request, request, "RCX");
+  EXPECT_TRUE(seen.contains({"TDX_SUCCESS", "TDX_OPERAND_BUSY"}));
+  EXPECT_TRUE(seen.contains({"TDX_SUCCESS", "TDX_DEVIF_TDISP_OUT_REQ"}));
+  EXPECT_EQ(outcomes(owner, neighbour, "RDX"), kOneAtATime);
+  seen = outcomes(owner, owner, "RCX");
+  EXPECT_TRUE(seen.contains({"TDX_OPERAND_BUSY", "TDX_SUCCESS"}));
+  EXPECT_TRUE(seen.contains({"TDX_MMIO_INVALID_PAGE_METADATA", "TDX_SUCCESS"}));
+}
+
+TEST(Concurrency, ATableIsNotTakenOutUnderALeafThatPassesThroughIt) {
+  const auto request = [](Fresh& m, Hpa page) {
+    return m.module.tdh_devif_request(m.kFunction, DevifRequest::kState, OnBehalfOf::kVmm, page);
+  };
+  const auto remove = [](Fresh& m, Hpa) { return m.module.tdh_devifmt_remove(m.kFunction, 1); };
+  EXPECT_EQ(outcomes(request, remove, "RCX"),
+            (Outcomes{{"TDX_SUCCESS", "TDX_OPERAND_BUSY"},
+                      {"TDX_SUCCESS", "TDX_DEVIF_INVALID_METADATA"}}));
+}
+
+TEST(Concurrency, OneExtensionLeafRunsAtATime) {
+  const auto connect = [](Fresh& m, Hpa page) {
+    return m.module.tdh_spdm_recollect(Fresh::kIommu, Fresh::kSession, {}, page);
+  };
+  const Outcomes seen = outcomes(connect, connect, "EXTENSION");
+  EXPECT_TRUE(seen.contains({"TDX_OPERAND_BUSY", "TDX_SUCCESS"}));
 }
 
 TEST(Concurrency, ABlockedPageIsNotAcceptedWhicheverComesFirst) {

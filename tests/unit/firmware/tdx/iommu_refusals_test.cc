@@ -114,7 +114,7 @@ TEST_F(IommuRefusals, IommuSpdmAndStreams) {
        {kIdeStreamNotBlocked, kRdx}},
       {"GO without key",
        [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kSetGo, {}, message); },
-       {kIdeKmKeysNotReady, kR9}},
+       {kIdeKmKeysNotReady, kRdx}},
       {"answer to nothing",
        [&] { return module.tdh_ide_km_response(0, kStream, message); },
        {kIdeKmInvalidResponse, kRdx}},
@@ -136,6 +136,23 @@ TEST_F(IommuRefusals, IommuSpdmAndStreams) {
        {kIdeStreamBlocked, kRdx}},
       {"delete", [&] { return module.tdh_ide_stream_delete(0, kStream); }, {}},
   });
+}
+
+TEST_F(IommuRefusals, GoWantsAllThreeKeysOfItsDirectionAndGoesOnce) {
+  using Sub = KmParameters::SubStream;
+  using Direction = KmParameters::Direction;
+  setup_iommu();
+  connect_spdm();
+  ASSERT_OK(module.tdh_ide_stream_create(0, Machine::kSession, stream_config(), page()));
+  const KmParameters first{.sub_stream = Sub::kPosted, .direction = Direction::kRx};
+  ASSERT_OK(km(KmObject::kKeyProg, first));
+  EXPECT_CODE(km(KmObject::kSetGo, first), kIdeKmKeysNotReady);
+  for (const Sub sub : {Sub::kNonPosted, Sub::kCompletion})
+    ASSERT_OK(km(KmObject::kKeyProg, {.sub_stream = sub, .direction = Direction::kRx}));
+  ASSERT_OK(km(KmObject::kSetGo, first));
+  EXPECT_CODE(km(KmObject::kSetGo, first), kIdeKmKeysNotReady);
+  const KmParameters other{.sub_stream = Sub::kPosted, .direction = Direction::kTx};
+  EXPECT_CODE(km(KmObject::kSetGo, other), kIdeKmKeysNotReady);
 }
 
 TEST_F(IommuRefusals, AKeyThatTheDeviceRefusedDoesNotCount) {
@@ -169,9 +186,9 @@ TEST_F(IommuRefusals, TrustedDma) {
        [&] { return module.tdh_dmar_add(index(DmarLevel::kRoot), page()); },
        {kDmarInvalidMappingState, kRcx}},
       {"context", [&] { return module.tdh_dmar_add(index(DmarLevel::kContext), page()); }, {}},
-      {"beyond the directory",
-       [&] { return module.tdh_dmar_add(index(DmarLevel::kDirectory, 1U << 15U), page()); },
-       {kDmarIndexOutOfBounds, kRcx}},
+      {"a PASID that the context does not give",
+       [&] { return module.tdh_dmar_add(index(DmarLevel::kDirectory, 64), page()); },
+       {kOperandInvalid, kRcx}},
       {"directory", [&] { return module.tdh_dmar_add(index(DmarLevel::kDirectory), page()); }, {}},
       {"page for a PASIDTE",
        [&] { return module.tdh_dmar_add(pasid, page()); },
@@ -204,27 +221,49 @@ TEST_F(IommuRefusals, TrustedDma) {
        {kDmarInvalidInvState, kRcx}},
       {"process", [&] { return module.tdh_iq_inv_process(0); }, {}},
       {"remove", [&] { return module.tdh_dmar_remove(pasid); }, {}},
-      {"gone", [&] { return module.tdh_dmar_block(pasid); }, {kDmarEntryNotPresent, kRcx}},
+      // A free entry with its tables is one of a wrong state, and can be read.
+      {"gone", [&] { return module.tdh_dmar_block(pasid); }, {kDmarInvalidMappingState, kRcx}},
+      {"gone from the queue",
+       [&] { return module.tdh_iq_inv_request(pasid); },
+       {kDmarInvalidMappingState, kR8}},
+      {"removed again",
+       [&] { return module.tdh_dmar_remove(pasid); },
+       {kDmarInvalidMappingState, kRcx}},
+      {"read of a free entry", [&] { return module.tdh_dmar_read(pasid); }, {}},
+      {"read without tables",
+       [&] {
+         DmarIndex far = pasid;
+         far.rid = 0x8000;
+         return module.tdh_dmar_read(far);
+       },
+       {kDmarEntryNotPresent, kRcx}},
       {"IOTLB of a TD without DMA",
        [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); },
-       {kIotlbTrackingNotRequired, kR8}},
+       {kIotlbTrackingNotRequired, kRax}},
   });
 }
 
-TEST_F(IommuRefusals, TheInvalidationQueueEnds) {
+TEST_F(IommuRefusals, TheInvalidationQueueIsCountedInDescriptors) {
   connect();
-  devifmt_tables();
-  TestTd td = running_td();
-  ASSERT_OK(create_devif(td));
-  for (const DmarLevel level : {DmarLevel::kRoot, DmarLevel::kContext}) {
-    ASSERT_OK(module.tdh_dmar_add(dmar(level), page()));
+  const auto added = [&](DmarLevel level, std::uint16_t rid) {
+    const DmarIndex index{.level = level, .rid = rid, .iommu = 0, .pasid = 0};
+    EXPECT_OK(module.tdh_dmar_add(index, page()));
+    return index;
+  };
+  // 127 descriptors: 126 root entries of one each leave no room for a context entry's two.
+  (void)added(DmarLevel::kRoot, 0);
+  const DmarIndex context = added(DmarLevel::kContext, 0);
+  ASSERT_OK(module.tdh_dmar_block(context));
+  for (std::uint32_t n = 1; n < kQueueDescriptors; ++n) {
+    const DmarIndex root = added(DmarLevel::kRoot, static_cast<std::uint16_t>(n * 0x80));
+    ASSERT_OK(module.tdh_dmar_block(root));
+    ASSERT_OK(module.tdh_iq_inv_request(root));
   }
-  DmarIndex index = dmar(DmarLevel::kDirectory);
-  for (std::uint32_t n = 0; n <= kMaxQueued; ++n, index.pasid += 64) {
-    ASSERT_OK(module.tdh_dmar_add(index, page()));
-    ASSERT_OK(module.tdh_dmar_block(index));
-    EXPECT_CODE(module.tdh_iq_inv_request(index), n < kMaxQueued ? kSuccess : kIqQueueFull);
-  }
+  const LeafResult full = module.tdh_iq_inv_request(context);
+  EXPECT_CODE(full, kIqQueueFull);
+  EXPECT_EQ(operand_name(full.status.operand()), "RDX");
+  ASSERT_OK(module.tdh_iq_inv_process(Machine::kIommu));
+  ASSERT_OK(module.tdh_iq_inv_request(context));
 }
 
 TEST_F(IommuRefusals, OneIotlbRequestAnEpoch) {
@@ -234,17 +273,17 @@ TEST_F(IommuRefusals, OneIotlbRequestAnEpoch) {
   expect({
       {"nothing old",
        [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); },
-       {kIotlbTrackingNotRequired, kR8}},
+       {kIotlbTrackingNotRequired, kRax}},
       {"track", [&] { return module.tdh_mem_track(td.tdr); }, {}},
       {"track again", [&] { return module.tdh_mem_track(td.tdr); }, {kIotlbTrackingNotDone, kRax}},
       {"request", [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); }, {}},
       {"request again",
        [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); },
-       {kIotlbTrackingNotDone, kR8}},
+       {kIotlbTrackingNotDone, kRax}},
       {"process", [&] { return module.tdh_iq_inv_process(0); }, {}},
       {"done for this epoch",
        [&] { return module.tdh_iq_inv_request_iotlb(0, td.tdr); },
-       {kIotlbTrackingNotRequired, kR8}},
+       {kIotlbTrackingNotRequired, kRax}},
       {"track", [&] { return module.tdh_mem_track(td.tdr); }, {}},
   });
 }
