@@ -13,6 +13,8 @@ namespace teeio::schedule {
 
 namespace {
 
+std::function<void(std::string_view)> g_choice_watch;
+
 std::uint64_t split_mix(std::uint64_t& state) {
   std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
   z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
@@ -310,9 +312,10 @@ std::uint64_t* FiberController::task_locals() { return tasks_[current_]->locals.
 
 std::uint64_t FiberController::random_u64() { return split_mix(tasks_[current_]->random_state); }
 
-std::uint32_t FiberController::choose(std::uint32_t count, std::string_view) {
+std::uint32_t FiberController::choose(std::uint32_t count, std::string_view what) {
   if (count < 2) return 0;
   const std::uint32_t chosen = draining_ ? 0 : strategy_.choose(count);
+  if (chosen != 0 && g_choice_watch) g_choice_watch(what);
   TEEIO_CHECK(chosen < count, "a strategy chose what was not offered");
   outcome_.choices.push_back(chosen == 0 ? kUsualChoice
                                          : Choice{Choice::Kind::kAlternative, chosen});
@@ -321,6 +324,10 @@ std::uint32_t FiberController::choose(std::uint32_t count, std::string_view) {
 
 void FiberController::told(std::uint64_t stories) {
   if (!draining_) strategy_.told(stories);
+}
+
+void watch_choices(std::function<void(std::string_view what)> watch) {
+  g_choice_watch = std::move(watch);
 }
 
 }  // namespace teeio::schedule

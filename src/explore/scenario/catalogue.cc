@@ -47,6 +47,7 @@ std::span<const MachineScenario> catalogue() {
     add_ending_scenarios(all);
     add_dma_buf_scenarios(all);
     add_guest_memory_scenarios(all);
+    add_dma_scenarios(all);
     add_one_card_scenarios(all);
     add_vdevice_scenarios(all);
     add_known_scenarios(all);

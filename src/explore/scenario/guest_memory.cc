@@ -61,6 +61,14 @@ void punch_hole_against_fault(const Config& design) {
   TEEIO_CHECK(faulted.has_value(), "a VM was given a page that another one still has");
 }
 
+void fail_private_ram(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  PrivateRam ram(stage);
+  stage.play();
+  must(ram.vmm.pre_fault(kRam));
+  ram.punch_hole();
+}
+
 /// Private MMIO that no fault has mapped yet.
 Result<void> prepare_mmio(Vmm& vmm) {
   TEEIO_ASSIGN(vmm.mmio_buffer, vmm.export_bar(2, kPageSize));
@@ -152,6 +160,11 @@ void add_guest_memory_scenarios(std::vector<MachineScenario>& all) {
                  .description = "a hole in a guest_memfd against another VM's next private page",
                  .body = punch_hole_against_fault,
                  .firmware = {machine::TsmKind::kTdx}});
+  all.push_back({.name = "failure/private-ram",
+                 .description = "each step of a private page's life fails once",
+                 .body = fail_private_ram,
+                 .firmware = {machine::TsmKind::kTdx},
+                 .failures = 1});
   all.push_back({.name = "memory/private-mmio-fault-against-unbind",
                  .description = "a guest's first touch of private MMIO against the unbind",
                  .body = fault_against_unbind});

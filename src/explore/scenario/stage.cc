@@ -133,6 +133,21 @@ Vmm& Stage::with_mmio(std::string_view device) {
   return made;
 }
 
+Vmm& Stage::with_dma(std::string_view device) {
+  Vmm& made = with_mmio(device);
+  must(enable_dma(made, device));
+  return made;
+}
+
+Result<void> Stage::enable_dma(Vmm& vmm, std::string_view device) {
+  if (vendor().runs_before_dma) TEEIO_TRY(ask_state(vmm, abi::TSM_TDI_RUN));
+  Bdf function = design_.cards.front().bdf;
+  if (device != kPf)
+    function = Bdf::from_rid(static_cast<std::uint16_t>(function.rid() + (device == kVf0 ? 1 : 2)),
+                             function.domain);
+  return vmm.guest_enables_dma(function);
+}
+
 Result<void> Stage::bind(Vmm& vmm) {
   schedule::consult(schedule::Setting::kBindOwner);
   switch (design_.bind_owner) {

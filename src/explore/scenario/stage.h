@@ -62,6 +62,11 @@ class Stage {
   /// One whose guest has a page of private MMIO.
   Vmm& with_mmio(std::string_view device = kPf);
 
+  /// And whose guest has trusted DMA on too.
+  Vmm& with_dma(std::string_view device = kPf);
+  /// The guest's part of that, once MMIO is mapped.
+  Result<void> enable_dma(Vmm& vmm, std::string_view device = kPf);
+
   /// Binds and unbinds by the door that the design has open.
   Result<void> bind(Vmm& vmm);
   Result<void> unbind(Vmm& vmm);

@@ -15,6 +15,7 @@ void add_twice_scenarios(std::vector<MachineScenario>& all);
 void add_dma_buf_scenarios(std::vector<MachineScenario>& all);
 void add_guest_memory_scenarios(std::vector<MachineScenario>& all);
 void add_one_card_scenarios(std::vector<MachineScenario>& all);
+void add_dma_scenarios(std::vector<MachineScenario>& all);
 void add_vdevice_scenarios(std::vector<MachineScenario>& all);
 void add_known_scenarios(std::vector<MachineScenario>& all);
 

@@ -11,12 +11,14 @@ std::span<const Vendor> vendors() {
        .request_arch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX,
        .bind_locks = true,
        .guest_asks = abi::TSM_TDI_RUN,
+       .runs_before_dma = false,
        .make_runnable = [](Vmm& vmm) { return vmm.finalize(); }},
       {.tsm = machine::TsmKind::kCca,
        .vm_type = kRealmVm,
        .request_arch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA,
        .bind_locks = false,
        .guest_asks = abi::TSM_TDI_LOCKED,
+       .runs_before_dma = true,
        .make_runnable = [](Vmm& vmm) { return vmm.make_vcpu(); }},
   };
   return kVendors;

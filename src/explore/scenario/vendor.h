@@ -15,6 +15,7 @@ struct Vendor {
   std::uint32_t request_arch;  ///< enum iommu_vdevice_tsm_tvm_arch
   bool bind_locks;             ///< the host's bind leaves the TDI LOCKED; else the guest locks
   std::uint32_t guest_asks;    ///< the state that a guest asks for after bind
+  bool runs_before_dma;        ///< trusted DMA is for a TDI in RUN; else LOCKED is enough
   /// What KVM_PRE_FAULT_MEMORY needs: a vCPU, and a VM that may run.
   Result<void> (*make_runnable)(Vmm& vmm);
 };

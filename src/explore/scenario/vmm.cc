@@ -3,6 +3,8 @@
 #include <string>
 #include <utility>
 
+#include "host/kvm/vm_file.h"
+
 namespace teeio::explore {
 
 Result<void> connect(machine::Program& program) {
@@ -218,6 +220,13 @@ Result<void> Vmm::map_private_mmio(std::uint32_t slot) {
   TEEIO_TRY(set_mmio_slot(slot));
   TEEIO_TRY(set_private(kMmioGpa, kPageSize));
   return pre_fault(kMmioGpa);
+}
+
+// --- Trusted DMA ---
+
+Result<void> Vmm::guest_enables_dma(Bdf function) {
+  TEEIO_ASSIGN(const auto open_vm, file(vm));
+  return static_cast<kvm::VmFile&>(*open_vm).vm().ops().guest_enables_dma(function);
 }
 
 void Vmm::close_vm_files() {

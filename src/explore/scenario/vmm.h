@@ -79,6 +79,10 @@ class Vmm : public machine::Program {
   /// The first page of BAR2 as the guest's private MMIO at kMmioGpa.
   Result<void> map_private_mmio(std::uint32_t slot = kMmioSlot);
 
+  // --- Trusted DMA ---
+  /// The guest's part; `function` is bound to the VM.
+  Result<void> guest_enables_dma(Bdf function);
+
   void close_vm_files();
 
   static constexpr std::uint32_t kMmioSlot = 7;

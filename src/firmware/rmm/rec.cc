@@ -59,6 +59,14 @@ RmiResult Rmm::vdev_complete(Hpa rec_at, Hpa vdev_at) {
   return {};
 }
 
+std::optional<Rmm::RsiVdevInfo> Rmm::rsi_vdev_info(Hpa rd, std::uint64_t id) {
+  const schedule::Lock lock(mutex_);
+  for (const auto& [at, vdev] : vdevs_)
+    if (vdev.rd == rd && vdev.params.id == id)
+      return RsiVdevInfo{.vdev = Hpa{at}, .nonce = vdev.nonce};
+  return std::nullopt;
+}
+
 /// Source: run.c, and rsi/vdev.c, finish_rsi_vdev_validate_mapping().
 RmiResult Rmm::rec_enter(Hpa at) {
   Command c(*this, "RMI_REC_ENTER");

@@ -96,7 +96,14 @@ class Rmm {
   RsiResult rsi_vdev_validate_mapping(Hpa rec, std::uint64_t vdev_id, Gpa base, Gpa top, Hpa pa);
   /// How the realm's last call ended.
   [[nodiscard]] RsiResult rsi_result(Hpa rec);
-  /// The realm's own call: DEVICE unless STARTED under the lock with `nonce`.
+  /// What RSI_VDEV_GET_INFO tells a realm of its VDEV with that id, as far as the slice
+  /// needs it; nullopt: it has none.
+  struct RsiVdevInfo {
+    Hpa vdev;
+    wire::TdispNonce nonce;
+  };
+  [[nodiscard]] std::optional<RsiVdevInfo> rsi_vdev_info(Hpa rd, std::uint64_t id);
+  /// The realm's own call: DEVICE unless STARTED under the lock with `nonce`, and idle.
   RmiResult rsi_vdev_dma_enable(Hpa rd, Hpa vdev, const wire::TdispNonce& nonce);
 
   /// Granules that are not the host's, for a machine's census.

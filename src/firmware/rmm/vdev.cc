@@ -243,6 +243,9 @@ RmiResult Rmm::rsi_vdev_dma_enable(Hpa rd, Hpa at, const wire::TdispNonce& nonce
   RMM_FIND(vdev, c.find(vdevs_, at, GranuleState::kVdev));
   if (vdev->rd != rd || vdev->state != VdevState::kStarted || vdev->nonce != nonce)
     return c.refuse(Code::kDevice, "the VDEV is not STARTED under that lock");
+  // An unlock has switched DMA off already, and the state is STARTED until the device
+  // has stopped.
+  if (vdev->comm.state != State::kIdle) return c.refuse(Code::kDevice, "the VDEV is busy");
   if (!std::exchange(vdev->dma, true)) fact(Fact::kTrustedDmaOn, "STE valid", *vdev);
   return {};
 }

@@ -88,6 +88,12 @@ std::uint64_t Module::pages_owned() const {
   return state_->pamt.owned();
 }
 
+DeviceInfoHash Module::info_hash(FunctionId function) const {
+  const schedule::Lock lock(state_->mutex);
+  const Devif* devif = state_->find_devif(function);
+  return devif == nullptr ? DeviceInfoHash{} : devif->info_hash;
+}
+
 bool Module::is_fatal(Hpa tdr) const {
   const schedule::Lock lock(state_->mutex);
   const Td* td = state_->find_td(tdr);

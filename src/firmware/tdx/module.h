@@ -98,6 +98,9 @@ class Module final : public GuestView {
   void set_injection(Injection injection);
   /// Pages that the host has donated and not got back.
   [[nodiscard]] std::uint64_t pages_owned() const;
+  /// What the device behind a function had proved when its interface was made, for a guest
+  /// that trusts it without looking; all zero without an interface.
+  [[nodiscard]] DeviceInfoHash info_hash(FunctionId function) const;
   /// No such TD: false.
   [[nodiscard]] bool is_fatal(Hpa tdr) const;
 

@@ -22,6 +22,10 @@ constexpr std::uint64_t kTaskSize = 0x7fff'ffff'f000;
 
 }  // namespace
 
+Result<void> VmOps::guest_enables_dma(Bdf) {
+  return fail(Errno::kOpNotSupp, "the VM has no trusted DMA");
+}
+
 VmOps::GuestCallAction VmOps::guest_call(Vcpu&, VcpuExit& exit) {
   // Outside of a confidential VM the instruction is undefined.
   exit.reason = VcpuExit::Reason::kShutdown;

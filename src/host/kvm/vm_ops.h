@@ -75,6 +75,12 @@ class VmOps {
   /// The VMM is back with the result of an exit that guest_call() made.
   virtual void complete_exit(Vcpu&, const VcpuExit&, const VcpuCompletion&) {}
 
+  /// The guest turns on trusted DMA of a function that is bound to it, having found the
+  /// device good: what its code would do, where none runs (exploration). Precondition: no
+  /// vCPU comes or goes meanwhile. Errors: EIO the firmware refuses; ENXIO no such vCPU or
+  /// function; EOPNOTSUPP no firmware would take it.
+  virtual Result<void> guest_enables_dma(Bdf function);
+
   /// Gives everything back to the firmware: kvm_x86_ops.vm_destroy.
   virtual void destroy(Vm&) {}
 };

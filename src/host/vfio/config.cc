@@ -168,7 +168,8 @@ void Device::set_power_state(std::uint32_t state) {
     if (state != 0) touched_bound(HostTouch::kConfigWrite);
     asleep_ = state == kD3hot;
   }
-  if (memory_enabled()) move_dmabufs(false);
+  // A bound device's dma-bufs are given back by its unbind, which holds them by now maybe.
+  if (!bound_ && memory_enabled()) move_dmabufs(false);
   restore_mappings();
 }
 

@@ -58,6 +58,16 @@ Result<void> RealmVm::remove_private(Gpa gpa, PageKind) {
   return {};
 }
 
+/// Source: TF-RMM runtime/rsi/vdev.c.
+Result<void> RealmVm::guest_enables_dma(Bdf function) {
+  rmm::Rmm& rmm = host_.rmm();
+  const auto info = rmm.rsi_vdev_info(rd_, function.rid());
+  if (!info) return fail(Errno::kNxio, "the realm has no such VDEV");
+  const auto enabled = rmm.rsi_vdev_dma_enable(rd_, info->vdev, info->nonce);
+  if (!enabled.ok()) return fail(Errno::kIo, "RSI_VDEV_DMA_ENABLE failed");
+  return {};
+}
+
 void RealmVm::destroy(Vm& vm) {
   if (take_apart(host_, rd_, rec_)) return;
   host_.trace().fact(object::Lane::kKvm, object::Fact::kRefLeaked,

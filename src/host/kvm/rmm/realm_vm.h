@@ -29,6 +29,8 @@ class RealmVm final : public VmOps {
   [[nodiscard]] bool has_secure_table() const override { return true; }
   Result<void> map_private(Gpa gpa, Hpa page, PageKind kind) override;
   Result<void> remove_private(Gpa gpa, PageKind kind) override;
+  /// RSI_VDEV_DMA_ENABLE with the nonce that RSI_VDEV_GET_INFO gives.
+  Result<void> guest_enables_dma(Bdf function) override;
   void destroy(Vm& vm) override;
 
  private:

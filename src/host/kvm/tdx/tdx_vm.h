@@ -69,6 +69,7 @@ class TdxVm final : public VmOps {
   void vcpu_leave(Vcpu& vcpu) override;
   GuestCallAction guest_call(Vcpu& vcpu, VcpuExit& exit) override;
   void complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) override;
+  Result<void> guest_enables_dma(Bdf function) override;
   void destroy(Vm& vm) override;
 
  private:

@@ -1,0 +1,79 @@
+// No fault point is one that no scenario reaches: every command that may fail has failed
+// in some scenario.
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "explore/run.h"
+#include "explore/scenario/catalogue.h"
+#include "schedule/choice_watch.h"
+
+namespace teeio::explore {
+namespace {
+
+std::string text_of(const std::filesystem::path& path) {
+  std::ostringstream out;
+  out << std::ifstream(path).rdbuf();
+  return out.str();
+}
+
+/// The commands of a firmware's sources that may fail.
+std::set<std::string> fault_points(const std::string& room, const std::string& pattern) {
+  std::set<std::string> points;
+  const std::regex name(pattern);
+  const std::filesystem::path sources = std::filesystem::path(TEEIO_SOURCE_DIR) / "src" / room;
+  for (const auto& file : std::filesystem::directory_iterator(sources)) {
+    if (file.path().extension() != ".cc") continue;
+    const std::string text = text_of(file.path());
+    for (std::sregex_iterator at(text.begin(), text.end(), name), end; at != end; ++at)
+      points.insert((*at)[1].str() + " fails");
+  }
+  return points;
+}
+
+std::set<std::string> fired_on(const machine::Config& design) {
+  std::set<std::string> fired;
+  schedule::watch_choices([&](std::string_view what) { fired.emplace(what); });
+  for (const MachineScenario& scenario : catalogue())
+    if (scenario.failures > 0 && applies(scenario, design))
+      (void)run_scenario(make_scenario(scenario, design), {});
+  schedule::watch_choices({});
+  return fired;
+}
+
+void expect_all(const std::set<std::string>& points, const std::set<std::string>& fired,
+                const std::set<std::string>& nowhere) {
+  EXPECT_GT(points.size(), 20U);
+  for (const std::string& point : points)
+    EXPECT_NE(fired.contains(point), nowhere.contains(point)) << point;
+}
+
+TEST(FaultPoints, OfTheRmmFailInSomeScenario) {
+  // The guest's requests for a report, for measurements and for mappings are made nowhere.
+  expect_all(fault_points("firmware/rmm", R"(RMI_NAME\("([A-Z_]+)\"\))"),
+             fired_on(default_designs()[1]),
+             {"RMI_VDEV_GET_INTERFACE_REPORT fails", "RMI_VDEV_GET_MEASUREMENTS fails",
+              "RMI_RTT_DEV_VALIDATE fails",
+              // Only come after another failure.
+              "RMI_PDEV_ABORT fails", "RMI_VDEV_ABORT fails"});
+}
+
+TEST(FaultPoints, OfTheTdxModuleFailInSomeScenario) {
+  expect_all(fault_points(
+                 "firmware/tdx",
+                 R"(TDX_LEAF\("([A-Z.]+)\"\)[^;]*;\s*TDX_TRY\(leaf\.(?:extension|may_fail)\(\)\))"),
+             fired_on(default_designs()[0]),
+             // At boot, before anything is explored; what no host of ours calls; and a guest's
+             // request for evidence (SPDM.MNG), which no scenario makes.
+             {"TDH.IOMMU.SETUP fails", "TDH.IOMMU.CLEAR fails", "TDH.DMAR.READ fails",
+              "TDH.MMIOMT.RD fails", "TDH.SPDM.MNG fails"});
+}
+
+}  // namespace
+}  // namespace teeio::explore
