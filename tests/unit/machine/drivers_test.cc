@@ -11,7 +11,7 @@ using test::kPlainCard;
 using test::make_machine;
 using test::Vmm;
 
-constexpr std::string_view kDevice = "/sys/bus/pci/devices/0000:01:00.0/";
+constexpr std::string_view kDevice = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/";
 constexpr std::string_view kDrivers = "/sys/bus/pci/drivers/";
 
 std::string device(std::string_view name) { return std::string(kDevice) + std::string(name); }
@@ -40,7 +40,8 @@ TEST_F(NativeMachine, NativeDriverConfiguresVfsWhichThenHaveNoDriver) {
   ASSERT_TRUE(vmm.echo("1\n", device("sriov_numvfs")).has_value());
   EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "");
   ASSERT_TRUE(
-      vmm.echo("vfio-pci", "/sys/bus/pci/devices/0000:01:00.1/driver_override").has_value());
+      vmm.echo("vfio-pci", "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.1/driver_override")
+          .has_value());
   ASSERT_TRUE(vmm.echo("0000:01:00.1\n", "/sys/bus/pci/drivers_probe").has_value());
   EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "vfio-pci");
 }
@@ -60,13 +61,17 @@ TEST_F(NativeMachine, PfGoesToVfioPciAndBackAsDriverctlDoes) {
 TEST(Rescan, FindsWhatWasRemovedWithoutItsOverride) {
   const auto machine = make_machine();
   Vmm vmm(*machine);
-  ASSERT_TRUE(vmm.echo("1\n", "/sys/bus/pci/devices/0000:02:00.0/remove").has_value());
-  EXPECT_EQ(error_of(vmm.cat("/sys/bus/pci/devices/0000:02:00.0/vendor")), Errno::kNoEnt);
+  ASSERT_TRUE(
+      vmm.echo("1\n", "/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/remove").has_value());
+  EXPECT_EQ(error_of(vmm.cat("/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/vendor")),
+            Errno::kNoEnt);
   ASSERT_TRUE(vmm.echo("1\n", "/sys/bus/pci/rescan").has_value());
-  EXPECT_EQ(*vmm.cat("/sys/bus/pci/devices/0000:02:00.0/driver_override"), "(null)\n");
+  EXPECT_EQ(*vmm.cat("/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/driver_override"),
+            "(null)\n");
   EXPECT_EQ(error_of(vmm.open_device(kPlainCard)), Errno::kNoEnt);
   ASSERT_TRUE(
-      vmm.echo("vfio-pci", "/sys/bus/pci/devices/0000:02:00.0/driver_override").has_value());
+      vmm.echo("vfio-pci", "/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/driver_override")
+          .has_value());
   ASSERT_TRUE(vmm.echo("0000:02:00.0\n", "/sys/bus/pci/drivers_probe").has_value());
   ASSERT_TRUE(vmm.open_device(kPlainCard).has_value());
   EXPECT_TRUE(vmm.bind_iommufd().has_value());
@@ -77,7 +82,7 @@ TEST(Rescan, PfComesBackWithoutVfsAndConnects) {
   Vmm vmm(*machine);
   ASSERT_TRUE(test::connect(vmm).has_value());
   ASSERT_TRUE(vmm.echo("1\n", device("remove")).has_value());
-  ASSERT_TRUE(vmm.echo("1\n", "/sys/bus/pci/devices/0000:00:01.0/rescan").has_value());
+  ASSERT_TRUE(vmm.echo("1\n", "/sys/devices/pci0000:00/0000:00:01.0/rescan").has_value());
   EXPECT_EQ(*vmm.cat(device("sriov_numvfs")), "0\n");
   EXPECT_EQ(driver_of(*machine, "0000:01:00.0"), "");
   EXPECT_TRUE(test::connect(vmm).has_value());
