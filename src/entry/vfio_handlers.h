@@ -15,6 +15,8 @@ Result<std::int64_t> ioctl_region_info(Call& call);
 Result<std::int64_t> ioctl_irq_info(Call& call);
 Result<std::int64_t> ioctl_set_irqs(Call& call);
 Result<std::int64_t> ioctl_device_reset(Call& call);
+Result<std::int64_t> ioctl_hot_reset_info(Call& call);
+Result<std::int64_t> ioctl_hot_reset(Call& call);
 Result<std::int64_t> ioctl_device_feature(Call& call);
 Result<std::int64_t> ioctl_tsm_bind(Call& call);
 Result<std::int64_t> ioctl_tsm_unbind(Call& call);

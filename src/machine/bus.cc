@@ -31,6 +31,8 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
     } else if (entry.vfio != nullptr) {
       function.driver = "vfio-pci";
       function.vfio_minor = entry.vfio->minor();
+    } else if (entry.native) {
+      function.driver = "native";
     }
     list.push_back(std::move(function));
   }
@@ -66,9 +68,11 @@ Result<void> Machine::Impl::attach_vfio(Slot& entry) {
                                                           .tsm = pci_tsm,
                                                           .trace = events,
                                                           .set = *entry.set,
+                                                          .bus = *this,
                                                           .group = entry.group,
                                                           .minor = minor,
                                                           .policies = config.vfio,
+                                                          .has_vfs = entry.sriov,
                                                           .token_of_pf = std::move(token)});
   *free = entry.vfio.get();
   return {};
@@ -123,13 +127,20 @@ void Machine::Impl::remove(Bdf bdf) {
 }
 
 Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
-  const schedule::Lock lock(bus_lock);
-  Slot* entry = slot(bdf);
-  if (entry == nullptr || entry->set == nullptr)
+  hw::PciFunction* function = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr && entry->set != nullptr)
+      function = entry->function;
+  }
+  if (function == nullptr)
     return fail(Errno::kNoDev, "the function is not there or not for vfio-pci");
   // vfio_pci_core_register_device(): the VFs might be in use by others.
-  if (has_vfs(*entry->function))
-    return fail(Errno::kBusy, "vfio-pci takes no PF whose VFs are enabled");
+  if (has_vfs(*function)) return fail(Errno::kBusy, "vfio-pci takes no PF whose VFs are enabled");
+  const schedule::Lock lock(bus_lock);
+  Slot* entry = slot(bdf);
+  if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+  if (entry->vfio != nullptr) return fail(Errno::kBusy, "vfio-pci has the function already");
   return attach_vfio(*entry);
 }
 

@@ -34,7 +34,11 @@ constexpr std::pair<std::string_view, iommufd::VdeviceLifetime> kLifetimes[] = {
     {"independent", iommufd::VdeviceLifetime::kIndependent}};
 constexpr std::pair<std::string_view, CardConfig::Model> kModels[] = {
     {"dma-engine", CardConfig::Model::kDmaEngine}, {"plain", CardConfig::Model::kPlain}};
-constexpr std::pair<std::string_view, bool> kDrivers[] = {{"vfio-pci", true}, {"none", false}};
+using Driver = CardConfig::Driver;
+constexpr std::pair<std::string_view, Driver> kDrivers[] = {
+    {"vfio-pci", Driver::kVfio}, {"native", Driver::kNative}, {"none", Driver::kNone}};
+constexpr std::pair<std::string_view, Driver> kVfDrivers[] = {{"vfio-pci", Driver::kVfio},
+                                                              {"none", Driver::kNone}};
 constexpr std::pair<std::string_view, SpdmChannel> kChannels[] = {
     {"plain", SpdmChannel::kPlain}, {"session", SpdmChannel::kSession}};
 constexpr std::pair<std::string_view, SpdmKey> kSpdmKeys[] = {{"p256", SpdmKey::kP256},
@@ -172,9 +176,11 @@ CardConfig read_card(Section& s) {
   card.model = s.choice("model", kModels);
   card.bdf = s.bdf("bdf");
   card.window = Hpa{s.number("window", 0x1000'0000'0000, 0x3fff'ffff'ffff)};
-  card.vfio = s.choice("driver", kDrivers, std::optional(true));
+  card.driver = s.choice("driver", kDrivers, std::optional(Driver::kVfio));
   if (card.model == CardConfig::Model::kDmaEngine) {
     card.vfs = static_cast<unsigned>(s.number("vfs", 0, 128, 0));
+    const Driver beside = card.driver == Driver::kNone ? Driver::kNone : Driver::kVfio;
+    card.vf_driver = s.choice("vf_driver", kVfDrivers, std::optional(beside));
     card.ide_streams = static_cast<unsigned>(s.number("ide_streams", 1, 32, 1));
     card.serial = s.number("serial", 0, 0x7fff'ffff'ffff'ffff, 1);
     card.memory_bytes = s.number("memory_kib", 64, 1024, 1024) * 1024;

@@ -42,7 +42,10 @@ struct CardConfig {
   unsigned ide_streams = 0;
   std::uint64_t serial = 0;
   std::uint64_t memory_bytes = 0x10'0000;  ///< of each function's BAR2
-  bool vfio = true;                        ///< bound to vfio-pci at start
+  /// Who has a function at boot. kNative: a driver of the card's own kind, PFs only.
+  enum class Driver : std::uint8_t { kVfio, kNative, kNone };
+  Driver driver = Driver::kVfio;     ///< of the PF
+  Driver vf_driver = Driver::kVfio;  ///< of each VF
   SpdmChannel spdm = SpdmChannel::kPlain;
   SpdmKey spdm_key = SpdmKey::kP384;
   std::uint8_t spdm_version = 0x12;  ///< the highest that it speaks, BCD major.minor

@@ -4,11 +4,17 @@
 
 #include <algorithm>
 
+#include "hw/find_capability.h"
 #include "machine/parts.h"
 #include "machine/spdm_setup.h"
 #include "machine/vendors.h"
 
 namespace teeio::machine {
+namespace {
+
+constexpr std::uint16_t kExtendedSriov = 0x10;  // PCIe Base Spec 9.3.3
+
+}  // namespace
 
 Machine::Impl::~Impl() = default;
 
@@ -53,7 +59,8 @@ Result<void> Machine::Impl::build_hardware() {
 }
 
 /// The functions of every card, on the bus and in the memory map.
-void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu, bool vfio) {
+void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
+                                 CardConfig::Driver driver) {
   bridge->add_function(function, platform->iommu(iommu));
   function.attach(*bridge);
   for (std::size_t number = 0; number < hw::kBarCount; ++number) {
@@ -62,15 +69,19 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
     (void)memory.claim_mmio(bar.base, bar.size, *bar.target, function.private_bar(number));
   }
   pci_tsm.add_function(function);
+  const bool vf = function.physical_function() != nullptr;
+  const bool sriov = !vf && hw::find_extended_capability(function, kExtendedSriov).has_value();
   // Each function is its own group: the root ports have ACS.
   const auto group = next_group++;
   (void)iommu_drivers[iommu]->probe(function.bdf(), group);
   const schedule::Lock lock(bus_lock);
-  auto& set = sets[function.bdf().bus];
+  auto& set = vf ? vf_sets[function.bdf()] : sets[function.bdf().bus];
   if (set == nullptr) set = std::make_unique<vfio::DeviceSet>();
   Slot entry{.function = &function, .iommu = iommu, .group = group, .set = set.get(), .vfio = {}};
   Slot& added = slots.emplace(function.bdf(), std::move(entry)).first->second;
-  if (vfio) (void)attach_vfio(added);
+  added.sriov = sriov;
+  if (driver == CardConfig::Driver::kVfio) (void)attach_vfio(added);
+  added.native = driver == CardConfig::Driver::kNative;
 }
 
 Result<void> Machine::Impl::build_kernel() {
@@ -112,7 +123,7 @@ void Machine::Impl::build_cards() {
     const std::uint32_t iommu = iommu_below(card.bdf.bus);
     if (card.model == CardConfig::Model::kPlain) {
       plain_cards.push_back(std::make_unique<device::PlainCard>(events, card.bdf, card.window));
-      add_function(plain_cards.back()->function(), iommu, card.vfio);
+      add_function(plain_cards.back()->function(), iommu, card.driver);
       continue;
     }
     dma_cards.push_back(std::make_unique<device::DmaEngineCard>(
@@ -124,7 +135,8 @@ void Machine::Impl::build_cards() {
                                                .serial = card.serial,
                                                .spdm = card_spdm(card)}));
     for (hw::PciFunction* function : dma_cards.back()->functions())
-      add_function(*function, iommu, card.vfio);
+      add_function(*function, iommu,
+                   function->physical_function() == nullptr ? card.driver : card.vf_driver);
   }
 }
 

@@ -22,7 +22,7 @@
 namespace teeio::machine {
 
 /// Members in order of dependency: what is below is destroyed first.
-struct Machine::Impl final : sysfs::Host, entry::Devices {
+struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   explicit Impl(Config c) : config(std::move(c)), memory(config.memory_bytes) {}
   ~Impl() override;
 
@@ -31,7 +31,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
   Result<void> build_kernel();
   void build_cards();
   [[nodiscard]] std::uint32_t iommu_below(std::uint8_t bus) const;
-  void add_function(hw::PciFunction& function, std::uint32_t iommu, bool vfio);
+  void add_function(hw::PciFunction& function, std::uint32_t iommu, CardConfig::Driver driver);
 
   // sysfs::Host
   [[nodiscard]] std::vector<Function> functions() override;
@@ -46,6 +46,12 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
   Result<void> bind_vfio(Bdf bdf) override;
   Result<void> unbind_vfio(Bdf bdf) override;
   Result<void> set_virtual_functions(Bdf pf, std::uint16_t count) override;
+  [[nodiscard]] bool has_native_driver() override;
+  Result<void> bind_native(Bdf bdf) override;
+  Result<void> unbind_native(Bdf bdf) override;
+  std::vector<Bdf> rescan() override;
+  // vfio::Bus
+  [[nodiscard]] std::vector<Neighbour> on_bus_of(Bdf bdf) override;
   // entry::Devices
   [[nodiscard]] vfio::Device* vfio(std::uint32_t minor) override;
 
@@ -56,6 +62,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
     std::uint32_t group = 0;
     vfio::DeviceSet* set = nullptr;
     std::unique_ptr<vfio::Device> vfio;
+    bool sriov = false;   ///< a PF that can have VFs
+    bool native = false;  ///< the driver of the card's own kind has it
     /// A PF's: its VFs were made through its vfio-pci (Linux: vfio_pci_sriov_pfs).
     bool vfio_made_vfs = false;
   };
@@ -89,7 +97,10 @@ struct Machine::Impl final : sysfs::Host, entry::Devices {
   kvm::SwProtectedFactory sw_protected;
   std::unique_ptr<kvm::Kvm> kvm;
   std::unique_ptr<iommufd::Environment> iommufd_environment;
-  std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;  ///< by bus
+  /// Of a bus; of a VF its own, for a bus reset never is a VF's to ask for
+  /// (vfio_pci_core_register_device()).
+  std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;
+  std::map<Bdf, std::unique_ptr<vfio::DeviceSet>> vf_sets;
   schedule::Mutex bus_lock{schedule::Rank::kLeaf};
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
   std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back

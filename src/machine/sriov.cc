@@ -23,6 +23,7 @@ void Machine::Impl::leave(Bdf bdf) {
   if (entry == slots.end()) return;
   detach_vfio(entry->second);
   entry->second.vfio_made_vfs = false;
+  entry->second.native = false;
   absent.insert_or_assign(bdf, std::move(entry->second));
   slots.erase(entry);
 }

@@ -28,7 +28,7 @@ class Host {
   /// A function that is on the bus now.
   struct Function {
     hw::PciFunction* pci = nullptr;
-    std::string driver = {};                       ///< "vfio-pci", "pcieport", or none
+    std::string driver = {};                       ///< "vfio-pci", "native", "pcieport", or none
     std::optional<std::uint32_t> group = {};       ///< IOMMU group
     const iommu::Iommu* iommu = nullptr;           ///< behind which it is
     std::optional<std::uint32_t> vfio_minor = {};  ///< N of vfioN, under vfio-pci only
@@ -55,6 +55,15 @@ class Host {
   /// ends the wait for the device's users.
   virtual Result<void> bind_vfio(Bdf bdf) = 0;
   virtual Result<void> unbind_vfio(Bdf bdf) = 0;
+  /// A driver of the PFs' own kind is there.
+  [[nodiscard]] virtual bool has_native_driver() = 0;
+  /// Preconditions: a PF without driver; it has that driver. Errors: ENODEV; EBUSY a VF,
+  /// which leaves with its PF's driver, is open.
+  virtual Result<void> bind_native(Bdf bdf) = 0;
+  virtual Result<void> unbind_native(Bdf bdf) = 0;
+  /// pci_rescan_bus() of every bus: removed functions that are still in their slots come
+  /// back, without driver and without VFs. Gives them.
+  virtual std::vector<Bdf> rescan() = 0;
   /// The sriov_configure() of the PF's driver: its VFs arrive on the bus, or with 0 leave
   /// it. VFs made through vfio-pci get vfio-pci themselves, others no driver.
   /// Preconditions: the PF has a driver, it has so many VFs, and none if `count` is not 0.

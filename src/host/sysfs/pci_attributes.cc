@@ -6,10 +6,12 @@
 #include <array>
 
 #include "host/sysfs/config_attribute.h"
+#include "host/sysfs/pci_bus.h"
 #include "host/sysfs/pci_identity.h"
 #include "host/sysfs/sriov_attributes.h"
 #include "host/sysfs/text.h"
 #include "host/sysfs/tsm_attributes.h"
+#include "hw/capabilities.h"
 #include "hw/find_capability.h"
 
 namespace teeio::sysfs {
@@ -132,21 +134,36 @@ void add_flag(const Making& make, std::string_view name, bool FunctionSettings::
       });
 }
 
+/// enable_store(), pci_enable_device() and pci_disable_device(): only of a function that
+/// nobody drives. The first enable decodes its BARs, the last disable ends its DMA.
+Result<void> store_enable(const Environment& environment, hw::PciFunction& pci, bool driven,
+                          std::string_view text) {
+  const auto value = parse_unsigned(text);
+  if (!value) return fail(Errno::kInval, "not a number");
+  if (driven) return fail(Errno::kBusy, "a driver has the function");
+  const std::int32_t before = environment.settings.of(pci.bdf()).enables;
+  if (*value == 0 && before == 0) return fail(Errno::kIo, "the function is not enabled");
+  const std::int32_t change = *value != 0 ? 1 : -1;
+  environment.settings.change(pci.bdf(), [&](FunctionSettings& s) { s.enables += change; });
+  const std::uint32_t command = pci.config_read(hw::kCommand, 2);
+  if (before == 0 && pci.physical_function() == nullptr)
+    pci.config_write(hw::kCommand, 2, command | hw::kCommandMemorySpace);
+  if (before + change == 0)
+    pci.config_write(hw::kCommand, 2, command & ~std::uint32_t{hw::kCommandBusMaster});
+  return {};
+}
+
 void add_enable(const Making& make) {
   const Environment& environment = make.environment;
   const bool bridge = hw::is_bridge(make.pci);
   make.read_write(
       "enable",
       [&environment, bdf = make.bdf, bridge]() -> Result<std::string> {
-        return bridge || environment.host.in_use(bdf) ? "1\n" : "0\n";
+        const bool driver_has = bridge || environment.host.in_use(bdf);
+        return fmt::format("{}\n", environment.settings.of(bdf).enables + (driver_has ? 1 : 0));
       },
-      [driver = make.function.driver](std::string_view text) -> Result<void> {
-        const auto value = parse_unsigned(text);
-        if (!value) return fail(Errno::kInval, "not a number");
-        if (!driver.empty()) return fail(Errno::kBusy, "a driver has the function");
-        if (*value == 0) return fail(Errno::kIo, "the function is not enabled");
-        return {};
-      });
+      [&environment, &pci = make.pci, driven = !make.function.driver.empty()](std::string_view text)
+          -> Result<void> { return store_enable(environment, pci, driven, text); });
 }
 
 void add_driver_override(const Making& make) {
@@ -227,9 +244,10 @@ void add_hotplug(const Making& make) {
                     environment.refresh();
                     return {};
                   });
-  make.write_only("rescan", 0200, [](std::string_view text) -> Result<void> {
-    // What was removed is not found again: the slot's power is off.
-    if (!parse_unsigned(text)) return fail(Errno::kInval, "not a number");
+  make.write_only("rescan", 0200, [&environment](std::string_view text) -> Result<void> {
+    const auto value = parse_unsigned(text);
+    if (!value) return fail(Errno::kInval, "not a number");
+    if (*value != 0) rescan(environment);
     return {};
   });
 }

@@ -31,22 +31,41 @@ bool vfio_matches(const Environment& environment, const Host::Function& function
   return wanted.empty() ? environment.settings.has_id(id_of(*function.pci)) : wanted == kVfioDriver;
 }
 
+/// The machine's driver of a card's own kind takes PFs that nobody has promised away.
+bool native_matches(const Environment& environment, const Host::Function& function) {
+  if (hw::is_bridge(*function.pci) || function.pci->physical_function() != nullptr) return false;
+  const std::string wanted = environment.settings.of(function.pci->bdf()).driver_override;
+  return environment.host.has_native_driver() && (wanted.empty() || wanted == kNativeDriver);
+}
+
+struct PciDriver {
+  std::string_view name;
+  bool (*matches)(const Environment&, const Host::Function&);
+  Result<void> (Host::*bind)(Bdf);
+  Result<void> (Host::*unbind)(Bdf);
+};
+constexpr PciDriver kVfio{kVfioDriver, vfio_matches, &Host::bind_vfio, &Host::unbind_vfio};
+constexpr PciDriver kNative{kNativeDriver, native_matches, &Host::bind_native,
+                            &Host::unbind_native};
+
 /// bind_store(): ENODEV when the driver does not match.
+template <const PciDriver& Driver>
 Result<void> store_bind(const Environment& environment, std::string_view text) {
   TEEIO_ASSIGN(const Host::Function function, named(environment.host, text));
-  if (!vfio_matches(environment, function))
-    return fail(Errno::kNoDev, "vfio-pci was not told to take this function");
+  if (!Driver.matches(environment, function))
+    return fail(Errno::kNoDev, "the driver was not told to take this function");
   if (!function.driver.empty()) return fail(Errno::kBusy, "the function has a driver");
-  const auto bound = environment.host.bind_vfio(function.pci->bdf());
+  const auto bound = (environment.host.*Driver.bind)(function.pci->bdf());
   environment.refresh();
   return bound;
 }
 
 /// unbind_store()
+template <const PciDriver& Driver>
 Result<void> store_unbind(const Environment& environment, std::string_view text) {
   TEEIO_ASSIGN(const Host::Function function, named(environment.host, text));
-  if (function.driver != kVfioDriver) return fail(Errno::kNoDev, "vfio-pci has it not");
-  const auto unbound = environment.host.unbind_vfio(function.pci->bdf());
+  if (function.driver != Driver.name) return fail(Errno::kNoDev, "the driver has it not");
+  const auto unbound = (environment.host.*Driver.unbind)(function.pci->bdf());
   environment.refresh();
   return unbound;
 }
@@ -54,10 +73,17 @@ Result<void> store_unbind(const Environment& environment, std::string_view text)
 /// drivers_probe_store(): success too when no driver wants the function.
 Result<void> store_probe(const Environment& environment, std::string_view text) {
   TEEIO_ASSIGN(const Host::Function function, named(environment.host, text));
-  if (!function.driver.empty() || !vfio_matches(environment, function)) return {};
-  const auto bound = environment.host.bind_vfio(function.pci->bdf());
+  probe_function(environment, function);
   environment.refresh();
-  return bound;
+  return {};
+}
+
+/// rescan_store(), of the bus and of its devices.
+Result<void> store_rescan(const Environment& environment, std::string_view text) {
+  const auto value = parse_unsigned(text);
+  if (!value) return fail(Errno::kInval, "not a number");
+  if (*value != 0) rescan(environment);
+  return {};
 }
 
 /// Vendor and device, the first two of the up to seven hexadecimal numbers.
@@ -107,8 +133,21 @@ void write_only(NodeList& list, const Environment& environment, const std::strin
 }  // namespace
 
 void probe_function(const Environment& environment, const Host::Function& function) {
-  if (function.driver.empty() && vfio_matches(environment, function))
-    (void)environment.host.bind_vfio(function.pci->bdf());  // goes on, as driver_attach()
+  if (!function.driver.empty()) return;
+  for (const PciDriver* driver : {&kNative, &kVfio})
+    if (driver->matches(environment, function) &&
+        (environment.host.*driver->bind)(function.pci->bdf()))
+      return;  // who fails to, leaves it to the next
+}
+
+void rescan(const Environment& environment) {
+  const std::vector<Bdf> arrived = environment.host.rescan();
+  environment.refresh();
+  if (arrived.empty()) return;
+  for (const Host::Function& function : environment.host.functions())
+    if (std::ranges::find(arrived, function.pci->bdf()) != arrived.end())
+      probe_function(environment, function);
+  environment.refresh();
 }
 
 void add_pci_bus(NodeList& list, const Environment& environment, const Topology& topology) {
@@ -118,14 +157,23 @@ void add_pci_bus(NodeList& list, const Environment& environment, const Topology&
   write_only(list, environment, bus + "/drivers_probe", store_probe);
   list.text(bus + "/drivers_autoprobe", 0444, []() -> Result<std::string> { return "1\n"; });
   const std::string vfio = bus + "/drivers/" + std::string(kVfioDriver);
-  write_only(list, environment, vfio + "/bind", store_bind);
-  write_only(list, environment, vfio + "/unbind", store_unbind);
+  write_only(list, environment, vfio + "/bind", store_bind<kVfio>);
+  write_only(list, environment, vfio + "/unbind", store_unbind<kVfio>);
   write_only(list, environment, vfio + "/new_id", store_new_id);
   write_only(list, environment, vfio + "/remove_id", store_remove_id);
+
+  write_only(list, environment, bus + "/rescan", store_rescan);
+  if (environment.host.has_native_driver()) {
+    const std::string native = bus + "/drivers/" + std::string(kNativeDriver);
+    list.directory(native);
+    write_only(list, environment, native + "/bind", store_bind<kNative>);
+    write_only(list, environment, native + "/unbind", store_unbind<kNative>);
+  }
 
   std::vector<std::string> others;
   for (const Host::Function& function : topology.functions())
     if (!function.driver.empty() && function.driver != kVfioDriver &&
+        function.driver != kNativeDriver &&
         std::ranges::find(others, function.driver) == others.end())
       others.push_back(function.driver);
   for (const std::string& driver : others) list.directory(bus + "/drivers/" + driver);

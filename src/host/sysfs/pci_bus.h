@@ -5,7 +5,10 @@
 
 namespace teeio::sysfs {
 
-/// device_attach(): vfio-pci takes a function without driver that it was told to take.
+/// A write to `rescan`: what was removed is found again and probed.
+void rescan(const Environment& environment);
+/// device_attach(): a function without driver goes to the first that wants it; vfio-pci
+/// does when it was told to, the driver of the card's own kind when nobody was.
 void probe_function(const Environment& environment, const Host::Function& function);
 
 /// Adds /sys/bus/pci: its drivers with bind, unbind, new_id and remove_id,

@@ -17,6 +17,7 @@ namespace teeio::sysfs {
 struct FunctionSettings {
   std::string driver_override = {};
   std::int32_t numa_node = -1;
+  std::int32_t enables = 0;  ///< through `enable`, by programs
   bool broken_parity = false;
   bool msi_allowed = true;
   bool vf_autoprobe = true;

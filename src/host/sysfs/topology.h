@@ -13,6 +13,7 @@ namespace teeio::sysfs {
 
 inline constexpr std::string_view kBus = "/sys/bus/pci";
 inline constexpr std::string_view kVfioDriver = "vfio-pci";
+inline constexpr std::string_view kNativeDriver = "native";
 /// Linux 7.3's choice of a major for vfio-dev when nothing else took it.
 inline constexpr std::uint32_t kVfioMajor = 251;
 

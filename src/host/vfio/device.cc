@@ -8,18 +8,10 @@
 #include "schedule/seeded_bug.h"
 
 namespace teeio::vfio {
-namespace {
-
-bool is_physical_function(hw::PciFunction& function) {
-  return function.physical_function() == nullptr &&
-         hw::find_extended_capability(function, kExtendedSriov).has_value();
-}
-
-}  // namespace
 
 Device::Device(const Wiring& wiring)
     : wiring_(wiring),
-      own_token_(is_physical_function(wiring.function) ? std::make_shared<VfToken>() : nullptr),
+      own_token_(wiring.has_vfs ? std::make_shared<VfToken>() : nullptr),
       irqs_(wiring.function, wiring.interrupts),
       config_(wiring.function) {}
 

@@ -32,6 +32,21 @@ struct DeviceSet {
   schedule::Mutex lock{schedule::Rank::kVfioDevset};
 };
 
+class Device;
+
+/// What VFIO asks of the PCI bus. Implemented by machine/.
+class Bus {
+ public:
+  struct Neighbour {
+    Bdf bdf;
+    Device* device = nullptr;  ///< null: vfio-pci has it not
+  };
+  virtual ~Bus() = default;
+  /// Every function that a reset of `bdf`'s bus resets, itself and VFs included, in order
+  /// of BDF (pci_walk_bus()).
+  [[nodiscard]] virtual std::vector<Neighbour> on_bus_of(Bdf bdf) = 0;
+};
+
 // Regions of a vfio-pci device: region `index` lies at index << 40 of the file.
 inline constexpr unsigned kRegionShift = 40;
 inline constexpr std::uint32_t kBarRegions = 6;
@@ -57,9 +72,11 @@ class Device final : public iommufd::DeviceHandle,
     tsm::PciTsm& tsm;
     object::Trace& trace;
     DeviceSet& set;
+    Bus& bus;
     std::uint32_t group;  ///< IOMMU group
     std::uint32_t minor;  ///< N of /dev/vfio/devices/vfioN
     Policies policies;
+    bool has_vfs = false;  ///< a PF with an SR-IOV capability
     /// Of the PF through whose vfio-pci this VF was made; else null. Shared, for a VF's
     /// user may stay longer than the PF.
     std::shared_ptr<VfToken> token_of_pf = {};
@@ -127,6 +144,24 @@ class Device final : public iommufd::DeviceHandle,
   /// VFIO_DEVICE_RESET, and `reset` in sysfs. Errors: EINVAL no FLR; EBUSY while bound.
   Result<void> reset() TEEIO_EXCLUDES(memory_lock_);
 
+  // --- hot_reset.cc ---
+
+  /// What a bus reset takes with it, and whether it is all this user's.
+  struct HotReset {
+    struct Function {
+      Bdf bdf;
+      /// The idevice's id in this user's iommufd; nullopt: not owned.
+      std::optional<std::uint32_t> id;
+    };
+    std::vector<Function> functions;
+    bool owned = true;
+  };
+  /// VFIO_DEVICE_GET_PCI_HOT_RESET_INFO's functions.
+  [[nodiscard]] HotReset hot_reset_info() TEEIO_EXCLUDES(set().lock);
+  /// VFIO_DEVICE_PCI_HOT_RESET without group descriptors. Errors: EINVAL a function on the
+  /// bus is not in this device set or not this user's; EBUSY one is bound, or being accessed.
+  Result<void> hot_reset() TEEIO_EXCLUDES(set().lock);
+
   // --- dmabuf_export.cc ---
 
   struct Slice {
@@ -168,7 +203,12 @@ class Device final : public iommufd::DeviceHandle,
   /// unbind. A bind may come before the caller has the lock again: it looks at
   /// bound_ once more.
   Result<void> leave_bound(std::string_view operation) TEEIO_EXCLUDES(memory_lock_);
-  void reset_function() TEEIO_REQUIRES(memory_lock_);
+  void reset_function(hw::ResetKind kind = hw::ResetKind::kFunctionLevel)
+      TEEIO_REQUIRES(memory_lock_);
+  [[nodiscard]] HotReset affected() TEEIO_REQUIRES(set().lock);
+  /// Resets every device of `all`; or none, and gives one of them that is bound. Their
+  /// locks are taken by try_lock, as Linux does. Errors: EBUSY one is being accessed.
+  static Result<Device*> reset_together(const std::vector<Device*>& all);
   [[nodiscard]] bool memory_enabled() const TEEIO_REQUIRES_SHARED(memory_lock_);
   void move_dmabufs(bool revoked) TEEIO_REQUIRES(memory_lock_);
   Result<void> expose(std::uint32_t bar) TEEIO_REQUIRES(memory_lock_);

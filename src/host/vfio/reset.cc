@@ -28,8 +28,10 @@ Result<void> Device::reset() {
   }
 }
 
-void Device::reset_function() {
-  auto call = trace().call(object::Lane::kDevice, "function-level reset", {.function = bdf()});
+void Device::reset_function(hw::ResetKind kind) {
+  const bool hot = kind == hw::ResetKind::kHot;
+  auto call = trace().call(object::Lane::kDevice, hot ? "hot reset" : "function-level reset",
+                           {.function = bdf()});
   zap_mappings();
   move_dmabufs(true);
   std::vector<std::uint32_t> saved;
@@ -41,7 +43,7 @@ void Device::reset_function() {
   const std::uint32_t device_control = pci().config_read(control, 2);
   touched(object::Fact::kHostTouched, "function reset",
           static_cast<std::uint64_t>(object::HostTouch::kReset));
-  pci().reset(hw::ResetKind::kFunctionLevel);
+  pci().reset(kind);
   for (std::size_t i = 0; i < saved.size(); ++i)
     pci().config_write(static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
   if (control != kPcieDeviceControl) pci().config_write(control, 2, device_control);

@@ -118,6 +118,19 @@ class FakeHost final : public Host {
     return {};
   }
 
+  [[nodiscard]] bool has_native_driver() override { return native; }
+  Result<void> bind_native(Bdf bdf) override {
+    at(bdf).driver = "native";
+    return {};
+  }
+  Result<void> unbind_native(Bdf bdf) override {
+    at(bdf).driver.clear();
+    return {};
+  }
+  std::vector<Bdf> rescan() override {
+    calls.emplace_back("rescan");
+    return {};
+  }
   Result<void> set_virtual_functions(Bdf bdf, std::uint16_t count) override {
     calls.push_back("set " + std::to_string(count) + " VFs of " + bdf.str());
     return {};
@@ -192,6 +205,7 @@ class FakeHost final : public Host {
   FakeFunction plain{kPlain, nullptr};
   Bdf used{.domain = 0xffff};
   bool fail_reset = false;
+  bool native = false;
   std::vector<std::string> calls;
 
  private:

@@ -131,6 +131,21 @@ TEST_F(PciAttributes, DriverOverrideKeepsAName) {
   EXPECT_EQ(show(system, kPlainDir + "/driver_override"), "(null)\n");
 }
 
+TEST_F(PciAttributes, EnableCountsAndDecodesWhereNobodyDrivesTheFunction) {
+  const std::string enable = kPlainDir + "/enable";
+  EXPECT_EQ(store(system, enable, "0"), "EIO");
+  EXPECT_EQ(store(system, enable, "1"), "ok");
+  EXPECT_EQ(store(system, enable, "1"), "ok");
+  EXPECT_EQ(show(system, enable), "2\n");
+  EXPECT_EQ(host.plain.config_read(4, 2) & 2U, 2U);
+  host.plain.config_write(4, 2, 6);
+  EXPECT_EQ(store(system, enable, "0"), "ok");
+  EXPECT_EQ(host.plain.config_read(4, 2), 6U);
+  EXPECT_EQ(store(system, enable, "0"), "ok");
+  EXPECT_EQ(host.plain.config_read(4, 2), 2U);
+  EXPECT_EQ(store(system, enable, "0"), "EIO");
+}
+
 TEST_F(PciAttributes, EnableIsTheDriversBusiness) {
   const std::string enable = kCardDir + "/enable";
   EXPECT_EQ(show(system, enable), "0\n");

@@ -56,5 +56,27 @@ TEST_F(PciBus, GroupsAndIommusHoldTheirFunctions) {
             "0x00000000fee00000 0x00000000feefffff msi\n");
 }
 
+TEST_F(PciBus, NativeDriverTakesPfsThatNobodyElseWasPromised) {
+  host.native = true;
+  system.refresh();
+  const std::string native = "/sys/bus/pci/drivers/native";
+  EXPECT_EQ(store(system, native + "/bind", "0000:01:00.0"), "ENODEV");  // vfio-pci's by name
+  EXPECT_EQ(store(system, native + "/unbind", "0000:01:00.0"), "ENODEV");
+  EXPECT_EQ(store(system, native + "/bind", "0000:00:01.0"), "ENODEV");
+  EXPECT_EQ(store(system, "/sys/bus/pci/drivers_probe", "0000:02:00.0"), "ok");
+  EXPECT_EQ(host.at(kPlain).driver, "native");
+  EXPECT_EQ(store(system, native + "/bind", "0000:02:00.0"), "EBUSY");
+  EXPECT_EQ(store(system, native + "/unbind", "0000:02:00.0"), "ok");
+  EXPECT_EQ(host.at(kPlain).driver, "");
+}
+
+TEST_F(PciBus, RescanTakesANumberAndZeroDoesNothing) {
+  EXPECT_EQ(store(system, "/sys/bus/pci/rescan", "x"), "EINVAL");
+  EXPECT_EQ(store(system, "/sys/bus/pci/rescan", "0"), "ok");
+  EXPECT_TRUE(host.calls.empty());
+  EXPECT_EQ(store(system, "/sys/bus/pci/rescan", "1"), "ok");
+  EXPECT_EQ(host.calls, std::vector<std::string>{"rescan"});
+}
+
 }  // namespace
 }  // namespace teeio::sysfs::test

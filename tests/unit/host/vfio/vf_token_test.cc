@@ -14,7 +14,8 @@ using machine::test::kVf0;
 using machine::test::make_machine;
 using machine::test::Vmm;
 
-constexpr std::string_view kNumVfs = "/sys/bus/pci/devices/0000:01:00.0/sriov_numvfs";
+constexpr std::string_view kNumVfs =
+    "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/sriov_numvfs";
 constexpr std::string_view kEnableSriov = "/sys/module/vfio_pci/parameters/enable_sriov";
 constexpr Uuid kSecret{std::byte{1}, std::byte{2}}, kOther{std::byte{3}};
 
@@ -119,7 +120,8 @@ TEST_F(VfTokenTest, VfsDoNotGoWhileOneIsOpen) {
   EXPECT_TRUE(vmm.echo("0\n", kNumVfs).has_value());
   EXPECT_TRUE(vmm.echo("1\n", kNumVfs).has_value());
   EXPECT_EQ(*vmm.cat(kNumVfs), "1\n");
-  EXPECT_EQ(error_of(vmm.open("/sys/bus/pci/devices/0000:01:00.2/config")), Errno::kNoEnt);
+  EXPECT_EQ(error_of(vmm.open("/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.2/config")),
+            Errno::kNoEnt);
 }
 
 TEST_F(VfTokenTest, VfioPciTakesNoPfWithVfsAndItsVfsLeaveWithIt) {

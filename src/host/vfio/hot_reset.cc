@@ -1,0 +1,65 @@
+#include "host/vfio/device.h"
+#include "host/vfio/pci_registers.h"
+
+// A reset of the whole bus. Source: Linux drivers/vfio/pci/vfio_pci_core.c,
+// vfio_pci_fill_devs(), vfio_pci_dev_set_resettable(), vfio_pci_dev_set_hot_reset().
+
+namespace teeio::vfio {
+
+/// vfio_iommufd_get_dev_id(). Every function is its own IOMMU group, so none is owned for
+/// its group's sake.
+Device::HotReset Device::affected() {
+  HotReset reset;
+  for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf())) {
+    std::optional<std::uint32_t> id;
+    Device* device = other.device;
+    if (device != nullptr && &device->set() == &set() && device->idevice_ != nullptr &&
+        device->context_file_.get() == context_file_.get())
+      id = device->idevice_->id();
+    if (!id) reset.owned = false;
+    reset.functions.push_back({.bdf = other.bdf, .id = id});
+  }
+  return reset;
+}
+
+Device::HotReset Device::hot_reset_info() {
+  const schedule::Lock lock(set().lock);
+  return affected();
+}
+
+Result<void> Device::hot_reset() {
+  const schedule::Lock lock(set().lock);
+  for (;;) {
+    if (!affected().owned)
+      return fail(Errno::kInval, "the bus has functions that this user does not own");
+    std::vector<Device*> all;
+    for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf()))
+      if (other.device != nullptr) all.push_back(other.device);
+    if (all.empty()) return fail(Errno::kNoDev, "the function has left the bus");
+    TEEIO_ASSIGN(Device* const bound, reset_together(all));
+    if (bound == nullptr) return {};
+    TEEIO_TRY(bound->leave_bound("a hot reset"));
+  }
+}
+
+Result<Device*> Device::reset_together(const std::vector<Device*>& all)
+    TEEIO_NO_THREAD_SAFETY_ANALYSIS {
+  std::vector<Device*> locked;
+  Device* bound = nullptr;
+  for (Device* device : all) {
+    if (!device->memory_lock_.try_lock()) break;
+    locked.push_back(device);
+    if (device->bound_) bound = device;
+  }
+  const bool every = locked.size() == all.size();
+  if (every && bound == nullptr)
+    for (Device* device : all) {
+      device->set_power_state(0);
+      device->reset_function(hw::ResetKind::kHot);
+    }
+  for (Device* device : locked) device->memory_lock_.unlock();
+  if (!every) return fail(Errno::kBusy, "a function on the bus is being accessed");
+  return bound;
+}
+
+}  // namespace teeio::vfio

@@ -1,0 +1,60 @@
+#include <algorithm>
+
+#include "hw/capabilities.h"
+#include "machine/parts.h"
+
+// Functions that leave the bus and come back, and the driver that holds PFs.
+
+namespace teeio::machine {
+
+bool Machine::Impl::has_native_driver() {
+  return std::ranges::any_of(config.cards, [](const CardConfig& card) {
+    return card.driver == CardConfig::Driver::kNative;
+  });
+}
+
+Result<void> Machine::Impl::bind_native(Bdf bdf) {
+  const schedule::Lock lock(bus_lock);
+  Slot* entry = slot(bdf);
+  if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+  entry->native = true;
+  return {};
+}
+
+/// Its VFs leave with it, as most drivers' do.
+Result<void> Machine::Impl::unbind_native(Bdf bdf) {
+  if (!vfs_of(bdf).empty()) TEEIO_TRY(remove_vfs(bdf));
+  const schedule::Lock lock(bus_lock);
+  Slot* entry = slot(bdf);
+  if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+  entry->native = false;
+  return {};
+}
+
+/// pci_rescan_bus(). VFs that a PF still has enabled are not its new self's: sriov_init().
+std::vector<Bdf> Machine::Impl::rescan() {
+  std::vector<hw::PciFunction*> found;
+  {
+    const schedule::Lock lock(bus_lock);
+    for (const auto& [bdf, entry] : absent)
+      if (entry.function->physical_function() == nullptr) found.push_back(entry.function);
+  }
+  std::vector<Bdf> arrived;
+  for (hw::PciFunction* function : found) {
+    if (!arrive(function->bdf())) continue;
+    hw::set_virtual_functions(*function, 0);
+    arrived.push_back(function->bdf());
+  }
+  return arrived;
+}
+
+std::vector<vfio::Bus::Neighbour> Machine::Impl::on_bus_of(Bdf bdf) {
+  const schedule::Lock lock(bus_lock);
+  std::vector<Neighbour> found;
+  for (const auto& [other, entry] : slots)
+    if (other.domain == bdf.domain && other.bus == bdf.bus)
+      found.push_back({.bdf = other, .device = entry.vfio.get()});
+  return found;
+}
+
+}  // namespace teeio::machine

@@ -1,0 +1,92 @@
+// Functions change drivers, leave the bus and come back.
+
+#include "unit/machine/make_machine.h"
+
+namespace teeio::machine {
+namespace {
+
+using test::error_of;
+using test::kPf;
+using test::kPlainCard;
+using test::make_machine;
+using test::Vmm;
+
+constexpr std::string_view kDevice = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/";
+constexpr std::string_view kDrivers = "/sys/bus/pci/drivers/";
+
+std::string device(std::string_view name) { return std::string(kDevice) + std::string(name); }
+std::string drivers(std::string_view name) { return std::string(kDrivers) + std::string(name); }
+std::string driver_of(Machine& machine, const std::string& bdf) {
+  return machine.census()["driver of " + bdf];
+}
+
+struct NativeMachine : testing::Test {
+  std::unique_ptr<Machine> machine = make_machine(
+      kDefaultMachine, "driver = \"vfio-pci\"       # or", "driver = \"native\"  # or");
+  Vmm vmm{*machine};
+};
+
+TEST_F(NativeMachine, NativePfHasVfsOnVfioPciThatNeedNoToken) {
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.0"), "native");
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "vfio-pci");
+  ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio0").has_value());
+  EXPECT_TRUE(vmm.bind_iommufd().has_value());
+  EXPECT_EQ(error_of(vmm.echo("0\n", device("sriov_numvfs"))), Errno::kBusy);
+  EXPECT_EQ(error_of(vmm.echo("0000:01:00.0\n", drivers("native/unbind"))), Errno::kBusy);
+}
+
+TEST_F(NativeMachine, NativeDriverConfiguresVfsWhichThenHaveNoDriver) {
+  ASSERT_TRUE(vmm.echo("0\n", device("sriov_numvfs")).has_value());
+  ASSERT_TRUE(vmm.echo("1\n", device("sriov_numvfs")).has_value());
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "");
+  ASSERT_TRUE(
+      vmm.echo("vfio-pci", "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.1/driver_override")
+          .has_value());
+  ASSERT_TRUE(vmm.echo("0000:01:00.1\n", "/sys/bus/pci/drivers_probe").has_value());
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "vfio-pci");
+}
+
+TEST_F(NativeMachine, PfGoesToVfioPciAndBackAsDriverctlDoes) {
+  ASSERT_TRUE(vmm.echo("vfio-pci", device("driver_override")).has_value());
+  ASSERT_TRUE(vmm.echo("0000:01:00.0\n", drivers("native/unbind")).has_value());
+  ASSERT_TRUE(vmm.echo("0000:01:00.0\n", "/sys/bus/pci/drivers_probe").has_value());
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.0"), "vfio-pci");
+  ASSERT_TRUE(vmm.echo("\n", device("driver_override")).has_value());
+  ASSERT_TRUE(vmm.echo("0000:01:00.0\n", drivers("vfio-pci/unbind")).has_value());
+  ASSERT_TRUE(vmm.echo("0000:01:00.0\n", "/sys/bus/pci/drivers_probe").has_value());
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.0"), "native");
+  EXPECT_TRUE(vmm.echo("2\n", device("sriov_numvfs")).has_value());
+}
+
+TEST(Rescan, FindsWhatWasRemovedWithoutItsOverride) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(
+      vmm.echo("1\n", "/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/remove").has_value());
+  EXPECT_EQ(error_of(vmm.cat("/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/vendor")),
+            Errno::kNoEnt);
+  ASSERT_TRUE(vmm.echo("1\n", "/sys/bus/pci/rescan").has_value());
+  EXPECT_EQ(*vmm.cat("/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/driver_override"),
+            "(null)\n");
+  EXPECT_EQ(error_of(vmm.open_device(kPlainCard)), Errno::kNoEnt);
+  ASSERT_TRUE(
+      vmm.echo("vfio-pci", "/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/driver_override")
+          .has_value());
+  ASSERT_TRUE(vmm.echo("0000:02:00.0\n", "/sys/bus/pci/drivers_probe").has_value());
+  ASSERT_TRUE(vmm.open_device(kPlainCard).has_value());
+  EXPECT_TRUE(vmm.bind_iommufd().has_value());
+}
+
+TEST(Rescan, PfComesBackWithoutVfsAndConnects) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.echo("1\n", device("remove")).has_value());
+  ASSERT_TRUE(vmm.echo("1\n", "/sys/devices/pci0000:00/0000:00:01.0/rescan").has_value());
+  EXPECT_EQ(*vmm.cat(device("sriov_numvfs")), "0\n");
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.0"), "");
+  EXPECT_TRUE(test::connect(vmm).has_value());
+}
+
+}  // namespace
+}  // namespace teeio::machine
