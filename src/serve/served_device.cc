@@ -40,7 +40,8 @@ ServedDevice::ServedDevice(const machine::CardConfig& card, const SpeakerOptions
     : card_(card),
       options_(options),
       key_log_(key_log),
-      model_(std::make_unique<device::DmaEngineCard>(trace_, options_of(card))) {
+      model_(std::make_unique<device::DmaEngineCard>(trace_, options_of(card))),
+      slots_(card.serial, options.slots) {
   trace_.add_sink(*this);
   set_up();
 }
@@ -51,7 +52,7 @@ Speaker& ServedDevice::speaker(PlatformTransport transport) {
   if (speaker_ != nullptr && transport == transport_) return *speaker_;
   if (speaker_ != nullptr) speaker_->reset();
   transport_ = transport;
-  speaker_ = std::make_unique<Speaker>(*model_, card_.serial, transport, options_, key_log_);
+  speaker_ = std::make_unique<Speaker>(*model_, slots_, transport, options_, key_log_);
   return *speaker_;
 }
 

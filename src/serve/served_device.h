@@ -80,6 +80,7 @@ class ServedDevice final : private object::TraceSink {
   object::Trace trace_;
   std::vector<TdiChange> changes_;
   std::unique_ptr<device::DmaEngineCard> model_;
+  Slots slots_;
   /// Of the transport that was used last: a device has one connection.
   std::unique_ptr<Speaker> speaker_;
   PlatformTransport transport_ = PlatformTransport::kPciDoe;
