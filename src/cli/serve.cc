@@ -24,6 +24,8 @@ struct ServeArguments {
   std::string key;
   std::vector<std::string> slots;         ///< N=CHAIN,KEY
   std::vector<std::string> measurements;  ///< INDEX=KIND:VALUE
+  std::vector<std::string> faults;
+  bool list_faults = false;
   std::vector<std::string> psks;
   std::vector<std::string> versions;
   std::vector<std::string> capabilities;
@@ -71,6 +73,11 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
     if (!block) return std::unexpected(block.error());
     options.spdm.measurements.push_back(std::move(*block));
   }
+  for (const std::string& text : arguments.faults) {
+    auto fault = serve::parse_fault(text);
+    if (!fault) return std::unexpected(fault.error());
+    options.spdm.faults.push_back(std::move(*fault));
+  }
   if (arguments.mutual_auth) options.spdm.mutual_auth = spdm::MutualAuth::kOptional;
   for (const std::string& text : arguments.psks) {
     auto psk = parse_psk(text);
@@ -86,6 +93,10 @@ int cannot(const std::string& why) {
 }
 
 int serve_devices(const ServeArguments& arguments) {
+  if (arguments.list_faults) {
+    for (const std::string& fault : serve::all_faults()) print("{}\n", fault);
+    return 0;
+  }
   crypto::set_random_source(crypto::RandomSource::kSystem);  // peers are not of this process
   auto options = parse(arguments);
   if (!options) return wrong_use("serve", options.error());
@@ -180,6 +191,11 @@ void add_serve_command(Command& root) {
       .option("--ide-port", arguments->options.spdm.ide_port,
               "The card's port in IDE_KM; those below it have no streams")
       .shows_default();
+  serve
+      .option("--fault", arguments->faults,
+              "Misbehave: NAME@MESSAGE, such as bad-signature@KEY_EXCHANGE; may be repeated")
+      .value_name("NAME@MESSAGE");
+  serve.flag("--list-faults", arguments->list_faults, "List the faults, and do nothing");
   serve.flag("--once", arguments->options.once, "End when a peer sends SHUTDOWN");
   serve.runs([arguments] { return serve_devices(*arguments); });
 }

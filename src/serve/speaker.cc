@@ -96,6 +96,7 @@ Speaker::Speaker(device::DmaEngineCard& card, Slots& slots, PlatformTransport tr
       cxl_(options.cxl ? std::optional<CxlMemory>(std::in_place) : std::nullopt),
       slots_(slots),
       measurements_(card.attester(), options.measurements),
+      faults_(options.faults),
       responder_(config_for(options)) {}
 
 Speaker::~Speaker() = default;
@@ -110,6 +111,7 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
   config.settings.data_transfer_size = options.data_transfer_size;
   config.credentials = &slots_;
   config.provisioning = &slots_;
+  if (!options.faults.empty()) config.tamper = &faults_;
   config.endpoint_info = endpoint_info(card_);
   // The words were looked at when the options were read.
   if (auto chosen = parse_algorithms(config.settings.algorithms, options.algorithms))
@@ -123,9 +125,14 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
   return config;
 }
 
-Bytes Speaker::answer(ByteView packet) {
+Bytes Speaker::answer(ByteView packet) { return faults_.carry(speak(packet)); }
+
+Bytes Speaker::speak(ByteView packet) {
   if (transport_ == PlatformTransport::kPciDoe)
-    if (auto discovery = answer_discovery(packet)) return std::move(*discovery);
+    if (auto discovery = answer_discovery(packet)) {
+      faults_.change_discovery(*discovery);
+      return std::move(*discovery);
+    }
   const spdm::Transport transport = spdm_transport(transport_);
   const auto message = spdm::unwrap(transport, packet);
   if (!message) return {};
@@ -168,8 +175,13 @@ std::optional<spdm::Message> Speaker::answer_app(const spdm::AppRequest& request
     return refuse(wire::SpdmErrorCode::kUnsupportedRequest);
   // Keys and TDIs are for secured sessions only. Source: PCIe Base Spec 6.33.3, 11.3.
   if (request.session == spdm::kNoSession) return refuse(wire::SpdmErrorCode::kUnexpectedRequest);
-  const auto answer =
-      cxl ? cxl_->answer(request.payload) : answer_pci(request.payload, request.session);
+  if (cxl) {
+    const auto answer = cxl_->answer(request.payload);
+    return answer ? responder_.answer(*answer) : refuse(wire::SpdmErrorCode::kInvalidRequest);
+  }
+  if (const auto code = faults_.refuses_app(request.payload)) return responder_.refuse(*code);
+  auto answer = answer_pci(request.payload, request.session);
+  if (answer) faults_.change_app(request.payload, *answer);
   return answer ? responder_.answer(*answer) : refuse(wire::SpdmErrorCode::kInvalidRequest);
 }
 

@@ -11,6 +11,7 @@
 #include "crypto/identity.h"
 #include "device/dma_engine_card.h"
 #include "serve/cxl_memory.h"
+#include "serve/faults.h"
 #include "serve/measurement_blocks.h"
 #include "serve/platform_message.h"
 #include "serve/slots.h"
@@ -30,6 +31,7 @@ struct SpeakerOptions {
   SlotFill slots;                               ///< the identities outlive the speakers
   std::vector<spdm::Measurement> measurements;  ///< beside or instead of the card's
   std::uint32_t data_transfer_size = 0x1200;    ///< bytes
+  std::vector<Fault> faults;
   bool defer = false;  ///< what needs a signature is answered by ResponseNotReady first
   /// Also answer CXL's IDE_KM and TSP, as a CXL memory device would.
   bool cxl = false;
@@ -66,6 +68,7 @@ class Speaker final : private spdm::Observer {
 
  private:
   [[nodiscard]] spdm::ResponderConfig config_for(const SpeakerOptions& options);
+  [[nodiscard]] Bytes speak(ByteView packet);
   [[nodiscard]] std::optional<Bytes> answer_discovery(ByteView packet) const;
   [[nodiscard]] std::optional<spdm::Message> answer_app(const spdm::AppRequest& request);
   /// The answer's payload to one under PCI-SIG's ID; nullopt: there is none.
@@ -83,6 +86,7 @@ class Speaker final : private spdm::Observer {
   std::optional<CxlMemory> cxl_;
   Slots& slots_;
   MeasurementBlocks measurements_;
+  Faults faults_;
   spdm::Responder responder_;
 };
 
