@@ -65,6 +65,21 @@ void ServedDevice::want_encapsulated(PlatformTransport transport, PlatformComman
   speaker(transport).want_encapsulated(command, payload);
 }
 
+Bytes ServedDevice::answer_tdisp(ByteView message) const {
+  const auto request = wire::decode_tdisp(message);
+  const auto refuse = [&](wire::TdispError code) {
+    const auto id = request ? request->function_id : wire::TdispFunctionId{};
+    return wire::encode_tdisp({id, wire::TdispErrorResponse{std::to_underlying(code), 0, {}}});
+  };
+  if (!request) return refuse(wire::TdispError::kInvalidRequest);
+  if (!std::holds_alternative<wire::TdispGetInterfaceState>(request->body))
+    return refuse(wire::TdispError::kUnsupportedRequest);
+  for (const TdiStatus& tdi : tdis())
+    if (wire::TdispFunctionId::of(tdi.function).raw == request->function_id.raw)
+      return wire::encode_tdisp({request->function_id, wire::TdispInterfaceState{tdi.state}});
+  return refuse(wire::TdispError::kInvalidInterface);
+}
+
 std::vector<TdiStatus> ServedDevice::tdis() const {
   std::vector<TdiStatus> list;
   const auto functions = model_->functions();
