@@ -6,10 +6,8 @@
 #include "cli/options.h"
 #include "cli/print.h"
 #include "cli/psk_argument.h"
-#include "crypto/chain_problem.h"
-#include "crypto/identity.h"
+#include "cli/slot_files.h"
 #include "crypto/random.h"
-#include "serve/capture.h"
 #include "serve/knobs.h"
 #include "serve/server.h"
 #include "wire/spdm_capabilities.h"
@@ -24,34 +22,16 @@ struct ServeArguments {
   std::string transport;
   std::string chain;
   std::string key;
+  std::vector<std::string> slots;         ///< N=CHAIN,KEY
+  std::vector<std::string> measurements;  ///< INDEX=KIND:VALUE
+  std::vector<std::string> faults;
+  bool list_faults = false;
   std::vector<std::string> psks;
   std::vector<std::string> versions;
   std::vector<std::string> capabilities;
   bool mutual_auth = false;
   serve::ServerOptions options;
 };
-
-std::expected<crypto::Identity, std::string> load_identity(const std::string& chain_file,
-                                                           const std::string& key_file) {
-  const auto chain = read_file(chain_file);
-  if (!chain) return std::unexpected(chain.error());
-  const auto key = read_file(key_file);
-  if (!key) return std::unexpected(key.error());
-  auto identity = crypto::identity_from_pem(*chain, *key);
-  if (!identity)
-    return std::unexpected(fmt::format("{}, {}: {}", chain_file, key_file, identity.error().why));
-  return std::move(*identity);
-}
-
-/// A chain that requesters will refuse is served all the same: it is what they are tested with.
-void warn(const std::string& file, const crypto::CertificateChain& chain) {
-  constexpr std::uint64_t kSecondNs = 1'000'000'000;
-  if (const auto problem = crypto::chain_problem(chain))
-    complain("teeio serve: {}: warning: the chain does not verify: {}\n", file, *problem);
-  const auto now = static_cast<std::int64_t>(serve::world_time_ns() / kSecondNs);
-  if (const auto problem = crypto::validity_problem(chain, now))
-    complain("teeio serve: {}: warning: {}\n", file, *problem);
-}
 
 std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
                                            serve::SpeakerOptions& spdm) {
@@ -68,8 +48,9 @@ std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
       return std::unexpected("a capability of pre-shared keys needs --psk");
     spdm.capabilities = *flags;
   }
-  const auto chosen = serve::parse_algorithms(serve::available_algorithms(!arguments.chain.empty()),
-                                              spdm.algorithms);
+  const auto chosen = serve::parse_algorithms(
+      serve::available_algorithms(!arguments.chain.empty() || !arguments.slots.empty()),
+      spdm.algorithms);
   if (!chosen) return std::unexpected(chosen.error());
   return {};
 }
@@ -87,6 +68,16 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
   }
   if (const auto done = set_knobs(arguments, options.spdm); !done)
     return std::unexpected(done.error());
+  for (const std::string& text : arguments.measurements) {
+    auto block = serve::parse_measurement(text);
+    if (!block) return std::unexpected(block.error());
+    options.spdm.measurements.push_back(std::move(*block));
+  }
+  for (const std::string& text : arguments.faults) {
+    auto fault = serve::parse_fault(text);
+    if (!fault) return std::unexpected(fault.error());
+    options.spdm.faults.push_back(std::move(*fault));
+  }
   if (arguments.mutual_auth) options.spdm.mutual_auth = spdm::MutualAuth::kOptional;
   for (const std::string& text : arguments.psks) {
     auto psk = parse_psk(text);
@@ -102,17 +93,19 @@ int cannot(const std::string& why) {
 }
 
 int serve_devices(const ServeArguments& arguments) {
+  if (arguments.list_faults) {
+    for (const std::string& fault : serve::all_faults()) print("{}\n", fault);
+    return 0;
+  }
   crypto::set_random_source(crypto::RandomSource::kSystem);  // peers are not of this process
   auto options = parse(arguments);
   if (!options) return wrong_use("serve", options.error());
-  std::optional<crypto::Identity> identity;
-  if (!arguments.chain.empty()) {
-    auto loaded = load_identity(arguments.chain, arguments.key);
-    if (!loaded) return cannot(loaded.error());
-    warn(arguments.chain, loaded->chain);
-    identity = std::move(*loaded);
-    options->spdm.identity = &*identity;
-  }
+  SlotFiles files;
+  for (const std::string& text : arguments.slots)
+    if (const auto wrong = files.add_slot(text)) return wrong_use("serve", *wrong);
+  if (!arguments.chain.empty()) files.add_shared(arguments.chain, arguments.key);
+  const auto filled = files.load(options->spdm.slots);
+  if (!filled) return cannot(filled.error());
   auto server = serve::Server::create(std::move(*options));
   if (!server) return cannot(server.error());
   return server->run() ? 0 : 1;
@@ -152,9 +145,17 @@ void add_serve_command(Command& root) {
       serve.option("--key", arguments->key, "Private key of the chain, PEM").value_name("FILE");
   Option& chain = serve
                       .option("--chain", arguments->chain,
-                              "Certificate chain of slot 0, PEM, root first (default: the "
+                              "Certificate chain of the slots, PEM, root first (default: the "
                               "card's own)")
                       .value_name("FILE");
+  serve
+      .option("--slot", arguments->slots,
+              "Certificate chain and key of one slot, N=CHAIN,KEY; may be repeated")
+      .value_name("N=FILE,FILE");
+  serve
+      .option("--measurement", arguments->measurements,
+              "A measurement block, INDEX=KIND:VALUE or INDEX=KIND+raw:VALUE; may be repeated")
+      .value_name("BLOCK");
   chain.needs(key);
   key.needs(chain);
   serve.option("--psk", arguments->psks, "A pre-shared key, HINT=KEY; may be repeated")
@@ -172,7 +173,7 @@ void add_serve_command(Command& root) {
               "Only these of their kinds (ECDSA-P256, SHA-256, …), with commas between")
       .value_name("LIST")
       .comma_separated();
-  serve.option("--slots", arguments->options.spdm.slots, "Slots that hold the chain, from 0 on")
+  serve.option("--slots", arguments->options.spdm.slots.slots, "Slots that are filled, from 0 on")
       .range(1, 8)
       .shows_default();
   serve
@@ -190,6 +191,11 @@ void add_serve_command(Command& root) {
       .option("--ide-port", arguments->options.spdm.ide_port,
               "The card's port in IDE_KM; those below it have no streams")
       .shows_default();
+  serve
+      .option("--fault", arguments->faults,
+              "Misbehave: NAME@MESSAGE, such as bad-signature@KEY_EXCHANGE; may be repeated")
+      .value_name("NAME@MESSAGE");
+  serve.flag("--list-faults", arguments->list_faults, "List the faults, and do nothing");
   serve.flag("--once", arguments->options.once, "End when a peer sends SHUTDOWN");
   serve.runs([arguments] { return serve_devices(*arguments); });
 }

@@ -5,10 +5,19 @@
 #include <span>
 #include <utility>
 
+#include "wire/transport_framing.h"
+
 namespace teeio::serve {
 namespace {
 
 ByteView bytes_of_text(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+/// Before four bytes are there, nobody knows.
+bool is_raw(ByteView in) {
+  return in.size() >= wire::TcpBindingMessage::kHeaderSize &&
+         (in[0] != std::byte{0} || in[1] != std::byte{0}) &&
+         in[2] == std::byte{wire::TcpBindingMessage::kVersion};
+}
 
 void append(Bytes& to, const Bytes& more) { to.insert(to.end(), more.begin(), more.end()); }
 
@@ -16,7 +25,10 @@ void append(Bytes& to, const Bytes& more) { to.insert(to.end(), more.begin(), mo
 
 Connection::Step Connection::receive(ByteView bytes) {
   Step step;
+  const bool first = in_.size() < wire::TcpBindingMessage::kHeaderSize && !transport_;
   in_.insert(in_.end(), bytes.begin(), bytes.end());
+  if (first) raw_ = is_raw(in_);
+  if (raw_) return receive_raw();
   std::size_t used = 0;
   while (step.next == Next::kGoOn) {
     const ByteView rest = ByteView(in_).subspan(used);
@@ -34,6 +46,52 @@ Connection::Step Connection::receive(ByteView bytes) {
   }
   in_.erase(in_.begin(), in_.begin() + static_cast<std::ptrdiff_t>(used));
   return step;
+}
+
+Connection::Step Connection::receive_raw() {
+  Step step;
+  if (only_ && *only_ != PlatformTransport::kTcp) {
+    owner_.log(
+        fmt::format("SPDM over TCP came, only {} is served; closing the connection", name(*only_)));
+    step.next = Next::kClose;
+    return step;
+  }
+  transport_ = PlatformTransport::kTcp;
+  std::size_t used = 0;
+  for (;;) {
+    const ByteView rest = ByteView(in_).subspan(used);
+    const std::size_t size = wire::TcpBindingMessage::size_of(rest);
+    if (size == 0 || rest.size() < size) break;
+    append(step.out, answer_raw(rest.first(size)));
+    used += size;
+  }
+  in_.erase(in_.begin(), in_.begin() + static_cast<std::ptrdiff_t>(used));
+  return step;
+}
+
+Bytes Connection::answer_raw(ByteView packet) {
+  using wire::TcpBindingType;
+  const auto bare = [](TcpBindingType type) {
+    return wire::TcpBindingMessage{wire::TcpBindingMessage::kVersion, std::to_underlying(type), {}}
+        .encode();
+  };
+  const auto message = wire::TcpBindingMessage::decode(packet);
+  if (!message) return bare(TcpBindingType::kErrorNotSupported);
+  switch (TcpBindingType{message->type}) {
+    case TcpBindingType::kOutOfSession:
+    case TcpBindingType::kInSession:
+      return owner_.answer(PlatformTransport::kTcp, packet);
+    case TcpBindingType::kRoleInquiry:
+      // A guess by the codes' names (libspdm include/industry_standard/spdm_tcp_binding.h):
+      // who asks for the role of a responder is told that it is no requester.
+      return bare(TcpBindingType::kErrorNotRequester);
+    case TcpBindingType::kErrorTooLarge:
+    case TcpBindingType::kErrorNotSupported:
+    case TcpBindingType::kErrorNotRequester:
+    case TcpBindingType::kErrorNotResponder:
+      return {};  // no error is answered by another
+  }
+  return bare(TcpBindingType::kErrorNotSupported);
 }
 
 std::optional<std::string> Connection::fault(const PlatformHeader& header) const {
@@ -58,6 +116,10 @@ Connection::Next Connection::handle(const PlatformHeader& header, ByteView paylo
   // Any number may come in a command; those below are all that there are.
   if (command == PlatformCommand::kNormal) {
     reply(command, owner_.answer(PlatformTransport{header.transport}, payload));
+    return Next::kGoOn;
+  }
+  if (command == PlatformCommand::kDecapTdisp) {
+    reply(PlatformCommand::kNormal, owner_.answer_tdisp(payload));
     return Next::kGoOn;
   }
   if (command == PlatformCommand::kTest) {

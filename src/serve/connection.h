@@ -15,6 +15,8 @@ class ConnectionOwner {
   virtual ~ConnectionOwner() = default;
   /// A packet of the connection's transport; empty: dropped unanswered.
   virtual Bytes answer(PlatformTransport transport, ByteView packet) = 0;
+  /// A bare TDISP message from the platform itself; the bare answer.
+  virtual Bytes answer_tdisp(ByteView message) = 0;
   /// "Send me an encapsulated request of this kind": the next GET_ENCAPSULATED_REQUEST gets it.
   /// `payload` is the session ID (4 bytes) for KEY_UPDATE.
   virtual void want_encapsulated(PlatformTransport transport, PlatformCommand command,
@@ -23,6 +25,10 @@ class ConnectionOwner {
 };
 
 /// What one peer says and what it is told, without a socket: bytes in, bytes out.
+///
+/// Two framings: spdm-emu's, and DSP0287's own (SPDM over TCP, port 4194), told apart by
+/// the first bytes, as no DSP0287 message begins with two zero bytes and every
+/// message of spdm-emu does. Whoever speaks the latter has the transport `tcp`.
 ///
 /// A connection has one transport: the one that its first message names, unless
 /// only one is allowed. Nothing that a peer sends does more than end its own
@@ -53,12 +59,16 @@ class Connection {
  private:
   /// Why a header ends the connection; nullopt: it does not.
   [[nodiscard]] std::optional<std::string> fault(const PlatformHeader& header) const;
+  [[nodiscard]] Step receive_raw();
+  /// The answer to one DSP0287 message; empty: none.
+  [[nodiscard]] Bytes answer_raw(ByteView packet);
   [[nodiscard]] Next handle(const PlatformHeader& header, ByteView payload, Bytes& out);
 
   ConnectionOwner& owner_;
   const std::optional<PlatformTransport> only_;
   std::optional<PlatformTransport> transport_;
   Bytes in_;
+  bool raw_ = false;  ///< DSP0287's framing
 };
 
 }  // namespace teeio::serve

@@ -2,15 +2,16 @@
 
 #include <cstdint>
 #include <map>
+#include <utility>
 
 #include "crypto/identity.h"
 #include "spdm/credentials.h"
 
 namespace teeio::serve {
 
-/// A card's keys and certificates, the same in each slot that is filled, one identity for each type
-/// of key, so that a requester may negotiate what it likes. Functions of the seed, made when a
-/// request first needs them.
+/// A card's keys and certificates, another identity in each slot that is filled and for each type
+/// of key, so that a requester may negotiate what it likes. Functions of seed and slot, made when
+/// a request first needs them. Key pair: slot + 1.
 ///
 /// Lifetime: outlives the responder that asks. Locking: none.
 class Identities final : public spdm::Credentials {
@@ -27,7 +28,7 @@ class Identities final : public spdm::Credentials {
   };
   const std::uint64_t seed_;
   const std::uint8_t slots_;
-  std::map<crypto::KeyType, Made> made_;
+  std::map<std::pair<std::uint8_t, crypto::KeyType>, Made> made_;
 };
 
 }  // namespace teeio::serve

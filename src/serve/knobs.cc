@@ -19,8 +19,7 @@ using namespace wire;
 /// What ResponderConfig has no part for, or `teeio serve` gives it none.
 constexpr std::uint32_t kUnanswered = kSpdmCapCache | kSpdmCapPubKeyId | kSpdmCapEvent |
                                       kSpdmCapSetKeyPairInfo | kSpdmCapSetKeyPairReset |
-                                      kSpdmCapSetCert | kSpdmCapCsr | kSpdmCapCertInstallReset |
-                                      kSpdmCapEndpointInfoNoSig | kSpdmCapEndpointInfoSig;
+                                      kSpdmCapCertInstallReset;
 
 std::string all_capabilities() {
   std::vector<std::string_view> names;
@@ -40,6 +39,10 @@ std::uint32_t excluded_by(std::uint32_t mask) {
       return kSpdmCapPskWithContext;
     case kSpdmCapPskWithContext:
       return kSpdmCapPsk;
+    case kSpdmCapEndpointInfoNoSig:
+      return kSpdmCapEndpointInfoSig;
+    case kSpdmCapEndpointInfoSig:
+      return kSpdmCapEndpointInfoNoSig;
     case kSpdmCapMultiKeyOnly:
       return kSpdmCapMultiKeyNegotiated;
     case kSpdmCapMultiKeyNegotiated:

@@ -12,7 +12,10 @@ namespace teeio::serve {
 /// What a message on the socket is for. The numbers and the framing below are
 /// those of DMTF/spdm-emu, spdm_emu/spdm_emu_common/command.h.
 enum class PlatformCommand : std::uint32_t {
-  kNormal = 0x0001,             ///< payload: a packet of the transport
+  kNormal = 0x0001,  ///< payload: a packet of the transport
+  /// A bare TDISP message without SPDM around it, of QEMU's TDISP device, answered as
+  /// kNormal by a bare one. Source: DMTF/spdm-emu pull request 498.
+  kDecapTdisp = 0x0002,
   kEncapKeyUpdate = 0x8001,     ///< "send me an encapsulated KEY_UPDATE"
   kEncapEndpointInfo = 0x8002,  ///< "send me an encapsulated GET_ENDPOINT_INFO"
   kContinue = 0xfffd,           ///< the requester leaves; state is kept

@@ -40,7 +40,8 @@ ServedDevice::ServedDevice(const machine::CardConfig& card, const SpeakerOptions
     : card_(card),
       options_(options),
       key_log_(key_log),
-      model_(std::make_unique<device::DmaEngineCard>(trace_, options_of(card))) {
+      model_(std::make_unique<device::DmaEngineCard>(trace_, options_of(card))),
+      slots_(card.serial, options.slots) {
   trace_.add_sink(*this);
   set_up();
 }
@@ -51,7 +52,7 @@ Speaker& ServedDevice::speaker(PlatformTransport transport) {
   if (speaker_ != nullptr && transport == transport_) return *speaker_;
   if (speaker_ != nullptr) speaker_->reset();
   transport_ = transport;
-  speaker_ = std::make_unique<Speaker>(*model_, card_.serial, transport, options_, key_log_);
+  speaker_ = std::make_unique<Speaker>(*model_, slots_, transport, options_, key_log_);
   return *speaker_;
 }
 
@@ -62,6 +63,21 @@ Bytes ServedDevice::answer(PlatformTransport transport, ByteView packet) {
 void ServedDevice::want_encapsulated(PlatformTransport transport, PlatformCommand command,
                                      ByteView payload) {
   speaker(transport).want_encapsulated(command, payload);
+}
+
+Bytes ServedDevice::answer_tdisp(ByteView message) const {
+  const auto request = wire::decode_tdisp(message);
+  const auto refuse = [&](wire::TdispError code) {
+    const auto id = request ? request->function_id : wire::TdispFunctionId{};
+    return wire::encode_tdisp({id, wire::TdispErrorResponse{std::to_underlying(code), 0, {}}});
+  };
+  if (!request) return refuse(wire::TdispError::kInvalidRequest);
+  if (!std::holds_alternative<wire::TdispGetInterfaceState>(request->body))
+    return refuse(wire::TdispError::kUnsupportedRequest);
+  for (const TdiStatus& tdi : tdis())
+    if (wire::TdispFunctionId::of(tdi.function).raw == request->function_id.raw)
+      return wire::encode_tdisp({request->function_id, wire::TdispInterfaceState{tdi.state}});
+  return refuse(wire::TdispError::kInvalidInterface);
 }
 
 std::vector<TdiStatus> ServedDevice::tdis() const {

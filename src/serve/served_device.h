@@ -51,6 +51,12 @@ class ServedDevice final : private object::TraceSink {
   /// for a DOE object of a type that discovery does not offer.
   [[nodiscard]] Bytes answer(PlatformTransport transport, ByteView packet);
 
+  /// A bare TDISP message from the platform that the device is plugged into, which has no
+  /// session: GET_DEVICE_INTERFACE_STATE is answered, by TDISP_ERROR InvalidInterface for
+  /// functions that the card does not have; everything else by UnsupportedRequest, as keys
+  /// and locks are for sessions only. No SPDM connection notices.
+  [[nodiscard]] Bytes answer_tdisp(ByteView message) const;
+
   /// The peer's out-of-band wish for an encapsulated request (spdm-emu's OOB commands).
   void want_encapsulated(PlatformTransport transport, PlatformCommand command, ByteView payload);
 
@@ -80,6 +86,7 @@ class ServedDevice final : private object::TraceSink {
   object::Trace trace_;
   std::vector<TdiChange> changes_;
   std::unique_ptr<device::DmaEngineCard> model_;
+  Slots slots_;
   /// Of the transport that was used last: a device has one connection.
   std::unique_ptr<Speaker> speaker_;
   PlatformTransport transport_ = PlatformTransport::kPciDoe;

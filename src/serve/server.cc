@@ -111,6 +111,9 @@ class Client final : private ConnectionOwner {
     place_.capture.packet(transport, PacketSender::kResponder, answer);
     return answer;
   }
+  Bytes answer_tdisp(ByteView message) override {
+    return place_.fleet.at(place_.device).answer_tdisp(message);
+  }
   void want_encapsulated(PlatformTransport transport, PlatformCommand command,
                          ByteView payload) override {
     place_.fleet.at(place_.device).want_encapsulated(transport, command, payload);

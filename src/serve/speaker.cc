@@ -43,6 +43,34 @@ std::optional<Bytes> answer_pldm(ByteView message) {
   return answer;
 }
 
+bool has_given_chain(const SlotFill& slots) {
+  return slots.shared != nullptr ||
+         std::ranges::any_of(slots.single, [](const auto* one) { return one != nullptr; });
+}
+
+/// EndpointInfo of device class identifiers: one, by PCI-SIG, the function's vendor and class.
+/// Source: DSP0274 1.3, "ENDPOINT_INFO"; libspdm include/industry_standard/spdm.h,
+/// spdm_endpoint_info_device_class_identifier_t and its elements.
+Bytes endpoint_info(device::DmaEngineCard& card) {
+  hw::PciFunction& pf = *card.functions().front();
+  constexpr std::uint16_t kClassAt = 0x08;  // revision below, class code above
+  Writer element;
+  element.le(static_cast<std::uint8_t>(wire::VendorDefined::kPciSigStandardId))
+      .le(std::uint8_t{2})
+      .le(static_cast<std::uint16_t>(pf.config_read(0, 2)))
+      .le(std::uint8_t{1})  // subordinate IDs
+      .le(std::uint8_t{3});
+  const std::uint32_t code = pf.config_read(kClassAt, 4) >> 8U;
+  for (const unsigned shift : {0U, 8U, 16U}) element.le(static_cast<std::uint8_t>(code >> shift));
+  const Bytes inside = element.take();
+  return Writer()
+      .le(std::uint8_t{1})
+      .zeros(3)
+      .le(static_cast<std::uint8_t>(inside.size()))
+      .bytes(inside)
+      .take();
+}
+
 spdm::Transport spdm_transport(PlatformTransport transport) {
   switch (transport) {
     case PlatformTransport::kNone:
@@ -59,14 +87,16 @@ spdm::Transport spdm_transport(PlatformTransport transport) {
 
 }  // namespace
 
-Speaker::Speaker(device::DmaEngineCard& card, std::uint64_t seed, PlatformTransport transport,
+Speaker::Speaker(device::DmaEngineCard& card, Slots& slots, PlatformTransport transport,
                  const SpeakerOptions& options, KeyLog& key_log)
     : card_(card),
       transport_(transport),
       ide_port_(options.ide_port),
       key_log_(key_log),
       cxl_(options.cxl ? std::optional<CxlMemory>(std::in_place) : std::nullopt),
-      identities_(seed, options.slots),
+      slots_(slots),
+      measurements_(card.attester(), options.measurements),
+      faults_(options.faults),
       responder_(config_for(options)) {}
 
 Speaker::~Speaker() = default;
@@ -74,21 +104,19 @@ Speaker::~Speaker() = default;
 spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
   spdm::ResponderConfig config;
   config.settings.transport = spdm_transport(transport_);
-  config.settings.algorithms = available_algorithms(options.identity != nullptr);
+  config.settings.algorithms = available_algorithms(has_given_chain(options.slots));
   config.settings.max_message_size = kMaxMessage;
   config.settings.versions = options.versions;
   config.settings.flags = options.capabilities;
   config.settings.data_transfer_size = options.data_transfer_size;
-  config.credentials = &identities_;
-  if (options.identity != nullptr) {
-    for (std::uint8_t slot = 0; slot < options.slots; ++slot)
-      credentials_.set(slot, {options.identity, 1});
-    config.credentials = &credentials_;
-  }
+  config.credentials = &slots_;
+  config.provisioning = &slots_;
+  if (!options.faults.empty()) config.tamper = &faults_;
+  config.endpoint_info = endpoint_info(card_);
   // The words were looked at when the options were read.
   if (auto chosen = parse_algorithms(config.settings.algorithms, options.algorithms))
     config.settings.algorithms = *chosen;
-  config.measurements = &card_.attester();
+  config.measurements = &measurements_;
   config.observer = this;
   config.psks = options.psks;
   config.mutual_auth = options.mutual_auth.value_or(spdm::MutualAuth::kNever);
@@ -97,9 +125,14 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
   return config;
 }
 
-Bytes Speaker::answer(ByteView packet) {
+Bytes Speaker::answer(ByteView packet) { return faults_.carry(speak(packet)); }
+
+Bytes Speaker::speak(ByteView packet) {
   if (transport_ == PlatformTransport::kPciDoe)
-    if (auto discovery = answer_discovery(packet)) return std::move(*discovery);
+    if (auto discovery = answer_discovery(packet)) {
+      faults_.change_discovery(*discovery);
+      return std::move(*discovery);
+    }
   const spdm::Transport transport = spdm_transport(transport_);
   const auto message = spdm::unwrap(transport, packet);
   if (!message) return {};
@@ -142,8 +175,13 @@ std::optional<spdm::Message> Speaker::answer_app(const spdm::AppRequest& request
     return refuse(wire::SpdmErrorCode::kUnsupportedRequest);
   // Keys and TDIs are for secured sessions only. Source: PCIe Base Spec 6.33.3, 11.3.
   if (request.session == spdm::kNoSession) return refuse(wire::SpdmErrorCode::kUnexpectedRequest);
-  const auto answer =
-      cxl ? cxl_->answer(request.payload) : answer_pci(request.payload, request.session);
+  if (cxl) {
+    const auto answer = cxl_->answer(request.payload);
+    return answer ? responder_.answer(*answer) : refuse(wire::SpdmErrorCode::kInvalidRequest);
+  }
+  if (const auto code = faults_.refuses_app(request.payload)) return responder_.refuse(*code);
+  auto answer = answer_pci(request.payload, request.session);
+  if (answer) faults_.change_app(request.payload, *answer);
   return answer ? responder_.answer(*answer) : refuse(wire::SpdmErrorCode::kInvalidRequest);
 }
 

@@ -11,8 +11,10 @@
 #include "crypto/identity.h"
 #include "device/dma_engine_card.h"
 #include "serve/cxl_memory.h"
-#include "serve/identities.h"
+#include "serve/faults.h"
+#include "serve/measurement_blocks.h"
 #include "serve/platform_message.h"
+#include "serve/slots.h"
 #include "spdm/observer.h"
 #include "spdm/responder.h"
 
@@ -24,13 +26,13 @@ struct SpeakerOptions {
   std::vector<spdm::Psk> psks;
   std::uint8_t heartbeat_s = 0;
   std::vector<std::uint8_t> versions = spdm::all_versions();
-  std::uint32_t capabilities = 0;             ///< 0: the responder's default
-  std::vector<std::string> algorithms;        ///< as parse_algorithms() takes them; empty: all
-  std::uint8_t slots = 1;                     ///< that hold the chain, from slot 0 on
-  std::uint32_t data_transfer_size = 0x1200;  ///< bytes
+  std::uint32_t capabilities = 0;               ///< 0: the responder's default
+  std::vector<std::string> algorithms;          ///< as parse_algorithms() takes them; empty: all
+  SlotFill slots;                               ///< the identities outlive the speakers
+  std::vector<spdm::Measurement> measurements;  ///< beside or instead of the card's
+  std::uint32_t data_transfer_size = 0x1200;    ///< bytes
+  std::vector<Fault> faults;
   bool defer = false;  ///< what needs a signature is answered by ResponseNotReady first
-  /// Instead of the card's own: chain and key of slot 0. Outlives the speakers.
-  const crypto::Identity* identity = nullptr;
   /// Also answer CXL's IDE_KM and TSP, as a CXL memory device would.
   bool cxl = false;
   /// The card's port in IDE_KM; ports below it exist without streams.
@@ -48,12 +50,11 @@ class KeyLog {
 /// A card's SPDM responder on one transport: packets in, packets out. What IDE_KM
 /// and TDISP ask goes to the card's DSM.
 ///
-/// Lifetime: owned by its device; the card, the options and the key log outlive it.
+/// Lifetime: owned by its device; the card, the slots, the options and the key log outlive it.
 /// Locking: none; one thread.
 class Speaker final : private spdm::Observer {
  public:
-  /// `seed`: of the card's identities.
-  Speaker(device::DmaEngineCard& card, std::uint64_t seed, PlatformTransport transport,
+  Speaker(device::DmaEngineCard& card, Slots& slots, PlatformTransport transport,
           const SpeakerOptions& options, KeyLog& key_log);
   ~Speaker() override;
 
@@ -67,6 +68,7 @@ class Speaker final : private spdm::Observer {
 
  private:
   [[nodiscard]] spdm::ResponderConfig config_for(const SpeakerOptions& options);
+  [[nodiscard]] Bytes speak(ByteView packet);
   [[nodiscard]] std::optional<Bytes> answer_discovery(ByteView packet) const;
   [[nodiscard]] std::optional<spdm::Message> answer_app(const spdm::AppRequest& request);
   /// The answer's payload to one under PCI-SIG's ID; nullopt: there is none.
@@ -82,8 +84,9 @@ class Speaker final : private spdm::Observer {
   const std::uint8_t ide_port_;
   KeyLog& key_log_;
   std::optional<CxlMemory> cxl_;
-  Identities identities_;
-  spdm::FixedCredentials credentials_;
+  Slots& slots_;
+  MeasurementBlocks measurements_;
+  Faults faults_;
   spdm::Responder responder_;
 };
 

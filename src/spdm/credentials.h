@@ -51,14 +51,20 @@ class FixedCredentials final : public Credentials {
 class Provisioning {
  public:
   virtual ~Provisioning() = default;
-  /// A certification request, DER, for the key of a pair (0: the only one).
-  /// Errors: anything; the peer hears Unspecified.
-  virtual Result<Bytes> csr(std::uint8_t key_pair, ByteView requester_info, ByteView opaque) = 0;
+  /// Which key: of a pair, or (0: no multi-key connection) slot 0's, of the agreed algorithms.
+  struct Key {
+    std::uint8_t pair = 0;
+    crypto::SignatureAlgorithm algorithm = crypto::SignatureAlgorithm::kEcdsaP384;
+    crypto::HashAlgorithm hash = crypto::HashAlgorithm::kSha384;
+  };
+  /// A certification request, DER, for the key. `requester_info`: a CertificationRequestInfo
+  /// with what the requester wants in it; may be empty. Errors: EINVAL it makes no sense, or
+  /// there is no such key; anything else the peer hears as Unspecified.
+  virtual Result<Bytes> csr(const Key& key, ByteView requester_info, ByteView opaque) = 0;
   /// Puts certificates in a slot, or empties it (no certificates); the end asks its
   /// Credentials anew afterwards. Errors: EINVAL the chain does not fit the
   /// slot's key; anything else the peer hears as Unspecified.
-  virtual Result<void> set_chain(std::uint8_t slot, std::uint8_t key_pair,
-                                 ByteView certificates) = 0;
+  virtual Result<void> set_chain(std::uint8_t slot, const Key& key, ByteView certificates) = 0;
 };
 
 /// One measurement block. Source: DSP0274 1.2 table 54 (DMTF measurement specification).

@@ -24,6 +24,18 @@ enum class MutualAuth : std::uint8_t {
   kRequired,  ///< KEY_EXCHANGE of a requester that cannot is refused
 };
 
+/// Spoils answers on purpose, so that requesters can be tested. Its responder's own state and
+/// transcripts have the answer as it should have been.
+class Tamper {
+ public:
+  virtual ~Tamper() = default;
+  /// The ERROR code that a request gets which would have been answered; nullopt: its answer.
+  [[nodiscard]] virtual std::optional<std::uint8_t> refuses(ByteView request) = 0;
+  /// The answer to `request` is about to be sent; both are whole SPDM messages in the clear.
+  /// `verify_data`: bytes of the HMAC at the end of KEY_EXCHANGE_RSP and PSK_EXCHANGE_RSP.
+  virtual void change(ByteView request, Bytes& answer, std::size_t verify_data) = 0;
+};
+
 struct ResponderConfig {
   Settings settings;
   // All outlive the responder; nullptr: it has none, and the capability is not offered.
@@ -31,6 +43,7 @@ struct ResponderConfig {
   MeasurementSource* measurements = nullptr;
   Provisioning* provisioning = nullptr;
   Observer* observer = nullptr;
+  Tamper* tamper = nullptr;
   /// Whose chains mutual authentication accepts; nullptr: any whose signatures hold.
   const crypto::TrustAnchors* requester_anchors = nullptr;
   std::vector<Psk> psks;

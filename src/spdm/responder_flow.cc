@@ -141,9 +141,14 @@ Flow::Outcome Flow::handle(const wire::SpdmHeader& header, ByteView request) {
   const Row* row = find_row(header.code);
   if (row == nullptr) return Refusal{SpdmErrorCode::kUnsupportedRequest, header.code};
   if (auto refusal = refuse_early(*row, header)) return std::move(*refusal);
+  Tamper* const tamper = state_.config.tamper;
+  if (tamper != nullptr)
+    if (const auto code = tamper->refuses(request))
+      return Refusal{static_cast<SpdmErrorCode>(*code)};
   note(*row);
   Call call{state_, session(), request};
   Reply reply = row->handler(call);
+  if (reply && tamper != nullptr) tamper->change(request, *reply, verify_data(*row));
   if (reply) return std::move(*reply);
   // L1/L2 does not survive a GET_MEASUREMENTS that failed.
   if (row->code == SpdmCode::kGetMeasurements) {
@@ -151,6 +156,13 @@ Flow::Outcome Flow::handle(const wire::SpdmHeader& header, ByteView request) {
     (in != nullptr ? in->measured : state_.l1l2).reset();
   }
   return std::move(reply.error());
+}
+
+/// Only KEY_EXCHANGE_RSP can be without: when FINISH is in the clear.
+std::size_t Flow::verify_data(const Row& row) const {
+  const bool in_the_clear =
+      state_.can(wire::kSpdmCapHandshakeInTheClear, wire::kSpdmCapHandshakeInTheClear);
+  return row.code == SpdmCode::kKeyExchange && in_the_clear ? 0 : state_.suite.hash_size();
 }
 
 std::optional<Refusal> Flow::refuse_early(const Row& row, const wire::SpdmHeader& header) {

@@ -43,6 +43,7 @@ class Flow {
   Outcome chunk_send(ByteView request);
   Outcome last_chunk();
   Outcome chunk_get(ByteView request);
+  [[nodiscard]] std::size_t verify_data(const Row& row) const;
   std::optional<Refusal> refuse_early(const Row& row, const wire::SpdmHeader& header);
   std::optional<Refusal> refuse_place(const Row& row);
   void note(const Row& row);

@@ -57,17 +57,27 @@ Bytes algorithm_identifier(const crypto::PublicKey& key) {
   return {inner.begin(), inner.end()};
 }
 
+/// Precondition: both algorithms are agreed on.
+Provisioning::Key key_of(const State& state, std::uint8_t pair) {
+  return {pair, *state.suite.asym, *state.suite.hash};
+}
+
+SpdmErrorCode why_not(const Error& error) {
+  return error.code == Errno::kInval ? SpdmErrorCode::kInvalidRequest : SpdmErrorCode::kUnspecified;
+}
+
 }  // namespace
 
 Reply get_csr(Call& call) {
   State& state = call.state;
+  if (!state.suite.asym || !state.suite.hash) return refuse(SpdmErrorCode::kUnspecified);
   const auto request = wire::SpdmGetCsr::decode(call.request);
   if (!request) return refuse(request.error(), wire::SpdmCode::kGetCsr);
   // DSP0274 1.3: a key pair is named in multi-key connections, and only there.
   if (state.multi_key != (request->key_pair != 0)) return refuse(SpdmErrorCode::kInvalidRequest);
-  const auto csr =
-      state.config.provisioning->csr(request->key_pair, request->requester_info, request->opaque);
-  if (!csr) return refuse(SpdmErrorCode::kUnspecified);
+  const auto csr = state.config.provisioning->csr(key_of(state, request->key_pair),
+                                                  request->requester_info, request->opaque);
+  if (!csr) return refuse(why_not(csr.error()));
   wire::SpdmCsr answer;
   answer.version = state.version();
   answer.csr = *csr;
@@ -76,6 +86,7 @@ Reply get_csr(Call& call) {
 
 Reply set_certificate(Call& call) {
   State& state = call.state;
+  if (!state.suite.asym || !state.suite.hash) return refuse(SpdmErrorCode::kUnspecified);
   const auto request = wire::SpdmSetCertificate::decode(call.request);
   if (!request) return refuse(request.error(), wire::SpdmCode::kSetCertificate);
   if (request->slot >= wire::kSpdmSlots) return refuse(SpdmErrorCode::kInvalidRequest);
@@ -90,12 +101,10 @@ Reply set_certificate(Call& call) {
       return refuse(SpdmErrorCode::kInvalidRequest);
     certificates = chain->certificates;
   }
-  const auto set =
-      state.config.provisioning->set_chain(request->slot, request->key_pair, certificates);
-  if (!set)
-    return refuse(set.error().code == Errno::kInval ? SpdmErrorCode::kInvalidRequest
-                                                    : SpdmErrorCode::kUnspecified);
-  state.slots[request->slot].asked = false;
+  const auto set = state.config.provisioning->set_chain(
+      request->slot, key_of(state, request->key_pair), certificates);
+  if (!set) return refuse(why_not(set.error()));
+  for (LocalSlot& slot : state.slots) slot.asked = false;
   wire::SpdmSetCertificateRsp answer;
   answer.version = state.version();
   answer.slot = request->slot;

@@ -42,6 +42,7 @@ struct Case {
 [[nodiscard]] std::span<const Case> spdm_cases();  ///< asked once for each SPDM version
 [[nodiscard]] std::span<const Case> session_cases();
 [[nodiscard]] std::span<const Case> auth_cases();
+[[nodiscard]] std::span<const Case> provisioning_cases();
 [[nodiscard]] std::span<const Case> ide_km_cases();
 [[nodiscard]] std::span<const Case> tdisp_cases();
 [[nodiscard]] std::span<const Case> cxl_cases();

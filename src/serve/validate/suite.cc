@@ -28,6 +28,7 @@ constexpr SuiteRow kSuites[] = {
     {"spdm14", spdm_cases, wire::kSpdmVersion14},
     {"session", session_cases, 0},
     {"auth", auth_cases, 0},
+    {"provisioning", provisioning_cases, 0},
     {"ide_km", ide_km_cases, 0},
     {"tdisp", tdisp_cases, 0},
     {"cxl", cxl_cases, 0},

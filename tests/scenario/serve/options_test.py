@@ -236,6 +236,64 @@ def once():
                     assert exchange(peer, TEST, DOE)[0] == TEST
 
 
+ALL = "+CSR,+SET_CERT,+GET_KEY_PAIR,+MULTI_KEY_NEG,+EP_INFO_SIG"
+
+
+def each_slot_has_its_own_chain():
+    found, ran = messages("--slots", "3", cases="spdm12.certificate.digest,session.open")
+    digests = fields(found, "DIGESTS")[0]
+    three = {digests[f"digest[{slot}]"] for slot in range(3)}
+    assert len(three) == 3 and all(ran.values()), digests
+    if not pki.is_there():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        made = pki.Chain(folder, "fifth")
+        found, _ = messages("--slot", f"5={made.pem},{made.key}", cases="spdm12.certificate.digest")
+        digests = fields(found, "DIGESTS")[0]
+        assert {"digest[0]", "digest[5]"} <= set(digests) and "digest[1]" not in digests, digests
+        done = run("serve", "--slot", f"5={made.pem},{made.key}", "--slot", f"5={made.pem},{made.key}")
+        assert done.returncode == 125 and "slot 5 is filled twice" in done.stderr, done
+
+
+def provisioning():
+    for slots in ("1", "3"):
+        found, ran = messages("--slots", slots, "--capabilities", ALL, cases="provisioning",
+                              validate_options=("--suite", "provisioning"))
+        assert len(ran) == 9 and all(ran.values()), ran
+        for name in ("CSR", "SET_CERTIFICATE_RSP", "KEY_PAIR_INFO", "ENDPOINT_INFO"):
+            assert has(found, name), name
+        totals = {str(one["total"]) for one in fields(found, "KEY_PAIR_INFO")}
+        assert totals == {slots}, totals
+    with Served(TEEIO) as served:
+        assert not any(validate(served, "--suite", "provisioning").values())
+    # Without multi-key connections the key pair is 0.
+    with Served(TEEIO, "--capabilities", "+CSR,+SET_CERT,+EP_INFO_NO_SIG") as served:
+        ran = validate(served, "--suite", "provisioning")
+        assert ran["provisioning.csr"] and ran["provisioning.set.same"], ran
+        assert ran["provisioning.endpoint_info"] and not ran["provisioning.endpoint_info.signed"]
+
+
+def multi_key():
+    """Every case of every version holds when slots have keys of their own."""
+    with Served(TEEIO, "--slots", "2", "--capabilities", ALL) as served:
+        ran = validate(served, "--suite", "spdm12,spdm13,spdm14,session,auth")
+        assert ran["spdm13.challenge.signed"] and ran["session.open"], ran
+
+
+def measurements():
+    blocks = ("--measurement", "2=firmware:changed", "--measurement", "253=manifest+raw:the manifest",
+              "--measurement", "9=svn+raw:7")
+    found, ran = messages(*blocks, cases="spdm12.measurements")
+    assert all(ran.values()), ran
+    counts = {str(one["total"]) for one in fields(found, "MEASUREMENTS") if "total" in one}
+    assert "6" in counts, fields(found, "MEASUREMENTS")
+    shown = run("decode", "-v", "wire.pcapng").stdout
+    assert b"the manifest".hex() in shown.replace(" ", "").replace("\n", ""), shown[-2000:]
+    for block, says in (("x", "INDEX=KIND:VALUE"), ("0=rom:x", "1 to 254"), ("3=soup:x", "manifest")):
+        done = run("serve", "--measurement", block)
+        assert done.returncode == 125 and says in done.stderr, done
+
+
 def wrong_words():
     for words, says in ((("--versions", "1.5"), "1.0 to 1.4"),
                         (("--capabilities", "+EVENT"), "nothing here answers"),
@@ -301,7 +359,8 @@ def main():
         os.chdir(folder)
         for test in (default, mutual_auth, without_it_nobody_is_asked, psk, versions, capabilities,
                      algorithms, slots, deferred, transfer_size, heartbeat, chain, machine_and_function,
-                     transport, cxl, ide_port, once, wrong_words,
+                     transport, cxl, ide_port, once, each_slot_has_its_own_chain, provisioning,
+                     multi_key, measurements, wrong_words,
                      empty_answers_and_directions, full_disk, idle_connections_lock_nobody_out,
                      no_descriptor_is_free):
             print(test.__name__, flush=True)

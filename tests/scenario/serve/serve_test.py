@@ -3,10 +3,13 @@
 
 import os
 import signal
+import struct
+import subprocess
 import sys
 import tempfile
 
-from served import (CONTINUE, DOE, MCTP, NONE, NORMAL, SHUTDOWN, TEST, Served, doe, exchange,
+from served import (CONTINUE, DECAP_TDISP, DOE, MCTP, NONE, NORMAL, SHUTDOWN, TEST, Served, doe, exchange,
+                    receive,
                     is_closed, send)
 
 TEEIO = sys.argv[1]
@@ -96,6 +99,66 @@ def shutdown_ends_only_the_connection(served):
         assert exchange(peer, TEST, DOE)[0] == TEST
 
 
+def tdisp_without_spdm(served):
+    """What QEMU's TDISP device asks at each config access, whatever the function."""
+    with served.connect() as peer:
+        for function, code, state in ((0x0100, 0x05, b"\0"), (0x0102, 0x05, b"\0")):
+            ask = struct.pack("<BBHIQ", 0x10, 0x85, 0, function, 0)
+            command, _, answer = exchange(peer, DECAP_TDISP, DOE, ask)
+            assert command == NORMAL and len(answer) == 17, answer
+            assert answer[:8] == struct.pack("<BBHI", 0x10, code, 0, function), answer
+            assert answer[16:] == state, answer
+        unknown = struct.pack("<BBHIQ", 0x10, 0x85, 0, 0xBEEF, 0)
+        _, _, answer = exchange(peer, DECAP_TDISP, DOE, unknown)
+        assert answer[1] == 0x7F and answer[16:20] == b"\1\1\0\0", answer
+        # LOCK_INTERFACE needs a session; half a message is refused.
+        lock = struct.pack("<BBHIQ", 0x10, 0x83, 0, 0x0100, 0) + bytes(20)
+        assert exchange(peer, DECAP_TDISP, DOE, lock)[2][16] == 7
+        assert exchange(peer, DECAP_TDISP, DOE, ask[:5])[2][16] == 1
+        assert exchange(peer, TEST, DOE)[0] == TEST
+
+
+def tdisp_state_follows(served):
+    """The bare answer has the state that a session has led to."""
+    control = served.control()
+    control.ask("subscribe")
+    subprocess.run([TEEIO, "validate", f"127.0.0.1:{served.port}", "--case",
+                    "tdisp.state.running", "--function", "0000:01:00.0"], check=True,
+                   capture_output=True, timeout=60)
+    assert [control.read()["state"] for _ in range(2)] == ["CONFIG_LOCKED", "RUN"]
+    now = {one["function"]: one["state"] for one in control.ask("states")["states"]}
+    states = ["CONFIG_UNLOCKED", "CONFIG_LOCKED", "RUN", "ERROR"]
+    with served.connect() as peer:
+        ask = struct.pack("<BBHIQ", 0x10, 0x85, 0, 0x0100, 0)
+        answer = exchange(peer, DECAP_TDISP, DOE, ask)[2]
+        assert states[answer[16]] == now["0000:01:00.0"], (answer, now)
+
+
+def raw_spdm_over_tcp(served):
+    """DSP0287 without spdm-emu's header: length, version, type, message."""
+    def message(kind, body=b""):
+        return struct.pack("<HBB", 2 + len(body), 1, kind) + body
+    def take(peer):
+        size, version, kind = struct.unpack("<HBB", receive(peer, 4))
+        assert version == 1
+        return kind, receive(peer, size - 2)
+    with served.connect() as peer:
+        whole = message(5, GET_VERSION)
+        peer.sendall(whole[:3])
+        peer.sendall(whole[3:])
+        kind, answer = take(peer)
+        assert kind == 5 and answer[:2] == bytes([0x10, 0x04]), (kind, answer)
+        peer.sendall(message(0xBF) + message(0x77) + message(5, GET_VERSION))
+        assert take(peer) == (0xC2, b"")
+        assert take(peer) == (0xC1, b"")
+        assert take(peer)[0] == 5
+    with Served(TEEIO, "--transport", "doe") as other:
+        with other.connect() as peer:
+            peer.sendall(message(5, GET_VERSION))
+            assert is_closed(peer)
+    assert "only doe is served" in other.log, other.log
+
+
 def reload_by_signal():
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "machine.toml")
@@ -123,7 +186,8 @@ def main():
     with Served(TEEIO) as served:
         for test in (greeting_and_discovery, each_transport_speaks_spdm, messages_in_pieces,
                      unanswered_object_gets_an_empty_answer, bad_peers_lose_only_their_connection,
-                     control_socket, shutdown_ends_only_the_connection):
+                     control_socket, shutdown_ends_only_the_connection, tdisp_without_spdm,
+                     tdisp_state_follows, raw_spdm_over_tcp):
             test(served)
     for words in ("at most 1048576 are taken", "transport 0x4d is unknown",
                   "transport changed from doe to mctp", "command 0x1234 is unknown",

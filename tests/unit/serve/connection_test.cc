@@ -18,6 +18,7 @@ struct Echo final : ConnectionOwner {
   Bytes answer(PlatformTransport, ByteView packet) override {
     return {packet.begin(), packet.end()};
   }
+  Bytes answer_tdisp(ByteView message) override { return {message.begin(), message.end()}; }
   void want_encapsulated(PlatformTransport, PlatformCommand command, ByteView payload) override {
     wishes.emplace_back(command, payload.size());
   }

@@ -1,0 +1,275 @@
+// What SPDM 1.2 and 1.3 added for whoever gives a device its identity: certification requests,
+// certificates, key pairs, endpoint information.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "crypto/csr.h"
+#include "serve/validate/bench.h"
+#include "serve/validate/raw_spdm.h"
+#include "spdm/suite.h"
+#include "wire/spdm_algorithms.h"
+#include "wire/spdm_capabilities.h"
+#include "wire/spdm_certificates.h"
+#include "wire/spdm_events.h"
+#include "wire/spdm_key_pairs.h"
+
+namespace teeio::serve::validate {
+namespace {
+
+using wire::SpdmCode;
+using wire::SpdmErrorCode;
+
+/// A link whose peer has one of `flags`, with its agreement and, of the chain of slot 0, the
+/// parsed form.
+struct Ready {
+  Link link;
+  spdm::Negotiated agreed;
+  spdm::Suite suite;
+  bool multi_key = false;
+
+  [[nodiscard]] const crypto::Certificate leaf() {
+    const spdm::PeerChain* const shown = link.requester().peer_chain(0);
+    return crypto::SpdmCertificateChain::parse(shown->chain, *suite.hash)->chain.leaf();
+  }
+};
+
+std::expected<Ready, Verdict> able(Bench& bench, std::uint32_t flags, const char* word) {
+  auto link = bench.with_chain();
+  if (!link) return std::unexpected(link.error());
+  const auto agreed = link->requester().negotiated();
+  if (!agreed || (agreed->peer_flags & flags) == 0)
+    return std::unexpected(skipped(fmt::format("{} is not set", word)));
+  const spdm::PeerChain* const chain = link->requester().peer_chain(0);
+  const spdm::Suite suite = spdm::Suite::of(agreed->algorithms);
+  if (chain == nullptr || !chain->verified || !suite.hash || !suite.asym)
+    return std::unexpected(skipped("slot 0 has no chain"));
+  const Bytes* const offered = link->heard().last(SpdmCode::kNegotiateAlgorithms);
+  const auto offer = offered != nullptr ? wire::SpdmNegotiateAlgorithms::decode(*offered)
+                                        : fail(Errno::kInval, "nothing was offered");
+  const bool multi_key = agreed->version >= wire::kSpdmVersion13 && offer &&
+                         (offer->offer.other_params & wire::kSpdmMultiKeyConn) != 0;
+  return Ready{std::move(*link), *agreed, suite, multi_key};
+}
+
+// --- certification requests and certificates ---------------------------------------
+
+Bytes get_csr(const Ready& ready, ByteView info) {
+  wire::SpdmGetCsr request;
+  request.version = ready.agreed.version;
+  request.key_pair = ready.multi_key ? 1 : 0;
+  request.requester_info = info;
+  return request.encode();
+}
+
+Verdict csr(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapCsr, "CSR_CAP"));
+  const Reply reply = ready.link.raw(get_csr(ready, {}));
+  if (reply.is_error(SpdmErrorCode::kResetRequired)) return skipped("it wants a reset first");
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  const auto answer = wire::SpdmCsr::decode(reply.bytes);
+  TEEIO_CASE(answer.has_value(), "CSR: {}", answer.error().why);
+  const auto good = crypto::verify_certification_request(answer->csr, ready.leaf().public_key());
+  TEEIO_CASE(good.has_value(), "CSR: {}", good.error().why);
+  return passed();
+}
+
+Verdict csr_nonsense(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapCsr, "CSR_CAP"));
+  const Reply reply = ready.link.raw(get_csr(ready, Bytes(7, std::byte{0x5a})));
+  TEEIO_CASE(reply.refused(), "{} came", reply.str());
+  return passed();
+}
+
+Bytes set_certificate(const Ready& ready, ByteView chain) {
+  wire::SpdmSetCertificate request;
+  request.version = ready.agreed.version;
+  request.chain = chain;
+  if (ready.multi_key) request.key_pair = 1;
+  if (ready.multi_key) request.cert_model = 1;
+  return request.encode();
+}
+
+Verdict set_the_same(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapSetCert, "SET_CERT_CAP"));
+  const Bytes chain = ready.link.requester().peer_chain(0)->chain;
+  const Reply reply = ready.link.raw(set_certificate(ready, chain));
+  if (reply.is_error(SpdmErrorCode::kResetRequired)) return skipped("it wants a reset first");
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  const auto answer = wire::SpdmSetCertificateRsp::decode(reply.bytes);
+  TEEIO_CASE(answer && answer->slot == 0, "the answer is not of slot 0");
+  TEEIO_CASE_ASSIGN(Link again, bench.with_chain());
+  TEEIO_CASE(again.requester().peer_chain(0)->chain == chain, "slot 0 has another chain now");
+  return passed();
+}
+
+/// The leaf is gone: a chain, but not of the slot's key.
+Verdict set_without_leaf(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapSetCert, "SET_CERT_CAP"));
+  const Bytes& shown = ready.link.requester().peer_chain(0)->chain;
+  const auto parsed = crypto::SpdmCertificateChain::parse(shown, *ready.suite.hash);
+  const auto all = parsed->chain.certificates();
+  if (all.size() < 2) return skipped("the chain is one certificate");
+  const auto cut = crypto::CertificateChain::of({all.begin(), all.end() - 1});
+  const Reply reply =
+      ready.link.raw(set_certificate(ready, crypto::encode_spdm_chain(cut, *ready.suite.hash)));
+  TEEIO_CASE(reply.refused(), "{} came", reply.str());
+  return passed();
+}
+
+Verdict set_nonsense(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapSetCert, "SET_CERT_CAP"));
+  Bytes chain = ready.link.requester().peer_chain(0)->chain;
+  chain.at(chain.size() / 2) ^= std::byte{0xff};
+  chain.back() ^= std::byte{0xff};
+  const Reply reply = ready.link.raw(set_certificate(ready, chain));
+  TEEIO_CASE(reply.refused(), "{} came", reply.str());
+  TEEIO_CASE_ASSIGN(Link again, bench.with_chain());
+  return passed();
+}
+
+// --- key pairs --------------------------------------------------------------------
+
+Reply ask_pair(Ready& ready, std::uint8_t pair) {
+  wire::SpdmGetKeyPairInfo request;
+  request.version = ready.agreed.version;
+  request.key_pair = pair;
+  return ready.link.raw(request.encode());
+}
+
+Verdict key_pairs(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Ready ready,
+                    able(bench, wire::kSpdmCapGetKeyPairInfo, "GET_KEY_PAIR_INFO_CAP"));
+  unsigned total = 1;
+  unsigned slots = 0;
+  for (unsigned pair = 1; pair <= total; ++pair) {
+    const Reply reply = ask_pair(ready, static_cast<std::uint8_t>(pair));
+    TEEIO_CASE(reply.answered(), "pair {}: {} came", pair, reply.str());
+    const auto info = wire::SpdmKeyPairInfo::decode(reply.bytes);
+    TEEIO_CASE(info.has_value(), "pair {}: {}", pair, info.error().why);
+    TEEIO_CASE(info->key_pair == pair, "pair {} came for {}", info->key_pair, pair);
+    TEEIO_CASE(info->total >= pair && (pair == 1 || info->total == total),
+               "pair {}: there are {} in all, before there were {}", pair, info->total, total);
+    total = info->total;
+    TEEIO_CASE((info->current_usage & ~unsigned{info->usage_capabilities}) == 0 &&
+                   (info->current_asym & ~info->asym_capabilities) == 0,
+               "pair {}: it is used for what it cannot be used for", pair);
+    TEEIO_CASE((slots & info->slot_mask) == 0, "pair {}: a slot of its has another pair", pair);
+    slots |= info->slot_mask;
+  }
+  TEEIO_CASE((slots & ready.link.requester().slot_mask()) == ready.link.requester().slot_mask(),
+             "DIGESTS has slots that no key pair has");
+  for (const unsigned none : {0U, total + 1}) {
+    if (none > 0xff) continue;
+    const Reply reply = ask_pair(ready, static_cast<std::uint8_t>(none));
+    TEEIO_CASE(reply.refused(), "pair {} of {}: {} came", none, total, reply.str());
+  }
+  return passed();
+}
+
+Verdict multi_key_digests(Bench& bench) {
+  TEEIO_CASE_ASSIGN(
+      Ready ready,
+      able(bench, wire::kSpdmCapMultiKeyOnly | wire::kSpdmCapMultiKeyNegotiated, "MULTI_KEY_CAP"));
+  if (!ready.multi_key) return skipped("the connection has one key");
+  const Reply reply = ready.link.raw(raw_spdm(ready.agreed.version, SpdmCode::kGetDigests));
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  wire::SpdmSizes sizes;
+  sizes.hash = ready.suite.hash_size();
+  sizes.multi_key = true;
+  const auto digests = wire::SpdmDigests::decode(reply.bytes, sizes);
+  TEEIO_CASE(digests.has_value(), "DIGESTS: {}", digests.error().why);
+  TEEIO_CASE(std::ranges::find(digests->key_pairs, std::byte{0}) == digests->key_pairs.end(),
+             "a slot's key pair is 0");
+  return passed();
+}
+
+// --- endpoint information -----------------------------------------------------------
+
+constexpr std::uint32_t kAnyInfo = wire::kSpdmCapEndpointInfoNoSig | wire::kSpdmCapEndpointInfoSig;
+
+Verdict endpoint_info(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Ready ready, able(bench, kAnyInfo, "EP_INFO_CAP"));
+  wire::SpdmGetEndpointInfo request;
+  request.version = ready.agreed.version;
+  const Reply reply = ready.link.raw(request.encode());
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  const auto info = wire::SpdmEndpointInfo::decode(reply.bytes, {});
+  TEEIO_CASE(info.has_value(), "ENDPOINT_INFO: {}", info.error().why);
+  TEEIO_CASE(info->info.size() >= 4 && info->info.front() != std::byte{0},
+             "it has no device class identifier");
+  return passed();
+}
+
+/// Message A: the six messages of the negotiation, without what a transport padded.
+std::optional<Bytes> message_a(Link& link) {
+  Writer out;
+  for (const SpdmCode code :
+       {SpdmCode::kGetVersion, SpdmCode::kVersion, SpdmCode::kGetCapabilities,
+        SpdmCode::kCapabilities, SpdmCode::kNegotiateAlgorithms, SpdmCode::kAlgorithms}) {
+    const Bytes* const message = link.heard().last(code);
+    if (message == nullptr) return std::nullopt;
+    ByteView whole = *message;
+    if (code == SpdmCode::kVersion) {
+      const auto version = wire::SpdmVersionResponse::decode(whole);
+      if (!version) return std::nullopt;
+      whole = version->wire;
+    }
+    out.bytes(whole);
+  }
+  return out.take();
+}
+
+Verdict endpoint_info_signed(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Ready ready,
+                    able(bench, wire::kSpdmCapEndpointInfoSig, "EP_INFO_CAP's signature"));
+  wire::SpdmGetEndpointInfo request;
+  request.version = ready.agreed.version;
+  request.sign = true;
+  request.nonce.fill(std::byte{0xa7});
+  const Bytes asked = request.encode();
+  const Reply reply = ready.link.raw(asked);
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  wire::SpdmSizes sizes;
+  sizes.signature = ready.suite.signature_size();
+  const auto info = wire::SpdmEndpointInfo::decode(reply.bytes, sizes);
+  TEEIO_CASE(info.has_value() && info->signature.size() == sizes.signature, "no signature came");
+  const auto before = message_a(ready.link);
+  TEEIO_CASE(before.has_value(), "the negotiation was not heard");
+  crypto::RunningHash transcript(*ready.suite.hash);
+  transcript.update(*before).update(asked).update(
+      info->wire.first(info->wire.size() - sizes.signature));
+  const auto good = ready.leaf().public_key().verify_spdm(
+      {ready.agreed.version, crypto::SigningPurpose::kResponderEndpointInfo, *ready.suite.asym,
+       *ready.suite.hash},
+      transcript.digest(), info->signature);
+  TEEIO_CASE(good.has_value(), "ENDPOINT_INFO's signature is wrong");
+  return passed();
+}
+
+constexpr Case kCases[] = {
+    {"csr", "CSR is a certification request of slot 0's key, signed by it",
+     "DSP0274 1.2, CSR; RFC 2986", csr},
+    {"csr.nonsense", "RequesterInfo that is no CertificationRequestInfo is refused",
+     "DSP0274 1.2, GET_CSR", csr_nonsense},
+    {"set.same", "SET_CERTIFICATE takes the chain that slot 0 has, which stays",
+     "DSP0274 1.2, SET_CERTIFICATE", set_the_same},
+    {"set.other", "A chain of another key than the slot's is refused",
+     "DSP0274 1.2, SET_CERTIFICATE", set_without_leaf},
+    {"set.nonsense", "A chain that is damaged is refused, and slot 0 keeps its own",
+     "DSP0274 1.2, SET_CERTIFICATE", set_nonsense},
+    {"key_pairs", "KEY_PAIR_INFO tells each pair, and pairs that do not exist are refused",
+     "DSP0274 1.3, KEY_PAIR_INFO", key_pairs},
+    {"multi_key", "DIGESTS of a multi-key connection has each slot's key pair",
+     "DSP0274 1.3, DIGESTS", multi_key_digests},
+    {"endpoint_info", "ENDPOINT_INFO has a device class identifier", "DSP0274 1.3, ENDPOINT_INFO",
+     endpoint_info},
+    {"endpoint_info.signed", "ENDPOINT_INFO's signature covers the negotiation and the answer",
+     "DSP0274 1.3, ENDPOINT_INFO", endpoint_info_signed},
+};
+
+}  // namespace
+
+std::span<const Case> provisioning_cases() { return kCases; }
+
+}  // namespace teeio::serve::validate
