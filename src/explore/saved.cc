@@ -181,11 +181,11 @@ std::string to_json(const Saved& saved) {
   json scenarios = json::array();
   for (const ShardResult& s : saved.scenarios) scenarios.push_back(json_of(s));
   json j = {{"teeio_explore", kVersion},
-                  {"strategy", saved.strategy},
-                  {"failures", saved.failures == Saved::kNoLimit ? json() : json(saved.failures)},
-                  {"shard", {saved.shard.index, saved.shard.count}},
-                  {"wanted", saved.wanted},
-                  {"scenarios", std::move(scenarios)}};
+            {"strategy", saved.strategy},
+            {"failures", saved.failures == Saved::kNoLimit ? json() : json(saved.failures)},
+            {"shard", {saved.shard.index, saved.shard.count}},
+            {"wanted", saved.wanted},
+            {"scenarios", std::move(scenarios)}};
   if (!saved.interrupted.empty()) j["interrupted"] = saved.interrupted;
   return j.dump(1, ' ', false, json::error_handler_t::replace) + '\n';
 }
