@@ -27,15 +27,17 @@ constexpr std::uint64_t kSeed = 0x7ee10;
 
 }  // namespace
 
-/// A VM that KVM gives up is a host's failure, which no rule judges by itself: R2 does
-/// where an order of teardown led there.
+/// A VM that KVM gives up is a host's failure, which no rule judges by itself. Where a
+/// rule breaks in the same schedule, before or after, that is the better sentence: this
+/// one is said at the end.
 class Stage::LifeOfVms final : public object::TraceSink {
  public:
   void on_event(const object::Event& event) override {
-    if (event.fact == object::Fact::kVmDead && !may_die)
-      check_failed("VM " + std::to_string(event.vm) + " was given up: " + std::string(event.name));
+    if (event.fact == object::Fact::kVmDead && !may_die && found.empty())
+      found = "VM " + std::to_string(event.vm) + " was given up: " + std::string(event.name);
   }
   bool may_die = false;
+  std::string found;
 };
 
 void keep_events(bool keep) { g_keep_events = keep; }
@@ -67,7 +69,6 @@ Stage::Stage(const machine::Config& design, Card card)
   machine_ = std::move(*made);
   machine_->trace().keep_events(g_keep_events);
   g_last_trace = &machine_->trace();
-  // The rules first: theirs is the better sentence.
   machine_->trace().add_sink(*sanitizer_);
   machine_->trace().add_sink(*life_of_vms_);
   at_boot_ = machine_->census();
@@ -83,6 +84,7 @@ Stage::~Stage() {
   // Nobody else is left: what follows only looks, and takes the machine apart.
   schedule::set_controller(nullptr);
   sanitizer_->finish();
+  if (!life_of_vms_->found.empty()) check_failed(life_of_vms_->found);
   compare_with_boot();
   vmms_.clear();
   root_.reset();
