@@ -36,7 +36,8 @@ const spdm::Credential* Slots::credential(std::uint8_t slot, crypto::SignatureAl
 }
 
 const spdm::Credential* Slots::holder(const Key& key) {
-  for (std::uint8_t slot = 0; slot < fill_.single.size(); ++slot) {
+  const auto slots = static_cast<std::uint8_t>(fill_.single.size());  // eight at the most
+  for (std::uint8_t slot = 0; slot < slots; ++slot) {
     const spdm::Credential* const held = original(slot, key.algorithm, key.hash);
     if (held != nullptr && (key.pair == 0 || held->key_pair_id == key.pair)) return held;
   }
