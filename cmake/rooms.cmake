@@ -60,10 +60,14 @@ if(TEEIO_TESTS)
                    HEADERS ${teeio_std_headers} <gtest/gtest.h> <gmock/gmock.h>)
 endif()
 
-# teeio_room(host/kvm DEPS host/dmabuf hw LIBS OpenSSL::Crypto)
-# A room without .cc files becomes an interface library.
+# teeio_room(host/kvm DEPS host/dmabuf hw LIBS OpenSSL::Crypto ALONE file.cc)
+# A room without .cc files becomes an interface library. Where CMAKE_UNITY_BUILD
+# compiles several files as one, those named by ALONE stay by themselves; the others'
+# unnamed namespaces share one scope.
 function(teeio_room path)
-  cmake_parse_arguments(ROOM "" "" "DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "DEPS;LIBS;ALONE" ${ARGN})
+  list(TRANSFORM ROOM_ALONE PREPEND ${CMAKE_SOURCE_DIR}/src/${path}/)
+  set_source_files_properties(${ROOM_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   string(REPLACE "/" "_" name ${path})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${path}/*.cc)
   set(links teeio_flags ${ROOM_LIBS})

@@ -87,7 +87,7 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
   return options;
 }
 
-int cannot(const std::string& why) {
+int cannot_serve(const std::string& why) {
   complain("teeio serve: {}\n", why);
   return 1;
 }
@@ -105,9 +105,9 @@ int serve_devices(const ServeArguments& arguments) {
     if (const auto wrong = files.add_slot(text)) return wrong_use("serve", *wrong);
   if (!arguments.chain.empty()) files.add_shared(arguments.chain, arguments.key);
   const auto filled = files.load(options->spdm.slots);
-  if (!filled) return cannot(filled.error());
+  if (!filled) return cannot_serve(filled.error());
   auto server = serve::Server::create(std::move(*options));
-  if (!server) return cannot(server.error());
+  if (!server) return cannot_serve(server.error());
   return server->run() ? 0 : 1;
 }
 

@@ -6,13 +6,13 @@
 namespace teeio::crypto {
 namespace {
 
-constexpr std::string_view kFails = "OpenSSL cannot hash";
+constexpr std::string_view kHashFails = "OpenSSL cannot hash";
 
 EVP_MD_CTX* begin(HashAlgorithm algorithm) {
   EVP_MD_CTX* const context = EVP_MD_CTX_new();
   TEEIO_CHECK(
       context != nullptr && EVP_DigestInit_ex2(context, detail::md(algorithm), nullptr) == 1,
-      kFails);
+      kHashFails);
   return context;
 }
 
@@ -37,17 +37,17 @@ Digest hash(HashAlgorithm algorithm, ByteView data) {
   Digest out(hash_size(algorithm));
   TEEIO_CHECK(EVP_Digest(data.data(), data.size(), detail::out_of(out.writable()), nullptr,
                          detail::md(algorithm), nullptr) == 1,
-              kFails);
+              kHashFails);
   return out;
 }
 
 Digest hash(HashAlgorithm algorithm, std::initializer_list<ByteView> parts) {
   const detail::Handle<EVP_MD_CTX> context(begin(algorithm));
   for (const ByteView part : parts)
-    TEEIO_CHECK(EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1, kFails);
+    TEEIO_CHECK(EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1, kHashFails);
   Digest out(hash_size(algorithm));
   TEEIO_CHECK(EVP_DigestFinal_ex(context.get(), detail::out_of(out.writable()), nullptr) == 1,
-              kFails);
+              kHashFails);
   return out;
 }
 
@@ -57,7 +57,7 @@ RunningHash::RunningHash(HashAlgorithm algorithm)
 RunningHash::RunningHash(const RunningHash& other)
     : algorithm_(other.algorithm_), context_(EVP_MD_CTX_new()) {
   TEEIO_CHECK(context_ != nullptr && EVP_MD_CTX_copy_ex(context_.get(), other.context_.get()) == 1,
-              kFails);
+              kHashFails);
 }
 
 RunningHash& RunningHash::operator=(const RunningHash& other) {
@@ -66,7 +66,7 @@ RunningHash& RunningHash::operator=(const RunningHash& other) {
 }
 
 RunningHash& RunningHash::update(ByteView data) {
-  TEEIO_CHECK(EVP_DigestUpdate(context_.get(), data.data(), data.size()) == 1, kFails);
+  TEEIO_CHECK(EVP_DigestUpdate(context_.get(), data.data(), data.size()) == 1, kHashFails);
   return *this;
 }
 
@@ -74,7 +74,7 @@ Digest RunningHash::digest() const {
   const RunningHash copy(*this);
   Digest out(hash_size(algorithm_));
   TEEIO_CHECK(EVP_DigestFinal_ex(copy.context_.get(), detail::out_of(out.writable()), nullptr) == 1,
-              kFails);
+              kHashFails);
   return out;
 }
 

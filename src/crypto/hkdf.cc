@@ -11,7 +11,7 @@
 namespace teeio::crypto {
 namespace {
 
-constexpr std::string_view kFails = "OpenSSL cannot compute an HMAC";
+constexpr std::string_view kHkdfFails = "OpenSSL cannot compute an HMAC";
 
 /// A context that knows its hash and no key, to be copied: naming the hash anew
 /// would fetch it anew.
@@ -27,7 +27,7 @@ const EVP_MAC_CTX* unkeyed(HashAlgorithm algorithm) {
           OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, const_cast<char*>(name), 0),
           OSSL_PARAM_construct_end()};
       TEEIO_CHECK(context != nullptr && EVP_MAC_CTX_set_params(context, params.data()) == 1,
-                  kFails);
+                  kHkdfFails);
       all[i] = context;
     }
     return all;
@@ -45,17 +45,18 @@ class Hmac {
     const unsigned char* const bytes = key.empty() ? &kNone : detail::data_of(key);
     TEEIO_CHECK(
         context_ != nullptr && EVP_MAC_init(context_.get(), bytes, key.size(), nullptr) == 1,
-        kFails);
+        kHkdfFails);
   }
-  void again() { TEEIO_CHECK(EVP_MAC_init(context_.get(), nullptr, 0, nullptr) == 1, kFails); }
+  void again() { TEEIO_CHECK(EVP_MAC_init(context_.get(), nullptr, 0, nullptr) == 1, kHkdfFails); }
   void update(ByteView data) {
-    TEEIO_CHECK(EVP_MAC_update(context_.get(), detail::data_of(data), data.size()) == 1, kFails);
+    TEEIO_CHECK(EVP_MAC_update(context_.get(), detail::data_of(data), data.size()) == 1,
+                kHkdfFails);
   }
   Digest digest() {
     Digest out(size_);
     std::size_t written = 0;
     TEEIO_CHECK(EVP_MAC_final(context_.get(), detail::out_of(out.writable()), &written, size_) == 1,
-                kFails);
+                kHkdfFails);
     return out;
   }
 

@@ -14,7 +14,7 @@
 namespace teeio::crypto {
 namespace {
 
-constexpr std::string_view kFails = "OpenSSL makes no certificate";
+constexpr std::string_view kIdentityFails = "OpenSSL makes no certificate";
 constexpr std::size_t kMaxName = 64;  ///< X.520, ub-common-name
 
 /// id-DMTF-SPDM-extension: SEQUENCE { SEQUENCE { OID id-DMTF-hardware-identity } }.
@@ -27,7 +27,7 @@ void set_name(X509_NAME* name, std::string_view common_name) {
   TEEIO_CHECK(X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8,
                                          reinterpret_cast<const unsigned char*>(common_name.data()),
                                          static_cast<int>(common_name.size()), -1, 0) == 1,
-              kFails);
+              kIdentityFails);
 }
 
 /// 63 random bits: positive, as RFC 5280 (4.1.2.2) wants it.
@@ -37,12 +37,13 @@ void set_serial(X509* certificate) {
   constexpr std::uint64_t kPositive = 0x7fff'ffff'ffff'ffff;
   TEEIO_CHECK(
       ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), (serial & kPositive) | 1U) == 1,
-      kFails);
+      kIdentityFails);
 }
 
 void add_extension(X509* certificate, X509V3_CTX& context, int nid, const std::string& value) {
   X509_EXTENSION* const extension = X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str());
-  TEEIO_CHECK(extension != nullptr && X509_add_ext(certificate, extension, -1) == 1, kFails);
+  TEEIO_CHECK(extension != nullptr && X509_add_ext(certificate, extension, -1) == 1,
+              kIdentityFails);
   X509_EXTENSION_free(extension);
 }
 
@@ -52,10 +53,11 @@ void add_spdm_extension(X509* certificate) {
   TEEIO_CHECK(
       value != nullptr && ASN1_OCTET_STRING_set(value, kSpdmExtension.data(),
                                                 static_cast<int>(kSpdmExtension.size())) == 1,
-      kFails);
+      kIdentityFails);
   X509_EXTENSION* const extension =
       X509_EXTENSION_create_by_OBJ(nullptr, id, /*critical=*/0, value);
-  TEEIO_CHECK(extension != nullptr && X509_add_ext(certificate, extension, -1) == 1, kFails);
+  TEEIO_CHECK(extension != nullptr && X509_add_ext(certificate, extension, -1) == 1,
+              kIdentityFails);
   X509_EXTENSION_free(extension);
   ASN1_OCTET_STRING_free(value);
   ASN1_OBJECT_free(id);
@@ -96,15 +98,15 @@ Certificate issue(Role role, const PkiSpec& spec, std::string_view name, const P
                   X509_set_pubkey(x, subject.handle()) == 1 &&
                   ASN1_TIME_set_string_X509(X509_getm_notBefore(x), "20200101000000Z") == 1 &&
                   ASN1_TIME_set_string_X509(X509_getm_notAfter(x), "99991231235959Z") == 1,
-              kFails);
+              kIdentityFails);
   set_serial(x);
   set_name(X509_get_subject_name(x), name);
   X509* const by = issuer.certificate != nullptr ? issuer.certificate : x;
-  TEEIO_CHECK(X509_set_issuer_name(x, X509_get_subject_name(by)) == 1, kFails);
+  TEEIO_CHECK(X509_set_issuer_name(x, X509_get_subject_name(by)) == 1, kIdentityFails);
   add_extensions(x, by, role);
   const bool eddsa = spec.type == KeyType::kEd25519;
   TEEIO_CHECK(X509_sign(x, issuer.key.handle(), eddsa ? nullptr : detail::md(spec.hash)) > 0,
-              kFails);
+              kIdentityFails);
   Bytes der(static_cast<std::size_t>(std::max(0, i2d_X509(x, nullptr))));
   unsigned char* at = detail::out_of(der);
   (void)i2d_X509(x, &at);

@@ -5,7 +5,7 @@
 namespace teeio::device {
 namespace {
 
-constexpr std::uint32_t kPowerStateMask = 3;
+constexpr std::uint32_t kLockedPowerState = 3;
 constexpr unsigned kMsixControl = 2;
 constexpr std::uint32_t kLinkFormat = 0x03e0;  // bits 7:5, 8 and 9 of Device Control
 
@@ -18,7 +18,7 @@ std::uint16_t at(unsigned base, unsigned offset) {
 LockedRegisters LockedRegisters::read(const hw::ConfigSpace& config, const Place& place) {
   LockedRegisters now{
       .command = config.read(hw::kCommand, 2),
-      .power_state = config.read(at(place.power, hw::kPowerControl), 2) & kPowerStateMask,
+      .power_state = config.read(at(place.power, hw::kPowerControl), 2) & kLockedPowerState,
       .device_control = config.read(at(place.express, hw::kExpressDeviceControl), 2) & kLinkFormat,
       .msix_control = config.read(at(place.msix, kMsixControl), 2)};
   for (unsigned i = 0; i < now.bars.size(); ++i)

@@ -12,7 +12,7 @@ using wire::TdispError;
 
 constexpr std::string_view kDeviceInfo = "teeio";
 
-std::unexpected<TdispRefusal> refuse(TdispError code, std::string_view why) {
+std::unexpected<TdispRefusal> refusal(TdispError code, std::string_view why) {
   return std::unexpected(TdispRefusal{code, why});
 }
 
@@ -45,16 +45,16 @@ bool TdiFunction::draw_nonce(wire::TdispNonce& nonce) {
 TdispResult<wire::TdispNonce> Tdi::lock(const wire::TdispLockInterface& request,
                                         std::uint32_t session) {
   const auto next = next_state(view_.state, TdiEvent::kLock);
-  if (!next) return refuse(TdispError::kInvalidInterfaceState, "TDI is not CONFIG_UNLOCKED");
+  if (!next) return refusal(TdispError::kInvalidInterfaceState, "TDI is not CONFIG_UNLOCKED");
   if ((request.flags & ~kLockFlags) != 0)
-    return refuse(TdispError::kInvalidRequest, "lock flags are not among those supported");
+    return refusal(TdispError::kInvalidRequest, "lock flags are not among those supported");
   if (!is_page_aligned(request.mmio_reporting_offset))
-    return refuse(TdispError::kInvalidRequest, "MMIO reporting offset is not page aligned");
+    return refusal(TdispError::kInvalidRequest, "MMIO reporting offset is not page aligned");
   if (const auto fault = function_.configuration_fault())
-    return refuse(TdispError::kInvalidDeviceConfiguration, *fault);
+    return refusal(TdispError::kInvalidDeviceConfiguration, *fault);
   wire::TdispNonce nonce{};
   if (!function_.draw_nonce(nonce))
-    return refuse(TdispError::kInsufficientEntropy, "there is no randomness for a nonce");
+    return refusal(TdispError::kInsufficientEntropy, "there is no randomness for a nonce");
   report_ = make_report(function_, request);
   encoded_ = report_.encode();
   lock_ = request;
@@ -69,8 +69,8 @@ TdispResult<wire::TdispNonce> Tdi::lock(const wire::TdispLockInterface& request,
 
 TdispResult<void> Tdi::start(const wire::TdispNonce& nonce) {
   const auto next = next_state(view_.state, TdiEvent::kStart);
-  if (!next) return refuse(TdispError::kInvalidInterfaceState, "TDI is not CONFIG_LOCKED");
-  if (nonce != nonce_) return refuse(TdispError::kInvalidNonce, "nonce is not this lock's");
+  if (!next) return refusal(TdispError::kInvalidInterfaceState, "TDI is not CONFIG_LOCKED");
+  if (nonce != nonce_) return refusal(TdispError::kInvalidNonce, "nonce is not this lock's");
   const std::uint64_t used = first_8_bytes(nonce_);
   enter(*next, "START_INTERFACE");
   trace_.fact(object::Lane::kDevice, object::Fact::kTdiStarted, "STARTED",
@@ -80,32 +80,32 @@ TdispResult<void> Tdi::start(const wire::TdispNonce& nonce) {
 
 TdispResult<void> Tdi::bind_p2p(std::uint8_t stream_id) {
   if (!legal_in(wire::TdispCode::kBindP2pStream, view_.state))
-    return refuse(TdispError::kInvalidInterfaceState, "TDI is not RUN");
+    return refusal(TdispError::kInvalidInterfaceState, "TDI is not RUN");
   if ((lock_.flags & wire::kLockBindP2p) == 0)
-    return refuse(TdispError::kInvalidRequest, "the lock allows no peer-to-peer streams");
+    return refusal(TdispError::kInvalidRequest, "the lock allows no peer-to-peer streams");
   if (uses(stream_id))
-    return refuse(TdispError::kInvalidRequest, "the TDI has that stream already");
+    return refusal(TdispError::kInvalidRequest, "the TDI has that stream already");
   p2p_streams_.push_back(stream_id);
   return {};
 }
 
 TdispResult<void> Tdi::unbind_p2p(std::uint8_t stream_id) {
   if (!legal_in(wire::TdispCode::kUnbindP2pStream, view_.state))
-    return refuse(TdispError::kInvalidInterfaceState, "TDI is not RUN");
+    return refusal(TdispError::kInvalidInterfaceState, "TDI is not RUN");
   if (std::erase(p2p_streams_, stream_id) == 0)
-    return refuse(TdispError::kInvalidRequest, "the stream is not bound to the TDI");
+    return refusal(TdispError::kInvalidRequest, "the stream is not bound to the TDI");
   return {};
 }
 
 TdispResult<void> Tdi::set_mmio_attribute(const wire::TdispMmioRange& range) {
   if (!legal_in(wire::TdispCode::kSetMmioAttribute, view_.state))
-    return refuse(TdispError::kInvalidInterfaceState, "TDI is not RUN");
+    return refusal(TdispError::kInvalidInterfaceState, "TDI is not RUN");
   const auto found = std::ranges::find_if(report_.ranges, [&](const wire::TdispMmioRange& known) {
     return known.range_id == range.range_id && known.first_page == range.first_page &&
            known.pages == range.pages && (known.attributes & wire::kMmioAttributeUpdatable) != 0;
   });
   if (found == report_.ranges.end())
-    return refuse(TdispError::kInvalidRequest, "that is no range whose attribute can be set");
+    return refusal(TdispError::kInvalidRequest, "that is no range whose attribute can be set");
   const bool open = (range.attributes & wire::kMmioNonTeeMemory) != 0;
   const unsigned kept = found->attributes & ~unsigned{wire::kMmioNonTeeMemory};
   found->attributes =
@@ -134,9 +134,9 @@ void Tdi::reset(hw::ResetKind kind) {
 TdispResult<wire::TdispInterfaceReportPortion> Tdi::report(std::uint16_t offset,
                                                            std::uint16_t length) const {
   if (!view_.locked())
-    return refuse(TdispError::kInvalidInterfaceState, "TDI is not LOCKED or RUN");
+    return refusal(TdispError::kInvalidInterfaceState, "TDI is not LOCKED or RUN");
   if (length == 0 || offset >= encoded_.size())
-    return refuse(TdispError::kInvalidRequest, "report portion lies outside of the report");
+    return refusal(TdispError::kInvalidRequest, "report portion lies outside of the report");
   const ByteView rest = ByteView(encoded_).subspan(offset);
   const ByteView portion = rest.first(std::min<std::size_t>(length, rest.size()));
   return wire::TdispInterfaceReportPortion{static_cast<std::uint16_t>(rest.size() - portion.size()),

@@ -33,7 +33,7 @@ Result<void> may_open(const sysfs::Node& node, std::uint32_t flags) {
   return {};
 }
 
-std::size_t copy_out(std::string_view text, std::uint64_t offset, std::span<std::byte> out) {
+std::size_t copy_text(std::string_view text, std::uint64_t offset, std::span<std::byte> out) {
   if (offset >= text.size()) return 0;
   const std::size_t length = std::min<std::size_t>(text.size() - offset, out.size());
   std::memcpy(out.data(), text.data() + offset, length);
@@ -72,13 +72,13 @@ Result<std::size_t> AttributeFile::read(std::uint64_t offset, std::span<std::byt
   if (!attribute->show) return fail(Errno::kIo, "the attribute cannot be read");
   {
     const schedule::Lock lock(mutex_);
-    if (shown_ && offset != 0) return copy_out(text_, offset, out);
+    if (shown_ && offset != 0) return copy_text(text_, offset, out);
   }
   TEEIO_ASSIGN(std::string text, attribute->show());
   const schedule::Lock lock(mutex_);
   shown_ = true;
   text_ = std::move(text);
-  return copy_out(text_, offset, out);
+  return copy_text(text_, offset, out);
 }
 
 Result<std::size_t> AttributeFile::write(std::uint64_t offset, ByteView in) {

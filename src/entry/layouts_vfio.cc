@@ -97,10 +97,10 @@ constexpr Field kResetInfo[] = {TEEIO_FIELD(vfio_pci_hot_reset_info, argsz, kNum
 constexpr Field kHotReset[] = {TEEIO_FIELD(vfio_pci_hot_reset, argsz, kNumber),
                                TEEIO_FIELD(vfio_pci_hot_reset, flags, kHex),
                                TEEIO_FIELD(vfio_pci_hot_reset, count, kNumber)};
-constexpr Field kIoeventfd[] = {TEEIO_FIELD(vfio_device_ioeventfd, flags, kHex),
-                                TEEIO_FIELD(vfio_device_ioeventfd, offset, kHex),
-                                TEEIO_FIELD(vfio_device_ioeventfd, data, kHex),
-                                TEEIO_FIELD(vfio_device_ioeventfd, fd, kFd)};
+constexpr Field kVfioIoeventfd[] = {TEEIO_FIELD(vfio_device_ioeventfd, flags, kHex),
+                                    TEEIO_FIELD(vfio_device_ioeventfd, offset, kHex),
+                                    TEEIO_FIELD(vfio_device_ioeventfd, data, kHex),
+                                    TEEIO_FIELD(vfio_device_ioeventfd, fd, kFd)};
 constexpr Field kTsmBind[] = {TEEIO_FIELD(vfio_pci_tsm_bind, flags, kHex),
                               TEEIO_FIELD(vfio_pci_tsm_bind, vdevice_id, kNumber)};
 constexpr Field kTsmUnbind[] = {TEEIO_FIELD(vfio_pci_tsm_unbind, argsz, kNumber),
@@ -114,7 +114,7 @@ constexpr Layout kLayouts[] = {
     {"VFIO_DEVICE_DETACH_IOMMUFD_PT", kDetach}, {"VFIO_DEVICE_GET_REGION_INFO", kRegionInfo},
     {"VFIO_DEVICE_GET_IRQ_INFO", kIrqInfo},     {"VFIO_DEVICE_SET_IRQS", kIrqSet},
     {"VFIO_DEVICE_FEATURE", kFeature},          {"VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", kResetInfo},
-    {"VFIO_DEVICE_PCI_HOT_RESET", kHotReset},   {"VFIO_DEVICE_IOEVENTFD", kIoeventfd},
+    {"VFIO_DEVICE_PCI_HOT_RESET", kHotReset},   {"VFIO_DEVICE_IOEVENTFD", kVfioIoeventfd},
     {"VFIO_DEVICE_TSM_BIND", kTsmBind},         {"VFIO_DEVICE_TSM_UNBIND", kTsmUnbind},
 };
 

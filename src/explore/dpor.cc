@@ -9,11 +9,11 @@
 namespace teeio::explore {
 namespace {
 
-constexpr std::uint32_t kNone = HappensBefore::kNone;
+constexpr std::uint32_t kNobody = HappensBefore::kNone;
 /// The late move's place in a sequence, where events stand for themselves.
-constexpr std::uint32_t kLate = kNone - 1;
+constexpr std::uint32_t kLate = kNobody - 1;
 
-std::uint64_t bit(std::uint32_t task) { return std::uint64_t{1} << task; }
+std::uint64_t task_bit(std::uint32_t task) { return std::uint64_t{1} << task; }
 
 }  // namespace
 
@@ -47,17 +47,17 @@ bool Dpor::begin() {
 bool Dpor::advance() {
   Node& node = path_.back();
   if (node.kind == Choice::Kind::kAlternative) return ++node.chosen < node.count;
-  node.sleep |= bit(node.chosen);
+  node.sleep |= task_bit(node.chosen);
   node.todo &= ~node.sleep;
   if (node.todo == 0) return false;
   node.chosen = static_cast<std::uint32_t>(std::countr_zero(node.todo));
-  node.todo &= ~bit(node.chosen);
+  node.todo &= ~task_bit(node.chosen);
   follow_hint(node);
   return true;
 }
 
 void Dpor::follow_hint(Node& node) {
-  for (std::uint32_t h = node.hints; h != kNone; h = hints_[h].next)
+  for (std::uint32_t h = node.hints; h != kNobody; h = hints_[h].next)
     if (hints_[h].task == node.chosen) {
       lead_ = hints_[h].steps;
       lead_at_ = 1;
@@ -75,7 +75,7 @@ void Dpor::pop() {
 }
 
 void Dpor::drop_hints(Node& node) {
-  while (node.hints != kNone) {
+  while (node.hints != kNobody) {
     Hint& hint = hints_[node.hints];
     const std::uint32_t next = std::exchange(hint.next, free_hints_);
     free_hints_ = std::exchange(node.hints, next);
@@ -95,7 +95,7 @@ void Dpor::check_same(const Node& node, const Moment& moment) const {
 }
 
 std::uint32_t Dpor::first_choice(const Moment& moment) {
-  const auto awake = [this](const Candidate& c) { return (sleep_ & bit(c.task)) == 0; };
+  const auto awake = [this](const Candidate& c) { return (sleep_ & task_bit(c.task)) == 0; };
   if (lead_at_ < lead_.size()) {
     const std::uint32_t wanted = lead_[lead_at_++];
     const auto at = std::ranges::find(moment.candidates, wanted, &Candidate::task);
@@ -103,7 +103,7 @@ std::uint32_t Dpor::first_choice(const Moment& moment) {
     lead_.clear();
   }
   const auto first = std::ranges::find_if(moment.candidates, awake);
-  return first == moment.candidates.end() ? kNone : first->task;
+  return first == moment.candidates.end() ? kNobody : first->task;
 }
 
 std::uint64_t& Dpor::stories_at(const Node& node, std::uint32_t task) {
@@ -116,11 +116,11 @@ std::uint64_t& Dpor::stories_at(const Node& node, std::uint32_t task) {
 void Dpor::sleep_on(const Node& node, const Candidate& move) {
   sleep_ = 0;
   const auto candidates = candidates_of(node);
-  for (std::uint64_t left = node.sleep & ~bit(node.chosen); left != 0; left &= left - 1) {
+  for (std::uint64_t left = node.sleep & ~task_bit(node.chosen); left != 0; left &= left - 1) {
     const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
     const auto sleeper = std::ranges::find(candidates, task, &Candidate::task);
     if (sleeper == candidates.end() || dependent(*sleeper, move)) continue;
-    sleep_ |= bit(task);
+    sleep_ |= task_bit(task);
     sleep_stories_[task] = stories_at(node, task);
   }
 }
@@ -140,7 +140,7 @@ void Dpor::settle() {
     stories_at(path_[node_of_event_[last]], move.task) |= told;
     for (std::uint64_t left = sleep_; left != 0; left &= left - 1) {
       const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
-      if ((sleep_stories_[task] & told) != 0) sleep_ &= ~bit(task);
+      if ((sleep_stories_[task] & told) != 0) sleep_ &= ~task_bit(task);
     }
   }
   using Wanted = HappensBefore::Wanted;
@@ -153,7 +153,7 @@ std::uint32_t Dpor::pick(const Moment& moment) {
   order_.know_tasks(moment.tasks);
   if (depth_ == path_.size()) {
     const std::uint32_t first = first_choice(moment);
-    if (first == kNone) return kPrune;
+    if (first == kNobody) return kPrune;
     path_.push_back({.kind = Choice::Kind::kTask,
                      .chosen = first,
                      .count = static_cast<std::uint32_t>(moment.candidates.size()),
@@ -161,7 +161,7 @@ std::uint32_t Dpor::pick(const Moment& moment) {
                      .sleep = sleep_});
     candidates_.insert(candidates_.end(), moment.candidates.begin(), moment.candidates.end());
     for (const Candidate& c : moment.candidates)
-      stories_.push_back((sleep_ & bit(c.task)) != 0 ? sleep_stories_[c.task] : 0);
+      stories_.push_back((sleep_ & task_bit(c.task)) != 0 ? sleep_stories_[c.task] : 0);
   } else {
     check_same(path_[depth_], moment);
   }
@@ -217,26 +217,26 @@ void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::
   const auto candidates = candidates_of(node);
   if (std::ranges::find(candidates, first, &Candidate::task) == candidates.end()) {
     // It becomes possible only by what comes later: whoever can move may lead there.
-    for (const Candidate& c : candidates) node.todo |= bit(c.task);
-    node.todo &= ~(node.sleep | bit(node.chosen));
+    for (const Candidate& c : candidates) node.todo |= task_bit(c.task);
+    node.todo &= ~(node.sleep | task_bit(node.chosen));
     return;
   }
-  node.todo |= bit(first);
+  node.todo |= task_bit(first);
   if (sequence_.size() > 1) add_hint(node, late.task);
 }
 
 void Dpor::build_sequence(const HappensBefore::Race& race, const Candidate& late,
                           std::uint32_t end) {
   sequence_.clear();
-  std::fill_n(first_of_task_.begin(), order_.tasks(), kNone);
+  std::fill_n(first_of_task_.begin(), order_.tasks(), kNobody);
   for (std::uint32_t e = race.event + 1; e < end; ++e) {
     if (order_.precedes(race.event, order_.clock_of(e))) continue;
     std::uint32_t& first = first_of_task_[order_.move(e).task];
-    if (first == kNone) first = e;
+    if (first == kNobody) first = e;
     sequence_.push_back(e);
   }
   sequence_.push_back(kLate);
-  if (first_of_task_[late.task] == kNone) first_of_task_[late.task] = kLate;
+  if (first_of_task_[late.task] == kNobody) first_of_task_[late.task] = kLate;
   late_clock_ = race.clock;
 }
 
@@ -245,10 +245,10 @@ void Dpor::build_sequence(const HappensBefore::Race& race, const Candidate& late
 /// it may not with what comes after.
 bool Dpor::is_initial(std::uint32_t task) const {
   const std::uint32_t first = first_of_task_[task];
-  if (first == kNone) return false;
+  if (first == kNobody) return false;
   const HappensBefore::Clock clock = first == kLate ? late_clock_ : order_.clock_of(first);
   for (std::uint32_t t = 0; t < order_.tasks(); ++t) {
-    if (t == task || first_of_task_[t] == kNone || first_of_task_[t] == kLate) continue;
+    if (t == task || first_of_task_[t] == kNobody || first_of_task_[t] == kLate) continue;
     if (clock[t] > first_of_task_[t]) return false;
   }
   return true;
@@ -256,7 +256,7 @@ bool Dpor::is_initial(std::uint32_t task) const {
 
 void Dpor::add_hint(Node& node, std::uint32_t late_task) {
   std::uint32_t h = free_hints_;
-  if (h == kNone) {
+  if (h == kNobody) {
     h = static_cast<std::uint32_t>(hints_.size());
     hints_.emplace_back();
   } else {
@@ -316,7 +316,7 @@ void Dpor::restrict_to(const Deviation& part) {
   for (Node& node : path_) {
     node.todo = 0;
     node.sleep = 0;
-    node.hints = kNone;
+    node.hints = kNobody;
     node.chosen = node.kind == Choice::Kind::kTask ? first_candidates_[node.candidates].task : 0;
   }
   Node& last = path_.back();
@@ -326,7 +326,7 @@ void Dpor::restrict_to(const Deviation& part) {
     // Those before it in the order of deviations() are tried, elsewhere.
     for (const Candidate& c : candidates_of(last)) {
       if (c.task == part.value) break;
-      last.sleep |= bit(c.task);
+      last.sleep |= task_bit(c.task);
     }
   }
   floor_ = path_.size();

@@ -1,6 +1,7 @@
 #include <array>
 #include <cstring>
 
+#include "guest/cpu_exits.h"
 #include "guest/unicorn_cpu.h"
 
 // The registers that Unicorn must not see as they are: paging is ours.
@@ -16,12 +17,6 @@ constexpr std::array kRegisterNumbers = {
     UC_X86_REG_RAX, UC_X86_REG_RCX, UC_X86_REG_RDX, UC_X86_REG_RBX, UC_X86_REG_RSP, UC_X86_REG_RBP,
     UC_X86_REG_RSI, UC_X86_REG_RDI, UC_X86_REG_R8,  UC_X86_REG_R9,  UC_X86_REG_R10, UC_X86_REG_R11,
     UC_X86_REG_R12, UC_X86_REG_R13, UC_X86_REG_R14, UC_X86_REG_R15};
-
-CpuExit exit_for(CpuExit::Reason reason) {
-  CpuExit exit;
-  exit.reason = reason;
-  return exit;
-}
 
 }  // namespace
 

@@ -5,7 +5,7 @@
 namespace teeio::hw {
 namespace {
 
-constexpr std::uint16_t kStatus = 0x06;
+constexpr std::uint16_t kDeviceStatus = 0x06;
 constexpr std::uint16_t kStatusErrors = 0xf900;  // write 1 to clear
 
 constexpr std::uint32_t kBar64 = 0x4;
@@ -25,7 +25,7 @@ void add_identity(ConfigSpace& config, const Identity& identity, std::uint8_t he
   config.set_writable(0x3c, 1, 0xff);  // interrupt line
   config.set_writable(kCommand, 2,
                       kCommandMemorySpace | kCommandBusMaster | kCommandIntxDisable | 0x0140U);
-  config.set_write_one_clears(kStatus, 2, kStatusErrors);
+  config.set_write_one_clears(kDeviceStatus, 2, kStatusErrors);
 }
 
 void add_bar(ConfigSpace& config, unsigned number, const Bar& bar) {

@@ -7,7 +7,7 @@ namespace {
 
 // Source: PCIe Base Spec 7.5.1.1.3 (Status, bit 4), 7.5.1.1.11 (Capabilities
 // Pointer) and 7.6.3 (extended capability header).
-constexpr std::uint16_t kStatus = 0x06;
+constexpr std::uint16_t kStatusRegister = 0x06;
 constexpr std::uint16_t kStatusHasCapabilities = 0x10;
 constexpr std::uint16_t kCapabilitiesPointer = 0x34;
 constexpr std::uint32_t kNextExtendedShift = 20;
@@ -71,7 +71,7 @@ std::uint16_t ConfigSpace::add_capability(std::uint8_t id, std::uint8_t size_byt
   set(at, 1, id);
   set(static_cast<std::uint16_t>(at + 1), 1, 0);
   if (last_capability_ == 0) {
-    set(kStatus, 2, read(kStatus, 2) | kStatusHasCapabilities);
+    set(kStatusRegister, 2, read(kStatusRegister, 2) | kStatusHasCapabilities);
     set(kCapabilitiesPointer, 1, at);
   } else {
     set(static_cast<std::uint16_t>(last_capability_ + 1), 1, at);

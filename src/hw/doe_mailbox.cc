@@ -8,9 +8,9 @@
 namespace teeio::hw {
 namespace {
 
-constexpr std::uint16_t kCapabilities = 0x04;
-constexpr std::uint16_t kControl = 0x08;
-constexpr std::uint16_t kStatus = 0x0c;
+constexpr std::uint16_t kDoeCapabilities = 0x04;
+constexpr std::uint16_t kDoeControl = 0x08;
+constexpr std::uint16_t kDoeStatus = 0x0c;
 constexpr std::uint16_t kWriteMailbox = 0x10;
 constexpr std::uint16_t kReadMailbox = 0x14;
 constexpr std::uint16_t kSize = 0x18;
@@ -47,15 +47,15 @@ DoeMailbox::DoeMailbox(ConfigSpace& config, DoeHandler& handler,
   const std::uint32_t bits =
       interrupt_vector ? kInterruptSupport | static_cast<std::uint32_t>(*interrupt_vector) << 1U
                        : 0U;
-  config_.set(static_cast<std::uint16_t>(offset_ + kCapabilities), 4, bits);
+  config_.set(static_cast<std::uint16_t>(offset_ + kDoeCapabilities), 4, bits);
 }
 
 bool DoeMailbox::contains(std::uint16_t offset) const {
-  return offset >= offset_ + kControl && offset < offset_ + kSize;
+  return offset >= offset_ + kDoeControl && offset < offset_ + kSize;
 }
 
 bool DoeMailbox::is_control(std::uint16_t offset) const {
-  return offset >= offset_ + kControl && offset < offset_ + kControl + kWord;
+  return offset >= offset_ + kDoeControl && offset < offset_ + kDoeControl + kWord;
 }
 
 std::uint32_t DoeMailbox::read(std::uint16_t offset, unsigned size_bytes) const {
@@ -64,10 +64,10 @@ std::uint32_t DoeMailbox::read(std::uint16_t offset, unsigned size_bytes) const 
   std::uint32_t value = 0;
   const schedule::Lock lock(lock_);
   switch (at & ~3U) {
-    case kControl:
+    case kDoeControl:
       value = interrupt_enabled_ ? kInterruptEnable : 0U;
       break;
-    case kStatus:
+    case kDoeStatus:
       value = (busy_ ? kBusy : 0U) | (interrupt_status_ ? kInterruptStatus : 0U) |
               (error_ ? kError : 0U) | (answer_at_ < answer_.size() ? kReady : 0U);
       break;
@@ -85,14 +85,14 @@ void DoeMailbox::write(std::uint16_t offset, unsigned size_bytes, std::uint32_t 
   TEEIO_CHECK(contains(offset), "a DOE write is not of the mailbox");
   if (size_bytes != kWord) return;
   const auto at = static_cast<std::uint16_t>(offset - offset_);
-  if (at == kControl) return control_written(value);
+  if (at == kDoeControl) return control_written(value);
   word_written(at, value);
 }
 
 void DoeMailbox::word_written(std::uint16_t at, std::uint32_t value) {
   const schedule::Lock lock(lock_);
   switch (at) {
-    case kStatus:
+    case kDoeStatus:
       if ((value & kInterruptStatus) != 0) interrupt_status_ = false;
       return;
     case kWriteMailbox:

@@ -10,11 +10,11 @@ namespace teeio::hw {
 namespace {
 
 // Offsets in the capability and in a selective stream's register block.
-constexpr std::uint16_t kCapabilities = 0x04;
+constexpr std::uint16_t kIdeCapabilities = 0x04;
 constexpr std::uint16_t kFirstBlock = 0x0c;
 constexpr std::uint16_t kStreamCapabilities = 0x00;
-constexpr std::uint16_t kControl = 0x04;
-constexpr std::uint16_t kStatus = 0x08;
+constexpr std::uint16_t kIdeControl = 0x04;
+constexpr std::uint16_t kIdeStatus = 0x08;
 constexpr std::uint16_t kRid1 = 0x0c;
 constexpr std::uint16_t kRid2 = 0x10;
 constexpr std::uint16_t kAddress = 0x14;
@@ -27,7 +27,7 @@ constexpr std::uint32_t kSelectiveForConfig = 0x80;
 constexpr std::uint32_t kTeeLimited = 0x0100'0000;
 constexpr unsigned kStreamCount = 16;  // shift of the number of streams less one
 
-constexpr std::uint32_t kEnable = 1;
+constexpr std::uint32_t kIdeEnable = 1;
 constexpr unsigned kTrafficClass = 19;  // shift, bits 21:19
 // Enable, aggregation, PCRC, config requests, algorithm, TC, default,
 // TEE-limited, stream id.
@@ -83,11 +83,11 @@ IdePort::IdePort(ConfigSpace& config, std::size_t streams)
           kExtendedIde, 1, static_cast<std::uint16_t>(kFirstBlock + streams * kBlockSize))),
       slots_(streams) {
   TEEIO_CHECK(streams >= 1 && streams <= kMaxStreams, "a port has too few or too many IDE streams");
-  config_.set(static_cast<std::uint16_t>(offset_ + kCapabilities), 4, capability_bits(streams));
+  config_.set(static_cast<std::uint16_t>(offset_ + kIdeCapabilities), 4, capability_bits(streams));
   for (std::size_t n = 0; n < streams; ++n) {
     config_.set(reg(n, kStreamCapabilities), 4, kAddressBlocks);
-    config_.set_writable(reg(n, kControl), 4, kControlWritable);
-    config_.set_write_one_clears(reg(n, kStatus), 4, kFailMessage);
+    config_.set_writable(reg(n, kIdeControl), 4, kControlWritable);
+    config_.set_write_one_clears(reg(n, kIdeStatus), 4, kFailMessage);
     config_.set_writable(reg(n, kRid1), 4, kRidWritable);
     config_.set_writable(reg(n, kRid2), 4, kRid2Writable);
     for (std::uint16_t a = 0; a < kAddressBlocks; ++a) {
@@ -108,7 +108,7 @@ bool IdePort::has_association(std::size_t block) const {
 }
 
 bool IdePort::enable_bit(std::size_t block) const {
-  return (config_.read(reg(block, kControl), 4) & kEnable) != 0;
+  return (config_.read(reg(block, kIdeControl), 4) & kIdeEnable) != 0;
 }
 
 bool IdePort::has_programmed_set(std::size_t block) const {
@@ -141,15 +141,15 @@ IdeStreamState IdePort::state(std::size_t block) const {
 }
 
 void IdePort::update_status(std::size_t block) {
-  const std::uint32_t kept = config_.read(reg(block, kStatus), 4) & kFailMessage;
+  const std::uint32_t kept = config_.read(reg(block, kIdeStatus), 4) & kFailMessage;
   const bool secure = state(block) == IdeStreamState::kEnabled;
-  config_.set(reg(block, kStatus), 4, kept | (secure ? kSecure : 0U));
+  config_.set(reg(block, kIdeStatus), 4, kept | (secure ? kSecure : 0U));
   ++generation_;
 }
 
 void IdePort::registers_written() {
   for (std::size_t n = 0; n < slots_.size(); ++n) {
-    const bool was_secure = (config_.read(reg(n, kStatus), 4) & kSecure) != 0;
+    const bool was_secure = (config_.read(reg(n, kIdeStatus), 4) & kSecure) != 0;
     // 6.33.4: a stream that leaves Secure forgets its keys.
     if (was_secure && !enable_bit(n)) slots_[n].keys = {};
     update_status(n);
@@ -157,11 +157,11 @@ void IdePort::registers_written() {
 }
 
 std::uint8_t IdePort::stream_id(std::size_t block) const {
-  return static_cast<std::uint8_t>(config_.read(reg(block, kControl), 4) >> 24U);
+  return static_cast<std::uint8_t>(config_.read(reg(block, kIdeControl), 4) >> 24U);
 }
 
 std::uint8_t IdePort::traffic_class(std::size_t block) const {
-  return static_cast<std::uint8_t>(config_.read(reg(block, kControl), 4) >> kTrafficClass & 7U);
+  return static_cast<std::uint8_t>(config_.read(reg(block, kIdeControl), 4) >> kTrafficClass & 7U);
 }
 
 std::optional<std::size_t> IdePort::find(std::uint8_t id) const {
@@ -213,7 +213,7 @@ void IdePort::write_association(std::size_t block, const IdeAssociation& associa
     config_.set(reg(block, at + 4), 4, static_cast<std::uint32_t>(last >> 32U));
     config_.set(reg(block, at + 8), 4, static_cast<std::uint32_t>(base >> 32U));
   }
-  config_.set(reg(block, kControl), 4, static_cast<std::uint32_t>(association.stream_id) << 24U);
+  config_.set(reg(block, kIdeControl), 4, static_cast<std::uint32_t>(association.stream_id) << 24U);
 }
 
 Result<IdePort::Key*> IdePort::key(std::size_t block, IdeKeySlot slot) {
@@ -261,7 +261,7 @@ void IdePort::forget_keys(std::size_t block) {
 Result<void> IdePort::enable(std::size_t block) {
   TEEIO_TRY(key(block, {}));
   if (!all_running(block)) return fail(Errno::kNxio, "IDE keys are missing");
-  config_.set(reg(block, kControl), 4, config_.read(reg(block, kControl), 4) | kEnable);
+  config_.set(reg(block, kIdeControl), 4, config_.read(reg(block, kIdeControl), 4) | kIdeEnable);
   update_status(block);
   return {};
 }
@@ -271,7 +271,7 @@ Result<void> IdePort::block(std::size_t block) {
   if (slots_[block].blocked) return fail(Errno::kAlready, "the IDE stream is blocked");
   if (!has_association(block)) return fail(Errno::kNxio, "the IDE stream is not configured");
   slots_[block] = {.keys = {}, .blocked = true};
-  config_.set(reg(block, kControl), 4, config_.read(reg(block, kControl), 4) & ~kEnable);
+  config_.set(reg(block, kIdeControl), 4, config_.read(reg(block, kIdeControl), 4) & ~kIdeEnable);
   update_status(block);
   return {};
 }
@@ -279,7 +279,7 @@ Result<void> IdePort::block(std::size_t block) {
 Result<void> IdePort::release(std::size_t block) {
   if (block >= slots_.size()) return fail(Errno::kInval, "the port has no such IDE stream");
   slots_[block] = {};
-  for (std::uint16_t at = kControl; at < kBlockSize; at += 4) config_.set(reg(block, at), 4, 0);
+  for (std::uint16_t at = kIdeControl; at < kBlockSize; at += 4) config_.set(reg(block, at), 4, 0);
   update_status(block);
   return {};
 }

@@ -7,8 +7,8 @@
 namespace teeio::hw {
 namespace {
 
-constexpr std::uint16_t kControl = 2;
-constexpr std::uint32_t kEnable = 0x8000;
+constexpr std::uint16_t kMsixControl = 2;
+constexpr std::uint32_t kMsixEnable = 0x8000;
 constexpr std::uint32_t kFunctionMask = 0x4000;
 
 /// Calls f(index into the access, offset into the structure) for the bytes of
@@ -37,8 +37,8 @@ Msix::Msix(ConfigSpace& config, const Layout& layout)
   TEEIO_CHECK(layout.table_offset % 8 == 0 && layout.pba_offset % 8 == 0,
               "an MSI-X structure is misaligned");
   const auto at = [this](unsigned n) { return static_cast<std::uint16_t>(offset_ + n); };
-  config_.set(at(kControl), 2, layout.vectors - 1U);
-  config_.set_writable(at(kControl), 2, kEnable | kFunctionMask);
+  config_.set(at(kMsixControl), 2, layout.vectors - 1U);
+  config_.set_writable(at(kMsixControl), 2, kMsixEnable | kFunctionMask);
   config_.set(at(4), 4, layout.table_offset | layout.table_bar);
   config_.set(at(8), 4, layout.pba_offset | layout.pba_bar);
 }
@@ -49,11 +49,11 @@ void Msix::attach(DmaPort& port, std::uint16_t rid) {
 }
 
 bool Msix::enabled() const {
-  return (config_.read(static_cast<std::uint16_t>(offset_ + kControl), 2) & kEnable) != 0;
+  return (config_.read(static_cast<std::uint16_t>(offset_ + kMsixControl), 2) & kMsixEnable) != 0;
 }
 
 bool Msix::masked(std::uint16_t vector) const {
-  const std::uint32_t control = config_.read(static_cast<std::uint16_t>(offset_ + kControl), 2);
+  const std::uint32_t control = config_.read(static_cast<std::uint16_t>(offset_ + kMsixControl), 2);
   return (control & kFunctionMask) != 0 || (table_[vector].control & kMasked) != 0;
 }
 
@@ -144,8 +144,8 @@ void Msix::send(std::uint16_t vector) {
 void Msix::reset() {
   std::ranges::fill(table_, Entry{});
   pending_.assign(pending_.size(), false);
-  const auto control = static_cast<std::uint16_t>(offset_ + kControl);
-  config_.set(control, 2, config_.read(control, 2) & ~(kEnable | kFunctionMask));
+  const auto control = static_cast<std::uint16_t>(offset_ + kMsixControl);
+  config_.set(control, 2, config_.read(control, 2) & ~(kMsixEnable | kFunctionMask));
   t_ = TBit::kShared;
 }
 

@@ -27,7 +27,7 @@ constexpr std::uint8_t kGetCapabilities = 0x82;
 constexpr std::uint8_t kSetConfiguration = 0x83;
 constexpr std::uint8_t kGetConfiguration = 0x84;
 constexpr std::uint8_t kGetReport = 0x85;
-constexpr std::uint8_t kLock = 0x86;
+constexpr std::uint8_t kLockTarget = 0x86;
 constexpr std::uint8_t kSetTeState = 0x8d;
 constexpr std::uint8_t kTspError = 0x7f;
 constexpr std::uint16_t kErrorInvalidRequest = 1;
@@ -127,7 +127,7 @@ std::optional<Bytes> CxlMemory::answer_tsp(ByteView message) {
     }
     case kGetReport:
       return report(message);
-    case kLock:
+    case kLockTarget:
       if (locked_) return error(kErrorInvalidState);
       locked_ = true;
       return bare(request);

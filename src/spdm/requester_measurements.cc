@@ -16,7 +16,7 @@ namespace {
 constexpr std::size_t kMaxTranscript = 1U << 25U;
 constexpr std::size_t kMaxExtensionLog = 1U << 20U;
 
-void append(Bytes& to, ByteView what) { to.insert(to.end(), what.begin(), what.end()); }
+void extend(Bytes& to, ByteView what) { to.insert(to.end(), what.begin(), what.end()); }
 
 class GetMeasurements final : public SessionStep {
  public:
@@ -59,8 +59,8 @@ class GetMeasurements final : public SessionStep {
     if (transcript.empty() && state.version() >= wire::kSpdmVersion12) transcript = state.vca;
     if (transcript.size() + request.size() + answer.wire.size() > kMaxTranscript)
       return fail(Errno::kTooBig, "too many measurements without a signature");
-    append(transcript, request);
-    append(transcript, answer.wire.first(answer.wire.size() - answer.signature.size()));
+    extend(transcript, request);
+    extend(transcript, answer.wire.first(answer.wire.size() - answer.signature.size()));
 
     MeasurementRecord record;
     record.version = state.version();
@@ -128,7 +128,7 @@ class GetExtensionLog final : public SessionStep {
       return fail(Errno::kInval, "the log's portion has another length than what was asked for");
     if (log_.size() + answer.portion.size() + answer.remainder > kMaxExtensionLog)
       return fail(Errno::kTooBig, "the measurement extension log is longer than the limit");
-    append(log_, answer.portion);
+    extend(log_, answer.portion);
     if (answer.remainder != 0) return Progress::kAgain;
     state.log = std::move(log_);
     return Progress::kDone;

@@ -11,7 +11,7 @@
 namespace teeio::spdm {
 namespace {
 
-using Nonce = std::array<std::byte, 32>;
+using MeasurementNonce = std::array<std::byte, 32>;
 
 constexpr std::uint8_t kSlot = 0;
 constexpr std::array kPciSigVendor{std::byte{0x01}, std::byte{0x00}};
@@ -31,7 +31,7 @@ class SessionRequester final : public RequesterChannel {
   Result<Bytes> seal(wire::Protocol protocol, ByteView message) override;
   Result<Bytes> open(wire::Protocol protocol, ByteView object) override;
   [[nodiscard]] bool waiting() const override { return doing_ == Doing::kMessage; }
-  std::optional<Bytes> measure_request(const Nonce& nonce) override;
+  std::optional<Bytes> measure_request(const MeasurementNonce& nonce) override;
   Result<void> measure_response(ByteView object) override;
   [[nodiscard]] const Evidence* evidence() const override {
     return session_ ? &evidence_ : nullptr;
@@ -52,7 +52,7 @@ class SessionRequester final : public RequesterChannel {
 
   [[nodiscard]] std::optional<Bytes> next();
   Result<void> take(ByteView object);
-  void ask_to_measure(std::uint32_t session, const Nonce& nonce);
+  void ask_to_measure(std::uint32_t session, const MeasurementNonce& nonce);
   void keep_measurements();
 
   Requester requester_;
@@ -104,7 +104,7 @@ Result<void> SessionRequester::connect_response(ByteView object) {
       step = std::unexpected(*failure);
     } else if (doing_ == Doing::kConnecting) {
       opened_ = requester_.last_session();
-      Nonce nonce;
+      MeasurementNonce nonce;
       schedule::fill_random(nonce);
       ask_to_measure(*opened_, nonce);
       if (const auto refused = requester_.failure(); refused) step = std::unexpected(*refused);
@@ -119,7 +119,7 @@ Result<void> SessionRequester::connect_response(ByteView object) {
   return step;
 }
 
-void SessionRequester::ask_to_measure(std::uint32_t session, const Nonce& nonce) {
+void SessionRequester::ask_to_measure(std::uint32_t session, const MeasurementNonce& nonce) {
   evidence_.nonce = nonce;
   requester_.measure({.session = session,
                       .index = 0xff,
@@ -173,7 +173,7 @@ Result<Bytes> SessionRequester::open(wire::Protocol protocol, ByteView object) {
   return Bytes(answer.begin() + 1, answer.end());
 }
 
-std::optional<Bytes> SessionRequester::measure_request(const Nonce& nonce) {
+std::optional<Bytes> SessionRequester::measure_request(const MeasurementNonce& nonce) {
   if (!connected() || doing_ == Doing::kMessage) return std::nullopt;
   if (doing_ == Doing::kMeasured) {
     doing_ = Doing::kNothing;

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "wire/pcapng_format.h"
+
 namespace teeio::wire {
 namespace {
 
@@ -16,14 +18,7 @@ constexpr std::uint16_t kMajor = 2;
 constexpr std::uint16_t kMinor = 4;
 constexpr std::uint32_t kLinkMask = 0x0fffffff;  ///< the upper bits are about checksums
 constexpr std::size_t kReadBytes = 256 * 1024;
-constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
-// pcapng blocks and options.
-constexpr std::uint32_t kByteOrder = 0x1a2b3c4d;
-constexpr std::uint32_t kInterfaceBlock = 1;
-constexpr std::uint32_t kPacketBlock = 6;
-constexpr std::uint16_t kOptionFlags = 2;
-constexpr std::uint16_t kOptionResolution = 9;
 constexpr std::uint8_t kResolutionNs = 9;
 
 Bytes block(std::uint32_t type, ByteView body) {
@@ -43,8 +38,8 @@ Bytes PcapHeader::encode() const {
 Bytes PcapPacket::encode() const {
   const ByteView kept = data.first(std::min<std::size_t>(data.size(), PcapHeader::kSnapLength));
   Writer w;
-  w.le(static_cast<std::uint32_t>(time_ns / kSecondNs));
-  w.le(static_cast<std::uint32_t>(time_ns % kSecondNs / 1000));
+  w.le(static_cast<std::uint32_t>(time_ns / pcapng::kSecondNs));
+  w.le(static_cast<std::uint32_t>(time_ns % pcapng::kSecondNs / 1000));
   w.le(static_cast<std::uint32_t>(kept.size()));
   w.le(static_cast<std::uint32_t>(data.size())).bytes(kept);
   return w.take();
@@ -52,15 +47,15 @@ Bytes PcapPacket::encode() const {
 
 Bytes pcapng_section() {
   Writer body;
-  body.le(kByteOrder).le(std::uint16_t{1}).le(std::uint16_t{0}).le(~std::uint64_t{0});
+  body.le(pcapng::kByteOrder).le(std::uint16_t{1}).le(std::uint16_t{0}).le(~std::uint64_t{0});
   return block(kPcapng, body.take());
 }
 
 Bytes pcapng_interface(LinkType link) {
   Writer body;
   body.le(static_cast<std::uint16_t>(link)).zeros(2 + 4);
-  body.le(kOptionResolution).le(std::uint16_t{1}).le(kResolutionNs).zeros(3 + 4);
-  return block(kInterfaceBlock, body.take());
+  body.le(pcapng::kOptionResolution).le(std::uint16_t{1}).le(kResolutionNs).zeros(3 + 4);
+  return block(pcapng::kInterfaceBlock, body.take());
 }
 
 Bytes pcapng_packet(std::uint32_t interface, const PcapPacket& packet) {
@@ -69,9 +64,9 @@ Bytes pcapng_packet(std::uint32_t interface, const PcapPacket& packet) {
   body.le(interface).le(static_cast<std::uint32_t>(packet.time_ns >> 32U));
   body.le(static_cast<std::uint32_t>(packet.time_ns)).le(size).le(size).bytes(packet.data);
   body.zeros((4 - size % 4) % 4);
-  body.le(kOptionFlags).le(std::uint16_t{4});
+  body.le(pcapng::kOptionFlags).le(std::uint16_t{4});
   body.le(std::uint32_t{std::to_underlying(packet.direction)}).zeros(4);
-  return block(kPacketBlock, body.take());
+  return block(pcapng::kEnhancedPacketBlock, body.take());
 }
 
 Result<std::size_t> ViewSource::read(std::span<std::byte> into) {
@@ -146,8 +141,9 @@ Result<void> PcapReader::open_classic(std::uint32_t magic) {
   constexpr std::size_t kMajorAt = 4;
   constexpr std::size_t kLinkAt = 20;
   if (u16(kMajorAt) != kMajor) return fail(Errno::kOpNotSupp, "the capture's version is not 2");
-  classic_ = {.link = LinkType{u32(kLinkAt) & kLinkMask},
-              .units_per_second = kind == kNanoseconds ? kSecondNs : kSecondNs / 1000};
+  classic_ = {
+      .link = LinkType{u32(kLinkAt) & kLinkMask},
+      .units_per_second = kind == kNanoseconds ? pcapng::kSecondNs : pcapng::kSecondNs / 1000};
   if (classic_.link != LinkType::kMctp && classic_.link != LinkType::kPciDoe)
     return fail(Errno::kOpNotSupp, "the capture's link type is neither 291 (MCTP) nor 292 (DOE)");
   drop(PcapHeader::kSize);
@@ -173,11 +169,11 @@ Result<std::optional<PcapPacket>> PcapReader::next_classic() {
   TEEIO_ASSIGN(const bool whole, fill(PcapPacket::kHeaderSize + size));
   if (!whole) return fail(Errno::kInval, "the capture ends inside of a packet");
   to_drop_ = PcapPacket::kHeaderSize + size;
-  return PcapPacket{
-      .time_ns = seconds * kSecondNs + fraction * (kSecondNs / classic_.units_per_second),
-      .data = buffered().subspan(PcapPacket::kHeaderSize, size),
-      .original_size = original,
-      .link = classic_.link};
+  return PcapPacket{.time_ns = seconds * pcapng::kSecondNs +
+                               fraction * (pcapng::kSecondNs / classic_.units_per_second),
+                    .data = buffered().subspan(PcapPacket::kHeaderSize, size),
+                    .original_size = original,
+                    .link = classic_.link};
 }
 
 }  // namespace teeio::wire

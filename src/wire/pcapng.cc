@@ -4,23 +4,18 @@
 #include <limits>
 
 #include "wire/pcap.h"
+#include "wire/pcapng_format.h"
 
 namespace teeio::wire {
 namespace {
 
 constexpr std::uint32_t kSectionBlock = 0x0a0d0d0a;
-constexpr std::uint32_t kInterfaceBlock = 1;
 constexpr std::uint32_t kSimplePacketBlock = 3;
-constexpr std::uint32_t kEnhancedPacketBlock = 6;
-constexpr std::uint32_t kByteOrder = 0x1a2b3c4d;
-constexpr std::uint16_t kOptionFlags = 2;
-constexpr std::uint16_t kOptionResolution = 9;
 
 constexpr std::size_t kTypeAndSize = 8;
 constexpr std::size_t kTrailer = 4;  ///< the size again
 /// Bytes of a block that is looked into: a packet, its header and its options.
 constexpr std::uint32_t kMaxBlock = PcapReader::kMaxPacket + 0x10000;
-constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
 constexpr std::size_t padded(std::size_t size) { return (size + 3) / 4 * 4; }
 
@@ -40,10 +35,11 @@ std::uint64_t to_ns(std::uint64_t units, std::uint64_t per_second) {
   const std::uint64_t rest = units % per_second;
   const auto fraction =
       static_cast<std::uint64_t>(static_cast<double>(rest) * 1e9 / static_cast<double>(per_second));
-  const std::uint64_t exact = per_second == kSecondNs       ? rest
-                              : kSecondNs % per_second == 0 ? rest * (kSecondNs / per_second)
-                                                            : fraction;
-  return seconds * kSecondNs + exact;
+  const std::uint64_t exact = per_second == pcapng::kSecondNs ? rest
+                              : pcapng::kSecondNs % per_second == 0
+                                  ? rest * (pcapng::kSecondNs / per_second)
+                                  : fraction;
+  return seconds * pcapng::kSecondNs + exact;
 }
 
 }  // namespace
@@ -54,8 +50,8 @@ Result<void> PcapReader::begin_section() {
   if (!whole) return fail(Errno::kInval, "the capture is shorter than its header");
   swapped_ = false;
   const std::uint32_t order = u32(kTypeAndSize);
-  swapped_ = order == std::byteswap(kByteOrder);
-  if (!swapped_ && order != kByteOrder)
+  swapped_ = order == std::byteswap(pcapng::kByteOrder);
+  if (!swapped_ && order != pcapng::kByteOrder)
     return fail(Errno::kInval, "a pcapng section has no byte order");
   const std::uint32_t size = u32(4);
   if (size < kTypeAndSize + 16 + kTrailer || size % 4 != 0)
@@ -81,7 +77,8 @@ Result<std::optional<PcapPacket>> PcapReader::next_block() {
     const std::uint32_t size = u32(4);
     if (size < kTypeAndSize + kTrailer || size % 4 != 0)
       return fail(Errno::kInval, "a pcapng block has another size than it says");
-    if (type != kInterfaceBlock && type != kEnhancedPacketBlock && type != kSimplePacketBlock) {
+    if (type != pcapng::kInterfaceBlock && type != pcapng::kEnhancedPacketBlock &&
+        type != kSimplePacketBlock) {
       TEEIO_TRY(skip(size));
       continue;
     }
@@ -91,13 +88,13 @@ Result<std::optional<PcapPacket>> PcapReader::next_block() {
     if (!whole) return fail(Errno::kInval, "the capture ends inside of a packet");
     if (u32(size - kTrailer) != size)
       return fail(Errno::kInval, "a pcapng block has two different sizes");
-    if (type == kInterfaceBlock) {
+    if (type == pcapng::kInterfaceBlock) {
       TEEIO_TRY(add_interface(size));
       drop(size);
       continue;
     }
     to_drop_ = size;
-    return type == kEnhancedPacketBlock ? enhanced_packet(size) : simple_packet(size);
+    return type == pcapng::kEnhancedPacketBlock ? enhanced_packet(size) : simple_packet(size);
   }
 }
 
@@ -121,7 +118,7 @@ Result<void> PcapReader::add_interface(std::uint32_t size) {
   if (interfaces_.size() == kMaxInterfaces)
     return fail(Errno::kTooBig, "the pcapng section has too many interfaces");
   Interface interface{.link = LinkType{u16(kTypeAndSize)}};
-  if (const auto value = option(kFixed, size - kTrailer, kOptionResolution);
+  if (const auto value = option(kFixed, size - kTrailer, pcapng::kOptionResolution);
       value && value->size() == 1)
     interface.units_per_second = units_of(value->front());
   interfaces_.push_back(interface);
@@ -145,7 +142,7 @@ Result<std::optional<PcapPacket>> PcapReader::enhanced_packet(std::uint32_t size
                     .data = buffered().subspan(kFixed, captured),
                     .original_size = u32(kTypeAndSize + 16),
                     .link = interface.link};
-  if (const auto value = option(options, size - kTrailer, kOptionFlags);
+  if (const auto value = option(options, size - kTrailer, pcapng::kOptionFlags);
       value && value->size() == 4) {
     const auto at = static_cast<std::size_t>(value->data() - buffered().data());
     const std::uint32_t direction = u32(at) & 3U;

@@ -6,7 +6,7 @@
 namespace teeio::wire {
 namespace {
 
-constexpr unsigned kSlotMask = 0x0f;
+constexpr unsigned kEventSlotMask = 0x0f;
 constexpr unsigned kSign = 1;  ///< GET_ENDPOINT_INFO's attributes
 
 void write_vendor(Writer& w, std::uint8_t registry, ByteView vendor_id) {
@@ -117,7 +117,7 @@ Result<SpdmGetEndpointInfo> SpdmGetEndpointInfo::decode(ByteView in) {
   SpdmGetEndpointInfo m;
   m.version = r.version();
   m.subcode = r.param1();
-  m.slot = r.param2() & kSlotMask;
+  m.slot = r.param2() & kEventSlotMask;
   m.sign = (r.u8() & kSign) != 0;
   r.skip(3);
   if (m.sign) m.nonce = r.array<32>();
@@ -125,7 +125,7 @@ Result<SpdmGetEndpointInfo> SpdmGetEndpointInfo::decode(ByteView in) {
 }
 
 Bytes SpdmGetEndpointInfo::encode() const {
-  Writer w = begin_spdm(version, kCode, subcode, slot & kSlotMask);
+  Writer w = begin_spdm(version, kCode, subcode, slot & kEventSlotMask);
   w.le(static_cast<std::uint8_t>(sign ? kSign : 0U)).zeros(3);
   if (sign) w.bytes(nonce);
   return w.take();
@@ -135,7 +135,7 @@ Result<SpdmEndpointInfo> SpdmEndpointInfo::decode(ByteView in, const SpdmSizes& 
   SpdmReader r(in, kCode);
   SpdmEndpointInfo m;
   m.version = r.version();
-  m.slot = r.param2() & kSlotMask;
+  m.slot = r.param2() & kEventSlotMask;
   r.skip(4);
   if (sizes.signature != 0) m.nonce = r.array<32>();
   m.info = r.take(r.u32());
@@ -144,7 +144,7 @@ Result<SpdmEndpointInfo> SpdmEndpointInfo::decode(ByteView in, const SpdmSizes& 
 }
 
 Bytes SpdmEndpointInfo::encode() const {
-  Writer w = begin_spdm(version, kCode, 0, slot & kSlotMask);
+  Writer w = begin_spdm(version, kCode, 0, slot & kEventSlotMask);
   w.zeros(4);
   if (!signature.empty()) w.bytes(nonce);
   return w.le(size32(info)).bytes(info).bytes(signature).take();

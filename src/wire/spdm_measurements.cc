@@ -8,7 +8,7 @@
 namespace teeio::wire {
 namespace {
 
-constexpr unsigned kSlotMask = 0x0f;
+constexpr unsigned kMeasuredSlotMask = 0x0f;
 constexpr unsigned kBasicMutualAuth = 0x80;  ///< CHALLENGE_AUTH's param1; deprecated since 1.2
 constexpr unsigned kSign = 1U << 0U;         ///< GET_MEASUREMENTS' param1
 constexpr unsigned kRawBitStream = 1U << 1U;
@@ -46,7 +46,7 @@ Result<SpdmChallengeAuth> SpdmChallengeAuth::decode(ByteView in, const SpdmSizes
   SpdmReader r(in, kCode);
   SpdmChallengeAuth m;
   m.version = r.version();
-  m.slot = r.param1() & kSlotMask;
+  m.slot = r.param1() & kMeasuredSlotMask;
   m.basic_mutual_auth = r.since(kSpdmVersion11) && (r.param1() & kBasicMutualAuth) != 0;
   m.slot_mask = r.param2();
   m.chain_hash = r.take(sizes.hash);
@@ -60,8 +60,8 @@ Result<SpdmChallengeAuth> SpdmChallengeAuth::decode(ByteView in, const SpdmSizes
 
 Bytes SpdmChallengeAuth::encode() const {
   const bool mutual = basic_mutual_auth && version >= kSpdmVersion11;
-  Writer w =
-      begin_spdm(version, kCode, (slot & kSlotMask) | (mutual ? kBasicMutualAuth : 0U), slot_mask);
+  Writer w = begin_spdm(version, kCode,
+                        (slot & kMeasuredSlotMask) | (mutual ? kBasicMutualAuth : 0U), slot_mask);
   w.bytes(chain_hash).bytes(nonce).bytes(summary_hash);
   write_opaque(w, opaque);
   write_context(w, version, context);
@@ -78,7 +78,7 @@ Result<SpdmGetMeasurements> SpdmGetMeasurements::decode(ByteView in) {
   m.operation = r.param2();
   if (m.sign) {
     m.nonce = r.array<32>();
-    if (r.since(kSpdmVersion11)) m.slot = r.u8() & kSlotMask;
+    if (r.since(kSpdmVersion11)) m.slot = r.u8() & kMeasuredSlotMask;
   }
   m.context = read_context(r);
   return r.finish(m);
@@ -90,7 +90,7 @@ Bytes SpdmGetMeasurements::encode() const {
   if (new_measurement && version >= kSpdmVersion13) attributes |= kNewMeasurement;
   Writer w = begin_spdm(version, kCode, attributes, operation);
   if (sign) w.bytes(nonce);
-  if (sign && version >= kSpdmVersion11) w.le(static_cast<std::uint8_t>(slot & kSlotMask));
+  if (sign && version >= kSpdmVersion11) w.le(static_cast<std::uint8_t>(slot & kMeasuredSlotMask));
   write_context(w, version, context);
   return w.take();
 }
@@ -100,7 +100,7 @@ Result<SpdmMeasurements> SpdmMeasurements::decode(ByteView in, const SpdmSizes& 
   SpdmMeasurements m;
   m.version = r.version();
   m.total = r.param1();
-  m.slot = r.param2() & kSlotMask;
+  m.slot = r.param2() & kMeasuredSlotMask;
   if (r.since(kSpdmVersion12)) m.content_changed = r.param2() >> kChangedShift & 3U;
   m.blocks = r.u8();
   m.record = r.take(r.u24());
@@ -114,7 +114,7 @@ Result<SpdmMeasurements> SpdmMeasurements::decode(ByteView in, const SpdmSizes& 
 Bytes SpdmMeasurements::encode() const {
   TEEIO_CHECK(record.size() <= 0xffffff, "a measurement record has three bytes for its length");
   const unsigned changed = version >= kSpdmVersion12 ? (content_changed & 3U) << kChangedShift : 0U;
-  Writer w = begin_spdm(version, kCode, total, (slot & kSlotMask) | changed);
+  Writer w = begin_spdm(version, kCode, total, (slot & kMeasuredSlotMask) | changed);
   w.le(blocks).le(static_cast<std::uint16_t>(record.size()));
   w.le(static_cast<std::uint8_t>(record.size() >> 16U)).bytes(record).bytes(nonce);
   write_opaque(w, opaque);

@@ -24,7 +24,7 @@ void unbind(const Config& design) {
 }
 
 /// One step fails once: the unbind's, or what comes after, which is then tried again.
-void fail_unbind(const Config& design) {
+void fail_unbind_with_dma(const Config& design) {
   Stage stage(design);
   Vmm& vmm = stage.with_dma();
   stage.play();
@@ -55,7 +55,7 @@ void two_functions(const Config& design) {
   TEEIO_CHECK(works_as_shared(first), "R10: the function was unbound and does not work");
 }
 
-void unbind_against(const Config& design, const Opponent& opponent) {
+void unbind_with_dma_against(const Config& design, const Opponent& opponent) {
   Stage stage(design);
   Vmm& vmm = stage.with_dma();
   if (opponent.prepare != nullptr) opponent.prepare(stage, vmm);
@@ -79,7 +79,7 @@ void add_dma_scenarios(std::vector<MachineScenario>& all) {
                  .body = two_functions});
   all.push_back({.name = "dma/failing-unbind",
                  .description = "each step of unbind with trusted DMA on fails once",
-                 .body = fail_unbind,
+                 .body = fail_unbind_with_dma,
                  .failures = 1});
   all.push_back({.name = "dma/failing-exit",
                  .description = "each step of an exit with trusted DMA on fails once",
@@ -89,7 +89,7 @@ void add_dma_scenarios(std::vector<MachineScenario>& all) {
     all.push_back(
         {.name = "dma/unbind-against-" + std::string(opponent.name),
          .description = "unbind with trusted DMA on against " + std::string(opponent.words),
-         .body = [&opponent](const Config& d) { unbind_against(d, opponent); }});
+         .body = [&opponent](const Config& d) { unbind_with_dma_against(d, opponent); }});
 }
 
 }  // namespace teeio::explore

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "explore/scenario/opponents.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
 #include "host/vfio/device.h"
@@ -12,13 +13,6 @@ namespace teeio::explore {
 namespace {
 
 using machine::Config;
-
-/// A word of BAR2 through VFIO: R10, the function works as a shared device.
-bool works_as_shared(Vmm& vmm) {
-  std::uint32_t value = 0;
-  constexpr std::uint64_t kBar2 = std::uint64_t{2} << vfio::kRegionShift;
-  return vmm.pread(vmm.vfio, kBar2, writable_bytes_of(value)).has_value();
-}
 
 void bind_two(const Config& design) {
   Stage stage(design);

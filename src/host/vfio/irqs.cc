@@ -6,9 +6,6 @@
 namespace teeio::vfio {
 namespace {
 
-constexpr std::uint8_t kCapabilityMsix = 0x11;
-constexpr std::uint16_t kMsixControl = 2;
-constexpr std::uint16_t kMsixTable = 4;
 constexpr std::uint32_t kMsixEnable = 1U << 15U;
 constexpr std::uint32_t kMsixFunctionMask = 1U << 14U;
 constexpr std::uint64_t kEntryBytes = 16;

@@ -143,7 +143,7 @@ Verdict psk_other_key(Bench& bench) {
   return passed();
 }
 
-constexpr Case kCases[] = {
+constexpr Case kAuthCases[] = {
     {"mutual", "A session opens whose requester was asked for its certificates",
      "DSP0274, mutual authentication", mutual},
     {"challenge", "CHALLENGE_AUTH may ask for the requester's certificates, and takes its answer",
@@ -166,6 +166,6 @@ constexpr Case kCases[] = {
 
 }  // namespace
 
-std::span<const Case> auth_cases() { return kCases; }
+std::span<const Case> auth_cases() { return kAuthCases; }
 
 }  // namespace teeio::serve::validate

@@ -74,7 +74,7 @@ Verdict tsp_unknown(Bench& bench) {
   return passed();
 }
 
-constexpr Case kCases[] = {
+constexpr Case kCxlCases[] = {
     {"ide_km.query", "QUERY of port 0 gets QUERY_RESP of port 0", "CXL 3.1, CXL_IDE_KM", ide_query},
     {"tsp.version", "GET_TARGET_TSP_VERSION gets a list", "CXL 3.1, 11.5 TSP", tsp_version},
     {"tsp.capabilities", "GET_TARGET_CAPABILITIES gets them", "CXL 3.1, 11.5 TSP",
@@ -85,6 +85,6 @@ constexpr Case kCases[] = {
 
 }  // namespace
 
-std::span<const Case> cxl_cases() { return kCases; }
+std::span<const Case> cxl_cases() { return kCxlCases; }
 
 }  // namespace teeio::serve::validate

@@ -143,7 +143,7 @@ Verdict no_whole_header(Bench& bench) {
   return dropped(bench, ByteView(bytes).first(4));
 }
 
-constexpr Case kCases[] = {
+constexpr Case kDoeCases[] = {
     {"discovery.first", "Index 0 of DOE discovery is discovery itself", "PCIe 6.30.1.1",
      first_is_discovery},
     {"discovery.walk", "Following Next Index visits ascending indices and ends", "PCIe 6.30.1.1",
@@ -167,6 +167,6 @@ constexpr Case kCases[] = {
 
 }  // namespace
 
-std::span<const Case> doe_cases() { return kCases; }
+std::span<const Case> doe_cases() { return kDoeCases; }
 
 }  // namespace teeio::serve::validate

@@ -299,7 +299,7 @@ Verdict in_the_clear(Bench& bench) {
   return passed();
 }
 
-constexpr Case kCases[] = {
+constexpr Case kIdeKmCases[] = {
     {"query.port0", "QUERY of port 0 gets QUERY_RESP with the whole IDE capability",
      "PCIe 6.33.3; tee-io-validator 1.1", query_port_0},
     {"query.ports", "QUERY of every other port gets QUERY_RESP",
@@ -347,6 +347,6 @@ constexpr Case kCases[] = {
 
 }  // namespace
 
-std::span<const Case> ide_km_cases() { return kCases; }
+std::span<const Case> ide_km_cases() { return kIdeKmCases; }
 
 }  // namespace teeio::serve::validate

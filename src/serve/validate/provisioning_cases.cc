@@ -247,7 +247,7 @@ Verdict endpoint_info_signed(Bench& bench) {
   return passed();
 }
 
-constexpr Case kCases[] = {
+constexpr Case kProvisioningCases[] = {
     {"csr", "CSR is a certification request of slot 0's key, signed by it",
      "DSP0274 1.2, CSR; RFC 2986", csr},
     {"csr.nonsense", "RequesterInfo that is no CertificationRequestInfo is refused",
@@ -270,6 +270,6 @@ constexpr Case kCases[] = {
 
 }  // namespace
 
-std::span<const Case> provisioning_cases() { return kCases; }
+std::span<const Case> provisioning_cases() { return kProvisioningCases; }
 
 }  // namespace teeio::serve::validate

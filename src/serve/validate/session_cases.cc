@@ -220,7 +220,7 @@ Verdict key_exchange(Bench& bench, std::uint8_t slot, std::byte filler) {
 Verdict bad_point(Bench& bench) { return key_exchange(bench, 0, std::byte{0xff}); }
 Verdict bad_slot(Bench& bench) { return key_exchange(bench, 9, std::byte{0x11}); }
 
-constexpr Case kCases[] = {
+constexpr Case kSessionCases[] = {
     {"open", "KEY_EXCHANGE and FINISH open a session that carries requests",
      "DSP0274, KEY_EXCHANGE_RSP; DSP0277", opens},
     {"heartbeat", "HEARTBEAT is acknowledged", "DSP0274, HEARTBEAT", heartbeat},
@@ -261,6 +261,6 @@ constexpr Case kCases[] = {
 
 }  // namespace
 
-std::span<const Case> session_cases() { return kCases; }
+std::span<const Case> session_cases() { return kSessionCases; }
 
 }  // namespace teeio::serve::validate

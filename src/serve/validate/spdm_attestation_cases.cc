@@ -159,7 +159,7 @@ Verdict measurements_index(Bench& bench) {
   return passed();
 }
 
-constexpr Case kCases[] = {
+constexpr Case kSpdmAttestationCases[] = {
     {"certificate.chain", "The chain of slot 0 is well formed and every signature in it holds",
      "DSP0274, CERTIFICATE", chain_verifies},
     {"certificate.validity",
@@ -188,6 +188,6 @@ constexpr Case kCases[] = {
 
 }  // namespace
 
-std::span<const Case> spdm_attestation_cases() { return kCases; }
+std::span<const Case> spdm_attestation_cases() { return kSpdmAttestationCases; }
 
 }  // namespace teeio::serve::validate

@@ -298,7 +298,7 @@ Verdict key_exchange_in_10(Bench& bench) {
 constexpr auto k11 = wire::kSpdmVersion11;
 constexpr auto k12 = wire::kSpdmVersion12;
 
-constexpr Case kCases[] = {
+constexpr Case kSpdmCases[] = {
     {"version.listed", "VERSION lists the version", "DSP0274, VERSION", version_listed},
     {"version.header", "VERSION travels under SPDM version 1.0", "DSP0274, VERSION",
      version_header},
@@ -347,7 +347,7 @@ constexpr Case kCases[] = {
 };
 
 std::vector<Case> joined() {
-  std::vector<Case> all(std::begin(kCases), std::end(kCases));
+  std::vector<Case> all(std::begin(kSpdmCases), std::end(kSpdmCases));
   const auto more = spdm_attestation_cases();
   all.insert(all.end(), more.begin(), more.end());
   const auto chunks = spdm_chunk_cases();

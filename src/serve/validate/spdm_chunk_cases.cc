@@ -120,7 +120,7 @@ Verdict everything_in_chunks(Bench& bench) {
   return passed();
 }
 
-constexpr Case kCases[] = {
+constexpr Case kSpdmChunkCases[] = {
     {"chunk.algorithms", "NEGOTIATE_ALGORITHMS and its answer may travel in chunks",
      "DSP0274 1.2, CHUNK_SEND", algorithms_in_chunks, wire::kSpdmVersion12},
     {"chunk.answers", "Answers above the requester's DataTransferSize come in chunks of that size",
@@ -129,6 +129,6 @@ constexpr Case kCases[] = {
 
 }  // namespace
 
-std::span<const Case> spdm_chunk_cases() { return kCases; }
+std::span<const Case> spdm_chunk_cases() { return kSpdmChunkCases; }
 
 }  // namespace teeio::serve::validate

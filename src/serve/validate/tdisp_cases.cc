@@ -256,7 +256,7 @@ Verdict stop_unlocked(Bench& bench) {
   return is_in(tdi, TdiState::kConfigUnlocked);
 }
 
-constexpr Case kCases[] = {
+constexpr Case kTdispCases[] = {
     {"version", "GET_TDISP_VERSION is answered with 1.0 among the versions",
      "PCIe 11.3.4; tee-io-validator 1.1", version},
     {"capabilities", "GET_TDISP_CAPABILITIES lists the mandatory requests",
@@ -310,8 +310,8 @@ constexpr Case kCases[] = {
      start_old_nonce},
 };
 
-std::vector<Case> joined() {
-  std::vector<Case> all(std::begin(kCases), std::end(kCases));
+std::vector<Case> all_tdisp() {
+  std::vector<Case> all(std::begin(kTdispCases), std::end(kTdispCases));
   const auto more = tdisp_extra_cases();
   all.insert(all.end(), more.begin(), more.end());
   return all;
@@ -329,7 +329,7 @@ Verdict refuses(TdiUnderTest& tdi, const wire::TdispBody& request, wire::TdispEr
 }
 
 std::span<const Case> tdisp_cases() {
-  static const std::vector<Case> all = joined();
+  static const std::vector<Case> all = all_tdisp();
   return all;
 }
 

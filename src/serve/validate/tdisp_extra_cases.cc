@@ -70,7 +70,7 @@ Verdict unknown_version(Bench& bench) {
                      {}, TdispError::kVersionMismatch);
 }
 
-Verdict unknown_request(Bench& bench) {
+Verdict unknown_tdisp_request(Bench& bench) {
   return raw_refused(bench, {.type = 0xf3, .function_id = {}}, {}, TdispError::kUnsupportedRequest);
 }
 
@@ -278,13 +278,13 @@ Verdict lock_over_other_session(Bench& bench) {
                  TdispError::kInvalidRequest, TdiState::kConfigUnlocked);
 }
 
-constexpr Case kCases[] = {
+constexpr Case kTdispExtraCases[] = {
     {"header.interface", "An interface that does not exist gets INVALID_INTERFACE",
      "PCIe 11.3.2, 11.3.23", unknown_interface},
     {"header.version", "Another version than 1.0 gets VERSION_MISMATCH", "PCIe 11.3.2, 11.3.23",
      unknown_version},
     {"header.request", "An unknown request gets UNSUPPORTED_REQUEST", "PCIe 11.3.3, 11.3.23",
-     unknown_request},
+     unknown_tdisp_request},
     {"header.length", "A LOCK_INTERFACE that is too short gets INVALID_REQUEST",
      "PCIe 11.3.8, 11.3.23", short_lock},
     {"header.short", "Half a header is refused", "PCIe 11.3.2", short_header},
@@ -319,6 +319,6 @@ constexpr Case kCases[] = {
 
 }  // namespace
 
-std::span<const Case> tdisp_extra_cases() { return kCases; }
+std::span<const Case> tdisp_extra_cases() { return kTdispExtraCases; }
 
 }  // namespace teeio::serve::validate

@@ -9,8 +9,6 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr std::uint64_t kPage = kPageSize;
-
 class AttachTest : public testing::Test {
  protected:
   Idevice& bind(TestDevice& device) { return **Idevice::bind(*ctx, device, {}); }
@@ -24,20 +22,20 @@ class AttachTest : public testing::Test {
   Machine m;
   object::Ref<Context> ctx = Context::open(m.environment);
   ObjectId ioas = *ctx->ioas_alloc(0);
-  std::uint64_t buffer = m.program.map(64 * kPage);
+  std::uint64_t buffer = m.program.map(64 * kPageSize);
 };
 
 TEST_F(AttachTest, DmaReachesTheProgramsMemoryAndStopsAtUnmap) {
   Idevice& nic = bind(m.first);
-  map(0x10000, 4 * kPage, buffer);
-  put(buffer + kPage + 3, std::byte{0x5a});
+  map(0x10000, 4 * kPageSize, buffer);
+  put(buffer + kPageSize + 3, std::byte{0x5a});
   EXPECT_FALSE(m.dma_read(Machine::kFirst, 0x11003)) << "not attached yet";
   ASSERT_TRUE(nic.attach(ioas).has_value());
   EXPECT_EQ(m.dma_read(Machine::kFirst, 0x11003), std::byte{0x5a});
-  map(0x20000, kPage, buffer + 8 * kPage);  // what is mapped later is there too
-  put(buffer + 8 * kPage, std::byte{0x11});
+  map(0x20000, kPageSize, buffer + 8 * kPageSize);  // what is mapped later is there too
+  put(buffer + 8 * kPageSize, std::byte{0x11});
   EXPECT_EQ(m.dma_read(Machine::kFirst, 0x20000), std::byte{0x11});
-  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, 4 * kPage).has_value());
+  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, 4 * kPageSize).has_value());
   EXPECT_FALSE(m.dma_read(Machine::kFirst, 0x11003));
   EXPECT_EQ(m.dma_read(Machine::kFirst, 0x20000), std::byte{0x11});
   nic.detach();
@@ -48,11 +46,12 @@ TEST_F(AttachTest, DmaReachesTheProgramsMemoryAndStopsAtUnmap) {
 TEST_F(AttachTest, DmaWritesAreSeenByTheProgramUnlessMappedForReading) {
   Idevice& nic = bind(m.first);
   ASSERT_TRUE(nic.attach(ioas).has_value());
-  map(0x10000, kPage, buffer);
-  ASSERT_TRUE(ctx->ioas_map(m.program,
-                            {ioas, Context::kMapFixedIova | Context::kMapReadable, kPage, 0x20000},
-                            buffer)
-                  .has_value());
+  map(0x10000, kPageSize, buffer);
+  ASSERT_TRUE(
+      ctx->ioas_map(m.program,
+                    {ioas, Context::kMapFixedIova | Context::kMapReadable, kPageSize, 0x20000},
+                    buffer)
+          .has_value());
   const std::array value = {std::byte{0x77}};
   ASSERT_TRUE(
       m.memory.write(*m.reach(Machine::kFirst, 0x10000, hw::DmaAccess::kWrite), value).has_value());
@@ -70,13 +69,13 @@ TEST_F(AttachTest, AnAttachedIoasLosesTheInterruptRangeAndTheTop) {
   const auto ranges = *ctx->ioas_iova_ranges(ioas);
   EXPECT_THAT(ranges.usable, ElementsAre(IovaRange{0, 0xfedf'ffff},
                                          IovaRange{0xfef0'0000, (std::uint64_t{1} << 48U) - 1}));
-  EXPECT_EQ(ranges.alignment, kPage);
-  EXPECT_EQ(error_of(ctx->ioas_map(m.program, {ioas, kFixed, kPage, 0xfee0'0000}, buffer)),
+  EXPECT_EQ(ranges.alignment, kPageSize);
+  EXPECT_EQ(error_of(ctx->ioas_map(m.program, {ioas, kFixed, kPageSize, 0xfee0'0000}, buffer)),
             Errno::kInval);
-  EXPECT_EQ(error_of(ctx->ioas_map(m.program, {ioas, kFixed, kPage, 0x10001}, buffer)),
+  EXPECT_EQ(error_of(ctx->ioas_map(m.program, {ioas, kFixed, kPageSize, 0x10001}, buffer)),
             Errno::kInval);
   EXPECT_EQ(error_of(ctx->ioas_map(m.program, {ioas, kFixed, 5, 0x10000}, buffer)), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->ioas_map(m.program, {ioas, kFixed, kPage, 0x10000}, buffer + 4)),
+  EXPECT_EQ(error_of(ctx->ioas_map(m.program, {ioas, kFixed, kPageSize, 0x10000}, buffer + 4)),
             Errno::kInval);
   nic.detach();
   EXPECT_EQ(ctx->ioas_iova_ranges(ioas)->usable.size(), 1U);
@@ -86,15 +85,15 @@ TEST_F(AttachTest, AnAttachedIoasLosesTheInterruptRangeAndTheTop) {
 
 TEST_F(AttachTest, MappingsThatTheDeviceCannotHaveRefuseTheAttach) {
   Idevice& nic = bind(m.first);
-  map(0xfee0'0000, kPage, buffer);
+  map(0xfee0'0000, kPageSize, buffer);
   EXPECT_EQ(error_of(nic.attach(ioas)), Errno::kAddrInUse);
-  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0xfee0'0000, kPage).has_value());
+  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0xfee0'0000, kPageSize).has_value());
   map(0x1003, 10, buffer);
   EXPECT_EQ(error_of(nic.attach(ioas)), Errno::kAddrInUse);
   ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x1003, 10).has_value());
-  map(std::uint64_t{1} << 50U, kPage, buffer);
+  map(std::uint64_t{1} << 50U, kPageSize, buffer);
   EXPECT_EQ(error_of(nic.attach(ioas)), Errno::kAddrInUse);
-  ASSERT_TRUE(ctx->ioas_unmap(ioas, std::uint64_t{1} << 50U, kPage).has_value());
+  ASSERT_TRUE(ctx->ioas_unmap(ioas, std::uint64_t{1} << 50U, kPageSize).has_value());
   ASSERT_TRUE(ctx->ioas_allow_iovas(ioas, {{0, 0xffff'ffff}}).has_value());
   EXPECT_EQ(error_of(nic.attach(ioas)), Errno::kAddrInUse);
   ASSERT_TRUE(ctx->ioas_allow_iovas(ioas, {}).has_value());
@@ -149,7 +148,7 @@ TEST_F(AttachTest, OneGroupHasOneHwpt) {
   EXPECT_EQ(error_of(third.attach(two)), Errno::kInval);
   ASSERT_TRUE(third.attach(one).has_value());
   disk.detach();
-  map(0x1000, kPage, buffer);
+  map(0x1000, kPageSize, buffer);
   EXPECT_TRUE(m.reach(Machine::kSecond, 0x1000)) << "the group stays with its last device";
   third.detach();
   EXPECT_FALSE(m.reach(Machine::kSecond, 0x1000));
@@ -160,7 +159,7 @@ TEST_F(AttachTest, OneGroupHasOneHwpt) {
 TEST_F(AttachTest, ReplaceMovesTheWholeGroupAndDropsTheOldAutomaticHwpt) {
   Idevice& disk = bind(m.second);
   Idevice& third = bind(m.third);
-  map(0x1000, kPage, buffer);
+  map(0x1000, kPageSize, buffer);
   const ObjectId other = *ctx->ioas_alloc(0);
   const ObjectId old = *disk.attach(ioas);
   ASSERT_TRUE(third.attach(ioas).has_value());
@@ -181,9 +180,10 @@ TEST_F(AttachTest, AFailedReplaceChangesNothing) {
   Idevice& nic = bind(m.first);
   const ObjectId old = *nic.attach(ioas);
   const ObjectId other = *ctx->ioas_alloc(0);
-  ASSERT_TRUE(ctx->ioas_map(m.program, {other, kFixed, kPage, 0xfee0'0000}, buffer).has_value());
+  ASSERT_TRUE(
+      ctx->ioas_map(m.program, {other, kFixed, kPageSize, 0xfee0'0000}, buffer).has_value());
   EXPECT_EQ(error_of(nic.replace(other)), Errno::kAddrInUse);
-  map(0x1000, kPage, buffer);
+  map(0x1000, kPageSize, buffer);
   EXPECT_TRUE(m.reach(Machine::kFirst, 0x1000));
   EXPECT_TRUE(find<HwptPaging>(ctx->objects(), old).has_value());
   nic.detach();
@@ -243,7 +243,7 @@ TEST_F(AttachTest, ADeviceKeepsItsContextOpenAndCannotBeDestroyedById) {
   Idevice& nic = bind(m.first);
   EXPECT_EQ(error_of(ctx->destroy(nic.id())), Errno::kBusy);
   ASSERT_TRUE(nic.attach(ioas).has_value());
-  map(0x1000, kPage, buffer);
+  map(0x1000, kPageSize, buffer);
   ctx.reset();  // the program's close: VFIO still has the file
   EXPECT_TRUE(m.reach(Machine::kFirst, 0x1000));
   nic.detach();
@@ -256,7 +256,7 @@ TEST_F(AttachTest, ClosingTheFileUnmapsAndDestroysEverything) {
   Idevice& nic = bind(m.first);
   const std::uint64_t before = m.memory.pages_in_use();
   ASSERT_TRUE(ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas}).has_value());
-  map(0x1000, kPage, buffer);
+  map(0x1000, kPageSize, buffer);
   nic.unbind();
   ctx.reset();
   EXPECT_EQ(m.memory.pages_in_use(), before) << "page tables are given back";
@@ -266,12 +266,12 @@ TEST_F(AttachTest, ClosingTheFileUnmapsAndDestroysEverything) {
 TEST_F(AttachTest, WithoutLargePagesMappingsAreTheSame) {
   Idevice& nic = bind(m.first);
   ASSERT_TRUE(ctx->set_ioas_huge_pages(ioas, 0).has_value());
-  map(0x20'0000, 64 * kPage, buffer);
+  map(0x20'0000, 64 * kPageSize, buffer);
   ASSERT_TRUE(nic.attach(ioas).has_value());
-  put(buffer + 63 * kPage, std::byte{9});
-  EXPECT_EQ(m.dma_read(Machine::kFirst, 0x20'0000 + 63 * kPage), std::byte{9});
+  put(buffer + 63 * kPageSize, std::byte{9});
+  EXPECT_EQ(m.dma_read(Machine::kFirst, 0x20'0000 + 63 * kPageSize), std::byte{9});
   EXPECT_EQ(error_of(ctx->destroy(ioas)), Errno::kBusy);
-  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x20'0000, 64 * kPage).has_value());
+  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x20'0000, 64 * kPageSize).has_value());
   EXPECT_FALSE(m.reach(Machine::kFirst, 0x20'0000));
   nic.detach();
   nic.unbind();

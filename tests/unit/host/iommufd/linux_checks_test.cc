@@ -6,23 +6,21 @@
 namespace teeio::iommufd {
 namespace {
 
-constexpr std::uint64_t kPage = kPageSize;
-
 struct LinuxChecksTest : testing::Test {
   Machine m;
   object::Ref<object::File> vm = m.make_vm();
   object::Ref<Context> ctx = Context::open(m.environment);
   ObjectId ioas = *ctx->ioas_alloc(0);
-  std::uint64_t buffer = m.program.map(kPage);
+  std::uint64_t buffer = m.program.map(kPageSize);
 };
 
 TEST_F(LinuxChecksTest, ChangeProcessTakesMemfdsOnly) {
   EXPECT_TRUE(ctx->ioas_change_process().has_value());
-  auto memfd = object::make_ref<mm::PlainMemfd>(kPage);
-  ASSERT_TRUE(ctx->ioas_map_file(memfd, {ioas, kFixed, kPage, 0x10000}, 0).has_value());
+  auto memfd = object::make_ref<mm::PlainMemfd>(kPageSize);
+  ASSERT_TRUE(ctx->ioas_map_file(memfd, {ioas, kFixed, kPageSize, 0x10000}, 0).has_value());
   EXPECT_TRUE(ctx->ioas_change_process().has_value());
   const ObjectId other = *ctx->ioas_alloc(0);
-  ASSERT_TRUE(ctx->ioas_map(m.program, {other, kFixed, kPage, 0x10000}, buffer).has_value());
+  ASSERT_TRUE(ctx->ioas_map(m.program, {other, kFixed, kPageSize, 0x10000}, buffer).has_value());
   EXPECT_EQ(error_of(ctx->ioas_change_process()), Errno::kInval) << "any IOAS counts";
   ASSERT_TRUE(ctx->destroy(other).has_value());
   EXPECT_TRUE(ctx->ioas_change_process().has_value());
@@ -34,13 +32,16 @@ TEST_F(LinuxChecksTest, DirtyPagesAreRefusedInLinuxsOrder) {
   EXPECT_EQ(error_of(ctx->hwpt_set_dirty_tracking(ioas)), Errno::kNoEnt);
   EXPECT_EQ(error_of(ctx->hwpt_set_dirty_tracking(hwpt)), Errno::kOpNotSupp);
   EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(ioas, {})), Errno::kNoEnt);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {0, 0, kPage})), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {~std::uint64_t{0}, kPage, kPage})),
+  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {0, 0, kPageSize})), Errno::kInval);
+  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {~std::uint64_t{0}, kPageSize, kPageSize})),
             Errno::kOverflow);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPage, kPage + 1, 1})), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPage, kPage, 0})), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPage, kPage, 2 * kPage})), Errno::kInval);
-  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPage, kPage, kPage})), Errno::kOpNotSupp);
+  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPageSize, kPageSize + 1, 1})),
+            Errno::kInval);
+  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPageSize, kPageSize, 0})), Errno::kInval);
+  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPageSize, kPageSize, 2 * kPageSize})),
+            Errno::kInval);
+  EXPECT_EQ(error_of(ctx->hwpt_get_dirty_bitmap(hwpt, {kPageSize, kPageSize, kPageSize})),
+            Errno::kOpNotSupp);
   EXPECT_EQ(error_of(ctx->hwpt_invalidate(hwpt)), Errno::kInval);
   EXPECT_EQ(error_of(ctx->hwpt_invalidate(99)), Errno::kNoEnt);
   idevice->unbind();

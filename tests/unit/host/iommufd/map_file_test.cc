@@ -9,7 +9,6 @@ namespace {
 using dmabuf::DmaBuf;
 using object::Ref;
 
-constexpr std::uint64_t kPage = kPageSize;
 constexpr Hpa kBar{0x8000'0000};
 
 class BarExporter final : public dmabuf::Exporter {
@@ -23,7 +22,7 @@ class BarExporter final : public dmabuf::Exporter {
 class MapFileTest : public testing::Test {
  protected:
   Ref<DmaBuf> bar(std::uint64_t pages = 16, DmaBuf::State state = DmaBuf::State::kAvailable) {
-    return DmaBuf::create(exporter, {{kBar, pages * kPage}}, state);
+    return DmaBuf::create(exporter, {{kBar, pages * kPageSize}}, state);
   }
   Result<std::uint64_t> map(Ref<object::File> file, std::uint64_t iova, std::uint64_t start,
                             std::uint64_t length, std::uint32_t flags = kFixed) {
@@ -39,40 +38,42 @@ class MapFileTest : public testing::Test {
 };
 
 TEST_F(MapFileTest, MemfdPagesAreReachedByDma) {
-  auto memfd = object::make_ref<mm::PlainMemfd>(4 * kPage);
-  memfd->bytes()[2 * kPage + 1] = std::byte{0x42};
-  ASSERT_TRUE(map(memfd, 0x10000, kPage, 2 * kPage).has_value());
+  auto memfd = object::make_ref<mm::PlainMemfd>(4 * kPageSize);
+  memfd->bytes()[2 * kPageSize + 1] = std::byte{0x42};
+  ASSERT_TRUE(map(memfd, 0x10000, kPageSize, 2 * kPageSize).has_value());
   ASSERT_TRUE(nic.attach(ioas).has_value());
   EXPECT_EQ(m.dma_read(Machine::kFirst, 0x11001), std::byte{0x42});
   nic.detach();
 }
 
 TEST_F(MapFileTest, OtherFilesAndRangesOutsideAreFoundByAHwpt) {
-  EXPECT_TRUE(map(object::make_ref<mm::PlainOtherFile>(), 0x10000, 0, kPage).has_value());
+  EXPECT_TRUE(map(object::make_ref<mm::PlainOtherFile>(), 0x10000, 0, kPageSize).has_value());
   EXPECT_EQ(error_of(nic.attach(ioas)), Errno::kInval);
-  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, kPage).has_value());
-  EXPECT_TRUE(map(object::make_ref<mm::PlainMemfd>(kPage), 0x10000, 0, 2 * kPage).has_value());
+  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, kPageSize).has_value());
+  EXPECT_TRUE(
+      map(object::make_ref<mm::PlainMemfd>(kPageSize), 0x10000, 0, 2 * kPageSize).has_value());
   EXPECT_EQ(error_of(nic.attach(ioas)), Errno::kInval);
-  EXPECT_EQ(error_of(map(object::make_ref<mm::PlainMemfd>(kPage), 0x20000, 0, 0)), Errno::kInval);
+  EXPECT_EQ(error_of(map(object::make_ref<mm::PlainMemfd>(kPageSize), 0x20000, 0, 0)),
+            Errno::kInval);
 }
 
 TEST_F(MapFileTest, ABarIsReachedAtItsBusAddress) {
   ASSERT_TRUE(nic.attach(ioas).has_value());
-  ASSERT_TRUE(map(bar(), 0x10000, 2 * kPage, 4 * kPage).has_value());
-  EXPECT_EQ(m.reach(Machine::kFirst, 0x11008), kBar + (3 * kPage + 8));
-  EXPECT_EQ(*ctx->ioas_unmap(ioas, 0x10000, 4 * kPage), 4 * kPage);
+  ASSERT_TRUE(map(bar(), 0x10000, 2 * kPageSize, 4 * kPageSize).has_value());
+  EXPECT_EQ(m.reach(Machine::kFirst, 0x11008), kBar + (3 * kPageSize + 8));
+  EXPECT_EQ(*ctx->ioas_unmap(ioas, 0x10000, 4 * kPageSize), 4 * kPageSize);
   EXPECT_FALSE(m.reach(Machine::kFirst, 0x11008));
   EXPECT_EQ(exporter.releases, 1) << "the mapping was the last to hold it";
   nic.detach();
 }
 
 TEST_F(MapFileTest, DmaBufRefusals) {
-  EXPECT_EQ(error_of(map(bar(), 0x10000, 0, 17 * kPage)), Errno::kInval);
-  EXPECT_EQ(error_of(map(bar(), 0x10000, 16 * kPage, kPage)), Errno::kInval);
-  EXPECT_EQ(error_of(map(bar(16, DmaBuf::State::kRevoked), 0x10000, 0, kPage)), Errno::kNoDev);
-  auto two = DmaBuf::create(exporter, {{kBar, kPage}, {kBar + 4 * kPage, kPage}},
+  EXPECT_EQ(error_of(map(bar(), 0x10000, 0, 17 * kPageSize)), Errno::kInval);
+  EXPECT_EQ(error_of(map(bar(), 0x10000, 16 * kPageSize, kPageSize)), Errno::kInval);
+  EXPECT_EQ(error_of(map(bar(16, DmaBuf::State::kRevoked), 0x10000, 0, kPageSize)), Errno::kNoDev);
+  auto two = DmaBuf::create(exporter, {{kBar, kPageSize}, {kBar + 4 * kPageSize, kPageSize}},
                             DmaBuf::State::kAvailable);
-  EXPECT_EQ(error_of(map(two, 0x10000, 0, kPage)), Errno::kOpNotSupp);
+  EXPECT_EQ(error_of(map(two, 0x10000, 0, kPageSize)), Errno::kOpNotSupp);
   two.reset();
   EXPECT_EQ(exporter.releases, 4) << "a refused mapping keeps nothing";
 }
@@ -84,7 +85,7 @@ TEST_F(MapFileTest, ARevokeUnmapsEveryDomainForGood) {
   const ObjectId two = *ctx->hwpt_alloc({.dev_id = disk.id(), .pt_id = ioas});
   ASSERT_TRUE(nic.attach(one).has_value());
   ASSERT_TRUE(disk.attach(two).has_value());
-  ASSERT_TRUE(map(buffer, 0x10000, 0, 16 * kPage).has_value());
+  ASSERT_TRUE(map(buffer, 0x10000, 0, 16 * kPageSize).has_value());
   EXPECT_TRUE(m.reach(Machine::kFirst, 0x10000));
   EXPECT_TRUE(m.reach(Machine::kSecond, 0x10000));
   buffer->revoke();
@@ -93,12 +94,12 @@ TEST_F(MapFileTest, ARevokeUnmapsEveryDomainForGood) {
   buffer->restore();
   EXPECT_FALSE(m.reach(Machine::kFirst, 0x10000)) << "a revoke is for good";
   // The area still takes the IOVAs; a new domain does not get the pages either.
-  EXPECT_EQ(error_of(map(buffer, 0x10000, 0, kPage)), Errno::kExist);
+  EXPECT_EQ(error_of(map(buffer, 0x10000, 0, kPageSize)), Errno::kExist);
   nic.detach();
   ASSERT_TRUE(nic.attach(*ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas})).has_value());
   EXPECT_FALSE(m.reach(Machine::kFirst, 0x10000));
-  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, 16 * kPage).has_value());
-  ASSERT_TRUE(map(buffer, 0x10000, 0, 16 * kPage).has_value());
+  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, 16 * kPageSize).has_value());
+  ASSERT_TRUE(map(buffer, 0x10000, 0, 16 * kPageSize).has_value());
   EXPECT_TRUE(m.reach(Machine::kFirst, 0x10000)) << "a new mapping is new";
   nic.detach();
   disk.detach();
@@ -107,11 +108,11 @@ TEST_F(MapFileTest, ARevokeUnmapsEveryDomainForGood) {
 
 TEST_F(MapFileTest, ACopyIsRevokedWithTheOriginal) {
   auto buffer = bar();
-  ASSERT_TRUE(map(buffer, 0x10000, 0, 4 * kPage).has_value());
+  ASSERT_TRUE(map(buffer, 0x10000, 0, 4 * kPageSize).has_value());
   const ObjectId other = *ctx->ioas_alloc(0);
-  ASSERT_TRUE(ctx->ioas_copy({other, kFixed, 2 * kPage, 0x50000}, ioas, 0x11000).has_value());
+  ASSERT_TRUE(ctx->ioas_copy({other, kFixed, 2 * kPageSize, 0x50000}, ioas, 0x11000).has_value());
   ASSERT_TRUE(nic.attach(other).has_value());
-  EXPECT_EQ(m.reach(Machine::kFirst, 0x50000), kBar + kPage);
+  EXPECT_EQ(m.reach(Machine::kFirst, 0x50000), kBar + kPageSize);
   buffer->revoke();
   EXPECT_FALSE(m.reach(Machine::kFirst, 0x50000));
   nic.detach();
@@ -119,7 +120,7 @@ TEST_F(MapFileTest, ACopyIsRevokedWithTheOriginal) {
 
 TEST_F(MapFileTest, ABufferThatIsMappedNowhereIsRevokedBeforeTheAttach) {
   auto buffer = bar();
-  ASSERT_TRUE(map(buffer, 0x10000, 0, kPage).has_value());
+  ASSERT_TRUE(map(buffer, 0x10000, 0, kPageSize).has_value());
   buffer->revoke();
   ASSERT_TRUE(nic.attach(ioas).has_value());
   EXPECT_FALSE(m.reach(Machine::kFirst, 0x10000));
@@ -128,10 +129,10 @@ TEST_F(MapFileTest, ABufferThatIsMappedNowhereIsRevokedBeforeTheAttach) {
 
 TEST_F(MapFileTest, TheMappingMayOutliveTheExporter) {
   auto buffer = bar();
-  ASSERT_TRUE(map(buffer, 0x10000, 0, kPage).has_value());
+  ASSERT_TRUE(map(buffer, 0x10000, 0, kPageSize).has_value());
   buffer->orphan();
   buffer.reset();
-  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, kPage).has_value());
+  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, kPageSize).has_value());
   EXPECT_EQ(exporter.releases, 0);
 }
 
@@ -140,14 +141,14 @@ TEST_F(MapFileTest, ABarOfSmallPagesIsUnmappedWholeAfterLargeOnesCameBack) {
   auto buffer = bar();
   ASSERT_TRUE(ctx->set_ioas_huge_pages(ioas, 0).has_value());
   ASSERT_TRUE(nic.attach(ioas).has_value());
-  ASSERT_TRUE(map(buffer, 0x10000, 0, 4 * kPage).has_value());
+  ASSERT_TRUE(map(buffer, 0x10000, 0, 4 * kPageSize).has_value());
   const ObjectId other = *ctx->ioas_alloc(0);
-  ASSERT_TRUE(ctx->ioas_copy({other, kFixed, kPage, 0x50000}, ioas, 0x10000).has_value());
+  ASSERT_TRUE(ctx->ioas_copy({other, kFixed, kPageSize, 0x50000}, ioas, 0x10000).has_value());
   ASSERT_TRUE(ctx->set_ioas_huge_pages(ioas, 1).has_value());
-  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, 4 * kPage).has_value());
+  ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, 4 * kPageSize).has_value());
   nic.detach();  // the domain goes
   buffer->revoke();
-  EXPECT_EQ(*ctx->ioas_unmap(other, 0x50000, kPage), kPage);
+  EXPECT_EQ(*ctx->ioas_unmap(other, 0x50000, kPageSize), kPageSize);
 }
 
 }  // namespace

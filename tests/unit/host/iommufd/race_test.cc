@@ -18,7 +18,6 @@ using object::DelayedPuts;
 using object::Ref;
 using schedule::Task;
 
-constexpr std::uint64_t kPage = kPageSize;
 constexpr std::uint64_t kEnough = 300'000;
 
 void explore(const std::function<void()>& scenario) {
@@ -133,13 +132,13 @@ struct Attached {
   Machine m;
   BarExporter exporter;
   Ref<DmaBuf> bar =
-      DmaBuf::create(exporter, {{Hpa{0x8000'0000}, 4 * kPage}}, DmaBuf::State::kAvailable);
+      DmaBuf::create(exporter, {{Hpa{0x8000'0000}, 4 * kPageSize}}, DmaBuf::State::kAvailable);
   Ref<Context> ctx = Context::open(m.environment);
   ObjectId ioas = *ctx->ioas_alloc(0);
   Idevice* nic = *Idevice::bind(*ctx, m.first, {});
 
   Result<std::uint64_t> map_bar() {
-    return ctx->ioas_map_file(bar, {ioas, kFixed, 4 * kPage, 0x10000}, 0);
+    return ctx->ioas_map_file(bar, {ioas, kFixed, 4 * kPageSize, 0x10000}, 0);
   }
   void check_unreachable() {
     TEEIO_CHECK(!m.reach(Machine::kFirst, 0x10000), "DMA reaches a BAR after its revoke");
@@ -175,7 +174,7 @@ TEST(IommufdRace, RevokeAgainstUnmap) {
     Attached a;
     TEEIO_CHECK(a.nic->attach(a.ioas).has_value(), "attach works");
     TEEIO_CHECK(a.map_bar().has_value(), "map works");
-    together([&] { (void)a.ctx->ioas_unmap(a.ioas, 0x10000, 4 * kPage); },
+    together([&] { (void)a.ctx->ioas_unmap(a.ioas, 0x10000, 4 * kPageSize); },
              [&] { a.bar->revoke(); });
     a.check_unreachable();
     a.finish();
@@ -185,12 +184,12 @@ TEST(IommufdRace, RevokeAgainstUnmap) {
 TEST(IommufdRace, MapAgainstAttachFillsTheDomainEitherWay) {
   explore([] {
     Attached a;
-    const std::uint64_t buffer = a.m.program.map(kPage);
+    const std::uint64_t buffer = a.m.program.map(kPageSize);
     together(
         [&] {
-          TEEIO_CHECK(
-              a.ctx->ioas_map(a.m.program, {a.ioas, kFixed, kPage, 0x10000}, buffer).has_value(),
-              "map works");
+          TEEIO_CHECK(a.ctx->ioas_map(a.m.program, {a.ioas, kFixed, kPageSize, 0x10000}, buffer)
+                          .has_value(),
+                      "map works");
         },
         [&] { TEEIO_CHECK(a.nic->attach(a.ioas).has_value(), "attach works"); });
     TEEIO_CHECK(a.m.reach(Machine::kFirst, 0x10000).has_value(), "a mapping is in no domain");
@@ -201,11 +200,13 @@ TEST(IommufdRace, MapAgainstAttachFillsTheDomainEitherWay) {
 TEST(IommufdRace, UnmapAgainstDetachLeavesNothingMapped) {
   explore([] {
     Attached a;
-    const std::uint64_t buffer = a.m.program.map(kPage);
+    const std::uint64_t buffer = a.m.program.map(kPageSize);
     TEEIO_CHECK(a.nic->attach(a.ioas).has_value(), "attach works");
-    TEEIO_CHECK(a.ctx->ioas_map(a.m.program, {a.ioas, kFixed, kPage, 0x10000}, buffer).has_value(),
-                "map works");
-    together([&] { (void)a.ctx->ioas_unmap(a.ioas, 0x10000, kPage); }, [&] { a.nic->detach(); });
+    TEEIO_CHECK(
+        a.ctx->ioas_map(a.m.program, {a.ioas, kFixed, kPageSize, 0x10000}, buffer).has_value(),
+        "map works");
+    together([&] { (void)a.ctx->ioas_unmap(a.ioas, 0x10000, kPageSize); },
+             [&] { a.nic->detach(); });
     a.check_unreachable();
     a.nic->unbind();
   });
@@ -214,12 +215,13 @@ TEST(IommufdRace, UnmapAgainstDetachLeavesNothingMapped) {
 TEST(IommufdRace, UnmapTwiceFindsTheAreaBusyOrGone) {
   explore([] {
     Attached a;
-    const std::uint64_t buffer = a.m.program.map(kPage);
-    TEEIO_CHECK(a.ctx->ioas_map(a.m.program, {a.ioas, kFixed, kPage, 0x10000}, buffer).has_value(),
-                "map works");
+    const std::uint64_t buffer = a.m.program.map(kPageSize);
+    TEEIO_CHECK(
+        a.ctx->ioas_map(a.m.program, {a.ioas, kFixed, kPageSize, 0x10000}, buffer).has_value(),
+        "map works");
     int done = 0;
     auto unmap = [&] {
-      const auto unmapped = a.ctx->ioas_unmap(a.ioas, 0x10000, kPage);
+      const auto unmapped = a.ctx->ioas_unmap(a.ioas, 0x10000, kPageSize);
       if (unmapped.has_value())
         ++done;
       else
@@ -252,12 +254,14 @@ TEST(IommufdRace, CompatMapAgainstTheDestroyOfItsIoas) {
     Machine m;
     const Ref<Context> ctx = Context::open(m.environment);
     const ObjectId ioas = *ctx->ioas_alloc(0);
-    const std::uint64_t buffer = m.program.map(kPage);
+    const std::uint64_t buffer = m.program.map(kPageSize);
     VfioCompat compat(*ctx);
     TEEIO_CHECK(compat.set(ioas).has_value(), "an IOAS can be set");
     Result<void> mapped, destroyed;
     together(
-        [&] { mapped = compat.map(m.program, {buffer, kPage, kPage, iommu::Prot::kReadWrite}); },
+        [&] {
+          mapped = compat.map(m.program, {buffer, kPageSize, kPageSize, iommu::Prot::kReadWrite});
+        },
         [&] { destroyed = ctx->destroy(ioas); });
     TEEIO_CHECK(mapped.has_value() || mapped.error().code == Errno::kNoDev, "whole or not at all");
     TEEIO_CHECK(destroyed.has_value() || destroyed.error().code == Errno::kBusy, "as in Linux");

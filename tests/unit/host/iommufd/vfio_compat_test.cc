@@ -12,7 +12,6 @@ namespace {
 
 using ::testing::ElementsAre;
 
-constexpr std::uint64_t kPage = kPageSize;
 constexpr auto kProt = iommu::Prot::kReadWrite;
 
 struct VfioCompatTest : testing::Test {
@@ -33,7 +32,7 @@ struct VfioCompatTest : testing::Test {
   object::Ref<Context> ctx = Context::open(m.environment);
   VfioCompat compat{*ctx};
   ObjectId ioas = *ctx->ioas_alloc(0);
-  std::uint64_t buffer = m.program.map(64 * kPage);
+  std::uint64_t buffer = m.program.map(64 * kPageSize);
 };
 
 TEST_F(VfioCompatTest, WithoutAnIoasEveryCallIsEnodev) {
@@ -41,8 +40,8 @@ TEST_F(VfioCompatTest, WithoutAnIoasEveryCallIsEnodev) {
   EXPECT_EQ(error_of(compat.enforces_coherency()), Errno::kNoDev);
   EXPECT_EQ(error_of(compat.set_type(VfioCompat::Type::kType1v2)), Errno::kNoDev);
   EXPECT_EQ(error_of(compat.info()), Errno::kNoDev);
-  EXPECT_EQ(error_of(map(kBase, kPage)), Errno::kNoDev);
-  EXPECT_EQ(error_of(compat.unmap({kBase, kPage, true})), Errno::kNoDev) << "before the range";
+  EXPECT_EQ(error_of(map(kBase, kPageSize)), Errno::kNoDev);
+  EXPECT_EQ(error_of(compat.unmap({kBase, kPageSize, true})), Errno::kNoDev) << "before the range";
 }
 
 TEST_F(VfioCompatTest, OnlyAnIoasCanBeSet) {
@@ -76,18 +75,18 @@ TEST_F(VfioCompatTest, ADestroyThatIsRefusedForgetsNothing) {
 
 TEST_F(VfioCompatTest, UnmapOfNothingSucceedsAndOfAPartDoesNot) {
   ASSERT_TRUE(compat.set(ioas).has_value());
-  EXPECT_EQ(*unmap(kBase, kPage), 0U);
+  EXPECT_EQ(*unmap(kBase, kPageSize), 0U);
   EXPECT_EQ(error_of(unmap(kBase, 0)), Errno::kInval);
   EXPECT_EQ(error_of(unmap(2, ~std::uint64_t{0})), Errno::kOverflow);
-  ASSERT_TRUE(map(kBase, kPage).has_value());
-  ASSERT_TRUE(map(kBase + kPage, 2 * kPage).has_value());
+  ASSERT_TRUE(map(kBase, kPageSize).has_value());
+  ASSERT_TRUE(map(kBase + kPageSize, 2 * kPageSize).has_value());
   // The whole mapping below the one that is cut is gone, and counted.
-  const auto cut = compat.unmap({kBase, 2 * kPage});
+  const auto cut = compat.unmap({kBase, 2 * kPageSize});
   ASSERT_TRUE(cut.has_value());
-  EXPECT_EQ(cut->bytes, kPage);
+  EXPECT_EQ(cut->bytes, kPageSize);
   EXPECT_EQ(error_of(cut->end), Errno::kNoEnt);
   EXPECT_EQ(error_of(compat.unmap({kBase, 0, true})), Errno::kInval);
-  EXPECT_EQ(compat.unmap({0, 0, true})->bytes, 2 * kPage);
+  EXPECT_EQ(compat.unmap({0, 0, true})->bytes, 2 * kPageSize);
 }
 
 TEST_F(VfioCompatTest, Type1UnmapsPartsAndDmaReachesTheRest) {
@@ -95,16 +94,16 @@ TEST_F(VfioCompatTest, Type1UnmapsPartsAndDmaReachesTheRest) {
   ASSERT_TRUE(compat.set_type(VfioCompat::Type::kType1).has_value());
   Idevice* const idevice = *Idevice::bind(*ctx, m.first, {});
   ASSERT_TRUE(idevice->attach(ioas).has_value());
-  ASSERT_TRUE(map(kBase, 4 * kPage).has_value());
+  ASSERT_TRUE(map(kBase, 4 * kPageSize).has_value());
   write(kBase, 0x11);
-  write(kBase + 3 * kPage, 0x33);
-  EXPECT_EQ(*unmap(kBase + kPage, kPage), kPage);
+  write(kBase + 3 * kPageSize, 0x33);
+  EXPECT_EQ(*unmap(kBase + kPageSize, kPageSize), kPageSize);
   EXPECT_EQ(m.dma_read(Machine::kFirst, kBase), std::byte{0x11});
-  EXPECT_FALSE(m.reach(Machine::kFirst, kBase + kPage));
-  EXPECT_EQ(m.dma_read(Machine::kFirst, kBase + 3 * kPage), std::byte{0x33});
-  EXPECT_EQ(error_of(unmap(kBase, kPage / 2)), Errno::kInval) << "off the alignment";
-  EXPECT_EQ(*unmap(kBase, kPage), kPage);
-  EXPECT_EQ(*unmap(kBase, 16 * kPage), 2 * kPage);
+  EXPECT_FALSE(m.reach(Machine::kFirst, kBase + kPageSize));
+  EXPECT_EQ(m.dma_read(Machine::kFirst, kBase + 3 * kPageSize), std::byte{0x33});
+  EXPECT_EQ(error_of(unmap(kBase, kPageSize / 2)), Errno::kInval) << "off the alignment";
+  EXPECT_EQ(*unmap(kBase, kPageSize), kPageSize);
+  EXPECT_EQ(*unmap(kBase, 16 * kPageSize), 2 * kPageSize);
   idevice->detach();
   idevice->unbind();
 }
@@ -112,13 +111,13 @@ TEST_F(VfioCompatTest, Type1UnmapsPartsAndDmaReachesTheRest) {
 TEST_F(VfioCompatTest, ACutMappingFillsAnotherDomainToo) {
   ASSERT_TRUE(compat.set(ioas).has_value());
   ASSERT_TRUE(compat.set_type(VfioCompat::Type::kType1).has_value());
-  ASSERT_TRUE(map(kBase, 4 * kPage).has_value());
-  ASSERT_EQ(*unmap(kBase + kPage, kPage), kPage);
-  write(kBase + 2 * kPage, 0x22);
+  ASSERT_TRUE(map(kBase, 4 * kPageSize).has_value());
+  ASSERT_EQ(*unmap(kBase + kPageSize, kPageSize), kPageSize);
+  write(kBase + 2 * kPageSize, 0x22);
   Idevice* const idevice = *Idevice::bind(*ctx, m.first, {});
   ASSERT_TRUE(idevice->attach(ioas).has_value());
-  EXPECT_FALSE(m.reach(Machine::kFirst, kBase + kPage));
-  EXPECT_EQ(m.dma_read(Machine::kFirst, kBase + 2 * kPage), std::byte{0x22});
+  EXPECT_FALSE(m.reach(Machine::kFirst, kBase + kPageSize));
+  EXPECT_EQ(m.dma_read(Machine::kFirst, kBase + 2 * kPageSize), std::byte{0x22});
   idevice->detach();
   idevice->unbind();
 }
@@ -127,7 +126,7 @@ TEST_F(VfioCompatTest, Type1IsTooLateWithMappingsInADomain) {
   ASSERT_TRUE(compat.set(ioas).has_value());
   Idevice* const idevice = *Idevice::bind(*ctx, m.first, {});
   ASSERT_TRUE(idevice->attach(ioas).has_value());
-  ASSERT_TRUE(map(kBase, kPage).has_value());
+  ASSERT_TRUE(map(kBase, kPageSize).has_value());
   EXPECT_EQ(error_of(compat.set_type(VfioCompat::Type::kType1)), Errno::kInval);
   EXPECT_TRUE(compat.set_type(VfioCompat::Type::kType1v2).has_value());
   idevice->detach();
@@ -140,10 +139,10 @@ TEST_F(VfioCompatTest, MappingsOfSmallPagesAreUnmappedWhole) {
   ASSERT_TRUE(compat.set_type(VfioCompat::Type::kType1).has_value());
   Idevice* const idevice = *Idevice::bind(*ctx, m.first, {});
   ASSERT_TRUE(idevice->attach(ioas).has_value());
-  ASSERT_TRUE(map(kBase, 4 * kPage).has_value());
+  ASSERT_TRUE(map(kBase, 4 * kPageSize).has_value());
   ASSERT_TRUE(ctx->set_ioas_huge_pages(ioas, 1).has_value());
-  EXPECT_EQ(error_of(unmap(kBase, kPage)), Errno::kNoEnt) << "no cuts any more";
-  EXPECT_EQ(*unmap(kBase, 4 * kPage), 4 * kPage);
+  EXPECT_EQ(error_of(unmap(kBase, kPageSize)), Errno::kNoEnt) << "no cuts any more";
+  EXPECT_EQ(*unmap(kBase, 4 * kPageSize), 4 * kPageSize);
   EXPECT_FALSE(m.reach(Machine::kFirst, kBase));
   idevice->detach();
   idevice->unbind();
@@ -151,27 +150,27 @@ TEST_F(VfioCompatTest, MappingsOfSmallPagesAreUnmappedWhole) {
 
 TEST_F(VfioCompatTest, AMappingWithoutAccessIsRefusedByADomain) {
   ASSERT_TRUE(compat.set(ioas).has_value());
-  EXPECT_TRUE(map(kBase, kPage, kNoAccess).has_value());
+  EXPECT_TRUE(map(kBase, kPageSize, kNoAccess).has_value());
   Idevice* const idevice = *Idevice::bind(*ctx, m.first, {});
   EXPECT_EQ(error_of(idevice->attach(ioas)), Errno::kInval);
   const ObjectId other = *ctx->ioas_alloc(0);
   const std::uint32_t read = Context::kMapFixedIova | Context::kMapReadable;
-  EXPECT_TRUE(ctx->ioas_copy({other, read, kPage, kBase}, ioas, kBase).has_value());
+  EXPECT_TRUE(ctx->ioas_copy({other, read, kPageSize, kBase}, ioas, kBase).has_value());
   EXPECT_TRUE(idevice->attach(other).has_value()) << "a copy may be readable";
   idevice->detach();
-  EXPECT_EQ(*unmap(kBase, kPage), kPage);
+  EXPECT_EQ(*unmap(kBase, kPageSize), kPageSize);
   ASSERT_TRUE(idevice->attach(ioas).has_value());
-  EXPECT_EQ(error_of(map(kBase, kPage, kNoAccess)), Errno::kInval);
+  EXPECT_EQ(error_of(map(kBase, kPageSize, kNoAccess)), Errno::kInval);
   idevice->detach();
-  ASSERT_TRUE(map(kBase, kPage).has_value());
-  ASSERT_TRUE(map(kBase + kPage, kPage, kNoAccess).has_value());
+  ASSERT_TRUE(map(kBase, kPageSize).has_value());
+  ASSERT_TRUE(map(kBase + kPageSize, kPageSize, kNoAccess).has_value());
   EXPECT_EQ(error_of(idevice->attach(ioas)), Errno::kInval) << "after a mapping that is filled";
   idevice->unbind();
 }
 
 TEST_F(VfioCompatTest, InfoIsThatOfTheDomains) {
   ASSERT_TRUE(compat.set(ioas).has_value());
-  EXPECT_EQ(compat.info()->page_sizes, ~(kPage - 1)) << "no domain: any";
+  EXPECT_EQ(compat.info()->page_sizes, ~(kPageSize - 1)) << "no domain: any";
   EXPECT_THAT(compat.info()->usable, ElementsAre(IovaRange{0, IoPagetable::kLastIova}));
   Idevice* const idevice = *Idevice::bind(*ctx, m.first, {});
   ASSERT_TRUE(idevice->attach(ioas).has_value());

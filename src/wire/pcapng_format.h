@@ -1,0 +1,16 @@
+#pragma once
+
+#include <cstdint>
+
+namespace teeio::wire::pcapng {
+
+// Numbers that the reader and the writer share. Source: draft-ietf-opsawg-pcapng, 3 and 4.
+inline constexpr std::uint32_t kByteOrder = 0x1a2b3c4d;
+inline constexpr std::uint32_t kInterfaceBlock = 1;
+inline constexpr std::uint32_t kEnhancedPacketBlock = 6;
+inline constexpr std::uint16_t kOptionFlags = 2;
+inline constexpr std::uint16_t kOptionResolution = 9;
+/// Both formats count a second in these.
+inline constexpr std::uint64_t kSecondNs = 1'000'000'000;
+
+}  // namespace teeio::wire::pcapng
