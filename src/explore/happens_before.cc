@@ -238,16 +238,20 @@ void HappensBefore::book(Object& o, const Candidate& move, std::uint32_t event) 
 }
 
 /// What had to wait for one event cannot come before another that led to it: not
-/// before a busy retry, or what was told, of one who held the lock.
+/// before a busy retry, or what was told, of one who held the lock. But it can where
+/// that one also led to the lock being taken: it comes before both then.
 void HappensBefore::drop_impossible() {
-  for (Conflict& c : conflicts_) {
-    if (c.race == kNone) continue;
-    const bool led = std::ranges::any_of(conflicts_, [&](const Conflict& opener) {
-      return opener.after != opener.race && opener.race != c.race && opener.after != c.after &&
-             precedes(c.race, clock_of(opener.after));
+  const auto impossible = [this](const Conflict& c) {
+    return std::ranges::any_of(conflicts_, [&](const Conflict& opener) {
+      return opener.after != opener.race && opener.race != c.race &&
+             precedes(c.race, clock_of(opener.after)) &&
+             (opener.race == kNone || !precedes(c.race, clock_of(opener.race)));
     });
-    if (led) c.race = kNone;
-  }
+  };
+  impossible_.clear();
+  for (std::size_t i = 0; i < conflicts_.size(); ++i)
+    if (conflicts_[i].race != kNone && impossible(conflicts_[i])) impossible_.push_back(i);
+  for (const std::size_t i : impossible_) conflicts_[i].race = kNone;
 }
 
 /// From conflicts_: those that can change places with the new move, whose task
@@ -307,7 +311,8 @@ std::span<const HappensBefore::Race> HappensBefore::finish(std::uint64_t stories
   for (std::uint64_t left = stories; left != 0; left &= left - 1) {
     std::uint32_t& teller = last_tellers_[static_cast<std::size_t>(std::countr_zero(left))];
     const std::uint32_t before = std::exchange(teller, event);
-    if (before == kNone || precedes(before, {own, width_})) continue;
+    // Also where something else that may be reversed puts it before this event.
+    if (before == kNone || precedes(before, {before_.data(), width_})) continue;
     meet(before, before, task);
     join(own, clock_of(before));
   }

@@ -124,6 +124,7 @@ class HappensBefore {
   std::vector<Object> objects_;
   std::uint32_t used_objects_ = 0;
   std::vector<Conflict> conflicts_;
+  std::vector<std::size_t> impossible_;  // conflicts that are no races
   std::vector<Race> races_;
   std::vector<std::uint32_t> race_clocks_;
 };
