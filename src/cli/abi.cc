@@ -67,11 +67,13 @@ void add_abi_command(Command& root) {
       .shows_default();
   abi.flag("--markdown", arguments->markdown, "As a Markdown table");
   abi.runs([arguments] {
-    const auto rows = entry::support_table(*abi::parse_profile(arguments->profile));
+    const abi::AbiProfile profile = *abi::parse_profile(arguments->profile);
+    const auto rows = entry::support_table(profile);
     if (arguments->markdown)
       print_markdown(rows);
     else
       print_text(rows);
+    if (!arguments->markdown) print("proposed: {}\n", abi::profile_source(profile));
     return 0;
   });
 }

@@ -30,8 +30,7 @@ bool takes_path(std::string_view call) {
 
 std::set<std::string> ioctl_names() {
   std::set<std::string> names;
-  for (const auto profile :
-       {abi::AbiProfile::kTeeio, abi::AbiProfile::kIommufdV5, abi::AbiProfile::kVfioRfc2025})
+  for (const auto profile : abi::kAbiProfiles)
     for (const entry::SupportRow& row : entry::support_table(profile)) names.emplace(row.name);
   return names;
 }

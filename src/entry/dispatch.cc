@@ -103,7 +103,9 @@ Result<std::int64_t> Dispatch::ioctl(mm::Caller& caller, object::File& file, std
     if (row != nullptr) return row->handler(call);
     const bool known =
         !linux_name(file.kind(), command).empty() && abi::hidden_ioctl(host_.profile) != command;
-    return fail(refusal_of(file.kind(), known), "the call is outside of what this host models");
+    const std::string_view hint = profile_hint(file.kind(), host_.profile, command);
+    return fail(refusal_of(file.kind(), known),
+                hint.empty() ? "the call is outside of what this host models" : hint);
   }();
   if (!result) arrow.refuse(result.error());
   return result;

@@ -3,8 +3,7 @@
 #include "entry/copy.h"
 #include "entry/iommufd_handlers.h"
 
-// As iommufd_ioas.cc; Linux drivers/iommu/iommufd/{hw_pagetable,device,viommu}.c
-// and, for the TSM calls, the list proposals that abi/linux/teeio_proposed.h names.
+// As iommufd_ioas.cc; Linux drivers/iommu/iommufd/{hw_pagetable,device,viommu}.c.
 
 namespace teeio::entry {
 namespace {
@@ -17,16 +16,6 @@ Result<std::int64_t> finish_alloc(Call& call, const T& arg, std::uint32_t id) {
     return std::unexpected(out.error());
   }
   return 0;
-}
-
-/// A guest request's payload is a few structures; more than this is a mistake.
-constexpr std::uint32_t kMaxRequestBytes = 1U << 20U;
-
-Result<Bytes> read_payload(Call& call, std::uint64_t address, std::uint32_t length) {
-  if (length > kMaxRequestBytes) return fail(Errno::kTooBig, "the guest request is too large");
-  Bytes payload(length);
-  if (length != 0) TEEIO_TRY(call.memory().read(address, payload));
-  return payload;
 }
 
 }  // namespace
@@ -100,66 +89,6 @@ Result<std::int64_t> ioctl_vdevice_alloc(Call& call) {
   TEEIO_ASSIGN(arg.out_vdevice_id,
                context(call).vdevice_alloc(arg.viommu_id, arg.dev_id, arg.virt_id));
   return finish_alloc(call, arg, arg.out_vdevice_id);
-}
-
-Result<std::int64_t> ioctl_vdevice_tsm_op(Call& call) {
-  using Arg = abi::iommu_vdevice_tsm_op;
-  TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
-  TEEIO_TRY(call.host.iommufd.admit(iommufd::Door::kIommufd));
-  TEEIO_TRY(context(call).vdevice_tsm_op(arg.vdevice_id, arg.type, arg.flags));
-  return 0;
-}
-
-Result<std::int64_t> ioctl_vdevice_tsm_req(Call& call) {
-  using Arg = abi::iommu_vdevice_tsm_req;
-  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
-  TEEIO_ASSIGN(const Bytes payload, read_payload(call, arg.req_uptr, arg.req_len));
-  const tsm::GuestRequest request{.op = static_cast<tsm::RequestOp>(arg.op),
-                                  .arch = static_cast<tsm::TvmArch>(arg.tvm_arch),
-                                  .payload = payload,
-                                  .response_limit = arg.resp_len};
-  std::uint64_t code = 0;
-  auto response = context(call).vdevice_tsm_request(arg.vdevice_id, request, code);
-  arg.tsm_code = code;
-  std::int64_t residue = 0;
-  if (response) {
-    const std::size_t copied = std::min<std::size_t>(response->payload.size(), arg.resp_len);
-    residue = static_cast<std::int64_t>(response->payload.size() - copied);
-    arg.resp_len = static_cast<std::uint32_t>(copied);
-    if (copied != 0)
-      TEEIO_TRY(call.memory().write(arg.resp_uptr, ByteView(response->payload).first(copied)));
-  }
-  // The firmware's code goes back whether or not the request worked.
-  TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
-  if (!response) return std::unexpected(response.error());
-  return residue;
-}
-
-Result<std::int64_t> ioctl_vdevice_tsm_guest_request(Call& call) {
-  using Arg = abi::iommu_vdevice_tsm_guest_request;
-  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
-  TEEIO_ASSIGN(const Bytes payload, read_payload(call, arg.req_uptr, arg.req_len));
-  // RFC 21/30 and 22/30: `type` names the architecture, the payload the operation.
-  Reader in(payload);
-  const std::uint32_t op = in.le<std::uint32_t>();
-  if (!in.ok()) return fail(Errno::kInval, "the guest request is empty");
-  const tsm::GuestRequest request{.op = static_cast<tsm::RequestOp>(op),
-                                  .arch = static_cast<tsm::TvmArch>(arg.type),
-                                  .payload = in.rest(),
-                                  .response_limit = arg.resp_len};
-  std::uint64_t code = 0;
-  auto response = context(call).vdevice_tsm_request(arg.vdevice_id, request, code);
-  if (!response) {
-    // The RFC's answer for a device that is not bound.
-    if (response.error().code == Errno::kNxio) return fail(Errno::kNoEnt, response.error().why);
-    return std::unexpected(response.error());
-  }
-  const std::size_t copied = std::min<std::size_t>(response->payload.size(), arg.resp_len);
-  if (copied != 0)
-    TEEIO_TRY(call.memory().write(arg.resp_uptr, ByteView(response->payload).first(copied)));
-  arg.resp_len = static_cast<std::uint32_t>(copied);
-  TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
-  return 0;
 }
 
 }  // namespace teeio::entry

@@ -122,6 +122,24 @@ Errno refusal_of(FileKind kind, bool known) {
   return Errno::kNoTty;
 }
 
+std::string_view profile_hint(FileKind kind, abi::AbiProfile profile, std::uint32_t command) {
+  constexpr std::string_view kHints[] = {
+      "a proposed call of the profile teeio: say abi = \"teeio\" in the machine file",
+      "a proposed call of the profile iommufd-v5: say abi = \"iommufd-v5\" in the machine file",
+      "a proposed call of the profile iommufd-v6: say abi = \"iommufd-v6\" in the machine file",
+      "a proposed call of the profile iommufd-v7: say abi = \"iommufd-v7\" in the machine file",
+      "a proposed call of the profile vfio-rfc-2025: say abi = \"vfio-rfc-2025\" in the machine "
+      "file"};
+  static_assert(std::size(kHints) == abi::kAbiProfiles.size());
+  if (find_row(kind, profile, command) != nullptr) return {};
+  for (std::size_t i = 0; i < abi::kAbiProfiles.size(); ++i) {
+    const Row* row = find_row(kind, abi::kAbiProfiles[i], command);
+    const auto numbers = proposed(abi::kAbiProfiles[i]);
+    if (row != nullptr && find_proposed(numbers, *row) != nullptr) return kHints[i];
+  }
+  return {};
+}
+
 std::vector<SupportRow> support_table(abi::AbiProfile profile) {
   std::vector<SupportRow> table;
   for (const FileKind kind : kKinds) {

@@ -28,6 +28,10 @@ struct SupportRow {
 
 /// The rows of a kind of file; empty for one without ioctls.
 [[nodiscard]] std::span<const Row> rows_of(object::FileKind kind);
+/// Says which profile has `command` when `profile` has not; "" when none does.
+[[nodiscard]] std::string_view profile_hint(object::FileKind kind, abi::AbiProfile profile,
+                                            std::uint32_t command);
+
 /// The row that `command` means under `profile`; null if there is none.
 [[nodiscard]] const Row* find_row(object::FileKind kind, abi::AbiProfile profile,
                                   std::uint32_t command);

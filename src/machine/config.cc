@@ -22,7 +22,8 @@ using iommufd::BindOwner;
 constexpr std::pair<std::string_view, BindOwner> kOwners[] = {{"any", BindOwner::kAny},
                                                               {"vfio", BindOwner::kVfio},
                                                               {"iommufd", BindOwner::kIommufd},
-                                                              {"guest", BindOwner::kGuest}};
+                                                              {"guest", BindOwner::kGuest},
+                                                              {"vdevice", BindOwner::kVdevice}};
 constexpr std::pair<std::string_view, vfio::CloseOrder> kCloseOrders[] = {
     {"unbind-first", vfio::CloseOrder::kUnbindFirst}, {"mainline", vfio::CloseOrder::kMainline}};
 constexpr std::pair<std::string_view, vfio::WhileBound> kWhileBound[] = {
@@ -48,10 +49,12 @@ constexpr std::pair<std::string_view, std::uint8_t> kSpdmVersions[] = {{"1.0", s
                                                                        {"1.2", std::uint8_t{0x12}},
                                                                        {"1.3", std::uint8_t{0x13}},
                                                                        {"1.4", std::uint8_t{0x14}}};
-constexpr std::pair<std::string_view, abi::AbiProfile> kProfiles[] = {
-    {"teeio", abi::AbiProfile::kTeeio},
-    {"iommufd-v5", abi::AbiProfile::kIommufdV5},
-    {"vfio-rfc-2025", abi::AbiProfile::kVfioRfc2025}};
+std::vector<std::pair<std::string_view, abi::AbiProfile>> profiles() {
+  std::vector<std::pair<std::string_view, abi::AbiProfile>> names;
+  for (const abi::AbiProfile profile : abi::kAbiProfiles)
+    names.emplace_back(abi::profile_name(profile), profile);
+  return names;
+}
 
 std::vector<std::pair<std::string_view, TsmKind>> tsms() {
   std::vector<std::pair<std::string_view, TsmKind>> names;
@@ -236,7 +239,7 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   Config config;
   config.name = top.text("name");
   config.tsm = top.choice("tsm", tsms());
-  config.profile = top.choice("abi", kProfiles, std::optional(abi::AbiProfile::kTeeio));
+  config.profile = top.choice("abi", profiles(), std::optional(abi::AbiProfile::kTeeio));
   config.memory_bytes = top.number("memory_mib", kLeastMemoryMib, 1U << 20U, 1024) * kMiB;
   config.hkids = static_cast<std::uint16_t>(top.number("hkids", 1, 1023, 63));
   config.iommus = static_cast<std::uint32_t>(top.number("iommus", 1, 16, 1));
@@ -257,6 +260,14 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
     } else {
       top.complain(*node, "policies", "a table, [policies]");
     }
+  }
+  if (abi::proposed_abi(config.profile).vdevice_binds) {
+    const bool left_open = config.bind_owner == BindOwner::kAny;
+    if (!left_open && config.bind_owner != BindOwner::kVdevice)
+      top.complain(*root.get("abi"), "abi",
+                   "another one: this one binds with the vDEVICE, so bind_owner is \"any\" or "
+                   "\"vdevice\"");
+    config.bind_owner = BindOwner::kVdevice;
   }
   top.finish();
   if (problem.empty()) problem = check_topology(config, lines, file_name);

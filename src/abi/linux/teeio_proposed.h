@@ -117,6 +117,43 @@ struct tsm_req_validate_mmio {
 };
 #define IOMMU_VDEVICE_TSM_REQ_V5 _IO(';', 0x96)
 
+/* ---- iommufd, v6 and v7 ----
+ * "[PATCH v7 00/16] iommufd: vIOMMUs and TSM guest requests for confidential guests"
+ * (2026-10-08); v6 is the tree between it and v5: v5's numbers of ioctls + 1, and no
+ * operation on objects. struct iommu_vdevice_tsm_req is as above; a positive answer
+ * counts the bytes of the response that were not used. In v7 there is no bind:
+ * IOMMU_VDEVICE_ALLOC binds, IOMMU_DESTROY unbinds. A payload of another length than
+ * its struct's is EINVAL. */
+#define IOMMU_VDEVICE_TSM_REQ_V7 _IO(';', 0x96)
+
+enum iommu_vdevice_tsm_req_op_v7 {
+  TSM_REQ_V7_VALIDATE_MMIO = 1, /* struct tsm_req_validate_mmio */
+  TSM_REQ_V7_SET_TDI_STATE = 2, /* struct tsm_req_set_tdi_state */
+  TSM_REQ_V7_SEV_ENABLE_DMA = 3,
+  TSM_REQ_V7_SEV_DISABLE_DMA = 4,
+  TSM_REQ_V7_READ_OBJECT = 5, /* from here on: v7 only */
+  TSM_REQ_V7_REGEN_OBJECT = 6,
+  TSM_REQ_V7_OBJECT_INFO = 7
+};
+
+enum tsm_object_v7 {
+  TSM_OBJECT_V7_VCA = 0,
+  TSM_OBJECT_V7_CERTIFICATES = 1,
+  TSM_OBJECT_V7_MEASUREMENTS = 2,
+  TSM_OBJECT_V7_REPORT = 3
+};
+struct tsm_req_read_object_v7 {
+  __u32 object; /* enum tsm_object_v7 */
+  __u32 reserved;
+  __aligned_u64 offset; /* bytes */
+};
+struct tsm_req_regen_object_v7 {
+  __u32 object;
+  __u32 reserved;
+  __aligned_u64 flags;      /* 0 */
+  __aligned_u64 nonce_uptr; /* 32 bytes */
+};
+
 /* ---- the guest request of the 2025 RFC ---- */
 
 struct iommu_vdevice_tsm_guest_request {

@@ -112,7 +112,8 @@ Vmm& Stage::vmm() {
 
 Vmm& Stage::ready(std::string_view device) {
   Vmm& made = vmm();
-  must(made.prepare(device, vm_type()));
+  // Where making a vDEVICE binds, that is bind()'s.
+  must(made.prepare(device, vm_type(), vdevice_binds() ? Vmm::Upto::kViommu : Vmm::Upto::kVdevice));
   return made;
 }
 
@@ -150,6 +151,11 @@ Result<void> Stage::enable_dma(Vmm& vmm, std::string_view device) {
   return vmm.guest_enables_dma(function);
 }
 
+bool Stage::vdevice_binds() const {
+  schedule::consult(schedule::Setting::kBindOwner);
+  return design_.bind_owner == iommufd::BindOwner::kVdevice;
+}
+
 Result<void> Stage::bind(Vmm& vmm) {
   schedule::consult(schedule::Setting::kBindOwner);
   switch (design_.bind_owner) {
@@ -160,6 +166,8 @@ Result<void> Stage::bind(Vmm& vmm) {
       return vmm.vfio_bind();
     case iommufd::BindOwner::kGuest:
       return ask_state(vmm, abi::TSM_TDI_LOCKED);
+    case iommufd::BindOwner::kVdevice:
+      return vmm.make_vdevice();
   }
   return {};
 }
@@ -174,6 +182,8 @@ Result<void> Stage::unbind(Vmm& vmm) {
       return vmm.vfio_unbind();
     case iommufd::BindOwner::kGuest:
       return ask_state(vmm, abi::TSM_TDI_UNLOCKED);
+    case iommufd::BindOwner::kVdevice:
+      return vmm.destroy(vmm.vdevice_id);
   }
   return {};
 }

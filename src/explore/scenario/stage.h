@@ -68,6 +68,8 @@ class Stage {
   Result<void> enable_dma(Vmm& vmm, std::string_view device = kPf);
 
   /// Binds and unbinds by the door that the design has open.
+  /// bind() makes the vDEVICE, which ready() has left out (list proposal v7).
+  [[nodiscard]] bool vdevice_binds() const;
   Result<void> bind(Vmm& vmm);
   Result<void> unbind(Vmm& vmm);
   /// IOMMU_VDEVICE_TSM_REQ: the guest asks for `state`, enum tsm_tdi_state.

@@ -53,7 +53,7 @@ void unbind_by_two_doors(const Config& design) {
 Result<void> take_device(Stage& stage, Vmm& vmm) {
   TEEIO_TRY(vmm.bind_iommufd());
   TEEIO_TRY(vmm.make_viommu());
-  TEEIO_TRY(vmm.make_vdevice());
+  if (!stage.vdevice_binds()) TEEIO_TRY(vmm.make_vdevice());
   return stage.bind(vmm);
 }
 

@@ -46,7 +46,7 @@ void two_vdevices(const Config& design) {
 
 void taken_virt_id(const Config& design) {
   Stage stage(design);
-  Vmm& vmm = stage.ready();
+  Vmm& vmm = stage.vdevice_binds() ? stage.bound() : stage.ready();
   auto second = vmm.open(kVf0);
   TEEIO_CHECK(second.has_value(), "the second function can be opened");
   abi::vfio_device_bind_iommufd bind{};

@@ -139,13 +139,13 @@ Result<void> Vmm::make_vdevice(std::uint64_t virt_id) {
   return {};
 }
 
-Result<void> Vmm::prepare(std::string_view device, std::uint64_t vm_type) {
+Result<void> Vmm::prepare(std::string_view device, std::uint64_t vm_type, Upto last) {
   TEEIO_TRY(make_vm(vm_type));
   TEEIO_TRY(open_device(device));
   TEEIO_TRY(associate());
   TEEIO_TRY(bind_iommufd());
   TEEIO_TRY(make_viommu());
-  return make_vdevice();
+  return last == Upto::kViommu ? Result<void>() : make_vdevice();
 }
 
 Result<void> Vmm::destroy(std::uint32_t id) {

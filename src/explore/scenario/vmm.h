@@ -55,8 +55,10 @@ class Vmm : public machine::Program {
   Result<void> bind_iommufd();
   Result<void> make_viommu(std::uint32_t type = IOMMU_VIOMMU_TYPE_TSM);
   Result<void> make_vdevice(std::uint64_t virt_id = 0x10);
+  enum class Upto : std::uint8_t { kViommu, kVdevice };
   /// Everything before bind, for a function of the card.
-  Result<void> prepare(std::string_view device, std::uint64_t vm_type = kTdxVm);
+  Result<void> prepare(std::string_view device, std::uint64_t vm_type = kTdxVm,
+                       Upto last = Upto::kVdevice);
   /// IOMMU_DESTROY.
   Result<void> destroy(std::uint32_t id);
 

@@ -23,6 +23,8 @@ DoorRow row_of(Door door) {
     case Door::kGuest:
       return {BindOwner::kGuest, Errno::kNxio,
               "the machine's bind_owner keeps the guest's door shut"};
+    case Door::kVdevice:
+      return {BindOwner::kVdevice, Errno::kOpNotSupp, "making a vDEVICE binds nothing here"};
   }
   std::unreachable();
 }
@@ -32,7 +34,8 @@ DoorRow row_of(Door door) {
 Result<void> Environment::admit(Door door) const {
   schedule::consult(schedule::Setting::kBindOwner);
   const DoorRow row = row_of(door);
-  if (policies.bind_owner == BindOwner::kAny || policies.bind_owner == row.owner) return {};
+  const bool any = policies.bind_owner == BindOwner::kAny && door != Door::kVdevice;
+  if (any || policies.bind_owner == row.owner) return {};
   return fail(row.shut, row.why);
 }
 

@@ -20,10 +20,11 @@ enum class VdeviceLifetime : std::uint8_t { kIdevice, kIndependent };
 /// The ways on which a bind is asked for: VFIO's ioctl (RFC of 2025), iommufd's (list
 /// proposal v5), and a guest's request to lock a TDI that nobody has bound, which does
 /// the host's part of the bind first: LOCK and STOP travel as guest requests and the
-/// host is not asked.
-enum class Door : std::uint8_t { kVfio, kIommufd, kGuest };
-/// Which doors are open: one of them, or all.
-enum class BindOwner : std::uint8_t { kAny, kVfio, kIommufd, kGuest };
+/// host is not asked. kVdevice: making the vDEVICE binds (list proposal v7), and only
+/// its end unbinds.
+enum class Door : std::uint8_t { kVfio, kIommufd, kGuest, kVdevice };
+/// Which doors are open: one of them, or all but kVdevice, beside which there is none.
+enum class BindOwner : std::uint8_t { kAny, kVfio, kIommufd, kGuest, kVdevice };
 
 struct Policies {
   BindOwner bind_owner = BindOwner::kAny;
@@ -42,7 +43,7 @@ struct Environment {
 
   /// Whether a bind may come through `door`; the one place that asks BindOwner.
   /// Errors: as a kernel that does not have that door: ENOTTY VFIO's, EOPNOTSUPP
-  /// iommufd's, ENXIO the guest's.
+  /// iommufd's and kVdevice's, ENXIO the guest's.
   [[nodiscard]] Result<void> admit(Door door) const;
 };
 

@@ -40,6 +40,8 @@ Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idev
                         .a = vdevice->serial(),
                         .b = idevice.serial(),
                         .c = viommu.serial()});
+  // Before anybody finds it: a bind that fails leaves no vDEVICE.
+  if (context.admit(Door::kVdevice)) TEEIO_TRY(vdevice->tsm_bind(Door::kVdevice));
   if (schedule::seeded(SeededBug::kVdeviceVisibleEarly)) return vdevice.leave().id();
   return vdevice.commit().id();
 }

@@ -29,8 +29,9 @@ class Vdevice final : public Object {
   static constexpr ObjectType kType = ObjectType::kVdevice;
 
   /// iommufd_vdevice_alloc_ioctl(), from its lock on. Takes `idevice`'s users
-  /// and wait_cnt over from the caller on success. Errors: ENOENT the idevice
-  /// is going; EEXIST it has a vDEVICE, or `virt_id` is taken.
+  /// and wait_cnt over from the caller on success. Binds, where Door::kVdevice is
+  /// open. Errors: ENOENT the idevice is going; EEXIST it has a vDEVICE, or `virt_id`
+  /// is taken; tsm_bind()'s.
   static Result<ObjectId> create(Context& context, Viommu& viommu, Idevice& idevice,
                                  std::uint64_t virt_id);
 

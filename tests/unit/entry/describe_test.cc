@@ -59,8 +59,7 @@ bool takes_struct(const SupportRow& row) {
 }
 
 TEST(LayoutTest, EveryCallThatTakesAStructHasOne) {
-  for (const auto profile :
-       {abi::AbiProfile::kTeeio, abi::AbiProfile::kIommufdV5, abi::AbiProfile::kVfioRfc2025})
+  for (const auto profile : abi::kAbiProfiles)
     for (const SupportRow& row : support_table(profile)) {
       if (!takes_struct(row)) continue;
       const Layout* const layout = layout_of(row.name);

@@ -114,6 +114,10 @@ Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const 
       result = rmm.vdev_interface_report(rd, bound.card->pdev, bound.vdev);
       if (result.ok()) driven = drive_vdev(bound, rd, state);
       if (result.ok() && driven) payload = rmm.cached_report(bound.vdev);
+      // An empty request means all of the report.
+      if (in.ok())
+        payload.erase(payload.begin(),
+                      payload.begin() + std::min<std::ptrdiff_t>(offset, std::ssize(payload)));
       break;
     }
     case RequestOp::kObjectInfo: {
