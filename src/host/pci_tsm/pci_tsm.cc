@@ -29,12 +29,15 @@ kvm::Vm& vm_of(object::File& file) {
 
 std::string tsm_name(std::uint32_t number) { return fmt::format("tsm{}", number); }
 
-/// What sscanf(text, "tsm%d\n") takes: the prefix and a number, anything after.
-std::optional<std::uint32_t> parse_tsm(std::string_view text) {
+/// What sscanf(text, "tsm%d\n") takes: the prefix, blanks, a sign and a number, and
+/// anything after.
+std::optional<std::int32_t> parse_tsm(std::string_view text) {
   constexpr std::string_view kPrefix = "tsm";
   if (!text.starts_with(kPrefix)) return std::nullopt;
   text.remove_prefix(kPrefix.size());
-  std::uint32_t number = 0;
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\n\v\f\r"), text.size()));
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
+  std::int32_t number = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || stop == text.data()) return std::nullopt;
   return number;
@@ -64,8 +67,16 @@ void PciTsm::add_function(hw::PciFunction& function) {
   const schedule::WriteLock lock(rwsem_);
   Function entry{.function = &function, .handlers = nullptr, .context = {}, .lock = {}};
   entry.lock = std::make_unique<schedule::Mutex>(schedule::Rank::kPciTsmPf0);
-  const bool added = functions_.emplace(function.bdf(), std::move(entry)).second;
+  const auto [at, added] = functions_.emplace(function.bdf(), std::move(entry));
   TEEIO_CHECK(added, "two functions at one address");
+  // pci_tsm_init(): one that comes to a connected DSM, such as a VF.
+  for (const auto& [bdf, dsm] : functions_) {
+    if (!dsm.context || dsm.context->dsm != bdf) continue;
+    const auto card = functions_of(bdf);
+    if (std::ranges::find(card, &at->second) == card.end()) continue;
+    at->second.context = Context{.tsm = dsm.context->tsm, .dsm = bdf, .tdi = {}};
+    return;
+  }
 }
 
 std::uint32_t PciTsm::register_tsm(Driver& driver) {
@@ -107,7 +118,7 @@ Result<void> PciTsm::connect(Bdf bdf, std::string_view text) {
   Function* pf0 = find(bdf);
   if (pf0 == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
   if (pf0->context) return fail(Errno::kBusy, "the device is connected already");
-  Driver* tsm = driver(*number);
+  Driver* tsm = *number < 0 ? nullptr : driver(static_cast<std::uint32_t>(*number));
   if (tsm == nullptr) return fail(Errno::kNxio, "there is no TSM of that name");
   if (!is_tsm_pf0(*pf0->function)) return fail(Errno::kNxio, "the function hosts no DSM");
 
@@ -117,10 +128,11 @@ Result<void> PciTsm::connect(Bdf bdf, std::string_view text) {
     call.refuse(connected.error());
     return connected;
   }
-  pf0->context = Context{.tsm = *number, .dsm = bdf, .tdi = {}};
+  const Context context{.tsm = static_cast<std::uint32_t>(*number), .dsm = bdf, .tdi = {}};
+  pf0->context = context;
   if (!has_tee(*pf0->function)) return {};
   for (Function* function : functions_of(bdf))
-    if (function != pf0) function->context = Context{.tsm = *number, .dsm = bdf, .tdi = {}};
+    if (function != pf0) function->context = context;
   return {};
 }
 

@@ -46,6 +46,24 @@ TEST_F(NativeMachine, NativeDriverConfiguresVfsWhichThenHaveNoDriver) {
   EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "vfio-pci");
 }
 
+// pci_tsm_init(): the usual order of an administrator.
+TEST_F(NativeMachine, VfThatAppearsAfterConnectIsTheDsmsToo) {
+  ASSERT_TRUE(vmm.echo("0\n", device("sriov_numvfs")).has_value());
+  ASSERT_TRUE(test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.echo("2\n", device("sriov_numvfs")).has_value());
+  const std::string vf = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.1/";
+  EXPECT_EQ(*vmm.cat(vf + "tsm/bound"), "\n");
+  ASSERT_TRUE(vmm.echo("vfio-pci", vf + "driver_override").has_value());
+  ASSERT_TRUE(vmm.echo("0000:01:00.1\n", "/sys/bus/pci/drivers_probe").has_value());
+  const auto ready = vmm.prepare("/dev/vfio/devices/vfio0");
+  ASSERT_TRUE(ready.has_value()) << ready.error().why;
+  // pci_ide_stream_alloc() gave the stream the requester IDs that there were then.
+  EXPECT_EQ(error_of(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND)), Errno::kIo);
+  ASSERT_TRUE(test::disconnect(vmm).has_value());
+  ASSERT_TRUE(test::connect(vmm).has_value());
+  EXPECT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
+}
+
 TEST_F(NativeMachine, PfGoesToVfioPciAndBackAsDriverctlDoes) {
   ASSERT_TRUE(vmm.echo("vfio-pci", device("driver_override")).has_value());
   ASSERT_TRUE(vmm.echo("0000:01:00.0\n", drivers("native/unbind")).has_value());

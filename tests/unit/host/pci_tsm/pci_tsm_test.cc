@@ -133,9 +133,11 @@ class PciTsmTest : public testing::Test {
 // --- connect_store() and disconnect_store() ---
 
 TEST_F(PciTsmTest, ConnectTakesOnlyTheNameOfATsm) {
-  for (const std::string_view bad : {"", "tsm", "tsmX", "0", "TSM0", " tsm0", "tsm-1"})
+  for (const std::string_view bad : {"", "tsm", "tsmX", "0", "TSM0", " tsm0", "tsm+-1", "tsm- 1"})
     EXPECT_EQ(error_of(tsm_.connect(kPf, bad)), Errno::kInval) << bad;
-  EXPECT_EQ(error_of(tsm_.connect(kPf, "tsm1")), Errno::kNxio);
+  // Numbers for sscanf(), of TSMs that there are not.
+  for (const std::string_view other : {"tsm1", "tsm-1", "tsm+1", "tsm 1", "tsm1x"})
+    EXPECT_EQ(error_of(tsm_.connect(kPf, other)), Errno::kNxio) << other;
   EXPECT_THAT(log_, IsEmpty());
   EXPECT_TRUE(tsm_.connect(kPf, "tsm0\n").has_value());
 }
