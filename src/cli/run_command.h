@@ -7,6 +7,7 @@
 
 #include "cli/pictures.h"
 #include "rules/selection.h"
+#include "run/injection.h"
 #include "run/supervisor.h"
 
 namespace teeio::cli {
@@ -23,6 +24,7 @@ struct RunArguments {
   std::string log;                        ///< --log-file FILE; empty: stderr
   std::string call_log;                   ///< -o FILE: the lines of -v; empty: as the others
   rules::Selection rules;                 ///< --rules
+  std::vector<run::Injection> injections;  ///< --inject SPEC …
   std::vector<std::string> suppressions;  ///< --suppressions FILE …
   std::uint8_t error_exit_code = 99;      ///< --error-exitcode
 };
