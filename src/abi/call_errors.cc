@@ -51,9 +51,7 @@ constexpr CallError kErrors[] = {
     {"IOMMU_VDEVICE_TSM_REQ", kNoMem, "the TSM driver's guest_req()"},
     {"IOMMU_VDEVICE_TSM_REQ", kNxio, "pci_tsm_guest_req(): unbound meanwhile"},
     {"IOMMU_VDEVICE_TSM_REQ", kIo, "the TSM driver's guest_req(): pci_doe() failed"},
-    {"IOMMU_VDEVICE_TSM_GUEST_REQUEST", kIntr, "pci_tsm_guest_req(): rwsem_read_intr"},
-    {"IOMMU_VDEVICE_TSM_GUEST_REQUEST", kNoMem, "the TSM driver's guest_req()"},
-    {"IOMMU_VDEVICE_TSM_GUEST_REQUEST", kNxio, "pci_tsm_guest_req(): unbound meanwhile"},
+    
     {"VFIO_IOMMU_MAP_DMA", kNoMem, "iopt_map_user_pages()"},
     {"VFIO_IOMMU_UNMAP_DMA", kBusy, "iopt_unmap_iova(): an access holds the area"},
     // VFIO

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 
 #include "cli/commands.h"
@@ -94,6 +95,26 @@ class Progress {
   ProgressLine line_{true};
 };
 
+/// Where all runs have their temporary files, also of those that are killed.
+class Temporary {
+ public:
+  Temporary() {
+    const char* const parent = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe)
+    path_ = std::string(parent == nullptr ? "/tmp" : parent) + "/teeio-sweep.XXXXXX";
+    if (::mkdtemp(path_.data()) == nullptr) path_.clear();
+  }
+  ~Temporary() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 /// One sweep, from the machine to the exit status.
 class Sweep {
  public:
@@ -141,7 +162,10 @@ std::optional<int> Sweep::learn() {
   constexpr std::uint64_t kMostMs = 600'000;  // nothing is known of it yet
   campaign_.set_time_limit(arguments_.limit_s ? *arguments_.limit_s * 1000ULL : kMostMs);
   auto learned = campaign_.learn();
-  if (!learned) return 128 + learned.error();
+  if (!learned) {
+    run::end_descendants();
+    return 128 + learned.error();
+  }
   learned_ = std::move(*learned);
   if (const std::string why =
           sweep::why_not_a_measure(learned_.outcome, arguments_.status);
@@ -256,7 +280,11 @@ int sweep_command(const SweepArguments& arguments) {
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return kUsageError;
   if (arguments.trial.host_kvm) machine->leave_kvm_to_host();
-  return Sweep(arguments, *machine).go();
+  const Temporary temporary;
+  if (temporary.path().empty()) return cannot("no directory for temporary files can be made");
+  SweepArguments all = arguments;
+  all.trial.temporary = temporary.path();
+  return Sweep(all, *machine).go();
 }
 
 }  // namespace

@@ -48,9 +48,8 @@ class Deaths final : public run::Witness {
 /// A directory for the program's temporary files.
 class PrivateTemporary {
  public:
-  PrivateTemporary() {
-    const char* const parent = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe)
-    std::string path = std::string(parent == nullptr ? "/tmp" : parent) + "/teeio-sweep.XXXXXX";
+  explicit PrivateTemporary(const std::string& parent) {
+    std::string path = parent + "/run.XXXXXX";
     if (::mkdtemp(path.data()) == nullptr) return;
     path_ = path;
     (void)::setenv("TMPDIR", path_.c_str(), 1);  // NOLINT(concurrency-mt-unsafe)
@@ -111,7 +110,7 @@ Outcome run_trial(machine::Machine& machine, const TrialOptions& options, run::I
                   const std::string& spec) {
   const rlimit no_core{0, 0};
   (void)::setrlimit(RLIMIT_CORE, &no_core);
-  const PrivateTemporary temporary;
+  const PrivateTemporary temporary(options.temporary);
   const DiskWatch disk(options.disk_mib, temporary.path());
   const Fd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
 

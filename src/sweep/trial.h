@@ -19,6 +19,7 @@ struct TrialOptions {
   std::uint64_t time_ms = 0;    ///< when a run is cut off
   unsigned processes = 512;     ///< and threads that the program may have at a time
   std::uint64_t disk_mib = 1024;  ///< that may become less free while a run goes on
+  std::string temporary = {};  ///< where runs have their TMPDIRs; an existing directory
   std::string expect = {};           ///< a command of sh(1) that says whether a run will do; "": none
 };
 
