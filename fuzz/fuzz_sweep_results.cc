@@ -11,6 +11,5 @@ void teeio::fuzz::run(ByteView input) {
     TEEIO_CHECK(sweep::parse_outcome(sweep::to_json(*outcome)).has_value(),
                 "an outcome cannot be read back");
   if (const auto point = sweep::parse_point(text))
-    TEEIO_CHECK(sweep::parse_point(sweep::to_json(*point)) == *point,
-                "a point does not come back");
+    TEEIO_CHECK(sweep::parse_point(sweep::to_json(*point)) == *point, "a point does not come back");
 }

@@ -51,7 +51,7 @@ constexpr CallError kErrors[] = {
     {"IOMMU_VDEVICE_TSM_REQ", kNoMem, "the TSM driver's guest_req()"},
     {"IOMMU_VDEVICE_TSM_REQ", kNxio, "pci_tsm_guest_req(): unbound meanwhile"},
     {"IOMMU_VDEVICE_TSM_REQ", kIo, "the TSM driver's guest_req(): pci_doe() failed"},
-    
+
     {"VFIO_IOMMU_MAP_DMA", kNoMem, "iopt_map_user_pages()"},
     {"VFIO_IOMMU_UNMAP_DMA", kBusy, "iopt_unmap_iova(): an access holds the area"},
     // VFIO
@@ -73,7 +73,6 @@ constexpr CallError kErrors[] = {
     {"VFIO_DEVICE_TSM_BIND", kNoMem, "the TSM driver's bind()"},
     {"VFIO_DEVICE_TSM_BIND", kBusy, "pci_tsm_bind(), pci_request_regions(): somebody has it"},
     {"VFIO_DEVICE_TSM_BIND", kIo, "the TSM driver's bind(): pci_doe() failed"},
-    {"VFIO_DEVICE_TSM_UNBIND", kInval, "vfio_pci_ioctl_tsm_unbind(): unbound meanwhile"},
     // KVM
     {"KVM_CREATE_VM", kIntr, "mm_take_all_locks(): signal_pending()"},
     {"KVM_CREATE_VM", kNoMem, "kvm_create_vm()"},

@@ -63,8 +63,7 @@ std::string set_call_log(RunArguments& arguments, const std::vector<std::string>
 std::string set_injections(RunArguments& arguments, const std::vector<std::string>& specs) {
   for (const std::string& spec : specs) {
     auto injection = run::parse_injection(spec);
-    if (!injection)
-      return "--inject: " + spec + ": " + injection_problem(injection.error());
+    if (!injection) return "--inject: " + spec + ": " + injection_problem(injection.error());
     arguments.injections.push_back(std::move(*injection));
   }
   return {};

@@ -167,13 +167,13 @@ std::optional<int> Sweep::learn() {
     return 128 + learned.error();
   }
   learned_ = std::move(*learned);
-  if (const std::string why =
-          sweep::why_not_a_measure(learned_.outcome, arguments_.status);
+  if (const std::string why = sweep::why_not_a_measure(learned_.outcome, arguments_.status);
       !why.empty())
     return cannot("the first run, in which nothing goes wrong, will not do: " + why);
   if (!learned_.repeatable)
-    complain("teeio sweep: two runs in which nothing goes wrong differ: numbers of calls may not "
-             "mean the same from run to run, and a replay may miss\n");
+    complain(
+        "teeio sweep: two runs in which nothing goes wrong differ: numbers of calls may not "
+        "mean the same from run to run, and a replay may miss\n");
   if (learned_.points.size() == run::Injector::kMaxPoints)
     complain("teeio sweep: only the first {} places count\n", run::Injector::kMaxPoints);
   return std::nullopt;

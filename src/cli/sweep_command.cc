@@ -64,8 +64,9 @@ void add_how(Command& command, Words& words) {
       .option("--limit", arguments.limit_s,
               "Seconds until a run is cut off (default: 10, or 20 times the first run)")
       .range(1, 86'400);
-  command.option("--processes", arguments.trial.processes,
-                 "Processes and threads that a run may have at a time")
+  command
+      .option("--processes", arguments.trial.processes,
+              "Processes and threads that a run may have at a time")
       .range(1, 1'000'000)
       .shows_default();
   command.option("--disk", arguments.trial.disk_mib, "MiB that a run may put on the disk")
@@ -83,8 +84,7 @@ void add_how(Command& command, Words& words) {
 
 void add_reports(Command& command, SweepArguments& arguments) {
   command.flag("-v,--verbose", arguments.verbose, "Say what came of each run");
-  command
-      .option("--resume", arguments.resume, "Keep results in FILE, and go on with what it has")
+  command.option("--resume", arguments.resume, "Keep results in FILE, and go on with what it has")
       .value_name("FILE");
   command.option("--json", arguments.json, "Write all results as JSON").value_name("FILE");
   command.option("--junit", arguments.junit, "Write the verdicts as JUnit").value_name("FILE");

@@ -17,16 +17,16 @@ class Command;
 struct SweepArguments {
   sweep::TrialOptions trial;
   sweep::Selection selection;
-  std::string machine;   ///< --machine FILE; empty: the built-in one
-  std::string rules;     ///< --rules, as it was said; empty if it was not
-  unsigned jobs = 0;     ///< --jobs
+  std::string machine;                   ///< --machine FILE; empty: the built-in one
+  std::string rules;                     ///< --rules, as it was said; empty if it was not
+  unsigned jobs = 0;                     ///< --jobs
   std::optional<std::uint32_t> limit_s;  ///< --limit; none: from the first run
   std::uint8_t status = 0;               ///< --status: the first run's
-  std::string resume;    ///< --resume FILE
-  std::string json;      ///< --json FILE
-  std::string junit;     ///< --junit FILE
-  bool verbose = false;  ///< -v
-  bool list = false;     ///< --list
+  std::string resume;                    ///< --resume FILE
+  std::string json;                      ///< --json FILE
+  std::string junit;                     ///< --junit FILE
+  bool verbose = false;                  ///< -v
+  bool list = false;                     ///< --list
 };
 
 /// Declares `sweep` below `root`; chosen, it does `body`.

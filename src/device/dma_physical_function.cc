@@ -38,7 +38,8 @@ Bytes DmaPhysicalFunction::handle(ByteView object) {
 }
 
 bool DmaPhysicalFunction::is_late() {
-  return !gone_ && fault_at(schedule::FaultPlace::kDevice, dsm_.last_message(), schedule::Fault::kLate);
+  return !gone_ &&
+         fault_at(schedule::FaultPlace::kDevice, dsm_.last_message(), schedule::Fault::kLate);
 }
 
 std::optional<std::uint32_t> DmaPhysicalFunction::read_special(std::uint16_t offset,

@@ -21,10 +21,9 @@ struct KindName {
   Kind kind;
   std::string_view name;
 };
-constexpr std::array kKinds = {KindName{Kind::kFail, "fail"}, KindName{Kind::kKill, "kill"},
-                               KindName{Kind::kSignal, "signal"},
-                               KindName{Kind::kFirmware, "firmware"},
-                               KindName{Kind::kDevice, "device"}};
+constexpr std::array kKinds = {
+    KindName{Kind::kFail, "fail"}, KindName{Kind::kKill, "kill"}, KindName{Kind::kSignal, "signal"},
+    KindName{Kind::kFirmware, "firmware"}, KindName{Kind::kDevice, "device"}};
 
 struct FaultName {
   Fault fault;
@@ -81,8 +80,9 @@ std::expected<Errno, BadInjection> parse_errno(std::string_view call, std::strin
     known.emplace_back(errno_name(row.error));
   }
   if (known.empty())
-    return bad("Linux gives no errno at '" + std::string(call) + "' that its caller is not to blame"
-               " for",
+    return bad("Linux gives no errno at '" + std::string(call) +
+                   "' that its caller is not to blame"
+                   " for",
                call);
   return bad(std::string(call) + " does not fail with '" + std::string(word) + "'", word,
              std::move(known));

@@ -113,9 +113,9 @@ int Supervisor::run() {
   if (!tree) return cannot(tree.error().why);
   (*tree)->sync();
 
-  Launched program = launch(options_.command, process,
-                            {.limits_processes = options_.limits.processes != 0,
-                             .dies_with_us = options_.dies_with_us});
+  Launched program = launch(
+      options_.command, process,
+      {.limits_processes = options_.limits.processes != 0, .dies_with_us = options_.dies_with_us});
   if (!program.problem.empty()) return cannot(program.problem);
 
   const VirtualPrefixes prefixes(

@@ -33,27 +33,29 @@ std::expected<Learned, int> Campaign::learn() {
   std::array<Run, 2> runs;
   const std::uint64_t begin_ns = schedule::now_ns();
   std::uint64_t first_ns = 0;
-  const Workers::Callbacks callbacks{
-      .work =
-          [this](std::size_t, const Workers::Say& say) {
-            run::Injector injector({});
-            injector.keep_points();
-            const Outcome outcome = run_trial(machine_, options_, injector, "");
-            for (const auto& point : injector.points()) say(kPoint + to_json(point));
-            say(kOutcome + to_json(outcome));
-          },
-      .heard =
-          [&](std::size_t piece, const std::string& line) {
-            if (line.starts_with(kOutcome)) runs.at(piece).outcome = line.substr(1);
-            if (!line.starts_with(kPoint)) return;
-            if (auto point = parse_point(line.substr(1)); point)
-              runs.at(piece).points.push_back(std::move(*point));
-          },
-      .ended =
-          [&](std::size_t piece, const std::string& how) {
-            runs.at(piece).how = how;
-            if (piece == 0) first_ns = schedule::now_ns() - begin_ns;
-          }};
+  const Workers::Callbacks callbacks{.work =
+                                         [this](std::size_t, const Workers::Say& say) {
+                                           run::Injector injector({});
+                                           injector.keep_points();
+                                           const Outcome outcome =
+                                               run_trial(machine_, options_, injector, "");
+                                           for (const auto& point : injector.points())
+                                             say(kPoint + to_json(point));
+                                           say(kOutcome + to_json(outcome));
+                                         },
+                                     .heard =
+                                         [&](std::size_t piece, const std::string& line) {
+                                           if (line.starts_with(kOutcome))
+                                             runs.at(piece).outcome = line.substr(1);
+                                           if (!line.starts_with(kPoint)) return;
+                                           if (auto point = parse_point(line.substr(1)); point)
+                                             runs.at(piece).points.push_back(std::move(*point));
+                                         },
+                                     .ended =
+                                         [&](std::size_t piece, const std::string& how) {
+                                           runs.at(piece).how = how;
+                                           if (piece == 0) first_ns = schedule::now_ns() - begin_ns;
+                                         }};
   if (const int signal = Workers(1).run(runs.size(), callbacks); signal != 0)
     return std::unexpected(signal);
   Learned learned{.outcome = outcome_of(runs[0].outcome, runs[0].how),

@@ -61,8 +61,8 @@ std::string_view verdict_name(Verdict verdict) {
 std::string why_not_a_measure(const Outcome& first, int wanted_status) {
   if (!first.crash.empty()) return "teeio itself was ended by " + first.crash;
   if (!first.cut_off.empty())
-    return first.cut_off + (first.out_of_processes ? ", and wanted more processes than it may have"
-                                                   : "");
+    return first.cut_off +
+           (first.out_of_processes ? ", and wanted more processes than it may have" : "");
   if (first.out_of_processes) return "it wanted more processes than it may have";
   if (!first.broken.empty())
     return "it broke a rule: " + first.broken.front().rule + ": " + first.broken.front().what;

@@ -69,11 +69,10 @@ std::string to_json(const run::Injector::Point& point) {
 
 std::expected<run::Injector::Point, std::string> parse_point(std::string_view text) {
   return parse<run::Injector::Point>(text, [](const json& value) {
-    return run::Injector::Point{
-        .kind = run::Injection::Kind{value.at("kind").get<std::uint8_t>()},
-        .name = value.at("name").get<std::string>(),
-        .fault = schedule::Fault{value.at("fault").get<std::uint8_t>()},
-        .nth = value.at("nth").get<std::uint32_t>()};
+    return run::Injector::Point{.kind = run::Injection::Kind{value.at("kind").get<std::uint8_t>()},
+                                .name = value.at("name").get<std::string>(),
+                                .fault = schedule::Fault{value.at("fault").get<std::uint8_t>()},
+                                .nth = value.at("nth").get<std::uint32_t>()};
   });
 }
 

@@ -17,13 +17,13 @@ struct Outcome {
     std::string what;
     bool operator==(const Broken&) const = default;
   };
-  int status = 0;                   ///< the program's, as Supervisor::run() gives it
+  int status = 0;                        ///< the program's, as Supervisor::run() gives it
   std::vector<std::string> killed = {};  ///< "minivmm SIGSEGV": processes that a signal ended
   std::string cut_off = {};              ///< why it was ended from outside; "" if it was not
-  bool out_of_processes = false;    ///< it wanted more than it may have
+  bool out_of_processes = false;         ///< it wanted more than it may have
   std::vector<Broken> broken = {};       ///< rules
   std::vector<std::string> lost = {};    ///< "frames in use: 0 at boot, 3 at the end"
-  bool happened = true;             ///< what was to go wrong did
+  bool happened = true;                  ///< what was to go wrong did
   std::string expectation = {};          ///< what --expect has against it; "" for nothing
   std::string last_words = {};           ///< the last line that the program wrote
   std::string crash = {};                ///< how teeio itself died; "" if it did not

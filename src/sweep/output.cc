@@ -42,9 +42,8 @@ void read_all(int from, std::string& text, std::string& tail) {
 }  // namespace
 
 Output::Output()
-    : from_(open_pipe()), reader_(schedule::Task::spawn("output", [this] {
-        read_all(from_.get(), text_, tail_);
-      })) {}
+    : from_(open_pipe()),
+      reader_(schedule::Task::spawn("output", [this] { read_all(from_.get(), text_, tail_); })) {}
 
 void Output::end() {
   if (ended_) return;

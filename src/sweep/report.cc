@@ -69,8 +69,8 @@ std::string runs_text(std::size_t count) {
 std::string finding_text(const Report& report, const Finding& finding) {
   constexpr std::size_t kMostSpecs = 6;
   const Result& smallest = *finding.results.front();
-  std::string text = fmt::format("FINDING ({}): {}\n", runs_text(finding.results.size()),
-                                 finding.complaint.what);
+  std::string text =
+      fmt::format("FINDING ({}): {}\n", runs_text(finding.results.size()), finding.complaint.what);
   if (!smallest.outcome.last_words.empty())
     text += fmt::format("    the program said: {}\n", smallest.outcome.last_words);
   text += fmt::format("    {}\n", replay_of(report, smallest.variation.injection));
@@ -94,8 +94,8 @@ std::string statuses_text(const Report& report) {
 
 std::string table_text(const Report& report) {
   std::string text =
-      fmt::format("{:<40} {:<9} {:>6} {:>8} {:>8} {:>12}\n", "call, command or message", "dimension",
-                  "ok", "handled", "finding", "not reached");
+      fmt::format("{:<40} {:<9} {:>6} {:>8} {:>8} {:>12}\n", "call, command or message",
+                  "dimension", "ok", "handled", "finding", "not reached");
   for (const Cell& cell : cells_of(*report.results)) {
     const Counts counts = cell.counts();
     text += fmt::format("{:<40} {:<9} {:>6} {:>8} {:>8} {:>12}\n", cell.name,
@@ -108,10 +108,9 @@ std::string table_text(const Report& report) {
 
 std::string totals_text(const Report& report, std::size_t findings) {
   const Counts counts = totals_of(*report.results);
-  std::string text =
-      fmt::format("{}: {} ok, {} handled, {} with findings", runs_text(report.results->size()),
-                  at(counts, Verdict::kOk), at(counts, Verdict::kHandled),
-                  at(counts, Verdict::kFinding));
+  std::string text = fmt::format("{}: {} ok, {} handled, {} with findings",
+                                 runs_text(report.results->size()), at(counts, Verdict::kOk),
+                                 at(counts, Verdict::kHandled), at(counts, Verdict::kFinding));
   if (const std::size_t count = at(counts, Verdict::kNotReached); count != 0)
     text += fmt::format(", {} in which what was to go wrong did not", count);
   text += fmt::format("; {} finding{}\n", findings, findings == 1 ? "" : "s");
@@ -128,11 +127,11 @@ std::string testcase(const Report& report, const Cell& cell) {
     if (result->judged.verdict != Verdict::kFinding) continue;
     bad += result_line(*result) + "  " + replay_of(report, result->variation.injection) + '\n';
   }
-  const std::string inside =
-      bad.empty() ? fmt::format("      <system-out>{}</system-out>\n", xml(all))
-                  : fmt::format("      <failure message=\"{} of {}\">{}</failure>\n",
-                                at(cell.counts(), Verdict::kFinding),
-                                xml(runs_text(cell.results.size())), xml(bad));
+  const std::string inside = bad.empty()
+                                 ? fmt::format("      <system-out>{}</system-out>\n", xml(all))
+                                 : fmt::format("      <failure message=\"{} of {}\">{}</failure>\n",
+                                               at(cell.counts(), Verdict::kFinding),
+                                               xml(runs_text(cell.results.size())), xml(bad));
   return fmt::format("    <testcase classname=\"teeio.sweep.{}\" name=\"{}\">\n{}    </testcase>\n",
                      dimension_name(cell.dimension), xml(cell.name), inside);
 }
@@ -159,7 +158,8 @@ std::string result_line(const Result& result) {
                                  result.variation.injection.str(), result.outcome.status);
   if (!result.outcome.last_words.empty()) text += ": " + result.outcome.last_words;
   text += '\n';
-  for (const Complaint& complaint : result.judged.complaints) text += "    " + complaint.what + '\n';
+  for (const Complaint& complaint : result.judged.complaints)
+    text += "    " + complaint.what + '\n';
   return text;
 }
 
@@ -184,7 +184,8 @@ std::string json_text(const Report& report) {
   json runs = json::array(), findings = json::array();
   for (const Result& result : *report.results) {
     json complaints = json::array();
-    for (const Complaint& complaint : result.judged.complaints) complaints.push_back(complaint.what);
+    for (const Complaint& complaint : result.judged.complaints)
+      complaints.push_back(complaint.what);
     runs.push_back({{"number", result.variation.number},
                     {"inject", result.variation.injection.str()},
                     {"verdict", verdict_name(result.judged.verdict)},
@@ -195,14 +196,13 @@ std::string json_text(const Report& report) {
   for (const Finding& finding : findings_of(*report.results)) {
     json specs = json::array();
     for (const Result* result : finding.results) specs.push_back(result->variation.injection.str());
-    findings.push_back(
-        {{"what", finding.complaint.what},
-         {"replay", replay_of(report, finding.results.front()->variation.injection)},
-         {"inject", std::move(specs)}});
+    findings.push_back({{"what", finding.complaint.what},
+                        {"replay", replay_of(report, finding.results.front()->variation.injection)},
+                        {"inject", std::move(specs)}});
   }
-  const json all = {{"command", report.command},        {"status", report.first_status},
-                    {"wanted", report.wanted},          {"interrupted", report.interrupted},
-                    {"findings", std::move(findings)},  {"runs", std::move(runs)}};
+  const json all = {{"command", report.command},       {"status", report.first_status},
+                    {"wanted", report.wanted},         {"interrupted", report.interrupted},
+                    {"findings", std::move(findings)}, {"runs", std::move(runs)}};
   return all.dump(1, ' ', false, json::error_handler_t::replace) + '\n';
 }
 

@@ -10,11 +10,11 @@ namespace teeio::sweep {
 /// A sweep as reports have it.
 struct Report {
   std::vector<std::string> command = {};
-  std::string options = {};          ///< of `teeio run`, for replays: " --machine FILE"
-  int first_status = 0;         ///< of the run in which nothing went wrong
+  std::string options = {};                      ///< of `teeio run`, for replays: " --machine FILE"
+  int first_status = 0;                          ///< of the run in which nothing went wrong
   const std::vector<Result>* results = nullptr;  ///< in order of their numbers
-  std::size_t wanted = 0;       ///< runs that were to be made
-  std::string interrupted = {};      ///< "SIGINT": it was stopped before all were
+  std::size_t wanted = 0;                        ///< runs that were to be made
+  std::string interrupted = {};                  ///< "SIGINT": it was stopped before all were
 };
 
 /// The command that shows a run again, as a shell reads it.

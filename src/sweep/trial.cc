@@ -153,8 +153,8 @@ Outcome run_trial(machine::Machine& machine, const TrialOptions& options, run::I
       outcome.lost.push_back(fmt::format("{}: {} at boot, {} at the end", difference.key,
                                          difference.boot, difference.end));
   if (!options.expect.empty())
-    outcome.expectation = ask(options.expect, spec, outcome.status, output.text(),
-                              temporary.path(), options.time_ms);
+    outcome.expectation =
+        ask(options.expect, spec, outcome.status, output.text(), temporary.path(), options.time_ms);
   return outcome;
 }
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "machine/machine.h"
-#include "run/injector.h"
 #include "rules/selection.h"
+#include "run/injector.h"
 #include "sweep/outcome.h"
 
 namespace teeio::sweep {
@@ -16,11 +16,11 @@ struct TrialOptions {
   std::vector<std::string> command = {};
   bool host_kvm = false;
   rules::Selection rules = {};
-  std::uint64_t time_ms = 0;    ///< when a run is cut off
-  unsigned processes = 512;     ///< and threads that the program may have at a time
+  std::uint64_t time_ms = 0;      ///< when a run is cut off
+  unsigned processes = 512;       ///< and threads that the program may have at a time
   std::uint64_t disk_mib = 1024;  ///< that may become less free while a run goes on
-  std::string temporary = {};  ///< where runs have their TMPDIRs; an existing directory
-  std::string expect = {};           ///< a command of sh(1) that says whether a run will do; "": none
+  std::string temporary = {};     ///< where runs have their TMPDIRs; an existing directory
+  std::string expect = {};        ///< a command of sh(1) that says whether a run will do; "": none
 };
 
 /// Runs the program on `machine`, which is as at boot and is used up, with what `injector`

@@ -7,6 +7,7 @@
 #include <linux/kvm.h>
 #include <linux/teeio_proposed.h>
 #include <linux/vfio.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -159,7 +160,7 @@ bool Vmm::attach() {
   bind.iommufd = iommufd;
   if (again(vfio, VFIO_DEVICE_BIND_IOMMUFD, &bind) < 0) {
     if (mistake == kWaitsForNobody)
-      while (!changed) ::usleep(1000);
+      while (!changed) ::sched_yield();
     return fail("VFIO_DEVICE_BIND_IOMMUFD");
   }
   device = bind.out_devid;

@@ -10,8 +10,8 @@
 namespace teeio::entry {
 namespace {
 
-const std::set<std::string_view> kPlain = {"open",  "read",      "write",         "attribute-read",
-                                           "mmap",  "fallocate", "attribute-write"};
+const std::set<std::string_view> kPlain = {"open", "read",      "write",          "attribute-read",
+                                           "mmap", "fallocate", "attribute-write"};
 
 TEST(CallErrors, AreOfCallsThatThereAre) {
   std::set<std::string_view> names = kPlain;
@@ -35,9 +35,8 @@ TEST(CallErrors, OfOneCallStandTogether) {
   EXPECT_EQ(std::set(calls.begin(), calls.end()).size(), calls.size());
   EXPECT_TRUE(abi::errors_of("KVM_NOTHING").empty());
   const auto errors = abi::errors_of("KVM_CREATE_VM");
-  EXPECT_TRUE(std::ranges::all_of(errors, [](const auto& row) {
-    return row.call == "KVM_CREATE_VM";
-  }));
+  EXPECT_TRUE(
+      std::ranges::all_of(errors, [](const auto& row) { return row.call == "KVM_CREATE_VM"; }));
   EXPECT_EQ(errors.size(), 4U);
 }
 

@@ -21,8 +21,8 @@ TEST(InjectionSpec, ReadsWhatItWrites) {
        {"fail:VFIO_DEVICE_TSM_BIND#2=EBUSY", "kill:KVM_RUN#46:before", "kill:open#1:after",
         "signal:KVM_CREATE_VM#1", "firmware:TDH.DEVIF.CREATE#1=busy",
         "firmware:TDH.DMAR.ADD#3=interrupt", "firmware:RMI_VDEV_CREATE#1=refuse",
-        "device:KEY_EXCHANGE#1=drop", "device:LOCK_INTERFACE#1=late",
-        "device:GET_VERSION#2=garble", "device:STOP_INTERFACE#1=gone"})
+        "device:KEY_EXCHANGE#1=drop", "device:LOCK_INTERFACE#1=late", "device:GET_VERSION#2=garble",
+        "device:STOP_INTERFACE#1=gone"})
     EXPECT_EQ(parsed(spec).str(), spec);
 }
 

@@ -32,7 +32,8 @@ TEST(Judge, FindsWhatIsLeftBehind) {
   const Judged leak = judged({.lost = {"frames in use: 0 at boot, 3 at the end"}});
   ASSERT_EQ(leak.complaints.size(), 1U);
   EXPECT_EQ(leak.complaints[0].key, "machine frames in use");
-  const Outcome locked{.lost = {"TDI state of 0000:01:00.0: CONFIG_UNLOCKED at boot, RUN at the end"}};
+  const Outcome locked{
+      .lost = {"TDI state of 0000:01:00.0: CONFIG_UNLOCKED at boot, RUN at the end"}};
   EXPECT_EQ(judged(locked).verdict, Verdict::kFinding);
   EXPECT_EQ(judged(locked, "device:STOP_INTERFACE#1=gone").verdict, Verdict::kOk);
 }
@@ -57,8 +58,8 @@ TEST(Judge, AFirstRunIsAMeasureOnlyIfNothingIsWrong) {
 std::vector<Result> some_results() {
   std::vector<Result> results;
   const auto add = [&](std::string_view text, Outcome outcome) {
-    Result result{.variation = {results.size() + 1, spec(text)}, .outcome = std::move(outcome),
-                  .judged = {}};
+    Result result{
+        .variation = {results.size() + 1, spec(text)}, .outcome = std::move(outcome), .judged = {}};
     result.judged = judge(Outcome{}, result.variation.injection, result.outcome);
     results.push_back(std::move(result));
   };
@@ -80,8 +81,11 @@ TEST(Findings, AreTogetherBySubjectTheSmallestFirst) {
 
 TEST(Report, HasTheReplayTheTableAndTheTotals) {
   const auto results = some_results();
-  const Report report{.command = {"vmm", "a b"}, .options = " --machine m.toml", .results = &results,
-                      .wanted = 4, .interrupted = ""};
+  const Report report{.command = {"vmm", "a b"},
+                      .options = " --machine m.toml",
+                      .results = &results,
+                      .wanted = 4,
+                      .interrupted = ""};
   const std::string text = summary(report);
   EXPECT_NE(text.find("teeio run --machine m.toml --inject 'fail:open#2=ENOMEM' -- vmm 'a b'"),
             std::string::npos)

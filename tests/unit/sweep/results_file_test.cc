@@ -29,9 +29,15 @@ class ResultsFileTest : public testing::Test {
 };
 
 TEST_F(ResultsFileTest, GivesBackWhatWasAdded) {
-  const Outcome outcome{.status = 7, .killed = {"a SIGSEGV"}, .cut_off = "x",
-                        .out_of_processes = true, .broken = {{"R1", "c", "w"}}, .lost = {"l"},
-                        .happened = false, .expectation = "e", .last_words = "\"ü\"",
+  const Outcome outcome{.status = 7,
+                        .killed = {"a SIGSEGV"},
+                        .cut_off = "x",
+                        .out_of_processes = true,
+                        .broken = {{"R1", "c", "w"}},
+                        .lost = {"l"},
+                        .happened = false,
+                        .expectation = "e",
+                        .last_words = "\"ü\"",
                         .crash = "s"};
   {
     auto file = open();
@@ -46,7 +52,9 @@ TEST_F(ResultsFileTest, GivesBackWhatWasAdded) {
 }
 
 TEST_F(ResultsFileTest, ForgetsALineThatWasCutOff) {
-  { ASSERT_TRUE(open()->add(1, {})); }
+  {
+    ASSERT_TRUE(open()->add(1, {}));
+  }
   append("{\"number\":2,\"outc");
   {
     auto file = open();
@@ -58,7 +66,9 @@ TEST_F(ResultsFileTest, ForgetsALineThatWasCutOff) {
 }
 
 TEST_F(ResultsFileTest, RefusesWhatIsNotItsOwn) {
-  { ASSERT_TRUE(open()); }
+  {
+    ASSERT_TRUE(open());
+  }
   EXPECT_FALSE(ResultsFile::open(path_, {"other"}, two()));
   append("{\"number\":9,\"outcome\":{}}\n");
   EXPECT_FALSE(open()) << "there is no run 9";
@@ -71,8 +81,10 @@ TEST_F(ResultsFileTest, RefusesWhatIsNotItsOwn) {
 TEST(OutcomeJson, RefusesWhatIsNone) {
   for (const char* text : {"", "{", "[]", "{}", "{\"status\":\"x\"}", "\xff"})
     EXPECT_FALSE(parse_outcome(text)) << text;
-  const run::Injector::Point point{.kind = run::Injection::Kind::kDevice, .name = "P",
-                                   .fault = schedule::Fault::kLate, .nth = 3};
+  const run::Injector::Point point{.kind = run::Injection::Kind::kDevice,
+                                   .name = "P",
+                                   .fault = schedule::Fault::kLate,
+                                   .nth = 3};
   EXPECT_EQ(parse_point(to_json(point)).value(), point);
   EXPECT_FALSE(parse_point("{}"));
 }

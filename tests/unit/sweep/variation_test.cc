@@ -25,14 +25,13 @@ std::vector<std::string> texts(const Selection& selection) {
 }
 
 TEST(Variations, AreEverythingThatCanGoWrongInOrder) {
-  EXPECT_EQ(texts({}),
-            (std::vector<std::string>{
-                "kill:open#1:before", "kill:open#1:after", "fail:open#1=ENOMEM",
-                "fail:open#1=EMFILE", "fail:open#1=ENFILE", "kill:KVM_CREATE_VM#1:before",
-                "kill:KVM_CREATE_VM#1:after", "signal:KVM_CREATE_VM#1",
-                "fail:KVM_CREATE_VM#1=ENOMEM", "fail:KVM_CREATE_VM#1=EMFILE",
-                "fail:KVM_CREATE_VM#1=EBUSY", "firmware:TDH.X#1=busy", "device:PING#1=drop",
-                "kill:close#1:before"}));
+  EXPECT_EQ(texts({}), (std::vector<std::string>{
+                           "kill:open#1:before", "kill:open#1:after", "fail:open#1=ENOMEM",
+                           "fail:open#1=EMFILE", "fail:open#1=ENFILE",
+                           "kill:KVM_CREATE_VM#1:before", "kill:KVM_CREATE_VM#1:after",
+                           "signal:KVM_CREATE_VM#1", "fail:KVM_CREATE_VM#1=ENOMEM",
+                           "fail:KVM_CREATE_VM#1=EMFILE", "fail:KVM_CREATE_VM#1=EBUSY",
+                           "firmware:TDH.X#1=busy", "device:PING#1=drop", "kill:close#1:before"}));
 }
 
 TEST(Variations, CanAllBeReadBack) {
@@ -46,7 +45,8 @@ TEST(Variations, OfOneDimensionOrName) {
 }
 
 TEST(Variations, KeepTheirNumbersInARange) {
-  const auto some = variations(some_points(), {.dimensions = {}, .only = {}, .first = 3, .last = 4});
+  const auto some =
+      variations(some_points(), {.dimensions = {}, .only = {}, .first = 3, .last = 4});
   ASSERT_EQ(some.size(), 2U);
   EXPECT_EQ(some[0].number, 3U);
 }
