@@ -275,11 +275,17 @@ int Sweep::go() {
   return report(run_all());
 }
 
+/// What a card makes once, its certificates, it makes here and not in every run.
+void warm_up(machine::Machine& machine) {
+  if (machine.connect_cards()) (void)machine.disconnect_cards();
+}
+
 int sweep_command(const SweepArguments& arguments) {
   hw::keep_ram_in_forks();
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return kUsageError;
   if (arguments.trial.host_kvm) machine->leave_kvm_to_host();
+  warm_up(*machine);
   const Temporary temporary;
   if (temporary.path().empty()) return cannot("no directory for temporary files can be made");
   SweepArguments all = arguments;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <signal.h>
+#include <string.h>
 
 #include <algorithm>
 
@@ -23,12 +25,36 @@ std::vector<std::string> new_deaths(const Outcome& first, const Injection& injec
   return deaths;
 }
 
+/// What a shell's exit status says of a process that it reaped itself: 128 + n. "" if it
+/// says nothing new.
+std::string death_of_status(const Outcome& first, const Injection& injection,
+                            const Outcome& outcome) {
+  constexpr int kShell = 128;
+  const int signal = outcome.status - kShell;
+  if (outcome.status == first.status || signal <= 0 || signal >= NSIG) return {};
+  if (injection.kind == Injection::Kind::kKill && signal == SIGKILL) return {};
+  const char* const name = ::sigabbrev_np(signal);
+  return name == nullptr ? std::string{} : std::string("SIG") + name;
+}
+
 /// "frames in use: 0 at boot, 3 at the end" without the numbers: leaks of one kind are one.
 std::string key_of(const std::string& lost) { return lost.substr(0, lost.find(": ")); }
 
 bool is_excused(const Injection& injection, const std::string& lost) {
   return injection.kind == Injection::Kind::kDevice && injection.fault == schedule::Fault::kGone &&
          lost.starts_with("TDI state of ");
+}
+
+void complain_of_deaths(std::vector<Complaint>& complaints, const Outcome& first,
+                        const Injection& injection, const Outcome& outcome) {
+  const std::vector<std::string> deaths = new_deaths(first, injection, outcome);
+  for (const std::string& death : deaths)
+    complaints.push_back({"signal " + death, "a process died: " + death});
+  const std::string death = death_of_status(first, injection, outcome);
+  if (deaths.empty() && !death.empty())
+    complaints.push_back(
+        {"signal " + death, fmt::format("a process died: the exit status {} says {}",
+                                        outcome.status, death)});
 }
 
 void complain_of_machine(std::vector<Complaint>& complaints, const Injection& injection,
@@ -83,9 +109,7 @@ Judged judge(const Outcome& first, const Injection& injection, const Outcome& ou
     complaints.push_back({"cut off " + outcome.cut_off, "the run was cut off: " + outcome.cut_off});
   if (outcome.out_of_processes)
     complaints.push_back({"processes", "it wanted more processes than it may have"});
-  if (outcome.cut_off.empty())
-    for (const std::string& death : new_deaths(first, injection, outcome))
-      complaints.push_back({"signal " + death, "a process died: " + death});
+  if (outcome.cut_off.empty()) complain_of_deaths(complaints, first, injection, outcome);
   for (const Outcome::Broken& broken : outcome.broken)
     complaints.push_back({fmt::format("{} {}", broken.rule, broken.call),
                           fmt::format("{}: {}{}{}", broken.rule, broken.what,

@@ -28,6 +28,16 @@ TEST(Judge, ASignalThatIsNotOursIsAFinding) {
   EXPECT_EQ(judge(first, spec("fail:open=ENOMEM"), first).verdict, Verdict::kOk);
 }
 
+TEST(Judge, AShellsStatusSaysHowItsChildDied) {
+  const Judged crashed = judged({.status = 139});
+  ASSERT_EQ(crashed.complaints.size(), 1U);
+  EXPECT_EQ(crashed.complaints[0].what, "a process died: the exit status 139 says SIGSEGV");
+  EXPECT_EQ(judged({.status = 137}, "kill:open#1:after").verdict, Verdict::kHandled);
+  EXPECT_EQ(judged({.status = 137}).verdict, Verdict::kFinding);
+  EXPECT_EQ(judged({.status = 255}).verdict, Verdict::kHandled);
+  EXPECT_EQ(judge({.status = 134}, spec("fail:open=ENOMEM"), {.status = 134}).verdict, Verdict::kOk);
+}
+
 TEST(Judge, FindsWhatIsLeftBehind) {
   const Judged leak = judged({.lost = {"frames in use: 0 at boot, 3 at the end"}});
   ASSERT_EQ(leak.complaints.size(), 1U);
