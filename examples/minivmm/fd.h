@@ -38,10 +38,19 @@ Fd open_file(const std::string& path, int flags);
 std::string read_file(const std::string& path);  // first line
 void write_file(const std::string& path, const std::string& text);
 
-// ioctl() that throws; `what` is the request's name.
+// ioctl() that a signal does not end: the kernel has undone what it had begun, or has
+// written to the argument where to go on.
+template <class Argument>
+int ioctl_again(const Fd& fd, unsigned long request, Argument argument) {
+  int result = 0;
+  do result = ::ioctl(fd.get(), request, argument);
+  while (result < 0 && errno == EINTR);
+  return result;
+}
+// The same, but it throws; `what` is the request's name.
 template <class Argument>
 int call(const Fd& fd, unsigned long request, const char* what, Argument argument) {
-  const int result = ::ioctl(fd.get(), request, argument);
+  const int result = ioctl_again(fd, request, argument);
   if (result < 0) fail(what);
   return result;
 }

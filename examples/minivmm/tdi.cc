@@ -28,7 +28,7 @@ int Device::bind_tdi(Door door, Arch arch) {
       vfio_pci_tsm_bind bind{};
       bind.argsz = sizeof bind;
       bind.vdevice_id = vdevice_id_;
-      const int result = ::ioctl(vfio_.get(), VFIO_DEVICE_TSM_BIND, &bind);
+      const int result = ioctl_again(vfio_, VFIO_DEVICE_TSM_BIND, &bind);
       return report("VFIO_DEVICE_TSM_BIND", result < 0 ? errno : 0);
     }
     case Door::kIommufd:
@@ -44,7 +44,7 @@ int Device::unbind_tdi(Door door, Arch arch) {
     case Door::kVfio: {
       vfio_pci_tsm_unbind unbind{};
       unbind.argsz = sizeof unbind;
-      const int result = ::ioctl(vfio_.get(), VFIO_DEVICE_TSM_UNBIND, &unbind);
+      const int result = ioctl_again(vfio_, VFIO_DEVICE_TSM_UNBIND, &unbind);
       return report("VFIO_DEVICE_TSM_UNBIND", result < 0 ? errno : 0);
     }
     case Door::kIommufd:
@@ -60,7 +60,7 @@ int Device::tsm_op(std::uint32_t type) {
   op.size = sizeof op;
   op.type = type;
   op.vdevice_id = vdevice_id_;
-  return ::ioctl(iommufd_.get(), IOMMU_VDEVICE_TSM_OP, &op) < 0 ? errno : 0;
+  return ioctl_again(iommufd_, IOMMU_VDEVICE_TSM_OP, &op) < 0 ? errno : 0;
 }
 
 int Device::tsm_request(Arch arch, std::uint32_t op, const void* request, std::uint32_t size,
@@ -75,7 +75,7 @@ int Device::tsm_request(Arch arch, std::uint32_t op, const void* request, std::u
   req.req_uptr = pointer(request);
   req.resp_len = buffer.size();
   req.resp_uptr = pointer(buffer.data());
-  const int error = ::ioctl(iommufd_.get(), IOMMU_VDEVICE_TSM_REQ, &req) < 0 ? errno : 0;
+  const int error = ioctl_again(iommufd_, IOMMU_VDEVICE_TSM_REQ, &req) < 0 ? errno : 0;
   if (error != 0) {
     std::fprintf(stderr, "minivmm: IOMMU_VDEVICE_TSM_REQ op %u: %s, firmware says 0x%llx\n", op,
                  std::strerror(error), static_cast<unsigned long long>(req.tsm_code));

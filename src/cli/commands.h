@@ -13,6 +13,7 @@ void add_explore_command(Command& root);   ///< `teeio explore`
 void add_machine_command(Command& root);   ///< `teeio machine show`
 void add_pki_command(Command& root);       ///< `teeio pki new`
 void add_serve_command(Command& root);     ///< `teeio serve`
+void add_sweep_command(Command& root);     ///< `teeio sweep`
 void add_validate_command(Command& root);  ///< `teeio validate`
 
 /// `teeio run`, after add_run_command() has read the command line: makes the

@@ -28,6 +28,7 @@ int parse_and_run(std::vector<std::string> words) {
   if (const std::string why = add_environment_options(run, words); !why.empty())
     return wrong_use("run", why);
   add_explore_command(root);
+  add_sweep_command(root);
   add_machine_command(root);
   add_pki_command(root);
   add_serve_command(root);

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "base/files.h"
 #include "cli/commands.h"
+#include "cli/injection_words.h"
 #include "cli/internal_error.h"
 #include "cli/load_machine.h"
 #include "cli/pictures.h"
@@ -28,13 +29,6 @@ rules::Census census_of(machine::Machine& machine) {
   rules::Census census;
   for (const auto& [key, value] : machine.census()) census.set(key, value);
   return census;
-}
-
-/// A program may leave these changed, as on any machine: it wrote them itself
-/// (setpci, driver_override). What belongs to a function that it removed is gone.
-bool is_setting(const rules::Census::Difference& difference) {
-  return difference.key.starts_with("driver of ") ||
-         difference.key.starts_with("command register of ") || difference.end == "absent";
 }
 
 std::expected<rules::Suppressions, std::string> load_suppressions(
@@ -140,6 +134,7 @@ class Run {
   rules::Verdict verdict_;
   report::Explainer explainer_;
   RunStory story_{explainer_};
+  run::Injector injector_;
   rules::Sanitizer sanitizer_;
   std::string held_;  ///< reports that come after the chart
   int status_ = run::Supervisor::kCannotRun;
@@ -151,6 +146,7 @@ Run::Run(const RunArguments& arguments, machine::Machine& machine, Outputs outpu
       machine_(machine),
       outputs_(std::move(outputs)),
       verdict_(arguments.rules, std::move(suppressions)),
+      injector_(arguments.injections),
       sanitizer_(
           rules::teardown_order(machine.config().tsm.name),
           [this](const rules::Violation& violation) { report(violation); },
@@ -226,12 +222,16 @@ int Run::go() noexcept {
   options.log_fd = outputs_.words();
   options.calls.fd = outputs_.calls.ok() ? outputs_.calls.get() : outputs_.words();
   options.witness = &story_;
+  const bool injects = !arguments_.injections.empty();
+  if (injects) options.injector = &injector_;
+  schedule::set_fault_plan(injects ? &injector_ : nullptr);
   status_ = run::Supervisor(std::move(options), machine_.system_calls()).run();
+  schedule::set_fault_plan(nullptr);
   trace.keep_events(false);
   machine_.shut_down();
   auto differences = rules::Census::compare(boot, census_of(machine_));
   auto lost = differences;
-  std::erase_if(lost, is_setting);
+  std::erase_if(lost, rules::is_setting);
   if (judge) {
     sanitizer_.finish();
     sanitizer_.compare(lost);
@@ -244,6 +244,11 @@ int Run::go() noexcept {
   rules::Ending end = ending(lost);
   end.settings_changed = differences.size() > lost.size();
   const bool badly = end.exit != 0 || reported;
+  const std::string unfired = unfired_text(injector_);
+  outputs_.say(unfired);
+  // What was to be tried was not.
+  if (!unfired.empty() && end.exit != arguments_.error_exit_code)
+    end.exit = run::Supervisor::kCannotRun;
   explain(badly);
   const bool written = write_report(end) && outputs_.said;
   if (!written && end.exit == 0) end.exit = run::Supervisor::kCannotRun;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "cli/injection_words.h"
 #include "cli/options.h"
 #include "cli/trace_set.h"
 
@@ -58,6 +59,16 @@ std::string set_call_log(RunArguments& arguments, const std::vector<std::string>
   return {};
 }
 
+/// Gives what is wrong.
+std::string set_injections(RunArguments& arguments, const std::vector<std::string>& specs) {
+  for (const std::string& spec : specs) {
+    auto injection = run::parse_injection(spec);
+    if (!injection) return "--inject: " + spec + ": " + injection_problem(injection.error());
+    arguments.injections.push_back(std::move(*injection));
+  }
+  return {};
+}
+
 /// Options about what is said at the end, and what counts as a failure.
 void add_verdict_options(Command& run, RunArguments& arguments) {
   run.option("--suppressions", arguments.suppressions, "Reports that are known (repeatable)")
@@ -88,6 +99,7 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
     std::string rules = "error";
     std::optional<std::string> chart;
     std::vector<std::string> trace_sets;
+    std::vector<std::string> injections;
   };
   auto words = std::make_shared<Words>();
   RunArguments& arguments = words->arguments;
@@ -112,6 +124,11 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
   run.option("--error-exitcode", arguments.error_exit_code, "Exit status when a rule was broken")
       .range(0, 255)
       .shows_default();
+  run.option("--inject", words->injections,
+             "What goes wrong: fail:CALL#N=ERRNO, kill:CALL#N:before|after, signal:CALL#N, "
+             "firmware:COMMAND#N=refuse|busy|interrupt, device:MESSAGE#N=drop|late|garble|gone "
+             "(repeatable)")
+      .value_name("SPEC");
   run.flag("--host-kvm", arguments.supervisor.host_kvm, "Leave the real /dev/kvm alone");
   run.program("PROGRAM", arguments.supervisor.command,
               "The program, looked up in PATH, and its arguments");
@@ -124,6 +141,8 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
     if (!rules) return wrong_use("run", "--rules: " + rules.error());
     chosen.rules = *rules;
     if (const std::string why = set_call_log(chosen, words->trace_sets); !why.empty())
+      return wrong_use("run", why);
+    if (const std::string why = set_injections(chosen, words->injections); !why.empty())
       return wrong_use("run", why);
     if (!chosen.report.empty() && !chosen.report.ends_with(".json") &&
         !chosen.report.ends_with(".xml"))

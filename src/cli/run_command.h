@@ -7,6 +7,7 @@
 
 #include "cli/pictures.h"
 #include "rules/selection.h"
+#include "run/injection.h"
 #include "run/supervisor.h"
 
 namespace teeio::cli {
@@ -16,15 +17,16 @@ class Command;
 /// What the user said after `teeio run`.
 struct RunArguments {
   run::Options supervisor;
-  std::string machine;                    ///< --machine FILE; empty: the built-in one
-  PictureArguments pictures;              ///< --chart, --chart-file, --trace
-  bool why = false;                       ///< --why
-  std::string report;                     ///< --report FILE.json or FILE.xml; empty: none
-  std::string log;                        ///< --log-file FILE; empty: stderr
-  std::string call_log;                   ///< -o FILE: the lines of -v; empty: as the others
-  rules::Selection rules;                 ///< --rules
-  std::vector<std::string> suppressions;  ///< --suppressions FILE …
-  std::uint8_t error_exit_code = 99;      ///< --error-exitcode
+  std::string machine;                     ///< --machine FILE; empty: the built-in one
+  PictureArguments pictures;               ///< --chart, --chart-file, --trace
+  bool why = false;                        ///< --why
+  std::string report;                      ///< --report FILE.json or FILE.xml; empty: none
+  std::string log;                         ///< --log-file FILE; empty: stderr
+  std::string call_log;                    ///< -o FILE: the lines of -v; empty: as the others
+  rules::Selection rules;                  ///< --rules
+  std::vector<run::Injection> injections;  ///< --inject SPEC …
+  std::vector<std::string> suppressions;   ///< --suppressions FILE …
+  std::uint8_t error_exit_code = 99;       ///< --error-exitcode
 };
 
 /// Puts the options of $TEEIO_OPTIONS before those of `run`, if that is the command:

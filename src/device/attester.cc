@@ -65,6 +65,7 @@ std::vector<spdm::Measurement> Attester::measurements() {
 
 void Attester::received(std::uint32_t session, ByteView spdm) {
   const auto header = wire::SpdmHeader::decode(spdm);
+  if (header) last_request_ = wire::spdm_name(header->code);
   if (!header || shows_itself(header->code)) return;
   call_.reset();
   call_.emplace(

@@ -36,6 +36,8 @@ class Attester final : public spdm::Credentials,
   const spdm::Credential* credential(std::uint8_t slot, crypto::SignatureAlgorithm algorithm,
                                      crypto::HashAlgorithm hash) override;
   std::vector<spdm::Measurement> measurements() override;
+  /// The last SPDM request that came, by name; a literal.
+  [[nodiscard]] std::string_view last_request() const { return last_request_; }
   void received(std::uint32_t session, ByteView spdm) override;
   void sent(std::uint32_t session, ByteView spdm) override;
   void session_ended(std::uint32_t session, spdm::SessionEnd reason) override;
@@ -48,6 +50,7 @@ class Attester final : public spdm::Credentials,
   const std::uint64_t seed_;
   const Bytes hardware_;
   Owner& owner_;
+  std::string_view last_request_ = "an object";
   std::optional<crypto::Pki> pki_;  ///< once asked for
   spdm::FixedCredentials slots_;
   std::optional<object::Trace::Call> call_;  ///< the SPDM request being answered

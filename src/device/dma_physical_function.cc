@@ -1,5 +1,7 @@
 #include "device/dma_physical_function.h"
 
+#include "schedule/fault_point.h"
+
 namespace teeio::device {
 
 DmaPhysicalFunction::DmaPhysicalFunction(object::Trace& trace, schedule::RwMutex& card_lock,
@@ -16,6 +18,28 @@ DmaPhysicalFunction::DmaPhysicalFunction(object::Trace& trace, schedule::RwMutex
 void DmaPhysicalFunction::add_vf(DmaFunction& vf) {
   vfs_.push_back(&vf);
   dsm_.add(vf.tdi());
+}
+
+/// What `--inject device:…` makes of the answer. It is lost or comes late on its way: the
+/// device did what it was asked for.
+Bytes DmaPhysicalFunction::handle(ByteView object) {
+  using schedule::Fault;
+  constexpr std::size_t kHeader = 8;  // of a data object
+  if (gone_) return {};
+  Bytes answer = dsm_.answer(object);
+  const auto injected = [name = dsm_.last_message()](Fault fault) {
+    return fault_at(schedule::FaultPlace::kDevice, name, fault);
+  };
+  gone_ = injected(Fault::kGone);
+  if (gone_ || injected(Fault::kDrop)) return {};
+  if (injected(Fault::kGarble) && answer.size() > kHeader)
+    answer[kHeader + (answer.size() - kHeader) / 2] ^= std::byte{1};
+  return answer;
+}
+
+bool DmaPhysicalFunction::is_late() {
+  return !gone_ &&
+         fault_at(schedule::FaultPlace::kDevice, dsm_.last_message(), schedule::Fault::kLate);
 }
 
 std::optional<std::uint32_t> DmaPhysicalFunction::read_special(std::uint16_t offset,

@@ -30,7 +30,8 @@ class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
   [[nodiscard]] Dsm& dsm() { return dsm_; }
 
  private:
-  Bytes handle(ByteView object) override { return dsm_.answer(object); }
+  Bytes handle(ByteView object) override;
+  [[nodiscard]] bool is_late() override;
   void mailbox_interrupt() override { fire(kDoeVector); }
   std::optional<std::uint32_t> read_special(std::uint16_t offset, unsigned size_bytes) override;
   bool write_special(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
@@ -43,6 +44,7 @@ class DmaPhysicalFunction final : public DmaFunction, private hw::DoeHandler {
   hw::DoeMailbox doe_;
   Dsm dsm_;
   std::vector<DmaFunction*> vfs_;
+  bool gone_ = false;  ///< it answers no object any more
 };
 
 }  // namespace teeio::device

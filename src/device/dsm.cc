@@ -26,6 +26,14 @@ std::unique_ptr<spdm::ResponderChannel> make_channel(const DsmSpdm& setup, Attes
   return spdm::make_session_responder(std::move(config));
 }
 
+std::string_view name_of(wire::Protocol protocol, ByteView message) {
+  if (protocol == wire::Protocol::kTdisp)
+    return message.size() < wire::TdispHeader::kSize
+               ? "TDISP"
+               : wire::tdisp_name(wire::TdispHeader::decode(message).value().type);
+  return message.empty() ? "IDE_KM" : wire::ide_km_name(std::to_integer<std::uint8_t>(message[0]));
+}
+
 }  // namespace
 
 Dsm::Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams,
@@ -36,14 +44,20 @@ Dsm::Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t str
       tdisp_(trace, pf0.domain, ide_) {}
 
 Bytes Dsm::answer(ByteView object) {
+  last_message_ = "an object";
   const auto doe = wire::DoeObject::decode(object);
   if (!doe || doe->vendor_id != wire::kPciSigVendorId) return {};
-  if (doe->type == std::to_underlying(DoeType::kDiscovery)) return answer_discovery(doe->payload);
+  if (doe->type == std::to_underlying(DoeType::kDiscovery)) {
+    last_message_ = "DOE_DISCOVERY";
+    return answer_discovery(doe->payload);
+  }
   const auto types = channel_->object_types();
   if (std::ranges::find(types, doe->type) == types.end()) return {};
   auto opened = channel_->open(object);
+  last_message_ = attester_.last_request();
   if (auto* reply = std::get_if<Bytes>(&opened)) return std::move(*reply);
   auto& message = std::get<spdm::AppMessage>(opened);
+  last_message_ = name_of(message.protocol, message.bytes);
   auto reply = answer_message(message.protocol, message.bytes, message.session);
   crypto::wipe(message.bytes);  // a KEY_PROG has a key in it
   if (!reply) return channel_->seal_refusal();

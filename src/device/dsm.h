@@ -32,6 +32,8 @@ class Dsm final : private IdeResponder::Listener, private Attester::Owner {
   /// One DOE data object in, one out. Empty for an object of a type that discovery
   /// does not offer, or one that is no data object: it is dropped unanswered.
   Bytes answer(ByteView object);
+  /// The name of what answer() answered last: "KEY_EXCHANGE", "LOCK_INTERFACE"; a literal.
+  [[nodiscard]] std::string_view last_message() const { return last_message_; }
 
   /// The answer to an IDE_KM or TDISP message that came over `session`; nullopt: it
   /// made no sense and has none in its own protocol. For whoever speaks SPDM itself.
@@ -55,6 +57,7 @@ class Dsm final : private IdeResponder::Listener, private Attester::Owner {
 
   Attester attester_;
   const std::unique_ptr<spdm::ResponderChannel> channel_;
+  std::string_view last_message_ = "an object";
   IdeResponder ide_;
   TdispResponder tdisp_;
 };

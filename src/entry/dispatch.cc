@@ -146,6 +146,12 @@ Result<std::size_t> Dispatch::write(mm::Caller& caller, object::File& file, std:
       [&](std::uint32_t region, std::uint64_t at) { return device.write(region, at, in); });
 }
 
+std::string Dispatch::ioctl_name(object::File& file, std::uint32_t command) {
+  const Row* row = find_row(file.kind(), host_.profile, command);
+  const std::string_view name = row != nullptr ? row->name : linux_name(file.kind(), command);
+  return name.empty() ? fmt::format("{:#x}", command) : std::string(name);
+}
+
 std::string Dispatch::describe(mm::Caller& caller, object::File& file, std::uint32_t command,
                                std::uint64_t argument) {
   const Row* row = find_row(file.kind(), host_.profile, command);

@@ -48,6 +48,7 @@ class Dispatch final : public SystemCalls {
   [[nodiscard]] std::uint64_t tree_generation() override;
   [[nodiscard]] std::vector<std::string> platform_devices() override;
   [[nodiscard]] std::vector<Node> tree() override;
+  [[nodiscard]] std::string ioctl_name(object::File& file, std::uint32_t command) override;
   [[nodiscard]] std::string describe(mm::Caller& caller, object::File& file, std::uint32_t command,
                                      std::uint64_t argument) override;
 

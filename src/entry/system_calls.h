@@ -85,6 +85,8 @@ class SystemCalls {
   /// All nodes, parents before children.
   [[nodiscard]] virtual std::vector<Node> tree() = 0;
 
+  /// "VFIO_DEVICE_TSM_BIND", or "0x3b6a" if `command` on `file` has no name.
+  [[nodiscard]] virtual std::string ioctl_name(object::File& file, std::uint32_t command) = 0;
   /// The name of `command` on `file` ("VFIO_DEVICE_TSM_BIND") and its decoded
   /// argument as it stands in the program's memory, for `-v`; "0x3b6a" if unknown.
   [[nodiscard]] virtual std::string describe(mm::Caller& caller, object::File& file,

@@ -68,6 +68,10 @@ std::uint32_t DoeMailbox::read(std::uint16_t offset, unsigned size_bytes) const 
       value = interrupt_enabled_ ? kInterruptEnable : 0U;
       break;
     case kDoeStatus:
+      if (late_ != 0 && --late_ != 0) {
+        value = kBusy;
+        break;
+      }
       value = (busy_ ? kBusy : 0U) | (interrupt_status_ ? kInterruptStatus : 0U) |
               (error_ ? kError : 0U) | (answer_at_ < answer_.size() ? kReady : 0U);
       break;
@@ -96,7 +100,7 @@ void DoeMailbox::word_written(std::uint16_t at, std::uint32_t value) {
       if ((value & kInterruptStatus) != 0) interrupt_status_ = false;
       return;
     case kWriteMailbox:
-      if (busy_ || error_) return;
+      if (busy_ || error_ || late_ != 0) return;
       overflow_ |= request_.size() == kMaxWords * kWord;
       if (!overflow_)
         for (unsigned i = 0; i < kWord; ++i)
@@ -117,13 +121,15 @@ void DoeMailbox::control_written(std::uint32_t value) {
     const schedule::Lock lock(lock_);
     interrupt_enabled_ = can_interrupt_ && (value & kInterruptEnable) != 0;
     if ((value & kAbort) != 0) return abort();
-    if ((value & kGo) == 0 || busy_ || error_) return;
+    if ((value & kGo) == 0 || busy_ || error_ || late_ != 0) return;
     object = take_request();
     if (error_) interrupt = wants_interrupt();
   }
   if (object) {
     Bytes answer = handler_.handle(*object);
+    const bool late = !answer.empty() && handler_.is_late();
     const schedule::Lock lock(lock_);
+    if (late) late_ = kLateLooks;
     interrupt = put_answer(std::move(answer));
   }
   if (interrupt) handler_.mailbox_interrupt();
@@ -179,6 +185,7 @@ void DoeMailbox::reset() {
   const schedule::Lock lock(lock_);
   abort();
   interrupt_enabled_ = interrupt_status_ = hang_next_ = false;
+  late_ = 0;
 }
 
 }  // namespace teeio::hw

@@ -18,6 +18,8 @@ class DoeHandler {
   /// the answer in the same form; empty: the object is dropped without one, as
   /// for a type that is not supported.
   virtual Bytes handle(ByteView object) = 0;
+  /// Whether the answer that handle() just gave takes longer than anybody waits for one.
+  virtual bool is_late() { return false; }
   /// The mailbox wants an interrupt (enabled, and an answer or error came).
   virtual void mailbox_interrupt() {}
 };
@@ -58,6 +60,10 @@ class DoeMailbox {
   void hang_next() TEEIO_EXCLUDES(lock_);
   void reset() TEEIO_EXCLUDES(lock_);
 
+  /// Looks at the status until a late answer comes: one and a half times as many as Linux
+  /// takes (PCI_DOE_TIMEOUT). An abort does not make it come sooner; then it is thrown away.
+  static constexpr unsigned kLateLooks = 192;
+
  private:
   void word_written(std::uint16_t at, std::uint32_t value) TEEIO_EXCLUDES(lock_);
   void control_written(std::uint32_t value) TEEIO_EXCLUDES(lock_);
@@ -78,6 +84,7 @@ class DoeMailbox {
   std::size_t answer_at_ TEEIO_GUARDED_BY(lock_) = 0;
   bool overflow_ TEEIO_GUARDED_BY(lock_) = false;
   bool busy_ TEEIO_GUARDED_BY(lock_) = false;
+  mutable unsigned late_ TEEIO_GUARDED_BY(lock_) = 0;  ///< looks that are left
   bool error_ TEEIO_GUARDED_BY(lock_) = false;
   bool interrupt_enabled_ TEEIO_GUARDED_BY(lock_) = false;
   bool interrupt_status_ TEEIO_GUARDED_BY(lock_) = false;

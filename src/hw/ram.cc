@@ -6,10 +6,13 @@
 #include <vector>
 
 #include "base/check.h"
+#include "hw/ram_in_forks.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::hw {
 namespace {
+
+constinit bool g_stays_in_forks = false;  // written while no task runs
 
 std::byte* reserve(std::uint64_t size_bytes) {
   if (size_bytes == 0) return nullptr;
@@ -17,7 +20,7 @@ std::byte* reserve(std::uint64_t size_bytes) {
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   TEEIO_CHECK(memory != MAP_FAILED, "the machine's RAM does not fit this address space");
   // A fork of the supervisor starts a program, which has no use for our RAM.
-  madvise(memory, size_bytes, MADV_DONTFORK);
+  if (!g_stays_in_forks) madvise(memory, size_bytes, MADV_DONTFORK);
   return static_cast<std::byte*>(memory);
 }
 
@@ -59,6 +62,8 @@ std::byte* spare_or_reserved(std::uint64_t size_bytes) {
 }
 
 }  // namespace
+
+void keep_ram_in_forks() { g_stays_in_forks = true; }
 
 Ram::Ram(Hpa base, std::uint64_t size_bytes)
     : base_(base), size_(size_bytes), memory_(spare_or_reserved(size_bytes)) {

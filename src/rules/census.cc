@@ -28,6 +28,11 @@ std::vector<Census::Difference> Census::compare(const Census& boot, const Census
   return out;
 }
 
+bool is_setting(const Census::Difference& difference) {
+  return difference.key.starts_with("driver of ") ||
+         difference.key.starts_with("command register of ") || difference.end == "absent";
+}
+
 std::string census_text(const std::vector<Census::Difference>& differences) {
   if (differences.empty()) return "teeio: the machine is as it was at boot\n";
   std::string out = "teeio: the machine differs from its state at boot:\n";

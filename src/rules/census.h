@@ -34,6 +34,10 @@ class Census {
   std::map<std::string, std::string, std::less<>> values_;
 };
 
+/// A program may leave these changed, as on any machine: it wrote them itself
+/// (setpci, driver_override). What belongs to a function that it removed is gone.
+[[nodiscard]] bool is_setting(const Census::Difference& difference);
+
 /// One line a difference, or the one line "the machine is as it was at boot";
 /// ends with a newline.
 [[nodiscard]] std::string census_text(const std::vector<Census::Difference>& differences);

@@ -1,6 +1,7 @@
 #include "run/call.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 
 #include <cstdio>
@@ -99,6 +100,33 @@ bool Call::signal_pending() {
   if (now < next_signal_check_ns_) return false;
   next_signal_check_ns_ = now + kSignalCheckNs;
   return !context_.listener.waiting(id()) || has_pending_signal(tid());
+}
+
+std::optional<Error> Call::injected(std::string_view name) {
+  if (context_.injector == nullptr) return std::nullopt;
+  const Injector::Order order = context_.injector->call(name);
+  switch (order.what) {
+    case Injector::Order::What::kNothing:
+      return std::nullopt;
+    case Injector::Order::What::kRefuse:
+      return Error{order.error, "refused by --inject"};
+    case Injector::Order::What::kKillBefore:
+      (void)::kill(pid(), SIGKILL);
+      return Error{Errno::kIntr, "killed by --inject"};
+    case Injector::Order::What::kKillAfter:
+      dies_after_ = true;
+      return std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<Error> Call::injected(std::string_view call, const DeviceFile& file) {
+  if (context_.injector == nullptr) return std::nullopt;
+  return injected(injected_name(call, file.is_attribute()));
+}
+
+void Call::die_if_due() {
+  if (dies_after_) (void)::kill(pid(), SIGKILL);
 }
 
 void Call::enter_machine(int fd) {

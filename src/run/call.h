@@ -11,10 +11,12 @@
 #include "object/trace.h"
 #include "run/device_files.h"
 #include "run/event_fds.h"
+#include "run/injector.h"
 #include "run/listener.h"
 #include "run/log.h"
 #include "run/paths.h"
 #include "run/private_tree.h"
+#include "run/process_limit.h"
 #include "run/program_memory.h"
 #include "run/tasks.h"
 #include "run/witness.h"
@@ -31,7 +33,9 @@ struct Context {
   Paths& paths;
   EventFds& event_fds;
   Log& log;
-  Witness* witness;  ///< may be null
+  Witness* witness;    ///< may be null
+  Injector* injector;  ///< may be null
+  ProcessLimit& processes;
   /// Whether calls are described: somebody may want the words.
   [[nodiscard]] bool describes() const { return log.traces_calls() || witness != nullptr; }
   /// From picking a free number until it is in use. Calls into Tasks, whose
@@ -98,6 +102,13 @@ class Call final : public mm::Caller {
   /// call's. `fd` is the number that the program used, -1 for none.
   void enter_machine(int fd);
   [[nodiscard]] bool entered_machine() const { return entered_machine_; }
+  /// What `--inject` has for this call instead of its being carried out, if anything; the
+  /// last step before it would be. `name` as a SPEC has it. May have killed the caller.
+  [[nodiscard]] std::optional<Error> injected(std::string_view name);
+  /// The same for a call that is named after its system call.
+  [[nodiscard]] std::optional<Error> injected(std::string_view call, const DeviceFile& file);
+  /// Kills the caller, if that is to happen before it gets its answer.
+  void die_if_due();
   /// install() with a name for messages.
   Result<std::int32_t> install_named(object::Ref<object::File> file, std::string name,
                                      std::uint32_t flags);
@@ -120,6 +131,7 @@ class Call final : public mm::Caller {
   ProgramMemory memory_;
   std::uint64_t next_signal_check_ns_ = 0;
   bool entered_machine_ = false;
+  bool dies_after_ = false;
   std::optional<object::OriginScope> origin_;
   std::string description_;
   std::string plain_;

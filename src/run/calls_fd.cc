@@ -30,6 +30,9 @@ void describe(Call& call, const Row& row, const DeviceFile& file) {
 Reply on_close(Call& call, const Row& row) {
   if (call.context().log.traces_calls())
     if (const DeviceFileRef device = call.ours(call.int_arg(0))) describe(call, row, *device);
+  if (call.context().injector != nullptr)
+    if (const DeviceFileRef device = call.ours(call.int_arg(0)); device)
+      if (const auto instead = call.injected("close")) return Reply::of(*instead);
   call.context().tasks.on_change(call.tid(), call.word_arg(0), call.word_arg(0));
   // Linux: close(2) of a file without flush() gives 0, once the number is open.
   return call.description().empty() ? Reply::go_on() : Reply::go_on(0);

@@ -181,6 +181,15 @@ bool may_write(const DeviceFile& file) { return (file.flags & O_ACCMODE) != O_RD
 
 }  // namespace
 
+/// Unless --inject has something else for it.
+static Result<std::int64_t> carry_out(Call& call, object::File& file, std::uint32_t command) {
+  Context& context = call.context();
+  if (context.injector != nullptr)
+    if (const auto instead = call.injected(context.machine.ioctl_name(file, command)))
+      return std::unexpected(*instead);
+  return context.machine.ioctl(call, file, command, call.arg(2));
+}
+
 Reply on_ioctl(Call& call, const Row& row) {
   const DeviceFileRef device = call.ours(call.int_arg(0));
   if (!device) return Reply::go_on();
@@ -191,7 +200,7 @@ Reply on_ioctl(Call& call, const Row& row) {
   if (device->is_attribute()) return Reply::of(Error{Errno::kNoTty, "an attribute has no ioctl"});
   call.enter_machine(call.int_arg(0));
   Context& context = call.context();
-  const auto result = context.machine.ioctl(call, *device->file, command, call.arg(2));
+  const auto result = carry_out(call, *device->file, command);
   if (context.witness != nullptr && result)
     context.witness->answered(command, call.arg(2), *result);
   if (context.log.traces_calls() || (context.witness != nullptr && !result))
@@ -225,6 +234,7 @@ Reply on_read(Call& call, const Row& row) {
   if (!transfer) return Reply::of(transfer.error());
   call.enter_machine(fd);
   describe_transfer(call, row, *device, *transfer, {}, transfer->count);
+  if (const auto instead = call.injected(row.name, *device)) return Reply::of(*instead);
   if (device->is_attribute()) {
     const std::uint64_t offset = transfer->offset ? *transfer->offset : Position(call, fd).offset();
     const Result<Bytes> fresh = refresh(call, *device, offset, transfer->count);
@@ -252,6 +262,7 @@ Reply on_write(Call& call, const Row& row) {
   if (!transfer) return Reply::of(transfer.error());
   call.enter_machine(fd);
   describe_transfer(call, row, *device, *transfer, transfer->count);
+  if (const auto instead = call.injected(row.name, *device)) return Reply::of(*instead);
   if (transfer->offset && !call.context().machine.position(*device->file).positional)
     return Reply::of(Error{Errno::kSPipe, "the file has no positions"});
   const auto write = device->is_attribute() ? write_attribute : write_device;
@@ -272,6 +283,7 @@ Reply on_copy(Call& call, const Row& row) {
   if (!in) return Reply::go_on();
   if (!in->is_attribute()) return Reply::of(Error{Errno::kInval, "a device has no splice"});
   call.enter_machine(call.int_arg(out_first ? 1 : 0));
+  if (const auto instead = call.injected(row.name, *in)) return Reply::of(*instead);
   const Result<Bytes> fresh = refresh(call, *in, 0, kChunk);
   return fresh ? Reply::go_on() : Reply::of(fresh.error());
 }
@@ -288,6 +300,7 @@ Reply on_mmap(Call& call, const Row& row) {
                   protection_text(call.word_arg(2)) + ", " + map_flags_text(call.word_arg(3)) +
                   ")");
   }
+  if (const auto instead = call.injected(row.name, *device)) return Reply::of(*instead);
   // Linux do_mmap(): a shared mapping of what was not opened for writing is one
   // for reading that cannot become another.
   std::uint32_t flags = call.word_arg(3);
@@ -313,6 +326,7 @@ Reply on_fallocate(Call& call, const Row&) {
   if (!device) return Reply::go_on();
   if (!may_write(*device)) return Reply::go_on();  // EBADF, or the mode's error first
   call.enter_machine(call.int_arg(0));
+  if (const auto instead = call.injected("fallocate", *device)) return Reply::of(*instead);
   return Reply::of(call.context().machine.fallocate(call, *device->file, call.word_arg(1),
                                                     static_cast<std::int64_t>(call.arg(2)),
                                                     static_cast<std::int64_t>(call.arg(3))));

@@ -112,6 +112,11 @@ constexpr Row kRows[] = {
      Follow::kYes},
     {SYS_lremovexattr, kAlways, "lremovexattr", on_refused_path, -1, 0, Errno::kOpNotSupp},
 
+    {SYS_clone, kAlways, "clone", on_new_process},
+    {SYS_clone3, kAlways, "clone3", on_new_process},
+    {SYS_fork, kAlways, "fork", on_new_process},
+    {SYS_vfork, kAlways, "vfork", on_new_process},
+
     // A ring would carry calls past the filter.
     {SYS_io_uring_setup, kAbsent, "io_uring_setup", nullptr},
     {SYS_io_uring_enter, kAbsent, "io_uring_enter", nullptr},
@@ -122,10 +127,14 @@ constexpr Row kRows[] = {
 
 std::span<const Row> rows() { return kRows; }
 
-std::vector<FilterRow> filter_rows(bool steals) {
+std::vector<FilterRow> filter_rows(const FilterNeeds& needs) {
   std::vector<FilterRow> rows;
-  for (const Row& row : kRows)
-    if (!steals || row.answer != on_eventfd) rows.push_back({row.number, row.shape});
+  for (const Row& row : kRows) {
+    const bool wanted = row.answer == on_eventfd       ? !needs.steals
+                        : row.answer == on_new_process ? needs.counts_processes
+                                                       : true;
+    if (wanted) rows.push_back({row.number, row.shape});
+  }
   return rows;
 }
 

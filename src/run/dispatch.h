@@ -25,8 +25,11 @@ struct Row {
 
 /// In the order in which the filter asks.
 [[nodiscard]] std::span<const Row> rows();
-/// `steals`: whether can_steal_descriptors(); otherwise eventfds are made here.
-[[nodiscard]] std::vector<FilterRow> filter_rows(bool steals);
+struct FilterNeeds {
+  bool steals = true;             ///< can_steal_descriptors(); otherwise eventfds are made here
+  bool counts_processes = false;  ///< there is a ProcessLimit
+};
+[[nodiscard]] std::vector<FilterRow> filter_rows(const FilterNeeds& needs);
 
 /// Answers a trapped call.
 [[nodiscard]] Reply dispatch(Call& call, const seccomp_data& data);
@@ -70,6 +73,8 @@ Reply on_refused_pair(Call& call, const Row& row);
 Reply on_no_xattr(Call& call, const Row& row);
 Reply on_exec(Call& call, const Row& row);
 Reply on_root_change(Call& call, const Row& row);
+// calls_process.cc
+Reply on_new_process(Call& call, const Row& row);
 
 /// The place that a call's path argument names; a path that cannot be read is
 /// the host's, so that the kernel gives the error.

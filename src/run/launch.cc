@@ -1,6 +1,7 @@
 #include "run/launch.h"
 
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -106,8 +107,10 @@ rlimit raise_file_limit() {
 
 }  // namespace
 
-Launched launch(const std::vector<std::string>& command, const ProcessState& process) {
-  std::vector<sock_filter> code = build_filter(filter_rows(can_steal_descriptors()));
+Launched launch(const std::vector<std::string>& command, const ProcessState& process,
+                LaunchOptions options) {
+  std::vector<sock_filter> code = build_filter(filter_rows(
+      {.steals = can_steal_descriptors(), .counts_processes = options.limits_processes}));
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   std::vector<char*> arguments;
   arguments.reserve(command.size() + 1);
@@ -120,6 +123,7 @@ Launched launch(const std::vector<std::string>& command, const ProcessState& pro
   Fd theirs(pair[1]);
   const rlimit files = raise_file_limit();
   const pid_t pid = ::fork();
+  if (pid == 0 && options.dies_with_us) (void)::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (pid == 0) become(arguments.data(), program, theirs.get(), process, files);
   theirs.reset();
   if (pid < 0) return {-1, Fd(), "no process can be made"};

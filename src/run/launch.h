@@ -22,6 +22,13 @@ struct Launched {
 /// and executes `command` (looked up in PATH). It leaves with 127 when there is
 /// no such program, 126 when it cannot be executed.
 /// The program gets the signal state that `process` found.
-[[nodiscard]] Launched launch(const std::vector<std::string>& command, const ProcessState& process);
+/// `limits_processes`: new processes of the program are asked for. `dies_with_us`: SIGKILL for
+/// it when the calling thread ends.
+struct LaunchOptions {
+  bool limits_processes = false;
+  bool dies_with_us = false;
+};
+[[nodiscard]] Launched launch(const std::vector<std::string>& command, const ProcessState& process,
+                              LaunchOptions options = {});
 
 }  // namespace teeio::run

@@ -8,7 +8,9 @@
 
 #include "run/call.h"
 #include "run/launch.h"
+#include "run/process_limit.h"
 #include "run/process_state.h"
+#include "run/processes.h"
 #include "run/releaser.h"
 #include "run/server.h"
 #include "run/sys.h"
@@ -47,14 +49,46 @@ bool reap(pid_t program, int& status, const Log& log, Witness* witness) {
   }
 }
 
+/// When a run is to be cut off.
+class Patience {
+ public:
+  explicit Patience(const Limits& limits) : limits_(limits), begin_ns_(schedule::now_ns()) {}
+
+  /// Waits for a signal of `set`; 0 after a while without one.
+  int wait(const sigset_t& set, siginfo_t& info) const {
+    constexpr timespec kLook{.tv_sec = 0, .tv_nsec = 100'000'000};
+    const int signal =
+        limits_.any() ? ::sigtimedwait(&set, &info, &kLook) : ::sigwaitinfo(&set, &info);
+    return signal < 0 ? 0 : signal;
+  }
+  /// Why the run is cut off now; "" if it is not.
+  [[nodiscard]] std::string over() const {
+    constexpr std::uint64_t kMs = 1'000'000;
+    if (limits_.time_ms != 0 && schedule::now_ns() - begin_ns_ > limits_.time_ms * kMs)
+      return "it did not end";
+    return limits_.look ? limits_.look() : std::string{};
+  }
+
+ private:
+  const Limits& limits_;
+  const std::uint64_t begin_ns_;
+};
+
 /// Waits for all descendants; passes signals on that came to us alone. What the
 /// terminal sent came to the whole group, the program included.
-int wait_for_all(pid_t program, const Log& log, Witness* witness) {
+/// One that is over before them ends them all, and says why.
+int wait_for_all(pid_t program, const Log& log, Witness* witness, const Patience& patience,
+                 ProcessLimit& processes, std::string& cut_off) {
   int status = 0;
   const sigset_t waited = ProcessState::waited_signals();
   while (reap(program, status, log, witness)) {
     siginfo_t info{};
-    const int signal = ::sigwaitinfo(&waited, &info);
+    const int signal = patience.wait(waited, info);
+    if (cut_off = patience.over(); !cut_off.empty()) {
+      processes.close();
+      end_descendants();
+      return 128 + SIGKILL;
+    }
     if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL && info.si_pid != program)
       (void)::kill(program, signal);
   }
@@ -79,7 +113,9 @@ int Supervisor::run() {
   if (!tree) return cannot(tree.error().why);
   (*tree)->sync();
 
-  Launched program = launch(options_.command, process);
+  Launched program = launch(
+      options_.command, process,
+      {.limits_processes = options_.limits.processes != 0, .dies_with_us = options_.dies_with_us});
   if (!program.problem.empty()) return cannot(program.problem);
 
   const VirtualPrefixes prefixes(
@@ -89,8 +125,19 @@ int Supervisor::run() {
   Tasks tasks(**files);
   Paths paths(tasks, **tree, prefixes);
   EventFds event_fds;
-  Context context{machine_, listener,  **files, tasks,           **tree,
-                  paths,    event_fds, log,     options_.witness};
+  ProcessLimit processes(options_.limits.processes);
+  const bool told = options_.witness != nullptr && options_.witness->wants_calls();
+  Context context{machine_,
+                  listener,
+                  **files,
+                  tasks,
+                  **tree,
+                  paths,
+                  event_fds,
+                  log,
+                  told ? options_.witness : nullptr,
+                  options_.injector,
+                  processes};
   (*files)->on_slip([&log](const DeviceFile& file, std::string_view what) {
     log.warn(std::string("a ").append(what) + " of " + file.name +
              " went past teeio, through a duplicate with a low number: the machine did not see it");
@@ -103,7 +150,10 @@ int Supervisor::run() {
   Server server(context, releaser, calls);
   schedule::Task releases = schedule::Task::spawn("releaser", [&releaser] { releaser.run(); });
   server.start();
-  const int status = wait_for_all(program.pid, log, options_.witness);
+  const Patience patience(options_.limits);
+  const int status =
+      wait_for_all(program.pid, log, options_.witness, patience, processes, cut_off_);
+  ran_out_of_processes_ = processes.was_reached();
   server.stop();
   releaser.stop();
   releases.join();

@@ -1,14 +1,25 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "entry/system_calls.h"
+#include "run/injector.h"
 #include "run/log.h"
 #include "run/witness.h"
 
 namespace teeio::run {
+
+/// What a program may use before its run is cut off.
+struct Limits {
+  std::uint64_t time_ms = 0;  ///< 0: no limit
+  unsigned processes = 0;     ///< and threads, at a time; then EAGAIN. 0: no limit
+  /// Asked some ten times a second for a reason to cut it off, "" as long as there is none.
+  std::function<std::string()> look = {};
+  [[nodiscard]] bool any() const { return time_ms != 0 || look; }
+};
 
 struct Options {
   std::vector<std::string> command;  ///< program and arguments; not empty
@@ -16,6 +27,9 @@ struct Options {
   bool host_kvm = false;             ///< leave the real /dev/kvm alone
   int log_fd = 2;                    ///< where our words go
   Witness* witness = nullptr;        ///< may be null
+  Injector* injector = nullptr;      ///< may be null
+  Limits limits = {};
+  bool dies_with_us = false;  ///< the program, when the thread that calls run() ends
 };
 
 /// Runs a program on a machine: `teeio run`.
@@ -35,9 +49,16 @@ class Supervisor {
   /// holds a lock (it forks). Blocks and unblocks signals of the whole process.
   [[nodiscard]] int run();
 
+  /// After run(): why it was cut off, and all processes killed; "" if it was not.
+  [[nodiscard]] const std::string& cut_off() const { return cut_off_; }
+  /// After run(): whether the program wanted more processes than it may have.
+  [[nodiscard]] bool ran_out_of_processes() const { return ran_out_of_processes_; }
+
  private:
   const Options options_;
   entry::SystemCalls& machine_;
+  std::string cut_off_;
+  bool ran_out_of_processes_ = false;
 };
 
 }  // namespace teeio::run

@@ -16,6 +16,8 @@ namespace teeio::run {
 class Witness {
  public:
   virtual ~Witness() = default;
+  /// Whether refused() and answered() want to be called: words for them take time.
+  [[nodiscard]] virtual bool wants_calls() const { return true; }
   /// A call to the machine was refused. `call` is what `-v` prints before the
   /// result: "ioctl(770</dev/iommu>, IOMMU_DESTROY, {id=7})".
   virtual void refused(pid_t tid, const std::string& call, const Error& error) = 0;

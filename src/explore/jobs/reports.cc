@@ -3,46 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+
+#include "explore/jobs/xml.h"
 
 namespace teeio::explore {
 namespace {
 
-using nlohmann::json;
 using Kind = Judgement::Kind;
 using Verdict = ScenarioResult::Verdict;
-
-/// With broken UTF-8 replaced: a path of the user's may be of any bytes.
-std::string valid(std::string_view text) {
-  return json::parse(json(text).dump(-1, ' ', false, json::error_handler_t::replace))
-      .get<std::string>();
-}
-
-/// What XML 1.0 can carry.
-std::string xml(std::string_view text) {
-  constexpr unsigned char kFirstPrintable = 0x20;
-  std::string out;
-  for (const char c : valid(text)) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (static_cast<unsigned char>(c) < kFirstPrintable && c != '\n')
-      out += '?';
-    else
-      out += c;
-  }
-  return out;
-}
 
 /// Single-quoted, as YAML wants it, on one line.
 std::string yaml(std::string_view text) {
   std::string out = "'";
-  for (const char c : valid(text)) {
+  for (const char c : valid_utf8(text)) {
     out += c == '\n' ? ' ' : c;
     if (c == '\'') out += c;
   }

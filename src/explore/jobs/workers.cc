@@ -1,5 +1,6 @@
 #include "explore/jobs/workers.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -90,7 +91,7 @@ void write_line(int to, std::string line) {
 
 Child start(std::size_t piece, const Workers::Callbacks& callbacks, const Signals& signals) {
   std::array<int, 2> ends{};
-  TEEIO_CHECK(::pipe(ends.data()) == 0, "no pipe for a process of the exploration");
+  TEEIO_CHECK(::pipe2(ends.data(), O_CLOEXEC) == 0, "no pipe for a process of the exploration");
   (void)std::fflush(nullptr);
   const pid_t pid = ::fork();
   TEEIO_CHECK(pid >= 0, "no process for the exploration");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "firmware/rmm/rmm.h"
+#include "schedule/fault_point.h"
 #include "schedule/task.h"
 
 namespace teeio::rmm {
@@ -35,10 +36,10 @@ class Rmm::Command {
 
   Command(Rmm& rmm, CommandName name, object::EventFields fields = {})
       : Command(rmm, name.name, std::move(fields)) {
-    busy_ = schedule::choose(2, name.fails) != 0;
+    may_fail(name);
   }
   Command(Rmm& rmm, CommandName name, Hpa object) : Command(rmm, name.name, object) {
-    busy_ = schedule::choose(2, name.fails) != 0;
+    may_fail(name);
   }
 
   RmiResult refuse(Code code, std::string_view why, std::uint64_t x1 = 0) {
@@ -50,8 +51,7 @@ class Rmm::Command {
   [[nodiscard]] RmiResult result() const { return result_; }
 
   [[nodiscard]] bool granule(Hpa address, GranuleState wanted) {
-    if (busy_)
-      return static_cast<void>(refuse(Code::kBusy, "the explorer made this command fail")), false;
+    if (injected_) return static_cast<void>(refuse(injected_->code, injected_->why)), false;
     if (is_page_aligned(raw(address)) && rmm_.state_of(address) == wanted) return true;
     return static_cast<void>(refuse(Code::kInput, "the granule is not of that kind")), false;
   }
@@ -73,11 +73,26 @@ class Rmm::Command {
   }
 
  private:
+  struct Injected {
+    Code code;
+    std::string_view why;
+  };
+  void may_fail(const CommandName& name) {
+    using schedule::Fault;
+    using schedule::FaultPlace;
+    if (schedule::choose(2, name.fails) != 0)
+      injected_ = {Code::kBusy, "the explorer made this command fail"};
+    else if (schedule::fault_at(FaultPlace::kFirmware, name.name, Fault::kBusy))
+      injected_ = {Code::kBusy, "made busy by --inject"};
+    else if (schedule::fault_at(FaultPlace::kFirmware, name.name, Fault::kRefuse))
+      injected_ = {Code::kInput, "refused by --inject"};
+  }
+
   Rmm& rmm_;
   const schedule::Lock lock_;
   object::Trace::Call call_;
   RmiResult result_{};
-  bool busy_ = false;
+  std::optional<Injected> injected_;
 };
 
 }  // namespace teeio::rmm

@@ -1,9 +1,14 @@
 #include "firmware/tdx/leaf.h"
 
+#include "schedule/fault_point.h"
 #include "schedule/task.h"
 
 namespace teeio::tdx {
 namespace {
+
+using schedule::Fault;
+using schedule::fault_at;
+using schedule::FaultPlace;
 
 bool allows(AllowedIn allowed, OpState state) {
   switch (allowed) {
@@ -69,6 +74,7 @@ Leaf::Leaf(State& state, LeafName name, object::EventFields fields)
     : s(state),
       guest_(false),
       call_(state.trace.call(object::Lane::kFirmware, name.name, std::move(fields))),
+      name_(name.name),
       fails_(name.fails) {
   s.mutex.lock();
 }
@@ -77,7 +83,8 @@ Leaf::Leaf(State& state, Guest /*guest*/, std::string_view name, object::EventFi
     : s(state),
       guest_(true),
       call_(state.trace.call(object::Lane::kGuestTsm, object::Lane::kFirmware, name,
-                             std::move(fields))) {
+                             std::move(fields))),
+      name_(name) {
   s.mutex.lock();
 }
 
@@ -126,12 +133,18 @@ Checked<void> Leaf::extension() {
 Checked<void> Leaf::may_fail() {
   if (s.injection.failures && schedule::choose(2, fails_) != 0)
     return refuse(Code::kOperandBusy, Operand::kRax, "the explorer made this leaf fail");
+  if (fault_at(FaultPlace::kFirmware, name_, Fault::kBusy))
+    return refuse(Code::kOperandBusy, Operand::kRax, "made busy by --inject");
+  if (fault_at(FaultPlace::kFirmware, name_, Fault::kRefuse))
+    return refuse(Code::kOperandInvalid, Operand::kRax, "refused by --inject");
   return {};
 }
 
 Checked<void> Leaf::may_be_interrupted(std::string_view what) {
   if (s.injection.interruptions && schedule::choose(2, what) != 0)
     return refuse(Code::kInterruptedResumable, Operand::kRax, "an interrupt came; call again");
+  if (fault_at(FaultPlace::kFirmware, name_, Fault::kInterrupt))
+    return refuse(Code::kInterruptedResumable, Operand::kRax, "interrupted by --inject");
   return {};
 }
 

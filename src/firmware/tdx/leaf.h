@@ -144,6 +144,7 @@ class Leaf {
   };
   const bool guest_;
   object::Trace::Call call_;
+  const std::string_view name_;  ///< a literal
   const std::string_view fails_;
   std::vector<Held> held_;
 };

@@ -7,6 +7,14 @@
 #include "schedule/seeded_bug.h"
 
 namespace teeio::kvm {
+namespace {
+
+/// One that the firmware would not let go of (KVM_BUG_ON) stays its own: nobody may use it.
+void give_back(hw::PhysicalMemory& memory, Hpa page) {
+  if (memory.key_of(page) == hw::KeyId::kShared) memory.free_page(page);
+}
+
+}  // namespace
 
 Result<object::Ref<object::File>> Gmem::create(object::Ref<Vm> vm, std::uint64_t size,
                                                std::uint64_t flags) {
@@ -49,7 +57,7 @@ void Gmem::punch_hole(std::uint64_t offset, std::uint64_t size) {
     if (!keeps_mapped) vm_->mmu().zap(start, length, Zap::kPrivate);
   const auto first = pages_.lower_bound(offset >> kPageShift);
   const auto last = pages_.lower_bound(end >> kPageShift);
-  for (auto at = first; at != last; ++at) vm_->kvm().memory().free_page(at->second);
+  for (auto at = first; at != last; ++at) give_back(vm_->kvm().memory(), at->second);
   pages_.erase(first, last);
 }
 
@@ -74,7 +82,7 @@ void Gmem::release() {
   vm_->gmem_released(this);
   {
     const schedule::Lock lock(invalidate_lock_);
-    for (const auto& [index, page] : pages_) vm_->kvm().memory().free_page(page);
+    for (const auto& [index, page] : pages_) give_back(vm_->kvm().memory(), page);
     pages_.clear();
   }
   vm_.reset();

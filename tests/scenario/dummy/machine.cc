@@ -268,9 +268,13 @@ std::vector<entry::SystemCalls::Node> DummyMachine::tree() {
   return nodes;
 }
 
-std::string DummyMachine::describe(mm::Caller&, object::File&, std::uint32_t command,
-                                   std::uint64_t) {
+std::string DummyMachine::ioctl_name(object::File&, std::uint32_t command) {
   return command == DUMMY_ECHO ? "DUMMY_ECHO" : "DUMMY_" + std::to_string(command & 0xffU);
+}
+
+std::string DummyMachine::describe(mm::Caller&, object::File& file, std::uint32_t command,
+                                   std::uint64_t) {
+  return ioctl_name(file, command);
 }
 
 }  // namespace teeio::dummy

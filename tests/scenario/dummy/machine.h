@@ -52,6 +52,7 @@ class DummyMachine final : public entry::SystemCalls {
   entry::FileStat stat(object::File& file) override;
   std::uint64_t tree_generation() override;
   std::vector<Node> tree() override;
+  std::string ioctl_name(object::File& file, std::uint32_t command) override;
   std::string describe(mm::Caller& caller, object::File& file, std::uint32_t command,
                        std::uint64_t argument) override;
 

@@ -12,7 +12,8 @@
 
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
-  std::vector<sock_filter> code = teeio::run::build_filter(teeio::run::filter_rows(true));
+  std::vector<sock_filter> code =
+      teeio::run::build_filter(teeio::run::filter_rows({.steals = true}));
   for (sock_filter& step : code)
     if (step.code == (BPF_RET | BPF_K) && step.k == SECCOMP_RET_USER_NOTIF)
       step.k = SECCOMP_RET_ALLOW;

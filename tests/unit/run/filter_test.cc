@@ -59,7 +59,7 @@ using Arguments = std::array<std::uint64_t, 6>;
 
 std::uint32_t verdict(long number, const Arguments& arguments,
                       std::uint32_t arch = AUDIT_ARCH_X86_64) {
-  static const std::vector<sock_filter> code = build_filter(filter_rows(/*steals=*/true));
+  static const std::vector<sock_filter> code = build_filter(filter_rows({.steals = true}));
   seccomp_data data{};
   data.nr = static_cast<int>(number);
   data.arch = arch;

@@ -1,0 +1,300 @@
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+
+#include "cli/commands.h"
+#include "cli/explore_output.h"
+#include "cli/load_machine.h"
+#include "cli/options.h"
+#include "cli/print.h"
+#include "cli/sweep_command.h"
+#include "explore/jobs/workers.h"
+#include "hw/ram_in_forks.h"
+#include "run/processes.h"
+#include "schedule/task.h"
+#include "sweep/campaign.h"
+#include "sweep/report.h"
+#include "sweep/results_file.h"
+
+namespace teeio::cli {
+namespace {
+
+constexpr int kNothing = 0;
+constexpr int kFindings = 99;  // as `teeio run` has it for broken rules
+constexpr std::uint64_t kSecondNs = 1'000'000'000;
+
+int cannot_sweep(const std::string& why) {
+  complain_text("teeio sweep: " + why + '\n');
+  return kUsageError;
+}
+
+/// Where execvp(3) finds the program; empty if it does not.
+std::string path_of(const std::string& program) {
+  if (program.find('/') != std::string::npos) return program;
+  const char* const path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe)
+  std::string_view rest = path == nullptr ? "/bin:/usr/bin" : path;
+  while (!rest.empty()) {
+    const std::string_view directory = rest.substr(0, rest.find(':'));
+    rest.remove_prefix(std::min(rest.size(), directory.size() + 1));
+    std::string full = std::string(directory.empty() ? "." : directory) + '/' + program;
+    if (::access(full.c_str(), X_OK) == 0) return full;
+  }
+  return {};
+}
+
+void say_if_privileged(const std::string& program) {
+  struct stat info{};
+  if (::stat(path_of(program).c_str(), &info) != 0 || (info.st_mode & (S_ISUID | S_ISGID)) == 0)
+    return;
+  complain("teeio sweep: {} is set-user-ID or set-group-ID; under teeio it runs without that\n",
+           program);
+}
+
+/// How far the runs are: one line that is written over, or now and then one more.
+class Progress {
+ public:
+  explicit Progress(std::size_t count)
+      : count_(count), begin_ns_(schedule::now_ns()), next_ns_(begin_ns_ + kSparseNs) {}
+
+  void one_more(std::size_t findings) {
+    ++done_;
+    const std::uint64_t now = schedule::now_ns();
+    line_.show(text(now, findings));
+    if (::isatty(STDERR_FILENO) != 0 || now < next_ns_) return;
+    complain("teeio sweep: {}\n", text(now, findings));
+    next_ns_ = now + kSparseNs;
+  }
+  void clear() { line_.clear(); }
+  void say_rate() const {
+    const double seconds = static_cast<double>(schedule::now_ns() - begin_ns_) / kSecondNs;
+    if (done_ != 0)
+      complain("teeio sweep: {} runs in {:.1f} s, {:.1f}/s\n", done_, seconds,
+               static_cast<double>(done_) / std::max(seconds, 0.001));
+  }
+
+ private:
+  static constexpr std::uint64_t kSparseNs = 10 * kSecondNs;
+
+  [[nodiscard]] std::string text(std::uint64_t now, std::size_t findings) const {
+    const double seconds = static_cast<double>(now - begin_ns_) / kSecondNs;
+    const double rate = static_cast<double>(done_) / std::max(seconds, 0.001);
+    return fmt::format("{}/{} runs, {:.1f}/s, {:.0f} s left, {} with findings", done_, count_, rate,
+                       static_cast<double>(count_ - done_) / std::max(rate, 0.001), findings);
+  }
+
+  const std::size_t count_;
+  const std::uint64_t begin_ns_;
+  std::uint64_t next_ns_;
+  std::size_t done_ = 0;
+  ProgressLine line_{true};
+};
+
+/// Where all runs have their temporary files, also of those that are killed.
+class Temporary {
+ public:
+  Temporary() {
+    const char* const parent = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe)
+    path_ = std::string(parent == nullptr ? "/tmp" : parent) + "/teeio-sweep.XXXXXX";
+    if (::mkdtemp(path_.data()) == nullptr) path_.clear();
+  }
+  ~Temporary() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+  Temporary(const Temporary&) = delete;
+  Temporary& operator=(const Temporary&) = delete;
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+/// One sweep, from the machine to the exit status.
+class Sweep {
+ public:
+  Sweep(const SweepArguments& arguments, machine::Machine& machine)
+      : arguments_(arguments), campaign_(machine, arguments.trial, arguments.jobs) {}
+  int go();
+
+ private:
+  /// What cannot be written; "" if all can.
+  std::string open_files();
+  /// An exit status if there is nothing to go on with.
+  std::optional<int> learn();
+  void set_limit();
+  std::string open_results();
+  int run_all();
+  void ended(const sweep::Variation& variation, sweep::Outcome outcome);
+  int report(int signal);
+  bool write(std::optional<OutputFile>& file, const std::string& text);
+  [[nodiscard]] std::string run_options() const;
+
+  const SweepArguments& arguments_;
+  sweep::Campaign campaign_;
+  sweep::Learned learned_;
+  std::vector<sweep::Variation> variations_;
+  std::vector<sweep::Result> results_;
+  std::optional<OutputFile> json_, junit_;
+  std::optional<sweep::ResultsFile> kept_;
+  bool keeps_ = true;  ///< the results file can be written
+  std::size_t bad_ = 0;
+};
+
+std::string Sweep::open_files() {
+  const auto open = [](const std::string& path, std::optional<OutputFile>& file) -> std::string {
+    if (path.empty()) return {};
+    auto opened = OutputFile::open(path);
+    if (!opened) return opened.error();
+    file.emplace(std::move(*opened));
+    return {};
+  };
+  if (std::string why = open(arguments_.json, json_); !why.empty()) return why;
+  return open(arguments_.junit, junit_);
+}
+
+std::optional<int> Sweep::learn() {
+  constexpr std::uint64_t kMostMs = 600'000;  // nothing is known of it yet
+  campaign_.set_time_limit(arguments_.limit_s ? *arguments_.limit_s * 1000ULL : kMostMs);
+  auto learned = campaign_.learn();
+  if (!learned) {
+    run::end_descendants();
+    return 128 + learned.error();
+  }
+  learned_ = std::move(*learned);
+  if (const std::string why = sweep::why_not_a_measure(learned_.outcome, arguments_.status);
+      !why.empty())
+    return cannot_sweep("the first run, in which nothing goes wrong, will not do: " + why);
+  if (!learned_.repeatable)
+    complain(
+        "teeio sweep: two runs in which nothing goes wrong differ: numbers of calls may not "
+        "mean the same from run to run, and a replay may miss\n");
+  if (learned_.points.size() == run::Injector::kMaxPoints)
+    complain("teeio sweep: only the first {} places count\n", run::Injector::kMaxPoints);
+  return std::nullopt;
+}
+
+void Sweep::set_limit() {
+  constexpr std::uint64_t kLeastMs = 10'000, kTimes = 20, kMs = 1'000'000;
+  campaign_.set_time_limit(arguments_.limit_s
+                               ? *arguments_.limit_s * 1000ULL
+                               : std::max(kLeastMs, kTimes * learned_.took_ns / kMs));
+}
+
+std::string Sweep::open_results() {
+  if (arguments_.resume.empty()) return {};
+  auto file = sweep::ResultsFile::open(arguments_.resume, arguments_.trial.command, variations_);
+  if (!file) return file.error();
+  kept_.emplace(std::move(*file));
+  return {};
+}
+
+void Sweep::ended(const sweep::Variation& variation, sweep::Outcome outcome) {
+  sweep::Judged judged = sweep::judge(learned_.outcome, variation.injection, outcome);
+  if (judged.verdict == sweep::Verdict::kFinding) ++bad_;
+  results_.push_back({variation, std::move(outcome), std::move(judged)});
+}
+
+int Sweep::run_all() {
+  std::vector<sweep::Variation> left;
+  for (const sweep::Variation& variation : variations_) {
+    const bool known = kept_ && kept_->before().contains(variation.number);
+    if (known)
+      ended(variation, kept_->before().at(variation.number));
+    else
+      left.push_back(variation);
+  }
+  if (left.size() != variations_.size())
+    complain("teeio sweep: {} of {} runs were made before\n", variations_.size() - left.size(),
+             variations_.size());
+  Progress progress(left.size());
+  const int signal = campaign_.run(left, [&](std::size_t index, sweep::Outcome outcome) {
+    if (kept_ && keeps_) keeps_ = kept_->add(left[index].number, outcome);
+    ended(left[index], std::move(outcome));
+    progress.one_more(bad_);
+  });
+  progress.clear();
+  progress.say_rate();
+  run::end_descendants();
+  return signal;
+}
+
+std::string Sweep::run_options() const {
+  std::string text;
+  if (!arguments_.machine.empty()) text += " --machine " + arguments_.machine;
+  if (!arguments_.rules.empty()) text += " --rules " + arguments_.rules;
+  if (arguments_.trial.host_kvm) text += " --host-kvm";
+  return text;
+}
+
+bool Sweep::write(std::optional<OutputFile>& file, const std::string& text) {
+  if (!file) return true;
+  const auto written = file->write(text);
+  if (!written) complain("teeio sweep: {}\n", written.error());
+  return written.has_value();
+}
+
+int Sweep::report(int signal) {
+  std::ranges::sort(results_, {}, [](const sweep::Result& r) { return r.variation.number; });
+  const sweep::Report report{
+      .command = arguments_.trial.command,
+      .options = run_options(),
+      .first_status = learned_.outcome.status,
+      .results = &results_,
+      .wanted = variations_.size(),
+      .interrupted = signal == 0 ? std::string{} : explore::signal_name(signal)};
+  if (arguments_.verbose)
+    for (const sweep::Result& result : results_) print("{}", sweep::result_line(result));
+  print("{}", sweep::summary(report));
+  bool said = write(json_, sweep::json_text(report));
+  said = write(junit_, sweep::junit(report)) && said;
+  if (!keeps_) complain("teeio sweep: {}: it cannot be written\n", arguments_.resume);
+  if (signal != 0) return 128 + signal;
+  if (bad_ != 0) return kFindings;
+  return said && keeps_ ? kNothing : kUsageError;
+}
+
+int Sweep::go() {
+  (void)::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+  if (const std::string why = open_files(); !why.empty()) return cannot_sweep(why);
+  say_if_privileged(arguments_.trial.command.front());
+  if (const auto status = learn()) return *status;
+  set_limit();
+  variations_ = sweep::variations(learned_.points, arguments_.selection);
+  if (variations_.empty()) return cannot_sweep("nothing of the kind can go wrong in this program");
+  if (arguments_.list) {
+    for (const sweep::Variation& v : variations_) print("{} {}\n", v.number, v.injection.str());
+    return kNothing;
+  }
+  if (const std::string why = open_results(); !why.empty()) return cannot_sweep(why);
+  return report(run_all());
+}
+
+/// What a card makes once, its certificates, it makes here and not in every run.
+void warm_up(machine::Machine& machine) {
+  if (machine.connect_cards()) (void)machine.disconnect_cards();
+}
+
+int sweep_command(const SweepArguments& arguments) {
+  hw::keep_ram_in_forks();
+  const auto machine = load_machine(arguments.machine);
+  if (machine == nullptr) return kUsageError;
+  if (arguments.trial.host_kvm) machine->leave_kvm_to_host();
+  warm_up(*machine);
+  const Temporary temporary;
+  if (temporary.path().empty()) return cannot_sweep("no directory for temporary files can be made");
+  SweepArguments all = arguments;
+  all.trial.temporary = temporary.path();
+  return Sweep(all, *machine).go();
+}
+
+}  // namespace
+
+void add_sweep_command(Command& root) { declare_sweep(root, sweep_command); }
+
+}  // namespace teeio::cli

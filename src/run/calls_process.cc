@@ -1,0 +1,11 @@
+#include "run/dispatch.h"
+
+namespace teeio::run {
+
+/// Linux: copy_process() gives EAGAIN at RLIMIT_NPROC.
+Reply on_new_process(Call& call, const Row&) {
+  if (call.context().processes.admits()) return Reply::go_on();
+  return Reply::of(Error{Errno::kAgain, "the program has as many processes as it may"});
+}
+
+}  // namespace teeio::run

@@ -1,0 +1,65 @@
+#include "run/injector.h"
+
+#include <algorithm>
+
+namespace teeio::run {
+
+using schedule::Fault;
+using schedule::FaultPlace;
+using Kind = Injection::Kind;
+
+Injector::Key Injector::key_of(const Injection& injection) {
+  const bool below = injection.kind == Kind::kFirmware || injection.kind == Kind::kDevice;
+  // Calls have one count, whatever is done to them.
+  return {below ? injection.kind : Kind::kKill, injection.name, injection.fault};
+}
+
+const Injection* Injector::pass(Kind kind, std::string_view name, Fault fault) {
+  const schedule::RawLockGuard guard(lock_);
+  const Key key{kind, std::string(name), fault};
+  const std::uint32_t nth = ++counts_[key];
+  if (keeps_ && points_.size() < kMaxPoints)
+    points_.push_back({kind, std::string(name), fault, nth});
+  const auto due = std::ranges::find_if(injections_, [&](const Injection& injection) {
+    return injection.nth == nth && key_of(injection) == key;
+  });
+  return due == injections_.end() ? nullptr : &*due;
+}
+
+Injector::Order Injector::call(std::string_view name) {
+  using enum Order::What;
+  const Injection* const due = pass(Kind::kKill, name, Fault::kNone);
+  if (due == nullptr) return {kNothing};
+  if (due->kind != Kind::kKill) return {kRefuse, due->error};
+  return {due->when == Injection::When::kBefore ? kKillBefore : kKillAfter};
+}
+
+bool Injector::happens(FaultPlace place, std::string_view name, Fault fault) {
+  return pass(place == FaultPlace::kFirmware ? Kind::kFirmware : Kind::kDevice, name, fault) !=
+         nullptr;
+}
+
+std::vector<Injection> Injector::unfired() const {
+  std::vector<Injection> rest;
+  for (const Injection& injection : injections_)
+    if (count_of(injection) < injection.nth) rest.push_back(injection);
+  return rest;
+}
+
+std::uint32_t Injector::count_of(const Injection& injection) const {
+  const schedule::RawLockGuard guard(lock_);
+  const auto at = counts_.find(key_of(injection));
+  return at == counts_.end() ? 0 : at->second;
+}
+
+std::vector<std::string> Injector::names_for(const Injection& injection) const {
+  const schedule::RawLockGuard guard(lock_);
+  const Key wanted = key_of(injection);
+  std::vector<std::string> names;
+  for (const auto& [key, count] : counts_)
+    if (std::get<0>(key) == std::get<0>(wanted) && std::get<2>(key) == std::get<2>(wanted))
+      names.push_back(std::get<1>(key));
+  return names;
+}
+
+}  // namespace teeio::run

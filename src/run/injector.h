@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+#include "run/injection.h"
+#include "schedule/fault_point.h"
+#include "schedule/raw_lock.h"
+
+namespace teeio::run {
+
+/// Makes go wrong in a run what it was told, and knows what could have.
+///
+/// Lifetime: outlives the Supervisor; set_fault_plan() names it meanwhile.
+/// Locking: its own, a leaf; what it saw is asked for when the run is over.
+class Injector final : public schedule::FaultPlan {
+ public:
+  explicit Injector(std::vector<Injection> injections) : injections_(std::move(injections)) {}
+
+  /// What is to become of a call that the machine is about to carry out.
+  struct Order {
+    enum class What : std::uint8_t { kNothing, kRefuse, kKillBefore, kKillAfter } what;
+    Errno error{};  ///< of kRefuse
+  };
+  [[nodiscard]] Order call(std::string_view name);
+  bool happens(schedule::FaultPlace place, std::string_view name, schedule::Fault fault) override;
+
+  /// Where something could have gone wrong.
+  struct Point {
+    Injection::Kind kind = Injection::Kind::kKill;  ///< kKill for a call, kFirmware, kDevice
+    std::string name = {};
+    schedule::Fault fault = schedule::Fault::kNone;  ///< of the last two
+    std::uint32_t nth = 1;
+    bool operator==(const Point&) const = default;
+  };
+  /// From now on points() are kept, the first kMaxPoints.
+  void keep_points() { keeps_ = true; }
+  static constexpr std::size_t kMaxPoints = 100'000;
+  /// In the order in which they came.
+  [[nodiscard]] const std::vector<Point>& points() const { return points_; }
+
+  /// What never happened.
+  [[nodiscard]] std::vector<Injection> unfired() const;
+  /// How often `injection` could have happened to its name.
+  [[nodiscard]] std::uint32_t count_of(const Injection& injection) const;
+  /// The names to which it could have happened.
+  [[nodiscard]] std::vector<std::string> names_for(const Injection& injection) const;
+
+ private:
+  using Key = std::tuple<Injection::Kind, std::string, schedule::Fault>;
+  static Key key_of(const Injection& injection);
+  /// Counts, and gives what is due; nullptr: nothing.
+  const Injection* pass(Injection::Kind kind, std::string_view name, schedule::Fault fault);
+
+  const std::vector<Injection> injections_;
+  bool keeps_ = false;
+  mutable schedule::RawLock lock_;
+  std::map<Key, std::uint32_t> counts_;
+  std::vector<Point> points_;
+};
+
+}  // namespace teeio::run

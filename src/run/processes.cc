@@ -1,0 +1,53 @@
+#include "run/processes.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+
+#include "run/numbered_entries.h"
+#include "run/sys.h"
+
+namespace teeio::run {
+namespace {
+
+/// Every child of this process, whichever of its threads is the parent. Not every
+/// kernel has /proc/PID/task/TID/children.
+void kill_children() {
+  for (const int pid : numbered_entries("/proc"))
+    if (const auto stat = process_stat(pid); stat && stat->parent == ::getpid())
+      (void)::kill(pid, SIGKILL);
+}
+
+}  // namespace
+
+/// The name, in parentheses, may have some itself: what counts is behind the last.
+std::optional<ProcessStat> process_stat(pid_t pid) {
+  const std::string text = read_file("/proc/" + std::to_string(pid) + "/stat");
+  const std::size_t name_end = text.rfind(')');
+  ProcessStat stat;
+  if (name_end == std::string::npos ||
+      std::sscanf(text.c_str() + name_end,
+                  ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u",
+                  &stat.parent, &stat.threads) != 2)
+    return std::nullopt;
+  return stat;
+}
+
+/// Who dies leaves its children to us, and may be reaped by us or by the thread that
+/// waits for the program: a wait without an end would miss the ones it left.
+void end_descendants() {
+  constexpr int kPauseMs = 1;
+  for (;;) {
+    kill_children();
+    const pid_t ended = ::waitpid(-1, nullptr, __WALL | WNOHANG);
+    if (ended < 0 && errno == ECHILD) return;
+    if (ended == 0) (void)::poll(nullptr, 0, kPauseMs);
+  }
+}
+
+}  // namespace teeio::run

@@ -1,0 +1,79 @@
+#include "sweep/outcome.h"
+
+#include <nlohmann/json.hpp>
+
+namespace teeio::sweep {
+namespace {
+
+using nlohmann::json;
+
+std::string line(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// No exception leaves: a line that is not as it should be has a reason.
+template <class T>
+std::expected<T, std::string> parse(std::string_view text, T (*read)(const json&)) {
+  const json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (value.is_discarded() || !value.is_object()) return std::unexpected("it is no JSON object");
+  try {
+    return read(value);
+  } catch (const json::exception&) {
+    return std::unexpected("a member is missing or of another type");
+  }
+}
+
+}  // namespace
+
+std::string to_json(const Outcome& outcome) {
+  json broken = json::array();
+  for (const Outcome::Broken& b : outcome.broken)
+    broken.push_back({{"rule", b.rule}, {"call", b.call}, {"what", b.what}});
+  return line({{"status", outcome.status},
+               {"killed", outcome.killed},
+               {"cut_off", outcome.cut_off},
+               {"out_of_processes", outcome.out_of_processes},
+               {"broken", std::move(broken)},
+               {"lost", outcome.lost},
+               {"happened", outcome.happened},
+               {"expectation", outcome.expectation},
+               {"last_words", outcome.last_words},
+               {"crash", outcome.crash}});
+}
+
+std::expected<Outcome, std::string> parse_outcome(std::string_view text) {
+  return parse<Outcome>(text, [](const json& value) {
+    Outcome outcome{.status = value.at("status").get<int>(),
+                    .killed = value.at("killed").get<std::vector<std::string>>(),
+                    .cut_off = value.at("cut_off").get<std::string>(),
+                    .out_of_processes = value.at("out_of_processes").get<bool>(),
+                    .broken = {},
+                    .lost = value.at("lost").get<std::vector<std::string>>(),
+                    .happened = value.at("happened").get<bool>(),
+                    .expectation = value.at("expectation").get<std::string>(),
+                    .last_words = value.at("last_words").get<std::string>(),
+                    .crash = value.at("crash").get<std::string>()};
+    for (const json& b : value.at("broken"))
+      outcome.broken.push_back({b.at("rule").get<std::string>(), b.at("call").get<std::string>(),
+                                b.at("what").get<std::string>()});
+    return outcome;
+  });
+}
+
+std::string to_json(const run::Injector::Point& point) {
+  return line({{"kind", std::to_underlying(point.kind)},
+               {"name", point.name},
+               {"fault", std::to_underlying(point.fault)},
+               {"nth", point.nth}});
+}
+
+std::expected<run::Injector::Point, std::string> parse_point(std::string_view text) {
+  return parse<run::Injector::Point>(text, [](const json& value) {
+    return run::Injector::Point{.kind = run::Injection::Kind{value.at("kind").get<std::uint8_t>()},
+                                .name = value.at("name").get<std::string>(),
+                                .fault = schedule::Fault{value.at("fault").get<std::uint8_t>()},
+                                .nth = value.at("nth").get<std::uint32_t>()};
+  });
+}
+
+}  // namespace teeio::sweep

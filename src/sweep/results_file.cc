@@ -1,0 +1,83 @@
+#include "sweep/results_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <string.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/files.h"
+
+namespace teeio::sweep {
+namespace {
+
+using nlohmann::json;
+
+/// Which sweep it is: FNV-1a over what is run, in order.
+std::string head_of(const std::vector<std::string>& command,
+                    const std::vector<Variation>& variations) {
+  std::uint64_t digest = 0xcbf29ce484222325ULL;
+  const auto add = [&digest](std::string_view text) {
+    for (const char c : text) digest = (digest ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  };
+  for (const Variation& v : variations) add(fmt::format("{} {}\n", v.number, v.injection.str()));
+  const json head = {{"sweep", 1},
+                     {"command", command},
+                     {"variations", variations.size()},
+                     {"digest", fmt::format("{:016x}", digest)}};
+  return head.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// Gives the length of the lines that are whole. `all`: numbers that may occur.
+std::expected<std::size_t, std::string> read_results(std::string_view text, std::size_t from,
+                                                     const std::set<std::size_t>& all,
+                                                     std::map<std::size_t, Outcome>& into) {
+  for (std::size_t end; (end = text.find('\n', from)) != std::string_view::npos; from = end + 1) {
+    const std::string_view line = text.substr(from, end - from);
+    const json value = json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const bool numbered = value.is_object() && value.contains("number") &&
+                          value["number"].is_number_unsigned() && value.contains("outcome");
+    if (!numbered || !all.contains(value["number"].get<std::size_t>()))
+      return std::unexpected(fmt::format("byte {}: no result of this sweep", from));
+    auto outcome = parse_outcome(value["outcome"].dump());
+    if (!outcome) return std::unexpected(fmt::format("byte {}: {}", from, outcome.error()));
+    into.insert_or_assign(value["number"].get<std::size_t>(), std::move(*outcome));
+  }
+  return from;
+}
+
+}  // namespace
+
+std::expected<ResultsFile, std::string> ResultsFile::open(
+    const std::string& path, const std::vector<std::string>& command,
+    const std::vector<Variation>& variations) {
+  const std::string head = head_of(command, variations) + '\n';
+  std::map<std::size_t, Outcome> before;
+  Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666));
+  if (!file.ok()) return std::unexpected(path + ": " + ::strerrordesc_np(errno));
+  const auto text = read_file(path);
+  if (!text) return std::unexpected(text.error());
+  std::size_t whole = 0;
+  if (text->starts_with(head)) {
+    std::set<std::size_t> all;
+    for (const Variation& v : variations) all.insert(v.number);
+    const auto end = read_results(*text, head.size(), all, before);
+    if (!end) return std::unexpected(path + ": " + end.error());
+    whole = *end;
+  } else if (!text->empty() && !head.starts_with(*text)) {
+    return std::unexpected(path + ": it has the results of another sweep, or something else");
+  }
+  if (::ftruncate(file.get(), static_cast<off_t>(whole)) != 0 ||
+      ::lseek(file.get(), 0, SEEK_END) < 0 || (whole == 0 && !write_text(file.get(), head)))
+    return std::unexpected(path + ": " + ::strerrordesc_np(errno));
+  return ResultsFile(std::move(file), std::move(before));
+}
+
+bool ResultsFile::add(std::size_t number, const Outcome& outcome) {
+  return write_text(file_.get(),
+                    fmt::format("{{\"number\":{},\"outcome\":{}}}\n", number, to_json(outcome)));
+}
+
+}  // namespace teeio::sweep

@@ -1,0 +1,110 @@
+#include "sweep/variation.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+#include "abi/call_errors.h"
+
+namespace teeio::sweep {
+namespace {
+
+using run::Injection;
+using Kind = Injection::Kind;
+
+/// What can be done to one call.
+void add_call(std::vector<Injection>& all, const run::Injector::Point& point) {
+  using When = Injection::When;
+  Injection base;
+  base.name = point.name;
+  base.nth = point.nth;
+  const auto add = [&](Kind kind, When when, Errno error) {
+    Injection injection = base;
+    injection.kind = kind;
+    injection.when = when;
+    injection.error = error;
+    all.push_back(std::move(injection));
+  };
+  add(Kind::kKill, When::kBefore, {});
+  // What the kernel does after our answer, a kill cannot come after.
+  if (point.name != "close" && point.name != "mmap") add(Kind::kKill, When::kAfter, {});
+  for (const abi::CallError& row : abi::errors_of(point.name))
+    add(row.error == Errno::kIntr ? Kind::kSignal : Kind::kFail, When::kBefore, row.error);
+}
+
+std::vector<Injection> all_of(const std::vector<run::Injector::Point>& points) {
+  std::vector<Injection> all;
+  for (const run::Injector::Point& point : points) {
+    if (point.kind == Kind::kKill) {
+      add_call(all, point);
+      continue;
+    }
+    Injection injection;
+    injection.kind = point.kind;
+    injection.name = point.name;
+    injection.nth = point.nth;
+    injection.fault = point.fault;
+    all.push_back(std::move(injection));
+  }
+  return all;
+}
+
+bool is_wanted(const Injection& injection, const Selection& selection) {
+  const auto& dimensions = selection.dimensions;
+  if (!dimensions.empty() &&
+      std::ranges::find(dimensions, dimension_of(injection)) == dimensions.end())
+    return false;
+  return selection.only.empty() || std::ranges::any_of(selection.only, [&](const auto& pattern) {
+           return ::fnmatch(pattern.c_str(), injection.name.c_str(), 0) == 0;
+         });
+}
+
+}  // namespace
+
+std::string_view dimension_name(Dimension dimension) {
+  switch (dimension) {
+    case Dimension::kKill:
+      return "kill";
+    case Dimension::kSignal:
+      return "signal";
+    case Dimension::kFail:
+      return "fail";
+    case Dimension::kFirmware:
+      return "firmware";
+    case Dimension::kDevice:
+      return "device";
+  }
+  return "";
+}
+
+Dimension dimension_of(const Injection& injection) {
+  switch (injection.kind) {
+    case Kind::kKill:
+      return Dimension::kKill;
+    case Kind::kSignal:
+      return Dimension::kSignal;
+    case Kind::kFail:
+      return Dimension::kFail;
+    case Kind::kFirmware:
+      return Dimension::kFirmware;
+    case Kind::kDevice:
+      return Dimension::kDevice;
+  }
+  return Dimension::kKill;
+}
+
+std::vector<Variation> variations(const std::vector<run::Injector::Point>& points,
+                                  const Selection& selection) {
+  std::vector<Variation> wanted;
+  std::size_t number = 0;
+  for (Injection& injection : all_of(points)) {
+    if (!is_wanted(injection, selection)) continue;
+    ++number;
+    const bool in_range = number >= selection.first && number <= selection.last;
+    const bool in_shard = (number - 1) % selection.shards == selection.shard - 1;
+    if (in_range && in_shard) wanted.push_back({number, std::move(injection)});
+  }
+  return wanted;
+}
+
+}  // namespace teeio::sweep

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "run/injection.h"
+#include "run/injector.h"
+
+namespace teeio::sweep {
+
+/// Ways in which runs differ from the first: --kill, --signal, …
+enum class Dimension : std::uint8_t { kKill, kSignal, kFail, kFirmware, kDevice };
+inline constexpr std::size_t kDimensions = 5;
+[[nodiscard]] std::string_view dimension_name(Dimension dimension);
+[[nodiscard]] Dimension dimension_of(const run::Injection& injection);
+
+/// Which variations are wanted.
+struct Selection {
+  std::vector<Dimension> dimensions = {};  ///< empty: all
+  std::vector<std::string> only = {};      ///< patterns as a shell's, of names; empty: all
+  std::size_t first = 1, last = SIZE_MAX;  ///< numbers of variations, from 1
+  std::size_t shard = 1, shards = 1;       ///< each shards-th, beginning with the shard-th
+};
+
+/// A run to make.
+struct Variation {
+  std::size_t number = 0;  ///< among all of its program, from 1
+  run::Injection injection = {};
+};
+
+/// Everything that could go wrong once in a run that passed `points`, in their order:
+/// the earlier, the smaller. Numbers count the wanted dimensions and names only.
+[[nodiscard]] std::vector<Variation> variations(const std::vector<run::Injector::Point>& points,
+                                                const Selection& selection);
+
+}  // namespace teeio::sweep

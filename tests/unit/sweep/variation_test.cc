@@ -1,0 +1,66 @@
+#include "sweep/variation.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace teeio::sweep {
+namespace {
+
+using run::Injection;
+using Point = run::Injector::Point;
+
+std::vector<Point> some_points() {
+  return {{.name = "open"},
+          {.name = "KVM_CREATE_VM"},
+          {.kind = Injection::Kind::kFirmware, .name = "TDH.X", .fault = schedule::Fault::kBusy},
+          {.kind = Injection::Kind::kDevice, .name = "PING", .fault = schedule::Fault::kDrop},
+          {.name = "close"}};
+}
+
+std::vector<std::string> texts(const Selection& selection) {
+  std::vector<std::string> all;
+  for (const Variation& v : variations(some_points(), selection)) all.push_back(v.injection.str());
+  return all;
+}
+
+TEST(Variations, AreEverythingThatCanGoWrongInOrder) {
+  EXPECT_EQ(texts({}), (std::vector<std::string>{
+                           "kill:open#1:before", "kill:open#1:after", "fail:open#1=ENOMEM",
+                           "fail:open#1=EMFILE", "fail:open#1=ENFILE",
+                           "kill:KVM_CREATE_VM#1:before", "kill:KVM_CREATE_VM#1:after",
+                           "signal:KVM_CREATE_VM#1", "fail:KVM_CREATE_VM#1=ENOMEM",
+                           "fail:KVM_CREATE_VM#1=EMFILE", "fail:KVM_CREATE_VM#1=EBUSY",
+                           "firmware:TDH.X#1=busy", "device:PING#1=drop", "kill:close#1:before"}));
+}
+
+TEST(Variations, CanAllBeReadBack) {
+  for (const std::string& text : texts({})) EXPECT_EQ(run::parse_injection(text)->str(), text);
+}
+
+TEST(Variations, OfOneDimensionOrName) {
+  EXPECT_EQ(texts({.dimensions = {Dimension::kSignal, Dimension::kDevice}, .only = {}}),
+            (std::vector<std::string>{"signal:KVM_CREATE_VM#1", "device:PING#1=drop"}));
+  EXPECT_EQ(texts({.dimensions = {Dimension::kKill}, .only = {"KVM_*", "cl?se"}}).size(), 3U);
+}
+
+TEST(Variations, KeepTheirNumbersInARange) {
+  const auto some =
+      variations(some_points(), {.dimensions = {}, .only = {}, .first = 3, .last = 4});
+  ASSERT_EQ(some.size(), 2U);
+  EXPECT_EQ(some[0].number, 3U);
+}
+
+TEST(Variations, AreDividedAmongShardsWithoutRest) {
+  std::vector<std::string> together;
+  for (std::size_t i = 1; i <= 3; ++i)
+    for (const std::string& text : texts({.dimensions = {}, .only = {}, .shard = i, .shards = 3}))
+      together.push_back(text);
+  auto all = texts({});
+  std::ranges::sort(all);
+  std::ranges::sort(together);
+  EXPECT_EQ(together, all);
+}
+
+}  // namespace
+}  // namespace teeio::sweep
