@@ -53,30 +53,31 @@ std::expected<DeviceEntry, Fault> TableWalk::device(std::uint64_t table, std::ui
   if (offset >= bytes)
     return fault(kIllegalDeviceTableEntry, 0, "the requester is beyond the device table");
   const Hpa at{(table & kAddressField) + offset};
-  const auto q0 = memory_.read_u64(at);
-  const auto q1 = memory_.read_u64(at + 8);
-  if (!q0 || !q1)
+  // Half an entry in one access, so that a driver can change root and domain at once.
+  std::uint64_t words[2] = {};
+  if (!memory_.read(at, writable_bytes_of(words)))
     return fault(kDeviceTableHardwareError, 0, "the device table entry cannot be read");
-  if ((*q0 & kDteValid) == 0) {
+  const auto [q0, q1] = words;
+  if ((q0 & kDteValid) == 0) {
     if (snp) return fault(kIllegalDeviceTableEntry, 0, "SNP needs a valid device table entry");
     return DeviceEntry{.readable = true, .writable = true};
   }
-  if ((*q0 & (kDteReserved | kDteGuestFields)) != 0)
+  if ((q0 & (kDteReserved | kDteGuestFields)) != 0)
     return fault(kIllegalDeviceTableEntry, kFlagReserved,
                  "the device table entry has reserved bits set");
-  if ((*q0 & kDteTranslationValid) == 0)
+  if ((q0 & kDteTranslationValid) == 0)
     return not_present("the device table entry has no translation");
-  const auto mode = static_cast<std::uint8_t>(*q0 >> kDteMode & 7U);
+  const auto mode = static_cast<std::uint8_t>(q0 >> kDteMode & 7U);
   if (mode > kTopLevel)
     return fault(kIllegalDeviceTableEntry, kFlagReserved, "the paging mode is reserved");
   if (mode == 0 && snp)
     return fault(kIllegalDeviceTableEntry, 0, "SNP allows no device table entry without tables");
   return DeviceEntry{.translates = true,
-                     .readable = (*q0 & kDteRead) != 0,
-                     .writable = (*q0 & kDteWrite) != 0,
+                     .readable = (q0 & kDteRead) != 0,
+                     .writable = (q0 & kDteWrite) != 0,
                      .mode = mode,
-                     .domain = static_cast<std::uint16_t>(*q1 & 0xffffU),
-                     .root = Hpa{*q0 & kAddressField}};
+                     .domain = static_cast<std::uint16_t>(q1 & 0xffffU),
+                     .root = Hpa{q0 & kAddressField}};
 }
 
 std::expected<Page, Fault> TableWalk::page(const DeviceEntry& device, Iova address) const {
