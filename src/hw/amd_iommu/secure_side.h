@@ -36,6 +36,8 @@ class SecureSide {
     std::uint16_t asid = 0;
     bool readable = false;
     bool writable = false;
+    /// Guest addresses from here on are shared memory (vTOM).
+    Gpa shared_from{~std::uint64_t{0}};
   };
   virtual std::expected<Entry, SecureRefusal> entry(std::uint16_t rid) = 0;
   /// Whether the page at `page` is the guest's at `gpa`, and with which key an access
