@@ -15,8 +15,8 @@ void teeio::fuzz::run(ByteView input) {
   auto ghcb = Ghcb::read(memory, at);
   TEEIO_CHECK(ghcb.has_value(), "the page is readable");
   (void)ghcb->usage();
-  constexpr Field kFields[] = {Field::kRax,      Field::kRbx,       Field::kRcx,
-                               Field::kRdx,      Field::kExitCode,  Field::kExitInfo1,
+  constexpr Field kFields[] = {Field::kRax,       Field::kRbx,      Field::kRcx,
+                               Field::kRdx,       Field::kExitCode, Field::kExitInfo1,
                                Field::kExitInfo2, Field::kScratch};
   for (const Field field : kFields)
     if (const auto value = ghcb->get(field)) ghcb->set(field, ~*value);

@@ -42,12 +42,11 @@ Result<void> launch_update(Call& call, kvm::SevVm& guest, const Command& command
     return fail(Errno::kInval, "the length, a flag or the page type is wrong");
   const std::uint64_t source = arg.uaddr;
   TEEIO_ASSIGN(const std::uint64_t done,
-               guest.launch_update(
-                   Gpa{arg.gfn_start << kPageShift}, arg.len >> kPageShift,
-                   static_cast<sev::LaunchPage>(arg.type),
-                   [&](std::uint64_t page, std::span<std::byte> out) {
-                     return call.memory().read(source + page * kPageSize, out);
-                   }));
+               guest.launch_update(Gpa{arg.gfn_start << kPageShift}, arg.len >> kPageShift,
+                                   static_cast<sev::LaunchPage>(arg.type),
+                                   [&](std::uint64_t page, std::span<std::byte> out) {
+                                     return call.memory().read(source + page * kPageSize, out);
+                                   }));
   arg.gfn_start += done;
   arg.len -= done * kPageSize;
   if (arg.type != KVM_SEV_SNP_PAGE_TYPE_ZERO) arg.uaddr += done * kPageSize;
@@ -93,9 +92,9 @@ Result<std::int64_t> vm_op(Call& call) {
   TEEIO_ASSIGN(Command command, copy_in<Command>(call.memory(), call.argument));
   if (guest.initialised() && command.id < abi::KVM_SEV_SNP_LAUNCH_START)
     return fail(Errno::kPerm, "an SNP guest takes SNP commands only");
-  const bool known = command.id <= abi::KVM_SEV_INIT2 ||
-                     (command.id >= abi::KVM_SEV_SNP_LAUNCH_START &&
-                      command.id <= abi::KVM_SEV_SNP_LAUNCH_FINISH);
+  const bool known =
+      command.id <= abi::KVM_SEV_INIT2 ||
+      (command.id >= abi::KVM_SEV_SNP_LAUNCH_START && command.id <= abi::KVM_SEV_SNP_LAUNCH_FINISH);
   if (!known) return fail(Errno::kInval, "there is no such SEV command");
   const Result<void> result = run(call, guest, command);
   command.error = guest.firmware_error();

@@ -13,13 +13,13 @@ namespace {
 constexpr Word kVmTypes[] = {TEEIO_MACRO(KVM_X86_DEFAULT_VM), TEEIO_MACRO(KVM_X86_SW_PROTECTED_VM),
                              TEEIO_MACRO(KVM_X86_SEV_VM),     TEEIO_MACRO(KVM_X86_SEV_ES_VM),
                              TEEIO_MACRO(KVM_X86_SNP_VM),     TEEIO_MACRO(KVM_X86_TDX_VM)};
-constexpr Word kVmCommands[] = {
-    TEEIO_WORD(KVM_TDX_CAPABILITIES), TEEIO_WORD(KVM_TDX_INIT_VM),
-    TEEIO_WORD(KVM_TDX_INIT_VCPU),    TEEIO_WORD(KVM_TDX_INIT_MEM_REGION),
-    TEEIO_WORD(KVM_TDX_FINALIZE_VM),  TEEIO_WORD(KVM_TDX_GET_CPUID),
-    // An SNP VM's, whose numbers are others.
-    TEEIO_WORD(KVM_SEV_INIT2),        TEEIO_WORD(KVM_SEV_SNP_LAUNCH_START),
-    TEEIO_WORD(KVM_SEV_SNP_LAUNCH_UPDATE), TEEIO_WORD(KVM_SEV_SNP_LAUNCH_FINISH)};
+constexpr Word kVmCommands[] = {TEEIO_WORD(KVM_TDX_CAPABILITIES), TEEIO_WORD(KVM_TDX_INIT_VM),
+                                TEEIO_WORD(KVM_TDX_INIT_VCPU), TEEIO_WORD(KVM_TDX_INIT_MEM_REGION),
+                                TEEIO_WORD(KVM_TDX_FINALIZE_VM), TEEIO_WORD(KVM_TDX_GET_CPUID),
+                                // An SNP VM's, whose numbers are others.
+                                TEEIO_WORD(KVM_SEV_INIT2), TEEIO_WORD(KVM_SEV_SNP_LAUNCH_START),
+                                TEEIO_WORD(KVM_SEV_SNP_LAUNCH_UPDATE),
+                                TEEIO_WORD(KVM_SEV_SNP_LAUNCH_FINISH)};
 constexpr Word kArchs[] = {TEEIO_WORD(IOMMU_VDEVICE_TSM_TVM_ARCH_CCA),
                            TEEIO_WORD(IOMMU_VDEVICE_TSM_TVM_ARCH_SEV),
                            TEEIO_WORD(IOMMU_VDEVICE_TSM_TVM_ARCH_TDX)};

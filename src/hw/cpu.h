@@ -51,7 +51,7 @@ struct CpuExit {
     kUnsupported,  ///< code where no memory is, or a state that the engine cannot run
   };
   Reason reason = Reason::kHalt;
-  Gpa gpa{0};  ///< kFault, kMmio, kGuestCall where its GuestCall says so
+  Gpa gpa{0};                             ///< kFault, kMmio, kGuestCall where its GuestCall says so
   GuestCall call = GuestCall::kFirmware;  ///< kGuestCall
   GuestAccess access = GuestAccess::kRead;
   std::uint16_t port = 0;  ///< kIo

@@ -26,9 +26,8 @@ class AmdIommus {
   }
   [[nodiscard]] hw::AmdIommu& at(std::uint32_t id) { return *hardware_.at(id); }
   Result<std::unique_ptr<iommu::Iommu>> driver(std::uint32_t id) {
-    TEEIO_ASSIGN(auto driver,
-                 amdvi::Driver::create(memory_, at(id), amdvi::DefaultDomain::kTranslated,
-                                       last_bus_));
+    TEEIO_ASSIGN(auto driver, amdvi::Driver::create(memory_, at(id),
+                                                    amdvi::DefaultDomain::kTranslated, last_bus_));
     return std::unique_ptr<iommu::Iommu>(std::move(driver));
   }
 

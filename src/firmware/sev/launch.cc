@@ -52,7 +52,8 @@ Status Launch::platform_status(Call& call) {
   const Hpa out{call.body().le<std::uint64_t>()};
   constexpr std::uint8_t kRmpInitialised = 1U << 0U;
   Writer status;
-  status.le(static_cast<std::uint8_t>(kAbiVersion >> 8U)).le(static_cast<std::uint8_t>(kAbiVersion));
+  status.le(static_cast<std::uint8_t>(kAbiVersion >> 8U))
+      .le(static_cast<std::uint8_t>(kAbiVersion));
   status.le(static_cast<std::uint8_t>(platform_.snp() ? 1 : 0)).le(kRmpInitialised);
   status.le(std::uint32_t{0}).le(std::uint32_t{0});  // build id, features
   status.le(static_cast<std::uint32_t>(guests_));
@@ -63,16 +64,14 @@ Status Launch::platform_status(Call& call) {
 }
 
 Status Launch::df_flush(Call& call) {
-  if (!platform_.snp())
-    return call.refuse(Status::kInvalidPlatformState, "SNP is not initialised");
+  if (!platform_.snp()) return call.refuse(Status::kInvalidPlatformState, "SNP is not initialised");
   dirty_.clear();
   return Status::kSuccess;
 }
 
 Status Launch::gctx_create(Call& call) {
   const Hpa page{call.body().le<std::uint64_t>()};
-  if (!platform_.snp())
-    return call.refuse(Status::kInvalidPlatformState, "SNP is not initialised");
+  if (!platform_.snp()) return call.refuse(Status::kInvalidPlatformState, "SNP is not initialised");
   if (!is_page_aligned(raw(page)) || !platform_.rmp().covers(page))
     return call.refuse(Status::kInvalidAddress, "there is no such page");
   if (platform_.rmp().state(page) != PageState::kFirmware)

@@ -80,7 +80,7 @@ class Launch {
   Platform& platform_;
   IoGuard& guard_;
   std::uint32_t guests_ = 0;  ///< context pages
-  std::set<Asid> dirty_;  ///< given up by a guest, and not flushed
+  std::set<Asid> dirty_;      ///< given up by a guest, and not flushed
 };
 
 }  // namespace teeio::sev

@@ -34,7 +34,8 @@ void GmemPages::unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) {
   domain.unmap(iova, length);
   const auto first = mapped_.lower_bound({&domain, iova});
   auto at = first;
-  for (; at != mapped_.end() && at->first.first == &domain && at->first.second - iova < length; ++at)
+  for (; at != mapped_.end() && at->first.first == &domain && at->first.second - iova < length;
+       ++at)
     gmem_->unpin(at->second);
   mapped_.erase(first, at);
 }

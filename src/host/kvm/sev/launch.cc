@@ -48,10 +48,10 @@ Bytes vmsa_of(hw::Cpu& cpu, std::uint64_t sev_features) {
   for (const Place& place : kSpecial)
     std::memcpy(vmsa.data() + place.in_vmsa, special.data() + place.in_special, 8);
   const std::pair<std::size_t, std::uint64_t> general[] = {
-      {0x170, regs.rflags}, {0x178, regs.rip}, {0x1d8, regs.rsp}, {0x1f8, regs.rax},
-      {0x308, regs.rcx},    {0x310, regs.rdx}, {0x318, regs.rbx}, {0x328, regs.rbp},
-      {0x330, regs.rsi},    {0x338, regs.rdi}, {0x340, regs.r8},  {0x348, regs.r9},
-      {0x350, regs.r10},    {0x358, regs.r11}, {0x360, regs.r12}, {0x368, regs.r13},
+      {0x170, regs.rflags}, {0x178, regs.rip}, {0x1d8, regs.rsp},    {0x1f8, regs.rax},
+      {0x308, regs.rcx},    {0x310, regs.rdx}, {0x318, regs.rbx},    {0x328, regs.rbp},
+      {0x330, regs.rsi},    {0x338, regs.rdi}, {0x340, regs.r8},     {0x348, regs.r9},
+      {0x350, regs.r10},    {0x358, regs.r11}, {0x360, regs.r12},    {0x368, regs.r13},
       {0x370, regs.r14},    {0x378, regs.r15}, {0x3b0, sev_features}};
   for (const auto& [at, value] : general) put(vmsa, at, value);
   return vmsa;
@@ -101,13 +101,9 @@ Result<void> SevVm::launch_start(std::uint64_t policy, ByteView gosvw, std::uint
     return fail(Errno::kInval, "bit 17 of the policy must be one");
   if (!create_context()) return fail(Errno::kNoTty, "the firmware makes no guest context");
   const std::uint64_t gctx = gctx_.load();
-  auto done = command(sev::kSnpLaunchStart, Writer()
-                                                .le(gctx)
-                                                .le(policy)
-                                                .le(std::uint64_t{0})
-                                                .le(std::uint64_t{0})
-                                                .bytes(gosvw)
-                                                .take());
+  auto done = command(
+      sev::kSnpLaunchStart,
+      Writer().le(gctx).le(policy).le(std::uint64_t{0}).le(std::uint64_t{0}).bytes(gosvw).take());
   if (done) done = command(sev::kSnpActivate, Writer().le(gctx).le(asid()).take());
   if (!done) {
     const std::uint32_t error = firmware_error_;
@@ -119,13 +115,9 @@ Result<void> SevVm::launch_start(std::uint64_t policy, ByteView gosvw, std::uint
 
 Result<void> SevVm::firmware_takes(Hpa page, LaunchPage type) {
   const std::uint32_t flags = std::uint32_t{std::to_underlying(type)} << 1U;
-  auto done = command(sev::kSnpLaunchUpdate, Writer()
-                                                 .le(gctx_.load())
-                                                 .le(flags)
-                                                 .le(0U)
-                                                 .le(raw(page))
-                                                 .le(std::uint64_t{0})
-                                                 .take());
+  auto done =
+      command(sev::kSnpLaunchUpdate,
+              Writer().le(gctx_.load()).le(flags).le(0U).le(raw(page)).le(std::uint64_t{0}).take());
   if (!done && !host_.psp().reclaim_page(page))
     vm_.bug("the firmware keeps a page whose launch it refused");
   return done;
@@ -210,9 +202,8 @@ Result<void> SevVm::launch_finish(std::uint64_t flags, ByteView host_data) {
   if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
   if (finished_.load() != 0) return fail(Errno::kInval, "the guest's launch is finished");
   TEEIO_TRY(launch_vmsas());
-  TEEIO_TRY(command(
-      sev::kSnpLaunchFinish,
-      Writer().le(gctx_.load()).zeros(16).le(flags).bytes(host_data).take()));
+  TEEIO_TRY(command(sev::kSnpLaunchFinish,
+                    Writer().le(gctx_.load()).zeros(16).le(flags).bytes(host_data).take()));
   finished_.store(1);
   return {};
 }

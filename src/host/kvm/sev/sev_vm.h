@@ -30,7 +30,7 @@ enum class SevExit : std::uint64_t {
   /// args[4] and args[5]; registers[2]: the MMIO address. values: ret, TDI status, data
   /// pages, firmware's error.
   kTioGuestRequest = 4,
-  kTioOp = 5,  ///< args: guest id, action. values: ret, TDI id
+  kTioOp = 5,      ///< args: guest id, action. values: ret, TDI id
   kTerminate = 6,  ///< args: the GHCB MSR
 };
 
@@ -107,7 +107,7 @@ class SevVm final : public VmOps {
   struct VcpuState {
     Hpa vmsa{0};
     Vcpu* vcpu = nullptr;
-    bool in_firmware = false;  ///< the VMSA is the guest's in the RMP
+    bool in_firmware = false;           ///< the VMSA is the guest's in the RMP
     Gpa registered{~std::uint64_t{0}};  ///< the GHCB that the guest has registered
     Gpa ghcb{0};                        ///< of the exit that the VMM has to answer
     std::uint64_t scratch = 0;          ///< of that exit

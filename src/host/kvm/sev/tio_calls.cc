@@ -41,8 +41,8 @@ std::uint64_t flags_of(std::uint8_t message_type) {
 }  // namespace
 
 /// A page of the guest's that is not mapped: KVM faults it in, or it is no memory.
-VmOps::GuestCallAction SevVm::missing(Vcpu& vcpu, Ghcb& ghcb, Gpa page,
-                                      hw::GuestMemory::Miss miss, VcpuExit& exit) {
+VmOps::GuestCallAction SevVm::missing(Vcpu& vcpu, Ghcb& ghcb, Gpa page, hw::GuestMemory::Miss miss,
+                                      VcpuExit& exit) {
   if (miss == hw::GuestMemory::Miss::kFault) return retry_after_fault(vcpu, page, exit);
   return invalid(ghcb);
 }
@@ -63,11 +63,8 @@ VmOps::GuestCallAction SevVm::guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& ex
   if (!memory.read(in->address, page, in->key) || !memory.write(request_page_, page))
     return invalid(ghcb);
   sev::Status status{};
-  const Bytes buffer = Writer()
-                           .le(gctx_.load())
-                           .le(raw(request_page_))
-                           .le(raw(response_page_))
-                           .take();
+  const Bytes buffer =
+      Writer().le(gctx_.load()).le(raw(request_page_)).le(raw(response_page_)).take();
   const auto done = host_.psp().command(kSnpGuestRequest, buffer, status);
   if (!done && status == sev::Status::kSuccess) return invalid(ghcb);
   if (memory.read(response_page_, page)) (void)memory.write(out->address, page, out->key);
@@ -107,9 +104,8 @@ VmOps::GuestCallAction SevVm::tio_guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit
 VmOps::GuestCallAction SevVm::tio_op(Ghcb&, VcpuExit& exit) {
   exit.reason = VcpuExit::Reason::kVendor;
   exit.number = std::to_underlying(SevExit::kTioOp);
-  auto call = host_.psp().trace().call(
-      object::Lane::kGuest, object::Lane::kVmm, "VMGEXIT TIO_OP",
-      {.vm = vm_.number(), .a = exit.args[0], .b = exit.args[1]});
+  auto call = host_.psp().trace().call(object::Lane::kGuest, object::Lane::kVmm, "VMGEXIT TIO_OP",
+                                       {.vm = vm_.number(), .a = exit.args[0], .b = exit.args[1]});
   return GuestCallAction::kExit;
 }
 

@@ -43,8 +43,13 @@ enum : std::uint64_t {
 };
 /// svm_vmgexit_bad_input(): 2 in SW_EXITINFO1, and which in SW_EXITINFO2.
 constexpr std::uint64_t kBadInput = 2;
-enum : std::uint64_t { kInvalidUsage = 2, kInvalidScratch = 3, kMissingInput = 4,
-                       kInvalidInput = 5, kInvalidEvent = 6 };
+enum : std::uint64_t {
+  kInvalidUsage = 2,
+  kInvalidScratch = 3,
+  kMissingInput = 4,
+  kInvalidInput = 5,
+  kInvalidEvent = 6
+};
 
 void bad_input(Ghcb& ghcb, std::uint64_t reason) {
   ghcb.set(Field::kExitInfo1, kBadInput);
@@ -136,8 +141,7 @@ VmOps::GuestCallAction SevVm::dispatch(Vcpu& vcpu, VcpuState& state, Ghcb& ghcb,
   const auto info1 = ghcb.get(Field::kExitInfo1);
   const auto info2 = ghcb.get(Field::kExitInfo2);
   if (ghcb.usage() != 0) return bad_input(ghcb, kInvalidUsage), GuestCallAction::kResume;
-  if (!code || !info1 || !info2)
-    return bad_input(ghcb, kMissingInput), GuestCallAction::kResume;
+  if (!code || !info1 || !info2) return bad_input(ghcb, kMissingInput), GuestCallAction::kResume;
   // svm_vmgexit_success(): what is not overwritten below.
   ghcb.set(Field::kExitInfo1, 0);
   ghcb.set(Field::kExitInfo2, 0);
@@ -236,8 +240,7 @@ VmOps::GuestCallAction SevVm::page_state_change(VcpuState& state, Ghcb& ghcb, Vc
   };
   if (last >= kMaxEntries) return refuse(kInvalidHeader);
   const auto entry_at = [&](std::uint16_t i) {
-    return Reader(ghcb.shared(Ghcb::kSharedBuffer + 8 + std::size_t{8} * i, 8))
-        .le<std::uint64_t>();
+    return Reader(ghcb.shared(Ghcb::kSharedBuffer + 8 + std::size_t{8} * i, 8)).le<std::uint64_t>();
   };
   const auto done = [](std::uint64_t entry) { return (entry & 0xfffU) != 0; };
   while (index <= last && done(entry_at(index))) ++index;

@@ -31,7 +31,9 @@ class LaunchTest : public testing::Test {
   void init() {
     ASSERT_EQ(run(kSnpInitEx, Writer().le(kInitRmp).zeros(60).take()), Status::kSuccess);
   }
-  Status of_page(std::uint16_t number, Hpa page) { return run(number, Writer().le(raw(page)).take()); }
+  Status of_page(std::uint16_t number, Hpa page) {
+    return run(number, Writer().le(raw(page)).take());
+  }
   Hpa page(const RmpUpdate& update) {
     const Hpa made = *memory.alloc_page();
     EXPECT_EQ(rmp.update(made, update), RmpStatus::kSuccess);
@@ -83,13 +85,15 @@ TEST_F(LaunchTest, TheDigestIsThatOfThePagesInTheirOrder) {
   const Hpa normal = guest_page(Gpa{0x1000});
   write_all(normal, 0x5a);
   ASSERT_EQ(update(gctx, normal, LaunchPage::kNormal), Status::kSuccess);
-  EXPECT_EQ(hex(psp.guest(gctx)->digest), "c4e3cff02f1440782e3735c3e33d8935dd688d575bd26203774063393edae6a2"
+  EXPECT_EQ(hex(psp.guest(gctx)->digest),
+            "c4e3cff02f1440782e3735c3e33d8935dd688d575bd26203774063393edae6a2"
             "43ed2d5e20d17ffdfb3be29801f2fc56");
   const Hpa zero = guest_page(Gpa{0x2000});
   write_all(zero, 0x77);
   ASSERT_EQ(update(gctx, zero, LaunchPage::kZero), Status::kSuccess);
   ASSERT_EQ(update(gctx, guest_page(Gpa{0x3000}), LaunchPage::kSecrets), Status::kSuccess);
-  EXPECT_EQ(hex(psp.guest(gctx)->digest), "be0364c77f4135b3b0b86e1bf1cfa39b02e29fc42107867dfeb96519d8befff4"
+  EXPECT_EQ(hex(psp.guest(gctx)->digest),
+            "be0364c77f4135b3b0b86e1bf1cfa39b02e29fc42107867dfeb96519d8befff4"
             "bf81e4b54f5210846e34013906e44ea9");
   EXPECT_EQ(*memory.read_u64(zero, hw::KeyId{kAsid}), 0U);
   EXPECT_EQ(rmp.state(normal), PageState::kGuestValid);

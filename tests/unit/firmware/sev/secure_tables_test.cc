@@ -14,7 +14,8 @@ constexpr Gpa kGpa{0x5000};
 class SecureTablesTest : public testing::Test {
  protected:
   SecureTablesTest() {
-    EXPECT_EQ(rmp.update(page, {.assigned = true, .asid = kAsid, .gpa = kGpa}), RmpStatus::kSuccess);
+    EXPECT_EQ(rmp.update(page, {.assigned = true, .asid = kAsid, .gpa = kGpa}),
+              RmpStatus::kSuccess);
     EXPECT_TRUE(rmp.pvalidate(kAsid, kGpa, page, RmpSize::k4K, true).has_value());
     guard.write(kRid, {.valid = true, .read = true, .write = true, .asid = kAsid});
     guard.open(0, kAsid);

@@ -73,8 +73,7 @@ TEST_F(SnpLaunch, WhatWentWellBeforeAnErrorCounts) {
   ASSERT_TRUE(guest().init2(0, 0, 0));
   ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
   const auto done = guest().launch_update(
-      kCode, 4, LaunchPage::kNormal,
-      [](std::uint64_t page, std::span<std::byte>) -> Result<void> {
+      kCode, 4, LaunchPage::kNormal, [](std::uint64_t page, std::span<std::byte>) -> Result<void> {
         if (page == 2) return fail(Errno::kFault, "the source ends");
         return {};
       });
@@ -138,8 +137,8 @@ TEST_F(SnpLaunch, APunchedHoleGivesItsPagesBack) {
   launch({0xf4});
   const Hpa page = *frame(kCode);
   EXPECT_TRUE(rmp.entry(page).assigned);
-  ASSERT_TRUE(static_cast<Gmem&>(*gmem).fallocate(Gmem::Fallocate::kPunchHole, raw(kCode),
-                                                   kPageSize));
+  ASSERT_TRUE(
+      static_cast<Gmem&>(*gmem).fallocate(Gmem::Fallocate::kPunchHole, raw(kCode), kPageSize));
   EXPECT_FALSE(rmp.entry(page).assigned);
 }
 

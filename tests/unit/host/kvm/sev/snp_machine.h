@@ -141,8 +141,8 @@ class SnpMachine : public testing::Test {
     const auto entry = [](std::uint64_t value) { return Writer().le(value).take(); };
     EXPECT_TRUE(load(kTables, entry(raw(kTables) + 0x1000 + 3 + kCBit)));
     EXPECT_TRUE(load(kTables + 0x1000, entry(raw(kTables) + 0x2000 + 3 + kCBit)));
-    EXPECT_TRUE(load(kTables + 0x2000,
-                     Writer().le(std::uint64_t{0x83} + kCBit).le(k2M + 0x83).take()));
+    EXPECT_TRUE(
+        load(kTables + 0x2000, Writer().le(std::uint64_t{0x83} + kCBit).le(k2M + 0x83).take()));
   }
   void set_long_mode() {
     std::array<std::byte, 312> special{};
@@ -156,16 +156,16 @@ class SnpMachine : public testing::Test {
       put(at + 8, 0xffff'ffff, 4);
       put(at + 12, segment == 0 ? 8 : 16, 2);
       put(at + 14, segment == 0 ? 11 : 3, 1);
-      put(at + 15, 1, 1);                        // present
-      put(at + 17, segment == 0 ? 0 : 1, 1);     // db
-      put(at + 18, 1, 1);                        // s
-      put(at + 19, segment == 0 ? 1 : 0, 1);     // l
-      put(at + 20, 1, 1);                        // g
+      put(at + 15, 1, 1);                     // present
+      put(at + 17, segment == 0 ? 0 : 1, 1);  // db
+      put(at + 18, 1, 1);                     // s
+      put(at + 19, segment == 0 ? 1 : 0, 1);  // l
+      put(at + 20, 1, 1);                     // g
     }
-    put(224, 0x8001'0011);         // cr0: PG, WP, ET, PE
+    put(224, 0x8001'0011);           // cr0: PG, WP, ET, PE
     put(240, raw(kTables) + kCBit);  // cr3
-    put(248, 0x20);                // cr4: PAE
-    put(264, 0x500);               // efer: LMA, LME
+    put(248, 0x20);                  // cr4: PAE
+    put(264, 0x500);                 // efer: LMA, LME
     ASSERT_TRUE(cpu().set_special(special));
     hw::CpuRegisters regs;
     regs.rip = raw(kCode);
