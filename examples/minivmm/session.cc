@@ -25,6 +25,7 @@ constexpr unsigned long kArmRealm = 0x100;
 
 unsigned long vm_type(const Options& options) {
   if (options.vm_type != 0) return options.vm_type;
+  if (options.arch == Arch::kSev) return KVM_X86_SNP_VM;
   return options.arch == Arch::kTdx ? KVM_X86_TDX_VM : kArmRealm;
 }
 
@@ -73,6 +74,7 @@ void Session::build() {
     load_guest();
   else
     vm_->add_vcpu();
+  if (options_.arch == Arch::kSev) vm_->finish_snp();
 }
 
 void Session::create_vm() {
@@ -80,6 +82,7 @@ void Session::create_vm() {
   vm_.emplace(vm_type(options_));
   begin(Step::kInitTd, prefix_);
   if (options_.arch == Arch::kTdx) vm_->init_td();
+  if (options_.arch == Arch::kSev) vm_->start_snp();
 }
 
 void Session::give_memory() {
@@ -172,7 +175,7 @@ void Session::drive_without_guest() {
     fail("the device's evidence does not hold", EPROTO);
   std::vector<unsigned char> report;
   check(device_->read_report(options_.arch, report), "report");
-  // Mapped, not validated: only the realm itself can ask its firmware for that.
+  // Mapped, not validated: only the guest itself can ask its firmware for that.
   for (std::uint32_t i = 0; i < 2; ++i) {
     require_reported(report, kBars[i]);
     vm_->pre_fault(kBarAddress[i], device_->bar(kBars[i]).size);

@@ -17,7 +17,15 @@ int report(const char* what, int error) {
 }
 
 std::uint32_t tvm_arch(Arch arch) {
-  return arch == Arch::kTdx ? IOMMU_VDEVICE_TSM_TVM_ARCH_TDX : IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
+  switch (arch) {
+    case Arch::kTdx:
+      return IOMMU_VDEVICE_TSM_TVM_ARCH_TDX;
+    case Arch::kCca:
+      return IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
+    case Arch::kSev:
+      break;
+  }
+  return IOMMU_VDEVICE_TSM_TVM_ARCH_SEV;
 }
 
 }  // namespace

@@ -50,6 +50,28 @@ void Vm::init_td() {
   tdx(vm_, KVM_TDX_INIT_VM, 0, pointer(&init), "KVM_TDX_INIT_VM");
 }
 
+void Vm::sev(std::uint32_t id, std::uint64_t data, const char* what) {
+  kvm_sev_cmd command{};
+  command.id = id;
+  command.data = data;
+  call(vm_, KVM_MEMORY_ENCRYPT_OP, what, &command);
+}
+
+void Vm::start_snp() {
+  kvm_sev_init init{};
+  sev(KVM_SEV_INIT2, pointer(&init), "KVM_SEV_INIT2");
+  constexpr std::uint64_t kReservedOne = 1U << 17U;
+  constexpr std::uint64_t kSmt = 1U << 16U;
+  kvm_sev_snp_launch_start start{};
+  start.policy = kReservedOne | kSmt;
+  sev(KVM_SEV_SNP_LAUNCH_START, pointer(&start), "KVM_SEV_SNP_LAUNCH_START");
+}
+
+void Vm::finish_snp() {
+  kvm_sev_snp_launch_finish finish{};
+  sev(KVM_SEV_SNP_LAUNCH_FINISH, pointer(&finish), "KVM_SEV_SNP_LAUNCH_FINISH");
+}
+
 void Vm::add_ram(std::uint32_t slot, std::uint64_t gpa, const Mapping& shared) {
   kvm_create_guest_memfd create{};
   create.size = shared.bytes().size();

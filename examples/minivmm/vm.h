@@ -36,6 +36,9 @@ class Vm {
   explicit Vm(unsigned long type);
 
   void init_td();
+  // An SNP guest's launch begins and, with what was loaded, ends: here with nothing.
+  void start_snp();
+  void finish_snp();
   // RAM at `gpa`: private memory from a guest_memfd, with `shared` as its other
   // side.
   void add_ram(std::uint32_t slot, std::uint64_t gpa, const Mapping& shared);
@@ -66,6 +69,7 @@ class Vm {
  private:
   void tdx(const Fd& fd, std::uint32_t id, std::uint32_t flags, std::uint64_t data,
            const char* what);
+  void sev(std::uint32_t id, std::uint64_t data, const char* what);
 
   Fd kvm_;
   Fd vm_;

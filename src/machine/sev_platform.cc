@@ -2,16 +2,19 @@
 
 #include "firmware/sev/io_guard.h"
 #include "firmware/sev/launch.h"
+#include "firmware/sev/tio.h"
 #include "guest/factory.h"
 #include "host/kvm/sev/sev_vm.h"
+#include "host/pci_tsm/sev/sev_driver.h"
 #include "machine/amd_iommus.h"
+#include "machine/spdm_setup.h"
 #include "machine/vendors.h"
 
 namespace teeio::machine {
 namespace {
 
 /// An AMD host: its IOMMU with secure device tables, the secure processor with SEV-SNP,
-/// KVM's SNP type.
+/// SEV-TIO, KVM's SNP type, SEV-TIO's driver.
 class SevPlatform final : public Platform {
  public:
   explicit SevPlatform(const PlatformParts& parts)
@@ -26,7 +29,21 @@ class SevPlatform final : public Platform {
         vm_type_(sev_host_) {}
 
   [[nodiscard]] hw::Iommu& iommu(std::uint32_t id) override { return iommus_.at(id); }
-  Result<void> boot(const RootPorts& /*ports*/) override { return psp_host_.snp_init(true); }
+  Result<void> boot(const RootPorts& ports) override {
+    std::vector<sev::TioPort> known;
+    std::vector<hw::RootPort*> all;
+    for (std::size_t n = 0; n < ports.size(); ++n) {
+      all.push_back(ports[n].get());
+      known.push_back({.port = ports[n].get(),
+                       .number = ports[n]->bdf().device,
+                       .root = parts_.config.root_ports.at(n).iommu});
+    }
+    tio_.emplace(psp_, guard_, std::move(known), firmware_channels(parts_.config));
+    driver_.emplace(psp_host_, std::move(all));
+    TEEIO_TRY(psp_host_.snp_init(true));
+    return driver_->init();
+  }
+  [[nodiscard]] tsm::Driver* driver() override { return &*driver_; }
   Result<std::unique_ptr<iommu::Iommu>> iommu_driver(std::uint32_t id) override {
     return iommus_.driver(id);
   }
@@ -38,6 +55,7 @@ class SevPlatform final : public Platform {
     into["rmp assigned"] = fmt::format("{}", rmp_.assigned());
     into["psp guests"] = fmt::format("{}", psp_.guest_count());
     into["secure device entries"] = fmt::format("{}", guard_.entries());
+    into["tio contexts"] = fmt::format("{}", tio_->devices() + tio_->tdis());
   }
 
  private:
@@ -50,6 +68,8 @@ class SevPlatform final : public Platform {
   kvm::PspHost psp_host_;
   kvm::SevHost sev_host_;
   kvm::SevVmFactory vm_type_;
+  std::optional<sev::Tio> tio_;
+  std::optional<tsm::SevDriver> driver_;
 };
 
 }  // namespace

@@ -51,16 +51,46 @@ Result<void> PspHost::reclaim_page(Hpa page) {
   return back;
 }
 
+void PspHost::add_mmio(Hpa base, std::uint64_t size, Bdf function, std::uint32_t vm) {
+  const schedule::Lock lock(lock_);
+  mmio_.insert_or_assign(base, Mmio{.size = size, .function = function, .vm = vm});
+}
+
+void PspHost::remove_mmio(Hpa base) {
+  const schedule::Lock lock(lock_);
+  mmio_.erase(base);
+}
+
+void PspHost::tell(object::Fact fact, std::string_view name, Hpa page, Gpa gpa) {
+  object::EventFields fields;
+  {
+    const schedule::Lock lock(lock_);
+    auto after = mmio_.upper_bound(page);
+    if (after == mmio_.begin()) return;
+    const auto& [base, mmio] = *std::prev(after);
+    if (page - base >= mmio.size) return;
+    fields = {.function = mmio.function, .vm = mmio.vm, .a = raw(gpa), .b = raw(page)};
+  }
+  trace_.fact(object::Lane::kFirmware, fact, name, std::move(fields));
+}
+
 Result<void> PspHost::make_private(Hpa page, Gpa gpa, sev::Asid asid, bool immutable) {
+  const sev::RmpEntry before = psp_.rmp().entry(page);
   const auto updated =
       psp_.rmp().update(page, {.assigned = true, .immutable = immutable, .asid = asid, .gpa = gpa});
-  if (updated == sev::RmpStatus::kSuccess) return {};
-  return fail(Errno::kFault, "RMPUPDATE refuses to assign the page");
+  if (updated != sev::RmpStatus::kSuccess)
+    return fail(Errno::kFault, "RMPUPDATE refuses to assign the page");
+  if (before.asid != 0) tell(object::Fact::kMmioUnmapped, "MMIO shared", page, before.gpa);
+  if (asid != 0) tell(object::Fact::kMmioMapped, "MMIO private", page, gpa);
+  return {};
 }
 
 Result<void> PspHost::make_shared(Hpa page) {
-  if (psp_.rmp().update(page, {}) == sev::RmpStatus::kSuccess) return {};
-  return fail(Errno::kFault, "RMPUPDATE refuses to make the page shared");
+  const sev::RmpEntry before = psp_.rmp().entry(page);
+  if (psp_.rmp().update(page, {}) != sev::RmpStatus::kSuccess)
+    return fail(Errno::kFault, "RMPUPDATE refuses to make the page shared");
+  if (before.asid != 0) tell(object::Fact::kMmioUnmapped, "MMIO shared", page, before.gpa);
+  return {};
 }
 
 }  // namespace teeio::kvm

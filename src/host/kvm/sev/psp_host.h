@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "firmware/sev/platform.h"
+#include "schedule/mutex.h"
 
 namespace teeio::kvm {
 
@@ -15,8 +17,8 @@ namespace teeio::kvm {
 /// pages that are the firmware's for a while, and RMPUPDATE.
 /// Source: Linux drivers/crypto/ccp/sev-dev.c, arch/x86/virt/svm/sev.c.
 ///
-/// Lifetime: one a machine. Locking: none of its own. Each command has a buffer of its own,
-/// so sev_cmd_mutex is the firmware model's lock.
+/// Lifetime: one a machine. Locking: a leaf lock over whose MMIO is where. Each command has a
+/// buffer of its own, so sev_cmd_mutex is the firmware model's lock.
 class PspHost {
  public:
   PspHost(sev::Platform& psp, hw::PhysicalMemory& memory, object::Trace& trace)
@@ -46,6 +48,11 @@ class PspHost {
   /// Errors: EIO when the firmware or RMPUPDATE refuses; then it is leaked and said to be.
   Result<void> reclaim_page(Hpa page);
 
+  /// Whose MMIO a range is while a TDI is bound, so that a trace tells when its pages come
+  /// to be a guest's, and when no longer.
+  void add_mmio(Hpa base, std::uint64_t size, Bdf function, std::uint32_t vm) TEEIO_EXCLUDES(lock_);
+  void remove_mmio(Hpa base) TEEIO_EXCLUDES(lock_);
+
   /// rmp_make_private() and rmp_make_shared() for 4 KiB. Errors: EFAULT, as rmpupdate().
   Result<void> make_private(Hpa page, Gpa gpa, sev::Asid asid, bool immutable);
   Result<void> make_shared(Hpa page);
@@ -55,6 +62,14 @@ class PspHost {
   sev::Platform& psp_;
   hw::PhysicalMemory& memory_;
   object::Trace& trace_;
+  struct Mmio {
+    std::uint64_t size;
+    Bdf function;
+    std::uint32_t vm;
+  };
+  void tell(object::Fact fact, std::string_view name, Hpa page, Gpa gpa) TEEIO_EXCLUDES(lock_);
+  schedule::Mutex lock_{schedule::Rank::kLeaf};
+  std::map<Hpa, Mmio> mmio_ TEEIO_GUARDED_BY(lock_);  ///< by base
 };
 
 }  // namespace teeio::kvm

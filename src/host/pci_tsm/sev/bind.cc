@@ -39,16 +39,19 @@ Result<void> SevDriver::bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm&
     card->dsm->free_tdi_context(context);
     return created;
   }
-  if (auto done = bind_steps(made, tdi); !done) {
+  if (auto done = bind_steps(made); !done) {
     release(made);
     return done;
   }
+  for (const hw::Bar& bar : function.bars())
+    if (bar.kind != hw::Bar::Kind::kNone)
+      psp_.add_mmio(bar.base, bar.size, function.bdf(), vm.number());
   const schedule::Lock lock(bound_lock_);
   bound_.emplace(function.bdf(), std::move(made));
   return {};
 }
 
-Result<void> SevDriver::bind_steps(Bound& bound, const Tdi&) {
+Result<void> SevDriver::bind_steps(Bound& bound) {
   TEEIO_TRY(bound.card->dsm->command(TioCommand::kTdiBind, about(bound)));
   bound.report = bound.card->dsm->output(DataObject::Id::kReport);
   TEEIO_ASSIGN(const std::uint32_t state, tdi_state(bound));
@@ -116,6 +119,7 @@ void SevDriver::share_mmio(hw::PciFunction& function) {
     if (bar.kind == hw::Bar::Kind::kNone) continue;
     for (std::uint64_t offset = 0; offset < bar.size; offset += kPageSize)
       if (psp_.rmp().entry(bar.base + offset).assigned) (void)psp_.make_shared(bar.base + offset);
+    psp_.remove_mmio(bar.base);
   }
 }
 

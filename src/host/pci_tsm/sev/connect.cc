@@ -30,8 +30,8 @@ Result<void> SevDriver::init() {
     sev::TioOperands in;
     in.status_page = page;
     const auto issue = [&](TioCommand command) {
-      return psp_.command(static_cast<std::uint16_t>(command),
-                          in.encode(sev::tio_layout(command)), status);
+      return psp_.command(static_cast<std::uint16_t>(command), in.encode(sev::tio_layout(command)),
+                          status);
     };
     const auto look = [&]() -> Result<void> {
       TEEIO_TRY(issue(TioCommand::kStatus));
@@ -140,8 +140,7 @@ SevDriver::Card* SevDriver::card_of(hw::PciFunction& function) {
   hw::PciFunction* physical = function.physical_function();
   const Bdf home = physical != nullptr ? physical->bdf() : function.bdf();
   for (auto& [bdf, card] : cards_)
-    if (bdf.domain == home.domain && bdf.bus == home.bus && bdf.device == home.device)
-      return &card;
+    if (bdf.domain == home.domain && bdf.bus == home.bus && bdf.device == home.device) return &card;
   return nullptr;
 }
 

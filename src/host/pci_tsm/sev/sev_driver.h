@@ -83,7 +83,7 @@ class SevDriver final : public Driver {
   void undo_connect(Card& card);
 
   // bind.cc
-  Result<void> bind_steps(Bound& bound, const Tdi& tdi);
+  Result<void> bind_steps(Bound& bound);
   [[nodiscard]] static sev::TioOperands about(const Bound& bound);
   Result<std::uint32_t> tdi_state(const Bound& bound);
   void release(Bound& bound);

@@ -61,9 +61,8 @@ std::optional<unsigned> block_of(hw::PciFunction& function, std::uint8_t stream_
 Result<void> setup_stream(hw::PciFunction& function, StreamEnd end, std::uint8_t stream_id) {
   if (!hw::find_extended_capability(function, hw::kExtendedIde))
     return fail(Errno::kNxio, "the function has no IDE capability");
-  const auto block = find_block(function, [&](unsigned at) {
-    return (get(function, at + kSelRid2) & kRid2Valid) == 0;
-  });
+  const auto block = find_block(
+      function, [&](unsigned at) { return (get(function, at + kSelRid2) & kRid2Valid) == 0; });
   if (!block) return fail(Errno::kBusy, "no selective IDE stream is free");
   put(function, *block + kSelRid1, kRidLast);
   put(function, *block + kSelRid2, kRid2Valid);
