@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "abi/kvm.h"
 #include "abi/proposed.h"
 #include "entry/copy.h"
@@ -108,9 +110,7 @@ Result<std::int64_t> vcpu_op(Call&) {
 }
 
 /// The posted struct stands at the start of the exit's union.
-abi::kvm_user_vmgexit& vmgexit_of(abi::kvm_run& run) {
-  return *reinterpret_cast<abi::kvm_user_vmgexit*>(&run.hw);
-}
+static_assert(sizeof(abi::kvm_user_vmgexit) <= sizeof(abi::kvm_run::padding));
 
 constexpr std::uint64_t kPageMask = ~(kPageSize - 1);
 
@@ -123,12 +123,12 @@ void encode_exit(const kvm::VcpuExit& exit, abi::kvm_run& run) {
     return;
   }
   run.exit_reason = KVM_EXIT_VMGEXIT;
-  abi::kvm_user_vmgexit& out = vmgexit_of(run);
-  out = {};
+  abi::kvm_user_vmgexit out{};
   if (exit.number == std::to_underlying(kvm::SevExit::kTioOp)) {
     out.type = KVM_USER_VMGEXIT_TIO_OP;
     out.tio_op.guest_rid = static_cast<std::uint32_t>(exit.args[0]);
     out.tio_op.action = static_cast<std::uint32_t>(exit.args[1]);
+    std::memcpy(run.padding, &out, sizeof out);
     return;
   }
   out.type = KVM_USER_VMGEXIT_TIO_REQ;
@@ -139,11 +139,13 @@ void encode_exit(const kvm::VcpuExit& exit, abi::kvm_run& run) {
   out.tio_req.req_spa = exit.args[4];
   out.tio_req.rsp_spa = exit.args[5];
   out.tio_req.mmio_gpa = exit.registers[2] & kPageMask;
+  std::memcpy(run.padding, &out, sizeof out);
 }
 
 void decode_exit(const abi::kvm_run& run, kvm::VcpuCompletion& done) {
   if (run.exit_reason != KVM_EXIT_VMGEXIT) return;
-  const abi::kvm_user_vmgexit in = vmgexit_of(const_cast<abi::kvm_run&>(run));
+  abi::kvm_user_vmgexit in{};
+  std::memcpy(&in, run.padding, sizeof in);
   if (in.type == KVM_USER_VMGEXIT_TIO_OP) {
     done.ret = in.tio_op.ret;
     done.values[0] = in.tio_op.tdi_id;

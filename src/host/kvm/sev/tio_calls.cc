@@ -82,7 +82,7 @@ VmOps::GuestCallAction SevVm::tio_guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit
   if (!id || !is_page_aligned(raw(request)) || !is_page_aligned(raw(response)) ||
       request == response)
     return invalid(ghcb);
-  constexpr std::size_t kMessageType = 0x3a;  // struct snp_guest_msg_hdr
+  constexpr std::size_t kMessageType = 0x34;  // struct snp_guest_msg_hdr
   std::byte type{};
   const auto page = vm_.mmu().lookup(request, hw::GuestAccess::kRead);
   if (!page) return missing(vcpu, ghcb, request, page.error(), exit);

@@ -226,7 +226,7 @@ TEST_F(SnpGuest, TioRequestsGoToTheVmmAndComeBack) {
   ready();
   const std::uint64_t request = raw(kGhcb) + 0x1000;
   const std::uint64_t response = raw(kGhcb) + 0x2000;
-  program.bytes[request + 0x3a] = std::byte{19};  // TDI_INFO
+  program.bytes[request + 0x34] = std::byte{19};  // TDI_INFO
   ghcb(0x8000'0020, request, response,
        {{Field::kRax, 0x20'5000}, {Field::kRbx, 2}, {Field::kRcx, 0x11}, {Field::kRdx, 9}});
   const auto exit = run();
