@@ -135,7 +135,8 @@ Options parse_options(int argc, char** argv) {
         options.die_signal = signal_number(text);
         break;
       case kArch:
-        options.arch = choose<Arch>(text, "arch", {{"tdx", Arch::kTdx}, {"cca", Arch::kCca}, {"sev", Arch::kSev}});
+        options.arch = choose<Arch>(
+            text, "arch", {{"tdx", Arch::kTdx}, {"cca", Arch::kCca}, {"sev", Arch::kSev}});
         break;
       case kVmType:
         options.vm_type = number(text, "vm-type");

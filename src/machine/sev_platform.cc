@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "firmware/sev/fenced_mmio.h"
 #include "firmware/sev/io_guard.h"
 #include "firmware/sev/launch.h"
 #include "firmware/sev/tio.h"
@@ -43,6 +44,14 @@ class SevPlatform final : public Platform {
     TEEIO_TRY(psp_host_.snp_init(true));
     return driver_->init();
   }
+  [[nodiscard]] hw::MmioTarget* trusted_mmio(Bdf function, std::uint32_t iommu,
+                                             hw::MmioTarget* device) override {
+    if (device == nullptr) return nullptr;
+    auto& fenced = fenced_[device];
+    if (fenced == nullptr)
+      fenced = std::make_unique<sev::FencedMmio>(guard_, iommu, function.rid(), *device);
+    return fenced.get();
+  }
   [[nodiscard]] tsm::Driver* driver() override { return &*driver_; }
   Result<std::unique_ptr<iommu::Iommu>> iommu_driver(std::uint32_t id) override {
     return iommus_.driver(id);
@@ -68,6 +77,7 @@ class SevPlatform final : public Platform {
   kvm::PspHost psp_host_;
   kvm::SevHost sev_host_;
   kvm::SevVmFactory vm_type_;
+  std::map<hw::MmioTarget*, std::unique_ptr<sev::FencedMmio>> fenced_;  // by what is behind it
   std::optional<sev::Tio> tio_;
   std::optional<tsm::SevDriver> driver_;
 };

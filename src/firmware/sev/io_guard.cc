@@ -88,6 +88,20 @@ void IoGuard::write(std::uint16_t rid, const SecureDte& entry) {
     entries_.erase(rid);
 }
 
+void IoGuard::assign(std::uint16_t rid, Asid asid) {
+  const schedule::RawLockGuard guard(lock_);
+  if (asid != 0)
+    owners_[rid] = asid;
+  else
+    owners_.erase(rid);
+}
+
+bool IoGuard::mmio_passes(std::uint32_t root, std::uint16_t rid) const {
+  const schedule::RawLockGuard guard(lock_);
+  const auto owner = owners_.find(rid);
+  return owner == owners_.end() || fence(root, owner->second) != Fence::kError;
+}
+
 void IoGuard::open(std::uint32_t root, Asid asid) {
   const schedule::RawLockGuard guard(lock_);
   fences_[{root, asid}] = {.fence = Fence::kOpen};

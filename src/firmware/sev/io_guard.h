@@ -66,11 +66,15 @@ class IoGuard {
   /// The IOMMU found no or a wrong page for a trusted request, or a CPU for a private access
   /// to a function's MMIO: raises the fence if it was open. `why` is a literal.
   void violation(std::uint32_t root, std::uint16_t rid, Asid asid, std::string_view why);
+  /// Whether a CPU's private access passes to the MMIO of a function: its guest is not fenced
+  /// by an error. Who has no guest answers for itself.
+  [[nodiscard]] bool mmio_passes(std::uint32_t root, std::uint16_t rid) const;
   /// Grows with every change of an entry or a fence.
   [[nodiscard]] std::uint64_t generation() const;
 
   // The firmware's.
   void write(std::uint16_t rid, const SecureDte& entry);  ///< an invalid one is forgotten
+  void assign(std::uint16_t rid, Asid asid);              ///< whose function it is; 0: nobody's
   void open(std::uint32_t root, Asid asid);
   /// The ASID's guest is gone: fences are as by default.
   void forget(Asid asid);
@@ -89,6 +93,7 @@ class IoGuard {
   mutable schedule::RawLock lock_;
   std::map<std::uint16_t, SecureDte> entries_;
   std::map<Place, State> fences_;
+  std::map<std::uint16_t, Asid> owners_;
   std::uint64_t generation_ = 0;
 };
 

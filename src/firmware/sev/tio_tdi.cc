@@ -41,6 +41,7 @@ Status Tio::tdi_reclaim(TioCall& c) {
 
 void Tio::release_guest(TdiContext& tdi) {
   const Hpa gctx = std::exchange(tdi.guest, Hpa{0});
+  guard_.assign(tdi.function.rid(), 0);
   if (GuestContext* guest = psp_.guest(gctx); guest != nullptr) --guest->bound_tdis;
 }
 
@@ -143,6 +144,7 @@ void Tio::take_for_guest(TioCall& c) {
   const bool known = tdi.vm != 0 && tdi.vm == c.guest->vm;
   tdi.guest = c.in.guest;
   tdi.asid = c.guest->asid;
+  guard_.assign(tdi.function.rid(), tdi.asid);
   tdi.vm = c.guest->vm;
   tdi.guest_device_id = c.in.guest_device_id;
   tdi.lock_flags = c.in.lock_flags;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "firmware/sev/fenced_mmio.h"
+
 namespace teeio::sev {
 namespace {
 
@@ -69,6 +71,31 @@ TEST(IoGuardTest, AFenceIsUpByDefaultAndAnErrorClosesItForOneRootAndAsid) {
   EXPECT_TRUE(guard.passes(0, 5));
   guard.forget(5);
   EXPECT_EQ(guard.fence(1, 5), Fence::kDefault);
+}
+
+TEST(IoGuardTest, BehindAFenceMmioReadsOnesAndForgetsWrites) {
+  struct Register final : hw::MmioTarget {
+    void mmio_read(std::uint64_t, std::span<std::byte> out) override { out[0] = value; }
+    void mmio_write(std::uint64_t, ByteView in) override { value = in[0]; }
+    std::byte value{3};
+  } device;
+  object::Trace trace;
+  IoGuard guard(trace);
+  FencedMmio bar(guard, 0, 0x100, device);
+  std::array<std::byte, 1> byte{};
+  guard.assign(0x100, 5);
+  bar.mmio_read(0, byte);
+  EXPECT_EQ(byte[0], std::byte{3}) << "a fence by default is the device's own business";
+  guard.open(0, 5);
+  guard.violation(0, 0x101, 5, "another function of the guest");
+  bar.mmio_read(0, byte);
+  EXPECT_EQ(byte[0], std::byte{0xff});
+  byte[0] = std::byte{9};
+  bar.mmio_write(0, byte);
+  EXPECT_EQ(device.value, std::byte{3});
+  guard.assign(0x100, 0);
+  bar.mmio_write(0, byte);
+  EXPECT_EQ(device.value, std::byte{9});
 }
 
 TEST(IoGuardTest, EveryChangeHasANewGeneration) {
