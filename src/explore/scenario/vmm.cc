@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "host/kvm/sev/sev_vm.h"
 #include "host/kvm/vm_file.h"
 
 namespace teeio::explore {
@@ -150,12 +151,13 @@ Result<void> Vmm::make_viommu(std::uint32_t type) {
   return {};
 }
 
-Result<void> Vmm::make_vdevice(std::uint64_t virt_id) {
+Result<void> Vmm::make_vdevice(std::uint64_t id) {
   abi::iommu_vdevice_alloc vdevice{};
   vdevice.size = sizeof(vdevice);
   vdevice.viommu_id = viommu_id;
   vdevice.dev_id = dev_id;
-  vdevice.virt_id = virt_id;
+  vdevice.virt_id = id;
+  virt_id = id;
   TEEIO_TRY(ioctl(iommufd, IOMMU_VDEVICE_ALLOC, vdevice));
   vdevice_id = vdevice.out_vdevice_id;
   return {};
@@ -249,6 +251,31 @@ Result<void> Vmm::map_private_mmio(std::uint32_t slot) {
 Result<void> Vmm::guest_enables_dma(Bdf function) {
   TEEIO_ASSIGN(const auto open_vm, file(vm));
   return static_cast<kvm::VmFile&>(*open_vm).vm().ops().guest_enables_dma(function);
+}
+
+Result<sev::GuestContext> Vmm::snp_guest() {
+  TEEIO_ASSIGN(const auto open_vm, file(vm));
+  kvm::Vm& of = static_cast<kvm::VmFile&>(*open_vm).vm();
+  auto* snp = dynamic_cast<kvm::SevVm*>(&of.ops());
+  auto known = snp == nullptr ? std::nullopt : snp->psp().psp().look(snp->firmware_handle());
+  if (!known) return fail(Errno::kNxio, "the VM is no SNP guest");
+  return *known;
+}
+
+Result<Bytes> Vmm::send(std::uint32_t op, std::uint32_t arch, ByteView payload) {
+  Bytes answer(kPageSize);
+  abi::iommu_vdevice_tsm_req arg{};
+  arg.size = sizeof(arg);
+  arg.vdevice_id = vdevice_id;
+  arg.op = op;
+  arg.tvm_arch = arch;
+  arg.req_len = static_cast<std::uint32_t>(payload.size());
+  arg.req_uptr = store(payload);
+  arg.resp_len = static_cast<std::uint32_t>(answer.size());
+  arg.resp_uptr = store(answer);
+  TEEIO_TRY(ioctl(iommufd, IOMMU_VDEVICE_TSM_REQ, arg));
+  TEEIO_TRY(memory().read(arg.resp_uptr, answer));
+  return answer;
 }
 
 void Vmm::close_vm_files() {

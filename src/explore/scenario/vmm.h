@@ -6,6 +6,7 @@
 #include "abi/iommufd.h"
 #include "abi/kvm.h"
 #include "abi/vfio.h"
+#include "firmware/sev/platform.h"
 #include "machine/program.h"
 
 namespace teeio::explore {
@@ -59,7 +60,7 @@ class Vmm : public machine::Program {
   Result<void> associate(std::uint64_t attribute = KVM_DEV_VFIO_FILE_ADD);
   Result<void> bind_iommufd();
   Result<void> make_viommu(std::uint32_t type = IOMMU_VIOMMU_TYPE_TSM);
-  Result<void> make_vdevice(std::uint64_t virt_id = 0x10);
+  Result<void> make_vdevice(std::uint64_t id = 0x10);
   /// Everything before bind, for a function of the card.
   Result<void> prepare(std::string_view device, std::uint64_t vm_type = kTdxVm);
   /// IOMMU_DESTROY.
@@ -87,12 +88,17 @@ class Vmm : public machine::Program {
   // --- Trusted DMA ---
   /// The guest's part; `function` is bound to the VM.
   Result<void> guest_enables_dma(Bdf function);
+  /// What firmware knows of this VM, an SNP guest. Errors: ENXIO it is none.
+  Result<sev::GuestContext> snp_guest();
+  /// IOMMU_VDEVICE_TSM_REQ with bytes each way.
+  Result<Bytes> send(std::uint32_t op, std::uint32_t arch, ByteView payload);
 
   void close_vm_files();
 
   static constexpr std::uint32_t kMmioSlot = 7;
   int kvm = -1, vm = -1, vcpu = -1, kvm_vfio = -1, vfio = -1, iommufd = -1, mmio_buffer = -1;
   std::uint32_t dev_id = 0, ioas_id = 0, hwpt_id = 0, viommu_id = 0, vdevice_id = 0;
+  std::uint64_t virt_id = 0;  ///< of the vDEVICE: how the guest names it
 };
 
 }  // namespace teeio::explore

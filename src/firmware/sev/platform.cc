@@ -62,6 +62,12 @@ void Platform::name_guest(Hpa gctx, std::uint32_t vm) {
   if (GuestContext* found = guest(gctx); found != nullptr) found->vm = vm;
 }
 
+std::optional<GuestContext> Platform::look(Hpa gctx) {
+  const schedule::Lock lock(mutex_);
+  const GuestContext* found = guest(gctx);
+  return found == nullptr ? std::nullopt : std::optional(*found);
+}
+
 std::size_t Platform::guest_count() {
   const schedule::Lock lock(mutex_);
   return guests_.size();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -79,6 +80,8 @@ class Platform {
   [[nodiscard]] std::uint32_t feature_ebx() const;
   /// Says to traces which VM a context page is of. Not a command: the real one is not told.
   void name_guest(Hpa gctx, std::uint32_t vm) TEEIO_EXCLUDES(mutex_);
+  /// What a context page holds: for whoever plays a guest that runs no code. Not a command.
+  [[nodiscard]] std::optional<GuestContext> look(Hpa gctx) TEEIO_EXCLUDES(mutex_);
   /// Context pages of guests, for a machine's census.
   [[nodiscard]] std::size_t guest_count() TEEIO_EXCLUDES(mutex_);
 

@@ -70,6 +70,7 @@ class SevVm final : public VmOps {
   /// The firmware's answer to the last command of a build call (kvm_sev_cmd.error).
   [[nodiscard]] std::uint32_t firmware_error() const { return firmware_error_; }
   [[nodiscard]] sev::Asid asid() const { return asid_.load(); }
+  [[nodiscard]] PspHost& psp() { return host_.psp(); }
 
   [[nodiscard]] Hpa firmware_handle() const override { return Hpa{gctx_.load()}; }
   [[nodiscard]] bool has_private_memory() const override { return true; }
