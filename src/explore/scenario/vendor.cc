@@ -20,6 +20,13 @@ std::span<const Vendor> vendors() {
        .guest_asks = abi::TSM_TDI_LOCKED,
        .runs_before_dma = true,
        .make_runnable = [](Vmm& vmm) { return vmm.make_vcpu(); }},
+      {.tsm = machine::TsmKind::kSev,
+       .vm_type = kSnpVm,
+       .request_arch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_SEV,
+       .bind_locks = true,
+       .guest_asks = abi::TSM_TDI_RUN,
+       .runs_before_dma = true,
+       .make_runnable = [](Vmm& vmm) { return vmm.finish_snp(); }},
   };
   return kVendors;
 }

@@ -23,10 +23,32 @@ Result<void> Vmm::make_vm(std::uint64_t type) {
   TEEIO_ASSIGN(kvm, open("/dev/kvm"));
   TEEIO_ASSIGN(const std::int64_t fd, ioctl(kvm, KVM_CREATE_VM, type));
   vm = static_cast<int>(fd);
+  if (type == kSnpVm) return start_snp();
   if (type != kTdxVm) return {};
   abi::kvm_tdx_init_vm init{};
   init.xfam = 3;
   return tdx(vm, abi::KVM_TDX_INIT_VM, store(bytes_of(init)));
+}
+
+Result<void> Vmm::sev(std::uint32_t id, std::uint64_t data) {
+  abi::kvm_sev_cmd command{};
+  command.id = id;
+  command.data = data;
+  TEEIO_TRY(ioctl(vm, KVM_MEMORY_ENCRYPT_OP, command));
+  return {};
+}
+
+Result<void> Vmm::start_snp() {
+  constexpr std::uint64_t kReservedOne = 1U << 17U;
+  TEEIO_TRY(sev(abi::KVM_SEV_INIT2, store(bytes_of(abi::kvm_sev_init{}))));
+  abi::kvm_sev_snp_launch_start start{};
+  start.policy = kReservedOne;
+  return sev(abi::KVM_SEV_SNP_LAUNCH_START, store(bytes_of(start)));
+}
+
+Result<void> Vmm::finish_snp() {
+  TEEIO_TRY(make_vcpu());
+  return sev(abi::KVM_SEV_SNP_LAUNCH_FINISH, store(bytes_of(abi::kvm_sev_snp_launch_finish{})));
 }
 
 Result<void> Vmm::make_vcpu() {

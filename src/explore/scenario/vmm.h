@@ -20,6 +20,7 @@ inline constexpr std::string_view kPlainCard = "/dev/vfio/devices/vfio3";
 inline constexpr std::uint64_t kOrdinaryVm = 0;
 inline constexpr std::uint64_t kTdxVm = 5;        ///< KVM_X86_TDX_VM
 inline constexpr std::uint64_t kRealmVm = 0x100;  ///< KVM_VM_TYPE_ARM_REALM as posted
+inline constexpr std::uint64_t kSnpVm = 4;        ///< KVM_X86_SNP_VM
 /// Where the MMIO of BAR2 lies for the guest.
 inline constexpr Gpa kMmioGpa{0x8000'0000};
 
@@ -40,6 +41,10 @@ class Vmm : public machine::Program {
   // --- The VM ---
   /// KVM_CREATE_VM, and KVM_TDX_INIT_VM of a TD.
   Result<void> make_vm(std::uint64_t type = kTdxVm);
+  /// KVM_SEV_*: an SNP guest's launch, with nothing in it; the end makes its vCPU too.
+  Result<void> sev(std::uint32_t id, std::uint64_t data);
+  Result<void> start_snp();
+  Result<void> finish_snp();
   Result<void> make_vcpu();
   /// A vCPU, and a TD that may run.
   Result<void> finalize();

@@ -45,8 +45,8 @@ constexpr TioCheck kConnectedRow =
 constexpr TioCheck kSessionRow =
     ROW(kSession, kErrorInDeviceConnection, "the session with the device is gone");
 constexpr TioCheck kGuestRow = ROW(kGuest, kInvalidGuest, "the page is no guest's context");
-constexpr TioCheck kGuestRunsRow =
-    ROW(kGuestRuns, kInvalidGuestState, "the guest's launch is not over");
+constexpr TioCheck kGuestLaunchedRow =
+    ROW(kGuestLaunched, kInvalidGuestState, "the guest's launch has not begun");
 constexpr TioCheck kGuestActiveRow = ROW(kGuestActive, kInactive, "the guest has no ASID");
 constexpr TioCheck kSameGuestRow = ROW(kSameGuest, kInvalidGuest, "the TDI is another guest's");
 
@@ -112,7 +112,7 @@ constexpr TioCheck kTdiBindChecks[] = {
     kConnectedRow,
     ROW(kBindable, kInvalidTdiState, "the TDI is bound already"),
     kGuestRow,
-    kGuestRunsRow,
+    kGuestLaunchedRow,
     kGuestActiveRow,
     kSameGuestRow,
     ROW(kGuestIdFree, kInvalidParam, "another TDI of the guest has that id"),
@@ -141,7 +141,7 @@ constexpr TioCheck kGuestRequestChecks[] = {
     kTdiOfDeviceRow,
     kConnectedRow,
     kGuestRow,
-    kGuestRunsRow,
+    kGuestLaunchedRow,
     kGuestActiveRow,
     kBuffersRow,
     kBufferPagesRow,
@@ -333,8 +333,8 @@ bool TioChecks::holds(Tio& tio, TioCall& c, TioCheckId id) {
       return tio.tdis_of(*c.device, false) == 0;
     case kGuest:
       return c.guest != nullptr;
-    case kGuestRuns:
-      return c.guest->state == GuestContext::State::kRunning;
+    case kGuestLaunched:
+      return c.guest->state != GuestContext::State::kInit;
     case kGuestActive:
       return c.guest->asid != 0;
     case kBindable:

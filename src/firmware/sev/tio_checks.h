@@ -33,24 +33,24 @@ enum class TioCheckId : std::uint8_t {
   kSession,       ///< the session with the device lives, or this one is forced
   kTrafficClass,  ///< TC0 alone
   kCertificateSlot,
-  kStream,        ///< the root port has the stream's association
-  kNoBoundTdi,    ///< no TDI of the device is bound, or this one is forced
-  kNoTdi,         ///< the device has no TDI contexts
-  kGuest,         ///< the page is a guest's context
-  kGuestRuns,     ///< that has been launched
-  kGuestActive,   ///< and has an ASID
-  kBindable,      ///< an unbound TDI; or a locked one that is to run
-  kSameGuest,     ///< the TDI is that guest's, if it is anybody's
-  kGuestIdFree,   ///< the guest has no other TDI with that id
-  kLockFlags,     ///< TDISP's, without the cache line size
-  kBound,         ///< the TDI is bound, or may be locked
-  kLocked,        ///< the TDI is BIND_LOCKED or BIND_RUN
-  kUnbound,       ///< the TDI is UNBOUND
-  kOffenderGone,  ///< who raised the fence is no longer bound
-  kAsid,          ///< a guest's ASID
-  kRequestPage,   ///< memory answers there
-  kResponsePage,  ///< a page in state Firmware
-  kMessage,       ///< a sound header with the next sequence number
+  kStream,         ///< the root port has the stream's association
+  kNoBoundTdi,     ///< no TDI of the device is bound, or this one is forced
+  kNoTdi,          ///< the device has no TDI contexts
+  kGuest,          ///< the page is a guest's context
+  kGuestLaunched,  ///< whose launch has begun
+  kGuestActive,    ///< and has an ASID
+  kBindable,       ///< an unbound TDI; or a locked one that is to run
+  kSameGuest,      ///< the TDI is that guest's, if it is anybody's
+  kGuestIdFree,    ///< the guest has no other TDI with that id
+  kLockFlags,      ///< TDISP's, without the cache line size
+  kBound,          ///< the TDI is bound, or may be locked
+  kLocked,         ///< the TDI is BIND_LOCKED or BIND_RUN
+  kUnbound,        ///< the TDI is UNBOUND
+  kOffenderGone,   ///< who raised the fence is no longer bound
+  kAsid,           ///< a guest's ASID
+  kRequestPage,    ///< memory answers there
+  kResponsePage,   ///< a page in state Firmware
+  kMessage,        ///< a sound header with the next sequence number
   kMessageAuthentic,
 };
 

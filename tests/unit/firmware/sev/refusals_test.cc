@@ -137,7 +137,7 @@ void Refusal::spoil_state(TioCheckId check) {
     create_tdi();
     bind();
   }
-  if (check == kGuestRuns) guest->state = GuestContext::State::kLaunch;
+  if (check == kGuestLaunched) guest->state = GuestContext::State::kInit;
   if (check == kGuestActive) guest->asid = 0;
   if (check == kBindable || check == kUnbound) bind();
   if (check == kBound || check == kLocked) {
