@@ -152,7 +152,5 @@ Options parse_options(int argc, char** argv) {
     }
   }
   if (optind != argc) throw std::invalid_argument("no arguments are taken; see --help");
-  if (options.arch == Arch::kSev && options.door == Door::kGuest)
-    throw std::invalid_argument("an SNP guest's bind goes through VFIO or iommufd");
   return options;
 }
