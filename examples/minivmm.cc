@@ -42,7 +42,7 @@ bool run(const Options& options) {
   for (auto& session : sessions) session->build();
 
   bool good = true;
-  if (options.arch != Arch::kTdx) {
+  if (options.arch == Arch::kCca) {
     for (auto& session : sessions) session->drive_without_guest();
   } else {
     for (auto& session : sessions) session->run_to_checkpoint();

@@ -93,6 +93,10 @@ void take_device(const Board& board) {
   std::uint64_t size = 0;
   trusted_copy(sev::Blob::kCertificates, info.certificates, used, size);
   require((info.measured & 1) != 0, kNoEvidence);
+  if ((board.flags & platform::kWantsFresh) != 0) {
+    require((info.measured & 2) != 0, kEvidenceIsOld);
+    say("attest: fresh measurements are the device's");
+  }
   const unsigned char* const measurements =
       trusted_copy(sev::Blob::kMeasurements, info.measurements, used, size);
   const auto firmware =

@@ -9,14 +9,17 @@
 #define SHARED 0x800000000000
 #endif
 
+#ifndef GUEST_SEV
         .section .reset, "ax"
         .code32
         .fill 0xff0, 1, 0xf4
         mov $start32, %eax              # at 0xfffffff0
         jmp *%eax
         .balign 4096, 0xf4
+#endif
 
         .section .text.start, "ax"
+        .code32
         .global start32
 start32:
         mov $pml4, %eax

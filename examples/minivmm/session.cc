@@ -65,16 +65,21 @@ void Session::build() {
   begin(Step::kBindIommufd, prefix_);
   device_->bind_iommufd();
   begin(Step::kSharedDma, prefix_);
-  device_->attach_shared_dma(ram_.at(), ram_.bytes().size());
+  // Of an SNP guest's memory the host maps what is shared, and the private pages later.
+  const std::uint64_t shared = options_.arch == Arch::kSev ? platform::kSharedRam : 0;
+  device_->attach_shared_dma(ram_.bytes().subspan(shared), shared);
   begin(Step::kVdevice, prefix_);
   device_->allocate_vdevice();
   begin(Step::kExport, prefix_);
   add_bar_slots(Sharing::kShared);
-  if (options_.arch == Arch::kTdx)
-    load_guest();
-  else
-    vm_->add_vcpu();
-  if (options_.arch == Arch::kSev) vm_->finish_snp();
+  switch (options_.arch) {
+    case Arch::kTdx:
+      return load_guest();
+    case Arch::kSev:
+      return load_snp_guest();
+    case Arch::kCca:
+      return vm_->add_vcpu();
+  }
 }
 
 void Session::create_vm() {
@@ -133,6 +138,12 @@ void Session::add_bar_slots(Sharing sharing) {
   has_bar_slots_ = true;
 }
 
+std::uint64_t Session::bar_address(std::uint32_t index) { return kBarAddress[index]; }
+
+void Session::map_bar(std::uint32_t index) {
+  vm_->pre_fault(kBarAddress[index], device_->bar(kBars[index]).size);
+}
+
 void Session::remove_bar_slots() {
   if (!has_bar_slots_) return;
   for (std::uint32_t i = 0; i < 2; ++i) {
@@ -178,7 +189,7 @@ void Session::drive_without_guest() {
   // Mapped, not validated: only the guest itself can ask its firmware for that.
   for (std::uint32_t i = 0; i < 2; ++i) {
     require_reported(report, kBars[i]);
-    vm_->pre_fault(kBarAddress[i], device_->bar(kBars[i]).size);
+    map_bar(i);
   }
   begin(Step::kStart, prefix_);
   check(device_->set_tdi_state(options_.arch, Device::TdiState::kRun), "start");

@@ -134,7 +134,12 @@ enum tsm_tdi_state { TSM_TDI_UNLOCKED = 0, TSM_TDI_LOCKED = 1, TSM_TDI_RUN = 2 }
 
 /* READ_OBJECT: part of an object. TSM_OBJECT_REPORT from offset 0 is what an empty
  * request means. */
-enum tsm_object { TSM_OBJECT_REPORT = 0, TSM_OBJECT_EVIDENCE = 1 };
+enum tsm_object {
+  TSM_OBJECT_REPORT = 0,
+  TSM_OBJECT_EVIDENCE = 1,
+  TSM_OBJECT_CERTIFICATES = 2, /* of SEV-TIO: what digests of TDI_INFO are of */
+  TSM_OBJECT_MEASUREMENTS = 3
+};
 struct tsm_req_read_object {
   __u32 object; /* enum tsm_object */
   __u32 offset; /* bytes */
