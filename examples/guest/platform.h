@@ -17,6 +17,13 @@ constexpr std::uint64_t kEvidence = 0x1e0000;     // struct EvidencePage and wha
 constexpr std::uint64_t kBoard = 0x1f0000;        // struct Board
 constexpr std::uint64_t kConsole = 0x1f1000;      // a page of text
 constexpr std::uint64_t kResetPage = 0xfffff000;  // holds the first instruction
+// An SNP guest's, beside the above: it begins at kImage.
+constexpr std::uint64_t kSecrets = 0x17f000;   // private: what firmware tells the guest
+constexpr std::uint64_t kGhcb = 0x1f2000;      // shared from here on: a page each
+constexpr std::uint64_t kRequest = 0x1f3000;   // a message to firmware
+constexpr std::uint64_t kResponse = 0x1f4000;  // and its answer
+constexpr std::uint64_t kBlobs = 0x1e0000;     // what comes beside TDI_INFO
+constexpr std::uint64_t kBlobPages = 16;
 
 // The device's place in guest memory.
 constexpr std::uint64_t kBar0 = 0x4000'0000;
@@ -34,6 +41,7 @@ struct Board {
 };
 constexpr std::uint32_t kKeepBound = 1;   // Board::flags: do not ask to unbind
 constexpr std::uint32_t kWantsFresh = 2;  // Board::flags: have the device measured anew
+constexpr std::uint32_t kSharedOnly = 4;  // Board::flags: do not take the device into trust
 
 // Ports.
 constexpr std::uint16_t kPortConsole = 0x3f8;    // characters

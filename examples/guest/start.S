@@ -1,13 +1,25 @@
-# From a TD's first instruction (32 bits, paging off) to guest_main() in 64 bits.
+# From the first instruction (32 bits, paging off) to guest_main() in 64 bits.
 
+# What says in a guest address whether it is private: a TD's shared bit, or SEV's C-bit.
+#ifdef GUEST_SEV
+#define PRIVATE 0x8000000000000
+#define SHARED 0
+#else
+#define PRIVATE 0
+#define SHARED 0x800000000000
+#endif
+
+#ifndef GUEST_SEV
         .section .reset, "ax"
         .code32
         .fill 0xff0, 1, 0xf4
         mov $start32, %eax              # at 0xfffffff0
         jmp *%eax
         .balign 4096, 0xf4
+#endif
 
         .section .text.start, "ax"
+        .code32
         .global start32
 start32:
         mov $pml4, %eax
@@ -32,11 +44,12 @@ start64:
         mov %eax, %es
         mov %eax, %ss
         mov $stack_end, %rsp
-        mov %r8, %rdi                   # what the VMM gave KVM_TDX_INIT_VCPU
+        mov %r8, %rdi                   # what the VMM gave the vCPU
         call guest_main
 1:      hlt
         jmp 1b
 
+#ifndef GUEST_SEV
 # void tdcall(struct TdcallRegisters *): rax, rcx, rdx, r8 ... r15, rbx, rdi in
 # this order, before and after.
         .text
@@ -85,6 +98,7 @@ tdcall:
         pop %r12
         pop %rbx
         ret
+#endif
 
         .data
         .balign 8
@@ -95,14 +109,14 @@ gdt_pointer:
         .word gdt_pointer - gdt - 1
         .quad gdt
 
-# The first 2 GiB as they are (private), then the same again with the shared bit.
+# The first 2 GiB as they are (private), then the same again as shared memory.
         .balign 4096
-pml4:   .quad pdpt + 3
+pml4:   .quad pdpt + 3 + PRIVATE
         .fill 511, 8, 0
-pdpt:   .quad 0x83
-        .quad 0x40000083
-        .quad 0x800000000083
-        .quad 0x800040000083
+pdpt:   .quad 0x83 + PRIVATE
+        .quad 0x40000083 + PRIVATE
+        .quad 0x83 + SHARED
+        .quad 0x40000083 + SHARED
         .fill 508, 8, 0
 
         .bss

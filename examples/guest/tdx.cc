@@ -1,5 +1,6 @@
 #include "tdx.h"
 
+#include "host.h"
 #include "platform.h"
 
 namespace tdx {
@@ -96,16 +97,20 @@ std::uint64_t map_shared(std::uint64_t gpa, std::uint64_t size) {
   return call(kMapGpa, gpa | platform::kSharedBit, size, 0, 0).r10;
 }
 
+}  // namespace tdx
+
+namespace host {
+
 void port_out(std::uint16_t port, unsigned size, std::uint64_t value) {
-  call(kIo, size, 1, port, value);
+  tdx::call(tdx::kIo, size, 1, port, value);
 }
 
 std::uint64_t mmio_read(std::uint64_t gpa, unsigned size) {
-  return call(kMmio, size, 0, gpa | platform::kSharedBit, 0).r11;
+  return tdx::call(tdx::kMmio, size, 0, gpa | platform::kSharedBit, 0).r11;
 }
 
 void mmio_write(std::uint64_t gpa, unsigned size, std::uint64_t value) {
-  call(kMmio, size, 1, gpa | platform::kSharedBit, value);
+  tdx::call(tdx::kMmio, size, 1, gpa | platform::kSharedBit, value);
 }
 
-}  // namespace tdx
+}  // namespace host

@@ -29,8 +29,5 @@ std::uint64_t dmar_accept(std::uint32_t function);
 // TDG.VP.VMCALL: words for the VMM. Each gives R10.
 std::uint64_t vmcall(std::uint64_t function, std::uint64_t r12, std::uint64_t r13);
 std::uint64_t map_shared(std::uint64_t gpa, std::uint64_t size);
-void port_out(std::uint16_t port, unsigned size, std::uint64_t value);
-std::uint64_t mmio_read(std::uint64_t gpa, unsigned size);
-void mmio_write(std::uint64_t gpa, unsigned size, std::uint64_t value);
 
 }  // namespace tdx

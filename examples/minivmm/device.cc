@@ -32,16 +32,17 @@ Region Device::region(unsigned index) const {
   return {info.size, info.offset};
 }
 
-void Device::attach_shared_dma(void* memory, std::uint64_t size) {
+void Device::attach_shared_dma(std::span<std::byte> memory, std::uint64_t iova) {
   iommu_ioas_alloc ioas{};
   ioas.size = sizeof ioas;
   CALL(iommufd_, IOMMU_IOAS_ALLOC, &ioas);
+  ioas_id_ = ioas.out_ioas_id;
 
   iommu_hwpt_alloc hwpt{};
   hwpt.size = sizeof hwpt;
   hwpt.flags = IOMMU_HWPT_ALLOC_NEST_PARENT;
   hwpt.dev_id = device_id_;
-  hwpt.pt_id = ioas.out_ioas_id;
+  hwpt.pt_id = ioas_id_;
   CALL(iommufd_, IOMMU_HWPT_ALLOC, &hwpt);
   hwpt_id_ = hwpt.out_hwpt_id;
 
@@ -53,11 +54,22 @@ void Device::attach_shared_dma(void* memory, std::uint64_t size) {
   iommu_ioas_map map{};
   map.size = sizeof map;
   map.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
-  map.ioas_id = ioas.out_ioas_id;
-  map.user_va = pointer(memory);
+  map.ioas_id = ioas_id_;
+  map.user_va = pointer(memory.data());
+  map.length = memory.size();
+  map.iova = iova;
+  CALL(iommufd_, IOMMU_IOAS_MAP, &map);
+}
+
+void Device::map_private_dma(const Fd& file, std::uint64_t size) {
+  iommu_ioas_map_file map{};
+  map.size = sizeof map;
+  map.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
+  map.ioas_id = ioas_id_;
+  map.fd = file.get();
   map.length = size;
   map.iova = 0;
-  CALL(iommufd_, IOMMU_IOAS_MAP, &map);
+  CALL(iommufd_, IOMMU_IOAS_MAP_FILE, &map);
 }
 
 void Device::allocate_vdevice() {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,9 +37,10 @@ class Device {
   const Region& bar(unsigned index) const { return bars_.at(index); }
 
   void bind_iommufd();
-  // IOAS and nest-parent HWPT; the device's DMA reaches `size` bytes at `memory`
-  // by addresses from 0.
-  void attach_shared_dma(void* memory, std::uint64_t size);
+  // IOAS and nest-parent HWPT; the device's DMA reaches `memory` by addresses from `iova`.
+  void attach_shared_dma(std::span<std::byte> memory, std::uint64_t iova);
+  // `size` bytes of a guest_memfd, by addresses from 0.
+  void map_private_dma(const Fd& file, std::uint64_t size);
   void allocate_vdevice();
   Fd export_bar(unsigned index) const;
 
@@ -57,6 +59,11 @@ class Device {
   // The report itself, where firmware gives it to the host (CCA).
   int read_report(Arch arch, std::vector<unsigned char>& report);
   int relay_state(Arch arch);
+  // An SNP guest's message for firmware, and the answer.
+  int relay_message(Arch arch, std::uint32_t op, std::span<const std::byte> message,
+                    std::vector<unsigned char>& answer);
+  int measure_anew(Arch arch, const unsigned char* nonce);
+  int read_object(Arch arch, std::uint32_t object, std::vector<unsigned char>& bytes);
   // What the device proves: measured anew with the guest's nonce of 32 bytes, or without
   // one (nullptr) as the host has kept it.
   int read_evidence(Arch arch, const unsigned char* nonce, std::vector<unsigned char>& evidence);
@@ -78,6 +85,7 @@ class Device {
   std::array<Region, 6> bars_;
   Region config_;
   std::uint32_t device_id_ = 0;
+  std::uint32_t ioas_id_ = 0;
   std::uint32_t hwpt_id_ = 0;
   std::uint32_t vdevice_id_ = 0;
 };

@@ -38,7 +38,8 @@ Session::Next Session::run_once() {
       on_memory_fault();
       return Next::kContinue;
     case KVM_EXIT_TDX:
-      on_tdx();
+      // KVM_EXIT_VMGEXIT as posted has the same number.
+      options_.arch == Arch::kSev ? on_vmgexit() : on_tdx();
       return Next::kContinue;
     case KVM_EXIT_HLT:
       return Next::kEnd;

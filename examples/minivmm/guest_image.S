@@ -4,4 +4,9 @@
 guest_image_start:
         .incbin GUEST_IMAGE
 guest_image_end:
+        .balign 4096
+        .global snp_guest_image_start, snp_guest_image_end
+snp_guest_image_start:
+        .incbin SNP_GUEST_IMAGE
+snp_guest_image_end:
         .section .note.GNU-stack, "", @progbits

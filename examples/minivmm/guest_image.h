@@ -9,3 +9,11 @@ extern "C" const std::byte guest_image_start[];
 extern "C" const std::byte guest_image_end[];
 
 inline std::span<const std::byte> guest_image() { return {guest_image_start, guest_image_end}; }
+
+// The same for an SNP guest, which needs no reset page.
+extern "C" const std::byte snp_guest_image_start[];
+extern "C" const std::byte snp_guest_image_end[];
+
+inline std::span<const std::byte> snp_guest_image() {
+  return {snp_guest_image_start, snp_guest_image_end};
+}

@@ -21,7 +21,7 @@ trust and use it, and takes it back. Exit status: 0 when the guest said so.
   --two-vfs                   two VFs in two VMs, both bound at a time
   --die-at=N                  kill this process before step N
   --die-signal=NAME|NUMBER    by which signal (default KILL)
-  --arch=tdx|cca              kind of VM (default tdx; cca runs no guest code)
+  --arch=tdx|cca|sev          kind of VM (default tdx; cca runs no guest code)
   --vm-type=N                 argument of KVM_CREATE_VM
   --list-steps                print the steps and their numbers
   --help
@@ -135,7 +135,8 @@ Options parse_options(int argc, char** argv) {
         options.die_signal = signal_number(text);
         break;
       case kArch:
-        options.arch = choose<Arch>(text, "arch", {{"tdx", Arch::kTdx}, {"cca", Arch::kCca}});
+        options.arch = choose<Arch>(
+            text, "arch", {{"tdx", Arch::kTdx}, {"cca", Arch::kCca}, {"sev", Arch::kSev}});
         break;
       case kVmType:
         options.vm_type = number(text, "vm-type");

@@ -4,7 +4,7 @@
 #include <vector>
 
 enum class Door { kVfio, kIommufd, kGuest };  // who is asked to bind and unbind
-enum class Arch { kTdx, kCca };
+enum class Arch { kTdx, kCca, kSev };
 enum class Closing { kVfio, kIommufd, kVm };
 
 struct Options {

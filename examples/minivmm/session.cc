@@ -25,6 +25,7 @@ constexpr unsigned long kArmRealm = 0x100;
 
 unsigned long vm_type(const Options& options) {
   if (options.vm_type != 0) return options.vm_type;
+  if (options.arch == Arch::kSev) return KVM_X86_SNP_VM;
   return options.arch == Arch::kTdx ? KVM_X86_TDX_VM : kArmRealm;
 }
 
@@ -64,15 +65,21 @@ void Session::build() {
   begin(Step::kBindIommufd, prefix_);
   device_->bind_iommufd();
   begin(Step::kSharedDma, prefix_);
-  device_->attach_shared_dma(ram_.at(), ram_.bytes().size());
+  // Of an SNP guest's memory the host maps what is shared, and the private pages later.
+  const std::uint64_t shared = options_.arch == Arch::kSev ? platform::kSharedRam : 0;
+  device_->attach_shared_dma(ram_.bytes().subspan(shared), shared);
   begin(Step::kVdevice, prefix_);
   device_->allocate_vdevice();
   begin(Step::kExport, prefix_);
   add_bar_slots(Sharing::kShared);
-  if (options_.arch == Arch::kTdx)
-    load_guest();
-  else
-    vm_->add_vcpu();
+  switch (options_.arch) {
+    case Arch::kTdx:
+      return load_guest();
+    case Arch::kSev:
+      return load_snp_guest();
+    case Arch::kCca:
+      return vm_->add_vcpu();
+  }
 }
 
 void Session::create_vm() {
@@ -80,6 +87,7 @@ void Session::create_vm() {
   vm_.emplace(vm_type(options_));
   begin(Step::kInitTd, prefix_);
   if (options_.arch == Arch::kTdx) vm_->init_td();
+  if (options_.arch == Arch::kSev) vm_->start_snp();
 }
 
 void Session::give_memory() {
@@ -130,6 +138,12 @@ void Session::add_bar_slots(Sharing sharing) {
   has_bar_slots_ = true;
 }
 
+std::uint64_t Session::bar_address(std::uint32_t index) { return kBarAddress[index]; }
+
+void Session::map_bar(std::uint32_t index) {
+  vm_->pre_fault(kBarAddress[index], device_->bar(kBars[index]).size);
+}
+
 void Session::remove_bar_slots() {
   if (!has_bar_slots_) return;
   for (std::uint32_t i = 0; i < 2; ++i) {
@@ -172,10 +186,10 @@ void Session::drive_without_guest() {
     fail("the device's evidence does not hold", EPROTO);
   std::vector<unsigned char> report;
   check(device_->read_report(options_.arch, report), "report");
-  // Mapped, not validated: only the realm itself can ask its firmware for that.
+  // Mapped, not validated: only the guest itself can ask its firmware for that.
   for (std::uint32_t i = 0; i < 2; ++i) {
     require_reported(report, kBars[i]);
-    vm_->pre_fault(kBarAddress[i], device_->bar(kBars[i]).size);
+    map_bar(i);
   }
   begin(Step::kStart, prefix_);
   check(device_->set_tdi_state(options_.arch, Device::TdiState::kRun), "start");

@@ -2,11 +2,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "device.h"
 #include "options.h"
 #include "vm.h"
+
+struct kvm_user_vmgexit;
 
 // One VM with one assigned function, from its creation to its end.
 class Session {
@@ -31,6 +34,7 @@ class Session {
   void create_vm();
   void give_memory();
   void load_guest();
+  void load_snp_guest();
   void write_board();
 
   // Slots of the BARs.
@@ -46,8 +50,16 @@ class Session {
   void on_hypercall();
   void on_memory_fault();
   void on_tdx();
+  void on_vmgexit();
   std::uint64_t tdi_request(std::uint64_t request, std::uint64_t argument);
   int bring_evidence(bool fresh);
+  // What an SNP guest asks for; give 0 or an errno.
+  int snp_tdi_op(std::uint32_t action);
+  int snp_message(kvm_user_vmgexit& exit);
+  int bring_blobs(kvm_user_vmgexit& exit);
+  std::span<std::byte> shared_pages(std::uint64_t gpa, std::uint64_t size);
+  static std::uint64_t bar_address(std::uint32_t index);
+  void map_bar(std::uint32_t index);
   int bind();
   int unbind();
   void print_console(std::uint64_t length);

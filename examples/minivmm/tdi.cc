@@ -17,7 +17,15 @@ int report(const char* what, int error) {
 }
 
 std::uint32_t tvm_arch(Arch arch) {
-  return arch == Arch::kTdx ? IOMMU_VDEVICE_TSM_TVM_ARCH_TDX : IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
+  switch (arch) {
+    case Arch::kTdx:
+      return IOMMU_VDEVICE_TSM_TVM_ARCH_TDX;
+    case Arch::kCca:
+      return IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
+    case Arch::kSev:
+      break;
+  }
+  return IOMMU_VDEVICE_TSM_TVM_ARCH_SEV;
 }
 
 }  // namespace
@@ -96,21 +104,31 @@ int Device::read_report(Arch arch, std::vector<unsigned char>& report) {
 
 int Device::read_evidence(Arch arch, const unsigned char* nonce,
                           std::vector<unsigned char>& evidence) {
-  if (nonce != nullptr) {
-    tsm_req_regen_object regen{};
-    std::memcpy(regen.nonce, nonce, sizeof regen.nonce);
-    const int error = tsm_request(arch, TSM_REQ_REGEN_OBJECT, &regen, sizeof regen);
-    if (error != 0) return error;
-  }
+  if (nonce != nullptr)
+    if (const int error = measure_anew(arch, nonce); error != 0) return error;
+  return read_object(arch, TSM_OBJECT_EVIDENCE, evidence);
+}
+
+int Device::measure_anew(Arch arch, const unsigned char* nonce) {
+  tsm_req_regen_object regen{};
+  std::memcpy(regen.nonce, nonce, sizeof regen.nonce);
+  return tsm_request(arch, TSM_REQ_REGEN_OBJECT, &regen, sizeof regen);
+}
+
+int Device::read_object(Arch arch, std::uint32_t object, std::vector<unsigned char>& bytes) {
   std::vector<unsigned char> part;
   do {
-    const tsm_req_read_object read{TSM_OBJECT_EVIDENCE,
-                                   static_cast<std::uint32_t>(evidence.size())};
+    const tsm_req_read_object read{object, static_cast<std::uint32_t>(bytes.size())};
     const int error = tsm_request(arch, TSM_REQ_READ_OBJECT, &read, sizeof read, &part);
     if (error != 0) return error;
-    evidence.insert(evidence.end(), part.begin(), part.end());
+    bytes.insert(bytes.end(), part.begin(), part.end());
   } while (!part.empty());
   return 0;
+}
+
+int Device::relay_message(Arch arch, std::uint32_t op, std::span<const std::byte> message,
+                          std::vector<unsigned char>& answer) {
+  return tsm_request(arch, op, message.data(), static_cast<std::uint32_t>(message.size()), &answer);
 }
 
 int Device::set_tdi_state(Arch arch, TdiState state) {

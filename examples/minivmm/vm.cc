@@ -50,6 +50,39 @@ void Vm::init_td() {
   tdx(vm_, KVM_TDX_INIT_VM, 0, pointer(&init), "KVM_TDX_INIT_VM");
 }
 
+void Vm::sev(std::uint32_t id, std::uint64_t data, const char* what) {
+  kvm_sev_cmd command{};
+  command.id = id;
+  command.data = data;
+  call(vm_, KVM_MEMORY_ENCRYPT_OP, what, &command);
+}
+
+void Vm::start_snp() {
+  kvm_sev_init init{};
+  sev(KVM_SEV_INIT2, pointer(&init), "KVM_SEV_INIT2");
+  constexpr std::uint64_t kReservedOne = 1U << 17U;
+  constexpr std::uint64_t kSmt = 1U << 16U;
+  kvm_sev_snp_launch_start start{};
+  start.policy = kReservedOne | kSmt;
+  sev(KVM_SEV_SNP_LAUNCH_START, pointer(&start), "KVM_SEV_SNP_LAUNCH_START");
+}
+
+void Vm::update_snp(std::uint64_t gpa, std::span<const std::byte> pages, std::uint8_t type) {
+  kvm_sev_snp_launch_update update{};
+  update.gfn_start = gpa / 4096;
+  update.uaddr = pointer(pages.data());
+  update.len = pages.size();
+  update.type = type;
+  // What was done before it stopped is success.
+  while (update.len != 0)
+    sev(KVM_SEV_SNP_LAUNCH_UPDATE, pointer(&update), "KVM_SEV_SNP_LAUNCH_UPDATE");
+}
+
+void Vm::finish_snp() {
+  kvm_sev_snp_launch_finish finish{};
+  sev(KVM_SEV_SNP_LAUNCH_FINISH, pointer(&finish), "KVM_SEV_SNP_LAUNCH_FINISH");
+}
+
 void Vm::add_ram(std::uint32_t slot, std::uint64_t gpa, const Mapping& shared) {
   kvm_create_guest_memfd create{};
   create.size = shared.bytes().size();
@@ -124,6 +157,28 @@ void Vm::add_vcpu() {
 
 void Vm::init_td_vcpu(std::uint64_t argument) {
   tdx(vcpu_, KVM_TDX_INIT_VCPU, 0, argument, "KVM_TDX_INIT_VCPU");
+}
+
+void Vm::set_entry(std::uint64_t rip, std::uint64_t argument) {
+  kvm_sregs special{};
+  CALL(vcpu_, KVM_GET_SREGS, &special);
+  kvm_segment flat{};
+  flat.limit = 0xffffffff;
+  flat.present = 1;
+  flat.s = 1;
+  flat.db = 1;
+  flat.g = 1;
+  flat.type = 3;  // data, writable, accessed
+  special.ds = special.es = special.fs = special.gs = special.ss = flat;
+  flat.type = 11;  // code, readable, accessed
+  special.cs = flat;
+  special.cr0 = 0x11;  // PE, ET
+  CALL(vcpu_, KVM_SET_SREGS, &special);
+  kvm_regs regs{};
+  regs.rip = rip;
+  regs.rflags = 2;
+  regs.r8 = argument;
+  CALL(vcpu_, KVM_SET_REGS, &regs);
 }
 
 void Vm::pre_fault(std::uint64_t gpa, std::uint64_t size) {

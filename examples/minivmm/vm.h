@@ -36,6 +36,11 @@ class Vm {
   explicit Vm(unsigned long type);
 
   void init_td();
+  // An SNP guest's launch begins; takes whole pages, of a KVM_SEV_SNP_PAGE_TYPE_*; and ends,
+  // with the vCPU's registers as they are.
+  void start_snp();
+  void update_snp(std::uint64_t gpa, std::span<const std::byte> pages, std::uint8_t type);
+  void finish_snp();
   // RAM at `gpa`: private memory from a guest_memfd, with `shared` as its other
   // side.
   void add_ram(std::uint32_t slot, std::uint64_t gpa, const Mapping& shared);
@@ -50,6 +55,8 @@ class Vm {
   void add_vcpu();
   // A TD's vCPU begins with `argument` in RCX and R8.
   void init_td_vcpu(std::uint64_t argument);
+  // Flat 32-bit code at `rip`, with `argument` in R8.
+  void set_entry(std::uint64_t rip, std::uint64_t argument);
   // Maps guest memory as an access of the guest would.
   void pre_fault(std::uint64_t gpa, std::uint64_t size);
   // Copies pages into private memory before the first run, and measures them.
@@ -59,6 +66,8 @@ class Vm {
   // Runs until something needs an answer. Gives 0 or an errno; EFAULT with
   // KVM_EXIT_MEMORY_FAULT is an exit like others.
   int run();
+  // The guest_memfd of the slot that came first.
+  const Fd& ram_file() const { return memory_.front(); }
   kvm_run& state() const { return *static_cast<kvm_run*>(run_.at()); }
 
   void close();
@@ -66,6 +75,7 @@ class Vm {
  private:
   void tdx(const Fd& fd, std::uint32_t id, std::uint32_t flags, std::uint64_t data,
            const char* what);
+  void sev(std::uint32_t id, std::uint64_t data, const char* what);
 
   Fd kvm_;
   Fd vm_;

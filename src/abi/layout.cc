@@ -116,6 +116,12 @@ TEEIO_LAYOUT(kvm_tdx_cmd, 24, hw_error, 16);
 TEEIO_LAYOUT(kvm_tdx_capabilities, 2056, cpuid, 2048);
 TEEIO_LAYOUT(kvm_tdx_init_vm, 264, cpuid, 256);
 TEEIO_LAYOUT(kvm_tdx_init_mem_region, 24, nr_pages, 16);
+TEEIO_LAYOUT(kvm_sev_cmd, 24, sev_fd, 20);
+TEEIO_LAYOUT(kvm_sev_init, 48, pad2, 16);
+TEEIO_LAYOUT(kvm_sev_snp_launch_start, 64, pad1, 32);
+TEEIO_LAYOUT(kvm_sev_snp_launch_update, 64, pad2, 32);
+TEEIO_LAYOUT(kvm_sev_snp_launch_finish, 88, pad1, 56);
+TEEIO_LAYOUT(kvm_user_vmgexit, 60, tio_req.fw_err, 52);
 
 // kvm_run, by the exits that a VMM of confidential VMs handles
 TEEIO_LAYOUT(kvm_run, 2352, exit_reason, 8);

@@ -24,7 +24,8 @@ constexpr Row kVm[] = {
     {KVM_CREATE_DEVICE, "KVM_CREATE_DEVICE", ioctl_create_device, Support::kPartial,
      "KVM_DEV_TYPE_VFIO only"},
     {KVM_MEMORY_ENCRYPT_OP, "KVM_MEMORY_ENCRYPT_OP", ioctl_vm_memory_encrypt_op, Support::kPartial,
-     "TDX: CAPABILITIES, INIT_VM, FINALIZE_VM; CPUID and MR* values are kept out"},
+     "TDX: CAPABILITIES, INIT_VM, FINALIZE_VM; CPUID and MR* values are kept out. SNP: INIT2, "
+     "SNP_LAUNCH_*; no ID block, sev_fd is not looked at"},
 };
 
 constexpr Row kVcpu[] = {

@@ -24,5 +24,6 @@ struct VendorVm {
 [[nodiscard]] const VendorVm* vendor_vm(std::uint64_t type);
 
 [[nodiscard]] const VendorVm& tdx_vendor_vm();
+[[nodiscard]] const VendorVm& snp_vendor_vm();
 
 }  // namespace teeio::entry

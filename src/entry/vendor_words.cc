@@ -4,6 +4,7 @@
 #include "abi/kvm.h"
 #include "abi/proposed.h"
 #include "entry/argument.h"
+#include "firmware/sev/status.h"
 #include "firmware/tdx/status.h"
 
 namespace teeio::entry {
@@ -12,10 +13,13 @@ namespace {
 constexpr Word kVmTypes[] = {TEEIO_MACRO(KVM_X86_DEFAULT_VM), TEEIO_MACRO(KVM_X86_SW_PROTECTED_VM),
                              TEEIO_MACRO(KVM_X86_SEV_VM),     TEEIO_MACRO(KVM_X86_SEV_ES_VM),
                              TEEIO_MACRO(KVM_X86_SNP_VM),     TEEIO_MACRO(KVM_X86_TDX_VM)};
-constexpr Word kVmCommands[] = {
-    TEEIO_WORD(KVM_TDX_CAPABILITIES), TEEIO_WORD(KVM_TDX_INIT_VM),
-    TEEIO_WORD(KVM_TDX_INIT_VCPU),    TEEIO_WORD(KVM_TDX_INIT_MEM_REGION),
-    TEEIO_WORD(KVM_TDX_FINALIZE_VM),  TEEIO_WORD(KVM_TDX_GET_CPUID)};
+constexpr Word kVmCommands[] = {TEEIO_WORD(KVM_TDX_CAPABILITIES), TEEIO_WORD(KVM_TDX_INIT_VM),
+                                TEEIO_WORD(KVM_TDX_INIT_VCPU), TEEIO_WORD(KVM_TDX_INIT_MEM_REGION),
+                                TEEIO_WORD(KVM_TDX_FINALIZE_VM), TEEIO_WORD(KVM_TDX_GET_CPUID),
+                                // An SNP VM's, whose numbers are others.
+                                TEEIO_WORD(KVM_SEV_INIT2), TEEIO_WORD(KVM_SEV_SNP_LAUNCH_START),
+                                TEEIO_WORD(KVM_SEV_SNP_LAUNCH_UPDATE),
+                                TEEIO_WORD(KVM_SEV_SNP_LAUNCH_FINISH)};
 constexpr Word kArchs[] = {TEEIO_WORD(IOMMU_VDEVICE_TSM_TVM_ARCH_CCA),
                            TEEIO_WORD(IOMMU_VDEVICE_TSM_TVM_ARCH_SEV),
                            TEEIO_WORD(IOMMU_VDEVICE_TSM_TVM_ARCH_TDX)};
@@ -42,7 +46,8 @@ std::string firmware_code_name(std::uint32_t tvm_arch, std::uint64_t code) {
       if (word.value == code) return std::string(word.name);
     return {};
   }
-  if (tvm_arch == abi::IOMMU_VDEVICE_TSM_TVM_ARCH_SEV) return {};
+  if (tvm_arch == abi::IOMMU_VDEVICE_TSM_TVM_ARCH_SEV)
+    return std::string(sev::status_name(static_cast<sev::Status>(code)));
   constexpr int kOperandBits = 32;  // the lower half says which operand
   const auto status = static_cast<tdx::Code>(code >> kOperandBits);
   const auto operand = static_cast<std::uint32_t>(code);

@@ -7,6 +7,7 @@ using Kind = Intercept::Kind;
 
 struct Prefixes {
   bool operand_size = false;
+  std::uint8_t repeat = 0;  ///< 0xf2 or 0xf3, the last of them
   std::uint8_t rex = 0;
 };
 
@@ -28,11 +29,20 @@ Intercept io(std::uint8_t opcode, const Prefixes& prefixes, CodeSize size, std::
   return found;
 }
 
-/// Group 7 (0F 01): TDCALL, INVLPG and the calls to other hypervisors.
+/// Group 7 (0F 01): TDCALL, INVLPG, the instructions of SEV guests and hosts, and the calls
+/// to other hypervisors.
 Intercept group7(std::uint8_t modrm, const Prefixes& prefixes, std::size_t at) {
   constexpr std::uint8_t kTdcallByte = 0xcc;
   constexpr std::uint8_t kVmcall = 0xc1;
   constexpr std::uint8_t kVmmcall = 0xd9;
+  constexpr std::uint8_t kFirstOfRmp = 0xfd;  // RMPQUERY; RMPADJUST, RMPUPDATE; PSMASH, PVALIDATE
+  constexpr std::uint8_t kF2 = 0xf2;
+  constexpr std::uint8_t kF3 = 0xf3;
+  // Either prefix makes VMMCALL a VMGEXIT.
+  if (modrm == kVmmcall && prefixes.repeat != 0) return make(Kind::kVmgexit, at + 1);
+  if (modrm == 0xff && prefixes.repeat == kF2) return make(Kind::kPvalidate, at + 1);
+  if (modrm == 0xfe && prefixes.repeat == kF3) return make(Kind::kRmpadjust, at + 1);
+  if (modrm >= kFirstOfRmp && prefixes.repeat != 0) return make(Kind::kUnsupported, at + 1);
   if (modrm == kTdcallByte && prefixes.operand_size) return make(Kind::kTdcall, at + 1);
   if (modrm == kVmcall || modrm == kVmmcall) return make(Kind::kUnsupported, at + 1);
   const bool invlpg = ((modrm >> 3U) & 7U) == 7 && modrm < 0xc0;
@@ -79,6 +89,7 @@ Intercept classify(std::span<const std::uint8_t> code, CodeSize size) {
         continue;
       case 0xf2:
       case 0xf3:
+        prefixes.repeat = byte;
         continue;
       case 0x0f:
         return two_byte(code, at + 1, prefixes);

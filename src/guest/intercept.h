@@ -13,6 +13,9 @@ struct Intercept {
     kIn,
     kOut,
     kTdcall,
+    kVmgexit,
+    kPvalidate,
+    kRmpadjust,
     kReadControl,   ///< mov r, crN
     kWriteControl,  ///< mov crN, r
     kInvalidate,    ///< invlpg: drops translations; `length` is 0, Unicorn steps over it
@@ -35,7 +38,8 @@ enum class CodeSize : std::uint8_t { k16, k32, k64 };
 
 /// Tells whether the instruction in `code` is one of those above. `code` holds
 /// one whole instruction, or up to 15 bytes when its length is unknown.
-/// Source: Intel SDM vol. 2, appendix A; TDCALL: TDX module ABI spec, 66 0F 01 CC.
+/// Source: Intel SDM vol. 2, appendix A; TDCALL: TDX module ABI spec, 66 0F 01 CC;
+/// VMGEXIT, PVALIDATE, RMPADJUST: AMD64 APM vol. 3.
 [[nodiscard]] Intercept classify(std::span<const std::uint8_t> code, CodeSize size);
 
 }  // namespace teeio::guest

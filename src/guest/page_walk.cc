@@ -35,7 +35,8 @@ class Walker {
       : memory_(memory), paging_(paging), format_(format_of(paging)) {}
 
   std::expected<Translation, WalkStop> walk(std::uint64_t linear, hw::GuestAccess access) {
-    Gpa table{paging_.cr3 & (format_.levels == 3 ? 0xffff'ffe0ULL : kAddressBits)};
+    Gpa table{(paging_.cr3 & (format_.levels == 3 ? 0xffff'ffe0ULL : kAddressBits)) |
+              paging_.private_bit};
     bool writable = true;
     bool executable = true;
     for (unsigned level = format_.levels; level > 0; --level) {
@@ -56,7 +57,7 @@ class Walker {
         if (has_rights) {
           if (auto stop = mark(slot, *entry, kAccessed)) return std::unexpected(*stop);
         }
-        table = Gpa{*entry & kAddressBits};
+        table = Gpa{(*entry & kAddressBits) | paging_.private_bit};
         continue;
       }
       if (!allowed(access, writable, executable)) return std::unexpected(kFault);
@@ -65,7 +66,7 @@ class Walker {
       if (auto stop = mark(slot, *entry, marks)) return std::unexpected(*stop);
       const std::uint64_t inside = (1ULL << shift) - 1;
       const std::uint64_t base = *entry & kAddressBits & ~inside;
-      return Translation{page_of(Gpa{base | (linear & inside)})};
+      return Translation{page_of(Gpa{base | (linear & inside) | forced(access)})};
     }
     return std::unexpected(kFault);
   }
@@ -91,8 +92,15 @@ class Walker {
     return false;
   }
 
+  /// Entries of 4 bytes have no place for the private bit, and code is private always.
+  [[nodiscard]] std::uint64_t forced(hw::GuestAccess access) const {
+    return access == hw::GuestAccess::kFetch || format_.entry_bytes == 4 ? paging_.private_bit : 0;
+  }
+
   std::expected<std::uint64_t, WalkStop> load(Gpa slot) {
     const auto mapping = memory_.lookup(page_of(slot), hw::GuestAccess::kRead);
+    if (!mapping && mapping.error() == hw::GuestMemory::Miss::kException)
+      return std::unexpected(kFault);
     if (!mapping) return std::unexpected(missing(slot, hw::GuestAccess::kRead));
     std::uint64_t entry = 0;
     if (!memory_.read(*mapping, offset_in_page(slot),
@@ -131,7 +139,8 @@ bool is_canonical(std::uint64_t linear) {
 
 std::expected<Translation, WalkStop> walk(hw::GuestMemory& memory, const PagingState& paging,
                                           std::uint64_t linear, hw::GuestAccess access) {
-  if (!paging.enabled) return Translation{page_of(Gpa{linear & 0xffff'ffffULL})};
+  if (!paging.enabled)
+    return Translation{page_of(Gpa{(linear & 0xffff'ffffULL) | paging.private_bit})};
   if (paging.long_mode && !is_canonical(linear))
     return std::unexpected(WalkStop{WalkStop::Kind::kNotCanonical});
   return Walker(memory, paging).walk(linear, access);

@@ -17,6 +17,7 @@ struct PagingState {
   bool no_execute = false;     ///< EFER.NXE
   bool large_pages = false;    ///< CR4.PSE
   std::uint64_t cr3 = 0;
+  std::uint64_t private_bit = 0;  ///< set in addresses of tables and code: hw::Cpu
 };
 
 /// Where a linear address leads, when the guest's own tables allow the access.
@@ -38,8 +39,8 @@ struct WalkStop {
 
 /// Walks the guest's page tables, entry by entry, through `memory`; sets the
 /// accessed bits and, for a write, the dirty bit. Addresses in entries are bits
-/// 51:12, so a TD's shared bit (47) passes to `memory` as it is. One privilege
-/// level: the user bit is not looked at.
+/// 51:12, so a TD's shared bit (47) and an SNP guest's private bit (51) pass to
+/// `memory` as they are. One privilege level: the user bit is not looked at.
 /// Source: Intel SDM vol. 3, 4.3 (32-bit), 4.4 (PAE), 4.5 (4-level paging).
 std::expected<Translation, WalkStop> walk(hw::GuestMemory& memory, const PagingState& paging,
                                           std::uint64_t linear, hw::GuestAccess access);

@@ -157,6 +157,7 @@ std::optional<CpuExit> UnicornCpu::map_missing() {
   const auto mapping = memory_.lookup(gpa, missing_.access);
   if (!mapping && mapping.error() == hw::GuestMemory::Miss::kFault)
     return fault(exact, missing_.access);
+  if (!mapping && mapping.error() == hw::GuestMemory::Miss::kException) return shutdown();
   const std::span<std::byte> host =
       mapping && !mapping->mmio ? memory_.direct(*mapping) : std::span<std::byte>{};
   if (host.size() < kPageSize) {
@@ -203,8 +204,17 @@ std::optional<CpuExit> UnicornCpu::perform(const Intercept& intercept) {
       advance(intercept.length);
       return exit_for(CpuExit::Reason::kHalt);
     case Intercept::Kind::kTdcall:
+    case Intercept::Kind::kVmgexit: {
       advance(intercept.length);
-      return exit_for(CpuExit::Reason::kGuestCall);
+      CpuExit exit = exit_for(CpuExit::Reason::kGuestCall);
+      exit.call = intercept.kind == Intercept::Kind::kTdcall ? hw::GuestCall::kFirmware
+                                                             : hw::GuestCall::kHost;
+      return exit;
+    }
+    case Intercept::Kind::kPvalidate:
+      return page_call(intercept, hw::GuestCall::kValidatePage);
+    case Intercept::Kind::kRmpadjust:
+      return page_call(intercept, hw::GuestCall::kAdjustPage);
     case Intercept::Kind::kIn:
     case Intercept::Kind::kOut:
       return io(intercept);
@@ -246,6 +256,21 @@ std::optional<CpuExit> UnicornCpu::io(const Intercept& intercept) {
   } else {
     port_read_ = exit;
   }
+  return exit;
+}
+
+/// An instruction about the page at the linear address in RAX.
+CpuExit UnicornCpu::page_call(const Intercept& intercept, hw::GuestCall call) {
+  const std::uint64_t linear = engine_->get(UC_X86_REG_RAX);
+  const auto found = walk(memory_, paging(), linear, GuestAccess::kRead);
+  if (!found)
+    return found.error().kind == WalkStop::Kind::kNoMapping
+               ? fault(found.error().gpa, found.error().access)
+               : shutdown();
+  advance(intercept.length);
+  CpuExit exit = exit_for(CpuExit::Reason::kGuestCall);
+  exit.call = call;
+  exit.gpa = found->page;
   return exit;
 }
 

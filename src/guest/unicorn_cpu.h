@@ -46,6 +46,9 @@ class UnicornCpu final : public hw::Cpu {
   Result<void> get_special(std::span<std::byte> out) const override;
   Result<void> set_special(ByteView in) override;
   void start_flat(const hw::FlatStart& start) override;
+  void set_private_bit(std::uint64_t bit) override;
+  void set_msr(std::uint32_t number, std::uint64_t value) override;
+  [[nodiscard]] std::optional<std::uint64_t> msr(std::uint32_t number) const override;
 
  private:
   struct alignas(kPageSize) BusPage {
@@ -90,6 +93,7 @@ class UnicornCpu final : public hw::Cpu {
   std::optional<hw::CpuExit> map_missing();
   std::optional<hw::CpuExit> perform(const Intercept& intercept);
   std::optional<hw::CpuExit> io(const Intercept& intercept);
+  hw::CpuExit page_call(const Intercept& intercept, hw::GuestCall call);
   std::optional<hw::CpuExit> write_control(const Intercept& intercept);
   void read_control(const Intercept& intercept);
   bool write_msr();
@@ -125,6 +129,8 @@ class UnicornCpu final : public hw::Cpu {
   // Architectural state that Unicorn must not see, or keeps only partly.
   SpecialRegisters loaded_ = reset_state();  ///< hidden segment parts, CR3, CR4, EFER …
   bool runnable_ = false;                    ///< loaded_ is in the engine
+  std::uint64_t private_bit_ = 0;
+  std::map<std::uint32_t, std::uint64_t> shared_msrs_;
 
   std::map<std::uint64_t, Page> pages_;  ///< by linear page
   /// Behind every page of the bus: where a load finds what was read for it.

@@ -96,7 +96,10 @@ std::optional<CpuExit> UnicornCpu::write_control(const Intercept& intercept) {
 void UnicornCpu::read_msr() {
   const auto index = static_cast<std::uint32_t>(engine_->get(UC_X86_REG_RCX));
   uc_x86_msr msr{index, loaded_.efer};
-  if (index != kMsrEfer) uc_reg_read(engine_->uc(), UC_X86_REG_MSR, &msr);
+  if (const auto shared = this->msr(index))
+    msr.value = *shared;
+  else if (index != kMsrEfer)
+    uc_reg_read(engine_->uc(), UC_X86_REG_MSR, &msr);
   engine_->set(UC_X86_REG_RAX, msr.value & 0xffff'ffffU);
   engine_->set(UC_X86_REG_RDX, msr.value >> 32U);
 }
@@ -105,6 +108,10 @@ bool UnicornCpu::write_msr() {
   const auto index = static_cast<std::uint32_t>(engine_->get(UC_X86_REG_RCX));
   uc_x86_msr msr{index, (engine_->get(UC_X86_REG_RAX) & 0xffff'ffffU) | engine_->get(UC_X86_REG_RDX)
                                                                             << 32U};
+  if (const auto shared = shared_msrs_.find(index); shared != shared_msrs_.end()) {
+    shared->second = msr.value;
+    return true;
+  }
   if (index == kMsrEfer) {
     constexpr std::uint64_t kKnown = kEferSyscall | kEferLongModeEnable | kEferNoExecute;
     if ((msr.value & ~(kKnown | kEferLongModeActive)) != 0) return false;
@@ -128,6 +135,7 @@ PagingState UnicornCpu::paging() const {
   state.no_execute = (loaded_.efer & kEferNoExecute) != 0;
   state.large_pages = (loaded_.cr4 & kCr4LargePages) != 0;
   state.cr3 = loaded_.cr3;
+  state.private_bit = private_bit_;
   return state;
 }
 
@@ -217,6 +225,20 @@ Result<void> UnicornCpu::set_special(ByteView in) {
 void UnicornCpu::start_flat(const hw::FlatStart& start) {
   load(flat_state(start.cr0, start.cr4, start.efer));
   engine_->set_general(start.registers);
+}
+
+void UnicornCpu::set_private_bit(std::uint64_t bit) {
+  private_bit_ = bit;
+  drop_pages();
+}
+
+void UnicornCpu::set_msr(std::uint32_t number, std::uint64_t value) {
+  shared_msrs_[number] = value;
+}
+
+std::optional<std::uint64_t> UnicornCpu::msr(std::uint32_t number) const {
+  const auto found = shared_msrs_.find(number);
+  return found == shared_msrs_.end() ? std::nullopt : std::optional(found->second);
 }
 
 }  // namespace teeio::guest

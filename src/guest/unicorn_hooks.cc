@@ -135,6 +135,7 @@ bool UnicornCpu::on_bus(const Page& page, std::uint64_t address, unsigned size, 
   Access access{gpa, write, static_cast<std::uint8_t>(size), low_bytes(value, size)};
   const auto mapping = memory_.lookup(page.gpa, write ? GuestAccess::kWrite : GuestAccess::kRead);
   if (!mapping) {
+    if (mapping.error() == hw::GuestMemory::Miss::kException) return leave(shutdown());
     if (mapping.error() == hw::GuestMemory::Miss::kFault)
       return leave(fault(gpa, write ? GuestAccess::kWrite : GuestAccess::kRead));
     CpuExit exit = exit_for(CpuExit::Reason::kMmio);

@@ -29,6 +29,15 @@ struct GuestMapping {
 
 enum class GuestAccess : std::uint8_t { kRead, kWrite, kFetch };
 
+/// Which of a confidential guest's own instructions kGuestCall stands for; the engine has
+/// carried none of them out.
+enum class GuestCall : std::uint8_t {
+  kFirmware,      ///< to the firmware (x86: 66 0F 01 CC)
+  kHost,          ///< words for the host, in memory that both see (F3 0F 01 D9)
+  kValidatePage,  ///< takes the page at `gpa` into use or out of it (F2 0F 01 FF)
+  kAdjustPage,    ///< what others may do with the page at `gpa` (F3 0F 01 FE)
+};
+
 /// Why run() came back.
 struct CpuExit {
   enum class Reason : std::uint8_t {
@@ -36,13 +45,14 @@ struct CpuExit {
     kFault,        ///< no mapping for `gpa` (EPT violation); retried when run again
     kMmio,         ///< access to a GPA that the owner declared emulated: see data
     kIo,           ///< IN/OUT
-    kGuestCall,    ///< a confidential guest's call to its firmware: see registers
+    kGuestCall,    ///< a confidential guest's own instruction: see call and registers
     kKicked,       ///< kick() was called, or the CPU has run for a while
     kShutdown,     ///< triple fault or an instruction that cannot be emulated
     kUnsupported,  ///< code where no memory is, or a state that the engine cannot run
   };
   Reason reason = Reason::kHalt;
-  Gpa gpa{0};  ///< kFault, kMmio
+  Gpa gpa{0};                             ///< kFault, kMmio, kGuestCall where its GuestCall says so
+  GuestCall call = GuestCall::kFirmware;  ///< kGuestCall
   GuestAccess access = GuestAccess::kRead;
   std::uint16_t port = 0;  ///< kIo
   std::uint8_t size = 0;   ///< kMmio, kIo: bytes, 1–8
@@ -55,9 +65,9 @@ struct CpuExit {
 class GuestMemory {
  public:
   virtual ~GuestMemory() = default;
-  /// The mapping of a page, or why there is none: kFault (fault exit) or
-  /// kEmulated (no memory there: MMIO exit).
-  enum class Miss : std::uint8_t { kFault, kEmulated };
+  /// The mapping of a page, or why there is none: kFault (fault exit), kEmulated (no memory
+  /// there: MMIO exit), kException (the hardware lets the guest know, not its owner).
+  enum class Miss : std::uint8_t { kFault, kEmulated, kException };
   virtual std::expected<GuestMapping, Miss> lookup(Gpa page, GuestAccess access) = 0;
   /// Reads and writes of a mapping's bytes (RAM with key, or MMIO).
   virtual Result<void> read(const GuestMapping& mapping, std::uint64_t offset,
@@ -102,6 +112,14 @@ class Cpu {
   /// Starts in flat 32-bit protected mode, paging off: segments of 4 GiB, empty
   /// descriptor tables. What firmware says of the rest is in `start`.
   virtual void start_flat(const FlatStart& start) = 0;
+  /// A bit of guest addresses that says "private", which the hardware sets by itself where
+  /// the guest's tables cannot: table walks, instruction fetches, paging off or without
+  /// entries of 8 bytes. 0: there is none.
+  virtual void set_private_bit(std::uint64_t bit) = 0;
+  /// A model-specific register that guest and owner share: from its first set_msr() on the
+  /// guest reads and writes it without an exit. nullopt: there is none.
+  virtual void set_msr(std::uint32_t number, std::uint64_t value) = 0;
+  [[nodiscard]] virtual std::optional<std::uint64_t> msr(std::uint32_t number) const = 0;
 };
 
 class CpuFactory {

@@ -5,6 +5,8 @@
 namespace teeio::hw {
 namespace {
 
+constexpr std::uint16_t kLinkCapabilities = 0x0c;  // of the PCI Express capability
+constexpr unsigned kPortNumber = 24;               // shift: a root port's is its device's
 constexpr std::string_view kNoIde = "the root port has no IDE";
 
 std::string_view why_not(IdeStreamState state) {
@@ -29,7 +31,10 @@ RootPort::RootPort(object::Trace& trace, const Options& options)
       subordinate_(options.header.subordinate) {
   add_bridge_header(config_, options.header);
   add_power_management(config_);
-  add_pci_express(config_, {.type = ExpressType::kRootPort, .tee_io = options.tee_io});
+  const std::uint16_t express =
+      add_pci_express(config_, {.type = ExpressType::kRootPort, .tee_io = options.tee_io});
+  const auto link = static_cast<std::uint16_t>(express + kLinkCapabilities);
+  config_.set(link, 4, config_.read(link, 4) | std::uint32_t{options.bdf.device} << kPortNumber);
   if (options.ide_streams != 0) ide_.emplace(config_, options.ide_streams);
 }
 

@@ -66,7 +66,9 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   for (std::size_t number = 0; number < hw::kBarCount; ++number) {
     const hw::Bar& bar = function.bars()[number];
     if (bar.kind == hw::Bar::Kind::kNone || bar.target == nullptr) continue;
-    (void)memory.claim_mmio(bar.base, bar.size, *bar.target, function.private_bar(number));
+    hw::MmioTarget* const trusted =
+        platform->trusted_mmio(function.bdf(), iommu, function.private_bar(number));
+    (void)memory.claim_mmio(bar.base, bar.size, *bar.target, trusted);
   }
   pci_tsm.add_function(function);
   const bool vf = function.physical_function() != nullptr;

@@ -39,6 +39,12 @@ class Platform {
   /// Firmware comes up, with everything plugged in that it knows of. Called once,
   /// before what follows. Errors: the firmware's, as Linux's errnos.
   virtual Result<void> boot(const RootPorts& ports) = 0;
+  /// What answers CPUs' private accesses to a function's BAR: `device`, or what stands
+  /// before it on the way. Lives as long as the platform; null for a null `device`.
+  [[nodiscard]] virtual hw::MmioTarget* trusted_mmio(Bdf /*function*/, std::uint32_t /*iommu*/,
+                                                     hw::MmioTarget* device) {
+    return device;
+  }
   /// The kernel's driver of an IOMMU. Errors: ENOMEM.
   virtual Result<std::unique_ptr<iommu::Iommu>> iommu_driver(std::uint32_t id) = 0;
   /// What runs guests' code; null: nothing does.

@@ -10,7 +10,8 @@ namespace {
 std::vector<Vendor>& table() {
   static std::vector<Vendor> vendors = {{TsmKind::kNone, make_plain_platform},
                                         {TsmKind::kTdx, make_tdx_platform},
-                                        {TsmKind::kCca, make_cca_platform}};
+                                        {TsmKind::kCca, make_cca_platform},
+                                        {TsmKind::kSev, make_sev_platform}};
   return vendors;
 }
 

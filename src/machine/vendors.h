@@ -22,5 +22,6 @@ void add_vendor(const Vendor& vendor);
 Result<std::unique_ptr<Platform>> make_plain_platform(const PlatformParts& parts);
 Result<std::unique_ptr<Platform>> make_tdx_platform(const PlatformParts& parts);
 Result<std::unique_ptr<Platform>> make_cca_platform(const PlatformParts& parts);
+Result<std::unique_ptr<Platform>> make_sev_platform(const PlatformParts& parts);
 
 }  // namespace teeio::machine

@@ -31,6 +31,46 @@ struct vfio_pci_tsm_unbind {
 };
 #define VFIO_DEVICE_TSM_UNBIND _IO(';', 100 + 23)
 
+/* ---- a guest's SEV-TIO requests come out of KVM_RUN ----
+ *
+ * "[RFC PATCH v2 11/22] KVM: SEV: Add TIO VMGEXIT" (2025-02-18). The struct stands where
+ * struct kvm_run has its union. req_spa and rsp_spa are guest addresses here: pages of the
+ * host mean nothing to a program. KVM_USER_VMGEXIT_TIO_OP is teeio's own: what KVM does with
+ * the second phase's VMGEXIT is not public. The number is that of KVM_EXIT_TDX too: the VM's
+ * type tells.
+ */
+
+#define KVM_EXIT_VMGEXIT 40
+#define KVM_USER_VMGEXIT_TIO_REQ 4
+#define KVM_USER_VMGEXIT_TIO_OP 5
+#define KVM_USER_VMGEXIT_TIO_REQ_FLAG_STATUS (1 << 0)
+#define KVM_USER_VMGEXIT_TIO_REQ_FLAG_MMIO_VALIDATE (1 << 1)
+#define KVM_USER_VMGEXIT_TIO_REQ_FLAG_MMIO_CONFIG (1 << 2)
+
+struct kvm_user_vmgexit {
+  __u32 type; /* KVM_USER_VMGEXIT_* */
+  union {
+    struct {
+      __u32 guest_rid;
+      __u16 ret; /* out */
+      __u8 flags;
+      __u8 tdi_status; /* out */
+      __u64 data_gpa;
+      __u64 data_npages; /* in and out */
+      __u64 req_spa;
+      __u64 rsp_spa;
+      __u64 mmio_gpa;
+      __s32 fw_err; /* out */
+    } tio_req;
+    struct {
+      __u32 guest_rid;
+      __u32 action; /* 0 bind, 1 unbind, 2 run, 3 stop */
+      __u32 ret;    /* out: 0, or an errno */
+      __u64 tdi_id; /* out: of bind */
+    } tio_op;
+  };
+} __attribute__((packed));
+
 /* ---- iommufd owns bind ---- */
 
 /* teeio's number for the vIOMMU of a TSM; released types end at 2. */
@@ -94,7 +134,12 @@ enum tsm_tdi_state { TSM_TDI_UNLOCKED = 0, TSM_TDI_LOCKED = 1, TSM_TDI_RUN = 2 }
 
 /* READ_OBJECT: part of an object. TSM_OBJECT_REPORT from offset 0 is what an empty
  * request means. */
-enum tsm_object { TSM_OBJECT_REPORT = 0, TSM_OBJECT_EVIDENCE = 1 };
+enum tsm_object {
+  TSM_OBJECT_REPORT = 0,
+  TSM_OBJECT_EVIDENCE = 1,
+  TSM_OBJECT_CERTIFICATES = 2, /* of SEV-TIO: what digests of TDI_INFO are of */
+  TSM_OBJECT_MEASUREMENTS = 3
+};
 struct tsm_req_read_object {
   __u32 object; /* enum tsm_object */
   __u32 offset; /* bytes */

@@ -57,8 +57,8 @@ std::span<const MachineScenario> catalogue() {
 }
 
 std::span<const Config> default_designs() {
-  static const std::vector<Config> kDesigns = {smallest("tdx-connect", "tdx"),
-                                               smallest("arm-cca-slice", "cca")};
+  static const std::vector<Config> kDesigns = {
+      smallest("tdx-connect", "tdx"), smallest("arm-cca-slice", "cca"), smallest("amd-sev", "sev")};
   return kDesigns;
 }
 

@@ -149,7 +149,7 @@ std::span<const DesignFirmware> design_firmwares() {
   static constexpr DesignFirmware kFirmwares[] = {
       {"tdx", ""},
       {"cca", ""},
-      {"sev", "there is no model of AMD SEV-TIO's firmware"},
+      {"sev", ""},
   };
   return kFirmwares;
 }

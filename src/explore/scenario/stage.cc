@@ -148,7 +148,7 @@ Result<void> Stage::enable_dma(Vmm& vmm, std::string_view device) {
   if (device != kPf)
     function = Bdf::from_rid(static_cast<std::uint16_t>(function.rid() + (device == kVf0 ? 1 : 2)),
                              function.domain);
-  return vmm.guest_enables_dma(function);
+  return vendor().enable_dma(vmm, function);
 }
 
 bool Stage::vdevice_binds() const {

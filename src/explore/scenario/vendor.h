@@ -18,6 +18,8 @@ struct Vendor {
   bool runs_before_dma;        ///< trusted DMA is for a TDI in RUN; else LOCKED is enough
   /// What KVM_PRE_FAULT_MEMORY needs: a vCPU, and a VM that may run.
   Result<void> (*make_runnable)(Vmm& vmm);
+  /// The guest turns on trusted DMA of its function, as its code would.
+  Result<void> (*enable_dma)(Vmm& vmm, Bdf function);
 };
 
 [[nodiscard]] std::span<const Vendor> vendors();

@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "host/kvm/sev/sev_vm.h"
 #include "host/kvm/vm_file.h"
 
 namespace teeio::explore {
@@ -23,10 +24,32 @@ Result<void> Vmm::make_vm(std::uint64_t type) {
   TEEIO_ASSIGN(kvm, open("/dev/kvm"));
   TEEIO_ASSIGN(const std::int64_t fd, ioctl(kvm, KVM_CREATE_VM, type));
   vm = static_cast<int>(fd);
+  if (type == kSnpVm) return start_snp();
   if (type != kTdxVm) return {};
   abi::kvm_tdx_init_vm init{};
   init.xfam = 3;
   return tdx(vm, abi::KVM_TDX_INIT_VM, store(bytes_of(init)));
+}
+
+Result<void> Vmm::sev(std::uint32_t id, std::uint64_t data) {
+  abi::kvm_sev_cmd command{};
+  command.id = id;
+  command.data = data;
+  TEEIO_TRY(ioctl(vm, KVM_MEMORY_ENCRYPT_OP, command));
+  return {};
+}
+
+Result<void> Vmm::start_snp() {
+  constexpr std::uint64_t kReservedOne = 1U << 17U;
+  TEEIO_TRY(sev(abi::KVM_SEV_INIT2, store(bytes_of(abi::kvm_sev_init{}))));
+  abi::kvm_sev_snp_launch_start start{};
+  start.policy = kReservedOne;
+  return sev(abi::KVM_SEV_SNP_LAUNCH_START, store(bytes_of(start)));
+}
+
+Result<void> Vmm::finish_snp() {
+  TEEIO_TRY(make_vcpu());
+  return sev(abi::KVM_SEV_SNP_LAUNCH_FINISH, store(bytes_of(abi::kvm_sev_snp_launch_finish{})));
 }
 
 Result<void> Vmm::make_vcpu() {
@@ -128,12 +151,13 @@ Result<void> Vmm::make_viommu(std::uint32_t type) {
   return {};
 }
 
-Result<void> Vmm::make_vdevice(std::uint64_t virt_id) {
+Result<void> Vmm::make_vdevice(std::uint64_t id) {
   abi::iommu_vdevice_alloc vdevice{};
   vdevice.size = sizeof(vdevice);
   vdevice.viommu_id = viommu_id;
   vdevice.dev_id = dev_id;
-  vdevice.virt_id = virt_id;
+  vdevice.virt_id = id;
+  virt_id = id;
   TEEIO_TRY(ioctl(iommufd, IOMMU_VDEVICE_ALLOC, vdevice));
   vdevice_id = vdevice.out_vdevice_id;
   return {};
@@ -227,6 +251,31 @@ Result<void> Vmm::map_private_mmio(std::uint32_t slot) {
 Result<void> Vmm::guest_enables_dma(Bdf function) {
   TEEIO_ASSIGN(const auto open_vm, file(vm));
   return static_cast<kvm::VmFile&>(*open_vm).vm().ops().guest_enables_dma(function);
+}
+
+Result<sev::GuestContext> Vmm::snp_guest() {
+  TEEIO_ASSIGN(const auto open_vm, file(vm));
+  kvm::Vm& of = static_cast<kvm::VmFile&>(*open_vm).vm();
+  auto* snp = dynamic_cast<kvm::SevVm*>(&of.ops());
+  auto known = snp == nullptr ? std::nullopt : snp->psp().psp().look(snp->firmware_handle());
+  if (!known) return fail(Errno::kNxio, "the VM is no SNP guest");
+  return *known;
+}
+
+Result<Bytes> Vmm::send(std::uint32_t op, std::uint32_t arch, ByteView payload) {
+  Bytes answer(kPageSize);
+  abi::iommu_vdevice_tsm_req arg{};
+  arg.size = sizeof(arg);
+  arg.vdevice_id = vdevice_id;
+  arg.op = op;
+  arg.tvm_arch = arch;
+  arg.req_len = static_cast<std::uint32_t>(payload.size());
+  arg.req_uptr = store(payload);
+  arg.resp_len = static_cast<std::uint32_t>(answer.size());
+  arg.resp_uptr = store(answer);
+  TEEIO_TRY(ioctl(iommufd, IOMMU_VDEVICE_TSM_REQ, arg));
+  TEEIO_TRY(memory().read(arg.resp_uptr, answer));
+  return answer;
 }
 
 void Vmm::close_vm_files() {

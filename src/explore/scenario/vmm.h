@@ -6,6 +6,7 @@
 #include "abi/iommufd.h"
 #include "abi/kvm.h"
 #include "abi/vfio.h"
+#include "firmware/sev/platform.h"
 #include "machine/program.h"
 
 namespace teeio::explore {
@@ -20,6 +21,7 @@ inline constexpr std::string_view kPlainCard = "/dev/vfio/devices/vfio3";
 inline constexpr std::uint64_t kOrdinaryVm = 0;
 inline constexpr std::uint64_t kTdxVm = 5;        ///< KVM_X86_TDX_VM
 inline constexpr std::uint64_t kRealmVm = 0x100;  ///< KVM_VM_TYPE_ARM_REALM as posted
+inline constexpr std::uint64_t kSnpVm = 4;        ///< KVM_X86_SNP_VM
 /// Where the MMIO of BAR2 lies for the guest.
 inline constexpr Gpa kMmioGpa{0x8000'0000};
 
@@ -40,6 +42,10 @@ class Vmm : public machine::Program {
   // --- The VM ---
   /// KVM_CREATE_VM, and KVM_TDX_INIT_VM of a TD.
   Result<void> make_vm(std::uint64_t type = kTdxVm);
+  /// KVM_SEV_*: an SNP guest's launch, with nothing in it; the end makes its vCPU too.
+  Result<void> sev(std::uint32_t id, std::uint64_t data);
+  Result<void> start_snp();
+  Result<void> finish_snp();
   Result<void> make_vcpu();
   /// A vCPU, and a TD that may run.
   Result<void> finalize();
@@ -54,7 +60,7 @@ class Vmm : public machine::Program {
   Result<void> associate(std::uint64_t attribute = KVM_DEV_VFIO_FILE_ADD);
   Result<void> bind_iommufd();
   Result<void> make_viommu(std::uint32_t type = IOMMU_VIOMMU_TYPE_TSM);
-  Result<void> make_vdevice(std::uint64_t virt_id = 0x10);
+  Result<void> make_vdevice(std::uint64_t id = 0x10);
   enum class Upto : std::uint8_t { kViommu, kVdevice };
   /// Everything before bind, for a function of the card.
   Result<void> prepare(std::string_view device, std::uint64_t vm_type = kTdxVm,
@@ -84,12 +90,17 @@ class Vmm : public machine::Program {
   // --- Trusted DMA ---
   /// The guest's part; `function` is bound to the VM.
   Result<void> guest_enables_dma(Bdf function);
+  /// What firmware knows of this VM, an SNP guest. Errors: ENXIO it is none.
+  Result<sev::GuestContext> snp_guest();
+  /// IOMMU_VDEVICE_TSM_REQ with bytes each way.
+  Result<Bytes> send(std::uint32_t op, std::uint32_t arch, ByteView payload);
 
   void close_vm_files();
 
   static constexpr std::uint32_t kMmioSlot = 7;
   int kvm = -1, vm = -1, vcpu = -1, kvm_vfio = -1, vfio = -1, iommufd = -1, mmio_buffer = -1;
   std::uint32_t dev_id = 0, ioas_id = 0, hwpt_id = 0, viommu_id = 0, vdevice_id = 0;
+  std::uint64_t virt_id = 0;  ///< of the vDEVICE: how the guest names it
 };
 
 }  // namespace teeio::explore

@@ -15,10 +15,12 @@ namespace teeio::iommu {
 /// What a device may do with a page.
 enum class Prot : std::uint8_t { kRead = 1, kWrite = 2, kReadWrite = 3 };
 
-/// IOVAs that never reach memory through a domain (IOMMU_RESV_MSI).
+/// IOVAs that never reach memory through a domain.
 struct ReservedRegion {
+  enum class Kind : std::uint8_t { kMsi, kReserved };  ///< IOMMU_RESV_MSI, IOMMU_RESV_RESERVED
   Iova first;
   Iova last;
+  Kind kind = Kind::kMsi;
 };
 
 /// What GET_HW_INFO reports (Linux: iommu_ops::hw_info). Callers copy it, and only

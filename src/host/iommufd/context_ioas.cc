@@ -128,13 +128,21 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
           foreign.memfd_pages(span.first, span.length, access_of(map)), writable, span.first);
       break;
     }
+    case object::FileKind::kGuestMemfd:
+      if (auto gmem = object::Ref<kvm::Gmem>::share(static_cast<kvm::Gmem&>(*file));
+          gmem->vm().ops().gmem_has_dma()) {
+        if (gmem->size() <= start + (map.length - 1))
+          return fail(Errno::kInval, "the range lies outside of the guest_memfd");
+        pages = object::make_ref<GmemPages>(std::move(gmem), span.first, writable, span.first);
+        break;
+      }
+      [[fallthrough]];
     case object::FileKind::kIommu:
     case object::FileKind::kVfioDevice:
     case object::FileKind::kKvm:
     case object::FileKind::kKvmVm:
     case object::FileKind::kKvmVcpu:
     case object::FileKind::kKvmVfioDevice:
-    case object::FileKind::kGuestMemfd:
     case object::FileKind::kAttribute:
       pages = object::make_ref<UserPages>(
           environment_.memory, IoptPages::Source::kFile,

@@ -278,7 +278,9 @@ Result<void> IoPagetable::add_domain(iommu::Domain& domain) {
   const schedule::WriteLock iovas(iova_rwsem_);
   const std::uint64_t old_alignment = alignment_;
   TEEIO_TRY(set_alignment(kPageSize));
-  auto added = reserve({domain.last_iova() + 1, kLastIova}, &domain);
+  Result<void> added;
+  if (domain.last_iova() != kLastIova)
+    added = reserve({domain.last_iova() + 1, kLastIova}, &domain);
   if (added.has_value()) {
     added = fill_domain(domain);
     if (!added.has_value()) unreserve_locked(&domain);

@@ -1,14 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
 #include "host/dmabuf/dmabuf.h"
 #include "host/iommu/iommu.h"
+#include "host/kvm/gmem.h"
 #include "host/mm/user_memory.h"
 #include "hw/physical_memory.h"
 #include "object/ref.h"
@@ -84,6 +87,29 @@ class UserPages final : public IoptPages {
   std::unique_ptr<Window> window_ TEEIO_GUARDED_BY(mutex());
   Hpa base_ TEEIO_GUARDED_BY(mutex()){0};
   std::uint64_t pinned_bytes_ TEEIO_GUARDED_BY(mutex()) = 0;  ///< summed over domains
+};
+
+/// Pages of a guest_memfd: what a guest's own DMA addresses lead to where trusted requests go
+/// through the host's tables. Frames stay as long as a domain maps them.
+/// Source: "[RFC PATCH v2 12/22] iommufd: Allow mapping from guest_memfd", 2025-02-18.
+class GmemPages final : public IoptPages {
+ public:
+  /// `start`: of the pages in the file.
+  GmemPages(object::Ref<kvm::Gmem> gmem, std::uint64_t start, bool writable,
+            std::uint64_t address_hint);
+
+  /// Errors also: EAGAIN a page was punched out at that moment.
+  Result<void> map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
+                   iommu::Prot prot) override TEEIO_REQUIRES(mutex());
+  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) override
+      TEEIO_REQUIRES(mutex());
+
+ private:
+  ~GmemPages() override;
+  const object::Ref<kvm::Gmem> gmem_;
+  const std::uint64_t start_;
+  /// The frames that are mapped, by domain and IOVA.
+  std::map<std::pair<iommu::Domain*, Iova>, Hpa> mapped_ TEEIO_GUARDED_BY(mutex());
 };
 
 /// A range of a VFIO dma-buf. A revoke takes it out of every domain for good:

@@ -46,6 +46,35 @@ Result<void> Gmem::fallocate(Fallocate what, std::uint64_t offset, std::uint64_t
   return {};
 }
 
+Result<Hpa> Gmem::pin(std::uint64_t offset) {
+  TEEIO_ASSIGN(const Hpa found, page(offset));
+  const schedule::Lock lock(invalidate_lock_);
+  const auto at = pages_.find(offset >> kPageShift);
+  if (at == pages_.end() || at->second != found)
+    return fail(Errno::kAgain, "the page was punched out meanwhile");
+  ++pins_[found];
+  return found;
+}
+
+void Gmem::unpin(Hpa page) {
+  const schedule::Lock lock(invalidate_lock_);
+  const auto at = pins_.find(page);
+  TEEIO_CHECK(at != pins_.end(), "a page of a guest_memfd is unpinned that nobody has pinned");
+  if (--at->second != 0) return;
+  pins_.erase(at);
+  if (punched_.erase(page) != 0) free_page(page);
+}
+
+/// kvm_gmem_free_folio().
+void Gmem::free_page(Hpa page) {
+  if (pins_.contains(page)) {
+    punched_.insert(page);
+    return;
+  }
+  vm_->ops().gmem_invalidate(page);
+  give_back(vm_->kvm().memory(), page);
+}
+
 /// kvm_gmem_punch_hole(): the guest loses the pages before the host has them.
 void Gmem::punch_hole(std::uint64_t offset, std::uint64_t size) {
   const std::uint64_t end = std::min(offset + size, size_);
@@ -57,7 +86,7 @@ void Gmem::punch_hole(std::uint64_t offset, std::uint64_t size) {
     if (!keeps_mapped) vm_->mmu().zap(start, length, Zap::kPrivate);
   const auto first = pages_.lower_bound(offset >> kPageShift);
   const auto last = pages_.lower_bound(end >> kPageShift);
-  for (auto at = first; at != last; ++at) give_back(vm_->kvm().memory(), at->second);
+  for (auto at = first; at != last; ++at) free_page(at->second);
   pages_.erase(first, last);
 }
 
@@ -82,7 +111,7 @@ void Gmem::release() {
   vm_->gmem_released(this);
   {
     const schedule::Lock lock(invalidate_lock_);
-    for (const auto& [index, page] : pages_) give_back(vm_->kvm().memory(), page);
+    for (const auto& [index, page] : pages_) free_page(page);
     pages_.clear();
   }
   vm_.reset();

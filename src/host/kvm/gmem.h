@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 
 #include "base/result.h"
 #include "base/types.h"
@@ -28,6 +29,11 @@ class Gmem final : public object::File {
   /// Errors: ENOMEM; EFAULT beyond the end.
   Result<Hpa> page(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
 
+  /// page(), and the frame stays until unpin(), whatever becomes of it in the file: a folio's
+  /// reference. Its end as the guest's (kvm_gmem_free_folio()) waits for the last of them.
+  Result<Hpa> pin(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
+  void unpin(Hpa page) TEEIO_EXCLUDES(invalidate_lock_);
+
   /// fallocate(2). Without `punch` the pages come at once, with it they go: out of
   /// every slot's mapping, then back to the host. Errors: EINVAL unaligned, or
   /// pages beyond the end; ENOMEM.
@@ -44,12 +50,15 @@ class Gmem final : public object::File {
   Gmem(object::Ref<Vm> vm, std::uint64_t size)
       : File(object::FileKind::kGuestMemfd), vm_(std::move(vm)), size_(size) {}
   void release() override;
+  void free_page(Hpa page) TEEIO_REQUIRES(invalidate_lock_);
   void punch_hole(std::uint64_t offset, std::uint64_t size) TEEIO_EXCLUDES(invalidate_lock_);
 
   object::Ref<Vm> vm_;
   const std::uint64_t size_;
   schedule::Mutex invalidate_lock_{schedule::Rank::kGmemInvalidate};
   std::map<std::uint64_t, Hpa> pages_ TEEIO_GUARDED_BY(invalidate_lock_);
+  std::map<Hpa, std::uint32_t> pins_ TEEIO_GUARDED_BY(invalidate_lock_);
+  std::set<Hpa> punched_ TEEIO_GUARDED_BY(invalidate_lock_);  ///< out of the file, and pinned
   std::map<std::uint64_t, std::uint64_t> bindings_ TEEIO_GUARDED_BY(invalidate_lock_);
 };
 

@@ -28,9 +28,14 @@ std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Mmu::lookup(Gpa page, hw:
   // Never waits: whoever invalidates holds mmu_lock and waits for this vCPU to
   // leave the guest, which a fault exit makes it do.
   if (!mmu_lock_.try_lock()) return std::unexpected(hw::GuestMemory::Miss::kFault);
+  bool exception = false;
   const auto found = [&]() -> std::optional<hw::GuestMapping> {
     mmu_lock_.assert_held();
-    if (is_private && vm_.ops().has_secure_table()) return vm_.ops().lookup_private(address);
+    if (is_private && vm_.ops().has_secure_table()) {
+      const auto mapping = vm_.ops().lookup_private(address);
+      exception = !mapping && vm_.ops().raises_exception(address);
+      return mapping;
+    }
     if (const auto at = private_.find(gfn_of(address)); is_private && at != private_.end())
       return hw::GuestMapping{.address = at->second.address};
     if (const auto at = shared_.find(gfn_of(address)); !is_private && at != shared_.end())
@@ -40,6 +45,7 @@ std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Mmu::lookup(Gpa page, hw:
   const bool emulated = !found && !is_private && emulated_.contains(gfn_of(address));
   mmu_lock_.unlock();
   if (found) return *found;
+  if (exception) return std::unexpected(hw::GuestMemory::Miss::kException);
   return std::unexpected(emulated ? hw::GuestMemory::Miss::kEmulated
                                   : hw::GuestMemory::Miss::kFault);
 }
@@ -84,6 +90,8 @@ FaultOutcome Mmu::fault_private(Slot& slot, Gpa page, std::uint64_t seq) {
   if (slot.gmem == nullptr) return memory_fault(true);
   const auto address = slot.gmem->page(slot.gmem_offset + offset);
   if (!address) return error(address.error());
+  if (const auto ready = vm_.ops().gmem_prepare(page, *address); !ready)
+    return error(ready.error());
   return install_private(page, *address, PageKind::kRam, seq);
 }
 
@@ -212,6 +220,12 @@ void Mmu::reclaim_mmio(Hpa start, std::uint64_t size) {
                                                       << kPageShift);
   for (const auto& [gfn, entry] : doomed)
     if (vm_.ops().remove_private(Gpa{gfn << kPageShift}, entry.kind)) private_.erase(gfn);
+}
+
+std::optional<hw::GuestMapping> Mmu::shared_page(Gpa page) {
+  const schedule::Lock lock(mmu_lock_);
+  const auto at = shared_.find(gfn_of(page));
+  return at == shared_.end() ? std::nullopt : std::optional(at->second);
 }
 
 void Mmu::adopt_private(Gpa page, Hpa address) {

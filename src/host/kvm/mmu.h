@@ -57,6 +57,9 @@ class Mmu {
   /// After a KVM_BUG_ON, when the firmware's emergency exit is open: removes
   /// what a refused zap left behind of the MMIO in [start, start + size).
   void reclaim_mmio(Hpa start, std::uint64_t size) TEEIO_EXCLUDES(mmu_lock_);
+  /// What the guest has mapped at a shared address (without its shared bit); waits for the
+  /// lock, so not for a vCPU in the guest.
+  [[nodiscard]] std::optional<hw::GuestMapping> shared_page(Gpa page) TEEIO_EXCLUDES(mmu_lock_);
   /// Books a page that the vendor mapped itself.
   void adopt_private(Gpa page, Hpa address) TEEIO_EXCLUDES(mmu_lock_);
   [[nodiscard]] std::size_t private_mmio_pages() TEEIO_EXCLUDES(mmu_lock_);

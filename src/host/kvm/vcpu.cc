@@ -126,6 +126,7 @@ void Vcpu::complete(const VcpuCompletion& completion) {
 
 Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExit& exit) {
   exit = {};
+  guest_exit_ = reason;
   switch (reason.reason) {
     case hw::CpuExit::Reason::kKicked:
       return true;
@@ -188,7 +189,10 @@ Result<bool> Vcpu::handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess
 }
 
 Result<void> Vcpu::pre_fault(mm::Caller& caller, Gpa page) {
-  const Gpa address = vm_->is_private(page) ? page : vm_->ops().shared_alias(page);
+  if (!vm_->ops().pre_fault_allowed())
+    return fail(Errno::kOpNotSupp, "the VM's first memory is not complete");
+  const VmOps& ops = vm_->ops();
+  const Gpa address = vm_->is_private(page) ? ops.private_alias(page) : ops.shared_alias(page);
   const FaultOutcome outcome = vm_->mmu().fault(caller, address, hw::GuestAccess::kRead);
   switch (outcome.kind) {
     case FaultOutcome::Kind::kRetry:

@@ -80,6 +80,8 @@ class Vcpu final : public object::File {
   Result<void> special(std::span<std::byte> out) TEEIO_REQUIRES(mutex_);
   Result<void> set_special(ByteView in) TEEIO_REQUIRES(mutex_);
 
+  /// Why the engine came back last.
+  [[nodiscard]] const hw::CpuExit& guest_exit() const { return guest_exit_; }
   /// The engine, for the vendor's own use of registers; null without one.
   [[nodiscard]] hw::Cpu* cpu() { return cpu_.get(); }
   /// The vendor's per-vCPU control page; 0 until it exists.
@@ -128,6 +130,7 @@ class Vcpu final : public object::File {
   Hpa firmware_handle_{0};
 
   schedule::Mutex mutex_{schedule::Rank::kVcpuMutex};
+  hw::CpuExit guest_exit_;
   VcpuExit last_exit_ TEEIO_GUARDED_BY(mutex_);
   bool completion_due_ TEEIO_GUARDED_BY(mutex_) = false;
 

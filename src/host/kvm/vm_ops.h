@@ -43,8 +43,22 @@ class VmOps {
   /// The address without what says so, and with what says that it is shared.
   [[nodiscard]] virtual Gpa strip(Gpa address) const { return address; }
   [[nodiscard]] virtual Gpa shared_alias(Gpa address) const { return address; }
+  /// The address with what says that it is private.
+  [[nodiscard]] virtual Gpa private_alias(Gpa address) const { return address; }
   /// Whether registers are the guest's secret (vcpu->arch.guest_state_protected).
   [[nodiscard]] virtual bool guest_state_protected() const { return false; }
+
+  // Pages of guest_memfds.
+  /// A page is about to be the guest's at an address (kvm_arch_gmem_prepare()); called for a
+  /// page that is, too.
+  virtual Result<void> gmem_prepare(Gpa, Hpa) { return {}; }
+  /// Whether devices reach them through the host's own IOMMU tables, so that a program may
+  /// map them there (IOMMU_IOAS_MAP_FILE).
+  [[nodiscard]] virtual bool gmem_has_dma() const { return false; }
+  /// It goes back to the host, out of every mapping (kvm_arch_gmem_invalidate()).
+  virtual void gmem_invalidate(Hpa) {}
+  /// vcpu->kvm->arch.pre_fault_allowed.
+  [[nodiscard]] virtual bool pre_fault_allowed() const { return true; }
 
   // The secure table, one 4 KiB entry at a time.
   /// Whether private pages live in a table of the firmware's.
@@ -57,6 +71,8 @@ class VmOps {
   virtual Result<void> remove_private(Gpa, PageKind) { return {}; }
   /// What the guest's own access finds; nullopt: a fault for KVM to resolve.
   [[nodiscard]] virtual std::optional<hw::GuestMapping> lookup_private(Gpa) { return std::nullopt; }
+  /// Whether it found nothing because the hardware tells the guest so, not KVM.
+  [[nodiscard]] virtual bool raises_exception(Gpa) { return false; }
 
   // vCPUs.
   virtual Result<void> vcpu_created(Vcpu&) { return {}; }
@@ -65,7 +81,7 @@ class VmOps {
   virtual Result<void> vcpu_pre_run(Vcpu&) { return {}; }
   virtual Result<void> vcpu_enter(Vcpu&) { return {}; }
   virtual void vcpu_leave(Vcpu&) {}
-  /// The guest's call to its firmware trapped: what is to be done next.
+  /// An instruction of the guest's own (Vcpu::guest_exit()) trapped: what is to be done next.
   enum class GuestCallAction : std::uint8_t {
     kResume,  ///< handled, run on
     kExit,    ///< `exit` goes to the VMM

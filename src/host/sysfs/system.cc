@@ -22,7 +22,8 @@ constexpr std::uint32_t kIommuMinor = 256;
 std::string show_reserved_regions(const iommu::Iommu& iommu) {
   std::string text;
   for (const iommu::ReservedRegion& region : iommu.reserved_regions())
-    text += fmt::format("0x{:016x} 0x{:016x} msi\n", raw(region.first), raw(region.last));
+    text += fmt::format("0x{:016x} 0x{:016x} {}\n", raw(region.first), raw(region.last),
+                        region.kind == iommu::ReservedRegion::Kind::kMsi ? "msi" : "reserved");
   return text;
 }
 

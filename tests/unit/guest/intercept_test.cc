@@ -58,6 +58,17 @@ TEST(Intercept, PortSizeFollowsCodeSizeAndPrefix) {
   EXPECT_EQ(found.length, 2);
 }
 
+TEST(Intercept, SnpGuestsInstructionsHaveAPrefix) {
+  EXPECT_EQ(classified({0xf3, 0x0f, 0x01, 0xd9}).kind, Kind::kVmgexit);
+  EXPECT_EQ(classified({0xf2, 0x0f, 0x01, 0xd9}).kind, Kind::kVmgexit);
+  EXPECT_EQ(classified({0xf2, 0x0f, 0x01, 0xff}).kind, Kind::kPvalidate);
+  EXPECT_EQ(classified({0xf2, 0x0f, 0x01, 0xff}).length, 4);
+  EXPECT_EQ(classified({0xf3, 0x0f, 0x01, 0xfe}).kind, Kind::kRmpadjust);
+  EXPECT_EQ(classified({0xf3, 0x0f, 0x01, 0xff}).kind, Kind::kUnsupported) << "PSMASH";
+  EXPECT_EQ(classified({0xf2, 0x0f, 0x01, 0xfe}).kind, Kind::kUnsupported) << "RMPUPDATE";
+  EXPECT_EQ(classified({0x0f, 0x01, 0x38}).kind, Kind::kInvalidate) << "INVLPG stays what it is";
+}
+
 TEST(Intercept, OtherHypervisorsDoorsAreUnsupported) {
   EXPECT_EQ(classified({0x0f, 0x01, 0xc1}).kind, Kind::kUnsupported);
   EXPECT_EQ(classified({0x0f, 0x01, 0xd9}).kind, Kind::kUnsupported);

@@ -98,9 +98,7 @@ Result<void> Driver::probe(Bdf function, std::uint32_t group_number) {
   const std::uint64_t devfn = function.rid() & 0x7fU;  // within this half of the bus
   write(context + 32 * devfn, raw(directory) | kPresent);
   functions_.emplace(function, Function{directory, pasids});
-  Group& joined = groups_[group_number];
-  joined.functions.insert(function);
-  program(function, setting_of(joined));
+  program(function, setting_of(groups_.join(group_number, function)));
   return {};
 }
 
@@ -109,18 +107,12 @@ void Driver::release(Bdf function) {
   TEEIO_CHECK(functions_.contains(function), "a function is released that was not probed");
   program(function, {Setting::Kind::kBlocked});
   functions_.erase(function);
-  for (auto& [number, group] : groups_) group.functions.erase(function);
+  groups_.leave(function);
 }
 
-Driver::Group& Driver::group(std::uint32_t number) {
-  const auto at = groups_.find(number);
-  TEEIO_CHECK(at != groups_.end(), "an IOMMU group has no member");
-  return at->second;
-}
-
-Driver::Setting Driver::setting_of(const Group& group) const {
-  if (group.domain != nullptr)
-    return {Setting::Kind::kSecondStage, group.domain->root(), group.domain->id()};
+Driver::Setting Driver::setting_of(const iommu::Group& group) const {
+  if (const auto* domain = static_cast<const Domain*>(group.domain))
+    return {Setting::Kind::kSecondStage, domain->root(), domain->id()};
   if (group.owner_count != 0 || default_domain_ == DefaultDomain::kTranslated)
     return {Setting::Kind::kBlocked};
   return {Setting::Kind::kIdentity};
@@ -146,7 +138,7 @@ void Driver::program(Bdf function, const Setting& setting) {
   hardware_.invalidate_function(hw::TBit::kShared, function.rid());
 }
 
-void Driver::apply(const Group& group) {
+void Driver::apply(const iommu::Group& group) {
   const Setting setting = setting_of(group);
   for (const Bdf function : group.functions) program(function, setting);
 }
@@ -173,38 +165,25 @@ void Driver::free_domain_id(std::uint16_t id) {
 
 Result<void> Driver::claim_dma_owner(std::uint32_t number, const void* owner) {
   const schedule::Lock lock(mutex_);
-  Group& claimed = group(number);
-  if (claimed.owner_count != 0 && claimed.owner != owner)
-    return fail(Errno::kPerm, "the group's DMA belongs to another owner");
-  claimed.owner = owner;
-  if (++claimed.owner_count == 1) apply(claimed);
+  TEEIO_ASSIGN(const iommu::Group* changed, groups_.claim(number, owner));
+  if (changed != nullptr) apply(*changed);
   return {};
 }
 
 void Driver::release_dma_owner(std::uint32_t number) {
   const schedule::Lock lock(mutex_);
-  Group& owned = group(number);
-  TEEIO_CHECK(owned.owner_count != 0, "a group's DMA is released that nobody owns");
-  if (--owned.owner_count != 0) return;
-  TEEIO_CHECK(owned.domain == nullptr, "a group's DMA is released while a domain is attached");
-  owned.owner = nullptr;
-  apply(owned);
+  if (const iommu::Group* changed = groups_.release(number)) apply(*changed);
 }
 
 void Driver::attach(std::uint32_t number, iommu::Domain& domain) {
   TEEIO_CHECK(&domain.iommu() == this, "a domain is attached behind another IOMMU");
   const schedule::Lock lock(mutex_);
-  Group& owned = group(number);
-  TEEIO_CHECK(owned.owner_count != 0, "a domain is attached to a group that nobody owns");
-  owned.domain = &static_cast<Domain&>(domain);
-  apply(owned);
+  apply(groups_.attach(number, domain));
 }
 
 void Driver::detach(std::uint32_t number) {
   const schedule::Lock lock(mutex_);
-  Group& owned = group(number);
-  owned.domain = nullptr;
-  apply(owned);
+  apply(groups_.detach(number));
 }
 
 Result<iommu::HwInfo> Driver::hw_info(std::uint32_t type) const {

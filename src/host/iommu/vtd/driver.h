@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "host/iommu/groups.h"
 #include "host/iommu/iommu.h"
 #include "host/iommu/vtd/domain.h"
 #include "hw/physical_memory.h"
@@ -77,12 +78,6 @@ class Driver final : public iommu::Iommu {
     Hpa pasid_directory{0};
     Hpa pasid_table{0};
   };
-  struct Group {
-    std::set<Bdf> functions;
-    const void* owner = nullptr;
-    std::uint32_t owner_count = 0;
-    Domain* domain = nullptr;  ///< null: blocked if owned, else the default
-  };
   /// Every kind of translation that a PASID entry can hold.
   struct Setting {
     enum class Kind : std::uint8_t { kBlocked, kIdentity, kSecondStage } kind;
@@ -92,9 +87,8 @@ class Driver final : public iommu::Iommu {
 
   Driver(hw::PhysicalMemory& memory, hw::VtdIommu& hardware, DefaultDomain default_domain,
          Model model);
-  Group& group(std::uint32_t number) TEEIO_REQUIRES(mutex_);
-  Setting setting_of(const Group& group) const TEEIO_REQUIRES(mutex_);
-  void apply(const Group& group) TEEIO_REQUIRES(mutex_);
+  Setting setting_of(const iommu::Group& group) const TEEIO_REQUIRES(mutex_);
+  void apply(const iommu::Group& group) TEEIO_REQUIRES(mutex_);
   void program(Bdf function, const Setting& setting) TEEIO_REQUIRES(mutex_);
   Result<Hpa> context_table_for(Bdf function) TEEIO_REQUIRES(mutex_);
   Result<Hpa> alloc_table() TEEIO_REQUIRES(mutex_);
@@ -111,7 +105,7 @@ class Driver final : public iommu::Iommu {
   /// By bus and half of the bus: devices 0–15 and 16–31.
   std::map<std::uint16_t, Hpa> context_tables_ TEEIO_GUARDED_BY(mutex_);
   std::map<Bdf, Function> functions_ TEEIO_GUARDED_BY(mutex_);
-  std::map<std::uint32_t, Group> groups_ TEEIO_GUARDED_BY(mutex_);
+  iommu::Groups groups_ TEEIO_GUARDED_BY(mutex_);
   std::set<std::uint16_t> domain_ids_ TEEIO_GUARDED_BY(mutex_);
 };
 

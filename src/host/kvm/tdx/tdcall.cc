@@ -75,6 +75,8 @@ void show_registers(const hw::CpuRegisters& regs, VcpuExit& exit) {
 }  // namespace
 
 VmOps::GuestCallAction TdxVm::guest_call(Vcpu& vcpu, VcpuExit& exit) {
+  // A TD has no other instruction of its own: #UD.
+  if (vcpu.guest_exit().call != hw::GuestCall::kFirmware) return VmOps::guest_call(vcpu, exit);
   return vcpu.cpu()->registers().rax == kVpVmcall ? vmcall(vcpu, exit) : guest_leaf(vcpu, exit);
 }
 

@@ -1,0 +1,120 @@
+#include <algorithm>
+
+#include "crypto/hash.h"
+#include "firmware/sev/launch.h"
+
+// SNP_LAUNCH_UPDATE: a page of the guest's first memory, and what it adds to the digest.
+
+namespace teeio::sev {
+namespace {
+
+constexpr std::uint32_t kMaxCpuidFunctions = 64;
+constexpr std::size_t kDigest = 48;
+
+bool is_page_type(std::uint8_t type) {
+  return type >= static_cast<std::uint8_t>(LaunchPage::kNormal) &&
+         type <= static_cast<std::uint8_t>(LaunchPage::kCpuid);
+}
+
+/// Source: struct snp_secrets_page: version, flags, family and model, OS workarounds, keys.
+Bytes secrets(const GuestContext& guest) {
+  constexpr std::uint32_t kVersion = 3;
+  Writer page;
+  page.le(kVersion).zeros(kSecretsKeys - sizeof(kVersion));
+  for (const auto& key : guest.message_keys) page.bytes(key);
+  Bytes bytes = page.take();
+  bytes.resize(kPageSize);
+  return bytes;
+}
+
+/// Only these two are measured with their bytes.
+bool has_measured_contents(LaunchPage type) {
+  return type == LaunchPage::kNormal || type == LaunchPage::kVmsa;
+}
+
+}  // namespace
+
+Status Launch::launch_update(Call& call) {
+  Reader in = call.body();
+  const Hpa gctx{in.le<std::uint64_t>()};
+  const auto flags = in.le<std::uint32_t>();
+  in.skip(sizeof(std::uint32_t));
+  const Hpa page{in.le<std::uint64_t>()};
+  const auto permissions = in.le<std::uint32_t>();
+  Status status{};
+  GuestContext* guest = context(call, gctx, status);
+  if (guest == nullptr) return status;
+  if (guest->state != GuestContext::State::kLaunch)
+    return call.refuse(Status::kInvalidGuestState, "the guest is not in launch");
+  if (guest->asid == 0) return call.refuse(Status::kInactive, "the guest has no ASID");
+  const auto type = static_cast<std::uint8_t>(flags >> 1U & 7U);
+  if (!is_page_type(type)) return call.refuse(Status::kInvalidParam, "there is no such page type");
+  constexpr std::uint32_t kKnownFlags = 0xf;  // size 0, type 3:1
+  if ((flags & ~kKnownFlags) != 0)
+    return call.refuse(Status::kInvalidParam, "an incoming image or a reserved bit is set");
+  const auto size = (flags & 1U) != 0 ? RmpSize::k2M : RmpSize::k4K;
+  if (!is_page_aligned(raw(page)) || !platform_.rmp().covers(page))
+    return call.refuse(Status::kInvalidAddress, "there is no such page");
+  const RmpEntry entry = platform_.rmp().entry(page);
+  if (platform_.rmp().state(page) != PageState::kPreGuest)
+    return call.refuse(Status::kInvalidPageState, "the page is not Pre-Guest");
+  if (entry.asid != guest->asid)
+    return call.refuse(Status::kInvalidPageOwner, "the page is another guest's");
+  if (entry.size != size || size != RmpSize::k4K)
+    return call.refuse(Status::kInvalidPageSize, "pages of launch are of 4 KiB");
+  return fill(call, {.guest = guest,
+                     .page = page,
+                     .type = static_cast<LaunchPage>(type),
+                     .permissions = {static_cast<std::uint8_t>(permissions >> 8U),
+                                     static_cast<std::uint8_t>(permissions >> 16U),
+                                     static_cast<std::uint8_t>(permissions >> 24U)}});
+}
+
+Status Launch::fill(Call& call, const Update& update) {
+  const hw::KeyId key{static_cast<std::uint16_t>(update.guest->asid)};
+  Bytes contents(kPageSize);
+  if (!platform_.memory().read(update.page, contents, key))
+    return call.refuse(Status::kInvalidAddress, "the page is no memory");
+  switch (update.type) {
+    case LaunchPage::kNormal:
+    case LaunchPage::kVmsa:
+    case LaunchPage::kUnmeasured:
+      break;
+    case LaunchPage::kZero:
+      std::ranges::fill(contents, std::byte{0});
+      break;
+    case LaunchPage::kSecrets:
+      contents = secrets(*update.guest);
+      break;
+    case LaunchPage::kCpuid:
+      // The values themselves are not judged: the model has no CPUID table to compare with.
+      if (Reader(contents).le<std::uint32_t>() > kMaxCpuidFunctions)
+        return call.refuse(Status::kInvalidParam, "the CPUID page counts too many functions");
+      break;
+  }
+  if (!platform_.memory().write(update.page, contents, key))
+    return call.refuse(Status::kInvalidAddress, "the page is no memory");
+  measure(update, contents);
+  platform_.rmp().hand_to_guest(update.page, update.type == LaunchPage::kVmsa);
+  return Status::kSuccess;
+}
+
+/// Source: 56860, 8.17.2, PAGE_INFO: the digest so far, that of the page, 0x70, the type, and
+/// where it goes. The new digest is SHA-384 of it.
+void Launch::measure(const Update& update, ByteView contents) {
+  constexpr auto kSha384 = crypto::HashAlgorithm::kSha384;
+  constexpr std::uint16_t kInfoBytes = 0x70;
+  Writer info;
+  info.bytes(update.guest->digest);
+  if (has_measured_contents(update.type))
+    info.bytes(crypto::hash(kSha384, contents));
+  else
+    info.zeros(kDigest);
+  info.le(kInfoBytes).le(static_cast<std::uint8_t>(update.type)).le(std::uint8_t{0});
+  for (const std::uint8_t permission : update.permissions) info.le(permission);
+  info.le(std::uint8_t{0}).le(raw(platform_.rmp().entry(update.page).gpa));
+  const crypto::Digest digest = crypto::hash(kSha384, info.take());
+  std::ranges::copy(digest.view(), update.guest->digest.begin());
+}
+
+}  // namespace teeio::sev

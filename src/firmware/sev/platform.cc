@@ -1,0 +1,163 @@
+#include "firmware/sev/platform.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "schedule/task.h"
+
+namespace teeio::sev {
+namespace {
+
+constexpr std::uint32_t kSnpInitLength = 64;
+constexpr std::uint32_t kSnpShutdownLength = 8;
+constexpr std::uint32_t kPageReclaimLength = 8;
+constexpr std::uint32_t kFeatureInfoLength = 16;
+constexpr std::uint32_t kLengthBytes = 4;
+
+}  // namespace
+
+Platform::Platform(hw::PhysicalMemory& memory, object::Trace& trace, Rmp& rmp, Options options)
+    : memory_(memory), trace_(trace), rmp_(rmp), options_(options) {
+  add({kSnpInitEx, SEV_COMMAND_NAME("SNP_INIT_EX"), kSnpInitLength, false,
+       [this](Call& call) { return snp_init(call); }});
+  add({kSnpShutdownEx, SEV_COMMAND_NAME("SNP_SHUTDOWN_EX"), kSnpShutdownLength, true,
+       [this](Call& call) { return snp_shutdown(call); }});
+  add({kSnpPageReclaim, SEV_COMMAND_NAME("SNP_PAGE_RECLAIM"), kPageReclaimLength, false,
+       [this](Call& call) { return page_reclaim(call); }});
+  add({kSnpFeatureInfo, "SNP_FEATURE_INFO", {}, kFeatureInfoLength, true, [this](Call& call) {
+         return feature_info(call);
+       }});
+}
+
+void Platform::add(MailboxCommand row) {
+  const std::uint16_t number = row.number;
+  const bool added = commands_.emplace(number, std::move(row)).second;
+  TEEIO_CHECK(added, "two commands of the PSP have one number");
+}
+
+Status Platform::command(std::uint16_t number, Hpa buffer) {
+  const schedule::Lock lock(mutex_);
+  const auto found = commands_.find(number);
+  if (found == commands_.end()) return Status::kInvalidCommand;
+  const MailboxCommand& row = found->second;
+  Bytes bytes(row.length);
+  const bool readable = memory_.read(buffer, bytes).has_value();
+  const std::size_t skip = row.says_length ? kLengthBytes : 0;
+  const Reader body(readable ? ByteView(bytes).subspan(skip) : ByteView{});
+  Call call(*this, row, readable && row.about ? row.about(body) : object::EventFields{});
+  if (!readable) return call.refuse(Status::kInvalidAddress, "the command buffer is not readable");
+  if (row.says_length && Reader(bytes).le<std::uint32_t>() != row.length)
+    return call.refuse(Status::kIncorrectBufferLength, "the buffer says another length");
+  if (!row.fails.empty() && schedule::choose(2, row.fails) != 0)
+    return call.refuse(Status::kResourceLimit, "the explorer made this command fail");
+  call.body_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(skip), bytes.end());
+  return row.run(call);
+}
+
+std::uint32_t Platform::feature_ebx() const { return options_.tio ? kFeatureTio : 0; }
+
+void Platform::name_guest(Hpa gctx, std::uint32_t vm) {
+  const schedule::Lock lock(mutex_);
+  if (GuestContext* found = guest(gctx); found != nullptr) found->vm = vm;
+}
+
+std::optional<GuestContext> Platform::look(Hpa gctx) {
+  const schedule::Lock lock(mutex_);
+  const GuestContext* found = guest(gctx);
+  return found == nullptr ? std::nullopt : std::optional(*found);
+}
+
+std::size_t Platform::guest_count() {
+  const schedule::Lock lock(mutex_);
+  return guests_.size();
+}
+
+GuestContext* Platform::guest(Hpa gctx) {
+  const auto found = guests_.find(raw(gctx));
+  return found == guests_.end() ? nullptr : &found->second;
+}
+
+GuestContext& Platform::make_guest(Hpa gctx) {
+  rmp_.make_context(gctx);
+  return guests_.emplace(raw(gctx), GuestContext{.page = gctx}).first->second;
+}
+
+void Platform::remove_guest(Hpa gctx) {
+  TEEIO_CHECK(guests_.erase(raw(gctx)) == 1, "a guest is removed that is none");
+  rmp_.leave_context(gctx);
+}
+
+GuestContext* Platform::guest_of(Asid asid) {
+  if (asid == 0) return nullptr;
+  const auto found =
+      std::ranges::find_if(guests_, [&](const auto& at) { return at.second.asid == asid; });
+  return found == guests_.end() ? nullptr : &found->second;
+}
+
+Result<Bytes> Platform::read_page(Hpa address, std::size_t size_bytes) {
+  if (offset_in_page(address) + size_bytes > kPageSize)
+    return fail(Errno::kFault, "a firmware's operand leaves its page");
+  Bytes bytes(size_bytes);
+  TEEIO_TRY(memory_.read(address, bytes));
+  return bytes;
+}
+
+Result<void> Platform::write_page(Hpa address, ByteView bytes) {
+  if (offset_in_page(address) + bytes.size() > kPageSize)
+    return fail(Errno::kFault, "a firmware's operand leaves its page");
+  const PageState state = rmp_.state(page_of(address));
+  if (state != PageState::kFirmware && (snp_ || state != PageState::kHypervisor))
+    return fail(Errno::kFault, "the firmware writes into its own pages only");
+  return memory_.write(address, bytes);
+}
+
+/// Source: 56860, SNP_INIT_EX. The RMP itself is there from power-on.
+Status Platform::snp_init(Call& call) {
+  const auto flags = call.body().le<std::uint32_t>();
+  if (snp_) return call.refuse(Status::kInvalidPlatformState, "SNP is initialised already");
+  if ((flags & kInitRmp) == 0 && rmp_.assigned() == 0)
+    return call.refuse(Status::kRmpInitRequired, "the RMP was never initialised");
+  if ((flags & kInitTioEnable) != 0 && !options_.tio)
+    return call.refuse(Status::kInvalidParam, "the firmware has no SEV-TIO");
+  snp_ = true;
+  tio_ = (flags & kInitTioEnable) != 0;
+  return Status::kSuccess;
+}
+
+/// Context pages of guests that are still there keep SNP alive.
+Status Platform::snp_shutdown(Call& call) {
+  if (!snp_) return Status::kSuccess;
+  if (!guests_.empty()) return call.refuse(Status::kInvalidPlatformState, "there are guests");
+  snp_ = tio_ = false;
+  if (shutdown_) shutdown_();
+  return Status::kSuccess;
+}
+
+Status Platform::page_reclaim(Call& call) {
+  const auto operand = call.body().le<std::uint64_t>();
+  const auto size = (operand & 1U) != 0 ? RmpSize::k2M : RmpSize::k4K;
+  const Hpa page{operand & ~std::uint64_t{1}};
+  if (!snp_) return call.refuse(Status::kInvalidPlatformState, "SNP is not initialised");
+  if (!is_page_aligned(raw(page)) || !rmp_.covers(page))
+    return call.refuse(Status::kInvalidAddress, "there is no such page");
+  const PageState state = rmp_.state(page);
+  if (state != PageState::kFirmware && state != PageState::kPreGuest)
+    return call.refuse(Status::kInvalidPageState, "the page is not Firmware or Pre-Guest");
+  if (rmp_.entry(page).size != size)
+    return call.refuse(Status::kInvalidPageSize, "the page has another size in the RMP");
+  rmp_.reclaim(page);
+  return Status::kSuccess;
+}
+
+Status Platform::feature_info(Call& call) {
+  Reader in = call.body();
+  in.skip(sizeof(std::uint32_t));
+  const Hpa out{in.le<std::uint64_t>()};
+  const Bytes info = Writer().le(0U).le(feature_ebx()).le(0U).le(0U).take();
+  if (!write_page(out, info))
+    return call.refuse(Status::kInvalidAddress, "the answer has no place there");
+  return Status::kSuccess;
+}
+
+}  // namespace teeio::sev

@@ -1,0 +1,211 @@
+#include <algorithm>
+#include <cstring>
+
+#include "host/kvm/gmem.h"
+#include "host/kvm/kvm.h"
+#include "host/kvm/sev/sev_vm.h"
+
+// snp_launch_start(), snp_launch_update(), snp_launch_finish() of Linux arch/x86/kvm/svm/sev.c.
+
+namespace teeio::kvm {
+namespace {
+
+using sev::LaunchPage;
+
+/// SNP_POLICY_MASK_VALID: ABI version, SMT, bit 17, debug, single socket.
+constexpr std::uint64_t kPolicyValid = 0xffff | 1U << 16U | 1U << 17U | 1U << 19U | 1U << 20U;
+constexpr Gpa kInitialVmsa{0xffff'ffff'f000};
+
+/// Where a VMSA has what the VMM set. Source: Linux asm/svm.h, struct sev_es_save_area; the
+/// places in the special registers are those of struct kvm_sregs.
+struct Place {
+  std::size_t in_vmsa, in_special;
+};
+constexpr Place kSpecial[] = {{0xd0, 264}, {0x148, 248}, {0x150, 240}, {0x158, 224}};
+constexpr std::size_t kSegments = 6;  // in the VMM's order cs, ds, es, fs, gs, ss
+constexpr std::size_t kVmsaSegments[kSegments] = {0x10, 0x30, 0x00, 0x40, 0x50, 0x20};
+constexpr std::size_t kSegmentBytes = 24;
+
+void put(std::span<std::byte> vmsa, std::size_t at, std::uint64_t value) {
+  std::memcpy(vmsa.data() + at, &value, sizeof value);
+}
+
+/// sev_es_sync_vmsa(): the registers that the VMM has set, and the rest as after reset.
+Bytes vmsa_of(hw::Cpu& cpu, std::uint64_t sev_features) {
+  Bytes vmsa(kPageSize);
+  std::array<std::byte, 312> special{};
+  (void)cpu.get_special(special);
+  const hw::CpuRegisters regs = cpu.registers();
+  for (std::size_t i = 0; i < kSegments; ++i) {
+    const ByteView segment = ByteView(special).subspan(i * kSegmentBytes, kSegmentBytes);
+    Reader in(segment);
+    const auto base = in.le<std::uint64_t>();
+    const auto limit = in.le<std::uint32_t>();
+    const auto selector = in.le<std::uint16_t>();
+    put(vmsa, kVmsaSegments[i], std::uint64_t{limit} << 32U | selector);
+    put(vmsa, kVmsaSegments[i] + 8, base);
+  }
+  for (const Place& place : kSpecial)
+    std::memcpy(vmsa.data() + place.in_vmsa, special.data() + place.in_special, 8);
+  const std::pair<std::size_t, std::uint64_t> general[] = {
+      {0x170, regs.rflags}, {0x178, regs.rip}, {0x1d8, regs.rsp},    {0x1f8, regs.rax},
+      {0x308, regs.rcx},    {0x310, regs.rdx}, {0x318, regs.rbx},    {0x328, regs.rbp},
+      {0x330, regs.rsi},    {0x338, regs.rdi}, {0x340, regs.r8},     {0x348, regs.r9},
+      {0x350, regs.r10},    {0x358, regs.r11}, {0x360, regs.r12},    {0x368, regs.r13},
+      {0x370, regs.r14},    {0x378, regs.r15}, {0x3b0, sev_features}};
+  for (const auto& [at, value] : general) put(vmsa, at, value);
+  return vmsa;
+}
+
+}  // namespace
+
+/// sev_issue_cmd(), with the firmware's answer for the program.
+Result<void> SevVm::command(std::uint16_t number, Bytes buffer) {
+  sev::Status status{};
+  auto done = host_.psp().command(number, buffer, status);
+  firmware_error_ = std::to_underlying(status);
+  return done;
+}
+
+/// snp_context_create().
+Result<void> SevVm::create_context() {
+  const auto page = host_.psp().alloc_firmware_page();
+  if (!page) return std::unexpected(page.error());
+  if (auto made = command(sev::kSnpGctxCreate, Writer().le(raw(*page)).take()); !made) {
+    host_.psp().free_firmware_page(*page);
+    return made;
+  }
+  host_.psp().psp().name_guest(*page, vm_.number());
+  gctx_.store(raw(*page));
+  return {};
+}
+
+/// snp_decommission_context().
+void SevVm::free_context() {
+  const Hpa gctx{gctx_.load()};
+  if (raw(gctx) == 0) return;
+  sev::Status status{};
+  if (!host_.psp().insist(sev::kSnpDecommission, Writer().le(raw(gctx)).take(), status)) return;
+  host_.psp().free_firmware_page(gctx);
+  gctx_.store(0);
+}
+
+Result<void> SevVm::launch_start(std::uint64_t policy, ByteView gosvw, std::uint16_t flags) {
+  const schedule::Lock lock(build_lock_);
+  firmware_error_ = 0;
+  if (!initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
+  if (gctx_.load() != 0) return fail(Errno::kInval, "the guest's launch has begun already");
+  if (flags != 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START has no flags");
+  if ((policy & ~kPolicyValid) != 0) return fail(Errno::kInval, "an unknown policy bit is set");
+  if ((policy & sev::kPolicyMustBeOne) == 0)
+    return fail(Errno::kInval, "bit 17 of the policy must be one");
+  if (!create_context()) return fail(Errno::kNoTty, "the firmware makes no guest context");
+  const std::uint64_t gctx = gctx_.load();
+  auto done = command(
+      sev::kSnpLaunchStart,
+      Writer().le(gctx).le(policy).le(std::uint64_t{0}).le(std::uint64_t{0}).bytes(gosvw).take());
+  if (done) done = command(sev::kSnpActivate, Writer().le(gctx).le(asid()).take());
+  if (!done) {
+    const std::uint32_t error = firmware_error_;
+    free_context();
+    firmware_error_ = error;
+  }
+  return done;
+}
+
+Result<void> SevVm::firmware_takes(Hpa page, LaunchPage type) {
+  const std::uint32_t flags = std::uint32_t{std::to_underlying(type)} << 1U;
+  auto done =
+      command(sev::kSnpLaunchUpdate,
+              Writer().le(gctx_.load()).le(flags).le(0U).le(raw(page)).le(std::uint64_t{0}).take());
+  if (!done && !host_.psp().reclaim_page(page))
+    vm_.bug("the firmware keeps a page whose launch it refused");
+  return done;
+}
+
+/// A turn of kvm_gmem_populate() with sev_gmem_post_populate().
+Result<void> SevVm::update_page(Gpa gpa, LaunchPage type, const ReadSource& contents,
+                                std::uint64_t index) {
+  Hpa page{0};
+  {
+    const schedule::ReadLock srcu(vm_.srcu());
+    Slot* slot = vm_.find_slot(gpa);
+    if (slot == nullptr || slot->gmem == nullptr)
+      return fail(Errno::kInval, "no guest_memfd backs the page");
+    TEEIO_ASSIGN(page, slot->gmem->page(slot->gmem_offset + (gpa - slot->start)));
+  }
+  if (!vm_.is_private(gpa)) return fail(Errno::kInval, "the page is not private");
+  if (host_.psp().rmp().entry(page).assigned)
+    return fail(Errno::kExist, "the page is the guest's already");
+  Bytes bytes(kPageSize);
+  if (type != LaunchPage::kZero) TEEIO_TRY(contents(index, bytes));
+  TEEIO_TRY(host_.psp().memory().write(page, bytes));
+  TEEIO_TRY(host_.psp().make_private(page, gpa, asid(), true));
+  return firmware_takes(page, type);
+}
+
+Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, LaunchPage type,
+                                           const ReadSource& contents) {
+  const schedule::Lock lock(build_lock_);
+  firmware_error_ = 0;
+  if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
+  if (finished_.load() != 0) return fail(Errno::kInval, "the guest's launch is finished");
+  {
+    const schedule::ReadLock srcu(vm_.srcu());
+    const Slot* slot = vm_.find_slot(start);
+    if (slot == nullptr || slot->gmem == nullptr)
+      return fail(Errno::kInval, "no guest_memfd backs the page");
+    pages = std::min(pages, (slot->size - (start - slot->start)) >> kPageShift);
+  }
+  std::uint64_t done = 0;
+  Result<void> last;
+  while (done < pages) {
+    last = update_page(start + done * kPageSize, type, contents, done);
+    if (!last) break;
+    ++done;
+  }
+  // What went well counts; only the first page's failure is the call's.
+  if (!last && done == 0) return fail(Errno::kIo, last.error().why);
+  return done;
+}
+
+/// snp_launch_update_vmsa().
+Result<void> SevVm::launch_vmsas() {
+  constexpr std::uint64_t kSnpActive = 1;  // SVM_SEV_FEAT_SNP_ACTIVE
+  std::vector<std::uint32_t> ids;
+  {
+    const schedule::Lock lock(vcpus_lock_);
+    for (const auto& [id, state] : vcpus_) ids.push_back(id);
+  }
+  for (const std::uint32_t id : ids) {
+    VcpuState* state = nullptr;
+    {
+      const schedule::Lock lock(vcpus_lock_);
+      const auto found = vcpus_.find(id);
+      if (found == vcpus_.end()) continue;
+      state = &found->second;
+    }
+    hw::Cpu* cpu = state->vcpu->cpu();
+    const Bytes vmsa = cpu != nullptr ? vmsa_of(*cpu, kSnpActive) : Bytes(kPageSize);
+    TEEIO_TRY(host_.psp().memory().write(state->vmsa, vmsa));
+    TEEIO_TRY(host_.psp().make_private(state->vmsa, kInitialVmsa, asid(), true));
+    TEEIO_TRY(firmware_takes(state->vmsa, LaunchPage::kVmsa));
+    state->in_firmware = true;
+  }
+  return {};
+}
+
+Result<void> SevVm::launch_finish(std::uint64_t flags, ByteView host_data) {
+  const schedule::Lock lock(build_lock_);
+  firmware_error_ = 0;
+  if (!initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
+  if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
+  if (finished_.load() != 0) return fail(Errno::kInval, "the guest's launch is finished");
+  TEEIO_TRY(launch_vmsas());
+  TEEIO_TRY(command(sev::kSnpLaunchFinish,
+                    Writer().le(gctx_.load()).zeros(16).le(flags).bytes(host_data).take()));
+  finished_.store(1);
+  return {};
+}
+
+}  // namespace teeio::kvm

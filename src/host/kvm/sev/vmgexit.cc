@@ -1,0 +1,283 @@
+#include <algorithm>
+
+#include "host/kvm/kvm.h"
+#include "host/kvm/sev/msrs.h"
+#include "host/kvm/sev/sev_vm.h"
+
+// VMGEXIT: sev_handle_vmgexit() of Linux arch/x86/kvm/svm/sev.c.
+
+namespace teeio::kvm {
+namespace {
+
+using Field = Ghcb::Field;
+
+constexpr std::uint64_t kInfoMask = 0xfff;
+constexpr std::uint64_t kFrame = 0x000f'ffff'ffff'f000;
+/// HV features: SNP and SEV-TIO. The guest's own vCPUs are not created by it here.
+constexpr std::uint64_t kFeatures = 1U << 0U | 1U << 7U;
+
+// Requests of the MSR protocol, and their answers. Source: GHCB specification, 2.3.1.
+enum : std::uint64_t {
+  kMsrSevInfo = 0x002,
+  kMsrPreferredGpa = 0x010,
+  kMsrRegisterGpa = 0x012,
+  kMsrPageState = 0x014,
+  kMsrFeatures = 0x080,
+  kMsrTerminate = 0x100,
+};
+constexpr std::uint64_t kNoPreference = kFrame;
+
+// Exit codes. Source: Linux arch/x86/include/uapi/asm/svm.h, and for SEV-TIO AMD's public
+// tree, AMDESE/linux-kvm.
+enum : std::uint64_t {
+  kExitHlt = 0x78,
+  kExitIo = 0x7b,
+  kExitMmioRead = 0x8000'0001,
+  kExitMmioWrite = 0x8000'0002,
+  kExitPageState = 0x8000'0010,
+  kExitGuestRequest = 0x8000'0011,
+  kExitTioGuestRequest = 0x8000'0020,
+  kExitTioOp = 0x8000'0021,
+  kExitFeatures = 0x8000'fffd,
+  kExitTerminate = 0x8000'fffe,
+};
+/// svm_vmgexit_bad_input(): 2 in SW_EXITINFO1, and which in SW_EXITINFO2.
+constexpr std::uint64_t kBadInput = 2;
+enum : std::uint64_t {
+  kInvalidUsage = 2,
+  kInvalidScratch = 3,
+  kMissingInput = 4,
+  kInvalidInput = 5,
+  kInvalidEvent = 6
+};
+
+void bad_input(Ghcb& ghcb, std::uint64_t reason) {
+  ghcb.set(Field::kExitInfo1, kBadInput);
+  ghcb.set(Field::kExitInfo2, reason);
+}
+
+void set_ghcb_msr(Vcpu& vcpu, std::uint64_t value) { vcpu.cpu()->set_msr(kMsrGhcb, value); }
+
+/// KVM_MAP_GPA_RANGE_ENCRYPTED; 4 KiB pages are 0.
+constexpr std::uint64_t kMapEncrypted = 1U << 4U;
+constexpr std::uint64_t kHypercallMapGpaRange = 12;  // KVM_HC_MAP_GPA_RANGE
+constexpr std::uint64_t kStatePrivate = 1;
+constexpr std::uint64_t kStateShared = 2;
+
+void ask_for_state(VcpuExit& exit, Gpa gpa, std::uint64_t pages, bool is_private) {
+  exit.reason = VcpuExit::Reason::kHypercall;
+  exit.number = kHypercallMapGpaRange;
+  exit.args[0] = raw(gpa);
+  exit.args[1] = pages;
+  exit.args[2] = is_private ? kMapEncrypted : 0;
+}
+
+}  // namespace
+
+/// sev_handle_vmgexit_msr_protocol().
+VmOps::GuestCallAction SevVm::msr_protocol(Vcpu& vcpu, VcpuExit& exit, std::uint64_t request) {
+  VcpuState& state = state_of(vcpu);
+  switch (request & kInfoMask) {
+    case kMsrSevInfo:
+      set_ghcb_msr(vcpu, ghcb_sev_info(ghcb_version_));
+      return GuestCallAction::kResume;
+    case kMsrPreferredGpa:
+      set_ghcb_msr(vcpu, kNoPreference | (kMsrPreferredGpa + 1));
+      return GuestCallAction::kResume;
+    case kMsrRegisterGpa:
+      state.registered = Gpa{request & kFrame};
+      set_ghcb_msr(vcpu, (request & kFrame) | (kMsrRegisterGpa + 1));
+      return GuestCallAction::kResume;
+    case kMsrPageState: {
+      const std::uint64_t operation = request >> 52U & 0xfU;
+      if (operation != kStatePrivate && operation != kStateShared) {
+        set_ghcb_msr(vcpu, std::uint64_t{1} << 32U | (kMsrPageState + 1));
+        return GuestCallAction::kResume;
+      }
+      state.ghcb = Gpa{0};  // the answer goes into the MSR
+      ask_for_state(exit, Gpa{request & kFrame}, 1, operation == kStatePrivate);
+      return GuestCallAction::kExit;
+    }
+    case kMsrFeatures:
+      set_ghcb_msr(vcpu, kFeatures << 12U | (kMsrFeatures + 1));
+      return GuestCallAction::kResume;
+    case kMsrTerminate:
+      exit.reason = VcpuExit::Reason::kVendor;
+      exit.number = std::to_underlying(SevExit::kTerminate);
+      exit.args[0] = request;
+      return GuestCallAction::kExit;
+    default:
+      return GuestCallAction::kResume;  // the MSR stays as it is
+  }
+}
+
+VmOps::GuestCallAction SevVm::vmgexit(Vcpu& vcpu, VcpuExit& exit) {
+  const std::uint64_t msr = vcpu.cpu()->msr(kMsrGhcb).value_or(0);
+  if ((msr & kInfoMask) != 0) return msr_protocol(vcpu, exit, msr);
+  if (msr == 0) return GuestCallAction::kResume;
+  const Gpa page{msr & kFrame};
+  const auto mapping = vm_.mmu().lookup(page, hw::GuestAccess::kWrite);
+  if (!mapping)
+    return mapping.error() == hw::GuestMemory::Miss::kFault ? retry_after_fault(vcpu, page, exit)
+                                                            : GuestCallAction::kResume;
+  auto ghcb = Ghcb::read(host_.psp().memory(), *mapping);
+  if (!ghcb) return GuestCallAction::kResume;
+  VcpuState& state = state_of(vcpu);
+  if (state.registered != page) {
+    // KVM_RUN gives EINVAL; here an exit that no VMM takes for progress.
+    exit.reason = VcpuExit::Reason::kInternalError;
+    return GuestCallAction::kExit;
+  }
+  state.ghcb = page;
+  const GuestCallAction action = dispatch(vcpu, state, *ghcb, exit);
+  // A fault repeats the whole request.
+  if (action != GuestCallAction::kFault) (void)ghcb->write(host_.psp().memory(), *mapping);
+  return action;
+}
+
+/// sev_es_validate_vmgexit() and the switch of sev_handle_vmgexit().
+VmOps::GuestCallAction SevVm::dispatch(Vcpu& vcpu, VcpuState& state, Ghcb& ghcb, VcpuExit& exit) {
+  const auto code = ghcb.get(Field::kExitCode);
+  const auto info1 = ghcb.get(Field::kExitInfo1);
+  const auto info2 = ghcb.get(Field::kExitInfo2);
+  if (ghcb.usage() != 0) return bad_input(ghcb, kInvalidUsage), GuestCallAction::kResume;
+  if (!code || !info1 || !info2) return bad_input(ghcb, kMissingInput), GuestCallAction::kResume;
+  // svm_vmgexit_success(): what is not overwritten below.
+  ghcb.set(Field::kExitInfo1, 0);
+  ghcb.set(Field::kExitInfo2, 0);
+  switch (*code) {
+    case kExitHlt:
+      exit.reason = VcpuExit::Reason::kHalt;
+      return GuestCallAction::kExit;
+    case kExitIo:
+      exit.args[0] = *info1;
+      return io(state, ghcb, exit);
+    case kExitMmioRead:
+    case kExitMmioWrite:
+      exit.gpa = Gpa{*info1};
+      exit.args[0] = *info2;
+      return mmio(state, ghcb, exit, *code == kExitMmioWrite);
+    case kExitPageState:
+      return page_state_change(state, ghcb, exit);
+    case kExitGuestRequest:
+    case kExitTioGuestRequest:
+      exit.args[4] = *info1;
+      exit.args[5] = *info2;
+      return *code == kExitGuestRequest ? guest_request(vcpu, ghcb, exit)
+                                        : tio_guest_request(vcpu, ghcb, exit);
+    case kExitTioOp:
+      exit.args[0] = *info1 & 0xffff'ffffU;
+      exit.args[1] = *info1 >> 32U;
+      return tio_op(ghcb, exit);
+    case kExitFeatures:
+      ghcb.set(Field::kExitInfo2, kFeatures);
+      return GuestCallAction::kResume;
+    case kExitTerminate:
+      exit.reason = VcpuExit::Reason::kVendor;
+      exit.number = std::to_underlying(SevExit::kTerminate);
+      exit.args[0] = raw(state.ghcb);
+      return GuestCallAction::kExit;
+    default:
+      bad_input(ghcb, kInvalidEvent);
+      return GuestCallAction::kResume;
+  }
+}
+
+/// SVM_EXIT_IOIO. Source: APM volume 2, 15.10.2, EXITINFO1.
+VmOps::GuestCallAction SevVm::io(VcpuState&, Ghcb& ghcb, VcpuExit& exit) {
+  const std::uint64_t info = exit.args[0];
+  constexpr std::uint64_t kIn = 1U << 0U;
+  constexpr std::uint64_t kString = 1U << 2U;
+  const auto size = static_cast<std::uint8_t>(info >> 4U & 7U);  // one-hot: 1, 2 or 4 bytes
+  const auto rax = ghcb.get(Field::kRax);
+  exit.write = (info & kIn) == 0;
+  if ((info & kString) != 0 || (size != 1 && size != 2 && size != 4) || (exit.write && !rax))
+    return bad_input(ghcb, kInvalidInput), GuestCallAction::kResume;
+  exit.reason = VcpuExit::Reason::kIo;
+  exit.number = kExitIo;
+  exit.size = size;
+  exit.port = static_cast<std::uint16_t>(info >> 16U);
+  exit.data = rax.value_or(0) & ((std::uint64_t{1} << (8U * size)) - 1);
+  return GuestCallAction::kExit;
+}
+
+/// SVM_VMGEXIT_MMIO_READ and _WRITE: through the GHCB's own buffer.
+VmOps::GuestCallAction SevVm::mmio(VcpuState& state, Ghcb& ghcb, VcpuExit& exit, bool write) {
+  const std::uint64_t size = exit.args[0];
+  const std::uint64_t scratch = ghcb.get(Field::kScratch).value_or(0);
+  const std::uint64_t offset = scratch - raw(state.ghcb);
+  const bool sized = size == 1 || size == 2 || size == 4 || size == 8;
+  if (!sized) return bad_input(ghcb, kInvalidInput), GuestCallAction::kResume;
+  if (scratch < raw(state.ghcb) || offset < Ghcb::kSharedBuffer ||
+      offset > Ghcb::kSharedBufferEnd - size)
+    return bad_input(ghcb, kInvalidScratch), GuestCallAction::kResume;
+  exit.reason = VcpuExit::Reason::kMmio;
+  exit.number = write ? kExitMmioWrite : kExitMmioRead;
+  exit.size = static_cast<std::uint8_t>(size);
+  exit.write = write;
+  Bytes bytes(8);
+  if (write) std::ranges::copy(ghcb.shared(offset, size), bytes.begin());
+  exit.data = Reader(bytes).le<std::uint64_t>();
+  state.scratch = offset;
+  return GuestCallAction::kExit;
+}
+
+/// snp_begin_psc(), one run of neighbours a VMGEXIT: the guest asks again for what is left.
+/// Source: GHCB specification, "SNP Page State Change".
+VmOps::GuestCallAction SevVm::page_state_change(VcpuState& state, Ghcb& ghcb, VcpuExit& exit) {
+  constexpr std::uint64_t kInvalidHeader = std::uint64_t{1} << 32U | 1;
+  constexpr std::uint64_t kInvalidEntry = std::uint64_t{1} << 32U | 2;
+  constexpr std::uint16_t kMaxEntries = 253;  // VMGEXIT_PSC_MAX_COUNT
+  const std::uint64_t scratch = ghcb.get(Field::kScratch).value_or(0);
+  if (scratch != raw(state.ghcb) + Ghcb::kSharedBuffer)
+    return bad_input(ghcb, kInvalidScratch), GuestCallAction::kResume;
+  Reader header(ghcb.shared(Ghcb::kSharedBuffer, 8));
+  std::uint16_t index = header.le<std::uint16_t>();
+  const auto last = header.le<std::uint16_t>();
+  const auto refuse = [&](std::uint64_t why) {
+    ghcb.set(Field::kExitInfo2, why);
+    return GuestCallAction::kResume;
+  };
+  if (last >= kMaxEntries) return refuse(kInvalidHeader);
+  const auto entry_at = [&](std::uint16_t i) {
+    return Reader(ghcb.shared(Ghcb::kSharedBuffer + 8 + std::size_t{8} * i, 8)).le<std::uint64_t>();
+  };
+  const auto done = [](std::uint64_t entry) { return (entry & 0xfffU) != 0; };
+  while (index <= last && done(entry_at(index))) ++index;
+  if (index > last) return GuestCallAction::kResume;
+  const std::uint64_t first = entry_at(index);
+  const std::uint64_t operation = first >> 52U & 0xfU;
+  constexpr std::uint64_t kLarge = std::uint64_t{1} << 56U;
+  if ((first & kLarge) != 0 || (operation != kStatePrivate && operation != kStateShared))
+    return refuse(kInvalidEntry);
+  std::uint16_t count = 1;
+  const auto follows = [&](std::uint64_t entry) {
+    return !done(entry) && entry == first + count * kPageSize;
+  };
+  while (index + count <= last && follows(entry_at(static_cast<std::uint16_t>(index + count))))
+    ++count;
+  state.psc_index = index;
+  state.psc_count = count;
+  ask_for_state(exit, Gpa{first & kFrame}, count, operation == kStatePrivate);
+  return GuestCallAction::kExit;
+}
+
+/// __snp_complete_one_psc().
+void SevVm::finish_psc(VcpuState& state, Ghcb& ghcb, bool good) {
+  if (!good) {
+    constexpr std::uint64_t kGeneric = std::uint64_t{0x100} << 32U;  // VMGEXIT_PSC_ERROR_GENERIC
+    return ghcb.set(Field::kExitInfo2, kGeneric);
+  }
+  const auto put = [&](std::size_t offset, std::uint64_t value, std::size_t bytes) {
+    std::ranges::copy(bytes_of(value).first(bytes),
+                      ghcb.shared_writable(Ghcb::kSharedBuffer + offset, bytes).begin());
+  };
+  for (std::uint16_t i = state.psc_index; i < state.psc_index + state.psc_count; ++i) {
+    const std::size_t at = 8 + std::size_t{8} * i;
+    const auto entry = Reader(ghcb.shared(Ghcb::kSharedBuffer + at, 8)).le<std::uint64_t>();
+    put(at, (entry & ~std::uint64_t{0xfff}) | 1, 8);  // one page of one is done
+  }
+  put(0, state.psc_index + state.psc_count, 2);
+}
+
+}  // namespace teeio::kvm

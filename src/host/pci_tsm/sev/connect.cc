@@ -1,0 +1,147 @@
+#include <algorithm>
+
+#include "base/check.h"
+#include "host/pci_tsm/sev/sev_driver.h"
+#include "host/pci_tsm/sev/stream.h"
+#include "hw/find_capability.h"
+
+namespace teeio::tsm {
+namespace {
+
+using sev::DataObject;
+using sev::TioCommand;
+
+/// PCI_EXP_LNKCAP_PN.
+std::uint16_t port_number(hw::RootPort& port) {
+  constexpr std::uint16_t kLinkCapabilities = 0x0c;
+  const auto express = hw::find_capability(port, hw::kCapabilityPcie);
+  if (!express) return 0;
+  const std::uint32_t link =
+      port.config_read(static_cast<std::uint16_t>(*express + kLinkCapabilities), 4);
+  return static_cast<std::uint16_t>(link >> 24U);
+}
+
+}  // namespace
+
+Result<void> SevDriver::init() {
+  TEEIO_ASSIGN(const Hpa page, psp_.alloc_firmware_page());
+  const auto steps = [&]() -> Result<void> {
+    sev::Status status{};
+    sev::TioOperands in;
+    in.status_page = page;
+    const auto issue = [&](TioCommand command) {
+      return psp_.command(static_cast<std::uint16_t>(command), in.encode(sev::tio_layout(command)),
+                          status);
+    };
+    const auto look = [&]() -> Result<void> {
+      TEEIO_TRY(issue(TioCommand::kStatus));
+      Bytes bytes(sev::TioStatus::kSize);
+      TEEIO_TRY(psp_.memory().read(page, bytes));
+      TEEIO_ASSIGN(sizes_, sev::TioStatus::decode(bytes));
+      return {};
+    };
+    TEEIO_TRY(look());
+    if (sizes_.flags == 0) return fail(Errno::kNoEnt, "the firmware has no SEV-TIO");
+    if ((sizes_.flags & sev::TioStatus::kInitDone) != 0)
+      return fail(Errno::kBusy, "SEV-TIO is initialised already");
+    TEEIO_TRY(issue(TioCommand::kInit));
+    return look();
+  };
+  const Result<void> done = steps();
+  psp_.free_firmware_page(page);
+  return done;
+}
+
+Result<void> SevDriver::connect(hw::PciFunction& pf0) {
+  hw::RootPort* port = nullptr;
+  for (hw::RootPort* candidate : ports_)
+    if (pf0.bdf().bus >= candidate->secondary_bus() &&
+        pf0.bdf().bus <= candidate->subordinate_bus())
+      port = candidate;
+  if (port == nullptr) return fail(Errno::kNxio, "no root port leads to the device");
+  // The stream's id is its index in the host bridge.
+  std::uint8_t stream = 0;
+  while (std::ranges::any_of(cards_, [&](const auto& at) { return at.second.stream == stream; }))
+    ++stream;
+  Card& card = cards_
+                   .emplace(pf0.bdf(), Card{.pf0 = &pf0,
+                                            .port = port,
+                                            .stream = stream,
+                                            .dsm = std::make_unique<TioDsm>(psp_, pf0, sizes_)})
+                   .first->second;
+  auto connected = connect_steps(card);
+  if (!connected) {
+    undo_connect(card);
+    cards_.erase(pf0.bdf());
+  }
+  return connected;
+}
+
+/// dsm_connect().
+Result<void> SevDriver::connect_steps(Card& card) {
+  TioDsm& dsm = *card.dsm;
+  TEEIO_TRY(dsm.alloc());
+  sev::TioOperands create;
+  create.device_id = card.pf0->bdf().rid();
+  create.segment = static_cast<std::uint8_t>(card.pf0->bdf().domain);
+  create.root_port_id = port_number(*card.port);
+  TEEIO_TRY(dsm.command(TioCommand::kDevCreate, create));
+  card.created = true;
+  TEEIO_TRY(setup_stream(*card.pf0, StreamEnd::kEndPoint, card.stream));
+  card.endpoint_set = true;
+  TEEIO_TRY(setup_stream(*card.port, StreamEnd::kRootPort, card.stream));
+  card.port_set = true;
+  sev::TioOperands connect;
+  connect.tc_mask = 1;
+  connect.stream_ids.fill(0xff);
+  connect.stream_ids[0] = card.stream;
+  TEEIO_TRY(dsm.command(TioCommand::kDevConnect, connect));
+  card.certificates = dsm.output(DataObject::Id::kCertificate);
+  TEEIO_TRY(measure(card, {}));
+  enable_stream(*card.port, card.stream);
+  enable_stream(*card.pf0, card.stream);
+  return {};
+}
+
+Result<void> SevDriver::measure(Card& card, const std::array<std::byte, 32>& nonce) {
+  sev::TioOperands in;
+  in.flags = sev::kRawMeasurements;
+  in.nonce = nonce;
+  TEEIO_TRY(card.dsm->command(TioCommand::kDevMeasurements, in));
+  card.measurements = card.dsm->output(DataObject::Id::kMeasurement);
+  return {};
+}
+
+void SevDriver::disconnect(hw::PciFunction& pf0) {
+  const auto at = cards_.find(pf0.bdf());
+  TEEIO_CHECK(at != cards_.end(), "a card is disconnected that was not connected");
+  undo_connect(at->second);
+  cards_.erase(at);
+}
+
+/// dsm_disconnect(). DEV_DISCONNECT finds nothing to do for a card that did not get there.
+/// RECLAIM goes through, unless a TDI could not be reclaimed: then the pages are leaked.
+void SevDriver::undo_connect(Card& card) {
+  TioDsm& dsm = *card.dsm;
+  if (card.created) {
+    sev::TioOperands in;
+    if (!dsm.command(TioCommand::kDevDisconnect, in)) {
+      in.flags = sev::kForce;
+      (void)dsm.insist(TioCommand::kDevDisconnect, in);
+    }
+    (void)dsm.insist(TioCommand::kDevReclaim);
+  }
+  if (card.port_set) teardown_stream(*card.port, card.stream);
+  if (card.endpoint_set) teardown_stream(*card.pf0, card.stream);
+}
+
+/// Function 0 hosts the DSM of its bus and device, and of their VFs.
+SevDriver::Card* SevDriver::card_of(hw::PciFunction& function) {
+  hw::PciFunction* physical = function.physical_function();
+  const Bdf home = physical != nullptr ? physical->bdf() : function.bdf();
+  for (auto& [bdf, card] : cards_)
+    if (bdf.domain == home.domain && bdf.bus == home.bus && bdf.device == home.device) return &card;
+  return nullptr;
+}
+
+}  // namespace teeio::tsm

@@ -1,0 +1,162 @@
+#include "firmware/sev/rmp.h"
+
+#include <gtest/gtest.h>
+
+namespace teeio::sev {
+namespace {
+
+using hw::TBit;
+
+class RmpTest : public testing::Test {
+ protected:
+  static constexpr Asid kAsid = 5;
+  static constexpr Gpa kGpa{0x4000'0000};
+  static constexpr Hpa kBar{0x8000'0000};
+
+  /// A BAR's place on the bus; nobody accesses it.
+  struct Silent final : hw::MmioTarget {
+    void mmio_read(std::uint64_t, std::span<std::byte>) override {}
+    void mmio_write(std::uint64_t, ByteView) override {}
+  };
+
+  RmpTest() { EXPECT_TRUE(memory.claim_mmio(kBar, 2 * kRmp2M, bar)); }
+
+  RmpStatus give(Hpa at, Asid asid = kAsid, Gpa gpa = kGpa, bool immutable = false,
+                 RmpSize size = RmpSize::k4K) {
+    return rmp.update(
+        at, {.assigned = true, .immutable = immutable, .size = size, .asid = asid, .gpa = gpa});
+  }
+  RmpStatus take(Hpa at, RmpSize size = RmpSize::k4K) { return rmp.update(at, {.size = size}); }
+  std::byte first_byte(hw::KeyId key) {
+    std::array<std::byte, 1> byte{};
+    EXPECT_TRUE(memory.read(page, byte, key));
+    return byte[0];
+  }
+
+  hw::PhysicalMemory memory{1U << 24U};
+  Silent bar;
+  Rmp rmp{memory};
+  Hpa page = *memory.alloc_page();
+};
+
+TEST_F(RmpTest, EachStateHasItsEntry) {
+  EXPECT_EQ(rmp.state(page), PageState::kHypervisor);
+  ASSERT_EQ(give(page, 0, Gpa{0}, true), RmpStatus::kSuccess);
+  EXPECT_EQ(rmp.state(page), PageState::kFirmware);
+  rmp.make_context(page);
+  EXPECT_EQ(rmp.state(page), PageState::kContext);
+  rmp.leave_context(page);
+  rmp.reclaim(page);
+  EXPECT_EQ(rmp.state(page), PageState::kReclaim);
+  ASSERT_EQ(give(page, kAsid, kGpa, true), RmpStatus::kSuccess);
+  EXPECT_EQ(rmp.state(page), PageState::kPreGuest);
+  rmp.hand_to_guest(page, false);
+  EXPECT_EQ(rmp.state(page), PageState::kGuestValid);
+  ASSERT_TRUE(rmp.pvalidate(kAsid, kGpa, page, RmpSize::k4K, false));
+  EXPECT_EQ(rmp.state(page), PageState::kGuestInvalid);
+  ASSERT_EQ(take(page), RmpStatus::kSuccess);
+  EXPECT_EQ(rmp.state(page), PageState::kHypervisor);
+  EXPECT_EQ(rmp.assigned(), 0U);
+}
+
+TEST_F(RmpTest, EachBadUpdateIsRefusedWithItsStatus) {
+  EXPECT_EQ(give(page + 1), RmpStatus::kFailInput);
+  EXPECT_EQ(give(Hpa{0x1000}), RmpStatus::kFailInput) << "nothing is there";
+  EXPECT_EQ(give(page, kAsid, kGpa + 8), RmpStatus::kFailInput);
+  EXPECT_EQ(give(page, Rmp::kMaxAsid + 1), RmpStatus::kFailInput);
+  EXPECT_EQ(give(page, 0, kGpa), RmpStatus::kFailInput) << "an address without an ASID";
+  EXPECT_EQ(rmp.update(page, {.asid = kAsid, .gpa = kGpa}), RmpStatus::kFailInput);
+  EXPECT_EQ(give(kBar + kPageSize, kAsid, kGpa, false, RmpSize::k2M), RmpStatus::kFailInput);
+  ASSERT_EQ(give(page, kAsid, kGpa, true), RmpStatus::kSuccess);
+  EXPECT_EQ(take(page), RmpStatus::kFailPermission);
+  EXPECT_EQ(give(page), RmpStatus::kFailPermission);
+}
+
+TEST_F(RmpTest, AnUpdateTakesTheGuestsValidationAway) {
+  ASSERT_EQ(give(page), RmpStatus::kSuccess);
+  ASSERT_TRUE(rmp.pvalidate(kAsid, kGpa, page, RmpSize::k4K, true));
+  ASSERT_EQ(rmp.check_guest(kAsid, kGpa, page, RmpAccess::kRead), std::nullopt);
+  ASSERT_EQ(give(page), RmpStatus::kSuccess) << "the same entry once more";
+  EXPECT_EQ(rmp.check_guest(kAsid, kGpa, page, RmpAccess::kRead), RmpFault::kNotValidated);
+}
+
+TEST_F(RmpTest, SizesThatOverlapAreRefused) {
+  ASSERT_EQ(give(kBar, kAsid, kGpa, false, RmpSize::k2M), RmpStatus::kSuccess);
+  EXPECT_EQ(give(kBar + kPageSize), RmpStatus::kFailOverlap);
+  EXPECT_EQ(take(kBar), RmpStatus::kFailOverlap) << "as 4 KiB";
+  EXPECT_EQ(rmp.entry(kBar + kPageSize).size, RmpSize::k2M);
+  ASSERT_EQ(rmp.psmash(kBar), RmpStatus::kSuccess);
+  EXPECT_EQ(rmp.assigned(), kRmp2M / kPageSize);
+  EXPECT_EQ(rmp.entry(kBar + kPageSize).gpa, kGpa + kPageSize);
+  EXPECT_EQ(rmp.psmash(kBar), RmpStatus::kFailInput);
+  EXPECT_EQ(give(kBar, kAsid, kGpa, false, RmpSize::k2M), RmpStatus::kFailOverlap);
+  EXPECT_EQ(take(kBar + kPageSize), RmpStatus::kSuccess);
+}
+
+TEST_F(RmpTest, PvalidateSaysWhetherTheBitChanged) {
+  ASSERT_EQ(give(page), RmpStatus::kSuccess);
+  const auto first = rmp.pvalidate(kAsid, kGpa, page, RmpSize::k4K, true);
+  ASSERT_TRUE(first);
+  EXPECT_TRUE(first->changed);
+  EXPECT_FALSE(rmp.pvalidate(kAsid, kGpa, page, RmpSize::k4K, true)->changed);
+  EXPECT_EQ(rmp.pvalidate(kAsid, kGpa, page, RmpSize::k2M, true)->status,
+            GuestStatus::kFailSizeMismatch);
+  EXPECT_EQ(rmp.pvalidate(kAsid, kGpa + 8, page, RmpSize::k4K, true)->status,
+            GuestStatus::kFailInput);
+  EXPECT_EQ(rmp.pvalidate(kAsid, kGpa + kPageSize, page, RmpSize::k4K, true).error(),
+            RmpFault::kWrongGpa);
+  EXPECT_EQ(rmp.pvalidate(kAsid + 1, kGpa, page, RmpSize::k4K, true).error(),
+            RmpFault::kNotAssigned);
+}
+
+TEST_F(RmpTest, AVmsaIsNotWritten) {
+  ASSERT_EQ(give(page, kAsid, kGpa, true), RmpStatus::kSuccess);
+  EXPECT_EQ(rmp.check_guest(kAsid, kGpa, page, RmpAccess::kRead), RmpFault::kImmutable);
+  rmp.hand_to_guest(page, true);
+  EXPECT_EQ(rmp.check_guest(kAsid, kGpa, page, RmpAccess::kRead), std::nullopt);
+  EXPECT_EQ(rmp.check_guest(kAsid, kGpa, page, RmpAccess::kWrite), RmpFault::kVmsa);
+  EXPECT_EQ(rmp.rmpadjust(kAsid, kGpa, page, RmpSize::k4K, false), GuestStatus::kSuccess);
+  EXPECT_EQ(rmp.check_guest(kAsid, kGpa, page, RmpAccess::kWrite), std::nullopt);
+}
+
+TEST_F(RmpTest, TheHostReadsButDoesNotWriteWhatIsAssigned) {
+  EXPECT_EQ(rmp.check_host(page, RmpAccess::kWrite), std::nullopt);
+  ASSERT_EQ(give(page), RmpStatus::kSuccess);
+  EXPECT_EQ(rmp.check_host(page, RmpAccess::kRead), std::nullopt);
+  EXPECT_EQ(rmp.check_host(page, RmpAccess::kWrite), RmpFault::kAssigned);
+}
+
+TEST_F(RmpTest, ADevicesTBitSaysWhosePagesItReaches) {
+  EXPECT_EQ(rmp.check_device(TBit::kShared, 0, Gpa{0}, page), std::nullopt);
+  EXPECT_EQ(rmp.check_device(TBit::kTrusted, kAsid, kGpa, page), RmpFault::kNotAssigned);
+  ASSERT_EQ(give(page), RmpStatus::kSuccess);
+  EXPECT_EQ(rmp.check_device(TBit::kShared, 0, Gpa{0}, page), RmpFault::kAssigned);
+  EXPECT_EQ(rmp.check_device(TBit::kTrusted, kAsid, kGpa, page), RmpFault::kNotValidated);
+  ASSERT_TRUE(rmp.pvalidate(kAsid, kGpa, page, RmpSize::k4K, true));
+  EXPECT_EQ(rmp.check_device(TBit::kTrusted, kAsid, kGpa, page), std::nullopt);
+  EXPECT_EQ(rmp.check_device(TBit::kTrusted, kAsid + 1, kGpa, page), RmpFault::kNotAssigned);
+  EXPECT_EQ(rmp.check_device(TBit::kTrusted, kAsid, kGpa + kPageSize, page), RmpFault::kWrongGpa);
+}
+
+TEST_F(RmpTest, KeysGoWithTheEntry) {
+  const std::array<std::byte, 1> secret = {std::byte{0x5a}};
+  ASSERT_TRUE(memory.write(page, secret));
+  ASSERT_EQ(give(page, kAsid, kGpa, true), RmpStatus::kSuccess);
+  EXPECT_EQ(first_byte(hw::KeyId{kAsid}), secret[0]) << "launch encrypts in place";
+  std::array<std::byte, 1> byte{};
+  EXPECT_FALSE(memory.read(page, byte)) << "the host has no key";
+  rmp.hand_to_guest(page, false);
+  ASSERT_EQ(take(page), RmpStatus::kSuccess);
+  EXPECT_EQ(first_byte(hw::KeyId::kShared), std::byte{0}) << "no plain text for the host";
+  ASSERT_TRUE(memory.write(page, secret));
+  ASSERT_EQ(give(page), RmpStatus::kSuccess);
+  EXPECT_EQ(first_byte(hw::KeyId{kAsid}), std::byte{0}) << "nor for a guest that did not launch";
+  ASSERT_EQ(take(page), RmpStatus::kSuccess);
+  ASSERT_EQ(give(page, 0, Gpa{0}, true), RmpStatus::kSuccess);
+  EXPECT_TRUE(memory.read(page, byte)) << "the host reads what the firmware writes for it";
+  rmp.make_context(page);
+  EXPECT_FALSE(memory.read(page, byte));
+}
+
+}  // namespace
+}  // namespace teeio::sev

@@ -1,0 +1,146 @@
+#include "snp_machine.h"
+
+namespace teeio::kvm {
+namespace {
+
+using sev::LaunchPage;
+using sev::PageState;
+using test::SnpMachine;
+
+using SnpLaunch = SnpMachine;
+
+template <class T>
+Errno code(const Result<T>& result) {
+  return result ? Errno{} : result.error().code;
+}
+
+TEST_F(SnpLaunch, Init2LooksAtWhatItIsGiven) {
+  EXPECT_EQ(code(guest().init2(0, 1, 2)), Errno::kInval) << "a flag";
+  EXPECT_EQ(code(guest().init2(1, 0, 2)), Errno::kInval) << "a VMSA feature";
+  EXPECT_EQ(code(guest().init2(0, 0, 3)), Errno::kInval) << "a GHCB version";
+  EXPECT_FALSE(guest().initialised());
+  EXPECT_TRUE(guest().init2(0, 0, 0));
+  EXPECT_EQ(code(guest().init2(0, 0, 0)), Errno::kInval);
+}
+
+TEST_F(SnpLaunch, AVcpuBeforeInit2IsTooEarly) {
+  make_vcpu();
+  EXPECT_EQ(code(guest().init2(0, 0, 0)), Errno::kInval);
+  EXPECT_EQ(code(run()), Errno::kInval);
+}
+
+TEST_F(SnpLaunch, EachStepWaitsForTheOneBefore) {
+  const Bytes gosvw(16), host_data(32);
+  EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 0)), Errno::kNoTty);
+  EXPECT_EQ(code(load(kCode, {})), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_finish(0, host_data)), Errno::kNoTty);
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  EXPECT_EQ(code(guest().launch_finish(0, host_data)), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 1)), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_start(kPolicy | 1U << 18U, gosvw, 0)), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_start(0, gosvw, 0)), Errno::kInval);
+  ASSERT_TRUE(guest().launch_start(kPolicy, gosvw, 0));
+  EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 0)), Errno::kInval);
+  make_vcpu();
+  EXPECT_EQ(code(run()), Errno::kInval) << "before LAUNCH_FINISH";
+  ASSERT_TRUE(guest().launch_finish(0, host_data));
+  EXPECT_EQ(code(guest().launch_finish(0, host_data)), Errno::kInval);
+  EXPECT_EQ(code(load(kCode, {})), Errno::kInval);
+}
+
+TEST_F(SnpLaunch, FirmwareThatRefusesThePolicyLeavesNothing) {
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  const std::uint64_t before = memory.pages_in_use();
+  EXPECT_EQ(code(guest().launch_start(kPolicy | 0xffff, Bytes(16), 0)), Errno::kIo);
+  EXPECT_EQ(guest().firmware_error(), 7U) << "SEV_RET_POLICY_FAILURE";
+  EXPECT_EQ(memory.pages_in_use(), before);
+  EXPECT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+}
+
+TEST_F(SnpLaunch, PagesBecomeTheGuestsAndAreMeasured) {
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  EXPECT_EQ(*load(kCode, Bytes(kPageSize, std::byte{0x5a})), 1U);
+  EXPECT_EQ(rmp.state(*frame(kCode)), PageState::kGuestValid);
+  EXPECT_EQ(entry_of(kCode).gpa, kCode);
+  EXPECT_NE(psp.guest(guest().firmware_handle())->digest, (std::array<std::byte, 48>{}));
+  EXPECT_EQ(code(load(kCode, {})), Errno::kIo) << "twice";
+  EXPECT_EQ(code(load(Gpa{k2M}, {})), Errno::kIo) << "shared memory";
+  EXPECT_EQ(code(load(Gpa{8U << 20U}, {})), Errno::kInval) << "no slot";
+}
+
+TEST_F(SnpLaunch, WhatWentWellBeforeAnErrorCounts) {
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  const auto done = guest().launch_update(
+      kCode, 4, LaunchPage::kNormal, [](std::uint64_t page, std::span<std::byte>) -> Result<void> {
+        if (page == 2) return fail(Errno::kFault, "the source ends");
+        return {};
+      });
+  EXPECT_EQ(*done, 2U);
+  EXPECT_FALSE(entry_of(kCode + 2 * kPageSize).assigned);
+}
+
+TEST_F(SnpLaunch, ARefusedPageIsTheHostsAgain) {
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  EXPECT_EQ(code(load(kCode, Writer().le(65U).take(), LaunchPage::kCpuid)), Errno::kIo);
+  EXPECT_EQ(guest().firmware_error(), 0x16U) << "SEV_RET_INVALID_PARAM";
+  EXPECT_FALSE(entry_of(kCode).assigned);
+  EXPECT_FALSE(vm().dead());
+  EXPECT_TRUE(load(kCode, Writer().le(1U).take(), LaunchPage::kCpuid));
+}
+
+TEST_F(SnpLaunch, AnIdBlockIsRefusedByTheFirmware) {
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  EXPECT_EQ(code(guest().launch_finish(1, Bytes(32))), Errno::kIo);
+  EXPECT_EQ(guest().firmware_error(), 0x15U) << "SEV_RET_UNSUPPORTED";
+}
+
+TEST_F(SnpLaunch, RegistersAreTheGuestsSecretFromFinishOn) {
+  launch({0xf4});
+  EXPECT_EQ(code(vcpu->registers()), Errno::kInval);
+  EXPECT_EQ(code(vcpu->set_registers({})), Errno::kInval);
+}
+
+TEST_F(SnpLaunch, AsidsAreFlushedWhenNoneIsLeft) {
+  for (int life = 0; life < 5; ++life) {
+    ASSERT_TRUE(guest().init2(0, 0, 0)) << life;
+    ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0)) << life;
+    close();
+    open();
+  }
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  auto second = *kvm.create_vm(kVmTypeSnp, 1);
+  auto third = *kvm.create_vm(kVmTypeSnp, 1);
+  const auto snp = [](object::Ref<object::File>& f) -> SevVm& {
+    return static_cast<SevVm&>(static_cast<VmFile&>(*f).vm().ops());
+  };
+  EXPECT_TRUE(snp(second).init2(0, 0, 0));
+  EXPECT_EQ(code(snp(third).init2(0, 0, 0)), Errno::kBusy);
+}
+
+TEST_F(SnpLaunch, AVmThatEndsLeavesNothingAssigned) {
+  const std::uint64_t before = memory.pages_in_use();
+  launch({0xf4});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_GT(rmp.assigned(), 4U);
+  close();
+  EXPECT_EQ(rmp.assigned(), 0U);
+  EXPECT_EQ(psp.guest_count(), 0U);
+  EXPECT_EQ(memory.pages_in_use(), before);
+  open();
+}
+
+TEST_F(SnpLaunch, APunchedHoleGivesItsPagesBack) {
+  launch({0xf4});
+  const Hpa page = *frame(kCode);
+  EXPECT_TRUE(rmp.entry(page).assigned);
+  ASSERT_TRUE(
+      static_cast<Gmem&>(*gmem).fallocate(Gmem::Fallocate::kPunchHole, raw(kCode), kPageSize));
+  EXPECT_FALSE(rmp.entry(page).assigned);
+}
+
+}  // namespace
+}  // namespace teeio::kvm

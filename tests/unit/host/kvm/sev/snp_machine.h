@@ -1,0 +1,218 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <initializer_list>
+#include <map>
+
+#include "firmware/sev/launch.h"
+#include "guest/factory.h"
+#include "host/kvm/gmem.h"
+#include "host/kvm/kvm.h"
+#include "host/kvm/sev/msrs.h"
+#include "host/kvm/sev/sev_vm.h"
+#include "host/kvm/vm_file.h"
+
+namespace teeio::kvm::test {
+
+/// A program of one region of memory and a few descriptors.
+class Program final : public mm::Caller, public mm::UserMemory {
+ public:
+  static constexpr std::uint64_t kBase = 0x7000'0000;
+  static constexpr std::uint64_t kSize = 4U << 20U;
+
+  Result<void> read(std::uint64_t address, std::span<std::byte> out) override {
+    if (!inside(address, out.size())) return fail(Errno::kFault, "not the program's memory");
+    std::memcpy(out.data(), bytes.data() + (address - kBase), out.size());
+    return {};
+  }
+  Result<void> write(std::uint64_t address, ByteView in) override {
+    if (!inside(address, in.size())) return fail(Errno::kFault, "not the program's memory");
+    std::memcpy(bytes.data() + (address - kBase), in.data(), in.size());
+    return {};
+  }
+  Result<object::Ref<mm::Pages>> pin(std::uint64_t address, std::uint64_t length,
+                                     mm::Access) override {
+    if (!inside(address, length)) return fail(Errno::kFault, "not the program's memory");
+    return object::Ref<mm::Pages>(
+        object::Ref<Plain>::adopt(new Plain(std::span(bytes).subspan(address - kBase, length))));
+  }
+  [[nodiscard]] std::int32_t pid() const override { return 1; }
+  [[nodiscard]] std::int32_t tid() const override { return 1; }
+  [[nodiscard]] std::uint64_t mm_id() const override { return 1; }
+  mm::UserMemory& memory() override { return *this; }
+  Result<object::Ref<object::File>> file(std::int32_t fd) override {
+    const auto found = files.find(fd);
+    if (found == files.end()) return fail(Errno::kBadF, "no such descriptor");
+    return found->second;
+  }
+  Result<std::int32_t> install(object::Ref<object::File>, std::uint32_t) override {
+    return fail(Errno::kMFile, "no more descriptors");
+  }
+  [[nodiscard]] bool signal_pending() override { return false; }
+
+  Bytes bytes = Bytes(kSize);
+  std::map<std::int32_t, object::Ref<object::File>> files;
+
+ private:
+  class Plain final : public mm::Pages {
+   public:
+    explicit Plain(std::span<std::byte> bytes) : bytes_(bytes) {}
+    [[nodiscard]] std::uint64_t size_bytes() const override { return bytes_.size(); }
+    Result<void> read(std::uint64_t offset, std::span<std::byte> out) override {
+      std::memcpy(out.data(), bytes_.data() + offset, out.size());
+      return {};
+    }
+    Result<void> write(std::uint64_t offset, ByteView in) override {
+      std::memcpy(bytes_.data() + offset, in.data(), in.size());
+      return {};
+    }
+    [[nodiscard]] std::span<std::byte> direct() override { return bytes_; }
+
+   private:
+    std::span<std::byte> bytes_;
+  };
+  [[nodiscard]] static bool inside(std::uint64_t address, std::uint64_t length) {
+    return address >= kBase && length <= kSize && address - kBase <= kSize - length;
+  }
+};
+
+/// A host with an SNP VM: 4 MiB of guest memory at 0, the lower half private, with the
+/// program's memory as its shared side.
+class SnpMachine : public testing::Test {
+ protected:
+  static constexpr std::uint64_t k2M = 2U << 20U;
+  static constexpr Gpa kTables{0x1000};  ///< three pages of page tables
+  static constexpr Gpa kCode{0x5000};
+  static constexpr Gpa kGhcb{k2M};  ///< shared
+  static constexpr std::uint64_t kPolicy = sev::kPolicyMustBeOne;
+  static constexpr std::uint64_t kCBit = std::uint64_t{1} << kEncryptionBit;
+
+  SnpMachine() {
+    trace.keep_events(true);
+    kvm.add_type(factory);
+    EXPECT_TRUE(psp_host.snp_init(true));
+    open();
+  }
+  ~SnpMachine() override { close(); }
+
+  void open() {
+    file = *kvm.create_vm(kVmTypeSnp, program.mm_id());
+    gmem = *Gmem::create(object::Ref<Vm>::share(vm()), Program::kSize, 0);
+    program.files[7] = gmem;
+    MemoryRegion region{.slot = 0,
+                        .flags = kMemGuestMemfd,
+                        .guest_phys_addr = 0,
+                        .memory_size = Program::kSize,
+                        .userspace_addr = Program::kBase,
+                        .guest_memfd_offset = 0,
+                        .guest_memfd = 7};
+    ASSERT_TRUE(vm().set_memory_region(program, region));
+    ASSERT_TRUE(vm().set_memory_attributes(Gpa{0}, k2M, 1U << 3U));
+  }
+  void close() {
+    vcpu.reset();
+    gmem.reset();
+    program.files.clear();
+    file.reset();
+  }
+  Vm& vm() { return static_cast<VmFile&>(*file).vm(); }
+  SevVm& guest() { return static_cast<SevVm&>(vm().ops()); }
+  hw::Cpu& cpu() { return *vcpu->cpu(); }
+
+  void make_vcpu() {
+    auto made = vm().create_vcpu(0);
+    ASSERT_TRUE(made.has_value());
+    vcpu = object::Ref<Vcpu>::share(static_cast<Vcpu&>(**made));
+  }
+  /// A page of private memory from these words or bytes.
+  Result<std::uint64_t> load(Gpa at, Bytes contents,
+                             sev::LaunchPage type = sev::LaunchPage::kNormal) {
+    contents.resize(kPageSize);
+    return guest().launch_update(at, 1, type,
+                                 [&](std::uint64_t, std::span<std::byte> out) -> Result<void> {
+                                   std::memcpy(out.data(), contents.data(), out.size());
+                                   return {};
+                                 });
+  }
+  /// Long mode: the first 2 MiB are private, the second shared, both where they are.
+  void load_tables() {
+    const auto entry = [](std::uint64_t value) { return Writer().le(value).take(); };
+    EXPECT_TRUE(load(kTables, entry(raw(kTables) + 0x1000 + 3 + kCBit)));
+    EXPECT_TRUE(load(kTables + 0x1000, entry(raw(kTables) + 0x2000 + 3 + kCBit)));
+    EXPECT_TRUE(
+        load(kTables + 0x2000, Writer().le(std::uint64_t{0x83} + kCBit).le(k2M + 0x83).take()));
+  }
+  void set_long_mode() {
+    std::array<std::byte, 312> special{};
+    ASSERT_TRUE(cpu().get_special(special));
+    const auto put = [&](std::size_t at, std::uint64_t value, std::size_t size = 8) {
+      std::memcpy(special.data() + at, &value, size);
+    };
+    for (std::size_t segment = 0; segment < 6; ++segment) {
+      const std::size_t at = segment * 24;
+      put(at, 0);
+      put(at + 8, 0xffff'ffff, 4);
+      put(at + 12, segment == 0 ? 8 : 16, 2);
+      put(at + 14, segment == 0 ? 11 : 3, 1);
+      put(at + 15, 1, 1);                     // present
+      put(at + 17, segment == 0 ? 0 : 1, 1);  // db
+      put(at + 18, 1, 1);                     // s
+      put(at + 19, segment == 0 ? 1 : 0, 1);  // l
+      put(at + 20, 1, 1);                     // g
+    }
+    put(224, 0x8001'0011);           // cr0: PG, WP, ET, PE
+    put(240, raw(kTables) + kCBit);  // cr3
+    put(248, 0x20);                  // cr4: PAE
+    put(264, 0x500);                 // efer: LMA, LME
+    ASSERT_TRUE(cpu().set_special(special));
+    hw::CpuRegisters regs;
+    regs.rip = raw(kCode);
+    cpu().set_registers(regs);
+  }
+  /// From KVM_SEV_INIT2 to LAUNCH_FINISH, with this code.
+  void launch(std::initializer_list<unsigned char> code) {
+    ASSERT_TRUE(guest().init2(0, 0, 2));
+    make_vcpu();
+    ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+    load_tables();
+    Bytes bytes;
+    for (const unsigned char byte : code) bytes.push_back(std::byte{byte});
+    ASSERT_TRUE(load(kCode, bytes));
+    set_long_mode();
+    ASSERT_TRUE(guest().launch_finish(0, Bytes(32)));
+  }
+  Result<VcpuExit> run(const VcpuCompletion& completion = {}) {
+    const schedule::Lock lock(vcpu->mutex());
+    return vcpu->run(program, completion, false);
+  }
+  sev::RmpEntry entry_of(Gpa page) { return rmp.entry(*frame(page)); }
+  Result<Hpa> frame(Gpa page) { return static_cast<Gmem&>(*gmem).page(raw(page)); }
+  std::uint64_t shared_u64(std::uint64_t gpa) {
+    std::uint64_t value = 0;
+    std::memcpy(&value, program.bytes.data() + gpa, sizeof value);
+    return value;
+  }
+  void put_shared(std::uint64_t gpa, std::uint64_t value) {
+    std::memcpy(program.bytes.data() + gpa, &value, sizeof value);
+  }
+
+  hw::PhysicalMemory memory{64U << 20U};
+  object::Trace trace;
+  sev::Rmp rmp{memory};
+  sev::IoGuard guard{trace};
+  sev::Platform psp{memory, trace, rmp, {}};
+  sev::Launch commands{psp, guard};
+  PspHost psp_host{psp, memory, trace};
+  SevHost host{psp_host, 2};
+  SevVmFactory factory{host};
+  std::unique_ptr<hw::CpuFactory> cpus = guest::make_unicorn_factory();
+  Kvm kvm{memory, cpus.get(), trace};
+  Program program;
+  object::Ref<object::File> file;
+  object::Ref<object::File> gmem;
+  object::Ref<Vcpu> vcpu;
+};
+
+}  // namespace teeio::kvm::test
