@@ -34,7 +34,7 @@ int run(std::string_view mistake) {
   if (mistake != "late-file") vm.associate(device.vfio());
   device.bind_iommufd();
   if (mistake == "late-file") vm.associate(device.vfio());
-  device.attach_shared_dma(ram.bytes());
+  device.attach_shared_dma(ram.bytes(), 0);
   device.allocate_vdevice();
   device.write(device.config(), 4, 2, 2);  // memory space on
   const Region& bar = device.bar(kBar);
