@@ -18,6 +18,7 @@ using ByteView = std::span<const std::byte>;
 class Reader {
  public:
   explicit Reader(ByteView in) : in_(in) {}
+  explicit Reader(Bytes&&) = delete;  ///< it would be gone before it is read
 
   template <std::unsigned_integral T>
   T le() {

@@ -62,7 +62,8 @@ TEST(Tdisp, ARangeOnTheWireIsAPageNumberAndTheOffsetIsInBytes) {
   EXPECT_EQ(kRange.moved(-std::uint64_t{0xd000'1000}).address(), 0xffff'ffff'ffff'f000U);
   Writer bytes;
   write_mmio_range(bytes, kRange);
-  EXPECT_EQ(Reader(bytes.take()).le<std::uint64_t>(), 0xd'0000U);
+  const Bytes written = bytes.take();
+  EXPECT_EQ(Reader(written).le<std::uint64_t>(), 0xd'0000U);
 }
 
 TEST(Tdisp, EveryPrefixIsRefused) {

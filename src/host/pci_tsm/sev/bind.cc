@@ -63,7 +63,8 @@ Result<void> SevDriver::bind_steps(Bound& bound) {
 /// TDI_STATUS: the device's own word.
 Result<std::uint32_t> SevDriver::tdi_state(const Bound& bound) {
   TEEIO_TRY(bound.card->dsm->command(TioCommand::kTdiStatus, about(bound)));
-  Reader in(bound.card->dsm->data(8));
+  const Bytes status = bound.card->dsm->data(8);
+  Reader in(status);
   in.skip(4);
   return in.le<std::uint8_t>();
 }
@@ -110,7 +111,8 @@ void SevDriver::release(Bound& bound) {
   // DMA in bits 1:0, MMIO in 3:2: two verdicts, either of which is a fence.
   constexpr std::uint64_t kFenced = 0xf;
   if (!dsm.command(TioCommand::kAsidFenceStatus, about(bound))) return;
-  const bool fenced = (Reader(dsm.data(8)).le<std::uint64_t>() & kFenced) != 0;
+  const Bytes status = dsm.data(8);
+  const bool fenced = (Reader(status).le<std::uint64_t>() & kFenced) != 0;
   if (fenced && bound.unfence) (void)dsm.insist(TioCommand::kAsidFenceClear, about(bound));
 }
 
