@@ -46,7 +46,7 @@ constexpr SeededScenario kScenarios[] = {
      ""},
     {kFaultIgnoresRevoke, "memory/private-mmio-fault-against-unbind", "tdx", kPct, "R1", kWide},
     {kKvmVfioCycle, kDestroy, "tdx", kBounded, "R5", kState},
-    {kGmemNotInvalidated, "memory/punch-hole-against-fault", "tdx", kBounded, "no RAM page",
+    {kGmemNotInvalidated, "memory/punch-hole-against-fault", "tdx", kBounded, "frames in use",
      kState},
     {kZapRacesD0, "memory/memory-enable-against-bind", "tdx", kBounded, "R4", kWide},
     {kMainlineClose, kClose, "tdx", kBounded, "R4", kState},
