@@ -133,7 +133,7 @@ class Sweep {
   void ended(const sweep::Variation& variation, sweep::Outcome outcome);
   int report(int signal);
   bool write(std::optional<OutputFile>& file, const std::string& text);
-  [[nodiscard]] std::string run_options() const;
+  [[nodiscard]] std::vector<std::string> run_options() const;
 
   const SweepArguments& arguments_;
   sweep::Campaign campaign_;
@@ -224,12 +224,12 @@ int Sweep::run_all() {
   return signal;
 }
 
-std::string Sweep::run_options() const {
-  std::string text;
-  if (!arguments_.machine.empty()) text += " --machine " + arguments_.machine;
-  if (!arguments_.rules.empty()) text += " --rules " + arguments_.rules;
-  if (arguments_.trial.host_kvm) text += " --host-kvm";
-  return text;
+std::vector<std::string> Sweep::run_options() const {
+  std::vector<std::string> words;
+  if (!arguments_.machine.empty()) words.insert(words.end(), {"--machine", arguments_.machine});
+  if (!arguments_.rules.empty()) words.insert(words.end(), {"--rules", arguments_.rules});
+  if (arguments_.trial.host_kvm) words.emplace_back("--host-kvm");
+  return words;
 }
 
 bool Sweep::write(std::optional<OutputFile>& file, const std::string& text) {

@@ -130,7 +130,7 @@ void DoeMailbox::control_written(std::uint32_t value) {
     const bool late = !answer.empty() && handler_.is_late();
     const schedule::Lock lock(lock_);
     if (late) late_ = kLateLooks;
-    interrupt = put_answer(std::move(answer));
+    interrupt = put_answer(std::move(answer)) && !late;
   }
   if (interrupt) handler_.mailbox_interrupt();
 }

@@ -53,8 +53,8 @@ void complain_of_deaths(std::vector<Complaint>& complaints, const Outcome& first
   const std::string death = death_of_status(first, injection, outcome);
   if (deaths.empty() && !death.empty())
     complaints.push_back(
-        {"signal " + death, fmt::format("a process died: the exit status {} says {}",
-                                        outcome.status, death)});
+        {"signal " + death,
+         fmt::format("a process died: the exit status {} says {}", outcome.status, death)});
 }
 
 void complain_of_machine(std::vector<Complaint>& complaints, const Injection& injection,

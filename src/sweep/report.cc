@@ -139,7 +139,9 @@ std::string testcase(const Report& report, const Cell& cell) {
 }  // namespace
 
 std::string replay_of(const Report& report, const run::Injection& injection) {
-  std::string text = "teeio run" + report.options + " --inject " + quoted(injection.str()) + " --";
+  std::string text = "teeio run";
+  for (const std::string& word : report.options) text += ' ' + quoted(word);
+  text += " --inject " + quoted(injection.str()) + " --";
   for (const std::string& word : report.command) text += ' ' + quoted(word);
   return text;
 }

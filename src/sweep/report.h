@@ -10,7 +10,7 @@ namespace teeio::sweep {
 /// A sweep as reports have it.
 struct Report {
   std::vector<std::string> command = {};
-  std::string options = {};                      ///< of `teeio run`, for replays: " --machine FILE"
+  std::vector<std::string> options = {};         ///< of `teeio run`, for replays: "--machine", FILE
   int first_status = 0;                          ///< of the run in which nothing went wrong
   const std::vector<Result>* results = nullptr;  ///< in order of their numbers
   std::size_t wanted = 0;                        ///< runs that were to be made

@@ -28,6 +28,8 @@ class Echo final : public DoeHandler {
     return out.take();
   }
   void mailbox_interrupt() override { ++interrupts; }
+  bool is_late() override { return late; }
+  bool late = false;
   std::function<void()> meanwhile;
   int calls = 0;
   int interrupts = 0;
@@ -65,6 +67,34 @@ TEST_F(DoeMailboxTest, ObjectIsExchangedWordByWord) {
   EXPECT_THAT(receive(), ElementsAre(0x00020001, 5, 11, 21));
   EXPECT_EQ(get(kStatus) & kReady, 0U);
   EXPECT_EQ(get(kRead), 0U);
+}
+
+TEST_F(DoeMailboxTest, ALateAnswerIsThereAfterMoreLooksThanLinuxTakes) {
+  constexpr unsigned kLinuxLooks = 128;  // drivers/pci/doe.c: PCI_DOE_TIMEOUT by its interval
+  echo.late = true;
+  put(kControl, kInterruptEnable);
+  for (const std::uint32_t word : {0x00020001U, 4U, 10U, 20U}) put(kWrite, word);
+  put(kControl, kGo | kInterruptEnable);
+  unsigned looks = 1;
+  while (get(kStatus) == kBusy) ++looks;
+  EXPECT_EQ(looks, DoeMailbox::kLateLooks);
+  EXPECT_GT(looks, kLinuxLooks);
+  EXPECT_EQ(echo.interrupts, 0);
+  EXPECT_THAT(receive(), ElementsAre(0x00020001, 5, 11, 21));
+}
+
+TEST_F(DoeMailboxTest, AnAbortThrowsALateAnswerAwayAndDoesNotHastenIt) {
+  echo.late = true;
+  send({0x00020001, 4, 10, 20});
+  echo.late = false;
+  put(kControl, kAbort);
+  EXPECT_EQ(get(kStatus), kBusy);
+  send({0x00020001, 4, 30, 40});  // nobody takes it
+  while (get(kStatus) == kBusy) continue;
+  EXPECT_EQ(get(kStatus), 0U);
+  EXPECT_EQ(echo.calls, 1);
+  send({0x00020001, 4, 50, 60});
+  EXPECT_THAT(receive(), ElementsAre(0x00020001, 5, 51, 61));
 }
 
 TEST_F(DoeMailboxTest, ReadingAloneDoesNotTakeAWordAway) {

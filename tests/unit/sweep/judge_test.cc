@@ -35,7 +35,8 @@ TEST(Judge, AShellsStatusSaysHowItsChildDied) {
   EXPECT_EQ(judged({.status = 137}, "kill:open#1:after").verdict, Verdict::kHandled);
   EXPECT_EQ(judged({.status = 137}).verdict, Verdict::kFinding);
   EXPECT_EQ(judged({.status = 255}).verdict, Verdict::kHandled);
-  EXPECT_EQ(judge({.status = 134}, spec("fail:open=ENOMEM"), {.status = 134}).verdict, Verdict::kOk);
+  EXPECT_EQ(judge({.status = 134}, spec("fail:open=ENOMEM"), {.status = 134}).verdict,
+            Verdict::kOk);
 }
 
 TEST(Judge, FindsWhatIsLeftBehind) {
@@ -92,12 +93,12 @@ TEST(Findings, AreTogetherBySubjectTheSmallestFirst) {
 TEST(Report, HasTheReplayTheTableAndTheTotals) {
   const auto results = some_results();
   const Report report{.command = {"vmm", "a b"},
-                      .options = " --machine m.toml",
+                      .options = {"--machine", "m n.toml"},
                       .results = &results,
                       .wanted = 4,
                       .interrupted = ""};
   const std::string text = summary(report);
-  EXPECT_NE(text.find("teeio run --machine m.toml --inject 'fail:open#2=ENOMEM' -- vmm 'a b'"),
+  EXPECT_NE(text.find("teeio run --machine 'm n.toml' --inject 'fail:open#2=ENOMEM' -- vmm 'a b'"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("exit status 1 instead of 0: 1 run\n"), std::string::npos) << text;
