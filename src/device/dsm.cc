@@ -36,6 +36,7 @@ Dsm::Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t str
       tdisp_(trace, pf0.domain, ide_) {}
 
 Bytes Dsm::answer(ByteView object) {
+  if (speaker_ != nullptr) return speaker_->answer(object);
   const auto doe = wire::DoeObject::decode(object);
   if (!doe || doe->vendor_id != wire::kPciSigVendorId) return {};
   if (doe->type == std::to_underlying(DoeType::kDiscovery)) return answer_discovery(doe->payload);
@@ -90,6 +91,7 @@ Bytes Dsm::interfaces() const {
 
 void Dsm::reset() {
   channel_->reset();
+  if (speaker_ != nullptr) speaker_->reset();
   ide_.reset();
 }
 
