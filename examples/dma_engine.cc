@@ -67,30 +67,13 @@ std::string cdev(const std::string& bdf) {
 class Card {
  public:
   explicit Card(const std::string& bdf) {
-    device_ = open(cdev(bdf).c_str(), O_RDWR);
-    iommufd_ = open("/dev/iommu", O_RDWR);
-    if (device_ < 0 || iommufd_ < 0) fail("open");
-    vfio_device_bind_iommufd bind{};
-    bind.argsz = sizeof(bind);
-    bind.iommufd = iommufd_;
-    if (ioctl(device_, VFIO_DEVICE_BIND_IOMMUFD, &bind) != 0) fail("VFIO_DEVICE_BIND_IOMMUFD");
-    iommu_ioas_alloc ioas{};
-    ioas.size = sizeof(ioas);
-    if (ioctl(iommufd_, IOMMU_IOAS_ALLOC, &ioas) != 0) fail("IOMMU_IOAS_ALLOC");
-    vfio_device_attach_iommufd_pt attach{};
-    attach.argsz = sizeof(attach);
-    attach.pt_id = ioas.out_ioas_id;
-    if (ioctl(device_, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) != 0) fail("attach");
     memory = static_cast<std::uint8_t*>(
         mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
-    iommu_ioas_map map{};
-    map.size = sizeof(map);
-    map.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
-    map.ioas_id = ioas.out_ioas_id;
-    map.user_va = reinterpret_cast<std::uintptr_t>(memory);
-    map.length = kBytes;
-    map.iova = kIova;
-    if (ioctl(iommufd_, IOMMU_IOAS_MAP, &map) != 0) fail("IOMMU_IOAS_MAP");
+    iommu_ = open("/dev/iommu", O_RDWR);
+    if (iommu_ >= 0)
+      open_by_iommufd(bdf);
+    else
+      open_by_group(bdf);
     registers_ = region(VFIO_PCI_BAR0_REGION_INDEX);
     const std::uint64_t config = region(VFIO_PCI_CONFIG_REGION_INDEX);
     const std::uint16_t command = 6;  // memory space, bus master
@@ -124,6 +107,51 @@ class Card {
   std::uint8_t* memory = nullptr;
 
  private:
+  void open_by_iommufd(const std::string& bdf) {
+    device_ = open(cdev(bdf).c_str(), O_RDWR);
+    if (device_ < 0) fail("open");
+    vfio_device_bind_iommufd bind{};
+    bind.argsz = sizeof(bind);
+    bind.iommufd = iommu_;
+    if (ioctl(device_, VFIO_DEVICE_BIND_IOMMUFD, &bind) != 0) fail("VFIO_DEVICE_BIND_IOMMUFD");
+    iommu_ioas_alloc ioas{};
+    ioas.size = sizeof(ioas);
+    if (ioctl(iommu_, IOMMU_IOAS_ALLOC, &ioas) != 0) fail("IOMMU_IOAS_ALLOC");
+    vfio_device_attach_iommufd_pt attach{};
+    attach.argsz = sizeof(attach);
+    attach.pt_id = ioas.out_ioas_id;
+    if (ioctl(device_, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) != 0) fail("attach");
+    iommu_ioas_map map{};
+    map.size = sizeof(map);
+    map.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
+    map.ioas_id = ioas.out_ioas_id;
+    map.user_va = reinterpret_cast<std::uintptr_t>(memory);
+    map.length = kBytes;
+    map.iova = kIova;
+    if (ioctl(iommu_, IOMMU_IOAS_MAP, &map) != 0) fail("IOMMU_IOAS_MAP");
+  }
+
+  /// On a kernel without iommufd.
+  void open_by_group(const std::string& bdf) {
+    char link[256] = {};
+    const std::string path = "/sys/bus/pci/devices/" + bdf + "/iommu_group";
+    if (readlink(path.c_str(), link, sizeof(link) - 1) < 0) fail("iommu_group");
+    iommu_ = open("/dev/vfio/vfio", O_RDWR);
+    const int group = open(("/dev/vfio" + std::string(std::strrchr(link, '/'))).c_str(), O_RDWR);
+    if (iommu_ < 0 || group < 0) fail("open");
+    if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &iommu_) != 0) fail("VFIO_GROUP_SET_CONTAINER");
+    if (ioctl(iommu_, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) != 0) fail("VFIO_SET_IOMMU");
+    device_ = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, bdf.c_str());
+    if (device_ < 0) fail("VFIO_GROUP_GET_DEVICE_FD");
+    vfio_iommu_type1_dma_map map{};
+    map.argsz = sizeof(map);
+    map.flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
+    map.vaddr = reinterpret_cast<std::uintptr_t>(memory);
+    map.iova = kIova;
+    map.size = kBytes;
+    if (ioctl(iommu_, VFIO_IOMMU_MAP_DMA, &map) != 0) fail("VFIO_IOMMU_MAP_DMA");
+  }
+
   std::uint64_t region(std::uint32_t index) const {
     vfio_region_info info{};
     info.argsz = sizeof(info);
@@ -143,7 +171,7 @@ class Card {
     if (ioctl(device_, VFIO_DEVICE_SET_IRQS, set) != 0) fail("VFIO_DEVICE_SET_IRQS");
   }
 
-  int device_ = -1, iommufd_ = -1, done_ = -1;
+  int device_ = -1, iommu_ = -1, done_ = -1;
   std::uint64_t registers_ = 0;
 };
 

@@ -10,6 +10,7 @@
 #include "cli/psk_argument.h"
 #include "cli/validate_watch.h"
 #include "serve/validate/doe_bus.h"
+#include "serve/validate/ide_stream.h"
 #include "serve/validate/mctp_bus.h"
 #include "serve/validate/report.h"
 
@@ -75,12 +76,30 @@ std::expected<validate::Target, std::string> target_of(const ValidateArguments& 
   return target;
 }
 
-/// What the device is behind, if it is no socket. Error: what to say, and the status.
+/// What the device is behind, if it is no socket, and what was set up there for it.
+struct Place {
+  std::unique_ptr<serve::Bus> bus;
+  std::unique_ptr<validate::IdeStream> stream;  ///< refers to the bus
+};
+/// What to say, and the status.
 struct Refusal {
   std::string why;
   int status = kNotJudged;
 };
-std::expected<std::unique_ptr<serve::Bus>, Refusal> open_pci(const ValidateArguments& arguments) {
+
+std::string what_is_disturbed(const validate::DoeBus& bus, const validate::IdeStream& stream,
+                              const ValidateArguments& arguments, const std::string& tsm) {
+  std::string text =
+      fmt::format("opens and ends SPDM sessions in the DOE mailbox at {:#x}", bus.mailbox());
+  if (stream.block())
+    text += fmt::format(", enables the IDE stream block at {:#x} meanwhile", *stream.block());
+  text += fmt::format(", programs and stops the keys of IDE stream {}, locks and stops the TDI",
+                      arguments.options.stream_id);
+  if (!tsm.empty()) text += fmt::format("; {} loses its session", tsm);
+  return text;
+}
+
+std::expected<Place, Refusal> open_pci(const ValidateArguments& arguments) {
   const auto bdf = Bdf::parse(arguments.pci);
   if (!bdf) return std::unexpected(Refusal{arguments.pci + ": must be a PCI address", kUsageError});
   const std::string tsm = validate::DoeBus::connected_tsm(*bdf);
@@ -90,17 +109,16 @@ std::expected<std::unique_ptr<serve::Bus>, Refusal> open_pci(const ValidateArgum
                     "IDE keys and every locked TDI, without the kernel's knowledge; --force does "
                     "it all the same",
                     bdf->str(), tsm)});
-  auto bus = validate::DoeBus::open(*bdf, arguments.options.timeout_ms);
-  if (!bus) return std::unexpected(Refusal{bus.error()});
-  complain(
-      "teeio validate: {}: opens and ends SPDM sessions in the DOE mailbox at {:#x}, programs "
-      "and stops the keys of IDE stream {}, locks and stops the TDI{}\n",
-      bdf->str(), bus->mailbox(), arguments.options.stream_id,
-      tsm.empty() ? std::string() : fmt::format("; {} loses its session", tsm));
-  return std::make_unique<validate::DoeBus>(std::move(*bus));
+  auto opened = validate::DoeBus::open(*bdf, arguments.options.timeout_ms);
+  if (!opened) return std::unexpected(Refusal{opened.error()});
+  auto bus = std::make_unique<validate::DoeBus>(std::move(*opened));
+  auto stream = std::make_unique<validate::IdeStream>(bus->config(), arguments.options.stream_id);
+  complain("teeio validate: {}: {}\n", bdf->str(),
+           what_is_disturbed(*bus, *stream, arguments, tsm));
+  return Place{std::move(bus), std::move(stream)};
 }
 
-std::expected<std::unique_ptr<serve::Bus>, Refusal> open_mctp(const ValidateArguments& arguments) {
+std::expected<Place, Refusal> open_mctp(const ValidateArguments& arguments) {
   const auto endpoint = validate::MctpBus::Endpoint::parse(arguments.mctp);
   if (!endpoint)
     return std::unexpected(
@@ -108,13 +126,13 @@ std::expected<std::unique_ptr<serve::Bus>, Refusal> open_mctp(const ValidateArgu
   if (!validate::MctpBus::exists())
     return std::unexpected(
         Refusal{"skipped: this kernel has no AF_MCTP (CONFIG_MCTP), or the module is not loaded"});
-  return std::make_unique<validate::MctpBus>(*endpoint);
+  return Place{std::make_unique<validate::MctpBus>(*endpoint), nullptr};
 }
 
-std::expected<std::unique_ptr<serve::Bus>, Refusal> open_bus(const ValidateArguments& arguments) {
+std::expected<Place, Refusal> open_bus(const ValidateArguments& arguments) {
   if (!arguments.pci.empty()) return open_pci(arguments);
   if (!arguments.mctp.empty()) return open_mctp(arguments);
-  return nullptr;
+  return Place{};
 }
 
 bool colour() {
@@ -142,9 +160,9 @@ int judge(const ValidateArguments& arguments) {
   auto watch = ValidateWatch::create(arguments.pcap, arguments.key_log, arguments.verbose);
   if (!watch) return cannot(watch.error(), kUsageError);
   target->watch = watch->get();
-  const auto bus = open_bus(arguments);
-  if (!bus) return cannot(bus.error().why, bus.error().status);
-  target->bus = bus->get();
+  const auto place = open_bus(arguments);
+  if (!place) return cannot(place.error().why, place.error().status);
+  target->bus = place->bus.get();
   if (const auto there = validate::greet(*target); !there) return cannot(there.error());
 
   const bool in_colour = colour();

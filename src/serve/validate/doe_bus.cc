@@ -1,12 +1,7 @@
 #include "serve/validate/doe_bus.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
 #include <poll.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <system_error>
 #include <utility>
 
 #include "base/files.h"
@@ -16,9 +11,8 @@
 namespace teeio::serve::validate {
 namespace {
 
-constexpr std::uint16_t kFirstExtended = 0x100;
-constexpr std::uint16_t kConfigBytes = 4096;
 constexpr std::uint16_t kDoe = 0x2e;
+constexpr unsigned kMostMailboxes = 64;  // the list may be a circle
 // Registers of the capability.
 constexpr std::uint16_t kControl = 0x08;
 constexpr std::uint16_t kStatus = 0x0c;
@@ -29,14 +23,9 @@ constexpr std::uint32_t kGo = 0x8000'0000;
 constexpr std::uint32_t kBusy = 1;
 constexpr std::uint32_t kError = 4;
 constexpr std::uint32_t kReady = 0x8000'0000;
-constexpr std::uint32_t kGone = ~0U;  // what an absent function reads as
 
 constexpr std::size_t kWord = 4;
 constexpr std::uint64_t kMsNs = 1'000'000;
-
-std::string attribute(Bdf function, std::string_view name) {
-  return fmt::format("/sys/bus/pci/devices/{}/{}", function.str(), name);
-}
 
 /// A real mailbox takes its time; one that is modelled is ready at once.
 void pause() { (void)::poll(nullptr, 0, 1); }
@@ -46,49 +35,29 @@ std::uint64_t deadline(unsigned timeout_ms) { return schedule::now_ns() + timeou
 }  // namespace
 
 std::expected<DoeBus, std::string> DoeBus::open(Bdf function, unsigned timeout_ms) {
-  const std::string path = attribute(function, "config");
-  Fd config(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (!config.ok())
-    return std::unexpected(fmt::format("{}: {}", path, std::system_category().message(errno)));
-  DoeBus bus(function, std::move(config));
-  if (bus.read(0) == kGone) return std::unexpected(function.str() + ": the function is gone");
-  std::uint32_t word = 0;
-  if (::pread(bus.config_.get(), &word, sizeof(word), kFirstExtended) != sizeof(word))
-    return std::unexpected(path + ": extended config space cannot be read without root");
+  auto config = ConfigFile::open(function);
+  if (!config) return std::unexpected(config.error());
+  DoeBus bus(std::move(*config));
   if (!bus.find_spdm(timeout_ms))
     return std::unexpected(function.str() + ": no DOE mailbox whose discovery lists SPDM");
   return bus;
 }
 
 std::string DoeBus::connected_tsm(Bdf function) {
-  auto text = read_file(attribute(function, "tsm/connect"));
+  auto text = read_file(pci_attribute(function, "tsm/connect"));
   if (!text) return {};
   while (!text->empty() && text->back() == '\n') text->pop_back();
   return *text;
 }
 
-std::uint32_t DoeBus::read(std::uint16_t offset) const {
-  std::uint32_t value = 0;
-  const bool whole = ::pread(config_.get(), &value, kWord, offset) == ssize_t{kWord};
-  return whole ? value : kGone;
-}
-
-void DoeBus::write(std::uint16_t offset, std::uint32_t value) const {
-  (void)!::pwrite(config_.get(), &value, kWord, offset);
-}
-
-std::uint32_t DoeBus::status() const {
-  return read(static_cast<std::uint16_t>(mailbox_ + kStatus));
-}
+std::uint32_t DoeBus::status() const { return config_.read(mailbox_ + kStatus); }
 
 bool DoeBus::find_spdm(unsigned timeout_ms) {
-  unsigned left = (kConfigBytes - kFirstExtended) / 4;  // the list may be a circle
-  for (std::uint16_t at = kFirstExtended; at >= kFirstExtended && left > 0; --left) {
-    const std::uint32_t header = read(at);
-    if (header == 0 || header == kGone) return false;
-    mailbox_ = at;
-    if ((header & 0xffffU) == kDoe && lists_spdm(timeout_ms)) return true;
-    at = static_cast<std::uint16_t>(header >> 20U & 0xffcU);
+  auto at = config_.find_extended(kDoe);
+  for (unsigned left = kMostMailboxes; at && left > 0; --left) {
+    mailbox_ = *at;
+    if (lists_spdm(timeout_ms)) return true;
+    at = config_.find_extended(kDoe, config_.next_extended(*at));
   }
   return false;
 }
@@ -116,7 +85,7 @@ bool DoeBus::lists_spdm(unsigned timeout_ms) {
 bool DoeBus::make_ready(unsigned timeout_ms) {
   constexpr std::uint32_t kAny = kBusy | kError | kReady;
   if ((status() & kAny) == 0) return true;
-  write(static_cast<std::uint16_t>(mailbox_ + kControl), kAbort);
+  config_.write(mailbox_ + kControl, kAbort);
   for (const std::uint64_t end = deadline(timeout_ms); schedule::now_ns() < end; pause())
     if ((status() & kAny) == 0) return true;
   return false;
@@ -128,13 +97,13 @@ std::expected<Bytes, Loss> DoeBus::exchange(ByteView packet, unsigned timeout_ms
     std::uint32_t word = 0;
     for (std::size_t n = 0; n < kWord && i + n < packet.size(); ++n)
       word |= std::to_integer<std::uint32_t>(packet[i + n]) << (8 * n);
-    write(static_cast<std::uint16_t>(mailbox_ + kWriteMailbox), word);
+    config_.write(mailbox_ + kWriteMailbox, word);
   }
-  write(static_cast<std::uint16_t>(mailbox_ + kControl), kGo);
+  config_.write(mailbox_ + kControl, kGo);
   const std::uint64_t end = deadline(timeout_ms);
   for (;;) {
     const std::uint32_t now = status();
-    if (now == kGone) return std::unexpected(Loss::kClosed);
+    if (now == ConfigFile::kGone) return std::unexpected(Loss::kClosed);
     if ((now & kError) != 0) return Bytes{};  // the object was refused
     if ((now & kReady) != 0) return receive();
     // An object of a type that is not listed is dropped, and nothing says so but time.
@@ -152,8 +121,8 @@ std::expected<Bytes, Loss> DoeBus::receive() const {
   std::size_t words = 2;  // until the second one says how many
   for (std::size_t i = 0; i < words; ++i) {
     if ((status() & kReady) == 0) return std::unexpected(Loss::kNonsense);
-    const std::uint32_t word = read(static_cast<std::uint16_t>(mailbox_ + kReadMailbox));
-    write(static_cast<std::uint16_t>(mailbox_ + kReadMailbox), 0);
+    const std::uint32_t word = config_.read(mailbox_ + kReadMailbox);
+    config_.write(mailbox_ + kReadMailbox, 0);
     for (unsigned n = 0; n < kWord; ++n) object.push_back(static_cast<std::byte>(word >> (8 * n)));
     if (i != 1) continue;
     words = word & (kMostWords - 1);

@@ -4,9 +4,9 @@
 #include <expected>
 #include <string>
 
-#include "base/fd.h"
 #include "base/types.h"
 #include "serve/bus.h"
+#include "serve/validate/config_file.h"
 
 namespace teeio::serve::validate {
 
@@ -23,7 +23,8 @@ class DoeBus final : public Bus {
   static std::expected<DoeBus, std::string> open(Bdf function, unsigned timeout_ms);
 
   std::expected<Bytes, Loss> exchange(ByteView packet, unsigned timeout_ms) override;
-  [[nodiscard]] std::string name() const override { return function_.str(); }
+  [[nodiscard]] std::string name() const override { return config_.function().str(); }
+  [[nodiscard]] const ConfigFile& config() const { return config_; }
   /// In config space.
   [[nodiscard]] std::uint16_t mailbox() const { return mailbox_; }
 
@@ -32,9 +33,7 @@ class DoeBus final : public Bus {
   [[nodiscard]] static std::string connected_tsm(Bdf function);
 
  private:
-  DoeBus(Bdf function, Fd config) : function_(function), config_(std::move(config)) {}
-  [[nodiscard]] std::uint32_t read(std::uint16_t offset) const;
-  void write(std::uint16_t offset, std::uint32_t value) const;
+  explicit DoeBus(ConfigFile config) : config_(std::move(config)) {}
   [[nodiscard]] std::uint32_t status() const;
   bool find_spdm(unsigned timeout_ms);
   [[nodiscard]] bool lists_spdm(unsigned timeout_ms);
@@ -42,8 +41,7 @@ class DoeBus final : public Bus {
   [[nodiscard]] bool make_ready(unsigned timeout_ms);
   std::expected<Bytes, Loss> receive() const;
 
-  Bdf function_;
-  Fd config_;
+  ConfigFile config_;
   std::uint16_t mailbox_ = 0;
 };
 

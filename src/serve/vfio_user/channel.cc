@@ -56,6 +56,11 @@ std::unexpected<Error> Channel::broken(std::string_view why) {
 
 void Channel::shut_down() { (void)::shutdown(socket_.get(), SHUT_RDWR); }
 
+bool Channel::peer_left() const {
+  pollfd ready{socket_.get(), POLLRDHUP, 0};
+  return ::poll(&ready, 1, 0) == 1;
+}
+
 bool Channel::readable_in_time(int socket) const {
   // The client's death shows on its main socket alone.
   std::array<pollfd, 2> list{{{socket, POLLIN, 0}, {socket_.get(), POLLRDHUP, 0}}};

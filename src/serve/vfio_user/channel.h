@@ -20,7 +20,7 @@ namespace teeio::vfio_user {
 /// receive() later. What a client does that the protocol does not know breaks the channel:
 /// everything fails from then on, and why() says the reason.
 ///
-/// Lifetime: one connection. Locking: one task; shut_down() from any.
+/// Lifetime: one connection. Locking: one task; shut_down() and peer_left() from any.
 class Channel final : public DmaWire {
  public:
   explicit Channel(Fd socket);
@@ -35,6 +35,8 @@ class Channel final : public DmaWire {
   void use_twin(Fd socket);
   /// Ends every wait.
   void shut_down();
+  /// The client has closed its end, though it may not have been heard to the end.
+  [[nodiscard]] bool peer_left() const;
   /// A literal; empty: not broken, or the client closed its end between two messages.
   [[nodiscard]] std::string_view why() const { return why_; }
 

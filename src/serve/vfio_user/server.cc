@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -26,6 +27,9 @@ namespace {
 
 constexpr int kTickMs = 1000;
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
+/// How long a client waits for the one before it to be gone: a VMM's descriptors may outlive
+/// it for a moment (io_uring's ends after its process).
+constexpr std::uint64_t kGraceNs = 2 * kSecondNs;
 /// Refusals of one client that are told; a hostile one could fill a disk.
 constexpr unsigned kMaxTold = 20;
 
@@ -87,12 +91,17 @@ struct Server::Impl {
     std::unique_ptr<Channel> channel;
     std::optional<schedule::Task> task;
     schedule::Atomic<bool> over{false};  ///< the task has done its last step
+    Fd next;                             ///< who waits for the client to leave
+    std::uint64_t next_until_ns = 0;
   };
   void accept(std::size_t index);
+  void start(std::size_t index, Fd socket);
+  void look_at_next(std::size_t index);
   void serve(Place& place, Function& function);
   void reap(Place& place);
   void pass_time();
   [[nodiscard]] std::vector<pollfd> waiting() const;
+  [[nodiscard]] bool somebody_waits() const;
 
   const ServerOptions options;
   std::optional<Cards> cards;
@@ -146,7 +155,7 @@ std::vector<pollfd> Server::Impl::waiting() const {
 void Server::Impl::run() {
   while (!stopping) {
     auto list = waiting();
-    const bool ticks = options.spdm.heartbeat_s != 0 || full;
+    const bool ticks = options.spdm.heartbeat_s != 0 || full || somebody_waits();
     full = false;
     if (::poll(list.data(), list.size(), ticks ? kTickMs : -1) < 0) {
       if (errno == EINTR) continue;
@@ -161,8 +170,10 @@ void Server::Impl::run() {
       for (const auto& place : places) reap(*place);
       stopping = stopping || options.once;
     }
-    for (std::size_t i = 0; i < places.size() && !stopping; ++i)
+    for (std::size_t i = 0; i < places.size() && !stopping; ++i) {
+      look_at_next(i);
       if (list[i + 2].revents != 0) accept(i);
+    }
   }
   for (std::size_t i = 0; i < places.size(); ++i) cards->at(i).irqs().request_release();
 }
@@ -174,7 +185,9 @@ void Server::Impl::pass_time() {
 }
 
 void Server::Impl::reap(Place& place) {
-  if (!place.task || !place.over.load()) return;
+  if (!place.task) return;
+  // A client that has left is waited for: whoever starts a VMM anew is served.
+  if (!place.over.load() && !place.channel->peer_left()) return;
   place.task->join();
   place.task.reset();
   place.channel.reset();
@@ -187,11 +200,31 @@ void Server::Impl::accept(std::size_t index) {
     full = errno == EMFILE || errno == ENFILE;
     return;
   }
-  reap(place);
-  if (place.task) {
-    say(place.path, "another client has the function; turned away");
+  if (place.next.ok()) {
+    say(place.path, "another client has the function, and one waits for it; turned away");
     return;
   }
+  place.next = std::move(socket);
+  place.next_until_ns = schedule::now_ns() + kGraceNs;
+  look_at_next(index);
+}
+
+bool Server::Impl::somebody_waits() const {
+  return std::ranges::any_of(places, [](const auto& place) { return place->next.ok(); });
+}
+
+void Server::Impl::look_at_next(std::size_t index) {
+  Place& place = *places[index];
+  if (!place.next.ok()) return;
+  reap(place);
+  if (!place.task) return start(index, std::move(place.next));
+  if (schedule::now_ns() < place.next_until_ns) return;
+  place.next.reset();
+  say(place.path, "another client has the function; turned away");
+}
+
+void Server::Impl::start(std::size_t index, Fd socket) {
+  Place& place = *places[index];
   place.over.store(false);
   place.channel = std::make_unique<Channel>(std::move(socket));
   place.task =
@@ -201,11 +234,10 @@ void Server::Impl::accept(std::size_t index) {
 void Server::Impl::serve(Place& place, Function& function) {
   say(place.path, "a client has come");
   converse(place.path, function, *place.channel);
-  // Who hears that the client has left may come at once: the place is free before.
-  place.over.store(true);
   const std::string_view why = place.channel->why();
   place.channel->shut_down();
   say(place.path, why.empty() ? "the client has left" : why);
+  place.over.store(true);
   const std::uint64_t one = 1;
   (void)!::write(left.get(), &one, sizeof(one));
 }
