@@ -19,6 +19,7 @@ namespace {
 /// The command line's words, before they are looked at.
 struct ServeArguments {
   std::string listen = "127.0.0.1:2323";
+  bool says_where = false;  ///< --listen was given
   std::vector<std::string> functions;
   std::vector<std::string> vfio_user;  ///< sockets
   std::string transport;
@@ -101,6 +102,7 @@ std::string why_no_vfio_user(const ServeArguments& arguments) {
   if (sockets != functions && !(sockets == 1 && functions == 0))
     return fmt::format("--vfio-user and --function are given in pairs, not {} and {} of them",
                        sockets, functions);
+  if (arguments.says_where) return "--listen and --vfio-user exclude each other";
   if (!arguments.options.control.empty()) return "--control is not for --vfio-user";
   if (!arguments.transport.empty() && arguments.transport != "doe")
     return "a vfio-user device speaks over its DOE mailbox: --transport must be doe";
@@ -149,9 +151,9 @@ void add_serve_command(Command& root) {
   auto arguments = std::make_shared<ServeArguments>();
   Command& serve = root.command(
       "serve", "Be a TEE-I/O device behind the socket protocol of spdm-emu and QEMU's spdm_port");
-  serve.option("--listen", arguments->listen, "HOST:PORT; port 0: a free one")
-      .value_name("HOST:PORT")
-      .shows_default();
+  Option& listen = serve.option("--listen", arguments->listen, "HOST:PORT; port 0: a free one")
+                       .value_name("HOST:PORT")
+                       .shows_default();
   serve
       .option("--machine", arguments->options.machine,
               "Machine file, or the name of a built-in one")
@@ -235,7 +237,10 @@ void add_serve_command(Command& root) {
   serve.flag("--list-faults", arguments->list_faults, "List the faults, and do nothing");
   serve.flag("--once", arguments->options.once,
              "End when a peer sends SHUTDOWN, or a vfio-user client leaves");
-  serve.runs([arguments] { return serve_devices(*arguments); });
+  serve.runs([arguments, &listen] {
+    arguments->says_where = listen.given();
+    return serve_devices(*arguments);
+  });
 }
 
 }  // namespace teeio::cli

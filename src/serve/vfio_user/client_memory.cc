@@ -9,8 +9,13 @@
 #include <cerrno>
 #include <utility>
 
+#include "schedule/atomic.h"
+
 namespace teeio::vfio_user {
 namespace {
+
+/// Of all clients: ranges that are mapped here.
+schedule::Atomic<std::uint64_t> file_ranges;
 
 /// One copy between two places of our own memory, of which `ours` is sound.
 bool copy_in(std::span<std::byte> ours, const std::byte* theirs) {
@@ -68,9 +73,17 @@ Result<void> ClientMemory::map(const DmaMap& request, int file) {
   if (file >= 0) {
     if (request.size > kMaxMappedBytes - mapped_bytes_)
       return fail(Errno::kNoSpc, "the client maps more than 1 TiB");
+    if (file_ranges.fetch_add(1) >= kMaxFileRanges) {
+      file_ranges.fetch_add(~std::uint64_t{0});
+      return fail(Errno::kNoSpc, "all clients together have too many mappings");
+    }
     void* const at = ::mmap(nullptr, request.size, protection(request.flags), MAP_SHARED, file,
                             static_cast<off_t>(request.offset));
-    if (at == MAP_FAILED) return fail(last_errno(), "the descriptor cannot be mapped so");
+    if (at == MAP_FAILED) {
+      const Errno why = last_errno();
+      file_ranges.fetch_add(~std::uint64_t{0});
+      return fail(why, "the descriptor cannot be mapped so");
+    }
     range.bytes = static_cast<std::byte*>(at);
     mapped_bytes_ += request.size;
   }
@@ -82,6 +95,7 @@ void ClientMemory::drop(std::map<std::uint64_t, Range>::iterator at) {
   if (at->second.bytes != nullptr) {
     (void)::munmap(at->second.bytes, at->second.size);
     mapped_bytes_ -= at->second.size;
+    file_ranges.fetch_add(~std::uint64_t{0});
   }
   ranges_.erase(at);
 }

@@ -32,6 +32,9 @@ class ClientMemory {
  public:
   /// `max_dma_maps`: what clients assume who are not told. Linux: dma_entry_limit.
   static constexpr std::size_t kMaxMappings = 65535;
+  /// Ranges with a descriptor, of all clients together: a process has 65530 mappings
+  /// (vm.max_map_count), and needs some of them itself.
+  static constexpr std::uint64_t kMaxFileRanges = 32768;
   /// Of all descriptors' ranges of one client: our address space is everybody's.
   static constexpr std::uint64_t kMaxMappedBytes = std::uint64_t{1} << 40U;
 

@@ -22,7 +22,7 @@ struct ServerOptions {
 
 /// `teeio serve --vfio-user`: a socket a function, a task a client, and one around poll()
 /// for what knocks. A function has one client at a time; who comes then is turned away
-/// unless the client leaves within 2 s. SIGINT and SIGTERM end it in order.
+/// unless the client leaves within 2 s. SIGINT, SIGTERM and SIGHUP end it in order.
 ///
 /// Lines of the log go to stderr; one line a function to stdout.
 ///

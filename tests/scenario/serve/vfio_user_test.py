@@ -201,6 +201,7 @@ def captures_and_knobs():
 
 def wrong_command_lines():
     for words, problem in ((["--vfio-user", "/tmp/a", "--vfio-user", "/tmp/b"], "in pairs"),
+                           (["--vfio-user", "/tmp/a", "--listen", "[::1]:0"], "--listen and"),
                            (["--vfio-user", "/tmp/a", "--control", "/tmp/c"], "--control"),
                            (["--vfio-user", "/tmp/a", "--transport", "mctp"], "must be doe"),
                            (["--vfio-user", "/tmp/a", "--function", "09:00.0"], "no card has"),
