@@ -10,6 +10,7 @@
 #include "crypto/random.h"
 #include "serve/knobs.h"
 #include "serve/server.h"
+#include "serve/vfio_user/server.h"
 #include "wire/spdm_capabilities.h"
 
 namespace teeio::cli {
@@ -18,7 +19,9 @@ namespace {
 /// The command line's words, before they are looked at.
 struct ServeArguments {
   std::string listen = "127.0.0.1:2323";
+  bool says_where = false;  ///< --listen was given
   std::vector<std::string> functions;
+  std::vector<std::string> vfio_user;  ///< sockets
   std::string transport;
   std::string chain;
   std::string key;
@@ -92,6 +95,32 @@ int cannot_serve(const std::string& why) {
   return 1;
 }
 
+/// What a vfio-user device has no use for, or how many sockets and functions there are.
+std::string why_no_vfio_user(const ServeArguments& arguments) {
+  const std::size_t sockets = arguments.vfio_user.size();
+  const std::size_t functions = arguments.functions.size();
+  if (sockets != functions && !(sockets == 1 && functions == 0))
+    return fmt::format("--vfio-user and --function are given in pairs, not {} and {} of them",
+                       sockets, functions);
+  if (arguments.says_where) return "--listen and --vfio-user exclude each other";
+  if (!arguments.options.control.empty()) return "--control is not for --vfio-user";
+  if (!arguments.transport.empty() && arguments.transport != "doe")
+    return "a vfio-user device speaks over its DOE mailbox: --transport must be doe";
+  return {};
+}
+
+int serve_vfio_user(const ServeArguments& arguments, serve::ServerOptions options) {
+  auto server = vfio_user::Server::create({.machine = std::move(options.machine),
+                                           .sockets = arguments.vfio_user,
+                                           .functions = std::move(options.functions),
+                                           .pcap = std::move(options.pcap),
+                                           .key_log = std::move(options.key_log),
+                                           .spdm = std::move(options.spdm),
+                                           .once = options.once});
+  if (!server) return cannot_serve(server.error());
+  return server->run() ? 0 : 1;
+}
+
 int serve_devices(const ServeArguments& arguments) {
   if (arguments.list_faults) {
     for (const std::string& fault : serve::all_faults()) print("{}\n", fault);
@@ -106,6 +135,11 @@ int serve_devices(const ServeArguments& arguments) {
   if (!arguments.chain.empty()) files.add_shared(arguments.chain, arguments.key);
   const auto filled = files.load(options->spdm.slots);
   if (!filled) return cannot_serve(filled.error());
+  if (!arguments.vfio_user.empty()) {
+    if (const std::string wrong = why_no_vfio_user(arguments); !wrong.empty())
+      return wrong_use("serve", wrong);
+    return serve_vfio_user(arguments, std::move(*options));
+  }
   auto server = serve::Server::create(std::move(*options));
   if (!server) return cannot_serve(server.error());
   return server->run() ? 0 : 1;
@@ -117,9 +151,9 @@ void add_serve_command(Command& root) {
   auto arguments = std::make_shared<ServeArguments>();
   Command& serve = root.command(
       "serve", "Be a TEE-I/O device behind the socket protocol of spdm-emu and QEMU's spdm_port");
-  serve.option("--listen", arguments->listen, "HOST:PORT; port 0: a free one")
-      .value_name("HOST:PORT")
-      .shows_default();
+  Option& listen = serve.option("--listen", arguments->listen, "HOST:PORT; port 0: a free one")
+                       .value_name("HOST:PORT")
+                       .shows_default();
   serve
       .option("--machine", arguments->options.machine,
               "Machine file, or the name of a built-in one")
@@ -128,6 +162,11 @@ void add_serve_command(Command& root) {
       .option("--function", arguments->functions,
               "Serve only the card with this function; may be repeated")
       .value_name("ADDRESS");
+  serve
+      .option("--vfio-user", arguments->vfio_user,
+              "Be a PCI device for QEMU's vfio-user-pci at this socket, instead of listening: "
+              "the function of the --function in the same place (default: the first PF)")
+      .value_name("SOCKET");
   serve.option("--transport", arguments->transport, "Take only this one")
       .choices({"doe", "mctp", "tcp", "none"});
   serve
@@ -196,8 +235,12 @@ void add_serve_command(Command& root) {
               "Misbehave: NAME@MESSAGE, such as bad-signature@KEY_EXCHANGE; may be repeated")
       .value_name("NAME@MESSAGE");
   serve.flag("--list-faults", arguments->list_faults, "List the faults, and do nothing");
-  serve.flag("--once", arguments->options.once, "End when a peer sends SHUTDOWN");
-  serve.runs([arguments] { return serve_devices(*arguments); });
+  serve.flag("--once", arguments->options.once,
+             "End when a peer sends SHUTDOWN, or a vfio-user client leaves");
+  serve.runs([arguments, &listen] {
+    arguments->says_where = listen.given();
+    return serve_devices(*arguments);
+  });
 }
 
 }  // namespace teeio::cli

@@ -9,6 +9,9 @@
 #include "cli/print.h"
 #include "cli/psk_argument.h"
 #include "cli/validate_watch.h"
+#include "serve/validate/doe_bus.h"
+#include "serve/validate/ide_stream.h"
+#include "serve/validate/mctp_bus.h"
 #include "serve/validate/report.h"
 
 namespace teeio::cli {
@@ -23,6 +26,9 @@ constexpr int kNotJudged = 2;
 
 struct ValidateArguments {
   std::string target;
+  std::string pci;
+  std::string mctp;
+  bool force = false;
   std::string transport = "doe";
   std::string function;
   std::string junit;
@@ -49,10 +55,15 @@ int list_cases(const std::vector<validate::PlannedCase>& cases) {
 
 std::expected<validate::Target, std::string> target_of(const ValidateArguments& arguments) {
   validate::Target target = arguments.options;
-  auto address = serve::Address::parse(arguments.target);
-  if (!address) return std::unexpected(address.error());
-  target.address = *address;
   target.transport = *serve::parse_transport(arguments.transport);
+  if (arguments.pci.empty() && arguments.mctp.empty()) {
+    auto address = serve::Address::parse(arguments.target);
+    if (!address) return std::unexpected(address.error());
+    target.address = *address;
+  } else {
+    target.transport = arguments.mctp.empty() ? serve::PlatformTransport::kPciDoe
+                                              : serve::PlatformTransport::kMctp;
+  }
   if (!arguments.psk.empty()) {
     auto psk = parse_psk(arguments.psk);
     if (!psk) return std::unexpected(psk.error());
@@ -65,6 +76,65 @@ std::expected<validate::Target, std::string> target_of(const ValidateArguments& 
   return target;
 }
 
+/// What the device is behind, if it is no socket, and what was set up there for it.
+struct Place {
+  std::unique_ptr<serve::Bus> bus;
+  std::unique_ptr<validate::IdeStream> stream;  ///< refers to the bus
+};
+/// What to say, and the status.
+struct Refusal {
+  std::string why;
+  int status = kNotJudged;
+};
+
+std::string what_is_disturbed(const validate::DoeBus& bus, const validate::IdeStream& stream,
+                              const ValidateArguments& arguments, const std::string& tsm) {
+  std::string text =
+      fmt::format("opens and ends SPDM sessions in the DOE mailbox at {:#x}", bus.mailbox());
+  if (stream.block())
+    text += fmt::format(", enables the IDE stream block at {:#x} meanwhile", *stream.block());
+  text += fmt::format(", programs and stops the keys of IDE stream {}, locks and stops the TDI",
+                      arguments.options.stream_id);
+  if (!tsm.empty()) text += fmt::format("; {} loses its session", tsm);
+  return text;
+}
+
+std::expected<Place, Refusal> open_pci(const ValidateArguments& arguments) {
+  const auto bdf = Bdf::parse(arguments.pci);
+  if (!bdf) return std::unexpected(Refusal{arguments.pci + ": must be a PCI address", kUsageError});
+  const std::string tsm = validate::DoeBus::connected_tsm(*bdf);
+  if (!tsm.empty() && !arguments.force)
+    return std::unexpected(Refusal{
+        fmt::format("{}: the kernel's {} holds a session with it, which would end, and with it "
+                    "IDE keys and every locked TDI, without the kernel's knowledge; --force does "
+                    "it all the same",
+                    bdf->str(), tsm)});
+  auto opened = validate::DoeBus::open(*bdf, arguments.options.timeout_ms);
+  if (!opened) return std::unexpected(Refusal{opened.error()});
+  auto bus = std::make_unique<validate::DoeBus>(std::move(*opened));
+  auto stream = std::make_unique<validate::IdeStream>(bus->config(), arguments.options.stream_id);
+  complain("teeio validate: {}: {}\n", bdf->str(),
+           what_is_disturbed(*bus, *stream, arguments, tsm));
+  return Place{std::move(bus), std::move(stream)};
+}
+
+std::expected<Place, Refusal> open_mctp(const ValidateArguments& arguments) {
+  const auto endpoint = validate::MctpBus::Endpoint::parse(arguments.mctp);
+  if (!endpoint)
+    return std::unexpected(
+        Refusal{arguments.mctp + ": must be NETWORK,EID, with an EID from 8 to 254", kUsageError});
+  if (!validate::MctpBus::exists())
+    return std::unexpected(
+        Refusal{"skipped: this kernel has no AF_MCTP (CONFIG_MCTP), or the module is not loaded"});
+  return Place{std::make_unique<validate::MctpBus>(*endpoint), nullptr};
+}
+
+std::expected<Place, Refusal> open_bus(const ValidateArguments& arguments) {
+  if (!arguments.pci.empty()) return open_pci(arguments);
+  if (!arguments.mctp.empty()) return open_mctp(arguments);
+  return Place{};
+}
+
 bool colour() {
   // NOLINTNEXTLINE(concurrency-mt-unsafe)
   return ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
@@ -74,7 +144,11 @@ int judge(const ValidateArguments& arguments) {
   const auto cases = validate::plan(arguments.suites, arguments.cases);
   if (arguments.list) return list_cases(cases);
   if (cases.empty()) return wrong_use("validate", "--case: no case has such an ID");
-  if (arguments.target.empty()) return wrong_use("validate", "HOST:PORT is missing");
+  const int whom = (arguments.target.empty() ? 0 : 1) + (arguments.pci.empty() ? 0 : 1) +
+                   (arguments.mctp.empty() ? 0 : 1);
+  if (whom == 0) return wrong_use("validate", "HOST:PORT is missing");
+  if (whom > 1) return wrong_use("validate", "HOST:PORT, --pci and --mctp exclude each other");
+  if (arguments.force && arguments.pci.empty()) return wrong_use("validate", "--force needs --pci");
   auto target = target_of(arguments);
   if (!target) return wrong_use("validate", target.error());
   std::optional<OutputFile> junit;
@@ -86,6 +160,9 @@ int judge(const ValidateArguments& arguments) {
   auto watch = ValidateWatch::create(arguments.pcap, arguments.key_log, arguments.verbose);
   if (!watch) return cannot(watch.error(), kUsageError);
   target->watch = watch->get();
+  const auto place = open_bus(arguments);
+  if (!place) return cannot(place.error().why, place.error().status);
+  target->bus = place->bus.get();
   if (const auto there = validate::greet(*target); !there) return cannot(there.error());
 
   const bool in_colour = colour();
@@ -100,7 +177,7 @@ int judge(const ValidateArguments& arguments) {
   const validate::Totals totals = validate::totals(judgement.results);
   print("# {} passed, {} failed, {} skipped\n", totals.passed, totals.failed, totals.skipped);
   if (junit)
-    if (const auto done = junit->write(validate::junit(judgement.results, arguments.target)); !done)
+    if (const auto done = junit->write(validate::junit(judgement.results, target->name())); !done)
       return cannot(done.error(), kUsageError);
   if ((*watch)->failed()) return cannot("the capture or the key log is not whole", kUsageError);
   return totals.failed == 0 && judgement.bail_out.empty() ? kAllPassed : kSomeFailed;
@@ -114,6 +191,14 @@ void add_validate_command(Command& root) {
       "validate",
       "Judge a device behind the socket protocol of spdm-emu: DOE, SPDM, IDE_KM, TDISP");
   command.positional("HOST:PORT", arguments->target, "The responder's address");
+  command
+      .option("--pci", arguments->pci,
+              "Judge a PCIe function of this host instead, through its DOE mailbox; needs root")
+      .value_name("ADDRESS");
+  command.option("--mctp", arguments->mctp, "Judge an endpoint of this host's MCTP network instead")
+      .value_name("NET,EID");
+  command.flag("--force", arguments->force,
+               "With --pci: also where the kernel's TSM holds a session with the function");
   command.option("--transport", arguments->transport, "How packets are framed")
       .choices({"doe", "mctp", "tcp", "none"})
       .shows_default();

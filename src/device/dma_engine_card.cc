@@ -70,7 +70,11 @@ DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
       .vfs = static_cast<std::uint16_t>(options.vfs), .vf_device_id = kVfDeviceId, .vf_bars = {}};
   if (options.vfs > 0) sriov.vf_bars = DmaFunction::make_bars(addresses_of(options, 1));
   pf_ = std::make_unique<DmaPhysicalFunction>(
-      trace, lock_, DmaFunction::Role{options.pf, identity(kPfDeviceId), addresses_of(options, 0)},
+      trace, lock_,
+      DmaFunction::Role{.bdf = options.pf,
+                        .identity = identity(kPfDeviceId),
+                        .addresses = addresses_of(options, 0),
+                        .bars_move = options.bars_move},
       DmaPhysicalFunction::Capabilities{sriov, options.ide_streams, options.serial,
                                         spdm_of(options)});
   for (unsigned i = 0; i < options.vfs; ++i) {
@@ -107,5 +111,7 @@ void DmaEngineCard::session_ended(std::uint32_t session) {
 }
 
 Attester& DmaEngineCard::attester() { return pf_->dsm().attester(); }
+void DmaEngineCard::speak_by(DoeSpeaker& speaker) { pf_->dsm().speak_by(speaker); }
+DsmMessages& DmaEngineCard::messages() { return pf_->dsm(); }
 
 }  // namespace teeio::device

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "device/dsm_messages.h"
 #include "device/dsm_spdm.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
@@ -14,7 +15,6 @@
 
 namespace teeio::device {
 
-class Attester;
 class DmaFunction;
 class DmaPhysicalFunction;
 class Tdi;
@@ -24,7 +24,7 @@ class Tdi;
 ///
 /// Lifetime: owned by its machine; outlives the host's view of its functions.
 /// Locking: one lock (rank kDevice) for all of it, and one for the words of its mailbox.
-class DmaEngineCard {
+class DmaEngineCard final : public DsmMessages {
  public:
   static constexpr std::uint16_t kVendorId = 0x1efe;  ///< not assigned in pci.ids
   static constexpr std::uint16_t kPfDeviceId = 0x0d00;
@@ -43,10 +43,13 @@ class DmaEngineCard {
     /// The card itself sets the identity's seed, from its serial number, and what is
     /// measured of its hardware.
     DsmSpdm spdm{};
+    /// The host's software places the PF's BARs: they answer, and are reported, where their
+    /// registers say, not only where the machine put them.
+    bool bars_move = false;
   };
   /// Precondition: the options are as their comments say.
   DmaEngineCard(object::Trace& trace, const Options& options);
-  ~DmaEngineCard();
+  ~DmaEngineCard() override;
   DmaEngineCard(const DmaEngineCard&) = delete;
   DmaEngineCard& operator=(const DmaEngineCard&) = delete;
 
@@ -58,13 +61,23 @@ class DmaEngineCard {
   /// The TDI of functions()[index], for tests and reports.
   [[nodiscard]] const Tdi& tdi(std::size_t index) const;
 
-  // For whoever speaks SPDM in the card's place, over something else than its mailbox.
-  /// Dsm::answer_message() and Dsm::session_ended().
+  // DsmMessages, for whoever speaks SPDM in the card's place over something else than its
+  // mailbox: these take the card's lock.
   [[nodiscard]] std::optional<Bytes> answer_message(wire::Protocol protocol, ByteView message,
-                                                    std::uint32_t session);
-  void session_ended(std::uint32_t session);
-  /// The card's credentials and measurements.
-  [[nodiscard]] Attester& attester();
+                                                    std::uint32_t session) override;
+  void session_ended(std::uint32_t session) override;
+  [[nodiscard]] Attester& attester() override;
+
+  /// The mailbox's objects go to `speaker`, which outlives the traffic. Before any of it.
+  void speak_by(DoeSpeaker& speaker);
+  /// What such a speaker asks in turn: its caller has the card's lock.
+  [[nodiscard]] DsmMessages& messages();
+  /// Does something with the card's lock held.
+  template <class Step>
+  void with_lock(Step step) {
+    const schedule::WriteLock lock(lock_);
+    step();
+  }
 
  private:
   schedule::RwMutex lock_{schedule::Rank::kDevice};

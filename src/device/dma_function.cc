@@ -34,6 +34,7 @@ DmaFunction::DmaFunction(object::Trace& trace, schedule::RwMutex& card_lock, con
                 .identity = role.identity,
                 .bars = make_bars(role.addresses),
                 .bars_in_header = role.pf == nullptr,
+                .bars_move = role.bars_move,
                 .tee_io = true}),
       pf_(role.pf),
       tdi_(trace, role.bdf, *this),
@@ -112,7 +113,7 @@ std::vector<wire::TdispMmioRange> DmaFunction::mmio_ranges(bool msix_locked) con
     return static_cast<std::uint16_t>(attribute | non_tee);
   };
   const auto page = [this](std::size_t bar, std::uint64_t offset = 0) {
-    return (raw(bars_.at(bar).base) + offset) >> wire::TdispMmioRange::kPageShift;
+    return (bar_address(bar) + offset) >> wire::TdispMmioRange::kPageShift;
   };
   const hw::Bar& memory = bars_.at(kMemoryBar);
   const auto memory_pages = static_cast<std::uint32_t>(memory.size / kPageSize);

@@ -44,6 +44,7 @@ class DmaFunction : public Endpoint,
     hw::Identity identity;
     Addresses addresses;
     DmaFunction* pf = nullptr;  ///< nullptr: this is the PF
+    bool bars_move = false;     ///< as DmaEngineCard::Options has it
   };
   DmaFunction(object::Trace& trace, schedule::RwMutex& card_lock, const Role& role);
 

@@ -45,6 +45,7 @@ Dsm::Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t str
 
 Bytes Dsm::answer(ByteView object) {
   last_message_ = "an object";
+  if (speaker_ != nullptr) return speaker_->answer(object);
   const auto doe = wire::DoeObject::decode(object);
   if (!doe || doe->vendor_id != wire::kPciSigVendorId) return {};
   if (doe->type == std::to_underlying(DoeType::kDiscovery)) {
@@ -104,6 +105,7 @@ Bytes Dsm::interfaces() const {
 
 void Dsm::reset() {
   channel_->reset();
+  if (speaker_ != nullptr) speaker_->reset();
   ide_.reset();
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "device/attester.h"
+#include "device/dsm_messages.h"
 #include "device/ide_responder.h"
 #include "device/tdisp_responder.h"
 #include "object/trace.h"
@@ -19,7 +20,7 @@ namespace teeio::device {
 ///
 /// Lifetime: owned by its card; TDIs outlive it.
 /// Locking: the card's lock.
-class Dsm final : private IdeResponder::Listener, private Attester::Owner {
+class Dsm final : public DsmMessages, private IdeResponder::Listener, private Attester::Owner {
  public:
   /// Adds the IDE capability, of `streams` selective streams, to PF0's `config`.
   Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams,
@@ -27,7 +28,9 @@ class Dsm final : private IdeResponder::Listener, private Attester::Owner {
 
   void add(Tdi& tdi) { tdisp_.add(tdi); }
   [[nodiscard]] IdeResponder& ide() { return ide_; }
-  [[nodiscard]] Attester& attester() { return attester_; }
+  [[nodiscard]] Attester& attester() override { return attester_; }
+  /// Objects go to `speaker` from now on, which outlives the traffic.
+  void speak_by(DoeSpeaker& speaker) { speaker_ = &speaker; }
 
   /// One DOE data object in, one out. Empty for an object of a type that discovery
   /// does not offer, or one that is no data object: it is dropped unanswered.
@@ -35,10 +38,8 @@ class Dsm final : private IdeResponder::Listener, private Attester::Owner {
   /// The name of what answer() answered last: "KEY_EXCHANGE", "LOCK_INTERFACE"; a literal.
   [[nodiscard]] std::string_view last_message() const { return last_message_; }
 
-  /// The answer to an IDE_KM or TDISP message that came over `session`; nullopt: it
-  /// made no sense and has none in its own protocol. For whoever speaks SPDM itself.
   std::optional<Bytes> answer_message(wire::Protocol protocol, ByteView message,
-                                      std::uint32_t session);
+                                      std::uint32_t session) override;
 
   /// A configuration write to `offset` was applied.
   void config_written(std::uint16_t offset) {
@@ -46,7 +47,6 @@ class Dsm final : private IdeResponder::Listener, private Attester::Owner {
   }
   /// Conventional reset: the connection, all keys and thereby all locks are gone.
   void reset();
-  /// An SPDM session is gone, and with it the keys and the locks that came over it.
   /// Source: TDISP ECN of 2022-07-27, 11.4.5, quoted in caliptra-mcu-sw issue 1922.
   void session_ended(std::uint32_t session) override;
 
@@ -60,6 +60,7 @@ class Dsm final : private IdeResponder::Listener, private Attester::Owner {
   std::string_view last_message_ = "an object";
   IdeResponder ide_;
   TdispResponder tdisp_;
+  DoeSpeaker* speaker_ = nullptr;
 };
 
 }  // namespace teeio::device

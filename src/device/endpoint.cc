@@ -14,7 +14,8 @@ Endpoint::Endpoint(object::Trace& trace, schedule::RwMutex& card_lock, const Opt
       card_lock_(card_lock),
       bdf_(options.bdf),
       bars_(options.bars),
-      bars_in_header_(options.bars_in_header) {
+      bars_in_header_(options.bars_in_header),
+      bars_move_(options.bars_move && options.bars_in_header) {
   const std::span<const hw::Bar> in_header(bars_.data(), bars_in_header_ ? bars_.size() : 0);
   hw::add_endpoint_header(config_, options.identity, in_header);
   // As a platform's firmware leaves a function to which it gave addresses.
@@ -83,17 +84,23 @@ bool Endpoint::bus_master_enabled() const {
 }
 
 bool Endpoint::bars_in_place() const {
-  if (!bars_in_header_) return true;
-  for (unsigned i = 0; i < bars_.size(); ++i) {
-    const hw::Bar& bar = bars_.at(i);
-    if (bar.kind == hw::Bar::Kind::kNone) continue;
-    const auto low = static_cast<std::uint16_t>(hw::kFirstBar + 4 * i);
-    std::uint64_t address = config_.read(low, 4) & ~kBarFlags;
-    if (bar.kind == hw::Bar::Kind::kMemory64)
-      address |= std::uint64_t{config_.read(static_cast<std::uint16_t>(low + 4), 4)} << 32U;
-    if (address != raw(bar.base)) return false;
-  }
+  if (!bars_in_header_ || bars_move_) return true;
+  for (std::size_t i = 0; i < bars_.size(); ++i)
+    if (bars_.at(i).kind != hw::Bar::Kind::kNone && bar_register(i) != raw(bars_.at(i).base))
+      return false;
   return true;
+}
+
+std::uint64_t Endpoint::bar_register(std::size_t number) const {
+  const auto low = static_cast<std::uint16_t>(hw::kFirstBar + 4 * number);
+  std::uint64_t address = config_.read(low, 4) & ~kBarFlags;
+  if (bars_.at(number).kind == hw::Bar::Kind::kMemory64)
+    address |= std::uint64_t{config_.read(static_cast<std::uint16_t>(low + 4), 4)} << 32U;
+  return address;
+}
+
+std::uint64_t Endpoint::bar_address(std::size_t number) const {
+  return bars_move_ ? bar_register(number) : raw(bars_.at(number).base);
 }
 
 }  // namespace teeio::device

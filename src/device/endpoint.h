@@ -36,8 +36,10 @@ class Endpoint : public hw::PciFunction {
   /// D0, and bus mastering enabled.
   [[nodiscard]] bool bus_master_enabled() const;
   /// BAR registers hold the addresses that the host assigned at boot, where the
-  /// bus decodes them.
+  /// bus decodes them; always, if BARs move.
   [[nodiscard]] bool bars_in_place() const;
+  /// Where a BAR answers.
+  [[nodiscard]] std::uint64_t bar_address(std::size_t number) const;
 
  protected:
   struct Options {
@@ -45,6 +47,7 @@ class Endpoint : public hw::PciFunction {
     hw::Identity identity;
     std::array<hw::Bar, hw::kBarCount> bars;
     bool bars_in_header = true;  ///< false: a VF
+    bool bars_move = false;      ///< they answer where their registers say
     bool tee_io = false;
   };
   Endpoint(object::Trace& trace, schedule::RwMutex& card_lock, const Options& options);
@@ -72,6 +75,8 @@ class Endpoint : public hw::PciFunction {
   /// Says what answers a BAR. Only while constructing.
   void answer_bar(std::size_t number, hw::MmioTarget& target,
                   hw::PlainMemoryBar* plain_memory = nullptr);
+  /// What a BAR's registers say.
+  [[nodiscard]] std::uint64_t bar_register(std::size_t number) const;
   /// Resets this function with the lock held.
   void reset_locked(hw::ResetKind kind);
 
@@ -80,6 +85,7 @@ class Endpoint : public hw::PciFunction {
   const Bdf bdf_;
   std::array<hw::Bar, hw::kBarCount> bars_;
   const bool bars_in_header_;
+  const bool bars_move_;
   hw::ConfigSpace config_;
   std::uint16_t power_ = 0;    ///< offset of the power management capability
   std::uint16_t express_ = 0;  ///< offset of the PCI Express capability

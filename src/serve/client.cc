@@ -43,6 +43,10 @@ bool Client::wait(short events, std::uint64_t deadline_ns) const {
 }
 
 std::expected<Bytes, Client::Loss> Client::exchange(PlatformCommand command, ByteView payload) {
+  if (bus_ != nullptr) {
+    if (command != PlatformCommand::kNormal) return std::unexpected(Loss::kNonsense);
+    return bus_->exchange(payload, timeout_ms_);
+  }
   lost_ = true;
   const std::uint64_t deadline = deadline_ns();
   if (!send(platform_message(command, std::to_underlying(transport_), payload), deadline))

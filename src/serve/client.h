@@ -6,12 +6,14 @@
 
 #include "base/bytes.h"
 #include "base/fd.h"
+#include "serve/bus.h"
 #include "serve/platform_message.h"
 #include "serve/socket.h"
 
 namespace teeio::serve {
 
-/// The requester's end of the socket protocol: one message, then its answer.
+/// The requester's end of the socket protocol: one message, then its answer; or a bus, which
+/// has no commands but the normal one.
 ///
 /// Lifetime: says CONTINUE and closes its connection: DMTF's responder ends when a
 /// requester just leaves. Locking: none.
@@ -25,12 +27,14 @@ class Client {
   static std::expected<Client, std::string> connect(const Address& address,
                                                     PlatformTransport transport,
                                                     unsigned timeout_ms);
+  /// Of a bus, which outlives it.
+  static Client over(Bus& bus, PlatformTransport transport, unsigned timeout_ms) {
+    Client client(Fd(), transport, timeout_ms);
+    client.bus_ = &bus;
+    return client;
+  }
 
-  enum class Loss : std::uint8_t {
-    kTimeout,   ///< nothing came in time
-    kClosed,    ///< the peer closed the connection, or it broke
-    kNonsense,  ///< what came is no message of this transport and size
-  };
+  using Loss = serve::Loss;
   /// The answer's payload, whatever command it carries, within the time limit: from the
   /// first byte sent to the last one read, however slowly they come. After a Loss the
   /// connection is of no use any more.
@@ -53,6 +57,7 @@ class Client {
   std::expected<Bytes, Loss> read(std::size_t size, std::uint64_t deadline_ns);
 
   Fd socket_;
+  Bus* bus_ = nullptr;
   PlatformTransport transport_;
   unsigned timeout_ms_;
   bool lost_ = false;

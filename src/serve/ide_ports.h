@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "base/bytes.h"
-#include "device/dma_engine_card.h"
+#include "device/dsm_messages.h"
 
 namespace teeio::serve {
 
@@ -14,13 +14,13 @@ namespace teeio::serve {
 /// Lifetime: of one call. Locking: the card's own.
 class IdePorts {
  public:
-  IdePorts(device::DmaEngineCard& card, std::uint8_t own) : card_(card), own_(own) {}
+  IdePorts(device::DsmMessages& card, std::uint8_t own) : card_(card), own_(own) {}
 
-  /// DmaEngineCard::answer_message() for an IDE_KM message.
+  /// DsmMessages::answer_message() for an IDE_KM message.
   [[nodiscard]] std::optional<Bytes> answer(ByteView message, std::uint32_t session);
 
  private:
-  device::DmaEngineCard& card_;
+  device::DsmMessages& card_;
   const std::uint8_t own_;
 };
 

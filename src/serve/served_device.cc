@@ -52,7 +52,8 @@ Speaker& ServedDevice::speaker(PlatformTransport transport) {
   if (speaker_ != nullptr && transport == transport_) return *speaker_;
   if (speaker_ != nullptr) speaker_->reset();
   transport_ = transport;
-  speaker_ = std::make_unique<Speaker>(*model_, slots_, transport, options_, key_log_);
+  speaker_ = std::make_unique<Speaker>(*model_, *model_->functions().front(), slots_, transport,
+                                       options_, key_log_);
   return *speaker_;
 }
 

@@ -51,8 +51,7 @@ bool has_given_chain(const SlotFill& slots) {
 /// EndpointInfo of device class identifiers: one, by PCI-SIG, the function's vendor and class.
 /// Source: DSP0274 1.3, "ENDPOINT_INFO"; libspdm include/industry_standard/spdm.h,
 /// spdm_endpoint_info_device_class_identifier_t and its elements.
-Bytes endpoint_info(device::DmaEngineCard& card) {
-  hw::PciFunction& pf = *card.functions().front();
+Bytes endpoint_info(hw::PciFunction& pf) {
   constexpr std::uint16_t kClassAt = 0x08;  // revision below, class code above
   Writer element;
   element.le(static_cast<std::uint8_t>(wire::VendorDefined::kPciSigStandardId))
@@ -87,8 +86,8 @@ spdm::Transport spdm_transport(PlatformTransport transport) {
 
 }  // namespace
 
-Speaker::Speaker(device::DmaEngineCard& card, Slots& slots, PlatformTransport transport,
-                 const SpeakerOptions& options, KeyLog& key_log)
+Speaker::Speaker(device::DsmMessages& card, hw::PciFunction& pf, Slots& slots,
+                 PlatformTransport transport, const SpeakerOptions& options, KeyLog& key_log)
     : card_(card),
       transport_(transport),
       ide_port_(options.ide_port),
@@ -97,11 +96,11 @@ Speaker::Speaker(device::DmaEngineCard& card, Slots& slots, PlatformTransport tr
       slots_(slots),
       measurements_(card.attester(), options.measurements),
       faults_(options.faults),
-      responder_(config_for(options)) {}
+      responder_(config_for(options, pf)) {}
 
 Speaker::~Speaker() = default;
 
-spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
+spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options, hw::PciFunction& pf) {
   spdm::ResponderConfig config;
   config.settings.transport = spdm_transport(transport_);
   config.settings.algorithms = available_algorithms(has_given_chain(options.slots));
@@ -112,7 +111,7 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options) {
   config.credentials = &slots_;
   config.provisioning = &slots_;
   if (!options.faults.empty()) config.tamper = &faults_;
-  config.endpoint_info = endpoint_info(card_);
+  config.endpoint_info = endpoint_info(pf);
   // The words were looked at when the options were read.
   if (auto chosen = parse_algorithms(config.settings.algorithms, options.algorithms))
     config.settings.algorithms = *chosen;

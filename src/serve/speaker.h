@@ -54,7 +54,8 @@ class KeyLog {
 /// Locking: none; one thread.
 class Speaker final : private spdm::Observer {
  public:
-  Speaker(device::DmaEngineCard& card, Slots& slots, PlatformTransport transport,
+  /// `pf` is what ENDPOINT_INFO tells of.
+  Speaker(device::DsmMessages& card, hw::PciFunction& pf, Slots& slots, PlatformTransport transport,
           const SpeakerOptions& options, KeyLog& key_log);
   ~Speaker() override;
 
@@ -67,7 +68,8 @@ class Speaker final : private spdm::Observer {
   void pass_time(std::uint32_t seconds) { responder_.pass_time(seconds); }
 
  private:
-  [[nodiscard]] spdm::ResponderConfig config_for(const SpeakerOptions& options);
+  [[nodiscard]] spdm::ResponderConfig config_for(const SpeakerOptions& options,
+                                                 hw::PciFunction& pf);
   [[nodiscard]] Bytes speak(ByteView packet);
   [[nodiscard]] std::optional<Bytes> answer_discovery(ByteView packet) const;
   [[nodiscard]] std::optional<spdm::Message> answer_app(const spdm::AppRequest& request);
@@ -79,7 +81,7 @@ class Speaker final : private spdm::Observer {
   [[nodiscard]] bool wants_keys() const override { return key_log_.wanted(); }
   void keys(const wire::KeyLogLine& line) override;
 
-  device::DmaEngineCard& card_;
+  device::DsmMessages& card_;
   const PlatformTransport transport_;
   const std::uint8_t ide_port_;
   KeyLog& key_log_;

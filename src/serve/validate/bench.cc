@@ -55,6 +55,11 @@ spdm::Credentials& requester_keys() {
 
 }  // namespace
 
+std::expected<Client, std::string> Target::connect() const {
+  if (bus != nullptr) return Client::over(*bus, transport, timeout_ms);
+  return Client::connect(address, transport, timeout_ms);
+}
+
 // --- Session ------------------------------------------------------------------
 
 Reply Session::app(wire::Protocol protocol, ByteView message) {
@@ -176,11 +181,11 @@ std::expected<Bytes, std::string> TdiUnderTest::report(std::uint16_t portion) {
 // --- Bench --------------------------------------------------------------------
 
 std::expected<Link, Verdict> Bench::open(spdm::RequesterConfig config) {
-  auto client = Client::connect(target_.address, target_.transport, target_.timeout_ms);
+  auto client = target_.connect();
   for (unsigned waited_ms = 0; !client && waited_ms < target_.timeout_ms;
        waited_ms += unsigned{kRetryMs}) {
     (void)::poll(nullptr, 0, kRetryMs);  // whoever restarts the responder may be at it
-    client = Client::connect(target_.address, target_.transport, target_.timeout_ms);
+    client = target_.connect();
   }
   if (!client) owner_.lost = true;
   if (!client) return std::unexpected(failed(client.error()));

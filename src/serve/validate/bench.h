@@ -18,6 +18,7 @@ namespace teeio::serve::validate {
 /// Whom to judge.
 struct Target {
   Address address;
+  Bus* bus = nullptr;  ///< in the address's place; outlives the cases
   PlatformTransport transport = PlatformTransport::kPciDoe;
   unsigned timeout_ms = 2000;  ///< of one exchange
   /// The TDI; nullopt: the function that IDE_KM's QUERY_RESP names.
@@ -28,6 +29,10 @@ struct Target {
   Watch* watch = nullptr;        ///< outlives the cases; nullptr: nobody looks
   /// What VERSION lists; nullopt: not asked yet.
   std::optional<std::vector<std::uint8_t>> versions;
+
+  /// Errors: as Client::connect().
+  [[nodiscard]] std::expected<Client, std::string> connect() const;
+  [[nodiscard]] std::string name() const { return bus != nullptr ? bus->name() : address.str(); }
 };
 
 /// A secured session on a connection of its own, and what travels in it.

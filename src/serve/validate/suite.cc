@@ -140,7 +140,7 @@ Judgement judge(const std::vector<PlannedCase>& cases, Target target,
   Judgement judgement;
   SetUps set_ups;
   std::set<std::string> remarks;
-  const std::string where = target.address.str();
+  const std::string where = target.name();
   for (const PlannedCase& planned : cases) {
     CaseResult result = run_case(planned, target);
     const bool gone = result.lost && !is_there(target);
@@ -167,7 +167,11 @@ Judgement judge(const std::vector<PlannedCase>& cases, Target target,
 }
 
 std::expected<void, std::string> greet(const Target& target) {
-  auto client = Client::connect(target.address, target.transport, target.timeout_ms);
+  if (target.bus != nullptr) {
+    if (ask_versions(target)) return {};
+    return std::unexpected(target.name() + ": GET_VERSION is not answered");
+  }
+  auto client = target.connect();
   if (!client) return std::unexpected(client.error());
   const auto answer =
       client->exchange(PlatformCommand::kTest, std::as_bytes(std::span(kClientGreeting)));

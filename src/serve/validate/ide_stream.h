@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "serve/validate/config_file.h"
+
+namespace teeio::serve::validate {
+
+/// What a host's software does in a function's IDE capability before IDE_KM and TDISP make
+/// sense: a selective stream's block has the stream ID, the requester IDs of the function's
+/// bus, and its enable bit. Put back as it was at the end.
+///
+/// Source: PCIe Base Spec 7.9.26; layout as Linux drivers/pci/ide.c, sel_ide_offset().
+///
+/// Lifetime: `config` outlives it. Locking: none.
+class IdeStream {
+ public:
+  /// A stream with that ID that is enabled already is left alone; else the first block that
+  /// is not enabled is taken. Without IDE, or such a block, nothing is done.
+  IdeStream(const ConfigFile& config, std::uint8_t stream_id);
+  ~IdeStream();
+  IdeStream(const IdeStream&) = delete;
+  IdeStream& operator=(const IdeStream&) = delete;
+
+  /// Where the block is that was taken.
+  [[nodiscard]] std::optional<std::uint32_t> block() const { return block_; }
+
+ private:
+  const ConfigFile& config_;
+  std::optional<std::uint32_t> block_;
+  std::uint32_t control_ = 0, rid1_ = 0, rid2_ = 0;  ///< as they were
+};
+
+}  // namespace teeio::serve::validate

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "device/dma_engine_card.h"
+#include "device/plain_card.h"
+#include "machine/config.h"
+#include "object/trace.h"
+#include "serve/capture.h"
+#include "serve/speaker.h"
+#include "serve/vfio_user/function.h"
+
+namespace teeio::vfio_user {
+
+/// The cards of a machine file, as they are at power-on, and the functions that are served.
+///
+/// BARs answer wherever the client's software puts them. Objects of a DOE mailbox go to a
+/// responder with all that `teeio serve` can say (serve/speaker.h), and into the capture.
+///
+/// Lifetime: outlives all sessions. Locking: functions() as Function says; pass_time() from
+/// one task.
+class Cards {
+ public:
+  /// `functions`: which are served, in this order; empty: the first TEE-I/O card's PF. The
+  /// options outlive the cards. Errors, ready to print: the machine file's; a function that
+  /// no card of it has, or that is named twice; the capture's.
+  static std::expected<Cards, std::string> load(const std::string& machine,
+                                                std::vector<Bdf> functions,
+                                                const serve::SpeakerOptions& options,
+                                                std::unique_ptr<serve::Capture> capture);
+  Cards(Cards&&) noexcept;
+  Cards& operator=(Cards&&) = delete;
+  Cards(const Cards&) = delete;
+  Cards& operator=(const Cards&) = delete;
+  ~Cards();
+
+  [[nodiscard]] std::size_t size() const { return served_.size(); }
+  [[nodiscard]] Function& at(std::size_t index) { return *served_.at(index); }
+  /// For sessions with a heartbeat.
+  void pass_time(std::uint32_t seconds);
+  /// Capture and key log have everything that they should.
+  [[nodiscard]] bool is_captured() const;
+
+ private:
+  class Recorder;
+  class Mailbox;
+  Cards();
+  void add(const machine::CardConfig& card, const serve::SpeakerOptions& options);
+  [[nodiscard]] hw::PciFunction* find(Bdf bdf) const;
+
+  std::unique_ptr<object::Trace> trace_;
+  std::unique_ptr<Recorder> recorder_;
+  std::vector<std::unique_ptr<device::DmaEngineCard>> dma_cards_;
+  std::vector<std::unique_ptr<device::PlainCard>> plain_cards_;
+  std::vector<std::unique_ptr<Mailbox>> mailboxes_;
+  std::vector<std::unique_ptr<Function>> served_;
+};
+
+}  // namespace teeio::vfio_user

@@ -1,0 +1,237 @@
+#include "serve/vfio_user/irq_lines.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "hw/capabilities.h"
+#include "hw/find_capability.h"
+#include "hw/iommu.h"
+#include "hw/msix.h"
+
+namespace teeio::vfio_user {
+namespace {
+
+// VFIO_IRQ_INFO_* and VFIO_IRQ_SET_*. Source: Linux include/uapi/linux/vfio.h.
+constexpr std::uint32_t kInfoEventfd = 1;
+constexpr std::uint32_t kInfoNoResize = 8;
+constexpr std::uint32_t kDataNone = 1;
+constexpr std::uint32_t kDataBool = 2;
+constexpr std::uint32_t kDataEventfd = 4;
+constexpr std::uint32_t kActionMask = 8;
+constexpr std::uint32_t kActionUnmask = 16;
+constexpr std::uint32_t kActionTrigger = 32;
+constexpr std::uint32_t kData = kDataNone | kDataBool | kDataEventfd;
+constexpr std::uint32_t kAction = kActionMask | kActionUnmask | kActionTrigger;
+
+constexpr std::uint16_t kMsixControl = 2;
+constexpr std::uint32_t kMsixEnable = 0x8000;
+constexpr std::uint32_t kMasked = 1;
+
+std::optional<IrqLines::Msix> find_msix(hw::PciFunction& function) {
+  const auto at = hw::find_capability(function, hw::kCapabilityMsix);
+  if (!at) return std::nullopt;
+  const auto reg = [&](unsigned offset, unsigned size) {
+    return function.config_read(static_cast<std::uint16_t>(*at + offset), size);
+  };
+  const std::uint32_t table = reg(4, 4);
+  return IrqLines::Msix{.capability = *at,
+                        .vectors = static_cast<std::uint16_t>((reg(2, 2) & 0x7ffU) + 1),
+                        .bar = table & 7U,
+                        .table = table & ~7U};
+}
+
+/// As eventfd_ctx_fdget(): anything else would be written to for nothing, or block.
+bool is_eventfd(const Fd& fd) {
+  std::array<char, 64> name{};
+  const std::string path = fmt::format("/proc/self/fd/{}", fd.get());
+  const ssize_t length = ::readlink(path.c_str(), name.data(), name.size());
+  return length > 0 &&
+         std::string_view(name.data(), static_cast<std::size_t>(length)) == "anon_inode:[eventfd]";
+}
+
+/// Adds 1 to the counter; a counter that is full counts no further, and nobody waits.
+void signal(const Fd& fd) {
+  if (!fd.ok()) return;
+  pollfd ready{fd.get(), POLLOUT, 0};
+  if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return;
+  const std::uint64_t one = 1;
+  (void)!::write(fd.get(), &one, sizeof(one));
+}
+
+Result<void> check_eventfds(const std::vector<Fd>& fds) {
+  for (const Fd& fd : fds) {
+    if (!is_eventfd(fd)) return fail(Errno::kInval, "a descriptor is no eventfd");
+    // Shared with the client: a full counter must not hold up a device.
+    (void)::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
+  }
+  return {};
+}
+
+bool wanted(const IrqSet& request, std::uint32_t number) {
+  return (request.flags & kDataNone) != 0 || request.data[number] != std::byte{0};
+}
+
+}  // namespace
+
+IrqLines::IrqLines(hw::PciFunction& function)
+    : function_(function), msix_(find_msix(function)), vectors_(msix_ ? msix_->vectors : 0U) {}
+
+/// Source: vfio_pci_get_irq_count() and vfio_pci_ioctl_get_irq_info(). There is neither an
+/// interrupt pin nor MSI, and MSI-X takes further vectors while it is on.
+IrqLines::Info IrqLines::info(std::uint32_t index) const {
+  switch (index) {
+    case kMsix:
+      return {.flags = kInfoEventfd, .count = msix_ ? msix_->vectors : 0U};
+    case kError:
+    case kRequest:
+      return {.flags = kInfoEventfd | kInfoNoResize, .count = 1};
+    default:
+      return {.flags = kInfoEventfd | kInfoNoResize, .count = 0};
+  }
+}
+
+/// The checks are those of drivers/vfio/vfio_main.c, vfio_set_irqs_validate_and_prepare().
+Result<void> IrqLines::set(const IrqSet& request, std::vector<Fd> fds) {
+  const std::uint32_t data = request.flags & kData;
+  const std::uint32_t action = request.flags & kAction;
+  if (request.index >= kIrqIndices || (request.flags & ~(kData | kAction)) != 0)
+    return fail(Errno::kInval, "no such interrupt index, or unknown flags");
+  const std::uint64_t count = info(request.index).count;
+  if (request.start >= count || std::uint64_t{request.start} + request.count > count)
+    return fail(Errno::kInval, "the index has no such interrupts");
+  if (data != kDataNone && data != kDataBool && data != kDataEventfd)
+    return fail(Errno::kInval, "one kind of data");
+  if (action != kActionMask && action != kActionUnmask && action != kActionTrigger)
+    return fail(Errno::kInval, "one kind of action");
+  if (data == kDataBool && request.data.size() < request.count)
+    return fail(Errno::kInval, "a byte is missing");
+  if (data != kDataEventfd ? !fds.empty() : !fds.empty() && fds.size() != request.count)
+    return fail(Errno::kInval, "one descriptor an interrupt, or none at all");
+  if (action != kActionTrigger)
+    return fail(Errno::kNoTty, "these interrupts cannot be masked or unmasked");
+  TEEIO_TRY(check_eventfds(fds));
+  if (request.index == kMsix) return set_msix(request, std::move(fds));
+  return set_single(request, std::move(fds));
+}
+
+/// Source: vfio_pci_set_msi_trigger().
+Result<void> IrqLines::set_msix(const IrqSet& request, std::vector<Fd> fds) {
+  if ((request.flags & kDataEventfd) != 0) {
+    give(request.start, request.count, std::move(fds));
+    return {};
+  }
+  if (request.count == 0 && (request.flags & kDataNone) != 0) {
+    disable_msix();
+    return {};
+  }
+  if (!msix_on_) return fail(Errno::kInval, "MSI-X is off");
+  const schedule::Lock lock(lock_);
+  for (std::uint32_t i = 0; i < request.count; ++i)
+    if (wanted(request, i)) signal(vectors_.at(request.start + i));
+  return {};
+}
+
+/// Source: vfio_pci_set_ctx_trigger_single().
+Result<void> IrqLines::set_single(const IrqSet& request, std::vector<Fd> fds) {
+  const schedule::Lock lock(lock_);
+  Fd& line = request.index == kError ? error_ : request_;
+  if ((request.flags & kDataEventfd) != 0) {
+    line = fds.empty() ? Fd() : std::move(fds.front());
+  } else if (request.count == 0) {
+    line.reset();
+  } else if (wanted(request, 0)) {
+    signal(line);
+  }
+  return {};
+}
+
+void IrqLines::give(std::uint32_t first, std::uint32_t count, std::vector<Fd> fds) {
+  const bool on = !fds.empty();
+  if (!on)
+    for (std::uint32_t i = 0; i < count; ++i) program(first + i, true);
+  {
+    const schedule::Lock lock(lock_);
+    for (std::uint32_t i = 0; i < count; ++i)
+      vectors_.at(first + i) = on ? std::move(fds[i]) : Fd();
+  }
+  if (!on) return;
+  if (!msix_on_) switch_msix(true);
+  // What was pending leaves now.
+  for (std::uint32_t i = 0; i < count; ++i) program(first + i, false);
+}
+
+void IrqLines::disable_msix() {
+  if (!msix_) return;
+  for (std::uint32_t vector = 0; vector < msix_->vectors; ++vector) program(vector, true);
+  switch_msix(false);
+  const schedule::Lock lock(lock_);
+  for (Fd& fd : vectors_) fd.reset();
+}
+
+void IrqLines::switch_msix(bool on) {
+  msix_on_ = on;
+  function_.config_write(static_cast<std::uint16_t>(msix_->capability + kMsixControl), 2,
+                         on ? kMsixEnable : 0U);
+}
+
+/// The table answers only while memory space does, which the client may not have enabled
+/// (Linux: vfio_pci_memory_lock_and_enable()).
+template <class Step>
+void IrqLines::with_memory(Step step) {
+  const std::uint32_t command = function_.config_read(hw::kCommand, 2);
+  const bool off = (command & hw::kCommandMemorySpace) == 0;
+  if (off) function_.config_write(hw::kCommand, 2, command | hw::kCommandMemorySpace);
+  step();
+  if (off) function_.config_write(hw::kCommand, 2, command);
+}
+
+void IrqLines::program(std::uint32_t vector, bool masked) {
+  if (!msix_) return;
+  hw::MmioTarget* const target = function_.bars().at(msix_->bar).target;
+  const Bytes entry =
+      Writer().le(raw(hw::kInterruptRangeStart)).le(vector).le(masked ? kMasked : 0U).take();
+  with_memory([&] {
+    // As registers of 4 bytes, the mask last.
+    for (std::size_t at = 0; at < entry.size(); at += 4)
+      target->mmio_write(msix_->table + std::uint64_t{vector} * 16 + at,
+                         ByteView(entry).subspan(at, 4));
+  });
+}
+
+void IrqLines::message(std::uint64_t address, std::uint32_t data) {
+  const schedule::Lock lock(lock_);
+  if (address == raw(hw::kInterruptRangeStart) && data < vectors_.size()) signal(vectors_[data]);
+}
+
+void IrqLines::rearm() {
+  if (!msix_ || !msix_on_) return;
+  std::vector<bool> has;
+  {
+    const schedule::Lock lock(lock_);
+    for (const Fd& fd : vectors_) has.push_back(fd.ok());
+  }
+  switch_msix(true);
+  for (std::uint32_t vector = 0; vector < msix_->vectors; ++vector)
+    if (has[vector]) program(vector, false);
+}
+
+void IrqLines::request_release() {
+  const schedule::Lock lock(lock_);
+  signal(request_);
+}
+
+void IrqLines::drop_all() {
+  if (msix_on_) disable_msix();
+  const schedule::Lock lock(lock_);
+  for (Fd& fd : vectors_) fd.reset();
+  error_.reset();
+  request_.reset();
+}
+
+}  // namespace teeio::vfio_user

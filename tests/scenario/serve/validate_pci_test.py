@@ -1,0 +1,69 @@
+#!/usr/bin/env -S python3 -B
+"""`teeio validate --pci` judges the machine's own card under `teeio run`, and asks before it
+takes a session away from the kernel's TSM."""
+
+import subprocess
+import sys
+
+TEEIO = sys.argv[1]
+CARD = "0000:01:00.0"
+CONNECT = f"/sys/bus/pci/devices/{CARD}/tsm/connect"
+
+
+def run(*words, script=None):
+    """Under `teeio run`; a script runs in its shell with the words as $@. The judge starts
+    TDIs that no guest asked to start, which is what rule R9 is against."""
+    program = [TEEIO, "validate", *words]
+    if script:
+        program = ["sh", "-c", script, "sh", *program]
+    return subprocess.run([TEEIO, "run", "--rules", "R9=off", "--", *program], capture_output=True, text=True,
+                          timeout=280, check=False)
+
+
+def passes():
+    done = run("--pci", CARD, "--suite", "doe,spdm12,session,ide_km,tdisp", "--timeout", "200")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    count = int(lines[1].removeprefix("1.."))
+    assert sum(line.startswith("ok ") for line in lines) == count > 100, lines[-1]
+    assert "opens and ends SPDM sessions in the DOE mailbox at 0x140" in done.stderr, done.stderr
+
+
+def asks_before_it_takes_a_session():
+    words = ["--pci", CARD, "--case", "doe.discovery.first,tdisp.version"]
+    connect = f"echo tsm0 > {CONNECT} && "
+    refused = run(*words, script=connect + '"$@"')
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    assert "the kernel's tsm0 holds a session with it" in refused.stderr
+    assert refused.stdout == ""
+    forced = run(*words, "--force", script=connect + '"$@"')
+    assert forced.returncode == 0, forced.stdout + forced.stderr
+    assert "tsm0 loses its session" in forced.stderr
+
+
+def says_what_it_cannot():
+    def plain(*words):
+        return subprocess.run([TEEIO, "validate", *words], capture_output=True, text=True,
+                              timeout=60, check=False)
+
+    for words, status, problem in (
+            (["--pci", "nonsense"], 125, "must be a PCI address"),
+            (["--pci", CARD, "127.0.0.1:1"], 125, "exclude each other"),
+            (["--force", "127.0.0.1:1"], 125, "--force needs --pci"),
+            (["--mctp", "1"], 125, "must be NETWORK,EID"),
+            (["--mctp", "1,7"], 125, "must be NETWORK,EID")):
+        done = plain(*words)
+        assert done.returncode == status and problem in done.stderr, (words, done)
+    done = run("--pci", "0000:09:00.0")
+    assert done.returncode == 2 and "No such file" in done.stderr, done.stderr
+    done = run("--pci", "0000:02:00.0")
+    assert done.returncode == 2 and "no DOE mailbox" in done.stderr, done.stderr
+    # Only a kernel with AF_MCTP goes on, and then nobody answers.
+    done = plain("--mctp", "1,9", "--timeout", "100")
+    assert done.returncode == 2, done
+    assert "no AF_MCTP" in done.stderr or "GET_VERSION is not answered" in done.stderr, done.stderr
+
+
+for test in (passes, asks_before_it_takes_a_session, says_what_it_cannot):
+    test()
+    print("ok", test.__name__, flush=True)
