@@ -15,8 +15,9 @@ enum class Rank : std::uint8_t {
   kSupervisor,
   kFdTable,
   // VFIO
-  kVfioGroup,   ///< group->group_lock
-  kVfioDevset,  ///< dev_set->lock
+  kVfioGroup,      ///< group->group_lock
+  kVfioContainer,  ///< container->group_lock
+  kVfioDevset,     ///< dev_set->lock
   kVfioIgate,   ///< vdev->igate
   // KVM outer locks
   kKvmDeviceVfio,  ///< kvm_vfio::lock
@@ -24,6 +25,8 @@ enum class Rank : std::uint8_t {
   kVcpuMutex,      ///< vcpu->mutex
   kKvmSlotsLock,   ///< kvm->slots_lock
   kKvmSrcu,        ///< kvm->srcu read side; written to wait for readers
+  // VFIO's type 1 containers
+  kVfioType1,  ///< iommu->lock
   // iommufd
   kIommufdIoas,    ///< ioas->mutex: iommufd_device_auto_get_domain() attaches under it
   kIommufdGroup,   ///< igroup->lock

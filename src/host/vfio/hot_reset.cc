@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
 
@@ -10,6 +12,7 @@ namespace teeio::vfio {
 /// its group's sake.
 Device::HotReset Device::affected() {
   HotReset reset;
+  reset.by_id = opened_by_node_;
   for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf())) {
     std::optional<std::uint32_t> id;
     Device* device = other.device;
@@ -17,7 +20,7 @@ Device::HotReset Device::affected() {
         device->context_file_.get() == context_file_.get())
       id = device->idevice_->id();
     if (!id) reset.owned = false;
-    reset.functions.push_back({.bdf = other.bdf, .id = id});
+    reset.functions.push_back({.bdf = other.bdf, .id = id, .group = other.group});
   }
   return reset;
 }
@@ -27,10 +30,23 @@ Device::HotReset Device::hot_reset_info() {
   return affected();
 }
 
-Result<void> Device::hot_reset() {
+/// vfio_dev_in_groups(), of every function on the bus.
+bool Device::in_groups(const Groups& groups) {
+  for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf())) {
+    if (other.device == nullptr || &other.device->set() != &set()) return false;
+    const Group& group = other.device->group();
+    if (std::ranges::none_of(groups, [&group](const object::Ref<object::File>& file) {
+          return &static_cast<GroupFile&>(*file).group() == &group;
+        }))
+      return false;
+  }
+  return true;
+}
+
+Result<void> Device::hot_reset(const Groups* groups) {
   const schedule::Lock lock(set().lock);
   for (;;) {
-    if (!affected().owned)
+    if (groups != nullptr ? !in_groups(*groups) : !affected().owned)
       return fail(Errno::kInval, "the bus has functions that this user does not own");
     std::vector<Device*> all;
     for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf()))
