@@ -69,8 +69,7 @@ Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string
 /// charges (iommufd_fops_open()).
 Result<object::Ref<object::File>> Dispatch::open_container() {
   if (host_.container == vfio::ContainerKind::kType1)
-    return object::Ref<object::File>(
-        object::make_ref<vfio::ContainerFile>(host_.iommufd.memory));
+    return object::Ref<object::File>(object::make_ref<vfio::ContainerFile>(host_.iommufd.memory));
   auto context = iommufd::Context::open(host_.iommufd);
   TEEIO_TRY(context->set_rlimit_mode(1));
   return object::Ref<object::File>(std::move(context));

@@ -40,8 +40,9 @@ void append(Bytes& chain, T capability, std::size_t& last) {
   const std::size_t at = chain.size();
   if (last != at) {
     const auto next = static_cast<std::uint32_t>(sizeof(abi::vfio_iommu_type1_info) + at);
-    std::ranges::copy(bytes_of(next), chain.begin() + static_cast<std::ptrdiff_t>(
-                                                           last + offsetof(abi::vfio_info_cap_header, next)));
+    std::ranges::copy(bytes_of(next),
+                      chain.begin() + static_cast<std::ptrdiff_t>(
+                                          last + offsetof(abi::vfio_info_cap_header, next)));
   }
   last = at;
   std::ranges::copy(bytes_of(capability), std::back_inserter(chain));
@@ -54,7 +55,8 @@ Bytes capabilities(const Type1::Info& info) {
   std::size_t last = 0;
   abi::vfio_iommu_type1_info_cap_migration migration{};
   migration.header = {.id = VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, .version = 1, .next = 0};
-  migration.pgsize_bitmap = std::uint64_t{1} << static_cast<unsigned>(std::countr_zero(info.page_sizes));
+  migration.pgsize_bitmap = std::uint64_t{1}
+                            << static_cast<unsigned>(std::countr_zero(info.page_sizes));
   migration.max_dirty_bitmap_size = Type1::kMaxBitmapBytes;
   append(chain, migration, last);
   const abi::vfio_iommu_type1_info_dma_avail avail{
@@ -83,9 +85,9 @@ Result<std::int64_t> get_dirty_bitmap(Call& call, std::uint32_t argsz) {
   using Range = abi::vfio_iommu_type1_dirty_bitmap_get;
   if (argsz - sizeof(abi::vfio_iommu_type1_dirty_bitmap) < sizeof(Range))
     return fail(Errno::kInval, "argsz does not cover the range");
-  TEEIO_ASSIGN(const Range range,
-               copy_in<Range>(call.memory(),
-                              call.argument + sizeof(abi::vfio_iommu_type1_dirty_bitmap)));
+  TEEIO_ASSIGN(
+      const Range range,
+      copy_in<Range>(call.memory(), call.argument + sizeof(abi::vfio_iommu_type1_dirty_bitmap)));
   if (range.size == 0) return fail(Errno::kInval, "length is zero");
   if (range.size - 1 > ~std::uint64_t{0} - range.iova)
     return fail(Errno::kOverflow, "the range passes the last IOVA");
@@ -118,8 +120,9 @@ Result<std::int64_t> ioctl_type1_get_info(Call& call) {
   Arg arg{};
   TEEIO_ASSIGN(arg, copy_argsz_in<Arg>(call.memory(), call.argument, offsetof(Arg, cap_offset)));
   const std::size_t room = std::min<std::size_t>(arg.argsz, sizeof(Arg));
-  TEEIO_ASSIGN(const Type1::Info info,
-               container(call).with_iommu([](Type1& iommu) -> Result<Type1::Info> { return iommu.info(); }));
+  TEEIO_ASSIGN(
+      const Type1::Info info,
+      container(call).with_iommu([](Type1& iommu) -> Result<Type1::Info> { return iommu.info(); }));
   const Bytes chain = capabilities(info);
   arg.flags = VFIO_IOMMU_INFO_PGSIZES | VFIO_IOMMU_INFO_CAPS;
   arg.iova_pgsizes = info.page_sizes;
@@ -169,15 +172,14 @@ Result<std::int64_t> ioctl_type1_unmap_dma(Call& call) {
     TEEIO_TRY(call.memory().read(call.argument + sizeof(arg), writable_bytes_of(bitmap)));
     TEEIO_TRY(check_bitmap(bitmap, arg.size));
   }
-  TEEIO_ASSIGN(arg.size, container(call).with_iommu([&](Type1& iommu) {
-    return iommu.unmap(call.memory(),
-                       {.iova = arg.iova,
-                        .length = arg.size,
-                        .all = (arg.flags & VFIO_DMA_UNMAP_FLAG_ALL) != 0,
-                        .take_vaddr = (arg.flags & VFIO_DMA_UNMAP_FLAG_VADDR) != 0,
-                        .bitmap = std::bit_cast<std::uint64_t>(bitmap.data),
-                        .page_size = bitmap.pgsize});
-  }));
+  const Type1::Unmap unmap{.iova = arg.iova,
+                           .length = arg.size,
+                           .all = (arg.flags & VFIO_DMA_UNMAP_FLAG_ALL) != 0,
+                           .take_vaddr = (arg.flags & VFIO_DMA_UNMAP_FLAG_VADDR) != 0,
+                           .bitmap = std::bit_cast<std::uint64_t>(bitmap.data),
+                           .page_size = bitmap.pgsize};
+  TEEIO_ASSIGN(arg.size, container(call).with_iommu(
+                             [&](Type1& iommu) { return iommu.unmap(call.memory(), unmap); }));
   TEEIO_TRY(call.memory().write(call.argument, bytes_of(arg)));
   return 0;
 }
@@ -193,8 +195,8 @@ Result<std::int64_t> ioctl_type1_dirty_pages(Call& call) {
   if (arg.argsz < sizeof(arg)) return fail(Errno::kInval, "argsz is smaller than the structure");
   switch (arg.flags) {
     case VFIO_IOMMU_DIRTY_PAGES_FLAG_START:
-      TEEIO_TRY(container(call).with_iommu(
-          [](Type1& iommu) { return iommu.start_dirty_tracking(); }));
+      TEEIO_TRY(
+          container(call).with_iommu([](Type1& iommu) { return iommu.start_dirty_tracking(); }));
       return 0;
     case VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP:
       TEEIO_TRY(container(call).with_iommu([](Type1& iommu) -> Result<void> {

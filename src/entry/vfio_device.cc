@@ -50,8 +50,8 @@ Result<std::int64_t> ioctl_bind_iommufd(Call& call) {
   if (arg.iommufd < 0 ||
       (arg.flags & ~static_cast<std::uint32_t>(VFIO_DEVICE_BIND_FLAG_TOKEN)) != 0)
     return fail(Errno::kInval, "a flag is unknown or the iommufd is negative");
-  TEEIO_ASSIGN(arg.out_devid, device_file(call).bind_iommufd(iommufd_of(call, arg.iommufd),
-                                                             token_of(call, arg)));
+  TEEIO_ASSIGN(arg.out_devid,
+               device_file(call).bind_iommufd(iommufd_of(call, arg.iommufd), token_of(call, arg)));
   if (auto out =
           call.memory().write(call.argument + offsetof(Arg, out_devid), bytes_of(arg.out_devid));
       !out) {

@@ -59,7 +59,8 @@ Result<std::int64_t> ioctl_group_get_device_fd(Call& call) {
   TEEIO_ASSIGN(const std::string name, copy_string_in(call.memory(), call.argument));
   TEEIO_ASSIGN(object::Ref<object::File> file, group(call).device(name));
   constexpr std::uint32_t kReadWrite = 2, kCloseOnExec = 02000000;
-  TEEIO_ASSIGN(const std::int32_t fd, call.caller.install(std::move(file), kReadWrite | kCloseOnExec));
+  TEEIO_ASSIGN(const std::int32_t fd,
+               call.caller.install(std::move(file), kReadWrite | kCloseOnExec));
   return fd;
 }
 

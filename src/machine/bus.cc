@@ -63,10 +63,8 @@ object::Ref<vfio::Group> Machine::Impl::join_group(const Slot& entry) {
   std::uint32_t minor = 0;
   const auto used = [&minor](const auto& other) { return other.second.minor == minor; };
   while (std::ranges::any_of(vfio_groups, used)) ++minor;
-  auto group = object::make_ref<vfio::Group>(vfio::Group::Wiring{.number = entry.group,
-                                                                 .iommu = *iommu_drivers[entry.iommu],
-                                                                 .bus = *this,
-                                                                 .trace = events});
+  auto group = object::make_ref<vfio::Group>(vfio::Group::Wiring{
+      .number = entry.group, .iommu = *iommu_drivers[entry.iommu], .bus = *this, .trace = events});
   vfio_groups.emplace(entry.group, GroupEntry{group, minor});
   return group;
 }

@@ -76,8 +76,9 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   const std::uint32_t group = group_of(function.bdf().bus);
   (void)iommu_drivers[iommu]->probe(function.bdf(), group);
   // The driver core's pci_dma_configure().
-  if (native) TEEIO_CHECK(iommu_drivers[iommu]->use_default_domain(group).has_value(),
-                          "a group is owned before the machine runs");
+  if (native)
+    TEEIO_CHECK(iommu_drivers[iommu]->use_default_domain(group).has_value(),
+                "a group is owned before the machine runs");
   const schedule::Lock lock(bus_lock);
   auto& set = vf ? vf_sets[function.bdf()] : sets[function.bdf().bus];
   if (set == nullptr) set = std::make_unique<vfio::DeviceSet>();

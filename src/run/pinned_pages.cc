@@ -159,8 +159,8 @@ Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, pid_t tid, std::uin
 }
 
 Result<mm::DeviceMappings::Mapping> find_device_mapping(DeviceFiles& files, pid_t tid,
-                                                        std::uint64_t address,
-                                                        std::uint64_t length, mm::Access access) {
+                                                        std::uint64_t address, std::uint64_t length,
+                                                        mm::Access access) {
   const auto lines = cover(tid, address, address + length, access);
   if (!lines) return fail(Errno::kFault, "a page is missing or protected");
   const MapsLine& first = lines->front();

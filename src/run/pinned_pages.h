@@ -20,8 +20,8 @@ Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, pid_t tid, std::uin
 
 /// DeviceMappings::device_mapping(). Errors: EFAULT not one mapping of one of our files.
 Result<mm::DeviceMappings::Mapping> find_device_mapping(DeviceFiles& files, pid_t tid,
-                                                        std::uint64_t address,
-                                                        std::uint64_t length, mm::Access access);
+                                                        std::uint64_t address, std::uint64_t length,
+                                                        mm::Access access);
 
 /// Bytes [start, start + length) of `fd`'s file, mapped here.
 /// Errors: EACCES when the descriptor does not allow `access`, ENOMEM.

@@ -18,7 +18,7 @@ enum class Rank : std::uint8_t {
   kVfioGroup,      ///< group->group_lock
   kVfioContainer,  ///< container->group_lock
   kVfioDevset,     ///< dev_set->lock
-  kVfioIgate,   ///< vdev->igate
+  kVfioIgate,      ///< vdev->igate
   // KVM outer locks
   kKvmDeviceVfio,  ///< kvm_vfio::lock
   kKvmLock,        ///< kvm->lock

@@ -375,12 +375,11 @@ struct vfio_iommu_type1_dma_unmap {
 struct vfio_bitmap {
   __u64 pgsize;
   __u64 size; /* in bytes */
-  __u64 *data;
+  __u64* data;
 };
 
 struct vfio_iommu_type1_dirty_bitmap {
-  __u32 argsz;
-  __u32 flags;
+  __u32 argsz, flags;
   __u8 data[];
 };
 #define VFIO_IOMMU_DIRTY_PAGES_FLAG_START (1 << 0)
@@ -388,16 +387,12 @@ struct vfio_iommu_type1_dirty_bitmap {
 #define VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP (1 << 2)
 
 struct vfio_iommu_type1_dirty_bitmap_get {
-  __u64 iova;
-  __u64 size;
+  __u64 iova, size;
   struct vfio_bitmap bitmap;
 };
 
-/* ---- a group ---- */
-
 struct vfio_group_status {
-  __u32 argsz;
-  __u32 flags;
+  __u32 argsz, flags;
 };
 #define VFIO_GROUP_FLAGS_VIABLE (1 << 0)
 #define VFIO_GROUP_FLAGS_CONTAINER_SET (1 << 1)

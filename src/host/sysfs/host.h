@@ -28,10 +28,10 @@ class Host {
   /// A function that is on the bus now.
   struct Function {
     hw::PciFunction* pci = nullptr;
-    std::string driver = {};                       ///< "vfio-pci", "native", "pcieport", or none
-    std::optional<std::uint32_t> group = {};       ///< IOMMU group
-    const iommu::Iommu* iommu = nullptr;           ///< behind which it is
-    std::optional<std::uint32_t> vfio_minor = {};  ///< N of vfioN, under vfio-pci only
+    std::string driver = {};                        ///< "vfio-pci", "native", "pcieport", or none
+    std::optional<std::uint32_t> group = {};        ///< IOMMU group
+    const iommu::Iommu* iommu = nullptr;            ///< behind which it is
+    std::optional<std::uint32_t> vfio_minor = {};   ///< N of vfioN, under vfio-pci only
     std::optional<std::uint32_t> group_minor = {};  ///< of /dev/vfio/GROUP, likewise
   };
   /// In order of BDF, root ports included.

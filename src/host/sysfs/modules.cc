@@ -107,13 +107,14 @@ void add_module(NodeList& list, const Environment& environment, const Module& mo
              held = std::ranges::count_if(
                  module.holders, [&](const char* name) { return is_there(environment, name); }),
              opens = module.counts_open_devices]() -> Result<std::string> {
-              return fmt::format("{}\n", static_cast<std::size_t>(held) +
-                                             (opens ? open_devices(host) : 0));
+              return fmt::format("{}\n",
+                                 static_cast<std::size_t>(held) + (opens ? open_devices(host) : 0));
             });
   list.directory(directory + "/holders");
   for (const char* holder : module.holders)
-    if (is_there(environment, holder)) list.link(fmt::format("{}/holders/{}", directory, holder),
-              std::string("/sys/module/") + holder);
+    if (is_there(environment, holder))
+      list.link(fmt::format("{}/holders/{}", directory, holder),
+                std::string("/sys/module/") + holder);
   if (module.parameters.size() != 0) list.directory(directory + "/parameters");
   for (const Parameter& parameter : module.parameters)
     list.text(

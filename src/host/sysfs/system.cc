@@ -40,7 +40,8 @@ Result<void> store_group_type(std::string_view text) {
 std::map<std::uint32_t, std::uint32_t> vfio_groups(const Topology& topology) {
   std::map<std::uint32_t, std::uint32_t> groups;
   for (const Host::Function& function : topology.functions())
-    if (function.group && function.group_minor) groups.emplace(*function.group, *function.group_minor);
+    if (function.group && function.group_minor)
+      groups.emplace(*function.group, *function.group_minor);
   return groups;
 }
 

@@ -40,9 +40,8 @@ Result<object::Ref<iommufd::IoptPages>> bar_pages(mm::UserMemory& memory, std::u
   std::byte first{};
   if (bar >= kBarRegions || !device.read(bar, at, {&first, 1}))
     return fail(Errno::kFault, "the device's memory is off, or its guest's");
-  return object::Ref<iommufd::IoptPages>(
-      object::make_ref<BarPages>(device.pci().bars()[bar].base + at,
-                                 access == mm::Access::kReadWrite, address));
+  return object::Ref<iommufd::IoptPages>(object::make_ref<BarPages>(
+      device.pci().bars()[bar].base + at, access == mm::Access::kReadWrite, address));
 }
 
 }  // namespace teeio::vfio

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "base/result.h"
@@ -51,7 +52,7 @@ class Container final : public object::Counted {
   /// lock (vfio_fops_unl_ioctl()), and a group that leaves meanwhile frees it.
   /// Errors: EINVAL without one; `use`'s.
   template <class Use>
-  auto with_iommu(Use use) TEEIO_EXCLUDES(group_lock_) -> decltype(use(std::declval<Type1&>())) {
+  std::invoke_result_t<Use, Type1&> with_iommu(Use use) TEEIO_EXCLUDES(group_lock_) {
     const schedule::ReadLock lock(group_lock_);
     if (iommu_ == nullptr) return fail(Errno::kInval, "the container has no IOMMU yet");
     return use(*iommu_);

@@ -185,9 +185,7 @@ class Device final : public iommufd::DeviceHandle,
   /// VFIO_DEVICE_GET_PCI_HOT_RESET_INFO's functions.
   [[nodiscard]] HotReset hot_reset_info() TEEIO_EXCLUDES(set().lock);
   /// How many functions that is.
-  [[nodiscard]] std::size_t hot_reset_functions() {
-    return wiring_.bus.on_bus_of(bdf()).size();
-  }
+  [[nodiscard]] std::size_t hot_reset_functions() { return wiring_.bus.on_bus_of(bdf()).size(); }
   /// VFIO_DEVICE_PCI_HOT_RESET: with the groups of a device that was opened through one, or
   /// without. Errors: EINVAL a function on the bus is not in this device set, not in these
   /// groups or not this user's; EBUSY one is bound, or being accessed.
@@ -283,7 +281,7 @@ class Device final : public iommufd::DeviceHandle,
   const Wiring wiring_;
   const std::shared_ptr<VfToken> own_token_;
   Irqs irqs_;
-  std::uint32_t open_count_ = 0;             // dev_set->lock, as all up to saved_config_
+  std::uint32_t open_count_ = 0;  // dev_set->lock, as all up to saved_config_
   bool retired_ = false;
   bool opened_by_node_ = false;              // Linux: device->cdev_opened
   bool in_container_ = false;                // open, and not through an iommufd

@@ -33,7 +33,9 @@ void Group::closed() {
   opened_ = nullptr;
 }
 
-bool Group::has_iommu() const { return static_cast<bool>(container_) || static_cast<bool>(iommufd_); }
+bool Group::has_iommu() const {
+  return static_cast<bool>(container_) || static_cast<bool>(iommufd_);
+}
 
 void Group::detach_container() {
   TEEIO_CHECK(container_users_ == 1, "a group leaves its container while a device is open");

@@ -73,10 +73,10 @@ class Type1 {
   struct Unmap {
     std::uint64_t iova = 0;
     std::uint64_t length = 0;
-    bool all = false;         ///< VFIO_DMA_UNMAP_FLAG_ALL
-    bool take_vaddr = false;  ///< VFIO_DMA_UNMAP_FLAG_VADDR: the mapping stays, its address goes
-    std::uint64_t bitmap = 0;       ///< address of the dirty bitmap, if `page_size` is not 0
-    std::uint64_t page_size = 0;    ///< of VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP
+    bool all = false;          ///< VFIO_DMA_UNMAP_FLAG_ALL
+    bool take_vaddr = false;   ///< VFIO_DMA_UNMAP_FLAG_VADDR: the mapping stays, its address goes
+    std::uint64_t bitmap = 0;  ///< address of the dirty bitmap, if `page_size` is not 0
+    std::uint64_t page_size = 0;  ///< of VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP
   };
   /// vfio_dma_do_unmap(). Gives the bytes. Errors: EINVAL misaligned, no length, `all` with a
   /// range, a mapping would be cut (kV2), an address was taken back already, no dirty

@@ -95,9 +95,8 @@ void Type1::detach(std::uint32_t group, iommu::Iommu& iommu) {
 
 bool Type1::enforces_coherency() {
   const schedule::Lock lock(lock_);
-  return std::ranges::all_of(domains_, [](const PagingDomain& domain) {
-    return domain.iommu->enforces_coherency();
-  });
+  return std::ranges::all_of(
+      domains_, [](const PagingDomain& domain) { return domain.iommu->enforces_coherency(); });
 }
 
 Type1::Info Type1::info() {

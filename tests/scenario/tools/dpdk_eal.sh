@@ -7,7 +7,7 @@ app=$(mktemp -d) || exit 1
 trap 'rm -rf "$said" "$app"' EXIT
 cc -O1 -w -o "$app/eal" "$(dirname "$0")/dpdk_eal_app.c" $(pkg-config --cflags --libs libdpdk) ||
   exit 1
-eal='--no-huge -m 64 --in-memory --no-telemetry -l 0 --log-level=lib.eal:6'
+eal='--no-huge -m 64 --no-shconf --no-telemetry --lcores 0@0,1@0 --log-level=lib.eal:7'
 run 0 "$app/eal" $eal
 says 'vfio is enabled' 'rte_vfio_setup_device: 0, 9 regions' 'ID 31414d44' \
   'ERROR 0, filled with 1122334455667788' 'rte_vfio_release_device: 0'

@@ -45,7 +45,8 @@ std::string find_function() {
 void enable(const std::string& function) {
   const int fd = open((function + "/config").c_str(), O_RDWR);
   const std::uint16_t command = 6;
-  if (fd < 0 || pwrite(fd, &command, sizeof(command), 4) != sizeof(command)) fail("command register");
+  if (fd < 0 || pwrite(fd, &command, sizeof(command), 4) != sizeof(command))
+    fail("command register");
   close(fd);
 }
 

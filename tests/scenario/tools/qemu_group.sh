@@ -15,7 +15,9 @@ cat >"$guest/root/init" <<'END'
 #!/bin/busybox sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t sysfs sys /sys
-/bin/busybox lspci
+for d in /sys/bus/pci/devices/*; do
+  echo "$d $(/bin/busybox cat $d/vendor):$(/bin/busybox cat $d/device)"
+done
 /bin/dma
 /bin/busybox poweroff -f
 END
@@ -26,6 +28,6 @@ sed -i '1s,/bin/busybox sh,/bin/sh,' "$guest/root/init"
 run 0 qemu-system-x86_64 -M q35 -accel tcg -m 256 -nodefaults -display none -serial stdio \
   -no-reboot -device pcie-root-port,id=rp,chassis=1,slot=1 \
   -device vfio-pci,host=0000:01:00.1,bus=rp,rombar=0 -kernel "$kernel" \
-  -initrd "$guest/initramfs.gz" -append 'console=ttyS0 panic=-1 quiet mitigations=off'
-says '1efe:0d01' 'found .*, ID 31414d44' 'copy: ERROR 0, the page is there' \
+  -initrd "$guest/initramfs.gz" -append 'console=ttyS0 panic=-1 quiet mitigations=off no_timer_check'
+says ' 0x1efe:0x0d01' 'found .*, ID 31414d44' 'copy: ERROR 0, the page is there' \
   'DMA from nowhere: ERROR 6' 'guest done'

@@ -84,7 +84,7 @@ class Driver final : public iommu::Iommu {
     std::set<Bdf> functions;
     const void* owner = nullptr;    ///< null with a count: drivers of the host
     std::uint32_t owner_count = 0;  ///< Linux: group->owner_cnt
-    Domain* domain = nullptr;  ///< null: blocked if owned, else the default
+    Domain* domain = nullptr;       ///< null: blocked if owned, else the default
   };
   /// Every kind of translation that a PASID entry can hold.
   struct Setting {

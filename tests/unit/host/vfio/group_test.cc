@@ -208,8 +208,8 @@ TEST_F(GroupTest, DeviceKeepsGroupAndContainer) {
 }
 
 TEST_F(GroupTest, EveryOrderOfClosesEndsWithTheFunctionFree) {
-  for (const auto order : {std::array{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1},
-                           {2, 1, 0}}) {
+  for (const auto order :
+       {std::array{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}}) {
     ASSERT_TRUE(vmm.open_in_group().has_value());
     const std::array files{vmm.container, vmm.group, vmm.vfio};
     for (const int which : order)
@@ -244,7 +244,8 @@ TEST_F(GroupTest, IommufdIsAContainer) {
 
 TEST_F(GroupTest, IommufdOfTwoGroupsHasOneIoas) {
   const int iommufd = *vmm.open("/dev/iommu");
-  abi::iommu_vfio_ioas ioas{.size = sizeof(ioas), .ioas_id = 0, .op = abi::IOMMU_VFIO_IOAS_GET, .__reserved = 0};
+  abi::iommu_vfio_ioas ioas{
+      .size = sizeof(ioas), .ioas_id = 0, .op = abi::IOMMU_VFIO_IOAS_GET, .__reserved = 0};
   EXPECT_EQ(error_of(vmm.ioctl(iommufd, IOMMU_VFIO_IOAS, ioas)), Errno::kNoDev);
   ASSERT_TRUE(vmm.set_container(*vmm.open(kVfGroup), iommufd).has_value());
   ASSERT_TRUE(vmm.set_container(*vmm.open(kPlainGroup), iommufd).has_value());
@@ -256,7 +257,8 @@ TEST_F(GroupTest, IommufdWithoutItsIoasGivesNoDevice) {
   const int iommufd = *vmm.open("/dev/iommu");
   const int group = *vmm.open(kVfGroup);
   ASSERT_TRUE(vmm.set_container(group, iommufd).has_value());
-  abi::iommu_vfio_ioas ioas{.size = sizeof(ioas), .ioas_id = 0, .op = abi::IOMMU_VFIO_IOAS_CLEAR, .__reserved = 0};
+  abi::iommu_vfio_ioas ioas{
+      .size = sizeof(ioas), .ioas_id = 0, .op = abi::IOMMU_VFIO_IOAS_CLEAR, .__reserved = 0};
   ASSERT_TRUE(vmm.ioctl(iommufd, IOMMU_VFIO_IOAS, ioas).has_value());
   EXPECT_EQ(error_of(vmm.get_device(group, kVfName)), Errno::kNoDev);
   EXPECT_EQ(used(), "no");
@@ -322,11 +324,34 @@ TEST_F(LoneCardByGroup, HotResetTakesTheGroupsOfAllFunctions) {
   arg.group = *vmm.open("/dev/vfio/3");  // the plain card's
   EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_PCI_HOT_RESET, arg)), Errno::kInval);
   arg.group = vmm.group;
-  ASSERT_TRUE(vmm.write<std::uint16_t>((std::uint64_t{kConfigRegion} << kRegionShift) + 4, 2)
-                  .has_value());
+  ASSERT_TRUE(
+      vmm.write<std::uint16_t>((std::uint64_t{kConfigRegion} << kRegionShift) + 4, 2).has_value());
   ASSERT_TRUE(vmm.write<std::uint32_t>(0x40, 7).has_value());
   ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_PCI_HOT_RESET, arg).has_value());
   EXPECT_EQ(vmm.read<std::uint32_t>(0x40), 0U);
+}
+
+// Nobody tells its ids, but the IOAS has the first and the device the second.
+TEST_F(LoneCardByGroup, DeviceInAnIommufdCanBeBoundAndIsNotResetThen) {
+  ASSERT_TRUE(machine::test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.make_vm().has_value());
+  vmm.container = *vmm.open("/dev/iommu");
+  vmm.group = *vmm.open(kPfGroup);
+  ASSERT_TRUE(vmm.set_container(vmm.group, vmm.container).has_value());
+  vmm.vfio = vmm.group;
+  ASSERT_TRUE(vmm.associate().has_value());
+  vmm.vfio = *vmm.get_device(vmm.group, "0000:01:00.0");
+  vmm.iommufd = vmm.container;
+  vmm.dev_id = 2;
+  ASSERT_TRUE(vmm.make_viommu().has_value());
+  ASSERT_TRUE(vmm.make_vdevice().has_value());
+  const auto bound = vmm.vfio_bind();
+  ASSERT_TRUE(bound.has_value()) << bound.error().why;
+  GroupReset arg{};
+  arg.group = vmm.group;
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_PCI_HOT_RESET, arg)), Errno::kBusy);
+  ASSERT_TRUE(vmm.vfio_unbind().has_value());
+  EXPECT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_PCI_HOT_RESET, arg).has_value());
 }
 
 TEST_F(GroupTest, HotResetInfoOfAGroupsDeviceHasGroups) {
@@ -357,8 +382,7 @@ std::string default_machine_with(std::string_view from, std::string_view to) {
 }
 
 struct NoAcs : GroupTest {
-  NoAcs()
-      : GroupTest(machine_of(default_machine_with("acs = true ", "acs = false "))) {}
+  NoAcs() : GroupTest(machine_of(default_machine_with("acs = true ", "acs = false "))) {}
 };
 /// Two functions of one group, one of them with a driver of the host.
 struct TwoDrivers : GroupTest {

@@ -48,8 +48,7 @@ struct GroupVmm : machine::test::Vmm {
     return arg.flags;
   }
   Result<std::int64_t> map(std::uint64_t va, std::uint64_t iova, std::uint64_t size,
-                           std::uint32_t flags = VFIO_DMA_MAP_FLAG_READ |
-                                                 VFIO_DMA_MAP_FLAG_WRITE) {
+                           std::uint32_t flags = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE) {
     abi::vfio_iommu_type1_dma_map arg{
         .argsz = sizeof(arg), .flags = flags, .vaddr = va, .iova = iova, .size = size};
     return ioctl(container, VFIO_IOMMU_MAP_DMA, arg);

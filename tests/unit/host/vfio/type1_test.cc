@@ -121,7 +121,7 @@ TEST_F(Type1Test, V2UnmapsWholeMappingsOnly) {
   map_three(kRing);
   EXPECT_EQ(error_of(vmm.unmap(kRing, 0)), Errno::kInval);
   EXPECT_EQ(error_of(vmm.unmap(kRing + 1, kPageSize)), Errno::kInval);
-  EXPECT_EQ(error_of(vmm.unmap(kRing, 2 * kPageSize)), Errno::kInval);              // cuts its end
+  EXPECT_EQ(error_of(vmm.unmap(kRing, 2 * kPageSize)), Errno::kInval);  // cuts its end
   EXPECT_EQ(error_of(vmm.unmap(kRing + 2 * kPageSize, 2 * kPageSize)), Errno::kInval);  // its start
   EXPECT_EQ(error_of(vmm.unmap(kLastPage, 2 * kPageSize)), Errno::kOverflow);
   EXPECT_EQ(error_of(vmm.unmap(kRing, kPageSize, 8)), Errno::kInval);
@@ -173,7 +173,7 @@ TEST_F(Type1Test, InfoHasACapabilityChain) {
   open(VFIO_TYPE1v2_IOMMU);
   map_three(kRing);
   const Bytes all = info();
-  EXPECT_EQ(field<std::uint32_t>(all, 4), 3U);                        // PGSIZES, CAPS
+  EXPECT_EQ(field<std::uint32_t>(all, 4), 3U);  // PGSIZES, CAPS
   EXPECT_EQ(field<std::uint64_t>(all, 8) & 0xfff000, kPageSize | 0x200000);
   EXPECT_EQ(field<std::uint32_t>(all, 16), 24U);
   EXPECT_EQ(field<std::uint16_t>(all, 24), VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION);
