@@ -8,17 +8,28 @@
 
 namespace teeio::vfio {
 
-/// vfio_iommufd_get_dev_id(). Every function is its own IOMMU group, so none is owned for
-/// its group's sake.
+/// vfio_iommufd_get_dev_id(): a function that nobody has is this user's too if its IOMMU
+/// group is (iommufd_ctx_has_group()). Members of the group in other sets, VFs, are on this
+/// bus as well and keep it from being reset, so they need not be looked at.
 Device::HotReset Device::affected() {
+  constexpr std::uint32_t kOwnedWithoutId = 0;  // VFIO_PCI_DEVID_OWNED
   HotReset reset;
   reset.by_id = opened_by_node_;
-  for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf())) {
+  const std::vector<Bus::Neighbour> all = wiring_.bus.on_bus_of(bdf());
+  const auto mine = [this](const Bus::Neighbour& other) {
+    return other.device != nullptr && &other.device->set() == &set() &&
+           other.device->idevice_ != nullptr &&
+           other.device->context_file_.get() == context_file_.get();
+  };
+  for (const Bus::Neighbour& other : all) {
     std::optional<std::uint32_t> id;
-    Device* device = other.device;
-    if (device != nullptr && &device->set() == &set() && device->idevice_ != nullptr &&
-        device->context_file_.get() == context_file_.get())
-      id = device->idevice_->id();
+    if (mine(other))
+      id = other.device->idevice_->id();
+    else if (other.device != nullptr && &other.device->set() == &set() &&
+             std::ranges::any_of(all, [&](const Bus::Neighbour& member) {
+               return member.group == other.group && mine(member);
+             }))
+      id = kOwnedWithoutId;
     if (!id) reset.owned = false;
     reset.functions.push_back({.bdf = other.bdf, .id = id, .group = other.group});
   }

@@ -98,6 +98,7 @@ Result<void> Type1::map(mm::UserMemory& memory, const Map& map) {
     for (std::size_t undo = 0; undo < i; ++undo) unfill(map.iova, dma, *domains_[undo].domain);
     return filled;
   }
+  if (dirty_tracking_) make_bitmap(dma);
   dmas_.emplace(map.iova, std::move(dma));
   --mappings_left_;
   return {};
@@ -152,8 +153,8 @@ Result<std::uint64_t> Type1::unmap(mm::UserMemory& memory, const Unmap& unmap) {
   while (dma != dmas_.end() && dma->first <= last) {
     if (version_ == Version::kV1 && unmap.iova > dma->first) break;
     if (unmap.page_size != 0)
-      TEEIO_TRY(write_bitmap(memory, unmap.bitmap, (dma->first - unmap.iova) / unmap.page_size,
-                             dma->second.length / unmap.page_size));
+      TEEIO_TRY(write_bitmap(memory, dma->second, unmap.bitmap,
+                             (dma->first - unmap.iova) / unmap.page_size));
     unmapped += dma->second.length;
     dma = remove(dma);
   }

@@ -113,6 +113,8 @@ class Type1 {
     iommu::Prot prot;
     object::Ref<iommufd::IoptPages> pages;
     bool vaddr_invalid = false;
+    /// A bit a page, and a word more, while dirty pages are tracked.
+    std::vector<std::uint64_t> bitmap = {};
   };
   using Dmas = std::map<std::uint64_t, Dma>;  ///< by first IOVA
   struct PagingDomain {
@@ -136,8 +138,9 @@ class Type1 {
   [[nodiscard]] PagingDomain* domain_of(const iommu::Iommu& iommu) TEEIO_REQUIRES(lock_);
   Result<void> replay(iommu::Domain& domain) TEEIO_REQUIRES(lock_);
   [[nodiscard]] std::vector<iommufd::IovaRange> usable() const TEEIO_REQUIRES(lock_);
-  Result<void> write_bitmap(mm::UserMemory& memory, std::uint64_t bitmap, std::uint64_t first_bit,
-                            std::uint64_t bits) TEEIO_REQUIRES(lock_);
+  void make_bitmap(Dma& dma) const TEEIO_REQUIRES(lock_);
+  Result<void> write_bitmap(mm::UserMemory& memory, Dma& dma, std::uint64_t bitmap,
+                            std::uint64_t first_bit) TEEIO_REQUIRES(lock_);
 
   hw::PhysicalMemory& memory_;
   const Version version_;

@@ -405,6 +405,33 @@ TEST_F(NoAcs, FunctionsBelowThePortShareItsGroup) {
             Errno::kBusy);
 }
 
+/// Two plain cards of one group, both on vfio-pci.
+struct TwoOfAGroup : GroupTest {
+  TwoOfAGroup()
+      : GroupTest(machine_of(
+            default_machine_with("window = 0x380010000000\nwindow_mib = 16",
+                                 "window = 0x380010000000\nwindow_mib = 16\nacs = false") +
+            "\n[[card]]\nmodel = \"plain\"\nbdf = \"0000:02:01.0\"\nwindow = 0x380010800000\n")) {}
+};
+
+TEST_F(TwoOfAGroup, FunctionThatNobodyHasIsOwnedForItsGroupsSake) {
+  ASSERT_TRUE(vmm.open_device(kPlainCard).has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  struct {
+    std::uint32_t argsz = sizeof(*this), flags = 0xff, count = 0;
+    abi::vfio_pci_dependent_device functions[2] = {};
+  } info;
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, info).has_value());
+  EXPECT_EQ(info.flags, 3U);
+  ASSERT_EQ(info.count, 2U);
+  EXPECT_EQ(info.functions[0].devid, vmm.dev_id);
+  EXPECT_EQ(info.functions[1].devid, 0U);
+  // Another iommufd cannot have the other one, whose DMA is the group's.
+  GroupVmm other(*machine, 2);
+  ASSERT_TRUE(other.open_device("/dev/vfio/devices/vfio4").has_value());
+  EXPECT_EQ(error_of(other.bind_iommufd()), Errno::kPerm);
+}
+
 TEST_F(TwoDrivers, GroupWithAHostsDriverIsNotViable) {
   const int group = *vmm.open("/dev/vfio/1");
   EXPECT_EQ(vmm.status(group), 0U);
