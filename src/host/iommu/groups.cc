@@ -30,16 +30,30 @@ Result<Group*> Groups::claim(std::uint32_t number, const void* owner) {
 
 Group* Groups::release(std::uint32_t number) {
   Group& owned = at(number);
-  TEEIO_CHECK(owned.owner_count != 0, "a group's DMA is released that nobody owns");
+  TEEIO_CHECK(owned.owner != nullptr, "a group's DMA is released that nobody owns");
   if (--owned.owner_count != 0) return nullptr;
   TEEIO_CHECK(owned.domain == nullptr, "a group's DMA is released while a domain is attached");
   owned.owner = nullptr;
   return &owned;
 }
 
+Result<void> Groups::use_default_domain(std::uint32_t number) {
+  Group& used = at(number);
+  if (used.owner != nullptr) return fail(Errno::kBusy, "the group's DMA has an owner");
+  ++used.owner_count;
+  return {};
+}
+
+void Groups::unuse_default_domain(std::uint32_t number) {
+  Group& used = at(number);
+  TEEIO_CHECK(used.owner == nullptr && used.owner_count != 0,
+              "a group's default domain is left that no driver uses");
+  --used.owner_count;
+}
+
 Group& Groups::attach(std::uint32_t number, Domain& domain) {
   Group& owned = at(number);
-  TEEIO_CHECK(owned.owner_count != 0, "a domain is attached to a group that nobody owns");
+  TEEIO_CHECK(owned.owner != nullptr, "a domain is attached to a group that nobody owns");
   owned.domain = &domain;
   return owned;
 }

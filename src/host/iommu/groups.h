@@ -14,8 +14,8 @@ namespace teeio::iommu {
 /// and the domain that they use.
 struct Group {
   std::set<Bdf> functions;
-  const void* owner = nullptr;
-  std::uint32_t owner_count = 0;
+  const void* owner = nullptr;    ///< null with a count: drivers of the host
+  std::uint32_t owner_count = 0;  ///< Linux: group->owner_cnt
   Domain* domain = nullptr;  ///< null: blocked if owned, else the default
 };
 
@@ -36,6 +36,9 @@ class Groups {
   Result<Group*> claim(std::uint32_t number, const void* owner);
   /// Iommu::release_dma_owner(). As claim().
   Group* release(std::uint32_t number);
+  /// Iommu::use_default_domain(). Errors: EBUSY.
+  Result<void> use_default_domain(std::uint32_t number);
+  void unuse_default_domain(std::uint32_t number);
   /// Iommu::attach(). Precondition: somebody owns the group.
   Group& attach(std::uint32_t number, Domain& domain);
   Group& detach(std::uint32_t number);

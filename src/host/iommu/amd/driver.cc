@@ -83,7 +83,7 @@ void Driver::program(const iommu::Group& group, Bdf function) {
     const std::uint64_t top = domain.top();
     q0 = kOn | (top & kAddressField) | (top & 7U) << kDteMode;
     q1 = domain.id();
-  } else if (group.owner_count == 0 && default_domain_ == DefaultDomain::kIdentity) {
+  } else if (group.owner == nullptr && default_domain_ == DefaultDomain::kIdentity) {
     q0 = kOn;
   }
   write_entry(function.rid(), q0, q1);
@@ -141,6 +141,21 @@ Result<void> Driver::claim_dma_owner(std::uint32_t number, const void* owner) {
 void Driver::release_dma_owner(std::uint32_t number) {
   const schedule::Lock lock(mutex_);
   if (const iommu::Group* changed = groups_.release(number)) apply(*changed);
+}
+
+bool Driver::dma_owner_claimed(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  return groups_.at(number).owner_count != 0;
+}
+
+Result<void> Driver::use_default_domain(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  return groups_.use_default_domain(number);
+}
+
+void Driver::unuse_default_domain(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  groups_.unuse_default_domain(number);
 }
 
 void Driver::attach(std::uint32_t number, iommu::Domain& domain) {

@@ -113,7 +113,7 @@ void Driver::release(Bdf function) {
 Driver::Setting Driver::setting_of(const iommu::Group& group) const {
   if (const auto* domain = static_cast<const Domain*>(group.domain))
     return {Setting::Kind::kSecondStage, domain->root(), domain->id()};
-  if (group.owner_count != 0 || default_domain_ == DefaultDomain::kTranslated)
+  if (group.owner != nullptr || default_domain_ == DefaultDomain::kTranslated)
     return {Setting::Kind::kBlocked};
   return {Setting::Kind::kIdentity};
 }
@@ -173,6 +173,21 @@ Result<void> Driver::claim_dma_owner(std::uint32_t number, const void* owner) {
 void Driver::release_dma_owner(std::uint32_t number) {
   const schedule::Lock lock(mutex_);
   if (const iommu::Group* changed = groups_.release(number)) apply(*changed);
+}
+
+bool Driver::dma_owner_claimed(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  return groups_.at(number).owner_count != 0;
+}
+
+Result<void> Driver::use_default_domain(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  return groups_.use_default_domain(number);
+}
+
+void Driver::unuse_default_domain(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  groups_.unuse_default_domain(number);
 }
 
 void Driver::attach(std::uint32_t number, iommu::Domain& domain) {

@@ -54,6 +54,9 @@ class Driver final : public iommu::Iommu {
   Result<void> claim_dma_owner(std::uint32_t group, const void* owner) override
       TEEIO_EXCLUDES(mutex_);
   void release_dma_owner(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  [[nodiscard]] bool dma_owner_claimed(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  Result<void> use_default_domain(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  void unuse_default_domain(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
   void attach(std::uint32_t group, iommu::Domain& domain) override TEEIO_EXCLUDES(mutex_);
   void detach(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
 
