@@ -34,7 +34,7 @@ Intercept group7(std::uint8_t modrm, const Prefixes& prefixes, std::size_t at) {
   constexpr std::uint8_t kVmcall = 0xc1;
   constexpr std::uint8_t kVmmcall = 0xd9;
   if (modrm == kTdcallByte && prefixes.operand_size) return make(Kind::kTdcall, at + 1);
-  if (modrm == kVmcall || modrm == kVmmcall) return make(Kind::kUnsupported, at + 1);
+  if (modrm == kVmcall || modrm == kVmmcall) return make(Kind::kHypercall, at + 1);
   const bool invlpg = ((modrm >> 3U) & 7U) == 7 && modrm < 0xc0;
   return invlpg ? make(Kind::kInvalidate, 0) : Intercept{};
 }
@@ -62,6 +62,8 @@ Intercept two_byte(std::span<const std::uint8_t> code, std::size_t at, const Pre
       return make(Kind::kReadTsc, at + 1);
     case 0x32:
       return make(Kind::kReadMsr, at + 1);
+    case 0xa2:
+      return make(Kind::kCpuid, at + 1);
     default:
       return {};
   }

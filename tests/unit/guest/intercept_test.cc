@@ -58,10 +58,12 @@ TEST(Intercept, PortSizeFollowsCodeSizeAndPrefix) {
   EXPECT_EQ(found.length, 2);
 }
 
-TEST(Intercept, OtherHypervisorsDoorsAreUnsupported) {
-  EXPECT_EQ(classified({0x0f, 0x01, 0xc1}).kind, Kind::kUnsupported);
-  EXPECT_EQ(classified({0x0f, 0x01, 0xd9}).kind, Kind::kUnsupported);
+TEST(Intercept, HypercallsAndCpuidAreTheOwnersAndStringIoIsNobodys) {
+  EXPECT_EQ(classified({0x0f, 0x01, 0xc1}).kind, Kind::kHypercall);
+  EXPECT_EQ(classified({0x0f, 0x01, 0xd9}).kind, Kind::kHypercall);
   EXPECT_EQ(classified({0xf3, 0x6d}).kind, Kind::kUnsupported) << "string input";
+  EXPECT_EQ(classified({0x0f, 0xa2}).kind, Kind::kCpuid);
+  EXPECT_EQ(classified({0x0f, 0xa2}).length, 2);
 }
 
 }  // namespace
