@@ -54,8 +54,10 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
         return {};
       return fail(Errno::kInval, "the container has no IOMMU yet");
     case FileKind::kKvmVm:
+      static_cast<kvm::VmFile&>(file).vm().irq_fds().poll();
       return static_cast<kvm::VmFile&>(file).vm().check_usable(caller.mm_id());
     case FileKind::kKvmVcpu:
+      static_cast<kvm::Vcpu&>(file).vm().irq_fds().poll();
       return static_cast<kvm::Vcpu&>(file).vm().check_usable(caller.mm_id());
     case FileKind::kKvmVfioDevice:
       return static_cast<kvm::VfioDevice&>(file).vm().check_usable(caller.mm_id());

@@ -1,5 +1,6 @@
 #include "abi/kvm.h"
 #include "entry/copy.h"
+#include "entry/kvm_handlers.h"
 #include "entry/vendor_vms.h"
 #include "host/kvm/tdx/tdx_vm.h"
 #include "host/kvm/vcpu.h"
@@ -23,6 +24,9 @@ Result<Command> command_of(Call& call) {
   return command;
 }
 
+constexpr std::uint64_t kSeptVeDisable = 1ULL << 28U;  // KVM_SUPPORTED_TD_ATTRS
+constexpr std::uint16_t kMaxVcpusOfTd = 1024;
+
 /// tdx_get_capabilities(): this model lets no CPUID bit be configured.
 Result<void> capabilities(Call& call, const Command& command) {
   using Arg = abi::kvm_tdx_capabilities;
@@ -31,6 +35,10 @@ Result<void> capabilities(Call& call, const Command& command) {
   Bytes zeros(sizeof(Arg));
   TEEIO_TRY(call.memory().write(command.data, zeros));
   constexpr std::uint64_t kXfamX87Sse = 3;
+  constexpr std::uint64_t kSetupEventNotify = 1U << 1U;
+  TEEIO_TRY(copy_out(call.memory(), command.data + offsetof(Arg, supported_attrs), kSeptVeDisable));
+  TEEIO_TRY(copy_out(call.memory(), command.data + offsetof(Arg, user_tdvmcallinfo_1_r11),
+                     kSetupEventNotify));
   return copy_out(call.memory(), command.data + offsetof(Arg, supported_xfam), kXfamX87Sse);
 }
 
@@ -47,9 +55,15 @@ Result<void> init_vm(Call& call, kvm::TdxVm& td, const Command& command) {
   if (arg.cpuid.nent != entries || arg.cpuid.padding != 0)
     return fail(Errno::kInval, "the CPUID list changed or its padding is set");
   // setup_tdparams(): attributes and XFAM outside of what CAPABILITIES says.
-  if (arg.attributes != 0) return fail(Errno::kInval, "the TD attribute is not supported");
+  if ((arg.attributes & ~kSeptVeDisable) != 0)
+    return fail(Errno::kInval, "the TD attribute is not supported");
   if ((arg.xfam & ~3ULL) != 0) return fail(Errno::kInval, "the XFAM bit is not supported");
-  return td.init_vm({.attributes = arg.attributes, .max_vcpus = 1});
+  kvm::Vm& vm = static_cast<kvm::VmFile&>(call.file).vm();
+  TEEIO_TRY(vm.before_vcpus([](kvm::x86::VmState&, std::size_t created) -> Result<void> {
+    if (created != 0) return fail(Errno::kBusy, "the TD is initialised before its vCPUs");
+    return {};
+  }));
+  return td.init_vm({.attributes = arg.attributes, .max_vcpus = kMaxVcpusOfTd});
 }
 
 /// tdx_vcpu_init_mem_region(): page by page; what is left is written back.
@@ -82,6 +96,20 @@ Result<void> init_mem_region(Call& call, kvm::TdxVm& td, kvm::Vcpu& vcpu, const 
   }
   TEEIO_TRY(copy_out(call.memory(), command.data, arg));
   return result;
+}
+
+/// tdx_vcpu_get_cpuid(): the number of leaves goes back also when there is no room for them.
+Result<void> get_cpuid(Call& call, const kvm::Vcpu& vcpu, const Command& command) {
+  using Arg = abi::kvm_cpuid2;
+  if (command.flags != 0) return fail(Errno::kInval, "KVM_TDX_GET_CPUID has no flags");
+  if (raw(vcpu.firmware_handle()) == 0) return fail(Errno::kInval, "the vCPU is not initialised");
+  TEEIO_ASSIGN(ListHeader header, copy_in<ListHeader>(call.memory(), command.data));
+  const std::span<const kvm::x86::CpuidEntry> entries = kvm::td_cpuid();
+  const bool fits = header.count >= entries.size();
+  header.count = static_cast<std::uint32_t>(entries.size());
+  TEEIO_TRY(copy_out(call.memory(), command.data, header));
+  if (!fits) return fail(Errno::kTooBig, "the program's list has too few CPUID entries");
+  return call.memory().write(command.data + offsetof(Arg, entries), std::as_bytes(entries));
 }
 
 /// The firmware's status goes back whether or not the command worked.
@@ -117,6 +145,8 @@ Result<std::int64_t> vcpu_op(Call& call) {
     case abi::KVM_TDX_INIT_VCPU:
       if (command.flags != 0) return fail(Errno::kInval, "KVM_TDX_INIT_VCPU has no flags");
       return finish(call, td, command, td.init_vcpu(vcpu, command.data));
+    case abi::KVM_TDX_GET_CPUID:
+      return finish(call, td, command, get_cpuid(call, vcpu, command));
     case abi::KVM_TDX_INIT_MEM_REGION:
       return finish(call, td, command, init_mem_region(call, td, vcpu, command));
     default:

@@ -95,6 +95,14 @@ Result<std::int64_t> encode(const kvm::VcpuExit& exit, const RunPage& page,
       TEEIO_CHECK(vendor != nullptr, "a VM type without a row exits in its own terms");
       vendor->encode(exit, run);
       return 0;
+    case Reason::kInterruptWindow:
+      run.exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+      return 0;
+    case Reason::kDeliveryFailed:
+      run.exit_reason = KVM_EXIT_INTERNAL_ERROR;
+      run.internal.suberror = KVM_INTERNAL_ERROR_DELIVERY_EV;
+      run.internal.ndata = 0;
+      return 0;
     case Reason::kHalt:
       run.exit_reason = KVM_EXIT_HLT;
       return 0;
@@ -111,6 +119,15 @@ Result<std::int64_t> encode(const kvm::VcpuExit& exit, const RunPage& page,
       return 0;
   }
   return 0;
+}
+
+/// post_kvm_run_save().
+void show(const kvm::VcpuShown& shown, abi::kvm_run& run) {
+  run.if_flag = shown.interrupt_flag ? 1 : 0;
+  run.ready_for_interrupt_injection = shown.ready_for_interrupt ? 1 : 0;
+  run.cr8 = shown.cr8;
+  run.apic_base = shown.apic_base;
+  run.flags = 0;
 }
 
 abi::kvm_regs to_abi(const hw::CpuRegisters& r) {
@@ -163,12 +180,15 @@ Result<std::int64_t> ioctl_run(Call& call) {
   kvm::Vcpu& vcpu = vcpu_of(call);
   const schedule::Lock lock(vcpu.mutex());
   TEEIO_ASSIGN(const RunPage page, run_page(vcpu));
-  const bool immediate = page.run().immediate_exit != 0;
+  const kvm::VcpuRequest request{.immediate_exit = page.run().immediate_exit != 0,
+                                 .interrupt_window = page.run().request_interrupt_window != 0,
+                                 .cr8 = page.run().cr8};
   const VendorVm* vendor = vendor_vm(vcpu.vm().type());
   TEEIO_ASSIGN(const kvm::VcpuExit exit,
-               vcpu.run(call.caller, completion_of(page, vendor), immediate));
-  if (exit.reason == kvm::VcpuExit::Reason::kInterrupted && !immediate)
+               vcpu.run(call.caller, completion_of(page, vendor), request));
+  if (exit.reason == kvm::VcpuExit::Reason::kInterrupted && !request.immediate_exit)
     page.run().exit_reason = KVM_EXIT_INTR;
+  show(vcpu.shown(), page.run());
   return encode(exit, page, vendor);
 }
 

@@ -1,5 +1,7 @@
 #include <fcntl.h>
 
+#include <vector>
+
 #include "abi/kvm.h"
 #include "entry/copy.h"
 #include "entry/kvm_handlers.h"
@@ -48,6 +50,23 @@ Result<std::int64_t> ioctl_set_user_memory_region2(Call& call) {
   region.guest_memfd_offset = arg.guest_memfd_offset;
   region.guest_memfd = static_cast<std::int32_t>(arg.guest_memfd);
   TEEIO_TRY(vm_of(call).set_memory_region(call.caller, region));
+  return 0;
+}
+
+Result<std::int64_t> ioctl_get_dirty_log(Call& call) {
+  using Arg = abi::kvm_dirty_log;
+  TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
+  TEEIO_ASSIGN(const std::vector<std::uint64_t> bits, vm_of(call).dirty_log(arg.slot));
+  TEEIO_TRY(call.memory().write(arg.dirty_bitmap, std::as_bytes(std::span(bits))));
+  return 0;
+}
+
+Result<std::int64_t> ioctl_clear_dirty_log(Call& call) {
+  using Arg = abi::kvm_clear_dirty_log;
+  TEEIO_ASSIGN(const Arg arg, copy_in<Arg>(call.memory(), call.argument));
+  std::vector<std::uint64_t> mask((arg.num_pages + 63ULL) / 64);
+  TEEIO_TRY(call.memory().read(arg.dirty_bitmap, std::as_writable_bytes(std::span(mask))));
+  TEEIO_TRY(vm_of(call).clear_dirty_log(arg.slot, arg.first_page, arg.num_pages, mask));
   return 0;
 }
 

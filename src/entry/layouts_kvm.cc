@@ -84,6 +84,39 @@ constexpr Field kEvents[] = {TEEIO_FIELD(kvm_vcpu_events, exception.injected, kN
                              TEEIO_FIELD(kvm_vcpu_events, interrupt.nr, kNumber),
                              TEEIO_FIELD(kvm_vcpu_events, nmi.pending, kNumber)};
 
+constexpr Field kRouting[] = {TEEIO_FIELD(kvm_irq_routing, nr, kNumber),
+                              TEEIO_FIELD(kvm_irq_routing, flags, kHex)};
+constexpr Field kChip[] = {TEEIO_FIELD(kvm_irqchip, chip_id, kNumber)};
+constexpr Field kLine[] = {TEEIO_FIELD(kvm_irq_level, irq, kNumber),
+                           TEEIO_FIELD(kvm_irq_level, level, kNumber)};
+constexpr Field kPit[] = {TEEIO_FIELD(kvm_pit_config, flags, kHex)};
+constexpr Field kClock[] = {TEEIO_FIELD(kvm_clock_data, clock, kNumber),
+                            TEEIO_FIELD(kvm_clock_data, flags, kHex)};
+constexpr Field kDirty[] = {TEEIO_FIELD(kvm_dirty_log, slot, kNumber),
+                            TEEIO_FIELD(kvm_dirty_log, dirty_bitmap, kHex)};
+constexpr Field kClearDirty[] = {TEEIO_FIELD(kvm_clear_dirty_log, slot, kNumber),
+                                 TEEIO_FIELD(kvm_clear_dirty_log, first_page, kNumber),
+                                 TEEIO_FIELD(kvm_clear_dirty_log, num_pages, kNumber),
+                                 TEEIO_FIELD(kvm_clear_dirty_log, dirty_bitmap, kHex)};
+constexpr Field kInterrupt[] = {TEEIO_FIELD(kvm_interrupt, irq, kNumber)};
+constexpr Field kDebugRegs[] = {TEEIO_FIELD(kvm_debugregs, dr6, kHex),
+                                TEEIO_FIELD(kvm_debugregs, dr7, kHex)};
+constexpr Field kXcrs[] = {TEEIO_FIELD(kvm_xcrs, nr_xcrs, kNumber),
+                           TEEIO_FIELD(kvm_xcrs, xcrs[0].value, kHex)};
+constexpr Field kMce[] = {TEEIO_FIELD(kvm_x86_mce, status, kHex),
+                          TEEIO_FIELD(kvm_x86_mce, bank, kNumber)};
+constexpr Field kTpr[] = {TEEIO_FIELD(kvm_tpr_access_ctl, enabled, kNumber)};
+constexpr Field kValue[] = {{"value", 0, sizeof(std::uint64_t), Field::Form::kHex}};
+constexpr Field kPitState[] = {TEEIO_FIELD(kvm_pit_state, channels[0].count, kNumber),
+                               TEEIO_FIELD(kvm_pit_state, channels[0].mode, kNumber)};
+// Registers by their offsets: Intel SDM vol. 3, table 12-1.
+constexpr Field kLapic[] = {{"id", 0x20, sizeof(std::uint32_t), Field::Form::kHex},
+                            {"tpr", 0x80, sizeof(std::uint32_t), Field::Form::kHex},
+                            {"spurious", 0xf0, sizeof(std::uint32_t), Field::Form::kHex}};
+constexpr Field kXsave[] = {{"mxcsr", 24, sizeof(std::uint32_t), Field::Form::kHex},
+                            {"xstate_bv", 512, sizeof(std::uint64_t), Field::Form::kHex}};
+constexpr Field kVapic[] = {TEEIO_FIELD(kvm_vapic_addr, vapic_addr, kHex)};
+
 }  // namespace
 
 std::span<const Layout> kvm_layouts() {
@@ -120,6 +153,36 @@ std::span<const Layout> kvm_layouts() {
       {"KVM_GET_EMULATED_CPUID", kCpuid},
       {"KVM_GET_CPUID2", kCpuid},
       {"KVM_SET_CPUID2", kCpuid},
+      {"KVM_SET_GSI_ROUTING", kRouting},
+      {"KVM_GET_IRQCHIP", kChip},
+      {"KVM_SET_IRQCHIP", kChip},
+      {"KVM_IRQ_LINE", kLine},
+      {"KVM_IRQ_LINE_STATUS", kLine},
+      {"KVM_CREATE_PIT2", kPit},
+      {"KVM_GET_PIT", kPitState},
+      {"KVM_SET_PIT", kPitState},
+      {"KVM_GET_PIT2", kPitState},
+      {"KVM_SET_PIT2", kPitState},
+      {"KVM_SET_IDENTITY_MAP_ADDR", kValue},
+      {"KVM_X86_GET_MCE_CAP_SUPPORTED", kValue},
+      {"KVM_X86_SETUP_MCE", kValue},
+      {"KVM_GET_LAPIC", kLapic},
+      {"KVM_SET_LAPIC", kLapic},
+      {"KVM_GET_XSAVE", kXsave},
+      {"KVM_GET_XSAVE2", kXsave},
+      {"KVM_SET_XSAVE", kXsave},
+      {"KVM_GET_CLOCK", kClock},
+      {"KVM_SET_CLOCK", kClock},
+      {"KVM_GET_DIRTY_LOG", kDirty},
+      {"KVM_CLEAR_DIRTY_LOG", kClearDirty},
+      {"KVM_INTERRUPT", kInterrupt},
+      {"KVM_GET_DEBUGREGS", kDebugRegs},
+      {"KVM_SET_DEBUGREGS", kDebugRegs},
+      {"KVM_GET_XCRS", kXcrs},
+      {"KVM_SET_XCRS", kXcrs},
+      {"KVM_X86_SET_MCE", kMce},
+      {"KVM_TPR_ACCESS_REPORTING", kTpr},
+      {"KVM_SET_VAPIC_ADDR", kVapic},
       {"KVM_GET_VCPU_EVENTS", kEvents},
       {"KVM_SET_VCPU_EVENTS", kEvents},
   };

@@ -44,7 +44,7 @@ Intercept group7(std::uint8_t modrm, const Prefixes& prefixes, std::size_t at) {
   if (modrm == 0xfe && prefixes.repeat == kF3) return make(Kind::kRmpadjust, at + 1);
   if (modrm >= kFirstOfRmp && prefixes.repeat != 0) return make(Kind::kUnsupported, at + 1);
   if (modrm == kTdcallByte && prefixes.operand_size) return make(Kind::kTdcall, at + 1);
-  if (modrm == kVmcall || modrm == kVmmcall) return make(Kind::kUnsupported, at + 1);
+  if (modrm == kVmcall || modrm == kVmmcall) return make(Kind::kHypercall, at + 1);
   const bool invlpg = ((modrm >> 3U) & 7U) == 7 && modrm < 0xc0;
   return invlpg ? make(Kind::kInvalidate, 0) : Intercept{};
 }
@@ -72,6 +72,8 @@ Intercept two_byte(std::span<const std::uint8_t> code, std::size_t at, const Pre
       return make(Kind::kReadTsc, at + 1);
     case 0x32:
       return make(Kind::kReadMsr, at + 1);
+    case 0xa2:
+      return make(Kind::kCpuid, at + 1);
     default:
       return {};
   }

@@ -22,7 +22,9 @@ struct Intercept {
     kReadMsr,
     kWriteMsr,
     kReadTsc,
-    kUnsupported,  ///< string I/O, VMCALL and other doors that this guest has not
+    kCpuid,
+    kHypercall,    ///< VMCALL, VMMCALL
+    kUnsupported,  ///< string I/O and other doors that this guest has not
   };
   Kind kind = Kind::kNone;
   std::uint8_t length = 0;   ///< bytes of the instruction

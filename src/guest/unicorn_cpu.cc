@@ -203,6 +203,12 @@ std::optional<CpuExit> UnicornCpu::perform(const Intercept& intercept) {
     case Intercept::Kind::kHalt:
       advance(intercept.length);
       return exit_for(CpuExit::Reason::kHalt);
+    case Intercept::Kind::kHypercall:
+      advance(intercept.length);
+      return exit_for(CpuExit::Reason::kHypercall);
+    case Intercept::Kind::kCpuid:
+      advance(intercept.length);
+      return exit_for(CpuExit::Reason::kCpuid);
     case Intercept::Kind::kTdcall:
     case Intercept::Kind::kVmgexit: {
       advance(intercept.length);

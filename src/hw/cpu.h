@@ -45,6 +45,8 @@ struct CpuExit {
     kFault,        ///< no mapping for `gpa` (EPT violation); retried when run again
     kMmio,         ///< access to a GPA that the owner declared emulated: see data
     kIo,           ///< IN/OUT
+    kHypercall,    ///< VMCALL or VMMCALL outside of a confidential guest: see registers
+    kCpuid,        ///< CPUID: EAX and ECX are the question, in registers()
     kGuestCall,    ///< a confidential guest's own instruction: see call and registers
     kKicked,       ///< kick() was called, or the CPU has run for a while
     kShutdown,     ///< triple fault or an instruction that cannot be emulated

@@ -10,8 +10,7 @@
 namespace teeio::run {
 namespace {
 
-std::optional<int> event_id(pid_t tid, int fd) {
-  const std::string info = read_file(proc_path(tid, "fdinfo/" + std::to_string(fd)));
+std::optional<int> id_in(const std::string& info) {
   const std::size_t at = info.find("eventfd-id:");
   int id = 0;
   if (at == std::string::npos || std::sscanf(info.c_str() + at, "eventfd-id: %d", &id) != 1)
@@ -19,7 +18,15 @@ std::optional<int> event_id(pid_t tid, int fd) {
   return id;
 }
 
+std::optional<int> event_id(pid_t tid, int fd) {
+  return id_in(read_file(proc_path(tid, "fdinfo/" + std::to_string(fd))));
+}
+
 }  // namespace
+
+std::optional<int> event_id(const Fd& fd) {
+  return id_in(read_file("/proc/self/fdinfo/" + std::to_string(fd.get())));
+}
 
 bool can_steal_descriptors() {
   const Fd self(pidfd_open(::getpid(), 0));

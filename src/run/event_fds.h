@@ -16,6 +16,9 @@ namespace teeio::run {
 /// (pidfd_getfd). Some containers forbid it.
 [[nodiscard]] bool can_steal_descriptors();
 
+/// The kernel's number of an eventfd of this process (eventfd-id); nullopt of another file.
+[[nodiscard]] std::optional<int> event_id(const Fd& fd);
+
 /// Eventfds made for the program, where they cannot be had from it later: each
 /// is known by the number that the kernel shows in fdinfo (eventfd-id).
 ///

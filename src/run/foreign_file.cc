@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/types.h"
+#include "run/event_fds.h"
 #include "run/pinned_pages.h"
 #include "run/sys.h"
 
@@ -13,7 +14,7 @@ namespace {
 
 class StolenEventFd final : public mm::EventFd {
  public:
-  explicit StolenEventFd(Fd fd) : fd_(std::move(fd)) {}
+  explicit StolenEventFd(Fd fd) : fd_(std::move(fd)), id_(event_id(fd_).value_or(-1)) {}
   void signal() override {
     // A full counter would block the write; the kernel's eventfd_signal()
     // saturates, so the program sees the same wake-up either way.
@@ -22,9 +23,18 @@ class StolenEventFd final : public mm::EventFd {
     const std::uint64_t one = 1;
     (void)!::write(fd_.get(), &one, sizeof(one));
   }
+  std::uint64_t take() override {
+    // It may block: the program decides that, and it may also read it itself meanwhile.
+    pollfd state{.fd = fd_.get(), .events = POLLIN, .revents = 0};
+    std::uint64_t count = 0;
+    if (::poll(&state, 1, 0) != 1) return 0;
+    return ::read(fd_.get(), &count, sizeof(count)) == sizeof(count) ? count : 0;
+  }
+  [[nodiscard]] std::uint64_t identity() const override { return static_cast<std::uint64_t>(id_); }
 
  private:
   const Fd fd_;
+  const int id_;
 };
 
 std::string link_of(const Fd& fd) { return read_link("/proc/self/fd/" + std::to_string(fd.get())); }

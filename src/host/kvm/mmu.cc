@@ -20,7 +20,8 @@ std::uint64_t gfn_of(Gpa page) { return raw(page) >> kPageShift; }
 
 }  // namespace
 
-std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Mmu::lookup(Gpa page, hw::GuestAccess) {
+std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Mmu::lookup(Gpa page,
+                                                                   hw::GuestAccess access) {
   const Gpa address = vm_.ops().strip(page);
   const std::optional<bool> by_address = vm_.ops().is_private(page);
   const bool is_private =
@@ -42,6 +43,8 @@ std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Mmu::lookup(Gpa page, hw:
       return at->second;
     return std::nullopt;
   }();
+  if (found && !is_private && access == hw::GuestAccess::kWrite && !dirty_logs_.empty())
+    mark_dirty(address);
   const bool emulated = !found && !is_private && emulated_.contains(gfn_of(address));
   mmu_lock_.unlock();
   if (found) return *found;

@@ -5,6 +5,8 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
@@ -64,6 +66,18 @@ class Mmu {
   void adopt_private(Gpa page, Hpa address) TEEIO_EXCLUDES(mmu_lock_);
   [[nodiscard]] std::size_t private_mmio_pages() TEEIO_EXCLUDES(mmu_lock_);
 
+  // Dirty logs, by memslot: a bit for each page that the guest has written since its bit was
+  // cleared. Who clears one flushes the vCPUs' translations then, so that the next write is seen.
+  /// `all_set`: KVM_DIRTY_LOG_INITIALLY_SET. A log that runs goes on from a new place.
+  void start_dirty_log(std::uint32_t slot, Gpa start, std::uint64_t pages, bool all_set)
+      TEEIO_EXCLUDES(mmu_lock_);
+  void stop_dirty_log(std::uint32_t slot) TEEIO_EXCLUDES(mmu_lock_);
+  /// The bits, in words; nullopt without a log.
+  std::optional<std::vector<std::uint64_t>> dirty_log(std::uint32_t slot) TEEIO_EXCLUDES(mmu_lock_);
+  /// Clears what is set in `mask`, whose first bit is page `first`, a multiple of 64.
+  void clear_dirty_log(std::uint32_t slot, std::uint64_t first, std::span<const std::uint64_t> mask)
+      TEEIO_EXCLUDES(mmu_lock_);
+
  private:
   struct Private {
     Hpa address;
@@ -78,6 +92,7 @@ class Mmu {
   void zap_private(std::uint64_t first, std::uint64_t end) TEEIO_REQUIRES(mmu_lock_);
   void remove_entries(const std::map<std::uint64_t, Private>& doomed) TEEIO_REQUIRES(mmu_lock_);
   [[nodiscard]] std::uint64_t invalidate_seq() TEEIO_EXCLUDES(mmu_lock_);
+  void mark_dirty(Gpa page) TEEIO_REQUIRES(mmu_lock_);
 
   Vm& vm_;
   schedule::Mutex mmu_lock_{schedule::Rank::kKvmMmu};
@@ -86,6 +101,12 @@ class Mmu {
   std::map<std::uint64_t, Private> private_ TEEIO_GUARDED_BY(mmu_lock_);          ///< by gfn
   /// Pages known to have no memslot, until one comes (KVM's MMIO SPTEs).
   std::set<std::uint64_t> emulated_ TEEIO_GUARDED_BY(mmu_lock_);
+  struct DirtyLog {
+    std::uint64_t first;  ///< gfn
+    std::uint64_t pages;
+    std::vector<std::uint64_t> bits;
+  };
+  std::map<std::uint32_t, DirtyLog> dirty_logs_ TEEIO_GUARDED_BY(mmu_lock_);
 };
 
 }  // namespace teeio::kvm

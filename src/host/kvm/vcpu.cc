@@ -6,6 +6,11 @@
 #include "host/kvm/kvm.h"
 
 namespace teeio::kvm {
+namespace {
+
+constexpr auto kHaltedState = static_cast<std::uint32_t>(x86::MpState::kHalted);
+
+}  // namespace
 
 std::expected<hw::GuestMapping, hw::GuestMemory::Miss> Vcpu::Tables::lookup(
     Gpa page, hw::GuestAccess access) {
@@ -34,6 +39,7 @@ Result<object::Ref<Vcpu>> Vcpu::create(object::Ref<Vm> vm, std::uint32_t id) {
   if (hw::CpuFactory* cpus = vcpu->vm_->kvm().cpus(); cpus != nullptr) {
     TEEIO_ASSIGN(vcpu->cpu_, cpus->make(vcpu->tables_));
   }
+  vcpu->x86_ = std::make_unique<x86::VcpuState>(vcpu->vm_->x86(), id);
   TEEIO_TRY(vcpu->vm_->ops().vcpu_created(*vcpu));
   return vcpu;
 }
@@ -49,22 +55,26 @@ void Vcpu::release() {
   vm_->vcpu_freed(*this);
   vm_->ops().vcpu_freed(*this);
   cpu_.reset();
+  x86_.reset();
   mapped_.reset();
   vm_.reset();
 }
 
 Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
-                           bool immediate_exit) {
+                           const VcpuRequest& request) {
   if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
   TEEIO_TRY(vm_->ops().vcpu_pre_run(*this));
+  if (!x86_->lapic_in_kernel()) x86_->set_cr8(request.cr8);
   complete(completion);
   VcpuExit exit;
   for (;;) {
     if (vm_->dead()) return fail(Errno::kIo, "the VM is dead (KVM_BUG_ON)");
-    if (immediate_exit || caller.signal_pending()) {
+    if (request.immediate_exit || caller.signal_pending()) {
       exit.reason = VcpuExit::Reason::kInterrupted;
       return exit;
     }
+    if (auto due = before_guest(caller, request)) return *due;
+    x86_->cpuid().freeze();
     TEEIO_TRY(vm_->ops().vcpu_enter(*this));
     const hw::CpuExit reason = run_guest();
     vm_->ops().vcpu_leave(*this);
@@ -72,6 +82,10 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
     if (again) continue;
     last_exit_ = exit;
     completion_due_ = true;
+    if (taken_by_eventfd(exit)) {
+      complete({});
+      continue;
+    }
     return exit;
   }
 }
@@ -101,6 +115,15 @@ void Vcpu::flush(Gpa start, std::uint64_t size) {
   while (in_guest_ && stretches_ == stretch) left_guest_.wait(guest_mode_lock_);
 }
 
+bool Vcpu::taken_by_eventfd(const VcpuExit& exit) {
+  using Bus = IoEventFdRequest::Bus;
+  if (!exit.write) return false;
+  if (exit.reason == VcpuExit::Reason::kMmio)
+    return vm_->io_event_fds().written(Bus::kMmio, raw(exit.gpa), exit.size, exit.data);
+  return exit.reason == VcpuExit::Reason::kIo &&
+         vm_->io_event_fds().written(Bus::kPort, exit.port, exit.size, exit.data);
+}
+
 void Vcpu::complete(const VcpuCompletion& completion) {
   if (!completion_due_) return;
   completion_due_ = false;
@@ -112,6 +135,12 @@ void Vcpu::complete(const VcpuCompletion& completion) {
       if (!last_exit_.write) cpu_->set_read_result(completion.data);
       return;
     case VcpuExit::Reason::kHypercall:
+      if (!vm_->ops().guest_state_protected()) {
+        hw::CpuRegisters registers = cpu_->registers();
+        registers.rax = completion.ret;
+        return cpu_->set_registers(registers);
+      }
+      return vm_->ops().complete_exit(*this, last_exit_, completion);
     case VcpuExit::Reason::kVendor:
       return vm_->ops().complete_exit(*this, last_exit_, completion);
     case VcpuExit::Reason::kUnknown:
@@ -120,6 +149,8 @@ void Vcpu::complete(const VcpuCompletion& completion) {
     case VcpuExit::Reason::kInterrupted:
     case VcpuExit::Reason::kMemoryFault:
     case VcpuExit::Reason::kInternalError:
+    case VcpuExit::Reason::kInterruptWindow:
+    case VcpuExit::Reason::kDeliveryFailed:
       return;
   }
 }
@@ -143,8 +174,15 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
       }
       return false;
     case hw::CpuExit::Reason::kHalt:
+      // kvm_emulate_halt(): with a local APIC of KVM's the vCPU waits here.
+      if (x86_->lapic_in_kernel()) return x86_->set_mp_state(kHaltedState).has_value();
       exit.reason = VcpuExit::Reason::kHalt;
       return false;
+    case hw::CpuExit::Reason::kHypercall:
+      return hypercall(exit);
+    case hw::CpuExit::Reason::kCpuid:
+      answer_cpuid();
+      return true;
     case hw::CpuExit::Reason::kMmio:
       exit.reason = VcpuExit::Reason::kMmio;
       exit.gpa = reason.gpa;
@@ -223,16 +261,6 @@ Result<void> Vcpu::set_registers(const hw::CpuRegisters& registers) {
   TEEIO_TRY(check_registers());
   cpu_->set_registers(registers);
   return {};
-}
-
-Result<void> Vcpu::special(std::span<std::byte> out) {
-  TEEIO_TRY(check_registers());
-  return cpu_->get_special(out);
-}
-
-Result<void> Vcpu::set_special(ByteView in) {
-  TEEIO_TRY(check_registers());
-  return cpu_->set_special(in);
 }
 
 }  // namespace teeio::kvm

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "host/kvm/vm.h"
+#include "host/kvm/x86/vcpu_state.h"
 #include "host/mm/caller.h"
 #include "host/mm/mapped_file.h"
 #include "hw/cpu.h"
@@ -28,6 +29,8 @@ struct VcpuExit {
     kMemoryFault,  ///< KVM_RUN gives EFAULT
     kVendor,       ///< a guest's call for the VMM, in the VM type's own terms
     kInternalError,
+    kInterruptWindow,  ///< the VMM asked for it: KVM_INTERRUPT would be taken now
+    kDeliveryFailed,   ///< an event is due, and the engine delivers none
   } reason = Reason::kUnknown;
   bool write = false;
   std::uint8_t size = 0;  ///< kIo, kMmio: bytes
@@ -51,6 +54,21 @@ struct VcpuCompletion {
   std::uint64_t values[6] = {};  ///< kVendor: the VM type's results
 };
 
+/// What the VMM asks of KVM_RUN: the input fields of struct kvm_run.
+struct VcpuRequest {
+  bool immediate_exit = false;
+  bool interrupt_window = false;  ///< exit as soon as KVM_INTERRUPT would be taken
+  std::uint64_t cr8 = 0;          ///< counts without an in-kernel local APIC
+};
+
+/// What every exit shows: the output fields of struct kvm_run.
+struct VcpuShown {
+  bool interrupt_flag = false;
+  bool ready_for_interrupt = false;
+  std::uint64_t cr8 = 0;
+  std::uint64_t apic_base = 0;
+};
+
 /// A virtual CPU.
 ///
 /// Lifetime: an open file; holds its Vm.
@@ -66,8 +84,8 @@ class Vcpu final : public object::File {
   /// KVM_RUN: completes the last exit and runs to the next. Errors: EINVAL when
   /// the VM is not ready; EIO when it is or becomes dead; ENXIO without a guest
   /// engine on this machine. EINTR and EFAULT are exits here.
-  Result<VcpuExit> run(mm::Caller& caller, const VcpuCompletion& completion, bool immediate_exit)
-      TEEIO_REQUIRES(mutex_);
+  Result<VcpuExit> run(mm::Caller& caller, const VcpuCompletion& completion,
+                       const VcpuRequest& request) TEEIO_REQUIRES(mutex_);
 
   /// KVM_PRE_FAULT_MEMORY, one page: maps it as a guest's access would.
   /// Errors: ENOENT without a memslot; EFAULT, EIO as the fault.
@@ -78,10 +96,21 @@ class Vcpu final : public object::File {
   Result<hw::CpuRegisters> registers() TEEIO_REQUIRES(mutex_);
   Result<void> set_registers(const hw::CpuRegisters& registers) TEEIO_REQUIRES(mutex_);
   Result<void> special(std::span<std::byte> out) TEEIO_REQUIRES(mutex_);
+  /// Errors: EINVAL also for what the vCPU's CPUID does not allow.
   Result<void> set_special(ByteView in) TEEIO_REQUIRES(mutex_);
 
   /// Why the engine came back last.
   [[nodiscard]] const hw::CpuExit& guest_exit() const { return guest_exit_; }
+  /// CPUID, MSRs, events and the local APIC. Errors of `readable_state()`: EINVAL when the
+  /// state is the guest's secret.
+  [[nodiscard]] x86::VcpuState& x86() TEEIO_REQUIRES(mutex_);
+  Result<x86::VcpuState*> readable_state() TEEIO_REQUIRES(mutex_);
+  /// One MSR of KVM_GET_MSRS and KVM_SET_MSRS; nullopt and false: the ioctl stops there.
+  std::optional<std::uint64_t> msr(std::uint32_t index) TEEIO_REQUIRES(mutex_);
+  bool set_msr(std::uint32_t index, std::uint64_t value) TEEIO_REQUIRES(mutex_);
+  /// post_kvm_run_save().
+  VcpuShown shown() TEEIO_REQUIRES(mutex_);
+
   /// The engine, for the vendor's own use of registers; null without one.
   [[nodiscard]] hw::Cpu* cpu() { return cpu_.get(); }
   /// The vendor's per-vCPU control page; 0 until it exists.
@@ -121,11 +150,25 @@ class Vcpu final : public object::File {
   Result<bool> handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess access, VcpuExit& exit)
       TEEIO_REQUIRES(mutex_);
   Result<void> check_registers() const;
+  /// The registers that KVM and the engine share, as the engine has them.
+  Result<x86::ControlRegisters> control() const;
+  Result<void> update_special(std::size_t offset, ByteView value) TEEIO_REQUIRES(mutex_);
+  /// Before the guest: a vCPU that waits, an event that is due. Nullopt: run.
+  std::optional<VcpuExit> before_guest(mm::Caller& caller, const VcpuRequest& request)
+      TEEIO_REQUIRES(mutex_);
+  [[nodiscard]] bool interrupts_on() const;
+  void accept_startup() TEEIO_REQUIRES(mutex_);
+  void answer_cpuid() TEEIO_REQUIRES(mutex_);
+  /// kvm_emulate_hypercall(): whether the guest goes on.
+  bool hypercall(VcpuExit& exit) TEEIO_REQUIRES(mutex_);
+  /// A store that an ioeventfd takes is no exit.
+  [[nodiscard]] bool taken_by_eventfd(const VcpuExit& exit);
 
   object::Ref<Vm> vm_;
   const std::uint32_t id_;
   Tables tables_;
   std::unique_ptr<hw::Cpu> cpu_;
+  std::unique_ptr<x86::VcpuState> x86_;
   std::unique_ptr<mm::MappedFile> mapped_;
   Hpa firmware_handle_{0};
 
@@ -136,6 +179,7 @@ class Vcpu final : public object::File {
 
   schedule::Mutex guest_mode_lock_{schedule::Rank::kLeaf};
   schedule::Condition left_guest_;
+  schedule::Condition halted_;  ///< a halted vCPU looks for signals from here
   bool in_guest_ TEEIO_GUARDED_BY(guest_mode_lock_) = false;
   std::uint64_t stretches_ TEEIO_GUARDED_BY(guest_mode_lock_) = 0;
 };

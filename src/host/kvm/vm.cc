@@ -16,7 +16,6 @@ using object::Fact;
 using object::Lane;
 
 constexpr std::uint64_t kAttributePrivate = 1ULL << 3U;  // KVM_MEMORY_ATTRIBUTE_PRIVATE
-constexpr std::uint32_t kMaxVcpuIds = 1024;
 /// Where a program's addresses end: TASK_SIZE_MAX with 4-level paging.
 constexpr std::uint64_t kTaskSize = 0x7fff'ffff'f000;
 
@@ -157,6 +156,7 @@ Result<void> Vm::modify_slot(Slot& slot, const MemoryRegion& region) {
     }
   }
   const Gpa old_start = slot.start;
+  const std::uint32_t old_flags = slot.flags;
   {
     const schedule::WriteLock writer(srcu_);
     slot.start = target;
@@ -164,6 +164,8 @@ Result<void> Vm::modify_slot(Slot& slot, const MemoryRegion& region) {
   }
   // After the writer, which waits for faults that saw the slot at its old place.
   if (target != old_start) mmu_->zap(old_start, slot.size, Zap::kBoth);
+  if (((region.flags ^ old_flags) & kMemLogDirtyPages) != 0 || target != old_start)
+    update_dirty_log(slot);
   return {};
 }
 
@@ -191,8 +193,12 @@ Result<void> Vm::create_slot(const MemoryRegion& region,
       slot->gmem_offset = region.guest_memfd_offset;
     }
   }
-  const schedule::WriteLock writer(srcu_);
-  slots_.emplace(region.slot, std::move(slot));
+  const Slot& made = *slot;
+  {
+    const schedule::WriteLock writer(srcu_);
+    slots_.emplace(region.slot, std::move(slot));
+  }
+  if ((region.flags & kMemLogDirtyPages) != 0) update_dirty_log(made);
   return {};
 }
 
@@ -207,6 +213,7 @@ Result<void> Vm::delete_slot(std::uint32_t id) {
     slots_.erase(at);
   }
   mmu_->zap(slot->start, slot->size, Zap::kBoth);
+  if ((slot->flags & kMemLogDirtyPages) != 0) mmu_->stop_dirty_log(id);
   if (slot->gmem != nullptr) slot->gmem->unbind(slot->gmem_offset);
   return {};
 }
@@ -276,11 +283,14 @@ bool Vm::is_private(Gpa page) const {
 }
 
 Result<object::Ref<object::File>> Vm::create_vcpu(std::uint32_t id) {
-  if (id >= kMaxVcpuIds) return fail(Errno::kInval, "the vCPU's number is too large");
+  if (id >= x86::kMaxVcpuIds) return fail(Errno::kInval, "the vCPU's number is too large");
   const schedule::Lock lock(lock_);
+  if (vcpus_.size() >= x86::kMaxVcpus) return fail(Errno::kInval, "the VM has all its vCPUs");
+  if (!x86_.valid_id(id)) return fail(Errno::kInval, "the vCPU's number is too large");
   if (vcpus_.contains(id)) return fail(Errno::kExist, "the vCPU exists");
   TEEIO_ASSIGN(object::Ref<Vcpu> vcpu, Vcpu::create(object::Ref<Vm>::share(*this), id));
   vcpus_.emplace(id, vcpu.get());
+  ++created_vcpus_;
   {
     const schedule::Lock list_lock(vcpu_list_lock_);
     vcpu_list_.push_back(vcpu.get());

@@ -5,14 +5,17 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
+#include "host/kvm/event_fds.h"
 #include "host/kvm/memory_slot.h"
 #include "host/kvm/mmu.h"
 #include "host/kvm/vm_ops.h"
+#include "host/kvm/x86/vm_state.h"
 #include "host/mm/caller.h"
 #include "hw/cpu.h"
 #include "hw/physical_memory.h"
@@ -69,6 +72,13 @@ class Vm final : public object::Counted {
   Result<void> set_memory_attributes(Gpa start, std::uint64_t size, std::uint64_t attributes)
       TEEIO_EXCLUDES(slots_lock_);
   [[nodiscard]] std::uint64_t supported_attributes() const;
+  /// KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2. Errors: EINVAL.
+  Result<void> set_dirty_log_protect(std::uint64_t mode) TEEIO_EXCLUDES(slots_lock_);
+  /// KVM_GET_DIRTY_LOG: a bit for each page. Errors: EINVAL, ENOENT without a log.
+  Result<std::vector<std::uint64_t>> dirty_log(std::uint32_t id) TEEIO_EXCLUDES(slots_lock_);
+  /// KVM_CLEAR_DIRTY_LOG. Errors: as dirty_log(); EINVAL for pages that are not the slot's.
+  Result<void> clear_dirty_log(std::uint32_t id, std::uint64_t first, std::uint64_t pages,
+                               std::span<const std::uint64_t> mask) TEEIO_EXCLUDES(slots_lock_);
   [[nodiscard]] bool is_private(Gpa page) const;
 
   /// The slot of a page with what a fault needs of it; the SRCU read side is
@@ -88,6 +98,16 @@ class Vm final : public object::Counted {
   /// KVM_CREATE_VCPU. Errors: EINVAL id too large; EEXIST; the vendor's.
   Result<object::Ref<object::File>> create_vcpu(std::uint32_t id) TEEIO_EXCLUDES(lock_);
   void vcpu_freed(Vcpu& vcpu) TEEIO_EXCLUDES(lock_, vcpu_list_lock_);
+  /// What KVM_ENABLE_CAP and x86's own ioctls set.
+  [[nodiscard]] x86::VmState& x86() { return x86_; }
+  [[nodiscard]] IrqFds& irq_fds() { return irq_fds_; }
+  [[nodiscard]] IoEventFds& io_event_fds() { return io_event_fds_; }
+  /// Runs `use(x86(), created vCPUs)` with kvm->lock held: what only goes before the vCPUs.
+  template <class Use>
+  auto before_vcpus(Use use) TEEIO_EXCLUDES(lock_) {
+    const schedule::Lock lock(lock_);
+    return use(x86_, created_vcpus_);
+  }
   /// Gets every vCPU out of the guest and drops its cached translations of the
   /// range (kvm_flush_remote_tlbs()). May run on any task but a running vCPU's.
   void flush_remote_tlbs(Gpa start, std::uint64_t size);
@@ -113,6 +133,9 @@ class Vm final : public object::Counted {
       TEEIO_REQUIRES(slots_lock_);
   Result<void> delete_slot(std::uint32_t id) TEEIO_REQUIRES(slots_lock_);
   Result<void> modify_slot(Slot& slot, const MemoryRegion& region) TEEIO_REQUIRES(slots_lock_);
+  void update_dirty_log(const Slot& slot) TEEIO_REQUIRES(slots_lock_);
+  /// Where a slot with a dirty log is, and its bytes.
+  Result<std::pair<Gpa, std::uint64_t>> logged_slot(std::uint32_t id) TEEIO_REQUIRES(slots_lock_);
   void set_file(VmFile* file) TEEIO_EXCLUDES(file_lock_);
 
   Kvm& kvm_;
@@ -125,11 +148,16 @@ class Vm final : public object::Counted {
 
   schedule::Mutex lock_{schedule::Rank::kKvmLock};
   std::map<std::uint32_t, Vcpu*> vcpus_ TEEIO_GUARDED_BY(lock_);
+  std::size_t created_vcpus_ TEEIO_GUARDED_BY(lock_) = 0;
   bool has_vfio_device_ TEEIO_GUARDED_BY(lock_) = false;
+  x86::VmState x86_;
+  IrqFds irq_fds_{x86_.interrupts()};
+  IoEventFds io_event_fds_;
 
   schedule::Mutex slots_lock_{schedule::Rank::kKvmSlotsLock};
   schedule::RwMutex srcu_{schedule::Rank::kKvmSrcu};
   std::map<std::uint32_t, std::unique_ptr<Slot>> slots_ TEEIO_GUARDED_BY(srcu_);
+  std::uint64_t dirty_log_protect_ TEEIO_GUARDED_BY(slots_lock_) = 0;
 
   mutable schedule::Mutex attributes_lock_{schedule::Rank::kLeaf};
   std::set<std::uint64_t> private_gfns_ TEEIO_GUARDED_BY(attributes_lock_);

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "host/kvm/x86/cpuid.h"
 #include "hw/cpu.h"
 
 namespace teeio::kvm {
@@ -75,6 +76,11 @@ class VmOps {
   [[nodiscard]] virtual bool raises_exception(Gpa) { return false; }
 
   // vCPUs.
+  /// What CPUID gives the guest where its firmware answers; nullopt: KVM_SET_CPUID2 decides.
+  [[nodiscard]] virtual std::optional<x86::CpuidEntry> guest_cpuid(std::uint32_t,
+                                                                   std::uint32_t) const {
+    return std::nullopt;
+  }
   virtual Result<void> vcpu_created(Vcpu&) { return {}; }
   virtual void vcpu_freed(Vcpu&) {}
   /// KVM_RUN may start. Errors: EINVAL when the VM or the vCPU is not set up.

@@ -14,6 +14,11 @@ namespace teeio::mm {
 class EventFd : public object::Counted {
  public:
   virtual void signal() = 0;  ///< adds 1; never blocks
+  /// Reads the count, which is 0 then; 0 instead of blocking (eventfd_ctx_do_read()).
+  virtual std::uint64_t take() = 0;
+  /// Equal for two that are one eventfd of the kernel's, however they came here. Not for
+  /// events: it differs from run to run.
+  [[nodiscard]] virtual std::uint64_t identity() const = 0;
 };
 
 /// A file of the program that is none of ours, behind FileKind::kForeign: a

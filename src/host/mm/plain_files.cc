@@ -15,7 +15,10 @@ std::unexpected<Error> no_memfd() { return fail(Errno::kInval, "the file is no m
 class PlainEventFd::Counter final : public EventFd {
  public:
   void signal() override { count_.fetch_add(1); }
-  std::uint64_t take() { return count_.exchange(0); }
+  std::uint64_t take() override { return count_.exchange(0); }
+  [[nodiscard]] std::uint64_t identity() const override {
+    return reinterpret_cast<std::uintptr_t>(this);
+  }
 
  private:
   schedule::Atomic<std::uint64_t> count_{0};

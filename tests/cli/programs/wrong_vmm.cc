@@ -24,7 +24,7 @@ constexpr std::size_t kRam = 1UL << 20U;
 int run(std::string_view mistake) {
   if (mistake == "probe") {
     const Fd kvm(::open("/dev/kvm", O_RDWR));
-    return ::ioctl(kvm.get(), KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD) > 0 ? 0 : 1;
+    return ::ioctl(kvm.get(), KVM_CHECK_EXTENSION, KVM_CAP_HYPERV) > 0 ? 0 : 1;
   }
   const Function function = assignable_functions().at(0);
   connect_tsm(function);

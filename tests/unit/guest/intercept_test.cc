@@ -69,10 +69,12 @@ TEST(Intercept, SnpGuestsInstructionsHaveAPrefix) {
   EXPECT_EQ(classified({0x0f, 0x01, 0x38}).kind, Kind::kInvalidate) << "INVLPG stays what it is";
 }
 
-TEST(Intercept, OtherHypervisorsDoorsAreUnsupported) {
-  EXPECT_EQ(classified({0x0f, 0x01, 0xc1}).kind, Kind::kUnsupported);
-  EXPECT_EQ(classified({0x0f, 0x01, 0xd9}).kind, Kind::kUnsupported);
+TEST(Intercept, HypercallsAndCpuidAreTheOwnersAndStringIoIsNobodys) {
+  EXPECT_EQ(classified({0x0f, 0x01, 0xc1}).kind, Kind::kHypercall);
+  EXPECT_EQ(classified({0x0f, 0x01, 0xd9}).kind, Kind::kHypercall);
   EXPECT_EQ(classified({0xf3, 0x6d}).kind, Kind::kUnsupported) << "string input";
+  EXPECT_EQ(classified({0x0f, 0xa2}).kind, Kind::kCpuid);
+  EXPECT_EQ(classified({0x0f, 0xa2}).length, 2);
 }
 
 }  // namespace

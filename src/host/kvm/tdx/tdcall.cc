@@ -253,6 +253,8 @@ void TdxVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion
     case VcpuExit::Reason::kInterrupted:
     case VcpuExit::Reason::kMemoryFault:
     case VcpuExit::Reason::kInternalError:
+    case VcpuExit::Reason::kInterruptWindow:
+    case VcpuExit::Reason::kDeliveryFailed:
       return;
   }
   vcpu.cpu()->set_registers(regs);

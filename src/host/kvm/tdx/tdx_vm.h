@@ -63,6 +63,8 @@ class TdxVm final : public VmOps {
   Result<void> track() override;
   Result<void> remove_private(Gpa gpa, PageKind kind) override;
   [[nodiscard]] std::optional<hw::GuestMapping> lookup_private(Gpa page) override;
+  [[nodiscard]] std::optional<x86::CpuidEntry> guest_cpuid(std::uint32_t function,
+                                                           std::uint32_t index) const override;
   void vcpu_freed(Vcpu& vcpu) override;
   Result<void> vcpu_pre_run(Vcpu& vcpu) override;
   Result<void> vcpu_enter(Vcpu& vcpu) override;
@@ -95,6 +97,9 @@ class TdxVm final : public VmOps {
   std::set<std::pair<tdx::Level, Gpa>> tables_;  ///< S-EPT entries that have a table
   schedule::Mutex lent_lock_{schedule::Rank::kLeaf};
 };
+
+/// What CPUID is in a TD: the host's processor, as the module shows it. No bit is configurable.
+[[nodiscard]] std::span<const x86::CpuidEntry> td_cpuid();
 
 /// Registers the type with KVM.
 class TdxVmFactory final : public VmTypeFactory {

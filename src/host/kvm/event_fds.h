@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "host/kvm/x86/interrupts.h"
+#include "host/mm/caller.h"
+#include "schedule/raw_lock.h"
+
+namespace teeio::kvm {
+
+/// struct kvm_irqfd, as values.
+struct IrqFdRequest {
+  std::int32_t fd = -1;
+  std::uint32_t gsi = 0;
+  bool resample = false;
+  std::int32_t resample_fd = -1;
+};
+
+/// Eventfds that raise interrupts of one VM (KVM_IRQFD). Source: Linux virt/kvm/eventfd.c.
+///
+/// Linux is told when the program signals one. Here they are looked at in poll(): before each
+/// ioctl of the VM and its vCPUs, and before each entry of the guest. What a program can see
+/// of it is an interrupt, so it makes no difference, but for its own read of an eventfd that
+/// it signalled.
+/// Locking: its own, no scheduling point; the eventfds are read outside of it.
+class IrqFds {
+ public:
+  explicit IrqFds(x86::Interrupts& interrupts) : interrupts_(interrupts) {}
+
+  /// Errors: EINVAL without the irqchip that it needs, or no eventfd; EBADF; EBUSY when the
+  /// eventfd has a line already.
+  Result<void> assign(mm::Caller& caller, const IrqFdRequest& request);
+  /// Of a line and eventfd that are not assigned, nothing. Errors: EBADF, EINVAL.
+  Result<void> deassign(mm::Caller& caller, const IrqFdRequest& request);
+  void poll();
+
+ private:
+  struct Entry {
+    object::Ref<mm::EventFd> event;
+    std::uint32_t gsi;
+    object::Ref<mm::EventFd> resample;  ///< null: an edge
+  };
+  x86::Interrupts& interrupts_;
+  schedule::RawLock lock_;
+  std::vector<Entry> entries_;
+};
+
+/// struct kvm_ioeventfd, as values.
+struct IoEventFdRequest {
+  enum class Bus : std::uint8_t { kMmio, kPort, kCcw } bus = Bus::kMmio;
+  std::uint64_t address = 0;
+  std::uint32_t length = 0;  ///< bytes; 0: any
+  std::int32_t fd = -1;
+  bool match = false;  ///< `value` must be what is written
+  std::uint64_t value = 0;
+};
+
+/// Eventfds that a guest's store signals instead of an exit (KVM_IOEVENTFD).
+/// Source: Linux virt/kvm/eventfd.c.
+/// Locking: as IrqFds.
+class IoEventFds {
+ public:
+  /// Errors: EINVAL for a length or range that cannot be; EBADF; EEXIST; ENOSPC.
+  Result<void> assign(mm::Caller& caller, const IoEventFdRequest& request);
+  /// Errors: ENOENT, EBADF, EINVAL.
+  Result<void> deassign(mm::Caller& caller, const IoEventFdRequest& request);
+  /// A guest's store: whether an eventfd took it.
+  bool written(IoEventFdRequest::Bus bus, std::uint64_t address, std::uint32_t length,
+               std::uint64_t value);
+
+ private:
+  struct Entry {
+    IoEventFdRequest what;
+    object::Ref<mm::EventFd> event;
+  };
+  schedule::RawLock lock_;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace teeio::kvm

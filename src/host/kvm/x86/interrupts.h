@@ -1,0 +1,108 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "host/kvm/x86/irqchip.h"
+#include "host/kvm/x86/lapic.h"
+#include "host/kvm/x86/pit.h"
+#include "schedule/raw_lock.h"
+
+namespace teeio::kvm::x86 {
+
+inline constexpr std::uint32_t kMaxIrqRoutes = 4096;  // KVM_MAX_IRQ_ROUTES
+
+enum class IrqchipMode : std::uint8_t { kNone, kKernel, kSplit };
+enum class Chip : std::uint8_t { kPicMaster = 0, kPicSlave = 1, kIoapic = 2 };
+
+/// A message-signalled interrupt.
+struct Msi {
+  std::uint32_t address_lo = 0, address_hi = 0, data = 0;
+};
+
+/// One entry of KVM_SET_GSI_ROUTING.
+struct Route {
+  std::uint32_t gsi = 0;
+  bool msi = false;
+  Chip chip = Chip::kIoapic;  ///< not for an MSI
+  std::uint32_t pin = 0;      ///< of that chip
+  Msi message;
+};
+
+/// Who holds a line up: kvm_irq_source.
+enum class IrqSource : std::uint8_t { kUser = 0, kResample = 1 };
+
+/// The interrupt controllers and routes of one VM, and the way to its local APICs.
+///
+/// Locking: one of its own over all of them, innermost, and no scheduling point: no order of
+/// interrupts is explored. Linux: irq_lock and irq_srcu, the locks of the PIC and the I/O
+/// APIC, and atomics of the local APICs.
+class Interrupts final : private LapicBus {
+ public:
+  /// KVM_CREATE_IRQCHIP: with the default routes. Errors: EEXIST.
+  Result<void> create_kernel();
+  /// KVM_CAP_SPLIT_IRQCHIP. Errors: EEXIST; EINVAL too many pins.
+  Result<void> create_split(std::uint64_t pins);
+  [[nodiscard]] IrqchipMode mode();
+  /// Formats of ids: KVM_X2APIC_API_USE_32BIT_IDS.
+  void set_wide_ids();
+  /// KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK: 0xff is no broadcast for an x2APIC.
+  void disable_broadcast_quirk();
+
+  /// KVM_CREATE_PIT2. Errors: EEXIST; ENOENT without the in-kernel PIC.
+  Result<void> create_pit(std::uint32_t flags);
+  /// Errors: ENXIO without it.
+  Result<PitState> pit();
+  Result<void> set_pit(const PitState& state);
+  Result<void> set_pit_reinject(bool reinject);
+
+  // KVM_GET_IRQCHIP and KVM_SET_IRQCHIP. Errors: ENXIO without an in-kernel irqchip.
+  Result<PicState> pic(unsigned chip);
+  Result<void> set_pic(unsigned chip, const PicState& state);
+  Result<IoapicState> ioapic();
+  Result<void> set_ioapic(const IoapicState& state);
+
+  /// KVM_SET_GSI_ROUTING. Errors: EINVAL without an irqchip, for a chip or pin that is not
+  /// there, two routes of one line to one place.
+  Result<void> set_routes(std::vector<Route> routes);
+
+  /// kvm_set_irq(): what KVM_IRQ_LINE_STATUS says. Errors: ENXIO without an irqchip.
+  Result<std::int32_t> set_line(std::uint32_t gsi, bool level, IrqSource source);
+  /// kvm_send_userspace_msi(): how many took it, -1 none is addressed. Errors: EINVAL.
+  Result<std::int32_t> send_msi(const Msi& message);
+
+  /// A vCPU's local APIC comes and goes.
+  void attach(Lapic& lapic);
+  void detach(Lapic& lapic);
+  /// Runs `use` on a local APIC with the lock held.
+  template <class Use>
+  auto with_lapic(Lapic& lapic, Use use) {
+    const schedule::RawLockGuard guard(lock_);
+    return use(lapic, wide_ids_);
+  }
+
+ private:
+  int deliver(const LapicIrq& irq) override;
+  int raise(const Route& route, bool level);
+  int deliver_msi(const Msi& message);
+  Result<void> check_routes(std::span<const Route> routes) const;
+
+  schedule::RawLock lock_;
+  IrqchipMode mode_ = IrqchipMode::kNone;
+  bool wide_ids_ = false;
+  bool broadcast_quirk_ = true;
+  Pic pic_;
+  Ioapic ioapic_;
+  std::optional<Pit> pit_;
+  std::vector<Route> routes_;
+  /// For each pin of the two chips, a bit for each source that holds it up.
+  std::array<std::uint8_t, kPicPins + kIoapicPins> held_{};
+  std::vector<Lapic*> lapics_;
+  IrqSource source_ = IrqSource::kUser;
+};
+
+}  // namespace teeio::kvm::x86

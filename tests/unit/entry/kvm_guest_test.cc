@@ -1,0 +1,204 @@
+// What a running guest shows of the interface: CPUID, ioeventfds, dirty logs, hypercalls,
+// events that are due.
+
+#include <cstring>
+
+#include "entry/vendor_vms.h"
+#include "host/mm/plain_files.h"
+#include "unit/entry/kvm_vm.h"
+
+namespace teeio::entry {
+namespace {
+
+constexpr std::uint64_t kCode = 0x1000;
+constexpr std::uint64_t kData = 0x3000;
+constexpr std::uint64_t kMemory = 16 * kPageSize;
+
+/// An ordinary VM in flat 32-bit mode, with its code at kCode.
+struct Guest : KvmVm {
+  explicit Guest(std::initializer_list<std::uint8_t> code, Irqchip irqchip = Irqchip::kNone,
+                 std::uint32_t slot_flags = 0)
+      : KvmVm(irqchip) {
+    slot.slot = 0;
+    slot.flags = slot_flags;
+    slot.memory_size = kMemory;
+    slot.userspace_addr = vmm.memory().map(kMemory);
+    EXPECT_TRUE(vmm.ioctl(vmm.vm, KVM_SET_USER_MEMORY_REGION, slot).has_value());
+    EXPECT_TRUE(vmm.memory()
+                    .write(slot.userspace_addr + kCode, std::as_bytes(std::span(code)))
+                    .has_value());
+    add_vcpu();
+    EXPECT_TRUE(vmm.make_mappable(vmm.vcpu).has_value());
+    auto sregs = get<abi::kvm_sregs>(vmm.vcpu, KVM_GET_SREGS);
+    sregs.cr0 |= 1;
+    for (abi::kvm_segment* segment :
+         {&sregs.cs, &sregs.ds, &sregs.es, &sregs.fs, &sregs.gs, &sregs.ss}) {
+      segment->base = 0;
+      segment->limit = 0xffff'ffff;
+      segment->g = segment->db = 1;
+      segment->selector = segment == &sregs.cs ? 8 : 16;
+    }
+    EXPECT_TRUE(set(vmm.vcpu, KVM_SET_SREGS, sregs).has_value());
+    abi::kvm_regs regs{};
+    regs.rip = kCode;
+    regs.rflags = 2;
+    EXPECT_TRUE(set(vmm.vcpu, KVM_SET_REGS, regs).has_value());
+  }
+  abi::kvm_run& page() {
+    return *reinterpret_cast<abi::kvm_run*>(vmm.mapped(vmm.vcpu).touch(0)->data());
+  }
+  /// The exit reason of one KVM_RUN.
+  std::uint32_t run() {
+    EXPECT_TRUE(vmm.ioctl(vmm.vcpu, KVM_RUN, std::uint64_t{0}).has_value());
+    return page().exit_reason;
+  }
+  abi::kvm_regs regs() { return get<abi::kvm_regs>(vmm.vcpu, KVM_GET_REGS); }
+
+  abi::kvm_userspace_memory_region slot{};
+};
+
+TEST(KvmGuest, CpuidIsWhatTheVmmSet) {
+  Guest guest({0xb8, 1, 0, 0, 0, 0x0f, 0xa2, 0xf4});  // mov eax, 1; cpuid; hlt
+  KvmVm::CpuidList list = guest.supported();
+  for (abi::kvm_cpuid_entry2& entry : list.entries)
+    if (entry.function == 1) entry.eax = 0x1234;
+  ASSERT_TRUE(guest.set_cpuid(list).has_value());
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_HLT));
+  EXPECT_EQ(guest.regs().rax, 0x1234U);
+  // The model is fixed then; the same once more is taken.
+  EXPECT_TRUE(guest.set_cpuid(list).has_value());
+  list.entries[0].ebx = 1;
+  EXPECT_EQ(error_of(guest.set_cpuid(list)), Errno::kInval);
+}
+
+TEST(KvmGuest, StoreThatAnEventfdTakesIsNoExit) {
+  Guest guest({0xb0, 7, 0xe6, 0x80,  // mov al, 7; out 0x80, al
+               0xb8, 5, 0, 0, 0,     // mov eax, 5
+               0xa3, 0, 0, 0x20, 0,  // mov [0x200000], eax
+               0xe6, 0x80, 0xf4});   // out 0x80, al; hlt
+  const auto file = object::make_ref<mm::PlainEventFd>();
+  abi::kvm_ioeventfd arg{};
+  arg.fd = *guest.vmm.install(object::Ref<object::File>(file));
+  arg.addr = 0x80;
+  arg.len = 1;
+  arg.flags = KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DATAMATCH;
+  arg.datamatch = 7;
+  ASSERT_TRUE(guest.set(guest.vmm.vm, KVM_IOEVENTFD, arg).has_value());
+  arg.addr = 0x20'0000;
+  arg.len = 0;
+  arg.flags = 0;
+  ASSERT_TRUE(guest.set(guest.vmm.vm, KVM_IOEVENTFD, arg).has_value());
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_IO));  // 5 does not match
+  EXPECT_EQ(file->take(), 2U);
+}
+
+TEST(KvmGuest, DirtyLogHasThePagesThatWereWritten) {
+  Guest guest({0xa3, 0, 0x30, 0, 0, 0xf4,   // mov [0x3000], eax; hlt
+               0xa3, 0, 0x50, 0, 0, 0xf4},  // mov [0x5000], eax; hlt
+              Irqchip::kNone, KVM_MEM_LOG_DIRTY_PAGES);
+  const std::uint64_t bitmap = guest.vmm.memory().map(kPageSize);
+  const auto log = [&](std::uint32_t slot) -> Result<std::uint64_t> {
+    abi::kvm_dirty_log arg{};
+    arg.slot = slot;
+    arg.dirty_bitmap = bitmap;
+    TEEIO_TRY(guest.vmm.ioctl(guest.vmm.vm, KVM_GET_DIRTY_LOG, arg));
+    std::uint64_t bits = 0;
+    TEEIO_TRY(guest.vmm.memory().read(bitmap, writable_bytes_of(bits)));
+    return bits;
+  };
+  EXPECT_EQ(error_of(log(3)), Errno::kNoEnt);
+  EXPECT_EQ(error_of(log(40000)), Errno::kInval);
+  EXPECT_EQ(log(0), 0U);
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_HLT));
+  EXPECT_EQ(log(0), 1U << (kData / kPageSize));
+  EXPECT_EQ(log(0), 0U);  // it was cleared
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_HLT));
+  EXPECT_EQ(log(0), 1U << 5U);
+  guest.slot.flags = 0;
+  ASSERT_TRUE(guest.set(guest.vmm.vm, KVM_SET_USER_MEMORY_REGION, guest.slot).has_value());
+  EXPECT_EQ(error_of(log(0)), Errno::kNoEnt);
+}
+
+TEST(KvmGuest, ManualDirtyLogIsClearedByItsOwnCall) {
+  Guest guest({0xa3, 0, 0x30, 0, 0, 0xf4});
+  ASSERT_TRUE(guest.enable(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, 3).has_value());
+  guest.slot.flags = KVM_MEM_LOG_DIRTY_PAGES;
+  ASSERT_TRUE(guest.set(guest.vmm.vm, KVM_SET_USER_MEMORY_REGION, guest.slot).has_value());
+  const std::uint64_t bitmap = guest.vmm.memory().map(kPageSize);
+  abi::kvm_dirty_log get{};
+  get.dirty_bitmap = bitmap;
+  std::uint64_t bits = 0;
+  const auto read = [&] {
+    EXPECT_TRUE(guest.set(guest.vmm.vm, KVM_GET_DIRTY_LOG, get).has_value());
+    EXPECT_TRUE(guest.vmm.memory().read(bitmap, writable_bytes_of(bits)).has_value());
+    return bits;
+  };
+  EXPECT_EQ(read(), 0xffffU);  // KVM_DIRTY_LOG_INITIALLY_SET
+  abi::kvm_clear_dirty_log clear{};
+  clear.dirty_bitmap = bitmap;
+  clear.first_page = 1;
+  clear.num_pages = 16;
+  EXPECT_EQ(error_of(guest.set(guest.vmm.vm, KVM_CLEAR_DIRTY_LOG, clear)), Errno::kInval);
+  clear.first_page = 0;
+  clear.num_pages = 15;  // neither all nor a multiple of 64
+  EXPECT_EQ(error_of(guest.set(guest.vmm.vm, KVM_CLEAR_DIRTY_LOG, clear)), Errno::kInval);
+  clear.num_pages = 16;
+  ASSERT_TRUE(guest.set(guest.vmm.vm, KVM_CLEAR_DIRTY_LOG, clear).has_value());
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_HLT));
+  EXPECT_EQ(read(), 1U << (kData / kPageSize));
+  EXPECT_EQ(read(), 1U << (kData / kPageSize));
+}
+
+TEST(KvmGuest, HypercallExitsOnlyWhenTheVmmAskedForIt) {
+  const std::initializer_list<std::uint8_t> code = {
+      0xb8, 12, 0, 0, 0, 0xbb, 0,    0x30, 0,
+      0,                                           // mov eax, KVM_HC_MAP_GPA_RANGE; mov ebx, 0x3000
+      0xb9, 1,  0, 0, 0, 0x0f, 0x01, 0xc1, 0xf4};  // mov ecx, 1; vmcall; hlt
+  Guest without(code);
+  EXPECT_EQ(without.run(), static_cast<unsigned>(KVM_EXIT_HLT));
+  EXPECT_EQ(without.regs().rax, 0xffff'fc18U);  // -KVM_ENOSYS, in 32 bits
+  Guest guest(code);
+  ASSERT_TRUE(guest.enable(KVM_CAP_EXIT_HYPERCALL, 1U << KVM_HC_MAP_GPA_RANGE).has_value());
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_HYPERCALL));
+  EXPECT_EQ(guest.page().hypercall.args[0], 0x3000U);
+  guest.page().hypercall.ret = 5;
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_HLT));
+  EXPECT_EQ(guest.regs().rax, 5U);
+}
+
+TEST(KvmGuest, EventThatIsDueEndsTheRun) {
+  Guest guest({0xf4});
+  abi::kvm_vcpu_events events{};
+  events.exception.injected = 1;
+  events.exception.nr = 6;
+  ASSERT_TRUE(guest.set(guest.vmm.vcpu, KVM_SET_VCPU_EVENTS, events).has_value());
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_INTERNAL_ERROR));
+  EXPECT_EQ(guest.page().internal.suberror, static_cast<unsigned>(KVM_INTERNAL_ERROR_DELIVERY_EV));
+}
+
+TEST(KvmGuest, InterruptWindowOpensWithTheGuestsFlag) {
+  Guest guest({0xfb, 0x90, 0xe6, 0x80, 0xf4});  // sti; nop; out 0x80, al; hlt
+  guest.page().request_interrupt_window = 1;
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_IO));
+  EXPECT_EQ(guest.page().if_flag, 1);
+  EXPECT_EQ(guest.page().ready_for_interrupt_injection, 1);
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_IRQ_WINDOW_OPEN));
+  guest.page().request_interrupt_window = 0;
+  EXPECT_EQ(guest.run(), static_cast<unsigned>(KVM_EXIT_HLT));
+}
+
+TEST(KvmGuest, FatalErrorShowsAllSixteenRegisters) {
+  kvm::VcpuExit exit;
+  exit.reason = kvm::VcpuExit::Reason::kVendor;
+  exit.number = 0x10003;  // TDG.VP.VMCALL<ReportFatalError>
+  for (std::uint64_t i = 0; i < 16; ++i) exit.registers[i] = 100 + i;
+  abi::kvm_run run{};
+  vendor_vm(machine::test::kTdxVm)->encode(exit, run);
+  EXPECT_EQ(run.exit_reason, static_cast<unsigned>(KVM_EXIT_SYSTEM_EVENT));
+  EXPECT_EQ(run.system_event.type, static_cast<unsigned>(KVM_SYSTEM_EVENT_TDX_FATAL));
+  ASSERT_EQ(run.system_event.ndata, 16U);
+  for (std::uint64_t i = 0; i < 16; ++i) EXPECT_EQ(run.system_event.data[i], 100 + i) << i;
+}
+
+}  // namespace
+}  // namespace teeio::entry

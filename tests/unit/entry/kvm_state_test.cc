@@ -1,0 +1,329 @@
+// What a VMM sets up, saves and restores of an ordinary VM: refusals first.
+
+#include "unit/entry/kvm_vm.h"
+
+namespace teeio::entry {
+namespace {
+
+// --- CPUID ---
+
+TEST(KvmCpuid, ListWithoutRoomIsE2bigAndKeepsItsCount) {
+  KvmVm vm;
+  KvmVm::CpuidList list;
+  list.header.nent = 3;
+  EXPECT_EQ(error_of(vm.vmm.ioctl(vm.vmm.kvm, KVM_GET_SUPPORTED_CPUID, list)), Errno::kTooBig);
+  EXPECT_EQ(list.header.nent, 3U);
+}
+
+TEST(KvmCpuid, EmulatedListWantsZeroPadding) {
+  KvmVm vm;
+  KvmVm::CpuidList list;
+  list.header.nent = 40;
+  list.entries[7].padding[1] = 1;
+  EXPECT_EQ(error_of(vm.vmm.ioctl(vm.vmm.kvm, KVM_GET_EMULATED_CPUID, list)), Errno::kInval);
+}
+
+TEST(KvmCpuid, WhatIsSupportedCanBeSetAndIsReadBack) {
+  KvmVm vm;
+  vm.add_vcpu();
+  const KvmVm::CpuidList list = vm.supported();
+  ASSERT_TRUE(vm.set_cpuid(list).has_value());
+  KvmVm::CpuidList back;
+  back.header.nent = list.header.nent - 1;
+  EXPECT_EQ(error_of(vm.vmm.ioctl(vm.vmm.vcpu, KVM_GET_CPUID2, back)), Errno::kTooBig);
+  back.header.nent = std::size(back.entries);
+  ASSERT_TRUE(vm.vmm.ioctl(vm.vmm.vcpu, KVM_GET_CPUID2, back).has_value());
+  EXPECT_EQ(back.header.nent, list.header.nent);
+  EXPECT_EQ(back.entries[0].ebx, list.entries[0].ebx);
+}
+
+TEST(KvmCpuid, NoProcessorHas40BitLinearAddresses) {
+  KvmVm vm;
+  vm.add_vcpu();
+  KvmVm::CpuidList list = vm.supported();
+  for (abi::kvm_cpuid_entry2& entry : list.entries)
+    if (entry.function == 0x8000'0008) entry.eax = 52 | 40U << 8U;
+  EXPECT_EQ(error_of(vm.set_cpuid(list)), Errno::kInval);
+  list.header.nent = 257;
+  EXPECT_EQ(error_of(vm.set_cpuid(list)), Errno::kTooBig);
+}
+
+// --- Special registers against CPUID ---
+
+TEST(KvmSregs, EferNeedsWhatCpuidAllows) {
+  KvmVm vm;
+  vm.add_vcpu();
+  auto sregs = vm.get<abi::kvm_sregs>(vm.vmm.vcpu, KVM_GET_SREGS);
+  sregs.efer = 0x800;  // NX
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_SREGS, sregs)), Errno::kInval);
+  sregs.efer = 0x100;  // LME
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_SREGS, sregs)), Errno::kInval);
+  ASSERT_TRUE(vm.set_cpuid(vm.supported()).has_value());
+  sregs.efer = 0x901;
+  EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_SREGS, sregs).has_value());
+  EXPECT_EQ(vm.get<abi::kvm_sregs>(vm.vmm.vcpu, KVM_GET_SREGS).efer, 0x901U);
+}
+
+TEST(KvmSregs, Cr4NeedsWhatCpuidAllowsAndARefusalChangesNothing) {
+  KvmVm vm;
+  vm.add_vcpu();
+  auto sregs = vm.get<abi::kvm_sregs>(vm.vmm.vcpu, KVM_GET_SREGS);
+  sregs.cr2 = 0x1234;
+  sregs.cr4 |= 1U << 18U;  // OSXSAVE
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_SREGS, sregs)), Errno::kInval);
+  EXPECT_EQ(vm.get<abi::kvm_sregs>(vm.vmm.vcpu, KVM_GET_SREGS).cr2, 0U);
+  ASSERT_TRUE(vm.set_cpuid(vm.supported()).has_value());
+  EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_SREGS, sregs).has_value());
+}
+
+TEST(KvmSregs, ApicBaseWithX2apicButDisabledIsRefused) {
+  KvmVm vm;
+  vm.add_vcpu();
+  ASSERT_TRUE(vm.set_cpuid(vm.supported()).has_value());
+  auto sregs = vm.get<abi::kvm_sregs>(vm.vmm.vcpu, KVM_GET_SREGS);
+  EXPECT_EQ(sregs.apic_base, 0xfee0'0900U);
+  sregs.apic_base = 0xfee0'0400;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_SREGS, sregs)), Errno::kInval);
+  EXPECT_FALSE(vm.set_msr(0x1b, 0xfee0'0400));
+  EXPECT_TRUE(vm.set_msr(0x1b, 0xfee0'0d00));
+  EXPECT_EQ(vm.msr(0x1b), 0xfee0'0d00U);
+}
+
+TEST(KvmSregs, PdptrsOnlyCountInPaePaging) {
+  KvmVm vm;
+  vm.add_vcpu();
+  auto sregs = vm.get<abi::kvm_sregs2>(vm.vmm.vcpu, KVM_GET_SREGS2);
+  sregs.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_SREGS2, sregs)), Errno::kInval);
+  sregs.flags = 2;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_SREGS2, sregs)), Errno::kInval);
+  sregs.flags = 0;
+  EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_SREGS2, sregs).has_value());
+}
+
+// --- MSRs ---
+
+TEST(KvmMsrs, ListTellsHowManyThereAre) {
+  KvmVm vm;
+  struct {
+    struct {
+      std::uint32_t nmsrs = 0;
+    } header;
+    std::uint32_t indices[64] = {};
+  } list;
+  EXPECT_EQ(error_of(vm.vmm.ioctl(vm.vmm.kvm, KVM_GET_MSR_INDEX_LIST, list)), Errno::kTooBig);
+  EXPECT_GT(list.header.nmsrs, 20U);
+  ASSERT_TRUE(vm.vmm.ioctl(vm.vmm.kvm, KVM_GET_MSR_INDEX_LIST, list).has_value());
+  EXPECT_EQ(list.indices[0], 0x174U);
+}
+
+TEST(KvmMsrs, CallStopsAtTheFirstThatIsRefused) {
+  KvmVm vm;
+  vm.add_vcpu();
+  struct {
+    struct {
+      std::uint32_t nmsrs = 3, pad = 0;
+    } header;
+    abi::kvm_msr_entry entries[3] = {{0x174, 0, 8}, {0x277, 0, 2}, {0x175, 0, 9}};
+  } list;  // PAT has no memory type 2
+  EXPECT_EQ(vm.vmm.ioctl(vm.vmm.vcpu, KVM_SET_MSRS, list), 1);
+  EXPECT_EQ(vm.msr(0x174), 8U);
+  EXPECT_EQ(vm.msr(0x175), 0U);
+  EXPECT_EQ(vm.msr(0x277), 0x0007'0406'0007'0406U);
+  list.header.nmsrs = 256;
+  EXPECT_EQ(error_of(vm.vmm.ioctl(vm.vmm.vcpu, KVM_SET_MSRS, list)), Errno::kTooBig);
+}
+
+TEST(KvmMsrs, EachIsCheckedAsTheProcessorChecksIt) {
+  KvmVm vm;
+  vm.add_vcpu();
+  ASSERT_TRUE(vm.set_cpuid(vm.supported()).has_value());
+  EXPECT_FALSE(vm.set_msr(0xc000'0082, 1ULL << 50U));  // LSTAR is canonical
+  EXPECT_FALSE(vm.set_msr(0x2ff, 7));                  // no such memory type
+  EXPECT_TRUE(vm.set_msr(0x2ff, 0xc06));
+  EXPECT_FALSE(vm.set_msr(0x201, 1ULL << 60U));        // beyond the physical addresses
+  EXPECT_FALSE(vm.set_msr(0xc000'0080, 1ULL << 12U));  // EFER.SVME
+  EXPECT_TRUE(vm.set_msr(0xc000'0080, 0x801));
+  EXPECT_EQ(vm.msr(0xc000'0080), 0x801U);
+  EXPECT_FALSE(vm.set_msr(0xc000'0100, 1ULL << 50U));
+  EXPECT_TRUE(vm.set_msr(0xc000'0100, 0x1000));  // FS base: the engine's
+  EXPECT_EQ(vm.get<abi::kvm_sregs>(vm.vmm.vcpu, KVM_GET_SREGS).fs.base, 0x1000U);
+  EXPECT_EQ(vm.msr(0x1234), std::nullopt);
+  EXPECT_FALSE(vm.set_msr(0x1234, 0));
+}
+
+TEST(KvmMsrs, AdvertisedOneThatTheGuestLacksReadsZeroAndTakesZero) {
+  KvmVm vm;
+  vm.add_vcpu();  // without CPUID no ARCH_CAPABILITIES
+  EXPECT_EQ(vm.msr(0x10a), 0U);
+  EXPECT_TRUE(vm.set_msr(0x10a, 0));
+  EXPECT_FALSE(vm.set_msr(0x10a, 1));
+  ASSERT_TRUE(vm.set_cpuid(vm.supported()).has_value());
+  EXPECT_NE(vm.msr(0x10a), 0U);
+}
+
+TEST(KvmMsrs, FeatureMsrsAreTheHosts) {
+  KvmVm vm;
+  KvmVm::Msr list{.header = {.nmsrs = 1, .pad = 0}, .entry = {0xce, 0, 0}};
+  EXPECT_EQ(vm.vmm.ioctl(vm.vmm.kvm, KVM_GET_MSRS, list), 1);
+  EXPECT_EQ(list.entry.data, 1ULL << 31U);
+  list.entry.index = 0x10;
+  EXPECT_EQ(vm.vmm.ioctl(vm.vmm.kvm, KVM_GET_MSRS, list), 0);
+}
+
+// --- Machine checks ---
+
+TEST(KvmMce, BanksAndCapabilitiesAreChecked) {
+  KvmVm vm;
+  vm.add_vcpu();
+  const auto setup = [&](std::uint64_t cap) {
+    struct Cap {
+      std::uint64_t value;
+    };
+    return vm.set(vm.vmm.vcpu, KVM_X86_SETUP_MCE, Cap{cap});
+  };
+  EXPECT_EQ(error_of(setup(0)), Errno::kInval);
+  EXPECT_EQ(error_of(setup(33)), Errno::kInval);
+  EXPECT_EQ(error_of(setup(1ULL << 26U | 10)), Errno::kInval);
+  ASSERT_TRUE(setup(1ULL << 24U | 1U << 8U | 10).has_value());
+  EXPECT_EQ(vm.msr(0x179), 1ULL << 24U | 1U << 8U | 10);
+  EXPECT_EQ(vm.msr(0x400), ~0ULL);
+  EXPECT_EQ(vm.msr(0x428), std::nullopt);  // bank 10
+  abi::kvm_x86_mce check{};
+  check.bank = 3;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_X86_SET_MCE, check)), Errno::kInval);  // not valid
+  check.status = 1ULL << 63U;
+  check.addr = 0x77;
+  EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_X86_SET_MCE, check).has_value());
+  EXPECT_EQ(vm.msr(0x400 + 4 * 3 + 2), 0x77U);
+}
+
+// --- Events and other state ---
+
+TEST(KvmEvents, ExceptionsAreCheckedAndKept) {
+  KvmVm vm;
+  vm.add_vcpu();
+  auto events = vm.get<abi::kvm_vcpu_events>(vm.vmm.vcpu, KVM_GET_VCPU_EVENTS);
+  EXPECT_EQ(events.flags, 0x0dU);
+  events.exception.injected = 1;
+  events.exception.nr = 32;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_VCPU_EVENTS, events)), Errno::kInval);
+  events.exception.nr = 2;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_VCPU_EVENTS, events)), Errno::kInval);
+  events.exception.nr = 13;
+  events.exception.has_error_code = 1;
+  EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_VCPU_EVENTS, events).has_value());
+  events = vm.get<abi::kvm_vcpu_events>(vm.vmm.vcpu, KVM_GET_VCPU_EVENTS);
+  EXPECT_EQ(events.exception.injected, 1);
+  EXPECT_EQ(events.exception.nr, 13);
+  events.flags = 0x40;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_VCPU_EVENTS, events)), Errno::kInval);
+}
+
+TEST(KvmEvents, PayloadAndTripleFaultNeedTheirCapability) {
+  KvmVm vm;
+  vm.add_vcpu();
+  abi::kvm_vcpu_events events{};
+  events.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_VCPU_EVENTS, events)), Errno::kInval);
+  events.flags = KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_VCPU_EVENTS, events)), Errno::kInval);
+  ASSERT_TRUE(vm.enable(KVM_CAP_EXCEPTION_PAYLOAD, 1).has_value());
+  ASSERT_TRUE(vm.enable(KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1).has_value());
+  events.triple_fault.pending = 1;
+  EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_VCPU_EVENTS, events).has_value());
+  events = vm.get<abi::kvm_vcpu_events>(vm.vmm.vcpu, KVM_GET_VCPU_EVENTS);
+  EXPECT_EQ(events.flags, 0x3dU);
+  EXPECT_EQ(events.triple_fault.pending, 1);
+}
+
+TEST(KvmEvents, NmisAreCountedUpToTwo) {
+  KvmVm vm;
+  vm.add_vcpu();
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(vm.vmm.ioctl(vm.vmm.vcpu, KVM_NMI, std::uint64_t{0}).has_value());
+  EXPECT_EQ(vm.get<abi::kvm_vcpu_events>(vm.vmm.vcpu, KVM_GET_VCPU_EVENTS).nmi.pending, 2);
+}
+
+TEST(KvmInterrupt, WhoMayInjectDependsOnTheIrqchip) {
+  KvmVm none;
+  none.add_vcpu();
+  abi::kvm_interrupt irq{.irq = 256};
+  EXPECT_EQ(error_of(none.set(none.vmm.vcpu, KVM_INTERRUPT, irq)), Errno::kInval);
+  irq.irq = 0x31;
+  ASSERT_TRUE(none.set(none.vmm.vcpu, KVM_INTERRUPT, irq).has_value());
+  EXPECT_EQ(none.get<abi::kvm_sregs>(none.vmm.vcpu, KVM_GET_SREGS).interrupt_bitmap[0],
+            1ULL << 0x31);
+  KvmVm kernel(Irqchip::kKernel);
+  kernel.add_vcpu();
+  EXPECT_EQ(error_of(kernel.set(kernel.vmm.vcpu, KVM_INTERRUPT, irq)), Errno::kNxio);
+  KvmVm split(Irqchip::kSplit);
+  split.add_vcpu();
+  EXPECT_TRUE(split.set(split.vmm.vcpu, KVM_INTERRUPT, irq).has_value());
+  EXPECT_EQ(error_of(split.set(split.vmm.vcpu, KVM_INTERRUPT, irq)), Errno::kExist);
+}
+
+TEST(KvmMpState, HaltedNeedsALocalApicOfKvms) {
+  KvmVm none;
+  none.add_vcpu();
+  const abi::kvm_mp_state halted{.mp_state = KVM_MP_STATE_HALTED};
+  EXPECT_EQ(error_of(none.set(none.vmm.vcpu, KVM_SET_MP_STATE, halted)), Errno::kInval);
+  KvmVm split(Irqchip::kSplit);
+  split.add_vcpu();
+  EXPECT_EQ(error_of(split.set(split.vmm.vcpu, KVM_SET_MP_STATE, abi::kvm_mp_state{7})),
+            Errno::kInval);
+  EXPECT_TRUE(split.set(split.vmm.vcpu, KVM_SET_MP_STATE, halted).has_value());
+  EXPECT_EQ(split.get<abi::kvm_mp_state>(split.vmm.vcpu, KVM_GET_MP_STATE).mp_state,
+            static_cast<unsigned>(KVM_MP_STATE_HALTED));
+}
+
+TEST(KvmDebugRegisters, UpperHalvesAndFlagsAreRefused) {
+  KvmVm vm;
+  vm.add_vcpu();
+  auto registers = vm.get<abi::kvm_debugregs>(vm.vmm.vcpu, KVM_GET_DEBUGREGS);
+  EXPECT_EQ(registers.dr7, 0x400U);
+  registers.dr7 = 1ULL << 32U;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_DEBUGREGS, registers)), Errno::kInval);
+  registers.dr7 = 0x400;
+  registers.flags = 1;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_DEBUGREGS, registers)), Errno::kInval);
+  registers.flags = 0;
+  registers.db[2] = 0x5000;
+  EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_DEBUGREGS, registers).has_value());
+  EXPECT_EQ(vm.get<abi::kvm_debugregs>(vm.vmm.vcpu, KVM_GET_DEBUGREGS).db[2], 0x5000U);
+}
+
+TEST(KvmXsave, ComponentsAndReservedBytesAreChecked) {
+  KvmVm vm;
+  vm.add_vcpu();
+  auto area = vm.get<abi::kvm_xsave>(vm.vmm.vcpu, KVM_GET_XSAVE);
+  EXPECT_EQ(area.region[0] & 0xffffU, 0x37fU);
+  EXPECT_EQ(area.region[6], 0x1f80U);
+  area.region[128] = 4;  // XSTATE_BV: AVX
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_XSAVE, area)), Errno::kInval);
+  area.region[128] = 3;
+  area.region[140] = 1;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_XSAVE, area)), Errno::kInval);
+  area.region[140] = 0;
+  area.region[40] = 0xabcd;
+  EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_XSAVE, area).has_value());
+  EXPECT_EQ(vm.get<abi::kvm_xsave>(vm.vmm.vcpu, KVM_GET_XSAVE2).region[40], 0xabcdU);
+}
+
+TEST(KvmXcrs, Xcr0HasWhatCpuidGives) {
+  KvmVm vm;
+  vm.add_vcpu();
+  auto xcrs = vm.get<abi::kvm_xcrs>(vm.vmm.vcpu, KVM_GET_XCRS);
+  EXPECT_EQ(xcrs.xcrs[0].value, 1U);
+  xcrs.xcrs[0].value = 3;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_XCRS, xcrs)), Errno::kInval);
+  ASSERT_TRUE(vm.set_cpuid(vm.supported()).has_value());
+  EXPECT_TRUE(vm.set(vm.vmm.vcpu, KVM_SET_XCRS, xcrs).has_value());
+  xcrs.xcrs[0].value = 2;  // x87 cannot be off
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_XCRS, xcrs)), Errno::kInval);
+  xcrs.nr_xcrs = 17;
+  EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_XCRS, xcrs)), Errno::kInval);
+}
+
+}  // namespace
+}  // namespace teeio::entry
