@@ -11,7 +11,7 @@ constexpr Word kExtensions[] = {TEEIO_MACRO(VFIO_TYPE1_IOMMU),  TEEIO_MACRO(VFIO
                                 TEEIO_MACRO(VFIO_UNMAP_ALL),    TEEIO_MACRO(VFIO_UPDATE_VADDR)};
 constexpr Word kGroupFlags[] = {TEEIO_MACRO(VFIO_GROUP_FLAGS_VIABLE),
                                 TEEIO_MACRO(VFIO_GROUP_FLAGS_CONTAINER_SET)};
-constexpr Word kDirtyFlags[] = {TEEIO_MACRO(VFIO_IOMMU_DIRTY_PAGES_FLAG_START),
+constexpr Word kDirtyPageFlags[] = {TEEIO_MACRO(VFIO_IOMMU_DIRTY_PAGES_FLAG_START),
                                 TEEIO_MACRO(VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP),
                                 TEEIO_MACRO(VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP)};
 constexpr Word kInfoFlags[] = {
@@ -81,7 +81,7 @@ constexpr Field kSetContainer[] = {
     {.name = "fd", .offset = 0, .size = 4, .form = Field::Form::kFd}};
 constexpr Field kDirtyPages[] = {
     TEEIO_FIELD(vfio_iommu_type1_dirty_bitmap, argsz, kNumber),
-    TEEIO_FIELD(vfio_iommu_type1_dirty_bitmap, flags, kFlags, kDirtyFlags)};
+    TEEIO_FIELD(vfio_iommu_type1_dirty_bitmap, flags, kFlags, kDirtyPageFlags)};
 constexpr Field kDeviceInfo[] = {TEEIO_FIELD(vfio_device_info, argsz, kNumber),
                                  TEEIO_FIELD(vfio_device_info, flags, kFlags, kInfoFlags),
                                  TEEIO_FIELD(vfio_device_info, num_regions, kNumber),

@@ -157,6 +157,8 @@ void SevVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion
     case VcpuExit::Reason::kInterrupted:
     case VcpuExit::Reason::kMemoryFault:
     case VcpuExit::Reason::kInternalError:
+    case VcpuExit::Reason::kInterruptWindow:
+    case VcpuExit::Reason::kDeliveryFailed:
       return;
   }
   (void)ghcb->write(host_.psp().memory(), *mapping);

@@ -185,7 +185,7 @@ class SnpMachine : public testing::Test {
   }
   Result<VcpuExit> run(const VcpuCompletion& completion = {}) {
     const schedule::Lock lock(vcpu->mutex());
-    return vcpu->run(program, completion, false);
+    return vcpu->run(program, completion, {});
   }
   sev::RmpEntry entry_of(Gpa page) { return rmp.entry(*frame(page)); }
   Result<Hpa> frame(Gpa page) { return static_cast<Gmem&>(*gmem).page(raw(page)); }

@@ -88,7 +88,7 @@ TEST_F(RealmMmio, TheMmioOfAFunctionThatIsNotBoundKillsTheVm) {
 TEST_F(RealmMmio, ThereIsNoGuestToRun) {
   auto& cpu = static_cast<kvm::Vcpu&>(*vcpu);
   const schedule::Lock lock(cpu.mutex());
-  EXPECT_EQ(cpu.run(caller, {}, false).error().code, Errno::kNxio);
+  EXPECT_EQ(cpu.run(caller, {}, {}).error().code, Errno::kNxio);
 }
 
 }  // namespace
