@@ -13,9 +13,11 @@ constexpr std::uint32_t kList[] = {
     msr::kKernelGsBase, msr::kSyscallMask, msr::kLstar, msr::kTsc, msr::kPat, msr::kFeatureControl,
     msr::kDebugCtl, msr::kLastBranchFrom, msr::kLastBranchTo, msr::kLastIntFrom, msr::kLastIntTo,
     // emulated_msrs
-    msr::kTscAdjust, msr::kTscDeadline, msr::kArchCapabilities, msr::kPerfCapabilities,
+    // KVM's own are listed also where CPUID gives no guest any: they are 0 then.
+    0x12, 0x11, 0x4b56'4d01, 0x4b56'4d00, 0x4b56'4d02, 0x4b56'4d03, 0x4b56'4d04, 0x4b56'4d06,
+    0x4b56'4d07, msr::kTscAdjust, msr::kTscDeadline, msr::kArchCapabilities, msr::kPerfCapabilities,
     msr::kMiscEnable, msr::kMcgStatus, msr::kMcgCtl, msr::kSmiCount, msr::kPlatformInfo,
-    msr::kMiscFeatures, msr::kPowerCtl, msr::kUcodeRev, msr::kHwcr};
+    msr::kMiscFeatures, msr::kPowerCtl, msr::kUcodeRev, msr::kHwcr, 0x4b56'4d05};
 
 constexpr std::uint32_t kFeatureList[] = {msr::kUcodeRev, msr::kArchCapabilities,
                                           msr::kPerfCapabilities, msr::kPlatformInfo};
