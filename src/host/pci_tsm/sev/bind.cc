@@ -63,8 +63,8 @@ Result<void> SevDriver::bind_steps(Bound& bound) {
 /// TDI_STATUS: the device's own word.
 Result<std::uint32_t> SevDriver::tdi_state(const Bound& bound) {
   TEEIO_TRY(bound.card->dsm->command(TioCommand::kTdiStatus, about(bound)));
-  const Bytes status = bound.card->dsm->data(8);
-  Reader in(status);
+  const Bytes data = bound.card->dsm->data(8);
+  Reader in(data);
   in.skip(4);
   return in.le<std::uint8_t>();
 }

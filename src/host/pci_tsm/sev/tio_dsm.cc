@@ -86,10 +86,13 @@ void TioDsm::free_sla(Sla& sla, bool firmware) {
 Result<Sla> TioDsm::alloc_tdi_context() { return alloc_sla(sizes_.tdi_context, true); }
 void TioDsm::free_tdi_context(Sla sla) { free_sla(sla, true); }
 
-Result<void> TioDsm::issue(TioCommand command, const sev::TioOperands& in) {
+/// Once an answer waits, a firmware that is short of resources is asked again: it has taken
+/// nothing yet, and a session does not survive an answer that nobody reads.
+Result<void> TioDsm::issue(TioCommand command, const sev::TioOperands& in, bool begun) {
   const Bytes buffer = in.encode(sev::tio_layout(command));
   const auto number = static_cast<std::uint16_t>(command);
-  return insisting_ ? psp_.insist(number, buffer, status_) : psp_.command(number, buffer, status_);
+  return insisting_ || begun ? psp_.insist(number, buffer, status_)
+                             : psp_.command(number, buffer, status_);
 }
 
 Result<void> TioDsm::insist(TioCommand command, sev::TioOperands in) {
@@ -108,12 +111,14 @@ Result<void> TioDsm::command(TioCommand command, sev::TioOperands in) {
   in.request_page = request_page_;
   in.response_page = response_page_;
   std::optional<Error> lost;  // the device gave no answer, and why
+  bool begun = false;
   for (;;) {
     in.spdm = spdm_;
-    const Result<void> done = issue(command, in);
+    const Result<void> done = issue(command, in, begun);
     if (status_ == Status::kExpandBufferLengthRequest) {
       TEEIO_TRY(expand_buffers());
     } else if (status_ == Status::kSpdmRequest && !lost) {
+      begun = true;
       if (const auto carried = carry(); !carried) {
         // An exchange has no end but an answer: an empty one, and the firmware gives up.
         lost = carried.error();

@@ -53,7 +53,7 @@ class TioDsm {
  private:
   Result<sev::Sla> alloc_sla(std::size_t bytes, bool firmware);
   void free_sla(sev::Sla& sla, bool firmware);
-  Result<void> issue(sev::TioCommand command, const sev::TioOperands& in);
+  Result<void> issue(sev::TioCommand command, const sev::TioOperands& in, bool begun);
   Result<bool> expand(sev::Sla& sla);
   Result<void> expand_buffers();
   Result<void> carry();
