@@ -109,6 +109,8 @@ Result<std::uint64_t> IoPagetable::unmap(std::uint64_t first, std::uint64_t last
 
 IoPagetable::Unmapped IoPagetable::unmap_until_failure(std::uint64_t first, std::uint64_t last) {
   std::uint64_t unmapped = 0;
+  // Last references to a file go after the lock, as fput()'s work does.
+  std::vector<object::Ref<IoptPages>> gone;
   // Held over the whole walk: no domain comes or goes while an area is torn down.
   const schedule::ReadLock domains(domains_rwsem_);
   while (true) {
@@ -129,6 +131,7 @@ IoPagetable::Unmapped IoPagetable::unmap_until_failure(std::uint64_t first, std:
     unmapped += area->length();
     unfill_domains(*area, *pages);
     abort_areas({&area, 1});
+    gone.push_back(std::move(pages));
     if (area_last >= last) return {unmapped, {}};
     first = area_last + 1;
   }

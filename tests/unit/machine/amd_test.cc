@@ -143,7 +143,11 @@ TEST_F(AmdTest, SharedDmaGoesThroughTheHostsTables) {
 }
 
 TEST_F(AmdTest, AnSnpVmIsLaunchedByItsIoctls) {
-  ASSERT_TRUE(vmm.make_vm(kSnpVm).has_value());
+  const auto kvm = vmm.open("/dev/kvm");
+  ASSERT_TRUE(kvm.has_value());
+  const auto made = vmm.ioctl(*kvm, KVM_CREATE_VM, kSnpVm);
+  ASSERT_TRUE(made.has_value());
+  vmm.vm = static_cast<int>(*made);
   EXPECT_EQ(error_of(snp(abi::KVM_SEV_INIT, 0)), Errno::kInval);
   EXPECT_EQ(error_of(snp(abi::KVM_SEV_LAUNCH_START, 0)), Errno::kNoTty);
   EXPECT_EQ(error_of(snp(50, 0)), Errno::kInval);
