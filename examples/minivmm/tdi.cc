@@ -57,8 +57,12 @@ int Device::unbind_tdi(Door door, Arch arch) {
     }
     case Door::kIommufd:
       return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
-    case Door::kGuest:
-      return set_tdi_state(arch, TdiState::kUnlocked);
+    case Door::kGuest: {
+      const int error = set_tdi_state(arch, TdiState::kUnlocked);
+      // SEV-TIO's firmware has unbound; the host's drivers have not.
+      if (error != 0 || arch != Arch::kSev) return error;
+      return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
+    }
   }
   return EINVAL;
 }
