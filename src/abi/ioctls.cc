@@ -63,6 +63,21 @@ constexpr IoctlName kVfioDevice[] = {
     TEEIO_IOCTL(VFIO_MIG_GET_PRECOPY_INFO),
 };
 
+constexpr IoctlName kVfioGroup[] = {
+    TEEIO_IOCTL(VFIO_GROUP_GET_STATUS),
+    TEEIO_IOCTL(VFIO_GROUP_SET_CONTAINER),
+    TEEIO_IOCTL(VFIO_GROUP_UNSET_CONTAINER),
+    TEEIO_IOCTL(VFIO_GROUP_GET_DEVICE_FD),
+};
+
+/// With a type 1 IOMMU.
+constexpr IoctlName kVfioContainer[] = {
+    TEEIO_IOCTL(VFIO_GET_API_VERSION),   TEEIO_IOCTL(VFIO_CHECK_EXTENSION),
+    TEEIO_IOCTL(VFIO_SET_IOMMU),         TEEIO_IOCTL(VFIO_IOMMU_GET_INFO),
+    TEEIO_IOCTL(VFIO_IOMMU_MAP_DMA),     TEEIO_IOCTL(VFIO_IOMMU_UNMAP_DMA),
+    TEEIO_IOCTL(VFIO_IOMMU_DIRTY_PAGES),
+};
+
 constexpr IoctlName kKvm[] = {
     TEEIO_IOCTL(KVM_GET_API_VERSION),    TEEIO_IOCTL(KVM_CREATE_VM),
     TEEIO_IOCTL(KVM_GET_MSR_INDEX_LIST), TEEIO_IOCTL(KVM_CHECK_EXTENSION),
@@ -170,6 +185,10 @@ std::span<const IoctlName> ioctls_of(FileKind kind) {
       return kIommufd;
     case FileKind::kVfioDevice:
       return kVfioDevice;
+    case FileKind::kVfioGroup:
+      return kVfioGroup;
+    case FileKind::kVfioContainer:
+      return kVfioContainer;
     case FileKind::kKvm:
       return kKvm;
     case FileKind::kVm:

@@ -14,7 +14,16 @@ struct IoctlName {
 
 /// The kind of file that an ioctl is made on: one number can mean different
 /// calls on different files.
-enum class FileKind : std::uint8_t { kIommufd, kVfioDevice, kKvm, kVm, kVcpu, kKvmDevice };
+enum class FileKind : std::uint8_t {
+  kIommufd,
+  kVfioDevice,
+  kVfioGroup,
+  kVfioContainer,
+  kKvm,
+  kVm,
+  kVcpu,
+  kKvmDevice
+};
 
 /// Every ioctl that Linux 7.3 has on such a file (KVM: those that abi/kvm.h
 /// declares), by number, whether or not teeio answers it. Proposed calls are

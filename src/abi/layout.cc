@@ -81,7 +81,12 @@ TEEIO_LAYOUT(vfio_iommu_type1_info, 24, pad, 20);
 TEEIO_LAYOUT(vfio_iova_range, 16, end, 8);
 TEEIO_LAYOUT(vfio_iommu_type1_info_cap_iova_range, 16, iova_ranges, 16);
 TEEIO_LAYOUT(vfio_iommu_type1_info_dma_avail, 12, avail, 8);
+TEEIO_LAYOUT(vfio_iommu_type1_info_cap_migration, 32, max_dirty_bitmap_size, 24);
 TEEIO_LAYOUT(vfio_iommu_type1_dma_map, 32, size, 24);
+TEEIO_LAYOUT(vfio_bitmap, 24, data, 16);
+TEEIO_LAYOUT(vfio_iommu_type1_dirty_bitmap, 8, data, 8);
+TEEIO_LAYOUT(vfio_iommu_type1_dirty_bitmap_get, 40, bitmap, 16);
+TEEIO_LAYOUT(vfio_group_status, 8, flags, 4);
 TEEIO_LAYOUT(vfio_iommu_type1_dma_unmap, 24, data, 24);
 
 // kvm

@@ -28,6 +28,7 @@ struct Host {
   kvm::Kvm& kvm;
   tsm::PciTsm& tsm;
   abi::AbiProfile profile = abi::AbiProfile::kTeeio;
+  vfio::ContainerKind container = vfio::ContainerKind::kType1;
 };
 
 /// One ioctl on its way.
@@ -56,6 +57,8 @@ struct Row {
 
 [[nodiscard]] std::span<const Row> iommufd_rows();
 [[nodiscard]] std::span<const Row> vfio_rows();
+[[nodiscard]] std::span<const Row> vfio_group_rows();
+[[nodiscard]] std::span<const Row> vfio_container_rows();
 [[nodiscard]] std::span<const Row> kvm_rows();
 [[nodiscard]] std::span<const Row> kvm_vm_rows();
 [[nodiscard]] std::span<const Row> kvm_vcpu_rows();

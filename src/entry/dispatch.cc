@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "abi/vfio.h"
 #include "entry/attribute_file.h"
 #include "entry/describe.h"
 #include "entry/kvm_handlers.h"
@@ -20,6 +21,8 @@ Lane lane_of(FileKind kind) {
     case FileKind::kIommu:
       return Lane::kIommufd;
     case FileKind::kVfioDevice:
+    case FileKind::kVfioGroup:
+    case FileKind::kVfioContainer:
     case FileKind::kDmaBuf:
       return Lane::kVfio;
     case FileKind::kKvm:
@@ -44,6 +47,12 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
           (row != nullptr && row->name == "VFIO_DEVICE_BIND_IOMMUFD"))
         return {};
       return fail(Errno::kInval, "the device is not bound to an iommufd yet");
+    case FileKind::kVfioContainer:
+      // vfio_fops_unl_ioctl(): all but three calls are the IOMMU's.
+      if ((row != nullptr && row->command <= VFIO_SET_IOMMU) ||
+          static_cast<vfio::ContainerFile&>(file).container().has_iommu())
+        return {};
+      return fail(Errno::kInval, "the container has no IOMMU yet");
     case FileKind::kKvmVm:
       return static_cast<kvm::VmFile&>(file).vm().check_usable(caller.mm_id());
     case FileKind::kKvmVcpu:
@@ -51,6 +60,7 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
     case FileKind::kKvmVfioDevice:
       return static_cast<kvm::VfioDevice&>(file).vm().check_usable(caller.mm_id());
     case FileKind::kIommu:
+    case FileKind::kVfioGroup:
     case FileKind::kKvm:
     case FileKind::kGuestMemfd:
     case FileKind::kDmaBuf:

@@ -19,6 +19,8 @@ class Devices {
   virtual ~Devices() = default;
   /// The device behind /dev/vfio/devices/vfioN; null when there is none.
   [[nodiscard]] virtual vfio::Device* vfio(std::uint32_t minor) = 0;
+  /// The group behind /dev/vfio/N; null when none of its functions is on vfio-pci.
+  [[nodiscard]] virtual object::Ref<vfio::Group> vfio_group(std::uint32_t number) = 0;
 };
 
 /// Finds the row of an ioctl, runs its handler between the two ends of an arrow
@@ -52,6 +54,7 @@ class Dispatch final : public SystemCalls {
                                      std::uint64_t argument) override;
 
  private:
+  Result<object::Ref<object::File>> open_container();
   Result<std::int64_t> run(Call& call, std::uint32_t command);
   const Row* find(const object::File& file, std::uint32_t command) const;
 

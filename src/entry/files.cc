@@ -18,10 +18,11 @@ namespace {
 using object::FileKind;
 
 constexpr std::string_view kVfioPrefix = "/dev/vfio/devices/vfio";
+constexpr std::string_view kGroupPrefix = "/dev/vfio/";
 
-std::optional<std::uint32_t> vfio_minor(std::string_view path) {
-  if (!path.starts_with(kVfioPrefix)) return std::nullopt;
-  path.remove_prefix(kVfioPrefix.size());
+std::optional<std::uint32_t> number_after(std::string_view prefix, std::string_view path) {
+  if (!path.starts_with(prefix)) return std::nullopt;
+  path.remove_prefix(prefix.size());
   std::uint32_t minor = 0;
   const auto [stop, error] = std::from_chars(path.data(), path.data() + path.size(), minor);
   if (error != std::errc{} || stop != path.data() + path.size()) return std::nullopt;
@@ -49,13 +50,29 @@ Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string
   if (path == "/dev/iommu") return object::Ref<object::File>(iommufd::Context::open(host_.iommufd));
   if (path == "/dev/kvm" && system_.has_kvm())
     return object::Ref<object::File>(object::make_ref<kvm::KvmFile>(host_.kvm));
-  if (const auto minor = vfio_minor(path)) {
+  if (path == "/dev/vfio/vfio") return open_container();
+  if (const auto number = number_after(kGroupPrefix, path)) {
+    object::Ref<vfio::Group> group = devices_.vfio_group(*number);
+    if (!group) return fail(Errno::kNoEnt, "no function of the group is on vfio-pci");
+    return vfio::Group::open(std::move(group));
+  }
+  if (const auto minor = number_after(kVfioPrefix, path)) {
     vfio::Device* device = devices_.vfio(*minor);
     if (device == nullptr) return fail(Errno::kNoEnt, "vfio-pci has no such device");
     return object::Ref<object::File>(object::make_ref<vfio::DeviceFile>(*device));
   }
   if (!system_.tree().find(path)) return fail(Errno::kNoEnt, "no such file in the machine");
   return AttributeFile::open(system_.tree(), path, flags);
+}
+
+/// CONFIG_VFIO_CONTAINER, or CONFIG_IOMMUFD_VFIO_CONTAINER: an iommufd then, charged as VFIO
+/// charges (iommufd_fops_open()).
+Result<object::Ref<object::File>> Dispatch::open_container() {
+  if (host_.container == vfio::ContainerKind::kType1)
+    return object::Ref<object::File>(object::make_ref<vfio::ContainerFile>(host_.iommufd.memory));
+  auto context = iommufd::Context::open(host_.iommufd);
+  TEEIO_TRY(context->set_rlimit_mode(1));
+  return object::Ref<object::File>(std::move(context));
 }
 
 Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_t offset,
@@ -72,6 +89,8 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
         return fail(Errno::kInval, "the device is not bound to an iommufd yet");
       if ((flags & kMapTypeMask) == kMapPrivate)
         return fail(Errno::kInval, "device memory is mapped shared");
+      if (!vfio_file.maps())
+        return fail(Errno::kNoDev, "the device's memory is mapped through its first descriptor");
       return vfio_file.device().mmap(static_cast<std::uint32_t>(offset >> vfio::kRegionShift),
                                      offset & ((1ULL << vfio::kRegionShift) - 1), length);
     }
@@ -84,6 +103,8 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
       return fail(Errno::kNxio, "the iommufd has no such mapping");
     case FileKind::kDmaBuf:
       return fail(Errno::kInval, "a VFIO dma-buf is not for the CPU");
+    case FileKind::kVfioGroup:
+    case FileKind::kVfioContainer:
     case FileKind::kKvm:
     case FileKind::kKvmVm:
     case FileKind::kKvmVfioDevice:
@@ -115,9 +136,15 @@ FileStat Dispatch::stat(object::File& file) {
     case FileKind::kKvm:
       return named("/dev/kvm");
     case FileKind::kVfioDevice: {
-      const vfio::Device& device = static_cast<vfio::DeviceFile&>(file).device();
-      return named(std::string(kVfioPrefix) + std::to_string(device.minor()));
+      auto& vfio_file = static_cast<vfio::DeviceFile&>(file);
+      if (vfio_file.from_group()) return {.mode = 0600, .rdev = 0, .size = 0};
+      return named(std::string(kVfioPrefix) + std::to_string(vfio_file.device().minor()));
     }
+    case FileKind::kVfioGroup:
+      return named(std::string(kGroupPrefix) +
+                   std::to_string(static_cast<vfio::GroupFile&>(file).group().number()));
+    case FileKind::kVfioContainer:
+      return named("/dev/vfio/vfio");
     case FileKind::kAttribute: {
       const auto& attribute = static_cast<AttributeFile&>(file);
       return {.mode = attribute.mode(), .rdev = 0, .size = attribute.size()};
@@ -151,6 +178,8 @@ SystemCalls::Position Dispatch::position(object::File& file) {
       return {.positional = false};
     case FileKind::kIommu:
     case FileKind::kVfioDevice:
+    case FileKind::kVfioGroup:
+    case FileKind::kVfioContainer:
     case FileKind::kAttribute:
     case FileKind::kForeign:
       break;

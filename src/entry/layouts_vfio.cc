@@ -6,6 +6,14 @@ namespace teeio::entry {
 namespace {
 
 constexpr Word kContainers[] = {TEEIO_MACRO(VFIO_TYPE1_IOMMU), TEEIO_MACRO(VFIO_TYPE1v2_IOMMU)};
+constexpr Word kExtensions[] = {TEEIO_MACRO(VFIO_TYPE1_IOMMU),  TEEIO_MACRO(VFIO_TYPE1v2_IOMMU),
+                                TEEIO_MACRO(VFIO_DMA_CC_IOMMU), TEEIO_MACRO(VFIO_NOIOMMU_IOMMU),
+                                TEEIO_MACRO(VFIO_UNMAP_ALL),    TEEIO_MACRO(VFIO_UPDATE_VADDR)};
+constexpr Word kGroupFlags[] = {TEEIO_MACRO(VFIO_GROUP_FLAGS_VIABLE),
+                                TEEIO_MACRO(VFIO_GROUP_FLAGS_CONTAINER_SET)};
+constexpr Word kDirtyFlags[] = {TEEIO_MACRO(VFIO_IOMMU_DIRTY_PAGES_FLAG_START),
+                                TEEIO_MACRO(VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP),
+                                TEEIO_MACRO(VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP)};
 constexpr Word kInfoFlags[] = {
     TEEIO_MACRO(VFIO_DEVICE_FLAGS_RESET), TEEIO_MACRO(VFIO_DEVICE_FLAGS_PCI),
     TEEIO_MACRO(VFIO_DEVICE_FLAGS_PLATFORM), TEEIO_MACRO(VFIO_DEVICE_FLAGS_CAPS)};
@@ -66,6 +74,14 @@ constexpr Field kDmaUnmap[] = {
     TEEIO_FIELD(vfio_iommu_type1_dma_unmap, flags, kFlags, kDmaUnmapFlags),
     TEEIO_FIELD(vfio_iommu_type1_dma_unmap, iova, kHex),
     TEEIO_FIELD(vfio_iommu_type1_dma_unmap, size, kHex)};
+constexpr Field kGroupStatus[] = {TEEIO_FIELD(vfio_group_status, argsz, kNumber),
+                                  TEEIO_FIELD(vfio_group_status, flags, kFlags, kGroupFlags)};
+/// A pointer to a descriptor.
+constexpr Field kSetContainer[] = {
+    {.name = "fd", .offset = 0, .size = 4, .form = Field::Form::kFd}};
+constexpr Field kDirtyPages[] = {
+    TEEIO_FIELD(vfio_iommu_type1_dirty_bitmap, argsz, kNumber),
+    TEEIO_FIELD(vfio_iommu_type1_dirty_bitmap, flags, kFlags, kDirtyFlags)};
 constexpr Field kDeviceInfo[] = {TEEIO_FIELD(vfio_device_info, argsz, kNumber),
                                  TEEIO_FIELD(vfio_device_info, flags, kFlags, kInfoFlags),
                                  TEEIO_FIELD(vfio_device_info, num_regions, kNumber),
@@ -107,15 +123,27 @@ constexpr Field kTsmUnbind[] = {TEEIO_FIELD(vfio_pci_tsm_unbind, argsz, kNumber)
                                 TEEIO_FIELD(vfio_pci_tsm_unbind, flags, kHex)};
 
 constexpr Layout kLayouts[] = {
-    {"VFIO_CHECK_EXTENSION", {}, kContainers},  {"VFIO_SET_IOMMU", {}, kContainers},
-    {"VFIO_IOMMU_GET_INFO", kTypeInfo},         {"VFIO_IOMMU_MAP_DMA", kDmaMap},
-    {"VFIO_IOMMU_UNMAP_DMA", kDmaUnmap},        {"VFIO_DEVICE_GET_INFO", kDeviceInfo},
-    {"VFIO_DEVICE_BIND_IOMMUFD", kBind},        {"VFIO_DEVICE_ATTACH_IOMMUFD_PT", kAttach},
-    {"VFIO_DEVICE_DETACH_IOMMUFD_PT", kDetach}, {"VFIO_DEVICE_GET_REGION_INFO", kRegionInfo},
-    {"VFIO_DEVICE_GET_IRQ_INFO", kIrqInfo},     {"VFIO_DEVICE_SET_IRQS", kIrqSet},
-    {"VFIO_DEVICE_FEATURE", kFeature},          {"VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", kResetInfo},
-    {"VFIO_DEVICE_PCI_HOT_RESET", kHotReset},   {"VFIO_DEVICE_IOEVENTFD", kIoeventfd},
-    {"VFIO_DEVICE_TSM_BIND", kTsmBind},         {"VFIO_DEVICE_TSM_UNBIND", kTsmUnbind},
+    {"VFIO_CHECK_EXTENSION", {}, kExtensions},
+    {"VFIO_SET_IOMMU", {}, kContainers},
+    {"VFIO_GROUP_GET_STATUS", kGroupStatus},
+    {"VFIO_GROUP_SET_CONTAINER", kSetContainer},
+    {"VFIO_IOMMU_DIRTY_PAGES", kDirtyPages},
+    {"VFIO_IOMMU_GET_INFO", kTypeInfo},
+    {"VFIO_IOMMU_MAP_DMA", kDmaMap},
+    {"VFIO_IOMMU_UNMAP_DMA", kDmaUnmap},
+    {"VFIO_DEVICE_GET_INFO", kDeviceInfo},
+    {"VFIO_DEVICE_BIND_IOMMUFD", kBind},
+    {"VFIO_DEVICE_ATTACH_IOMMUFD_PT", kAttach},
+    {"VFIO_DEVICE_DETACH_IOMMUFD_PT", kDetach},
+    {"VFIO_DEVICE_GET_REGION_INFO", kRegionInfo},
+    {"VFIO_DEVICE_GET_IRQ_INFO", kIrqInfo},
+    {"VFIO_DEVICE_SET_IRQS", kIrqSet},
+    {"VFIO_DEVICE_FEATURE", kFeature},
+    {"VFIO_DEVICE_GET_PCI_HOT_RESET_INFO", kResetInfo},
+    {"VFIO_DEVICE_PCI_HOT_RESET", kHotReset},
+    {"VFIO_DEVICE_IOEVENTFD", kIoeventfd},
+    {"VFIO_DEVICE_TSM_BIND", kTsmBind},
+    {"VFIO_DEVICE_TSM_UNBIND", kTsmUnbind},
 };
 
 }  // namespace

@@ -16,6 +16,10 @@ std::optional<abi::FileKind> abi_kind(FileKind kind) {
       return abi::FileKind::kIommufd;
     case FileKind::kVfioDevice:
       return abi::FileKind::kVfioDevice;
+    case FileKind::kVfioGroup:
+      return abi::FileKind::kVfioGroup;
+    case FileKind::kVfioContainer:
+      return abi::FileKind::kVfioContainer;
     case FileKind::kKvm:
       return abi::FileKind::kKvm;
     case FileKind::kKvmVm:
@@ -56,8 +60,9 @@ const Proposed* find_proposed(std::span<const Proposed> all, const Row& row) {
   return at == all.end() ? nullptr : &*at;
 }
 
-constexpr FileKind kKinds[] = {FileKind::kIommu, FileKind::kVfioDevice, FileKind::kKvm,
-                               FileKind::kKvmVm, FileKind::kKvmVcpu,    FileKind::kKvmVfioDevice};
+constexpr FileKind kKinds[] = {
+    FileKind::kIommu, FileKind::kVfioDevice, FileKind::kVfioGroup, FileKind::kVfioContainer,
+    FileKind::kKvm,   FileKind::kKvmVm,      FileKind::kKvmVcpu,   FileKind::kKvmVfioDevice};
 
 }  // namespace
 
@@ -67,6 +72,10 @@ std::span<const Row> rows_of(FileKind kind) {
       return iommufd_rows();
     case FileKind::kVfioDevice:
       return vfio_rows();
+    case FileKind::kVfioGroup:
+      return vfio_group_rows();
+    case FileKind::kVfioContainer:
+      return vfio_container_rows();
     case FileKind::kKvm:
       return kvm_rows();
     case FileKind::kKvmVm:
@@ -111,6 +120,8 @@ Errno refusal_of(FileKind kind, bool known) {
     case FileKind::kKvmVcpu:
       return Errno::kInval;
     case FileKind::kVfioDevice:
+    case FileKind::kVfioGroup:
+    case FileKind::kVfioContainer:
     case FileKind::kKvmVm:
     case FileKind::kKvmVfioDevice:
     case FileKind::kGuestMemfd:

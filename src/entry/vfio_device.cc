@@ -27,6 +27,20 @@ Result<object::Ref<object::File>> iommufd_of(Call& call, std::int32_t fd) {
   return file;
 }
 
+/// vfio_df_check_token()'s part.
+Result<std::optional<vfio::Uuid>> token_of(Call& call, const abi::vfio_device_bind_iommufd& arg) {
+  if ((arg.flags & VFIO_DEVICE_BIND_FLAG_TOKEN) == 0) return std::nullopt;
+  vfio::Uuid token{};
+  TEEIO_TRY(call.memory().read(arg.token_uuid_ptr, token));
+  return token;
+}
+
+/// ATTACH and DETACH are calls of the node alone: vfio_device_fops_unl_ioctl().
+Result<void> check_from_node(Call& call) {
+  if (!device_file(call).from_group()) return {};
+  return fail(Errno::kNoTty, "a device that comes from a group has its container");
+}
+
 }  // namespace
 
 Result<std::int64_t> ioctl_bind_iommufd(Call& call) {
@@ -36,12 +50,8 @@ Result<std::int64_t> ioctl_bind_iommufd(Call& call) {
   if (arg.iommufd < 0 ||
       (arg.flags & ~static_cast<std::uint32_t>(VFIO_DEVICE_BIND_FLAG_TOKEN)) != 0)
     return fail(Errno::kInval, "a flag is unknown or the iommufd is negative");
-  if (device_file(call).access_granted())
-    return fail(Errno::kInval, "the device file is bound already");
-  std::optional<vfio::Uuid> token;
-  if ((arg.flags & VFIO_DEVICE_BIND_FLAG_TOKEN) != 0)
-    TEEIO_TRY(call.memory().read(arg.token_uuid_ptr, token.emplace()));
-  TEEIO_ASSIGN(arg.out_devid, device_file(call).bind_iommufd(iommufd_of(call, arg.iommufd), token));
+  TEEIO_ASSIGN(arg.out_devid,
+               device_file(call).bind_iommufd(iommufd_of(call, arg.iommufd), token_of(call, arg)));
   if (auto out =
           call.memory().write(call.argument + offsetof(Arg, out_devid), bytes_of(arg.out_devid));
       !out) {
@@ -52,6 +62,7 @@ Result<std::int64_t> ioctl_bind_iommufd(Call& call) {
 }
 
 Result<std::int64_t> ioctl_attach_pt(Call& call) {
+  TEEIO_TRY(check_from_node(call));
   using Arg = abi::vfio_device_attach_iommufd_pt;
   TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, pt_id)));
   if ((arg.flags & ~static_cast<std::uint32_t>(VFIO_DEVICE_ATTACH_PASID)) != 0) return bad_flags();
@@ -69,6 +80,7 @@ Result<std::int64_t> ioctl_attach_pt(Call& call) {
 }
 
 Result<std::int64_t> ioctl_detach_pt(Call& call) {
+  TEEIO_TRY(check_from_node(call));
   using Arg = abi::vfio_device_detach_iommufd_pt;
   TEEIO_ASSIGN(const Arg arg,
                copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, flags)));

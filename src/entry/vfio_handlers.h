@@ -21,4 +21,17 @@ Result<std::int64_t> ioctl_device_feature(Call& call);
 Result<std::int64_t> ioctl_tsm_bind(Call& call);
 Result<std::int64_t> ioctl_tsm_unbind(Call& call);
 
+// Behind vfio_group_rows() and vfio_container_rows().
+Result<std::int64_t> ioctl_group_get_status(Call& call);
+Result<std::int64_t> ioctl_group_set_container(Call& call);
+Result<std::int64_t> ioctl_group_unset_container(Call& call);
+Result<std::int64_t> ioctl_group_get_device_fd(Call& call);
+Result<std::int64_t> ioctl_container_get_api_version(Call& call);
+Result<std::int64_t> ioctl_container_check_extension(Call& call);
+Result<std::int64_t> ioctl_container_set_iommu(Call& call);
+Result<std::int64_t> ioctl_type1_get_info(Call& call);
+Result<std::int64_t> ioctl_type1_map_dma(Call& call);
+Result<std::int64_t> ioctl_type1_unmap_dma(Call& call);
+Result<std::int64_t> ioctl_type1_dirty_pages(Call& call);
+
 }  // namespace teeio::entry

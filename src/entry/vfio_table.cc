@@ -20,16 +20,34 @@ constexpr Row kRows[] = {
     {VFIO_DEVICE_RESET, "VFIO_DEVICE_RESET", ioctl_device_reset},
     {VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
      ioctl_hot_reset_info},
-    {VFIO_DEVICE_PCI_HOT_RESET, "VFIO_DEVICE_PCI_HOT_RESET", ioctl_hot_reset, Support::kPartial,
-     "by device ids; there are no groups"},
+    {VFIO_DEVICE_PCI_HOT_RESET, "VFIO_DEVICE_PCI_HOT_RESET", ioctl_hot_reset},
     {VFIO_DEVICE_FEATURE, "VFIO_DEVICE_FEATURE", ioctl_device_feature, Support::kPartial,
      "DMA_BUF, PCI_VF_TOKEN, and probing"},
     {VFIO_DEVICE_TSM_BIND, "VFIO_DEVICE_TSM_BIND", ioctl_tsm_bind},
     {VFIO_DEVICE_TSM_UNBIND, "VFIO_DEVICE_TSM_UNBIND", ioctl_tsm_unbind},
 };
 
+constexpr Row kGroup[] = {
+    {VFIO_GROUP_GET_STATUS, "VFIO_GROUP_GET_STATUS", ioctl_group_get_status},
+    {VFIO_GROUP_SET_CONTAINER, "VFIO_GROUP_SET_CONTAINER", ioctl_group_set_container},
+    {VFIO_GROUP_UNSET_CONTAINER, "VFIO_GROUP_UNSET_CONTAINER", ioctl_group_unset_container},
+    {VFIO_GROUP_GET_DEVICE_FD, "VFIO_GROUP_GET_DEVICE_FD", ioctl_group_get_device_fd},
+};
+
+constexpr Row kContainer[] = {
+    {VFIO_GET_API_VERSION, "VFIO_GET_API_VERSION", ioctl_container_get_api_version},
+    {VFIO_CHECK_EXTENSION, "VFIO_CHECK_EXTENSION", ioctl_container_check_extension},
+    {VFIO_SET_IOMMU, "VFIO_SET_IOMMU", ioctl_container_set_iommu},
+    {VFIO_IOMMU_GET_INFO, "VFIO_IOMMU_GET_INFO", ioctl_type1_get_info},
+    {VFIO_IOMMU_MAP_DMA, "VFIO_IOMMU_MAP_DMA", ioctl_type1_map_dma},
+    {VFIO_IOMMU_UNMAP_DMA, "VFIO_IOMMU_UNMAP_DMA", ioctl_type1_unmap_dma},
+    {VFIO_IOMMU_DIRTY_PAGES, "VFIO_IOMMU_DIRTY_PAGES", ioctl_type1_dirty_pages},
+};
+
 }  // namespace
 
 std::span<const Row> vfio_rows() { return kRows; }
+std::span<const Row> vfio_group_rows() { return kGroup; }
+std::span<const Row> vfio_container_rows() { return kContainer; }
 
 }  // namespace teeio::entry

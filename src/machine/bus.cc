@@ -31,6 +31,7 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
     } else if (entry.vfio != nullptr) {
       function.driver = "vfio-pci";
       function.vfio_minor = entry.vfio->minor();
+      function.group_minor = vfio_groups.at(entry.group).minor;
     } else if (entry.native) {
       function.driver = "native";
     }
@@ -48,6 +49,24 @@ std::vector<hw::RootPort*> Machine::Impl::root_ports() {
 vfio::Device* Machine::Impl::vfio(std::uint32_t minor) {
   const schedule::Lock lock(bus_lock);
   return minor < by_minor.size() ? by_minor[minor] : nullptr;
+}
+
+object::Ref<vfio::Group> Machine::Impl::vfio_group(std::uint32_t number) {
+  const schedule::Lock lock(bus_lock);
+  const auto at = vfio_groups.find(number);
+  return at == vfio_groups.end() ? object::Ref<vfio::Group>() : at->second.group;
+}
+
+object::Ref<vfio::Group> Machine::Impl::join_group(const Slot& entry) {
+  if (const auto at = vfio_groups.find(entry.group); at != vfio_groups.end())
+    return at->second.group;
+  std::uint32_t minor = 0;
+  const auto used = [&minor](const auto& other) { return other.second.minor == minor; };
+  while (std::ranges::any_of(vfio_groups, used)) ++minor;
+  auto group = object::make_ref<vfio::Group>(vfio::Group::Wiring{
+      .number = entry.group, .iommu = *iommu_drivers[entry.iommu], .bus = *this, .trace = events});
+  vfio_groups.emplace(entry.group, GroupEntry{group, minor});
+  return group;
 }
 
 Result<void> Machine::Impl::attach_vfio(Slot& entry) {
@@ -73,15 +92,22 @@ Result<void> Machine::Impl::attach_vfio(Slot& entry) {
                                                           .minor = minor,
                                                           .policies = config.vfio,
                                                           .has_vfs = entry.sriov,
-                                                          .token_of_pf = std::move(token)});
+                                                          .token_of_pf = std::move(token),
+                                                          .vfio_group = join_group(entry)});
   *free = entry.vfio.get();
   return {};
 }
 
-void Machine::Impl::detach_vfio(Slot& entry) {
-  if (entry.vfio == nullptr) return;
+object::Ref<vfio::Group> Machine::Impl::detach_vfio(Slot& entry) {
+  if (entry.vfio == nullptr) return {};
   by_minor[entry.vfio->minor()] = nullptr;
   gone.push_back(std::move(entry.vfio));
+  for (const auto& [bdf, other] : slots)
+    if (other.group == entry.group && other.vfio != nullptr) return {};
+  const auto last = vfio_groups.find(entry.group);
+  object::Ref<vfio::Group> group = std::move(last->second.group);
+  vfio_groups.erase(last);
+  return group;
 }
 
 bool Machine::Impl::in_use(Bdf bdf) {
@@ -147,11 +173,22 @@ Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
 Result<void> Machine::Impl::unbind_vfio(Bdf bdf) {
   if (in_use(bdf)) return fail(Errno::kBusy, "a program has the device open");
   if (!vfs_of(bdf).empty()) TEEIO_TRY(remove_vfs(bdf));  // vfio_pci_core_unregister_device()
-  const schedule::Lock lock(bus_lock);
-  Slot* entry = slot(bdf);
-  if (entry == nullptr || entry->vfio == nullptr)
-    return fail(Errno::kNoDev, "the function is not bound to vfio-pci");
-  detach_vfio(*entry);
+  vfio::Device* device = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
+  }
+  if (device != nullptr && !device->retire())
+    return fail(Errno::kBusy, "a program has the device open");
+  object::Ref<vfio::Group> orphan;
+  {
+    const schedule::Lock lock(bus_lock);
+    Slot* entry = slot(bdf);
+    if (entry == nullptr || entry->vfio == nullptr || entry->vfio.get() != device)
+      return fail(Errno::kNoDev, "the function is not bound to vfio-pci");
+    orphan = detach_vfio(*entry);
+  }
+  if (orphan) orphan->revoke();
   return {};
 }
 

@@ -27,6 +27,8 @@ constexpr std::pair<std::string_view, vfio::CloseOrder> kCloseOrders[] = {
     {"unbind-first", vfio::CloseOrder::kUnbindFirst}, {"mainline", vfio::CloseOrder::kMainline}};
 constexpr std::pair<std::string_view, vfio::WhileBound> kWhileBound[] = {
     {"block", vfio::WhileBound::kBlock}, {"auto-unbind", vfio::WhileBound::kAutoUnbind}};
+constexpr std::pair<std::string_view, vfio::ContainerKind> kContainers[] = {
+    {"type1", vfio::ContainerKind::kType1}, {"iommufd", vfio::ContainerKind::kIommufd}};
 constexpr std::pair<std::string_view, iommufd::VmRef> kVmRefs[] = {
     {"viommu", iommufd::VmRef::kViommu}, {"vfio", iommufd::VmRef::kVfio}};
 constexpr std::pair<std::string_view, iommufd::VdeviceLifetime> kLifetimes[] = {
@@ -166,6 +168,7 @@ RootPortConfig read_root_port(Section& s, std::uint32_t iommus) {
   port.window_bytes = s.number("window_mib", 1, 4096) * kMiB;
   port.ide_streams = static_cast<unsigned>(s.number("ide_streams", 0, 32, 0));
   port.tee_io = s.flag("tee_io", false);
+  port.acs = s.flag("acs", true);
   port.iommu = static_cast<std::uint32_t>(s.number("iommu", 0, iommus - 1, 0));
   s.finish();
   return port;
@@ -240,6 +243,8 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   config.memory_bytes = top.number("memory_mib", kLeastMemoryMib, 1U << 20U, 1024) * kMiB;
   config.hkids = static_cast<std::uint16_t>(top.number("hkids", 1, 1023, 63));
   config.iommus = static_cast<std::uint32_t>(top.number("iommus", 1, 16, 1));
+  config.container =
+      top.choice("vfio_container", kContainers, std::optional(vfio::ContainerKind::kType1));
   ConfigLines lines;
   for_each_table(root, top, "root_port", file_name, problem, [&](Section& s) {
     lines.root_ports.push_back(s.line());

@@ -22,6 +22,7 @@ struct RootPortConfig {
   std::uint64_t window_bytes = 0;
   unsigned ide_streams = 0;  ///< 0: no IDE capability
   bool tee_io = false;
+  bool acs = true;  ///< without: the port and all below it are one IOMMU group
   std::uint32_t iommu = 0;
 };
 
@@ -66,6 +67,7 @@ struct Config {
   std::vector<RootPortConfig> root_ports;
   std::vector<CardConfig> cards;
 
+  vfio::ContainerKind container = vfio::ContainerKind::kType1;
   iommufd::BindOwner bind_owner = iommufd::BindOwner::kAny;
   vfio::Policies vfio;
   iommufd::Policies iommufd;

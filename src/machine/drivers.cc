@@ -13,21 +13,50 @@ bool Machine::Impl::has_native_driver() {
   });
 }
 
+/// pci_dma_configure(): a host's driver needs the DMA of its group. vfio-pci and pcieport
+/// leave it to others (driver_managed_dma).
 Result<void> Machine::Impl::bind_native(Bdf bdf) {
-  const schedule::Lock lock(bus_lock);
-  Slot* entry = slot(bdf);
-  if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
-  entry->native = true;
-  return {};
+  std::uint32_t iommu = 0, group = 0;
+  {
+    const schedule::Lock lock(bus_lock);
+    Slot* entry = slot(bdf);
+    if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+    iommu = entry->iommu;
+    group = entry->group;
+  }
+  TEEIO_TRY(iommu_drivers[iommu]->use_default_domain(group));
+  {
+    const schedule::Lock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr && !entry->native) {
+      entry->native = true;
+      return {};
+    }
+  }
+  iommu_drivers[iommu]->unuse_default_domain(group);
+  return fail(Errno::kNoDev, "the function has left the bus");
+}
+
+void Machine::Impl::leave_native(Bdf bdf) {
+  std::uint32_t iommu = 0, group = 0;
+  {
+    const schedule::Lock lock(bus_lock);
+    Slot* entry = slot(bdf);
+    if (entry == nullptr || !entry->native) return;
+    entry->native = false;
+    iommu = entry->iommu;
+    group = entry->group;
+  }
+  iommu_drivers[iommu]->unuse_default_domain(group);
 }
 
 /// Its VFs leave with it, as most drivers' do.
 Result<void> Machine::Impl::unbind_native(Bdf bdf) {
   if (!vfs_of(bdf).empty()) TEEIO_TRY(remove_vfs(bdf));
-  const schedule::Lock lock(bus_lock);
-  Slot* entry = slot(bdf);
-  if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
-  entry->native = false;
+  {
+    const schedule::Lock lock(bus_lock);
+    if (slot(bdf) == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+  }
+  leave_native(bdf);
   return {};
 }
 
@@ -53,7 +82,16 @@ std::vector<vfio::Bus::Neighbour> Machine::Impl::on_bus_of(Bdf bdf) {
   std::vector<Neighbour> found;
   for (const auto& [other, entry] : slots)
     if (other.domain == bdf.domain && other.bus == bdf.bus)
-      found.push_back({.bdf = other, .device = entry.vfio.get()});
+      found.push_back({.bdf = other, .device = entry.vfio.get(), .group = entry.group});
+  return found;
+}
+
+std::vector<vfio::Bus::Neighbour> Machine::Impl::in_group(std::uint32_t group) {
+  const schedule::Lock lock(bus_lock);
+  std::vector<Neighbour> found;
+  for (const auto& [bdf, entry] : slots)
+    if (entry.group == group)
+      found.push_back({.bdf = bdf, .device = entry.vfio.get(), .group = group});
   return found;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "hw/find_capability.h"
 #include "machine/parts.h"
 #include "machine/spdm_setup.h"
@@ -70,10 +71,14 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   }
   pci_tsm.add_function(function);
   const bool vf = function.physical_function() != nullptr;
+  const bool native = driver == CardConfig::Driver::kNative;
   const bool sriov = !vf && hw::find_extended_capability(function, kExtendedSriov).has_value();
-  // Each function is its own group: the root ports have ACS.
-  const auto group = next_group++;
+  const std::uint32_t group = group_of(function.bdf().bus);
   (void)iommu_drivers[iommu]->probe(function.bdf(), group);
+  // The driver core's pci_dma_configure().
+  if (native)
+    TEEIO_CHECK(iommu_drivers[iommu]->use_default_domain(group).has_value(),
+                "a group is owned before the machine runs");
   const schedule::Lock lock(bus_lock);
   auto& set = vf ? vf_sets[function.bdf()] : sets[function.bdf().bus];
   if (set == nullptr) set = std::make_unique<vfio::DeviceSet>();
@@ -81,7 +86,7 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   Slot& added = slots.emplace(function.bdf(), std::move(entry)).first->second;
   added.sriov = sriov;
   if (driver == CardConfig::Driver::kVfio) (void)attach_vfio(added);
-  added.native = driver == CardConfig::Driver::kNative;
+  added.native = native;
 }
 
 Result<void> Machine::Impl::build_kernel() {
@@ -101,8 +106,18 @@ Result<void> Machine::Impl::build_kernel() {
                                                    .iommufd = *iommufd_environment,
                                                    .kvm = *kvm,
                                                    .tsm = pci_tsm,
-                                                   .profile = config.profile});
+                                                   .profile = config.profile,
+                                                   .container = config.container});
   return {};
+}
+
+/// pci_device_group(): a function's own, unless the port above it lets functions below it
+/// talk to each other.
+std::uint32_t Machine::Impl::group_of(std::uint8_t bus) {
+  const auto port = std::ranges::find(config.root_ports, bus, &RootPortConfig::bus);
+  if (port == config.root_ports.end() || port->acs) return next_group++;
+  const schedule::Lock lock(bus_lock);
+  return slots.at(port->bdf).group;
 }
 
 std::uint32_t Machine::Impl::iommu_below(std::uint8_t bus) const {

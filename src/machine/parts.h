@@ -31,6 +31,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   Result<void> build_kernel();
   void build_cards();
   [[nodiscard]] std::uint32_t iommu_below(std::uint8_t bus) const;
+  [[nodiscard]] std::uint32_t group_of(std::uint8_t bus) TEEIO_EXCLUDES(bus_lock);
   void add_function(hw::PciFunction& function, std::uint32_t iommu, CardConfig::Driver driver);
 
   // sysfs::Host
@@ -41,6 +42,9 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] unsigned cpus() override { return 1; }
   [[nodiscard]] bool in_use(Bdf bdf) override;
   [[nodiscard]] bool shows_kvm() override { return !host_kvm; }
+  [[nodiscard]] bool has_type1() override {
+    return config.container == vfio::ContainerKind::kType1;
+  }
   Result<void> reset(Bdf bdf) override;
   void remove(Bdf bdf) override;
   Result<void> bind_vfio(Bdf bdf) override;
@@ -52,8 +56,10 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   std::vector<Bdf> rescan() override;
   // vfio::Bus
   [[nodiscard]] std::vector<Neighbour> on_bus_of(Bdf bdf) override;
+  [[nodiscard]] std::vector<Neighbour> in_group(std::uint32_t group) override;
   // entry::Devices
   [[nodiscard]] vfio::Device* vfio(std::uint32_t minor) override;
+  [[nodiscard]] object::Ref<vfio::Group> vfio_group(std::uint32_t number) override;
 
   /// A function on the bus, in the kernel's view.
   struct Slot {
@@ -73,13 +79,18 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   Result<void> remove_vfs(Bdf pf) TEEIO_EXCLUDES(bus_lock);
   /// Takes a function off the bus; what it was is kept for arrive().
   void leave(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
+  /// The card's own driver lets go of the function, if it has it.
+  void leave_native(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
   /// A function that left comes back, without driver. False: there is none.
   bool arrive(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
   [[nodiscard]] Slot* slot(Bdf bdf) TEEIO_REQUIRES(bus_lock);
   Result<void> attach_vfio(Slot& slot) TEEIO_REQUIRES(bus_lock);
   /// Its minor is free from now on; files that are open but not bound keep a
-  /// pointer to the device.
-  void detach_vfio(Slot& slot) TEEIO_REQUIRES(bus_lock);
+  /// pointer to the device. Gives its group if it was the last of it: to be revoked without
+  /// the lock.
+  [[nodiscard]] object::Ref<vfio::Group> detach_vfio(Slot& slot) TEEIO_REQUIRES(bus_lock);
+  /// vfio_group_find_or_alloc().
+  object::Ref<vfio::Group> join_group(const Slot& slot) TEEIO_REQUIRES(bus_lock);
 
   const Config config;
   bool host_kvm = false;
@@ -105,6 +116,12 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
   std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back
   std::vector<vfio::Device*> by_minor TEEIO_GUARDED_BY(bus_lock);  ///< nullptr: free
+  /// What VFIO has of IOMMU groups, by their number (Linux: vfio.group_list), and the minors.
+  struct GroupEntry {
+    object::Ref<vfio::Group> group;
+    std::uint32_t minor;
+  };
+  std::map<std::uint32_t, GroupEntry> vfio_groups TEEIO_GUARDED_BY(bus_lock);
   std::uint32_t next_group = 0;
   std::vector<std::unique_ptr<vfio::Device>> gone;  ///< removed, perhaps still open
   std::unique_ptr<entry::Host> host;

@@ -18,12 +18,19 @@ std::vector<Bdf> Machine::Impl::vfs_of(Bdf pf) {
 
 void Machine::Impl::leave(Bdf bdf) {
   pci_tsm.device_removed(bdf);
+  object::Ref<vfio::Group> orphan;
+  {
+    const schedule::Lock lock(bus_lock);
+    const auto entry = slots.find(bdf);
+    if (entry == slots.end()) return;
+    orphan = detach_vfio(entry->second);
+    entry->second.vfio_made_vfs = false;
+  }
+  if (orphan) orphan->revoke();
+  leave_native(bdf);
   const schedule::Lock lock(bus_lock);
   const auto entry = slots.find(bdf);
   if (entry == slots.end()) return;
-  detach_vfio(entry->second);
-  entry->second.vfio_made_vfs = false;
-  entry->second.native = false;
   absent.insert_or_assign(bdf, std::move(entry->second));
   slots.erase(entry);
 }

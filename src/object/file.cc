@@ -14,6 +14,10 @@ std::string_view file_kind_name(FileKind kind) {
       return "iommufd";
     case FileKind::kVfioDevice:
       return "vfio-device";
+    case FileKind::kVfioGroup:
+      return "vfio-group";
+    case FileKind::kVfioContainer:
+      return "vfio-container";
     case FileKind::kKvm:
       return "kvm";
     case FileKind::kKvmVm:

@@ -11,9 +11,11 @@ namespace teeio::object {
 
 /// Which operations an open file has (Linux: which file_operations).
 enum class FileKind : std::uint8_t {
-  kIommu,       ///< /dev/iommu
-  kVfioDevice,  ///< /dev/vfio/devices/vfioN
-  kKvm,         ///< /dev/kvm
+  kIommu,          ///< /dev/iommu
+  kVfioDevice,     ///< /dev/vfio/devices/vfioN, or from a group
+  kVfioGroup,      ///< /dev/vfio/N
+  kVfioContainer,  ///< /dev/vfio/vfio
+  kKvm,            ///< /dev/kvm
   kKvmVm,
   kKvmVcpu,
   kKvmVfioDevice,  ///< KVM_CREATE_DEVICE(KVM_DEV_TYPE_VFIO)

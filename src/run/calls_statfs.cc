@@ -53,6 +53,8 @@ struct statfs of_file(Call& call, const DeviceFile& file) {
       return without_blocks(kGuestMemfdMagic, 0);
     case object::FileKind::kIommu:
     case object::FileKind::kVfioDevice:
+    case object::FileKind::kVfioGroup:
+    case object::FileKind::kVfioContainer:
     case object::FileKind::kKvm:
     case object::FileKind::kKvmVm:
     case object::FileKind::kKvmVcpu:

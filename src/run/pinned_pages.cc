@@ -158,4 +158,23 @@ Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, pid_t tid, std::uin
       object::make_ref<CopiedPages>(std::move(memory), address, length, access));
 }
 
+Result<mm::DeviceMappings::Mapping> find_device_mapping(DeviceFiles& files, pid_t tid,
+                                                        std::uint64_t address, std::uint64_t length,
+                                                        mm::Access access) {
+  const auto lines = cover(tid, address, address + length, access);
+  if (!lines) return fail(Errno::kFault, "a page is missing or protected");
+  const MapsLine& first = lines->front();
+  const std::uint64_t start = first.offset + (address - first.start);
+  const DeviceFileRef ours = files.find(first.device, first.inode);
+  std::uint64_t expected = first.offset + (first.end - first.start);
+  for (std::size_t i = 1; i < lines->size(); ++i) {
+    const MapsLine& line = lines->at(i);
+    if (line.device != first.device || line.inode != first.inode || line.offset != expected)
+      return fail(Errno::kFault, "the range is more than one mapping");
+    expected += line.end - line.start;
+  }
+  if (!ours) return fail(Errno::kFault, "the mapping is none of a device");
+  return mm::DeviceMappings::Mapping{ours->file, start};
+}
+
 }  // namespace teeio::run

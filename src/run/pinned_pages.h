@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include "host/mm/device_mappings.h"
 #include "host/mm/user_memory.h"
 #include "run/fd.h"
 
@@ -16,6 +17,11 @@ class DeviceFiles;
 /// (Linux: pin_user_pages() refuses VM_PFNMAP).
 Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, pid_t tid, std::uint64_t address,
                                          std::uint64_t length, mm::Access access);
+
+/// DeviceMappings::device_mapping(). Errors: EFAULT not one mapping of one of our files.
+Result<mm::DeviceMappings::Mapping> find_device_mapping(DeviceFiles& files, pid_t tid,
+                                                        std::uint64_t address, std::uint64_t length,
+                                                        mm::Access access);
 
 /// Bytes [start, start + length) of `fd`'s file, mapped here.
 /// Errors: EACCES when the descriptor does not allow `access`, ENOMEM.

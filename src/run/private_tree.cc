@@ -75,8 +75,9 @@ bool VirtualPrefixes::contain(std::string_view path) const {
     return path.size() > kPciRoot.size() && path[kPciRoot.size()] >= '0' &&
            path[kPciRoot.size()] <= '9';
   for (const std::string_view prefix :
-       {"/sys/bus/pci", "/sys/class/tsm", "/sys/class/vfio-dev", "/sys/class/iommu",
-        "/sys/kernel/iommu_groups", "/sys/devices/virtual/iommu"})
+       {"/sys/bus/pci", "/sys/class/tsm", "/sys/class/vfio", "/sys/class/vfio-dev",
+        "/sys/class/iommu", "/sys/kernel/iommu_groups", "/sys/devices/virtual/iommu",
+        "/sys/devices/virtual/vfio"})
     if (is_below(path, prefix)) return true;
   return std::ranges::any_of(devices_,
                              [path](const std::string& device) { return is_below(path, device); });

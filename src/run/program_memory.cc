@@ -82,4 +82,10 @@ Result<object::Ref<mm::Pages>> ProgramMemory::pin(std::uint64_t address, std::ui
   return pin_pages(files_, tid_, address, length, access);
 }
 
+Result<mm::DeviceMappings::Mapping> ProgramMemory::device_mapping(std::uint64_t address,
+                                                                  std::uint64_t length,
+                                                                  mm::Access access) {
+  return find_device_mapping(files_, tid_, address, length, access);
+}
+
 }  // namespace teeio::run

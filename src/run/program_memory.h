@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "host/mm/device_mappings.h"
 #include "host/mm/user_memory.h"
 #include "run/listener.h"
 
@@ -16,7 +17,7 @@ class DeviceFiles;
 ///
 /// Lifetime: of the call. A write after the caller's death is EFAULT, so that
 /// whoever got its thread id since is safe.
-class ProgramMemory final : public mm::UserMemory {
+class ProgramMemory final : public mm::UserMemory, public mm::DeviceMappings {
  public:
   ProgramMemory(const Listener& listener, DeviceFiles& files, std::uint64_t call, pid_t tid)
       : listener_(listener), files_(files), call_(call), tid_(tid) {}
@@ -25,6 +26,8 @@ class ProgramMemory final : public mm::UserMemory {
   Result<void> write(std::uint64_t address, ByteView in) override;
   Result<object::Ref<mm::Pages>> pin(std::uint64_t address, std::uint64_t length,
                                      mm::Access access) override;
+  Result<Mapping> device_mapping(std::uint64_t address, std::uint64_t length,
+                                 mm::Access access) override;
   /// A path: bytes up to a NUL. Errors: EFAULT, ENAMETOOLONG from PATH_MAX on.
   Result<std::string> read_path(std::uint64_t address);
 

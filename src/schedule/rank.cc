@@ -12,6 +12,10 @@ std::string_view rank_name(Rank rank) {
       return "files->file_lock";
     case Rank::kVfioGroup:
       return "group->group_lock";
+    case Rank::kVfioContainer:
+      return "container->group_lock";
+    case Rank::kVfioType1:
+      return "vfio_iommu->lock";
     case Rank::kVfioDevset:
       return "dev_set->lock";
     case Rank::kVfioIgate:

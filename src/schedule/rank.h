@@ -15,15 +15,18 @@ enum class Rank : std::uint8_t {
   kSupervisor,
   kFdTable,
   // VFIO
-  kVfioGroup,   ///< group->group_lock
-  kVfioDevset,  ///< dev_set->lock
-  kVfioIgate,   ///< vdev->igate
+  kVfioGroup,      ///< group->group_lock
+  kVfioContainer,  ///< container->group_lock
+  kVfioDevset,     ///< dev_set->lock
+  kVfioIgate,      ///< vdev->igate
   // KVM outer locks
   kKvmDeviceVfio,  ///< kvm_vfio::lock
   kKvmLock,        ///< kvm->lock
   kVcpuMutex,      ///< vcpu->mutex
   kKvmSlotsLock,   ///< kvm->slots_lock
   kKvmSrcu,        ///< kvm->srcu read side; written to wait for readers
+  // VFIO's type 1 containers
+  kVfioType1,  ///< iommu->lock
   // iommufd
   kIommufdIoas,    ///< ioas->mutex: iommufd_device_auto_get_domain() attaches under it
   kIommufdGroup,   ///< igroup->lock

@@ -1,8 +1,6 @@
-/* The VFIO device uAPI of Linux 7.3 (cdev and PCI), for C and C++.
+/* The VFIO uAPI of Linux 7.3 (cdev, groups, type 1 containers and PCI), for C and C++.
  *
- * Source of every fact here: Linux include/uapi/linux/vfio.h. Of the
- * group and container calls that the cdev replaces, those that /dev/iommu
- * answers too have their structs here, the rest only their numbers. A program includes it as
+ * Source of every fact here: Linux include/uapi/linux/vfio.h. A program includes it as
  * <linux/vfio.h>; the rooms of teeio include abi/vfio.h. Structs start with argsz: a larger one is
  * accepted, a smaller one is EINVAL.
  */
@@ -338,6 +336,14 @@ struct vfio_iommu_type1_info_cap_iova_range {
   struct vfio_iova_range iova_ranges[];
 };
 
+#define VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION 2
+struct vfio_iommu_type1_info_cap_migration {
+  struct vfio_info_cap_header header;
+  __u32 flags;
+  __u64 pgsize_bitmap;
+  __u64 max_dirty_bitmap_size; /* in bytes */
+};
+
 #define VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL 3
 struct vfio_iommu_type1_info_dma_avail {
   struct vfio_info_cap_header header;
@@ -365,5 +371,30 @@ struct vfio_iommu_type1_dma_unmap {
 #define VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP (1 << 0)
 #define VFIO_DMA_UNMAP_FLAG_ALL (1 << 1)
 #define VFIO_DMA_UNMAP_FLAG_VADDR (1 << 2)
+
+struct vfio_bitmap {
+  __u64 pgsize;
+  __u64 size; /* in bytes */
+  __u64* data;
+};
+
+struct vfio_iommu_type1_dirty_bitmap {
+  __u32 argsz, flags;
+  __u8 data[];
+};
+#define VFIO_IOMMU_DIRTY_PAGES_FLAG_START (1 << 0)
+#define VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP (1 << 1)
+#define VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP (1 << 2)
+
+struct vfio_iommu_type1_dirty_bitmap_get {
+  __u64 iova, size;
+  struct vfio_bitmap bitmap;
+};
+
+struct vfio_group_status {
+  __u32 argsz, flags;
+};
+#define VFIO_GROUP_FLAGS_VIABLE (1 << 0)
+#define VFIO_GROUP_FLAGS_CONTAINER_SET (1 << 1)
 
 #endif

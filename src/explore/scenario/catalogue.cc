@@ -50,6 +50,7 @@ std::span<const MachineScenario> catalogue() {
     add_dma_scenarios(all);
     add_one_card_scenarios(all);
     add_vdevice_scenarios(all);
+    add_group_scenarios(all);
     add_known_scenarios(all);
     return all;
   }();

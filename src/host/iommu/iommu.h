@@ -99,11 +99,18 @@ class Iommu {
   virtual Result<std::unique_ptr<Domain>> alloc_paging_domain(Domain::Kind kind) = 0;
 
   /// iommu_device_claim_dma_owner(): the group's DMA is blocked until a domain
-  /// is attached. Errors: EPERM owned by another.
-  /// Precondition: the group exists (all four).
+  /// is attached. Errors: EPERM owned by another, or a driver of the host uses it.
+  /// Precondition: the group exists (all seven).
   virtual Result<void> claim_dma_owner(std::uint32_t group, const void* owner) = 0;
   /// iommu_device_release_dma_owner(): the last one brings the default back.
   virtual void release_dma_owner(std::uint32_t group) = 0;
+  /// iommu_group_dma_owner_claimed(): by anybody, drivers of the host among them.
+  [[nodiscard]] virtual bool dma_owner_claimed(std::uint32_t group) = 0;
+  /// iommu_device_use_default_domain(): a driver of the host takes a function whose DMA
+  /// it leaves to the default domain. Errors: EBUSY the group's DMA has an owner.
+  virtual Result<void> use_default_domain(std::uint32_t group) = 0;
+  /// iommu_device_unuse_default_domain(): the driver leaves.
+  virtual void unuse_default_domain(std::uint32_t group) = 0;
   /// iommu_attach_group_handle(), iommu_replace_group_handle(): every function
   /// of the group uses `domain`, one of this IOMMU's, from here on, without a gap.
   virtual void attach(std::uint32_t group, Domain& domain) = 0;

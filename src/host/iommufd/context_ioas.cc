@@ -130,6 +130,8 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
     }
     case object::FileKind::kIommu:
     case object::FileKind::kVfioDevice:
+    case object::FileKind::kVfioGroup:
+    case object::FileKind::kVfioContainer:
     case object::FileKind::kKvm:
     case object::FileKind::kKvmVm:
     case object::FileKind::kKvmVcpu:

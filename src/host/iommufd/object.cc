@@ -164,6 +164,20 @@ void ObjectTable::set_compat_ioas(Object* ioas) {
   compat_ioas_ = ioas;
 }
 
+bool ObjectTable::try_set_compat_ioas(Object& ioas) {
+  Object* set = nullptr;
+  {
+    const schedule::Lock lock(xa_lock_);
+    if (compat_ioas_ == nullptr || !lock_object(*compat_ioas_)) {
+      compat_ioas_ = &ioas;
+      return true;
+    }
+    set = compat_ioas_;
+  }
+  put(*set);
+  return false;
+}
+
 Result<Object*> ObjectTable::compat_ioas() {
   const schedule::Lock lock(xa_lock_);
   if (compat_ioas_ == nullptr || !lock_object(*compat_ioas_))

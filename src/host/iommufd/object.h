@@ -109,6 +109,8 @@ class ObjectTable {
   /// object goes; keeps nothing alive. Precondition: the caller has `ioas` from
   /// get(), or null.
   void set_compat_ioas(Object* ioas) TEEIO_EXCLUDES(xa_lock_);
+  /// The same, unless one is set that is not being destroyed: then false.
+  [[nodiscard]] bool try_set_compat_ioas(Object& ioas) TEEIO_EXCLUDES(xa_lock_);
   /// get_compat_ioas(): locked against destruction until put(). Errors: ENODEV.
   Result<Object*> compat_ioas() TEEIO_EXCLUDES(xa_lock_);
   /// The ids of all live objects of a type, ascending.

@@ -19,6 +19,12 @@ Result<Using<Ioas>> VfioCompat::ioas() {
   return Using<Ioas>(context_.objects(), static_cast<Ioas&>(*object));
 }
 
+Result<void> VfioCompat::create() {
+  TEEIO_ASSIGN(auto ioas, NewObject<Ioas>::reserve(context_.objects(), new Ioas));
+  if (context_.objects().try_set_compat_ioas(*ioas)) ioas.commit();
+  return {};
+}
+
 Result<ObjectId> VfioCompat::get() {
   TEEIO_ASSIGN(const auto held, ioas());
   return held->id();

@@ -17,9 +17,9 @@ namespace teeio::iommufd {
 class Context;
 
 /// The ioctls of VFIO's type 1 containers, which an open /dev/iommu answers too:
-/// they mean the one IOAS that IOMMU_VFIO_IOAS has set (a VFIO group would set
-/// it, and there are none). Every call but set() and clear() gives ENODEV
-/// without one.
+/// they mean the one IOAS that IOMMU_VFIO_IOAS has set, or a VFIO group that got
+/// this iommufd as its container. Every call but create(), set() and clear() gives
+/// ENODEV without one.
 /// Source: Linux drivers/iommu/iommufd/vfio_compat.c; each method names its
 /// function.
 ///
@@ -31,6 +31,8 @@ class VfioCompat {
   enum class Type : std::uint8_t { kType1, kType1v2 };
   explicit VfioCompat(Context& context) : context_(context) {}
 
+  /// iommufd_vfio_compat_ioas_create(): a new IOAS, unless one is set. Errors: ENOSPC.
+  Result<void> create();
   /// IOMMU_VFIO_IOAS_GET, _SET and _CLEAR. Errors of set(): ENOENT.
   Result<ObjectId> get();
   Result<void> set(ObjectId ioas_id);

@@ -23,7 +23,7 @@ Result<object::Ref<object::File>> VfioDevice::create(object::Ref<Vm> vm) {
 
 Result<void> VfioDevice::add(mm::Caller& caller, std::int32_t fd) {
   TEEIO_ASSIGN(object::Ref<object::File> file, caller.file(fd));
-  if (file->kind() != object::FileKind::kVfioDevice)
+  if (file->kind() != object::FileKind::kVfioDevice && file->kind() != object::FileKind::kVfioGroup)
     return fail(Errno::kInval, "the descriptor is no VFIO file");
   const schedule::Lock lock(lock_);
   if (std::find(files_.begin(), files_.end(), file) != files_.end())

@@ -18,7 +18,8 @@ class VfioAssociation {
   virtual void set_vm(Vm* vm) = 0;
 };
 
-/// The KVM device by which a VMM tells KVM of its VFIO files.
+/// The KVM device by which a VMM tells KVM of its VFIO files: devices, or groups, whose
+/// older calls (KVM_DEV_VFIO_GROUP_ADD, _DEL) have the same numbers.
 /// Source: Linux virt/kvm/vfio.c.
 ///
 /// Lifetime: an open file; holds the VM, and each added VFIO file until it is

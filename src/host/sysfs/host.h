@@ -28,10 +28,11 @@ class Host {
   /// A function that is on the bus now.
   struct Function {
     hw::PciFunction* pci = nullptr;
-    std::string driver = {};                       ///< "vfio-pci", "native", "pcieport", or none
-    std::optional<std::uint32_t> group = {};       ///< IOMMU group
-    const iommu::Iommu* iommu = nullptr;           ///< behind which it is
-    std::optional<std::uint32_t> vfio_minor = {};  ///< N of vfioN, under vfio-pci only
+    std::string driver = {};                        ///< "vfio-pci", "native", "pcieport", or none
+    std::optional<std::uint32_t> group = {};        ///< IOMMU group
+    const iommu::Iommu* iommu = nullptr;            ///< behind which it is
+    std::optional<std::uint32_t> vfio_minor = {};   ///< N of vfioN, under vfio-pci only
+    std::optional<std::uint32_t> group_minor = {};  ///< of /dev/vfio/GROUP, likewise
   };
   /// In order of BDF, root ports included.
   [[nodiscard]] virtual std::vector<Function> functions() = 0;
@@ -43,6 +44,8 @@ class Host {
   [[nodiscard]] virtual bool in_use(Bdf bdf) = 0;
   /// False: /dev/kvm is the real host's and not in the tree.
   [[nodiscard]] virtual bool shows_kvm() = 0;
+  /// Whether /dev/vfio/vfio is VFIO's own container: vfio_iommu_type1 is there.
+  [[nodiscard]] virtual bool has_type1() = 0;
 
   /// pci_reset_function() by FLR, for a write of 1 to `reset`. Linux asks nobody
   /// whether the function is in use.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <initializer_list>
 
@@ -13,6 +14,7 @@ namespace {
 struct Parameter {
   const char* name;
   std::uint32_t mode;
+  const char* text = "N\n";
 };
 
 struct Module {
@@ -23,9 +25,9 @@ struct Module {
   bool counts_open_devices = false;
 };
 
-/// Every parameter is a bool that is off, but enable_sriov, which has its own function. Source:
-/// module_param() in drivers/vfio and drivers/iommu/iommufd; without CONFIG_VFIO_GROUP there is no
-/// vfio_iommu_type1.
+/// Every parameter is a bool that is off, but dma_entry_limit, and enable_sriov, which has its
+/// own function. Source: module_param() in drivers/vfio and drivers/iommu/iommufd; without
+/// CONFIG_VFIO_NOIOMMU vfio has no parameter.
 const std::array kModules = {Module{"vfio_pci",
                                     {},
                                     {{"disable_denylist", 0444},
@@ -34,7 +36,12 @@ const std::array kModules = {Module{"vfio_pci",
                                      {"nointxmask", 0644}},
                                     true},
                              Module{"vfio_pci_core", {"vfio_pci"}, {}},
-                             Module{"vfio", {"vfio_pci", "vfio_pci_core"}, {}},
+                             Module{"vfio", {"vfio_pci", "vfio_pci_core", "vfio_iommu_type1"}, {}},
+                             Module{"vfio_iommu_type1",
+                                    {},
+                                    {{"allow_unsafe_interrupts", 0644},
+                                     {"disable_hugepages", 0644},
+                                     {"dma_entry_limit", 0644, "65535\n"}}},
                              Module{"iommufd", {"vfio"}, {{"allow_unsafe_interrupts", 0644}}},
                              Module{"irqbypass", {"vfio_pci_core"}, {}}};
 
@@ -56,6 +63,17 @@ Result<void> store_off(std::string_view text) {
   return {};
 }
 
+/// Writing what it is works.
+Attribute::Store store_same(std::string_view text) {
+  if (text == "N\n") return store_off;
+  return [text](std::string_view written) -> Result<void> {
+    const auto number = parse_unsigned(written);
+    if (!number) return fail(Errno::kInval, "not a number");
+    if (*number != parse_unsigned(text)) return fail(Errno::kPerm, "this parameter is fixed here");
+    return {};
+  };
+}
+
 void add_enable_sriov(NodeList& list, const Environment& environment) {
   Settings& settings = environment.settings;
   list.text(
@@ -66,6 +84,10 @@ void add_enable_sriov(NodeList& list, const Environment& environment) {
         settings.set_enable_sriov(on);
         return {};
       });
+}
+
+bool is_there(const Environment& environment, std::string_view module) {
+  return module != "vfio_iommu_type1" || environment.host.has_type1();
 }
 
 std::size_t open_devices(Host& host) {
@@ -81,27 +103,32 @@ void add_module(NodeList& list, const Environment& environment, const Module& mo
   list.text(directory + "/initstate", 0444, []() -> Result<std::string> { return "live\n"; });
   list.text(directory + "/taint", 0444, []() -> Result<std::string> { return "\n"; });
   list.text(directory + "/refcnt", 0444,
-            [&host = environment.host, held = module.holders.size(),
+            [&host = environment.host,
+             held = std::ranges::count_if(
+                 module.holders, [&](const char* name) { return is_there(environment, name); }),
              opens = module.counts_open_devices]() -> Result<std::string> {
-              return fmt::format("{}\n", held + (opens ? open_devices(host) : 0));
+              return fmt::format("{}\n",
+                                 static_cast<std::size_t>(held) + (opens ? open_devices(host) : 0));
             });
   list.directory(directory + "/holders");
   for (const char* holder : module.holders)
-    list.link(fmt::format("{}/holders/{}", directory, holder),
-              std::string("/sys/module/") + holder);
+    if (is_there(environment, holder))
+      list.link(fmt::format("{}/holders/{}", directory, holder),
+                std::string("/sys/module/") + holder);
   if (module.parameters.size() != 0) list.directory(directory + "/parameters");
   for (const Parameter& parameter : module.parameters)
     list.text(
         fmt::format("{}/parameters/{}", directory, parameter.name), parameter.mode,
-        []() -> Result<std::string> { return "N\n"; },
-        parameter.mode == 0644 ? Attribute::Store(store_off) : Attribute::Store());
+        [text = parameter.text]() -> Result<std::string> { return text; },
+        parameter.mode != 0644 ? Attribute::Store() : store_same(parameter.text));
 }
 
 }  // namespace
 
 void add_modules(NodeList& list, const Environment& environment) {
   list.directory("/sys/module");
-  for (const Module& module : kModules) add_module(list, environment, module);
+  for (const Module& module : kModules)
+    if (is_there(environment, module.name)) add_module(list, environment, module);
   add_enable_sriov(list, environment);
   const std::string driver = std::string(kBus) + "/drivers/" + std::string(kVfioDriver);
   list.link(driver + "/module", "/sys/module/vfio_pci");

@@ -74,6 +74,8 @@ void add_identity(const Making& make) {
         "serial_number", [&pci] { return serial_number(pci).value_or("") + "\n"; }, 0400);
 }
 
+}  // namespace
+
 Result<void> store_uevent(std::string_view text) {
   constexpr std::array<std::string_view, 8> kActions = {"add",    "remove",  "change", "move",
                                                         "online", "offline", "bind",   "unbind"};
@@ -81,6 +83,8 @@ Result<void> store_uevent(std::string_view text) {
     return fail(Errno::kInval, "uevent takes the name of an action");
   return {};  // nobody listens on this machine's netlink
 }
+
+namespace {
 
 void add_environment_facts(const Making& make) {
   hw::PciFunction& pci = make.pci;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <set>
 
 #include "host/iommu/iommu.h"
@@ -15,7 +16,7 @@ namespace teeio::sysfs {
 namespace {
 
 // Linux include/linux/miscdevice.h.
-constexpr std::uint32_t kMiscMajor = 10, kKvmMinor = 232;
+constexpr std::uint32_t kMiscMajor = 10, kVfioMinor = 196, kKvmMinor = 232;
 /// The first of the dynamic minors, which is what /dev/iommu gets.
 constexpr std::uint32_t kIommuMinor = 256;
 
@@ -33,6 +34,15 @@ Result<void> store_group_type(std::string_view text) {
   if (type == "identity" || type == "DMA-FQ")
     return fail(Errno::kPerm, "the group's default domain is fixed at boot");
   return fail(Errno::kInval, "not a kind of default domain");
+}
+
+/// Number and minor of each group that vfio-pci has a function of.
+std::map<std::uint32_t, std::uint32_t> vfio_groups(const Topology& topology) {
+  std::map<std::uint32_t, std::uint32_t> groups;
+  for (const Host::Function& function : topology.functions())
+    if (function.group && function.group_minor)
+      groups.emplace(*function.group, *function.group_minor);
+  return groups;
 }
 
 }  // namespace
@@ -83,6 +93,7 @@ void System::build() {
   streams_.add(list, environment_, topology);
   add_classes(list);
   add_groups(list, topology);
+  add_vfio_groups(list, topology);
   add_iommus(list, topology);
   add_devices(list, topology);
   tree_.replace(view, list.take());
@@ -90,7 +101,7 @@ void System::build() {
 
 /// Each TSM is below its platform's device (Linux drivers/virt/coco/tsm-core.c).
 void System::add_classes(NodeList& list) {
-  for (const char* name : {"tsm", "vfio-dev", "iommu"})
+  for (const char* name : {"tsm", "vfio", "vfio-dev", "iommu"})
     list.directory(std::string("/sys/class/") + name);
   for (const std::uint32_t number : host_.tsm().tsms()) {
     const std::string platform = "/sys/devices/" + host_.tsm().platform_device(number);
@@ -131,6 +142,28 @@ void System::add_groups(NodeList& list, const Topology& topology) {
   }
 }
 
+/// The class "vfio": a virtual device for each group that vfio-pci has a function of. Source:
+/// Linux drivers/vfio/group.c, vfio_create_group().
+void System::add_vfio_groups(NodeList& list, const Topology& topology) {
+  list.directory("/sys/devices/virtual/vfio");
+  for (const auto& [group, minor] : vfio_groups(topology)) {
+    const std::string directory = fmt::format("/sys/devices/virtual/vfio/{}", group);
+    list.directory(directory);
+    list.link(directory + "/subsystem", "/sys/class/vfio");
+    list.text(directory + "/dev", 0444, [minor]() -> Result<std::string> {
+      return fmt::format("{}:{}\n", kVfioGroupMajor, minor);
+    });
+    list.text(
+        directory + "/uevent", 0644,
+        [group, minor]() -> Result<std::string> {
+          return fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/{}\n", kVfioGroupMajor, minor,
+                             group);
+        },
+        store_uevent);
+    list.link(fmt::format("/sys/class/vfio/{}", group), directory);
+  }
+}
+
 /// Source: Linux drivers/iommu/iommu-sysfs.c. An IOMMU's attributes are its driver's.
 void System::add_iommus(NodeList& list, const Topology& topology) {
   std::set<std::string> shown;
@@ -154,6 +187,7 @@ void System::add_iommus(NodeList& list, const Topology& topology) {
 
 void System::add_devices(NodeList& list, const Topology& topology) {
   list.device("/dev/iommu", 0660, kMiscMajor, kIommuMinor);
+  list.device("/dev/vfio/vfio", 0666, kMiscMajor, kVfioMinor);
   if (host_.shows_kvm()) list.device("/dev/kvm", 0660, kMiscMajor, kKvmMinor);
   list.directory("/dev/vfio");
   list.directory("/dev/vfio/devices");
@@ -161,6 +195,8 @@ void System::add_devices(NodeList& list, const Topology& topology) {
     if (function.vfio_minor)
       list.device(fmt::format("/dev/vfio/devices/vfio{}", *function.vfio_minor), 0600, kVfioMajor,
                   *function.vfio_minor);
+  for (const auto& [group, minor] : vfio_groups(topology))
+    list.device(fmt::format("/dev/vfio/{}", group), 0600, kVfioGroupMajor, minor);
 }
 
 }  // namespace teeio::sysfs

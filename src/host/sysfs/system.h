@@ -34,6 +34,7 @@ class System {
   void build();
   void add_classes(NodeList& list);
   void add_groups(NodeList& list, const Topology& topology);
+  void add_vfio_groups(NodeList& list, const Topology& topology);
   void add_iommus(NodeList& list, const Topology& topology);
   void add_devices(NodeList& list, const Topology& topology);
 

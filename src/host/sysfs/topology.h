@@ -16,6 +16,8 @@ inline constexpr std::string_view kVfioDriver = "vfio-pci";
 inline constexpr std::string_view kNativeDriver = "native";
 /// Linux 7.3's choice of a major for vfio-dev when nothing else took it.
 inline constexpr std::uint32_t kVfioMajor = 251;
+/// And for groups, which ask first (vfio_group_init()).
+inline constexpr std::uint32_t kVfioGroupMajor = 252;
 
 /// Where in /sys/devices each function of one view of the machine is.
 ///

@@ -1,6 +1,7 @@
 #include "host/vfio/device.h"
 
 #include "base/check.h"
+#include "host/iommufd/vfio_compat.h"
 #include "host/kvm/vm_file.h"
 #include "host/vfio/pci_registers.h"
 #include "hw/find_capability.h"
@@ -15,15 +16,66 @@ Device::Device(const Wiring& wiring)
       irqs_(wiring.function, wiring.interrupts),
       config_(wiring.function) {}
 
-Device::~Device() { TEEIO_CHECK(idevice_ == nullptr, "a device goes while a program has it open"); }
+Device::~Device() { TEEIO_CHECK(open_count_ == 0, "a device goes while a program has it open"); }
 
 Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object::File> vm_file) {
-  if (idevice_ != nullptr) return fail(Errno::kInval, "another file has the device");
+  if (open_count_ != 0) return fail(Errno::kInval, "another file has the device");
+  if (retired_) return fail(Errno::kNoDev, "vfio-pci has the function no more");
+  TEEIO_TRY(first_open(&context, std::move(vm_file)));
+  opened_by_node_ = true;
+  return idevice_->id();
+}
+
+void Device::close() {
+  TEEIO_CHECK(open_count_ == 1, "a node's device has several users");
+  last_close();
+  opened_by_node_ = false;
+}
+
+Result<void> Device::open_in_group(Group& group, iommufd::Context* context,
+                                   object::Ref<object::File> vm_file) {
+  if (open_count_ != 0) {
+    ++open_count_;
+    return {};
+  }
+  if (retired_) return fail(Errno::kNoDev, "vfio-pci has the function no more");
+  if (context == nullptr) {
+    TEEIO_TRY(group.use_container());
+    in_container_ = true;
+    return first_open(nullptr, std::move(vm_file));
+  }
+  TEEIO_TRY(first_open(context, std::move(vm_file)));
+  // vfio_iommufd_compat_attach_ioas()
+  const auto attached = [&]() -> Result<void> {
+    TEEIO_ASSIGN(const iommufd::ObjectId ioas, iommufd::VfioCompat(*context).get());
+    TEEIO_TRY(idevice_->attach(ioas));
+    return {};
+  }();
+  attached_ = attached.has_value();
+  if (!attached_) last_close();
+  return attached;
+}
+
+void Device::close_in_group(Group& group) {
+  if (open_count_ != 1) {
+    --open_count_;
+    return;
+  }
+  last_close();
+  if (in_container_) group.unuse_container();
+  in_container_ = false;
+}
+
+/// vfio_df_device_first_open() and vfio_pci_open_device().
+Result<void> Device::first_open(iommufd::Context* context, object::Ref<object::File> vm_file) {
   const iommufd::VmHandle vm{
       .file = vm_file.get(),
       .number = vm_file ? static_cast<kvm::VmFile&>(*vm_file).vm().number() : 0};
-  TEEIO_ASSIGN(idevice_, iommufd::Idevice::bind(context, *this, vm));
-  context_file_ = object::Ref<object::File>::share(context);
+  if (context != nullptr) {
+    TEEIO_ASSIGN(idevice_, iommufd::Idevice::bind(*context, *this, vm));
+    context_file_ = object::Ref<object::File>::share(*context);
+  }
+  open_count_ = 1;
   vm_file_ = std::move(vm_file);
   {
     const schedule::Lock lock(kvm_ref_lock_);
@@ -40,10 +92,11 @@ Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object
   // vfio_pci_core_enable(): memory and bus mastering as the program will set them.
   wiring_.tsm.set_handlers(bdf(), this);
   if (wiring_.token_of_pf != nullptr) wiring_.token_of_pf->use();
-  return idevice_->id();
+  return {};
 }
 
-void Device::close() {
+/// vfio_df_device_last_close().
+void Device::last_close() {
   schedule::consult(schedule::Setting::kCloseOrder);
   if (wiring_.token_of_pf != nullptr) wiring_.token_of_pf->put();
   const bool as_mainline = schedule::seeded(schedule::SeededBug::kMainlineClose);
@@ -66,10 +119,12 @@ void Device::close() {
   }
   vm_file_.reset();
   context_file_.reset();
+  open_count_ = 0;
 }
 
 /// vfio_df_iommufd_unbind().
 void Device::leave_iommufd() {
+  if (idevice_ == nullptr) return;  // in a container
   if (attached_) idevice_->detach();
   attached_ = false;
   idevice_->unbind();
@@ -116,7 +171,19 @@ void Device::detach() {
 
 bool Device::in_use() {
   const schedule::Lock lock(set().lock);
-  return idevice_ != nullptr;
+  return open_count_ != 0;
+}
+
+bool Device::retire() {
+  const schedule::Lock lock(set().lock);
+  if (open_count_ != 0) return false;
+  retired_ = true;
+  return true;
+}
+
+bool Device::opened_by_node() {
+  const schedule::Lock lock(set().lock);
+  return opened_by_node_;
 }
 
 object::File* Device::vm_file() {
@@ -152,10 +219,20 @@ void Device::touched_bound(object::HostTouch how) {
 // --- The open file ---
 
 Result<std::uint32_t> DeviceFile::bind_iommufd(const Result<object::Ref<object::File>>& iommufd,
-                                               const std::optional<Uuid>& token) {
+                                               const Result<std::optional<Uuid>>& token) {
+  if (group_) return fail(Errno::kInval, "the device file comes from a group");
+  TEEIO_TRY(device_.group().block());
+  auto id = bind_locked(iommufd, token);
+  if (!id) device_.group().unblock();
+  return id;
+}
+
+Result<std::uint32_t> DeviceFile::bind_locked(const Result<object::Ref<object::File>>& iommufd,
+                                              const Result<std::optional<Uuid>>& token) {
   const schedule::Lock lock(device_.set().lock);
   if (access_granted()) return fail(Errno::kInval, "the device file is bound already");
-  TEEIO_TRY(device_.match_token(token));
+  if (!token) return std::unexpected(token.error());
+  TEEIO_TRY(device_.match_token(*token));
   if (!iommufd) return std::unexpected(iommufd.error());
   auto& context = static_cast<iommufd::Context&>(**iommufd);
   const bool too_late = schedule::seeded(schedule::SeededBug::kRawVmPointer);
@@ -174,9 +251,19 @@ Result<std::uint32_t> DeviceFile::bind_iommufd(const Result<object::Ref<object::
 }
 
 void DeviceFile::undo_bind() {
-  const schedule::Lock lock(device_.set().lock);
-  access_granted_.store(0);
-  device_.close();
+  {
+    const schedule::Lock lock(device_.set().lock);
+    access_granted_.store(0);
+    device_.close();
+  }
+  device_.group().unblock();
+}
+
+void DeviceFile::set_mapped_file(std::unique_ptr<mm::MappedFile> file) {
+  if (from_group())
+    maps_.store(device_.offer_mapped_file(std::move(file)) ? 1 : 0);
+  else
+    mapped_ = std::move(file);
 }
 
 void DeviceFile::set_vm(kvm::Vm* vm) {
@@ -186,9 +273,18 @@ void DeviceFile::set_vm(kvm::Vm* vm) {
 
 void DeviceFile::release() {
   if (!access_granted()) return;
+  const object::DelayedPuts scope;  // the group's file is put under the group's lock
   auto call = device_.trace().call(object::Lane::kVfio, "release", {.function = device_.bdf()});
-  const schedule::Lock lock(device_.set().lock);
-  device_.close();
+  if (group_) {
+    group_->close_device(device_);
+    group_.reset();
+    return;
+  }
+  {
+    const schedule::Lock lock(device_.set().lock);
+    device_.close();
+  }
+  device_.group().unblock();
 }
 
 }  // namespace teeio::vfio

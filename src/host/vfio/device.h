@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -16,6 +17,7 @@
 #include "host/mm/caller.h"
 #include "host/mm/mapped_file.h"
 #include "host/pci_tsm/pci_tsm.h"
+#include "host/vfio/group.h"
 #include "host/vfio/irqs.h"
 #include "host/vfio/policies.h"
 #include "host/vfio/vf_token.h"
@@ -40,11 +42,14 @@ class Bus {
   struct Neighbour {
     Bdf bdf;
     Device* device = nullptr;  ///< null: vfio-pci has it not
+    std::uint32_t group = 0;   ///< its IOMMU group
   };
   virtual ~Bus() = default;
   /// Every function that a reset of `bdf`'s bus resets, itself and VFs included, in order
   /// of BDF (pci_walk_bus()).
   [[nodiscard]] virtual std::vector<Neighbour> on_bus_of(Bdf bdf) = 0;
+  /// Every function of an IOMMU group, in order of BDF.
+  [[nodiscard]] virtual std::vector<Neighbour> in_group(std::uint32_t group) = 0;
 };
 
 // Regions of a vfio-pci device: region `index` lies at index << 40 of the file.
@@ -80,6 +85,8 @@ class Device final : public iommufd::DeviceHandle,
     /// Of the PF through whose vfio-pci this VF was made; else null. Shared, for a VF's
     /// user may stay longer than the PF.
     std::shared_ptr<VfToken> token_of_pf = {};
+    /// VFIO's side of `group`.
+    object::Ref<Group> vfio_group = {};
   };
   explicit Device(const Wiring& wiring);
   ~Device() override;
@@ -91,24 +98,38 @@ class Device final : public iommufd::DeviceHandle,
   [[nodiscard]] std::uint32_t minor() const { return wiring_.minor; }
   [[nodiscard]] hw::PciFunction& pci() const { return wiring_.function; }
   [[nodiscard]] DeviceSet& set() const { return wiring_.set; }
+  [[nodiscard]] Group& group() const { return *wiring_.vfio_group; }
   [[nodiscard]] object::Trace& trace() const { return wiring_.trace; }
 
-  // --- open.cc: the life of the one user a device may have ---
+  // --- device.cc: the life of a device's users ---
 
   /// Whether a program that gives `token`, or none, may have the device. Errors: EACCES,
   /// EINVAL, as vfio_pci_core_match_token_uuid().
   Result<void> match_token(const std::optional<Uuid>& token) TEEIO_REQUIRES(set().lock);
-  /// vfio_df_open(): enables the function and ties it to `context`. `vm_file`
-  /// may be null. Gives the idevice's id. Errors: EINVAL while another file has
+  /// vfio_pci_core_match(): whether a group's user means this function, by "BDF" or
+  /// "BDF vf_token=UUID". Errors: EINVAL another option; match_token()'s.
+  Result<bool> match(std::string_view name) TEEIO_EXCLUDES(set().lock);
+  /// vfio_df_open() through the node: enables the function and ties it to `context`.
+  /// `vm_file` may be null. Gives the idevice's id. Errors: EINVAL while another file has
   /// the device; Idevice::bind()'s.
   Result<std::uint32_t> open(iommufd::Context& context, object::Ref<object::File> vm_file)
       TEEIO_REQUIRES(set().lock);
   /// vfio_df_close(), in the order of the policy.
   void close() TEEIO_REQUIRES(set().lock);
+  /// The same through the group: one that is open counts its users. `context`: the iommufd
+  /// that is the group's container, to whose compatibility IOAS the device is attached; null
+  /// for a container. Errors: Group::use_container()'s, Idevice::bind()'s and attach()'s.
+  Result<void> open_in_group(Group& group, iommufd::Context* context,
+                             object::Ref<object::File> vm_file)
+      TEEIO_REQUIRES(group.lock(), set().lock);
+  void close_in_group(Group& group) TEEIO_REQUIRES(group.lock(), set().lock);
   /// Errors: Idevice::attach()'s. Attached already: replaces.
   Result<std::uint32_t> attach(std::uint32_t pt_id) TEEIO_EXCLUDES(set().lock);
   void detach() TEEIO_EXCLUDES(set().lock);
   [[nodiscard]] bool in_use() TEEIO_EXCLUDES(set().lock);
+  /// The driver is unbound: nobody can open it any more. False, and nothing happens, while
+  /// somebody has it open.
+  [[nodiscard]] bool retire() TEEIO_EXCLUDES(set().lock);
 
   // --- vf_token.cc ---
 
@@ -138,6 +159,9 @@ class Device final : public iommufd::DeviceHandle,
   Result<void> mmap(std::uint32_t index, std::uint64_t at, std::uint64_t length)
       TEEIO_EXCLUDES(memory_lock_);
   void set_mapped_file(std::unique_ptr<mm::MappedFile> file) TEEIO_EXCLUDES(memory_lock_);
+  /// The same, of a device that may be open several times: false when it has one.
+  [[nodiscard]] bool offer_mapped_file(std::unique_ptr<mm::MappedFile> file)
+      TEEIO_EXCLUDES(memory_lock_);
 
   // --- reset.cc ---
 
@@ -152,15 +176,23 @@ class Device final : public iommufd::DeviceHandle,
       Bdf bdf;
       /// The idevice's id in this user's iommufd; nullopt: not owned.
       std::optional<std::uint32_t> id;
+      std::uint32_t group;
     };
     std::vector<Function> functions;
     bool owned = true;
+    bool by_id = true;  ///< opened through its node; else functions have groups
   };
   /// VFIO_DEVICE_GET_PCI_HOT_RESET_INFO's functions.
   [[nodiscard]] HotReset hot_reset_info() TEEIO_EXCLUDES(set().lock);
-  /// VFIO_DEVICE_PCI_HOT_RESET without group descriptors. Errors: EINVAL a function on the
-  /// bus is not in this device set or not this user's; EBUSY one is bound, or being accessed.
-  Result<void> hot_reset() TEEIO_EXCLUDES(set().lock);
+  /// How many functions that is.
+  [[nodiscard]] std::size_t hot_reset_functions() { return wiring_.bus.on_bus_of(bdf()).size(); }
+  /// VFIO_DEVICE_PCI_HOT_RESET: with the groups of a device that was opened through one, or
+  /// without. Errors: EINVAL a function on the bus is not in this device set, not in these
+  /// groups or not this user's; EBUSY one is bound, or being accessed.
+  using Groups = std::vector<object::Ref<object::File>>;
+  Result<void> hot_reset(const Groups* groups = nullptr) TEEIO_EXCLUDES(set().lock);
+  /// vfio_device_cdev_opened(): through its node, not through its group.
+  [[nodiscard]] bool opened_by_node() TEEIO_EXCLUDES(set().lock);
 
   // --- dmabuf_export.cc ---
 
@@ -194,6 +226,10 @@ class Device final : public iommufd::DeviceHandle,
     bool exposed;
   };
 
+  Result<void> first_open(iommufd::Context* context, object::Ref<object::File> vm_file)
+      TEEIO_REQUIRES(set().lock);
+  void last_close() TEEIO_REQUIRES(set().lock);
+  [[nodiscard]] bool in_groups(const Groups& groups) TEEIO_REQUIRES(set().lock);
   void disable() TEEIO_REQUIRES(set().lock);
   void leave_iommufd() TEEIO_REQUIRES(set().lock);
   void cleanup_dmabufs() TEEIO_EXCLUDES(memory_lock_);
@@ -245,6 +281,10 @@ class Device final : public iommufd::DeviceHandle,
   const Wiring wiring_;
   const std::shared_ptr<VfToken> own_token_;
   Irqs irqs_;
+  std::uint32_t open_count_ = 0;  // dev_set->lock, as all up to saved_config_
+  bool retired_ = false;
+  bool opened_by_node_ = false;              // Linux: device->cdev_opened
+  bool in_container_ = false;                // open, and not through an iommufd
   iommufd::Idevice* idevice_ = nullptr;      // dev_set->lock
   object::Ref<object::File> context_file_;   // dev_set->lock
   object::Ref<object::File> vm_file_;        // dev_set->lock; see vm_file()
@@ -265,32 +305,47 @@ class Device final : public iommufd::DeviceHandle,
   object::File* vm_file_borrowed_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
 };
 
-/// An open /dev/vfio/devices/vfioN (Linux: struct vfio_device_file).
+/// An open /dev/vfio/devices/vfioN, or what a group gave (Linux: struct vfio_device_file).
 ///
-/// Lifetime: an open file. Before BIND_IOMMUFD everything but the bind is
+/// Lifetime: an open file. A node's: before BIND_IOMMUFD everything but the bind is
 /// refused with EINVAL.
 class DeviceFile final : public object::File, public kvm::VfioAssociation {
  public:
   explicit DeviceFile(Device& device) : File(object::FileKind::kVfioDevice), device_(device) {}
+  /// A device that Group::open_device() has opened; the release closes it.
+  DeviceFile(Device& device, object::Ref<Group> group)
+      : File(object::FileKind::kVfioDevice),
+        device_(device),
+        group_(std::move(group)),
+        access_granted_(1) {}
 
   /// VFIO_DEVICE_BIND_IOMMUFD. `iommufd` is the open file, or why there is none: looked at
-  /// after the token, as Linux does. Errors: EINVAL bound already, by this or another
-  /// file; Device::match_token()'s, Device::open()'s.
+  /// after the token, which is read after all else, as Linux does. Errors: EINVAL bound
+  /// already, by this or another file, or from a group; EBUSY its group is open;
+  /// Device::match_token()'s, Device::open()'s.
   Result<std::uint32_t> bind_iommufd(const Result<object::Ref<object::File>>& iommufd,
-                                     const std::optional<Uuid>& token);
+                                     const Result<std::optional<Uuid>>& token);
   /// Undoes a bind whose answer could not be copied back.
   void undo_bind();
   [[nodiscard]] bool access_granted() const { return access_granted_.load() != 0; }
   [[nodiscard]] Device& device() { return device_; }
+  [[nodiscard]] bool from_group() const { return static_cast<bool>(group_); }
   void set_vm(kvm::Vm* vm) override;
-  /// The file behind this descriptor's mappings; the device's from the bind on.
-  void set_mapped_file(std::unique_ptr<mm::MappedFile> file) { mapped_ = std::move(file); }
+  /// The file behind this descriptor's mappings; the device's from the bind on. A group may
+  /// give a device several times: the first one's mappings show its memory.
+  void set_mapped_file(std::unique_ptr<mm::MappedFile> file);
+  /// Whether this descriptor's mappings show the device's memory.
+  [[nodiscard]] bool maps() const { return maps_.load() != 0; }
 
  private:
   void release() override;
+  Result<std::uint32_t> bind_locked(const Result<object::Ref<object::File>>& iommufd,
+                                    const Result<std::optional<Uuid>>& token);
   Device& device_;
+  object::Ref<Group> group_;  ///< null: of the node (Linux: df->group)
   std::unique_ptr<mm::MappedFile> mapped_;
   schedule::Atomic<std::uint32_t> access_granted_{0};
+  schedule::Atomic<std::uint32_t> maps_{1};
   schedule::Mutex kvm_ref_lock_{schedule::Rank::kVfioKvmRef};
   kvm::Vm* vm_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
 };

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
 
@@ -6,18 +8,30 @@
 
 namespace teeio::vfio {
 
-/// vfio_iommufd_get_dev_id(). Every function is its own IOMMU group, so none is owned for
-/// its group's sake.
+/// vfio_iommufd_get_dev_id(): a function that nobody has is this user's too if its IOMMU
+/// group is (iommufd_ctx_has_group()). Members of the group in other sets, VFs, are on this
+/// bus as well and keep it from being reset, so they need not be looked at.
 Device::HotReset Device::affected() {
+  constexpr std::uint32_t kOwnedWithoutId = 0;  // VFIO_PCI_DEVID_OWNED
   HotReset reset;
-  for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf())) {
+  reset.by_id = opened_by_node_;
+  const std::vector<Bus::Neighbour> all = wiring_.bus.on_bus_of(bdf());
+  const auto mine = [this](const Bus::Neighbour& other) {
+    return other.device != nullptr && &other.device->set() == &set() &&
+           other.device->idevice_ != nullptr &&
+           other.device->context_file_.get() == context_file_.get();
+  };
+  for (const Bus::Neighbour& other : all) {
     std::optional<std::uint32_t> id;
-    Device* device = other.device;
-    if (device != nullptr && &device->set() == &set() && device->idevice_ != nullptr &&
-        device->context_file_.get() == context_file_.get())
-      id = device->idevice_->id();
+    if (mine(other))
+      id = other.device->idevice_->id();
+    else if (other.device != nullptr && &other.device->set() == &set() &&
+             std::ranges::any_of(all, [&](const Bus::Neighbour& member) {
+               return member.group == other.group && mine(member);
+             }))
+      id = kOwnedWithoutId;
     if (!id) reset.owned = false;
-    reset.functions.push_back({.bdf = other.bdf, .id = id});
+    reset.functions.push_back({.bdf = other.bdf, .id = id, .group = other.group});
   }
   return reset;
 }
@@ -27,10 +41,23 @@ Device::HotReset Device::hot_reset_info() {
   return affected();
 }
 
-Result<void> Device::hot_reset() {
+/// vfio_dev_in_groups(), of every function on the bus.
+bool Device::in_groups(const Groups& groups) {
+  for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf())) {
+    if (other.device == nullptr || &other.device->set() != &set()) return false;
+    const Group& group = other.device->group();
+    if (std::ranges::none_of(groups, [&group](const object::Ref<object::File>& file) {
+          return &static_cast<GroupFile&>(*file).group() == &group;
+        }))
+      return false;
+  }
+  return true;
+}
+
+Result<void> Device::hot_reset(const Groups* groups) {
   const schedule::Lock lock(set().lock);
   for (;;) {
-    if (!affected().owned)
+    if (groups != nullptr ? !in_groups(*groups) : !affected().owned)
       return fail(Errno::kInval, "the bus has functions that this user does not own");
     std::vector<Device*> all;
     for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf()))

@@ -15,6 +15,10 @@ enum class CloseOrder : std::uint8_t { kUnbindFirst, kMainline };
 /// kAutoUnbind: the TDI is unbound first (RFC 20/30).
 enum class WhileBound : std::uint8_t { kBlock, kAutoUnbind };
 
+/// What /dev/vfio/vfio is: VFIO's own container (CONFIG_VFIO_CONTAINER, as distributions
+/// have it), or an iommufd that answers its calls (CONFIG_IOMMUFD_VFIO_CONTAINER).
+enum class ContainerKind : std::uint8_t { kType1, kIommufd };
+
 struct Policies {
   CloseOrder close_order = CloseOrder::kUnbindFirst;
   WhileBound while_bound = WhileBound::kBlock;

@@ -120,6 +120,13 @@ void Device::set_mapped_file(std::unique_ptr<mm::MappedFile> file) {
   mapped_ = std::move(file);
 }
 
+bool Device::offer_mapped_file(std::unique_ptr<mm::MappedFile> file) {
+  const schedule::WriteLock lock(memory_lock_);
+  if (mapped_ != nullptr) return false;
+  mapped_ = std::move(file);
+  return true;
+}
+
 Result<void> Device::mmap(std::uint32_t index, std::uint64_t at, std::uint64_t length) {
   TEEIO_ASSIGN(const Region info, region(index));
   if (index >= kBarRegions || !info.mappable)

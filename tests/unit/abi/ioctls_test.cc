@@ -11,8 +11,9 @@
 namespace teeio::abi {
 namespace {
 
-constexpr FileKind kAll[] = {FileKind::kIommufd, FileKind::kVfioDevice, FileKind::kKvm,
-                             FileKind::kVm,      FileKind::kVcpu,       FileKind::kKvmDevice};
+constexpr FileKind kAll[] = {FileKind::kIommufd,       FileKind::kVfioDevice, FileKind::kVfioGroup,
+                             FileKind::kVfioContainer, FileKind::kKvm,        FileKind::kVm,
+                             FileKind::kVcpu,          FileKind::kKvmDevice};
 
 TEST(Ioctls, EachNumberHasOneNameOnAFile) {
   for (const FileKind kind : kAll) {

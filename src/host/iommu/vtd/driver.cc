@@ -121,7 +121,7 @@ Driver::Group& Driver::group(std::uint32_t number) {
 Driver::Setting Driver::setting_of(const Group& group) const {
   if (group.domain != nullptr)
     return {Setting::Kind::kSecondStage, group.domain->root(), group.domain->id()};
-  if (group.owner_count != 0 || default_domain_ == DefaultDomain::kTranslated)
+  if (group.owner != nullptr || default_domain_ == DefaultDomain::kTranslated)
     return {Setting::Kind::kBlocked};
   return {Setting::Kind::kIdentity};
 }
@@ -184,18 +184,39 @@ Result<void> Driver::claim_dma_owner(std::uint32_t number, const void* owner) {
 void Driver::release_dma_owner(std::uint32_t number) {
   const schedule::Lock lock(mutex_);
   Group& owned = group(number);
-  TEEIO_CHECK(owned.owner_count != 0, "a group's DMA is released that nobody owns");
+  TEEIO_CHECK(owned.owner != nullptr, "a group's DMA is released that nobody owns");
   if (--owned.owner_count != 0) return;
   TEEIO_CHECK(owned.domain == nullptr, "a group's DMA is released while a domain is attached");
   owned.owner = nullptr;
   apply(owned);
 }
 
+bool Driver::dma_owner_claimed(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  return group(number).owner_count != 0;
+}
+
+Result<void> Driver::use_default_domain(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  Group& used = group(number);
+  if (used.owner != nullptr) return fail(Errno::kBusy, "the group's DMA has an owner");
+  ++used.owner_count;
+  return {};
+}
+
+void Driver::unuse_default_domain(std::uint32_t number) {
+  const schedule::Lock lock(mutex_);
+  Group& used = group(number);
+  TEEIO_CHECK(used.owner == nullptr && used.owner_count != 0,
+              "a group's default domain is left that no driver uses");
+  --used.owner_count;
+}
+
 void Driver::attach(std::uint32_t number, iommu::Domain& domain) {
   TEEIO_CHECK(&domain.iommu() == this, "a domain is attached behind another IOMMU");
   const schedule::Lock lock(mutex_);
   Group& owned = group(number);
-  TEEIO_CHECK(owned.owner_count != 0, "a domain is attached to a group that nobody owns");
+  TEEIO_CHECK(owned.owner != nullptr, "a domain is attached to a group that nobody owns");
   owned.domain = &static_cast<Domain&>(domain);
   apply(owned);
 }

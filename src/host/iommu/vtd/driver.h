@@ -53,6 +53,9 @@ class Driver final : public iommu::Iommu {
   Result<void> claim_dma_owner(std::uint32_t group, const void* owner) override
       TEEIO_EXCLUDES(mutex_);
   void release_dma_owner(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  [[nodiscard]] bool dma_owner_claimed(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  Result<void> use_default_domain(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  void unuse_default_domain(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
   void attach(std::uint32_t group, iommu::Domain& domain) override TEEIO_EXCLUDES(mutex_);
   void detach(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
 
@@ -79,9 +82,9 @@ class Driver final : public iommu::Iommu {
   };
   struct Group {
     std::set<Bdf> functions;
-    const void* owner = nullptr;
-    std::uint32_t owner_count = 0;
-    Domain* domain = nullptr;  ///< null: blocked if owned, else the default
+    const void* owner = nullptr;    ///< null with a count: drivers of the host
+    std::uint32_t owner_count = 0;  ///< Linux: group->owner_cnt
+    Domain* domain = nullptr;       ///< null: blocked if owned, else the default
   };
   /// Every kind of translation that a PASID entry can hold.
   struct Setting {

@@ -98,6 +98,7 @@ class FakeHost final : public Host {
   [[nodiscard]] unsigned cpus() override { return 2; }
   [[nodiscard]] bool in_use(Bdf bdf) override { return bdf == used; }
   [[nodiscard]] bool shows_kvm() override { return true; }
+  [[nodiscard]] bool has_type1() override { return true; }
   Result<void> reset(Bdf bdf) override {
     calls.push_back("reset " + bdf.str());
     if (fail_reset) return fail(Errno::kBusy, "the function is bound");

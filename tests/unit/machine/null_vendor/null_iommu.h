@@ -121,7 +121,18 @@ class NullIommuDriver final : public iommu::Iommu {
     ++claimed.users;
     return {};
   }
-  void release_dma_owner(std::uint32_t group) override { --groups_[group].users; }
+  void release_dma_owner(std::uint32_t group) override {
+    if (--groups_[group].users == 0) groups_[group].owner = nullptr;
+  }
+  [[nodiscard]] bool dma_owner_claimed(std::uint32_t group) override {
+    return groups_[group].users != 0;
+  }
+  Result<void> use_default_domain(std::uint32_t group) override {
+    if (groups_[group].owner != nullptr) return fail(Errno::kBusy, "the group's DMA has an owner");
+    ++groups_[group].users;
+    return {};
+  }
+  void unuse_default_domain(std::uint32_t group) override { --groups_[group].users; }
   void attach(std::uint32_t group, iommu::Domain& domain) override {
     for (const Bdf function : groups_[group].functions)
       hardware_.set(function, &static_cast<NullDomain&>(domain));
