@@ -49,8 +49,9 @@ const std::set<std::string_view> kBlobs = {"KVM_GET_LAPIC",
                                            "KVM_MEMORY_ENCRYPT_REG_REGION",
                                            "KVM_MEMORY_ENCRYPT_UNREG_REGION"};
 /// Calls whose number says no size (iommufd and VFIO have none) and that take no struct.
-const std::set<std::string_view> kTakeNoStruct = {"VFIO_GET_API_VERSION", "VFIO_CHECK_EXTENSION",
-                                                  "VFIO_SET_IOMMU", "VFIO_DEVICE_RESET"};
+const std::set<std::string_view> kTakeNoStruct = {
+    "VFIO_GET_API_VERSION", "VFIO_CHECK_EXTENSION",       "VFIO_SET_IOMMU",
+    "VFIO_DEVICE_RESET",    "VFIO_GROUP_UNSET_CONTAINER", "VFIO_GROUP_GET_DEVICE_FD"};  // a text
 
 bool takes_struct(const SupportRow& row) {
   if (_IOC_SIZE(row.command) != 0) return true;
