@@ -7,6 +7,7 @@
 #include <openssl/x509.h>
 
 #include "base/check.h"
+#include "crypto/key_text.h"
 #include "crypto/openssl.h"
 #include "crypto/random.h"
 
@@ -260,6 +261,20 @@ Bytes PublicKey::der() const {
   unsigned char* at = detail::out_of(out);
   TEEIO_CHECK(!out.empty() && i2d_PUBKEY(key_.get(), &at) > 0, "a public key has no DER form");
   return out;
+}
+
+std::string public_key_pem(const PublicKey& key) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  TEEIO_CHECK(bio != nullptr && PEM_write_bio_PUBKEY(bio.get(), key.handle()) == 1,
+              "a public key has no PEM form");
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
+Bytes openssl_signature(SignatureAlgorithm algorithm, ByteView signature) {
+  if (scheme_of(algorithm) == Scheme::kEcdsa) return der_signature(signature);
+  return {signature.begin(), signature.end()};
 }
 
 PrivateKey PrivateKey::generate(KeyType type) {
