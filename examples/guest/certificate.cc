@@ -49,8 +49,7 @@ bool number(Bytes& rest, unsigned char (&out)[p384::kSize]) {
   if (value.size > 1 && value.at[0] == 0) value = {value.at + 1, value.size - 1};
   if (value.size > p384::kSize) return false;
   for (unsigned i = 0; i < p384::kSize; ++i) out[i] = 0;
-  for (std::uint64_t i = 0; i < value.size; ++i)
-    out[p384::kSize - value.size + i] = value.at[i];
+  for (std::uint64_t i = 0; i < value.size; ++i) out[p384::kSize - value.size + i] = value.at[i];
   return true;
 }
 
@@ -60,8 +59,8 @@ bool is_ecdsa_with_sha384(Bytes algorithm) {
 }
 
 bool read_key(Bytes info, Certificate& out) {
-  static const unsigned char kAlgorithm[] = {0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01,
-                                             0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
+  static const unsigned char kAlgorithm[] = {0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02,
+                                             0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22};
   Bytes whole{};
   Bytes algorithm{};
   Bytes key{};

@@ -71,7 +71,8 @@ bool Evidence::signed_digest(sha384::Digest& digest) const {
   if (at >= transcript_size() || said[at] < 0x12 || said[at] > 0x19) return false;
   unsigned char message[kPrefix + sha384::kSize] = {};
   for (unsigned i = 0; i < 64; ++i) message[i] = static_cast<unsigned char>(kWords[i % 16]);
-  for (unsigned i = 13; i < 64; i += 16) message[i] = static_cast<unsigned char>('0' + (said[at] & 0xf));
+  for (unsigned i = 13; i < 64; i += 16)
+    message[i] = static_cast<unsigned char>('0' + (said[at] & 0xf));
   constexpr std::uint64_t kContextSize = sizeof kContext - 1;
   for (unsigned i = 0; i < kContextSize; ++i)
     message[kPrefix - kContextSize + i] = static_cast<unsigned char>(kContext[i]);

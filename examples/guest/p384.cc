@@ -3,7 +3,7 @@
 namespace p384 {
 namespace {
 
-using Wide = unsigned __int128;
+__extension__ typedef unsigned __int128 Wide;  // which -Wpedantic would not have
 constexpr unsigned kWords = 6;
 
 // Little-endian words.
@@ -172,8 +172,7 @@ Number number(const unsigned char* bytes) {
 
 bool is_on_curve(const Field& f, const Number& x, const Number& y) {
   const Number three_x = f.sum(f.sum(x, x), x);
-  const Number right =
-      f.sum(f.difference(f.product(f.product(x, x), x), three_x), f.enter(kB));
+  const Number right = f.sum(f.difference(f.product(f.product(x, x), x), three_x), f.enter(kB));
   return equal(f.product(y, y), right);
 }
 

@@ -21,6 +21,8 @@ std::optional<DerElement> DerReader::next() {
     if (octets == 0 || octets > 4 || rest_.size() < header + octets) return std::nullopt;
     length = 0;
     for (std::size_t i = 0; i < octets; ++i) length = length << 8U | at(rest_, header + i);
+    // X.690, 10.1: the shortest form, and no other.
+    if (length < kLongLength || at(rest_, header) == 0) return std::nullopt;
     header += octets;
   }
   if (length > rest_.size() - header) return std::nullopt;

@@ -16,18 +16,24 @@ struct DerElement {
 
 /// Tags that certificates are made of. Context tags are kDerContext + number.
 enum DerTag : std::uint8_t {
+  kDerBoolean = 0x01,
   kDerInteger = 0x02,
   kDerBitString = 0x03,
   kDerOctetString = 0x04,
   kDerObjectId = 0x06,
   kDerUtf8String = 0x0c,
+  kDerPrintableString = 0x13,
+  kDerIa5String = 0x16,
+  kDerUtcTime = 0x17,
+  kDerGeneralizedTime = 0x18,
   kDerSequence = 0x30,
+  kDerSet = 0x31,
   kDerContext = 0x80,
   kDerContextConstructed = 0xa0,
 };
 
 /// Reads elements one after the other. Total: anything that is no element of a
-/// definite length with a tag below 31 ends it, and ok() is false.
+/// definite length in its shortest form, with a tag below 31, ends it, and ok() is false.
 class DerReader {
  public:
   explicit DerReader(ByteView in) : rest_(in) {}

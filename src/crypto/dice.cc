@@ -259,7 +259,9 @@ Result<DiceTcbInfo> DiceTcbInfo::parse(ByteView der) {
 
 DiceClaims dice_claims(const Certificate& certificate) {
   DiceClaims claims;
-  X509* const x = certificate.handle();
+  const auto handle = certificate.handle();
+  X509* const x = handle.get();
+  if (x == nullptr) return claims;
   for (int i = 0; i < X509_get_ext_count(x); ++i) {
     X509_EXTENSION* const one = X509_get_ext(x, i);
     const ASN1_OCTET_STRING* const value = X509_EXTENSION_get_data(one);
@@ -278,7 +280,9 @@ DiceClaims dice_claims(const Certificate& certificate) {
 }
 
 CertificateFacts certificate_facts(const Certificate& certificate) {
-  X509* const x = certificate.handle();
+  const auto handle = certificate.handle();
+  X509* const x = handle.get();
+  if (x == nullptr) return {};
   CertificateFacts facts{.subject = one_line(X509_get_subject_name(x)),
                          .issuer = one_line(X509_get_issuer_name(x)),
                          .serial = serial_of(x),

@@ -105,8 +105,8 @@ Certificate issue(Role role, const PkiSpec& spec, std::string_view name, const P
   X509* const by = issuer.certificate != nullptr ? issuer.certificate : x;
   TEEIO_CHECK(X509_set_issuer_name(x, X509_get_subject_name(by)) == 1, kFails);
   add_extensions(x, by, role, extras);
-  const bool eddsa = spec.type == KeyType::kEd25519;
-  TEEIO_CHECK(X509_sign(x, issuer.key.handle(), eddsa ? nullptr : detail::md(spec.hash)) > 0,
+  const bool bare = signs_without_digest(spec.type);
+  TEEIO_CHECK(X509_sign(x, issuer.key.handle(), bare ? nullptr : detail::md(spec.hash)) > 0,
               kFails);
   Bytes der(static_cast<std::size_t>(std::max(0, i2d_X509(x, nullptr))));
   unsigned char* at = detail::out_of(der);
@@ -131,14 +131,16 @@ Result<Pki> make_pki(const PkiSpec& spec) { return make_pki(spec, LeafExtras());
 Result<Pki> make_pki(const PkiSpec& spec, const LeafExtras& extras) {
   if (spec.name.empty() || spec.name.size() > kMaxName)
     return fail(Errno::kInval, "a certificate's name has 1 to 64 bytes");
+  if (!available(spec.type))
+    return fail(Errno::kOpNotSupp, "this OpenSSL has no such keys: 3.5 or later is needed");
   PrivateKey root_key = PrivateKey::generate(spec.type);
   PrivateKey intermediate_key = PrivateKey::generate(spec.type);
   PrivateKey device_key = PrivateKey::generate(spec.type);
   const Certificate root = issue(Role::kRoot, spec, "teeio root", root_key, {root_key, nullptr});
   const Certificate intermediate = issue(Role::kIntermediate, spec, "teeio intermediate",
-                                         intermediate_key, {root_key, root.handle()});
+                                         intermediate_key, {root_key, root.handle().get()});
   const Certificate device = issue(Role::kDevice, spec, spec.name, device_key,
-                                   {intermediate_key, intermediate.handle()}, extras);
+                                   {intermediate_key, intermediate.handle().get()}, extras);
   return Pki{std::move(root_key), std::move(intermediate_key),
              Identity{CertificateChain::of({root, intermediate, device}), std::move(device_key)}};
 }
@@ -148,8 +150,8 @@ Result<Identity> make_sibling(const Pki& pki, const PkiSpec& spec, const LeafExt
     return fail(Errno::kInval, "a certificate's name has 1 to 64 bytes");
   const auto above = pki.device.chain.certificates().first(2);
   PrivateKey key = PrivateKey::generate(spec.type);
-  const Certificate leaf =
-      issue(Role::kDevice, spec, spec.name, key, {pki.intermediate_key, above[1].handle()}, extras);
+  const Certificate leaf = issue(Role::kDevice, spec, spec.name, key,
+                                 {pki.intermediate_key, above[1].handle().get()}, extras);
   return Identity{CertificateChain::of({above[0], above[1], leaf}), std::move(key)};
 }
 
@@ -165,12 +167,27 @@ HashAlgorithm fitting_hash(KeyType type) {
     case KeyType::kP256:
     case KeyType::kRsa2048:
     case KeyType::kEd25519:
+    case KeyType::kMlDsa44:
+    case KeyType::kSlhDsaSha2x128s:
+    case KeyType::kSlhDsaShake128s:
+    case KeyType::kSlhDsaSha2x128f:
+    case KeyType::kSlhDsaShake128f:
       return HashAlgorithm::kSha256;
     case KeyType::kP384:
     case KeyType::kRsa3072:
     case KeyType::kRsa4096:
+    case KeyType::kMlDsa65:
+    case KeyType::kSlhDsaSha2x192s:
+    case KeyType::kSlhDsaShake192s:
+    case KeyType::kSlhDsaSha2x192f:
+    case KeyType::kSlhDsaShake192f:
       return HashAlgorithm::kSha384;
     case KeyType::kP521:
+    case KeyType::kMlDsa87:
+    case KeyType::kSlhDsaSha2x256s:
+    case KeyType::kSlhDsaShake256s:
+    case KeyType::kSlhDsaSha2x256f:
+    case KeyType::kSlhDsaShake256f:
       return HashAlgorithm::kSha512;
   }
   return HashAlgorithm::kSha384;

@@ -164,17 +164,10 @@ Bytes dice_tcb_info(std::uint8_t svn, std::uint8_t flags) {
   // 2.16.840.1.101.3.4.2.2: SHA-384.
   const Bytes sha384 = octets({0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02});
   const Bytes fwid = der(0x30, joined({der(0x06, sha384), der(0x04, dice_fwid())}));
-  const Bytes contents =
-      joined({der(0x80, bytes_of_text("teeio")), der(0x81, bytes_of_text("corpus")),
-              der(0x82, bytes_of_text("2.1")), der(0x83, octets({svn})), der(0x84, octets({1})),
-              der(0xa6, fwid), der(0x87, octets({0, flags}))});
-  // More than 127 bytes: DER's long form.
-  return Writer()
-      .le(std::uint8_t{0x30})
-      .le(std::uint8_t{0x81})
-      .le(static_cast<std::uint8_t>(contents.size()))
-      .bytes(contents)
-      .take();
+  return der(0x30,
+             joined({der(0x80, bytes_of_text("teeio")), der(0x81, bytes_of_text("corpus")),
+                     der(0x82, bytes_of_text("2.1")), der(0x83, octets({svn})),
+                     der(0x84, octets({1})), der(0xa6, fwid), der(0x87, octets({0, flags}))}));
 }
 
 Bytes dice_ueid() { return der(0x30, der(0x04, octets({0x01, 0xc0, 0xff, 0xee, 0x00, 0x01}))); }

@@ -26,6 +26,8 @@ Bytes signed_message(const Statement& s, crypto::SignatureAlgorithm algorithm,
 void add_chain(const Statement& s, std::vector<Part>& parts) {
   const auto certificates = s.chain->chain.certificates();
   parts.push_back({"root.pem", bytes_of_text(certificates.front().pem())});
+  const ByteView root = certificates.front().der();
+  parts.push_back({"root.der", Bytes(root.begin(), root.end())});
   std::string below;
   for (std::size_t i = 1; i + 1 < certificates.size(); ++i) below += certificates[i].pem();
   parts.push_back({"below.pem", bytes_of_text(below)});
@@ -36,7 +38,7 @@ void add_chain(const Statement& s, std::vector<Part>& parts) {
 
 void add_signature(const Statement& s, std::vector<Part>& parts) {
   const auto hash = spdm::hash_of(s.agreement->base_hash);
-  const auto algorithm = spdm::signature_of(s.agreement->base_asym);
+  const auto algorithm = s.agreement->signature();
   if (!hash || !algorithm || s.evidence.signature.size() != crypto::signature_size(*algorithm))
     return;
   parts.push_back({"signed.bin", signed_message(s, *algorithm, *hash)});

@@ -6,6 +6,7 @@
 #include "evidence/clauses.h"
 #include "spdm/suite.h"
 #include "wire/spdm_algorithms.h"
+#include "wire/spdm_pqc.h"
 
 namespace teeio::evidence {
 namespace {
@@ -30,13 +31,18 @@ void judge_version(const Case& c, Clauses& out) {
                                     : "the device speaks " + version_text(best) + " too");
 }
 
+std::string_view signature_name(const Agreement& agreed) {
+  return agreed.base_asym != 0 ? wire::spdm_asym_name(agreed.base_asym)
+                               : wire::spdm_pqc_asym_name(agreed.pqc_asym);
+}
+
 void judge_algorithms(const Case& c, Clauses& out) {
   const Agreement& agreed = *c.statement.agreement;
   const std::string hash(wire::spdm_hash_name(agreed.base_hash));
   const auto& hashes = c.policy.hashes;
   out.decide("spdm.hash", std::ranges::find(hashes, hash) != hashes.end(),
              hash.empty() ? "no hash that is known was agreed on" : hash + " was agreed on");
-  const std::string asym(wire::spdm_asym_name(agreed.base_asym));
+  const std::string asym(signature_name(agreed));
   const auto& signatures = c.policy.signatures;
   const bool allowed =
       signatures.empty() ? !asym.empty() : std::ranges::find(signatures, asym) != signatures.end();

@@ -20,9 +20,11 @@ void judge_signature(const Case& c, Clauses& out) {
   if (!s.chain || !s.agreement)
     return out.refuse("measurements.signature", "there is no key or algorithm to verify it with");
   const auto hash = spdm::hash_of(s.agreement->base_hash);
-  const auto algorithm = spdm::signature_of(s.agreement->base_asym);
+  const auto algorithm = s.agreement->signature();
   if (!hash || !algorithm)
     return out.refuse("measurements.signature", "the algorithms agreed on are not known here");
+  if (!crypto::available(crypto::key_type(*algorithm)))
+    return out.refuse("measurements.signature", "this OpenSSL cannot verify such signatures");
   const auto verified = s.chain->chain.leaf().public_key().verify_spdm(
       {s.agreement->version, crypto::SigningPurpose::kResponderMeasurements, *algorithm, *hash},
       crypto::hash(*hash, s.evidence.transcript), s.evidence.signature);

@@ -12,6 +12,7 @@
 #include "crypto/dice.h"
 #include "evidence/measurement_values.h"
 #include "wire/spdm_algorithms.h"
+#include "wire/spdm_pqc.h"
 
 namespace teeio::evidence {
 namespace {
@@ -161,7 +162,9 @@ bool is_hash(std::string_view name) {
 }
 bool is_signature(std::string_view name) {
   for (unsigned bit = 0; bit < 32; ++bit)
-    if (wire::spdm_asym_name(std::uint32_t{1} << bit) == name) return true;
+    if (wire::spdm_asym_name(std::uint32_t{1} << bit) == name ||
+        wire::spdm_pqc_asym_name(std::uint32_t{1} << bit) == name)
+      return !name.empty();
   return false;
 }
 

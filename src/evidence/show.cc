@@ -9,6 +9,7 @@
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
 #include "wire/spdm_capability_names.h"
+#include "wire/spdm_pqc.h"
 
 namespace teeio::evidence {
 namespace {

@@ -156,6 +156,10 @@ void read_report(Statement& s) {
 
 }  // namespace
 
+std::optional<crypto::SignatureAlgorithm> Agreement::signature() const {
+  return base_asym != 0 ? spdm::signature_of(base_asym) : spdm::pqc_signature_of(pqc_asym);
+}
+
 const MeasurementBlock* Statement::block(std::uint8_t index) const {
   const auto found = std::ranges::find(blocks, index, &MeasurementBlock::index);
   return found == blocks.end() ? nullptr : &*found;

@@ -22,6 +22,8 @@ struct Agreement {
   std::uint32_t base_asym = 0;
   std::uint32_t pqc_asym = 0;
   std::uint32_t measurement_hash = 0;
+  /// The algorithm of the device's signatures, of either family; nullopt: not known here.
+  [[nodiscard]] std::optional<crypto::SignatureAlgorithm> signature() const;
   bool is_signed = false;  ///< it stands in the transcript that the device signed (1.2)
 };
 
