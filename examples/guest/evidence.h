@@ -10,9 +10,9 @@
 // three. Nothing of it is believed before firmware says that its digest is that of
 // the device on the stream.
 //
-// What is left to a guest with a library: the signatures, of the certificates up to
-// a root that its owner trusts, and of the transcript by the last certificate's key.
-// The TDX module has checked that they hold; whose root it is, only the owner knows.
+// The TDX module has checked that the signatures hold; whose root it is, only the owner
+// knows. What is left to a guest with a library: other algorithms than P-384 with SHA-384,
+// path lengths, dates (docs/attestation.md has the whole list).
 class Evidence {
  public:
   Evidence(const unsigned char* bytes, std::uint64_t size) : bytes_(bytes), size_(size) {}
@@ -23,6 +23,11 @@ class Evidence {
   bool is_fresh(const unsigned char (&nonce)[32]) const;
   // The chain's root hash is that of its first certificate.
   bool names_its_root() const;
+  // The chain's first certificate is this one of the owner's, by its digest.
+  bool begins_with(const sha384::Digest& root) const;
+  // Each certificate is signed by the one before it, and the transcript by the last one's
+  // key. Three verifications: a guest without a fast multiplier feels them.
+  bool is_signed() const;
   // The signed measurements have the digest of the firmware that the owner expects.
   bool has_measurement(const sha384::Digest& reference) const;
 
@@ -35,6 +40,10 @@ class Evidence {
   std::uint64_t transcript_size() const { return word(4); }
   const unsigned char* chain() const { return bytes_ + kHeader; }
   const unsigned char* transcript() const { return chain() + chain_size(); }
+  const unsigned char* signature() const { return transcript() + transcript_size(); }
+  std::uint64_t signature_size() const { return word(8); }
+  bool first_certificate(const unsigned char*& at, std::uint64_t& size) const;
+  bool signed_digest(sha384::Digest& digest) const;
   bool transcript_has(const unsigned char* what, std::uint64_t size) const;
 
   const unsigned char* bytes_;

@@ -58,6 +58,18 @@ void draw_nonce(unsigned char (&nonce)[32]) {
   for (unsigned i = 0; i < sizeof nonce; ++i) nonce[i] = digest.bytes[i];
 }
 
+// With the owner's root: what firmware has checked already, and whose device it is, which
+// firmware cannot know.
+void verify_signatures(const Evidence& evidence) {
+  const volatile Board& board = at<Board>(shared(platform::kBoard));
+  if ((board.flags & platform::kHasRoot) == 0) return;
+  sha384::Digest root{};
+  for (unsigned i = 0; i < sha384::kSize; ++i) root.bytes[i] = board.root[i];
+  require(evidence.begins_with(root), kNotTheOwnersRoot);
+  require(evidence.is_signed(), kEvidenceIsWrong);
+  say("attest: signatures hold up to the owner's root");
+}
+
 // Evidence of the device, judged in the guest's own memory at `copy`: what it proved
 // when it was connected, or with `fresh` what it proves now.
 tdx::DeviceHash judge_evidence(std::uint32_t function, std::uint64_t copy, bool fresh) {
@@ -76,6 +88,7 @@ tdx::DeviceHash judge_evidence(std::uint32_t function, std::uint64_t copy, bool 
   const Evidence evidence(reinterpret_cast<const unsigned char*>(copy), size);
   require(evidence.well_formed() && evidence.names_its_root(), kEvidenceIsWrong);
   require(!fresh || evidence.is_fresh(nonce), kEvidenceIsOld);
+  verify_signatures(evidence);
   const auto firmware =
       sha384::of(reinterpret_cast<const unsigned char*>(kFirmware), sizeof kFirmware - 1);
   require(evidence.has_measurement(firmware), kNotTheDevice);
@@ -142,7 +155,8 @@ extern "C" [[noreturn]] void guest_main(std::uint64_t board_gpa) {
   const volatile Board& page = at<Board>(shared(board_gpa));
   require(page.magic == Board::kMagic, kBoardIsWrong);
   // A copy: shared memory may change under our eyes.
-  const Board board = {page.magic, page.function_id, page.flags, page.bar0_size, page.bar2_size};
+  const Board board = {page.magic,     page.function_id, page.flags,
+                       page.bar0_size, page.bar2_size,   {}};
 
   emulated::enable();
   require(emulated::read(dma::kId) == dma::kIdValue, kNoDevice);

@@ -38,10 +38,14 @@ struct Board {
   std::uint32_t flags;
   std::uint64_t bar0_size;
   std::uint64_t bar2_size;
+  // With kHasRoot: SHA-384 of the root certificate that the guest's owner trusts. An owner
+  // has it in the measured image; here the VMM stands in for both.
+  unsigned char root[48];
 };
 constexpr std::uint32_t kKeepBound = 1;   // Board::flags: do not ask to unbind
 constexpr std::uint32_t kWantsFresh = 2;  // Board::flags: have the device measured anew
 constexpr std::uint32_t kSharedOnly = 4;  // Board::flags: do not take the device into trust
+constexpr std::uint32_t kHasRoot = 8;     // Board::flags: verify signatures, up to Board::root
 
 // Ports.
 constexpr std::uint16_t kPortConsole = 0x3f8;    // characters

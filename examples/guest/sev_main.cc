@@ -125,7 +125,8 @@ extern "C" [[noreturn]] void guest_main(std::uint64_t board_gpa) {
   const volatile Board& page = at<Board>(shared(board_gpa));
   require(page.magic == Board::kMagic, kBoardIsWrong);
   // A copy: shared memory may change under our eyes.
-  const Board board = {page.magic, page.function_id, page.flags, page.bar0_size, page.bar2_size};
+  const Board board = {page.magic,     page.function_id, page.flags,
+                       page.bar0_size, page.bar2_size,   {}};
 
   emulated::enable();
   require(emulated::read(dma::kId) == dma::kIdValue, kNoDevice);

@@ -32,6 +32,7 @@ enum Failure : std::uint32_t {
   kNoEvidence,
   kEvidenceIsWrong,
   kEvidenceIsOld,
+  kNotTheOwnersRoot,
 };
 
 // The firmware that this guest's owner wants to see on the device: its measurement is

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "../guest/platform.h"
+#include "files.h"
 #include "session.h"
 #include "steps.h"
 
@@ -138,6 +139,7 @@ int Session::bring_evidence(bool fresh) {
   const unsigned char* const nonce = fresh ? page.nonce : nullptr;
   if (const int error = device_->read_evidence(options_.arch, nonce, evidence); error != 0)
     return error;
+  if (!options_.evidence_file.empty()) write_file(options_.evidence_file, evidence);
   if (evidence.size() > platform::kMostEvidence) return E2BIG;
   page.size = evidence.size();
   std::memcpy(place, &page, sizeof page);

@@ -17,6 +17,10 @@ trust and use it, and takes it back. Exit status: 0 when the guest said so.
   --no-unbind                 close everything while the device is bound
   --fresh-evidence            the guest has the device measured with its own nonce,
                               and bound anew: firmware answers for what it had at bind
+  --root=FILE                 the guest verifies the evidence's signatures, up to this root
+                              of its owner's (DER; P-384 and SHA-384)
+  --evidence-file=FILE        write the device's evidence, for `teeio evidence`
+  --report-file=FILE          write its interface report (cca; on tdx only the guest has it)
   --device=BDF                which function (default: the first with a TSM)
   --two-vfs                   two VFs in two VMs, both bound at a time
   --die-at=N                  kill this process before step N
@@ -34,6 +38,9 @@ enum Option {
   kCloseOrder,
   kNoUnbind,
   kFreshEvidence,
+  kRoot,
+  kEvidenceFile,
+  kReportFile,
   kDevice,
   kTwoVfs,
   kDieAt,
@@ -95,6 +102,9 @@ Options parse_options(int argc, char** argv) {
                                     {"close-order", required_argument, nullptr, kCloseOrder},
                                     {"no-unbind", no_argument, nullptr, kNoUnbind},
                                     {"fresh-evidence", no_argument, nullptr, kFreshEvidence},
+                                    {"root", required_argument, nullptr, kRoot},
+                                    {"evidence-file", required_argument, nullptr, kEvidenceFile},
+                                    {"report-file", required_argument, nullptr, kReportFile},
                                     {"device", required_argument, nullptr, kDevice},
                                     {"two-vfs", no_argument, nullptr, kTwoVfs},
                                     {"die-at", required_argument, nullptr, kDieAt},
@@ -121,6 +131,15 @@ Options parse_options(int argc, char** argv) {
         break;
       case kFreshEvidence:
         options.fresh_evidence = true;
+        break;
+      case kRoot:
+        options.root = text;
+        break;
+      case kEvidenceFile:
+        options.evidence_file = text;
+        break;
+      case kReportFile:
+        options.report_file = text;
         break;
       case kDevice:
         options.device = text;
@@ -151,6 +170,8 @@ Options parse_options(int argc, char** argv) {
         throw std::invalid_argument("see --help");
     }
   }
+  if (!options.report_file.empty() && options.arch != Arch::kCca)
+    throw std::invalid_argument("--report-file: on tdx the report goes to the guest alone");
   if (optind != argc) throw std::invalid_argument("no arguments are taken; see --help");
   return options;
 }

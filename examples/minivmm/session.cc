@@ -9,6 +9,7 @@
 
 #include "../guest/evidence.h"
 #include "../guest/platform.h"
+#include "files.h"
 #include "guest_image.h"
 #include "steps.h"
 
@@ -118,6 +119,11 @@ void Session::write_board() {
   board.function_id = function_.requester_id();
   if (!options_.unbind) board.flags |= platform::kKeepBound;
   if (options_.fresh_evidence) board.flags |= platform::kWantsFresh;
+  if (!options_.root.empty()) {
+    const sha384::Digest root = digest_of_file(options_.root);
+    std::memcpy(board.root, root.bytes, sizeof board.root);
+    board.flags |= platform::kHasRoot;
+  }
   board.bar0_size = device_->bar(0).size;
   board.bar2_size = device_->bar(2).size;
   std::memcpy(ram_.bytes().data() + platform::kBoard, &board, sizeof board);
@@ -184,8 +190,16 @@ void Session::drive_without_guest() {
   const Evidence seen(evidence.data(), evidence.size());
   if (!seen.well_formed() || !seen.names_its_root() || !seen.is_fresh(nonce))
     fail("the device's evidence does not hold", EPROTO);
+  if (!options_.evidence_file.empty()) write_file(options_.evidence_file, evidence);
+  if (!options_.root.empty()) {
+    if (!seen.begins_with(digest_of_file(options_.root)))
+      fail("the device's evidence is below another root", EPROTO);
+    if (!seen.is_signed()) fail("the signatures of the device's evidence do not hold", EPROTO);
+    std::printf("%sattest: signatures hold up to the owner's root\n", prefix_.c_str());
+  }
   std::vector<unsigned char> report;
   check(device_->read_report(options_.arch, report), "report");
+  if (!options_.report_file.empty()) write_file(options_.report_file, report);
   // Mapped, not validated: only the guest itself can ask its firmware for that.
   for (std::uint32_t i = 0; i < 2; ++i) {
     require_reported(report, kBars[i]);

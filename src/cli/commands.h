@@ -9,6 +9,7 @@ struct RunArguments;
 void add_abi_command(Command& root);       ///< `teeio abi`
 void add_decode_command(Command& root);    ///< `teeio decode`
 void add_doctor_command(Command& root);    ///< `teeio doctor`
+void add_evidence_command(Command& root);  ///< `teeio evidence`
 void add_explore_command(Command& root);   ///< `teeio explore`
 void add_machine_command(Command& root);   ///< `teeio machine show`
 void add_pki_command(Command& root);       ///< `teeio pki new`

@@ -34,6 +34,7 @@ int parse_and_run(std::vector<std::string> words) {
   add_serve_command(root);
   add_validate_command(root);
   add_decode_command(root);
+  add_evidence_command(root);
   add_abi_command(root);
   add_doctor_command(root);
   return line.run(std::move(words));

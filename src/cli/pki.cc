@@ -34,6 +34,14 @@ std::optional<crypto::HashAlgorithm> hash_from_name(std::string_view name) {
   return std::nullopt;
 }
 
+/// Post-quantum ones too: whether this OpenSSL has them is said when they are asked for.
+std::vector<std::string> key_types() {
+  std::vector<std::string> names;
+  for (auto type = 0U; type <= static_cast<unsigned>(crypto::KeyType::kSlhDsaShake256f); ++type)
+    names.emplace_back(crypto::key_type_name(static_cast<crypto::KeyType>(type)));
+  return names;
+}
+
 ByteView bytes_of_text(std::string_view text) { return std::as_bytes(std::span(text)); }
 
 /// Writes new files into one directory; the first failure is told and ends it.
@@ -100,7 +108,7 @@ int make_new(const PkiArguments& arguments) {
   if (arguments.seed) seeded.emplace(*arguments.seed);
   const auto pki = crypto::make_pki({.type = type, .hash = hash, .name = arguments.name});
   if (!pki) {
-    complain("teeio: {}\n", pki.error().why);
+    complain("teeio: {} (OpenSSL {})\n", pki.error().why, crypto::openssl_version());
     return 1;
   }
   NewFiles files(arguments.directory);
@@ -123,7 +131,7 @@ void add_pki_command(Command& root) {
       "new", "Make a root, an intermediate and a device, with keys, as PEM, DER and SPDM's chain");
   make.positional("DIR", arguments->directory, "A directory that is new or empty").required();
   make.option("--algorithm", arguments->algorithm, "Of the keys")
-      .choices({"p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096", "ed25519"})
+      .choices(key_types())
       .shows_default();
   make.option("--hash", arguments->hash,
               "Of the signatures and of the root in chain.spdm (default: as strong as the key)")

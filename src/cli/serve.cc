@@ -32,6 +32,7 @@ struct ServeArguments {
   std::vector<std::string> psks;
   std::vector<std::string> versions;
   std::vector<std::string> capabilities;
+  std::string post_quantum = "offer";
   bool mutual_auth = false;
   serve::ServerOptions options;
 };
@@ -51,6 +52,10 @@ std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
       return std::unexpected("a capability of pre-shared keys needs --psk");
     spdm.capabilities = *flags;
   }
+  spdm.post_quantum = *serve::post_quantum_of(arguments.post_quantum);
+  if (const auto what = serve::leave_out_unavailable(spdm.algorithms, spdm.post_quantum);
+      !what.empty())
+    complain("teeio serve: {}\n", what);
   const auto chosen = serve::parse_algorithms(
       serve::available_algorithms(!arguments.chain.empty() || !arguments.slots.empty()),
       spdm.algorithms);
@@ -212,6 +217,11 @@ void add_serve_command(Command& root) {
               "Only these of their kinds (ECDSA-P256, SHA-256, …), with commas between")
       .value_name("LIST")
       .comma_separated();
+  serve
+      .option("--post-quantum", arguments->post_quantum,
+              "ML-DSA, SLH-DSA and ML-KEM of SPDM 1.4, where OpenSSL has them")
+      .choices({"off", "offer", "first", "only"})
+      .shows_default();
   serve.option("--slots", arguments->options.spdm.slots.slots, "Slots that are filled, from 0 on")
       .range(1, 8)
       .shows_default();

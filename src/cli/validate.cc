@@ -35,6 +35,7 @@ struct ValidateArguments {
   std::string pcap;
   std::string key_log;
   std::string psk;
+  std::string post_quantum = "offer";
   bool verbose = false;
   std::vector<std::string> suites;
   std::vector<std::string> cases;
@@ -64,6 +65,10 @@ std::expected<validate::Target, std::string> target_of(const ValidateArguments& 
     target.transport = arguments.mctp.empty() ? serve::PlatformTransport::kPciDoe
                                               : serve::PlatformTransport::kMctp;
   }
+  target.post_quantum = *serve::post_quantum_of(arguments.post_quantum);
+  std::vector<std::string> none;
+  if (const auto what = serve::leave_out_unavailable(none, target.post_quantum); !what.empty())
+    complain("teeio validate: {}\n", what);
   if (!arguments.psk.empty()) {
     auto psk = parse_psk(arguments.psk);
     if (!psk) return std::unexpected(psk.error());
@@ -223,6 +228,11 @@ void add_validate_command(Command& root) {
       .shows_default();
   command.option("--psk", arguments->psk, "The responder's pre-shared key, HINT=KEY")
       .value_name("HINT=KEY");
+  command
+      .option("--post-quantum", arguments->post_quantum,
+              "ML-DSA, SLH-DSA and ML-KEM of SPDM 1.4, where OpenSSL has them")
+      .choices({"off", "offer", "first", "only"})
+      .shows_default();
   command.option("--pcap", arguments->pcap, "Write packets to this file (.pcapng or pcap)")
       .value_name("FILE");
   command.option("--keylog", arguments->key_log, "Write session keys to this file")

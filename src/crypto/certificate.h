@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "crypto/keys.h"
+#include "crypto/plain_certificate.h"
 
 namespace teeio::crypto {
 
@@ -36,7 +37,13 @@ class Certificate {
   [[nodiscard]] bool is_mutable() const { return parsed_->mutable_certificate; }
   /// One line, as RFC 2253 has it.
   [[nodiscard]] std::string subject() const;
-  [[nodiscard]] x509_st* handle() const { return parsed_->handle.get(); }
+  /// As OpenSSL reads it: made on the spot where the certificate is plain, which OpenSSL was
+  /// not asked about so far. Null: OpenSSL does not take what read_plain() took.
+  [[nodiscard]] detail::Handle<x509_st> handle() const;
+  /// What was read without OpenSSL; null where that was not enough.
+  [[nodiscard]] const detail::PlainCertificate* plain() const {
+    return parsed_->plain ? &*parsed_->plain : nullptr;
+  }
 
   friend bool operator==(const Certificate& a, const Certificate& b) {
     return std::ranges::equal(a.der(), b.der());
@@ -44,8 +51,9 @@ class Certificate {
 
  private:
   struct Parsed {
-    detail::Handle<x509_st> handle;
+    detail::Handle<x509_st> handle;  ///< null when it is plain
     Bytes der;
+    std::optional<detail::PlainCertificate> plain;  ///< views into `der`
     PublicKey key;
     bool self_issued = false;
     bool ca = false;
@@ -53,6 +61,7 @@ class Certificate {
     bool mutable_certificate = false;
   };
   explicit Certificate(std::shared_ptr<const Parsed> parsed) : parsed_(std::move(parsed)) {}
+  static std::optional<Certificate> parse_plain(ByteView der);
 
   std::shared_ptr<const Parsed> parsed_;
 };
@@ -95,7 +104,9 @@ class CertificateChain {
   /// basic constraints, path lengths, key usage, critical extensions), and what
   /// DSP0274 ("Leaf certificate") wants of the leaf: X.509 version 3, a serial number,
   /// and where key usage is present digitalSignature. `unix_time`: when validity is
-  /// judged; none: it is not, since a verifier may have no clock.
+  /// judged; none: it is not, since a verifier may have no clock. Chains of plain
+  /// certificates whose first is an anchor itself are judged without OpenSSL's path
+  /// validation, by the same rules and stricter, unless validity is to be judged.
   /// Errors: EACCES when the chain does not end in an anchor, a signature is wrong
   /// or an issuer may not issue; ETIMEDOUT when it is not valid at that time; EINVAL
   /// when the leaf lacks what it must have.

@@ -70,8 +70,8 @@ Result<Bytes> certification_request(const PrivateKey& key, HashAlgorithm hash,
                                      static_cast<int>(name.size()), -1, 0) == 1,
       "OpenSSL makes no certification request");
   if (!wanted.empty()) TEEIO_TRY(take_over(made.get(), wanted));
-  const bool eddsa = key.public_key().type() == KeyType::kEd25519;
-  if (X509_REQ_sign(made.get(), key.handle(), eddsa ? nullptr : detail::md(hash)) <= 0)
+  const bool bare = signs_without_digest(key.public_key().type());
+  if (X509_REQ_sign(made.get(), key.handle(), bare ? nullptr : detail::md(hash)) <= 0)
     return fail(Errno::kInval, "the key signs no certification request");
   Bytes der(static_cast<std::size_t>(std::max(0, i2d_X509_REQ(made.get(), nullptr))));
   unsigned char* at = detail::out_of(der);

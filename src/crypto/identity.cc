@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "crypto/dmtf_oids.h"
+#include "crypto/issue.h"
 #include "crypto/openssl.h"
 #include "crypto/random.h"
 
@@ -47,13 +48,13 @@ void add_extension(X509* certificate, X509V3_CTX& context, int nid, const std::s
   X509_EXTENSION_free(extension);
 }
 
-void add_spdm_extension(X509* certificate) {
-  ASN1_OBJECT* const id = OBJ_txt2obj(kOidSpdmExtension, /*no_name=*/1);
+void add_raw_extension(X509* certificate, const char* dotted, ByteView contents) {
+  ASN1_OBJECT* const id = OBJ_txt2obj(dotted, /*no_name=*/1);
   ASN1_OCTET_STRING* const value = ASN1_OCTET_STRING_new();
-  TEEIO_CHECK(
-      value != nullptr && ASN1_OCTET_STRING_set(value, kSpdmExtension.data(),
-                                                static_cast<int>(kSpdmExtension.size())) == 1,
-      kIdentityFails);
+  TEEIO_CHECK(id != nullptr && value != nullptr &&
+                  ASN1_OCTET_STRING_set(value, detail::data_of(contents),
+                                        static_cast<int>(contents.size())) == 1,
+              kIdentityFails);
   X509_EXTENSION* const extension =
       X509_EXTENSION_create_by_OBJ(nullptr, id, /*critical=*/0, value);
   TEEIO_CHECK(extension != nullptr && X509_add_ext(certificate, extension, -1) == 1,
@@ -63,7 +64,7 @@ void add_spdm_extension(X509* certificate) {
   ASN1_OBJECT_free(id);
 }
 
-void add_extensions(X509* certificate, X509* issuer, Role role) {
+void add_extensions(X509* certificate, X509* issuer, Role role, const LeafExtras& extras) {
   X509V3_CTX context{};
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
   const bool device = role == Role::kDevice;
@@ -79,8 +80,10 @@ void add_extensions(X509* certificate, X509* issuer, Role role) {
                 std::string(kOidResponderAuth) + "," + kOidRequesterAuth);
   // DSP0274 1.2, "Subject alternative name": manufacturer, product, serial number.
   add_extension(certificate, context, NID_subject_alt_name,
-                std::string("otherName:") + kOidDeviceInfo + ";UTF8:teeio:device:1");
-  add_spdm_extension(certificate);
+                std::string("otherName:") + kOidDeviceInfo + ";UTF8:" + extras.device_info);
+  add_raw_extension(certificate, kOidSpdmExtension, std::as_bytes(std::span(kSpdmExtension)));
+  for (const auto& [id, contents] : extras.extensions)
+    add_raw_extension(certificate, id.c_str(), contents);
 }
 
 struct Issuer {
@@ -89,7 +92,7 @@ struct Issuer {
 };
 
 Certificate issue(Role role, const PkiSpec& spec, std::string_view name, const PrivateKey& subject,
-                  Issuer issuer) {
+                  Issuer issuer, const LeafExtras& extras = {}) {
   detail::direct_openssl_draws();
   const detail::Handle<X509> made(X509_new());
   X509* const x = made.get();
@@ -97,15 +100,15 @@ Certificate issue(Role role, const PkiSpec& spec, std::string_view name, const P
   TEEIO_CHECK(x != nullptr && X509_set_version(x, kVersion3) == 1 &&
                   X509_set_pubkey(x, subject.handle()) == 1 &&
                   ASN1_TIME_set_string_X509(X509_getm_notBefore(x), "20200101000000Z") == 1 &&
-                  ASN1_TIME_set_string_X509(X509_getm_notAfter(x), "99991231235959Z") == 1,
+                  ASN1_TIME_set_string_X509(X509_getm_notAfter(x), extras.not_after.c_str()) == 1,
               kIdentityFails);
   set_serial(x);
   set_name(X509_get_subject_name(x), name);
   X509* const by = issuer.certificate != nullptr ? issuer.certificate : x;
   TEEIO_CHECK(X509_set_issuer_name(x, X509_get_subject_name(by)) == 1, kIdentityFails);
-  add_extensions(x, by, role);
-  const bool eddsa = spec.type == KeyType::kEd25519;
-  TEEIO_CHECK(X509_sign(x, issuer.key.handle(), eddsa ? nullptr : detail::md(spec.hash)) > 0,
+  add_extensions(x, by, role, extras);
+  const bool bare = signs_without_digest(spec.type);
+  TEEIO_CHECK(X509_sign(x, issuer.key.handle(), bare ? nullptr : detail::md(spec.hash)) > 0,
               kIdentityFails);
   Bytes der(static_cast<std::size_t>(std::max(0, i2d_X509(x, nullptr))));
   unsigned char* at = detail::out_of(der);
@@ -125,19 +128,33 @@ Result<Identity> identity_from_pem(std::string_view chain, std::string_view key)
   return Identity{std::move(certificates), std::move(leaf_key)};
 }
 
-Result<Pki> make_pki(const PkiSpec& spec) {
+Result<Pki> make_pki(const PkiSpec& spec) { return make_pki(spec, LeafExtras()); }
+
+Result<Pki> make_pki(const PkiSpec& spec, const LeafExtras& extras) {
   if (spec.name.empty() || spec.name.size() > kMaxName)
     return fail(Errno::kInval, "a certificate's name has 1 to 64 bytes");
+  if (!available(spec.type))
+    return fail(Errno::kOpNotSupp, "this OpenSSL has no such keys: 3.5 or later is needed");
   PrivateKey root_key = PrivateKey::generate(spec.type);
   PrivateKey intermediate_key = PrivateKey::generate(spec.type);
   PrivateKey device_key = PrivateKey::generate(spec.type);
   const Certificate root = issue(Role::kRoot, spec, "teeio root", root_key, {root_key, nullptr});
   const Certificate intermediate = issue(Role::kIntermediate, spec, "teeio intermediate",
-                                         intermediate_key, {root_key, root.handle()});
-  const Certificate device =
-      issue(Role::kDevice, spec, spec.name, device_key, {intermediate_key, intermediate.handle()});
+                                         intermediate_key, {root_key, root.handle().get()});
+  const Certificate device = issue(Role::kDevice, spec, spec.name, device_key,
+                                   {intermediate_key, intermediate.handle().get()}, extras);
   return Pki{std::move(root_key), std::move(intermediate_key),
              Identity{CertificateChain::of({root, intermediate, device}), std::move(device_key)}};
+}
+
+Result<Identity> make_sibling(const Pki& pki, const PkiSpec& spec, const LeafExtras& extras) {
+  if (spec.name.empty() || spec.name.size() > kMaxName)
+    return fail(Errno::kInval, "a certificate's name has 1 to 64 bytes");
+  const auto above = pki.device.chain.certificates().first(2);
+  PrivateKey key = PrivateKey::generate(spec.type);
+  const Certificate leaf = issue(Role::kDevice, spec, spec.name, key,
+                                 {pki.intermediate_key, above[1].handle().get()}, extras);
+  return Identity{CertificateChain::of({above[0], above[1], leaf}), std::move(key)};
 }
 
 Pki make_device_identity(std::uint64_t seed, KeyType type) {
@@ -152,12 +169,27 @@ HashAlgorithm fitting_hash(KeyType type) {
     case KeyType::kP256:
     case KeyType::kRsa2048:
     case KeyType::kEd25519:
+    case KeyType::kMlDsa44:
+    case KeyType::kSlhDsaSha2x128s:
+    case KeyType::kSlhDsaShake128s:
+    case KeyType::kSlhDsaSha2x128f:
+    case KeyType::kSlhDsaShake128f:
       return HashAlgorithm::kSha256;
     case KeyType::kP384:
     case KeyType::kRsa3072:
     case KeyType::kRsa4096:
+    case KeyType::kMlDsa65:
+    case KeyType::kSlhDsaSha2x192s:
+    case KeyType::kSlhDsaShake192s:
+    case KeyType::kSlhDsaSha2x192f:
+    case KeyType::kSlhDsaShake192f:
       return HashAlgorithm::kSha384;
     case KeyType::kP521:
+    case KeyType::kMlDsa87:
+    case KeyType::kSlhDsaSha2x256s:
+    case KeyType::kSlhDsaShake256s:
+    case KeyType::kSlhDsaSha2x256f:
+    case KeyType::kSlhDsaShake256f:
       return HashAlgorithm::kSha512;
   }
   return HashAlgorithm::kSha384;

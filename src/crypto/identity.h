@@ -37,7 +37,8 @@ struct Pki {
 /// on without an end (RFC 5280, 4.1.2.5); the device's certificate has the SPDM
 /// extension with id-DMTF-hardware-identity and both of SPDM's extended key usages,
 /// so that it serves a responder and a requester.
-/// Errors: EINVAL when the name is empty or longer than 64 bytes (X.520).
+/// Errors: EINVAL when the name is empty or longer than 64 bytes (X.520); EOPNOTSUPP when the
+/// OpenSSL that runs has no such keys.
 Result<Pki> make_pki(const PkiSpec& spec);
 
 /// The same, as a function of the seed alone, whatever was drawn before. Costs

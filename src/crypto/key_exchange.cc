@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "crypto/ec_public_key.h"
 #include "crypto/openssl.h"
 #include "crypto/random.h"
 
@@ -104,6 +105,11 @@ detail::Handle<EVP_PKEY> peer_key(KeyExchangeGroup group, ByteView exchange_data
 }
 
 }  // namespace
+
+std::shared_ptr<evp_pkey_st> detail::ec_public_key(KeyExchangeGroup curve, ByteView point) {
+  TEEIO_CHECK(is_curve(curve) && point.size() == row(curve).size, "no point of a curve");
+  return peer_key(curve, point);
+}
 
 std::size_t exchange_data_size(KeyExchangeGroup group) { return row(group).size; }
 

@@ -1,12 +1,17 @@
 #include "crypto/keys.h"
 
 #include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include "base/check.h"
+#include "crypto/key_text.h"
 #include "crypto/openssl.h"
 #include "crypto/random.h"
 
@@ -41,6 +46,15 @@ Result<KeyType> ec_type(EVP_PKEY* key) {
   return fail(Errno::kOpNotSupp, "an elliptic curve is none of SPDM's");
 }
 
+/// OpenSSL 3.0 has no numbers for these: they go by name.
+Result<KeyType> post_quantum_type(EVP_PKEY* key) {
+  for (auto type = static_cast<unsigned>(KeyType::kMlDsa44);
+       type <= static_cast<unsigned>(KeyType::kSlhDsaShake256f); ++type)
+    if (EVP_PKEY_is_a(key, post_quantum_name(static_cast<KeyType>(type))) == 1)
+      return static_cast<KeyType>(type);
+  return fail(Errno::kOpNotSupp, "a key is of a type that SPDM does not use here");
+}
+
 Result<KeyType> type_of(EVP_PKEY* key) {
   switch (EVP_PKEY_get_base_id(key)) {
     case EVP_PKEY_RSA:
@@ -50,30 +64,19 @@ Result<KeyType> type_of(EVP_PKEY* key) {
     case EVP_PKEY_ED25519:
       return KeyType::kEd25519;
     default:
-      return fail(Errno::kOpNotSupp, "a key is of a type that SPDM does not use here");
+      return post_quantum_type(key);
   }
 }
 
-enum class Scheme : std::uint8_t { kRsaPkcs1, kRsaPss, kEcdsa, kEdDsa };
+enum class Scheme : std::uint8_t { kRsaPkcs1, kRsaPss, kEcdsa, kEdDsa, kPostQuantum };
 
 Scheme scheme_of(SignatureAlgorithm algorithm) {
-  switch (algorithm) {
-    case SignatureAlgorithm::kRsaSsa2048:
-    case SignatureAlgorithm::kRsaSsa3072:
-    case SignatureAlgorithm::kRsaSsa4096:
-      return Scheme::kRsaPkcs1;
-    case SignatureAlgorithm::kRsaPss2048:
-    case SignatureAlgorithm::kRsaPss3072:
-    case SignatureAlgorithm::kRsaPss4096:
-      return Scheme::kRsaPss;
-    case SignatureAlgorithm::kEcdsaP256:
-    case SignatureAlgorithm::kEcdsaP384:
-    case SignatureAlgorithm::kEcdsaP521:
-      return Scheme::kEcdsa;
-    case SignatureAlgorithm::kEd25519:
-      return Scheme::kEdDsa;
-  }
-  return Scheme::kEcdsa;
+  using enum Scheme;
+  // By SignatureAlgorithm; what follows is post-quantum.
+  static constexpr std::array<Scheme, 10> kSchemes = {
+      kRsaPkcs1, kRsaPss, kRsaPkcs1, kRsaPss, kEcdsa, kRsaPkcs1, kRsaPss, kEcdsa, kEcdsa, kEdDsa};
+  return is_post_quantum(algorithm) ? kPostQuantum
+                                    : kSchemes.at(static_cast<std::size_t>(algorithm));
 }
 
 /// RSA's padding; ECDSA needs nothing, since it takes the digest as a number.
@@ -148,12 +151,28 @@ Bytes sign_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm has
   return scheme == Scheme::kEcdsa ? raw_signature(out, signature_size(algorithm)) : out;
 }
 
-Bytes sign_eddsa(EVP_PKEY* key, ByteView message) {
+/// OSSL_SIGNATURE_PARAM_CONTEXT_STRING, which OpenSSL's headers have from 3.2 on.
+constexpr const char* kContextString = "context-string";
+
+/// The parameters of a signature with a context string; without one, of one without.
+std::array<OSSL_PARAM, 2> context_of(std::string_view context) {
+  if (context.empty()) return {OSSL_PARAM_construct_end(), OSSL_PARAM_construct_end()};
+  // OpenSSL only reads it.
+  return {OSSL_PARAM_construct_octet_string(kContextString, const_cast<char*>(context.data()),
+                                            context.size()),
+          OSSL_PARAM_construct_end()};
+}
+
+/// EdDSA, ML-DSA and SLH-DSA take messages as they are.
+Bytes sign_message(EVP_PKEY* key, ByteView message, std::string_view context_string = {}) {
+  detail::direct_openssl_draws();
   const detail::Handle<EVP_MD_CTX> context(EVP_MD_CTX_new());
+  const auto parameters = context_of(context_string);
   std::size_t size = static_cast<std::size_t>(EVP_PKEY_get_size(key));
   Bytes out(size);
   TEEIO_CHECK(context != nullptr &&
-                  EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, key) == 1 &&
+                  EVP_DigestSignInit_ex(context.get(), nullptr, nullptr, nullptr, nullptr, key,
+                                        parameters.data()) == 1 &&
                   EVP_DigestSign(context.get(), detail::out_of(out), &size,
                                  detail::data_of(message), message.size()) == 1,
               kSignFails);
@@ -181,11 +200,14 @@ Result<void> verify_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgo
                                  detail::data_of(digest), digest.size()) == 1);
 }
 
-Result<void> verify_eddsa(EVP_PKEY* key, ByteView message, ByteView signature) {
+Result<void> verify_message(EVP_PKEY* key, ByteView message, ByteView signature,
+                            std::string_view context_string = {}) {
   const detail::Handle<EVP_MD_CTX> context(EVP_MD_CTX_new());
-  TEEIO_CHECK(context != nullptr &&
-                  EVP_DigestVerifyInit(context.get(), nullptr, nullptr, nullptr, key) == 1,
-              "OpenSSL cannot verify");
+  const auto parameters = context_of(context_string);
+  TEEIO_CHECK(
+      context != nullptr && EVP_DigestVerifyInit_ex(context.get(), nullptr, nullptr, nullptr,
+                                                    nullptr, key, parameters.data()) == 1,
+      "OpenSSL cannot verify");
   return verdict(EVP_DigestVerify(context.get(), detail::data_of(signature), signature.size(),
                                   detail::data_of(message), message.size()) == 1);
 }
@@ -196,7 +218,20 @@ Result<void> check_type(KeyType have, SignatureAlgorithm wanted) {
   return {};
 }
 
-/// What an SPDM signature is computed over: a digest, or for EdDSA a message.
+bool takes_messages(SignatureAlgorithm algorithm) {
+  const Scheme scheme = scheme_of(algorithm);
+  return scheme == Scheme::kEdDsa || scheme == Scheme::kPostQuantum;
+}
+
+/// ML-DSA and SLH-DSA are given SPDM's context a second time, as their own. Source:
+/// DSP0274 1.4, "Signature algorithm references"; libspdm's libspdm_crypt_pqc_asym.c,
+/// libspdm_pqc_asym_sign().
+std::string_view context_string(const SpdmSigning& what) {
+  return is_post_quantum(what.algorithm) ? signing_context(what.purpose) : std::string_view();
+}
+
+/// What an SPDM signature is computed over: a digest, or a message where the algorithm
+/// takes one.
 ///
 /// Up to 1.1 the transcript is signed by itself. For EdDSA it then stands by its
 /// hash: a guess, as libspdm does it when it keeps running hashes.
@@ -207,11 +242,14 @@ Bytes spdm_message(const SpdmSigning& what, const Digest& transcript) {
     return {bytes.begin(), bytes.end()};
   }
   Bytes combined = combined_message(what, transcript);
-  if (scheme_of(what.algorithm) == Scheme::kEdDsa) return combined;
+  if (takes_messages(what.algorithm)) return combined;
   const Digest digest = hash(what.hash, combined);
   return {digest.view().begin(), digest.view().end()};
 }
 
+struct FreeSignature {
+  void operator()(EVP_SIGNATURE* p) const { EVP_SIGNATURE_free(p); }
+};
 struct FreeBio {
   void operator()(BIO* p) const { BIO_free(p); }
 };
@@ -219,6 +257,16 @@ using Bio = std::unique_ptr<BIO, FreeBio>;
 
 /// Never asks at the terminal: an encrypted key is an error.
 int no_passphrase(char*, int, int, void*) { return -1; }
+
+EVP_PKEY* make_key(KeyType type) {
+  constexpr std::array kRsaBits = {2048U, 3072U, 4096U};
+  constexpr std::array kCurves = {"P-256", "P-384", "P-521"};
+  const auto index = static_cast<std::size_t>(type);
+  if (type <= KeyType::kRsa4096) return EVP_RSA_gen(kRsaBits.at(index));
+  if (type <= KeyType::kP521) return EVP_EC_gen(kCurves.at(index - kRsaBits.size()));
+  return EVP_PKEY_Q_keygen(nullptr, nullptr,
+                           type == KeyType::kEd25519 ? "ED25519" : post_quantum_name(type));
+}
 
 }  // namespace
 
@@ -240,7 +288,7 @@ Result<void> PublicKey::verify(SignatureAlgorithm algorithm, HashAlgorithm hash,
   TEEIO_TRY(check_type(type_, algorithm));
   if (signature.size() != signature_size(algorithm))
     return fail(Errno::kInval, "the signature has another size than its algorithm's");
-  if (scheme_of(algorithm) == Scheme::kEdDsa) return verify_eddsa(key_.get(), message, signature);
+  if (takes_messages(algorithm)) return verify_message(key_.get(), message, signature);
   return verify_digest(key_.get(), algorithm, hash, crypto::hash(hash, message), signature);
 }
 
@@ -250,8 +298,8 @@ Result<void> PublicKey::verify_spdm(const SpdmSigning& what, const Digest& trans
   if (signature.size() != signature_size(what.algorithm))
     return fail(Errno::kInval, "the signature has another size than its algorithm's");
   const Bytes message = spdm_message(what, transcript);
-  if (scheme_of(what.algorithm) == Scheme::kEdDsa)
-    return verify_eddsa(key_.get(), message, signature);
+  if (takes_messages(what.algorithm))
+    return verify_message(key_.get(), message, signature, context_string(what));
   return verify_digest(key_.get(), what.algorithm, what.hash, message, signature);
 }
 
@@ -262,32 +310,34 @@ Bytes PublicKey::der() const {
   return out;
 }
 
+std::string public_key_pem(const PublicKey& key) {
+  const Bio bio(BIO_new(BIO_s_mem()));
+  TEEIO_CHECK(bio != nullptr && PEM_write_bio_PUBKEY(bio.get(), key.handle()) == 1,
+              "a public key has no PEM form");
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
+}
+
+Bytes openssl_signature(SignatureAlgorithm algorithm, ByteView signature) {
+  if (scheme_of(algorithm) == Scheme::kEcdsa) return der_signature(signature);
+  return {signature.begin(), signature.end()};
+}
+
+bool available(KeyType type) {
+  if (type < KeyType::kMlDsa44) return true;
+  // Whether it is there does not change while a program runs; asking again is harmless.
+  const std::unique_ptr<EVP_SIGNATURE, FreeSignature> found(
+      EVP_SIGNATURE_fetch(nullptr, post_quantum_name(type), nullptr));
+  ERR_clear_error();
+  return found != nullptr;
+}
+
+std::string_view openssl_version() { return OpenSSL_version(OPENSSL_VERSION_STRING); }
+
 PrivateKey PrivateKey::generate(KeyType type) {
   detail::direct_openssl_draws();
-  EVP_PKEY* key = nullptr;
-  switch (type) {
-    case KeyType::kRsa2048:
-      key = EVP_RSA_gen(2048);
-      break;
-    case KeyType::kRsa3072:
-      key = EVP_RSA_gen(3072);
-      break;
-    case KeyType::kRsa4096:
-      key = EVP_RSA_gen(4096);
-      break;
-    case KeyType::kP256:
-      key = EVP_EC_gen("P-256");
-      break;
-    case KeyType::kP384:
-      key = EVP_EC_gen("P-384");
-      break;
-    case KeyType::kP521:
-      key = EVP_EC_gen("P-521");
-      break;
-    case KeyType::kEd25519:
-      key = EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519");
-      break;
-  }
+  EVP_PKEY* const key = make_key(type);
   TEEIO_CHECK(key != nullptr, "OpenSSL generates no key");
   auto made = PublicKey::from_handle(own(key));
   TEEIO_CHECK(made.has_value(), "OpenSSL generated a key of another type");
@@ -313,14 +363,14 @@ Result<PrivateKey> PrivateKey::from_der(ByteView der) {
 Result<Bytes> PrivateKey::sign(SignatureAlgorithm algorithm, HashAlgorithm hash,
                                ByteView message) const {
   TEEIO_TRY(check_type(type(), algorithm));
-  if (scheme_of(algorithm) == Scheme::kEdDsa) return sign_eddsa(handle(), message);
+  if (takes_messages(algorithm)) return sign_message(handle(), message);
   return sign_digest(handle(), algorithm, hash, crypto::hash(hash, message));
 }
 
 Result<Bytes> PrivateKey::sign_spdm(const SpdmSigning& what, const Digest& transcript) const {
   TEEIO_TRY(check_type(type(), what.algorithm));
   const Bytes message = spdm_message(what, transcript);
-  if (scheme_of(what.algorithm) == Scheme::kEdDsa) return sign_eddsa(handle(), message);
+  if (takes_messages(what.algorithm)) return sign_message(handle(), message, context_string(what));
   return sign_digest(handle(), what.algorithm, what.hash, message);
 }
 

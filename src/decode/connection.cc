@@ -2,6 +2,8 @@
 
 #include <bit>
 
+#include "wire/spdm_pqc.h"
+
 namespace teeio::decode {
 namespace {
 
@@ -53,10 +55,15 @@ void Connection::observe(ByteView message, bool encapsulated) {
     const auto m = wire::SpdmAlgorithms::decode(message);
     if (!m) return;
     sizes_.hash = wire::spdm_hash_size(m->base_hash);
-    sizes_.signature = wire::spdm_signature_size(m->base_asym);
-    sizes_.exchange_request = wire::spdm_exchange_size(m->tables.dhe.value_or(0));
-    sizes_.exchange_response = sizes_.exchange_request;
-    requester_signature_ = wire::spdm_signature_size(m->tables.req_base_asym.value_or(0));
+    // Of the two families' fields of one purpose one is zero.
+    sizes_.signature =
+        wire::spdm_signature_size(m->base_asym) + wire::spdm_pqc_signature_size(m->pqc_asym);
+    const std::size_t point = wire::spdm_exchange_size(m->tables.dhe.value_or(0));
+    const std::uint16_t kem = m->tables.kem.value_or(0);
+    sizes_.exchange_request = point + wire::spdm_kem_request_size(kem);
+    sizes_.exchange_response = point + wire::spdm_kem_response_size(kem);
+    requester_signature_ = wire::spdm_signature_size(m->tables.req_base_asym.value_or(0)) +
+                           wire::spdm_pqc_signature_size(m->tables.req_pqc_asym.value_or(0));
   }
 }
 

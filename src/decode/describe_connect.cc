@@ -4,6 +4,7 @@
 
 #include "decode/describe.h"
 #include "wire/spdm_capability_names.h"
+#include "wire/spdm_pqc.h"
 
 namespace teeio::decode {
 namespace {
@@ -67,9 +68,10 @@ void describe_algorithms(Fields& f, const Algorithms& a) {
   if (a.tables.req_base_asym)
     f.word("req_asym", algorithms_text(*a.tables.req_base_asym, wire::spdm_asym_name));
   if (a.tables.key_schedule) f.hex_number("key_schedule", *a.tables.key_schedule);
-  if (a.pqc_asym != 0) f.hex_number("pqc_asym", a.pqc_asym);
-  if (a.tables.req_pqc_asym) f.hex_number("req_pqc_asym", *a.tables.req_pqc_asym);
-  if (a.tables.kem) f.hex_number("kem", *a.tables.kem);
+  if (a.pqc_asym != 0) f.word("pqc_asym", algorithms_text(a.pqc_asym, wire::spdm_pqc_asym_name));
+  if (a.tables.req_pqc_asym)
+    f.word("req_pqc_asym", algorithms_text(*a.tables.req_pqc_asym, wire::spdm_pqc_asym_name));
+  if (a.tables.kem) f.word("kem", algorithms_text(*a.tables.kem, wire::spdm_kem_name));
   f.hex_number("measurement_spec", a.measurement_specification);
   f.hex_number("other_params", a.other_params);
   if (a.mel_specification != 0) f.hex_number("mel_spec", a.mel_specification);

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
 
+#include "crypto/signature.h"
 #include "spdm/capability_rules.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capability_names.h"
+#include "wire/spdm_pqc.h"
 
 namespace teeio::serve {
 namespace {
@@ -119,8 +122,49 @@ std::expected<std::uint32_t, std::string> parse_capabilities(
   return flags;
 }
 
+std::optional<PostQuantum> post_quantum_of(std::string_view word) {
+  constexpr std::array<std::string_view, 4> kWords = {"off", "offer", "first", "only"};
+  const auto at = std::ranges::find(kWords, word);
+  if (at == kWords.end()) return std::nullopt;
+  return static_cast<PostQuantum>(at - kWords.begin());
+}
+
+spdm::Algorithms with_post_quantum(spdm::Algorithms all, PostQuantum wanted) {
+  if (wanted == PostQuantum::kOff) {
+    all.pqc_asym = 0;
+    all.req_pqc_asym = 0;
+    all.kem = 0;
+  }
+  all.post_quantum_first = wanted == PostQuantum::kFirst;
+  if (wanted != PostQuantum::kOnly) return all;
+  if (all.pqc_asym != 0) all.base_asym = 0;
+  if (all.req_pqc_asym != 0) all.req_base_asym = 0;
+  if (all.kem != 0) all.dhe = 0;
+  return all;
+}
+
+std::string leave_out_unavailable(std::vector<std::string>& words, PostQuantum wanted) {
+  const spdm::Algorithms have = spdm::Algorithms::all().with_post_quantum();
+  const auto is_missing = [&](const std::string& word) {
+    const std::uint32_t asym = bit_named({spdm_pqc_asym_name, kSpdmAllPqcAsym}, word);
+    const std::uint32_t kem = bit_named({spdm_kem_name, kSpdmAllKem}, word);
+    return (asym & ~have.pqc_asym) != 0 || (kem & ~unsigned{have.kem}) != 0;
+  };
+  std::vector<std::string> missing;
+  std::ranges::copy_if(words, std::back_inserter(missing), is_missing);
+  std::erase_if(words, is_missing);
+  if (missing.empty() && (wanted < PostQuantum::kFirst || have.pqc_asym != 0)) return {};
+  const std::string what = missing.empty() ? std::string("no post-quantum algorithm")
+                                           : fmt::format("no {}", fmt::join(missing, ", "));
+  return fmt::format("OpenSSL {} has {} (3.5 and later have): what is classical is offered",
+                     crypto::openssl_version(), what);
+}
+
 spdm::Algorithms available_algorithms(bool with_chain) {
-  spdm::Algorithms all = spdm::Algorithms::all();
+  spdm::Algorithms all = spdm::Algorithms::all().with_post_quantum();
+  // SLH-DSA keys sign too slowly to be made while a peer waits.
+  constexpr std::uint32_t kMlDsa = 0x7;
+  if (!with_chain) all.pqc_asym &= kMlDsa;
   if (!with_chain)
     all.base_asym = std::to_underlying(SpdmAsym::kEcdsaP256) |
                     std::to_underlying(SpdmAsym::kEcdsaP384) |
@@ -130,8 +174,9 @@ spdm::Algorithms available_algorithms(bool with_chain) {
 
 std::expected<spdm::Algorithms, std::string> parse_algorithms(
     const spdm::Algorithms& all, const std::vector<std::string>& words) {
-  std::array kinds{Kind{spdm_asym_name, all.base_asym}, Kind{spdm_hash_name, all.base_hash},
-                   Kind{spdm_dhe_name, all.dhe}, Kind{spdm_aead_name, all.aead}};
+  std::array kinds{Kind{spdm_asym_name, all.base_asym},    Kind{spdm_hash_name, all.base_hash},
+                   Kind{spdm_dhe_name, all.dhe},           Kind{spdm_aead_name, all.aead},
+                   Kind{spdm_pqc_asym_name, all.pqc_asym}, Kind{spdm_kem_name, all.kem}};
   for (const std::string& word : words) {
     const auto kind =
         std::ranges::find_if(kinds, [&](const Kind& one) { return bit_named(one, word) != 0; });
@@ -146,6 +191,8 @@ std::expected<spdm::Algorithms, std::string> parse_algorithms(
   chosen.base_hash = kept(kinds[1]);
   chosen.dhe = static_cast<std::uint16_t>(kept(kinds[2]));
   chosen.aead = static_cast<std::uint16_t>(kept(kinds[3]));
+  chosen.pqc_asym = kept(kinds[4]);
+  chosen.kem = static_cast<std::uint16_t>(kept(kinds[5]));
   return chosen;
 }
 

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "spdm/settings.h"
@@ -21,6 +23,22 @@ namespace teeio::serve {
 /// here answers, and for a set that contradicts itself.
 [[nodiscard]] std::expected<std::uint32_t, std::string> parse_capabilities(
     const std::vector<std::string>& words);
+
+/// What becomes of SPDM 1.4's post-quantum algorithms, as far as the OpenSSL that runs has any.
+enum class PostQuantum : std::uint8_t {
+  kOff,    ///< not offered
+  kOffer,  ///< offered; of both families the classical is taken
+  kFirst,  ///< offered, and taken before the classical
+  kOnly,   ///< nothing else is offered in their place
+};
+/// "off", "offer", "first", "only".
+[[nodiscard]] std::optional<PostQuantum> post_quantum_of(std::string_view word);
+/// `all` with them, or without. Where there are none it stays classical, also for kOnly.
+[[nodiscard]] spdm::Algorithms with_post_quantum(spdm::Algorithms all, PostQuantum wanted);
+/// Takes the names of algorithms out of `words` that only another OpenSSL has. Gives a
+/// sentence for the user; empty when there is nothing to say.
+[[nodiscard]] std::string leave_out_unavailable(std::vector<std::string>& words,
+                                                PostQuantum wanted);
 
 /// What a served device can do: with a chain that it was given everything, else what keys
 /// of its own there are for. RSA keys take seconds to make, during which nobody would be

@@ -9,7 +9,8 @@ namespace {
 /// RSA keys take seconds to make, during which nobody would be served.
 bool is_made_at_once(crypto::KeyType type) {
   return type == crypto::KeyType::kP256 || type == crypto::KeyType::kP384 ||
-         type == crypto::KeyType::kP521;
+         type == crypto::KeyType::kP521 || type == crypto::KeyType::kMlDsa44 ||
+         type == crypto::KeyType::kMlDsa65 || type == crypto::KeyType::kMlDsa87;
 }
 
 }  // namespace

@@ -115,6 +115,7 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options, hw::Pci
   // The words were looked at when the options were read.
   if (auto chosen = parse_algorithms(config.settings.algorithms, options.algorithms))
     config.settings.algorithms = *chosen;
+  config.settings.algorithms = with_post_quantum(config.settings.algorithms, options.post_quantum);
   config.measurements = &measurements_;
   config.observer = this;
   config.psks = options.psks;

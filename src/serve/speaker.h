@@ -12,6 +12,7 @@
 #include "device/dma_engine_card.h"
 #include "serve/cxl_memory.h"
 #include "serve/faults.h"
+#include "serve/knobs.h"
 #include "serve/measurement_blocks.h"
 #include "serve/platform_message.h"
 #include "serve/slots.h"
@@ -26,8 +27,9 @@ struct SpeakerOptions {
   std::vector<spdm::Psk> psks;
   std::uint8_t heartbeat_s = 0;
   std::vector<std::uint8_t> versions = spdm::all_versions();
-  std::uint32_t capabilities = 0;               ///< 0: the responder's default
-  std::vector<std::string> algorithms;          ///< as parse_algorithms() takes them; empty: all
+  std::uint32_t capabilities = 0;       ///< 0: the responder's default
+  std::vector<std::string> algorithms;  ///< as parse_algorithms() takes them; empty: all
+  PostQuantum post_quantum = PostQuantum::kOffer;
   SlotFill slots;                               ///< the identities outlive the speakers
   std::vector<spdm::Measurement> measurements;  ///< beside or instead of the card's
   std::uint32_t data_transfer_size = 0x1200;    ///< bytes

@@ -29,6 +29,7 @@ constexpr auto kMeasurementHashes =
 constexpr auto kSignatures =
     bits(SpdmAsym::kEcdsaP384, SpdmAsym::kEcdsaP256, SpdmAsym::kRsaSsa3072);
 constexpr auto kGroups = bits(SpdmDhe::kSecp384r1, SpdmDhe::kSecp256r1);
+constexpr std::array<std::uint32_t, 3> kPqcSignatures = {4, 2, 1};
 constexpr auto kAeads = bits(SpdmAead::kAes256Gcm);
 
 std::span<const std::uint32_t> preferred(Choice what) {
@@ -43,6 +44,8 @@ std::span<const std::uint32_t> preferred(Choice what) {
       return kGroups;
     case Choice::kAead:
       return kAeads;
+    case Choice::kPqcAsym:
+      return kPqcSignatures;
     case Choice::kOther:
       return {};
   }

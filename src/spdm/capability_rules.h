@@ -36,6 +36,7 @@ enum class Choice : std::uint8_t {
   kAsym,             ///< ECDSA P-384, ECDSA P-256, RSASSA-3072
   kGroup,            ///< secp384r1, secp256r1
   kAead,             ///< AES-256-GCM
+  kPqcAsym,          ///< ML-DSA-87, -65, -44; CNSA 2.0 knows ML-DSA alone
   kOther,            ///< nothing is preferred
 };
 /// One bit of `common`; 0 for none.

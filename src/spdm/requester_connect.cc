@@ -94,13 +94,18 @@ class NegotiateAlgorithms final : public Step {
       request.offer.measurement_specification = wire::kSpdmMeasurementDmtf;
     request.offer.base_asym = ours.base_asym;
     request.offer.base_hash = ours.base_hash;
+    const bool post_quantum = state.version() >= wire::kSpdmVersion14;
+    if (post_quantum) request.offer.pqc_asym = ours.pqc_asym;
+    const auto table = [&](std::uint16_t bits) {
+      return post_quantum && bits != 0 ? std::optional(bits) : std::nullopt;
+    };
     if (state.version() >= wire::kSpdmVersion11)
       request.offer.tables = {.dhe = ours.dhe,
                               .aead = ours.aead,
                               .req_base_asym = ours.req_base_asym,
                               .key_schedule = ours.key_schedule,
-                              .req_pqc_asym = std::nullopt,
-                              .kem = std::nullopt};
+                              .req_pqc_asym = table(ours.req_pqc_asym),
+                              .kem = table(ours.kem)};
     if (state.version() >= wire::kSpdmVersion12)
       request.offer.other_params = ours.other_params & 0xfU;
     if (state.version() >= wire::kSpdmVersion13) {
@@ -126,8 +131,12 @@ class NegotiateAlgorithms final : public Step {
                             .req_base_asym = tables.req_base_asym.value_or(0),
                             .key_schedule = tables.key_schedule.value_or(0),
                             .other_params = answer.other_params,
-                            .measurement_specification = answer.measurement_specification != 0};
-    if (!was_offered(chosen)) return fail(Errno::kInval, "ALGORITHMS chose what was not offered");
+                            .measurement_specification = answer.measurement_specification != 0,
+                            .pqc_asym = answer.pqc_asym,
+                            .req_pqc_asym = tables.req_pqc_asym.value_or(0),
+                            .kem = tables.kem.value_or(0)};
+    if (!was_offered(chosen) || !is_one_family(chosen))
+      return fail(Errno::kInval, "ALGORITHMS chose what was not offered");
     if ((chosen.other_params & wire::kSpdmMultiKeyConn) != 0)
       return fail(Errno::kOpNotSupp, "the device wants several keys of the requester");
     const Suite suite = Suite::of(chosen);
@@ -154,7 +163,18 @@ class NegotiateAlgorithms final : public Step {
            is_choice(chosen.req_base_asym, tables.req_base_asym.value_or(0)) &&
            is_choice(chosen.key_schedule, tables.key_schedule.value_or(0)) &&
            is_choice(chosen.other_params & 0xfU, offer_.other_params) &&
+           is_choice(chosen.pqc_asym, offer_.pqc_asym) &&
+           is_choice(chosen.req_pqc_asym, tables.req_pqc_asym.value_or(0)) &&
+           is_choice(chosen.kem, tables.kem.value_or(0)) &&
            (!chosen.measurement_specification || offer_.measurement_specification != 0);
+  }
+
+  /// DSP0274 1.4, ALGORITHMS: of the classical and the post-quantum field of one purpose at
+  /// most one is selected.
+  static bool is_one_family(const Algorithms& chosen) {
+    return (chosen.base_asym == 0 || chosen.pqc_asym == 0) &&
+           (chosen.req_base_asym == 0 || chosen.req_pqc_asym == 0) &&
+           (chosen.dhe == 0 || chosen.kem == 0);
   }
 
   /// What the capabilities of both need must have been chosen.
@@ -167,8 +187,8 @@ class NegotiateAlgorithms final : public Step {
         state.peer_can(kSpdmCapCert | kSpdmCapChal | kSpdmCapMeasSig) || key_exchange;
     if ((signs || psk) && !suite.hash) return fail(Errno::kOpNotSupp, "no hash is common");
     if (signs && !suite.asym) return fail(Errno::kOpNotSupp, "no signature algorithm is common");
-    if (key_exchange && !suite.group)
-      return fail(Errno::kOpNotSupp, "no Diffie-Hellman group is common");
+    if (key_exchange && !suite.exchanges_keys())
+      return fail(Errno::kOpNotSupp, "no Diffie-Hellman group or KEM is common");
     if ((key_exchange || psk) && state.both(kSpdmCapMac)) {
       if (!suite.aead) return fail(Errno::kOpNotSupp, "no AEAD cipher is common");
       if (chosen.key_schedule != kSpdmKeyScheduleHmac)

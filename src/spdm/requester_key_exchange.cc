@@ -1,6 +1,7 @@
 // KEY_EXCHANGE and FINISH.
 #include <algorithm>
 
+#include "crypto/kem.h"
 #include "crypto/key_exchange.h"
 #include "crypto/random.h"
 #include "spdm/opaque.h"
@@ -42,7 +43,10 @@ class KeyExchange final : public SessionStep {
       return fail(Errno::kNxio, "the slot's certificates were not read");
     const auto half = free_session_half(state);
     if (!half) return fail(Errno::kBusy, "as many SPDM sessions are open as the limit allows");
-    ephemeral_.emplace(crypto::EphemeralKey::generate(*state.suite.group));
+    if (state.suite.kem)
+      decapsulation_.emplace(crypto::DecapsulationKey::generate(*state.suite.kem));
+    else
+      ephemeral_.emplace(crypto::EphemeralKey::generate(*state.suite.group));
     const Bytes opaque = offer_secured_versions(state.agreed);
     wire::SpdmKeyExchange request;
     request.version = state.version();
@@ -51,7 +55,8 @@ class KeyExchange final : public SessionStep {
     request.session_id = *half;
     request.policy = wanted_.policy;
     crypto::fill_random(request.random);
-    request.exchange = ephemeral_->exchange_data();
+    request.exchange =
+        decapsulation_ ? decapsulation_->encapsulation_key() : ephemeral_->exchange_data();
     request.opaque = opaque;
     half_ = *half;
     return request.encode();
@@ -102,7 +107,8 @@ class KeyExchange final : public SessionStep {
 
  private:
   Result<crypto::Secret> derive(ByteView exchange) const {
-    auto secret = ephemeral_->derive(exchange);
+    auto secret =
+        decapsulation_ ? decapsulation_->decapsulate(exchange) : ephemeral_->derive(exchange);
     if (!secret) return fail(Errno::kInval, "KEY_EXCHANGE_RSP's public key is none of its group");
     return secret;
   }
@@ -129,6 +135,7 @@ class KeyExchange final : public SessionStep {
   const Requester::SessionWanted wanted_;
   std::uint16_t half_ = 0;
   std::optional<crypto::EphemeralKey> ephemeral_;
+  std::optional<crypto::DecapsulationKey> decapsulation_;  ///< in its place
 };
 
 class Finish final : public Step {

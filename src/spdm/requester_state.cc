@@ -80,8 +80,8 @@ void State::forget() {
 wire::SpdmSizes State::sizes() const {
   return {.hash = suite.hash_size(),
           .signature = suite.signature_size(),
-          .exchange_request = suite.exchange_size(),
-          .exchange_response = suite.exchange_size(),
+          .exchange_request = suite.exchange_request_size(),
+          .exchange_response = suite.exchange_response_size(),
           .summary_hash = 0,
           .verify_data = suite.hash_size(),
           .multi_key = peer_multi_key};

@@ -51,13 +51,17 @@ wire::SpdmAlgorithmOffer everything(const Algorithms& ours) {
   offer.other_params = ours.other_params;
   offer.base_asym = ours.base_asym;
   offer.base_hash = ours.base_hash;
+  offer.pqc_asym = ours.pqc_asym;
+  const auto table = [](std::uint16_t bits) {
+    return bits != 0 ? std::optional(bits) : std::nullopt;
+  };
   offer.mel_specification = ours.measurement_specification ? wire::kSpdmMelDmtf : 0;
   offer.tables = {.dhe = ours.dhe,
                   .aead = ours.aead,
                   .req_base_asym = ours.req_base_asym,
                   .key_schedule = ours.key_schedule,
-                  .req_pqc_asym = std::nullopt,
-                  .kem = std::nullopt};
+                  .req_pqc_asym = table(ours.req_pqc_asym),
+                  .kem = table(ours.kem)};
   return offer;
 }
 
@@ -70,12 +74,14 @@ std::optional<std::uint16_t> choose(Choice what, bool used, std::optional<std::u
 
 /// Whether the slots have a key for an algorithm: an end that offers P-521 but
 /// holds only a P-384 key chooses P-384.
-std::uint32_t with_credentials(Credentials* credentials, std::uint32_t asym, std::uint32_t hash) {
+using AlgorithmOf = std::optional<crypto::SignatureAlgorithm> (*)(std::uint32_t);
+std::uint32_t with_credentials(Credentials* credentials, std::uint32_t asym, std::uint32_t hash,
+                               AlgorithmOf algorithm_of = signature_of) {
   const auto used_hash = hash_of(hash);
   if (credentials == nullptr || !used_hash) return asym;
   std::uint32_t kept = 0;
   for (std::uint32_t bit = 1; bit != 0; bit <<= 1U) {
-    const auto algorithm = (asym & bit) != 0 ? signature_of(bit) : std::nullopt;
+    const auto algorithm = (asym & bit) != 0 ? algorithm_of(bit) : std::nullopt;
     if (!algorithm) continue;
     for (std::uint8_t slot = 0; slot < wire::kSpdmSlots; ++slot)
       if (credentials->credential(slot, *algorithm, *used_hash) != nullptr) {
@@ -84,6 +90,33 @@ std::uint32_t with_credentials(Credentials* credentials, std::uint32_t asym, std
       }
   }
   return kept;
+}
+
+/// DSP0274 1.4: of the two families' fields of one purpose one is selected.
+template <class Classical, class PostQuantum>
+void keep_one(bool post_quantum_first, Classical& classical, PostQuantum& post_quantum) {
+  if (classical == 0 || post_quantum == 0) return;
+  if (post_quantum_first)
+    classical = 0;
+  else
+    post_quantum = 0;
+}
+
+/// What of SPDM 1.4's algorithms is common, in the place of the classical or not at all.
+void choose_post_quantum(const State& state, const wire::SpdmAlgorithmOffer& theirs,
+                         const AlgorithmUse& use, wire::SpdmAlgorithms& chosen) {
+  const Algorithms& ours = state.config.settings.algorithms;
+  auto& tables = chosen.tables;
+  if (chosen.version < wire::kSpdmVersion14) return;
+  if (use.base_asym)
+    chosen.pqc_asym =
+        choose_bit(Choice::kPqcAsym,
+                   with_credentials(state.config.credentials, ours.pqc_asym & theirs.pqc_asym,
+                                    chosen.base_hash, pqc_signature_of));
+  keep_one(ours.post_quantum_first, chosen.base_asym, chosen.pqc_asym);
+  if (tables.req_base_asym && tables.req_pqc_asym)
+    keep_one(ours.post_quantum_first, *tables.req_base_asym, *tables.req_pqc_asym);
+  if (tables.dhe && tables.kem) keep_one(ours.post_quantum_first, *tables.dhe, *tables.kem);
 }
 
 wire::SpdmAlgorithms choose_all(const State& state, const wire::SpdmNegotiateAlgorithms& request) {
@@ -106,14 +139,17 @@ wire::SpdmAlgorithms choose_all(const State& state, const wire::SpdmNegotiateAlg
         Choice::kAsym, with_credentials(state.config.credentials, ours.base_asym & theirs.base_asym,
                                         chosen.base_hash));
   const auto& tables = theirs.tables;
-  chosen.tables = {.dhe = choose(Choice::kGroup, use.dhe, tables.dhe, ours.dhe),
-                   .aead = choose(Choice::kAead, use.aead, tables.aead, ours.aead),
-                   .req_base_asym = choose(Choice::kAsym, use.req_base_asym, tables.req_base_asym,
-                                           ours.req_base_asym),
-                   .key_schedule = choose(Choice::kOther, use.key_schedule, tables.key_schedule,
-                                          ours.key_schedule),
-                   .req_pqc_asym = choose(Choice::kOther, false, tables.req_pqc_asym, 0),
-                   .kem = choose(Choice::kOther, false, tables.kem, 0)};
+  chosen.tables = {
+      .dhe = choose(Choice::kGroup, use.dhe, tables.dhe, ours.dhe),
+      .aead = choose(Choice::kAead, use.aead, tables.aead, ours.aead),
+      .req_base_asym =
+          choose(Choice::kAsym, use.req_base_asym, tables.req_base_asym, ours.req_base_asym),
+      .key_schedule =
+          choose(Choice::kOther, use.key_schedule, tables.key_schedule, ours.key_schedule),
+      .req_pqc_asym =
+          choose(Choice::kPqcAsym, use.req_base_asym, tables.req_pqc_asym, ours.req_pqc_asym),
+      .kem = choose(Choice::kOther, use.dhe, tables.kem, ours.kem)};
+  choose_post_quantum(state, theirs, use, chosen);
   if (request.version >= wire::kSpdmVersion12) {
     const unsigned formats = ours.other_params & 0xfU;
     chosen.other_params =
@@ -141,7 +177,7 @@ bool suffices(const State& state, const Algorithms& chosen, const Suite& suite, 
   if ((signs || psk) && !suite.hash) return false;
   if (signs && !suite.asym) return false;
   if (state.version() < kSpdmVersion11) return true;
-  if (state.can(kSpdmCapKeyEx, kSpdmCapKeyEx) && !suite.group) return false;
+  if (state.can(kSpdmCapKeyEx, kSpdmCapKeyEx) && !suite.exchanges_keys()) return false;
   if (state.can(kSpdmCapMac, kSpdmCapMac) && !suite.aead) return false;
   if (state.can(kSpdmCapMutAuth, kSpdmCapMutAuth) && !suite.req_asym) return false;
   const bool sessions = psk || state.can(kSpdmCapKeyEx, kSpdmCapKeyEx);
@@ -224,7 +260,10 @@ Reply negotiate_algorithms(Call& call) {
                           .req_base_asym = chosen.tables.req_base_asym.value_or(0),
                           .key_schedule = chosen.tables.key_schedule.value_or(0),
                           .other_params = chosen.other_params,
-                          .measurement_specification = chosen.measurement_specification != 0};
+                          .measurement_specification = chosen.measurement_specification != 0,
+                          .pqc_asym = chosen.pqc_asym,
+                          .req_pqc_asym = chosen.tables.req_pqc_asym.value_or(0),
+                          .kem = chosen.tables.kem.value_or(0)};
   const Suite suite = Suite::of(agreed);
   const bool multi_key = request->version >= wire::kSpdmVersion13 &&
                          (request->offer.other_params & wire::kSpdmMultiKeyConn) != 0;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "crypto/kem.h"
 #include "crypto/key_exchange.h"
 #include "crypto/random.h"
 #include "spdm/opaque.h"
@@ -72,6 +73,22 @@ std::expected<Exchange, Refusal> prepare(State& state, const wire::SpdmKeyExchan
   return exchange;
 }
 
+/// The answer to the requester's ExchangeData, and the secret that both have then.
+struct ExchangedKeys {
+  Bytes answer;
+  crypto::Secret secret;
+};
+Result<ExchangedKeys> exchange_keys(const Suite& suite, ByteView theirs) {
+  if (suite.kem) {
+    TEEIO_ASSIGN(auto made, crypto::encapsulate(*suite.kem, theirs));
+    return ExchangedKeys{std::move(made.ciphertext), std::move(made.secret)};
+  }
+  const auto ephemeral = crypto::EphemeralKey::generate(*suite.group);
+  TEEIO_ASSIGN(auto secret, ephemeral.derive(theirs));
+  const ByteView ours = ephemeral.exchange_data();
+  return ExchangedKeys{Bytes(ours.begin(), ours.end()), std::move(secret)};
+}
+
 }  // namespace
 
 Reply key_exchange(Call& call) {
@@ -83,9 +100,8 @@ Reply key_exchange(Call& call) {
   const Exchange& exchange = *prepared;
   const auto half = free_session_half(state);
   if (!half) return refuse(SpdmErrorCode::kSessionLimitExceeded);
-  const auto ephemeral = crypto::EphemeralKey::generate(*state.suite.group);
-  const auto secret = ephemeral.derive(request->exchange);
-  if (!secret) return refuse(SpdmErrorCode::kInvalidRequest);
+  const auto keys = exchange_keys(state.suite, request->exchange);
+  if (!keys) return refuse(SpdmErrorCode::kInvalidRequest);
 
   wire::SpdmKeyExchangeRsp answer;
   answer.version = state.version();
@@ -93,7 +109,7 @@ Reply key_exchange(Call& call) {
   answer.session_id = *half;
   answer.mut_auth = exchange.mutual_auth ? wire::kSpdmMutAuthEncapsulated : std::uint8_t{0};
   crypto::fill_random(answer.random);
-  answer.exchange = ephemeral.exchange_data();
+  answer.exchange = keys->answer;
   answer.summary_hash = exchange.summary;
   answer.opaque = exchange.opaque;
   Bytes bytes = answer.encode();
@@ -112,7 +128,7 @@ Reply key_exchange(Call& call) {
   bytes.insert(bytes.end(), signature->begin(), signature->end());
   session->transcript.update(*signature);
   if (state.find(session->id) != nullptr) return refuse(SpdmErrorCode::kSessionLimitExceeded);
-  start_handshake(state, *session, secret->view(), exchange.secured_version);
+  start_handshake(state, *session, keys->secret.view(), exchange.secured_version);
   if (!session->in_the_clear) {
     const crypto::Digest verify_data = responder_verify_data(*session);
     session->transcript.update(verify_data);

@@ -26,6 +26,22 @@ std::uint32_t key_pair_bit(crypto::KeyType type) {
       return wire::kSpdmKeyPairEcc521;
     case crypto::KeyType::kEd25519:
       return wire::kSpdmKeyPairEd25519;
+    case crypto::KeyType::kMlDsa44:
+    case crypto::KeyType::kMlDsa65:
+    case crypto::KeyType::kMlDsa87:
+    case crypto::KeyType::kSlhDsaSha2x128s:
+    case crypto::KeyType::kSlhDsaShake128s:
+    case crypto::KeyType::kSlhDsaSha2x128f:
+    case crypto::KeyType::kSlhDsaShake128f:
+    case crypto::KeyType::kSlhDsaSha2x192s:
+    case crypto::KeyType::kSlhDsaShake192s:
+    case crypto::KeyType::kSlhDsaSha2x192f:
+    case crypto::KeyType::kSlhDsaShake192f:
+    case crypto::KeyType::kSlhDsaSha2x256s:
+    case crypto::KeyType::kSlhDsaShake256s:
+    case crypto::KeyType::kSlhDsaSha2x256f:
+    case crypto::KeyType::kSlhDsaShake256f:
+      return 0;  // its bit is in the post-quantum field
   }
   std::unreachable();
 }

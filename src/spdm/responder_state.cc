@@ -107,8 +107,8 @@ std::uint8_t State::slot_mask() {
 wire::SpdmSizes State::sizes() const {
   return {.hash = suite.hash_size(),
           .signature = suite.req_signature_size(),
-          .exchange_request = suite.exchange_size(),
-          .exchange_response = suite.exchange_size(),
+          .exchange_request = suite.exchange_request_size(),
+          .exchange_response = suite.exchange_response_size(),
           .summary_hash = 0,
           .verify_data = suite.hash_size(),
           .multi_key = multi_key};

@@ -30,6 +30,14 @@ Algorithms Algorithms::all() {
           .other_params = wire::kSpdmOpaqueFormat1 | wire::kSpdmMultiKeyConn};
 }
 
+Algorithms Algorithms::with_post_quantum() const {
+  Algorithms more = *this;
+  more.pqc_asym = available_pqc_signatures();
+  more.req_pqc_asym = static_cast<std::uint16_t>(more.pqc_asym);
+  more.kem = available_kems();
+  return more;
+}
+
 Algorithms Algorithms::cnsa() {
   return {.base_asym = bits(SpdmAsym::kEcdsaP384),
           .base_hash = bits(SpdmHash::kSha384),

@@ -22,9 +22,17 @@ struct Algorithms {
   std::uint16_t key_schedule = 1;
   std::uint8_t other_params = 0;  ///< bits 3:0 opaque data formats, bit 4 multi-key connections
   bool measurement_specification = true;  ///< DMTF's
+  // SPDM 1.4, post-quantum: bits of wire/spdm_pqc.h.
+  std::uint32_t pqc_asym = 0;
+  std::uint16_t req_pqc_asym = 0;
+  std::uint16_t kem = 0;
+  /// A responder that shares algorithms of both families takes these (else the classical).
+  bool post_quantum_first = false;
 
-  /// Everything that `crypto` can do.
+  /// Everything that `crypto` can do, without post-quantum algorithms.
   [[nodiscard]] static Algorithms all();
+  /// These too, as far as the OpenSSL that runs has them.
+  [[nodiscard]] Algorithms with_post_quantum() const;
   /// ECDSA P-384, SHA-384, secp384r1, AES-256-GCM: what PCIe's CMA/SPDM asks for.
   [[nodiscard]] static Algorithms cnsa();
   /// ECDSA P-256, SHA-256, secp256r1, AES-128-GCM.

@@ -2,6 +2,9 @@
 
 #include <array>
 #include <bit>
+#include <utility>
+
+#include "wire/spdm_pqc.h"
 
 namespace teeio::spdm {
 namespace {
@@ -45,12 +48,41 @@ std::optional<Signature> signature_of(std::uint32_t base_asym) {
 std::optional<Group> group_of(std::uint16_t dhe) { return pick(dhe, kGroups); }
 std::optional<Aead> aead_of(std::uint16_t aead) { return pick(aead, kAeads); }
 
+std::optional<Signature> pqc_signature_of(std::uint32_t pqc_asym) {
+  if (!std::has_single_bit(pqc_asym) || (pqc_asym & wire::kSpdmAllPqcAsym) == 0)
+    return std::nullopt;
+  // Both go in the order of bits.
+  return static_cast<Signature>(std::to_underlying(Signature::kMlDsa44) +
+                                std::countr_zero(pqc_asym));
+}
+std::optional<crypto::KemAlgorithm> kem_of(std::uint16_t kem) {
+  if (!std::has_single_bit(kem) || (kem & wire::kSpdmAllKem) == 0) return std::nullopt;
+  return static_cast<crypto::KemAlgorithm>(std::countr_zero(kem));
+}
+
+std::uint32_t available_pqc_signatures() {
+  std::uint32_t bits = 0;
+  for (std::uint32_t bit = 1; bit <= wire::kSpdmAllPqcAsym; bit <<= 1U)
+    if (crypto::available(crypto::key_type(*pqc_signature_of(bit)))) bits |= bit;
+  return bits;
+}
+std::uint16_t available_kems() {
+  unsigned bits = 0;
+  for (unsigned bit = 1; bit <= wire::kSpdmAllKem; bit <<= 1U)
+    if (crypto::available(*kem_of(static_cast<std::uint16_t>(bit)))) bits |= bit;
+  return static_cast<std::uint16_t>(bits);
+}
+
 Suite Suite::of(const Algorithms& chosen) {
+  const auto either = [](std::optional<Signature> classical, std::uint32_t pqc) {
+    return classical ? classical : pqc_signature_of(pqc);
+  };
   return {.hash = hash_of(chosen.base_hash),
           .measurement_hash = measurement_hash_of(chosen.measurement_hash),
-          .asym = signature_of(chosen.base_asym),
-          .req_asym = signature_of(chosen.req_base_asym),
+          .asym = either(signature_of(chosen.base_asym), chosen.pqc_asym),
+          .req_asym = either(signature_of(chosen.req_base_asym), chosen.req_pqc_asym),
           .group = group_of(chosen.dhe),
+          .kem = chosen.dhe == 0 ? kem_of(chosen.kem) : std::nullopt,
           .aead = aead_of(chosen.aead)};
 }
 

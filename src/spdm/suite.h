@@ -4,6 +4,7 @@
 
 #include "crypto/aead.h"
 #include "crypto/hash.h"
+#include "crypto/kem.h"
 #include "crypto/key_exchange.h"
 #include "crypto/signature.h"
 #include "spdm/settings.h"
@@ -18,6 +19,13 @@ namespace teeio::spdm {
 [[nodiscard]] std::optional<crypto::KeyExchangeGroup> group_of(std::uint16_t dhe);
 [[nodiscard]] std::optional<crypto::AeadAlgorithm> aead_of(std::uint16_t aead);
 
+/// PqcAsymAlgo's and KEMAlg's.
+[[nodiscard]] std::optional<crypto::SignatureAlgorithm> pqc_signature_of(std::uint32_t pqc_asym);
+[[nodiscard]] std::optional<crypto::KemAlgorithm> kem_of(std::uint16_t kem);
+/// The bits of those that the OpenSSL that runs has.
+[[nodiscard]] std::uint32_t available_pqc_signatures();
+[[nodiscard]] std::uint16_t available_kems();
+
 /// The bits of everything that `crypto` has.
 inline constexpr std::uint32_t kAllHashes = 0x3f;
 inline constexpr std::uint32_t kAllMeasurementHashes = 0x7e;
@@ -29,9 +37,10 @@ inline constexpr std::uint16_t kAllAeads = 0x7;
 struct Suite {
   std::optional<crypto::HashAlgorithm> hash;
   std::optional<crypto::HashAlgorithm> measurement_hash;  ///< none: raw bit streams only
-  std::optional<crypto::SignatureAlgorithm> asym;
-  std::optional<crypto::SignatureAlgorithm> req_asym;
+  std::optional<crypto::SignatureAlgorithm> asym;         ///< of either family
+  std::optional<crypto::SignatureAlgorithm> req_asym;     ///< likewise
   std::optional<crypto::KeyExchangeGroup> group;
+  std::optional<crypto::KemAlgorithm> kem;  ///< in the place of a group
   std::optional<crypto::AeadAlgorithm> aead;
 
   [[nodiscard]] static Suite of(const Algorithms& chosen);
@@ -42,7 +51,14 @@ struct Suite {
   [[nodiscard]] std::size_t req_signature_size() const {
     return req_asym ? crypto::signature_size(*req_asym) : 0;
   }
-  [[nodiscard]] std::size_t exchange_size() const {
+  [[nodiscard]] bool exchanges_keys() const { return group || kem; }
+  /// ExchangeData of KEY_EXCHANGE, and of its answer.
+  [[nodiscard]] std::size_t exchange_request_size() const {
+    if (kem) return crypto::encapsulation_key_size(*kem);
+    return group ? crypto::exchange_data_size(*group) : 0;
+  }
+  [[nodiscard]] std::size_t exchange_response_size() const {
+    if (kem) return crypto::ciphertext_size(*kem);
     return group ? crypto::exchange_data_size(*group) : 0;
   }
 };

@@ -20,7 +20,11 @@ constexpr std::size_t kMaxSessions = 64;  // more than cases open: the peer's li
 spdm::RequesterConfig config_for(const Target& target, std::uint8_t version) {
   spdm::RequesterConfig config;
   config.settings.transport = spdm_transport(target.transport);
-  config.settings.algorithms = spdm::Algorithms::all();
+  config.settings.algorithms =
+      with_post_quantum(spdm::Algorithms::all().with_post_quantum(), target.post_quantum);
+  // A post-quantum signature is longer than the messages of other devices.
+  constexpr std::uint32_t kMaxMessage = 0x28000;
+  if (config.settings.algorithms.pqc_asym != 0) config.settings.max_message_size = kMaxMessage;
   config.settings.limits.sessions = kMaxSessions;
   config.settings.limits.certificate_chain_bytes = kMaxChain;
   if (version != 0) config.settings.versions = {version};
@@ -210,6 +214,7 @@ std::expected<Link, Verdict> Bench::link_with_identity() {
   config.settings.algorithms.req_base_asym =
       static_cast<std::uint16_t>(std::to_underlying(wire::SpdmAsym::kEcdsaP256) |
                                  std::to_underlying(wire::SpdmAsym::kEcdsaP384));
+  config.settings.algorithms.req_pqc_asym = 0;
   return open(std::move(config));
 }
 

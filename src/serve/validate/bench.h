@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "serve/knobs.h"
 #include "serve/socket.h"
 #include "serve/validate/case.h"
 #include "serve/validate/link.h"
@@ -25,6 +26,7 @@ struct Target {
   std::optional<std::uint32_t> function_id;
   std::uint8_t port_index = 0;  ///< IDE_KM
   std::uint8_t stream_id = 0;
+  PostQuantum post_quantum = PostQuantum::kOffer;
   std::optional<spdm::Psk> psk;  ///< nullopt: cases of pre-shared keys are skipped
   Watch* watch = nullptr;        ///< outlives the cases; nullptr: nobody looks
   /// What VERSION lists; nullopt: not asked yet.

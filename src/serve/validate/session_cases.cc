@@ -4,6 +4,7 @@
 #include "serve/validate/raw_spdm.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
+#include "wire/spdm_pqc.h"
 
 namespace teeio::serve::validate {
 namespace {
@@ -210,7 +211,9 @@ Verdict key_exchange(Bench& bench, std::uint8_t slot, std::byte filler) {
   const auto agreed = link.requester().negotiated();
   Writer rest;
   rest.le(std::uint16_t{0x1234}).le(std::uint16_t{0}).zeros(32);
-  rest.bytes(Bytes(wire::spdm_exchange_size(agreed->algorithms.dhe), filler));
+  rest.bytes(Bytes(wire::spdm_exchange_size(agreed->algorithms.dhe) +
+                       wire::spdm_kem_request_size(agreed->algorithms.kem),
+                   filler));
   rest.le(std::uint16_t{0});  // no opaque data
   const Reply reply =
       link.raw(raw_spdm(agreed->version, SpdmCode::kKeyExchange, 0, slot, rest.take()));

@@ -1,0 +1,321 @@
+#include <fmt/format.h>
+
+#include <ctime>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/collect_evidence.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "cli/print.h"
+#include "crypto/random.h"
+#include "evidence/corpus.h"
+#include "evidence/extract.h"
+#include "evidence/measurement_values.h"
+#include "evidence/show.h"
+
+namespace teeio::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using Problem = std::string;
+
+// Exit status: by verdict.
+constexpr int kTrusted = 0;
+constexpr int kRefused = 1;
+constexpr int kNoEvidence = 2;  ///< there is nothing to judge: no evidence, or no device
+
+struct EvidenceArguments {
+  std::string file;
+  CollectFrom from;
+  std::string report;
+  std::string vca;
+  std::string nonce;
+  std::string save;
+  std::string extract;
+  bool json = false;
+  // verify
+  std::string policy;
+  std::vector<std::string> roots;
+  std::string time;
+  std::string evidence_digest;
+  std::string report_digest;
+};
+
+std::string_view text_of(ByteView bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+Bytes bytes_of_text(std::string_view text) {
+  const ByteView view = std::as_bytes(std::span(text));
+  return {view.begin(), view.end()};
+}
+
+int cannot(std::string_view command, const Problem& why, int status = kNoEvidence) {
+  complain("teeio evidence {}: {}\n", command, why);
+  return status;
+}
+
+/// Hexadecimal of `size` bytes; nothing for an empty word.
+std::expected<std::optional<Bytes>, Problem> hex(std::string_view option, const std::string& word,
+                                                 std::size_t size) {
+  if (word.empty()) return std::nullopt;
+  auto bytes = evidence::from_hex(word);
+  if (!bytes || bytes->size() != size)
+    return std::unexpected(fmt::format("{}: must be {} hexadecimal digits", option, 2 * size));
+  return bytes;
+}
+
+std::expected<Bytes, Problem> read_bytes(const std::string& path) {
+  auto text = read_file(path, evidence::kMaxFile);
+  if (!text) return std::unexpected(text.error());
+  return bytes_of_text(*text);
+}
+
+std::expected<void, Problem> write_file(const std::string& path, ByteView bytes) {
+  auto file = OutputFile::open(path);
+  if (!file) return std::unexpected(file.error());
+  return file->write(text_of(bytes));
+}
+
+/// What the words ask for before anything is read: their nonce.
+constexpr std::size_t kNonceSize = 32;
+constexpr std::size_t kDigestSize = 48;
+
+/// The evidence, and the nonce that was asked for if that is known.
+struct Given {
+  evidence::Bundle bundle;
+  std::optional<Bytes> nonce;
+};
+
+std::expected<Given, Problem> ask_device(const EvidenceArguments& arguments,
+                                         std::optional<Bytes> nonce) {
+  crypto::set_random_source(crypto::RandomSource::kSystem);
+  std::array<std::byte, kNonceSize> drawn{};
+  if (nonce)
+    std::ranges::copy(*nonce, drawn.begin());
+  else
+    crypto::fill_random(drawn);
+  auto bundle = collect_evidence(arguments.from, drawn);
+  if (!bundle) return std::unexpected(bundle.error());
+  return Given{std::move(*bundle), Bytes(drawn.begin(), drawn.end())};
+}
+
+std::expected<Given, Problem> read_evidence(const EvidenceArguments& arguments,
+                                            std::optional<Bytes> nonce) {
+  auto bytes = read_bytes(arguments.file);
+  if (!bytes) return std::unexpected(bytes.error());
+  auto bundle = evidence::Bundle::decode(*bytes);
+  if (!bundle) return std::unexpected(fmt::format("{}: {}", arguments.file, bundle.error().why));
+  return Given{std::move(*bundle), std::move(nonce)};
+}
+
+std::expected<Given, Problem> gather(const EvidenceArguments& arguments,
+                                     std::optional<Bytes> nonce) {
+  auto given = arguments.from.address.empty() ? read_evidence(arguments, std::move(nonce))
+                                              : ask_device(arguments, std::move(nonce));
+  if (!given) return given;
+  const auto add = [](const std::string& path, Bytes& into) -> std::expected<void, Problem> {
+    if (path.empty()) return {};
+    auto bytes = read_bytes(path);
+    if (!bytes) return std::unexpected(bytes.error());
+    into = std::move(*bytes);
+    return {};
+  };
+  for (const auto& [path, into] : {std::pair(&arguments.report, &given->bundle.report),
+                                   std::pair(&arguments.vca, &given->bundle.vca)})
+    if (const auto added = add(*path, *into); !added) return std::unexpected(added.error());
+  if (!arguments.save.empty())
+    if (const auto saved = write_file(arguments.save, given->bundle.encode()); !saved)
+      return std::unexpected(saved.error());
+  return given;
+}
+
+std::expected<void, Problem> write_parts(const evidence::Statement& statement,
+                                         const std::string& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return std::unexpected(folder + ": " + error.message());
+  for (const evidence::Part& part : evidence::extract(statement))
+    if (const auto done = write_file((fs::path(folder) / part.name).string(), part.bytes); !done)
+      return done;
+  return {};
+}
+
+int show(const EvidenceArguments& arguments) {
+  const auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
+  if (!nonce) return wrong_use("evidence show", nonce.error());
+  auto given = gather(arguments, *nonce);
+  if (!given) return cannot("show", given.error());
+  const auto statement = evidence::Statement::of(std::move(given->bundle));
+  if (!arguments.extract.empty())
+    if (const auto done = write_parts(statement, arguments.extract); !done)
+      return cannot("show", done.error(), kUsageError);
+  const auto document = evidence::as_json(statement);
+  print("{}", arguments.json ? document.dump(2) + "\n" : evidence::as_text(document));
+  return kTrusted;
+}
+
+std::expected<void, Problem> add_roots(const std::string& path, evidence::Policy& policy) {
+  const auto text = read_file(path, evidence::kMaxFile);
+  if (!text) return std::unexpected(text.error());
+  const auto certificates = crypto::CertificateChain::from_pem(*text);
+  if (!certificates) return std::unexpected(fmt::format("{}: {}", path, certificates.error().why));
+  const auto all = certificates->certificates();
+  policy.roots.insert(policy.roots.end(), all.begin(), all.end());
+  return {};
+}
+
+std::expected<evidence::Policy, Problem> read_policy(const EvidenceArguments& arguments) {
+  evidence::Policy policy;
+  if (!arguments.policy.empty()) {
+    const auto text = read_file(arguments.policy, evidence::kMaxFile);
+    if (!text) return std::unexpected(text.error());
+    auto parsed = evidence::Policy::parse(*text, arguments.policy);
+    if (!parsed) return parsed;
+    policy = std::move(*parsed);
+  }
+  for (const std::string& root : policy.root_files) {
+    const fs::path path = fs::path(arguments.policy).parent_path() / root;
+    if (const auto added = add_roots(path.string(), policy); !added)
+      return std::unexpected(added.error());
+  }
+  for (const std::string& root : arguments.roots)
+    if (const auto added = add_roots(root, policy); !added) return std::unexpected(added.error());
+  return policy;
+}
+
+/// Seconds since 1970: now, a number, or 2026-11-29T12:00:00Z.
+std::optional<std::int64_t> time_of(const std::string& word) {
+  if (word.empty()) return std::time(nullptr);
+  std::tm when{};
+  const char* const end = ::strptime(word.c_str(), "%Y-%m-%dT%H:%M:%SZ", &when);
+  if (end == nullptr || *end != '\0') return std::nullopt;
+  return ::timegm(&when);
+}
+
+std::expected<evidence::Circumstances, Problem> circumstances(const EvidenceArguments& arguments) {
+  evidence::Circumstances now;
+  const auto time = time_of(arguments.time);
+  if (!time) return std::unexpected("--time: must be as 2026-11-29T12:00:00Z");
+  now.unix_time = *time;
+  const auto of_evidence = hex("--evidence-digest", arguments.evidence_digest, kDigestSize);
+  if (!of_evidence) return std::unexpected(of_evidence.error());
+  const auto of_report = hex("--report-digest", arguments.report_digest, kDigestSize);
+  if (!of_report) return std::unexpected(of_report.error());
+  now.evidence_digest = *of_evidence;
+  now.report_digest = *of_report;
+  return now;
+}
+
+int verify(const EvidenceArguments& arguments) {
+  const auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
+  if (!nonce) return wrong_use("evidence verify", nonce.error());
+  auto now = circumstances(arguments);
+  if (!now) return wrong_use("evidence verify", now.error());
+  const auto policy = read_policy(arguments);
+  if (!policy) return cannot("verify", policy.error(), kUsageError);
+  auto given = gather(arguments, *nonce);
+  if (!given) return cannot("verify", given.error());
+  now->nonce = given->nonce;
+  const auto statement = evidence::Statement::of(std::move(given->bundle));
+  const auto clauses = evidence::judge(statement, *policy, *now);
+  print("{}",
+        arguments.json ? evidence::as_json(clauses).dump(2) + "\n" : evidence::as_text(clauses));
+  return evidence::trusted(clauses) ? kTrusted : kRefused;
+}
+
+int write_corpus(const std::string& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) return cannot("corpus", folder + ": " + error.message(), kUsageError);
+  for (const evidence::CorpusFile& file : evidence::make_corpus())
+    if (const auto done = write_file((fs::path(folder) / file.name).string(), file.bytes); !done)
+      return cannot("corpus", done.error(), kUsageError);
+  return kTrusted;
+}
+
+void add_source(Command& command, EvidenceArguments& arguments) {
+  command.positional("FILE", arguments.file,
+                     "Evidence as a guest reads it, or a bundle; - is standard input");
+  command.option("--from", arguments.from.address, "Ask the device behind spdm-emu's protocol")
+      .value_name("HOST:PORT");
+  command.option("--transport", arguments.from.transport, "With --from: how packets are framed")
+      .choices({"doe", "mctp", "tcp", "none"})
+      .shows_default();
+  command.option("--slot", arguments.from.slot, "With --from: the certificate slot that signs")
+      .range(0, 7)
+      .shows_default();
+  command
+      .option("--interface", arguments.from.interface,
+              "With --from: lock this function while its report is read")
+      .value_name("ADDRESS");
+  command
+      .option("--timeout", arguments.from.timeout_ms,
+              "With --from: of one exchange, in milliseconds")
+      .range(1, 600'000)
+      .shows_default();
+  command
+      .option("--nonce", arguments.nonce,
+              "64 digits: that the device was, or with --from is, asked to sign")
+      .value_name("HEX");
+  command.option("--report", arguments.report, "The interface report as a guest reads it")
+      .value_name("FILE");
+  command
+      .option("--vca", arguments.vca,
+              "GET_VERSION to ALGORITHMS: before SPDM 1.2 the evidence lacks them")
+      .value_name("FILE");
+  command.option("--save", arguments.save, "Keep all of it as a bundle").value_name("FILE");
+  command.flag("--json", arguments.json, "One JSON document");
+}
+
+std::function<int()> with_source(const char* name, std::shared_ptr<EvidenceArguments> arguments,
+                                 int (*body)(const EvidenceArguments&)) {
+  return [name, arguments, body] {
+    if (arguments->file.empty() == arguments->from.address.empty())
+      return wrong_use(name, "either FILE or --from HOST:PORT is wanted");
+    return body(*arguments);
+  };
+}
+
+}  // namespace
+
+void add_evidence_command(Command& root) {
+  Command& command = root.command("evidence", "Show and verify what a device proved about itself");
+  auto to_show = std::make_shared<EvidenceArguments>();
+  Command& show_command =
+      command.command("show", "Decode certificates, measurements and interface report");
+  add_source(show_command, *to_show);
+  show_command.option("--extract", to_show->extract, "Write the parts as files that openssl reads")
+      .value_name("DIR");
+  show_command.runs(with_source("evidence show", to_show, show));
+
+  auto to_verify = std::make_shared<EvidenceArguments>();
+  Command& verify_command = command.command("verify", "A verdict on each clause of a policy");
+  add_source(verify_command, *to_verify);
+  verify_command.option("--policy", to_verify->policy, "What is wanted of the device, TOML")
+      .value_name("FILE");
+  verify_command.option("--root", to_verify->roots, "Certificates that are trusted, PEM")
+      .value_name("FILE");
+  verify_command
+      .option("--time", to_verify->time,
+              "When validity is judged, as 2026-11-29T12:00:00Z (default: now)")
+      .value_name("TIME");
+  verify_command
+      .option("--evidence-digest", to_verify->evidence_digest,
+              "SHA-384 of the evidence, from the guest's firmware")
+      .value_name("HEX");
+  verify_command
+      .option("--report-digest", to_verify->report_digest,
+              "SHA-384 of the report, from the guest's firmware")
+      .value_name("HEX");
+  verify_command.runs(with_source("evidence verify", to_verify, verify));
+
+  auto folder = std::make_shared<std::string>();
+  Command& corpus_command = command.command(
+      "corpus", "Write examples, good and bad, with policies and the verdicts they must get");
+  corpus_command.positional("DIR", *folder, "Where; files of these names are replaced").required();
+  corpus_command.runs([folder] { return write_corpus(*folder); });
+}
+
+}  // namespace teeio::cli

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+
+#include "crypto/issue.h"
+#include "evidence/object.h"
+#include "spdm/credentials.h"
+
+// Devices of the corpus, and their evidence as they prove it.
+namespace teeio::evidence {
+
+using Nonce = std::array<std::byte, 32>;
+
+/// A nonce whose every byte is `byte`.
+[[nodiscard]] Nonce nonce_of(unsigned byte);
+[[nodiscard]] Bytes bytes_of_text(std::string_view text);
+
+/// The values of a device that a policy looks at.
+struct DeviceState {
+  std::string firmware = "corpus firmware 2.1";
+  std::uint64_t svn = 7;
+  std::uint32_t debug = 0;  ///< device mode state
+  bool has_firmware_block = true;
+};
+[[nodiscard]] std::vector<spdm::Measurement> measurements_of(const DeviceState& state);
+
+/// How it was asked.
+struct Asking {
+  std::uint8_t version = 0x14;  ///< the highest that the requester knows
+  bool sign = true;
+  Nonce nonce{};
+};
+/// What the device proves to that requester; with the VCA before SPDM 1.2.
+[[nodiscard]] Bundle prove(const crypto::Identity& identity, const DeviceState& state,
+                           const Asking& asking);
+
+/// An interface report with two BARs and an MSI-X table.
+[[nodiscard]] Bytes interface_report(bool open_to_host = false);
+
+/// The extension value of a DiceTcbInfo. `flags`: of OperationalFlags.
+[[nodiscard]] Bytes dice_tcb_info(std::uint8_t svn, std::uint8_t flags);
+[[nodiscard]] Bytes dice_ueid();
+[[nodiscard]] Bytes dice_fwid();  ///< of the DiceTcbInfo
+
+}  // namespace teeio::evidence

@@ -1,0 +1,170 @@
+#include "evidence/corpus.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "evidence/judge.h"
+#include "evidence/measurement_values.h"
+#include "evidence/show.h"
+
+namespace teeio::evidence {
+namespace {
+
+constexpr std::int64_t kWhen = 1'795'910'400;  // 2026-11-29T00:00:00Z
+
+const std::map<std::string, Bytes>& files() {
+  static const auto made = [] {
+    std::map<std::string, Bytes> by_name;
+    for (CorpusFile& file : make_corpus()) by_name[file.name] = std::move(file.bytes);
+    return by_name;
+  }();
+  return made;
+}
+std::string text(const std::string& name) {
+  const Bytes& bytes = files().at(name);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+struct Row {
+  std::string file, policy, options, verdict, clauses, what;
+};
+std::vector<Row> rows() {
+  std::vector<Row> out;
+  std::istringstream table(text("expected.tsv"));
+  for (std::string line; std::getline(table, line);) {
+    if (line.starts_with('#')) continue;
+    std::istringstream fields(line);
+    Row row;
+    for (std::string* field :
+         {&row.file, &row.policy, &row.options, &row.verdict, &row.clauses, &row.what})
+      std::getline(fields, *field, '\t');
+    out.push_back(row);
+  }
+  return out;
+}
+
+Policy policy(const std::string& name) {
+  auto parsed = Policy::parse(text(name), name);
+  EXPECT_TRUE(parsed.has_value()) << (parsed ? "" : parsed.error());
+  if (!parsed) return {};
+  for (const std::string& root : parsed->root_files)
+    parsed->roots.push_back(*crypto::Certificate::from_pem(text(root)));
+  return *std::move(parsed);
+}
+
+Circumstances circumstances(const Row& row) {
+  Circumstances now;
+  now.unix_time = kWhen;
+  const auto at = row.options.find("--nonce ");
+  now.nonce = from_hex(row.options.substr(at + 8, 64));
+  return now;
+}
+
+std::vector<Clause> verdict_on(const Row& row) {
+  auto bundle = Bundle::decode(files().at(row.file));
+  EXPECT_TRUE(bundle.has_value()) << row.file << ": " << (bundle ? "" : bundle.error().why);
+  return judge(Statement::of(*std::move(bundle)), policy(row.policy), circumstances(row));
+}
+
+std::string failed(const std::vector<Clause>& clauses) {
+  std::string out;
+  for (const Clause& one : clauses)
+    if (one.verdict == Verdict::kFails) out += (out.empty() ? "" : ",") + one.id;
+  return out.empty() ? "-" : out;
+}
+
+// Precisely the clauses of the table fail, and no others.
+TEST(Corpus, EachExampleGetsItsVerdict) {
+  ASSERT_GE(rows().size(), 30U);
+  for (const Row& row : rows()) {
+    if (row.verdict == "no-evidence") {
+      EXPECT_FALSE(Bundle::decode(files().at(row.file)).has_value()) << row.file;
+      continue;
+    }
+    const auto clauses = verdict_on(row);
+    EXPECT_EQ(failed(clauses), row.clauses) << row.file << " (" << row.what << ")\n"
+                                            << as_text(clauses);
+    EXPECT_EQ(trusted(clauses), row.verdict == "trusted") << row.file;
+  }
+}
+
+TEST(Corpus, ComesBackByteForByte) {
+  const auto again = make_corpus();
+  EXPECT_EQ(again.size(), files().size());
+  for (const CorpusFile& file : again) EXPECT_EQ(file.bytes, files().at(file.name)) << file.name;
+}
+
+// A clause that nothing can break proves nothing.
+TEST(Corpus, BreaksEachKindOfClause) {
+  std::string all;
+  for (const Row& row : rows()) all += row.clauses + ",";
+  for (const char* const id : {"chain.form",
+                               "chain.signatures",
+                               "chain.validity",
+                               "identity.key",
+                               "identity.device",
+                               "identity.ueid",
+                               "chain.dice",
+                               "spdm.version",
+                               "spdm.downgrade",
+                               "spdm.hash",
+                               "spdm.signed",
+                               "measurements.form",
+                               "measurements.signature",
+                               "freshness.header",
+                               "freshness.nonce",
+                               "measurements.block.2",
+                               "measurements.others",
+                               "measurements.debug",
+                               "report.form",
+                               "report.memory",
+                               "binding.evidence",
+                               "binding.report"})
+    EXPECT_NE(all.find(std::string(id) + ","), std::string::npos) << id;
+}
+
+// Every bit of the good evidence counts: what is not signed is at least vouched for.
+TEST(Corpus, NoBitOfGoodEvidenceCanBeTurnedUnseen) {
+  const Bytes& good = files().at("good.evidence");
+  const Policy wanted = policy("policy.toml");
+  const Row row = rows().front();
+  for (std::size_t i = 0; i < good.size(); i += 7) {
+    Bytes bent = good;
+    bent[i] ^= std::byte{0x10};
+    auto bundle = Bundle::decode(bent);
+    if (!bundle) continue;
+    EXPECT_FALSE(trusted(judge(Statement::of(*std::move(bundle)), wanted, circumstances(row))))
+        << i;
+  }
+}
+
+TEST(Corpus, AnythingCutOffIsRefused) {
+  const Bytes& good = files().at("good.evidence");
+  const Policy wanted = policy("policy.toml");
+  const Row row = rows().front();
+  for (std::size_t size = 0; size < good.size(); size += 13) {
+    auto bundle = Bundle::decode(ByteView(good).first(size));
+    if (!bundle) continue;  // cut between two parts of the bundle, it is a bundle
+    EXPECT_FALSE(trusted(judge(Statement::of(*std::move(bundle)), wanted, circumstances(row))));
+  }
+}
+
+TEST(Show, DecodesEverythingThatIsThere) {
+  const std::string shown =
+      as_text(as_json(Statement::of(*Bundle::decode(files().at("good.evidence")))));
+  for (const char* const words :
+       {"device: teeio:corpus:1", "version: 1.4", "hash: SHA-384", "signature: ECDSA-P384",
+        "type: svn", "means: 7", "operational: normal; no debugging", "pages: 256",
+        "no update after lock"})
+    EXPECT_NE(shown.find(words), std::string::npos) << words << "\n" << shown;
+  const std::string dice =
+      as_text(as_json(Statement::of(*Bundle::decode(files().at("good-dice.evidence")))));
+  for (const char* const words : {"ueid: 01c0ffee0001", "vendor: teeio", "svn: 3", "SHA-384 (2.16"})
+    EXPECT_NE(dice.find(words), std::string::npos) << words << "\n" << dice;
+}
+
+}  // namespace
+}  // namespace teeio::evidence
