@@ -48,6 +48,9 @@ constexpr std::pair<std::string_view, std::uint8_t> kSpdmVersions[] = {{"1.0", s
                                                                        {"1.2", std::uint8_t{0x12}},
                                                                        {"1.3", std::uint8_t{0x13}},
                                                                        {"1.4", std::uint8_t{0x14}}};
+constexpr std::pair<std::string_view, bool> kRmmDefects[] = {{"none", false},
+                                                             {"as-9a7f8ef4", true}};
+constexpr std::pair<std::string_view, bool> kCcaBinds[] = {{"unlocked", false}, {"locked", true}};
 constexpr std::pair<std::string_view, abi::AbiProfile> kProfiles[] = {
     {"teeio", abi::AbiProfile::kTeeio},
     {"iommufd-v5", abi::AbiProfile::kIommufdV5},
@@ -240,6 +243,8 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   config.memory_bytes = top.number("memory_mib", kLeastMemoryMib, 1U << 20U, 1024) * kMiB;
   config.hkids = static_cast<std::uint16_t>(top.number("hkids", 1, 1023, 63));
   config.iommus = static_cast<std::uint32_t>(top.number("iommus", 1, 16, 1));
+  config.rmm_defects = top.choice("rmm_defects", kRmmDefects, std::optional(false));
+  config.cca_locks = top.choice("cca_bind", kCcaBinds, std::optional(false));
   ConfigLines lines;
   for_each_table(root, top, "root_port", file_name, problem, [&](Section& s) {
     lines.root_ports.push_back(s.line());
