@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "cli/abi_firmware.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/print.h"
@@ -56,6 +57,7 @@ void add_abi_command(Command& root) {
   struct Arguments {
     std::string profile = "teeio";
     bool markdown = false;
+    std::string firmware;
   };
   auto arguments = std::make_shared<Arguments>();
   Command& abi = root.command("abi", "Print which system calls are supported");
@@ -66,7 +68,13 @@ void add_abi_command(Command& root) {
       .choices(std::move(profiles))
       .shows_default();
   abi.flag("--markdown", arguments->markdown, "As a Markdown table");
+  abi.option("--firmware", arguments->firmware, "A firmware's commands and their checks instead")
+      .choices({"rmm"});
   abi.runs([arguments] {
+    if (!arguments->firmware.empty()) {
+      print_rmm_page();
+      return 0;
+    }
     const abi::AbiProfile profile = *abi::parse_profile(arguments->profile);
     const auto rows = entry::support_table(profile);
     if (arguments->markdown)

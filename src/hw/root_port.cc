@@ -86,6 +86,17 @@ Result<void> RootPort::configure_stream(std::size_t block, const IdeAssociation&
   return with_ide([&](IdePort& ide) { return ide.configure(block, association); });
 }
 
+namespace {
+
+/// What a key's use is told apart by: with one key for several sub-streams no IV is used
+/// twice, since its fixed field has the sub-stream (PCIe Base Spec 6.33.7).
+std::uint64_t use_of(std::uint64_t digest, IdeKeySlot::SubStream sub_stream) {
+  constexpr std::uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;
+  return digest ^ (kOdd * std::to_underlying(sub_stream));
+}
+
+}  // namespace
+
 Result<void> RootPort::program_key(std::size_t block, IdeKeySlot slot, ByteView key) {
   std::uint8_t stream_id = 0;
   TEEIO_ASSIGN(const std::uint64_t digest, with_ide([&](IdePort& ide) {
@@ -100,7 +111,7 @@ Result<void> RootPort::program_key(std::size_t block, IdeKeySlot slot, ByteView 
                              slot.direction == IdeKeySlot::Direction::kReceive ? "rx" : "tx"),
        .function = bdf_,
        .a = stream_id,
-       .b = digest});
+       .b = use_of(digest, slot.sub_stream)});
   return {};
 }
 

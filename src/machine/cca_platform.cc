@@ -11,7 +11,25 @@
 namespace teeio::machine {
 namespace {
 
-/// An Arm host: the slice of the RMM, KVM's realm type, Arm CCA's TSM driver. Its
+/// The SMMU of that number: its non-secure page 0. Addresses are this model's.
+Hpa psmmu(std::uint32_t iommu) { return rmm::Settings::kPsmmu + iommu * 0x20000; }
+
+rmm::Settings settings(const Config& config) {
+  rmm::Settings settings;
+  if (config.rmm_defects) settings.defects = rmm::Defects::kAs9a7f8ef4;
+  settings.psmmus.clear();
+  for (std::uint32_t i = 0; i < config.iommus; ++i) settings.psmmus.push_back(psmmu(i));
+  for (const RootPortConfig& port : config.root_ports) settings.psmmu_of_port.push_back(port.iommu);
+  return settings;
+}
+
+std::vector<hw::RootPort*> bare(const std::vector<tsm::CcaPort>& ports) {
+  std::vector<hw::RootPort*> bare;
+  for (const tsm::CcaPort& port : ports) bare.push_back(port.port);
+  return bare;
+}
+
+/// An Arm host: the RMM, KVM's realm type, Arm CCA's TSM driver. Its
 /// IOMMUs stand in for SMMUs (docs/divergences.md); no guest's code runs.
 class CcaPlatform final : public Platform {
  public:
@@ -20,10 +38,11 @@ class CcaPlatform final : public Platform {
 
   [[nodiscard]] hw::Iommu& iommu(std::uint32_t id) override { return iommus_.at(id); }
   Result<void> boot(const RootPorts& ports) override {
-    std::vector<hw::RootPort*> all;
-    for (const auto& port : ports) all.push_back(port.get());
+    std::vector<tsm::CcaPort> all;
+    for (std::size_t i = 0; i < ports.size(); ++i)
+      all.push_back({.port = ports[i].get(), .psmmu = psmmu(parts_.config.root_ports[i].iommu)});
     firmware_.emplace(parts_, all);
-    return {};
+    return firmware_->host.start_smmus(settings(parts_.config).psmmus);
   }
   Result<std::unique_ptr<iommu::Iommu>> iommu_driver(std::uint32_t id) override {
     return iommus_.driver(id);
@@ -38,11 +57,13 @@ class CcaPlatform final : public Platform {
 
  private:
   struct Firmware {
-    Firmware(const PlatformParts& parts, const std::vector<hw::RootPort*>& ports)
-        : rmm(parts.memory, parts.trace, ports, firmware_channels(parts.config)),
+    Firmware(const PlatformParts& parts, const std::vector<tsm::CcaPort>& ports)
+        : rmm(parts.memory, parts.trace, bare(ports), firmware_channels(parts.config),
+              settings(parts.config)),
           host(rmm, parts.memory, parts.trace),
           vm_type(host),
-          driver(host, ports) {}
+          driver(host, ports,
+                 parts.config.cca_locks ? tsm::CcaBind::kLocked : tsm::CcaBind::kUnlocked) {}
     rmm::Rmm rmm;
     kvm::RealmHost host;
     kvm::RealmVmFactory vm_type;

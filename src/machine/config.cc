@@ -51,6 +51,9 @@ constexpr std::pair<std::string_view, std::uint8_t> kSpdmVersions[] = {{"1.0", s
                                                                        {"1.2", std::uint8_t{0x12}},
                                                                        {"1.3", std::uint8_t{0x13}},
                                                                        {"1.4", std::uint8_t{0x14}}};
+constexpr std::pair<std::string_view, bool> kRmmDefects[] = {{"none", false},
+                                                             {"as-9a7f8ef4", true}};
+constexpr std::pair<std::string_view, bool> kCcaBinds[] = {{"unlocked", false}, {"locked", true}};
 std::vector<std::pair<std::string_view, abi::AbiProfile>> profiles() {
   std::vector<std::pair<std::string_view, abi::AbiProfile>> names;
   for (const abi::AbiProfile profile : abi::kAbiProfiles)
@@ -248,6 +251,8 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   config.iommus = static_cast<std::uint32_t>(top.number("iommus", 1, 16, 1));
   config.container =
       top.choice("vfio_container", kContainers, std::optional(vfio::ContainerKind::kType1));
+  config.rmm_defects = top.choice("rmm_defects", kRmmDefects, std::optional(false));
+  config.cca_locks = top.choice("cca_bind", kCcaBinds, std::optional(false));
   ConfigLines lines;
   for_each_table(root, top, "root_port", file_name, problem, [&](Section& s) {
     lines.root_ports.push_back(s.line());

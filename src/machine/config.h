@@ -66,6 +66,8 @@ struct Config {
   bool guest_code = true;
   std::vector<RootPortConfig> root_ports;
   std::vector<CardConfig> cards;
+  bool rmm_defects = false;  ///< the RMM has those of TF-RMM 9a7f8ef4
+  bool cca_locks = false;    ///< Arm CCA's driver locks at bind
 
   vfio::ContainerKind container = vfio::ContainerKind::kType1;
   iommufd::BindOwner bind_owner = iommufd::BindOwner::kAny;

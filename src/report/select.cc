@@ -122,16 +122,16 @@ std::string_view group_of(const Event& event, bool connecting, bool running) {
   if (event.refused && !is_expected(event)) return {};
   if (connecting) return kSpdm;
   if (starts(event, {"TDH.MEM.RANGE.BLOCK", "TDH.MEM.PAGE.REMOVE", "TDH.PHYMEM.", "TDH.VP.FLUSH",
-                     "TDH.MNG.VPFLUSH", "TDH.MNG.KEY.FREEID", "RMI_GRANULE_UNDELEGATE",
-                     "RMI_REC_DESTROY", "RMI_REALM_DESTROY"}) ||
+                     "TDH.MNG.VPFLUSH", "TDH.MNG.KEY.FREEID", "RMI_GRANULE_RANGE_UNDELEGATE",
+                     "RMI_RTT_DESTROY", "RMI_REC_DESTROY", "RMI_REALM_DESTROY"}) ||
       (event.name == "TDH.IQ.INV.REQUEST" && is_expected(event)))
     return kTearDown;
   if (starts(event, {"TDG.MEM.PAGE.ACCEPT", "TDH.MEM.PAGE.AUG"})) return kAccept;
   if (starts(event, {"KVM_SET_USER_MEMORY", "KVM_SET_MEMORY", "TDH.MEM.SEPT."}))
     return running ? kMemory : kBuild;
   if (starts(event, {"KVM_CREATE_", "KVM_MEMORY_ENCRYPT_OP", "KVM_GET_", "KVM_CHECK_", "TDH.MNG.",
-                     "TDH.VP.", "TDH.MEM.PAGE.ADD", "TDH.MR.", "RMI_GRANULE_DELEGATE", "RMI_REALM_",
-                     "RMI_REC_", "RMI_DATA_"}) ||
+                     "TDH.VP.", "TDH.MEM.PAGE.ADD", "TDH.MR.", "RMI_GRANULE_RANGE_DELEGATE",
+                     "RMI_REALM_", "RMI_REC_", "RMI_DATA_"}) ||
       event.fact == Fact::kVmCreated)
     return kBuild;
   if (starts(event, {"TDH.MMIOMT.", "TDH.DEVIFMT.", "TDH.DMAR.ADD"})) return kMetadata;

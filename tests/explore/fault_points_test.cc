@@ -56,7 +56,7 @@ void expect_all(const std::set<std::string>& points, const std::set<std::string>
 
 TEST(FaultPoints, OfTheRmmFailInSomeScenario) {
   // The guest's requests for a report, for measurements and for mappings are made nowhere.
-  expect_all(fault_points("firmware/rmm", R"(RMI_NAME\("([A-Z_]+)\"\))"),
+  expect_all(fault_points("firmware/rmm", R"re(\.fails = "([A-Z_]+) fails")re"),
              fired_on(default_designs()[1]),
              {"RMI_VDEV_GET_INTERFACE_REPORT fails", "RMI_VDEV_GET_MEASUREMENTS fails",
               "RMI_RTT_DEV_VALIDATE fails",

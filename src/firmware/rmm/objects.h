@@ -1,106 +1,167 @@
 #pragma once
 
-#include <array>
-#include <deque>
-#include <functional>
 #include <map>
-#include <memory>
 #include <optional>
+#include <string_view>
+#include <vector>
 
+#include "firmware/rmm/application.h"
+#include "firmware/rmm/rtt.h"
 #include "firmware/rmm/types.h"
 #include "hw/root_port.h"
-#include "spdm/channel_setup.h"
 #include "wire/tdisp_messages.h"
 
 namespace teeio::rmm {
 
-/// A request for a device, and what its answer does.
-struct Exchange {
-  wire::Protocol protocol;
-  Bytes request;
-  std::function<Result<void>(ByteView answer)> take;
+/// A communication of a PDEV or VDEV: what a command left to be driven.
+enum class CommState : std::uint8_t { kIdle, kPending, kActive, kError };
+
+/// What a PDEV is to be driven for. The three of a stream become kStreamComplete.
+enum class PdevOp : std::uint8_t {
+  kNone,
+  kConnect,
+  kDisconnect,
+  kKeyRefresh,
+  kStreamComplete,
+  kStop
 };
 
-/// What a command leaves to be driven by the host's COMMUNICATE calls.
-struct Comm {
-  enum class State : std::uint8_t { kIdle, kPending, kActive, kError } state = State::kIdle;
-  /// What the channel itself has to do before the script: connect, take
-  /// measurements with `nonce`, or say good-bye.
-  enum class Channel : std::uint8_t { kNothing, kConnect, kMeasure, kDisconnect };
-  Channel channel = Channel::kNothing;
-  std::array<std::byte, 32> nonce{};
-  std::deque<Exchange> script;
-  std::function<void(bool good)> finish;
-
-  void due(std::deque<Exchange> exchanges, std::function<void(bool)> then) {
-    state = State::kPending;
-    script = std::move(exchanges);
-    finish = std::move(then);
-  }
+/// An end point's non-coherent stream. Source: TF-RMM runtime/include/dev.h, pdev_stream.
+struct Stream {
+  enum class State : std::uint8_t {
+    kConnecting,
+    kConnected,
+    kDisconnecting,
+    kDisconnected,
+    kKeyRefreshing
+  };
+  /// Whose turn it is: the root port's first and third step, the end point's second.
+  enum class Turn : std::uint8_t { kNone, kStart, kPortReady, kEndpointReady, kPortConnected };
+  bool taken = false;
+  State state = State::kDisconnected;
+  Turn turn = Turn::kNone;
+  std::uint8_t id = 0;
+  Hpa root_port_pdev{0};
+  hw::RootPort* port = nullptr;
+  std::optional<std::size_t> block{};  ///< of the port's registers, while it has keys
+  std::uint8_t key_set = 0;
 };
 
-/// A physical device with its only IDE stream.
 struct Pdev {
   PdevParams params;
+  Hpa at;
   PdevState state = PdevState::kNew;
-  Comm comm{};
-  std::unique_ptr<spdm::RequesterChannel> channel{};
+  CommState comm = CommState::kPending;
+  PdevOp op = PdevOp::kNone;
+  std::uint32_t streams = 0;  ///< that it is an end of
   std::uint32_t vdevs = 0;
-  struct Stream {
-    hw::RootPort* port;
-    std::size_t block;
-    std::uint8_t id;
-    bool connected = false;
-  };
-  std::optional<Stream> stream{};
+  // An end point's.
+  std::optional<Application> app{};
+  Hpa app_user{0};          ///< the PDEV or VDEV whose exchange that is
+  bool app_marked = false;  ///< TF-RMM's da_app_yielded, which is not always true
+  Stream stream{};
+  std::vector<Hpa> aux{};
+  // A root port's.
+  hw::RootPort* port = nullptr;
+  Hpa end_point{0};  ///< whose stream is in an operation
+
+  [[nodiscard]] bool is_root_port() const { return params.category() == PdevCategory::kRootPort; }
+  [[nodiscard]] std::uint32_t max_vdevs() const { return params.rid_top - params.rid_base; }
 };
 
-/// A function of a PDEV that is assigned to a realm.
+enum class VdevOp : std::uint8_t { kNone, kUnlock, kLock, kStart, kMeasure, kReport };
+
+struct Psmmu;
+
+/// A function of a PDEV that is given to a realm.
 struct Vdev {
   VdevParams params;
-  Hpa rd, pdev;
+  Hpa at, rd, pdev;
+  Bdf tdi;
+  Psmmu* psmmu;
   VdevState state = VdevState::kNew;
-  Comm comm{};
-  bool dma = false;  ///< STE valid
-  wire::TdispNonce nonce{};
-  Bytes report{};
+  CommState comm = CommState::kPending;
+  VdevOp op = VdevOp::kUnlock;
+  bool dma = false;  ///< its stream table entry is valid
+  wire::TdispNonce tdisp_nonce{};
+  std::uint16_t lock_flags = 0;       ///< that the device supports
+  std::array<std::byte, 32> nonce{};  ///< for the next measurements
+  std::size_t report_bytes = 0;
+  Nonces nonces{};
+  crypto::Digest measurements{}, report{};
+};
+
+/// An SMMU's realm half: its tables of 64 entries.
+struct Psmmu {
+  static constexpr std::uint64_t kTableEntries = 64;
+  static constexpr unsigned kSidBits = 16;
+  enum class State : std::uint8_t { kInactive, kBusy, kActive } state = State::kInactive;
+  struct Table {
+    Hpa granule{0};
+    std::vector<std::uint16_t> entries{};  ///< requester IDs that have one
+  };
+  std::map<std::uint64_t, Table> tables{};  ///< by first stream ID
+  std::vector<Hpa> memory{};                ///< level 1, command and event queue
 };
 
 struct Realm {
   std::uint32_t vm;  ///< its number in traces
+  bool devices;      ///< device assignment
+  Hpa root{0};       ///< table
+  std::uint8_t vmid = 0;
   RealmState state = RealmState::kNew;
   std::uint32_t vdevs = 0;
   std::uint32_t recs = 0;
-  /// What the realm thinks of an IPA. Only the realm takes it out of kDestroyed.
-  enum class Ripas : std::uint8_t { kEmpty, kDestroyed, kDev };
-  struct Entry {
-    Ripas ripas = Ripas::kEmpty;
-    std::optional<Hpa> address{};  ///< assigned_dev
-    Bdf tdi{};                     ///< whose memory that is
-  };
-  /// By IPA; those that are not here are unassigned and empty.
-  std::map<std::uint64_t, Entry> rtt{};
+  Rtt rtt{};
 };
 
-/// A realm's vCPU, as far as its requests about devices go.
-/// Source: TF-RMM runtime/include/rec.h.
+/// A realm's vCPU, as far as its calls about devices go. Source: TF-RMM
+/// runtime/include/rec.h.
 struct Rec {
+  enum class Pending : std::uint8_t { kNone, kVdevRequest, kVdevComplete };
+  enum class Call : std::uint8_t { kNone, kGetInfo, kValidateMapping, kDmaEnable, kDmaDisable };
   Hpa rd;
-  /// RSI_VDEV_VALIDATE_MAPPING, on its way through the host.
-  struct Request {
-    std::uint64_t vdev_id;
-    Gpa base, top;
-    Hpa pa;
-    std::optional<Hpa> vdev{};  ///< VDEV_COMPLETE came
-  };
-  std::optional<Request> request{};
-  /// Up to where the realm accepts device memory, and which.
+  bool running = false;
+  Pending pending = Pending::kNone;
+  Call call = Call::kNone;  ///< that waits for its VDEV
+  std::uint64_t vdev_id = 0;
+  Hpa vdev{0};
+  // The call's arguments.
+  Gpa base{0}, top{0};
+  Hpa pa{0};
+  Nonces nonces{};
+  VdevInfo info{};
+  /// Up to where the realm accepts device memory, and which; base 0: nothing.
   struct DevMem {
-    Gpa base, top, addr;
-    Hpa pa;
-  };
-  std::optional<DevMem> dev_mem{};
+    Gpa base{0}, top{0}, addr{0};
+    Hpa pa{0};
+  } dev_mem{};
+  struct SetRipas {
+    Gpa base{0}, top{0}, addr{0};
+    Ripas wanted = Ripas::kEmpty;
+    bool change_destroyed = false;
+  } set_ripas{};
   RsiResult result{};
+};
+
+/// A stateful operation that waits for its host. Source: TF-RMM lib/sro_context.
+struct Operation {
+  enum class Expected : std::uint8_t { kContinue, kDonate, kReclaim };
+  /// What is done when memory has come or gone.
+  enum class Stage : std::uint8_t { kDonating, kDonated, kReclaiming, kReclaimed };
+  const Row* command = nullptr;  ///< null: free
+  Expected expected = Expected::kContinue;
+  Stage stage = Stage::kDonating;
+  bool contiguous = false;
+  std::vector<std::uint64_t> wanted{};  ///< granules of each piece that is still to come
+  std::vector<Hpa> memory{};            ///< the monitor's, or to be given back
+  std::size_t given_back = 0;
+  Code result = Code::kSuccess;  ///< at the end of a reclaim
+  Hpa object{0};                 ///< granule that is PARTIAL
+  PdevParams pdev{};
+  Psmmu* psmmu = nullptr;
+  std::uint64_t sid = 0;
+  GranuleState kind = GranuleState::kPdevAux;  ///< of the memory
 };
 
 }  // namespace teeio::rmm

@@ -1,170 +1,183 @@
-#include "crypto/secret.h"
+#include <algorithm>
+
 #include "firmware/rmm/command.h"
-#include "schedule/task.h"
-#include "wire/ide_km.h"
+#include "firmware/rmm/device_key.h"
 
 // Physical devices: TF-RMM runtime/rmi/pdev.c.
 
 namespace teeio::rmm {
 namespace {
 
-using object::EventFields;
-using State = Comm::State;
+constexpr std::uint64_t kKnownFlags = 0b111;
+constexpr std::uint32_t kMaxVdevs = 1023;  // PDEV_MAX_VDEVS(MAX_VDEVS_ORDER)
+constexpr std::uint64_t kMaxRoutingId = 0xffff;
 
-/// Sends `request` about one key and lets `applied` do the same at the root port.
-Exchange ide_km(const wire::IdeKmMessage& request, std::function<Result<void>()> applied) {
-  return {wire::Protocol::kIdeKm, wire::encode_ide_km(request),
-          [applied = std::move(applied)](ByteView answer) -> Result<void> {
-            TEEIO_ASSIGN(const wire::IdeKmMessage message, wire::decode_ide_km(answer));
-            const auto* ack = std::get_if<wire::IdeKmKpAck>(&message);
-            if (ack != nullptr ? ack->status != 0
-                               : !std::holds_alternative<wire::IdeKmKGoStopAck>(message))
-              return fail(Errno::kIo, "the device acknowledges no key");
-            return applied();
-          }};
+/// Granules of an end point's application, of its streams, and of its VDEVs' ranges.
+/// The application's number is a build's; sizeof(pdev_vdev_range_slot) is 144 bytes.
+std::uint64_t aux_granules(const PdevParams& params) {
+  constexpr std::uint64_t kApplication = 4;
+  constexpr std::uint64_t kStreams = 1;
+  constexpr std::uint64_t kSlots = kPageSize / 144;
+  return kApplication + kStreams + (params.rid_top - params.rid_base + kSlots - 1) / kSlots;
 }
 
-/// Calls `make(selector, the root port's slot of that key)` for the six keys.
-template <class Make>
-void each_key(Make make) {
-  for (const auto sub : {wire::IdeSubStream::kPosted, wire::IdeSubStream::kNonPosted,
-                         wire::IdeSubStream::kCompletion})
-    for (const auto direction : {wire::IdeDirection::kRx, wire::IdeDirection::kTx}) {
-      using Direction = hw::IdeKeySlot::Direction;
-      make(wire::IdeKeySelector::make(0, direction, sub),
-           hw::IdeKeySlot{.direction = direction == wire::IdeDirection::kTx ? Direction::kReceive
-                                                                            : Direction::kTransmit,
-                          .sub_stream = static_cast<hw::IdeKeySlot::SubStream>(sub)});
-    }
+/// validate_rmi_pdev_params(), as far as no machine is asked; empty: nothing is wrong.
+std::string_view fault(const PdevParams& params) {
+  const bool port = params.category() == PdevCategory::kRootPort;
+  if (!port && (params.rid_base >= params.rid_top || params.rid_top - params.rid_base > kMaxVdevs))
+    return "rids";
+  if (!port && params.hash > static_cast<std::uint8_t>(HashAlgorithm::kSha384)) return "hash";
+  if ((params.flags & ~kKnownFlags) != 0) return "flags";
+  if (params.category() == PdevCategory::kOffChip && !params.spdm()) return "spdm";
+  if (!port && params.category() != PdevCategory::kOffChip) return "category";
+  return params.routing_id > kMaxRoutingId ? "routing" : "";
 }
 
-std::deque<Exchange> connect_script(const Pdev::Stream& stream) {
-  std::deque<Exchange> script;
-  hw::RootPort& port = *stream.port;
-  const std::size_t block = stream.block;
-  each_key([&](wire::IdeKeySelector selector, hw::IdeKeySlot slot) {
-    wire::IdeKey key;
-    schedule::fill_random(key.key);
-    const auto kept = std::make_shared<const crypto::Secret>(ByteView(key.key));
-    script.push_back(
-        ide_km(wire::IdeKmKeyProg{stream.id, selector, 0, key},
-               [&port, block, slot, kept] { return port.program_key(block, slot, kept->view()); }));
-    crypto::wipe(key.key);
-  });
-  each_key([&](wire::IdeKeySelector selector, hw::IdeKeySlot slot) {
-    script.push_back(ide_km(wire::IdeKmKSetGo{stream.id, selector, 0},
-                            [&port, block, slot] { return port.key_go(block, slot); }));
-  });
-  return script;
+crypto::HashAlgorithm hash_of(std::uint8_t hash) {
+  switch (HashAlgorithm(hash)) {
+    case HashAlgorithm::kSha512:
+      return crypto::HashAlgorithm::kSha512;
+    case HashAlgorithm::kSha384:
+      return crypto::HashAlgorithm::kSha384;
+    case HashAlgorithm::kSha256:
+      break;
+  }
+  return crypto::HashAlgorithm::kSha256;
 }
 
 }  // namespace
 
-RmiResult Rmm::pdev_create(Hpa at, const PdevParams& params) {
-  Command c(*this, RMI_NAME("RMI_PDEV_CREATE"), {.function = params.function});
-  if (params.rid_base >= params.rid_top) return c.refuse(Code::kInput, "no requester IDs");
-  if (!c.granule(at, GranuleState::kDelegated)) return c.result();
-  set(at, GranuleState::kPdev);
-  Pdev& pdev = pdevs_.emplace(raw(at), Pdev{.params = params}).first->second;
-  pdev.channel = spdm::make_requester(channels_, &watcher_);
-  pdev.comm.channel = Comm::Channel::kConnect;
-  pdev.comm.due({},
-                [&pdev](bool good) { pdev.state = good ? PdevState::kReady : PdevState::kError; });
-  return {};
+RmiResult Rmm::pdev_create(Hpa at, Hpa params_at) {
+  Command c(*this, row::kPdevCreate);
+  if (!c.begin({at, params_at})) return c.result();
+  const Bytes page = c.page(params_at, "params");
+  if (page.empty()) return c.result();
+  const PdevParams params = PdevParams::decode(page);
+  if (const std::string_view wrong = fault(params); !wrong.empty()) return c.refuse(wrong);
+  RMM_REFUSE_IF(params.bridge != settings_.bridge, "bridge");
+  const auto rid = static_cast<std::uint16_t>(params.id);
+  const bool is_port = params.category() == PdevCategory::kRootPort;
+  const auto port = std::ranges::find_if(ports_, [&](const hw::RootPort* candidate) {
+    return is_port ? candidate->bdf().rid() == rid
+                   : rid >> 8U >= candidate->secondary_bus() &&
+                         rid >> 8U <= candidate->subordinate_bus();
+  });
+  RMM_REFUSE_IF(params.id > kMaxRoutingId || port == ports_.end(), "function");
+  if (!c.granule(at, GranuleState::kDelegated, "granule")) return c.result();
+  if (is_port) {
+    set(at, GranuleState::kPdev);
+    Pdev& pdev = pdevs_[raw(at)];
+    pdev.params = params;
+    pdev.at = at;
+    pdev.port = *port;
+    return {};
+  }
+  RMM_FIND(operation, reserve(c));
+  operation->pdev = params;
+  operation->object = at;
+  operation->kind = GranuleState::kPdevAux;
+  operation->wanted = {aux_granules(params)};
+  set(at, GranuleState::kPartial);
+  return ask_for(*operation);
 }
 
-RmiResult Rmm::pdev_communicate(Hpa at, Hpa data, HostComm host) {
-  Command c(*this, RMI_NAME("RMI_PDEV_COMMUNICATE"), at);
-  Pdev* pdev = c.pdev(at);
-  return pdev == nullptr ? c.result() : talk(c, *pdev, pdev->comm, data, host);
+/// pdev_create_continue_ep().
+Code Rmm::pdev_created(Operation& operation) {
+  const Hpa at = operation.object;
+  set(at, GranuleState::kPdev);
+  Pdev& pdev = pdevs_[raw(at)];
+  pdev.params = operation.pdev;
+  pdev.at = at;
+  pdev.aux = std::exchange(operation.memory, {});
+  pdev.app.emplace(spdm::make_requester(channels_, &watcher_), hash_of(pdev.params.hash), memory_);
+  return Code::kSuccess;
+}
+
+RmiResult Rmm::pdev_communicate(Hpa at, Hpa data) {
+  Command c(*this, row::kPdevCommunicate, at);
+  if (!c.begin({at, data})) return c.result();
+  RMM_FIND(pdev, c.pdev(at));
+  RMM_REFUSE_IF(!is_hosts(data), "data");
+  const auto entered = enter(c, pdev->comm, pdev->comm, data);
+  return entered ? drive_pdev(c, *pdev, *entered, data) : c.result();
 }
 
 RmiResult Rmm::pdev_get_state(Hpa at) {
-  Command c(*this, "RMI_PDEV_GET_STATE", at);
+  Command c(*this, row::kPdevGetState, at);
+  if (!c.begin({at})) return c.result();
   RMM_FIND(pdev, c.pdev(at));
   return {.x1 = static_cast<std::uint64_t>(pdev->state)};
 }
 
-RmiResult Rmm::pdev_stream_connect(Hpa at, Bdf port_at, std::uint8_t id) {
-  Command c(*this, RMI_NAME("RMI_PDEV_STREAM_CONNECT"), at);
+RmiResult Rmm::pdev_set_pubkey(Hpa at, Hpa params_at) {
+  Command c(*this, row::kPdevSetPubkey, at);
+  if (!c.begin({at, params_at})) return c.result();
+  const Bytes page = c.page(params_at, "params");
+  if (page.empty()) return c.result();
+  const PublicKeyParams params = PublicKeyParams::decode(page);
+  RMM_REFUSE_IF(params.key_length > PublicKeyParams::kMaxBytes ||
+                    params.metadata_length > PublicKeyParams::kMaxBytes,
+                "length");
+  const std::size_t wanted = device_key_bytes(params.algorithm);
+  RMM_REFUSE_IF(wanted == 0, "algorithm");
+  RMM_REFUSE_IF(params.key_length != wanted, "size");
   RMM_FIND(pdev, c.pdev(at));
-  const auto port = std::ranges::find(ports_, port_at, &hw::RootPort::bdf);
-  if (port == ports_.end()) return c.refuse(Code::kInput, "no such root port");
-  if (pdev->state != PdevState::kReady || pdev->comm.state != State::kIdle || pdev->stream)
-    return c.refuse(Code::kInput, "the PDEV is not READY and idle, or has its stream");
-  std::size_t block = 0;
-  while (block < (*port)->streams() && (*port)->stream_state(block) != hw::IdeStreamState::kFree)
-    ++block;
-  const hw::IdeAssociation association{
-      .stream_id = id,
-      .rid_first = pdev->params.rid_base,
-      .rid_last = static_cast<std::uint16_t>(pdev->params.rid_top - 1),
-      .memory = {}};
-  if (!(*port)->configure_stream(block, association))
-    return c.refuse(Code::kInput, "the root port's stream is taken");
-  pdev->stream = Pdev::Stream{.port = *port, .block = block, .id = id};
-  pdev->comm.due(connect_script(*pdev->stream), [pdev](bool good) {
-    const Pdev::Stream& stream = *pdev->stream;
-    pdev->stream->connected = good && stream.port->enable_stream(stream.block).has_value();
-    if (pdev->stream->connected) return;
-    (void)stream.port->release_stream(stream.block);
-    pdev->stream.reset();
-    pdev->state = PdevState::kError;
-  });
-  return {};
-}
-
-RmiResult Rmm::pdev_stream_disconnect(Hpa at) {
-  Command c(*this, RMI_NAME("RMI_PDEV_STREAM_DISCONNECT"), at);
-  RMM_FIND(pdev, c.pdev(at));
-  if (!pdev->stream || !pdev->stream->connected)
-    return c.refuse(Code::kDevice, "the stream is not CONNECTED");
-  if (pdev->comm.state != State::kIdle) return c.refuse(Code::kInput, "the PDEV is busy");
-  if (pdev->vdevs != 0) return c.refuse(Code::kDevice, "VDEVs use the stream");
-  std::deque<Exchange> script;
-  each_key([&](wire::IdeKeySelector selector, hw::IdeKeySlot) {
-    script.push_back(
-        ide_km(wire::IdeKmKSetStop{pdev->stream->id, selector, 0}, [] { return Result<void>{}; }));
-  });
-  pdev->comm.due(std::move(script), [pdev](bool good) {
-    (void)pdev->stream->port->release_stream(pdev->stream->block);
-    pdev->stream.reset();
-    if (!good) pdev->state = PdevState::kError;
-  });
-  return {};
-}
-
-RmiResult Rmm::pdev_abort(Hpa at) {
-  Command c(*this, RMI_NAME("RMI_PDEV_ABORT"), at);
-  RMM_FIND(pdev, c.pdev(at));
-  if (pdev->comm.state == State::kIdle) return c.refuse(Code::kDevice, "nothing to abort");
-  const PdevState state = pdev->state;
-  if (pdev->comm.finish) pdev->comm.finish(false);
-  pdev->state = state;
-  pdev->comm = {};
+  RMM_REFUSE_IF(pdev->state != PdevState::kNeedsKey, "state");
+  RMM_REFUSE_IF(!pdev->app->set_key(params), "key");
+  pdev->state = PdevState::kHasKey;
+  pdev->comm = CommState::kPending;
   return {};
 }
 
 RmiResult Rmm::pdev_stop(Hpa at) {
-  Command c(*this, RMI_NAME("RMI_PDEV_STOP"), at);
+  Command c(*this, row::kPdevStop, at);
+  if (!c.begin({at})) return c.result();
   RMM_FIND(pdev, c.pdev(at));
-  if (pdev->comm.state != State::kIdle || pdev->stream || pdev->vdevs != 0)
-    return c.refuse(Code::kDevice, "the PDEV is busy, or has a stream or VDEVs");
-  pdev->comm.channel = Comm::Channel::kDisconnect;
-  pdev->comm.due({}, [pdev](bool) {
-    pdev->state = PdevState::kStopped;
-    pdev->channel->reset();
-  });
+  RMM_REFUSE_IF(pdev->comm != CommState::kIdle, "comm");
+  RMM_REFUSE_IF(pdev->streams != 0, "streams");
+  RMM_REFUSE_IF(pdev->vdevs != 0, "vdevs");
+  pdev->op = PdevOp::kStop;
+  pdev->comm = CommState::kPending;
+  return {};
+}
+
+/// An application that is woken where it does not look at the status goes on, which the
+/// source's dev_assign_abort_app_operation() asserts that it does not. That the mark of
+/// a yielded application stays is pdev.c's.
+RmiResult Rmm::pdev_abort(Hpa at) {
+  Command c(*this, row::kPdevAbort, at);
+  if (!c.begin({at})) return c.result();
+  RMM_FIND(pdev, c.pdev(at));
+  RMM_REFUSE_IF(pdev->comm == CommState::kIdle, "comm");
+  if (pdev->app && pdev->app->yielded() && !pdev->app->abort() &&
+      panic("dev_assign_abort_app_operation(): the application goes on", pdev->params.function()))
+    return {.code = Code::kSmcNotSupported};
+  pdev->comm = CommState::kIdle;
+  if (defective()) return {};
+  pdev->app_marked = false;
+  if (pdev->op == PdevOp::kConnect || pdev->op == PdevOp::kDisconnect ||
+      pdev->op == PdevOp::kKeyRefresh)
+    abandon_stream(*pdev);
   return {};
 }
 
 RmiResult Rmm::pdev_destroy(Hpa at) {
-  Command c(*this, RMI_NAME("RMI_PDEV_DESTROY"), at);
+  Command c(*this, row::kPdevDestroy, at);
+  if (!c.begin({at})) return c.result();
   RMM_FIND(pdev, c.pdev(at));
-  if (pdev->state != PdevState::kStopped) return c.refuse(Code::kDevice, "it is not STOPPED");
+  RMM_REFUSE_IF(pdev->state != PdevState::kStopped, "state");
+  if (pdev->is_root_port()) {
+    pdevs_.erase(raw(at));
+    set(at, GranuleState::kDelegated);
+    return {};
+  }
+  RMM_FIND(operation, reserve(c));
+  operation->object = at;
+  operation->kind = GranuleState::kPdevAux;
+  operation->memory = std::move(pdev->aux);
   pdevs_.erase(raw(at));
-  set(at, GranuleState::kDelegated);
-  return {};
+  set(at, GranuleState::kPartial);
+  return give_back(*operation, Code::kSuccess);
 }
 
 }  // namespace teeio::rmm

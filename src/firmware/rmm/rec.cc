@@ -1,96 +1,59 @@
-#include "base/check.h"
 #include "firmware/rmm/command.h"
 
-// A realm's vCPU and what it asks about devices: TF-RMM runtime/rmi/{rec,run,vdev}.c,
-// runtime/rsi/vdev.c.
+// A realm's vCPU: TF-RMM runtime/rmi/{rec,run}.c.
 
 namespace teeio::rmm {
 
 RmiResult Rmm::rec_create(Hpa rd, Hpa at) {
-  Command c(*this, RMI_NAME("RMI_REC_CREATE"));
-  if (!c.granule(at, GranuleState::kDelegated)) return c.result();
+  Command c(*this, row::kRecCreate);
+  if (!c.begin()) return c.result();
+  if (!c.granule(at, GranuleState::kDelegated, "granule")) return c.result();
   RMM_FIND(realm, c.realm(rd));
-  if (realm->state != RealmState::kNew) return c.refuse(Code::kRealm, "the realm is not NEW");
+  RMM_REFUSE_IF(realm->state != RealmState::kNew, "state");
   set(at, GranuleState::kRec);
-  recs_.emplace(raw(at), Rec{.rd = rd});
+  recs_[raw(at)].rd = rd;
   ++realm->recs;
   return {};
 }
 
 RmiResult Rmm::rec_destroy(Hpa at) {
-  Command c(*this, RMI_NAME("RMI_REC_DESTROY"));
+  Command c(*this, row::kRecDestroy);
+  if (!c.begin()) return c.result();
   RMM_FIND(rec, c.rec(at));
-  --c.realm(rec->rd)->recs;
+  RMM_REFUSE_IF(rec->running, "running");
+  --realms_.at(raw(rec->rd)).recs;
   recs_.erase(raw(at));
   set(at, GranuleState::kDelegated);
   return {};
 }
 
-RsiResult Rmm::rsi_vdev_validate_mapping(Hpa at, std::uint64_t vdev_id, Gpa base, Gpa top, Hpa pa) {
-  Command c(*this, "RSI_VDEV_VALIDATE_MAPPING");
-  Rec* const rec = c.rec(at);
-  TEEIO_CHECK(rec != nullptr, "a realm's call comes from its REC");
-  rec->request.reset();
-  rec->dev_mem.reset();
-  if (!is_page_aligned(raw(base) | raw(top) | raw(pa)) || top <= base) {
-    (void)c.refuse(Code::kInput, "the range is empty or not aligned");
-    return rec->result = {.code = RsiCode::kInput};
+/// What waits is completed in the order of smc_rec_enter(): RIPAS, device memory, VDEV.
+RmiResult Rmm::rec_enter(Hpa at, std::uint64_t flags) {
+  Command c(*this, row::kRecEnter);
+  if (!c.begin()) return c.result();
+  RMM_FIND(rec, c.rec(at));
+  RMM_REFUSE_IF(rec->running, "running");
+  RMM_REFUSE_IF(realms_.at(raw(rec->rd)).state != RealmState::kActive, "state");
+  if (Rec::SetRipas& change = rec->set_ripas; change.base != change.top) {
+    const bool rejects =
+        change.wanted == Ripas::kRam && change.addr != change.top && (flags & kRejectRipas) != 0;
+    rec->result = {.x1 = raw(change.addr), .x2 = rejects ? 1U : 0U};
+    change = {};
   }
-  rec->request = {.vdev_id = vdev_id, .base = base, .top = top, .pa = pa};
-  return rec->result = {.code = RsiCode::kIncomplete};
+  // complete_dev_mem_mapping() tells from base 0 that nothing waits: an IPA of 0 is lost.
+  if (Rec::DevMem& memory = rec->dev_mem; raw(memory.base) != 0) {
+    const bool rejects = memory.addr != memory.top && (flags & kRejectDevMem) != 0;
+    rec->result = {.x1 = raw(memory.addr), .x2 = rejects ? 1U : 0U};
+    memory.base = memory.top = Gpa{0};
+  }
+  const RecExit exit = complete_request(*rec);
+  return {.x1 = static_cast<std::uint64_t>(exit), .x2 = rec->vdev_id};
 }
 
-RsiResult Rmm::rsi_result(Hpa at) {
+void Rmm::set_running(Hpa at, bool running) {
   const schedule::Lock lock(mutex_);
   const auto rec = recs_.find(raw(at));
-  return rec == recs_.end() ? RsiResult{.code = RsiCode::kState} : rec->second.result;
-}
-
-RmiResult Rmm::vdev_complete(Hpa rec_at, Hpa vdev_at) {
-  Command c(*this, "RMI_VDEV_COMPLETE", vdev_at);
-  RMM_FIND(rec, c.rec(rec_at));
-  RMM_FIND(vdev, c.find(vdevs_, vdev_at, GranuleState::kVdev));
-  if (!rec->request || rec->request->vdev)
-    return c.refuse(Code::kInput, "the REC has no pending request");
-  if (vdev->rd != rec->rd || vdev->params.id != rec->request->vdev_id)
-    return c.refuse(Code::kInput, "the realm means another VDEV");
-  if (vdev->comm.state != Comm::State::kIdle) return c.refuse(Code::kDevice, "the VDEV is busy");
-  rec->request->vdev = vdev_at;
-  return {};
-}
-
-std::optional<Rmm::RsiVdevInfo> Rmm::rsi_vdev_info(Hpa rd, std::uint64_t id) {
-  const schedule::Lock lock(mutex_);
-  for (const auto& [at, vdev] : vdevs_)
-    if (vdev.rd == rd && vdev.params.id == id)
-      return RsiVdevInfo{.vdev = Hpa{at}, .nonce = vdev.nonce};
-  return std::nullopt;
-}
-
-/// Source: run.c, and rsi/vdev.c, finish_rsi_vdev_validate_mapping().
-RmiResult Rmm::rec_enter(Hpa at) {
-  Command c(*this, "RMI_REC_ENTER");
-  RMM_FIND(rec, c.rec(at));
-  if (c.realm(rec->rd)->state != RealmState::kActive)
-    return c.refuse(Code::kRealm, "the realm is not ACTIVE");
-  if (rec->request) {
-    const Rec::Request request = *std::exchange(rec->request, std::nullopt);
-    const auto vdev = request.vdev ? vdevs_.find(raw(*request.vdev)) : vdevs_.end();
-    if (vdev == vdevs_.end() ||
-        (vdev->second.state != VdevState::kLocked && vdev->second.state != VdevState::kStarted)) {
-      rec->result = {.code = RsiCode::kInput};
-      return {};
-    }
-    rec->dev_mem = {
-        .base = request.base, .top = request.top, .addr = request.base, .pa = request.pa};
-    return {.x1 = static_cast<std::uint64_t>(RecExit::kDevMemMap)};
-  }
-  // A guess: the record is cleared when the realm goes on, as run.c does for RIPAS.
-  if (rec->dev_mem) {
-    rec->result = {.code = RsiCode::kSuccess, .x1 = raw(rec->dev_mem->addr)};
-    rec->dev_mem.reset();
-  }
-  return {};
+  if (rec != recs_.end()) rec->second.running = running;
 }
 
 }  // namespace teeio::rmm

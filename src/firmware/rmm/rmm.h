@@ -8,127 +8,225 @@
 #include "hw/physical_memory.h"
 #include "object/trace.h"
 #include "schedule/mutex.h"
+#include "spdm/channel_setup.h"
 
 namespace teeio::rmm {
 
-/// A slice of Arm's Realm Management Monitor: the host commands of device
-/// assignment, each with the refusals of TF-RMM (runtime/rmi/{pdev,vdev,realm,
-/// rtt_map,rtt_unmap}.c) in their order. README.md lists what is left out.
+/// What the monitor was built with and booted on.
+struct Settings {
+  bool device_assignment = true;
+  Defects defects = Defects::kNone;
+  std::uint64_t bridge = kBridge;            ///< base of the only host bridge's ECAM
+  std::vector<Hpa> psmmus = {kPsmmu};        ///< bases of SMMUs
+  std::vector<std::size_t> psmmu_of_port{};  ///< by port; those beyond have the first
+  std::size_t operations = 10;               ///< contexts of stateful operations
+
+  static constexpr std::uint64_t kBridge = 0x4000'0000;
+  static constexpr Hpa kPsmmu{0x2b40'0000};
+};
+
+/// Arm's Realm Management Monitor, as far as device assignment goes: each command with
+/// TF-RMM's checks in their order, each check a line of its row (rows.h), from which
+/// docs/firmware/rmm.md is made. README.md says what is left out.
 ///
-/// Every command first refuses what is no granule address or a granule of
-/// another kind: INPUT. The explorer may make each that changes something RMI_BUSY
-/// once ("RMI_VDEV_CREATE fails"), before anything was done; the mutex makes none so.
-/// One that says "driven" takes effect when the host has
-/// carried its messages with *_communicate(), whose x1 is the size of the data
-/// object to carry next; 0: over, look at the state.
+/// The explorer may make those that change something RMI_BUSY once ("RMI_VDEV_CREATE
+/// fails"), before anything was done; the mutex makes none so. One that says "driven"
+/// takes effect when the host has carried its messages with *_communicate(): it fills
+/// the data page's CommEnter, and finds what to do next in its CommExit.
+///
+/// A stateful command that is INCOMPLETE has its handle in x1; `memory` says what OP_*
+/// call is next, x2 how much memory (granules in bits 15:2, as RmiOpMemDonateReq).
 ///
 /// Lifetime: one a machine. Locking: its own mutex, for the length of a command.
 class Rmm {
  public:
   /// `channels`: what sessions with devices are.
   Rmm(hw::PhysicalMemory& memory, object::Trace& trace, std::vector<hw::RootPort*> ports,
-      spdm::ChannelSetup channels = {})
-      : memory_(memory), trace_(trace), ports_(std::move(ports)), channels_(std::move(channels)) {}
+      spdm::ChannelSetup channels = {}, Settings settings = {});
 
-  RmiResult granule_delegate(Hpa granule);
-  RmiResult granule_undelegate(Hpa granule);  ///< INPUT unless DELEGATED
-
-  RmiResult realm_create(Hpa rd, std::uint32_t vm);  ///< always with device assignment
-  RmiResult realm_activate(Hpa rd);                  ///< REALM unless NEW
-  RmiResult realm_terminate(Hpa rd);
-  RmiResult realm_destroy(Hpa rd);  ///< REALM unless ZOMBIE, with no REC, mapping or VDEV
-
-  RmiResult rec_create(Hpa rd, Hpa rec);  ///< REALM unless NEW
-  RmiResult rec_destroy(Hpa rec);
-  /// The realm runs on, as far as its last call goes; x1: RecExit. REALM unless ACTIVE.
-  RmiResult rec_enter(Hpa rec);
-
-  RmiResult pdev_create(Hpa pdev, const PdevParams& params);  ///< driven → READY
-  RmiResult pdev_communicate(Hpa pdev, Hpa data, HostComm host);
-  RmiResult pdev_get_state(Hpa pdev);  ///< x1: PdevState
-  /// Both ends of stream `id`, whose association the host has set up in the end
-  /// point's registers; driven. INPUT: no such port, or not READY and idle.
-  RmiResult pdev_stream_connect(Hpa pdev, Bdf port, std::uint8_t id);
-  RmiResult pdev_stream_disconnect(Hpa pdev);  ///< driven; DEVICE while a VDEV exists
-  RmiResult pdev_abort(Hpa pdev);              ///< DEVICE when idle
-  RmiResult pdev_stop(Hpa pdev);               ///< driven; DEVICE: busy, a stream or a VDEV
-  RmiResult pdev_destroy(Hpa pdev);            ///< DEVICE unless STOPPED
-
-  RmiResult vdev_create(Hpa rd, Hpa pdev, Hpa vdev, const VdevParams& params);  ///< driven
-  RmiResult vdev_communicate(Hpa rd, Hpa pdev, Hpa vdev, Hpa data, HostComm host);
-  RmiResult vdev_get_state(Hpa vdev);                           ///< x1: VdevState
-  RmiResult vdev_lock(Hpa rd, Hpa pdev, Hpa vdev);              ///< driven; UNLOCKED → LOCKED
-  RmiResult vdev_start(Hpa rd, Hpa pdev, Hpa vdev);             ///< driven; LOCKED → STARTED
-  RmiResult vdev_interface_report(Hpa rd, Hpa pdev, Hpa vdev);  ///< driven
-  [[nodiscard]] Bytes cached_report(Hpa vdev);                  ///< what the host cached of it
-  /// 0x81. The device measures itself anew, signed with `nonce`; driven. DEVICE when busy.
-  RmiResult vdev_get_measurements(Hpa rd, Hpa pdev, Hpa vdev,
-                                  const std::array<std::byte, 32>& nonce);
-  /// spdm::encode_evidence() of what the PDEV proved last. Empty without an authenticated session.
-  [[nodiscard]] Bytes cached_evidence(Hpa pdev);
-  /// GRANULE, x1 the first that is MAPPED of the VDEV's ranges. DMA is off at
-  /// once, the TDI stopped when driven.
-  RmiResult vdev_unlock(Hpa rd, Hpa pdev, Hpa vdev);
-  RmiResult vdev_abort(Hpa rd, Hpa pdev, Hpa vdev);    ///< → ERROR; DEVICE when idle
-  RmiResult vdev_destroy(Hpa rd, Hpa pdev, Hpa vdev);  ///< DEVICE unless NEW or UNLOCKED
-
-  /// 0x3E. Tells the monitor which VDEV the realm means. INPUT: the REC has no pending
-  /// request, or the VDEV is another realm's or has another id. DEVICE: it is busy.
-  RmiResult vdev_complete(Hpa rec, Hpa vdev);
-
-  /// One granule each. INPUT outside of the VDEV's ranges or not DELEGATED; RTT
-  /// for an entry in use. The VDEV's state is not asked. What the realm thinks of the
-  /// IPA stays as it is.
-  RmiResult rtt_dev_map(Hpa rd, Hpa vdev, Gpa ipa, Hpa address);
-  /// 0x13. What the realm behind `rec` has asked for becomes valid in [base, top), as far
-  /// as it is mapped so and the realm has not lost it before; x1: how far that was.
-  /// INPUT: an empty or unaligned range; base is not where the request stands, or top is
-  /// beyond it. REC: another realm's. RTT: not even the first granule.
-  RmiResult rtt_dev_validate(Hpa rd, Hpa rec, Gpa base, Gpa top);
-  /// x1: the PA; 0 for an IPA that maps nothing, which is passed over. A page that the
-  /// realm had validated is DESTROYED from here on: no other one takes its place.
-  RmiResult rtt_dev_unmap(Hpa rd, Gpa ipa);
-
-  /// The realm's own call 0xF: [base, top) is to be the device's memory at `pa`. It leaves
-  /// the realm (RMI_EXIT_VDEV_REQUEST); the host says which VDEV is meant (VDEV_COMPLETE),
-  /// and the next REC_ENTER comes back for the mapping. INPUT: unaligned or empty. The real one has
-  /// the RMM's three nonces too.
-  RsiResult rsi_vdev_validate_mapping(Hpa rec, std::uint64_t vdev_id, Gpa base, Gpa top, Hpa pa);
-  /// How the realm's last call ended.
-  [[nodiscard]] RsiResult rsi_result(Hpa rec);
-  /// What RSI_VDEV_GET_INFO tells a realm of its VDEV with that id, as far as the slice
-  /// needs it; nullopt: it has none.
-  struct RsiVdevInfo {
-    Hpa vdev;
-    wire::TdispNonce nonce;
+  // realm.cc. Ranges: [base, top), one granule a call; x1: the next.
+  RmiResult granule_range_delegate(Hpa base, Hpa top);
+  RmiResult granule_range_undelegate(Hpa base, Hpa top);
+  struct RealmParams {
+    std::uint32_t vm = 0;  ///< for traces
+    Hpa rtt{0};            ///< root table
+    bool devices = true;
   };
-  [[nodiscard]] std::optional<RsiVdevInfo> rsi_vdev_info(Hpa rd, std::uint64_t id);
-  /// The realm's own call: DEVICE unless STARTED under the lock with `nonce`, and idle.
-  RmiResult rsi_vdev_dma_enable(Hpa rd, Hpa vdev, const wire::TdispNonce& nonce);
+  RmiResult realm_create(Hpa rd, const RealmParams& params);
+  RmiResult realm_activate(Hpa rd);
+  RmiResult realm_terminate(Hpa rd);
+  RmiResult realm_destroy(Hpa rd);
+
+  // pdev.cc, stream.cc
+  RmiResult pdev_create(Hpa pdev, Hpa params);  ///< of PdevParams; driven
+  RmiResult pdev_communicate(Hpa pdev, Hpa data);
+  RmiResult pdev_get_state(Hpa pdev);               ///< x1: PdevState
+  RmiResult pdev_set_pubkey(Hpa pdev, Hpa params);  ///< of PublicKeyParams; driven
+  RmiResult pdev_stream_connect(Hpa params);        ///< of StreamParams; x1: handle; driven
+  RmiResult pdev_stream_complete(Hpa pdev_1, Hpa pdev_2, std::uint64_t handle);
+  RmiResult pdev_stream_disconnect(Hpa pdev_1, Hpa pdev_2, std::uint64_t handle);   ///< driven
+  RmiResult pdev_stream_key_refresh(Hpa pdev_1, Hpa pdev_2, std::uint64_t handle);  ///< driven
+  RmiResult pdev_stream_key_purge(Hpa pdev_1, Hpa pdev_2, std::uint64_t handle);
+  RmiResult pdev_stop(Hpa pdev);  ///< driven
+  RmiResult pdev_abort(Hpa pdev);
+  RmiResult pdev_destroy(Hpa pdev);
+
+  // vdev.cc
+  RmiResult vdev_create(Hpa rd, Hpa pdev, Hpa vdev, Hpa params);  ///< of VdevParams; driven
+  RmiResult vdev_communicate(Hpa rd, Hpa pdev, Hpa vdev, Hpa data);
+  RmiResult vdev_get_state(Hpa vdev);                                       ///< x1: VdevState
+  RmiResult vdev_lock(Hpa rd, Hpa pdev, Hpa vdev);                          ///< driven
+  RmiResult vdev_start(Hpa rd, Hpa pdev, Hpa vdev);                         ///< driven
+  RmiResult vdev_get_interface_report(Hpa rd, Hpa pdev, Hpa vdev);          ///< driven
+  RmiResult vdev_get_measurements(Hpa rd, Hpa pdev, Hpa vdev, Hpa params);  ///< driven
+  RmiResult vdev_complete(Hpa rec, Hpa vdev);
+  RmiResult vdev_unlock(Hpa rd, Hpa pdev, Hpa vdev);  ///< driven; GRANULE, x1: which is mapped
+  RmiResult vdev_abort(Hpa rd, Hpa pdev, Hpa vdev);
+  RmiResult vdev_destroy(Hpa rd, Hpa pdev, Hpa vdev);
+
+  // psmmu.cc
+  RmiResult psmmu_activate(Hpa psmmu, Hpa params);  ///< of PsmmuParams
+  RmiResult psmmu_deactivate(Hpa psmmu);
+  RmiResult psmmu_st_l2_create(Hpa psmmu, std::uint64_t sid);
+  RmiResult psmmu_st_l2_destroy(Hpa psmmu, std::uint64_t sid);
+
+  // operation.cc. Lists of descriptors lie in one page of the host's.
+  RmiResult op_continue(std::uint64_t handle);
+  RmiResult op_mem_donate(std::uint64_t handle, Hpa list, std::uint64_t count);
+  RmiResult op_mem_reclaim(std::uint64_t handle, Hpa list, std::uint64_t count);
+  RmiResult op_cancel(std::uint64_t handle);
+
+  // device_memory.cc. `addresses`: a descriptor, or the list's address.
+  RmiResult rtt_dev_map(Hpa rd, Hpa vdev, Gpa base, Gpa top, AddressFlags flags,
+                        std::uint64_t addresses);
+  RmiResult rtt_dev_unmap(Hpa rd, Gpa base, Gpa top, AddressFlags flags,
+                          std::uint64_t addresses = 0);
+  RmiResult rtt_dev_validate(Hpa rd, Hpa rec, Gpa base, Gpa top);
+
+  // tables.cc
+  RmiResult rtt_create(Hpa rd, Hpa rtt, Gpa ipa, std::uint8_t level);
+  RmiResult rtt_destroy(Hpa rd, Gpa ipa, std::uint8_t level);  ///< x1: the granule
+  RmiResult rtt_read_entry(Hpa rd, Gpa ipa, std::uint8_t level);
+  RmiResult rtt_set_ripas(Hpa rd, Hpa rec, Gpa base, Gpa top);
+
+  // rec.cc
+  RmiResult rec_create(Hpa rd, Hpa rec);
+  RmiResult rec_destroy(Hpa rec);
+  RmiResult rec_enter(Hpa rec, std::uint64_t flags = 0);  ///< x1: RecExit, x2: VDEV's id
+  /// For tests: the realm's code runs, and no other task enters or uses the REC.
+  void set_running(Hpa rec, bool running);
+
+  // rsi.cc: the realm's own calls. kIncomplete: the call leaves the realm, the host has
+  // to name the VDEV (VDEV_COMPLETE), and REC_ENTER completes it: rsi_result().
+  RsiResult rsi_vdev_get_info(Hpa rec, std::uint64_t vdev_id, std::uint64_t address);
+  struct Mapping {
+    std::uint64_t vdev_id = 0;
+    Gpa base{0}, top{0};
+    Hpa pa{0};
+    Nonces nonces{};
+  };
+  RsiResult rsi_vdev_validate_mapping(Hpa rec, const Mapping& mapping);
+  RsiResult rsi_vdev_dma_enable(Hpa rec, std::uint64_t vdev_id, const Nonces& nonces);
+  RsiResult rsi_vdev_dma_disable(Hpa rec, std::uint64_t vdev_id);
+  /// `ripas`: 0 EMPTY, 1 RAM.
+  RsiResult rsi_ipa_state_set(Hpa rec, Gpa base, Gpa top, std::uint64_t ripas,
+                              bool change_destroyed);
+  [[nodiscard]] RsiResult rsi_result(Hpa rec);  ///< how the realm's last call ended
+  [[nodiscard]] VdevInfo rsi_info(Hpa rec);     ///< what RSI_VDEV_GET_INFO gave
 
   /// Granules that are not the host's, for a machine's census.
   [[nodiscard]] std::size_t granules();
+  /// An assertion of TF-RMM's stopped it (Defects::kAs9a7f8ef4): nothing works any more.
+  [[nodiscard]] bool panicked();
 
  private:
   class Command;
   void set(Hpa granule, GranuleState state);
   [[nodiscard]] GranuleState state_of(Hpa granule) const;
+  [[nodiscard]] bool is_hosts(Hpa granule) const;
   [[nodiscard]] object::EventFields about(Hpa object) const;
-  RmiResult talk(Command& c, Pdev& pdev, Comm& comm, Hpa data, HostComm host);
-  Result<Bytes> advance(Pdev& pdev, Comm& comm, Hpa data, HostComm host);
   void fact(object::Fact fact, std::string_view name, const Vdev& vdev, std::uint64_t a = 0);
+  /// An assertion of the source fails: with its defects the monitor is gone, which is
+  /// reported; without them the caller goes on. Gives whether it is gone.
+  bool panic(std::string_view assertion, Bdf function);
+  [[nodiscard]] bool defective() const { return settings_.defects == Defects::kAs9a7f8ef4; }
+
+  // communicate.cc
+  std::optional<CommEnter> enter(Command& c, CommState comm, CommState pdevs, Hpa data);
+  RmiResult drive_pdev(Command& c, Pdev& pdev, const CommEnter& enter, Hpa data);
+  RmiResult drive_vdev(Command& c, Pdev& pdev, Vdev& vdev, const CommEnter& enter, Hpa data);
+  Application::Step step_end_point(Pdev& pdev, const CommEnter& enter);
+  Application::Step step_stream(Pdev& pdev, const CommEnter& enter);
+  Application::Step step_root_port(Pdev& pdev);
+  Application::Step step_application(Pdev& pdev, Hpa user, Job job, const CommEnter& enter);
+  void pdev_driven(Pdev& pdev);
+  void vdev_driven(Vdev& vdev);
+  void leave(CommState& comm, Application::Step& step, Hpa data);
+
+  // stream.cc
+  struct Ends {
+    Pdev* end_point = nullptr;
+    Pdev* port = nullptr;
+  };
+  Job connect_job(Pdev& pdev);
+  Job refresh_job(Pdev& pdev);
+  Job disconnect_job(Pdev& pdev);
+  void begin_stream(const Ends& ends, PdevOp op);
+  void abandon_stream(Pdev& pdev);
+
+  // tdisp.cc
+  Job job_of(Vdev& vdev, Pdev& pdev);
+
+  // operation.cc
+  Operation* reserve(Command& c);
+  RmiResult ask_for(Operation& operation);
+  RmiResult give_back(Operation& operation, Code result);
+  RmiResult incomplete(const Operation& operation, MemoryRequest memory);
+  [[nodiscard]] std::uint64_t handle_of(const Operation& operation) const;
+  Operation* waiting(Command& c, std::uint64_t handle);
+  RmiResult finish(Operation& operation);
+  void reclaimed(Operation& operation);
+
+  // device_memory.cc
+  std::optional<std::vector<AddressDescriptor>> descriptors(Command& c, AddressFlags flags,
+                                                            std::uint64_t addresses);
+  std::string_view map_block(Realm& realm, const Vdev& vdev, Gpa ipa, Hpa block,
+                             std::uint8_t level);
+  void unmap_entry(Realm& realm, Gpa ipa, std::uint8_t level);
+  [[nodiscard]] std::string_view unmap_fault(Gpa base, Gpa top, AddressFlags flags,
+                                             std::uint64_t addresses) const;
+
+  // rsi.cc
+  class RsiCall;
+  Rec& calling(Hpa rec);
+  RsiResult request(Rec& rec, Rec::Call call, std::uint64_t vdev_id);
+  RecExit complete_request(Rec& rec);
+  RsiResult finish_get_info(RsiCall& call, Rec& rec);
+  RsiResult finish_validate_mapping(RsiCall& call, Rec& rec);
+  RsiResult finish_dma_enable(RsiCall& call, Rec& rec);
+  RsiResult finish_dma_disable(RsiCall& call, Rec& rec);
+
+  // pdev.cc, psmmu.cc: the last part of stateful commands
+  Code pdev_created(Operation& operation);
+  Code psmmu_activated(Operation& operation);
+  Code table_created(Operation& operation);
+  [[nodiscard]] Psmmu* psmmu_of(Bdf tdi);
 
   hw::PhysicalMemory& memory_;
   object::Trace& trace_;
   const std::vector<hw::RootPort*> ports_;
   const spdm::ChannelSetup channels_;
+  const Settings settings_;
   SequenceWatcher watcher_{trace_};
   schedule::Mutex mutex_{schedule::Rank::kFirmware};
+  bool panicked_ = false;
   std::map<std::uint64_t, GranuleState> granules_;  ///< all but NS
   std::map<std::uint64_t, Realm> realms_;
   std::map<std::uint64_t, Rec> recs_;
   std::map<std::uint64_t, Pdev> pdevs_;
   std::map<std::uint64_t, Vdev> vdevs_;
+  std::map<std::uint64_t, Psmmu> psmmus_;
+  std::vector<Operation> operations_;
 };
 
 }  // namespace teeio::rmm

@@ -1,83 +1,83 @@
-#include <fmt/format.h>
+#include "firmware/rmm/rtt.h"
 
-#include <algorithm>
-
-#include "firmware/rmm/command.h"
-
-// Device memory of a realm: TF-RMM runtime/rmi/rtt_map.c, rtt_unmap.c.
+#include "base/check.h"
 
 namespace teeio::rmm {
-namespace {
 
-object::EventFields place(Gpa ipa) { return {.detail = fmt::format("ipa={:#x}", raw(ipa))}; }
-
-}  // namespace
-
-RmiResult Rmm::rtt_dev_map(Hpa rd, Hpa vdev, Gpa ipa, Hpa address) {
-  Command c(*this, RMI_NAME("RMI_RTT_DEV_MAP"), place(ipa));
-  RMM_FIND(realm, c.realm(rd));
-  if (realm->state == RealmState::kZombie)
-    return c.refuse(Code::kRealm, "the realm was terminated");
-  if (!is_page_aligned(raw(ipa))) return c.refuse(Code::kInput, "the IPA is not aligned");
-  RMM_FIND(owner, c.find(vdevs_, vdev, GranuleState::kVdev));
-  if (owner->rd != rd) return c.refuse(Code::kInput, "the VDEV is another realm's");
-  if (std::ranges::none_of(owner->params.ranges, [&](const PaRange& range) {
-        return address >= range.base && address < range.top;
-      }))
-    return c.refuse(Code::kInput, "the PA is outside of the VDEV's ranges");
-  const auto at = realm->rtt.find(raw(ipa));
-  if (at != realm->rtt.end() && at->second.address)
-    return c.refuse(Code::kRtt, "the entry is in use");
-  if (!c.granule(address, GranuleState::kDelegated)) return c.result();
-  set(address, GranuleState::kMapped);
-  Realm::Entry& entry = realm->rtt[raw(ipa)];
-  entry.address = address;
-  entry.tdi = owner->params.tdi;
-  trace_.fact(object::Lane::kFirmware, object::Fact::kMmioMapped, "MMIO mapped",
-              {.function = owner->params.tdi, .vm = realm->vm, .a = raw(ipa), .b = raw(address)});
-  return {};
-}
-
-/// Source: rtt.c, smc_rtt_dev_validate(), rtt_dev_mem_set_range() and rtt_dev_mem_set().
-RmiResult Rmm::rtt_dev_validate(Hpa rd, Hpa rec_at, Gpa base, Gpa top) {
-  Command c(*this, RMI_NAME("RMI_RTT_DEV_VALIDATE"), place(base));
-  if (top <= base || !is_page_aligned(raw(top)))
-    return c.refuse(Code::kInput, "the range is empty or not aligned");
-  RMM_FIND(realm, c.realm(rd));
-  RMM_FIND(rec, c.rec(rec_at));
-  if (rec->rd != rd) return c.refuse(Code::kRec, "the REC is another realm's");
-  if (!rec->dev_mem || rec->dev_mem->addr != base || top > rec->dev_mem->top)
-    return c.refuse(Code::kInput, "the realm has not asked for that");
-  Rec::DevMem& wanted = *rec->dev_mem;
-  for (; wanted.addr < top; wanted.addr = wanted.addr + kPageSize) {
-    const auto entry = realm->rtt.find(raw(wanted.addr));
-    if (entry == realm->rtt.end() || entry->second.address != wanted.pa ||
-        entry->second.ripas != Realm::Ripas::kEmpty)
+Rtt::Walk Rtt::walk(Gpa ipa, std::uint8_t wanted) const {
+  Walk walk;
+  while (has_table(ipa, static_cast<std::uint8_t>(walk.level + 1))) {
+    if (walk.level == wanted) {
+      walk.table = true;
       break;
-    entry->second.ripas = Realm::Ripas::kDev;
-    wanted.pa = wanted.pa + kPageSize;
+    }
+    ++walk.level;
   }
-  if (wanted.addr == base)
-    return c.refuse(Code::kRtt, "the entry does not map the PA with RIPAS EMPTY");
-  return {.x1 = raw(wanted.addr)};
+  return walk;
 }
 
-/// Source: s2tt/rtt_unmap.c, unmap_make_new_s2tte().
-RmiResult Rmm::rtt_dev_unmap(Hpa rd, Gpa ipa) {
-  Command c(*this, RMI_NAME("RMI_RTT_DEV_UNMAP"), place(ipa));
-  RMM_FIND(realm, c.realm(rd));
-  const auto at = realm->rtt.find(raw(ipa));
-  if (at == realm->rtt.end() || !at->second.address) return {};
-  const Hpa address = *at->second.address;
-  const Bdf tdi = at->second.tdi;
-  if (at->second.ripas == Realm::Ripas::kEmpty)
-    realm->rtt.erase(at);
+Rtt::Entry Rtt::entry(Gpa ipa, std::uint8_t level) const {
+  const auto at = entries_.find(key(ipa, level, level_bytes(level)));
+  return at == entries_.end() ? Entry{} : at->second;
+}
+
+void Rtt::set(Gpa ipa, std::uint8_t level, const Entry& entry) {
+  const Key at = key(ipa, level, level_bytes(level));
+  if (entry.address || entry.ripas != Ripas::kEmpty)
+    entries_[at] = entry;
   else
-    at->second = {.ripas = Realm::Ripas::kDestroyed};
-  set(address, GranuleState::kDelegated);
-  trace_.fact(object::Lane::kFirmware, object::Fact::kMmioUnmapped, "MMIO unmapped",
-              {.function = tdi, .vm = realm->vm, .a = raw(ipa), .b = raw(address)});
-  return {.x1 = raw(address)};
+    entries_.erase(at);
+}
+
+bool Rtt::has_table(Gpa ipa, std::uint8_t level) const {
+  return level <= kPageLevel && tables_.contains(key(ipa, level, span(level)));
+}
+
+Hpa Rtt::table(Gpa ipa, std::uint8_t level) const {
+  return tables_.at(key(ipa, level, span(level)));
+}
+
+/// Its entries have the RIPAS of the one above.
+void Rtt::add_table(Gpa ipa, std::uint8_t level, Hpa granule) {
+  const auto above = static_cast<std::uint8_t>(level - 1);
+  const Entry parent = entry(ipa, above);
+  TEEIO_CHECK(!parent.address && !has_table(ipa, level), "a table takes the place of a mapping");
+  set(ipa, above, {});
+  const Key at = key(ipa, level, span(level));
+  tables_.emplace(at, granule);
+  if (parent.ripas == Ripas::kEmpty) return;
+  for (std::uint64_t i = 0; i < 512; ++i)
+    set(Gpa{at.base + i * level_bytes(level)}, level, {.ripas = parent.ripas});
+}
+
+Hpa Rtt::remove_table(Gpa ipa, std::uint8_t level) {
+  const Key at = key(ipa, level, span(level));
+  const Hpa granule = tables_.at(at);
+  tables_.erase(at);
+  const auto first = entries_.lower_bound({level, at.base});
+  const auto last = entries_.lower_bound({level, at.base + span(level)});
+  entries_.erase(first, last);
+  set(ipa, static_cast<std::uint8_t>(level - 1), {.ripas = Ripas::kDestroyed});
+  return granule;
+}
+
+bool Rtt::any_entry(Gpa base, std::uint8_t level) const {
+  auto at = entries_.lower_bound({level, raw(base)});
+  for (;
+       at != entries_.end() && at->first.level == level && at->first.base < raw(base) + span(level);
+       ++at)
+    if (at->second.address) return true;
+  return false;
+}
+
+bool Rtt::live(Gpa ipa, std::uint8_t level) const {
+  const Key at = key(ipa, level, span(level));
+  if (any_entry(Gpa{at.base}, level)) return true;
+  if (level == kPageLevel) return false;
+  const auto below = static_cast<std::uint8_t>(level + 1);
+  const auto table = tables_.lower_bound({below, at.base});
+  return table != tables_.end() && table->first.level == below &&
+         table->first.base < at.base + span(level);
 }
 
 }  // namespace teeio::rmm

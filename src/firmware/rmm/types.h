@@ -5,67 +5,95 @@
 #include <vector>
 
 #include "base/types.h"
+#include "firmware/rmm/rows.h"
 
 namespace teeio::rmm {
 
-/// Result codes of host calls. Source: TF-RMM lib/smc/include/smc-rmi.h.
-enum class Code : std::uint8_t {
-  kSuccess = 0,
-  kInput = 1,
-  kRealm = 2,
-  kRec = 3,
-  kRtt = 4,
-  kDevice = 6,
-  kBusy = 10,
-  kGranule = 16,
-};
-[[nodiscard]] std::string_view code_name(Code code);  ///< "RMI_ERROR_GRANULE"
+/// What OP_* calls are to do about memory, in an INCOMPLETE result.
+enum class MemoryRequest : std::uint8_t { kNone = 0, kDonate = 1, kReclaim = 2 };
 
+/// x0 in its parts, and the registers behind it.
 struct [[nodiscard]] RmiResult {
   Code code = Code::kSuccess;
-  std::uint64_t x1 = 0;  ///< what the command's comment says; 0 else
+  std::uint8_t level = 0;  ///< of RTT: where the walk ended
+  MemoryRequest memory = MemoryRequest::kNone;
+  std::uint64_t x1 = 0, x2 = 0, x3 = 0, x4 = 0;  ///< what the command's comment says; 0 else
+  const Check* refused_by = nullptr;             ///< for tests: no host sees it
   [[nodiscard]] bool ok() const { return code == Code::kSuccess; }
 };
 
-enum class GranuleState : std::uint8_t { kNs, kDelegated, kRd, kPdev, kVdev, kRec, kMapped };
-enum class RealmState : std::uint8_t { kNew, kActive, kZombie };
-enum class PdevState : std::uint8_t { kNew = 0, kReady = 3, kStopped = 4, kError = 5 };
-enum class VdevState : std::uint8_t { kNew, kUnlocked, kLocked, kStarted, kError };
+/// What TF-RMM's own assertions and shortcuts at that commit are to this monitor.
+enum class Defects : std::uint8_t {
+  kNone,        ///< what asserts there fails or recovers as its callers expect
+  kAs9a7f8ef4,  ///< as in TF-RMM 9a7f8ef46378: see panic() and README.md
+};
 
-/// [base, top), bytes, granule aligned.
-struct PaRange {
-  Hpa base;
-  Hpa top;
+enum class GranuleState : std::uint8_t {
+  kNs,
+  kDelegated,
+  kPartial,  ///< an object whose memory is under way
+  kRd,
+  kRec,
+  kRtt,
+  kPdev,
+  kPdevAux,
+  kVdev,
+  kInternal,  ///< a PSMMU's table or queue
+  kMapped,    ///< device memory in a realm's RTT
 };
-struct PdevParams {
-  Bdf function;
-  std::uint16_t rid_base;  ///< requester IDs of the card: [rid_base, rid_top)
-  std::uint16_t rid_top;
+enum class RealmState : std::uint8_t { kNew, kActive, kZombie };
+enum class PdevState : std::uint8_t {
+  kNew = 0,
+  kNeedsKey = 1,
+  kHasKey = 2,
+  kReady = 3,
+  kStopped = 4,
+  kError = 5
 };
-struct VdevParams {
-  Bdf tdi;
-  std::uint64_t id = 0;         ///< by which the realm names the VDEV; the host's choice
-  std::vector<PaRange> ranges;  ///< sorted and disjoint, at most 8
+enum class VdevState : std::uint8_t { kNew, kUnlocked, kLocked, kStarted, kError };
+/// As the realm sees it: RSI_VDEV_STATE_*.
+[[nodiscard]] constexpr std::uint8_t rsi_state(VdevState state) {
+  return state == VdevState::kNew ? 0 : static_cast<std::uint8_t>(static_cast<unsigned>(state) - 1);
+}
+
+/// The monitor's own, new after every LOCK, GET_MEASUREMENTS and GET_INTERFACE_REPORT: a
+/// realm that names them says which it has verified.
+struct Nonces {
+  std::uint64_t lock = 0, measurements = 0, report = 0;
+  bool operator==(const Nonces&) const = default;
 };
+
+/// RTT levels: an entry of level 3 maps 4 KiB, of level 2 2 MiB, of level 1 1 GiB.
+inline constexpr std::uint8_t kPageLevel = 3;
+[[nodiscard]] constexpr std::uint64_t level_bytes(std::uint8_t level) {
+  return std::uint64_t{1} << (12U + 9U * static_cast<unsigned>(kPageLevel - level));
+}
 
 /// Why REC_ENTER came back. Source: TF-RMM lib/smc/include/smc-rmi.h, RMI_EXIT_*.
 enum class RecExit : std::uint8_t {
-  kRealm = 0,      ///< of this model: nothing is pending, the realm runs on
-  kDevMemMap = 9,  ///< the realm wants device memory somewhere: DEV_MAP, DEV_VALIDATE
+  kRealm = 0,  ///< of this model: nothing is pending, the realm runs on
+  kRipasChange = 4,
+  kVdevRequest = 8,  ///< VDEV_COMPLETE is due
+  kDevMemMap = 9,    ///< the realm wants device memory somewhere: DEV_MAP, DEV_VALIDATE
 };
+/// Flags of REC_ENTER that this monitor knows.
+inline constexpr std::uint64_t kRejectRipas = 1U << 4U;
+inline constexpr std::uint64_t kRejectDevMem = 1U << 6U;
 
 /// Result codes of the realm's calls. Source: smc-rsi.h.
-enum class RsiCode : std::uint8_t { kSuccess = 0, kInput = 1, kState = 2, kIncomplete = 3 };
+enum class RsiCode : std::uint8_t {
+  kSuccess = 0,
+  kInput = 1,
+  kState = 2,
+  kIncomplete = 3,
+  kUnknown = 4,
+  kDevice = 5
+};
 struct RsiResult {
   RsiCode code = RsiCode::kSuccess;
-  std::uint64_t x1 = 0;  ///< VALIDATE_MAPPING: the IPA up to which the mapping is valid
-};
-
-/// The host's part of a communication's data page: what became of the request
-/// that the last call left in it.
-struct HostComm {
-  enum class Status : std::uint8_t { kNone, kResponse, kError } status = Status::kNone;
-  std::size_t response_bytes = 0;
+  std::uint64_t x1 = 0;               ///< up to which IPA the request was fulfilled
+  std::uint64_t x2 = 0;               ///< 0: accepted; 1: the host rejects the rest
+  const Check* refused_by = nullptr;  ///< for tests
 };
 
 }  // namespace teeio::rmm

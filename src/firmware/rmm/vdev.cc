@@ -2,70 +2,20 @@
 
 #include "firmware/rmm/command.h"
 
-// Assigned functions: TF-RMM runtime/rmi/vdev.c, and dev_tdisp_cmds.c for what
-// each command says to the device.
+// Functions given to realms: TF-RMM runtime/rmi/vdev.c.
 
 namespace teeio::rmm {
 namespace {
 
 using object::Fact;
-using State = Comm::State;
-using Take = std::function<Result<void>(const wire::TdispBody&)>;
 
-constexpr std::size_t kMaxRanges = 8;
-constexpr std::uint16_t kReportPortion = 0x800;  // bytes
-
-Exchange tdisp(const Vdev& vdev, const wire::TdispBody& request, Take take) {
-  const auto id = wire::TdispFunctionId::of(vdev.params.tdi);
-  return {wire::Protocol::kTdisp, wire::encode_tdisp({id, request}),
-          [id, take = std::move(take)](ByteView answer) -> Result<void> {
-            TEEIO_ASSIGN(const wire::TdispMessage message, wire::decode_tdisp(answer));
-            if (message.function_id != id)
-              return fail(Errno::kIo, "the answer is another function's");
-            return take(message.body);
-          }};
-}
-
-Exchange expect(const Vdev& vdev, wire::TdiState wanted) {
-  return tdisp(vdev, wire::TdispGetInterfaceState{},
-               [wanted](const wire::TdispBody& body) -> Result<void> {
-                 const auto* answer = std::get_if<wire::TdispInterfaceState>(&body);
-                 if (answer != nullptr && answer->state == wanted) return {};
-                 return fail(Errno::kIo, "the TDI is not in the state that was expected");
-               });
-}
-
-std::deque<Exchange> lock_script(Vdev& vdev, std::uint8_t stream) {
-  return {expect(vdev, wire::TdiState::kConfigUnlocked),
-          tdisp(vdev, wire::TdispLockInterface{.default_stream_id = stream},
-                [&vdev](const wire::TdispBody& body) -> Result<void> {
-                  const auto* answer = std::get_if<wire::TdispLockInterfaceResponse>(&body);
-                  if (answer == nullptr) return fail(Errno::kIo, "the device refuses LOCK");
-                  vdev.nonce = answer->nonce;
-                  return {};
-                }),
-          expect(vdev, wire::TdiState::kConfigLocked)};
-}
-
-Exchange report_portion(Vdev& vdev) {
-  const auto offset = static_cast<std::uint16_t>(vdev.report.size());
-  return tdisp(vdev, wire::TdispGetInterfaceReport{.offset = offset, .length = kReportPortion},
-               [&vdev](const wire::TdispBody& body) -> Result<void> {
-                 const auto* answer = std::get_if<wire::TdispInterfaceReportPortion>(&body);
-                 if (answer == nullptr || answer->portion.empty())
-                   return fail(Errno::kIo, "the device gives no report");
-                 vdev.report.insert(vdev.report.end(), answer->portion.begin(),
-                                    answer->portion.end());
-                 if (answer->remainder == 0) return {};
-                 vdev.comm.script.push_back(report_portion(vdev));
-                 return {};
-               });
-}
-
-bool disjoint(const std::vector<PaRange>& sorted) {
-  for (std::size_t i = 0; i < sorted.size(); ++i)
-    if (sorted[i].base >= sorted[i].top || (i > 0 && sorted[i].base < sorted[i - 1].top))
-      return false;
+/// rmi_addr_ranges_valid().
+bool in_order(const std::vector<PaRange>& ranges) {
+  Hpa last{0};
+  for (const PaRange& range : ranges) {
+    if (range.base >= range.top || range.base < last) return false;
+    last = range.top;
+  }
   return true;
 }
 
@@ -76,177 +26,207 @@ bool overlap(const std::vector<PaRange>& some, const std::vector<PaRange>& other
   });
 }
 
-}  // namespace
-
-void Rmm::fact(Fact fact, std::string_view name, const Vdev& vdev, std::uint64_t a) {
-  trace_.fact(object::Lane::kFirmware, fact, name,
-              {.function = vdev.params.tdi, .vm = realms_.at(raw(vdev.rd)).vm, .a = a});
+std::string_view fault(const VdevParams& params, const PdevParams& pdev) {
+  if (params.flags != 0) return "flags";
+  if (params.range_count > VdevParams::kMaxRanges || !in_order(params.ranges)) return "ranges";
+  return params.tdi < pdev.rid_base || params.tdi >= pdev.rid_top ? "tdi" : "";
 }
 
-RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa vdev_at, const VdevParams& params) {
-  Command c(*this, RMI_NAME("RMI_VDEV_CREATE"), {.function = params.tdi});
-  RMM_FIND(realm, c.realm(rd));
-  RMM_FIND(pdev, c.pdev(pdev_at));
-  const std::uint16_t rid = params.tdi.rid();
-  if (params.ranges.size() > kMaxRanges || !disjoint(params.ranges) ||
-      rid < pdev->params.rid_base || rid >= pdev->params.rid_top)
-    return c.refuse(Code::kInput, "the ranges or the TDI's requester ID are wrong");
-  if (pdev->state != PdevState::kReady) return c.refuse(Code::kDevice, "the PDEV is not READY");
-  for (const auto& [at, other] : vdevs_)
-    if (other.pdev == pdev_at && overlap(other.params.ranges, params.ranges))
-      return c.refuse(Code::kInput, "another VDEV of the PDEV has a part of the ranges");
-  if (!pdev->stream || !pdev->stream->connected)
-    return c.refuse(Code::kDevice, "the PDEV's stream is not CONNECTED");
-  if (!c.granule(vdev_at, GranuleState::kDelegated)) return c.result();
-  set(vdev_at, GranuleState::kVdev);
-  Vdev& vdev =
-      vdevs_.emplace(raw(vdev_at), Vdev{.params = params, .rd = rd, .pdev = pdev_at}).first->second;
+}  // namespace
+
+Psmmu* Rmm::psmmu_of(Bdf tdi) {
+  for (std::size_t i = 0; i < ports_.size(); ++i) {
+    if (tdi.bus < ports_[i]->secondary_bus() || tdi.bus > ports_[i]->subordinate_bus()) continue;
+    const std::size_t n = i < settings_.psmmu_of_port.size() ? settings_.psmmu_of_port[i] : 0;
+    if (n >= settings_.psmmus.size()) return nullptr;
+    return &psmmus_.at(raw(settings_.psmmus[n]));
+  }
+  return nullptr;
+}
+
+RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa at, Hpa params_at) {
+  Command c(*this, row::kVdevCreate, pdev_at);
+  if (!c.begin({rd, pdev_at, at, params_at})) return c.result();
+  RMM_FIND(realm, c.realm(rd, "rd_pdev"));
+  RMM_FIND(pdev, c.pdev(pdev_at, "rd_pdev"));
+  if (!realm->devices) return c.refuse("da");
+  const Bytes page = c.page(params_at, "params");
+  if (page.empty()) return c.result();
+  VdevParams params = VdevParams::decode(page);
+  if (const std::string_view wrong = fault(params, pdev->params); !wrong.empty())
+    return c.refuse(wrong);
+  RMM_REFUSE_IF(pdev->is_root_port(), "category");
+  RMM_REFUSE_IF(pdev->state != PdevState::kReady, "state");
+  RMM_REFUSE_IF(pdev->vdevs == pdev->max_vdevs(), "full");
+  RMM_REFUSE_IF(std::ranges::any_of(vdevs_,
+                                    [&](const auto& other) {
+                                      return other.second.pdev == pdev_at &&
+                                             overlap(other.second.params.ranges, params.ranges);
+                                    }),
+                "overlap");
+  RMM_REFUSE_IF(!pdev->stream.taken || pdev->stream.state != Stream::State::kConnected, "stream");
+  if (!c.granule(at, GranuleState::kDelegated, "granule")) return c.result();
+  // smmuv3_configure_stream().
+  const Bdf tdi =
+      Bdf::from_rid(static_cast<std::uint16_t>(params.tdi), pdev->params.function().domain);
+  Psmmu* const psmmu = psmmu_of(tdi);
+  RMM_REFUSE_IF(psmmu == nullptr, "smmu");
+  RMM_REFUSE_IF(psmmu->state != Psmmu::State::kActive, "inactive");
+  const auto table = psmmu->tables.find(tdi.rid() & ~(Psmmu::kTableEntries - 1));
+  RMM_REFUSE_IF(table == psmmu->tables.end(), "table");
+  std::vector<std::uint16_t>& entries = table->second.entries;
+  RMM_REFUSE_IF(std::ranges::find(entries, tdi.rid()) != entries.end(), "ste");
+  entries.push_back(tdi.rid());
+  set(at, GranuleState::kVdev);
+  const Vdev& vdev = vdevs_
+                         .emplace(raw(at), Vdev{.params = std::move(params),
+                                                .at = at,
+                                                .rd = rd,
+                                                .pdev = pdev_at,
+                                                .tdi = tdi,
+                                                .psmmu = psmmu})
+                         .first->second;
   ++realm->vdevs;
   ++pdev->vdevs;
-  vdev.comm.due({}, [&vdev](bool) { vdev.state = VdevState::kUnlocked; });
   fact(Fact::kMetadataCreated, "VDEV created", vdev);
   return {};
 }
 
-RmiResult Rmm::vdev_communicate(Hpa rd, Hpa pdev, Hpa at, Hpa data, HostComm host) {
-  Command c(*this, RMI_NAME("RMI_VDEV_COMMUNICATE"), at);
-  RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kInput));
-  return talk(c, *c.pdev(pdev), vdev->comm, data, host);
+RmiResult Rmm::vdev_communicate(Hpa rd, Hpa pdev_at, Hpa at, Hpa data) {
+  Command c(*this, row::kVdevCommunicate, at);
+  if (!c.begin({rd, pdev_at, at, data})) return c.result();
+  if (c.realm(rd) == nullptr) return c.result();
+  RMM_FIND(pdev, c.pdev(pdev_at, "pdev_granule"));
+  RMM_FIND(vdev, c.vdev(at));
+  RMM_REFUSE_IF(vdev->rd != rd, "realm");
+  RMM_REFUSE_IF(!is_hosts(data), "data");
+  RMM_REFUSE_IF(vdev->pdev != pdev_at, "pdev");
+  const auto entered = enter(c, vdev->comm, pdev->comm, data);
+  return entered ? drive_vdev(c, *pdev, *vdev, *entered, data) : c.result();
 }
 
 RmiResult Rmm::vdev_get_state(Hpa at) {
-  Command c(*this, "RMI_VDEV_GET_STATE", at);
-  RMM_FIND(vdev, c.find(vdevs_, at, GranuleState::kVdev));
+  Command c(*this, row::kVdevGetState, at);
+  if (!c.begin({at})) return c.result();
+  RMM_FIND(vdev, c.vdev(at));
   return {.x1 = static_cast<std::uint64_t>(vdev->state)};
 }
 
 RmiResult Rmm::vdev_lock(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, RMI_NAME("RMI_VDEV_LOCK"), at);
-  RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kInput));
-  if (vdev->state != VdevState::kUnlocked || vdev->comm.state != State::kIdle)
-    return c.refuse(Code::kDevice, "the VDEV is not UNLOCKED and idle");
-  vdev->comm.due(lock_script(*vdev, c.pdev(pdev)->stream->id), [vdev](bool good) {
-    vdev->state = good ? VdevState::kLocked : VdevState::kError;
-  });
+  Command c(*this, row::kVdevLock, at);
+  if (!c.begin({rd, pdev, at})) return c.result();
+  RMM_FIND(vdev, c.vdev(rd, pdev, at));
+  RMM_REFUSE_IF(vdev->state != VdevState::kUnlocked, "state");
+  RMM_REFUSE_IF(vdev->comm != CommState::kIdle, "comm");
+  vdev->tdisp_nonce = {};
+  vdev->op = VdevOp::kLock;
+  vdev->comm = CommState::kPending;
   return {};
 }
 
 RmiResult Rmm::vdev_start(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, RMI_NAME("RMI_VDEV_START"), at);
-  RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kInput));
-  if (vdev->state != VdevState::kLocked || vdev->comm.state != State::kIdle)
-    return c.refuse(Code::kDevice, "the VDEV is not LOCKED and idle");
+  Command c(*this, row::kVdevStart, at);
+  if (!c.begin({rd, pdev, at})) return c.result();
+  RMM_FIND(vdev, c.vdev(rd, pdev, at));
+  RMM_REFUSE_IF(vdev->state != VdevState::kLocked, "state");
+  RMM_REFUSE_IF(vdev->comm != CommState::kIdle, "comm");
   // The guest asks its host for this command; the monitor itself hears no more.
-  fact(Fact::kGuestStart, "start asked for", *vdev, Reader(vdev->nonce).le<std::uint64_t>());
-  const auto started = [](const wire::TdispBody& body) -> Result<void> {
-    if (std::holds_alternative<wire::TdispStartInterfaceResponse>(body)) return {};
-    return fail(Errno::kIo, "the device refuses START");
-  };
-  vdev->comm.due(
-      {tdisp(*vdev, wire::TdispStartInterface{.nonce = vdev->nonce}, started),
-       expect(*vdev, wire::TdiState::kRun)},
-      [vdev](bool good) { vdev->state = good ? VdevState::kStarted : VdevState::kError; });
+  fact(Fact::kGuestStart, "start asked for", *vdev, Reader(vdev->tdisp_nonce).le<std::uint64_t>());
+  vdev->op = VdevOp::kStart;
+  vdev->comm = CommState::kPending;
   return {};
 }
 
-RmiResult Rmm::vdev_interface_report(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, RMI_NAME("RMI_VDEV_GET_INTERFACE_REPORT"), at);
-  RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
-  if (vdev->state != VdevState::kLocked && vdev->state != VdevState::kStarted)
-    return c.refuse(Code::kDevice, "the VDEV is not LOCKED or STARTED");
-  if (vdev->comm.state != State::kIdle) return c.refuse(Code::kDevice, "the VDEV is busy");
-  vdev->report.clear();
-  vdev->comm.due({report_portion(*vdev)}, [vdev](bool good) {
-    if (!good) vdev->state = VdevState::kError;
-  });
+/// What the VDEV did or waits for is not looked at: it is PENDING from here on.
+RmiResult Rmm::vdev_get_measurements(Hpa rd, Hpa pdev_at, Hpa at, Hpa params_at) {
+  Command c(*this, row::kVdevGetMeasurements, at);
+  if (!c.begin({rd, pdev_at, at})) return c.result();
+  RMM_FIND(vdev, c.vdev(rd, pdev_at, at));
+  RMM_REFUSE_IF(c.pdev(pdev_at, "rd_pdev")->comm != CommState::kIdle, "comm");
+  const Bytes page = c.page(params_at, "params");
+  if (page.empty()) return c.result();
+  vdev->nonce = MeasureParams::decode(page).nonce;
+  vdev->op = VdevOp::kMeasure;
+  vdev->comm = CommState::kPending;
   return {};
 }
 
-Bytes Rmm::cached_report(Hpa at) {
-  const schedule::Lock lock(mutex_);
-  const auto vdev = vdevs_.find(raw(at));
-  return vdev == vdevs_.end() ? Bytes{} : vdev->second.report;
-}
-
-RmiResult Rmm::vdev_get_measurements(Hpa rd, Hpa pdev_at, Hpa at,
-                                     const std::array<std::byte, 32>& nonce) {
-  Command c(*this, RMI_NAME("RMI_VDEV_GET_MEASUREMENTS"), at);
-  RMM_FIND(vdev, c.vdev(rd, pdev_at, at, Code::kDevice));
-  if (c.pdev(pdev_at)->comm.state != State::kIdle || vdev->comm.state != State::kIdle)
-    return c.refuse(Code::kDevice, "the PDEV or the VDEV is busy");
-  vdev->comm.channel = Comm::Channel::kMeasure;
-  vdev->comm.nonce = nonce;
-  vdev->comm.due({}, [](bool) {});
+RmiResult Rmm::vdev_get_interface_report(Hpa rd, Hpa pdev, Hpa at) {
+  Command c(*this, row::kVdevGetInterfaceReport, at);
+  if (!c.begin({rd, pdev, at})) return c.result();
+  RMM_FIND(vdev, c.vdev(rd, pdev, at));
+  RMM_REFUSE_IF(vdev->state != VdevState::kLocked && vdev->state != VdevState::kStarted, "state");
+  RMM_REFUSE_IF(vdev->comm != CommState::kIdle, "comm");
+  vdev->op = VdevOp::kReport;
+  vdev->comm = CommState::kPending;
   return {};
 }
 
-Bytes Rmm::cached_evidence(Hpa at) {
-  const schedule::Lock lock(mutex_);
-  const auto pdev = pdevs_.find(raw(at));
-  if (pdev == pdevs_.end()) return {};
-  const spdm::Evidence* evidence = pdev->second.channel->evidence();
-  return evidence == nullptr ? Bytes{} : spdm::encode_evidence(*evidence);
+RmiResult Rmm::vdev_complete(Hpa rec_at, Hpa at) {
+  Command c(*this, row::kVdevComplete, at);
+  if (!c.begin({rec_at, at})) return c.result();
+  RMM_FIND(rec, c.rec(rec_at));
+  RMM_FIND(vdev, c.vdev(at));
+  RMM_REFUSE_IF(rec->pending != Rec::Pending::kVdevRequest, "request");
+  RMM_REFUSE_IF(vdev->rd != rec->rd || vdev->params.id != rec->vdev_id, "other");
+  RMM_REFUSE_IF(vdev->comm != CommState::kIdle, "comm");
+  rec->pending = Rec::Pending::kVdevComplete;
+  rec->vdev = at;
+  return {};
 }
 
 RmiResult Rmm::vdev_unlock(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, RMI_NAME("RMI_VDEV_UNLOCK"), at);
-  RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
-  if (vdev->state == VdevState::kNew || vdev->state == VdevState::kUnlocked)
-    return c.refuse(Code::kDevice, "the VDEV is not LOCKED, STARTED or ERROR");
-  if (vdev->comm.state != State::kIdle) return c.refuse(Code::kDevice, "the VDEV is busy");
+  Command c(*this, row::kVdevUnlock, at);
+  if (!c.begin({rd, pdev, at})) return c.result();
+  RMM_FIND(vdev, c.vdev(rd, pdev, at));
+  RMM_REFUSE_IF(vdev->state == VdevState::kNew || vdev->state == VdevState::kUnlocked, "state");
+  RMM_REFUSE_IF(vdev->comm != CommState::kIdle, "comm");
   for (const PaRange& range : vdev->params.ranges)
     for (Hpa granule = range.base; granule < range.top; granule = granule + kPageSize)
-      if (state_of(granule) == GranuleState::kMapped)
-        return c.refuse(Code::kGranule, "a granule of the VDEV is MAPPED", raw(granule));
+      if (state_of(granule) == GranuleState::kMapped) return c.refuse("mapped", raw(granule));
   if (std::exchange(vdev->dma, false)) fact(Fact::kTrustedDmaOff, "STE off", *vdev);
-  // A STOP that the device refuses counts as done; its state is then not asked.
-  const auto stopped = [vdev](const wire::TdispBody& body) -> Result<void> {
-    if (!std::holds_alternative<wire::TdispStopInterfaceResponse>(body)) vdev->comm.script.clear();
-    return {};
-  };
-  Exchange look = expect(*vdev, wire::TdiState::kConfigUnlocked);
-  look.take = [this, vdev, seen = std::move(look.take)](ByteView answer) -> Result<void> {
-    TEEIO_TRY(seen(answer));
-    fact(Fact::kTdiStopped, "TDI stopped", *vdev);
-    return {};
-  };
-  vdev->comm.due(
-      {tdisp(*vdev, wire::TdispStopInterface{}, stopped), std::move(look)},
-      [vdev](bool good) { vdev->state = good ? VdevState::kUnlocked : VdevState::kError; });
+  vdev->op = VdevOp::kUnlock;
+  vdev->comm = CommState::kPending;
   return {};
 }
 
-RmiResult Rmm::vdev_abort(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, RMI_NAME("RMI_VDEV_ABORT"), at);
-  RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
-  if (vdev->comm.state == State::kIdle) return c.refuse(Code::kDevice, "nothing to abort");
-  vdev->comm = {};
+/// The source wakes the application only if the PDEV's own communication is ACTIVE: a
+/// VDEV's exchange stays in it, where the next one finds it.
+RmiResult Rmm::vdev_abort(Hpa rd, Hpa pdev_at, Hpa at) {
+  Command c(*this, row::kVdevAbort, at);
+  if (!c.begin({rd, pdev_at, at})) return c.result();
+  if (c.realm(rd) == nullptr) return c.result();
+  RMM_FIND(pdev, c.pdev(pdev_at, "pdev_granule"));
+  RMM_FIND(vdev, c.vdev(at));
+  RMM_REFUSE_IF(vdev->comm == CommState::kIdle, "comm");
+  RMM_REFUSE_IF(vdev->rd != rd, "realm");
+  RMM_REFUSE_IF(vdev->pdev != pdev_at, "pdev");
+  const bool wakes =
+      defective() ? pdev->comm == CommState::kActive : vdev->comm == CommState::kActive;
+  const bool its_own = pdev->app_user == at || defective();
+  if (wakes && its_own && pdev->app->yielded() && !pdev->app->abort() &&
+      panic("dev_assign_abort_app_operation(): the application goes on", vdev->tdi))
+    return {.code = Code::kSmcNotSupported};
   vdev->state = VdevState::kError;
+  vdev->comm = CommState::kIdle;
   return {};
 }
 
 RmiResult Rmm::vdev_destroy(Hpa rd, Hpa pdev, Hpa at) {
-  Command c(*this, RMI_NAME("RMI_VDEV_DESTROY"), at);
-  RMM_FIND(vdev, c.vdev(rd, pdev, at, Code::kDevice));
-  if (vdev->state != VdevState::kNew && vdev->state != VdevState::kUnlocked)
-    return c.refuse(Code::kDevice, "the VDEV is not NEW or UNLOCKED");
-  --c.realm(rd)->vdevs;
-  --c.pdev(pdev)->vdevs;
+  Command c(*this, row::kVdevDestroy, at);
+  if (!c.begin({rd, pdev, at})) return c.result();
+  RMM_FIND(vdev, c.vdev(rd, pdev, at));
+  RMM_REFUSE_IF(vdev->state != VdevState::kNew && vdev->state != VdevState::kUnlocked, "state");
+  // A realm may have enabled it behind an UNLOCK that was on its way: see finish_dma_enable().
+  if (vdev->dma && panic("smc_vdev_destroy(): trusted DMA is off", vdev->tdi))
+    return {.code = Code::kSmcNotSupported};
+  Psmmu::Table& table = vdev->psmmu->tables.at(vdev->tdi.rid() & ~(Psmmu::kTableEntries - 1));
+  std::erase(table.entries, vdev->tdi.rid());
+  --c.realm(rd, "rd_pdev")->vdevs;
+  --c.pdev(pdev, "rd_pdev")->vdevs;
   fact(Fact::kMetadataRemoved, "VDEV destroyed", *vdev);
   vdevs_.erase(raw(at));
   set(at, GranuleState::kDelegated);
-  return {};
-}
-
-RmiResult Rmm::rsi_vdev_dma_enable(Hpa rd, Hpa at, const wire::TdispNonce& nonce) {
-  Command c(*this, "RSI_VDEV_DMA_ENABLE", at);
-  RMM_FIND(vdev, c.find(vdevs_, at, GranuleState::kVdev));
-  if (vdev->rd != rd || vdev->state != VdevState::kStarted || vdev->nonce != nonce)
-    return c.refuse(Code::kDevice, "the VDEV is not STARTED under that lock");
-  // An unlock has switched DMA off already, and the state is STARTED until the device
-  // has stopped.
-  if (vdev->comm.state != State::kIdle) return c.refuse(Code::kDevice, "the VDEV is busy");
-  if (!std::exchange(vdev->dma, true)) fact(Fact::kTrustedDmaOn, "STE valid", *vdev);
   return {};
 }
 

@@ -102,6 +102,22 @@ TEST(Config, WrongChoiceNamesEveryRightOne) {
   EXPECT_THAT(problem_with("tsm = \"tdx\"", "tsm = 3"), HasSubstr("key \"tsm\": must be one of"));
 }
 
+TEST(Config, ArmsMonitorAndItsDriverHaveTheirVariants) {
+  EXPECT_THAT(problem_with("iommus = 1", "rmm_defects = \"some\""), HasSubstr("as-9a7f8ef4"));
+  EXPECT_THAT(problem_with("iommus = 1", "cca_bind = \"run\""), HasSubstr("unlocked"));
+  std::string text(builtin_machine("arm-cca-slice"));
+  const auto set = [&](std::string_view from, std::string_view to) {
+    text.replace(text.find(from), from.size(), to);
+  };
+  set("rmm_defects = \"none\"", "rmm_defects = \"as-9a7f8ef4\"");
+  set("cca_bind = \"unlocked\"", "cca_bind = \"locked\"");
+  const auto config = parse_config(text, "m.toml");
+  ASSERT_TRUE(config.has_value()) << config.error();
+  EXPECT_TRUE(config->rmm_defects);
+  EXPECT_TRUE(config->cca_locks);
+  EXPECT_TRUE(Machine::create(*config).has_value());
+}
+
 TEST(Config, NumberOutOfRangeNamesTheRange) {
   for (const std::string_view bad : {"memory_mib = 0", "memory_mib = 15", "memory_mib = 1048577",
                                      "memory_mib = -1", "memory_mib = 1.5", "memory_mib = \"64\""})

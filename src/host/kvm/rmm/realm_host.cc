@@ -2,41 +2,162 @@
 
 namespace teeio::kvm {
 
+using rmm::AddressDescriptor;
+using rmm::MemoryRequest;
+
+Result<void> RealmHost::delegate(Hpa granule) {
+  const auto r = rmm_.granule_range_delegate(granule, granule + kPageSize);
+  if (r.ok()) return {};
+  return std::unexpected(rmi_error(r, "RMI_GRANULE_RANGE_DELEGATE failed"));
+}
+
+bool RealmHost::undelegate(Hpa granule) {
+  return insist([&] { return rmm_.granule_range_undelegate(granule, granule + kPageSize); }).ok();
+}
+
 Result<Hpa> RealmHost::alloc_granule() {
   TEEIO_ASSIGN(const Hpa page, memory_.alloc_page());
-  if (const auto r = rmm_.granule_delegate(page); !r.ok()) {
+  if (const auto delegated = delegate(page); !delegated) {
     memory_.free_page(page);
-    return std::unexpected(rmi_error(r, "RMI_GRANULE_DELEGATE failed"));
+    return std::unexpected(delegated.error());
   }
   return page;
 }
 
 void RealmHost::free_granule(Hpa granule) {
-  if (insist([&] { return rmm_.granule_undelegate(granule); }).ok())
-    return memory_.free_page(granule);
+  if (undelegate(granule)) return memory_.free_page(granule);
   trace_.fact(object::Lane::kKvm, object::Fact::kRefLeaked, "the RMM keeps a granule", {.a = 1});
 }
 
-void RealmHost::add_mmio(const rmm::PaRange& range, Hpa vdev) {
-  const schedule::Lock lock(lock_);
-  mmio_.insert_or_assign(raw(range.base), Mmio{.top = range.top, .vdev = vdev});
+/// `count` granules in a row, the first aligned to them all. Pages that do not fit go back.
+Result<Hpa> RealmHost::alloc_run(std::uint64_t count) {
+  std::vector<Hpa> tried;
+  std::optional<Hpa> first;
+  for (std::uint64_t have = 0; have < count;) {
+    const auto page = memory_.alloc_page();
+    if (!page) break;
+    tried.push_back(*page);
+    if (have > 0 && *page == *first + have * kPageSize) {
+      ++have;
+    } else {
+      have = raw(*page) % (count * kPageSize) == 0 ? 1 : 0;
+      if (have != 0) first = *page;
+    }
+    if (have == count) {
+      for (const Hpa other : tried)
+        if (other < *first || other >= *first + count * kPageSize) memory_.free_page(other);
+      // An operation that waits for memory gets it from a busy monitor, too.
+      for (Hpa at = *first; at < *first + count * kPageSize; at = at + kPageSize)
+        if (!insist([&] { return rmm_.granule_range_delegate(at, at + kPageSize); }).ok())
+          return fail(Errno::kIo, "RMI_GRANULE_RANGE_DELEGATE failed");
+      return *first;
+    }
+  }
+  for (const Hpa other : tried) memory_.free_page(other);
+  return fail(Errno::kNoMem, "there is no memory for the monitor");
 }
 
-void RealmHost::remove_mmio(Hpa vdev) {
+/// Fills the list with what is wanted; gives how many descriptors it has.
+Result<std::uint64_t> RealmHost::fill_list(Hpa list, const rmm::RmiResult& wants) {
+  constexpr unsigned kCount = 2, kContiguous = 16;
+  const std::uint64_t wanted = wants.x2 >> kCount & 0x3fffU;
+  const bool contiguous = (wants.x2 >> kContiguous & 1U) != 0;
+  const std::uint64_t each = contiguous ? wanted : 1;
+  for (std::uint64_t i = 0; i < wanted / each; ++i) {
+    TEEIO_ASSIGN(const Hpa first, alloc_run(each));
+    TEEIO_TRY(memory_.write_u64(list + i * sizeof(std::uint64_t),
+                                AddressDescriptor{.base = first, .count = each}.encode()));
+  }
+  return wanted / each;
+}
+
+void RealmHost::take_list(Hpa list, std::uint64_t count) {
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto word = memory_.read_u64(list + i * sizeof(std::uint64_t));
+    if (!word) continue;
+    const auto descriptor = AddressDescriptor::decode(*word);
+    for (std::uint64_t n = 0; n < descriptor.count; ++n)
+      free_granule(descriptor.base + n * kPageSize);
+  }
+}
+
+rmm::RmiResult RealmHost::finish(rmm::RmiResult result) {
+  if (result.code != rmm::Code::kIncomplete) return result;
+  const std::uint64_t handle = result.x1;
+  const auto list = memory_.alloc_page();
+  if (!list) return {.code = rmm::Code::kBlocked};
+  while (result.code == rmm::Code::kIncomplete) {
+    if (result.memory == MemoryRequest::kDonate) {
+      const auto count = fill_list(*list, result);
+      result = count ? rmm_.op_mem_donate(handle, *list, *count)
+                     : rmm::RmiResult{.code = rmm::Code::kBlocked};
+    } else if (result.memory == MemoryRequest::kReclaim) {
+      result = rmm_.op_mem_reclaim(handle, *list, kPageSize / sizeof(std::uint64_t));
+      if (result.code == rmm::Code::kIncomplete) take_list(*list, result.x1);
+    } else {
+      result = rmm_.op_continue(handle);
+    }
+  }
+  memory_.free_page(*list);
+  return result;
+}
+
+Result<void> RealmHost::start_smmus(const std::vector<Hpa>& psmmus) {
+  TEEIO_ASSIGN(const Hpa params, memory_.alloc_page());
+  TEEIO_TRY(memory_.write(params, rmm::PsmmuParams{}.encode()));
+  rmm::RmiResult started;
+  for (const Hpa psmmu : psmmus)
+    if (started.ok()) started = finish(rmm_.psmmu_activate(psmmu, params));
+  memory_.free_page(params);
+  if (started.ok()) return {};
+  return std::unexpected(rmi_error(started, "RMI_PSMMU_ACTIVATE failed"));
+}
+
+Result<void> RealmHost::use_stream_table(Hpa psmmu, std::uint16_t rid) {
+  const std::uint64_t sid = rid & ~(rmm::Psmmu::kTableEntries - 1);
+  unsigned& users = tables_[{raw(psmmu), sid}];
+  if (users == 0)
+    if (const auto made = finish(rmm_.psmmu_st_l2_create(psmmu, sid)); !made.ok())
+      return std::unexpected(rmi_error(made, "RMI_PSMMU_ST_L2_CREATE failed"));
+  ++users;
+  return {};
+}
+
+/// A table that a VDEV keeps stays, and is used again.
+void RealmHost::drop_stream_table(Hpa psmmu, std::uint16_t rid) {
+  const std::uint64_t sid = rid & ~(rmm::Psmmu::kTableEntries - 1);
+  unsigned& users = tables_[{raw(psmmu), sid}];
+  if (users > 1 || finish(rmm_.psmmu_st_l2_destroy(psmmu, sid)).ok()) --users;
+}
+
+void RealmHost::add_vdev(Known vdev) {
   const schedule::Lock lock(lock_);
-  std::erase_if(mmio_, [&](const auto& entry) { return entry.second.vdev == vdev; });
+  vdevs_.push_back(std::move(vdev));
+}
+
+void RealmHost::remove_vdev(Hpa vdev) {
+  const schedule::Lock lock(lock_);
+  std::erase_if(vdevs_, [&](const Known& known) { return known.vdev == vdev; });
 }
 
 std::optional<Hpa> RealmHost::vdev_of(Hpa address) {
   const schedule::Lock lock(lock_);
-  auto after = mmio_.upper_bound(raw(address));
-  if (after == mmio_.begin()) return std::nullopt;
-  const Mmio& found = std::prev(after)->second;
-  return address < found.top ? std::optional(found.vdev) : std::nullopt;
+  for (const Known& known : vdevs_)
+    for (const rmm::PaRange& range : known.ranges)
+      if (address >= range.base && address < range.top) return known.vdev;
+  return std::nullopt;
+}
+
+std::optional<Hpa> RealmHost::vdev_named(std::uint64_t id, Hpa rd) {
+  const schedule::Lock lock(lock_);
+  for (const Known& known : vdevs_)
+    if (known.id == id && known.rd == rd) return known.vdev;
+  return std::nullopt;
 }
 
 Error rmi_error(const rmm::RmiResult& result, std::string_view why) {
   if (result.code == rmm::Code::kInput) return {Errno::kInval, why};
+  if (result.code == rmm::Code::kBlocked) return {Errno::kNoMem, why};
   const bool busy = result.code == rmm::Code::kGranule || result.code == rmm::Code::kBusy;
   return {busy ? Errno::kBusy : Errno::kIo, why};
 }

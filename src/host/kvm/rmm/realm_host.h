@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "base/result.h"
 #include "firmware/rmm/rmm.h"
@@ -27,6 +28,9 @@ class RealmHost {
   Result<Hpa> alloc_granule();
   /// Takes it back; one that the monitor keeps is leaked, and said to be.
   void free_granule(Hpa granule);
+  /// Of memory and of device memory. Errors: as rmi_error().
+  Result<void> delegate(Hpa granule);
+  bool undelegate(Hpa granule);
 
   /// Makes a command until the monitor is not busy, or kMaxTries were in vain: for what
   /// must not fail. Source: Linux's asm/rmi_cmds.h as posted, rmi_smccc_invoke(), asks again
@@ -40,25 +44,46 @@ class RealmHost {
     }
   }
 
-  void add_mmio(const rmm::PaRange& range, Hpa vdev) TEEIO_EXCLUDES(lock_);
-  void remove_mmio(Hpa vdev) TEEIO_EXCLUDES(lock_);
+  /// Drives what a stateful command began to its end: gives the memory that it asks for,
+  /// takes what it gives back. Gives the command's own result. A page that cannot be had
+  /// ends in BLOCKED, and the operation waits for ever.
+  rmm::RmiResult finish(rmm::RmiResult begun);
+
+  /// SMMUs that realms' devices are behind become active, as a kernel's SMMU driver does
+  /// it at boot. Errors: as rmi_error().
+  Result<void> start_smmus(const std::vector<Hpa>& psmmus);
+  /// The stream table around a requester ID: made for its first user, gone with its last.
+  Result<void> use_stream_table(Hpa psmmu, std::uint16_t rid);
+  void drop_stream_table(Hpa psmmu, std::uint16_t rid);
+
+  /// A VDEV and whose it is, by which its realm's requests and its MMIO are told apart.
+  struct Known {
+    Hpa vdev, rd;
+    std::uint64_t id;
+    std::vector<rmm::PaRange> ranges;
+  };
+  void add_vdev(Known vdev) TEEIO_EXCLUDES(lock_);
+  void remove_vdev(Hpa vdev) TEEIO_EXCLUDES(lock_);
   [[nodiscard]] std::optional<Hpa> vdev_of(Hpa address) TEEIO_EXCLUDES(lock_);
+  [[nodiscard]] std::optional<Hpa> vdev_named(std::uint64_t id, Hpa rd) TEEIO_EXCLUDES(lock_);
 
  private:
   static constexpr unsigned kMaxTries = 10'000;
-  struct Mmio {
-    Hpa top;
-    Hpa vdev;
-  };
+  Result<std::uint64_t> fill_list(Hpa list, const rmm::RmiResult& wants);
+  Result<Hpa> alloc_run(std::uint64_t count);
+  void take_list(Hpa list, std::uint64_t count);
+
   rmm::Rmm& rmm_;
   hw::PhysicalMemory& memory_;
   object::Trace& trace_;
   schedule::Mutex lock_{schedule::Rank::kLeaf};
-  std::map<std::uint64_t, Mmio> mmio_ TEEIO_GUARDED_BY(lock_);  ///< by base
+  std::vector<Known> vdevs_ TEEIO_GUARDED_BY(lock_);
+  /// Users of a table, by SMMU and first stream ID; under pci_tsm_rwsem (write).
+  std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> tables_;
 };
 
 /// The errno of a refused command: EINVAL for INPUT, EBUSY for BUSY and for
-/// GRANULE (unmap first), EIO else.
+/// GRANULE (unmap first), ENOMEM for BLOCKED, EIO else.
 [[nodiscard]] Error rmi_error(const rmm::RmiResult& result, std::string_view why);
 
 }  // namespace teeio::kvm

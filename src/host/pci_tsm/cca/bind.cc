@@ -2,7 +2,7 @@
 
 #include "base/check.h"
 #include "host/kvm/vm.h"
-#include "host/pci_tsm/cca/drive.h"
+#include "host/pci_tsm/cca/cca_driver.h"
 
 namespace teeio::tsm {
 
@@ -21,7 +21,7 @@ std::vector<rmm::PaRange> mmio_of(hw::PciFunction& function) {
 
 }  // namespace
 
-/// cca_tsm_bind(): the VDEV exists and is UNLOCKED; the rest is the guest's wish.
+/// cca_vdev_create(): UNLOCKED, and in the newest series LOCKED; the rest is the guest's wish.
 Result<void> CcaDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm) {
   const Hpa rd = vm.firmware_handle();
   if (raw(rd) == 0) return fail(Errno::kInval, "a VM without a realm cannot have a TDI");
@@ -29,34 +29,36 @@ Result<void> CcaDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm)
   if (card == nullptr)
     return fail(Errno::kNxio, "the function is outside of its card's IDE stream");
   TEEIO_ASSIGN(const Hpa vdev, host_.alloc_granule());
-  const rmm::VdevParams params{
-      .tdi = function.bdf(), .id = function.bdf().rid(), .ranges = mmio_of(function)};
-  const auto created = host_.rmm().vdev_create(rd, card->pdev, vdev, params);
+  const std::vector<rmm::PaRange> ranges = mmio_of(function);
+  const rmm::VdevParams params{.id = function.bdf().rid(),
+                               .tdi = function.bdf().rid(),
+                               .range_count = ranges.size(),
+                               .ranges = ranges};
+  card->of_function[function.bdf()] = {};
+  rmm::RmiResult created{.code = rmm::Code::kInput};
+  if (host_.memory().write(card->pages.params, params.encode()))
+    created = host_.rmm().vdev_create(rd, card->pdev, vdev, card->pages.params);
   if (!created.ok()) {
     host_.free_granule(vdev);
     return std::unexpected(kvm::rmi_error(created, "RMI_VDEV_CREATE failed"));
   }
   const Bound bound{.card = card, .vdev = vdev};
-  if (auto driven = drive_vdev(bound, rd, VdevState::kUnlocked); !driven) {
-    destroy_vdev(bound, rd);
-    return driven;
+  if (auto done = bind_steps(function, bound, rd); !done) {
+    destroy_vdev(bound, function.bdf(), rd);
+    return done;
   }
-  for (const rmm::PaRange& range : params.ranges) host_.add_mmio(range, vdev);
+  host_.add_vdev({.vdev = vdev, .rd = rd, .id = params.id, .ranges = ranges});
   const schedule::Lock lock(bound_lock_);
   bound_.emplace(function.bdf(), bound);
   return {};
 }
 
-/// A VDEV that does not get there is in ERROR; aborted, it can be unlocked.
-Result<void> CcaDriver::drive_vdev(const Bound& bound, Hpa rd, VdevState wanted) {
-  rmm::Rmm& rmm = host_.rmm();
-  const auto driven = drive(*bound.card, [&](rmm::HostComm host) {
-    return rmm.vdev_communicate(rd, bound.card->pdev, bound.vdev, bound.card->message, host);
-  });
-  if (driven && rmm.vdev_get_state(bound.vdev).x1 == static_cast<std::uint64_t>(wanted)) return {};
-  (void)host_.insist([&] { return rmm.vdev_abort(rd, bound.card->pdev, bound.vdev); });
-  if (!driven) return driven;
-  return fail(Errno::kIo, "the RMM and the device did not agree: the VDEV is in ERROR");
+Result<void> CcaDriver::bind_steps(hw::PciFunction& function, const Bound& bound, Hpa rd) {
+  TEEIO_TRY(drive_vdev(bound, function.bdf(), rd, VdevState::kUnlocked));
+  if (how_ == CcaBind::kUnlocked) return {};
+  const auto locked = host_.rmm().vdev_lock(rd, bound.card->pdev, bound.vdev);
+  if (!locked.ok()) return std::unexpected(kvm::rmi_error(locked, "RMI_VDEV_LOCK failed"));
+  return drive_vdev(bound, function.bdf(), rd, VdevState::kLocked);
 }
 
 CcaDriver::Bound CcaDriver::bound(hw::PciFunction& function) {
@@ -74,8 +76,8 @@ void CcaDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
   // What a dead VM, or an owner that is gone, has left mapped: legal at any time.
   for (const hw::Bar& bar : function.bars())
     if (bar.kind != hw::Bar::Kind::kNone) vm.mmu().reclaim_mmio(bar.base, bar.size);
-  host_.remove_mmio(bound.vdev);
-  destroy_vdev(bound, rd);
+  host_.remove_vdev(bound.vdev);
+  destroy_vdev(bound, function.bdf(), rd);
   {
     const schedule::Lock lock(bound_lock_);
     bound_.erase(function.bdf());
@@ -85,19 +87,20 @@ void CcaDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
 
 /// A second try, since an exchange that failed says nothing about the next. What the
 /// monitor keeps is leaked.
-void CcaDriver::destroy_vdev(const Bound& bound, Hpa rd) {
+void CcaDriver::destroy_vdev(const Bound& bound, Bdf function, Hpa rd) {
   const auto destroy = [&] { return host_.rmm().vdev_destroy(rd, bound.card->pdev, bound.vdev); };
-  if (unlock(bound, rd) || unlock(bound, rd)) (void)host_.insist(destroy);
+  if (unlock(bound, function, rd) || unlock(bound, function, rd)) (void)host_.insist(destroy);
   host_.free_granule(bound.vdev);
 }
 
 /// Gives whether the VDEV is UNLOCKED.
-bool CcaDriver::unlock(const Bound& bound, Hpa rd) {
+bool CcaDriver::unlock(const Bound& bound, Bdf function, Hpa rd) {
   rmm::Rmm& rmm = host_.rmm();
   const auto unlocked = static_cast<std::uint64_t>(VdevState::kUnlocked);
   if (rmm.vdev_get_state(bound.vdev).x1 == unlocked) return true;
   const auto stop = [&] { return rmm.vdev_unlock(rd, bound.card->pdev, bound.vdev); };
-  return host_.insist(stop).ok() && drive_vdev(bound, rd, VdevState::kUnlocked).has_value();
+  return host_.insist(stop).ok() &&
+         drive_vdev(bound, function, rd, VdevState::kUnlocked).has_value();
 }
 
 }  // namespace teeio::tsm

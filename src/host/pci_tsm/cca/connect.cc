@@ -1,24 +1,48 @@
+#include <algorithm>
+
 #include "base/check.h"
-#include "host/pci_tsm/cca/drive.h"
-#include "host/pci_tsm/doe.h"
+#include "firmware/rmm/device_key.h"
+#include "host/pci_tsm/cca/cca_driver.h"
 #include "host/pci_tsm/ide.h"
 
 namespace teeio::tsm {
 
 using rmm::PdevState;
 
+namespace {
+
+/// The key of a card that shows no certificate (its channel authenticates nobody), since
+/// the monitor wants one: the generator of P-256.
+rmm::PublicKeyParams any_key() {
+  constexpr std::uint8_t kGenerator[] = {
+      0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5,
+      0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4,
+      0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96, 0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a,
+      0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33,
+      0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5};
+  const auto bytes = std::as_bytes(std::span(kGenerator));
+  return {.key = Bytes(bytes.begin(), bytes.end()),
+          .key_length = sizeof(kGenerator),
+          .metadata_length = 0,
+          .algorithm = 1};
+}
+
+}  // namespace
+
+/// Stream IDs count from 0: the source of the monitor locks devices to stream 0.
 Result<void> CcaDriver::connect(hw::PciFunction& pf0) {
-  const hw::RootPort* port = nullptr;
-  for (const hw::RootPort* candidate : ports_)
-    if (pf0.bdf().bus >= candidate->secondary_bus() &&
-        pf0.bdf().bus <= candidate->subordinate_bus())
-      port = candidate;
+  const CcaPort* port = nullptr;
+  for (const CcaPort& candidate : ports_)
+    if (pf0.bdf().bus >= candidate.port->secondary_bus() &&
+        pf0.bdf().bus <= candidate.port->subordinate_bus())
+      port = &candidate;
   if (port == nullptr) return fail(Errno::kNxio, "no root port leads to the device");
-  std::uint8_t stream = 1;
-  for (const auto& [bdf, other] : cards_)
-    stream = std::max<std::uint8_t>(stream, static_cast<std::uint8_t>(other.stream + 1));
-  Card& card = cards_.emplace(pf0.bdf(), Card{.pf0 = &pf0, .stream = stream}).first->second;
-  auto connected = connect_steps(card, port->bdf());
+  std::uint8_t stream = 0;
+  while (std::ranges::any_of(cards_, [&](const auto& c) { return c.second.stream == stream; }))
+    ++stream;
+  Card& card =
+      cards_.emplace(pf0.bdf(), Card{.pf0 = &pf0, .port = *port, .stream = stream}).first->second;
+  auto connected = connect_steps(card);
   if (!connected) {
     undo_connect(card);
     cards_.erase(pf0.bdf());
@@ -26,51 +50,62 @@ Result<void> CcaDriver::connect(hw::PciFunction& pf0) {
   return connected;
 }
 
-Result<void> CcaDriver::connect_steps(Card& card, Bdf port) {
-  TEEIO_ASSIGN(card.message, host_.memory().alloc_page());
-  TEEIO_ASSIGN(card.pdev, host_.alloc_granule());
-  const RidRange rids = rid_range(*card.pf0);
-  const auto created =
-      host_.rmm().pdev_create(card.pdev, {.function = card.pf0->bdf(),
-                                          .rid_base = rids.first,
-                                          .rid_top = static_cast<std::uint16_t>(rids.last + 1)});
-  if (!created.ok()) return std::unexpected(kvm::rmi_error(created, "RMI_PDEV_CREATE failed"));
-  card.created = true;
-  TEEIO_TRY(drive_pdev(card, PdevState::kReady));
-  TEEIO_TRY(setup_endpoint_stream(*card.pf0, card.stream, port.rid()));
+/// Source: the posted arm-cca-host/arm-cca.c, cca_tsm_connect().
+Result<void> CcaDriver::connect_steps(Card& card) {
+  TEEIO_TRY(alloc_pages(card.pages));
+  TEEIO_TRY(setup_endpoint_stream(*card.pf0, card.stream, card.port.port->bdf().rid()));
   card.endpoint_set = true;
-  const auto streaming = host_.rmm().pdev_stream_connect(card.pdev, port, card.stream);
-  if (!streaming.ok())
-    return std::unexpected(kvm::rmi_error(streaming, "RMI_PDEV_STREAM_CONNECT failed"));
-  TEEIO_TRY(drive_pdev(card, PdevState::kReady));
-  card.streaming = true;
+  TEEIO_TRY(host_.use_stream_table(card.port.psmmu, rid_range(*card.pf0).first));
+  card.table = true;
+  TEEIO_TRY(create_pdev(card));
+  TEEIO_TRY(pdev_ready(card, PdevState::kNeedsKey));
+  TEEIO_TRY(name_key(card));
+  TEEIO_TRY(pdev_ready(card, PdevState::kReady));
+  TEEIO_TRY(use_port(card));
+  TEEIO_TRY(connect_stream(card));
   enable_endpoint_stream(*card.pf0, card.stream);
   return {};
 }
 
-/// Takes the data object in the message page to the device and puts the answer
-/// in its place; gives its size.
-Result<std::size_t> CcaDriver::carry(Card& card, std::size_t bytes) {
-  Bytes object(bytes);
-  TEEIO_TRY(host_.memory().read(card.message, object));
-  TEEIO_ASSIGN(const Bytes answer, doe_exchange(*card.pf0, object));
-  if (answer.size() > kPageSize) return fail(Errno::kIo, "the device's answer is too large");
-  TEEIO_TRY(host_.memory().write(card.message, answer));
-  return answer.size();
+Result<void> CcaDriver::create_pdev(Card& card) {
+  TEEIO_ASSIGN(card.pdev, host_.alloc_granule());
+  const RidRange rids = rid_range(*card.pf0);
+  const rmm::PdevParams params{
+      .flags = rmm::PdevParams::make_flags(rmm::PdevCategory::kOffChip, true),
+      .bridge = rmm::Settings::kBridge,
+      .id = card.pf0->bdf().rid(),
+      .routing_id = card.pf0->bdf().domain,
+      .slot = 0,
+      .rid_base = rids.first,
+      .rid_top = rids.last + 1U,
+      .hash = static_cast<std::uint8_t>(rmm::HashAlgorithm::kSha512)};
+  TEEIO_TRY(host_.memory().write(card.pages.params, params.encode()));
+  const auto created = host_.finish(host_.rmm().pdev_create(card.pdev, card.pages.params));
+  if (!created.ok()) return std::unexpected(kvm::rmi_error(created, "RMI_PDEV_CREATE failed"));
+  card.created = true;
+  return {};
 }
 
-/// A PDEV that does not get there is aborted, so that it can be stopped. A busy monitor
-/// is asked again: it has taken nothing yet, and where no session ends with the attempt,
-/// keys that the device has taken already would be in the way of the next.
-Result<void> CcaDriver::drive_pdev(Card& card, PdevState wanted) {
-  const auto driven = drive(card, [&](rmm::HostComm host) {
-    return host_.insist(
-        [&] { return host_.rmm().pdev_communicate(card.pdev, card.message, host); });
-  });
+/// The key in the certificates, which the monitor leaves to others to verify.
+Result<void> CcaDriver::name_key(Card& card) {
+  const Bytes& chain = card.objects[static_cast<std::size_t>(rmm::CommExit::Object::kCertificate)];
+  rmm::PublicKeyParams key = any_key();
+  if (!chain.empty()) {
+    TEEIO_ASSIGN(key, rmm::device_key(chain));
+  }
+  TEEIO_TRY(host_.memory().write(card.pages.params, key.encode()));
+  const auto named = host_.rmm().pdev_set_pubkey(card.pdev, card.pages.params);
+  if (named.ok()) return {};
+  return std::unexpected(kvm::rmi_error(named, "RMI_PDEV_SET_PUBKEY failed"));
+}
+
+/// A PDEV that does not get there is aborted, so that it can be stopped.
+Result<void> CcaDriver::pdev_ready(Card& card, PdevState wanted) {
+  const auto driven = drive_pdev(card);
   if (driven && host_.rmm().pdev_get_state(card.pdev).x1 == static_cast<std::uint64_t>(wanted))
     return {};
   (void)host_.insist([&] { return host_.rmm().pdev_abort(card.pdev); });
-  if (!driven) return driven;
+  if (!driven) return std::unexpected(driven.error());
   return fail(Errno::kIo, "the RMM and the device did not agree: the PDEV is in ERROR");
 }
 
@@ -82,21 +117,22 @@ void CcaDriver::disconnect(hw::PciFunction& pf0) {
 }
 
 /// STREAM_DISCONNECT, STOP, DESTROY, each driven. A VDEV that could not be
-/// destroyed keeps the PDEV, whose granule is then leaked.
+/// destroyed keeps the PDEV, whose granules are then leaked.
 void CcaDriver::undo_connect(Card& card) {
   rmm::Rmm& rmm = host_.rmm();
-  const auto disconnect = [&] { return rmm.pdev_stream_disconnect(card.pdev); };
-  if (card.streaming && host_.insist(disconnect).ok()) (void)drive_pdev(card, PdevState::kReady);
+  disconnect_stream(card);
   if (card.endpoint_set) teardown_endpoint_stream(*card.pf0);
   const auto stop = [&] {
     return host_.insist([&] { return rmm.pdev_stop(card.pdev); }).ok() &&
-           drive_pdev(card, PdevState::kStopped);
+           pdev_ready(card, PdevState::kStopped).has_value();
   };
   // A second try, since an exchange that failed says nothing about the next.
   if (card.created && (stop() || stop()))
-    (void)host_.insist([&] { return rmm.pdev_destroy(card.pdev); });
+    (void)host_.finish(host_.insist([&] { return rmm.pdev_destroy(card.pdev); }));
+  drop_port(card);
+  if (card.table) host_.drop_stream_table(card.port.psmmu, rid_range(*card.pf0).first);
   if (raw(card.pdev) != 0) host_.free_granule(card.pdev);
-  if (raw(card.message) != 0) host_.memory().free_page(card.message);
+  free_pages(card.pages);
 }
 
 CcaDriver::Card* CcaDriver::card_of(hw::PciFunction& function) {

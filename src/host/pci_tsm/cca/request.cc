@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <array>
 
+#include "crypto/certificate.h"
 #include "host/kvm/rmm/realm_vm.h"
 #include "host/kvm/vm.h"
-#include "host/pci_tsm/cca/drive.h"
+#include "host/pci_tsm/cca/cca_driver.h"
+#include "schedule/task.h"
+#include "spdm/channel.h"
 
 namespace teeio::tsm {
 namespace {
@@ -19,32 +22,60 @@ constexpr std::uint32_t kWantUnlocked = 0;
 constexpr std::uint32_t kWantLocked = 1;
 constexpr std::uint32_t kWantRun = 2;
 
+constexpr std::size_t kNonceBytes = 32;
+
+using Object = rmm::CommExit::Object;
+constexpr std::size_t index(Object object) { return static_cast<std::size_t>(object); }
+
 /// RsiVdevState as the guest sees it: NEW is UNLOCKED.
 std::uint32_t guest_state(std::uint64_t state) {
-  return state <= 1 ? 0 : static_cast<std::uint32_t>(state - 1);
+  return rmm::rsi_state(static_cast<VdevState>(state));
+}
+
+/// What the host was given to keep, as a verifier wants it: see spdm::Evidence. Empty for
+/// a card that shows nothing.
+Bytes evidence_of(const std::array<Bytes, 4>& card, const std::array<Bytes, 4>& own) {
+  constexpr std::size_t kNonceAt = 4;
+  const auto chain = crypto::CertificateChain::parse(card[index(Object::kCertificate)]);
+  const Bytes& measured = own[index(Object::kMeasurements)];
+  if (!chain) return {};
+  const bool p256 = chain->leaf().public_key().type() == crypto::KeyType::kP256;
+  const std::size_t signature = p256 ? 64 : 96;
+  if (measured.size() < kNonceAt + kNonceBytes + signature) return {};
+  spdm::Evidence evidence{
+      .chain = crypto::encode_spdm_chain(
+          *chain, p256 ? crypto::HashAlgorithm::kSha256 : crypto::HashAlgorithm::kSha384),
+      .transcript = card[index(Object::kVca)],
+      .signature = Bytes(measured.end() - static_cast<std::ptrdiff_t>(signature), measured.end()),
+      .record = {}};
+  std::ranges::copy(ByteView(measured).subspan(kNonceAt, kNonceBytes), evidence.nonce.begin());
+  evidence.transcript.insert(evidence.transcript.end(), measured.begin(),
+                             measured.end() - static_cast<std::ptrdiff_t>(signature));
+  return spdm::encode_evidence(evidence);
 }
 
 }  // namespace
 
-rmm::RmiResult CcaDriver::set_state(const Bound& bound, Hpa rd, std::uint32_t state,
+/// cca_tsm_guest_req(): with a lock at bind, RUN is all that a guest may ask for.
+rmm::RmiResult CcaDriver::set_state(const Bound& bound, Bdf function, Hpa rd, std::uint32_t state,
                                     Result<void>& driven) {
   rmm::Rmm& rmm = host_.rmm();
   const Hpa pdev = bound.card->pdev;
   VdevState wanted = VdevState::kUnlocked;
   rmm::RmiResult result;
-  if (state == kWantUnlocked) {
-    result = rmm.vdev_unlock(rd, pdev, bound.vdev);
-  } else if (state == kWantLocked) {
-    wanted = VdevState::kLocked;
-    result = rmm.vdev_lock(rd, pdev, bound.vdev);
-  } else if (state == kWantRun) {
+  if (state == kWantRun) {
     wanted = VdevState::kStarted;
     result = rmm.vdev_start(rd, pdev, bound.vdev);
+  } else if (state == kWantUnlocked && how_ == CcaBind::kUnlocked) {
+    result = rmm.vdev_unlock(rd, pdev, bound.vdev);
+  } else if (state == kWantLocked && how_ == CcaBind::kUnlocked) {
+    wanted = VdevState::kLocked;
+    result = rmm.vdev_lock(rd, pdev, bound.vdev);
   } else {
-    driven = fail(Errno::kInval, "there is no such TDI state");
+    driven = fail(Errno::kInval, "a guest asks for no such TDI state");
     return {.code = rmm::Code::kInput};
   }
-  if (result.ok()) driven = drive_vdev(bound, rd, wanted);
+  if (result.ok()) driven = drive_vdev(bound, function, rd, wanted);
   return result;
 }
 
@@ -70,11 +101,41 @@ rmm::RmiResult CcaDriver::validate(const Bound& bound, kvm::Vm& vm, Reader paylo
   return valid;
 }
 
+/// The device measures itself anew; what the host keeps of it replaces what it had.
+rmm::RmiResult CcaDriver::measure(const Bound& bound, Bdf function, Hpa rd, ByteView nonce,
+                                  Result<void>& driven) {
+  rmm::Rmm& rmm = host_.rmm();
+  rmm::MeasureParams params;
+  std::ranges::copy(nonce.first(params.nonce.size()), params.nonce.begin());
+  Card& card = *bound.card;
+  driven = host_.memory().write(card.pages.params, params.encode());
+  if (!driven) return {.code = rmm::Code::kInput};
+  const auto state = static_cast<VdevState>(rmm.vdev_get_state(bound.vdev).x1);
+  const auto begun = rmm.vdev_get_measurements(rd, card.pdev, bound.vdev, card.pages.params);
+  if (!begun.ok()) return begun;
+  card.of_function[function][index(Object::kMeasurements)].clear();
+  driven = drive_vdev(bound, function, rd, state);
+  return begun;
+}
+
+rmm::RmiResult CcaDriver::read_report(const Bound& bound, Bdf function, Hpa rd,
+                                      Result<void>& driven) {
+  rmm::Rmm& rmm = host_.rmm();
+  const auto state = static_cast<VdevState>(rmm.vdev_get_state(bound.vdev).x1);
+  const auto begun = rmm.vdev_get_interface_report(rd, bound.card->pdev, bound.vdev);
+  if (!begun.ok()) return begun;
+  bound.card->of_function[function][index(Object::kReport)].clear();
+  driven = drive_vdev(bound, function, rd, state);
+  return begun;
+}
+
 Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
                                                const GuestRequest& request, std::uint64_t& code) {
   const Bound bound = this->bound(function);
+  const Bdf bdf = function.bdf();
   const Hpa rd = vm.firmware_handle();
-  rmm::Rmm& rmm = host_.rmm();
+  Card& card = *bound.card;
+  Objects& own = card.of_function[bdf];
   Result<void> driven;
   rmm::RmiResult result;
   Bytes payload;
@@ -83,48 +144,45 @@ Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const 
     case RequestOp::kSetTdiState: {
       const auto state = in.le<std::uint32_t>();
       if (!in.ok()) return fail(Errno::kInval, "the request names no TDI state");
-      result = set_state(bound, rd, state, driven);
+      result = set_state(bound, bdf, rd, state, driven);
       break;
     }
     case RequestOp::kValidateMmio:
       result = validate(bound, vm, in);
       break;
-    case RequestOp::kRegenObject: {
-      std::array<std::byte, 32> nonce{};
-      if (request.payload.size() < nonce.size())
+    case RequestOp::kRegenObject:
+      if (request.payload.size() < kNonceBytes)
         return fail(Errno::kInval, "the request has no nonce");
-      std::ranges::copy(request.payload.first(nonce.size()), nonce.begin());
-      const auto state = static_cast<VdevState>(rmm.vdev_get_state(bound.vdev).x1);
-      result = rmm.vdev_get_measurements(rd, bound.card->pdev, bound.vdev, nonce);
-      if (result.ok()) driven = drive_vdev(bound, rd, state);
+      result = measure(bound, bdf, rd, request.payload, driven);
       break;
-    }
     case RequestOp::kReadObject: {
       const auto object = in.le<std::uint32_t>();
       const auto offset = in.le<std::uint32_t>();
       if (in.ok() && object == kEvidence) {
-        payload = rmm.cached_evidence(bound.card->pdev);
+        if (own[index(Object::kMeasurements)].empty() && offset == 0) {
+          std::array<std::byte, kNonceBytes> nonce;
+          schedule::fill_random(nonce);
+          result = measure(bound, bdf, rd, nonce, driven);
+        }
+        if (result.ok() && driven) payload = evidence_of(card.objects, own);
         payload.erase(payload.begin(),
                       payload.begin() + static_cast<std::ptrdiff_t>(
                                             std::min<std::size_t>(offset, payload.size())));
         break;
       }
       if (in.ok() && object != kReport) return fail(Errno::kInval, "there is no such object");
-      const auto state = static_cast<VdevState>(rmm.vdev_get_state(bound.vdev).x1);
-      result = rmm.vdev_interface_report(rd, bound.card->pdev, bound.vdev);
-      if (result.ok()) driven = drive_vdev(bound, rd, state);
-      if (result.ok() && driven) payload = rmm.cached_report(bound.vdev);
+      result = read_report(bound, bdf, rd, driven);
+      if (result.ok() && driven) payload = own[index(Object::kReport)];
       // An empty request means all of the report.
       if (in.ok())
         payload.erase(payload.begin(),
                       payload.begin() + std::min<std::ptrdiff_t>(offset, std::ssize(payload)));
       break;
     }
-    case RequestOp::kObjectInfo: {
-      result = rmm.vdev_get_state(bound.vdev);
+    case RequestOp::kObjectInfo:
+      result = host_.rmm().vdev_get_state(bound.vdev);
       payload = Writer().le(guest_state(result.x1)).take();
       break;
-    }
     case RequestOp::kSevEnableDma:
     case RequestOp::kSevDisableDma:
       return fail(Errno::kInval, "Arm CCA has no such guest request");

@@ -1,4 +1,4 @@
-// The monitor on authenticated sessions: evidence, and devices and hosts that lie.
+// The monitor on authenticated sessions: keys, evidence, and devices and hosts that lie.
 #include <algorithm>
 
 #include "crypto/identity.h"
@@ -7,6 +7,8 @@
 
 namespace teeio::rmm {
 namespace {
+
+using Object = CommExit::Object;
 
 spdm::ChannelSetup sessions() {
   spdm::ChannelSetup setup{.sessions = true, .settings = {}};
@@ -17,7 +19,7 @@ spdm::ChannelSetup sessions() {
 
 class Sessions : public Machine {
  protected:
-  Sessions() : Machine(sessions()) {
+  explicit Sessions(Settings settings = {}) : Machine(sessions(), std::move(settings)) {
     relay = [this](ByteView object) { return peer->answer(object); };
   }
   void use(const crypto::Identity& identity) {
@@ -29,42 +31,79 @@ class Sessions : public Machine {
     peer = std::make_unique<tdx::TestDevice>(spdm::make_session_responder(std::move(config)));
   }
   void SetUp() override { use(pki.device); }
+  Bytes& object(Object which) { return cached[static_cast<std::size_t>(which)]; }
+  void measure(const std::array<std::byte, 32>& nonce) {
+    object(Object::kMeasurements).clear();
+    ASSERT_RMI(rmm.vdev_get_measurements(rd, pdev, vdev, page(MeasureParams{.nonce = nonce})));
+    ASSERT_RMI(drive_vdev());
+  }
 
   const crypto::Pki pki = crypto::make_device_identity(3, crypto::KeyType::kP256);
   spdm::FixedCredentials credentials;
   spdm::FixedMeasurements measurements{{{.index = 1, .type = 0, .value = Bytes(8)}}};
   std::unique_ptr<tdx::TestDevice> peer;
+  static constexpr std::array<std::byte, 32> kNonce{std::byte{4}, std::byte{2}};
 };
 
-TEST_F(Sessions, AVdevIsStartedAndItsEvidenceHasTheNonce) {
+TEST_F(Sessions, TheHostHoldsWhatTheRealmsDigestsAreOf) {
   run();
-  EXPECT_EQ(peer->tdis.at(0x100).state, wire::TdiState::kRun);
-  const Bytes at_connect = rmm.cached_evidence(pdev);
-  const std::array<std::byte, 32> nonce{std::byte{4}, std::byte{2}};
-  ASSERT_RMI(rmm.vdev_get_measurements(rd, pdev, vdev, nonce));
+  measure(kNonce);
+  ASSERT_RMI(rmm.vdev_get_interface_report(rd, pdev, vdev));
   ASSERT_RMI(drive_vdev());
   EXPECT_EQ(vdev_state(), VdevState::kStarted);
-  const Bytes evidence = rmm.cached_evidence(pdev);
-  EXPECT_NE(evidence, at_connect);
-  ASSERT_GT(evidence.size(), 48U);
-  EXPECT_TRUE(std::ranges::equal(ByteView(evidence).subspan(16, 32), nonce));
+  (void)nonces();
+  const VdevInfo info = rmm.rsi_info(rec);
+  const auto digest = [&](Object which) {
+    const crypto::Digest d = crypto::hash(crypto::HashAlgorithm::kSha256, object(which));
+    return Bytes(d.view().begin(), d.view().end());
+  };
+  EXPECT_EQ(info.vca, digest(Object::kVca));
+  EXPECT_EQ(info.certificate, digest(Object::kCertificate));
+  EXPECT_EQ(info.measurements, digest(Object::kMeasurements));
+  EXPECT_EQ(info.report, digest(Object::kReport));
+  EXPECT_EQ(object(Object::kReport), peer->report.encode());
+  EXPECT_EQ(object(Object::kCertificate), pki.device.chain.der());
+  EXPECT_EQ(info.state, 2);
+}
+
+TEST_F(Sessions, TheHostsNonceIsInTheRequest) {
+  run();
+  measure(kNonce);
+  ASSERT_GT(object(Object::kMeasurements).size(), 37U);
+  EXPECT_TRUE(std::ranges::equal(ByteView(object(Object::kMeasurements)).subspan(4, 32), kNonce));
+}
+
+TEST_F(Sessions, NoncesAreNewWithEveryRequest) {
+  locked();
+  const Nonces first = nonces();
+  measure(kNonce);
+  const Nonces second = nonces();
+  EXPECT_EQ(first.lock, second.lock);
+  EXPECT_NE(first.measurements, second.measurements);
+  ASSERT_RMI(rmm.vdev_get_interface_report(rd, pdev, vdev));
+  ASSERT_RMI(drive_vdev());
+  EXPECT_NE(nonces().report, second.report);
 }
 
 TEST_F(Sessions, AKeyThatIsNotTheCertificatesLeavesThePdevInError) {
   const auto other = crypto::make_device_identity(4, crypto::KeyType::kP256);
   const crypto::Identity stolen{pki.device.chain, other.device.key};
   use(stolen);
-  ASSERT_RMI(rmm.pdev_create(pdev, {.function = kTdi, .rid_base = 0x100, .rid_top = 0x102}));
+  identify();
+  ASSERT_RMI(rmm.pdev_set_pubkey(pdev, page(*device_key(object(Object::kCertificate)))));
   ASSERT_RMI(drive_pdev());
   EXPECT_EQ(pdev_state(), PdevState::kError);
-  EXPECT_RMI(rmm.pdev_stream_connect(pdev, port.bdf(), 5), Code::kInput);
+}
+
+TEST_F(Sessions, AKeyThatTheHostMadeUpOpensNoSession) {
+  identify();
+  ASSERT_RMI(rmm.pdev_set_pubkey(pdev, page(any_key())));
+  ASSERT_RMI(drive_pdev());
+  EXPECT_EQ(pdev_state(), PdevState::kError);
 }
 
 TEST_F(Sessions, ABentAnswerNeverStartsAVdev) {
-  make_realm();
-  connect();
-  create_vdev();
-  lock();
+  locked();
   relay = [this](ByteView object) {
     Bytes answer = peer->answer(object);
     answer.at(answer.size() - 9) ^= std::byte{1};
@@ -76,13 +115,50 @@ TEST_F(Sessions, ABentAnswerNeverStartsAVdev) {
 }
 
 TEST_F(Sessions, AnAnswerOfAnotherFunctionNeverLocks) {
-  make_realm();
-  connect();
-  create_vdev();
+  unlocked();
   peer->answers_for = 0x101;
   ASSERT_RMI(rmm.vdev_lock(rd, pdev, vdev));
   ASSERT_RMI(drive_vdev());
   EXPECT_EQ(vdev_state(), VdevState::kError);
+}
+
+// dev_assign_cmd_stop_connection_main(): END_SESSION is an error of STOP's.
+TEST_F(Sessions, AStopWhoseSessionDoesNotEndLeavesThePdevInError) {
+  open();
+  ASSERT_RMI(rmm.pdev_stop(pdev));
+  ASSERT_RMI(drive_pdev(true));
+  EXPECT_EQ(pdev_state(), PdevState::kError);
+  ASSERT_RMI(rmm.pdev_abort(pdev));
+  EXPECT_RMI(rmm.pdev_destroy(pdev), Code::kDevice);
+}
+
+TEST_F(Sessions, KeysAreRefreshedInTheOtherSet) {
+  connect();
+  ASSERT_RMI(rmm.pdev_stream_key_refresh(pdev, rp, handle));
+  const std::size_t before = trace.events().size();
+  drive_stream();
+  ASSERT_RMI(rmm.pdev_stream_complete(pdev, rp, handle));
+  std::size_t keys = 0;
+  for (std::size_t i = before; i < trace.events().size(); ++i)
+    if (trace.events()[i].fact == object::Fact::kKeyUsed) {
+      ++keys;
+      EXPECT_NE(trace.events()[i].detail.find("set=1"), std::string::npos);
+    }
+  EXPECT_EQ(keys, 6U);
+}
+
+class DefectiveSessions : public Sessions {
+ protected:
+  DefectiveSessions() : Sessions(Settings{.defects = Defects::kAs9a7f8ef4}) {}
+};
+
+// dev_assign_cmds.c, get_measurements(): smc_vdev_get_measurements() has zeroed the nonce.
+TEST_F(DefectiveSessions, TheHostsNonceIsDropped) {
+  unlocked();
+  measure(kNonce);
+  const std::array<std::byte, 32> zeros{};
+  ASSERT_GT(object(Object::kMeasurements).size(), 37U);
+  EXPECT_TRUE(std::ranges::equal(ByteView(object(Object::kMeasurements)).subspan(4, 32), zeros));
 }
 
 }  // namespace

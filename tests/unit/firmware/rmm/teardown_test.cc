@@ -8,12 +8,18 @@ namespace {
 using object::Fact;
 using testing::ElementsAre;
 
-class Teardown : public Machine {};
+class Teardown : public Machine {
+ protected:
+  void drop_tables() {
+    ASSERT_RMI(rmm.rtt_destroy(rd, kIpa, 3));
+    ASSERT_RMI(rmm.rtt_destroy(rd, kIpa, 2));
+  }
+};
 
 TEST_F(Teardown, UnlockNamesTheFirstGranuleThatIsMapped) {
   run();
   map(0);
-  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa));
+  ASSERT_RMI(dev_unmap(kIpa));
   const RmiResult refused = rmm.vdev_unlock(rd, pdev, vdev);
   EXPECT_RMI(refused, Code::kGranule);
   EXPECT_EQ(refused.x1, raw(kBar + kPageSize));
@@ -23,7 +29,7 @@ TEST_F(Teardown, UnlockNamesTheFirstGranuleThatIsMapped) {
 
 TEST_F(Teardown, ARefusedUnlockLeavesTrustedDmaOn) {
   run();
-  ASSERT_RMI(rmm.rsi_vdev_dma_enable(rd, vdev, device.tdis[0x100].nonce));
+  ASSERT_EQ(enable_dma().code, RsiCode::kSuccess);
   const std::size_t before = trace.events().size();
   EXPECT_RMI(rmm.vdev_unlock(rd, pdev, vdev), Code::kGranule);
   EXPECT_TRUE(facts(before).empty());
@@ -31,9 +37,9 @@ TEST_F(Teardown, ARefusedUnlockLeavesTrustedDmaOn) {
 
 TEST_F(Teardown, TheWholeOrderIsUnmapDmaOffStopDestroy) {
   run();
-  ASSERT_RMI(rmm.rsi_vdev_dma_enable(rd, vdev, device.tdis[0x100].nonce));
+  ASSERT_EQ(enable_dma().code, RsiCode::kSuccess);
   const std::size_t before = trace.events().size();
-  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa + kPageSize));
+  ASSERT_RMI(dev_unmap(kIpa + kPageSize));
   ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
   EXPECT_THAT(facts(before), ElementsAre(Fact::kMmioUnmapped, Fact::kTrustedDmaOff));
   ASSERT_RMI(drive_vdev());
@@ -41,55 +47,64 @@ TEST_F(Teardown, TheWholeOrderIsUnmapDmaOffStopDestroy) {
   ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
   EXPECT_THAT(facts(before), ElementsAre(Fact::kMmioUnmapped, Fact::kTrustedDmaOff,
                                          Fact::kTdiStopped, Fact::kMetadataRemoved));
-  ASSERT_RMI(rmm.pdev_stream_disconnect(pdev));
-  ASSERT_RMI(drive_pdev());
+  ASSERT_RMI(rmm.pdev_stream_disconnect(pdev, rp, handle));
+  drive_stream();
   EXPECT_EQ(port.free_streams(), port.streams());
+  ASSERT_RMI(rmm.pdev_stream_complete(pdev, rp, handle));
   ASSERT_RMI(rmm.pdev_stop(pdev));
   ASSERT_RMI(drive_pdev());
-  ASSERT_RMI(rmm.pdev_destroy(pdev));
+  ASSERT_RMI(finish(rmm.pdev_destroy(pdev)));
+  ASSERT_RMI(rmm.pdev_stop(rp));
+  ASSERT_RMI(drive_port());
+  ASSERT_RMI(rmm.pdev_destroy(rp));
+  ASSERT_RMI(finish(rmm.psmmu_st_l2_destroy(Settings::kPsmmu, kSid)));
+  ASSERT_RMI(finish(rmm.psmmu_deactivate(Settings::kPsmmu)));
   ASSERT_RMI(rmm.realm_terminate(rd));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
   ASSERT_RMI(rmm.rec_destroy(rec));
+  EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);  // it has tables
+  ASSERT_RMI(rmm.rtt_destroy(rd, kIpa, 3));
+  ASSERT_RMI(rmm.rtt_destroy(rd, kIpa, 2));
   ASSERT_RMI(rmm.realm_destroy(rd));
-  ASSERT_RMI(rmm.granule_undelegate(kBar + kPageSize));
-  for (const Hpa page : {rd, rec, pdev, vdev}) ASSERT_RMI(rmm.granule_undelegate(page));
-  EXPECT_EQ(rmm.granules(), 0U);
+  ASSERT_RMI(undelegate(kBar + kPageSize));
+  for (const Hpa page : {rd, rtt, rec, pdev, rp, vdev}) ASSERT_RMI(undelegate(page));
+  // The tables' and what the monitor was lent, DELEGATED and the host's to take.
+  EXPECT_EQ(rmm.granules(), 14U);
 }
 
 TEST_F(Teardown, ARealmWithAVdevIsNotDestroyed) {
-  make_realm();
-  connect();
-  create_vdev();
+  unlocked();
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
   ASSERT_RMI(rmm.rec_destroy(rec));
   ASSERT_RMI(rmm.realm_terminate(rd));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
   ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
+  drop_tables();
   ASSERT_RMI(rmm.realm_destroy(rd));
 }
 
 TEST_F(Teardown, ARealmWithAMappedPageIsNotDestroyed) {
-  make_realm();
-  connect();
-  create_vdev();
+  unlocked();
   map(0);
   // Legal for an UNLOCKED VDEV: the page then holds the realm alone.
   ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
   ASSERT_RMI(rmm.rec_destroy(rec));
   ASSERT_RMI(rmm.realm_terminate(rd));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
-  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa));
+  EXPECT_RMI(rmm.rtt_destroy(rd, kIpa, 3), Code::kRtt);
+  ASSERT_RMI(dev_unmap(kIpa));
+  drop_tables();
   ASSERT_RMI(rmm.realm_destroy(rd));
 }
 
 TEST_F(Teardown, AMappedGranuleIsNotUndelegated) {
   run();
-  EXPECT_RMI(rmm.granule_undelegate(kBar + kPageSize), Code::kInput);
+  EXPECT_RMI(undelegate(kBar + kPageSize), Code::kInput);
 }
 
 TEST_F(Teardown, AVdevHoldsItsPdevAndStream) {
   run();
-  EXPECT_RMI(rmm.pdev_stream_disconnect(pdev), Code::kDevice);
+  EXPECT_RMI(rmm.pdev_stream_disconnect(pdev, rp, handle), Code::kDevice);
   EXPECT_RMI(rmm.pdev_stop(pdev), Code::kDevice);
   EXPECT_RMI(rmm.pdev_destroy(pdev), Code::kDevice);
 }
@@ -101,7 +116,7 @@ TEST_F(Teardown, ALockedVdevIsNotDestroyed) {
 
 TEST_F(Teardown, AStopThatIsLostIsAbortedAndRepeated) {
   run();
-  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa + kPageSize));
+  ASSERT_RMI(dev_unmap(kIpa + kPageSize));
   ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
   ASSERT_RMI(drive_vdev(true));
   EXPECT_EQ(vdev_state(), VdevState::kError);
@@ -115,7 +130,7 @@ TEST_F(Teardown, AStopThatIsLostIsAbortedAndRepeated) {
 
 TEST_F(Teardown, AStopThatTheDeviceRefusesCountsButIsNotBelieved) {
   run();
-  ASSERT_RMI(rmm.rtt_dev_unmap(rd, kIpa + kPageSize));
+  ASSERT_RMI(dev_unmap(kIpa + kPageSize));
   device.refuse_all = true;
   const std::size_t before = trace.events().size();
   ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));

@@ -51,11 +51,15 @@ class TestDevice {
   std::size_t report_portion = 0x1000;            ///< bytes of a report that one answer has at most
   std::size_t last_report_offset = 0;             ///< of what was asked
   std::optional<wire::TdispBody> answer_instead;  ///< to every TDISP request
+  std::uint16_t lock_flags = 0;                   ///< that a LOCK may have
   std::uint32_t answers_for = 0;  ///< which function's answers it gives instead; 0: the right one's
 
  private:
   Bytes ide_km(ByteView bytes) {
     const auto message = wire::decode_ide_km(bytes);
+    if (const auto* query = std::get_if<wire::IdeKmQuery>(&*message))
+      return wire::encode_ide_km(
+          wire::IdeKmQueryResp{.port_index = query->port_index, .registers = {}});
     if (const auto* prog = std::get_if<wire::IdeKmKeyProg>(&*message))
       return wire::encode_ide_km(
           wire::IdeKmKpAck{prog->stream_id, kp_ack_status, prog->selector, 0});
@@ -70,6 +74,9 @@ class TestDevice {
     if (refuse_all)
       return wire::TdispErrorResponse{
           static_cast<std::uint32_t>(wire::TdispError::kInvalidInterfaceState), 0, {}};
+    if (std::holds_alternative<wire::TdispGetVersion>(request)) return wire::TdispVersion{{0x10}};
+    if (std::holds_alternative<wire::TdispGetCapabilities>(request))
+      return wire::TdispCapabilities{.lock_flags = lock_flags};
     if (const auto* lock = std::get_if<wire::TdispLockInterface>(&request)) {
       tdi.lock = *lock;
       tdi.state = wire::TdiState::kConfigLocked;

@@ -42,7 +42,7 @@ TEST_F(CcaDriverTest, ConnectBindUnbindDisconnectGivesAllBackTwice) {
   }
   const std::size_t before = trace.events().size();
   file.reset();
-  EXPECT_EQ(rmm.granules(), 0U);
+  EXPECT_EQ(rmm.granules(), 4U);  // the SMMU's
   EXPECT_THAT(facts(before, trace.events().size()),
               ElementsAre(Fact::kVmFileReleased, Fact::kVmDestroyed));
 }
@@ -84,8 +84,10 @@ TEST_F(CcaDriverTest, WhatTheRealmAskedForIsValidatedAndNothingElse) {
   EXPECT_EQ(validate(base, base + kPageSize).error().code, Errno::kInval);
   EXPECT_EQ(code, static_cast<std::uint64_t>(rmm::Code::kInput));
   const Hpa rec = static_cast<kvm::RealmVm&>(vm().ops()).rec();
+  auto& realm = static_cast<kvm::RealmVm&>(vm().ops());
+  const Hpa vdev = host.vdev_named(pf().bdf().rid(), vm().firmware_handle()).value();
   const auto asks = [&](Hpa pa) {
-    (void)rmm.rsi_vdev_validate_mapping(rec, pf().bdf().rid(), kBarGpa, kBarGpa + kPageSize, pa);
+    ASSERT_TRUE(realm.guest_asks_for(pf().bdf().rid(), vdev, kBarGpa, kBarGpa + kPageSize, pa));
   };
   asks(Hpa{address} + kPageSize);  // another page than the one that is mapped
   ASSERT_FALSE(validate(base, base + kPageSize));
@@ -95,6 +97,30 @@ TEST_F(CcaDriverTest, WhatTheRealmAskedForIsValidatedAndNothingElse) {
   EXPECT_EQ(rmm.rsi_result(rec).x1, base + kPageSize);
   EXPECT_EQ(request(RequestOp::kSevEnableDma, {}).error().code, Errno::kInval);
   EXPECT_EQ(request(RequestOp::kSetTdiState, {}).error().code, Errno::kInval);
+}
+
+// The newest posted series: VDEV_LOCK at bind, and RUN is the guest's only wish.
+TEST_F(CcaDriverTest, TheNewestOrderLocksAtBind) {
+  CcaDriver newest(host, {{&port, rmm::Settings::kPsmmu}}, CcaBind::kLocked);
+  ASSERT_TRUE(newest.connect(pf()));
+  ASSERT_TRUE(newest.bind(pf(), tdi, vm()));
+  EXPECT_EQ(state(), TdiState::kConfigLocked);
+  const auto ask = [&](std::uint32_t wanted) {
+    const Bytes payload = Writer().le(wanted).take();
+    return newest.guest_request(pf(), tdi, vm(),
+                                {.op = RequestOp::kSetTdiState,
+                                 .arch = TvmArch::kCca,
+                                 .payload = payload,
+                                 .response_limit = kPageSize},
+                                code);
+  };
+  for (const std::uint32_t refused : {0U, 1U, 3U})
+    EXPECT_EQ(ask(refused).error().code, Errno::kInval);
+  ASSERT_TRUE(ask(2));
+  EXPECT_EQ(state(), TdiState::kRun);
+  newest.unbind(pf(), tdi, vm(), *this);
+  EXPECT_EQ(state(), TdiState::kConfigUnlocked);
+  newest.disconnect(pf());
 }
 
 TEST_F(CcaDriverTest, ATdiInErrorIsUnboundAndBoundAgain) {
@@ -136,7 +162,7 @@ TEST_F(CcaDriverTest, TwoFunctionsAreBoundAndUnboundApart) {
   EXPECT_EQ(state(), TdiState::kConfigUnlocked);
   driver.unbind(vf(), second, vm(), *this);
   driver.disconnect(pf());
-  EXPECT_EQ(rmm.granules(), 2U);
+  EXPECT_EQ(rmm.granules(), kRealmsAndSmmus + 2);
 }
 
 TEST_F(CcaDriverTest, OnlyARealmAndAConnectedCardAreBound) {
@@ -163,7 +189,7 @@ TEST_F(CcaDriverTest, ACardWithoutADsmLeavesNothingBehind) {
   const std::uint64_t pages = memory.pages_in_use();
   device::PlainCard plain(trace, Bdf{0, 1, 4, 0}, Hpa{0x3900'0000'0000});
   EXPECT_FALSE(driver.connect(plain.function()));
-  expect_as_before(pages);
+  expect_as_before(pages, 0);
 }
 
 }  // namespace

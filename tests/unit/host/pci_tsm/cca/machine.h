@@ -29,6 +29,7 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
       for (const hw::Bar& at : function->bars())
         if (at.kind != hw::Bar::Kind::kNone)
           (void)memory.claim_mmio(at.base, at.size, *at.target).value();
+    EXPECT_TRUE(host.start_smmus({rmm::Settings::kPsmmu}));
     kvm.add_type(vm_type);
     file = *kvm.create_vm(kvm::kVmTypeArmRealm, 1);
   }
@@ -68,10 +69,10 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
     ASSERT_TRUE(set_state(2));
     ASSERT_EQ(state(), TdiState::kRun);
   }
-  /// Everything but the realm is given back.
-  void expect_as_before(std::uint64_t pages) {
-    EXPECT_EQ(memory.pages_in_use(), pages);
-    EXPECT_EQ(rmm.granules(), 2U);
+  /// Everything but the realm is given back; `tables` that its pages needed are the realm's.
+  void expect_as_before(std::uint64_t pages, std::size_t tables = 2) {
+    EXPECT_EQ(memory.pages_in_use(), pages + tables);
+    EXPECT_EQ(rmm.granules(), kRealmsAndSmmus + tables);
     EXPECT_EQ(port.free_streams(), port.streams());
   }
 
@@ -92,6 +93,8 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
     return found;
   }
 
+  /// Of the realm, its table and its REC; of the SMMU.
+  static constexpr std::size_t kRealmsAndSmmus = 3 + 4;
   object::Trace trace;
   hw::PhysicalMemory memory{1U << 26U};
   hw::RootPort port{trace,
@@ -110,7 +113,7 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
   kvm::RealmHost host{rmm, memory, trace};
   kvm::RealmVmFactory vm_type{host};
   kvm::Kvm kvm{memory, nullptr, trace};
-  CcaDriver driver{host, {&port}};
+  CcaDriver driver{host, {{&port, rmm::Settings::kPsmmu}}};
   object::Ref<object::File> file;
   const Tdi tdi{.function = {0, 1, 0, 0}};
   std::vector<Gpa> mapped;

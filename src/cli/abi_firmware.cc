@@ -1,0 +1,59 @@
+#include "cli/abi_firmware.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+
+#include "cli/print.h"
+#include "firmware/rmm/rows.h"
+
+namespace teeio::cli {
+namespace {
+
+constexpr unsigned kFirstHostCall = 0xC400'0150;
+constexpr unsigned kFirstRealmCall = 0xC400'0190;
+
+std::string capital(std::string_view sentence) {
+  std::string text(sentence);
+  if (!text.empty())
+    text.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(text.front())));
+  return text;
+}
+
+void print_row(const rmm::Row& row) {
+  print("### {}\n\n`{:#x}` · {}\n\n", row.name,
+        (row.of_realm() ? kFirstRealmCall : kFirstHostCall) + row.number, row.source);
+  if (!row.checks.empty()) print("| | refused with | when |\n|---|---|---|\n");
+  unsigned number = 0;
+  for (const rmm::Check& check : row.checks)
+    print("| {} | {} | {}{} |\n", ++number, row.status_name(check.code), check.refused_when,
+          check.reached ? "" : " (never reached: a check above is always first)");
+  print("\n{}.\n\n", capital(row.effect));
+  if (!row.differs.empty()) print("Differs from the source: {}.\n\n", row.differs);
+}
+
+}  // namespace
+
+void print_rmm_page() {
+  print(
+      "# Arm's RMM\n\nMade by `teeio abi --firmware rmm` from the rows of "
+      "src/firmware/rmm/rows_*.cc, "
+      "which the commands themselves refuse by; a test makes each check fail alone. The source is "
+      "TF-RMM at commit 9a7f8ef46378. A command that the explorer makes busy gives RMI_BUSY before "
+      "its first check.\n\n");
+  const auto rows = rmm::rows();
+  print("{} commands and calls, {} checks.\n\n", rows.size(), [&] {
+    std::size_t checks = 0;
+    for (const rmm::Row* row : rows) checks += row->checks.size();
+    return checks;
+  }());
+  print("## Commands of the host\n\n");
+  for (const rmm::Row* row : rows)
+    if (!row->of_realm()) print_row(*row);
+  print("## Calls of the realm\n\n");
+  for (const rmm::Row* row : rows)
+    if (row->of_realm()) print_row(*row);
+}
+
+}  // namespace teeio::cli

@@ -1,0 +1,9 @@
+#pragma once
+
+namespace teeio::cli {
+
+/// Prints docs/firmware/rmm.md: each command of the monitor, its checks in their order,
+/// statuses and sources.
+void print_rmm_page();
+
+}  // namespace teeio::cli

@@ -1,0 +1,198 @@
+#include <algorithm>
+#include <bit>
+
+#include "firmware/rmm/command.h"
+
+// Stateful operations: TF-RMM runtime/rmi/sro.c, lib/sro_context, lib/addr_list.
+
+namespace teeio::rmm {
+namespace {
+
+constexpr std::uint64_t kListEntries = kPageSize / sizeof(std::uint64_t);
+
+/// Entries of a list that lie in its first page.
+std::uint64_t entries_in_page(Hpa list, std::uint64_t count) {
+  const std::uint64_t first = offset_in_page(list) / sizeof(std::uint64_t);
+  return std::min(count, kListEntries - first);
+}
+
+/// addr_list_validate(); nullopt: a descriptor is wrong. Gives granules.
+std::optional<std::vector<Hpa>> granules_of(const std::vector<AddressDescriptor>& list,
+                                            bool contiguous) {
+  std::vector<Hpa> granules;
+  std::size_t used = 0;
+  for (const AddressDescriptor& d : list) {
+    if (d.count == 0) continue;
+    if (contiguous && ++used > 1) return std::nullopt;
+    if (d.level != kPageLevel || d.undelegated) return std::nullopt;
+    if (contiguous && (!std::has_single_bit(d.count) || raw(d.base) % (d.count * kPageSize) != 0))
+      return std::nullopt;
+    for (std::uint64_t i = 0; i < d.count; ++i) granules.push_back(d.base + i * kPageSize);
+  }
+  return granules;
+}
+
+}  // namespace
+
+Operation* Rmm::reserve(Command& c) {
+  const auto free = std::ranges::find(operations_, nullptr, &Operation::command);
+  if (free == operations_.end()) return (void)c.refuse("reserve"), nullptr;
+  *free = {};
+  free->command = &c.row();
+  return &*free;
+}
+
+std::uint64_t Rmm::handle_of(const Operation& operation) const {
+  return static_cast<std::uint64_t>(&operation - operations_.data()) + 1;
+}
+
+RmiResult Rmm::incomplete(const Operation& operation, MemoryRequest memory) {
+  RmiResult result{.code = Code::kIncomplete, .memory = memory, .x1 = handle_of(operation)};
+  constexpr unsigned kCount = 2, kContiguous = 16;
+  if (memory == MemoryRequest::kDonate)
+    result.x2 = operation.wanted.front() << kCount |
+                static_cast<std::uint64_t>(operation.contiguous) << kContiguous;
+  return result;
+}
+
+/// sro_aux_op_init_donate(), smmu_prepare_donate().
+RmiResult Rmm::ask_for(Operation& operation) {
+  operation.stage = Operation::Stage::kDonating;
+  operation.expected = Operation::Expected::kDonate;
+  return incomplete(operation, MemoryRequest::kDonate);
+}
+
+/// sro_aux_op_start_reclaim(), smmu_prepare_reclaim().
+RmiResult Rmm::give_back(Operation& operation, Code result) {
+  operation.stage = Operation::Stage::kReclaiming;
+  operation.expected = Operation::Expected::kReclaim;
+  operation.result = result;
+  operation.given_back = 0;
+  return incomplete(operation, MemoryRequest::kReclaim);
+}
+
+Operation* Rmm::waiting(Command& c, std::uint64_t handle) {
+  if (handle == 0 || handle > operations_.size() || operations_[handle - 1].command == nullptr)
+    return (void)c.refuse("handle"), nullptr;
+  return &operations_[handle - 1];
+}
+
+RmiResult Rmm::op_mem_donate(std::uint64_t handle, Hpa list, std::uint64_t count) {
+  Command c(*this, row::kOpMemDonate);
+  if (!c.begin()) return c.result();
+  RMM_FIND(operation, waiting(c, handle));
+  RMM_REFUSE_IF(operation->expected != Operation::Expected::kDonate, "expected");
+  RMM_REFUSE_IF(raw(list) % sizeof(std::uint64_t) != 0, "list_aligned");
+  RMM_REFUSE_IF(!is_hosts(list), "list");
+  std::vector<AddressDescriptor> descriptors;
+  for (std::uint64_t i = 0; i < entries_in_page(list, count); ++i) {
+    const auto word = memory_.read_u64(list + i * sizeof(std::uint64_t));
+    RMM_REFUSE_IF(!word, "list");
+    descriptors.push_back(AddressDescriptor::decode(*word));
+  }
+  const auto granules = granules_of(descriptors, operation->contiguous);
+  RMM_REFUSE_IF(!granules, "descriptor");
+  std::uint64_t& wanted = operation->wanted.front();
+  RMM_REFUSE_IF(granules->size() > wanted, "amount");
+  RMM_REFUSE_IF(operation->contiguous && !granules->empty() && granules->size() != wanted,
+                "partial");
+  // sro_obj_memory_donate(), smmu_memory_donate().
+  std::uint64_t taken = 0;
+  for (; taken < granules->size(); ++taken) {
+    const Hpa granule = (*granules)[taken];
+    if (state_of(granule) != GranuleState::kDelegated || memory_.is_mmio(granule)) break;
+    set(granule, operation->kind);
+    operation->memory.push_back(granule);
+  }
+  if (taken < granules->size() && (taken == 0 || operation->contiguous)) {
+    for (; taken > 0; --taken) {  // of a contiguous piece all or nothing
+      set(operation->memory.back(), GranuleState::kDelegated);
+      operation->memory.pop_back();
+    }
+    RmiResult failed = give_back(*operation, Code::kInput);
+    failed.x1 = operation->memory.size();
+    if (!operation->memory.empty()) return failed;
+    operation->stage = Operation::Stage::kReclaimed;
+    operation->expected = Operation::Expected::kContinue;
+    return {.code = Code::kIncomplete};
+  }
+  wanted -= taken;
+  if (wanted == 0) operation->wanted.erase(operation->wanted.begin());
+  if (!operation->wanted.empty()) {
+    RmiResult more = incomplete(*operation, MemoryRequest::kDonate);
+    more.x1 = taken;
+    return more;
+  }
+  operation->stage = Operation::Stage::kDonated;
+  operation->expected = Operation::Expected::kContinue;
+  return {.code = Code::kIncomplete, .x1 = taken};
+}
+
+RmiResult Rmm::op_mem_reclaim(std::uint64_t handle, Hpa list, std::uint64_t count) {
+  Command c(*this, row::kOpMemReclaim);
+  if (!c.begin()) return c.result();
+  RMM_FIND(operation, waiting(c, handle));
+  RMM_REFUSE_IF(raw(list) % sizeof(std::uint64_t) != 0, "list_aligned");
+  RMM_REFUSE_IF(operation->expected != Operation::Expected::kReclaim, "expected");
+  const std::uint64_t room = entries_in_page(list, count);
+  if (room == 0) return {.code = Code::kIncomplete, .memory = MemoryRequest::kReclaim};
+  RMM_REFUSE_IF(!is_hosts(list), "list");
+  std::uint64_t given = 0;
+  for (; given < room && operation->given_back < operation->memory.size(); ++given) {
+    const Hpa granule = operation->memory[operation->given_back];
+    RMM_REFUSE_IF(!memory_.write_u64(list + given * sizeof(std::uint64_t),
+                                     AddressDescriptor{.base = granule, .count = 1}.encode()),
+                  "list");
+    set(granule, GranuleState::kDelegated);
+    ++operation->given_back;
+  }
+  if (operation->given_back < operation->memory.size())
+    return {.code = Code::kIncomplete, .memory = MemoryRequest::kReclaim, .x1 = given};
+  operation->stage = Operation::Stage::kReclaimed;
+  operation->expected = Operation::Expected::kContinue;
+  return {.code = Code::kIncomplete, .x1 = given};
+}
+
+/// What is left to do when all memory has gone back.
+void Rmm::reclaimed(Operation& operation) {
+  if (raw(operation.object) != 0) set(operation.object, GranuleState::kDelegated);
+  if (operation.command == &row::kPsmmuActivate || operation.command == &row::kPsmmuDeactivate)
+    operation.psmmu->state = Psmmu::State::kInactive;
+}
+
+/// The command's own result, once its memory is there or gone.
+RmiResult Rmm::finish(Operation& operation) {
+  Code code = operation.result;
+  if (operation.stage == Operation::Stage::kReclaimed) {
+    reclaimed(operation);
+  } else {
+    code = operation.command == &row::kPdevCreate      ? pdev_created(operation)
+           : operation.command == &row::kPsmmuActivate ? psmmu_activated(operation)
+                                                       : table_created(operation);
+    if (code != Code::kSuccess) {
+      RmiResult failed = give_back(operation, code);
+      failed.x1 = 0;
+      return failed;
+    }
+  }
+  operation = {};
+  return {.code = code};
+}
+
+RmiResult Rmm::op_continue(std::uint64_t handle) {
+  Command c(*this, row::kOpContinue);
+  if (!c.begin()) return c.result();
+  RMM_FIND(operation, waiting(c, handle));
+  RMM_REFUSE_IF(operation->expected != Operation::Expected::kContinue, "expected");
+  return finish(*operation);
+}
+
+RmiResult Rmm::op_cancel(std::uint64_t handle) {
+  Command c(*this, row::kOpCancel);
+  if (!c.begin()) return c.result();
+  RMM_FIND(operation, waiting(c, handle));
+  (void)operation;
+  return c.refuse("cancel");
+}
+
+}  // namespace teeio::rmm

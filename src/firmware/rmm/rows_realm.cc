@@ -1,0 +1,194 @@
+#include "firmware/rmm/rows.h"
+#include "firmware/rmm/shared_checks.h"
+
+// Granules, realms, RECs and the realm's own calls: TF-RMM 9a7f8ef46378,
+// runtime/rmi/{granule,realm,rec,run}.c, runtime/rsi/{vdev,memory}.c.
+
+namespace teeio::rmm::row {
+namespace {
+
+constexpr Check kRange{"range", Code::kInput, "the range is empty or not aligned"};
+constexpr Check kRd{"rd", Code::kInput, "the granule is no realm"};
+
+constexpr Check kDelegateChecks[] = {
+    kRange, {"granule", Code::kInput, "there is no such granule, or it is not the host's"}};
+constexpr Check kUndelegateChecks[] = {
+    kRange, {"granule", Code::kInput, "there is no such granule, or it is not DELEGATED"}};
+
+constexpr Check kRealmCreateChecks[] = {
+    {"da", Code::kInput, "device assignment is wanted, and the monitor has none"},
+    {"vmid", Code::kGlobal, "the monitor has no VMID left"},
+    {"rtt", Code::kInput, "the root table's granule is not DELEGATED"},
+    {"granule", Code::kInput, "the realm's granule is not DELEGATED"}};
+constexpr Check kRealmActivateChecks[] = {kRd, {"state", Code::kRealm, "the realm is not NEW"}};
+constexpr Check kRealmTerminateChecks[] = {kRd, {"running", Code::kRealm, "a REC is running"}};
+constexpr Check kRealmDestroyChecks[] = {
+    kRd,
+    {"recs", Code::kRealm, "the realm has RECs"},
+    {"state", Code::kRealm, "the realm was not terminated"},
+    {"rtt", Code::kRealm, "the realm's root table has something below it"},
+    {"vdevs", Code::kRealm, "the realm has VDEVs"}};
+
+constexpr Check kRecCreateChecks[] = {
+    {"granule", Code::kInput, "the REC's granule is not DELEGATED"},
+    kRd,
+    {"state", Code::kRealm, "the realm is not NEW"}};
+constexpr Check kRecDestroyChecks[] = {{"rec", Code::kInput, "the granule is no REC"},
+                                       {"running", Code::kRec, "the REC is running"}};
+constexpr Check kRecEnterChecks[] = {{"rec", Code::kInput, "the granule is no REC"},
+                                     {"running", Code::kRec, "the REC is running"},
+                                     {"state", Code::kRealm, "the realm is not ACTIVE"}};
+
+constexpr Check kRsiNoDevices{"da", Code::kRealm, "without device assignment"};
+
+constexpr Check kGetInfoChecks[] = {
+    kRsiNoDevices,
+    {"aligned", Code::kInput, "the address is not aligned to 512 bytes"},
+    {"complete", Code::kInput, "the host names no VDEV"},
+    {"gone", Code::kInput, "the VDEV is gone, another realm's or another id"}};
+constexpr Check kValidateMappingChecks[] = {
+    kRsiNoDevices,
+    {"range", Code::kInput, "the range or the address is empty, not aligned or not protected"},
+    {"complete", Code::kInput, "the host names no VDEV"},
+    {"gone", Code::kInput, "the VDEV is gone"},
+    {"state", Code::kInput, "the VDEV is not LOCKED or STARTED"},
+    {"nonce", Code::kDevice, "lock, measurements or report are newer"}};
+constexpr Check kDmaEnableChecks[] = {
+    kRsiNoDevices,
+    {"complete", Code::kInput, "the host names no VDEV"},
+    {"gone", Code::kInput, "the VDEV is gone"},
+    {"state", Code::kDevice, "the VDEV is not STARTED"},
+    {"nonce", Code::kDevice, "lock, measurements or report are newer"}};
+constexpr Check kDmaDisableChecks[] = {kRsiNoDevices,
+                                       {"complete", Code::kInput, "the host names no VDEV"},
+                                       {"gone", Code::kInput, "the VDEV is gone"}};
+constexpr Check kIpaStateSetChecks[] = {
+    {"ripas", Code::kInput, "not EMPTY or RAM"},
+    {"range", Code::kInput, "the range is empty, not aligned or not protected"}};
+
+}  // namespace
+
+constinit const Row kGranuleRangeDelegate{
+    .number = 0xa1,
+    .name = "RMI_GRANULE_RANGE_DELEGATE",
+    .fails = "RMI_GRANULE_RANGE_DELEGATE fails",
+    .source = "runtime/rmi/granule.c, smc_granule_range_delegate()",
+    .checks = kDelegateChecks,
+    .effect = "the first granule is DELEGATED; x1: the next",
+    .differs = {}};
+constinit const Row kGranuleRangeUndelegate{
+    .number = 0xa2,
+    .name = "RMI_GRANULE_RANGE_UNDELEGATE",
+    .fails = "RMI_GRANULE_RANGE_UNDELEGATE fails",
+    .source = "runtime/rmi/granule.c, smc_granule_range_undelegate()",
+    .checks = kUndelegateChecks,
+    .effect = "the first granule is the host's, RAM scrubbed; x1: the next",
+    .differs = {}};
+constinit const Row kRealmCreate{
+    .number = 0x08,
+    .name = "RMI_REALM_CREATE",
+    .fails = "RMI_REALM_CREATE fails",
+    .source = "runtime/rmi/realm.c, smc_realm_create()",
+    .checks = kRealmCreateChecks,
+    .effect = "NEW, with a VMID",
+    .differs =
+        "of the parameters the device-assignment flag and the root table: 39 bits of "
+        "address, tables from level 1, the lower half protected; 255 VMIDs; no measurement"};
+constinit const Row kRealmActivate{.number = 0x07,
+                                   .name = "RMI_REALM_ACTIVATE",
+                                   .fails = "RMI_REALM_ACTIVATE fails",
+                                   .source = "runtime/rmi/realm.c, smc_realm_activate()",
+                                   .checks = kRealmActivateChecks,
+                                   .effect = "ACTIVE",
+                                   .differs = {}};
+constinit const Row kRealmTerminate{.number = 0xb1,
+                                    .name = "RMI_REALM_TERMINATE",
+                                    .fails = {},
+                                    .source = "runtime/rmi/realm.c, smc_realm_terminate()",
+                                    .checks = kRealmTerminateChecks,
+                                    .effect = "ZOMBIE",
+                                    .differs = {}};
+constinit const Row kRealmDestroy{.number = 0x09,
+                                  .name = "RMI_REALM_DESTROY",
+                                  .fails = "RMI_REALM_DESTROY fails",
+                                  .source = "runtime/rmi/realm.c, smc_realm_destroy()",
+                                  .checks = kRealmDestroyChecks,
+                                  .effect = "the realm's and the root table's granule DELEGATED",
+                                  .differs = {}};
+constinit const Row kRecCreate{
+    .number = 0x0a,
+    .name = "RMI_REC_CREATE",
+    .fails = "RMI_REC_CREATE fails",
+    .source = "runtime/rmi/rec.c, smc_rec_create() and rec_create_continue()",
+    .checks = kRecCreateChecks,
+    .effect = "a REC of the realm",
+    .differs = "done at once: 16 auxiliary granules, parameters and the measurement are not there"};
+constinit const Row kRecDestroy{.number = 0x0b,
+                                .name = "RMI_REC_DESTROY",
+                                .fails = "RMI_REC_DESTROY fails",
+                                .source = "runtime/rmi/rec.c, smc_rec_destroy()",
+                                .checks = kRecDestroyChecks,
+                                .effect = "DELEGATED",
+                                .differs = "done at once, as REC_CREATE"};
+constinit const Row kRecEnter{
+    .number = 0x0c,
+    .name = "RMI_REC_ENTER",
+    .fails = {},
+    .source =
+        "runtime/rmi/run.c, smc_rec_enter(), complete_vdev_id_mapping() and "
+        "complete_dev_mem_mapping()",
+    .checks = kRecEnterChecks,
+    .effect = "what the realm waits for is completed; x1: why it came back",
+    .differs =
+        "of the entry's flags those about RIPAS and device memory; the records' pages are "
+        "x1 and x2 here"};
+
+constinit const Row kRsiVdevGetInfo{
+    .number = 0x0d,
+    .name = "RSI_VDEV_GET_INFO",
+    .fails = {},
+    .source = "runtime/rsi/vdev.c, handle_ and finish_rsi_vdev_get_info()",
+    .checks = kGetInfoChecks,
+    .effect = "state, nonces and digests of the VDEV",
+    .differs = "into a record of the caller instead of the realm's memory"};
+constinit const Row kRsiVdevValidateMapping{
+    .number = 0x0f,
+    .name = "RSI_VDEV_VALIDATE_MAPPING",
+    .fails = {},
+    .source =
+        "runtime/rsi/vdev.c, handle_ and finish_rsi_vdev_validate_mapping(); "
+        "runtime/rmi/run.c, complete_dev_mem_mapping()",
+    .checks = kValidateMappingChecks,
+    .effect =
+        "exit DEV_MEM_MAP; x1: up to where the mapping is valid, x2: whether the host rejects",
+    .differs = "the flags are not looked at (nor are they there)"};
+constinit const Row kRsiVdevDmaEnable{
+    .number = 0x0c,
+    .name = "RSI_VDEV_DMA_ENABLE",
+    .fails = {},
+    .source = "runtime/rsi/vdev.c, handle_ and finish_rsi_vdev_dma_enable()",
+    .checks = kDmaEnableChecks,
+    .effect = "the stream table entry is valid",
+    .differs =
+        "without the defects of that commit a busy VDEV is refused with DEVICE: an UNLOCK "
+        "after VDEV_COMPLETE has switched DMA off, and nothing would do so again. No planes"};
+constinit const Row kRsiVdevDmaDisable{
+    .number = 0x14,
+    .name = "RSI_VDEV_DMA_DISABLE",
+    .fails = {},
+    .source = "runtime/rsi/vdev.c, handle_ and finish_rsi_vdev_dma_disable()",
+    .checks = kDmaDisableChecks,
+    .effect = "the stream table entry is not valid",
+    .differs = {}};
+constinit const Row kRsiIpaStateSet{
+    .number = 0x07,
+    .name = "RSI_IPA_STATE_SET",
+    .fails = {},
+    .source =
+        "runtime/rsi/memory.c, handle_rsi_ipa_state_set(); runtime/rmi/run.c, "
+        "complete_set_ripas()",
+    .checks = kIpaStateSetChecks,
+    .effect = "exit RIPAS_CHANGE; the host calls RTT_SET_RIPAS",
+    .differs = {}};
+
+}  // namespace teeio::rmm::row

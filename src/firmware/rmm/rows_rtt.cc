@@ -1,0 +1,147 @@
+#include "firmware/rmm/rows.h"
+#include "firmware/rmm/shared_checks.h"
+
+// Device memory of a realm: TF-RMM 9a7f8ef46378, runtime/rmi/{rtt,rtt_map,rtt_unmap}.c,
+// lib/s2tt.
+
+namespace teeio::rmm::row {
+namespace {
+
+constexpr Check kRd{"rd", Code::kInput, "the granule is no realm"};
+constexpr Check kRange{"range", Code::kInput, "the range is empty or not aligned"};
+constexpr Check kProtected{"protected", Code::kInput,
+                           "the range is not in the realm's protected address space"};
+constexpr Check kListCount{"list_count", Code::kInput, "the list has no entries"};
+constexpr Check kList{"list", Code::kInput, "the list is not aligned, or not the host's"};
+
+constexpr Check kMapChecks[] = {
+    kReserve,
+    kRd,
+    {"realm", Code::kRealm, "the realm is not NEW or ACTIVE"},
+    {"range", Code::kInput, "the range is empty"},
+    {"type", Code::kInput, "the output addresses are neither one descriptor nor a list"},
+    kListCount,
+    kList,
+    {"descriptor", Code::kInput,
+     "the first descriptor has no blocks, or is not of delegated memory"},
+    {"protected", Code::kInput,
+     "base is not aligned to the block, or the range not in the realm's protected address space"},
+    {"short", Code::kRtt, "the range is shorter than a block"},
+    {"vdev", Code::kInput, "the granule is no VDEV"},
+    {"foreign", Code::kInput, "the VDEV is another realm's"},
+    {"walk", Code::kRtt, "there is no table of the block's level"},
+    {"pa", Code::kInput, "the address is not aligned to the block"},
+    {"outside", Code::kInput, "the block is not inside of one of the VDEV's ranges"},
+    {"entry", Code::kRtt, "the entry is in use, or its RIPAS is RAM"},
+    {"granule", Code::kInput, "a granule of the block is not DELEGATED device memory"}};
+
+constexpr Check kUnmapChecks[] = {
+    kReserve,
+    kRd,
+    kRange,
+    kProtected,
+    {"sbz", Code::kInput, "an output address or count is given, and no list is wanted"},
+    kListCount,
+    kList,
+    {"type", Code::kInput, "there is no such kind of output"},
+    {"walk", Code::kRtt, "base does not begin an entry of the level where the walk ends"},
+    {"entry", Code::kRtt, "the first entry is a table, or larger than the range"}};
+
+constexpr Check kValidateChecks[] = {
+    {"range", Code::kInput, "the range is empty, or its top not aligned"},
+    {"rd_rec", Code::kInput, "a granule is no realm or no REC"},
+    {"running", Code::kRec, "the REC is running"},
+    {"foreign", Code::kRec, "the REC is another realm's"},
+    {"request", Code::kInput, "the realm has not asked for that"},
+    {"walk", Code::kRtt, "base does not begin an entry of the level where the walk ends"},
+    {"entry", Code::kRtt,
+     "the first entry is larger than the range, or does not map the address with RIPAS EMPTY"}};
+
+constexpr Check kCreateChecks[] = {
+    {"granule", Code::kInput, "the table's granule is not DELEGATED"},
+    kRd,
+    {"level", Code::kInput, "no table of that level covers that address"},
+    {"walk", Code::kRtt, "there is no table above"},
+    {"entry", Code::kRtt, "the entry above is a table already, or maps something"}};
+constexpr Check kDestroyChecks[] = {
+    kRd,
+    {"level", Code::kInput, "no table of that level covers that address"},
+    {"walk", Code::kRtt, "there is no such table"},
+    {"live", Code::kRtt, "the table maps something, or has tables below it"}};
+constexpr Check kReadEntryChecks[] = {
+    kRd, {"level", Code::kInput, "no entry of that level has that address"}};
+
+constexpr Check kSetRipasChecks[] = {
+    {"range", Code::kInput, "the range is empty, or its top not aligned"},
+    {"rd_rec", Code::kInput, "a granule is no realm or no REC"},
+    {"running", Code::kRec, "the REC is running"},
+    {"foreign", Code::kRec, "the REC is another realm's"},
+    {"request", Code::kInput, "the realm has not asked for that"},
+    {"walk", Code::kRtt, "base does not begin an entry of the level where the walk ends"},
+    {"entry", Code::kRtt, "the first entry is larger than the range, or may not be changed so"}};
+
+}  // namespace
+
+constinit const Row kRttDevMap{
+    .number = 0xa7,
+    .name = "RMI_RTT_DEV_MAP",
+    .fails = "RMI_RTT_DEV_MAP fails",
+    .source = "runtime/rmi/rtt_map.c, smc_rtt_dev_map() and validate_map_inputs_common()",
+    .checks = kMapChecks,
+    .effect =
+        "x1: how far, within one table; RIPAS stays, granules are MAPPED. What stops it after "
+        "the first block is no error",
+    .differs = "it never yields, so no entry is BUSY and it is never INCOMPLETE"};
+constinit const Row kRttDevUnmap{
+    .number = 0xa8,
+    .name = "RMI_RTT_DEV_UNMAP",
+    .fails = "RMI_RTT_DEV_UNMAP fails",
+    .source =
+        "runtime/rmi/rtt_unmap.c, smc_rtt_dev_unmap(), validate_unmap_inputs() and "
+        "unmap_make_new_s2tte()",
+    .checks = kUnmapChecks,
+    .effect =
+        "x1: how far, within one table; x2: the descriptor of what was mapped (SINGLE), x3: "
+        "how many are in the list. Entries that map nothing are passed over; RIPAS DEV "
+        "becomes DESTROYED",
+    .differs = "it never yields, so it is never INCOMPLETE"};
+constinit const Row kRttDevValidate{
+    .number = 0x13,
+    .name = "RMI_RTT_DEV_VALIDATE",
+    .fails = "RMI_RTT_DEV_VALIDATE fails",
+    .source = "runtime/rmi/rtt.c, smc_rtt_dev_validate() and rtt_dev_mem_set()",
+    .checks = kValidateChecks,
+    .effect = "RIPAS DEV as far as entries are EMPTY and map what the realm asked for; x1: how far",
+    .differs = {}};
+constinit const Row kRttCreate{.number = 0x0d,
+                               .name = "RMI_RTT_CREATE",
+                               .fails = {},
+                               .source = "runtime/rmi/rtt.c, smc_rtt_create()",
+                               .checks = kCreateChecks,
+                               .effect = "a table whose entries have the RIPAS of the entry above",
+                               .differs = "a block is not split: the entry above must map nothing"};
+constinit const Row kRttDestroy{
+    .number = 0x0e,
+    .name = "RMI_RTT_DESTROY",
+    .fails = {},
+    .source = "runtime/rmi/rtt.c, smc_rtt_destroy()",
+    .checks = kDestroyChecks,
+    .effect = "x1: the table's granule, DELEGATED; the entry above is unassigned and DESTROYED",
+    .differs = "x2 is 0 (the next address with something alive)"};
+constinit const Row kRttReadEntry{.number = 0x11,
+                                  .name = "RMI_RTT_READ_ENTRY",
+                                  .fails = {},
+                                  .source = "runtime/rmi/rtt.c, smc_rtt_read_entry()",
+                                  .checks = kReadEntryChecks,
+                                  .effect = "x1: level, x2: state, x3: address, x4: RIPAS",
+                                  .differs = {}};
+constinit const Row kRttSetRipas{
+    .number = 0x19,
+    .name = "RMI_RTT_SET_RIPAS",
+    .fails = {},
+    .source = "runtime/rmi/rtt.c, smc_rtt_set_ripas() and update_ripas()",
+    .checks = kSetRipasChecks,
+    .effect = "what the realm asked for with RSI_IPA_STATE_SET; x1: how far",
+    .differs = {}};
+
+}  // namespace teeio::rmm::row

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "base/types.h"
+#include "firmware/rmm/types.h"
+
+namespace teeio::rmm {
+
+/// What the realm thinks of an IPA. Source: TF-RMM lib/s2tt/include/ripas.h.
+enum class Ripas : std::uint8_t { kEmpty = 0, kRam = 1, kDestroyed = 2, kDev = 3 };
+
+/// A realm's stage-2 tables: 39 bits of address, tables from level 1 on, 512 entries
+/// each. Only device memory is ever mapped.
+///
+/// Locking: the monitor's.
+class Rtt {
+ public:
+  static constexpr std::uint8_t kRootLevel = 1;
+  static constexpr std::uint64_t kAddresses = std::uint64_t{1} << 39U;
+  /// The lower half is protected.
+  static constexpr std::uint64_t kProtected = kAddresses / 2;
+
+  struct Entry {
+    Ripas ripas = Ripas::kEmpty;
+    std::optional<Hpa> address{};  ///< assigned_dev
+    Bdf tdi{};                     ///< whose memory that is
+    Gpa mapped_at{0};              ///< for traces
+  };
+  /// Where a walk ends: the table's level, and the entry there.
+  struct Walk {
+    std::uint8_t level = kRootLevel;
+    bool table = false;  ///< the entry is a table (the walk went no deeper)
+  };
+
+  /// Goes down to `wanted` at most.
+  [[nodiscard]] Walk walk(Gpa ipa, std::uint8_t wanted) const;
+  /// The entry of that level. Precondition: a walk ended there, and it is no table.
+  [[nodiscard]] Entry entry(Gpa ipa, std::uint8_t level) const;
+  void set(Gpa ipa, std::uint8_t level, const Entry& entry);
+
+  /// A table of `level` for the addresses around `ipa`. Precondition: a walk ended one level
+  /// above, at an entry that maps nothing.
+  void add_table(Gpa ipa, std::uint8_t level, Hpa granule);
+  /// Takes it away; the entry above is unassigned and DESTROYED. Gives the granule.
+  /// Precondition: it is there, and live() is false.
+  Hpa remove_table(Gpa ipa, std::uint8_t level);
+  [[nodiscard]] bool has_table(Gpa ipa, std::uint8_t level) const;
+  [[nodiscard]] Hpa table(Gpa ipa, std::uint8_t level) const;
+  /// Whether a table maps something or has tables below it. The root's: level 1.
+  [[nodiscard]] bool live(Gpa ipa, std::uint8_t level) const;
+
+ private:
+  struct Key {
+    std::uint8_t level;
+    std::uint64_t base;
+    auto operator<=>(const Key&) const = default;
+  };
+  static Key key(Gpa ipa, std::uint8_t level, std::uint64_t bytes) {
+    return {level, raw(ipa) & ~(bytes - 1)};
+  }
+  /// Bytes that a table of that level covers.
+  static std::uint64_t span(std::uint8_t level) { return level_bytes(level) * 512; }
+  [[nodiscard]] bool any_entry(Gpa base, std::uint8_t level) const;
+
+  std::map<Key, Hpa> tables_;     ///< below the root, by level and first address
+  std::map<Key, Entry> entries_;  ///< those that are not unassigned and EMPTY
+};
+
+}  // namespace teeio::rmm

@@ -1,0 +1,107 @@
+#include <algorithm>
+
+#include "firmware/rmm/command.h"
+
+// A realm's tables and what it thinks of its addresses: TF-RMM runtime/rmi/rtt.c.
+
+namespace teeio::rmm {
+namespace {
+
+enum EntryState : std::uint64_t { kUnassigned = 0, kTable = 2, kAssignedDev = 3 };
+
+/// validate_rtt_structure_cmds(): a table of `level`, at the beginning of what it covers.
+bool is_table_place(Gpa ipa, std::uint8_t level) {
+  return level > Rtt::kRootLevel && level <= kPageLevel &&
+         raw(ipa) % level_bytes(static_cast<std::uint8_t>(level - 1)) == 0 &&
+         raw(ipa) < Rtt::kAddresses;
+}
+
+/// update_ripas() of an entry that maps device memory or nothing. False: it may not be.
+bool change(Rtt::Entry& entry, Ripas wanted, bool change_destroyed) {
+  if (wanted == Ripas::kRam) {
+    if (entry.address) return false;
+    if (entry.ripas == Ripas::kDestroyed && !change_destroyed) return false;
+  }
+  entry.ripas = wanted;
+  return true;
+}
+
+}  // namespace
+
+RmiResult Rmm::rtt_create(Hpa rd, Hpa rtt, Gpa ipa, std::uint8_t level) {
+  Command c(*this, row::kRttCreate);
+  if (!c.begin()) return c.result();
+  if (!c.granule(rtt, GranuleState::kDelegated, "granule")) return c.result();
+  RMM_FIND(realm, c.realm(rd));
+  RMM_REFUSE_IF(!is_table_place(ipa, level), "level");
+  const auto above = static_cast<std::uint8_t>(level - 1);
+  const Rtt::Walk walk = realm->rtt.walk(ipa, above);
+  if (walk.level != above) return c.refuse("walk", 0, walk.level);
+  if (walk.table || realm->rtt.entry(ipa, above).address) return c.refuse("entry", 0, above);
+  set(rtt, GranuleState::kRtt);
+  realm->rtt.add_table(ipa, level, rtt);
+  return {};
+}
+
+RmiResult Rmm::rtt_destroy(Hpa rd, Gpa ipa, std::uint8_t level) {
+  Command c(*this, row::kRttDestroy);
+  if (!c.begin()) return c.result();
+  RMM_FIND(realm, c.realm(rd));
+  RMM_REFUSE_IF(!is_table_place(ipa, level), "level");
+  if (!realm->rtt.has_table(ipa, level))
+    return c.refuse("walk", 0, realm->rtt.walk(ipa, static_cast<std::uint8_t>(level - 1)).level);
+  if (realm->rtt.live(ipa, level)) return c.refuse("live", 0, level);
+  const Hpa granule = realm->rtt.remove_table(ipa, level);
+  set(granule, GranuleState::kDelegated);
+  return {.x1 = raw(granule)};
+}
+
+RmiResult Rmm::rtt_read_entry(Hpa rd, Gpa ipa, std::uint8_t level) {
+  Command c(*this, row::kRttReadEntry);
+  if (!c.begin()) return c.result();
+  RMM_FIND(realm, c.realm(rd));
+  RMM_REFUSE_IF(level < Rtt::kRootLevel || level > kPageLevel ||
+                    raw(ipa) % level_bytes(level) != 0 || raw(ipa) >= Rtt::kAddresses,
+                "level");
+  const Rtt::Walk walk = realm->rtt.walk(ipa, level);
+  RmiResult result{.x1 = walk.level};
+  if (walk.table) {
+    result.x2 = kTable;
+    result.x3 = raw(realm->rtt.table(ipa, static_cast<std::uint8_t>(walk.level + 1)));
+    return result;
+  }
+  const Rtt::Entry entry = realm->rtt.entry(ipa, walk.level);
+  result.x2 = entry.address ? kAssignedDev : kUnassigned;
+  // The source tells no address of one that is DESTROYED.
+  if (entry.address && entry.ripas != Ripas::kDestroyed) result.x3 = raw(*entry.address);
+  result.x4 = static_cast<std::uint64_t>(entry.ripas);
+  return result;
+}
+
+RmiResult Rmm::rtt_set_ripas(Hpa rd, Hpa rec_at, Gpa base, Gpa top) {
+  Command c(*this, row::kRttSetRipas);
+  if (!c.begin()) return c.result();
+  RMM_REFUSE_IF(top <= base || !is_page_aligned(raw(top)), "range");
+  RMM_FIND(realm, c.realm(rd, "rd_rec"));
+  RMM_FIND(rec, c.rec(rec_at, "rd_rec"));
+  RMM_REFUSE_IF(rec->running, "running");
+  RMM_REFUSE_IF(rec->rd != rd, "foreign");
+  Rec::SetRipas& request = rec->set_ripas;
+  RMM_REFUSE_IF(base != request.addr || top > request.top, "request");
+  const std::uint8_t level = realm->rtt.walk(base, kPageLevel).level;
+  const std::uint64_t bytes = level_bytes(level);
+  if (raw(base) % bytes != 0) return c.refuse("walk", 0, level);
+  const std::uint64_t span = bytes * 512;
+  const std::uint64_t end = std::min(raw(top) - raw(base), span - raw(base) % span);
+  std::uint64_t done = 0;
+  for (; done + bytes <= end; done += bytes) {
+    Rtt::Entry entry = realm->rtt.entry(base + done, level);
+    if (!change(entry, request.wanted, request.change_destroyed)) break;
+    realm->rtt.set(base + done, level, entry);
+  }
+  if (done == 0) return c.refuse("entry", 0, level);
+  request.addr = base + done;
+  return {.x1 = raw(base) + done};
+}
+
+}  // namespace teeio::rmm

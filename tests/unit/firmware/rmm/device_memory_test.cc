@@ -1,0 +1,89 @@
+// Ranges, blocks, lists and tables of a realm's device memory, and reports that are too long.
+#include "unit/firmware/rmm/machine.h"
+
+namespace teeio::rmm {
+namespace {
+
+constexpr std::uint64_t kBlock = 1U << 21U;
+
+class DeviceMemory : public Machine {
+ protected:
+  void SetUp() override {
+    unlocked();
+    for (std::uint64_t i = 0; i < 4; ++i) ASSERT_RMI(delegate(kBar + i * kPageSize));
+  }
+  std::uint64_t pages(std::uint64_t first, std::uint64_t count) {
+    return AddressDescriptor{.base = kBar + first * kPageSize, .count = count}.encode();
+  }
+};
+
+TEST_F(DeviceMemory, ARangeIsMappedByOneDescriptorAndGivenBackByOne) {
+  const RmiResult mapped = rmm.rtt_dev_map(rd, vdev, kIpa, kIpa + 4 * kPageSize, {}, pages(0, 4));
+  ASSERT_RMI(mapped);
+  EXPECT_EQ(mapped.x1, raw(kIpa + 4 * kPageSize));
+  const RmiResult unmapped = rmm.rtt_dev_unmap(rd, kIpa, kIpa + 8 * kPageSize, {});
+  ASSERT_RMI(unmapped);
+  EXPECT_EQ(unmapped.x1, raw(kIpa + 8 * kPageSize));
+  EXPECT_EQ(unmapped.x2, pages(0, 4));
+}
+
+TEST_F(DeviceMemory, WhatStopsItLaterIsNoError) {
+  ASSERT_RMI(dev_map(kIpa + 2 * kPageSize, kBar + 3 * kPageSize));
+  const RmiResult mapped = rmm.rtt_dev_map(rd, vdev, kIpa, kIpa + 4 * kPageSize, {}, pages(0, 3));
+  ASSERT_RMI(mapped);
+  EXPECT_EQ(mapped.x1, raw(kIpa + 2 * kPageSize));
+}
+
+TEST_F(DeviceMemory, UnmappingStopsWhereAddressesAreNotInARow) {
+  ASSERT_RMI(dev_map(kIpa, kBar + 2 * kPageSize));
+  ASSERT_RMI(dev_map(kIpa + kPageSize, kBar));
+  const RmiResult first = rmm.rtt_dev_unmap(rd, kIpa, kIpa + 2 * kPageSize, {});
+  ASSERT_RMI(first);
+  EXPECT_EQ(first.x1, raw(kIpa + kPageSize));
+  EXPECT_EQ(first.x2, pages(2, 1));
+}
+
+TEST_F(DeviceMemory, AListNamesAndTakesPagesOneByOne) {
+  for (std::uint64_t i = 0; i < 2; ++i)
+    ASSERT_TRUE(memory.write_u64(list + 8 * i, pages(3 - 2 * i, 1)));
+  const AddressFlags two{.type = AddressFlags::kList, .count = 2};
+  ASSERT_RMI(rmm.rtt_dev_map(rd, vdev, kIpa, kIpa + 2 * kPageSize, two, raw(list)));
+  EXPECT_EQ(rmm.rtt_read_entry(rd, kIpa, 3).x3, raw(kBar + 3 * kPageSize));
+  ASSERT_TRUE(memory.write_u64(list, 0));
+  const RmiResult unmapped = rmm.rtt_dev_unmap(rd, kIpa, kIpa + 2 * kPageSize, two, raw(list));
+  ASSERT_RMI(unmapped);
+  EXPECT_EQ(unmapped.x3, 2U);
+  EXPECT_EQ(*memory.read_u64(list), pages(3, 1));
+}
+
+TEST_F(DeviceMemory, AWalkThatEndsEarlySaysWhere) {
+  const Gpa far = kIpa + (std::uint64_t{1} << 30U);
+  const RmiResult refused = dev_map(far, kBar);
+  EXPECT_RMI(refused, Code::kRtt);
+  EXPECT_EQ(refused.level, 1);
+  const RmiResult near = dev_map(kIpa + kBlock, kBar);
+  EXPECT_RMI(near, Code::kRtt);
+  EXPECT_EQ(near.level, 2);
+}
+
+TEST_F(DeviceMemory, ATableThatGoesLeavesItsAddressesDestroyed) {
+  ASSERT_RMI(rmm.rtt_destroy(rd, kIpa, 3));
+  const RmiResult entry = rmm.rtt_read_entry(rd, kIpa, 3);
+  EXPECT_EQ(entry.x1, 2U);
+  EXPECT_EQ(entry.x4, static_cast<std::uint64_t>(Ripas::kDestroyed));
+  ASSERT_RMI(rmm.rtt_create(rd, granule(), kIpa, 3));
+  EXPECT_EQ(rmm.rtt_read_entry(rd, kIpa + kPageSize, 3).x4,
+            static_cast<std::uint64_t>(Ripas::kDestroyed));
+}
+
+// dev_tdisp_report_main(): the buffer has 4096 bytes.
+TEST_F(DeviceMemory, AReportOfMoreThanAPageIsAnError) {
+  lock();
+  device.report.device_info = Bytes(4096);
+  ASSERT_RMI(rmm.vdev_get_interface_report(rd, pdev, vdev));
+  ASSERT_RMI(drive_vdev());
+  EXPECT_EQ(vdev_state(), VdevState::kError);
+}
+
+}  // namespace
+}  // namespace teeio::rmm

@@ -1,0 +1,302 @@
+// What makes each check of the commands about granules, realms, tables, SMMUs and
+// stateful operations fail: see rows_test.cc.
+#include "unit/firmware/rmm/rows.h"
+
+namespace teeio::rmm {
+namespace {
+
+using M = Story;
+
+constexpr std::uint64_t kBlock = 1U << 21U;
+
+void no_rd(M& m) { m.rd = m.granule(); }
+void a_granule(M& m) { m.instead = m.granule(); }
+void empty(M& m) { m.top = m.base; }
+void runs(M& m) { m.rmm.set_running(m.rec, true); }
+void place(M& m, Gpa base, std::uint64_t bytes = kPageSize) {
+  m.base = base;
+  m.top = base + bytes;
+}
+void list_of(M& m, std::uint64_t count, std::uint64_t address) {
+  m.flags = {.type = AddressFlags::kList, .count = count};
+  m.word = address;
+}
+void list_without_entries(M& m) { list_of(m, 0, raw(m.list)); }
+void list_off(M& m) { list_of(m, 1, raw(m.list) + 4); }
+
+/// A realm beside the first, as far as `then` takes it, and terminated.
+void ended_realm(M& m, const std::function<void()>& then) {
+  m.other_realm();
+  then();
+  ASSERT_RMI(m.rmm.realm_terminate(m.rd));
+}
+/// The realm asks for device memory at `base`, `address`.
+void asked(M& m, Gpa base, Hpa address) {
+  place(m, base);
+  m.ask(m.base, m.top, address);
+}
+void ripas_asked(M& m, Gpa base) {
+  place(m, base);
+  (void)m.rmm.rsi_ipa_state_set(m.rec, m.base, m.top, 1, false);
+}
+
+void active_smmu(M& m) {
+  ASSERT_RMI(m.finish(m.rmm.psmmu_activate(Settings::kPsmmu, m.page(PsmmuParams{}))));
+}
+void write_list(M& m, const AddressDescriptor& descriptor) {
+  EXPECT_TRUE(m.memory.write_u64(m.list, descriptor.encode()));
+}
+void begin_activation(M& m) {
+  m.handle = m.rmm.psmmu_activate(Settings::kPsmmu, m.page(PsmmuParams{})).x1;
+  write_list(m, {.base = m.run_of(2), .count = 2});
+}
+RmiResult donate(M& m) { return m.rmm.op_mem_donate(m.handle, m.list, m.count); }
+
+const Cases kRealms{
+    {.row = &row::kGranuleRangeDelegate,
+     .prepare = [](M&) {},
+     .call = [](M& m) { return m.rmm.granule_range_delegate(m.params, m.params + m.count * 4096); },
+     .wrong = {{"range", [](M& m) { m.count = 0; }}, {"granule", [](M& m) { m.params = m.rd; }}}},
+    {.row = &row::kGranuleRangeUndelegate,
+     .prepare = [](M&) {},
+     .call = [](M& m) { return m.rmm.granule_range_undelegate(m.rd, m.rd + m.count * 4096); },
+     .wrong = {{"range", [](M& m) { m.count = 0; }}, {"granule", [](M& m) { m.rd = m.params; }}}},
+    {.row = &row::kRealmCreate,
+     .prepare = [](M&) {},
+     .call = [](M& m) { return m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt}); },
+     .wrong = {{"da", [](M&) {}},
+               {"vmid",
+                [](M& m) {
+                  for (int i = 0; i < 255; ++i)
+                    ASSERT_RMI(m.rmm.realm_create(m.granule(), {.vm = 2, .rtt = m.granule()}));
+                }},
+               {"rtt", [](M& m) { m.rtt = m.params; }},
+               {"granule", [](M& m) { m.rd = m.params; }}}},
+    {.row = &row::kRealmActivate,
+     .prepare = [](M& m) { (void)m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt}); },
+     .call = [](M& m) { return m.rmm.realm_activate(m.rd); },
+     .wrong = {{"rd", no_rd}, {"state", [](M& m) { (void)m.rmm.realm_activate(m.rd); }}}},
+    {.row = &row::kRealmTerminate,
+     .prepare = [](M& m) { m.make_realm(); },
+     .call = [](M& m) { return m.rmm.realm_terminate(m.rd); },
+     .wrong = {{"rd", no_rd}, {"running", runs}}},
+    {.row = &row::kRealmDestroy,
+     .prepare =
+         [](M& m) {
+           m.make_realm();
+           (void)m.rmm.rec_destroy(m.rec);
+           (void)m.rmm.realm_terminate(m.rd);
+         },
+     .call = [](M& m) { return m.rmm.realm_destroy(m.rd); },
+     .wrong = {{"rd", no_rd},
+               {"recs",
+                [](M& m) { ended_realm(m, [&] { (void)m.rmm.rec_create(m.rd, m.granule()); }); }},
+               {"state", [](M& m) { m.other_realm(); }},
+               {"rtt",
+                [](M& m) {
+                  ended_realm(m, [&] { (void)m.rmm.rtt_create(m.rd, m.granule(), m.base, 2); });
+                }},
+               {"vdevs",
+                [](M& m) {
+                  ended_realm(m, [&] {
+                    m.connect();
+                    m.create_vdev();
+                  });
+                }}}},
+    {.row = &row::kRecCreate,
+     .prepare = [](M& m) { (void)m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt}); },
+     .call = [](M& m) { return m.rmm.rec_create(m.rd, m.rec); },
+     .wrong = {{"granule", [](M& m) { m.rec = m.params; }},
+               {"rd", no_rd},
+               {"state", [](M& m) { (void)m.rmm.realm_activate(m.rd); }}}},
+    {.row = &row::kRecDestroy,
+     .prepare = [](M& m) { m.make_realm(); },
+     .call = [](M& m) { return m.rmm.rec_destroy(m.rec); },
+     .wrong = {{"rec", [](M& m) { m.rec = m.granule(); }}, {"running", runs}}},
+    {.row = &row::kRecEnter,
+     .prepare = [](M& m) { m.make_realm(); },
+     .call = [](M& m) { return m.rmm.rec_enter(m.rec); },
+     .wrong = {{"rec", [](M& m) { m.rec = m.granule(); }},
+               {"running", runs},
+               {"state", [](M& m) { (void)m.rmm.realm_terminate(m.rd); }}}}};
+
+const Cases kTables{
+    {.row = &row::kRttDevMap,
+     .prepare =
+         [](M& m) {
+           m.unlocked();
+           (void)m.delegate(M::kBar);
+         },
+     .call = [](M& m) { return m.rmm.rtt_dev_map(m.rd, m.vdev, m.base, m.top, m.flags, m.word); },
+     .wrong = {{"rd", no_rd},
+               {"realm", [](M& m) { (void)m.rmm.realm_terminate(m.rd); }},
+               {"range", empty},
+               {"type", [](M& m) { m.flags.type = AddressFlags::kNone; }},
+               {"list_count", list_without_entries},
+               {"list", list_off},
+               {"descriptor", [](M& m) { m.word = raw(M::kBar); }},
+               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
+               {"short", [](M& m) { m.word = M::one(M::kBar, 2); }},
+               {"vdev", [](M& m) { m.vdev = m.granule(); }},
+               {"foreign", [](M& m) { m.other_realm(); }},
+               {"walk", [](M& m) { place(m, M::kIpa + kBlock); }},
+               {"pa",
+                [](M& m) {
+                  place(m, M::kIpa + kBlock, kBlock);
+                  m.word = M::one(M::kBar + kPageSize, 2);
+                }},
+               {"outside", [](M& m) { m.word = M::one(M::kOtherBar); }},
+               {"entry",
+                [](M& m) {
+                  m.map(1);
+                  place(m, M::kIpa + kPageSize);
+                }},
+               {"granule", [](M& m) { m.word = M::one(M::kBar + kPageSize); }}}},
+    {.row = &row::kRttDevUnmap,
+     .prepare =
+         [](M& m) {
+           m.unlocked();
+           m.map(0);
+           m.word = 0;
+         },
+     .call = [](M& m) { return m.rmm.rtt_dev_unmap(m.rd, m.base, m.top, m.flags, m.word); },
+     .wrong = {{"rd", no_rd},
+               {"range", empty},
+               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
+               {"sbz", [](M& m) { m.word = 1; }},
+               {"list_count", list_without_entries},
+               {"list", list_off},
+               {"type", [](M& m) { m.flags.type = 3; }},
+               {"walk", [](M& m) { place(m, M::kIpa + kBlock + kPageSize); }},
+               {"entry", [](M& m) { place(m, M::kIpa + kBlock); }}}},
+    {.row = &row::kRttDevValidate,
+     .prepare =
+         [](M& m) {
+           m.run();
+           asked(m, M::kIpa + kPageSize, M::kBar + kPageSize);
+         },
+     .call = [](M& m) { return m.rmm.rtt_dev_validate(m.rd, m.rec, m.base, m.top); },
+     .wrong = {{"range", empty},
+               {"rd_rec", [](M& m) { m.rec = m.granule(); }},
+               {"running", runs},
+               {"foreign", [](M& m) { m.other_realm(); }},
+               {"request", [](M& m) { place(m, M::kIpa); }},
+               {"walk", [](M& m) { asked(m, M::kIpa + kBlock + kPageSize, M::kBar + kPageSize); }},
+               {"entry", [](M& m) { asked(m, M::kIpa + kPageSize, M::kBar); }}}},
+    {.row = &row::kRttCreate,
+     .prepare =
+         [](M& m) {
+           m.make_realm();
+           (void)m.rmm.rtt_create(m.rd, m.granule(), m.base, 2);
+           m.rtt = m.granule();
+         },
+     .call = [](M& m) { return m.rmm.rtt_create(m.rd, m.rtt, m.base, m.level); },
+     .wrong = {{"granule", [](M& m) { m.rtt = m.params; }},
+               {"rd", no_rd},
+               {"level", [](M& m) { m.level = 1; }},
+               {"walk", [](M& m) { place(m, M::kIpa + (std::uint64_t{1} << 30U)); }},
+               {"entry",
+                [](M& m) { (void)m.rmm.rtt_create(m.rd, m.granule(), m.base, m.level); }}}},
+    {.row = &row::kRttDestroy,
+     .prepare = [](M& m) { m.unlocked(); },
+     .call = [](M& m) { return m.rmm.rtt_destroy(m.rd, m.base, m.level); },
+     .wrong = {{"rd", no_rd},
+               {"level", [](M& m) { place(m, M::kIpa + kPageSize); }},
+               {"walk", [](M& m) { place(m, M::kIpa + kBlock); }},
+               {"live", [](M& m) { m.map(0); }}}},
+    {.row = &row::kRttReadEntry,
+     .prepare = [](M& m) { m.unlocked(); },
+     .call = [](M& m) { return m.rmm.rtt_read_entry(m.rd, m.base, m.level); },
+     .wrong = {{"rd", no_rd}, {"level", [](M& m) { m.level = 4; }}}},
+    {.row = &row::kRttSetRipas,
+     .prepare =
+         [](M& m) {
+           m.unlocked();
+           ripas_asked(m, M::kIpa);
+         },
+     .call = [](M& m) { return m.rmm.rtt_set_ripas(m.rd, m.rec, m.base, m.top); },
+     .wrong = {{"range", empty},
+               {"rd_rec", [](M& m) { m.rec = m.granule(); }},
+               {"running", runs},
+               {"foreign", [](M& m) { m.other_realm(); }},
+               {"request", [](M& m) { place(m, M::kIpa + kPageSize); }},
+               {"walk", [](M& m) { ripas_asked(m, M::kIpa + kBlock + kPageSize); }},
+               {"entry", [](M& m) { m.map(0); }}}}};
+
+const Cases kSmmus{
+    {.row = &row::kPsmmuActivate,
+     .prepare = [](M&) {},
+     .call = [](M& m) { return m.rmm.psmmu_activate(m.psmmu, m.at(m.up)); },
+     .wrong = {{"feature", [](M&) {}},
+               {"psmmu", [](M& m) { m.psmmu = m.psmmu + kPageSize; }},
+               {"params", a_granule},
+               {"flags", [](M& m) { m.up.flags = 2; }},
+               {"state", active_smmu}}},
+    {.row = &row::kPsmmuDeactivate,
+     .prepare = active_smmu,
+     .call = [](M& m) { return m.rmm.psmmu_deactivate(m.psmmu); },
+     .wrong = {{"psmmu", [](M& m) { m.psmmu = m.psmmu + kPageSize; }},
+               {"state", [](M& m) { (void)m.finish(m.rmm.psmmu_deactivate(m.psmmu)); }},
+               {"tables", [](M& m) { (void)m.finish(m.rmm.psmmu_st_l2_create(m.psmmu, m.sid)); }}}},
+    {.row = &row::kPsmmuStL2Create,
+     .prepare = active_smmu,
+     .call = [](M& m) { return m.rmm.psmmu_st_l2_create(m.psmmu, m.sid); },
+     .wrong = {{"psmmu", [](M& m) { m.psmmu = m.psmmu + kPageSize; }},
+               {"sid", [](M& m) { m.sid = 0x101; }}}},
+    {.row = &row::kPsmmuStL2Destroy,
+     .prepare = [](M& m) { m.make_smmu(); },
+     .call = [](M& m) { return m.rmm.psmmu_st_l2_destroy(m.psmmu, m.sid); },
+     .wrong = {{"psmmu", [](M& m) { m.psmmu = m.psmmu + kPageSize; }},
+               {"sid", [](M& m) { m.sid = 0x10000; }},
+               {"table", [](M& m) { m.sid = 0x140; }}}},
+    {.row = &row::kOpContinue,
+     .prepare =
+         [](M& m) {
+           begin_activation(m);
+           (void)donate(m);
+           for (int i = 0; i < 2; ++i) {
+             write_list(m, {.base = m.granule(), .count = 1});
+             (void)donate(m);
+           }
+         },
+     .call = [](M& m) { return m.rmm.op_continue(m.handle); },
+     .wrong = {{"handle", [](M& m) { m.handle = 99; }},
+               {"expected", [](M& m) { m.handle = m.rmm.psmmu_st_l2_create(m.psmmu, 0).x1; }}}},
+    {.row = &row::kOpMemDonate,
+     .prepare = begin_activation,
+     .call = donate,
+     .wrong = {{"handle", [](M& m) { m.handle = 0; }},
+               {"expected",
+                [](M& m) {
+                  m.open();
+                  (void)m.rmm.pdev_stop(m.pdev);
+                  (void)m.drive_pdev();
+                  m.handle = m.rmm.pdev_destroy(m.pdev).x1;
+                }},
+               {"list_aligned", [](M& m) { m.list = m.list + 4; }},
+               {"list", [](M& m) { m.list = m.granule(); }},
+               {"descriptor",
+                [](M& m) {
+                  write_list(m, {.base = m.run_of(2), .count = 2, .undelegated = true});
+                }},
+               {"amount", [](M& m) { write_list(m, {.base = m.run_of(4), .count = 4}); }},
+               {"partial", [](M& m) { write_list(m, {.base = m.granule(), .count = 1}); }}}},
+    {.row = &row::kOpMemReclaim,
+     .prepare =
+         [](M& m) {
+           m.make_smmu();
+           m.handle = m.rmm.psmmu_st_l2_destroy(m.psmmu, m.sid).x1;
+         },
+     .call = [](M& m) { return m.rmm.op_mem_reclaim(m.handle, m.list, m.count); },
+     .wrong = {{"handle", [](M& m) { m.handle = 0; }},
+               {"list_aligned", [](M& m) { m.list = m.list + 4; }},
+               {"expected", [](M& m) { (void)m.rmm.op_mem_reclaim(m.handle, m.list, 1); }},
+               {"list", [](M& m) { m.list = m.granule(); }}}},
+    {.row = &row::kOpCancel,
+     .prepare = begin_activation,
+     .call = [](M& m) { return m.rmm.op_cancel(m.handle); },
+     .wrong = {{"handle", [](M& m) { m.handle = 99; }}, {"cancel", [](M&) {}}},
+     .never = true}};
+
+}  // namespace
+}  // namespace teeio::rmm

@@ -1,0 +1,127 @@
+// Every check of the realm's own calls: it refuses, with its status, when it alone fails.
+#include "unit/firmware/rmm/rows.h"
+
+namespace teeio::rmm {
+namespace {
+
+using M = Story;
+
+RsiResult result(M& m) { return m.rmm.rsi_result(m.rec); }
+Rmm::Mapping mapping(M& m) {
+  return {.vdev_id = M::kId,
+          .base = M::kIpa,
+          .top = M::kIpa + kPageSize,
+          .pa = M::kBar,
+          .nonces = m.nonces()};
+}
+/// The second half of a call that left the realm.
+RsiResult completed(M& m) {
+  (void)m.complete();
+  return result(m);
+}
+RsiResult unnamed(M& m) {
+  (void)m.rmm.rec_enter(m.rec);
+  return result(m);
+}
+/// Between VDEV_COMPLETE and REC_ENTER, which finds another machine.
+RsiResult after(M& m, const std::function<void()>& meanwhile) {
+  EXPECT_RMI(m.rmm.vdev_complete(m.rec, m.vdev), Code::kSuccess);
+  meanwhile();
+  return unnamed(m);
+}
+RsiResult without_vdev(M& m) {
+  return after(m, [&] { ASSERT_RMI(m.rmm.vdev_destroy(m.rd, m.pdev, m.vdev)); });
+}
+
+struct RsiCase {
+  const Row* row;
+  std::string_view id;
+  std::function<void(M&)> prepare;
+  std::function<RsiResult(M&)> call;
+};
+
+void plain_realm(M& m) { m.make_realm(false); }
+void unlocked(M& m) { m.unlocked(); }
+void started(M& m) {
+  m.locked();
+  m.start();
+}
+
+const RsiCase kCases[] = {
+    {&row::kRsiVdevGetInfo, "da", plain_realm,
+     [](M& m) { return m.rmm.rsi_vdev_get_info(m.rec, M::kId, 0); }},
+    {&row::kRsiVdevGetInfo, "aligned", unlocked,
+     [](M& m) { return m.rmm.rsi_vdev_get_info(m.rec, M::kId, 256); }},
+    {&row::kRsiVdevGetInfo, "complete", unlocked,
+     [](M& m) { return (void)m.rmm.rsi_vdev_get_info(m.rec, M::kId, 0), unnamed(m); }},
+    {&row::kRsiVdevGetInfo, "gone", unlocked,
+     [](M& m) { return (void)m.rmm.rsi_vdev_get_info(m.rec, M::kId, 0), without_vdev(m); }},
+    {&row::kRsiVdevValidateMapping, "da", plain_realm,
+     [](M& m) { return m.rmm.rsi_vdev_validate_mapping(m.rec, {}); }},
+    {&row::kRsiVdevValidateMapping, "range", unlocked,
+     [](M& m) {
+       Rmm::Mapping wrong = mapping(m);
+       wrong.top = wrong.base;
+       return m.rmm.rsi_vdev_validate_mapping(m.rec, wrong);
+     }},
+    {&row::kRsiVdevValidateMapping, "complete", started,
+     [](M& m) { return (void)m.rmm.rsi_vdev_validate_mapping(m.rec, mapping(m)), unnamed(m); }},
+    {&row::kRsiVdevValidateMapping, "gone", unlocked,
+     [](M& m) {
+       return (void)m.rmm.rsi_vdev_validate_mapping(m.rec, mapping(m)), without_vdev(m);
+     }},
+    {&row::kRsiVdevValidateMapping, "state", unlocked,
+     [](M& m) { return (void)m.rmm.rsi_vdev_validate_mapping(m.rec, mapping(m)), completed(m); }},
+    {&row::kRsiVdevValidateMapping, "nonce", started,
+     [](M& m) {
+       Rmm::Mapping old = mapping(m);
+       ++old.nonces.report;
+       return (void)m.rmm.rsi_vdev_validate_mapping(m.rec, old), completed(m);
+     }},
+    {&row::kRsiVdevDmaEnable, "da", plain_realm,
+     [](M& m) { return m.rmm.rsi_vdev_dma_enable(m.rec, M::kId, {}); }},
+    {&row::kRsiVdevDmaEnable, "complete", started,
+     [](M& m) { return (void)m.rmm.rsi_vdev_dma_enable(m.rec, M::kId, m.nonces()), unnamed(m); }},
+    {&row::kRsiVdevDmaEnable, "gone", unlocked,
+     [](M& m) {
+       return (void)m.rmm.rsi_vdev_dma_enable(m.rec, M::kId, m.nonces()), without_vdev(m);
+     }},
+    {&row::kRsiVdevDmaEnable, "state", unlocked,
+     [](M& m) { return (void)m.rmm.rsi_vdev_dma_enable(m.rec, M::kId, m.nonces()), completed(m); }},
+    {&row::kRsiVdevDmaEnable, "nonce", started,
+     [](M& m) { return (void)m.rmm.rsi_vdev_dma_enable(m.rec, M::kId, {}), completed(m); }},
+    {&row::kRsiVdevDmaDisable, "da", plain_realm,
+     [](M& m) { return m.rmm.rsi_vdev_dma_disable(m.rec, M::kId); }},
+    {&row::kRsiVdevDmaDisable, "complete", unlocked,
+     [](M& m) { return (void)m.rmm.rsi_vdev_dma_disable(m.rec, M::kId), unnamed(m); }},
+    {&row::kRsiVdevDmaDisable, "gone", unlocked,
+     [](M& m) { return (void)m.rmm.rsi_vdev_dma_disable(m.rec, M::kId), without_vdev(m); }},
+    {&row::kRsiIpaStateSet, "ripas", unlocked,
+     [](M& m) { return m.rmm.rsi_ipa_state_set(m.rec, M::kIpa, M::kIpa + kPageSize, 2, false); }},
+    {&row::kRsiIpaStateSet, "range", unlocked,
+     [](M& m) { return m.rmm.rsi_ipa_state_set(m.rec, M::kIpa, M::kIpa + 8, 0, false); }},
+};
+
+TEST(RsiRows, EachCheckRefusesWithItsStatusWhenItAloneFails) {
+  for (const Row* row : rows()) {
+    if (!row->of_realm()) continue;
+    for (const Check& check : row->checks) {
+      SCOPED_TRACE(std::string(row->name) + ": " + std::string(check.id));
+      const auto one = std::ranges::find_if(
+          kCases, [&](const RsiCase& c) { return c.row == row && c.id == check.id; });
+      ASSERT_NE(one, std::end(kCases)) << "no test makes this check fail";
+      Story m;
+      one->prepare(m);
+      const RsiResult refused = one->call(m);
+      ASSERT_NE(refused.refused_by, nullptr);
+      EXPECT_EQ(refused.refused_by->id, check.id);
+      const RsiCode wanted = check.code == Code::kRealm    ? RsiCode::kState
+                             : check.code == Code::kDevice ? RsiCode::kDevice
+                                                           : RsiCode::kInput;
+      EXPECT_EQ(static_cast<int>(refused.code), static_cast<int>(wanted));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace teeio::rmm
