@@ -16,7 +16,7 @@ struct Group {
   std::set<Bdf> functions;
   const void* owner = nullptr;    ///< null with a count: drivers of the host
   std::uint32_t owner_count = 0;  ///< Linux: group->owner_cnt
-  Domain* domain = nullptr;  ///< null: blocked if owned, else the default
+  Domain* domain = nullptr;       ///< null: blocked if owned, else the default
 };
 
 /// The groups behind one IOMMU. What a change means for the hardware is its driver's to
