@@ -61,7 +61,7 @@ TEST(FaultPoints, OfTheRmmFailInSomeScenario) {
              {"RMI_VDEV_GET_INTERFACE_REPORT fails", "RMI_VDEV_GET_MEASUREMENTS fails",
               "RMI_RTT_DEV_VALIDATE fails",
               // Only come after another failure.
-              "RMI_PDEV_ABORT fails", "RMI_VDEV_ABORT fails"});
+              "RMI_VDEV_ABORT fails"});
 }
 
 TEST(FaultPoints, OfTheTdxModuleFailInSomeScenario) {
