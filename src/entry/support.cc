@@ -134,13 +134,11 @@ Errno refusal_of(FileKind kind, bool known) {
 }
 
 std::string_view profile_hint(FileKind kind, abi::AbiProfile profile, std::uint32_t command) {
+  // In the order of kAbiProfiles: each says what to put into the machine file.
   constexpr std::string_view kHints[] = {
-      "a proposed call of the profile teeio: say abi = \"teeio\" in the machine file",
-      "a proposed call of the profile iommufd-v5: say abi = \"iommufd-v5\" in the machine file",
-      "a proposed call of the profile iommufd-v6: say abi = \"iommufd-v6\" in the machine file",
-      "a proposed call of the profile iommufd-v7: say abi = \"iommufd-v7\" in the machine file",
-      "a proposed call of the profile vfio-rfc-2025: say abi = \"vfio-rfc-2025\" in the machine "
-      "file"};
+      "a proposed call where abi = \"teeio\"", "a proposed call where abi = \"iommufd-v5\"",
+      "a proposed call where abi = \"iommufd-v6\"", "a proposed call where abi = \"iommufd-v7\"",
+      "a proposed call where abi = \"vfio-rfc-2025\""};
   static_assert(std::size(kHints) == abi::kAbiProfiles.size());
   if (find_row(kind, profile, command) != nullptr) return {};
   for (std::size_t i = 0; i < abi::kAbiProfiles.size(); ++i) {

@@ -169,7 +169,8 @@ TEST_F(TsmProfile, BindIsNamedUnderV7) {
   const auto bind = vmm_->iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND);
   ASSERT_FALSE(bind.has_value());
   EXPECT_NE(bind.error().why.find("iommufd-v7 binds with the vDEVICE"), std::string::npos);
-  EXPECT_NE(why_of(request(IOMMU_VDEVICE_TSM_REQ, 1, 0U)).find("profile teeio"), std::string::npos);
+  EXPECT_NE(why_of(request(IOMMU_VDEVICE_TSM_REQ, 1, 0U)).find("abi = \"teeio\""),
+            std::string::npos);
 }
 
 TEST_F(TsmProfile, ValidateOfV6IsNoReadOfV5) {
