@@ -59,7 +59,8 @@ Option& Command::flag_with_value(const std::string& names, std::optional<std::st
 
 Option& Command::option(const std::string& names, std::string& value, const std::string& help) {
   return add(names, help, value,
-             [&value](const std::string& word) { return set_text(value, word); });
+             [&value](const std::string& word) { return set_text(value, word); })
+      .needs_text();
 }
 
 Option& Command::option(const std::string& names, std::optional<std::string>& value,
@@ -81,7 +82,8 @@ Option& Command::option(const std::string& names, std::vector<std::string>& valu
                values.push_back(word);
                return std::string();
              })
-      .collects();
+      .collects()
+      .needs_text();
 }
 
 Option& Command::number(const std::string& names, std::function<void(std::uint64_t)> set,

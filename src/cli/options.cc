@@ -72,6 +72,11 @@ Option& Option::collects() {
   return *this;
 }
 
+Option& Option::needs_text() {
+  needs_text_ = true;
+  return *this;
+}
+
 Option& Option::comma_separated() {
   commas_ = true;
   return *this;
@@ -112,6 +117,7 @@ Option& Option::shown_as(const std::string& text) {
 bool Option::given() const { return raw_->count() > 0; }
 
 std::string Option::read_one(const std::string& word) const {
+  if (needs_text_ && word.empty()) return "needs a value, and has an empty one";
   if (!choices_.empty() && std::ranges::find(choices_, word) == choices_.end()) {
     const std::string near = nearest(word, choices_);
     return fmt::format("'{}' must be {}{}", word, any_of(choices_),
@@ -180,7 +186,7 @@ Option& Command::positionals(const std::string& name, std::vector<std::string>& 
 
 void Command::program(const std::string& name, std::vector<std::string>& words,
                       const std::string& help) {
-  positionals(name, unseen_, help);
+  positionals(name, unseen_, help).needs_text_ = false;  // the program's own affair
   program_ = &words;
 }
 

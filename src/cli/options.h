@@ -61,6 +61,7 @@ class Option {
   friend class Command;
   friend class CommandLine;
   Option& collects();
+  Option& needs_text();
   Option& shown_as(const std::string& text);
   [[nodiscard]] std::string read(const std::vector<std::string>& words) const;
   [[nodiscard]] std::string read_one(const std::string& word) const;
@@ -73,6 +74,7 @@ class Option {
   std::optional<std::pair<std::uint64_t, std::uint64_t>> range_;
   std::vector<const Option*> needs_;
   bool commas_ = false;
+  bool needs_text_ = false;  ///< an empty word is a mistake, such as "$UNSET"
   bool required_ = false;
 };
 

@@ -128,6 +128,7 @@ class Sweep {
   /// An exit status if there is nothing to go on with.
   std::optional<int> learn();
   void set_limit();
+  [[nodiscard]] std::string conditions() const;
   std::string open_results();
   int run_all();
   void ended(const sweep::Variation& variation, sweep::Outcome outcome);
@@ -154,6 +155,10 @@ std::string Sweep::open_files() {
     file.emplace(std::move(*opened));
     return {};
   };
+  const std::string files[] = {arguments_.resume, arguments_.json, arguments_.junit};
+  for (std::size_t i = 0; i < std::size(files); ++i)
+    if (!files[i].empty() && std::count(std::begin(files), std::end(files), files[i]) > 1)
+      return files[i] + ": --resume, --json and --junit are files of their own";
   if (std::string why = open(arguments_.json, json_); !why.empty()) return why;
   return open(arguments_.junit, junit_);
 }
@@ -186,9 +191,21 @@ void Sweep::set_limit() {
                                : std::max(kLeastMs, kTimes * learned_.took_ns / kMs));
 }
 
+/// All that a verdict hangs on beside the command's words: the program's and the machine
+/// file's contents, and how a run is judged.
+std::string Sweep::conditions() const {
+  constexpr std::size_t kMost = std::size_t{64} << 20U;
+  const std::string program = path_of(arguments_.trial.command.front());
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", TEEIO_VERSION, arguments_.machine,
+                     read_file(arguments_.machine, kMost).value_or(""), arguments_.rules,
+                     arguments_.trial.expect, arguments_.status,
+                     read_file(program, kMost).value_or(""));
+}
+
 std::string Sweep::open_results() {
   if (arguments_.resume.empty()) return {};
-  auto file = sweep::ResultsFile::open(arguments_.resume, arguments_.trial.command, variations_);
+  auto file = sweep::ResultsFile::open(arguments_.resume, arguments_.trial.command, conditions(),
+                                       variations_);
   if (!file) return file.error();
   kept_.emplace(std::move(*file));
   return {};

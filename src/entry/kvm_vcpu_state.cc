@@ -189,6 +189,7 @@ Result<std::int64_t> ioctl_set_vapic_addr(Call& call) {
 Result<std::int64_t> ioctl_vcpu_set_tsc_khz(Call& call) {
   const schedule::Lock lock(vcpu_of(call).mutex());
   const auto khz = static_cast<std::uint32_t>(call.argument);
+  if (khz >= x86::kMaxTscKhz) return fail(Errno::kInval, "no guest's TSC is that fast");
   vcpu_of(call).x86().set_tsc_khz(khz != 0 ? khz : x86::kHostTscKhz);
   return 0;
 }

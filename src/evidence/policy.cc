@@ -90,6 +90,8 @@ class Section {
       if (!read(*node)) wrong(*node, key, allowed);
       return;
     }
+    // An empty list would be met by everything, or by nothing.
+    if (list->empty()) return wrong(*node, key, "at least one entry");
     if (list->size() > kMostEntries) return wrong(*node, key, "at most 256 entries");
     for (const toml::node& one : *list)
       if (!read(one)) return wrong(one, key, allowed);
@@ -100,8 +102,8 @@ class Section {
     const toml::node* node = take(key);
     if (node == nullptr) return;
     const toml::array* list = node->as_array();
-    if (list == nullptr || list->size() > kMostEntries)
-      return wrong(*node, key, "tables, [[...]], at most 256");
+    if (list == nullptr || list->empty() || list->size() > kMostEntries)
+      return wrong(*node, key, "tables, [[...]], 1 to 256");
     for (const toml::node& one : *list) {
       const toml::table* table = one.as_table();
       if (table == nullptr) return wrong(one, key, "tables, [[...]]");

@@ -101,7 +101,15 @@ std::expected<Fd, std::string> listen_unix(const std::string& path) {
     return std::unexpected(fmt::format("{}: the path is too long for a socket", path));
   path.copy(name.sun_path, path.size());
   struct stat there{};
-  if (::stat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode)) (void)::unlink(path.c_str());
+  if (::stat(path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode)) {
+    const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const int answer =
+        ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&name), sizeof(name));
+    // Nobody listens any more at a socket that a killed server has left.
+    if (answer == 0 || errno != ECONNREFUSED)
+      return std::unexpected(fmt::format("{}: another server has this socket", path));
+    (void)::unlink(path.c_str());
+  }
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.ok() ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&name), sizeof(name)) != 0 ||

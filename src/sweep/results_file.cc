@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
@@ -15,13 +16,14 @@ namespace {
 
 using nlohmann::json;
 
-/// Which sweep it is: FNV-1a over what is run, in order.
-std::string head_of(const std::vector<std::string>& command,
+/// Which sweep it is: FNV-1a over what is run and how it is judged, in order.
+std::string head_of(const std::vector<std::string>& command, std::string_view conditions,
                     const std::vector<Variation>& variations) {
   std::uint64_t digest = 0xcbf29ce484222325ULL;
   const auto add = [&digest](std::string_view text) {
     for (const char c : text) digest = (digest ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
   };
+  add(conditions);
   for (const Variation& v : variations) add(fmt::format("{} {}\n", v.number, v.injection.str()));
   const json head = {{"sweep", 1},
                      {"command", command},
@@ -51,12 +53,15 @@ std::expected<std::size_t, std::string> read_results(std::string_view text, std:
 }  // namespace
 
 std::expected<ResultsFile, std::string> ResultsFile::open(
-    const std::string& path, const std::vector<std::string>& command,
+    const std::string& path, const std::vector<std::string>& command, std::string_view conditions,
     const std::vector<Variation>& variations) {
-  const std::string head = head_of(command, variations) + '\n';
+  const std::string head = head_of(command, conditions, variations) + '\n';
   std::map<std::size_t, Outcome> before;
   Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666));
   if (!file.ok()) return std::unexpected(path + ": " + ::strerrordesc_np(errno));
+  struct stat info{};
+  if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode))
+    return std::unexpected(path + ": results are kept in a regular file");
   const auto text = read_file(path);
   if (!text) return std::unexpected(text.error());
   std::size_t whole = 0;
@@ -67,7 +72,10 @@ std::expected<ResultsFile, std::string> ResultsFile::open(
     if (!end) return std::unexpected(path + ": " + end.error());
     whole = *end;
   } else if (!text->empty() && !head.starts_with(*text)) {
-    return std::unexpected(path + ": it has the results of another sweep, or something else");
+    return std::unexpected(path +
+                           ": it has the results of another sweep (of this program as it was, or "
+                           "with other options), or "
+                           "something else");
   }
   if (::ftruncate(file.get(), static_cast<off_t>(whole)) != 0 ||
       ::lseek(file.get(), 0, SEEK_END) < 0 || (whole == 0 && !write_text(file.get(), head)))

@@ -15,11 +15,12 @@ namespace teeio::sweep {
 /// that says which sweep it is, then one for each run.
 class ResultsFile {
  public:
-  /// Opens or makes `path` for the sweep of `command` with these variations. Errors, ready
+  /// Opens or makes `path` for the sweep of `command` with these variations, of which
+  /// `conditions` is all else that verdicts hang on. Errors, ready
   /// to print: it cannot be read or written; it is none, or of another sweep. What was
   /// being written when it was cut off counts as not run.
   [[nodiscard]] static std::expected<ResultsFile, std::string> open(
-      const std::string& path, const std::vector<std::string>& command,
+      const std::string& path, const std::vector<std::string>& command, std::string_view conditions,
       const std::vector<Variation>& variations);
 
   /// By number of the variation.

@@ -39,7 +39,7 @@ extern "C" void note_signal(int signal) {
   g_signals = g_signals + 1;
 }
 
-/// While it lives, SIGINT and SIGTERM are noted, and arrive only in ppoll().
+/// While it lives, SIGINT, SIGTERM and SIGHUP are noted, and arrive only in ppoll().
 class Signals {
  public:
   Signals() {
@@ -49,15 +49,19 @@ class Signals {
     sigemptyset(&both);
     sigaddset(&both, SIGINT);
     sigaddset(&both, SIGTERM);
+    sigaddset(&both, SIGHUP);
     ::sigprocmask(SIG_BLOCK, &both, &before_);
     struct sigaction action{};
     action.sa_handler = note_signal;
     ::sigaction(SIGINT, &action, &int_before_);
     ::sigaction(SIGTERM, &action, &term_before_);
+    ::sigaction(SIGHUP, &action, &hup_before_);
+    if (hup_before_.sa_handler == SIG_IGN) ::sigaction(SIGHUP, &hup_before_, nullptr);  // nohup
   }
   ~Signals() {
     ::sigaction(SIGINT, &int_before_, nullptr);
     ::sigaction(SIGTERM, &term_before_, nullptr);
+    ::sigaction(SIGHUP, &hup_before_, nullptr);
     ::sigprocmask(SIG_SETMASK, &before_, nullptr);
   }
   Signals(const Signals&) = delete;
@@ -77,6 +81,7 @@ class Signals {
   sigset_t before_{};
   struct sigaction int_before_{};
   struct sigaction term_before_{};
+  struct sigaction hup_before_{};
 };
 
 void write_line(int to, std::string line) {

@@ -69,7 +69,6 @@ void IrqFds::poll() {
 }
 
 Result<void> IoEventFds::assign(mm::Caller& caller, const IoEventFdRequest& request) {
-  constexpr std::size_t kMost = 1000;  // NR_IOBUS_DEVS
   const bool natural = request.length == 0 || request.length == 1 || request.length == 2 ||
                        request.length == 4 || request.length == 8;
   if (!natural) return fail(Errno::kInval, "an ioeventfd has a natural length");
@@ -88,7 +87,6 @@ Result<void> IoEventFds::assign(mm::Caller& caller, const IoEventFdRequest& requ
   };
   if (std::ranges::any_of(entries_, collides))
     return fail(Errno::kExist, "another ioeventfd has these stores");
-  if (entries_.size() >= kMost) return fail(Errno::kNoSpc, "the VM has too many ioeventfds");
   entries_.push_back({.what = request, .event = std::move(event)});
   return {};
 }

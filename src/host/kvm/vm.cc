@@ -119,6 +119,10 @@ Result<void> Vm::set_memory_region(mm::Caller& caller, const MemoryRegion& regio
     return fail(Errno::kInval, "a memslot wraps around the address space");
   if (region.memory_size >> kPageShift > kMaxSlotPages)
     return fail(Errno::kInval, "a memslot has too many pages");
+  // kvm_arch_prepare_memory_region(): kvm_mmu_max_gfn(), of the widest address there is.
+  constexpr std::uint64_t kAddressesEnd = std::uint64_t{1} << 52U;
+  if (region.memory_size != 0 && region.guest_phys_addr + region.memory_size > kAddressesEnd)
+    return fail(Errno::kInval, "a memslot is beyond the guest's physical addresses");
 
   // fget() needs no lock in Linux; here the descriptor table's comes before
   // slots_lock, and what it says is looked at where Linux would.

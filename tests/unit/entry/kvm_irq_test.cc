@@ -348,6 +348,7 @@ TEST(KvmVmSetup, WhatComesTooLateOrLiesTooHighIsRefused) {
   vm.add_vcpu();
   EXPECT_EQ(vm.vmm.ioctl(vm.vmm.vcpu, KVM_GET_TSC_KHZ, std::uint64_t{0}), 1'000'000);
   EXPECT_EQ(error_of(call(KVM_SET_TSC_KHZ, 0)), Errno::kInval);
+  EXPECT_EQ(error_of(vm.vmm.ioctl(vm.vmm.vcpu, KVM_SET_TSC_KHZ, ~std::uint64_t{0})), Errno::kInval);
   EXPECT_EQ(error_of(call(KVM_SET_BOOT_CPU_ID, 1)), Errno::kBusy);
   EXPECT_EQ(error_of(call(KVM_SET_IDENTITY_MAP_ADDR, 0)), Errno::kInval);
 }

@@ -65,6 +65,9 @@ TEST(Policy, NamesLineAndKeyOfWhatIsWrong) {
             "p.toml:1: [measurements.block] lacks \"index\"");
   EXPECT_EQ(problem("[[measurements.block]]\nindex = 256\n"),
             "p.toml:2: index must be a whole number from 0 to 255");
+  EXPECT_EQ(problem("[chain]\nleaf_keys = []\n"), "p.toml:2: leaf_keys must be at least one entry");
+  EXPECT_NE(problem("[[measurements.block]]\nindex = 2\nvalue = []\n"), "");
+  EXPECT_NE(problem("[measurements]\nblock = []\n"), "");
   EXPECT_EQ(problem("chain = 3\n"), "p.toml:1: chain must be a table");
   EXPECT_NE(problem("[chain\n"), "");
 }

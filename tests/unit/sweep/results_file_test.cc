@@ -21,7 +21,7 @@ class ResultsFileTest : public testing::Test {
  protected:
   ~ResultsFileTest() override { std::filesystem::remove(path_); }
   std::expected<ResultsFile, std::string> open() const {
-    return ResultsFile::open(path_, kCommand, two());
+    return ResultsFile::open(path_, kCommand, "", two());
   }
   void append(const std::string& text) const { std::ofstream(path_, std::ios::app) << text; }
   const std::string path_ =
@@ -69,13 +69,14 @@ TEST_F(ResultsFileTest, RefusesWhatIsNotItsOwn) {
   {
     ASSERT_TRUE(open());
   }
-  EXPECT_FALSE(ResultsFile::open(path_, {"other"}, two()));
+  EXPECT_FALSE(ResultsFile::open(path_, kCommand, "another machine", two()));
+  EXPECT_FALSE(ResultsFile::open(path_, {"other"}, "", two()));
   append("{\"number\":9,\"outcome\":{}}\n");
   EXPECT_FALSE(open()) << "there is no run 9";
   std::ofstream(path_, std::ios::trunc) << "my novel\n";
   EXPECT_FALSE(open());
   EXPECT_EQ(read_file(path_).value(), "my novel\n");
-  EXPECT_FALSE(ResultsFile::open("/no-such-folder/x", kCommand, two()));
+  EXPECT_FALSE(ResultsFile::open("/no-such-folder/x", kCommand, "", two()));
 }
 
 TEST(OutcomeJson, RefusesWhatIsNone) {

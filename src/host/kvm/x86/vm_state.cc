@@ -99,6 +99,7 @@ Result<void> VmState::set_boot_cpu(std::uint64_t id, std::size_t created_vcpus) 
 }
 
 Result<void> VmState::set_tsc_khz(std::uint32_t khz, std::size_t created_vcpus) {
+  if (khz >= kMaxTscKhz) return fail(Errno::kInval, "no guest's TSC is that fast");
   if (created_vcpus != 0) return fail(Errno::kInval, "the VM's TSC is set before the vCPUs");
   const schedule::RawLockGuard guard(lock_);
   tsc_khz_ = khz != 0 ? khz : kHostTscKhz;

@@ -12,6 +12,8 @@ inline constexpr std::uint32_t kMaxVcpus = 1024;
 inline constexpr std::uint32_t kMaxVcpuIds = 4 * kMaxVcpus;  // KVM_VCPU_ID_RATIO
 /// What this host's TSC runs at, and so a guest's until KVM_SET_TSC_KHZ.
 inline constexpr std::uint32_t kHostTscKhz = 2'000'000;
+/// kvm_caps.max_guest_tsc_khz, which must stay an answer of an ioctl.
+inline constexpr std::uint32_t kMaxTscKhz = 0x7fff'ffff;
 
 // KVM_X86_QUIRK_*: those that change something here.
 inline constexpr std::uint64_t kQuirkLint0Reenabled = 1U << 0U;
