@@ -266,6 +266,19 @@ TEST(KvmIrqfd, ResampledLineStaysUpUntilItGoes) {
   EXPECT_EQ(vm.get(vm.vmm.vm, KVM_GET_IRQCHIP, chip).chip.ioapic.irr, 0U);
 }
 
+// kvm_io_bus_register_dev() does not count them: descriptors bound them.
+TEST(KvmIoeventfd, AreNotCountedAgainstTheBus) {
+  KvmVm vm;
+  EventFd event(vm);
+  abi::kvm_ioeventfd arg{};
+  arg.fd = event.fd;
+  arg.len = 4;
+  for (std::uint64_t i = 0; i < 1200; ++i) {
+    arg.addr = 0x10'0000 + i * 8;
+    ASSERT_TRUE(vm.set(vm.vmm.vm, KVM_IOEVENTFD, arg).has_value()) << i;
+  }
+}
+
 TEST(KvmIoeventfd, RangesCollisionsAndUnknownOnesAreRefused) {
   KvmVm vm;
   EventFd event(vm);

@@ -33,6 +33,18 @@ struct MemoryTest : testing::Test {
   Vmm vmm{*machine};
 };
 
+// kvm_arch_prepare_memory_region(): the last page may be the last that there is.
+TEST_F(MemoryTest, SlotBeyondThePhysicalAddressesIsRefused) {
+  ASSERT_TRUE(vmm.make_vm().has_value());
+  auto slot = region(0, 0);
+  for (const std::uint64_t gpa : {std::uint64_t{1} << 52U, std::uint64_t{1} << 62U}) {
+    slot.guest_phys_addr = gpa;
+    EXPECT_EQ(error_of(vmm.set_region(slot)), Errno::kInval);
+  }
+  slot.guest_phys_addr = (std::uint64_t{1} << 52U) - kPageSize;
+  EXPECT_TRUE(vmm.set_region(slot).has_value());
+}
+
 TEST_F(MemoryTest, ClosedGuestMemfdLeavesItsSlotWithoutAPrivateSide) {
   ASSERT_TRUE(vmm.make_vm().has_value());
   ASSERT_TRUE(vmm.finalize().has_value());
