@@ -147,8 +147,8 @@ bool colour() {
 
 int judge(const ValidateArguments& arguments) {
   const auto cases = validate::plan(arguments.suites, arguments.cases);
-  if (arguments.list) return list_cases(cases);
   if (cases.empty()) return wrong_use("validate", "--case: no case has such an ID");
+  if (arguments.list) return list_cases(cases);
   const int whom = (arguments.target.empty() ? 0 : 1) + (arguments.pci.empty() ? 0 : 1) +
                    (arguments.mctp.empty() ? 0 : 1);
   if (whom == 0) return wrong_use("validate", "HOST:PORT is missing");
