@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 #include "firmware/tdx/devif_messages.h"
 #include "firmware/tdx/dmar_index.h"
 #include "firmware/tdx/leaf.h"
+#include "firmware/tdx/measurement.h"
 #include "firmware/tdx/messages.h"
 
 // What a guest asks by TDCALL.
@@ -60,6 +63,15 @@ std::optional<Hpa> target_of(State& s, const Td& td, Gpa page) {
   return place.entry.address() + raw(page) % level_bytes(place.level);
 }
 
+/// Private memory of one page. False: it is not accepted there.
+bool read_guest(State& s, const Td& td, Gpa from, std::span<std::byte> out) {
+  const std::optional<Hpa> where = target_of(s, td, from);
+  if (!where) return false;
+  const bool read = s.memory.read(*where, out, td.key()).has_value();
+  TEEIO_CHECK(read, "a TD's page can be read with its key");
+  return true;
+}
+
 std::string describe(Gpa gpa, Level level) {
   return fmt::format("gpa={:#x} level={}", raw(gpa), static_cast<unsigned>(level));
 }
@@ -76,6 +88,55 @@ LeafResult Module::tdg_vp_info(Hpa vp) {
           .r8 = std::uint64_t{td->vcpus} | std::uint64_t{td->parameters.max_vcpus} << 32U,
           .r9 = leaf.s.find_vcpu(vp)->index,
           .r10 = kHasSysRd};
+}
+
+Module::GuestLeafResult Module::tdg_mr_rtmr_extend(Hpa vp, Gpa data, std::uint64_t index) {
+  Leaf leaf(*state_, row::kTdgMrRtmrExtend);
+  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  if (raw(data) % 64 != 0) return leaf.refuse("alignment");
+  if (raw(data) >= kSharedGpaBit) return leaf.refuse("private");
+  Measurement more{};
+  if (!read_guest(leaf.s, *td, data, more)) return violation(data);
+  if (index >= td->rtmrs.size()) return leaf.refuse("index");
+  TDX_TRY(leaf.take(td->rtmr_lock, "rtmrs", Operand::kRtmr));
+  leaf.give_way();
+  Measurement& rtmr = td->rtmrs.at(index);
+  std::ranges::copy(crypto::hash(crypto::HashAlgorithm::kSha384, {rtmr, more}).view(),
+                    rtmr.begin());
+  return {};
+}
+
+Module::GuestLeafResult Module::tdg_mr_report(Hpa vp, Gpa report, Gpa data, std::uint64_t subtype) {
+  Leaf leaf(*state_, row::kTdgMrReport);
+  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  if (raw(report) % kTdReportBytes != 0) return leaf.refuse("alignment", Operand::kRcx);
+  if (raw(data) % kReportDataBytes != 0) return leaf.refuse("alignment", Operand::kRdx);
+  if (raw(data) >= kSharedGpaBit) return leaf.refuse("private", Operand::kRdx);
+  std::array<std::byte, kReportDataBytes> own{};
+  if (!read_guest(leaf.s, *td, data, own)) return violation(data);
+  if (subtype != 0) return leaf.refuse("subtype");
+  TDX_TRY(leaf.share(td->rtmr_lock, "rtmrs", Operand::kRtmr));
+  if (raw(report) >= kSharedGpaBit) return leaf.refuse("private", Operand::kRcx);
+  if (!target_of(leaf.s, *td, report)) return violation(report);
+  leaf.give_way();
+  // No lock keeps the page, only that a vCPU may still have its translation.
+  const std::optional<Hpa> target = target_of(leaf.s, *td, report);
+  if (!target) return violation(report);
+  const bool written =
+      leaf.s.memory.write(*target, make_td_report(*td, own), td->key()).has_value();
+  TEEIO_CHECK(written, "an accepted page takes bytes with its TD's key");
+  return {};
+}
+
+Module::GuestLeafResult Module::tdg_mr_verifyreport(Hpa vp, Gpa mac_struct) {
+  Leaf leaf(*state_, row::kTdgMrVerifyreport);
+  TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  if (raw(mac_struct) % kReportMacBytes != 0) return leaf.refuse("alignment");
+  if (raw(mac_struct) >= kSharedGpaBit) return leaf.refuse("private");
+  std::array<std::byte, kReportMacBytes> bytes{};
+  if (!read_guest(leaf.s, *td, mac_struct, bytes)) return violation(mac_struct);
+  if (!is_own_report(bytes)) return leaf.refuse("mac");
+  return {};
 }
 
 Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level) {

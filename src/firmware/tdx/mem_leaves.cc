@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "firmware/tdx/leaf.h"
+#include "firmware/tdx/measurement.h"
 
 // Private memory of a TD: tables, pages, blocking and tracking.
 
@@ -125,6 +126,7 @@ LeafResult Module::tdh_mem_page_add(Hpa tdr, Gpa gpa, Hpa page, Hpa source) {
   TEEIO_CHECK(copied, "a page of RAM takes bytes with the key that it was given");
   Sept(leaf.s.memory, *td)
       .write(place.where, SeptEntry::make(SeptState::kMapped, Level::k4K, page));
+  measure(*td, "MEM.PAGE.ADD", gpa);
   ++td->chldcnt;
   return {};
 }

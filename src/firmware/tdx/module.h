@@ -62,7 +62,7 @@ struct Injection {
 ///        PAGE_METADATA_INCORRECT, each with the register that names the page
 ///  TD    PAGE for the TDR, shared but where the leaf says exclusive (then without the
 ///        other locks); and without an operand TD_FATAL, TD_KEYS_NOT_CONFIGURED,
-///        TDCS_NOT_ALLOCATED, OPERAND_BUSY(OP_STATE), OP_STATE_INCORRECT
+///        TDCS_NOT_ALLOCATED, OP_STATE_INCORRECT
 ///  SEPT  bad GPA or level → OPERAND_INVALID(RCX), OPERAND_BUSY(SEPT_TREE),
 ///        EPT_WALK_FAILED(RCX), entry busy → OPERAND_BUSY(RCX), entry of another state
 ///        than the leaf wants → EPT_ENTRY_STATE_INCORRECT(RCX); the last three with
@@ -78,7 +78,6 @@ struct Injection {
 /// (TDG.SPDM.TPA.SET) is gone in the product, so sessions are made by the later
 /// SPDM.CONNECT/DISCONNECT, whose call gives a request to carry and is repeated
 /// with the answer. IOMMU.SETUP/CLEAR stand for the SETREG sequence, as there.
-/// Measurements are not taken: MR.EXTEND and MR.FINALIZE keep order and state.
 ///
 /// A message page is a shared page of the host: the module writes a whole DOE
 /// data object to it (header first), or reads one.
@@ -297,6 +296,12 @@ class Module final : public GuestView {
   /// 1. RCX guest-physical width, RDX attributes, R8 31:0 vCPUs, 63:32 maximum,
   /// R9 this vCPU's index.
   LeafResult tdg_vp_info(Hpa vp);
+  /// 2. RTMR `index` becomes SHA-384 of itself and the 48 bytes at `data`.
+  GuestLeafResult tdg_mr_rtmr_extend(Hpa vp, Gpa data, std::uint64_t index);
+  /// 4. TDREPORT_STRUCT at `report`, with the 64 bytes at `data`; measurement.h has its layout.
+  GuestLeafResult tdg_mr_report(Hpa vp, Gpa report, Gpa data, std::uint64_t subtype);
+  /// 22. Whether a TD of this machine has the REPORTMACSTRUCT: INVALID_REPORTMACSTRUCT.
+  GuestLeafResult tdg_mr_verifyreport(Hpa vp, Gpa mac_struct);
   /// 6. k2M is interruptible.
   GuestLeafResult tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level);
   /// 71. `handle` = HPA + the TD's MMIO offset, as the interface report has it.

@@ -23,6 +23,7 @@ std::span<const Row* const> rows() {
       &row::kMmioUnmap,        &row::kDmarAdd,         &row::kDmarBlock,
       &row::kDmarRead,         &row::kDmarRemove,      &row::kIqInvRequestIotlb,
       &row::kIqInvRequest,     &row::kIqInvProcess,    &row::kTdgVpInfo,
+      &row::kTdgMrRtmrExtend,  &row::kTdgMrReport,     &row::kTdgMrVerifyreport,
       &row::kTdgMemPageAccept, &row::kTdgMmioAccept,   &row::kTdgDmarAccept,
       &row::kTdgDevifValidate, &row::kTdgDevifRd,      &row::kTdgDevifRequest,
       &row::kTdgDevifResponse};

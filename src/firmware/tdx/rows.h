@@ -49,7 +49,8 @@ extern const Row kDevifmtAdd, kDevifmtRemove, kDevifCreate, kDevifRemove, kDevif
 extern const Row kDmarAdd, kDmarBlock, kDmarRead, kDmarRemove, kIqInvRequestIotlb, kIqInvRequest,
     kIqInvProcess;
 extern const Row kTdgVpInfo, kTdgMemPageAccept, kTdgMmioAccept, kTdgDmarAccept, kTdgDevifValidate,
-    kTdgDevifRd, kTdgDevifRequest, kTdgDevifResponse;
+    kTdgDevifRd, kTdgDevifRequest, kTdgDevifResponse, kTdgMrRtmrExtend, kTdgMrReport,
+    kTdgMrVerifyreport;
 }  // namespace row
 
 }  // namespace teeio::tdx

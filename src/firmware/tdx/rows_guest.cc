@@ -61,6 +61,22 @@ constexpr auto kRequestChecks = join(
     own({{"error", kTdispErrorState, kRcx, "the TDI is in ERROR"},
          {"slot", kTdispInvalidReqSts, kRcx, "the last request is not over"},
          {"report", kOperandInvalid, kRdx, "the report was read: it is there once a lock"}}));
+constexpr auto kRtmrExtendChecks =
+    join(kCaller, own({{"alignment", kOperandInvalid, kRcx, "the data is not aligned to 64 bytes"},
+                       {"private", kOperandInvalid, kRcx, "the GPA is shared or too wide"},
+                       {"index", kOperandInvalid, kRdx, "there are four RTMRs"},
+                       {"rtmrs", kOperandBusy, kRtmr, "another vCPU extends or reports"}}));
+constexpr auto kReportChecks = join(
+    kCaller, own({{"alignment", kOperandInvalid, kRcx, "the report is not aligned to 1024 bytes"},
+                  {"alignment", kOperandInvalid, kRdx, "the data is not aligned to 64 bytes"},
+                  {"private", kOperandInvalid, kRdx, "the GPA of the data is too wide"},
+                  {"subtype", kOperandInvalid, kR8, "no such subtype"},
+                  {"rtmrs", kOperandBusy, kRtmr, "another vCPU extends"},
+                  {"private", kOperandInvalid, kRcx, "the GPA of the report is too wide"}}));
+constexpr auto kVerifyreportChecks = join(
+    kCaller, own({{"alignment", kOperandInvalid, kRcx, "the struct is not aligned to 256 bytes"},
+                  {"private", kOperandInvalid, kRcx, "the GPA is shared or too wide"},
+                  {"mac", kInvalidReportmacstruct, kRax, "this machine made no such report"}}));
 constexpr auto kResponseChecks =
     join(kCaller, own({{"buffer", kOperandInvalid, kRdx, "the buffer is no private page"}}),
          kValidFunction,
@@ -83,6 +99,37 @@ constinit const Row kTdgVpInfo{.number = 1,
                                    "RCX: width of addresses, RDX: attributes, R8: vCPUs and "
                                    "their maximum, R9: this one's index, R10: 1",
                                .differs = {}};
+constinit const Row kTdgMrRtmrExtend{
+    .number = 2,
+    .name = "TDG.MR.RTMR.EXTEND",
+    .detail = {},
+    .fails = {},
+    .source = "tdg_mr_rtmr_extend.c",
+    .checks = kRtmrExtendChecks,
+    .effect =
+        "the RTMR is SHA-384 of itself and the data. Data that is not accepted: EPT violation",
+    .differs = {}};
+constinit const Row kTdgMrReport{
+    .number = 4,
+    .name = "TDG.MR.REPORT",
+    .detail = {},
+    .fails = {},
+    .source = "tdg_mr_report.c",
+    .checks = kReportChecks,
+    .effect =
+        "TDREPORT_STRUCT: attributes, MRTD, RTMRs, the data, a MAC of the processor's. Pages "
+        "that are not accepted: EPT violation",
+    .differs =
+        "private memory only; never interrupted; the module itself has no measurement and no "
+        "SVN, MRCONFIGID and the owner's fields are zero"};
+constinit const Row kTdgMrVerifyreport{.number = 22,
+                                       .name = "TDG.MR.VERIFYREPORT",
+                                       .detail = {},
+                                       .fails = {},
+                                       .source = "tdg_mr_verifyreport.c",
+                                       .checks = kVerifyreportChecks,
+                                       .effect = "the report is of a TD of this machine",
+                                       .differs = "the machine has one CPUSVN"};
 constinit const Row kTdgMemPageAccept{
     .number = 6,
     .name = "TDG.MEM.PAGE.ACCEPT",

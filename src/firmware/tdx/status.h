@@ -25,6 +25,7 @@ enum class Code : std::uint32_t {
   kLifecycleStateIncorrect = 0xC0000607,
   kOpStateIncorrect = 0xC0000608,
   kNoVcpus = 0xC0000609,
+  kInvalidReportmacstruct = 0xC0001001,
   kTdcxNumIncorrect = 0xC0000610,
   kVcpuStateIncorrect = 0xC0000700,
   kVcpuAssociated = 0x80000701,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "crypto/hash.h"
 #include "firmware/tdx/locks.h"
 #include "firmware/tdx/types.h"
 #include "hw/physical_memory.h"
@@ -16,6 +17,9 @@ enum class LifeCycle : std::uint8_t { kHkidAssigned, kKeysConfigured, kBlocked, 
 
 /// Migration states are never reached: no leaf leads to them.
 enum class OpState : std::uint8_t { kUninitialized = 0, kInitialized = 1, kRunnable = 2 };
+
+/// SHA-384, as all that TDs are measured by.
+using Measurement = std::array<std::byte, 48>;
 
 /// A TD's part in one IOMMU. Source: tdxio's TDCS, per-IOMMU fields.
 struct TdIommu {
@@ -41,6 +45,11 @@ struct Td {
 
   std::uint64_t chldcnt = 0;        ///< gates the reclaim of the TDR page
   std::uint32_t devif_ref_cnt = 0;  ///< gates VPFLUSHDONE
+
+  crypto::RunningHash built{crypto::HashAlgorithm::kSha384};  ///< what MRTD will be of
+  Measurement mrtd{};                                         ///< since MR.FINALIZE
+  std::array<Measurement, 4> rtmrs{};                         ///< what the guest measured
+  TryLock rtmr_lock;
 
   // TLB and IOTLB tracking.
   std::uint64_t epoch = 2;                        ///< td_epoch

@@ -1,5 +1,8 @@
+#include <algorithm>
+
 #include "base/check.h"
 #include "firmware/tdx/leaf.h"
+#include "firmware/tdx/measurement.h"
 #include "schedule/task.h"
 
 // TDs from MNG.CREATE to MNG.FINALIZE; td_teardown.cc has the way back.
@@ -101,6 +104,13 @@ LeafResult Module::tdh_mr_extend(Hpa tdr, Gpa gpa) {
   const Sept::Place place = Sept(leaf.s.memory, *td).walk(page_of(gpa), Level::k4K);
   if (place.level != Level::k4K) return leaf.refuse("walk", place);
   if (place.entry.state() != SeptState::kMapped) return leaf.refuse("state");
+  std::array<std::byte, 256> chunk{};
+  const bool read =
+      leaf.s.memory.read(place.entry.address() + raw(gpa) % kPageSize, chunk, td->key())
+          .has_value();
+  TEEIO_CHECK(read, "a TD's page can be read with its key");
+  measure(*td, "MR.EXTEND", gpa);
+  td->built.update(chunk);
   return {};
 }
 
@@ -111,6 +121,7 @@ LeafResult Module::tdh_mr_finalize(Hpa tdr) {
              leaf.td(tdr, Operand::kRcx, AllowedIn::kBuilding, Leaf::Hold::kExclusive));
   if (td->vcpus == 0) return leaf.refuse("vcpus");
   leaf.give_way();
+  std::ranges::copy(td->built.digest().view(), td->mrtd.begin());
   td->op_state = OpState::kRunnable;
   return {};
 }

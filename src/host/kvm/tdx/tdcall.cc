@@ -11,7 +11,10 @@ using tdx::Level;
 enum : std::uint64_t {
   kVpVmcall = 0,
   kVpInfo = 1,
+  kMrRtmrExtend = 2,
+  kMrReport = 4,
   kMemPageAccept = 6,
+  kMrVerifyreport = 22,
   kDevifValidate = 66,
   kDevifRd = 67,
   kDevifRequest = 68,
@@ -105,6 +108,15 @@ VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
   switch (regs.rax) {
     case kVpInfo:
       result.leaf = module.tdg_vp_info(vp);
+      break;
+    case kMrRtmrExtend:
+      result = module.tdg_mr_rtmr_extend(vp, Gpa{regs.rcx}, regs.rdx);
+      break;
+    case kMrReport:
+      result = module.tdg_mr_report(vp, Gpa{regs.rcx}, Gpa{regs.rdx}, regs.r8);
+      break;
+    case kMrVerifyreport:
+      result = module.tdg_mr_verifyreport(vp, Gpa{regs.rcx});
       break;
     case kMemPageAccept:
       result = module.tdg_mem_page_accept(vp, entry_gpa(regs.rcx), entry_level(regs.rcx));

@@ -1,4 +1,5 @@
 // What makes each check of a guest's leaves fail: see rows_test.cc.
+#include "firmware/tdx/measurement.h"
 #include "unit/firmware/tdx/rows.h"
 
 namespace teeio::tdx {
@@ -57,11 +58,51 @@ void answered(M& m) {
   m.buffer = M::kRamGpa;
 }
 
+void with_page(M& m) {
+  running(m);
+  m.private_page(m.td, M::kRamGpa);
+}
+void reporting(M& m) {
+  with_page(m);
+  m[kRdx] = raw(M::kRamGpa) + kTdReportBytes;
+}
+LeafResult report(M& m) {
+  return m.module.tdg_mr_report(m.td.vp, m.gpa(), Gpa{m[kRdx]}, m[kR8]).leaf;
+}
+void shared_gpa(M& m) { m[kRcx] = kSharedGpaBit; }
+void hold_rtmrs(M& m) { M::hold(m.the_td().rtmr_lock); }
+
 const Cases kGuestCases{
     {.row = &row::kTdgVpInfo,
      .prepare = running,
      .call = [](M& m) { return m.module.tdg_vp_info(m.td.vp); },
      .wrong = {}},
+    {.row = &row::kTdgMrRtmrExtend,
+     .prepare = with_page,
+     .call = [](M& m) { return m.module.tdg_mr_rtmr_extend(m.td.vp, m.gpa(), m[kRdx]).leaf; },
+     .wrong = {{"alignment", [](M& m) { m[kRcx] |= 32; }},
+               {"private", shared_gpa},
+               {"index", [](M& m) { m[kRdx] = 4; }},
+               {"rtmrs", hold_rtmrs}}},
+    {.row = &row::kTdgMrReport,
+     .prepare = reporting,
+     .call = report,
+     .wrong = {{"alignment", [](M& m) { m[kRcx] |= 512; }, kRcx},
+               {"alignment", [](M& m) { m[kRdx] |= 32; }, kRdx},
+               {"private", [](M& m) { m[kRdx] = kSharedGpaBit; }, kRdx},
+               {"subtype", [](M& m) { m[kR8] = 1; }},
+               {"rtmrs", hold_rtmrs},
+               {"private", shared_gpa, kRcx}}},
+    {.row = &row::kTdgMrVerifyreport,
+     .prepare =
+         [](M& m) {
+           reporting(m);
+           EXPECT_OK(report(m));
+         },
+     .call = [](M& m) { return m.module.tdg_mr_verifyreport(m.td.vp, m.gpa()).leaf; },
+     .wrong = {{"alignment", [](M& m) { m[kRcx] |= 128; }},
+               {"private", shared_gpa},
+               {"mac", [](M& m) { m[kRcx] += kReportMacBytes; }}}},
     {.row = &row::kTdgMemPageAccept,
      .prepare = with_pending_page,
      .call = [](M& m) { return m.module.tdg_mem_page_accept(m.td.vp, m.gpa(), m.level).leaf; },
