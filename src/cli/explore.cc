@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <sstream>
@@ -94,6 +95,11 @@ class Exploration {
   }
 
   bool resume() {
+    if (!std::filesystem::exists(arguments_.resume)) {
+      complain_text(fmt::format("teeio explore: {}: not there yet, so this is the beginning\n",
+                                arguments_.resume));
+      return true;
+    }
     const auto text = read_file(arguments_.resume);
     if (!text) return complain(text.error());
     const auto before = explore::parse_saved(*text);

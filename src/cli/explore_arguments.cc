@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "cli/explore_progress.h"
 #include "cli/options.h"
 #include "explore/strategy.h"
 #include "schedule/seeded_bug.h"
@@ -105,7 +106,7 @@ void declare_files(Command& c, Words& words) {
       .value_name("I/N");
   c.option("--save", out.save, "Write what was explored, again and again, for --resume")
       .value_name("FILE");
-  c.option("--resume", out.resume, "Go on from a file of --save, and save there")
+  c.option("--resume", out.resume, "Go on from a file of --save, if it is there, and save there")
       .value_name("FILE");
   c.option("--json", out.json, "Write the results as JSON").value_name("FILE");
   c.option("--junit", out.junit, "Write the results as JUnit's XML").value_name("FILE");
@@ -162,6 +163,7 @@ void declare_explore(Command& root, std::function<int(const ExploreArguments&)> 
       c.command("merge", "Put the files of shards together, and prove that they are the whole");
   m.positionals("FILE", words->merged, "What shards wrote with --save or --json").required();
   m.runs([words, merge = std::move(merge)] { return merge(words->merged); });
+  declare_explore_progress(c);
 }
 
 }  // namespace teeio::cli

@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <optional>
+#include <set>
 
 #include "cli/commands.h"
 #include "cli/explore_output.h"
@@ -129,6 +131,7 @@ class Sweep {
   std::optional<int> learn();
   void set_limit();
   [[nodiscard]] std::string conditions() const;
+  void take_in(const std::vector<sweep::Variation>& all);
   std::string open_results();
   int run_all();
   void ended(const sweep::Variation& variation, sweep::Outcome outcome);
@@ -139,7 +142,8 @@ class Sweep {
   const SweepArguments& arguments_;
   sweep::Campaign campaign_;
   sweep::Learned learned_;
-  std::vector<sweep::Variation> variations_;
+  std::vector<sweep::Variation> variations_;     ///< this shard's, and what others have
+  std::map<std::size_t, sweep::Outcome> known_;  ///< by number: made before, or elsewhere
   std::vector<sweep::Result> results_;
   std::optional<OutputFile> json_, junit_;
   std::optional<sweep::ResultsFile> kept_;
@@ -202,11 +206,29 @@ std::string Sweep::conditions() const {
                      read_file(program, kMost).value_or(""));
 }
 
+/// What other shards did belongs to the report, too.
+void Sweep::take_in(const std::vector<sweep::Variation>& all) {
+  std::set<std::size_t> mine;
+  for (const sweep::Variation& v : variations_) mine.insert(v.number);
+  for (const sweep::Variation& v : all)
+    if (known_.contains(v.number) && !mine.contains(v.number)) variations_.push_back(v);
+}
+
 std::string Sweep::open_results() {
+  sweep::Selection unshared = arguments_.selection;
+  unshared.shard = unshared.shards = 1;
+  const std::vector<sweep::Variation> all = sweep::variations(learned_.points, unshared);
+  const std::string told_by = conditions();
+  for (const std::string& path : arguments_.from) {
+    const auto other = sweep::ResultsFile::read(path, arguments_.trial.command, told_by, all);
+    if (!other) return other.error();
+    known_.insert(other->begin(), other->end());
+  }
+  take_in(all);
   if (arguments_.resume.empty()) return {};
-  auto file = sweep::ResultsFile::open(arguments_.resume, arguments_.trial.command, conditions(),
-                                       variations_);
+  auto file = sweep::ResultsFile::open(arguments_.resume, arguments_.trial.command, told_by, all);
   if (!file) return file.error();
+  known_.insert(file->before().begin(), file->before().end());
   kept_.emplace(std::move(*file));
   return {};
 }
@@ -220,9 +242,8 @@ void Sweep::ended(const sweep::Variation& variation, sweep::Outcome outcome) {
 int Sweep::run_all() {
   std::vector<sweep::Variation> left;
   for (const sweep::Variation& variation : variations_) {
-    const bool known = kept_ && kept_->before().contains(variation.number);
-    if (known)
-      ended(variation, kept_->before().at(variation.number));
+    if (const auto known = known_.find(variation.number); known != known_.end())
+      ended(variation, known->second);
     else
       left.push_back(variation);
   }

@@ -86,6 +86,10 @@ void add_reports(Command& command, SweepArguments& arguments) {
   command.flag("-v,--verbose", arguments.verbose, "Say what came of each run");
   command.option("--resume", arguments.resume, "Keep results in FILE, and go on with what it has")
       .value_name("FILE");
+  command
+      .option("--from", arguments.from,
+              "Results that other shards keep: not run again, and in the report; repeatable")
+      .value_name("FILE");
   command.option("--json", arguments.json, "Write all results as JSON").value_name("FILE");
   command.option("--junit", arguments.junit, "Write the verdicts as JUnit").value_name("FILE");
 }

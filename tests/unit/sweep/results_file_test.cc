@@ -79,6 +79,16 @@ TEST_F(ResultsFileTest, RefusesWhatIsNotItsOwn) {
   EXPECT_FALSE(ResultsFile::open("/no-such-folder/x", kCommand, "", two()));
 }
 
+TEST_F(ResultsFileTest, IsReadByOtherShards) {
+  ASSERT_TRUE(open()->add(2, {}));
+  const auto read = ResultsFile::read(path_, kCommand, "", two());
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_TRUE(read->contains(2));
+  EXPECT_EQ(read->size(), 1U);
+  EXPECT_FALSE(ResultsFile::read(path_, kCommand, "another machine", two()));
+  EXPECT_FALSE(ResultsFile::read("/no-such-folder/x", kCommand, "", two()));
+}
+
 TEST(OutcomeJson, RefusesWhatIsNone) {
   for (const char* text : {"", "{", "[]", "{}", "{\"status\":\"x\"}", "\xff"})
     EXPECT_FALSE(parse_outcome(text)) << text;
