@@ -78,14 +78,14 @@ std::expected<ResultsFile, std::string> ResultsFile::open(
                            "something else");
   }
   if (::ftruncate(file.get(), static_cast<off_t>(whole)) != 0 ||
-      ::lseek(file.get(), 0, SEEK_END) < 0 || (whole == 0 && !write_text(file.get(), head)))
+      ::lseek(file.get(), 0, SEEK_END) < 0 || (whole == 0 && !write_bytes(file.get(), head)))
     return std::unexpected(path + ": " + ::strerrordesc_np(errno));
   return ResultsFile(std::move(file), std::move(before));
 }
 
 bool ResultsFile::add(std::size_t number, const Outcome& outcome) {
-  return write_text(file_.get(),
-                    fmt::format("{{\"number\":{},\"outcome\":{}}}\n", number, to_json(outcome)));
+  return write_bytes(file_.get(),
+                     fmt::format("{{\"number\":{},\"outcome\":{}}}\n", number, to_json(outcome)));
 }
 
 }  // namespace teeio::sweep
