@@ -70,6 +70,9 @@ class Device {
   enum class TdiState { kUnlocked, kLocked, kRun };  // enum tsm_tdi_state
   int set_tdi_state(Arch arch, TdiState state);
 
+  // After a failure: says so if the host's TSM calls are not those that this program makes.
+  void explain_other_abi() const;
+
   void close_vfio() { vfio_.close(); }
   void close_iommufd() { iommufd_.close(); }
 

@@ -173,12 +173,15 @@ bool Session::run_to_end() {
   if (exit_code_ == platform::kSuccess) return true;
   std::fprintf(stderr, "minivmm: %sguest gave up with code %u\n", prefix_.c_str(),
                exit_code_.value_or(0));
+  device_->explain_other_abi();
   return false;
 }
 
 void Session::drive_without_guest() {
-  const auto check = [](int error, const char* what) {
-    if (error != 0) fail(what, error);
+  const auto check = [this](int error, const char* what) {
+    if (error == 0) return;
+    device_->explain_other_abi();
+    fail(what, error);
   };
   check(bind(), "bind");
   if (options_.door != Door::kGuest)

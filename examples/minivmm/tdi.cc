@@ -67,6 +67,15 @@ int Device::unbind_tdi(Door door, Arch arch) {
   return EINVAL;
 }
 
+void Device::explain_other_abi() const {
+  vfio_pci_tsm_unbind nothing{};  // argsz 0: refused by whoever knows the call
+  if (ioctl_again(vfio_, VFIO_DEVICE_TSM_UNBIND, &nothing) == 0 || errno != ENOTTY) return;
+  std::fputs(
+      "minivmm: this host has TSM calls of another series than minivmm makes, or none: set "
+      "abi = \"teeio\" in the machine file; `teeio abi --profile NAME` lists another's\n",
+      stderr);
+}
+
 int Device::tsm_op(std::uint32_t type) {
   iommu_vdevice_tsm_op op{};
   op.size = sizeof op;

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <optional>
 
 #include "base/fd.h"
@@ -16,6 +15,7 @@
 #include "cli/injection_words.h"
 #include "cli/internal_error.h"
 #include "cli/load_machine.h"
+#include "cli/options.h"
 #include "cli/pictures.h"
 #include "cli/run_command.h"
 #include "cli/run_story.h"
@@ -265,6 +265,8 @@ int Run::go() noexcept {
 int run_program(const RunArguments& arguments) {
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return run::Supervisor::kCannotRun;
+  if (const std::string why = why_not_here(arguments.injections, *machine); !why.empty())
+    return wrong_use("run", why);
   auto suppressions = load_suppressions(arguments.suppressions);
   if (!suppressions) {
     complain_text(fmt::format("teeio: {}\n", suppressions.error()));

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <set>
@@ -23,6 +23,7 @@
 #include "sweep/campaign.h"
 #include "sweep/report.h"
 #include "sweep/results_file.h"
+#include "sweep/workspace.h"
 
 namespace teeio::cli {
 namespace {
@@ -97,24 +98,29 @@ class Progress {
   ProgressLine line_{true};
 };
 
-/// Where all runs have their temporary files, also of those that are killed.
-class Temporary {
+volatile std::sig_atomic_t g_pipe_closed = 0;
+extern "C" void note_closed_pipe(int) { g_pipe_closed = 1; }
+
+/// While it lives, a closed pipe is an error of writing, so that what was made is taken away
+/// first. Programs of runs are not concerned: exec() takes a handler away.
+class ClosedPipes {
  public:
-  Temporary() {
-    const char* const parent = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe)
-    path_ = std::string(parent == nullptr ? "/tmp" : parent) + "/teeio-sweep.XXXXXX";
-    if (::mkdtemp(path_.data()) == nullptr) path_.clear();
+  ClosedPipes() {
+    struct sigaction action{};
+    action.sa_handler = note_closed_pipe;
+    ::sigaction(SIGPIPE, &action, &before_);
+    if (before_.sa_handler == SIG_IGN) ::sigaction(SIGPIPE, &before_, nullptr);
   }
-  ~Temporary() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  ~ClosedPipes() {
+    (void)standard_output_problem();  // flushes
+    ::sigaction(SIGPIPE, &before_, nullptr);
+    if (g_pipe_closed != 0) (void)::raise(SIGPIPE);
   }
-  Temporary(const Temporary&) = delete;
-  Temporary& operator=(const Temporary&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
+  ClosedPipes(const ClosedPipes&) = delete;
+  ClosedPipes& operator=(const ClosedPipes&) = delete;
 
  private:
-  std::string path_;
+  struct sigaction before_{};
 };
 
 /// One sweep, from the machine to the exit status.
@@ -304,7 +310,8 @@ int Sweep::go() {
   if (const auto status = learn()) return *status;
   set_limit();
   variations_ = sweep::variations(learned_.points, arguments_.selection);
-  if (variations_.empty()) return cannot_sweep("nothing of the kind can go wrong in this program");
+  if (variations_.empty())
+    return cannot_sweep(sweep::why_no_variations(learned_.points, arguments_.selection));
   if (arguments_.list) {
     for (const sweep::Variation& v : variations_) print("{} {}\n", v.number, v.injection.str());
     return kNothing;
@@ -324,10 +331,11 @@ int sweep_command(const SweepArguments& arguments) {
   if (machine == nullptr) return kUsageError;
   if (arguments.trial.host_kvm) machine->leave_kvm_to_host();
   warm_up(*machine);
-  const Temporary temporary;
-  if (temporary.path().empty()) return cannot_sweep("no directory for temporary files can be made");
+  const ClosedPipes closed_pipes;
+  const sweep::Workspace workspace;
+  if (workspace.path().empty()) return cannot_sweep("no directory for temporary files can be made");
   SweepArguments all = arguments;
-  all.trial.temporary = temporary.path();
+  all.trial.temporary = workspace.path();
   return Sweep(all, *machine).go();
 }
 

@@ -72,15 +72,15 @@ std::string value_text(const Field& field, ByteView argument, std::span<const Fi
     case Form::kFd:
       return fmt::format("{}", static_cast<std::int32_t>(value));
     case Form::kEnum:
-      return enumerator_text(field.words, value);
+      return enumerator_text(field.words.get(), value);
     case Form::kFlags:
-      return flags_text(field.words, value);
+      return flags_text(field.words.get(), value);
     case Form::kFeature:
-      return feature_text(field.words, value);
+      return feature_text(field.words.get(), value);
     case Form::kCode:
       return code_text(argument, fields, value);
     case Form::kViommu:
-      return viommu_text(field.words, value, profile);
+      return viommu_text(field.words.get(), value, profile);
   }
   return {};
 }
@@ -93,24 +93,17 @@ std::size_t size_of(std::span<const Field> fields) {
 
 }  // namespace
 
-const Layout* layout_of(std::string_view name) {
-  for (const std::span<const Layout> room : {iommufd_layouts(), vfio_layouts(), kvm_layouts()})
-    if (const auto at = std::ranges::find(room, name, &Layout::call); at != room.end()) return &*at;
-  return nullptr;
-}
-
-std::string describe_argument(mm::UserMemory& memory, std::string_view name, std::uint64_t argument,
+std::string describe_argument(mm::UserMemory& memory, const Argument& what, std::uint64_t argument,
                               abi::AbiProfile profile) {
-  const Layout* const layout = layout_of(name);
-  if (layout != nullptr && layout->fields.empty()) return enumerator_text(layout->words, argument);
+  if (what.kind == Argument::Kind::kValue) return enumerator_text(what.words.get(), argument);
   std::string plain = fmt::format("{:#x}", argument);
-  if (layout == nullptr) return argument == 0 ? "0" : plain;
-  Bytes bytes(size_of(layout->fields));
+  if (what.kind == Argument::Kind::kPlain) return argument == 0 ? "0" : plain;
+  Bytes bytes(size_of(what.fields));
   if (!memory.read(argument, bytes)) return plain;
   std::string text = "{";
-  for (const Field& field : layout->fields) {
+  for (const Field& field : what.fields) {
     if (text.size() > 1) text += ", ";
-    text.append(field.name).append("=").append(value_text(field, bytes, layout->fields, profile));
+    text.append(field.name).append("=").append(value_text(field, bytes, what.fields, profile));
   }
   return text + "}";
 }

@@ -56,8 +56,6 @@ class Dispatch final : public SystemCalls {
 
  private:
   Result<object::Ref<object::File>> open_container();
-  Result<std::int64_t> run(Call& call, std::uint32_t command);
-  const Row* find(const object::File& file, std::uint32_t command) const;
 
   Host& host_;
   Devices& devices_;

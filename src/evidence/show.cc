@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/hex.h"
 #include "evidence/measurement_values.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"

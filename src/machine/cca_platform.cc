@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "firmware/rmm/rows.h"
 #include "host/kvm/rmm/realm_vm.h"
 #include "host/pci_tsm/cca/cca_driver.h"
 #include "machine/spdm_setup.h"
@@ -51,6 +52,11 @@ class CcaPlatform final : public Platform {
     return {&firmware_->vm_type};
   }
   [[nodiscard]] tsm::Driver* driver() override { return &firmware_->driver; }
+  [[nodiscard]] std::vector<std::string_view> firmware_commands() const override {
+    std::vector<std::string_view> names;
+    for (const rmm::Row* row : rmm::rows()) names.push_back(row->name);
+    return names;
+  }
   void census(std::map<std::string, std::string>& into) override {
     into["rmm granules"] = fmt::format("{}", firmware_->rmm.granules());
   }

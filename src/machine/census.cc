@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "device/dsm.h"
 #include "device/tdi.h"
 #include "hw/find_capability.h"
 #include "machine/parts.h"
@@ -14,6 +15,11 @@ std::string_view kind_of(hw::PciFunction& function) {
 }
 
 }  // namespace
+
+std::vector<std::string_view> Machine::fault_names(schedule::FaultPlace place) const {
+  return place == schedule::FaultPlace::kFirmware ? impl_->platform->firmware_commands()
+                                                  : device::message_names();
+}
 
 std::map<std::string, std::string> Machine::census() {
   std::map<std::string, std::string> result;

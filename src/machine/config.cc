@@ -230,6 +230,17 @@ void for_each_table(const toml::table& root, Section& top, std::string_view key,
   }
 }
 
+/// Keys that would change nothing on a machine with this TSM.
+void refuse_idle_keys(const toml::table& root, TsmKind tsm, Section& top) {
+  const auto owner = root["policies"]["bind_owner"];
+  if (tsm == TsmKind::kNone && owner && owner.value<std::string_view>() != "any")
+    top.complain(*owner.node(), "bind_owner", "\"any\": without a `tsm` nothing binds");
+  if (tsm != TsmKind::kCca)
+    for (const std::string_view key : {"rmm_defects", "cca_bind"})
+      if (const toml::node* node = root.get(key); node != nullptr)
+        top.complain(*node, key, "left out: this machine's `tsm` is not \"cca\"");
+}
+
 }  // namespace
 
 std::expected<Config, std::string> parse_config(std::string_view text, std::string_view file_name) {
@@ -274,11 +285,11 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   if (abi::proposed_abi(config.profile).vdevice_binds) {
     const bool left_open = config.bind_owner == BindOwner::kAny;
     if (!left_open && config.bind_owner != BindOwner::kVdevice)
-      top.complain(*root.get("abi"), "abi",
-                   "another one: this one binds with the vDEVICE, so bind_owner is \"any\" or "
-                   "\"vdevice\"");
+      top.complain(*root["policies"]["bind_owner"].node(), "bind_owner",
+                   "\"any\" or \"vdevice\": the `abi` of this machine binds with the vDEVICE");
     config.bind_owner = BindOwner::kVdevice;
   }
+  refuse_idle_keys(root, config.tsm, top);
   top.finish();
   if (problem.empty()) problem = check_topology(config, lines, file_name);
   if (!problem.empty()) return std::unexpected(problem);

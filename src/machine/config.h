@@ -51,6 +51,12 @@ struct CardConfig {
   SpdmKey spdm_key = SpdmKey::kP384;
   std::uint8_t spdm_version = 0x12;  ///< the highest that it speaks, BCD major.minor
   bool operator==(const CardConfig&) const = default;
+
+  /// Whether `function` is the PF or one of the VFs.
+  [[nodiscard]] bool has(Bdf function) const {
+    return function.domain == bdf.domain && function.rid() >= bdf.rid() &&
+           function.rid() <= bdf.rid() + vfs;
+  }
 };
 
 /// A whole machine, as its file describes it.

@@ -98,14 +98,14 @@ std::expected<ResultsFile, std::string> ResultsFile::open(
   auto kept = read_text(*text, head, variations);
   if (!kept) return std::unexpected(path + ": " + kept.error());
   if (::ftruncate(file.get(), static_cast<off_t>(kept->length)) != 0 ||
-      ::lseek(file.get(), 0, SEEK_END) < 0 || (kept->length == 0 && !write_text(file.get(), head)))
+      ::lseek(file.get(), 0, SEEK_END) < 0 || (kept->length == 0 && !write_bytes(file.get(), head)))
     return std::unexpected(path + ": " + ::strerrordesc_np(errno));
   return ResultsFile(std::move(file), std::move(kept->outcomes));
 }
 
 bool ResultsFile::add(std::size_t number, const Outcome& outcome) {
-  return write_text(file_.get(),
-                    fmt::format("{{\"number\":{},\"outcome\":{}}}\n", number, to_json(outcome)));
+  return write_bytes(file_.get(),
+                     fmt::format("{{\"number\":{},\"outcome\":{}}}\n", number, to_json(outcome)));
 }
 
 }  // namespace teeio::sweep

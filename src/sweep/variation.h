@@ -34,5 +34,9 @@ struct Variation {
 /// the earlier, the smaller. Numbers count the wanted dimensions and names only.
 [[nodiscard]] std::vector<Variation> variations(const std::vector<run::Injector::Point>& points,
                                                 const Selection& selection);
+/// Which of the filters leaves nothing over, in the words of the command line. Precondition:
+/// variations() gives none.
+[[nodiscard]] std::string why_no_variations(const std::vector<run::Injector::Point>& points,
+                                            const Selection& selection);
 
 }  // namespace teeio::sweep

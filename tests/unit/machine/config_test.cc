@@ -118,6 +118,29 @@ TEST(Config, ArmsMonitorAndItsDriverHaveTheirVariants) {
   EXPECT_TRUE(Machine::create(*config).has_value());
 }
 
+TEST(Config, KeysThatWouldChangeNothingAreRefused) {
+  EXPECT_THAT(problem_with("iommus = 1", "rmm_defects = \"none\""),
+              HasSubstr("left out: this machine's `tsm` is not \"cca\""));
+  std::string text(kGood);
+  text.replace(text.find("tdx"), 3, "none");
+  text.replace(text.find("close_order = \"mainline\""), 24, "bind_owner = \"vdevice\"");
+  EXPECT_EQ(problem_of(text),
+            "m.toml:7: key \"bind_owner\": must be \"any\": without a `tsm` nothing binds");
+}
+
+TEST(Config, ABindOwnerThatTheAbiHasNotIsNamedWhereItStands) {
+  std::string text(builtin_machine("tdx-connect"));
+  const auto set = [&](std::string_view key, std::string_view to) {
+    const std::size_t at = text.find(std::string(key) + " = ") + key.size() + 3;
+    text.replace(at, text.find_first_of(" \n", at) - at, to);
+  };
+  set("abi", "\"iommufd-v7\"");
+  set("bind_owner", "\"vfio\"");
+  const auto config = parse_config(text, "m.toml");
+  ASSERT_FALSE(config.has_value());
+  EXPECT_THAT(config.error(), HasSubstr("key \"bind_owner\": must be \"any\" or \"vdevice\""));
+}
+
 TEST(Config, NumberOutOfRangeNamesTheRange) {
   for (const std::string_view bad : {"memory_mib = 0", "memory_mib = 15", "memory_mib = 1048577",
                                      "memory_mib = -1", "memory_mib = 1.5", "memory_mib = \"64\""})

@@ -92,12 +92,21 @@ TEST_F(ResultsFileTest, IsReadByOtherShards) {
 TEST(OutcomeJson, RefusesWhatIsNone) {
   for (const char* text : {"", "{", "[]", "{}", "{\"status\":\"x\"}", "\xff"})
     EXPECT_FALSE(parse_outcome(text)) << text;
+  const std::string good = to_json(Outcome{});
+  for (const char* status : {"-1", "256", "1e300", "4294967296", "0.5"}) {
+    std::string text = good;
+    const std::string key = "\"status\":";
+    const std::size_t at = text.find(key) + key.size();
+    text.replace(at, text.find_first_of(",}", at) - at, status);
+    EXPECT_FALSE(parse_outcome(text)) << text;
+  }
   const run::Injector::Point point{.kind = run::Injection::Kind::kDevice,
                                    .name = "P",
                                    .fault = schedule::Fault::kLate,
                                    .nth = 3};
   EXPECT_EQ(parse_point(to_json(point)).value(), point);
   EXPECT_FALSE(parse_point("{}"));
+  EXPECT_FALSE(parse_point(R"({"kind":9,"name":"P","fault":0,"nth":1})"));
 }
 
 }  // namespace

@@ -1,15 +1,13 @@
-#include "cli/explore_words.h"
+#include "explore/jobs/words.h"
 
 #include <fmt/format.h>
 
-#include <cctype>
 #include <sstream>
 #include <vector>
 
-#include "base/files.h"
 #include "schedule/strategy.h"
 
-namespace teeio::cli {
+namespace teeio::explore {
 namespace {
 
 /// A stretch in which one task moves.
@@ -42,7 +40,7 @@ std::vector<Stretch> stretches_of(const std::string& story) {
 
 }  // namespace
 
-std::string schedule_in_words(const explore::Failure& failure) {
+std::string schedule_in_words(const Failure& failure) {
   constexpr std::size_t kMostStretches = 6;
   std::vector<Stretch> all = stretches_of(failure.story);
   std::erase_if(all, [](const Stretch& s) { return s.task == "main"; });
@@ -59,17 +57,11 @@ std::string schedule_in_words(const explore::Failure& failure) {
   return text;
 }
 
-std::string replay_command(const explore::ScenarioResult& result, const std::string& more) {
+std::string replay_command(const ScenarioResult& result, const std::string& more) {
   const std::size_t at = result.name.rfind('@');
   return fmt::format("teeio explore {} --design {}{} --replay '{}'", result.name.substr(0, at),
                      at == std::string::npos ? "" : result.name.substr(at + 1), more,
                      schedule::to_text(result.failure->choices));
 }
 
-std::string written_by_hand(const std::string& path, const std::string& instead) {
-  const auto page = read_file(path);
-  const std::size_t end = page ? page->find(kGenerated) : std::string::npos;
-  return end == std::string::npos ? instead : page->substr(0, end);
-}
-
-}  // namespace teeio::cli
+}  // namespace teeio::explore
