@@ -17,6 +17,7 @@
 #include "cli/load_machine.h"
 #include "cli/options.h"
 #include "cli/pictures.h"
+#include "cli/probes.h"
 #include "cli/run_command.h"
 #include "cli/run_story.h"
 #include "rules/sanitizer.h"
@@ -274,7 +275,13 @@ int run_program(const RunArguments& arguments) {
   }
   auto outputs = open_outputs(arguments);
   if (!outputs) return run::Supervisor::kCannotRun;
-  if (arguments.supervisor.host_kvm) machine->leave_kvm_to_host();
+  if (arguments.supervisor.host_kvm) {
+    if (const std::string why = host_kvm_problem(); !why.empty()) {
+      complain_text(fmt::format("teeio: --host-kvm: {}\n", why));
+      return run::Supervisor::kCannotRun;
+    }
+    machine->leave_kvm_to_host();
+  }
   return Run(arguments, *machine, std::move(*outputs), std::move(*suppressions)).go();
 }
 

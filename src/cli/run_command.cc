@@ -136,7 +136,8 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
              "firmware:COMMAND#N=refuse|busy|interrupt, device:MESSAGE#N=drop|late|garble|gone "
              "(repeatable)")
       .value_name("SPEC");
-  run.flag("--host-kvm", arguments.supervisor.host_kvm, "Leave the real /dev/kvm alone");
+  run.flag("--host-kvm", arguments.supervisor.host_kvm,
+           "KVM is this host's own: vCPUs run for real, VFIO and iommufd are the machine's");
   run.program("PROGRAM", arguments.supervisor.command,
               "The program, looked up in PATH, and its arguments");
   run.runs([words, &width, body = std::move(body)] {

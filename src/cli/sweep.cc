@@ -15,6 +15,7 @@
 #include "cli/load_machine.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/probes.h"
 #include "cli/sweep_command.h"
 #include "explore/jobs/workers.h"
 #include "hw/ram_in_forks.h"
@@ -329,7 +330,11 @@ int sweep_command(const SweepArguments& arguments) {
   hw::keep_ram_in_forks();
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return kUsageError;
-  if (arguments.trial.host_kvm) machine->leave_kvm_to_host();
+  if (arguments.trial.host_kvm) {
+    if (const std::string why = host_kvm_problem(); !why.empty())
+      return cannot_sweep("--host-kvm: " + why);
+    machine->leave_kvm_to_host();
+  }
   warm_up(*machine);
   const ClosedPipes closed_pipes;
   const sweep::Workspace workspace;

@@ -81,7 +81,7 @@ void add_how(Command& command, Words& words, const Option& list) {
       .option("--expect", arguments.trial.expect,
               "A command of sh that must exit with 0 after each run")
       .value_name("COMMAND");
-  command.flag("--host-kvm", arguments.trial.host_kvm, "Leave the real /dev/kvm alone");
+  command.flag("--host-kvm", arguments.trial.host_kvm, "KVM is this host's own, as with teeio run");
 }
 
 void add_reports(Command& command, SweepArguments& arguments, const Option& list) {
