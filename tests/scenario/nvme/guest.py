@@ -3,7 +3,7 @@
 Needs, or says what is missing: QEMU 10.1 or later (TEEIO_QEMU, which may have options of its
 own, else qemu-system-x86_64); a kernel (TEEIO_GUEST_KERNEL, else the newest in /boot) and the
 folder of its modules (TEEIO_GUEST_MODULES, else /lib/modules/VERSION); a static busybox,
-mkfs.ext4, cpio. TEEIO_QEMU_ACCEL=tcg is for hosts whose KVM must be left alone."""
+mkfs.ext4, cpio. Software emulation, unless TEEIO_QEMU_ACCEL=kvm."""
 
 import glob
 import gzip
@@ -21,8 +21,7 @@ PROGRAMS = ("mkfs.ext4",)
 
 
 def accelerator():
-    wanted = os.environ.get("TEEIO_QEMU_ACCEL")
-    return wanted or ("kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg")
+    return os.environ.get("TEEIO_QEMU_ACCEL") or "tcg"
 
 
 def qemu():
@@ -131,20 +130,24 @@ def make_initramfs(folder, helper, script):
 
 
 def base(initramfs, memory=512, processors=2, accel=None):
-    """QEMU's words but for the device, whose bus is `rp`."""
+    """QEMU's words but for the devices, whose buses are `rp0` and `rp1`."""
     return [*qemu(), "-M", "q35,memory-backend=ram", "-accel", accel or accelerator(),
             "-cpu", "max" if (accel or accelerator()) == "tcg" else "host",
             "-smp", str(processors), "-m", str(memory),
             "-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on",
             "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
-            "-device", "pcie-root-port,id=rp,chassis=1,slot=1",
+            "-device", "pcie-root-port,id=rp0,chassis=1,slot=1",
+            "-device", "pcie-root-port,id=rp1,chassis=2,slot=2",
             "-kernel", kernel(), "-initrd", initramfs,
             "-append", "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check"]
 
 
-def vfio_user(socket):
-    return ["-device", '{"driver":"vfio-user-pci","bus":"rp","socket":{"type":"unix","path":"%s"}}'
-            % socket]
+def vfio_user(sockets):
+    words = []
+    for number, socket in enumerate(sockets):
+        words += ["-device", '{"driver":"vfio-user-pci","bus":"rp%d","socket":'
+                             '{"type":"unix","path":"%s"}}' % (number, socket)]
+    return words
 
 
 class Console:
@@ -184,15 +187,17 @@ class Console:
 
 
 class Served:
-    """`teeio serve --vfio-user` with one function of a machine."""
+    """`teeio serve --vfio-user` with functions of a machine."""
 
-    def __init__(self, teeio, folder, machine, function="0000:01:00.0"):
-        self.socket = os.path.join(folder, "nvme.sock")
+    def __init__(self, teeio, folder, machine, functions=("0000:01:00.0",)):
+        words = [teeio, "serve", "--machine", machine]
+        self.sockets = [os.path.join(folder, f"{each[-1]}.sock") for each in functions]
+        for socket, function in zip(self.sockets, functions):
+            words += ["--vfio-user", socket, "--function", function]
         self.log = open(os.path.join(folder, "served.log"), "w+")
-        self.process = subprocess.Popen(
-            [teeio, "serve", "--machine", machine, "--vfio-user", self.socket, "--function",
-             function], stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.process.stdout.readline()  # "… is a vfio-user device at …"
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        for _ in functions:
+            self.process.stdout.readline()  # "… is a vfio-user device at …"
 
     def end(self):
         self.process.terminate()

@@ -13,6 +13,7 @@ import tempfile
 import guest
 
 TEEIO, HELPER = sys.argv[1:3]
+PF, VF = "0000:01:00.0", "0000:01:00.1"
 MIB = 1 << 20
 BLOCK = 4096
 MASK = (1 << 64) - 1
@@ -33,6 +34,7 @@ echo $pci >/sys/bus/pci/drivers/nvme/unbind; [ -b $d ]; [ $? = 1 ]; say $? unbin
 echo $pci >/sys/bus/pci/drivers/nvme/bind; settle && same; say $? "bind again"
 mount $d /mnt && fstrim /mnt && umount /mnt && same; say $? fstrim
 nvme_guest write $d 0 4096 >/dev/null && nvme_guest check $d 0 4096; say $? blocks
+v=/dev/nvme1n1; nvme_guest write $v 0 512 >/dev/null && nvme_guest check $v 0 512; say $? "the VF's"
 grep nvme /proc/interrupts | sed 's/^/irq: /'
 dmesg | grep -iE 'nvme.*(error|timeout|fail|I/O)|EXT4-fs error' | sed 's/^/TROUBLE: /'
 echo done
@@ -53,25 +55,26 @@ def make_disk(folder, mib):
     return path
 
 
-def start(folder, script, mib):
-    served = guest.Served(TEEIO, folder, guest.machine_file(folder, make_disk(folder, mib)))
+def start(folder, script, mib, functions=(PF,)):
+    served = guest.Served(TEEIO, folder, guest.machine_file(folder, make_disk(folder, mib)),
+                          functions)
     image = guest.make_initramfs(folder, HELPER, script)
     return served, image
 
 
 def a_file_system_lives_on_it(folder):
-    served, image = start(folder, USE, 256)
-    console = guest.Console(guest.base(image) + guest.vfio_user(served.socket))
+    served, image = start(folder, USE, 256, (PF, VF))
+    console = guest.Console(guest.base(image) + guest.vfio_user(served.sockets))
     status = console.finish(250)
     said = console.text
     assert status == 0 and "\ndone" in said, said
-    assert said.count("ok: ") == 9 and "FAILED" not in said and "TROUBLE" not in said, said
+    assert said.count("ok: ") == 10 and "FAILED" not in said and "TROUBLE" not in said, said
     assert served.end() == 0
 
 
 def what_was_flushed_is_there_after_a_kill(folder):
     served, image = start(folder, WRITE, 512)
-    console = guest.Console(guest.base(image) + guest.vfio_user(served.socket))
+    console = guest.Console(guest.base(image) + guest.vfio_user(served.sockets))
     found = console.read_until(r"flushed 4\d\d\b", 200)
     assert found, console.text
     console.kill()
