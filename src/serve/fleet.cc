@@ -14,7 +14,7 @@ std::expected<Fleet, std::string> Fleet::load(const std::string& machine,
   if (!config) return std::unexpected(config.error());
   std::vector<const machine::CardConfig*> cards;
   for (const machine::CardConfig& card : config->cards)
-    if (card.model == machine::CardConfig::Model::kDmaEngine) cards.push_back(&card);
+    if (card.is_tee_io()) cards.push_back(&card);
   for (const Bdf function : functions)
     if (std::ranges::none_of(cards, [&](const auto* card) { return card->has(function); }))
       return std::unexpected(
