@@ -4,12 +4,12 @@ import json
 import re
 import shlex
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tree import run
+from tree import Ended, run
 
+WAITS = 20  # seconds by the clock, for a test that does nothing but wait
 CHUNK = 150  # cases of one GoogleTest program in one process
 
 
@@ -32,18 +32,18 @@ class Test:
 
 
 class Judge:
-    def __init__(self, tree, build, ready_limit):
-        self.tree, self.build_folder, self.ready_limit = tree, build, ready_limit
+    def __init__(self, tree, build, limit):
+        self.tree, self.build_folder, self.limit = tree, build, limit
         self.tests = {}
 
     # -- what tests there are --------------------------------------------------
 
     def find(self, pattern, explore=()):
-        status, output = run(f"ctest --test-dir {self.build_folder} --show-only=json-v1", self.tree.copy,
-                             self.tree.via)
-        if status != 0:
-            raise RuntimeError(f"ctest says: {output[-500:]}")
-        for listed in json.loads(output[output.index("{"):])["tests"]:
+        ran = run(f"ctest --test-dir {self.build_folder} --show-only=json-v1", self.tree.copy,
+                  self.tree.via)
+        if ran.status != 0:
+            raise Ended(f"ctest says: {ran.output[-500:]}")
+        for listed in json.loads(ran.output[ran.output.index("{"):])["tests"]:
             name = listed["name"].split("  #")[0]
             if "command" not in listed or not re.search(pattern, name):
                 continue
@@ -59,11 +59,15 @@ class Judge:
                                     case, wants, bool(properties.get("WILL_FAIL")),
                                     float(properties.get("TIMEOUT", 60)), env)
 
-    def _shell(self, test, command=None):
-        return f"cd {shlex.quote(test.folder)} && exec {shlex.join(command or test.command)}"
+    @staticmethod
+    def _shell(test, seconds, command=None):
+        """Ends by itself after so many seconds of processor."""
+        return f"ulimit -t {int(seconds) + 1} && cd {shlex.quote(test.folder)} && " \
+               f"exec {shlex.join(command or test.command)}"
 
     @staticmethod
-    def _passed(test, status, output):
+    def _passed(test, ran):
+        status, output = ran.status, ran.output
         if test.wants:
             return re.search(test.wants, output) is not None
         return status is not None and (status != 0) == test.fails or \
@@ -74,14 +78,13 @@ class Judge:
     def record(self, test, path):
         """Runs a test without a mutant; False when it fails by itself."""
         Path(path).write_bytes(bytes(1 << 16))
-        begun = time.monotonic()
-        status, output = run(self._shell(test), self.tree.copy, self.tree.via,
-                             {**test.env, "TEEIO_MUTANT_REACHED": str(path)}, self.ready_limit)
-        test.seconds = time.monotonic() - begun
+        ran = run(self._shell(test, self.limit * 3), self.tree.copy, self.tree.via,
+                  {**test.env, "TEEIO_MUTANT_REACHED": str(path)}, WAITS + 20 * self.limit)
+        test.seconds = ran.seconds
         reached = Path(path).read_bytes()
         by_number = {m.number: m.key for m in self.tree.mutants}
         test.reached = frozenset(by_number[i] for i, b in enumerate(reached) if b and i in by_number)
-        return self._passed(test, status, output)
+        return self._passed(test, ran)
 
     def learn(self, known_path, pool, again, say):
         """Runs each test that is not known yet once, without a mutant."""
@@ -142,14 +145,14 @@ class Judge:
         if first.case:
             command = [first.command[0], "--gtest_filter=" + ":".join(t.case for t in group),
                        "--gtest_fail_fast", "--gtest_brief=0"]
-        limit = 10 + 8 * sum(t.seconds for t in group)
-        status, output = run(self._shell(first, command), self.tree.copy, self.tree.via,
-                             {**first.env, "TEEIO_MUTANT": str(number)}, limit)
-        if status is None:
-            return self._last(group, output), "takes too long"
-        if self._passed(first, status, output) and (not first.case or status == 0):
+        usual = sum(t.seconds for t in group)
+        ran = run(self._shell(first, 4 + 5 * usual, command), self.tree.copy, self.tree.via,
+                  {**first.env, "TEEIO_MUTANT": str(number)}, WAITS + 20 * usual)
+        if ran.status is None:
+            return self._last(group, ran.output), "takes too long"
+        if self._passed(first, ran) and (not first.case or ran.status == 0):
             return None
-        return self._last(group, output), self._how(output)
+        return self._last(group, ran.output), self._how(ran.output)
 
     @staticmethod
     def _last(group, output):

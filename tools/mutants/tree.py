@@ -7,6 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from rules import Maker, rewrite
@@ -78,22 +81,42 @@ class Ended(Exception):
     pass
 
 
+@dataclass
+class Ran:
+    status: int | None  # None: it took longer than it may
+    output: str
+    seconds: float  # of processor, which a busy machine does not change
+
+
 def run(command, cwd, via=(), env=None, limit=None):
-    """(status, output); status None when the limit was over. `command` is a shell's."""
+    """Runs a shell's line. `limit` is in seconds by the clock."""
     full = [*via, command] if via else ["sh", "-c", command]
-    process = subprocess.Popen(full, cwd=cwd, env={**os.environ, **(env or {})}, text=True,
-                               errors="replace", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        output, _ = process.communicate(timeout=limit)
-        return process.returncode, output
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return None, output
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(full, cwd=cwd, env={**os.environ, **(env or {})}, stdout=said,
+                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                   start_new_session=True)
+        late = threading.Event()
+
+        def end():
+            late.set()
+            os.killpg(process.pid, signal.SIGKILL)
+
+        timer = threading.Timer(limit, end) if limit else None
+        if timer:
+            timer.start()
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            if timer:
+                timer.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        output = said.read().decode(errors="replace")
+        return Ran(None if late.is_set() else process.returncode, output,
+                   usage.ru_utime + usage.ru_stime)
 
 
 class Tree:
@@ -165,15 +188,15 @@ class Tree:
         for _ in range(rounds):
             self.write()
             if configure:
-                status, output = run(configure, self.copy, self.via)
-                if status != 0:
-                    raise Ended(f"{configure}: failed\n{output[-3000:]}")
-            status, output = run(command, self.copy, self.via)
-            (self.state / "build.log").write_text(output)
-            if status == 0:
+                ran = run(configure, self.copy, self.via)
+                if ran.status != 0:
+                    raise Ended(f"{configure}: failed\n{ran.output[-3000:]}")
+            ran = run(command, self.copy, self.via)
+            (self.state / "build.log").write_text(ran.output)
+            if ran.status == 0:
                 return
             before = len(self.dropped)
-            self._drop(output)
+            self._drop(ran.output)
             if len(self.dropped) == before:
                 raise Ended(f"{command}: failed, and not by a mutant; see {self.state}/build.log")
             (self.state / "dropped.json").write_text(json.dumps(sorted(self.dropped), indent=0))
