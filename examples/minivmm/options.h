@@ -21,6 +21,7 @@ struct Options {
   std::string root;           // of the guest's owner: a certificate, DER; empty: none
   std::string evidence_file;  // where the device's evidence goes, as it was read
   std::string report_file;    // where its interface report goes
+  bool spoil_evidence = false;  // the VMM changes what it brings to the guest
   bool list_steps = false;
   bool help = false;
 };
