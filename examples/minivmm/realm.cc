@@ -29,7 +29,7 @@ enum : std::uint64_t {
   kNoSuchDevice = 3,
   kNoSuchObject = 4,
   kInput = 5,
-  kDevice = 6,
+  kDeviceError = 6,
   kNoSuchOffset = 7,
   kAccessFailed = 8,
 };
@@ -39,7 +39,7 @@ constexpr std::uint32_t kObjects[] = {TSM_OBJECT_VCA, TSM_OBJECT_CERTIFICATES,
 constexpr std::uint64_t kMeasurements = 2;
 constexpr std::uint64_t kReport = 3;
 
-std::uint64_t status(int error) { return error == 0 ? kSuccess : kDevice; }
+std::uint64_t status(int error) { return error == 0 ? kSuccess : kDeviceError; }
 
 }  // namespace
 
@@ -127,7 +127,7 @@ std::uint64_t Session::realm_object(std::uint64_t object, std::vector<unsigned c
   if (object > kReport) return kNoSuchObject;
   auto& kept = objects_[object];
   if (kept.empty() && object != kReport)
-    if (device_->read_object(options_.arch, kObjects[object], kept) != 0) return kDevice;
+    if (device_->read_object(options_.arch, kObjects[object], kept) != 0) return kDeviceError;
   if (kept.empty()) return kNoData;
   bytes = &kept;
   return kSuccess;

@@ -30,7 +30,7 @@ class Kvm {
   Result<object::Ref<object::File>> create_vm(std::uint64_t type, std::uint64_t mm_id);
 
   [[nodiscard]] hw::PhysicalMemory& memory() { return memory_; }
-  /// Null on a machine without a guest engine (the CCA slice).
+  /// Null on a machine without a guest engine.
   [[nodiscard]] hw::CpuFactory* cpus() { return cpus_; }
   [[nodiscard]] object::Trace& trace() { return trace_; }
 
