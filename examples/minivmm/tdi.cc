@@ -59,8 +59,8 @@ int Device::unbind_tdi(Door door, Arch arch) {
       return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
     case Door::kGuest: {
       const int error = set_tdi_state(arch, TdiState::kUnlocked);
-      // SEV-TIO's firmware has unbound; the host's drivers have not.
-      if (error != 0 || arch != Arch::kSev) return error;
+      // Firmware has let go; the host's drivers have not.
+      if (error != 0) return error;
       return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
     }
   }

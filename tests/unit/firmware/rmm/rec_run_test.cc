@@ -101,13 +101,13 @@ TEST_F(RecRun, MemoryIsTakenIntoUseThroughTheHost) {
   EXPECT_EQ(enter(), RecExit::kRealm);
   EXPECT_EQ(registers.x[1], raw(kFresh) + kPageSize);
   EXPECT_EQ(rmm.translate(rd, kFresh).error(), Rmm::NoPlace::kUnmapped);
-  const Hpa data = granule();
-  ASSERT_RMI(rmm.rtt_data_map(rd, kFresh, kFresh + kPageSize, {}, one(data)));
+  const Hpa fresh = granule();
+  ASSERT_RMI(rmm.rtt_data_map(rd, kFresh, kFresh + kPageSize, {}, one(fresh)));
   ASSERT_TRUE(rmm.translate(rd, kFresh));
-  EXPECT_EQ(rmm.translate(rd, kFresh)->page, data);
+  EXPECT_EQ(rmm.translate(rd, kFresh)->page, fresh);
   // What the host takes away, the realm does not get back unasked.
   ASSERT_RMI(rmm.rtt_data_unmap(rd, kFresh, kFresh + kPageSize, {}));
-  ASSERT_RMI(rmm.rtt_data_map(rd, kFresh, kFresh + kPageSize, {}, one(data)));
+  ASSERT_RMI(rmm.rtt_data_map(rd, kFresh, kFresh + kPageSize, {}, one(fresh)));
   EXPECT_FALSE(rmm.translate(rd, kFresh));
 }
 
