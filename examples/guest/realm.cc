@@ -82,9 +82,9 @@ std::uint64_t rsi::validate_mapping(std::uint64_t device, std::uint64_t base, st
                                     std::uint64_t pa, const DeviceInfo& info) {
   const std::uint64_t top = base + size;
   while (base < top) {
-    std::uint64_t x[10] = {kValidateMapping, device,          base,
-                           top,              pa,              0,
-                           info.lock_nonce,  info.measurement_nonce, info.report_nonce};
+    std::uint64_t x[10] = {
+        kValidateMapping,       device,           base, top, pa, 0, info.lock_nonce,
+        info.measurement_nonce, info.report_nonce};
     smc(x);
     if (x[0] != 0) return x[0];
     if (x[2] != 0 || x[1] <= base) return kError;
@@ -95,7 +95,7 @@ std::uint64_t rsi::validate_mapping(std::uint64_t device, std::uint64_t base, st
 }
 
 std::uint64_t rsi::dma_enable(std::uint64_t device, const DeviceInfo& info) {
-  std::uint64_t x[10] = {kDmaEnable,      device, 0, 0, info.lock_nonce, info.measurement_nonce,
+  std::uint64_t x[10] = {kDmaEnable,       device, 0, 0, info.lock_nonce, info.measurement_nonce,
                          info.report_nonce};
   smc(x);
   return x[0];
@@ -163,8 +163,7 @@ std::uint64_t rhi::object_size(std::uint64_t device, Object object, std::uint64_
 
 std::uint64_t rhi::object_read(std::uint64_t device, Object object, std::uint64_t size,
                                std::uint64_t buffer_gpa) {
-  HostCall call{0,
-                {kObjectRead, device, static_cast<std::uint64_t>(object), 0, size, buffer_gpa}};
+  HostCall call{0, {kObjectRead, device, static_cast<std::uint64_t>(object), 0, size, buffer_gpa}};
   return host_call(call);
 }
 

@@ -198,8 +198,7 @@ void accept_mmio(const Board& board, const Report& report, const rsi::DeviceInfo
     require(report.has(i), kReportIsWrong);
     const bool first = report.bar(i) == 0;
     if (!report.is_private(i) || (!first && report.bar(i) != 2)) continue;
-    require(report.pages(i) * kPage == (first ? board.bar0_size : board.bar2_size),
-            kReportIsWrong);
+    require(report.pages(i) * kPage == (first ? board.bar0_size : board.bar2_size), kReportIsWrong);
     require(rsi::validate_mapping(board.function_id, first ? platform::kBar0 : platform::kBar2,
                                   first ? kBar0Used : kBar2Used, report.address(i), info) == 0,
             kMmioNotAccepted);
@@ -227,9 +226,10 @@ void take_device(const Board& board) {
 void give_back(const Board& board) {
   using rsi::Ripas;
   require(rsi::dma_disable(board.function_id) == 0, kUnbindRefused);
-  require(rsi::set_state(platform::kBar0, platform::kBar0 + kBar0Used, Ripas::kEmpty, true) == 0 &&
-              rsi::set_state(platform::kBar2, platform::kBar2 + kBar2Used, Ripas::kEmpty, true) == 0,
-          kUnbindRefused);
+  require(
+      rsi::set_state(platform::kBar0, platform::kBar0 + kBar0Used, Ripas::kEmpty, true) == 0 &&
+          rsi::set_state(platform::kBar2, platform::kBar2 + kBar2Used, Ripas::kEmpty, true) == 0,
+      kUnbindRefused);
   require(rhi::set_state(board.function_id, rhi::State::kUnlocked) == 0, kUnbindRefused);
 }
 
@@ -239,8 +239,7 @@ void check_realm() {
   require(rsi::version() == 0, kBoardIsWrong);
   require(rsi::realm_config(bits) == 0 && 1ULL << (bits - 1) == platform::kUnprotected,
           kBoardIsWrong);
-  require(rhi::features(features) == 0 &&
-              (features & rhi::kAllFeatures) == rhi::kAllFeatures,
+  require(rhi::features(features) == 0 && (features & rhi::kAllFeatures) == rhi::kAllFeatures,
           kNoDevice);
 }
 

@@ -26,12 +26,12 @@ constexpr std::uint64_t kRound[80] = {
     0x4cc5d4be'cb3e42b6, 0x597f299c'fc657e2a, 0x5fcb6fab'3ad6faec, 0x6c44198c'4a475817,
 };
 using Words = std::uint64_t[8];
-constexpr Words kInitial384 = {
-    0xcbbb9d5d'c1059ed8, 0x629a292a'367cd507, 0x9159015a'3070dd17, 0x152fecd8'f70e5939,
-    0x67332667'ffc00b31, 0x8eb44a87'68581511, 0xdb0c2e0d'64f98fa7, 0x47b5481d'befa4fa4};
-constexpr Words kInitial512 = {
-    0x6a09e667'f3bcc908, 0xbb67ae85'84caa73b, 0x3c6ef372'fe94f82b, 0xa54ff53a'5f1d36f1,
-    0x510e527f'ade682d1, 0x9b05688c'2b3e6c1f, 0x1f83d9ab'fb41bd6b, 0x5be0cd19'137e2179};
+constexpr Words kInitial384 = {0xcbbb9d5d'c1059ed8, 0x629a292a'367cd507, 0x9159015a'3070dd17,
+                               0x152fecd8'f70e5939, 0x67332667'ffc00b31, 0x8eb44a87'68581511,
+                               0xdb0c2e0d'64f98fa7, 0x47b5481d'befa4fa4};
+constexpr Words kInitial512 = {0x6a09e667'f3bcc908, 0xbb67ae85'84caa73b, 0x3c6ef372'fe94f82b,
+                               0xa54ff53a'5f1d36f1, 0x510e527f'ade682d1, 0x9b05688c'2b3e6c1f,
+                               0x1f83d9ab'fb41bd6b, 0x5be0cd19'137e2179};
 
 constexpr std::uint64_t kBlock = 128;
 

@@ -42,6 +42,13 @@ constexpr Field kGmem[] = {TEEIO_FIELD(kvm_create_guest_memfd, size, kHex),
 constexpr Field kPreFault[] = {TEEIO_FIELD(kvm_pre_fault_memory, gpa, kHex),
                                TEEIO_FIELD(kvm_pre_fault_memory, size, kHex),
                                TEEIO_FIELD(kvm_pre_fault_memory, flags, kHex)};
+constexpr Field kPopulate[] = {TEEIO_FIELD(kvm_arm_rmi_populate, base, kHex),
+                               TEEIO_FIELD(kvm_arm_rmi_populate, size, kHex),
+                               TEEIO_FIELD(kvm_arm_rmi_populate, source_uaddr, kHex),
+                               TEEIO_FIELD(kvm_arm_rmi_populate, flags, kHex)};
+constexpr Field kVcpuInit[] = {TEEIO_FIELD(kvm_vcpu_init, target, kNumber)};
+constexpr Field kOneReg[] = {TEEIO_FIELD(kvm_one_reg, id, kHex),
+                             TEEIO_FIELD(kvm_one_reg, addr, kHex)};
 constexpr Field kCreateDevice[] = {TEEIO_FIELD(kvm_create_device, type, kEnum, kDeviceTypes),
                                    TEEIO_FIELD(kvm_create_device, fd, kFd),
                                    TEEIO_FIELD(kvm_create_device, flags, kFlags, kDeviceFlags)};
@@ -129,6 +136,11 @@ std::span<const Layout> kvm_layouts() {
       {"KVM_SET_MEMORY_ATTRIBUTES", kAttributes},
       {"KVM_CREATE_GUEST_MEMFD", kGmem},
       {"KVM_PRE_FAULT_MEMORY", kPreFault},
+      {"KVM_ARM_RMI_POPULATE", kPopulate},
+      {"KVM_ARM_PREFERRED_TARGET", kVcpuInit},
+      {"KVM_ARM_VCPU_INIT", kVcpuInit},
+      {"KVM_GET_ONE_REG", kOneReg},
+      {"KVM_SET_ONE_REG", kOneReg},
       {"KVM_CREATE_DEVICE", kCreateDevice},
       {"KVM_SET_DEVICE_ATTR", kDeviceAttr},
       {"KVM_GET_DEVICE_ATTR", kDeviceAttr},

@@ -10,10 +10,11 @@
 namespace teeio::entry {
 namespace {
 
-constexpr Word kVmTypes[] = {TEEIO_MACRO(KVM_X86_DEFAULT_VM), TEEIO_MACRO(KVM_X86_SW_PROTECTED_VM),
-                             TEEIO_MACRO(KVM_X86_SEV_VM),     TEEIO_MACRO(KVM_X86_SEV_ES_VM),
-                             TEEIO_MACRO(KVM_X86_SNP_VM),     TEEIO_MACRO(KVM_X86_TDX_VM),
-                             TEEIO_MACRO(KVM_VM_TYPE_ARM_REALM)};
+constexpr Word kVmTypes[] = {
+    TEEIO_MACRO(KVM_X86_DEFAULT_VM),   TEEIO_MACRO(KVM_X86_SW_PROTECTED_VM),
+    TEEIO_MACRO(KVM_X86_SEV_VM),       TEEIO_MACRO(KVM_X86_SEV_ES_VM),
+    TEEIO_MACRO(KVM_X86_SNP_VM),       TEEIO_MACRO(KVM_X86_TDX_VM),
+    TEEIO_MACRO(KVM_VM_TYPE_ARM_REALM)};
 constexpr Word kVmCommands[] = {TEEIO_WORD(KVM_TDX_CAPABILITIES), TEEIO_WORD(KVM_TDX_INIT_VM),
                                 TEEIO_WORD(KVM_TDX_INIT_VCPU), TEEIO_WORD(KVM_TDX_INIT_MEM_REGION),
                                 TEEIO_WORD(KVM_TDX_FINALIZE_VM), TEEIO_WORD(KVM_TDX_GET_CPUID),

@@ -147,12 +147,12 @@ struct Rec {
   } set_ripas{};
   RsiResult result{};
   // Of a REC whose realm's code runs.
-  hw::ArmRegisters first{};     ///< with which it begins
-  bool entered = false;         ///< has begun
-  std::optional<Gpa> info_at;   ///< where GET_INFO's record goes
-  std::optional<Gpa> host_call; ///< where the call's registers are
-  Gpa abort_at{0};              ///< of an exit SYNC that the monitor makes itself
-  bool emulatable = false;      ///< the host may emulate what the realm left for
+  hw::ArmRegisters first{};      ///< with which it begins
+  bool entered = false;          ///< has begun
+  std::optional<Gpa> info_at;    ///< where GET_INFO's record goes
+  std::optional<Gpa> host_call;  ///< where the call's registers are
+  Gpa abort_at{0};               ///< of an exit SYNC that the monitor makes itself
+  bool emulatable = false;       ///< the host may emulate what the realm left for
 };
 
 /// A stateful operation that waits for its host. Source: TF-RMM lib/sro_context.

@@ -101,8 +101,8 @@ void Rmm::release_ste(const Vdev& vdev) {
 /// behind any.
 void Rmm::invalidate(const Realm& realm, std::optional<Gpa> page) {
   for (auto& [base, psmmu] : psmmus_)
-    send(psmmu, page ? hw::smmu::tlbi_ipa(realm.vmid, Iova{raw(*page)})
-                     : hw::smmu::tlbi_vmid(realm.vmid));
+    send(psmmu,
+         page ? hw::smmu::tlbi_ipa(realm.vmid, Iova{raw(*page)}) : hw::smmu::tlbi_vmid(realm.vmid));
 }
 
 RmiResult Rmm::psmmu_deactivate(Hpa at) {
@@ -150,8 +150,7 @@ Code Rmm::table_created(Operation& operation) {
   psmmu.tables[operation.sid].granule = table;
   operation.memory.clear();
   (void)memory_.write(table, Bytes(kPageSize), kRealmWorld);
-  (void)memory_.write_u64(level1_entry(psmmu, operation.sid), hw::smmu::level1(table),
-                          kRealmWorld);
+  (void)memory_.write_u64(level1_entry(psmmu, operation.sid), hw::smmu::level1(table), kRealmWorld);
   return Code::kSuccess;
 }
 

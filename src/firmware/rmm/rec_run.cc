@@ -161,8 +161,7 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
       leaves = RecExit::kHostCall;
       break;
     case 0x0c:
-      result = rsi_vdev_dma_enable(
-          at, x[1], {.lock = x[4], .measurements = x[5], .report = x[6]});
+      result = rsi_vdev_dma_enable(at, x[1], {.lock = x[4], .measurements = x[5], .report = x[6]});
       leaves = RecExit::kVdevRequest;
       break;
     case 0x0d:

@@ -153,11 +153,11 @@ class Rmm {
   void set_running(Hpa rec, bool running);
 
   // rsi_realm.cc: the realm's own calls. kAbort: see RsiCode.
-  RsiResult rsi_version(Hpa rec, std::uint64_t wanted);       ///< x1, x2: lowest, highest
-  RsiResult rsi_features(Hpa rec, std::uint64_t index);       ///< x1: the register
-  RsiResult rsi_realm_config(Hpa rec, Gpa ipa);               ///< a page of the realm's
-  RsiResult rsi_ipa_state_get(Hpa rec, Gpa base, Gpa end);    ///< x1: up to where; x2: RIPAS
-  RsiResult rsi_host_call(Hpa rec, Gpa ipa);                  ///< kIncomplete: leaves the realm
+  RsiResult rsi_version(Hpa rec, std::uint64_t wanted);     ///< x1, x2: lowest, highest
+  RsiResult rsi_features(Hpa rec, std::uint64_t index);     ///< x1: the register
+  RsiResult rsi_realm_config(Hpa rec, Gpa ipa);             ///< a page of the realm's
+  RsiResult rsi_ipa_state_get(Hpa rec, Gpa base, Gpa end);  ///< x1: up to where; x2: RIPAS
+  RsiResult rsi_host_call(Hpa rec, Gpa ipa);                ///< kIncomplete: leaves the realm
 
   // rsi.cc: those about devices. kIncomplete: the call leaves the realm, the host has
   // to name the VDEV (VDEV_COMPLETE), and REC_ENTER completes it: rsi_result().

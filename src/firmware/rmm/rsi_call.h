@@ -11,7 +11,8 @@ namespace teeio::rmm {
 class Rmm::RsiCall {
  public:
   RsiCall(Rmm& rmm, const Row& row)
-      : row_(row), call_(rmm.trace_.call(object::Lane::kGuest, object::Lane::kFirmware, row.name)) {}
+      : row_(row),
+        call_(rmm.trace_.call(object::Lane::kGuest, object::Lane::kFirmware, row.name)) {}
   RsiResult refuse(std::string_view id) {
     const auto check = std::ranges::find(row_.checks, id, &Check::id);
     TEEIO_CHECK(check != row_.checks.end(), "a call refuses for a reason that its row has not");

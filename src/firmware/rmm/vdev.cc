@@ -79,13 +79,13 @@ RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa at, Hpa params_at) {
   entries.push_back(tdi.rid());
   set(at, GranuleState::kVdev);
   Vdev& vdev = vdevs_
-                         .emplace(raw(at), Vdev{.params = std::move(params),
-                                                .at = at,
-                                                .rd = rd,
-                                                .pdev = pdev_at,
-                                                .tdi = tdi,
-                                                .psmmu = psmmu})
-                         .first->second;
+                   .emplace(raw(at), Vdev{.params = std::move(params),
+                                          .at = at,
+                                          .rd = rd,
+                                          .pdev = pdev_at,
+                                          .tdi = tdi,
+                                          .psmmu = psmmu})
+                   .first->second;
   set_dma(vdev, false);
   ++realm->vdevs;
   ++pdev->vdevs;

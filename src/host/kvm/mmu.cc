@@ -236,8 +236,7 @@ void Mmu::adopt_private(Gpa page, Hpa address) {
   private_.insert_or_assign(gfn_of(page), Private{.address = address, .kind = PageKind::kRam});
 }
 
-Result<void> Mmu::adopt_private(Gpa page, Hpa address,
-                                const std::function<Result<void>()>& map) {
+Result<void> Mmu::adopt_private(Gpa page, Hpa address, const std::function<Result<void>()>& map) {
   const schedule::Lock lock(mmu_lock_);
   if (private_.contains(gfn_of(page))) return fail(Errno::kExist, "the page is mapped already");
   TEEIO_TRY(map());

@@ -32,9 +32,7 @@ std::string_view event_text(Event event) {
 }
 
 /// Indices of a queue run over twice its entries: the upper half is the wrap bit.
-std::uint32_t after(std::uint32_t index, unsigned log2) {
-  return (index + 1) & ((2U << log2) - 1);
-}
+std::uint32_t after(std::uint32_t index, unsigned log2) { return (index + 1) & ((2U << log2) - 1); }
 std::uint32_t slot(std::uint32_t index, unsigned log2) { return index & ((1U << log2) - 1); }
 
 }  // namespace
@@ -83,8 +81,7 @@ bool Smmu::ring(std::uint32_t prod) {
   if (!setup_ || prod >= 2U << setup_->commands_log2) return false;
   while (commands_ != prod) {
     smmu::Command command{};
-    const Hpa at = setup_->commands +
-                   slot(commands_, setup_->commands_log2) * smmu::kCommandBytes;
+    const Hpa at = setup_->commands + slot(commands_, setup_->commands_log2) * smmu::kCommandBytes;
     if (!memory_.read(at, writable_bytes_of(command), key_) || !obey(command)) return false;
     commands_ = after(commands_, setup_->commands_log2);
   }
@@ -101,8 +98,7 @@ bool Smmu::obey(const smmu::Command& command) {
       entries_.clear();
       return true;
     case smmu::Opcode::kTlbiVmid:
-      leaves_.erase(leaves_.lower_bound({vmid, 0}),
-                    leaves_.upper_bound({vmid, ~std::uint64_t{0}}));
+      leaves_.erase(leaves_.lower_bound({vmid, 0}), leaves_.upper_bound({vmid, ~std::uint64_t{0}}));
       return true;
     case smmu::Opcode::kTlbiIpa:
       leaves_.erase({vmid, command[1] & smmu::kAddressBits});

@@ -73,9 +73,9 @@ RealmVm::Left RealmVm::left_realm(VcpuState& state, VcpuExit& exit) {
       exit.args[1] = last.base;
       exit.args[2] = last.top;
       exit.args[3] = last.pa;
-      auto call = host_.trace().call(object::Lane::kGuest, object::Lane::kVmm,
-                                     "RSI_VDEV_VALIDATE_MAPPING",
-                                     {.vm = vm_.number(), .a = last.vdev_id, .b = last.base});
+      auto call =
+          host_.trace().call(object::Lane::kGuest, object::Lane::kVmm, "RSI_VDEV_VALIDATE_MAPPING",
+                             {.vm = vm_.number(), .a = last.vdev_id, .b = last.base});
       return Left::kExits;
     }
     case rmm::RecExit::kSync: {
@@ -110,9 +110,8 @@ void RealmVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompleti
 void RealmVm::validate(VcpuState& state, Gpa top) {
   rmm::RmiResult valid{.x1 = state.last.base};
   while (valid.x1 < raw(top)) {
-    const auto step = host_.insist([&] {
-      return host_.rmm().rtt_dev_validate(granules_.rd, state.rec, Gpa{valid.x1}, top);
-    });
+    const auto step = host_.insist(
+        [&] { return host_.rmm().rtt_dev_validate(granules_.rd, state.rec, Gpa{valid.x1}, top); });
     if (!step.ok()) {
       state.enter_flags = rmm::kRejectDevMem;
       return;
@@ -138,9 +137,8 @@ Result<bool> RealmVm::complete_ripas(VcpuState& state) {
     rmm::RmiResult step{.x1 = raw(base)};
     while (step.ok() && step.x1 < raw(top)) {
       const Gpa at{step.x1};
-      step = with_tables(at, [&] {
-        return host_.rmm().rtt_set_ripas(granules_.rd, state.rec, at, top);
-      });
+      step = with_tables(
+          at, [&] { return host_.rmm().rtt_set_ripas(granules_.rd, state.rec, at, top); });
     }
     return step;
   });

@@ -112,8 +112,7 @@ Gpa RealmVm::shared_alias(Gpa address) const {
 std::optional<hw::GuestMapping> RealmVm::lookup_private(Gpa page) {
   const auto place = host_.rmm().translate(granules_.rd, page);
   if (!place) return std::nullopt;
-  return hw::GuestMapping{
-      .address = place->page, .mmio = place->device, .key = rmm::kRealmWorld};
+  return hw::GuestMapping{.address = place->page, .mmio = place->device, .key = rmm::kRealmWorld};
 }
 
 /// handle_data_abort() of TF-RMM: an access where the realm has nothing is its own mistake.
@@ -135,8 +134,8 @@ Result<void> RealmVm::map_private(Gpa gpa, Hpa page, PageKind kind) {
   });
   if (mapped.ok()) return {};
   (void)host_.undelegate(page);
-  return std::unexpected(rmi_error(
-      mapped, ram ? "RMI_RTT_DATA_MAP failed" : "RMI_RTT_DEV_MAP failed"));
+  return std::unexpected(
+      rmi_error(mapped, ram ? "RMI_RTT_DATA_MAP failed" : "RMI_RTT_DEV_MAP failed"));
 }
 
 /// realm_unmap_private_range().

@@ -5,8 +5,8 @@ namespace teeio::rmm {
 namespace {
 
 constexpr std::uint64_t kCall = 0xc400'0190;
-constexpr Gpa kRam = Machine::kIpa;           // populated
-constexpr Gpa kFresh = kRam + kPageSize;      // RIPAS EMPTY
+constexpr Gpa kRam = Machine::kIpa;       // populated
+constexpr Gpa kFresh = kRam + kPageSize;  // RIPAS EMPTY
 
 class RecRun : public Machine {
  protected:

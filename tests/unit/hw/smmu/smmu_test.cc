@@ -1,6 +1,7 @@
+#include "hw/smmu/smmu.h"
+
 #include <gtest/gtest.h>
 
-#include "hw/smmu/smmu.h"
 #include "hw/smmu/stage2.h"
 
 namespace teeio::hw {
@@ -38,12 +39,12 @@ class SmmuTest : public testing::Test {
   }
   void ste(bool valid) {
     const auto words = smmu::Ste{.valid = valid, .vmid = 7, .table = tables[0]}.encode();
-    ASSERT_TRUE(memory.write(level2 + kSid % smmu::kTableEntries * smmu::kSteBytes,
-                             bytes_of(words), kRealm));
+    ASSERT_TRUE(memory.write(level2 + kSid % smmu::kTableEntries * smmu::kSteBytes, bytes_of(words),
+                             kRealm));
   }
   bool send(const smmu::Command& command) {
-    EXPECT_TRUE(memory.write(commands + (prod & 7U) * smmu::kCommandBytes, bytes_of(command),
-                             kRealm));
+    EXPECT_TRUE(
+        memory.write(commands + (prod & 7U) * smmu::kCommandBytes, bytes_of(command), kRealm));
     prod = (prod + 1) & 15U;
     return smmu.ring(prod);
   }
