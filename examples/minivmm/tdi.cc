@@ -59,8 +59,8 @@ int Device::unbind_tdi(Door door, Arch arch) {
       return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
     case Door::kGuest: {
       const int error = set_tdi_state(arch, TdiState::kUnlocked);
-      // SEV-TIO's firmware has unbound; the host's drivers have not.
-      if (error != 0 || arch != Arch::kSev) return error;
+      // Firmware has let go; the host's drivers have not.
+      if (error != 0) return error;
       return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
     }
   }
@@ -148,4 +148,21 @@ int Device::set_tdi_state(Arch arch, TdiState state) {
   tsm_req_set_tdi_state request{};
   request.state = static_cast<std::uint32_t>(state);
   return tsm_request(arch, TSM_REQ_SET_TDI_STATE, &request, sizeof request);
+}
+
+int Device::get_tdi_state(Arch arch, TdiState& state) {
+  std::vector<unsigned char> answer;
+  const int error = tsm_request(arch, TSM_REQ_OBJECT_INFO, nullptr, 0, &answer);
+  std::uint32_t value = 0;
+  if (error == 0 && answer.size() >= sizeof value) std::memcpy(&value, answer.data(), sizeof value);
+  state = static_cast<TdiState>(value);
+  return error;
+}
+
+int Device::map_mmio(Arch arch, std::uint64_t base, std::uint64_t top, std::uint64_t address) {
+  tsm_req_validate_mmio request{};
+  request.gpa_base = base;
+  request.gpa_top = top;
+  request.address = address;
+  return tsm_request(arch, TSM_REQ_VALIDATE_MMIO, &request, sizeof request);
 }

@@ -46,6 +46,13 @@ inline constexpr Field kGmem[] = {TEEIO_FIELD(kvm_create_guest_memfd, size, kHex
 inline constexpr Field kPreFault[] = {TEEIO_FIELD(kvm_pre_fault_memory, gpa, kHex),
                                       TEEIO_FIELD(kvm_pre_fault_memory, size, kHex),
                                       TEEIO_FIELD(kvm_pre_fault_memory, flags, kHex)};
+inline constexpr Field kPopulate[] = {TEEIO_FIELD(kvm_arm_rmi_populate, base, kHex),
+                                      TEEIO_FIELD(kvm_arm_rmi_populate, size, kHex),
+                                      TEEIO_FIELD(kvm_arm_rmi_populate, source_uaddr, kHex),
+                                      TEEIO_FIELD(kvm_arm_rmi_populate, flags, kHex)};
+inline constexpr Field kVcpuInit[] = {TEEIO_FIELD(kvm_vcpu_init, target, kNumber)};
+inline constexpr Field kOneReg[] = {TEEIO_FIELD(kvm_one_reg, id, kHex),
+                                    TEEIO_FIELD(kvm_one_reg, addr, kHex)};
 inline constexpr Field kCreateDevice[] = {
     TEEIO_FIELD(kvm_create_device, type, kEnum, kDeviceTypes),
     TEEIO_FIELD(kvm_create_device, fd, kFd),

@@ -83,6 +83,14 @@ constexpr Row kVm[] = {
     {KVM_SET_TSC_KHZ, "KVM_SET_TSC_KHZ", ioctl_vm_set_tsc_khz, kPlain, Support::kPartial,
      "no time passes in a VM: what was set stays"},
     {KVM_GET_TSC_KHZ, "KVM_GET_TSC_KHZ", ioctl_vm_get_tsc_khz, kPlain},
+    {KVM_SET_DEVICE_ATTR, "KVM_SET_DEVICE_ATTR", ioctl_vm_set_device_attr, kDeviceAttr,
+     Support::kPartial, "a realm's SMCCC filter"},
+    {KVM_HAS_DEVICE_ATTR, "KVM_HAS_DEVICE_ATTR", ioctl_vm_has_device_attr, kDeviceAttr,
+     Support::kPartial, "a realm's SMCCC filter"},
+    {KVM_ARM_PREFERRED_TARGET, "KVM_ARM_PREFERRED_TARGET", ioctl_preferred_target, kVcpuInit,
+     Support::kPartial, "a realm's"},
+    {KVM_ARM_RMI_POPULATE, "KVM_ARM_RMI_POPULATE", ioctl_populate, kPopulate, Support::kPartial,
+     "a realm's; nothing is measured"},
 };
 
 constexpr Row kVcpu[] = {
@@ -93,6 +101,12 @@ constexpr Row kVcpu[] = {
     {KVM_GET_SREGS, "KVM_GET_SREGS", ioctl_get_sregs, kSregs},
     {KVM_SET_SREGS, "KVM_SET_SREGS", ioctl_set_sregs, kSregs},
     {KVM_PRE_FAULT_MEMORY, "KVM_PRE_FAULT_MEMORY", ioctl_pre_fault_memory, kPreFault},
+    {KVM_ARM_VCPU_INIT, "KVM_ARM_VCPU_INIT", ioctl_vcpu_init, kVcpuInit, Support::kPartial,
+     "a realm's: PSCI_0_2 and POWER_OFF, which has no effect"},
+    {KVM_GET_ONE_REG, "KVM_GET_ONE_REG", ioctl_get_one_reg, kOneReg, Support::kPartial,
+     "a realm's x0-x30 and pc"},
+    {KVM_SET_ONE_REG, "KVM_SET_ONE_REG", ioctl_set_one_reg, kOneReg, Support::kPartial,
+     "a realm's x0-x30 and pc"},
     {KVM_MEMORY_ENCRYPT_OP, "KVM_MEMORY_ENCRYPT_OP", ioctl_vcpu_memory_encrypt_op, kVmCommand,
      Support::kPartial, "TDX: INIT_VCPU, GET_CPUID, INIT_MEM_REGION; nothing is measured"},
     {KVM_SET_CPUID2, "KVM_SET_CPUID2", ioctl_set_cpuid2, kCpuid},

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <ranges>
@@ -334,6 +335,20 @@ std::expected<Config, std::string> load_config(const std::string& path) {
   return parse_config(*text, path == "-" ? "standard input" : path);
 }
 
+namespace {
+
+/// Whether the word stands in the name: "cca" in "arm-cca-slice".
+bool has_word(std::string_view name, std::string_view word) {
+  for (std::size_t from = 0; from <= name.size();) {
+    const std::size_t to = std::min(name.find('-', from), name.size());
+    if (name.substr(from, to - from) == word) return true;
+    from = to + 1;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::expected<Config, std::string> find_config(const std::string& name_or_path) {
   const std::string_view name =
       name_or_path.empty() ? kDefaultMachine : std::string_view(name_or_path);
@@ -342,6 +357,10 @@ std::expected<Config, std::string> find_config(const std::string& name_or_path) 
   auto config = load_config(name_or_path);
   // A word without a slash or an ending is meant as a name.
   if (config || name == "-" || name.find_first_of("./") != std::string_view::npos) return config;
+  std::vector<std::string_view> meant;
+  for (const std::string_view known : builtin_machines())
+    if (has_word(known, name)) meant.push_back(known);
+  if (meant.size() == 1) return parse_config(builtin_machine(meant.front()), meant.front());
   return std::unexpected(
       fmt::format("{}; built in are {}", config.error(), fmt::join(builtin_machines(), ", ")));
 }

@@ -98,8 +98,8 @@ struct Config {
                                                               std::string_view file_name);
 [[nodiscard]] std::expected<Config, std::string> load_config(const std::string& path);
 
-/// What the user calls a machine: the name of a built-in one, or else a file; "-" is
-/// standard input, "" the default machine.
+/// What the user calls a machine: the name of a built-in one, or else a file, or else a word
+/// of one built-in name alone ("cca"); "-" is standard input, "" the default machine.
 [[nodiscard]] std::expected<Config, std::string> find_config(const std::string& name_or_path);
 
 /// The compiled-in machines: machines/*.toml by name without ending. Empty text

@@ -37,7 +37,7 @@ class Kvm {
   void forget_host_vm(const VmFile& file) TEEIO_EXCLUDES(host_vms_lock_);
 
   [[nodiscard]] hw::PhysicalMemory& memory() { return memory_; }
-  /// Null on a machine without a guest engine (the CCA slice).
+  /// Null on a machine without a guest engine.
   [[nodiscard]] hw::CpuFactory* cpus() { return cpus_; }
   [[nodiscard]] object::Trace& trace() { return trace_; }
 

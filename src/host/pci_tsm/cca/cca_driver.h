@@ -126,7 +126,7 @@ class CcaDriver final : public Driver {
   // request.cc
   rmm::RmiResult set_state(const Bound& bound, Bdf function, Hpa rd, std::uint32_t state,
                            Result<void>& driven);
-  rmm::RmiResult validate(const Bound& bound, kvm::Vm& vm, Reader payload);
+  rmm::RmiResult validate(const Bound& bound, kvm::Vm& vm, Reader payload, Result<void>& mapped);
   rmm::RmiResult measure(const Bound& bound, Bdf function, Hpa rd, ByteView nonce,
                          Result<void>& driven);
   rmm::RmiResult read_report(const Bound& bound, Bdf function, Hpa rd, Result<void>& driven);
