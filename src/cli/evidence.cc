@@ -107,7 +107,9 @@ std::expected<Given, Problem> read_evidence(const EvidenceArguments& arguments,
   auto bytes = read_bytes(arguments.file);
   if (!bytes) return std::unexpected(bytes.error());
   auto bundle = evidence::Bundle::decode(*bytes);
-  if (!bundle) return std::unexpected(fmt::format("{}: {}", arguments.file, bundle.error().why));
+  if (!bundle)
+    return std::unexpected(fmt::format("{}: neither an evidence object nor a bundle: {}",
+                                       arguments.file, bundle.error().why));
   return Given{std::move(*bundle), std::move(nonce)};
 }
 

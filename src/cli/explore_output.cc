@@ -135,7 +135,7 @@ std::string failure_chart(const Failure& failure, bool whole, bool colour) {
 }
 
 void Totals::add(const ScenarioResult& r, const explore::Judgement& judgement) {
-  schedules += r.schedules + r.pruned;
+  schedules += r.schedules;
   points += r.points;
   warnings += r.warnings.size();
   if (judgement.kind == explore::Judgement::Kind::kFailed)

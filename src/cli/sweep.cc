@@ -180,6 +180,8 @@ std::optional<int> Sweep::learn() {
   auto learned = campaign_.learn();
   if (!learned) {
     run::end_descendants();
+    complain("teeio sweep: stopped by {} before the first runs, which are the measure, had ended\n",
+             explore::signal_name(learned.error()));
     return 128 + learned.error();
   }
   learned_ = std::move(*learned);
@@ -223,7 +225,8 @@ void Sweep::take_in(const std::vector<sweep::Variation>& all) {
 
 std::string Sweep::open_results() {
   sweep::Selection unshared = arguments_.selection;
-  unshared.shard = unshared.shards = 1;
+  unshared.shard = 0;
+  unshared.shards = 1;
   const std::vector<sweep::Variation> all = sweep::variations(learned_.points, unshared);
   const std::string told_by = conditions();
   for (const std::string& path : arguments_.from) {

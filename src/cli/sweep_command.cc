@@ -46,8 +46,10 @@ const Option& add_what(Command& command, Words& words) {
       .option("--only", selection.only,
               "Only calls, commands and messages like this: 'VFIO_*' (repeatable)")
       .value_name("PATTERN");
-  command.option("--range", words.range, "Only runs of these numbers: 100-200").value_name("A-B");
-  command.option("--shard", words.shard, "Only each N-th run, from the I-th on").value_name("I/N");
+  command.option("--range", words.range, "Only runs of these numbers: 100-200, or 5")
+      .value_name("A-B");
+  command.option("--shard", words.shard, "I/N: the I-th of N parts, from 0: each N-th run")
+      .value_name("I/N");
   return command.flag("--list", words.arguments.list, "Say which runs there are, and make none");
 }
 
@@ -109,15 +111,16 @@ std::string complete(Words& words) {
     if (words.dimensions.at(i))
       selection.dimensions.push_back(Dimension{static_cast<std::uint8_t>(i)});
   if (!words.range.empty()) {
-    const auto range = pair_of(words.range, '-');
+    auto range = pair_of(words.range, '-');
+    if (!range) range = pair_of(words.range + '-' + words.range, '-');  // "5": that one
     if (!range || range->first == 0 || range->first > range->second)
-      return "--range: '" + words.range + "' is not of the form 100-200";
+      return "--range: '" + words.range + "' is not of the form 100-200 or 5";
     std::tie(selection.first, selection.last) = *range;
   }
   if (!words.shard.empty()) {
     const auto shard = pair_of(words.shard, '/');
-    if (!shard || shard->first == 0 || shard->first > shard->second)
-      return "--shard: '" + words.shard + "' is not of the form 1/4";
+    if (!shard || shard->first >= shard->second)
+      return "--shard: '" + words.shard + "' is not I/N, the I-th of N parts, from 0";
     std::tie(selection.shard, selection.shards) = *shard;
   }
   const auto rules = rules::Selection::parse(words.rules);

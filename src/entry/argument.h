@@ -43,6 +43,7 @@ struct Field {
     kFeature,  ///< VFIO_DEVICE_FEATURE: one of `words` in 16 bits, flags above
     kCode,     ///< a firmware's status
     kViommu,   ///< a type of vIOMMU: the TSM's is another number in each profile
+    kRequest,  ///< a guest request's operation, numbered anew in later profiles
   } form = Form::kNumber;
   Words words = {};
 };

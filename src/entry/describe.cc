@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "abi/proposed.h"
 #include "base/bytes.h"
+#include "entry/guest_request.h"
 
 namespace teeio::entry {
 namespace {
@@ -61,6 +63,13 @@ std::string viommu_text(std::span<const Word> words, std::uint64_t value, abi::A
   return enumerator_text(words, value);
 }
 
+/// Words have the first posting's numbers.
+std::string request_text(std::span<const Word> words, std::uint64_t value,
+                         abi::AbiProfile profile) {
+  const auto op = request_op(abi::proposed_abi(profile).dialect, value);
+  return op ? enumerator_text(words, std::to_underlying(*op)) : fmt::format("{:#x}", value);
+}
+
 std::string value_text(const Field& field, ByteView argument, std::span<const Field> fields,
                        abi::AbiProfile profile) {
   const std::uint64_t value = value_of(field, argument);
@@ -79,6 +88,8 @@ std::string value_text(const Field& field, ByteView argument, std::span<const Fi
       return feature_text(field.words.get(), value);
     case Form::kCode:
       return code_text(argument, fields, value);
+    case Form::kRequest:
+      return request_text(field.words.get(), value, profile);
     case Form::kViommu:
       return viommu_text(field.words.get(), value, profile);
   }

@@ -116,7 +116,7 @@ inline constexpr Field kTsmOp[] = {TEEIO_FIELD(iommu_vdevice_tsm_op, type, kEnum
                                    TEEIO_FIELD(iommu_vdevice_tsm_op, vdevice_id, kNumber)};
 inline constexpr Field kTsmReq[] = {
     TEEIO_FIELD(iommu_vdevice_tsm_req, vdevice_id, kNumber),
-    TEEIO_FIELD(iommu_vdevice_tsm_req, op, kEnum, guest_request_words),
+    TEEIO_FIELD(iommu_vdevice_tsm_req, op, kRequest, guest_request_words),
     TEEIO_FIELD(iommu_vdevice_tsm_req, tvm_arch, kEnum, tvm_arch_words),
     TEEIO_FIELD(iommu_vdevice_tsm_req, req_len, kNumber),
     TEEIO_FIELD(iommu_vdevice_tsm_req, resp_len, kNumber),

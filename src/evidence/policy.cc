@@ -28,6 +28,11 @@ class Section {
   Section(const toml::table* table, std::string name, std::string_view file, std::string& problem)
       : table_(table), name_(std::move(name)), file_(file), problem_(problem) {}
 
+  /// The policy has this table.
+  [[nodiscard]] bool is_there() const { return table_ != nullptr; }
+  [[nodiscard]] bool has(std::string_view key) const {
+    return table_ != nullptr && table_->contains(key);
+  }
   void flag(std::string_view key, bool& into) {
     if (const toml::node* node = take(key)) {
       if (const auto value = node->value_exact<bool>())
@@ -290,12 +295,14 @@ std::expected<Policy, std::string> Policy::parse(std::string_view text, std::str
             [&](Section& s) { s.choice("nonce", "required", "ignored", policy.nonce_required); });
   top.table("measurements", [&](Section& s) {
     s.choice("debug", "allowed", "refused", policy.allow_debug);
+    policy.mode_required = s.has("debug") && !policy.allow_debug;
     s.choice("others", "allowed", "refused", policy.allow_other_blocks);
     std::set<std::uint8_t> taken;
     s.tables("block", [&](Section& one) { read_block(one, policy.blocks.emplace_back(), taken); });
   });
   top.table("report", [&](Section& s) { read_report(s, policy); });
   top.table("binding", [&](Section& s) {
+    policy.binding_required = s.is_there();  // who writes this table means it
     s.flag("required", policy.binding_required);
     s.choice("digests", "of-the-file", "given", policy.trust_digests_of_file);
   });

@@ -12,10 +12,6 @@ std::uint64_t parts_of(std::uint64_t parts, const Shard& shard) {
   return shard.index >= parts ? 0 : (parts - shard.index - 1) / shard.count + 1;
 }
 
-std::uint64_t percent(std::uint64_t done, std::uint64_t of) {
-  return of == 0 ? 0 : done * 100 / of;
-}
-
 std::string state_of(const ShardProgress& p) {
   if (p.ended) return "ended";
   return p.interrupted.empty() ? "under way, or killed" : "stopped by " + p.interrupted;
@@ -42,10 +38,13 @@ ShardProgress progress_of(const Saved& saved) {
     p.parts += mine;
     p.done += std::min(done, mine);
     p.schedules += s.result.schedules;
+    p.share +=
+        mine == 0 ? 1 : static_cast<double>(std::min(done, mine)) / static_cast<double>(mine);
     if (s.result.failure) p.found.push_back(s.result.name);
     if (s.result.failure || done >= mine || s.result.has_own_bound()) ++ended;
   }
   p.ended = ended == p.wanted;
+  if (p.wanted != 0) p.share /= static_cast<double>(p.wanted);
   return p;
 }
 
@@ -70,15 +69,17 @@ std::expected<std::string, std::string> shards_progress(std::span<const Saved> s
     sum.done += p.done;
     sum.parts += p.parts;
     sum.schedules += p.schedules;
+    sum.share += p.share;
     ended += p.ended ? 1 : 0;
     found.insert(found.end(), p.found.begin(), p.found.end());
   }
   missing_until(shards[0].shard.count);
   std::ranges::sort(found);
   found.erase(std::unique(found.begin(), found.end()), found.end());
-  std::string head = fmt::format("{} of {} shards ended; {} of {} parts done ({} %), {} schedules",
-                                 ended, shards[0].shard.count, sum.done, sum.parts,
-                                 percent(sum.done, sum.parts), sum.schedules);
+  std::string head = fmt::format(
+      "{} of {} shards ended; about {:.0f} % done: {} of {} parts of what was begun, {} schedules",
+      ended, shards[0].shard.count, 100 * sum.share / static_cast<double>(shards[0].shard.count),
+      sum.done, sum.parts, sum.schedules);
   if (!found.empty()) head += fmt::format("; found something in {}", fmt::join(found, ", "));
   return head + '\n' + lines;
 }

@@ -17,6 +17,7 @@ struct ShardProgress {
   std::uint64_t done = 0;    ///< parts run to their end
   std::uint64_t parts = 0;   ///< parts that are this shard's, of the scenarios begun
   std::uint64_t schedules = 0;
+  double share = 0;                ///< of all that it is to do, each scenario counting alike
   std::vector<std::string> found;  ///< scenarios that failed, whatever was expected of them
   std::string interrupted;         ///< "SIGINT", if it was stopped
   /// Nothing is left for it to do: each scenario is done or was ended by what it found or by

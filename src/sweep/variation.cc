@@ -101,7 +101,7 @@ std::vector<Variation> variations(const std::vector<run::Injector::Point>& point
     if (!is_wanted(injection, selection)) continue;
     ++number;
     const bool in_range = number >= selection.first && number <= selection.last;
-    const bool in_shard = (number - 1) % selection.shards == selection.shard - 1;
+    const bool in_shard = (number - 1) % selection.shards == selection.shard;
     if (in_range && in_shard) wanted.push_back({number, std::move(injection)});
   }
   return wanted;

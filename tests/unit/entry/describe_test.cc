@@ -91,6 +91,19 @@ TEST_F(DescribeTest, TheTypeOfATsmsViommuIsItsProfiles) {
               testing::HasSubstr("type=0x3"));
 }
 
+TEST_F(DescribeTest, AGuestRequestHasTheNameOfItsProfilesNumber) {
+  abi::iommu_vdevice_tsm_req request{};
+  request.op = abi::TSM_REQ_V7_READ_OBJECT;
+  const std::uint64_t at = memory.map(kPageSize);
+  ASSERT_TRUE(memory.write(at, std::as_bytes(std::span(&request, 1))).has_value());
+  const auto words = [&](abi::AbiProfile profile) {
+    return describe_argument(memory, argument_of("IOMMU_VDEVICE_TSM_REQ"), at, profile);
+  };
+  EXPECT_THAT(words(abi::AbiProfile::kIommufdV7), testing::HasSubstr("op=TSM_REQ_READ_OBJECT,"));
+  EXPECT_THAT(words(abi::AbiProfile::kTeeio), testing::HasSubstr("op=TSM_REQ_SET_TDI_STATE,"));
+  EXPECT_THAT(words(abi::AbiProfile::kIommufdV6), testing::HasSubstr("op=0x5,"));
+}
+
 TEST_F(DescribeTest, AFeatureIsANumberAndFlags) {
   const std::uint32_t feature[] = {8, VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_DMA_BUF};
   EXPECT_EQ(text("VFIO_DEVICE_FEATURE", feature),

@@ -23,6 +23,15 @@ TEST(Policy, IsStrictWhereItSaysNothing) {
   EXPECT_EQ(policy->versions, (std::vector<std::uint8_t>{0x12, 0x13, 0x14}));
 }
 
+TEST(Policy, ATableOrAWordThatIsThereIsMeant) {
+  EXPECT_FALSE(Policy::parse("", "p.toml")->binding_required);
+  EXPECT_TRUE(Policy::parse("[binding]\n", "p.toml")->binding_required);
+  EXPECT_FALSE(Policy::parse("[binding]\nrequired = false\n", "p.toml")->binding_required);
+  EXPECT_FALSE(Policy::parse("[measurements]\n", "p.toml")->mode_required);
+  EXPECT_TRUE(Policy::parse("[measurements]\ndebug = \"refused\"\n", "p.toml")->mode_required);
+  EXPECT_FALSE(Policy::parse("[measurements]\ndebug = \"allowed\"\n", "p.toml")->mode_required);
+}
+
 TEST(Policy, ReadsWhatIsWanted) {
   const auto policy = Policy::parse(R"(
 [chain]

@@ -278,6 +278,9 @@ TEST(ShardsProgress, SaysWhatIsDoneAndWhichShardIsNotThere) {
   EXPECT_EQ(p.done, 2U);
   EXPECT_EQ(p.parts, all);
   EXPECT_FALSE(p.ended);
+  cut.wanted.push_back("test/not-begun");
+  EXPECT_DOUBLE_EQ(progress_of(cut).share, 1.0 / static_cast<double>(all));
+  cut.wanted.pop_back();
   const auto lines = shards_progress(std::vector{shard_of(s, 2, 3), cut});
   ASSERT_TRUE(lines.has_value()) << lines.error();
   EXPECT_THAT(*lines, HasSubstr("1 of 3 shards ended; "));

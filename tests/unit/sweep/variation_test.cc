@@ -65,7 +65,7 @@ TEST(Variations, KeepTheirNumbersInARange) {
 
 TEST(Variations, AreDividedAmongShardsWithoutRest) {
   std::vector<std::string> together;
-  for (std::size_t i = 1; i <= 3; ++i)
+  for (std::size_t i = 0; i < 3; ++i)
     for (const std::string& text : texts({.dimensions = {}, .only = {}, .shard = i, .shards = 3}))
       together.push_back(text);
   auto all = texts({});
