@@ -15,8 +15,8 @@ namespace teeio::nvme {
 class NvmeCard final : public device::TeeCard {
  public:
   static constexpr std::uint16_t kVendorId = 0x1efe;  ///< not assigned in pci.ids
-  static constexpr std::uint16_t kPfDeviceId = 0x0f00;
-  static constexpr std::uint16_t kVfDeviceId = 0x0f01;
+  static constexpr std::uint16_t kPfDeviceId = 0x0c00;
+  static constexpr std::uint16_t kVfDeviceId = 0x0c01;
   /// Of one function.
   static constexpr std::size_t kMaxNamespaces = 16;
 

@@ -11,7 +11,6 @@ inline constexpr std::uint32_t kPage = 4096;  ///< CC.MPS: the only one that CAP
 inline constexpr std::uint32_t kSqEntryBytes = 64;
 inline constexpr std::uint32_t kCqEntryBytes = 16;
 inline constexpr std::uint32_t kMaxEntries = 1024;          ///< of an I/O queue; CAP.MQES + 1
-inline constexpr std::uint32_t kMaxAdminEntries = 4096;     ///< AQA's fields
 inline constexpr std::uint16_t kIoQueues = 16;              ///< pairs, identifiers 1 to 16
 inline constexpr std::uint16_t kDoeVector = kIoQueues + 1;  ///< 0 admin, 1–16 I/O
 inline constexpr std::uint16_t kVectors = kDoeVector + 1;

@@ -150,6 +150,13 @@ def vfio_user(sockets):
     return words
 
 
+def under_run(teeio, machine, initramfs, function):
+    """QEMU's vfio-pci with a function of the machine of `teeio run`."""
+    return [teeio, "run", "--machine", machine, "--", *base(initramfs), "-object",
+            "iommufd,id=iommufd0", "-device",
+            f"vfio-pci,host={function},iommufd=iommufd0,bus=rp0,rombar=0"]
+
+
 class Console:
     """A guest's serial line."""
 

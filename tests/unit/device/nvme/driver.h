@@ -197,8 +197,8 @@ class NvmeTest : public device::testing::TeeCardTest<NvmeCard> {
 
  private:
   struct Side {
-    std::uint16_t tail = 0;
-    std::uint16_t head = 0;
+    std::uint32_t tail = 0;
+    std::uint32_t head = 0;
     bool phase = true;
     std::uint16_t next = 0;
   };
