@@ -88,6 +88,7 @@ class TdxVm final : public VmOps {
   Vm& vm_;
   TdxHost& host_;
   Hpa tdr_{0};
+  Hpa status_{0};  ///< the host's page that IOMMUs tell in how far invalidations are
   std::uint16_t hkid_ = 0;
   std::uint64_t hw_error_ = 0;
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};

@@ -25,6 +25,13 @@ constexpr KmParameters::SubStream kSubStreams[] = {KmParameters::SubStream::kPos
 constexpr KmParameters::Direction kDirections[] = {KmParameters::Direction::kRx,
                                                    KmParameters::Direction::kTx};
 
+/// The root port's slot for a key: each stream has its own, by key set and sub-stream.
+std::uint64_t key_slot(std::size_t block, const KmParameters& which) {
+  constexpr std::uint64_t kSubStreamCount = std::size(kSubStreams);
+  return tdx::kKeySlotsOfStream * block + kSubStreamCount * which.key_set +
+         static_cast<std::uint64_t>(which.sub_stream);
+}
+
 }  // namespace
 
 Result<void> TdxDriver::connect(hw::PciFunction& pf0) {
@@ -121,8 +128,9 @@ Result<void> TdxDriver::program_keys(Card& card) {
 }
 
 Result<void> TdxDriver::exchange_key(Card& card, KmObject object, const KmParameters& which) {
+  const std::uint64_t slot = object == KmObject::kKeyProg ? key_slot(card.block, which) : 0;
   const auto request = host_.once([&] {
-    return host_.module().tdh_ide_km_request(card.port.iommu, card.stream, object, which,
+    return host_.module().tdh_ide_km_request(card.port.iommu, card.stream, object, which, slot,
                                              card.message);
   });
   if (!request.ok())
