@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/hex.h"
 #include "evidence/judge.h"
 #include "evidence/measurement_values.h"
 #include "evidence/show.h"
@@ -99,7 +100,10 @@ TEST(Corpus, ComesBackByteForByte) {
   for (const CorpusFile& file : again) EXPECT_EQ(file.bytes, files().at(file.name)) << file.name;
 }
 
-const Row& row_of(std::string_view file) { return *std::ranges::find(rows(), file, &Row::file); }
+Row row_of(std::string_view file) {
+  const std::vector<Row> all = rows();
+  return *std::ranges::find(all, file, &Row::file);
+}
 
 Statement statement_of(const Row& row) {
   return Statement::of(*Bundle::decode(files().at(row.file)));
@@ -107,7 +111,7 @@ Statement statement_of(const Row& row) {
 
 // No policy is needed to see that a file speaks against itself.
 TEST(Judge, RefusesWhatFirmwareVouchedForOtherBytesOf) {
-  const Row& row = row_of("relayed.evidence");
+  const Row row = row_of("relayed.evidence");
   Policy roots_only;
   roots_only.roots = policy(row.policy).roots;
   const auto clauses = judge(statement_of(row), roots_only, circumstances(row));
@@ -115,7 +119,7 @@ TEST(Judge, RefusesWhatFirmwareVouchedForOtherBytesOf) {
 }
 
 TEST(Judge, SaysWhenNothingBindsTheEvidenceToADevice) {
-  const Row& row = row_of("good.evidence");
+  const Row row = row_of("good.evidence");
   Policy roots_only;
   roots_only.roots = policy(row.policy).roots;
   const auto clauses = judge(statement_of(row), roots_only, circumstances(row));
@@ -126,7 +130,7 @@ TEST(Judge, SaysWhenNothingBindsTheEvidenceToADevice) {
 }
 
 TEST(Judge, ADeviceThatIsSilentAboutItsModeIsRefusedWhereThePolicyAsks) {
-  const Row& row = row_of("good.evidence");
+  const Row row = row_of("good.evidence");
   Statement silent = statement_of(row);
   std::erase_if(silent.blocks, [](const MeasurementBlock& block) {
     return block.type == wire::SpdmMeasurementType::kDeviceMode;
