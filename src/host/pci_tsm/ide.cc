@@ -62,8 +62,7 @@ Result<Blocks> blocks_of(hw::PciFunction& function) {
   blocks.first = *at + kLinkStream0 + links * kLinkBlockSize;
   blocks.addresses = get(function, blocks.first) & 0xfU;
   const unsigned all = (blocks.capability >> 16U & 0xffU) + 1;
-  while (blocks.count < all &&
-         (get(function, blocks.at(blocks.count)) & 0xfU) == blocks.addresses)
+  while (blocks.count < all && (get(function, blocks.at(blocks.count)) & 0xfU) == blocks.addresses)
     ++blocks.count;
   return blocks;
 }

@@ -175,12 +175,11 @@ TEST_F(PciTsmTest, DisconnectUnbindsEachFunctionAfterItsVirtualOnes) {
   const auto all = {&pf0, &pf1, &vf_of_0, &vf_of_1};
   for (FakeFunction* function : all) tsm_.add_function(*function);
   ASSERT_TRUE(tsm_.connect(pf0.bdf(), "tsm0").has_value());
-  for (FakeFunction* function : all)
-    ASSERT_TRUE(tsm_.bind(function->bdf(), vm(), 1).has_value());
+  for (FakeFunction* function : all) ASSERT_TRUE(tsm_.bind(function->bdf(), vm(), 1).has_value());
   log_.clear();
   ASSERT_TRUE(tsm_.disconnect(pf0.bdf(), "tsm0").has_value());
-  EXPECT_EQ(log_, Log({"unbind 00.3", "unbind 00.1", "unbind 00.2", "unbind 00.0",
-                       "disconnect 00.0"}));
+  EXPECT_EQ(log_,
+            Log({"unbind 00.3", "unbind 00.1", "unbind 00.2", "unbind 00.0", "disconnect 00.0"}));
 }
 
 TEST_F(PciTsmTest, ConnectManagesEveryFunctionOfTheCard) {
