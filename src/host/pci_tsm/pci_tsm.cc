@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <utility>
+#include <tuple>
 
 #include "base/check.h"
 #include "host/kvm/vm.h"
@@ -389,9 +389,9 @@ std::vector<PciTsm::Function*> PciTsm::functions_of(Bdf dsm) {
       result.push_back(&function);
   }
   // pci_tsm_walk_fns(): each physical function, then its virtual ones.
-  std::ranges::stable_sort(result, {}, [&](const Function* function) {
+  std::ranges::sort(result, {}, [&](const Function* function) {
     const bool vf = function->function->physical_function() != nullptr;
-    return std::pair(home_of(*function).function, vf);
+    return std::tuple(home_of(*function).function, vf, function->function->bdf());
   });
   return result;
 }
