@@ -108,11 +108,11 @@ TEST_F(CcaDriverTest, TheLastPostedDriverLocksAtBind) {
   const auto ask = [&](std::uint32_t wanted) {
     const Bytes payload = Writer().le(wanted).take();
     return locking.guest_request(pf(), tdi, vm(),
-                                {.op = RequestOp::kSetTdiState,
-                                 .arch = TvmArch::kCca,
-                                 .payload = payload,
-                                 .response_limit = kPageSize},
-                                code);
+                                 {.op = RequestOp::kSetTdiState,
+                                  .arch = TvmArch::kCca,
+                                  .payload = payload,
+                                  .response_limit = kPageSize},
+                                 code);
   };
   for (const std::uint32_t refused : {0U, 1U, 3U})
     EXPECT_EQ(ask(refused).error().code, Errno::kInval);
