@@ -9,7 +9,6 @@
 namespace teeio::vfio {
 namespace {
 
-using machine::test::kMmioGpa;
 using machine::test::kPf;
 using machine::test::make_machine;
 using machine::test::Vmm;
