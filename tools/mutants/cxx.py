@@ -183,8 +183,8 @@ class Source:
             kind = "jump"
         elif re.match(r"(?:const )?schedule::(?:Read|Write)?Lock \w+\(", code[at:after]):
             kind = "lock"
-        elif word.endswith("_ASSIGN"):
-            kind = "declaration"
+        elif re.fullmatch(r"[A-Z][A-Z0-9_]{2,}", word) and not re.search(r"_TRY$|_REFUSE_IF", word):
+            kind = "declaration"  # a macro may declare, or be a case of a switch
         elif word not in ("using", "static", "const", "constexpr", "auto", "delete", "throw") and \
                 EXPRESSION.match(code, at, after):
             kind = "expression"

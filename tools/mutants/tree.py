@@ -210,8 +210,14 @@ class Tree:
             for maker in self.makers:
                 if not found.group(1).endswith(maker.path):
                     continue
-                for mutant in maker.mutants:
-                    places = [p for edit in mutant.edits for p in edit[:2]]
-                    places += [mutant.lock[0]] if hasattr(mutant, "lock") else []
-                    if line in {maker.source.line(p) for p in places}:
-                        self.dropped.add(mutant.key)
+                here = [m for m in maker.mutants if line in self._lines(maker, m)]
+                # Else what was left out was declared there: all of the function, to be sure.
+                for mutant in here or [m for m in maker.mutants if maker.source.line(m.body[0])
+                                       <= line <= maker.source.line(m.body[1])]:
+                    self.dropped.add(mutant.key)
+
+    @staticmethod
+    def _lines(maker, mutant):
+        places = [p for edit in mutant.edits for p in edit[:2]]
+        places += [mutant.lock[0]] if hasattr(mutant, "lock") else []
+        return {maker.source.line(p) for p in places}
