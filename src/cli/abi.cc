@@ -69,7 +69,8 @@ void add_abi_command(Command& root) {
       .shows_default();
   abi.flag("--markdown", arguments->markdown, "As a Markdown table");
   abi.option("--firmware", arguments->firmware, "A firmware's commands and their checks instead")
-      .choices({"rmm", "tdx"});
+      .choices({"rmm", "tdx"})
+      .alone_but_for({});
   abi.runs([arguments] {
     if (!arguments->firmware.empty()) {
       arguments->firmware == "tdx" ? print_tdx_page() : print_rmm_page();

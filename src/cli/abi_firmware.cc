@@ -1,8 +1,6 @@
 #include "cli/abi_firmware.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
+#include <cctype>
 #include <string>
 
 #include "cli/print.h"

@@ -36,6 +36,9 @@ class Dispatch final : public SystemCalls {
                                          std::uint32_t flags) override;
   Result<std::int64_t> ioctl(mm::Caller& caller, object::File& file, std::uint32_t command,
                              std::uint64_t argument) override;
+  Result<object::Ref<object::File>> stand_in(mm::Caller& caller, std::int32_t fd,
+                                             std::uint32_t command,
+                                             std::uint64_t argument) override;
   Result<std::size_t> read(mm::Caller& caller, object::File& file, std::uint64_t offset,
                            std::span<std::byte> out) override;
   Result<std::size_t> write(mm::Caller& caller, object::File& file, std::uint64_t offset,
@@ -56,8 +59,6 @@ class Dispatch final : public SystemCalls {
 
  private:
   Result<object::Ref<object::File>> open_container();
-  Result<std::int64_t> run(Call& call, std::uint32_t command);
-  const Row* find(const object::File& file, std::uint32_t command) const;
 
   Host& host_;
   Devices& devices_;

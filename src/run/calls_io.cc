@@ -149,9 +149,10 @@ Result<std::size_t> write_attribute(Call& call, const DeviceFile& file, const Tr
   return call.context().machine.write(call, *file.file, offset, bytes);
 }
 
-std::string target(const DeviceFile& file, int fd) {
-  return std::to_string(fd) + "<" + file.name + ">";
+std::string target(std::string_view name, int fd) {
+  return std::to_string(fd).append("<").append(name).append(">");
 }
+std::string target(const DeviceFile& file, int fd) { return target(file.name, fd); }
 
 /// `data`: the first bytes, as far as they are known, of `size`.
 void describe_transfer(Call& call, const Row& row, const DeviceFile& file, const Transfer& transfer,
@@ -190,23 +191,37 @@ static Result<std::int64_t> carry_out(Call& call, object::File& file, std::uint3
   return context.machine.ioctl(call, file, command, call.arg(2));
 }
 
+/// `name` is the file's.
+static Reply answer_ioctl(Call& call, const Row& row, object::File& file, std::string_view name) {
+  const std::uint32_t command = call.word_arg(1);
+  call.enter_machine(call.int_arg(0));
+  Context& context = call.context();
+  const auto result = carry_out(call, file, command);
+  if (context.witness != nullptr && result)
+    context.witness->answered(command, call.arg(2), *result);
+  if (context.log.traces_calls() || (context.witness != nullptr && !result))
+    call.describe(std::string(row.name) + "(" + target(name, call.int_arg(0)) + ", " +
+                  context.machine.describe(call, file, command, call.arg(2)) + ")");
+  return Reply::of(result);
+}
+
+/// A file that is none of ours: the kernel answers, but for what the machine takes over.
+static Reply foreign_ioctl(Call& call, const Row& row) {
+  const auto file =
+      call.context().machine.stand_in(call, call.int_arg(0), call.word_arg(1), call.arg(2));
+  if (!file) return Reply::of(file.error());
+  return *file ? answer_ioctl(call, row, **file, "anon_inode:kvm-vm") : Reply::go_on();
+}
+
 Reply on_ioctl(Call& call, const Row& row) {
   const DeviceFileRef device = call.ours(call.int_arg(0));
-  if (!device) return Reply::go_on();
+  if (!device) return foreign_ioctl(call, row);
   const std::uint32_t command = call.word_arg(1);
   // FIOCLEX, FIONCLEX, FIONBIO, FIOASYNC belong to the VFS.
   if (command == 0x5451 || command == 0x5450 || command == 0x5421 || command == 0x5452)
     return Reply::go_on();
   if (device->is_attribute()) return Reply::of(Error{Errno::kNoTty, "an attribute has no ioctl"});
-  call.enter_machine(call.int_arg(0));
-  Context& context = call.context();
-  const auto result = carry_out(call, *device->file, command);
-  if (context.witness != nullptr && result)
-    context.witness->answered(command, call.arg(2), *result);
-  if (context.log.traces_calls() || (context.witness != nullptr && !result))
-    call.describe(std::string(row.name) + "(" + target(*device, call.int_arg(0)) + ", " +
-                  context.machine.describe(call, *device->file, command, call.arg(2)) + ")");
-  return Reply::of(result);
+  return answer_ioctl(call, row, *device->file, device->name);
 }
 
 Result<Bytes> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, std::size_t count) {

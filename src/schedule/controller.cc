@@ -1,7 +1,5 @@
 #include "schedule/controller.h"
 
-#include <limits>
-
 #include "base/check.h"
 
 namespace teeio::schedule {
@@ -13,8 +11,9 @@ bool commute_on_one_object(OpKind a, OpKind b) {
          both(OpKind::kLoad, OpKind::kLoad) || both(OpKind::kIncrement, OpKind::kDecrement);
 }
 
-/// Out of reach of the numbers that number_object() gives.
-constexpr std::uint32_t kDestroyed = std::numeric_limits<std::uint32_t>::max();
+/// Out of reach of the numbers that number_object() gives; four times the byte that freed
+/// memory holds (FiberController::quarantine()), so that a primitive in it stays destroyed.
+constexpr std::uint32_t kDestroyed = 0xdbdb'dbdb;
 
 }  // namespace
 

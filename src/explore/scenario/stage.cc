@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "explore/scenario/catalogue.h"
+#include "explore/scenario/opponents.h"
 #include "object/trace.h"
 #include "rules/teardown_order.h"
 #include "schedule/consulted.h"
@@ -35,10 +36,60 @@ class Stage::LifeOfVms final : public object::TraceSink {
   void on_event(const object::Event& event) override {
     if (event.fact == object::Fact::kVmDead && !may_die && found.empty())
       found = "VM " + std::to_string(event.vm) + " was given up: " + std::string(event.name);
+    link_lost = link_lost || event.name == "hot reset";
   }
   bool may_die = false;
   std::string found;
+  std::string_view device;     ///< the first that a VMM was made ready for; empty: none
+  bool link_lost = false;      ///< IDE does not survive a hot reset
+  std::uint64_t began_ns = 0;  ///< of the explored part
 };
+
+namespace {
+
+/// Polling a mailbox takes PCI_DOE_TIMEOUT, one second, at the most, and iommufd waits a
+/// minute for a user who does not let go: then somebody was not told.
+void look_at_the_clock(std::uint64_t began_ns) {
+  constexpr std::uint64_t kTooLongNs = 60'000'000'000;
+  if (schedule::controller() != nullptr && schedule::now_ns() - began_ns >= kTooLongNs)
+    check_failed("a minute went by: a wait ended by its time-out");
+}
+
+/// From a VM's making to unbind, with private MMIO and trusted DMA on the way.
+Result<void> whole_life(Stage& stage, Vmm& vmm, std::string_view device, bool link_lost) {
+  if (link_lost) (void)stage.machine().disconnect_cards();  // refused: it was not connected
+  // EBUSY: it is connected.
+  if (const auto connected = stage.machine().connect_cards();
+      !connected && connected.error().code != Errno::kBusy)
+    return connected;
+  TEEIO_TRY(vmm.prepare(device, stage.vm_type(),
+                        stage.vdevice_binds() ? Vmm::Upto::kViommu : Vmm::Upto::kVdevice));
+  TEEIO_TRY(stage.bind(vmm));
+  TEEIO_TRY(stage.lock(vmm));
+  TEEIO_TRY(stage.make_runnable(vmm));
+  TEEIO_TRY(vmm.map_private_mmio());
+  TEEIO_TRY(stage.enable_dma(vmm, device));
+  TEEIO_TRY(stage.unbind(vmm));
+  if (!works_as_shared(vmm)) return fail(Errno::kIo, "the host cannot read its BAR after unbind");
+  return {};
+}
+
+/// Whatever came before left nothing that stands in the way of the function's next user.
+void live_once_more(Stage& stage, std::string_view device, bool link_lost) {
+  const auto node = stage.root().open(device);
+  // Gone: the function was removed, or its driver unbound.
+  if (!node && node.error().code == Errno::kNoEnt) return;
+  if (node) must(stage.root().close(*node));
+  if (!stage.root().cat(std::string(kCard) + "/tsm/connect")) return;  // so is the TSM
+  Vmm& next = stage.vmm();
+  if (const auto lived = whole_life(stage, next, device, link_lost); !lived)
+    check_failed("R10: after the scenario, a whole life of its function fails: " +
+                 std::string(errno_name(lived.error().code)) + ", " +
+                 std::string(lived.error().why));
+  next.exit();
+}
+
+}  // namespace
 
 void keep_events(bool keep) { g_keep_events = keep; }
 
@@ -80,7 +131,12 @@ Stage::~Stage() {
   play();
   for (const auto& vmm : vmms_) vmm->exit();
   root_->exit();
+  schedule::set_controller(nullptr);
+  live_once_more(*this, life_of_vms_->device.empty() ? kPf : life_of_vms_->device,
+                 life_of_vms_->link_lost);
+  schedule::set_controller(controller_);
   machine_->shut_down();
+  look_at_the_clock(life_of_vms_->began_ns);
   // Nobody else is left: what follows only looks, and takes the machine apart.
   schedule::set_controller(nullptr);
   sanitizer_->finish();
@@ -112,6 +168,7 @@ Vmm& Stage::vmm() {
 
 Vmm& Stage::ready(std::string_view device) {
   Vmm& made = vmm();
+  if (life_of_vms_->device.empty()) life_of_vms_->device = device;
   // Where making a vDEVICE binds, that is bind()'s.
   must(made.prepare(device, vm_type(), vdevice_binds() ? Vmm::Upto::kViommu : Vmm::Upto::kVdevice));
   return made;
@@ -202,7 +259,10 @@ Result<void> Stage::lock(Vmm& vmm) {
 Result<void> Stage::make_runnable(Vmm& vmm) { return vendor().make_runnable(vmm); }
 
 void Stage::play(std::initializer_list<Actor> actors) {
-  if (set_up_) schedule::set_controller(controller_);
+  if (set_up_) {
+    schedule::set_controller(controller_);
+    life_of_vms_->began_ns = schedule::now_ns();
+  }
   set_up_ = false;
   std::vector<schedule::Task> tasks;
   tasks.reserve(actors.size());

@@ -172,7 +172,7 @@ Result<void> TdxVm::vcpu_enter(Vcpu& vcpu) {
   return std::unexpected(refused(r, "TDH.VP.ENTER failed"));
 }
 
-void TdxVm::vcpu_leave(Vcpu& vcpu) {
+void TdxVm::vcpu_leave(Vcpu& vcpu, const hw::CpuExit&) {
   host_.module().end_vp_enter(vcpu.firmware_handle(), tdx::TdExit::kOrdinary);
 }
 

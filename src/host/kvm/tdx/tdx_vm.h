@@ -68,7 +68,7 @@ class TdxVm final : public VmOps {
   void vcpu_freed(Vcpu& vcpu) override;
   Result<void> vcpu_pre_run(Vcpu& vcpu) override;
   Result<void> vcpu_enter(Vcpu& vcpu) override;
-  void vcpu_leave(Vcpu& vcpu) override;
+  void vcpu_leave(Vcpu& vcpu, const hw::CpuExit& why) override;
   GuestCallAction guest_call(Vcpu& vcpu, VcpuExit& exit) override;
   void complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) override;
   Result<void> guest_enables_dma(Bdf function) override;

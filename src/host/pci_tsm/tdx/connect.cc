@@ -116,8 +116,7 @@ Result<void> TdxDriver::connect_stream(Card& card) {
   }
   card.steps = kStreamCreated;
   TEEIO_TRY(program_keys(card));
-  enable_endpoint_stream(*card.pf0, card.stream);
-  return {};
+  return enable_endpoint_stream(*card.pf0, card.stream);
 }
 
 Result<void> TdxDriver::program_keys(Card& card) {
@@ -169,7 +168,7 @@ void TdxDriver::undo_connect(Card& card) {
         host_.call([&] { return module.tdh_ide_stream_delete(card.port.iommu, card.stream); });
     if (deleted.ok()) host_.memory().free_page(Hpa{deleted.rcx});
   }
-  if (card.steps >= kEndpointSet) teardown_endpoint_stream(*card.pf0);
+  if (card.steps >= kEndpointSet) teardown_endpoint_stream(*card.pf0, card.stream);
   if (card.steps >= kSessionConnected) disconnect_session(card);
   if (card.steps >= kSessionCreated) {
     const auto deleted =

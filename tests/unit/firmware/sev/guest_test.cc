@@ -1,4 +1,7 @@
 // Guest messages, MMIO and the fence.
+#include "firmware/sev/guest_message.h"
+#include "firmware/sev/sla.h"
+#include "firmware/sev/tio_operands.h"
 #include "unit/firmware/sev/machine.h"
 
 namespace teeio::sev {
@@ -145,6 +148,7 @@ TEST_F(Guest, EachWrongMmioHasItsStatus) {
   EXPECT_EQ(validate({.pages = kBarPages + 1}), MmioValidateStatus::kOutOfRange);
   EXPECT_EQ(validate({.pages = 0}), MmioValidateStatus::kOutOfRange);
   EXPECT_EQ(validate({.pages = 1, .offset = 8}), MmioValidateStatus::kOutOfRange);
+  EXPECT_EQ(validate({.base = kGpa + 8, .pages = 1}), MmioValidateStatus::kOutOfRange);
   EXPECT_EQ(validate({.pages = kBarPages, .offset = kPageSize}), MmioValidateStatus::kOutOfRange);
   EXPECT_EQ(validate({.base = kGpa + kPageSize, .pages = 1, .offset = kPageSize}),
             MmioValidateStatus::kSuccess);
@@ -199,6 +203,45 @@ TEST_F(Guest, ATdiThatStartsUnderAFenceDoesNotLiftIt) {
   bind();
   start();
   EXPECT_EQ(guard.fence(kRoot, kAsid), Fence::kError);
+}
+
+TEST(GuestMessageHeader, IsAllThereAndNamesAKeyThatThereIs) {
+  constexpr std::size_t kKeyAt = 0x3c;  // MSG_VMPCK
+  const std::array<std::byte, 32> key{};
+  Bytes page = GuestMessage{.sequence = 1, .type = 5, .key = 3, .payload = {}}.seal(key);
+  page.resize(GuestMessage::kHeaderSize);
+  EXPECT_TRUE(SealedMessage::decode(page));
+  const auto shorter = SealedMessage::decode(ByteView(page).first(page.size() - 1));
+  ASSERT_FALSE(shorter);
+  EXPECT_EQ(shorter.error().code, Errno::kInval);
+  page[kKeyAt] = std::byte{GuestContext::kMessageKeys};
+  EXPECT_FALSE(SealedMessage::decode(page));
+}
+
+TEST(TioStatusOfTheFirmware, HasAtLeastWhatLinuxReads) {
+  Bytes status = TioStatus{.flags = TioStatus::kEnabled}.encode();
+  status[0] = std::byte{48};
+  EXPECT_TRUE(TioStatus::decode(status));
+  status[0] = std::byte{47};
+  const auto shorter = TioStatus::decode(status);
+  ASSERT_FALSE(shorter);
+  EXPECT_EQ(shorter.error().code, Errno::kFault);
+}
+
+TEST(DataObjectOfABuffer, IsNoShorterThanItsHeaderAndNoLongerThanTheBuffer) {
+  constexpr std::size_t kLengthAt = 4;
+  Bytes object = DataObject{.id = DataObject::Id::kReport, .data = Bytes(4)}.encode();
+  ASSERT_TRUE(DataObject::decode(object));
+  const auto whole = object[kLengthAt];
+  for (const std::size_t wrong :
+       {DataObject::header_size(DataObject::Id::kReport) - 1, object.size() + 1}) {
+    object[kLengthAt] = static_cast<std::byte>(wrong);
+    const auto decoded = DataObject::decode(object);
+    ASSERT_FALSE(decoded) << wrong;
+    EXPECT_EQ(decoded.error().code, Errno::kInval);
+  }
+  object[kLengthAt] = whole;
+  EXPECT_TRUE(DataObject::decode(object));
 }
 
 }  // namespace
