@@ -1,63 +1,17 @@
 #include "firmware/tdx/leaf_names.h"
 
+#include <algorithm>
+
+#include "firmware/tdx/rows.h"
+
 namespace teeio::tdx {
 
 std::vector<std::string_view> leaf_names() {
-  return {
-      "TDH.DEVIF.CREATE",
-      "TDH.DEVIF.REMOVE",
-      "TDH.DEVIF.REQUEST",
-      "TDH.DEVIF.RESPONSE",
-      "TDH.DEVIFMT.ADD",
-      "TDH.DEVIFMT.REMOVE",
-      "TDH.DMAR.ADD",
-      "TDH.DMAR.BLOCK",
-      "TDH.DMAR.READ",
-      "TDH.DMAR.REMOVE",
-      "TDH.IDE.STREAM.BLOCK",
-      "TDH.IDE.STREAM.CREATE",
-      "TDH.IDE.STREAM.DELETE",
-      "TDH.IDE.STREAM.IDEKMREQ",
-      "TDH.IDE.STREAM.IDEKMRSP",
-      "TDH.IOMMU.CLEAR",
-      "TDH.IOMMU.SETUP",
-      "TDH.IQ.INV.PROCESS",
-      "TDH.IQ.INV.REQUEST",
-      "TDH.MEM.PAGE.ADD",
-      "TDH.MEM.PAGE.AUG",
-      "TDH.MEM.PAGE.REMOVE",
-      "TDH.MEM.RANGE.BLOCK",
-      "TDH.MEM.RANGE.UNBLOCK",
-      "TDH.MEM.SEPT.ADD",
-      "TDH.MEM.SEPT.REMOVE",
-      "TDH.MEM.TRACK",
-      "TDH.MMIO.BLOCK",
-      "TDH.MMIO.MAP",
-      "TDH.MMIO.UNMAP",
-      "TDH.MMIOMT.ADD",
-      "TDH.MMIOMT.RD",
-      "TDH.MMIOMT.REMOVE",
-      "TDH.MMIOMT.SET",
-      "TDH.MNG.ADDCX",
-      "TDH.MNG.CREATE",
-      "TDH.MNG.INIT",
-      "TDH.MNG.KEY.CONFIG",
-      "TDH.MNG.KEY.FREEID",
-      "TDH.MNG.VPFLUSHDONE",
-      "TDH.MR.EXTEND",
-      "TDH.MR.FINALIZE",
-      "TDH.PHYMEM.CACHE.WB",
-      "TDH.PHYMEM.PAGE.RECLAIM",
-      "TDH.SPDM.CONNECT",
-      "TDH.SPDM.CREATE",
-      "TDH.SPDM.DELETE",
-      "TDH.SPDM.DISCONNECT",
-      "TDH.SPDM.MNG",
-      "TDH.VP.ADDCX",
-      "TDH.VP.CREATE",
-      "TDH.VP.FLUSH",
-      "TDH.VP.INIT",
-  };
+  std::vector<std::string_view> names;
+  for (const Row* row : rows())
+    if (row->name.starts_with("TDH.")) names.push_back(row->name);
+  std::ranges::sort(names);
+  return names;
 }
 
 }  // namespace teeio::tdx

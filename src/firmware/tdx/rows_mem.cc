@@ -82,10 +82,10 @@ constinit const Row kMemPageAdd{
     .fails = {},
     .source = "tdh_mem_page_add.c",
     .checks = kPageAddChecks,
-    .effect = "the host's bytes, with the TD's key, MAPPED",
+    .effect = "the host's bytes, with the TD's key, MAPPED; the GPA is measured",
     .differs =
         "a source page that is no RAM, or the module's, is refused where the platform would "
-        "meet a machine check; nothing is measured"};
+        "meet a machine check"};
 constinit const Row kMemPageAug{.number = 6,
                                 .name = "TDH.MEM.PAGE.AUG",
                                 .detail = {},

@@ -22,7 +22,6 @@ std::string_view code_name(Code code) {
     TDX_CODE(kLifecycleStateIncorrect, "TDX_LIFECYCLE_STATE_INCORRECT");
     TDX_CODE(kOpStateIncorrect, "TDX_OP_STATE_INCORRECT");
     TDX_CODE(kNoVcpus, "TDX_NO_VCPUS");
-    TDX_CODE(kInvalidReportmacstruct, "TDX_INVALID_REPORTMACSTRUCT");
     TDX_CODE(kTdcxNumIncorrect, "TDX_TDCX_NUM_INCORRECT");
     TDX_CODE(kVcpuStateIncorrect, "TDX_VCPU_STATE_INCORRECT");
     TDX_CODE(kVcpuAssociated, "TDX_VCPU_ASSOCIATED");
@@ -91,6 +90,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kMmioInvalidHpaOffset, "TDX_MMIO_INVALID_HPA_OFFSET");
     TDX_CODE(kIommuEcmdTimeout, "TDX_IOMMU_ECMD_TIMEOUT");
     TDX_CODE(kGuestInvNotRequired, "TDX_GUEST_INV_NOT_REQUIRED");
+    TDX_CODE(kInvalidReportmacstruct, "TDX_INVALID_REPORTMACSTRUCT");
 #undef TDX_CODE
   }
   return "TDX_UNKNOWN";

@@ -25,7 +25,6 @@ enum class Code : std::uint32_t {
   kLifecycleStateIncorrect = 0xC0000607,
   kOpStateIncorrect = 0xC0000608,
   kNoVcpus = 0xC0000609,
-  kInvalidReportmacstruct = 0xC0001001,
   kTdcxNumIncorrect = 0xC0000610,
   kVcpuStateIncorrect = 0xC0000700,
   kVcpuAssociated = 0x80000701,
@@ -94,6 +93,7 @@ enum class Code : std::uint32_t {
   kMmioInvalidHpaOffset = 0xC0000F4D,
   kIommuEcmdTimeout = 0x80000F51,
   kGuestInvNotRequired = 0x00000F53,
+  kInvalidReportmacstruct = 0xC0001001,
 };
 
 /// What a code is about: the lower half of RAX. A register has its x86 number; the others

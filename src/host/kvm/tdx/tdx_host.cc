@@ -26,7 +26,13 @@ void TdxHost::free_hkid(std::uint16_t hkid) {
   free_hkids_.insert(hkid);
 }
 
-void TdxHost::give_way() { schedule::yield(); }
+// Linux asks again at once: who is in the way is on another processor, and soon gone. Here
+// it may wait for this one, but what a yield costs on a loaded host is a time slice.
+void TdxHost::give_way(unsigned tries) {
+  constexpr unsigned kAtOnce = 64;
+  const bool explored = schedule::controller() != nullptr;
+  if (explored || tries % kAtOnce == kAtOnce - 1) schedule::yield();
+}
 
 void TdxHost::clear_status(Hpa status) {
   constexpr std::array<std::byte, 4> kZero{};

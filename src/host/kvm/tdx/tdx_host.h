@@ -42,7 +42,7 @@ class TdxHost {
       if (!result.status.retry() || tries == kMaxTries) return result;
       // Recoverable by its class, and nothing to wait for: there is nothing to flush.
       if (result.status == tdx::Code::kVcpuNotAssociated) return result;
-      give_way();
+      give_way(tries);
     }
   }
   /// One try: for set-up, whose failure the caller reports. Goes on after an interrupt,
@@ -55,7 +55,7 @@ class TdxHost {
           result.status == tdx::Code::kOperandBusy && result.status.operand() != tdx::Operand::kRax;
       if ((!named && result.status != tdx::Code::kInterruptedResumable) || tries == kMaxTries)
         return result;
-      give_way();
+      give_way(tries);
     }
   }
   /// An invalidation, from its request to where the IOMMU has passed it and the module knows:
@@ -70,7 +70,7 @@ class TdxHost {
     for (unsigned tries = 0;; ++tries) {
       const tdx::LeafResult done = call([&] { return module_.tdh_iq_inv_process(iommu); });
       if (!done.ok() || has_passed(status) || tries == kMaxTries) return done;
-      give_way();
+      give_way(tries);
     }
   }
   /// As call() and once(), with tdx_ext_lock held: for SPDM.CONNECT, MNG and DISCONNECT, of
@@ -93,9 +93,11 @@ class TdxHost {
   static constexpr std::uint32_t kPassed = 1;  ///< what a wait descriptor writes
   void clear_status(Hpa status);
   [[nodiscard]] bool has_passed(Hpa status);
-  /// A leaf that stays busy this long is stuck: the caller's error then.
+  /// A leaf that stays busy this long is stuck: the caller's error then. Source: the posted
+  /// TDX Connect series, TDX_SEAMCALL_RETRY_MAX.
   static constexpr unsigned kMaxTries = 10'000;
-  static void give_way();
+  /// Before the next try.
+  static void give_way(unsigned tries);
 
   tdx::Module& module_;
   hw::PhysicalMemory& memory_;
