@@ -141,19 +141,17 @@ IdeStreamState IdePort::state(std::size_t block) const {
 }
 
 void IdePort::update_status(std::size_t block) {
-  const std::uint32_t kept = config_.read(reg(block, kIdeStatus), 4) & kFailMessage;
+  const std::uint32_t before = config_.read(reg(block, kIdeStatus), 4);
+  const std::uint32_t kept = before & kFailMessage;
   const bool secure = state(block) == IdeStreamState::kEnabled;
+  // 6.33.4: a stream that leaves Secure forgets its keys, whatever made it leave.
+  if ((before & kSecure) != 0 && !secure) slots_[block].keys = {};
   config_.set(reg(block, kIdeStatus), 4, kept | (secure ? kSecure : 0U));
   ++generation_;
 }
 
 void IdePort::registers_written() {
-  for (std::size_t n = 0; n < slots_.size(); ++n) {
-    const bool was_secure = (config_.read(reg(n, kIdeStatus), 4) & kSecure) != 0;
-    // 6.33.4: a stream that leaves Secure forgets its keys.
-    if (was_secure && !enable_bit(n)) slots_[n].keys = {};
-    update_status(n);
-  }
+  for (std::size_t n = 0; n < slots_.size(); ++n) update_status(n);
 }
 
 std::uint8_t IdePort::stream_id(std::size_t block) const {

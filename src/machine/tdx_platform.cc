@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include "firmware/tdx/leaf_names.h"
+#include "firmware/tdx/rows.h"
 #include "guest/factory.h"
 #include "host/kvm/tdx/tdx_vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
@@ -46,7 +46,10 @@ class TdxPlatform final : public Platform {
   }
   [[nodiscard]] tsm::Driver* driver() override { return &firmware_->driver; }
   [[nodiscard]] std::vector<std::string_view> firmware_commands() const override {
-    return tdx::leaf_names();
+    std::vector<std::string_view> names;
+    for (const tdx::Row* row : tdx::rows())
+      if (!row->of_guest()) names.push_back(row->name);
+    return names;
   }
   void census(std::map<std::string, std::string>& into) override {
     into["tdx module pages"] = fmt::format("{}", firmware_->module.pages_owned());

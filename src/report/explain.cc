@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "report/select.h"
+
 namespace teeio::report {
 namespace {
 
@@ -23,8 +25,11 @@ bool is_one_of(std::string_view why, std::initializer_list<std::string_view> sen
 void Explainer::on_event(const Event& event) {
   const schedule::RawLockGuard guard(lock_);
   if (event.fact != Fact::kNone) return on_state(event);
-  calls_[event.seq] = {
-      .parent = event.parent, .name = event.name, .function = event.function, .refused_inside = {}};
+  calls_[event.seq] = {.parent = event.parent,
+                       .name = event.name,
+                       .function = event.function,
+                       .refused_inside = {},
+                       .refused_name = {}};
   // What an outer call is about, an inner one often says first.
   if (const auto outer = calls_.find(event.parent);
       outer != calls_.end() && event.function && !outer->second.function)
@@ -67,7 +72,12 @@ void Explainer::on_outcome(const Event& event) {
   if (at == calls_.end()) return;
   const OpenCall call = std::move(at->second);
   calls_.erase(at);
+  const auto outer = calls_.find(event.parent);
   if (!event.refused) {
+    if (outer != calls_.end() && outer->second.refused_name == event.name) {  // it was tried again
+      outer->second.refused_inside.clear();
+      outer->second.refused_name = {};
+    }
     if (!event.function || event.to != Lane::kHostTsm) return;
     Function& f = functions_[*event.function];
     if (event.name == "connect") f.connected = event.seq;
@@ -76,11 +86,14 @@ void Explainer::on_outcome(const Event& event) {
   }
   const bool has_firmware_reason =
       (event.to == Lane::kFirmware || event.to == Lane::kDevice) && !event.why.empty();
-  if (const auto outer = calls_.find(event.parent); outer != calls_.end())
-    outer->second.refused_inside =
-        has_firmware_reason
-            ? fmt::format("event {}: {} = {}: {}", event.seq, event.name, event.outcome, event.why)
-            : call.refused_inside;
+  std::string why = has_firmware_reason ? fmt::format("event {}: {} = {}: {}", event.seq,
+                                                      event.name, event.outcome, event.why)
+                                        : call.refused_inside;
+  if (outer != calls_.end() && !is_expected(event) && !why.empty() &&
+      (outer->second.refused_inside.empty() || outer->second.refused_name == event.name)) {
+    outer->second.refused_inside = std::move(why);
+    outer->second.refused_name = event.name;
+  }
   if (is_entry(event)) refusals_[event.origin.tid] = {event.seq, event.why, cause_of(event, call)};
 }
 

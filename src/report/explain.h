@@ -48,7 +48,10 @@ class Explainer final : public object::TraceSink {
     std::uint64_t parent = 0;
     std::string_view name;
     std::optional<Bdf> function;
-    std::string refused_inside;  ///< the last call inside that was refused, as a sentence
+    /// The first call inside that was refused and did not succeed later, as a sentence: what
+    /// is refused behind it is what the undoing found.
+    std::string refused_inside;
+    std::string_view refused_name;  ///< its name
   };
   /// The latest event of each kind; 0: never, or undone since.
   struct Function {

@@ -60,6 +60,8 @@ TEST(FaultPoints, OfTheRmmFailInSomeScenario) {
              fired_on(default_designs()[1]),
              {"RMI_VDEV_GET_INTERFACE_REPORT fails", "RMI_VDEV_GET_MEASUREMENTS fails",
               "RMI_RTT_DEV_VALIDATE fails",
+              // Realms in scenarios run no code, and have no memory of their own.
+              "RMI_RTT_DATA_MAP fails", "RMI_RTT_DATA_MAP_INIT fails", "RMI_RTT_DATA_UNMAP fails",
               // Only come after another failure.
               "RMI_VDEV_ABORT fails"});
 }

@@ -27,7 +27,7 @@ constexpr std::pair<std::string_view, void (*)(Config& to, const Config& from)> 
 
 std::expected<Config, std::string> with(std::string_view key, std::string_view value) {
   return machine::parse_config(
-      fmt::format("name = \"setting\"\ntsm = \"none\"\n[policies]\n{} = \"{}\"\n", key, value), "");
+      fmt::format("name = \"setting\"\ntsm = \"tdx\"\n[policies]\n{} = \"{}\"\n", key, value), "");
 }
 
 }  // namespace

@@ -101,6 +101,23 @@ TEST_F(ExplainTest, TheFirmwaresOwnReasonComesBeforeAnyOther) {
             "event 4: TDH.DEVIF.REQUEST = TDX_OPERAND_INVALID: the guest has not asked for it");
 }
 
+TEST_F(ExplainTest, WhatUndoingFindsIsNoReason) {
+  const auto command = [&](std::string_view name, bool refused) {
+    auto call = trace.call(Lane::kFirmware, name);
+    if (refused) call.refuse("STATUS", "it says no");
+  };
+  const Error error{Errno::kIo, "the firmware refuses"};
+  EXPECT_EQ(refuse(Lane::kIommufd, "bind", error,
+                   [&] {
+                     command("RETRIED", true);
+                     command("RETRIED", false);
+                     command("THE_REASON", true);
+                     command("UNDO", true);
+                   })
+                ->cause,
+            "event 4: THE_REASON = STATUS: it says no");
+}
+
 TEST_F(ExplainTest, ARefusalIsGivenToItsThreadAndItsSentenceOnly) {
   const Error error{Errno::kBusy, "the device is connected already"};
   (void)refuse(Lane::kHostTsm, "sysfs write", error);
