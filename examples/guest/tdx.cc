@@ -8,7 +8,10 @@ namespace {
 
 // Leaves.
 constexpr std::uint64_t kVmcall = 0;
+constexpr std::uint64_t kMrRtmrExtend = 2;
+constexpr std::uint64_t kMrReport = 4;
 constexpr std::uint64_t kMemPageAccept = 6;
+constexpr std::uint64_t kMrVerifyReport = 22;
 constexpr std::uint64_t kDevifValidate = 66;
 constexpr std::uint64_t kDevifRead = 67;
 constexpr std::uint64_t kDevifRequest = 68;
@@ -50,6 +53,16 @@ TdcallRegisters call(std::uint64_t function, std::uint64_t r12, std::uint64_t r1
 }  // namespace
 
 std::uint64_t accept_page(std::uint64_t gpa) { return leaf(kMemPageAccept, gpa); }
+
+std::uint64_t extend_rtmr(std::uint64_t data, std::uint64_t index) {
+  return leaf(kMrRtmrExtend, data, index);
+}
+
+std::uint64_t make_report(std::uint64_t report, std::uint64_t data) {
+  return leaf(kMrReport, report, data);
+}
+
+std::uint64_t verify_report(std::uint64_t report) { return leaf(kMrVerifyReport, report); }
 
 std::uint64_t devif_validate(std::uint32_t function, const DeviceHash& hash) {
   TdcallRegisters r{};

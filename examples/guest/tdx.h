@@ -13,6 +13,10 @@ namespace tdx {
 
 // Each gives the completion status: 0 is success, bit 63 an error.
 std::uint64_t accept_page(std::uint64_t gpa);
+// What the guest measures itself by: 48 bytes at `data`; TDREPORT_STRUCT at `report` with 64.
+std::uint64_t extend_rtmr(std::uint64_t data, std::uint64_t index);
+std::uint64_t make_report(std::uint64_t report, std::uint64_t data);
+std::uint64_t verify_report(std::uint64_t report);
 
 // Devices (TDG.DEVIF.*, TDG.MMIO.ACCEPT, TDG.DMAR.ACCEPT).
 struct DeviceHash {

@@ -33,6 +33,7 @@ enum Failure : std::uint32_t {
   kEvidenceIsWrong,
   kEvidenceIsOld,
   kNotTheOwnersRoot,
+  kNoReportOfItself,
 };
 
 // The firmware that this guest's owner wants to see on the device: its measurement is
