@@ -92,14 +92,21 @@ std::uint64_t address_of(const iovec& part) {
   return reinterpret_cast<std::uint64_t>(part.iov_base);
 }
 
-/// Runs `step(address, offset, size)` over the parts; a short or failed step
+/// As much as is copied at once of a file with such records.
+std::size_t chunk_of(Call& call, const DeviceFile& file) {
+  const std::size_t record = call.context().machine.record_bytes(*file.file);
+  return kChunk / record * record;
+}
+
+/// Runs `step(address, offset, size)` over the parts, in chunks; a short or failed step
 /// ends it, and a failure counts only when nothing was done before.
 template <class Step>
-Result<std::size_t> each_chunk(const Transfer& transfer, std::uint64_t offset, Step step) {
+Result<std::size_t> each_chunk(const Transfer& transfer, std::uint64_t offset, std::size_t chunk,
+                               Step step) {
   std::size_t done = 0;
   for (const iovec& part : transfer.parts)
     for (std::size_t in_part = 0; in_part < part.iov_len;) {
-      const std::size_t size = std::min(kChunk, part.iov_len - in_part);
+      const std::size_t size = std::min(chunk, part.iov_len - in_part);
       const Result<std::size_t> moved = step(address_of(part) + in_part, offset + done, size);
       if (!moved && done == 0) return moved;
       if (!moved) return done;
@@ -114,7 +121,7 @@ Result<std::size_t> read_device(Call& call, const DeviceFile& file, const Transf
                                 std::uint64_t offset) {
   Bytes buffer(std::min<std::size_t>(kChunk, transfer.count));
   return each_chunk(
-      transfer, offset,
+      transfer, offset, chunk_of(call, file),
       [&](std::uint64_t to, std::uint64_t at, std::size_t size) -> Result<std::size_t> {
         const std::span<std::byte> piece(buffer.data(), size);
         TEEIO_ASSIGN(const std::size_t got,
@@ -128,7 +135,7 @@ Result<std::size_t> write_device(Call& call, const DeviceFile& file, const Trans
                                  std::uint64_t offset) {
   Bytes buffer(std::min<std::size_t>(kChunk, transfer.count));
   return each_chunk(
-      transfer, offset,
+      transfer, offset, chunk_of(call, file),
       [&](std::uint64_t from, std::uint64_t at, std::size_t size) -> Result<std::size_t> {
         const std::span<std::byte> piece(buffer.data(), size);
         TEEIO_TRY(call.memory().read(from, piece));

@@ -170,6 +170,11 @@ Result<void> IoPagetable::reserve_for_device(const void* owner,
   return {};
 }
 
+Result<void> IoPagetable::reserve_for_all(IovaRange range) {
+  const schedule::WriteLock lock(iova_rwsem_);
+  return reserve(range, nullptr);
+}
+
 void IoPagetable::unreserve(const void* owner) {
   const schedule::WriteLock lock(iova_rwsem_);
   unreserve_locked(owner);
