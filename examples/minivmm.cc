@@ -42,12 +42,8 @@ bool run(const Options& options) {
   for (auto& session : sessions) session->build();
 
   bool good = true;
-  if (options.arch == Arch::kCca) {
-    for (auto& session : sessions) session->drive_without_guest();
-  } else {
-    for (auto& session : sessions) session->run_to_checkpoint();
-    for (auto& session : sessions) good = session->run_to_end() && good;
-  }
+  for (auto& session : sessions) session->run_to_checkpoint();
+  for (auto& session : sessions) good = session->run_to_end() && good;
   for (auto& session : sessions) session->close();
   return good;
 }

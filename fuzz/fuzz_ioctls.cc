@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "abi/proposed.h"
 #include "entry/argument.h"
 #include "entry/support.h"
 #include "fuzzer.h"
@@ -38,13 +39,6 @@ const machine::Config& config() {
     return *parsed;
   }();
   return made;
-}
-
-std::span<const entry::Layout> layouts_of(object::FileKind kind) {
-  if (kind == object::FileKind::kIommu) return entry::iommufd_layouts();
-  const bool vfio = kind == object::FileKind::kVfioDevice || kind == object::FileKind::kVfioGroup ||
-                    kind == object::FileKind::kVfioContainer;
-  return vfio ? entry::vfio_layouts() : entry::kvm_layouts();
 }
 
 class Host {
@@ -89,7 +83,8 @@ class Host {
     const bool wide = field.size == sizeof(std::uint64_t);
     if (how < 32) return std::uint64_t{in.le<std::uint32_t>()} << 32U | in.le<std::uint32_t>();
     if (how < 64) return wide ? ~std::uint64_t{0} - which : which;
-    if (!field.words.empty()) return field.words[which % field.words.size()].value;
+    const auto words = field.words.get();
+    if (!words.empty()) return words[which % words.size()].value;
     if (field.form == entry::Field::Form::kFd)
       return static_cast<std::uint64_t>(files_[which % files_.size()]);
     if (field.form != entry::Field::Form::kHex) return which % 24;  // ids are small
@@ -109,22 +104,19 @@ class Host {
     std::array<std::byte, kArgument> bytes{};
     const std::uint8_t raw_bytes = in.le<std::uint8_t>() % 80;
     for (std::size_t i = 0; i < raw_bytes; ++i) bytes[i] = std::byte{in.le<std::uint8_t>()};
-    const auto layouts = layouts_of(kind);
-    const auto layout = std::ranges::find(layouts, row.name, &entry::Layout::call);
-    if (layout != layouts.end()) {
-      for (const entry::Field& field : layout->fields) {
-        const std::uint64_t chosen = value(field, in);
-        if (field.offset + field.size > bytes.size() || field.size > sizeof(chosen)) continue;
-        std::copy_n(bytes_of(chosen).begin(), field.size,
-                    bytes.begin() + static_cast<std::ptrdiff_t>(field.offset));
-      }
+    for (const entry::Field& field : row.argument.fields) {
+      const std::uint64_t chosen = value(field, in);
+      if (field.offset + field.size > bytes.size() || field.size > sizeof(chosen)) continue;
+      std::copy_n(bytes_of(chosen).begin(), field.size,
+                  bytes.begin() + static_cast<std::ptrdiff_t>(field.offset));
     }
     // Extensible structures start with their size.
     const std::uint32_t size = 4U * (in.le<std::uint8_t>() % 32U);
     if (size != 0) std::ranges::copy(bytes_of(size), bytes.begin());
+    const auto number = row.number(abi::proposed_abi(abi::AbiProfile::kTeeio));
     const std::uint64_t at = memory_ + (in.le<std::uint8_t>() % kPages) * kPageSize;
     (void)program_.memory().write(at, bytes);
-    const auto done = program_.ioctl(fd, row.command, at);
+    const auto done = program_.ioctl(fd, number.value_or(row.command), at);
     learn(done, at, in);
   }
 
@@ -136,7 +128,8 @@ class Host {
     const std::uint32_t word = words[in.le<std::uint8_t>() % words.size()];
     for (const std::int64_t candidate : {*done, std::int64_t{word}}) {
       const int fd = static_cast<int>(candidate);
-      if (candidate < 0 || candidate > 4096 || std::ranges::contains(files_, fd)) continue;
+      if (candidate < 0 || candidate > 4096 || std::ranges::find(files_, fd) != files_.end())
+        continue;
       if (program_.file(fd).has_value()) files_.push_back(fd);
     }
   }

@@ -25,6 +25,11 @@ constexpr std::uint64_t kResponse = 0x1f4000;  // and its answer
 constexpr std::uint64_t kBlobs = 0x1e0000;     // what comes beside TDI_INFO
 constexpr std::uint64_t kBlobPages = 16;
 
+// A realm's: the upper half of its 39-bit space is unprotected, and shows the lower half's
+// shared pages and what is emulated.
+constexpr std::uint64_t kUnprotected = 1ULL << 38;
+constexpr std::uint64_t kPorts = 0x6000'0000;  // stores are to port (offset / 16)
+
 // The device's place in guest memory.
 constexpr std::uint64_t kBar0 = 0x4000'0000;
 constexpr std::uint64_t kBar2 = 0x4010'0000;

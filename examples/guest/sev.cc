@@ -274,4 +274,6 @@ void mmio_write(std::uint64_t gpa, unsigned size, std::uint64_t value) {
   sev::exit_to_host(sev::kMmioWrite, gpa, size);
 }
 
+void wait() { asm volatile("hlt"); }
+
 }  // namespace host

@@ -1,6 +1,5 @@
 #include "sha384.h"
 
-namespace sha384 {
 namespace {
 
 // FIPS 180-4, 4.2.3 and 5.3.4: bits of the roots of primes.
@@ -26,9 +25,13 @@ constexpr std::uint64_t kRound[80] = {
     0x28db77f5'23047d84, 0x32caab7b'40c72493, 0x3c9ebe0a'15c9bebc, 0x431d67c4'9c100d4c,
     0x4cc5d4be'cb3e42b6, 0x597f299c'fc657e2a, 0x5fcb6fab'3ad6faec, 0x6c44198c'4a475817,
 };
-constexpr std::uint64_t kInitial[8] = {
-    0xcbbb9d5d'c1059ed8, 0x629a292a'367cd507, 0x9159015a'3070dd17, 0x152fecd8'f70e5939,
-    0x67332667'ffc00b31, 0x8eb44a87'68581511, 0xdb0c2e0d'64f98fa7, 0x47b5481d'befa4fa4};
+using Words = std::uint64_t[8];
+constexpr Words kInitial384 = {0xcbbb9d5d'c1059ed8, 0x629a292a'367cd507, 0x9159015a'3070dd17,
+                               0x152fecd8'f70e5939, 0x67332667'ffc00b31, 0x8eb44a87'68581511,
+                               0xdb0c2e0d'64f98fa7, 0x47b5481d'befa4fa4};
+constexpr Words kInitial512 = {0x6a09e667'f3bcc908, 0xbb67ae85'84caa73b, 0x3c6ef372'fe94f82b,
+                               0xa54ff53a'5f1d36f1, 0x510e527f'ade682d1, 0x9b05688c'2b3e6c1f,
+                               0x1f83d9ab'fb41bd6b, 0x5be0cd19'137e2179};
 
 constexpr std::uint64_t kBlock = 128;
 
@@ -68,11 +71,10 @@ struct State {
   }
 };
 
-}  // namespace
-
-Digest of(const unsigned char* data, std::uint64_t size) {
+template <class Digest>
+Digest digest_of(const unsigned char* data, std::uint64_t size, const Words& initial) {
   State state{};
-  for (unsigned i = 0; i < 8; ++i) state.h[i] = kInitial[i];
+  for (unsigned i = 0; i < 8; ++i) state.h[i] = initial[i];
   std::uint64_t at = 0;
   for (; size - at >= kBlock; at += kBlock) state.block([&](unsigned i) { return data[at + i]; });
   // What is left, a one bit, zeros, and the length in bits in the last eight bytes.
@@ -88,9 +90,17 @@ Digest of(const unsigned char* data, std::uint64_t size) {
       return static_cast<unsigned char>(size * 8 >> 8 * from_end);
     });
   Digest digest{};
-  for (unsigned i = 0; i < kSize; ++i)
+  for (unsigned i = 0; i < sizeof digest.bytes; ++i)
     digest.bytes[i] = static_cast<unsigned char>(state.h[i / 8] >> (56 - 8 * (i % 8)));
   return digest;
 }
 
-}  // namespace sha384
+}  // namespace
+
+sha384::Digest sha384::of(const unsigned char* data, std::uint64_t size) {
+  return digest_of<Digest>(data, size, kInitial384);
+}
+
+sha512::Digest sha512::of(const unsigned char* data, std::uint64_t size) {
+  return digest_of<Digest>(data, size, kInitial512);
+}

@@ -113,4 +113,6 @@ void mmio_write(std::uint64_t gpa, unsigned size, std::uint64_t value) {
   tdx::call(tdx::kMmio, size, 1, gpa | platform::kSharedBit, value);
 }
 
+void wait() { asm volatile("hlt"); }
+
 }  // namespace host

@@ -39,8 +39,12 @@ enum Failure : std::uint32_t {
 // the digest of this text, which stands for an image (docs/devices/dma-engine.md).
 constexpr char kFirmware[] = "teeio dma-engine firmware 1.0";
 
-// Where the guest's own page tables show shared memory.
+// Where the guest's own page tables, or a realm's unprotected half, show shared memory.
+#ifdef GUEST_REALM
+constexpr std::uint64_t kSharedWindow = platform::kUnprotected;
+#else
 constexpr std::uint64_t kSharedWindow = 0x8000'0000;
+#endif
 
 template <class T>
 volatile T& at(std::uint64_t address) {
@@ -58,7 +62,7 @@ inline void say(const char* text) {
 
 [[noreturn]] inline void finish(std::uint32_t code) {
   host::port_out(platform::kPortExit, 4, code);
-  for (;;) asm volatile("hlt");
+  for (;;) host::wait();
 }
 inline void require(bool good, Failure otherwise) {
   if (!good) finish(otherwise);

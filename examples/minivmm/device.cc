@@ -78,7 +78,15 @@ void Device::allocate_vdevice() {
   viommu.type = IOMMU_VIOMMU_TYPE_TSM;
   viommu.dev_id = device_id_;
   viommu.hwpt_id = hwpt_id_;
-  CALL(iommufd_, IOMMU_VIOMMU_ALLOC, &viommu);
+  if (ioctl_again(iommufd_, IOMMU_VIOMMU_ALLOC, &viommu) < 0) {
+    const int error = errno;
+    if (error == EOPNOTSUPP)
+      std::fputs(
+          "minivmm: this host has no vIOMMU of the type that minivmm asks for: set "
+          "abi = \"teeio\" in the machine file\n",
+          stderr);
+    fail("IOMMU_VIOMMU_ALLOC", error);
+  }
 
   iommu_vdevice_alloc vdevice{};
   vdevice.size = sizeof vdevice;

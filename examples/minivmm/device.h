@@ -69,6 +69,12 @@ class Device {
   int read_evidence(Arch arch, const unsigned char* nonce, std::vector<unsigned char>& evidence);
   enum class TdiState { kUnlocked, kLocked, kRun };  // enum tsm_tdi_state
   int set_tdi_state(Arch arch, TdiState state);
+  int get_tdi_state(Arch arch, TdiState& state);  // CCA
+  // A realm wants device memory at its addresses.
+  int map_mmio(Arch arch, std::uint64_t base, std::uint64_t top, std::uint64_t address);
+
+  // After a failure: says so if the host's TSM calls are not those that this program makes.
+  void explain_other_abi() const;
 
   void close_vfio() { vfio_.close(); }
   void close_iommufd() { iommufd_.close(); }

@@ -1,4 +1,6 @@
 // What KVM_RUN comes back with, and what this VMM does about it.
+#include <linux/teeio_proposed.h>
+
 #include <cstdio>
 #include <cstring>
 
@@ -30,10 +32,19 @@ Session::Next Session::run_once() {
     case KVM_EXIT_IO:
       return on_io();
     case KVM_EXIT_MMIO:
+      if (options_.arch == Arch::kCca && state.mmio.is_write != 0 &&
+          inside(state.mmio.phys_addr, platform::kPorts, platform::kPage)) {
+        std::uint32_t value = 0;
+        std::memcpy(&value, state.mmio.data, sizeof value);
+        return on_port((state.mmio.phys_addr - platform::kPorts) / 16, value);
+      }
       on_mmio();
       return Next::kContinue;
     case KVM_EXIT_HYPERCALL:
-      on_hypercall();
+      options_.arch == Arch::kCca ? on_host_call() : on_hypercall();
+      return Next::kContinue;
+    case KVM_EXIT_ARM64_TIO:
+      on_device_mapping();
       return Next::kContinue;
     case KVM_EXIT_MEMORY_FAULT:
       on_memory_fault();
@@ -56,9 +67,14 @@ Session::Next Session::on_io() {
   std::uint32_t value = 0;
   const auto* const data = reinterpret_cast<const unsigned char*>(&vm_->state()) + io.data_offset;
   std::memcpy(&value, data, io.size);
-  if (io.direction != KVM_EXIT_IO_OUT) return Next::kContinue;
-  switch (io.port) {
+  return io.direction == KVM_EXIT_IO_OUT ? on_port(io.port, value) : Next::kContinue;
+}
+
+// A realm's stores have the lower byte of the port alone.
+Session::Next Session::on_port(std::uint64_t port, std::uint32_t value) {
+  switch (port) {
     case platform::kPortConsole:
+    case platform::kPortConsole & 0xff:
       print_console(value);
       return Next::kContinue;
     case platform::kPortCheckpoint:
@@ -130,6 +146,11 @@ void Session::on_tdx() {
                                                          : kVmcallFailed;
 }
 
+// A host that lies.
+void Session::spoil(std::vector<unsigned char>& evidence) const {
+  if (options_.spoil_evidence && !evidence.empty()) evidence[evidence.size() / 2] ^= 1;
+}
+
 // The host may hold evidence back or change it: the guest asks firmware.
 int Session::bring_evidence(bool fresh) {
   std::byte* const place = ram_.bytes().data() + platform::kEvidence;
@@ -140,6 +161,7 @@ int Session::bring_evidence(bool fresh) {
   if (const int error = device_->read_evidence(options_.arch, nonce, evidence); error != 0)
     return error;
   if (!options_.evidence_file.empty()) write_file(options_.evidence_file, evidence);
+  spoil(evidence);
   if (evidence.size() > platform::kMostEvidence) return E2BIG;
   page.size = evidence.size();
   std::memcpy(place, &page, sizeof page);

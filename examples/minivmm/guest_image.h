@@ -17,3 +17,11 @@ extern "C" const std::byte snp_guest_image_end[];
 inline std::span<const std::byte> snp_guest_image() {
   return {snp_guest_image_start, snp_guest_image_end};
 }
+
+// And for a realm: AArch64 instructions.
+extern "C" const std::byte realm_guest_image_start[];
+extern "C" const std::byte realm_guest_image_end[];
+
+inline std::span<const std::byte> realm_guest_image() {
+  return {realm_guest_image_start, realm_guest_image_end};
+}

@@ -21,11 +21,13 @@ trust and use it, and takes it back. Exit status: 0 when the guest said so.
                               of its owner's (DER; P-384 and SHA-384)
   --evidence-file=FILE        write the device's evidence, for `teeio evidence`
   --report-file=FILE          write its interface report (cca; on tdx only the guest has it)
+  --spoil-evidence            change a byte of the evidence on its way to the guest, which
+                              must give the device up
   --device=BDF                which function (default: the first with a TSM)
   --two-vfs                   two VFs in two VMs, both bound at a time
   --die-at=N                  kill this process before step N
   --die-signal=NAME|NUMBER    by which signal (default KILL)
-  --arch=tdx|cca|sev          kind of VM (default tdx; cca runs no guest code)
+  --arch=tdx|cca|sev          kind of VM (default tdx)
   --vm-type=N                 argument of KVM_CREATE_VM
   --list-steps                print the steps and their numbers
   --help
@@ -41,6 +43,7 @@ enum Option {
   kRoot,
   kEvidenceFile,
   kReportFile,
+  kSpoilEvidence,
   kDevice,
   kTwoVfs,
   kDieAt,
@@ -105,6 +108,7 @@ Options parse_options(int argc, char** argv) {
                                     {"root", required_argument, nullptr, kRoot},
                                     {"evidence-file", required_argument, nullptr, kEvidenceFile},
                                     {"report-file", required_argument, nullptr, kReportFile},
+                                    {"spoil-evidence", no_argument, nullptr, kSpoilEvidence},
                                     {"device", required_argument, nullptr, kDevice},
                                     {"two-vfs", no_argument, nullptr, kTwoVfs},
                                     {"die-at", required_argument, nullptr, kDieAt},
@@ -140,6 +144,9 @@ Options parse_options(int argc, char** argv) {
         break;
       case kReportFile:
         options.report_file = text;
+        break;
+      case kSpoilEvidence:
+        options.spoil_evidence = true;
         break;
       case kDevice:
         options.device = text;

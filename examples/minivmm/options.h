@@ -16,11 +16,12 @@ struct Options {
   bool two_vfs = false;
   int die_at = 0;  // a step's number; 0 is never
   int die_signal = 9;
-  std::string device;         // "0000:01:00.0"; empty: the first that has a TSM
-  unsigned long vm_type = 0;  // 0: the architecture's
-  std::string root;           // of the guest's owner: a certificate, DER; empty: none
-  std::string evidence_file;  // where the device's evidence goes, as it was read
-  std::string report_file;    // where its interface report goes
+  std::string device;           // "0000:01:00.0"; empty: the first that has a TSM
+  unsigned long vm_type = 0;    // 0: the architecture's
+  std::string root;             // of the guest's owner: a certificate, DER; empty: none
+  std::string evidence_file;    // where the device's evidence goes, as it was read
+  std::string report_file;      // where its interface report goes
+  bool spoil_evidence = false;  // the VMM changes what it brings to the guest
   bool list_steps = false;
   bool help = false;
 };

@@ -1,5 +1,6 @@
 #include "session.h"
 
+#include <linux/teeio_proposed.h>
 #include <sys/mman.h>
 
 #include <cstdio>
@@ -7,7 +8,6 @@
 #include <span>
 #include <vector>
 
-#include "../guest/evidence.h"
 #include "../guest/platform.h"
 #include "files.h"
 #include "guest_image.h"
@@ -21,28 +21,10 @@ constexpr std::uint32_t kBarSlot = 2;
 constexpr unsigned kBars[] = {0, 2};
 constexpr std::uint64_t kBarAddress[] = {platform::kBar0, platform::kBar2};
 
-// KVM_VM_TYPE_ARM_REALM of the CCA series.
-constexpr unsigned long kArmRealm = 0x100;
-
 unsigned long vm_type(const Options& options) {
   if (options.vm_type != 0) return options.vm_type;
   if (options.arch == Arch::kSev) return KVM_X86_SNP_VM;
-  return options.arch == Arch::kTdx ? KVM_X86_TDX_VM : kArmRealm;
-}
-
-// The TDISP interface report has the BAR: 16 bytes of header with the number of ranges
-// in the last four, then 16 bytes a range, the BAR's number in the last two.
-void require_reported(std::span<const unsigned char> report, unsigned bar) {
-  constexpr std::size_t kHeader = 16;
-  constexpr std::size_t kRange = 16;
-  std::uint32_t ranges = 0;
-  if (report.size() >= kHeader) std::memcpy(&ranges, report.data() + kHeader - 4, sizeof ranges);
-  for (std::size_t i = 0; i < ranges && report.size() >= kHeader + (i + 1) * kRange; ++i) {
-    std::uint16_t id = 0;
-    std::memcpy(&id, report.data() + kHeader + i * kRange + 14, sizeof id);
-    if (id == bar) return;
-  }
-  fail("the TDI's report does not have the BAR", EPROTO);
+  return options.arch == Arch::kTdx ? KVM_X86_TDX_VM : KVM_VM_TYPE_ARM_REALM;
 }
 
 Mapping anonymous(std::size_t size) { return Mapping(size, -1, MAP_SHARED | MAP_ANONYMOUS); }
@@ -79,7 +61,7 @@ void Session::build() {
     case Arch::kSev:
       return load_snp_guest();
     case Arch::kCca:
-      return vm_->add_vcpu();
+      return load_realm_guest();
   }
 }
 
@@ -89,6 +71,7 @@ void Session::create_vm() {
   begin(Step::kInitTd, prefix_);
   if (options_.arch == Arch::kTdx) vm_->init_td();
   if (options_.arch == Arch::kSev) vm_->start_snp();
+  if (options_.arch == Arch::kCca) vm_->forward_host_calls();
 }
 
 void Session::give_memory() {
@@ -96,6 +79,7 @@ void Session::give_memory() {
   ram_ = anonymous(platform::kRamSize);
   vm_->add_ram(kRamSlot, 0, ram_);
   vm_->set_private(0, platform::kSharedRam, true);
+  if (options_.arch == Arch::kCca) return;  // begins where it is loaded
   reset_page_ = anonymous(platform::kPage);
   vm_->add_ram(kResetSlot, platform::kResetPage, reset_page_);
   vm_->set_private(platform::kResetPage, platform::kPage, true);
@@ -173,42 +157,8 @@ bool Session::run_to_end() {
   if (exit_code_ == platform::kSuccess) return true;
   std::fprintf(stderr, "minivmm: %sguest gave up with code %u\n", prefix_.c_str(),
                exit_code_.value_or(0));
+  device_->explain_other_abi();
   return false;
-}
-
-void Session::drive_without_guest() {
-  const auto check = [](int error, const char* what) {
-    if (error != 0) fail(what, error);
-  };
-  check(bind(), "bind");
-  if (options_.door != Door::kGuest)
-    check(device_->set_tdi_state(options_.arch, Device::TdiState::kLocked), "lock");
-  begin(Step::kReport, prefix_);
-  const unsigned char nonce[32] = {'m', 'i', 'n', 'i', 'v', 'm', 'm'};
-  std::vector<unsigned char> evidence;
-  check(device_->read_evidence(options_.arch, nonce, evidence), "evidence");
-  const Evidence seen(evidence.data(), evidence.size());
-  if (!seen.well_formed() || !seen.names_its_root() || !seen.is_fresh(nonce))
-    fail("the device's evidence does not hold", EPROTO);
-  if (!options_.evidence_file.empty()) write_file(options_.evidence_file, evidence);
-  if (!options_.root.empty()) {
-    if (!seen.begins_with(digest_of_file(options_.root)))
-      fail("the device's evidence is below another root", EPROTO);
-    if (!seen.is_signed()) fail("the signatures of the device's evidence do not hold", EPROTO);
-    std::printf("%sattest: signatures hold up to the owner's root\n", prefix_.c_str());
-  }
-  std::vector<unsigned char> report;
-  check(device_->read_report(options_.arch, report), "report");
-  if (!options_.report_file.empty()) write_file(options_.report_file, report);
-  // Mapped, not validated: only the guest itself can ask its firmware for that.
-  for (std::uint32_t i = 0; i < 2; ++i) {
-    require_reported(report, kBars[i]);
-    map_bar(i);
-  }
-  begin(Step::kStart, prefix_);
-  check(device_->set_tdi_state(options_.arch, Device::TdiState::kRun), "start");
-  begin(Step::kUseEnds, prefix_);
-  if (options_.unbind) check(unbind(), "unbind");
 }
 
 int Session::bind() {
@@ -218,6 +168,14 @@ int Session::bind() {
   if (const int error = device_->bind_tdi(options_.door, options_.arch); error != 0) {
     add_bar_slots(Sharing::kShared);
     return error;
+  }
+  // A realm has asked to lock: a bind of the host's may leave that to do.
+  Device::TdiState state = Device::TdiState::kLocked;
+  if (options_.arch == Arch::kCca) {
+    int error = device_->get_tdi_state(options_.arch, state);
+    if (error == 0 && state == Device::TdiState::kUnlocked)
+      error = device_->set_tdi_state(options_.arch, Device::TdiState::kLocked);
+    if (error != 0) return error;
   }
   begin(Step::kPrivateSlots, prefix_);
   add_bar_slots(Sharing::kPrivate);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "device.h"
 #include "options.h"
@@ -23,9 +24,6 @@ class Session {
   void run_to_checkpoint();
   // Runs it to its end; gives whether it said that all went well.
   bool run_to_end();
-  // Without a guest CPU this process asks for what the guest would: lock,
-  // report, MMIO, start.
-  void drive_without_guest();
   // Closes everything, in the order of the options.
   void close();
 
@@ -35,6 +33,7 @@ class Session {
   void give_memory();
   void load_guest();
   void load_snp_guest();
+  void load_realm_guest();
   void write_board();
 
   // Slots of the BARs.
@@ -51,12 +50,23 @@ class Session {
   void on_memory_fault();
   void on_tdx();
   void on_vmgexit();
+  void on_host_call();
+  void on_device_mapping();
+  Next on_port(std::uint64_t port, std::uint32_t value);
   std::uint64_t tdi_request(std::uint64_t request, std::uint64_t argument);
   int bring_evidence(bool fresh);
   // What an SNP guest asks for; give 0 or an errno.
   int snp_tdi_op(std::uint32_t action);
   int snp_message(kvm_user_vmgexit& exit);
   int bring_blobs(kvm_user_vmgexit& exit);
+  // What a realm asks for; give a status of RHI.
+  std::uint64_t realm_tdi_state(std::uint64_t state);
+  std::uint64_t measure_for_realm(std::uint64_t parameters_gpa);
+  std::uint64_t fetch_report();
+  std::uint64_t realm_object(std::uint64_t object, std::vector<unsigned char>*& bytes);
+  std::uint64_t object_to_realm(std::uint64_t object, std::uint64_t offset, std::uint64_t size,
+                                std::uint64_t gpa);
+  void spoil(std::vector<unsigned char>& evidence) const;
   std::span<std::byte> shared_pages(std::uint64_t gpa, std::uint64_t size);
   static std::uint64_t bar_address(std::uint32_t index);
   void map_bar(std::uint32_t index);
@@ -74,4 +84,5 @@ class Session {
   Fd bar_files_[2];
   bool has_bar_slots_ = false;
   std::optional<std::uint32_t> exit_code_;
+  std::vector<unsigned char> objects_[4];  // of a realm's device, by RHI's numbers
 };

@@ -142,6 +142,7 @@ int Session::bring_blobs(kvm_user_vmgexit& exit) {
     std::vector<unsigned char> bytes;
     if (const int error = device_->read_object(options_.arch, blob.object, bytes); error != 0)
       return error;
+    spoil(bytes);
     if (bytes.size() > room.size() - used) return E2BIG;
     BlobEntry entry{};
     std::memcpy(entry.guid, blob.guid, sizeof entry.guid);

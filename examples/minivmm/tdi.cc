@@ -59,12 +59,21 @@ int Device::unbind_tdi(Door door, Arch arch) {
       return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
     case Door::kGuest: {
       const int error = set_tdi_state(arch, TdiState::kUnlocked);
-      // SEV-TIO's firmware has unbound; the host's drivers have not.
-      if (error != 0 || arch != Arch::kSev) return error;
+      // Firmware has let go; the host's drivers have not.
+      if (error != 0) return error;
       return report("IOMMU_VDEVICE_TSM_OP unbind", tsm_op(IOMMU_VDEVICE_TSM_UNBIND));
     }
   }
   return EINVAL;
+}
+
+void Device::explain_other_abi() const {
+  vfio_pci_tsm_unbind nothing{};  // argsz 0: refused by whoever knows the call
+  if (ioctl_again(vfio_, VFIO_DEVICE_TSM_UNBIND, &nothing) == 0 || errno != ENOTTY) return;
+  std::fputs(
+      "minivmm: this host has TSM calls of another series than minivmm makes, or none: set "
+      "abi = \"teeio\" in the machine file; `teeio abi --profile NAME` lists another's\n",
+      stderr);
 }
 
 int Device::tsm_op(std::uint32_t type) {
@@ -139,4 +148,21 @@ int Device::set_tdi_state(Arch arch, TdiState state) {
   tsm_req_set_tdi_state request{};
   request.state = static_cast<std::uint32_t>(state);
   return tsm_request(arch, TSM_REQ_SET_TDI_STATE, &request, sizeof request);
+}
+
+int Device::get_tdi_state(Arch arch, TdiState& state) {
+  std::vector<unsigned char> answer;
+  const int error = tsm_request(arch, TSM_REQ_OBJECT_INFO, nullptr, 0, &answer);
+  std::uint32_t value = 0;
+  if (error == 0 && answer.size() >= sizeof value) std::memcpy(&value, answer.data(), sizeof value);
+  state = static_cast<TdiState>(value);
+  return error;
+}
+
+int Device::map_mmio(Arch arch, std::uint64_t base, std::uint64_t top, std::uint64_t address) {
+  tsm_req_validate_mmio request{};
+  request.gpa_base = base;
+  request.gpa_top = top;
+  request.address = address;
+  return tsm_request(arch, TSM_REQ_VALIDATE_MMIO, &request, sizeof request);
 }

@@ -210,3 +210,55 @@ void Vm::close() {
   vm_.close();
   kvm_.close();
 }
+
+void Vm::forward_host_calls() {
+  // RHI_DA_FEATURES to OBJECT_READ, and those about a device's state.
+  constexpr std::uint32_t kFirsts[] = {0xc500004b, 0xc5000052};
+  for (const std::uint32_t first : kFirsts) {
+    kvm_smccc_filter filter{};
+    filter.base = first;
+    filter.nr_functions = 3;
+    filter.action = KVM_SMCCC_FILTER_FWD_TO_USER;
+    kvm_device_attr attribute{};
+    attribute.group = KVM_ARM_VM_SMCCC_CTRL;
+    attribute.attr = KVM_ARM_VM_SMCCC_FILTER;
+    attribute.addr = pointer(&filter);
+    CALL(vm_, KVM_SET_DEVICE_ATTR, &attribute);
+  }
+}
+
+void Vm::populate(std::uint64_t gpa, std::span<const std::byte> pages) {
+  kvm_arm_rmi_populate region{};
+  region.base = gpa;
+  region.size = pages.size();
+  region.source_uaddr = pointer(pages.data());
+  region.flags = KVM_ARM_RMI_POPULATE_FLAGS_MEASURE;
+  // What was done before it stopped is success.
+  while (region.size != 0) CALL(vm_, KVM_ARM_RMI_POPULATE, &region);
+}
+
+void Vm::init_arm_vcpu(std::uint64_t pc, std::uint64_t argument) {
+  kvm_vcpu_init init{};
+  CALL(vm_, KVM_ARM_PREFERRED_TARGET, &init);
+  init.features[0] |= 1U << KVM_ARM_VCPU_PSCI_0_2;
+  CALL(vcpu_, KVM_ARM_VCPU_INIT, &init);
+  constexpr unsigned kPc = 32;
+  set_arm_register(0, argument);
+  set_arm_register(kPc, pc);
+}
+
+std::uint64_t Vm::arm_register(unsigned number) const {
+  std::uint64_t value = 0;
+  kvm_one_reg reg{};
+  reg.id = KVM_REG_ARM64_CORE_U64(number);
+  reg.addr = pointer(&value);
+  CALL(vcpu_, KVM_GET_ONE_REG, &reg);
+  return value;
+}
+
+void Vm::set_arm_register(unsigned number, std::uint64_t value) const {
+  kvm_one_reg reg{};
+  reg.id = KVM_REG_ARM64_CORE_U64(number);
+  reg.addr = pointer(&value);
+  CALL(vcpu_, KVM_SET_ONE_REG, &reg);
+}

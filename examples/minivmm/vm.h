@@ -41,6 +41,13 @@ class Vm {
   void start_snp();
   void update_snp(std::uint64_t gpa, std::span<const std::byte> pages, std::uint8_t type);
   void finish_snp();
+  // A realm: the host's calls (RHI) that KVM passes on; whole pages for its protected memory;
+  // its vCPU's first instruction, with `argument` in x0; a vCPU's registers.
+  void forward_host_calls();
+  void populate(std::uint64_t gpa, std::span<const std::byte> pages);
+  void init_arm_vcpu(std::uint64_t pc, std::uint64_t argument);
+  std::uint64_t arm_register(unsigned number) const;
+  void set_arm_register(unsigned number, std::uint64_t value) const;
   // RAM at `gpa`: private memory from a guest_memfd, with `shared` as its other
   // side.
   void add_ram(std::uint32_t slot, std::uint64_t gpa, const Mapping& shared);

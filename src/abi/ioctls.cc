@@ -4,6 +4,7 @@
 
 #include "abi/iommufd.h"
 #include "abi/kvm.h"
+#include "abi/proposed.h"
 #include "abi/vfio.h"
 
 namespace teeio::abi {
@@ -129,6 +130,10 @@ constexpr IoctlName kVm[] = {
     TEEIO_IOCTL(KVM_SET_MEMORY_ATTRIBUTES),
     TEEIO_IOCTL(KVM_CREATE_GUEST_MEMFD),
     TEEIO_IOCTL(KVM_CREATE_DEVICE),
+    TEEIO_IOCTL(KVM_SET_DEVICE_ATTR),
+    TEEIO_IOCTL(KVM_HAS_DEVICE_ATTR),
+    TEEIO_IOCTL(KVM_ARM_PREFERRED_TARGET),
+    TEEIO_IOCTL(KVM_ARM_RMI_POPULATE),
 };
 
 constexpr IoctlName kVcpu[] = {
@@ -175,6 +180,9 @@ constexpr IoctlName kVcpu[] = {
     TEEIO_IOCTL(KVM_GET_STATS_FD),
     TEEIO_IOCTL(KVM_GET_XSAVE2),
     TEEIO_IOCTL(KVM_PRE_FAULT_MEMORY),
+    TEEIO_IOCTL(KVM_ARM_VCPU_INIT),
+    TEEIO_IOCTL(KVM_GET_ONE_REG),
+    TEEIO_IOCTL(KVM_SET_ONE_REG),
     TEEIO_IOCTL(KVM_SET_DEVICE_ATTR),
     TEEIO_IOCTL(KVM_GET_DEVICE_ATTR),
     TEEIO_IOCTL(KVM_HAS_DEVICE_ATTR),

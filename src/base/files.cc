@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/fd.h"
+#include "base/text.h"
 
 namespace teeio {
 namespace {
@@ -99,9 +100,25 @@ OutputFile::~OutputFile() {
   if (!part_.empty()) ::unlink(part_.c_str());
 }
 
+namespace {
+
+int g_output_error = 0;  // of the one thread that prints
+
+void print_bytes(std::string_view bytes) {
+  if (g_output_error != 0) return;
+  errno = 0;
+  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size())
+    g_output_error = errno == 0 ? EIO : errno;
+}
+
+}  // namespace
+
 std::expected<void, std::string> OutputFile::write(std::string_view text) {
-  if (target_.empty()) {
-    print_text(text);  // whoever ends the process looks at standard_output_problem()
+  if (target_.empty()) {  // whoever ends the process looks at standard_output_problem()
+    if (::isatty(STDOUT_FILENO) != 0)
+      print_text(text);
+    else
+      print_bytes(text);
     return {};
   }
   if (part_.empty()) {  // a device or a pipe has no length and no beginning
@@ -119,16 +136,7 @@ std::expected<void, std::string> OutputFile::write(std::string_view text) {
   return cannot(path_, error);
 }
 
-namespace {
-int g_output_error = 0;  // of the one thread that prints
-}  // namespace
-
-void print_text(std::string_view text) {
-  if (g_output_error != 0) return;
-  errno = 0;
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size())
-    g_output_error = errno == 0 ? EIO : errno;
-}
+void print_text(std::string_view text) { print_bytes(visible(text)); }
 
 std::string standard_output_problem() {
   errno = 0;
@@ -137,9 +145,12 @@ std::string standard_output_problem() {
   return cannot("standard output", g_output_error).error();
 }
 
-bool write_text(int fd, std::string_view text) { return write_all(fd, text) == 0; }
+bool write_bytes(int fd, std::string_view bytes) { return write_all(fd, bytes) == 0; }
 
-bool complain_text(std::string_view text) {
+bool write_text(int fd, std::string_view text) { return write_all(fd, visible(text)) == 0; }
+
+bool complain_text(std::string_view words) {
+  const std::string text = visible(words);
   return std::fwrite(text.data(), 1, text.size(), stderr) == text.size();
 }
 

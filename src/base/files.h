@@ -51,6 +51,9 @@ class OutputFile {
   int fd_ = -1;         ///< of the part, or in place; -1: to be opened again
 };
 
+/// Words on their way to a terminal, all as visible() has them: strings of programs and
+/// devices are among them.
+
 /// Writes on standard output. What fails is kept for standard_output_problem(); from
 /// then on nothing is written.
 void print_text(std::string_view text);
@@ -60,6 +63,9 @@ void print_text(std::string_view text);
 
 /// Writes all of it to a descriptor that is open; false if that cannot be written.
 bool write_text(int fd, std::string_view text);
+
+/// The same of bytes that no terminal is meant to see.
+bool write_bytes(int fd, std::string_view bytes);
 
 /// Writes on standard error; false if that cannot be written.
 bool complain_text(std::string_view text);

@@ -69,10 +69,11 @@ void add_abi_command(Command& root) {
       .shows_default();
   abi.flag("--markdown", arguments->markdown, "As a Markdown table");
   abi.option("--firmware", arguments->firmware, "A firmware's commands and their checks instead")
-      .choices({"rmm"});
+      .choices({"rmm", "tdx"})
+      .alone_but_for({});
   abi.runs([arguments] {
     if (!arguments->firmware.empty()) {
-      print_rmm_page();
+      arguments->firmware == "tdx" ? print_tdx_page() : print_rmm_page();
       return 0;
     }
     const abi::AbiProfile profile = *abi::parse_profile(arguments->profile);

@@ -1,12 +1,11 @@
 #include "cli/abi_firmware.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
+#include <cctype>
 #include <string>
 
 #include "cli/print.h"
 #include "firmware/rmm/rows.h"
+#include "firmware/tdx/rows.h"
 
 namespace teeio::cli {
 namespace {
@@ -33,7 +32,46 @@ void print_row(const rmm::Row& row) {
   if (!row.differs.empty()) print("Differs from the source: {}.\n\n", row.differs);
 }
 
+std::string status_text(const tdx::Check& check) {
+  if (check.operand == tdx::Operand::kRax) return std::string(tdx::code_name(check.code));
+  return fmt::format("{}({})", tdx::code_name(check.code), tdx::operand_name(check.operand));
+}
+
+void print_row(const tdx::Row& row) {
+  print("### {}{}{}\n\n`{}` · {}\n\n", row.name, row.detail.empty() ? "" : ": ", row.detail,
+        row.number, row.source);
+  print("| | refused with | when |\n|---|---|---|\n");
+  unsigned number = 0;
+  for (const tdx::Check& check : row.checks)
+    print("| {} | {} | {}{} |\n", ++number, status_text(check), check.refused_when,
+          check.unmet.empty() ? "" : fmt::format(" (never met: {})", check.unmet));
+  print("\n{}.\n\n", capital(row.effect));
+  if (!row.differs.empty()) print("Differs from the source: {}.\n\n", row.differs);
+}
+
 }  // namespace
+
+void print_tdx_page() {
+  print(
+      "# The TDX module\n\nMade by `teeio abi --firmware tdx` from the rows of "
+      "src/firmware/tdx/rows_*.cc, which the leaves themselves refuse by; a test makes each check "
+      "fail alone. The source is intel/tdx-module: its branch tdxio at commits 1666adc494db, "
+      "6e66b9d2070a and a56a9173cda3 for what TDX Connect adds, its tag TDX_1.5.01 for the rest. "
+      "In brackets is what the status's lower half names. A leaf that the explorer makes busy "
+      "gives TDX_OPERAND_BUSY before its first check.\n\n");
+  const auto rows = tdx::rows();
+  print("{} leaves, {} checks.\n\n", rows.size(), [&] {
+    std::size_t checks = 0;
+    for (const tdx::Row* row : rows) checks += row->checks.size();
+    return checks;
+  }());
+  print("## Leaves of the host\n\n");
+  for (const tdx::Row* row : rows)
+    if (!row->of_guest()) print_row(*row);
+  print("## Leaves of guests\n\n");
+  for (const tdx::Row* row : rows)
+    if (row->of_guest()) print_row(*row);
+}
 
 void print_rmm_page() {
   print(

@@ -5,5 +5,7 @@ namespace teeio::cli {
 /// Prints docs/firmware/rmm.md: each command of the monitor, its checks in their order,
 /// statuses and sources.
 void print_rmm_page();
+/// Prints docs/firmware/tdx.md: each leaf of the TDX module, in the same way.
+void print_tdx_page();
 
 }  // namespace teeio::cli

@@ -90,6 +90,12 @@ std::expected<evidence::Bundle, std::string> with_report(validate::Bench& bench,
 
 }  // namespace
 
+std::string why_not_asked(const CollectFrom& from) {
+  if (from.address.empty()) return {};
+  const auto target = target_of(from);
+  return target ? std::string() : target.error();
+}
+
 std::expected<evidence::Bundle, std::string> collect_evidence(const CollectFrom& from,
                                                               const Nonce& nonce) {
   const auto target = target_of(from);

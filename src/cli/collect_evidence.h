@@ -19,6 +19,9 @@ struct CollectFrom {
   unsigned timeout_ms = 2000;
 };
 
+/// What is wrong with the words of `from`, which may name nobody; empty if nothing is.
+[[nodiscard]] std::string why_not_asked(const CollectFrom& from);
+
 /// Evidence of a device behind spdm-emu's socket protocol: its chain, and all measurements
 /// signed with `nonce`. With an interface, that is locked for as long as its report is
 /// read, in the session in which the device measures itself. Error: ready to print.

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "cli/print.h"

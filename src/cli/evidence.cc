@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "base/hex.h"
 #include "cli/collect_evidence.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -60,7 +61,7 @@ int cannot(std::string_view command, const Problem& why, int status = kNoEvidenc
 std::expected<std::optional<Bytes>, Problem> hex(std::string_view option, const std::string& word,
                                                  std::size_t size) {
   if (word.empty()) return std::nullopt;
-  auto bytes = evidence::from_hex(word);
+  auto bytes = from_hex(word);
   if (!bytes || bytes->size() != size)
     return std::unexpected(fmt::format("{}: must be {} hexadecimal digits", option, 2 * size));
   return bytes;
@@ -106,7 +107,9 @@ std::expected<Given, Problem> read_evidence(const EvidenceArguments& arguments,
   auto bytes = read_bytes(arguments.file);
   if (!bytes) return std::unexpected(bytes.error());
   auto bundle = evidence::Bundle::decode(*bytes);
-  if (!bundle) return std::unexpected(fmt::format("{}: {}", arguments.file, bundle.error().why));
+  if (!bundle)
+    return std::unexpected(fmt::format("{}: neither an evidence object nor a bundle: {}",
+                                       arguments.file, bundle.error().why));
   return Given{std::move(*bundle), std::move(nonce)};
 }
 
@@ -131,11 +134,18 @@ std::expected<Given, Problem> gather(const EvidenceArguments& arguments,
   return given;
 }
 
+/// A folder that is there or is made; those above it are the user's.
+std::expected<void, Problem> make_folder(const std::string& folder) {
+  std::error_code error;
+  fs::create_directory(folder, error);
+  if (!error && !fs::is_directory(folder, error) && !error)
+    error = std::make_error_code(std::errc::not_a_directory);
+  if (error) return std::unexpected(folder + ": " + error.message());
+  return {};
+}
+
 std::expected<void, Problem> write_parts(const evidence::Statement& statement,
                                          const std::string& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return std::unexpected(folder + ": " + error.message());
   for (const evidence::Part& part : evidence::extract(statement))
     if (const auto done = write_file((fs::path(folder) / part.name).string(), part.bytes); !done)
       return done;
@@ -145,6 +155,9 @@ std::expected<void, Problem> write_parts(const evidence::Statement& statement,
 int show(const EvidenceArguments& arguments) {
   const auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
   if (!nonce) return wrong_use("evidence show", nonce.error());
+  if (!arguments.extract.empty())
+    if (const auto made = make_folder(arguments.extract); !made)
+      return cannot("show", made.error(), kUsageError);
   auto given = gather(arguments, *nonce);
   if (!given) return cannot("show", given.error());
   const auto statement = evidence::Statement::of(std::move(given->bundle));
@@ -226,41 +239,62 @@ int verify(const EvidenceArguments& arguments) {
 }
 
 int write_corpus(const std::string& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) return cannot("corpus", folder + ": " + error.message(), kUsageError);
+  if (const auto made = make_folder(folder); !made)
+    return cannot("corpus", made.error(), kUsageError);
   for (const evidence::CorpusFile& file : evidence::make_corpus())
     if (const auto done = write_file((fs::path(folder) / file.name).string(), file.bytes); !done)
       return cannot("corpus", done.error(), kUsageError);
   return kTrusted;
 }
 
-void add_source(Command& command, EvidenceArguments& arguments) {
+/// What others are given with, or not.
+struct DeviceOptions {
+  const Option& from;
+  const Option& interface;
+};
+
+DeviceOptions add_device(Command& command, CollectFrom& device) {
+  const Option& from =
+      command.option("--from", device.address, "Ask the device behind spdm-emu's protocol")
+          .value_name("HOST:PORT");
+  command.option("--transport", device.transport, "With --from: how packets are framed")
+      .choices({"doe", "mctp", "tcp", "none"})
+      .shows_default()
+      .needs(from);
+  command.option("--slot", device.slot, "With --from: the certificate slot that signs")
+      .range(0, 7)
+      .shows_default()
+      .needs(from);
+  const Option& interface = command
+                                .option("--interface", device.interface,
+                                        "With --from: lock this function while its report is read")
+                                .value_name("ADDRESS")
+                                .needs(from);
+  command.option("--timeout", device.timeout_ms, "With --from: of one exchange, in milliseconds")
+      .range(1, 600'000)
+      .shows_default()
+      .needs(from);
+  return {from, interface};
+}
+
+/// What a nonce in a file is compared with is a policy's affair.
+enum class NonceOfFile : std::uint8_t { kIdle, kCounts };
+
+void add_source(Command& command, EvidenceArguments& arguments, NonceOfFile of_file) {
   command.positional("FILE", arguments.file,
                      "Evidence as a guest reads it, or a bundle; - is standard input");
-  command.option("--from", arguments.from.address, "Ask the device behind spdm-emu's protocol")
-      .value_name("HOST:PORT");
-  command.option("--transport", arguments.from.transport, "With --from: how packets are framed")
-      .choices({"doe", "mctp", "tcp", "none"})
-      .shows_default();
-  command.option("--slot", arguments.from.slot, "With --from: the certificate slot that signs")
-      .range(0, 7)
-      .shows_default();
-  command
-      .option("--interface", arguments.from.interface,
-              "With --from: lock this function while its report is read")
-      .value_name("ADDRESS");
-  command
-      .option("--timeout", arguments.from.timeout_ms,
-              "With --from: of one exchange, in milliseconds")
-      .range(1, 600'000)
-      .shows_default();
-  command
-      .option("--nonce", arguments.nonce,
-              "64 digits: that the device was, or with --from is, asked to sign")
-      .value_name("HEX");
+  const auto [from, interface] = add_device(command, arguments.from);
+  const bool counts = of_file == NonceOfFile::kCounts;
+  Option& nonce =
+      command
+          .option("--nonce", arguments.nonce,
+                  counts ? "64 digits: that the device was, or with --from is, asked to sign"
+                         : "With --from: 64 digits that the device is asked to sign")
+          .value_name("HEX");
+  if (!counts) nonce.needs(from);
   command.option("--report", arguments.report, "The interface report as a guest reads it")
-      .value_name("FILE");
+      .value_name("FILE")
+      .excludes(interface);
   command
       .option("--vca", arguments.vca,
               "GET_VERSION to ALGORITHMS: before SPDM 1.2 the evidence lacks them")
@@ -274,6 +308,8 @@ std::function<int()> with_source(const char* name, std::shared_ptr<EvidenceArgum
   return [name, arguments, body] {
     if (arguments->file.empty() == arguments->from.address.empty())
       return wrong_use(name, "either FILE or --from HOST:PORT is wanted");
+    if (const Problem why = why_not_asked(arguments->from); !why.empty())
+      return wrong_use(name, why);
     return body(*arguments);
   };
 }
@@ -285,14 +321,14 @@ void add_evidence_command(Command& root) {
   auto to_show = std::make_shared<EvidenceArguments>();
   Command& show_command =
       command.command("show", "Decode certificates, measurements and interface report");
-  add_source(show_command, *to_show);
+  add_source(show_command, *to_show, NonceOfFile::kIdle);
   show_command.option("--extract", to_show->extract, "Write the parts as files that openssl reads")
       .value_name("DIR");
   show_command.runs(with_source("evidence show", to_show, show));
 
   auto to_verify = std::make_shared<EvidenceArguments>();
   Command& verify_command = command.command("verify", "A verdict on each clause of a policy");
-  add_source(verify_command, *to_verify);
+  add_source(verify_command, *to_verify, NonceOfFile::kCounts);
   verify_command.option("--policy", to_verify->policy, "What is wanted of the device, TOML")
       .value_name("FILE");
   verify_command.option("--root", to_verify->roots, "Certificates that are trusted, PEM")

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "cli/explore_progress.h"
 #include "cli/options.h"
 #include "explore/strategy.h"
 #include "schedule/seeded_bug.h"
@@ -41,9 +42,29 @@ struct Words {
   std::string shard;
   std::optional<std::string> replay;
   std::vector<std::string> merged;
+  const Option* strategy_option = nullptr;
   const Option* seconds = nullptr;
   const Option* schedules = nullptr;
+  const Option* preemptions = nullptr;
+  const Option* changes = nullptr;
+  const Option* seed = nullptr;
+  const Option* tap = nullptr;
+  /// What counts with --designs beside the bounds.
+  std::vector<const Option*> of_designs;
 };
+
+/// A knob of strategies that are not the one; empty if there is none.
+std::string why_idle_knob(const Words& words) {
+  using enum explore::StrategyKind;
+  const auto strategy = words.out.options.strategy;
+  const auto idle = [](const Option* option, bool counts) { return option->given() && !counts; };
+  if (idle(words.preemptions, strategy == kBounded))
+    return "--preemptions needs --strategy bounded";
+  if (idle(words.changes, strategy == kPct)) return "--changes needs --strategy pct";
+  if (idle(words.seed, strategy == kPct || strategy == kRandom))
+    return "--seed needs --strategy pct or random";
+  return {};
+}
 
 /// Makes what the user said of `words`; gives what is wrong, or nothing.
 std::string take(Words& words) {
@@ -60,6 +81,7 @@ std::string take(Words& words) {
     out.options.replay = std::move(*choices);
     out.options.shrink = false;
   }
+  if (std::string why = why_idle_knob(words); !why.empty()) return why;
   const bool divided = out.shard || !out.save.empty() || !out.resume.empty();
   const auto strategy = out.options.strategy;
   const bool divisible = strategy == explore::StrategyKind::kDpor ||
@@ -80,9 +102,9 @@ std::string take(Words& words) {
 
 void declare_bounds(Command& c, Words& words) {
   explore::Options& options = words.out.options;
-  c.option("--strategy", words.strategy, "Which orders")
-      .choices({"dpor", "bounded", "pct", "random", "plain", "replay"})
-      .shows_default();
+  words.strategy_option = &c.option("--strategy", words.strategy, "Which orders")
+                               .choices({"dpor", "bounded", "pct", "random", "plain", "replay"})
+                               .shows_default();
   words.schedules = &c.option("--schedules,--max-schedules", options.max_schedules,
                               "Of each scenario at most so many; then no clock stops it")
                          .range(1, std::numeric_limits<std::uint64_t>::max())
@@ -91,25 +113,49 @@ void declare_bounds(Command& c, Words& words) {
                             "Each scenario at most so long; 0: no limit, as with --schedules, "
                             "--require-exhausted, --shard, --save and where CI is set")
                        .shows_default();
-  c.option("--failures", options.failures,
-           "At most so many failing steps in a schedule (default: the scenario's own)");
-  c.option("--preemptions", options.preemptions, "bounded: at most so many").shows_default();
-  c.option("--changes", options.changes, "pct: changes of priority").shows_default();
-  c.option("--seed", options.seed, "pct, random").shows_default();
+  const Option& failures =
+      c.option("--failures", options.failures,
+               "At most so many failing steps in a schedule (default: the scenario's own)");
+  words.preemptions =
+      &c.option("--preemptions", options.preemptions, "bounded: at most so many").shows_default();
+  words.changes =
+      &c.option("--changes", options.changes, "pct: changes of priority").shows_default();
+  words.seed = &c.option("--seed", options.seed, "pct, random").shows_default();
+  words.of_designs = {words.strategy_option, words.schedules, words.seconds, &failures,
+                      words.preemptions,     words.changes,   words.seed};
 }
 
 void declare_files(Command& c, Words& words) {
   ExploreArguments& out = words.out;
-  c.option("-j,--jobs", out.jobs, "Processes; 0: as many as processors").shows_default();
+  words.of_designs.push_back(
+      &c.option("-j,--jobs", out.jobs, "Processes; 0: as many as processors").shows_default());
   c.option("--shard", words.shard, "I/N: the I-th of N parts of each scenario, from 0")
       .value_name("I/N");
   c.option("--save", out.save, "Write what was explored, again and again, for --resume")
       .value_name("FILE");
-  c.option("--resume", out.resume, "Go on from a file of --save, and save there")
+  c.option("--resume", out.resume, "Go on from a file of --save, if it is there, and save there")
       .value_name("FILE");
   c.option("--json", out.json, "Write the results as JSON").value_name("FILE");
   c.option("--junit", out.junit, "Write the results as JUnit's XML").value_name("FILE");
-  c.flag("--tap", out.tap, "Print the results as TAP 13");
+  words.tap = &c.flag("--tap", out.tap, "Print the results as TAP 13");
+}
+
+/// What results must be like, and how failures are shown.
+void declare_demands(Command& c, Words& words, const Option& replay) {
+  ExploreArguments& out = words.out;
+  c.flag("--require-exhausted", out.demands.exhausted,
+         "Leave with 2 when nothing was found, but orders are left");
+  c.flag("--strict", out.demands.strict,
+         "A warning is a failure: a call that never ran or never succeeded, a kept schedule "
+         "that does not fit");
+  words.of_designs.push_back(&c.flag("--check-determinism", out.options.check_determinism,
+                                     "Run each schedule twice, and fail if they differ"));
+  c.flag("--chart", out.chart, "Draw failures from the machine's first step").excludes(*words.tap);
+  words.of_designs.push_back(
+      &c.no_flag("--no-shrink", out.options.shrink, "Show the schedule as it was found")
+           .excludes(replay));
+  words.of_designs.push_back(
+      &c.no_flag("--no-progress", out.progress, "No progress on a terminal"));
 }
 
 void declare_seeded_bugs(Command& c, Words& words) {
@@ -120,7 +166,8 @@ void declare_seeded_bugs(Command& c, Words& words) {
       .hidden();
   c.option("--seeded-bugs", words.out.seeded_file,
            "Plant each bug in turn, and write the table of what finds it")
-      .hidden();
+      .hidden()
+      .alone_but_for({});
 }
 
 }  // namespace
@@ -131,28 +178,29 @@ void declare_explore(Command& root, std::function<int(const ExploreArguments&)> 
   ExploreArguments& out = words->out;
   out.options.seconds = kDefaultSeconds;
   Command& c = root.command("explore", "Run scenarios under every order of their tasks");
-  c.positionals("PATTERN|FILE", out.wanted,
-                "Scenarios by name (* and ? match), or files of text scenarios; all if none");
-  c.flag("--list", out.list, "Print the scenarios, and what they say");
-  c.option("--design", out.design, "The one design to run them on, by name").value_name("NAME");
-  c.option("--machine", out.machine, "A machine file as the one design").value_name("FILE");
+  const Option& wanted =
+      c.positionals("PATTERN|FILE", out.wanted,
+                    "Scenarios by name (* and ? match), or files of text scenarios; all if none");
+  Option& list = c.flag("--list", out.list, "Print the scenarios, and what they say");
+  const Option& design =
+      c.option("--design", out.design, "The one design to run them on, by name").value_name("NAME");
+  const Option& machine = c.option("--machine", out.machine, "A machine file as the one design")
+                              .value_name("FILE")
+                              .excludes(design);
+  list.alone_but_for({&wanted, &design, &machine});
   declare_bounds(c, *words);
   declare_files(c, *words);
-  c.option("--replay", words->replay, "One schedule, by the choices that a failure printed")
-      .value_name("CHOICES");
-  c.flag("--require-exhausted", out.demands.exhausted,
-         "Leave with 2 when nothing was found, but orders are left");
-  c.flag("--strict", out.demands.strict,
-         "A warning is a failure: a call that never ran or never succeeded, a kept schedule "
-         "that does not fit");
-  c.flag("--check-determinism", out.options.check_determinism,
-         "Run each schedule twice, and fail if they differ");
-  c.flag("--chart", out.chart, "Draw failures from the machine's first step");
-  c.no_flag("--no-shrink", out.options.shrink, "Show the schedule as it was found");
-  c.no_flag("--no-progress", out.progress, "No progress on a terminal");
+  Option& replay =
+      c.option("--replay", words->replay, "One schedule, by the choices that a failure printed")
+          .value_name("CHOICES")
+          .excludes(*words->strategy_option)
+          .excludes(*words->schedules)
+          .excludes(*words->seconds);
+  declare_demands(c, *words, replay);
   c.flag_with_value("--designs", out.designs,
                     "Run the scenarios on all designs and print the table of results, or "
-                    "write it to a file");
+                    "write it to a file")
+      .alone_but_for(words->of_designs);
   declare_seeded_bugs(c, *words);
   c.runs([words, explore = std::move(explore)] {
     if (const std::string why = take(*words); !why.empty()) return wrong_use("explore", why);
@@ -162,6 +210,7 @@ void declare_explore(Command& root, std::function<int(const ExploreArguments&)> 
       c.command("merge", "Put the files of shards together, and prove that they are the whole");
   m.positionals("FILE", words->merged, "What shards wrote with --save or --json").required();
   m.runs([words, merge = std::move(merge)] { return merge(words->merged); });
+  declare_explore_progress(c);
 }
 
 }  // namespace teeio::cli

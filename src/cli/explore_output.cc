@@ -8,6 +8,8 @@
 #include <deque>
 #include <vector>
 
+#include "base/files.h"
+#include "base/text.h"
 #include "explore/scenario/catalogue.h"
 #include "report/chart.h"
 
@@ -22,8 +24,6 @@ std::string coloured(std::string_view word, bool good, bool colour) {
   if (!colour) return std::string(word);
   return fmt::format("\033[{}m{}\033[0m", good ? "32" : "1;31", word);
 }
-
-std::string quoted(const std::string& text) { return '\'' + text + '\''; }
 
 /// "NAME@DESIGN" apart.
 std::pair<std::string, std::string> name_and_design(const std::string& name) {
@@ -96,14 +96,14 @@ std::string result_line(const ScenarioResult& r, const explore::Judgement& judge
 std::string replay_of(const explore::Scenario& scenario, const Failure& failure,
                       const ExploreArguments& arguments) {
   const auto [name, design] = name_and_design(scenario.name);
-  const std::string what = quoted(scenario.file.empty() ? name : scenario.file);
+  const std::string what = shell_word(scenario.file.empty() ? name : scenario.file);
   std::string text = "teeio explore " + what;
   if (!arguments.machine.empty())
-    text += " --machine " + quoted(arguments.machine);
+    text += " --machine " + shell_word(arguments.machine);
   else if (!design.empty())
     text += " --design " + design;
   if (!arguments.seeded_bug.empty()) text += " --seeded-bug " + arguments.seeded_bug;
-  return text + " --replay " + quoted(schedule::to_text(failure.choices));
+  return text + " --replay " + shell_word(schedule::to_text(failure.choices));
 }
 
 std::string answers_text(const ScenarioResult& result) {
@@ -135,7 +135,7 @@ std::string failure_chart(const Failure& failure, bool whole, bool colour) {
 }
 
 void Totals::add(const ScenarioResult& r, const explore::Judgement& judgement) {
-  schedules += r.schedules + r.pruned;
+  schedules += r.schedules;
   points += r.points;
   warnings += r.warnings.size();
   if (judgement.kind == explore::Judgement::Kind::kFailed)
@@ -159,14 +159,14 @@ ProgressLine::ProgressLine(bool wanted) : shown_(wanted && ::isatty(STDERR_FILEN
 
 void ProgressLine::show(const std::string& text) {
   if (!shown_) return;
-  fmt::print(stderr, "\r\033[K{:.110}", text);
+  complain_text(fmt::format("\r\033[K{:.110}", visible(text)));
   (void)std::fflush(stderr);
   dirty_ = true;
 }
 
 void ProgressLine::clear() {
   if (!dirty_) return;
-  fmt::print(stderr, "\r\033[K");
+  complain_text("\r\033[K");
   (void)std::fflush(stderr);
   dirty_ = false;
 }

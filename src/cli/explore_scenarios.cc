@@ -3,8 +3,6 @@
 #include <fnmatch.h>
 #include <sys/stat.h>
 
-#include <algorithm>
-
 #include "explore/scenario/catalogue.h"
 #include "explore/scenario/designs.h"
 #include "explore/scenario/text.h"

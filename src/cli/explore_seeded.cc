@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include "cli/explore_designs.h"
-#include "cli/explore_words.h"
 #include "cli/print.h"
+#include "explore/jobs/words.h"
 #include "explore/scenario/seeded.h"
 
 namespace teeio::cli {
@@ -19,11 +19,12 @@ std::string row_of(const explore::SeededScenario& seeded, const explore::SeededR
   poor += result.random_finds ? fmt::format("; random finds it at {}", *result.random_finds)
                               : fmt::format("; {} random miss it", explore::kRandomSchedules);
   if (!seeded.easy_because.empty()) poor += fmt::format(": {}", seeded.easy_because);
-  return fmt::format("| {} | `{}` | {} | {}, {} | {} ({}): {} | {} | {} | `{}` |\n", info.name,
-                     info.place, seeded.scenario, found.schedules + found.pruned,
-                     strategy_name(seeded.strategy), f.switches, schedule_in_words(f), f.what,
-                     found.seconds < 0.1 ? "< 0.1 s" : fmt::format("{:.0f} s", found.seconds + 0.5),
-                     poor, replay_command(found, fmt::format(" --seeded-bug {}", info.name)));
+  return fmt::format(
+      "| {} | `{}` | {} | {}, {} | {} ({}): {} | {} | {} | `{}` |\n", info.name, info.place,
+      seeded.scenario, found.schedules + found.pruned, strategy_name(seeded.strategy), f.switches,
+      explore::schedule_in_words(f), f.what,
+      found.seconds < 0.1 ? "< 0.1 s" : fmt::format("{:.0f} s", found.seconds + 0.5), poor,
+      explore::replay_command(found, fmt::format(" --seeded-bug {}", info.name)));
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "cli/nearest.h"
 
 namespace teeio::cli {
@@ -29,6 +31,26 @@ std::string why_unfired(const run::Injector& injector, const run::Injection& inj
 
 std::string injection_problem(const run::BadInjection& bad) {
   return bad.why + hint(bad.word, bad.known);
+}
+
+std::string why_not_here(const std::vector<run::Injection>& injections,
+                         const machine::Machine& machine) {
+  using Kind = run::Injection::Kind;
+  for (const run::Injection& injection : injections) {
+    if (injection.kind != Kind::kFirmware && injection.kind != Kind::kDevice) continue;
+    const bool firmware = injection.kind == Kind::kFirmware;
+    const auto names = machine.fault_names(firmware ? schedule::FaultPlace::kFirmware
+                                                    : schedule::FaultPlace::kDevice);
+    if (std::ranges::find(names, injection.name) != names.end()) continue;
+    const std::string what = "--inject: " + injection.str() + ": ";
+    if (names.empty())
+      return what + "nothing of the firmware of " + machine.config().name + " can be made to fail";
+    return what +
+           (firmware ? "the firmware of " + machine.config().name + " has no command '"
+                     : "no device is sent a message '") +
+           injection.name + '\'' + hint(injection.name, {names.begin(), names.end()});
+  }
+  return {};
 }
 
 std::string unfired_text(const run::Injector& injector) {

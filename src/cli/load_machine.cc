@@ -3,6 +3,7 @@
 #include <expected>
 
 #include "cli/print.h"
+#include "machine/tee_cards.h"
 
 namespace teeio::cli {
 namespace {
@@ -10,6 +11,8 @@ namespace {
 std::expected<std::unique_ptr<machine::Machine>, std::string> make(const std::string& file) {
   const auto config = machine::find_config(file);
   if (!config) return std::unexpected(config.error());
+  if (std::string problem = machine::storage_problem(*config); !problem.empty())
+    return std::unexpected(fmt::format("{}: {}", config->name, problem));
   auto made = machine::Machine::create(*config);
   if (made) return std::move(*made);
   return std::unexpected(fmt::format("the machine {} does not start: {}: {}", config->name,

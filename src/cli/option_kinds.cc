@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <utility>
 
+#include "cli/nearest.h"
 #include "cli/options.h"
+#include "cli/print.h"
 
 namespace teeio::cli {
 namespace {
@@ -36,6 +39,34 @@ std::string set_real(double& value, const std::string& word) {
 }
 
 }  // namespace
+
+std::string Option::read_one(const std::string& word) const {
+  if (needs_text_ && word.empty()) return "needs a value, and has an empty one";
+  if (!choices_.empty() && std::ranges::find(choices_, word) == choices_.end()) {
+    const std::string near = nearest(word, choices_);
+    return fmt::format("'{}' must be {}{}", word, any_of(choices_),
+                       near.empty() ? "" : fmt::format("; is it '{}'?", near));
+  }
+  return take_(word);
+}
+
+std::string Option::read(const std::vector<std::string>& words) const {
+  for (const std::string& word : words) {
+    for (std::size_t at = 0; at <= word.size();) {
+      const std::size_t end = commas_ ? std::min(word.find(',', at), word.size()) : word.size();
+      if (auto why = read_one(word.substr(at, end - at)); !why.empty())
+        return fmt::format("{}: {}", name_, why);
+      at = end + 1;
+    }
+  }
+  return {};
+}
+
+int wrong_use(std::string_view command, const std::string& why) {
+  const std::string_view space = command.empty() ? "" : " ";
+  complain("teeio{}{}: {} (see teeio help{}{})\n", space, command, why, space, command);
+  return kUsageError;
+}
 
 Option& Command::flag(const std::string& names, bool& value, const std::string& help) {
   return add_flag(names, help,

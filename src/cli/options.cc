@@ -37,12 +37,6 @@ std::string main_name(const CLI::Option& option) {
 
 }  // namespace
 
-int wrong_use(std::string_view command, const std::string& why) {
-  const std::string_view space = command.empty() ? "" : " ";
-  complain("teeio{}{}: {} (see teeio help{}{})\n", space, command, why, space, command);
-  return kUsageError;
-}
-
 // ---- Option
 
 Option::Option(CLI::Option* raw, std::string default_text, Take take)
@@ -109,35 +103,22 @@ Option& Option::needs(const Option& other) {
   return *this;
 }
 
+Option& Option::excludes(const Option& other) {
+  excludes_.push_back(&other);
+  return *this;
+}
+
+Option& Option::alone_but_for(std::vector<const Option*> others) {
+  alone_but_for_ = std::move(others);
+  return *this;
+}
+
 Option& Option::shown_as(const std::string& text) {
   raw_->option_text(text);
   return *this;
 }
 
 bool Option::given() const { return raw_->count() > 0; }
-
-std::string Option::read_one(const std::string& word) const {
-  if (needs_text_ && word.empty()) return "needs a value, and has an empty one";
-  if (!choices_.empty() && std::ranges::find(choices_, word) == choices_.end()) {
-    const std::string near = nearest(word, choices_);
-    return fmt::format("'{}' must be {}{}", word, any_of(choices_),
-                       near.empty() ? "" : fmt::format("; is it '{}'?", near));
-  }
-  return take_(word);
-}
-
-std::string Option::read(const std::vector<std::string>& words) const {
-  for (const std::string& given : words) {
-    const std::string word = unguarded(given);
-    for (std::size_t at = 0; at <= word.size();) {
-      const std::size_t end = commas_ ? std::min(word.find(',', at), word.size()) : word.size();
-      if (auto why = read_one(word.substr(at, end - at)); !why.empty())
-        return fmt::format("{}: {}", name_, why);
-      at = end + 1;
-    }
-  }
-  return {};
-}
 
 // ---- Command: declaring
 
@@ -154,7 +135,8 @@ Command& Command::command(const std::string& name, const std::string& help) {
 Option& Command::add(const std::string& names, const std::string& help,
                      const std::string& default_text, Option::Take take) {
   const std::size_t index = options_.size();
-  CLI::Option* const raw = raw_->add_option(names, [this, index](const CLI::results_t& words) {
+  CLI::Option* const raw = raw_->add_option(names, [this, index](CLI::results_t words) {
+    for (std::string& word : words) word = unguarded(word);
     if (std::string why = options_[index].read(words); !why.empty() && problem_.empty())
       problem_ = std::move(why);
     return true;
@@ -227,10 +209,6 @@ std::string Command::why_unknown(const std::string& word) const {
                          : fmt::format("is it '{}'?", near));
 }
 
-std::string Command::why_none_chosen() const {
-  return fmt::format("a command is missing: {}", any_of(command_names()));
-}
-
 std::string Command::why_wrong() const {
   for (const std::string& word : raw_->remaining()) return why_unknown(unguarded(word));
   if (!problem_.empty()) return problem_;
@@ -240,7 +218,31 @@ std::string Command::why_wrong() const {
       if (option.given() && !other->given())
         return fmt::format("{} needs {}", option.name_, other->name_);
   }
+  if (std::string why = why_idle(); !why.empty()) return why;
   if (program_ != nullptr && program_->empty()) return options_.back().name_ + " is missing";
+  return {};
+}
+
+/// What was given and would change nothing.
+std::string Command::why_idle() const {
+  for (const Option& option : options_) {
+    if (!option.given()) continue;
+    for (const Option* other : option.excludes_)
+      if (other->given())
+        return fmt::format("{} and {} exclude each other", option.name_, other->name_);
+    if (!option.alone_but_for_) continue;
+    for (const Option& other : options_)
+      if (&other != &option && other.given() &&
+          std::ranges::find(*option.alone_but_for_, &other) == option.alone_but_for_->end())
+        return fmt::format("{} changes nothing with {}", other.name_, option.name_);
+  }
+  return {};
+}
+
+/// What was given to this command and not to `below`, which is what is done.
+std::string Command::why_not_above(const Command& below) const {
+  for (const Option& option : options_)
+    if (option.given()) return fmt::format("{} changes nothing with {}", option.name_, below.path_);
   return {};
 }
 
@@ -366,10 +368,13 @@ int CommandLine::run(std::vector<std::string> words) {
     // Words between a command and the one below it.
     const auto below = std::ranges::find_if(
         c->commands_, [](const Command& child) { return child.raw_->parsed(); });
+    if (std::string why = c->why_not_above(*below); !why.empty()) return wrong_use(c->path_, why);
     if (std::string why = below->why_wrong(); !why.empty()) return wrong_use(below->path_, why);
     c = &*below;
   }
-  if (!command->body_) return wrong_use(command->path_, command->why_none_chosen());
+  if (!command->body_)
+    return wrong_use(command->path_,
+                     fmt::format("a command is missing: {}", any_of(command->command_names())));
   return command->body_();
 }
 

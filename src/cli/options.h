@@ -54,6 +54,11 @@ class Option {
   Option& group(const std::string& heading);
   /// Given alone it is refused.
   Option& needs(const Option& other);
+  /// Given with `other` it is refused: one of the two would change nothing.
+  Option& excludes(const Option& other);
+  /// The command does something else: given with any of its options but these, which
+  /// still count, it is refused.
+  Option& alone_but_for(std::vector<const Option*> others);
   /// The user gave it (after the command line was read).
   [[nodiscard]] bool given() const;
 
@@ -73,6 +78,8 @@ class Option {
   std::vector<std::string> choices_;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> range_;
   std::vector<const Option*> needs_;
+  std::vector<const Option*> excludes_;
+  std::optional<std::vector<const Option*>> alone_but_for_;
   bool commas_ = false;
   bool needs_text_ = false;  ///< an empty word is a mistake, such as "$UNSET"
   bool required_ = false;
@@ -143,8 +150,9 @@ class Command {
   Option& add_flag(const std::string& names, const std::string& help, Option::Take take);
   [[nodiscard]] const Command* chosen() const;
   [[nodiscard]] std::string why_wrong() const;
+  [[nodiscard]] std::string why_idle() const;
+  [[nodiscard]] std::string why_not_above(const Command& below) const;
   [[nodiscard]] std::string why_unknown(const std::string& word) const;
-  [[nodiscard]] std::string why_none_chosen() const;
   [[nodiscard]] std::vector<std::string> command_names() const;
   [[nodiscard]] bool takes_next_word(const std::string& word) const;
   [[nodiscard]] std::size_t program_begin(const std::vector<std::string>& words,

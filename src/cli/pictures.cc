@@ -108,6 +108,12 @@ std::string check_pictures(const PictureArguments& arguments) {
   return {};
 }
 
+bool draws_text(const PictureArguments& arguments) {
+  return !arguments.chart.empty() ||
+         std::ranges::any_of(arguments.files,
+                             [](const std::string& name) { return ending_of(name) == ".txt"; });
+}
+
 std::vector<report::BrokenRule> to_pictures(const std::vector<rules::Violation>& violations) {
   const auto lines = [](const std::vector<rules::Evidence>& evidence) {
     std::vector<std::string> out;

@@ -25,6 +25,9 @@ struct PictureArguments {
 /// kind of picture. Empty if nothing is.
 [[nodiscard]] std::string check_pictures(const PictureArguments& arguments);
 
+/// Whether one of them is text, whose columns can be chosen.
+[[nodiscard]] bool draws_text(const PictureArguments& arguments);
+
 /// Broken rules as pictures show them.
 [[nodiscard]] std::vector<report::BrokenRule> to_pictures(
     const std::vector<rules::Violation>& violations);

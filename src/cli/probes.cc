@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/filter.h>
+#include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/inotify.h>
@@ -195,13 +196,27 @@ Finding sub_reaper() {
           "programs that daemonise escape, and their memory with them"};
 }
 
+Finding host_kvm() {
+  const std::string problem = host_kvm_problem();
+  return {"this host's KVM", Need::kHelpful, problem.empty(), problem,
+          "`teeio run --host-kvm` has no KVM to run vCPUs on"};
+}
+
 }  // namespace
+
+std::string host_kvm_problem() {
+  const Fd kvm(::open("/dev/kvm", O_RDWR | O_CLOEXEC));
+  if (!kvm.ok()) return "/dev/kvm: " + error_text();
+  return ::ioctl(kvm.get(), KVM_GET_API_VERSION, 0) == KVM_API_VERSION
+             ? std::string{}
+             : std::string("/dev/kvm is not KVM's");
+}
 
 std::vector<Finding> probe_kernel() {
   std::vector<Finding> out{kernel_version(), architecture(), user_notification()};
   for (Finding& finding : listeners()) out.push_back(std::move(finding));
-  for (auto* probe :
-       {wait_killable, tmpfs, inotify, program_memory, ptrace_scope, pidfd_getfd, sub_reaper})
+  for (auto* probe : {wait_killable, tmpfs, inotify, program_memory, ptrace_scope, pidfd_getfd,
+                      sub_reaper, host_kvm})
     out.push_back(probe());
   return out;
 }

@@ -27,4 +27,7 @@ struct Finding {
 /// leaves anything behind.
 [[nodiscard]] std::vector<Finding> probe_kernel();
 
+/// Why this host's KVM cannot be used, for `--host-kvm`; "" if it can.
+[[nodiscard]] std::string host_kvm_problem();
+
 }  // namespace teeio::cli

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <cstring>
 #include <map>
-#include <memory>
 #include <optional>
 
 #include "base/fd.h"
@@ -16,7 +15,9 @@
 #include "cli/injection_words.h"
 #include "cli/internal_error.h"
 #include "cli/load_machine.h"
+#include "cli/options.h"
 #include "cli/pictures.h"
+#include "cli/probes.h"
 #include "cli/run_command.h"
 #include "cli/run_story.h"
 #include "rules/sanitizer.h"
@@ -265,6 +266,8 @@ int Run::go() noexcept {
 int run_program(const RunArguments& arguments) {
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return run::Supervisor::kCannotRun;
+  if (const std::string why = why_not_here(arguments.injections, *machine); !why.empty())
+    return wrong_use("run", why);
   auto suppressions = load_suppressions(arguments.suppressions);
   if (!suppressions) {
     complain_text(fmt::format("teeio: {}\n", suppressions.error()));
@@ -272,7 +275,13 @@ int run_program(const RunArguments& arguments) {
   }
   auto outputs = open_outputs(arguments);
   if (!outputs) return run::Supervisor::kCannotRun;
-  if (arguments.supervisor.host_kvm) machine->leave_kvm_to_host();
+  if (arguments.supervisor.host_kvm) {
+    if (const std::string why = host_kvm_problem(); !why.empty()) {
+      complain_text(fmt::format("teeio: --host-kvm: {}\n", why));
+      return run::Supervisor::kCannotRun;
+    }
+    machine->leave_kvm_to_host();
+  }
   return Run(arguments, *machine, std::move(*outputs), std::move(*suppressions)).go();
 }
 

@@ -12,6 +12,12 @@
 namespace teeio::cli {
 namespace {
 
+/// What stands there is for whichever runs it suits.
+const char* environment_options() {
+  return std::getenv("TEEIO_OPTIONS");  // NOLINT(concurrency-mt-unsafe)
+}
+bool has_environment_options() { return environment_options() != nullptr; }
+
 /// Words of `text` as a shell splits them, without expansions; nullopt for an open quote.
 std::optional<std::vector<std::string>> split(std::string_view text) {
   std::vector<std::string> words;
@@ -83,7 +89,7 @@ void add_verdict_options(Command& run, RunArguments& arguments) {
 }  // namespace
 
 std::string add_environment_options(const Command& run, std::vector<std::string>& words) {
-  const char* const text = std::getenv("TEEIO_OPTIONS");  // NOLINT(concurrency-mt-unsafe)
+  const char* const text = environment_options();
   if (text == nullptr || words.empty() || words.front() != "run") return {};
   const auto options = split(text);
   if (!options) return "TEEIO_OPTIONS has a quote that is not closed";
@@ -111,7 +117,8 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
   run.flag_with_value("--chart", words->chart,
                       "Draw the run as a sequence chart: life (default), calls, all, an event "
                       "(772) or a rule (R4)");
-  run.option("-w,--width", pictures.width, "Columns of the chart").range(40, 1000);
+  const Option& width =
+      run.option("-w,--width", pictures.width, "Columns of the chart").range(40, 1000);
   run.option("--chart-file", pictures.files, "Write the chart to a .txt, .html, .svg or .mmd")
       .value_name("FILE");
   add_call_options(run, arguments, words->trace_sets);
@@ -129,14 +136,17 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
              "firmware:COMMAND#N=refuse|busy|interrupt, device:MESSAGE#N=drop|late|garble|gone "
              "(repeatable)")
       .value_name("SPEC");
-  run.flag("--host-kvm", arguments.supervisor.host_kvm, "Leave the real /dev/kvm alone");
+  run.flag("--host-kvm", arguments.supervisor.host_kvm,
+           "KVM is this host's own: vCPUs run for real, VFIO and iommufd are the machine's");
   run.program("PROGRAM", arguments.supervisor.command,
               "The program, looked up in PATH, and its arguments");
-  run.runs([words, body = std::move(body)] {
+  run.runs([words, &width, body = std::move(body)] {
     RunArguments& chosen = words->arguments;
     PictureArguments& wanted = chosen.pictures;
     if (words->chart) wanted.chart = words->chart->empty() ? "life" : *words->chart;
     if (const std::string why = check_pictures(wanted); !why.empty()) return wrong_use("run", why);
+    if (width.given() && !has_environment_options() && !draws_text(wanted))
+      return wrong_use("run", "--width needs --chart, or a --chart-file that ends in .txt");
     const auto rules = rules::Selection::parse(words->rules);
     if (!rules) return wrong_use("run", "--rules: " + rules.error());
     chosen.rules = *rules;

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 
 #include "cli/commands.h"
@@ -8,6 +9,7 @@
 #include "cli/psk_argument.h"
 #include "cli/slot_files.h"
 #include "crypto/random.h"
+#include "machine/config.h"
 #include "serve/knobs.h"
 #include "serve/server.h"
 #include "serve/vfio_user/server.h"
@@ -19,7 +21,6 @@ namespace {
 /// The command line's words, before they are looked at.
 struct ServeArguments {
   std::string listen = "127.0.0.1:2323";
-  bool says_where = false;  ///< --listen was given
   std::vector<std::string> functions;
   std::vector<std::string> vfio_user;  ///< sockets
   std::string transport;
@@ -95,6 +96,24 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
   return options;
 }
 
+/// What is wrong with the functions as words: no card has one, or it is named twice.
+std::string why_no_functions(const ServeArguments& arguments, const std::vector<Bdf>& functions) {
+  const auto config = machine::find_config(arguments.options.machine);
+  if (!config) return {};  // whoever loads it says why
+  using Model = machine::CardConfig::Model;
+  for (auto at = functions.begin(); at != functions.end(); ++at) {
+    if (std::find(functions.begin(), at, *at) != at)
+      return fmt::format("--function {} is given twice", at->str());
+    const auto serves = [&](const machine::CardConfig& card) {
+      return card.has(*at) && (card.model == Model::kDmaEngine || !arguments.vfio_user.empty());
+    };
+    if (std::ranges::none_of(config->cards, serves))
+      return fmt::format("--function {}: no {}card of {} has it", at->str(),
+                         arguments.vfio_user.empty() ? "TEE-I/O " : "", config->name);
+  }
+  return {};
+}
+
 int cannot_serve(const std::string& why) {
   complain("teeio serve: {}\n", why);
   return 1;
@@ -107,8 +126,6 @@ std::string why_no_vfio_user(const ServeArguments& arguments) {
   if (sockets != functions && !(sockets == 1 && functions == 0))
     return fmt::format("--vfio-user and --function are given in pairs, not {} and {} of them",
                        sockets, functions);
-  if (arguments.says_where) return "--listen and --vfio-user exclude each other";
-  if (!arguments.options.control.empty()) return "--control is not for --vfio-user";
   if (!arguments.transport.empty() && arguments.transport != "doe")
     return "a vfio-user device speaks over its DOE mailbox: --transport must be doe";
   return {};
@@ -134,6 +151,8 @@ int serve_devices(const ServeArguments& arguments) {
   crypto::set_random_source(crypto::RandomSource::kSystem);  // peers are not of this process
   auto options = parse(arguments);
   if (!options) return wrong_use("serve", options.error());
+  if (const std::string why = why_no_functions(arguments, options->functions); !why.empty())
+    return wrong_use("serve", why);
   SlotFiles files;
   for (const std::string& text : arguments.slots)
     if (const auto wrong = files.add_slot(text)) return wrong_use("serve", *wrong);
@@ -167,17 +186,20 @@ void add_serve_command(Command& root) {
       .option("--function", arguments->functions,
               "Serve only the card with this function; may be repeated")
       .value_name("ADDRESS");
-  serve
-      .option("--vfio-user", arguments->vfio_user,
-              "Be a PCI device for QEMU's vfio-user-pci at this socket, instead of listening: "
-              "the function of the --function in the same place (default: the first PF)")
-      .value_name("SOCKET");
+  Option& vfio_user =
+      serve
+          .option("--vfio-user", arguments->vfio_user,
+                  "Be a PCI device for QEMU's vfio-user-pci at this socket, instead of listening: "
+                  "the function of the --function in the same place (default: the first PF)")
+          .value_name("SOCKET")
+          .excludes(listen);
   serve.option("--transport", arguments->transport, "Take only this one")
       .choices({"doe", "mctp", "tcp", "none"});
   serve
       .option("--control", arguments->options.control,
               "Path of a socket for commands and events, a JSON object a line")
-      .value_name("PATH");
+      .value_name("PATH")
+      .excludes(vfio_user);
   serve.option("--pcap", arguments->options.pcap, "Write packets to this file").value_name("FILE");
   serve
       .option("--keylog", arguments->options.key_log,
@@ -244,13 +266,11 @@ void add_serve_command(Command& root) {
       .option("--fault", arguments->faults,
               "Misbehave: NAME@MESSAGE, such as bad-signature@KEY_EXCHANGE; may be repeated")
       .value_name("NAME@MESSAGE");
-  serve.flag("--list-faults", arguments->list_faults, "List the faults, and do nothing");
+  serve.flag("--list-faults", arguments->list_faults, "List the faults, and do nothing")
+      .alone_but_for({});
   serve.flag("--once", arguments->options.once,
              "End when a peer sends SHUTDOWN, or a vfio-user client leaves");
-  serve.runs([arguments, &listen] {
-    arguments->says_where = listen.given();
-    return serve_devices(*arguments);
-  });
+  serve.runs([arguments] { return serve_devices(*arguments); });
 }
 
 }  // namespace teeio::cli

@@ -4,15 +4,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
-#include <filesystem>
+#include <map>
 #include <optional>
+#include <set>
 
 #include "cli/commands.h"
 #include "cli/explore_output.h"
 #include "cli/load_machine.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/probes.h"
 #include "cli/sweep_command.h"
 #include "explore/jobs/workers.h"
 #include "hw/ram_in_forks.h"
@@ -21,6 +24,7 @@
 #include "sweep/campaign.h"
 #include "sweep/report.h"
 #include "sweep/results_file.h"
+#include "sweep/workspace.h"
 
 namespace teeio::cli {
 namespace {
@@ -95,24 +99,29 @@ class Progress {
   ProgressLine line_{true};
 };
 
-/// Where all runs have their temporary files, also of those that are killed.
-class Temporary {
+volatile std::sig_atomic_t g_pipe_closed = 0;
+extern "C" void note_closed_pipe(int) { g_pipe_closed = 1; }
+
+/// While it lives, a closed pipe is an error of writing, so that what was made is taken away
+/// first. Programs of runs are not concerned: exec() takes a handler away.
+class ClosedPipes {
  public:
-  Temporary() {
-    const char* const parent = std::getenv("TMPDIR");  // NOLINT(concurrency-mt-unsafe)
-    path_ = std::string(parent == nullptr ? "/tmp" : parent) + "/teeio-sweep.XXXXXX";
-    if (::mkdtemp(path_.data()) == nullptr) path_.clear();
+  ClosedPipes() {
+    struct sigaction action{};
+    action.sa_handler = note_closed_pipe;
+    ::sigaction(SIGPIPE, &action, &before_);
+    if (before_.sa_handler == SIG_IGN) ::sigaction(SIGPIPE, &before_, nullptr);
   }
-  ~Temporary() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  ~ClosedPipes() {
+    (void)standard_output_problem();  // flushes
+    ::sigaction(SIGPIPE, &before_, nullptr);
+    if (g_pipe_closed != 0) (void)::raise(SIGPIPE);
   }
-  Temporary(const Temporary&) = delete;
-  Temporary& operator=(const Temporary&) = delete;
-  [[nodiscard]] const std::string& path() const { return path_; }
+  ClosedPipes(const ClosedPipes&) = delete;
+  ClosedPipes& operator=(const ClosedPipes&) = delete;
 
  private:
-  std::string path_;
+  struct sigaction before_{};
 };
 
 /// One sweep, from the machine to the exit status.
@@ -129,6 +138,7 @@ class Sweep {
   std::optional<int> learn();
   void set_limit();
   [[nodiscard]] std::string conditions() const;
+  void take_in(const std::vector<sweep::Variation>& all);
   std::string open_results();
   int run_all();
   void ended(const sweep::Variation& variation, sweep::Outcome outcome);
@@ -139,7 +149,8 @@ class Sweep {
   const SweepArguments& arguments_;
   sweep::Campaign campaign_;
   sweep::Learned learned_;
-  std::vector<sweep::Variation> variations_;
+  std::vector<sweep::Variation> variations_;     ///< this shard's, and what others have
+  std::map<std::size_t, sweep::Outcome> known_;  ///< by number: made before, or elsewhere
   std::vector<sweep::Result> results_;
   std::optional<OutputFile> json_, junit_;
   std::optional<sweep::ResultsFile> kept_;
@@ -169,6 +180,8 @@ std::optional<int> Sweep::learn() {
   auto learned = campaign_.learn();
   if (!learned) {
     run::end_descendants();
+    complain("teeio sweep: stopped by {} before the first runs, which are the measure, had ended\n",
+             explore::signal_name(learned.error()));
     return 128 + learned.error();
   }
   learned_ = std::move(*learned);
@@ -202,11 +215,30 @@ std::string Sweep::conditions() const {
                      read_file(program, kMost).value_or(""));
 }
 
+/// What other shards did belongs to the report, too.
+void Sweep::take_in(const std::vector<sweep::Variation>& all) {
+  std::set<std::size_t> mine;
+  for (const sweep::Variation& v : variations_) mine.insert(v.number);
+  for (const sweep::Variation& v : all)
+    if (known_.contains(v.number) && !mine.contains(v.number)) variations_.push_back(v);
+}
+
 std::string Sweep::open_results() {
+  sweep::Selection unshared = arguments_.selection;
+  unshared.shard = 0;
+  unshared.shards = 1;
+  const std::vector<sweep::Variation> all = sweep::variations(learned_.points, unshared);
+  const std::string told_by = conditions();
+  for (const std::string& path : arguments_.from) {
+    const auto other = sweep::ResultsFile::read(path, arguments_.trial.command, told_by, all);
+    if (!other) return other.error();
+    known_.insert(other->begin(), other->end());
+  }
+  take_in(all);
   if (arguments_.resume.empty()) return {};
-  auto file = sweep::ResultsFile::open(arguments_.resume, arguments_.trial.command, conditions(),
-                                       variations_);
+  auto file = sweep::ResultsFile::open(arguments_.resume, arguments_.trial.command, told_by, all);
   if (!file) return file.error();
+  known_.insert(file->before().begin(), file->before().end());
   kept_.emplace(std::move(*file));
   return {};
 }
@@ -220,9 +252,8 @@ void Sweep::ended(const sweep::Variation& variation, sweep::Outcome outcome) {
 int Sweep::run_all() {
   std::vector<sweep::Variation> left;
   for (const sweep::Variation& variation : variations_) {
-    const bool known = kept_ && kept_->before().contains(variation.number);
-    if (known)
-      ended(variation, kept_->before().at(variation.number));
+    if (const auto known = known_.find(variation.number); known != known_.end())
+      ended(variation, known->second);
     else
       left.push_back(variation);
   }
@@ -283,7 +314,8 @@ int Sweep::go() {
   if (const auto status = learn()) return *status;
   set_limit();
   variations_ = sweep::variations(learned_.points, arguments_.selection);
-  if (variations_.empty()) return cannot_sweep("nothing of the kind can go wrong in this program");
+  if (variations_.empty())
+    return cannot_sweep(sweep::why_no_variations(learned_.points, arguments_.selection));
   if (arguments_.list) {
     for (const sweep::Variation& v : variations_) print("{} {}\n", v.number, v.injection.str());
     return kNothing;
@@ -301,12 +333,17 @@ int sweep_command(const SweepArguments& arguments) {
   hw::keep_ram_in_forks();
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return kUsageError;
-  if (arguments.trial.host_kvm) machine->leave_kvm_to_host();
+  if (arguments.trial.host_kvm) {
+    if (const std::string why = host_kvm_problem(); !why.empty())
+      return cannot_sweep("--host-kvm: " + why);
+    machine->leave_kvm_to_host();
+  }
   warm_up(*machine);
-  const Temporary temporary;
-  if (temporary.path().empty()) return cannot_sweep("no directory for temporary files can be made");
+  const ClosedPipes closed_pipes;
+  const sweep::Workspace workspace;
+  if (workspace.path().empty()) return cannot_sweep("no directory for temporary files can be made");
   SweepArguments all = arguments;
-  all.trial.temporary = temporary.path();
+  all.trial.temporary = workspace.path();
   return Sweep(all, *machine).go();
 }
 

@@ -31,7 +31,8 @@ std::optional<std::pair<std::size_t, std::size_t>> pair_of(const std::string& te
   return numbers;
 }
 
-void add_what(Command& command, Words& words) {
+/// Gives --list.
+const Option& add_what(Command& command, Words& words) {
   constexpr std::array<const char*, sweep::kDimensions> kHelp = {
       "SIGKILL before and after each call", "EINTR at each call that may sleep",
       "Each call fails once with each errno that Linux may give there",
@@ -45,12 +46,14 @@ void add_what(Command& command, Words& words) {
       .option("--only", selection.only,
               "Only calls, commands and messages like this: 'VFIO_*' (repeatable)")
       .value_name("PATTERN");
-  command.option("--range", words.range, "Only runs of these numbers: 100-200").value_name("A-B");
-  command.option("--shard", words.shard, "Only each N-th run, from the I-th on").value_name("I/N");
-  command.flag("--list", words.arguments.list, "Say which runs there are, and make none");
+  command.option("--range", words.range, "Only runs of these numbers: 100-200, or 5")
+      .value_name("A-B");
+  command.option("--shard", words.shard, "I/N: the I-th of N parts, from 0: each N-th run")
+      .value_name("I/N");
+  return command.flag("--list", words.arguments.list, "Say which runs there are, and make none");
 }
 
-void add_how(Command& command, Words& words) {
+void add_how(Command& command, Words& words, const Option& list) {
   SweepArguments& arguments = words.arguments;
   arguments.jobs = explore::processors();
   command.option("--machine", arguments.machine, "Machine file, or the name of a built-in one")
@@ -59,7 +62,8 @@ void add_how(Command& command, Words& words) {
       .value_name("RULES")
       .shows_default();
   command.option("-j,--jobs", arguments.jobs, "Runs at a time (default: one a processor)")
-      .range(1, 1024);
+      .range(1, 1024)
+      .excludes(list);
   command
       .option("--limit", arguments.limit_s,
               "Seconds until a run is cut off (default: 10, or 20 times the first run)")
@@ -79,15 +83,25 @@ void add_how(Command& command, Words& words) {
       .option("--expect", arguments.trial.expect,
               "A command of sh that must exit with 0 after each run")
       .value_name("COMMAND");
-  command.flag("--host-kvm", arguments.trial.host_kvm, "Leave the real /dev/kvm alone");
+  command.flag("--host-kvm", arguments.trial.host_kvm, "KVM is this host's own, as with teeio run");
 }
 
-void add_reports(Command& command, SweepArguments& arguments) {
-  command.flag("-v,--verbose", arguments.verbose, "Say what came of each run");
+void add_reports(Command& command, SweepArguments& arguments, const Option& list) {
+  command.flag("-v,--verbose", arguments.verbose, "Say what came of each run").excludes(list);
   command.option("--resume", arguments.resume, "Keep results in FILE, and go on with what it has")
-      .value_name("FILE");
-  command.option("--json", arguments.json, "Write all results as JSON").value_name("FILE");
-  command.option("--junit", arguments.junit, "Write the verdicts as JUnit").value_name("FILE");
+      .value_name("FILE")
+      .excludes(list);
+  command
+      .option("--from", arguments.from,
+              "Results that other shards keep: not run again, and in the report; repeatable")
+      .value_name("FILE")
+      .excludes(list);
+  command.option("--json", arguments.json, "Write all results as JSON")
+      .value_name("FILE")
+      .excludes(list);
+  command.option("--junit", arguments.junit, "Write the verdicts as JUnit")
+      .value_name("FILE")
+      .excludes(list);
 }
 
 /// Gives what is wrong.
@@ -97,15 +111,16 @@ std::string complete(Words& words) {
     if (words.dimensions.at(i))
       selection.dimensions.push_back(Dimension{static_cast<std::uint8_t>(i)});
   if (!words.range.empty()) {
-    const auto range = pair_of(words.range, '-');
+    auto range = pair_of(words.range, '-');
+    if (!range) range = pair_of(words.range + '-' + words.range, '-');  // "5": that one
     if (!range || range->first == 0 || range->first > range->second)
-      return "--range: '" + words.range + "' is not of the form 100-200";
+      return "--range: '" + words.range + "' is not of the form 100-200 or 5";
     std::tie(selection.first, selection.last) = *range;
   }
   if (!words.shard.empty()) {
     const auto shard = pair_of(words.shard, '/');
-    if (!shard || shard->first == 0 || shard->first > shard->second)
-      return "--shard: '" + words.shard + "' is not of the form 1/4";
+    if (!shard || shard->first >= shard->second)
+      return "--shard: '" + words.shard + "' is not I/N, the I-th of N parts, from 0";
     std::tie(selection.shard, selection.shards) = *shard;
   }
   const auto rules = rules::Selection::parse(words.rules);
@@ -121,9 +136,9 @@ void declare_sweep(Command& root, std::function<int(const SweepArguments&)> body
   auto words = std::make_shared<Words>();
   Command& command =
       root.command("sweep", "Run a program again and again, each time with one thing going wrong");
-  add_what(command, *words);
-  add_how(command, *words);
-  add_reports(command, words->arguments);
+  const Option& list = add_what(command, *words);
+  add_how(command, *words, list);
+  add_reports(command, words->arguments, list);
   command.program("PROGRAM", words->arguments.trial.command,
                   "The program, looked up in PATH, and its arguments");
   command.runs([words, body = std::move(body)] {

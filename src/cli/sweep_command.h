@@ -23,6 +23,7 @@ struct SweepArguments {
   std::optional<std::uint32_t> limit_s;  ///< --limit; none: from the first run
   std::uint8_t status = 0;               ///< --status: the first run's
   std::string resume;                    ///< --resume FILE
+  std::vector<std::string> from;         ///< --from FILE: what other shards keep
   std::string json;                      ///< --json FILE
   std::string junit;                     ///< --junit FILE
   bool verbose = false;                  ///< -v

@@ -149,11 +149,8 @@ int judge(const ValidateArguments& arguments) {
   const auto cases = validate::plan(arguments.suites, arguments.cases);
   if (cases.empty()) return wrong_use("validate", "--case: no case has such an ID");
   if (arguments.list) return list_cases(cases);
-  const int whom = (arguments.target.empty() ? 0 : 1) + (arguments.pci.empty() ? 0 : 1) +
-                   (arguments.mctp.empty() ? 0 : 1);
-  if (whom == 0) return wrong_use("validate", "HOST:PORT is missing");
-  if (whom > 1) return wrong_use("validate", "HOST:PORT, --pci and --mctp exclude each other");
-  if (arguments.force && arguments.pci.empty()) return wrong_use("validate", "--force needs --pci");
+  if (arguments.target.empty() && arguments.pci.empty() && arguments.mctp.empty())
+    return wrong_use("validate", "HOST:PORT is missing");
   auto target = target_of(arguments);
   if (!target) return wrong_use("validate", target.error());
   std::optional<OutputFile> junit;
@@ -195,26 +192,39 @@ void add_validate_command(Command& root) {
   Command& command = root.command(
       "validate",
       "Judge a device behind the socket protocol of spdm-emu: DOE, SPDM, IDE_KM, TDISP");
-  command.positional("HOST:PORT", arguments->target, "The responder's address");
+  Option& target = command.positional("HOST:PORT", arguments->target, "The responder's address");
+  Option& pci =
+      command
+          .option("--pci", arguments->pci,
+                  "Judge a PCIe function of this host instead, through its DOE mailbox; needs root")
+          .value_name("ADDRESS")
+          .excludes(target);
+  Option& mctp = command
+                     .option("--mctp", arguments->mctp,
+                             "Judge an endpoint of this host's MCTP network instead")
+                     .value_name("NET,EID")
+                     .excludes(target)
+                     .excludes(pci);
   command
-      .option("--pci", arguments->pci,
-              "Judge a PCIe function of this host instead, through its DOE mailbox; needs root")
-      .value_name("ADDRESS");
-  command.option("--mctp", arguments->mctp, "Judge an endpoint of this host's MCTP network instead")
-      .value_name("NET,EID");
-  command.flag("--force", arguments->force,
-               "With --pci: also where the kernel's TSM holds a session with the function");
+      .flag("--force", arguments->force,
+            "With --pci: also where the kernel's TSM holds a session with the function")
+      .needs(pci);
   command.option("--transport", arguments->transport, "How packets are framed")
       .choices({"doe", "mctp", "tcp", "none"})
-      .shows_default();
+      .shows_default()
+      .excludes(pci)
+      .excludes(mctp);
   std::vector<std::string> names;
   for (const std::string_view name : validate::suite_names()) names.emplace_back(name);
-  command.option("--suite", arguments->suites, "Only these suites, with commas between")
-      .choices(std::move(names))
-      .comma_separated();
-  command.option("--case", arguments->cases, "Only cases whose ID begins so, with commas between")
-      .value_name("ID")
-      .comma_separated();
+  Option& suites =
+      command.option("--suite", arguments->suites, "Only these suites, with commas between")
+          .choices(std::move(names))
+          .comma_separated();
+  Option& cases =
+      command
+          .option("--case", arguments->cases, "Only cases whose ID begins so, with commas between")
+          .value_name("ID")
+          .comma_separated();
   command
       .option("--function", arguments->function,
               "The TDI (default: the function that IDE_KM's QUERY names)")
@@ -239,7 +249,8 @@ void add_validate_command(Command& root) {
       .value_name("FILE");
   command.flag("-v,--verbose", arguments->verbose, "Print each message as a comment line");
   command.option("--junit", arguments->junit, "Write the results as JUnit XML").value_name("FILE");
-  command.flag("--list", arguments->list, "List the cases, and do nothing");
+  command.flag("--list", arguments->list, "List the cases, and do nothing")
+      .alone_but_for({&suites, &cases});
   command.runs([arguments] { return judge(*arguments); });
 }
 

@@ -2,18 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "base/hex.h"
+
 namespace teeio::decode {
 namespace {
 
 constexpr std::size_t kShown = 8;  ///< bytes of a long value on one line
-
-std::string to_hex(ByteView bytes) {
-  std::string out;
-  out.reserve(2 * bytes.size());
-  for (const std::byte byte : bytes)
-    fmt::format_to(std::back_inserter(out), "{:02x}", std::to_integer<unsigned>(byte));
-  return out;
-}
 
 }  // namespace
 

@@ -14,10 +14,11 @@ namespace {
 using wire::SpdmMeasurementType;
 
 // What stands for code that the card does not really have.
-constexpr std::string_view kBootRom = "teeio dma-engine boot ROM 1.0";
-constexpr std::string_view kFirmware = "teeio dma-engine firmware 1.0";
+constexpr std::string_view kBootRom = "boot ROM 1.0";
+constexpr std::string_view kFirmware = "firmware 1.0";
 
-Bytes bytes_of_text(std::string_view text) {
+Bytes image_text(std::string_view model, std::string_view image) {
+  const std::string text = "teeio " + std::string(model) + " " + std::string(image);
   const ByteView view = std::as_bytes(std::span(text));
   return {view.begin(), view.end()};
 }
@@ -44,6 +45,7 @@ Attester::Attester(object::Trace& trace, Bdf bdf, const DsmSpdm& setup, Owner& o
       key_type_(setup.key_type),
       seed_(setup.seed),
       hardware_(setup.hardware),
+      model_(setup.model),
       owner_(owner) {}
 
 const spdm::Credential* Attester::credential(std::uint8_t slot,
@@ -57,8 +59,8 @@ const spdm::Credential* Attester::credential(std::uint8_t slot,
 }
 
 std::vector<spdm::Measurement> Attester::measurements() {
-  return {block(1, SpdmMeasurementType::kImmutableRom, false, bytes_of_text(kBootRom)),
-          block(2, SpdmMeasurementType::kMutableFirmware, false, bytes_of_text(kFirmware)),
+  return {block(1, SpdmMeasurementType::kImmutableRom, false, image_text(model_, kBootRom)),
+          block(2, SpdmMeasurementType::kMutableFirmware, false, image_text(model_, kFirmware)),
           block(3, SpdmMeasurementType::kHardwareConfiguration, true, hardware_),
           block(4, SpdmMeasurementType::kFirmwareConfiguration, true, owner_.interfaces())};
 }

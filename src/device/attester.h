@@ -49,6 +49,7 @@ class Attester final : public spdm::Credentials,
   const crypto::KeyType key_type_;
   const std::uint64_t seed_;
   const Bytes hardware_;
+  const std::string_view model_;
   Owner& owner_;
   std::string_view last_request_ = "an object";
   std::optional<crypto::Pki> pki_;  ///< once asked for

@@ -1,9 +1,11 @@
 #include "device/dma_engine_card.h"
 
 #include <bit>
+#include <memory>
+#include <utility>
 
 #include "base/check.h"
-#include "device/dma_physical_function.h"
+#include "device/dma_function.h"
 
 namespace teeio::device {
 namespace {
@@ -36,6 +38,7 @@ hw::Identity identity(std::uint16_t device) {
 DsmSpdm spdm_of(const DmaEngineCard::Options& options) {
   DsmSpdm spdm = options.spdm;
   spdm.seed = options.serial;
+  spdm.model = "dma-engine";
   spdm.hardware = Writer()
                       .le(DmaEngineCard::kVendorId)
                       .le(DmaEngineCard::kPfDeviceId)
@@ -47,16 +50,11 @@ DsmSpdm spdm_of(const DmaEngineCard::Options& options) {
   return spdm;
 }
 
-Bdf vf_bdf(Bdf pf, unsigned index) {
-  return Bdf::from_rid(static_cast<std::uint16_t>(pf.rid() + 1U + index), pf.domain);
-}
-
 }  // namespace
 
 std::uint64_t DmaEngineCard::window_bytes(unsigned vfs, std::uint64_t memory_bytes) {
-  const std::uint64_t used =
-      (vfs + 1U) * (memory_bytes + DmaEngine::kRegisterBytes + DmaFunction::kMsixBytes);
-  return (used + kWindowAlignment - 1) / kWindowAlignment * kWindowAlignment;
+  return aligned_window((vfs + 1U) *
+                        (memory_bytes + DmaEngine::kRegisterBytes + DmaFunction::kMsixBytes));
 }
 
 DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
@@ -69,49 +67,23 @@ DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
   SriovCapability::Options sriov{
       .vfs = static_cast<std::uint16_t>(options.vfs), .vf_device_id = kVfDeviceId, .vf_bars = {}};
   if (options.vfs > 0) sriov.vf_bars = DmaFunction::make_bars(addresses_of(options, 1));
-  pf_ = std::make_unique<DmaPhysicalFunction>(
-      trace, lock_,
-      DmaFunction::Role{.bdf = options.pf,
-                        .identity = identity(kPfDeviceId),
-                        .addresses = addresses_of(options, 0),
-                        .bars_move = options.bars_move},
-      DmaPhysicalFunction::Capabilities{sriov, options.ide_streams, options.serial,
-                                        spdm_of(options)});
-  for (unsigned i = 0; i < options.vfs; ++i) {
-    vfs_.push_back(std::make_unique<DmaFunction>(
-        trace, lock_,
-        DmaFunction::Role{vf_bdf(options.pf, i), identity(kVfDeviceId),
-                          addresses_of(options, i + 1), pf_.get()}));
-    pf_->add_vf(*vfs_.back());
-    vfs_.back()->refresh_enabled();
-  }
+  auto first =
+      std::make_unique<DmaFunction>(trace, lock(),
+                                    DmaFunction::Place{.bdf = options.pf,
+                                                       .identity = identity(kPfDeviceId),
+                                                       .addresses = addresses_of(options, 0),
+                                                       .bars_move = options.bars_move});
+  first->make_physical({.sriov = sriov,
+                        .ide_streams = options.ide_streams,
+                        .serial = options.serial,
+                        .spdm = spdm_of(options),
+                        .doe_vector = DmaFunction::kDoeVector});
+  add(std::move(first));
+  for (unsigned i = 0; i < options.vfs; ++i)
+    add(std::make_unique<DmaFunction>(
+        trace, lock(),
+        DmaFunction::Place{vf_bdf(options.pf, i), identity(kVfDeviceId),
+                           addresses_of(options, i + 1), &pf()}));
 }
-
-DmaEngineCard::~DmaEngineCard() = default;
-
-std::vector<hw::PciFunction*> DmaEngineCard::functions() const {
-  std::vector<hw::PciFunction*> all{pf_.get()};
-  for (const auto& vf : vfs_) all.push_back(vf.get());
-  return all;
-}
-
-const Tdi& DmaEngineCard::tdi(std::size_t index) const {
-  return index == 0 ? pf_->tdi() : vfs_.at(index - 1)->tdi();
-}
-
-std::optional<Bytes> DmaEngineCard::answer_message(wire::Protocol protocol, ByteView message,
-                                                   std::uint32_t session) {
-  const schedule::WriteLock lock(lock_);
-  return pf_->dsm().answer_message(protocol, message, session);
-}
-
-void DmaEngineCard::session_ended(std::uint32_t session) {
-  const schedule::WriteLock lock(lock_);
-  pf_->dsm().session_ended(session);
-}
-
-Attester& DmaEngineCard::attester() { return pf_->dsm().attester(); }
-void DmaEngineCard::speak_by(DoeSpeaker& speaker) { pf_->dsm().speak_by(speaker); }
-DsmMessages& DmaEngineCard::messages() { return pf_->dsm(); }
 
 }  // namespace teeio::device

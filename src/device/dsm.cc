@@ -7,6 +7,9 @@
 #include "crypto/secret.h"
 #include "spdm/session_channel.h"
 #include "wire/doe.h"
+#include "wire/ide_km.h"
+#include "wire/spdm.h"
+#include "wire/tdisp.h"
 
 namespace teeio::device {
 namespace {
@@ -118,6 +121,21 @@ void Dsm::session_ended(std::uint32_t session) {
 void Dsm::stream_lost(std::uint8_t stream_id, std::string_view cause) {
   for (Tdi* tdi : tdisp_.tdis())
     if (tdi->uses(stream_id)) tdi->violate(cause);
+}
+
+std::vector<std::string_view> message_names() {
+  constexpr unsigned kFirstRequest = 0x80;  // of SPDM and TDISP
+  std::vector<std::string_view> names = {"an object", "DOE_DISCOVERY", "TDISP", "IDE_KM"};
+  for (unsigned code = kFirstRequest; code <= UINT8_MAX; ++code)
+    for (const std::string_view name : {wire::spdm_name(static_cast<std::uint8_t>(code)),
+                                        wire::tdisp_name(static_cast<std::uint8_t>(code))})
+      if (!name.ends_with("_UNKNOWN")) names.push_back(name);
+  for (const auto object : {wire::IdeKmObject::kQuery, wire::IdeKmObject::kKeyProg,
+                            wire::IdeKmObject::kKSetGo, wire::IdeKmObject::kKSetStop})
+    names.push_back(wire::ide_km_name(std::to_underlying(object)));
+  for (const std::string_view unknown : {"SPDM_UNKNOWN", "TDISP_UNKNOWN", "IDE_KM_UNKNOWN"})
+    names.push_back(unknown);
+  return names;
 }
 
 }  // namespace teeio::device

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "device/attester.h"
@@ -62,5 +64,8 @@ class Dsm final : public DsmMessages, private IdeResponder::Listener, private At
   TdispResponder tdisp_;
   DoeSpeaker* speaker_ = nullptr;
 };
+
+/// Every name that Dsm::last_message() can have.
+[[nodiscard]] std::vector<std::string_view> message_names();
 
 }  // namespace teeio::device

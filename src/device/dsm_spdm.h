@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "crypto/signature.h"
@@ -15,6 +16,7 @@ struct DsmSpdm {
   crypto::KeyType key_type = crypto::KeyType::kP384;
   std::uint64_t seed = 0;  ///< of its keys and certificates: equal seeds, equal identities
   Bytes hardware{};        ///< what the card is, measured as it stands
+  std::string_view model = "dma-engine";  ///< in the texts that stand for its code; a literal
 };
 
 }  // namespace teeio::device

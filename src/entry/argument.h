@@ -14,6 +14,21 @@ struct Word {
   std::string_view name;
 };
 
+/// A list of them, or who is asked for it: vendors add to some.
+class Words {
+ public:
+  constexpr Words() = default;
+  template <std::size_t N>
+  constexpr Words(const Word (&words)[N]) : words_(words) {}  // NOLINT(google-explicit-constructor)
+  constexpr Words(std::span<const Word> (*ask)())
+      : ask_(ask) {}  // NOLINT(google-explicit-constructor)
+  [[nodiscard]] std::span<const Word> get() const { return ask_ == nullptr ? words_ : ask_(); }
+
+ private:
+  std::span<const Word> words_;
+  std::span<const Word> (*ask_)() = nullptr;
+};
+
 /// A field of an ioctl's argument: where it is and how it is printed.
 struct Field {
   std::string_view name;
@@ -28,16 +43,33 @@ struct Field {
     kFeature,  ///< VFIO_DEVICE_FEATURE: one of `words` in 16 bits, flags above
     kCode,     ///< a firmware's status
     kViommu,   ///< a type of vIOMMU: the TSM's is another number in each profile
+    kRequest,  ///< a guest request's operation, numbered anew in later profiles
   } form = Form::kNumber;
-  std::span<const Word> words = {};
+  Words words = {};
 };
 
-/// What an ioctl's argument is: a struct's fields, or, without any, a value itself.
-struct Layout {
-  std::string_view call;
-  std::span<const Field> fields;
-  std::span<const Word> words = {};
+/// What an ioctl's argument is.
+struct Argument {
+  enum class Kind : std::uint8_t {
+    kPlain,   ///< none, or a bare number
+    kValue,   ///< one of `words`
+    kStruct,  ///< an address of `fields`
+  } kind = Kind::kPlain;
+  std::span<const Field> fields = {};
+  Words words = {};
+
+  constexpr Argument() = default;
+  template <std::size_t N>
+  constexpr Argument(const Field (&all)[N])  // NOLINT(google-explicit-constructor)
+      : kind(Kind::kStruct), fields(all) {}
 };
+inline constexpr Argument kPlain;
+constexpr Argument one_of(Words words) {
+  Argument argument;
+  argument.kind = Argument::Kind::kValue;
+  argument.words = words;
+  return argument;
+}
 
 #define TEEIO_FIELD(type, member, ...)                                                 \
   ::teeio::entry::Field {                                                              \
@@ -49,10 +81,6 @@ struct Layout {
   ::teeio::entry::Word { static_cast<std::uint64_t>(::teeio::abi::name), #name }
 #define TEEIO_MACRO(name) \
   ::teeio::entry::Word { static_cast<std::uint64_t>(name), #name }
-
-[[nodiscard]] std::span<const Layout> iommufd_layouts();
-[[nodiscard]] std::span<const Layout> vfio_layouts();
-[[nodiscard]] std::span<const Layout> kvm_layouts();
 
 /// Words that vendors add.
 [[nodiscard]] std::span<const Word> vm_type_words();

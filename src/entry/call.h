@@ -10,6 +10,7 @@
 
 #include "abi/profile.h"
 #include "base/result.h"
+#include "entry/argument.h"
 #include "host/iommufd/environment.h"
 #include "host/kvm/kvm.h"
 #include "host/mm/caller.h"
@@ -48,17 +49,40 @@ struct Call {
 
 enum class Support : std::uint8_t { kComplete, kPartial, kRefused };
 
-/// One ioctl: its number, its name, its handler and how far it goes (one that is
-/// kRefused checks its arguments as Linux does, and then refuses). The table is
-/// the one place for all of them: dispatch, `teeio abi`, `-v` and the fuzzer read
-/// it.
+/// One ioctl: its number, its name, its handler, its argument and how far it goes. The
+/// table is the one place for all of them: dispatch, `teeio abi` and `-v` read it.
 struct Row {
   std::uint32_t command;
   std::string_view name;
+  /// One that is kRefused checks its arguments as Linux does, and then refuses; without a
+  /// handler it is refused as what nobody knows.
   Result<std::int64_t> (*handler)(Call&);
+  Argument argument;
   Support support = Support::kComplete;
   std::string_view why = {};  ///< what is missing, unless kComplete
+  /// Of a proposed one: its number in a profile. `command` may be one that Linux has given to
+  /// another call since.
+  std::optional<std::uint32_t> abi::ProposedAbi::* proposed = nullptr;
+  enum class When : std::uint8_t {
+    kSetUp,   ///< a device that is bound to an iommufd, a container that has an IOMMU
+    kAlways,  ///< also before
+  } when = When::kSetUp;
+
+  /// Its number; nullopt where the profile has no such call.
+  [[nodiscard]] constexpr std::optional<std::uint32_t> number(const abi::ProposedAbi& abi) const {
+    return proposed == nullptr ? std::optional(command) : abi.*proposed;
+  }
 };
+
+/// Whether each number that names a struct's size has its fields.
+consteval bool structs_are_laid_out(std::span<const Row> rows) {
+  for (const Row& row : rows) {
+    const bool sized =
+        (row.command >> 30U & 1U) != 0 && (row.command >> 16U & 0x3fffU) != 0;  // _IOW
+    if (sized && row.argument.kind != Argument::Kind::kStruct) return false;
+  }
+  return true;
+}
 
 [[nodiscard]] std::span<const Row> iommufd_rows();
 [[nodiscard]] std::span<const Row> vfio_rows();

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "abi/proposed.h"
 #include "base/bytes.h"
+#include "entry/guest_request.h"
 
 namespace teeio::entry {
 namespace {
@@ -61,6 +63,13 @@ std::string viommu_text(std::span<const Word> words, std::uint64_t value, abi::A
   return enumerator_text(words, value);
 }
 
+/// Words have the first posting's numbers.
+std::string request_text(std::span<const Word> words, std::uint64_t value,
+                         abi::AbiProfile profile) {
+  const auto op = request_op(abi::proposed_abi(profile).dialect, value);
+  return op ? enumerator_text(words, std::to_underlying(*op)) : fmt::format("{:#x}", value);
+}
+
 std::string value_text(const Field& field, ByteView argument, std::span<const Field> fields,
                        abi::AbiProfile profile) {
   const std::uint64_t value = value_of(field, argument);
@@ -72,15 +81,17 @@ std::string value_text(const Field& field, ByteView argument, std::span<const Fi
     case Form::kFd:
       return fmt::format("{}", static_cast<std::int32_t>(value));
     case Form::kEnum:
-      return enumerator_text(field.words, value);
+      return enumerator_text(field.words.get(), value);
     case Form::kFlags:
-      return flags_text(field.words, value);
+      return flags_text(field.words.get(), value);
     case Form::kFeature:
-      return feature_text(field.words, value);
+      return feature_text(field.words.get(), value);
     case Form::kCode:
       return code_text(argument, fields, value);
+    case Form::kRequest:
+      return request_text(field.words.get(), value, profile);
     case Form::kViommu:
-      return viommu_text(field.words, value, profile);
+      return viommu_text(field.words.get(), value, profile);
   }
   return {};
 }
@@ -93,24 +104,17 @@ std::size_t size_of(std::span<const Field> fields) {
 
 }  // namespace
 
-const Layout* layout_of(std::string_view name) {
-  for (const std::span<const Layout> room : {iommufd_layouts(), vfio_layouts(), kvm_layouts()})
-    if (const auto at = std::ranges::find(room, name, &Layout::call); at != room.end()) return &*at;
-  return nullptr;
-}
-
-std::string describe_argument(mm::UserMemory& memory, std::string_view name, std::uint64_t argument,
+std::string describe_argument(mm::UserMemory& memory, const Argument& what, std::uint64_t argument,
                               abi::AbiProfile profile) {
-  const Layout* const layout = layout_of(name);
-  if (layout != nullptr && layout->fields.empty()) return enumerator_text(layout->words, argument);
+  if (what.kind == Argument::Kind::kValue) return enumerator_text(what.words.get(), argument);
   std::string plain = fmt::format("{:#x}", argument);
-  if (layout == nullptr) return argument == 0 ? "0" : plain;
-  Bytes bytes(size_of(layout->fields));
+  if (what.kind == Argument::Kind::kPlain) return argument == 0 ? "0" : plain;
+  Bytes bytes(size_of(what.fields));
   if (!memory.read(argument, bytes)) return plain;
   std::string text = "{";
-  for (const Field& field : layout->fields) {
+  for (const Field& field : what.fields) {
     if (text.size() > 1) text += ", ";
-    text.append(field.name).append("=").append(value_text(field, bytes, layout->fields, profile));
+    text.append(field.name).append("=").append(value_text(field, bytes, what.fields, profile));
   }
   return text + "}";
 }

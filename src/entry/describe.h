@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "abi/profile.h"
 #include "entry/argument.h"
@@ -10,13 +9,10 @@
 
 namespace teeio::entry {
 
-/// What an ioctl's argument is; null for one that takes none, or that nobody has laid out.
-[[nodiscard]] const Layout* layout_of(std::string_view name);
-
 /// An ioctl's argument as it stands in the program's memory, in strace's manner:
 /// "{flags=IOMMU_IOAS_MAP_READABLE, ioas_id=3, …}"; the bare number when the call takes
 /// none or the memory cannot be read. `profile`: whose numbers proposed values have.
-[[nodiscard]] std::string describe_argument(mm::UserMemory& memory, std::string_view name,
+[[nodiscard]] std::string describe_argument(mm::UserMemory& memory, const Argument& what,
                                             std::uint64_t argument,
                                             abi::AbiProfile profile = abi::AbiProfile::kTeeio);
 

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "abi/vfio.h"
 #include "entry/attribute_file.h"
 #include "entry/describe.h"
 #include "entry/kvm_handlers.h"
@@ -45,17 +44,14 @@ Lane lane_of(FileKind kind) {
 /// What comes before the number is even looked at. Errors: EINVAL on a VFIO file
 /// before BIND_IOMMUFD; EIO on a VM of another process or a dead one.
 Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
+  const bool always = row != nullptr && row->when == Row::When::kAlways;
   switch (file.kind()) {
     case FileKind::kVfioDevice:
-      if (static_cast<vfio::DeviceFile&>(file).access_granted() ||
-          (row != nullptr && row->name == "VFIO_DEVICE_BIND_IOMMUFD"))
-        return {};
+      if (static_cast<vfio::DeviceFile&>(file).access_granted() || always) return {};
       return fail(Errno::kInval, "the device is not bound to an iommufd yet");
     case FileKind::kVfioContainer:
       // vfio_fops_unl_ioctl(): all but three calls are the IOMMU's.
-      if ((row != nullptr && row->command <= VFIO_SET_IOMMU) ||
-          static_cast<vfio::ContainerFile&>(file).container().has_iommu())
-        return {};
+      if (always || static_cast<vfio::ContainerFile&>(file).container().has_iommu()) return {};
       return fail(Errno::kInval, "the container has no IOMMU yet");
     case FileKind::kKvmVm:
       static_cast<kvm::VmFile&>(file).vm().irq_fds().poll();
@@ -123,7 +119,7 @@ Result<std::int64_t> Dispatch::ioctl(mm::Caller& caller, object::File& file, std
                                 {.detail = {}, .function = function_of(file)});
   auto result = [&]() -> Result<std::int64_t> {
     TEEIO_TRY(precheck(caller, file, row));
-    if (row != nullptr) return row->handler(call);
+    if (row != nullptr && row->handler != nullptr) return row->handler(call);
     const bool known =
         !linux_name(file.kind(), command).empty() && abi::hidden_ioctl(host_.profile) != command;
     const std::string_view hint = profile_hint(file.kind(), host_.profile, command);
@@ -183,7 +179,8 @@ std::string Dispatch::describe(mm::Caller& caller, object::File& file, std::uint
   std::string_view name = row != nullptr ? row->name : linux_name(file.kind(), command);
   if (name.empty()) return fmt::format("{:#x}, {:#x}", command, argument);
   return fmt::format("{}, {}", name,
-                     describe_argument(caller.memory(), name, argument, host_.profile));
+                     describe_argument(caller.memory(), row != nullptr ? row->argument : kPlain,
+                                       argument, host_.profile));
 }
 
 }  // namespace teeio::entry

@@ -36,6 +36,9 @@ class Dispatch final : public SystemCalls {
                                          std::uint32_t flags) override;
   Result<std::int64_t> ioctl(mm::Caller& caller, object::File& file, std::uint32_t command,
                              std::uint64_t argument) override;
+  Result<object::Ref<object::File>> stand_in(mm::Caller& caller, std::int32_t fd,
+                                             std::uint32_t command,
+                                             std::uint64_t argument) override;
   Result<std::size_t> read(mm::Caller& caller, object::File& file, std::uint64_t offset,
                            std::span<std::byte> out) override;
   Result<std::size_t> write(mm::Caller& caller, object::File& file, std::uint64_t offset,
@@ -45,6 +48,7 @@ class Dispatch final : public SystemCalls {
   void set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFile> mapped) override;
   [[nodiscard]] Polling polling(object::File& file) override;
   [[nodiscard]] std::size_t record_bytes(object::File& file) override;
+  void put_back(object::File& file, ByteView bytes) override;
   void set_readiness(object::File& file, std::unique_ptr<mm::Readiness> readiness) override;
   [[nodiscard]] FileStat stat(object::File& file) override;
   [[nodiscard]] Position position(object::File& file) override;
@@ -59,8 +63,6 @@ class Dispatch final : public SystemCalls {
 
  private:
   Result<object::Ref<object::File>> open_container();
-  Result<std::int64_t> run(Call& call, std::uint32_t command);
-  const Row* find(const object::File& file, std::uint32_t command) const;
 
   Host& host_;
   Devices& devices_;

@@ -142,6 +142,11 @@ std::size_t Dispatch::record_bytes(object::File& file) {
   return static_cast<iommufd::EventQueueFile&>(file).record_bytes();
 }
 
+void Dispatch::put_back(object::File& file, ByteView bytes) {
+  if (polling(file) != Polling::kAlways)
+    static_cast<iommufd::EventQueueFile&>(file).put_back(bytes);
+}
+
 void Dispatch::set_readiness(object::File& file, std::unique_ptr<mm::Readiness> readiness) {
   if (polling(file) != Polling::kAlways)
     static_cast<iommufd::EventQueueFile&>(file).set_readiness(std::move(readiness));

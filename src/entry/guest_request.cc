@@ -11,19 +11,6 @@ namespace {
 using abi::RequestDialect;
 using tsm::RequestOp;
 
-/// v6 begins where v5 had objects, and v7 adds those behind; what is one vendor's alone
-/// keeps its place behind SET_TDI_STATE.
-std::optional<RequestOp> op_of(RequestDialect dialect, std::uint32_t op) {
-  constexpr auto kFirst = abi::TSM_REQ_V7_VALIDATE_MMIO;
-  constexpr auto kFirstObject = abi::TSM_REQ_V7_READ_OBJECT;
-  constexpr auto kLast = abi::TSM_REQ_V7_OBJECT_INFO;
-  if (op < kFirst || op > kLast) return std::nullopt;
-  if (op < kFirstObject)
-    return static_cast<RequestOp>(op - kFirst + std::to_underlying(RequestOp::kValidateMmio));
-  if (dialect == RequestDialect::kV6) return std::nullopt;
-  return static_cast<RequestOp>(op - kFirstObject + std::to_underlying(RequestOp::kReadObject));
-}
-
 template <class T>
 Result<T> exactly(ByteView payload, std::string_view why) {
   T value{};
@@ -99,6 +86,23 @@ Result<Bytes> payload_of(RequestDialect dialect, RequestOp op, ByteView payload,
 
 }  // namespace
 
+/// v6 begins where v5 had objects, and v7 adds those behind; what is one vendor's alone
+/// keeps its place behind SET_TDI_STATE.
+std::optional<RequestOp> request_op(RequestDialect dialect, std::uint64_t op) {
+  if (dialect == RequestDialect::kV5) {
+    const auto same = static_cast<RequestOp>(op);
+    return tsm::known(same) ? std::optional(same) : std::nullopt;
+  }
+  constexpr auto kFirst = abi::TSM_REQ_V7_VALIDATE_MMIO;
+  constexpr auto kFirstObject = abi::TSM_REQ_V7_READ_OBJECT;
+  constexpr auto kLast = abi::TSM_REQ_V7_OBJECT_INFO;
+  if (op < kFirst || op > kLast) return std::nullopt;
+  if (op < kFirstObject)
+    return static_cast<RequestOp>(op - kFirst + std::to_underlying(RequestOp::kValidateMmio));
+  if (dialect == RequestDialect::kV6) return std::nullopt;
+  return static_cast<RequestOp>(op - kFirstObject + std::to_underlying(RequestOp::kReadObject));
+}
+
 Result<ReadRequest> read_guest_request(RequestDialect dialect,
                                        const abi::iommu_vdevice_tsm_req& arg, ByteView payload,
                                        mm::UserMemory& memory) {
@@ -114,7 +118,7 @@ Result<ReadRequest> read_guest_request(RequestDialect dialect,
           "iommufd-v7");
     return read;
   }
-  const auto op = op_of(dialect, arg.op);
+  const auto op = request_op(dialect, arg.op);
   if (!op) return fail(Errno::kInval, "the profile has no such guest request");
   read.op = *op;
   TEEIO_ASSIGN(read.payload, payload_of(dialect, *op, payload, memory));

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "abi/profile.h"
 #include "abi/proposed.h"
 #include "base/bytes.h"
@@ -21,6 +24,10 @@ struct ReadRequest {
     return {.op = op, .arch = arch, .payload = payload, .response_limit = response_limit};
   }
 };
+
+/// The operation that `number` is in a dialect; nullopt: none.
+[[nodiscard]] std::optional<tsm::RequestOp> request_op(abi::RequestDialect dialect,
+                                                       std::uint64_t number);
 
 /// What IOMMU_VDEVICE_TSM_REQ carries, from `payload` (and, for a nonce, `memory`).
 /// Errors: EINVAL an operation that the dialect does not have, or a payload of another

@@ -155,7 +155,8 @@ Result<void> simple(const TestCall& test) {
       return file->unpin(arg.words[0]);
     }
     case abi::IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT:
-      // No mapping here goes through temporary lists of pages: nothing is limited.
+      // pages.c, __batch_init(): an element is a run of pages. Here any mapping's pages are
+      // one run, so that each limit that is allowed is kept.
       if (arg.words[0] < kLeastMemory) return fail(Errno::kInval, "too little for one page");
       return {};
     case abi::IOMMU_TEST_OP_TRIGGER_VEVENT:

@@ -57,6 +57,15 @@ Result<std::int64_t> ioctl_get_clock(Call& call);
 Result<std::int64_t> ioctl_vm_set_tsc_khz(Call& call);
 Result<std::int64_t> ioctl_vm_get_tsc_khz(Call& call);
 
+// Of VM types with Arm's instructions.
+Result<std::int64_t> ioctl_preferred_target(Call& call);
+Result<std::int64_t> ioctl_populate(Call& call);
+Result<std::int64_t> ioctl_vm_set_device_attr(Call& call);
+Result<std::int64_t> ioctl_vm_has_device_attr(Call& call);
+Result<std::int64_t> ioctl_vcpu_init(Call& call);
+Result<std::int64_t> ioctl_get_one_reg(Call& call);
+Result<std::int64_t> ioctl_set_one_reg(Call& call);
+
 Result<std::int64_t> ioctl_run(Call& call);
 Result<std::int64_t> ioctl_get_regs(Call& call);
 Result<std::int64_t> ioctl_set_regs(Call& call);

@@ -92,7 +92,7 @@ Result<std::int64_t> ioctl_create_device(Call& call) {
   if (arg.type != abi::KVM_DEV_TYPE_VFIO) return fail(Errno::kNoDev, "KVM has no such device");
   if ((arg.flags & KVM_CREATE_DEVICE_TEST) != 0) return 0;
   TEEIO_ASSIGN(object::Ref<object::File> file,
-               kvm::VfioDevice::create(object::Ref<kvm::Vm>::share(vm_of(call))));
+               kvm::VfioDevice::create(static_cast<kvm::VmFile&>(call.file)));
   TEEIO_ASSIGN(const std::int32_t fd, call.caller.install(std::move(file), O_RDWR | O_CLOEXEC));
   arg.fd = static_cast<std::uint32_t>(fd);
   TEEIO_TRY(copy_out(call.memory(), call.argument, arg));

@@ -1,7 +1,6 @@
 #include "entry/support.h"
 
 #include <algorithm>
-#include <array>
 
 #include "abi/ioctls.h"
 
@@ -38,29 +37,6 @@ std::optional<abi::FileKind> abi_kind(FileKind kind) {
       return std::nullopt;
   }
   return std::nullopt;
-}
-
-/// A proposed ioctl and its number in a profile. Known by its name: its number in
-/// the table may be one that Linux has given to another call since.
-struct Proposed {
-  std::string_view name;
-  std::optional<std::uint32_t> number;
-};
-
-std::array<Proposed, 5> proposed(abi::AbiProfile profile) {
-  const abi::ProposedAbi p = abi::proposed_abi(profile);
-  return {{{"VFIO_DEVICE_TSM_BIND", p.vfio_tsm_bind},
-           {"VFIO_DEVICE_TSM_UNBIND", p.vfio_tsm_unbind},
-           {"IOMMU_VDEVICE_TSM_OP", p.vdevice_tsm_op},
-           {"IOMMU_VDEVICE_TSM_REQ", p.vdevice_tsm_req},
-           {"IOMMU_VDEVICE_TSM_GUEST_REQUEST", p.vdevice_tsm_guest_request}}};
-}
-
-/// What `row` is among the proposed ones; null if it is Linux's own.
-const Proposed* find_proposed(std::span<const Proposed> all, const Row& row) {
-  const auto at =
-      std::find_if(all.begin(), all.end(), [&](const Proposed& p) { return p.name == row.name; });
-  return at == all.end() ? nullptr : &*at;
 }
 
 constexpr FileKind kKinds[] = {
@@ -101,14 +77,11 @@ std::span<const Row> rows_of(FileKind kind) {
 
 const Row* find_row(FileKind kind, abi::AbiProfile profile, std::uint32_t command) {
   const std::span<const Row> rows = rows_of(kind);
-  const std::array numbers = proposed(profile);
-  for (const Proposed& p : numbers) {
-    if (p.number != command) continue;
+  const abi::ProposedAbi abi = abi::proposed_abi(profile);
+  // A proposed call comes before what Linux has at its number.
+  for (const bool is_proposed : {true, false})
     for (const Row& row : rows)
-      if (row.name == p.name) return &row;  // whatever Linux has at that number
-  }
-  for (const Row& row : rows)
-    if (row.command == command && find_proposed(numbers, row) == nullptr) return &row;
+      if ((row.proposed != nullptr) == is_proposed && row.number(abi) == command) return &row;
   return nullptr;
 }
 
@@ -152,8 +125,7 @@ std::string_view profile_hint(FileKind kind, abi::AbiProfile profile, std::uint3
   if (find_row(kind, profile, command) != nullptr) return {};
   for (std::size_t i = 0; i < abi::kAbiProfiles.size(); ++i) {
     const Row* row = find_row(kind, abi::kAbiProfiles[i], command);
-    const auto numbers = proposed(abi::kAbiProfiles[i]);
-    if (row != nullptr && find_proposed(numbers, *row) != nullptr) return kHints[i];
+    if (row != nullptr && row->proposed != nullptr) return kHints[i];
   }
   return {};
 }
@@ -162,13 +134,11 @@ std::vector<SupportRow> support_table(abi::AbiProfile profile) {
   std::vector<SupportRow> table;
   for (const FileKind kind : kKinds) {
     const std::size_t first = table.size();
-    const std::array numbers = proposed(profile);
     for (const Row& row : rows_of(kind)) {
-      const Proposed* const moved = find_proposed(numbers, row);
-      if (moved != nullptr && !moved->number) continue;
-      if (moved == nullptr && abi::hidden_ioctl(profile) == row.command) continue;
-      const std::uint32_t number = moved != nullptr ? *moved->number : row.command;
-      table.push_back({kind, number, row.name, row.support, row.why, refusal_of(kind, true)});
+      const auto number = row.number(abi::proposed_abi(profile));
+      if (!number) continue;
+      if (row.proposed == nullptr && abi::hidden_ioctl(profile) == row.command) continue;
+      table.push_back({kind, *number, row.name, row.support, row.why, refusal_of(kind, true)});
     }
     for (const abi::IoctlName& name : abi::ioctls_of(*abi_kind(kind)))
       if (find_row(kind, profile, name.request) == nullptr &&

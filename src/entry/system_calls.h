@@ -40,6 +40,15 @@ class SystemCalls {
   /// ioctl(2). The value is the call's return value, >= 0.
   virtual Result<std::int64_t> ioctl(mm::Caller& caller, object::File& file, std::uint32_t command,
                                      std::uint64_t argument) = 0;
+  /// Where KVM is the host's own (`teeio run --host-kvm`): the file of ours that answers
+  /// ioctl(2) with this command in place of `fd`, which is none of ours; null: the kernel
+  /// answers. So it is with the KVM VFIO device of a VM, which a kernel's own would be given
+  /// files that it does not know. Errors: EPERM the program forbids to look at its descriptors.
+  virtual Result<object::Ref<object::File>> stand_in(mm::Caller&, std::int32_t /*fd*/,
+                                                     std::uint32_t /*command*/,
+                                                     std::uint64_t /*argument*/) {
+    return object::Ref<object::File>();
+  }
   /// pread(2)/pwrite(2), and read/write with the file's own position kept by the
   /// caller. The value is the count of bytes done, 0 at the end of the file.
   virtual Result<std::size_t> read(mm::Caller& caller, object::File& file, std::uint64_t offset,
@@ -105,6 +114,8 @@ class SystemCalls {
   virtual void set_readiness(object::File&, std::unique_ptr<mm::Readiness>) {}
   /// Bytes of a record, which a read or a write does not cut; 1: any size may be cut.
   [[nodiscard]] virtual std::size_t record_bytes(object::File&) { return 1; }
+  /// What read() gave, and the program's memory did not take: the next read() gives it.
+  virtual void put_back(object::File&, ByteView) {}
 };
 
 }  // namespace teeio::entry

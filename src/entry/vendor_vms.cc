@@ -6,7 +6,7 @@
 namespace teeio::entry {
 
 const VendorVm* vendor_vm(std::uint64_t type) {
-  for (const VendorVm* row : {&tdx_vendor_vm(), &snp_vendor_vm()})
+  for (const VendorVm* row : {&tdx_vendor_vm(), &snp_vendor_vm(), &realm_vendor_vm()})
     if (row->type == type) return row;
   return nullptr;
 }

@@ -25,5 +25,6 @@ struct VendorVm {
 
 [[nodiscard]] const VendorVm& tdx_vendor_vm();
 [[nodiscard]] const VendorVm& snp_vendor_vm();
+[[nodiscard]] const VendorVm& realm_vendor_vm();
 
 }  // namespace teeio::entry

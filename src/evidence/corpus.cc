@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/hex.h"
 #include "crypto/dice.h"
 #include "crypto/hash.h"
 #include "crypto/random.h"

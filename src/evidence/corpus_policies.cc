@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/hex.h"
 #include "crypto/hash.h"
 #include "evidence/corpus_device.h"
 #include "evidence/measurement_values.h"

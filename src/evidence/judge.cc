@@ -18,6 +18,12 @@ std::vector<Clause> judge(const Statement& statement, const Policy& policy,
   return out.take();
 }
 
+bool is_bound(std::span<const Clause> clauses) {
+  return std::ranges::any_of(clauses, [](const Clause& one) {
+    return one.id == "binding.evidence" && one.verdict == Verdict::kHolds;
+  });
+}
+
 bool trusted(std::span<const Clause> clauses) {
   return std::ranges::none_of(clauses,
                               [](const Clause& one) { return one.verdict == Verdict::kFails; });

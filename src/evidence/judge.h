@@ -36,6 +36,8 @@ struct Circumstances {
 /// measurements, freshness, interface report, binding. Total.
 [[nodiscard]] std::vector<Clause> judge(const Statement& statement, const Policy& policy,
                                         const Circumstances& now);
+/// Firmware vouched for the evidence, so it is of this device and of no other good one.
+[[nodiscard]] bool is_bound(std::span<const Clause> clauses);
 /// No clause fails.
 [[nodiscard]] bool trusted(std::span<const Clause> clauses);
 

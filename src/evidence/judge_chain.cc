@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/hex.h"
 #include "crypto/chain_problem.h"
 #include "evidence/clauses.h"
 #include "evidence/measurement_values.h"

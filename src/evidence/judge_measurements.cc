@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/hex.h"
 #include "crypto/hash.h"
 #include "evidence/clauses.h"
 #include "evidence/measurement_values.h"
@@ -96,7 +97,9 @@ void judge_debugging(const Case& c, Clauses& out) {
     return out.decide("measurements.debug", !mode->debugged(),
                       measurement_text(block.type, block.value));
   }
-  out.skip("measurements.debug", "the device does not say in which mode it is");
+  constexpr std::string_view kSilent = "the device does not say in which mode it is";
+  if (c.policy.mode_required) return out.refuse("measurements.debug", std::string(kSilent));
+  out.skip("measurements.debug", std::string(kSilent));
 }
 
 }  // namespace

@@ -42,19 +42,19 @@ void judge_memory(const Case& c, const wire::TdispReport& report, Clauses& out) 
 
 void judge_digest(std::string id, const Case& c, const std::optional<Bytes>& given,
                   ByteView of_the_file, ByteView object, Clauses& out) {
-  ByteView wanted;
-  if (given)
-    wanted = *given;
-  else if (c.policy.trust_digests_of_file)
-    wanted = of_the_file;
-  if (wanted.empty()) {
+  const auto is_of_it = [object](ByteView digest) {
+    return std::ranges::equal(crypto::hash(crypto::HashAlgorithm::kSha384, object).view(), digest);
+  };
+  // Whoever wrote the file wrote down what speaks against it: no policy is needed for that.
+  if (!of_the_file.empty() && !is_of_it(of_the_file))
+    return out.refuse(std::move(id), "by the file's own record firmware vouched for other bytes");
+  if (!given && (of_the_file.empty() || !c.policy.trust_digests_of_file)) {
     constexpr std::string_view kNothing =
         "no digest from the guest's firmware: this may be of another device";
     if (c.policy.binding_required) return out.refuse(std::move(id), std::string(kNothing));
     return out.skip(std::move(id), std::string(kNothing));
   }
-  const bool same =
-      std::ranges::equal(crypto::hash(crypto::HashAlgorithm::kSha384, object).view(), wanted);
+  const bool same = !given || is_of_it(*given);
   out.decide(std::move(id), same,
              same ? "firmware vouched for these bytes" : "firmware vouched for other bytes");
 }

@@ -99,33 +99,4 @@ Result<std::uint64_t> secure_version(ByteView value) {
   return Reader(value).le<std::uint64_t>();
 }
 
-std::string to_hex(ByteView bytes) {
-  std::string out;
-  out.reserve(2 * bytes.size());
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  for (const std::byte b : bytes) {
-    out += kDigits[std::to_integer<unsigned>(b) >> 4U];
-    out += kDigits[std::to_integer<unsigned>(b) & 0xfU];
-  }
-  return out;
-}
-
-std::optional<Bytes> from_hex(std::string_view text) {
-  const auto digit = [](char c) -> int {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  if (text.size() % 2 != 0) return std::nullopt;
-  Bytes out;
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    const int high = digit(text[i]);
-    const int low = digit(text[i + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out.push_back(static_cast<std::byte>(high << 4 | low));
-  }
-  return out;
-}
-
 }  // namespace teeio::evidence

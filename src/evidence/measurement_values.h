@@ -40,8 +40,4 @@ struct DeviceMode {
 /// A security version number: eight bytes. Errors: EINVAL for another size.
 [[nodiscard]] Result<std::uint64_t> secure_version(ByteView value);
 
-[[nodiscard]] std::string to_hex(ByteView bytes);
-/// Nullopt when `text` is no even number of hexadecimal digits.
-[[nodiscard]] std::optional<Bytes> from_hex(std::string_view text);
-
 }  // namespace teeio::evidence

@@ -10,6 +10,7 @@
 #include <limits>
 #include <set>
 
+#include "base/hex.h"
 #include "crypto/dice.h"
 #include "evidence/measurement_values.h"
 #include "wire/spdm_algorithms.h"
@@ -27,6 +28,11 @@ class Section {
   Section(const toml::table* table, std::string name, std::string_view file, std::string& problem)
       : table_(table), name_(std::move(name)), file_(file), problem_(problem) {}
 
+  /// The policy has this table.
+  [[nodiscard]] bool is_there() const { return table_ != nullptr; }
+  [[nodiscard]] bool has(std::string_view key) const {
+    return table_ != nullptr && table_->contains(key);
+  }
   void flag(std::string_view key, bool& into) {
     if (const toml::node* node = take(key)) {
       if (const auto value = node->value_exact<bool>())
@@ -56,6 +62,20 @@ class Section {
       into = static_cast<Number>(*value);
     else
       wrong(*node, key, fmt::format("a whole number from 0 to {}", kMost));
+  }
+  /// What tells this table from others of its kind: required, not in `taken`, from `least` on.
+  template <class Number>
+  Number identifier(std::string_view key, Number least, std::set<Number>& taken) {
+    required(key);
+    std::optional<Number> value;
+    number(key, value);
+    const toml::node* node = take(key);
+    if (!value || node == nullptr) return least;
+    if (*value < least)
+      wrong(*node, key, fmt::format("a whole number from {} on", least));
+    else if (!taken.insert(*value).second)
+      wrong(*node, key, "a number that no table before has");
+    return *value;
   }
   void text(std::string_view key, std::optional<std::string>& into) {
     if (const toml::node* node = take(key)) {
@@ -208,9 +228,13 @@ void read_chain(Section& section, Policy& policy) {
   section.choice("validity", "judged", "ignored", policy.judge_validity);
   section.bytes("leaf_keys", policy.leaf_keys);
   section.text("device", policy.device_info);
-  std::vector<Bytes> ueid;
-  section.bytes("ueid", ueid);
-  if (!ueid.empty()) policy.ueid = ueid.front();
+  section.each("ueid", "one hexadecimal text", [&](const toml::node& node) {
+    const auto value = node.value_exact<std::string_view>();
+    const auto hex = value ? from_hex(*value) : std::nullopt;
+    const bool first = !policy.ueid;
+    if (hex) policy.ueid = *hex;
+    return hex && first;
+  });
   section.tables("tcb", [&](Section& one) { read_tcb(one, policy.tcb.emplace_back()); });
 }
 
@@ -228,11 +252,9 @@ void read_spdm(Section& section, Policy& policy) {
   names(section, "signatures", policy.signatures, is_signature, "algorithms as \"ECDSA-P384\"");
 }
 
-void read_block(Section& section, WantedBlock& block) {
-  section.required("index");
-  std::optional<std::uint8_t> index;
-  section.number("index", index);
-  block.index = index.value_or(0);
+/// SPDM's blocks begin with 1: index 0 asks for how many there are (DSP0274, GET_MEASUREMENTS).
+void read_block(Section& section, WantedBlock& block, std::set<std::uint8_t>& taken) {
+  block.index = section.identifier("index", std::uint8_t{1}, taken);
   section.each("type", "a type as \"firmware\" or \"svn\"", [&](const toml::node& node) {
     const auto word = node.value_exact<std::string_view>();
     block.type = word ? measurement_type_of(*word) : std::nullopt;
@@ -246,12 +268,10 @@ void read_report(Section& section, Policy& policy) {
   section.flag("required", policy.report_required);
   section.choice("non_tee_memory", "allowed", "refused", policy.allow_non_tee_memory);
   section.flag("no_update_after_lock", policy.no_update_after_lock);
+  std::set<std::uint16_t> taken;
   section.tables("range", [&](Section& one) {
     WantedRange& range = policy.ranges.emplace_back();
-    one.required("id");
-    std::optional<std::uint16_t> id;
-    one.number("id", id);
-    range.id = id.value_or(0);
+    range.id = one.identifier("id", std::uint16_t{0}, taken);
     one.number("pages", range.pages);
   });
 }
@@ -275,11 +295,14 @@ std::expected<Policy, std::string> Policy::parse(std::string_view text, std::str
             [&](Section& s) { s.choice("nonce", "required", "ignored", policy.nonce_required); });
   top.table("measurements", [&](Section& s) {
     s.choice("debug", "allowed", "refused", policy.allow_debug);
+    policy.mode_required = s.has("debug") && !policy.allow_debug;
     s.choice("others", "allowed", "refused", policy.allow_other_blocks);
-    s.tables("block", [&](Section& one) { read_block(one, policy.blocks.emplace_back()); });
+    std::set<std::uint8_t> taken;
+    s.tables("block", [&](Section& one) { read_block(one, policy.blocks.emplace_back(), taken); });
   });
   top.table("report", [&](Section& s) { read_report(s, policy); });
   top.table("binding", [&](Section& s) {
+    policy.binding_required = s.is_there();  // who writes this table means it
     s.flag("required", policy.binding_required);
     s.choice("digests", "of-the-file", "given", policy.trust_digests_of_file);
   });

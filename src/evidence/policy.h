@@ -61,6 +61,7 @@ struct Policy {
 
   // [measurements]
   bool allow_debug = false;
+  bool mode_required = false;  ///< a device that does not say its mode is refused
   bool allow_other_blocks = true;
   std::vector<WantedBlock> blocks;
 
@@ -71,7 +72,7 @@ struct Policy {
   std::vector<WantedRange> ranges;
 
   // [binding]
-  bool binding_required = false;
+  bool binding_required = false;  ///< true where the policy has this table
   bool trust_digests_of_file = false;
 
   /// Errors: a sentence with line and key. `name` is the file's, for it.

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/hex.h"
 #include "evidence/measurement_values.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
@@ -232,7 +233,9 @@ Json as_json(std::span<const Clause> clauses) {
   Json list = Json::array();
   for (const Clause& one : clauses)
     list.push_back(Json{{"id", one.id}, {"verdict", word(one.verdict)}, {"why", safe(one.why)}});
-  return Json{{"verdict", trusted(clauses) ? "trusted" : "refused"}, {"clauses", list}};
+  return Json{{"verdict", trusted(clauses) ? "trusted" : "refused"},
+              {"bound", is_bound(clauses)},
+              {"clauses", list}};
 }
 
 std::string as_text(const Json& document) {
@@ -251,7 +254,10 @@ std::string as_text(std::span<const Clause> clauses) {
                                                                    : "--";
     out += fmt::format("{:<4}  {:<24} {}\n", mark, one.id, safe(one.why));
   }
-  if (failed.empty()) return out + "trusted\n";
+  if (failed.empty() && is_bound(clauses)) return out + "trusted\n";
+  if (failed.empty())
+    return out +
+           "trusted, but bound to no device: see binding.evidence, and [binding] in policies\n";
   return out + fmt::format("refused: {}\n", fmt::join(failed, ", "));
 }
 

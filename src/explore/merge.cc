@@ -53,7 +53,7 @@ class Union {
       if (std::ranges::find(result_.warnings, warning) == result_.warnings.end())
         result_.warnings.push_back(warning);
     result_.seconds += r.seconds;
-    if (!r.bound.empty()) result_.bound = r.bound;
+    if (r.has_own_bound()) result_.bound = r.bound;
     if (!r.failure) return true;
     const bool shorter = !result_.failure || r.failure->switches < result_.failure->switches;
     if (shorter) result_.failure = r.failure;

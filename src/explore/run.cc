@@ -27,9 +27,6 @@ constexpr std::array<std::pair<StrategyKind, std::string_view>, 6> kNames = {{
     {StrategyKind::kPlain, "plain"},
 }};
 
-/// What Session says of an exploration that on_progress() stopped.
-constexpr std::string_view kStopped = "stopped";
-
 std::string percent(double value) {
   constexpr double kLeast = 0.1;
   if (value < kLeast) return "less than 0.1 %";
@@ -77,7 +74,7 @@ void look_elsewhere(const Scenario& scenario, const Options& options, double sha
     result.points += found.points;
     result.seconds += found.seconds;
     result.bound += ", " + std::to_string(runs) + " by " + std::string(strategy_name(kind));
-    if (found.bound == kStopped) return;
+    if (found.bound == ScenarioResult::kStopped) return;
     if (!found.failure) continue;
     result.verdict = found.verdict;
     result.failure = std::move(found.failure);
@@ -122,7 +119,8 @@ ScenarioResult run_scenario(const Scenario& scenario, const Options& options) {
   const bool limited = stop == Session::Stop::kLimit && options.strategy == StrategyKind::kDpor;
   const double share = limited && session.share_done ? session.share_done() : 0;
   ScenarioResult result = session.finish(stop);
-  if (limited && result.bound != kStopped) look_elsewhere(scenario, options, share, result);
+  if (limited && result.bound != ScenarioResult::kStopped)
+    look_elsewhere(scenario, options, share, result);
   result.warnings = std::move(kept.warnings);
   if (scenario.answers) result.answers = scenario.answers->calls();
   // One schedule alone need not show what a call can answer.

@@ -81,6 +81,10 @@ struct ScenarioResult {
   /// With kBounded: "20000 schedules", "60 s", "2 preemptions"; of kDpor also how much
   /// of the tree that was (as its shape so far lets one guess), and what followed.
   std::string bound;
+  /// The bound of an exploration that on_progress() stopped: no bound of its own, it goes on
+  /// where it is resumed.
+  static constexpr std::string_view kStopped = "stopped";
+  [[nodiscard]] bool has_own_bound() const { return !bound.empty() && bound != kStopped; }
   std::optional<Failure> failure;
   Expectation expected;  ///< what the scenario says of its end
   /// Whether it ended so (kBounded counts as holding).

@@ -1,5 +1,7 @@
 #include "explore/saved.h"
 
+#include <concepts>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -12,6 +14,21 @@ using nlohmann::json;
 using Verdict = ScenarioResult::Verdict;
 
 constexpr int kVersion = 1;
+constexpr int kOtherVersion = 501, kBadNumber = 502;  // of our own exceptions
+
+[[noreturn]] void refuse(int id) { throw json::other_error::create(id, "", nullptr); }
+
+/// A whole number that fits: get() takes any, and cuts it off.
+template <std::unsigned_integral T>
+T number(const json& value) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > std::numeric_limits<T>::max())
+    refuse(kBadNumber);
+  return static_cast<T>(value.get<std::uint64_t>());
+}
+template <std::unsigned_integral T>
+void read(const json& value, T& into) {
+  into = number<T>(value);
+}
 
 std::string_view verdict_name(Verdict verdict) {
   switch (verdict) {
@@ -41,8 +58,8 @@ Failure failure_of(const json& j) {
   Failure f{.rule = j.at("rule"), .what = j.at("what"), .where = j.at("where")};
   if (auto choices = schedule::parse_choices(j.at("choices").get<std::string>()))
     f.choices = std::move(*choices);
-  f.switches = j.at("switches");
-  f.failures = j.at("failures");
+  read(j.at("switches"), f.switches);
+  read(j.at("failures"), f.failures);
   f.tasks = j.at("tasks").get<std::vector<std::string>>();
   f.story = j.at("story");
   return f;
@@ -68,8 +85,9 @@ CallAnswers answers_of(const json& j) {
                    .explored = j.at("explored"),
                    .answers = {}};
   for (const json& a : j.at("answers"))
-    call.answers.push_back(
-        {.answer = a.at("answer"), .times = a.at("times"), .why = a.value("why", "")});
+    call.answers.push_back({.answer = a.at("answer"),
+                            .times = number<std::uint64_t>(a.at("times")),
+                            .why = a.value("why", "")});
   return call;
 }
 
@@ -79,11 +97,13 @@ json json_of(const PartResult& p) {
 }
 
 PartResult part_of(const json& j) {
-  return {.part = j.at(0),
-          .schedules = j.at(1),
-          .pruned = j.at(2),
-          .points = j.at(3),
-          .exhausted = j.at(4)};
+  PartResult p;
+  read(j.at(0), p.part);
+  read(j.at(1), p.schedules);
+  read(j.at(2), p.pruned);
+  read(j.at(3), p.points);
+  p.exhausted = j.at(4);
+  return p;
 }
 
 json json_of(const ShardResult& s) {
@@ -113,9 +133,9 @@ ShardResult result_of(const json& j) {
   r.name = j.at("name");
   r.verdict = verdict_of(j.at("verdict"));
   r.as_expected = j.at("as_expected");
-  r.schedules = j.at("schedules");
-  r.pruned = j.at("pruned");
-  r.points = j.at("points");
+  read(j.at("schedules"), r.schedules);
+  read(j.at("pruned"), r.pruned);
+  read(j.at("points"), r.points);
   r.seconds = j.at("seconds");
   r.bound = j.at("bound");
   if (j.contains("expected")) {
@@ -128,9 +148,12 @@ ShardResult result_of(const json& j) {
   if (j.contains("failure")) r.failure = failure_of(j.at("failure"));
   if (!j.contains("partition")) return s;
   const json& partition = j.at("partition");
-  s.parts = partition.at("parts");
-  s.partition = partition.at("digest");
-  for (const json& part : partition.at("done")) s.done.push_back(part_of(part));
+  read(partition.at("parts"), s.parts);
+  read(partition.at("digest"), s.partition);
+  for (const json& part : partition.at("done")) {
+    s.done.push_back(part_of(part));
+    if (s.done.back().part >= s.parts) refuse(kBadNumber);
+  }
   return s;
 }
 
@@ -138,6 +161,7 @@ ShardResult result_of(const json& j) {
 std::string reason_of(const json::exception& error) {
   if (const auto* parse = dynamic_cast<const json::parse_error*>(&error))
     return "it is no JSON from byte " + std::to_string(parse->byte) + " on";
+  if (error.id == kBadNumber) return "a number is out of range";
   if (dynamic_cast<const json::out_of_range*>(&error) != nullptr) return "a part is missing";
   if (dynamic_cast<const json::type_error*>(&error) != nullptr) return "a part is of another kind";
   return "another version wrote it";
@@ -154,14 +178,15 @@ std::expected<T, std::string> parse_with(std::string_view text, T (*read)(const 
 }
 
 Saved saved_of(const json& j) {
-  if (j.at("teeio_explore") != kVersion)
-    throw json::other_error::create(501, "another version wrote it", nullptr);
+  if (j.at("teeio_explore") != kVersion) refuse(kOtherVersion);
   Saved saved;
   saved.strategy = j.at("strategy");
   const json& failures = j.at("failures");
-  saved.failures = failures.is_null() ? Saved::kNoLimit : failures.get<std::uint32_t>();
+  saved.failures = failures.is_null() ? Saved::kNoLimit : number<std::uint32_t>(failures);
   saved.interrupted = j.value("interrupted", "");
-  saved.shard = {.index = j.at("shard").at(0), .count = j.at("shard").at(1)};
+  read(j.at("shard").at(0), saved.shard.index);
+  read(j.at("shard").at(1), saved.shard.count);
+  if (saved.shard.index >= saved.shard.count) refuse(kBadNumber);
   saved.wanted = j.at("wanted").get<std::vector<std::string>>();
   for (const json& s : j.at("scenarios")) saved.scenarios.push_back(result_of(s));
   return saved;

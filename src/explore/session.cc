@@ -51,7 +51,7 @@ bool Session::is_at_limit() {
   const double of_limit = static_cast<double>(runs) / static_cast<double>(options_.max_schedules);
   const double share = std::max(of_limit, share_done ? share_done() : 0);
   if (options_.on_progress({runs, result_.points, result_.seconds, share})) return false;
-  result_.bound = "stopped";
+  result_.bound = ScenarioResult::kStopped;
   return true;
 }
 

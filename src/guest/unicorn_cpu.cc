@@ -89,7 +89,7 @@ void UnicornCpu::set_read_result(std::uint64_t value) { read_result_ = value; }
 hw::CpuRegisters UnicornCpu::registers() const { return engine_->general(); }
 
 void UnicornCpu::set_registers(const hw::CpuRegisters& registers) {
-  if (registers.rip != engine_->get(UC_X86_REG_RIP)) done_.clear();
+  if (registers.rip != engine_->get(UC_X86_REG_RIP)) done_.forget();
   engine_->set_general(registers);
 }
 
@@ -98,10 +98,7 @@ hw::CpuExit UnicornCpu::run() {
   finish_port_read();
   refresh_copies();
   // The access that the last exit asked for: a read gets its value now.
-  if (stop_ == Stop::kExit && exit_.reason == CpuExit::Reason::kMmio && !done_.empty() &&
-      !done_.back().write) {
-    done_.back().value = low_bytes(read_result_, done_.back().size);
-  }
+  if (stop_ == Stop::kExit && exit_.reason == CpuExit::Reason::kMmio) done_.answer(read_result_);
   stop_ = Stop::kNone;
   for (;;) {
     attention_.store(false);
@@ -292,7 +289,7 @@ void UnicornCpu::finish_port_read() {
 
 void UnicornCpu::advance(std::uint8_t length) {
   engine_->set(UC_X86_REG_RIP, engine_->get(UC_X86_REG_RIP) + length);
-  done_.clear();
+  done_.forget();
 }
 
 void UnicornCpu::drop_pages() {

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "guest/bus_log.h"
 #include "guest/engine.h"
 #include "guest/intercept.h"
 #include "guest/page_walk.h"
@@ -24,10 +25,8 @@ namespace teeio::guest {
 /// instruction again. Memory that is no RAM is held as a page without rights, so
 /// every access to it comes to on_access() and goes to the bus from there.
 ///
-/// An instruction that is stopped after an access with side effects (a read of
-/// a register that clears it, an emulated store) is run again from its start;
-/// `done_` remembers what it has done already and answers the repeats, so each
-/// access happens once.
+/// An instruction that is stopped is run again from its start; what it has done on the
+/// bus is in a BusLog.
 ///
 /// Exceptions are not delivered to the guest: each one ends in kShutdown.
 /// Locking: run(), registers and special registers by one task at a time;
@@ -64,13 +63,6 @@ class UnicornCpu final : public hw::Cpu {
     std::unique_ptr<BusPage> copy = nullptr;
     [[nodiscard]] const std::byte* code() const { return copy ? copy->bytes.data() : host; }
   };
-  /// An access to the bus that the present instruction has made.
-  struct Access {
-    Gpa gpa;
-    bool write;
-    std::uint8_t size;
-    std::uint64_t value;
-  };
   /// Why the engine was stopped by a hook.
   enum class Stop : std::uint8_t {
     kNone,
@@ -85,7 +77,7 @@ class UnicornCpu final : public hw::Cpu {
   };
 
   UnicornCpu(hw::GuestMemory& memory, std::unique_ptr<Engine> engine)
-      : memory_(memory), engine_(std::move(engine)) {}
+      : memory_(memory), engine_(std::move(engine)), done_(memory) {}
   Result<void> install_hooks();
 
   // Between instructions.
@@ -143,8 +135,7 @@ class UnicornCpu final : public hw::Cpu {
   bool first_instruction_ = false;
   bool drop_soon_ = false;
   bool slice_used_up_ = false;
-  std::vector<Access> done_;
-  std::size_t next_done_ = 0;
+  BusLog done_;
   std::optional<hw::CpuExit> port_read_;
   std::uint64_t read_result_ = 0;
   std::uint64_t instructions_ = 0;

@@ -1,7 +1,5 @@
 // The part of UnicornCpu that runs inside a hook, in the middle of an instruction.
 
-#include <cstring>
-
 #include "guest/cpu_exits.h"
 #include "guest/unicorn_cpu.h"
 
@@ -49,9 +47,9 @@ bool UnicornCpu::access_hook(uc_engine*, uc_mem_type type, std::uint64_t address
 
 void UnicornCpu::on_code(std::uint64_t address, std::uint32_t size) {
   if (stop_ != Stop::kNone) return;  // a refused store was the last thing that counts
-  if (!first_instruction_) done_.clear();
+  if (!first_instruction_) done_.forget();
   first_instruction_ = false;
-  next_done_ = 0;
+  done_.start();
   ++instructions_;
   slice_used_up_ = instructions_ % kSlice == 0;
   if (drop_soon_ || slice_used_up_ || attention_.load()) {
@@ -112,7 +110,7 @@ bool UnicornCpu::on_access(uc_mem_type type, std::uint64_t address, unsigned siz
   if (page == pages_.end() || page->second.host != nullptr || access == GuestAccess::kFetch) {
     // To fetch the next instruction is to be done with the one that ran, so none of
     // its accesses (a call's push) is for the next one to repeat.
-    if (access == GuestAccess::kFetch && !first_instruction_) done_.clear();
+    if (access == GuestAccess::kFetch && !first_instruction_) done_.forget();
     missing_ = {address, access};
     return abandon(Stop::kMissing);
   }
@@ -122,43 +120,10 @@ bool UnicornCpu::on_access(uc_mem_type type, std::uint64_t address, unsigned siz
 bool UnicornCpu::on_bus(const Page& page, std::uint64_t address, unsigned size, bool write,
                         std::uint64_t value) {
   const std::uint64_t offset = address % kPageSize;
-  if (offset + size > kPageSize || size > 8) return leave(shutdown());
   std::byte* const seen = (page.copy != nullptr ? *page.copy : *bus_page_).bytes.data() + offset;
-  const Gpa gpa = page.gpa + offset;
-
-  if (next_done_ < done_.size()) {
-    const Access& again = done_[next_done_++];
-    if (again.gpa != gpa || again.write != write || again.size != size) return leave(shutdown());
-    if (!write) std::memcpy(seen, &again.value, size);
-    return true;
-  }
-  Access access{gpa, write, static_cast<std::uint8_t>(size), low_bytes(value, size)};
-  const auto mapping = memory_.lookup(page.gpa, write ? GuestAccess::kWrite : GuestAccess::kRead);
-  if (!mapping) {
-    if (mapping.error() == hw::GuestMemory::Miss::kException) return leave(shutdown());
-    if (mapping.error() == hw::GuestMemory::Miss::kFault)
-      return leave(fault(gpa, write ? GuestAccess::kWrite : GuestAccess::kRead));
-    CpuExit exit = exit_for(CpuExit::Reason::kMmio);
-    exit.gpa = gpa;
-    exit.access = write ? GuestAccess::kWrite : GuestAccess::kRead;
-    exit.size = static_cast<std::uint8_t>(size);
-    exit.write = write;
-    exit.data = write ? access.value : 0;
-    done_.push_back(access);
-    return leave(exit);
-  }
-  const auto bytes = writable_bytes_of(access.value).first(size);
-  if (write) {
-    if (!memory_.write(*mapping, offset, bytes)) return leave(shutdown());
-  } else {
-    // What does not answer reads as all ones, as on PCI.
-    access.value = 0;
-    if (!memory_.read(*mapping, offset, bytes)) access.value = low_bytes(~0ULL, size);
-    std::memcpy(seen, &access.value, size);
-  }
-  done_.push_back(access);
-  ++next_done_;
-  return true;
+  const auto exit = done_.make(
+      {.page = page.gpa, .offset = offset, .size = size, .write = write, .value = value}, seen);
+  return !exit || leave(*exit);
 }
 
 }  // namespace teeio::guest

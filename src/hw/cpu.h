@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -19,6 +20,22 @@ struct CpuRegisters {
   std::uint64_t rip = 0, rflags = 2;
 };
 
+/// General registers of a 64-bit Arm vCPU.
+struct ArmRegisters {
+  std::array<std::uint64_t, 31> x{};
+  std::uint64_t sp = 0;
+  std::uint64_t pc = 0;
+  bool operator==(const ArmRegisters&) const = default;
+};
+
+/// What a vCPU that runs Arm's instructions has in place of the x86 registers.
+class ArmCore {
+ public:
+  virtual ~ArmCore() = default;
+  [[nodiscard]] virtual ArmRegisters arm_registers() const = 0;
+  virtual void set_arm_registers(const ArmRegisters& registers) = 0;
+};
+
 /// What a guest access found in the tables of its VM.
 struct GuestMapping {
   Hpa address;  ///< of the page
@@ -32,7 +49,7 @@ enum class GuestAccess : std::uint8_t { kRead, kWrite, kFetch };
 /// Which of a confidential guest's own instructions kGuestCall stands for; the engine has
 /// carried none of them out.
 enum class GuestCall : std::uint8_t {
-  kFirmware,      ///< to the firmware (x86: 66 0F 01 CC)
+  kFirmware,      ///< to the firmware (x86: 66 0F 01 CC; Arm: SMC)
   kHost,          ///< words for the host, in memory that both see (F3 0F 01 D9)
   kValidatePage,  ///< takes the page at `gpa` into use or out of it (F2 0F 01 FF)
   kAdjustPage,    ///< what others may do with the page at `gpa` (F3 0F 01 FE)
@@ -122,6 +139,9 @@ class Cpu {
   /// guest reads and writes it without an exit. nullopt: there is none.
   virtual void set_msr(std::uint32_t number, std::uint64_t value) = 0;
   [[nodiscard]] virtual std::optional<std::uint64_t> msr(std::uint32_t number) const = 0;
+  /// Not null where the instructions are Arm's: then what is said above of registers, MSRs,
+  /// flat starts and private bits is not to be called.
+  [[nodiscard]] virtual ArmCore* arm() { return nullptr; }
 };
 
 class CpuFactory {

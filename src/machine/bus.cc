@@ -60,9 +60,10 @@ object::Ref<vfio::Group> Machine::Impl::vfio_group(std::uint32_t number) {
 object::Ref<vfio::Group> Machine::Impl::join_group(const Slot& entry) {
   if (const auto at = vfio_groups.find(entry.group); at != vfio_groups.end())
     return at->second.group;
-  std::uint32_t minor = 0;
-  const auto used = [&minor](const auto& other) { return other.second.minor == minor; };
-  while (std::ranges::any_of(vfio_groups, used)) ++minor;
+  std::vector<bool> used(vfio_groups.size() + 1, false);  // one of so many is free
+  for (const auto& [number, other] : vfio_groups)
+    if (other.minor < used.size()) used[other.minor] = true;
+  const auto minor = static_cast<std::uint32_t>(std::ranges::find(used, false) - used.begin());
   auto group = object::make_ref<vfio::Group>(vfio::Group::Wiring{
       .number = entry.group, .iommu = *iommu_drivers[entry.iommu], .bus = *this, .trace = events});
   vfio_groups.emplace(entry.group, GroupEntry{group, minor});

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "device/dsm.h"
 #include "device/tdi.h"
 #include "hw/find_capability.h"
 #include "machine/parts.h"
@@ -13,14 +14,35 @@ std::string_view kind_of(hw::PciFunction& function) {
   return tsm::is_tsm_pf0(function) ? "PF, DSM" : "PF";
 }
 
+/// A line a namespace of an NVMe card's function.
+std::string namespaces_of(const Config& config, Bdf function) {
+  std::string text;
+  for (const CardConfig& card : config.cards) {
+    unsigned number = 0;
+    for (const NamespaceConfig& space : card.namespaces) {
+      if (card.bdf.rid() + space.function != function.rid()) continue;
+      text += fmt::format("    namespace {} {}{}\n", ++number,
+                          space.file.empty() ? "in memory" : space.file,
+                          space.bytes == 0 ? std::string(", all of it")
+                                           : fmt::format(", {} MiB", space.bytes >> 20U));
+    }
+  }
+  return text;
+}
+
 }  // namespace
+
+std::vector<std::string_view> Machine::fault_names(schedule::FaultPlace place) const {
+  return place == schedule::FaultPlace::kFirmware ? impl_->platform->firmware_commands()
+                                                  : device::message_names();
+}
 
 std::map<std::string, std::string> Machine::census() {
   std::map<std::string, std::string> result;
   result["frames in use"] = fmt::format("{}", impl_->memory.pages_in_use());
   for (const auto& port : impl_->ports)
     result["free IDE streams of " + port->bdf().str()] = fmt::format("{}", port->free_streams());
-  for (const auto& card : impl_->dma_cards) {
+  for (const auto& card : impl_->tee_cards) {
     const auto functions = card->functions();
     for (std::size_t i = 0; i < functions.size(); ++i)
       result["TDI state of " + functions[i]->bdf().str()] =
@@ -49,9 +71,7 @@ std::string Machine::show() {
     const bool port = hw::is_bridge(pci);
     text += fmt::format("{}{} [{:04x}:{:04x}] {}{}{} driver={} group={} iommu={}\n",
                         port ? "" : "  ", pci.bdf().str(), pci.config_read(0, 2),
-                        pci.physical_function() != nullptr ? device::DmaEngineCard::kVfDeviceId
-                                                           : pci.config_read(2, 2),
-                        kind_of(pci), tsm::has_tee(pci) ? ", TEE-I/O" : "",
+                        pci.config_read(2, 2), kind_of(pci), tsm::has_tee(pci) ? ", TEE-I/O" : "",
                         hw::find_extended_capability(pci, hw::kExtendedIde) ? ", IDE" : "",
                         function.driver.empty() ? "none" : function.driver,
                         function.group.value_or(0), function.iommu->sysfs().device);
@@ -62,6 +82,7 @@ std::string Machine::show() {
                           bar.prefetchable ? " prefetchable" : "",
                           bar.plain_memory ? " memory" : " registers");
     }
+    text += namespaces_of(impl_->config, pci.bdf());
   }
   return text;
 }

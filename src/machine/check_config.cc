@@ -5,8 +5,11 @@
 #include <bit>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 
 #include "device/dma_engine_card.h"
+#include "device/nvme/nvme_card.h"
 #include "device/plain_card.h"
 #include "hw/window_table.h"
 
@@ -35,8 +38,15 @@ struct Range {
 };
 
 std::uint64_t bar_bytes(const CardConfig& card) {
-  if (card.model == CardConfig::Model::kPlain) return device::PlainCard::kBarBytes;
-  return DmaEngineCard::window_bytes(card.vfs, card.memory_bytes);
+  switch (card.model) {
+    case CardConfig::Model::kPlain:
+      return device::PlainCard::kBarBytes;
+    case CardConfig::Model::kNvme:
+      return nvme::NvmeCard::window_bytes(card.vfs);
+    case CardConfig::Model::kDmaEngine:
+      return DmaEngineCard::window_bytes(card.vfs, card.memory_bytes);
+  }
+  std::unreachable();
 }
 
 /// Checks in the order of the file; each gives what is wrong with a table, or nothing.
@@ -96,12 +106,26 @@ class Checker {
     if (port == nullptr) return below;
     if (auto what = take_functions(card, line); !what.empty()) return what;
     if (!std::has_single_bit(card.memory_bytes)) return name + ": memory_kib is no power of two";
+    if (auto what = check_namespaces(card); !what.empty()) return name + ": " + what;
     const Range bars{raw(card.window), bar_bytes(card), name, line};
     if (bars.base % DmaEngineCard::kWindowAlignment != 0)
       return name + ": window is not aligned to 1 MiB";
     if (!Range{raw(port->window), port->window_bytes, "", 0}.holds(bars))
       return fmt::format("{} its BARs ({})", below, bars.text());
     return put(bars_, bars);
+  }
+
+  /// Whether the files are there is looked at when the machine is made.
+  std::string check_namespaces(const CardConfig& card) {
+    std::map<unsigned, std::size_t> count;
+    for (const NamespaceConfig& space : card.namespaces) {
+      if (++count[space.function] > nvme::NvmeCard::kMaxNamespaces)
+        return fmt::format("function {} has more than {} namespaces", space.function,
+                           nvme::NvmeCard::kMaxNamespaces);
+      if (!space.file.empty() && !files_.insert(space.file).second)
+        return fmt::format("the file '{}' is two namespaces", space.file);
+    }
+    return {};
   }
 
   /// VFs have the routing IDs behind their PF's (PCIe 6.0, 9.3.3.9: First VF Offset 1).
@@ -135,6 +159,7 @@ class Checker {
   const ConfigLines& lines_;
   std::map<Bdf, std::uint32_t> taken_;           ///< by whom, as a line
   std::map<std::uint8_t, std::uint32_t> buses_;  ///< likewise
+  std::set<std::string> files_;                  ///< of namespaces
   std::vector<Range> windows_;
   std::vector<Range> bars_;
 };

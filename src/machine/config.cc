@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <ranges>
@@ -36,7 +37,9 @@ constexpr std::pair<std::string_view, iommufd::VdeviceLifetime> kLifetimes[] = {
     {"idevice", iommufd::VdeviceLifetime::kIdevice},
     {"independent", iommufd::VdeviceLifetime::kIndependent}};
 constexpr std::pair<std::string_view, CardConfig::Model> kModels[] = {
-    {"dma-engine", CardConfig::Model::kDmaEngine}, {"plain", CardConfig::Model::kPlain}};
+    {"dma-engine", CardConfig::Model::kDmaEngine},
+    {"nvme", CardConfig::Model::kNvme},
+    {"plain", CardConfig::Model::kPlain}};
 using Driver = CardConfig::Driver;
 constexpr std::pair<std::string_view, Driver> kDrivers[] = {
     {"vfio-pci", Driver::kVfio}, {"native", Driver::kNative}, {"none", Driver::kNone}};
@@ -70,6 +73,7 @@ std::vector<std::pair<std::string_view, TsmKind>> tsms() {
 constexpr std::uint64_t kMiB = 1ULL << 20U;
 /// Holds the tables of firmware and IOMMUs for the largest machine, and small guests.
 constexpr std::uint64_t kLeastMemoryMib = 16;
+constexpr std::uint64_t kMostNamespaceMib = 1ULL << 24U;
 
 /// Addresses and serial numbers are hexadecimal, as one writes them; all else is decimal.
 std::string range_text(std::uint64_t low, std::uint64_t high) {
@@ -113,6 +117,14 @@ class Section {
     return node->value_or(std::string());
   }
 
+  /// Empty: the key is not there.
+  std::string optional_text(std::string_view key) {
+    if (take(key, true) == nullptr) return {};
+    std::string value = text(key);
+    if (value.empty()) complain(*table_.get(key), key, "a text that is not empty");
+    return value;
+  }
+
   Bdf bdf(std::string_view key) {
     const toml::node* node = take(key, false);
     if (node == nullptr) return {};
@@ -143,6 +155,9 @@ class Section {
                  fmt::format("no such key here; known: {}", fmt::join(seen_, ", ")), "");
   }
   void seen(std::string_view key) { seen_.emplace(key); }
+  [[nodiscard]] const toml::table& table() const { return table_; }
+  [[nodiscard]] std::string_view file() const { return file_; }
+  [[nodiscard]] std::string& problem() { return problem_; }
   [[nodiscard]] std::uint32_t line() const { return table_.source().begin.line; }
   void complain(const toml::node& node, std::string_view key, std::string_view allowed,
                 std::string_view verb = "must be ") {
@@ -180,39 +195,6 @@ RootPortConfig read_root_port(Section& s, std::uint32_t iommus) {
   return port;
 }
 
-CardConfig read_card(Section& s) {
-  CardConfig card;
-  card.model = s.choice("model", kModels);
-  card.bdf = s.bdf("bdf");
-  card.window = Hpa{s.number("window", 0x1000'0000'0000, 0x3fff'ffff'ffff)};
-  card.driver = s.choice("driver", kDrivers, std::optional(Driver::kVfio));
-  if (card.model == CardConfig::Model::kDmaEngine) {
-    card.vfs = static_cast<unsigned>(s.number("vfs", 0, 128, 0));
-    const Driver beside = card.driver == Driver::kNone ? Driver::kNone : Driver::kVfio;
-    card.vf_driver = s.choice("vf_driver", kVfDrivers, std::optional(beside));
-    card.ide_streams = static_cast<unsigned>(s.number("ide_streams", 1, 32, 1));
-    card.serial = s.number("serial", 0, 0x7fff'ffff'ffff'ffff, 1);
-    card.memory_bytes = s.number("memory_kib", 64, 1024, 1024) * 1024;
-    card.spdm = s.choice("spdm", kChannels, std::optional(SpdmChannel::kSession));
-    card.spdm_key = s.choice("spdm_key", kSpdmKeys, std::optional(SpdmKey::kP384));
-    card.spdm_version = s.choice("spdm_version", kSpdmVersions, std::optional(std::uint8_t{0x12}));
-  }
-  s.finish();
-  return card;
-}
-
-void read_policies(Section& s, Config& config) {
-  config.bind_owner = s.choice("bind_owner", kOwners, std::optional(BindOwner::kAny));
-  config.vfio.close_order =
-      s.choice("close_order", kCloseOrders, std::optional(vfio::CloseOrder::kUnbindFirst));
-  config.vfio.while_bound =
-      s.choice("while_bound", kWhileBound, std::optional(vfio::WhileBound::kBlock));
-  config.iommufd.vm_ref = s.choice("vm_ref", kVmRefs, std::optional(iommufd::VmRef::kViommu));
-  config.iommufd.vdevice_lifetime =
-      s.choice("vdevice_lifetime", kLifetimes, std::optional(iommufd::VdeviceLifetime::kIdevice));
-  s.finish();
-}
-
 /// Each table of an array of tables, such as [[card]].
 template <class Read>
 void for_each_table(const toml::table& root, Section& top, std::string_view key,
@@ -228,6 +210,67 @@ void for_each_table(const toml::table& root, Section& top, std::string_view key,
     Section section(*table, file, problem);
     read(section);
   }
+}
+
+/// Keys that would change nothing on a machine with this TSM.
+void refuse_idle_keys(const toml::table& root, TsmKind tsm, Section& top) {
+  const auto owner = root["policies"]["bind_owner"];
+  if (tsm == TsmKind::kNone && owner && owner.value<std::string_view>() != "any")
+    top.complain(*owner.node(), "bind_owner", "\"any\": without a `tsm` nothing binds");
+  if (tsm != TsmKind::kCca)
+    for (const std::string_view key : {"rmm_defects", "cca_bind"})
+      if (const toml::node* node = root.get(key); node != nullptr)
+        top.complain(*node, key, "left out: this machine's `tsm` is not \"cca\"");
+}
+
+/// [[card.namespace]]: a file, or so much memory.
+NamespaceConfig read_namespace(Section& s, unsigned vfs) {
+  NamespaceConfig space;
+  space.function = static_cast<unsigned>(s.number("function", 0, vfs, 0));
+  space.file = s.optional_text("file");
+  std::optional<std::uint64_t> mib;
+  if (!space.file.empty()) mib = 0;
+  space.bytes = s.number("mib", mib ? 0 : 1, kMostNamespaceMib, mib) * kMiB;
+  s.finish();
+  return space;
+}
+
+CardConfig read_card(Section& s) {
+  CardConfig card;
+  card.model = s.choice("model", kModels);
+  card.bdf = s.bdf("bdf");
+  card.window = Hpa{s.number("window", 0x1000'0000'0000, 0x3fff'ffff'ffff)};
+  card.driver = s.choice("driver", kDrivers, std::optional(Driver::kVfio));
+  if (card.is_tee_io()) {
+    card.vfs = static_cast<unsigned>(s.number("vfs", 0, 128, 0));
+    const Driver beside = card.driver == Driver::kNone ? Driver::kNone : Driver::kVfio;
+    card.vf_driver = s.choice("vf_driver", kVfDrivers, std::optional(beside));
+    card.ide_streams = static_cast<unsigned>(s.number("ide_streams", 1, 32, 1));
+    card.serial = s.number("serial", 0, 0x7fff'ffff'ffff'ffff, 1);
+    if (card.model == CardConfig::Model::kDmaEngine)
+      card.memory_bytes = s.number("memory_kib", 64, 1024, 1024) * 1024;
+    card.spdm = s.choice("spdm", kChannels, std::optional(SpdmChannel::kSession));
+    card.spdm_key = s.choice("spdm_key", kSpdmKeys, std::optional(SpdmKey::kP384));
+    card.spdm_version = s.choice("spdm_version", kSpdmVersions, std::optional(std::uint8_t{0x12}));
+  }
+  if (card.model == CardConfig::Model::kNvme)
+    for_each_table(s.table(), s, "namespace", s.file(), s.problem(), [&](Section& inner) {
+      card.namespaces.push_back(read_namespace(inner, card.vfs));
+    });
+  s.finish();
+  return card;
+}
+
+void read_policies(Section& s, Config& config) {
+  config.bind_owner = s.choice("bind_owner", kOwners, std::optional(BindOwner::kAny));
+  config.vfio.close_order =
+      s.choice("close_order", kCloseOrders, std::optional(vfio::CloseOrder::kUnbindFirst));
+  config.vfio.while_bound =
+      s.choice("while_bound", kWhileBound, std::optional(vfio::WhileBound::kBlock));
+  config.iommufd.vm_ref = s.choice("vm_ref", kVmRefs, std::optional(iommufd::VmRef::kViommu));
+  config.iommufd.vdevice_lifetime =
+      s.choice("vdevice_lifetime", kLifetimes, std::optional(iommufd::VdeviceLifetime::kIdevice));
+  s.finish();
 }
 
 }  // namespace
@@ -275,11 +318,11 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   if (abi::proposed_abi(config.profile).vdevice_binds) {
     const bool left_open = config.bind_owner == BindOwner::kAny;
     if (!left_open && config.bind_owner != BindOwner::kVdevice)
-      top.complain(*root.get("abi"), "abi",
-                   "another one: this one binds with the vDEVICE, so bind_owner is \"any\" or "
-                   "\"vdevice\"");
+      top.complain(*root["policies"]["bind_owner"].node(), "bind_owner",
+                   "\"any\" or \"vdevice\": the `abi` of this machine binds with the vDEVICE");
     config.bind_owner = BindOwner::kVdevice;
   }
+  refuse_idle_keys(root, config.tsm, top);
   top.finish();
   if (problem.empty()) problem = check_topology(config, lines, file_name);
   if (!problem.empty()) return std::unexpected(problem);
@@ -293,6 +336,20 @@ std::expected<Config, std::string> load_config(const std::string& path) {
   return parse_config(*text, path == "-" ? "standard input" : path);
 }
 
+namespace {
+
+/// Whether the word stands in the name: "cca" in "arm-cca-slice".
+bool has_word(std::string_view name, std::string_view word) {
+  for (std::size_t from = 0; from <= name.size();) {
+    const std::size_t to = std::min(name.find('-', from), name.size());
+    if (name.substr(from, to - from) == word) return true;
+    from = to + 1;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::expected<Config, std::string> find_config(const std::string& name_or_path) {
   const std::string_view name =
       name_or_path.empty() ? kDefaultMachine : std::string_view(name_or_path);
@@ -301,6 +358,10 @@ std::expected<Config, std::string> find_config(const std::string& name_or_path) 
   auto config = load_config(name_or_path);
   // A word without a slash or an ending is meant as a name.
   if (config || name == "-" || name.find_first_of("./") != std::string_view::npos) return config;
+  std::vector<std::string_view> meant;
+  for (const std::string_view known : builtin_machines())
+    if (has_word(known, name)) meant.push_back(known);
+  if (meant.size() == 1) return parse_config(builtin_machine(meant.front()), meant.front());
   return std::unexpected(
       fmt::format("{}; built in are {}", config.error(), fmt::join(builtin_machines(), ", ")));
 }

@@ -35,8 +35,16 @@ enum class SpdmChannel : std::uint8_t {
 /// The key of a card's certificate, and with it the strength of its sessions.
 enum class SpdmKey : std::uint8_t { kP256, kP384 };
 
+/// A namespace of an NVMe card.
+struct NamespaceConfig {
+  unsigned function = 0;    ///< 0: the PF, then its VFs
+  std::string file;         ///< empty: memory, gone with the machine
+  std::uint64_t bytes = 0;  ///< 0: as long as the file
+  bool operator==(const NamespaceConfig&) const = default;
+};
+
 struct CardConfig {
-  enum class Model : std::uint8_t { kDmaEngine, kPlain } model = Model::kPlain;
+  enum class Model : std::uint8_t { kDmaEngine, kPlain, kNvme } model = Model::kPlain;
   Bdf bdf;
   Hpa window{0};
   unsigned vfs = 0;
@@ -49,8 +57,17 @@ struct CardConfig {
   Driver vf_driver = Driver::kVfio;  ///< of each VF
   SpdmChannel spdm = SpdmChannel::kPlain;
   SpdmKey spdm_key = SpdmKey::kP384;
-  std::uint8_t spdm_version = 0x12;  ///< the highest that it speaks, BCD major.minor
+  std::uint8_t spdm_version = 0x12;         ///< the highest that it speaks, BCD major.minor
+  std::vector<NamespaceConfig> namespaces;  ///< of an NVMe card, in the order of the file
+  /// It has a DSM, and its functions are TDIs.
+  [[nodiscard]] bool is_tee_io() const { return model != Model::kPlain; }
   bool operator==(const CardConfig&) const = default;
+
+  /// Whether `function` is the PF or one of the VFs.
+  [[nodiscard]] bool has(Bdf function) const {
+    return function.domain == bdf.domain && function.rid() >= bdf.rid() &&
+           function.rid() <= bdf.rid() + vfs;
+  }
 };
 
 /// A whole machine, as its file describes it.
@@ -82,8 +99,8 @@ struct Config {
                                                               std::string_view file_name);
 [[nodiscard]] std::expected<Config, std::string> load_config(const std::string& path);
 
-/// What the user calls a machine: the name of a built-in one, or else a file; "-" is
-/// standard input, "" the default machine.
+/// What the user calls a machine: the name of a built-in one, or else a file, or else a word
+/// of one built-in name alone ("cca"); "-" is standard input, "" the default machine.
 [[nodiscard]] std::expected<Config, std::string> find_config(const std::string& name_or_path);
 
 /// The compiled-in machines: machines/*.toml by name without ending. Empty text

@@ -5,9 +5,11 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "device/dma_engine_card.h"
 #include "hw/find_capability.h"
 #include "machine/parts.h"
 #include "machine/spdm_setup.h"
+#include "machine/tee_cards.h"
 #include "machine/vendors.h"
 
 namespace teeio::machine {
@@ -26,7 +28,7 @@ Result<void> Machine::Impl::build() {
   TEEIO_TRY(build_hardware());
   TEEIO_TRY(platform->boot(ports));
   TEEIO_TRY(build_kernel());
-  build_cards();
+  TEEIO_TRY(build_cards());
   if (platform->driver() != nullptr) (void)pci_tsm.register_tsm(*platform->driver());
   sysfs_system = std::make_unique<sysfs::System>(*this);
   dispatch = std::make_unique<entry::Dispatch>(*host, *this, *sysfs_system);
@@ -130,7 +132,7 @@ std::uint32_t Machine::Impl::iommu_below(std::uint8_t bus) const {
   return port == config.root_ports.end() ? 0 : port->iommu;
 }
 
-void Machine::Impl::build_cards() {
+Result<void> Machine::Impl::build_cards() {
   for (std::size_t i = 0; i < ports.size(); ++i) {
     const schedule::Lock lock(bus_lock);
     slots.emplace(ports[i]->bdf(), Slot{.function = ports[i].get(),
@@ -146,18 +148,13 @@ void Machine::Impl::build_cards() {
       add_function(plain_cards.back()->function(), iommu, card.driver);
       continue;
     }
-    dma_cards.push_back(std::make_unique<device::DmaEngineCard>(
-        events, device::DmaEngineCard::Options{.pf = card.bdf,
-                                               .vfs = card.vfs,
-                                               .window = card.window,
-                                               .ide_streams = card.ide_streams,
-                                               .memory_bytes = card.memory_bytes,
-                                               .serial = card.serial,
-                                               .spdm = card_spdm(card)}));
-    for (hw::PciFunction* function : dma_cards.back()->functions())
+    TEEIO_ASSIGN(auto made, make_tee_card(events, card, {.spdm = card_spdm(card)}));
+    tee_cards.push_back(std::move(made));
+    for (hw::PciFunction* function : tee_cards.back()->functions())
       add_function(*function, iommu,
                    function->physical_function() == nullptr ? card.driver : card.vf_driver);
   }
+  return {};
 }
 
 Result<std::unique_ptr<Machine>> Machine::create(const Config& config) {
@@ -177,14 +174,14 @@ Result<void> Machine::connect_cards() {
   const std::vector<std::uint32_t> tsms = impl_->pci_tsm.tsms();
   if (tsms.empty()) return fail(Errno::kNxio, "the machine has no TSM");
   const std::string name = fmt::format("tsm{}", tsms.front());
-  for (const auto& card : impl_->dma_cards)
+  for (const auto& card : impl_->tee_cards)
     TEEIO_TRY(impl_->pci_tsm.connect(card->functions().front()->bdf(), name));
   impl_->sysfs_system->refresh();
   return {};
 }
 
 Result<void> Machine::disconnect_cards() {
-  for (const auto& card : impl_->dma_cards) {
+  for (const auto& card : impl_->tee_cards) {
     const Bdf bdf = card->functions().front()->bdf();
     TEEIO_TRY(impl_->pci_tsm.disconnect(bdf, impl_->pci_tsm.connected_to(bdf)));
   }

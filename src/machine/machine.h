@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -11,6 +12,7 @@
 #include "host/sysfs/host.h"
 #include "machine/config.h"
 #include "object/trace.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::machine {
 
@@ -50,6 +52,9 @@ class Machine {
   /// What a run may not change for good, as "name" → "value": frames in use,
   /// objects, streams, TDI states … Two of them are compared at the end of a run.
   [[nodiscard]] std::map<std::string, std::string> census();
+  /// Names where something can be made to go wrong there: of firmware commands, or of
+  /// messages to devices.
+  [[nodiscard]] std::vector<std::string_view> fault_names(schedule::FaultPlace place) const;
   /// The PCI tree, a line a function, for `teeio machine show`.
   [[nodiscard]] std::string show();
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "device/dma_engine_card.h"
 #include "device/plain_card.h"
+#include "device/tee_card.h"
 #include "entry/dispatch.h"
 #include "host/iommufd/mock/bench.h"
 #include "host/kvm/kvm.h"
@@ -30,7 +30,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   Result<void> build();
   Result<void> build_hardware();
   Result<void> build_kernel();
-  void build_cards();
+  Result<void> build_cards();
   [[nodiscard]] std::uint32_t iommu_below(std::uint8_t bus) const;
   [[nodiscard]] std::uint32_t group_of(std::uint8_t bus) TEEIO_EXCLUDES(bus_lock);
   void add_function(hw::PciFunction& function, std::uint32_t iommu, CardConfig::Driver driver);
@@ -99,7 +99,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   hw::PhysicalMemory memory;
   hw::InterruptRemapping interrupts;
   std::vector<std::unique_ptr<hw::RootPort>> ports;
-  std::vector<std::unique_ptr<device::DmaEngineCard>> dma_cards;
+  std::vector<std::unique_ptr<device::TeeCard>> tee_cards;
   std::vector<std::unique_ptr<device::PlainCard>> plain_cards;
   std::unique_ptr<hw::HostBridge> bridge;
   std::unique_ptr<Platform> platform;

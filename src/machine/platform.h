@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -53,6 +54,8 @@ class Platform {
   [[nodiscard]] virtual std::vector<kvm::VmTypeFactory*> vm_types() { return {}; }
   /// Null: the machine has no TSM.
   [[nodiscard]] virtual tsm::Driver* driver() { return nullptr; }
+  /// What `--inject firmware:` can name; empty where nothing of the firmware's can be made fail.
+  [[nodiscard]] virtual std::vector<std::string_view> firmware_commands() const { return {}; }
   /// Pages that the firmware has and other counters of its own.
   virtual void census(std::map<std::string, std::string>& /*into*/) {}
 };

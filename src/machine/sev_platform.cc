@@ -60,6 +60,9 @@ class SevPlatform final : public Platform {
     return parts_.config.guest_code ? guest::make_unicorn_factory() : nullptr;
   }
   [[nodiscard]] std::vector<kvm::VmTypeFactory*> vm_types() override { return {&vm_type_}; }
+  [[nodiscard]] std::vector<std::string_view> firmware_commands() const override {
+    return psp_.commands_that_may_fail();
+  }
   void census(std::map<std::string, std::string>& into) override {
     into["rmp assigned"] = fmt::format("{}", rmp_.assigned());
     into["psp guests"] = fmt::format("{}", psp_.guest_count());

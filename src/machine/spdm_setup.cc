@@ -32,7 +32,7 @@ device::DsmSpdm card_spdm(const CardConfig& card) {
 spdm::ChannelSetup firmware_channels(const Config& config) {
   spdm::ChannelSetup setup;
   setup.sessions = std::ranges::any_of(config.cards, [](const CardConfig& card) {
-    return card.model == CardConfig::Model::kDmaEngine && card.spdm == SpdmChannel::kSession;
+    return card.is_tee_io() && card.spdm == SpdmChannel::kSession;
   });
   setup.settings.versions = versions(kVersions[0], kVersions[std::size(kVersions) - 1]);
   setup.settings.algorithms = spdm::Algorithms::all();

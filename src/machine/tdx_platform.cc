@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "firmware/tdx/leaf_names.h"
 #include "guest/factory.h"
 #include "host/kvm/tdx/tdx_vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
@@ -44,6 +45,9 @@ class TdxPlatform final : public Platform {
     return {&firmware_->vm_type};
   }
   [[nodiscard]] tsm::Driver* driver() override { return &firmware_->driver; }
+  [[nodiscard]] std::vector<std::string_view> firmware_commands() const override {
+    return tdx::leaf_names();
+  }
   void census(std::map<std::string, std::string>& into) override {
     into["tdx module pages"] = fmt::format("{}", firmware_->module.pages_owned());
   }

@@ -43,6 +43,8 @@ constexpr std::array kLifeCalls = {
     std::string_view("STOP_INTERFACE"),
     std::string_view("TDG.DEVIF.VALIDATE"),
     std::string_view("TDG.DMAR.ACCEPT"),
+    std::string_view("RSI_VDEV_GET_INFO"),
+    std::string_view("RSI_VDEV_DMA_ENABLE"),
 };
 
 bool is_life_state(const Event& event) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "report/wrap.h"
 
 namespace teeio::report {
@@ -31,23 +32,6 @@ svg { background: #12171e } text { fill: #dde4ec } .l { stroke: #2c3643 } .c { s
 .p { fill: #1d2632 } .s, text.s { fill: #5fd096 } .x { stroke: #ff7b72 } text.x, .r { fill: #ff7b72 } }
 </style>
 )";
-
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  }
-  return out;
-}
 
 std::string cut(const std::string& text, std::size_t width) {
   return columns_of(text) <= width ? text : wrap(text, width - 2).front() + " …";
@@ -80,7 +64,7 @@ class Drawing {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {}\" width=\"{}\" "
         "height=\"{}\" role=\"img\">\n{}",
         width_, height_, width_, height_, kStyle);
-    out_ += fmt::format("<title>{}</title>\n", escaped("teeio: " + chart_.title));
+    out_ += fmt::format("<title>{}</title>\n", xml_text("teeio: " + chart_.title));
     if (!chart_.title.empty()) text(12, 22, "", chart_.title);
     lanes();
     for (const ChartStep& step : chart_.steps) {
@@ -94,7 +78,7 @@ class Drawing {
  private:
   void text(int x, int y, std::string_view style, std::string_view words) {
     out_ += fmt::format("<text x=\"{}\" y=\"{}\" class=\"{}\">{}</text>\n", x, y, style,
-                        escaped(words));
+                        xml_text(words));
   }
   void line(int x1, int y1, int x2, int y2, std::string_view style) {
     out_ += fmt::format("<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" class=\"{}\"/>\n", x1, y1,
@@ -137,7 +121,7 @@ class Drawing {
 void Drawing::draw(const ChartStep& step) {
   const int from = at_[static_cast<std::size_t>(step.from)];
   const int to = at_[static_cast<std::size_t>(step.to)];
-  out_ += fmt::format("<g id=\"e{}\"><title>{}</title>\n", step.number, escaped(step.label));
+  out_ += fmt::format("<g id=\"e{}\"><title>{}</title>\n", step.number, xml_text(step.label));
   text(56, y_ + 14, "n", std::to_string(step.number));
   if (step.note || from == to)
     out_ += fmt::format("<circle cx=\"{}\" cy=\"{}\" r=\"4\" class=\"{}\"/>\n", from, y_ + kRow / 2,

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/text.h"
 #include "rules/verdict.h"
 
 namespace teeio::rules {
@@ -39,28 +40,6 @@ Json report(const Violation& violation, const Selection& selection) {
   return out;
 }
 
-/// What XML 1.0 can carry: control characters and broken UTF-8 become '?'.
-std::string xml(std::string_view text) {
-  // nlohmann's replacement is the one check of UTF-8 that is at hand.
-  const std::string valid = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-  std::string out;
-  for (const char c : Json::parse(valid).get<std::string>()) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\t')
-      out += '?';
-    else
-      out += c;
-  }
-  return out;
-}
-
 /// R5's violation without an event is what the census found: the leaks' test.
 bool is_leak(const Violation& violation) {
   return violation.rule == RuleId::kR5 && violation.seq == 0 && violation.stack.empty();
@@ -75,7 +54,7 @@ struct Suite {
     failures += failed ? 1 : 0;
     skipped += skips ? 1 : 0;
     cases += fmt::format("    <testcase classname=\"teeio.run\" name=\"{}\">\n{}    </testcase>\n",
-                         xml(name), inside);
+                         xml_text(name), inside);
   }
 };
 
@@ -86,12 +65,12 @@ void add_case(Suite& suite, const std::string& name, Severity severity,
     return suite.add(name, "      <skipped message=\"the rule is off\"/>\n", false, true);
   std::string inside;
   for (const Violation* violation : reports)
-    inside +=
-        severity == Severity::kError
-            ? fmt::format("      <failure type=\"{}\" message=\"{}\">{}</failure>\n",
-                          rule_name(violation->rule), xml(violation->what),
-                          xml(violation_text(*violation)))
-            : fmt::format("      <system-out>{}</system-out>\n", xml(violation_text(*violation)));
+    inside += severity == Severity::kError
+                  ? fmt::format("      <failure type=\"{}\" message=\"{}\">{}</failure>\n",
+                                rule_name(violation->rule), xml_text(violation->what),
+                                xml_text(violation_text(*violation)))
+                  : fmt::format("      <system-out>{}</system-out>\n",
+                                xml_text(violation_text(*violation)));
   suite.add(name, inside, severity == Severity::kError && !reports.empty(), false);
 }
 
@@ -155,8 +134,9 @@ std::string ending_junit(const Ending& ending) {
       "    </properties>\n{}"
       "    <system-out>{}</system-out>\n"
       "  </testsuite>\n</testsuites>\n",
-      suite.tests, suite.failures, suite.skipped, xml(words(ending.command)), xml(ending.machine),
-      ending.status, ending.exit, suite.cases, xml(last_line(ending)));
+      suite.tests, suite.failures, suite.skipped, xml_text(words(ending.command)),
+      xml_text(ending.machine), ending.status, ending.exit, suite.cases,
+      xml_text(last_line(ending)));
 }
 
 }  // namespace teeio::rules

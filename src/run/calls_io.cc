@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "run/dispatch.h"
+#include "run/file_position.h"
 #include "run/sys.h"
 #include "run/words.h"
 
@@ -60,34 +61,6 @@ Result<Transfer> transfer_of(Call& call, const Row& row) {
   return transfer;
 }
 
-/// The position of the program's open file description. A duplicate of its
-/// descriptor shares it, so the kernel keeps it for all who hold the file; where
-/// none can be had, it is read from /proc and does not move.
-class Position {
- public:
-  Position(Call& call, int fd) {
-    auto copy = call.context().tasks.steal(call.tid(), fd);
-    if (copy) copy_ = std::move(*copy);
-    const off_t at = copy_.ok() ? ::lseek(copy_.get(), 0, SEEK_CUR) : read_position(call, fd);
-    offset_ = at < 0 ? 0 : static_cast<std::uint64_t>(at);
-  }
-  [[nodiscard]] std::uint64_t offset() const { return offset_; }
-  void advance(std::size_t count) { move_to(static_cast<off_t>(offset_ + count)); }
-  void move_to(off_t offset) {
-    if (copy_.ok()) (void)::lseek(copy_.get(), offset, SEEK_SET);
-  }
-
- private:
-  static off_t read_position(Call& call, int fd) {
-    const std::string info = read_file(proc_path(call.tid(), "fdinfo/" + std::to_string(fd)));
-    off_t at = 0;
-    (void)std::sscanf(info.c_str(), "pos: %ld", &at);
-    return at;
-  }
-  Fd copy_;
-  std::uint64_t offset_ = 0;
-};
-
 std::uint64_t address_of(const iovec& part) {
   return reinterpret_cast<std::uint64_t>(part.iov_base);
 }
@@ -117,17 +90,25 @@ Result<std::size_t> each_chunk(const Transfer& transfer, std::uint64_t offset, s
   return done;
 }
 
+/// A queue refuses an empty read; for vectors, Linux does not ask it.
+bool asks_queue(Call& call, const DeviceFile& file, const Transfer& transfer) {
+  return transfer.count == 0 && transfer.parts.size() == 1 &&
+         call.context().machine.polling(*file.file) != entry::SystemCalls::Polling::kAlways;
+}
+
 Result<std::size_t> read_device(Call& call, const DeviceFile& file, const Transfer& transfer,
                                 std::uint64_t offset) {
+  if (asks_queue(call, file, transfer))
+    return call.context().machine.read(call, *file.file, offset, {});
   Bytes buffer(std::min<std::size_t>(kChunk, transfer.count));
   return each_chunk(
       transfer, offset, chunk_of(call, file),
       [&](std::uint64_t to, std::uint64_t at, std::size_t size) -> Result<std::size_t> {
         const std::span<std::byte> piece(buffer.data(), size);
-        TEEIO_ASSIGN(const std::size_t got,
-                     call.context().machine.read(call, *file.file, at, piece));
-        TEEIO_TRY(call.memory().write(to, piece.first(got)));
-        return got;
+        const auto got = call.context().machine.read(call, *file.file, at, piece);
+        if (!got || call.memory().write(to, piece.first(*got))) return got;
+        call.context().machine.put_back(*file.file, piece.first(*got));
+        return fail(Errno::kFault, "the buffer cannot be written");
       });
 }
 
@@ -156,9 +137,10 @@ Result<std::size_t> write_attribute(Call& call, const DeviceFile& file, const Tr
   return call.context().machine.write(call, *file.file, offset, bytes);
 }
 
-std::string target(const DeviceFile& file, int fd) {
-  return std::to_string(fd) + "<" + file.name + ">";
+std::string target(std::string_view name, int fd) {
+  return std::to_string(fd).append("<").append(name).append(">");
 }
+std::string target(const DeviceFile& file, int fd) { return target(file.name, fd); }
 
 /// `data`: the first bytes, as far as they are known, of `size`.
 void describe_transfer(Call& call, const Row& row, const DeviceFile& file, const Transfer& transfer,
@@ -197,23 +179,37 @@ static Result<std::int64_t> carry_out(Call& call, object::File& file, std::uint3
   return context.machine.ioctl(call, file, command, call.arg(2));
 }
 
+/// `name` is the file's.
+static Reply answer_ioctl(Call& call, const Row& row, object::File& file, std::string_view name) {
+  const std::uint32_t command = call.word_arg(1);
+  call.enter_machine(call.int_arg(0));
+  Context& context = call.context();
+  const auto result = carry_out(call, file, command);
+  if (context.witness != nullptr && result)
+    context.witness->answered(command, call.arg(2), *result);
+  if (context.log.traces_calls() || (context.witness != nullptr && !result))
+    call.describe(std::string(row.name) + "(" + target(name, call.int_arg(0)) + ", " +
+                  context.machine.describe(call, file, command, call.arg(2)) + ")");
+  return Reply::of(result);
+}
+
+/// A file that is none of ours: the kernel answers, but for what the machine takes over.
+static Reply foreign_ioctl(Call& call, const Row& row) {
+  const auto file =
+      call.context().machine.stand_in(call, call.int_arg(0), call.word_arg(1), call.arg(2));
+  if (!file) return Reply::of(file.error());
+  return *file ? answer_ioctl(call, row, **file, "anon_inode:kvm-vm") : Reply::go_on();
+}
+
 Reply on_ioctl(Call& call, const Row& row) {
   const DeviceFileRef device = call.ours(call.int_arg(0));
-  if (!device) return Reply::go_on();
+  if (!device) return foreign_ioctl(call, row);
   const std::uint32_t command = call.word_arg(1);
   // FIOCLEX, FIONCLEX, FIONBIO, FIOASYNC belong to the VFS.
   if (command == 0x5451 || command == 0x5450 || command == 0x5421 || command == 0x5452)
     return Reply::go_on();
   if (device->is_attribute()) return Reply::of(Error{Errno::kNoTty, "an attribute has no ioctl"});
-  call.enter_machine(call.int_arg(0));
-  Context& context = call.context();
-  const auto result = carry_out(call, *device->file, command);
-  if (context.witness != nullptr && result)
-    context.witness->answered(command, call.arg(2), *result);
-  if (context.log.traces_calls() || (context.witness != nullptr && !result))
-    call.describe(std::string(row.name) + "(" + target(*device, call.int_arg(0)) + ", " +
-                  context.machine.describe(call, *device->file, command, call.arg(2)) + ")");
-  return Reply::of(result);
+  return answer_ioctl(call, row, *device->file, device->name);
 }
 
 Result<Bytes> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, std::size_t count) {
@@ -243,7 +239,8 @@ Reply on_read(Call& call, const Row& row) {
   describe_transfer(call, row, *device, *transfer, {}, transfer->count);
   if (const auto instead = call.injected(row.name, *device)) return Reply::of(*instead);
   if (device->is_attribute()) {
-    const std::uint64_t offset = transfer->offset ? *transfer->offset : Position(call, fd).offset();
+    const std::uint64_t offset =
+        transfer->offset ? *transfer->offset : FilePosition(call, fd).offset();
     const Result<Bytes> fresh = refresh(call, *device, offset, transfer->count);
     if (!fresh) return Reply::of(fresh.error());
     describe_transfer(call, row, *device, *transfer, *fresh, fresh->size());
@@ -252,7 +249,7 @@ Reply on_read(Call& call, const Row& row) {
   }
   if (transfer->offset && !call.context().machine.position(*device->file).positional)
     return Reply::of(Error{Errno::kSPipe, "the file has no positions"});
-  std::optional<Position> position;
+  std::optional<FilePosition> position;
   if (!transfer->offset) position.emplace(call, fd);
   const auto done =
       read_device(call, *device, *transfer, position ? position->offset() : *transfer->offset);
@@ -273,7 +270,7 @@ Reply on_write(Call& call, const Row& row) {
   if (transfer->offset && !call.context().machine.position(*device->file).positional)
     return Reply::of(Error{Errno::kSPipe, "the file has no positions"});
   const auto write = device->is_attribute() ? write_attribute : write_device;
-  std::optional<Position> position;
+  std::optional<FilePosition> position;
   if (!transfer->offset) position.emplace(call, fd);
   const std::uint64_t offset = position ? position->offset() : *transfer->offset;
   const auto done = write(call, *device, *transfer, offset);
@@ -356,7 +353,7 @@ static Reply seek_attribute(Call& call, const DeviceFile& file) {
   } else {
     return Reply::go_on();
   }
-  Position(call, call.int_arg(0)).move_to(target);
+  FilePosition(call, call.int_arg(0)).move_to(target);
   return Reply::of(std::int64_t{target});
 }
 

@@ -64,10 +64,9 @@ class DeviceFiles {
   static Result<std::unique_ptr<DeviceFiles>> create(Fd directory);
 
   /// Errors: ENOSPC (tmpfs or inotify watches are used up), EMFILE.
-  Result<DeviceFileRef> add(object::Ref<object::File> file, std::string name, std::uint32_t flags,
-                            pid_t opener,
-                            entry::SystemCalls::Polling polling =
-                                entry::SystemCalls::Polling::kAlways);
+  Result<DeviceFileRef> add(
+      object::Ref<object::File> file, std::string name, std::uint32_t flags, pid_t opener,
+      entry::SystemCalls::Polling polling = entry::SystemCalls::Polling::kAlways);
   /// The open file description that the program gets, with the access mode,
   /// O_APPEND and O_NONBLOCK of the file's flags. Errors: EMFILE, ENFILE.
   Result<Fd> open_for_program(const DeviceFile& file) const;

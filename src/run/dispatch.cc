@@ -133,7 +133,9 @@ std::vector<FilterRow> filter_rows(const FilterNeeds& needs) {
     const bool wanted = row.answer == on_eventfd       ? !needs.steals
                         : row.answer == on_new_process ? needs.counts_processes
                                                        : true;
-    if (wanted) rows.push_back({row.number, row.shape});
+    const Shape shape =
+        needs.host_kvm && row.shape == Shape::kIoctl ? Shape::kIoctlHostKvm : row.shape;
+    if (wanted) rows.push_back({row.number, shape});
   }
   return rows;
 }

@@ -28,6 +28,7 @@ struct Row {
 struct FilterNeeds {
   bool steals = true;             ///< can_steal_descriptors(); otherwise eventfds are made here
   bool counts_processes = false;  ///< there is a ProcessLimit
+  bool host_kvm = false;          ///< /dev/kvm is the host's own
 };
 [[nodiscard]] std::vector<FilterRow> filter_rows(const FilterNeeds& needs);
 

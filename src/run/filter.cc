@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 
@@ -77,6 +78,14 @@ Tests tests_of(Shape shape) {
       our_fd(tests, 0);
       tests.push_back({1, false, 0xff00, BPF_JEQ, ';' << 8U, Then::kNotify});
       tests.push_back({1, false, 0xff00, BPF_JEQ, 0xAE << 8U, Then::kNotify});
+      break;
+    case Shape::kIoctlHostKvm:
+      tests.push_back(low(1, BPF_JEQ, KVM_RUN, Then::kAllow));
+      our_fd(tests, 0);
+      tests.push_back({1, false, 0xff00, BPF_JEQ, ';' << 8U, Then::kNotify});
+      for (const auto command :
+           {KVM_CREATE_DEVICE, KVM_SET_DEVICE_ATTR, KVM_GET_DEVICE_ATTR, KVM_HAS_DEVICE_ATTR})
+        tests.push_back(low(1, BPF_JEQ, static_cast<std::uint32_t>(command), Then::kNotify));
       break;
     case Shape::kMmap:
       tests.push_back(low(3, BPF_JSET, MAP_ANONYMOUS, Then::kAllow));

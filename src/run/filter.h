@@ -25,9 +25,12 @@ enum class Shape : std::uint8_t {
   kPosition,        ///< as pread: our fd, or count <= 8, or a region offset
   kVectorPosition,  ///< as preadv: our fd, or a region offset
   kIoctl,           ///< our fd, or type ';' (iommufd, VFIO) or 0xAE (KVM)
-  kMmap,            ///< not anonymous, and our fd or a region offset
-  kFcntlDup,        ///< F_DUPFD and F_DUPFD_CLOEXEC of our fd
-  kAbsent,          ///< never reaches us: ENOSYS
+  /// The same where KVM is the host's own: of KVM's calls on other descriptors only those on
+  /// devices, one of which may be ours, and KVM_RUN on none.
+  kIoctlHostKvm,
+  kMmap,      ///< not anonymous, and our fd or a region offset
+  kFcntlDup,  ///< F_DUPFD and F_DUPFD_CLOEXEC of our fd
+  kAbsent,    ///< never reaches us: ENOSYS
 };
 
 struct FilterRow {

@@ -1,8 +1,11 @@
 #include "run/foreign_file.h"
 
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/types.h"
 #include "run/event_fds.h"
@@ -60,6 +63,19 @@ Result<object::Ref<mm::Pages>> StolenFile::memfd_pages(std::uint64_t start, std:
   if (!inside || !is_page_aligned(start) || !is_page_aligned(length))
     return fail(Errno::kInval, "the range lies outside the memfd");
   return map_pages(fd_, start, length, access);
+}
+
+Result<bool> StolenFile::is_host_vm() { return link_of(fd_) == "anon_inode:kvm-vm"; }
+
+bool StolenFile::same_file(const mm::ForeignFile& other) const {
+  const auto* const stolen = dynamic_cast<const StolenFile*>(&other);
+  const pid_t self = ::getpid();
+  return stolen != nullptr &&
+         ::syscall(SYS_kcmp, self, self, KCMP_FILE, fd_.get(), stolen->fd_.get()) == 0;
+}
+
+Result<bool> SealedFile::is_host_vm() {
+  return fail(Errno::kPerm, "the program forbids inspection of its descriptors");
 }
 
 Result<object::Ref<mm::EventFd>> SealedFile::eventfd() {

@@ -13,6 +13,8 @@ class StolenFile final : public mm::ForeignFile {
   Result<object::Ref<mm::EventFd>> eventfd() override;
   Result<object::Ref<mm::Pages>> memfd_pages(std::uint64_t start, std::uint64_t length,
                                              mm::Access access) override;
+  Result<bool> is_host_vm() override;
+  [[nodiscard]] bool same_file(const mm::ForeignFile& other) const override;
 
  private:
   void release() override {}
@@ -25,6 +27,7 @@ class SealedFile final : public mm::ForeignFile {
   Result<object::Ref<mm::EventFd>> eventfd() override;
   Result<object::Ref<mm::Pages>> memfd_pages(std::uint64_t start, std::uint64_t length,
                                              mm::Access access) override;
+  Result<bool> is_host_vm() override;
 
  private:
   void release() override {}

@@ -109,8 +109,10 @@ rlimit raise_file_limit() {
 
 Launched launch(const std::vector<std::string>& command, const ProcessState& process,
                 LaunchOptions options) {
-  std::vector<sock_filter> code = build_filter(filter_rows(
-      {.steals = can_steal_descriptors(), .counts_processes = options.limits_processes}));
+  std::vector<sock_filter> code =
+      build_filter(filter_rows({.steals = can_steal_descriptors(),
+                                .counts_processes = options.limits_processes,
+                                .host_kvm = options.host_kvm}));
   const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
   std::vector<char*> arguments;
   arguments.reserve(command.size() + 1);

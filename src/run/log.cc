@@ -5,8 +5,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+
+#include "base/text.h"
 
 namespace teeio::run {
 namespace {
@@ -16,8 +19,9 @@ constexpr std::uint64_t kUsPerS = 1'000'000;
 
 std::string who(pid_t tid) { return "[pid " + std::to_string(tid) + "] "; }
 
-void write_line(int fd, std::string line) {
-  line += '\n';
+void write_line(int fd, std::string words) {
+  std::ranges::replace(words, '\n', ' ');  // a name may have any
+  const std::string line = visible(words += '\n');
   (void)!::write(fd, line.data(), line.size());
 }
 

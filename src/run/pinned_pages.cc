@@ -123,8 +123,7 @@ class CopiedPages final : public mm::Pages {
 std::optional<std::vector<MapsLine>> cover(pid_t tid, std::uint64_t address, std::uint64_t end,
                                            mm::Access access) {
   std::vector<MapsLine> lines;
-  for (MapsLine& line : read_maps(tid)) {
-    if (line.end <= address) continue;
+  for (MapsLine& line : read_maps(tid, address, end)) {
     if (line.start > address || !line.readable) return std::nullopt;
     if (access == mm::Access::kReadWrite && !line.writable) return std::nullopt;
     address = line.end;

@@ -23,5 +23,8 @@ struct MapsLine {
 
 /// In ascending order; empty when the process is gone.
 [[nodiscard]] std::vector<MapsLine> read_maps(pid_t tid);
+/// Those that overlap [address, end). Costs what they are, however many there are else,
+/// where the kernel can be asked for one (Linux 6.11).
+[[nodiscard]] std::vector<MapsLine> read_maps(pid_t tid, std::uint64_t address, std::uint64_t end);
 
 }  // namespace teeio::run

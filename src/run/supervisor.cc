@@ -113,9 +113,10 @@ int Supervisor::run() {
   if (!tree) return cannot(tree.error().why);
   (*tree)->sync();
 
-  Launched program = launch(
-      options_.command, process,
-      {.limits_processes = options_.limits.processes != 0, .dies_with_us = options_.dies_with_us});
+  Launched program = launch(options_.command, process,
+                            {.limits_processes = options_.limits.processes != 0,
+                             .dies_with_us = options_.dies_with_us,
+                             .host_kvm = options_.host_kvm});
   if (!program.problem.empty()) return cannot(program.problem);
 
   const VirtualPrefixes prefixes(

@@ -24,7 +24,7 @@ struct Limits {
 struct Options {
   std::vector<std::string> command;  ///< program and arguments; not empty
   CallLog calls = {};                ///< `-v`
-  bool host_kvm = false;             ///< leave the real /dev/kvm alone
+  bool host_kvm = false;             ///< /dev/kvm is the host's own
   int log_fd = 2;                    ///< where our words go
   Witness* witness = nullptr;        ///< may be null
   Injector* injector = nullptr;      ///< may be null

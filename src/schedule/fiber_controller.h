@@ -128,7 +128,6 @@ class FiberController final : public Controller {
   void finish_run();
   void freeze();
   TaskRecord& add_task(std::string_view name, std::move_only_function<void()> body);
-  void run_to_first_point(std::uint32_t task);
   void park();
   void leave_for(std::uint32_t next, Fiber::Last last);
   [[noreturn]] void end_current_task();

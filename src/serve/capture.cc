@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/files.h"
 #include "wire/transport_framing.h"
 
 namespace teeio::serve {
@@ -61,8 +62,8 @@ void Capture::Output::write(ByteView bytes) {
       std::fflush(file.get()) == 0)
     return;
   failed = true;
-  fmt::print(stderr, "teeio: {}: {}; nothing more is written to it\n", path,
-             std::generic_category().message(errno));
+  complain_text(fmt::format("teeio: {}: {}; nothing more is written to it\n", path,
+                            std::generic_category().message(errno)));
 }
 
 std::uint32_t Capture::interface(wire::LinkType link) {

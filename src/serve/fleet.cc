@@ -6,14 +6,6 @@
 #include "serve/served_device.h"
 
 namespace teeio::serve {
-namespace {
-
-bool has(const machine::CardConfig& card, Bdf function) {
-  return function.domain == card.bdf.domain && function.rid() >= card.bdf.rid() &&
-         function.rid() <= card.bdf.rid() + card.vfs;
-}
-
-}  // namespace
 
 std::expected<Fleet, std::string> Fleet::load(const std::string& machine,
                                               const std::vector<Bdf>& functions,
@@ -22,15 +14,15 @@ std::expected<Fleet, std::string> Fleet::load(const std::string& machine,
   if (!config) return std::unexpected(config.error());
   std::vector<const machine::CardConfig*> cards;
   for (const machine::CardConfig& card : config->cards)
-    if (card.model == machine::CardConfig::Model::kDmaEngine) cards.push_back(&card);
+    if (card.is_tee_io()) cards.push_back(&card);
   for (const Bdf function : functions)
-    if (std::ranges::none_of(cards, [&](const auto* card) { return has(*card, function); }))
+    if (std::ranges::none_of(cards, [&](const auto* card) { return card->has(function); }))
       return std::unexpected(
           fmt::format("{}: no TEE-I/O card has function {}", config->name, function.str()));
   Fleet fleet;
   for (const machine::CardConfig* card : cards)
     if (functions.empty() ||
-        std::ranges::any_of(functions, [&](Bdf function) { return has(*card, function); }))
+        std::ranges::any_of(functions, [&](Bdf function) { return card->has(function); }))
       fleet.devices_.push_back(std::make_unique<ServedDevice>(*card, options, key_log));
   if (fleet.devices_.empty())
     return std::unexpected(fmt::format("{}: the machine has no TEE-I/O card", config->name));

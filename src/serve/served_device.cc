@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "device/tdi.h"
 #include "hw/capabilities.h"
 #include "hw/find_capability.h"
+#include "machine/tee_cards.h"
 
 namespace teeio::serve {
 namespace {
@@ -25,12 +27,11 @@ std::uint16_t at(std::uint16_t capability, std::size_t offset) {
   return static_cast<std::uint16_t>(capability + offset);
 }
 
-device::DmaEngineCard::Options options_of(const machine::CardConfig& card) {
-  return {.pf = card.bdf,
-          .vfs = card.vfs,
-          .window = card.window,
-          .ide_streams = card.ide_streams,
-          .serial = card.serial};
+/// A card without namespaces is made of nothing that could fail.
+std::unique_ptr<device::TeeCard> make_card(object::Trace& trace, const machine::CardConfig& card) {
+  auto made = machine::make_tee_card(trace, card, {.storage = false});
+  TEEIO_CHECK(made.has_value(), "a card without storage could not be made");
+  return std::move(*made);
 }
 
 }  // namespace
@@ -40,7 +41,7 @@ ServedDevice::ServedDevice(const machine::CardConfig& card, const SpeakerOptions
     : card_(card),
       options_(options),
       key_log_(key_log),
-      model_(std::make_unique<device::DmaEngineCard>(trace_, options_of(card))),
+      model_(make_card(trace_, card)),
       slots_(card.serial, options.slots) {
   trace_.add_sink(*this);
   set_up();

@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/types.h"
-#include "device/dma_engine_card.h"
+#include "device/tee_card.h"
 #include "machine/config.h"
 #include "object/trace.h"
 #include "serve/platform_message.h"
@@ -42,7 +42,7 @@ struct TdiStatus {
 /// Lifetime: owned by the Fleet. Locking: none; one thread.
 class ServedDevice final : private object::TraceSink {
  public:
-  /// Precondition: the card is a DMA engine. The options and the key log outlive it.
+  /// Precondition: the card is one for TEE-I/O. The options and the key log outlive it.
   ServedDevice(const machine::CardConfig& card, const SpeakerOptions& options, KeyLog& key_log);
   ~ServedDevice() override;
 
@@ -85,7 +85,7 @@ class ServedDevice final : private object::TraceSink {
   KeyLog& key_log_;
   object::Trace trace_;
   std::vector<TdiChange> changes_;
-  std::unique_ptr<device::DmaEngineCard> model_;
+  const std::unique_ptr<device::TeeCard> model_;
   Slots slots_;
   /// Of the transport that was used last: a device has one connection.
   std::unique_ptr<Speaker> speaker_;

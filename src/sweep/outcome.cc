@@ -7,8 +7,18 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::uint64_t kMostStatus = 255;
+
+struct OutOfRange {};
+
 std::string line(const json& value) {
   return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// A whole number from 0 to `most`: get() takes any, and cuts it off.
+std::uint64_t number(const json& value, std::uint64_t most) {
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most) throw OutOfRange();
+  return value.get<std::uint64_t>();
 }
 
 /// No exception leaves: a line that is not as it should be has a reason.
@@ -20,6 +30,8 @@ std::expected<T, std::string> parse(std::string_view text, T (*read)(const json&
     return read(value);
   } catch (const json::exception&) {
     return std::unexpected("a member is missing or of another type");
+  } catch (const OutOfRange&) {
+    return std::unexpected("a number is out of range");
   }
 }
 
@@ -43,7 +55,7 @@ std::string to_json(const Outcome& outcome) {
 
 std::expected<Outcome, std::string> parse_outcome(std::string_view text) {
   return parse<Outcome>(text, [](const json& value) {
-    Outcome outcome{.status = value.at("status").get<int>(),
+    Outcome outcome{.status = static_cast<int>(number(value.at("status"), kMostStatus)),
                     .killed = value.at("killed").get<std::vector<std::string>>(),
                     .cut_off = value.at("cut_off").get<std::string>(),
                     .out_of_processes = value.at("out_of_processes").get<bool>(),
@@ -69,10 +81,13 @@ std::string to_json(const run::Injector::Point& point) {
 
 std::expected<run::Injector::Point, std::string> parse_point(std::string_view text) {
   return parse<run::Injector::Point>(text, [](const json& value) {
-    return run::Injector::Point{.kind = run::Injection::Kind{value.at("kind").get<std::uint8_t>()},
-                                .name = value.at("name").get<std::string>(),
-                                .fault = schedule::Fault{value.at("fault").get<std::uint8_t>()},
-                                .nth = value.at("nth").get<std::uint32_t>()};
+    constexpr auto kLastKind = std::to_underlying(run::Injection::Kind::kDevice);
+    constexpr auto kLastFault = std::to_underlying(schedule::Fault::kGone);
+    return run::Injector::Point{
+        .kind = static_cast<run::Injection::Kind>(number(value.at("kind"), kLastKind)),
+        .name = value.at("name").get<std::string>(),
+        .fault = static_cast<schedule::Fault>(number(value.at("fault"), kLastFault)),
+        .nth = static_cast<std::uint32_t>(number(value.at("nth"), UINT32_MAX))};
   });
 }
 

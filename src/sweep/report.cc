@@ -6,12 +6,10 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "explore/jobs/xml.h"
+#include "base/text.h"
 
 namespace teeio::sweep {
 namespace {
-
-using explore::xml;
 
 using Counts = std::array<std::size_t, kVerdicts>;
 
@@ -50,16 +48,6 @@ Counts totals_of(const std::vector<Result>& results) {
   Counts counts{};
   for (const Result& result : results) ++counts.at(std::to_underlying(result.judged.verdict));
   return counts;
-}
-
-/// As a shell reads it.
-std::string quoted(const std::string& word) {
-  constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-  if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) return word;
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
 }
 
 std::string runs_text(std::size_t count) {
@@ -127,22 +115,22 @@ std::string testcase(const Report& report, const Cell& cell) {
     if (result->judged.verdict != Verdict::kFinding) continue;
     bad += result_line(*result) + "  " + replay_of(report, result->variation.injection) + '\n';
   }
-  const std::string inside = bad.empty()
-                                 ? fmt::format("      <system-out>{}</system-out>\n", xml(all))
-                                 : fmt::format("      <failure message=\"{} of {}\">{}</failure>\n",
-                                               at(cell.counts(), Verdict::kFinding),
-                                               xml(runs_text(cell.results.size())), xml(bad));
+  const std::string inside =
+      bad.empty() ? fmt::format("      <system-out>{}</system-out>\n", xml_text(all))
+                  : fmt::format("      <failure message=\"{} of {}\">{}</failure>\n",
+                                at(cell.counts(), Verdict::kFinding),
+                                xml_text(runs_text(cell.results.size())), xml_text(bad));
   return fmt::format("    <testcase classname=\"teeio.sweep.{}\" name=\"{}\">\n{}    </testcase>\n",
-                     dimension_name(cell.dimension), xml(cell.name), inside);
+                     dimension_name(cell.dimension), xml_text(cell.name), inside);
 }
 
 }  // namespace
 
 std::string replay_of(const Report& report, const run::Injection& injection) {
   std::string text = "teeio run";
-  for (const std::string& word : report.options) text += ' ' + quoted(word);
-  text += " --inject " + quoted(injection.str()) + " --";
-  for (const std::string& word : report.command) text += ' ' + quoted(word);
+  for (const std::string& word : report.options) text += ' ' + shell_word(word);
+  text += " --inject " + shell_word(injection.str()) + " --";
+  for (const std::string& word : report.command) text += ' ' + shell_word(word);
   return text;
 }
 
@@ -178,7 +166,7 @@ std::string junit(const Report& report) {
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"teeio sweep\" {}>\n"
       "  <testsuite name=\"{}\" {}>\n{}  </testsuite>\n</testsuites>\n",
-      counts, xml(fmt::format("teeio sweep {}", report.command.front())), counts, cases);
+      counts, xml_text(fmt::format("teeio sweep {}", report.command.front())), counts, cases);
 }
 
 std::string json_text(const Report& report) {

@@ -50,13 +50,44 @@ std::expected<std::size_t, std::string> read_results(std::string_view text, std:
   return from;
 }
 
+/// What a file has, and the length of that.
+struct Kept {
+  std::map<std::size_t, Outcome> outcomes;
+  std::size_t length = 0;
+};
+
+std::expected<Kept, std::string> read_text(std::string_view text, std::string_view head,
+                                           const std::vector<Variation>& variations) {
+  Kept kept;
+  if (head.starts_with(text) && text != head) return kept;  // cut off in its first line
+  if (!text.starts_with(head))
+    return std::unexpected(
+        "it has the results of another sweep (of this program as it was, or with other options), "
+        "or something else");
+  std::set<std::size_t> all;
+  for (const Variation& v : variations) all.insert(v.number);
+  const auto end = read_results(text, head.size(), all, kept.outcomes);
+  if (!end) return std::unexpected(end.error());
+  kept.length = *end;
+  return kept;
+}
+
 }  // namespace
+
+std::expected<std::map<std::size_t, Outcome>, std::string> ResultsFile::read(
+    const std::string& path, const std::vector<std::string>& command, std::string_view conditions,
+    const std::vector<Variation>& variations) {
+  const auto text = read_file(path);
+  if (!text) return std::unexpected(text.error());
+  const auto kept = read_text(*text, head_of(command, conditions, variations) + '\n', variations);
+  if (!kept) return std::unexpected(path + ": " + kept.error());
+  return kept->outcomes;
+}
 
 std::expected<ResultsFile, std::string> ResultsFile::open(
     const std::string& path, const std::vector<std::string>& command, std::string_view conditions,
     const std::vector<Variation>& variations) {
   const std::string head = head_of(command, conditions, variations) + '\n';
-  std::map<std::size_t, Outcome> before;
   Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666));
   if (!file.ok()) return std::unexpected(path + ": " + ::strerrordesc_np(errno));
   struct stat info{};
@@ -64,28 +95,17 @@ std::expected<ResultsFile, std::string> ResultsFile::open(
     return std::unexpected(path + ": results are kept in a regular file");
   const auto text = read_file(path);
   if (!text) return std::unexpected(text.error());
-  std::size_t whole = 0;
-  if (text->starts_with(head)) {
-    std::set<std::size_t> all;
-    for (const Variation& v : variations) all.insert(v.number);
-    const auto end = read_results(*text, head.size(), all, before);
-    if (!end) return std::unexpected(path + ": " + end.error());
-    whole = *end;
-  } else if (!text->empty() && !head.starts_with(*text)) {
-    return std::unexpected(path +
-                           ": it has the results of another sweep (of this program as it was, or "
-                           "with other options), or "
-                           "something else");
-  }
-  if (::ftruncate(file.get(), static_cast<off_t>(whole)) != 0 ||
-      ::lseek(file.get(), 0, SEEK_END) < 0 || (whole == 0 && !write_text(file.get(), head)))
+  auto kept = read_text(*text, head, variations);
+  if (!kept) return std::unexpected(path + ": " + kept.error());
+  if (::ftruncate(file.get(), static_cast<off_t>(kept->length)) != 0 ||
+      ::lseek(file.get(), 0, SEEK_END) < 0 || (kept->length == 0 && !write_bytes(file.get(), head)))
     return std::unexpected(path + ": " + ::strerrordesc_np(errno));
-  return ResultsFile(std::move(file), std::move(before));
+  return ResultsFile(std::move(file), std::move(kept->outcomes));
 }
 
 bool ResultsFile::add(std::size_t number, const Outcome& outcome) {
-  return write_text(file_.get(),
-                    fmt::format("{{\"number\":{},\"outcome\":{}}}\n", number, to_json(outcome)));
+  return write_bytes(file_.get(),
+                     fmt::format("{{\"number\":{},\"outcome\":{}}}\n", number, to_json(outcome)));
 }
 
 }  // namespace teeio::sweep

@@ -15,11 +15,17 @@ namespace teeio::sweep {
 /// that says which sweep it is, then one for each run.
 class ResultsFile {
  public:
-  /// Opens or makes `path` for the sweep of `command` with these variations, of which
-  /// `conditions` is all else that verdicts hang on. Errors, ready
+  /// Opens or makes `path` for the sweep of `command` with these variations, those of all its
+  /// shards, of which `conditions` is all else that verdicts hang on. Errors, ready
   /// to print: it cannot be read or written; it is none, or of another sweep. What was
   /// being written when it was cut off counts as not run.
   [[nodiscard]] static std::expected<ResultsFile, std::string> open(
+      const std::string& path, const std::vector<std::string>& command, std::string_view conditions,
+      const std::vector<Variation>& variations);
+
+  /// What another shard of the same sweep keeps in `path`. Errors: as open(), and a sentence
+  /// if it is not there.
+  [[nodiscard]] static std::expected<std::map<std::size_t, Outcome>, std::string> read(
       const std::string& path, const std::vector<std::string>& command, std::string_view conditions,
       const std::vector<Variation>& variations);
 

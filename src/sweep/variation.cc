@@ -101,10 +101,36 @@ std::vector<Variation> variations(const std::vector<run::Injector::Point>& point
     if (!is_wanted(injection, selection)) continue;
     ++number;
     const bool in_range = number >= selection.first && number <= selection.last;
-    const bool in_shard = (number - 1) % selection.shards == selection.shard - 1;
+    const bool in_shard = (number - 1) % selection.shards == selection.shard;
     if (in_range && in_shard) wanted.push_back({number, std::move(injection)});
   }
   return wanted;
+}
+
+std::string why_no_variations(const std::vector<run::Injector::Point>& points,
+                              const Selection& selection) {
+  if (variations(points, {}).empty())
+    return "nothing can go wrong in this program: it makes no call of the machine's";
+  Selection wider;
+  wider.dimensions = selection.dimensions;
+  if (variations(points, wider).empty()) {
+    std::string text = "nothing of this kind can go wrong in this program:";
+    for (const Dimension dimension : selection.dimensions)
+      text.append(" --").append(dimension_name(dimension));
+    return text;
+  }
+  wider.only = selection.only;
+  const std::size_t all = variations(points, wider).size();
+  if (all == 0) {
+    std::string text = "--only: no call, command or message of this program is like";
+    for (const std::string& pattern : selection.only) text.append(" '").append(pattern).append("'");
+    return text + (selection.dimensions.empty() ? "" : ", of what can go wrong so");
+  }
+  wider.first = selection.first;
+  wider.last = selection.last;
+  const std::string runs = std::to_string(all) + (all == 1 ? " run" : " runs");
+  if (variations(points, wider).empty()) return "--range: there are only " + runs;
+  return "--shard: it has none of the " + runs;
 }
 
 }  // namespace teeio::sweep

@@ -21,7 +21,7 @@ struct Selection {
   std::vector<Dimension> dimensions = {};  ///< empty: all
   std::vector<std::string> only = {};      ///< patterns as a shell's, of names; empty: all
   std::size_t first = 1, last = SIZE_MAX;  ///< numbers of variations, from 1
-  std::size_t shard = 1, shards = 1;       ///< each shards-th, beginning with the shard-th
+  std::size_t shard = 0, shards = 1;       ///< each shards-th, the shard-th of them, from 0
 };
 
 /// A run to make.
@@ -34,5 +34,9 @@ struct Variation {
 /// the earlier, the smaller. Numbers count the wanted dimensions and names only.
 [[nodiscard]] std::vector<Variation> variations(const std::vector<run::Injector::Point>& points,
                                                 const Selection& selection);
+/// Which of the filters leaves nothing over, in the words of the command line. Precondition:
+/// variations() gives none.
+[[nodiscard]] std::string why_no_variations(const std::vector<run::Injector::Point>& points,
+                                            const Selection& selection);
 
 }  // namespace teeio::sweep

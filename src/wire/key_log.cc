@@ -8,6 +8,8 @@
 #include <optional>
 #include <utility>
 
+#include "base/hex.h"
+
 namespace teeio::wire {
 namespace {
 
@@ -29,19 +31,10 @@ std::optional<std::uint32_t> number(std::string_view text, int base) {
   return value;
 }
 
-std::optional<Bytes> from_hex(std::string_view text) {
-  if (text.empty() || text.size() % 2 != 0 || text.size() / 2 > kMaxKey) return std::nullopt;
-  Bytes out;
-  for (std::size_t i = 0; i < text.size(); i += 2) {
-    const auto byte = number(text.substr(i, 2), 16);
-    if (!byte) return std::nullopt;
-    out.push_back(static_cast<std::byte>(*byte));
-  }
-  return out;
-}
-
-void append_hex(std::string& out, ByteView bytes) {
-  for (const std::byte byte : bytes) out += fmt::format("{:02x}", std::to_integer<unsigned>(byte));
+/// Not empty, and no longer than a key.
+std::optional<Bytes> secret_from_hex(std::string_view text) {
+  if (text.empty() || text.size() / 2 > kMaxKey) return std::nullopt;
+  return from_hex(text);
 }
 
 constexpr std::array kAeads{SpdmAead::kAes128Gcm, SpdmAead::kAes256Gcm, SpdmAead::kChaCha20Poly1305,
@@ -74,8 +67,8 @@ Result<KeyLogLine> KeyLogLine::parse(std::string_view line) {
   if (!generation) return bad("the count of key updates is no number");
   const auto aead = aead_named(next_word(line));
   if (!aead) return bad("the algorithm is unknown");
-  auto key = from_hex(next_word(line));
-  auto iv = from_hex(next_word(line));
+  auto key = secret_from_hex(next_word(line));
+  auto iv = secret_from_hex(next_word(line));
   if (!key || !iv) return bad("key and IV are not hexadecimal");
   if (!line.empty()) return bad("something follows the IV");
   return KeyLogLine{*session_id,
@@ -92,9 +85,9 @@ std::string KeyLogLine::text() const {
                                 sender == KeyLogSender::kRequester ? "requester" : "responder",
                                 phase == KeyLogPhase::kHandshake ? "handshake" : "data", generation,
                                 spdm_aead_name(std::to_underlying(aead)));
-  append_hex(out, key);
+  out += to_hex(key);
   out += ' ';
-  append_hex(out, iv);
+  out += to_hex(iv);
   return out;
 }
 

@@ -71,6 +71,72 @@ struct kvm_user_vmgexit {
   };
 } __attribute__((packed));
 
+/* ---- KVM: realms ----
+ *
+ * What of arm64's KVM a realm needs, for a program on x86: struct kvm_vcpu_init, one_reg,
+ * SMCCC filters (asm/kvm.h of arm64); VM type and KVM_ARM_RMI_POPULATE of the Arm CCA
+ * patches for KVM (2026-03-18, <20260318155413.793430-1-steven.price@arm.com>);
+ * KVM_EXIT_ARM64_TIO of "[RFC PATCH v4 00/16] coco/TSM: Implement host-side support for Arm
+ * CCA TDISP setup" (2026-04-27). The reason's number is that of the tree behind v7 of
+ * iommufd's series (2026-10); the mail has 9.
+ */
+
+#define KVM_VM_TYPE_ARM_REALM 0x100
+
+struct kvm_vcpu_init {
+  __u32 target;
+  __u32 features[7];
+};
+#define KVM_ARM_TARGET_GENERIC_V8 5
+#define KVM_ARM_VCPU_POWER_OFF 0
+#define KVM_ARM_VCPU_PSCI_0_2 2
+#define KVM_ARM_VCPU_INIT _IOC(_IOC_WRITE, 0xAE, 0xae, 32)
+#define KVM_ARM_PREFERRED_TARGET _IOC(_IOC_READ, 0xAE, 0xaf, 32)
+
+struct kvm_one_reg {
+  __u64 id;
+  __u64 addr;
+};
+#define KVM_GET_ONE_REG _IOC(_IOC_WRITE, 0xAE, 0xab, 16)
+#define KVM_SET_ONE_REG _IOC(_IOC_WRITE, 0xAE, 0xac, 16)
+/* x0-x30, then sp, then pc. */
+#define KVM_REG_ARM64_CORE_U64(number) (0x6030000000100000ULL | (number) * 2)
+
+struct kvm_smccc_filter {
+  __u32 base;
+  __u32 nr_functions;
+  __u8 action; /* KVM_SMCCC_FILTER_* */
+  __u8 pad[15];
+};
+#define KVM_ARM_VM_SMCCC_CTRL 0
+#define KVM_ARM_VM_SMCCC_FILTER 0
+#define KVM_SMCCC_FILTER_HANDLE 0
+#define KVM_SMCCC_FILTER_DENY 1
+#define KVM_SMCCC_FILTER_FWD_TO_USER 2
+
+struct kvm_arm_rmi_populate {
+  __u64 base; /* in and out, as the next two */
+  __u64 size;
+  __u64 source_uaddr;
+  __u32 flags;
+  __u32 reserved;
+};
+#define KVM_ARM_RMI_POPULATE_FLAGS_MEASURE (1 << 0)
+#define KVM_ARM_RMI_POPULATE _IOC(_IOC_WRITE, 0xAE, 0xd7, 32)
+
+#define KVM_EXIT_ARM64_TIO 44
+#define RMI_EXIT_VDEV_VALIDATE_MAPPING 8
+/* Stands where struct kvm_run has its union. */
+struct kvm_arm64_tio {
+  __u64 flags;
+  __u64 nr; /* RMI_EXIT_VDEV_VALIDATE_MAPPING */
+  __u64 vdev_id;
+  __u64 gpa_base;
+  __u64 gpa_top; /* in and out */
+  __u64 pa_base;
+  __u64 response; /* out: 0 accepts */
+};
+
 /* ---- iommufd owns bind ---- */
 
 /* teeio's number for the vIOMMU of a TSM; released types end at 2. */
@@ -137,8 +203,9 @@ enum tsm_tdi_state { TSM_TDI_UNLOCKED = 0, TSM_TDI_LOCKED = 1, TSM_TDI_RUN = 2 }
 enum tsm_object {
   TSM_OBJECT_REPORT = 0,
   TSM_OBJECT_EVIDENCE = 1,
-  TSM_OBJECT_CERTIFICATES = 2, /* of SEV-TIO: what digests of TDI_INFO are of */
-  TSM_OBJECT_MEASUREMENTS = 3
+  TSM_OBJECT_CERTIFICATES = 2, /* SEV-TIO, CCA: what the firmware's digests are of */
+  TSM_OBJECT_MEASUREMENTS = 3,
+  TSM_OBJECT_VCA = 4 /* CCA */
 };
 struct tsm_req_read_object {
   __u32 object; /* enum tsm_object */

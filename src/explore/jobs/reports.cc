@@ -4,23 +4,13 @@
 
 #include <algorithm>
 
-#include "explore/jobs/xml.h"
+#include "base/text.h"
 
 namespace teeio::explore {
 namespace {
 
 using Kind = Judgement::Kind;
 using Verdict = ScenarioResult::Verdict;
-
-/// Single-quoted, as YAML wants it, on one line.
-std::string yaml(std::string_view text) {
-  std::string out = "'";
-  for (const char c : valid_utf8(text)) {
-    out += c == '\n' ? ' ' : c;
-    if (c == '\'') out += c;
-  }
-  return out + "'";
-}
 
 /// Lines of what else is known: a finding, answers, warnings.
 std::vector<std::string> details(const Reported& reported) {
@@ -44,22 +34,22 @@ std::string testcase(const Reported& reported, const std::string& interrupted) {
   std::string inside;
   double seconds = 0;
   if (reported.result == nullptr) {
-    inside = fmt::format("      <skipped message=\"not explored: {}\"/>\n", xml(interrupted));
+    inside = fmt::format("      <skipped message=\"not explored: {}\"/>\n", xml_text(interrupted));
   } else {
     seconds = reported.result->seconds;
-    const std::string text = xml(joined(details(reported)));
+    const std::string text = xml_text(joined(details(reported)));
     if (reported.judgement.kind != Kind::kGood)
       inside = fmt::format("      <failure type=\"{}\" message=\"{}: {}\">{}</failure>\n",
-                           xml(reported.judgement.why), xml(reported.judgement.why),
-                           xml(outcome(*reported.result)), text);
+                           xml_text(reported.judgement.why), xml_text(reported.judgement.why),
+                           xml_text(outcome(*reported.result)), text);
     else
       inside = fmt::format("      <system-out>{}\n{}</system-out>\n",
-                           xml(outcome(*reported.result)), text);
+                           xml_text(outcome(*reported.result)), text);
   }
   return fmt::format(
       "    <testcase classname=\"teeio.explore\" name=\"{}\" time=\"{:.3f}\">\n{}    "
       "</testcase>\n",
-      xml(reported.name), seconds, inside);
+      xml_text(reported.name), seconds, inside);
 }
 
 }  // namespace
@@ -86,13 +76,13 @@ std::string tap_line(std::size_t number, const Reported& reported) {
   std::string text = fmt::format("{} {} - {}: {}\n", good ? "ok" : "not ok", number, reported.name,
                                  outcome(*reported.result));
   if (!good) {
-    text += fmt::format("  ---\n  message: {}\n", yaml(reported.judgement.why));
+    text += fmt::format("  ---\n  message: {}\n", yaml_text(reported.judgement.why));
     if (const auto& failure = reported.result->failure; failure) {
-      text += fmt::format("  finding: {}\n", yaml(failure->what));
+      text += fmt::format("  finding: {}\n", yaml_text(failure->what));
       text +=
           fmt::format("  preemptions: {}\n  failures: {}\n", failure->switches, failure->failures);
     }
-    if (!reported.replay.empty()) text += fmt::format("  replay: {}\n", yaml(reported.replay));
+    if (!reported.replay.empty()) text += fmt::format("  replay: {}\n", yaml_text(reported.replay));
     text += "  ...\n";
   }
   for (std::string line : details(reported)) {

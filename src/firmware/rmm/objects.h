@@ -8,7 +8,9 @@
 #include "firmware/rmm/application.h"
 #include "firmware/rmm/rtt.h"
 #include "firmware/rmm/types.h"
+#include "hw/cpu.h"
 #include "hw/root_port.h"
+#include "hw/smmu/smmu.h"
 #include "wire/tdisp_messages.h"
 
 namespace teeio::rmm {
@@ -93,7 +95,7 @@ struct Vdev {
 
 /// An SMMU's realm half: its tables of 64 entries.
 struct Psmmu {
-  static constexpr std::uint64_t kTableEntries = 64;
+  static constexpr std::uint64_t kTableEntries = hw::smmu::kTableEntries;
   static constexpr unsigned kSidBits = 16;
   enum class State : std::uint8_t { kInactive, kBusy, kActive } state = State::kInactive;
   struct Table {
@@ -101,7 +103,9 @@ struct Psmmu {
     std::vector<std::uint16_t> entries{};  ///< requester IDs that have one
   };
   std::map<std::uint64_t, Table> tables{};  ///< by first stream ID
-  std::vector<Hpa> memory{};                ///< level 1, command and event queue
+  std::vector<Hpa> memory{};                ///< level 1 (two granules), command and event queue
+  hw::Smmu* hardware = nullptr;             ///< null: nothing is behind it (tests)
+  std::uint32_t prod = 0;                   ///< of the command queue
 };
 
 struct Realm {
@@ -112,7 +116,7 @@ struct Realm {
   RealmState state = RealmState::kNew;
   std::uint32_t vdevs = 0;
   std::uint32_t recs = 0;
-  Rtt rtt{};
+  Rtt rtt;
 };
 
 /// A realm's vCPU, as far as its calls about devices go. Source: TF-RMM
@@ -142,6 +146,13 @@ struct Rec {
     bool change_destroyed = false;
   } set_ripas{};
   RsiResult result{};
+  // Of a REC whose realm's code runs.
+  hw::ArmRegisters first{};      ///< with which it begins
+  bool entered = false;          ///< has begun
+  std::optional<Gpa> info_at;    ///< where GET_INFO's record goes
+  std::optional<Gpa> host_call;  ///< where the call's registers are
+  Gpa abort_at{0};               ///< of an exit SYNC that the monitor makes itself
+  bool emulatable = false;       ///< the host may emulate what the realm left for
 };
 
 /// A stateful operation that waits for its host. Source: TF-RMM lib/sro_context.

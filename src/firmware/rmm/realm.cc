@@ -7,7 +7,6 @@
 namespace teeio::rmm {
 namespace {
 
-constexpr hw::KeyId kRealmWorld{1};
 constexpr std::size_t kVmids = 255;
 
 bool is_range(Hpa base, Hpa top) {
@@ -55,8 +54,12 @@ RmiResult Rmm::realm_create(Hpa rd, const RealmParams& params) {
   if (!c.granule(rd, GranuleState::kDelegated, "granule")) return c.result();
   set(rd, GranuleState::kRd);
   set(params.rtt, GranuleState::kRtt);
-  realms_.emplace(
-      raw(rd), Realm{.vm = params.vm, .devices = params.devices, .root = params.rtt, .vmid = vmid});
+  (void)memory_.write(params.rtt, Bytes(kPageSize), kRealmWorld);
+  realms_.emplace(raw(rd), Realm{.vm = params.vm,
+                                 .devices = params.devices,
+                                 .root = params.rtt,
+                                 .vmid = vmid,
+                                 .rtt = Rtt(memory_, params.rtt)});
   return {};
 }
 
@@ -89,6 +92,7 @@ RmiResult Rmm::realm_destroy(Hpa rd) {
   RMM_REFUSE_IF(realm->state != RealmState::kZombie, "state");
   RMM_REFUSE_IF(realm->rtt.live(Gpa{0}, Rtt::kRootLevel), "rtt");
   RMM_REFUSE_IF(realm->vdevs != 0, "vdevs");
+  invalidate(*realm);
   set(realm->root, GranuleState::kDelegated);
   realms_.erase(raw(rd));
   set(rd, GranuleState::kDelegated);

@@ -183,4 +183,67 @@ AddressDescriptor AddressDescriptor::decode(std::uint64_t word) {
           .undelegated = word >> 63U != 0};
 }
 
+Bytes VdevInfo::encode() const {
+  constexpr std::size_t kBytes = 0x200;
+  constexpr std::size_t kDigest = 64;
+  constexpr std::uint8_t kTdisp = 1;
+  constexpr std::uint64_t kVersion1_0 = 1U << 16U;
+  return Page(kBytes)
+      .at(0x08, slot)
+      .at(0x10, hash)
+      .at(0x18, lock_nonce)
+      .at(0x20, measurements_nonce)
+      .at(0x28, report_nonce)
+      .at(0x30, kTdisp)
+      .at(0x38, kVersion1_0)
+      .at(0x40, state)
+      .bytes(0x80, vca, kDigest)
+      .bytes(0xc0, certificate, kDigest)
+      .bytes(0x140, measurements, kDigest)
+      .bytes(0x180, report, kDigest)
+      .take();
+}
+
+Bytes RecEnter::encode() const {
+  return Page().at(0x0, flags).bytes(0x200, bytes_of(gprs), sizeof gprs).take();
+}
+
+RecEnter RecEnter::decode(ByteView page) {
+  RecEnter enter{.flags = get<std::uint64_t>(page, 0x0)};
+  for (std::size_t n = 0; n < enter.gprs.size(); ++n)
+    enter.gprs[n] = get<std::uint64_t>(page, 0x200 + 8 * n);
+  return enter;
+}
+
+Bytes RecExitRecord::encode() const {
+  Page page(kPageSize - kOffset);
+  page.at(0x0, static_cast<std::uint64_t>(reason))
+      .at(0x100, esr)
+      .at(0x108, far)
+      .at(0x110, hpfar)
+      .bytes(0x200, bytes_of(gprs), sizeof gprs)
+      .at(0x600, imm);
+  if (reason == RecExit::kRipasChange) page.at(0x500, base).at(0x508, top).at(0x510, ripas);
+  page.at(0x530, vdev_id);
+  if (reason == RecExit::kDevMemMap) page.at(0x540, base).at(0x548, top).at(0x550, pa);
+  return page.take();
+}
+
+RecExitRecord RecExitRecord::decode(ByteView in) {
+  RecExitRecord record{.reason = static_cast<RecExit>(get<std::uint64_t>(in, 0x0)),
+                       .esr = get<std::uint64_t>(in, 0x100),
+                       .far = get<std::uint64_t>(in, 0x108),
+                       .hpfar = get<std::uint64_t>(in, 0x110),
+                       .ripas = get<std::uint8_t>(in, 0x510),
+                       .vdev_id = get<std::uint64_t>(in, 0x530),
+                       .pa = get<std::uint64_t>(in, 0x550),
+                       .imm = get<std::uint32_t>(in, 0x600)};
+  const bool ripas_change = record.reason == RecExit::kRipasChange;
+  record.base = get<std::uint64_t>(in, ripas_change ? 0x500 : 0x540);
+  record.top = get<std::uint64_t>(in, ripas_change ? 0x508 : 0x548);
+  for (std::size_t n = 0; n < record.gprs.size(); ++n)
+    record.gprs[n] = get<std::uint64_t>(in, 0x200 + 8 * n);
+  return record;
+}
+
 }  // namespace teeio::rmm

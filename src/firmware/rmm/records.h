@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/types.h"
+#include "firmware/rmm/types.h"
 
 namespace teeio::rmm {
 
@@ -161,6 +162,30 @@ struct VdevInfo {
   std::uint64_t lock_nonce = 0, measurements_nonce = 0, report_nonce = 0;
   std::uint8_t state = 0;                        ///< 0 UNLOCKED, 1 LOCKED, 2 STARTED, 3 ERROR
   Bytes vca, certificate, measurements, report;  ///< digests
+  [[nodiscard]] Bytes encode() const;            ///< 0x200 bytes
+};
+
+/// struct rmi_rec_enter, at the beginning of the run page.
+struct RecEnter {
+  std::uint64_t flags = 0;
+  std::array<std::uint64_t, 31> gprs{};
+  [[nodiscard]] Bytes encode() const;
+  [[nodiscard]] static RecEnter decode(ByteView page);
+};
+
+/// struct rmi_rec_exit, kOffset into the run page: what is looked at of it.
+struct RecExitRecord {
+  static constexpr std::size_t kOffset = 0x800;
+  RecExit reason = RecExit::kIrq;
+  std::uint64_t esr = 0, far = 0, hpfar = 0;
+  std::array<std::uint64_t, 31> gprs{};
+  std::uint64_t base = 0, top = 0;  ///< of RIPAS_CHANGE and DEV_MEM_MAP
+  std::uint8_t ripas = 0;
+  std::uint64_t vdev_id = 0;
+  std::uint64_t pa = 0;
+  std::uint32_t imm = 0;
+  [[nodiscard]] Bytes encode() const;  ///< from kOffset on
+  [[nodiscard]] static RecExitRecord decode(ByteView in);
 };
 
 }  // namespace teeio::rmm

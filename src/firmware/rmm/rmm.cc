@@ -12,7 +12,9 @@ Rmm::Rmm(hw::PhysicalMemory& memory, object::Trace& trace, std::vector<hw::RootP
       channels_(std::move(channels)),
       settings_(std::move(settings)),
       operations_(settings_.operations) {
-  for (const Hpa psmmu : settings_.psmmus) psmmus_[raw(psmmu)];
+  for (std::size_t i = 0; i < settings_.psmmus.size(); ++i)
+    psmmus_[raw(settings_.psmmus[i])].hardware =
+        i < settings_.smmus.size() ? settings_.smmus[i] : nullptr;
 }
 
 void Rmm::set(Hpa granule, GranuleState state) { granules_[raw(granule)] = state; }

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <array>
+#include <expected>
+#include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "firmware/rmm/objects.h"
@@ -18,11 +22,18 @@ struct Settings {
   Defects defects = Defects::kNone;
   std::uint64_t bridge = kBridge;            ///< base of the only host bridge's ECAM
   std::vector<Hpa> psmmus = {kPsmmu};        ///< bases of SMMUs
+  std::vector<hw::Smmu*> smmus{};            ///< their hardware, as far as there is some
   std::vector<std::size_t> psmmu_of_port{};  ///< by port; those beyond have the first
   std::size_t operations = 10;               ///< contexts of stateful operations
 
   static constexpr std::uint64_t kBridge = 0x4000'0000;
   static constexpr Hpa kPsmmu{0x2b40'0000};
+};
+
+/// How a REC begins; of struct rmi_rec_params.
+struct RecParams {
+  std::uint64_t pc = 0;
+  std::array<std::uint64_t, 8> gprs{};
 };
 
 /// Arm's Realm Management Monitor, as far as device assignment goes: each command with
@@ -103,20 +114,52 @@ class Rmm {
                           std::uint64_t addresses = 0);
   RmiResult rtt_dev_validate(Hpa rd, Hpa rec, Gpa base, Gpa top);
 
+  // data_memory.cc
+  RmiResult rtt_data_map(Hpa rd, Gpa base, Gpa top, AddressFlags flags, std::uint64_t addresses);
+  RmiResult rtt_data_unmap(Hpa rd, Gpa base, Gpa top, AddressFlags flags,
+                           std::uint64_t addresses = 0);
+  RmiResult rtt_data_map_init(Hpa rd, Hpa data, Gpa ipa, Hpa source, std::uint64_t flags);
+
   // tables.cc
   RmiResult rtt_create(Hpa rd, Hpa rtt, Gpa ipa, std::uint8_t level);
   RmiResult rtt_destroy(Hpa rd, Gpa ipa, std::uint8_t level);  ///< x1: the granule
   RmiResult rtt_read_entry(Hpa rd, Gpa ipa, std::uint8_t level);
   RmiResult rtt_set_ripas(Hpa rd, Hpa rec, Gpa base, Gpa top);
 
-  // rec.cc
-  RmiResult rec_create(Hpa rd, Hpa rec);
+  // rec.cc, rec_run.cc
+  RmiResult rec_create(Hpa rd, Hpa rec, const RecParams& params = {});
   RmiResult rec_destroy(Hpa rec);
-  RmiResult rec_enter(Hpa rec, std::uint64_t flags = 0);  ///< x1: RecExit, x2: VDEV's id
+  /// Of a REC that runs no code: completes what its calls below wait for. x1: RecExit, x2:
+  /// the VDEV's id.
+  RmiResult rec_enter(Hpa rec, std::uint64_t flags = 0);
+  /// With the record at `run`, of one whose processor has `registers`. x1: RecExit; kRealm:
+  /// the realm runs now, with the registers as they are then, and comes back by realm_call()
+  /// or rec_exit(). Else the record says why it left at once.
+  RmiResult rec_enter(Hpa rec, Hpa run, hw::ArmRegisters& registers);
+  /// The realm, which runs, makes an SMC. True: it goes on, with the results in `registers`.
+  /// False: it has left, and the record at `run` says why.
+  bool realm_call(Hpa rec, Hpa run, hw::ArmRegisters& registers);
+  /// The realm, which runs, is left for another reason.
+  void rec_exit(Hpa rec, Hpa run, const hw::CpuExit& why);
+  /// What a realm's own access finds at a protected address. kEmpty: an abort that the realm
+  /// sees; kUnmapped: one for the host.
+  struct Place {
+    Hpa page;
+    bool device;
+  };
+  enum class NoPlace : std::uint8_t { kEmpty, kUnmapped };
+  [[nodiscard]] std::expected<Place, NoPlace> translate(Hpa rd, Gpa ipa);
   /// For tests: the realm's code runs, and no other task enters or uses the REC.
   void set_running(Hpa rec, bool running);
 
-  // rsi.cc: the realm's own calls. kIncomplete: the call leaves the realm, the host has
+  // rsi_realm.cc: the realm's own calls. kAbort: see RsiCode.
+  RsiResult rsi_version(Hpa rec, std::uint64_t wanted);     ///< x1, x2: lowest, highest
+  RsiResult rsi_features(Hpa rec, std::uint64_t index);     ///< x1: the register
+  RsiResult rsi_realm_config(Hpa rec, Gpa ipa);             ///< a page of the realm's
+  RsiResult rsi_ipa_state_get(Hpa rec, Gpa base, Gpa end);  ///< x1: up to where; x2: RIPAS
+  RsiResult rsi_host_call(Hpa rec, Gpa ipa);                ///< kIncomplete: leaves the realm
+
+  // rsi.cc: those about devices. kIncomplete: the call leaves the realm, the host has
   // to name the VDEV (VDEV_COMPLETE), and REC_ENTER completes it: rsi_result().
   RsiResult rsi_vdev_get_info(Hpa rec, std::uint64_t vdev_id, std::uint64_t address);
   struct Mapping {
@@ -187,18 +230,46 @@ class Rmm {
   RmiResult finish(Operation& operation);
   void reclaimed(Operation& operation);
 
-  // device_memory.cc
+  // mapping.cc
+  struct MapRange {
+    Realm* realm;
+    Gpa base, top;
+    std::uint8_t level = 0;
+    std::vector<AddressDescriptor> list{};
+  };
+  struct UnmapInto {
+    AddressFlags flags;
+    std::uint64_t addresses;
+    bool data;  ///< RAM is unmapped; else device memory
+  };
   std::optional<std::vector<AddressDescriptor>> descriptors(Command& c, AddressFlags flags,
                                                             std::uint64_t addresses);
-  std::string_view map_block(Realm& realm, const Vdev& vdev, Gpa ipa, Hpa block,
-                             std::uint8_t level);
-  void unmap_entry(Realm& realm, Gpa ipa, std::uint8_t level);
+  std::optional<MapRange> map_range(Command& c, Hpa rd, Gpa base, Gpa top, AddressFlags flags,
+                                    std::uint64_t addresses);
+  RmiResult map_blocks(Command& c, const MapRange& range,
+                       const std::function<std::string_view(Gpa, Hpa)>& map_one);
+  RmiResult unmap_range(Command& c, Hpa rd, Gpa base, Gpa top, const UnmapInto& into);
   [[nodiscard]] std::string_view unmap_fault(Gpa base, Gpa top, AddressFlags flags,
                                              std::uint64_t addresses) const;
+
+  // device_memory.cc, data_memory.cc
+  std::string_view map_block(Realm& realm, const Vdev& vdev, Gpa ipa, Hpa block,
+                             std::uint8_t level);
+  std::string_view map_data(Realm& realm, Gpa ipa, Hpa block, std::uint8_t level);
+  void unmap_entry(Realm& realm, Gpa ipa, std::uint8_t level);
+  [[nodiscard]] static std::expected<Place, NoPlace> place_of(const Realm& realm, Gpa ipa);
+  [[nodiscard]] std::optional<Hpa> realm_ram(Hpa rd, Gpa ipa) const;
+  bool write_realm(Hpa rd, Gpa ipa, ByteView bytes);
+
+  // rec.cc, rec_run.cc
+  RecExit resume(Rec& rec, std::uint64_t flags, hw::ArmRegisters* registers);
+  bool complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters& registers);
+  void write_exit(const Rec& rec, Hpa run, RecExit reason);
 
   // rsi.cc
   class RsiCall;
   Rec& calling(Hpa rec);
+  std::expected<Hpa, RsiResult> ram_of_call(RsiCall& call, const Rec& rec, Gpa ipa);
   RsiResult request(Rec& rec, Rec::Call call, std::uint64_t vdev_id);
   RecExit complete_request(Rec& rec);
   RsiResult finish_get_info(RsiCall& call, Rec& rec);
@@ -211,6 +282,11 @@ class Rmm {
   Code psmmu_activated(Operation& operation);
   Code table_created(Operation& operation);
   [[nodiscard]] Psmmu* psmmu_of(Bdf tdi);
+  void send(Psmmu& psmmu, const hw::smmu::Command& command);
+  void set_dma(Vdev& vdev, bool on);
+  void write_ste(const Vdev& vdev, const std::array<std::uint64_t, 4>& words);
+  void release_ste(const Vdev& vdev);
+  void invalidate(const Realm& realm, std::optional<Gpa> page = std::nullopt);
 
   hw::PhysicalMemory& memory_;
   object::Trace& trace_;

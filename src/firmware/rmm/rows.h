@@ -66,9 +66,11 @@ extern const Row kVdevCreate, kVdevCommunicate, kVdevGetState, kVdevLock, kVdevS
     kVdevDestroy;
 extern const Row kPsmmuActivate, kPsmmuDeactivate, kPsmmuStL2Create, kPsmmuStL2Destroy;
 extern const Row kRttDevMap, kRttDevUnmap, kRttDevValidate;
+extern const Row kRttDataMap, kRttDataUnmap, kRttDataMapInit;
 extern const Row kOpContinue, kOpMemDonate, kOpMemReclaim, kOpCancel;
 extern const Row kRsiVdevGetInfo, kRsiVdevValidateMapping, kRsiVdevDmaEnable, kRsiVdevDmaDisable,
     kRsiIpaStateSet;
+extern const Row kRsiVersion, kRsiFeatures, kRsiRealmConfig, kRsiIpaStateGet, kRsiHostCall;
 extern const Row kGranuleRangeDelegate, kGranuleRangeUndelegate, kRealmCreate, kRealmActivate,
     kRealmTerminate, kRealmDestroy, kRecCreate, kRecDestroy, kRecEnter, kRttCreate, kRttDestroy,
     kRttReadEntry, kRttSetRipas;

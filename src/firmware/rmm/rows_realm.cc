@@ -35,15 +35,19 @@ constexpr Check kRecCreateChecks[] = {
     {"state", Code::kRealm, "the realm is not NEW"}};
 constexpr Check kRecDestroyChecks[] = {{"rec", Code::kInput, "the granule is no REC"},
                                        {"running", Code::kRec, "the REC is running"}};
-constexpr Check kRecEnterChecks[] = {{"rec", Code::kInput, "the granule is no REC"},
-                                     {"running", Code::kRec, "the REC is running"},
-                                     {"state", Code::kRealm, "the realm is not ACTIVE"}};
+constexpr Check kRecEnterChecks[] = {
+    {"run", Code::kInput, "the run page is not the host's"},
+    {"rec", Code::kInput, "the granule is no REC"},
+    {"running", Code::kRec, "the REC is running"},
+    {"state", Code::kRealm, "the realm is not ACTIVE"},
+    {"mmio", Code::kRec, "an access is emulated that the realm has not left for"}};
 
 constexpr Check kRsiNoDevices{"da", Code::kRealm, "without device assignment"};
 
 constexpr Check kGetInfoChecks[] = {
     kRsiNoDevices,
     {"aligned", Code::kInput, "the address is not aligned to 512 bytes"},
+    {"protected", Code::kInput, "the address is not protected"},
     {"complete", Code::kInput, "the host names no VDEV"},
     {"gone", Code::kInput, "the VDEV is gone, another realm's or another id"}};
 constexpr Check kValidateMappingChecks[] = {
@@ -65,6 +69,17 @@ constexpr Check kDmaDisableChecks[] = {kRsiNoDevices,
 constexpr Check kIpaStateSetChecks[] = {
     {"ripas", Code::kInput, "not EMPTY or RAM"},
     {"range", Code::kInput, "the range is empty, not aligned or not protected"}};
+
+constexpr Check kVersionChecks[] = {{"version", Code::kInput, "neither 1.0 nor 1.1"}};
+constexpr Check kRealmConfigChecks[] = {
+    {"aligned", Code::kInput, "the address is no protected page"},
+    {"memory", Code::kInput, "the page is not the realm's RAM"}};
+constexpr Check kIpaStateGetChecks[] = {
+    {"range", Code::kInput, "the range is empty, not aligned or not protected"}};
+constexpr Check kHostCallChecks[] = {
+    {"aligned", Code::kInput, "the address is not aligned to 256 bytes"},
+    {"protected", Code::kInput, "the address is not protected"},
+    {"memory", Code::kInput, "the page is not the realm's RAM"}};
 
 }  // namespace
 
@@ -122,7 +137,9 @@ constinit const Row kRecCreate{
     .source = "runtime/rmi/rec.c, smc_rec_create() and rec_create_continue()",
     .checks = kRecCreateChecks,
     .effect = "a REC of the realm",
-    .differs = "done at once: 16 auxiliary granules, parameters and the measurement are not there"};
+    .differs =
+        "done at once: 16 auxiliary granules, the parameters' page, MPIDR, runnable and the "
+        "measurement are not there"};
 constinit const Row kRecDestroy{.number = 0x0b,
                                 .name = "RMI_REC_DESTROY",
                                 .fails = "RMI_REC_DESTROY fails",
@@ -138,10 +155,11 @@ constinit const Row kRecEnter{
         "runtime/rmi/run.c, smc_rec_enter(), complete_vdev_id_mapping() and "
         "complete_dev_mem_mapping()",
     .checks = kRecEnterChecks,
-    .effect = "what the realm waits for is completed; x1: why it came back",
+    .effect = "what the realm waits for is completed, and it runs; the record: why it came back",
     .differs =
-        "of the entry's flags those about RIPAS and device memory; the records' pages are "
-        "x1 and x2 here"};
+        "of the entry's flags those about emulated accesses, RIPAS and device memory; of the "
+        "exit's record nothing about timers, the GIC, the PMU and planes; one that another "
+        "task's code stands for has no record (explorations)"};
 
 constinit const Row kRsiVdevGetInfo{
     .number = 0x0d,
@@ -149,8 +167,8 @@ constinit const Row kRsiVdevGetInfo{
     .fails = {},
     .source = "runtime/rsi/vdev.c, handle_ and finish_rsi_vdev_get_info()",
     .checks = kGetInfoChecks,
-    .effect = "state, nonces and digests of the VDEV",
-    .differs = "into a record of the caller instead of the realm's memory"};
+    .effect = "state, nonces and digests of the VDEV, in the realm's memory",
+    .differs = "no digest of the public key"};
 constinit const Row kRsiVdevValidateMapping{
     .number = 0x0f,
     .name = "RSI_VDEV_VALIDATE_MAPPING",
@@ -189,6 +207,43 @@ constinit const Row kRsiIpaStateSet{
         "complete_set_ripas()",
     .checks = kIpaStateSetChecks,
     .effect = "exit RIPAS_CHANGE; the host calls RTT_SET_RIPAS",
+    .differs = {}};
+
+constinit const Row kRsiVersion{.number = 0x00,
+                                .name = "RSI_VERSION",
+                                .fails = {},
+                                .source = "runtime/rsi/version.c, handle_rsi_version()",
+                                .checks = kVersionChecks,
+                                .effect = "x1: what is meant, x2: the highest",
+                                .differs = {}};
+constinit const Row kRsiFeatures{.number = 0x01,
+                                 .name = "RSI_FEATURES",
+                                 .fails = {},
+                                 .source = "runtime/rsi/feature.c, handle_rsi_features()",
+                                 .checks = {},
+                                 .effect = "x1: the register; 0 for one that does not exist",
+                                 .differs = "of register 0 device assignment alone"};
+constinit const Row kRsiRealmConfig{.number = 0x06,
+                                    .name = "RSI_REALM_CONFIG",
+                                    .fails = {},
+                                    .source = "runtime/rsi/config.c, handle_rsi_realm_config()",
+                                    .checks = kRealmConfigChecks,
+                                    .effect = "a page with the width of addresses",
+                                    .differs = "hash algorithm, GIC and personalisation are 0"};
+constinit const Row kRsiIpaStateGet{.number = 0x08,
+                                    .name = "RSI_IPA_STATE_GET",
+                                    .fails = {},
+                                    .source = "runtime/rsi/memory.c, handle_rsi_ipa_state_get()",
+                                    .checks = kIpaStateGetChecks,
+                                    .effect = "x1: up to where, x2: the RIPAS",
+                                    .differs = {}};
+constinit const Row kRsiHostCall{
+    .number = 0x09,
+    .name = "RSI_HOST_CALL",
+    .fails = {},
+    .source = "runtime/rsi/host_call.c, handle_rsi_host_call() and complete_rsi_host_call()",
+    .checks = kHostCallChecks,
+    .effect = "exit HOST_CALL with 31 registers out of the realm's memory; they go back there",
     .differs = {}};
 
 }  // namespace teeio::rmm::row

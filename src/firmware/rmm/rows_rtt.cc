@@ -35,6 +35,36 @@ constexpr Check kMapChecks[] = {
     {"entry", Code::kRtt, "the entry is in use, or its RIPAS is RAM"},
     {"granule", Code::kInput, "a granule of the block is not DELEGATED device memory"}};
 
+constexpr Check kDataMapChecks[] = {
+    kReserve,
+    kRd,
+    {"realm", Code::kRealm, "the realm is not NEW or ACTIVE"},
+    {"range", Code::kInput, "the range is empty"},
+    {"type", Code::kInput, "the output addresses are neither one descriptor nor a list"},
+    kListCount,
+    kList,
+    {"descriptor", Code::kInput,
+     "the first descriptor has no blocks, or is not of delegated memory"},
+    {"protected", Code::kInput,
+     "base is not aligned to the block, or the range not in the realm's protected address space"},
+    {"short", Code::kRtt, "the range is shorter than a block"},
+    {"walk", Code::kRtt, "there is no table of the block's level"},
+    {"pa", Code::kInput, "the address is not aligned to the block"},
+    {"entry", Code::kRtt, "the entry is a table, device memory, or other RAM"},
+    {"granule", Code::kInput, "a granule of the block is not DELEGATED RAM"}};
+
+constexpr Check kDataMapInitChecks[] = {
+    {"flags", Code::kInput, "a flag is set that does not exist"},
+    {"self", Code::kInput, "the realm's granule is to be its own data"},
+    {"source", Code::kInput, "the source page is not the host's"},
+    kRd,
+    {"realm", Code::kRealm, "the realm is not NEW"},
+    {"protected", Code::kInput,
+     "the address is not aligned, or not in the realm's protected address space"},
+    {"walk", Code::kRtt, "there is no table of level 3"},
+    {"entry", Code::kRtt, "the entry maps something"},
+    {"granule", Code::kInput, "the data's granule is not DELEGATED RAM"}};
+
 constexpr Check kUnmapChecks[] = {
     kReserve,
     kRd,
@@ -104,6 +134,34 @@ constinit const Row kRttDevUnmap{
         "x1: how far, within one table; x2: the descriptor of what was mapped (SINGLE), x3: "
         "how many are in the list. Entries that map nothing are passed over; RIPAS DEV "
         "becomes DESTROYED",
+    .differs = "it never yields, so it is never INCOMPLETE"};
+constinit const Row kRttDataMapInit{
+    .number = 0x03,
+    .name = "RMI_RTT_DATA_MAP_INIT",
+    .fails = "RMI_RTT_DATA_MAP_INIT fails",
+    .source = "runtime/rmi/rtt_map.c, smc_rtt_data_map_init()",
+    .checks = kDataMapInitChecks,
+    .effect = "a page with the source's bytes, RIPAS RAM; the granule is DATA",
+    .differs = "nothing is measured"};
+constinit const Row kRttDataMap{
+    .number = 0xa5,
+    .name = "RMI_RTT_DATA_MAP",
+    .fails = "RMI_RTT_DATA_MAP fails",
+    .source = "runtime/rmi/rtt_map.c, smc_rtt_data_map() and validate_map_inputs_common()",
+    .checks = kDataMapChecks,
+    .effect =
+        "x1: how far, within one table; RIPAS stays, granules are scrubbed and DATA. What "
+        "stops it after the first block is no error, nor is the same block twice",
+    .differs = "it never yields, so no entry is BUSY and it is never INCOMPLETE"};
+constinit const Row kRttDataUnmap{
+    .number = 0xa6,
+    .name = "RMI_RTT_DATA_UNMAP",
+    .fails = "RMI_RTT_DATA_UNMAP fails",
+    .source = "runtime/rmi/rtt_unmap.c, smc_rtt_data_unmap() and validate_unmap_inputs()",
+    .checks = kUnmapChecks,
+    .effect =
+        "as RTT_DEV_UNMAP, of RAM: RIPAS RAM becomes DESTROYED; what was valid is out of the "
+        "caches of CPUs and SMMUs",
     .differs = "it never yields, so it is never INCOMPLETE"};
 constinit const Row kRttDevValidate{
     .number = 0x13,

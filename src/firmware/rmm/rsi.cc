@@ -1,7 +1,5 @@
-#include <algorithm>
-
 #include "base/check.h"
-#include "firmware/rmm/rmm.h"
+#include "firmware/rmm/rsi_call.h"
 
 // The realm's own calls about devices: TF-RMM runtime/rsi/vdev.c and memory.c. A call
 // leaves the realm for its VDEV's address; REC_ENTER finishes it.
@@ -20,26 +18,6 @@ Bytes to_bytes(const crypto::Digest& digest) {
 }
 
 }  // namespace
-
-/// A call of the realm, or its second half: its arrow and the checks of its row.
-class Rmm::RsiCall {
- public:
-  RsiCall(Rmm& rmm, const Row& row)
-      : row_(row), call_(rmm.trace_.call(object::Lane::kFirmware, row.name)) {}
-  RsiResult refuse(std::string_view id) {
-    const auto check = std::ranges::find(row_.checks, id, &Check::id);
-    TEEIO_CHECK(check != row_.checks.end(), "a call refuses for a reason that its row has not");
-    call_.refuse(row_.status_name(check->code), check->refused_when);
-    const RsiCode code = check->code == Code::kRealm    ? RsiCode::kState
-                         : check->code == Code::kDevice ? RsiCode::kDevice
-                                                        : RsiCode::kInput;
-    return {.code = code, .refused_by = &*check};
-  }
-
- private:
-  const Row& row_;
-  object::Trace::Call call_;
-};
 
 Rec& Rmm::calling(Hpa at) {
   const auto rec = recs_.find(raw(at));
@@ -62,6 +40,7 @@ RsiResult Rmm::rsi_vdev_get_info(Hpa at, std::uint64_t vdev_id, std::uint64_t ad
   Rec& rec = calling(at);
   if (!realms_.at(raw(rec.rd)).devices) return rec.result = call.refuse("da");
   if (address % 512 != 0) return rec.result = call.refuse("aligned");
+  if (address >= Rtt::kProtected) return rec.result = call.refuse("protected");
   return request(rec, Rec::Call::kGetInfo, vdev_id);
 }
 
@@ -123,9 +102,14 @@ VdevInfo Rmm::rsi_info(Hpa at) {
   return rec == recs_.end() ? VdevInfo{} : rec->second.info;
 }
 
-/// complete_vdev_id_mapping(), and why the realm is left again.
+/// complete_vdev_id_mapping(), and why the realm is left again. Precondition: one waits.
 RecExit Rmm::complete_request(Rec& rec) {
-  if (rec.pending == Rec::Pending::kNone) return RecExit::kRealm;
+  const bool named = rec.pending == Rec::Pending::kVdevComplete;
+  // finish_rsi_vdev_get_info() looks for the record's page first, and lets the host bring it.
+  if (named && rec.info_at && !realm_ram(rec.rd, *rec.info_at)) {
+    rec.abort_at = page_of(*rec.info_at);
+    return RecExit::kSync;
+  }
   using Finish = RsiResult (Rmm::*)(RsiCall&, Rec&);
   struct {
     const Row* row;
@@ -146,9 +130,11 @@ RecExit Rmm::complete_request(Rec& rec) {
       break;
   }
   RsiCall call(*this, *how.row);
-  const bool named = rec.pending == Rec::Pending::kVdevComplete;
   rec.pending = Rec::Pending::kNone;
   rec.result = named ? (this->*how.finish)(call, rec) : call.refuse("complete");
+  if (const auto at = std::exchange(rec.info_at, std::nullopt);
+      at && rec.result.code == RsiCode::kSuccess)
+    (void)write_realm(rec.rd, *at, rec.info.encode());
   const bool maps = std::exchange(rec.call, Rec::Call::kNone) == Rec::Call::kValidateMapping;
   return maps && rec.result.code == RsiCode::kSuccess ? RecExit::kDevMemMap : RecExit::kRealm;
 }
@@ -197,14 +183,18 @@ RsiResult Rmm::finish_dma_enable(RsiCall& call, Rec& rec) {
   if (vdev.state != VdevState::kStarted || (vdev.comm != CommState::kIdle && !defective()))
     return call.refuse("state");
   if (vdev.nonces != rec.nonces) return call.refuse("nonce");
-  if (!std::exchange(vdev.dma, true)) fact(Fact::kTrustedDmaOn, "STE valid", vdev);
+  if (vdev.dma) return {};
+  set_dma(vdev, true);
+  fact(Fact::kTrustedDmaOn, "STE valid", vdev);
   return {};
 }
 
 RsiResult Rmm::finish_dma_disable(RsiCall& call, Rec& rec) {
   const auto at = vdevs_.find(raw(rec.vdev));
   if (at == vdevs_.end()) return call.refuse("gone");
-  if (std::exchange(at->second.dma, false)) fact(Fact::kTrustedDmaOff, "STE off", at->second);
+  if (!at->second.dma) return {};
+  set_dma(at->second, false);
+  fact(Fact::kTrustedDmaOff, "STE off", at->second);
   return {};
 }
 

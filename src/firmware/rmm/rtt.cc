@@ -3,6 +3,35 @@
 #include "base/check.h"
 
 namespace teeio::rmm {
+namespace {
+
+// Stage-2 descriptors. Source: Arm ARM (DDI 0487), D8.3; attributes as TF-RMM's
+// lib/s2tt/src/s2tt.c has them. Where bit 0 is clear the rest is software's: here the RIPAS.
+constexpr std::uint64_t kValid = 1;
+constexpr std::uint64_t kTableOrPage = 1U << 1U;
+constexpr std::uint64_t kWriteBack = 0xfU << 2U;
+constexpr std::uint64_t kDeviceMemory = 1U << 2U;
+constexpr std::uint64_t kReadWrite = 3U << 6U;
+constexpr std::uint64_t kInnerShareable = 3U << 8U;
+constexpr std::uint64_t kAccessFlag = 1U << 10U;
+constexpr unsigned kRipas = 5;
+
+std::uint64_t descriptor(const Rtt::Entry& entry, std::uint8_t level) {
+  if (!entry.valid()) return static_cast<std::uint64_t>(entry.ripas) << kRipas;
+  return raw(*entry.address) | kAccessFlag | kReadWrite |
+         (entry.data ? kWriteBack | kInnerShareable : kDeviceMemory) |
+         (level == kPageLevel ? kTableOrPage : 0) | kValid;
+}
+
+}  // namespace
+
+void Rtt::write(Gpa ipa, std::uint8_t level, std::uint64_t word) {
+  const Hpa granule = level == kRootLevel ? root_ : table(ipa, level);
+  const std::uint64_t index = raw(ipa) / level_bytes(level) % 512;
+  const auto written =
+      memory_->write_u64(granule + index * sizeof(std::uint64_t), word, kRealmWorld);
+  TEEIO_CHECK(written.has_value(), "a table's granule is the monitor's RAM");
+}
 
 Rtt::Walk Rtt::walk(Gpa ipa, std::uint8_t wanted) const {
   Walk walk;
@@ -27,6 +56,7 @@ void Rtt::set(Gpa ipa, std::uint8_t level, const Entry& entry) {
     entries_[at] = entry;
   else
     entries_.erase(at);
+  write(ipa, level, descriptor(entry, level));
 }
 
 bool Rtt::has_table(Gpa ipa, std::uint8_t level) const {
@@ -45,6 +75,9 @@ void Rtt::add_table(Gpa ipa, std::uint8_t level, Hpa granule) {
   set(ipa, above, {});
   const Key at = key(ipa, level, span(level));
   tables_.emplace(at, granule);
+  const auto emptied = memory_->write(granule, Bytes(kPageSize), kRealmWorld);
+  TEEIO_CHECK(emptied.has_value(), "a table's granule is the monitor's RAM");
+  write(ipa, above, raw(granule) | kTableOrPage | kValid);
   if (parent.ripas == Ripas::kEmpty) return;
   for (std::uint64_t i = 0; i < 512; ++i)
     set(Gpa{at.base + i * level_bytes(level)}, level, {.ripas = parent.ripas});

@@ -6,6 +6,7 @@
 
 #include "base/types.h"
 #include "firmware/rmm/types.h"
+#include "hw/physical_memory.h"
 
 namespace teeio::rmm {
 
@@ -13,9 +14,10 @@ namespace teeio::rmm {
 enum class Ripas : std::uint8_t { kEmpty = 0, kRam = 1, kDestroyed = 2, kDev = 3 };
 
 /// A realm's stage-2 tables: 39 bits of address, tables from level 1 on, 512 entries
-/// each. Only device memory is ever mapped.
+/// each. What is valid for the realm is a descriptor in its granules, where CPUs and SMMUs
+/// read it; the states behind the others are here.
 ///
-/// Locking: the monitor's.
+/// Lifetime: the memory outlives it. Locking: the monitor's.
 class Rtt {
  public:
   static constexpr std::uint8_t kRootLevel = 1;
@@ -28,12 +30,20 @@ class Rtt {
     std::optional<Hpa> address{};  ///< assigned_dev
     Bdf tdi{};                     ///< whose memory that is
     Gpa mapped_at{0};              ///< for traces
+    bool data = false;             ///< RAM, and no device memory
+    /// What the realm, its devices included, reaches.
+    [[nodiscard]] bool valid() const {
+      return address && ripas == (data ? Ripas::kRam : Ripas::kDev);
+    }
   };
   /// Where a walk ends: the table's level, and the entry there.
   struct Walk {
     std::uint8_t level = kRootLevel;
     bool table = false;  ///< the entry is a table (the walk went no deeper)
   };
+
+  /// The root's granule is the monitor's, and empty.
+  Rtt(hw::PhysicalMemory& memory, Hpa root) : memory_(&memory), root_(root) {}
 
   /// Goes down to `wanted` at most.
   [[nodiscard]] Walk walk(Gpa ipa, std::uint8_t wanted) const;
@@ -42,7 +52,7 @@ class Rtt {
   void set(Gpa ipa, std::uint8_t level, const Entry& entry);
 
   /// A table of `level` for the addresses around `ipa`. Precondition: a walk ended one level
-  /// above, at an entry that maps nothing.
+  /// above, at an entry that maps nothing. The granule is emptied.
   void add_table(Gpa ipa, std::uint8_t level, Hpa granule);
   /// Takes it away; the entry above is unassigned and DESTROYED. Gives the granule.
   /// Precondition: it is there, and live() is false.
@@ -64,6 +74,11 @@ class Rtt {
   /// Bytes that a table of that level covers.
   static std::uint64_t span(std::uint8_t level) { return level_bytes(level) * 512; }
   [[nodiscard]] bool any_entry(Gpa base, std::uint8_t level) const;
+  /// Writes the descriptor of an entry of that level.
+  void write(Gpa ipa, std::uint8_t level, std::uint64_t word);
+
+  hw::PhysicalMemory* memory_;
+  Hpa root_;
 
   std::map<Key, Hpa> tables_;     ///< below the root, by level and first address
   std::map<Key, Entry> entries_;  ///< those that are not unassigned and EMPTY

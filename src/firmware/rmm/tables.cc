@@ -7,7 +7,7 @@
 namespace teeio::rmm {
 namespace {
 
-enum EntryState : std::uint64_t { kUnassigned = 0, kTable = 2, kAssignedDev = 3 };
+enum EntryState : std::uint64_t { kUnassigned = 0, kAssigned = 1, kTable = 2, kAssignedDev = 3 };
 
 /// validate_rtt_structure_cmds(): a table of `level`, at the beginning of what it covers.
 bool is_table_place(Gpa ipa, std::uint8_t level) {
@@ -16,10 +16,10 @@ bool is_table_place(Gpa ipa, std::uint8_t level) {
          raw(ipa) < Rtt::kAddresses;
 }
 
-/// update_ripas() of an entry that maps device memory or nothing. False: it may not be.
+/// update_ripas(). False: it may not be.
 bool change(Rtt::Entry& entry, Ripas wanted, bool change_destroyed) {
   if (wanted == Ripas::kRam) {
-    if (entry.address) return false;
+    if (entry.address && !entry.data) return false;
     if (entry.ripas == Ripas::kDestroyed && !change_destroyed) return false;
   }
   entry.ripas = wanted;
@@ -71,7 +71,7 @@ RmiResult Rmm::rtt_read_entry(Hpa rd, Gpa ipa, std::uint8_t level) {
     return result;
   }
   const Rtt::Entry entry = realm->rtt.entry(ipa, walk.level);
-  result.x2 = entry.address ? kAssignedDev : kUnassigned;
+  result.x2 = !entry.address ? kUnassigned : entry.data ? kAssigned : kAssignedDev;
   // The source tells no address of one that is DESTROYED.
   if (entry.address && entry.ripas != Ripas::kDestroyed) result.x3 = raw(*entry.address);
   result.x4 = static_cast<std::uint64_t>(entry.ripas);
@@ -96,8 +96,11 @@ RmiResult Rmm::rtt_set_ripas(Hpa rd, Hpa rec_at, Gpa base, Gpa top) {
   std::uint64_t done = 0;
   for (; done + bytes <= end; done += bytes) {
     Rtt::Entry entry = realm->rtt.entry(base + done, level);
+    const bool was_valid = entry.valid();
     if (!change(entry, request.wanted, request.change_destroyed)) break;
     realm->rtt.set(base + done, level, entry);
+    for (std::uint64_t at = 0; was_valid && !entry.valid() && at < bytes; at += kPageSize)
+      invalidate(*realm, base + done + at);
   }
   if (done == 0) return c.refuse("entry", 0, level);
   request.addr = base + done;

@@ -6,8 +6,12 @@
 
 #include "base/types.h"
 #include "firmware/rmm/rows.h"
+#include "hw/physical_memory.h"
 
 namespace teeio::rmm {
+
+/// What granules of the realms' world and accesses from it carry.
+inline constexpr hw::KeyId kRealmWorld{1};
 
 /// What OP_* calls are to do about memory, in an INCOMPLETE result.
 enum class MemoryRequest : std::uint8_t { kNone = 0, kDonate = 1, kReclaim = 2 };
@@ -40,6 +44,7 @@ enum class GranuleState : std::uint8_t {
   kVdev,
   kInternal,  ///< a PSMMU's table or queue
   kMapped,    ///< device memory in a realm's RTT
+  kData,      ///< RAM in a realm's RTT
 };
 enum class RealmState : std::uint8_t { kNew, kActive, kZombie };
 enum class PdevState : std::uint8_t {
@@ -71,12 +76,16 @@ inline constexpr std::uint8_t kPageLevel = 3;
 
 /// Why REC_ENTER came back. Source: TF-RMM lib/smc/include/smc-rmi.h, RMI_EXIT_*.
 enum class RecExit : std::uint8_t {
-  kRealm = 0,  ///< of this model: nothing is pending, the realm runs on
+  kSync = 0,  ///< an abort of the realm's, with syndrome and address
+  kIrq = 1,
   kRipasChange = 4,
+  kHostCall = 5,
   kVdevRequest = 8,  ///< VDEV_COMPLETE is due
   kDevMemMap = 9,    ///< the realm wants device memory somewhere: DEV_MAP, DEV_VALIDATE
+  kRealm = 0xff,     ///< of this model: nothing is pending, the realm runs on
 };
 /// Flags of REC_ENTER that this monitor knows.
+inline constexpr std::uint64_t kEmulatedMmio = 1U << 0U;
 inline constexpr std::uint64_t kRejectRipas = 1U << 4U;
 inline constexpr std::uint64_t kRejectDevMem = 1U << 6U;
 
@@ -87,7 +96,8 @@ enum class RsiCode : std::uint8_t {
   kState = 2,
   kIncomplete = 3,
   kUnknown = 4,
-  kDevice = 5
+  kDevice = 5,
+  kAbort = 0xff,  ///< of this model: x1 is an IPA of the realm's RAM that nothing is mapped at
 };
 struct RsiResult {
   RsiCode code = RsiCode::kSuccess;

@@ -78,14 +78,15 @@ RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa at, Hpa params_at) {
   RMM_REFUSE_IF(std::ranges::find(entries, tdi.rid()) != entries.end(), "ste");
   entries.push_back(tdi.rid());
   set(at, GranuleState::kVdev);
-  const Vdev& vdev = vdevs_
-                         .emplace(raw(at), Vdev{.params = std::move(params),
-                                                .at = at,
-                                                .rd = rd,
-                                                .pdev = pdev_at,
-                                                .tdi = tdi,
-                                                .psmmu = psmmu})
-                         .first->second;
+  Vdev& vdev = vdevs_
+                   .emplace(raw(at), Vdev{.params = std::move(params),
+                                          .at = at,
+                                          .rd = rd,
+                                          .pdev = pdev_at,
+                                          .tdi = tdi,
+                                          .psmmu = psmmu})
+                   .first->second;
+  set_dma(vdev, false);
   ++realm->vdevs;
   ++pdev->vdevs;
   fact(Fact::kMetadataCreated, "VDEV created", vdev);
@@ -184,7 +185,10 @@ RmiResult Rmm::vdev_unlock(Hpa rd, Hpa pdev, Hpa at) {
   for (const PaRange& range : vdev->params.ranges)
     for (Hpa granule = range.base; granule < range.top; granule = granule + kPageSize)
       if (state_of(granule) == GranuleState::kMapped) return c.refuse("mapped", raw(granule));
-  if (std::exchange(vdev->dma, false)) fact(Fact::kTrustedDmaOff, "STE off", *vdev);
+  if (vdev->dma) {
+    set_dma(*vdev, false);
+    fact(Fact::kTrustedDmaOff, "STE off", *vdev);
+  }
   vdev->op = VdevOp::kUnlock;
   vdev->comm = CommState::kPending;
   return {};
@@ -220,8 +224,7 @@ RmiResult Rmm::vdev_destroy(Hpa rd, Hpa pdev, Hpa at) {
   // A realm may have enabled it behind an UNLOCK that was on its way: see finish_dma_enable().
   if (vdev->dma && panic("smc_vdev_destroy(): trusted DMA is off", vdev->tdi))
     return {.code = Code::kSmcNotSupported};
-  Psmmu::Table& table = vdev->psmmu->tables.at(vdev->tdi.rid() & ~(Psmmu::kTableEntries - 1));
-  std::erase(table.entries, vdev->tdi.rid());
+  release_ste(*vdev);
   --c.realm(rd, "rd_pdev")->vdevs;
   --c.pdev(pdev, "rd_pdev")->vdevs;
   fact(Fact::kMetadataRemoved, "VDEV destroyed", *vdev);

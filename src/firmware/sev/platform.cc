@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "schedule/fault_point.h"
 #include "schedule/task.h"
 
 namespace teeio::sev {
@@ -51,8 +52,23 @@ Status Platform::command(std::uint16_t number, Hpa buffer) {
     return call.refuse(Status::kIncorrectBufferLength, "the buffer says another length");
   if (!row.fails.empty() && schedule::choose(2, row.fails) != 0)
     return call.refuse(Status::kResourceLimit, "the explorer made this command fail");
+  if (!row.fails.empty()) {
+    using schedule::Fault;
+    using schedule::FaultPlace;
+    if (schedule::fault_at(FaultPlace::kFirmware, row.name, Fault::kBusy))
+      return call.refuse(Status::kResourceLimit, "made busy by --inject");
+    if (schedule::fault_at(FaultPlace::kFirmware, row.name, Fault::kRefuse))
+      return call.refuse(Status::kInvalidParam, "refused by --inject");
+  }
   call.body_.assign(bytes.begin() + static_cast<std::ptrdiff_t>(skip), bytes.end());
   return row.run(call);
+}
+
+std::vector<std::string_view> Platform::commands_that_may_fail() const {
+  std::vector<std::string_view> names;
+  for (const auto& [number, row] : commands_)
+    if (!row.fails.empty()) names.push_back(row.name);
+  return names;
 }
 
 std::uint32_t Platform::feature_ebx() const { return options_.tio ? kFeatureTio : 0; }

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -58,7 +59,7 @@ struct MailboxCommand {
 ///
 /// A command works on a buffer in memory, checks in its order, and answers with a status.
 /// The explorer may make one that changes something end with RESOURCE_LIMIT before anything
-/// was done (model's choice).
+/// was done (model's choice); --inject likewise, or with INVALID_PARAM.
 ///
 /// Lifetime: one a machine. Locking: its mutex, for the length of a command: the PSP runs
 /// one at a time (Linux: sev_cmd_mutex).
@@ -76,6 +77,8 @@ class Platform {
   [[nodiscard]] Rmp& rmp() { return rmp_; }
   [[nodiscard]] hw::PhysicalMemory& memory() { return memory_; }
   [[nodiscard]] object::Trace& trace() { return trace_; }
+  /// Names of those that --inject may make busy or refuse: what changes something.
+  [[nodiscard]] std::vector<std::string_view> commands_that_may_fail() const;
   /// SNP_FEATURE_INFO's EBX.
   [[nodiscard]] std::uint32_t feature_ebx() const;
   /// Says to traces which VM a context page is of. Not a command: the real one is not told.

@@ -23,25 +23,35 @@ namespace teeio::tdx {
 // The objects of TDX Connect. Source: tdxio branch, src/common/data_structures/
 // tdxio. All guarded by State::mutex.
 
-/// Of the six keys of a stream: three sub-streams, two directions.
-inline constexpr unsigned kStreamKeys = 6;
-inline constexpr std::uint8_t kAllStreamKeys = (1U << kStreamKeys) - 1;
+/// One bit for each sub-stream: the keys of one direction and key set.
+using KeyBits = std::uint8_t;
+inline constexpr KeyBits kAllSubStreams = 0b111;
 
+/// Source: tdxio branch, ide_stream_defs.h, stream_exinfo_t.
 struct IdeStream {
+  /// The keys of one direction (the device's) in one key set.
+  struct Keys {
+    KeyBits programmed = 0;  ///< in the root port, while not all three are
+    KeyBits go = 0;          ///< all three are: a K_SET_GO may be sent, once each
+    bool primed = false;     ///< the root port has all three: its Ready bit
+  };
   IdeStreamConfig config;
   std::uint32_t spdm = 0;
   Hpa page{0};
   bool blocked = false;
+  bool enabled = false;  ///< the root port's enable bit was set
   std::uint32_t devif_ref_cnt = 0;
-  std::uint8_t keys_programmed = 0;  ///< one bit a key: KP_ACK came, for not all of a direction
-  std::uint8_t keys_ready = 0;       ///< one bit a key: all three of its direction are there
-  std::uint8_t keys_running = 0;     ///< one bit a key: K_GOSTOP_ACK for GO came
+  std::array<std::array<Keys, 2>, 2> keys;  ///< by direction and key set
+  std::uint32_t sent_tx_go = 0;             ///< K_SET_GO of the device's Tx since it was enabled
   struct Outstanding {
     KmObject object;
     KmParameters parameters;
-    std::array<std::byte, 32> key{};  ///< kKeyProg: the root port's after the device's ack
   };
-  std::optional<Outstanding> outstanding;
+  std::optional<Outstanding> outstanding;  ///< until a good answer
+
+  [[nodiscard]] Keys& of(const KmParameters& p) {
+    return keys.at(static_cast<std::size_t>(p.direction)).at(p.key_set);
+  }
 };
 
 struct SpdmSession {
@@ -58,10 +68,13 @@ struct SpdmSession {
   std::unique_ptr<spdm::RequesterChannel> channel;
 };
 
+/// A request in the invalidation queue, with its wait descriptor.
 struct QueueEntry {
   IqType type;
   Hpa tdr{0};       ///< kIotlb
   DmarIndex index;  ///< the others
+  WaitDescriptor wait{};
+  bool passed = false;  ///< the IOMMU's head is behind it: PROCESS may take it
 };
 
 struct IommuState {
@@ -73,6 +86,7 @@ struct IommuState {
   Hpa root_table{0};
   std::uint32_t active_spdm_session_count = 0;
   std::map<std::uint32_t, SpdmSession> sessions;
+  std::map<std::uint32_t, TryLock> spdm_locks;  ///< of the directory's entries, used or not
   std::map<std::uint8_t, IdeStream> streams;
   std::vector<QueueEntry> queue;
 };
@@ -128,6 +142,7 @@ struct Devifmt {
 struct MmiomtEntry {
   FunctionId owner{0};
   bool mapped = false;
+  std::uint64_t bepoch = 0;  ///< the TD's epoch of the last block
 };
 struct Mmiomt {
   struct Key {
@@ -142,10 +157,13 @@ struct Mmiomt {
 
 struct DmarEntry {
   DmarState state = DmarState::kFree;
-  InvState inv = InvState::kNone;
-  Hpa where{0};  ///< of the entry's quadwords
-  Hpa table{0};  ///< what it points to
-  Hpa tdr{0};    ///< PASIDTE: who accepted
+  InvState inv = InvState::kPending;
+  Hpa where{0};             ///< of the entry's quadwords
+  DmarValue value{};        ///< as the host gave it
+  Hpa table{0};             ///< what it points to
+  std::uint32_t pages = 0;  ///< of that table: several for a context entry's directory
+  std::uint32_t done = 0;   ///< of them, when ADD or REMOVE was interrupted
+  Hpa tdr{0};               ///< PASIDTE: who accepted
   std::uint32_t children = 0;
 };
 

@@ -67,14 +67,12 @@ constexpr std::size_t kCodeAt = 1;  // in a TDISP header
 Checked<std::uint64_t> take_for_vmm(Leaf& leaf, FunctionId function, Devif& devif,
                                     ByteView message) {
   const auto answer = answer_of(function, message);
-  if (!answer)
-    return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx,
-                       "the answer is not the function's");
+  if (!answer) return leaf.refuse("header");
   if (std::holds_alternative<wire::TdispInterfaceReportPortion>(answer->body) ||
       std::holds_alternative<wire::TdispStartInterfaceResponse>(answer->body))
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "only a TD may have such an answer");
+    return leaf.refuse("for_td");
   const auto applied = apply_answer(leaf.s, function, devif, answer->body);
-  if (!applied) return leaf.refuse(applied.error(), Operand::kRdx, "no answer to the VMM");
+  if (!applied) return leaf.refuse("message");
   return *applied;
 }
 
@@ -151,38 +149,31 @@ std::expected<std::uint64_t, Code> apply_answer(State& s, FunctionId function, D
 LeafResult Module::tdh_devif_request(FunctionId function, DevifRequest code, OnBehalfOf who,
                                      Hpa message, bool no_fw_update) {
   const bool for_td = who == OnBehalfOf::kTd;
-  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.REQUEST"),
+  Leaf leaf(*state_, row::kDevifRequest,
             {.detail = for_td ? std::string("the guest's")
                               : std::string(wire::tdisp_name(static_cast<std::uint8_t>(code))),
              .function = bdf_of(function)});
   TDX_TRY(leaf.may_fail());
   // Source: tdh_devif_request.c, is_valid_tdh_devif_req_in().
-  if (for_td && code != DevifRequest::kNone)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx,
-                       "a guest's request has its code in the guest's buffer");
-  if (no_fw_update && code != DevifRequest::kLock)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "only LOCK forbids updates");
+  if (for_td && code != DevifRequest::kNone) return leaf.refuse("td_code");
+  if (no_fw_update && code != DevifRequest::kLock) return leaf.refuse("no_update");
   TDX_ASSIGN(Devif* const devif, leaf.devif(function, Operand::kRcx));
   if (devif->state == TdiState::kError && code != DevifRequest::kState &&
       code != DevifRequest::kStop)
-    return leaf.refuse(Code::kTdispErrorState, Operand::kRcx, "the TDI is in ERROR");
-  if (devif->out_tdisp_req)
-    return leaf.refuse(Code::kTdispOutReq, Operand::kRcx, "a request waits for its answer");
-  if (for_td && devif->td_request != TdRequest::kRequested)
-    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRcx, "the guest has asked for nothing");
-  if (!for_td && !hosts_own(code))
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "no request of the VMM's");
+    return leaf.refuse("error");
+  if (devif->out_tdisp_req) return leaf.refuse("outstanding");
+  if (for_td && devif->td_request != TdRequest::kRequested) return leaf.refuse("asked");
+  if (!for_td && !hosts_own(code)) return leaf.refuse("code");
   TDX_TRY(leaf.shared_page(message, Operand::kR8));
-  TDX_TRY(leaf.iommu(devif->iommu));
-  SpdmSession& spdm = leaf.s.session_of(*devif);
-  if (!spdm.bound)
-    return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
+  TDX_ASSIGN(IommuState* const iommu, leaf.iommu(devif->iommu));
+  TDX_ASSIGN(SpdmSession* const spdm,
+             leaf.bound_spdm(*iommu, leaf.s.stream_of(*devif).spdm, Operand::kRcx));
   const Td& td = *leaf.s.find_td(devif->tdr);
   const Bytes plain =
       for_td ? devif->td_message : *request_message(*devif, td, function, code, no_fw_update);
   leaf.give_way();
-  const auto sealed = spdm.channel->seal(wire::Protocol::kTdisp, plain);
-  if (!sealed) return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, sealed.error().why);
+  const auto sealed = spdm->channel->seal(wire::Protocol::kTdisp, plain);
+  if (!sealed) return leaf.refuse_because("seal", sealed.error().why);
   write_object(leaf, message, *sealed);
   devif->out_tdisp_req = true;
   if (for_td) devif->td_request = TdRequest::kGenerated;
@@ -193,28 +184,24 @@ LeafResult Module::tdh_devif_request(FunctionId function, DevifRequest code, OnB
 
 LeafResult Module::tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa message,
                                       std::optional<Hpa> output) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.RESPONSE"), {.function = bdf_of(function)});
+  Leaf leaf(*state_, row::kDevifResponse, {.function = bdf_of(function)});
   TDX_TRY(leaf.may_fail());
   TDX_TRY(leaf.shared_page(message, Operand::kRdx));
   TDX_ASSIGN(Devif* const devif, leaf.devif(function, Operand::kRcx));
-  if (!devif->out_tdisp_req)
-    return leaf.refuse(Code::kTdispOutReq, Operand::kRcx, "no request waits for an answer");
+  if (!devif->out_tdisp_req) return leaf.refuse("outstanding");
   const bool for_td = who == OnBehalfOf::kTd;
-  if (devif->td_request == TdRequest::kGenerated && !for_td)
-    return leaf.refuse(Code::kTdispInvalidReqSts, Operand::kRdx, "the request was the TD's");
-  if (for_td && output)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "a TD's answer is not the VMM's");
+  if (devif->td_request == TdRequest::kGenerated && !for_td) return leaf.refuse("tds");
+  if (for_td && output) return leaf.refuse("output");
   if (output) TDX_TRY(leaf.shared_page(*output, Operand::kR8));
-  TDX_TRY(leaf.iommu(devif->iommu));
-  SpdmSession& spdm = leaf.s.session_of(*devif);
-  if (!spdm.bound)
-    return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
-  TDX_ASSIGN(const Bytes& object,
-             read_object(leaf, message, Operand::kRdx, Code::kTdispInvalidMessage));
-  const auto plain = spdm.channel->open(wire::Protocol::kTdisp, object);
-  if (!plain) return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx, plain.error().why);
+  // Not the IOMMU: its configuration is fixed while a session is, whose entry is held.
+  TDX_ASSIGN(
+      SpdmSession* const spdm,
+      leaf.bound_spdm(leaf.s.iommus[devif->iommu], leaf.s.stream_of(*devif).spdm, Operand::kRcx));
+  TDX_ASSIGN(const Bytes& object, read_object(leaf, message, Operand::kRdx));
+  const auto plain = spdm->channel->open(wire::Protocol::kTdisp, object);
+  if (!plain) return leaf.refuse_because("authentic", plain.error().why);
   if (plain->size() < wire::TdispHeader::kSize || plain->size() > kMaxTdispMessage)
-    return leaf.refuse(Code::kTdispInvalidMessage, Operand::kRdx, "no TDISP message has that size");
+    return leaf.refuse("size");
   leaf.give_way();
   LeafResult result{
       .status = {},

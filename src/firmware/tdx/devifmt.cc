@@ -5,11 +5,9 @@
 namespace teeio::tdx {
 namespace {
 
-constexpr std::string_view kEntryBusy = "another leaf has the DEVIFMT entry";
-
 Checked<void> index(Leaf& leaf, FunctionId function, std::uint8_t level) {
   if (level < 1 || level > kDevifmtLevels || static_cast<std::uint32_t>(function) >> 16U != 0)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "bad DEVIFMT index");
+    return leaf.refuse("index");
   return {};
 }
 
@@ -30,15 +28,14 @@ bool has_child(const State& s, const Devifmt::Key& key) {
 }  // namespace
 
 LeafResult Module::tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa page) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIFMT.ADD"), {.function = bdf_of(function)});
+  Leaf leaf(*state_, row::kDevifmtAdd, {.function = bdf_of(function)});
   TDX_TRY(leaf.may_fail());
   TDX_TRY(index(leaf, function, level));
   TDX_TRY(leaf.free_page(page, Operand::kRdx));
   TDX_TRY(leaf.devifmt_walk(function, level, Operand::kRcx));
   const Devifmt::Key key = devifmt_table(function, level);
-  TDX_TRY(leaf.take_host_priority(leaf.s.devifmt.locks[key], Operand::kRcx, kEntryBusy));
-  if (leaf.s.devifmt.tables.contains(key))
-    return leaf.refuse(Code::kDevifmtAlreadyPresent, Operand::kRcx, "the table exists");
+  TDX_TRY(leaf.take_host_priority(leaf.s.devifmt.locks[key], "entry", Operand::kRcx));
+  if (leaf.s.devifmt.tables.contains(key)) return leaf.refuse("present");
   leaf.give_way();
   leaf.s.take_page(page, PageType::kDevifmt, Hpa{0}, hw::KeyId{kModuleKey});
   leaf.s.devifmt.tables[key] = page;
@@ -46,19 +43,17 @@ LeafResult Module::tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa 
 }
 
 LeafResult Module::tdh_devifmt_remove(FunctionId function, std::uint8_t level) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIFMT.REMOVE"), {.function = bdf_of(function)});
+  Leaf leaf(*state_, row::kDevifmtRemove, {.function = bdf_of(function)});
   TDX_TRY(leaf.may_fail());
   TDX_TRY(index(leaf, function, level));
   TDX_TRY(leaf.devifmt_walk(function, level, Operand::kRcx));
   const Devifmt::Key key = devifmt_table(function, level);
-  TDX_TRY(leaf.take_host_priority(leaf.s.devifmt.locks[key], Operand::kRcx, kEntryBusy));
+  TDX_TRY(leaf.take_host_priority(leaf.s.devifmt.locks[key], "entry", Operand::kRcx));
   const auto table = leaf.s.devifmt.tables.find(key);
-  if (table == leaf.s.devifmt.tables.end())
-    return leaf.refuse(Code::kDevifmtNotPresent, Operand::kRcx, "no such table");
+  if (table == leaf.s.devifmt.tables.end()) return leaf.refuse("table");
   const Hpa page = table->second;
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kRcx));
-  if (has_child(leaf.s, key))
-    return leaf.refuse(Code::kDevifInvalidMetadata, Operand::kRcx, "the table has entries");
+  TDX_TRY(leaf.take_page_of(page, "busy", Operand::kRcx));
+  if (has_child(leaf.s, key)) return leaf.refuse("empty");
   leaf.give_way();
   leaf.s.release_page(page);
   leaf.s.devifmt.tables.erase(key);
@@ -68,28 +63,22 @@ LeafResult Module::tdh_devifmt_remove(FunctionId function, std::uint8_t level) {
 LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t iommu,
                                     std::uint8_t stream, Hpa devifcs, Hpa td_buffer,
                                     Hpa vmm_buffer) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.CREATE"), {.function = bdf_of(function)});
+  Leaf leaf(*state_, row::kDevifCreate, {.function = bdf_of(function)});
   TDX_TRY(leaf.may_fail());
   TDX_TRY(leaf.free_page(devifcs, Operand::kR8));
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.free_page(td_buffer, Operand::kR9));
   TDX_TRY(leaf.free_page(vmm_buffer, Operand::kR10));
   TDX_ASSIGN(DevifSlot* const slot, leaf.devifmt_slot(function, Operand::kRcx));
-  if (slot->devif)
-    return leaf.refuse(Code::kDevifmtAlreadyPresent, Operand::kRcx,
-                       "the function has a device interface");
+  if (slot->devif) return leaf.refuse("present");
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   const auto at = state->streams.find(stream);
-  if (at == state->streams.end() || at->second.blocked)
-    return leaf.refuse(Code::kIdeStreamInvalidState, Operand::kRcx,
-                       "the IDE stream is missing or blocked");
+  if (at == state->streams.end() || at->second.blocked) return leaf.refuse("stream");
   const IdeStreamConfig& config = at->second.config;
   const std::uint16_t rid = bdf_of(function).rid();
-  if (rid < config.rid_base || rid > config.rid_limit)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx,
-                       "the IDE stream does not cover the function");
-  if (!state->sessions.at(at->second.spdm).bound)
-    return leaf.refuse(Code::kSpdmInvalidState, Operand::kSpdm, "the SPDM session is not bound");
+  if (rid < config.rid_base || rid > config.rid_limit) return leaf.refuse("rid");
+  TDX_ASSIGN(const SpdmSession* const spdm,
+             leaf.bound_spdm(*state, at->second.spdm, Operand::kRcx));
   leaf.give_way();
   for (const Hpa page : {devifcs, td_buffer, vmm_buffer})
     leaf.s.take_page(page, PageType::kDevifcs, tdr, hw::KeyId{kModuleKey});
@@ -100,7 +89,8 @@ LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t 
   devif.tdr = tdr;
   devif.iommu = iommu;
   devif.stream = stream;
-  devif.info_hash = state->sessions.at(at->second.spdm).info_hash;
+  devif.info_hash = spdm->info_hash;
+  devif.report_length = kMaxTdispMessage;
   ++at->second.devif_ref_cnt;
   ++td->devif_ref_cnt;
   td->chldcnt += 3;
@@ -110,26 +100,19 @@ LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t 
 }
 
 LeafResult Module::tdh_devif_remove(FunctionId function) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.DEVIF.REMOVE"), {.function = bdf_of(function)});
+  Leaf leaf(*state_, row::kDevifRemove, {.function = bdf_of(function)});
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(DevifSlot* const slot, leaf.devifmt_slot(function, Operand::kRcx));
-  if (!slot->devif)
-    return leaf.refuse(Code::kDevifmtNotPresent, Operand::kRcx,
-                       "the function has no device interface");
+  if (!slot->devif) return leaf.refuse("devif", Operand::kRcx);
   const Devif& devif = *slot->devif;
   TDX_TRY(leaf.iommu(devif.iommu));
   IdeStream& stream = leaf.s.stream_of(devif);
-  if (devif.state != TdiState::kUnlocked && !stream.blocked)
-    return leaf.refuse(Code::kDevifInvalidState, Operand::kRcx,
-                       "the TDI was not stopped and its IDE stream is not blocked");
-  if (devif.dmar_mapped)
-    return leaf.refuse(Code::kDevifHasMappedDma, Operand::kRcx, "trusted DMA is still set up");
+  if (devif.state != TdiState::kUnlocked && !stream.blocked) return leaf.refuse("unlocked");
+  if (devif.dmar_mapped) return leaf.refuse("dma");
   TDX_ASSIGN(Td* const td, leaf.any_td(devif.tdr, Operand::kTdr, Leaf::Hold::kShared));
-  if (!td->fatal && devif.mmio_page_cnt != 0)
-    return leaf.refuse(Code::kDevifHasMappedMmio, Operand::kRcx,
-                       "private MMIO of the function is still mapped");
+  if (!td->fatal && devif.mmio_page_cnt != 0) return leaf.refuse("mmio");
   for (const Hpa page : {devif.devifcs, devif.td_buffer, devif.vmm_buffer})
-    TDX_TRY(leaf.take(leaf.s.pamt.entry(page).lock, Operand::kRcx));
+    TDX_TRY(leaf.take_page_of(page, "busy", Operand::kRcx));
   leaf.give_way();
   const LeafResult pages{.status = {},
                          .rcx = raw(devif.td_buffer),

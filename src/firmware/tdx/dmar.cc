@@ -43,12 +43,12 @@ DmarEntry* parent_entry(State& s, const DmarIndex& index) {
 Bdf function_of(const DmarIndex& index) { return Bdf::from_rid(index.rid); }
 
 /// The gates of an accepted PASIDTE, and its counters' way down.
+/// Source: dmar.c, dmar_pasidte_remove().
 Checked<void> check_accepted(Leaf& leaf, const DmarIndex& index, const DmarEntry& entry) {
   TDX_ASSIGN(Td* const td, leaf.any_td(entry.tdr, Operand::kTdr, Leaf::Hold::kShared));
-  TDX_TRY(leaf.share(td->epoch_lock, Operand::kTdEpoch));
+  TDX_TRY(leaf.share(td->epoch_lock, "epoch", Operand::kTdEpoch));
   if (td->prev_iotlb_cnt != 0 && td->iommus[index.iommu].pasidte_ref_cnt != 0)
-    return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRcx,
-                       "an IOMMU has not dropped the translations of the previous epoch");
+    return leaf.refuse("iotlb");
   TDX_TRY(leaf.devif(FunctionId{index.rid}, Operand::kRcx));
   return {};
 }
@@ -62,6 +62,62 @@ void forget_accepted(State& s, const DmarIndex& index, const DmarEntry& entry) {
                                                 hw::KeyId::kShared);
   }
   s.find_devif(FunctionId{index.rid})->dmar_mapped = false;
+}
+
+constexpr Operand kValueOperands[] = {Operand::kRdx, Operand::kR8,  Operand::kR9,  Operand::kR10,
+                                      Operand::kR11, Operand::kR12, Operand::kR13, Operand::kR14};
+
+/// Quadwords that the entry has not. Source: tdh_dmar_add.c, is_valid_dmar_add_entry().
+Checked<void> check_unused(Leaf& leaf, DmarLevel level, const DmarValue& value) {
+  for (std::size_t i = quadwords_of(level); i < value.size(); ++i)
+    if (value.at(i) != 0) return leaf.refuse("unused", kValueOperands[i]);
+  return {};
+}
+
+constexpr std::uint64_t kTablePointer = 0x000f'ffff'ffff'f000U;
+constexpr std::uint64_t kFpd = 1U << 1U;  // fault processing disable: free to choose
+constexpr std::uint64_t kDirectorySize = 7U << 9U;
+
+/// What a PASIDTE's first quadwords must be, in the bits that they have.
+/// Source: dmar.h, is_valid_dmar_pasidte().
+bool pasid_quadword_fits(std::size_t i, std::uint64_t value) {
+  constexpr DmarValue kWanted = dmar_value(DmarLevel::kPasid, Hpa{0});
+  // Address width and A/D bits are set at the accept, whatever they are now.
+  constexpr std::uint64_t kFree = kFpd | 7U << 2U | 1U << 9U;
+  return i == 0 ? (value & ~kFree) == kWanted[0] : value == kWanted.at(i);
+}
+/// Source: dmar.h, is_valid_dmar_rte(), ..._cte() and ..._pde().
+bool quadword_fits(DmarLevel level, std::size_t i, std::uint64_t value) {
+  if (level == DmarLevel::kPasid) return pasid_quadword_fits(i, value);
+  if (i != 0) return value == 0;  // rid_pasid 0, nothing privileged, nothing reserved
+  std::uint64_t free = kTablePointer;
+  if (level != DmarLevel::kRoot) free |= kFpd;
+  if (level == DmarLevel::kContext) free |= kDirectorySize;
+  return (value & ~free) == kDmarPresent;
+}
+Checked<void> check_value(Leaf& leaf, DmarLevel level, const DmarValue& value) {
+  for (std::size_t i = 0; i < quadwords_of(level); ++i)
+    if (!quadword_fits(level, i, value.at(i))) return leaf.refuse("value", kValueOperands[i]);
+  return {};
+}
+/// A page is of 512 directory entries, and a directory has 2^(size + 7).
+std::uint32_t pages_of(DmarLevel level, const DmarValue& value) {
+  if (level == DmarLevel::kPasid) return 0;
+  const unsigned size = level == DmarLevel::kContext ? value[0] >> 9U & 7U : 0;
+  return size <= 2 ? 1 : 1U << (size - 2);
+}
+
+/// From the second page of a directory on, each may be interrupted; `entry.done` goes on.
+Checked<void> page_by_page(Leaf& leaf, DmarEntry& entry, std::string_view interrupted) {
+  while (++entry.done < entry.pages)
+    if (auto on = leaf.may_be_interrupted(interrupted); !on) return on;
+  entry.done = 0;
+  return {};
+}
+
+void write_value(State& s, DmarLevel level, const DmarEntry& entry, const DmarValue& value) {
+  for (std::size_t i = 0; i < quadwords_of(level); ++i)
+    dmar_write(s, entry.where + i * 8, value.at(i));
 }
 
 }  // namespace
@@ -81,31 +137,22 @@ State::DmarKey dmar_key(const DmarIndex& index) {
   std::unreachable();
 }
 
-Checked<void> dmar_index(Leaf& leaf, const DmarIndex& index) {
-  if (index.level > DmarLevel::kRoot || index.pasid >> kPasidBits != 0)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "bad DMAR index");
-  return {};
+bool dmar_index_fits(const DmarIndex& index) {
+  return index.level <= DmarLevel::kRoot && index.pasid >> kPasidBits == 0;
 }
 
 Checked<DmarEntry*> dmar_walk(Leaf& leaf, const DmarIndex& index, Operand operand) {
-  TDX_TRY(leaf.pass(leaf.s.iommus[index.iommu].root_table, operand));
-  for (DmarIndex at = index; at.level != DmarLevel::kRoot;) {
-    at = parent_of(at);
+  TDX_TRY(leaf.pass(leaf.s.iommus[index.iommu].root_table, "dmar_table", operand));
+  for (auto level = static_cast<std::uint8_t>(DmarLevel::kRoot);
+       level > static_cast<std::uint8_t>(index.level); --level) {
+    DmarIndex at = index;
+    at.level = DmarLevel{level};
     const DmarEntry* const above = find(leaf.s, at);
-    if (above == nullptr || above->state != DmarState::kPresent)
-      return leaf.refuse(Code::kDmarEntryNotPresent, operand, "the table above is missing");
-    TDX_TRY(leaf.pass(above->table, operand));
+    if (dmar_state_of(above) != DmarState::kPresent) return leaf.refuse("dmar", operand);
+    if (at.level == DmarLevel::kContext && index.pasid != 0) return leaf.refuse("pasid", operand);
+    TDX_TRY(leaf.pass(above->table, "dmar_table", operand));
   }
-  if (index.level < DmarLevel::kContext && index.pasid != 0)
-    return leaf.refuse(Code::kOperandInvalid, operand, "the function has no such PASID");
   return find(leaf.s, index);
-}
-
-Checked<DmarEntry*> dmar_used(Leaf& leaf, const DmarIndex& index, Operand operand) {
-  TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index, operand));
-  if (entry == nullptr)
-    return leaf.refuse(Code::kDmarInvalidMappingState, operand, "the entry is free");
-  return entry;
 }
 
 void dmar_write(State& s, Hpa where, std::uint64_t value) {
@@ -113,48 +160,54 @@ void dmar_write(State& s, Hpa where, std::uint64_t value) {
   TEEIO_CHECK(written, "a DMAR table page is RAM with the module's key");
 }
 
-LeafResult Module::tdh_dmar_add(DmarIndex index, Hpa table) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.ADD"), {.function = function_of(index)});
+/// A directory's pages are the module's from the first call on, also when that was interrupted;
+/// the call that goes on must say the same. Source: dmar.c, dmar_cte_add().
+LeafResult Module::tdh_dmar_add(DmarIndex index, const DmarValue& value) {
+  Leaf leaf(*state_, row::kDmarAdd, {.function = function_of(index)});
   TDX_TRY(leaf.may_fail());
-  TDX_TRY(dmar_index(leaf, index));
+  if (!dmar_index_fits(index)) return leaf.refuse("index");
   TDX_ASSIGN(IommuState* const iommu, leaf.iommu(index.iommu));
-  const bool leaf_entry = index.level == DmarLevel::kPasid;
-  if (leaf_entry && raw(table) != 0)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "a PASID entry takes no page");
-  TDX_ASSIGN(const DmarEntry* const used, dmar_walk(leaf, index, Operand::kRcx));
-  if (used != nullptr)
-    return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx, "the entry is in use");
+  TDX_TRY(check_unused(leaf, index.level, value));
+  TDX_ASSIGN(const DmarEntry* const there, dmar_walk(leaf, index, Operand::kRcx));
+  if (dmar_state_of(there) != DmarState::kFree) return leaf.refuse("state");
   DmarEntry* const parent = parent_entry(leaf.s, index);
-  if (!leaf_entry) TDX_TRY(leaf.free_page(table, Operand::kRdx));
-  if (index.level == DmarLevel::kContext)
-    TDX_TRY(leaf.may_be_interrupted("TDH.DMAR.ADD interrupted"));
+  const bool goes_on = there != nullptr;
+  const Hpa table{value[0] & kTablePointer};
+  const std::uint32_t pages = pages_of(index.level, value);
+  if (goes_on) {
+    for (std::size_t i = 0; i < value.size(); ++i)
+      if (value.at(i) != there->value.at(i)) return leaf.refuse("value", kValueOperands[i]);
+  } else {
+    TDX_TRY(check_value(leaf, index.level, value));
+    for (std::uint32_t i = 0; i < pages; ++i)
+      TDX_TRY(leaf.free_page(table + i * kPageSize, Operand::kRdx));
+  }
   leaf.give_way();
   DmarEntry& entry = leaf.s.dmar[dmar_key(index)];
-  entry.where = place_in(parent == nullptr ? iommu->root_table : parent->table, index);
-  if (parent != nullptr) ++parent->children;
-  entry.inv = InvState::kPending;  // as the module has it, though nothing is to be invalidated
-  if (leaf_entry) {
-    entry.state = DmarState::kPending;
-    return {};
+  if (!goes_on) {
+    entry.where = place_in(parent == nullptr ? iommu->root_table : parent->table, index);
+    entry.value = value;
+    entry.table = table;
+    entry.pages = pages;
+    for (std::uint32_t i = 0; i < pages; ++i)
+      leaf.s.take_iommu_page(index.iommu, table + i * kPageSize);
   }
-  leaf.s.take_iommu_page(index.iommu, table);
-  entry.state = DmarState::kPresent;
-  entry.table = table;
-  dmar_write(leaf.s, entry.where, raw(table) | kDmarPresent);
+  if (pages > 1) TDX_TRY(page_by_page(leaf, entry, "TDH.DMAR.ADD interrupted"));
+  if (parent != nullptr) ++parent->children;
+  entry.state = index.level == DmarLevel::kPasid ? DmarState::kPending : DmarState::kPresent;
+  write_value(leaf.s, index.level, entry, value);
   return {};
 }
 
 LeafResult Module::tdh_dmar_block(DmarIndex index) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.BLOCK"), {.function = function_of(index)});
+  Leaf leaf(*state_, row::kDmarBlock, {.function = function_of(index)});
   TDX_TRY(leaf.may_fail());
-  TDX_TRY(dmar_index(leaf, index));
+  if (!dmar_index_fits(index)) return leaf.refuse("index");
   TDX_TRY(leaf.iommu(index.iommu));
-  TDX_ASSIGN(DmarEntry* const entry, dmar_used(leaf, index, Operand::kRcx));
-  if (entry->state != DmarState::kPresent && entry->state != DmarState::kPending)
-    return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx, "the entry is blocked");
-  if (entry->children != 0)
-    return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx,
-                       "the table has entries in use");
+  TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index, Operand::kRcx));
+  const DmarState state = dmar_state_of(entry);
+  if (state != DmarState::kPresent && state != DmarState::kPending) return leaf.refuse("state");
+  if (entry->children != 0) return leaf.refuse("children");
   if (index.level == DmarLevel::kPasid) TDX_TRY(leaf.devif(FunctionId{index.rid}, Operand::kRcx));
   leaf.give_way();
   dmar_write(leaf.s, entry->where, 0);
@@ -164,44 +217,44 @@ LeafResult Module::tdh_dmar_block(DmarIndex index) {
 }
 
 LeafResult Module::tdh_dmar_read(DmarIndex index) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.READ"), {.function = function_of(index)});
+  Leaf leaf(*state_, row::kDmarRead, {.function = function_of(index)});
   TDX_TRY(leaf.may_fail());
-  TDX_TRY(dmar_index(leaf, index));
+  if (!dmar_index_fits(index)) return leaf.refuse("index");
   TDX_TRY(leaf.iommu(index.iommu));
   TDX_ASSIGN(const DmarEntry* const entry, dmar_walk(leaf, index, Operand::kRcx));
-  if (entry == nullptr) return {};
-  const auto value = leaf.s.memory.read_u64(entry->where, hw::KeyId{kModuleKey});
-  TEEIO_CHECK(value.has_value(), "a DMAR table page is RAM with the module's key");
-  return {.status = {},
-          .rcx = static_cast<std::uint64_t>(entry->inv),
-          .rdx = static_cast<std::uint64_t>(entry->state),
-          .r8 = *value};
+  LeafResult result{.status = {}, .rdx = static_cast<std::uint64_t>(index.level)};
+  if (entry == nullptr) return result;
+  result.rdx |= static_cast<std::uint64_t>(entry->state) << 3U |
+                static_cast<std::uint64_t>(entry->inv) << 11U |
+                static_cast<std::uint64_t>(entry->done) << 14U;
+  std::uint64_t* const registers[] = {&result.r8,  &result.r9,  &result.r10, &result.r11,
+                                      &result.r12, &result.r13, &result.r14, &result.r15};
+  for (std::size_t i = 0; i < quadwords_of(index.level); ++i) {
+    const auto value = leaf.s.memory.read_u64(entry->where + i * 8, hw::KeyId{kModuleKey});
+    TEEIO_CHECK(value.has_value(), "a DMAR table page is RAM with the module's key");
+    *registers[i] = *value;
+  }
+  return result;
 }
 
 LeafResult Module::tdh_dmar_remove(DmarIndex index) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.DMAR.REMOVE"), {.function = function_of(index)});
+  Leaf leaf(*state_, row::kDmarRemove, {.function = function_of(index)});
   TDX_TRY(leaf.may_fail());
-  TDX_TRY(dmar_index(leaf, index));
+  if (!dmar_index_fits(index)) return leaf.refuse("index");
   TDX_TRY(leaf.iommu(index.iommu));
-  TDX_ASSIGN(const DmarEntry* const entry, dmar_used(leaf, index, Operand::kRcx));
-  if (entry->state != DmarState::kBlocked)
-    return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kRcx, "the entry is not blocked");
-  if (entry->inv != InvState::kDone)
-    return leaf.refuse(Code::kDmarInvalidInvState, Operand::kRcx,
-                       "the IOMMU may still know the entry");
-  const Hpa table = entry->table;
-  if (index.level != DmarLevel::kPasid)
-    TDX_TRY(leaf.take(leaf.s.pamt.entry(table).lock, Operand::kRcx));
-  else if (raw(entry->tdr) != 0)
-    TDX_TRY(check_accepted(leaf, index, *entry));
-  if (index.level == DmarLevel::kContext)
-    TDX_TRY(leaf.may_be_interrupted("TDH.DMAR.REMOVE interrupted"));
+  TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index, Operand::kRcx));
+  if (dmar_state_of(entry) != DmarState::kBlocked) return leaf.refuse("state");
+  if (entry->inv != InvState::kDone) return leaf.refuse("inv_state");
+  if (entry->pages > 1) TDX_TRY(page_by_page(leaf, *entry, "TDH.DMAR.REMOVE interrupted"));
+  for (std::uint32_t i = 0; i < entry->pages; ++i)
+    TDX_TRY(leaf.take_page_of(entry->table + i * kPageSize, "busy", Operand::kRcx));
+  const bool accepted = raw(entry->tdr) != 0;
+  if (accepted) TDX_TRY(check_accepted(leaf, index, *entry));
   leaf.give_way();
-  if (index.level == DmarLevel::kPasid) {
-    if (raw(entry->tdr) != 0) forget_accepted(leaf.s, index, *entry);
-  } else {
-    leaf.s.release_page(table);
-  }
+  if (accepted) forget_accepted(leaf.s, index, *entry);
+  const Hpa table = entry->table;
+  for (std::uint32_t i = 0; i < entry->pages; ++i) leaf.s.release_page(table + i * kPageSize);
+  write_value(leaf.s, index.level, *entry, {});
   if (DmarEntry* const parent = parent_entry(leaf.s, index); parent != nullptr) --parent->children;
   leaf.s.dmar.erase(dmar_key(index));
   return {.status = {}, .rcx = raw(table)};

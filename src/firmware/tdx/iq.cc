@@ -3,8 +3,7 @@
 #include "firmware/tdx/leaf.h"
 
 // The invalidation queue of a trusted IOMMU side. REQUEST puts an entry into it
-// and comes back at once; PROCESS takes the finished ones. The caches are dropped
-// when an entry is taken: the latest moment that the caller may rely on.
+// and comes back at once; PROCESS takes those that the IOMMU has passed.
 
 namespace teeio::tdx {
 namespace {
@@ -41,22 +40,51 @@ std::uint32_t descriptors(IqType type) {
 Checked<void> room(Leaf& leaf, const IommuState& iommu, IqType type) {
   std::uint32_t used = descriptors(type);
   for (const QueueEntry& entry : iommu.queue) used += descriptors(entry.type);
-  if (used > kQueueDescriptors)
-    return leaf.refuse(Code::kIqQueueFull, Operand::kRdx, "the invalidation queue is full");
+  if (used > kQueueDescriptors) return leaf.refuse("full");
   return {};
 }
 
-Checked<void> finish_iotlb(Leaf& leaf, std::uint32_t id, IommuState& iommu, Hpa tdr) {
+/// Source: tdh_iq_inv_request.c; VT-d 6.5.2.8. The IOMMU drains no page requests.
+Checked<void> check_wait(Leaf& leaf, const WaitDescriptor& wait) {
+  constexpr std::uint64_t kFixed = 0xffff'ffcfU;  // all but interrupt, status write; no data
+  constexpr std::uint64_t kTypeAndFence = 5U | 1U << 6U;
+  if ((wait[0] & kFixed) != kTypeAndFence) return leaf.refuse("wait", Operand::kR9);
+  if (wait[1] % 4 != 0 || wait[1] >> 52U != 0) return leaf.refuse("wait", Operand::kR10);
+  if (wait[2] != 0) return leaf.refuse("wait", Operand::kR11);
+  if (wait[3] != 0) return leaf.refuse("wait", Operand::kR12);
+  return {};
+}
+
+/// The IOMMU's head passes a request: its caches have forgotten, and its wait is done.
+void pass_by(State& s, IommuState& iommu, QueueEntry& request) {
+  request.passed = true;
+  hw::VtdIommu& unit = *iommu.iommu;
+  const auto entry = s.dmar.find(dmar_key(request.index));
+  if (request.type == IqType::kIotlb) {
+    unit.invalidate_domain(hw::TBit::kTrusted, s.find_td(request.tdr)->domain());
+  } else if (request.type != IqType::kPasid) {
+    unit.invalidate_all(hw::TBit::kTrusted);
+  } else {
+    unit.invalidate_function(hw::TBit::kTrusted, request.index.rid);
+    if (const Td* td = s.find_td(entry->second.tdr); td != nullptr)
+      unit.invalidate_domain(hw::TBit::kTrusted, td->domain());
+  }
+  constexpr std::uint64_t kStatusWrite = 1U << 5U;
+  if ((request.wait[0] & kStatusWrite) == 0) return;
+  Writer status;
+  status.le(static_cast<std::uint32_t>(request.wait[0] >> 32U));
+  // Where the host has no memory any more nothing is written.
+  (void)s.memory.write(Hpa{request.wait[1]}, status.take());
+}
+
+Checked<void> finish_iotlb(Leaf& leaf, std::uint32_t id, Hpa tdr) {
   Td* const td = leaf.s.find_td(tdr);
   TEEIO_CHECK(td != nullptr, "VPFLUSHDONE waits for queued requests of its TD");
   TryLock& page = leaf.s.pamt.entry(tdr).lock;
-  if (!page.try_shared())
-    return leaf.refuse(Code::kOperandBusy, Operand::kRcx, "another leaf has the TDR page");
+  if (!page.try_shared()) return leaf.refuse("busy", Operand::kRcx);
   page.release_shared();
-  if (!td->epoch_lock.try_shared())
-    return leaf.refuse(Code::kOperandBusy, Operand::kTdEpoch, "another leaf has the TD's epoch");
+  if (!td->epoch_lock.try_shared()) return leaf.refuse("epoch", Operand::kTdEpoch);
   td->epoch_lock.release_shared();
-  iommu.iommu->invalidate_domain(hw::TBit::kTrusted, td->domain());
   TdIommu& part = td->iommus[id];
   part.inv_epoch = td->epoch;
   part.inv_req = false;
@@ -64,73 +92,69 @@ Checked<void> finish_iotlb(Leaf& leaf, std::uint32_t id, IommuState& iommu, Hpa 
   return {};
 }
 
-void finish_table(State& s, IommuState& iommu, const QueueEntry& request) {
+void finish_table(State& s, const QueueEntry& request) {
   const auto at = s.dmar.find(dmar_key(request.index));
   TEEIO_CHECK(at != s.dmar.end(), "an entry with a queued invalidation is not removed");
   DmarEntry& entry = at->second;
   entry.inv = InvState::kDone;
-  if (request.type != IqType::kPasid) {
-    iommu.iommu->invalidate_all(hw::TBit::kTrusted);
-    return;
-  }
-  iommu.iommu->invalidate_function(hw::TBit::kTrusted, request.index.rid);
   const Td* const td = s.find_td(entry.tdr);
-  if (td == nullptr) return;  // never accepted
-  iommu.iommu->invalidate_domain(hw::TBit::kTrusted, td->domain());
+  if (td == nullptr) return;  // a table, or never accepted
   s.trace.fact(object::Lane::kFirmware, object::Fact::kTrustedDmaOff, "trusted DMA off",
                {.function = Bdf::from_rid(request.index.rid), .vm = td->trace_vm});
 }
 
 }  // namespace
 
-LeafResult Module::tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.IQ.INV.REQUEST"), {.detail = "type=IOTLB"});
+LeafResult Module::tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr,
+                                            const WaitDescriptor& wait) {
+  Leaf leaf(*state_, row::kIqInvRequestIotlb, {.detail = "type=IOTLB"});
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_TRY(room(leaf, *state, IqType::kIotlb));
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kR8, AllowedIn::kBuiltOrRuns));
-  TDX_TRY(leaf.share(td->epoch_lock, Operand::kTdEpoch));
+  TDX_TRY(leaf.share(td->epoch_lock, "epoch", Operand::kTdEpoch));
   TdIommu& part = td->iommus[iommu];
-  if (part.pasidte_ref_cnt == 0 || part.inv_epoch == td->epoch)
-    return leaf.refuse(Code::kIotlbTrackingNotRequired, Operand::kRax,
-                       "the IOMMU has nothing of the TD's previous epoch");
-  if (part.inv_req)
-    return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRax, "the request is queued");
+  if (part.pasidte_ref_cnt == 0 || part.inv_epoch == td->epoch) return leaf.refuse("needed");
+  if (part.inv_req) return leaf.refuse("queued");
+  TDX_TRY(check_wait(leaf, wait));
   leaf.give_way();
   part.inv_req = true;
-  state->queue.push_back({.type = IqType::kIotlb, .tdr = tdr, .index = {}});
+  state->queue.push_back({.type = IqType::kIotlb, .tdr = tdr, .index = {}, .wait = wait});
   return {};
 }
 
-LeafResult Module::tdh_iq_inv_request(DmarIndex index) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.IQ.INV.REQUEST"), {.function = Bdf::from_rid(index.rid)});
+LeafResult Module::tdh_iq_inv_request(DmarIndex index, const WaitDescriptor& wait) {
+  Leaf leaf(*state_, row::kIqInvRequest, {.function = Bdf::from_rid(index.rid)});
   TDX_TRY(leaf.may_fail());
-  TDX_TRY(dmar_index(leaf, index));
+  if (index.level > DmarLevel::kRoot) return leaf.refuse("request");
   TDX_ASSIGN(IommuState* const state, leaf.iommu(index.iommu));
   TDX_TRY(room(leaf, *state, type_of(index.level)));
-  TDX_ASSIGN(DmarEntry* const entry, dmar_used(leaf, index, Operand::kR8));
-  if (entry->state != DmarState::kBlocked)
-    return leaf.refuse(Code::kDmarInvalidMappingState, Operand::kR8, "the entry is not blocked");
-  if (entry->inv != InvState::kPending)
-    return leaf.refuse(Code::kDmarInvalidInvState, Operand::kR8,
-                       "the invalidation was asked for already");
+  if (!dmar_index_fits(index)) return leaf.refuse("subject");
+  TDX_ASSIGN(DmarEntry* const entry, dmar_walk(leaf, index, Operand::kR8));
+  if (dmar_state_of(entry) != DmarState::kBlocked) return leaf.refuse("state");
+  if (entry->inv != InvState::kPending) return leaf.refuse("inv_state");
+  TDX_TRY(check_wait(leaf, wait));
   leaf.give_way();
   entry->inv = InvState::kQueued;
-  state->queue.push_back({.type = type_of(index.level), .tdr = Hpa{0}, .index = index});
+  state->queue.push_back(
+      {.type = type_of(index.level), .tdr = Hpa{0}, .index = index, .wait = wait});
   return {};
 }
 
 LeafResult Module::tdh_iq_inv_process(std::uint32_t iommu) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.IQ.INV.PROCESS"));
+  Leaf leaf(*state_, row::kIqInvProcess);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   leaf.give_way();
+  // The IOMMU is as late as it may be: it passes all that is asked, or nothing yet.
+  if (state->queue.empty() || leaf.lags("the invalidation queue lags")) return {};
   while (!state->queue.empty()) {
-    const QueueEntry request = state->queue.front();
+    QueueEntry& request = state->queue.front();
+    if (!request.passed) pass_by(leaf.s, *state, request);
     if (request.type == IqType::kIotlb)
-      TDX_TRY(finish_iotlb(leaf, iommu, *state, request.tdr));
+      TDX_TRY(finish_iotlb(leaf, iommu, request.tdr));
     else
-      finish_table(leaf.s, *state, request);
+      finish_table(leaf.s, request);
     state->queue.erase(state->queue.begin());
     if (!state->queue.empty()) TDX_TRY(leaf.may_be_interrupted("TDH.IQ.INV.PROCESS interrupted"));
   }

@@ -1,7 +1,10 @@
 #include "firmware/tdx/leaf.h"
 
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
 #include "schedule/fault_point.h"
-#include "schedule/task.h"
 
 namespace teeio::tdx {
 namespace {
@@ -26,65 +29,38 @@ bool allows(AllowedIn allowed, OpState state) {
   return false;
 }
 
-std::string_view busy_why(Operand operand) {
-  switch (operand) {
-    case Operand::kExtension:
-      return "another extension leaf is running";
-    case Operand::kTdr:
-      return "another leaf has the TDR page";
-    case Operand::kOpState:
-      return "another leaf changes the TD's state";
-    case Operand::kSeptTree:
-      return "another leaf has the secure EPT";
-    case Operand::kSeptEntry:
-      return "another leaf has the secure EPT entry";
-    case Operand::kTdEpoch:
-      return "another leaf has the TD's epoch";
-    case Operand::kTdvpr:
-      return "the vCPU is in use";
-    case Operand::kDevifmt:
-      return "another leaf has the device interface";
-    case Operand::kRax:
-    case Operand::kRcx:
-    case Operand::kRdx:
-    case Operand::kR8:
-    case Operand::kR9:
-    case Operand::kR10:
-    case Operand::kR11:
-    case Operand::kR12:
-    case Operand::kR15:
-    case Operand::kAttributes:
-    case Operand::kMaxVcpus:
-    case Operand::kTdcx:
-    case Operand::kPamt:
-    case Operand::kKot:
-    case Operand::kTdInv:
-    case Operand::kIommu:
-    case Operand::kSpdm:
-    case Operand::kMmiomt:
-    case Operand::kDmar:
-      break;
-  }
-  return "another leaf has the page";
+object::Trace::Call begin_call(State& state, const Row& row, object::EventFields fields) {
+  using object::Lane;
+  if (row.of_guest())
+    return state.trace.call(Lane::kGuestTsm, Lane::kFirmware, row.name, std::move(fields));
+  return state.trace.call(Lane::kFirmware, row.name, std::move(fields));
+}
+
+/// RCX and RDX as they tell of an entry.
+LeafResult about(const Sept::Place& place) {
+  return {.status = {},
+          .rcx = place.entry.value(),
+          .rdx = static_cast<std::uint64_t>(place.level) |
+                 static_cast<std::uint64_t>(place.entry.state()) << 8U};
 }
 
 }  // namespace
 
-Leaf::Leaf(State& state, LeafName name, object::EventFields fields)
-    : s(state),
-      guest_(false),
-      call_(state.trace.call(object::Lane::kFirmware, name.name, std::move(fields))),
-      name_(name.name),
-      fails_(name.fails) {
-  s.mutex.lock();
+const Check& check_of(const Row& row, std::string_view id) {
+  const auto check = std::ranges::find(row.checks, id, &Check::id);
+  TEEIO_CHECK(check != row.checks.end(), "a leaf refuses for a reason that its row has not");
+  return *check;
 }
 
-Leaf::Leaf(State& state, Guest /*guest*/, std::string_view name, object::EventFields fields)
-    : s(state),
-      guest_(true),
-      call_(state.trace.call(object::Lane::kGuestTsm, object::Lane::kFirmware, name,
-                             std::move(fields))),
-      name_(name) {
+const Check& check_of(const Row& row, std::string_view id, Operand operand) {
+  const auto check = std::ranges::find_if(
+      row.checks, [&](const Check& c) { return c.id == id && c.operand == operand; });
+  TEEIO_CHECK(check != row.checks.end(), "a leaf refuses for a reason that its row has not");
+  return *check;
+}
+
+Leaf::Leaf(State& state, const Row& row, object::EventFields fields)
+    : s(state), row_(row), call_(begin_call(state, row, std::move(fields))) {
   s.mutex.lock();
 }
 
@@ -100,51 +76,84 @@ Leaf::~Leaf() {
   s.mutex.unlock();
 }
 
-Refused Leaf::refuse(LeafResult result, std::string_view why) {
+Refused Leaf::refuse(const Check& check, LeafResult result, std::string_view why) {
+  if (check.operand != Operand::kNumber) result.status = Status(check.code, check.operand);
+  result.refused_by = &check;
   call_.refuse(result.status.name(), why);
   return {result};
 }
 
-Refused Leaf::refuse(Code code, Operand operand, std::string_view why) {
-  return refuse(LeafResult{.status = Status(code, operand)}, why);
+Refused Leaf::refuse(std::string_view id) { return refuse(id, LeafResult{}); }
+
+Refused Leaf::refuse(std::string_view id, Operand operand) {
+  const Check& check = check_of(row_, id, operand);
+  return refuse(check, {}, check.refused_when);
 }
 
-LeafResult Leaf::about(Code code, const Sept::Place& place) {
-  return {.status = Status(code, Operand::kRcx),
-          .rcx = place.entry.value(),
-          .rdx = static_cast<std::uint64_t>(place.level) |
-                 static_cast<std::uint64_t>(place.entry.state()) << 8U};
+Refused Leaf::refuse(std::string_view id, const Sept::Place& place) {
+  return refuse(id, about(place));
 }
 
-Refused Leaf::refuse(Code code, const Sept::Place& place, std::string_view why) {
-  return refuse(about(code, place), why);
+Refused Leaf::refuse(std::string_view id, LeafResult registers) {
+  const Check& check = check_of(row_, id);
+  return refuse(check, registers, check.refused_when);
 }
 
-LeafResult Leaf::remark(Code code) {
-  call_.outcome(std::string(code_name(code)));
-  return {.status = code};
+Refused Leaf::refuse_because(std::string_view id, std::string_view why) {
+  return refuse(check_of(row_, id), {}, why);
+}
+
+Refused Leaf::refuse_number(std::string_view id, std::uint32_t number) {
+  const Check& check = check_of(row_, id);
+  return refuse(check, LeafResult{.status = Status(check.code, number_operand(number))},
+                check.refused_when);
+}
+
+LeafResult Leaf::remark(std::string_view id) {
+  const Check& check = check_of(row_, id);
+  call_.outcome(std::string(code_name(check.code)));
+  return {.status = Status(check.code, check.operand), .refused_by = &check};
+}
+
+LeafResult Leaf::remark(std::string_view id, const Sept::Place& place) {
+  LeafResult result = about(place);
+  const LeafResult remarked = remark(id);
+  result.status = remarked.status;
+  result.refused_by = remarked.refused_by;
+  return result;
+}
+
+LeafResult Leaf::remark_number(std::string_view id, std::uint32_t number) {
+  LeafResult result = remark(id);
+  result.status = Status(result.status.code(), number_operand(number));
+  return result;
+}
+
+Refused Leaf::injected(Code code, std::string_view why) {
+  call_.refuse(code_name(code), why);
+  return {LeafResult{.status = code}};
 }
 
 Checked<void> Leaf::extension() {
-  TDX_TRY(take(s.extension, Operand::kExtension));
+  TDX_TRY(take(s.extension, "extension", Operand::kExtension));
   return may_fail();
 }
 
 Checked<void> Leaf::may_fail() {
-  if (s.injection.failures && schedule::choose(2, fails_) != 0)
-    return refuse(Code::kOperandBusy, Operand::kRax, "the explorer made this leaf fail");
-  if (fault_at(FaultPlace::kFirmware, name_, Fault::kBusy))
-    return refuse(Code::kOperandBusy, Operand::kRax, "made busy by --inject");
-  if (fault_at(FaultPlace::kFirmware, name_, Fault::kRefuse))
-    return refuse(Code::kOperandInvalid, Operand::kRax, "refused by --inject");
+  if (s.injection.failures && schedule::choose(2, row_.fails) != 0)
+    return injected(Code::kOperandBusy, "the explorer made this leaf fail");
+  if (fault_at(FaultPlace::kFirmware, row_.name, Fault::kBusy))
+    return injected(Code::kOperandBusy, "made busy by --inject");
+  if (fault_at(FaultPlace::kFirmware, row_.name, Fault::kRefuse))
+    return injected(Code::kOperandInvalid, "refused by --inject");
   return {};
 }
 
 Checked<void> Leaf::may_be_interrupted(std::string_view what) {
   if (s.injection.interruptions && schedule::choose(2, what) != 0)
-    return refuse(Code::kInterruptedResumable, Operand::kRax, "an interrupt came; call again");
-  if (fault_at(FaultPlace::kFirmware, name_, Fault::kInterrupt))
-    return refuse(Code::kInterruptedResumable, Operand::kRax, "interrupted by --inject");
+    return injected(Code::kInterruptedResumable, "an interrupt came; call again");
+  if (fault_at(FaultPlace::kFirmware, row_.name, Fault::kInterrupt))
+    return injected(Code::kInterruptedResumable, "interrupted by --inject");
   return {};
 }
 
@@ -153,125 +162,120 @@ void Leaf::give_way() {
   s.mutex.lock();
 }
 
-Checked<void> Leaf::share(TryLock& lock, Operand operand, std::string_view why) {
-  if (!lock.try_shared())
-    return refuse(Code::kOperandBusy, operand, why.empty() ? busy_why(operand) : why);
+Checked<void> Leaf::share(TryLock& lock, std::string_view id, Operand operand) {
+  if (!lock.try_shared()) return refuse(id, operand);
   held_.push_back({.lock = &lock, .exclusive = false});
   return {};
 }
 
-Checked<void> Leaf::take(TryLock& lock, Operand operand, std::string_view why) {
-  if (!lock.try_exclusive())
-    return refuse(Code::kOperandBusy, operand, why.empty() ? busy_why(operand) : why);
+Checked<void> Leaf::take(TryLock& lock, std::string_view id, Operand operand) {
+  if (!lock.try_exclusive()) return refuse(id, operand);
   held_.push_back({.lock = &lock, .exclusive = true});
   return {};
 }
 
-Checked<void> Leaf::take_host_priority(TryLock& lock, Operand operand, std::string_view why) {
-  if (guest_) {
-    if (lock.host_waits())
-      return refuse(Code::kBusyHostPriority, operand, "the host waits for this lock");
-    return take(lock, operand, why);
+/// Source: tdx_locks.h, sept_lock_acquire_host() and ..._guest(); devifmt.c has the same.
+Checked<void> Leaf::take_host_priority(TryLock& lock, std::string_view id, Operand operand) {
+  if (!row_.of_guest()) {
+    const auto taken = take(lock, id, operand);
+    lock.set_host_waits(!taken.has_value());
+    return taken;
   }
-  const auto taken = take(lock, operand, why);
-  lock.set_host_waits(!taken.has_value());
-  return taken;
+  if (!lock.try_exclusive()) return refuse(id, operand);
+  if (lock.host_waits()) {
+    lock.release_exclusive();
+    return refuse("host_waits", operand);
+  }
+  held_.push_back({.lock = &lock, .exclusive = true});
+  return {};
 }
 
 Checked<void> Leaf::in_tdmr(Hpa page, Operand operand) {
-  if (!is_page_aligned(raw(page)) || raw(page) >> 52U != 0)
-    return refuse(Code::kOperandInvalid, operand, "the address is no page's");
-  if (!s.is_ram(page))
-    return refuse(Code::kOperandAddrRangeError, operand, "the address is no page of RAM");
+  if (!is_page_aligned(raw(page)) || raw(page) >> 52U != 0) return refuse("page", operand);
+  if (!s.is_ram(page)) return refuse("range", operand);
   return {};
 }
 
 Checked<Td*> Leaf::any_td(Hpa tdr, Operand operand, Hold hold) {
   TDX_TRY(in_tdmr(tdr, operand));
   TryLock& lock = s.pamt.entry(tdr).lock;
-  constexpr std::string_view kWhy = "another leaf has the TDR page";
-  TDX_TRY(hold == Hold::kExclusive ? take(lock, operand, kWhy) : share(lock, operand, kWhy));
+  TDX_TRY(hold == Hold::kExclusive ? take(lock, "busy", operand) : share(lock, "busy", operand));
   Td* td = s.find_td(tdr);
-  if (td == nullptr) return refuse(Code::kPageMetadataIncorrect, operand, "the page is no TDR");
+  if (td == nullptr) return refuse("type", operand);
   return td;
 }
 
 /// Source: helpers.c, check_td_in_correct_build_state() and
-/// check_any_td_state_map_tdcs_and_lock(): states have no operand.
+/// check_any_td_state_map_tdcs_and_lock(): states have no operand. The lock of the state is
+/// shared by all of these, and taken whole by leaves of migration only, which are not here.
 Checked<Td*> Leaf::td(Hpa tdr, Operand operand, AllowedIn allowed, Hold hold) {
   TDX_ASSIGN(Td* const td, any_td(tdr, operand, hold));
-  if (td->fatal) return refuse(Code::kTdFatal, Operand::kRax, "the TD met a fatal error");
-  if (td->life_cycle != LifeCycle::kKeysConfigured)
-    return refuse(Code::kTdKeysNotConfigured, Operand::kRax, "the TD has no usable key");
+  if (td->fatal) return refuse("fatal");
+  if (td->life_cycle != LifeCycle::kKeysConfigured) return refuse("keys");
   if (allowed == AllowedIn::kAnyState) return td;
-  if (td->tdcs.size() != kTdcsPages)
-    return refuse(Code::kTdcsNotAllocated, Operand::kRax, "the TD's control pages are missing");
-  if (hold == Hold::kShared) TDX_TRY(share(td->op_state_lock, Operand::kOpState));
-  if (!allows(allowed, td->op_state))
-    return refuse(Code::kOpStateIncorrect, Operand::kRax,
-                  "the TD's state does not allow this leaf");
+  if (td->tdcs.size() != kTdcsPages) return refuse("tdcs");
+  if (!allows(allowed, td->op_state)) return refuse("op_state");
   return td;
 }
 
+/// A vCPU's lock is that of its page: shared while it runs.
 Checked<Vcpu*> Leaf::vcpu(Hpa tdvpr, Operand operand) {
   TDX_TRY(in_tdmr(tdvpr, operand));
+  TDX_TRY(take(s.pamt.entry(tdvpr).lock, "busy", operand));
   Vcpu* const vcpu = s.find_vcpu(tdvpr);
-  if (vcpu == nullptr) return refuse(Code::kPageMetadataIncorrect, operand, "the page is no TDVPR");
-  TDX_TRY(take(vcpu->lock, operand, "the vCPU is in use"));
+  if (vcpu == nullptr) return refuse("type", operand);
   return vcpu;
 }
 
 Checked<PamtEntry*> Leaf::free_page(Hpa page, Operand operand) {
   TDX_TRY(in_tdmr(page, operand));
   PamtEntry& entry = s.pamt.entry(page);
-  TDX_TRY(take(entry.lock, operand));
-  if (entry.type != PageType::kFree)
-    return refuse(Code::kPageMetadataIncorrect, operand, "the page is the module's already");
+  TDX_TRY(take(entry.lock, "busy", operand));
+  if (entry.type != PageType::kFree) return refuse("type", operand);
   return &entry;
 }
 
+Checked<void> Leaf::take_page_of(Hpa page, std::string_view id, Operand operand) {
+  return take(s.pamt.entry(page).lock, id, operand);
+}
+
 Checked<void> Leaf::shared_page(Hpa page, Operand operand) {
-  if (!is_page_aligned(raw(page)) || !s.is_ram(page))
-    return refuse(Code::kOperandInvalid, operand, "the address is no page of RAM");
   const PamtEntry* entry = s.pamt.find(page);
-  if (entry != nullptr && entry->type != PageType::kFree)
-    return refuse(Code::kOperandInvalid, operand, "the message page is not shared");
+  const bool owned = entry != nullptr && entry->type != PageType::kFree;
+  if (!is_page_aligned(raw(page)) || !s.is_ram(page) || owned) return refuse("shared", operand);
   return {};
 }
 
 Checked<void> Leaf::gpa(Gpa gpa, Level level, Level highest) {
-  if (level > highest) return refuse(Code::kOperandInvalid, Operand::kRcx, "the level is too high");
-  if (raw(gpa) >= kSharedGpaBit)
-    return refuse(Code::kOperandInvalid, Operand::kRcx, "the GPA is shared or too wide");
-  if (raw(gpa) % level_bytes(level) != 0)
-    return refuse(Code::kOperandInvalid, Operand::kRcx, "the GPA is not aligned to the level");
+  if (level > highest) return refuse("level");
+  if (raw(gpa) >= kSharedGpaBit) return refuse("gpa");
+  if (raw(gpa) % level_bytes(level) != 0) return refuse("aligned");
   return {};
 }
 
 Checked<Sept::Place> Leaf::sept_alone(const Td& td, Gpa where, Level level, Level highest) {
   TDX_TRY(gpa(where, level, highest));
   const Sept::Place place = Sept(s.memory, td).walk(where, level);
-  if (place.level != level)
-    return refuse(Code::kEptWalkFailed, place, "the walk ended above the level");
+  if (place.level != level) return refuse("walk", place);
   return place;
 }
 
 Checked<Sept::Place> Leaf::sept(Td& td, Gpa where, Level level, Level highest, Hold tree) {
   TDX_TRY(gpa(where, level, highest));
-  TDX_TRY(tree == Hold::kExclusive ? take(td.sept_tree_lock, Operand::kSeptTree)
-                                   : share(td.sept_tree_lock, Operand::kSeptTree));
+  TDX_TRY(tree == Hold::kExclusive ? take(td.sept_tree_lock, "tree", Operand::kSeptTree)
+                                   : share(td.sept_tree_lock, "tree", Operand::kSeptTree));
   TDX_ASSIGN(const Sept::Place place, sept_alone(td, where, level, highest));
   TDX_TRY(sept_entry(td, place));
   return place;
 }
 
-/// Source: tdh_mem_page_aug.c and tdg_mem_page_accept.c, sept_lock_acquire_host() and
-/// ..._guest(): RCX, which names the entry.
 Checked<void> Leaf::sept_entry(Td& td, const Sept::Place& place) {
   const std::uint64_t where = raw(place.where);
   TryLock& lock = td.sept_entry_locks[where];
-  if (auto taken = take_host_priority(lock, Operand::kRcx, busy_why(Operand::kSeptEntry)); !taken) {
-    if (!guest_) taken.error().result = about(Code::kOperandBusy, place);
+  if (auto taken = take_host_priority(lock, "entry", Operand::kRcx); !taken) {
+    LeafResult& result = taken.error().result;
+    if (!row_.of_guest()) result.rcx = about(place).rcx;
+    if (!row_.of_guest()) result.rdx = about(place).rdx;
     return taken;
   }
   held_.back().entry_of = &td;
@@ -279,46 +283,63 @@ Checked<void> Leaf::sept_entry(Td& td, const Sept::Place& place) {
   return {};
 }
 
+Checked<void> Leaf::tracked(const Td& td, const Sept::Place& place) {
+  if (!State::needs_tracking(td)) return {};
+  const auto blocked_in = td.bepoch.find(raw(place.where));
+  if (blocked_in == td.bepoch.end()) return refuse("blocked", place);
+  if (!td.tlb_tracked(blocked_in->second)) return refuse("tlb");
+  if (!td.iotlb_tracked(blocked_in->second)) return refuse("iotlb");
+  return {};
+}
+
 Checked<IommuState*> Leaf::iommu(std::uint32_t id) {
-  if (id >= kMaxIommus) return refuse(Code::kOperandInvalid, Operand::kRcx, "bad IOMMU id");
-  if (id >= s.iommus.size())
-    return refuse(Code::kIommuInvalidState, Operand::kRcx, "no such IOMMU");
+  if (id >= kMaxIommus) return refuse("iommu");
+  if (id >= s.iommus.size()) return refuse("no_iommu");
   IommuState& iommu = s.iommus[id];
-  TDX_TRY(take_host_priority(iommu.lock, Operand::kRcx, kIommuBusy));
-  if (!iommu.configured)
-    return refuse(Code::kIommuInvalidState, Operand::kRcx, "the IOMMU is not set up");
+  TDX_TRY(take_host_priority(iommu.lock, "iommu_busy", Operand::kRcx));
+  if (!iommu.configured) return refuse("iommu_state");
   return &iommu;
 }
 
-Checked<void> Leaf::pass(Hpa table, Operand operand) {
-  return share(s.pamt.entry(table).lock, operand, "another leaf takes a table page out");
+Checked<SpdmSession*> Leaf::spdm(IommuState& iommu, std::uint32_t id, Operand operand) {
+  TDX_TRY(take(iommu.spdm_locks[id], "spdm_busy", operand));
+  const auto at = iommu.sessions.find(id);
+  return at == iommu.sessions.end() ? nullptr : &at->second;
+}
+
+Checked<SpdmSession*> Leaf::bound_spdm(IommuState& iommu, std::uint32_t id, Operand operand) {
+  TDX_ASSIGN(SpdmSession* const session, spdm(iommu, id, operand));
+  TEEIO_CHECK(session != nullptr, "an IDE stream keeps its SPDM session");
+  if (!session->bound) return refuse("spdm_state", operand);
+  return session;
+}
+
+Checked<void> Leaf::pass(Hpa table, std::string_view id, Operand operand) {
+  return share(s.pamt.entry(table).lock, id, operand);
 }
 
 /// Source: devifmt.c, devifmt_walk().
 Checked<void> Leaf::devifmt_walk(FunctionId function, unsigned level, Operand operand) {
   for (unsigned at = kDevifmtLevels; at > level; --at) {
     const auto table = s.devifmt.tables.find(devifmt_table(function, at));
-    if (table == s.devifmt.tables.end())
-      return refuse(Code::kDevifmtNotPresent, operand, "DEVIFMT has no table for the function");
-    TDX_TRY(pass(table->second, operand));
+    if (table == s.devifmt.tables.end()) return refuse("devifmt", operand);
+    TDX_TRY(pass(table->second, "devifmt_table", operand));
   }
   return {};
 }
 
 Checked<DevifSlot*> Leaf::devifmt_slot(FunctionId function, Operand operand) {
   const auto id = static_cast<std::uint32_t>(function);
-  if (id >> 16U != 0)
-    return refuse(Code::kOperandInvalid, operand, "the function id has more than a requester ID");
+  if (id >> 16U != 0) return refuse("function", operand);
   TDX_TRY(devifmt_walk(function, 0, operand));
   DevifSlot& slot = s.devifmt.slots[id];
-  TDX_TRY(take_host_priority(slot.lock, operand, busy_why(Operand::kDevifmt)));
+  TDX_TRY(take_host_priority(slot.lock, "devif_busy", operand));
   return &slot;
 }
 
 Checked<Devif*> Leaf::devif(FunctionId function, Operand operand) {
   TDX_ASSIGN(DevifSlot* const slot, devifmt_slot(function, operand));
-  if (!slot->devif)
-    return refuse(Code::kDevifmtNotPresent, operand, "the function has no device interface");
+  if (!slot->devif) return refuse("devif", operand);
   return &*slot->devif;
 }
 

@@ -6,18 +6,13 @@
 #include <vector>
 
 #include "firmware/tdx/module.h"
+#include "firmware/tdx/rows.h"
 #include "firmware/tdx/state.h"
 #include "object/trace.h"
 #include "schedule/annotations.h"
+#include "schedule/task.h"
 
 namespace teeio::tdx {
-
-/// A leaf's name in traces, and that of its injected failure; both literals.
-struct LeafName {
-  std::string_view name;
-  std::string_view fails;
-};
-#define TDX_LEAF(text) ::teeio::tdx::LeafName{text, text " fails"}
 
 /// A check that did not hold; already in the trace. Becomes whatever the
 /// function that makes the check returns.
@@ -46,8 +41,6 @@ using Checked = std::expected<T, Refused>;
   if (!tmp.has_value()) return tmp.error(); \
   decl = *tmp
 
-inline constexpr std::string_view kIommuBusy = "another leaf has the IOMMU";
-
 /// Op states in which a leaf is allowed. Source: op_state_lookup.h.
 enum class AllowedIn : std::uint8_t {
   kAnyState,       ///< also before there are all control pages
@@ -63,12 +56,7 @@ enum class AllowedIn : std::uint8_t {
 /// Lifetime: a local variable of the leaf. The end gives all locks back.
 class Leaf {
  public:
-  /// A host leaf.
-  Leaf(State& state, LeafName name,
-       object::EventFields fields = {}) TEEIO_NO_THREAD_SAFETY_ANALYSIS;
-  /// A guest leaf.
-  struct Guest {};
-  Leaf(State& state, Guest guest, std::string_view name,
+  Leaf(State& state, const Row& row,
        object::EventFields fields = {}) TEEIO_NO_THREAD_SAFETY_ANALYSIS;
   ~Leaf() TEEIO_NO_THREAD_SAFETY_ANALYSIS;
   Leaf(const Leaf&) = delete;
@@ -77,33 +65,45 @@ class Leaf {
   /// SPDM.CONNECT, MNG and DISCONNECT: one at a time. Also their injected failure.
   /// Source: posted Linux host driver, tdx_ext_lock.
   Checked<void> extension();
-  /// The injected failure.
+  /// The injected failure: before any check.
   Checked<void> may_fail();
   /// The injected interruption; `what` is a literal "TDH.X interrupted".
   Checked<void> may_be_interrupted(std::string_view what);
+  /// Whether hardware is slower than usual, by the explorer's choice; `what` is a literal.
+  [[nodiscard]] bool lags(std::string_view what) const {
+    return s.injection.interruptions && schedule::choose(2, what) != 0;
+  }
   /// Lets other leaves run while this one holds its TryLocks: called when all
   /// checks have passed and nothing is changed yet.
   void give_way() TEEIO_NO_THREAD_SAFETY_ANALYSIS;
 
-  [[nodiscard]] Refused refuse(Code code, Operand operand, std::string_view why);
-  [[nodiscard]] Refused refuse(LeafResult result, std::string_view why);
+  /// The check of the row with that id (and operand, where the row has several) does not hold.
+  [[nodiscard]] Refused refuse(std::string_view id);
+  [[nodiscard]] Refused refuse(std::string_view id, Operand operand);
+  /// About an S-EPT entry: RCX and RDX have the entry, its level and state.
+  /// Source: set_arch_septe_details_in_vmm_regs().
+  [[nodiscard]] Refused refuse(std::string_view id, const Sept::Place& place);
+  /// Why the check does not hold is known better than its row says.
+  [[nodiscard]] Refused refuse_because(std::string_view id, std::string_view why);
+  /// The status carries a number where others have an operand.
+  [[nodiscard]] Refused refuse_number(std::string_view id, std::uint32_t number);
+  /// Also what else the registers say.
+  [[nodiscard]] Refused refuse(std::string_view id, LeafResult registers);
   /// Success, and what it gave, for the trace.
   void note(std::string_view what) { call_.outcome(std::string(what)); }
-  /// Success with a remark.
-  [[nodiscard]] LeafResult remark(Code code);
-
-  /// About an S-EPT entry: the operand is RCX, and RCX and RDX have the entry, its level and
-  /// state. Source: set_arch_septe_details_in_vmm_regs().
-  [[nodiscard]] static LeafResult about(Code code, const Sept::Place& place);
-  [[nodiscard]] Refused refuse(Code code, const Sept::Place& place, std::string_view why);
+  /// Success with a remark, which is a check of the row too.
+  [[nodiscard]] LeafResult remark(std::string_view id);
+  [[nodiscard]] LeafResult remark(std::string_view id, const Sept::Place& place);
+  [[nodiscard]] LeafResult remark_number(std::string_view id, std::uint32_t number);
 
   enum class Hold : std::uint8_t { kShared, kExclusive };
-  Checked<void> share(TryLock& lock, Operand operand, std::string_view why = {});
-  Checked<void> take(TryLock& lock, Operand operand, std::string_view why = {});
-  /// As take(), on a host-priority lock.
-  Checked<void> take_host_priority(TryLock& lock, Operand operand, std::string_view why = {});
+  // `id` and `operand` name the check that the lock can be had.
+  Checked<void> share(TryLock& lock, std::string_view id, Operand operand);
+  Checked<void> take(TryLock& lock, std::string_view id, Operand operand);
+  /// As take(), on a host-priority lock; a guest may also meet the check "host_waits".
+  Checked<void> take_host_priority(TryLock& lock, std::string_view id, Operand operand);
 
-  // Check blocks of many leaves; module.h says what each gives.
+  // Check blocks of many leaves: shared_checks.h has what each gives.
   /// Whoever holds the TDR page exclusively needs no lock of what the TD has.
   Checked<Td*> td(Hpa tdr, Operand operand, AllowedIn allowed, Hold hold = Hold::kShared);
   /// A TDR page with any TD behind it, for the leaves that look no further.
@@ -114,6 +114,8 @@ class Leaf {
   Checked<PamtEntry*> free_page(Hpa page, Operand operand);
   /// Alignment, width and TDMRs of the address of a page with metadata.
   Checked<void> in_tdmr(Hpa page, Operand operand);
+  /// The page is the module's, and goes back or out of a table.
+  Checked<void> take_page_of(Hpa page, std::string_view id, Operand operand);
   /// A page that the host shares with the module for a message.
   Checked<void> shared_page(Hpa page, Operand operand);
   Checked<void> gpa(Gpa gpa, Level level, Level highest);
@@ -123,11 +125,19 @@ class Leaf {
   Checked<Sept::Place> sept_alone(const Td& td, Gpa gpa, Level level, Level highest);
   /// Lock bit of an S-EPT entry; a guest meets the host's priority.
   Checked<void> sept_entry(Td& td, const Sept::Place& place);
+  /// The tests of an entry that is to go, at the end of which no translation of it is left.
+  /// Source: tdh_mem_page_remove.c, is_tlb_and_iotlb_tracked().
+  Checked<void> tracked(const Td& td, const Sept::Place& place);
   /// Source: iommu.c, tdh_check_and_lock_iommu_config(): one host leaf an IOMMU at a time.
   Checked<IommuState*> iommu(std::uint32_t id);
+  /// The entry of a session in its IOMMU's directory, be it there or not.
+  /// Source: spdm.c, map_and_lock_spdmdir_entry().
+  Checked<SpdmSession*> spdm(IommuState& iommu, std::uint32_t id, Operand operand);
+  /// As spdm(), of a session that is there and must be bound.
+  Checked<SpdmSession*> bound_spdm(IommuState& iommu, std::uint32_t id, Operand operand);
   /// A table page on the way to an entry. Source: mt_walk_helpers.c,
   /// mt_lock_pamt_and_map_la(); who takes a page out holds it exclusively.
-  Checked<void> pass(Hpa table, Operand operand);
+  Checked<void> pass(Hpa table, std::string_view id, Operand operand);
   /// The tables above the entry of DEVIFMT at `level`, root first; 0 is an interface's.
   Checked<void> devifmt_walk(FunctionId function, unsigned level, Operand operand);
   Checked<DevifSlot*> devifmt_slot(FunctionId function, Operand operand);
@@ -142,11 +152,16 @@ class Leaf {
     Td* entry_of = nullptr;  ///< the lock is this TD's for the S-EPT entry `entry`
     std::uint64_t entry = 0;
   };
-  const bool guest_;
+  [[nodiscard]] Refused refuse(const Check& check, LeafResult result, std::string_view why);
+  [[nodiscard]] Refused injected(Code code, std::string_view why);
+
+  const Row& row_;
   object::Trace::Call call_;
-  const std::string_view name_;  ///< a literal
-  const std::string_view fails_;
   std::vector<Held> held_;
 };
+
+/// The check of a row with that id. Precondition: there is one.
+[[nodiscard]] const Check& check_of(const Row& row, std::string_view id);
+[[nodiscard]] const Check& check_of(const Row& row, std::string_view id, Operand operand);
 
 }  // namespace teeio::tdx

@@ -11,9 +11,8 @@ namespace teeio::tdx {
 /// that finds a host-priority lock taken leaves a mark, and a guest that meets
 /// the mark gives way until the host has had the lock.
 ///
-/// The bits of an SPDM directory entry and of a DMAR entry have no counterpart: host
-/// leaves take them while they hold their IOMMU's lock, and guest leaves not at all, so
-/// nobody ever finds one taken.
+/// The bit of a DMAR entry has no counterpart: host leaves take it while they hold their
+/// IOMMU's lock, and guest leaves not at all, so nobody ever finds one taken.
 class TryLock {
  public:
   [[nodiscard]] bool try_shared() {
@@ -30,6 +29,7 @@ class TryLock {
   void release_exclusive() { exclusive_ = false; }
 
   void set_host_waits(bool waits) { host_waits_ = waits; }
+  [[nodiscard]] bool taken() const { return exclusive_ || shared_ != 0; }
   [[nodiscard]] bool host_waits() const { return host_waits_; }
   [[nodiscard]] bool idle() const { return !exclusive_ && shared_ == 0 && !host_waits_; }
 

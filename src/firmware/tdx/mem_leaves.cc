@@ -52,22 +52,6 @@ std::optional<SeptState> unblocked_form(SeptState state) {
   return std::nullopt;
 }
 
-/// The tests of an entry, at the end of which no translation of it is left.
-/// Source: tdh_mem_page_remove.c, is_tlb_and_iotlb_tracked().
-Checked<void> tracked(Leaf& leaf, const Td& td, const Sept::Place& place) {
-  if (!State::needs_tracking(td)) return {};
-  if (!unblocked_form(place.entry.state()))
-    return leaf.refuse(Code::kGpaRangeNotBlocked, place, "the range is not blocked");
-  const std::uint64_t blocked_in = td.bepoch.at(raw(place.where));
-  if (!td.tlb_tracked(blocked_in))
-    return leaf.refuse(Code::kTlbTrackingNotDone, Operand::kRcx,
-                       "a vCPU may still have a translation from before the block");
-  if (!td.iotlb_tracked(blocked_in))
-    return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRcx,
-                       "an IOMMU may still have a translation from before the block");
-  return {};
-}
-
 /// Source: sept_state_lookup.c, row 29.
 bool removable_page(SeptState state) {
   return state == SeptState::kMapped || state == SeptState::kPending ||
@@ -79,7 +63,7 @@ constexpr std::uint64_t frames_of(Level level) { return level_bytes(level) / kPa
 /// The PAMT entries of what a leaf gives back. RCX has named the page since its entry.
 Checked<void> take_frames(Leaf& leaf, Hpa page, std::uint64_t frames) {
   for (std::uint64_t i = 0; i < frames; ++i)
-    TDX_TRY(leaf.take(leaf.s.pamt.entry(page + i * kPageSize).lock, Operand::kRcx));
+    TDX_TRY(leaf.take_page_of(page + i * kPageSize, "busy", Operand::kRcx));
   return {};
 }
 
@@ -87,15 +71,13 @@ Checked<void> take_frames(Leaf& leaf, Hpa page, std::uint64_t frames) {
 
 /// Source: tdh_mem_sept_add.c, version 0.
 LeafResult Module::tdh_mem_sept_add(Hpa tdr, Gpa gpa, Level level, Hpa page) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MEM.SEPT.ADD"));
+  Leaf leaf(*state_, row::kMemSeptAdd);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
-  if (level == Level::k4K)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "no table hangs below a 4 KiB entry");
+  if (level == Level::k4K) return leaf.refuse("table");
   TDX_ASSIGN(const Sept::Place place,
              leaf.sept(*td, gpa, level, Level::k512G, Leaf::Hold::kShared));
-  if (place.entry.state() != SeptState::kFree)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the entry is in use");
+  if (place.entry.state() != SeptState::kFree) return leaf.refuse("state", place);
   TDX_TRY(leaf.free_page(page, Operand::kR8));
   leaf.give_way();
   leaf.s.take_page(page, PageType::kSept, tdr, td->key());
@@ -106,20 +88,18 @@ LeafResult Module::tdh_mem_sept_add(Hpa tdr, Gpa gpa, Level level, Hpa page) {
 
 /// Source: tdh_mem_sept_remove.c, version 0.
 LeafResult Module::tdh_mem_sept_remove(Hpa tdr, Gpa gpa, Level level) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MEM.SEPT.REMOVE"));
+  Leaf leaf(*state_, row::kMemSeptRemove);
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
-  if (level == Level::k4K)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "no table hangs below a 4 KiB entry");
+  if (level == Level::k4K) return leaf.refuse("table");
   TDX_ASSIGN(const Sept::Place place,
              leaf.sept(*td, gpa, level, Level::k512G, Leaf::Hold::kExclusive));
   const SeptState state = place.entry.state();
   if (state != SeptState::kTable && state != SeptState::kTableBlocked)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the entry has no table");
+    return leaf.refuse("state", place);
   const Hpa table = place.entry.address();
   TDX_TRY(take_frames(leaf, table, 1));
-  TDX_TRY(tracked(leaf, *td, place));
-  if (Sept(leaf.s.memory, *td).table_in_use(table))
-    return leaf.refuse(Code::kEptPageNotFree, place, "the table has entries");
+  TDX_TRY(leaf.tracked(*td, place));
+  if (Sept(leaf.s.memory, *td).table_in_use(table)) return leaf.refuse("empty", place);
   leaf.give_way();
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry());
   td->bepoch.erase(raw(place.where));
@@ -130,16 +110,14 @@ LeafResult Module::tdh_mem_sept_remove(Hpa tdr, Gpa gpa, Level level) {
 
 /// Source: tdh_mem_page_add.c.
 LeafResult Module::tdh_mem_page_add(Hpa tdr, Gpa gpa, Hpa page, Hpa source) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MEM.PAGE.ADD"));
+  Leaf leaf(*state_, row::kMemPageAdd);
   TDX_ASSIGN(Td* const td,
              leaf.td(tdr, Operand::kRdx, AllowedIn::kBuilding, Leaf::Hold::kExclusive));
   TDX_ASSIGN(const Sept::Place place, leaf.sept_alone(*td, gpa, Level::k4K, Level::k4K));
-  if (place.entry.state() != SeptState::kFree)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the GPA has a page");
+  if (place.entry.state() != SeptState::kFree) return leaf.refuse("state", place);
   TDX_TRY(leaf.shared_page(source, Operand::kR9));
   std::array<std::byte, kPageSize> bytes{};
-  if (!leaf.s.memory.read(source, bytes))
-    return leaf.refuse(Code::kOperandInvalid, Operand::kR9, "the source page cannot be read");
+  if (!leaf.s.memory.read(source, bytes)) return leaf.refuse("shared", Operand::kR9);
   TDX_TRY(leaf.free_page(page, Operand::kR8));
   leaf.give_way();
   leaf.s.take_page(page, PageType::kRegular, tdr, td->key());
@@ -153,14 +131,12 @@ LeafResult Module::tdh_mem_page_add(Hpa tdr, Gpa gpa, Hpa page, Hpa source) {
 
 /// Source: tdh_mem_page_aug.c, check_and_lock_free_range_hpa().
 LeafResult Module::tdh_mem_page_aug(Hpa tdr, Gpa gpa, Level level, Hpa page) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MEM.PAGE.AUG"));
+  Leaf leaf(*state_, row::kMemPageAug);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k2M, Leaf::Hold::kShared));
-  if (place.entry.state() != SeptState::kFree)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the GPA has an entry");
-  if (raw(page) % level_bytes(level) != 0)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "the page is not aligned to the level");
+  if (place.entry.state() != SeptState::kFree) return leaf.refuse("state", place);
+  if (raw(page) % level_bytes(level) != 0) return leaf.refuse("page", Operand::kR8);
   const std::uint64_t frames = frames_of(level);
   for (std::uint64_t i = 0; i < frames; ++i)
     TDX_TRY(leaf.free_page(page + i * kPageSize, Operand::kR8));
@@ -174,16 +150,15 @@ LeafResult Module::tdh_mem_page_aug(Hpa tdr, Gpa gpa, Level level, Hpa page) {
 
 /// Source: tdh_mem_page_remove.c.
 LeafResult Module::tdh_mem_page_remove(Hpa tdr, Gpa gpa, Level level) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MEM.PAGE.REMOVE"));
+  Leaf leaf(*state_, row::kMemPageRemove);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kShared));
-  if (!removable_page(place.entry.state()))
-    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the entry has no page");
+  if (!removable_page(place.entry.state())) return leaf.refuse("state", place);
   const Hpa page = place.entry.address();
   const std::uint64_t frames = frames_of(level);
   TDX_TRY(take_frames(leaf, page, frames));
-  TDX_TRY(tracked(leaf, *td, place));
+  TDX_TRY(leaf.tracked(*td, place));
   leaf.give_way();
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry());
   td->bepoch.erase(raw(place.where));
@@ -193,18 +168,15 @@ LeafResult Module::tdh_mem_page_remove(Hpa tdr, Gpa gpa, Level level) {
 }
 
 LeafResult Module::tdh_mem_range_block(Hpa tdr, Gpa gpa, Level level) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MEM.RANGE.BLOCK"));
+  Leaf leaf(*state_, row::kMemRangeBlock);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place,
              leaf.sept(*td, gpa, level, Level::k512G, Leaf::Hold::kExclusive));
   const SeptState state = place.entry.state();
-  if (unblocked_form(state)) {
-    (void)leaf.remark(Code::kGpaRangeAlreadyBlocked);
-    return Leaf::about(Code::kGpaRangeAlreadyBlocked, place);
-  }
+  if (unblocked_form(state)) return leaf.remark("blocked", place);
   const auto next = blocked_form(state);
-  if (!next) return leaf.refuse(Code::kEptEntryStateIncorrect, place, "no RAM entry to block");
+  if (!next) return leaf.refuse("state", place);
   leaf.give_way();
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry::make(*next, level, place.entry.address()));
   td->bepoch[raw(place.where)] = td->epoch;
@@ -212,13 +184,13 @@ LeafResult Module::tdh_mem_range_block(Hpa tdr, Gpa gpa, Level level) {
 }
 
 LeafResult Module::tdh_mem_range_unblock(Hpa tdr, Gpa gpa, Level level) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MEM.RANGE.UNBLOCK"));
+  Leaf leaf(*state_, row::kMemRangeUnblock);
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place,
              leaf.sept(*td, gpa, level, Level::k512G, Leaf::Hold::kExclusive));
   const auto next = unblocked_form(place.entry.state());
-  if (!next) return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the range is not blocked");
-  TDX_TRY(tracked(leaf, *td, place));
+  if (!next) return leaf.refuse("state", place);
+  TDX_TRY(leaf.tracked(*td, place));
   leaf.give_way();
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry::make(*next, level, place.entry.address()));
   td->bepoch.erase(raw(place.where));
@@ -226,16 +198,12 @@ LeafResult Module::tdh_mem_range_unblock(Hpa tdr, Gpa gpa, Level level) {
 }
 
 LeafResult Module::tdh_mem_track(Hpa tdr) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MEM.TRACK"));
+  Leaf leaf(*state_, row::kMemTrack);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRcx, AllowedIn::kBuiltOrRuns));
-  TDX_TRY(leaf.take(td->epoch_lock, Operand::kTdEpoch));
-  if (td->vcpu_refs[(td->epoch - 1) & 1U] != 0)
-    return leaf.refuse(Code::kPreviousTlbEpochBusy, Operand::kRax,
-                       "a vCPU of the previous epoch has not left the TD");
-  if (td->prev_iotlb_cnt != 0)
-    return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRax,
-                       "an IOMMU has not dropped the translations of the previous epoch");
+  TDX_TRY(leaf.take(td->epoch_lock, "epoch", Operand::kTdEpoch));
+  if (td->vcpu_refs[(td->epoch - 1) & 1U] != 0) return leaf.refuse("vcpus");
+  if (td->prev_iotlb_cnt != 0) return leaf.refuse("iotlb");
   leaf.give_way();
   td->prev_iotlb_cnt = td->curr_iotlb_cnt;
   ++td->epoch;

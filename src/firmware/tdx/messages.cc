@@ -7,16 +7,15 @@
 
 namespace teeio::tdx {
 
-Checked<Bytes> read_object(Leaf& leaf, Hpa page, Operand operand, Code code) {
+Checked<Bytes> read_object(Leaf& leaf, Hpa page, Operand operand) {
   TDX_TRY(leaf.shared_page(page, operand));
   std::array<std::byte, kPageSize> bytes{};
-  if (!leaf.s.memory.read(page, bytes))
-    return leaf.refuse(Code::kOperandInvalid, operand, "the message page cannot be read");
+  if (!leaf.s.memory.read(page, bytes)) return leaf.refuse("shared", operand);
   Reader reader(bytes);
   (void)reader.le<std::uint32_t>();
   const std::size_t size = std::size_t{reader.le<std::uint32_t>() & 0x3ffffU} * 4;
   if (size < wire::DoeObject::kHeaderSize || size > bytes.size())
-    return leaf.refuse(code, operand, "the message page holds no data object");
+    return leaf.refuse("object", operand);
   return Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
 }
 

@@ -8,9 +8,9 @@
 namespace teeio::tdx {
 
 /// The whole DOE data object in a message page of the host. The page is read
-/// once, so that what was checked is what is used. Refused with `code` when its
-/// length field does not fit the page.
-Checked<Bytes> read_object(Leaf& leaf, Hpa page, Operand operand, Code code);
+/// once, so that what was checked is what is used. Checks "shared" and "object": its
+/// length field fits the page.
+Checked<Bytes> read_object(Leaf& leaf, Hpa page, Operand operand);
 
 /// Puts a data object into a message page. Precondition: shared_page() held, and
 /// the object fits a page (requests are far smaller).

@@ -20,28 +20,21 @@ void emit(State& s, object::Fact fact, std::string_view name, const Td& td, Func
 
 }  // namespace
 
-/// Differs from tdh_mmio_map.c, which leaves RAM to MMIOMT: no RAM is mapped as MMIO here.
 LeafResult Module::tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MMIO.MAP"), {.detail = describe(gpa, level)});
+  Leaf leaf(*state_, row::kMmioMap, {.detail = describe(gpa, level)});
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
   if (raw(address) % level_bytes(level) != 0 || raw(address) >> 52U != 0 || leaf.s.is_ram(address))
-    return leaf.refuse(Code::kOperandInvalid, Operand::kR8, "the address is no MMIO page");
+    return leaf.refuse("address");
   TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kShared));
-  if (place.entry.state() != SeptState::kFree)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "the GPA has an entry");
-  TDX_ASSIGN(MmiomtEntry* const metadata, mmiomt_entry(leaf, address, level, Operand::kRcx));
-  if (metadata == nullptr || metadata->mapped)
-    return leaf.refuse(Code::kMmioInvalidPageMetadata, Operand::kRcx,
-                       "the page has no owner, or is mapped");
+  if (place.entry.state() != SeptState::kFree) return leaf.refuse("state", place);
+  TDX_ASSIGN(MmiomtEntry* const metadata, mmiomt_entry(leaf, address, level));
+  if (metadata == nullptr || metadata->mapped) return leaf.refuse("metadata");
   TDX_ASSIGN(Devif* const devif, leaf.devif(metadata->owner, Operand::kR8));
-  if (devif->tdr != tdr)
-    return leaf.refuse(Code::kMmioDevifOwnerMismatch, Operand::kRdx,
-                       "the page belongs to another TD's function");
+  if (devif->tdr != tdr) return leaf.refuse("owner");
   TDX_TRY(leaf.iommu(devif->iommu));
-  if (leaf.s.stream_of(*devif).blocked)
-    return leaf.refuse(Code::kIdeStreamBlocked, Operand::kR8, "the IDE stream is blocked");
+  if (leaf.s.stream_of(*devif).blocked) return leaf.refuse("stream_blocked");
   leaf.give_way();
   Sept(leaf.s.memory, *td)
       .write(place.where, SeptEntry::make(SeptState::kMmioPending, level, address));
@@ -52,45 +45,37 @@ LeafResult Module::tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address) {
 }
 
 LeafResult Module::tdh_mmio_block(Hpa tdr, Gpa gpa, Level level) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MMIO.BLOCK"), {.detail = describe(gpa, level)});
+  Leaf leaf(*state_, row::kMmioBlock, {.detail = describe(gpa, level)});
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place,
              leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kExclusive));
   const SeptState state = place.entry.state();
   if (state != SeptState::kMmioMapped && state != SeptState::kMmioPending)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, place, "no MMIO is mapped here");
+    return leaf.refuse("state", place);
   leaf.give_way();
   const Hpa address = place.entry.address();
   Sept(leaf.s.memory, *td)
       .write(place.where, SeptEntry::make(SeptState::kMmioBlocked, level, address));
   td->bepoch[raw(place.where)] = td->epoch;
-  emit(leaf.s, object::Fact::kMmioBlocked, "MMIO blocked", *td,
-       leaf.s.mmiomt.data.at(mmiomt_entry_key(address, level)).owner, gpa, address);
+  MmiomtEntry& metadata = leaf.s.mmiomt.data.at(mmiomt_entry_key(address, level));
+  metadata.bepoch = td->epoch;
+  emit(leaf.s, object::Fact::kMmioBlocked, "MMIO blocked", *td, metadata.owner, gpa, address);
   return {};
 }
 
 LeafResult Module::tdh_mmio_unmap(Hpa tdr, Gpa gpa, Level level) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MMIO.UNMAP"), {.detail = describe(gpa, level)});
+  Leaf leaf(*state_, row::kMmioUnmap, {.detail = describe(gpa, level)});
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kShared));
-  if (place.entry.state() != SeptState::kMmioBlocked)
-    return leaf.refuse(Code::kEptEntryStateIncorrect, place,
-                       "the MMIO entry was not blocked first");
-  const std::uint64_t blocked_in = td->bepoch.at(raw(place.where));
-  if (State::needs_tracking(*td) && !td->tlb_tracked(blocked_in))
-    return leaf.refuse(Code::kTlbTrackingNotDone, Operand::kRcx,
-                       "a vCPU may still have a translation from before the block");
-  if (State::needs_tracking(*td) && !td->iotlb_tracked(blocked_in))
-    return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRcx,
-                       "an IOMMU may still have a translation from before the block");
+  if (place.entry.state() != SeptState::kMmioBlocked) return leaf.refuse("state", place);
+  TDX_TRY(leaf.tracked(*td, place));
   const Hpa address = place.entry.address();
   MmiomtEntry& metadata = leaf.s.mmiomt.data.at(mmiomt_entry_key(address, level));
   TDX_ASSIGN(Devif* const devif, leaf.devif(metadata.owner, Operand::kRcx));
   if (devif->state != TdiState::kUnlocked && !leaf.s.stream_of(*devif).blocked)
-    return leaf.refuse(Code::kTdispInvalidState, Operand::kRcx,
-                       "the TDI was not stopped and its IDE stream is not blocked");
+    return leaf.refuse("unlocked");
   leaf.give_way();
   Sept(leaf.s.memory, *td).write(place.where, SeptEntry());
   td->bepoch.erase(raw(place.where));

@@ -96,6 +96,8 @@ class Module final : public GuestView {
 
   /// Precondition: no leaf runs.
   void set_injection(Injection injection);
+  /// All that the module knows, for its tests. Precondition: no leaf runs.
+  [[nodiscard]] State& state() { return *state_; }
   /// Pages that the host has donated and not got back.
   [[nodiscard]] std::uint64_t pages_owned() const;
   /// What the device behind a function had proved when its interface was made, for a guest
@@ -207,12 +209,14 @@ class Module final : public GuestView {
                                    const IdeStreamConfig& config, Hpa page);
   LeafResult tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream);
   LeafResult tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t stream);
-  /// 135, 136. A stream needs KEY_PROG and then K_SET_GO for each of six keys
-  /// (three sub-streams, two directions); after the sixth GO the root port's
-  /// stream is enabled. GO before all three keys of its direction are there, and a
-  /// second GO of a key: IDEKM_KEYS_NOT_READY(RDX).
+  /// 135, 136. A stream needs KEY_PROG and then K_SET_GO for each of six keys of a key set
+  /// (three sub-streams, two directions). The root port has a key from KEY_PROG on; GO wants
+  /// all three of its direction and goes once; the third GO of what the device transmits
+  /// enables the stream. The other key set does the same while traffic runs: key refresh.
+  /// `slot` of KEY_PROG: where the root port keeps it; 0 of the others. A request stays
+  /// outstanding until a good answer, and a KP_ACK with a status is none: then BLOCK is left.
   LeafResult tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, KmObject object,
-                                const KmParameters& parameters, Hpa message);
+                                const KmParameters& parameters, std::uint64_t slot, Hpa message);
   LeafResult tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message);
 
   // --- Functions (devif.cc, devif_messages.cc) ---
@@ -249,8 +253,9 @@ class Module final : public GuestView {
   LeafResult tdh_mmiomt_remove(Hpa address, std::uint8_t level);
   /// 155. nullopt: QNODE again; else DATA, owned by that function.
   LeafResult tdh_mmiomt_set(Hpa address, Level level, std::optional<FunctionId> owner);
-  /// 156. RCX: function id, RDX: bit 0 DATA, bit 1 mapped.
-  LeafResult tdh_mmiomt_rd(Hpa address, Level level);
+  /// 156. The entry at `level` 0 to 5 (the root), whoever has its lock: RCX, RDX, R8, R9.
+  /// Source: mmiomt_defs.h, mmiomt_entry_t.
+  LeafResult tdh_mmiomt_rd(Hpa address, std::uint8_t level);
   /// 158, 159, 160. UNMAP gives R8 = address.
   LeafResult tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address);
   LeafResult tdh_mmio_block(Hpa tdr, Gpa gpa, Level level);
@@ -258,22 +263,24 @@ class Module final : public GuestView {
 
   // --- Trusted DMA (dmar.cc, iq.cc) ---
 
-  /// 150. `table` is the page that the new entry points to; zero for a PASIDTE,
-  /// which stays PENDING until the guest accepts. kContext is interruptible. A table above
-  /// missing or blocked: DMAR_ENTRY_NOT_PRESENT; a PASID that is not 0, which is what a
-  /// context entry gives to requests without one: OPERAND_INVALID. To the other leaves a
-  /// free entry with its tables is DMAR_INVALID_MAPPING_STATE, but for READ.
-  LeafResult tdh_dmar_add(DmarIndex index, Hpa table);
+  /// 150. The value names the table page(s) that the new entry points to; a PASIDTE names
+  /// none and stays PENDING until the guest accepts. A directory of several pages may be
+  /// interrupted from the second on: the pages are the module's then, and the call that goes
+  /// on must say the same. A table above missing or blocked: DMAR_ENTRY_NOT_PRESENT; to the
+  /// other leaves a free entry with its tables is DMAR_INVALID_MAPPING_STATE, but for READ.
+  LeafResult tdh_dmar_add(DmarIndex index, const DmarValue& value);
   LeafResult tdh_dmar_block(DmarIndex index);
-  /// 152. RCX InvState, RDX DmarState, R8 first quadword.
+  /// 152. RDX: states, see dmar_state(); R8 to R15: the entry.
   LeafResult tdh_dmar_read(DmarIndex index);
-  /// 153. RCX = table page. kContext is interruptible.
+  /// 153. RCX = first table page. Interruptible as ADD is.
   LeafResult tdh_dmar_remove(DmarIndex index);
   /// 161. IOTLB of a TD, or of one blocked entry (`index`'s level says which). The queue
   /// has room for kQueueDescriptors: IQ_QUEUE_FULL(RDX).
-  LeafResult tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr);
-  LeafResult tdh_iq_inv_request(DmarIndex index);
-  /// 162. Interruptible between entries.
+  LeafResult tdh_iq_inv_request_iotlb(std::uint32_t iommu, Hpa tdr,
+                                      const WaitDescriptor& wait = wait_descriptor());
+  LeafResult tdh_iq_inv_request(DmarIndex index, const WaitDescriptor& wait = wait_descriptor());
+  /// 162. Completes what the IOMMU has passed, which may be nothing: the host knows by the
+  /// status that the wait descriptor has it write. Interruptible between entries.
   LeafResult tdh_iq_inv_process(std::uint32_t iommu);
 
   // --- Guest leaves (guest_leaves.cc) ---

@@ -11,13 +11,12 @@
 namespace teeio::tdx {
 namespace {
 
+/// A session, by its index in the IOMMU's directory.
 Checked<SpdmSession*> session_at(Leaf& leaf, IommuState& iommu, std::uint32_t session) {
-  if (session >= kMaxSpdm)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "bad SPDM index");
-  const auto at = iommu.sessions.find(session);
-  if (at == iommu.sessions.end())
-    return leaf.refuse(Code::kSpdmEntryNotPresent, Operand::kRdx, "no such SPDM session");
-  return &at->second;
+  if (session >= kMaxSpdm) return leaf.refuse("spdm");
+  TDX_ASSIGN(SpdmSession* const found, leaf.spdm(iommu, session, Operand::kRdx));
+  if (found == nullptr) return leaf.refuse("no_spdm");
+  return found;
 }
 
 /// The session's device information is `info` from here on.
@@ -51,21 +50,17 @@ LeafResult ask(Leaf& leaf, Hpa message, SpdmSession& spdm, const Bytes& request)
 }  // namespace
 
 LeafResult Module::tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queue) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.IOMMU.SETUP"));
+  Leaf leaf(*state_, row::kIommuSetup);
   TDX_TRY(leaf.may_fail());
-  if (iommu >= kMaxIommus) return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "bad id");
-  if (iommu >= leaf.s.iommus.size())
-    return leaf.refuse(Code::kIommuInvalidState, Operand::kRcx, "no such IOMMU");
+  if (iommu >= kMaxIommus) return leaf.refuse("iommu");
+  if (iommu >= leaf.s.iommus.size()) return leaf.refuse("no_iommu");
   IommuState& state = leaf.s.iommus[iommu];
-  TDX_TRY(leaf.take_host_priority(state.lock, Operand::kRcx, kIommuBusy));
-  if (state.configured)
-    return leaf.refuse(Code::kIommuInvalidState, Operand::kRcx, "the IOMMU is set up");
+  TDX_TRY(leaf.take_host_priority(state.lock, "iommu_busy", Operand::kRcx));
+  if (state.configured) return leaf.refuse("iommu_state");
   TDX_TRY(leaf.free_page(root_table, Operand::kRdx));
   TDX_TRY(leaf.free_page(queue, Operand::kR8));
   for (hw::RootPort* port : state.root_ports)
-    if (port->free_streams() != port->streams())
-      return leaf.refuse(Code::kRpIdeMustBeDisabled, Operand::kRcx,
-                         "a root port's IDE stream is on");
+    if (port->free_streams() != port->streams()) return leaf.refuse("root_port");
   leaf.give_way();
   leaf.s.take_iommu_page(iommu, root_table);
   leaf.s.take_iommu_page(iommu, queue);
@@ -76,11 +71,10 @@ LeafResult Module::tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queu
 }
 
 LeafResult Module::tdh_iommu_clear(std::uint32_t iommu) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.IOMMU.CLEAR"));
+  Leaf leaf(*state_, row::kIommuClear);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
-  if (state->active_spdm_session_count != 0)
-    return leaf.refuse(Code::kIommuInvalidState, Operand::kRcx, "SPDM sessions are left");
+  if (state->active_spdm_session_count != 0) return leaf.refuse("sessions");
   leaf.give_way();
   state->iommu->set_root(hw::TBit::kTrusted, std::nullopt);
   state->iommu->invalidate_all(hw::TBit::kTrusted);
@@ -92,14 +86,13 @@ LeafResult Module::tdh_iommu_clear(std::uint32_t iommu) {
 }
 
 LeafResult Module::tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, Hpa page) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.CREATE"));
+  Leaf leaf(*state_, row::kSpdmCreate);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
-  if (session >= kMaxSpdm)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "bad SPDM index");
+  if (session >= kMaxSpdm) return leaf.refuse("spdm");
   TDX_TRY(leaf.free_page(page, Operand::kR8));
-  if (state->sessions.contains(session))
-    return leaf.refuse(Code::kSpdmEntryAlreadyPresent, Operand::kRdx, "the session exists");
+  TDX_ASSIGN(const SpdmSession* const there, leaf.spdm(*state, session, Operand::kRdx));
+  if (there != nullptr) return leaf.refuse("spdm_present");
   leaf.give_way();
   leaf.s.take_iommu_page(iommu, page);
   SpdmSession& made = state->sessions[session];
@@ -110,13 +103,12 @@ LeafResult Module::tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, H
 }
 
 LeafResult Module::tdh_spdm_delete(std::uint32_t iommu, std::uint32_t session) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.DELETE"));
+  Leaf leaf(*state_, row::kSpdmDelete);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
-  TDX_TRY(leaf.take(leaf.s.pamt.entry(spdm->page).lock, Operand::kRcx));
-  if (spdm->active_stream_count != 0)
-    return leaf.refuse(Code::kSpdmHasActiveIdeStreams, Operand::kRdx, "IDE streams are left");
+  TDX_TRY(leaf.take_page_of(spdm->page, "busy", Operand::kRcx));
+  if (spdm->active_stream_count != 0) return leaf.refuse("streams");
   leaf.give_way();
   const Hpa page = spdm->page;
   leaf.s.release_page(page);
@@ -126,19 +118,17 @@ LeafResult Module::tdh_spdm_delete(std::uint32_t iommu, std::uint32_t session) {
 }
 
 LeafResult Module::tdh_spdm_connect(std::uint32_t iommu, std::uint32_t session, Hpa message) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.CONNECT"));
+  Leaf leaf(*state_, row::kSpdmConnect);
   TDX_TRY(leaf.extension());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
-  if (spdm->bound)
-    return leaf.refuse(Code::kSpdmInvalidState, Operand::kRdx, "the session is bound");
+  if (spdm->bound) return leaf.refuse("bound");
   if (spdm->asked) {
-    TDX_ASSIGN(const Bytes& answer,
-               read_object(leaf, message, Operand::kR8, Code::kSpdmInvalidState));
+    TDX_ASSIGN(const Bytes& answer, read_object(leaf, message, Operand::kR8));
     // Whatever became of it: a further call without an answer asks again.
     spdm->asked = false;
     if (const auto taken = spdm->channel->connect_response(answer); !taken)
-      return leaf.refuse(Code::kSpdmInvalidState, Operand::kR8, taken.error().why);
+      return leaf.refuse_because("answer", taken.error().why);
     const spdm::Evidence* evidence = spdm->channel->evidence();
     if (spdm->channel->connected())
       keep_info(*spdm, evidence != nullptr ? spdm::encode_evidence(*evidence) : answer);
@@ -147,30 +137,26 @@ LeafResult Module::tdh_spdm_connect(std::uint32_t iommu, std::uint32_t session, 
   leaf.give_way();
   if (const auto request = spdm->channel->connect_request())
     return ask(leaf, message, *spdm, *request);
-  if (!spdm->channel->connected())
-    return leaf.refuse(Code::kSpdmInvalidState, Operand::kRdx, "the device cannot be connected");
+  if (!spdm->channel->connected()) return leaf.refuse("connected");
   spdm->bound = true;
   return bound_result(*spdm);
 }
 
 LeafResult Module::tdh_spdm_recollect(std::uint32_t iommu, std::uint32_t session,
                                       const std::array<std::byte, 32>& nonce, Hpa message) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.MNG"), {.detail = "device information"});
+  Leaf leaf(*state_, row::kSpdmRecollect, {.detail = "device information"});
   TDX_TRY(leaf.extension());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
-  if (!spdm->bound)
-    return leaf.refuse(Code::kSpdmInvalidState, Operand::kRdx, "the session is not bound");
-  if (spdm->recollecting && *spdm->recollecting != nonce)
-    return leaf.refuse(Code::kSpdmInvalidState, Operand::kR9, "another collection is under way");
+  if (!spdm->bound) return leaf.refuse("spdm_state");
+  if (spdm->recollecting && *spdm->recollecting != nonce) return leaf.refuse("nonce");
   TDX_TRY(leaf.shared_page(message, Operand::kR8));
   if (spdm->asked) {
-    TDX_ASSIGN(const Bytes& answer,
-               read_object(leaf, message, Operand::kR8, Code::kSpdmInvalidState));
+    TDX_ASSIGN(const Bytes& answer, read_object(leaf, message, Operand::kR8));
     spdm->asked = false;
     if (const auto taken = spdm->channel->measure_response(answer); !taken) {
       spdm->recollecting.reset();
-      return leaf.refuse(Code::kSpdmInvalidState, Operand::kR8, taken.error().why);
+      return leaf.refuse_because("answer", taken.error().why);
     }
   }
   leaf.give_way();
@@ -186,14 +172,12 @@ LeafResult Module::tdh_spdm_recollect(std::uint32_t iommu, std::uint32_t session
 
 LeafResult Module::tdh_spdm_info(std::uint32_t iommu, std::uint32_t session, std::uint32_t offset,
                                  Hpa page) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.MNG"), {.detail = "read device information"});
+  Leaf leaf(*state_, row::kSpdmInfo, {.detail = "read device information"});
   TDX_TRY(leaf.extension());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
-  if (!spdm->bound)
-    return leaf.refuse(Code::kSpdmInvalidState, Operand::kRdx, "the session is not bound");
-  if (offset > spdm->info.size())
-    return leaf.refuse(Code::kOperandInvalid, Operand::kR9, "the information is shorter");
+  if (!spdm->bound) return leaf.refuse("spdm_state");
+  if (offset > spdm->info.size()) return leaf.refuse("offset");
   TDX_TRY(leaf.shared_page(page, Operand::kR8));
   leaf.give_way();
   const ByteView rest = ByteView(spdm->info).subspan(offset);
@@ -204,16 +188,14 @@ LeafResult Module::tdh_spdm_info(std::uint32_t iommu, std::uint32_t session, std
 
 LeafResult Module::tdh_spdm_disconnect(std::uint32_t iommu, std::uint32_t session,
                                        std::optional<Hpa> message) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.SPDM.DISCONNECT"));
+  Leaf leaf(*state_, row::kSpdmDisconnect);
   TDX_TRY(leaf.extension());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
-  if (spdm->active_stream_count != 0)
-    return leaf.refuse(Code::kSpdmHasActiveIdeStreams, Operand::kRdx, "IDE streams are left");
+  if (spdm->active_stream_count != 0) return leaf.refuse("streams");
   if (message) TDX_TRY(leaf.shared_page(*message, Operand::kR8));
   if (message && spdm->ending) {
-    TDX_ASSIGN(const Bytes& answer,
-               read_object(leaf, *message, Operand::kR8, Code::kSpdmInvalidState));
+    TDX_ASSIGN(const Bytes& answer, read_object(leaf, *message, Operand::kR8));
     spdm->channel->disconnect_response(answer);
   }
   leaf.give_way();

@@ -37,6 +37,7 @@ struct State {
 
   TryLock extension;
   TryLock kot;
+  TryLock wbcache;  ///< of CACHE.WB, on a machine of one package
   Pamt pamt;
   std::vector<HkidState> hkids;  ///< by HKID; [0] is shared memory's
   std::map<std::uint64_t, Td> tds;

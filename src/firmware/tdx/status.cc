@@ -113,6 +113,10 @@ std::string_view operand_name(Operand which) {
       return "R11";
     case Operand::kR12:
       return "R12";
+    case Operand::kR13:
+      return "R13";
+    case Operand::kR14:
+      return "R14";
     case Operand::kR15:
       return "R15";
     case Operand::kAttributes:
@@ -125,28 +129,24 @@ std::string_view operand_name(Operand which) {
       return "TDCX";
     case Operand::kTdvpr:
       return "TDVPR";
-    case Operand::kPamt:
-      return "PAMT";
     case Operand::kKot:
       return "KOT";
+    case Operand::kWbcache:
+      return "WBCACHE";
     case Operand::kOpState:
       return "OP_STATE";
     case Operand::kSeptTree:
       return "SEPT_TREE";
     case Operand::kSeptEntry:
       return "SEPT_ENTRY";
+    case Operand::kRtmr:
+      return "RTMR";
     case Operand::kTdEpoch:
       return "TD_EPOCH";
-    case Operand::kTdInv:
-      return "TDINV";
     case Operand::kExtension:
       return "EXTENSION";
-    case Operand::kIommu:
-      return "IOMMU";
-    case Operand::kSpdm:
-      return "SPDMMT";
-    case Operand::kDevifmt:
-      return "DEVIFMT";
+    case Operand::kNumber:
+      return "a number";
     case Operand::kMmiomt:
       return "MMIOMT";
     case Operand::kDmar:

@@ -107,6 +107,8 @@ enum class Operand : std::uint32_t {
   kR10 = 10,
   kR11 = 11,
   kR12 = 12,
+  kR13 = 13,
+  kR14 = 14,
   kR15 = 15,
   kAttributes = 64,
   kMaxVcpus = 68,
@@ -115,17 +117,15 @@ enum class Operand : std::uint32_t {
   kTdvpr = 130,
   kSeptTree = 146,
   kSeptEntry = 147,
+  kRtmr = 168,
   kTdEpoch = 169,
   kOpState = 172,
   kKot = 186,
+  kWbcache = 188,
   kMmiomt = 257,
-  kSpdm = 258,
   kDmar = 320,
-  kPamt = 0x400,
-  kTdInv,
-  kExtension,  ///< the one-call-at-a-time lock of SPDM.CONNECT, MNG, DISCONNECT
-  kIommu,
-  kDevifmt,
+  kExtension = 0x400,  ///< the one-call-at-a-time lock of SPDM.CONNECT, MNG, DISCONNECT
+  kNumber = 0xffff,    ///< in a row: see number_operand(); no status has it
 };
 /// The operand of codes that carry a number.
 [[nodiscard]] constexpr Operand number_operand(std::uint32_t number) {

@@ -50,7 +50,6 @@ struct Td {
   std::uint32_t curr_iotlb_cnt = 0;
   std::uint32_t prev_iotlb_cnt = 0;
 
-  TryLock op_state_lock;
   TryLock sept_tree_lock;
   TryLock epoch_lock;
   std::map<std::uint64_t, TryLock> sept_entry_locks;
@@ -71,7 +70,7 @@ struct Td {
   }
 };
 
-/// One vCPU: its TDVPS.
+/// One vCPU: its TDVPS. Its lock is that of the TDVPR page.
 struct Vcpu {
   Hpa tdvpr{0};
   Hpa tdr{0};
@@ -82,7 +81,6 @@ struct Vcpu {
   bool inside = false;      ///< between begin_vp_enter() and end_vp_enter()
   std::uint64_t entered_epoch = 0;
   std::uint64_t initial_rcx = 0;
-  TryLock lock;
 };
 
 }  // namespace teeio::tdx

@@ -8,47 +8,37 @@ namespace teeio::tdx {
 
 namespace {
 
-// States of a vCPU as statuses carry them. Source: tdx_tdvps.h, VCPU_*.
-constexpr std::uint32_t kVcpuUninitialized = 0;
-constexpr std::uint32_t kVcpuReady = 2;
-
 /// What TD_PARAMS.ATTRIBUTES may have: DEBUG, SEPT_VE_DISABLE, MIGRATABLE, PKS, PERFMON.
 /// Source: TDX module base spec, "ATTRIBUTES"; tdh_mng_init.c, verify_td_attributes().
 constexpr std::uint64_t kAttributes = std::uint64_t{1} << 0U | std::uint64_t{1} << 28U |
                                       std::uint64_t{1} << 29U | std::uint64_t{1} << 30U |
                                       std::uint64_t{1} << 63U;
 
-/// All that VP.ENTER looks at behind the TDVPR page.
-LeafResult check_vp_enter(State& s, const Vcpu& vcpu) {
-  const auto refuse = [](Code code, Operand operand = Operand::kRax) {
-    return LeafResult{.status = Status(code, operand)};
-  };
-  Td* const td = s.find_td(vcpu.tdr);
-  TEEIO_CHECK(td != nullptr, "a vCPU page keeps its TDR");
-  if (!s.pamt.entry(td->tdr).lock.try_shared()) return refuse(Code::kOperandBusy, Operand::kTdr);
-  s.pamt.entry(td->tdr).lock.release_shared();
-  if (td->fatal) return refuse(Code::kTdFatal);
-  if (td->life_cycle != LifeCycle::kKeysConfigured) return refuse(Code::kTdKeysNotConfigured);
-  if (td->op_state != OpState::kRunnable) return refuse(Code::kOpStateIncorrect);
-  if (vcpu.pages.size() != kTdvpsPages) return refuse(Code::kTdcxNumIncorrect);
-  if (!vcpu.initialized)
-    return refuse(Code::kVcpuStateIncorrect, number_operand(kVcpuUninitialized));
-  if (!td->epoch_lock.try_shared()) return refuse(Code::kOperandBusy, Operand::kTdEpoch);
-  td->epoch_lock.release_shared();
-  return {};
+LeafResult enter_refused(std::string_view id, Operand operand = Operand::kRax) {
+  const Check& check = check_of(row::kVpEnter, id, operand);
+  return {.status = Status(check.code, operand), .refused_by = &check};
+}
+
+/// All that VP.ENTER looks at behind the TDVPR and TDR pages.
+LeafResult check_vp_enter(const Td& td, const Vcpu& vcpu) {
+  if (td.fatal) return enter_refused("fatal");
+  if (td.life_cycle != LifeCycle::kKeysConfigured) return enter_refused("keys");
+  if (td.tdcs.size() != kTdcsPages) return enter_refused("tdcs");
+  if (td.op_state != OpState::kRunnable) return enter_refused("op_state");
+  if (vcpu.pages.size() != kTdvpsPages) return enter_refused("pages");
+  if (!vcpu.initialized) return enter_refused("initialized");
+  return vcpu.inside ? enter_refused("inside") : LeafResult{};
 }
 
 }  // namespace
 
 /// Source: tdh_mng_create.c.
 LeafResult Module::tdh_mng_create(Hpa tdr, std::uint16_t hkid, std::uint32_t trace_vm) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MNG.CREATE"), {.vm = trace_vm});
-  if (hkid == 0 || hkid >= leaf.s.hkids.size())
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRdx, "no private HKID");
+  Leaf leaf(*state_, row::kMngCreate, {.vm = trace_vm});
+  if (hkid == 0 || hkid >= leaf.s.hkids.size()) return leaf.refuse("hkid");
   TDX_TRY(leaf.free_page(tdr, Operand::kRcx));
-  TDX_TRY(leaf.take(leaf.s.kot, Operand::kKot));
-  if (leaf.s.hkids[hkid] != HkidState::kFree)
-    return leaf.refuse(Code::kHkidNotFree, Operand::kRax, "another TD has the HKID");
+  TDX_TRY(leaf.take(leaf.s.kot, "kot", Operand::kKot));
+  if (leaf.s.hkids[hkid] != HkidState::kFree) return leaf.refuse("free");
   leaf.give_way();
   leaf.s.hkids[hkid] = HkidState::kAssigned;
   leaf.s.take_page(tdr, PageType::kTdr, tdr, hw::KeyId{kModuleKey});
@@ -61,11 +51,10 @@ LeafResult Module::tdh_mng_create(Hpa tdr, std::uint16_t hkid, std::uint32_t tra
 
 /// Source: tdh_mng_key_config.c, on a machine of one package.
 LeafResult Module::tdh_mng_key_config(Hpa tdr) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MNG.KEY.CONFIG"));
+  Leaf leaf(*state_, row::kMngKeyConfig);
   TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx, Leaf::Hold::kExclusive));
-  if (td->fatal) return leaf.refuse(Code::kTdFatal, Operand::kRax, "the TD met a fatal error");
-  if (td->life_cycle != LifeCycle::kHkidAssigned)
-    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kRax, "the key is configured");
+  if (td->fatal) return leaf.refuse("fatal");
+  if (td->life_cycle != LifeCycle::kHkidAssigned) return leaf.refuse("life_cycle");
   leaf.give_way();
   td->life_cycle = LifeCycle::kKeysConfigured;
   return {};
@@ -73,11 +62,10 @@ LeafResult Module::tdh_mng_key_config(Hpa tdr) {
 
 /// Source: tdh_mng_add_cx.c.
 LeafResult Module::tdh_mng_addcx(Hpa tdr, Hpa page) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MNG.ADDCX"));
+  Leaf leaf(*state_, row::kMngAddcx);
   TDX_ASSIGN(Td* const td,
              leaf.td(tdr, Operand::kRdx, AllowedIn::kAnyState, Leaf::Hold::kExclusive));
-  if (td->tdcs.size() == kTdcsPages)
-    return leaf.refuse(Code::kTdcxNumIncorrect, Operand::kRax, "the TD has all its control pages");
+  if (td->tdcs.size() == kTdcsPages) return leaf.refuse("count");
   TDX_TRY(leaf.free_page(page, Operand::kRcx));
   leaf.give_way();
   leaf.s.take_page(page, PageType::kTdcx, tdr, td->key());
@@ -88,13 +76,11 @@ LeafResult Module::tdh_mng_addcx(Hpa tdr, Hpa page) {
 
 /// Source: tdh_mng_init.c, read_and_set_td_configurations().
 LeafResult Module::tdh_mng_init(Hpa tdr, const TdParameters& parameters) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MNG.INIT"));
+  Leaf leaf(*state_, row::kMngInit);
   TDX_ASSIGN(Td* const td,
              leaf.td(tdr, Operand::kRcx, AllowedIn::kUninitialized, Leaf::Hold::kExclusive));
-  if ((parameters.attributes & ~kAttributes) != 0)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kAttributes, "no such attribute of a TD");
-  if (parameters.max_vcpus == 0)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kMaxVcpus, "a TD needs a vCPU");
+  if ((parameters.attributes & ~kAttributes) != 0) return leaf.refuse("attributes");
+  if (parameters.max_vcpus == 0) return leaf.refuse("max_vcpus");
   leaf.give_way();
   td->parameters = parameters;
   td->sept_root = td->tdcs.back();
@@ -107,26 +93,23 @@ LeafResult Module::tdh_mng_init(Hpa tdr, const TdParameters& parameters) {
 
 /// Source: tdh_mr_extend.c.
 LeafResult Module::tdh_mr_extend(Hpa tdr, Gpa gpa) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MR.EXTEND"));
+  Leaf leaf(*state_, row::kMrExtend);
   TDX_ASSIGN(Td* const td,
              leaf.td(tdr, Operand::kRdx, AllowedIn::kBuilding, Leaf::Hold::kExclusive));
-  if (raw(gpa) % 256 != 0)
-    return leaf.refuse(Code::kOperandInvalid, Operand::kRcx, "the GPA is no chunk's");
+  if (raw(gpa) % 256 != 0) return leaf.refuse("chunk");
   TDX_TRY(leaf.gpa(page_of(gpa), Level::k4K, Level::k4K));
   const Sept::Place place = Sept(leaf.s.memory, *td).walk(page_of(gpa), Level::k4K);
-  if (place.level != Level::k4K)
-    return leaf.refuse(Code::kEptEntryNotPresent, place, "the walk ended above a page");
-  if (place.entry.state() != SeptState::kMapped)
-    return leaf.refuse(Code::kEptEntryNotPresent, Operand::kRax, "no page was added here");
+  if (place.level != Level::k4K) return leaf.refuse("walk", place);
+  if (place.entry.state() != SeptState::kMapped) return leaf.refuse("state");
   return {};
 }
 
 /// Source: tdh_mr_finalize.c.
 LeafResult Module::tdh_mr_finalize(Hpa tdr) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MR.FINALIZE"));
+  Leaf leaf(*state_, row::kMrFinalize);
   TDX_ASSIGN(Td* const td,
              leaf.td(tdr, Operand::kRcx, AllowedIn::kBuilding, Leaf::Hold::kExclusive));
-  if (td->vcpus == 0) return leaf.refuse(Code::kNoVcpus, Operand::kRax, "the TD has no vCPU");
+  if (td->vcpus == 0) return leaf.refuse("vcpus");
   leaf.give_way();
   td->op_state = OpState::kRunnable;
   return {};
@@ -134,7 +117,7 @@ LeafResult Module::tdh_mr_finalize(Hpa tdr) {
 
 /// Source: tdh_vp_create.c.
 LeafResult Module::tdh_vp_create(Hpa tdr, Hpa tdvpr) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.VP.CREATE"));
+  Leaf leaf(*state_, row::kVpCreate);
   TDX_ASSIGN(Td* const td, leaf.td(tdr, Operand::kRdx, AllowedIn::kBuiltOrRuns));
   TDX_TRY(leaf.free_page(tdvpr, Operand::kRcx));
   leaf.give_way();
@@ -148,14 +131,11 @@ LeafResult Module::tdh_vp_create(Hpa tdr, Hpa tdvpr) {
 
 /// Source: tdh_vp_addcx.c.
 LeafResult Module::tdh_vp_addcx(Hpa tdvpr, Hpa page) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.VP.ADDCX"));
+  Leaf leaf(*state_, row::kVpAddcx);
   TDX_ASSIGN(Vcpu* const vcpu, leaf.vcpu(tdvpr, Operand::kRdx));
   TDX_ASSIGN(Td* const td, leaf.td(vcpu->tdr, Operand::kTdr, AllowedIn::kBuiltOrRuns));
-  if (vcpu->initialized)
-    return leaf.refuse(Code::kVcpuStateIncorrect, number_operand(kVcpuReady),
-                       "the vCPU is initialized");
-  if (vcpu->pages.size() == kTdvpsPages)
-    return leaf.refuse(Code::kTdcxNumIncorrect, Operand::kRax, "the vCPU has all its pages");
+  if (vcpu->initialized) return leaf.refuse("state");
+  if (vcpu->pages.size() == kTdvpsPages) return leaf.refuse("count");
   TDX_TRY(leaf.free_page(page, Operand::kRcx));
   leaf.give_way();
   leaf.s.take_page(page, PageType::kTdvpx, vcpu->tdr, td->key());
@@ -166,18 +146,14 @@ LeafResult Module::tdh_vp_addcx(Hpa tdvpr, Hpa page) {
 
 /// Source: tdh_vp_init.c; associate_vcpu_initial() counts the vCPU as one to flush.
 LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.VP.INIT"));
+  Leaf leaf(*state_, row::kVpInit);
   TDX_ASSIGN(Vcpu* const vcpu, leaf.vcpu(tdvpr, Operand::kRcx));
   TDX_ASSIGN(Td* const td, leaf.td(vcpu->tdr, Operand::kTdr, AllowedIn::kBuiltOrRuns));
-  if (vcpu->pages.size() != kTdvpsPages)
-    return leaf.refuse(Code::kTdcxNumIncorrect, Operand::kRax, "the vCPU lacks pages");
-  if (vcpu->initialized)
-    return leaf.refuse(Code::kVcpuStateIncorrect, number_operand(kVcpuReady),
-                       "the vCPU is initialized");
+  if (vcpu->pages.size() != kTdvpsPages) return leaf.refuse("pages");
+  if (vcpu->initialized) return leaf.refuse("state");
   leaf.give_way();
   // Counted after the leaf gave way: another vCPU of the TD may have come first.
-  if (td->vcpus == td->parameters.max_vcpus)
-    return leaf.refuse(Code::kMaxVcpusExceeded, Operand::kRax, "the TD has all its vCPUs");
+  if (td->vcpus == td->parameters.max_vcpus) return leaf.refuse("max_vcpus");
   vcpu->initialized = true;
   vcpu->initial_rcx = initial_rcx;
   vcpu->index = td->vcpus++;
@@ -187,23 +163,35 @@ LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx) {
 }
 
 /// Source: tdh_vp_enter.c. A logical processor is here who runs the vCPU: a vCPU that is
-/// inside is associated with another one.
+/// inside is associated with another one. It holds TDVPR and TDR, shared, until it leaves.
 LeafResult Module::begin_vp_enter(Hpa tdvpr) {
   State& s = *state_;
   const schedule::Lock lock(s.mutex);
-  const auto refuse = [](Code code, Operand operand = Operand::kRax) {
-    return LeafResult{.status = Status(code, operand)};
-  };
-  if (!is_page_aligned(raw(tdvpr))) return refuse(Code::kOperandInvalid, Operand::kRcx);
-  if (!s.is_ram(tdvpr)) return refuse(Code::kOperandAddrRangeError, Operand::kRcx);
+  if (!is_page_aligned(raw(tdvpr))) return enter_refused("page", Operand::kRcx);
+  if (!s.is_ram(tdvpr)) return enter_refused("range", Operand::kRcx);
+  TryLock& page = s.pamt.entry(tdvpr).lock;
+  if (!page.try_shared()) return enter_refused("busy", Operand::kRcx);
   Vcpu* const vcpu = s.find_vcpu(tdvpr);
-  if (vcpu == nullptr) return refuse(Code::kPageMetadataIncorrect, Operand::kRcx);
-  if (vcpu->inside) return refuse(Code::kVcpuAssociated);
-  if (!vcpu->lock.try_shared()) return refuse(Code::kOperandBusy, Operand::kRcx);
-  const LeafResult checked = check_vp_enter(s, *vcpu);
-  if (!checked.ok()) vcpu->lock.release_shared();
-  if (!checked.ok()) return checked;
+  if (vcpu == nullptr) {
+    page.release_shared();
+    return enter_refused("type", Operand::kRcx);
+  }
   Td* const td = s.find_td(vcpu->tdr);
+  TEEIO_CHECK(td != nullptr, "a vCPU page keeps its TDR");
+  TryLock& root = s.pamt.entry(td->tdr).lock;
+  if (!root.try_shared()) {
+    page.release_shared();
+    return enter_refused("busy", Operand::kTdr);
+  }
+  LeafResult checked = check_vp_enter(*td, *vcpu);
+  if (checked.ok() && !td->epoch_lock.try_shared())
+    checked = enter_refused("epoch", Operand::kTdEpoch);
+  if (!checked.ok()) {
+    root.release_shared();
+    page.release_shared();
+    return checked;
+  }
+  td->epoch_lock.release_shared();
   const bool stale = vcpu->entered_epoch != td->epoch || !vcpu->associated;
   if (!vcpu->associated) ++td->vcpus_associated;
   vcpu->associated = true;
@@ -222,7 +210,8 @@ void Module::end_vp_enter(Hpa tdvpr, TdExit exit) {
   TEEIO_CHECK(td != nullptr, "a vCPU page keeps its TDR");
   --td->vcpu_refs[vcpu->entered_epoch & 1U];
   vcpu->inside = false;
-  vcpu->lock.release_shared();
+  s.pamt.entry(td->tdr).lock.release_shared();
+  s.pamt.entry(tdvpr).lock.release_shared();
   if (exit == TdExit::kNonRecoverable) td->fatal = true;
 }
 

@@ -7,15 +7,12 @@
 namespace teeio::tdx {
 
 LeafResult Module::tdh_vp_flush(Hpa tdvpr) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.VP.FLUSH"));
+  Leaf leaf(*state_, row::kVpFlush);
   TDX_ASSIGN(Vcpu* const vcpu, leaf.vcpu(tdvpr, Operand::kRcx));
   TDX_ASSIGN(Td* const td, leaf.any_td(vcpu->tdr, Operand::kTdr, Leaf::Hold::kShared));
-  if (td->life_cycle != LifeCycle::kKeysConfigured)
-    return leaf.refuse(Code::kTdKeysNotConfigured, Operand::kRax, "the TD has no usable key");
-  if (vcpu->pages.size() != kTdvpsPages)
-    return leaf.refuse(Code::kTdcxNumIncorrect, Operand::kRax, "the vCPU lacks pages");
-  if (!vcpu->associated)
-    return leaf.refuse(Code::kVcpuNotAssociated, Operand::kRax, "the vCPU has nothing to flush");
+  if (td->life_cycle != LifeCycle::kKeysConfigured) return leaf.refuse("keys");
+  if (vcpu->pages.size() != kTdvpsPages) return leaf.refuse("pages");
+  if (!vcpu->associated) return leaf.refuse("associated");
   leaf.give_way();
   vcpu->associated = false;
   --td->vcpus_associated;
@@ -23,19 +20,15 @@ LeafResult Module::tdh_vp_flush(Hpa tdvpr) {
 }
 
 LeafResult Module::tdh_mng_vpflushdone(Hpa tdr) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MNG.VPFLUSHDONE"));
+  Leaf leaf(*state_, row::kMngVpflushdone);
   TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx, Leaf::Hold::kExclusive));
-  TDX_TRY(leaf.take(leaf.s.kot, Operand::kKot));
+  TDX_TRY(leaf.take(leaf.s.kot, "kot", Operand::kKot));
   if (td->life_cycle != LifeCycle::kHkidAssigned && td->life_cycle != LifeCycle::kKeysConfigured)
-    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kRax, "the TD is past this");
-  if (td->vcpus_associated != 0)
-    return leaf.refuse(Code::kFlushvpNotDone, Operand::kRax, "a vCPU is not flushed");
-  if (td->devif_ref_cnt != 0)
-    return leaf.refuse(Code::kTdHasAttachedDevices, Operand::kRax,
-                       "the TD still has a device interface");
+    return leaf.refuse("life_cycle");
+  if (td->vcpus_associated != 0) return leaf.refuse("flushed");
+  if (td->devif_ref_cnt != 0) return leaf.refuse("devices");
   for (const auto& [id, part] : td->iommus)
-    if (part.pasidte_ref_cnt != 0 || part.inv_req)
-      return leaf.refuse(Code::kIotlbTrackingNotDone, Operand::kRax, "an IOMMU still knows the TD");
+    if (part.pasidte_ref_cnt != 0 || part.inv_req) return leaf.refuse("iotlb");
   leaf.give_way();
   td->life_cycle = LifeCycle::kBlocked;
   leaf.s.hkids[td->hkid] = HkidState::kFlushedVps;
@@ -43,11 +36,12 @@ LeafResult Module::tdh_mng_vpflushdone(Hpa tdr) {
 }
 
 LeafResult Module::tdh_phymem_cache_wb() {
-  Leaf leaf(*state_, TDX_LEAF("TDH.PHYMEM.CACHE.WB"));
-  TDX_TRY(leaf.take(leaf.s.kot, Operand::kKot));
+  Leaf leaf(*state_, row::kPhymemCacheWb);
+  TDX_TRY(leaf.take(leaf.s.wbcache, "wbcache", Operand::kWbcache));
+  TDX_TRY(leaf.share(leaf.s.kot, "kot", Operand::kKot));
   bool any = false;
   for (const HkidState state : leaf.s.hkids) any = any || state == HkidState::kFlushedVps;
-  if (!any) return leaf.remark(Code::kNoHkidReadyToWbcache);
+  if (!any) return leaf.remark("ready");
   TDX_TRY(leaf.may_be_interrupted("TDH.PHYMEM.CACHE.WB interrupted"));
   leaf.give_way();
   for (HkidState& state : leaf.s.hkids)
@@ -56,13 +50,11 @@ LeafResult Module::tdh_phymem_cache_wb() {
 }
 
 LeafResult Module::tdh_mng_key_freeid(Hpa tdr) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.MNG.KEY.FREEID"));
+  Leaf leaf(*state_, row::kMngKeyFreeid);
   TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx, Leaf::Hold::kExclusive));
-  if (td->life_cycle != LifeCycle::kBlocked)
-    return leaf.refuse(Code::kLifecycleStateIncorrect, Operand::kRax, "VPFLUSHDONE comes first");
-  TDX_TRY(leaf.take(leaf.s.kot, Operand::kKot));
-  if (leaf.s.hkids[td->hkid] != HkidState::kWrittenBack)
-    return leaf.refuse(Code::kWbcacheNotComplete, Operand::kRax, "caches hold lines of the key");
+  if (td->life_cycle != LifeCycle::kBlocked) return leaf.refuse("life_cycle");
+  TDX_TRY(leaf.take(leaf.s.kot, "kot", Operand::kKot));
+  if (leaf.s.hkids[td->hkid] != HkidState::kWrittenBack) return leaf.refuse("caches");
   leaf.give_way();
   td->life_cycle = LifeCycle::kTeardown;
   leaf.s.hkids[td->hkid] = HkidState::kFree;
@@ -81,27 +73,21 @@ LeafResult describe(const PamtEntry& entry) {
           .r8 = static_cast<std::uint64_t>(Level::k4K)};
 }
 
-Refused refuse(Leaf& leaf, const PamtEntry& entry, Code code, std::string_view why) {
-  LeafResult result = describe(entry);
-  result.status = Status(code);
-  return leaf.refuse(result, why);
-}
-
 Checked<void> reclaimable_from_td(Leaf& leaf, Hpa page, const PamtEntry& entry) {
   Td* const td = leaf.s.find_td(entry.owner);
   TEEIO_CHECK(td != nullptr, "a TD's page keeps its TDR");
   if (page != td->tdr) {
-    if (auto shared = leaf.share(leaf.s.pamt.entry(td->tdr).lock, Operand::kTdr); !shared) {
-      const Status busy = shared.error().result.status;
-      shared.error().result = describe(entry);
-      shared.error().result.status = busy;
+    if (auto shared = leaf.share(leaf.s.pamt.entry(td->tdr).lock, "busy", Operand::kTdr); !shared) {
+      LeafResult& refused = shared.error().result;
+      const LeafResult told = describe(entry);
+      refused.rcx = told.rcx;
+      refused.rdx = told.rdx;
+      refused.r8 = told.r8;
       return shared;
     }
   }
-  if (td->life_cycle != LifeCycle::kTeardown)
-    return refuse(leaf, entry, Code::kLifecycleStateIncorrect, "the TD's key is in use");
-  if (page == td->tdr && td->chldcnt != 0)
-    return refuse(leaf, entry, Code::kTdAssociatedPagesExist, "the TD still has pages");
+  if (td->life_cycle != LifeCycle::kTeardown) return leaf.refuse("life_cycle", describe(entry));
+  if (page == td->tdr && td->chldcnt != 0) return leaf.refuse("children", describe(entry));
   return {};
 }
 
@@ -109,21 +95,20 @@ Checked<void> reclaimable_from_td(Leaf& leaf, Hpa page, const PamtEntry& entry) 
 
 /// Source: tdh_phymem_page_reclaim.c.
 LeafResult Module::tdh_phymem_page_reclaim(Hpa page) {
-  Leaf leaf(*state_, TDX_LEAF("TDH.PHYMEM.PAGE.RECLAIM"));
+  Leaf leaf(*state_, row::kPhymemPageReclaim);
   TDX_TRY(leaf.in_tdmr(page, Operand::kRcx));
   PamtEntry& entry = leaf.s.pamt.entry(page);
-  TDX_TRY(leaf.take(entry.lock, Operand::kRcx));
+  TDX_TRY(leaf.take(entry.lock, "busy", Operand::kRcx));
   const LeafResult found = describe(entry);
   switch (entry.type) {
     case PageType::kFree:
     case PageType::kDevifcs:
     case PageType::kDevifmt:
     case PageType::kMmiomt:
-      return leaf.refuse(Code::kPageMetadataIncorrect, Operand::kRcx,
-                         "the page is free, or its own leaf gives it back");
+      return leaf.refuse("type");
     case PageType::kIommuMt:
       if (leaf.s.iommus[entry.iommu].generation == entry.generation)
-        return refuse(leaf, entry, Code::kIommuMtPageInUse, "the IOMMU uses the page");
+        return leaf.refuse("iommu", found);
       leaf.give_way();
       leaf.s.release_page(page);
       return found;
@@ -136,11 +121,6 @@ LeafResult Module::tdh_phymem_page_reclaim(Hpa page) {
       break;
   }
   TDX_TRY(reclaimable_from_td(leaf, page, entry));
-  if (entry.type == PageType::kTdvpr) {
-    // Not the leaf's to give back: the lock goes with the vCPU.
-    if (!leaf.s.find_vcpu(page)->lock.try_exclusive())
-      return leaf.refuse(Code::kOperandBusy, Operand::kTdvpr, "the vCPU is in use");
-  }
   leaf.give_way();
   if (entry.type == PageType::kTdvpr) leaf.s.vcpus.erase(raw(page));
   if (entry.type == PageType::kTdr)

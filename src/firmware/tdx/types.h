@@ -47,12 +47,16 @@ inline constexpr std::size_t kDeviceInfoHash = 48;  ///< bytes
 /// module asks of a report at first. Source: tdxio branch, TDISP_PAYLOAD_MAX_SIZE.
 inline constexpr std::uint16_t kMaxTdispMessage = 4049;
 
+struct Check;
+
 using DeviceInfoHash = std::array<std::uint64_t, kDeviceInfoHash / 8>;
 
 /// Output registers and status of a leaf.
 struct [[nodiscard]] LeafResult {
   Status status;
-  std::uint64_t rcx = 0, rdx = 0, r8 = 0, r9 = 0, r10 = 0, r11 = 0, r12 = 0;
+  std::uint64_t rcx = 0, rdx = 0, r8 = 0, r9 = 0, r10 = 0, r11 = 0, r12 = 0, r13 = 0, r14 = 0,
+                r15 = 0;
+  const Check* refused_by = nullptr;  ///< the check of the leaf's row that did not hold
 
   [[nodiscard]] constexpr bool ok() const { return status.ok(); }
   // RCX of leaves that make or take a message: 7:0 code, 15:8 TDISP error code
@@ -93,10 +97,36 @@ struct DmarIndex {
   std::uint16_t iommu = 0;
   std::uint32_t pasid = 0;  ///< 20 bits; requests without PASID use 0
 };
-/// RDX of DMAR.READ.
-enum class DmarState : std::uint8_t { kFree = 0, kPending = 1, kPresent = 2, kBlocked = 3 };
-/// RCX of DMAR.READ: how far the invalidation of a blocked entry is.
-enum class InvState : std::uint8_t { kNone = 0, kPending = 1, kQueued = 2, kDone = 3 };
+/// States of an entry, and how far the invalidation of a blocked one is.
+/// Source: tdxio branch, dmar_defs.h.
+enum class DmarState : std::uint8_t { kFree = 0, kPending = 1, kBlocked = 2, kPresent = 3 };
+enum class InvState : std::uint8_t { kPending = 0, kQueued = 1, kDone = 3 };
+/// RDX of DMAR.READ: 2:0 level, 10:3 DmarState, 13:11 InvState, 18:14 pages done of a directory.
+[[nodiscard]] constexpr DmarState dmar_state(std::uint64_t rdx) {
+  return static_cast<DmarState>(rdx >> 3U & 0xffU);
+}
+[[nodiscard]] constexpr InvState inv_state(std::uint64_t rdx) {
+  return static_cast<InvState>(rdx >> 11U & 7U);
+}
+
+/// An entry of the DMAR tree as it lies in memory: RDX and R8 to R14 of DMAR.ADD. Root and
+/// directory entries have one quadword, context entries four.
+using DmarValue = std::array<std::uint64_t, 8>;
+[[nodiscard]] constexpr std::size_t quadwords_of(DmarLevel level) {
+  if (level == DmarLevel::kContext) return 4;
+  return level == DmarLevel::kPasid ? 8 : 1;
+}
+/// What the module takes: a table of 4 KiB, or for a PASIDTE second-stage translation by a
+/// table that is not said, with snooping and write-back memory. Source: dmar.h,
+/// is_valid_dmar_pasidte(); VT-d 9.3 to 9.6.
+[[nodiscard]] constexpr DmarValue dmar_value(DmarLevel level, Hpa table) {
+  if (level != DmarLevel::kPasid) return {raw(table) | 1U};
+  constexpr std::uint64_t kExecute = 1U << 5U;
+  constexpr std::uint64_t kSecondStage = 2U << 6U;
+  constexpr std::uint64_t kSnoop = 3U << 23U;
+  constexpr std::uint64_t kMemoryType = 1U << 26U | 6U << 27U;  // EMTE, write-back
+  return {kExecute | kSecondStage, kSnoop | kMemoryType};
+}
 
 /// RDX of IQ.INV.REQUEST.
 enum class IqType : std::uint8_t {
@@ -106,6 +136,19 @@ enum class IqType : std::uint8_t {
   kDirectory = 3,
   kPasid = 4,
 };
+/// R9 to R12 of IQ.INV.REQUEST: the invalidation wait descriptor that ends the request.
+/// Source: VT-d 6.5.2.8.
+using WaitDescriptor = std::array<std::uint64_t, 4>;
+/// One that has the IOMMU write `data` to `status`, four bytes of the host's memory, when it
+/// gets there. No address: it writes nothing.
+[[nodiscard]] constexpr WaitDescriptor wait_descriptor(std::uint32_t data = 0,
+                                                       std::optional<Hpa> status = std::nullopt) {
+  constexpr std::uint64_t kType = 5;
+  constexpr std::uint64_t kStatusWrite = 1U << 5U;
+  constexpr std::uint64_t kFence = 1U << 6U;
+  if (!status) return {kType | kFence};
+  return {kType | kFence | kStatusWrite | std::uint64_t{data} << 32U, raw(*status)};
+}
 
 /// R8–R14 of IDE.STREAM.CREATE: a selective stream between a root port and a
 /// device. The module writes the root port's registers; the device's are the
@@ -122,13 +165,17 @@ struct IdeStreamConfig {
 
 /// R8 of IDE.STREAM.IDEKMREQ: IDE_KM object ids.
 enum class KmObject : std::uint8_t { kKeyProg = 2, kSetGo = 4, kSetStop = 5 };
-/// R9: which of the six keys. Source: PCIe Base Spec 6.33.3, IDE_KM.
+/// R9: which of a stream's twelve keys. Source: PCIe Base Spec 6.33.3, IDE_KM.
 struct KmParameters {
   enum class SubStream : std::uint8_t { kPosted = 0, kNonPosted = 1, kCompletion = 2 };
   enum class Direction : std::uint8_t { kRx = 0, kTx = 1 };  ///< the device's
   SubStream sub_stream = SubStream::kPosted;
   Direction direction = Direction::kRx;
+  std::uint8_t key_set = 0;  ///< 0 or 1
 };
+/// R10 of IDE.STREAM.IDEKMREQ is below this: slots for keys that a root port has for each
+/// of its streams, by direction. The machine's choice; the module asks the hardware.
+inline constexpr std::uint64_t kKeySlotsOfStream = 6;
 
 /// RDX of DEVIF.RD.
 enum class DevifField : std::uint8_t { kTdispVersion = 1, kState = 2 };

@@ -23,6 +23,9 @@ class EventQueue : public Object {
   /// Whole records, as many as there are and fit. 0 bytes: there are none.
   virtual Result<std::size_t> read(std::span<std::byte> out) = 0;
   virtual Result<std::size_t> write(ByteView in) = 0;
+  /// Undoes a read() whose bytes could not be copied to the program, as far as nothing has
+  /// happened to its records since (Linux: iommufd_fault_deliver_restore() and likewise).
+  virtual void put_back(ByteView records) = 0;
   /// Bytes that a read's or a write's size must be a multiple of; 1: any size.
   [[nodiscard]] virtual std::size_t record_bytes() const = 0;
 
@@ -53,6 +56,7 @@ class EventQueueFile final : public object::File {
   /// ESPIPE a bad size; EINVAL a first record that does not fit. Both: file positions stay 0.
   Result<std::size_t> read(std::span<std::byte> out) { return queue_.read(out); }
   Result<std::size_t> write(ByteView in) { return queue_.write(in); }
+  void put_back(ByteView records) { queue_.put_back(records); }
   [[nodiscard]] std::size_t record_bytes() const { return queue_.record_bytes(); }
   /// f_op->poll; once, before a program has the descriptor.
   void set_readiness(std::unique_ptr<mm::Readiness> readiness);

@@ -92,6 +92,18 @@ Result<std::size_t> FaultQueue::read(std::span<std::byte> out) {
   return done;
 }
 
+void FaultQueue::put_back(ByteView records) {
+  const schedule::Lock lock(lock_);
+  for (std::size_t end = records.size(); end >= sizeof(FaultRecord); end -= sizeof(FaultRecord)) {
+    Reader reader(records.subspan(end - sizeof(std::uint32_t)));  // its last field, the cookie
+    const auto waiting = response_.find(reader.le<std::uint32_t>());
+    if (waiting == response_.end()) continue;  // answered with its attachment's end
+    deliver_.push_front(waiting->second);
+    response_.erase(waiting);
+  }
+  tell_readiness(!deliver_.empty());
+}
+
 Result<std::size_t> FaultQueue::write(ByteView in) {
   if (in.size() % sizeof(ResponseRecord) != 0)
     return fail(Errno::kSPipe, "answers are written as whole records");

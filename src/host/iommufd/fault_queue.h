@@ -41,6 +41,7 @@ class FaultQueue final : public EventQueue {
   /// iommufd_fault_fops_write(): answers. Errors of the first: ESPIPE likewise; EINVAL no
   /// such code, or no group with that cookie waits.
   Result<std::size_t> write(ByteView in) override TEEIO_EXCLUDES(lock_);
+  void put_back(ByteView records) override TEEIO_EXCLUDES(lock_);
   [[nodiscard]] std::size_t record_bytes() const override;
 
  private:

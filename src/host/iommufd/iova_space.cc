@@ -92,8 +92,9 @@ std::optional<std::uint64_t> IoPagetable::find_hole(IovaRange within, std::uint6
   while (from <= within.last) {
     const std::optional<IovaRange> used = used_at_or_after(from);
     if (used && used->first <= from) {
-      if (used->last >= within.last) return std::nullopt;
-      from = full_until == nullptr ? used->last + 1 : (used->last | (alignment - 1)) + 1;
+      const std::uint64_t taken = full_until == nullptr ? used->last : used->last | (alignment - 1);
+      if (taken >= within.last) return std::nullopt;
+      from = taken + 1;
       if (all_taken) *full_until = from;
       continue;
     }

@@ -1,5 +1,8 @@
 #include "host/iommufd/veventq.h"
 
+#include <ranges>
+#include <vector>
+
 #include "base/bytes.h"
 #include "host/iommufd/viommu.h"
 
@@ -27,6 +30,7 @@ void Veventq::report(ByteView event) {
   Event added{.sequence = sequence_, .data = {}};
   if (events_ < depth_) {
     added.data.assign(event.begin(), event.end());
+    event_bytes_ = event.size();
     ++events_;
   }
   deliver_.push_back(std::move(added));
@@ -56,6 +60,24 @@ Result<std::size_t> Veventq::read(std::span<std::byte> out) {
   }
   tell_readiness(!deliver_.empty());
   return done;
+}
+
+void Veventq::put_back(ByteView records) {
+  const schedule::Lock lock(lock_);
+  std::vector<Event> events;
+  Reader reader(records);
+  while (!reader.rest().empty() && reader.ok()) {
+    const auto flags = reader.le<std::uint32_t>();
+    Event event{.sequence = reader.le<std::uint32_t>(), .data = {}};
+    const ByteView data = reader.take((flags & kLostEvents) != 0 ? 0 : event_bytes_);
+    event.data.assign(data.begin(), data.end());
+    events.push_back(std::move(event));
+  }
+  for (Event& event : std::views::reverse(events)) {
+    if (!event.data.empty()) ++events_;
+    deliver_.push_front(std::move(event));
+  }
+  tell_readiness(!deliver_.empty());
 }
 
 Result<std::size_t> Veventq::write(ByteView) {

@@ -27,6 +27,7 @@ class Veventq final : public EventQueue {
   /// iommufd_veventq_fops_read(): events with their headers. Errors: EINVAL no room for a
   /// header, or for the first event.
   Result<std::size_t> read(std::span<std::byte> out) override TEEIO_EXCLUDES(lock_);
+  void put_back(ByteView records) override TEEIO_EXCLUDES(lock_);
   /// Errors: EINVAL always: there is nothing to answer.
   Result<std::size_t> write(ByteView in) override;
   [[nodiscard]] std::size_t record_bytes() const override { return 1; }
@@ -46,6 +47,7 @@ class Veventq final : public EventQueue {
   std::deque<Event> deliver_ TEEIO_GUARDED_BY(lock_);
   std::uint32_t events_ TEEIO_GUARDED_BY(lock_) = 0;  ///< without a lost one
   std::uint32_t sequence_ TEEIO_GUARDED_BY(lock_) = 0;
+  std::size_t event_bytes_ TEEIO_GUARDED_BY(lock_) = 0;  ///< of each: the type's
 };
 
 }  // namespace teeio::iommufd

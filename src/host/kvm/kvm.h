@@ -10,6 +10,7 @@
 #include "object/file.h"
 #include "object/trace.h"
 #include "schedule/atomic.h"
+#include "schedule/mutex.h"
 
 namespace teeio::kvm {
 
@@ -29,17 +30,29 @@ class Kvm {
   /// KVM_CREATE_VM: a new VM's file. Errors: EINVAL for a type not offered.
   Result<object::Ref<object::File>> create_vm(std::uint64_t type, std::uint64_t mm_id);
 
+  /// What stands for a VM of the host's own KVM, as long as anybody holds it: the same for
+  /// each of its descriptors. `mm_id`: whose VM it is.
+  Result<object::Ref<object::File>> host_vm(object::Ref<mm::ForeignFile> real, std::uint64_t mm_id)
+      TEEIO_EXCLUDES(host_vms_lock_);
+  void forget_host_vm(const VmFile& file) TEEIO_EXCLUDES(host_vms_lock_);
+
   [[nodiscard]] hw::PhysicalMemory& memory() { return memory_; }
-  /// Null on a machine without a guest engine (the CCA slice).
+  /// Null on a machine without a guest engine.
   [[nodiscard]] hw::CpuFactory* cpus() { return cpus_; }
   [[nodiscard]] object::Trace& trace() { return trace_; }
 
  private:
+  /// With a reference of its own; null when there is none.
+  object::Ref<object::File> known_host_vm(const mm::ForeignFile& real)
+      TEEIO_REQUIRES(host_vms_lock_);
+
   hw::PhysicalMemory& memory_;
   hw::CpuFactory* const cpus_;
   object::Trace& trace_;
   std::vector<VmTypeFactory*> types_;
   schedule::Atomic<std::uint32_t> next_number_{1};
+  schedule::Mutex host_vms_lock_{schedule::Rank::kLeaf};
+  std::vector<VmFile*> host_vms_ TEEIO_GUARDED_BY(host_vms_lock_);
 };
 
 /// /dev/kvm.

@@ -236,6 +236,34 @@ void Mmu::adopt_private(Gpa page, Hpa address) {
   private_.insert_or_assign(gfn_of(page), Private{.address = address, .kind = PageKind::kRam});
 }
 
+Result<void> Mmu::adopt_private(Gpa page, Hpa address, const std::function<Result<void>()>& map) {
+  const schedule::Lock lock(mmu_lock_);
+  if (private_.contains(gfn_of(page))) return fail(Errno::kExist, "the page is mapped already");
+  TEEIO_TRY(map());
+  private_.emplace(gfn_of(page), Private{.address = address, .kind = PageKind::kRam});
+  return {};
+}
+
+FaultOutcome Mmu::fault_private(Gpa page) {
+  const std::uint64_t seq = invalidate_seq();
+  if (!vm_.is_private(page)) return memory_fault(true);
+  const schedule::ReadLock srcu(vm_.srcu());
+  Slot* slot = vm_.find_slot(page);
+  return slot == nullptr ? memory_fault(true) : fault_private(*slot, page, seq);
+}
+
+Result<void> Mmu::map_device(Gpa page, Hpa address) {
+  const schedule::Lock lock(mmu_lock_);
+  if (const auto at = private_.find(gfn_of(page)); at != private_.end()) {
+    if (at->second.address == address) return {};
+    return fail(Errno::kBusy, "other private memory is mapped there");
+  }
+  if (vm_.dead()) return fail(Errno::kIo, "the VM is dead (KVM_BUG_ON)");
+  TEEIO_TRY(vm_.ops().map_private(page, address, PageKind::kMmio));
+  private_.emplace(gfn_of(page), Private{.address = address, .kind = PageKind::kMmio});
+  return {};
+}
+
 std::size_t Mmu::private_mmio_pages() {
   const schedule::Lock lock(mmu_lock_);
   std::size_t count = 0;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -64,6 +65,21 @@ class Mmu {
   [[nodiscard]] std::optional<hw::GuestMapping> shared_page(Gpa page) TEEIO_EXCLUDES(mmu_lock_);
   /// Books a page that the vendor mapped itself.
   void adopt_private(Gpa page, Hpa address) TEEIO_EXCLUDES(mmu_lock_);
+  /// Has the vendor map a page by `map`, with the lock held, and books it. Errors: EEXIST
+  /// something is there; map()'s.
+  Result<void> adopt_private(Gpa page, Hpa address, const std::function<Result<void>()>& map)
+      TEEIO_EXCLUDES(mmu_lock_);
+  /// A private page comes in, as an access of the guest would bring it.
+  FaultOutcome fault_private(Gpa page) TEEIO_EXCLUDES(mmu_lock_);
+  /// A page of device memory becomes private, for the vendor's driver: no memslot is asked.
+  /// Errors: EBUSY another page is there; EIO a dead VM; the vendor's.
+  Result<void> map_device(Gpa page, Hpa address) TEEIO_EXCLUDES(mmu_lock_);
+  /// What else of the vendor's changes the secure table.
+  template <class Change>
+  auto locked(Change change) TEEIO_EXCLUDES(mmu_lock_) {
+    const schedule::Lock lock(mmu_lock_);
+    return change();
+  }
   [[nodiscard]] std::size_t private_mmio_pages() TEEIO_EXCLUDES(mmu_lock_);
 
   // Dirty logs, by memslot: a bit for each page that the guest has written since its bit was

@@ -36,7 +36,8 @@ std::span<std::byte> Vcpu::Tables::direct(const hw::GuestMapping& mapping) {
 
 Result<object::Ref<Vcpu>> Vcpu::create(object::Ref<Vm> vm, std::uint32_t id) {
   auto vcpu = object::Ref<Vcpu>::adopt(new Vcpu(std::move(vm), id));
-  if (hw::CpuFactory* cpus = vcpu->vm_->kvm().cpus(); cpus != nullptr) {
+  hw::CpuFactory* const own = vcpu->vm_->ops().cpus();
+  if (hw::CpuFactory* cpus = own != nullptr ? own : vcpu->vm_->kvm().cpus(); cpus != nullptr) {
     TEEIO_ASSIGN(vcpu->cpu_, cpus->make(vcpu->tables_));
   }
   vcpu->x86_ = std::make_unique<x86::VcpuState>(vcpu->vm_->x86(), id);
@@ -77,7 +78,7 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
     x86_->cpuid().freeze();
     TEEIO_TRY(vm_->ops().vcpu_enter(*this));
     const hw::CpuExit reason = run_guest();
-    vm_->ops().vcpu_leave(*this);
+    vm_->ops().vcpu_leave(*this, reason);
     TEEIO_ASSIGN(const bool again, handle(caller, reason, exit));
     if (again) continue;
     last_exit_ = exit;
@@ -185,7 +186,7 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
       return true;
     case hw::CpuExit::Reason::kMmio:
       exit.reason = VcpuExit::Reason::kMmio;
-      exit.gpa = reason.gpa;
+      exit.gpa = vm_->ops().strip(reason.gpa);
       break;
     case hw::CpuExit::Reason::kIo:
       exit.reason = VcpuExit::Reason::kIo;

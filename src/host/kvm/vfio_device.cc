@@ -16,9 +16,9 @@ VfioAssociation& association(object::File& file) {
 
 }  // namespace
 
-Result<object::Ref<object::File>> VfioDevice::create(object::Ref<Vm> vm) {
-  TEEIO_TRY(vm->claim_vfio_device());
-  return object::Ref<object::File>(object::Ref<VfioDevice>::adopt(new VfioDevice(std::move(vm))));
+Result<object::Ref<object::File>> VfioDevice::create(VmFile& file) {
+  TEEIO_TRY(file.vm().claim_vfio_device());
+  return object::Ref<object::File>(object::Ref<VfioDevice>::adopt(new VfioDevice(file)));
 }
 
 Result<void> VfioDevice::add(mm::Caller& caller, std::int32_t fd) {
@@ -56,6 +56,7 @@ void VfioDevice::release() {
   files.clear();
   vm_->release_vfio_device();
   vm_.reset();
+  host_vm_.reset();
 }
 
 }  // namespace teeio::kvm

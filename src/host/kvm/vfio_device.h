@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "host/kvm/vm.h"
+#include "host/kvm/vm_file.h"
 #include "host/mm/caller.h"
 #include "object/file.h"
 #include "schedule/mutex.h"
@@ -24,11 +24,12 @@ class VfioAssociation {
 ///
 /// Lifetime: an open file; holds the VM, and each added VFIO file until it is
 /// deleted or the device is released. FILE_ADD therefore keeps a VFIO file open
-/// after the program has closed it.
+/// after the program has closed it. Of a VM of the host's own KVM it holds the file that
+/// stands for it, whose last user it may be.
 class VfioDevice final : public object::File {
  public:
   /// KVM_CREATE_DEVICE. Errors: EBUSY when the VM has one.
-  static Result<object::Ref<object::File>> create(object::Ref<Vm> vm);
+  static Result<object::Ref<object::File>> create(VmFile& file);
   /// Errors: EBADF; EINVAL no VFIO file; EEXIST (kvm_vfio_file_add()).
   Result<void> add(mm::Caller& caller, std::int32_t fd) TEEIO_EXCLUDES(lock_);
   /// Errors: EBADF; ENOENT (kvm_vfio_file_del()).
@@ -36,11 +37,14 @@ class VfioDevice final : public object::File {
   [[nodiscard]] Vm& vm() { return *vm_; }
 
  private:
-  explicit VfioDevice(object::Ref<Vm> vm)
-      : File(object::FileKind::kKvmVfioDevice), vm_(std::move(vm)) {}
+  explicit VfioDevice(VmFile& file)
+      : File(object::FileKind::kKvmVfioDevice), vm_(object::Ref<Vm>::share(file.vm())) {
+    if (file.host_vm()) host_vm_ = object::Ref<VmFile>::share(file);
+  }
   void release() override;
 
   object::Ref<Vm> vm_;
+  object::Ref<VmFile> host_vm_;  ///< null for a VM of this KVM
   schedule::Mutex lock_{schedule::Rank::kKvmDeviceVfio};
   std::vector<object::Ref<object::File>> files_ TEEIO_GUARDED_BY(lock_);
 };

@@ -345,15 +345,18 @@ void Vm::set_file(VmFile* file) {
   file_ = file;
 }
 
-VmFile::VmFile(object::Ref<Vm> vm) : File(object::FileKind::kKvmVm), vm_(std::move(vm)) {
+VmFile::VmFile(object::Ref<Vm> vm, object::Ref<mm::ForeignFile> host_vm)
+    : File(object::FileKind::kKvmVm), vm_(std::move(vm)), host_vm_(std::move(host_vm)) {
   vm_->set_file(this);
 }
 
 void VmFile::release() {
   auto call = vm_->trace().call(Lane::kKvm, "kvm_vm_release", {.vm = vm_->number()});
   vm_->set_file(nullptr);
+  if (host_vm_) vm_->kvm().forget_host_vm(*this);
   vm_->trace().fact(Lane::kKvm, Fact::kVmFileReleased, "VM file released", {.vm = vm_->number()});
   vm_.reset();
+  host_vm_.reset();
 }
 
 }  // namespace teeio::kvm

@@ -76,6 +76,8 @@ class VmOps {
   [[nodiscard]] virtual bool raises_exception(Gpa) { return false; }
 
   // vCPUs.
+  /// What runs their code, where it is not the machine's own; null: that.
+  [[nodiscard]] virtual hw::CpuFactory* cpus() const { return nullptr; }
   /// What CPUID gives the guest where its firmware answers; nullopt: KVM_SET_CPUID2 decides.
   [[nodiscard]] virtual std::optional<x86::CpuidEntry> guest_cpuid(std::uint32_t,
                                                                    std::uint32_t) const {
@@ -86,7 +88,8 @@ class VmOps {
   /// KVM_RUN may start. Errors: EINVAL when the VM or the vCPU is not set up.
   virtual Result<void> vcpu_pre_run(Vcpu&) { return {}; }
   virtual Result<void> vcpu_enter(Vcpu&) { return {}; }
-  virtual void vcpu_leave(Vcpu&) {}
+  /// The guest has left for that reason, which is yet to be handled.
+  virtual void vcpu_leave(Vcpu&, const hw::CpuExit&) {}
   /// An instruction of the guest's own (Vcpu::guest_exit()) trapped: what is to be done next.
   enum class GuestCallAction : std::uint8_t {
     kResume,  ///< handled, run on

@@ -33,6 +33,11 @@ class ForeignFile : public object::File {
   /// range lies outside, EACCES without the access mode.
   virtual Result<object::Ref<Pages>> memfd_pages(std::uint64_t start, std::uint64_t length,
                                                  Access access) = 0;
+  /// Whether it is a VM of the host's own KVM (`teeio run --host-kvm`). Errors: EPERM where
+  /// nobody may look at it.
+  virtual Result<bool> is_host_vm() { return false; }
+  /// Whether both are one open file of the kernel's; false too where it does not say.
+  [[nodiscard]] virtual bool same_file(const ForeignFile& other) const { return this == &other; }
 };
 
 /// The task that makes a system call (Linux: current).

@@ -16,14 +16,19 @@ struct RidRange {
 };
 [[nodiscard]] RidRange rid_range(hw::PciFunction& pf0);
 
-/// The end point's side of a selective IDE stream, in its first register block:
-/// pci_ide_stream_setup(), _enable() and _teardown(). The root port's side is
-/// the firmware's where the firmware owns it.
+/// The end point's side of a selective IDE stream, in its first register block that is free:
+/// pci_ide_stream_setup(), _enable() and _teardown(). Configuration requests and "TEE-limited"
+/// as the capability says; no address association, since all requests upstream have one way.
+/// The root port's side is the firmware's where the firmware owns it.
 ///
-/// Errors: ENXIO when the function has no selective streams.
+/// Errors: ENXIO when the function has no selective streams; ENOMEM when none is free (Linux
+/// leaves the errno to the driver).
 Result<void> setup_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id,
                                    std::uint16_t root_port_rid);
-void enable_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id);
-void teardown_endpoint_stream(hw::PciFunction& pf0);
+/// Errors: EINVAL for a stream that is not set up; ENXIO when its state is not Secure then: it
+/// is disabled again.
+Result<void> enable_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id);
+/// Nothing happens to a stream that is not set up.
+void teardown_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id);
 
 }  // namespace teeio::tsm

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <tuple>
 
 #include "base/check.h"
 #include "host/kvm/vm.h"
@@ -376,13 +378,21 @@ Driver* PciTsm::driver(std::uint32_t number) {
 
 /// The functions of the card: same bus and device, and the VFs of those.
 std::vector<PciTsm::Function*> PciTsm::functions_of(Bdf dsm) {
+  const auto home_of = [](const Function& function) {
+    hw::PciFunction* physical = function.function->physical_function();
+    return physical != nullptr ? physical->bdf() : function.function->bdf();
+  };
   std::vector<Function*> result;
   for (auto& [bdf, function] : functions_) {
-    const hw::PciFunction* physical = function.function->physical_function();
-    const Bdf home = physical != nullptr ? const_cast<hw::PciFunction*>(physical)->bdf() : bdf;
+    const Bdf home = home_of(function);
     if (home.domain == dsm.domain && home.bus == dsm.bus && home.device == dsm.device)
       result.push_back(&function);
   }
+  // pci_tsm_walk_fns(): each physical function, then its virtual ones.
+  std::ranges::sort(result, {}, [&](const Function* function) {
+    const bool vf = function->function->physical_function() != nullptr;
+    return std::tuple(home_of(*function).function, vf, function->function->bdf());
+  });
   return result;
 }
 

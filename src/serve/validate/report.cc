@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace teeio::serve::validate {
 namespace {
 
@@ -26,39 +28,6 @@ std::string_view colour_of(Kind kind) {
   return kPlain;
 }
 
-std::string xml(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
-
-/// Single-quoted, as YAML wants it.
-std::string yaml(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    out += c;
-    if (c == '\'') out += c;
-  }
-  return out + "'";
-}
-
 /// Where a capture has the case; empty: nowhere.
 std::string packets(const CaseResult& result) {
   return result.first_packet == 0
@@ -73,18 +42,18 @@ std::string testcase(const CaseResult& result) {
   std::string inside;
   if (result.verdict.kind == Kind::kFail)
     inside = fmt::format(
-        "      <failure message=\"{}\">expected: {} ({}){}</failure>\n", xml(result.verdict.why),
-        xml(planned.row.claim), xml(planned.row.clause),
-        xml(result.first_packet == 0
-                ? std::string()
-                : fmt::format("; packets {}-{}", result.first_packet, result.last_packet)));
+        "      <failure message=\"{}\">expected: {} ({}){}</failure>\n",
+        xml_text(result.verdict.why), xml_text(planned.row.claim), xml_text(planned.row.clause),
+        xml_text(result.first_packet == 0
+                     ? std::string()
+                     : fmt::format("; packets {}-{}", result.first_packet, result.last_packet)));
   if (result.verdict.kind == Kind::kSkip)
-    inside = fmt::format("      <skipped message=\"{}\"/>\n", xml(result.verdict.why));
+    inside = fmt::format("      <skipped message=\"{}\"/>\n", xml_text(result.verdict.why));
   if (!result.verdict.remark.empty())
-    inside = fmt::format("      <system-out>{}</system-out>\n", xml(result.verdict.remark));
+    inside = fmt::format("      <system-out>{}</system-out>\n", xml_text(result.verdict.remark));
   return fmt::format(
       "    <testcase classname=\"{}\" name=\"{}\" time=\"{:.6f}\">\n{}    </testcase>\n",
-      xml(planned.suite), xml(planned.id), seconds(result.time_us), inside);
+      xml_text(planned.suite), xml_text(planned.id), seconds(result.time_us), inside);
 }
 
 }  // namespace
@@ -102,8 +71,8 @@ std::string tap_line(std::size_t number, const CaseResult& result, bool colour) 
   if (!result.verdict.remark.empty()) line += fmt::format("# remark: {}\n", result.verdict.remark);
   if (kind == Kind::kFail)
     line += fmt::format("  ---\n  message: {}\n  expected: {}\n  clause: {}\n{}  ...\n",
-                        yaml(result.verdict.why), yaml(result.planned.row.claim),
-                        yaml(result.planned.row.clause), packets(result));
+                        yaml_text(result.verdict.why), yaml_text(result.planned.row.claim),
+                        yaml_text(result.planned.row.clause), packets(result));
   return line;
 }
 
@@ -120,14 +89,14 @@ std::string junit(const std::vector<CaseResult>& results, const std::string& tar
   const Totals all = totals(results);
   out += fmt::format(
       "<testsuites name=\"teeio validate {}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">\n",
-      xml(target), results.size(), all.failed, all.skipped);
+      xml_text(target), results.size(), all.failed, all.skipped);
   for (auto at = results.begin(); at != results.end();) {
     const auto end = std::find_if(at, results.end(), [&](const CaseResult& result) {
       return result.planned.suite != at->planned.suite;
     });
     const Totals some = totals({at, end});
     out += fmt::format("  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" skipped=\"{}\">\n",
-                       xml(at->planned.suite), end - at, some.failed, some.skipped);
+                       xml_text(at->planned.suite), end - at, some.failed, some.skipped);
     for (; at != end; ++at) out += testcase(*at);
     out += "  </testsuite>\n";
   }

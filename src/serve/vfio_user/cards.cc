@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "machine/tee_cards.h"
 #include "schedule/mutex.h"
 #include "serve/slots.h"
 
@@ -40,7 +41,7 @@ class Cards::Recorder final : public serve::KeyLog {
 /// What answers in a card's DOE mailbox. Locking: the card's lock.
 class Cards::Mailbox final : public device::DoeSpeaker {
  public:
-  Mailbox(device::DmaEngineCard& card, std::uint64_t serial, const serve::SpeakerOptions& options,
+  Mailbox(device::TeeCard& card, std::uint64_t serial, const serve::SpeakerOptions& options,
           Recorder& recorder)
       : card_(card),
         recorder_(recorder),
@@ -62,7 +63,7 @@ class Cards::Mailbox final : public device::DoeSpeaker {
   }
 
  private:
-  device::DmaEngineCard& card_;
+  device::TeeCard& card_;
   Recorder& recorder_;
   serve::Slots slots_;
   serve::Speaker speaker_;
@@ -72,29 +73,20 @@ Cards::Cards() : trace_(std::make_unique<object::Trace>()) {}
 Cards::Cards(Cards&&) noexcept = default;
 Cards::~Cards() = default;
 
-void Cards::add(const machine::CardConfig& card, const serve::SpeakerOptions& options) {
-  using Model = machine::CardConfig::Model;
-  switch (card.model) {
-    case Model::kPlain:
-      plain_cards_.push_back(std::make_unique<device::PlainCard>(*trace_, card.bdf, card.window));
-      return;
-    case Model::kDmaEngine:
-      dma_cards_.push_back(std::make_unique<device::DmaEngineCard>(
-          *trace_, device::DmaEngineCard::Options{.pf = card.bdf,
-                                                  .vfs = card.vfs,
-                                                  .window = card.window,
-                                                  .ide_streams = card.ide_streams,
-                                                  .memory_bytes = card.memory_bytes,
-                                                  .serial = card.serial,
-                                                  .bars_move = true}));
-      mailboxes_.push_back(
-          std::make_unique<Mailbox>(*dma_cards_.back(), card.serial, options, *recorder_));
-      return;
+Result<void> Cards::add(const machine::CardConfig& card, const serve::SpeakerOptions& options) {
+  if (!card.is_tee_io()) {
+    plain_cards_.push_back(std::make_unique<device::PlainCard>(*trace_, card.bdf, card.window));
+    return {};
   }
+  TEEIO_ASSIGN(auto made, machine::make_tee_card(*trace_, card, {.bars_move = true}));
+  tee_cards_.push_back(std::move(made));
+  mailboxes_.push_back(
+      std::make_unique<Mailbox>(*tee_cards_.back(), card.serial, options, *recorder_));
+  return {};
 }
 
 hw::PciFunction* Cards::find(Bdf bdf) const {
-  for (const auto& card : dma_cards_)
+  for (const auto& card : tee_cards_)
     for (hw::PciFunction* function : card->functions())
       if (function->bdf() == bdf) return function;
   for (const auto& card : plain_cards_)
@@ -110,11 +102,16 @@ std::expected<Cards, std::string> Cards::load(const std::string& machine,
   if (!config) return std::unexpected(config.error());
   Cards cards;
   cards.recorder_ = std::make_unique<Recorder>(std::move(capture));
-  for (const machine::CardConfig& card : config->cards) cards.add(card, options);
+  if (std::string problem = machine::storage_problem(*config); !problem.empty())
+    return std::unexpected(fmt::format("{}: {}", config->name, problem));
+  for (const machine::CardConfig& card : config->cards)
+    if (const auto added = cards.add(card, options); !added)
+      return std::unexpected(
+          fmt::format("{}: card {}: {}", config->name, card.bdf.str(), added.error().why));
   if (functions.empty()) {
-    if (cards.dma_cards_.empty())
+    if (cards.tee_cards_.empty())
       return std::unexpected(fmt::format("{}: the machine has no TEE-I/O card", config->name));
-    functions.push_back(cards.dma_cards_.front()->functions().front()->bdf());
+    functions.push_back(cards.tee_cards_.front()->functions().front()->bdf());
   }
   for (auto at = functions.begin(); at != functions.end(); ++at) {
     hw::PciFunction* const function = cards.find(*at);

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "device/dma_engine_card.h"
 #include "device/plain_card.h"
+#include "device/tee_card.h"
 #include "machine/config.h"
 #include "object/trace.h"
 #include "serve/capture.h"
@@ -48,12 +48,12 @@ class Cards {
   class Recorder;
   class Mailbox;
   Cards();
-  void add(const machine::CardConfig& card, const serve::SpeakerOptions& options);
+  Result<void> add(const machine::CardConfig& card, const serve::SpeakerOptions& options);
   [[nodiscard]] hw::PciFunction* find(Bdf bdf) const;
 
   std::unique_ptr<object::Trace> trace_;
   std::unique_ptr<Recorder> recorder_;
-  std::vector<std::unique_ptr<device::DmaEngineCard>> dma_cards_;
+  std::vector<std::unique_ptr<device::TeeCard>> tee_cards_;
   std::vector<std::unique_ptr<device::PlainCard>> plain_cards_;
   std::vector<std::unique_ptr<Mailbox>> mailboxes_;
   std::vector<std::unique_ptr<Function>> served_;

@@ -13,6 +13,8 @@ import tempfile
 from served import CONTINUE, DOE, NORMAL, Served, doe, exchange
 
 TEEIO = sys.argv[1]
+with open(TEEIO, "rb") as program:
+    SANITIZED = b"__sanitizer" in program.read()
 MIB = 1 << 20
 LIMIT = 1024 * MIB  # address space: far below the files, far above the program
 
@@ -21,7 +23,7 @@ def decode(*arguments, stdin=None, limited=False, lines=None):
     def limit():
         resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
     return subprocess.run([TEEIO, "decode", *arguments], input=stdin, capture_output=True,
-                          timeout=90, check=False, preexec_fn=limit if limited else None)
+                          timeout=90, check=False, preexec_fn=limit if limited and not SANITIZED else None)
 
 
 def says(done, *words):
@@ -51,6 +53,8 @@ def not_captures():
     with gzip.open("real.pcap.gz", "wb") as packed, open("real.pcapng", "rb") as file:
         packed.write(file.read())
     says(decode("real.pcap.gz"), "gzip", "gunzip")
+    if SANITIZED:  # the shadow memory is far larger than any limit
+        return
     says(decode("/dev/zero", limited=True), "no pcap capture")
     says(decode("real.pcap", "--keylog", "/dev/zero", limited=True), "line 1")
 

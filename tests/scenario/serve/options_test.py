@@ -191,9 +191,10 @@ def machine_and_function():
         assert [state["function"] for state in states] == ["0000:c0:00.0", "0000:c0:00.1"], states
         ran = validate(served, "--case", "tdisp.state", "--function", "0000:c0:00.1")
         assert any(ran.values()), ran
-    for words in (("--machine", "no-such"), ("--function", "0000:7f:00.0")):
+    for status, *words in ((1, "--machine", "no-such"), (125, "--function", "0000:7f:00.0"),
+                           (125, "--function", "0000:01:00.0", "--function", "0000:01:00.0")):
         done = run("serve", "--listen", "127.0.0.1:0", *words)
-        assert done.returncode == 1 and words[1] in done.stderr, done
+        assert done.returncode == status and words[-1] in done.stderr, done
 
 
 def transport():

@@ -38,7 +38,9 @@ class Served:
             raise
         gone = not os.path.exists(self.control_path)
         self.folder.cleanup()
-        if kind is None:
+        if kind is not None:
+            print(f"the server said:\n{self.log}")
+        else:
             assert self.process.returncode == self.expected, (self.process.returncode, self.log)
             assert gone, "the control socket is left behind"
 

@@ -201,10 +201,12 @@ def captures_and_knobs():
 
 def wrong_command_lines():
     for words, problem in ((["--vfio-user", "/tmp/a", "--vfio-user", "/tmp/b"], "in pairs"),
-                           (["--vfio-user", "/tmp/a", "--listen", "[::1]:0"], "--listen and"),
-                           (["--vfio-user", "/tmp/a", "--control", "/tmp/c"], "--control"),
+                           (["--vfio-user", "/tmp/a", "--listen", "[::1]:0"],
+                            "--vfio-user and --listen exclude each other"),
+                           (["--vfio-user", "/tmp/a", "--control", "/tmp/c"],
+                            "--control and --vfio-user exclude each other"),
                            (["--vfio-user", "/tmp/a", "--transport", "mctp"], "must be doe"),
-                           (["--vfio-user", "/tmp/a", "--function", "09:00.0"], "no card has"),
+                           (["--vfio-user", "/tmp/a", "--function", "09:00.0"], "has it"),
                            (["--vfio-user", "/nowhere/a"], "No such file")):
         done = subprocess.run([TEEIO, "serve", *words], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0 and problem in done.stderr, (words, done.stderr)

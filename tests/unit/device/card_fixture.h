@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "device/dma_descriptor.h"
@@ -53,13 +54,16 @@ class FakePort final : public hw::DmaPort {
 };
 
 /// Drives a card as a host would: config space, DOE mailbox, BARs.
-class CardTest : public ::testing::Test {
+template <class Card>
+class TeeCardTest : public ::testing::Test {
  protected:
   static constexpr Bdf kPf{0, 1, 0, 0};
   static constexpr std::uint8_t kStream = 3;
   static constexpr unsigned kPfIndex = 0, kVfIndex = 1;
 
-  CardTest() {
+  template <class... More>
+  explicit TeeCardTest(const typename Card::Options& options, More&&... more)
+      : card(trace, options, std::forward<More>(more)...) {
     trace.keep_events(true);
     for (hw::PciFunction* function : card.functions()) function->attach(port);
   }
@@ -152,9 +156,14 @@ class CardTest : public ::testing::Test {
 
   object::Trace trace;
   FakePort port;
-  DmaEngineCard card{trace, {.pf = kPf, .vfs = 2, .window = Hpa{0x20'0000'0000}}};
+  Card card;
   const std::unique_ptr<spdm::RequesterChannel> channel = spdm::make_plain_requester();
   wire::TdispNonce nonce{};
+};
+
+class CardTest : public TeeCardTest<DmaEngineCard> {
+ protected:
+  CardTest() : TeeCardTest({.pf = kPf, .vfs = 2, .window = Hpa{0x20'0000'0000}}) {}
 };
 
 }  // namespace teeio::device::testing

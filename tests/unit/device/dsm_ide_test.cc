@@ -26,7 +26,7 @@ TEST_F(DsmIdeTest, KeyProgAnswersEachStatus) {
   bad.key->ifv = 2;
   EXPECT_EQ(program(bad), KpAckStatus::kUnsupportedValue);
   Bytes cut = wire::encode_ide_km(good);
-  cut.resize(cut.size() - 4);
+  cut.erase(cut.end() - 4, cut.end());
   const auto ack = wire::decode_ide_km(send(wire::Protocol::kIdeKm, cut).value());
   EXPECT_EQ(std::get<wire::IdeKmKpAck>(*ack).status,
             std::to_underlying(KpAckStatus::kIncorrectLength));

@@ -2,6 +2,7 @@
 
 #include "entry/describe.h"
 
+#include <gmock/gmock.h>
 #include <linux/ioctl.h>
 
 #include <set>
@@ -11,71 +12,36 @@
 #include "abi/proposed.h"
 #include "abi/vfio.h"
 #include "entry/support.h"
+#include "unit/entry/argument_of.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::entry {
 namespace {
 
-/// The whole state of a unit that is not modelled: strace prints an address too.
-const std::set<std::string_view> kBlobs = {"KVM_GET_LAPIC",
-                                           "KVM_SET_LAPIC",
-                                           "KVM_GET_XSAVE",
-                                           "KVM_GET_XSAVE2",
-                                           "KVM_SET_XSAVE",
-                                           "KVM_GET_XCRS",
-                                           "KVM_SET_XCRS",
-                                           "KVM_GET_FPU",
-                                           "KVM_SET_FPU",
-                                           "KVM_GET_DEBUGREGS",
-                                           "KVM_SET_DEBUGREGS",
-                                           "KVM_SET_GUEST_DEBUG",
-                                           "KVM_TRANSLATE",
-                                           "KVM_GET_IRQCHIP",
-                                           "KVM_SET_IRQCHIP",
-                                           "KVM_CREATE_PIT2",
-                                           "KVM_GET_CLOCK",
-                                           "KVM_SET_CLOCK",
-                                           "KVM_GET_DIRTY_LOG",
-                                           "KVM_CLEAR_DIRTY_LOG",
-                                           "KVM_IRQ_LINE",
-                                           "KVM_IRQ_LINE_STATUS",
-                                           "KVM_SET_GSI_ROUTING",
-                                           "KVM_X86_SET_MSR_FILTER",
-                                           "KVM_INTERRUPT",
-                                           "KVM_SET_SIGNAL_MASK",
-                                           "KVM_SET_IDENTITY_MAP_ADDR",
-                                           "KVM_REGISTER_COALESCED_MMIO",
-                                           "KVM_UNREGISTER_COALESCED_MMIO",
-                                           "KVM_MEMORY_ENCRYPT_REG_REGION",
-                                           "KVM_MEMORY_ENCRYPT_UNREG_REGION"};
+using test::all_rows;
+using test::argument_of;
+
 /// Calls whose number says no size (iommufd and VFIO have none) and that take no struct.
 const std::set<std::string_view> kTakeNoStruct = {
     "VFIO_GET_API_VERSION", "VFIO_CHECK_EXTENSION",       "VFIO_SET_IOMMU",
     "VFIO_DEVICE_RESET",    "VFIO_GROUP_UNSET_CONTAINER", "VFIO_GROUP_GET_DEVICE_FD"};  // a text
 
-bool takes_struct(const SupportRow& row) {
+bool takes_struct(const Row& row) {
   if (_IOC_SIZE(row.command) != 0) return true;
   const bool sizeless = row.name.starts_with("IOMMU_") || row.name.starts_with("VFIO_");
-  return sizeless && !kTakeNoStruct.contains(row.name) && row.support != Support::kRefused;
+  return sizeless && !kTakeNoStruct.contains(row.name);
 }
 
 TEST(LayoutTest, EveryCallThatTakesAStructHasOne) {
-  for (const auto profile : abi::kAbiProfiles)
-    for (const SupportRow& row : support_table(profile)) {
-      if (!takes_struct(row)) continue;
-      const Layout* const layout = layout_of(row.name);
-      const bool blob = kBlobs.contains(row.name) && row.support == Support::kRefused;
-      EXPECT_TRUE(blob || (layout != nullptr && !layout->fields.empty())) << row.name;
-    }
+  for (const Row& row : all_rows())
+    EXPECT_TRUE(!takes_struct(row) || row.argument.kind == Argument::Kind::kStruct) << row.name;
 }
 
 TEST(LayoutTest, NoFieldLiesOutsideOfTheStructThatTheNumberNames) {
-  for (const SupportRow& row : support_table(abi::AbiProfile::kTeeio)) {
-    const Layout* const layout = layout_of(row.name);
-    if (layout == nullptr || _IOC_SIZE(row.command) == 0) continue;
+  for (const Row& row : all_rows()) {
     // The number of KVM_MEMORY_ENCRYPT_OP has the size of an unsigned long only.
-    if (row.name == "KVM_MEMORY_ENCRYPT_OP") continue;
-    for (const Field& field : layout->fields)
+    if (_IOC_SIZE(row.command) == 0 || row.name == "KVM_MEMORY_ENCRYPT_OP") continue;
+    for (const Field& field : row.argument.fields)
       EXPECT_LE(field.offset + field.size, _IOC_SIZE(row.command)) << row.name << field.name;
   }
 }
@@ -85,7 +51,7 @@ struct DescribeTest : testing::Test {
   std::string text(std::string_view name, const Argument& argument) {
     const std::uint64_t at = memory.map(kPageSize);
     EXPECT_TRUE(memory.write(at, std::as_bytes(std::span(&argument, 1))).has_value());
-    return describe_argument(memory, name, at);
+    return describe_argument(memory, argument_of(name), at);
   }
   mm::PlainMemory memory;
 };
@@ -120,8 +86,22 @@ TEST_F(DescribeTest, TheTypeOfATsmsViommuIsItsProfiles) {
   EXPECT_THAT(text("IOMMU_VIOMMU_ALLOC", alloc), testing::HasSubstr("type=IOMMU_VIOMMU_TYPE_TSM"));
   const std::uint64_t at = memory.map(kPageSize);
   ASSERT_TRUE(memory.write(at, std::as_bytes(std::span(&alloc, 1))).has_value());
-  EXPECT_THAT(describe_argument(memory, "IOMMU_VIOMMU_ALLOC", at, abi::AbiProfile::kVfioRfc2025),
+  EXPECT_THAT(describe_argument(memory, argument_of("IOMMU_VIOMMU_ALLOC"), at,
+                                abi::AbiProfile::kVfioRfc2025),
               testing::HasSubstr("type=0x3"));
+}
+
+TEST_F(DescribeTest, AGuestRequestHasTheNameOfItsProfilesNumber) {
+  abi::iommu_vdevice_tsm_req request{};
+  request.op = abi::TSM_REQ_V7_READ_OBJECT;
+  const std::uint64_t at = memory.map(kPageSize);
+  ASSERT_TRUE(memory.write(at, std::as_bytes(std::span(&request, 1))).has_value());
+  const auto words = [&](abi::AbiProfile profile) {
+    return describe_argument(memory, argument_of("IOMMU_VDEVICE_TSM_REQ"), at, profile);
+  };
+  EXPECT_THAT(words(abi::AbiProfile::kIommufdV7), testing::HasSubstr("op=TSM_REQ_READ_OBJECT,"));
+  EXPECT_THAT(words(abi::AbiProfile::kTeeio), testing::HasSubstr("op=TSM_REQ_SET_TDI_STATE,"));
+  EXPECT_THAT(words(abi::AbiProfile::kIommufdV6), testing::HasSubstr("op=0x5,"));
 }
 
 TEST_F(DescribeTest, AFeatureIsANumberAndFlags) {
@@ -151,11 +131,12 @@ TEST_F(DescribeTest, AStatusIsItsFirmwares) {
 }
 
 TEST_F(DescribeTest, AnArgumentThatIsAValueHasAName) {
-  EXPECT_EQ(describe_argument(memory, "KVM_CHECK_EXTENSION", KVM_CAP_IOEVENTFD),
+  EXPECT_EQ(describe_argument(memory, argument_of("KVM_CHECK_EXTENSION"), KVM_CAP_IOEVENTFD),
             "KVM_CAP_IOEVENTFD");
-  EXPECT_EQ(describe_argument(memory, "KVM_CREATE_VM", 5), "KVM_X86_TDX_VM");
-  EXPECT_EQ(describe_argument(memory, "KVM_RUN", 0), "0");
-  EXPECT_EQ(describe_argument(memory, "IOMMU_DESTROY", 0xdead), "0xdead");  // no memory there
+  EXPECT_EQ(describe_argument(memory, argument_of("KVM_CREATE_VM"), 5), "KVM_X86_TDX_VM");
+  EXPECT_EQ(describe_argument(memory, argument_of("KVM_RUN"), 0), "0");
+  EXPECT_EQ(describe_argument(memory, argument_of("IOMMU_DESTROY"), 0xdead),
+            "0xdead");  // no memory there
 }
 
 }  // namespace

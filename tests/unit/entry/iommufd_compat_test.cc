@@ -5,6 +5,7 @@
 
 #include "entry/describe.h"
 #include "entry/support.h"
+#include "unit/entry/argument_of.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::entry {
@@ -48,11 +49,12 @@ TEST_F(ContainerTest, CallsArePrintedWithTheirFields) {
   map.size = 0x2000;
   const std::uint64_t at = vmm.memory().map(kPageSize);
   ASSERT_TRUE(vmm.memory().write(at, bytes_of(map)).has_value());
-  EXPECT_EQ(describe_argument(vmm.memory(), "VFIO_IOMMU_MAP_DMA", at),
+  EXPECT_EQ(describe_argument(vmm.memory(), test::argument_of("VFIO_IOMMU_MAP_DMA"), at),
             "{flags=VFIO_DMA_MAP_FLAG_READ|VFIO_DMA_MAP_FLAG_WRITE, vaddr=0x7000, iova=0x10000, "
             "size=0x2000}");
-  EXPECT_EQ(describe_argument(vmm.memory(), "VFIO_SET_IOMMU", VFIO_TYPE1v2_IOMMU),
-            "VFIO_TYPE1v2_IOMMU");
+  EXPECT_EQ(
+      describe_argument(vmm.memory(), test::argument_of("VFIO_SET_IOMMU"), VFIO_TYPE1v2_IOMMU),
+      "VFIO_TYPE1v2_IOMMU");
 }
 
 TEST(SupportTable, HasEachNumberOnceOnAFileInEveryProfile) {

@@ -18,7 +18,8 @@ constexpr std::uint32_t kHwptData = 0xdead, kSelftestType = 0xdeadbeef, kEventTy
 
 struct MockTest : testing::Test {
   MockTest() {
-    abi::iommu_ioas_alloc alloc{.size = sizeof(alloc)};
+    abi::iommu_ioas_alloc alloc{};
+    alloc.size = sizeof(alloc);
     EXPECT_TRUE(call(IOMMU_IOAS_ALLOC, alloc).has_value());
     ioas = alloc.out_ioas_id;
     page = program.memory().map(4 * kPageSize);
@@ -39,6 +40,9 @@ struct MockTest : testing::Test {
     std::ranges::copy(words, cmd.words);
     return cmd;
   }
+  void put_back(int queue, ByteView bytes) {
+    program.machine().system_calls().put_back(**program.file(queue), bytes);
+  }
   /// A function on `pt`; gives stdev, HWPT and idevice.
   std::array<std::uint32_t, 3> add_function(std::uint32_t pt, std::uint32_t flags = 0) {
     auto cmd = op(abi::IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, pt, {0, 0, 0, flags});
@@ -52,8 +56,11 @@ struct MockTest : testing::Test {
   Result<std::uint32_t> hwpt(std::uint32_t device, std::uint32_t pt, std::uint32_t flags,
                              bool nested = false, std::uint32_t fault = 0) {
     const std::array<std::uint32_t, 2> data{0xbadbeef, 0};
-    abi::iommu_hwpt_alloc alloc{
-        .size = sizeof(alloc), .flags = flags, .dev_id = device, .pt_id = pt};
+    abi::iommu_hwpt_alloc alloc{};
+    alloc.size = sizeof(alloc);
+    alloc.flags = flags;
+    alloc.dev_id = device;
+    alloc.pt_id = pt;
     alloc.fault_id = fault;
     if (nested) {
       alloc.data_type = kHwptData;
@@ -64,18 +71,27 @@ struct MockTest : testing::Test {
     return alloc.out_hwpt_id;
   }
   Result<std::int64_t> map(std::uint64_t iova, std::uint64_t length, std::uint32_t flags = 7) {
-    abi::iommu_ioas_map arg{.size = sizeof(arg), .flags = flags, .ioas_id = ioas};
+    abi::iommu_ioas_map arg{};
+    arg.size = sizeof(arg);
+    arg.flags = flags;
+    arg.ioas_id = ioas;
     arg.user_va = page;
     arg.length = length;
     arg.iova = iova;
     return call(IOMMU_IOAS_MAP, arg);
   }
   Result<std::int64_t> unmap(std::uint64_t iova, std::uint64_t length) {
-    abi::iommu_ioas_unmap arg{.size = sizeof(arg), .ioas_id = ioas, .iova = iova, .length = length};
+    abi::iommu_ioas_unmap arg{};
+    arg.size = sizeof(arg);
+    arg.ioas_id = ioas;
+    arg.iova = iova;
+    arg.length = length;
     return call(IOMMU_IOAS_UNMAP, arg);
   }
   Result<std::int64_t> destroy(std::uint32_t id) {
-    abi::iommu_destroy arg{.size = sizeof(arg), .id = id};
+    abi::iommu_destroy arg{};
+    arg.size = sizeof(arg);
+    arg.id = id;
     return call(IOMMU_DESTROY, arg);
   }
   Result<std::int64_t> check_map(std::uint32_t id, std::uint64_t iova, std::uint64_t address) {
@@ -118,7 +134,9 @@ TEST(MockSetting, WithoutItTheTestCallIsUnknown) {
   const auto machine = make_machine();
   machine::Program program(*machine);
   const int fd = *program.open("/dev/iommu");
-  abi::iommu_test_cmd cmd{.size = sizeof(cmd), .op = abi::IOMMU_TEST_OP_MOCK_DOMAIN};
+  abi::iommu_test_cmd cmd{};
+  cmd.size = sizeof(cmd);
+  cmd.op = abi::IOMMU_TEST_OP_MOCK_DOMAIN;
   EXPECT_EQ(error_of(program.ioctl(fd, IOMMU_TEST_CMD, cmd)), Errno::kNoTty);
 }
 
@@ -150,7 +168,10 @@ TEST_F(MockTest, DirtyPagesAreReportedOnceOrKept) {
   const auto plain = *hwpt(function[2], ioas, 0);
   const auto tracking = *hwpt(function[2], ioas, 2);
   ASSERT_TRUE(map(kIova, 2 * kPageSize).has_value());
-  abi::iommu_hwpt_set_dirty_tracking set{.size = sizeof(set), .flags = 1, .hwpt_id = plain};
+  abi::iommu_hwpt_set_dirty_tracking set{};
+  set.size = sizeof(set);
+  set.flags = 1;
+  set.hwpt_id = plain;
   EXPECT_EQ(error_of(call(IOMMU_HWPT_SET_DIRTY_TRACKING, set)), Errno::kOpNotSupp);
   set.hwpt_id = tracking;
   auto dirty = op(abi::IOMMU_TEST_OP_DIRTY, tracking);
@@ -164,7 +185,10 @@ TEST_F(MockTest, DirtyPagesAreReportedOnceOrKept) {
   ASSERT_TRUE(test(dirty).has_value());
   EXPECT_EQ(dirty.dirty.out_nr_dirty, 1U);
 
-  abi::iommu_hwpt_get_dirty_bitmap get{.size = sizeof(get), .hwpt_id = tracking, .flags = 1};
+  abi::iommu_hwpt_get_dirty_bitmap get{};
+  get.size = sizeof(get);
+  get.hwpt_id = tracking;
+  get.flags = 1;
   get.iova = kIova;
   get.length = 2 * kPageSize;
   get.page_size = kPageSize;
@@ -189,10 +213,26 @@ TEST_F(MockTest, DirtyPagesAreReportedOnceOrKept) {
   EXPECT_EQ(error_of(call(IOMMU_HWPT_GET_DIRTY_BITMAP, get)), Errno::kFault);
 }
 
+TEST_F(MockTest, NoIovaIsFoundWhereOnlyTheLastPagesAreLeft) {
+  auto reserve = op(abi::IOMMU_TEST_OP_ADD_RESERVED, ioas);
+  reserve.longs[0] = 6;
+  reserve.longs[1] = 0xffff'ffff'ffff'8001;
+  ASSERT_TRUE(test(reserve).has_value());
+  abi::iommu_ioas_map arg{};
+  arg.size = sizeof(arg);
+  arg.flags = 6;  // readable, writable
+  arg.ioas_id = ioas;
+  constexpr std::uint64_t kAlignment = 8 * kPageSize;  // of the memory, and so of the IOVA
+  arg.user_va = (program.memory().map(2 * kAlignment) + kAlignment - 1) & ~(kAlignment - 1);
+  arg.length = 5 * kPageSize;
+  EXPECT_EQ(error_of(call(IOMMU_IOAS_MAP, arg)), Errno::kNoSpc);
+}
+
 TEST_F(MockTest, AFaultWaitsForOneAnswerAndGoesWithItsAttachment) {
   const auto function = add_function(ioas);
   const auto parent = *hwpt(function[2], ioas, 1);
-  abi::iommu_fault_alloc queue{.size = sizeof(queue)};
+  abi::iommu_fault_alloc queue{};
+  queue.size = sizeof(queue);
   ASSERT_TRUE(call(IOMMU_FAULT_QUEUE_ALLOC, queue).has_value());
   const int events = static_cast<int>(queue.out_fault_fd);
   EXPECT_EQ(error_of(hwpt(function[2], parent, 4, true, 99)), Errno::kNoEnt);
@@ -209,8 +249,14 @@ TEST_F(MockTest, AFaultWaitsForOneAnswerAndGoesWithItsAttachment) {
   EXPECT_EQ(read.dev_id, function[2]);
   EXPECT_EQ(read.grpid, 5U);
   EXPECT_EQ(*program.pread(events, 0, bytes), 0U) << "nothing more";
+  put_back(events, bytes);
+  read = {};
+  ASSERT_EQ(program.pread(events, 0, bytes).value_or(0), sizeof(read)) << "the copy failed";
+  EXPECT_EQ(read.grpid, 5U);
 
-  abi::iommu_hwpt_page_response answer{.cookie = read.cookie, .code = 7};
+  abi::iommu_hwpt_page_response answer{};
+  answer.cookie = read.cookie;
+  answer.code = 7;
   EXPECT_EQ(error_of(program.pwrite(events, 0, bytes_of(answer))), Errno::kInval);
   answer.code = 0;
   EXPECT_EQ(program.pwrite(events, 0, bytes_of(answer)).value_or(0), sizeof(answer));
@@ -228,20 +274,29 @@ TEST_F(MockTest, AFaultWaitsForOneAnswerAndGoesWithItsAttachment) {
 TEST_F(MockTest, AFullVeventqSaysThatEventsWereLost) {
   const auto function = add_function(ioas);
   const auto parent = *hwpt(function[2], ioas, 1);
-  abi::iommu_viommu_alloc viommu{
-      .size = sizeof(viommu), .type = kSelftestType, .dev_id = function[2], .hwpt_id = parent};
+  abi::iommu_viommu_alloc viommu{};
+  viommu.size = sizeof(viommu);
+  viommu.type = kSelftestType;
+  viommu.dev_id = function[2];
+  viommu.hwpt_id = parent;
   ASSERT_TRUE(call(IOMMU_VIOMMU_ALLOC, viommu).has_value());
   const std::uint32_t id = viommu.out_viommu_id;
   const auto nested = *hwpt(function[2], id, 0, true);
   EXPECT_EQ(error_of(replace(function[0], nested)), Errno::kNoEnt) << "no vDEVICE yet";
-  abi::iommu_vdevice_alloc vdevice{
-      .size = sizeof(vdevice), .viommu_id = id, .dev_id = function[2], .virt_id = 0x99};
+  abi::iommu_vdevice_alloc vdevice{};
+  vdevice.size = sizeof(vdevice);
+  vdevice.viommu_id = id;
+  vdevice.dev_id = function[2];
+  vdevice.virt_id = 0x99;
   ASSERT_TRUE(call(IOMMU_VDEVICE_ALLOC, vdevice).has_value());
   ASSERT_TRUE(replace(function[0], nested).has_value());
   auto event = op(abi::IOMMU_TEST_OP_TRIGGER_VEVENT, 0, {function[2]});
   EXPECT_EQ(error_of(test(event)), Errno::kOpNotSupp) << "nobody listens";
-  abi::iommu_veventq_alloc queue{
-      .size = sizeof(queue), .viommu_id = id, .type = kEventType, .veventq_depth = 1};
+  abi::iommu_veventq_alloc queue{};
+  queue.size = sizeof(queue);
+  queue.viommu_id = id;
+  queue.type = kEventType;
+  queue.veventq_depth = 1;
   ASSERT_TRUE(call(IOMMU_VEVENTQ_ALLOC, queue).has_value());
   EXPECT_EQ(error_of(call(IOMMU_VEVENTQ_ALLOC, queue)), Errno::kExist);
   const int events = static_cast<int>(queue.out_veventq_fd);
@@ -254,6 +309,11 @@ TEST_F(MockTest, AFullVeventqSaysThatEventsWereLost) {
   ASSERT_EQ(program.pread(events, 0, bytes).value_or(0), 20U) << "an event, and a header";
   EXPECT_EQ((std::array{read[0], read[1], read[2], read[3], read[4]}),
             (std::array<std::uint32_t, 5>{0, 0, 0x99, 1, 2}));
+  put_back(events, bytes.first(20));
+  const auto before = read;
+  read = {};
+  ASSERT_EQ(program.pread(events, 0, bytes).value_or(0), 20U) << "the copy failed";
+  EXPECT_EQ(read, before);
   EXPECT_EQ(error_of(program.pwrite(events, 0, bytes.first(8))), Errno::kInval);
   EXPECT_EQ(error_of(destroy(id)), Errno::kBusy);
 }
@@ -264,7 +324,9 @@ TEST_F(MockTest, AnInvalidationStopsAtTheFirstBadCommandAndCounts) {
   const auto nested = *hwpt(function[2], parent, 0, true);
   EXPECT_EQ(error_of(hwpt(function[2], nested, 0, true)), Errno::kInval);
   const std::array<std::uint32_t, 4> commands{0, 1, 0, 4};  // entry 1, then entry 4
-  abi::iommu_hwpt_invalidate arg{.size = sizeof(arg), .hwpt_id = nested};
+  abi::iommu_hwpt_invalidate arg{};
+  arg.size = sizeof(arg);
+  arg.hwpt_id = nested;
   arg.data_uptr = program.store(std::as_bytes(std::span(commands)));
   arg.data_type = kSelftestType;
   arg.entry_len = 8;
@@ -280,11 +342,16 @@ TEST_F(MockTest, AnInvalidationStopsAtTheFirstBadCommandAndCounts) {
 TEST_F(MockTest, AHardwareQueueKeepsItsPagesMapped) {
   const auto function = add_function(ioas);
   const auto parent = *hwpt(function[2], ioas, 1);
-  abi::iommu_viommu_alloc viommu{
-      .size = sizeof(viommu), .type = kSelftestType, .dev_id = function[2], .hwpt_id = parent};
+  abi::iommu_viommu_alloc viommu{};
+  viommu.size = sizeof(viommu);
+  viommu.type = kSelftestType;
+  viommu.dev_id = function[2];
+  viommu.hwpt_id = parent;
   ASSERT_TRUE(call(IOMMU_VIOMMU_ALLOC, viommu).has_value());
-  abi::iommu_hw_queue_alloc queue{
-      .size = sizeof(queue), .viommu_id = viommu.out_viommu_id, .type = kSelftestType};
+  abi::iommu_hw_queue_alloc queue{};
+  queue.size = sizeof(queue);
+  queue.viommu_id = viommu.out_viommu_id;
+  queue.type = kSelftestType;
   queue.nesting_parent_iova = kIova;
   queue.length = kPageSize;
   EXPECT_EQ(error_of(call(IOMMU_HW_QUEUE_ALLOC, queue)), Errno::kNoEnt) << "nothing is mapped";

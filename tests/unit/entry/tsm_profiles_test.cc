@@ -182,10 +182,11 @@ TEST_F(TsmProfile, ValidateOfV6IsNoReadOfV5) {
 
 TEST(TsmProfileConfig, V7LeavesNoOtherDoorOpen) {
   const std::string text =
-      "name = \"x\"\ntsm = \"none\"\nabi = \"iommufd-v7\"\n[policies]\nbind_owner = \"vfio\"\n";
+      "name = \"x\"\ntsm = \"tdx\"\nabi = \"iommufd-v7\"\n[policies]\nbind_owner = \"vfio\"\n";
   const auto config = machine::parse_config(text, "x.toml");
   ASSERT_FALSE(config.has_value());
-  EXPECT_NE(config.error().find("x.toml:3"), std::string::npos) << config.error();
+  EXPECT_NE(config.error().find("x.toml:5: key \"bind_owner\""), std::string::npos)
+      << config.error();
 }
 
 }  // namespace

@@ -1,11 +1,14 @@
 #include "evidence/corpus.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "base/hex.h"
 #include "evidence/judge.h"
 #include "evidence/measurement_values.h"
 #include "evidence/show.h"
@@ -95,6 +98,49 @@ TEST(Corpus, ComesBackByteForByte) {
   const auto again = make_corpus();
   EXPECT_EQ(again.size(), files().size());
   for (const CorpusFile& file : again) EXPECT_EQ(file.bytes, files().at(file.name)) << file.name;
+}
+
+Row row_of(std::string_view file) {
+  const std::vector<Row> all = rows();
+  return *std::ranges::find(all, file, &Row::file);
+}
+
+Statement statement_of(const Row& row) {
+  return Statement::of(*Bundle::decode(files().at(row.file)));
+}
+
+// No policy is needed to see that a file speaks against itself.
+TEST(Judge, RefusesWhatFirmwareVouchedForOtherBytesOf) {
+  const Row row = row_of("relayed.evidence");
+  Policy roots_only;
+  roots_only.roots = policy(row.policy).roots;
+  const auto clauses = judge(statement_of(row), roots_only, circumstances(row));
+  EXPECT_EQ(failed(clauses), "binding.evidence") << as_text(clauses);
+}
+
+TEST(Judge, SaysWhenNothingBindsTheEvidenceToADevice) {
+  const Row row = row_of("good.evidence");
+  Policy roots_only;
+  roots_only.roots = policy(row.policy).roots;
+  const auto clauses = judge(statement_of(row), roots_only, circumstances(row));
+  EXPECT_TRUE(trusted(clauses)) << as_text(clauses);
+  EXPECT_FALSE(is_bound(clauses));
+  EXPECT_THAT(as_text(clauses), testing::HasSubstr("\ntrusted, but bound to no device"));
+  EXPECT_TRUE(is_bound(verdict_on(row)));
+}
+
+TEST(Judge, ADeviceThatIsSilentAboutItsModeIsRefusedWhereThePolicyAsks) {
+  const Row row = row_of("good.evidence");
+  Statement silent = statement_of(row);
+  std::erase_if(silent.blocks, [](const MeasurementBlock& block) {
+    return block.type == wire::SpdmMeasurementType::kDeviceMode;
+  });
+  Policy asks = policy(row.policy);
+  asks.mode_required = true;
+  asks.blocks.clear();
+  EXPECT_EQ(failed(judge(silent, asks, circumstances(row))), "measurements.debug");
+  asks.mode_required = false;
+  EXPECT_EQ(failed(judge(silent, asks, circumstances(row))), "-");
 }
 
 // A clause that nothing can break proves nothing.

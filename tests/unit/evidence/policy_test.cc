@@ -23,6 +23,15 @@ TEST(Policy, IsStrictWhereItSaysNothing) {
   EXPECT_EQ(policy->versions, (std::vector<std::uint8_t>{0x12, 0x13, 0x14}));
 }
 
+TEST(Policy, ATableOrAWordThatIsThereIsMeant) {
+  EXPECT_FALSE(Policy::parse("", "p.toml")->binding_required);
+  EXPECT_TRUE(Policy::parse("[binding]\n", "p.toml")->binding_required);
+  EXPECT_FALSE(Policy::parse("[binding]\nrequired = false\n", "p.toml")->binding_required);
+  EXPECT_FALSE(Policy::parse("[measurements]\n", "p.toml")->mode_required);
+  EXPECT_TRUE(Policy::parse("[measurements]\ndebug = \"refused\"\n", "p.toml")->mode_required);
+  EXPECT_FALSE(Policy::parse("[measurements]\ndebug = \"allowed\"\n", "p.toml")->mode_required);
+}
+
 TEST(Policy, ReadsWhatIsWanted) {
   const auto policy = Policy::parse(R"(
 [chain]
@@ -65,6 +74,14 @@ TEST(Policy, NamesLineAndKeyOfWhatIsWrong) {
             "p.toml:1: [measurements.block] lacks \"index\"");
   EXPECT_EQ(problem("[[measurements.block]]\nindex = 256\n"),
             "p.toml:2: index must be a whole number from 0 to 255");
+  EXPECT_EQ(problem("[[measurements.block]]\nindex = 0\n"),
+            "p.toml:2: index must be a whole number from 1 on");
+  EXPECT_EQ(problem("[[measurements.block]]\nindex = 2\n[[measurements.block]]\nindex = 2\n"),
+            "p.toml:4: index must be a number that no table before has");
+  EXPECT_EQ(problem("[[report.range]]\nid = 2\n[[report.range]]\nid = 2\n"),
+            "p.toml:4: id must be a number that no table before has");
+  EXPECT_EQ(problem("[chain]\nueid = [\"00\", \"01\"]\n"),
+            "p.toml:2: ueid must be one hexadecimal text");
   EXPECT_EQ(problem("[chain]\nleaf_keys = []\n"), "p.toml:2: leaf_keys must be at least one entry");
   EXPECT_NE(problem("[[measurements.block]]\nindex = 2\nvalue = []\n"), "");
   EXPECT_NE(problem("[measurements]\nblock = []\n"), "");

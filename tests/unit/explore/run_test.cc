@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "explore/saved.h"
 #include "explore/shard.h"
+#include "explore/shards_progress.h"
 #include "explore/shrink.h"
 #include "schedule/atomic.h"
 #include "schedule/mutex.h"
@@ -235,6 +236,17 @@ TEST(Shards, AKilledOneIsResumedWithoutDoingAnythingTwice) {
   EXPECT_THAT(merge(both)->gaps, IsEmpty());
 }
 
+TEST(Shards, OneThatASignalStoppedIsToBeResumed) {
+  const Scenario s = scenario(lock_three_times);
+  Saved cut = shard_of(s, 1, 2);
+  cut.scenarios[0].done.resize(1);
+  cut.scenarios[0].result.bound = ScenarioResult::kStopped;
+  const auto merged = merge(std::vector{shard_of(s, 0, 2), cut});
+  ASSERT_TRUE(merged.has_value());
+  ASSERT_THAT(merged->gaps, testing::SizeIs(1));
+  EXPECT_THAT(merged->gaps[0], HasSubstr("; resume it"));
+}
+
 TEST(Shards, OneThatStoppedAtItsBoundIsNotTheWhole) {
   const Scenario s = scenario(lock_three_times);
   const std::vector<Saved> shards = {shard_of(s, 0, 2), shard_of(s, 1, 2, {.max_schedules = 50})};
@@ -252,6 +264,43 @@ TEST(Shards, OnesThatDoNotBelongTogetherAreRefused) {
   EXPECT_THAT(merge(std::vector{one, shard_of(s, 1, 3)}).error(), HasSubstr("another exploration"));
   const Scenario other = scenario(lose_an_update);
   EXPECT_THAT(merge(std::vector{one, shard_of(other, 1, 2)}).error(), HasSubstr("do not divide"));
+}
+
+TEST(ShardsProgress, SaysWhatIsDoneAndWhichShardIsNotThere) {
+  const Scenario s = scenario(lock_three_times);
+  Saved cut = shard_of(s, 0, 3);
+  const std::size_t all = cut.scenarios[0].done.size();
+  ASSERT_GT(all, 2U);
+  cut.scenarios[0].done.resize(2);
+  cut.interrupted = "SIGTERM";
+  cut.scenarios[0].result.bound = ScenarioResult::kStopped;
+  const ShardProgress p = progress_of(cut);
+  EXPECT_EQ(p.done, 2U);
+  EXPECT_EQ(p.parts, all);
+  EXPECT_FALSE(p.ended);
+  cut.wanted.push_back("test/not-begun");
+  EXPECT_DOUBLE_EQ(progress_of(cut).share, 1.0 / static_cast<double>(all));
+  cut.wanted.pop_back();
+  const auto lines = shards_progress(std::vector{shard_of(s, 2, 3), cut});
+  ASSERT_TRUE(lines.has_value()) << lines.error();
+  EXPECT_THAT(*lines, HasSubstr("1 of 3 shards ended; "));
+  EXPECT_THAT(*lines, HasSubstr("  0/3: 1 of 1 scenarios begun, 2 of their "));
+  EXPECT_THAT(*lines, HasSubstr("parts done, stopped by SIGTERM\n  1/3: no file of it\n  2/3: "));
+}
+
+TEST(ShardsProgress, NamesWhatWasFoundOnce) {
+  const Scenario s = scenario(lose_an_update);
+  const auto lines = shards_progress(std::vector{shard_of(s, 0, 2), shard_of(s, 1, 2)});
+  ASSERT_TRUE(lines.has_value()) << lines.error();
+  EXPECT_THAT(*lines, HasSubstr("; found something in " + s.name + "\n"));
+  EXPECT_THAT(*lines, HasSubstr("2 of 2 shards ended"));
+}
+
+TEST(ShardsProgress, OnesThatDoNotBelongTogetherAreRefused) {
+  const Scenario s = scenario(lock_three_times);
+  const Saved one = shard_of(s, 0, 2);
+  EXPECT_THAT(shards_progress(std::vector{one, one}).error(), HasSubstr("twice"));
+  EXPECT_THAT(shards_progress({}).error(), HasSubstr("nothing"));
 }
 
 TEST(Saved, WhatIsNoSavedFileIsRefused) {

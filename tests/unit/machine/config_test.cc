@@ -8,6 +8,7 @@
 
 #include <string>
 
+#include "machine/tee_cards.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::machine {
@@ -116,6 +117,29 @@ TEST(Config, ArmsMonitorAndItsDriverHaveTheirVariants) {
   EXPECT_TRUE(config->rmm_defects);
   EXPECT_TRUE(config->cca_locks);
   EXPECT_TRUE(Machine::create(*config).has_value());
+}
+
+TEST(Config, KeysThatWouldChangeNothingAreRefused) {
+  EXPECT_THAT(problem_with("iommus = 1", "rmm_defects = \"none\""),
+              HasSubstr("left out: this machine's `tsm` is not \"cca\""));
+  std::string text(kGood);
+  text.replace(text.find("tdx"), 3, "none");
+  text.replace(text.find("close_order = \"mainline\""), 24, "bind_owner = \"vdevice\"");
+  EXPECT_EQ(problem_of(text),
+            "m.toml:7: key \"bind_owner\": must be \"any\": without a `tsm` nothing binds");
+}
+
+TEST(Config, ABindOwnerThatTheAbiHasNotIsNamedWhereItStands) {
+  std::string text(builtin_machine("tdx-connect"));
+  const auto set = [&](std::string_view key, std::string_view to) {
+    const std::size_t at = text.find(std::string(key) + " = ") + key.size() + 3;
+    text.replace(at, text.find_first_of(" \n", at) - at, to);
+  };
+  set("abi", "\"iommufd-v7\"");
+  set("bind_owner", "\"vfio\"");
+  const auto config = parse_config(text, "m.toml");
+  ASSERT_FALSE(config.has_value());
+  EXPECT_THAT(config.error(), HasSubstr("key \"bind_owner\": must be \"any\" or \"vdevice\""));
 }
 
 TEST(Config, NumberOutOfRangeNamesTheRange) {
@@ -270,6 +294,47 @@ TEST(Config, AnotherPciDomainIsRefused) {
 TEST(Config, CardBelowNoPortIsRefused) {
   EXPECT_THAT(problem_with("bdf = \"0000:01:00.0\"", "bdf = \"0000:05:00.0\""),
               HasSubstr("card 0000:05:00.0 lies below no root port"));
+}
+
+std::string with_namespaces(std::string_view namespaces) {
+  std::string text(kGood);
+  text.replace(text.find("\"plain\""), 7, "\"nvme\"");
+  return text + std::string(namespaces);
+}
+
+TEST(Config, NamespacesOfAnNvmeCardAreAFileOrMemory) {
+  const auto config = parse_config(
+      with_namespaces("[[card.namespace]]\nfile = \"a.img\"\n[[card.namespace]]\nmib = 8\n"), "m");
+  ASSERT_TRUE(config.has_value()) << config.error();
+  ASSERT_EQ(config->cards[0].namespaces.size(), 2U);
+  EXPECT_EQ(config->cards[0].namespaces[0].file, "a.img");
+  EXPECT_EQ(config->cards[0].namespaces[0].bytes, 0U);
+  EXPECT_EQ(config->cards[0].namespaces[1].bytes, 8U << 20U);
+}
+
+TEST(Config, NamespacesThatCannotBeAreRefused) {
+  const auto problem = [](std::string_view text) { return problem_of(with_namespaces(text)); };
+  EXPECT_THAT(problem("[[card.namespace]]\n"), HasSubstr("key \"mib\": is missing"));
+  EXPECT_THAT(problem("[[card.namespace]]\nmib = 0\n"), HasSubstr("key \"mib\": must be"));
+  EXPECT_THAT(problem("[[card.namespace]]\nfile = \"\"\n"), HasSubstr("not empty"));
+  EXPECT_THAT(problem("[[card.namespace]]\nmib = 1\nfunction = 1\n"),
+              HasSubstr("key \"function\": must be 0"));
+  EXPECT_THAT(problem("[[card.namespace]]\nmib = 1\nsize = 1\n"), HasSubstr("no such key"));
+  EXPECT_THAT(problem("namespace = 1\n"), HasSubstr("a list of tables"));
+  EXPECT_THAT(problem("[[card.namespace]]\nfile = \"a\"\n[[card.namespace]]\nfile = \"a\"\n"),
+              HasSubstr("is two namespaces"));
+  EXPECT_THAT(problem_of(std::string(kGood) + "[[card.namespace]]\nmib = 1\n"),
+              HasSubstr("key \"namespace\": no such key"));
+}
+
+TEST(Config, ANamespacesFileThatIsNotThereIsNamed) {
+  const auto config =
+      parse_config(with_namespaces("[[card.namespace]]\nfile = \"/none/a.img\"\n"), "m");
+  ASSERT_TRUE(config.has_value()) << config.error();
+  EXPECT_EQ(storage_problem(*config),
+            "card 0000:01:00.0: namespace '/none/a.img': ENOENT: the file cannot be opened for "
+            "reading and writing");
+  EXPECT_FALSE(Machine::create(*config).has_value());
 }
 
 TEST(Config, FileThatCannotBeReadIsNamed) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
+#include <linux/kvm.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -57,14 +58,19 @@ std::uint32_t evaluate(const std::vector<sock_filter>& code, const seccomp_data&
 
 using Arguments = std::array<std::uint64_t, 6>;
 
-std::uint32_t verdict(long number, const Arguments& arguments,
-                      std::uint32_t arch = AUDIT_ARCH_X86_64) {
-  static const std::vector<sock_filter> code = build_filter(filter_rows({.steals = true}));
+std::uint32_t verdict_of(const std::vector<sock_filter>& code, long number,
+                         const Arguments& arguments, std::uint32_t arch) {
   seccomp_data data{};
   data.nr = static_cast<int>(number);
   data.arch = arch;
   for (std::size_t i = 0; i < arguments.size(); ++i) data.args[i] = arguments[i];
   return evaluate(code, data);
+}
+
+std::uint32_t verdict(long number, const Arguments& arguments,
+                      std::uint32_t arch = AUDIT_ARCH_X86_64) {
+  static const std::vector<sock_filter> code = build_filter(filter_rows({.steals = true}));
+  return verdict_of(code, number, arguments, arch);
 }
 
 constexpr std::uint64_t kMinusOne = ~0ULL;
@@ -77,6 +83,25 @@ TEST(Filter, IoctlIsTrappedByNumberAndByTypeOnly) {
   EXPECT_EQ(verdict(SYS_ioctl, {767, 0x5401}), kAllow);
   EXPECT_EQ(verdict(SYS_ioctl, {768, 0x5401}), kNotify);
   EXPECT_EQ(verdict(SYS_ioctl, {kMinusOne, 0x5401}), kAllow);
+}
+
+TEST(Filter, OfTheHostsKvmOnlyCallsOnDevicesAreTrapped) {
+  const std::vector<sock_filter> code =
+      build_filter(filter_rows({.steals = true, .host_kvm = true}));
+  const auto ioctl = [&code](std::uint64_t fd, std::uint64_t command) {
+    return verdict_of(code, SYS_ioctl, {fd, command}, AUDIT_ARCH_X86_64);
+  };
+  for (const std::uint64_t fd : {3U, 767U, 768U, 100000U})
+    EXPECT_EQ(ioctl(fd, KVM_RUN), kAllow) << fd;
+  for (const unsigned long command :
+       {KVM_CREATE_DEVICE, KVM_SET_DEVICE_ATTR, KVM_GET_DEVICE_ATTR, KVM_HAS_DEVICE_ATTR})
+    for (const std::uint64_t fd : {3U, 768U}) EXPECT_EQ(ioctl(fd, command), kNotify) << command;
+  constexpr std::uint64_t kKernels[] = {KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_SET_USER_MEMORY_REGION,
+                                        KVM_IRQFD,     KVM_IOEVENTFD,   KVM_SIGNAL_MSI,
+                                        KVM_GET_REGS};
+  for (const std::uint64_t command : kKernels) EXPECT_EQ(ioctl(3, command), kAllow) << command;
+  EXPECT_EQ(ioctl(3, 0x3b64), kNotify);
+  EXPECT_EQ(ioctl(768, 0x5401), kNotify);
 }
 
 TEST(Filter, ReadAndWriteAreTrappedOnOurNumbersAndTheStandardOnes) {

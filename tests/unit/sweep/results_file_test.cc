@@ -79,15 +79,34 @@ TEST_F(ResultsFileTest, RefusesWhatIsNotItsOwn) {
   EXPECT_FALSE(ResultsFile::open("/no-such-folder/x", kCommand, "", two()));
 }
 
+TEST_F(ResultsFileTest, IsReadByOtherShards) {
+  ASSERT_TRUE(open()->add(2, {}));
+  const auto read = ResultsFile::read(path_, kCommand, "", two());
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_TRUE(read->contains(2));
+  EXPECT_EQ(read->size(), 1U);
+  EXPECT_FALSE(ResultsFile::read(path_, kCommand, "another machine", two()));
+  EXPECT_FALSE(ResultsFile::read("/no-such-folder/x", kCommand, "", two()));
+}
+
 TEST(OutcomeJson, RefusesWhatIsNone) {
   for (const char* text : {"", "{", "[]", "{}", "{\"status\":\"x\"}", "\xff"})
     EXPECT_FALSE(parse_outcome(text)) << text;
+  const std::string good = to_json(Outcome{});
+  for (const char* status : {"-1", "256", "1e300", "4294967296", "0.5"}) {
+    std::string text = good;
+    const std::string key = "\"status\":";
+    const std::size_t at = text.find(key) + key.size();
+    text.replace(at, text.find_first_of(",}", at) - at, status);
+    EXPECT_FALSE(parse_outcome(text)) << text;
+  }
   const run::Injector::Point point{.kind = run::Injection::Kind::kDevice,
                                    .name = "P",
                                    .fault = schedule::Fault::kLate,
                                    .nth = 3};
   EXPECT_EQ(parse_point(to_json(point)).value(), point);
   EXPECT_FALSE(parse_point("{}"));
+  EXPECT_FALSE(parse_point(R"({"kind":9,"name":"P","fault":0,"nth":1})"));
 }
 
 }  // namespace

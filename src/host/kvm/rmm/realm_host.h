@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "firmware/rmm/rmm.h"
+#include "hw/cpu.h"
 #include "hw/physical_memory.h"
 #include "schedule/mutex.h"
 
@@ -17,12 +18,15 @@ namespace teeio::kvm {
 /// Lifetime: one a machine.
 class RealmHost {
  public:
-  RealmHost(rmm::Rmm& rmm, hw::PhysicalMemory& memory, object::Trace& trace)
-      : rmm_(rmm), memory_(memory), trace_(trace) {}
+  /// `cpus`: what runs realms' code; null: nothing does.
+  RealmHost(rmm::Rmm& rmm, hw::PhysicalMemory& memory, object::Trace& trace,
+            hw::CpuFactory* cpus = nullptr)
+      : rmm_(rmm), memory_(memory), trace_(trace), cpus_(cpus) {}
 
   [[nodiscard]] rmm::Rmm& rmm() { return rmm_; }
   [[nodiscard]] hw::PhysicalMemory& memory() { return memory_; }
   [[nodiscard]] object::Trace& trace() { return trace_; }
+  [[nodiscard]] hw::CpuFactory* cpus() const { return cpus_; }
 
   /// A page of RAM, DELEGATED. Errors: ENOMEM.
   Result<Hpa> alloc_granule();
@@ -76,6 +80,7 @@ class RealmHost {
   rmm::Rmm& rmm_;
   hw::PhysicalMemory& memory_;
   object::Trace& trace_;
+  hw::CpuFactory* const cpus_;
   schedule::Mutex lock_{schedule::Rank::kLeaf};
   std::vector<Known> vdevs_ TEEIO_GUARDED_BY(lock_);
   /// Users of a table, by SMMU and first stream ID; under pci_tsm_rwsem (write).

@@ -64,11 +64,12 @@ Result<void> TdxVm::track() {
   const auto r = host_.call([&] { return module.tdh_mem_track(tdr_); });
   if (!r.ok()) return std::unexpected(refused(r, "TDH.MEM.TRACK failed"));
   for (std::uint32_t iommu = 0; iommu < host_.iommu_count(); ++iommu) {
-    const auto queued = host_.call([&] { return module.tdh_iq_inv_request_iotlb(iommu, tdr_); });
-    if (queued.status == tdx::Code::kIotlbTrackingNotRequired) continue;
-    if (!queued.ok()) return std::unexpected(refused(queued, "TDH.IQ.INV.REQUEST failed"));
-    const auto done = host_.call([&] { return module.tdh_iq_inv_process(iommu); });
-    if (!done.ok()) return std::unexpected(refused(done, "TDH.IQ.INV.PROCESS failed"));
+    const auto done = host_.invalidate(iommu, status_, [&](const tdx::WaitDescriptor& wait) {
+      return module.tdh_iq_inv_request_iotlb(iommu, tdr_, wait);
+    });
+    if (done.status == tdx::Code::kIotlbTrackingNotRequired) continue;
+    if (!done.ok())
+      return std::unexpected(refused(done, "an IOMMU's invalidation for TDH.MEM.TRACK failed"));
   }
   return {};
 }

@@ -1,5 +1,8 @@
 #include "host/kvm/tdx/tdx_host.h"
 
+#include <array>
+
+#include "base/bytes.h"
 #include "schedule/task.h"
 
 namespace teeio::kvm {
@@ -24,6 +27,17 @@ void TdxHost::free_hkid(std::uint16_t hkid) {
 }
 
 void TdxHost::give_way() { schedule::yield(); }
+
+void TdxHost::clear_status(Hpa status) {
+  constexpr std::array<std::byte, 4> kZero{};
+  (void)memory_.write(status, kZero);
+}
+
+bool TdxHost::has_passed(Hpa status) {
+  std::array<std::byte, 4> word{};
+  if (!memory_.read(status, word)) return true;  // not the host's page any more: nothing to see
+  return Reader(word).le<std::uint32_t>() == kPassed;
+}
 
 Error leaf_error(const tdx::LeafResult& result, std::string_view why) {
   return {result.status.retry() ? Errno::kBusy : Errno::kIo, why};

@@ -58,6 +58,21 @@ class TdxHost {
       give_way();
     }
   }
+  /// An invalidation, from its request to where the IOMMU has passed it and the module knows:
+  /// `request(wait)` queues it with a wait descriptor whose status is four bytes at `status`,
+  /// which the caller has for itself. As call(); what `request` gives unless it queued.
+  template <class Request>
+  tdx::LeafResult invalidate(std::uint32_t iommu, Hpa status, Request request) {
+    clear_status(status);
+    const tdx::LeafResult queued =
+        call([&] { return request(tdx::wait_descriptor(kPassed, status)); });
+    if (!queued.ok()) return queued;
+    for (unsigned tries = 0;; ++tries) {
+      const tdx::LeafResult done = call([&] { return module_.tdh_iq_inv_process(iommu); });
+      if (!done.ok() || has_passed(status) || tries == kMaxTries) return done;
+      give_way();
+    }
+  }
   /// As call() and once(), with tdx_ext_lock held: for SPDM.CONNECT, MNG and DISCONNECT, of
   /// which the module runs one at a time.
   template <class Leaf>
@@ -75,6 +90,9 @@ class TdxHost {
     const schedule::Lock lock(ext_lock_);
     return leaf();
   }
+  static constexpr std::uint32_t kPassed = 1;  ///< what a wait descriptor writes
+  void clear_status(Hpa status);
+  [[nodiscard]] bool has_passed(Hpa status);
   /// A leaf that stays busy this long is stuck: the caller's error then.
   static constexpr unsigned kMaxTries = 10'000;
   static void give_way();

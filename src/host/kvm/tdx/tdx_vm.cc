@@ -1,5 +1,7 @@
 #include "host/kvm/tdx/tdx_vm.h"
 
+#include <utility>
+
 #include "base/check.h"
 #include "host/kvm/gmem.h"
 #include "host/kvm/kvm.h"
@@ -50,6 +52,7 @@ Result<void> TdxVm::init_vm(const tdx::TdParameters& parameters) {
 
 Result<void> TdxVm::build_tdr(const tdx::TdParameters& parameters) {
   tdx::Module& module = host_.module();
+  TEEIO_ASSIGN(status_, host_.memory().alloc_page());
   TEEIO_ASSIGN(const Hpa tdr, lend_page());
   if (const auto r = module.tdh_mng_create(tdr, hkid_, vm_.number()); !r.ok()) {
     take_back(tdr);
@@ -169,7 +172,7 @@ Result<void> TdxVm::vcpu_enter(Vcpu& vcpu) {
   return std::unexpected(refused(r, "TDH.VP.ENTER failed"));
 }
 
-void TdxVm::vcpu_leave(Vcpu& vcpu) {
+void TdxVm::vcpu_leave(Vcpu& vcpu, const hw::CpuExit&) {
   host_.module().end_vp_enter(vcpu.firmware_handle(), tdx::TdExit::kOrdinary);
 }
 
@@ -195,6 +198,7 @@ void TdxVm::destroy(Vm&) {
   }
   host_.free_hkid(hkid_);
   hkid_ = 0;
+  if (raw(status_) != 0) host_.memory().free_page(std::exchange(status_, Hpa{0}));
   std::vector<Hpa> lent;
   {
     const schedule::Lock lock(lent_lock_);

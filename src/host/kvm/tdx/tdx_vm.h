@@ -68,7 +68,7 @@ class TdxVm final : public VmOps {
   void vcpu_freed(Vcpu& vcpu) override;
   Result<void> vcpu_pre_run(Vcpu& vcpu) override;
   Result<void> vcpu_enter(Vcpu& vcpu) override;
-  void vcpu_leave(Vcpu& vcpu) override;
+  void vcpu_leave(Vcpu& vcpu, const hw::CpuExit& why) override;
   GuestCallAction guest_call(Vcpu& vcpu, VcpuExit& exit) override;
   void complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) override;
   Result<void> guest_enables_dma(Bdf function) override;
@@ -88,6 +88,7 @@ class TdxVm final : public VmOps {
   Vm& vm_;
   TdxHost& host_;
   Hpa tdr_{0};
+  Hpa status_{0};  ///< the host's page that IOMMUs tell in how far invalidations are
   std::uint16_t hkid_ = 0;
   std::uint64_t hw_error_ = 0;
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};

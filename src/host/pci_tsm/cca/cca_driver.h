@@ -11,8 +11,8 @@ namespace teeio::tsm {
 
 /// How far bind goes. The posted series of the driver differ.
 enum class CcaBind : std::uint8_t {
-  kLocked,    ///< the newest: VDEV_LOCK at bind, and the guest asks for RUN alone
-  kUnlocked,  ///< before: the guest asks for LOCK, then for RUN, and may ask for UNLOCK
+  kLocked,    ///< RFC v4 (2026-04-27): VDEV_LOCK at bind, and the guest asks for RUN alone
+  kUnlocked,  ///< iommufd v7 (2026-10-08): the guest asks for LOCK, RUN and UNLOCK
 };
 
 /// The SMMU that a root port's functions are behind.
@@ -126,7 +126,7 @@ class CcaDriver final : public Driver {
   // request.cc
   rmm::RmiResult set_state(const Bound& bound, Bdf function, Hpa rd, std::uint32_t state,
                            Result<void>& driven);
-  rmm::RmiResult validate(const Bound& bound, kvm::Vm& vm, Reader payload);
+  rmm::RmiResult validate(const Bound& bound, kvm::Vm& vm, Reader payload, Result<void>& mapped);
   rmm::RmiResult measure(const Bound& bound, Bdf function, Hpa rd, ByteView nonce,
                          Result<void>& driven);
   rmm::RmiResult read_report(const Bound& bound, Bdf function, Hpa rd, Result<void>& driven);

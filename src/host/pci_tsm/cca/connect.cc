@@ -63,8 +63,7 @@ Result<void> CcaDriver::connect_steps(Card& card) {
   TEEIO_TRY(pdev_ready(card, PdevState::kReady));
   TEEIO_TRY(use_port(card));
   TEEIO_TRY(connect_stream(card));
-  enable_endpoint_stream(*card.pf0, card.stream);
-  return {};
+  return enable_endpoint_stream(*card.pf0, card.stream);
 }
 
 Result<void> CcaDriver::create_pdev(Card& card) {
@@ -121,7 +120,7 @@ void CcaDriver::disconnect(hw::PciFunction& pf0) {
 void CcaDriver::undo_connect(Card& card) {
   rmm::Rmm& rmm = host_.rmm();
   disconnect_stream(card);
-  if (card.endpoint_set) teardown_endpoint_stream(*card.pf0);
+  if (card.endpoint_set) teardown_endpoint_stream(*card.pf0, card.stream);
   const auto stop = [&] {
     return host_.insist([&] { return rmm.pdev_stop(card.pdev); }).ok() &&
            pdev_ready(card, PdevState::kStopped).has_value();

@@ -16,6 +16,9 @@ using rmm::VdevState;
 /// req blob of TSM_REQ_READ_OBJECT: enum tsm_object.
 constexpr std::uint32_t kReport = 0;
 constexpr std::uint32_t kEvidence = 1;
+constexpr std::uint32_t kCertificates = 2;
+constexpr std::uint32_t kMeasurements = 3;
+constexpr std::uint32_t kVca = 4;
 
 /// req blob of TSM_REQ_SET_TDI_STATE: enum tsm_tdi_state.
 constexpr std::uint32_t kWantUnlocked = 0;
@@ -79,16 +82,26 @@ rmm::RmiResult CcaDriver::set_state(const Bound& bound, Bdf function, Hpa rd, st
   return result;
 }
 
-/// The host's part of RSI_VDEV_VALIDATE_MAPPING: it says which VDEV the realm means, and
-/// makes valid what the realm has asked for. That, and no word of the host's, has the PA.
-rmm::RmiResult CcaDriver::validate(const Bound& bound, kvm::Vm& vm, Reader payload) {
+/// cca_vdev_device_map(): device memory is mapped where a realm wants it. What of it is valid
+/// says the realm, to its monitor (KVM_EXIT_ARM64_TIO).
+///
+/// Of a realm without code the request does the realm's and KVM's part too: it says which
+/// VDEV is meant, and makes valid what the realm has asked for, at the PA that it named.
+rmm::RmiResult CcaDriver::validate(const Bound& bound, kvm::Vm& vm, Reader payload,
+                                   Result<void>& mapped) {
   const auto base = payload.le<std::uint64_t>();
   const auto top = payload.le<std::uint64_t>();
   const auto address = payload.le<std::uint64_t>();
   if (!payload.ok() || base >= top || !is_page_aligned(base | top | address))
     return {.code = rmm::Code::kInput};
+  const auto& realm = static_cast<const kvm::RealmVm&>(vm.ops());
+  if (realm.runs_code()) {
+    for (std::uint64_t done = 0; mapped && done < top - base; done += kPageSize)
+      mapped = vm.mmu().map_device(Gpa{base + done}, Hpa{address + done});
+    return {};
+  }
   rmm::Rmm& rmm = host_.rmm();
-  const Hpa rec = static_cast<const kvm::RealmVm&>(vm.ops()).rec();
+  const Hpa rec = realm.rec();
   if (const auto named = rmm.vdev_complete(rec, bound.vdev); !named.ok()) return named;
   const auto entered = rmm.rec_enter(rec);
   if (!entered.ok()) return entered;
@@ -148,7 +161,7 @@ Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const 
       break;
     }
     case RequestOp::kValidateMmio:
-      result = validate(bound, vm, in);
+      result = validate(bound, vm, in, driven);
       break;
     case RequestOp::kRegenObject:
       if (request.payload.size() < kNonceBytes)
@@ -158,6 +171,16 @@ Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const 
     case RequestOp::kReadObject: {
       const auto object = in.le<std::uint32_t>();
       const auto offset = in.le<std::uint32_t>();
+      if (in.ok() && object >= kCertificates && object <= kVca) {
+        // cca_vdev_read_cached_object(): as the host keeps it.
+        payload = object == kCertificates ? card.objects[index(Object::kCertificate)]
+                  : object == kVca        ? card.objects[index(Object::kVca)]
+                                          : own[index(Object::kMeasurements)];
+        payload.erase(payload.begin(),
+                      payload.begin() + static_cast<std::ptrdiff_t>(
+                                            std::min<std::size_t>(offset, payload.size())));
+        break;
+      }
       if (in.ok() && object == kEvidence) {
         if (own[index(Object::kMeasurements)].empty() && offset == 0) {
           std::array<std::byte, kNonceBytes> nonce;

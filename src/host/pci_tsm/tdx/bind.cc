@@ -132,7 +132,8 @@ Result<void> TdxDriver::add_dmar(hw::PciFunction& function, Bound& bound) {
     const tdx::DmarIndex index{.level = level, .rid = rid, .iommu = iommu};
     TEEIO_TRY(dmar_.use(key, [&]() -> Result<Hpa> {
       TEEIO_ASSIGN(const Hpa table, alloc_page());
-      const auto added = host_.once([&] { return module.tdh_dmar_add(index, table); });
+      const auto added =
+          host_.once([&] { return module.tdh_dmar_add(index, tdx::dmar_value(level, table)); });
       if (added.ok()) return table;
       host_.memory().free_page(table);
       return std::unexpected(kvm::leaf_error(added, "TDH.DMAR.ADD failed"));
@@ -140,7 +141,8 @@ Result<void> TdxDriver::add_dmar(hw::PciFunction& function, Bound& bound) {
     ++bound.dmar_levels;
   }
   const tdx::DmarIndex leaf{.level = DmarLevel::kPasid, .rid = rid, .iommu = iommu};
-  const auto added = host_.once([&] { return module.tdh_dmar_add(leaf, Hpa{0}); });
+  const auto added =
+      host_.once([&] { return module.tdh_dmar_add(leaf, tdx::dmar_value(leaf.level, Hpa{0})); });
   if (!added.ok()) return std::unexpected(kvm::leaf_error(added, "TDH.DMAR.ADD failed"));
   ++bound.dmar_levels;
   return {};

@@ -25,6 +25,13 @@ constexpr KmParameters::SubStream kSubStreams[] = {KmParameters::SubStream::kPos
 constexpr KmParameters::Direction kDirections[] = {KmParameters::Direction::kRx,
                                                    KmParameters::Direction::kTx};
 
+/// The root port's slot for a key: each stream has its own, by key set and sub-stream.
+std::uint64_t key_slot(std::size_t block, const KmParameters& which) {
+  constexpr std::uint64_t kSubStreamCount = std::size(kSubStreams);
+  return tdx::kKeySlotsOfStream * block + kSubStreamCount * which.key_set +
+         static_cast<std::uint64_t>(which.sub_stream);
+}
+
 }  // namespace
 
 Result<void> TdxDriver::connect(hw::PciFunction& pf0) {
@@ -109,8 +116,7 @@ Result<void> TdxDriver::connect_stream(Card& card) {
   }
   card.steps = kStreamCreated;
   TEEIO_TRY(program_keys(card));
-  enable_endpoint_stream(*card.pf0, card.stream);
-  return {};
+  return enable_endpoint_stream(*card.pf0, card.stream);
 }
 
 Result<void> TdxDriver::program_keys(Card& card) {
@@ -122,8 +128,9 @@ Result<void> TdxDriver::program_keys(Card& card) {
 }
 
 Result<void> TdxDriver::exchange_key(Card& card, KmObject object, const KmParameters& which) {
+  const std::uint64_t slot = object == KmObject::kKeyProg ? key_slot(card.block, which) : 0;
   const auto request = host_.once([&] {
-    return host_.module().tdh_ide_km_request(card.port.iommu, card.stream, object, which,
+    return host_.module().tdh_ide_km_request(card.port.iommu, card.stream, object, which, slot,
                                              card.message);
   });
   if (!request.ok())
@@ -161,7 +168,7 @@ void TdxDriver::undo_connect(Card& card) {
         host_.call([&] { return module.tdh_ide_stream_delete(card.port.iommu, card.stream); });
     if (deleted.ok()) host_.memory().free_page(Hpa{deleted.rcx});
   }
-  if (card.steps >= kEndpointSet) teardown_endpoint_stream(*card.pf0);
+  if (card.steps >= kEndpointSet) teardown_endpoint_stream(*card.pf0, card.stream);
   if (card.steps >= kSessionConnected) disconnect_session(card);
   if (card.steps >= kSessionCreated) {
     const auto deleted =

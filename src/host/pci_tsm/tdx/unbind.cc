@@ -54,12 +54,14 @@ void TdxDriver::remove_dmar(hw::PciFunction& function, Bound& bound) {
   tdx::Module& module = host_.module();
   const std::uint16_t rid = function.bdf().rid();
   const auto iommu = static_cast<std::uint16_t>(bound.card->port.iommu);
+  const Hpa status = bound.card->message;  // nobody has a message there meanwhile
   using tdx::DmarLevel;
   const auto remove = [&](DmarLevel level, Hpa table) {
     const tdx::DmarIndex index{.level = level, .rid = rid, .iommu = iommu};
     (void)host_.call([&] { return module.tdh_dmar_block(index); });
-    (void)host_.call([&] { return module.tdh_iq_inv_request(index); });
-    (void)host_.call([&] { return module.tdh_iq_inv_process(iommu); });
+    (void)host_.invalidate(iommu, status, [&](const tdx::WaitDescriptor& wait) {
+      return module.tdh_iq_inv_request(index, wait);
+    });
     const auto removed = host_.call([&] { return module.tdh_dmar_remove(index); });
     if (removed.ok() && raw(table) != 0) host_.memory().free_page(table);
   };

@@ -48,6 +48,8 @@ struct Story : Machine {
   VdevParams vp = vdev_params();
   PsmmuParams up{};
   CommEnter entered = enter_none();
+  RecEnter run_record{};
+  Hpa spare = granule();
   std::uint64_t sid = kSid;
   Hpa psmmu = Settings::kPsmmu;
   std::uint64_t count = 1;

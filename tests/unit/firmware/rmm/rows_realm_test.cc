@@ -115,10 +115,81 @@ const Cases kRealms{
      .wrong = {{"rec", [](M& m) { m.rec = m.granule(); }}, {"running", runs}}},
     {.row = &row::kRecEnter,
      .prepare = [](M& m) { m.make_realm(); },
-     .call = [](M& m) { return m.rmm.rec_enter(m.rec); },
-     .wrong = {{"rec", [](M& m) { m.rec = m.granule(); }},
+     .call =
+         [](M& m) {
+           hw::ArmRegisters registers;
+           return m.rmm.rec_enter(m.rec, m.at(m.run_record), registers);
+         },
+     .wrong = {{"run", a_granule},
+               {"rec", [](M& m) { m.rec = m.granule(); }},
                {"running", runs},
-               {"state", [](M& m) { (void)m.rmm.realm_terminate(m.rd); }}}}};
+               {"state", [](M& m) { (void)m.rmm.realm_terminate(m.rd); }},
+               {"mmio", [](M& m) { m.run_record.flags = kEmulatedMmio; }}}}};
+
+/// A NEW realm with tables, a page of the host's, and a granule for its data.
+void new_realm(M& m) {
+  ASSERT_RMI(m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt}));
+  m.make_tables();
+  m.word = M::one(m.spare);
+}
+void other_data(M& m) {
+  ASSERT_RMI(m.rmm.rtt_data_map(m.rd, m.base, m.top, {}, M::one(m.granule())));
+}
+
+const Cases kData{
+    {.row = &row::kRttDataMapInit,
+     .prepare = new_realm,
+     .call =
+         [](M& m) {
+           return m.rmm.rtt_data_map_init(m.rd, m.spare, m.base,
+                                          m.instead != Hpa{0} ? m.instead : m.params, m.count - 1);
+         },
+     .wrong = {{"flags", [](M& m) { m.count = 3; }},
+               {"self", [](M& m) { m.spare = m.rd; }},
+               {"source", a_granule},
+               {"rd", no_rd},
+               {"realm", [](M& m) { ASSERT_RMI(m.rmm.realm_activate(m.rd)); }},
+               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
+               {"walk", [](M& m) { place(m, M::kIpa + kBlock); }},
+               {"entry", other_data},
+               {"granule", [](M& m) { m.spare = m.list; }}}},
+    {.row = &row::kRttDataMap,
+     .prepare = new_realm,
+     .call = [](M& m) { return m.rmm.rtt_data_map(m.rd, m.base, m.top, m.flags, m.word); },
+     .wrong = {{"rd", no_rd},
+               {"realm", [](M& m) { (void)m.rmm.realm_terminate(m.rd); }},
+               {"range", empty},
+               {"type", [](M& m) { m.flags.type = AddressFlags::kNone; }},
+               {"list_count", list_without_entries},
+               {"list", list_off},
+               {"descriptor", [](M& m) { m.word = raw(m.spare); }},
+               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
+               {"short", [](M& m) { m.word = M::one(Hpa{kBlock}, 2); }},
+               {"walk", [](M& m) { place(m, M::kIpa + kBlock); }},
+               {"pa",
+                [](M& m) {
+                  place(m, M::kIpa + kBlock, kBlock);
+                  m.word = M::one(m.spare + kPageSize, 2);
+                }},
+               {"entry", other_data},
+               {"granule", [](M& m) { m.word = M::one(m.list); }}}},
+    {.row = &row::kRttDataUnmap,
+     .prepare =
+         [](M& m) {
+           new_realm(m);
+           other_data(m);
+           m.word = 0;
+         },
+     .call = [](M& m) { return m.rmm.rtt_data_unmap(m.rd, m.base, m.top, m.flags, m.word); },
+     .wrong = {{"rd", no_rd},
+               {"range", empty},
+               {"protected", [](M& m) { place(m, Gpa{Rtt::kProtected}); }},
+               {"sbz", [](M& m) { m.word = 1; }},
+               {"list_count", list_without_entries},
+               {"list", list_off},
+               {"type", [](M& m) { m.flags.type = 3; }},
+               {"walk", [](M& m) { place(m, M::kIpa + kBlock + kPageSize); }},
+               {"entry", [](M& m) { place(m, M::kIpa + kBlock); }}}}};
 
 const Cases kTables{
     {.row = &row::kRttDevMap,

@@ -96,7 +96,7 @@ TEST_F(Validate, AVdevThatIsNotLockedGetsNoMemoryIn) {
   EXPECT_RMI(rmm.vdev_complete(rec, vdev), Code::kDevice);  // busy
   ASSERT_RMI(drive_vdev());
   ASSERT_RMI(rmm.vdev_complete(rec, vdev));
-  EXPECT_EQ(rmm.rec_enter(rec).x1, 0U);
+  EXPECT_EQ(rmm.rec_enter(rec).x1, static_cast<std::uint64_t>(RecExit::kRealm));
   EXPECT_EQ(rmm.rsi_result(rec).code, RsiCode::kInput);
 }
 

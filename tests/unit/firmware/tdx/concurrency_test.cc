@@ -31,6 +31,7 @@ class Fresh : public Machine {
   using Machine::create_devif;
   using Machine::devifmt_tables;
   using Machine::dmar;
+  using Machine::dmar_add;
   using Machine::handle;
   using Machine::kBar;
   using Machine::kFunction;
@@ -78,9 +79,7 @@ const Outcomes kOneAtATime = {{"TDX_SUCCESS", "TDX_SUCCESS"},
 const Outcomes kTogether = {{"TDX_SUCCESS", "TDX_SUCCESS"}};
 
 TEST(Concurrency, HostLeavesOfOneIommuGoOneAtATimeAndThoseOfTablesDoNot) {
-  const auto dmar = [](Fresh& m, Hpa page) {
-    return m.module.tdh_dmar_add(m.dmar(DmarLevel::kRoot), page);
-  };
+  const auto dmar = [](Fresh& m, Hpa page) { return m.dmar_add(m.dmar(DmarLevel::kRoot), page); };
   const auto spdm = [](Fresh& m, Hpa page) {
     return m.module.tdh_spdm_create(Fresh::kIommu, 9, page);
   };
@@ -175,8 +174,8 @@ TEST(Concurrency, AnInterfaceWithAcceptedDmaIsNeverRemoved) {
     Fresh::race([&] { removed = m.module.tdh_devif_remove(m.kFunction); },
                 [&] { accepted = m.module.tdg_dmar_accept(m.td.vp, m.kFunction); });
     EXPECT_FALSE(removed.ok() && accepted.ok());
-    const auto state = m.module.tdh_dmar_read(m.dmar(DmarLevel::kPasid)).rdx;
-    EXPECT_EQ(state == static_cast<std::uint64_t>(DmarState::kPresent), accepted.ok());
+    const auto state = dmar_state(m.module.tdh_dmar_read(m.dmar(DmarLevel::kPasid)).rdx);
+    EXPECT_EQ(state == DmarState::kPresent, accepted.ok());
     seen.insert({name(removed), name(accepted)});
     m.module.end_vp_enter(m.td.vp, TdExit::kOrdinary);
   });
@@ -255,26 +254,19 @@ class Injected : public Machine {
   void SetUp() override { connect(); }
 };
 
-TEST_F(Injected, InterruptedLeavesGoOnWhenCalledAgain) {
-  ASSERT_OK(module.tdh_dmar_add(dmar(DmarLevel::kRoot), page()));
-  const Hpa table = page();
-  inject_once("TDH.DMAR.ADD interrupted");
-  EXPECT_CODE(module.tdh_dmar_add(dmar(DmarLevel::kContext), table), Code::kInterruptedResumable);
-  ASSERT_OK(module.tdh_dmar_add(dmar(DmarLevel::kContext), table));
-  ASSERT_OK(module.tdh_dmar_block(dmar(DmarLevel::kContext)));
-  ASSERT_OK(module.tdh_iq_inv_request(dmar(DmarLevel::kContext)));
-  ASSERT_OK(module.tdh_dmar_add({.level = DmarLevel::kRoot, .rid = 0x200, .iommu = 0, .pasid = 0},
-                                page()));
-  ASSERT_OK(
-      module.tdh_dmar_block({.level = DmarLevel::kRoot, .rid = 0x200, .iommu = 0, .pasid = 0}));
-  ASSERT_OK(
-      module.tdh_iq_inv_request({.level = DmarLevel::kRoot, .rid = 0x200, .iommu = 0, .pasid = 0}));
+TEST_F(Injected, AnInterruptedLeafGoesOnWhenCalledAgain) {
+  const DmarIndex context = dmar(DmarLevel::kContext);
+  const DmarIndex other{.level = DmarLevel::kRoot, .rid = 0x200, .iommu = 0, .pasid = 0};
+  ASSERT_OK(dmar_add(dmar(DmarLevel::kRoot), page()));
+  for (const DmarIndex& index : {context, other}) {
+    ASSERT_OK(dmar_add(index, page()));
+    ASSERT_OK(module.tdh_dmar_block(index));
+    ASSERT_OK(module.tdh_iq_inv_request(index));
+  }
   inject_once("TDH.IQ.INV.PROCESS interrupted");
   EXPECT_CODE(module.tdh_iq_inv_process(kIommu), Code::kInterruptedResumable);
   ASSERT_OK(module.tdh_iq_inv_process(kIommu));
-  inject_once("TDH.DMAR.REMOVE interrupted");
-  EXPECT_CODE(module.tdh_dmar_remove(dmar(DmarLevel::kContext)), Code::kInterruptedResumable);
-  ASSERT_OK(module.tdh_dmar_remove(dmar(DmarLevel::kContext)));
+  for (const DmarIndex& index : {context, other}) ASSERT_OK(module.tdh_dmar_remove(index));
 }
 
 TEST_F(Injected, AFailedLeafHasDoneNothingAndCanBeRepeated) {

@@ -88,7 +88,7 @@ TEST_F(Guest, LargePagesAreAcceptedWholeAndMayBeInterrupted) {
   ASSERT_OK(module.tdh_mem_page_aug(td.tdr, gpa, Level::k2M, frame));
   inject_once("TDG.MEM.PAGE.ACCEPT interrupted");
   inside(td, [&] {
-    EXPECT_CODE(module.tdg_mem_page_accept(td.vp, gpa, Level::k4K).leaf, Code::kPageSizeMismatch);
+    EXPECT_EQ(module.tdg_mem_page_accept(td.vp, gpa, Level::k4K).ept_violation, gpa);
     EXPECT_CODE(module.tdg_mem_page_accept(td.vp, gpa, Level::k2M).leaf,
                 Code::kInterruptedResumable);
     ASSERT_OK(module.tdg_mem_page_accept(td.vp, gpa, Level::k2M));

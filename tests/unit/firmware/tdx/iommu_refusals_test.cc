@@ -68,7 +68,7 @@ TEST_F(IommuRefusals, IommuSpdmAndStreams) {
          config.register_block = 2;
          return create();
        },
-       {kIdeStreamNotSupported, kR8}},
+       {kOperandInvalid, kR8}},
       {"requester range",
        [&] {
          config = stream_config();
@@ -93,13 +93,13 @@ TEST_F(IommuRefusals, IommuSpdmAndStreams) {
          config.stream_id = 8;
          return create();
        },
-       {kIdeStreamRidOverlap, kR10}},
+       {kIdeStreamRidOverlap, kRax}},
       {"addresses overlap",
        [&] {
          config.rid_base = config.rid_limit = 0x200;
          return create();
        },
-       {kIdeStreamAddrOverlap, kR12}},
+       {kIdeStreamAddrOverlap, kRax}},
       {"disconnect with a stream",
        [&] { return module.tdh_spdm_disconnect(0, kSession); },
        {kSpdmHasActiveIdeStreams, kRdx}},
@@ -113,16 +113,16 @@ TEST_F(IommuRefusals, IommuSpdmAndStreams) {
        [&] { return module.tdh_ide_stream_delete(0, kStream); },
        {kIdeStreamNotBlocked, kRdx}},
       {"GO without key",
-       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kSetGo, {}, message); },
+       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kSetGo, {}, 0, message); },
        {kIdeKmKeysNotReady, kRdx}},
       {"answer to nothing",
        [&] { return module.tdh_ide_km_response(0, kStream, message); },
        {kIdeKmInvalidResponse, kRdx}},
       {"ask",
-       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kKeyProg, {}, message); },
+       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kKeyProg, {}, 0, message); },
        {}},
       {"ask again",
-       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kKeyProg, {}, message); },
+       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kKeyProg, {}, 0, message); },
        {kIdeKmOutReq, kRdx}},
       {"request as answer",
        [&] { return module.tdh_ide_km_response(0, kStream, message); },
@@ -132,7 +132,7 @@ TEST_F(IommuRefusals, IommuSpdmAndStreams) {
        [&] { return module.tdh_ide_stream_block(0, kStream); },
        {kIdeStreamBlocked, kRdx}},
       {"key for a blocked stream",
-       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kKeyProg, {}, message); },
+       [&] { return module.tdh_ide_km_request(0, kStream, KmObject::kKeyProg, {}, 0, message); },
        {kIdeStreamBlocked, kRdx}},
       {"delete", [&] { return module.tdh_ide_stream_delete(0, kStream); }, {}},
   });
@@ -155,13 +155,16 @@ TEST_F(IommuRefusals, GoWantsAllThreeKeysOfItsDirectionAndGoesOnce) {
   EXPECT_CODE(km(KmObject::kSetGo, other), kIdeKmKeysNotReady);
 }
 
-TEST_F(IommuRefusals, AKeyThatTheDeviceRefusedDoesNotCount) {
+TEST_F(IommuRefusals, ADeviceThatRefusesAKeyWedgesTheStream) {
   setup_iommu();
   connect_spdm();
   ASSERT_OK(module.tdh_ide_stream_create(0, kSession, stream_config(), page()));
   device.kp_ack_status = 4;
-  ASSERT_OK(km(KmObject::kKeyProg, {}));
-  EXPECT_CODE(km(KmObject::kSetGo, {}), kIdeKmKeysNotReady);
+  EXPECT_CODE(km(KmObject::kKeyProg, {}), kIdeKmInvalidResponse);
+  device.kp_ack_status = 0;
+  EXPECT_CODE(km(KmObject::kKeyProg, {}), kIdeKmOutReq);
+  ASSERT_OK(module.tdh_ide_stream_block(0, kStream));
+  ASSERT_OK(module.tdh_ide_stream_delete(0, kStream));
 }
 
 TEST_F(IommuRefusals, TrustedDma) {
@@ -176,24 +179,28 @@ TEST_F(IommuRefusals, TrustedDma) {
   const DmarIndex pasid = index(DmarLevel::kPasid);
   expect({
       {"pasid",
-       [&] { return module.tdh_dmar_add(index(DmarLevel::kPasid, 1U << 20U), Hpa{0}); },
+       [&] { return dmar_add(index(DmarLevel::kPasid, 1U << 20U), Hpa{0}); },
        {kOperandInvalid, kRcx}},
       {"no parent",
-       [&] { return module.tdh_dmar_add(index(DmarLevel::kContext), page()); },
+       [&] { return dmar_add(index(DmarLevel::kContext), page()); },
        {kDmarEntryNotPresent, kRcx}},
-      {"root", [&] { return module.tdh_dmar_add(index(DmarLevel::kRoot), page()); }, {}},
+      {"root", [&] { return dmar_add(index(DmarLevel::kRoot), page()); }, {}},
       {"root twice",
-       [&] { return module.tdh_dmar_add(index(DmarLevel::kRoot), page()); },
+       [&] { return dmar_add(index(DmarLevel::kRoot), page()); },
        {kDmarInvalidMappingState, kRcx}},
-      {"context", [&] { return module.tdh_dmar_add(index(DmarLevel::kContext), page()); }, {}},
+      {"context", [&] { return dmar_add(index(DmarLevel::kContext), page()); }, {}},
       {"a PASID that the context does not give",
-       [&] { return module.tdh_dmar_add(index(DmarLevel::kDirectory, 64), page()); },
+       [&] { return dmar_add(index(DmarLevel::kDirectory, 64), page()); },
        {kOperandInvalid, kRcx}},
-      {"directory", [&] { return module.tdh_dmar_add(index(DmarLevel::kDirectory), page()); }, {}},
-      {"page for a PASIDTE",
-       [&] { return module.tdh_dmar_add(pasid, page()); },
+      {"directory", [&] { return dmar_add(index(DmarLevel::kDirectory), page()); }, {}},
+      {"table for a PASIDTE",
+       [&] {
+         DmarValue value = dmar_value(DmarLevel::kPasid, Hpa{0});
+         value[0] |= raw(page());
+         return module.tdh_dmar_add(pasid, value);
+       },
        {kOperandInvalid, kRdx}},
-      {"PASIDTE", [&] { return module.tdh_dmar_add(pasid, Hpa{0}); }, {}},
+      {"PASIDTE", [&] { return dmar_add(pasid, Hpa{0}); }, {}},
       {"block without an interface",
        [&] { return module.tdh_dmar_block(pasid); },
        {kDevifmtNotPresent, kRcx}},
@@ -247,7 +254,7 @@ TEST_F(IommuRefusals, TheInvalidationQueueIsCountedInDescriptors) {
   connect();
   const auto added = [&](DmarLevel level, std::uint16_t rid) {
     const DmarIndex index{.level = level, .rid = rid, .iommu = 0, .pasid = 0};
-    EXPECT_OK(module.tdh_dmar_add(index, page()));
+    EXPECT_OK(dmar_add(index, page()));
     return index;
   };
   // 127 descriptors: 126 root entries of one each leave no room for a context entry's two.

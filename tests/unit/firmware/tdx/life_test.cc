@@ -22,7 +22,7 @@ class Life : public Machine {
   void free_metadata() {
     ASSERT_OK(module.tdh_mmiomt_set(kBar, Level::k4K, std::nullopt));
     for (std::uint8_t level = 1; level <= kMmiomtLevels; ++level)
-      memory.free_page(Hpa{module.tdh_mmiomt_remove(kBar, level).rcx});
+      memory.free_page(Hpa{module.tdh_mmiomt_remove(kBar, level).rcx << kPageShift});
     const LeafResult removed = module.tdh_devif_remove(kFunction);
     ASSERT_OK(removed);
     for (const std::uint64_t buffer : {removed.rcx, removed.rdx, removed.r9})

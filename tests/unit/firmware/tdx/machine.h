@@ -34,7 +34,7 @@ inline std::string_view name(const Module::GuestLeafResult& r) { return r.leaf.s
 /// One IOMMU, one root port, one card with two functions, the module, and the
 /// steps that every story begins with. A test calls the leaves itself.
 class Machine : public testing::Test {
- protected:
+ public:
   static constexpr std::uint32_t kIommu = 0;
   static constexpr std::uint32_t kSession = 3;
   static constexpr std::uint8_t kStream = 7;
@@ -162,18 +162,19 @@ class Machine : public testing::Test {
   }
 
   LeafResult km(KmObject object, KmParameters key) {
-    const LeafResult asked = module.tdh_ide_km_request(kIommu, kStream, object, key, message);
+    const LeafResult asked = module.tdh_ide_km_request(kIommu, kStream, object, key, 0, message);
     if (!asked.ok()) return asked;
     carry();
     return module.tdh_ide_km_response(kIommu, kStream, message);
   }
 
   template <class Step>
-  static void each_key(Step step) {
+  static void each_key(Step step, std::uint8_t key_set = 0) {
     for (std::uint8_t sub = 0; sub < 3; ++sub)
       for (std::uint8_t direction = 0; direction < 2; ++direction)
         step(KmParameters{.sub_stream = KmParameters::SubStream{sub},
-                          .direction = KmParameters::Direction{direction}});
+                          .direction = KmParameters::Direction{direction},
+                          .key_set = key_set});
   }
 
   void make_stream() {
@@ -209,10 +210,14 @@ class Machine : public testing::Test {
             .pasid = 0};
   }
 
+  LeafResult dmar_add(DmarIndex index, Hpa table) {
+    return module.tdh_dmar_add(index, dmar_value(index.level, table));
+  }
+
   void dmar_tables(FunctionId function = kFunction) {
     for (const DmarLevel level : {DmarLevel::kRoot, DmarLevel::kContext, DmarLevel::kDirectory})
-      (void)module.tdh_dmar_add(dmar(level, function), page());
-    ASSERT_OK(module.tdh_dmar_add(dmar(DmarLevel::kPasid, function), Hpa{0}));
+      (void)dmar_add(dmar(level, function), page());
+    ASSERT_OK(dmar_add(dmar(DmarLevel::kPasid, function), Hpa{0}));
   }
 
   /// One TDISP exchange, both halves.

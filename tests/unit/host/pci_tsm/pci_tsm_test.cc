@@ -166,6 +166,22 @@ TEST_F(PciTsmTest, ConnectThatTheDriverRefusesLeavesNothing) {
   connect();
 }
 
+TEST_F(PciTsmTest, DisconnectUnbindsEachFunctionAfterItsVirtualOnes) {
+  // Function 1 of the card, and a VF of each physical function, in another order on the bus.
+  FakeFunction pf1({.bus = 3, .function = 1}, true, nullptr);
+  FakeFunction pf0({.bus = 3}, true, nullptr);
+  FakeFunction vf_of_0({.bus = 3, .function = 2}, false, &pf0);
+  FakeFunction vf_of_1({.bus = 3, .function = 3}, false, &pf1);
+  const auto all = {&pf0, &pf1, &vf_of_0, &vf_of_1};
+  for (FakeFunction* function : all) tsm_.add_function(*function);
+  ASSERT_TRUE(tsm_.connect(pf0.bdf(), "tsm0").has_value());
+  for (FakeFunction* function : all) ASSERT_TRUE(tsm_.bind(function->bdf(), vm(), 1).has_value());
+  log_.clear();
+  ASSERT_TRUE(tsm_.disconnect(pf0.bdf(), "tsm0").has_value());
+  EXPECT_EQ(log_,
+            Log({"unbind 00.3", "unbind 00.1", "unbind 00.2", "unbind 00.0", "disconnect 00.0"}));
+}
+
 TEST_F(PciTsmTest, ConnectManagesEveryFunctionOfTheCard) {
   connect();
   for (const Bdf bdf : {kPf, kVf0, kVf1}) {

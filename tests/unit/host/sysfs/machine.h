@@ -56,11 +56,10 @@ class FakeTsm final : public tsm::Driver {
                                          .rid_last = 0x101,
                                          .memory = {{.base = 0xe000'0000, .last = 0xe00f'ffff}}}));
     TEEIO_TRY(tsm::setup_endpoint_stream(pf0, 5, port_.bdf().rid()));
-    tsm::enable_endpoint_stream(pf0, 5);
-    return {};
+    return tsm::enable_endpoint_stream(pf0, 5);
   }
   void disconnect(hw::PciFunction& pf0) override {
-    tsm::teardown_endpoint_stream(pf0);
+    tsm::teardown_endpoint_stream(pf0, 5);
     (void)port_.release_stream(1);
   }
   Result<void> bind(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&) override { return {}; }
@@ -180,6 +179,8 @@ class FakeHost final : public Host {
     hw::add_power_management(card.config);
     hw::add_pci_express(card.config, {.function_level_reset = true, .tee_io = true});
     ide_ = std::make_unique<hw::IdePort>(card.config, 2);
+    // There are no keys: whatever is enabled counts as Secure.
+    card.config.set(static_cast<std::uint16_t>(ide_->offset() + 0x0c + 8), 4, 2);
     const std::uint16_t sriov = card.config.add_extended_capability(0x10, 1, 0x40);
     card.config.set(static_cast<std::uint16_t>(sriov + 0x0e), 2, 1);       // TotalVFs
     card.config.set(static_cast<std::uint16_t>(sriov + 0x10), 2, 1);       // NumVFs

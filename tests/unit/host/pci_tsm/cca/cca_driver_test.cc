@@ -99,28 +99,28 @@ TEST_F(CcaDriverTest, WhatTheRealmAskedForIsValidatedAndNothingElse) {
   EXPECT_EQ(request(RequestOp::kSetTdiState, {}).error().code, Errno::kInval);
 }
 
-// The newest posted series: VDEV_LOCK at bind, and RUN is the guest's only wish.
-TEST_F(CcaDriverTest, TheNewestOrderLocksAtBind) {
-  CcaDriver newest(host, {{&port, rmm::Settings::kPsmmu}}, CcaBind::kLocked);
-  ASSERT_TRUE(newest.connect(pf()));
-  ASSERT_TRUE(newest.bind(pf(), tdi, vm()));
+// RFC v4 of the driver: VDEV_LOCK at bind, and RUN is the guest's only wish.
+TEST_F(CcaDriverTest, TheLastPostedDriverLocksAtBind) {
+  CcaDriver locking(host, {{&port, rmm::Settings::kPsmmu}}, CcaBind::kLocked);
+  ASSERT_TRUE(locking.connect(pf()));
+  ASSERT_TRUE(locking.bind(pf(), tdi, vm()));
   EXPECT_EQ(state(), TdiState::kConfigLocked);
   const auto ask = [&](std::uint32_t wanted) {
     const Bytes payload = Writer().le(wanted).take();
-    return newest.guest_request(pf(), tdi, vm(),
-                                {.op = RequestOp::kSetTdiState,
-                                 .arch = TvmArch::kCca,
-                                 .payload = payload,
-                                 .response_limit = kPageSize},
-                                code);
+    return locking.guest_request(pf(), tdi, vm(),
+                                 {.op = RequestOp::kSetTdiState,
+                                  .arch = TvmArch::kCca,
+                                  .payload = payload,
+                                  .response_limit = kPageSize},
+                                 code);
   };
   for (const std::uint32_t refused : {0U, 1U, 3U})
     EXPECT_EQ(ask(refused).error().code, Errno::kInval);
   ASSERT_TRUE(ask(2));
   EXPECT_EQ(state(), TdiState::kRun);
-  newest.unbind(pf(), tdi, vm(), *this);
+  locking.unbind(pf(), tdi, vm(), *this);
   EXPECT_EQ(state(), TdiState::kConfigUnlocked);
-  newest.disconnect(pf());
+  locking.disconnect(pf());
 }
 
 TEST_F(CcaDriverTest, ATdiInErrorIsUnboundAndBoundAgain) {

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "device/nvme/state.h"
+
+namespace teeio::nvme {
+
+/// Carries out a command of an I/O queue: Flush, Read, Write, Write Zeroes, Dataset
+/// Management. Source: NVMe 1.4, 6. The host's mistakes have the status that the command's
+/// clause names; a file that fails gives kUnrecoveredRead or kWriteFault.
+[[nodiscard]] Status run_io(State& state, const Command& command);
+
+}  // namespace teeio::nvme

@@ -1,0 +1,176 @@
+#include "device/tee_function.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "device/locked_config.h"
+
+namespace teeio::device {
+namespace {
+
+constexpr std::uint16_t kMsixControl = 2;
+
+void all_ones(std::span<std::byte> out) { std::ranges::fill(out, std::byte{0xff}); }
+
+}  // namespace
+
+hw::Bar TeeFunction::make_bar(Hpa base, std::uint64_t size, bool prefetchable) {
+  return {
+      .kind = hw::Bar::Kind::kMemory64, .prefetchable = prefetchable, .size = size, .base = base};
+}
+
+TeeFunction::TeeFunction(object::Trace& trace, schedule::RwMutex& card_lock, const Role& role)
+    : Endpoint(trace, card_lock,
+               {.bdf = role.bdf,
+                .identity = role.identity,
+                .bars = role.bars,
+                .bars_in_header = role.pf == nullptr,
+                .bars_move = role.bars_move,
+                .tee_io = true}),
+      pf_(role.pf),
+      tdi_(trace, role.bdf, *this),
+      msix_(config_, {.vectors = role.vectors,
+                      .table_bar = kMsixBar,
+                      .table_offset = 0,
+                      .pba_bar = kMsixBar,
+                      .pba_offset = kPbaOffset}),
+      enabled_(true),
+      shared_{{*this, kRegisterBar, hw::TBit::kShared}, {*this, kMsixBar, hw::TBit::kShared}},
+      trusted_{{*this, kRegisterBar, hw::TBit::kTrusted}, {*this, kMsixBar, hw::TBit::kTrusted}} {
+  answer_bar(kRegisterBar, shared_.registers);
+  answer_bar(kMsixBar, shared_.msix);
+}
+
+void TeeFunction::make_physical(const PhysicalPart::Options& options) {
+  physical_ = std::make_unique<PhysicalPart>(trace_, *this, config_, options);
+}
+
+hw::MmioTarget* TeeFunction::private_bar(std::size_t number) {
+  if (number == kRegisterBar) return &trusted_.registers;
+  return number == kMsixBar ? &trusted_.msix : nullptr;
+}
+
+bool TeeFunction::memory_enabled() const {
+  // A VF has no Memory Space Enable of its own (PCIe Base Spec 9.3.4.1.3).
+  if (pf_ != nullptr) return in_d0() && pf_->physical().vf_answers(vf_index());
+  return Endpoint::memory_enabled();
+}
+
+void TeeFunction::refresh_enabled() {
+  const bool now = memory_enabled();
+  if (std::exchange(was_enabled_, now) != now) enabled_.store(now);
+}
+
+std::optional<std::uint32_t> TeeFunction::read_special(std::uint16_t offset, unsigned size_bytes) {
+  return physical_ == nullptr ? std::nullopt : physical_->read_special(offset, size_bytes);
+}
+
+bool TeeFunction::write_special(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
+  return physical_ != nullptr && physical_->write_special(offset, size_bytes, value);
+}
+
+void TeeFunction::apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
+  const LockedRegisters::Place place{power_, express_, msix_.offset()};
+  const LockedRegisters before = LockedRegisters::read(config_, place);
+  SriovCapability::Registers vfs_before{};
+  if (physical_ != nullptr) vfs_before = physical_->programmed();
+  Endpoint::apply_write(offset, size_bytes, value);
+  refresh_enabled();
+  msix_.registers_written();
+  if (tdi_.view().locked()) {
+    const LockedRegisters after = LockedRegisters::read(config_, place);
+    if (const auto cause = lock_violation(before, after, tdi_.view().msix_lock))
+      tdi_.violate(*cause);
+  }
+  if (physical_ != nullptr) physical_->written(offset, size_bytes, value, vfs_before);
+}
+
+void TeeFunction::on_reset(hw::ResetKind kind) {
+  tdi_.reset(kind);
+  msix_.reset();
+  refresh_enabled();
+  if (physical_ != nullptr) physical_->reset(kind);
+}
+
+void TeeFunction::on_attach() { msix_.attach(*port_, bdf_.rid()); }
+
+std::optional<std::string_view> TeeFunction::configuration_fault() const {
+  if (!bars_in_place()) return "a BAR is not where the bus decodes it";
+  if (pf_ != nullptr && !pf_->physical().vf_in_place(vf_index()))
+    return "the PF's SR-IOV registers were changed";
+  return std::nullopt;
+}
+
+std::vector<wire::TdispMmioRange> TeeFunction::mmio_ranges(bool msix_locked) const {
+  const auto non_tee = static_cast<std::uint16_t>(msix_locked ? 0 : wire::kMmioNonTeeMemory);
+  const auto attributes = [non_tee](wire::TdispMmioAttribute attribute) {
+    return static_cast<std::uint16_t>(attribute | non_tee);
+  };
+  std::vector<wire::TdispMmioRange> ranges;
+  for (std::uint8_t i = 0; i < hw::kBarCount; ++i) {
+    const hw::Bar& bar = bars_.at(i);
+    if (bar.kind == hw::Bar::Kind::kNone) continue;
+    const auto page = [at = bar_address(i)](std::uint64_t offset) {
+      return (at + offset) >> wire::TdispMmioRange::kPageShift;
+    };
+    const auto pages = static_cast<std::uint32_t>(bar.size / kPageSize);
+    if (i == kMsixBar) {
+      ranges.push_back({page(0), 1, attributes(wire::kMmioMsixTable), i});
+      ranges.push_back({page(kPbaOffset), 1, attributes(wire::kMmioMsixPba), i});
+    } else {
+      const auto kind = static_cast<std::uint16_t>(
+          bar.plain_memory ? std::uint16_t{wire::kMmioAttributeUpdatable} : std::uint16_t{0});
+      ranges.push_back({page(0), pages, kind, i});
+    }
+  }
+  return ranges;
+}
+
+std::uint16_t TeeFunction::msix_message_control() const {
+  return static_cast<std::uint16_t>(
+      config_.read(static_cast<std::uint16_t>(msix_.offset() + kMsixControl), 2));
+}
+
+bool TeeFunction::may_issue_now(hw::TBit t) const {
+  return port_ != nullptr && bus_master_enabled() && issues_dma(tdi_.view().state, t);
+}
+
+Result<void> TeeFunction::issue_read(hw::TBit t, Iova address, std::span<std::byte> out) {
+  return port_->dma_read(bdf_.rid(), t, address, out);
+}
+
+Result<void> TeeFunction::issue_write(hw::TBit t, Iova address, ByteView in) {
+  return port_->dma_write(bdf_.rid(), t, address, in);
+}
+
+void TeeFunction::fire(std::uint16_t vector) {
+  if (!bus_master_enabled()) return;  // a message is a memory write
+  const bool trusted = tdi_.view().state == TdiState::kRun && tdi_.view().msix_lock;
+  msix_.set_traffic(trusted ? hw::TBit::kTrusted : hw::TBit::kShared);
+  msix_.fire(vector);
+}
+
+bool TeeFunction::answers(std::uint8_t bar, hw::TBit t) const {
+  const MmioPart part = bar == kMsixBar ? MmioPart::kMsix : MmioPart::kTee;
+  return memory_enabled() && tdi_.view().answers(t, part);
+}
+
+void TeeFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
+                           std::span<std::byte> out) {
+  const schedule::WriteLock lock(card_lock_);
+  if (!answers(bar, t)) return all_ones(out);
+  if (bar == kRegisterBar) return register_read(offset, out);
+  std::ranges::fill(out, std::byte{0});  // reserved space of the MSI-X BAR
+  msix_.bar_read(bar, offset, out);
+}
+
+void TeeFunction::bar_write(std::uint8_t bar, hw::TBit t, std::uint64_t offset, ByteView in) {
+  const schedule::WriteLock lock(card_lock_);
+  if (!answers(bar, t)) return;
+  if (bar == kRegisterBar)
+    register_write(offset, in);
+  else
+    msix_.bar_write(bar, offset, in);
+}
+
+}  // namespace teeio::device

@@ -1,0 +1,208 @@
+#include <algorithm>
+
+#include "firmware/rmm/command.h"
+#include "firmware/rmm/rsi_call.h"
+
+// A REC whose realm's code runs: TF-RMM runtime/rmi/run.c, runtime/core/exit.c. The realm
+// is entered by rec_enter(); what it does then comes back by realm_call() and rec_exit().
+
+namespace teeio::rmm {
+namespace {
+
+constexpr std::uint64_t kSmcBytes = 4;
+constexpr std::uint64_t kNotSupported = ~std::uint64_t{0};  // SMCCC
+
+/// SMC 0xC4000190 + n; PSCI_VERSION.
+constexpr std::uint64_t kFirstCall = 0xc400'0190;
+constexpr std::uint64_t kPsciVersion = 0x8400'0000;
+constexpr std::uint64_t kPsci1_1 = 0x1'0001;
+
+/// ESR_EL2 of an abort in stage 2. Source: Arm ARM (DDI 0487), D24.2.41.
+std::uint64_t syndrome(const hw::CpuExit& why, bool emulatable) {
+  constexpr std::uint64_t kDataAbort = 0x24, kInstructionAbort = 0x20;
+  constexpr std::uint64_t kIsv = 1ULL << 24U, kWnr = 1ULL << 6U, kIl = 1ULL << 25U;
+  constexpr std::uint64_t kTranslationFault3 = 7;
+  constexpr unsigned kClass = 26, kSize = 22;
+  const bool fetch = why.access == hw::GuestAccess::kFetch;
+  std::uint64_t esr = (fetch ? kInstructionAbort : kDataAbort) << kClass | kIl | kTranslationFault3;
+  if (why.write) esr |= kWnr;
+  if (emulatable) {
+    const unsigned log2 = why.size >= 8 ? 3 : why.size >= 4 ? 2 : why.size >= 2 ? 1 : 0;
+    esr |= kIsv | std::uint64_t{log2} << kSize;
+  }
+  return esr;
+}
+
+/// HPFAR_EL2.FIPA: bits 51:12 of the address.
+std::uint64_t fault_page(Gpa ipa) { return raw(ipa) >> kPageShift << 4U; }
+
+}  // namespace
+
+RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers) {
+  Command c(*this, row::kRecEnter);
+  if (!c.begin()) return c.result();
+  const Bytes page = c.page(run, "run");
+  if (page.empty()) return c.result();
+  RMM_FIND(rec, c.rec(at));
+  RMM_REFUSE_IF(rec->running, "running");
+  RMM_REFUSE_IF(realms_.at(raw(rec->rd)).state != RealmState::kActive, "state");
+  const RecEnter entered = RecEnter::decode(page);
+  RMM_REFUSE_IF((entered.flags & kEmulatedMmio) != 0 && !rec->emulatable, "mmio");
+  if (!std::exchange(rec->entered, true)) registers = rec->first;
+  RecExit exit = RecExit::kSync;
+  if (complete_host_call(*rec, entered, registers)) exit = resume(*rec, entered.flags, &registers);
+  if (exit == RecExit::kRealm) {
+    rec->running = true;
+    rec->emulatable = false;
+  } else {
+    write_exit(*rec, run, exit);
+  }
+  return {.x1 = static_cast<std::uint64_t>(exit), .x2 = rec->vdev_id};
+}
+
+/// complete_rsi_host_call(). False: the realm's page has gone meanwhile.
+bool Rmm::complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters& registers) {
+  if (!rec.host_call) return true;
+  constexpr std::uint64_t kRegisters = 8;
+  if (!write_realm(rec.rd, *rec.host_call + kRegisters, bytes_of(entered.gprs))) {
+    rec.abort_at = page_of(*rec.host_call);
+    return false;
+  }
+  registers.x[0] = 0;
+  rec.host_call.reset();
+  return true;
+}
+
+void Rmm::write_exit(const Rec& rec, Hpa run, RecExit reason) {
+  RecExitRecord record{.reason = reason};
+  switch (reason) {
+    case RecExit::kSync:
+      record.esr = syndrome({.access = hw::GuestAccess::kRead}, false);
+      record.hpfar = fault_page(rec.abort_at);
+      break;
+    case RecExit::kRipasChange:
+      record.base = raw(rec.set_ripas.base);
+      record.top = raw(rec.set_ripas.top);
+      record.ripas = static_cast<std::uint8_t>(rec.set_ripas.wanted);
+      break;
+    case RecExit::kHostCall: {
+      constexpr std::uint64_t kRegisters = 8;
+      const auto at = realm_ram(rec.rd, *rec.host_call);
+      if (!at) break;
+      (void)memory_.read(*at, writable_bytes_of(record.imm), kRealmWorld);
+      (void)memory_.read(*at + kRegisters, writable_bytes_of(record.gprs), kRealmWorld);
+      break;
+    }
+    case RecExit::kVdevRequest:
+      record.vdev_id = rec.vdev_id;
+      break;
+    case RecExit::kDevMemMap:
+      record.vdev_id = rec.vdev_id;
+      record.base = raw(rec.dev_mem.base);
+      record.top = raw(rec.dev_mem.top);
+      record.pa = raw(rec.dev_mem.pa);
+      break;
+    case RecExit::kIrq:
+    case RecExit::kRealm:
+      break;
+  }
+  (void)memory_.write(run + RecExitRecord::kOffset, record.encode());
+}
+
+void Rmm::rec_exit(Hpa at, Hpa run, const hw::CpuExit& why) {
+  const schedule::Lock lock(mutex_);
+  const auto found = recs_.find(raw(at));
+  if (found == recs_.end()) return;
+  Rec& rec = found->second;
+  rec.running = false;
+  const bool abort =
+      why.reason == hw::CpuExit::Reason::kFault || why.reason == hw::CpuExit::Reason::kMmio;
+  if (!abort) return write_exit(rec, run, RecExit::kIrq);
+  // Only an access outside of the protected space shows what it was.
+  rec.emulatable = why.reason == hw::CpuExit::Reason::kMmio && raw(why.gpa) >= Rtt::kProtected;
+  RecExitRecord record{.reason = RecExit::kSync};
+  record.esr = syndrome(why, rec.emulatable);
+  record.hpfar = fault_page(why.gpa);
+  if (raw(why.gpa) >= Rtt::kProtected) record.far = offset_in_page(why.gpa);
+  if (rec.emulatable && why.write) record.gprs[0] = why.data;
+  (void)memory_.write(run + RecExitRecord::kOffset, record.encode());
+}
+
+/// handle_realm_rsi(). The call's results go to x0 and the registers behind it.
+bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
+  auto& x = registers.x;
+  const std::uint64_t number = x[0] & 0xffff'ffffU;
+  constexpr std::uint64_t kSveHint = 1U << 16U;
+  std::uint64_t results = 1;  // registers that the call sets
+  RsiResult result;
+  RecExit leaves = RecExit::kRealm;
+  switch ((number & ~kSveHint) - kFirstCall) {
+    case 0x00:
+      result = rsi_version(at, x[1]);
+      results = 3;
+      break;
+    case 0x01:
+      result = rsi_features(at, x[1]);
+      results = 2;
+      break;
+    case 0x06:
+      result = rsi_realm_config(at, Gpa{x[1]});
+      break;
+    case 0x07:
+      result = rsi_ipa_state_set(at, Gpa{x[1]}, Gpa{x[2]}, x[3], x[4] != 0);
+      leaves = RecExit::kRipasChange;
+      break;
+    case 0x08:
+      result = rsi_ipa_state_get(at, Gpa{x[1]}, Gpa{x[2]});
+      results = 3;
+      break;
+    case 0x09:
+      result = rsi_host_call(at, Gpa{x[1]});
+      leaves = RecExit::kHostCall;
+      break;
+    case 0x0c:
+      result = rsi_vdev_dma_enable(at, x[1], {.lock = x[4], .measurements = x[5], .report = x[6]});
+      leaves = RecExit::kVdevRequest;
+      break;
+    case 0x0d:
+      result = rsi_vdev_get_info(at, x[1], x[2]);
+      leaves = RecExit::kVdevRequest;
+      break;
+    case 0x0f:
+      result = rsi_vdev_validate_mapping(
+          at, {.vdev_id = x[1],
+               .base = Gpa{x[2]},
+               .top = Gpa{x[3]},
+               .pa = Hpa{x[4]},
+               .nonces = {.lock = x[6], .measurements = x[7], .report = x[8]}});
+      leaves = RecExit::kVdevRequest;
+      break;
+    case 0x14:
+      result = rsi_vdev_dma_disable(at, x[1]);
+      leaves = RecExit::kVdevRequest;
+      break;
+    default:
+      x[0] = number == kPsciVersion ? kPsci1_1 : kNotSupported;
+      return true;
+  }
+  const schedule::Lock lock(mutex_);
+  Rec& rec = calling(at);
+  if (result.code == RsiCode::kAbort) {
+    // The instruction is tried again when the host has brought the page.
+    registers.pc -= kSmcBytes;
+    rec.abort_at = Gpa{result.x1};
+    leaves = RecExit::kSync;
+  } else if (result.code != RsiCode::kIncomplete) {
+    x[0] = static_cast<std::uint64_t>(result.code);
+    if (results > 1) x[1] = result.x1;
+    if (results > 2) x[2] = result.x2;
+    return true;
+  } else if (leaves == RecExit::kVdevRequest && number - kFirstCall == 0x0d) {
+    rec.info_at = Gpa{x[2]};
+  }
+  rec.running = false;
+  write_exit(rec, run, leaves);
+  return false;
+}
+
+}  // namespace teeio::rmm

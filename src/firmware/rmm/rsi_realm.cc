@@ -1,0 +1,90 @@
+#include "firmware/rmm/mapping.h"
+#include "firmware/rmm/rsi_call.h"
+
+// The realm's calls that are not about devices: TF-RMM runtime/rsi/{version,feature,config,
+// memory,host_call}.c.
+
+namespace teeio::rmm {
+namespace {
+
+constexpr std::uint64_t kVersion1_0 = 1U << 16U;
+constexpr std::uint64_t kVersion1_1 = kVersion1_0 | 1U;
+constexpr std::uint64_t kDeviceAssignment = 1;  // RSI_FEATURE_REGISTER_0_DA
+constexpr std::uint64_t kIpaBits = 39;
+static_assert(Rtt::kAddresses == std::uint64_t{1} << kIpaBits);
+constexpr std::uint64_t kHostCallBytes = 0x100;
+
+}  // namespace
+
+RsiResult Rmm::rsi_version(Hpa at, std::uint64_t wanted) {
+  const schedule::Lock lock(mutex_);
+  RsiCall call(*this, row::kRsiVersion);
+  const bool known = wanted == kVersion1_0 || wanted == kVersion1_1;
+  RsiResult result = known ? RsiResult{} : call.refuse("version");
+  result.x1 = known ? wanted : kVersion1_1;
+  result.x2 = kVersion1_1;
+  return calling(at).result = result;
+}
+
+RsiResult Rmm::rsi_features(Hpa at, std::uint64_t index) {
+  const schedule::Lock lock(mutex_);
+  const RsiCall call(*this, row::kRsiFeatures);
+  Rec& rec = calling(at);
+  const bool devices = realms_.at(raw(rec.rd)).devices;
+  return rec.result = {.x1 = index == 0 && devices ? kDeviceAssignment : 0};
+}
+
+/// Where the realm's RAM is; else what the call comes to: realm_mem_lock_map().
+std::expected<Hpa, RsiResult> Rmm::ram_of_call(RsiCall& call, const Rec& rec, Gpa ipa) {
+  const auto place = place_of(realms_.at(raw(rec.rd)), page_of(ipa));
+  if (place && !place->device) return place->page + offset_in_page(ipa);
+  if (!place && place.error() == NoPlace::kUnmapped)
+    return std::unexpected(RsiResult{.code = RsiCode::kAbort, .x1 = raw(page_of(ipa))});
+  return std::unexpected(call.refuse("memory"));
+}
+
+RsiResult Rmm::rsi_realm_config(Hpa at, Gpa ipa) {
+  const schedule::Lock lock(mutex_);
+  RsiCall call(*this, row::kRsiRealmConfig);
+  Rec& rec = calling(at);
+  if (!is_page_aligned(raw(ipa)) || raw(ipa) >= Rtt::kProtected)
+    return rec.result = call.refuse("aligned");
+  const auto page = ram_of_call(call, rec, ipa);
+  if (!page) return rec.result = page.error();
+  Bytes config(kPageSize);
+  const auto bits = bytes_of(kIpaBits);
+  std::ranges::copy(bits, config.begin());
+  (void)memory_.write(*page, config, kRealmWorld);
+  return rec.result = {};
+}
+
+RsiResult Rmm::rsi_ipa_state_get(Hpa at, Gpa base, Gpa end) {
+  const schedule::Lock lock(mutex_);
+  RsiCall call(*this, row::kRsiIpaStateGet);
+  Rec& rec = calling(at);
+  if (base >= end || !is_page_aligned(raw(base) | raw(end)) || !in_protected(base, end))
+    return rec.result = call.refuse("range");
+  const Rtt& rtt = realms_.at(raw(rec.rd)).rtt;
+  const auto level = [&](Gpa ipa) { return rtt.walk(ipa, kPageLevel).level; };
+  const Ripas first = rtt.entry(base, level(base)).ripas;
+  std::uint64_t top = raw(base);
+  while (top < raw(end) && rtt.entry(Gpa{top}, level(Gpa{top})).ripas == first) {
+    const std::uint64_t bytes = level_bytes(level(Gpa{top}));
+    top = (top & ~(bytes - 1)) + bytes;
+  }
+  return rec.result = {.x1 = std::min(top, raw(end)), .x2 = static_cast<std::uint64_t>(first)};
+}
+
+RsiResult Rmm::rsi_host_call(Hpa at, Gpa ipa) {
+  const schedule::Lock lock(mutex_);
+  RsiCall call(*this, row::kRsiHostCall);
+  Rec& rec = calling(at);
+  if (raw(ipa) % kHostCallBytes != 0) return rec.result = call.refuse("aligned");
+  if (raw(ipa) >= Rtt::kProtected) return rec.result = call.refuse("protected");
+  const auto place = ram_of_call(call, rec, ipa);
+  if (!place) return rec.result = place.error();
+  rec.host_call = ipa;
+  return rec.result = {.code = RsiCode::kIncomplete};
+}
+
+}  // namespace teeio::rmm

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "firmware/tdx/status.h"
+
+namespace teeio::tdx {
+
+/// One thing that a leaf looks at before it does anything. Named, with its operand, by the
+/// leaf's code and by its test.
+struct Check {
+  std::string_view id;
+  Code code = Code::kOperandInvalid;
+  Operand operand = Operand::kRax;  ///< kNumber: the level or register that the status carries
+  std::string_view refused_when;    ///< a sentence about the caller's mistake
+  std::string_view unmet{};  ///< why nothing in this model gets as far; empty: something does
+};
+
+/// A leaf of the host (TDH) or of a guest (TDG), as the module has it.
+struct Row {
+  std::uint16_t number = 0;
+  std::string_view name;            ///< "TDH.MMIO.MAP"
+  std::string_view detail;          ///< which of the operations of that number; empty: the only one
+  std::string_view fails;           ///< what the explorer calls its being busy; empty: never is
+  std::string_view source;          ///< file and function of the module, or who calls it so
+  std::span<const Check> checks{};  ///< in the order in which they are made
+  std::string_view effect;
+  std::string_view differs;  ///< from the source, in this model; empty: nothing known
+  [[nodiscard]] bool of_guest() const { return name.starts_with("TDG."); }
+};
+
+/// Every leaf, in the order of docs/firmware/tdx.md.
+[[nodiscard]] std::span<const Row* const> rows();
+
+namespace row {
+extern const Row kMngCreate, kMngKeyConfig, kMngAddcx, kMngInit, kMrExtend, kMrFinalize, kVpCreate,
+    kVpAddcx, kVpInit, kVpEnter, kVpFlush, kMngVpflushdone, kPhymemCacheWb, kMngKeyFreeid,
+    kPhymemPageReclaim;
+extern const Row kMemSeptAdd, kMemSeptRemove, kMemPageAdd, kMemPageAug, kMemPageRemove,
+    kMemRangeBlock, kMemRangeUnblock, kMemTrack;
+extern const Row kIommuSetup, kIommuClear, kSpdmCreate, kSpdmDelete, kSpdmConnect, kSpdmRecollect,
+    kSpdmInfo, kSpdmDisconnect, kIdeStreamCreate, kIdeStreamBlock, kIdeStreamDelete, kIdeKmRequest,
+    kIdeKmResponse;
+extern const Row kDevifmtAdd, kDevifmtRemove, kDevifCreate, kDevifRemove, kDevifRequest,
+    kDevifResponse, kMmiomtAdd, kMmiomtRemove, kMmiomtSet, kMmiomtRd, kMmioMap, kMmioBlock,
+    kMmioUnmap;
+extern const Row kDmarAdd, kDmarBlock, kDmarRead, kDmarRemove, kIqInvRequestIotlb, kIqInvRequest,
+    kIqInvProcess;
+extern const Row kTdgVpInfo, kTdgMemPageAccept, kTdgMmioAccept, kTdgDmarAccept, kTdgDevifValidate,
+    kTdgDevifRd, kTdgDevifRequest, kTdgDevifResponse;
+}  // namespace row
+
+}  // namespace teeio::tdx

@@ -1,0 +1,169 @@
+#include <algorithm>
+
+#include "host/kvm/rmm/realm_vm.h"
+
+// Why a realm leaves, and what KVM does about it: arch/arm64/kvm/rmi-exit.c as posted.
+
+namespace teeio::kvm {
+namespace {
+
+constexpr std::uint64_t kSmcccNotSupported = ~std::uint64_t{0};
+
+}  // namespace
+
+VmOps::GuestCallAction RealmVm::guest_call(Vcpu& vcpu, VcpuExit& exit) {
+  if (vcpu.guest_exit().call != hw::GuestCall::kFirmware) return VmOps::guest_call(vcpu, exit);
+  VcpuState& state = state_of(vcpu);
+  hw::ArmCore& core = *vcpu.cpu()->arm();
+  hw::ArmRegisters registers = core.arm_registers();
+  const bool stays = host_.rmm().realm_call(state.rec, state.run, registers);
+  core.set_arm_registers(registers);
+  if (stays) return GuestCallAction::kResume;
+  state.in_realm = false;
+  switch (left_realm(state, exit)) {
+    case Left::kRuns:
+      return GuestCallAction::kResume;
+    case Left::kExits:
+      return GuestCallAction::kExit;
+    case Left::kFails:
+      break;
+  }
+  exit.reason = VcpuExit::Reason::kInternalError;
+  return GuestCallAction::kExit;
+}
+
+/// handle_rec_exit().
+RealmVm::Left RealmVm::left_realm(VcpuState& state, VcpuExit& exit) {
+  Bytes bytes(kPageSize - rmm::RecExitRecord::kOffset);
+  if (!host_.memory().read(state.run + rmm::RecExitRecord::kOffset, bytes)) return Left::kFails;
+  state.last = rmm::RecExitRecord::decode(bytes);
+  const rmm::RecExitRecord& last = state.last;
+  switch (last.reason) {
+    case rmm::RecExit::kHostCall: {
+      // rec_exit_host_call(): SMCCC calls that KVM has nothing for, unless they are forwarded.
+      state.shown.x = last.gprs;
+      const auto function = static_cast<std::uint32_t>(last.gprs[0]);
+      if (action_of(function) != SmcccAction::kForward) {
+        state.shown.x[0] = kSmcccNotSupported;
+        return enter(state, exit);
+      }
+      exit.reason = VcpuExit::Reason::kVendor;
+      exit.number = std::to_underlying(RealmExit::kHostCall);
+      exit.args[0] = function;
+      auto call = host_.trace().call(object::Lane::kGuest, object::Lane::kVmm, "RSI_HOST_CALL",
+                                     {.vm = vm_.number(), .a = function});
+      return Left::kExits;
+    }
+    case rmm::RecExit::kRipasChange:
+      exit.reason = VcpuExit::Reason::kMemoryFault;
+      exit.gpa = Gpa{last.base};
+      exit.length = last.top - last.base;
+      exit.is_private = last.ripas == static_cast<std::uint8_t>(rmm::Ripas::kRam);
+      return Left::kExits;
+    case rmm::RecExit::kVdevRequest: {
+      // Which VDEV that is KVM knows by itself; see docs/divergences.md.
+      if (const auto vdev = host_.vdev_named(last.vdev_id, granules_.rd))
+        (void)host_.insist([&] { return host_.rmm().vdev_complete(state.rec, *vdev); });
+      return enter(state, exit);
+    }
+    case rmm::RecExit::kDevMemMap: {
+      exit.reason = VcpuExit::Reason::kVendor;
+      exit.number = std::to_underlying(RealmExit::kMapping);
+      exit.args[0] = last.vdev_id;
+      exit.args[1] = last.base;
+      exit.args[2] = last.top;
+      exit.args[3] = last.pa;
+      auto call =
+          host_.trace().call(object::Lane::kGuest, object::Lane::kVmm, "RSI_VDEV_VALIDATE_MAPPING",
+                             {.vm = vm_.number(), .a = last.vdev_id, .b = last.base});
+      return Left::kExits;
+    }
+    case rmm::RecExit::kSync: {
+      // The monitor misses a page of the realm's.
+      const Gpa page{last.hpfar >> 4U << kPageShift};
+      const FaultOutcome outcome = vm_.mmu().fault_private(page);
+      if (outcome.kind == FaultOutcome::Kind::kRetry) return enter(state, exit);
+      if (outcome.kind != FaultOutcome::Kind::kMemoryFault) return Left::kFails;
+      exit.reason = VcpuExit::Reason::kMemoryFault;
+      exit.gpa = page;
+      exit.length = kPageSize;
+      exit.is_private = true;
+      return Left::kExits;
+    }
+    case rmm::RecExit::kIrq:
+    case rmm::RecExit::kRealm:
+      return enter(state, exit);
+  }
+  return Left::kFails;
+}
+
+void RealmVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) {
+  if (exit.number != std::to_underlying(RealmExit::kMapping)) return;
+  // kvm_complete_vdev_map_validate().
+  VcpuState& state = state_of(vcpu);
+  if (completion.ret != 0)
+    state.enter_flags = rmm::kRejectDevMem;
+  else
+    validate(state, Gpa{completion.values[0]});
+}
+
+void RealmVm::validate(VcpuState& state, Gpa top) {
+  rmm::RmiResult valid{.x1 = state.last.base};
+  while (valid.x1 < raw(top)) {
+    const auto step = host_.insist(
+        [&] { return host_.rmm().rtt_dev_validate(granules_.rd, state.rec, Gpa{valid.x1}, top); });
+    if (!step.ok()) {
+      state.enter_flags = rmm::kRejectDevMem;
+      return;
+    }
+    valid = step;
+  }
+}
+
+bool RealmVm::matches(Gpa base, Gpa top, bool is_private) const {
+  for (Gpa page = base; page < top; page = page + kPageSize)
+    if (vm_.is_private(page) != is_private) return false;
+  return true;
+}
+
+/// kvm_complete_ripas_change(). False: the program has not made the memory what the realm
+/// wants it to be.
+Result<bool> RealmVm::complete_ripas(VcpuState& state) {
+  const Gpa base{state.last.base};
+  const Gpa top{state.last.top};
+  const bool ram = state.last.ripas == static_cast<std::uint8_t>(rmm::Ripas::kRam);
+  if (!matches(base, top, ram)) return false;
+  const auto changed = vm_.mmu().locked([&]() -> rmm::RmiResult {
+    rmm::RmiResult step{.x1 = raw(base)};
+    while (step.ok() && step.x1 < raw(top)) {
+      const Gpa at{step.x1};
+      step = with_tables(
+          at, [&] { return host_.rmm().rtt_set_ripas(granules_.rd, state.rec, at, top); });
+    }
+    return step;
+  });
+  state.last = {.reason = rmm::RecExit::kIrq};
+  if (!changed.ok()) state.enter_flags |= rmm::kRejectRipas;
+  vm_.flush_remote_tlbs(base, top - base);
+  return true;
+}
+
+Result<void> RealmVm::filter_calls(std::uint32_t first, std::uint32_t count, SmcccAction action) {
+  if (count == 0 || first + count < first) return fail(Errno::kInval, "the range is empty");
+  if (active_.load() != 0) return fail(Errno::kBusy, "the realm runs already");
+  const schedule::Lock lock(filters_lock_);
+  for (const Filter& other : filters_)
+    if (first < other.first + other.count && other.first < first + count)
+      return fail(Errno::kExist, "another filter has a part of the range");
+  filters_.push_back({.first = first, .count = count, .action = action});
+  return {};
+}
+
+RealmVm::SmcccAction RealmVm::action_of(std::uint32_t function) {
+  const schedule::Lock lock(filters_lock_);
+  for (const Filter& filter : filters_)
+    if (function >= filter.first && function - filter.first < filter.count) return filter.action;
+  return SmcccAction::kHandle;
+}
+
+}  // namespace teeio::kvm

@@ -1,0 +1,147 @@
+// A realm whose code runs: entry and exit records, its calls, its memory.
+#include "unit/firmware/rmm/machine.h"
+
+namespace teeio::rmm {
+namespace {
+
+constexpr std::uint64_t kCall = 0xc400'0190;
+constexpr Gpa kRam = Machine::kIpa;       // populated
+constexpr Gpa kFresh = kRam + kPageSize;  // RIPAS EMPTY
+
+class RecRun : public Machine {
+ protected:
+  void SetUp() override {
+    ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
+    make_tables();
+    ASSERT_RMI(rmm.rtt_data_map_init(rd, page_of_ram, kRam, params, 1));
+    ASSERT_RMI(rmm.rec_create(rd, rec, {.pc = 0x1000, .gprs = {7}}));
+    ASSERT_RMI(rmm.realm_activate(rd));
+  }
+  RecExit enter(const RecEnter& record = {}) {
+    EXPECT_TRUE(memory.write(run_page, record.encode()));
+    const RmiResult entered = rmm.rec_enter(rec, run_page, registers);
+    EXPECT_RMI(entered, Code::kSuccess);
+    return static_cast<RecExit>(entered.x1);
+  }
+  /// Gives whether the realm goes on.
+  bool call(std::initializer_list<std::uint64_t> x) {
+    std::ranges::copy(x, registers.x.begin());
+    registers.pc = 0x2000;
+    return rmm.realm_call(rec, run_page, registers);
+  }
+  RecExitRecord left() {
+    Bytes bytes(kPageSize - RecExitRecord::kOffset);
+    EXPECT_TRUE(memory.read(run_page + RecExitRecord::kOffset, bytes));
+    return RecExitRecord::decode(bytes);
+  }
+  std::uint64_t word(Hpa at) { return *memory.read_u64(at, kRealmWorld); }
+
+  Hpa page_of_ram = granule();
+  Hpa run_page = *memory.alloc_page();
+  hw::ArmRegisters registers;
+};
+
+TEST_F(RecRun, BeginsWithTheRegistersOfItsCreation) {
+  EXPECT_EQ(enter(), RecExit::kRealm);
+  EXPECT_EQ(registers.pc, 0x1000U);
+  EXPECT_EQ(registers.x[0], 7U);
+  EXPECT_EQ(rmm.rec_enter(rec, run_page, registers).refused_by->id, "running");
+}
+
+TEST_F(RecRun, SimpleCallsAreAnsweredWithoutTheHost) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  EXPECT_TRUE(call({kCall, 0x1'0000}));
+  EXPECT_EQ(registers.x[0], 0U);
+  EXPECT_EQ(registers.x[1], 0x1'0000U);
+  EXPECT_EQ(registers.x[2], 0x1'0001U);
+  EXPECT_TRUE(call({kCall + 6, raw(kRam)}));
+  EXPECT_EQ(registers.x[0], 0U);
+  EXPECT_EQ(word(page_of_ram), 39U);
+  EXPECT_TRUE(call({kCall + 8, raw(kRam), raw(kRam) + 4 * kPageSize}));
+  EXPECT_EQ(registers.x[1], raw(kFresh));
+  EXPECT_EQ(registers.x[2], 1U);
+  EXPECT_TRUE(call({0x8400'0000}));
+  EXPECT_EQ(registers.x[0], 0x1'0001U);
+  EXPECT_TRUE(call({0xc400'00ff}));
+  EXPECT_EQ(registers.x[0], ~std::uint64_t{0});
+}
+
+TEST_F(RecRun, AHostCallTakesRegistersOutOfTheRealmsMemoryAndBringsThemBack) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  ASSERT_TRUE(memory.write_u64(page_of_ram + 0x100, 5, kRealmWorld));
+  ASSERT_TRUE(memory.write_u64(page_of_ram + 0x108, 0xc500'004b, kRealmWorld));
+  EXPECT_FALSE(call({kCall + 9, raw(kRam) + 0x100}));
+  EXPECT_EQ(left().reason, RecExit::kHostCall);
+  EXPECT_EQ(left().imm, 5U);
+  EXPECT_EQ(left().gprs[0], 0xc500'004bU);
+  RecEnter answer;
+  answer.gprs[0] = 0x3b;
+  EXPECT_EQ(enter(answer), RecExit::kRealm);
+  EXPECT_EQ(registers.x[0], 0U);
+  EXPECT_EQ(registers.pc, 0x2000U);
+  EXPECT_EQ(word(page_of_ram + 0x108), 0x3bU);
+}
+
+TEST_F(RecRun, AHostCallWhosePageHasGoneIsAnAbortForTheHost) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  EXPECT_FALSE(call({kCall + 9, raw(kRam)}));
+  ASSERT_RMI(rmm.rtt_data_unmap(rd, kRam, kFresh, {}));
+  EXPECT_EQ(enter(), RecExit::kSync);
+  EXPECT_EQ(left().hpfar, raw(kRam) >> 12U << 4U);
+}
+
+TEST_F(RecRun, MemoryIsTakenIntoUseThroughTheHost) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  EXPECT_EQ(rmm.translate(rd, kFresh).error(), Rmm::NoPlace::kEmpty);
+  EXPECT_FALSE(call({kCall + 7, raw(kFresh), raw(kFresh) + kPageSize, 1, 0}));
+  EXPECT_EQ(left().reason, RecExit::kRipasChange);
+  EXPECT_EQ(left().base, raw(kFresh));
+  EXPECT_EQ(left().ripas, 1U);
+  ASSERT_RMI(rmm.rtt_set_ripas(rd, rec, kFresh, kFresh + kPageSize));
+  EXPECT_EQ(enter(), RecExit::kRealm);
+  EXPECT_EQ(registers.x[1], raw(kFresh) + kPageSize);
+  EXPECT_EQ(rmm.translate(rd, kFresh).error(), Rmm::NoPlace::kUnmapped);
+  const Hpa fresh = granule();
+  ASSERT_RMI(rmm.rtt_data_map(rd, kFresh, kFresh + kPageSize, {}, one(fresh)));
+  ASSERT_TRUE(rmm.translate(rd, kFresh));
+  EXPECT_EQ(rmm.translate(rd, kFresh)->page, fresh);
+  // What the host takes away, the realm does not get back unasked.
+  ASSERT_RMI(rmm.rtt_data_unmap(rd, kFresh, kFresh + kPageSize, {}));
+  ASSERT_RMI(rmm.rtt_data_map(rd, kFresh, kFresh + kPageSize, {}, one(fresh)));
+  EXPECT_FALSE(rmm.translate(rd, kFresh));
+}
+
+TEST_F(RecRun, AHostMayRejectWhatItDoesNotWant) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  EXPECT_FALSE(call({kCall + 7, raw(kFresh), raw(kFresh) + kPageSize, 1, 0}));
+  EXPECT_EQ(enter({.flags = kRejectRipas}), RecExit::kRealm);
+  EXPECT_EQ(registers.x[1], raw(kFresh));
+  EXPECT_EQ(registers.x[2], 1U);
+}
+
+TEST_F(RecRun, OnlyAccessesOutsideOfTheProtectedHalfShowWhatTheyWere) {
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  hw::CpuExit store;
+  store.reason = hw::CpuExit::Reason::kMmio;
+  store.gpa = Gpa{Rtt::kProtected + 0x1234};
+  store.access = hw::GuestAccess::kWrite;
+  store.write = true;
+  store.size = 4;
+  store.data = 0xabcd;
+  rmm.rec_exit(rec, run_page, store);
+  EXPECT_EQ(left().reason, RecExit::kSync);
+  EXPECT_EQ(left().esr >> 26U, 0x24U);
+  EXPECT_EQ(left().esr >> 24U & 1U, 1U);  // ISV
+  EXPECT_EQ(left().far, 0x234U);
+  EXPECT_EQ(left().gprs[0], 0xabcdU);
+  EXPECT_EQ(enter({.flags = kEmulatedMmio}), RecExit::kRealm);
+  store.reason = hw::CpuExit::Reason::kFault;
+  store.gpa = kFresh + 8;
+  rmm.rec_exit(rec, run_page, store);
+  EXPECT_EQ(left().esr >> 24U & 1U, 0U);
+  EXPECT_EQ(left().far, 0U);
+  EXPECT_EQ(left().gprs[0], 0U);
+}
+
+}  // namespace
+}  // namespace teeio::rmm

@@ -1,0 +1,117 @@
+// What leaves do to root ports and IOMMUs over several calls: key refresh, large directories, the
+// invalidation queue.
+#include "unit/firmware/tdx/machine.h"
+
+namespace teeio::tdx {
+namespace {
+
+class Hardware : public Machine {
+ protected:
+  [[nodiscard]] bool admits() { return port.admit_trusted(0x0100).has_value(); }
+  std::uint32_t word_at(Hpa where) {
+    std::array<std::byte, 4> bytes{};
+    EXPECT_TRUE(memory.read(where, bytes).has_value());
+    return Reader(bytes).le<std::uint32_t>();
+  }
+};
+
+TEST_F(Hardware, KeysAreRefreshedWhileTheStreamCarries) {
+  connect();
+  for (const std::uint8_t key_set : std::array<std::uint8_t, 3>{1, 0, 1}) {
+    for (const KmObject object : {KmObject::kKeyProg, KmObject::kSetGo})
+      each_key(
+          [&](KmParameters key) {
+            ASSERT_OK(km(object, key));
+            EXPECT_TRUE(admits());
+          },
+          key_set);
+    EXPECT_CODE(km(KmObject::kSetGo, {.key_set = key_set}), Code::kIdeKmKeysNotReady);
+  }
+}
+
+TEST_F(Hardware, AStopOfTheDevicesKeysIsNoneOfTheRootPorts) {
+  connect();
+  ASSERT_OK(km(KmObject::kSetStop, {}));
+  EXPECT_TRUE(admits());
+  ASSERT_OK(module.tdh_ide_stream_block(kIommu, kStream));
+  EXPECT_FALSE(admits());
+}
+
+TEST_F(Hardware, ADirectoryOfSeveralPagesGoesOnAfterAnInterrupt) {
+  setup_iommu();
+  ASSERT_OK(dmar_add(dmar(DmarLevel::kRoot), page()));
+  const Hpa first = page();
+  ASSERT_EQ(page(), first + kPageSize);
+  DmarValue value = dmar_value(DmarLevel::kContext, first);
+  value[0] |= 3U << 9U;  // 1024 entries
+  const DmarIndex index = dmar(DmarLevel::kContext);
+  const std::uint64_t before = module.pages_owned();
+  inject_once("TDH.DMAR.ADD interrupted");
+  EXPECT_CODE(module.tdh_dmar_add(index, value), Code::kInterruptedResumable);
+  EXPECT_EQ(module.pages_owned(), before + 2);
+  EXPECT_EQ(dmar_state(module.tdh_dmar_read(index).rdx), DmarState::kFree);
+  DmarValue other = value;
+  other[0] ^= 1U << 9U;
+  EXPECT_CODE(module.tdh_dmar_add(index, other), Code::kOperandInvalid);
+  ASSERT_OK(module.tdh_dmar_add(index, value));
+  EXPECT_EQ(dmar_state(module.tdh_dmar_read(index).rdx), DmarState::kPresent);
+  EXPECT_EQ(module.tdh_dmar_read(index).r8, value[0]);
+
+  ASSERT_OK(module.tdh_dmar_block(index));
+  ASSERT_OK(module.tdh_iq_inv_request(index));
+  ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+  inject_once("TDH.DMAR.REMOVE interrupted");
+  EXPECT_CODE(module.tdh_dmar_remove(index), Code::kInterruptedResumable);
+  const LeafResult removed = module.tdh_dmar_remove(index);
+  ASSERT_OK(removed);
+  EXPECT_EQ(removed.rcx, raw(first));
+  EXPECT_EQ(module.pages_owned(), before);
+}
+
+TEST_F(Hardware, ADirectoryOfOnePageIsNotInterrupted) {
+  setup_iommu();
+  ASSERT_OK(dmar_add(dmar(DmarLevel::kRoot), page()));
+  inject_once("TDH.DMAR.ADD interrupted");
+  ASSERT_OK(dmar_add(dmar(DmarLevel::kContext), page()));
+}
+
+TEST_F(Hardware, AnInvalidationIsDoneWhenTheIommuHasPassedIt) {
+  connect();
+  TestTd td = running_td();
+  bind(td);
+  const DmarIndex index = dmar(DmarLevel::kPasid);
+  const Hpa status = page();
+  ASSERT_OK(module.tdh_dmar_block(index));
+  ASSERT_OK(module.tdh_iq_inv_request(index, wait_descriptor(7, status)));
+  inject_once("the invalidation queue lags");
+  ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+  EXPECT_EQ(word_at(status), 0U);
+  EXPECT_CODE(module.tdh_dmar_remove(index), Code::kDmarInvalidInvState);
+  ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+  EXPECT_EQ(word_at(status), 7U);
+  ASSERT_OK(module.tdh_dmar_remove(index));
+}
+
+TEST_F(Hardware, AStatusWriteToAPageOfATdIsLost) {
+  connect();
+  TestTd td = running_td();
+  bind(td);
+  const Hpa secret = private_page(td, kRamGpa);
+  ASSERT_OK(module.tdh_dmar_block(dmar(DmarLevel::kPasid)));
+  ASSERT_OK(module.tdh_iq_inv_request(dmar(DmarLevel::kPasid), wait_descriptor(7, secret)));
+  ASSERT_OK(module.tdh_iq_inv_process(kIommu));
+  std::array<std::byte, 4> bytes{};
+  ASSERT_TRUE(memory.read(secret, bytes, hw::KeyId{1}).has_value());
+  EXPECT_EQ(Reader(bytes).le<std::uint32_t>(), 0U);
+}
+
+TEST_F(Hardware, TheTdOfARunningVcpuKeepsItsRootPage) {
+  TestTd td = running_td();
+  ASSERT_OK(module.begin_vp_enter(td.vp));
+  EXPECT_CODE(module.tdh_mng_vpflushdone(td.tdr), Code::kOperandBusy);
+  ASSERT_OK(module.tdh_mem_track(td.tdr));
+  module.end_vp_enter(td.vp, TdExit::kOrdinary);
+}
+
+}  // namespace
+}  // namespace teeio::tdx

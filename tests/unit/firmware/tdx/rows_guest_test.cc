@@ -1,0 +1,149 @@
+// What makes each check of a guest's leaves fail: see rows_test.cc.
+#include "unit/firmware/tdx/rows.h"
+
+namespace teeio::tdx {
+namespace {
+
+using M = Story;
+using enum Operand;
+
+/// A TD whose vCPU has run: its calls are handled after it has left.
+void running(M& m) {
+  m.td = m.running_td();
+  m.inside(m.td, [] {});
+  m[kRcx] = raw(M::kRamGpa);
+}
+void with_pending_page(M& m) {
+  running(m);
+  EXPECT_OK(m.module.tdh_mem_page_aug(m.td.tdr, M::kRamGpa, Level::k4K, m.page()));
+}
+/// The guest means a larger page than the host has mapped.
+void smaller_pages(M& m) {
+  m.level = Level::k2M;
+  m[kRcx] = raw(m.gpa()) & ~(level_bytes(Level::k2M) - 1);
+}
+/// A locked function, and the guest is there.
+void bound(M& m) {
+  m.connect();
+  m.td = m.running_td();
+  m.bind(m.td);
+  m.inside(m.td, [] {});
+}
+void validated(M& m) {
+  bound(m);
+  m.validate(m.td);
+}
+void with_mmio(M& m) {
+  validated(m);
+  EXPECT_OK(m.module.tdh_mmio_map(m.td.tdr, M::kMmioGpa, Level::k4K, M::kBar));
+  m[kRcx] = raw(M::kMmioGpa);
+  m.guest_handle = m.handle();
+}
+void another_td(M& m) { m.the_devif().tdr = m.page(); }
+void not_valid(M& m) { m.the_devif().valid = false; }
+/// The device's answer to the guest is there.
+void answers(M& m, std::optional<wire::TdispBody> body) {
+  Devif& devif = m.the_devif();
+  devif.out_tdisp_req = false;
+  devif.td_request = TdRequest::kAvailable;
+  m.device.answer_instead = std::move(body);
+  EXPECT_OK(m.module.tdg_devif_request(m.td.vp, M::kFunction, DevifRequest::kState));
+  EXPECT_OK(m.relay_guest());
+}
+void answered(M& m) {
+  validated(m);
+  answers(m, std::nullopt);
+  m.private_page(m.td, M::kRamGpa);
+  m.buffer = M::kRamGpa;
+}
+
+const Cases kGuestCases{
+    {.row = &row::kTdgVpInfo,
+     .prepare = running,
+     .call = [](M& m) { return m.module.tdg_vp_info(m.td.vp); },
+     .wrong = {}},
+    {.row = &row::kTdgMemPageAccept,
+     .prepare = with_pending_page,
+     .call = [](M& m) { return m.module.tdg_mem_page_accept(m.td.vp, m.gpa(), m.level).leaf; },
+     .wrong = {{"size", smaller_pages},
+               {"accepted",
+                [](M& m) { EXPECT_OK(m.module.tdg_mem_page_accept(m.td.vp, m.gpa(), m.level)); }}}},
+    {.row = &row::kTdgMmioAccept,
+     .prepare = with_mmio,
+     .call =
+         [](M& m) {
+           return m.module.tdg_mmio_accept(m.td.vp, m.gpa(), m.level, m.guest_handle).leaf;
+         },
+     .wrong = {{"handle", [](M& m) { m.guest_handle |= 8; }},
+               {"size",
+                [](M& m) {
+                  smaller_pages(m);
+                  const std::uint64_t offset = m.the_td().mmio_offset;
+                  m.guest_handle = (raw(M::kBar) & ~(level_bytes(m.level) - 1)) + offset;
+                }},
+               {"accepted",
+                [](M& m) {
+                  EXPECT_OK(m.module.tdg_mmio_accept(m.td.vp, m.gpa(), m.level, m.guest_handle));
+                }},
+               {"offset", [](M& m) { m.guest_handle += kPageSize; }}}},
+    {.row = &row::kTdgDmarAccept,
+     .prepare = validated,
+     .call = [](M& m) { return m.module.tdg_dmar_accept(m.td.vp, m.function); },
+     .wrong = {{"valid", not_valid},
+               {"owner", another_td},
+               {"locked", [](M& m) { m.the_devif().state = TdiState::kUnlocked; }},
+               {"dmar", [](M& m) { m.state().dmar.clear(); }},
+               {"dmar_table", [](M& m) { m.hold_page(m.the_iommu().root_table); }},
+               {"state",
+                [](M& m) { EXPECT_OK(m.module.tdh_dmar_block(M::dmar(DmarLevel::kPasid))); }}}},
+    {.row = &row::kTdgDevifValidate,
+     .prepare = bound,
+     .call = [](M& m) { return m.module.tdg_devif_validate(m.td.vp, m.function, m.info_hash); },
+     .wrong = {{"owner", another_td},
+               {"hash", [](M& m) { m.info_hash[0] ^= 1; }},
+               {"already", [](M& m) { m.validate(m.td); }}}},
+    {.row = &row::kTdgDevifRd,
+     .prepare = validated,
+     .call = [](M& m) { return m.module.tdg_devif_rd(m.td.vp, m.function, m.field); },
+     .wrong = {{"valid", not_valid},
+               {"owner", another_td},
+               {"field", [](M& m) { m.field = DevifField{9}; }}}},
+    {.row = &row::kTdgDevifRequest,
+     .prepare = validated,
+     .call = [](M& m) { return m.module.tdg_devif_request(m.td.vp, m.function, m.request); },
+     .wrong = {{"code", [](M& m) { m.request = DevifRequest::kLock; }},
+               {"valid", not_valid},
+               {"owner", another_td},
+               {"error",
+                [](M& m) {
+                  m.request = DevifRequest::kStart;
+                  m.the_devif().state = TdiState::kError;
+                }},
+               {"slot", [](M& m) { m.the_devif().td_request = TdRequest::kRequested; }},
+               {"report",
+                [](M& m) {
+                  m.request = DevifRequest::kReport;
+                  m.the_devif().report_length = 0;
+                }}}},
+    {.row = &row::kTdgDevifResponse,
+     .prepare = answered,
+     .call = [](M& m) { return m.module.tdg_devif_response(m.td.vp, m.function, m.buffer).leaf; },
+     .wrong = {{"buffer", [](M& m) { m.buffer = Gpa{kSharedGpaBit}; }},
+               {"valid", not_valid},
+               {"owner", another_td},
+               {"slot", [](M& m) { m.the_devif().td_request = TdRequest::kGenerated; }},
+               {"header",
+                [](M& m) {
+                  m.device.answers_for = 0x0199;
+                  answers(m, std::nullopt);
+                }},
+               {"for_vmm", [](M& m) { answers(m, wire::TdispStopInterfaceResponse{}); }},
+               {"message", [](M& m) { answers(m, wire::TdispVersion{{0x10}}); }},
+               {"configuration", [](M& m) {
+                  wire::TdispReport report = m.device.report;
+                  report.interface_info |= wire::kInfoAts;
+                  answers(m, wire::TdispInterfaceReportPortion{0, report.encode()});
+                }}}}};
+
+}  // namespace
+}  // namespace teeio::tdx

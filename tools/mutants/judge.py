@@ -1,0 +1,172 @@
+"""Which tests reach a mutant, and whether one of them notices it."""
+
+import json
+import re
+import shlex
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tree import Ended, run
+
+WAITS = 20  # seconds by the clock, for a test that does nothing but wait
+CHUNK = 150  # cases of one GoogleTest program in one process
+
+
+@dataclass
+class Test:
+    name: str
+    command: list
+    folder: str
+    case: str = ""  # GoogleTest's name of it, where it is one
+    wants: str = ""  # a regular expression that the output must have
+    fails: bool = False
+    limit: float = 60
+    env: dict = field(default_factory=dict)
+    seconds: float = 0.0
+    reached: frozenset = frozenset()
+
+    @property
+    def room(self):
+        return self.name.split(":")[0].replace("_", "/")
+
+
+class Judge:
+    def __init__(self, tree, build, limit):
+        self.tree, self.build_folder, self.limit = tree, build, limit
+        self.tests = {}
+
+    # -- what tests there are --------------------------------------------------
+
+    def find(self, pattern, explore=()):
+        ran = run(f"ctest --test-dir {self.build_folder} --show-only=json-v1", self.tree.copy,
+                  self.tree.via)
+        if ran.status != 0:
+            raise Ended(f"ctest says: {ran.output[-500:]}")
+        for listed in json.loads(ran.output[ran.output.index("{"):])["tests"]:
+            name = listed["name"].split("  #")[0]
+            if "command" not in listed or not re.search(pattern, name):
+                continue
+            properties = {p["name"]: p["value"] for p in listed.get("properties", [])}
+            if properties.get("DISABLED"):
+                continue
+            wants = properties.get("PASS_REGULAR_EXPRESSION", "")
+            wants = "|".join(wants) if isinstance(wants, list) else wants
+            case = next((a.split("=", 1)[1] for a in listed["command"]
+                         if a.startswith("--gtest_filter=")), "")
+            env = dict(e.split("=", 1) for e in properties.get("ENVIRONMENT", []))
+            self.tests[name] = Test(name, listed["command"], properties.get("WORKING_DIRECTORY", "."),
+                                    case, wants, bool(properties.get("WILL_FAIL")),
+                                    float(properties.get("TIMEOUT", 60)), env)
+
+    @staticmethod
+    def _shell(test, seconds, command=None):
+        """Ends by itself after so many seconds of processor."""
+        return f"ulimit -t {int(seconds) + 1} && cd {shlex.quote(test.folder)} && " \
+               f"exec {shlex.join(command or test.command)}"
+
+    @staticmethod
+    def _passed(test, ran):
+        status, output = ran.status, ran.output
+        if test.wants:
+            return re.search(test.wants, output) is not None
+        return status is not None and (status != 0) == test.fails or \
+            status == 77 or "[  SKIPPED ]" in output
+
+    # -- what they reach -------------------------------------------------------
+
+    def record(self, test, path):
+        """Runs a test without a mutant; False when it fails by itself."""
+        Path(path).write_bytes(bytes(1 << 16))
+        ran = run(self._shell(test, self.limit * 3), self.tree.copy, self.tree.via,
+                  {**test.env, "TEEIO_MUTANT_REACHED": str(path)}, WAITS + 20 * self.limit)
+        test.seconds = ran.seconds
+        reached = Path(path).read_bytes()
+        by_number = {m.number: m.key for m in self.tree.mutants}
+        test.reached = frozenset(by_number[i] for i, b in enumerate(reached) if b and i in by_number)
+        return self._passed(test, ran)
+
+    def learn(self, known_path, pool, again, say):
+        """Runs each test that is not known yet once, without a mutant."""
+        known = json.loads(known_path.read_text()) if known_path.exists() and not again else {}
+        new = [t for t in self.tests.values() if t.name not in known]
+        for name, (seconds, reached, passed) in known.items():
+            if name in self.tests:
+                self.tests[name].seconds, self.tests[name].reached = seconds, frozenset(reached)
+        done = 0
+
+        def one(test):
+            # Where the tests run may not be where this runs, but what git ignores is shared.
+            with tempfile.NamedTemporaryFile(dir=known_path.parent) as file:
+                return test, self.record(test, file.name)
+
+        for test, passed in pool.map(one, new):
+            known[test.name] = (round(test.seconds, 3), sorted(test.reached), passed)
+            done += 1
+            if done % 50 == 0:
+                say(f"{done}/{len(new)} tests run once")
+        known_path.write_text(json.dumps(known))
+        for name, (_, _, passed) in known.items():
+            if not passed and name in self.tests:
+                say(f"left out, fails or takes too long by itself: {name}")
+                del self.tests[name]
+
+    # -- one mutant ------------------------------------------------------------
+
+    def try_mutant(self, mutant, budget):
+        """(test that noticed it or None, how, tests run, tests left out for the budget)."""
+        able = [t for t in self.tests.values() if mutant.key in t.reached]
+        room = str(Path(mutant.file).parent).removeprefix("src/")
+        able.sort(key=lambda t: (t.room != room, len(t.reached) * max(t.seconds, 0.02)))
+        chosen, spent = [], 0.0
+        for test in able:
+            if spent + test.seconds <= budget or not chosen:
+                chosen.append(test)
+                spent += test.seconds
+        for group in self._groups(chosen):
+            caught = self._try_group(group, mutant.number)
+            if caught is not None:
+                return *caught, len(chosen), len(able) - len(chosen)
+        return None, "", len(chosen), len(able) - len(chosen)
+
+    @staticmethod
+    def _groups(tests):
+        """Cases of one program together; the order of the first of each stays."""
+        groups = {}
+        for i, test in enumerate(tests):
+            which = (test.command[0], sum(1 for t in tests[:i] if t.command[0] == test.command[0])
+                     // CHUNK) if test.case else test.name
+            groups.setdefault(which, []).append(test)
+        return groups.values()
+
+    def _try_group(self, group, number):
+        first = group[0]
+        command = list(first.command)
+        if first.case:
+            command = [first.command[0], "--gtest_filter=" + ":".join(t.case for t in group),
+                       "--gtest_fail_fast", "--gtest_brief=0"]
+        usual = sum(t.seconds for t in group)
+        ran = run(self._shell(first, 4 + 5 * usual, command), self.tree.copy, self.tree.via,
+                  {**first.env, "TEEIO_MUTANT": str(number)}, WAITS + 20 * usual)
+        if ran.status is None:
+            return self._last(group, ran.output), "takes too long"
+        if self._passed(first, ran) and (not first.case or ran.status == 0):
+            return None
+        return self._last(group, ran.output), self._how(ran.output)
+
+    @staticmethod
+    def _last(group, output):
+        if not group[0].case:
+            return group[0].name
+        failed = re.findall(r"^\[  FAILED  \] ([^\s,]+)", output, re.M) or \
+            re.findall(r"^\[ RUN      \] (\S+)", output, re.M)
+        case = (failed[0] if re.search(r"^\[  FAILED  \]", output, re.M) else failed[-1]) if failed else ""
+        return next((t.name for t in group if t.case == case), group[0].name)
+
+    @staticmethod
+    def _how(output):
+        """The rule or check that spoke, where one did."""
+        found = re.search(r"\b(R\d+): ", output) or \
+            re.search(r"(use after free|after it was freed|deadlock|lost wake-up|livelock|reference is dropped"
+                      r"|locks what it holds|lock order|as at boot|AddressSanitizer)", output)
+        return found.group(1) if found else ""

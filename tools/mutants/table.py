@@ -1,0 +1,60 @@
+"""docs/mutants.md, and the hand-made list of equivalent mutants."""
+
+import tomllib
+from collections import Counter
+
+HEAD = "<!-- From here on written by tools/mutate; what stands above is kept. -->"
+
+
+def equivalents(path):
+    """key -> reason."""
+    if not path.exists():
+        return {}
+    listed = tomllib.loads(path.read_text()).get("equivalent", [])
+    for entry in listed:
+        if not entry.get("reason") or not entry.get("mutant"):
+            raise SystemExit(f"mutate: {path}: each entry has `mutant` and `reason`")
+    return {entry["mutant"]: " ".join(entry["reason"].split()) for entry in listed}
+
+
+def cell(text):
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def code(text):
+    return "`" + cell(text).replace("`", "'") + "`"
+
+
+def write(path, results, equivalent, mutants, said):
+    before = path.read_text().split(HEAD)[0] if path.exists() else "# Mutants\n\n"
+    by_key = {m.key: m for m in mutants}
+    judged = [(by_key[k], r) for k, r in results.items() if k in by_key]
+    judged.sort(key=lambda mr: mr[0].number)
+    real = [(m, r) for m, r in judged if m.key not in equivalent]
+    caught = [(m, r) for m, r in real if r["by"]]
+    lines = [before + HEAD, "", said, ""]
+    share = 100 * len(caught) / len(real) if real else 0
+    lines.append(f"**{len(judged)} mutants were tried: {len(judged) - len(real)} are equivalent, "
+                 f"{len(caught)} of the other {len(real)} were caught ({share:.1f} %).**")
+    for title, name in (("rule", lambda m: m.rule),
+                        ("room", lambda m: m.file.removeprefix("src/").rsplit("/", 1)[0])):
+        lines += ["", f"| {title} | tried | equivalent | caught | survived |", "|---|---|---|---|---|"]
+        counts = Counter(name(m) for m, _ in judged)
+        good = Counter(name(m) for m, _ in caught)
+        all_real = Counter(name(m) for m, _ in real)
+        lines += [f"| `{n}` | {counts[n]} | {counts[n] - all_real[n]} | {good[n]} | "
+                  f"{all_real[n] - good[n]} |" for n in sorted(counts)]
+    lines += ["", "## Survived", "", "| place | function | rule | what stood there |", "|---|---|---|---|"]
+    lines += [f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | {code(m.code)} |"
+              for m, r in real if not r["by"]]
+    lines += ["", "## Equivalent", "", "| place | function | rule | what stood there | why |",
+              "|---|---|---|---|---|"]
+    lines += [f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | {code(m.code)} | "
+              f"{cell(equivalent[m.key])} |" for m, r in judged if m.key in equivalent]
+    lines += ["", "## Caught", "", "| place | function | rule | what stood there | by |", "|---|---|---|---|---|"]
+    for m, r in caught:
+        how = f" ({r['how']})" if r["how"] else ""
+        lines.append(f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | "
+                     f"{code(m.code)} | {cell(r['by'])}{how} |")
+    path.write_text("\n".join(lines) + "\n")
+    return share
