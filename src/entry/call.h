@@ -19,6 +19,10 @@
 #include "object/file.h"
 #include "object/trace.h"
 
+namespace teeio::mock {
+class Bench;
+}
+
 namespace teeio::entry {
 
 /// The host's rooms as the handlers reach them. Made by machine/.
@@ -30,6 +34,7 @@ struct Host {
   tsm::PciTsm& tsm;
   abi::AbiProfile profile = abi::AbiProfile::kTeeio;
   vfio::ContainerKind container = vfio::ContainerKind::kType1;
+  mock::Bench* bench = nullptr;  ///< null: a kernel without CONFIG_IOMMUFD_TEST
 };
 
 /// One ioctl on its way.

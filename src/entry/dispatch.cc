@@ -6,6 +6,7 @@
 #include "entry/describe.h"
 #include "entry/kvm_handlers.h"
 #include "host/iommufd/context.h"
+#include "host/iommufd/event_queue.h"
 #include "host/kvm/vcpu.h"
 #include "host/kvm/vm_file.h"
 
@@ -18,6 +19,9 @@ using object::Lane;
 Lane lane_of(FileKind kind) {
   switch (kind) {
     case FileKind::kIommu:
+    case FileKind::kIommuFaults:
+    case FileKind::kIommuEvents:
+    case FileKind::kIommuTestAccess:
       return Lane::kIommufd;
     case FileKind::kVfioDevice:
     case FileKind::kVfioGroup:
@@ -58,6 +62,9 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
     case FileKind::kKvmVfioDevice:
       return static_cast<kvm::VfioDevice&>(file).vm().check_usable(caller.mm_id());
     case FileKind::kIommu:
+    case FileKind::kIommuFaults:
+    case FileKind::kIommuEvents:
+    case FileKind::kIommuTestAccess:
     case FileKind::kVfioGroup:
     case FileKind::kKvm:
     case FileKind::kGuestMemfd:
@@ -67,6 +74,10 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
       return {};
   }
   return {};
+}
+
+bool is_event_queue(const object::File& file) {
+  return file.kind() == FileKind::kIommuFaults || file.kind() == FileKind::kIommuEvents;
 }
 
 std::optional<Bdf> function_of(object::File& file) {
@@ -125,6 +136,7 @@ Result<std::size_t> Dispatch::read(mm::Caller& caller, object::File& file, std::
   const object::OriginScope origin(origin_of(caller, "read"));
   if (file.kind() == FileKind::kAttribute)
     return static_cast<AttributeFile&>(file).read(offset, out);
+  if (is_event_queue(file)) return static_cast<iommufd::EventQueueFile&>(file).read(out);
   if (file.kind() != FileKind::kVfioDevice) return fail(Errno::kInval, "the file cannot be read");
   TEEIO_TRY(precheck(caller, file, nullptr));
   vfio::Device& device = static_cast<vfio::DeviceFile&>(file).device();
@@ -145,6 +157,7 @@ Result<std::size_t> Dispatch::write(mm::Caller& caller, object::File& file, std:
     if (!done) arrow.refuse(done.error());
     return done;
   }
+  if (is_event_queue(file)) return static_cast<iommufd::EventQueueFile&>(file).write(in);
   if (file.kind() != FileKind::kVfioDevice)
     return fail(Errno::kInval, "the file cannot be written");
   TEEIO_TRY(precheck(caller, file, nullptr));

@@ -8,6 +8,7 @@
 #include "entry/kvm_handlers.h"
 #include "host/dmabuf/dmabuf.h"
 #include "host/iommufd/context.h"
+#include "host/iommufd/event_queue.h"
 #include "host/kvm/gmem.h"
 #include "host/kvm/vcpu.h"
 #include "host/sysfs/system.h"
@@ -100,7 +101,9 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
     case FileKind::kAttribute:
       return static_cast<AttributeFile&>(file).mmap();
     case FileKind::kIommu:
-      return fail(Errno::kNxio, "the iommufd has no such mapping");
+      return static_cast<iommufd::Context&>(file).mappings().map(
+          offset, (length + (kPageSize - 1)) & ~(kPageSize - 1),
+          (flags & kMapTypeMask) != kMapPrivate, (prot & kProtExec) != 0);
     case FileKind::kDmaBuf:
       return fail(Errno::kInval, "a VFIO dma-buf is not for the CPU");
     case FileKind::kVfioGroup:
@@ -109,6 +112,9 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
     case FileKind::kKvmVm:
     case FileKind::kKvmVfioDevice:
     case FileKind::kGuestMemfd:
+    case FileKind::kIommuFaults:
+    case FileKind::kIommuEvents:
+    case FileKind::kIommuTestAccess:
     case FileKind::kForeign:
       break;
   }
@@ -121,7 +127,29 @@ void Dispatch::set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFil
   } else if (file.kind() == FileKind::kKvmVcpu) {
     (void)mapped->expose(0, kVcpuMmapSize);
     static_cast<kvm::Vcpu&>(file).set_mapped_file(std::move(mapped));
+  } else if (file.kind() == FileKind::kIommu) {
+    static_cast<iommufd::Context&>(file).mappings().set_file(std::move(mapped));
   }
+}
+
+SystemCalls::Polling Dispatch::polling(object::File& file) {
+  if (file.kind() == FileKind::kIommuFaults) return Polling::kReadableWritable;
+  return file.kind() == FileKind::kIommuEvents ? Polling::kReadable : Polling::kAlways;
+}
+
+std::size_t Dispatch::record_bytes(object::File& file) {
+  if (polling(file) == Polling::kAlways) return 1;
+  return static_cast<iommufd::EventQueueFile&>(file).record_bytes();
+}
+
+void Dispatch::put_back(object::File& file, ByteView bytes) {
+  if (polling(file) != Polling::kAlways)
+    static_cast<iommufd::EventQueueFile&>(file).put_back(bytes);
+}
+
+void Dispatch::set_readiness(object::File& file, std::unique_ptr<mm::Readiness> readiness) {
+  if (polling(file) != Polling::kAlways)
+    static_cast<iommufd::EventQueueFile&>(file).set_readiness(std::move(readiness));
 }
 
 FileStat Dispatch::stat(object::File& file) {
@@ -156,6 +184,9 @@ FileStat Dispatch::stat(object::File& file) {
     case FileKind::kKvmVm:
     case FileKind::kKvmVcpu:
     case FileKind::kKvmVfioDevice:
+    case FileKind::kIommuFaults:
+    case FileKind::kIommuEvents:
+    case FileKind::kIommuTestAccess:
     case FileKind::kForeign:
       return {.mode = 0600, .rdev = 0, .size = 0};  // anon_inode: no file type
   }
@@ -175,6 +206,9 @@ SystemCalls::Position Dispatch::position(object::File& file) {
       return {.seekable = true, .positional = false, .from_end = true};
     case FileKind::kKvmVfioDevice:
     case FileKind::kGuestMemfd:
+    case FileKind::kIommuFaults:
+    case FileKind::kIommuEvents:
+    case FileKind::kIommuTestAccess:
       return {.positional = false};
     case FileKind::kIommu:
     case FileKind::kVfioDevice:

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "abi/iommufd.h"
+#include "abi/iommufd_test.h"
 #include "entry/argument.h"
 
 namespace teeio::entry::iommufd_arguments {
@@ -26,6 +27,29 @@ inline constexpr Word kBitmapFlags[] = {TEEIO_WORD(IOMMU_HWPT_GET_DIRTY_BITMAP_N
 inline constexpr Word kViommuTypes[] = {TEEIO_WORD(IOMMU_VIOMMU_TYPE_DEFAULT)};
 inline constexpr Word kTsmOps[] = {TEEIO_WORD(IOMMU_VDEVICE_TSM_BIND),
                                    TEEIO_WORD(IOMMU_VDEVICE_TSM_UNBIND)};
+inline constexpr Word kTestOps[] = {TEEIO_WORD(IOMMU_TEST_OP_ADD_RESERVED),
+                                    TEEIO_WORD(IOMMU_TEST_OP_MOCK_DOMAIN),
+                                    TEEIO_WORD(IOMMU_TEST_OP_MD_CHECK_MAP),
+                                    TEEIO_WORD(IOMMU_TEST_OP_MD_CHECK_REFS),
+                                    TEEIO_WORD(IOMMU_TEST_OP_CREATE_ACCESS),
+                                    TEEIO_WORD(IOMMU_TEST_OP_DESTROY_ACCESS_PAGES),
+                                    TEEIO_WORD(IOMMU_TEST_OP_ACCESS_PAGES),
+                                    TEEIO_WORD(IOMMU_TEST_OP_ACCESS_RW),
+                                    TEEIO_WORD(IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT),
+                                    TEEIO_WORD(IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE),
+                                    TEEIO_WORD(IOMMU_TEST_OP_ACCESS_REPLACE_IOAS),
+                                    TEEIO_WORD(IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS),
+                                    TEEIO_WORD(IOMMU_TEST_OP_DIRTY),
+                                    TEEIO_WORD(IOMMU_TEST_OP_MD_CHECK_IOTLB),
+                                    TEEIO_WORD(IOMMU_TEST_OP_TRIGGER_IOPF),
+                                    TEEIO_WORD(IOMMU_TEST_OP_DEV_CHECK_CACHE),
+                                    TEEIO_WORD(IOMMU_TEST_OP_TRIGGER_VEVENT),
+                                    TEEIO_WORD(IOMMU_TEST_OP_PASID_ATTACH),
+                                    TEEIO_WORD(IOMMU_TEST_OP_PASID_REPLACE),
+                                    TEEIO_WORD(IOMMU_TEST_OP_PASID_DETACH),
+                                    TEEIO_WORD(IOMMU_TEST_OP_PASID_CHECK_HWPT),
+                                    TEEIO_WORD(IOMMU_TEST_OP_DMABUF_GET),
+                                    TEEIO_WORD(IOMMU_TEST_OP_DMABUF_REVOKE)};
 
 inline constexpr Field kDestroy[] = {TEEIO_FIELD(iommu_destroy, id, kNumber)};
 inline constexpr Field kIoasAlloc[] = {TEEIO_FIELD(iommu_ioas_alloc, flags, kHex),
@@ -126,5 +150,7 @@ inline constexpr Field kGuestRequest[] = {
     TEEIO_FIELD(iommu_vdevice_tsm_guest_request, type, kNumber),
     TEEIO_FIELD(iommu_vdevice_tsm_guest_request, req_len, kNumber),
     TEEIO_FIELD(iommu_vdevice_tsm_guest_request, resp_len, kNumber)};
+inline constexpr Field kTest[] = {TEEIO_FIELD(iommu_test_cmd, op, kEnum, kTestOps),
+                                  TEEIO_FIELD(iommu_test_cmd, id, kNumber)};
 
 }  // namespace teeio::entry::iommufd_arguments

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "entry/call.h"
+#include "entry/copy.h"
 #include "host/iommufd/context.h"
 
 namespace teeio::entry {
@@ -11,6 +12,16 @@ namespace teeio::entry {
 inline iommufd::Context& context(Call& call) { return static_cast<iommufd::Context&>(call.file); }
 inline std::unexpected<Error> unknown_flag() {
   return fail(Errno::kOpNotSupp, "a flag or reserved field is set that this ABI does not know");
+}
+
+/// Copies a new object's id out, or destroys the object.
+template <class T>
+Result<std::int64_t> finish_alloc(Call& call, const T& arg, std::uint32_t id) {
+  if (auto out = copy_struct_out(call.memory(), call.argument, arg, arg.size); !out) {
+    (void)context(call).destroy(id);
+    return std::unexpected(out.error());
+  }
+  return 0;
 }
 
 // The handlers behind iommufd_rows(), one an ioctl: decode, one call, encode.
@@ -31,6 +42,7 @@ Result<std::int64_t> ioctl_hwpt_set_dirty_tracking(Call& call);
 Result<std::int64_t> ioctl_hwpt_get_dirty_bitmap(Call& call);
 Result<std::int64_t> ioctl_fault_queue_alloc(Call& call);
 Result<std::int64_t> ioctl_get_hw_info(Call& call);
+Result<std::int64_t> ioctl_iommufd_test(Call& call);
 Result<std::int64_t> ioctl_viommu_alloc(Call& call);
 Result<std::int64_t> ioctl_veventq_alloc(Call& call);
 Result<std::int64_t> ioctl_hw_queue_alloc(Call& call);

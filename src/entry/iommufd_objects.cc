@@ -2,39 +2,11 @@
 #include "abi/proposed.h"
 #include "entry/copy.h"
 #include "entry/iommufd_handlers.h"
+#include "entry/program_data.h"
 
 // As iommufd_ioas.cc; Linux drivers/iommu/iommufd/{hw_pagetable,device,viommu}.c.
 
 namespace teeio::entry {
-namespace {
-
-/// Copies a new object's id out, or destroys the object.
-template <class T>
-Result<std::int64_t> finish_alloc(Call& call, const T& arg, std::uint32_t id) {
-  if (auto out = copy_struct_out(call.memory(), call.argument, arg, arg.size); !out) {
-    (void)context(call).destroy(id);
-    return std::unexpected(out.error());
-  }
-  return 0;
-}
-
-}  // namespace
-
-Result<std::int64_t> ioctl_hwpt_alloc(Call& call) {
-  using Arg = abi::iommu_hwpt_alloc;
-  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument,
-                                            offsetof(Arg, __reserved) + sizeof(Arg::__reserved)));
-  if (arg.__reserved != 0 || arg.__reserved2 != 0) return unknown_flag();
-  const iommufd::Context::HwptAlloc alloc{.flags = arg.flags,
-                                          .dev_id = arg.dev_id,
-                                          .pt_id = arg.pt_id,
-                                          .data_type = arg.data_type,
-                                          .data_length = arg.data_len,
-                                          .fault_id = arg.fault_id};
-  TEEIO_ASSIGN(arg.out_hwpt_id, context(call).hwpt_alloc(alloc));
-  return finish_alloc(call, arg, arg.out_hwpt_id);
-}
-
 Result<std::int64_t> ioctl_get_hw_info(Call& call) {
   using Arg = abi::iommu_hw_info;
   TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument,
@@ -57,7 +29,7 @@ Result<std::int64_t> ioctl_get_hw_info(Call& call) {
   }
   arg.data_len = static_cast<std::uint32_t>(data.size());
   arg.out_data_type = info.iommu.type;
-  arg.out_max_pasid_log2 = 0;
+  arg.out_max_pasid_log2 = info.max_pasid_log2;
   arg.out_capabilities = info.capabilities;
   TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
   return 0;
@@ -76,10 +48,11 @@ Result<std::int64_t> ioctl_viommu_alloc(Call& call) {
     type = IOMMU_VIOMMU_TYPE_TSM;
   else if (type == IOMMU_VIOMMU_TYPE_TSM)
     type = ~0U;
+  ProgramData data(call.memory(), arg.data_uptr, type, arg.data_len);
   TEEIO_ASSIGN(
       arg.out_viommu_id,
       context(call).viommu_alloc(
-          {.flags = arg.flags, .type = type, .dev_id = arg.dev_id, .hwpt_id = arg.hwpt_id}));
+          {.flags = arg.flags, .type = type, .dev_id = arg.dev_id, .hwpt_id = arg.hwpt_id}, data));
   return finish_alloc(call, arg, arg.out_viommu_id);
 }
 

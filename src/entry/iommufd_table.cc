@@ -1,4 +1,5 @@
 #include "abi/iommufd.h"
+#include "abi/iommufd_test.h"
 #include "abi/proposed.h"
 #include "abi/vfio.h"
 #include "entry/iommufd_arguments.h"
@@ -27,22 +28,22 @@ constexpr Row kRows[] = {
     {IOMMU_OPTION, "IOMMU_OPTION", ioctl_iommu_option, kOption, Support::kPartial,
      "RLIMIT_MODE is kept but nothing is charged"},
     {IOMMU_HWPT_ALLOC, "IOMMU_HWPT_ALLOC", ioctl_hwpt_alloc, kHwptAlloc, Support::kPartial,
-     "paging domains and NEST_PARENT; no nested, dirty-tracking, PASID or fault-capable ones"},
+     "nested and dirty-tracking ones on the mock IOMMU only; no function of a card asks for pages"},
     {IOMMU_HWPT_INVALIDATE, "IOMMU_HWPT_INVALIDATE", ioctl_hwpt_invalidate, kInvalidate,
-     Support::kPartial, "arguments and ids are checked; there is no nested HWPT to invalidate"},
+     Support::kPartial,
+     "the mock IOMMU makes the nested HWPTs and vIOMMUs that can be invalidated"},
     {IOMMU_HWPT_SET_DIRTY_TRACKING, "IOMMU_HWPT_SET_DIRTY_TRACKING", ioctl_hwpt_set_dirty_tracking,
-     kSetDirty, Support::kRefused, "as an IOMMU that does not track dirty pages"},
+     kSetDirty, Support::kPartial, "the mock IOMMU only"},
     {IOMMU_HWPT_GET_DIRTY_BITMAP, "IOMMU_HWPT_GET_DIRTY_BITMAP", ioctl_hwpt_get_dirty_bitmap,
-     kGetDirty, Support::kRefused, "as an IOMMU that does not track dirty pages"},
-    {IOMMU_FAULT_QUEUE_ALLOC, "IOMMU_FAULT_QUEUE_ALLOC", ioctl_fault_queue_alloc, kFaultQueue,
-     Support::kRefused, "no device here asks for pages"},
-    {IOMMU_VEVENTQ_ALLOC, "IOMMU_VEVENTQ_ALLOC", ioctl_veventq_alloc, kVeventq, Support::kRefused,
-     "no vIOMMU here reports events"},
+     kGetDirty, Support::kPartial, "the mock IOMMU only"},
+    {IOMMU_FAULT_QUEUE_ALLOC, "IOMMU_FAULT_QUEUE_ALLOC", ioctl_fault_queue_alloc, kFaultQueue},
+    {IOMMU_VEVENTQ_ALLOC, "IOMMU_VEVENTQ_ALLOC", ioctl_veventq_alloc, kVeventq, Support::kPartial,
+     "vIOMMUs of the mock IOMMU only"},
     {IOMMU_HW_QUEUE_ALLOC, "IOMMU_HW_QUEUE_ALLOC", ioctl_hw_queue_alloc, kHwQueue,
-     Support::kRefused, "as a vIOMMU without hardware queues"},
+     Support::kPartial, "vIOMMUs of the mock IOMMU only"},
     {IOMMU_GET_HW_INFO, "IOMMU_GET_HW_INFO", ioctl_get_hw_info, kHwInfo},
     {IOMMU_VIOMMU_ALLOC, "IOMMU_VIOMMU_ALLOC", ioctl_viommu_alloc, kViommuAlloc, Support::kPartial,
-     "type TSM only"},
+     "type TSM, and the mock IOMMU's SELFTEST"},
     {IOMMU_VDEVICE_ALLOC, "IOMMU_VDEVICE_ALLOC", ioctl_vdevice_alloc, kVdeviceAlloc},
     // Proposed: their numbers come from the machine's ABI profile.
     {IOMMU_VDEVICE_TSM_OP,
@@ -66,6 +67,8 @@ constexpr Row kRows[] = {
      Support::kComplete,
      {},
      &abi::ProposedAbi::vdevice_tsm_guest_request},
+    {IOMMU_TEST_CMD, "IOMMU_TEST_CMD", ioctl_iommufd_test, kTest, Support::kPartial,
+     "with iommufd_mock = true; ENOTTY without, as most kernels. No syzkaller flags"},
     // A type 1 container's, on the IOAS that IOMMU_VFIO_IOAS sets.
     {IOMMU_VFIO_IOAS, "IOMMU_VFIO_IOAS", ioctl_iommufd_vfio_ioas, kVfioIoas},
     {VFIO_GET_API_VERSION, "VFIO_GET_API_VERSION", ioctl_vfio_get_api_version, kPlain},

@@ -28,6 +28,9 @@ std::optional<abi::FileKind> abi_kind(FileKind kind) {
     case FileKind::kKvmVfioDevice:
       return abi::FileKind::kKvmDevice;
     case FileKind::kGuestMemfd:
+    case FileKind::kIommuFaults:
+    case FileKind::kIommuEvents:
+    case FileKind::kIommuTestAccess:
     case FileKind::kDmaBuf:
     case FileKind::kAttribute:
     case FileKind::kForeign:
@@ -61,6 +64,9 @@ std::span<const Row> rows_of(FileKind kind) {
     case FileKind::kKvmVfioDevice:
       return kvm_vfio_rows();
     case FileKind::kGuestMemfd:
+    case FileKind::kIommuFaults:
+    case FileKind::kIommuEvents:
+    case FileKind::kIommuTestAccess:
     case FileKind::kDmaBuf:
     case FileKind::kAttribute:
     case FileKind::kForeign:
@@ -98,6 +104,9 @@ Errno refusal_of(FileKind kind, bool known) {
     case FileKind::kKvmVm:
     case FileKind::kKvmVfioDevice:
     case FileKind::kGuestMemfd:
+    case FileKind::kIommuFaults:
+    case FileKind::kIommuEvents:
+    case FileKind::kIommuTestAccess:
     case FileKind::kDmaBuf:
     case FileKind::kAttribute:
     case FileKind::kForeign:

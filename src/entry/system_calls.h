@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "host/mm/caller.h"
 #include "host/mm/mapped_file.h"
+#include "host/mm/readiness.h"
 #include "object/file.h"
 
 namespace teeio::entry {
@@ -100,6 +101,21 @@ class SystemCalls {
   /// argument as it stands in the program's memory, for `-v`; "0x3b6a" if unknown.
   [[nodiscard]] virtual std::string describe(mm::Caller& caller, object::File& file,
                                              std::uint32_t command, std::uint64_t argument) = 0;
+
+  /// What poll(2) of a file says.
+  enum class Polling : std::uint8_t {
+    kAlways,            ///< as a regular file: readable and writable
+    kReadable,          ///< readable when its Readiness says so, never writable
+    kReadableWritable,  ///< the same, and always writable
+  };
+  [[nodiscard]] virtual Polling polling(object::File&) { return Polling::kAlways; }
+  /// Gives `file` what to tell; called once, before the program gets its descriptor, if it
+  /// is not kAlways.
+  virtual void set_readiness(object::File&, std::unique_ptr<mm::Readiness>) {}
+  /// Bytes of a record, which a read or a write does not cut; 1: any size may be cut.
+  [[nodiscard]] virtual std::size_t record_bytes(object::File&) { return 1; }
+  /// What read() gave, and the program's memory did not take: the next read() gives it.
+  virtual void put_back(object::File&, ByteView) {}
 };
 
 }  // namespace teeio::entry

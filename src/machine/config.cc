@@ -294,6 +294,7 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   config.iommus = static_cast<std::uint32_t>(top.number("iommus", 1, 16, 1));
   config.container =
       top.choice("vfio_container", kContainers, std::optional(vfio::ContainerKind::kType1));
+  config.iommufd_mock = top.flag("iommufd_mock", false);
   config.rmm_defects = top.choice("rmm_defects", kRmmDefects, std::optional(false));
   config.cca_locks = top.choice("cca_bind", kCcaBinds, std::optional(false));
   ConfigLines lines;

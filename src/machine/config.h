@@ -90,6 +90,7 @@ struct Config {
   iommufd::BindOwner bind_owner = iommufd::BindOwner::kAny;
   vfio::Policies vfio;
   iommufd::Policies iommufd;
+  bool iommufd_mock = false;  ///< a kernel with CONFIG_IOMMUFD_TEST
 };
 
 /// Reads a machine file. The error is ready to print: file, line, key, and what

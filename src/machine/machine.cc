@@ -105,13 +105,16 @@ Result<void> Machine::Impl::build_kernel() {
   iommufd::Policies policies = config.iommufd;
   policies.bind_owner = config.bind_owner;
   iommufd_environment = std::make_unique<iommufd::Environment>(
-      memory, events, platform->driver() != nullptr ? &pci_tsm : nullptr, policies);
+      memory, events, platform->driver() != nullptr ? &pci_tsm : nullptr, policies,
+      config.iommufd_mock ? &pins : nullptr);
+  if (config.iommufd_mock) bench = std::make_unique<mock::Bench>(memory, pins);
   host = std::make_unique<entry::Host>(entry::Host{.trace = events,
                                                    .iommufd = *iommufd_environment,
                                                    .kvm = *kvm,
                                                    .tsm = pci_tsm,
                                                    .profile = config.profile,
-                                                   .container = config.container});
+                                                   .container = config.container,
+                                                   .bench = bench.get()});
   return {};
 }
 

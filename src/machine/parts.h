@@ -8,6 +8,7 @@
 #include "device/plain_card.h"
 #include "device/tee_card.h"
 #include "entry/dispatch.h"
+#include "host/iommufd/mock/bench.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/sw_protected.h"
 #include "host/pci_tsm/driver.h"
@@ -108,6 +109,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   kvm::SwProtectedFactory sw_protected;
   std::unique_ptr<kvm::Kvm> kvm;
   std::unique_ptr<iommufd::Environment> iommufd_environment;
+  iommufd::PinBook pins;               ///< kept with a bench only
+  std::unique_ptr<mock::Bench> bench;  ///< null without iommufd_mock
   /// Of a bus; of a VF its own, for a bus reset never is a VF's to ask for
   /// (vfio_pci_core_register_device()).
   std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;

@@ -30,6 +30,12 @@ std::string_view file_kind_name(FileKind kind) {
       return "guest_memfd";
     case FileKind::kDmaBuf:
       return "dmabuf";
+    case FileKind::kIommuFaults:
+      return "iommufd-pgfault";
+    case FileKind::kIommuEvents:
+      return "iommufd-viommu-event";
+    case FileKind::kIommuTestAccess:
+      return "iommufd_test_staccess";
     case FileKind::kAttribute:
       return "attribute";
     case FileKind::kForeign:

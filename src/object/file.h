@@ -21,8 +21,11 @@ enum class FileKind : std::uint8_t {
   kKvmVfioDevice,  ///< KVM_CREATE_DEVICE(KVM_DEV_TYPE_VFIO)
   kGuestMemfd,
   kDmaBuf,
-  kAttribute,  ///< an opened sysfs attribute
-  kForeign,    ///< a number of the program that is not ours (pipe, regular file …)
+  kAttribute,        ///< an opened sysfs attribute
+  kForeign,          ///< a number of the program that is not ours (pipe, regular file …)
+  kIommuFaults,      ///< IOMMU_FAULT_QUEUE_ALLOC
+  kIommuEvents,      ///< IOMMU_VEVENTQ_ALLOC
+  kIommuTestAccess,  ///< IOMMU_TEST_OP_CREATE_ACCESS
 };
 [[nodiscard]] std::string_view file_kind_name(FileKind kind);
 

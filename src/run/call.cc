@@ -33,7 +33,7 @@ bool has_pending_signal(pid_t tid) {
 Call::Call(Context& context, const seccomp_notif& notification)
     : context_(context),
       notification_(notification),
-      memory_(context.listener, context.files, notification.id, tid()) {}
+      memory_(context.listener, context.files, context.tasks, notification.id, tid()) {}
 
 Result<object::Ref<object::File>> Call::file(std::int32_t fd) {
   Lookup found = context_.tasks.lookup(tid(), fd);
@@ -70,8 +70,12 @@ Result<std::int32_t> Call::install_named(object::Ref<object::File> file, std::st
                                          std::uint32_t flags) {
   object::File& object = *file;
   TEEIO_ASSIGN(const DeviceFileRef device,
-               context_.files.add(std::move(file), std::move(name), flags, pid()));
-  context_.machine.set_mapped_file(object, map_backing(device->backing));
+               context_.files.add(std::move(file), std::move(name), flags, pid(),
+                                  context_.machine.polling(object)));
+  if (device->polling == entry::SystemCalls::Polling::kAlways)
+    context_.machine.set_mapped_file(object, map_backing(device->backing));
+  else
+    context_.machine.set_readiness(object, make_readiness(device->backing));
   auto opened = context_.files.open_for_program(*device);
   Result<std::int32_t> number = opened ? give(std::move(*opened), flags, Numbers::kOurs, kFirstFd)
                                        : std::unexpected(opened.error());

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "run/dispatch.h"
+#include "run/file_position.h"
 #include "run/sys.h"
 #include "run/words.h"
 
@@ -60,46 +61,25 @@ Result<Transfer> transfer_of(Call& call, const Row& row) {
   return transfer;
 }
 
-/// The position of the program's open file description. A duplicate of its
-/// descriptor shares it, so the kernel keeps it for all who hold the file; where
-/// none can be had, it is read from /proc and does not move.
-class Position {
- public:
-  Position(Call& call, int fd) {
-    auto copy = call.context().tasks.steal(call.tid(), fd);
-    if (copy) copy_ = std::move(*copy);
-    const off_t at = copy_.ok() ? ::lseek(copy_.get(), 0, SEEK_CUR) : read_position(call, fd);
-    offset_ = at < 0 ? 0 : static_cast<std::uint64_t>(at);
-  }
-  [[nodiscard]] std::uint64_t offset() const { return offset_; }
-  void advance(std::size_t count) { move_to(static_cast<off_t>(offset_ + count)); }
-  void move_to(off_t offset) {
-    if (copy_.ok()) (void)::lseek(copy_.get(), offset, SEEK_SET);
-  }
-
- private:
-  static off_t read_position(Call& call, int fd) {
-    const std::string info = read_file(proc_path(call.tid(), "fdinfo/" + std::to_string(fd)));
-    off_t at = 0;
-    (void)std::sscanf(info.c_str(), "pos: %ld", &at);
-    return at;
-  }
-  Fd copy_;
-  std::uint64_t offset_ = 0;
-};
-
 std::uint64_t address_of(const iovec& part) {
   return reinterpret_cast<std::uint64_t>(part.iov_base);
 }
 
-/// Runs `step(address, offset, size)` over the parts; a short or failed step
+/// As much as is copied at once of a file with such records.
+std::size_t chunk_of(Call& call, const DeviceFile& file) {
+  const std::size_t record = call.context().machine.record_bytes(*file.file);
+  return kChunk / record * record;
+}
+
+/// Runs `step(address, offset, size)` over the parts, in chunks; a short or failed step
 /// ends it, and a failure counts only when nothing was done before.
 template <class Step>
-Result<std::size_t> each_chunk(const Transfer& transfer, std::uint64_t offset, Step step) {
+Result<std::size_t> each_chunk(const Transfer& transfer, std::uint64_t offset, std::size_t chunk,
+                               Step step) {
   std::size_t done = 0;
   for (const iovec& part : transfer.parts)
     for (std::size_t in_part = 0; in_part < part.iov_len;) {
-      const std::size_t size = std::min(kChunk, part.iov_len - in_part);
+      const std::size_t size = std::min(chunk, part.iov_len - in_part);
       const Result<std::size_t> moved = step(address_of(part) + in_part, offset + done, size);
       if (!moved && done == 0) return moved;
       if (!moved) return done;
@@ -110,17 +90,25 @@ Result<std::size_t> each_chunk(const Transfer& transfer, std::uint64_t offset, S
   return done;
 }
 
+/// A queue refuses an empty read; for vectors, Linux does not ask it.
+bool asks_queue(Call& call, const DeviceFile& file, const Transfer& transfer) {
+  return transfer.count == 0 && transfer.parts.size() == 1 &&
+         call.context().machine.polling(*file.file) != entry::SystemCalls::Polling::kAlways;
+}
+
 Result<std::size_t> read_device(Call& call, const DeviceFile& file, const Transfer& transfer,
                                 std::uint64_t offset) {
+  if (asks_queue(call, file, transfer))
+    return call.context().machine.read(call, *file.file, offset, {});
   Bytes buffer(std::min<std::size_t>(kChunk, transfer.count));
   return each_chunk(
-      transfer, offset,
+      transfer, offset, chunk_of(call, file),
       [&](std::uint64_t to, std::uint64_t at, std::size_t size) -> Result<std::size_t> {
         const std::span<std::byte> piece(buffer.data(), size);
-        TEEIO_ASSIGN(const std::size_t got,
-                     call.context().machine.read(call, *file.file, at, piece));
-        TEEIO_TRY(call.memory().write(to, piece.first(got)));
-        return got;
+        const auto got = call.context().machine.read(call, *file.file, at, piece);
+        if (!got || call.memory().write(to, piece.first(*got))) return got;
+        call.context().machine.put_back(*file.file, piece.first(*got));
+        return fail(Errno::kFault, "the buffer cannot be written");
       });
 }
 
@@ -128,7 +116,7 @@ Result<std::size_t> write_device(Call& call, const DeviceFile& file, const Trans
                                  std::uint64_t offset) {
   Bytes buffer(std::min<std::size_t>(kChunk, transfer.count));
   return each_chunk(
-      transfer, offset,
+      transfer, offset, chunk_of(call, file),
       [&](std::uint64_t from, std::uint64_t at, std::size_t size) -> Result<std::size_t> {
         const std::span<std::byte> piece(buffer.data(), size);
         TEEIO_TRY(call.memory().read(from, piece));
@@ -251,7 +239,8 @@ Reply on_read(Call& call, const Row& row) {
   describe_transfer(call, row, *device, *transfer, {}, transfer->count);
   if (const auto instead = call.injected(row.name, *device)) return Reply::of(*instead);
   if (device->is_attribute()) {
-    const std::uint64_t offset = transfer->offset ? *transfer->offset : Position(call, fd).offset();
+    const std::uint64_t offset =
+        transfer->offset ? *transfer->offset : FilePosition(call, fd).offset();
     const Result<Bytes> fresh = refresh(call, *device, offset, transfer->count);
     if (!fresh) return Reply::of(fresh.error());
     describe_transfer(call, row, *device, *transfer, *fresh, fresh->size());
@@ -260,7 +249,7 @@ Reply on_read(Call& call, const Row& row) {
   }
   if (transfer->offset && !call.context().machine.position(*device->file).positional)
     return Reply::of(Error{Errno::kSPipe, "the file has no positions"});
-  std::optional<Position> position;
+  std::optional<FilePosition> position;
   if (!transfer->offset) position.emplace(call, fd);
   const auto done =
       read_device(call, *device, *transfer, position ? position->offset() : *transfer->offset);
@@ -281,7 +270,7 @@ Reply on_write(Call& call, const Row& row) {
   if (transfer->offset && !call.context().machine.position(*device->file).positional)
     return Reply::of(Error{Errno::kSPipe, "the file has no positions"});
   const auto write = device->is_attribute() ? write_attribute : write_device;
-  std::optional<Position> position;
+  std::optional<FilePosition> position;
   if (!transfer->offset) position.emplace(call, fd);
   const std::uint64_t offset = position ? position->offset() : *transfer->offset;
   const auto done = write(call, *device, *transfer, offset);
@@ -364,7 +353,7 @@ static Reply seek_attribute(Call& call, const DeviceFile& file) {
   } else {
     return Reply::go_on();
   }
-  Position(call, call.int_arg(0)).move_to(target);
+  FilePosition(call, call.int_arg(0)).move_to(target);
   return Reply::of(std::int64_t{target});
 }
 

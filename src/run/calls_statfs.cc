@@ -55,6 +55,9 @@ struct statfs of_file(Call& call, const DeviceFile& file) {
     case object::FileKind::kVfioDevice:
     case object::FileKind::kVfioGroup:
     case object::FileKind::kVfioContainer:
+    case object::FileKind::kIommuFaults:
+    case object::FileKind::kIommuEvents:
+    case object::FileKind::kIommuTestAccess:
     case object::FileKind::kKvm:
     case object::FileKind::kKvmVm:
     case object::FileKind::kKvmVcpu:

@@ -5,8 +5,10 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 
@@ -36,10 +38,55 @@ Result<std::unique_ptr<DeviceFiles>> DeviceFiles::create(Fd directory) {
       new DeviceFiles(std::move(directory), std::move(inotify), info.st_dev));
 }
 
+/// A FIFO has a name for a moment: there is no O_TMPFILE of one.
+Fd DeviceFiles::make_fifo() const {
+  for (unsigned attempt = 0; attempt < 1000; ++attempt) {
+    const std::string name = ".teeio-" + std::to_string(::getpid()) + "-" + std::to_string(attempt);
+    if (::mkfifoat(directory_.get(), name.c_str(), 0600) != 0) {
+      if (errno == EEXIST) continue;
+      return {};
+    }
+    Fd fifo(::openat(directory_.get(), name.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    ::unlinkat(directory_.get(), name.c_str(), 0);
+    return fifo;
+  }
+  return {};
+}
+
+namespace {
+
+class FifoReadiness final : public mm::Readiness {
+ public:
+  explicit FifoReadiness(std::shared_ptr<Backing> backing) : backing_(std::move(backing)) {}
+  void set_readable(bool readable) override {
+    if (readable == readable_) return;
+    readable_ = readable;
+    char byte = 0;
+    if (readable)
+      (void)!::write(backing_->fd.get(), &byte, 1);
+    else
+      (void)!::read(backing_->fd.get(), &byte, 1);
+  }
+
+ private:
+  const std::shared_ptr<Backing> backing_;
+  bool readable_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<mm::Readiness> make_readiness(std::shared_ptr<Backing> backing) {
+  return std::make_unique<FifoReadiness>(std::move(backing));
+}
+
 Result<DeviceFileRef> DeviceFiles::add(object::Ref<object::File> file, std::string name,
-                                       std::uint32_t flags, pid_t opener) {
+                                       std::uint32_t flags, pid_t opener,
+                                       entry::SystemCalls::Polling polling) {
+  const bool always = polling == entry::SystemCalls::Polling::kAlways;
   auto backing = std::make_shared<Backing>();
-  backing->fd = Fd(::openat(directory_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600));
+  backing->fd =
+      always ? Fd(::openat(directory_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600))
+             : make_fifo();
   struct stat info{};
   if (!backing->fd.ok() || ::fstat(backing->fd.get(), &info) != 0)
     return std::unexpected(last_error("the tmpfs takes no further file"));
@@ -50,8 +97,9 @@ Result<DeviceFileRef> DeviceFiles::add(object::Ref<object::File> file, std::stri
   device->flags = flags;
   device->opener = opener;
   device->backing = std::move(backing);
-  // An attribute is read natively by design; on others that is a slip.
-  const std::uint32_t slips = device->is_attribute() ? 0 : IN_ACCESS | IN_MODIFY;
+  device->polling = polling;
+  // An attribute is read natively by design, and a FIFO by us; on others that is a slip.
+  const std::uint32_t slips = device->is_attribute() || !always ? 0 : IN_ACCESS | IN_MODIFY;
   const std::string path = proc_path(::getpid(), "fd/" + std::to_string(device->backing->fd.get()));
   const schedule::Lock lock(mutex_);
   device->watch = ::inotify_add_watch(inotify_.get(), path.c_str(), IN_CLOSE | slips);
@@ -64,7 +112,11 @@ Result<DeviceFileRef> DeviceFiles::add(object::Ref<object::File> file, std::stri
 Result<Fd> DeviceFiles::open_for_program(const DeviceFile& file) const {
   constexpr std::uint32_t kKept = O_ACCMODE | O_APPEND | O_NONBLOCK;
   const std::string path = "/proc/self/fd/" + std::to_string(file.backing->fd.get());
-  Fd opened(::open(path.c_str(), static_cast<int>(file.flags & kKept) | O_CLOEXEC));
+  std::uint32_t flags = file.flags & kKept;
+  // Of a FIFO that is open for writing, poll(2) would say that it is writable.
+  if (file.polling == entry::SystemCalls::Polling::kReadable)
+    flags = (flags & ~static_cast<std::uint32_t>(O_ACCMODE)) | O_RDONLY;
+  Fd opened(::open(path.c_str(), static_cast<int>(flags) | O_CLOEXEC));
   if (!opened.ok()) return std::unexpected(last_error("the backing file cannot be reopened"));
   return opened;
 }

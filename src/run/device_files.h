@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/result.h"
+#include "entry/system_calls.h"
 #include "host/mm/mapped_file.h"
+#include "host/mm/readiness.h"
 #include "object/file.h"
 #include "run/fd.h"
 #include "schedule/atomic.h"
@@ -18,7 +20,8 @@
 
 namespace teeio::run {
 
-/// The unlinked tmpfs file that stands behind one open file of the machine.
+/// The unlinked tmpfs file that stands behind one open file of the machine. A file whose
+/// poll(2) changes has a FIFO instead, with a byte in it while there is something to read.
 /// Our descriptor keeps it (and its inode number) until the last owner dies.
 struct Backing {
   Fd fd;
@@ -41,6 +44,7 @@ struct DeviceFile {
   std::shared_ptr<Backing> backing;
   int watch = -1;
   schedule::Atomic<bool> handed_out{false};  ///< a program has a descriptor of it
+  entry::SystemCalls::Polling polling = entry::SystemCalls::Polling::kAlways;
 
   [[nodiscard]] bool is_attribute() const { return file->kind() == object::FileKind::kAttribute; }
 };
@@ -60,8 +64,9 @@ class DeviceFiles {
   static Result<std::unique_ptr<DeviceFiles>> create(Fd directory);
 
   /// Errors: ENOSPC (tmpfs or inotify watches are used up), EMFILE.
-  Result<DeviceFileRef> add(object::Ref<object::File> file, std::string name, std::uint32_t flags,
-                            pid_t opener);
+  Result<DeviceFileRef> add(
+      object::Ref<object::File> file, std::string name, std::uint32_t flags, pid_t opener,
+      entry::SystemCalls::Polling polling = entry::SystemCalls::Polling::kAlways);
   /// The open file description that the program gets, with the access mode,
   /// O_APPEND and O_NONBLOCK of the file's flags. Errors: EMFILE, ENFILE.
   Result<Fd> open_for_program(const DeviceFile& file) const;
@@ -91,6 +96,7 @@ class DeviceFiles {
   void on_slip_event(std::uint32_t mask, int watch);
   void rescan(std::vector<DeviceFileRef>& closed);
   DeviceFileRef take(int watch);
+  [[nodiscard]] Fd make_fifo() const;
 
   const Fd directory_;
   const Fd inotify_;
@@ -107,5 +113,7 @@ class DeviceFiles {
 
 /// The object behind a file's mappings: windows of `backing`.
 [[nodiscard]] std::unique_ptr<mm::MappedFile> map_backing(std::shared_ptr<Backing> backing);
+/// What makes a FIFO readable.
+[[nodiscard]] std::unique_ptr<mm::Readiness> make_readiness(std::shared_ptr<Backing> backing);
 
 }  // namespace teeio::run

@@ -1,10 +1,14 @@
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <map>
 
 #include "base/check.h"
 #include "run/device_files.h"
+#include "run/numbered_entries.h"
+#include "run/process_maps.h"
 #include "run/sys.h"
 
 namespace teeio::run {
@@ -43,6 +47,19 @@ class MappedBacking final : public mm::MappedFile {
       window.in_file = false;
     }
     TEEIO_CHECK(resize(0), "a backing file cannot be cut");
+  }
+
+  bool mapped(std::uint64_t offset, std::uint64_t size) override {
+    struct stat info{};
+    if (::fstat(backing_->fd.get(), &info) != 0) return false;
+    for (const int pid : numbered_entries("/proc")) {
+      if (pid == ::getpid()) continue;
+      for (const MapsLine& line : read_maps(pid))
+        if (line.device == info.st_dev && line.inode == info.st_ino &&
+            line.offset < offset + size && offset < line.offset + (line.end - line.start))
+          return true;
+    }
+    return false;
   }
 
  private:

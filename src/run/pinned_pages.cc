@@ -16,10 +16,29 @@
 namespace teeio::run {
 namespace {
 
+/// Where a page belongs that `line` maps.
+mm::PageId page_of(pid_t process, const MapsLine& line, std::uint64_t address) {
+  if (line.shared && line.inode != 0)
+    return {.device = line.device,
+            .file = line.inode,
+            .offset = mm::page_base(line.offset + (address - line.start))};
+  return {
+      .device = 0, .file = static_cast<std::uint64_t>(process), .offset = mm::page_base(address)};
+}
+
+/// Whether /proc/<tid>/mem has an address space behind it still: reads give 0 bytes
+/// without one (fs/proc/base.c, mem_rw()).
+bool has_address_space(const Fd& memory, std::uint64_t address) {
+  std::byte byte{};
+  return ::pread(memory.get(), &byte, 1, static_cast<off_t>(address)) == 1;
+}
+
 class MappedPages final : public mm::Pages {
  public:
-  MappedPages(void* address, std::size_t size, mm::Access access)
-      : bytes_(static_cast<std::byte*>(address), size), access_(access) {}
+  /// `process`: the one that maps the file, if one does.
+  MappedPages(std::span<std::byte> bytes, mm::Access access, mm::PageId first,
+              std::optional<pid_t> process)
+      : bytes_(bytes), access_(access), first_(first), process_(process) {}
   ~MappedPages() override { ::munmap(bytes_.data(), bytes_.size()); }
 
   [[nodiscard]] std::uint64_t size_bytes() const override { return bytes_.size(); }
@@ -36,18 +55,34 @@ class MappedPages final : public mm::Pages {
   std::span<std::byte> direct() override {
     return access_ == mm::Access::kRead ? std::span<std::byte>{} : bytes_;
   }
+  mm::PageId page(std::uint64_t offset) override {
+    return {first_.device, first_.file, mm::page_base(first_.offset + offset)};
+  }
+  bool present() override {
+    if (!process_) return true;
+    const std::string status = read_file(proc_path(*process_, "status"));
+    return status.find("\nVmSize:") != std::string::npos;  // no mm, no Vm lines
+  }
 
  private:
   const std::span<std::byte> bytes_;
   const mm::Access access_;
+  const mm::PageId first_;
+  const std::optional<pid_t> process_;
 };
 
 /// /proc/<tid>/mem stays with the address space it was opened on: an exec or a
 /// reused thread id cannot redirect it.
 class CopiedPages final : public mm::Pages {
  public:
-  CopiedPages(Fd memory, std::uint64_t address, std::uint64_t size, mm::Access access)
-      : memory_(std::move(memory)), address_(address), size_(size), access_(access) {}
+  CopiedPages(Fd memory, std::uint64_t address, std::uint64_t size, mm::Access access,
+              pid_t process, std::vector<MapsLine> lines)
+      : memory_(std::move(memory)),
+        address_(address),
+        size_(size),
+        access_(access),
+        process_(process),
+        lines_(std::move(lines)) {}
 
   [[nodiscard]] std::uint64_t size_bytes() const override { return size_; }
   Result<void> read(std::uint64_t offset, std::span<std::byte> out) override {
@@ -64,6 +99,13 @@ class CopiedPages final : public mm::Pages {
     return gone();
   }
   std::span<std::byte> direct() override { return {}; }
+  mm::PageId page(std::uint64_t offset) override {
+    const std::uint64_t address = address_ + offset;
+    for (const MapsLine& line : lines_)
+      if (address < line.end) return page_of(process_, line, address);
+    return {.device = 0, .file = static_cast<std::uint64_t>(process_), .offset = address};
+  }
+  bool present() override { return has_address_space(memory_, address_); }
 
  private:
   static std::unexpected<Error> gone() {
@@ -73,6 +115,8 @@ class CopiedPages final : public mm::Pages {
   const std::uint64_t address_;
   const std::uint64_t size_;
   const mm::Access access_;
+  const pid_t process_;
+  const std::vector<MapsLine> lines_;
 };
 
 /// The lines that cover the range without a gap, all allowing `access`.
@@ -113,6 +157,16 @@ Fd open_mapped_file(pid_t tid, const MapsLine& line, int flags) {
   return is_file_of(fd, line) ? std::move(fd) : Fd();
 }
 
+Result<object::Ref<mm::Pages>> map_at(const Fd& fd, const mm::PageId& first, std::uint64_t length,
+                                      mm::Access access, std::optional<pid_t> process) {
+  const int prot = access == mm::Access::kReadWrite ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* const address =
+      ::mmap(nullptr, length, prot, MAP_SHARED, fd.get(), static_cast<off_t>(first.offset));
+  if (address == MAP_FAILED) return std::unexpected(last_error("the file cannot be mapped"));
+  return object::Ref<mm::Pages>(object::make_ref<MappedPages>(
+      std::span(static_cast<std::byte*>(address), length), access, first, process));
+}
+
 int open_flags(mm::Access access) {
   return (access == mm::Access::kReadWrite ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 }
@@ -121,19 +175,37 @@ int open_flags(mm::Access access) {
 
 Result<object::Ref<mm::Pages>> map_pages(const Fd& fd, std::uint64_t start, std::uint64_t length,
                                          mm::Access access) {
-  const int prot = access == mm::Access::kReadWrite ? PROT_READ | PROT_WRITE : PROT_READ;
-  void* const address =
-      ::mmap(nullptr, length, prot, MAP_SHARED, fd.get(), static_cast<off_t>(start));
-  if (address == MAP_FAILED) return std::unexpected(last_error("the file cannot be mapped"));
-  return object::Ref<mm::Pages>(object::make_ref<MappedPages>(address, length, access));
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return std::unexpected(last_error("the file is no file"));
+  return map_at(fd, {.device = info.st_dev, .file = info.st_ino, .offset = start}, length, access,
+                std::nullopt);
 }
 
-Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, pid_t tid, std::uint64_t address,
-                                         std::uint64_t length, mm::Access access) {
+Result<std::vector<mm::PageId>> pages_at(const Thread& thread, std::uint64_t address,
+                                         std::uint64_t length) {
+  std::vector<mm::PageId> found;
+  if (length == 0) return found;
+  std::uint64_t last = 0;
+  if (__builtin_add_overflow(address, length - 1, &last) || mm::page_base(last) + kPageSize == 0)
+    return fail(Errno::kFault, "the range wraps");
+  const std::uint64_t end = mm::page_base(last) + kPageSize;
+  const auto lines = cover(thread.tid, mm::page_base(address), end, mm::Access::kRead);
+  if (!lines) return fail(Errno::kFault, "a page is missing or protected");
+  auto line = lines->begin();
+  for (std::uint64_t at = mm::page_base(address); at < end; at += kPageSize) {
+    while (at >= line->end) ++line;
+    found.push_back(page_of(thread.process, *line, at));
+  }
+  return found;
+}
+
+Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, const Thread& thread,
+                                         std::uint64_t address, std::uint64_t length,
+                                         mm::Access access) {
   const std::uint64_t end = address + length;
   if (length == 0 || end < address || !is_page_aligned(address) || !is_page_aligned(length))
     return fail(Errno::kFault, "the range to pin is empty or wraps");
-  const auto lines = cover(tid, address, end, access);
+  auto lines = cover(thread.tid, address, end, access);
   if (!lines) return fail(Errno::kFault, "a page to pin is missing or protected");
   for (const MapsLine& line : *lines) {
     const DeviceFileRef ours = files.find(line.device, line.inode);
@@ -142,19 +214,20 @@ Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, pid_t tid, std::uin
   }
   const MapsLine& first = lines->front();
   if (lines->size() == 1 && first.shared && first.inode != 0) {
-    const Fd file = open_mapped_file(tid, first, open_flags(access));
+    const Fd file = open_mapped_file(thread.tid, first, open_flags(access));
     const std::uint64_t start = first.offset + (address - first.start);
     struct stat info{};
     const bool inside = file.ok() && ::fstat(file.get(), &info) == 0 &&
                         start + length <= static_cast<std::uint64_t>(info.st_size);
+    const mm::PageId page{.device = first.device, .file = first.inode, .offset = start};
     if (inside)
-      if (auto pages = map_pages(file, start, length, access)) return pages;
+      if (auto pages = map_at(file, page, length, access, thread.process)) return pages;
   }
   const int flags = access == mm::Access::kReadWrite ? O_RDWR : O_RDONLY;
-  Fd memory(::open(proc_path(tid, "mem").c_str(), flags | O_CLOEXEC));
+  Fd memory(::open(proc_path(thread.tid, "mem").c_str(), flags | O_CLOEXEC));
   if (!memory.ok()) return fail(Errno::kFault, "the program's memory cannot be opened");
-  return object::Ref<mm::Pages>(
-      object::make_ref<CopiedPages>(std::move(memory), address, length, access));
+  return object::Ref<mm::Pages>(object::make_ref<CopiedPages>(
+      std::move(memory), address, length, access, thread.process, std::move(*lines)));
 }
 
 Result<mm::DeviceMappings::Mapping> find_device_mapping(DeviceFiles& files, pid_t tid,

@@ -10,13 +10,24 @@ namespace teeio::run {
 
 class DeviceFiles;
 
+/// A thread of the program and its process.
+struct Thread {
+  pid_t tid;
+  pid_t process;
+};
+
 /// UserMemory::pin(). Memory that is one shared mapping of a file is mapped
 /// here too and survives the program's munmap; other memory is reached through
 /// the program's address space and is EFAULT once that is gone
 /// (docs/divergences.md). Errors: EFAULT, also for a mapping of a device
 /// (Linux: pin_user_pages() refuses VM_PFNMAP).
-Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, pid_t tid, std::uint64_t address,
-                                         std::uint64_t length, mm::Access access);
+Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, const Thread& thread,
+                                         std::uint64_t address, std::uint64_t length,
+                                         mm::Access access);
+
+/// UserMemory::pages(). Errors: EFAULT.
+Result<std::vector<mm::PageId>> pages_at(const Thread& thread, std::uint64_t address,
+                                         std::uint64_t length);
 
 /// DeviceMappings::device_mapping(). Errors: EFAULT not one mapping of one of our files.
 Result<mm::DeviceMappings::Mapping> find_device_mapping(DeviceFiles& files, pid_t tid,

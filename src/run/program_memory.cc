@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "run/pinned_pages.h"
 #include "run/sys.h"
+#include "run/tasks.h"
 
 namespace teeio::run {
 namespace {
@@ -79,7 +80,11 @@ Result<std::string> ProgramMemory::read_path(std::uint64_t address) {
 
 Result<object::Ref<mm::Pages>> ProgramMemory::pin(std::uint64_t address, std::uint64_t length,
                                                   mm::Access access) {
-  return pin_pages(files_, tid_, address, length, access);
+  return pin_pages(files_, {tid_, tasks_.process_of(tid_)}, address, length, access);
+}
+
+Result<std::vector<mm::PageId>> ProgramMemory::pages(std::uint64_t address, std::uint64_t length) {
+  return pages_at({tid_, tasks_.process_of(tid_)}, address, length);
 }
 
 Result<mm::DeviceMappings::Mapping> ProgramMemory::device_mapping(std::uint64_t address,

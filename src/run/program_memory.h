@@ -11,6 +11,7 @@
 namespace teeio::run {
 
 class DeviceFiles;
+class Tasks;
 
 /// The memory of one thread of the program during one call, reached as its
 /// ancestor: by process_vm_readv() or, where that is forbidden, /proc/<tid>/mem.
@@ -19,13 +20,15 @@ class DeviceFiles;
 /// whoever got its thread id since is safe.
 class ProgramMemory final : public mm::UserMemory, public mm::DeviceMappings {
  public:
-  ProgramMemory(const Listener& listener, DeviceFiles& files, std::uint64_t call, pid_t tid)
-      : listener_(listener), files_(files), call_(call), tid_(tid) {}
+  ProgramMemory(const Listener& listener, DeviceFiles& files, Tasks& tasks, std::uint64_t call,
+                pid_t tid)
+      : listener_(listener), files_(files), tasks_(tasks), call_(call), tid_(tid) {}
 
   Result<void> read(std::uint64_t address, std::span<std::byte> out) override;
   Result<void> write(std::uint64_t address, ByteView in) override;
   Result<object::Ref<mm::Pages>> pin(std::uint64_t address, std::uint64_t length,
                                      mm::Access access) override;
+  Result<std::vector<mm::PageId>> pages(std::uint64_t address, std::uint64_t length) override;
   Result<Mapping> device_mapping(std::uint64_t address, std::uint64_t length,
                                  mm::Access access) override;
   /// A path: bytes up to a NUL. Errors: EFAULT, ENAMETOOLONG from PATH_MAX on.
@@ -34,6 +37,7 @@ class ProgramMemory final : public mm::UserMemory, public mm::DeviceMappings {
  private:
   const Listener& listener_;
   DeviceFiles& files_;
+  Tasks& tasks_;
   const std::uint64_t call_;
   const pid_t tid_;
 };

@@ -128,7 +128,7 @@ object::Ref<iommufd::DmabufPages> map_file(const object::Ref<DmaBuf>& buffer, io
   }
   if (at_end == AtEnd::kUnmap) {
     const Lock lock(made.mutex());
-    made.unmap(domain, kIova, kPageSize);
+    made.unmap(domain, kIova, 0, kPageSize);
   }
   return std::move(*pages);
 }
@@ -151,7 +151,7 @@ void map_file_against_revoke(const Config&) {
               "a BAR is revoked and DMA through an IOAS still reaches it");
   if (pages) {
     const Lock lock(pages->mutex());
-    pages->unmap(*small->domain, kIova, kPageSize);
+    pages->unmap(*small->domain, kIova, 0, kPageSize);
   }
   pages.reset();
   buffer.reset();

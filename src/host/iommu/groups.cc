@@ -51,7 +51,7 @@ void Groups::unuse_default_domain(std::uint32_t number) {
   --used.owner_count;
 }
 
-Group& Groups::attach(std::uint32_t number, Domain& domain) {
+Group& Groups::attach(std::uint32_t number, Attachable& domain) {
   Group& owned = at(number);
   TEEIO_CHECK(owned.owner != nullptr, "a domain is attached to a group that nobody owns");
   owned.domain = &domain;

@@ -16,7 +16,7 @@ struct Group {
   std::set<Bdf> functions;
   const void* owner = nullptr;    ///< null with a count: drivers of the host
   std::uint32_t owner_count = 0;  ///< Linux: group->owner_cnt
-  Domain* domain = nullptr;       ///< null: blocked if owned, else the default
+  Attachable* domain = nullptr;   ///< null: blocked if owned, else the default
 };
 
 /// The groups behind one IOMMU. What a change means for the hardware is its driver's to
@@ -40,7 +40,7 @@ class Groups {
   Result<void> use_default_domain(std::uint32_t number);
   void unuse_default_domain(std::uint32_t number);
   /// Iommu::attach(). Precondition: somebody owns the group.
-  Group& attach(std::uint32_t number, Domain& domain);
+  Group& attach(std::uint32_t number, Attachable& domain);
   Group& detach(std::uint32_t number);
 
  private:

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/types.h"
+#include "host/iommu/user_data.h"
 
 namespace teeio::iommu {
 
@@ -42,24 +43,62 @@ struct SysfsInfo {
 };
 
 class Iommu;
+class NestedDomain;
+class VirtualIommu;
+class EventSink;
+class SharedPages;
 
-/// A paging domain (Linux: struct iommu_domain): one set of page tables that any
-/// number of functions of one IOMMU may use.
+/// What the DMA of a group, or of a PASID, may go through (Linux: struct iommu_domain).
+class Attachable {
+ public:
+  Attachable() = default;
+  virtual ~Attachable() = default;
+  Attachable(const Attachable&) = delete;
+  Attachable& operator=(const Attachable&) = delete;
+  /// The only IOMMU whose functions can use it.
+  [[nodiscard]] virtual const Iommu& iommu() const = 0;
+
+  /// Page requests of who uses it are handled (Linux: domain->iopf_handler). Set before
+  /// anybody does.
+  bool handles_faults = false;
+};
+
+/// How a domain says which pages DMA has written (Linux: struct iommu_dirty_ops).
+class DirtyTracking {
+ public:
+  /// set_dirty_tracking.
+  virtual Result<void> set_dirty_tracking(bool on) = 0;
+  /// Told of dirty ranges, in ascending order.
+  class Visitor {
+   public:
+    virtual void dirty(std::uint64_t first, std::uint64_t length) = 0;
+
+   protected:
+    ~Visitor() = default;
+  };
+  enum class Clear : bool { kNo, kYes };
+  /// read_and_clear_dirty: the mappings in [first, first + length) that DMA has written, each
+  /// as far as it lies inside. Precondition: no mapping is made or undone meanwhile.
+  virtual void read_dirty(std::uint64_t first, std::uint64_t length, Clear clear,
+                          Visitor& visitor) = 0;
+
+ protected:
+  ~DirtyTracking() = default;
+};
+
+/// A paging domain: one set of page tables that any number of functions of one IOMMU
+/// may use.
 ///
 /// Lifetime: made by Iommu::alloc_paging_domain(), whose IOMMU must outlive it;
 /// used by no group when it dies.
 /// Locking: any task; a driver's own lock of rank kIommuDomain.
-class Domain {
+class Domain : public Attachable {
  public:
   enum class Kind : std::uint8_t { kPlain, kNestParent };
-  Domain() = default;
-  virtual ~Domain() = default;
-  Domain(const Domain&) = delete;
-  Domain& operator=(const Domain&) = delete;
 
-  /// iommu_map(). Preconditions: page aligned, not empty, at most last_iova(),
-  /// nothing is mapped there. Errors, nothing being mapped: EINVAL an access that
-  /// the driver's tables do not have, none at all among them; ENOMEM.
+  /// iommu_map(). Preconditions: aligned to the smallest of page_sizes(), not empty, from
+  /// first_iova() to last_iova(), nothing is mapped there. Errors, nothing being mapped: EINVAL an
+  /// access that the driver's tables do not have, none at all among them; ENOMEM.
   virtual Result<void> map(Iova iova, Hpa hpa, std::uint64_t length, Prot prot) = 0;
   /// iommu_unmap() of a range that no large page crosses: after its return no DMA
   /// through this domain reaches it. Gives the bytes that were mapped.
@@ -68,12 +107,24 @@ class Domain {
   [[nodiscard]] virtual std::optional<Hpa> translate(Iova iova) const = 0;
 
   [[nodiscard]] virtual Kind kind() const = 0;
-  /// The only IOMMU whose functions can use it.
-  [[nodiscard]] virtual const Iommu& iommu() const = 0;
+  /// domain->dirty_ops; null without.
+  [[nodiscard]] virtual DirtyTracking* dirty_tracking() { return nullptr; }
   /// domain->pgsize_bitmap.
   [[nodiscard]] virtual std::uint64_t page_sizes() const = 0;
+  /// domain->geometry.aperture_start.
+  [[nodiscard]] virtual std::uint64_t first_iova() const { return 0; }
   /// domain->geometry.aperture_end.
   [[nodiscard]] virtual std::uint64_t last_iova() const = 0;
+};
+
+/// What a paging domain is to be (Linux: the flags and the data of
+/// iommu_ops::domain_alloc_paging_flags).
+struct PagingRequest {
+  std::uint32_t group = 0;  ///< of the function that it is made for
+  Domain::Kind kind = Domain::Kind::kPlain;
+  bool dirty_tracking = false;
+  bool pasid = false;  ///< PASIDs may be attached beside it
+  UserData* data = nullptr;
 };
 
 /// One IOMMU as the kernel drives it: its driver's iommu_ops, and the part of the
@@ -99,6 +150,28 @@ class Iommu {
   /// iommu_ops::domain_alloc_paging_flags. Errors: ENOMEM; ENOSPC when the IOMMU
   /// has no domain left.
   virtual Result<std::unique_ptr<Domain>> alloc_paging_domain(Domain::Kind kind) = 0;
+  /// The same, with all that a program can ask for. Errors also: EOPNOTSUPP what the
+  /// driver does not have; EINVAL, E2BIG, EFAULT of the data.
+  virtual Result<std::unique_ptr<Domain>> alloc_paging_domain(const PagingRequest& request);
+  /// iommu_ops::domain_alloc_nested. Errors: EOPNOTSUPP a flag (abi: enum
+  /// iommufd_hwpt_alloc_flags), a type, or no nested domains at all; EINVAL; E2BIG; EFAULT.
+  virtual Result<std::unique_ptr<NestedDomain>> alloc_nested(std::uint32_t group, Domain& parent,
+                                                             std::uint32_t flags, UserData& data);
+  /// iommu_ops::get_viommu_size: whether there are vIOMMUs of that type.
+  [[nodiscard]] virtual bool has_virtual_iommu(std::uint32_t type) const;
+  /// iommu_ops::viommu_init. `data`: null without. Precondition: has_virtual_iommu().
+  /// Errors: EINVAL, E2BIG, EFAULT of the data; ENOMEM.
+  virtual Result<std::unique_ptr<VirtualIommu>> make_virtual_iommu(std::uint32_t type,
+                                                                   Domain& parent, EventSink& sink,
+                                                                   SharedPages& pages,
+                                                                   UserData* data);
+  /// IOMMU_CAP_DIRTY_TRACKING of the group's functions.
+  [[nodiscard]] virtual bool tracks_dirty(std::uint32_t group);
+  /// dev->iommu->max_pasids, 0 without PASIDs.
+  [[nodiscard]] virtual std::uint32_t max_pasids(std::uint32_t group);
+  /// iommu_ops::user_pasid_table: page requests of a PASID that is not attached go to the
+  /// nested domain of the function.
+  [[nodiscard]] virtual bool user_pasid_table() const { return false; }
 
   /// iommu_device_claim_dma_owner(): the group's DMA is blocked until a domain
   /// is attached. Errors: EPERM owned by another, or a driver of the host uses it.
@@ -115,9 +188,16 @@ class Iommu {
   virtual void unuse_default_domain(std::uint32_t group) = 0;
   /// iommu_attach_group_handle(), iommu_replace_group_handle(): every function
   /// of the group uses `domain`, one of this IOMMU's, from here on, without a gap.
-  virtual void attach(std::uint32_t group, Domain& domain) = 0;
+  /// Errors, with the group as before: ENODEV page requests from functions that make
+  /// none; what else the driver does not accept.
+  virtual Result<void> attach(std::uint32_t group, Attachable& domain) = 0;
   /// iommu_detach_group_handle(): blocked again.
   virtual void detach(std::uint32_t group) = 0;
+  /// iommu_attach_device_pasid(), iommu_replace_device_pasid(). Errors, with the PASID as
+  /// before: EOPNOTSUPP a driver without PASIDs; EINVAL functions without; the driver's.
+  virtual Result<void> attach_pasid(std::uint32_t group, std::uint32_t pasid, Attachable& domain);
+  /// iommu_detach_device_pasid(). Precondition: attached.
+  virtual void detach_pasid(std::uint32_t group, std::uint32_t pasid);
 
   /// `type` is what the program asks for, HwInfo::kTypeNone for whatever there is.
   /// Errors: EOPNOTSUPP a type that the IOMMU does not have.

@@ -19,6 +19,9 @@ struct Area {
   iommu::Prot prot;
   /// Null while a call is still setting the area up or taking it down.
   object::Ref<IoptPages> pages;
+  std::uint32_t accesses = 0;   ///< of the CPU, that hold pages (num_accesses)
+  std::uint32_t locks = 0;      ///< those that do not let go (num_locks)
+  bool prevent_access = false;  ///< a call waits for them to
 
   [[nodiscard]] std::uint64_t length() const { return last - first + 1; }
 };

@@ -6,9 +6,13 @@
 #include <vector>
 
 #include "base/result.h"
+#include "host/iommu/user_data.h"
 #include "host/iommufd/environment.h"
+#include "host/iommufd/event_queue.h"
+#include "host/iommufd/hw_queue.h"
 #include "host/iommufd/idevice.h"
 #include "host/iommufd/io_pagetable.h"
+#include "host/iommufd/mappings.h"
 #include "host/iommufd/object.h"
 #include "host/mm/caller.h"
 #include "object/file.h"
@@ -84,32 +88,44 @@ class Context final : public object::File {
   struct HwptAlloc {
     std::uint32_t flags = 0;
     ObjectId dev_id = 0;
-    ObjectId pt_id = 0;  ///< an IOAS; a HWPT or vIOMMU would be its nest parent
-    std::uint32_t data_type = 0;
-    std::uint32_t data_length = 0;
+    ObjectId pt_id = 0;  ///< an IOAS; or a HWPT or vIOMMU: the nest parent
     ObjectId fault_id = 0;
   };
-  /// IOMMU_HWPT_ALLOC. Errors: EINVAL data without type or the reverse, no such
-  /// pt_id or another type; ENOENT no such device; EOPNOTSUPP nested tables.
-  Result<ObjectId> hwpt_alloc(const HwptAlloc& alloc);
+  /// IOMMU_HWPT_ALLOC. Errors: EINVAL `data` without type or the reverse, no such
+  /// pt_id or another type; ENOENT no such device or fault queue; HwptPaging::create()'s,
+  /// HwptNested::create()'s.
+  Result<ObjectId> hwpt_alloc(const HwptAlloc& alloc, iommu::UserData& data);
 
-  /// IOMMU_HWPT_INVALIDATE of what no HWPT or vIOMMU here caches. Errors: ENOENT;
-  /// EOPNOTSUPP a vIOMMU; EINVAL anything else.
-  Result<void> hwpt_invalidate(ObjectId id);
-  /// IOMMU_HWPT_SET_DIRTY_TRACKING. Errors: ENOENT; EOPNOTSUPP every HWPT.
-  Result<void> hwpt_set_dirty_tracking(ObjectId hwpt_id);
-  struct DirtyRange {
-    std::uint64_t iova = 0;
-    std::uint64_t length = 0;
-    std::uint64_t page_size = 0;
+  /// IOMMU_HWPT_INVALIDATE of a nested HWPT or a vIOMMU; `done` counts the commands that
+  /// were carried out. Errors: ENOENT; EINVAL anything else; EOPNOTSUPP a vIOMMU without;
+  /// NestedDomain::invalidate()'s, VirtualIommu::invalidate()'s.
+  Result<void> hwpt_invalidate(ObjectId id, iommu::UserData& commands, std::uint32_t& done);
+  /// IOMMU_HWPT_SET_DIRTY_TRACKING. Errors: ENOENT; EOPNOTSUPP a HWPT that was not made for it.
+  Result<void> hwpt_set_dirty_tracking(ObjectId hwpt_id, bool on);
+  /// IOMMU_HWPT_GET_DIRTY_BITMAP, as ranges. Errors: ENOENT; IoPagetable::read_dirty()'s.
+  Result<void> hwpt_read_dirty(ObjectId hwpt_id, const IoPagetable::DirtyRange& range,
+                               iommu::DirtyTracking::Clear clear,
+                               iommu::DirtyTracking::Visitor& visitor);
+
+  /// A queue and the file through which it is read.
+  struct NewQueue {
+    ObjectId id;
+    object::Ref<EventQueueFile> file;
   };
-  /// IOMMU_HWPT_GET_DIRTY_BITMAP. Errors: ENOENT; EINVAL empty or misaligned;
-  /// EOVERFLOW; EOPNOTSUPP every HWPT.
-  Result<void> hwpt_get_dirty_bitmap(ObjectId hwpt_id, const DirtyRange& range);
+  /// IOMMU_FAULT_QUEUE_ALLOC. Errors: ENOSPC.
+  Result<NewQueue> fault_queue_alloc();
+  /// IOMMU_VEVENTQ_ALLOC. Errors: ENOENT; EEXIST the vIOMMU has one of that type; EOPNOTSUPP
+  /// a vIOMMU of type TSM, which reports nothing.
+  Result<NewQueue> veventq_alloc(ObjectId viommu_id, std::uint32_t type, std::uint32_t depth);
+  /// The program did not get it.
+  void take_back(NewQueue& queue);
+  /// IOMMU_HW_QUEUE_ALLOC. Errors: ENOENT no such vIOMMU; HwQueue::create()'s.
+  Result<ObjectId> hw_queue_alloc(ObjectId viommu_id, const HwQueue::Request& request);
 
   struct HwInfo {
     iommu::HwInfo iommu;
     std::uint64_t capabilities;  ///< IOMMU_HW_CAP_*
+    std::uint8_t max_pasid_log2;
   };
   /// IOMMU_GET_HW_INFO; `type` is 0 unless the input type flag was given.
   /// Errors: ENOENT; EOPNOTSUPP a type that is not the device's IOMMU's.
@@ -123,11 +139,8 @@ class Context final : public object::File {
   };
   /// IOMMU_VIOMMU_ALLOC. Errors: EOPNOTSUPP a flag, type DEFAULT, a type that
   /// the IOMMU does not have, a machine without a TSM; ENOENT; EINVAL a HWPT
-  /// that is no nest parent.
-  Result<ObjectId> viommu_alloc(const ViommuAlloc& alloc);
-  /// For calls on a vIOMMU that none here can answer: whether there is one.
-  /// Errors: ENOENT.
-  Result<void> check_viommu(ObjectId viommu_id);
+  /// that is no nest parent; Iommu::make_virtual_iommu()'s.
+  Result<ObjectId> viommu_alloc(const ViommuAlloc& alloc, iommu::UserData& data);
   /// IOMMU_VDEVICE_ALLOC. Errors: ENOENT an id; EINVAL device and vIOMMU are on
   /// different IOMMUs; EEXIST the device or the virtual id has one.
   Result<ObjectId> vdevice_alloc(ObjectId viommu_id, ObjectId dev_id, std::uint64_t virt_id);
@@ -169,6 +182,11 @@ class Context final : public object::File {
     return policies().vm_ref == VmRef::kViommu;
   }
   [[nodiscard]] tsm::PciTsm* tsm() const { return environment_.tsm; }
+  /// What mmap() of the file finds.
+  [[nodiscard]] Mappings& mappings() { return mappings_; }
+  /// A number for each change of what a device is attached to.
+  [[nodiscard]] std::uint64_t next_attach_handle() { return attach_handles_.fetch_add(1) + 1; }
+  [[nodiscard]] Environment& environment() const { return environment_; }
   /// iommufd_get_group().
   object::Ref<Group> group(std::uint32_t number) TEEIO_EXCLUDES(groups_lock_);
   void group_released(const Group& group) TEEIO_EXCLUDES(groups_lock_);
@@ -182,6 +200,8 @@ class Context final : public object::File {
 
   Environment& environment_;
   ObjectTable objects_;
+  Mappings mappings_;
+  schedule::Atomic<std::uint64_t> attach_handles_{0};
   schedule::Mutex groups_lock_{schedule::Rank::kIommufdXarray};
   std::map<std::uint32_t, Group*> groups_ TEEIO_GUARDED_BY(groups_lock_);
   schedule::Atomic<std::uint64_t> rlimit_mode_{0};

@@ -90,9 +90,9 @@ Result<std::uint64_t> Context::map_pages(Ioas& ioas, PagesSlice slice, const Map
 Result<PagesSlice> Context::user_slice(mm::UserMemory& memory, std::uint64_t user_va,
                                        std::uint64_t length, mm::Access access) {
   TEEIO_ASSIGN(const PageSpan span, page_span(user_va, length));
-  auto pages = object::make_ref<UserPages>(environment_.memory, IoptPages::Source::kProgram,
-                                           memory.pin(span.first, span.length, access),
-                                           access == mm::Access::kReadWrite, span.first);
+  auto pages = object::make_ref<UserPages>(
+      environment_.memory, environment_.pins, IoptPages::Source::kProgram,
+      memory.pin(span.first, span.length, access), access == mm::Access::kReadWrite, span.first);
   return PagesSlice{std::move(pages), span.offset, length};
 }
 
@@ -124,7 +124,7 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
     case object::FileKind::kForeign: {
       auto& foreign = static_cast<mm::ForeignFile&>(*file);
       pages = object::make_ref<UserPages>(
-          environment_.memory, IoptPages::Source::kFile,
+          environment_.memory, environment_.pins, IoptPages::Source::kFile,
           foreign.memfd_pages(span.first, span.length, access_of(map)), writable, span.first);
       break;
     }
@@ -141,13 +141,16 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
     case object::FileKind::kVfioDevice:
     case object::FileKind::kVfioGroup:
     case object::FileKind::kVfioContainer:
+    case object::FileKind::kIommuFaults:
+    case object::FileKind::kIommuEvents:
+    case object::FileKind::kIommuTestAccess:
     case object::FileKind::kKvm:
     case object::FileKind::kKvmVm:
     case object::FileKind::kKvmVcpu:
     case object::FileKind::kKvmVfioDevice:
     case object::FileKind::kAttribute:
       pages = object::make_ref<UserPages>(
-          environment_.memory, IoptPages::Source::kFile,
+          environment_.memory, environment_.pins, IoptPages::Source::kFile,
           fail(Errno::kInval, "the file is no memfd and no dma-buf"), writable, span.first);
       break;
   }

@@ -20,6 +20,8 @@ class DeviceHandle {
   /// iommu_group_id(). The function was probed into it at iommu().
   [[nodiscard]] virtual std::uint32_t iommu_group() const = 0;
   [[nodiscard]] virtual iommu::Iommu& iommu() const = 0;
+  /// Whether its idevice keeps the iommufd open: not one that the iommufd itself ends.
+  [[nodiscard]] virtual bool holds_context() const { return true; }
 };
 
 /// The VM that a VFIO device is associated with (vfio_device::kvm_file).

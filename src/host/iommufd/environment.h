@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "base/result.h"
+#include "host/iommufd/pin_book.h"
 #include "host/pci_tsm/pci_tsm.h"
 #include "hw/physical_memory.h"
 #include "object/trace.h"
@@ -39,6 +40,7 @@ struct Environment {
   object::Trace& trace;
   tsm::PciTsm* tsm;  ///< null on a machine without a TSM
   Policies policies;
+  PinBook* pins = nullptr;  ///< null: nobody asks
   schedule::Atomic<std::uint32_t> next_context{0};
 
   /// Whether a bind may come through `door`; the one place that asks BindOwner.

@@ -24,13 +24,14 @@ Result<void> GmemPages::map(iommu::Domain& domain, Iova iova, std::uint64_t star
       continue;
     }
     if (page) gmem_->unpin(*page);
-    if (done != 0) unmap(domain, iova, done);
+    if (done != 0) unmap(domain, iova, start_byte, done);
     return mapped;
   }
   return {};
 }
 
-void GmemPages::unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) {
+void GmemPages::unmap(iommu::Domain& domain, Iova iova, std::uint64_t /*start_byte*/,
+                      std::uint64_t length) {
   domain.unmap(iova, length);
   const auto first = mapped_.lower_bound({&domain, iova});
   auto at = first;

@@ -10,8 +10,11 @@
 namespace teeio::iommufd {
 
 class Context;
-class HwptPaging;
+class Hwpt;
 class Idevice;
+
+/// IOMMU_NO_PASID: requests without one.
+inline constexpr std::uint32_t kNoPasid = 0;
 
 /// What the functions of one IOMMU group have in common within a context
 /// (Linux: struct iommufd_group).
@@ -23,10 +26,23 @@ class Group final : public object::Counted {
 
   [[nodiscard]] std::uint32_t number() const { return number_; }
 
+  /// What one PASID of the group is attached to (Linux: struct iommufd_attach, and the
+  /// attach handle).
+  struct Attachment {
+    Hwpt* hwpt = nullptr;
+    std::uint64_t handle = 0;  ///< another one after each change
+    ObjectId made_by = 0;      ///< the device that asked for the change
+    std::map<ObjectId, Idevice*> devices;
+  };
   schedule::Mutex lock{schedule::Rank::kIommufdGroup};  ///< igroup->lock
-  /// The HWPT that all attached members use (pasid_attach[0]->hwpt).
-  HwptPaging* hwpt TEEIO_GUARDED_BY(lock) = nullptr;
-  std::map<ObjectId, Idevice*> attached TEEIO_GUARDED_BY(lock);
+  /// By PASID: pasid_attach. All attached members use the same.
+  std::map<std::uint32_t, Attachment> attachments TEEIO_GUARDED_BY(lock);
+
+  /// Null when nothing is attached.
+  [[nodiscard]] Attachment* at(std::uint32_t pasid) TEEIO_REQUIRES(lock) {
+    const auto found = attachments.find(pasid);
+    return found == attachments.end() ? nullptr : &found->second;
+  }
 
  private:
   ~Group() override = default;

@@ -10,9 +10,11 @@
 namespace teeio::iommufd {
 
 class Context;
+class Hwpt;
 class HwptPaging;
 class Ioas;
 class Vdevice;
+struct PageRequest;
 
 /// The tie between a VFIO device and an open /dev/iommu (Linux: struct
 /// iommufd_device). VFIO makes it and ends it; programs only see its id.
@@ -34,14 +36,19 @@ class Idevice final : public Object {
 
   /// iommufd_device_attach(): to an IOAS (through an automatic HWPT) or a HWPT.
   /// Gives the HWPT's id. Errors: ENOENT no such id; EINVAL an id of another
-  /// type, or the group has another HWPT; EBUSY attached already (EADDRINUSE
-  /// when a mapping lies in the device's reserved range; ENOMEM).
-  Result<ObjectId> attach(ObjectId pt_id);
+  /// type, the group has another HWPT, or a PASID meets a HWPT that was not made for
+  /// PASIDs; EBUSY attached already (EADDRINUSE when a mapping lies in the device's
+  /// reserved range; ENOMEM); Iommu::attach()'s and attach_pasid()'s.
+  Result<ObjectId> attach(ObjectId pt_id, std::uint32_t pasid = kNoPasid);
   /// iommufd_device_replace(): another one, without a gap in translation.
-  /// Precondition: attached. Errors: as attach(); the old one stays.
-  Result<ObjectId> replace(ObjectId pt_id);
-  /// iommufd_device_detach(): DMA is blocked. Precondition: attached.
-  void detach();
+  /// Errors: as attach(), and EINVAL not attached; the old one stays.
+  Result<ObjectId> replace(ObjectId pt_id, std::uint32_t pasid = kNoPasid);
+  /// iommufd_device_detach(): DMA is blocked. Nothing happens when nothing is attached.
+  void detach(std::uint32_t pasid = kNoPasid);
+  /// iommu_report_device_fault() of a whole group of page requests: they go to the fault
+  /// queue of the HWPT that their PASID uses, if any. False: the IOMMU answers them as
+  /// invalid.
+  bool report_page_request(const PageRequest& request);
 
   /// iommufd_device_tsm_bind() of the 2025 RFC, VFIO's door. Errors: ENOENT no
   /// such vDEVICE, or it has no VM; EINVAL it is another device's; EEXIST bound
@@ -58,7 +65,6 @@ class Idevice final : public Object {
 
  private:
   friend class Vdevice;
-  friend class HwptPaging;
   Idevice(Context& context, DeviceHandle& device, VmHandle vm);
   ~Idevice() override;
   void pre_destroy() override;
@@ -67,19 +73,21 @@ class Idevice final : public Object {
   Result<void> claim();
   void remove_vdevice();
   enum class Change : std::uint8_t { kAttach, kReplace };
-  Result<ObjectId> change_pt(ObjectId pt_id, Change change);
+  Result<ObjectId> change_pt(ObjectId pt_id, std::uint32_t pasid, Change change);
   /// What a change of page tables leaves for the caller to put, once unlocked.
   struct Changed {
     ObjectId hwpt_id;
-    HwptPaging* old;  ///< null after an attach
+    Hwpt* old;  ///< null after an attach
   };
-  Result<Changed> change_to_ioas(Ioas& ioas, Change change);
-  Result<Changed> change_to_hwpt(HwptPaging& hwpt, Change change);
-  Result<void> do_attach(HwptPaging& hwpt);
-  Result<HwptPaging*> do_replace(HwptPaging& hwpt);
+  Result<Changed> change_to_ioas(Ioas& ioas, std::uint32_t pasid, Change change);
+  Result<Changed> change_to_hwpt(Hwpt& hwpt, std::uint32_t pasid, Change change);
+  Result<void> do_attach(Hwpt& hwpt, std::uint32_t pasid);
+  Result<Hwpt*> do_replace(Hwpt& hwpt, std::uint32_t pasid);
+  Result<void> check_pasid(const Hwpt& hwpt, std::uint32_t pasid) TEEIO_REQUIRES(group_->lock);
+  Result<void> attach_group(Hwpt& hwpt, std::uint32_t pasid) TEEIO_REQUIRES(group_->lock);
   Result<void> reserve_for_members(HwptPaging& hwpt) TEEIO_REQUIRES(group_->lock);
   void unreserve_for_members(HwptPaging& hwpt) TEEIO_REQUIRES(group_->lock);
-  void put_hwpt(HwptPaging& hwpt);
+  void put_hwpt(Hwpt& hwpt);
 
   Context& context_;
   DeviceHandle& device_;

@@ -14,6 +14,10 @@ bool overflows(std::uint64_t first, std::uint64_t length) {
   return length - 1 > IoPagetable::kLastIova - first;
 }
 
+std::uint64_t smallest_page(const iommu::Domain& domain) {
+  return domain.page_sizes() & (~domain.page_sizes() + 1);
+}
+
 constexpr bool writes(iommu::Prot prot) {
   return (std::to_underlying(prot) & std::to_underlying(iommu::Prot::kWrite)) != 0;
 }
@@ -23,7 +27,8 @@ constexpr bool writes(iommu::Prot prot) {
 IoPagetable::~IoPagetable() {
   const schedule::WriteLock domains(domains_rwsem_);
   const schedule::WriteLock iovas(iova_rwsem_);
-  TEEIO_CHECK(domains_.empty() && areas_.empty() && reserved_.empty(),
+  unreserve_locked(nullptr);
+  TEEIO_CHECK(accessors_.empty() && domains_.empty() && areas_.empty() && reserved_.empty(),
               "an IOAS ends with domains, mappings or reserved ranges");
 }
 
@@ -108,31 +113,54 @@ Result<std::uint64_t> IoPagetable::unmap(std::uint64_t first, std::uint64_t last
 }
 
 IoPagetable::Unmapped IoPagetable::unmap_until_failure(std::uint64_t first, std::uint64_t last) {
-  std::uint64_t unmapped = 0;
+  constexpr int kTries = 100;
+  Unmapped all;
+  for (int tries = 0;; ++tries) {
+    const auto in_use = unmap_idle(first, last, all);
+    if (!in_use) return all;
+    if (in_use->first != first) tries = 0;
+    TEEIO_CHECK(tries < kTries, "an accessor does not let go of what is unmapped");
+    first = in_use->first;
+    notify_accessors(in_use->first, in_use->last - in_use->first + 1);
+  }
+}
+
+/// Ends, with its range, before an area whose pages the CPU uses.
+std::optional<IovaRange> IoPagetable::unmap_idle(std::uint64_t first, std::uint64_t last,
+                                                 Unmapped& all) {
   // Last references to a file go after the lock, as fput()'s work does.
   std::vector<object::Ref<IoptPages>> gone;
   // Held over the whole walk: no domain comes or goes while an area is torn down.
   const schedule::ReadLock domains(domains_rwsem_);
+  const auto failed = [&all](std::unexpected<Error> why) -> std::optional<IovaRange> {
+    all.end = std::move(why);
+    return std::nullopt;
+  };
   while (true) {
     Area* area = nullptr;
     object::Ref<IoptPages> pages;
     {
       const schedule::WriteLock lock(iova_rwsem_);
       area = areas_.first_in(first, last);
-      if (area == nullptr) return {unmapped, {}};
+      if (area == nullptr) return std::nullopt;
       if (!area->pages)
-        return {unmapped, fail(Errno::kBusy, "another call is mapping or unmapping the range")};
+        return failed(fail(Errno::kBusy, "another call is mapping or unmapping the range"));
+      if (area->locks != 0) return failed(fail(Errno::kBusy, "a hardware queue uses the range"));
       if (area->first < first || area->last > last)
-        return {unmapped, fail(Errno::kNoEnt, "the range cuts a mapping")};
+        return failed(fail(Errno::kNoEnt, "the range cuts a mapping"));
+      if (area->accesses != 0) {
+        area->prevent_access = true;
+        return IovaRange{area->first, area->last};
+      }
       pages = std::move(area->pages);
       area->pages = nullptr;
     }
     const std::uint64_t area_last = area->last;
-    unmapped += area->length();
+    all.bytes += area->length();
     unfill_domains(*area, *pages);
     abort_areas({&area, 1});
     gone.push_back(std::move(pages));
-    if (area_last >= last) return {unmapped, {}};
+    if (area_last >= last) return std::nullopt;
     first = area_last + 1;
   }
 }
@@ -150,7 +178,9 @@ Result<void> IoPagetable::cut_after(std::span<const std::uint64_t> lasts) {
 Result<void> IoPagetable::split(Area& area, std::uint64_t last) {
   // Linux lets a cut behind the first IOVA be, too.
   if (last == area.first || last == area.last) return {};
-  if (!area.pages) return fail(Errno::kBusy, "another call is mapping or unmapping the range");
+  if (!area.pages || area.prevent_access)
+    return fail(Errno::kBusy, "another call is mapping or unmapping the range");
+  if (area.accesses != 0) return fail(Errno::kInval, "a mapping that the CPU uses cannot be cut");
   if (area.pages->source() == IoptPages::Source::kDmabuf)
     return fail(Errno::kOpNotSupp, "a mapping of a dma-buf cannot be cut");
   const std::uint64_t cut = last + 1;
@@ -207,16 +237,17 @@ Result<void> IoPagetable::fill(Area& area, IoptPages& pages, iommu::Domain& doma
         pages.map(domain, Iova{area.first + done}, area.start_byte + done, kPageSize, area.prot);
     if (mapped.has_value()) continue;
     for (std::uint64_t undo = 0; undo < done; undo += kPageSize)
-      pages.unmap(domain, Iova{area.first + undo}, kPageSize);
+      pages.unmap(domain, Iova{area.first + undo}, area.start_byte + undo, kPageSize);
     return mapped;
   }
   return {};
 }
 
 void IoPagetable::unfill(Area& area, IoptPages& pages, iommu::Domain& domain) {
-  if (!disable_large_pages_) return pages.unmap(domain, Iova{area.first}, area.length());
+  if (!disable_large_pages_)
+    return pages.unmap(domain, Iova{area.first}, area.start_byte, area.length());
   for (std::uint64_t done = 0; done < area.length(); done += kPageSize)
-    pages.unmap(domain, Iova{area.first + done}, kPageSize);
+    pages.unmap(domain, Iova{area.first + done}, area.start_byte + done, kPageSize);
 }
 
 Result<void> IoPagetable::fill_domains(Area& area, IoptPages& pages) {
@@ -244,7 +275,8 @@ Result<void> IoPagetable::fill_domain(iommu::Domain& domain) {
     {
       IoptPages& pages = *area->pages;
       const schedule::Lock lock(pages.mutex());
-      filled = fill(*area, pages, domain);
+      filled = pages.check_source();
+      if (filled.has_value()) filled = fill(*area, pages, domain);
     }
     if (filled.has_value()) continue;
     unfill_domain(domain, area);  // takes the lock of each one's pages
@@ -262,8 +294,14 @@ void IoPagetable::unfill_domain(iommu::Domain& domain, const Area* end) {
   }
 }
 
-std::uint64_t IoPagetable::wanted_alignment() const {
-  return domains_.empty() && !disable_large_pages_ ? 1 : kPageSize;
+/// iopt_calculate_iova_alignment().
+std::uint64_t IoPagetable::smallest_alignment() const {
+  std::uint64_t alignment = disable_large_pages_ ? kPageSize : 1;
+  for (const iommu::Domain* domain : domains_)
+    alignment = std::max(alignment, smallest_page(*domain));
+  for (const Accessor* accessor : accessors_)
+    alignment = std::max(alignment, accessor->alignment());
+  return alignment;
 }
 
 Result<void> IoPagetable::set_alignment(std::uint64_t alignment) {
@@ -280,15 +318,16 @@ Result<void> IoPagetable::add_domain(iommu::Domain& domain) {
   const schedule::WriteLock domains(domains_rwsem_);
   const schedule::WriteLock iovas(iova_rwsem_);
   const std::uint64_t old_alignment = alignment_;
-  TEEIO_TRY(set_alignment(kPageSize));
+  if (smallest_page(domain) > kPageSize)
+    return fail(Errno::kInval, "the IOMMU's pages are larger than the CPU's");
+  TEEIO_TRY(set_alignment(std::max(alignment_, smallest_page(domain))));
   Result<void> added;
-  if (domain.last_iova() != kLastIova)
+  if (domain.first_iova() != 0) added = reserve({0, domain.first_iova() - 1}, &domain);
+  if (added.has_value() && domain.last_iova() != kLastIova)
     added = reserve({domain.last_iova() + 1, kLastIova}, &domain);
-  if (added.has_value()) {
-    added = fill_domain(domain);
-    if (!added.has_value()) unreserve_locked(&domain);
-  }
+  if (added.has_value()) added = fill_domain(domain);
   if (!added.has_value()) {
+    unreserve_locked(&domain);
     alignment_ = old_alignment;
     return added;
   }
@@ -302,7 +341,7 @@ void IoPagetable::remove_domain(iommu::Domain& domain) {
   TEEIO_CHECK(std::erase(domains_, &domain) == 1, "a domain leaves an IOAS that it is not in");
   unfill_domain(domain, nullptr);
   unreserve_locked(&domain);
-  TEEIO_CHECK(set_alignment(wanted_alignment()).has_value(), "the IOVA alignment cannot shrink");
+  TEEIO_CHECK(set_alignment(smallest_alignment()).has_value(), "the IOVA alignment cannot shrink");
 }
 
 std::uint64_t IoPagetable::page_sizes() {
@@ -323,7 +362,7 @@ Result<void> IoPagetable::disable_large_pages() {
   if (!domains_.empty() && !areas_.empty())
     return fail(Errno::kInval, "domains have mappings already");
   disable_large_pages_ = true;
-  auto aligned = set_alignment(wanted_alignment());
+  auto aligned = set_alignment(smallest_alignment());
   disable_large_pages_ = aligned.has_value();
   return aligned;
 }
@@ -332,7 +371,7 @@ void IoPagetable::enable_large_pages() {
   const schedule::WriteLock domains(domains_rwsem_);
   const schedule::WriteLock iovas(iova_rwsem_);
   disable_large_pages_ = false;
-  TEEIO_CHECK(set_alignment(wanted_alignment()).has_value(), "the IOVA alignment cannot shrink");
+  TEEIO_CHECK(set_alignment(smallest_alignment()).has_value(), "the IOVA alignment cannot shrink");
 }
 
 bool IoPagetable::large_pages() {

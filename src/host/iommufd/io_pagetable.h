@@ -25,6 +25,23 @@ struct IovaRange {
 /// Of a mapping that a type 1 container makes without access: no page table takes it.
 inline constexpr iommu::Prot kNoAccess{0};
 
+/// Who reaches what is mapped by the CPU (Linux: struct iommufd_access as its iopt sees it).
+///
+/// Lifetime: from add_accessor() to remove_accessor().
+class Accessor {
+ public:
+  /// The alignment that its accesses need: 1, or a page.
+  [[nodiscard]] virtual std::uint64_t alignment() const = 0;
+  /// iommufd_lock_obj(): false when it is going, or lets go of nothing when asked.
+  [[nodiscard]] virtual bool hold() = 0;
+  /// Between hold() and put(): nothing in the range may be in use when it returns.
+  virtual void unmapping(std::uint64_t first, std::uint64_t length) = 0;
+  virtual void put() = 0;
+
+ protected:
+  ~Accessor() = default;
+};
+
 /// A piece of pages on its way from one IOAS into another.
 struct PagesSlice {
   object::Ref<IoptPages> pages;
@@ -59,8 +76,9 @@ class IoPagetable {
   Result<std::uint64_t> map(PagesSlice slice, std::optional<std::uint64_t> iova, iommu::Prot prot);
 
   /// iopt_unmap_iova_range(): every area in [first, last]; gives the count of
-  /// bytes. Errors: ENOENT when the range cuts an area; EBUSY when a call is
-  /// busy with one. Areas before the failing one are gone.
+  /// bytes. Accessors let go first. Errors: ENOENT when the range cuts an area; EBUSY when
+  /// a call is busy with one, or a hardware queue lies in it. Areas before the failing one are
+  /// gone.
   Result<std::uint64_t> unmap(std::uint64_t first, std::uint64_t last);
   struct Unmapped {
     std::uint64_t bytes = 0;
@@ -70,8 +88,8 @@ class IoPagetable {
   Unmapped unmap_until_failure(std::uint64_t first, std::uint64_t last);
   /// iopt_cut_iova(): the area around each of `lasts`, if any, becomes two, of
   /// which the first ends there. Errors: EBUSY when a call is busy with the area;
-  /// EOPNOTSUPP a dma-buf; EINVAL off the alignment, or with large pages, which
-  /// domains may have used. Cuts before the failing one stay.
+  /// EOPNOTSUPP a dma-buf; EINVAL off the alignment, in use by an accessor, or with
+  /// large pages, which domains may have used. Cuts before the failing one stay.
   Result<void> cut_after(std::span<const std::uint64_t> lasts);
 
   /// IOMMU_IOAS_CHANGE_PROCESS's look at the areas. Errors: EBUSY when a call is
@@ -101,13 +119,55 @@ class IoPagetable {
                                   const std::vector<iommu::ReservedRegion>& regions);
   /// iopt_remove_reserved_iova().
   void unreserve(const void* owner);
+  /// iopt_reserve_iova() that no device asks for; until the IOAS ends. Errors: EADDRINUSE
+  /// mapped or allowed.
+  Result<void> reserve_for_all(IovaRange range);
 
   /// iopt_table_add_domain(): everything mapped, in `domain` too. Errors:
-  /// EADDRINUSE an area does not fit the domain's aperture or page size;
+  /// EADDRINUSE an area does not fit the domain's aperture or page size; EINVAL a domain
+  /// without pages of the CPU's size;
   /// IoptPages::map()'s, with nothing left in the domain.
   Result<void> add_domain(iommu::Domain& domain);
   /// iopt_table_remove_domain(): nothing of this IOAS is left in it.
   void remove_domain(iommu::Domain& domain);
+
+  /// iopt_add_access(). Errors: EADDRINUSE something mapped is not aligned as it needs.
+  Result<void> add_accessor(Accessor& accessor);
+  /// iopt_remove_access(): it holds no pages.
+  void remove_accessor(Accessor& accessor);
+
+  enum class Lock : bool { kNo, kYes };
+  struct Pin {
+    std::uint64_t iova = 0;
+    std::uint64_t length = 0;
+    bool write = false;
+    Lock lock = Lock::kNo;  ///< unmapping is refused meanwhile
+  };
+  /// iommufd_access_pin_pages(): the pages of the range. Errors, nothing being pinned:
+  /// EINVAL empty, not page aligned, being unmapped, no memory of a program; EOVERFLOW;
+  /// ENOENT a gap; EPERM; IoptPages::pin_pages()'s.
+  Result<std::vector<IoptPages::Place>> pin(const Pin& pin);
+  /// iommufd_access_unpin_pages(): the same range again.
+  void unpin(const Pin& pin);
+  /// iommufd_access_rw(). Errors: EINVAL empty or being unmapped; EOVERFLOW; ENOENT;
+  /// EPERM; IoptPages::read()'s. What lies before the failing place was done.
+  Result<void> read(std::uint64_t iova, std::span<std::byte> out);
+  Result<void> write(std::uint64_t iova, ByteView in);
+  /// What is mapped at `iova`; nullopt when nothing is. For who compares.
+  [[nodiscard]] std::optional<IoptPages::Place> place(std::uint64_t iova);
+
+  struct DirtyRange {
+    std::uint64_t iova = 0;
+    std::uint64_t length = 0;
+    std::uint64_t page_size = 0;
+  };
+  /// iopt_set_dirty_tracking(). Errors: EOPNOTSUPP the domain has none.
+  Result<void> set_dirty_tracking(iommu::Domain& domain, bool on);
+  /// iopt_read_and_clear_dirty_data(). Errors: EINVAL empty or misaligned, a gap, EOVERFLOW;
+  /// EOPNOTSUPP the domain does not track.
+  Result<void> read_dirty(iommu::Domain& domain, const DirtyRange& range,
+                          iommu::DirtyTracking::Clear clear,
+                          iommu::DirtyTracking::Visitor& visitor);
 
   /// iopt_disable_large_pages(). Errors: EINVAL when domains have mappings.
   Result<void> disable_large_pages();
@@ -120,6 +180,25 @@ class IoPagetable {
     IovaRange range;
     const void* owner;
   };
+
+  std::optional<IovaRange> unmap_idle(std::uint64_t first, std::uint64_t last, Unmapped& all);
+  /// One area's part of a range.
+  struct Piece {
+    Area* area;
+    std::uint64_t first_byte;  ///< into the area's pages
+    std::uint64_t length;
+  };
+  /// The areas of [iova, iova + length). Errors: ENOENT a gap.
+  Result<std::vector<Piece>> pieces(std::uint64_t iova, std::uint64_t length)
+      TEEIO_REQUIRES_SHARED(iova_rwsem_);
+  template <class Step>
+  Result<void> each_piece(std::uint64_t iova, std::uint64_t length, iommu::Prot needed, Step step)
+      TEEIO_EXCLUDES(iova_rwsem_);
+  void undo_pins(std::span<const Piece> pieces, Lock lock) TEEIO_REQUIRES_SHARED(iova_rwsem_);
+  Result<void> check_dirty_range(const DirtyRange& range) TEEIO_REQUIRES_SHARED(iova_rwsem_);
+  void notify_accessors(std::uint64_t first, std::uint64_t length) TEEIO_EXCLUDES(iova_rwsem_);
+  [[nodiscard]] std::uint64_t smallest_alignment() const
+      TEEIO_REQUIRES_SHARED(domains_rwsem_, iova_rwsem_);
 
   Result<std::uint64_t> alloc_areas(std::span<PagesSlice> slices, std::span<Area*> areas,
                                     std::optional<std::uint64_t> iova, iommu::Prot prot);
@@ -148,7 +227,6 @@ class IoPagetable {
   void unfill_domain(iommu::Domain& domain, const Area* end)
       TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);
   Result<void> set_alignment(std::uint64_t alignment) TEEIO_REQUIRES(domains_rwsem_, iova_rwsem_);
-  [[nodiscard]] std::uint64_t wanted_alignment() const TEEIO_REQUIRES(domains_rwsem_);
 
   schedule::RwMutex domains_rwsem_{schedule::Rank::kIopt};
   std::vector<iommu::Domain*> domains_ TEEIO_GUARDED_BY(domains_rwsem_);
@@ -158,7 +236,10 @@ class IoPagetable {
   AreaTree areas_ TEEIO_GUARDED_BY(iova_rwsem_);
   std::vector<IovaRange> allowed_ TEEIO_GUARDED_BY(iova_rwsem_);  ///< ascending, disjoint
   std::vector<Reserved> reserved_ TEEIO_GUARDED_BY(iova_rwsem_);
-  /// IOVAs, lengths and offsets are multiples of this: 1 without a domain.
+  std::vector<Accessor*> accessors_ TEEIO_GUARDED_BY(iova_rwsem_);
+  /// The counts of accesses in areas, which change below the rwsem's read side.
+  schedule::Mutex accesses_lock_{schedule::Rank::kLeaf};
+  /// IOVAs, lengths and offsets are multiples of this: 1 without domain and accessor.
   std::uint64_t alignment_ TEEIO_GUARDED_BY(iova_rwsem_) = 1;
   /// By log2 of the alignment, from a page up to a large page: no multiple of it
   /// below this IOVA is free. Where the search for a free IOVA starts; what

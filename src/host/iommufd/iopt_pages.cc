@@ -32,29 +32,94 @@ class UserPages::Window final : public hw::WindowTarget {
   mm::Pages& pages_;
 };
 
-UserPages::UserPages(hw::PhysicalMemory& memory, Source source,
+Result<void> IoptPages::pin_pages(std::uint64_t, std::uint64_t) {
+  return fail(Errno::kInval, "the mapping is no memory of a program");
+}
+
+void IoptPages::unpin_pages(std::uint64_t, std::uint64_t) {
+  TEEIO_CHECK(false, "pages are unpinned that cannot be pinned");
+}
+
+Result<IoptPages::Place> IoptPages::place(std::uint64_t) {
+  return fail(Errno::kInval, "the mapping is no memory of a program");
+}
+
+Result<void> IoptPages::read(std::uint64_t, std::span<std::byte>) {
+  return fail(Errno::kInval, "the mapping is no memory of a program");
+}
+
+Result<void> IoptPages::write(std::uint64_t, ByteView) {
+  return fail(Errno::kInval, "the mapping is no memory of a program");
+}
+
+UserPages::UserPages(hw::PhysicalMemory& memory, PinBook* book, Source source,
                      Result<object::Ref<mm::Pages>> pages, bool writable,
                      std::uint64_t address_hint)
     : IoptPages(schedule::Rank::kIoptPages, source, writable, address_hint),
       memory_(memory),
+      book_(book),
       pages_(std::move(pages)) {}
 
 UserPages::~UserPages() {
   TEEIO_CHECK(pinned_bytes_ == 0, "pages are freed while a domain maps them");
 }
 
-Result<Hpa> UserPages::pin(std::uint64_t length) {
+void UserPages::note(std::uint64_t start_byte, std::uint64_t length, Count count) {
+  if (book_ == nullptr || length == 0) return;
+  page_pins_.resize((*pages_)->size_bytes() / kPageSize);
+  const std::uint64_t last = (start_byte + length - 1) / kPageSize;
+  for (std::uint64_t page = start_byte / kPageSize; page <= last; ++page) {
+    std::uint32_t& pins = page_pins_.at(page);
+    if (count == Count::kUp && pins++ == 0) book_->add((*pages_)->page(page * kPageSize));
+    if (count == Count::kDown && --pins == 0) book_->remove((*pages_)->page(page * kPageSize));
+  }
+}
+
+Result<void> UserPages::check_source() {
+  if (pinned_bytes_ != 0 || !pages_.has_value() || (*pages_)->present()) return {};
+  return fail(Errno::kFault, "the process whose memory is mapped is gone");
+}
+
+Result<void> UserPages::pin_pages(std::uint64_t start_byte, std::uint64_t length) {
+  TEEIO_TRY(check_source());
+  TEEIO_TRY(pin(start_byte, length));
+  return {};
+}
+
+void UserPages::unpin_pages(std::uint64_t start_byte, std::uint64_t length) {
+  unpin(start_byte, length);
+}
+
+Result<IoptPages::Place> UserPages::place(std::uint64_t byte) {
+  if (!pages_.has_value()) return std::unexpected(pages_.error());
+  return Place{(*pages_)->page(byte), base_ + byte};
+}
+
+Result<void> UserPages::read(std::uint64_t byte, std::span<std::byte> out) {
+  if (!pages_.has_value()) return std::unexpected(pages_.error());
+  return (*pages_)->read(byte, out);
+}
+
+Result<void> UserPages::write(std::uint64_t byte, ByteView in) {
+  if (!writable()) return fail(Errno::kPerm, "the pages were mapped for reading");
+  if (!pages_.has_value()) return std::unexpected(pages_.error());
+  return (*pages_)->write(byte, in);
+}
+
+Result<Hpa> UserPages::pin(std::uint64_t start_byte, std::uint64_t length) {
   if (!pages_.has_value()) return std::unexpected(pages_.error());
   if (pinned_bytes_ == 0) {
     window_ = std::make_unique<Window>(**pages_);
     TEEIO_ASSIGN(base_, memory_.map_window(*window_, (*pages_)->size_bytes()));
   }
   pinned_bytes_ += length;
+  note(start_byte, length, Count::kUp);
   return base_;
 }
 
-void UserPages::unpin(std::uint64_t length) {
+void UserPages::unpin(std::uint64_t start_byte, std::uint64_t length) {
   TEEIO_CHECK(pinned_bytes_ >= length, "more pages are unpinned than pinned");
+  note(start_byte, length, Count::kDown);
   pinned_bytes_ -= length;
   if (pinned_bytes_ != 0) return;
   memory_.unmap_window(base_);
@@ -63,15 +128,16 @@ void UserPages::unpin(std::uint64_t length) {
 
 Result<void> UserPages::map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
                             std::uint64_t length, iommu::Prot prot) {
-  TEEIO_ASSIGN(const Hpa base, pin(length));
+  TEEIO_ASSIGN(const Hpa base, pin(start_byte, length));
   auto mapped = domain.map(iova, base + start_byte, length, prot);
-  if (!mapped.has_value()) unpin(length);
+  if (!mapped.has_value()) unpin(start_byte, length);
   return mapped;
 }
 
-void UserPages::unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) {
+void UserPages::unmap(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
+                      std::uint64_t length) {
   domain.unmap(iova, length);
-  unpin(length);
+  unpin(start_byte, length);
 }
 
 Result<object::Ref<DmabufPages>> DmabufPages::create(object::Ref<dmabuf::DmaBuf> buffer,
@@ -123,7 +189,8 @@ Result<void> DmabufPages::map(iommu::Domain& domain, Iova iova, std::uint64_t st
   return {};
 }
 
-void DmabufPages::unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) {
+void DmabufPages::unmap(iommu::Domain& domain, Iova iova, std::uint64_t /*start_byte*/,
+                        std::uint64_t length) {
   if (!range_.has_value()) return;  // the revoke has done it
   domain.unmap(iova, length);
   std::erase_if(mapped_, [&](const Mapped& mapped) {

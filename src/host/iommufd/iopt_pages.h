@@ -11,6 +11,7 @@
 #include "base/types.h"
 #include "host/dmabuf/dmabuf.h"
 #include "host/iommu/iommu.h"
+#include "host/iommufd/pin_book.h"
 #include "host/kvm/gmem.h"
 #include "host/mm/user_memory.h"
 #include "hw/physical_memory.h"
@@ -39,16 +40,36 @@ class IoptPages : public object::Counted {
   [[nodiscard]] std::uint64_t address_hint() const { return address_hint_; }
 
   /// Enters `length` bytes from `start_byte` into a domain, and keeps the bytes
-  /// on the bus until the unmap() that pairs with it. All values are page
-  /// aligned. Nothing happens, with success, once revoked.
+  /// on the bus until the unmap() that pairs with it. All values are aligned to the
+  /// domain's smallest page. Nothing happens, with success, once revoked.
   /// Errors: EFAULT the memory could not be pinned; then Domain::map()'s.
   virtual Result<void> map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
                            std::uint64_t length, iommu::Prot prot) TEEIO_REQUIRES(mutex_) = 0;
   /// Undoes map(): first the domain, then the pin, never the other way round.
   /// Several calls may undo one map() piece by piece, or one call several of
   /// them: a split, or large pages switched on meanwhile.
-  virtual void unmap(iommu::Domain& domain, Iova iova, std::uint64_t length)
-      TEEIO_REQUIRES(mutex_) = 0;
+  virtual void unmap(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
+                     std::uint64_t length) TEEIO_REQUIRES(mutex_) = 0;
+
+  /// What a domain that comes later asks first. Errors: EFAULT nothing holds the pages yet,
+  /// and the process whose they were is gone.
+  virtual Result<void> check_source() TEEIO_REQUIRES(mutex_) { return {}; }
+  /// iopt_area_add_access(): keeps the pages on the bus for the CPU until the
+  /// unpin_pages() that pairs with it. Errors: EINVAL pages that are no memory of a
+  /// program; EFAULT they could not be pinned.
+  virtual Result<void> pin_pages(std::uint64_t start_byte, std::uint64_t length)
+      TEEIO_REQUIRES(mutex_);
+  virtual void unpin_pages(std::uint64_t start_byte, std::uint64_t length) TEEIO_REQUIRES(mutex_);
+  /// A page and where it is on the bus. Precondition: pinned or mapped.
+  struct Place {
+    mm::PageId page;
+    Hpa address{0};
+  };
+  /// Errors: EINVAL as pin_pages().
+  virtual Result<Place> place(std::uint64_t byte) TEEIO_REQUIRES(mutex_);
+  /// iopt_pages_rw_access(). Errors: EPERM; EINVAL as pin_pages(); EFAULT.
+  virtual Result<void> read(std::uint64_t byte, std::span<std::byte> out) TEEIO_REQUIRES(mutex_);
+  virtual Result<void> write(std::uint64_t byte, ByteView in) TEEIO_REQUIRES(mutex_);
 
  protected:
   IoptPages(schedule::Rank rank, Source source, bool writable, std::uint64_t address_hint)
@@ -66,27 +87,40 @@ class IoptPages : public object::Counted {
 class UserPages final : public IoptPages {
  public:
   /// `pages` as pinned at map time, or why that failed: Linux pins when the
-  /// first domain needs the pages, and fails there.
-  UserPages(hw::PhysicalMemory& memory, Source source, Result<object::Ref<mm::Pages>> pages,
-            bool writable, std::uint64_t address_hint);
+  /// first domain needs the pages, and fails there. `book`: null, or where it is kept
+  /// page by page what is pinned.
+  UserPages(hw::PhysicalMemory& memory, PinBook* book, Source source,
+            Result<object::Ref<mm::Pages>> pages, bool writable, std::uint64_t address_hint);
 
   Result<void> map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
                    iommu::Prot prot) override TEEIO_REQUIRES(mutex());
-  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) override
+  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
+             std::uint64_t length) override TEEIO_REQUIRES(mutex());
+  Result<void> check_source() override TEEIO_REQUIRES(mutex());
+  Result<void> pin_pages(std::uint64_t start_byte, std::uint64_t length) override
       TEEIO_REQUIRES(mutex());
+  void unpin_pages(std::uint64_t start_byte, std::uint64_t length) override TEEIO_REQUIRES(mutex());
+  Result<Place> place(std::uint64_t byte) override TEEIO_REQUIRES(mutex());
+  Result<void> read(std::uint64_t byte, std::span<std::byte> out) override TEEIO_REQUIRES(mutex());
+  Result<void> write(std::uint64_t byte, ByteView in) override TEEIO_REQUIRES(mutex());
 
  private:
   /// The pages as the bus sees them.
   class Window;
   ~UserPages() override;
-  Result<Hpa> pin(std::uint64_t length) TEEIO_REQUIRES(mutex());
-  void unpin(std::uint64_t length) TEEIO_REQUIRES(mutex());
+  Result<Hpa> pin(std::uint64_t start_byte, std::uint64_t length) TEEIO_REQUIRES(mutex());
+  void unpin(std::uint64_t start_byte, std::uint64_t length) TEEIO_REQUIRES(mutex());
+  enum class Count : bool { kDown, kUp };
+  void note(std::uint64_t start_byte, std::uint64_t length, Count count) TEEIO_REQUIRES(mutex());
 
   hw::PhysicalMemory& memory_;
+  PinBook* const book_;
   const Result<object::Ref<mm::Pages>> pages_;
   std::unique_ptr<Window> window_ TEEIO_GUARDED_BY(mutex());
   Hpa base_ TEEIO_GUARDED_BY(mutex()){0};
   std::uint64_t pinned_bytes_ TEEIO_GUARDED_BY(mutex()) = 0;  ///< summed over domains
+  /// How often each page is pinned; only with a book.
+  std::vector<std::uint32_t> page_pins_ TEEIO_GUARDED_BY(mutex());
 };
 
 /// Pages of a guest_memfd: what a guest's own DMA addresses lead to where trusted requests go
@@ -101,8 +135,8 @@ class GmemPages final : public IoptPages {
   /// Errors also: EAGAIN a page was punched out at that moment.
   Result<void> map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
                    iommu::Prot prot) override TEEIO_REQUIRES(mutex());
-  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) override
-      TEEIO_REQUIRES(mutex());
+  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
+             std::uint64_t length) override TEEIO_REQUIRES(mutex());
 
  private:
   ~GmemPages() override;
@@ -125,8 +159,8 @@ class DmabufPages final : public IoptPages, private dmabuf::Importer {
 
   Result<void> map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
                    iommu::Prot prot) override TEEIO_REQUIRES(mutex());
-  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) override
-      TEEIO_REQUIRES(mutex());
+  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
+             std::uint64_t length) override TEEIO_REQUIRES(mutex());
 
  private:
   /// Where the range is mapped (Linux: struct iopt_pages_dmabuf_track).

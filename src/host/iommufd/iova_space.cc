@@ -92,8 +92,9 @@ std::optional<std::uint64_t> IoPagetable::find_hole(IovaRange within, std::uint6
   while (from <= within.last) {
     const std::optional<IovaRange> used = used_at_or_after(from);
     if (used && used->first <= from) {
-      if (used->last >= within.last) return std::nullopt;
-      from = full_until == nullptr ? used->last + 1 : (used->last | (alignment - 1)) + 1;
+      const std::uint64_t taken = full_until == nullptr ? used->last : used->last | (alignment - 1);
+      if (taken >= within.last) return std::nullopt;
+      from = taken + 1;
       if (all_taken) *full_until = from;
       continue;
     }
@@ -168,6 +169,11 @@ Result<void> IoPagetable::reserve_for_device(const void* owner,
     return reserved;
   }
   return {};
+}
+
+Result<void> IoPagetable::reserve_for_all(IovaRange range) {
+  const schedule::WriteLock lock(iova_rwsem_);
+  return reserve(range, nullptr);
 }
 
 void IoPagetable::unreserve(const void* owner) {

@@ -15,7 +15,20 @@ namespace teeio::iommufd {
 
 using ObjectId = std::uint32_t;
 
-enum class ObjectType : std::uint8_t { kAny, kDevice, kHwptPaging, kIoas, kViommu, kVdevice };
+enum class ObjectType : std::uint8_t {
+  kAny,
+  kDevice,
+  kHwptPaging,
+  kHwptNested,
+  kIoas,
+  kAccess,
+  kFault,
+  kViommu,
+  kVdevice,
+  kVeventq,
+  kHwQueue,
+  kSelftest,  ///< IOMMUFD_OBJ_SELFTEST: another room's
+};
 
 /// What a program names by an id (Linux: struct iommufd_object).
 ///

@@ -34,14 +34,15 @@ Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idev
   if (schedule::seeded(SeededBug::kVdeviceVisibleEarly)) context.objects().finalize(*vdevice);
   TEEIO_TRY(viommu.reserve_virt_id(virt_id));
   vdevice->has_virt_id_ = true;
-  viommu.set_vdevice(virt_id, &*vdevice);
+  viommu.set_vdevice(virt_id, *vdevice, idevice.group().number());
   context.trace().fact(object::Lane::kIommufd, object::Fact::kVdeviceCreated, "vdevice",
                        {.function = idevice.bdf(),
                         .a = vdevice->serial(),
                         .b = idevice.serial(),
                         .c = viommu.serial()});
   // Before anybody finds it: a bind that fails leaves no vDEVICE.
-  if (context.admit(Door::kVdevice)) TEEIO_TRY(vdevice->tsm_bind(Door::kVdevice));
+  if (viommu.driver() == nullptr && context.admit(Door::kVdevice))
+    TEEIO_TRY(vdevice->tsm_bind(Door::kVdevice));
   if (schedule::seeded(SeededBug::kVdeviceVisibleEarly)) return vdevice.leave().id();
   return vdevice.commit().id();
 }
@@ -58,6 +59,8 @@ tsm::PciTsm& Vdevice::tsm() const {
 }
 
 Result<object::Ref<object::File>> Vdevice::required_vm(Door door) const {
+  if (viommu_.driver() != nullptr)
+    return fail(Errno::kOpNotSupp, "a vDEVICE of this vIOMMU is nothing for a TSM");
   object::Ref<object::File> vm = vm_file();
   if (vm) return vm;
   return fail(door == Door::kVfio ? Errno::kNoEnt : Errno::kNoDev, "the vDEVICE has no VM");
@@ -72,6 +75,8 @@ void Vdevice::tsm_unbind() { tsm().unbind(bdf()); }
 
 Result<tsm::GuestResponse> Vdevice::tsm_request(const tsm::GuestRequest& request,
                                                 std::uint64_t& code) {
+  if (viommu_.driver() != nullptr)
+    return fail(Errno::kOpNotSupp, "a vDEVICE of this vIOMMU is nothing for a TSM");
   auto response = tsm().guest_request(bdf(), request, code);
   const bool unbound = !response && response.error().code == Errno::kNxio;
   if (!unbound || !tsm::asks_to_lock(request) || !context_.admit(Door::kGuest)) return response;
@@ -84,7 +89,7 @@ void Vdevice::abort() {
   group_->lock.assert_held();
   if (has_virt_id_) {
     // Before the vDEVICE is out of its vIOMMU: the driver still finds both.
-    tsm_unbind();
+    if (viommu_.driver() == nullptr) tsm_unbind();
     viommu_.release_virt_id(virt_id_);
     context_.trace().fact(object::Lane::kIommufd, object::Fact::kVdeviceDestroyed, "vdevice",
                           {.function = bdf(), .a = serial()});

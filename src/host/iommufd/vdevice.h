@@ -36,7 +36,8 @@ class Vdevice final : public Object {
                                  std::uint64_t virt_id);
 
   /// The VM of a call that came through `door`. Errors, without one: ENOENT VFIO's
-  /// door (iommufd_device_tsm_bind() of RFC 17/30), ENODEV the others.
+  /// door (iommufd_device_tsm_bind() of RFC 17/30), ENODEV the others; EOPNOTSUPP the vIOMMU
+  /// is not of type TSM (a guess: no posting has both).
   Result<object::Ref<object::File>> required_vm(Door door) const;
   /// BIND: to that VM. Errors: required_vm()'s, PciTsm::bind()'s. Success when bound
   /// already.

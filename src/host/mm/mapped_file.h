@@ -29,6 +29,8 @@ class MappedFile {
   /// Takes all windows away from every mapping in every process, at once. The
   /// caller saves contents first. Cannot fail.
   virtual void revoke() = 0;
+  /// Whether a program maps any of [offset, offset + size) now. May be slow.
+  [[nodiscard]] virtual bool mapped(std::uint64_t offset, std::uint64_t size) = 0;
 };
 
 }  // namespace teeio::mm

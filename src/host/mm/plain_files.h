@@ -64,6 +64,8 @@ class PlainMappedFile final : public MappedFile {
  public:
   Result<std::span<std::byte>> expose(std::uint64_t offset, std::uint64_t size) override;
   void revoke() override;
+  /// Nobody: an in-process caller holds no mapping, it touches.
+  [[nodiscard]] bool mapped(std::uint64_t, std::uint64_t) override { return false; }
   /// What a load or store at `offset` of a program's mapping reaches: the bytes
   /// from there to the end of the window; nullopt is SIGBUS.
   [[nodiscard]] std::optional<std::span<std::byte>> touch(std::uint64_t offset);

@@ -46,6 +46,13 @@ object::Ref<PlainPages> PlainPages::part_of(PlainPages& whole, std::uint64_t off
       new PlainPages(whole.buffer_, whole.bytes_.subspan(offset, size_bytes)));
 }
 
+PageId PlainPages::page(std::uint64_t offset) {
+  const std::byte* const at = bytes_.data() + offset;
+  return {.device = 1,
+          .file = reinterpret_cast<std::uintptr_t>(buffer_->data),
+          .offset = static_cast<std::uint64_t>(at - buffer_->data) & ~(kPageSize - 1)};
+}
+
 Result<void> PlainPages::read(std::uint64_t offset, std::span<std::byte> out) {
   TEEIO_CHECK(offset <= bytes_.size() && out.size() <= bytes_.size() - offset,
               "pages are read outside their size");
@@ -118,6 +125,17 @@ Result<object::Ref<Pages>> PlainMemory::pin(std::uint64_t address, std::uint64_t
   }();
   TEEIO_TRY(place);
   return PlainPages::part_of(*place->mapping->pages, place->offset, length);
+}
+
+Result<std::vector<PageId>> PlainMemory::pages(std::uint64_t address, std::uint64_t length) {
+  std::vector<PageId> found;
+  const schedule::RawLockGuard guard(book_);
+  for (std::uint64_t at = page_base(address);
+       at - page_base(address) < length + address % kPageSize; at += kPageSize) {
+    TEEIO_ASSIGN(const Place place, find(at, 1, Access::kRead));
+    found.push_back(place.mapping->pages->page(place.offset));
+  }
+  return found;
 }
 
 }  // namespace teeio::mm

@@ -23,6 +23,8 @@ class PlainPages final : public Pages {
   Result<void> read(std::uint64_t offset, std::span<std::byte> out) override;
   Result<void> write(std::uint64_t offset, ByteView in) override;
   [[nodiscard]] std::span<std::byte> direct() override { return bytes_; }
+  /// The buffer is the file.
+  [[nodiscard]] PageId page(std::uint64_t offset) override;
 
  private:
   struct Buffer;
@@ -56,6 +58,7 @@ class PlainMemory final : public UserMemory {
   Result<void> write(std::uint64_t address, ByteView in) override;
   Result<object::Ref<Pages>> pin(std::uint64_t address, std::uint64_t length,
                                  Access access) override TEEIO_EXCLUDES(mutex_);
+  Result<std::vector<PageId>> pages(std::uint64_t address, std::uint64_t length) override;
 
  private:
   struct Mapping {

@@ -1,16 +1,33 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/types.h"
 #include "object/ref.h"
 
 namespace teeio::mm {
 
+/// The first byte of its page.
+[[nodiscard]] constexpr std::uint64_t page_base(std::uint64_t value) {
+  return value & ~(kPageSize - 1);
+}
+
 enum class Access : std::uint8_t { kRead, kReadWrite };
+
+/// Which page of memory it is (Linux: struct page *), whoever maps it: one of a file, or,
+/// with `device` 0, of an address space. Not for events: it differs from run to run.
+struct PageId {
+  std::uint64_t device = 0;
+  std::uint64_t file = 0;
+  std::uint64_t offset = 0;  ///< page aligned
+  auto operator<=>(const PageId&) const = default;
+};
 
 /// A run of a program's memory that the host holds on to for DMA or as a
 /// memslot (Linux: pinned pages, or the pages of a file).
@@ -27,6 +44,11 @@ class Pages : public object::Counted {
   /// All of it mapped into this process, if it is (shared, file-backed memory);
   /// empty if it can only be copied. Stable while the object lives.
   [[nodiscard]] virtual std::span<std::byte> direct() = 0;
+  /// The page that `offset` lies in.
+  [[nodiscard]] virtual PageId page(std::uint64_t offset) = 0;
+  /// Whether the address space that they came from is there still (mmget_not_zero()); of
+  /// a file's pages always.
+  [[nodiscard]] virtual bool present() { return true; }
 };
 
 /// A program's address space as one system call sees it (Linux: copy_from_user
@@ -41,6 +63,9 @@ class UserMemory {
   /// Errors: EFAULT when a page is missing or `access` is not allowed; ENOMEM.
   virtual Result<object::Ref<Pages>> pin(std::uint64_t address, std::uint64_t length,
                                          Access access) = 0;
+  /// get_user_pages() of the pages that the range touches, without a hold on them. Errors:
+  /// EFAULT.
+  virtual Result<std::vector<PageId>> pages(std::uint64_t address, std::uint64_t length) = 0;
 };
 
 }  // namespace teeio::mm

@@ -15,8 +15,8 @@ class BarPages final : public iommufd::IoptPages {
                    iommu::Prot prot) override TEEIO_REQUIRES(mutex()) {
     return domain.map(iova, base_ + start_byte, length, prot);
   }
-  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t length) override
-      TEEIO_REQUIRES(mutex()) {
+  void unmap(iommu::Domain& domain, Iova iova, std::uint64_t /*start_byte*/,
+             std::uint64_t length) override TEEIO_REQUIRES(mutex()) {
     (void)domain.unmap(iova, length);
   }
 

@@ -27,8 +27,9 @@ Result<object::Ref<iommufd::IoptPages>> pages_of(hw::PhysicalMemory& physical,
   const mm::Access access = map.write ? mm::Access::kReadWrite : mm::Access::kRead;
   auto pinned = memory.pin(map.user_va, map.length, access);
   if (!pinned) return bar_pages(memory, map.user_va, map.length, access);
-  return object::Ref<iommufd::IoptPages>(object::make_ref<iommufd::UserPages>(
-      physical, iommufd::IoptPages::Source::kProgram, std::move(pinned), map.write, map.user_va));
+  return object::Ref<iommufd::IoptPages>(
+      object::make_ref<iommufd::UserPages>(physical, nullptr, iommufd::IoptPages::Source::kProgram,
+                                           std::move(pinned), map.write, map.user_va));
 }
 
 }  // namespace
@@ -67,7 +68,7 @@ Result<void> Type1::fill(std::uint64_t iova, Dma& dma, iommu::Domain& domain) {
 void Type1::unfill(std::uint64_t iova, Dma& dma, iommu::Domain& domain) {
   iommufd::IoptPages& pages = *dma.pages;
   const schedule::Lock lock(pages.mutex());
-  pages.unmap(domain, Iova{iova}, dma.length);
+  pages.unmap(domain, Iova{iova}, 0, dma.length);
 }
 
 Result<void> Type1::map(mm::UserMemory& memory, const Map& map) {

@@ -61,7 +61,7 @@ Result<void> Type1::attach(std::uint32_t group, iommu::Iommu& iommu) {
   const schedule::Lock lock(lock_);
   if (vaddr_invalid_ != 0) return fail(Errno::kBusy, "a mapping has lost its address");
   if (PagingDomain* known = domain_of(iommu); known != nullptr) {
-    iommu.attach(group, *known->domain);
+    TEEIO_TRY(iommu.attach(group, *known->domain));
     known->groups.push_back(group);
     return {};
   }
@@ -72,8 +72,9 @@ Result<void> Type1::attach(std::uint32_t group, iommu::Iommu& iommu) {
   for (const iommu::ReservedRegion& region : iommu.reserved_regions())
     if (first_in(raw(region.first), raw(region.last)) != dmas_.end())
       return fail(Errno::kInval, "a mapping lies in a reserved range of the group");
+  // A plain domain of this IOMMU: no driver refuses it.
   TEEIO_TRY(replay(*domain));
-  iommu.attach(group, *domain);
+  TEEIO_CHECK(iommu.attach(group, *domain).has_value(), "a plain domain is refused");
   domains_.push_back({.iommu = &iommu, .domain = std::move(domain), .groups = {group}});
   update_page_sizes();
   return {};

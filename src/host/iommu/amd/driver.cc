@@ -158,10 +158,12 @@ void Driver::unuse_default_domain(std::uint32_t number) {
   groups_.unuse_default_domain(number);
 }
 
-void Driver::attach(std::uint32_t number, iommu::Domain& domain) {
+Result<void> Driver::attach(std::uint32_t number, iommu::Attachable& domain) {
   TEEIO_CHECK(&domain.iommu() == this, "a domain is attached behind another IOMMU");
+  if (domain.handles_faults) return fail(Errno::kNoDev, "no function here makes page requests");
   const schedule::Lock lock(mutex_);
   apply(groups_.attach(number, domain));
+  return {};
 }
 
 /// detach_device(): the domain's translations go with its last device; here always.

@@ -48,6 +48,7 @@ class Driver final : public iommu::Iommu {
   void release(Bdf function) override TEEIO_EXCLUDES(mutex_);
 
   /// intel_iommu_domain_alloc_paging_flags(). ENOSPC: the 2^16 domain ids are used up.
+  using iommu::Iommu::alloc_paging_domain;
   Result<std::unique_ptr<iommu::Domain>> alloc_paging_domain(iommu::Domain::Kind kind) override
       TEEIO_EXCLUDES(mutex_);
 
@@ -57,7 +58,9 @@ class Driver final : public iommu::Iommu {
   [[nodiscard]] bool dma_owner_claimed(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
   Result<void> use_default_domain(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
   void unuse_default_domain(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
-  void attach(std::uint32_t group, iommu::Domain& domain) override TEEIO_EXCLUDES(mutex_);
+  /// ENODEV: no function here makes page requests.
+  Result<void> attach(std::uint32_t group, iommu::Attachable& domain) override
+      TEEIO_EXCLUDES(mutex_);
   void detach(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
 
   /// intel_iommu_hw_info(); a stand-in is as a driver without that operation.

@@ -120,7 +120,7 @@ TEST_F(AttachTest, AutomaticHwptsAreSharedAndGoWithTheLastDevice) {
 
 TEST_F(AttachTest, AHwptMadeByHandStays) {
   Idevice& nic = bind(m.first);
-  const ObjectId hwpt = *ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas});
+  const ObjectId hwpt = *ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas}, no_data);
   EXPECT_EQ(*nic.attach(hwpt), hwpt);
   EXPECT_EQ(error_of(ctx->destroy(hwpt)), Errno::kBusy);
   nic.detach();
@@ -142,8 +142,8 @@ TEST_F(AttachTest, AttachRefusesWrongIdsAndASecondTime) {
 TEST_F(AttachTest, OneGroupHasOneHwpt) {
   Idevice& disk = bind(m.second);
   Idevice& third = bind(m.third);
-  const ObjectId one = *ctx->hwpt_alloc({.dev_id = disk.id(), .pt_id = ioas});
-  const ObjectId two = *ctx->hwpt_alloc({.dev_id = disk.id(), .pt_id = ioas});
+  const ObjectId one = *ctx->hwpt_alloc({.dev_id = disk.id(), .pt_id = ioas}, no_data);
+  const ObjectId two = *ctx->hwpt_alloc({.dev_id = disk.id(), .pt_id = ioas}, no_data);
   ASSERT_TRUE(disk.attach(one).has_value());
   EXPECT_EQ(error_of(third.attach(two)), Errno::kInval);
   ASSERT_TRUE(third.attach(one).has_value());
@@ -193,9 +193,12 @@ TEST_F(AttachTest, AFailedReplaceChangesNothing) {
 TEST_F(AttachTest, HwptAllocRefusesAsLinuxDoes) {
   Idevice& nic = bind(m.first);
   const ObjectId dev = nic.id();
-  auto alloc = [&](Context::HwptAlloc args) { return error_of(ctx->hwpt_alloc(args)); };
-  EXPECT_EQ(alloc({.dev_id = dev, .pt_id = ioas, .data_type = 1}), Errno::kInval);
-  EXPECT_EQ(alloc({.dev_id = dev, .pt_id = ioas, .data_length = 8}), Errno::kInval);
+  auto alloc = [&](Context::HwptAlloc args) { return error_of(ctx->hwpt_alloc(args, no_data)); };
+  NoData only_type(1, 0), only_length(0, 8), both(1, 8);
+  const Context::HwptAlloc plain{.dev_id = dev, .pt_id = ioas};
+  EXPECT_EQ(error_of(ctx->hwpt_alloc(plain, only_type)), Errno::kInval);
+  EXPECT_EQ(error_of(ctx->hwpt_alloc(plain, only_length)), Errno::kInval);
+  EXPECT_EQ(error_of(ctx->hwpt_alloc(plain, both)), Errno::kOpNotSupp);
   EXPECT_EQ(alloc({.dev_id = 99, .pt_id = ioas}), Errno::kNoEnt);
   EXPECT_EQ(alloc({.dev_id = dev, .pt_id = 99}), Errno::kInval);
   EXPECT_EQ(alloc({.dev_id = dev, .pt_id = dev}), Errno::kInval);
@@ -209,7 +212,7 @@ TEST_F(AttachTest, HwptAllocRefusesAsLinuxDoes) {
   EXPECT_EQ(alloc({.flags = HwptPaging::kFaultIdValid, .dev_id = dev, .pt_id = ioas}),
             Errno::kNoEnt);
   const ObjectId hwpt =
-      *ctx->hwpt_alloc({.flags = HwptPaging::kNestParent, .dev_id = dev, .pt_id = ioas});
+      *ctx->hwpt_alloc({.flags = HwptPaging::kNestParent, .dev_id = dev, .pt_id = ioas}, no_data);
   EXPECT_EQ(alloc({.dev_id = dev, .pt_id = hwpt}), Errno::kOpNotSupp);
   EXPECT_EQ(error_of(ctx->destroy(ioas)), Errno::kBusy) << "failed ones gave the IOAS back, "
                                                            "the good one has it";
@@ -255,7 +258,7 @@ TEST_F(AttachTest, ADeviceKeepsItsContextOpenAndCannotBeDestroyedById) {
 TEST_F(AttachTest, ClosingTheFileUnmapsAndDestroysEverything) {
   Idevice& nic = bind(m.first);
   const std::uint64_t before = m.memory.pages_in_use();
-  ASSERT_TRUE(ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas}).has_value());
+  ASSERT_TRUE(ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas}, no_data).has_value());
   map(0x1000, kPageSize, buffer);
   nic.unbind();
   ctx.reset();

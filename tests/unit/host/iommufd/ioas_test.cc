@@ -118,9 +118,9 @@ TEST_F(IoasTest, MemoryThatIsNotThereIsFoundOnlyByAHwpt) {
   Idevice* const idevice = *Idevice::bind(*ctx, m.first, {});
   const ObjectId dev = idevice->id();
   EXPECT_TRUE(ctx->ioas_map(m.program, {ioas, kFixed, kPageSize, 0x1000}, 0x2000).has_value());
-  EXPECT_EQ(error_of(ctx->hwpt_alloc({.dev_id = dev, .pt_id = ioas})), Errno::kFault);
+  EXPECT_EQ(error_of(ctx->hwpt_alloc({.dev_id = dev, .pt_id = ioas}, no_data)), Errno::kFault);
   ASSERT_TRUE(unmap(0x1000, kPageSize).has_value());
-  ASSERT_TRUE(ctx->hwpt_alloc({.dev_id = dev, .pt_id = ioas}).has_value());
+  ASSERT_TRUE(ctx->hwpt_alloc({.dev_id = dev, .pt_id = ioas}, no_data).has_value());
   EXPECT_EQ(error_of(ctx->ioas_map(m.program, {ioas, kFixed, kPageSize, 0x1000}, 0x1000)),
             Errno::kFault);
   EXPECT_EQ(error_of(unmap(0x1000, kPageSize)), Errno::kNoEnt) << "nothing of it is left";
@@ -132,7 +132,8 @@ TEST_F(IoasTest, WhatWasFilledBeforeAMappingFailsIsTakenOutAgain) {
   ASSERT_TRUE(map(0x1000, kPageSize).has_value());
   ASSERT_TRUE(ctx->ioas_copy({ioas, kFixed, kPageSize, 0x2000}, ioas, 0x1000).has_value());
   EXPECT_TRUE(ctx->ioas_map(m.program, {ioas, kFixed, kPageSize, 0x3000}, 0x2000).has_value());
-  EXPECT_EQ(error_of(ctx->hwpt_alloc({.dev_id = idevice->id(), .pt_id = ioas})), Errno::kFault);
+  EXPECT_EQ(error_of(ctx->hwpt_alloc({.dev_id = idevice->id(), .pt_id = ioas}, no_data)),
+            Errno::kFault);
   EXPECT_EQ(*unmap(0, kMax), 3 * kPageSize) << "no domain holds the pages";
   idevice->unbind();
 }

@@ -44,6 +44,16 @@ class TestFunction final : public hw::PciFunction {
   hw::ConfigSpace config_;
 };
 
+/// What a program gives that has nothing for its IOMMU's driver.
+struct NoData final : iommu::UserData {
+  explicit NoData(std::uint32_t type = 0, std::uint32_t length = 0) : UserData(type, length, 1) {}
+  Result<void> read(std::uint32_t, std::uint32_t, std::span<std::byte>) override {
+    return fail(Errno::kFault, "there is no data");
+  }
+  Result<void> write(ByteView) override { return fail(Errno::kFault, "there is no data"); }
+};
+inline NoData no_data;
+
 /// A TSM that says yes, and remembers what it was asked.
 class TestTsm final : public tsm::Driver {
  public:

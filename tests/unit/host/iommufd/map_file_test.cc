@@ -81,8 +81,8 @@ TEST_F(MapFileTest, DmaBufRefusals) {
 TEST_F(MapFileTest, ARevokeUnmapsEveryDomainForGood) {
   auto buffer = bar();
   Idevice& disk = **Idevice::bind(*ctx, m.second, {});
-  const ObjectId one = *ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas});
-  const ObjectId two = *ctx->hwpt_alloc({.dev_id = disk.id(), .pt_id = ioas});
+  const ObjectId one = *ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas}, no_data);
+  const ObjectId two = *ctx->hwpt_alloc({.dev_id = disk.id(), .pt_id = ioas}, no_data);
   ASSERT_TRUE(nic.attach(one).has_value());
   ASSERT_TRUE(disk.attach(two).has_value());
   ASSERT_TRUE(map(buffer, 0x10000, 0, 16 * kPageSize).has_value());
@@ -96,7 +96,8 @@ TEST_F(MapFileTest, ARevokeUnmapsEveryDomainForGood) {
   // The area still takes the IOVAs; a new domain does not get the pages either.
   EXPECT_EQ(error_of(map(buffer, 0x10000, 0, kPageSize)), Errno::kExist);
   nic.detach();
-  ASSERT_TRUE(nic.attach(*ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas})).has_value());
+  ASSERT_TRUE(
+      nic.attach(*ctx->hwpt_alloc({.dev_id = nic.id(), .pt_id = ioas}, no_data)).has_value());
   EXPECT_FALSE(m.reach(Machine::kFirst, 0x10000));
   ASSERT_TRUE(ctx->ioas_unmap(ioas, 0x10000, 16 * kPageSize).has_value());
   ASSERT_TRUE(map(buffer, 0x10000, 0, 16 * kPageSize).has_value());

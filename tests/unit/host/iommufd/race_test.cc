@@ -51,8 +51,9 @@ struct Bound {
   Idevice* nic = *Idevice::bind(*ctx, m.first, {vm.get(), 1});
   ObjectId dev = nic->id();
   ObjectId hwpt =
-      *ctx->hwpt_alloc({.flags = HwptPaging::kNestParent, .dev_id = dev, .pt_id = ioas});
-  ObjectId viommu = *ctx->viommu_alloc({.type = Viommu::kTypeTsm, .dev_id = dev, .hwpt_id = hwpt});
+      *ctx->hwpt_alloc({.flags = HwptPaging::kNestParent, .dev_id = dev, .pt_id = ioas}, no_data);
+  ObjectId viommu =
+      *ctx->viommu_alloc({.type = Viommu::kTypeTsm, .dev_id = dev, .hwpt_id = hwpt}, no_data);
 
   ~Bound() {
     TEEIO_CHECK(m.tsm.bound.size() == m.tsm.unbound.size(), "a TDI stays bound");

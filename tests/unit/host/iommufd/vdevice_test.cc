@@ -22,9 +22,10 @@ class VdeviceTest : public testing::Test {
     if (nic != nullptr) nic->unbind();
   }
   ObjectId make_viommu(Idevice& idevice) {
-    const ObjectId hwpt =
-        *ctx->hwpt_alloc({.flags = HwptPaging::kNestParent, .dev_id = idevice.id(), .pt_id = ioas});
-    return *ctx->viommu_alloc({.type = Viommu::kTypeTsm, .dev_id = idevice.id(), .hwpt_id = hwpt});
+    const ObjectId hwpt = *ctx->hwpt_alloc(
+        {.flags = HwptPaging::kNestParent, .dev_id = idevice.id(), .pt_id = ioas}, no_data);
+    return *ctx->viommu_alloc({.type = Viommu::kTypeTsm, .dev_id = idevice.id(), .hwpt_id = hwpt},
+                              no_data);
   }
   void close_device() { std::exchange(nic, nullptr)->unbind(); }
 
@@ -37,8 +38,10 @@ class VdeviceTest : public testing::Test {
 };
 
 TEST_F(VdeviceTest, ViommuAllocRefusesAsLinuxDoes) {
-  const ObjectId plain = *ctx->hwpt_alloc({.dev_id = nic->id(), .pt_id = ioas});
-  auto alloc = [&](Context::ViommuAlloc args) { return error_of(ctx->viommu_alloc(args)); };
+  const ObjectId plain = *ctx->hwpt_alloc({.dev_id = nic->id(), .pt_id = ioas}, no_data);
+  auto alloc = [&](Context::ViommuAlloc args) {
+    return error_of(ctx->viommu_alloc(args, no_data));
+  };
   EXPECT_EQ(alloc({.flags = 1, .type = 3, .dev_id = nic->id(), .hwpt_id = plain}),
             Errno::kOpNotSupp);
   EXPECT_EQ(alloc({.type = Viommu::kTypeDefault, .dev_id = nic->id(), .hwpt_id = plain}),
@@ -55,10 +58,10 @@ TEST_F(VdeviceTest, AMachineWithoutATsmOffersNoViommu) {
   auto other = Context::open(bare);
   const ObjectId space = *other->ioas_alloc(0);
   Idevice* disk = *Idevice::bind(*other, m.second, {});
-  const ObjectId hwpt =
-      *other->hwpt_alloc({.flags = HwptPaging::kNestParent, .dev_id = disk->id(), .pt_id = space});
+  const ObjectId hwpt = *other->hwpt_alloc(
+      {.flags = HwptPaging::kNestParent, .dev_id = disk->id(), .pt_id = space}, no_data);
   EXPECT_EQ(error_of(other->viommu_alloc(
-                {.type = Viommu::kTypeTsm, .dev_id = disk->id(), .hwpt_id = hwpt})),
+                {.type = Viommu::kTypeTsm, .dev_id = disk->id(), .hwpt_id = hwpt}, no_data)),
             Errno::kOpNotSupp);
   disk->unbind();
 }
@@ -87,7 +90,7 @@ TEST_F(VdeviceTest, AllocRefusesADeviceBehindAnotherIommu) {
   TestDevice device(far, 1000, *driver);
   Idevice* other = *Idevice::bind(*ctx, device, {});
   EXPECT_EQ(error_of(ctx->vdevice_alloc(viommu, other->id(), 8)), Errno::kInval);
-  const ObjectId hwpt = *ctx->hwpt_alloc({.dev_id = nic->id(), .pt_id = ioas});
+  const ObjectId hwpt = *ctx->hwpt_alloc({.dev_id = nic->id(), .pt_id = ioas}, no_data);
   EXPECT_EQ(error_of(other->attach(hwpt)), Errno::kInval);
   other->unbind();
 }

@@ -110,6 +110,7 @@ class NullIommuDriver final : public iommu::Iommu {
   void release(Bdf function) override {
     for (auto& [number, group] : groups_) std::erase(group.functions, function);
   }
+  using iommu::Iommu::alloc_paging_domain;
   Result<std::unique_ptr<iommu::Domain>> alloc_paging_domain(iommu::Domain::Kind kind) override {
     return std::unique_ptr<iommu::Domain>(std::make_unique<NullDomain>(*this, kind));
   }
@@ -133,9 +134,10 @@ class NullIommuDriver final : public iommu::Iommu {
     return {};
   }
   void unuse_default_domain(std::uint32_t group) override { --groups_[group].users; }
-  void attach(std::uint32_t group, iommu::Domain& domain) override {
+  Result<void> attach(std::uint32_t group, iommu::Attachable& domain) override {
     for (const Bdf function : groups_[group].functions)
       hardware_.set(function, &static_cast<NullDomain&>(domain));
+    return {};
   }
   void detach(std::uint32_t group) override {
     for (const Bdf function : groups_[group].functions) hardware_.set(function, nullptr);

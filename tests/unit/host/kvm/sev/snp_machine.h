@@ -38,6 +38,9 @@ class Program final : public mm::Caller, public mm::UserMemory {
     return object::Ref<mm::Pages>(
         object::Ref<Plain>::adopt(new Plain(std::span(bytes).subspan(address - kBase, length))));
   }
+  Result<std::vector<mm::PageId>> pages(std::uint64_t, std::uint64_t) override {
+    return fail(Errno::kFault, "nobody asks which pages they are");
+  }
   [[nodiscard]] std::int32_t pid() const override { return 1; }
   [[nodiscard]] std::int32_t tid() const override { return 1; }
   [[nodiscard]] std::uint64_t mm_id() const override { return 1; }
@@ -69,6 +72,9 @@ class Program final : public mm::Caller, public mm::UserMemory {
       return {};
     }
     [[nodiscard]] std::span<std::byte> direct() override { return bytes_; }
+    [[nodiscard]] mm::PageId page(std::uint64_t offset) override {
+      return {.device = 1, .file = 1, .offset = offset};
+    }
 
    private:
     std::span<std::byte> bytes_;

@@ -1,0 +1,150 @@
+// HWPTs. Order of checks: Linux drivers/iommu/iommufd/hw_pagetable.c.
+
+#include <bit>
+#include <limits>
+
+#include "abi/iommufd.h"
+#include "entry/copy.h"
+#include "entry/iommufd_handlers.h"
+#include "entry/program_data.h"
+
+namespace teeio::entry {
+namespace {
+
+// iommufd_hwpt_invalidate()
+Result<void> invalidate(Call& call, const abi::iommu_hwpt_invalidate& arg, std::uint32_t& done) {
+  constexpr std::uint32_t kMaxEntries = 1U << 19U;  // IOMMU_HWPT_INVALIDATE_ENTRY_NUM_MAX
+  if (arg.__reserved != 0) return unknown_flag();
+  if (arg.entry_num != 0 && (arg.data_uptr == 0 || arg.entry_len == 0 ||
+                             arg.entry_len > kPageSize || arg.entry_num > kMaxEntries))
+    return fail(Errno::kInval, "the list of entries has no address, or a bad length or count");
+  ProgramData commands(call.memory(), arg.data_uptr, arg.data_type, arg.entry_len, arg.entry_num);
+  return context(call).hwpt_invalidate(arg.hwpt_id, commands, done);
+}
+
+/// Sets bits in a program's bitmap, a piece of it at a time (Linux:
+/// drivers/iommu/iommufd/iova_bitmap.c).
+class ProgramBitmap final : public iommu::DirtyTracking::Visitor {
+ public:
+  ProgramBitmap(mm::UserMemory& memory, std::uint64_t address,
+                const iommufd::IoPagetable::DirtyRange& range)
+      : memory_(memory),
+        address_(address),
+        first_(range.iova),
+        shift_(static_cast<unsigned>(std::countr_zero(range.page_size))),
+        bits_(((range.length - 1) >> shift_) + 1) {}
+
+  /// Whether all of the bitmap can be written, which Linux's pins find out. Errors: EFAULT.
+  Result<void> probe() {
+    const std::uint64_t bytes = (bits_ - 1) / 8 + 1;
+    for (std::uint64_t at = 0; at < bytes; at = mm::page_base(address_ + at) + kPageSize - address_)
+      TEEIO_TRY(touch(address_ + at));
+    return touch(address_ + (bytes - 1));
+  }
+
+  void dirty(std::uint64_t first, std::uint64_t length) override {
+    std::uint64_t bit = (first - first_) >> shift_;
+    const std::uint64_t last = ((first - first_) + (length - 1)) >> shift_;
+    for (; bit <= last; ++bit) {
+      if (bit / kPieceBits != piece_ || piece_bytes_.empty()) load(bit / kPieceBits);
+      if (!failed_.has_value()) return;
+      const std::uint64_t in_piece = bit % kPieceBits;
+      piece_bytes_[in_piece / 8] |= std::byte{1} << (in_piece % 8);
+    }
+  }
+  /// Errors: EFAULT, of any piece.
+  Result<void> finish() {
+    store();
+    return failed_;
+  }
+
+ private:
+  static constexpr std::uint64_t kPieceBits = 65536;
+
+  Result<void> touch(std::uint64_t address) {
+    TEEIO_ASSIGN(const auto byte, copy_in<std::byte>(memory_, address));
+    return copy_out(memory_, address, byte);
+  }
+  [[nodiscard]] std::uint64_t piece_address() const { return address_ + piece_ * (kPieceBits / 8); }
+  void store() {
+    if (piece_bytes_.empty() || !failed_.has_value()) return;
+    failed_ = memory_.write(piece_address(), piece_bytes_);
+    piece_bytes_.clear();
+  }
+  void load(std::uint64_t piece) {
+    store();
+    piece_ = piece;
+    const std::uint64_t bits = std::min(kPieceBits, bits_ - piece * kPieceBits);
+    piece_bytes_.resize((bits + 7) / 8);
+    if (failed_.has_value()) failed_ = memory_.read(piece_address(), piece_bytes_);
+  }
+
+  mm::UserMemory& memory_;
+  const std::uint64_t address_;
+  const std::uint64_t first_;
+  const unsigned shift_;
+  const std::uint64_t bits_;
+  std::uint64_t piece_ = 0;
+  Bytes piece_bytes_;
+  Result<void> failed_;  ///< a value: nothing has
+};
+
+}  // namespace
+
+Result<std::int64_t> ioctl_hwpt_alloc(Call& call) {
+  using Arg = abi::iommu_hwpt_alloc;
+  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument,
+                                            offsetof(Arg, __reserved) + sizeof(Arg::__reserved)));
+  if (arg.__reserved != 0 || arg.__reserved2 != 0) return unknown_flag();
+  ProgramData data(call.memory(), arg.data_uptr, arg.data_type, arg.data_len);
+  TEEIO_ASSIGN(
+      arg.out_hwpt_id,
+      context(call).hwpt_alloc(
+          {.flags = arg.flags, .dev_id = arg.dev_id, .pt_id = arg.pt_id, .fault_id = arg.fault_id},
+          data));
+  return finish_alloc(call, arg, arg.out_hwpt_id);
+}
+
+Result<std::int64_t> ioctl_hwpt_invalidate(Call& call) {
+  using Arg = abi::iommu_hwpt_invalidate;
+  TEEIO_ASSIGN(Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
+  std::uint32_t carried_out = 0;
+  const Result<void> done = invalidate(call, arg, carried_out);
+  arg.entry_num = carried_out;
+  TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
+  TEEIO_TRY(done);
+  return 0;
+}
+
+Result<std::int64_t> ioctl_hwpt_set_dirty_tracking(Call& call) {
+  using Arg = abi::iommu_hwpt_set_dirty_tracking;
+  TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
+  constexpr std::uint32_t kKnown = abi::IOMMU_HWPT_DIRTY_TRACKING_ENABLE;
+  if ((arg.flags & ~kKnown) != 0) return unknown_flag();  // Linux ignores __reserved
+  TEEIO_TRY(context(call).hwpt_set_dirty_tracking(arg.hwpt_id, arg.flags != 0));
+  return 0;
+}
+
+Result<std::int64_t> ioctl_hwpt_get_dirty_bitmap(Call& call) {
+  using Arg = abi::iommu_hwpt_get_dirty_bitmap;
+  TEEIO_ASSIGN(const Arg arg, copy_struct_in<Arg>(call.memory(), call.argument, sizeof(Arg)));
+  constexpr std::uint32_t kKnown = abi::IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR;
+  if ((arg.flags & ~kKnown) != 0 || arg.__reserved != 0) return unknown_flag();
+  const iommufd::IoPagetable::DirtyRange range{
+      .iova = arg.iova, .length = arg.length, .page_size = arg.page_size};
+  const auto clear =
+      arg.flags == 0 ? iommu::DirtyTracking::Clear::kYes : iommu::DirtyTracking::Clear::kNo;
+  // The bitmap is looked at only when the range is one.
+  struct Nothing final : iommu::DirtyTracking::Visitor {
+    void dirty(std::uint64_t, std::uint64_t) override {}
+  } nothing;
+  TEEIO_TRY(
+      context(call).hwpt_read_dirty(arg.hwpt_id, range, iommu::DirtyTracking::Clear::kNo, nothing));
+  ProgramBitmap bitmap(call.memory(), arg.data, range);
+  TEEIO_TRY(bitmap.probe());
+  TEEIO_TRY(context(call).hwpt_read_dirty(arg.hwpt_id, range, clear, bitmap));
+  TEEIO_TRY(bitmap.finish());
+  return 0;
+}
+
+}  // namespace teeio::entry
