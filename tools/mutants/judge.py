@@ -89,6 +89,10 @@ class Judge:
     def learn(self, known_path, pool, again, say):
         """Runs each test that is not known yet once, without a mutant."""
         known = json.loads(known_path.read_text()) if known_path.exists() and not again else {}
+        asked = set(known.pop("", []))  # the mutants that were there to be reached
+        there = {m.key for m in self.tree.mutants}
+        if not there <= asked:
+            known, asked = {}, there
         new = [t for t in self.tests.values() if t.name not in known]
         for name, (seconds, reached, passed) in known.items():
             if name in self.tests:
@@ -105,7 +109,7 @@ class Judge:
             done += 1
             if done % 50 == 0:
                 say(f"{done}/{len(new)} tests run once")
-        known_path.write_text(json.dumps(known))
+        known_path.write_text(json.dumps({**known, "": sorted(asked)}))
         for name, (_, _, passed) in known.items():
             if not passed and name in self.tests:
                 say(f"left out, fails or takes too long by itself: {name}")

@@ -1,5 +1,6 @@
-"""docs/mutants.md, and the hand-made list of equivalent mutants."""
+"""docs/mutants.md, and the hand-made lists of equivalent mutants and of why some survive."""
 
+import re
 import tomllib
 from collections import Counter
 
@@ -17,6 +18,14 @@ def equivalents(path):
     return {entry["mutant"]: " ".join(entry["reason"].split()) for entry in listed}
 
 
+def classes(path):
+    """[(what a key matches, reason)]: the first that matches is the reason."""
+    if not path.exists():
+        return []
+    return [(re.compile(entry["matches"]), " ".join(entry["reason"].split()))
+            for entry in tomllib.loads(path.read_text()).get("class", [])]
+
+
 def cell(text):
     return text.replace("|", "\\|").replace("\n", " ")
 
@@ -25,7 +34,7 @@ def code(text):
     return "`" + cell(text).replace("`", "'") + "`"
 
 
-def write(path, results, equivalent, mutants, said):
+def write(path, results, equivalent, why, mutants, said):
     before = path.read_text().split(HEAD)[0] if path.exists() else "# Mutants\n\n"
     by_key = {m.key: m for m in mutants}
     judged = [(by_key[k], r) for k, r in results.items() if k in by_key]
@@ -44,9 +53,13 @@ def write(path, results, equivalent, mutants, said):
         all_real = Counter(name(m) for m, _ in real)
         lines += [f"| `{n}` | {counts[n]} | {counts[n] - all_real[n]} | {good[n]} | "
                   f"{all_real[n] - good[n]} |" for n in sorted(counts)]
-    lines += ["", "## Survived", "", "| place | function | rule | what stood there |", "|---|---|---|---|"]
-    lines += [f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | {code(m.code)} |"
-              for m, r in real if not r["by"]]
+    lines += ["", "## Survived", "", "| place | function | rule | what stood there | why |",
+              "|---|---|---|---|---|"]
+    for m, r in real:
+        if not r["by"]:
+            reason = next((reason for matches, reason in why if matches.search(m.key)), "not looked at")
+            lines.append(f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | "
+                         f"{code(m.code)} | {cell(reason)} |")
     lines += ["", "## Equivalent", "", "| place | function | rule | what stood there | why |",
               "|---|---|---|---|---|"]
     lines += [f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | {code(m.code)} | "

@@ -163,6 +163,11 @@ class Tree:
         names = [n for n in listed.stdout.split("\0") if n] if listed.returncode == 0 else \
             [str(p.relative_to(self.root)) for p in self.root.rglob("*") if p.is_file()]
         mutated = {m.path: rewrite(m, HEADER) for m in self.makers if m.mutants}
+        kept = {*names, "src/teeio_mutants.h"}
+        for folder in ("src", "tests"):  # a file that is gone would still be built
+            for old in (self.copy / folder).rglob("*"):
+                if old.is_file() and str(old.relative_to(self.copy)) not in kept:
+                    old.unlink()
         for name in names:
             there, here = self.copy / name, self.root / name
             if not here.exists() and not here.is_symlink():

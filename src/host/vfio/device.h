@@ -280,7 +280,6 @@ class Device final : public iommufd::DeviceHandle,
 
   const Wiring wiring_;
   const std::shared_ptr<VfToken> own_token_;
-  Irqs irqs_;
   std::uint32_t open_count_ = 0;  // dev_set->lock, as all up to saved_config_
   bool retired_ = false;
   bool opened_by_node_ = false;              // Linux: device->cdev_opened
@@ -292,6 +291,7 @@ class Device final : public iommufd::DeviceHandle,
   std::vector<std::uint32_t> saved_config_;  // dev_set->lock
 
   schedule::RwMutex memory_lock_{schedule::Rank::kVfioMemory};
+  Irqs irqs_;
   bool bound_ TEEIO_GUARDED_BY(memory_lock_) = false;
   std::unique_ptr<mm::MappedFile> mapped_ TEEIO_GUARDED_BY(memory_lock_);
   std::vector<Window> windows_ TEEIO_GUARDED_BY(memory_lock_);

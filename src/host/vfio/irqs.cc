@@ -10,6 +10,27 @@ constexpr std::uint32_t kMsixEnable = 1U << 15U;
 constexpr std::uint32_t kMsixFunctionMask = 1U << 14U;
 constexpr std::uint64_t kEntryBytes = 16;
 
+/// Memory space is on for as long as the MSI-X table, which lies in a BAR, is written
+/// (Linux: vfio_pci_memory_lock_and_enable()).
+class MemoryOn {
+ public:
+  explicit MemoryOn(hw::PciFunction& function)
+      : function_(function), command_(function.config_read(kCommand, 2)) {
+    if (!was_on()) function_.config_write(kCommand, 2, command_ | kCommandMemory);
+  }
+  ~MemoryOn() {
+    if (!was_on()) function_.config_write(kCommand, 2, command_);
+  }
+  MemoryOn(const MemoryOn&) = delete;
+  MemoryOn& operator=(const MemoryOn&) = delete;
+
+ private:
+  [[nodiscard]] bool was_on() const { return (command_ & kCommandMemory) != 0; }
+
+  hw::PciFunction& function_;
+  const std::uint32_t command_;
+};
+
 }  // namespace
 
 Irqs::~Irqs() { disable_all(); }
@@ -72,7 +93,7 @@ Result<void> Irqs::enable_vectors(const Request& request) {
   const bool first = enabled_vectors_ == 0;
   if (first) {
     enabled_vectors_ = request.start + request.count;
-    set_msix_enable(true);
+    enable_msix(true);
   }
   for (std::uint32_t i = 0; i < request.count; ++i) {
     const std::uint32_t vector = request.start + i;
@@ -91,7 +112,7 @@ Result<void> Irqs::enable_vectors(const Request& request) {
 Result<void> Irqs::connect_vector(std::uint32_t vector, object::Ref<mm::EventFd> target) {
   auto handler = std::make_unique<Vector>(std::move(target));
   TEEIO_ASSIGN(handler->message, remapping_.connect(function_.bdf().rid(), *handler));
-  write_entry(vector, handler->message, false);
+  program(vector, handler->message);
   vectors_[vector] = std::move(handler);
   return {};
 }
@@ -99,14 +120,14 @@ Result<void> Irqs::connect_vector(std::uint32_t vector, object::Ref<mm::EventFd>
 void Irqs::disconnect_vector(std::uint32_t vector) {
   const auto at = vectors_.find(vector);
   if (at == vectors_.end()) return;
-  write_entry(vector, {}, true);
+  unprogram(vector);
   remapping_.disconnect(at->second->message);
   vectors_.erase(at);
 }
 
 void Irqs::disable_msix() {
   while (!vectors_.empty()) disconnect_vector(vectors_.begin()->first);
-  set_msix_enable(false);
+  enable_msix(false);
   enabled_vectors_ = 0;
 }
 
@@ -143,6 +164,31 @@ void Irqs::disable_all() {
   single_.clear();
 }
 
+void Irqs::restore() {
+  memory_lock_.assert_held();
+  if (!msix_on_) return;
+  set_control(kMsixEnable | kMsixFunctionMask);
+  {
+    const MemoryOn on(function_);
+    for (const auto& [vector, message] : programmed_) write_entry(vector, message, false);
+  }
+  set_control(kMsixEnable);
+}
+
+void Irqs::program(std::uint32_t vector, const hw::InterruptMessage& message) {
+  const schedule::WriteLock lock(memory_lock_);
+  const MemoryOn on(function_);
+  write_entry(vector, message, false);
+  programmed_[vector] = message;
+}
+
+void Irqs::unprogram(std::uint32_t vector) {
+  const schedule::WriteLock lock(memory_lock_);
+  const MemoryOn on(function_);
+  write_entry(vector, {}, true);
+  programmed_.erase(vector);
+}
+
 void Irqs::write_entry(std::uint32_t vector, const hw::InterruptMessage& message, bool masked) {
   const auto at = hw::find_capability(function_, kCapabilityMsix);
   const std::uint32_t table =
@@ -154,12 +200,19 @@ void Irqs::write_entry(std::uint32_t vector, const hw::InterruptMessage& message
   target->mmio_write((table & ~7U) + vector * kEntryBytes, entry.take());
 }
 
-void Irqs::set_msix_enable(bool enabled) {
+void Irqs::enable_msix(bool enabled) {
+  const schedule::WriteLock lock(memory_lock_);
+  set_control(enabled ? kMsixEnable : 0);
+  msix_on_ = enabled;
+}
+
+/// Enable and Function Mask; the rest of the register stays.
+void Irqs::set_control(std::uint32_t bits) {
   const auto at = hw::find_capability(function_, kCapabilityMsix);
   const auto control = static_cast<std::uint16_t>(*at + kMsixControl);
   const std::uint32_t value =
       function_.config_read(control, 2) & ~(kMsixEnable | kMsixFunctionMask);
-  function_.config_write(control, 2, value | (enabled ? kMsixEnable : 0));
+  function_.config_write(control, 2, value | bits);
 }
 
 }  // namespace teeio::vfio

@@ -20,7 +20,8 @@ enum class IrqIndex : std::uint32_t { kIntx = 0, kMsi, kMsix, kError, kRequest, 
 /// A device's interrupts as VFIO hands them out: MSI-X vectors to eventfds.
 /// Source: Linux drivers/vfio/pci/vfio_pci_intrs.c.
 ///
-/// Lifetime: within its Device. Locking: vdev->igate.
+/// Lifetime: within its Device. Locking: vdev->igate; vdev->memory_lock while the
+/// device's registers are written.
 class Irqs {
  public:
   enum class Data : std::uint8_t { kNone, kBool, kEventfd };
@@ -35,8 +36,8 @@ class Irqs {
     std::vector<bool> bools;
   };
 
-  Irqs(hw::PciFunction& function, hw::InterruptRemapping& remapping)
-      : function_(function), remapping_(remapping) {}
+  Irqs(hw::PciFunction& function, hw::InterruptRemapping& remapping, schedule::RwMutex& memory_lock)
+      : function_(function), remapping_(remapping), memory_lock_(memory_lock) {}
   ~Irqs();
 
   /// VFIO_DEVICE_GET_IRQ_INFO's count; 0: the device has none of that kind.
@@ -50,6 +51,9 @@ class Irqs {
   void drop_block(std::uint32_t start, std::uint32_t count) TEEIO_EXCLUDES(igate_);
   /// Everything off, as on the last close.
   void disable_all() TEEIO_EXCLUDES(igate_);
+  /// Puts MSI-X back after a reset, as SET_IRQS left it. The caller has memory_lock.
+  /// Source: Linux drivers/pci/msi/msi.c, __pci_restore_msix_state().
+  void restore();
 
  private:
   /// One vector's way to its eventfd.
@@ -70,11 +74,18 @@ class Irqs {
       TEEIO_REQUIRES(igate_);
   void disconnect_vector(std::uint32_t vector) TEEIO_REQUIRES(igate_);
   void disable_msix() TEEIO_REQUIRES(igate_);
+  void program(std::uint32_t vector, const hw::InterruptMessage& message);
+  void unprogram(std::uint32_t vector);
   void write_entry(std::uint32_t vector, const hw::InterruptMessage& message, bool masked);
-  void set_msix_enable(bool enabled);
+  void enable_msix(bool enabled);
+  void set_control(std::uint32_t bits);
 
   hw::PciFunction& function_;
   hw::InterruptRemapping& remapping_;
+  schedule::RwMutex& memory_lock_;
+  bool msix_on_ TEEIO_GUARDED_BY(memory_lock_) = false;
+  /// The entries of the device's table that are not masked.
+  std::map<std::uint32_t, hw::InterruptMessage> programmed_ TEEIO_GUARDED_BY(memory_lock_);
   schedule::Mutex igate_{schedule::Rank::kVfioIgate};
   std::uint32_t enabled_vectors_ TEEIO_GUARDED_BY(igate_) = 0;
   std::map<std::uint32_t, std::unique_ptr<Vector>> vectors_ TEEIO_GUARDED_BY(igate_);

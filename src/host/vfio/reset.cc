@@ -48,6 +48,7 @@ void Device::reset_function(hw::ResetKind kind) {
     pci().config_write(static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
   if (control != kPcieDeviceControl) pci().config_write(control, 2, device_control);
   pci().config_write(kCommand, 2, command);
+  irqs_.restore();
   asleep_ = false;
   const bool again = schedule::seeded(schedule::SeededBug::kRevokedAfterReset);
   if (memory_enabled()) move_dmabufs(/*revoked=*/again);

@@ -209,6 +209,54 @@ TEST_F(CardTest, MmioIsOffWithoutMemorySpaceAndInD3) {
   EXPECT_EQ(mmio(kPfIndex, 2, 0), kOnes);
 }
 
+TEST_F(CardTest, AResetLeavesD0AndMsixOff) {
+  const unsigned power = capability(kPfIndex, 1) + 4;
+  const unsigned msix = capability(kPfIndex, 0x11) + 2;
+  for (const auto kind : {hw::ResetKind::kFunctionLevel, hw::ResetKind::kHot}) {
+    SCOPED_TRACE(kind == hw::ResetKind::kHot);
+    enable_bus_master(kPfIndex);
+    set_mmio(kPfIndex, 4, 0, 0xfee0'0000);
+    set_mmio(kPfIndex, 4, 12, 0);
+    set_config(kPfIndex, msix, 0xc000, 2);
+    set_config(kPfIndex, power, 3, 2);
+    function(kPfIndex).reset(kind);
+    EXPECT_EQ(config(kPfIndex, power, 2) & 3U, 0U);
+    EXPECT_EQ(config(kPfIndex, msix, 2) & 0xc000U, 0U);
+    EXPECT_EQ(config(kPfIndex, 0x04, 2) & 6U, 0U);
+    enable_bus_master(kPfIndex);
+    EXPECT_EQ(mmio(kPfIndex, 4, 0), 0U);
+    EXPECT_EQ(mmio(kPfIndex, 4, 12), 1U) << "masked";
+  }
+}
+
+TEST_F(CardTest, NoMessageLeavesInD3) {
+  enable_bus_master(kPfIndex);
+  const std::uint64_t entry = 2 * 16;  // of the mailbox's vector
+  set_mmio(kPfIndex, 4, entry, 0xfee0'0000);
+  set_mmio(kPfIndex, 4, entry + 12, 0);
+  set_config(kPfIndex, capability(kPfIndex, 0x11) + 2, 0x8000, 2);
+  const unsigned doe = extended_capability(kPfIndex, 0x2e);
+  const auto wrong_object = [&] {
+    set_config(kPfIndex, doe + 0x08, 1);  // abort what was
+    set_config(kPfIndex, doe + 0x0c, 2);  // its interrupt is seen
+    set_config(kPfIndex, doe + 0x08, 2);
+    set_config(kPfIndex, doe + 0x10, 0);
+    set_config(kPfIndex, doe + 0x08, 0x8000'0002);  // GO with half an object
+  };
+  set_config(kPfIndex, capability(kPfIndex, 1) + 4, 3, 2);
+  wrong_object();
+  EXPECT_EQ(config(kPfIndex, doe + 0x0c) & 4U, 4U) << "the mailbox works in D3hot";
+  EXPECT_TRUE(port.messages.empty());
+  set_config(kPfIndex, capability(kPfIndex, 1) + 4, 0, 2);
+  wrong_object();
+  EXPECT_EQ(port.messages.size(), 1U);
+}
+
+TEST_F(CardTest, SriovNamesTheVfsDevice) {
+  const unsigned sriov = extended_capability(kPfIndex, 0x10);
+  EXPECT_EQ(config(kPfIndex, sriov + 0x1a, 2), DmaEngineCard::kVfDeviceId);
+}
+
 TEST_F(CardTest, BarsDoNotOverlapAndFillTheWindow) {
   struct Range {
     std::uint64_t base, end;

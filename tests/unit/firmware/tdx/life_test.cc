@@ -80,6 +80,29 @@ TEST_F(Life, OfSetUpAndTearDownLeavesTheModuleWithTheIommuPagesOnly) {
   EXPECT_EQ(port.free_streams(), port.streams());
 }
 
+TEST_F(Life, AnIommusPagesComeBackOnceThatIommuIsCleared) {
+  hw::VtdIommu second{memory, trace, 1};
+  Module both{
+      memory,
+      trace,
+      {.hkids = 4,
+       .iommus = {{.iommu = &iommu, .root_ports = {&port}}, {.iommu = &second, .root_ports = {}}},
+       .channels = spdm::ChannelSetup{}}};
+  const std::array pages{page(), page()};
+  ASSERT_OK(both.tdh_iommu_setup(1, pages[0], pages[1]));
+  for (const Hpa taken : pages) {
+    const LeafResult refused = both.tdh_phymem_page_reclaim(taken);
+    EXPECT_CODE(refused, Code::kIommuMtPageInUse);
+    EXPECT_EQ(refused.rdx, 1U);
+  }
+  ASSERT_OK(both.tdh_iommu_clear(1));
+  for (const Hpa taken : pages) {
+    const LeafResult given = both.tdh_phymem_page_reclaim(taken);
+    EXPECT_OK(given);
+    EXPECT_EQ(given.rdx, 1U);
+  }
+}
+
 TEST_F(Life, EndsWithoutTheDeviceByBlockingItsStream) {
   TestTd td = running_td();
   run(td);

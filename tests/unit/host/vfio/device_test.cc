@@ -281,6 +281,78 @@ TEST_F(DeviceTest, InterruptsThatTheProgramTriggersReachTheirEventfds) {
   EXPECT_EQ(first->take(), 0U);
 }
 
+struct MsixOfDevice : DeviceTest {
+  /// Vector 1 to an eventfd.
+  void SetUp() override {
+    open();
+    ASSERT_TRUE(write<std::uint16_t>(kConfig + 4, kCommandOn).has_value());
+  }
+  void connect_vector() {
+    const int fd = *vmm.install(object::Ref<object::File>(eventfd));
+    IrqSet set{sizeof(set), VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 0, 2,
+               {-1, fd}};
+    ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, set).has_value());
+  }
+  void reset() {
+    ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0}).has_value());
+  }
+  /// Enable and Function Mask.
+  std::uint16_t control() { return read<std::uint16_t>(kConfig + capability(0x11) + 2U) & 0xc000U; }
+  /// A doorbell without a ring: the engine fires vector 1. How often the eventfd is signalled.
+  std::uint64_t interrupts_of_an_error() {
+    EXPECT_TRUE(write<std::uint16_t>(kConfig + 4, kCommandOn).has_value());
+    for (const auto& [at, value] : {std::pair{0x08U, 2U}, {0x08U, 1U}, {0x24U, 1U}})
+      EXPECT_TRUE(write<std::uint32_t>(at, value).has_value());
+    EXPECT_EQ(read<std::uint32_t>(0x28), 1U);
+    return eventfd->take();
+  }
+
+  object::Ref<mm::PlainEventFd> eventfd =
+      object::Ref<mm::PlainEventFd>::adopt(new mm::PlainEventFd);
+};
+
+TEST_F(MsixOfDevice, StaysOverAReset) {
+  connect_vector();
+  EXPECT_EQ(interrupts_of_an_error(), 1U);
+  reset();
+  EXPECT_EQ(control(), 0x8000U);
+  EXPECT_EQ(interrupts_of_an_error(), 1U);
+}
+
+TEST_F(MsixOfDevice, StaysOverAResetWithMemoryOff) {
+  connect_vector();
+  ASSERT_TRUE(write<std::uint16_t>(kConfig + 4, 0).has_value());
+  reset();
+  EXPECT_EQ(read<std::uint16_t>(kConfig + 4) & kCommandOn, 0);
+  EXPECT_EQ(interrupts_of_an_error(), 1U);
+}
+
+TEST_F(MsixOfDevice, IsOffAfterAResetWhenItWasOff) {
+  connect_vector();
+  IrqSet off{20, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 0, 0, {}};
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, off).has_value());
+  reset();
+  EXPECT_EQ(control(), 0U);
+  EXPECT_EQ(interrupts_of_an_error(), 0U);
+}
+
+TEST_F(MsixOfDevice, AVectorTakenBackStaysSilentAfterAReset) {
+  connect_vector();
+  IrqSet none{sizeof(none), VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 1, 1,
+              {-1, -1}};
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, none).has_value());
+  reset();
+  EXPECT_EQ(control(), 0x8000U);
+  EXPECT_EQ(interrupts_of_an_error(), 0U);
+}
+
+TEST_F(MsixOfDevice, IsConnectedWhileMemoryIsOff) {
+  ASSERT_TRUE(write<std::uint16_t>(kConfig + 4, 0).has_value());
+  connect_vector();
+  EXPECT_EQ(read<std::uint16_t>(kConfig + 4) & kCommandOn, 0);
+  EXPECT_EQ(interrupts_of_an_error(), 1U);
+}
+
 TEST_F(DeviceTest, InterruptSetIsCheckedBeforeAnythingIsDone) {
   open();
   const IrqSet good{
