@@ -1,6 +1,7 @@
 #include "host/vfio/irqs.h"
 
 #include "base/bytes.h"
+#include "host/vfio/pci_registers.h"
 #include "hw/find_capability.h"
 
 namespace teeio::vfio {
