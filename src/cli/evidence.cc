@@ -128,10 +128,14 @@ std::expected<Given, Problem> gather(const EvidenceArguments& arguments,
   for (const auto& [path, into] : {std::pair(&arguments.report, &given->bundle.report),
                                    std::pair(&arguments.vca, &given->bundle.vca)})
     if (const auto added = add(*path, *into); !added) return std::unexpected(added.error());
-  if (!arguments.save.empty())
-    if (const auto saved = write_file(arguments.save, given->bundle.encode()); !saved)
-      return std::unexpected(saved.error());
   return given;
+}
+
+/// --save: what is not written is a wrong command line, and no verdict on the evidence.
+std::expected<void, Problem> save(const EvidenceArguments& arguments,
+                                  const evidence::Bundle& bundle) {
+  if (arguments.save.empty()) return {};
+  return write_file(arguments.save, bundle.encode());
 }
 
 /// A folder that is there or is made; those above it are the user's.
@@ -160,6 +164,8 @@ int show(const EvidenceArguments& arguments) {
       return cannot("show", made.error(), kUsageError);
   auto given = gather(arguments, *nonce);
   if (!given) return cannot("show", given.error());
+  if (const auto saved = save(arguments, given->bundle); !saved)
+    return cannot("show", saved.error(), kUsageError);
   const auto statement = evidence::Statement::of(std::move(given->bundle));
   if (!arguments.extract.empty())
     if (const auto done = write_parts(statement, arguments.extract); !done)
@@ -230,6 +236,8 @@ int verify(const EvidenceArguments& arguments) {
   if (!policy) return cannot("verify", policy.error(), kUsageError);
   auto given = gather(arguments, *nonce);
   if (!given) return cannot("verify", given.error());
+  if (const auto saved = save(arguments, given->bundle); !saved)
+    return cannot("verify", saved.error(), kUsageError);
   now->nonce = given->nonce;
   const auto statement = evidence::Statement::of(std::move(given->bundle));
   const auto clauses = evidence::judge(statement, *policy, *now);
