@@ -178,7 +178,10 @@ Options parse_options(int argc, char** argv) {
     }
   }
   if (!options.report_file.empty() && options.arch != Arch::kCca)
-    throw std::invalid_argument("--report-file: on tdx the report goes to the guest alone");
+    throw std::invalid_argument(
+        "--report-file: with --arch=cca only: else the report goes to the guest");
+  if (!options.evidence_file.empty() && options.arch == Arch::kSev)
+    throw std::invalid_argument("--evidence-file: not with --arch=sev");
   if (optind != argc) throw std::invalid_argument("no arguments are taken; see --help");
   return options;
 }
