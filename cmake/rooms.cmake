@@ -11,7 +11,8 @@ target_compile_options(teeio_flags INTERFACE
   -Wnon-virtual-dtor -Wold-style-cast -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # uAPI structs may end in a flexible array; their {} is meant.
-  target_compile_options(teeio_flags INTERFACE -Wthread-safety -Wno-zero-length-array)
+  target_compile_options(teeio_flags INTERFACE -Wthread-safety -Wno-zero-length-array
+    -Wno-nested-anon-types -Wno-deprecated-declarations)  # the uAPI's unions; std::stable_sort of libstdc++ 12
 elseif(CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 sees vector::insert write past a buffer that it grew itself, and
   # std::string(...) + "..." past its small buffer (GCC bug 105651); with sanitizers also

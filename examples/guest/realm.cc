@@ -3,18 +3,6 @@
 #include "host.h"
 #include "platform.h"
 
-// What a compiler may call where there is no library.
-extern "C" void* memset(void* to, int value, unsigned long size) {
-  auto* const bytes = static_cast<volatile unsigned char*>(to);
-  for (unsigned long i = 0; i < size; ++i) bytes[i] = static_cast<unsigned char>(value);
-  return to;
-}
-extern "C" void* memcpy(void* to, const void* from, unsigned long size) {
-  auto* const bytes = static_cast<volatile unsigned char*>(to);
-  for (unsigned long i = 0; i < size; ++i) bytes[i] = static_cast<const unsigned char*>(from)[i];
-  return to;
-}
-
 namespace {
 
 constexpr std::uint64_t kFirstCall = 0xc400'0190;

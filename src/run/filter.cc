@@ -132,9 +132,9 @@ std::vector<sock_filter> block_of(Shape shape) {
   }
   const std::size_t allow = code.size();
   for (const auto& [at, test] : jumps) {
-    const auto target = [allow, at = at](Then then) -> std::uint8_t {
+    const auto target = [allow, from = at](Then then) -> std::uint8_t {
       if (then == Then::kNext) return 0;
-      return distance(at, then == Then::kAllow ? allow : allow + 1);
+      return distance(from, then == Then::kAllow ? allow : allow + 1);
     };
     code[at].jt = target(test.on_true);
     code[at].jf = target(test.on_false);

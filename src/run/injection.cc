@@ -15,7 +15,7 @@ using Kind = Injection::Kind;
 using When = Injection::When;
 using Bad = std::unexpected<BadInjection>;
 
-constexpr std::size_t kMaxSpec = 256;  // no name is longer
+constexpr std::size_t kMaxName = 128;  // none is longer
 
 struct KindName {
   Kind kind;
@@ -121,6 +121,15 @@ std::expected<When, BadInjection> parse_when(std::optional<std::string_view> wor
              {"before", "after"});
 }
 
+/// Of a call, a command or a message: what the report can print on a line.
+std::expected<void, BadInjection> check_name(Kind kind, std::string_view name) {
+  if (name.empty()) return bad(std::string(kind_name(kind)) + ": wants a name behind it");
+  if (name.size() > kMaxName) return bad("the name is too long");
+  const auto printed = [](char c) { return c > ' ' && c <= '~'; };
+  if (!std::ranges::all_of(name, printed)) return bad("a name is of letters, digits and signs");
+  return {};
+}
+
 /// Takes "#N" off `name`.
 std::expected<std::uint32_t, BadInjection> take_number(std::string_view& name) {
   const auto digits = cut(name, '#');
@@ -187,7 +196,6 @@ std::string Injection::str() const {
 }
 
 std::expected<Injection, BadInjection> parse_injection(std::string_view spec) {
-  if (spec.size() > kMaxSpec) return bad("it is too long");
   std::string_view head = spec;
   auto rest = cut(head, ':');
   const auto kind = parse_kind(head);
@@ -208,7 +216,7 @@ std::expected<Injection, BadInjection> parse_injection(std::string_view spec) {
   const auto nth = take_number(name);
   if (!nth) return Bad(nth.error());
   injection.nth = *nth;
-  if (name.empty()) return bad(std::string(head) + ": wants a name behind it");
+  if (const auto good = check_name(*kind, name); !good) return Bad(good.error());
   injection.name = name;
   if (*kind == Kind::kFirmware || *kind == Kind::kDevice) {
     if (!value) return bad(std::string(head) + ": wants =FAULT behind the name");

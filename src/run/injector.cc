@@ -6,15 +6,15 @@ namespace teeio::run {
 
 using schedule::Fault;
 using schedule::FaultPlace;
-using Kind = Injection::Kind;
 
 Injector::Key Injector::key_of(const Injection& injection) {
-  const bool below = injection.kind == Kind::kFirmware || injection.kind == Kind::kDevice;
+  const bool below =
+      injection.kind == Injection::Kind::kFirmware || injection.kind == Injection::Kind::kDevice;
   // Calls have one count, whatever is done to them.
-  return {below ? injection.kind : Kind::kKill, injection.name, injection.fault};
+  return {below ? injection.kind : Injection::Kind::kKill, injection.name, injection.fault};
 }
 
-const Injection* Injector::pass(Kind kind, std::string_view name, Fault fault) {
+const Injection* Injector::pass(Injection::Kind kind, std::string_view name, Fault fault) {
   const schedule::RawLockGuard guard(lock_);
   const Key key{kind, std::string(name), fault};
   const std::uint32_t nth = ++counts_[key];
@@ -28,15 +28,16 @@ const Injection* Injector::pass(Kind kind, std::string_view name, Fault fault) {
 
 Injector::Order Injector::call(std::string_view name) {
   using enum Order::What;
-  const Injection* const due = pass(Kind::kKill, name, Fault::kNone);
+  const Injection* const due = pass(Injection::Kind::kKill, name, Fault::kNone);
   if (due == nullptr) return {kNothing};
-  if (due->kind != Kind::kKill) return {kRefuse, due->error};
+  if (due->kind != Injection::Kind::kKill) return {kRefuse, due->error};
   return {due->when == Injection::When::kBefore ? kKillBefore : kKillAfter};
 }
 
 bool Injector::happens(FaultPlace place, std::string_view name, Fault fault) {
-  return pass(place == FaultPlace::kFirmware ? Kind::kFirmware : Kind::kDevice, name, fault) !=
-         nullptr;
+  return pass(
+             place == FaultPlace::kFirmware ? Injection::Kind::kFirmware : Injection::Kind::kDevice,
+             name, fault) != nullptr;
 }
 
 std::vector<Injection> Injector::unfired() const {

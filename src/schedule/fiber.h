@@ -52,9 +52,9 @@ class Fiber {
   Entry entry_ = nullptr;
   void* argument_ = nullptr;
   Exceptions exceptions_;
-  void* fake_stack_ = nullptr;  // ASan
-  void* tsan_fiber_ = nullptr;
-  unsigned tsan_tasks_ = 0;
+  void* fake_stack_ = nullptr;                   // ASan
+  [[maybe_unused]] void* tsan_fiber_ = nullptr;  // TSan
+  [[maybe_unused]] unsigned tsan_tasks_ = 0;
 };
 
 }  // namespace teeio::schedule

@@ -88,8 +88,8 @@ Result<std::uint16_t> power_control(Vmm& vmm) {
 
 bool works_as_shared(Vmm& vmm) {
   std::uint32_t value = 0;
-  constexpr std::uint64_t kBar2 = std::uint64_t{2} << vfio::kRegionShift;
-  return vmm.pread(vmm.vfio, kBar2, writable_bytes_of(value)).has_value();
+  constexpr std::uint64_t kBar2Region = std::uint64_t{2} << vfio::kRegionShift;
+  return vmm.pread(vmm.vfio, kBar2Region, writable_bytes_of(value)).has_value();
 }
 
 }  // namespace teeio::explore

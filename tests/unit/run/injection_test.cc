@@ -59,6 +59,17 @@ TEST(InjectionSpec, RefusesWhatIsIncomplete) {
         "firmware:TDH.DEVIF.CREATE", "kill:#1:before"})
     EXPECT_FALSE(parse_injection(spec)) << spec;
   EXPECT_FALSE(parse_injection("kill:" + std::string(10'000, 'A') + ":after"));
+  EXPECT_FALSE(parse_injection(std::string("device:E\1\0\n=drop", 16)));
+  EXPECT_FALSE(parse_injection("device:TWO WORDS=drop"));
+}
+
+TEST(InjectionSpec, IsWhatItWritesHoweverLongTheNameIs) {
+  for (const std::size_t length : {127U, 128U, 129U}) {
+    const auto injection = parse_injection("device:" + std::string(length, 'E') + "=drop");
+    ASSERT_EQ(injection.has_value(), length <= 128) << length;
+    if (!injection) continue;
+    EXPECT_EQ(parse_injection(injection->str()), *injection);
+  }
 }
 
 TEST(InjectedName, IsOneForEachWayToMakeACall) {
