@@ -7,6 +7,7 @@
 
 #include "cli/injection_words.h"
 #include "cli/options.h"
+#include "cli/picture_options.h"
 #include "cli/trace_set.h"
 
 namespace teeio::cli {
@@ -103,7 +104,7 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
   struct Words {
     RunArguments arguments;
     std::string rules = "error";
-    std::optional<std::string> chart;
+    PictureOptions pictures;
     std::vector<std::string> trace_sets;
     std::vector<std::string> injections;
   };
@@ -113,17 +114,9 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
       root.command("run", "Run a program on a TEE-I/O host that exists in this process only");
   run.option("--machine", arguments.machine, "Machine file, or the name of a built-in one")
       .value_name("FILE");
-  PictureArguments& pictures = arguments.pictures;
-  run.flag_with_value("--chart", words->chart,
-                      "Draw the run as a sequence chart: life (default), calls, all, an event "
-                      "(772) or a rule (R4)");
-  const Option& width =
-      run.option("-w,--width", pictures.width, "Columns of the chart").range(40, 1000);
-  run.option("--chart-file", pictures.files, "Write the chart to a .txt, .html, .svg or .mmd")
-      .value_name("FILE");
+  words->pictures.add_charts(run);
   add_call_options(run, arguments, words->trace_sets);
-  run.option("--trace", pictures.trace, "Write the events as Chrome/Perfetto JSON")
-      .value_name("FILE");
+  words->pictures.add_trace(run);
   run.option("--rules", words->rules, "What a broken rule does: error, warn, off, R4=warn,...")
       .value_name("RULES")
       .shows_default();
@@ -140,13 +133,13 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
            "KVM is this host's own: vCPUs run for real, VFIO and iommufd are the machine's");
   run.program("PROGRAM", arguments.supervisor.command,
               "The program, looked up in PATH, and its arguments");
-  run.runs([words, &width, body = std::move(body)] {
+  run.runs([words, body = std::move(body)] {
     RunArguments& chosen = words->arguments;
-    PictureArguments& wanted = chosen.pictures;
-    if (words->chart) wanted.chart = words->chart->empty() ? "life" : *words->chart;
-    if (const std::string why = check_pictures(wanted); !why.empty()) return wrong_use("run", why);
-    if (width.given() && !has_environment_options() && !draws_text(wanted))
-      return wrong_use("run", "--width needs --chart, or a --chart-file that ends in .txt");
+    const auto lone_width = has_environment_options() ? PictureOptions::LoneWidth::kIgnored
+                                                      : PictureOptions::LoneWidth::kRefused;
+    if (const std::string why = words->pictures.check(lone_width); !why.empty())
+      return wrong_use("run", why);
+    chosen.pictures = words->pictures.arguments();
     const auto rules = rules::Selection::parse(words->rules);
     if (!rules) return wrong_use("run", "--rules: " + rules.error());
     chosen.rules = *rules;

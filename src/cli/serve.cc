@@ -1,10 +1,12 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
 
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "cli/picture_options.h"
 #include "cli/print.h"
 #include "cli/psk_argument.h"
 #include "cli/slot_files.h"
@@ -23,6 +25,8 @@ struct ServeArguments {
   std::string listen = "127.0.0.1:2323";
   std::vector<std::string> functions;
   std::vector<std::string> vfio_user;  ///< sockets
+  std::string processor;               ///< socket
+  PictureOptions pictures;
   std::string transport;
   std::string chain;
   std::string key;
@@ -132,18 +136,33 @@ std::string why_no_vfio_user(const ServeArguments& arguments) {
 }
 
 int serve_vfio_user(const ServeArguments& arguments, serve::ServerOptions options) {
+  auto pictures = Pictures::open(arguments.pictures.arguments());
+  if (!pictures) return 1;
+  report::RunInfo info{.version = TEEIO_VERSION,
+                       .machine = options.machine,
+                       .arguments = {"teeio", "serve"},
+                       .broken = {},
+                       .closing = {}};
+  for (const std::string& socket : arguments.vfio_user) {
+    info.arguments.emplace_back("--vfio-user");
+    info.arguments.push_back(socket);
+  }
   auto server = vfio_user::Server::create({.machine = std::move(options.machine),
                                            .sockets = arguments.vfio_user,
                                            .functions = std::move(options.functions),
+                                           .processor = arguments.processor,
+                                           .keep_events = pictures->wanted(),
                                            .pcap = std::move(options.pcap),
                                            .key_log = std::move(options.key_log),
                                            .spdm = std::move(options.spdm),
                                            .once = options.once});
   if (!server) return cannot_serve(server.error());
-  return server->run() ? 0 : 1;
+  const bool captured = server->run();
+  const bool drawn = pictures->draw(server->trace().events(), info, STDERR_FILENO);
+  return captured && drawn ? 0 : 1;
 }
 
-int serve_devices(const ServeArguments& arguments) {
+int serve_devices(ServeArguments& arguments) {
   if (arguments.list_faults) {
     for (const std::string& fault : serve::all_faults()) print("{}\n", fault);
     return 0;
@@ -151,6 +170,11 @@ int serve_devices(const ServeArguments& arguments) {
   crypto::set_random_source(crypto::RandomSource::kSystem);  // peers are not of this process
   auto options = parse(arguments);
   if (!options) return wrong_use("serve", options.error());
+  if (const std::string why = arguments.pictures.check(PictureOptions::LoneWidth::kRefused);
+      !why.empty())
+    return wrong_use("serve", why);
+  if (arguments.pictures.given() && arguments.vfio_user.empty())
+    return wrong_use("serve", "--chart, --chart-file and --trace need --vfio-user");
   if (const std::string why = why_no_functions(arguments, options->functions); !why.empty())
     return wrong_use("serve", why);
   SlotFiles files;
@@ -193,6 +217,14 @@ void add_serve_command(Command& root) {
                   "the function of the --function in the same place (default: the first PF)")
           .value_name("SOCKET")
           .excludes(listen);
+  serve
+      .option("--secure-processor", arguments->processor,
+              "Be AMD's secure processor, too, as a PCI device at this socket: the firmware that "
+              "a kernel's TSM module drives")
+      .value_name("SOCKET")
+      .needs(vfio_user);
+  arguments->pictures.add_charts(serve);
+  arguments->pictures.add_trace(serve);
   serve.option("--transport", arguments->transport, "Take only this one")
       .choices({"doe", "mctp", "tcp", "none"});
   serve

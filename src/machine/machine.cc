@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "device/dma_engine_card.h"
 #include "hw/find_capability.h"
 #include "machine/parts.h"
+#include "machine/root_ports.h"
 #include "machine/spdm_setup.h"
 #include "machine/tee_cards.h"
 #include "machine/vendors.h"
@@ -38,24 +38,7 @@ Result<void> Machine::Impl::build() {
 Result<void> Machine::Impl::build_hardware() {
   bridge = std::make_unique<hw::HostBridge>(memory, events, interrupts);
   for (const RootPortConfig& port : config.root_ports) {
-    // The vendor and device of no real product, as the cards'.
-    const hw::Identity identity{.vendor = device::DmaEngineCard::kVendorId,
-                                .device = 0x0f00,
-                                .class_code = 0x060400,
-                                .subsystem_vendor = device::DmaEngineCard::kVendorId,
-                                .subsystem = 0x0f00};
-    const hw::RootPort::Options options{
-        .bdf = port.bdf,
-        .header = {.identity = identity,
-                   .primary = port.bdf.bus,
-                   .secondary = port.bus,
-                   .subordinate = port.bus,
-                   .memory = {},
-                   .prefetchable = {.base = raw(port.window),
-                                    .last = raw(port.window) + port.window_bytes - 1}},
-        .ide_streams = port.ide_streams,
-        .tee_io = port.tee_io};
-    ports.push_back(std::make_unique<hw::RootPort>(events, options));
+    ports.push_back(make_root_port(events, port));
     bridge->add_root_port(*ports.back(), platform->iommu(port.iommu));
   }
   return {};

@@ -3,13 +3,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
+#include "machine/root_ports.h"
+#include "machine/spdm_setup.h"
 #include "machine/tee_cards.h"
 #include "schedule/mutex.h"
 #include "serve/slots.h"
+#include "wire/doe.h"
+#include "wire/spdm.h"
+#include "wire/spdm_error.h"
 
 namespace teeio::vfio_user {
+namespace {
+
+/// Where the secure processor is among a machine's own functions: no card is on a root bus.
+constexpr Bdf kProcessor{.domain = 0, .bus = 0, .device = 8, .function = 0};
+
+}  // namespace
 
 /// One capture for the mailboxes of all cards, whose clients have tasks of their own.
 class Cards::Recorder final : public serve::KeyLog {
@@ -41,9 +53,10 @@ class Cards::Recorder final : public serve::KeyLog {
 /// What answers in a card's DOE mailbox. Locking: the card's lock.
 class Cards::Mailbox final : public device::DoeSpeaker {
  public:
-  Mailbox(device::TeeCard& card, std::uint64_t serial, const serve::SpeakerOptions& options,
-          Recorder& recorder)
-      : card_(card),
+  Mailbox(object::Trace& trace, device::TeeCard& card, std::uint64_t serial,
+          const serve::SpeakerOptions& options, Recorder& recorder)
+      : trace_(trace),
+        card_(card),
         recorder_(recorder),
         slots_(serial, options.slots),
         speaker_(card.messages(), *card.functions().front(), slots_,
@@ -52,8 +65,12 @@ class Cards::Mailbox final : public device::DoeSpeaker {
   }
 
   Bytes answer(ByteView object) override {
+    const object::LaneScope host(object::Lane::kHostTsm);  // whose DOE it is, in traces
     recorder_.packet(serve::PacketSender::kRequester, object);
+    auto call = arrow(object);
     Bytes answer = speaker_.answer(object);
+    if (const auto error = spdm_error(answer); call && error)
+      call->refuse(wire::spdm_error_name(error->code), "SPDM ERROR");
     recorder_.packet(serve::PacketSender::kResponder, answer);
     return answer;
   }
@@ -63,6 +80,23 @@ class Cards::Mailbox final : public device::DoeSpeaker {
   }
 
  private:
+  /// Of SPDM in the clear; IDE_KM's and TDISP's requests show themselves.
+  [[nodiscard]] std::optional<object::Trace::Call> arrow(ByteView object) {
+    const auto doe = wire::DoeObject::decode(object);
+    if (!doe || doe->type != std::to_underlying(wire::DoeType::kSpdm)) return std::nullopt;
+    const auto header = wire::SpdmHeader::decode(doe->payload);
+    if (!header) return std::nullopt;
+    return trace_.call(object::Lane::kDevice, wire::spdm_name(header->code),
+                       {.function = card_.functions().front()->bdf()});
+  }
+  [[nodiscard]] static std::optional<wire::SpdmError> spdm_error(ByteView object) {
+    const auto doe = wire::DoeObject::decode(object);
+    if (!doe || doe->type != std::to_underlying(wire::DoeType::kSpdm)) return std::nullopt;
+    const auto error = wire::SpdmError::decode(doe->payload);
+    return error ? std::optional(*error) : std::nullopt;
+  }
+
+  object::Trace& trace_;
   device::TeeCard& card_;
   Recorder& recorder_;
   serve::Slots slots_;
@@ -81,7 +115,7 @@ Result<void> Cards::add(const machine::CardConfig& card, const serve::SpeakerOpt
   TEEIO_ASSIGN(auto made, machine::make_tee_card(*trace_, card, {.bars_move = true}));
   tee_cards_.push_back(std::move(made));
   mailboxes_.push_back(
-      std::make_unique<Mailbox>(*tee_cards_.back(), card.serial, options, *recorder_));
+      std::make_unique<Mailbox>(*trace_, *tee_cards_.back(), card.serial, options, *recorder_));
   return {};
 }
 
@@ -94,11 +128,30 @@ hw::PciFunction* Cards::find(Bdf bdf) const {
   return nullptr;
 }
 
-std::expected<Cards, std::string> Cards::load(const std::string& machine,
-                                              std::vector<Bdf> functions,
-                                              const serve::SpeakerOptions& options,
+std::string Cards::name_of(std::size_t index) const {
+  const Bdf bdf = served_.at(index)->pci().bdf();
+  return bdf == kProcessor ? "the secure processor" : bdf.str();
+}
+
+std::expected<void, std::string> Cards::serve_processor(const machine::Config& config) {
+  if (config.tsm != machine::TsmKind::kSev)
+    return std::unexpected(fmt::format(
+        "{}: its firmware has no mailbox: a secure processor needs tsm = \"sev\" (--machine "
+        "amd-sev)",
+        config.name));
+  std::vector<std::unique_ptr<hw::RootPort>> ports;
+  for (const machine::RootPortConfig& port : config.root_ports)
+    ports.push_back(machine::make_root_port(*trace_, port));
+  processor_ = std::make_unique<secure_processor::Card>(*trace_, kProcessor, std::move(ports),
+                                                        machine::firmware_channels(config));
+  served_.push_back(std::make_unique<Function>(processor_->function()));
+  return {};
+}
+
+std::expected<Cards, std::string> Cards::load(Wanted wanted, const serve::SpeakerOptions& options,
                                               std::unique_ptr<serve::Capture> capture) {
-  const auto config = machine::find_config(machine);
+  const auto config = machine::find_config(wanted.machine);
+  std::vector<Bdf>& functions = wanted.functions;
   if (!config) return std::unexpected(config.error());
   Cards cards;
   cards.recorder_ = std::make_unique<Recorder>(std::move(capture));
@@ -121,6 +174,9 @@ std::expected<Cards, std::string> Cards::load(const std::string& machine,
       return std::unexpected(fmt::format("function {} is named twice", at->str()));
     cards.served_.push_back(std::make_unique<Function>(*function));
   }
+  if (wanted.processor)
+    if (const auto served = cards.serve_processor(*config); !served)
+      return std::unexpected(served.error());
   return cards;
 }
 

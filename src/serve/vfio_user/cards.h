@@ -10,6 +10,7 @@
 #include "machine/config.h"
 #include "object/trace.h"
 #include "serve/capture.h"
+#include "serve/secure_processor/card.h"
 #include "serve/speaker.h"
 #include "serve/vfio_user/function.h"
 
@@ -24,12 +25,14 @@ namespace teeio::vfio_user {
 /// one task.
 class Cards {
  public:
-  /// `functions`: which are served, in this order; empty: the first TEE-I/O card's PF. The
-  /// options outlive the cards. Errors, ready to print: the machine file's; a function that
-  /// no card of it has, or that is named twice; the capture's.
-  static std::expected<Cards, std::string> load(const std::string& machine,
-                                                std::vector<Bdf> functions,
-                                                const serve::SpeakerOptions& options,
+  struct Wanted {
+    std::string machine;         ///< file or built-in name; empty: the default
+    std::vector<Bdf> functions;  ///< served in this order; empty: the first TEE-I/O card's PF
+    bool processor = false;      ///< the secure processor behind the machine's firmware, last
+  };
+  /// The options outlive the cards. Errors, ready to print: the machine file's; a function that
+  /// no card of it has, or that is named twice; firmware that has no mailbox; the capture's.
+  static std::expected<Cards, std::string> load(Wanted wanted, const serve::SpeakerOptions& options,
                                                 std::unique_ptr<serve::Capture> capture);
   Cards(Cards&&) noexcept;
   Cards& operator=(Cards&&) = delete;
@@ -39,6 +42,10 @@ class Cards {
 
   [[nodiscard]] std::size_t size() const { return served_.size(); }
   [[nodiscard]] Function& at(std::size_t index) { return *served_.at(index); }
+  /// "0000:01:00.0", or that it is the processor.
+  [[nodiscard]] std::string name_of(std::size_t index) const;
+  /// What the cards and the firmware did.
+  [[nodiscard]] object::Trace& trace() { return *trace_; }
   /// For sessions with a heartbeat.
   void pass_time(std::uint32_t seconds);
   /// Capture and key log have everything that they should.
@@ -50,12 +57,14 @@ class Cards {
   Cards();
   Result<void> add(const machine::CardConfig& card, const serve::SpeakerOptions& options);
   [[nodiscard]] hw::PciFunction* find(Bdf bdf) const;
+  std::expected<void, std::string> serve_processor(const machine::Config& config);
 
   std::unique_ptr<object::Trace> trace_;
   std::unique_ptr<Recorder> recorder_;
   std::vector<std::unique_ptr<device::TeeCard>> tee_cards_;
   std::vector<std::unique_ptr<device::PlainCard>> plain_cards_;
   std::vector<std::unique_ptr<Mailbox>> mailboxes_;
+  std::unique_ptr<secure_processor::Card> processor_;
   std::vector<std::unique_ptr<Function>> served_;
 };
 

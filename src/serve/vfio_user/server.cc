@@ -126,10 +126,16 @@ std::expected<void, std::string> Server::Impl::open() {
     return std::unexpected("process_vm_readv() is not allowed here, which DMA needs");
   auto files = serve::Capture::create(options.pcap, options.key_log);
   if (!files) return std::unexpected(files.error());
-  auto loaded = Cards::load(options.machine, options.functions, options.spdm, std::move(*files));
+  auto loaded = Cards::load({.machine = options.machine,
+                             .functions = options.functions,
+                             .processor = !options.processor.empty()},
+                            options.spdm, std::move(*files));
   if (!loaded) return std::unexpected(loaded.error());
   cards.emplace(std::move(*loaded));
-  for (const std::string& path : options.sockets) {
+  cards->trace().keep_events(options.keep_events);
+  std::vector<std::string> paths = options.sockets;
+  if (!options.processor.empty()) paths.push_back(options.processor);
+  for (const std::string& path : paths) {
     auto listener = serve::listen_unix(path);
     if (!listener) return std::unexpected(listener.error());
     places.push_back(std::make_unique<Place>(path, std::move(*listener)));
@@ -138,8 +144,7 @@ std::expected<void, std::string> Server::Impl::open() {
   left = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!left.ok()) return std::unexpected("no descriptor is free");
   for (std::size_t i = 0; i < places.size(); ++i)
-    print_text(fmt::format("{} is a vfio-user device at {}\n", cards->at(i).pci().bdf().str(),
-                           places[i]->path));
+    print_text(fmt::format("{} is a vfio-user device at {}\n", cards->name_of(i), places[i]->path));
   (void)standard_output_problem();  // the words are there before a client is
   return {};
 }
@@ -252,6 +257,8 @@ std::expected<Server, std::string> Server::create(ServerOptions options) {
   if (const auto opened = impl->open(); !opened) return std::unexpected(opened.error());
   return Server(std::move(impl));
 }
+
+const object::Trace& Server::trace() const { return impl_->cards->trace(); }
 
 bool Server::run() {
   impl_->run();

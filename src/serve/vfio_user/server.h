@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "object/trace.h"
 #include "serve/speaker.h"
 
 namespace teeio::vfio_user {
@@ -14,6 +15,8 @@ struct ServerOptions {
   std::string machine;               ///< file or built-in name; empty: the default
   std::vector<std::string> sockets;  ///< paths, one a function
   std::vector<Bdf> functions;        ///< as many; empty, with one socket: the first PF
+  std::string processor;             ///< socket of the secure processor; empty: none
+  bool keep_events = false;          ///< for trace()
   std::string pcap;                  ///< file for DOE objects; empty: none
   std::string key_log;               ///< file for keys; empty: none
   serve::SpeakerOptions spdm;
@@ -38,6 +41,8 @@ class Server {
   /// Serves until a signal or (with `once`) a client ends it. false: the capture or the key
   /// log could not be written to the end.
   [[nodiscard]] bool run();
+  /// What the cards and the firmware did. Only when nobody is served.
+  [[nodiscard]] const object::Trace& trace() const;
 
  private:
   struct Impl;

@@ -38,8 +38,8 @@ def modules_folder():
     return os.environ.get("TEEIO_GUEST_MODULES") or f"/lib/modules/{version}"
 
 
-def why_not(least=(10, 1)):
-    """Why there is nothing to try with; None: there is."""
+def why_no_qemu(least=(10, 1)):
+    """Why there is no guest at all; None: there may be one."""
     if not qemu():
         return "no qemu-system-x86_64, and TEEIO_QEMU is not set"
     version = subprocess.run([*qemu(), "--version"], capture_output=True, text=True).stdout
@@ -48,6 +48,13 @@ def why_not(least=(10, 1)):
         return f"needs QEMU {least[0]}.{least[1]}; this is {version.splitlines()[:1]}"
     if not os.access(kernel(), os.R_OK):
         return "no kernel in /boot, and TEEIO_GUEST_KERNEL is not set"
+    return None
+
+
+def why_not():
+    """Why there is nothing to try with; None: there is."""
+    if why := why_no_qemu():
+        return why
     if not os.path.isdir(modules_folder()):
         return f"{modules_folder()} has no modules; TEEIO_GUEST_MODULES names the folder"
     for program in ("busybox", "cpio", *PROGRAMS):
@@ -130,14 +137,14 @@ def make_initramfs(folder, helper, script):
 
 
 def base(initramfs, memory=512, processors=2, accel=None):
-    """QEMU's words but for the devices, whose buses are `rp0` and `rp1`."""
+    """QEMU's words but for the devices, whose buses are `rp0` and `rp1`, ports 1 and 2."""
     return [*qemu(), "-M", "q35,memory-backend=ram", "-accel", accel or accelerator(),
             "-cpu", "max" if (accel or accelerator()) == "tcg" else "host",
             "-smp", str(processors), "-m", str(memory),
             "-object", f"memory-backend-memfd,id=ram,size={memory}M,share=on",
             "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
-            "-device", "pcie-root-port,id=rp0,chassis=1,slot=1",
-            "-device", "pcie-root-port,id=rp1,chassis=2,slot=2",
+            "-device", "pcie-root-port,id=rp0,port=1,chassis=1,slot=1",
+            "-device", "pcie-root-port,id=rp1,port=2,chassis=2,slot=2",
             "-kernel", kernel(), "-initrd", initramfs,
             "-append", "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check"]
 
