@@ -3,8 +3,11 @@
 #include <fnmatch.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "explore/scenario/catalogue.h"
 #include "explore/scenario/designs.h"
+#include "explore/scenario/pairs.h"
 #include "explore/scenario/text.h"
 #include "machine/config.h"
 
@@ -69,7 +72,7 @@ std::expected<std::vector<Scenario>, std::string> find_scenarios(
   }
   if (arguments.wanted.empty()) patterns.emplace_back("*");
   std::vector<bool> used(patterns.size(), false);
-  for (const explore::MachineScenario& scenario : explore::catalogue())
+  const auto pick = [&](const explore::MachineScenario& scenario) {
     for (const machine::Config& design : *designs) {
       if (!explore::applies(scenario, design)) continue;
       bool wanted = false;
@@ -77,6 +80,11 @@ std::expected<std::vector<Scenario>, std::string> find_scenarios(
         if (fits(patterns[i], scenario, design.name)) wanted = used[i] = true;
       if (wanted) found.push_back(explore::make_scenario(scenario, design));
     }
+  };
+  for (const explore::MachineScenario& scenario : explore::catalogue()) pick(scenario);
+  // Too many for who names no pair.
+  if (std::ranges::any_of(patterns, [](const auto& p) { return p.starts_with("pair"); }))
+    for (const explore::MachineScenario& scenario : explore::pairs()) pick(scenario);
   for (std::size_t i = 0; i < patterns.size(); ++i)
     if (!used[i])
       return std::unexpected("no scenario and no file is called '" + patterns[i] +

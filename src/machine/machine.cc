@@ -11,6 +11,7 @@
 #include "machine/spdm_setup.h"
 #include "machine/tee_cards.h"
 #include "machine/vendors.h"
+#include "object/file.h"
 
 namespace teeio::machine {
 namespace {
@@ -164,6 +165,9 @@ Result<void> Machine::connect_cards() {
 }
 
 Result<void> Machine::disconnect_cards() {
+  // As in a write to sysfs: a file whose last reference goes on the way is released at the
+  // end, not under the locks of who dropped it.
+  const object::DelayedPuts puts;
   for (const auto& card : impl_->tee_cards) {
     const Bdf bdf = card->functions().front()->bdf();
     TEEIO_TRY(impl_->pci_tsm.disconnect(bdf, impl_->pci_tsm.connected_to(bdf)));
@@ -173,11 +177,13 @@ Result<void> Machine::disconnect_cards() {
 }
 
 void Machine::remove_function(Bdf bdf) {
+  const object::DelayedPuts puts;
   impl_->remove(bdf);
   impl_->sysfs_system->refresh();
 }
 
 void Machine::remove_tsm() {
+  const object::DelayedPuts puts;
   for (const std::uint32_t number : impl_->pci_tsm.tsms()) impl_->pci_tsm.unregister_tsm(number);
   impl_->sysfs_system->refresh();
 }
@@ -189,6 +195,7 @@ void Machine::restore_tsm() {
 }
 
 void Machine::shut_down() {
+  const object::DelayedPuts puts;
   for (const auto& function : impl_->functions()) {
     const Bdf bdf = function.pci->bdf();
     if (impl_->pci_tsm.dsm_of(bdf) == bdf.str())

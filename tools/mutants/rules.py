@@ -150,7 +150,7 @@ class Maker:
             after = following[0].end
             self._add("narrow-lock", start, end, [(after, after, f" if (@) {name}.reset();", "")])
             self.mutants[-1].lock = (start, "narrow")
-            self.mutants[-1].as_text = [(start, start, "{ "), (after, after, " }")]
+            self.mutants[-1].as_text = [(after, after, f" mutant_lets_go({argument});")]
 
     def _of_if(self, statement, following, undoing):
         found = self._condition(statement)

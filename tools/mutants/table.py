@@ -18,12 +18,16 @@ def equivalents(path):
     return {entry["mutant"]: " ".join(entry["reason"].split()) for entry in listed}
 
 
-def classes(path):
-    """[(what a key matches, reason)]: the first that matches is the reason."""
+def reasons(path):
+    """[(what a key matches, reason)]: the first that matches is the reason. Those of one
+    mutant come before those of a class."""
     if not path.exists():
         return []
-    return [(re.compile(entry["matches"]), " ".join(entry["reason"].split()))
-            for entry in tomllib.loads(path.read_text()).get("class", [])]
+    listed = tomllib.loads(path.read_text())
+    own = [(re.compile(re.escape(entry["mutant"]) + "$"), entry["reason"])
+           for entry in listed.get("survived", [])]
+    of_class = [(re.compile(entry["matches"]), entry["reason"]) for entry in listed.get("class", [])]
+    return [(key, " ".join(reason.split())) for key, reason in own + of_class]
 
 
 def cell(text):

@@ -20,6 +20,7 @@ Bytes to_bytes(const crypto::Digest& digest) {
 }  // namespace
 
 Rec& Rmm::calling(Hpa at) {
+  mutex_.assert_held();
   const auto rec = recs_.find(raw(at));
   TEEIO_CHECK(rec != recs_.end(), "a realm's call comes from its REC");
   return rec->second;

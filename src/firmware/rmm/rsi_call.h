@@ -11,8 +11,14 @@ namespace teeio::rmm {
 class Rmm::RsiCall {
  public:
   RsiCall(Rmm& rmm, const Row& row)
-      : row_(row),
-        call_(rmm.trace_.call(object::Lane::kGuest, object::Lane::kFirmware, row.name)) {}
+      : rmm_(rmm),
+        row_(row),
+        call_(rmm.trace_.call(object::Lane::kGuest, object::Lane::kFirmware, row.name)) {
+    rmm_.mutex_.assert_held();
+  }
+  ~RsiCall() { rmm_.mutex_.assert_held(); }
+  RsiCall(const RsiCall&) = delete;
+  RsiCall& operator=(const RsiCall&) = delete;
   RsiResult refuse(std::string_view id) {
     const auto check = std::ranges::find(row_.checks, id, &Check::id);
     TEEIO_CHECK(check != row_.checks.end(), "a call refuses for a reason that its row has not");
@@ -24,6 +30,7 @@ class Rmm::RsiCall {
   }
 
  private:
+  const Rmm& rmm_;
   const Row& row_;
   object::Trace::Call call_;
 };

@@ -96,11 +96,13 @@ Result<IoptPages::Place> UserPages::place(std::uint64_t byte) {
 }
 
 Result<void> UserPages::read(std::uint64_t byte, std::span<std::byte> out) {
+  mutex().assert_held();
   if (!pages_.has_value()) return std::unexpected(pages_.error());
   return (*pages_)->read(byte, out);
 }
 
 Result<void> UserPages::write(std::uint64_t byte, ByteView in) {
+  mutex().assert_held();
   if (!writable()) return fail(Errno::kPerm, "the pages were mapped for reading");
   if (!pages_.has_value()) return std::unexpected(pages_.error());
   return (*pages_)->write(byte, in);

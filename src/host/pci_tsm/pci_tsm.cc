@@ -187,6 +187,7 @@ Result<void> PciTsm::bind(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id) 
 }
 
 Result<void> PciTsm::bind_locked(Function& function, kvm::Vm& vm, std::uint32_t tdi_id) {
+  dsm(function)->lock->assert_held();
   const Bdf bdf = function.function->bdf();
   Driver* tsm = driver(function.context->tsm);
   TEEIO_CHECK(tsm != nullptr, kWithoutTsm);
@@ -232,6 +233,7 @@ void PciTsm::unbind_locked(Function& function) {
     void recover_mmio() override {}
     void set_bound(bool) override {}
   } nobody;
+  dsm(function)->lock->assert_held();
   TEEIO_CHECK(function.context->vm != nullptr, kBoundWithoutVm);
   TeardownHandlers& handlers = function.handlers != nullptr ? *function.handlers : nobody;
   kvm::Vm& vm = *function.context->vm;
@@ -262,6 +264,7 @@ Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request
 
 Result<GuestResponse> PciTsm::request_locked(Function& function, const GuestRequest& request,
                                              std::uint64_t& code) {
+  dsm(function)->lock->assert_held();
   if (!function.context->tdi) return fail(Errno::kNxio, "the TDI is not bound");
   TEEIO_CHECK(function.context->vm != nullptr, kBoundWithoutVm);
   Driver* tsm = driver(function.context->tsm);
@@ -300,8 +303,7 @@ void PciTsm::set_handlers(Bdf bdf, TeardownHandlers* handlers) {
   Function* function = find(bdf);
   if (function == nullptr) return;
   function->handlers = handlers;
-  const bool bound = function->context && function->context->tdi;
-  if (bound && handlers != nullptr) handlers->set_bound(true);
+  if (handlers != nullptr && function->context && function->context->tdi) handlers->set_bound(true);
 }
 
 void PciTsm::check_vm(const Context& context, Bdf bdf) {
@@ -343,8 +345,7 @@ std::string PciTsm::bound_to(Bdf bdf) {
   const schedule::ReadLock lock(rwsem_);
   Function* function = find(bdf);
   if (function == nullptr || !function->context) return {};
-  Function* dsm = this->dsm(*function);
-  const schedule::Lock dsm_lock(*dsm->lock);
+  const schedule::Lock dsm_lock(*dsm(*function)->lock);
   return function->context->tdi ? tsm_name(function->context->tsm) : std::string{};
 }
 

@@ -47,6 +47,7 @@ Result<void> Device::open_in_group(Group& group, iommufd::Context* context,
   TEEIO_TRY(first_open(context, std::move(vm_file)));
   // vfio_iommufd_compat_attach_ioas()
   const auto attached = [&]() -> Result<void> {
+    set().lock.assert_held();
     TEEIO_ASSIGN(const iommufd::ObjectId ioas, iommufd::VfioCompat(*context).get());
     TEEIO_TRY(idevice_->attach(ioas));
     return {};

@@ -280,14 +280,14 @@ class Device final : public iommufd::DeviceHandle,
 
   const Wiring wiring_;
   const std::shared_ptr<VfToken> own_token_;
-  std::uint32_t open_count_ = 0;  // dev_set->lock, as all up to saved_config_
-  bool retired_ = false;
-  bool opened_by_node_ = false;              // Linux: device->cdev_opened
-  bool in_container_ = false;                // open, and not through an iommufd
-  iommufd::Idevice* idevice_ = nullptr;      // dev_set->lock
-  object::Ref<object::File> context_file_;   // dev_set->lock
-  object::Ref<object::File> vm_file_;        // dev_set->lock; see vm_file()
-  bool attached_ = false;                    // dev_set->lock
+  std::uint32_t open_count_ TEEIO_GUARDED_BY(set().lock) = 0;
+  bool retired_ TEEIO_GUARDED_BY(set().lock) = false;
+  bool opened_by_node_ TEEIO_GUARDED_BY(set().lock) = false;  // Linux: device->cdev_opened
+  bool in_container_ TEEIO_GUARDED_BY(set().lock) = false;    // open, and not through an iommufd
+  iommufd::Idevice* idevice_ TEEIO_GUARDED_BY(set().lock) = nullptr;
+  object::Ref<object::File> context_file_;  // dev_set->lock
+  object::Ref<object::File> vm_file_;       // dev_set->lock; see vm_file()
+  bool attached_ TEEIO_GUARDED_BY(set().lock) = false;
   std::vector<std::uint32_t> saved_config_;  // dev_set->lock
 
   schedule::RwMutex memory_lock_{schedule::Rank::kVfioMemory};

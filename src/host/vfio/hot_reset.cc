@@ -17,19 +17,22 @@ Device::HotReset Device::affected() {
   reset.by_id = opened_by_node_;
   const std::vector<Bus::Neighbour> all = wiring_.bus.on_bus_of(bdf());
   const auto mine = [this](const Bus::Neighbour& other) {
-    return other.device != nullptr && &other.device->set() == &set() &&
-           other.device->idevice_ != nullptr &&
+    if (other.device == nullptr || &other.device->set() != &set()) return false;
+    other.device->set().lock.assert_held();  // the same lock
+    return other.device->idevice_ != nullptr &&
            other.device->context_file_.get() == context_file_.get();
   };
   for (const Bus::Neighbour& other : all) {
     std::optional<std::uint32_t> id;
-    if (mine(other))
+    if (mine(other)) {
+      other.device->set().lock.assert_held();
       id = other.device->idevice_->id();
-    else if (other.device != nullptr && &other.device->set() == &set() &&
-             std::ranges::any_of(all, [&](const Bus::Neighbour& member) {
-               return member.group == other.group && mine(member);
-             }))
+    } else if (other.device != nullptr && &other.device->set() == &set() &&
+               std::ranges::any_of(all, [&](const Bus::Neighbour& member) {
+                 return member.group == other.group && mine(member);
+               })) {
       id = kOwnedWithoutId;
+    }
     if (!id) reset.owned = false;
     reset.functions.push_back({.bdf = other.bdf, .id = id, .group = other.group});
   }

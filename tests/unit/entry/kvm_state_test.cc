@@ -198,6 +198,50 @@ TEST(KvmMce, BanksAndCapabilitiesAreChecked) {
   EXPECT_EQ(vm.msr(0x400 + 4 * 3 + 2), 0x77U);
 }
 
+// kvm_vcpu_ioctl_x86_set_mce(): an uncorrected error that the guest cannot take.
+TEST(KvmMce, UncorrectedErrorWithoutCr4MceIsATripleFault) {
+  KvmVm vm;
+  vm.add_vcpu();
+  ASSERT_TRUE(vm.enable(KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1).has_value());
+  struct Cap {
+    std::uint64_t value;
+  };
+  ASSERT_TRUE(vm.set(vm.vmm.vcpu, KVM_X86_SETUP_MCE, Cap{1U << 8U | 10}).has_value());
+  abi::kvm_x86_mce check{};
+  check.bank = 3;
+  check.mcg_status = 4;                                    // in progress: somebody has to act
+  ASSERT_TRUE(vm.set_msr(0x17b, ~0ULL));                   // IA32_MCG_CTL: all is reported
+  check.status = 1ULL << 63U | 1ULL << 61U | 1ULL << 60U;  // valid, uncorrected, enabled
+  ASSERT_TRUE(vm.set(vm.vmm.vcpu, KVM_X86_SET_MCE, check).has_value());
+  const auto events = vm.get<abi::kvm_vcpu_events>(vm.vmm.vcpu, KVM_GET_VCPU_EVENTS);
+  EXPECT_EQ(events.triple_fault.pending, 1);
+}
+
+TEST(KvmMce, RegistersOfTheLastBankAndOfNoBank) {
+  KvmVm vm;
+  vm.add_vcpu();
+  struct Cap {
+    std::uint64_t value;
+  };
+  ASSERT_TRUE(vm.set(vm.vmm.vcpu, KVM_X86_SETUP_MCE, Cap{1U << 8U | 10}).has_value());
+  EXPECT_EQ(vm.msr(0x3ff), std::nullopt) << "one before the first bank";
+  EXPECT_EQ(vm.msr(0x400 + 4 * 9 + 3), 0U) << "the last bank's last register";
+  EXPECT_EQ(vm.msr(0x400 + 4 * 10), std::nullopt);
+}
+
+TEST(KvmMpState, OnlyTheBootCpuRunsByItself) {
+  KvmVm vm(Irqchip::kKernel);
+  vm.add_vcpu();
+  const auto second = vm.vmm.ioctl(vm.vmm.vm, KVM_CREATE_VCPU, std::uint64_t{1});
+  ASSERT_TRUE(second.has_value());
+  constexpr std::uint64_t kBsp = 1U << 8U;
+  EXPECT_EQ(vm.get<abi::kvm_mp_state>(vm.vmm.vcpu, KVM_GET_MP_STATE).mp_state, 0U) << "runnable";
+  EXPECT_EQ(vm.get<abi::kvm_sregs>(vm.vmm.vcpu, KVM_GET_SREGS).apic_base & kBsp, kBsp);
+  const int other = static_cast<int>(*second);
+  EXPECT_EQ(vm.get<abi::kvm_mp_state>(other, KVM_GET_MP_STATE).mp_state, 1U) << "uninitialized";
+  EXPECT_EQ(vm.get<abi::kvm_sregs>(other, KVM_GET_SREGS).apic_base & kBsp, 0U);
+}
+
 // --- Events and other state ---
 
 TEST(KvmEvents, ExceptionsAreCheckedAndKept) {

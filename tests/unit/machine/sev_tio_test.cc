@@ -1,5 +1,7 @@
 // AMD SEV-TIO on a whole machine: the driver's order, what a guest may ask, and endings.
 
+#include <set>
+
 #include "explore/scenario/vendor.h"
 #include "firmware/sev/guest_message.h"
 #include "firmware/sev/tio_messages.h"
@@ -107,6 +109,38 @@ TEST_F(SevTio, AGuestsMessagesGoThroughTheHostUnread) {
   EXPECT_EQ(code, 0x16U);
   ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_UNBIND).has_value());
   EXPECT_EQ(machine->census()["secure device entries"], "0");
+}
+
+TEST_F(SevTio, RequestsThatNameNothingAreEinval) {
+  Vmm vmm(*machine);
+  bind(vmm);
+  const auto words = [](std::uint32_t first, std::uint32_t second) {
+    return Writer().le(first).le(second).take();
+  };
+  EXPECT_EQ(error_of(vmm.send(abi::TSM_REQ_SET_TDI_STATE, kSev, {})), Errno::kInval);
+  EXPECT_EQ(error_of(vmm.send(abi::TSM_REQ_READ_OBJECT, kSev, words(99, 0))), Errno::kInval);
+  EXPECT_EQ(error_of(vmm.send(abi::TSM_REQ_REGEN_OBJECT, kSev, words(0, 0))), Errno::kInval);
+  EXPECT_EQ(state(), "CONFIG_LOCKED") << "nothing happened";
+}
+
+TEST_F(SevTio, EachObjectIsReadFromAnyOffset) {
+  Vmm vmm(*machine);
+  bind(vmm);
+  ASSERT_TRUE(vmm.send(abi::TSM_REQ_REGEN_OBJECT, kSev, Bytes(32)).has_value());
+  std::set<Bytes> different;
+  constexpr std::uint32_t kSkipped = 16;
+  for (std::uint32_t object = 0; object < 4; ++object) {
+    const auto read = [&](std::uint32_t offset) {
+      return *vmm.send(abi::TSM_REQ_READ_OBJECT, kSev, Writer().le(object).le(offset).take());
+    };
+    const Bytes whole = read(0), rest = read(kSkipped);
+    different.insert(whole);
+    EXPECT_EQ(Bytes(whole.begin() + kSkipped, whole.begin() + 2 * kSkipped),
+              Bytes(rest.begin(), rest.begin() + kSkipped))
+        << object;
+    EXPECT_NE(whole, Bytes(whole.size())) << object;
+  }
+  EXPECT_EQ(different.size(), 4U);
 }
 
 TEST_F(SevTio, AnUnbindThatFirmwareRefusesIsForced) {

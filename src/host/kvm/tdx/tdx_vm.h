@@ -93,8 +93,9 @@ class TdxVm final : public VmOps {
   std::uint64_t hw_error_ = 0;
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};
   schedule::Atomic<std::uint32_t> state_{0};
-  std::map<std::uint32_t, Hpa> vcpu_handles_;    ///< TDVPRs that exist, by vCPU
-  std::vector<Hpa> lent_;                        ///< control and table pages in the module's hands
+  std::map<std::uint32_t, Hpa> vcpu_handles_;  ///< TDVPRs that exist, by vCPU
+  std::vector<Hpa> lent_
+      TEEIO_GUARDED_BY(lent_lock_);              ///< control and table pages in the module's hands
   std::set<std::pair<tdx::Level, Gpa>> tables_;  ///< S-EPT entries that have a table
   schedule::Mutex lent_lock_{schedule::Rank::kLeaf};
 };

@@ -35,6 +35,8 @@ struct BarWitness final : dmabuf::Importer {
 };
 
 struct ImporterTest : testing::Test {
+  explicit ImporterTest(std::unique_ptr<machine::Machine> made = make_machine())
+      : machine(std::move(made)) {}
   void SetUp() override {
     ASSERT_TRUE(vmm.open_device(kPf).has_value());
     ASSERT_TRUE(vmm.bind_iommufd().has_value());
@@ -58,7 +60,7 @@ struct ImporterTest : testing::Test {
 
   static constexpr std::uint32_t kWord = 0x5eed;
   static constexpr BarWitness::Seen kReachable{.memory_on = true, .word = kWord};
-  std::unique_ptr<machine::Machine> machine = make_machine();
+  std::unique_ptr<machine::Machine> machine;
   Vmm vmm{*machine};
   object::Ref<dmabuf::DmaBuf> buffer;
   dmabuf::Attachment* attachment = nullptr;
@@ -109,6 +111,18 @@ TEST_F(ImporterTest, IsToldBeforeTheLastCloseResetsTheFunction) {
   ASSERT_FALSE(witness.seen.empty());
   EXPECT_EQ(witness.seen[0], kReachable);
   EXPECT_TRUE(revoked());
+}
+
+struct MainlineImporter : ImporterTest {
+  MainlineImporter()
+      : ImporterTest(make_machine(machine::kDefaultMachine, "close_order = \"unbind-first\"",
+                                  "close_order = \"mainline\"")) {}
+};
+
+TEST_F(MainlineImporter, IsToldBeforeTheLastCloseResetsTheFunction) {
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  ASSERT_FALSE(witness.seen.empty());
+  EXPECT_EQ(witness.seen[0], kReachable);
 }
 
 TEST_F(ImporterTest, StaysOutForGoodAfterTheLastClose) {

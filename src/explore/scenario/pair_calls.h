@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "explore/scenario/stage.h"
+
+namespace teeio::explore {
+
+/// The function is assigned; or bound too, with a page of private MMIO mapped.
+enum class PairState : std::uint8_t { kReady, kBound };
+
+/// What two calls play on: a VMM whose device is in that state and which has, besides, a
+/// page of its memory in its IOAS and room for it in a second one, the first's HWPT
+/// attached, a memslot of memory and one of a guest_memfd, with their pages faulted in
+/// where the firmware lets it, and two vectors of MSI-X connected.
+struct Pair {
+  Pair(Stage& on, PairState state);
+  Stage& stage;
+  Vmm& vmm;
+  std::uint32_t other_ioas = 0;
+  std::uint64_t memory = 0;  ///< a page of the program's
+  int gmem = -1, eventfd = -1;
+};
+
+/// What one thread of a pair does: a call, or two that belong together. Any answer is
+/// right; the end judges.
+struct PairCall {
+  std::string_view name;  ///< "IOAS_MAP"
+  std::function<void(Pair&)> act;
+  /// What must be so before, as part of the set-up; may be empty.
+  std::function<void(Pair&)> prepare = {};
+  /// A guest's first touch of private memory: KVM may give the VM up for it.
+  bool kills_vm = false;
+  /// It takes private MMIO of a locked TDI from its guest, which the TDX module refuses.
+  bool takes_mmio = false;
+};
+
+/// Those of this file and all opponents().
+[[nodiscard]] const std::vector<PairCall>& pair_calls();
+
+}  // namespace teeio::explore
