@@ -149,6 +149,10 @@ int serve_devices(const ServeArguments& arguments) {
     return 0;
   }
   crypto::set_random_source(crypto::RandomSource::kSystem);  // peers are not of this process
+  for (const auto& [option, file] : {FileOption{"--pcap", arguments.options.pcap},
+                                     FileOption{"--keylog", arguments.options.key_log}})
+    if (file == "-")
+      return wrong_use("serve", fmt::format("{}: standard output says where it listens", option));
   auto options = parse(arguments);
   if (!options) return wrong_use("serve", options.error());
   if (const std::string why = why_no_functions(arguments, options->functions); !why.empty())
