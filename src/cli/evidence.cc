@@ -157,6 +157,7 @@ std::expected<void, Problem> write_parts(const evidence::Statement& statement,
 }
 
 int show(const EvidenceArguments& arguments) {
+  (void)leave_standard_output({{"--save", arguments.save}});
   const auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
   if (!nonce) return wrong_use("evidence show", nonce.error());
   if (!arguments.extract.empty())
@@ -228,6 +229,7 @@ std::expected<evidence::Circumstances, Problem> circumstances(const EvidenceArgu
 }
 
 int verify(const EvidenceArguments& arguments) {
+  (void)leave_standard_output({{"--save", arguments.save}});
   const auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
   if (!nonce) return wrong_use("evidence verify", nonce.error());
   auto now = circumstances(arguments);

@@ -1,11 +1,14 @@
 #include "cli/explore_arguments.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
 #include <cstdlib>
 #include <memory>
 
 #include "cli/explore_progress.h"
 #include "cli/options.h"
+#include "cli/print.h"
 #include "explore/strategy.h"
 #include "schedule/seeded_bug.h"
 
@@ -66,6 +69,17 @@ std::string why_idle_knob(const Words& words) {
   return {};
 }
 
+/// Results are read again, or are one thing that another program reads.
+std::string why_wrong_files(const ExploreArguments& out) {
+  for (const auto& [option, file] :
+       {FileOption{"--save", out.save}, FileOption{"--resume", out.resume}})
+    if (file == "-") return fmt::format("{}: results are kept in a regular file", option);
+  if (out.tap && (out.json == "-" || out.junit == "-"))
+    return fmt::format("--tap and {} cannot both be standard output",
+                       out.json == "-" ? "--json" : "--junit");
+  return leave_standard_output({{"--json", out.json}, {"--junit", out.junit}});
+}
+
 /// Makes what the user said of `words`; gives what is wrong, or nothing.
 std::string take(Words& words) {
   ExploreArguments& out = words.out;
@@ -82,6 +96,7 @@ std::string take(Words& words) {
     out.options.shrink = false;
   }
   if (std::string why = why_idle_knob(words); !why.empty()) return why;
+  if (std::string why = why_wrong_files(words.out); !why.empty()) return why;
   const bool divided = out.shard || !out.save.empty() || !out.resume.empty();
   const auto strategy = out.options.strategy;
   const bool divisible = strategy == explore::StrategyKind::kDpor ||

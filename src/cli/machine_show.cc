@@ -24,8 +24,7 @@ int show_machine(const std::string& name, bool toml) {
     print("{}", made->show());
     return 0;
   }
-  const std::string_view builtin =
-      machine::builtin_machine(name.empty() ? machine::kDefaultMachine : std::string_view(name));
+  const std::string_view builtin = machine::builtin_machine(machine::builtin_name(name));
   if (builtin.empty())
     return wrong_use("machine show", fmt::format("--toml: '{}' must be {}", name, builtin_names()));
   print_text(builtin);

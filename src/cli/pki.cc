@@ -75,10 +75,12 @@ class NewFiles {
   bool failed_ = false;
 };
 
-/// A new directory, or an empty one: nothing is ever overwritten.
+/// A new directory in one that is there, or an empty one: nothing is ever overwritten.
 bool prepare(const std::string& directory) {
   std::error_code error;
-  fs::create_directories(directory, error);
+  fs::create_directory(directory, error);
+  if (!error && !fs::is_directory(directory, error) && !error)
+    error = std::make_error_code(std::errc::not_a_directory);
   if (error) {
     complain("teeio: {} cannot be made: {}\n", directory, error.message());
     return false;

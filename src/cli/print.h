@@ -2,17 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <initializer_list>
+#include <string>
 #include <utility>
 
 #include "base/files.h"
 
 namespace teeio::cli {
 
-/// Prints on standard output. What does not arrive makes the exit status
-/// kUsageError, see main.cc; nothing is thrown.
+/// An option and the file that it was given; empty: none.
+struct FileOption {
+  std::string_view option;
+  const std::string& file;
+};
+
+/// If one of the files is "-", standard output is that file's alone, and what print() has
+/// goes to standard error. Gives what is wrong with two of them; else nothing.
+[[nodiscard]] std::string leave_standard_output(std::initializer_list<FileOption> files);
+
+/// Prints on standard output, or where leave_standard_output() says.
+void print_words(const std::string& text);
+
+/// What does not arrive on standard output makes the exit status kUsageError, see main.cc;
+/// nothing is thrown.
 template <class... Args>
 void print(fmt::format_string<Args...> text, Args&&... args) {
-  print_text(fmt::format(text, std::forward<Args>(args)...));
+  print_words(fmt::format(text, std::forward<Args>(args)...));
 }
 
 /// Prints on standard error; a user who closed it is not told.

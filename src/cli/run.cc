@@ -43,6 +43,12 @@ std::expected<rules::Suppressions, std::string> load_suppressions(
   return suppressions;
 }
 
+/// "teeio: calls.txt: No space left on device".
+std::string lost_text(const std::string& path, int error) {
+  return fmt::format("teeio: {}: {}\n", path == "-" ? "standard output" : path,
+                     std::strerror(error));  // NOLINT(concurrency-mt-unsafe): one thread is left
+}
+
 /// What a run writes besides the program: opened before it starts.
 struct Outputs {
   Pictures pictures;
@@ -51,8 +57,15 @@ struct Outputs {
   Fd calls;  ///< -o
   [[nodiscard]] int words() const { return log.ok() ? log.get() : STDERR_FILENO; }
   /// False once something could not be said.
-  void say(std::string_view text) { said = write_text(words(), text) && said; }
+  void say(std::string_view text) {
+    if (!write_text(words(), text)) lose(errno);
+  }
+  void lose(int error) {
+    said = false;
+    lost = error;
+  }
   bool said = true;
+  int lost = 0;  ///< the errno of it
 };
 
 /// Where lines go as they come; an empty `path` is none, "-" is standard output. False after saying
@@ -123,6 +136,8 @@ class Run {
   void explain(bool badly);
   /// The report; false when it is incomplete, which is said.
   bool write_report(const rules::Ending& ending);
+  /// Whether each line of `-v` arrived; what of `-o` did not is said.
+  bool calls_are_whole(const run::Supervisor& supervisor);
   void internal_error(const std::string& what);
   [[nodiscard]] rules::Ending ending(const std::vector<rules::Census::Difference>& lost) const;
   [[nodiscard]] bool talks() const {
@@ -162,8 +177,8 @@ void Run::report(const rules::Violation& violation) {
 }
 
 void Run::show(const report::RunInfo& info) {
-  outputs_.said =
-      outputs_.pictures.draw(machine_.trace().events(), info, outputs_.words()) && outputs_.said;
+  if (!outputs_.pictures.draw(machine_.trace().events(), info, outputs_.words()))
+    outputs_.said = false;
   outputs_.say(held_);
   outputs_.say(chart_hint(arguments_.pictures, info.broken));
 }
@@ -197,6 +212,16 @@ bool Run::write_report(const rules::Ending& ending) {
   return written.has_value();
 }
 
+bool Run::calls_are_whole(const run::Supervisor& supervisor) {
+  if (supervisor.lost_words() != 0) outputs_.lose(supervisor.lost_words());
+  if (supervisor.lost_calls() == 0) return true;
+  if (outputs_.calls.ok())
+    outputs_.say(lost_text(arguments_.call_log, supervisor.lost_calls()));
+  else
+    outputs_.lose(supervisor.lost_calls());
+  return false;
+}
+
 /// Other tasks may be anywhere: only what the trace's lock guards is read.
 void Run::internal_error(const std::string& what) {
   constexpr int kAborted = 128 + SIGABRT;  // as a shell has it
@@ -226,7 +251,8 @@ int Run::go() noexcept {
   const bool injects = !arguments_.injections.empty();
   if (injects) options.injector = &injector_;
   schedule::set_fault_plan(injects ? &injector_ : nullptr);
-  status_ = run::Supervisor(std::move(options), machine_.system_calls()).run();
+  run::Supervisor supervisor(std::move(options), machine_.system_calls());
+  status_ = supervisor.run();
   schedule::set_fault_plan(nullptr);
   trace.keep_events(false);
   machine_.shut_down();
@@ -251,13 +277,16 @@ int Run::go() noexcept {
   if (!unfired.empty() && end.exit != arguments_.error_exit_code)
     end.exit = run::Supervisor::kCannotRun;
   explain(badly);
-  const bool written = write_report(end) && outputs_.said;
+  const bool whole = calls_are_whole(supervisor);
+  const bool written = write_report(end) && whole && outputs_.said;
   if (!written && end.exit == 0) end.exit = run::Supervisor::kCannotRun;
   const bool said = talks() || reported || !story_.refusals_text().empty() || story_.has_news() ||
                     verdict_.suppressions().used() != 0;
   if (said && (badly || talks() || verdict_.suppressions().used() != 0))
     outputs_.say(rules::last_line(end) + '\n');
   // What could not be said, the last line too, is a failure.
+  if (outputs_.lost != 0 && outputs_.log.ok())
+    complain_text(lost_text(arguments_.log, outputs_.lost));
   return outputs_.said || end.exit != 0 ? end.exit : run::Supervisor::kCannotRun;
 }
 

@@ -168,6 +168,10 @@ int serve_devices(ServeArguments& arguments) {
     return 0;
   }
   crypto::set_random_source(crypto::RandomSource::kSystem);  // peers are not of this process
+  for (const auto& [option, file] : {FileOption{"--pcap", arguments.options.pcap},
+                                     FileOption{"--keylog", arguments.options.key_log}})
+    if (file == "-")
+      return wrong_use("serve", fmt::format("{}: standard output says where it listens", option));
   auto options = parse(arguments);
   if (!options) return wrong_use("serve", options.error());
   if (const std::string why = arguments.pictures.check(PictureOptions::LoneWidth::kRefused);

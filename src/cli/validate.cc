@@ -153,6 +153,11 @@ int judge(const ValidateArguments& arguments) {
     return wrong_use("validate", "HOST:PORT is missing");
   auto target = target_of(arguments);
   if (!target) return wrong_use("validate", target.error());
+  if (const std::string why = leave_standard_output({{"--junit", arguments.junit},
+                                                     {"--pcap", arguments.pcap},
+                                                     {"--keylog", arguments.key_log}});
+      !why.empty())
+    return wrong_use("validate", why);
   std::optional<OutputFile> junit;
   if (!arguments.junit.empty()) {
     auto file = OutputFile::open(arguments.junit);

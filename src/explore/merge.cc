@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "explore/saved.h"
 
@@ -60,7 +61,8 @@ class Union {
     return true;
   }
 
-  void judge(std::vector<std::string>& gaps) {
+  /// `absent`: shards that lack all of it; the rest is for judge() to find.
+  void judge(const std::set<std::uint64_t>& absent, std::vector<std::string>& gaps) {
     std::map<std::uint64_t, std::uint64_t> missing;  // by shard
     for (std::uint64_t part = 0; part < parts_.size(); ++part) {
       if (parts_[part] == 0) ++missing[part % count_];
@@ -72,10 +74,12 @@ class Union {
       result_.judge();
       return;
     }
-    for (const auto& [shard, parts] : missing)
+    for (const auto& [shard, parts] : missing) {
+      if (absent.contains(shard)) continue;
       gaps.push_back(result_.name + ": shard " + shard_name(shard, count_) + " lacks " +
                      std::to_string(parts) + " of " + std::to_string(parts_.size()) + " parts" +
                      (result_.bound.empty() ? "; resume it" : ", by its bound"));
+    }
     result_.verdict =
         missing.empty() && result_.bound.empty() ? Verdict::kExhausted : Verdict::kBounded;
     if (!missing.empty() && result_.bound.empty()) result_.bound = "parts are missing";
@@ -105,17 +109,23 @@ std::expected<Merged, std::string> merge(std::span<const Saved> shards) {
   if (std::string why = mismatch(shards); !why.empty()) return std::unexpected(std::move(why));
   Merged merged;
   const std::uint64_t count = shards[0].shard.count;
-  for (std::uint64_t index = 0; index < count; ++index)
-    if (std::ranges::none_of(shards, [&](const Saved& s) { return s.shard.index == index; }))
-      merged.gaps.push_back("shard " + shard_name(index, count) + " is missing");
+  std::set<std::uint64_t> missing;
+  for (std::uint64_t index = 0; index < count; ++index) {
+    if (std::ranges::any_of(shards, [&](const Saved& s) { return s.shard.index == index; }))
+      continue;
+    missing.insert(index);
+    merged.gaps.push_back("shard " + shard_name(index, count) + " is missing");
+  }
   for (const std::string& name : shards[0].wanted) {
     Union all(name, count);
     bool begun = false;
+    std::set<std::uint64_t> absent = missing;  // their gap has been named
     for (const Saved& shard : shards) {
       const ShardResult* mine = find(shard, name);
       if (mine == nullptr) {
         merged.gaps.push_back(name + ": shard " + shard_name(shard.shard.index, count) +
                               " did not begin it; resume it");
+        absent.insert(shard.shard.index);
         continue;
       }
       begun = true;
@@ -123,7 +133,7 @@ std::expected<Merged, std::string> merge(std::span<const Saved> shards) {
         return std::unexpected(name + ": the shards do not divide it alike: different programs");
     }
     if (!begun) continue;
-    all.judge(merged.gaps);
+    all.judge(absent, merged.gaps);
     merged.scenarios.push_back(all.result());
   }
   return merged;

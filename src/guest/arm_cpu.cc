@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "guest/cpu_exits.h"
 #include "guest/factory.h"
+#include "guest/unicorn_access.h"
 
 // Out here, because the sum of enumerators inside would meet base's operators.
 static constexpr int kInvalidArmAccess = UC_HOOK_MEM_INVALID;
@@ -28,37 +29,9 @@ int x_register(std::size_t n) {
   return UC_ARM64_REG_X0 + static_cast<int>(n);
 }
 
-GuestAccess arm_access_of(uc_mem_type type) {
-  if (type == UC_MEM_WRITE || type == UC_MEM_WRITE_UNMAPPED || type == UC_MEM_WRITE_PROT)
-    return GuestAccess::kWrite;
-  const bool fetch =
-      type == UC_MEM_FETCH || type == UC_MEM_FETCH_UNMAPPED || type == UC_MEM_FETCH_PROT;
-  return fetch ? GuestAccess::kFetch : GuestAccess::kRead;
-}
-
-std::uint32_t arm_right_for(GuestAccess access) {
-  switch (access) {
-    case GuestAccess::kRead:
-      return UC_PROT_READ;
-    case GuestAccess::kWrite:
-      return UC_PROT_WRITE;
-    case GuestAccess::kFetch:
-      return UC_PROT_EXEC;
-  }
-  return UC_PROT_NONE;
-}
-
-class ArmFactory final : public hw::CpuFactory {
- public:
-  Result<std::unique_ptr<hw::Cpu>> make(hw::GuestMemory& memory) override {
-    TEEIO_ASSIGN(std::unique_ptr<hw::Cpu> cpu, ArmCpu::create(memory));
-    return cpu;
-  }
-};
-
 }  // namespace
 
-std::unique_ptr<hw::CpuFactory> make_arm_factory() { return std::make_unique<ArmFactory>(); }
+std::unique_ptr<hw::CpuFactory> make_arm_factory() { return std::make_unique<FactoryOf<ArmCpu>>(); }
 
 Result<std::unique_ptr<ArmCpu>> ArmCpu::create(hw::GuestMemory& memory) {
   uc_engine* uc = nullptr;
@@ -174,7 +147,7 @@ std::optional<CpuExit> ArmCpu::map_missing() {
   const std::uint64_t page = page_of(missing_.address);
   if (pages_.size() >= kMaxArmPages) drop_pages();
   // Rights are given as they are used, so that lookup() hears of each kind of access.
-  std::uint32_t rights = UC_PROT_READ | arm_right_for(missing_.access);
+  std::uint32_t rights = UC_PROT_READ | right_for(missing_.access);
   if (const auto held = pages_.find(page); held != pages_.end()) {
     rights |= held->second.rights;
     unmap(page);
@@ -286,7 +259,7 @@ bool ArmCpu::abandon(Stop stop) {
 bool ArmCpu::on_access(uc_mem_type type, std::uint64_t address, unsigned size,
                        std::uint64_t value) {
   if (stop_ != Stop::kNone) return false;
-  const GuestAccess access = arm_access_of(type);
+  const GuestAccess access = access_of(type);
   const auto page = pages_.find(page_of(address));
   if (page == pages_.end() || page->second.host != nullptr || access == GuestAccess::kFetch) {
     // To fetch the next instruction is to be done with the one that ran.

@@ -4,6 +4,7 @@
 
 #include "guest/cpu_exits.h"
 #include "guest/factory.h"
+#include "guest/unicorn_access.h"
 
 // Out here, because the sum of enumerators inside would meet base's operators.
 static constexpr int kInvalidAccess = UC_HOOK_MEM_INVALID;
@@ -17,29 +18,11 @@ using hw::GuestAccess;
 // Unicorn's cost of a new page grows with the pages that it holds.
 constexpr std::size_t kMaxPages = 512;
 
-std::uint32_t right_for(GuestAccess access) {
-  switch (access) {
-    case GuestAccess::kRead:
-      return UC_PROT_READ;
-    case GuestAccess::kWrite:
-      return UC_PROT_WRITE;
-    case GuestAccess::kFetch:
-      return UC_PROT_EXEC;
-  }
-  return UC_PROT_NONE;
-}
-
-class Factory final : public hw::CpuFactory {
- public:
-  Result<std::unique_ptr<hw::Cpu>> make(hw::GuestMemory& memory) override {
-    TEEIO_ASSIGN(std::unique_ptr<hw::Cpu> cpu, UnicornCpu::create(memory));
-    return cpu;
-  }
-};
-
 }  // namespace
 
-std::unique_ptr<hw::CpuFactory> make_unicorn_factory() { return std::make_unique<Factory>(); }
+std::unique_ptr<hw::CpuFactory> make_unicorn_factory() {
+  return std::make_unique<FactoryOf<UnicornCpu>>();
+}
 
 Result<std::unique_ptr<UnicornCpu>> UnicornCpu::create(hw::GuestMemory& memory) {
   TEEIO_ASSIGN(auto engine, Engine::open());

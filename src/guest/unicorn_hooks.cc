@@ -1,6 +1,7 @@
 // The part of UnicornCpu that runs inside a hook, in the middle of an instruction.
 
 #include "guest/cpu_exits.h"
+#include "guest/unicorn_access.h"
 #include "guest/unicorn_cpu.h"
 
 namespace teeio::guest {
@@ -13,25 +14,6 @@ constexpr std::uint32_t kUnknownLength = 0xf1f1f1f1;  // of what Unicorn cannot 
 constexpr std::size_t kMaxInstruction = 15;
 // After so many the owner may look whether a signal waits: about a millisecond.
 constexpr std::uint64_t kSlice = 16384;
-
-GuestAccess access_of(uc_mem_type type) {
-  switch (type) {
-    case UC_MEM_WRITE:
-    case UC_MEM_WRITE_UNMAPPED:
-    case UC_MEM_WRITE_PROT:
-      return GuestAccess::kWrite;
-    case UC_MEM_FETCH:
-    case UC_MEM_FETCH_UNMAPPED:
-    case UC_MEM_FETCH_PROT:
-      return GuestAccess::kFetch;
-    case UC_MEM_READ:
-    case UC_MEM_READ_UNMAPPED:
-    case UC_MEM_READ_PROT:
-    case UC_MEM_READ_AFTER:
-      return GuestAccess::kRead;
-  }
-  return GuestAccess::kRead;
-}
 
 }  // namespace
 

@@ -63,6 +63,9 @@ class Checker {
     for (std::size_t i = 0; i < config_.root_ports.size(); ++i)
       if (auto what = check_port(config_.root_ports[i], lines_.root_ports.at(i)); !what.empty())
         return Problem{lines_.root_ports[i], std::move(what)};
+    for (std::size_t i = 0; i < config_.root_ports.size(); ++i)
+      if (auto what = check_function_0(config_.root_ports[i].bdf); !what.empty())
+        return Problem{lines_.root_ports[i], std::move(what)};
     for (std::size_t i = 0; i < config_.cards.size(); ++i)
       if (auto what = check_card(config_.cards[i], lines_.cards.at(i)); !what.empty())
         return Problem{lines_.cards[i], std::move(what)};
@@ -89,6 +92,13 @@ class Checker {
       return fmt::format("{}: the window ({}) overlaps RAM, which ends at {:#x}", name,
                          window.text(), config_.memory_bytes - 1);
     return put(windows_, window);
+  }
+
+  /// Nobody looks for the other functions of a device that has none: Linux's pci_scan_slot().
+  std::string check_function_0(Bdf port) {
+    const Bdf first{port.domain, port.bus, port.device, 0};
+    if (taken_.contains(first)) return {};
+    return fmt::format("root port {}: there is no function 0 at {}", port.str(), first.str());
   }
 
   std::string check_card(const CardConfig& card, std::uint32_t line) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <optional>
 #include <ranges>
 #include <set>
@@ -145,6 +146,16 @@ class Section {
     }
     complain(*node, key, "one of " + allowed);
     return names[0].second;
+  }
+
+  /// No other table has this number in `key`. `others`: where those before stand.
+  void unique(std::string_view key, std::map<std::uint64_t, std::uint32_t>& others) {
+    const toml::node* node = table_.get(key);
+    const auto value = node == nullptr ? std::nullopt : node->value<std::int64_t>();
+    if (!value) return;
+    const auto [other, is_new] =
+        others.emplace(static_cast<std::uint64_t>(*value), node->source().begin.line);
+    if (!is_new) complain(*node, key, fmt::format("another than that in line {}", other->second));
   }
 
   /// Every key must have been read.
@@ -302,9 +313,11 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
     lines.root_ports.push_back(s.line());
     config.root_ports.push_back(read_root_port(s, config.iommus));
   });
+  std::map<std::uint64_t, std::uint32_t> serials;
   for_each_table(root, top, "card", file_name, problem, [&](Section& s) {
     lines.cards.push_back(s.line());
     config.cards.push_back(read_card(s));
+    s.unique("serial", serials);
   });
   top.seen("policies");
   if (const toml::node* node = root.get("policies"); node != nullptr) {
@@ -350,6 +363,18 @@ bool has_word(std::string_view name, std::string_view word) {
 
 }  // namespace
 
+std::string_view builtin_name(std::string_view name_or_word) {
+  const std::string_view name = name_or_word.empty() ? kDefaultMachine : name_or_word;
+  std::string_view meant;
+  for (const std::string_view known : builtin_machines()) {
+    if (known == name) return known;
+    if (!has_word(known, name)) continue;
+    if (!meant.empty()) return {};  // which of them?
+    meant = known;
+  }
+  return meant;
+}
+
 std::expected<Config, std::string> find_config(const std::string& name_or_path) {
   const std::string_view name =
       name_or_path.empty() ? kDefaultMachine : std::string_view(name_or_path);
@@ -358,10 +383,8 @@ std::expected<Config, std::string> find_config(const std::string& name_or_path) 
   auto config = load_config(name_or_path);
   // A word without a slash or an ending is meant as a name.
   if (config || name == "-" || name.find_first_of("./") != std::string_view::npos) return config;
-  std::vector<std::string_view> meant;
-  for (const std::string_view known : builtin_machines())
-    if (has_word(known, name)) meant.push_back(known);
-  if (meant.size() == 1) return parse_config(builtin_machine(meant.front()), meant.front());
+  if (const std::string_view meant = builtin_name(name); !meant.empty())
+    return parse_config(builtin_machine(meant), meant);
   return std::unexpected(
       fmt::format("{}; built in are {}", config.error(), fmt::join(builtin_machines(), ", ")));
 }

@@ -99,6 +99,10 @@ struct Config {
                                                               std::string_view file_name);
 [[nodiscard]] std::expected<Config, std::string> load_config(const std::string& path);
 
+/// The built-in machine that is meant by its name or by a word of its name alone ("cca"), and
+/// by "" the default one; empty: none is.
+[[nodiscard]] std::string_view builtin_name(std::string_view name_or_word);
+
 /// What the user calls a machine: the name of a built-in one, or else a file, or else a word
 /// of one built-in name alone ("cca"); "-" is standard input, "" the default machine.
 [[nodiscard]] std::expected<Config, std::string> find_config(const std::string& name_or_path);

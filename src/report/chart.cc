@@ -12,7 +12,7 @@ namespace teeio::report {
 namespace {
 
 constexpr std::size_t kLabelGap = 2;
-constexpr std::size_t kMinLabelWidth = 24;
+constexpr std::size_t kMinLabelWidth = 16;
 constexpr unsigned kMaxIndent = 8;
 
 constexpr std::string_view kDim = "\033[2m";
@@ -73,7 +73,8 @@ class Drawing {
     for (const std::string& line : columns_.header()) out_ += line + '\n';
   }
   void title(const std::string& text) {
-    if (!text.empty()) out_ += text + '\n';
+    if (text.empty()) return;
+    for (const std::string& line : wrap(text, options_.width)) out_ += line + '\n';
   }
   /// "== bind ====…", as sequence charts divide themselves.
   void divider(std::string_view text) {

@@ -13,12 +13,31 @@ using object::Lane;
 enum class Start : std::uint8_t {
   kHere,  ///< at the event
   kCall,  ///< at the program's call around it, if that is of this phase alone
+  kOwn,   ///< likewise; but what is part of the call that opened the phase before opens none
 };
 
 struct Trigger {
   std::string_view title;  ///< empty: none
   Start start = Start::kHere;
 };
+
+/// What a guest asks of firmware, on each vendor.
+Trigger of_guest_call(const Event& event, std::string_view before) {
+  const std::string_view name = event.name;
+  const bool attests = name == "TDG.DEVIF.VALIDATE" || name == "TIO_MSG_TDI_INFO_REQ";
+  if (attests && before == "bind") return {"attest"};
+  if (name == "TDG.MMIO.ACCEPT" || name == "TIO_MSG_MMIO_VALIDATE_REQ")
+    return {"accept private MMIO"};
+  // An SNP guest gives its DMA up by the same message, a realm by a call of its own.
+  const bool gives_up = before == "trusted DMA" &&
+                        (name == "TIO_MSG_SDTE_WRITE_REQ" || name == "RSI_VDEV_DMA_DISABLE");
+  if (gives_up) return {"unbind"};
+  if (name == "TDG.DMAR.ACCEPT" || name == "RSI_VDEV_DMA_ENABLE" ||
+      name == "TIO_MSG_SDTE_WRITE_REQ")
+    return {"accept trusted DMA"};
+  if (name == "VMGEXIT TIO_OP" && event.detail == "run") return {"start"};
+  return {};
+}
 
 Trigger of_call(const Event& event, std::string_view before) {
   if (event.from == Lane::kHostTsm && event.to == Lane::kHostTsm) {
@@ -33,10 +52,8 @@ Trigger of_call(const Event& event, std::string_view before) {
   }
   if (before == "bind" &&
       (event.name == "GET_MEASUREMENTS" || event.name == "GET_DEVICE_INTERFACE_REPORT"))
-    return {"attest", Start::kCall};
-  if (event.name == "TDG.DEVIF.VALIDATE" && before == "bind") return {"attest"};
-  if (event.name == "TDG.MMIO.ACCEPT") return {"accept private MMIO"};
-  if (event.name == "TDG.DMAR.ACCEPT") return {"accept trusted DMA"};
+    return {"attest", Start::kOwn};
+  if (const Trigger guest = of_guest_call(event, before); !guest.title.empty()) return guest;
   if (event.detail == "START_INTERFACE" || event.name == "START_INTERFACE") return {"start"};
   if (event.name == "release" && event.from == Lane::kVmm) return {"close"};
   return {};
@@ -49,7 +66,7 @@ Trigger of_state(const Event& event, std::string_view before) {
     case Fact::kTrustedDmaOn:
       return {"accept trusted DMA"};
     case Fact::kGuestStart:
-      return {"start"};
+      return {"start", Start::kCall};
     case Fact::kDma:
       if (event.a != static_cast<std::uint64_t>(object::DmaKind::kSharedToShared))
         return {"trusted DMA", Start::kCall};
@@ -116,11 +133,12 @@ std::vector<Phase> find_phases(const std::deque<Event>& events) {
     const Trigger found =
         event.fact == Fact::kNone ? of_call(event, before) : of_state(event, before);
     if (found.title.empty() || !may_follow(before, found.title)) continue;
+    const bool rest = !phases.empty() && root->seq <= phases.back().seq;
+    if (found.start == Start::kOwn && rest && root->name != "KVM_RUN") continue;
     // A call that runs the guest or closes a file, or began in the phase before,
     // is not of this one alone.
-    const bool own = root->name != "KVM_RUN" && root->name != "release" &&
-                     (phases.empty() || root->seq > phases.back().seq);
-    const std::uint64_t start = found.start == Start::kCall && own ? root->seq : event.seq;
+    const bool own = root->name != "KVM_RUN" && root->name != "release" && !rest;
+    const std::uint64_t start = found.start != Start::kHere && own ? root->seq : event.seq;
     if (!phases.empty() && start <= phases.back().seq) continue;
     phases.push_back({start, found.title});
   }

@@ -45,6 +45,10 @@ constexpr std::array kLifeCalls = {
     std::string_view("TDG.DMAR.ACCEPT"),
     std::string_view("RSI_VDEV_GET_INFO"),
     std::string_view("RSI_VDEV_DMA_ENABLE"),
+    std::string_view("RSI_VDEV_DMA_DISABLE"),
+    std::string_view("TIO_MSG_TDI_INFO_REQ"),
+    std::string_view("TIO_MSG_MMIO_VALIDATE_REQ"),
+    std::string_view("TIO_MSG_SDTE_WRITE_REQ"),
 };
 
 bool is_life_state(const Event& event) {
@@ -95,6 +99,7 @@ bool is_life(const Event& event) {
   if (event.refused) return !is_expected(event);
   if (event.name == "sysfs write") return event.detail.find("/pci") != std::string::npos;
   if (event.name == "TDG.DEVIF.REQUEST") return event.detail == "START_INTERFACE";
+  if (event.name == "VMGEXIT TIO_OP") return event.detail == "run";
   return any_of(kLifeCalls, event.name);
 }
 
@@ -187,26 +192,39 @@ class Selection {
   std::uint64_t first_ = 0;
 };
 
-/// The events of the life, one bit each. A call of the guest's that only reads on,
-/// and what a session measures while it is set up, change nothing.
+/// A guest's calls that are made again until they are done.
+bool is_tried_again(const Event& event) {
+  return event.name == "RSI_VDEV_DMA_ENABLE" || event.name == "RSI_VDEV_DMA_DISABLE";
+}
+
+/// The events of the life, one bit each. A call of the guest's that only reads on, or comes
+/// to nothing yet, a request that the program only passes on to firmware (what it does there
+/// is shown), and what a session measures while it is set up, change nothing.
 std::vector<bool> mark_life(const std::deque<Event>& events,
                             const std::set<std::uint64_t>& pinned) {
   const std::set<Bdf> bound = bound_functions(events);
   std::vector<bool> life(events.size());
   std::set<std::uint64_t> connects;
   std::set<std::uint64_t> fruitful;  // calls with something of the life inside
+  std::set<std::uint64_t> spoken;    // those with a call of the life inside
   for (std::size_t i = events.size(); i-- > 0;) {
     const Event& event = events[i];
     // A card's reset reaches all its functions; the VM's is the one to tell of.
     const bool bystander = event.fact == Fact::kDeviceReset && !bound.empty() && event.function &&
                            !bound.contains(*event.function);
     const bool silent =
-        event.name == "IOMMU_VDEVICE_TSM_REQ" && !event.refused && !fruitful.contains(event.seq);
+        !event.refused && ((event.name == "IOMMU_VDEVICE_TSM_REQ" && !spoken.contains(event.seq)) ||
+                           (is_tried_again(event) && !fruitful.contains(event.seq)));
     life[i] = pinned.contains(event.seq) || (is_life(event) && !bystander && !silent);
     if (life[i] || fruitful.contains(event.seq)) fruitful.insert(event.parent);
+    if ((life[i] && event.fact == Fact::kNone) || spoken.contains(event.seq))
+      spoken.insert(event.parent);
   }
+  bool started = false;
   for (std::size_t i = 0; i < events.size(); ++i) {
     if (events[i].name == "connect") connects.insert(events[i].seq);
+    started = started || events[i].fact == Fact::kGuestStart;
+    if (started && events[i].name == "RSI_VDEV_GET_INFO") life[i] = pinned.contains(events[i].seq);
     if (events[i].name == "GET_MEASUREMENTS" && connects.contains(events[i].parent))
       life[i] = pinned.contains(events[i].seq);
   }

@@ -30,7 +30,7 @@ std::string summary_text(const Summary& summary) {
   std::string out = "teeio: what each lane did:\n";
   for (std::size_t i = 0; i < object::kLaneCount; ++i) {
     if (!summary.acted[i]) continue;
-    out += fmt::format("  {:<9} {:>6} calls made {:>6} received {:>6} states reached\n",
+    out += fmt::format("  {:<9} {:>5} calls {:>5} received {:>5} states\n",
                        object::lane_name(static_cast<object::Lane>(i)), summary.calls_made[i],
                        summary.calls_into[i], summary.states[i]);
   }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdio>
 
 #include "base/text.h"
@@ -19,10 +20,13 @@ constexpr std::uint64_t kUsPerS = 1'000'000;
 
 std::string who(pid_t tid) { return "[pid " + std::to_string(tid) + "] "; }
 
-void write_line(int fd, std::string words) {
+/// Gives 0, or the errno with which the line was lost.
+int write_line(int fd, std::string words) {
   std::ranges::replace(words, '\n', ' ');  // a name may have any
   const std::string line = visible(words += '\n');
-  (void)!::write(fd, line.data(), line.size());
+  const ::ssize_t written = ::write(fd, line.data(), line.size());
+  if (written < 0) return errno;
+  return static_cast<std::size_t>(written) == line.size() ? 0 : ENOSPC;
 }
 
 /// "12:34:56.000789 ", local time.
@@ -62,30 +66,34 @@ std::string Log::call_prefix(pid_t tid) const {
   return calls_.clock ? who(tid) + time_of_day() : who(tid);
 }
 
-void Log::warn(pid_t tid, std::string_view text) const {
-  write_line(fd_, ("teeio: " + who(tid)).append(text));
+void Log::say(std::string line) const {
+  if (const int error = write_line(fd_, std::move(line)); error != 0) lost_words_.store(error);
 }
-void Log::warn(std::string_view text) const {
-  write_line(fd_, std::string("teeio: ").append(text));
+void Log::say_of_calls(std::string line) const {
+  if (const int error = write_line(calls_.fd, std::move(line)); error != 0)
+    lost_calls_.store(error);
 }
+
+void Log::warn(pid_t tid, std::string_view text) const { say(("teeio: " + who(tid)).append(text)); }
+void Log::warn(std::string_view text) const { say(std::string("teeio: ").append(text)); }
 
 void Log::call(pid_t tid, std::string_view text, std::string_view outcome,
                std::uint64_t took_ns) const {
   if (calls_.admits && !calls_.admits(call_name(text), ioctl_name(text))) return;
   std::string line = call_prefix(tid).append(text).append(" = ").append(outcome);
   if (calls_.durations) line += duration(took_ns);
-  write_line(calls_.fd, std::move(line));
+  say_of_calls(std::move(line));
 }
 
 void Log::release(std::string_view name) const {
-  write_line(calls_.fd, std::string("[last close] ").append(name));
+  say_of_calls(std::string("[last close] ").append(name));
 }
 
 void Log::ended(pid_t pid, int wait_status) const {
   const std::string how = WIFSIGNALED(wait_status)
                               ? std::string("killed by SIG") + ::sigabbrev_np(WTERMSIG(wait_status))
                               : "exited with " + std::to_string(WEXITSTATUS(wait_status));
-  write_line(calls_.fd, call_prefix(pid).append("+++ ").append(how).append(" +++"));
+  say_of_calls(call_prefix(pid).append("+++ ").append(how).append(" +++"));
 }
 
 }  // namespace teeio::run

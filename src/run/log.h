@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/result.h"
+#include "schedule/atomic.h"
 
 namespace teeio::run {
 
@@ -43,11 +43,19 @@ class Log {
   /// Also for `-v`: "[pid 7] +++ exited with 1 +++", as strace has it.
   void ended(pid_t pid, int wait_status) const;
 
+  /// The errno with which a line of ours, or one for `-v`, was lost last; 0: none was.
+  [[nodiscard]] int lost_words() const { return lost_words_.load(); }
+  [[nodiscard]] int lost_calls() const { return lost_calls_.load(); }
+
  private:
+  void say(std::string line) const;
+  void say_of_calls(std::string line) const;
   [[nodiscard]] std::string call_prefix(pid_t tid) const;
 
   const CallLog calls_;
   const int fd_;
+  mutable schedule::Atomic<int> lost_words_{0};
+  mutable schedule::Atomic<int> lost_calls_{0};
 };
 
 }  // namespace teeio::run

@@ -159,6 +159,8 @@ int Supervisor::run() {
   releaser.stop();
   releases.join();
   releaser.release_all();
+  lost_words_ = log.lost_words();
+  lost_calls_ = log.lost_calls();
   return status;
 }
 

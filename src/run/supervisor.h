@@ -53,12 +53,17 @@ class Supervisor {
   [[nodiscard]] const std::string& cut_off() const { return cut_off_; }
   /// After run(): whether the program wanted more processes than it may have.
   [[nodiscard]] bool ran_out_of_processes() const { return ran_out_of_processes_; }
+  /// After run(): the errno with which our words, or lines of `-v`, were lost; 0: none were.
+  [[nodiscard]] int lost_words() const { return lost_words_; }
+  [[nodiscard]] int lost_calls() const { return lost_calls_; }
 
  private:
   const Options options_;
   entry::SystemCalls& machine_;
   std::string cut_off_;
   bool ran_out_of_processes_ = false;
+  int lost_words_ = 0;
+  int lost_calls_ = 0;
 };
 
 }  // namespace teeio::run

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -30,7 +31,8 @@ std::uint64_t world_time_ns() {
 std::expected<Capture::Output, std::string> Capture::open(const std::string& path) {
   Output output{.path = path, .file = nullptr};
   if (path.empty()) return output;
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const int fd = path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
+                             : ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd >= 0) output.file.reset(::fdopen(fd, "w"));
   if (output.file == nullptr)
     return std::unexpected(

@@ -2,13 +2,14 @@
 //   late-file     adds the VFIO file to its VM after BIND_IOMMUFD, and binds
 //   touch         reads a mapping of BAR2 that the bind has revoked
 //   reset         resets the device while it is bound, three times
-//   probe         asks for a capability of KVM that is not there, and leaves
+//   probe [N]     asks for a capability of KVM that is not there, and leaves
 #include <fcntl.h>
 #include <linux/vfio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string_view>
 
@@ -21,10 +22,11 @@ constexpr unsigned long kArmRealm = 0x100;
 constexpr unsigned kBar = 2;
 constexpr std::size_t kRam = 1UL << 20U;
 
-int run(std::string_view mistake) {
+int run(std::string_view mistake, const char* argument) {
   if (mistake == "probe") {
     const Fd kvm(::open("/dev/kvm", O_RDWR));
-    return ::ioctl(kvm.get(), KVM_CHECK_EXTENSION, KVM_CAP_HYPERV) > 0 ? 0 : 1;
+    const long capability = argument == nullptr ? KVM_CAP_HYPERV : std::atol(argument);
+    return ::ioctl(kvm.get(), KVM_CHECK_EXTENSION, capability) > 0 ? 0 : 1;
   }
   const Function function = assignable_functions().at(0);
   connect_tsm(function);
@@ -53,7 +55,7 @@ int run(std::string_view mistake) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-  return argc == 2 ? run(argv[1]) : 2;
+  return argc >= 2 ? run(argv[1], argv[2]) : 2;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "wrong_vmm: %s\n", error.what());
   return 1;

@@ -211,9 +211,18 @@ TEST(Shards, AMissingOneIsNamed) {
   const std::vector<Saved> shards = {shard_of(s, 0, 3), shard_of(s, 2, 3)};
   const auto merged = merge(shards);
   ASSERT_TRUE(merged.has_value());
-  ASSERT_FALSE(merged->gaps.empty());
-  EXPECT_EQ(merged->gaps[0], "shard 1/3 is missing");
+  EXPECT_THAT(merged->gaps, testing::ElementsAre("shard 1/3 is missing"));  // and once
   EXPECT_NE(merged->scenarios[0].verdict, Verdict::kExhausted);
+}
+
+TEST(Shards, OneThatDidNotBeginAScenarioIsNamedOnce) {
+  const Scenario s = scenario(lock_three_times);
+  Saved idle = shard_of(s, 1, 2);
+  idle.scenarios.clear();
+  const auto merged = merge(std::vector{shard_of(s, 0, 2), idle});
+  ASSERT_TRUE(merged.has_value());
+  ASSERT_THAT(merged->gaps, testing::SizeIs(1));
+  EXPECT_THAT(merged->gaps[0], HasSubstr("shard 1/2 did not begin it"));
 }
 
 TEST(Shards, AKilledOneIsResumedWithoutDoingAnythingTwice) {

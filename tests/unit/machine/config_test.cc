@@ -65,6 +65,13 @@ TEST(Config, NoBuiltinMachineOfAnotherNameIsEmpty) {
   EXPECT_TRUE(builtin_machine("no-such").empty());
 }
 
+TEST(Config, ABuiltinMachineHasItsNameAndWordsOfIt) {
+  EXPECT_EQ(builtin_name(""), kDefaultMachine);
+  EXPECT_EQ(builtin_name("cca"), "arm-cca-slice");
+  EXPECT_EQ(builtin_name("amd-sev"), "amd-sev");
+  EXPECT_EQ(builtin_name("cc"), "");
+}
+
 TEST(Config, SmallMachineIsAccepted) {
   const auto config = parse_config(kGood, "m.toml");
   ASSERT_TRUE(config.has_value()) << config.error();
@@ -227,6 +234,14 @@ TEST(Config, WindowsAreAlignedAndEndBelowTheLastAddress) {
               HasSubstr("must be a number from 0x100000000000 to 0x3fffffffffff"));
 }
 
+TEST(Config, ARootPortsDeviceHasAFunction0) {
+  EXPECT_EQ(problem_with("0000:00:01.0", "0000:00:01.3"),
+            "m.toml:9: root port 0000:00:01.3: there is no function 0 at 0000:00:01.0");
+  EXPECT_EQ(problem_with_second("bdf = \"0000:00:01.1\"\nbus = 2\nwindow = 0x380010000000\n"
+                                "window_mib = 16\n"),
+            "it was accepted");
+}
+
 TEST(Config, RootPortsAreOnBusZeroOfTheOneDomain) {
   EXPECT_THAT(problem_with("0000:00:01.0", "0000:03:01.0"), HasSubstr("a root port is on bus 00"));
   EXPECT_THAT(problem_with("0000:00:01.0", "0001:00:01.0"), HasSubstr("domain 0000 alone"));
@@ -241,6 +256,18 @@ TEST(Config, CardsWhoseBarsOverlapAreRefused) {
       StartsWith("m.toml:21: card 0000:01:01.0: 0x380000000000 to 0x38000000ffff overlaps "));
   EXPECT_EQ(problem_of(std::string(kGood) + std::string(kSecondCard) + "0x380000100000\n"),
             "it was accepted");
+}
+
+TEST(Config, TwoCardsOfOneSerialNumberAreRefused) {
+  const std::string first = "model = \"dma-engine\"\nserial = 0x11\n";
+  const std::string second =
+      "[[card]]\nmodel = \"dma-engine\"\nbdf = \"0000:02:00.0\"\nwindow = 0x380010000000\n";
+  std::string text(kGood);
+  text.replace(text.find("model = \"plain\"\n"), 16, first);
+  text += "\n[[root_port]]\n" + std::string(kSecondPort) + second;
+  EXPECT_EQ(problem_of(text + "serial = 0x11\n"),
+            "m.toml:31: key \"serial\": must be another than that in line 18");
+  EXPECT_EQ(problem_of(text + "serial = 0x12\n"), "it was accepted");
 }
 
 TEST(Config, VfsHaveRoomOnTheirBusAndBesideOtherCards) {

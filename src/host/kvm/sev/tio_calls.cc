@@ -1,4 +1,9 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
+#include <string>
+#include <string_view>
 
 #include "host/kvm/sev/msrs.h"
 #include "host/kvm/sev/sev_vm.h"
@@ -36,6 +41,28 @@ std::uint64_t flags_of(std::uint8_t message_type) {
     default:
       return 0;
   }
+}
+
+/// The posted name of a message, as an event's.
+std::string_view message_name(std::uint8_t message_type) {
+  switch (message_type) {
+    case 19:
+      return "TIO_MSG_TDI_INFO_REQ";
+    case 21:
+      return "TIO_MSG_MMIO_VALIDATE_REQ";
+    case 23:
+      return "TIO_MSG_MMIO_CONFIG_REQ";
+    case 25:
+      return "TIO_MSG_SDTE_WRITE_REQ";
+    default:
+      return "VMGEXIT TIO_GUEST_REQUEST";
+  }
+}
+
+/// enum of kvm_user_vmgexit's tio_op.action.
+std::string action_name(std::uint64_t action) {
+  static constexpr std::array<std::string_view, 4> kNames = {"bind", "unbind", "run", "stop"};
+  return action < kNames.size() ? std::string(kNames.at(action)) : fmt::format("action={}", action);
 }
 
 }  // namespace
@@ -96,7 +123,7 @@ VmOps::GuestCallAction SevVm::tio_guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit
   exit.args[3] = ghcb.get(Field::kRbx).value_or(0);
   exit.registers[2] = ghcb.get(Field::kRdx).value_or(0);
   auto call = host_.psp().trace().call(object::Lane::kGuest, object::Lane::kVmm,
-                                       "VMGEXIT TIO_GUEST_REQUEST",
+                                       message_name(std::to_integer<std::uint8_t>(type)),
                                        {.vm = vm_.number(), .a = exit.args[0]});
   return GuestCallAction::kExit;
 }
@@ -105,7 +132,10 @@ VmOps::GuestCallAction SevVm::tio_op(Ghcb&, VcpuExit& exit) {
   exit.reason = VcpuExit::Reason::kVendor;
   exit.number = std::to_underlying(SevExit::kTioOp);
   auto call = host_.psp().trace().call(object::Lane::kGuest, object::Lane::kVmm, "VMGEXIT TIO_OP",
-                                       {.vm = vm_.number(), .a = exit.args[0], .b = exit.args[1]});
+                                       {.detail = action_name(exit.args[1]),
+                                        .vm = vm_.number(),
+                                        .a = exit.args[0],
+                                        .b = exit.args[1]});
   return GuestCallAction::kExit;
 }
 
