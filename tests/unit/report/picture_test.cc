@@ -98,7 +98,7 @@ TEST(LifeChart, ATouchThatBreaksNoRuleIsNotShown) {
 std::vector<std::string> life_of(const SmallRun& run) {
   std::vector<std::string> rows;
   for (const ChartStep& step : make_chart(run.trace.events(), {}, Level::kLife).steps) {
-    if (!step.phase.empty()) rows.push_back("== " + step.phase);
+    if (!step.phase.empty()) rows.push_back("== " + std::string(step.phase));
     rows.push_back(step.label);
   }
   return rows;
