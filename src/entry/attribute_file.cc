@@ -51,9 +51,16 @@ Result<object::Ref<object::File>> AttributeFile::open(sysfs::Tree& tree, std::st
       object::Ref<AttributeFile>::adopt(new AttributeFile(tree, *node)));
 }
 
+object::Ref<object::File> AttributeFile::of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
+                                            object::Ref<sysfs::Attribute> attribute) {
+  return object::Ref<AttributeFile>::adopt(
+      new AttributeFile(tree, std::move(path), mode, std::move(attribute)));
+}
+
 /// Looked up anew by each operation, since the attribute's meaning may have
 /// changed with the tree: a function that lost its driver shows another uevent.
 Result<object::Ref<sysfs::Attribute>> AttributeFile::attribute() const {
+  if (own_) return own_;
   const auto node = tree_.find(path_);
   if (!node || !node->attribute) return fail(Errno::kNoDev, "the attribute is gone");
   return node->attribute;

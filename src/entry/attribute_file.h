@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -28,6 +29,9 @@ class AttributeFile final : public object::File {
   /// root included (kernfs_fop_open()).
   static Result<object::Ref<object::File>> open(sysfs::Tree& tree, std::string_view path,
                                                 std::uint32_t flags);
+  /// A file of /proc that a machine has by itself: `attribute` at `path`.
+  static object::Ref<object::File> of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
+                                      object::Ref<sysfs::Attribute> attribute);
 
   /// Errors: show's; EIO nothing to read with.
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) TEEIO_EXCLUDES(mutex_);
@@ -47,6 +51,14 @@ class AttributeFile final : public object::File {
         path_(node.path),
         mode_(node.mode),
         size_(node.size) {}
+  AttributeFile(sysfs::Tree& tree, std::string path, std::uint32_t mode,
+                object::Ref<sysfs::Attribute> own)
+      : File(object::FileKind::kAttribute),
+        tree_(tree),
+        path_(std::move(path)),
+        mode_(mode),
+        size_(0),
+        own_(std::move(own)) {}
   void release() override {}
   [[nodiscard]] Result<object::Ref<sysfs::Attribute>> attribute() const;
 
@@ -54,6 +66,7 @@ class AttributeFile final : public object::File {
   const std::string path_;
   const std::uint32_t mode_;
   const std::uint64_t size_;
+  const object::Ref<sysfs::Attribute> own_;  ///< null: the tree's
   schedule::Mutex mutex_{schedule::Rank::kLeaf};
   bool shown_ TEEIO_GUARDED_BY(mutex_) = false;
   std::string text_ TEEIO_GUARDED_BY(mutex_);

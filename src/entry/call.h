@@ -16,6 +16,7 @@
 #include "host/mm/caller.h"
 #include "host/pci_tsm/pci_tsm.h"
 #include "host/vfio/device.h"
+#include "object/fail_nth.h"
 #include "object/file.h"
 #include "object/trace.h"
 
@@ -34,7 +35,8 @@ struct Host {
   tsm::PciTsm& tsm;
   abi::AbiProfile profile = abi::AbiProfile::kTeeio;
   vfio::ContainerKind container = vfio::ContainerKind::kType1;
-  mock::Bench* bench = nullptr;  ///< null: a kernel without CONFIG_IOMMUFD_TEST
+  mock::Bench* bench = nullptr;         ///< null: a kernel without CONFIG_IOMMUFD_TEST
+  object::FailNth* fail_nth = nullptr;  ///< null: without CONFIG_FAULT_INJECTION
 };
 
 /// One ioctl on its way.

@@ -56,6 +56,7 @@ class Dispatch final : public SystemCalls {
                          std::int64_t offset, std::int64_t length) override;
   [[nodiscard]] std::uint64_t tree_generation() override;
   [[nodiscard]] std::vector<std::string> platform_devices() override;
+  [[nodiscard]] object::FailNth* fail_nth() override { return host_.fail_nth; }
   [[nodiscard]] std::vector<Node> tree() override;
   [[nodiscard]] std::string ioctl_name(object::File& file, std::uint32_t command) override;
   [[nodiscard]] std::string describe(mm::Caller& caller, object::File& file, std::uint32_t command,
@@ -63,6 +64,8 @@ class Dispatch final : public SystemCalls {
 
  private:
   Result<object::Ref<object::File>> open_container();
+  Result<object::Ref<object::File>> open_iommu();
+  Result<object::Ref<object::File>> open_fail_nth(std::string_view path);
 
   Host& host_;
   Devices& devices_;

@@ -12,12 +12,14 @@
 #include "host/kvm/gmem.h"
 #include "host/kvm/vcpu.h"
 #include "host/sysfs/system.h"
+#include "host/sysfs/text.h"
 
 namespace teeio::entry {
 namespace {
 
 using object::FileKind;
 
+constexpr std::string_view kFailNth = "/fail-nth";
 constexpr std::string_view kVfioPrefix = "/dev/vfio/devices/vfio";
 constexpr std::string_view kGroupPrefix = "/dev/vfio/";
 
@@ -48,7 +50,8 @@ Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string
                                                  std::uint32_t flags) {
   const object::DelayedPuts puts;
   const object::OriginScope origin({.pid = caller.pid(), .tid = caller.tid(), .call = "open"});
-  if (path == "/dev/iommu") return object::Ref<object::File>(iommufd::Context::open(host_.iommufd));
+  if (path == "/dev/iommu") return open_iommu();
+  if (path.starts_with("/proc/") && path.ends_with(kFailNth)) return open_fail_nth(path);
   if (path == "/dev/kvm" && system_.has_kvm())
     return object::Ref<object::File>(object::make_ref<kvm::KvmFile>(host_.kvm));
   if (path == "/dev/vfio/vfio") return open_container();
@@ -66,11 +69,40 @@ Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string
   return AttributeFile::open(system_.tree(), path, flags);
 }
 
+Result<object::Ref<object::File>> Dispatch::open_iommu() {
+  TEEIO_TRY(schedule::allocate("an iommufd"));
+  return object::Ref<object::File>(iommufd::Context::open(host_.iommufd));
+}
+
+/// proc_fail_nth_read(), proc_fail_nth_write() of Linux fs/proc/base.c.
+Result<object::Ref<object::File>> Dispatch::open_fail_nth(std::string_view path) {
+  const std::string_view owner = path.substr(0, path.size() - kFailNth.size());
+  const auto tid = number_after("", owner.substr(owner.rfind('/') + 1));
+  if (host_.fail_nth == nullptr || !tid || *tid == 0)
+    return fail(Errno::kNoEnt, "a kernel without fault injection");
+  auto attribute = object::make_ref<sysfs::Attribute>();
+  object::FailNth& faults = *host_.fail_nth;
+  const auto number = static_cast<std::int32_t>(*tid);
+  attribute->show = [&faults, number]() -> Result<std::string> {
+    return std::to_string(faults.get(number)) + "\n";
+  };
+  attribute->store = [&faults, number](std::string_view text) -> Result<void> {
+    const auto nth = sysfs::parse_unsigned(text);
+    if (!nth) return fail(Errno::kInval, "not a number");
+    if (*nth > std::numeric_limits<std::uint32_t>::max())
+      return fail(Errno::kRange, "the number has more than 32 bits");
+    faults.set(number, static_cast<std::uint32_t>(*nth));
+    return {};
+  };
+  return AttributeFile::of(system_.tree(), std::string(path), S_IFREG | 0644, std::move(attribute));
+}
+
 /// CONFIG_VFIO_CONTAINER, or CONFIG_IOMMUFD_VFIO_CONTAINER: an iommufd then, charged as VFIO
 /// charges (iommufd_fops_open()).
 Result<object::Ref<object::File>> Dispatch::open_container() {
   if (host_.container == vfio::ContainerKind::kType1)
     return object::Ref<object::File>(object::make_ref<vfio::ContainerFile>(host_.iommufd.memory));
+  TEEIO_TRY(schedule::allocate("an iommufd"));
   auto context = iommufd::Context::open(host_.iommufd);
   TEEIO_TRY(context->set_rlimit_mode(1));
   return object::Ref<object::File>(std::move(context));

@@ -127,6 +127,8 @@ Result<std::int64_t> ioctl_iommu_option(Call& call) {
   switch (arg.option_id) {
     case abi::IOMMU_OPTION_RLIMIT_MODE:
       if (arg.object_id != 0) return unknown_flag();
+      if (set && mm::charges() != nullptr && !mm::charges()->may_set_mode())
+        return fail(Errno::kPerm, "the accounting mode is for who has CAP_SYS_RESOURCE");
       if (set)
         TEEIO_TRY(context(call).set_rlimit_mode(arg.val64));
       else

@@ -11,6 +11,7 @@
 #include "host/mm/caller.h"
 #include "host/mm/mapped_file.h"
 #include "host/mm/readiness.h"
+#include "object/fail_nth.h"
 #include "object/file.h"
 
 namespace teeio::entry {
@@ -28,7 +29,8 @@ struct FileStat {
 /// otherwise, opens its own object::DelayedPuts scope and sets the origin.
 ///
 /// Paths are absolute, resolved (no "..", no symlink), and below /dev/iommu,
-/// /dev/kvm, /dev/vfio or a folder of /sys that the machine answers for.
+/// /dev/kvm, /dev/vfio or a folder of /sys that the machine answers for, or
+/// /proc/<tid>/fail-nth.
 class SystemCalls {
  public:
   virtual ~SystemCalls() = default;
@@ -92,6 +94,9 @@ class SystemCalls {
   /// Directories of /sys that this machine has beyond those that every Linux with PCI,
   /// VFIO and IOMMUs has: its platform's devices. The same as long as it runs.
   [[nodiscard]] virtual std::vector<std::string> platform_devices() { return {}; }
+  /// What a program may make fail in its own calls, by /proc/<tid>/fail-nth; null: a kernel
+  /// without CONFIG_FAULT_INJECTION, which has no such file.
+  [[nodiscard]] virtual object::FailNth* fail_nth() { return nullptr; }
   /// All nodes, parents before children.
   [[nodiscard]] virtual std::vector<Node> tree() = 0;
 

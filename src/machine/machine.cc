@@ -98,7 +98,8 @@ Result<void> Machine::Impl::build_kernel() {
                                                    .tsm = pci_tsm,
                                                    .profile = config.profile,
                                                    .container = config.container,
-                                                   .bench = bench.get()});
+                                                   .bench = bench.get(),
+                                                   .fail_nth = fail_nth()});
   return {};
 }
 

@@ -46,6 +46,10 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] bool has_type1() override {
     return config.container == vfio::ContainerKind::kType1;
   }
+  /// CONFIG_IOMMUFD_TEST depends on CONFIG_FAULT_INJECTION.
+  [[nodiscard]] object::FailNth* fail_nth() override {
+    return config.iommufd_mock ? &faults : nullptr;
+  }
   Result<void> reset(Bdf bdf) override;
   void remove(Bdf bdf) override;
   Result<void> bind_vfio(Bdf bdf) override;
@@ -109,6 +113,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   kvm::SwProtectedFactory sw_protected;
   std::unique_ptr<kvm::Kvm> kvm;
   std::unique_ptr<iommufd::Environment> iommufd_environment;
+  object::FailNth faults;              ///< asked with a bench only
   iommufd::PinBook pins;               ///< kept with a bench only
   std::unique_ptr<mock::Bench> bench;  ///< null without iommufd_mock
   /// Of a bus; of a VF its own, for a bus reset never is a VF's to ask for

@@ -46,12 +46,15 @@ Result<object::Ref<object::File>> Call::file(std::int32_t fd) {
       break;
   }
   auto copy = steal_foreign(fd);
+  if (!copy && copy.error().code == Errno::kBadF) return std::unexpected(copy.error());
   if (!copy) return object::Ref<object::File>(object::make_ref<SealedFile>());
   return object::Ref<object::File>(object::make_ref<StolenFile>(std::move(*copy)));
 }
 
 Result<Fd> Call::steal_foreign(int fd) {
-  if (auto copy = context_.tasks.steal(tid(), fd)) return copy;
+  // EBADF: another thread has closed it meanwhile.
+  if (auto copy = context_.tasks.steal(tid(), fd); copy || copy.error().code == Errno::kBadF)
+    return copy;
   const std::string path = proc_path(tid(), "fd/" + std::to_string(fd));
   if (!read_link(path).starts_with("/memfd:")) return context_.event_fds.find(tid(), fd);
   for (const int access : {O_RDWR, O_RDONLY})

@@ -9,6 +9,7 @@
 #include "entry/system_calls.h"
 #include "host/mm/caller.h"
 #include "object/trace.h"
+#include "run/accounts.h"
 #include "run/device_files.h"
 #include "run/event_fds.h"
 #include "run/injector.h"
@@ -36,6 +37,7 @@ struct Context {
   Witness* witness;    ///< may be null
   Injector* injector;  ///< may be null
   ProcessLimit& processes;
+  Accounts& accounts;
   /// Whether calls are described: somebody may want the words.
   [[nodiscard]] bool describes() const { return log.traces_calls() || witness != nullptr; }
   /// From picking a free number until it is in use. Calls into Tasks, whose

@@ -1,7 +1,11 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
+#include <charconv>
+#include <iterator>
 #include <tuple>
 
 #include "run/dispatch.h"
@@ -62,6 +66,23 @@ Reply open_elsewhere(Call& call, const std::string& path, const Open& open) {
   Fd opened(::open(path.c_str(), flags));
   if (!opened.ok()) return Reply::of(last_error("the host refuses the file"));
   return Reply::of(call.give(std::move(opened), open.flags, Call::Numbers::kLowest, 0));
+}
+
+/// /proc/<pid>/status of a process that is charged for pages: as it is now.
+Reply open_status(Call& call, const std::string& path, std::uint32_t flags) {
+  if ((flags & O_ACCMODE) != O_RDONLY || (flags & O_PATH) != 0) return Reply::go_on();
+  pid_t pid = 0;
+  const std::size_t number = path.rfind('/', path.rfind('/') - 1) + 1;
+  (void)std::from_chars(path.data() + number, path.data() + path.size(), pid);
+  const auto text = call.context().accounts.status(path, pid);
+  if (!text) return Reply::go_on();
+  Fd file(::memfd_create("status", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  const bool written =
+      file.ok() && ::write(file.get(), text->data(), text->size()) == std::ssize(*text) &&
+      ::lseek(file.get(), 0, SEEK_SET) == 0 &&
+      ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK) == 0;
+  if (!written) return Reply::of(last_error("no copy of the process's status can be made"));
+  return Reply::of(call.give(std::move(file), flags, Call::Numbers::kLowest, 0));
 }
 
 /// Binary attributes are read where they are, not kept as a snapshot: reading
@@ -129,12 +150,17 @@ Reply on_open(Call& call, const Row& row) {
   const auto place =
       place_of(call, open->directory, open->path, stays ? Follow::kNo : Follow::kYes);
   if (!place) return Reply::of(place.error());
-  if (place->kind == Place::Kind::kHost) return Reply::go_on();
+  const bool proc =
+      place->process_file.ends_with("/fail-nth") && call.context().machine.fail_nth() != nullptr;
+  if (place->process_file.ends_with("/status"))
+    return open_status(call, place->process_file, open->flags);
+  if (place->kind == Place::Kind::kHost && !proc) return Reply::go_on();
   if (place->kind == Place::Kind::kElsewhere) return open_elsewhere(call, place->path, *open);
   if (call.context().describes()) {
-    call.describe(std::string(row.name) + "(\"" + place->path + "\", " +
-                  open_flags_text(open->flags) + ")");
+    call.describe(std::string(row.name) + "(\"" + (proc ? place->process_file : place->path) +
+                  "\", " + open_flags_text(open->flags) + ")");
   }
+  if (proc) return open_file(call, place->process_file, open->flags);
   // Opening /proc/self/fd/N of a device opens the device anew.
   if (!place->path.starts_with('/'))
     return Reply::of(Error{Errno::kNxio, "an anonymous file cannot be reopened"});

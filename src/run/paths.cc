@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <deque>
@@ -63,6 +64,21 @@ std::optional<std::pair<pid_t, int>> proc_descriptor(std::string_view path) {
   if (!rest.starts_with(kFd)) return std::nullopt;
   if (std::from_chars(rest.data() + kFd.size(), end, number).ptr != end) return std::nullopt;
   return std::pair(tid, number);
+}
+
+/// "/proc/<pid>/fail-nth", "/proc/<pid>/status", or the same of "/proc/<pid>/task/<tid>":
+/// where the emulated kernel tells of its tasks.
+bool is_process_file(std::string_view path) {
+  constexpr std::string_view kProc = "/proc/", kTask = "/task/";
+  if (!path.starts_with(kProc) || !(path.ends_with("/fail-nth") || path.ends_with("/status")))
+    return false;
+  const auto skip_number = [&path](std::size_t prefix) {
+    path.remove_prefix(prefix);
+    path.remove_prefix(std::min(path.size(), path.find_first_not_of("0123456789")));
+  };
+  skip_number(kProc.size());
+  if (path.starts_with(kTask)) skip_number(kTask.size());
+  return path.rfind('/') == 0;
 }
 
 }  // namespace
@@ -133,6 +149,8 @@ class Walk {
     if (next == "/proc/thread-self")
       return follow_link(std::to_string(paths_.tasks_.process_of(tid_)) + "/task/" +
                          std::to_string(tid_));
+    if (todo_.empty() && is_process_file(next))
+      return finish({Place::Kind::kHost, {}, nullptr, next});
     if (const auto named = proc_descriptor(next)) {
       Place place = paths_.descriptor(named->first, named->second);
       if (place.kind == Place::Kind::kDescriptor && todo_.empty()) return finish(std::move(place));
@@ -174,7 +192,9 @@ std::optional<std::string> Paths::base_of(pid_t tid, int dir, const std::string&
 }
 
 bool Paths::is_plain_host_path(const std::string& path, Follow follow) const {
-  if (has_dot_dot(path) || prefixes_.contain(plain(path))) return false;
+  if (has_dot_dot(path)) return false;
+  if (const std::string is = plain(path); prefixes_.contain(is) || is_process_file(is))
+    return false;
   const unsigned flags = O_PATH | O_CLOEXEC | (follow == Follow::kNo ? O_NOFOLLOW : 0);
   const Fd fd(openat2_path(AT_FDCWD, path.c_str(), flags, RESOLVE_NO_SYMLINKS));
   return fd.ok() || errno != ELOOP;

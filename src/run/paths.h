@@ -27,6 +27,8 @@ struct Place {
   } kind = Kind::kHost;
   std::string path;
   DeviceFileRef file;
+  /// Of kHost: the path of a file of a process in /proc that may be ours to answer.
+  std::string process_file = {};
 };
 
 enum class Follow : std::uint8_t { kYes, kNo };

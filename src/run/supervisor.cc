@@ -6,6 +6,7 @@
 
 #include <memory>
 
+#include "run/accounts.h"
 #include "run/call.h"
 #include "run/launch.h"
 #include "run/process_limit.h"
@@ -95,6 +96,31 @@ int wait_for_all(pid_t program, const Log& log, Witness* witness, const Patience
   return status;
 }
 
+/// Who pays for what is pinned, as long as programs run.
+class ChargesScope {
+ public:
+  explicit ChargesScope(Accounts& accounts) { mm::set_charges(&accounts); }
+  ChargesScope(const ChargesScope&) = delete;
+  ChargesScope& operator=(const ChargesScope&) = delete;
+  ~ChargesScope() { mm::set_charges(nullptr); }
+};
+
+/// What programs make fail with fail-nth, as long as they run.
+class ProgramFaults {
+ public:
+  ProgramFaults(object::FailNth* faults, const Log& log, Tasks& tasks) {
+    if (faults == nullptr) return;
+    faults->on_failure([&log](std::int32_t tid, std::string_view step) {
+      log.warn(tid, "FAULT_INJECTION: forcing a failure: " + std::string(step));
+    });
+    tasks.on_end([faults](pid_t tid) { faults->forget(tid); });
+    schedule::set_host_fault_plan(faults);
+  }
+  ProgramFaults(const ProgramFaults&) = delete;
+  ProgramFaults& operator=(const ProgramFaults&) = delete;
+  ~ProgramFaults() { schedule::set_host_fault_plan(nullptr); }
+};
+
 }  // namespace
 
 int Supervisor::run() {
@@ -124,6 +150,9 @@ int Supervisor::run() {
       machine_.platform_devices());
   Listener listener(std::move(program.listener));
   Tasks tasks(**files);
+  Accounts accounts(tasks);
+  const ChargesScope charges(accounts);
+  const ProgramFaults faults(machine_.fail_nth(), log, tasks);
   Paths paths(tasks, **tree, prefixes);
   EventFds event_fds;
   ProcessLimit processes(options_.limits.processes);
@@ -138,7 +167,8 @@ int Supervisor::run() {
                   log,
                   told ? options_.witness : nullptr,
                   options_.injector,
-                  processes};
+                  processes,
+                  accounts};
   (*files)->on_slip([&log](const DeviceFile& file, std::string_view what) {
     log.warn(std::string("a ").append(what) + " of " + file.name +
              " went past teeio, through a duplicate with a low number: the machine did not see it");

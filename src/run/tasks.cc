@@ -18,6 +18,7 @@
 #include <cstring>
 
 #include "run/filter.h"
+#include "run/pidfd.h"
 #include "run/sys.h"
 
 namespace teeio::run {
@@ -34,12 +35,12 @@ pid_t read_process(pid_t tid) {
   return process;
 }
 
+}  // namespace
+
 bool is_gone(int pidfd) {
   return pidfd < 0 ||
          (::syscall(SYS_pidfd_send_signal, pidfd, 0, nullptr, 0) != 0 && errno == ESRCH);
 }
-
-}  // namespace
 
 Tasks::Tasks(DeviceFiles& files) : files_(files), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
 
@@ -74,6 +75,7 @@ void Tasks::forget_locked(pid_t tid) {
 }
 
 void Tasks::reap(pid_t tid) {
+  if (ended_) ended_(tid);
   const schedule::Lock lock(mutex_);
   forget_locked(tid);
 }
@@ -96,7 +98,10 @@ void Tasks::on_change(pid_t tid, unsigned first, unsigned last) {
     });
 }
 
-void Tasks::on_exec(pid_t tid) { on_change(tid, 0, INT_MAX); }
+void Tasks::on_exec(pid_t tid) {
+  execs_.fetch_add(1);
+  on_change(tid, 0, INT_MAX);
+}
 
 bool Tasks::changing_locked(int fd) const {
   const auto number = static_cast<unsigned>(fd);

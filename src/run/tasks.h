@@ -4,11 +4,13 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <vector>
 
 #include "run/device_files.h"
 #include "run/fd.h"
+#include "schedule/atomic.h"
 #include "schedule/mutex.h"
 
 namespace teeio::run {
@@ -40,6 +42,8 @@ class Tasks {
   void on_change(pid_t tid, unsigned first, unsigned last);
   /// `tid` is about to replace its program.
   void on_exec(pid_t tid);
+  /// How often somebody may have got another address space.
+  [[nodiscard]] std::uint64_t exec_count() const { return execs_.load(); }
 
   [[nodiscard]] Lookup lookup(pid_t tid, int fd);
   [[nodiscard]] pid_t process_of(pid_t tid);
@@ -60,6 +64,8 @@ class Tasks {
   /// Readable when a known thread is gone: call reap().
   [[nodiscard]] int epoll_fd() const { return epoll_.get(); }
   void reap(pid_t tid);
+  /// Told of each task that reap() reaps. Before the first.
+  void on_end(std::function<void(pid_t)> told) { ended_ = std::move(told); }
 
  private:
   /// A Lookup that does not keep the file from being released.
@@ -96,6 +102,8 @@ class Tasks {
   [[nodiscard]] Lookup look_in_proc(pid_t tid, int fd);
   [[nodiscard]] static ExecMark exec_mark(pid_t process);
 
+  std::function<void(pid_t)> ended_;
+  schedule::Atomic<std::uint64_t> execs_{0};
   DeviceFiles& files_;
   const Fd epoll_;
   schedule::Mutex mutex_{schedule::Rank::kLeaf};

@@ -64,6 +64,14 @@ class ReadsKtap(unittest.TestCase):
         (result,) = tool.read_ktap("vfio/p", "1..0 # SKIP no device\n", 4)
         self.assertEqual((result.name, result.outcome), ("p", "skip"))
 
+    def test_a_program_of_kvm_goes_by_its_exit_status(self):
+        for status, outcome in [(0, "pass"), (254, "fail"), (4, "skip")]:
+            (result,) = tool.read_ktap("kvm/x86/p", "Random seed: 0x1\n", status)
+            self.assertEqual((result.name, result.outcome), ("p", outcome))
+        for status in (1, 139):
+            with self.assertRaises(tool.Broken):
+                tool.read_ktap("kvm/p", "", status)
+
 
 class Judges(unittest.TestCase):
     def setUp(self):

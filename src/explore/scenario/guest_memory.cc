@@ -17,7 +17,7 @@ namespace {
 using machine::Config;
 
 constexpr Gpa kRam{0x10'0000};
-constexpr std::uint64_t kBar2 = std::uint64_t{2} << vfio::kRegionShift;
+constexpr std::uint64_t kMappedBar = std::uint64_t{2} << vfio::kRegionShift;
 
 /// A VMM with a TD that may run and a page of private RAM, not mapped yet.
 struct PrivateRam {
@@ -90,7 +90,7 @@ void fault_against_unbind(const Config& design) {
 void memory_enable_against_bind(const Config& design) {
   Stage stage(design);
   Vmm& vmm = stage.ready();
-  must(vmm.mmap(vmm.vfio, kBar2, kPageSize));
+  must(vmm.mmap(vmm.vfio, kMappedBar, kPageSize));
   constexpr std::uint64_t kCommand = (std::uint64_t{vfio::kConfigRegion} << vfio::kRegionShift) + 4;
   std::uint16_t command = 0;
   TEEIO_CHECK(vmm.pread(vmm.vfio, kCommand, writable_bytes_of(command)).has_value(),

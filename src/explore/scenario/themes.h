@@ -18,6 +18,7 @@ void add_one_card_scenarios(std::vector<MachineScenario>& all);
 void add_dma_scenarios(std::vector<MachineScenario>& all);
 void add_vdevice_scenarios(std::vector<MachineScenario>& all);
 void add_group_scenarios(std::vector<MachineScenario>& all);
+void add_bus_scenarios(std::vector<MachineScenario>& all);
 void add_known_scenarios(std::vector<MachineScenario>& all);
 
 }  // namespace teeio::explore

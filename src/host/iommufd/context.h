@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -72,16 +73,16 @@ class Context final : public object::File {
   /// mapping would be cut; EBUSY.
   Result<std::uint64_t> ioas_unmap(ObjectId ioas_id, std::uint64_t iova, std::uint64_t length);
 
-  /// IOMMU_IOAS_CHANGE_PROCESS. Nothing is charged to anybody and a memfd is no
-  /// process's, so the change itself is nothing to do. Errors: EINVAL an IOAS has
-  /// something else than memfds; EBUSY.
+  /// IOMMU_IOAS_CHANGE_PROCESS: from here on the caller pays for what is pinned. Errors:
+  /// EINVAL an IOAS has something else than memfds; EBUSY; ENOMEM it may not pin so much,
+  /// and nothing changes.
   Result<void> ioas_change_process();
 
   /// IOMMU_OPTION_HUGE_PAGES of an IOAS. Errors: ENOENT; EINVAL.
   Result<bool> ioas_huge_pages(ObjectId ioas_id);
   Result<void> set_ioas_huge_pages(ObjectId ioas_id, std::uint64_t value);
   /// IOMMU_OPTION_RLIMIT_MODE: 1 accounts by mm. Errors: EBUSY with objects;
-  /// EINVAL. No memory is charged to anybody either way.
+  /// EINVAL.
   [[nodiscard]] std::uint64_t rlimit_mode();
   Result<void> set_rlimit_mode(std::uint64_t value);
 
@@ -196,6 +197,10 @@ class Context final : public object::File {
   ~Context() override = default;
   /// iommufd_fops_release().
   void release() override;
+  [[nodiscard]] mm::Charges::Mode charge_mode() const {
+    return rlimit_mode_.load() == 0 ? mm::Charges::Mode::kUser : mm::Charges::Mode::kMm;
+  }
+  Result<void> charge_current(std::span<const object::Ref<IoptPages>> all);
   Result<std::uint64_t> map_pages(Ioas& ioas, PagesSlice slice, const Map& map);
 
   Environment& environment_;

@@ -8,6 +8,7 @@
 #include "host/iommufd/hwpt.h"
 #include "host/iommufd/veventq.h"
 #include "host/iommufd/viommu.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::iommufd {
 namespace {
@@ -85,7 +86,7 @@ Result<void> Context::hwpt_read_dirty(ObjectId hwpt_id, const IoPagetable::Dirty
 
 Result<Context::NewQueue> Context::fault_queue_alloc() {
   TEEIO_ASSIGN(auto queue, NewObject<FaultQueue>::reserve(objects_, new FaultQueue));
-  auto file = EventQueueFile::create(*this, *queue);
+  TEEIO_ASSIGN(auto file, EventQueueFile::create(*this, *queue));
   return NewQueue{queue.commit().id(), std::move(file)};
 }
 
@@ -94,7 +95,7 @@ Result<Context::NewQueue> Context::veventq_alloc(ObjectId viommu_id, std::uint32
   TEEIO_ASSIGN(const auto viommu, find<Viommu>(objects_, viommu_id));
   if (viommu->driver() == nullptr) return fail(Errno::kOpNotSupp, "the vIOMMU reports no events");
   TEEIO_ASSIGN(auto queue, viommu->make_veventq(type, depth));
-  auto file = EventQueueFile::create(*this, *queue);
+  TEEIO_ASSIGN(auto file, EventQueueFile::create(*this, *queue));
   return NewQueue{queue.commit().id(), std::move(file)};
 }
 
@@ -113,6 +114,7 @@ Result<Context::HwInfo> Context::hw_info(ObjectId dev_id, std::uint32_t type) {
   TEEIO_ASSIGN(const auto idevice, find<Idevice>(objects_, dev_id));
   iommu::Iommu& iommu = idevice->device().iommu();
   const std::uint32_t group = idevice->device().iommu_group();
+  TEEIO_TRY(schedule::allocate("what the IOMMU says of itself"));
   TEEIO_ASSIGN(auto info, iommu.hw_info(type));
   const std::uint32_t pasids = iommu.max_pasids(group);
   return HwInfo{

@@ -7,6 +7,7 @@
 #include "host/iommufd/context.h"
 #include "host/iommufd/hwpt.h"
 #include "host/iommufd/ioas.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::iommufd {
 namespace {
@@ -74,6 +75,8 @@ Result<IoPagetable::Ranges> Context::ioas_iova_ranges(ObjectId ioas_id) {
 Result<void> Context::ioas_allow_iovas(ObjectId ioas_id, const std::vector<IovaRange>& ranges) {
   TEEIO_ASSIGN(const auto ioas, find<Ioas>(objects_, ioas_id));
   std::vector<IovaRange> sorted = ranges;
+  for (std::size_t i = 0; i < sorted.size(); ++i)
+    TEEIO_TRY(schedule::allocate("a range of allowed IOVAs"));
   std::ranges::sort(sorted, {}, &IovaRange::first);
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     if (sorted[i].first >= sorted[i].last) return fail(Errno::kInval, "an allowed range is empty");
@@ -90,9 +93,11 @@ Result<std::uint64_t> Context::map_pages(Ioas& ioas, PagesSlice slice, const Map
 Result<PagesSlice> Context::user_slice(mm::UserMemory& memory, std::uint64_t user_va,
                                        std::uint64_t length, mm::Access access) {
   TEEIO_ASSIGN(const PageSpan span, page_span(user_va, length));
+  TEEIO_TRY(schedule::allocate("a mapping's pages"));
   auto pages = object::make_ref<UserPages>(
       environment_.memory, environment_.pins, IoptPages::Source::kProgram,
-      memory.pin(span.first, span.length, access), access == mm::Access::kReadWrite, span.first);
+      memory.pin(span.first, span.length, access), access == mm::Access::kReadWrite, span.first,
+      charge_mode());
   return PagesSlice{std::move(pages), span.offset, length};
 }
 
@@ -110,6 +115,7 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
   TEEIO_ASSIGN(const auto ioas, find<Ioas>(objects_, map.ioas_id));
   if (map.length == 0) return fail(Errno::kInval, "length is zero");
   TEEIO_ASSIGN(const PageSpan span, page_span(start, map.length));
+  TEEIO_TRY(schedule::allocate("a mapping's pages"));
   const bool writable = access_of(map) == mm::Access::kReadWrite;
   object::Ref<IoptPages> pages;
   switch (file->kind()) {
@@ -125,7 +131,8 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
       auto& foreign = static_cast<mm::ForeignFile&>(*file);
       pages = object::make_ref<UserPages>(
           environment_.memory, environment_.pins, IoptPages::Source::kFile,
-          foreign.memfd_pages(span.first, span.length, access_of(map)), writable, span.first);
+          foreign.memfd_pages(span.first, span.length, access_of(map)), writable, span.first,
+          charge_mode());
       break;
     }
     case object::FileKind::kGuestMemfd:
@@ -186,11 +193,52 @@ Result<std::uint64_t> Context::ioas_unmap(ObjectId ioas_id, std::uint64_t iova,
 // Linux holds the iova_rwsem of every IOAS at once; here a program that changes
 // mappings meanwhile may get an answer that no single moment had.
 Result<void> Context::ioas_change_process() {
+  std::vector<object::Ref<IoptPages>> all;
   for (const ObjectId id : objects_.ids_of(ObjectType::kIoas)) {
     const auto ioas = find<Ioas>(objects_, id);
-    if (ioas.has_value()) TEEIO_TRY((*ioas)->iopt.check_all_files());
+    if (ioas.has_value()) TEEIO_TRY((*ioas)->iopt.add_files(all));
   }
-  return {};
+  std::ranges::sort(all, {}, [](const auto& pages) { return pages.get(); });
+  const auto twice = std::ranges::unique(all);
+  all.erase(twice.begin(), twice.end());
+  return mm::charges() == nullptr ? Result<void>{} : charge_current(all);
+}
+
+// The second half of iommufd_ioas_change_process(): who makes the call pays for all of them
+// before the others get anything back.
+Result<void> Context::charge_current(std::span<const object::Ref<IoptPages>> all) {
+  mm::Charges& charges = *mm::charges();
+  const mm::Charges::Payer payer = charges.payer();
+  std::vector<std::uint64_t> paid(all.size());
+  const auto each_account = [&](std::size_t count, auto step) -> Result<void> {
+    for (std::size_t i = 0; i < count; ++i) {
+      IoptPages& pages = *all[i];
+      const schedule::Lock lock(pages.mutex());
+      if (PageAccount* const account = pages.account(); account != nullptr)
+        TEEIO_TRY(step(i, *account));
+    }
+    return {};
+  };
+  std::size_t done = 0;
+  auto charged = each_account(all.size(), [&](std::size_t i, PageAccount& account) -> Result<void> {
+    if (account.pays_otherwise(payer)) {
+      TEEIO_TRY(charges.charge(payer, account.mode(), account.pinned_pages()));
+      paid[i] = account.pinned_pages();
+    }
+    done = i + 1;
+    return {};
+  });
+  if (!charged.has_value()) {
+    (void)each_account(done, [&](std::size_t i, const PageAccount& account) -> Result<void> {
+      charges.uncharge(payer, account.mode(), paid[i]);
+      return {};
+    });
+    return charged;
+  }
+  return each_account(all.size(), [&](std::size_t i, PageAccount& account) -> Result<void> {
+    account.change_payer(payer, paid[i]);
+    return {};
+  });
 }
 
 Result<bool> Context::ioas_huge_pages(ObjectId ioas_id) {

@@ -1,6 +1,7 @@
 #include "host/iommufd/event_queue.h"
 
 #include "host/iommufd/context.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::iommufd {
 
@@ -24,7 +25,8 @@ EventQueueFile::EventQueueFile(Context& context, EventQueue& queue)
   queue_.add_user();
 }
 
-object::Ref<EventQueueFile> EventQueueFile::create(Context& context, EventQueue& queue) {
+Result<object::Ref<EventQueueFile>> EventQueueFile::create(Context& context, EventQueue& queue) {
+  TEEIO_TRY(schedule::allocate("a queue's file"));
   return object::Ref<EventQueueFile>::adopt(new EventQueueFile(context, queue));
 }
 

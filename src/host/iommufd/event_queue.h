@@ -50,8 +50,8 @@ class EventQueue : public Object {
 /// Lifetime: an open file. Holds the context's file.
 class EventQueueFile final : public object::File {
  public:
-  /// iommufd_eventq_init(). `queue` is not published yet.
-  static object::Ref<EventQueueFile> create(Context& context, EventQueue& queue);
+  /// iommufd_eventq_init(). `queue` is not published yet. Errors: ENOMEM.
+  static Result<object::Ref<EventQueueFile>> create(Context& context, EventQueue& queue);
 
   /// ESPIPE a bad size; EINVAL a first record that does not fit. Both: file positions stay 0.
   Result<std::size_t> read(std::span<std::byte> out) { return queue_.read(out); }

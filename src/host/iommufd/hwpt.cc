@@ -6,6 +6,7 @@
 #include "host/iommufd/fault_queue.h"
 #include "host/iommufd/idevice.h"
 #include "host/iommufd/viommu.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::iommufd {
 namespace {
@@ -59,6 +60,7 @@ Result<NewObject<HwptPaging>> HwptPaging::create(Context& context, Ioas& ioas, I
                                      .dirty_tracking = has(flags, kDirtyTracking),
                                      .pasid = has(flags, kPasid),
                                      .data = data};
+  TEEIO_TRY(schedule::allocate("a domain"));
   TEEIO_ASSIGN(auto domain, iommu.alloc_paging_domain(request));
   TEEIO_ASSIGN(auto hwpt,
                NewObject<HwptPaging>::reserve(
@@ -112,6 +114,7 @@ Result<NewObject<HwptNested>> HwptNested::create(Context& context, HwptPaging& p
   iommu::Iommu& iommu = idevice.device().iommu();
   if (parent.auto_domain || !parent.nest_parent() || &parent.domain().iommu() != &iommu)
     return fail(Errno::kInval, "the HWPT below is no nest parent of this IOMMU");
+  TEEIO_TRY(schedule::allocate("a domain"));
   TEEIO_ASSIGN(auto domain, iommu.alloc_nested(idevice.device().iommu_group(), parent.domain(),
                                                flags & ~kFaultIdValid, data));
   return NewObject<HwptNested>::reserve(
@@ -122,6 +125,7 @@ Result<NewObject<HwptNested>> HwptNested::create(Context& context, Viommu& viomm
                                                  std::uint32_t flags, iommu::UserData& data) {
   TEEIO_TRY(check_nested(flags, data));
   if (viommu.driver() == nullptr) return fail(Errno::kOpNotSupp, "the vIOMMU makes no nested HWPT");
+  TEEIO_TRY(schedule::allocate("a domain"));
   TEEIO_ASSIGN(auto domain, viommu.driver()->alloc_nested(flags & ~kFaultIdValid, data));
   return NewObject<HwptNested>::reserve(
       context.objects(),

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "host/iommufd/context.h"
 #include "host/iommufd/vdevice.h"
+#include "schedule/fault_point.h"
 #include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
@@ -41,6 +42,7 @@ Result<Idevice*> Idevice::bind(Context& context, DeviceHandle& device, VmHandle 
 }
 
 Result<void> Idevice::claim() {
+  TEEIO_TRY(schedule::allocate("a group"));
   object::Ref<Group> group = context_.group(device_.iommu_group());
   TEEIO_TRY(device_.iommu().claim_dma_owner(group->number(), &context_));
   group_ = std::move(group);

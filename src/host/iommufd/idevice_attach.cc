@@ -6,6 +6,7 @@
 #include "host/iommufd/fault_queue.h"
 #include "host/iommufd/hwpt.h"
 #include "host/iommufd/idevice.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::iommufd {
 
@@ -92,6 +93,7 @@ Result<void> Idevice::attach_group(Hwpt& hwpt, std::uint32_t pasid) {
   if (&hwpt.attachable().iommu() != &device_.iommu())
     return fail(Errno::kInval, "the HWPT was made for another IOMMU");
   TEEIO_TRY(check_pasid(hwpt, pasid));
+  TEEIO_TRY(schedule::allocate("an attachment"));
   if (pasid == kNoPasid) return device_.iommu().attach(group_->number(), hwpt.attachable());
   return device_.iommu().attach_pasid(group_->number(), pasid, hwpt.attachable());
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::iommufd {
 namespace {
@@ -67,7 +68,10 @@ Result<std::uint64_t> IoPagetable::alloc_areas(std::span<PagesSlice> slices, std
                                                std::optional<std::uint64_t> iova,
                                                iommu::Prot prot) {
   std::uint64_t length = 0;
-  for (const PagesSlice& slice : slices) length += slice.length;
+  for (const PagesSlice& slice : slices) {
+    TEEIO_TRY(schedule::allocate("an area"));
+    length += slice.length;
+  }
   const schedule::WriteLock lock(iova_rwsem_);
   if (length == 0 || length % alignment_ != 0)
     return fail(Errno::kInval, "length is zero or no multiple of the IOVA alignment");
@@ -183,6 +187,7 @@ Result<void> IoPagetable::split(Area& area, std::uint64_t last) {
   if (area.accesses != 0) return fail(Errno::kInval, "a mapping that the CPU uses cannot be cut");
   if (area.pages->source() == IoptPages::Source::kDmabuf)
     return fail(Errno::kOpNotSupp, "a mapping of a dma-buf cannot be cut");
+  TEEIO_TRY(schedule::allocate("an area"));
   const std::uint64_t cut = last + 1;
   const std::uint64_t cut_byte = area.start_byte + (cut - area.first);
   if ((cut | cut_byte) % alignment_ != 0)
@@ -201,13 +206,14 @@ Result<void> IoPagetable::split(Area& area, std::uint64_t last) {
   return {};
 }
 
-Result<void> IoPagetable::check_all_files() {
+Result<void> IoPagetable::add_files(std::vector<object::Ref<IoptPages>>& all) {
   const schedule::ReadLock lock(iova_rwsem_);
   for (const Area* area = areas_.first_in(0, kLastIova); area != nullptr;
        area = areas_.next(*area)) {
     if (!area->pages) return fail(Errno::kBusy, "another call is mapping or unmapping");
     if (area->pages->source() != IoptPages::Source::kFile)
       return fail(Errno::kInval, "something is mapped that is no memfd");
+    all.push_back(area->pages);
   }
   return {};
 }
@@ -325,6 +331,7 @@ Result<void> IoPagetable::add_domain(iommu::Domain& domain) {
   if (domain.first_iova() != 0) added = reserve({0, domain.first_iova() - 1}, &domain);
   if (added.has_value() && domain.last_iova() != kLastIova)
     added = reserve({domain.last_iova() + 1, kLastIova}, &domain);
+  if (added.has_value()) added = schedule::allocate("a place for a domain");
   if (added.has_value()) added = fill_domain(domain);
   if (!added.has_value()) {
     unreserve_locked(&domain);

@@ -92,9 +92,9 @@ class IoPagetable {
   /// large pages, which domains may have used. Cuts before the failing one stay.
   Result<void> cut_after(std::span<const std::uint64_t> lasts);
 
-  /// IOMMU_IOAS_CHANGE_PROCESS's look at the areas. Errors: EBUSY when a call is
-  /// busy with one; EINVAL one is no file's.
-  Result<void> check_all_files();
+  /// IOMMU_IOAS_CHANGE_PROCESS's look at the areas: adds what is mapped to `all`. Errors:
+  /// EBUSY when a call is busy with an area; EINVAL one is no file's.
+  Result<void> add_files(std::vector<object::Ref<IoptPages>>& all);
 
   /// iopt_get_pages(): what is mapped in the range, for another IOAS. Errors:
   /// EINVAL empty; EOVERFLOW; ENOENT a gap.

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "host/iommufd/io_pagetable.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::iommufd {
 namespace {
@@ -24,6 +25,7 @@ Result<void> check_range(std::uint64_t iova, std::uint64_t length) {
 }  // namespace
 
 Result<void> IoPagetable::add_accessor(Accessor& accessor) {
+  TEEIO_TRY(schedule::allocate("a place for an access"));
   const schedule::WriteLock domains(domains_rwsem_);
   const schedule::WriteLock iovas(iova_rwsem_);
   accessors_.push_back(&accessor);
@@ -96,6 +98,7 @@ Result<std::vector<IoptPages::Place>> IoPagetable::pin(const Pin& pin) {
     if (pin.write && !pages.writable())
       return fail(Errno::kPerm, "the pages were mapped for reading");
     const schedule::Lock held(pages.mutex());
+    TEEIO_TRY(schedule::allocate("a range that an access pins"));
     TEEIO_TRY(pages.pin_pages(piece.first_byte, piece.length));
     for (std::uint64_t at = 0; at < piece.length; at += kPageSize)
       places.push_back(*pages.place(piece.first_byte + at));
@@ -136,6 +139,7 @@ Result<void> IoPagetable::each_piece(std::uint64_t iova, std::uint64_t length, i
     const std::uint64_t size = std::min(length - done, area->last - from + 1);
     IoptPages& pages = *area->pages;
     const schedule::Lock held(pages.mutex());
+    TEEIO_TRY(schedule::allocate("a list of pages"));
     TEEIO_TRY(step(pages, area->start_byte + (from - area->first), done, size));
     done += size;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "schedule/fault_point.h"
 #include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
@@ -54,25 +55,34 @@ Result<void> IoptPages::write(std::uint64_t, ByteView) {
 
 UserPages::UserPages(hw::PhysicalMemory& memory, PinBook* book, Source source,
                      Result<object::Ref<mm::Pages>> pages, bool writable,
-                     std::uint64_t address_hint)
+                     std::uint64_t address_hint, mm::Charges::Mode mode)
     : IoptPages(schedule::Rank::kIoptPages, source, writable, address_hint),
       memory_(memory),
       book_(book),
-      pages_(std::move(pages)) {}
+      pages_(std::move(pages)),
+      account_(mode) {}
 
 UserPages::~UserPages() {
   TEEIO_CHECK(pinned_bytes_ == 0, "pages are freed while a domain maps them");
 }
 
-void UserPages::note(std::uint64_t start_byte, std::uint64_t length, Count count) {
-  if (book_ == nullptr || length == 0) return;
-  page_pins_.resize((*pages_)->size_bytes() / kPageSize);
+Result<void> UserPages::count_up(std::uint64_t start_byte, std::uint64_t length) {
+  if (length == 0) return {};
+  const std::uint64_t first = start_byte / kPageSize;
   const std::uint64_t last = (start_byte + length - 1) / kPageSize;
-  for (std::uint64_t page = start_byte / kPageSize; page <= last; ++page) {
-    std::uint32_t& pins = page_pins_.at(page);
-    if (count == Count::kUp && pins++ == 0) book_->add((*pages_)->page(page * kPageSize));
-    if (count == Count::kDown && --pins == 0) book_->remove((*pages_)->page(page * kPageSize));
-  }
+  TEEIO_TRY(account_.add(first, last));
+  for (std::uint64_t page = first; book_ != nullptr && page <= last; ++page)
+    if (account_.pins(page) == 1) book_->add((*pages_)->page(page * kPageSize));
+  return {};
+}
+
+void UserPages::count_down(std::uint64_t start_byte, std::uint64_t length) {
+  if (length == 0) return;
+  const std::uint64_t first = start_byte / kPageSize;
+  const std::uint64_t last = (start_byte + length - 1) / kPageSize;
+  for (std::uint64_t page = first; book_ != nullptr && page <= last; ++page)
+    if (account_.pins(page) == 1) book_->remove((*pages_)->page(page * kPageSize));
+  account_.remove(first, last);
 }
 
 Result<void> UserPages::check_source() {
@@ -109,19 +119,28 @@ Result<void> UserPages::write(std::uint64_t byte, ByteView in) {
 }
 
 Result<Hpa> UserPages::pin(std::uint64_t start_byte, std::uint64_t length) {
+  TEEIO_TRY(schedule::allocate("a list of pages"));
+  if (schedule::fault_at(schedule::FaultPlace::kHost, "pages to pin", schedule::Fault::kNoPin))
+    return fail(Errno::kFault, "a fault was injected: the pages cannot be pinned");
   if (!pages_.has_value()) return std::unexpected(pages_.error());
+  TEEIO_TRY(count_up(start_byte, length));
   if (pinned_bytes_ == 0) {
     window_ = std::make_unique<Window>(**pages_);
-    TEEIO_ASSIGN(base_, memory_.map_window(*window_, (*pages_)->size_bytes()));
+    const auto base = memory_.map_window(*window_, (*pages_)->size_bytes());
+    if (!base.has_value()) {
+      window_.reset();
+      count_down(start_byte, length);
+      return std::unexpected(base.error());
+    }
+    base_ = *base;
   }
   pinned_bytes_ += length;
-  note(start_byte, length, Count::kUp);
   return base_;
 }
 
 void UserPages::unpin(std::uint64_t start_byte, std::uint64_t length) {
   TEEIO_CHECK(pinned_bytes_ >= length, "more pages are unpinned than pinned");
-  note(start_byte, length, Count::kDown);
+  count_down(start_byte, length);
   pinned_bytes_ -= length;
   if (pinned_bytes_ != 0) return;
   memory_.unmap_window(base_);
@@ -131,7 +150,8 @@ void UserPages::unpin(std::uint64_t start_byte, std::uint64_t length) {
 Result<void> UserPages::map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,
                             std::uint64_t length, iommu::Prot prot) {
   TEEIO_ASSIGN(const Hpa base, pin(start_byte, length));
-  auto mapped = domain.map(iova, base + start_byte, length, prot);
+  auto mapped = schedule::allocate_page("a page table");
+  if (mapped.has_value()) mapped = domain.map(iova, base + start_byte, length, prot);
   if (!mapped.has_value()) unpin(start_byte, length);
   return mapped;
 }

@@ -11,6 +11,7 @@
 #include "base/types.h"
 #include "host/dmabuf/dmabuf.h"
 #include "host/iommu/iommu.h"
+#include "host/iommufd/page_account.h"
 #include "host/iommufd/pin_book.h"
 #include "host/kvm/gmem.h"
 #include "host/mm/user_memory.h"
@@ -70,6 +71,8 @@ class IoptPages : public object::Counted {
   /// iopt_pages_rw_access(). Errors: EPERM; EINVAL as pin_pages(); EFAULT.
   virtual Result<void> read(std::uint64_t byte, std::span<std::byte> out) TEEIO_REQUIRES(mutex_);
   virtual Result<void> write(std::uint64_t byte, ByteView in) TEEIO_REQUIRES(mutex_);
+  /// Who pays for what is pinned; null: nobody does, as for a dma-buf's pages.
+  [[nodiscard]] virtual PageAccount* account() TEEIO_REQUIRES(mutex_) { return nullptr; }
 
  protected:
   IoptPages(schedule::Rank rank, Source source, bool writable, std::uint64_t address_hint)
@@ -89,8 +92,10 @@ class UserPages final : public IoptPages {
   /// `pages` as pinned at map time, or why that failed: Linux pins when the
   /// first domain needs the pages, and fails there. `book`: null, or where it is kept
   /// page by page what is pinned.
+  /// The caller pays, in this mode.
   UserPages(hw::PhysicalMemory& memory, PinBook* book, Source source,
-            Result<object::Ref<mm::Pages>> pages, bool writable, std::uint64_t address_hint);
+            Result<object::Ref<mm::Pages>> pages, bool writable, std::uint64_t address_hint,
+            mm::Charges::Mode mode = mm::Charges::Mode::kUser);
 
   Result<void> map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte, std::uint64_t length,
                    iommu::Prot prot) override TEEIO_REQUIRES(mutex());
@@ -103,6 +108,7 @@ class UserPages final : public IoptPages {
   Result<Place> place(std::uint64_t byte) override TEEIO_REQUIRES(mutex());
   Result<void> read(std::uint64_t byte, std::span<std::byte> out) override TEEIO_REQUIRES(mutex());
   Result<void> write(std::uint64_t byte, ByteView in) override TEEIO_REQUIRES(mutex());
+  [[nodiscard]] PageAccount* account() override TEEIO_REQUIRES(mutex()) { return &account_; }
 
  private:
   /// The pages as the bus sees them.
@@ -110,17 +116,16 @@ class UserPages final : public IoptPages {
   ~UserPages() override;
   Result<Hpa> pin(std::uint64_t start_byte, std::uint64_t length) TEEIO_REQUIRES(mutex());
   void unpin(std::uint64_t start_byte, std::uint64_t length) TEEIO_REQUIRES(mutex());
-  enum class Count : bool { kDown, kUp };
-  void note(std::uint64_t start_byte, std::uint64_t length, Count count) TEEIO_REQUIRES(mutex());
+  Result<void> count_up(std::uint64_t start_byte, std::uint64_t length) TEEIO_REQUIRES(mutex());
+  void count_down(std::uint64_t start_byte, std::uint64_t length) TEEIO_REQUIRES(mutex());
 
   hw::PhysicalMemory& memory_;
   PinBook* const book_;
   const Result<object::Ref<mm::Pages>> pages_;
-  std::unique_ptr<Window> window_ TEEIO_GUARDED_BY(mutex());
+  std::unique_ptr<Window> window_ TEEIO_GUARDED_BY(mutex());  ///< while pinned_bytes_ is not 0
   Hpa base_ TEEIO_GUARDED_BY(mutex()){0};
   std::uint64_t pinned_bytes_ TEEIO_GUARDED_BY(mutex()) = 0;  ///< summed over domains
-  /// How often each page is pinned; only with a book.
-  std::vector<std::uint32_t> page_pins_ TEEIO_GUARDED_BY(mutex());
+  PageAccount account_ TEEIO_GUARDED_BY(mutex());
 };
 
 /// Pages of a guest_memfd: what a guest's own DMA addresses lead to where trusted requests go

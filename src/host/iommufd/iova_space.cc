@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "host/iommufd/io_pagetable.h"
+#include "schedule/fault_point.h"
 #include "schedule/seeded_bug.h"
 
 namespace teeio::iommufd {
@@ -145,6 +146,7 @@ Result<void> IoPagetable::set_allowed(std::vector<IovaRange> ranges) {
 }
 
 Result<void> IoPagetable::reserve(IovaRange range, const void* owner) {
+  TEEIO_TRY(schedule::allocate("a reserved range of IOVAs"));
   if (areas_.first_in(range.first, range.last) != nullptr)
     return fail(Errno::kAddrInUse, "a mapping lies where the device or the IOMMU cannot reach");
   for (const IovaRange& allowed : allowed_)

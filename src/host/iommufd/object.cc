@@ -1,6 +1,7 @@
 #include "host/iommufd/object.h"
 
 #include "base/check.h"
+#include "schedule/fault_point.h"
 #include "schedule/seeded_bug.h"
 #include "schedule/task.h"
 
@@ -24,13 +25,20 @@ void ObjectTable::store(ObjectId id, Slot slot) {
 }
 
 Result<void> ObjectTable::reserve(Object& object) {
+  auto reserved = schedule::allocate("an iommufd object");
+  if (reserved.has_value()) reserved = schedule::allocate("an iommufd object's id");
+  if (reserved.has_value()) reserved = take_id(object);
+  if (reserved.has_value()) return {};
+  object.abort();  // whatever its constructor uses
+  delete &object;
+  return reserved;
+}
+
+Result<void> ObjectTable::take_id(Object& object) {
   const schedule::Lock lock(xa_lock_);
   ObjectId id = lowest_free_;
   while (id < slots_.size() && slots_[id].state != SlotState::kFree) ++id;
-  if (id > kLastId) {
-    delete &object;
-    return fail(Errno::kNoSpc, "every iommufd object id is in use");
-  }
+  if (id > kLastId) return fail(Errno::kNoSpc, "every iommufd object id is in use");
   if (id >= slots_.size()) slots_.resize(id + 1);
   lowest_free_ = id + 1;
   store(id, {SlotState::kReserved, nullptr});

@@ -142,6 +142,7 @@ class ObjectTable {
     Object* object = nullptr;
   };
 
+  Result<void> take_id(Object& object) TEEIO_EXCLUDES(xa_lock_);
   Result<void> remove(Object* to_destroy, ObjectId id, Wait wait, Leave leave)
       TEEIO_EXCLUDES(xa_lock_);
   Result<void> dec_wait(Object& object);

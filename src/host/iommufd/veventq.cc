@@ -85,7 +85,7 @@ Result<std::size_t> Veventq::write(ByteView) {
 }
 
 void Veventq::destroy() {
-  viommu_.forget_veventq(*this);
+  if (linked_) viommu_.forget_veventq(*this);
   viommu_.drop_user();
 }
 

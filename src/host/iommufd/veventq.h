@@ -21,6 +21,8 @@ class Veventq final : public EventQueue {
   Veventq(Viommu& viommu, std::uint32_t type, std::uint32_t depth);
 
   [[nodiscard]] std::uint32_t event_type() const { return type_; }
+  /// Its vIOMMU knows it, until destroy().
+  void linked() { linked_ = true; }
   /// iommufd_vevent_handler(): an event, or that one was lost, in the place of the newest.
   void report(ByteView event) TEEIO_EXCLUDES(lock_);
 
@@ -44,6 +46,7 @@ class Veventq final : public EventQueue {
   Viommu& viommu_;
   const std::uint32_t type_;
   const std::uint32_t depth_;
+  bool linked_ = false;  ///< constant once it is published
   std::deque<Event> deliver_ TEEIO_GUARDED_BY(lock_);
   std::uint32_t events_ TEEIO_GUARDED_BY(lock_) = 0;  ///< without a lost one
   std::uint32_t sequence_ TEEIO_GUARDED_BY(lock_) = 0;

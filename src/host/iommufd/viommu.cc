@@ -5,6 +5,7 @@
 #include "host/iommufd/hw_queue.h"
 #include "host/iommufd/idevice.h"
 #include "host/iommufd/veventq.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::iommufd {
 
@@ -38,6 +39,7 @@ Result<NewObject<Viommu>> Viommu::create(Context& context, Idevice& idevice, Hwp
 }
 
 Result<void> Viommu::reserve_virt_id(std::uint64_t virt_id) {
+  TEEIO_TRY(schedule::allocate("a place for a vDEVICE"));
   const schedule::Lock lock(vdevs_lock_);
   if (!vdevs_.emplace(virt_id, nullptr).second)
     return fail(Errno::kExist, "the vIOMMU has a vDEVICE with this virtual id");
@@ -69,6 +71,7 @@ Result<NewObject<Veventq>> Viommu::make_veventq(std::uint32_t type, std::uint32_
   TEEIO_ASSIGN(auto queue,
                NewObject<Veventq>::reserve(context_.objects(), new Veventq(*this, type, depth)));
   veventqs_.push_back(&*queue);
+  queue->linked();
   return queue;
 }
 
@@ -92,6 +95,7 @@ Result<std::uint64_t> Viommu::share(std::uint64_t length, ByteView contents) {
 
 Result<HwQueue*> Viommu::start_queue(HwQueue& queue, const iommu::VirtualIommu::Queue& request) {
   const schedule::Lock lock(queues_lock_);
+  TEEIO_TRY(schedule::allocate("a place for a queue"));
   TEEIO_ASSIGN(const auto before, driver_->init_queue(request));
   HwQueue* kept = nullptr;
   if (before) {

@@ -29,9 +29,12 @@ struct IrqFdRequest {
 class IrqFds {
  public:
   explicit IrqFds(x86::Interrupts& interrupts) : interrupts_(interrupts) {}
+  IrqFds(const IrqFds&) = delete;
+  IrqFds& operator=(const IrqFds&) = delete;
+  ~IrqFds();
 
   /// Errors: EINVAL without the irqchip that it needs, or no eventfd; EBADF; EBUSY when the
-  /// eventfd has a line already.
+  /// eventfd has a line already, of this VM or another.
   Result<void> assign(mm::Caller& caller, const IrqFdRequest& request);
   /// Of a line and eventfd that are not assigned, nothing. Errors: EBADF, EINVAL.
   Result<void> deassign(mm::Caller& caller, const IrqFdRequest& request);

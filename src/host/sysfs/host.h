@@ -12,6 +12,7 @@
 #include "host/pci_tsm/pci_tsm.h"
 #include "hw/pci_function.h"
 #include "hw/root_port.h"
+#include "object/fail_nth.h"
 #include "object/trace.h"
 
 namespace teeio::sysfs {
@@ -46,6 +47,8 @@ class Host {
   [[nodiscard]] virtual bool shows_kvm() = 0;
   /// Whether /dev/vfio/vfio is VFIO's own container: vfio_iommu_type1 is there.
   [[nodiscard]] virtual bool has_type1() = 0;
+  /// What programs may make fail; null: a kernel without CONFIG_FAULT_INJECTION.
+  [[nodiscard]] virtual object::FailNth* fail_nth() { return nullptr; }
 
   /// pci_reset_function() by FLR, for a write of 1 to `reset`. Linux asks nobody
   /// whether the function is in use.

@@ -45,20 +45,8 @@ const std::array kModules = {Module{"vfio_pci",
                              Module{"iommufd", {"vfio"}, {{"allow_unsafe_interrupts", 0644}}},
                              Module{"irqbypass", {"vfio_pci_core"}, {}}};
 
-/// param_set_bool().
-Result<bool> parse_bool(std::string_view text) {
-  text = trimmed(text);
-  constexpr std::array kOff = {"n", "N", "0", "off", "Off", "no"};
-  constexpr std::array kOn = {"y", "Y", "1", "on", "On", "yes"};
-  for (const std::string_view off : kOff)
-    if (text == off) return false;
-  for (const std::string_view on : kOn)
-    if (text == on) return true;
-  return fail(Errno::kInval, "not a truth value");
-}
-
 Result<void> store_off(std::string_view text) {
-  TEEIO_ASSIGN(const bool on, parse_bool(text));
+  TEEIO_ASSIGN(const bool on, parse_truth(text));
   if (on) return fail(Errno::kPerm, "this parameter is fixed at boot here");
   return {};
 }
@@ -80,7 +68,7 @@ void add_enable_sriov(NodeList& list, const Environment& environment) {
       "/sys/module/vfio_pci/parameters/enable_sriov", 0644,
       [&settings]() -> Result<std::string> { return settings.enable_sriov() ? "Y\n" : "N\n"; },
       [&settings](std::string_view text) -> Result<void> {
-        TEEIO_ASSIGN(const bool on, parse_bool(text));
+        TEEIO_ASSIGN(const bool on, parse_truth(text));
         settings.set_enable_sriov(on);
         return {};
       });

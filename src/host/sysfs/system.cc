@@ -6,6 +6,7 @@
 #include <set>
 
 #include "host/iommu/iommu.h"
+#include "host/sysfs/fault_folders.h"
 #include "host/sysfs/modules.h"
 #include "host/sysfs/pci_attributes.h"
 #include "host/sysfs/pci_bus.h"
@@ -91,6 +92,7 @@ void System::build() {
   add_pci_bus(list, environment_, topology);
   add_proc_bus(list, environment_, topology);
   add_modules(list, environment_);
+  add_fault_folders(list, environment_);
   streams_.add(list, environment_, topology);
   add_classes(list);
   add_groups(list, topology);
@@ -121,6 +123,7 @@ std::vector<std::string> System::platform_devices() {
   std::vector<std::string> paths;
   for (const std::uint32_t number : host_.tsm().tsms())
     paths.push_back("/sys/devices/" + host_.tsm().platform_device(number));
+  if (host_.fail_nth() != nullptr) paths.emplace_back(kDebugfs);
   return paths;
 }
 

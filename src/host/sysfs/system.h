@@ -25,7 +25,8 @@ class System {
   /// in another way. Without any lock.
   void refresh() TEEIO_EXCLUDES(mutex_);
   [[nodiscard]] Tree& tree() TEEIO_EXCLUDES(mutex_);
-  /// Directories below /sys/devices that the machine's TSMs have there.
+  /// Directories of /sys beyond those of every machine: those of its TSMs, and debugfs where
+  /// the kernel has fault injection.
   [[nodiscard]] std::vector<std::string> platform_devices();
   /// Whether /dev/kvm is there, without a look at the tree.
   [[nodiscard]] bool has_kvm() { return host_.shows_kvm(); }

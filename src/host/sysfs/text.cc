@@ -1,5 +1,6 @@
 #include "host/sysfs/text.h"
 
+#include <array>
 #include <charconv>
 #include <limits>
 
@@ -39,6 +40,17 @@ std::optional<std::int32_t> parse_int(std::string_view text) {
   if (!value || *value > kMax + (negative ? 1U : 0U)) return std::nullopt;
   const auto wide = static_cast<std::int64_t>(*value);
   return static_cast<std::int32_t>(negative ? -wide : wide);
+}
+
+Result<bool> parse_truth(std::string_view text) {
+  text = trimmed(text);
+  constexpr std::array kOff = {"n", "N", "0", "off", "Off", "no"};
+  constexpr std::array kOn = {"y", "Y", "1", "on", "On", "yes"};
+  for (const std::string_view off : kOff)
+    if (text == off) return false;
+  for (const std::string_view on : kOn)
+    if (text == on) return true;
+  return fail(Errno::kInval, "not a truth value");
 }
 
 }  // namespace teeio::sysfs

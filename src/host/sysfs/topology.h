@@ -12,6 +12,7 @@
 namespace teeio::sysfs {
 
 inline constexpr std::string_view kBus = "/sys/bus/pci";
+inline constexpr std::string_view kDebugfs = "/sys/kernel/debug";
 inline constexpr std::string_view kVfioDriver = "vfio-pci";
 inline constexpr std::string_view kNativeDriver = "native";
 /// Linux 7.3's choice of a major for vfio-dev when nothing else took it.

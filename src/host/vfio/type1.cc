@@ -27,9 +27,9 @@ Result<object::Ref<iommufd::IoptPages>> pages_of(hw::PhysicalMemory& physical,
   const mm::Access access = map.write ? mm::Access::kReadWrite : mm::Access::kRead;
   auto pinned = memory.pin(map.user_va, map.length, access);
   if (!pinned) return bar_pages(memory, map.user_va, map.length, access);
-  return object::Ref<iommufd::IoptPages>(
-      object::make_ref<iommufd::UserPages>(physical, nullptr, iommufd::IoptPages::Source::kProgram,
-                                           std::move(pinned), map.write, map.user_va));
+  return object::Ref<iommufd::IoptPages>(object::make_ref<iommufd::UserPages>(
+      physical, nullptr, iommufd::IoptPages::Source::kProgram, std::move(pinned), map.write,
+      map.user_va, mm::Charges::Mode::kType1));
 }
 
 }  // namespace

@@ -234,6 +234,22 @@ TEST(KvmIrqfd, NeedsAnIrqchipAnEventfdAndALineOfItsOwn) {
   EXPECT_EQ(error_of(irqfd(vm, event.fd, 6)), Errno::kBusy);
 }
 
+// kvm_irqfd_register(): Linux tools/testing/selftests/kvm/irqfd_test.c asks for it.
+TEST(KvmIrqfd, AnEventfdHasOneLineWhicheverVmsItIs) {
+  KvmVm vm(Irqchip::kSplit);
+  EventFd event(vm);
+  {
+    KvmVm other(Irqchip::kSplit);
+    EventFd theirs(other);
+    const int same = other.vmm.install(object::Ref<object::File>(event.file)).value_or(-1);
+    ASSERT_TRUE(irqfd(other, same, 5).has_value());
+    EXPECT_EQ(error_of(irqfd(vm, event.fd, 5)), Errno::kBusy);
+    EXPECT_TRUE(irqfd(vm, event.fd, 5, KVM_IRQFD_FLAG_DEASSIGN).has_value());  // none of its own
+    EXPECT_EQ(error_of(irqfd(vm, event.fd, 5)), Errno::kBusy);
+  }
+  EXPECT_TRUE(irqfd(vm, event.fd, 5).has_value()) << "the other VM is gone";
+}
+
 TEST(KvmIrqfd, SignalRaisesTheRouteUntilItIsDeassigned) {
   KvmVm vm(Irqchip::kSplit);
   vm.add_vcpu();

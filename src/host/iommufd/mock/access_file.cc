@@ -1,6 +1,7 @@
 #include "host/iommufd/mock/access_file.h"
 
 #include "host/iommufd/context.h"
+#include "schedule/fault_point.h"
 
 namespace teeio::mock {
 namespace {
@@ -18,6 +19,7 @@ Result<void> check_length(std::uint64_t length) {
 Result<object::Ref<AccessFile>> AccessFile::create(iommufd::Context& context,
                                                    iommufd::ObjectId ioas_id,
                                                    iommufd::Access::Pages pages) {
+  TEEIO_TRY(schedule::allocate("an access's file"));
   auto file = object::Ref<AccessFile>::adopt(new AccessFile(pages));
   TEEIO_ASSIGN(iommufd::Access * access, iommufd::Access::create(context, &*file, pages));
   if (auto attached = access->attach(ioas_id); !attached.has_value()) {
@@ -33,6 +35,7 @@ Result<std::uint32_t> AccessFile::pin(mm::UserMemory& memory, std::uint64_t iova
   TEEIO_TRY(check_length(length));
   if (pages_ != iommufd::Access::Pages::kPinned)
     return fail(Errno::kOpNotSupp, "the access was not made to pin pages");
+  TEEIO_TRY(schedule::allocate("the test's list of pages"));
   const schedule::Lock lock(lock_);
   TEEIO_ASSIGN(const auto places, access_->pin_pages(iova, length, write));
   const auto same = [&]() -> Result<void> {
@@ -64,6 +67,7 @@ Result<void> AccessFile::unpin(std::uint32_t number) {
 Result<void> AccessFile::read(mm::UserMemory& memory, std::uint64_t iova, std::uint64_t length,
                               std::uint64_t address) {
   TEEIO_TRY(check_length(length));
+  TEEIO_TRY(schedule::allocate("the test's bytes"));
   Bytes bytes(length);
   TEEIO_TRY(access_->read(iova, bytes));
   return memory.write(address, bytes);
@@ -72,6 +76,7 @@ Result<void> AccessFile::read(mm::UserMemory& memory, std::uint64_t iova, std::u
 Result<void> AccessFile::write(mm::UserMemory& memory, std::uint64_t iova, std::uint64_t length,
                                std::uint64_t address) {
   TEEIO_TRY(check_length(length));
+  TEEIO_TRY(schedule::allocate("the test's bytes"));
   Bytes bytes(length);
   TEEIO_TRY(memory.read(address, bytes));
   return access_->write(iova, bytes);

@@ -2,6 +2,8 @@
 
 #include <limits>
 
+#include "schedule/fault_point.h"
+
 namespace teeio::mock {
 namespace {
 
@@ -16,6 +18,7 @@ Bdf TestDevice::bdf() const { return Bdf::from_rid(static_cast<std::uint16_t>(nu
 std::uint32_t TestDevice::iommu_group() const { return kFirstGroup + number_; }
 
 Result<void> TestDevice::arrive(Iommu::FunctionKind kind) {
+  TEEIO_TRY(schedule::allocate("a mock function"));
   TEEIO_ASSIGN(number_, bench_.take_number());
   arrived_ = true;
   bench_.iommu_.declare(iommu_group(), kind);

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "object/fail_nth.h"
+#include "schedule/fault_point.h"
 #include "schedule/task.h"
 #include "unit/host/iommufd/machine.h"
 
@@ -38,6 +40,21 @@ class ObjectTableTest : public testing::Test {
   ObjectTable table{trace, 1};
   std::vector<ObjectId> gone;
 };
+
+TEST_F(ObjectTableTest, WhatFindsNoMemoryOrIdLetsGoOfWhatItUses) {
+  object::FailNth faults;
+  faults.slab().ignores_wait.store(false);
+  schedule::set_host_fault_plan(&faults);
+  const object::OriginScope caller({.pid = 1, .tid = 1, .call = {}});
+  Plain& used = make();
+  for (const std::uint32_t step : {1U, 2U}) {
+    faults.set(1, step);
+    const auto made = NewObject<Plain>::reserve(table, new Plain(gone, &used));
+    EXPECT_EQ(made.error().code, Errno::kNoMem);
+  }
+  schedule::set_host_fault_plan(nullptr);
+  EXPECT_TRUE(table.destroy(used.id()).has_value());
+}
 
 TEST_F(ObjectTableTest, IdsAreTheLowestFreeFromOne) {
   EXPECT_EQ(make().id(), 1U);

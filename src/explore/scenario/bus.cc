@@ -1,0 +1,355 @@
+// What happens on the bus while programs have a function: removal, SR-IOV, power states,
+// tokens. And page requests, whose queue may go.
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "abi/iommufd_test.h"
+#include "base/check.h"
+#include "explore/scenario/opponents.h"
+#include "explore/scenario/stage.h"
+#include "explore/scenario/themes.h"
+#include "explore/scenario/unexplored.h"
+#include "host/vfio/device.h"
+#include "host/vfio/vf_token.h"
+
+namespace teeio::explore {
+namespace {
+
+using machine::Config;
+
+std::string card_file(std::string_view name) { return std::string(kCard).append("/").append(name); }
+
+// --- Removal ---
+
+/// A program whose VM has the card's PF does `act` while it is removed.
+struct Busy {
+  std::string_view name, words;
+  void (*act)(Vmm& vmm);
+};
+
+void map_bar(Vmm& vmm) {
+  (void)vmm.mmap(vmm.vfio, std::uint64_t{2} << vfio::kRegionShift, kPageSize);
+}
+void read_bar(Vmm& vmm) { (void)works_as_shared(vmm); }
+void export_buffer(Vmm& vmm) { (void)vmm.export_bar(2, kPageSize); }
+void reset_pf(Vmm& vmm) { (void)vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0}); }
+void close_pf(Vmm& vmm) {
+  (void)vmm.associate(KVM_DEV_VFIO_FILE_DEL);  // which holds the file too
+  (void)vmm.close(vmm.vfio);
+}
+void exit_program(Vmm& vmm) { vmm.exit(); }
+void stay_in_d3(Vmm& vmm) {
+  constexpr std::uint16_t kInD3Hot = 3, kInD0 = 0;
+  const auto at = power_control(vmm);
+  if (!at) return;
+  (void)write_config(vmm, *at, kInD3Hot);
+  (void)write_config(vmm, *at, kInD0);
+}
+void open_vf(Vmm& vmm) {
+  const auto vf = vmm.open(kVf0);
+  if (vf) (void)vmm.close(*vf);
+}
+
+constexpr Busy kBusy[] = {
+    {"mmap", "mmap of a BAR", map_bar},
+    {"bar", "a read of a register", read_bar},
+    {"dma-buf", "the export of a dma-buf", export_buffer},
+    {"reset", "VFIO_DEVICE_RESET", reset_pf},
+    {"close", "the last close", close_pf},
+    {"exit", "the end of the process", exit_program},
+    {"d3", "a stay in D3hot", stay_in_d3},
+    {"vf", "the opening of a VF", open_vf},
+};
+
+void remove_card(Stage& stage) {
+  stage.machine().remove_function(stage.machine().config().cards.front().bdf);
+}
+
+void removal_against(const Config& design, const Busy& busy) {
+  Stage stage(design);
+  Vmm& vmm = stage.bound();
+  stage.play({{"root", [&] { remove_card(stage); }}, {busy.name, [&] { busy.act(vmm); }}});
+}
+
+void removal_against_open(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  stage.play({{"root", [&] { remove_card(stage); }}, {"vmm", [&] {
+                                                        if (vmm.open_device(kPf))
+                                                          (void)vmm.bind_iommufd();
+                                                      }}});
+}
+
+void removal_against_sriov(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  stage.play({{"root", [&] { remove_card(stage); }},
+              {"admin", [&] { (void)stage.root().echo("0\n", card_file("sriov_numvfs")); }}});
+}
+
+// --- SR-IOV ---
+
+void sriov_off_against_open(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  Result<void> bound;
+  Result<std::size_t> off;
+  stage.play({{"vmm",
+               [&] {
+                 bound = vmm.open_device(kVf0);
+                 if (bound) bound = vmm.bind_iommufd();
+               }},
+              {"root", [&] { off = stage.root().echo("0\n", card_file("sriov_numvfs")); }}});
+  TEEIO_CHECK(!(bound.has_value() && off.has_value()), "a program has a VF that is switched off");
+}
+
+// --- Tokens ---
+
+constexpr vfio::Uuid kFirst{std::byte{1}}, kSecond{std::byte{2}};
+
+Result<void> bind_with(Vmm& vmm, const vfio::Uuid& token) {
+  if (vmm.iommufd < 0) {
+    TEEIO_ASSIGN(vmm.iommufd, vmm.open("/dev/iommu"));
+  }
+  abi::vfio_device_bind_iommufd bind{};
+  bind.argsz = sizeof(bind);
+  bind.flags = VFIO_DEVICE_BIND_FLAG_TOKEN;
+  bind.iommufd = vmm.iommufd;
+  bind.token_uuid_ptr = vmm.store(token);
+  TEEIO_TRY(vmm.ioctl(vmm.vfio, VFIO_DEVICE_BIND_IOMMUFD, bind));
+  return {};
+}
+
+Result<void> set_token(Vmm& vmm, const vfio::Uuid& token) {
+  struct {
+    std::uint32_t argsz, flags;
+    vfio::Uuid token;
+  } arg{sizeof(arg), VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, token};
+  TEEIO_TRY(vmm.ioctl(vmm.vfio, VFIO_DEVICE_FEATURE, arg));
+  return {};
+}
+
+/// VFs that vfio-pci's own PF made, and that so need its token.
+void token_against_bind(const Config& design) {
+  constexpr std::string_view kEnable = "/sys/module/vfio_pci/parameters/enable_sriov";
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  TEEIO_CHECK(stage.root().echo("Y\n", kEnable) &&
+                  stage.root().echo("0\n", card_file("sriov_numvfs")) &&
+                  stage.root().echo("2\n", card_file("sriov_numvfs")),
+              "VFs cannot be made anew");
+  Vmm& owner = stage.vmm();
+  Vmm& user = stage.vmm();
+  Vmm& late = stage.vmm();
+  must(owner.open_device(kPf));
+  must(bind_with(owner, kFirst));
+  must(user.open_device(kVf0));
+  Result<void> bound, set;
+  stage.play({{"owner", [&] { set = set_token(owner, kSecond); }},
+              {"user", [&] { bound = bind_with(user, kFirst); }}});
+  const Unexplored after;
+  TEEIO_CHECK(set.has_value(), "the PF's token could not be changed");
+  TEEIO_CHECK(bound.has_value() || bound.error().code == Errno::kAcces,
+              "a VF was refused for another reason than its token");
+  must(late.open_device(kVf1));
+  TEEIO_CHECK(!bind_with(late, kFirst).has_value(), "the old token still opens a VF");
+  must(bind_with(late, kSecond));
+  for (Vmm* vmm : {&late, &user, &owner}) vmm->exit();
+  TEEIO_CHECK(
+      stage.root().echo("0\n", card_file("sriov_numvfs")) && stage.root().echo("N\n", kEnable),
+      "the VFs cannot be taken away");
+}
+
+// --- DMA ---
+
+constexpr std::uint64_t kRingIova = 0x10'0000, kDataIova = 0x20'0000;
+
+void write_register(Vmm& vmm, std::uint64_t at, std::uint32_t value) {
+  (void)vmm.pwrite(vmm.vfio, at, bytes_of(value));
+}
+
+Result<std::uint64_t> map_at(Vmm& vmm, std::uint64_t iova) {
+  abi::iommu_ioas_map map{};
+  map.size = sizeof(map);
+  map.flags = 7;  // fixed, readable and writeable
+  map.ioas_id = vmm.ioas_id;
+  map.user_va = vmm.memory().map(kPageSize);
+  map.length = kPageSize;
+  map.iova = iova;
+  TEEIO_TRY(vmm.ioctl(vmm.iommufd, IOMMU_IOAS_MAP, map));
+  return map.user_va;
+}
+
+/// One descriptor that fills memory: docs/devices/dma-engine.md.
+Result<std::uint64_t> ready_engine(Vmm& vmm) {
+  TEEIO_TRY(vmm.open_device(kPf));
+  TEEIO_TRY(vmm.bind_iommufd());
+  abi::iommu_ioas_alloc ioas{};
+  ioas.size = sizeof(ioas);
+  TEEIO_TRY(vmm.ioctl(vmm.iommufd, IOMMU_IOAS_ALLOC, ioas));
+  vmm.ioas_id = ioas.out_ioas_id;
+  abi::vfio_device_attach_iommufd_pt attach{};
+  attach.argsz = sizeof(attach);
+  attach.pt_id = vmm.ioas_id;
+  TEEIO_TRY(vmm.ioctl(vmm.vfio, VFIO_DEVICE_ATTACH_IOMMUFD_PT, attach));
+  TEEIO_ASSIGN(const std::uint64_t ring, map_at(vmm, kRingIova));
+  TEEIO_ASSIGN(const std::uint64_t data, map_at(vmm, kDataIova));
+  struct {
+    std::uint32_t flags, length;
+    std::uint64_t source, destination;
+    std::uint32_t status, reserved;
+  } const descriptor{2, 8, 0x1122'3344'5566'7788, kDataIova, 0, 0};
+  TEEIO_TRY(vmm.memory().write(ring, bytes_of(descriptor)));
+  TEEIO_TRY(write_config(vmm, kCommandRegister, kCommandMaster | kCommandMemory));
+  write_register(vmm, 0x10, static_cast<std::uint32_t>(kRingIova));
+  write_register(vmm, 0x14, 0);
+  write_register(vmm, 0x18, 2);
+  write_register(vmm, 0x08, 1);
+  return data;
+}
+
+void d3_against_dma(const Config& design) {
+  constexpr std::uint64_t kDoorbell = 0x24;
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  const auto data = ready_engine(vmm);
+  TEEIO_CHECK(data.has_value(), "the DMA engine cannot be set up");
+  stage.play({{"driver", [&] { write_register(vmm, kDoorbell, 1); }},
+              {"sleeper", [&] { stay_in_d3(vmm); }}});
+  const Unexplored after;
+  std::uint64_t filled = 0;
+  must(vmm.memory().read(*data, writable_bytes_of(filled)));
+  TEEIO_CHECK(filled == 0 || filled == 0x1122'3344'5566'7788, "a transfer was done by half");
+  TEEIO_CHECK(works_as_shared(vmm), "the function slept and does not work");
+}
+
+// --- Page requests ---
+
+class FaultBench {
+ public:
+  explicit FaultBench(Vmm& vmm) : vmm_(vmm) {
+    vmm_.iommufd = vmm_.open("/dev/iommu").value_or(-1);
+    abi::iommu_ioas_alloc ioas{};
+    ioas.size = sizeof(ioas);
+    TEEIO_CHECK(vmm_.ioctl(vmm_.iommufd, IOMMU_IOAS_ALLOC, ioas).has_value(), "no IOAS");
+    auto made = op(abi::IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, ioas.out_ioas_id);
+    TEEIO_CHECK(test(made).has_value(), "no mock function");
+    stdev_ = made.words[0];
+    device_ = made.words[2];
+    parent_ = hwpt(ioas.out_ioas_id, abi::IOMMU_HWPT_ALLOC_NEST_PARENT, {});
+    abi::iommu_fault_alloc queue{};
+    queue.size = sizeof(queue);
+    TEEIO_CHECK(vmm_.ioctl(vmm_.iommufd, IOMMU_FAULT_QUEUE_ALLOC, queue).has_value(), "no queue");
+    queue_id_ = queue.out_fault_id;
+    queue_ = static_cast<int>(queue.out_fault_fd);
+    nested_ = hwpt(parent_, 4, queue_id_);  // IOMMU_HWPT_FAULT_ID_VALID
+    TEEIO_CHECK(replace(nested_).has_value(), "the function takes no nested HWPT");
+  }
+  Result<std::int64_t> fault() {
+    auto cmd = op(abi::IOMMU_TEST_OP_TRIGGER_IOPF, 0);
+    cmd.trigger_iopf.dev_id = device_;
+    cmd.trigger_iopf.grpid = 5;
+    return test(cmd);
+  }
+  Result<std::int64_t> leave() { return replace(parent_); }
+  Result<void> close_queue() { return vmm_.close(queue_); }
+  void read_queue() {
+    abi::iommu_hwpt_pgfault fault{};
+    (void)vmm_.pread(queue_, 0, writable_bytes_of(fault));
+  }
+
+ private:
+  static abi::iommu_test_cmd op(std::uint32_t number, std::uint32_t id) {
+    abi::iommu_test_cmd cmd{};
+    cmd.size = sizeof(cmd);
+    cmd.op = number;
+    cmd.id = id;
+    return cmd;
+  }
+  Result<std::int64_t> test(abi::iommu_test_cmd& cmd) {
+    return vmm_.ioctl(vmm_.iommufd, IOMMU_TEST_CMD, cmd);
+  }
+  Result<std::int64_t> replace(std::uint32_t pt) {
+    auto cmd = op(abi::IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, stdev_);
+    cmd.words[0] = pt;
+    return test(cmd);
+  }
+  std::uint32_t hwpt(std::uint32_t pt, std::uint32_t flags, std::optional<std::uint32_t> queue) {
+    constexpr std::uint32_t kSelftest = 0xdead;  // IOMMU_HWPT_DATA_SELFTEST
+    const std::array<std::uint32_t, 2> data{0xbadbeef, 0};
+    abi::iommu_hwpt_alloc alloc{};
+    alloc.size = sizeof(alloc);
+    alloc.flags = flags;
+    alloc.dev_id = device_;
+    alloc.pt_id = pt;
+    if (queue) {
+      alloc.fault_id = *queue;
+      alloc.data_type = kSelftest;
+      alloc.data_len = sizeof(data);
+      alloc.data_uptr = vmm_.store(std::as_bytes(std::span(data)));
+    }
+    TEEIO_CHECK(vmm_.ioctl(vmm_.iommufd, IOMMU_HWPT_ALLOC, alloc).has_value(), "no HWPT");
+    return alloc.out_hwpt_id;
+  }
+
+  Vmm& vmm_;
+  std::uint32_t stdev_ = 0, device_ = 0, parent_ = 0, nested_ = 0, queue_id_ = 0;
+  int queue_ = -1;
+};
+
+Config with_mock(const Config& design) {
+  Config mock = design;
+  mock.iommufd_mock = true;
+  return mock;
+}
+
+void queue_close_against_fault(const Config& design) {
+  const Config mock = with_mock(design);
+  Stage stage(mock, Stage::Card::kAsAtBoot);
+  FaultBench bench(stage.vmm());
+  stage.play({{"fault", [&] { (void)bench.fault(); }},
+              {"closer", [&] { (void)bench.close_queue(); }},
+              {"detacher", [&] { (void)bench.leave(); }}});
+}
+
+void queue_read_against_fault(const Config& design) {
+  const Config mock = with_mock(design);
+  Stage stage(mock, Stage::Card::kAsAtBoot);
+  FaultBench bench(stage.vmm());
+  stage.play({{"fault", [&] { (void)bench.fault(); }},
+              {"reader", [&] { bench.read_queue(); }},
+              {"detacher", [&] { (void)bench.leave(); }}});
+}
+
+}  // namespace
+
+void add_bus_scenarios(std::vector<MachineScenario>& all) {
+  for (const Busy& busy : kBusy)
+    all.push_back({.name = "bus/removal-against-" + std::string(busy.name),
+                   .description = "a bound function's removal against " + std::string(busy.words),
+                   .body = [&busy](const Config& design) { removal_against(design, busy); }});
+  all.push_back({.name = "bus/removal-against-open",
+                 .description = "the function's removal against open and bind",
+                 .body = removal_against_open});
+  all.push_back({.name = "bus/removal-against-sriov",
+                 .description = "the PF's removal against `echo 0 > sriov_numvfs`",
+                 .body = removal_against_sriov});
+  all.push_back({.name = "bus/sriov-off-against-open",
+                 .description = "`echo 0 > sriov_numvfs` against open and bind of a VF",
+                 .body = sriov_off_against_open});
+  all.push_back({.name = "bus/token-against-bind",
+                 .description = "the PF's token is changed while a VF is bound with the old one",
+                 .body = token_against_bind});
+  all.push_back({.name = "bus/d3-against-dma",
+                 .description = "a stay in D3hot against a transfer of the DMA engine",
+                 .body = d3_against_dma});
+  all.push_back({.name = "fault-queue/close-against-fault",
+                 .description = "a fault queue's close, a page request, and the device's detach",
+                 .body = queue_close_against_fault});
+  all.push_back({.name = "fault-queue/read-against-fault",
+                 .description = "a fault queue is read while a request comes and goes",
+                 .body = queue_read_against_fault});
+}
+
+}  // namespace teeio::explore
