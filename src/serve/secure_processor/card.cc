@@ -1,6 +1,7 @@
 #include "serve/secure_processor/card.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace teeio::secure_processor {

@@ -7,8 +7,10 @@
 
 #include "device/bar_targets.h"
 #include "device/endpoint.h"
+#include "hw/pci_function.h"
 #include "hw/root_port.h"
 #include "object/trace.h"
+#include "schedule/atomic.h"
 #include "schedule/mutex.h"
 #include "serve/secure_processor/mailbox.h"
 #include "serve/secure_processor/processor.h"

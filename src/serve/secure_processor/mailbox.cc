@@ -1,10 +1,15 @@
 #include "serve/secure_processor/mailbox.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
+#include <string_view>
 #include <utility>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "firmware/sev/rmp.h"
+#include "firmware/sev/status.h"
+#include "hw/root_port.h"
 
 namespace teeio::secure_processor {
 namespace {

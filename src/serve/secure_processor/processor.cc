@@ -7,6 +7,7 @@
 #include "firmware/sev/io_guard.h"
 #include "firmware/sev/launch.h"
 #include "firmware/sev/tio.h"
+#include "hw/physical_memory.h"
 
 namespace teeio::secure_processor {
 namespace {

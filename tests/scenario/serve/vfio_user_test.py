@@ -207,9 +207,55 @@ def wrong_command_lines():
                             "--control and --vfio-user exclude each other"),
                            (["--vfio-user", "/tmp/a", "--transport", "mctp"], "must be doe"),
                            (["--vfio-user", "/tmp/a", "--function", "09:00.0"], "has it"),
-                           (["--vfio-user", "/nowhere/a"], "No such file")):
+                           (["--vfio-user", "/nowhere/a"], "No such file"),
+                           (["--secure-processor", "/tmp/a"],
+                            "--secure-processor needs --vfio-user"),
+                           (["--vfio-user", "/tmp/a", "--secure-processor", "/tmp/b"],
+                            'needs tsm = "sev"'),
+                           (["--chart"], "need --vfio-user"),
+                           (["--vfio-user", "/tmp/a", "--chart=x"], "there is no chart 'x'"),
+                           (["--vfio-user", "/tmp/a", "--trace", "/nowhere/t"], "/nowhere/t"),
+                           (["--vfio-user", "/tmp/a", "-w", "80"], "--width needs --chart")):
         done = subprocess.run([TEEIO, "serve", *words], capture_output=True, text=True, timeout=60)
         assert done.returncode != 0 and problem in done.stderr, (words, done.stderr)
+
+
+def the_secure_processor():
+    """Its registers, a command, and the chart of both when the server ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        card, processor, chart = (f"{folder}/{name}" for name in ("card", "processor", "c.txt"))
+        process = subprocess.Popen(
+            [TEEIO, "serve", "--machine", "amd-sev", "--vfio-user", card, "--secure-processor",
+             processor, "--chart", "--chart-file", chart], stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+        assert process.stdout.readline().startswith("0000:01:00.0 is a vfio-user device at")
+        assert process.stdout.readline() == \
+            f"the secure processor is a vfio-user device at {processor}\n"
+        client = Client(processor)
+        assert client.read(CONFIG, 0) == 0x0e101efe
+        client.write(CONFIG, 4, 0, 2)
+        assert client.read(0, 0) == 0xffffffff  # memory space is off
+        client.write(CONFIG, 4, 2, 2)
+        assert client.read(0, 0) == 0x50534554 and client.read(0, 0x10) == 4 << 20
+        client.write(2, 0, 0x11)  # SNP_INIT_EX with the RMP and SEV-TIO, in the first page
+        for offset, value in ((0x24, client.read(0, 8)), (0x28, client.read(0, 0xc)),
+                              (0x20, 0x85 << 16)):
+            client.write(0, offset, value)
+        assert client.read(0, 0x20) == 1 << 31  # done, SUCCESS
+        client.write(0, 0x20, 0x85 << 16)
+        assert client.read(0, 0x20) == 1 << 31 | 1  # INVALID_PLATFORM_STATE
+        client.write(0, 0x60, 3 << 16 | 0x100)
+        client.write(0, 0x64, 6)
+        client.close()
+        other = Client(card)
+        other.doe(1, bytes.fromhex("10840000"))
+        other.close()
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 0, said
+        for words in ("host TSM", "SNP_INIT_EX = SEV_RET_INVALID_PLATFORM_STATE",
+                      "connect = ENXIO"):
+            assert words in said and words in pathlib.Path(chart).read_text(), (words, said)
 
 
 def once():
@@ -223,6 +269,6 @@ def once():
 
 
 for test in (the_device_is_alive, dma_without_descriptors, clients_come_and_go, hostile_clients,
-             captures_and_knobs, wrong_command_lines, once):
+             captures_and_knobs, wrong_command_lines, the_secure_processor, once):
     test()
     print("ok", test.__name__, flush=True)

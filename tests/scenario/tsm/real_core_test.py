@@ -101,6 +101,24 @@ KILLED = [
     ("put reconnect tsm0 $d/tsm/connect", f"reconnect = {NOBODY}"),
     ("rmmod teeio_tsm; end $? rmmod", "rmmod = ok"),
 ]
+# The device loses LOCK_INTERFACE's answer: the session waits for it until it is made anew.
+LOST = [
+    ("insmod /teeio_tsm.ko; end $? insmod", "insmod = ok"),
+    ("put connect tsm0 $d/tsm/connect", "connect = ok"),
+    ("put guest create $c/guest", "guest = ok"),
+    ("put bind $f $c/bind", "bind = Input/output error"),
+    ("echo \"bound by '$(cat $d/tsm/bound)'\"", "bound by ''"),
+    ("put disconnect tsm0 $d/tsm/disconnect", "disconnect = ok"),
+    ("put reconnect tsm0 $d/tsm/connect", "reconnect = ok"),
+    ("put errored $f $c/bind", "errored = Input/output error"),
+    ("rmmod teeio_tsm; end $? rmmod", "rmmod = ok"),
+]
+FORGED = [
+    ("insmod /teeio_tsm.ko; end $? insmod", "insmod = ok"),
+    ("put connect tsm0 $d/tsm/connect", "connect = Input/output error"),
+    ("echo \"connected to '$(cat $d/tsm/connect)'\"", "connected to ''"),
+    ("rmmod teeio_tsm; end $? rmmod", "rmmod = ok"),
+]
 # After the function's removal: the kernel's order, and what the firmware and the device see of it.
 TEARDOWN = ["unbind", "TIO_TDI_UNBIND", "STOP_INTERFACE", "TDI stopped", "TIO_TDI_STATUS",
             "TIO_TDI_RECLAIM", "TDI context reclaimed", "disconnect", "TIO_DEV_DISCONNECT",
@@ -146,12 +164,12 @@ def make_initramfs(folder, steps):
 class Served:
     """The card and the secure processor at sockets; what happened, afterwards."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *options):
         self.sockets = [os.path.join(folder, name) for name in ("pf.sock", "processor.sock")]
         self.trace = os.path.join(folder, "trace.json")
         self.process = subprocess.Popen(
             [TEEIO, "serve", "--machine", "amd-sev", "--vfio-user", self.sockets[0], "--function",
-             CARD, "--secure-processor", self.sockets[1], "--chart", "--trace", self.trace],
+             CARD, "--secure-processor", self.sockets[1], "--chart", "--trace", self.trace, *options],
             stdout=subprocess.PIPE, stderr=open(os.path.join(folder, "served.log"), "w+"), text=True)
         for _ in self.sockets:
             assert self.process.stdout.readline().strip()
@@ -220,11 +238,26 @@ def and_a_server_that_is_killed(folder):
     check(console, KILLED)
 
 
+def and_devices_that_misbehave(folder):
+    for fault, steps in (("dropped@LOCK_INTERFACE", LOST), ("bad-signature@KEY_EXCHANGE", FORGED)):
+        below = os.path.join(folder, fault)
+        os.mkdir(below)
+        served = Served(below, "--fault", fault)
+        check(boot(below, served, steps), steps)
+        names = served.names()
+        lost = steps is LOST
+        assert ("TDI given up by force" in names) == lost, names
+        # In ERROR since its stream was disabled it takes no LOCK any more.
+        assert names.count("LOCK_INTERFACE") == (2 if lost else 0), names
+        assert names.count("CONFIG_LOCKED") == (1 if lost else 0), names
+
+
 def main():
     if why := why_not():
         print("skipped:", why)
         return 77
-    for each in (the_kernels_orders_are_judged, and_a_server_that_is_killed):
+    for each in (the_kernels_orders_are_judged, and_a_server_that_is_killed,
+                 and_devices_that_misbehave):
         with tempfile.TemporaryDirectory() as folder:
             each(folder)
         print("ok:", each.__name__)
