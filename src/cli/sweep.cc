@@ -210,13 +210,13 @@ void Sweep::set_limit() {
 }
 
 /// All that a verdict hangs on beside the command's words: the program's and the machine
-/// file's contents, and how a run is judged.
+/// file's contents, whose KVM it is, and how a run is judged.
 std::string Sweep::conditions() const {
   constexpr std::size_t kMost = std::size_t{64} << 20U;
   const std::string program = path_of(arguments_.trial.command.front());
-  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", TEEIO_VERSION, arguments_.machine,
+  return fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n", TEEIO_VERSION, arguments_.machine,
                      read_file(arguments_.machine, kMost).value_or(""), arguments_.rules,
-                     arguments_.trial.expect, arguments_.status,
+                     arguments_.trial.expect, arguments_.status, arguments_.trial.host_kvm,
                      read_file(program, kMost).value_or(""));
 }
 
@@ -334,10 +334,24 @@ void warm_up(machine::Machine& machine) {
   if (machine.connect_cards()) (void)machine.disconnect_cards();
 }
 
+/// Runs are copies of one machine, several at a time, and each must find what the first found:
+/// what a card keeps in a file they would share. "" if none does.
+std::string shared_storage(const machine::Config& config) {
+  for (const machine::CardConfig& card : config.cards)
+    for (const machine::NamespaceConfig& space : card.namespaces)
+      if (!space.file.empty())
+        return fmt::format(
+            "{}: card {}: all runs would write '{}': give the namespace \"mib\" without \"file\"",
+            config.name, card.bdf.str(), space.file);
+  return {};
+}
+
 int sweep_command(const SweepArguments& arguments) {
   hw::keep_ram_in_forks();
   const auto machine = load_machine(arguments.machine);
   if (machine == nullptr) return kUsageError;
+  if (const std::string why = shared_storage(machine->config()); !why.empty())
+    return cannot_sweep(why);
   if (arguments.trial.host_kvm) {
     if (const std::string why = host_kvm_problem(); !why.empty())
       return cannot_sweep("--host-kvm: " + why);

@@ -76,6 +76,7 @@ void TeeFunction::apply_write(std::uint16_t offset, unsigned size_bytes, std::ui
   if (physical_ != nullptr) vfs_before = physical_->programmed();
   Endpoint::apply_write(offset, size_bytes, value);
   refresh_enabled();
+  choose_traffic();
   msix_.registers_written();
   if (tdi_.view().locked()) {
     const LockedRegisters after = LockedRegisters::read(config_, place);
@@ -143,10 +144,15 @@ Result<void> TeeFunction::issue_write(hw::TBit t, Iova address, ByteView in) {
   return port_->dma_write(bdf_.rid(), t, address, in);
 }
 
-void TeeFunction::fire(std::uint16_t vector) {
-  if (!bus_master_enabled()) return;  // a message is a memory write
+void TeeFunction::choose_traffic() {
   const bool trusted = tdi_.view().state == TdiState::kRun && tdi_.view().msix_lock;
   msix_.set_traffic(trusted ? hw::TBit::kTrusted : hw::TBit::kShared);
+  msix_.allow(bus_master_enabled());
+}
+
+void TeeFunction::fire(std::uint16_t vector) {
+  if (!bus_master_enabled()) return;  // a message is a memory write
+  choose_traffic();
   msix_.fire(vector);
 }
 
@@ -167,10 +173,9 @@ void TeeFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
 void TeeFunction::bar_write(std::uint8_t bar, hw::TBit t, std::uint64_t offset, ByteView in) {
   const schedule::WriteLock lock(card_lock_);
   if (!answers(bar, t)) return;
-  if (bar == kRegisterBar)
-    register_write(offset, in);
-  else
-    msix_.bar_write(bar, offset, in);
+  if (bar == kRegisterBar) return register_write(offset, in);
+  choose_traffic();
+  msix_.bar_write(bar, offset, in);
 }
 
 }  // namespace teeio::device

@@ -88,6 +88,9 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   void bar_write(std::uint8_t bar, hw::TBit t, std::uint64_t offset, ByteView in) override;
 
   [[nodiscard]] bool answers(std::uint8_t bar, hw::TBit t) const;
+  /// Before anything that may send a message, also one that has waited behind a mask: it is as
+  /// trusted as the TDI is when it leaves.
+  void choose_traffic();
 
   /// The BARs as accesses with one T bit see them.
   struct Path {

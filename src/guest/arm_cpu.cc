@@ -235,6 +235,13 @@ void ArmCpu::on_code(std::uint64_t address) {
     uc_emu_stop(uc_);
     return;
   }
+  if (address % kInstructionBytes != 0) {
+    // A PC alignment fault, which the engine does not make; the bytes may lie in two pages.
+    trap_ = {.kind = ArmTrap::Kind::kUndefined};
+    stop_ = Stop::kTrap;
+    uc_emu_stop(uc_);
+    return;
+  }
   if (page_of(address) != code_page_) {
     const auto page = pages_.find(page_of(address));
     if (page == pages_.end() || page->second.host == nullptr) return;

@@ -125,7 +125,7 @@ void Msix::fire(std::uint16_t vector) {
 }
 
 void Msix::send_unmasked() {
-  if (!enabled()) return;
+  if (!enabled() || !allowed_) return;
   const auto vectors = static_cast<std::uint16_t>(table_.size());  // at most 2048 (MSI-X)
   for (std::uint16_t vector = 0; vector < vectors; ++vector) {
     if (!pending_[vector] || masked(vector)) continue;

@@ -41,6 +41,9 @@ class Msix {
   /// table was locked (TDISP 11.2.2), else T=0.
   void attach(DmaPort& port, std::uint16_t rid);
   void set_traffic(TBit t) { t_ = t; }
+  /// Whether memory requests may be sent at all (Bus Master Enable, D0). While not, what is
+  /// pending stays so.
+  void allow(bool sending) { allowed_ = sending; }
 
   /// An access to BAR `bar` at `offset`: true when it touched table or PBA, which
   /// then have done their part of it. Bytes of neither are left alone.
@@ -79,6 +82,7 @@ class Msix {
   DmaPort* port_ = nullptr;
   std::uint16_t rid_ = 0;
   TBit t_ = TBit::kShared;
+  bool allowed_ = true;
   std::vector<Entry> table_;
   std::vector<bool> pending_;
 };

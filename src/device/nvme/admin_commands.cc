@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "device/nvme/identify.h"
+#include "device/nvme/io_commands.h"
 #include "device/nvme/log_pages.h"
 
 namespace teeio::nvme {
@@ -27,9 +28,10 @@ struct QueueRequest {
   [[nodiscard]] bool size_is_sane() const { return entries >= 2 && entries <= kMaxEntries; }
 };
 
-/// What Create I/O Completion Queue and Create I/O Submission Queue check alike.
-Outcome<void> check_place(const Command& command, const QueueRequest& wanted) {
-  if (!wanted.size_is_sane()) return refuse(Status::kInvalidQueueSize);
+/// What Create I/O Completion Queue and Create I/O Submission Queue check alike. `sized`: CC has
+/// the size of such entries.
+Outcome<void> check_place(const Command& command, const QueueRequest& wanted, bool sized) {
+  if (!sized || !wanted.size_is_sane()) return refuse(Status::kInvalidQueueSize);
   if ((command.cdw11 & kContiguous) == 0) return refuse(Status::kInvalidField);  // CAP.CQR
   if (command.prp1 % kPage != 0) return refuse(Status::kPrpOffsetInvalid);
   return {};
@@ -39,7 +41,8 @@ Outcome<void> check_place(const Command& command, const QueueRequest& wanted) {
 Result0 create_cq(State& state, const Command& command) {
   const QueueRequest wanted(command);
   if (!wanted.id_exists() || state.queues.cq.at(wanted.id)) return refuse(Status::kInvalidQueueId);
-  if (const auto sane = check_place(command, wanted); !sane) return refuse(sane.error());
+  const bool sized = state.entry_sizes.cq == kCqEntryShift;
+  if (const auto sane = check_place(command, wanted, sized); !sane) return refuse(sane.error());
   const std::uint32_t vector = command.cdw11 >> 16U;
   if (vector >= kDoeVector) return refuse(Status::kInvalidVector);
   state.queues.cq.at(wanted.id) =
@@ -57,7 +60,8 @@ Result0 create_sq(State& state, const Command& command) {
   if (cq == 0 || cq > kIoQueues) return refuse(Status::kInvalidQueueId);
   if (!state.queues.cq.at(cq)) return refuse(Status::kCqInvalid);
   if (!wanted.id_exists() || state.queues.sq.at(wanted.id)) return refuse(Status::kInvalidQueueId);
-  if (const auto sane = check_place(command, wanted); !sane) return refuse(sane.error());
+  const bool sized = state.entry_sizes.sq == kSqEntryShift;
+  if (const auto sane = check_place(command, wanted, sized); !sane) return refuse(sane.error());
   state.queues.sq.at(wanted.id) = SubmissionQueue{
       .base = command.prp1, .entries = wanted.entries, .cq = static_cast<std::uint16_t>(cq)};
   return 0U;
@@ -118,12 +122,30 @@ Result0 event_request(State& state, const Command& command) {
   return std::nullopt;
 }
 
-Result0 features(State& state, const Command& command, bool set) {
-  const Features::Situation situation{state.queues.any_io(),
-                                      static_cast<std::uint32_t>(state.spaces.size())};
-  const auto done =
-      set ? state.features.set(command, situation) : state.features.get(command, situation);
+Features::Situation situation_of(const State& state) {
+  return {state.queues.any_io(), static_cast<std::uint32_t>(state.spaces.size())};
+}
+
+Result0 get_features(State& state, const Command& command) {
+  const auto found = state.features.get(command, situation_of(state));
+  if (!found) return refuse(found.error());
+  return *found;
+}
+
+/// 5.21. Both as QEMU's hw/nvme/ctrl.c, nvme_set_feature(), has them: without a cache no driver
+/// flushes, so what was in it is written now; and a threshold that is passed already is told.
+Result0 set_features(State& state, const Command& command) {
+  constexpr std::uint32_t kTemperatureThreshold = 4;
+  constexpr std::uint8_t kTemperatureWarning = 1U << 1U;
+  const bool had_cache = state.features.write_cache();
+  const auto done = state.features.set(command, situation_of(state));
   if (!done) return refuse(done.error());
+  if (had_cache && !state.features.write_cache())
+    if (const Status flushed = flush_all(state); flushed != Status::kSuccess)
+      return refuse(flushed);
+  if ((command.cdw10 & 0xffU) == kTemperatureThreshold && state.features.temperature_warning() &&
+      (state.features.told_warnings() & kTemperatureWarning) != 0)
+    state.events.raise({Event::Type::kHealth, Event::kTemperature, 2});
   return *done;
 }
 
@@ -148,9 +170,9 @@ Result0 run_admin(State& state, const Command& command) {
     case AdminOpcode::kAbort:
       return abort(state, command);
     case AdminOpcode::kSetFeatures:
-      return features(state, command, true);
+      return set_features(state, command);
     case AdminOpcode::kGetFeatures:
-      return features(state, command, false);
+      return get_features(state, command);
     case AdminOpcode::kAsyncEvent:
       return event_request(state, command);
   }

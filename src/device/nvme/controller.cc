@@ -47,12 +47,14 @@ std::uint64_t high_of(std::uint64_t old, std::uint32_t value) {
   return (old & 0xffff'ffff) | std::uint64_t{value} << 32U;
 }
 
+EntrySizes entry_sizes(std::uint32_t value) { return {value >> 16U & 0xfU, value >> 20U & 0xfU}; }
+
 /// Command set, page size, arbitration and entry sizes of CC are ones that CAP and Identify
-/// offer; entry sizes of 0 are a driver's that makes no I/O queue. 3.1.5.
+/// offer; entry sizes of 0 are a driver's that makes no I/O queue yet. 3.1.5.
 bool is_sane_configuration(std::uint32_t value) {
-  const std::uint32_t sq_size = value >> 16U & 0xfU;
-  const std::uint32_t cq_size = value >> 20U & 0xfU;
-  return (value & 0x3ff0U) == 0 && (sq_size == 0 || sq_size == 6) && (cq_size == 0 || cq_size == 4);
+  const auto [sq, cq] = entry_sizes(value);
+  return (value & 0x3ff0U) == 0 && (sq == 0 || sq == kSqEntryShift) &&
+         (cq == 0 || cq == kCqEntryShift);
 }
 
 }  // namespace
@@ -116,6 +118,7 @@ void Controller::configure(std::uint32_t value) {
   const std::uint32_t before = std::exchange(configuration_, value & kWritable);
   const bool was_on = (before & kEnable) != 0;
   const bool on = (value & kEnable) != 0;
+  state_.entry_sizes = entry_sizes(configuration_);
   if (was_on && !on) disable();
   if (!was_on && on) enable();
   if ((value & kShutdownMask) != 0 && (before & kShutdownMask) == 0) shut_down();
@@ -148,6 +151,7 @@ void Controller::shut_down() {
 void Controller::reset() {
   disable();
   configuration_ = admin_sizes_ = 0;
+  state_.entry_sizes = {};
   admin_sq_ = admin_cq_ = 0;
   state_.errors = {};
 }

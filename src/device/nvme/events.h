@@ -21,6 +21,7 @@ struct Event {
   static constexpr std::uint8_t kInvalidDoorbell = 0;       ///< of kError: no such queue
   static constexpr std::uint8_t kInvalidDoorbellValue = 1;  ///< of kError
   static constexpr std::uint8_t kReliability = 0;           ///< of kHealth
+  static constexpr std::uint8_t kTemperature = 1;           ///< of kHealth: out of a threshold
 };
 
 /// Asynchronous Event Requests that wait, and events that wait for one. An event's type is

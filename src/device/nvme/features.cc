@@ -30,9 +30,13 @@ bool is_namespace(std::uint32_t nsid, const Features::Situation& situation) {
 
 }  // namespace
 
-/// TMPSEL 19:16: the composite temperature alone; THSEL 21:20.
-std::uint16_t* Features::threshold(std::uint32_t word) {
-  if ((word >> 16U & 0xfU) != 0 || (word >> 20U & 3U) > 1) return nullptr;
+/// TMPSEL 19:16: the composite temperature alone, to Set Features as "all sensors" too;
+/// THSEL 21:20.
+std::uint16_t* Features::threshold(std::uint32_t word, bool setting) {
+  constexpr std::uint32_t kAllSensors = 0xf;
+  const std::uint32_t sensor = word >> 16U & 0xfU;
+  const bool known = sensor == 0 || (setting && sensor == kAllSensors);
+  if (!known || (word >> 20U & 3U) > 1) return nullptr;
   return (word >> 20U & 3U) == 0 ? &over_ : &under_;
 }
 
@@ -44,7 +48,8 @@ Outcome<std::uint32_t> Features::get(const Command& command, const Situation& si
     case kPowerManagement:
       return 0U;
     case kTemperature: {
-      const std::uint16_t* const found = const_cast<Features*>(this)->threshold(command.cdw11);
+      const std::uint16_t* const found =
+          const_cast<Features*>(this)->threshold(command.cdw11, false);
       if (found == nullptr) return invalid();
       return *found;
     }
@@ -94,7 +99,7 @@ Outcome<std::uint32_t> Features::set(const Command& command, const Situation& si
       if ((value & 0x1fU) != 0) return invalid();  // one power state
       return 0U;
     case kTemperature: {
-      std::uint16_t* const found = threshold(value);
+      std::uint16_t* const found = threshold(value, true);
       if (found == nullptr) return invalid();
       *found = static_cast<std::uint16_t>(value);
       return 0U;

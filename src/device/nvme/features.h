@@ -26,11 +26,12 @@ class Features {
   [[nodiscard]] bool write_cache() const { return write_cache_; }
   /// Critical warnings of the health log that are told as events.
   [[nodiscard]] std::uint8_t told_warnings() const { return told_warnings_; }
-  [[nodiscard]] bool is_too_hot(std::uint16_t kelvin) const { return kelvin >= over_; }
-  [[nodiscard]] bool is_too_cold(std::uint16_t kelvin) const { return kelvin <= under_; }
+  /// The composite temperature is out of the thresholds.
+  [[nodiscard]] bool temperature_warning() const { return kKelvin >= over_ || kKelvin <= under_; }
+  static constexpr std::uint16_t kKelvin = 300;  ///< this model's composite temperature
 
  private:
-  std::uint16_t* threshold(std::uint32_t word);
+  std::uint16_t* threshold(std::uint32_t word, bool setting);
 
   std::uint32_t arbitration_ = 7;  // no limit of a burst
   std::uint16_t over_ = 343;

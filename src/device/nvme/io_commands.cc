@@ -47,13 +47,6 @@ Status settle(State& state, NameSpace& space, const Command& command) {
   return through ? flush(state, space) : Status::kSuccess;
 }
 
-Status flush_all(State& state) {
-  Status status = Status::kSuccess;
-  for (NameSpace& space : state.spaces)
-    if (const Status now = flush(state, space); now != Status::kSuccess) status = now;
-  return status;
-}
-
 Status read(State& state, NameSpace& space, const Command& command) {
   const Range range = range_of(command);
   if (range.bytes() > kMaxTransfer) return Status::kInvalidField;
@@ -116,6 +109,13 @@ Status manage_dataset(State& state, NameSpace& space, const Command& command) {
 }
 
 }  // namespace
+
+Status flush_all(State& state) {
+  Status status = Status::kSuccess;
+  for (NameSpace& space : state.spaces)
+    if (const Status now = flush(state, space); now != Status::kSuccess) status = now;
+  return status;
+}
 
 Status run_io(State& state, const Command& command) {
   const auto opcode = IoOpcode{command.opcode};

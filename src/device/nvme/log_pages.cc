@@ -8,15 +8,13 @@ namespace teeio::nvme {
 namespace {
 
 constexpr std::size_t kLogBytes = 512;
-constexpr std::uint16_t kKelvin = 300;  // this model's composite temperature
-constexpr std::uint64_t kUnit = 1000;   // blocks of 512 bytes
+constexpr std::uint64_t kUnit = 1000;  // blocks of 512 bytes
 
 Writer& le128(Writer& out, std::uint64_t value) { return out.le(value).zeros(8); }
 
 std::uint8_t warnings(const State& state) {
-  const auto& features = state.features;
   const bool read_only = std::ranges::any_of(state.spaces, &NameSpace::failed);
-  const bool temperature = features.is_too_hot(kKelvin) || features.is_too_cold(kKelvin);
+  const bool temperature = state.features.temperature_warning();
   return static_cast<std::uint8_t>((temperature ? 1U << 1U : 0U) |
                                    (read_only ? 1U << 2U | 1U << 3U : 0U));
 }
@@ -25,7 +23,11 @@ std::uint8_t warnings(const State& state) {
 Bytes health(const State& state) {
   const Counters& counters = state.counters;
   Writer out;
-  out.le(warnings(state)).le(kKelvin).le(std::uint8_t{100}).le(std::uint8_t{10}).zeros(27);
+  out.le(warnings(state))
+      .le(Features::kKelvin)
+      .le(std::uint8_t{100})
+      .le(std::uint8_t{10})
+      .zeros(27);
   for (const std::uint64_t value :
        {(counters.blocks_read + kUnit - 1) / kUnit, (counters.blocks_written + kUnit - 1) / kUnit,
         counters.reads, counters.writes, std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{0},

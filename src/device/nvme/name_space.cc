@@ -34,18 +34,23 @@ Result<NameSpace> NameSpace::open(const std::string& path, std::uint64_t bytes) 
   if (has < bytes) return fail(Errno::kNoSpc, "the file is smaller than the namespace");
   const std::uint64_t whole = (bytes == 0 ? has : bytes) / kBlock * kBlock;
   if (whole == 0) return fail(Errno::kInval, "the file has not a single block of 512 bytes");
-  return NameSpace(std::move(file), whole, true);
+  return NameSpace(std::move(file), Memory(nullptr, Unmap{}), whole);
 }
 
 Result<NameSpace> NameSpace::in_memory(std::uint64_t bytes) {
-  Fd memory(::memfd_create("teeio-nvme", MFD_CLOEXEC));
-  if (!memory.ok()) return fail(last_errno(), "there is no descriptor for a namespace's memory");
-  if (::ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0)
-    return fail(last_errno(), "there is no room for a namespace's memory");
-  return NameSpace(std::move(memory), bytes, false);
+  void* const memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return fail(last_errno(), "there is no room for a namespace's memory");
+  return NameSpace(Fd(), Memory(static_cast<std::byte*>(memory), Unmap{bytes}), bytes);
 }
 
+void NameSpace::Unmap::operator()(std::byte* memory) const { (void)::munmap(memory, bytes); }
+
 Result<void> NameSpace::read(std::uint64_t offset, std::span<std::byte> out) {
+  if (!is_file()) {
+    std::ranges::copy(at(offset, out.size()), out.begin());
+    return {};
+  }
   while (!out.empty()) {
     const ssize_t got = ::pread(file_.get(), out.data(), out.size(), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
@@ -58,6 +63,10 @@ Result<void> NameSpace::read(std::uint64_t offset, std::span<std::byte> out) {
 }
 
 Result<void> NameSpace::write(std::uint64_t offset, ByteView in) {
+  if (!is_file()) {
+    std::ranges::copy(in, at(offset, in.size()).begin());
+    return {};
+  }
   if (failed_) return fail(Errno::kIo, "the namespace failed to reach its disk");
   while (!in.empty()) {
     const ssize_t put = ::pwrite(file_.get(), in.data(), in.size(), static_cast<off_t>(offset));
@@ -70,6 +79,20 @@ Result<void> NameSpace::write(std::uint64_t offset, ByteView in) {
 }
 
 Result<void> NameSpace::zero(std::uint64_t offset, std::uint64_t bytes) {
+  if (is_file()) return zero_file(offset, bytes);
+  // Whole pages are given back, and are zero when they are touched again.
+  const std::uint64_t end = offset + bytes;
+  const std::uint64_t first = std::min((offset + (kPage - 1)) / kPage * kPage, end);
+  const std::uint64_t last = std::max(end / kPage * kPage, first);
+  const auto pages = at(first, last - first);
+  if (!pages.empty() && ::madvise(pages.data(), pages.size(), MADV_DONTNEED) != 0)
+    std::ranges::fill(pages, std::byte{0});
+  std::ranges::fill(at(offset, first - offset), std::byte{0});
+  std::ranges::fill(at(last, end - last), std::byte{0});
+  return {};
+}
+
+Result<void> NameSpace::zero_file(std::uint64_t offset, std::uint64_t bytes) {
   if (failed_) return fail(Errno::kIo, "the namespace failed to reach its disk");
   if (::fallocate(file_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                   static_cast<off_t>(offset), static_cast<off_t>(bytes)) == 0)
@@ -86,7 +109,7 @@ Result<void> NameSpace::zero(std::uint64_t offset, std::uint64_t bytes) {
 
 Result<void> NameSpace::flush() {
   if (failed_) return fail(Errno::kIo, "the namespace failed to reach its disk");
-  if (!is_file_ || ::fdatasync(file_.get()) == 0) return {};
+  if (!is_file() || ::fdatasync(file_.get()) == 0) return {};
   failed_ = true;
   return fail(last_errno(), "the namespace's file did not reach its disk");
 }

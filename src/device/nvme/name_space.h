@@ -1,8 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/fd.h"
@@ -24,11 +27,12 @@ class NameSpace {
   /// Errors: open()'s; EINVAL: no regular file, or less than a block; EBUSY: another process
   /// (or another namespace) has it; ENOSPC: it has fewer than `bytes`.
   static Result<NameSpace> open(const std::string& path, std::uint64_t bytes);
-  /// Zeroed memory, taken as it is written. Errors: ENOMEM, EMFILE.
+  /// Zeroed memory, taken as it is written. A fork of this process has a copy of its own, as
+  /// of the machine's RAM: what one run of a sweep writes no other reads. Errors: ENOMEM.
   static Result<NameSpace> in_memory(std::uint64_t bytes);
 
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
-  [[nodiscard]] bool is_file() const { return is_file_; }
+  [[nodiscard]] bool is_file() const { return file_.ok(); }
   /// It cannot be written any more.
   [[nodiscard]] bool failed() const { return failed_; }
 
@@ -40,12 +44,23 @@ class NameSpace {
   Result<void> flush();
 
  private:
-  NameSpace(Fd file, std::uint64_t bytes, bool is_file)
-      : file_(std::move(file)), bytes_(bytes), is_file_(is_file) {}
+  struct Unmap {
+    std::uint64_t bytes = 0;
+    void operator()(std::byte* memory) const;
+  };
+  using Memory = std::unique_ptr<std::byte, Unmap>;
 
-  Fd file_;  ///< a memfd for memory
+  NameSpace(Fd file, Memory memory, std::uint64_t bytes)
+      : file_(std::move(file)), memory_(std::move(memory)), bytes_(bytes) {}
+  /// That of memory.
+  [[nodiscard]] std::span<std::byte> at(std::uint64_t offset, std::uint64_t bytes) {
+    return std::span(memory_.get(), bytes_).subspan(offset, bytes);
+  }
+  Result<void> zero_file(std::uint64_t offset, std::uint64_t bytes);
+
+  Fd file_;        ///< not ok() for memory
+  Memory memory_;  ///< null for a file
   std::uint64_t bytes_;
-  bool is_file_;
   bool failed_ = false;
 };
 

@@ -30,6 +30,12 @@ struct Counters {
   std::uint64_t media_errors = 0;
 };
 
+/// CC.IOSQES and CC.IOCQES: powers of two, 0 while a driver has not set them.
+struct EntrySizes {
+  std::uint32_t sq = 0;
+  std::uint32_t cq = 0;
+};
+
 /// What a controller's parts share. Locking: the card's lock.
 struct State {
   State(HostAccess& h, const ControllerIdentity& i, std::vector<NameSpace> n)
@@ -38,6 +44,7 @@ struct State {
   HostAccess& host;
   const ControllerIdentity identity;
   std::vector<NameSpace> spaces;  ///< nsid - 1
+  EntrySizes entry_sizes;
   Queues queues;
   Features features;
   Events events;

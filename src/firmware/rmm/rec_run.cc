@@ -131,12 +131,13 @@ void Rmm::rec_exit(Hpa at, Hpa run, const hw::CpuExit& why) {
 /// handle_realm_rsi(). The call's results go to x0 and the registers behind it.
 bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
   auto& x = registers.x;
-  const std::uint64_t number = x[0] & 0xffff'ffffU;
-  constexpr std::uint64_t kSveHint = 1U << 16U;
+  constexpr std::uint64_t kSveHint = 1U << 16U;  // of SMCCC: no part of the number
+  constexpr std::uint64_t kGetInfo = kFirstCall + 0x0d;
+  const std::uint64_t number = x[0] & 0xffff'ffffU & ~kSveHint;
   std::uint64_t results = 1;  // registers that the call sets
   RsiResult result;
   RecExit leaves = RecExit::kRealm;
-  switch ((number & ~kSveHint) - kFirstCall) {
+  switch (number - kFirstCall) {
     case 0x00:
       result = rsi_version(at, x[1]);
       results = 3;
@@ -197,7 +198,7 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
     if (results > 1) x[1] = result.x1;
     if (results > 2) x[2] = result.x2;
     return true;
-  } else if (leaves == RecExit::kVdevRequest && number - kFirstCall == 0x0d) {
+  } else if (number == kGetInfo) {
     rec.info_at = Gpa{x[2]};
   }
   rec.running = false;

@@ -49,6 +49,7 @@ constexpr Check kGetInfoChecks[] = {
     {"aligned", Code::kInput, "the address is not aligned to 512 bytes"},
     {"protected", Code::kInput, "the address is not protected"},
     {"complete", Code::kInput, "the host names no VDEV"},
+    {"memory", Code::kInput, "the page is not the realm's RAM"},
     {"gone", Code::kInput, "the VDEV is gone, another realm's or another id"}};
 constexpr Check kValidateMappingChecks[] = {
     kRsiNoDevices,

@@ -107,10 +107,13 @@ VdevInfo Rmm::rsi_info(Hpa at) {
 RecExit Rmm::complete_request(Rec& rec) {
   const bool named = rec.pending == Rec::Pending::kVdevComplete;
   // finish_rsi_vdev_get_info() looks for the record's page first, and lets the host bring it.
-  if (named && rec.info_at && !realm_ram(rec.rd, *rec.info_at)) {
+  std::expected<Place, NoPlace> page;
+  if (named && rec.info_at) page = place_of(realms_.at(raw(rec.rd)), page_of(*rec.info_at));
+  if (!page && page.error() == NoPlace::kUnmapped) {
     rec.abort_at = page_of(*rec.info_at);
     return RecExit::kSync;
   }
+  const bool reached = page && !page->device;
   using Finish = RsiResult (Rmm::*)(RsiCall&, Rec&);
   struct {
     const Row* row;
@@ -132,7 +135,10 @@ RecExit Rmm::complete_request(Rec& rec) {
   }
   RsiCall call(*this, *how.row);
   rec.pending = Rec::Pending::kNone;
-  rec.result = named ? (this->*how.finish)(call, rec) : call.refuse("complete");
+  if (!named)
+    rec.result = call.refuse("complete");
+  else
+    rec.result = reached ? (this->*how.finish)(call, rec) : call.refuse("memory");
   if (const auto at = std::exchange(rec.info_at, std::nullopt);
       at && rec.result.code == RsiCode::kSuccess)
     (void)write_realm(rec.rd, *at, rec.info.encode());

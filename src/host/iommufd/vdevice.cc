@@ -11,7 +11,7 @@ Vdevice::Vdevice(Context& context, Viommu& viommu, Idevice& idevice, std::uint64
     : Object(kType),
       context_(context),
       viommu_(viommu),
-      device_(idevice.device()),
+      bdf_(idevice.bdf()),
       group_(object::Ref<Group>::share(idevice.group())),
       idevice_(&idevice),
       virt_id_(virt_id) {

@@ -49,7 +49,7 @@ class Vdevice final : public Object {
   /// PciTsm::guest_request() and bind().
   Result<tsm::GuestResponse> tsm_request(const tsm::GuestRequest& request, std::uint64_t& code);
 
-  [[nodiscard]] Bdf bdf() const { return device_.bdf(); }
+  [[nodiscard]] Bdf bdf() const { return bdf_; }
   /// The device's side; null only with VdeviceLifetime::kIndependent.
   [[nodiscard]] Idevice* idevice() const { return idevice_; }
   [[nodiscard]] Viommu& viommu() const { return viommu_; }
@@ -70,7 +70,7 @@ class Vdevice final : public Object {
 
   Context& context_;
   Viommu& viommu_;
-  DeviceHandle& device_;
+  const Bdf bdf_;  ///< of a device that may be gone: VdeviceLifetime::kIndependent
   const object::Ref<Group> group_;
   Idevice* idevice_;
   const std::uint64_t virt_id_;

@@ -74,6 +74,8 @@ void Veventq::put_back(ByteView records) {
     events.push_back(std::move(event));
   }
   for (Event& event : std::views::reverse(events)) {
+    // That events were lost stands at the queue's end alone.
+    if (event.data.empty() && !deliver_.empty()) continue;
     if (!event.data.empty()) ++events_;
     deliver_.push_front(std::move(event));
   }

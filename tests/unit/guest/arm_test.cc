@@ -115,6 +115,13 @@ TEST(GuestArm, ExceptionsEndInAShutdown) {
   EXPECT_EQ(ArmMachine({0xd400'0002}).cpu->run().reason, ArmReason::kShutdown);  // hvc
 }
 
+TEST(GuestArm, InstructionsAreAligned) {
+  // br x0, to a smc between two words
+  ArmMachine m({0xd61f'0000, 0x0003'0000, 0x0000'd400});
+  m.start([](auto& r) { r.x[0] = kCode + 6; });
+  EXPECT_EQ(m.cpu->run().reason, ArmReason::kShutdown);
+}
+
 TEST(GuestArm, TheMmuStaysOff) {
   ArmMachine m({0xd518'1000});  // msr sctlr_el1, x0
   m.start([](auto& r) { r.x[0] = 1; });

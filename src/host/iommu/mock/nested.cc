@@ -92,7 +92,11 @@ Result<void> VirtualIommu::drop_caches(std::uint32_t flags, std::uint32_t virt_i
   const schedule::Lock lock(iommu_.mutex_);
   const auto at = vdevices_.find(virt_id);
   if (at == vdevices_.end()) return fail(Errno::kInval, "no vDEVICE has this virtual id");
-  auto& entries = iommu_.at(at->second).cache;
+  // A vDEVICE that outlives its function: VdeviceLifetime::kIndependent.
+  const auto function = iommu_.functions_.find(at->second);
+  if (function == iommu_.functions_.end())
+    return fail(Errno::kInval, "the vDEVICE's function is gone");
+  auto& entries = function->second.cache;
   if ((flags & kInvalidateAll) != 0)
     entries.fill(0);
   else

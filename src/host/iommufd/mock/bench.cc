@@ -1,5 +1,8 @@
 #include "host/iommufd/mock/bench.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "host/iommu/mock/nested.h"
 #include "host/iommufd/fault_queue.h"
 #include "host/iommufd/hwpt.h"
@@ -13,6 +16,9 @@ constexpr std::uint32_t kNoDirty = 1;      // MOCK_FLAGS_DEVICE_NO_DIRTY
 constexpr std::uint32_t kHasPasid = 4;     // MOCK_FLAGS_DEVICE_PASID
 constexpr std::uint32_t kNeedsPin = 1;     // MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES
 constexpr std::uint32_t kNumbers = 65536;  // functions of one PCI domain
+
+/// Of the program's memory that is looked at once.
+constexpr std::uint64_t kPiece = 4096 * kPageSize;
 
 std::unexpected<Error> is_not_so() {
   return fail(Errno::kInval, "the test expects something else");
@@ -158,12 +164,16 @@ Result<void> Bench::check_map(iommufd::Context& context, mm::UserMemory& memory,
   const std::uint64_t page = domain->page_sizes() & (~domain->page_sizes() + 1);
   if (iova % page != 0 || length % page != 0 || address % page != 0 || address + length < address)
     return fail(Errno::kInval, "the range is not aligned to the HWPT's pages");
-  if (length == 0) return {};
-  TEEIO_ASSIGN(const auto pages, memory.pages(address, length));
+  std::vector<mm::PageId> pages;
+  std::uint64_t begin = address;  // of `pages`
   for (std::uint64_t at = 0; at < length; at += page) {
+    if (address + at - begin >= pages.size() * kPageSize) {
+      begin = mm::page_base(address + at);
+      TEEIO_ASSIGN(pages, memory.pages(begin, std::min(kPiece, address + length - begin)));
+    }
     const auto place = hwpt->ioas().iopt.place(iova + at);
     const auto hpa = domain->translate(Iova{iova + at});
-    const mm::PageId& expected = pages.at((address % kPageSize + at) / kPageSize);
+    const mm::PageId& expected = pages.at((address + at - begin) / kPageSize);
     if (!place || !hpa || *hpa != place->address || place->page != expected ||
         raw(*hpa) % kPageSize != (address + at) % kPageSize)
       return is_not_so();
@@ -175,10 +185,12 @@ Result<void> Bench::check_refs(mm::UserMemory& memory, std::uint64_t address, st
                                std::uint32_t refs) {
   if (!is_page_aligned(address) || !is_page_aligned(length) || address + length < address)
     return fail(Errno::kInval, "the range is not page aligned");
-  TEEIO_ASSIGN(const auto pages, memory.pages(address, length));
-  for (const mm::PageId& page : pages)
-    if (pins_.count(page) != refs)
-      return fail(Errno::kIo, "a page is pinned more or less often than the test expects");
+  for (std::uint64_t at = 0; at < length; at += kPiece) {
+    TEEIO_ASSIGN(const auto pages, memory.pages(address + at, std::min(kPiece, length - at)));
+    for (const mm::PageId& page : pages)
+      if (pins_.count(page) != refs)
+        return fail(Errno::kIo, "a page is pinned more or less often than the test expects");
+  }
   return {};
 }
 

@@ -262,6 +262,42 @@ TEST_F(Controller, FeaturesAreSetAndGot) {
   EXPECT_EQ(get(6), 1U);
 }
 
+TEST_F(Controller, TellsOfATemperatureThatPassesANewThreshold) {
+  queue(0, admin_command(AdminOpcode::kAsyncEvent));
+  ring(0);
+  const auto set = [&](std::uint32_t id, std::uint32_t value) {
+    queue(0, admin_command(AdminOpcode::kSetFeatures, id, value));
+    ring(0);
+    const auto done = next(0);
+    return done ? done->status : Status{0x7ff};
+  };
+  EXPECT_EQ(set(4, 299), Status::kSuccess);
+  EXPECT_FALSE(next(0).has_value()) << "nobody asked for such events";
+  EXPECT_EQ(set(0xb, 2), Status::kSuccess);
+  EXPECT_EQ(set(4, 400 | 0xfU << 16U), Status::kSuccess) << "all sensors";
+  EXPECT_FALSE(next(0).has_value()) << "it is not as hot";
+  EXPECT_EQ(set(4, 300), Status::kSuccess);
+  const auto told = next(0);
+  ASSERT_TRUE(told.has_value());
+  EXPECT_EQ(told->result, 0x02'0101U);
+  take(0);
+  EXPECT_EQ(admin(admin_command(AdminOpcode::kGetFeatures, 4, 0xfU << 16U)).status,
+            Status::kInvalidField)
+      << "which of all would it be";
+}
+
+TEST_F(Controller, EntriesHaveASizeBeforeAQueueIsMade) {
+  reg(0x14, 0);
+  enable(1);
+  EXPECT_EQ(csts(), kReady);
+  EXPECT_EQ(admin(create_cq(1)).status, Status::kInvalidQueueSize);
+  reg(0x14, 1U | 4U << 20U);
+  EXPECT_EQ(admin(create_cq(1)).status, Status::kSuccess);
+  EXPECT_EQ(admin(create_sq(1)).status, Status::kInvalidQueueSize);
+  reg(0x14, kConfiguration);
+  EXPECT_EQ(admin(create_sq(1)).status, Status::kSuccess);
+}
+
 TEST_F(Controller, LogPagesCountAndRefuse) {
   EXPECT_EQ(io(io(IoOpcode::kWrite, 0, 8)).status, Status::kSuccess);
   Command bad = io(IoOpcode::kRead, 1U << 30U, 1);
@@ -321,6 +357,37 @@ TEST_F(Controller, ATdiThatRunsAsksForTrustedMemoryAlone) {
   EXPECT_EQ(port.shared, shared_before) << "nothing went out with T=0";
   stop(kVfIndex);
   EXPECT_EQ(mmio(kVfIndex, 0, 0x28), 0U) << "registers are scrubbed";
+}
+
+TEST_F(Controller, AMessageIsAsTrustedAsTheTdiIsWhenItLeaves) {
+  enable_bus_master(kVfIndex);
+  set_config(kVfIndex, capability(kVfIndex, 0x11) + 2, 0x8000, 2);
+  run(kVfIndex, wire::kLockMsix);
+  bring_up(kVfIndex, TBit::kTrusted);
+  const auto unmask = [&](unsigned vector, TBit t) {
+    port.messages.clear();
+    set_mmio(kVfIndex, 4, vector * 16, 0xfee0'0000, t);
+    set_mmio(kVfIndex, 4, vector * 16 + 12, 0, t);
+    return port.messages.size();
+  };
+  EXPECT_EQ(io(io(IoOpcode::kRead, 0, 1)).status, Status::kSuccess);
+  ASSERT_EQ(unmask(0, TBit::kTrusted), 1U) << "it has waited";
+  EXPECT_EQ(port.messages.front().t, TBit::kTrusted);
+  stop(kVfIndex);
+  ASSERT_EQ(unmask(1, TBit::kShared), 1U) << "likewise, longer than the TVM had the TDI";
+  EXPECT_EQ(port.messages.front().t, TBit::kShared);
+}
+
+TEST_F(Controller, AMessageThatWaitsIsNotSentWithoutBusMastering) {
+  set_config(kPfIndex, capability(kPfIndex, 0x11) + 2, 0x8000, 2);
+  EXPECT_EQ(io(io(IoOpcode::kRead, 0, 1)).status, Status::kSuccess);
+  set_config(kPfIndex, 0x04, 0x0002, 2);
+  port.messages.clear();
+  set_mmio(kPfIndex, 4, 16, 0xfee0'0000);
+  set_mmio(kPfIndex, 4, 28, 0);
+  EXPECT_TRUE(port.messages.empty());
+  enable_bus_master(kPfIndex);
+  EXPECT_EQ(port.messages.size(), 1U);
 }
 
 TEST_F(Controller, WithoutBusMasteringCommandsWait) {

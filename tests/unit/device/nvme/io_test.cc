@@ -1,8 +1,12 @@
 // Commands of the I/O queues: where data lie, what reaches a namespace, what is refused.
 
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
+#include <utility>
 
 #include "unit/device/nvme/driver.h"
 
@@ -172,6 +176,41 @@ TEST_F(Io, NamespacesAreApart) {
   }
   flush.nsid = 3;
   EXPECT_EQ(io(flush).status, Status::kInvalidNamespace);
+}
+
+TEST(NameSpace, AForkHasACopyOfWhatIsInMemory) {
+  auto space = NameSpace::in_memory(3 * 4096).value();
+  ASSERT_TRUE(space.write(0, pattern_of(512)));
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    Bytes seen(512);
+    const bool kept = space.read(0, seen) && seen == pattern_of(512);
+    (void)space.write(0, Bytes(512, std::byte{0xff}));
+    ::_exit(kept ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  Bytes seen(512);
+  ASSERT_TRUE(space.read(0, seen));
+  EXPECT_EQ(seen, pattern_of(512));
+}
+
+TEST(NameSpace, ZeroesAnyRangeOfMemory) {
+  constexpr std::uint64_t kAll = 4 * 4096;
+  const std::pair<std::uint64_t, std::uint64_t> ranges[] = {
+      {0, kAll}, {512, 512}, {512, 3 * 4096}, {4096, 4096}, {3584, 1024}, {4096, 512}, {512, 0}};
+  for (const auto& [offset, bytes] : ranges) {
+    auto space = NameSpace::in_memory(kAll).value();
+    ASSERT_TRUE(space.write(0, Bytes(kAll, std::byte{1})));
+    ASSERT_TRUE(space.zero(offset, bytes));
+    Bytes seen(kAll);
+    ASSERT_TRUE(space.read(0, seen));
+    Bytes expected(kAll, std::byte{1});
+    std::fill_n(expected.begin() + static_cast<std::ptrdiff_t>(offset), bytes, std::byte{0});
+    EXPECT_EQ(seen, expected) << offset << " " << bytes;
+  }
 }
 
 TEST(NameSpace, AFileHasWhatWasWritten) {

@@ -33,6 +33,21 @@ RsiResult without_vdev(M& m) {
   return after(m, [&] { ASSERT_RMI(m.rmm.vdev_destroy(m.rd, m.pdev, m.vdev)); });
 }
 
+/// GET_INFO as code makes it, with SMCCC's hint about SVE, into a page that is no RAM.
+RsiResult into_no_ram(M& m) {
+  const Hpa run = *m.memory.alloc_page();
+  hw::ArmRegisters registers;
+  EXPECT_RMI(m.rmm.rec_enter(m.rec, run, registers), Code::kSuccess);
+  registers.x[0] = 0xc400'019d | 1U << 16U;
+  registers.x[1] = M::kId;
+  registers.x[2] = raw(M::kIpa);
+  EXPECT_FALSE(m.rmm.realm_call(m.rec, run, registers));
+  EXPECT_RMI(m.rmm.vdev_complete(m.rec, m.vdev), Code::kSuccess);
+  EXPECT_EQ(m.rmm.rec_enter(m.rec, run, registers).x1, static_cast<std::uint64_t>(RecExit::kRealm));
+  m.rmm.rec_exit(m.rec, run, {});
+  return result(m);
+}
+
 struct RsiCase {
   const Row* row;
   std::string_view id;
@@ -56,6 +71,7 @@ const RsiCase kCases[] = {
      [](M& m) { return m.rmm.rsi_vdev_get_info(m.rec, M::kId, Rtt::kProtected); }},
     {&row::kRsiVdevGetInfo, "complete", unlocked,
      [](M& m) { return (void)m.rmm.rsi_vdev_get_info(m.rec, M::kId, 0), unnamed(m); }},
+    {&row::kRsiVdevGetInfo, "memory", unlocked, into_no_ram},
     {&row::kRsiVdevGetInfo, "gone", unlocked,
      [](M& m) { return (void)m.rmm.rsi_vdev_get_info(m.rec, M::kId, 0), without_vdev(m); }},
     {&row::kRsiVdevValidateMapping, "da", plain_realm,

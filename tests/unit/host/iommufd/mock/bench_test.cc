@@ -201,6 +201,12 @@ TEST_F(BenchTest, AFullVeventqSaysThatEventsWereLost) {
   ASSERT_EQ(queue.file->read(bytes), 20U) << "an event, and the header of those that were lost";
   EXPECT_EQ(words, (std::array<std::uint32_t, 8>{0, 0, 0x99, 1, 2}));
   EXPECT_EQ(error_of(queue.file->write(bytes.first(8))), Errno::kInval);
+  // What the program's memory did not take comes again, but for the header: more has come.
+  const auto read = words;
+  ASSERT_TRUE(bench.trigger_event(*context, device.idev_id).has_value());
+  queue.file->put_back(std::as_bytes(std::span(read)).first(20));
+  ASSERT_EQ(queue.file->read(bytes), 24U);
+  EXPECT_EQ(words, (std::array<std::uint32_t, 8>{0, 0, 0x99, 0, 3, 0x99}));
   EXPECT_EQ(error_of(context->destroy(id)), Errno::kBusy);
   EXPECT_EQ(error_of(hwpt(device, nested, kNested)), Errno::kInval) << "nested on nested";
 }
@@ -287,6 +293,43 @@ TEST_F(BenchTest, ABufferThatIsRevokedIsNotMappedAgain) {
   EXPECT_TRUE(hwpt(device, ioas, 0).has_value()) << "nothing is in its place";
   buffer.restore();
   EXPECT_TRUE(context->ioas_map_file(file, {ioas, 7, kPageSize, kIova * 2}, 0).has_value());
+}
+
+TEST_F(BenchTest, AVdeviceThatOutlivesItsFunctionIsNoneToTheIommu) {
+  using enum iommufd::VdeviceLifetime;
+  iommufd::Environment before{memory, trace, nullptr, {.vdevice_lifetime = kIndependent}, &pins};
+  context = Context::open(before);  // as before Linux 6.17
+  ioas = *context->ioas_alloc(0);
+  const auto device = add(ioas);
+  const auto id = *viommu(device, *hwpt(device, ioas, kParent));
+  const auto vdevice = *context->vdevice_alloc(id, device.idev_id, 0x99);
+  const auto drop = [&] {
+    std::uint32_t done = 0;
+    Words commands(Iommu::kViommuInvalidate, {0, 0x99, 1});
+    return context->hwpt_invalidate(id, commands, done);
+  };
+  EXPECT_TRUE(drop().has_value());
+  ASSERT_TRUE(context->destroy(device.stdev_id).has_value());
+  EXPECT_EQ(error_of(drop()), Errno::kInval);
+  EXPECT_TRUE(context->destroy(vdevice).has_value());
+  context.reset();
+}
+
+TEST_F(BenchTest, ChecksLookAtLongRangesPieceByPiece) {
+  constexpr std::uint64_t kLong = 4098 * kPageSize;
+  const auto device = add(ioas);
+  const std::uint64_t from = program.map(kLong);
+  ASSERT_TRUE(context->ioas_map(program, {ioas, 7, kLong, kIova}, from).has_value());
+  const auto check = [&](std::uint64_t skip, std::uint64_t length, std::uint64_t address) {
+    return error_of(
+        bench.check_map(*context, program, device.hwpt_id, kIova + skip, length, address));
+  };
+  EXPECT_EQ(check(0, kLong, from), Errno{});
+  EXPECT_EQ(check(2048, kLong - 2048, from + 2048), Errno{});
+  EXPECT_EQ(check(kPageSize, kLong - kPageSize, from), Errno::kInval);
+  EXPECT_EQ(error_of(bench.check_refs(program, from, kLong, 1)), Errno{});
+  ASSERT_TRUE(context->ioas_unmap(ioas, kIova, kLong).has_value());
+  EXPECT_EQ(error_of(bench.check_refs(program, from, kLong, 1)), Errno::kIo);
 }
 
 TEST_F(BenchTest, ClosingTheIommufdEndsItsFunctions) {
