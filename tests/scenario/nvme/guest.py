@@ -218,12 +218,12 @@ class Served:
         return self.process.wait(30)
 
 
-def machine_file(folder, disk, mib=None):
+def machine_file(folder, disk, mib=None, tsm="tdx"):
     """One NVMe card whose PF has `disk`."""
     path = os.path.join(folder, "machine.toml")
     with open(path, "w") as file:
         file.write(f'''name = "disk"
-tsm = "tdx"
+tsm = "{tsm}"
 [[root_port]]
 bdf = "0000:00:01.0"
 bus = 1

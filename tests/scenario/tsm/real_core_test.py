@@ -4,7 +4,8 @@
 Needs, or says what is missing: QEMU 10.1 or later (TEEIO_QEMU, which may have options of its
 own, else qemu-system-x86_64); a kernel of 7.3 with CONFIG_PCI_TSM (TEEIO_GUEST_KERNEL, else the
 newest in /boot) and contrib/linux/teeio_tsm built for it (TEEIO_TSM_MODULE); a static busybox,
-cpio. Software emulation, unless TEEIO_QEMU_ACCEL=kvm.
+cpio. Software emulation, unless TEEIO_QEMU_ACCEL=kvm. The NVMe card's part also needs the folder of
+the kernel's modules (TEEIO_GUEST_MODULES, else /lib/modules/VERSION).
 
 In the guest each step says how it ended; on the host the server's trace says in which order the
 kernel did what."""
@@ -119,6 +120,30 @@ FORGED = [
     ("echo \"connected to '$(cat $d/tsm/connect)'\"", "connected to ''"),
     ("rmmod teeio_tsm; end $? rmmod", "rmmod = ok"),
 ]
+# An NVMe card: a disk, a TDI that runs, and the disk again with what was on it.
+DISK = """for i in $(seq 100); do [ -b /dev/nvme0n1 ] && break; sleep 0.1; done
+[ -b /dev/nvme0n1 ]; end $? disk"""
+NVME = [
+    (DISK, "disk = ok"),
+    ("dd if=/dev/urandom of=/x bs=64k count=16 2>/dev/null; "
+     "dd if=/x of=/dev/nvme0n1 bs=64k conv=fsync 2>/dev/null; end $? written", "written = ok"),
+    ("insmod /teeio_tsm.ko; end $? insmod", "insmod = ok"),
+    ("put connect tsm0 $d/tsm/connect", "connect = ok"),
+    ("put guest create $c/guest", "guest = ok"),
+    ("put released $f /sys/bus/pci/drivers/nvme/unbind", "released = ok"),
+    ("put bind $f $c/bind", "bind = ok"),
+    ("ask run \"$f run\" $c/request", "run = ok 0x0"),
+    # Its registers answer no host now.
+    ("put driver $f /sys/bus/pci/drivers/nvme/bind; [ -b /dev/nvme0n1 ]; end $? nodisk none",
+     "nodisk = none"),
+    ("put unbind $f $c/unbind", "unbind = ok"),
+    ("put driver $f /sys/bus/pci/drivers/nvme/bind", "driver = ok"),
+    (DISK, "disk = ok"),
+    ("echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/nvme0n1 of=/y bs=64k count=16 2>/dev/null; "
+     "cmp /x /y; end $? same", "same = ok"),
+    ("put disconnect tsm0 $d/tsm/disconnect", "disconnect = ok"),
+    ("rmmod teeio_tsm; end $? rmmod", "rmmod = ok"),
+]
 # After the function's removal: the kernel's order, and what the firmware and the device see of it.
 TEARDOWN = ["unbind", "TIO_TDI_UNBIND", "STOP_INTERFACE", "TDI stopped", "TIO_TDI_STATUS",
             "TIO_TDI_RECLAIM", "TDI context reclaimed", "disconnect", "TIO_DEV_DISCONNECT",
@@ -137,18 +162,24 @@ def why_not():
     return None
 
 
-def make_initramfs(folder, steps):
-    """An initramfs that does the steps and ends; gives its path."""
+def make_initramfs(folder, steps, modules):
+    """An initramfs that loads the modules, does the steps and ends; gives its path."""
     root = os.path.join(folder, "root")
-    for each in ("bin", "proc", "sys", "dev"):
+    for each in ("bin", "proc", "sys", "dev", "modules"):
         os.makedirs(os.path.join(root, each))
     shutil.copy(guest.find("busybox"), f"{root}/bin/busybox")
     shutil.copy(os.environ["TEEIO_TSM_MODULE"], f"{root}/teeio_tsm.ko")
     lines = "\n".join(command for command, _ in steps)
+    order = []
+    for name, contents in guest.modules(modules) if modules else ():
+        order.append(f"insmod /modules/{name}.ko")
+        with open(f"{root}/modules/{name}.ko", "wb") as file:
+            file.write(contents)
+    loads = "\n".join(order)
     with open(f"{root}/init", "w") as file:
         file.write("#!/bin/busybox sh\n/bin/busybox --install -s /bin\n"
                    "mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev\n"
-                   f"mount -t debugfs debugfs /sys/kernel/debug\n{SETUP}{lines}\n"
+                   f"mount -t debugfs debugfs /sys/kernel/debug\n{SETUP}{loads}\n{lines}\n"
                    "dmesg | grep -E 'WARNING|BUG|Oops|Call Trace' | sed 's/^/TROUBLE: /'\n"
                    "echo done; poweroff -f\n")
     os.chmod(f"{root}/init", 0o755)
@@ -164,11 +195,11 @@ def make_initramfs(folder, steps):
 class Served:
     """The card and the secure processor at sockets; what happened, afterwards."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, machine="amd-sev"):
         self.sockets = [os.path.join(folder, name) for name in ("pf.sock", "processor.sock")]
         self.trace = os.path.join(folder, "trace.json")
         self.process = subprocess.Popen(
-            [TEEIO, "serve", "--machine", "amd-sev", "--vfio-user", self.sockets[0], "--function",
+            [TEEIO, "serve", "--machine", machine, "--vfio-user", self.sockets[0], "--function",
              CARD, "--secure-processor", self.sockets[1], "--chart", "--trace", self.trace, *options],
             stdout=subprocess.PIPE, stderr=open(os.path.join(folder, "served.log"), "w+"), text=True)
         for _ in self.sockets:
@@ -185,8 +216,8 @@ class Served:
         return [name for _, name in sorted(happened.items())]
 
 
-def boot(folder, served, steps):
-    words = guest.base(make_initramfs(folder, steps))
+def boot(folder, served, steps, modules=()):
+    words = guest.base(make_initramfs(folder, steps, modules))
     return guest.Console(words + guest.vfio_user(served.sockets))
 
 
@@ -252,12 +283,24 @@ def and_devices_that_misbehave(folder):
         assert names.count("CONFIG_LOCKED") == (1 if lost else 0), names
 
 
+def an_nvme_disk_is_a_tdi(folder):
+    if not os.path.isdir(guest.modules_folder()):
+        print(f"skipped: {guest.modules_folder()} has no modules; TEEIO_GUEST_MODULES names them")
+        return
+    disk = os.path.join(folder, "disk.img")
+    with open(disk, "wb") as file:
+        file.truncate(64 << 20)
+    served = Served(folder, machine=guest.machine_file(folder, disk, tsm="sev"))
+    check(boot(folder, served, NVME, ("nvme",)), NVME)
+    assert "START_INTERFACE" in served.names()
+
+
 def main():
     if why := why_not():
         print("skipped:", why)
         return 77
     for each in (the_kernels_orders_are_judged, and_a_server_that_is_killed,
-                 and_devices_that_misbehave):
+                 and_devices_that_misbehave, an_nvme_disk_is_a_tdi):
         with tempfile.TemporaryDirectory() as folder:
             each(folder)
         print("ok:", each.__name__)
