@@ -6,7 +6,10 @@
 #include <cctype>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include "unit/machine/make_machine.h"
 
@@ -80,8 +83,9 @@ TEST_P(TreeOfMachine, ListOfCpusHasAsManyAsTheMask) {
   ASSERT_NE(directory, "");
   Program reader(*machine);
   const std::string list = *reader.cat(directory + "/local_cpulist");
+  const std::string mask = *reader.cat(directory + "/local_cpus");
   int cpus = 0;
-  for (const char digit : *reader.cat(directory + "/local_cpus"))
+  for (const char digit : mask)
     if (std::isxdigit(static_cast<unsigned char>(digit)) != 0)
       cpus += std::popcount(std::stoul(std::string(1, digit), nullptr, 16));
   EXPECT_EQ(list, cpus == 1 ? "0\n" : "0-" + std::to_string(cpus - 1) + '\n');

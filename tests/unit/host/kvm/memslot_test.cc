@@ -3,7 +3,9 @@
 // kvm_check_memory_region_flags(); virt/kvm/guest_memfd.c, kvm_gmem_bind().
 
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "unit/machine/make_machine.h"
 
