@@ -74,6 +74,7 @@ bool Rmm::complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters
 }
 
 void Rmm::write_exit(const Rec& rec, Hpa run, RecExit reason) {
+  mutex_.assert_held();
   RecExitRecord record{.reason = reason};
   switch (reason) {
     case RecExit::kSync:

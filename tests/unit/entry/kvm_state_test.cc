@@ -242,6 +242,18 @@ TEST(KvmMpState, OnlyTheBootCpuRunsByItself) {
   EXPECT_EQ(vm.get<abi::kvm_sregs>(other, KVM_GET_SREGS).apic_base & kBsp, 0U);
 }
 
+// KVM_X86_DEFAULT_VM, KVM_X86_SW_PROTECTED_VM, and the firmware's; Arm's are no bits.
+TEST(KvmVmTypes, AreTheDefaultOneAndTheFirmwares) {
+  const std::pair<std::string_view, std::int64_t> machines[] = {
+      {"tdx-connect", 3 | 1 << 5}, {"amd-sev", 3 | 1 << 4}, {"arm-cca-slice", 3}};
+  for (const auto& [name, types] : machines) {
+    const auto machine = make_machine(name);
+    Vmm vmm(*machine);
+    const int kvm = *vmm.open("/dev/kvm");
+    EXPECT_EQ(vmm.ioctl(kvm, KVM_CHECK_EXTENSION, std::uint64_t{235}).value_or(-1), types) << name;
+  }
+}
+
 // --- Events and other state ---
 
 TEST(KvmEvents, ExceptionsAreCheckedAndKept) {

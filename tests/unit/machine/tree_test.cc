@@ -2,9 +2,14 @@
 // each link leads somewhere, each attribute that may be read can be.
 
 #include <algorithm>
+#include <bit>
+#include <cctype>
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include "unit/machine/make_machine.h"
 
@@ -71,6 +76,21 @@ TEST_P(TreeOfMachine, EachModuleInUseNamesItsHolder) {
     EXPECT_TRUE(nodes.contains(held)) << held;
 }
 
+TEST_P(TreeOfMachine, ListOfCpusHasAsManyAsTheMask) {
+  std::string directory;
+  for (const auto& [path, node] : nodes)
+    if (path.ends_with("/local_cpulist")) directory = std::filesystem::path(path).parent_path();
+  ASSERT_NE(directory, "");
+  Program reader(*machine);
+  const std::string list = *reader.cat(directory + "/local_cpulist");
+  const std::string mask = *reader.cat(directory + "/local_cpus");
+  int cpus = 0;
+  for (const char digit : mask)
+    if (std::isxdigit(static_cast<unsigned char>(digit)) != 0)
+      cpus += std::popcount(std::stoul(std::string(1, digit), nullptr, 16));
+  EXPECT_EQ(list, cpus == 1 ? "0\n" : "0-" + std::to_string(cpus - 1) + '\n');
+}
+
 TEST_P(TreeOfMachine, EachReadableAttributeIsRead) {
   Program reader(*machine);
   for (const auto& [path, node] : nodes) {
@@ -87,6 +107,19 @@ TEST_P(TreeOfMachine, EachReadableAttributeIsRead) {
         << path << ": " << errno_name(done.error().code);
     EXPECT_TRUE(reader.close(*fd).has_value());
   }
+}
+
+// A module's use count has the modules that need it, and vfio-pci's the open devices.
+TEST(ModuleOfVfioPci, CountsTheDevicesThatAreOpen) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  const auto count = [&] { return std::stoi(*vmm.cat("/sys/module/vfio_pci/refcnt")); };
+  const int before = count();
+  ASSERT_TRUE(vmm.open_device(kPf).has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  EXPECT_EQ(count(), before + 1);
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  EXPECT_EQ(count(), before);
 }
 
 INSTANTIATE_TEST_SUITE_P(BuiltIn, TreeOfMachine,

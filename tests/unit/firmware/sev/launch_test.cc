@@ -175,6 +175,13 @@ TEST_F(LaunchTest, APageMustBeTheGuestsAndUntouched) {
   EXPECT_EQ(update(gctx, good, LaunchPage::kNormal), Status::kInvalidPageState) << "twice";
 }
 
+TEST_F(LaunchTest, ACpuidPageHasRoomFor64Functions) {
+  const Hpa gctx = launched();
+  const Hpa cpuid = guest_page(Gpa{0x1000});
+  ASSERT_TRUE(memory.write_u64(cpuid, 64, hw::KeyId{kAsid}));
+  EXPECT_EQ(update(gctx, cpuid, LaunchPage::kCpuid), Status::kSuccess);
+}
+
 TEST_F(LaunchTest, ACpuidPageThatCountsTooManyIsRefusedAndStaysReclaimable) {
   const Hpa gctx = launched();
   const Hpa cpuid = guest_page(Gpa{0x1000});

@@ -158,5 +158,15 @@ TEST_F(RmpTest, KeysGoWithTheEntry) {
   EXPECT_FALSE(memory.read(page, byte));
 }
 
+TEST_F(RmpTest, ALargePageOverlapsTheSmallOnesInsideOfItAlone) {
+  const auto give_small = [&](Hpa at) { return give(at, kAsid, kGpa + kRmp2M); };
+  ASSERT_EQ(give_small(kBar + kRmp2M), RmpStatus::kSuccess) << "right behind it";
+  EXPECT_EQ(give(kBar, kAsid, kGpa, false, RmpSize::k2M), RmpStatus::kSuccess);
+  ASSERT_EQ(take(kBar, RmpSize::k2M), RmpStatus::kSuccess);
+  ASSERT_EQ(take(kBar + kRmp2M), RmpStatus::kSuccess);
+  ASSERT_EQ(give_small(kBar + (kRmp2M - kPageSize)), RmpStatus::kSuccess) << "its last page";
+  EXPECT_EQ(give(kBar, kAsid, kGpa, false, RmpSize::k2M), RmpStatus::kFailOverlap);
+}
+
 }  // namespace
 }  // namespace teeio::sev

@@ -3,7 +3,9 @@
 // kvm_check_memory_region_flags(); virt/kvm/guest_memfd.c, kvm_gmem_bind().
 
 #include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "unit/machine/make_machine.h"
 
@@ -140,6 +142,26 @@ TEST_F(MemslotTest, AGuestMemfdHasAPositiveNumberOfPagesAndNoFlag) {
   EXPECT_EQ(error_of_size(1, 0), Errno::kInval);
   EXPECT_EQ(error_of_size(std::uint64_t{1} << 63U, 0), Errno::kInval);
   EXPECT_EQ(error_of_size(kPageSize, std::uint64_t{1} << 40U), Errno::kInval);
+}
+
+struct TdMemory : MemslotTest {
+  /// KVM_TDX_INIT_MEM_REGION of a page of zeros.
+  Errno init_page() {
+    abi::kvm_tdx_init_mem_region region{};
+    region.source_addr = address;
+    region.gpa = kSlotGpa;
+    region.nr_pages = 1;
+    return error_of(vmm.tdx(vmm.vcpu, abi::KVM_TDX_INIT_MEM_REGION, vmm.store(bytes_of(region))));
+  }
+};
+
+TEST_F(TdMemory, InitialPagesComeBetweenInitVcpuAndFinalize) {
+  ASSERT_TRUE(vmm.make_vcpu().has_value());
+  EXPECT_EQ(init_page(), Errno::kInval) << "before KVM_TDX_INIT_VCPU";
+  ASSERT_TRUE(vmm.tdx(vmm.vcpu, abi::KVM_TDX_INIT_VCPU, 0).has_value());
+  EXPECT_NE(init_page(), Errno::kInval) << "its time, but the page is not private";
+  ASSERT_TRUE(vmm.tdx(vmm.vm, abi::KVM_TDX_FINALIZE_VM, 0).has_value());
+  EXPECT_EQ(init_page(), Errno::kInval) << "after KVM_TDX_FINALIZE_VM";
 }
 
 }  // namespace

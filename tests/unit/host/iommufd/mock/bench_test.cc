@@ -342,5 +342,20 @@ TEST_F(BenchTest, ClosingTheIommufdEndsItsFunctions) {
   EXPECT_TRUE(refs(0).has_value());
 }
 
+TEST_F(BenchTest, InformationOfAnotherIommuIsRefused) {
+  const auto device = add(ioas);
+  EXPECT_TRUE(context->hw_info(device.idev_id, 0).has_value());
+  EXPECT_EQ(error_of(context->hw_info(device.idev_id, 77)), Errno::kOpNotSupp);
+  EXPECT_EQ(error_of(context->hw_info(99, 0)), Errno::kNoEnt);
+}
+
+TEST_F(BenchTest, ADeviceThatWentCanComeAgain) {
+  for (int time = 0; time < 3; ++time) {
+    const auto device = add(ioas);
+    ASSERT_NE(device.stdev_id, 0U) << time;
+    ASSERT_TRUE(context->destroy(device.stdev_id).has_value());
+  }
+}
+
 }  // namespace
 }  // namespace teeio::mock

@@ -1,0 +1,65 @@
+// The edges of what the monitor's commands take, and what is left when an object goes.
+#include "unit/firmware/rmm/machine.h"
+
+namespace teeio::rmm {
+namespace {
+
+class Edges : public Machine {};
+
+// RmiRttEntryState: unassigned, assigned, table, assigned to a device.
+TEST_F(Edges, ReadEntrySaysWhatIsThere) {
+  unlocked();
+  map(0);
+  EXPECT_EQ(rmm.rtt_read_entry(rd, kIpa, 3).x2, 3U);
+  EXPECT_EQ(rmm.rtt_read_entry(rd, kIpa + kPageSize, 3).x2, 0U);
+  EXPECT_EQ(rmm.rtt_read_entry(rd, kIpa, 2).x2, 2U);
+}
+
+TEST_F(Edges, ReadEntryTakesTheRootLevelAndNoneAboveIt) {
+  unlocked();
+  const auto root = static_cast<std::uint8_t>(Rtt::kRootLevel);
+  ASSERT_RMI(rmm.rtt_read_entry(rd, Gpa{0}, root));
+  EXPECT_RMI(rmm.rtt_read_entry(rd, Gpa{0}, static_cast<std::uint8_t>(root - 1)), Code::kInput);
+  EXPECT_RMI(rmm.rtt_read_entry(rd, Gpa{Rtt::kAddresses}, 3), Code::kInput);
+}
+
+TEST_F(Edges, EachHashThatThereIsMayBeAskedFor) {
+  PdevParams asked = pdev_params();
+  for (const auto hash : {HashAlgorithm::kSha256, HashAlgorithm::kSha512, HashAlgorithm::kSha384}) {
+    asked.hash = static_cast<std::uint8_t>(hash);
+    ASSERT_RMI(finish(rmm.pdev_create(granule(), page(asked))));
+  }
+  asked.hash = 3;
+  EXPECT_RMI(rmm.pdev_create(granule(), page(asked)), Code::kInput);
+}
+
+TEST_F(Edges, ARecCanBeMadeAgainWhereOneWas) {
+  ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt, .devices = true}));
+  const Hpa other = granule();
+  ASSERT_RMI(rmm.realm_create(other, {.vm = 2, .rtt = granule()}));
+  ASSERT_RMI(rmm.rec_create(rd, rec));
+  EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm) << "it has a REC";
+  ASSERT_RMI(rmm.rec_destroy(rec));
+  ASSERT_RMI(rmm.rec_create(other, rec));
+  // It is the other realm's now: that one cannot go, this one can.
+  ASSERT_RMI(rmm.realm_terminate(other));
+  EXPECT_RMI(rmm.realm_destroy(other), Code::kRealm);
+  ASSERT_RMI(rmm.realm_terminate(rd));
+  ASSERT_RMI(rmm.realm_destroy(rd));
+  ASSERT_RMI(rmm.rec_destroy(rec));
+  ASSERT_RMI(rmm.realm_destroy(other));
+}
+
+TEST_F(Edges, ARealmIsToldOfDevicesInTheFirstFeatureRegisterAlone) {
+  make_realm(true);
+  EXPECT_NE(rmm.rsi_features(rec, 0).x1, 0U);
+  EXPECT_EQ(rmm.rsi_features(rec, 1).x1, 0U);
+}
+
+TEST_F(Edges, ARealmWithoutDevicesIsToldOfNone) {
+  make_realm(false);
+  EXPECT_EQ(rmm.rsi_features(rec, 0).x1, 0U);
+}
+
+}  // namespace
+}  // namespace teeio::rmm
