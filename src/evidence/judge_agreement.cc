@@ -58,14 +58,16 @@ void judge_agreement(const Case& c, Clauses& out) {
   out.hold("spdm.form", "GET_VERSION to ALGORITHMS are whole");
   judge_version(c, out);
   judge_algorithms(c, out);
+  constexpr std::uint8_t kFirstSigned = 0x12;  // DSP0274: L1 begins with VCA
   const bool is_signed = c.statement.agreement->is_signed;
+  const std::uint8_t version = c.statement.agreement->version;
   const auto& allowed = c.policy.versions;
   // Whoever takes 1.1 by name takes what it lacks.
-  if (!is_signed && std::ranges::find(allowed, c.statement.agreement->version) != allowed.end())
+  if (!is_signed && version < kFirstSigned && std::ranges::find(allowed, version) != allowed.end())
     return out.skip("spdm.signed", "nobody signed it, and the policy takes such versions");
-  out.decide("spdm.signed", is_signed,
-             is_signed ? "the signed transcript begins with it"
-                       : "nobody signed it: before SPDM 1.2 it can be anything");
+  out.decide(
+      "spdm.signed", is_signed,
+      is_signed ? "the signed transcript begins with it" : "nobody signed it: it can be anything");
 }
 
 }  // namespace teeio::evidence

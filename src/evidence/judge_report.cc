@@ -64,7 +64,7 @@ void judge_digest(std::string id, const Case& c, const std::optional<Bytes>& giv
 void judge_report(const Case& c, Clauses& out) {
   const Statement& s = c.statement;
   if (s.bundle.report.empty()) {
-    if (c.policy.report_required) return out.refuse("report.form", "there is no interface report");
+    if (c.policy.wants_report()) return out.refuse("report.form", "there is no interface report");
     return out.skip("report.form", "there is no interface report, and none is wanted");
   }
   if (!s.report) return out.refuse("report.form", s.report_problem);
@@ -82,7 +82,8 @@ void judge_binding(const Case& c, Clauses& out) {
   const Bundle& bundle = c.statement.bundle;
   judge_digest("binding.evidence", c, c.now.evidence_digest, bundle.evidence_digest, bundle.object,
                out);
-  if (bundle.report.empty() && !c.policy.report_required) return;
+  const bool wanted = c.policy.wants_report() || c.now.report_digest;
+  if (bundle.report.empty() && !wanted) return;
   judge_digest("binding.report", c, c.now.report_digest, bundle.report_digest, bundle.report, out);
 }
 

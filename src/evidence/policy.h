@@ -70,6 +70,11 @@ struct Policy {
   bool allow_non_tee_memory = false;
   bool no_update_after_lock = false;  ///< the device must say so
   std::vector<WantedRange> ranges;
+  /// Whoever wants something of the report wants the report: it is not signed, and who brings
+  /// the evidence can leave it out.
+  [[nodiscard]] bool wants_report() const {
+    return report_required || no_update_after_lock || !ranges.empty();
+  }
 
   // [binding]
   bool binding_required = false;  ///< true where the policy has this table

@@ -143,6 +143,37 @@ TEST(Judge, ADeviceThatIsSilentAboutItsModeIsRefusedWhereThePolicyAsks) {
   EXPECT_EQ(failed(judge(silent, asks, circumstances(row))), "-");
 }
 
+// The report is beside what the device signed: whoever brings the file can leave it out.
+TEST(Judge, AReportOfWhichSomethingIsWantedMustBeThere) {
+  const Row row = row_of("no-report.evidence");
+  Policy lax;
+  lax.roots = policy(row.policy).roots;
+  const auto now = circumstances(row);
+  EXPECT_EQ(failed(judge(statement_of(row), lax, now)), "-");
+  Policy ranges = lax;
+  ranges.ranges.push_back({.id = 0, .pages = 16});
+  EXPECT_EQ(failed(judge(statement_of(row), ranges, now)), "report.form");
+  Policy update = lax;
+  update.no_update_after_lock = true;
+  EXPECT_EQ(failed(judge(statement_of(row), update, now)), "report.form");
+  auto vouched = now;
+  vouched.report_digest = Bytes(48);
+  EXPECT_EQ(failed(judge(statement_of(row), lax, vouched)), "binding.report");
+}
+
+// From SPDM 1.2 on the agreement is signed, also where the policy takes 1.1.
+TEST(Judge, AnAgreementThatNobodySignedIsRefusedFrom12On) {
+  const Row row = row_of("good-1.1.evidence");
+  Statement unsigned_one = statement_of(row);
+  Policy takes = policy(row.policy);
+  takes.allow_downgrade = true;
+  takes.versions = {0x11, 0x12};
+  EXPECT_EQ(failed(judge(unsigned_one, takes, circumstances(row))), "-");
+  unsigned_one.agreement->version = 0x12;
+  EXPECT_THAT(failed(judge(unsigned_one, takes, circumstances(row))),
+              testing::HasSubstr("spdm.signed"));
+}
+
 // A clause that nothing can break proves nothing.
 TEST(Corpus, BreaksEachKindOfClause) {
   std::string all;

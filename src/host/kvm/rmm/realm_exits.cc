@@ -20,11 +20,14 @@ VmOps::GuestCallAction RealmVm::guest_call(Vcpu& vcpu, VcpuExit& exit) {
   core.set_arm_registers(registers);
   if (stays) return GuestCallAction::kResume;
   state.in_realm = false;
-  switch (left_realm(state, exit)) {
+  Left left = left_realm(state, exit);
+  if (left == Left::kAgain) left = enter(state, exit);
+  switch (left) {
     case Left::kRuns:
       return GuestCallAction::kResume;
     case Left::kExits:
       return GuestCallAction::kExit;
+    case Left::kAgain:
     case Left::kFails:
       break;
   }
@@ -45,7 +48,7 @@ RealmVm::Left RealmVm::left_realm(VcpuState& state, VcpuExit& exit) {
       const auto function = static_cast<std::uint32_t>(last.gprs[0]);
       if (action_of(function) != SmcccAction::kForward) {
         state.shown.x[0] = kSmcccNotSupported;
-        return enter(state, exit);
+        return Left::kAgain;
       }
       exit.reason = VcpuExit::Reason::kVendor;
       exit.number = std::to_underlying(RealmExit::kHostCall);
@@ -64,7 +67,7 @@ RealmVm::Left RealmVm::left_realm(VcpuState& state, VcpuExit& exit) {
       // Which VDEV that is KVM knows by itself; see docs/divergences.md.
       if (const auto vdev = host_.vdev_named(last.vdev_id, granules_.rd))
         (void)host_.insist([&] { return host_.rmm().vdev_complete(state.rec, *vdev); });
-      return enter(state, exit);
+      return Left::kAgain;
     }
     case rmm::RecExit::kDevMemMap: {
       exit.reason = VcpuExit::Reason::kVendor;
@@ -82,7 +85,7 @@ RealmVm::Left RealmVm::left_realm(VcpuState& state, VcpuExit& exit) {
       // The monitor misses a page of the realm's.
       const Gpa page{last.hpfar >> 4U << kPageShift};
       const FaultOutcome outcome = vm_.mmu().fault_private(page);
-      if (outcome.kind == FaultOutcome::Kind::kRetry) return enter(state, exit);
+      if (outcome.kind == FaultOutcome::Kind::kRetry) return Left::kAgain;
       if (outcome.kind != FaultOutcome::Kind::kMemoryFault) return Left::kFails;
       exit.reason = VcpuExit::Reason::kMemoryFault;
       exit.gpa = page;
@@ -92,7 +95,7 @@ RealmVm::Left RealmVm::left_realm(VcpuState& state, VcpuExit& exit) {
     }
     case rmm::RecExit::kIrq:
     case rmm::RecExit::kRealm:
-      return enter(state, exit);
+      return Left::kAgain;
   }
   return Left::kFails;
 }
@@ -148,21 +151,23 @@ Result<bool> RealmVm::complete_ripas(VcpuState& state) {
   return true;
 }
 
+/// kvm_smccc_set_filter() of arch/arm64/kvm/hypercalls.c.
 Result<void> RealmVm::filter_calls(std::uint32_t first, std::uint32_t count, SmcccAction action) {
-  if (count == 0 || first + count < first) return fail(Errno::kInval, "the range is empty");
+  const std::uint32_t last = first + (count - 1);
+  if (count == 0 || last < first) return fail(Errno::kInval, "the range is empty, or wraps");
   if (active_.load() != 0) return fail(Errno::kBusy, "the realm runs already");
   const schedule::Lock lock(filters_lock_);
   for (const Filter& other : filters_)
-    if (first < other.first + other.count && other.first < first + count)
+    if (first <= other.last && other.first <= last)
       return fail(Errno::kExist, "another filter has a part of the range");
-  filters_.push_back({.first = first, .count = count, .action = action});
+  filters_.push_back({.first = first, .last = last, .action = action});
   return {};
 }
 
 RealmVm::SmcccAction RealmVm::action_of(std::uint32_t function) {
   const schedule::Lock lock(filters_lock_);
   for (const Filter& filter : filters_)
-    if (function >= filter.first && function - filter.first < filter.count) return filter.action;
+    if (function >= filter.first && function <= filter.last) return filter.action;
   return SmcccAction::kHandle;
 }
 

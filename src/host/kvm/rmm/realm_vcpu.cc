@@ -114,8 +114,17 @@ Result<void> RealmVm::vcpu_pre_run(Vcpu& vcpu) {
   return active_.load() != 0 ? Result<void>{} : activate();
 }
 
-/// REC_ENTER, which may come back before the realm has run.
+/// REC_ENTER, which may come back before the realm has run. A page that the monitor goes on
+/// missing, as one that the program took from the realm and gave back, which only the realm may
+/// accept, would have KVM try for ever.
 RealmVm::Left RealmVm::enter(VcpuState& state, VcpuExit& exit) {
+  constexpr int kTries = 64;
+  for (int i = 0; i < kTries; ++i)
+    if (const Left left = enter_once(state, exit); left != Left::kAgain) return left;
+  return Left::kFails;
+}
+
+RealmVm::Left RealmVm::enter_once(VcpuState& state, VcpuExit& exit) {
   rmm::RecEnter record{.flags = std::exchange(state.enter_flags, 0), .gprs = state.shown.x};
   if (!host_.memory().write(state.run, record.encode())) return Left::kFails;
   hw::ArmCore& core = *state.vcpu->cpu()->arm();
@@ -138,8 +147,17 @@ Result<void> RealmVm::vcpu_enter(Vcpu& vcpu) {
     if (!matches) return fail(Errno::kFault, "the memory's attribute is not what the realm asked");
   }
   VcpuExit unused;
-  if (enter(state, unused) == Left::kRuns) return {};
-  return fail(Errno::kIo, "RMI_REC_ENTER failed");
+  switch (enter(state, unused)) {
+    case Left::kRuns:
+      return {};
+    case Left::kExits:
+      // As above: the page for the answer to a call.
+      return fail(Errno::kFault, "the memory's attribute is not what the realm needs");
+    case Left::kAgain:
+    case Left::kFails:
+      break;
+  }
+  return fail(Errno::kIo, "RMI_REC_ENTER failed, or always comes back");
 }
 
 /// What is no call of the realm's. That the engine has looked up is no exit of a REC.

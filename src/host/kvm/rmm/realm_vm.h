@@ -71,8 +71,8 @@ class RealmVm final : public VmOps {
   using ReadSource = std::function<Result<void>(std::uint64_t page, std::span<std::byte> out)>;
   Result<std::uint64_t> populate(Gpa base, std::uint64_t pages, bool measure,
                                  const ReadSource& contents);
-  /// KVM_ARM_VM_SMCCC_FILTER. Errors: EINVAL an empty range; EEXIST overlaps; EBUSY the realm
-  /// runs already.
+  /// KVM_ARM_VM_SMCCC_FILTER. Errors: EINVAL an empty range, or one that wraps; EBUSY the
+  /// realm runs already; EEXIST overlaps another, or the architecture's calls.
   enum class SmcccAction : std::uint8_t { kHandle = 0, kDeny = 1, kForward = 2 };
   Result<void> filter_calls(std::uint32_t first, std::uint32_t count, SmcccAction action);
 
@@ -119,7 +119,7 @@ class RealmVm final : public VmOps {
     bool in_realm = false;
   };
   /// What is still to be done of it.
-  enum class Left : std::uint8_t { kRuns, kExits, kFails };
+  enum class Left : std::uint8_t { kRuns, kExits, kAgain, kFails };
 
   RealmVm(Vm& vm, RealmHost& host, const Granules& granules)
       : vm_(vm), host_(host), granules_(granules) {}
@@ -134,6 +134,7 @@ class RealmVm final : public VmOps {
   Result<void> activate() TEEIO_EXCLUDES(config_lock_);
   Result<void> create_rec(VcpuState& state);
   Left enter(VcpuState& state, VcpuExit& exit);
+  Left enter_once(VcpuState& state, VcpuExit& exit);
   Left left_realm(VcpuState& state, VcpuExit& exit);
   Result<bool> complete_ripas(VcpuState& state);
   [[nodiscard]] bool matches(Gpa base, Gpa top, bool is_private) const;
@@ -158,11 +159,14 @@ class RealmVm final : public VmOps {
   /// A node belongs to its vCPU's task once it is there.
   std::map<std::uint32_t, VcpuState> vcpus_ TEEIO_GUARDED_BY(vcpus_lock_);
   struct Filter {
-    std::uint32_t first, count;
+    std::uint32_t first, last;
     SmcccAction action;
   };
   schedule::Mutex filters_lock_{schedule::Rank::kLeaf};
-  std::vector<Filter> filters_ TEEIO_GUARDED_BY(filters_lock_);
+  /// From the start those of kvm_smccc_filter_insert_reserved(): the architecture's calls.
+  std::vector<Filter> filters_ TEEIO_GUARDED_BY(filters_lock_){
+      {.first = 0x8000'0000, .last = 0x8000'ffff, .action = SmcccAction::kHandle},
+      {.first = 0xc000'0000, .last = 0xc000'ffff, .action = SmcccAction::kHandle}};
 };
 
 /// Registers the type with KVM.

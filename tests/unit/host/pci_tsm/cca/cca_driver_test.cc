@@ -165,6 +165,23 @@ TEST_F(CcaDriverTest, TwoFunctionsAreBoundAndUnboundApart) {
   EXPECT_EQ(rmm.granules(), kRealmsAndSmmus + 2);
 }
 
+// arch/arm64/kvm/hypercalls.c, kvm_smccc_set_filter().
+TEST_F(CcaDriverTest, FiltersOfCallsAreRangesThatDoNotOverlap) {
+  auto& realm = static_cast<kvm::RealmVm&>(vm().ops());
+  const auto filter = [&](std::uint32_t first, std::uint32_t count) {
+    const auto done = realm.filter_calls(first, count, kvm::RealmVm::SmcccAction::kForward);
+    return done ? Errno{} : done.error().code;
+  };
+  EXPECT_EQ(filter(0xc500'0000, 0), Errno::kInval);
+  EXPECT_EQ(filter(0xffff'ffff, 2), Errno::kInval) << "it wraps";
+  EXPECT_EQ(filter(0xffff'ff00, 0x100), Errno{}) << "to the last number";
+  EXPECT_EQ(filter(0xffff'ffff, 1), Errno::kExist);
+  EXPECT_EQ(filter(0xffff'feff, 2), Errno::kExist);
+  EXPECT_EQ(filter(0x8000'0001, 1), Errno::kExist) << "an architecture's call";
+  EXPECT_EQ(filter(0xbfff'ffff, 2), Errno::kExist) << "likewise";
+  EXPECT_EQ(filter(0xc001'0000, 1), Errno{});
+}
+
 TEST_F(CcaDriverTest, OnlyARealmAndAConnectedCardAreBound) {
   const auto unconnected = driver.bind(pf(), tdi, vm());
   EXPECT_EQ(unconnected.error().code, Errno::kNxio);
