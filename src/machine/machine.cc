@@ -205,6 +205,8 @@ void Machine::restore_tsm() {
   impl_->sysfs_system->refresh();
 }
 
+bool Machine::has_tsm() { return !impl_->pci_tsm.tsms().empty(); }
+
 void Machine::shut_down() {
   for (const auto& function : impl_->functions()) {
     const Bdf bdf = function.pci->bdf();
