@@ -143,7 +143,7 @@ class Show final : private explore::ExplorationListener {
     if (r.failure)
       print("{}", drawn ? failure_text(*r.failure, exploration_.picture(i), reported.replay)
                         : expected_text(*r.failure, reported.replay));
-    print("{}", answers_text(r));
+    print("{}{}", answers_text(r), contention_text(r));
     for (const std::string& warning : r.warnings)
       print("  {}: {}\n", arguments_.demands.strict ? "error" : "warning", warning);
     (void)standard_output_problem();  // each line at once; main tells what failed

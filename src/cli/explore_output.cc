@@ -114,6 +114,12 @@ std::string answers_text(const ScenarioResult& result) {
   return text;
 }
 
+std::string contention_text(const ScenarioResult& result) {
+  if (result.verdict != ScenarioResult::Verdict::kBounded) return {};
+  const std::string text = result.most_contended();
+  return text.empty() ? text : "  most contended: " + text + '\n';
+}
+
 std::string expected_text(const Failure& failure, const std::string& replay) {
   return sentence(failure) + replay_line(replay);
 }

@@ -28,6 +28,8 @@ namespace teeio::cli {
 /// What each call of its threads answered, and calls of its end that did not always
 /// answer alike: a line each.
 [[nodiscard]] std::string answers_text(const explore::ScenarioResult& result);
+/// Of one that is not exhausted, where its orders come from: a line, or empty.
+[[nodiscard]] std::string contention_text(const explore::ScenarioResult& result);
 
 /// Of one that broke as it says: what was found, and `replay`.
 [[nodiscard]] std::string expected_text(const explore::Failure& failure, const std::string& replay);

@@ -9,13 +9,14 @@ constexpr std::uint32_t kDeviceControlBoot = 0x2810;
 
 }  // namespace
 
-Endpoint::Endpoint(object::Trace& trace, schedule::RwMutex& card_lock, const Options& options)
+Endpoint::Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options)
     : trace_(trace),
       card_lock_(card_lock),
       bdf_(options.bdf),
       bars_(options.bars),
       bars_in_header_(options.bars_in_header),
-      bars_move_(options.bars_move && options.bars_in_header) {
+      bars_move_(options.bars_move && options.bars_in_header),
+      config_(hw::ConfigSpace::Looks::kWithoutLock) {
   const std::span<const hw::Bar> in_header(bars_.data(), bars_in_header_ ? bars_.size() : 0);
   hw::add_endpoint_header(config_, options.identity, in_header);
   // As a platform's firmware leaves a function to which it gave addresses.
@@ -36,20 +37,19 @@ void Endpoint::answer_bar(std::size_t number, hw::MmioTarget& target,
 
 std::uint32_t Endpoint::config_read(std::uint16_t offset, unsigned size_bytes) {
   if (const auto special = read_special(offset, size_bytes)) return *special;
-  const schedule::ReadLock lock(card_lock_);
-  return config_.read(offset, size_bytes);
+  return config_.look(offset, size_bytes);
 }
 
 void Endpoint::config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
   if (write_special(offset, size_bytes, value)) return;
-  const schedule::WriteLock lock(card_lock_);
+  const schedule::Lock lock(card_lock_);
   if (hw::flr_requested(express_, offset, size_bytes, value))
     reset_locked(hw::ResetKind::kFunctionLevel);
   apply_write(offset, size_bytes, value);
 }
 
 void Endpoint::reset(hw::ResetKind kind) {
-  const schedule::WriteLock lock(card_lock_);
+  const schedule::Lock lock(card_lock_);
   reset_locked(kind);
 }
 
@@ -65,7 +65,7 @@ void Endpoint::reset_locked(hw::ResetKind kind) {
 }
 
 void Endpoint::attach(hw::DmaPort& port) {
-  const schedule::WriteLock lock(card_lock_);
+  const schedule::Lock lock(card_lock_);
   port_ = &port;
   on_attach();
 }

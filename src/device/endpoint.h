@@ -18,8 +18,8 @@ namespace teeio::device {
 ///
 /// Lifetime: owned by its card.
 /// Locking: `card_lock` (rank kDevice), shared by all functions of the card. Reads of
-/// config space share it; the virtual functions below are called with it held for
-/// writing, unless they say otherwise.
+/// config space go without it, word by word; the virtual functions below are called
+/// with it held, unless they say otherwise.
 class Endpoint : public hw::PciFunction {
  public:
   [[nodiscard]] Bdf bdf() const final { return bdf_; }
@@ -50,7 +50,7 @@ class Endpoint : public hw::PciFunction {
     bool bars_move = false;      ///< they answer where their registers say
     bool tee_io = false;
   };
-  Endpoint(object::Trace& trace, schedule::RwMutex& card_lock, const Options& options);
+  Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options);
   ~Endpoint() override = default;
 
   /// Registers that are not plain storage (a DOE mailbox); nullopt: they are. Called
@@ -81,7 +81,7 @@ class Endpoint : public hw::PciFunction {
   void reset_locked(hw::ResetKind kind);
 
   object::Trace& trace_;
-  schedule::RwMutex& card_lock_;
+  schedule::Mutex& card_lock_;
   const Bdf bdf_;
   std::array<hw::Bar, hw::kBarCount> bars_;
   const bool bars_in_header_;

@@ -27,7 +27,7 @@ class PlainCard final {
  private:
   class Function final : public Endpoint {
    public:
-    Function(object::Trace& trace, schedule::RwMutex& lock, Bdf bdf, Hpa window);
+    Function(object::Trace& trace, schedule::Mutex& lock, Bdf bdf, Hpa window);
     [[nodiscard]] hw::PciFunction* physical_function() override { return nullptr; }
 
    private:
@@ -39,7 +39,7 @@ class PlainCard final {
     PlainMemoryTarget target_{memory_, enabled_, nullptr, hw::TBit::kShared};
   };
 
-  schedule::RwMutex lock_{schedule::Rank::kDevice};
+  schedule::Mutex lock_{schedule::Rank::kDevice};
   Function function_;
 };
 

@@ -41,12 +41,12 @@ const Tdi& TeeCard::tdi(std::size_t index) const {
 
 std::optional<Bytes> TeeCard::answer_message(wire::Protocol protocol, ByteView message,
                                              std::uint32_t session) {
-  const schedule::WriteLock lock(lock_);
+  const schedule::Lock lock(lock_);
   return pf().physical().dsm().answer_message(protocol, message, session);
 }
 
 void TeeCard::session_ended(std::uint32_t session) {
-  const schedule::WriteLock lock(lock_);
+  const schedule::Lock lock(lock_);
   pf().physical().dsm().session_ended(session);
 }
 

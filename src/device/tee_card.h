@@ -50,7 +50,7 @@ class TeeCard : public DsmMessages {
   /// Does something with the card's lock held.
   template <class Step>
   void with_lock(Step step) {
-    const schedule::WriteLock lock(lock_);
+    const schedule::Lock lock(lock_);
     step();
   }
 
@@ -59,12 +59,12 @@ class TeeCard : public DsmMessages {
   /// The PF first, with its physical part; then its VFs.
   void add(std::unique_ptr<TeeFunction> function);
   [[nodiscard]] TeeFunction& pf() const { return *functions_.front(); }
-  [[nodiscard]] schedule::RwMutex& lock() { return lock_; }
+  [[nodiscard]] schedule::Mutex& lock() { return lock_; }
   [[nodiscard]] static Bdf vf_bdf(Bdf pf, unsigned index);
   [[nodiscard]] static std::uint64_t aligned_window(std::uint64_t bytes);
 
  private:
-  schedule::RwMutex lock_{schedule::Rank::kDevice};
+  schedule::Mutex lock_{schedule::Rank::kDevice};
   std::vector<std::unique_ptr<TeeFunction>> functions_;
 };
 

@@ -19,7 +19,7 @@ hw::Bar TeeFunction::make_bar(Hpa base, std::uint64_t size, bool prefetchable) {
       .kind = hw::Bar::Kind::kMemory64, .prefetchable = prefetchable, .size = size, .base = base};
 }
 
-TeeFunction::TeeFunction(object::Trace& trace, schedule::RwMutex& card_lock, const Role& role)
+TeeFunction::TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role)
     : Endpoint(trace, card_lock,
                {.bdf = role.bdf,
                 .identity = role.identity,
@@ -163,7 +163,7 @@ bool TeeFunction::answers(std::uint8_t bar, hw::TBit t) const {
 
 void TeeFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
                            std::span<std::byte> out) {
-  const schedule::WriteLock lock(card_lock_);
+  const schedule::Lock lock(card_lock_);
   if (!answers(bar, t)) return all_ones(out);
   if (bar == kRegisterBar) return register_read(offset, out);
   std::ranges::fill(out, std::byte{0});  // reserved space of the MSI-X BAR
@@ -171,7 +171,7 @@ void TeeFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
 }
 
 void TeeFunction::bar_write(std::uint8_t bar, hw::TBit t, std::uint64_t offset, ByteView in) {
-  const schedule::WriteLock lock(card_lock_);
+  const schedule::Lock lock(card_lock_);
   if (!answers(bar, t)) return;
   if (bar == kRegisterBar) return register_write(offset, in);
   choose_traffic();

@@ -35,7 +35,7 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
     TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
     bool bars_move = false;     ///< they answer, and are reported, where their registers say
   };
-  TeeFunction(object::Trace& trace, schedule::RwMutex& card_lock, const Role& role);
+  TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role);
 
   [[nodiscard]] hw::PciFunction* physical_function() override { return pf_; }
   [[nodiscard]] hw::MmioTarget* private_bar(std::size_t number) override;

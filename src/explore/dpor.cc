@@ -213,6 +213,7 @@ void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::
     if (how == Late::kWaits && first_of_task_[task] == kLate) continue;
     if (is_initial(task)) return;
   }
+  note_reversed(order_.move(race.event), late);
   const std::uint32_t first = sequence_[0] == kLate ? late.task : order_.move(sequence_[0]).task;
   const auto candidates = candidates_of(node);
   if (std::ranges::find(candidates, first, &Candidate::task) == candidates.end()) {
@@ -223,6 +224,12 @@ void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::
   }
   node.todo |= task_bit(first);
   if (sequence_.size() > 1) add_hint(node, late.task);
+}
+
+void Dpor::note_reversed(const Candidate& early, const Candidate& late) {
+  const bool retry = is_yield(early.op.kind) || is_yield(late.op.kind);
+  const bool meet = !retry && early.op.object == late.op.object;
+  reversed_.push_back(meet ? late.op.object : 0);
 }
 
 void Dpor::build_sequence(const HappensBefore::Race& race, const Candidate& late,

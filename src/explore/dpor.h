@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "explore/happens_before.h"
@@ -44,6 +45,13 @@ class Dpor final : public Strategy {
   void stuck(std::span<const Candidate> waiting) override;
   void pruned(std::span<const Candidate> waiting) override;
   void told(std::uint64_t stories) override;
+
+  /// The run is over. For each pair of moves that it has asked to be tried the other way
+  /// round: the number of the primitive that they meet at, 0 for a told story and a retry.
+  [[nodiscard]] std::vector<std::uint32_t> take_reversed() {
+    settle();
+    return std::exchange(reversed_, {});
+  }
 
   /// How much of the tree is behind, 0 to 1: each subtree of a node counts the same.
   [[nodiscard]] double share_done() const;
@@ -104,7 +112,10 @@ class Dpor final : public Strategy {
   [[nodiscard]] bool is_initial(std::uint32_t task) const;
   void add_hint(Node& node, std::uint32_t late_task);
 
+  void note_reversed(const Candidate& early, const Candidate& late);
+
   HappensBefore order_;
+  std::vector<std::uint32_t> reversed_;
   bool started_ = false;
   bool restricted_ = false;  ///< the next schedule is the first of a part
   std::vector<Node> path_;

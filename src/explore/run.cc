@@ -1,7 +1,11 @@
 #include "explore/run.h"
 
+#include <algorithm>
 #include <array>
+#include <functional>
+#include <map>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include "base/check.h"
@@ -83,6 +87,26 @@ void look_elsewhere(const Scenario& scenario, const Options& options, double sha
   }
 }
 
+/// Counts what kDpor reverses, by name.
+class Contended {
+ public:
+  void watch(Dpor& dpor, Session& session) {
+    session.after_run = [this, &dpor](const schedule::FiberController& controller) {
+      for (const std::uint32_t object : dpor.take_reversed())
+        ++times_[object == 0 ? "stories" : controller.object_name(object)];
+    };
+  }
+  [[nodiscard]] std::vector<Contention> counted() const {
+    std::vector<Contention> all;
+    for (const auto& [name, times] : times_) all.push_back({std::string(name), times});
+    std::ranges::stable_sort(all, std::greater(), &Contention::reversals);
+    return all;
+  }
+
+ private:
+  std::map<std::string_view, std::uint64_t> times_;  // names are literals
+};
+
 }  // namespace
 
 std::string_view strategy_name(StrategyKind kind) {
@@ -102,6 +126,19 @@ void ScenarioResult::judge() {
   as_expected = expected.breaks() ? found && expected.names(failure->rule, failure->what) : !found;
 }
 
+std::string ScenarioResult::most_contended() const {
+  constexpr std::uint64_t kPercent = 100;
+  std::uint64_t all = 0;
+  for (const Contention& c : contention) all += c.reversals;
+  std::string text;
+  for (const Contention& c : contention) {
+    const std::uint64_t share = c.reversals * kPercent / all;
+    if (share == 0) break;
+    text += (text.empty() ? "" : ", ") + c.at + ' ' + std::to_string(share) + " %";
+  }
+  return text;
+}
+
 void ScenarioResult::warn_of_what_is_vacuous() {
   if (verdict == Verdict::kFound) return;
   for (std::string& sentence : vacuous(answers)) warnings.push_back(std::move(sentence));
@@ -113,12 +150,16 @@ ScenarioResult run_scenario(const Scenario& scenario, const Options& options) {
   if (kept.found) return std::move(*kept.found);
   const std::unique_ptr<Strategy> strategy = make_strategy(options);
   Session session(scenario, options, *strategy);
-  if (const auto* dpor = dynamic_cast<const Dpor*>(strategy.get()); dpor != nullptr)
+  Contended contended;
+  if (auto* dpor = dynamic_cast<Dpor*>(strategy.get()); dpor != nullptr) {
     session.share_done = [dpor] { return dpor->share_done(); };
+    contended.watch(*dpor, session);
+  }
   const Session::Stop stop = session.run();
   const bool limited = stop == Session::Stop::kLimit && options.strategy == StrategyKind::kDpor;
   const double share = limited && session.share_done ? session.share_done() : 0;
   ScenarioResult result = session.finish(stop);
+  result.contention = contended.counted();
   if (limited && result.bound != ScenarioResult::kStopped)
     look_elsewhere(scenario, options, share, result);
   result.warnings = std::move(kept.warnings);

@@ -118,6 +118,8 @@ json json_of(const ShardResult& s) {
             {"bound", r.bound}};
   if (r.expected.breaks()) j["expected"] = {{"rules", r.expected.rules}, {"text", r.expected.text}};
   for (const CallAnswers& call : r.answers) j["calls"].push_back(json_of(call));
+  for (const Contention& c : r.contention)
+    j["contention"].push_back({{"at", c.at}, {"reversals", c.reversals}});
   if (!r.warnings.empty()) j["warnings"] = r.warnings;
   if (r.failure) j["failure"] = json_of(*r.failure);
   if (s.parts == 0) return j;
@@ -144,6 +146,9 @@ ShardResult result_of(const json& j) {
   }
   if (j.contains("calls"))
     for (const json& call : j.at("calls")) r.answers.push_back(answers_of(call));
+  if (j.contains("contention"))
+    for (const json& c : j.at("contention"))
+      r.contention.push_back({c.at("at"), number<std::uint64_t>(c.at("reversals"))});
   if (j.contains("warnings")) r.warnings = j.at("warnings").get<std::vector<std::string>>();
   if (j.contains("failure")) r.failure = failure_of(j.at("failure"));
   if (!j.contains("partition")) return s;

@@ -70,6 +70,7 @@ Session::Stop Session::step() {
   if (!strategy_.begin()) return Stop::kExhausted;
   if (scenario_.answers) scenario_.answers->begin();
   schedule::Outcome outcome = controller_.run(scenario_.body);
+  if (after_run) after_run(controller_);
   if (scenario_.answers && counts_answers_ && !outcome.pruned) scenario_.answers->count();
   ++(outcome.pruned ? result_.pruned : result_.schedules);
   result_.points += outcome.points;

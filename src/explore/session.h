@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "explore/fault_bound.h"
 #include "explore/run.h"
@@ -36,6 +37,8 @@ class Session {
   [[nodiscard]] const ScenarioResult& result() const { return result_; }
   /// What the strategy knows of how far it is, for Progress.
   std::function<double()> share_done;
+  /// Told after each run, while the controller still knows its names.
+  std::function<void(const schedule::FiberController&)> after_run;
 
   /// The result: a failure shrunk, the verdict given.
   [[nodiscard]] ScenarioResult finish(Stop stop);

@@ -1,6 +1,9 @@
 #include "hw/config_space.h"
 
+#include <string_view>
+
 #include "base/check.h"
+#include "schedule/controller.h"
 
 namespace teeio::hw {
 namespace {
@@ -12,6 +15,8 @@ constexpr std::uint16_t kStatusHasCapabilities = 0x10;
 constexpr std::uint16_t kCapabilitiesPointer = 0x34;
 constexpr std::uint32_t kNextExtendedShift = 20;
 
+constexpr std::string_view kRegisterWord = "register";  // in printed schedules
+
 void check_access(std::uint16_t offset, unsigned size_bytes) {
   TEEIO_CHECK(size_bytes == 1 || size_bytes == 2 || size_bytes == 4,
               "a config access is not of 1, 2 or 4 bytes");
@@ -19,12 +24,21 @@ void check_access(std::uint16_t offset, unsigned size_bytes) {
               "a config access is misaligned or beyond the end");
 }
 
-template <class Store>
-void for_bytes(std::uint16_t offset, unsigned size_bytes, std::uint32_t value, Store store) {
-  check_access(offset, size_bytes);
-  for (unsigned i = 0; i < size_bytes; ++i)
-    store(static_cast<std::size_t>(offset) + i, static_cast<std::uint8_t>(value >> (8 * i)));
-}
+/// Where a register lies in its word.
+struct Register {
+  Register(std::uint16_t offset, unsigned size_bytes)
+      : word(offset / 4U), shift(offset % 4U * 8), mask(0xffff'ffffU >> (32 - 8 * size_bytes)) {
+    check_access(offset, size_bytes);
+  }
+  [[nodiscard]] std::uint32_t of(std::uint32_t value) const { return value >> shift & mask; }
+  /// `value` with the register replaced.
+  [[nodiscard]] std::uint32_t into(std::uint32_t value, std::uint32_t now) const {
+    return (value & ~(mask << shift)) | (now & mask) << shift;
+  }
+  std::size_t word;
+  unsigned shift;
+  std::uint32_t mask;
+};
 
 constexpr std::uint16_t dword_aligned(unsigned size) {
   return static_cast<std::uint16_t>((size + 3U) & ~3U);
@@ -32,36 +46,53 @@ constexpr std::uint16_t dword_aligned(unsigned size) {
 
 }  // namespace
 
+ConfigSpace::~ConfigSpace() {
+  for (std::uint32_t& number : numbers_)
+    if (number != 0) schedule::detail::destroy(number);
+}
+
 std::uint32_t ConfigSpace::read(std::uint16_t offset, unsigned size_bytes) const {
-  check_access(offset, size_bytes);
-  std::uint32_t value = 0;
-  for (unsigned i = 0; i < size_bytes; ++i)
-    value |= static_cast<std::uint32_t>(values_[offset + i]) << (8 * i);
-  return value;
+  const Register at(offset, size_bytes);
+  return at.of(values_[at.word].load(std::memory_order_relaxed));
+}
+
+std::uint32_t ConfigSpace::look(std::uint16_t offset, unsigned size_bytes) const {
+  TEEIO_CHECK(looks_ == Looks::kWithoutLock, "a register is looked at without its lock");
+  const Register at(offset, size_bytes);
+  schedule::detail::announce(schedule::OpKind::kLoad, numbers_[at.word], kRegisterWord);
+  return at.of(values_[at.word].load());
+}
+
+/// What does not change needs nobody to know.
+void ConfigSpace::put(std::size_t word, std::uint32_t value) {
+  if (values_[word].load(std::memory_order_relaxed) == value) return;
+  if (looks_ == Looks::kWithoutLock)
+    schedule::detail::announce(schedule::OpKind::kStore, numbers_[word], kRegisterWord);
+  values_[word].store(value);
 }
 
 void ConfigSpace::write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
-  for_bytes(offset, size_bytes, value, [this](std::size_t at, std::uint8_t byte) {
-    const unsigned kept = values_[at] & ~unsigned{writable_[at]};
-    const unsigned written = kept | (byte & writable_[at]);
-    values_[at] = static_cast<std::uint8_t>(written & ~unsigned(byte & write_one_clears_[at]));
-  });
+  const Register at(offset, size_bytes);
+  const std::uint32_t before = values_[at.word].load(std::memory_order_relaxed);
+  const std::uint32_t written = at.into(0, value);
+  const std::uint32_t mask = writable_[at.word] & at.into(0, ~0U);
+  put(at.word, ((before & ~mask) | (written & mask)) & ~(written & write_one_clears_[at.word]));
 }
 
 void ConfigSpace::set(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
-  for_bytes(offset, size_bytes, value,
-            [this](std::size_t at, std::uint8_t byte) { values_[at] = byte; });
+  const Register at(offset, size_bytes);
+  put(at.word, at.into(values_[at.word].load(std::memory_order_relaxed), value));
 }
 
 void ConfigSpace::set_writable(std::uint16_t offset, unsigned size_bytes, std::uint32_t mask) {
-  for_bytes(offset, size_bytes, mask,
-            [this](std::size_t at, std::uint8_t byte) { writable_[at] = byte; });
+  const Register at(offset, size_bytes);
+  writable_[at.word] = at.into(writable_[at.word], mask);
 }
 
 void ConfigSpace::set_write_one_clears(std::uint16_t offset, unsigned size_bytes,
                                        std::uint32_t mask) {
-  for_bytes(offset, size_bytes, mask,
-            [this](std::size_t at, std::uint8_t byte) { write_one_clears_[at] = byte; });
+  const Register at(offset, size_bytes);
+  write_one_clears_[at.word] = at.into(write_one_clears_[at.word], mask);
 }
 
 std::uint16_t ConfigSpace::add_capability(std::uint8_t id, std::uint8_t size_bytes) {

@@ -1,12 +1,10 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
-
-#include "base/bytes.h"
 
 namespace teeio::hw {
 
@@ -14,14 +12,24 @@ namespace teeio::hw {
 /// which are cleared by writing 1. Effects belong to the function that owns it.
 /// Source: PCIe Base Spec 7.5, capability ids 7.5.3 and 7.7–7.9.
 ///
-/// Locking: none; the owner's lock.
+/// Locking: the owner's lock; look() needs none where the constructor allows it. Each
+/// aligned word of 4 bytes then is a flag that tasks share, as a register is: who looks
+/// at one meets those that change it, and nobody else.
 class ConfigSpace {
  public:
   static constexpr std::size_t kSize = 4096;
   static constexpr std::uint16_t kExtendedStart = 0x100;
 
+  enum class Looks : bool { kWithLock, kWithoutLock };
+  explicit ConfigSpace(Looks looks = Looks::kWithLock) : looks_(looks) {}
+  ConfigSpace(const ConfigSpace&) = delete;
+  ConfigSpace& operator=(const ConfigSpace&) = delete;
+  ~ConfigSpace();
+
   /// Little-endian register values; size 1, 2 or 4, naturally aligned.
   [[nodiscard]] std::uint32_t read(std::uint16_t offset, unsigned size_bytes) const;
+  /// read() without the owner's lock. Precondition: Looks::kWithoutLock.
+  [[nodiscard]] std::uint32_t look(std::uint16_t offset, unsigned size_bytes) const;
   /// Applies the write mask and write-1-to-clear bits.
   void write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value);
   /// Hardware's own update: no mask.
@@ -36,12 +44,16 @@ class ConfigSpace {
                                         std::uint16_t size_bytes);
   [[nodiscard]] std::optional<std::uint16_t> find_capability(std::uint8_t id) const;
   [[nodiscard]] std::optional<std::uint16_t> find_extended_capability(std::uint16_t id) const;
-  [[nodiscard]] ByteView bytes() const { return std::as_bytes(std::span(values_)); }
 
  private:
-  std::array<std::uint8_t, kSize> values_{};
-  std::array<std::uint8_t, kSize> writable_{};
-  std::array<std::uint8_t, kSize> write_one_clears_{};
+  static constexpr std::size_t kWords = kSize / 4;
+  void put(std::size_t word, std::uint32_t value);
+
+  const Looks looks_;
+  std::array<std::atomic<std::uint32_t>, kWords> values_{};
+  mutable std::array<std::uint32_t, kWords> numbers_{};  ///< explored mode's, of words
+  std::array<std::uint32_t, kWords> writable_{};
+  std::array<std::uint32_t, kWords> write_one_clears_{};
   std::uint8_t last_capability_ = 0;
   std::uint16_t next_free_ = 0x40;
   std::uint16_t last_extended_ = 0;

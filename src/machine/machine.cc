@@ -195,6 +195,8 @@ void Machine::restore_tsm() {
   impl_->sysfs_system->refresh();
 }
 
+bool Machine::has_tsm() { return !impl_->pci_tsm.tsms().empty(); }
+
 void Machine::shut_down() {
   const object::DelayedPuts puts;
   for (const auto& function : impl_->functions()) {

@@ -45,6 +45,7 @@ class Machine {
   /// what it had connected is disconnected; and loaded again.
   void remove_tsm();
   void restore_tsm();
+  [[nodiscard]] bool has_tsm();
   /// Disconnects every card from its TSM, as the host's own shutdown does: what a
   /// program has connected stays connected after it, and is no leak.
   void shut_down();

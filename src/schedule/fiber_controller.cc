@@ -75,6 +75,7 @@ void FiberController::start_run() {
   task_names_.clear();
   now_ns_ = 0;
   draining_ = false;
+  alone_ = false;
   starter_ = kNobody;
 }
 
@@ -171,7 +172,27 @@ void FiberController::point(Op op, bool (*enabled)(const void*), const void* con
   self.op = op;
   self.enabled = enabled;
   self.context = context;
+  if (alone_ && moves_alone(self)) return;
   park();
+}
+
+void FiberController::go_on_alone() {
+  for (const auto& task : tasks_)
+    TEEIO_CHECK(task->has_ended || task->number == current_, "a task is not the only one left");
+  alone_ = true;
+}
+
+/// Whether it need not wait; then it has moved.
+bool FiberController::moves_alone(const TaskRecord& task) {
+  if (task.op.kind == OpKind::kYield || outcome_.points == limits_.points) return false;
+  if (task.enabled != nullptr && !task.enabled(task.context)) return false;
+  note_move({.task = task.number, .op = task.op});
+  if (task.op.kind == OpKind::kDestroy) objects_[task.op.object].destroyed = true;
+  return true;
+}
+
+void go_on_alone() {
+  if (t_running != nullptr && controller() != nullptr) t_running->go_on_alone();
 }
 
 bool FiberController::point_until(Op op, bool (*enabled)(const void*), const void* context,
@@ -201,6 +222,7 @@ void FiberController::park() {
 }
 
 std::uint32_t FiberController::spawn(std::string_view name, std::move_only_function<void()> body) {
+  TEEIO_CHECK(!alone_, "a task that goes on alone spawns another");
   const std::uint32_t child = add_task(name, std::move(body)).number;
   const std::uint32_t starter_before = std::exchange(starter_, current_);
   leave_for(child, Fiber::Last::kNo);
@@ -225,9 +247,7 @@ std::uint32_t FiberController::next_task() {
   const Candidate& move = candidates_[index];
   if (candidates_.size() > 1)
     outcome_.choices.push_back(index == 0 ? kUsualChoice : Choice{Choice::Kind::kTask, move.task});
-  ++outcome_.points;
-  steps_.push_back({move.task, move.op});
-  outcome_.digest = digest_of(outcome_.digest, move);
+  note_move(move);
   TaskRecord& task = *tasks_[move.task];
   if (move.op.kind == OpKind::kYield && !task.may_retry_alone) task.lonely_retries = 0;
   note_count(move);
@@ -236,6 +256,12 @@ std::uint32_t FiberController::next_task() {
     if (is_waited_for(move)) return kNobody;
   }
   return move.task;
+}
+
+void FiberController::note_move(const Candidate& move) {
+  ++outcome_.points;
+  steps_.push_back({move.task, move.op});
+  outcome_.digest = digest_of(outcome_.digest, move);
 }
 
 void FiberController::end_run() {
@@ -268,7 +294,7 @@ bool FiberController::is_waited_for(const Candidate& destroyer) {
 }
 
 std::uint32_t FiberController::ask_strategy() {
-  if (draining_) return 0;
+  if (draining_ || alone_) return 0;
   const std::uint32_t index =
       strategy_.pick({candidates_, current_, static_cast<std::uint32_t>(tasks_.size())});
   if (index != Strategy::kPrune) return index;
@@ -330,7 +356,7 @@ std::uint32_t FiberController::choose(std::uint32_t count, std::string_view what
 }
 
 void FiberController::told(std::uint64_t stories) {
-  if (!draining_) strategy_.told(stories);
+  if (!draining_ && !alone_) strategy_.told(stories);
 }
 
 void watch_choices(std::function<void(std::string_view what)> watch) {

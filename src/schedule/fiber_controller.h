@@ -81,6 +81,15 @@ class FiberController final : public Controller {
   [[nodiscard]] std::string story() const;
   /// Of the last run's tasks, by number.
   [[nodiscard]] const std::vector<std::string>& task_names() const { return task_names_; }
+  /// Of the last run's primitives: "igroup->lock"; empty for 0.
+  [[nodiscard]] std::string_view object_name(std::uint32_t number) const {
+    return objects_[number].name;
+  }
+
+  /// The running task is the only one that is left, has joined all others, and spawns
+  /// none from here on. Nobody is asked who moves next any more, which costs a tenth;
+  /// deadlocks, late uses and time stay as they are, and so does choose().
+  void go_on_alone();
 
   void point(Op op, bool (*enabled)(const void*), const void* context) override;
   bool point_until(Op op, bool (*enabled)(const void*), const void* context,
@@ -129,6 +138,8 @@ class FiberController final : public Controller {
   void freeze();
   TaskRecord& add_task(std::string_view name, std::move_only_function<void()> body);
   void park();
+  [[nodiscard]] bool moves_alone(const TaskRecord& task);
+  void note_move(const Candidate& move);
   void leave_for(std::uint32_t next, Fiber::Last last);
   [[noreturn]] void end_current_task();
   [[noreturn]] void stop(Finding finding);
@@ -159,6 +170,7 @@ class FiberController final : public Controller {
   std::uint32_t starter_ = kNobody;  // whom a task that just started gives back to
   std::uint64_t now_ns_ = 0;
   bool draining_ = false;
+  bool alone_ = false;
   Outcome outcome_;
   std::vector<Candidate> candidates_;
   std::vector<Step> steps_;
@@ -166,5 +178,8 @@ class FiberController final : public Controller {
   std::vector<std::string> task_names_;  // of the last run, for story()
   std::vector<Retired> retired_;
 };
+
+/// FiberController::go_on_alone() of this OS thread's explored run; nothing natively.
+void go_on_alone();
 
 }  // namespace teeio::schedule

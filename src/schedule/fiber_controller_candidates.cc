@@ -66,7 +66,7 @@ std::uint32_t FiberController::least_count(const TaskRecord& task) const {
 }
 
 void FiberController::tell_stuck() {
-  if (draining_) return;
+  if (draining_ || alone_) return;
   collect_waiting(candidates_);
   if (!candidates_.empty()) strategy_.stuck(candidates_);
 }

@@ -27,7 +27,7 @@ class NvmeFunction final : public device::TeeFunction, private HostAccess {
     device::TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
     bool bars_move = false;             ///< as NvmeCard::Options has it
   };
-  NvmeFunction(object::Trace& trace, schedule::RwMutex& card_lock, const Place& place,
+  NvmeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place,
                const ControllerIdentity& identity, std::vector<NameSpace> spaces);
 
   static std::array<hw::Bar, hw::kBarCount> make_bars(const Addresses& addresses);

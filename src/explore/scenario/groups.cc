@@ -159,6 +159,7 @@ void unbind_against_group(const Config& design) {
   Files files;
   Result<void> opened;
   Result<std::size_t> unbound;
+  stage.mount_sysfs();
   stage.play({{"vmm", [&] { opened = open_group(vmm, files, kVfGroup); }},
               {"root", [&] { unbound = stage.root().echo(kVf0Bdf, kUnbind); }}});
   TEEIO_CHECK(unbound.has_value(), "no device was open, and the driver could not be unbound");
@@ -172,6 +173,7 @@ void unbind_against_device(const Config& design, std::string_view container) {
   must(open_group(vmm, files, kVfGroup, container));
   Result<int> device;
   Result<std::size_t> unbound;
+  stage.mount_sysfs();
   stage.play({{"vmm", [&] { device = device_fd(vmm, files.group, kVf0Bdf); }},
               {"root", [&] { unbound = stage.root().echo(kVf0Bdf, kUnbind); }}});
   TEEIO_CHECK(device.has_value() != unbound.has_value(),

@@ -40,6 +40,7 @@ void unbind_two(const Config& design) {
 void reset_against_disconnect(const Config& design) {
   Stage stage(design);
   Vmm& vmm = stage.ready();
+  stage.mount_sysfs();
   Result<void> done;
   stage.play({{"vmm", [&] { (void)vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0}); }},
               {"root", [&] { done = disconnect(stage.root()); }}});
@@ -78,13 +79,15 @@ std::size_t stream_links(machine::Machine& machine) {
 void connect_two_cards(const Config& design) {
   const Config two = with_second_card(design);
   Stage stage(two, Stage::Card::kAsAtBoot);
+  stage.mount_sysfs();
   constexpr std::string_view kSecondCard = "/sys/devices/pci0000:00/0000:00:09.0/0000:09:00.0";
   Result<std::size_t> connected[2];
-  const auto connect = [&](std::string_view card) {
-    return stage.root().echo("tsm0\n", std::string(card) + "/tsm/connect");
+  const auto connect = [&](machine::Program& shell, std::string_view card) {
+    return shell.echo("tsm0\n", std::string(card) + "/tsm/connect");
   };
-  stage.play({{"first", [&] { connected[0] = connect(kCard); }},
-              {"second", [&] { connected[1] = connect(kSecondCard); }}});
+  machine::Program& other = stage.vmm();  // another shell
+  stage.play({{"first", [&] { connected[0] = connect(stage.root(), kCard); }},
+              {"second", [&] { connected[1] = connect(other, kSecondCard); }}});
   TEEIO_CHECK(connected[0].has_value() && connected[1].has_value(),
               "two cards were connected at once, and one was refused");
   TEEIO_CHECK(stream_links(stage.machine()) == 2, "two IDE streams do not have two links");

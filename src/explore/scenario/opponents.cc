@@ -21,6 +21,8 @@ std::uint64_t config_region(std::uint16_t at) {
 /// The KVM device's association holds the VFIO file too.
 void dissociate(Stage&, Vmm& vmm) { must(vmm.associate(KVM_DEV_VFIO_FILE_DEL)); }
 
+void mount_sysfs(Stage& stage, Vmm&) { stage.mount_sysfs(); }
+
 void close_vfio(Stage&, Vmm& vmm) { (void)vmm.close(vmm.vfio); }
 void close_iommufd(Stage&, Vmm& vmm) { (void)vmm.close(vmm.iommufd); }
 void close_vm(Stage&, Vmm& vmm) { vmm.close_vm_files(); }
@@ -56,7 +58,7 @@ constexpr Opponent kOpponents[] = {
     {"tsm-removal", "the TSM's unregistration", remove_tsm},
     {"device-removal", "the device's removal", remove_device},
     {"reset", "VFIO_DEVICE_RESET", reset_device},
-    {"sysfs-reset", "`echo 1 > reset` by root", reset_by_root},
+    {"sysfs-reset", "`echo 1 > reset` by root", reset_by_root, mount_sysfs},
     {"memory-disable", "Memory Space Enable cleared and set", disable_memory},
     {"d3", "a stay in D3hot", sleep},
 };

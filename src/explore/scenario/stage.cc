@@ -9,6 +9,7 @@
 #include "rules/teardown_order.h"
 #include "schedule/consulted.h"
 #include "schedule/controller.h"
+#include "schedule/fiber_controller.h"
 #include "schedule/task.h"
 
 namespace teeio::explore {
@@ -80,7 +81,7 @@ void live_once_more(Stage& stage, std::string_view device, bool link_lost) {
   // Gone: the function was removed, or its driver unbound.
   if (!node && node.error().code == Errno::kNoEnt) return;
   if (node) must(stage.root().close(*node));
-  if (!stage.root().cat(std::string(kCard) + "/tsm/connect")) return;  // so is the TSM
+  if (!stage.machine().has_tsm()) return;  // so is the TSM
   Vmm& next = stage.vmm();
   if (const auto lived = whole_life(stage, next, device, link_lost); !lived)
     check_failed("R10: after the scenario, a whole life of its function fails: " +
@@ -129,6 +130,7 @@ Stage::Stage(const machine::Config& design, Card card)
 
 Stage::~Stage() {
   play();
+  schedule::go_on_alone();
   for (const auto& vmm : vmms_) vmm->exit();
   root_->exit();
   schedule::set_controller(nullptr);
@@ -148,6 +150,8 @@ Stage::~Stage() {
   machine_.reset();
   schedule::set_controller(controller_);
 }
+
+void Stage::mount_sysfs() { (void)machine_->system_calls().tree_generation(); }
 
 void Stage::vm_may_die() { life_of_vms_->may_die = true; }
 

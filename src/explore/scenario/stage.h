@@ -83,6 +83,10 @@ class Stage {
   /// one or none the rest of the scenario's own task is what is explored.
   void play(std::initializer_list<Actor> actors = {});
 
+  /// In the set-up: /sys is there, as it is on a machine that is up, before somebody
+  /// looks at it in play().
+  void mount_sysfs();
+
   /// From now on KVM may give a VM up (KVM_BUG_ON): what this scenario is about, or
   /// comes to by a call that its VMM should not make. Else that is a finding.
   void vm_may_die();

@@ -110,8 +110,10 @@ void connect_twice(const Config& design) {
 
 void connect_against_disconnect(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
+  stage.mount_sysfs();
+  machine::Program& other = stage.vmm();  // another shell
   stage.play({{"first", [&] { (void)connect(stage.root()); }},
-              {"second", [&] { (void)disconnect(stage.root()); }}});
+              {"second", [&] { (void)disconnect(other); }}});
 }
 
 void connect_against_tsm_removal(const Config& design) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -49,29 +50,26 @@ std::map<std::uint32_t, std::uint32_t> vfio_groups(const Topology& topology) {
 
 }  // namespace
 
-System::System(Host& host) : host_(host), environment_{host, settings_, [this] { refresh(); }} {}
-
-void System::refresh() {
-  {
-    const schedule::Lock lock(mutex_);
-    ++changes_;
-    if (!built_) return;
-  }
-  build();
+System::System(Host& host) : host_(host), environment_{host, settings_, [this] { refresh(); }} {
+  tree_.before_looks([this] { follow(); });
 }
 
-Tree& System::tree() {
+void System::refresh() {
+  const schedule::WriteLock lock(mutex_);
+  ++changes_;
+}
+
+void System::follow() {
   for (;;) {
     std::uint64_t seen = 0;
     {
-      const schedule::Lock lock(mutex_);
-      if (built_) return tree_;
+      const schedule::ReadLock lock(mutex_);
+      if (followed_ == changes_) return;
       seen = changes_;
     }
     build();
-    const schedule::Lock lock(mutex_);
-    // A change meanwhile has left the building to us.
-    if (changes_ == seen) built_ = true;
+    const schedule::WriteLock lock(mutex_);
+    followed_ = std::max(followed_, seen);
   }
 }
 

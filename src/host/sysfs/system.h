@@ -8,23 +8,24 @@
 
 namespace teeio::sysfs {
 
-/// /sys and /dev of one machine: derives the whole tree from the machine when it
-/// is first looked at, and again after each change. A machine that nobody looks
-/// at so costs nothing, which is what an explored run lives on.
+/// /sys and /dev of one machine: derives the whole tree from the machine when it is
+/// looked at for the first time, and for the first time after a change. A machine that
+/// nobody looks at so costs nothing, which is what an explored run lives on.
 ///
 /// Lifetime: outlives every open attribute; `host` outlives it.
-/// Locking: a leaf of its own; tree() and refresh() are called without any lock.
+/// Locking: a leaf of its own; refresh() and whatever looks at the tree are called
+/// without any lock.
 class System {
  public:
   explicit System(Host& host);
   System(const System&) = delete;
   System& operator=(const System&) = delete;
 
-  /// Makes the tree follow the machine. Attributes that change it do so by
-  /// themselves; machine/ calls it when a TSM comes or goes, or a function leaves
-  /// in another way. Without any lock.
+  /// The machine has changed: the next look makes the tree follow. Attributes that
+  /// change it call this by themselves; machine/ does when a TSM comes or goes, or a
+  /// function leaves in another way.
   void refresh() TEEIO_EXCLUDES(mutex_);
-  [[nodiscard]] Tree& tree() TEEIO_EXCLUDES(mutex_);
+  [[nodiscard]] Tree& tree() { return tree_; }
   /// Directories of /sys beyond those of every machine: those of its TSMs, and debugfs where
   /// the kernel has fault injection.
   [[nodiscard]] std::vector<std::string> platform_devices();
@@ -32,6 +33,8 @@ class System {
   [[nodiscard]] bool has_kvm() { return host_.shows_kvm(); }
 
  private:
+  /// The tree is as the machine was when this was called, or later.
+  void follow() TEEIO_EXCLUDES(mutex_);
   void build();
   void add_classes(NodeList& list);
   void add_groups(NodeList& list, const Topology& topology);
@@ -44,9 +47,9 @@ class System {
   IdeStreams streams_;
   Tree tree_;
   const Environment environment_;
-  schedule::Mutex mutex_{schedule::Rank::kLeaf};
-  bool built_ TEEIO_GUARDED_BY(mutex_) = false;
-  std::uint64_t changes_ TEEIO_GUARDED_BY(mutex_) = 0;  ///< before it was built
+  schedule::RwMutex mutex_{schedule::Rank::kLeaf};
+  std::uint64_t changes_ TEEIO_GUARDED_BY(mutex_) = 1;   ///< of the machine
+  std::uint64_t followed_ TEEIO_GUARDED_BY(mutex_) = 0;  ///< of those, as the tree has them
 };
 
 }  // namespace teeio::sysfs

@@ -32,7 +32,7 @@ void descend(std::string& at, std::string_view name) {
 }  // namespace
 
 std::uint64_t Tree::begin_view() {
-  const schedule::Lock lock(mutex_);
+  const schedule::WriteLock lock(mutex_);
   return ++last_view_;
 }
 
@@ -43,7 +43,7 @@ void Tree::replace(std::uint64_t view, std::vector<Node> nodes) {
     const bool fresh = next.emplace(std::move(path), std::move(node)).second;
     TEEIO_CHECK(fresh, "two nodes have one path");
   }
-  const schedule::Lock lock(mutex_);
+  const schedule::WriteLock lock(mutex_);
   if (view < applied_view_) return;
   applied_view_ = view;
   bool changed = next.size() != nodes_.size();
@@ -56,12 +56,14 @@ void Tree::replace(std::uint64_t view, std::vector<Node> nodes) {
 }
 
 std::uint64_t Tree::generation() const {
-  const schedule::Lock lock(mutex_);
+  follow();
+  const schedule::ReadLock lock(mutex_);
   return generation_;
 }
 
 std::vector<Node> Tree::nodes() const {
-  const schedule::Lock lock(mutex_);
+  follow();
+  const schedule::ReadLock lock(mutex_);
   std::vector<Node> result;
   result.reserve(nodes_.size());
   for (const auto& [path, node] : nodes_) result.push_back(node);
@@ -69,14 +71,16 @@ std::vector<Node> Tree::nodes() const {
 }
 
 std::optional<Node> Tree::find(std::string_view path) const {
-  const schedule::Lock lock(mutex_);
+  follow();
+  const schedule::ReadLock lock(mutex_);
   const auto at = nodes_.find(path);
   if (at == nodes_.end()) return std::nullopt;
   return at->second;
 }
 
 std::optional<std::string> Tree::resolve(std::string_view path) const {
-  const schedule::Lock lock(mutex_);
+  follow();
+  const schedule::ReadLock lock(mutex_);
   std::string at;
   std::string rest(path);
   for (int links = 0; !rest.empty();) {

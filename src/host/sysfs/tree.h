@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,9 +18,12 @@ namespace teeio::sysfs {
 /// All nodes of /sys and /dev that a machine shows, in order of path.
 ///
 /// Lifetime: outlives the files that are open on its attributes.
-/// Locking: a leaf; no callback runs under it.
+/// Locking: a leaf, which looks share; no callback runs under it. Looks are made without any lock.
 class Tree {
  public:
+  /// Calls `follow` before each look, which brings the tree up to date by replace().
+  /// Before the first look.
+  void before_looks(std::function<void()> follow) { follow_ = std::move(follow); }
   /// Numbers a view of the machine: to be taken before the view is read, so that
   /// of two views that cross, the later one stays.
   [[nodiscard]] std::uint64_t begin_view() TEEIO_EXCLUDES(mutex_);
@@ -40,8 +45,12 @@ class Tree {
 
  private:
   using Nodes = std::map<std::string, Node, std::less<>>;
+  void follow() const {
+    if (follow_) follow_();
+  }
 
-  mutable schedule::Mutex mutex_{schedule::Rank::kLeaf};
+  std::function<void()> follow_;
+  mutable schedule::RwMutex mutex_{schedule::Rank::kLeaf};
   Nodes nodes_ TEEIO_GUARDED_BY(mutex_);
   std::uint64_t generation_ TEEIO_GUARDED_BY(mutex_) = 0;
   std::uint64_t last_view_ TEEIO_GUARDED_BY(mutex_) = 0;

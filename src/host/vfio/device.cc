@@ -4,6 +4,7 @@
 #include "host/iommufd/vfio_compat.h"
 #include "host/kvm/vm_file.h"
 #include "host/vfio/pci_registers.h"
+#include "host/vfio/write_back.h"
 #include "hw/find_capability.h"
 #include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
@@ -203,8 +204,8 @@ void Device::restore_config() {
   std::uint16_t at = kCommand;
   // BARs before the command register, which switches them on.
   for (std::size_t i = 1; i < saved_config_.size(); ++i)
-    pci().config_write(static_cast<std::uint16_t>(at + 4 * i), 4, saved_config_[i]);
-  if (!saved_config_.empty()) pci().config_write(at, 2, saved_config_[0] & 0xffffU);
+    write_back(pci(), static_cast<std::uint16_t>(at + 4 * i), 4, saved_config_[i]);
+  if (!saved_config_.empty()) write_back(pci(), at, 2, saved_config_[0] & 0xffffU);
 }
 
 void Device::touched(object::Fact fact, std::string_view name, std::uint64_t how) {

@@ -1,5 +1,6 @@
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
+#include "host/vfio/write_back.h"
 #include "hw/find_capability.h"
 #include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
@@ -45,9 +46,9 @@ void Device::reset_function(hw::ResetKind kind) {
           static_cast<std::uint64_t>(object::HostTouch::kReset));
   pci().reset(kind);
   for (std::size_t i = 0; i < saved.size(); ++i)
-    pci().config_write(static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
+    write_back(pci(), static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
   if (control != kPcieDeviceControl) pci().config_write(control, 2, device_control);
-  pci().config_write(kCommand, 2, command);
+  write_back(pci(), kCommand, 2, command);
   irqs_.restore();
   asleep_ = false;
   const bool again = schedule::seeded(schedule::SeededBug::kRevokedAfterReset);

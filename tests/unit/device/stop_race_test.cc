@@ -98,6 +98,9 @@ std::uint64_t orders_of(Act first, Act second) {
 TEST(CardLocks, LetReadsAndTheWordsOfAnExchangeBeWhereTheyDoNotMeet) {
   const Act read = [](hw::PciFunction& f, std::uint16_t) { (void)f.config_read(hw::kCommand, 2); };
   const Act write = [](hw::PciFunction& f, std::uint16_t) { f.config_write(hw::kCommand, 2, 0); };
+  const Act bar = [](hw::PciFunction& f, std::uint16_t) {
+    f.config_write(hw::kFirstBar, 4, 0xffff'ffff);
+  };
   const Act words = [](hw::PciFunction& f, std::uint16_t mailbox) {
     for (int i = 0; i < 3; ++i) f.config_write(mailbox, 4, 0x0002'0001);
   };
@@ -106,6 +109,7 @@ TEST(CardLocks, LetReadsAndTheWordsOfAnExchangeBeWhereTheyDoNotMeet) {
   };
   EXPECT_EQ(orders_of(read, read), 1U);
   EXPECT_EQ(orders_of(read, write), 2U);
+  EXPECT_EQ(orders_of(read, bar), 1U);
   EXPECT_EQ(orders_of(read, words), 1U);
   EXPECT_EQ(orders_of(write, words), 1U);
   EXPECT_EQ(orders_of(reset, words), 4U);  // before, after and between three words

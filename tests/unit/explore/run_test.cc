@@ -74,7 +74,20 @@ TEST(RunScenario, SaysItsBound) {
                   "100 schedules, about [0-9.]+ % of the tree, 50 by pct, 50 by bounded"));
   EXPECT_EQ(result.schedules + result.pruned, 100U);
   EXPECT_EQ(result.sampled, 100U);
+  EXPECT_EQ(result.most_contended(), "leaf 100 %");
   EXPECT_TRUE(result.as_expected);
+}
+
+TEST(RunScenario, SaysWhereTheOrdersComeFrom) {
+  ScenarioResult result;
+  EXPECT_EQ(result.most_contended(), "");
+  result.contention = {{"firmware", 150}, {"igroup->lock", 49}, {"flag", 1}};
+  EXPECT_EQ(result.most_contended(), "firmware 75 %, igroup->lock 24 %");
+  ShardResult shard;
+  shard.result = result;
+  const auto again = parse_result(to_json(shard));
+  ASSERT_TRUE(again.has_value()) << again.error();
+  EXPECT_EQ(again->result.most_contended(), result.most_contended());
 }
 
 /// One task that would have to go first, before another of many steps: the last

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "schedule/task.h"
+#include "unit/schedule/explored.h"
+
 namespace teeio::hw {
 namespace {
 
@@ -58,6 +61,33 @@ TEST(ConfigSpace, ExtendedCapabilitiesStartAt0x100AndAreLinked) {
   EXPECT_EQ(config.find_extended_capability(0x30), 0x100U);
   EXPECT_EQ(config.read(doe, 4), 0x0002002eU);
   EXPECT_EQ(config.read(0x100, 4), 0x00010030U | std::uint32_t{doe} << 20U);
+}
+
+/// In how many orders one task can look at `looked` and another set `set`.
+std::uint64_t orders(std::uint16_t looked, std::uint16_t set) {
+  const auto result = test::expect_sound([=] {
+    ConfigSpace config(ConfigSpace::Looks::kWithoutLock);
+    auto looks = schedule::Task::spawn("looks", [&] { (void)config.look(looked, 2); });
+    auto sets = schedule::Task::spawn("sets", [&] { config.set(set, 1, 0x11); });
+    looks.join();
+    sets.join();
+  });
+  return result.schedules - result.pruned;
+}
+
+TEST(ConfigSpace, ALookMeetsWhoChangesItsWordAndNobodyElse) {
+  EXPECT_EQ(orders(0x10, 0x13), 2U);
+  EXPECT_EQ(orders(0x10, 0x14), 1U);
+}
+
+TEST(ConfigSpace, WhatDoesNotChangeMeetsNobody) {
+  const auto result = test::expect_sound([] {
+    ConfigSpace config(ConfigSpace::Looks::kWithoutLock);
+    auto looks = schedule::Task::spawn("looks", [&] { (void)config.look(0x10, 4); });
+    config.set(0x10, 4, 0);
+    looks.join();
+  });
+  EXPECT_EQ(result.schedules, 1U);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include "explore/replay.h"
 #include "schedule/atomic.h"
+#include "schedule/condition.h"
+#include "schedule/fiber_controller.h"
 #include "schedule/mutex.h"
 #include "schedule/task.h"
 #include "schedule/usual_choice.h"
@@ -213,6 +215,51 @@ TEST(Numbers, APrimitiveThatOutlivesARunIsNumberedAnewInTheNext) {
     EXPECT_THAT(controller.story(),
                 HasSubstr(run == 0 ? "lock pci_tsm_rwsem #2" : "lock pci_tsm_rwsem #3"));
   }
+}
+
+TEST(GoOnAlone, LeavesOnlyWhatTheTasksBeforeItDidToEachOther) {
+  const auto body = [](bool alone) {
+    return [alone] {
+      Mutex mutex{Rank::kLeaf};
+      Task a = Task::spawn("a", [&] { lock_and_unlock(mutex); });
+      Task b = Task::spawn("b", [&] { lock_and_unlock(mutex); });
+      a.join();
+      b.join();
+      if (alone) go_on_alone();
+      lock_and_unlock(mutex);
+      (void)choose(2, "a step fails");  // is asked for all the same
+    };
+  };
+  const Exploration with = expect_sound(body(false));
+  const Exploration without = expect_sound(body(true));
+  EXPECT_EQ(without.schedules, with.schedules);
+  EXPECT_EQ(without.points, with.points);
+}
+
+TEST(GoOnAlone, StillFindsThatNobodyWillNotify) {
+  EXPECT_THAT(test::finding_of([] {
+                Mutex mutex{Rank::kLeaf};
+                Condition condition;
+                go_on_alone();
+                const Lock lock(mutex);
+                condition.wait(mutex);
+              }),
+              HasSubstr("nothing can move"));
+}
+
+TEST(GoOnAlone, IsForTheLastTaskOnly) {
+  EXPECT_THAT(test::finding_of([] {
+                Atomic<int> flag{0};
+                Task a = Task::spawn("a", [&] { flag.store(1); });
+                go_on_alone();
+                a.join();
+              }),
+              HasSubstr("a task is not the only one left"));
+  EXPECT_THAT(test::finding_of([] {
+                go_on_alone();
+                Task::spawn("a", [] {}).join();
+              }),
+              HasSubstr("spawns another"));
 }
 
 TEST(Commute, SaysSoOnlyForWhatCannotBeSeen) {

@@ -76,7 +76,7 @@ class FakeTsm final : public tsm::Driver {
 
 /// A root port with a TEE-I/O card that has one VF, and a plain card on the root
 /// bus's second bus.
-class FakeHost final : public Host {
+class FakeHost : public Host {
  public:
   FakeHost() {
     make_card();

@@ -56,6 +56,32 @@ TEST(Tree, EverySymlinkLeadsToANodeOfTheTree) {
   }
 }
 
+/// Counts how often the tree was derived from it.
+class CountedHost final : public test::FakeHost {
+ public:
+  std::vector<Function> functions() override {
+    ++views;
+    return FakeHost::functions();
+  }
+  int views = 0;
+};
+
+TEST(Tree, FollowsTheMachineWhenItIsLookedAt) {
+  CountedHost host;
+  System system(host);
+  system.refresh();
+  system.refresh();
+  EXPECT_EQ(host.views, 0);
+  EXPECT_TRUE(system.tree().find("/sys/class/tsm").has_value());
+  const int once = host.views;
+  EXPECT_GT(once, 0);
+  (void)system.tree().generation();
+  EXPECT_EQ(host.views, once);
+  system.refresh();
+  (void)system.tree().generation();
+  EXPECT_GT(host.views, once);
+}
+
 TEST(Tree, ParentsComeBeforeChildren) {
   test::FakeHost host;
   System system(host);
