@@ -4,7 +4,6 @@
 #include "host/iommufd/vfio_compat.h"
 #include "host/kvm/vm_file.h"
 #include "host/vfio/pci_registers.h"
-#include "hw/find_capability.h"
 #include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 
