@@ -13,7 +13,6 @@
 #include "crypto/random.h"
 #include "evidence/corpus.h"
 #include "evidence/extract.h"
-#include "evidence/measurement_values.h"
 #include "evidence/show.h"
 
 namespace teeio::cli {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "cli/options.h"
 #include "cli/print.h"
 #include "crypto/chain_problem.h"
 #include "serve/capture.h"

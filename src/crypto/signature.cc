@@ -3,8 +3,6 @@
 #include <array>
 #include <cstring>
 
-#include "base/check.h"
-
 namespace teeio::crypto {
 namespace {
 

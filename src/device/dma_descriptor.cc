@@ -10,32 +10,6 @@ constexpr std::uint32_t kKnownFlags =
 
 }  // namespace
 
-std::string_view dma_error_name(DmaError error) {
-  switch (error) {
-    case DmaError::kNone:
-      return "none";
-    case DmaError::kRing:
-      return "bad ring";
-    case DmaError::kFetch:
-      return "descriptor fetch failed";
-    case DmaError::kMalformed:
-      return "malformed descriptor";
-    case DmaError::kTrusted:
-      return "T=1 outside of RUN";
-    case DmaError::kNoDma:
-      return "no DMA allowed";
-    case DmaError::kRead:
-      return "source read failed";
-    case DmaError::kWrite:
-      return "destination write failed";
-    case DmaError::kLocalRange:
-      return "local address out of range";
-    case DmaError::kWriteBack:
-      return "status write-back failed";
-  }
-  std::unreachable();
-}
-
 std::expected<DmaDescriptor, DmaError> DmaDescriptor::decode(ByteView in) {
   Reader r(in);
   DmaDescriptor d;

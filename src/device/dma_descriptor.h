@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
-#include <string_view>
 
 #include "base/bytes.h"
 #include "hw/dma.h"
@@ -23,7 +22,6 @@ enum class DmaError : std::uint8_t {
   kLocalRange = 8,  ///< local memory address outside of BAR2
   kWriteBack = 9,   ///< status could not be written back
 };
-[[nodiscard]] std::string_view dma_error_name(DmaError error);  ///< "malformed descriptor"
 
 /// One entry of the ring, 32 bytes, little-endian; docs/devices/dma-engine.md.
 struct DmaDescriptor {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/check.h"
 #include "schedule/task.h"
 
 namespace teeio::device {

@@ -4,7 +4,6 @@
 
 #include "entry/attribute_file.h"
 #include "entry/describe.h"
-#include "entry/kvm_handlers.h"
 #include "host/iommufd/context.h"
 #include "host/iommufd/event_queue.h"
 #include "host/kvm/vcpu.h"

@@ -3,7 +3,6 @@
 #include "entry/copy.h"
 #include "entry/vfio_handlers.h"
 #include "host/iommufd/context.h"
-#include "hw/find_capability.h"
 
 // Linux drivers/vfio/{device_cdev,vfio_main}.c and pci/vfio_pci_core.c.
 

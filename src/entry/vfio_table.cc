@@ -1,6 +1,5 @@
 #include "abi/proposed.h"
 #include "abi/vfio.h"
-#include "entry/copy.h"
 #include "entry/vfio_arguments.h"
 #include "entry/vfio_handlers.h"
 

@@ -5,7 +5,6 @@
 #include "base/hex.h"
 #include "crypto/hash.h"
 #include "evidence/corpus_device.h"
-#include "evidence/measurement_values.h"
 
 namespace teeio::evidence {
 namespace {

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "evidence/clauses.h"
-#include "spdm/suite.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_pqc.h"
 

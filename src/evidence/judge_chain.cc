@@ -6,7 +6,6 @@
 #include "base/hex.h"
 #include "crypto/chain_problem.h"
 #include "evidence/clauses.h"
-#include "evidence/measurement_values.h"
 
 namespace teeio::evidence {
 namespace {

@@ -5,7 +5,6 @@
 
 #include "crypto/hash.h"
 #include "evidence/clauses.h"
-#include "evidence/measurement_values.h"
 
 namespace teeio::evidence {
 namespace {

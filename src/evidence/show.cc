@@ -8,9 +8,6 @@
 #include "base/hex.h"
 #include "evidence/measurement_values.h"
 #include "wire/spdm_algorithms.h"
-#include "wire/spdm_capabilities.h"
-#include "wire/spdm_capability_names.h"
-#include "wire/spdm_pqc.h"
 
 namespace teeio::evidence {
 namespace {

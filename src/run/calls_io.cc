@@ -10,7 +10,6 @@
 
 #include "run/dispatch.h"
 #include "run/file_position.h"
-#include "run/sys.h"
 #include "run/words.h"
 
 namespace teeio::run {

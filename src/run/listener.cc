@@ -16,7 +16,8 @@ constexpr unsigned long kSyncWakeUp = 1;
 }  // namespace
 
 Listener::Listener(Fd fd) : fd_(std::move(fd)) {
-  sync_wakeup_ = ::ioctl(fd_.get(), kSetFlags, kSyncWakeUp) == 0;
+  // The kernel wakes us on the caller's own CPU, where it can: Linux 6.6.
+  (void)::ioctl(fd_.get(), kSetFlags, kSyncWakeUp);
 }
 
 Result<seccomp_notif> Listener::receive() {

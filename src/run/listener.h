@@ -39,14 +39,10 @@ class Listener {
   /// its number. Errors: EMFILE, ESRCH when the caller died.
   Result<int> add_fd(std::uint64_t id, int fd, std::uint32_t flags, Number how, int number);
 
-  /// Whether the kernel wakes us on the caller's own CPU (Linux 6.6).
-  [[nodiscard]] bool sync_wakeup() const { return sync_wakeup_; }
-
  private:
   void send(std::uint64_t id, std::int64_t value, std::int32_t error, std::uint32_t flags);
 
   Fd fd_;
-  bool sync_wakeup_ = false;
 };
 
 }  // namespace teeio::run

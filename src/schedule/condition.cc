@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "schedule/controller.h"
-#include "schedule/held_locks.h"
 
 namespace teeio::schedule {
 namespace {

@@ -56,8 +56,6 @@ std::expected<Bytes, Client::Loss> Client::exchange(PlatformCommand command, Byt
   return answer;
 }
 
-bool Client::send_bytes(ByteView bytes) { return send(bytes, deadline_ns()); }
-
 bool Client::send(ByteView bytes, std::uint64_t deadline_ns) {
   while (!bytes.empty()) {
     const ssize_t sent =

@@ -39,8 +39,6 @@ class Client {
   /// first byte sent to the last one read, however slowly they come. After a Loss the
   /// connection is of no use any more.
   std::expected<Bytes, Loss> exchange(PlatformCommand command, ByteView payload);
-  /// Any bytes at all, for tests of responders. false: the peer is gone.
-  bool send_bytes(ByteView bytes);
   std::expected<Bytes, Loss> receive();
 
   [[nodiscard]] PlatformTransport transport() const { return transport_; }

@@ -147,15 +147,6 @@ std::string peer_name(int socket) {
   return ::getpeername(socket, generic(name), &size) == 0 ? text_of(name, size) : "?";
 }
 
-std::uint16_t local_port(int socket) {
-  sockaddr_storage name{};
-  socklen_t size = sizeof(name);
-  if (::getsockname(socket, generic(name), &size) != 0) return 0;
-  if (name.ss_family == AF_INET6)
-    return ntohs(reinterpret_cast<const sockaddr_in6*>(&name)->sin6_port);
-  return ntohs(reinterpret_cast<const sockaddr_in*>(&name)->sin_port);
-}
-
 void send_at_once(int socket) { set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1); }
 void acknowledge_at_once(int socket) { set_option(socket, IPPROTO_TCP, TCP_QUICKACK, 1); }
 

@@ -32,7 +32,6 @@ struct Address {
 /// Where a socket is bound, or what it is connected to.
 [[nodiscard]] std::string local_name(int socket);
 [[nodiscard]] std::string peer_name(int socket);
-[[nodiscard]] std::uint16_t local_port(int socket);
 
 /// Messages go out at once: a peer that waits for an answer waits for nothing else.
 void send_at_once(int socket);

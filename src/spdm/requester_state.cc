@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
 
 namespace teeio::spdm::requester {

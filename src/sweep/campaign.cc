@@ -3,7 +3,6 @@
 #include <array>
 
 #include "explore/jobs/workers.h"
-#include "run/abandon.h"
 #include "schedule/task.h"
 
 namespace teeio::sweep {

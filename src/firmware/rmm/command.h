@@ -44,12 +44,6 @@ class Rmm::Command {
     TEEIO_CHECK(check != row_.checks.end(), "a command refuses for a reason that its row has not");
     return refuse(*check, check->code, x1, level);
   }
-  /// As above, with another code than the row's.
-  RmiResult refuse_with(std::string_view id, Code code) {
-    const auto check = std::ranges::find(row_.checks, id, &Check::id);
-    TEEIO_CHECK(check != row_.checks.end(), "a command refuses for a reason that its row has not");
-    return refuse(*check, code, 0, 0);
-  }
   /// Success of the call, and why its subject failed all the same.
   void remark(std::string_view why) { call_.outcome(std::string(why)); }
   [[nodiscard]] RmiResult result() const { return result_; }

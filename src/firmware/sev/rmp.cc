@@ -1,6 +1,5 @@
 #include "firmware/sev/rmp.h"
 
-#include <algorithm>
 #include <array>
 
 #include "base/check.h"
@@ -21,18 +20,6 @@ std::optional<RmpFault> mismatch(const RmpEntry& entry, Hpa base, Asid asid, Gpa
 }
 
 }  // namespace
-
-std::string_view page_state_name(PageState state) {
-  constexpr std::array<std::string_view, 7> kNames = {
-      "Hypervisor", "Reclaim", "Firmware", "Context", "Pre-Guest", "Guest-Invalid", "Guest-Valid"};
-  return kNames.at(static_cast<std::size_t>(state));
-}
-
-std::string_view rmp_status_name(RmpStatus status) {
-  constexpr std::array<std::string_view, 5> kNames = {"SUCCESS", "FAIL_INPUT", "FAIL_PERMISSION",
-                                                      "FAIL_INUSE", "FAIL_OVERLAP"};
-  return kNames.at(static_cast<std::size_t>(status));
-}
 
 std::string_view rmp_fault_text(RmpFault fault) {
   switch (fault) {
@@ -272,12 +259,6 @@ PageState Rmp::state(Hpa page) const {
 std::size_t Rmp::assigned() const {
   const schedule::RawLockGuard guard(lock_);
   return slots_.size();
-}
-
-std::size_t Rmp::assigned_to(Asid asid) const {
-  const schedule::RawLockGuard guard(lock_);
-  return static_cast<std::size_t>(std::ranges::count_if(
-      slots_, [&](const auto& slot) { return slot.second.entry.asid == asid; }));
 }
 
 }  // namespace teeio::sev

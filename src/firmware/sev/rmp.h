@@ -42,7 +42,6 @@ enum class PageState : std::uint8_t {
   kGuestInvalid,  ///< assigned to a guest, not validated
   kGuestValid,
 };
-[[nodiscard]] std::string_view page_state_name(PageState state);
 
 /// Results of RMPUPDATE and PSMASH, in EAX. Source: APM volume 3; Linux asm/sev.h.
 enum class RmpStatus : std::uint8_t {
@@ -52,7 +51,6 @@ enum class RmpStatus : std::uint8_t {
   kFailInUse = 3,
   kFailOverlap = 4,
 };
-[[nodiscard]] std::string_view rmp_status_name(RmpStatus status);
 
 /// The host's wish for an entry: struct rmp_state of Linux arch/x86/virt/svm/sev.c.
 struct RmpUpdate {
@@ -146,9 +144,8 @@ class Rmp {
   [[nodiscard]] PageState state(Hpa page) const;
   /// Whether there is an entry for the page at all.
   [[nodiscard]] bool covers(Hpa page) const;
-  /// Assigned entries, and how many of them are `asid`'s: for a machine's census.
+  /// Assigned entries: for a machine's census.
   [[nodiscard]] std::size_t assigned() const;
-  [[nodiscard]] std::size_t assigned_to(Asid asid) const;
 
  private:
   struct Slot {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "firmware/sev/guest_message.h"
 #include "firmware/sev/tio.h"
 
 // What each SEV-TIO command checks, in this order. The firmware's source is closed: names

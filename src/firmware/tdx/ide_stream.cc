@@ -1,4 +1,3 @@
-#include "base/check.h"
 #include "crypto/secret.h"
 #include "firmware/tdx/leaf.h"
 #include "firmware/tdx/messages.h"

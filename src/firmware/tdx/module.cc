@@ -71,12 +71,6 @@ IdeStream& State::stream_of(const Devif& devif) {
   return at->second;
 }
 
-SpdmSession& State::session_of(const Devif& devif) {
-  const auto at = iommus[devif.iommu].sessions.find(stream_of(devif).spdm);
-  TEEIO_CHECK(at != iommus[devif.iommu].sessions.end(), "an IDE stream keeps its SPDM session");
-  return at->second;
-}
-
 Module::Module(hw::PhysicalMemory& memory, object::Trace& trace, Platform platform)
     : state_(std::make_unique<State>(memory, trace, std::move(platform))) {}
 Module::~Module() = default;

@@ -171,7 +171,7 @@ class Module final : public GuestView {
   /// 38. PREVIOUS_TLB_EPOCH_BUSY, IOTLB_TRACKING_NOT_DONE.
   LeafResult tdh_mem_track(Hpa tdr);
 
-  // --- IOMMU, SPDM, IDE (spdm_ide.cc) ---
+  // --- IOMMU, SPDM, IDE (spdm_session.cc, ide_stream.cc) ---
 
   /// 128 (later numbering). Donates the trusted root table and the invalidation
   /// queue, and turns the trusted side on. RP_IDE_MUST_BE_DISABLED.
@@ -218,7 +218,7 @@ class Module final : public GuestView {
                                 const KmParameters& parameters, std::uint64_t slot, Hpa message);
   LeafResult tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message);
 
-  // --- Functions (devif.cc, devif_messages.cc) ---
+  // --- Functions (devifmt.cc, devif_messages.cc) ---
 
   /// 164, 165. Table pages of `level` 4 (root) down to 1 on the way to `function`.
   LeafResult tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa page);

@@ -61,7 +61,6 @@ struct State {
   [[nodiscard]] Vcpu* find_vcpu(Hpa tdvpr);
   [[nodiscard]] Devif* find_devif(FunctionId function);
   [[nodiscard]] IdeStream& stream_of(const Devif& devif);
-  [[nodiscard]] SpdmSession& session_of(const Devif& devif);
   [[nodiscard]] static bool needs_tracking(const Td& td) {
     return td.op_state == OpState::kRunnable;
   }

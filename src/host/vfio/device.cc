@@ -5,7 +5,6 @@
 #include "host/kvm/vm_file.h"
 #include "host/vfio/pci_registers.h"
 #include "host/vfio/write_back.h"
-#include "hw/find_capability.h"
 #include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "host/vfio/device.h"
-#include "host/vfio/pci_registers.h"
 
 // A reset of the whole bus. Source: Linux drivers/vfio/pci/vfio_pci_core.c,
 // vfio_pci_fill_devs(), vfio_pci_dev_set_resettable(), vfio_pci_dev_set_hot_reset().

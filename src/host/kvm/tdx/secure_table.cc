@@ -60,7 +60,7 @@ Result<void> TdxVm::track() {
   if (raw(tdr_) == 0) return {};
   tdx::Module& module = host_.module();
   // Before FINALIZE no vCPU can run and nothing needs tracking.
-  if (state_.load() != static_cast<std::uint32_t>(State::kRunnable)) return {};
+  if (state_.load() != State::kRunnable) return {};
   const auto r = host_.call([&] { return module.tdh_mem_track(tdr_); });
   if (!r.ok()) return std::unexpected(refused(r, "TDH.MEM.TRACK failed"));
   for (std::uint32_t iommu = 0; iommu < host_.iommu_count(); ++iommu) {

@@ -37,7 +37,7 @@ void TdxVm::take_back(Hpa page) {
 
 Result<void> TdxVm::init_vm(const tdx::TdParameters& parameters) {
   const schedule::Lock lock(build_lock_);
-  if (state_.load() != static_cast<std::uint32_t>(State::kUninitialized))
+  if (state_.load() != State::kUninitialized)
     return fail(Errno::kInval, "the TD is initialised already");
   TEEIO_ASSIGN(hkid_, host_.alloc_hkid());
   if (auto built = build_tdr(parameters); !built) {
@@ -46,7 +46,7 @@ Result<void> TdxVm::init_vm(const tdx::TdParameters& parameters) {
     hw_error_ = hw_error;
     return built;
   }
-  state_.store(static_cast<std::uint32_t>(State::kInitialized));
+  state_.store(State::kInitialized);
   return {};
 }
 
@@ -90,7 +90,7 @@ hw::FlatStart initial_state(std::uint64_t rcx) {
 
 Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
   const schedule::Lock lock(build_lock_);
-  if (state_.load() != static_cast<std::uint32_t>(State::kInitialized))
+  if (state_.load() != State::kInitialized)
     return fail(Errno::kInval, "a vCPU is initialised between INIT_VM and FINALIZE_VM");
   if (vcpu_handles_.contains(vcpu.id())) return fail(Errno::kInval, "the vCPU is initialised");
   tdx::Module& module = host_.module();
@@ -114,8 +114,7 @@ Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
 
 Result<void> TdxVm::init_mem_page(Vcpu& vcpu, Gpa gpa, ByteView contents, bool measure) {
   const schedule::Lock lock(build_lock_);
-  if (raw(vcpu.firmware_handle()) == 0 ||
-      state_.load() != static_cast<std::uint32_t>(State::kInitialized))
+  if (raw(vcpu.firmware_handle()) == 0 || state_.load() != State::kInitialized)
     return fail(Errno::kInval, "initial memory is added between INIT_VCPU and FINALIZE_VM");
   TEEIO_CHECK(contents.size() == kPageSize, "initial memory comes page by page");
   if (!vm_.is_private(gpa)) return fail(Errno::kFault, "the page is not private");
@@ -144,11 +143,11 @@ Result<void> TdxVm::init_mem_page(Vcpu& vcpu, Gpa gpa, ByteView contents, bool m
 
 Result<void> TdxVm::finalize() {
   const schedule::Lock lock(build_lock_);
-  if (state_.load() != static_cast<std::uint32_t>(State::kInitialized))
+  if (state_.load() != State::kInitialized)
     return fail(Errno::kInval, "the TD is not initialised, or finalised already");
   if (const auto r = host_.call([&] { return host_.module().tdh_mr_finalize(tdr_); }); !r.ok())
     return std::unexpected(refused(r, "TDH.MR.FINALIZE failed"));
-  state_.store(static_cast<std::uint32_t>(State::kRunnable));
+  state_.store(State::kRunnable);
   return {};
 }
 
@@ -159,8 +158,7 @@ void TdxVm::vcpu_freed(Vcpu& vcpu) {
 }
 
 Result<void> TdxVm::vcpu_pre_run(Vcpu& vcpu) {
-  if (raw(vcpu.firmware_handle()) == 0 ||
-      state_.load() != static_cast<std::uint32_t>(State::kRunnable))
+  if (raw(vcpu.firmware_handle()) == 0 || state_.load() != State::kRunnable)
     return fail(Errno::kInval, "the TD or its vCPU is not ready to run");
   return {};
 }

@@ -92,12 +92,13 @@ class TdxVm final : public VmOps {
   std::uint16_t hkid_ = 0;
   std::uint64_t hw_error_ = 0;
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};
-  schedule::Atomic<std::uint32_t> state_{0};
+  schedule::Atomic<State> state_{State::kUninitialized};
   std::map<std::uint32_t, Hpa> vcpu_handles_;  ///< TDVPRs that exist, by vCPU
-  std::vector<Hpa> lent_
-      TEEIO_GUARDED_BY(lent_lock_);              ///< control and table pages in the module's hands
-  std::set<std::pair<tdx::Level, Gpa>> tables_;  ///< S-EPT entries that have a table
   schedule::Mutex lent_lock_{schedule::Rank::kLeaf};
+  /// Control and table pages in the module's hands.
+  std::vector<Hpa> lent_ TEEIO_GUARDED_BY(lent_lock_);
+  /// S-EPT entries that have a table.
+  std::set<std::pair<tdx::Level, Gpa>> tables_ TEEIO_GUARDED_BY(lent_lock_);
 };
 
 /// What CPUID is in a TD: the host's processor, as the module shows it. No bit is configurable.

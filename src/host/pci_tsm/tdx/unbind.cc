@@ -1,7 +1,6 @@
 #include "base/check.h"
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
-#include "hw/find_capability.h"
 
 namespace teeio::tsm {
 namespace {
