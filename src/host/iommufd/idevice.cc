@@ -111,7 +111,8 @@ Result<void> Idevice::tsm_bind(ObjectId vdevice_id) {
 }
 
 void Idevice::tsm_unbind() {
-  if (schedule::seeded(schedule::SeededBug::kUnbindLeaksLock) && tsm_vdevice_ == nullptr)
+  const auto unbound = [this]() TEEIO_NO_THREAD_SAFETY_ANALYSIS { return tsm_vdevice_ == nullptr; };
+  if (schedule::seeded(schedule::SeededBug::kUnbindLeaksLock) && unbound())
     return leave_locked(group_->lock);
   const schedule::Lock lock(group_->lock);
   if (tsm_vdevice_ == nullptr) return;

@@ -94,9 +94,9 @@ class Idevice final : public Object {
   const VmHandle vm_;
   object::Ref<Group> group_;                ///< null until the group was claimed
   object::Ref<object::File> context_file_;  ///< likewise
-  Vdevice* vdevice_ = nullptr;              ///< guarded by group_->lock
-  bool destroying_ = false;                 ///< likewise
-  Vdevice* tsm_vdevice_ = nullptr;          ///< bound through VFIO; likewise
+  Vdevice* vdevice_ TEEIO_GUARDED_BY(group_->lock) = nullptr;
+  bool destroying_ TEEIO_GUARDED_BY(group_->lock) = false;
+  Vdevice* tsm_vdevice_ TEEIO_GUARDED_BY(group_->lock) = nullptr;  ///< bound through VFIO
 };
 
 }  // namespace teeio::iommufd

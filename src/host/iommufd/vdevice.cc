@@ -22,8 +22,12 @@ Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idev
                                  std::uint64_t virt_id) {
   using schedule::SeededBug;
   const bool looked_early = schedule::seeded(SeededBug::kTwoVdevices);
-  const bool had_one_early = looked_early && idevice.vdevice_ != nullptr;
+  const auto has_one_now = [&idevice]() TEEIO_NO_THREAD_SAFETY_ANALYSIS {
+    return idevice.vdevice_ != nullptr;
+  };
+  const bool had_one_early = looked_early && has_one_now();
   const schedule::Lock lock(idevice.group().lock);
+  idevice.group_->lock.assert_held();  // the same
   if (idevice.destroying_) return fail(Errno::kNoEnt, "the device is being unbound");
   const bool has_one = looked_early ? had_one_early : idevice.vdevice_ != nullptr;
   if (has_one) return fail(Errno::kExist, "the device has a vDEVICE already");
@@ -95,7 +99,9 @@ void Vdevice::abort() {
                           {.function = bdf(), .a = serial()});
   }
   viommu_.drop_user();
-  if (idevice_ != nullptr) idevice_->vdevice_ = nullptr;
+  if (idevice_ == nullptr) return;
+  idevice_->group_->lock.assert_held();  // the same
+  idevice_->vdevice_ = nullptr;
 }
 
 void Vdevice::destroy() {
