@@ -71,14 +71,14 @@ void add_to(std::string& status, std::string_view name, std::uint64_t pages) {
 
 }  // namespace
 
-// Looking an address space up takes long: it is done again after an exec of anybody's.
+// Looking an address space up takes long: it is done again after anybody's exec or end, for a
+// number may be another process's since.
 std::uint64_t Accounts::space_of(pid_t process) {
   const std::uint64_t execs = tasks_.exec_count();
   {
     const schedule::Lock lock(mutex_);
     const auto at = spaces_.find(process);
-    if (at != spaces_.end() && at->second.execs == execs && !is_gone(at->second.pidfd.get()))
-      return at->second.id;
+    if (at != spaces_.end() && at->second.execs == execs) return at->second.id;
   }
   const std::uint64_t id = tasks_.mm_id(process);
   const schedule::Lock lock(mutex_);

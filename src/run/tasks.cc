@@ -75,6 +75,7 @@ void Tasks::forget_locked(pid_t tid) {
 }
 
 void Tasks::reap(pid_t tid) {
+  execs_.fetch_add(1);
   if (ended_) ended_(tid);
   const schedule::Lock lock(mutex_);
   forget_locked(tid);
