@@ -51,6 +51,8 @@ std::span<const MachineScenario> catalogue() {
     add_one_card_scenarios(all);
     add_vdevice_scenarios(all);
     add_group_scenarios(all);
+    add_adversary_scenarios(all);
+    add_meddling_scenarios(all);
     add_known_scenarios(all);
     return all;
   }();
