@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "firmware/sev/attestation.h"
 #include "firmware/sev/tio.h"
 #include "fuzzer.h"
 
@@ -60,6 +61,9 @@ struct Machine {
 void teeio::fuzz::run(ByteView input) {
   using namespace teeio::sev;
   (void)SealedMessage::decode(input);
+  static const crypto::PublicKey kVcek =
+      crypto::PrivateKey::generate(crypto::KeyType::kP384).public_key();
+  (void)AttestationReport::verify(input, kVcek);
   (void)SecureDte::decode(input.first(std::min(input.size(), SecureDte::kSize)));
   if (const auto object = DataObject::decode(input)) {
     const auto back = DataObject::decode(object->encode());

@@ -69,11 +69,13 @@ void add_abi_command(Command& root) {
       .shows_default();
   abi.flag("--markdown", arguments->markdown, "As a Markdown table");
   abi.option("--firmware", arguments->firmware, "A firmware's commands and their checks instead")
-      .choices({"rmm", "tdx"})
+      .choices({"rmm", "sev", "tdx"})
       .alone_but_for({});
   abi.runs([arguments] {
     if (!arguments->firmware.empty()) {
-      arguments->firmware == "tdx" ? print_tdx_page() : print_rmm_page();
+      if (arguments->firmware == "tdx") print_tdx_page();
+      if (arguments->firmware == "rmm") print_rmm_page();
+      if (arguments->firmware == "sev") print_sev_page();
       return 0;
     }
     const abi::AbiProfile profile = *abi::parse_profile(arguments->profile);

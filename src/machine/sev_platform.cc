@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "firmware/sev/attestation.h"
 #include "firmware/sev/fenced_mmio.h"
 #include "firmware/sev/io_guard.h"
 #include "firmware/sev/launch.h"
@@ -24,6 +25,7 @@ class SevPlatform final : public Platform {
         guard_(parts.trace),
         psp_(parts.memory, parts.trace, rmp_, {}),
         launch_(psp_, guard_),
+        attestation_(psp_),
         iommus_(parts, guard_, rmp_),
         psp_host_(psp_, parts.memory, parts.trace),
         sev_host_(psp_host_, parts.config.hkids),
@@ -76,6 +78,7 @@ class SevPlatform final : public Platform {
   sev::IoGuard guard_;
   sev::Platform psp_;
   sev::Launch launch_;
+  sev::Attestation attestation_;
   AmdIommus iommus_;
   kvm::PspHost psp_host_;
   kvm::SevHost sev_host_;

@@ -16,6 +16,7 @@ namespace {
 thread_local Controller* t_controller = nullptr;
 thread_local std::uint64_t t_locals[kMaxTaskLocals] = {};
 thread_local std::uint32_t t_task = 0;
+thread_local std::string_view t_asked_only;  // written while no task runs
 std::atomic<std::uint32_t> g_next_task{1};
 
 /// SplitMix64 under a lock: order of calls, not the thread, decides the number.
@@ -147,7 +148,10 @@ void set_seed(std::uint64_t seed) {
   native_random().state = seed;
 }
 
+void ask_only(std::string_view what) { t_asked_only = what; }
+
 std::uint32_t choose(std::uint32_t count, std::string_view what) {
+  if (!t_asked_only.empty() && t_asked_only != what) return 0;
   if (Controller* c = controller(); c != nullptr) return c->choose(count, what);
   NativeRandom& random = native_random();
   const std::lock_guard lock(random.mutex);

@@ -92,6 +92,9 @@ void set_seed(std::uint64_t seed);
 /// Gives 0, the ordinary alternative, unless a chooser is installed.
 /// Precondition: count >= 1; `what` is a literal.
 [[nodiscard]] std::uint32_t choose(std::uint32_t count, std::string_view what);
+/// From here on only choices about `what` are asked, all others go the ordinary way; empty:
+/// every one is. For an explored run that sweeps one thing. Precondition: a literal.
+void ask_only(std::string_view what);
 /// Installs the native chooser (empty: always 0). Not while tasks run.
 using Chooser = std::move_only_function<std::uint32_t(std::uint32_t count, std::string_view what)>;
 void set_chooser(Chooser chooser);

@@ -90,6 +90,17 @@ class Stage {
   /// From now on KVM may give a VM up (KVM_BUG_ON): what this scenario is about, or
   /// comes to by a call that its VMM should not make. Else that is a finding.
   void vm_may_die();
+  /// At the end the card is connected anew before its next life: its session or its keys may
+  /// be lost.
+  void connect_anew_at_the_end();
+  /// From now on a firmware may keep what it was given (R5), and a TDI stay as it is when its
+  /// function is unbound (R10): lost() has the first such finding. card_is_lost(): for good, so
+  /// that nothing comes after this; precondition: lost() says something.
+  void may_lose_the_card();
+  /// From now on the host reaches bound devices (R4): what the scenario is about.
+  void host_is_hostile();
+  [[nodiscard]] const std::string& lost() const;
+  void card_is_lost();
 
   /// The state of a function's TDI ("CONFIG_LOCKED"), and whether it is bound.
   [[nodiscard]] std::string tdi_state(std::string_view bdf);
@@ -102,8 +113,8 @@ class Stage {
   const machine::Config& design_;
   schedule::Controller* const controller_;  ///< set aside during the set-up
   bool set_up_ = true;
+  std::unique_ptr<LifeOfVms> life_of_vms_;  ///< outlives what tells it of broken rules
   std::unique_ptr<rules::Sanitizer> sanitizer_;
-  std::unique_ptr<LifeOfVms> life_of_vms_;
   std::unique_ptr<machine::Machine> machine_;
   std::map<std::string, std::string> at_boot_;
   std::unique_ptr<machine::Program> root_;

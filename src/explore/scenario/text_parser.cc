@@ -14,7 +14,7 @@
 namespace teeio::explore {
 namespace {
 
-using Kind = TextToken::Kind;
+using TokenKind = TextToken::Kind;
 
 class Parser {
  public:
@@ -118,7 +118,7 @@ class Parser {
     if (line.size() < 2) return missing(line.front(), "a finding is missing: " + known_findings());
     for (const TextToken& token : line.subspan(1)) {
       if (!expectation.text.empty()) return wrong(token, "nothing may follow the quoted words");
-      if (token.kind == Kind::kQuoted) {
+      if (token.kind == TokenKind::kQuoted) {
         if (token.text.empty())
           return wrong(token, "between the quotes stand words of the finding");
         expectation.text = token.text;
@@ -126,7 +126,7 @@ class Parser {
       }
       const auto rule = std::ranges::find_if(
           finding_rules(), [&](std::string_view known) { return dashed(known) == token.text; });
-      if (token.kind != Kind::kWord || rule == finding_rules().end())
+      if (token.kind != TokenKind::kWord || rule == finding_rules().end())
         return wrong(
             token, fmt::format("`{}` is no finding; allowed are {}", token.text, known_findings()));
       expectation.rules.emplace_back(*rule);
@@ -165,7 +165,7 @@ class Parser {
 
   Parsed<> setting(Tokens line) {
     TEXT_TRY(in_head(line));
-    if (line.size() != 4 || line[2].kind != Kind::kEquals)
+    if (line.size() != 4 || line[2].kind != TokenKind::kEquals)
       return missing(line.back(), "a setting is `set KEY = VALUE`");
     if (auto set = check_setting(line[1].text, line[3].text); !set) {
       const TextToken& at = set.error().value_is_wrong ? line[3] : line[1];

@@ -6,6 +6,12 @@
 
 namespace teeio::explore {
 
+/// Whether any door may bind: what says nothing about a design's settings is explored there
+/// alone, and has no row in the table of designs.
+[[nodiscard]] inline bool has_every_door(const machine::Config& design) {
+  return design.bind_owner == iommufd::BindOwner::kAny;
+}
+
 // Each file of this room adds the scenarios of its theme to the catalogue.
 void add_against_scenarios(std::vector<MachineScenario>& all);
 void add_close_scenarios(std::vector<MachineScenario>& all);
@@ -19,6 +25,8 @@ void add_dma_scenarios(std::vector<MachineScenario>& all);
 void add_vdevice_scenarios(std::vector<MachineScenario>& all);
 void add_group_scenarios(std::vector<MachineScenario>& all);
 void add_bus_scenarios(std::vector<MachineScenario>& all);
+void add_adversary_scenarios(std::vector<MachineScenario>& all);
+void add_meddling_scenarios(std::vector<MachineScenario>& all);
 void add_known_scenarios(std::vector<MachineScenario>& all);
 
 }  // namespace teeio::explore

@@ -20,6 +20,9 @@ struct Vendor {
   Result<void> (*make_runnable)(Vmm& vmm);
   /// The guest turns on trusted DMA of its function, as its code would.
   Result<void> (*enable_dma)(Vmm& vmm, Bdf function);
+  /// It judges the device, and has the TDI start with trusted DMA on: guest.h.
+  Result<void> (*attest)(Vmm& vmm, Bdf function);
+  Result<void> (*start)(Vmm& vmm, Bdf function);
 };
 
 [[nodiscard]] std::span<const Vendor> vendors();

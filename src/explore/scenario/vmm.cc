@@ -1,5 +1,6 @@
 #include "explore/scenario/vmm.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -274,6 +275,7 @@ Result<Bytes> Vmm::send(std::uint32_t op, std::uint32_t arch, ByteView payload) 
   arg.resp_len = static_cast<std::uint32_t>(answer.size());
   arg.resp_uptr = store(answer);
   TEEIO_TRY(ioctl(iommufd, IOMMU_VDEVICE_TSM_REQ, arg));
+  answer.resize(std::min<std::size_t>(arg.resp_len, answer.size()));
   TEEIO_TRY(memory().read(arg.resp_uptr, answer));
   return answer;
 }

@@ -100,6 +100,7 @@ Status Launch::launch_start(Call& call) {
     return call.refuse(Status::kPolicyFailure, "the policy wants a newer ABI");
   guest->policy = policy;
   guest->digest = {};
+  crypto::fill_random(guest->report_id);
   for (auto& key : guest->message_keys) crypto::fill_random(key);
   guest->sequence = {};
   guest->state = GuestContext::State::kLaunch;

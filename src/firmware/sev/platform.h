@@ -30,6 +30,7 @@ struct GuestContext {
   Asid asid = 0;                          ///< 0: not activated
   std::array<std::byte, 48> digest{};     ///< of the launch
   std::array<std::byte, 32> host_data{};  ///< of LAUNCH_FINISH
+  std::array<std::byte, 32> report_id{};  ///< in attestation reports
   /// Keys of guest messages, one a VMPL, which the guest finds in its secrets page.
   std::array<std::array<std::byte, 32>, kMessageKeys> message_keys{};
   /// The last sequence number that was used with each of them.

@@ -63,6 +63,16 @@ struct TioCheck {
 };
 [[nodiscard]] std::span<const TioCheck> tio_checks(TioCommand command);
 
+/// A command as docs/firmware/sev.md has it.
+struct TioRow {
+  TioCommand command;
+  std::string_view name;    ///< literal: "TIO_DEV_CREATE"
+  std::string_view source;  ///< literal: who issues it, and where its buffer is from
+  std::string_view effect;  ///< literal
+};
+/// Every command, in the order of their numbers.
+[[nodiscard]] std::span<const TioRow> tio_rows();
+
 class Tio;
 struct TioCall;
 /// Whether a check passes.

@@ -58,9 +58,9 @@ class Mailbox {
   const std::uint16_t at_;
 };
 
-}  // namespace
+constinit Meddler* g_meddler = nullptr;  // written while no task runs
 
-Result<Bytes> doe_exchange(hw::PciFunction& function, ByteView object) {
+Result<Bytes> carry_object(hw::PciFunction& function, ByteView object) {
   const auto at = hw::find_extended_capability(function, hw::kExtendedDoe);
   if (!at) return fail(Errno::kNxio, "the function has no DOE mailbox");
   const Mailbox mailbox(function, *at);
@@ -87,6 +87,15 @@ Result<Bytes> doe_exchange(hw::PciFunction& function, ByteView object) {
       return mailbox.abort("the device's DOE answer has an impossible length");
   }
   return out.take();
+}
+
+}  // namespace
+
+void set_meddler(Meddler* meddler) { g_meddler = meddler; }
+
+Result<Bytes> doe_exchange(hw::PciFunction& function, ByteView object) {
+  if (g_meddler == nullptr) return carry_object(function, object);
+  return g_meddler->exchange(object, [&](ByteView other) { return carry_object(function, other); });
 }
 
 }  // namespace teeio::tsm

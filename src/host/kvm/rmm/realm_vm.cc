@@ -43,6 +43,12 @@ std::uint64_t one_page(Hpa page) {
   return rmm::AddressDescriptor{.base = page, .count = 1}.encode();
 }
 
+rmm::Nonces nonces_of(const rmm::VdevInfo& info) {
+  return {.lock = info.lock_nonce,
+          .measurements = info.measurements_nonce,
+          .report = info.report_nonce};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<VmOps>> RealmVm::create(Vm& vm, RealmHost& host) {
@@ -197,17 +203,20 @@ Result<std::uint64_t> RealmVm::populate(Gpa base, std::uint64_t pages, bool meas
   return done;
 }
 
-Result<rmm::Nonces> RealmVm::nonces(std::uint64_t vdev_id, Hpa vdev) {
+Result<rmm::VdevInfo> RealmVm::info(std::uint64_t vdev_id, Hpa vdev) {
   rmm::Rmm& rmm = host_.rmm();
   (void)rmm.rsi_vdev_get_info(rec(), vdev_id, 0);
   (void)rmm.vdev_complete(rec(), vdev);
   (void)rmm.rec_enter(rec());
   if (rmm.rsi_result(rec()).code != rmm::RsiCode::kSuccess)
     return fail(Errno::kIo, "RSI_VDEV_GET_INFO failed");
-  const rmm::VdevInfo info = rmm.rsi_info(rec());
-  return rmm::Nonces{.lock = info.lock_nonce,
-                     .measurements = info.measurements_nonce,
-                     .report = info.report_nonce};
+  return rmm.rsi_info(rec());
+}
+
+Result<rmm::VdevInfo> RealmVm::guest_looks(Bdf function) {
+  const auto vdev = host_.vdev_named(function.rid(), granules_.rd);
+  if (!vdev) return fail(Errno::kNxio, "the realm has no such VDEV");
+  return info(function.rid(), *vdev);
 }
 
 /// Source: TF-RMM runtime/rsi/vdev.c.
@@ -215,8 +224,8 @@ Result<void> RealmVm::guest_enables_dma(Bdf function) {
   rmm::Rmm& rmm = host_.rmm();
   const auto vdev = host_.vdev_named(function.rid(), granules_.rd);
   if (!vdev) return fail(Errno::kNxio, "the realm has no such VDEV");
-  TEEIO_ASSIGN(const rmm::Nonces now, nonces(function.rid(), *vdev));
-  (void)rmm.rsi_vdev_dma_enable(rec(), function.rid(), now);
+  TEEIO_ASSIGN(const rmm::VdevInfo now, info(function.rid(), *vdev));
+  (void)rmm.rsi_vdev_dma_enable(rec(), function.rid(), nonces_of(now));
   (void)rmm.vdev_complete(rec(), *vdev);
   (void)rmm.rec_enter(rec());
   if (rmm.rsi_result(rec()).code != rmm::RsiCode::kSuccess)
@@ -227,9 +236,10 @@ Result<void> RealmVm::guest_enables_dma(Bdf function) {
 Result<void> RealmVm::guest_asks_for(std::uint64_t vdev_id, Hpa vdev, Gpa base, Gpa top,
                                      Hpa address) {
   rmm::Rmm& rmm = host_.rmm();
-  TEEIO_ASSIGN(const rmm::Nonces now, nonces(vdev_id, vdev));
+  TEEIO_ASSIGN(const rmm::VdevInfo now, info(vdev_id, vdev));
   const auto asked = rmm.rsi_vdev_validate_mapping(
-      rec(), {.vdev_id = vdev_id, .base = base, .top = top, .pa = address, .nonces = now});
+      rec(),
+      {.vdev_id = vdev_id, .base = base, .top = top, .pa = address, .nonces = nonces_of(now)});
   if (asked.code == rmm::RsiCode::kIncomplete) return {};
   return fail(Errno::kIo, "RSI_VDEV_VALIDATE_MAPPING failed");
 }

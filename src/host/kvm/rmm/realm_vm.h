@@ -97,7 +97,10 @@ class RealmVm final : public VmOps {
   /// The realm's own calls: RSI_VDEV_GET_INFO for the nonces, and RSI_VDEV_DMA_ENABLE with
   /// them.
   Result<void> guest_enables_dma(Bdf function) override;
-  /// As above, of RSI_VDEV_VALIDATE_MAPPING up to its exit. Errors: EIO the monitor
+  /// What RSI_VDEV_GET_INFO gives the realm. Errors: EIO; ENXIO the realm has no such VDEV.
+  Result<rmm::VdevInfo> guest_looks(Bdf function);
+  [[nodiscard]] RealmHost& host() { return host_; }
+  /// As the first, of RSI_VDEV_VALIDATE_MAPPING up to its exit. Errors: EIO the monitor
   /// refuses; ENXIO the realm has no such VDEV.
   Result<void> guest_asks_for(std::uint64_t vdev_id, Hpa vdev, Gpa base, Gpa top, Hpa address);
   void destroy(Vm& vm) override;
@@ -123,7 +126,7 @@ class RealmVm final : public VmOps {
 
   RealmVm(Vm& vm, RealmHost& host, const Granules& granules)
       : vm_(vm), host_(host), granules_(granules) {}
-  Result<rmm::Nonces> nonces(std::uint64_t vdev_id, Hpa vdev);
+  Result<rmm::VdevInfo> info(std::uint64_t vdev_id, Hpa vdev);
   rmm::RmiResult dev_map(Gpa gpa, Hpa page, Hpa vdev);
   rmm::RmiResult with_tables(Gpa gpa, const std::function<rmm::RmiResult()>& command);
   Result<void> add_table(Gpa gpa, std::uint8_t level);

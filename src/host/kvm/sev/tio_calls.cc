@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "firmware/sev/attestation.h"
 #include "host/kvm/sev/msrs.h"
 #include "host/kvm/sev/sev_vm.h"
 
@@ -15,7 +16,6 @@ namespace {
 
 using Field = Ghcb::Field;
 
-constexpr std::uint16_t kSnpGuestRequest = 0x094;
 constexpr std::uint64_t kInvalidInput = 5;
 constexpr std::uint64_t kBadInput = 2;
 
@@ -92,7 +92,7 @@ VmOps::GuestCallAction SevVm::guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& ex
   sev::Status status{};
   const Bytes buffer =
       Writer().le(gctx_.load()).le(raw(request_page_)).le(raw(response_page_)).take();
-  const auto done = host_.psp().command(kSnpGuestRequest, buffer, status);
+  const auto done = host_.psp().command(sev::kSnpGuestRequest, buffer, status);
   if (!done && status == sev::Status::kSuccess) return invalid(ghcb);
   if (memory.read(response_page_, page)) (void)memory.write(out->address, page, out->key);
   ghcb.set(Field::kExitInfo2, std::to_underlying(status));  // SNP_GUEST_ERR(0, status)

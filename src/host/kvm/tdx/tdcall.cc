@@ -83,20 +83,27 @@ VmOps::GuestCallAction TdxVm::guest_call(Vcpu& vcpu, VcpuExit& exit) {
   return vcpu.cpu()->registers().rax == kVpVmcall ? vmcall(vcpu, exit) : guest_leaf(vcpu, exit);
 }
 
-Result<void> TdxVm::guest_enables_dma(Bdf bdf) {
+Result<void> TdxVm::as_guest(const GuestLeaves& leaves) {
   if (vcpu_handles_.empty()) return fail(Errno::kNxio, "the TD has no vCPU");
   tdx::Module& module = host_.module();
   const Hpa vp = vcpu_handles_.begin()->second;
-  const auto function = tdx::function_id(bdf);
   if (!host_.call([&] { return module.begin_vp_enter(vp); }).ok())
     return fail(Errno::kIo, "TDH.VP.ENTER failed");
-  tdx::LeafResult r = host_.call(
-      [&] { return module.tdg_devif_validate(vp, function, module.info_hash(function)); });
-  if (r.ok() || r.status == tdx::Code::kDevifAlreadyValid)
-    r = host_.call([&] { return module.tdg_dmar_accept(vp, function); });
+  Result<void> done = leaves(module, vp);
   module.end_vp_enter(vp, tdx::TdExit::kOrdinary);
-  if (!r.ok()) return fail(Errno::kIo, "TDG.DMAR.ACCEPT failed");
-  return {};
+  return done;
+}
+
+Result<void> TdxVm::guest_enables_dma(Bdf bdf) {
+  return as_guest([&](tdx::Module& module, Hpa vp) -> Result<void> {
+    const auto function = tdx::function_id(bdf);
+    tdx::LeafResult r = host_.call(
+        [&] { return module.tdg_devif_validate(vp, function, module.info_hash(function)); });
+    if (r.ok() || r.status == tdx::Code::kDevifAlreadyValid)
+      r = host_.call([&] { return module.tdg_dmar_accept(vp, function); });
+    if (!r.ok()) return fail(Errno::kIo, "TDG.DMAR.ACCEPT failed");
+    return {};
+  });
 }
 
 VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -72,6 +73,11 @@ class TdxVm final : public VmOps {
   GuestCallAction guest_call(Vcpu& vcpu, VcpuExit& exit) override;
   void complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) override;
   Result<void> guest_enables_dma(Bdf function) override;
+  [[nodiscard]] TdxHost& host() { return host_; }
+  /// What the TD's code would do, where none runs: TDCALLs of its first vCPU, which is in the
+  /// TD meanwhile. Errors: ENXIO no vCPU; EIO it cannot enter; those of `leaves`.
+  using GuestLeaves = std::function<Result<void>(tdx::Module& module, Hpa vp)>;
+  Result<void> as_guest(const GuestLeaves& leaves);
   void destroy(Vm& vm) override;
 
  private:

@@ -11,24 +11,13 @@ namespace {
 
 using enum TioCheckId;
 
-constexpr TioCommand kCommands[] = {TioCommand::kStatus,          TioCommand::kInit,
-                                    TioCommand::kDevCreate,       TioCommand::kDevReclaim,
-                                    TioCommand::kDevConnect,      TioCommand::kDevDisconnect,
-                                    TioCommand::kDevStatus,       TioCommand::kDevMeasurements,
-                                    TioCommand::kDevCertificates, TioCommand::kTdiCreate,
-                                    TioCommand::kTdiReclaim,      TioCommand::kTdiBind,
-                                    TioCommand::kTdiUnbind,       TioCommand::kTdiReport,
-                                    TioCommand::kTdiStatus,       TioCommand::kGuestRequest,
-                                    TioCommand::kAsidFenceClear,  TioCommand::kAsidFenceStatus,
-                                    TioCommand::kTdiInfo,         TioCommand::kRollKey};
-
 struct Case {
   TioCommand command;
   std::optional<TioCheck> check;  ///< none: the command as it should be
 };
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (const TioCommand command : kCommands) {
+  for (const auto& [command, name, source, effect] : tio_rows()) {
     all.push_back({command, std::nullopt});
     for (const TioCheck& check : tio_checks(command)) all.push_back({command, check});
   }
@@ -220,7 +209,7 @@ std::string name_of(const testing::TestParamInfo<Case>& info) {
 INSTANTIATE_TEST_SUITE_P(Tio, Refusal, testing::ValuesIn(cases()), name_of);
 
 TEST(TioChecks, EveryRowHasAReasonAndASource) {
-  for (const TioCommand command : kCommands)
+  for (const auto& [command, name, source, effect] : tio_rows())
     for (const TioCheck& check : tio_checks(command)) {
       EXPECT_FALSE(check.why.empty());
       EXPECT_FALSE(check.source.empty());

@@ -1,0 +1,173 @@
+#include "explore/scenario/adversaries.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "explore/scenario/opponents.h"
+#include "explore/scenario/themes.h"
+
+// Hostile hosts, each with what stops it: docs/adversaries.md is made from these rows.
+
+namespace teeio::explore {
+namespace {
+
+using machine::Config;
+using machine::TsmKind;
+
+constexpr std::string_view kCardConfig = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/config";
+
+/// The enable bit of the card's first selective IDE stream, through the host's config space:
+/// Selective IDE Stream Control. Source: PCIe Base Spec 7.9.26, as Linux drivers/pci/ide.c.
+std::string stop_stream(Stage& stage, Refusals&) {
+  constexpr std::uint32_t kIde = 0x30;
+  constexpr std::uint64_t kExtendedStart = 0x100, kSelectiveControl = 0x10;
+  (void)stage.with_mmio();
+  machine::Program& root = stage.root();
+  const auto fd = root.open(kCardConfig);
+  TEEIO_CHECK(fd.has_value(), "root can open the PF's config space");
+  stage.play();
+  std::uint32_t header = 0;
+  for (std::uint64_t at = kExtendedStart; at != 0; at = header >> 20U) {
+    (void)root.pread(*fd, at, writable_bytes_of(header));
+    if ((header & 0xffffU) != kIde) continue;
+    std::uint32_t control = 0;
+    (void)root.pread(*fd, at + kSelectiveControl, writable_bytes_of(control));
+    control &= ~1U;
+    (void)root.pwrite(*fd, at + kSelectiveControl, bytes_of(control));
+    break;
+  }
+  return "TDI state: " + stage.tdi_state(kPfBdf);
+}
+
+/// The vendor's own exchanges are in the clear but for a replay: there it says nothing.
+bool needs_session(const Adversary& row) { return row.name == "replay"; }
+
+void run(const Config& design, const Adversary& row) {
+  const auto attack = std::ranges::find(row.attacks, design.tsm, &Adversary::Attack::tsm);
+  TEEIO_CHECK(attack != row.attacks.end(), "the adversary is on this vendor");
+  Config config = design;
+  if (needs_session(row))
+    for (machine::CardConfig& card : config.cards) card.spdm = machine::SpdmChannel::kSession;
+  Refusals refusals;
+  Stage stage(config);
+  stage.connect_anew_at_the_end();
+  stage.host_is_hostile();
+  stage.may_lose_the_card();
+  const std::string met = attack->act(stage, refusals);
+  if (!stage.lost().empty()) stage.card_is_lost();
+  if (met != attack->refusal)
+    check_failed("the adversary meets \"" + met + "\", not \"" + std::string(attack->refusal) +
+                 "\"");
+}
+
+}  // namespace
+
+void Refusals::on_event(const object::Event& event) {
+  if (event.fact == object::Fact::kNone && event.to == object::Lane::kFirmware)
+    commands_.emplace(event.name);
+}
+
+void Refusals::on_outcome(const object::Event& event) {
+  using object::Lane;
+  if (!event.refused || !first_.empty()) return;
+  if (event.to == Lane::kFirmware || event.to == Lane::kDevice)
+    first_ = std::string(event.name) + ": " + event.outcome;
+}
+
+Result<Bytes> KeepingHost::exchange(ByteView object, const Carry& carry) {
+  carry_ = carry;
+  auto answer = carry(object);
+  if (replays_) return last_;
+  if (answer) last_ = *answer;
+  return answer;
+}
+
+std::span<const Adversary> adversaries() {
+  constexpr auto kTdx = TsmKind::kTdx;
+  constexpr auto kCca = TsmKind::kCca;
+  constexpr auto kSev = TsmKind::kSev;
+  static const std::vector<Adversary> kRows = {
+      {.name = "swap-mmio",
+       .words = "maps another page of the BAR than the one that the guest accepts",
+       .attacks = {{kTdx, "TDG.MMIO.ACCEPT: TDX_MMIO_INVALID_HPA_OFFSET", tdx_attack::swap_mmio,
+                    "the page stays pending"},
+                   {kCca, "RMI_RTT_DEV_VALIDATE: RMI_ERROR_RTT", cca_attack::swap_mmio,
+                    "the page stays EMPTY"},
+                   {kSev, "MMIO_VALIDATE: not mapped there", sev_attack::swap_mmio,
+                    "the page stays invalid"}},
+       .not_here = {}},
+      {.name = "replace-mmio",
+       .words = "takes the guest's MMIO away, and puts a page in its place",
+       .attacks = {{kTdx, "TDH.MMIO.UNMAP: TDX_DEVIF_TDISP_INVALID_STATE", tdx_attack::replace_mmio,
+                    "the page stays blocked, and KVM gives the VM up"},
+                   {kCca, "RMI_RTT_DEV_VALIDATE: RMI_ERROR_RTT", cca_attack::replace_mmio,
+                    "the page is DESTROYED until the realm takes it again"},
+                   {kSev, "#VC: RMP: the guest has not validated the page",
+                    sev_attack::replace_mmio, "the guest's next access is an exception"}},
+       .not_here = {}},
+      {.name = "replay",
+       .words = "gives the guest an old report, or the firmware an old message of the guest's",
+       .attacks = {{kTdx, "TDH.DEVIF.RESPONSE: TDX_DEVIF_TDISP_INVALID_MESSAGE",
+                    tdx_attack::replay_report,
+                    "the request stays pending; the card is to be connected anew"},
+                   {kCca, "VDEV state: ERROR", cca_attack::replay_report,
+                    "VDEV, card and realm stay the monitor's"},
+                   {kSev, "TIO_GUEST_REQUEST: SEV_RET_INVALID_PARAM", sev_attack::replay_message,
+                    "nothing has changed"}},
+       .not_here = {}},
+      {.name = "lock-again",
+       .words = "stops and locks the TDI once more between attestation and start",
+       .attacks = {{kTdx, "START_INTERFACE: INVALID_NONCE", tdx_attack::lock_again,
+                    "the TDI stays CONFIG_LOCKED"},
+                   {kCca, "RSI_VDEV_DMA_ENABLE: RSI_ERROR_DEVICE", cca_attack::lock_again,
+                    "the TDI runs, and its trusted DMA stays off"},
+                   {kSev, "secure device table: 0 entries", sev_attack::lock_again,
+                    "the TDI runs, and its trusted DMA stays off"}},
+       .not_here = {}},
+      {.name = "foreign-tdi",
+       .words = "presents the TDI of another VM",
+       .attacks = {{kTdx, "TDG.DEVIF.VALIDATE: TDX_DEVIF_INVALID_METADATA", tdx_attack::foreign_tdi,
+                    "nothing has changed"},
+                   {kCca, "RMI_VDEV_COMPLETE: RMI_ERROR_INPUT", cca_attack::foreign_tdi,
+                    "the realm's call fails"},
+                   {kSev, "TIO_GUEST_REQUEST: SEV_RET_BAD_MEASUREMENT", sev_attack::foreign_tdi,
+                    "nothing has changed"}},
+       .not_here = {}},
+      {.name = "stop-stream",
+       .words = "turns the IDE stream off in the card's registers",
+       .attacks = {{kTdx, "TDI state: ERROR", stop_stream, "the card is to be connected anew"},
+                   {kCca, "TDI state: ERROR", stop_stream, "the card is to be connected anew"},
+                   {kSev, "TDI state: ERROR", stop_stream, "the card is to be connected anew"}},
+       .not_here = {}},
+      {.name = "destroy-early",
+       .words = "takes the VM apart while a TDI is bound to it",
+       .attacks = {{kTdx, "TDH.MNG.VPFLUSHDONE: TDX_TD_HAS_ATTACHED_DEVICES",
+                    tdx_attack::destroy_early, "the key stays in use"},
+                   {kCca, "RMI_REALM_DESTROY: RMI_ERROR_REALM", cca_attack::destroy_early,
+                    "the realm stays"},
+                   {kSev, "SNP_DECOMMISSION: SEV_RET_IN_USE", sev_attack::destroy_early,
+                    "the guest's context stays"}},
+       .not_here = {}},
+      {.name = "raise-fence",
+       .words = "does not map memory that a running TDI was told to use",
+       .attacks = {{kSev, "ASID fence: fenced", sev_attack::raise_fence,
+                    "the guest's DMA stops and its MMIO reads ones, until the TDI was unbound and "
+                    "the fence cleared"}},
+       .not_here = "the request fails, and nothing else"},
+  };
+  return kRows;
+}
+
+void add_adversary_scenarios(std::vector<MachineScenario>& all) {
+  for (const Adversary& row : adversaries()) {
+    std::vector<TsmKind> on;
+    for (const Adversary::Attack& attack : row.attacks) on.push_back(attack.tsm);
+    all.push_back({.name = "adversary/" + std::string(row.name),
+                   .description = "a host that " + std::string(row.words),
+                   .body = [&row](const Config& design) { run(design, row); },
+                   .firmware = std::move(on),
+                   .fits = has_every_door});
+  }
+}
+
+}  // namespace teeio::explore

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <functional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "explore/scenario/stage.h"
+#include "host/pci_tsm/doe.h"
+#include "object/trace.h"
+
+namespace teeio::explore {
+
+/// What firmware and device refuse, from start() on.
+/// Lifetime: made before the Stage that it listens to, and outlives it.
+class Refusals final : public object::TraceSink {
+ public:
+  void start(object::Trace& trace) { trace.add_sink(*this); }
+  /// "TDH.MMIO.UNMAP: TDX_DEVIF_TDISP_INVALID_STATE"; empty: nothing was refused.
+  [[nodiscard]] const std::string& first() const { return first_; }
+  /// Whether the firmware had that command.
+  [[nodiscard]] bool saw(std::string_view name) const { return commands_.contains(name); }
+  void on_event(const object::Event& event) override;
+  void on_outcome(const object::Event& event) override;
+
+ private:
+  std::string first_;
+  std::set<std::string, std::less<>> commands_;
+};
+
+/// A host that keeps the way to a device, and what was carried: for messages of its own.
+class KeepingHost final : public tsm::Meddler {
+ public:
+  KeepingHost() { tsm::set_meddler(this); }
+  /// From here on the firmware gets the last answer again.
+  void replay() { replays_ = true; }
+  void carry_on() { replays_ = false; }
+  Result<Bytes> exchange(ByteView object, const Carry& carry) override;
+  /// Precondition: something was carried since it was made.
+  Result<Bytes> carry(ByteView object) { return carry_(object); }
+
+ private:
+  Carry carry_;
+  Bytes last_;
+  bool replays_ = false;
+};
+
+/// One thing that a hostile host does, on the vendors that have the notion.
+struct Adversary {
+  /// Who refuses what. `act` sets the scene, from Stage::play() on is hostile, and gives what
+  /// stopped it; the guest's function is bound when it returns, to be unbound.
+  struct Attack {
+    machine::TsmKind tsm;
+    std::string_view refusal;  ///< what it must be
+    std::string (*act)(Stage& stage, Refusals& refusals);
+    std::string_view then;  ///< what it leaves the host with
+  };
+  std::string_view name;
+  std::string_view words;  ///< what the host does
+  std::vector<Attack> attacks;
+  std::string_view not_here;  ///< why a vendor has no row; empty: all have one
+};
+[[nodiscard]] std::span<const Adversary> adversaries();
+
+// Of each vendor: attacks_tdx.cc, attacks_cca.cc, attacks_sev.cc.
+namespace tdx_attack {
+std::string swap_mmio(Stage& stage, Refusals& refusals);
+std::string replace_mmio(Stage& stage, Refusals& refusals);
+std::string replay_report(Stage& stage, Refusals& refusals);
+std::string lock_again(Stage& stage, Refusals& refusals);
+std::string foreign_tdi(Stage& stage, Refusals& refusals);
+std::string destroy_early(Stage& stage, Refusals& refusals);
+}  // namespace tdx_attack
+namespace cca_attack {
+std::string swap_mmio(Stage& stage, Refusals& refusals);
+std::string replace_mmio(Stage& stage, Refusals& refusals);
+std::string replay_report(Stage& stage, Refusals& refusals);
+std::string lock_again(Stage& stage, Refusals& refusals);
+std::string foreign_tdi(Stage& stage, Refusals& refusals);
+std::string destroy_early(Stage& stage, Refusals& refusals);
+}  // namespace cca_attack
+namespace sev_attack {
+std::string swap_mmio(Stage& stage, Refusals& refusals);
+std::string replace_mmio(Stage& stage, Refusals& refusals);
+std::string replay_message(Stage& stage, Refusals& refusals);
+std::string lock_again(Stage& stage, Refusals& refusals);
+std::string foreign_tdi(Stage& stage, Refusals& refusals);
+std::string destroy_early(Stage& stage, Refusals& refusals);
+std::string raise_fence(Stage& stage, Refusals& refusals);
+}  // namespace sev_attack
+
+}  // namespace teeio::explore

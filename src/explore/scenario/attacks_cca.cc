@@ -1,0 +1,128 @@
+#include "explore/scenario/adversaries.h"
+#include "explore/scenario/guest.h"
+#include "host/kvm/rmm/realm_vm.h"
+
+// Attacks on a realm and its device.
+
+namespace teeio::explore::cca_attack {
+namespace {
+
+constexpr Bdf kPfOfCard{0, 1, 0, 0};
+constexpr std::uint32_t kArch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
+
+kvm::RealmVm& realm_of(Vmm& vmm) {
+  const auto realm = realm_vm(vmm);
+  must(realm ? Result<void>() : std::unexpected(realm.error()));
+  return **realm;
+}
+
+Hpa vdev_of(kvm::RealmVm& realm, Bdf function) {
+  return realm.host().vdev_named(function.rid(), realm.firmware_handle()).value_or(Hpa{0});
+}
+
+/// What the host has mapped at kMmioGpa.
+Hpa page_at(kvm::RealmVm& realm) {
+  return Hpa{realm.host().rmm().rtt_read_entry(realm.firmware_handle(), kMmioGpa, 3).x3};
+}
+
+/// The realm asks for `page` at kMmioGpa, and its host says: valid.
+Result<void> ask_for(Vmm& vmm, kvm::RealmVm& realm, Hpa page) {
+  TEEIO_TRY(realm.guest_asks_for(kPfOfCard.rid(), vdev_of(realm, kPfOfCard), kMmioGpa,
+                                 kMmioGpa + kPageSize, page));
+  TEEIO_TRY(
+      vmm.send(abi::TSM_REQ_VALIDATE_MMIO, kArch,
+               Writer().le(raw(kMmioGpa)).le(raw(kMmioGpa + kPageSize)).le(raw(page)).take()));
+  return {};
+}
+
+}  // namespace
+
+std::string swap_mmio(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.with_mmio();
+  kvm::RealmVm& realm = realm_of(vmm);
+  const Hpa there = page_at(realm);
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)ask_for(vmm, realm, there + kPageSize);
+  return refusals.first();
+}
+
+std::string replace_mmio(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.with_mmio();
+  kvm::RealmVm& realm = realm_of(vmm);
+  rmm::Rmm& rmm = realm.host().rmm();
+  const Hpa rd = realm.firmware_handle();
+  const Hpa page = page_at(realm);
+  must(ask_for(vmm, realm, page));
+  stage.play();
+  const rmm::AddressDescriptor same{.base = page, .count = 1};
+  (void)rmm.rtt_dev_unmap(rd, kMmioGpa, kMmioGpa + kPageSize, {}, 0);
+  (void)rmm.rtt_dev_map(rd, vdev_of(realm, kPfOfCard), kMmioGpa, kMmioGpa + kPageSize, {},
+                        same.encode());
+  refusals.start(stage.machine().trace());
+  (void)ask_for(vmm, realm, page);
+  return refusals.first();
+}
+
+/// The monitor's end of the session is lost with it: the VDEV never is UNLOCKED again.
+std::string replay_report(Stage& stage, Refusals&) {
+  Vmm& vmm = stage.locked();
+  kvm::RealmVm& realm = realm_of(vmm);
+  const Hpa vdev = vdev_of(realm, kPfOfCard);
+  KeepingHost host;
+  stage.play();
+  must(attest_cca(vmm, kPfOfCard));
+  host.replay();
+  (void)attest_cca(vmm, kPfOfCard);
+  tsm::set_meddler(nullptr);
+  const bool in_error = realm.host().rmm().vdev_get_state(vdev).x1 ==
+                        static_cast<std::uint64_t>(rmm::VdevState::kError);
+  must(stage.unbind(vmm));
+  return in_error ? "VDEV state: ERROR" : "VDEV state: as before";
+}
+
+/// The realm's nonces are those of the lock that it saw.
+std::string lock_again(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.locked();
+  kvm::RealmVm& realm = realm_of(vmm);
+  rmm::Rmm& rmm = realm.host().rmm();
+  must(attest_cca(vmm, kPfOfCard));
+  const auto seen = realm.guest_looks(kPfOfCard);
+  stage.play();
+  for (const std::uint32_t state : {abi::TSM_TDI_UNLOCKED, abi::TSM_TDI_LOCKED, abi::TSM_TDI_RUN})
+    must(stage.ask_state(vmm, state));
+  refusals.start(stage.machine().trace());
+  (void)rmm.rsi_vdev_dma_enable(realm.rec(), kPfOfCard.rid(),
+                                {.lock = seen->lock_nonce,
+                                 .measurements = seen->measurements_nonce,
+                                 .report = seen->report_nonce});
+  (void)rmm.vdev_complete(realm.rec(), vdev_of(realm, kPfOfCard));
+  (void)rmm.rec_enter(realm.rec());
+  return refusals.first();
+}
+
+/// The realm asks after its VDEV, and its host names another realm's.
+std::string foreign_tdi(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.locked(kVf0);
+  Vmm& other = stage.locked(kVf1);
+  kvm::RealmVm& realm = realm_of(vmm);
+  rmm::Rmm& rmm = realm.host().rmm();
+  constexpr Bdf kFirstVf{0, 1, 0, 1}, kSecondVf{0, 1, 0, 2};
+  stage.play();
+  (void)rmm.rsi_vdev_get_info(realm.rec(), kFirstVf.rid(), 0);
+  refusals.start(stage.machine().trace());
+  (void)rmm.vdev_complete(realm.rec(), vdev_of(realm_of(other), kSecondVf));
+  (void)rmm.rec_enter(realm.rec());
+  return refusals.first();
+}
+
+std::string destroy_early(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.locked();
+  kvm::RealmVm& realm = realm_of(vmm);
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)realm.host().rmm().realm_destroy(realm.firmware_handle());
+  return refusals.first();
+}
+
+}  // namespace teeio::explore::cca_attack

@@ -1,0 +1,172 @@
+#include "base/check.h"
+#include "explore/scenario/adversaries.h"
+#include "explore/scenario/guest.h"
+#include "firmware/sev/guest_message.h"
+#include "firmware/sev/launch.h"
+#include "host/kvm/sev/sev_vm.h"
+#include "host/vfio/device.h"
+
+// Attacks on an SNP guest and its device.
+
+namespace teeio::explore::sev_attack {
+namespace {
+
+constexpr Bdf kPfOfCard{0, 1, 0, 0};
+constexpr std::uint32_t kArch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_SEV;
+
+kvm::SevVm& guest_of(Vmm& vmm) {
+  const auto guest = sev_vm(vmm);
+  must(guest ? Result<void>() : std::unexpected(guest.error()));
+  return **guest;
+}
+
+constexpr std::string_view kValidatedPage = "MMIO_VALIDATE: 0";
+
+/// MMIO_VALIDATE of one page of BAR 2 at kMmioGpa; the status.
+std::string validate(Vmm& vmm, std::uint32_t offset) {
+  const auto answer =
+      ask_sev(vmm, abi::TSM_REQ_VALIDATE_MMIO, sev::TioMessage::kMmioValidateRequest,
+              Writer()
+                  .le(static_cast<std::uint16_t>(vmm.virt_id))
+                  .zeros(14)
+                  .le(raw(kMmioGpa))
+                  .le(1U)
+                  .le(offset)
+                  .le(sev::kValidated)
+                  .le(std::uint16_t{2})
+                  .zeros(12)
+                  .take());
+  if (!answer) return std::string(answer.error().why);
+  Reader in(*answer);
+  in.skip(2);
+  const auto status = in.le<std::uint16_t>();
+  const bool refused = status == static_cast<std::uint16_t>(sev::MmioValidateStatus::kNotMapped);
+  return "MMIO_VALIDATE: " + (refused ? "not mapped there" : std::to_string(status));
+}
+
+}  // namespace
+
+std::string swap_mmio(Stage& stage, Refusals&) {
+  Vmm& vmm = stage.with_mmio();
+  must(validate(vmm, 0) == kValidatedPage ? Result<void>()
+                                          : fail(Errno::kIo, "the page is not validated"));
+  kvm::SevVm& guest = guest_of(vmm);
+  sev::Rmp& rmp = guest.psp().rmp();
+  const auto there = guest.lookup_private(kMmioGpa);
+  const Hpa page = there ? there->address : Hpa{0};
+  stage.play();
+  const sev::RmpEntry entry = rmp.entry(page);
+  (void)rmp.update(page, {.assigned = true, .asid = entry.asid, .gpa = entry.gpa + kPageSize});
+  std::string met = validate(vmm, 0);
+  (void)rmp.update(page, {.assigned = true, .asid = entry.asid, .gpa = entry.gpa});
+  return met;
+}
+
+/// What comes in place of a validated page is not validated, be it the same.
+std::string replace_mmio(Stage& stage, Refusals&) {
+  Vmm& vmm = stage.with_mmio();
+  must(validate(vmm, 0) == kValidatedPage ? Result<void>()
+                                          : fail(Errno::kIo, "the page is not validated"));
+  kvm::SevVm& guest = guest_of(vmm);
+  sev::Rmp& rmp = guest.psp().rmp();
+  const auto there = guest.lookup_private(kMmioGpa);
+  const Hpa page = there ? there->address : Hpa{0};
+  stage.play();
+  const sev::RmpEntry entry = rmp.entry(page);
+  (void)rmp.update(page, {});
+  (void)rmp.update(page, {.assigned = true, .asid = entry.asid, .gpa = entry.gpa});
+  const auto fault = rmp.check_guest(entry.asid, entry.gpa, page, sev::RmpAccess::kRead);
+  return "#VC: " + std::string(fault ? sev::rmp_fault_text(*fault) : "none");
+}
+
+std::string replay_message(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.locked();
+  must(attest_sev(vmm, kPfOfCard));
+  stage.play();
+  const auto known = vmm.snp_guest();
+  refusals.start(stage.machine().trace());
+  const sev::GuestMessage old{
+      .sequence = known->sequence.at(0) - 1,
+      .type = static_cast<std::uint8_t>(sev::TioMessage::kTdiInfoRequest),
+      .payload = Writer().le(static_cast<std::uint16_t>(vmm.virt_id)).zeros(14).take()};
+  (void)vmm.send(abi::TSM_REQ_OBJECT_INFO, kArch, old.seal(known->message_keys.at(0)));
+  return refusals.first();
+}
+
+/// The firmware starts a TDI as its host says. What the guest has done under the lock that it
+/// knew is gone with it.
+std::string lock_again(Stage& stage, Refusals&) {
+  Vmm& vmm = stage.with_mmio();
+  must(attest_sev(vmm, kPfOfCard));
+  must(start_sev(vmm, kPfOfCard));
+  stage.play();
+  must(stage.unbind(vmm));
+  must(stage.bind(vmm));
+  must(stage.ask_state(vmm, abi::TSM_TDI_RUN));
+  return "secure device table: " + stage.machine().census()["secure device entries"] + " entries";
+}
+
+/// Another guest's message for the TDI of this one.
+std::string foreign_tdi(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.locked(kVf0);
+  Vmm& other = stage.locked(kVf1);
+  stage.play();
+  const auto stranger = other.snp_guest();
+  refusals.start(stage.machine().trace());
+  const sev::GuestMessage message{
+      .sequence = stranger->sequence.at(0) + 1,
+      .type = static_cast<std::uint8_t>(sev::TioMessage::kTdiInfoRequest),
+      .payload = Writer().le(static_cast<std::uint16_t>(vmm.virt_id)).zeros(14).take()};
+  (void)vmm.send(abi::TSM_REQ_OBJECT_INFO, kArch, message.seal(stranger->message_keys.at(0)));
+  return refusals.first();
+}
+
+std::string destroy_early(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.locked();
+  kvm::SevVm& guest = guest_of(vmm);
+  kvm::PspHost& psp = guest.psp();
+  stage.play();
+  refusals.start(stage.machine().trace());
+  sev::Status status{};
+  (void)psp.command(sev::kSnpDecommission, Writer().le(raw(guest.firmware_handle())).take(),
+                    status);
+  return refusals.first();
+}
+
+/// The device fetches its ring with T=1 from where nothing is: docs/devices/dma-engine.md.
+std::string raise_fence(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.ready();
+  constexpr std::uint64_t kCommand = (std::uint64_t{vfio::kConfigRegion} << vfio::kRegionShift) + 4;
+  std::uint16_t command = 0;
+  (void)vmm.pread(vmm.vfio, kCommand, writable_bytes_of(command));
+  command |= 4;  // PCI_COMMAND_MASTER
+  (void)vmm.pwrite(vmm.vfio, kCommand, bytes_of(command));
+  must(stage.bind(vmm));
+  must(stage.make_runnable(vmm));
+  must(start_sev(vmm, kPfOfCard));
+  const auto resources = stage.root().cat(std::string(kCard) + "/resource");
+  const Hpa registers{resources ? std::stoull(*resources, nullptr, 16) : 0};
+  kvm::SevVm& guest = guest_of(vmm);
+  hw::PhysicalMemory& memory = guest.psp().memory();
+  const hw::KeyId key{static_cast<std::uint16_t>(guest.asid())};
+  stage.play();
+  refusals.start(stage.machine().trace());
+  constexpr std::uint32_t kNowhere = 0x100000;
+  struct Write {
+    std::uint64_t at;
+    std::uint32_t value;
+  };
+  // RING_BASE, RING_SIZE, RING_CONTROL's T, CONTROL's ENABLE, DOORBELL.
+  for (const auto& [at, value] : {Write{0x10, kNowhere}, Write{0x14, 0}, Write{0x18, 2},
+                                  Write{0x1c, 1}, Write{0x08, 1}, Write{0x24, 1}})
+    must(memory.write(registers + at, bytes_of(value), key));
+  std::uint32_t id = 0;
+  must(memory.read(registers, writable_bytes_of(id), key));
+  TEEIO_CHECK(id == ~std::uint32_t{0}, "behind a fence MMIO reads ones");
+  TEEIO_CHECK(!refusals.saw("TIO_ASID_FENCE_CLEAR"), "the fence is cleared too early");
+  must(stage.unbind(vmm));
+  TEEIO_CHECK(refusals.saw("TIO_ASID_FENCE_CLEAR"), "the fence is never cleared");
+  return refusals.saw("ASID fence") ? "ASID fence: fenced" : refusals.first();
+}
+
+}  // namespace teeio::explore::sev_attack

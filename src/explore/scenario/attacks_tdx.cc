@@ -1,0 +1,115 @@
+#include "explore/scenario/adversaries.h"
+#include "explore/scenario/guest.h"
+#include "firmware/tdx/state.h"
+#include "host/kvm/tdx/tdx_vm.h"
+
+// Attacks on a TD and its device.
+
+namespace teeio::explore::tdx_attack {
+namespace {
+
+constexpr Bdf kPfOfCard{0, 1, 0, 0};
+
+kvm::TdxVm& td_of(Vmm& vmm) {
+  const auto td = tdx_vm(vmm);
+  must(td ? Result<void>() : std::unexpected(td.error()));
+  return **td;
+}
+
+}  // namespace
+
+std::string swap_mmio(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.with_mmio();
+  kvm::TdxVm& td = td_of(vmm);
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)td.as_guest([&](tdx::Module& module, Hpa vp) -> Result<void> {
+    // Reports have the TD's offset on their pages; any other page than what is there will do.
+    const std::uint64_t offset = module.state().find_td(td.firmware_handle())->mmio_offset;
+    (void)module.tdg_mmio_accept(vp, kMmioGpa, tdx::Level::k4K, offset + kPageSize);
+    return {};
+  });
+  return refusals.first();
+}
+
+/// KVM finds a blocked page later, and gives the VM up.
+std::string replace_mmio(Stage& stage, Refusals& refusals) {
+  stage.vm_may_die();
+  Vmm& vmm = stage.with_mmio();
+  kvm::TdxVm& td = td_of(vmm);
+  stage.play();
+  refusals.start(stage.machine().trace());
+  tdx::Module& module = td.host().module();
+  (void)module.tdh_mmio_block(td.firmware_handle(), kMmioGpa, tdx::Level::k4K);
+  (void)module.tdh_mem_track(td.firmware_handle());
+  (void)module.tdh_mmio_unmap(td.firmware_handle(), kMmioGpa, tdx::Level::k4K);
+  return refusals.first();
+}
+
+std::string replay_report(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.locked();
+  must(stage.make_runnable(vmm));
+  KeepingHost host;
+  stage.play();
+  must(attest_tdx(vmm, kPfOfCard));
+  refusals.start(stage.machine().trace());
+  host.replay();
+  (void)ask_tdx(vmm, kPfOfCard, tdx::DevifRequest::kState);
+  tsm::set_meddler(nullptr);
+  return refusals.first();
+}
+
+/// A lock of the host's own between the guest's START and its way to the device.
+std::string lock_again(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.locked();
+  must(stage.make_runnable(vmm));
+  KeepingHost host;
+  must(attest_tdx(vmm, kPfOfCard));
+  kvm::TdxVm& td = td_of(vmm);
+  const auto id = tdx::function_id(kPfOfCard);
+  stage.play();
+  must(td.as_guest([&](tdx::Module& module, Hpa vp) -> Result<void> {
+    const auto asked = module.tdg_devif_request(vp, id, tdx::DevifRequest::kStart);
+    return asked.ok() ? Result<void>() : fail(Errno::kIo, "TDG.DEVIF.REQUEST failed");
+  }));
+  const auto page = td.host().memory().alloc_page();
+  const auto own = [&](tdx::DevifRequest code) -> Result<void> {
+    tdx::Module& module = td.host().module();
+    const auto made = module.tdh_devif_request(id, code, tdx::OnBehalfOf::kVmm, *page);
+    Bytes object(made.message_bytes());
+    TEEIO_TRY(td.host().memory().read(*page, object));
+    TEEIO_ASSIGN(const Bytes answer, host.carry(object));
+    TEEIO_TRY(td.host().memory().write(*page, answer));
+    const auto taken = module.tdh_devif_response(id, tdx::OnBehalfOf::kVmm, *page);
+    return taken.ok() ? Result<void>() : fail(Errno::kIo, "TDH.DEVIF.RESPONSE failed");
+  };
+  must(own(tdx::DevifRequest::kStop));
+  must(own(tdx::DevifRequest::kLock));
+  td.host().memory().free_page(*page);
+  refusals.start(stage.machine().trace());
+  (void)vmm.request(abi::TSM_REQ_OBJECT_INFO, stage.vendor().request_arch, 0);
+  tsm::set_meddler(nullptr);
+  return refusals.first();
+}
+
+std::string foreign_tdi(Stage& stage, Refusals& refusals) {
+  (void)stage.bound(kVf0);
+  Vmm& other = stage.locked(kVf1);
+  must(stage.make_runnable(other));
+  constexpr Bdf kFirstVf{0, 1, 0, 1};
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)attest_tdx(other, kFirstVf);
+  return refusals.first();
+}
+
+std::string destroy_early(Stage& stage, Refusals& refusals) {
+  Vmm& vmm = stage.bound();
+  kvm::TdxVm& td = td_of(vmm);
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)td.host().module().tdh_mng_vpflushdone(td.firmware_handle());
+  return refusals.first();
+}
+
+}  // namespace teeio::explore::tdx_attack
