@@ -171,9 +171,11 @@ std::optional<CpuExit> ArmCpu::map_missing() {
 }
 
 std::optional<CpuExit> ArmCpu::perform(const ArmTrap& trap) {
-  constexpr std::uint64_t kMmuOn = 1;
+  constexpr std::uint64_t kMmuOn = 1, kLevel = 3U << 2U;
   switch (trap.kind) {
     case ArmTrap::Kind::kFirmwareCall:
+      // At EL0 it is undefined (DDI 0487, C6.2, SMC): firmware hears the guest's kernel alone.
+      if ((get(UC_ARM64_REG_PSTATE) & kLevel) == 0) return shutdown();
       advance();
       return exit_for(CpuExit::Reason::kGuestCall);
     case ArmTrap::Kind::kWait:

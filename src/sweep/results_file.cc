@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -50,6 +52,17 @@ std::expected<std::size_t, std::string> read_results(std::string_view text, std:
   return from;
 }
 
+/// Two sweeps would write over each other's lines. Runs of one that was killed may hold its file
+/// a moment longer; a file system without locks has none to give.
+bool is_ours_alone(const Fd& file) {
+  constexpr int kTries = 20, kPauseMs = 100;
+  for (int i = 0; i < kTries; ++i) {
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return true;
+    (void)::poll(nullptr, 0, kPauseMs);
+  }
+  return false;
+}
+
 /// What a file has, and the length of that.
 struct Kept {
   std::map<std::size_t, Outcome> outcomes;
@@ -93,6 +106,8 @@ std::expected<ResultsFile, std::string> ResultsFile::open(
   struct stat info{};
   if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode))
     return std::unexpected(path + ": results are kept in a regular file");
+  if (!is_ours_alone(file))
+    return std::unexpected(path + ": another sweep writes it now; each has a file of its own");
   const auto text = read_file(path);
   if (!text) return std::unexpected(text.error());
   auto kept = read_text(*text, head, variations);

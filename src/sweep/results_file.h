@@ -17,7 +17,8 @@ class ResultsFile {
  public:
   /// Opens or makes `path` for the sweep of `command` with these variations, those of all its
   /// shards, of which `conditions` is all else that verdicts hang on. Errors, ready
-  /// to print: it cannot be read or written; it is none, or of another sweep. What was
+  /// to print: it cannot be read or written; another sweep has it; it is none, or of another
+  /// sweep. What was
   /// being written when it was cut off counts as not run.
   [[nodiscard]] static std::expected<ResultsFile, std::string> open(
       const std::string& path, const std::vector<std::string>& command, std::string_view conditions,

@@ -179,15 +179,20 @@ std::unexpected<IommuFault> Smmu::refuse(std::uint16_t rid, Iova address, DmaAcc
   return std::unexpected(fault);
 }
 
-/// A full queue loses the event, as the hardware's does.
+/// A full queue loses the event, as the hardware's does. Of a translation's events (7.3.12 to
+/// 7.3.15) it also says that it was stage 2 (S2), for what was asked (CLASS: IN), and where.
 void Smmu::write_event(std::uint32_t sid, Iova address, DmaAccess access, Event event) {
   const unsigned log2 = setup_->events_log2;
   const bool full = slot(events_, log2) == slot(taken_, log2) && events_ != taken_;
   if (full) return;
-  constexpr std::uint64_t kRead = 1ULL << 35U;
-  const std::array<std::uint64_t, 4> words = {
-      static_cast<std::uint64_t>(event) | std::uint64_t{sid} << 32U,
-      access == DmaAccess::kRead ? kRead : 0, raw(address), raw(address) & smmu::kAddressBits};
+  constexpr std::uint64_t kRead = 1ULL << 35U, kStage2 = 1ULL << 39U, kInput = 2ULL << 40U;
+  std::array<std::uint64_t, 4> words = {static_cast<std::uint64_t>(event) | std::uint64_t{sid}
+                                                                                << 32U};
+  if (event >= Event::kTranslation) {
+    words[1] = kStage2 | kInput | (access == DmaAccess::kRead ? kRead : 0);
+    words[2] = raw(address);
+    words[3] = raw(address) & smmu::kAddressBits;
+  }
   if (memory_.write(setup_->events + slot(events_, log2) * smmu::kEventBytes, bytes_of(words),
                     key_))
     events_ = after(events_, log2);

@@ -115,6 +115,19 @@ TEST(GuestArm, ExceptionsEndInAShutdown) {
   EXPECT_EQ(ArmMachine({0xd400'0002}).cpu->run().reason, ArmReason::kShutdown);  // hvc
 }
 
+TEST(GuestArm, ACallToFirmwareIsUndefinedAtEl0) {
+  // msr spsr_el1, x0; msr elr_el1, x1; eret
+  ArmMachine m({0xd518'4000, 0xd518'4021, 0xd69f'03e0, kSmc});
+  const auto below = [](std::uint64_t spsr) {
+    return [spsr](auto& r) { r.x[0] = spsr, r.x[1] = kCode + 12; };
+  };
+  m.start(below(0));  // EL0t
+  EXPECT_EQ(m.cpu->run().reason, ArmReason::kShutdown);
+  ArmMachine same({0xd518'4000, 0xd518'4021, 0xd69f'03e0, kSmc});
+  same.start(below(5));  // EL1h
+  EXPECT_EQ(same.cpu->run().reason, ArmReason::kGuestCall);
+}
+
 TEST(GuestArm, InstructionsAreAligned) {
   // br x0, to a smc between two words
   ArmMachine m({0xd61f'0000, 0x0003'0000, 0x0000'd400});

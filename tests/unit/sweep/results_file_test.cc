@@ -79,6 +79,15 @@ TEST_F(ResultsFileTest, RefusesWhatIsNotItsOwn) {
   EXPECT_FALSE(ResultsFile::open("/no-such-folder/x", kCommand, "", two()));
 }
 
+TEST_F(ResultsFileTest, IsWrittenByOneSweepAtATime) {
+  auto file = open();
+  ASSERT_TRUE(file) << file.error();
+  const auto second = open();
+  ASSERT_FALSE(second);
+  EXPECT_NE(second.error().find("another sweep writes it"), std::string::npos) << second.error();
+  EXPECT_TRUE(file->add(1, {}));
+}
+
 TEST_F(ResultsFileTest, IsReadByOtherShards) {
   ASSERT_TRUE(open()->add(2, {}));
   const auto read = ResultsFile::read(path_, kCommand, "", two());

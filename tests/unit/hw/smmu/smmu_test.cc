@@ -121,6 +121,17 @@ TEST_F(SmmuTest, AFullEventQueueLosesEvents) {
   EXPECT_EQ(smmu.events_produced(), 3U);
 }
 
+TEST_F(SmmuTest, ATranslationsEventSaysWhatWasAskedOfStage2) {
+  put(tables[2] + 3 * 8, 0);
+  EXPECT_FALSE(translate());
+  const auto word = [&](std::uint64_t at) { return memory.read_u64(events + at, kRealm).value(); };
+  EXPECT_EQ(word(8), 1ULL << 35U | 1ULL << 39U | 2ULL << 40U);
+  EXPECT_EQ(word(16), raw(kIpa) + 8);
+  EXPECT_EQ(word(24), raw(kIpa));
+  EXPECT_NE(reason(kSid + 1), 0xffff);
+  EXPECT_EQ(word(smmu::kEventBytes + 8), 0U) << "an entry's has none of it";
+}
+
 TEST_F(SmmuTest, ABlockIsWalkedToo) {
   const Hpa block{raw(data) & ~((std::uint64_t{1} << 21U) - 1)};
   put(tables[1] + 1 * 8, raw(block) | smmu::kS2Read | smmu::kAccessFlag | smmu::kValid);
