@@ -24,6 +24,37 @@ const crypto::Pki& pki() {
   return kPki;
 }
 
+/// Takes and keeps whatever the responder lets through.
+class Flash final : public spdm::Provisioning {
+ public:
+  Result<Bytes> csr(const Key& key, ByteView info, ByteView /*opaque*/) override {
+    if (key.pair > 1 || info.size() > kMostInfo)
+      return fail(Errno::kInval, "there is no such key pair");
+    return Bytes(info.begin(), info.end());
+  }
+  Result<void> set_chain(std::uint8_t /*slot*/, const Key& key, ByteView /*chain*/) override {
+    if (key.pair > 1) return fail(Errno::kInval, "there is no such key pair");
+    return {};
+  }
+  Result<KeyPair> key_pair(const Key& key) override {
+    if (key.pair != 1) return fail(Errno::kInval, "there is no such key pair");
+    KeyPair told{.total = 1, .capabilities = 0xffff, .usage = usage_, .slot_mask = slots_};
+    if (usage_ != 0) told.key = pki().device.key.public_key();
+    return told;
+  }
+  Result<void> set_pair(const Key& /*key*/, const PairWish& wish) override {
+    usage_ = wish.usage;
+    slots_ = wish.slot_mask;
+    if (slots_ == 0xff) return fail(Errno::kBusy, "a slot is in the way");
+    return {};
+  }
+
+ private:
+  static constexpr std::size_t kMostInfo = 64;
+  std::uint16_t usage_ = 0xf;
+  std::uint8_t slots_ = 1;
+};
+
 struct Ends {
   explicit Ends(std::uint8_t version) {
     settings.versions = {version};
@@ -37,7 +68,10 @@ struct Ends {
     spdm::ResponderConfig ours;
     ours.settings = settings;
     ours.settings.flags = spdm::default_responder_flags() | wire::kSpdmCapEncap |
-                          wire::kSpdmCapMutAuth | wire::kSpdmCapGetKeyPairInfo;
+                          wire::kSpdmCapMutAuth | wire::kSpdmCapGetKeyPairInfo |
+                          wire::kSpdmCapSetKeyPairInfo | wire::kSpdmCapCsr | wire::kSpdmCapSetCert |
+                          wire::kSpdmCapEvent;
+    ours.provisioning = &flash;
     ours.credentials = &credentials;
     ours.measurements = &measurements;
     ours.mutual_auth = spdm::MutualAuth::kOptional;
@@ -64,6 +98,7 @@ struct Ends {
 
   spdm::Settings settings;
   spdm::FixedCredentials credentials{pki().device};
+  Flash flash;
   spdm::FixedMeasurements measurements{{{.index = 1, .value = Bytes(9)}}};
   std::optional<spdm::Requester> requester;
   std::optional<spdm::Responder> responder;

@@ -57,6 +57,19 @@ void describe_record(Fields& f, ByteView record) {
   }
 }
 
+/// Empty for a reserved one.
+std::string_view key_pair_operation_name(wire::SpdmKeyPairOperation operation) {
+  switch (operation) {
+    case wire::SpdmKeyPairOperation::kChange:
+      return "change";
+    case wire::SpdmKeyPairOperation::kErase:
+      return "erase";
+    case wire::SpdmKeyPairOperation::kGenerate:
+      return "generate";
+  }
+  return {};
+}
+
 }  // namespace
 
 void describe(Fields& f, const wire::SpdmDigests& m) {
@@ -181,14 +194,23 @@ void describe(Fields& f, const wire::SpdmKeyPairInfo& m) {
   f.hex_number("asym", m.current_asym);
   f.hex_number("slots", m.slot_mask);
   f.bytes("public_key_info", m.public_key_info);
+  if (m.version < wire::kSpdmVersion14) return;
+  f.bytes("pqc_capabilities", m.pqc_capabilities);
+  f.bytes("pqc", m.current_pqc);
 }
 
 void describe(Fields& f, const wire::SpdmSetKeyPairInfo& m) {
   f.number("key_pair", m.key_pair);
-  f.number("operation", m.operation);
+  const auto operation = key_pair_operation_name(wire::SpdmKeyPairOperation{m.operation});
+  if (operation.empty())
+    f.number("operation", m.operation);
+  else
+    f.word("operation", operation);
+  if (wire::SpdmKeyPairOperation{m.operation} == wire::SpdmKeyPairOperation::kErase) return;
   f.hex_number("usage", m.usage);
   f.hex_number("asym", m.asym);
   f.hex_number("slots", m.slot_mask);
+  if (m.version >= wire::kSpdmVersion14) f.bytes("pqc", m.pqc);
 }
 
 void describe(Fields& f, const wire::SpdmGetEndpointInfo& m) {

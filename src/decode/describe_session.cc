@@ -32,6 +32,28 @@ void describe_key_update(Fields& f, const KeyUpdate& m) {
   f.number("tag", m.tag);
 }
 
+/// DMTF's event types have names.
+std::string event_type_text(std::uint8_t registry, std::uint16_t type) {
+  const std::string_view name = registry == 0 ? wire::spdm_event_name(type) : std::string_view();
+  return name.empty() ? fmt::format("registry {} type {}", registry, type) : std::string(name);
+}
+
+void describe_groups(Fields& f, ByteView groups) {
+  for (unsigned i = 0; !groups.empty(); ++i) {
+    const std::string name = fmt::format("group[{}]", i);
+    const auto group = wire::SpdmEventGroup::take(groups);
+    if (!group) return f.word(name, group.error().why);
+    std::string text = (group->attributes & wire::kSpdmAllEventTypes) != 0 ? "all" : "";
+    Reader types(group->types);
+    while (!types.rest().empty()) {
+      text +=
+          (text.empty() ? "" : ",") + event_type_text(group->registry, types.le<std::uint16_t>());
+      types.skip(2);
+    }
+    f.word(name, text);
+  }
+}
+
 /// Registries whose messages program keys: IDE_KM of PCI-SIG and of CXL.
 bool may_hold_keys(std::uint16_t registry) {
   constexpr std::uint16_t kCxl = 7;
@@ -152,12 +174,12 @@ void describe(Fields& f, const wire::SpdmChunkGet& m) {
 
 void describe(Fields& f, const wire::SpdmSupportedEventTypes& m) {
   f.number("groups", m.group_count);
-  f.bytes("list", m.groups);
+  describe_groups(f, m.groups);
 }
 
 void describe(Fields& f, const wire::SpdmSubscribeEventTypes& m) {
   f.number("groups", m.group_count);
-  f.bytes("list", m.groups);
+  describe_groups(f, m.groups);
 }
 
 void describe(Fields& f, const wire::SpdmSendEvent& m) {
@@ -166,8 +188,9 @@ void describe(Fields& f, const wire::SpdmSendEvent& m) {
   while (!rest.empty()) {
     const auto event = wire::SpdmEvent::take(rest);
     if (!event) return;
-    f.word(fmt::format("event[{}]", event->instance),
-           fmt::format("registry {} type {}", event->registry, event->type));
+    const std::string name = fmt::format("event[{}]", event->instance);
+    f.word(name, event_type_text(event->registry, event->type));
+    f.bytes(name + ".detail", event->detail);
   }
 }
 

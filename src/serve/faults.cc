@@ -32,12 +32,12 @@ constexpr std::string_view kTdisp[] = {"GET_TDISP_VERSION",
                                        "START_INTERFACE",
                                        "STOP_INTERFACE"};
 constexpr std::string_view kSpdm[] = {
-    "GET_VERSION",       "GET_CAPABILITIES", "NEGOTIATE_ALGORITHMS",
-    "GET_DIGESTS",       "GET_CERTIFICATE",  "CHALLENGE",
-    "GET_MEASUREMENTS",  "KEY_EXCHANGE",     "FINISH",
-    "PSK_EXCHANGE",      "HEARTBEAT",        "KEY_UPDATE",
-    "END_SESSION",       "GET_CSR",          "SET_CERTIFICATE",
-    "GET_KEY_PAIR_INFO", "GET_ENDPOINT_INFO"};
+    "GET_VERSION",       "GET_CAPABILITIES",  "NEGOTIATE_ALGORITHMS",
+    "GET_DIGESTS",       "GET_CERTIFICATE",   "CHALLENGE",
+    "GET_MEASUREMENTS",  "KEY_EXCHANGE",      "FINISH",
+    "PSK_EXCHANGE",      "HEARTBEAT",         "KEY_UPDATE",
+    "END_SESSION",       "GET_CSR",           "SET_CERTIFICATE",
+    "GET_KEY_PAIR_INFO", "SET_KEY_PAIR_INFO", "GET_ENDPOINT_INFO"};
 constexpr std::string_view kSigned[] = {"CHALLENGE", "GET_MEASUREMENTS", "KEY_EXCHANGE", "GET_CSR",
                                         "GET_ENDPOINT_INFO"};
 constexpr std::string_view kHmac[] = {"KEY_EXCHANGE", "PSK_EXCHANGE"};

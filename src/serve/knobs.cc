@@ -20,9 +20,8 @@ namespace {
 using namespace wire;
 
 /// What ResponderConfig has no part for, or `teeio serve` gives it none.
-constexpr std::uint32_t kUnanswered = kSpdmCapCache | kSpdmCapPubKeyId | kSpdmCapEvent |
-                                      kSpdmCapSetKeyPairInfo | kSpdmCapSetKeyPairReset |
-                                      kSpdmCapCertInstallReset;
+constexpr std::uint32_t kUnanswered =
+    kSpdmCapCache | kSpdmCapPubKeyId | kSpdmCapSetKeyPairReset | kSpdmCapCertInstallReset;
 
 std::string all_capabilities() {
   std::vector<std::string_view> names;

@@ -115,6 +115,13 @@ bool responder_flags_agree(std::uint32_t flags, std::uint8_t version) {
     if (has(flags, kSpdmCapCertInstallReset) && !has(flags, kSpdmCapSetCert | kSpdmCapCsr))
       return false;
   }
+  // Both by libspdm's validate_responder_capability() (libspdm_req_get_capabilities.c).
+  if (version >= kSpdmVersion13 && has(flags, kSpdmCapMultiKeyOnly | kSpdmCapMultiKeyNegotiated) &&
+      !has(flags, kSpdmCapGetKeyPairInfo))
+    return false;
+  if (version >= kSpdmVersion14 && has(flags, kSpdmCapSetKeyPairReset) &&
+      !has(flags, kSpdmCapSetKeyPairInfo))
+    return false;
   return true;
 }
 

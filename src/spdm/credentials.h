@@ -2,10 +2,12 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
 #include "crypto/identity.h"
+#include "wire/spdm_key_pairs.h"
 
 namespace teeio::spdm {
 
@@ -46,8 +48,8 @@ class FixedCredentials final : public Credentials {
   std::array<Credential, 8> slots_{};
 };
 
-/// Changes what is in the slots. GET_CSR and SET_CERTIFICATE are not offered by an
-/// end that has none.
+/// Changes what is in the slots, and the keys behind them. GET_CSR, SET_CERTIFICATE and
+/// SET_KEY_PAIR_INFO are not offered by an end that has none.
 class Provisioning {
  public:
   virtual ~Provisioning() = default;
@@ -65,6 +67,26 @@ class Provisioning {
   /// Credentials anew afterwards. Errors: EINVAL the chain does not fit the
   /// slot's key; anything else the peer hears as Unspecified.
   virtual Result<void> set_chain(std::uint8_t slot, const Key& key, ByteView certificates) = 0;
+
+  /// A key pair as it is now, whether or not a slot shows it.
+  struct KeyPair {
+    std::uint8_t total = 0;                  ///< pairs in all, numbered from 1
+    std::uint16_t capabilities = 0;          ///< of wire::SpdmKeyPairCap: what set_pair() takes
+    std::uint16_t usage = 0;                 ///< of wire::SpdmKeyUsage
+    std::uint8_t slot_mask = 0;              ///< the slots that it is associated with
+    std::optional<crypto::PublicKey> key{};  ///< nullopt: erased
+  };
+  /// Errors: EINVAL there is no such pair.
+  virtual Result<KeyPair> key_pair(const Key& key) = 0;
+  /// What SET_KEY_PAIR_INFO wishes, checked against the pair's capabilities.
+  struct PairWish {
+    wire::SpdmKeyPairOperation operation = wire::SpdmKeyPairOperation::kChange;
+    std::uint16_t usage = 0;  ///< 0: as it is
+    std::uint8_t slot_mask = 0;
+  };
+  /// The end asks its Credentials anew afterwards. Errors: EINVAL there is no such pair; EBUSY a
+  /// slot is in the way; anything else the peer hears as Unspecified.
+  virtual Result<void> set_pair(const Key& key, const PairWish& wish) = 0;
 };
 
 /// One measurement block. Source: DSP0274 1.2 table 54 (DMTF measurement specification).

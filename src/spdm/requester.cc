@@ -84,6 +84,7 @@ ByteView Requester::measurement_summary() const { return state_->summary; }
 ByteView Requester::extension_log() const { return state_->log; }
 ByteView Requester::app_answer() const { return state_->app_answer; }
 ByteView Requester::raw_answer() const { return state_->raw_answer; }
+ByteView Requester::last_events() const { return state_->events; }
 std::optional<Requester::PeerError> Requester::last_error() const { return state_->peer_error; }
 
 }  // namespace teeio::spdm

@@ -160,6 +160,8 @@ class Requester {
   [[nodiscard]] ByteView extension_log() const;
   [[nodiscard]] ByteView app_answer() const;
   [[nodiscard]] ByteView raw_answer() const;
+  /// The last SEND_EVENT that was acknowledged: a whole SPDM message. Empty: none came.
+  [[nodiscard]] ByteView last_events() const;
   struct PeerError {
     std::uint8_t code = 0;
     std::uint8_t data = 0;

@@ -9,6 +9,7 @@
 #include "wire/spdm_certificates.h"
 #include "wire/spdm_encapsulated.h"
 #include "wire/spdm_error.h"
+#include "wire/spdm_events.h"
 #include "wire/spdm_measurements.h"
 #include "wire/spdm_session.h"
 
@@ -129,6 +130,27 @@ Answer key_update(const State& state, Session* session, ByteView bytes) {
   return answer.encode();
 }
 
+/// What the responder has to tell, inside a session. Source: libspdm
+/// library/spdm_requester_lib/libspdm_req_encap_event_ack.c.
+Answer events(State& state, const Session* session, ByteView bytes) {
+  if (session == nullptr || !session->established)
+    return std::unexpected(SpdmErrorCode::kSessionRequired);
+  const auto request = wire::SpdmSendEvent::decode(bytes);
+  if (!request || request->count == 0 || !state.peer_can(wire::kSpdmCapEvent))
+    return std::unexpected(SpdmErrorCode::kInvalidRequest);
+  ByteView rest = request->events;
+  while (!rest.empty()) {
+    const auto event = wire::SpdmEvent::take(rest);
+    if (!event) return std::unexpected(SpdmErrorCode::kInvalidRequest);
+    if (event->registry == 0 && wire::spdm_event_detail_size(event->type) != event->detail.size())
+      return std::unexpected(SpdmErrorCode::kInvalidRequest);
+  }
+  state.events.assign(request->wire.begin(), request->wire.end());
+  wire::SpdmEventAck answer;
+  answer.version = state.version();
+  return answer.encode();
+}
+
 class Encapsulated final : public SessionStep {
  public:
   Encapsulated(std::uint32_t session, std::uint8_t mut_auth,
@@ -224,6 +246,8 @@ Result<Bytes> answer_encapsulated(State& state, Session* session, ByteView reque
     answer = challenge(state, request, *transcript);
   } else if (header.code == std::to_underlying(SpdmCode::kKeyUpdate)) {
     answer = key_update(state, session, request);
+  } else if (header.code == std::to_underlying(SpdmCode::kSendEvent)) {
+    answer = events(state, session, request);
   }
   if (answer) return std::move(*answer);
   wire::SpdmError error;

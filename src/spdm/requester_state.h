@@ -128,6 +128,7 @@ struct State {
   Bytes log;
   Bytes app_answer;
   Bytes raw_answer;
+  Bytes events;
   std::string chain_problem;
 
   [[nodiscard]] std::uint8_t version() const { return agreed.version; }

@@ -90,6 +90,9 @@ const Bytes& next_request(State& state, Session* session) {
       flow.pending = request.encode();
       break;
     }
+    case Step::kEvents:
+      flow.pending = send_event_request(state, *session);
+      break;
   }
   return flow.pending;
 }
@@ -199,6 +202,11 @@ Taken take_response(State& state, Session* session, ByteView response) {
       if (header->code != std::to_underlying(wire::SpdmCode::kEndpointInfo)) return bad_response();
       flow.step = Step::kIdle;
       return {};
+    case Step::kEvents:
+      if (header->code != std::to_underlying(wire::SpdmCode::kEventAck)) return bad_response();
+      events_acknowledged(*session);
+      flow.step = Step::kIdle;
+      return {};
   }
   std::unreachable();
 }
@@ -229,6 +237,9 @@ void start_encapsulated(State& state, Purpose purpose, std::uint32_t session, st
     case Purpose::kInfo:
       flow.step = Step::kInfo;
       break;
+    case Purpose::kEvents:
+      flow.step = Step::kEvents;
+      break;
   }
   state.encapsulated = std::move(flow);
 }
@@ -239,6 +250,9 @@ Reply get_encapsulated_request(Call& call) {
   if (!request) return refuse(request.error(), wire::SpdmCode::kGetEncapsulatedRequest);
   EncapsulatedFlow& flow = state.encapsulated;
   const std::uint32_t here = call.session != nullptr ? call.session->id : kNoSession;
+  if (flow.step == Step::kIdle && call.session != nullptr && call.session->established &&
+      has_events(state, *call.session))
+    start_encapsulated(state, Purpose::kEvents, here, 0);
   // A handshake in the clear has its flow outside of its session.
   Session* owner = state.find(flow.session);
   const bool clear = owner != nullptr && owner->in_the_clear && here == kNoSession;

@@ -47,6 +47,7 @@ struct Exchange {
   Bytes opaque;
   std::uint8_t secured_version = 0;
   bool mutual_auth = false;
+  bool all_events = false;
 };
 
 /// Everything that may be refused before a session exists.
@@ -57,9 +58,9 @@ std::expected<Exchange, Refusal> prepare(State& state, const wire::SpdmKeyExchan
   if (exchange.slot == nullptr) return refuse(SpdmErrorCode::kInvalidRequest);
   if (state.multi_key && (exchange.slot->credential->key_usage & wire::kSpdmKeyUseKeyExchange) == 0)
     return refuse(SpdmErrorCode::kInvalidRequest);
-  if (state.version() >= wire::kSpdmVersion13 &&
-      (request.policy & wire::kSpdmPolicyAllEvents) != 0 && !state.can(wire::kSpdmCapEvent, 0))
-    return refuse(SpdmErrorCode::kInvalidRequest);
+  const auto all_events = wants_all_events(state, request.policy);
+  if (!all_events) return std::unexpected(all_events.error());
+  exchange.all_events = *all_events;
   auto summary = summary_hash(state, request.summary);
   if (!summary) return std::unexpected(std::move(summary.error()));
   exchange.summary = std::move(*summary);
@@ -119,6 +120,7 @@ Reply key_exchange(Call& call) {
   session->in_the_clear = handshake_in_the_clear(state);
   session->mut_auth = answer.mut_auth;
   session->heartbeat_period_s = answer.heartbeat_period;
+  if (exchange.all_events) subscribe_to_all_events(state, *session);
   session->transcript.update(request->wire).update(bytes);
   const auto signature = exchange.slot->credential->identity->key.sign_spdm(
       {state.version(), crypto::SigningPurpose::kResponderKeyExchangeRsp, *state.suite.asym,

@@ -34,6 +34,8 @@ Reply psk_exchange(Call& call) {
   if (!state.suite.aead || request->context.empty()) return refuse(SpdmErrorCode::kInvalidRequest);
   const Psk* psk = find_psk(state.config, request->hint);
   if (psk == nullptr) return refuse(SpdmErrorCode::kInvalidRequest);
+  const auto all_events = wants_all_events(state, request->policy);
+  if (!all_events) return std::unexpected(all_events.error());
   auto summary = summary_hash(state, request->summary);
   if (!summary) return std::unexpected(std::move(summary.error()));
   const auto choice = choose_secured_version(state.agreed, request->opaque);
@@ -60,6 +62,7 @@ Reply psk_exchange(Call& call) {
   session->id = wire::spdm_session_id(request->session_id, *half);
   session->psk = true;
   session->heartbeat_period_s = answer.heartbeat_period;
+  if (*all_events) subscribe_to_all_events(state, *session);
   session->transcript.update(request->wire).update(bytes);
   if (state.find(session->id) != nullptr) return refuse(SpdmErrorCode::kSessionLimitExceeded);
   start_handshake(state, *session, psk->key, choice->version);

@@ -53,8 +53,16 @@ struct LocalSlot {
 
 /// An encapsulated flow: requests of ours inside the requester's answers.
 struct EncapsulatedFlow {
-  enum class Step : std::uint8_t { kIdle, kDigests, kCertificate, kChallenge, kKeyUpdate, kInfo };
-  enum class Purpose : std::uint8_t { kSession, kChallenge, kKeyUpdate, kInfo };
+  enum class Step : std::uint8_t {
+    kIdle,
+    kDigests,
+    kCertificate,
+    kChallenge,
+    kKeyUpdate,
+    kInfo,
+    kEvents
+  };
+  enum class Purpose : std::uint8_t { kSession, kChallenge, kKeyUpdate, kInfo, kEvents };
   Step step = Step::kIdle;
   Purpose purpose = Purpose::kSession;
   std::uint32_t session = kNoSession;  ///< in which it runs
@@ -67,6 +75,21 @@ struct EncapsulatedFlow {
   std::optional<VerifiedChain> peer;  ///< basic mutual authentication: whom it challenges
   /// M1/M2 of basic mutual authentication.
   std::optional<crypto::RunningHash> transcript;
+};
+
+/// What a session's requester wants to hear of, and has not heard yet (1.3).
+struct Events {
+  struct Event {
+    std::uint32_t instance = 0;
+    std::uint16_t type = 0;  ///< a wire::SpdmEventType
+    Bytes detail;
+  };
+  std::uint16_t subscribed = 0;  ///< bit n: DMTF's type n
+  std::vector<Event> waiting;
+  std::uint32_t next_instance = 0;
+  std::uint32_t last_acked = 0;
+  std::optional<std::uint32_t> last_lost;
+  std::vector<Measurement> measured;  ///< as the requester knows them
 };
 
 struct Session {
@@ -87,6 +110,7 @@ struct Session {
   Bytes peer_digests;              ///< DIGESTS of a requester with several keys: part of TH
   std::uint8_t key_operation = 0;  ///< KEY_UPDATE that waits for VerifyNewKey
   bool own_update_sent = false;    ///< the same of this end's own KEY_UPDATE
+  Events events;
 
   explicit Session(crypto::RunningHash th) : transcript(std::move(th)) {}
 };
@@ -199,7 +223,13 @@ Reply deliver_encapsulated_response(Call& call);
 Reply get_csr(Call& call);
 Reply set_certificate(Call& call);
 Reply get_key_pair_info(Call& call);
+Reply set_key_pair_info(Call& call);
 Reply get_endpoint_info(Call& call);
+Reply get_supported_event_types(Call& call);
+Reply subscribe_event_types(Call& call);
+
+/// Precondition: both algorithms are agreed on.
+[[nodiscard]] Provisioning::Key key_of(const State& state, std::uint8_t pair);
 
 /// The measurement summary hash of HashType `summary`; empty for none.
 /// Refused: the type is unknown, or there are no measurements.
@@ -207,6 +237,17 @@ std::expected<Bytes, Refusal> summary_hash(State& state, std::uint8_t summary);
 
 /// The session is authenticated: data keys, heartbeats, application messages.
 void establish(State& state, Session& session);
+
+/// SessionPolicy's EventAllPolicy (1.3). Refused: there are no events.
+std::expected<bool, Refusal> wants_all_events(const State& state, std::uint8_t policy);
+void subscribe_to_all_events(State& state, Session& session);
+/// Certificates of these slots are other ones now.
+void note_certificates_changed(State& state, std::uint8_t slots);
+/// Looks for what changed since the last time. True: SEND_EVENT has something to tell.
+[[nodiscard]] bool has_events(State& state, Session& session);
+[[nodiscard]] Bytes send_event_request(const State& state, Session& session);
+/// EVENT_ACK came: what SEND_EVENT told is known.
+void events_acknowledged(Session& session);
 
 /// Starts an encapsulated flow; its first request goes out with the next
 /// ENCAPSULATED_REQUEST.

@@ -43,6 +43,10 @@ constexpr std::array kRows{
     Row{SpdmCode::kGetCsr, get_csr, kEither, kReady, kSpdmCapCsr},
     Row{SpdmCode::kSetCertificate, set_certificate, kEither, kReady, kSpdmCapSetCert},
     Row{SpdmCode::kGetKeyPairInfo, get_key_pair_info, kEither, kReady, kSpdmCapGetKeyPairInfo},
+    Row{SpdmCode::kSetKeyPairInfo, set_key_pair_info, kEither, kReady, kSpdmCapSetKeyPairInfo},
+    Row{SpdmCode::kGetSupportedEventTypes, get_supported_event_types, kInside, kReady,
+        kSpdmCapEvent},
+    Row{SpdmCode::kSubscribeEventTypes, subscribe_event_types, kInside, kReady, kSpdmCapEvent},
     Row{SpdmCode::kGetEndpointInfo, get_endpoint_info, kEither, kReady, kAnyInfo},
 };
 

@@ -21,6 +21,33 @@ std::uint32_t size32(ByteView bytes) {
 
 }  // namespace
 
+std::optional<std::size_t> spdm_event_detail_size(std::uint16_t type) {
+  switch (SpdmEventType{type}) {
+    case SpdmEventType::kEventLost:
+      return 8;
+    case SpdmEventType::kMeasurementChanged:
+    case SpdmEventType::kMeasurementPreUpdate:
+      return 32;
+    case SpdmEventType::kCertificateChanged:
+      return 1;
+  }
+  return std::nullopt;
+}
+
+std::string_view spdm_event_name(std::uint16_t type) {
+  switch (SpdmEventType{type}) {
+    case SpdmEventType::kEventLost:
+      return "EventLost";
+    case SpdmEventType::kMeasurementChanged:
+      return "MeasurementChanged";
+    case SpdmEventType::kMeasurementPreUpdate:
+      return "MeasurementPreUpdate";
+    case SpdmEventType::kCertificateChanged:
+      return "CertificateChanged";
+  }
+  return {};
+}
+
 Result<SpdmSupportedEventTypes> SpdmSupportedEventTypes::decode(ByteView in) {
   SpdmReader r(in, kCode);
   SpdmSupportedEventTypes m;

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -35,8 +38,7 @@ struct SpdmSubscribeEventTypes {
   [[nodiscard]] Bytes encode() const;
 };
 
-/// One group of event types. A guess: the layout is as remembered from DSP0274 1.3;
-/// no public implementation was found to check it against.
+/// One group of event types. Source: libspdm unit_test/spdm_unit_test_common/event_support.c.
 struct SpdmEventGroup {
   std::uint8_t registry = 0;  ///< 0 is DMTF
   ByteView vendor_id{};
@@ -60,13 +62,22 @@ struct SpdmSendEvent {
   [[nodiscard]] Bytes encode() const;
 };
 
+/// SpdmEventGroup::attributes: every type of the group.
+inline constexpr std::uint32_t kSpdmAllEventTypes = 1U << 0U;
+
 /// DMTF's event types.
 enum class SpdmEventType : std::uint16_t {
-  kEventLost = 1,
-  kMeasurementChanged = 2,
-  kMeasurementPreUpdate = 3,
-  kCertificateChanged = 4,
+  kEventLost = 1,             ///< u32 last acknowledged, u32 last lost: instances
+  kMeasurementChanged = 2,    ///< 32 bytes, a bit an index
+  kMeasurementPreUpdate = 3,  ///< the same
+  kCertificateChanged = 4,    ///< a byte, a bit a slot
 };
+/// Bytes of the detail of an event of DMTF's; nullopt: there is no such type. Source: libspdm
+/// library/spdm_common_lib/libspdm_com_event.c, libspdm_validate_dmtf_event_type().
+[[nodiscard]] std::optional<std::size_t> spdm_event_detail_size(std::uint16_t type);
+/// "MeasurementChanged"; empty: there is no such type.
+[[nodiscard]] std::string_view spdm_event_name(std::uint16_t type);
+
 /// One event.
 struct SpdmEvent {
   std::uint32_t instance = 0;

@@ -205,6 +205,21 @@ std::expected<Link, Verdict> Bench::small_link() {
   return open(std::move(config));
 }
 
+std::expected<Link, Verdict> Bench::tee_io_link() {
+  spdm::RequesterConfig config = config_for(target_, version_);
+  config.settings.algorithms = {
+      .base_asym = std::to_underlying(wire::SpdmAsym::kRsaSsa3072) |
+                   std::to_underlying(wire::SpdmAsym::kEcdsaP256) |
+                   std::to_underlying(wire::SpdmAsym::kEcdsaP384),
+      .base_hash =
+          std::to_underlying(wire::SpdmHash::kSha256) | std::to_underlying(wire::SpdmHash::kSha384),
+      .dhe = static_cast<std::uint16_t>(std::to_underlying(wire::SpdmDhe::kSecp256r1) |
+                                        std::to_underlying(wire::SpdmDhe::kSecp384r1)),
+      .aead = std::to_underlying(wire::SpdmAead::kAes256Gcm),
+      .other_params = wire::kSpdmOpaqueFormat1};
+  return open(std::move(config));
+}
+
 std::expected<Link, Verdict> Bench::link_with_identity() {
   spdm::RequesterConfig config = config_for(target_, version_);
   config.credentials = &requester_keys();

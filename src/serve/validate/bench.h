@@ -110,6 +110,8 @@ class Bench {
   std::expected<Link, Verdict> link_with_identity();
   /// Of a requester that takes 42 bytes at once, the least that SPDM allows.
   std::expected<Link, Verdict> small_link();
+  /// Of a requester that offers what PCI-SIG requires of TEE-IO devices, and nothing else.
+  std::expected<Link, Verdict> tee_io_link();
   /// After ALGORITHMS.
   std::expected<Link, Verdict> negotiated();
   std::expected<Link, Verdict> negotiated(std::expected<Link, Verdict> link);

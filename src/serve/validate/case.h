@@ -43,9 +43,11 @@ struct Case {
 [[nodiscard]] std::span<const Case> session_cases();
 [[nodiscard]] std::span<const Case> auth_cases();
 [[nodiscard]] std::span<const Case> provisioning_cases();
+[[nodiscard]] std::span<const Case> event_cases();
 [[nodiscard]] std::span<const Case> ide_km_cases();
 [[nodiscard]] std::span<const Case> tdisp_cases();
 [[nodiscard]] std::span<const Case> cxl_cases();
+[[nodiscard]] std::span<const Case> tee_io_cases();
 
 }  // namespace teeio::serve::validate
 

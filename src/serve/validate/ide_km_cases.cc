@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "serve/validate/bench.h"
+#include "serve/validate/ide_cases.h"
 
 namespace teeio::serve::validate {
 namespace {
@@ -342,6 +343,14 @@ constexpr Case kIdeKmCases[] = {
      "PCIe 6.33.3; tee-io-validator 5.1", second_is_refused},
     {"session.after", "After the first session another one programs keys",
      "PCIe 6.33.3; tee-io-validator 5.2", second_after_first},
+    {"registers.go", "The stream is Secure when all keys of a set go, and not before",
+     "PCIe 7.9.26; PCIe 6.33.3", registers_go},
+    {"registers.half", "Keys that are programmed and do not go leave the stream Insecure",
+     "PCIe 7.9.26; PCIe 6.33.3", registers_half},
+    {"registers.switch", "The stream stays Secure when the other set takes over",
+     "PCIe 7.9.26; PCIe 6.33.3", registers_switch},
+    {"registers.stop", "The stream is not Secure any more when its keys have stopped",
+     "PCIe 7.9.26; PCIe 6.33.3", registers_stop},
     {"clear", "IDE_KM outside of a secured session is refused", "PCIe 6.33.3", in_the_clear},
 };
 

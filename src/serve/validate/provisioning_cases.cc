@@ -6,51 +6,18 @@
 
 #include "crypto/csr.h"
 #include "serve/validate/bench.h"
+#include "serve/validate/provisioning.h"
 #include "serve/validate/raw_spdm.h"
-#include "spdm/suite.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
 #include "wire/spdm_certificates.h"
 #include "wire/spdm_events.h"
-#include "wire/spdm_key_pairs.h"
 
 namespace teeio::serve::validate {
 namespace {
 
 using wire::SpdmCode;
 using wire::SpdmErrorCode;
-
-/// A link whose peer has one of `flags`, with its agreement and, of the chain of slot 0, the
-/// parsed form.
-struct Ready {
-  Link link;
-  spdm::Negotiated agreed;
-  spdm::Suite suite;
-  bool multi_key = false;
-
-  [[nodiscard]] const crypto::Certificate leaf() {
-    const spdm::PeerChain* const shown = link.requester().peer_chain(0);
-    return crypto::SpdmCertificateChain::parse(shown->chain, *suite.hash)->chain.leaf();
-  }
-};
-
-std::expected<Ready, Verdict> able(Bench& bench, std::uint32_t flags, const char* word) {
-  auto link = bench.with_chain();
-  if (!link) return std::unexpected(link.error());
-  const auto agreed = link->requester().negotiated();
-  if (!agreed || (agreed->peer_flags & flags) == 0)
-    return std::unexpected(skipped(fmt::format("{} is not set", word)));
-  const spdm::PeerChain* const chain = link->requester().peer_chain(0);
-  const spdm::Suite suite = spdm::Suite::of(agreed->algorithms);
-  if (chain == nullptr || !chain->verified || !suite.hash || !suite.asym)
-    return std::unexpected(skipped("slot 0 has no chain"));
-  const Bytes* const offered = link->heard().last(SpdmCode::kNegotiateAlgorithms);
-  const auto offer = offered != nullptr ? wire::SpdmNegotiateAlgorithms::decode(*offered)
-                                        : fail(Errno::kInval, "nothing was offered");
-  const bool multi_key = agreed->version >= wire::kSpdmVersion13 && offer &&
-                         (offer->offer.other_params & wire::kSpdmMultiKeyConn) != 0;
-  return Ready{std::move(*link), *agreed, suite, multi_key};
-}
 
 // --- certification requests and certificates ---------------------------------------
 
@@ -63,7 +30,7 @@ Bytes get_csr(const Ready& ready, ByteView info) {
 }
 
 Verdict csr(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapCsr, "CSR_CAP"));
+  TEEIO_CASE_ASSIGN(Ready ready, ready_for(bench, wire::kSpdmCapCsr, "CSR_CAP"));
   const Reply reply = ready.link.raw(get_csr(ready, {}));
   if (reply.is_error(SpdmErrorCode::kResetRequired)) return skipped("it wants a reset first");
   TEEIO_CASE(reply.answered(), "{} came", reply.str());
@@ -75,7 +42,7 @@ Verdict csr(Bench& bench) {
 }
 
 Verdict csr_nonsense(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapCsr, "CSR_CAP"));
+  TEEIO_CASE_ASSIGN(Ready ready, ready_for(bench, wire::kSpdmCapCsr, "CSR_CAP"));
   const Reply reply = ready.link.raw(get_csr(ready, Bytes(7, std::byte{0x5a})));
   TEEIO_CASE(reply.refused(), "{} came", reply.str());
   return passed();
@@ -91,7 +58,7 @@ Bytes set_certificate(const Ready& ready, ByteView chain) {
 }
 
 Verdict set_the_same(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapSetCert, "SET_CERT_CAP"));
+  TEEIO_CASE_ASSIGN(Ready ready, ready_for(bench, wire::kSpdmCapSetCert, "SET_CERT_CAP"));
   const Bytes chain = ready.link.requester().peer_chain(0)->chain;
   const Reply reply = ready.link.raw(set_certificate(ready, chain));
   if (reply.is_error(SpdmErrorCode::kResetRequired)) return skipped("it wants a reset first");
@@ -105,7 +72,7 @@ Verdict set_the_same(Bench& bench) {
 
 /// The leaf is gone: a chain, but not of the slot's key.
 Verdict set_without_leaf(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapSetCert, "SET_CERT_CAP"));
+  TEEIO_CASE_ASSIGN(Ready ready, ready_for(bench, wire::kSpdmCapSetCert, "SET_CERT_CAP"));
   const Bytes& shown = ready.link.requester().peer_chain(0)->chain;
   const auto parsed = crypto::SpdmCertificateChain::parse(shown, *ready.suite.hash);
   const auto all = parsed->chain.certificates();
@@ -118,7 +85,7 @@ Verdict set_without_leaf(Bench& bench) {
 }
 
 Verdict set_nonsense(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Ready ready, able(bench, wire::kSpdmCapSetCert, "SET_CERT_CAP"));
+  TEEIO_CASE_ASSIGN(Ready ready, ready_for(bench, wire::kSpdmCapSetCert, "SET_CERT_CAP"));
   Bytes chain = ready.link.requester().peer_chain(0)->chain;
   chain.at(chain.size() / 2) ^= std::byte{0xff};
   chain.back() ^= std::byte{0xff};
@@ -128,49 +95,10 @@ Verdict set_nonsense(Bench& bench) {
   return passed();
 }
 
-// --- key pairs --------------------------------------------------------------------
-
-Reply ask_pair(Ready& ready, std::uint8_t pair) {
-  wire::SpdmGetKeyPairInfo request;
-  request.version = ready.agreed.version;
-  request.key_pair = pair;
-  return ready.link.raw(request.encode());
-}
-
-Verdict key_pairs(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Ready ready,
-                    able(bench, wire::kSpdmCapGetKeyPairInfo, "GET_KEY_PAIR_INFO_CAP"));
-  unsigned total = 1;
-  unsigned slots = 0;
-  for (unsigned pair = 1; pair <= total; ++pair) {
-    const Reply reply = ask_pair(ready, static_cast<std::uint8_t>(pair));
-    TEEIO_CASE(reply.answered(), "pair {}: {} came", pair, reply.str());
-    const auto info = wire::SpdmKeyPairInfo::decode(reply.bytes);
-    TEEIO_CASE(info.has_value(), "pair {}: {}", pair, info.error().why);
-    TEEIO_CASE(info->key_pair == pair, "pair {} came for {}", info->key_pair, pair);
-    TEEIO_CASE(info->total >= pair && (pair == 1 || info->total == total),
-               "pair {}: there are {} in all, before there were {}", pair, info->total, total);
-    total = info->total;
-    TEEIO_CASE((info->current_usage & ~unsigned{info->usage_capabilities}) == 0 &&
-                   (info->current_asym & ~info->asym_capabilities) == 0,
-               "pair {}: it is used for what it cannot be used for", pair);
-    TEEIO_CASE((slots & info->slot_mask) == 0, "pair {}: a slot of its has another pair", pair);
-    slots |= info->slot_mask;
-  }
-  TEEIO_CASE((slots & ready.link.requester().slot_mask()) == ready.link.requester().slot_mask(),
-             "DIGESTS has slots that no key pair has");
-  for (const unsigned none : {0U, total + 1}) {
-    if (none > 0xff) continue;
-    const Reply reply = ask_pair(ready, static_cast<std::uint8_t>(none));
-    TEEIO_CASE(reply.refused(), "pair {} of {}: {} came", none, total, reply.str());
-  }
-  return passed();
-}
-
 Verdict multi_key_digests(Bench& bench) {
-  TEEIO_CASE_ASSIGN(
-      Ready ready,
-      able(bench, wire::kSpdmCapMultiKeyOnly | wire::kSpdmCapMultiKeyNegotiated, "MULTI_KEY_CAP"));
+  TEEIO_CASE_ASSIGN(Ready ready,
+                    ready_for(bench, wire::kSpdmCapMultiKeyOnly | wire::kSpdmCapMultiKeyNegotiated,
+                              "MULTI_KEY_CAP"));
   if (!ready.multi_key) return skipped("the connection has one key");
   const Reply reply = ready.link.raw(raw_spdm(ready.agreed.version, SpdmCode::kGetDigests));
   TEEIO_CASE(reply.answered(), "{} came", reply.str());
@@ -189,7 +117,7 @@ Verdict multi_key_digests(Bench& bench) {
 constexpr std::uint32_t kAnyInfo = wire::kSpdmCapEndpointInfoNoSig | wire::kSpdmCapEndpointInfoSig;
 
 Verdict endpoint_info(Bench& bench) {
-  TEEIO_CASE_ASSIGN(Ready ready, able(bench, kAnyInfo, "EP_INFO_CAP"));
+  TEEIO_CASE_ASSIGN(Ready ready, ready_for(bench, kAnyInfo, "EP_INFO_CAP"));
   wire::SpdmGetEndpointInfo request;
   request.version = ready.agreed.version;
   const Reply reply = ready.link.raw(request.encode());
@@ -222,7 +150,7 @@ std::optional<Bytes> message_a(Link& link) {
 
 Verdict endpoint_info_signed(Bench& bench) {
   TEEIO_CASE_ASSIGN(Ready ready,
-                    able(bench, wire::kSpdmCapEndpointInfoSig, "EP_INFO_CAP's signature"));
+                    ready_for(bench, wire::kSpdmCapEndpointInfoSig, "EP_INFO_CAP's signature"));
   wire::SpdmGetEndpointInfo request;
   request.version = ready.agreed.version;
   request.sign = true;
@@ -260,6 +188,13 @@ constexpr Case kProvisioningCases[] = {
      "DSP0274 1.2, SET_CERTIFICATE", set_nonsense},
     {"key_pairs", "KEY_PAIR_INFO tells each pair, and pairs that do not exist are refused",
      "DSP0274 1.3, KEY_PAIR_INFO", key_pairs},
+    {"key_pairs.usage", "What a key pair is used for can be changed and changed back",
+     "DSP0274 1.3, SET_KEY_PAIR_INFO", key_pair_usage},
+    {"key_pairs.spare", "A key pair that no slot has can be erased and made anew",
+     "DSP0274 1.3, SET_KEY_PAIR_INFO", spare_key_pair},
+    {"key_pairs.nonsense",
+     "SET_KEY_PAIR_INFO of pairs, operations and uses that do not exist is refused",
+     "DSP0274 1.3, SET_KEY_PAIR_INFO", set_key_pair_nonsense},
     {"multi_key", "DIGESTS of a multi-key connection has each slot's key pair",
      "DSP0274 1.3, DIGESTS", multi_key_digests},
     {"endpoint_info", "ENDPOINT_INFO has a device class identifier", "DSP0274 1.3, ENDPOINT_INFO",
@@ -269,6 +204,24 @@ constexpr Case kProvisioningCases[] = {
 };
 
 }  // namespace
+
+std::expected<Ready, Verdict> ready_for(Bench& bench, std::uint32_t flags, const char* word) {
+  auto link = bench.with_chain();
+  if (!link) return std::unexpected(link.error());
+  const auto agreed = link->requester().negotiated();
+  if (!agreed || (agreed->peer_flags & flags) == 0)
+    return std::unexpected(skipped(fmt::format("{} is not set", word)));
+  const spdm::PeerChain* const chain = link->requester().peer_chain(0);
+  const spdm::Suite suite = spdm::Suite::of(agreed->algorithms);
+  if (chain == nullptr || !chain->verified || !suite.hash || !suite.asym)
+    return std::unexpected(skipped("slot 0 has no chain"));
+  const Bytes* const offered = link->heard().last(SpdmCode::kNegotiateAlgorithms);
+  const auto offer = offered != nullptr ? wire::SpdmNegotiateAlgorithms::decode(*offered)
+                                        : fail(Errno::kInval, "nothing was offered");
+  const bool multi_key = agreed->version >= wire::kSpdmVersion13 && offer &&
+                         (offer->offer.other_params & wire::kSpdmMultiKeyConn) != 0;
+  return Ready{std::move(*link), *agreed, suite, multi_key};
+}
 
 std::span<const Case> provisioning_cases() { return kProvisioningCases; }
 

@@ -18,6 +18,7 @@ struct SuiteRow {
   std::string_view name;
   std::span<const Case> (*cases)();
   std::uint8_t version;
+  bool only_by_name = false;  ///< not of every responder
 };
 constexpr SuiteRow kSuites[] = {
     {"doe", doe_cases, 0},
@@ -29,13 +30,19 @@ constexpr SuiteRow kSuites[] = {
     {"session", session_cases, 0},
     {"auth", auth_cases, 0},
     {"provisioning", provisioning_cases, 0},
+    {"events", event_cases, 0},
     {"ide_km", ide_km_cases, 0},
     {"tdisp", tdisp_cases, 0},
     {"cxl", cxl_cases, 0},
+    {"tee_io", tee_io_cases, 0, true},
 };
 
-bool wanted(const std::vector<std::string>& list, std::string_view name) {
-  return list.empty() || std::ranges::find(list, name) != list.end();
+bool wanted(const std::vector<std::string>& list, const std::vector<std::string>& prefixes,
+            const SuiteRow& suite) {
+  if (!list.empty()) return std::ranges::find(list, suite.name) != list.end();
+  return !suite.only_by_name || std::ranges::any_of(prefixes, [&](const std::string& prefix) {
+    return prefix.starts_with(suite.name);
+  });
 }
 
 /// The peer said which versions it has, and this is none of them.
@@ -62,7 +69,7 @@ std::vector<PlannedCase> plan(const std::vector<std::string>& suites,
                               const std::vector<std::string>& prefixes) {
   std::vector<PlannedCase> list;
   for (const SuiteRow& suite : kSuites) {
-    if (!wanted(suites, suite.name)) continue;
+    if (!wanted(suites, prefixes, suite)) continue;
     for (const Case& row : suite.cases()) {
       if (row.since > suite.version && suite.version != 0) continue;
       std::string id = fmt::format("{}.{}", suite.name, row.id);

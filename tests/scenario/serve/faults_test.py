@@ -8,7 +8,7 @@ import sys
 from served import Served
 
 TEEIO = sys.argv[1]
-CAPABILITIES = "+CSR,+SET_CERT,+GET_KEY_PAIR,+EP_INFO_SIG"
+CAPABILITIES = "+CSR,+SET_CERT,+GET_KEY_PAIR,+SET_KEY_PAIR,+EP_INFO_SIG"
 PSK = "TestPskHint=TestPskData"
 SETTINGS = ("--capabilities", CAPABILITIES, "--psk", PSK, "--heartbeat", "60")
 IDE_KM = ("QUERY", "KEY_PROG", "K_SET_GO", "K_SET_STOP")
@@ -28,6 +28,7 @@ CASES = {
     "GET_CSR": "provisioning.csr",
     "SET_CERTIFICATE": "provisioning.set",
     "GET_KEY_PAIR_INFO": "provisioning.key_pairs",
+    "SET_KEY_PAIR_INFO": "provisioning.key_pairs.usage",
     "GET_ENDPOINT_INFO": "provisioning.endpoint",
 }
 

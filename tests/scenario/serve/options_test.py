@@ -237,7 +237,7 @@ def once():
                     assert exchange(peer, TEST, DOE)[0] == TEST
 
 
-ALL = "+CSR,+SET_CERT,+GET_KEY_PAIR,+MULTI_KEY_NEG,+EP_INFO_SIG"
+ALL = "+CSR,+SET_CERT,+GET_KEY_PAIR,+SET_KEY_PAIR,+MULTI_KEY_NEG,+EP_INFO_SIG"
 
 
 def each_slot_has_its_own_chain():
@@ -249,7 +249,9 @@ def each_slot_has_its_own_chain():
         return
     with tempfile.TemporaryDirectory() as folder:
         made = pki.Chain(folder, "fifth")
-        found, _ = messages("--slot", f"5={made.pem},{made.key}", cases="spdm12.certificate.digest")
+        found, _ = messages("--slot", f"5={made.pem},{made.key}", "--capabilities", "+GET_KEY_PAIR",
+                            cases="spdm12.certificate.digest,provisioning.key_pairs")
+        assert {str(one["total"]) for one in fields(found, "KEY_PAIR_INFO")} == {"2"}, found
         digests = fields(found, "DIGESTS")[0]
         assert {"digest[0]", "digest[5]"} <= set(digests) and "digest[1]" not in digests, digests
         done = run("serve", "--slot", f"5={made.pem},{made.key}", "--slot", f"5={made.pem},{made.key}")
@@ -260,8 +262,10 @@ def provisioning():
     for slots in ("1", "3"):
         found, ran = messages("--slots", slots, "--capabilities", ALL, cases="provisioning",
                               validate_options=("--suite", "provisioning"))
-        assert len(ran) == 9 and all(ran.values()), ran
-        for name in ("CSR", "SET_CERTIFICATE_RSP", "KEY_PAIR_INFO", "ENDPOINT_INFO"):
+        assert len(ran) == 12, ran
+        assert [case for case in ran if not ran[case]] == ["provisioning.key_pairs.spare"], ran
+        for name in ("CSR", "SET_CERTIFICATE_RSP", "KEY_PAIR_INFO", "SET_KEY_PAIR_INFO_ACK",
+                     "ENDPOINT_INFO"):
             assert has(found, name), name
         totals = {str(one["total"]) for one in fields(found, "KEY_PAIR_INFO")}
         assert totals == {slots}, totals
@@ -272,6 +276,30 @@ def provisioning():
         ran = validate(served, "--suite", "provisioning")
         assert ran["provisioning.csr"] and ran["provisioning.set.same"], ran
         assert ran["provisioning.endpoint_info"] and not ran["provisioning.endpoint_info.signed"]
+
+
+def events():
+    found, ran = messages("--capabilities", "+EVENT,+SET_CERT", cases="events",
+                          validate_options=("--suite", "events"))
+    assert len(ran) == 6 and all(ran.values()), ran
+    sent = fields(found, "SEND_EVENT")
+    assert has(found, "EVENT_ACK") and "CertificateChanged" in sent[0].values(), sent
+    types = fields(found, "SUPPORTED_EVENT_TYPES")[0]["group[0]"]
+    assert types == "EventLost,MeasurementChanged,CertificateChanged", types
+    with Served(TEEIO) as served:
+        assert not any(validate(served, "--suite", "events").values())
+
+
+def tee_io():
+    with Served(TEEIO) as served:
+        assert all(validate(served, "--suite", "tee_io").values())
+        assert not any("tee_io" in case for case in validate(served, "--case", "tdisp.v"))
+    for options, case in ((("--versions", "1.1"), "version"),
+                          (("--capabilities", "CERT,CHAL,MEAS_SIG"), "capabilities"),
+                          (("--algorithms", "AES-128-GCM"), "algorithms")):
+        with Served(TEEIO, *options) as served:
+            done = run("validate", f"127.0.0.1:{served.port}", "--case", f"tee_io.{case}")
+            assert done.returncode == 1 and f"not ok 1 - tee_io.{case}" in done.stdout, done.stdout
 
 
 def multi_key():
@@ -297,7 +325,7 @@ def measurements():
 
 def wrong_words():
     for words, says in ((("--versions", "1.5"), "1.0 to 1.4"),
-                        (("--capabilities", "+EVENT"), "nothing here answers"),
+                        (("--capabilities", "+CACHE"), "nothing here answers"),
                         (("--capabilities", "+BOGUS"), "there are"),
                         (("--capabilities", "+CERT,CHAL"), "all with a sign"),
                         (("--capabilities", "-CERT"), "contradict"),
@@ -361,7 +389,7 @@ def main():
         for test in (default, mutual_auth, without_it_nobody_is_asked, psk, versions, capabilities,
                      algorithms, slots, deferred, transfer_size, heartbeat, chain, machine_and_function,
                      transport, cxl, ide_port, once, each_slot_has_its_own_chain, provisioning,
-                     multi_key, measurements, wrong_words,
+                     events, tee_io, multi_key, measurements, wrong_words,
                      empty_answers_and_directions, full_disk, idle_connections_lock_nobody_out,
                      no_descriptor_is_free):
             print(test.__name__, flush=True)

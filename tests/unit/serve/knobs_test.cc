@@ -21,9 +21,11 @@ TEST(Knobs, CapabilitiesAreChangesOrAWholeSet) {
   EXPECT_EQ(*parse_capabilities({"MEAS_NO_SIG"}), wire::kSpdmCapMeasNoSig);
   EXPECT_EQ(*parse_capabilities({"+PSK_CONTEXT"}) & wire::kSpdmCapPsk, 0U);
   EXPECT_FALSE(parse_capabilities({"CERT", "-CHAL"}));
-  EXPECT_FALSE(parse_capabilities({"+EVENT"}));
+  EXPECT_FALSE(parse_capabilities({"+CACHE"}));
   EXPECT_FALSE(parse_capabilities({"-CERT"}));  // CHAL needs it
-  EXPECT_TRUE(parse_capabilities({"-EVENT"}));
+  EXPECT_TRUE(parse_capabilities({"-CACHE"}));
+  EXPECT_TRUE(parse_capabilities({"+EVENT", "+SET_KEY_PAIR"}));
+  EXPECT_FALSE(parse_capabilities({"+MULTI_KEY_NEG"}));  // needs GET_KEY_PAIR
 }
 
 TEST(Knobs, AlgorithmsLimitTheirKindsOnly) {

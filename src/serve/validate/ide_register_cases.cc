@@ -1,0 +1,99 @@
+// What the device's IDE registers say of a stream, as QUERY_RESP shows them, while its keys come
+// and go.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "serve/validate/ide_cases.h"
+#include "wire/ide_registers.h"
+
+namespace teeio::serve::validate {
+namespace {
+
+constexpr unsigned kStreamIdShift = 24;
+constexpr std::uint32_t kEnabled = 1;
+constexpr std::uint32_t kStatus = 0xf;
+constexpr std::uint32_t kSecure = 2;
+
+/// The status of the enabled link or selective stream with this ID; nullopt: there is none.
+/// Both kinds have ID and enable bit at one place. Source: Linux include/uapi/linux/pci_regs.h,
+/// PCI_IDE_LINK_CTL_*, PCI_IDE_SEL_CTL_*.
+std::optional<std::uint32_t> status_of(const wire::IdeRegisters& registers, std::uint8_t stream) {
+  const auto is_it = [&](const auto& block) {
+    return (block.control & kEnabled) != 0 && block.control >> kStreamIdShift == stream;
+  };
+  const auto selective = std::ranges::find_if(registers.streams, is_it);
+  if (selective != registers.streams.end()) return selective->status & kStatus;
+  const auto link = std::ranges::find_if(registers.links, is_it);
+  if (link != registers.links.end()) return link->status & kStatus;
+  return std::nullopt;
+}
+
+std::expected<std::uint32_t, Verdict> shown_status(const Bench& bench, Session& session) {
+  const Target& target = bench.target();
+  const auto answer = session.ide_km(wire::IdeKmQuery{target.port_index});
+  const auto* const response = answer ? std::get_if<wire::IdeKmQueryResp>(&*answer) : nullptr;
+  if (response == nullptr)
+    return std::unexpected(failed(fmt::format("QUERY: {} came", session.last().str())));
+  const auto registers = wire::IdeRegisters::decode(response->registers);
+  if (!registers) return std::unexpected(skipped("QUERY_RESP has not the whole IDE capability"));
+  const auto status = status_of(*registers, target.stream_id);
+  if (!status)
+    return std::unexpected(
+        skipped(fmt::format("QUERY_RESP has no enabled stream {}", target.stream_id)));
+  return *status;
+}
+
+/// `when`: the end of the sentence.
+Verdict wants_secure(const Bench& bench, Session& session, bool secure, std::string_view when) {
+  TEEIO_CASE_ASSIGN(const std::uint32_t status, shown_status(bench, session));
+  TEEIO_CASE((status == kSecure) == secure, "the stream's status is {} {}", status, when);
+  return passed();
+}
+
+}  // namespace
+
+Verdict registers_go(Bench& bench) {
+  for (const unsigned set : {0U, 1U}) {
+    TEEIO_CASE_ASSIGN(Session session, bench.ide_session());
+    if (Verdict before = wants_secure(bench, session, false, "before there are keys");
+        before.kind != Verdict::Kind::kPass)
+      return before;
+    const auto started = bench.start_keys(session, set);
+    TEEIO_CASE(started.has_value(), "{}", started.error());
+    if (Verdict after = wants_secure(bench, session, true, fmt::format("when set {} goes", set));
+        after.kind != Verdict::Kind::kPass)
+      return after;
+    const auto stopped = bench.stop_keys(session, set);
+    TEEIO_CASE(stopped.has_value(), "{}", stopped.error());
+  }
+  return passed();
+}
+
+Verdict registers_half(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Session session, bench.ide_session());
+  const auto programmed = bench.program_keys(session, 0);
+  TEEIO_CASE(programmed.has_value(), "{}", programmed.error());
+  return wants_secure(bench, session, false, "when keys are programmed and none goes");
+}
+
+Verdict registers_switch(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Session session, bench.ide_session());
+  for (const unsigned set : {0U, 1U}) {
+    const auto started = bench.start_keys(session, set);
+    TEEIO_CASE(started.has_value(), "set {}: {}", set, started.error());
+  }
+  return wants_secure(bench, session, true, "when set 1 took over");
+}
+
+Verdict registers_stop(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Session session, bench.ide_session());
+  const auto started = bench.start_keys(session, 0);
+  TEEIO_CASE(started.has_value(), "{}", started.error());
+  const auto stopped = bench.stop_keys(session, 0);
+  TEEIO_CASE(stopped.has_value(), "{}", stopped.error());
+  return wants_secure(bench, session, false, "when its keys have stopped");
+}
+
+}  // namespace teeio::serve::validate

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+
+#include "crypto/certificate.h"
+#include "serve/validate/bench.h"
+#include "serve/validate/link.h"
+#include "spdm/settings.h"
+#include "spdm/suite.h"
+
+namespace teeio::serve::validate {
+
+/// A link whose peer has one of `flags`, with its agreement and, of the chain of slot 0, the
+/// parsed form.
+struct Ready {
+  Link link;
+  spdm::Negotiated agreed;
+  spdm::Suite suite;
+  bool multi_key = false;
+
+  [[nodiscard]] crypto::Certificate leaf() {
+    const spdm::PeerChain* const shown = link.requester().peer_chain(0);
+    return crypto::SpdmCertificateChain::parse(shown->chain, *suite.hash)->chain.leaf();
+  }
+};
+/// `word`: what a skipped case says is not set.
+[[nodiscard]] std::expected<Ready, Verdict> ready_for(Bench& bench, std::uint32_t flags,
+                                                      const char* word);
+
+// Cases of the provisioning suite that are elsewhere.
+Verdict key_pairs(Bench& bench);
+Verdict key_pair_usage(Bench& bench);
+Verdict spare_key_pair(Bench& bench);
+Verdict set_key_pair_nonsense(Bench& bench);
+
+}  // namespace teeio::serve::validate
