@@ -35,7 +35,7 @@ class Card final {
  private:
   class Function final : public device::Endpoint, private device::RegisterFunction {
    public:
-    Function(object::Trace& trace, schedule::RwMutex& lock, Bdf bdf, Card& card);
+    Function(object::Trace& trace, schedule::Mutex& lock, Bdf bdf, Card& card);
     [[nodiscard]] hw::PciFunction* physical_function() override { return nullptr; }
 
    private:
@@ -52,7 +52,7 @@ class Card final {
 
   void power_on() TEEIO_REQUIRES(mailbox_lock_);  ///< if a reset has come
 
-  schedule::RwMutex lock_{schedule::Rank::kDevice};
+  schedule::Mutex lock_{schedule::Rank::kDevice};
   schedule::Mutex mailbox_lock_{schedule::Rank::kSupervisor};
   Processor processor_ TEEIO_GUARDED_BY(mailbox_lock_);
   Mailbox mailbox_ TEEIO_GUARDED_BY(mailbox_lock_);

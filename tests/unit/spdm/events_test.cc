@@ -151,7 +151,7 @@ TEST_F(Eventful, PskExchangeCanAskForEverythingOnlyWhereThereAreEvents) {
   const Bytes hint = bytes("hint");
   const Bytes context(32);
   for (const bool offered : {true, false}) {
-    ResponderConfig config = ours(offered ? wire::kSpdmCapEvent : 0);
+    ResponderConfig config = ours(offered ? std::uint32_t{wire::kSpdmCapEvent} : 0);
     config.psks = {{hint, bytes("key")}};
     Ends with_psk(theirs(), std::move(config));
     with_psk.requester.connect();
