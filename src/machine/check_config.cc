@@ -109,7 +109,7 @@ class Checker {
     const RootPortConfig* port = nullptr;
     for (const RootPortConfig& p : config_.root_ports)
       if (p.bus == card.bdf.bus) port = &p;
-    const std::string below =
+    std::string below =
         name + " lies below no root port: " +
         (port == nullptr ? fmt::format("none has bus {}", card.bdf.bus)
                          : fmt::format("the window of {} does not hold", port->bdf.str()));
