@@ -54,9 +54,15 @@ Result<Agreement> take_agreement(ByteView& rest) {
 
 void read_agreement(Statement& s, ByteView& rest) {
   if (begins_with(rest, wire::SpdmCode::kGetVersion)) {
+    const ByteView whole = rest;
     auto agreement = take_agreement(rest);
     if (!agreement) {
       s.agreement_problem = agreement.error().why;
+      return;
+    }
+    const ByteView said = whole.first(whole.size() - rest.size());
+    if (!s.bundle.vca.empty() && !std::ranges::equal(s.bundle.vca, said)) {
+      s.agreement_problem = "the agreement beside the transcript is not the one in it";
       return;
     }
     s.agreement = *std::move(agreement);

@@ -161,6 +161,20 @@ TEST(Judge, AReportOfWhichSomethingIsWantedMustBeThere) {
   EXPECT_EQ(failed(judge(statement_of(row), lax, vouched)), "binding.report");
 }
 
+// --vca beside a transcript that has its own agreement: the same bytes, or no verdict for it.
+TEST(Judge, AnAgreementGivenBesideASignedOneMustBeTheSame) {
+  const Row row = row_of("good.evidence");
+  const auto judged = [&](Bytes vca) {
+    Bundle bundle = statement_of(row).bundle;
+    bundle.vca = std::move(vca);
+    return failed(judge(Statement::of(std::move(bundle)), policy(row.policy), circumstances(row)));
+  };
+  EXPECT_EQ(judged({}), "-");
+  EXPECT_THAT(judged(Bytes(16)), testing::HasSubstr("spdm.form"));
+  EXPECT_THAT(judged(statement_of(row_of("good-1.1.evidence")).bundle.vca),
+              testing::HasSubstr("spdm.form"));
+}
+
 // From SPDM 1.2 on the agreement is signed, also where the policy takes 1.1.
 TEST(Judge, AnAgreementThatNobodySignedIsRefusedFrom12On) {
   const Row row = row_of("good-1.1.evidence");
