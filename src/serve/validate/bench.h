@@ -32,7 +32,8 @@ struct Target {
   Watch* watch = nullptr;        ///< outlives the cases; nullptr: nobody looks
   /// What VERSION lists; nullopt: not asked yet.
   std::optional<std::vector<std::uint8_t>> versions;
-  std::string refuses_ide_km{};  ///< why suites of PCIe's protocols are skipped; empty: they are not
+  std::string
+      refuses_ide_km{};  ///< why suites of PCIe's protocols are skipped; empty: they are not
 
   /// Errors: as Client::connect().
   [[nodiscard]] std::expected<Client, std::string> connect() const;

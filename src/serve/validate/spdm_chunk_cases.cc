@@ -36,6 +36,18 @@ std::expected<Link, Verdict> small_requester(Bench& bench) {
   return link;
 }
 
+/// What a responder with MULTI_KEY_CAP=01b insists on. Source: libspdm libspdm_rsp_algorithms.c,
+/// libspdm_get_response_algorithms().
+std::uint8_t other_params(const Link& link) {
+  const Bytes* const heard = link.heard().last(wire::SpdmCode::kCapabilities);
+  const auto caps = heard != nullptr ? wire::SpdmCapabilities::decode(*heard)
+                                     : fail(Errno::kInval, "CAPABILITIES did not come");
+  const bool multi_key = caps && caps->version >= wire::kSpdmVersion13 &&
+                         (caps->flags & wire::kSpdmCapMultiKeyOnly) != 0;
+  return static_cast<std::uint8_t>(wire::kSpdmOpaqueFormat1 |
+                                   (multi_key ? wire::kSpdmMultiKeyConn : 0));
+}
+
 /// The response behind an ERROR LargeResponse, by CHUNK_GET; a sentence when it does not come.
 std::expected<Bytes, std::string> fetch(Link& link, std::uint8_t version, std::uint8_t handle) {
   Bytes whole;
@@ -67,7 +79,7 @@ Verdict algorithms_in_chunks(Bench& bench) {
       wire::SpdmNegotiateAlgorithms{
           .version = bench.version(),
           .offer = {.measurement_specification = wire::kSpdmMeasurementDmtf,
-                    .other_params = wire::kSpdmOpaqueFormat1,
+                    .other_params = other_params(link),
                     .base_asym = all.base_asym,
                     .base_hash = all.base_hash,
                     .tables = {.dhe = all.dhe,

@@ -167,8 +167,8 @@ class SetUps {
 Judgement judge(const std::vector<PlannedCase>& cases, Target target,
                 const std::function<void(const CaseResult&)>& tell) {
   target.versions = ask_versions(target);
-  if (std::ranges::any_of(
-          cases, [](const PlannedCase& planned) { return is_of_pcie(planned.suite); }))
+  if (std::ranges::any_of(cases,
+                          [](const PlannedCase& planned) { return is_of_pcie(planned.suite); }))
     target.refuses_ide_km = ask_ide_km(target);
   Judgement judgement;
   SetUps set_ups;
