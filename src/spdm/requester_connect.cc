@@ -96,16 +96,18 @@ class NegotiateAlgorithms final : public Step {
     request.offer.base_hash = ours.base_hash;
     const bool post_quantum = state.version() >= wire::kSpdmVersion14;
     if (post_quantum) request.offer.pqc_asym = ours.pqc_asym;
-    const auto table = [&](std::uint16_t bits) {
-      return post_quantum && bits != 0 ? std::optional(bits) : std::nullopt;
+    // A structure that offers nothing is left out: responders may refuse it. Source: libspdm
+    // libspdm_rsp_algorithms.c, libspdm_get_response_algorithms().
+    const auto table = [](std::uint16_t bits, bool known = true) {
+      return known && bits != 0 ? std::optional(bits) : std::nullopt;
     };
     if (state.version() >= wire::kSpdmVersion11)
-      request.offer.tables = {.dhe = ours.dhe,
-                              .aead = ours.aead,
-                              .req_base_asym = ours.req_base_asym,
-                              .key_schedule = ours.key_schedule,
-                              .req_pqc_asym = table(ours.req_pqc_asym),
-                              .kem = table(ours.kem)};
+      request.offer.tables = {.dhe = table(ours.dhe),
+                              .aead = table(ours.aead),
+                              .req_base_asym = table(ours.req_base_asym),
+                              .key_schedule = table(ours.key_schedule),
+                              .req_pqc_asym = table(ours.req_pqc_asym, post_quantum),
+                              .kem = table(ours.kem, post_quantum)};
     if (state.version() >= wire::kSpdmVersion12)
       request.offer.other_params = ours.other_params & 0xfU;
     if (state.version() >= wire::kSpdmVersion13) {

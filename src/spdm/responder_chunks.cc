@@ -12,8 +12,6 @@ namespace {
 
 using wire::SpdmErrorCode;
 
-/// Bytes of CHUNK_SEND_ACK before the response inside; 1.4's sequence number is longer.
-constexpr std::uint32_t kAckHeader = 8;
 constexpr std::uint32_t kFirstChunkExtra = 4;  ///< LargeMessageSize
 
 bool chunks(const State& state) {
@@ -151,13 +149,20 @@ Bytes Flow::acknowledge(const State::PendingApp& app, Bytes answer) {
 
 Bytes Flow::acknowledge(std::uint8_t handle, std::uint32_t sequence, Bytes answer,
                         bool early_error) {
-  const Bytes inside = fit(std::move(answer), transfer_limit() - kAckHeader);
   wire::SpdmChunkSendAck ack;
   ack.version = state_.version();
   ack.early_error = early_error;
   ack.handle = handle;
   ack.sequence = sequence;
-  ack.response = inside;
+  ack.response = answer;
+  Bytes whole = ack.encode();
+  if (whole.size() <= transfer_limit()) return whole;
+  // DSP0274 1.2.1, CHUNK_SEND: where the response makes CHUNK_SEND_ACK exceed DataTransferSize,
+  // ERROR LargeResponse comes in the acknowledgement's place. libspdm
+  // libspdm_rsp_receive_send.c, libspdm_build_response(), does so too.
+  const Bytes error = fit(std::move(answer), 0);
+  if (state_.outgoing) return error;
+  ack.response = error;
   return ack.encode();
 }
 

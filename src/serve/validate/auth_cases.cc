@@ -18,7 +18,7 @@ std::uint8_t version_of(Link& link) {
 /// After ALGORITHMS, with a requester that can authenticate itself; skipped where the
 /// responder does not offer `flags`.
 std::expected<Link, Verdict> able(Bench& bench, std::uint32_t flags) {
-  auto link = bench.negotiated(bench.link_with_identity());
+  auto link = bench.negotiated_with_identity();
   if (!link) return link;
   const auto agreed = link->requester().negotiated();
   if ((agreed->peer_flags & flags) == flags) return link;

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "serve/identities.h"
+#include "serve/validate/own_keys.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
 
@@ -47,14 +47,6 @@ std::unexpected<Verdict> unmet(const char* what, const std::string& why) {
 }
 std::unexpected<Verdict> unmet(const char* what, const Reply& reply) {
   return unmet(what, reply.str());
-}
-
-/// The keys with which requesters authenticate themselves, one of each kind that is made
-/// in no time. What they are does not matter: no responder can know them.
-spdm::Credentials& requester_keys() {
-  constexpr std::uint64_t kSeed = 0x7465'6569'6f00'0001;
-  static Identities keys(kSeed);
-  return keys;
 }
 
 }  // namespace
@@ -220,20 +212,23 @@ std::expected<Link, Verdict> Bench::tee_io_link() {
   return open(std::move(config));
 }
 
-std::expected<Link, Verdict> Bench::link_with_identity() {
-  spdm::RequesterConfig config = config_for(target_, version_);
-  config.credentials = &requester_keys();
-  config.settings.flags = spdm::default_requester_flags() | wire::kSpdmCapCert |
-                          wire::kSpdmCapChal | wire::kSpdmCapMutAuth | wire::kSpdmCapEncap;
-  // Its own keys are ECDSA's.
-  config.settings.algorithms.req_base_asym =
-      static_cast<std::uint16_t>(std::to_underlying(wire::SpdmAsym::kEcdsaP256) |
-                                 std::to_underlying(wire::SpdmAsym::kEcdsaP384));
-  config.settings.algorithms.req_pqc_asym = 0;
-  return open(std::move(config));
-}
-
 std::expected<Link, Verdict> Bench::negotiated() { return negotiated(link()); }
+
+std::expected<Link, Verdict> Bench::negotiated_with_identity() {
+  const auto with_keys = [&](std::uint16_t req_base_asym) {
+    spdm::RequesterConfig config = config_for(target_, version_);
+    authenticate(config, req_base_asym);
+    return negotiated(open(std::move(config)));
+  };
+  auto made = with_keys(kOwnEcdsa);
+  if (made || !made.error().set_up) return made;
+  // A responder may want other keys of requesters than ECDSA's, and refuse what it has nothing in
+  // common with. Source: libspdm libspdm_rsp_algorithms.c, libspdm_get_response_algorithms().
+  auto with_rsa = with_keys(kOwnRsa);
+  if (with_rsa || !negotiated()) return with_rsa;
+  return std::unexpected(
+      skipped("the responder takes neither ECDSA nor RSA of requesters (ReqBaseAsymAlg)"));
+}
 
 std::expected<Link, Verdict> Bench::negotiated(std::expected<Link, Verdict> made) {
   if (!made) return made;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/types.h"
@@ -31,6 +32,8 @@ struct Target {
   Watch* watch = nullptr;        ///< outlives the cases; nullptr: nobody looks
   /// What VERSION lists; nullopt: not asked yet.
   std::optional<std::vector<std::uint8_t>> versions;
+  std::string
+      refuses_ide_km{};  ///< why suites of PCIe's protocols are skipped; empty: they are not
 
   /// Errors: as Client::connect().
   [[nodiscard]] std::expected<Client, std::string> connect() const;
@@ -106,8 +109,6 @@ class Bench {
   [[nodiscard]] std::uint8_t version() const { return version_; }
 
   std::expected<Link, Verdict> link();
-  /// Of a requester with a certificate of its own, which answers encapsulated requests.
-  std::expected<Link, Verdict> link_with_identity();
   /// Of a requester that takes 42 bytes at once, the least that SPDM allows.
   std::expected<Link, Verdict> small_link();
   /// Of a requester that offers what PCI-SIG requires of TEE-IO devices, and nothing else.
@@ -115,6 +116,8 @@ class Bench {
   /// After ALGORITHMS.
   std::expected<Link, Verdict> negotiated();
   std::expected<Link, Verdict> negotiated(std::expected<Link, Verdict> link);
+  /// The same, of a requester with a certificate of its own, which answers encapsulated requests.
+  std::expected<Link, Verdict> negotiated_with_identity();
   /// The same, and the chain of slot 0 is read and verified.
   std::expected<Link, Verdict> with_chain();
   std::expected<Link, Verdict> with_chain(std::expected<Link, Verdict> negotiated);

@@ -40,7 +40,9 @@ std::uint8_t byte_at(const Bytes& in, std::size_t at) {
 
 Verdict ide_query(Bench& bench) {
   TEEIO_CASE_ASSIGN(Session session, bench.session());
-  const Bytes query = Writer().zeros(4).take();  // object 0, reserved, port 0
+  // Object 0, reserved, port 0. Source: libspdm include/industry_standard/cxl_idekm.h,
+  // cxl_ide_km_query_t.
+  const Bytes query = Writer().zeros(3).take();
   TEEIO_CASE_ASSIGN(const Bytes answer, ask(session, CxlProtocol::kIdeKm, query));
   TEEIO_CASE(byte_at(answer, 0) == kQueryResp, "object {} came", byte_at(answer, 0));
   TEEIO_CASE(byte_at(answer, 2) == 0, "the answer is of port {}", byte_at(answer, 2));

@@ -24,7 +24,7 @@ constexpr std::uint8_t kDmtf = 0;
 std::expected<Session, Verdict> eventful_session(Bench& bench) {
   if (bench.target().transport == PlatformTransport::kNone)
     return std::unexpected(skipped("transport none carries no sessions"));
-  auto link = bench.negotiated(bench.link_with_identity());
+  auto link = bench.negotiated_with_identity();
   if (!link) return std::unexpected(link.error());
   if (!has_flag(*link, wire::kSpdmCapEvent))
     return std::unexpected(skipped("EVENT_CAP is not set"));

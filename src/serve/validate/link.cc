@@ -42,9 +42,13 @@ Reply answer(ByteView bytes) {
 }
 
 Reply spdm_reply(ByteView message) {
-  if (const auto error = wire::SpdmError::decode(message))
-    return from_error(error->code, error->data);
-  return answer(message);
+  Reply reply = answer(message);
+  const auto error = wire::SpdmError::decode(message);
+  if (!error) return reply;
+  reply.kind = Reply::Kind::kError;
+  reply.code = error->code;
+  reply.data = error->data;
+  return reply;
 }
 
 Reply dropped() {

@@ -26,7 +26,7 @@ struct Reply {
     kRefused,  ///< our own requester took the answer for wrong: `why`
   };
   Kind kind = Kind::kLost;
-  Bytes bytes;
+  Bytes bytes;  ///< also of a kError that raw() or message() brought
   std::uint8_t code = 0;
   std::uint8_t data = 0;
   std::string_view why = {};  ///< literal

@@ -18,6 +18,8 @@ struct Ready {
   spdm::Negotiated agreed;
   spdm::Suite suite;
   bool multi_key = false;
+  std::uint8_t key_pair = 0;    ///< of slot 0, where there are several keys; else 0
+  std::uint8_t cert_model = 0;  ///< the same
 
   [[nodiscard]] crypto::Certificate leaf() {
     const spdm::PeerChain* const shown = link.requester().peer_chain(0);

@@ -36,6 +36,18 @@ std::expected<Link, Verdict> small_requester(Bench& bench) {
   return link;
 }
 
+/// What a responder with MULTI_KEY_CAP=01b insists on. Source: libspdm libspdm_rsp_algorithms.c,
+/// libspdm_get_response_algorithms().
+std::uint8_t other_params(const Link& link) {
+  const Bytes* const heard = link.heard().last(wire::SpdmCode::kCapabilities);
+  const auto caps = heard != nullptr ? wire::SpdmCapabilities::decode(*heard)
+                                     : fail(Errno::kInval, "CAPABILITIES did not come");
+  const bool multi_key = caps && caps->version >= wire::kSpdmVersion13 &&
+                         (caps->flags & wire::kSpdmCapMultiKeyOnly) != 0;
+  return static_cast<std::uint8_t>(wire::kSpdmOpaqueFormat1 |
+                                   (multi_key ? wire::kSpdmMultiKeyConn : 0));
+}
+
 /// The response behind an ERROR LargeResponse, by CHUNK_GET; a sentence when it does not come.
 std::expected<Bytes, std::string> fetch(Link& link, std::uint8_t version, std::uint8_t handle) {
   Bytes whole;
@@ -67,7 +79,7 @@ Verdict algorithms_in_chunks(Bench& bench) {
       wire::SpdmNegotiateAlgorithms{
           .version = bench.version(),
           .offer = {.measurement_specification = wire::kSpdmMeasurementDmtf,
-                    .other_params = wire::kSpdmOpaqueFormat1,
+                    .other_params = other_params(link),
                     .base_asym = all.base_asym,
                     .base_hash = all.base_hash,
                     .tables = {.dhe = all.dhe,
@@ -77,7 +89,6 @@ Verdict algorithms_in_chunks(Bench& bench) {
           .encode();
   // The smallest chunks that a responder must take: the first fills a transfer.
   constexpr std::size_t kFirst = kSmallest - wire::SpdmChunkSend::kHeaderSize - 4;
-  Reply reply;
   Bytes response;
   for (std::uint16_t sequence = 0; sequence < 2; ++sequence) {
     wire::SpdmChunkSend send;
@@ -88,7 +99,13 @@ Verdict algorithms_in_chunks(Bench& bench) {
     send.last = sequence == 1;
     send.chunk =
         sequence == 0 ? ByteView(request).first(kFirst) : ByteView(request).subspan(kFirst);
-    reply = link.raw(send.encode());
+    const Reply reply = link.raw(send.encode());
+    // DSP0274 1.2.1, CHUNK_SEND: an answer that does not fit into the acknowledgement's transfer
+    // is announced in its place.
+    if (send.last && reply.is_error(SpdmErrorCode::kLargeResponse)) {
+      response = reply.bytes;
+      break;
+    }
     TEEIO_CASE(reply.answered(), "CHUNK_SEND {}: {} came", sequence, reply.str());
     const auto ack = wire::SpdmChunkSendAck::decode(reply.bytes);
     TEEIO_CASE(ack.has_value(), "CHUNK_SEND {}: {}", sequence, ack.error().why);

@@ -9,7 +9,9 @@
 #include <span>
 
 #include "schedule/task.h"
+#include "serve/validate/bench.h"
 #include "serve/validate/raw_spdm.h"
+#include "wire/ide_km.h"
 
 namespace teeio::serve::validate {
 namespace {
@@ -51,6 +53,11 @@ bool lacks(const Target& target, std::uint8_t version) {
          std::ranges::find(*target.versions, version) == target.versions->end();
 }
 
+/// Suites of what travels in vendor-defined requests.
+bool is_of_pcie(std::string_view suite) {
+  return suite == "ide_km" || suite == "tdisp" || suite == "cxl";
+}
+
 bool begins(const std::vector<std::string>& prefixes, std::string_view id) {
   return prefixes.empty() || std::ranges::any_of(prefixes, [&](const std::string& prefix) {
            return id.starts_with(prefix);
@@ -90,6 +97,8 @@ CaseResult run_case(const PlannedCase& planned, const Target& target) {
                    : lacks(target, planned.version)
                        ? skipped(fmt::format("VERSION does not list SPDM {}.{}",
                                              planned.version >> 4U, planned.version & 0xfU))
+                   : !target.refuses_ide_km.empty() && is_of_pcie(planned.suite)
+                       ? skipped(target.refuses_ide_km)
                        : planned.row.body(bench);
   result.time_us = (schedule::now_ns() - begin_ns) / 1000;
   result.lost = bench.lost();
@@ -111,6 +120,20 @@ std::optional<std::vector<std::uint8_t>> ask_versions(const Target& target) {
   const auto answer = wire::SpdmVersionResponse::decode(reply.bytes);
   if (!reply.answered() || !answer || answer->versions.empty()) return std::nullopt;
   return answer->versions;
+}
+
+/// IDE_KM and TDISP are DOE's first of all: a responder may not have them over another transport.
+/// Why cases of them are skipped then; empty: they are not.
+std::string ask_ide_km(const Target& target) {
+  if (target.transport == PlatformTransport::kPciDoe) return {};
+  Bench bench(target, 0);
+  auto session = bench.session();
+  if (!session) return {};  // the cases themselves say why
+  const bool answered = session->ide_km(wire::IdeKmQuery{target.port_index}).has_value();
+  const Reply& last = session->last();
+  if (answered || last.kind != Reply::Kind::kError) return {};
+  return fmt::format("the responder has no IDE_KM over transport {}: QUERY gets {}",
+                     name(target.transport), last.str());
 }
 
 /// Whether the peer answers, within its time limit: it may be being started again.
@@ -144,6 +167,9 @@ class SetUps {
 Judgement judge(const std::vector<PlannedCase>& cases, Target target,
                 const std::function<void(const CaseResult&)>& tell) {
   target.versions = ask_versions(target);
+  if (std::ranges::any_of(cases,
+                          [](const PlannedCase& planned) { return is_of_pcie(planned.suite); }))
+    target.refuses_ide_km = ask_ide_km(target);
   Judgement judgement;
   SetUps set_ups;
   std::set<std::string> remarks;

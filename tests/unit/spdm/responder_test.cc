@@ -262,6 +262,40 @@ TEST(SpdmResponder, OnlyGetVersionInterruptsChunks) {
   EXPECT_TRUE(wire::SpdmChunkSendAck::decode(std::get<Message>(step).bytes)->early_error);
 }
 
+// DSP0274 1.2.1, CHUNK_SEND: what makes CHUNK_SEND_ACK exceed DataTransferSize is announced in its
+// place, and fetched by CHUNK_GET.
+TEST(SpdmResponder, AnswersTooLargeForAnAcknowledgementAreAnnouncedInItsPlace) {
+  RequesterConfig theirs = at_12();
+  theirs.settings.data_transfer_size = wire::kSpdmMinDataTransferSize;
+  Ends ends(std::move(theirs), Ends::responder_config());
+  ends.requester.connect();
+  ASSERT_TRUE(ends.run().has_value());
+  wire::SpdmGetCertificate get;
+  get.length = 0x200;
+  const Bytes whole = get.encode();
+  wire::SpdmChunkSend chunk;
+  chunk.handle = 1;
+  chunk.large_size = static_cast<std::uint32_t>(whole.size());
+  chunk.chunk = ByteView(whole).first(4);
+  EXPECT_EQ(error_of(ends.responder, chunk.encode()), std::nullopt);
+  chunk.sequence = 1;
+  chunk.last = true;
+  chunk.chunk = ByteView(whole).subspan(4);
+  auto step = ends.responder.receive({false, chunk.encode()});
+  const auto error = wire::SpdmError::decode(std::get<Message>(step).bytes);
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->code, std::to_underlying(SpdmErrorCode::kLargeResponse));
+  ASSERT_FALSE(error->extended.empty());
+  wire::SpdmChunkGet fetch;
+  fetch.handle = std::to_integer<std::uint8_t>(error->extended.front());
+  step = ends.responder.receive({false, fetch.encode()});
+  const auto first = wire::SpdmChunkResponse::decode(std::get<Message>(step).bytes);
+  ASSERT_TRUE(first.has_value());
+  const auto inside = wire::SpdmHeader::decode(first->chunk);
+  ASSERT_TRUE(inside.has_value());
+  EXPECT_EQ(inside->code, std::to_underlying(SpdmCode::kCertificate));
+}
+
 TEST(SpdmResponder, CertificatesComeInPortionsAndNotBeyondTheirEnd) {
   Ends ends(at_12(), Ends::responder_config());
   ends.requester.connect();
