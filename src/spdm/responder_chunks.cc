@@ -160,7 +160,7 @@ Bytes Flow::acknowledge(std::uint8_t handle, std::uint32_t sequence, Bytes answe
   // DSP0274 1.2.1, CHUNK_SEND: where the response makes CHUNK_SEND_ACK exceed DataTransferSize,
   // ERROR LargeResponse comes in the acknowledgement's place. libspdm
   // libspdm_rsp_receive_send.c, libspdm_build_response(), does so too.
-  const Bytes error = fit(std::move(answer), 0);
+  Bytes error = fit(std::move(answer), 0);
   if (state_.outgoing) return error;
   ack.response = error;
   return ack.encode();
