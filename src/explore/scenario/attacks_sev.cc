@@ -44,18 +44,28 @@ std::string validate(Vmm& vmm, std::uint32_t offset) {
   return "MMIO_VALIDATE: " + (refused ? "not mapped there" : std::to_string(status));
 }
 
+/// The first page of the guest's MMIO, which it has validated, and what the table says of it.
+struct Validated {
+  sev::Rmp& rmp;
+  Hpa page;
+  sev::RmpEntry entry;
+};
+Validated validated(Vmm& vmm) {
+  must(validate(vmm, 0) == kValidatedPage ? Result<void>()
+                                          : fail(Errno::kIo, "the page is not validated"));
+  kvm::SevVm& guest = guest_of(vmm);
+  const auto there = guest.lookup_private(kMmioGpa);
+  must(there ? Result<void>() : fail(Errno::kIo, "the guest's MMIO is not mapped"));
+  sev::Rmp& rmp = guest.psp().rmp();
+  return {rmp, there->address, rmp.entry(there->address)};
+}
+
 }  // namespace
 
 std::string swap_mmio(Stage& stage, Refusals&) {
   Vmm& vmm = stage.with_mmio();
-  must(validate(vmm, 0) == kValidatedPage ? Result<void>()
-                                          : fail(Errno::kIo, "the page is not validated"));
-  kvm::SevVm& guest = guest_of(vmm);
-  sev::Rmp& rmp = guest.psp().rmp();
-  const auto there = guest.lookup_private(kMmioGpa);
-  const Hpa page = there ? there->address : Hpa{0};
+  const auto [rmp, page, entry] = validated(vmm);
   stage.play();
-  const sev::RmpEntry entry = rmp.entry(page);
   (void)rmp.update(page, {.assigned = true, .asid = entry.asid, .gpa = entry.gpa + kPageSize});
   std::string met = validate(vmm, 0);
   (void)rmp.update(page, {.assigned = true, .asid = entry.asid, .gpa = entry.gpa});
@@ -65,14 +75,8 @@ std::string swap_mmio(Stage& stage, Refusals&) {
 /// What comes in place of a validated page is not validated, be it the same.
 std::string replace_mmio(Stage& stage, Refusals&) {
   Vmm& vmm = stage.with_mmio();
-  must(validate(vmm, 0) == kValidatedPage ? Result<void>()
-                                          : fail(Errno::kIo, "the page is not validated"));
-  kvm::SevVm& guest = guest_of(vmm);
-  sev::Rmp& rmp = guest.psp().rmp();
-  const auto there = guest.lookup_private(kMmioGpa);
-  const Hpa page = there ? there->address : Hpa{0};
+  const auto [rmp, page, entry] = validated(vmm);
   stage.play();
-  const sev::RmpEntry entry = rmp.entry(page);
   (void)rmp.update(page, {});
   (void)rmp.update(page, {.assigned = true, .asid = entry.asid, .gpa = entry.gpa});
   const auto fault = rmp.check_guest(entry.asid, entry.gpa, page, sev::RmpAccess::kRead);
