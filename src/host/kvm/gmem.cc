@@ -25,8 +25,18 @@ Result<object::Ref<object::File>> Gmem::create(object::Ref<Vm> vm, std::uint64_t
 }
 
 Result<Hpa> Gmem::page(std::uint64_t offset) {
-  if (offset >= size_) return fail(Errno::kFault, "beyond the end of the guest_memfd");
   const schedule::Lock lock(invalidate_lock_);
+  return page_locked(offset);
+}
+
+Result<void> Gmem::populate(std::uint64_t offset, const std::function<Result<void>(Hpa)>& take) {
+  const schedule::Lock lock(invalidate_lock_);
+  TEEIO_ASSIGN(const Hpa page, page_locked(offset));
+  return take(page);
+}
+
+Result<Hpa> Gmem::page_locked(std::uint64_t offset) {
+  if (offset >= size_) return fail(Errno::kFault, "beyond the end of the guest_memfd");
   const std::uint64_t index = offset >> kPageShift;
   if (const auto at = pages_.find(index); at != pages_.end()) return at->second;
   TEEIO_ASSIGN(const Hpa page, vm_->kvm().memory().alloc_page());
@@ -47,11 +57,8 @@ Result<void> Gmem::fallocate(Fallocate what, std::uint64_t offset, std::uint64_t
 }
 
 Result<Hpa> Gmem::pin(std::uint64_t offset) {
-  TEEIO_ASSIGN(const Hpa found, page(offset));
   const schedule::Lock lock(invalidate_lock_);
-  const auto at = pages_.find(offset >> kPageShift);
-  if (at == pages_.end() || at->second != found)
-    return fail(Errno::kAgain, "the page was punched out meanwhile");
+  TEEIO_ASSIGN(const Hpa found, page_locked(offset));
   ++pins_[found];
   return found;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -29,6 +30,12 @@ class Gmem final : public object::File {
   /// Errors: ENOMEM; EFAULT beyond the end.
   Result<Hpa> page(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
 
+  /// page() and `take` of it in one turn under filemap_invalidate_lock: no hole is punched in
+  /// between (__kvm_gmem_populate()). Locks: `take` may take mmu_lock and what is below it.
+  /// Errors: page()'s; `take`'s.
+  Result<void> populate(std::uint64_t offset, const std::function<Result<void>(Hpa)>& take)
+      TEEIO_EXCLUDES(invalidate_lock_);
+
   /// page(), and the frame stays until unpin(), whatever becomes of it in the file: a folio's
   /// reference. Its end as the guest's (kvm_gmem_free_folio()) waits for the last of them.
   Result<Hpa> pin(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
@@ -50,6 +57,7 @@ class Gmem final : public object::File {
   Gmem(object::Ref<Vm> vm, std::uint64_t size)
       : File(object::FileKind::kGuestMemfd), vm_(std::move(vm)), size_(size) {}
   void release() override;
+  Result<Hpa> page_locked(std::uint64_t offset) TEEIO_REQUIRES(invalidate_lock_);
   void free_page(Hpa page) TEEIO_REQUIRES(invalidate_lock_);
   void punch_hole(std::uint64_t offset, std::uint64_t size) TEEIO_EXCLUDES(invalidate_lock_);
 

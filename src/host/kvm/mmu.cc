@@ -91,11 +91,13 @@ FaultOutcome Mmu::fault_private(Slot& slot, Gpa page, std::uint64_t seq) {
     return install_private(page, *address, PageKind::kMmio, seq);
   }
   if (slot.gmem == nullptr) return memory_fault(true);
-  const auto address = slot.gmem->page(slot.gmem_offset + offset);
-  if (!address) return error(address.error());
-  if (const auto ready = vm_.ops().gmem_prepare(page, *address); !ready)
-    return error(ready.error());
-  return install_private(page, *address, PageKind::kRam, seq);
+  Hpa address{0};
+  const auto ready = slot.gmem->populate(slot.gmem_offset + offset, [&](Hpa frame) {
+    address = frame;
+    return vm_.ops().gmem_prepare(page, frame);
+  });
+  if (!ready) return error(ready.error());
+  return install_private(page, address, PageKind::kRam, seq);
 }
 
 FaultOutcome Mmu::install_private(Gpa page, Hpa address, PageKind kind, std::uint64_t seq) {

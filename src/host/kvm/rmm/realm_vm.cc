@@ -161,16 +161,18 @@ Result<void> RealmVm::remove_private(Gpa gpa, PageKind kind) {
 
 /// A turn of kvm_gmem_populate() with populate_region_cb().
 Result<void> RealmVm::populate_page(Gpa gpa, bool measure, ByteView contents) {
-  Hpa page{0};
-  {
-    const schedule::ReadLock srcu(vm_.srcu());
-    Slot* slot = vm_.find_slot(gpa);
-    if (slot == nullptr || slot->gmem == nullptr)
-      return fail(Errno::kInval, "no guest_memfd backs the page");
-    TEEIO_ASSIGN(page, slot->gmem->page(slot->gmem_offset + (gpa - slot->start)));
-  }
-  if (!vm_.is_private(gpa)) return fail(Errno::kInval, "the page is not private");
+  const schedule::ReadLock srcu(vm_.srcu());
   const schedule::Lock config(config_lock_);
+  Slot* slot = vm_.find_slot(gpa);
+  if (slot == nullptr || slot->gmem == nullptr)
+    return fail(Errno::kInval, "no guest_memfd backs the page");
+  return slot->gmem->populate(slot->gmem_offset + (gpa - slot->start), [&](Hpa page) {
+    return populate_page(gpa, page, measure, contents);
+  });
+}
+
+Result<void> RealmVm::populate_page(Gpa gpa, Hpa page, bool measure, ByteView contents) {
+  if (!vm_.is_private(gpa)) return fail(Errno::kInval, "the page is not private");
   if (active_.load() != 0) return fail(Errno::kBusy, "the realm is active");
   TEEIO_ASSIGN(const Hpa source, host_.memory().alloc_page());
   const auto mapped = vm_.mmu().adopt_private(gpa, page, [&]() -> Result<void> {

@@ -131,6 +131,7 @@ class RealmVm final : public VmOps {
   rmm::RmiResult with_tables(Gpa gpa, const std::function<rmm::RmiResult()>& command);
   Result<void> add_table(Gpa gpa, std::uint8_t level);
   Result<void> populate_page(Gpa gpa, bool measure, ByteView contents);
+  Result<void> populate_page(Gpa gpa, Hpa page, bool measure, ByteView contents);
 
   // realm_vcpu.cc
   [[nodiscard]] VcpuState& state_of(Vcpu& vcpu);

@@ -126,22 +126,22 @@ Result<void> SevVm::firmware_takes(Hpa page, LaunchPage type) {
 /// A turn of kvm_gmem_populate() with sev_gmem_post_populate().
 Result<void> SevVm::update_page(Gpa gpa, LaunchPage type, const ReadSource& contents,
                                 std::uint64_t index) {
-  Hpa page{0};
-  {
-    const schedule::ReadLock srcu(vm_.srcu());
-    Slot* slot = vm_.find_slot(gpa);
-    if (slot == nullptr || slot->gmem == nullptr)
-      return fail(Errno::kInval, "no guest_memfd backs the page");
-    TEEIO_ASSIGN(page, slot->gmem->page(slot->gmem_offset + (gpa - slot->start)));
-  }
-  if (!vm_.is_private(gpa)) return fail(Errno::kInval, "the page is not private");
-  if (host_.psp().rmp().entry(page).assigned)
-    return fail(Errno::kExist, "the page is the guest's already");
   Bytes bytes(kPageSize);
   if (type != LaunchPage::kZero) TEEIO_TRY(contents(index, bytes));
-  TEEIO_TRY(host_.psp().memory().write(page, bytes));
-  TEEIO_TRY(host_.psp().make_private(page, gpa, asid(), true));
-  return firmware_takes(page, type);
+  const schedule::ReadLock srcu(vm_.srcu());
+  Slot* slot = vm_.find_slot(gpa);
+  if (slot == nullptr || slot->gmem == nullptr)
+    return fail(Errno::kInval, "no guest_memfd backs the page");
+  return slot->gmem->populate(slot->gmem_offset + (gpa - slot->start),
+                              [&](Hpa page) -> Result<void> {
+                                if (!vm_.is_private(gpa))
+                                  return fail(Errno::kInval, "the page is not private");
+                                if (host_.psp().rmp().entry(page).assigned)
+                                  return fail(Errno::kExist, "the page is the guest's already");
+                                TEEIO_TRY(host_.psp().memory().write(page, bytes));
+                                TEEIO_TRY(host_.psp().make_private(page, gpa, asid(), true));
+                                return firmware_takes(page, type);
+                              });
 }
 
 Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, LaunchPage type,

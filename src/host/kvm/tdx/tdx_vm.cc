@@ -117,19 +117,22 @@ Result<void> TdxVm::init_mem_page(Vcpu& vcpu, Gpa gpa, ByteView contents, bool m
   if (raw(vcpu.firmware_handle()) == 0 || state_.load() != State::kInitialized)
     return fail(Errno::kInval, "initial memory is added between INIT_VCPU and FINALIZE_VM");
   TEEIO_CHECK(contents.size() == kPageSize, "initial memory comes page by page");
-  if (!vm_.is_private(gpa)) return fail(Errno::kFault, "the page is not private");
-  Hpa page{0};
-  {
-    const schedule::ReadLock srcu(vm_.srcu());
-    Slot* slot = vm_.find_slot(gpa);
-    if (slot == nullptr || slot->gmem == nullptr)
-      return fail(Errno::kFault, "no guest_memfd backs the page");
-    TEEIO_ASSIGN(page, slot->gmem->page(slot->gmem_offset + (gpa - slot->start)));
-  }
-  if (lookup_private(gpa)) return fail(Errno::kExist, "the page was added already");
+  const schedule::ReadLock srcu(vm_.srcu());
+  Slot* slot = vm_.find_slot(gpa);
+  if (slot == nullptr || slot->gmem == nullptr)
+    return fail(Errno::kInval, "no guest_memfd backs the page");
+  return slot->gmem->populate(slot->gmem_offset + (gpa - slot->start),
+                              [&](Hpa page) { return add_page(gpa, page, contents, measure); });
+}
+
+/// tdx_gmem_post_populate(), after __kvm_gmem_populate()'s look at the attributes. EIO for a
+/// page that is mapped: kvm_tdp_mmu_map_private_pfn().
+Result<void> TdxVm::add_page(Gpa gpa, Hpa page, ByteView contents, bool measure) {
+  if (!vm_.is_private(gpa)) return fail(Errno::kInval, "the page is not private");
+  if (lookup_private(gpa)) return fail(Errno::kIo, "the page was added already");
   TEEIO_TRY(ensure_table(gpa));
   TEEIO_ASSIGN(const Hpa source, host_.memory().alloc_page());
-  TEEIO_TRY(host_.memory().write(source, contents));
+  TEEIO_CHECK(host_.memory().write(source, contents).has_value(), "a page of RAM takes a page");
   const auto added =
       host_.call([&] { return host_.module().tdh_mem_page_add(tdr_, gpa, page, source); });
   host_.memory().free_page(source);

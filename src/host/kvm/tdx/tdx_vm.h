@@ -36,9 +36,9 @@ class TdxVm final : public VmOps {
   /// KVM_TDX_INIT_VCPU. Errors: EINVAL before INIT_VM, after FINALIZE, twice.
   Result<void> init_vcpu(Vcpu& vcpu, std::uint64_t rcx) TEEIO_EXCLUDES(build_lock_);
   /// One page of KVM_TDX_INIT_MEM_REGION: `contents` becomes the private page
-  /// at `gpa`. Errors: EINVAL without an initialised vCPU or after FINALIZE;
-  /// EFAULT without a guest_memfd slot or private attribute there; EEXIST when
-  /// the page is there already; EIO.
+  /// at `gpa`. Errors: EINVAL without an initialised vCPU or after FINALIZE,
+  /// without a guest_memfd slot or private attribute there; EIO when the page is
+  /// there already, or the module refuses.
   Result<void> init_mem_page(Vcpu& vcpu, Gpa gpa, ByteView contents, bool measure)
       TEEIO_EXCLUDES(build_lock_);
   /// KVM_TDX_FINALIZE_VM. Errors: EINVAL before INIT_VM or twice; EBUSY; EIO.
@@ -83,6 +83,8 @@ class TdxVm final : public VmOps {
  private:
   enum class State : std::uint8_t { kUninitialized, kInitialized, kRunnable };
 
+  /// Under build_lock_ and the guest_memfd's lock, in which no annotation can follow a callback.
+  Result<void> add_page(Gpa gpa, Hpa page, ByteView contents, bool measure);
   Result<Hpa> lend_page();
   void take_back(Hpa page);
   Result<void> build_tdr(const tdx::TdParameters& parameters) TEEIO_REQUIRES(build_lock_);

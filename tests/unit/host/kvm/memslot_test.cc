@@ -151,7 +151,8 @@ struct TdMemory : MemslotTest {
     region.source_addr = address;
     region.gpa = kSlotGpa;
     region.nr_pages = 1;
-    return error_of(vmm.tdx(vmm.vcpu, abi::KVM_TDX_INIT_MEM_REGION, vmm.store(bytes_of(region))));
+    const auto done = vmm.tdx(vmm.vcpu, abi::KVM_TDX_INIT_MEM_REGION, vmm.store(bytes_of(region)));
+    return done ? Errno{} : error_of(done);
   }
 };
 
@@ -159,7 +160,19 @@ TEST_F(TdMemory, InitialPagesComeBetweenInitVcpuAndFinalize) {
   ASSERT_TRUE(vmm.make_vcpu().has_value());
   EXPECT_EQ(init_page(), Errno::kInval) << "before KVM_TDX_INIT_VCPU";
   ASSERT_TRUE(vmm.tdx(vmm.vcpu, abi::KVM_TDX_INIT_VCPU, 0).has_value());
-  EXPECT_NE(init_page(), Errno::kInval) << "its time, but the page is not private";
+  EXPECT_EQ(init_page(), Errno::kInval) << "no guest_memfd is there";
+  Region slot = region();
+  slot.flags = KVM_MEM_GUEST_MEMFD;
+  slot.guest_memfd = static_cast<std::uint32_t>(make_gmem(2));
+  ASSERT_TRUE(vmm.set_region(slot).has_value());
+  EXPECT_EQ(init_page(), Errno::kInval) << "the page is not private";
+  abi::kvm_memory_attributes attributes{};
+  attributes.address = kSlotGpa;
+  attributes.size = kPageSize;
+  attributes.attributes = KVM_MEMORY_ATTRIBUTE_PRIVATE;
+  ASSERT_TRUE(vmm.ioctl(vmm.vm, KVM_SET_MEMORY_ATTRIBUTES, attributes).has_value());
+  EXPECT_EQ(init_page(), Errno{}) << "it is added";
+  EXPECT_EQ(init_page(), Errno::kIo) << "it was added already";
   ASSERT_TRUE(vmm.tdx(vmm.vm, abi::KVM_TDX_FINALIZE_VM, 0).has_value());
   EXPECT_EQ(init_page(), Errno::kInval) << "after KVM_TDX_FINALIZE_VM";
 }
