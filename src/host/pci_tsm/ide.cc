@@ -24,6 +24,7 @@ constexpr unsigned kSelAddress = 0x14;
 constexpr unsigned kAddressBlockSize = 12;
 constexpr std::uint32_t kControlEnable = 1U << 0U;
 constexpr std::uint32_t kControlConfig = 1U << 9U;
+constexpr std::uint32_t kControlDefault = 1U << 22U;
 constexpr std::uint32_t kControlTeeLimited = 1U << 23U;
 constexpr std::uint32_t kStatusState = 0xf;
 constexpr std::uint32_t kStateSecure = 2;
@@ -102,7 +103,7 @@ RidRange rid_range(hw::PciFunction& pf0) {
 }
 
 Result<void> setup_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id,
-                                   std::uint16_t root_port_rid) {
+                                   std::uint16_t root_port_rid, DefaultStream is_default) {
   TEEIO_ASSIGN(const Blocks blocks, blocks_of(pf0));
   unsigned number = 0;
   while (number < blocks.count && in_use(pf0, blocks.at(number))) ++number;
@@ -115,6 +116,7 @@ Result<void> setup_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id,
   std::uint32_t control = std::uint32_t{stream_id} << 24U;
   if ((blocks.capability & kCapSelectiveConfig) != 0) control |= kControlConfig;
   if ((blocks.capability & kCapTeeLimited) != 0) control |= kControlTeeLimited;
+  if (is_default == DefaultStream::kYes) control |= kControlDefault;
   // The ID early, for devices that want it while keys are programmed.
   put(pf0, block + kSelControl, control);
   return {};

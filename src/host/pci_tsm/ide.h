@@ -16,6 +16,9 @@ struct RidRange {
 };
 [[nodiscard]] RidRange rid_range(hw::PciFunction& pf0);
 
+/// Whether a stream is the end point's default one, for what no association covers.
+enum class DefaultStream : std::uint8_t { kNo, kYes };
+
 /// The end point's side of a selective IDE stream, in its first register block that is free:
 /// pci_ide_stream_setup(), _enable() and _teardown(). Configuration requests and "TEE-limited"
 /// as the capability says; no address association, since all requests upstream have one way.
@@ -24,7 +27,8 @@ struct RidRange {
 /// Errors: ENXIO when the function has no selective streams; ENOMEM when none is free (Linux
 /// leaves the errno to the driver).
 Result<void> setup_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id,
-                                   std::uint16_t root_port_rid);
+                                   std::uint16_t root_port_rid,
+                                   DefaultStream is_default = DefaultStream::kNo);
 /// Errors: EINVAL for a stream that is not set up; ENXIO when its state is not Secure then: it
 /// is disabled again.
 Result<void> enable_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id);

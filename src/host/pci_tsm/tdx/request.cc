@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <array>
+#include <utility>
 
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
@@ -31,7 +31,7 @@ Result<std::size_t> TdxDriver::tdisp_request(Card& card, tdx::FunctionId id, tdx
 /// The host carries the message, and the module takes the answer.
 Result<tdx::LeafResult> TdxDriver::tdisp_exchange(Card& card, tdx::FunctionId id,
                                                   tdx::OnBehalfOf who, std::size_t bytes) {
-  TEEIO_TRY(carry(card, bytes));
+  TEEIO_TRY(carry(host_, card, card.message, bytes, card.message));
   const auto take = [&] { return host_.module().tdh_devif_response(id, who, card.message); };
   // Also for set-up: a request that stays pending would block STOP.
   const auto response = host_.call(take);
@@ -51,30 +51,11 @@ Result<tdx::LeafResult> TdxDriver::tdisp(Card& card, tdx::FunctionId id, tdx::De
 /// The module has the device measure itself with the guest's nonce; the host carries.
 Result<GuestResponse> TdxDriver::collect_evidence(Card& card, ByteView payload,
                                                   std::uint64_t& code) {
-  std::array<std::byte, 32> nonce{};
+  ConnectApi::Nonce nonce{};
   if (payload.size() < nonce.size()) return fail(Errno::kInval, "the request has no nonce");
   std::ranges::copy(payload.first(nonce.size()), nonce.begin());
-  for (;;) {
-    const auto step = host_.extension([&] {
-      return host_.module().tdh_spdm_recollect(card.port.iommu, card.session, nonce, card.message);
-    });
-    code = step.status.rax();
-    if (!step.ok()) return std::unexpected(kvm::leaf_error(step, "TDH.SPDM.MNG failed"));
-    if (step.message_bytes() == 0) return GuestResponse{.payload = {}, .tsm_code = code};
-    TEEIO_TRY(carry(card, step.message_bytes()));
-  }
-}
-
-Result<GuestResponse> TdxDriver::read_evidence(Card& card, std::uint32_t offset,
-                                               const GuestRequest& request, std::uint64_t& code) {
-  const auto read = host_.extension([&] {
-    return host_.module().tdh_spdm_info(card.port.iommu, card.session, offset, card.message);
-  });
-  code = read.status.rax();
-  if (!read.ok()) return std::unexpected(kvm::leaf_error(read, "TDH.SPDM.MNG failed"));
-  Bytes portion(std::min<std::size_t>(read.message_bytes(), request.response_limit));
-  TEEIO_TRY(host_.memory().read(card.message, portion));
-  return GuestResponse{.payload = std::move(portion), .tsm_code = code};
+  TEEIO_TRY(connect_->collect_evidence(card, nonce, code));
+  return GuestResponse{.payload = {}, .tsm_code = code};
 }
 
 Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
@@ -86,7 +67,11 @@ Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const 
       Reader in(request.payload);
       const auto object = in.le<std::uint32_t>();
       const auto offset = in.le<std::uint32_t>();
-      if (in.ok() && object == kEvidence) return read_evidence(*card, offset, request, code);
+      if (in.ok() && object == kEvidence) {
+        TEEIO_ASSIGN(Bytes portion,
+                     connect_->read_evidence(*card, offset, request.response_limit, code));
+        return GuestResponse{.payload = std::move(portion), .tsm_code = code};
+      }
       if (in.ok() && object != kReport) return fail(Errno::kInval, "there is no such object");
       break;
     }

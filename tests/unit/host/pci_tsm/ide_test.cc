@@ -69,6 +69,12 @@ TEST(EndpointStream, IsSetUpAsLinuxDoes) {
   EXPECT_EQ(card.config_read(card.reg(0, 0x14), 4), 0U);
 }
 
+TEST(EndpointStream, MayBeTheDefaultOne) {
+  IdeEndpoint card;
+  ASSERT_TRUE(setup_endpoint_stream(card, 7, kPortRid, DefaultStream::kYes).has_value());
+  EXPECT_EQ(card.control(0), 0x07c00200U);
+}
+
 TEST(EndpointStream, TakesTheFirstBlockThatIsFree) {
   IdeEndpoint card;
   ASSERT_TRUE(setup_endpoint_stream(card, 7, kPortRid).has_value());
