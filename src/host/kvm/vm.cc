@@ -86,7 +86,7 @@ void Vm::destroy() {
 object::Trace& Vm::trace() const { return kvm_.trace(); }
 
 void Vm::bug(std::string_view why) {
-  if (dead_.exchange(1) != 0) return;
+  if (dead_.exchange(true)) return;
   trace().fact(Lane::kKvm, Fact::kVmDead, why, {.detail = "KVM_BUG_ON", .vm = number_});
 }
 

@@ -54,11 +54,12 @@ class Interrupts final : private LapicBus {
   void disable_broadcast_quirk();
 
   /// KVM_CREATE_PIT2. Errors: EEXIST; ENOENT without the in-kernel PIC.
-  Result<void> create_pit(std::uint32_t flags);
+  Result<void> create_pit();
   /// Errors: ENXIO without it.
   Result<PitState> pit();
   Result<void> set_pit(const PitState& state);
-  Result<void> set_pit_reinject(bool reinject);
+  /// KVM_REINJECT_CONTROL: looks for a PIT. No tick is lost that could come again later.
+  Result<void> control_pit_reinjection();
 
   // KVM_GET_IRQCHIP and KVM_SET_IRQCHIP. Errors: ENXIO without an in-kernel irqchip.
   Result<PicState> pic(unsigned chip);
