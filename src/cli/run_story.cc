@@ -83,7 +83,7 @@ std::string RunStory::processes_text(Processes which) const {
   std::string out;
   for (const Ended& entry : ended_) {
     for (const auto& revoked : entry.revoked)
-      out += fmt::format("[pid {}] --- SIGBUS: BAR{} of {}, revoked by {}, event {} ---\n",
+      out += fmt::format("[pid {}] --- SIGBUS: perhaps BAR{} of {}, revoked by {}, event {} ---\n",
                          entry.pid, revoked.bar, revoked.function.str(), revoked.by, revoked.seq);
     if (WIFSIGNALED(entry.wait_status))
       out += fmt::format("[pid {}] +++ {} was killed by SIG{} +++\n", entry.pid, entry.name,

@@ -44,7 +44,9 @@ class RunStory final : public run::Witness {
     pid_t pid = 0;
     std::string name;
     int wait_status = 0;
-    std::vector<report::Explainer::Revoked> revoked;  ///< of who died of SIGBUS
+    /// Where who died of SIGBUS may have been: its memory is gone when it is seen dead, and
+    /// with it the address.
+    std::vector<report::Explainer::Revoked> revoked;
   };
 
   report::Explainer& explainer_;
