@@ -1,7 +1,6 @@
 #include "wire/spdm_algorithms.h"
 
 #include <array>
-#include <utility>
 
 #include "base/check.h"
 #include "wire/spdm_algorithms_codec.h"

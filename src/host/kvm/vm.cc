@@ -1,7 +1,5 @@
 #include "host/kvm/vm.h"
 
-#include <fmt/format.h>
-
 #include "base/check.h"
 #include "host/kvm/dmabuf_slot.h"
 #include "host/kvm/gmem.h"

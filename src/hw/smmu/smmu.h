@@ -4,7 +4,6 @@
 #include <expected>
 #include <map>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "hw/iommu.h"

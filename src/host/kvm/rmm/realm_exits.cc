@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "host/kvm/rmm/realm_vm.h"
 

@@ -2,8 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
-#include <set>
 #include <vector>
 
 #include "host/kvm/tdx/tdx_host.h"
