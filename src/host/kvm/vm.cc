@@ -32,7 +32,10 @@ VmOps::GuestCallAction VmOps::guest_call(Vcpu&, VcpuExit& exit) {
 Result<object::Ref<Vm>> Vm::create(Kvm& kvm, VmTypeFactory* type, std::uint32_t number,
                                    std::uint64_t mm_id) {
   auto* const made = new Vm(kvm, number, mm_id);
-  made->memory_ = std::shared_ptr<Vm>(made, [](Vm* vm) { delete vm; });
+  {
+    const schedule::RawLockGuard guard(made->memory_lock_);
+    made->memory_ = std::shared_ptr<Vm>(made, [](Vm* vm) { delete vm; });
+  }
   auto vm = object::Ref<Vm>::adopt(made);
   if (type != nullptr) vm->type_ = type->type();
   if (type == nullptr)

@@ -167,7 +167,7 @@ class Vm final : public object::Counted {
 
   /// No scheduling point: Linux has neither of the two.
   schedule::RawLock memory_lock_;
-  std::shared_ptr<Vm> memory_;  ///< empty after the last put; under memory_lock_
+  std::shared_ptr<Vm> memory_ TEEIO_GUARDED_BY(memory_lock_);  ///< empty after the last put
 
   schedule::Mutex file_lock_{schedule::Rank::kLeaf};
   VmFile* file_ TEEIO_GUARDED_BY(file_lock_) = nullptr;

@@ -155,7 +155,7 @@ class SevVm final : public VmOps {
   schedule::Mutex request_lock_{schedule::Rank::kTsmDriver};  ///< sev->guest_req_mutex
   /// Also read by the guest's instructions, without mmu_lock.
   schedule::RawLock nested_lock_;
-  std::map<std::uint64_t, Nested> nested_;  ///< by guest frame; under nested_lock_
+  std::map<std::uint64_t, Nested> nested_ TEEIO_GUARDED_BY(nested_lock_);  ///< by guest frame
   schedule::Mutex vcpus_lock_{schedule::Rank::kLeaf};
   /// A node belongs to its vCPU's task once it is there.
   std::map<std::uint32_t, VcpuState> vcpus_ TEEIO_GUARDED_BY(vcpus_lock_);

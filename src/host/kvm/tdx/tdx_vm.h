@@ -105,7 +105,8 @@ class TdxVm final : public VmOps {
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};
   schedule::Atomic<State> state_{State::kUninitialized};
   schedule::RawLock handles_lock_;
-  std::map<std::uint32_t, Hpa> vcpu_handles_;  ///< TDVPRs that exist, by vCPU; handles_lock_
+  std::map<std::uint32_t, Hpa> vcpu_handles_
+      TEEIO_GUARDED_BY(handles_lock_);  ///< TDVPRs that exist, by vCPU
   schedule::Mutex lent_lock_{schedule::Rank::kLeaf};
   /// Control and table pages in the module's hands.
   std::vector<Hpa> lent_ TEEIO_GUARDED_BY(lent_lock_);
