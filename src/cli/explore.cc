@@ -15,6 +15,7 @@
 #include "explore/jobs/workers.h"
 #include "explore/saved.h"
 #include "explore/scenario/catalogue.h"
+#include "explore/scenario/seeded_bugs.h"
 #include "explore/shrink.h"
 #include "schedule/plant_bug.h"
 
@@ -193,7 +194,7 @@ int explore_command(const ExploreArguments& arguments) {
   }
   using schedule::SeededBug;
   const schedule::PlantedBug bug(
-      schedule::parse_seeded_bug(arguments.seeded_bug).value_or(SeededBug::kNone));
+      explore::parse_seeded_bug(arguments.seeded_bug).value_or(SeededBug::kNone));
   return Show(arguments, std::move(*scenarios)).run();
 }
 

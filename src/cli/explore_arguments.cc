@@ -9,8 +9,8 @@
 #include "cli/explore_progress.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "explore/scenario/seeded_bugs.h"
 #include "explore/strategy.h"
-#include "schedule/seeded_bug.h"
 
 namespace teeio::cli {
 namespace {
@@ -175,7 +175,7 @@ void declare_demands(Command& c, Words& words, const Option& replay) {
 
 void declare_seeded_bugs(Command& c, Words& words) {
   std::vector<std::string> bugs;
-  for (const auto& bug : schedule::seeded_bugs()) bugs.emplace_back(bug.name);
+  for (const auto& bug : explore::seeded_bugs()) bugs.emplace_back(bug.name);
   c.option("--seeded-bug", words.out.seeded_bug, "Plant a bug, to see it found")
       .choices(std::move(bugs))
       .hidden();

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <optional>
-
 #include "crypto/issue.h"
 #include "evidence/object.h"
 #include "spdm/credentials.h"

@@ -1,7 +1,6 @@
 #include "evidence/statement.h"
 
 #include <algorithm>
-#include <array>
 
 #include "crypto/hash.h"
 #include "spdm/suite.h"

@@ -61,22 +61,6 @@ std::uint64_t digest(ByteView key) {
 
 }  // namespace
 
-std::string_view ide_state_name(IdeStreamState state) {
-  switch (state) {
-    case IdeStreamState::kFree:
-      return "free";
-    case IdeStreamState::kConfigured:
-      return "configured";
-    case IdeStreamState::kKeys:
-      return "keys";
-    case IdeStreamState::kEnabled:
-      return "enabled";
-    case IdeStreamState::kBlocked:
-      return "blocked";
-  }
-  return "?";
-}
-
 IdePort::IdePort(ConfigSpace& config, std::size_t streams)
     : config_(config),
       offset_(config.add_extended_capability(

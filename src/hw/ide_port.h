@@ -29,7 +29,6 @@ enum class IdeStreamState : std::uint8_t {
   kEnabled,     ///< Secure: enabled, and each sub-stream and direction has a key in use
   kBlocked,     ///< carries nothing any more, until it is released
 };
-[[nodiscard]] std::string_view ide_state_name(IdeStreamState state);
 
 /// What a selective stream is for.
 struct IdeAssociation {

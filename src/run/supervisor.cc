@@ -4,8 +4,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <memory>
-
 #include "run/accounts.h"
 #include "run/call.h"
 #include "run/launch.h"

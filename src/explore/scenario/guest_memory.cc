@@ -3,8 +3,6 @@
 
 #include <linux/falloc.h>
 
-#include <utility>
-
 #include "base/check.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"

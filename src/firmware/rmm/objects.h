@@ -2,7 +2,6 @@
 
 #include <map>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "firmware/rmm/application.h"

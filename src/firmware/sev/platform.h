@@ -135,7 +135,6 @@ class Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  [[nodiscard]] Platform& platform() { return platform_; }
   /// Fields after the length, if the buffer has one.
   [[nodiscard]] Reader body() const { return Reader(body_); }
   Status refuse(Status status, std::string_view why) {

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <memory>
 #include <optional>
-#include <string_view>
 
 #include "base/result.h"
 #include "base/types.h"

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -49,10 +51,16 @@ struct GuestRequest {
   return request.op == RequestOp::kSetTdiState && in.le<std::uint32_t>() == kConfigLocked;
 }
 
-/// `tsm_code` goes back to the guest also when the call fails.
-struct GuestResponse {
-  Bytes payload;  ///< at most response_limit bytes
-  std::uint64_t tsm_code = 0;
+/// How a guest's request ended. The firmware's code goes back to the guest in either case,
+/// so it is no part of the Result.
+struct GuestOutcome {
+  /// Refused before the firmware was asked; what TEEIO_TRY returns.
+  GuestOutcome(std::unexpected<Error> refused) : payload(std::move(refused)) {}
+  GuestOutcome(Result<Bytes> answer, std::uint64_t code)
+      : payload(std::move(answer)), tsm_code(code) {}
+
+  Result<Bytes> payload;       ///< at most response_limit bytes
+  std::uint64_t tsm_code = 0;  ///< the status of the firmware's last command; zero: none ran
 };
 
 /// A platform's TSM driver (Linux: struct pci_tsm_ops, link operations).
@@ -89,11 +97,9 @@ class Driver {
   /// what the firmware refuses is forced through the vendor's emergency exit.
   virtual void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
                       TeardownHandlers& handlers) = 0;
-  /// Errors: EINVAL for an op that this architecture does not have. `code`
-  /// receives the firmware's status in every case.
-  virtual Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi& tdi,
-                                              kvm::Vm& vm, const GuestRequest& request,
-                                              std::uint64_t& code) = 0;
+  /// Errors: EINVAL for an op that this architecture does not have.
+  virtual GuestOutcome guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+                                     const GuestRequest& request) = 0;
 };
 
 }  // namespace teeio::tsm

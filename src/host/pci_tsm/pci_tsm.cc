@@ -249,9 +249,7 @@ void PciTsm::unbind_locked(Function& function) {
     for (Function* other : functions_of(function.context->dsm)) other->handlers = nullptr;
 }
 
-Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request,
-                                            std::uint64_t& code) {
-  code = 0;
+GuestOutcome PciTsm::guest_request(Bdf bdf, const GuestRequest& request) {
   const schedule::ReadLock lock(rwsem_);
   Function* function = find(bdf);
   if (function == nullptr || !function->context)
@@ -259,11 +257,10 @@ Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request
   Function* dsm = this->dsm(*function);
   TEEIO_CHECK(dsm != nullptr, kWithoutDsm);
   const schedule::Lock dsm_lock(*dsm->lock);
-  return request_locked(*function, request, code);
+  return request_locked(*function, request);
 }
 
-Result<GuestResponse> PciTsm::request_locked(Function& function, const GuestRequest& request,
-                                             std::uint64_t& code) {
+GuestOutcome PciTsm::request_locked(Function& function, const GuestRequest& request) {
   dsm(function)->lock->assert_held();
   if (!function.context->tdi) return fail(Errno::kNxio, "the TDI is not bound");
   TEEIO_CHECK(function.context->vm != nullptr, kBoundWithoutVm);
@@ -273,15 +270,14 @@ Result<GuestResponse> PciTsm::request_locked(Function& function, const GuestRequ
     return fail(Errno::kInval, "the request is for another architecture's guest");
   check_vm(*function.context, function.function->bdf());
   auto call = trace_.call(Lane::kHostTsm, "guest_req", {.function = function.function->bdf()});
-  auto response = tsm->guest_request(*function.function, *function.context->tdi,
-                                     *function.context->vm, request, code);
-  if (!response) call.refuse(response.error());
-  return response;
+  GuestOutcome outcome = tsm->guest_request(*function.function, *function.context->tdi,
+                                            *function.context->vm, request);
+  if (!outcome.payload) call.refuse(outcome.payload.error());
+  return outcome;
 }
 
-Result<GuestResponse> PciTsm::bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
-                                               const GuestRequest& request, std::uint64_t& code) {
-  code = 0;
+GuestOutcome PciTsm::bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
+                                      const GuestRequest& request) {
   if (vm_file == nullptr) return fail(Errno::kInval, "bind needs a VM");
   kvm::Vm& vm = vm_of(*vm_file);
   const schedule::ReadLock lock(rwsem_);
@@ -293,9 +289,9 @@ Result<GuestResponse> PciTsm::bind_and_request(Bdf bdf, object::File* vm_file, s
   const schedule::Lock dsm_lock(*dsm->lock);
   const bool was_bound = function->context->tdi.has_value();
   TEEIO_TRY(bind_locked(*function, vm, tdi_id));
-  auto response = request_locked(*function, request, code);
-  if (!response && !was_bound) unbind_locked(*function);
-  return response;
+  GuestOutcome outcome = request_locked(*function, request);
+  if (!outcome.payload && !was_bound) unbind_locked(*function);
+  return outcome;
 }
 
 void PciTsm::set_handlers(Bdf bdf, TeardownHandlers* handlers) {

@@ -54,17 +54,15 @@ class PciTsm {
   /// pci_tsm_unbind(): always succeeds, also when not bound.
   void unbind(Bdf bdf) TEEIO_EXCLUDES(rwsem_);
   /// pci_tsm_guest_req(). Errors: ENXIO not bound; EINVAL another
-  /// architecture; the driver's. `code` is set in every case.
-  Result<GuestResponse> guest_request(Bdf bdf, const GuestRequest& request, std::uint64_t& code)
-      TEEIO_EXCLUDES(rwsem_);
+  /// architecture; the driver's.
+  GuestOutcome guest_request(Bdf bdf, const GuestRequest& request) TEEIO_EXCLUDES(rwsem_);
 
   /// bind() and guest_request() in one, nothing coming in between: for a guest whose
   /// request binds. What was bound before stays bound; what this call has bound is
   /// unbound again when the request is refused, as where firmware takes LOCK from the
   /// host only. Errors: those of both.
-  Result<GuestResponse> bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
-                                         const GuestRequest& request, std::uint64_t& code)
-      TEEIO_EXCLUDES(rwsem_);
+  GuestOutcome bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
+                                const GuestRequest& request) TEEIO_EXCLUDES(rwsem_);
 
   /// Who must act when `bdf` is unbound: VFIO's device, from its open to its
   /// close (nullptr). With VdeviceLifetime::kIndependent the function may be
@@ -110,8 +108,8 @@ class PciTsm {
       TEEIO_REQUIRES_SHARED(rwsem_);
   void unbind_one(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
   void unbind_locked(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
-  Result<GuestResponse> request_locked(Function& function, const GuestRequest& request,
-                                       std::uint64_t& code) TEEIO_REQUIRES_SHARED(rwsem_);
+  GuestOutcome request_locked(Function& function, const GuestRequest& request)
+      TEEIO_REQUIRES_SHARED(rwsem_);
   void disconnect_locked(Function& pf0) TEEIO_REQUIRES(rwsem_);
   /// R5 when the VM went before its TDI: Linux would use freed memory here.
   void check_vm(const Context& context, Bdf bdf);

@@ -168,12 +168,14 @@ void System::add_vfio_groups(NodeList& list, const Topology& topology) {
 
 /// Source: Linux drivers/iommu/iommu-sysfs.c. An IOMMU's attributes are its driver's.
 void System::add_iommus(NodeList& list, const Topology& topology) {
+  const std::string root = "/sys/devices/virtual/iommu";
+  list.directory(root);
   std::set<std::string> shown;
   for (const Host::Function& function : topology.functions()) {
     if (function.iommu == nullptr) continue;
     const iommu::SysfsInfo info = function.iommu->sysfs();
     if (!shown.insert(info.device).second) continue;
-    const std::string directory = "/sys/devices/virtual/iommu/" + info.device;
+    const std::string directory = root + "/" + info.device;
     list.directory(directory);
     list.directory(directory + "/devices");
     list.link(directory + "/subsystem", "/sys/class/iommu");

@@ -1,5 +1,4 @@
 // Requesters that authenticate themselves, requests of the responder, pre-shared keys.
-#include <fmt/format.h>
 
 #include "serve/validate/bench.h"
 #include "serve/validate/raw_spdm.h"

@@ -1,5 +1,4 @@
 // What a CXL memory device answers beside PCIe's protocols: CXL's IDE_KM and TSP.
-#include <fmt/format.h>
 
 #include <utility>
 

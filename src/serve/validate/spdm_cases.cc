@@ -1,7 +1,5 @@
 #include "serve/validate/spdm_cases.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 #include <iterator>

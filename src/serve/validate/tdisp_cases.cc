@@ -1,7 +1,5 @@
 #include "serve/validate/tdisp_cases.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 #include <vector>

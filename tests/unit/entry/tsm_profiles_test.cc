@@ -3,6 +3,7 @@
 
 #include <array>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "abi/iommufd.h"
@@ -113,11 +114,35 @@ TEST_F(TsmProfile, V7ReadCountsWhatIsLeftOverAndHonoursItsOffset) {
   EXPECT_EQ(*narrow, 0);
   read.reserved = 1;
   EXPECT_EQ(error_of(request(command, abi::TSM_REQ_V7_READ_OBJECT, read, 64)), Errno::kInval);
-  read = {.object = abi::TSM_OBJECT_V7_VCA, .reserved = 0, .offset = 0};
-  EXPECT_EQ(error_of(request(command, abi::TSM_REQ_V7_READ_OBJECT, read, 64)), Errno::kOpNotSupp);
-  read.object = 4;
+  read = {.object = 4, .reserved = 0, .offset = 0};
   EXPECT_EQ(error_of(request(command, abi::TSM_REQ_V7_READ_OBJECT, read, 64)), Errno::kInval);
   EXPECT_EQ(error_of(v7(abi::TSM_REQ_V7_READ_OBJECT, 3)), Errno::kInval);  // 4 bytes, not 16
+}
+
+TEST_F(TsmProfile, V7HasARealmsObjectsApart) {
+  start("arm-cca-slice", "iommufd-v7");
+  ASSERT_TRUE(v7(abi::TSM_REQ_V7_SET_TDI_STATE, abi::TSM_TDI_LOCKED).has_value());
+  std::set<std::uint32_t> sizes;
+  for (const std::uint32_t object :
+       {abi::TSM_OBJECT_V7_VCA, abi::TSM_OBJECT_V7_CERTIFICATES, abi::TSM_OBJECT_V7_REPORT}) {
+    const abi::tsm_req_read_object_v7 read{.object = object, .reserved = 0, .offset = 0};
+    EXPECT_TRUE(
+        request(IOMMU_VDEVICE_TSM_REQ_V7, abi::TSM_REQ_V7_READ_OBJECT, read, kPageSize).has_value())
+        << object;
+    EXPECT_TRUE(sizes.insert(got_).second) << object << " is another one";
+  }
+}
+
+TEST_F(TsmProfile, V7MeasurementsOnTdxAreTheModulesOneObject) {
+  start("tdx-connect", "iommufd-v7");
+  const auto read = [&](std::uint32_t object) {
+    const abi::tsm_req_read_object_v7 arg{.object = object, .reserved = 0, .offset = 0};
+    return request(IOMMU_VDEVICE_TSM_REQ_V7, abi::TSM_REQ_V7_READ_OBJECT, arg, kPageSize);
+  };
+  EXPECT_TRUE(read(abi::TSM_OBJECT_V7_MEASUREMENTS).has_value());
+  EXPECT_GT(got_, 1000U) << "with certificates";
+  EXPECT_EQ(error_of(read(abi::TSM_OBJECT_V7_CERTIFICATES)), Errno::kOpNotSupp);
+  EXPECT_EQ(error_of(read(abi::TSM_OBJECT_V7_VCA)), Errno::kOpNotSupp);
 }
 
 TEST_F(TsmProfile, V7RegenTakesItsNonceFromMemory) {

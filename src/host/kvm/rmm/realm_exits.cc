@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "host/kvm/rmm/realm_vm.h"
 
@@ -155,7 +154,7 @@ Result<bool> RealmVm::complete_ripas(VcpuState& state) {
 Result<void> RealmVm::filter_calls(std::uint32_t first, std::uint32_t count, SmcccAction action) {
   const std::uint32_t last = first + (count - 1);
   if (count == 0 || last < first) return fail(Errno::kInval, "the range is empty, or wraps");
-  if (active_.load() != 0) return fail(Errno::kBusy, "the realm runs already");
+  if (active_.load()) return fail(Errno::kBusy, "the realm runs already");
   const schedule::Lock lock(filters_lock_);
   for (const Filter& other : filters_)
     if (first <= other.last && other.first <= last)

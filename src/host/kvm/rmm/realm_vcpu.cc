@@ -25,7 +25,7 @@ RealmVm::VcpuState& RealmVm::state_of(Vcpu& vcpu) {
 }
 
 Result<void> RealmVm::vcpu_created(Vcpu& vcpu) {
-  if (runs_code() && active_.load() != 0)
+  if (runs_code() && active_.load())
     return fail(Errno::kBusy, "an active realm gets no further vCPU");
   const schedule::Lock lock(vcpus_lock_);
   vcpus_.emplace(vcpu.id(), VcpuState{.vcpu = &vcpu});
@@ -52,7 +52,7 @@ Result<void> RealmVm::init_vcpu(Vcpu& vcpu, std::uint32_t target, std::uint64_t 
   if (target != kGenericV8) return fail(Errno::kInval, "the vCPU's target is another");
   if ((features & ~kKnownFeatures) != 0) return fail(Errno::kNoEnt, "the feature is not known");
   if ((features & kPsci0_2) == 0) return fail(Errno::kInval, "a realm's vCPU has PSCI 0.2");
-  if (active_.load() != 0) return fail(Errno::kBusy, "the realm is active");
+  if (active_.load()) return fail(Errno::kBusy, "the realm is active");
   VcpuState& state = state_of(vcpu);
   state.initialised = true;
   state.shown = {};
@@ -93,7 +93,7 @@ Result<void> RealmVm::create_rec(VcpuState& state) {
 /// kvm_activate_realm(): what fails in between leaves a dead VM.
 Result<void> RealmVm::activate() {
   const schedule::Lock config(config_lock_);
-  if (active_.load() != 0) return {};
+  if (active_.load()) return {};
   std::vector<VcpuState*> states;
   {
     const schedule::Lock lock(vcpus_lock_);
@@ -105,13 +105,13 @@ Result<void> RealmVm::activate() {
   if (done && !host_.rmm().realm_activate(granules_.rd).ok())
     done = fail(Errno::kNxio, "RMI_REALM_ACTIVATE failed");
   if (!done) vm_.bug("the realm's activation failed half-way");
-  if (done) active_.store(1);
+  if (done) active_.store(true);
   return done;
 }
 
 Result<void> RealmVm::vcpu_pre_run(Vcpu& vcpu) {
   if (!state_of(vcpu).initialised) return fail(kNoExec, "KVM_ARM_VCPU_INIT comes first");
-  return active_.load() != 0 ? Result<void>{} : activate();
+  return active_.load() ? Result<void>{} : activate();
 }
 
 /// REC_ENTER, which may come back before the realm has run. A page that the monitor goes on

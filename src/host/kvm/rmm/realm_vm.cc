@@ -173,7 +173,7 @@ Result<void> RealmVm::populate_page(Gpa gpa, bool measure, ByteView contents) {
 
 Result<void> RealmVm::populate_page(Gpa gpa, Hpa page, bool measure, ByteView contents) {
   if (!vm_.is_private(gpa)) return fail(Errno::kInval, "the page is not private");
-  if (active_.load() != 0) return fail(Errno::kBusy, "the realm is active");
+  if (active_.load()) return fail(Errno::kBusy, "the realm is active");
   TEEIO_ASSIGN(const Hpa source, host_.memory().alloc_page());
   const auto mapped = vm_.mmu().adopt_private(gpa, page, [&]() -> Result<void> {
     TEEIO_TRY(host_.memory().write(source, contents));

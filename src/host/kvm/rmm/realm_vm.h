@@ -158,7 +158,7 @@ class RealmVm final : public VmOps {
   const Granules granules_;
   std::set<Table> tables_;  ///< under kvm->mmu_lock
   schedule::Mutex config_lock_{schedule::Rank::kTsmDriver};
-  schedule::Atomic<std::uint32_t> active_{0};
+  schedule::Atomic<bool> active_{false};
   schedule::Mutex vcpus_lock_{schedule::Rank::kLeaf};
   /// A node belongs to its vCPU's task once it is there.
   std::map<std::uint32_t, VcpuState> vcpus_ TEEIO_GUARDED_BY(vcpus_lock_);

@@ -152,7 +152,7 @@ void SevVm::vcpu_freed(Vcpu& vcpu) {
 /// and VMRUN would fail.
 Result<void> SevVm::vcpu_pre_run(Vcpu&) {
   if (!initialised()) return fail(Errno::kInval, "KVM_SEV_INIT2 comes first");
-  if (finished_.load() == 0) return fail(Errno::kInval, "the guest's launch is not finished");
+  if (!finished_.load()) return fail(Errno::kInval, "the guest's launch is not finished");
   return {};
 }
 

@@ -81,9 +81,9 @@ class SevVm final : public VmOps {
   [[nodiscard]] Gpa private_alias(Gpa address) const override {
     return Gpa{raw(address) | kPrivate};
   }
-  [[nodiscard]] bool guest_state_protected() const override { return finished_.load() != 0; }
+  [[nodiscard]] bool guest_state_protected() const override { return finished_.load(); }
   [[nodiscard]] bool has_secure_table() const override { return true; }
-  [[nodiscard]] bool pre_fault_allowed() const override { return finished_.load() != 0; }
+  [[nodiscard]] bool pre_fault_allowed() const override { return finished_.load(); }
   Result<void> gmem_prepare(Gpa gpa, Hpa page) override;
   [[nodiscard]] bool gmem_has_dma() const override { return true; }
   void gmem_invalidate(Hpa page) override;
@@ -148,14 +148,14 @@ class SevVm final : public VmOps {
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};
   schedule::Atomic<std::uint32_t> asid_{0};
   schedule::Atomic<std::uint64_t> gctx_{0};
-  schedule::Atomic<std::uint32_t> finished_{0};
+  schedule::Atomic<bool> finished_{false};
   std::uint16_t ghcb_version_ = 0;
   std::uint32_t firmware_error_ = 0;
   Hpa request_page_{0}, response_page_{0};  ///< of guest requests (snp_guest_req_init())
   schedule::Mutex request_lock_{schedule::Rank::kTsmDriver};  ///< sev->guest_req_mutex
   /// Also read by the guest's instructions, without mmu_lock.
   schedule::RawLock nested_lock_;
-  std::map<std::uint64_t, Nested> nested_;  ///< by guest frame; under nested_lock_
+  std::map<std::uint64_t, Nested> nested_ TEEIO_GUARDED_BY(nested_lock_);  ///< by guest frame
   schedule::Mutex vcpus_lock_{schedule::Rank::kLeaf};
   /// A node belongs to its vCPU's task once it is there.
   std::map<std::uint32_t, VcpuState> vcpus_ TEEIO_GUARDED_BY(vcpus_lock_);

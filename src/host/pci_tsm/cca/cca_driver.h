@@ -52,8 +52,8 @@ class CcaDriver final : public Driver {
   Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) override;
   void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
               TeardownHandlers& handlers) override;
-  Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
-                                      const GuestRequest& request, std::uint64_t& code) override;
+  GuestOutcome guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+                             const GuestRequest& request) override;
 
  private:
   /// What the monitor has the host keep, by CommExit::Object.

@@ -120,14 +120,12 @@ Result<Bytes> SevDriver::answer(Bound& bound, const GuestRequest& request) {
   return fail(Errno::kInval, "SEV-TIO has no such guest request");
 }
 
-Result<GuestResponse> SevDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
-                                               const GuestRequest& request, std::uint64_t& code) {
+GuestOutcome SevDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
+                                      const GuestRequest& request) {
   Bound& bound = this->bound(function);
   auto payload = answer(bound, request);
-  code = static_cast<std::uint64_t>(bound.card->dsm->status());
-  if (!payload) return std::unexpected(payload.error());
-  payload->resize(std::min(payload->size(), request.response_limit));
-  return GuestResponse{.payload = std::move(*payload), .tsm_code = code};
+  if (payload) payload->resize(std::min(payload->size(), request.response_limit));
+  return {std::move(payload), static_cast<std::uint64_t>(bound.card->dsm->status())};
 }
 
 }  // namespace teeio::tsm

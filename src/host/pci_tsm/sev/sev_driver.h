@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "host/pci_tsm/driver.h"
@@ -46,8 +45,8 @@ class SevDriver final : public Driver {
   Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) override;
   void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
               TeardownHandlers& handlers) override;
-  Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
-                                      const GuestRequest& request, std::uint64_t& code) override;
+  GuestOutcome guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+                             const GuestRequest& request) override;
 
  private:
   /// A connected card, with how far that got.

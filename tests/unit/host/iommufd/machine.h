@@ -70,10 +70,9 @@ class TestTsm final : public tsm::Driver {
   void unbind(hw::PciFunction&, const tsm::Tdi& tdi, kvm::Vm&, tsm::TeardownHandlers&) override {
     unbound.push_back(tdi.tdi_id);
   }
-  Result<tsm::GuestResponse> guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
-                                           const tsm::GuestRequest&, std::uint64_t& code) override {
-    code = 7;
-    return tsm::GuestResponse{.payload = {std::byte{1}}, .tsm_code = 7};
+  tsm::GuestOutcome guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
+                                  const tsm::GuestRequest&) override {
+    return {Bytes{std::byte{1}}, 7};
   }
   bool fail_bind = false;
   std::vector<std::uint32_t> bound, unbound;

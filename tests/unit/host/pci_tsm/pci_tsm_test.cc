@@ -69,11 +69,10 @@ class FakeDriver final : public Driver {
     handlers.disable_mmio();
     handlers.recover_mmio();
   }
-  Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
-                                      const GuestRequest&, std::uint64_t& code) override {
-    code = 42;
-    TEEIO_TRY(step("request", function));
-    return GuestResponse{};
+  GuestOutcome guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
+                             const GuestRequest&) override {
+    if (auto done = step("request", function); !done) return {std::unexpected(done.error()), 42};
+    return {Bytes{}, 42};
   }
 
   bool refuse = false;
@@ -289,27 +288,27 @@ TEST_F(PciTsmTest, UnbindTwiceOrOfAnythingIsNoError) {
 TEST_F(PciTsmTest, GuestRequestWithoutABindIsRefused) {
   const GuestRequest request{
       .op = RequestOp::kReadObject, .arch = TvmArch::kTdx, .payload = {}, .response_limit = 0};
-  std::uint64_t code = 7;
-  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, request, code)), Errno::kNxio);
-  EXPECT_EQ(code, 0U);
+  const GuestOutcome unconnected = tsm_.guest_request(kVf0, request);
+  EXPECT_EQ(error_of(unconnected.payload), Errno::kNxio);
+  EXPECT_EQ(unconnected.tsm_code, 0U);
   connect();
-  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, request, code)), Errno::kNxio);
+  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, request).payload), Errno::kNxio);
   ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
-  EXPECT_TRUE(tsm_.guest_request(kVf0, request, code).has_value());
-  EXPECT_EQ(code, 42U);
+  const GuestOutcome bound = tsm_.guest_request(kVf0, request);
+  EXPECT_TRUE(bound.payload.has_value());
+  EXPECT_EQ(bound.tsm_code, 42U);
 }
 
 TEST_F(PciTsmTest, GuestRequestOfAnotherArchitectureDoesNotReachTheDriver) {
   connect();
   ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
   log_.clear();
-  std::uint64_t code = 0;
-  EXPECT_EQ(
-      error_of(tsm_.guest_request(
-          kVf0,
-          {.op = RequestOp::kReadObject, .arch = TvmArch::kCca, .payload = {}, .response_limit = 0},
-          code)),
-      Errno::kInval);
+  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, {.op = RequestOp::kReadObject,
+                                               .arch = TvmArch::kCca,
+                                               .payload = {},
+                                               .response_limit = 0})
+                         .payload),
+            Errno::kInval);
   EXPECT_THAT(log_, IsEmpty());
 }
 
@@ -317,14 +316,11 @@ TEST_F(PciTsmTest, GuestRequestThatFailsStillGivesTheFirmwaresCode) {
   connect();
   ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
   driver_.refuse = true;
-  std::uint64_t code = 0;
-  EXPECT_EQ(
-      error_of(tsm_.guest_request(
-          kVf0,
-          {.op = RequestOp::kReadObject, .arch = TvmArch::kTdx, .payload = {}, .response_limit = 0},
-          code)),
-      Errno::kIo);
-  EXPECT_EQ(code, 42U);
+  const GuestOutcome refused = tsm_.guest_request(
+      kVf0,
+      {.op = RequestOp::kReadObject, .arch = TvmArch::kTdx, .payload = {}, .response_limit = 0});
+  EXPECT_EQ(error_of(refused.payload), Errno::kIo);
+  EXPECT_EQ(refused.tsm_code, 42U);
 }
 
 // --- Departures ---

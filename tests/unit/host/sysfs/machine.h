@@ -64,8 +64,8 @@ class FakeTsm final : public tsm::Driver {
   }
   Result<void> bind(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&) override { return {}; }
   void unbind(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&, tsm::TeardownHandlers&) override {}
-  Result<tsm::GuestResponse> guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
-                                           const tsm::GuestRequest&, std::uint64_t&) override {
+  tsm::GuestOutcome guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
+                                  const tsm::GuestRequest&) override {
     return fail(Errno::kInval, "no requests");
   }
   bool fail_connect = false;

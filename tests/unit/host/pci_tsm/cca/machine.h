@@ -53,12 +53,14 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
   hw::PciFunction& vf() { return *card.functions()[1]; }
   TdiState state() { return card.tdi(0).state(); }
 
-  Result<GuestResponse> request(RequestOp op, Bytes payload, std::size_t limit = kPageSize) {
-    return driver.guest_request(
+  Result<Bytes> request(RequestOp op, Bytes payload, std::size_t limit = kPageSize) {
+    GuestOutcome outcome = driver.guest_request(
         pf(), tdi, vm(),
-        {.op = op, .arch = TvmArch::kCca, .payload = payload, .response_limit = limit}, code);
+        {.op = op, .arch = TvmArch::kCca, .payload = payload, .response_limit = limit});
+    code = outcome.tsm_code;
+    return std::move(outcome.payload);
   }
-  Result<GuestResponse> set_state(std::uint32_t wanted) {
+  Result<Bytes> set_state(std::uint32_t wanted) {
     return request(RequestOp::kSetTdiState, Writer().le(wanted).take());
   }
   void run() {
