@@ -5,14 +5,17 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <optional>
 #include <ranges>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "base/files.h"
+#include "base/toml_text.h"
 #include "machine/check_config.h"
 #include "machine/vendors.h"
 
@@ -287,6 +290,8 @@ void read_policies(Section& s, Config& config) {
 }  // namespace
 
 std::expected<Config, std::string> parse_config(std::string_view text, std::string_view file_name) {
+  if (const std::size_t line = line_of_too_many_parts(text); line != 0)
+    return std::unexpected(fmt::format("{}:{}: keys have too many parts", file_name, line));
   toml::table root;
   try {
     root = toml::parse(text);
@@ -342,9 +347,25 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   return config;
 }
 
-std::expected<Config, std::string> load_config(const std::string& path) {
+namespace {
+
+/// A pipe and standard input can be read once: who loads them again has what was read. One task
+/// of a process loads machines.
+std::expected<std::string, std::string> text_of(const std::string& path) {
   constexpr std::size_t kMostOfAMachine = std::size_t{1} << 20U;
-  const auto text = read_file(path, kMostOfAMachine);
+  static std::map<std::string, std::string> streams;
+  if (const auto read = streams.find(path); read != streams.end()) return read->second;
+  auto text = read_file(path, kMostOfAMachine);
+  std::error_code ignored;
+  if (text && (path == "-" || !std::filesystem::is_regular_file(path, ignored)))
+    streams.emplace(path, *text);
+  return text;
+}
+
+}  // namespace
+
+std::expected<Config, std::string> load_config(const std::string& path) {
+  const auto text = text_of(path);
   if (!text) return std::unexpected(text.error());
   return parse_config(*text, path == "-" ? "standard input" : path);
 }

@@ -3,8 +3,10 @@
 
 #include "machine/config.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -368,6 +370,31 @@ TEST(Config, FileThatCannotBeReadIsNamed) {
   const auto config = load_config("/no/such/machine.toml");
   ASSERT_FALSE(config.has_value());
   EXPECT_EQ(config.error(), "/no/such/machine.toml: No such file or directory");
+}
+
+TEST(Config, APipeIsReadOnceAndLoadedTwice) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const std::string text(builtin_machine("tdx-connect"));
+  ASSERT_EQ(::write(ends[1], text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  ::close(ends[1]);
+  const std::string path = "/dev/fd/" + std::to_string(ends[0]);
+  for (int i = 0; i < 2; ++i) {
+    const auto config = load_config(path);
+    ASSERT_TRUE(config.has_value()) << config.error();
+    EXPECT_EQ(config->name, "tdx-connect");
+  }
+  ::close(ends[0]);
+}
+
+TEST(Config, AKeyOfTooManyPartsIsNoEndOfTheStack) {
+  std::string key;
+  for (int i = 0; i < 100'000; ++i) key += "a.";
+  for (const std::string& text : {key + "b = 1\n", "[" + key + "b]\n"}) {
+    const auto config = parse_config(text, "m.toml");
+    ASSERT_FALSE(config.has_value());
+    EXPECT_EQ(config.error(), "m.toml:1: keys have too many parts");
+  }
 }
 
 }  // namespace
