@@ -16,6 +16,7 @@
 #include "host/vfio/device.h"
 #include "hw/host_bridge.h"
 #include "hw/interrupts.h"
+#include "hw/trusted_mmio.h"
 #include "machine/config.h"
 #include "machine/machine.h"
 #include "machine/platform.h"
@@ -34,6 +35,9 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] std::uint32_t iommu_below(std::uint8_t bus) const;
   [[nodiscard]] std::uint32_t group_of(std::uint8_t bus) TEEIO_EXCLUDES(bus_lock);
   void add_function(hw::PciFunction& function, std::uint32_t iommu, CardConfig::Driver driver);
+  /// What answers CPUs' trusted accesses to a BAR; null: nothing.
+  [[nodiscard]] hw::MmioTarget* trusted_bar(hw::PciFunction& function, std::size_t number,
+                                            std::uint32_t iommu);
 
   // sysfs::Host
   [[nodiscard]] std::vector<Function> functions() override;
@@ -105,6 +109,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   std::vector<std::unique_ptr<hw::RootPort>> ports;
   std::vector<std::unique_ptr<device::TeeCard>> tee_cards;
   std::vector<std::unique_ptr<device::PlainCard>> plain_cards;
+  std::vector<std::unique_ptr<hw::TrustedMmio>> trusted_bars;  ///< as root ports let them through
   std::unique_ptr<hw::HostBridge> bridge;
   std::unique_ptr<Platform> platform;
   std::unique_ptr<hw::CpuFactory> cpu_factory;

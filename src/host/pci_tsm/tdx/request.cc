@@ -12,6 +12,7 @@ constexpr std::uint8_t kTdispError = 0x7f;
 /// req blob of TSM_REQ_READ_OBJECT: enum tsm_object.
 constexpr std::uint32_t kReport = 0;
 constexpr std::uint32_t kEvidence = 1;
+constexpr std::uint32_t kVca = 4;
 
 /// req blob of TSM_REQ_SET_TDI_STATE: the TDISP state that the guest wants.
 enum class WantedState : std::uint32_t { kUnlocked = 0, kLocked = 1, kRun = 2 };
@@ -87,6 +88,8 @@ Result<GuestResponse> TdxDriver::guest_request(hw::PciFunction& function, const 
       const auto object = in.le<std::uint32_t>();
       const auto offset = in.le<std::uint32_t>();
       if (in.ok() && object == kEvidence) return read_evidence(*card, offset, request, code);
+      if (in.ok() && object > kEvidence && object <= kVca)
+        return read_part(*card, object, offset, request, code);
       if (in.ok() && object != kReport) return fail(Errno::kInval, "there is no such object");
       break;
     }
