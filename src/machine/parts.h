@@ -63,7 +63,11 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   Result<void> bind_native(Bdf bdf) override;
   Result<void> unbind_native(Bdf bdf) override;
   std::vector<Bdf> rescan() override;
+  Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& file, std::uint64_t offset,
+                       std::uint64_t length) override TEEIO_EXCLUDES(bar_lock);
+  void unmap_bar(mm::MappedFile& file) override TEEIO_EXCLUDES(bar_lock);
   // vfio::Bus
+  void claim_memory(Bdf bdf) override TEEIO_EXCLUDES(bar_lock);
   [[nodiscard]] std::vector<Neighbour> on_bus_of(Bdf bdf) override;
   [[nodiscard]] std::vector<Neighbour> in_group(std::uint32_t group) override;
   // entry::Devices
@@ -136,6 +140,14 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   };
   std::map<std::uint32_t, GroupEntry> vfio_groups TEEIO_GUARDED_BY(bus_lock);
   std::uint32_t next_group = 0;
+  /// A BAR whose bytes are in a file that programs map through sysfs.
+  struct BarMapping {
+    Bdf bdf;
+    hw::PlainMemoryBar* bar;
+    mm::MappedFile* file;
+  };
+  schedule::Mutex bar_lock{schedule::Rank::kMm};
+  std::vector<BarMapping> bar_mappings TEEIO_GUARDED_BY(bar_lock);
   std::vector<std::unique_ptr<vfio::Device>> gone;  ///< removed, perhaps still open
   std::unique_ptr<entry::Host> host;
   std::unique_ptr<sysfs::System> sysfs_system;

@@ -101,6 +101,13 @@ class FakeHost : public Host {
     if (fail_reset) return fail(Errno::kBusy, "the function is bound");
     return {};
   }
+  Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile&, std::uint64_t offset,
+                       std::uint64_t length) override {
+    calls.push_back("map " + bdf.str() + " BAR" + std::to_string(bar) + " " +
+                    std::to_string(offset) + "+" + std::to_string(length));
+    return {};
+  }
+  void unmap_bar(mm::MappedFile&) override { calls.emplace_back("unmap"); }
   void remove(Bdf bdf) override {
     calls.push_back("remove " + bdf.str());
     std::erase_if(present_, [&](const Function& f) { return f.pci->bdf() == bdf; });
