@@ -65,6 +65,7 @@ class Device {
   int relay_message(Arch arch, std::uint32_t op, std::span<const std::byte> message,
                     std::vector<unsigned char>& answer);
   int measure_anew(Arch arch, const unsigned char* nonce);
+  int join_objects(Arch arch, std::vector<unsigned char>& evidence);
   int read_object(Arch arch, std::uint32_t object, std::vector<unsigned char>& bytes);
   // What the device proves: measured anew with the guest's nonce of 32 bytes, or without
   // one (nullptr) as the host has kept it.

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "device.h"
+#include "evidence.h"
 
 namespace {
 
@@ -44,7 +45,7 @@ std::uint32_t v7_request(std::uint32_t op) {
   }
 }
 
-// And the object. Where what proves a device is one object, it is the measurements.
+// And the object.
 std::uint32_t v7_object(std::uint32_t object) {
   switch (object) {
     case TSM_OBJECT_VCA:
@@ -169,7 +170,18 @@ int Device::read_evidence(Arch arch, const unsigned char* nonce,
                           std::vector<unsigned char>& evidence) {
   if (nonce != nullptr)
     if (const int error = measure_anew(arch, nonce); error != 0) return error;
+  if (abi_ == Abi::kV7) return join_objects(arch, evidence);
   return read_object(arch, TSM_OBJECT_EVIDENCE, evidence);
+}
+
+// v7 has no object of all that proves a device, and TDX's guest wants just that.
+int Device::join_objects(Arch arch, std::vector<unsigned char>& evidence) {
+  EvidenceParts parts;
+  int error = read_object(arch, TSM_OBJECT_VCA, parts.vca);
+  if (error == 0) error = read_object(arch, TSM_OBJECT_CERTIFICATES, parts.certificates);
+  if (error == 0) error = read_object(arch, TSM_OBJECT_MEASUREMENTS, parts.measurements);
+  if (error == 0) evidence = join_evidence(parts);
+  return error;
 }
 
 int Device::measure_anew(Arch arch, const unsigned char* nonce) {

@@ -106,9 +106,27 @@ Result<std::size_t> AttributeFile::write(std::uint64_t offset, ByteView in) {
   return length;
 }
 
-Result<void> AttributeFile::mmap() {
+void AttributeFile::set_mapped_file(std::unique_ptr<mm::MappedFile> mapped) {
+  mapped_ = std::move(mapped);
+}
+
+Result<void> AttributeFile::mmap(std::uint64_t offset, std::uint64_t length) {
   TEEIO_ASSIGN(const object::Ref<sysfs::Attribute> attribute, this->attribute());
-  return fail(attribute->no_mmap, "the attribute cannot be mapped");
+  if (!attribute->map || mapped_ == nullptr)
+    return fail(Errno::kNoDev, "the attribute cannot be mapped");
+  TEEIO_TRY(attribute->map(*mapped_, offset, length));
+  const schedule::Lock lock(mutex_);
+  mapping_ = attribute;
+  return {};
+}
+
+void AttributeFile::release() {
+  object::Ref<sysfs::Attribute> mapping;
+  {
+    const schedule::Lock lock(mutex_);
+    mapping = std::move(mapping_);
+  }
+  if (mapping) mapping->unmap(*mapped_);
 }
 
 }  // namespace teeio::entry

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,8 +39,10 @@ class AttributeFile final : public object::File {
   /// Takes at most a page of a text; the offset of a text does not matter. Errors:
   /// store's; EFBIG at or behind the end of a binary attribute.
   Result<std::size_t> write(std::uint64_t offset, ByteView in);
-  /// Why it cannot be mapped: the attribute's errno.
-  Result<void> mmap();
+  /// Behind this file's mappings.
+  void set_mapped_file(std::unique_ptr<mm::MappedFile> mapped);
+  /// Errors: ENODEV for what cannot be mapped; the attribute's.
+  Result<void> mmap(std::uint64_t offset, std::uint64_t length) TEEIO_EXCLUDES(mutex_);
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::uint32_t mode() const { return mode_; }
   [[nodiscard]] std::uint64_t size() const { return size_; }
@@ -59,7 +62,7 @@ class AttributeFile final : public object::File {
         mode_(mode),
         size_(0),
         own_(std::move(own)) {}
-  void release() override {}
+  void release() override;
   [[nodiscard]] Result<object::Ref<sysfs::Attribute>> attribute() const;
 
   sysfs::Tree& tree_;
@@ -70,6 +73,8 @@ class AttributeFile final : public object::File {
   schedule::Mutex mutex_{schedule::Rank::kLeaf};
   bool shown_ TEEIO_GUARDED_BY(mutex_) = false;
   std::string text_ TEEIO_GUARDED_BY(mutex_);
+  std::unique_ptr<mm::MappedFile> mapped_;  ///< set before a program has the file
+  object::Ref<sysfs::Attribute> mapping_ TEEIO_GUARDED_BY(mutex_);  ///< that is in mapped_
 };
 
 }  // namespace teeio::entry

@@ -131,7 +131,7 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
       if ((prot & kProtExec) != 0) return fail(Errno::kPerm, "kvm_run is not code");
       return {};
     case FileKind::kAttribute:
-      return static_cast<AttributeFile&>(file).mmap();
+      return static_cast<AttributeFile&>(file).mmap(offset, length);
     case FileKind::kIommu:
       return static_cast<iommufd::Context&>(file).mappings().map(
           offset, (length + (kPageSize - 1)) & ~(kPageSize - 1),
@@ -159,6 +159,8 @@ void Dispatch::set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFil
   } else if (file.kind() == FileKind::kKvmVcpu) {
     (void)mapped->expose(0, kVcpuMmapSize);
     static_cast<kvm::Vcpu&>(file).set_mapped_file(std::move(mapped));
+  } else if (file.kind() == FileKind::kAttribute) {
+    static_cast<AttributeFile&>(file).set_mapped_file(std::move(mapped));
   } else if (file.kind() == FileKind::kIommu) {
     static_cast<iommufd::Context&>(file).mappings().set_file(std::move(mapped));
   }

@@ -25,9 +25,9 @@ Bytes bytes_from(const T& value) {
   return {view.begin(), view.end()};
 }
 
-/// The object as drivers number it; each says itself which it keeps.
-Result<std::uint32_t> object_of(std::uint32_t object) {
-  switch (object) {
+/// The object that `number` is in v7, as drivers have it.
+Result<std::uint32_t> object_of(std::uint32_t number) {
+  switch (number) {
     case abi::TSM_OBJECT_V7_VCA:
       return abi::TSM_OBJECT_VCA;
     case abi::TSM_OBJECT_V7_CERTIFICATES:

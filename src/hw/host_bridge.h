@@ -40,6 +40,8 @@ class HostBridge final : public DmaPort {
   /// In order of BDF, root ports included.
   [[nodiscard]] std::vector<PciFunction*> functions() const;
   [[nodiscard]] std::vector<RootPort*> root_ports() const;
+  /// The root port above a function, nullptr for one on the root bus.
+  [[nodiscard]] RootPort* root_port_of(Bdf bdf) const;
 
   /// DmaPort: see there. Errors also: EIO when the root port refuses T=1, EFAULT
   /// for an interrupt write that is not of 4 bytes.

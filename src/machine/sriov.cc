@@ -17,6 +17,7 @@ std::vector<Bdf> Machine::Impl::vfs_of(Bdf pf) {
 }
 
 void Machine::Impl::leave(Bdf bdf) {
+  claim_memory(bdf);  // pci_remove_resource_files()
   pci_tsm.device_removed(bdf);
   object::Ref<vfio::Group> orphan;
   {

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "host/pci_tsm/function.h"
+#include "host/pci_tsm/ide_streams.h"
 
 namespace teeio::kvm {
 class Vm;
@@ -75,6 +76,12 @@ struct GuestOutcome {
 class Driver {
  public:
   virtual ~Driver() = default;
+  /// tsm_register(): the driver is tsmN from here on, and its streams are those of `streams`.
+  void registered(IdeStreams& streams, std::uint32_t number) {
+    streams_ = &streams;
+    number_ = number;
+    size_pools(streams);
+  }
   /// Short lower-case name for reports and machine files.
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// The device below /sys/devices that the TSM belongs to: "bus/name".
@@ -100,6 +107,17 @@ class Driver {
   /// Errors: EINVAL for an op that this architecture does not have.
   virtual GuestOutcome guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
                                      const GuestRequest& request) = 0;
+
+ protected:
+  /// For a platform that says how many streams its host bridges have. Default: as Linux.
+  virtual void size_pools(IdeStreams&) {}
+  // Preconditions: registered.
+  [[nodiscard]] IdeStreams& streams() const { return *streams_; }
+  [[nodiscard]] std::uint32_t number() const { return number_; }
+
+ private:
+  IdeStreams* streams_ = nullptr;
+  std::uint32_t number_ = 0;
 };
 
 }  // namespace teeio::tsm

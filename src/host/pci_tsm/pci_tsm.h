@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "host/pci_tsm/driver.h"
 #include "host/pci_tsm/function.h"
+#include "host/pci_tsm/ide_streams.h"
 #include "hw/pci_function.h"
 #include "object/file.h"
 #include "object/trace.h"
@@ -41,7 +42,8 @@ class PciTsm {
   void device_removed(Bdf bdf) TEEIO_EXCLUDES(rwsem_);
 
   /// Write to tsm/connect. Errors: EINVAL unless "tsmN"; EBUSY connected
-  /// already; ENXIO no such TSM or no DSM (connect_store()); the driver's.
+  /// already; ENXIO no such TSM, no DSM, or no mailbox to speak to it (connect_store(),
+  /// pci_tsm_pf0_constructor()); the driver's.
   Result<void> connect(Bdf bdf, std::string_view text) TEEIO_EXCLUDES(rwsem_);
   /// Write to tsm/disconnect. Errors: ENXIO not connected; EINVAL another name
   /// (disconnect_store()). Unbinds every function of the card first.
@@ -79,6 +81,8 @@ class PciTsm {
   [[nodiscard]] std::vector<std::uint32_t> tsms();
   /// Driver::platform_device() of tsmN; "" if it is gone.
   [[nodiscard]] std::string platform_device(std::uint32_t number);
+  /// The streams of all TSMs: drivers/pci/ide.c.
+  [[nodiscard]] IdeStreams& streams() { return streams_; }
 
  private:
   /// struct pci_tsm and, for a DSM, struct pci_tsm_pf0.
@@ -115,12 +119,14 @@ class PciTsm {
   void check_vm(const Context& context, Bdf bdf);
 
   object::Trace& trace_;
+  IdeStreams streams_;
   schedule::RwMutex rwsem_{schedule::Rank::kPciTsmRwsem};
   std::map<Bdf, Function> functions_ TEEIO_GUARDED_BY(rwsem_);
   std::map<std::uint32_t, Driver*> tsms_ TEEIO_GUARDED_BY(rwsem_);
 };
 
-/// Whether the function is PF0 of a card with IDE or TEE-I/O: is_pci_tsm_pf0().
+/// Whether the function may host a DSM: function 0 of a card, or of a switch's upstream port,
+/// with IDE or TEE-I/O. Source: is_pci_tsm_pf0().
 [[nodiscard]] bool is_tsm_pf0(hw::PciFunction& function);
 /// PCI_EXP_DEVCAP_TEE of the function's PCI Express capability.
 [[nodiscard]] bool has_tee(hw::PciFunction& function);

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "host/iommu/iommu.h"
+#include "host/mm/mapped_file.h"
 #include "host/pci_tsm/pci_tsm.h"
 #include "hw/pci_function.h"
 #include "hw/root_port.h"
@@ -55,6 +56,13 @@ class Host {
   /// pci_stop_and_remove_bus_device_locked(): the function, and a PF's VFs, leave
   /// the bus; functions() no longer has them on return.
   virtual void remove(Bdf bdf) = 0;
+  /// pci_mmap_resource(): the BAR's bytes are in `file`, at its beginning, until unmap_bar()
+  /// or until a driver claims them: then the mappings are SIGBUS. Errors: EINVAL beyond the
+  /// BAR, a driver has claimed it (iomem_is_exclusive()), or it has registers, which no page
+  /// can stand for; EBUSY another file maps it; ENODEV the function is gone.
+  virtual Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& file, std::uint64_t offset,
+                               std::uint64_t length) = 0;
+  virtual void unmap_bar(mm::MappedFile& file) = 0;
   /// Binding to vfio-pci and unbinding. Preconditions: the function has no driver;
   /// it has vfio-pci. Errors: the driver's probe; EINTR from unbind when a signal
   /// ends the wait for the device's users.

@@ -8,6 +8,7 @@
 
 #include "host/iommu/iommu.h"
 #include "host/sysfs/fault_folders.h"
+#include "host/sysfs/ide_streams.h"
 #include "host/sysfs/modules.h"
 #include "host/sysfs/pci_attributes.h"
 #include "host/sysfs/pci_bus.h"
@@ -91,8 +92,8 @@ void System::build() {
   add_proc_bus(list, environment_, topology);
   add_modules(list, environment_);
   add_fault_folders(list, environment_);
-  streams_.add(list, environment_, topology);
   add_classes(list);
+  add_ide_streams(list, environment_, topology);
   add_groups(list, topology);
   add_vfio_groups(list, topology);
   add_iommus(list, topology);

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "host/sysfs/host.h"
-#include "host/sysfs/ide_streams.h"
 #include "host/sysfs/settings.h"
 #include "host/sysfs/topology.h"
 #include "host/sysfs/tree.h"
@@ -44,7 +43,6 @@ class System {
 
   Host& host_;
   Settings settings_;
-  IdeStreams streams_;
   Tree tree_;
   const Environment environment_;
   schedule::RwMutex mutex_{schedule::Rank::kLeaf};

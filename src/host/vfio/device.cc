@@ -82,6 +82,7 @@ Result<void> Device::first_open(iommufd::Context* context, object::Ref<object::F
     const schedule::Lock lock(kvm_ref_lock_);
     vm_file_borrowed_ = vm_file_.get();
   }
+  wiring_.bus.claim_memory(bdf());
   save_config();
   {
     const schedule::WriteLock memory(memory_lock_);

@@ -49,6 +49,9 @@ class Bus {
   [[nodiscard]] virtual std::vector<Neighbour> on_bus_of(Bdf bdf) = 0;
   /// Every function of an IOMMU group, in order of BDF.
   [[nodiscard]] virtual std::vector<Neighbour> in_group(std::uint32_t group) = 0;
+  /// The function's memory is its driver's alone from here on: what programs have mapped
+  /// through sysfs is taken away (revoke_iomem()).
+  virtual void claim_memory(Bdf bdf) = 0;
 };
 
 // Regions of a vfio-pci device: region `index` lies at index << 40 of the file.

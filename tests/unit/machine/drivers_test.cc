@@ -1,5 +1,8 @@
 // Functions change drivers, leave the bus and come back.
 
+#include <array>
+
+#include "host/vfio/device.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::machine {
@@ -18,6 +21,50 @@ std::string device(std::string_view name) { return std::string(kDevice) + std::s
 std::string drivers(std::string_view name) { return std::string(kDrivers) + std::string(name); }
 std::string driver_of(Machine& machine, const std::string& bdf) {
   return machine.census()["driver of " + bdf];
+}
+
+// pci_mmap_resource(), iomem_is_exclusive(), revoke_iomem().
+TEST(SysfsMapping, OfABarOfMemoryLastsUntilItsDriverClaimsIt) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  const auto open = [&](std::string_view name) {
+    const int fd = *vmm.open(device(name), 2);  // O_RDWR
+    EXPECT_TRUE(vmm.make_mappable(fd).has_value());
+    return fd;
+  };
+  const int memory = open("resource2");
+  EXPECT_EQ(error_of(vmm.mmap(memory, kPageSize, 1U << 20U)), Errno::kInval);
+  ASSERT_TRUE(vmm.mmap(memory, 0, kPageSize).has_value());
+  const auto bytes = vmm.mapped(memory).touch(16);
+  ASSERT_TRUE(bytes.has_value());
+  (*bytes)[0] = std::byte{0x5a};
+  EXPECT_EQ(error_of(vmm.mmap(open("resource0"), 0, kPageSize)), Errno::kInval);  // registers
+  EXPECT_EQ(error_of(vmm.mmap(open("resource2_wc"), 0, kPageSize)), Errno::kBusy);
+
+  ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio0").has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  EXPECT_FALSE(vmm.mapped(memory).touch(16).has_value());  // SIGBUS
+  EXPECT_EQ(error_of(vmm.mmap(memory, 0, kPageSize)), Errno::kInval);
+  std::array<std::byte, 1> seen{};
+  ASSERT_TRUE(vmm.pread(vmm.vfio, (std::uint64_t{2} << vfio::kRegionShift) + 16, seen).has_value());
+  EXPECT_EQ(seen[0], std::byte{0x5a});
+}
+
+TEST(SysfsMapping, EndsWithItsFileAndWithItsFunction) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  for (int turn = 0; turn < 2; ++turn) {
+    const int fd = *vmm.open(device("resource2"), 2);
+    ASSERT_TRUE(vmm.make_mappable(fd).has_value());
+    ASSERT_TRUE(vmm.mmap(fd, 0, kPageSize).has_value());
+    if (turn == 0) {
+      ASSERT_TRUE(vmm.close(fd).has_value());
+      continue;
+    }
+    ASSERT_TRUE(vmm.echo("1", device("remove")).has_value());
+    EXPECT_FALSE(vmm.mapped(fd).touch(0).has_value());
+    EXPECT_EQ(error_of(vmm.mmap(fd, 0, kPageSize)), Errno::kNoDev);
+  }
 }
 
 struct NativeMachine : testing::Test {

@@ -13,7 +13,7 @@ using sev::TioCommand;
 using wire::TdiState;
 
 /// req blob of TSM_REQ_READ_OBJECT.
-enum class Object : std::uint32_t { kReport = 0, kEvidence, kCertificates, kMeasurements };
+enum class Object : std::uint32_t { kReport = 0, kEvidence, kCertificates, kMeasurements, kVca };
 
 /// The layout of spdm::encode_evidence() with the chain put in: both come from the firmware.
 Bytes evidence_of(ByteView chain, ByteView measurements) {
@@ -81,6 +81,8 @@ Result<Bytes> SevDriver::object(const Bound& bound, ByteView payload) {
     data = card.certificates;
   else if (which == Object::kMeasurements)
     data = card.measurements;
+  else if (which == Object::kVca)
+    return fail(Errno::kOpNotSupp, "the firmware does not give the agreement with the device");
   else
     return fail(Errno::kInval, "there is no such object");
   const std::size_t skip = std::min<std::size_t>(offset, data.size());

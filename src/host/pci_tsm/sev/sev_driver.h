@@ -53,13 +53,12 @@ class SevDriver final : public Driver {
   struct Card {
     hw::PciFunction* pf0;
     hw::RootPort* port;
-    std::uint8_t stream;
+    std::uint8_t stream = 0;
+    IdeStream* ide = nullptr;
     std::unique_ptr<TioDsm> dsm;
     Bytes certificates{};
     Bytes measurements{};
     bool created = false;
-    bool endpoint_set = false;
-    bool port_set = false;
   };
   /// struct tio_tdi.
   struct Bound {
@@ -78,6 +77,8 @@ class SevDriver final : public Driver {
 
   // connect.cc
   Result<void> connect_steps(Card& card);
+  Result<void> take_stream(Card& card);
+  void enable_streams(Card& card);
   Result<void> measure(Card& card, const std::array<std::byte, 32>& nonce);
   void undo_connect(Card& card);
 

@@ -15,7 +15,7 @@ enum Step : std::uint8_t {
   kPage,
   kSessionCreated,
   kSessionConnected,
-  kEndpointSet,
+  kStreamAllocated,
   kStreamCreated,
 };
 
@@ -45,12 +45,8 @@ Result<void> TdxDriver::connect(hw::PciFunction& pf0) {
   std::uint32_t session = 0;
   for (const auto& [bdf, other] : cards_)
     if (other.port.iommu == port->iommu) session = std::max(session, other.session + 1);
-  Card& card = cards_
-                   .emplace(pf0.bdf(), Card{.pf0 = &pf0,
-                                            .port = *port,
-                                            .session = session,
-                                            .stream = static_cast<std::uint8_t>(session + 1)})
-                   .first->second;
+  Card& card =
+      cards_.emplace(pf0.bdf(), Card{.pf0 = &pf0, .port = *port, .session = session}).first->second;
   auto connected = connect_session(card);
   if (connected) connected = connect_stream(card);
   if (!connected) {
@@ -94,29 +90,42 @@ Result<void> TdxDriver::carry(Card& card, std::size_t bytes) {
   return host_.memory().write(card.message, answer);
 }
 
+/// Source: posted tdx-host.c: the module makes the stream out of what Linux allocated, and
+/// sets the root port's end up; the end point's is the host's.
 Result<void> TdxDriver::connect_stream(Card& card) {
-  TEEIO_TRY(setup_endpoint_stream(*card.pf0, card.stream, card.port.port->bdf().rid()));
-  card.steps = kEndpointSet;
-  const RidRange rids = rid_range(*card.pf0);
-  while (card.block < card.port.port->streams() &&
-         card.port.port->stream_state(card.block) != hw::IdeStreamState::kFree)
-    ++card.block;
-  const tdx::IdeStreamConfig config{.root_port = card.port.index,
-                                    .register_block = static_cast<std::uint8_t>(card.block),
-                                    .stream_id = card.stream,
-                                    .rid_base = rids.first,
-                                    .rid_limit = rids.last};
+  TEEIO_ASSIGN(card.ide, streams().alloc(*card.pf0, *card.port.port));
+  card.steps = kStreamAllocated;
+  // The module would name it: one name a host bridge, since the link has it.
+  card.stream = static_cast<std::uint8_t>(card.ide->bridge_index + 1);
+  TEEIO_TRY(create_stream(card));
+  card.steps = kStreamCreated;
+  TEEIO_TRY(streams().enter(*card.ide, card.stream));
+  card.ide->endpoint.default_stream = true;
+  set_up_stream(card.ide->endpoint, card.stream);
+  TEEIO_TRY(program_keys(card));
+  streams().enter_tsm(*card.ide, number());
+  return enable_stream(card.ide->endpoint, card.stream);
+}
+
+/// The module takes one range of addresses: the prefetchable window, where there is one.
+Result<void> TdxDriver::create_stream(Card& card) {
+  const StreamEnd& end = card.ide->port;
+  tdx::IdeStreamConfig config{.root_port = card.port.index,
+                              .register_block = static_cast<std::uint8_t>(end.block),
+                              .stream_id = card.stream,
+                              .rid_base = end.requesters.first,
+                              .rid_limit = end.requesters.last};
+  if (!end.addresses.empty()) {
+    config.address_base = Hpa{end.addresses.back().base};
+    config.address_limit = Hpa{end.addresses.back().last};
+  }
   TEEIO_ASSIGN(const Hpa page, alloc_page());
   const auto created = host_.once([&] {
     return host_.module().tdh_ide_stream_create(card.port.iommu, card.session, config, page);
   });
-  if (!created.ok()) {
-    host_.memory().free_page(page);
-    return std::unexpected(kvm::leaf_error(created, "TDH.IDE.STREAM.CREATE failed"));
-  }
-  card.steps = kStreamCreated;
-  TEEIO_TRY(program_keys(card));
-  return enable_endpoint_stream(*card.pf0, card.stream);
+  if (created.ok()) return {};
+  host_.memory().free_page(page);
+  return std::unexpected(kvm::leaf_error(created, "TDH.IDE.STREAM.CREATE failed"));
 }
 
 Result<void> TdxDriver::program_keys(Card& card) {
@@ -128,7 +137,8 @@ Result<void> TdxDriver::program_keys(Card& card) {
 }
 
 Result<void> TdxDriver::exchange_key(Card& card, KmObject object, const KmParameters& which) {
-  const std::uint64_t slot = object == KmObject::kKeyProg ? key_slot(card.block, which) : 0;
+  const std::uint64_t slot =
+      object == KmObject::kKeyProg ? key_slot(card.ide->port.block, which) : 0;
   const auto request = host_.once([&] {
     return host_.module().tdh_ide_km_request(card.port.iommu, card.stream, object, which, slot,
                                              card.message);
@@ -143,6 +153,14 @@ Result<void> TdxDriver::exchange_key(Card& card, KmObject object, const KmParame
   if (!response.ok())
     return std::unexpected(kvm::leaf_error(response, "TDH.IDE.STREAM.IDEKMRSP failed"));
   return {};
+}
+
+/// The posted driver reads the number of streams of each key configuration unit out of the
+/// KEYP table; here the units are the root ports'.
+void TdxDriver::size_pools(IdeStreams& streams) {
+  std::map<std::uint16_t, std::size_t> sum;
+  for (const Port& port : ports_) sum[port.port->bdf().domain] += port.port->streams();
+  for (const auto& [domain, count] : sum) streams.set_pool(domain, static_cast<unsigned>(count));
 }
 
 void TdxDriver::disconnect(hw::PciFunction& pf0) {
@@ -168,7 +186,7 @@ void TdxDriver::undo_connect(Card& card) {
         host_.call([&] { return module.tdh_ide_stream_delete(card.port.iommu, card.stream); });
     if (deleted.ok()) host_.memory().free_page(Hpa{deleted.rcx});
   }
-  if (card.steps >= kEndpointSet) teardown_endpoint_stream(*card.pf0, card.stream);
+  if (card.steps >= kStreamAllocated) streams().release(*card.ide);
   if (card.steps >= kSessionConnected) disconnect_session(card);
   if (card.steps >= kSessionCreated) {
     const auto deleted =

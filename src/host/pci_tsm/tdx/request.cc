@@ -15,8 +15,6 @@ constexpr std::string_view kDeviceRefused = "the device refused a TDISP request"
 /// req blob of TSM_REQ_READ_OBJECT: enum tsm_object.
 constexpr std::uint32_t kReport = 0;
 constexpr std::uint32_t kEvidence = 1;
-constexpr std::uint32_t kCertificates = 2;
-constexpr std::uint32_t kMeasurements = 3;
 constexpr std::uint32_t kVca = 4;
 
 /// req blob of TSM_REQ_SET_TDI_STATE: the TDISP state that the guest wants.
@@ -113,12 +111,9 @@ GuestOutcome TdxDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm
       Reader in(request.payload);
       const auto object = in.le<std::uint32_t>();
       const auto offset = in.le<std::uint32_t>();
-      // The module keeps what proves the device as one object. That it is what MEASUREMENTS
-      // gives is a guess: no posting says what TDX has behind v7's objects.
-      if (in.ok() && (object == kEvidence || object == kMeasurements))
-        return read_evidence(*card, offset, request);
-      if (in.ok() && (object == kCertificates || object == kVca))
-        return fail(Errno::kOpNotSupp, "on TDX this object is part of the measurements' one");
+      if (in.ok() && object == kEvidence) return read_evidence(*card, offset, request);
+      if (in.ok() && object > kEvidence && object <= kVca)
+        return read_part(*card, object, offset, request);
       if (in.ok() && object != kReport) return fail(Errno::kInval, "there is no such object");
       break;
     }

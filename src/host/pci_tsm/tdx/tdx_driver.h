@@ -46,14 +46,17 @@ class TdxDriver final : public Driver {
   GuestOutcome guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
                              const GuestRequest& request) override;
 
+ protected:
+  void size_pools(IdeStreams& streams) override;
+
  private:
   /// A connected card.
   struct Card {
     hw::PciFunction* pf0;
     Port port;
-    std::uint32_t session;        ///< SPDM index on that IOMMU
-    std::uint8_t stream = 0;      ///< IDE stream id
-    std::size_t block = 0;        ///< register block of the root port
+    std::uint32_t session;    ///< SPDM index on that IOMMU
+    std::uint8_t stream = 0;  ///< IDE stream id
+    IdeStream* ide = nullptr;
     Hpa message{0};               ///< a shared page for messages
     std::uint8_t steps = 0;       ///< how many of connect's steps are done
     bool stream_blocked = false;  ///< by an emergency exit
@@ -75,6 +78,7 @@ class TdxDriver final : public Driver {
   // connect.cc
   Result<void> connect_session(Card& card);
   Result<void> connect_stream(Card& card);
+  Result<void> create_stream(Card& card);
   Result<void> program_keys(Card& card);
   Result<void> exchange_key(Card& card, tdx::KmObject object, const tdx::KmParameters& which);
   void undo_connect(Card& card);
@@ -101,6 +105,11 @@ class TdxDriver final : public Driver {
   // request.cc
   GuestOutcome collect_evidence(Card& card, ByteView payload);
   GuestOutcome read_evidence(Card& card, std::uint32_t offset, const GuestRequest& request);
+  // objects.cc
+  Result<Bytes> device_info(Card& card, std::uint64_t& code);
+  GuestOutcome read_part(Card& card, std::uint32_t object, std::uint32_t offset,
+                         const GuestRequest& request);
+
   GuestOutcome relay(Card& card, tdx::FunctionId id);
   tdx::LeafResult make_request(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
                                tdx::OnBehalfOf who);

@@ -27,6 +27,7 @@ class TestFunction final : public hw::PciFunction {
   explicit TestFunction(Bdf bdf) : bdf_(bdf) {
     hw::add_endpoint_header(config_, {.vendor = 0x1af4, .device = 1}, bars_);
     hw::add_pci_express(config_, {.tee_io = true});
+    config_.add_extended_capability(hw::kExtendedDoe, 1, 0x18);
   }
   [[nodiscard]] Bdf bdf() const override { return bdf_; }
   std::uint32_t config_read(std::uint16_t offset, unsigned size) override {

@@ -102,6 +102,7 @@ TEST_F(CcaDriverTest, WhatTheRealmAskedForIsValidatedAndNothingElse) {
 // RFC v4 of the driver: VDEV_LOCK at bind, and RUN is the guest's only wish.
 TEST_F(CcaDriverTest, TheLastPostedDriverLocksAtBind) {
   CcaDriver locking(host, {{&port, rmm::Settings::kPsmmu}}, CcaBind::kLocked);
+  locking.registered(streams, 1);
   ASSERT_TRUE(locking.connect(pf()));
   ASSERT_TRUE(locking.bind(pf(), tdi, vm()));
   EXPECT_EQ(state(), TdiState::kConfigLocked);

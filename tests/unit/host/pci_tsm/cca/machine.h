@@ -30,6 +30,7 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
         if (at.kind != hw::Bar::Kind::kNone)
           (void)memory.claim_mmio(at.base, at.size, *at.target).value();
     EXPECT_TRUE(host.start_smmus({rmm::Settings::kPsmmu}));
+    driver.registered(streams, 0);
     kvm.add_type(vm_type);
     file = *kvm.create_vm(kvm::kVmTypeArmRealm, 1);
   }
@@ -116,6 +117,7 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
   kvm::RealmVmFactory vm_type{host};
   kvm::Kvm kvm{memory, nullptr, trace};
   CcaDriver driver{host, {{&port, rmm::Settings::kPsmmu}}};
+  IdeStreams streams;
   object::Ref<object::File> file;
   const Tdi tdi{.function = {0, 1, 0, 0}};
   std::vector<Gpa> mapped;
