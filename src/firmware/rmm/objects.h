@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "firmware/rmm/application.h"
+#include "firmware/rmm/attestation.h"
+#include "firmware/rmm/measurement.h"
 #include "firmware/rmm/rtt.h"
 #include "firmware/rmm/types.h"
 #include "hw/cpu.h"
@@ -117,6 +119,8 @@ struct Realm {
   std::uint32_t vdevs = 0;
   std::uint32_t recs = 0;
   Rtt rtt;
+  Measurements measurements{};
+  RealmIdentity identity{};
 };
 
 /// A realm's vCPU, as far as its calls about devices go. Source: TF-RMM
@@ -153,6 +157,12 @@ struct Rec {
   std::optional<Gpa> host_call;  ///< where the call's registers are
   Gpa abort_at{0};               ///< of an exit SYNC that the monitor makes itself
   bool emulatable = false;       ///< the host may emulate what the realm left for
+  /// An attestation token under way: struct token_sign_cntxt and rec_attest_data.
+  struct Token {
+    enum class State : std::uint8_t { kNotStarted, kClaims, kSigned } state = State::kNotStarted;
+    Bytes bytes{};           ///< the claims, then the token
+    std::size_t copied = 0;  ///< of the token, into the realm's memory
+  } token{};
 };
 
 /// A stateful operation that waits for its host. Source: TF-RMM lib/sro_context.

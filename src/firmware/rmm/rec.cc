@@ -18,6 +18,7 @@ RmiResult Rmm::rec_create(Hpa rd, Hpa at, const RecParams& params) {
   rec.first.pc = params.pc;
   std::ranges::copy(params.gprs, rec.first.x.begin());
   ++realm->recs;
+  realm->measurements.rec(params);
   return {};
 }
 

@@ -129,14 +129,26 @@ void Rmm::rec_exit(Hpa at, Hpa run, const hw::CpuExit& why) {
   (void)memory_.write(run + RecExitRecord::kOffset, record.encode());
 }
 
+/// handle_rsi_measurement_read(). What is behind a short measurement is zero in the source's
+/// registers, but handle_realm_rsi() writes x5 to x7 over with what they were.
+void Rmm::tell(HashAlgorithm algorithm, const MeasurementWords& words,
+               std::array<std::uint64_t, 31>& x) const {
+  const std::size_t used = crypto::hash_size(crypto_hash(algorithm)) / sizeof(std::uint64_t);
+  constexpr std::size_t kResults = 8;  // SMC_RESULT_REGS
+  for (std::size_t i = 0; i < words.size(); ++i)
+    if (i < used || i + 1 == kResults || !defective()) x[i + 1] = words[i];
+}
+
 /// handle_realm_rsi(). The call's results go to x0 and the registers behind it.
 bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
   auto& x = registers.x;
   constexpr std::uint64_t kSveHint = 1U << 16U;  // of SMCCC: no part of the number
+  constexpr std::uint64_t kMeasurementRead = kFirstCall + 0x02;
   constexpr std::uint64_t kGetInfo = kFirstCall + 0x0d;
   const std::uint64_t number = x[0] & 0xffff'ffffU & ~kSveHint;
   std::uint64_t results = 1;  // registers that the call sets
   RsiResult result;
+  MeasurementWords words{};
   RecExit leaves = RecExit::kRealm;
   switch (number - kFirstCall) {
     case 0x00:
@@ -145,6 +157,22 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
       break;
     case 0x01:
       result = rsi_features(at, x[1]);
+      results = 2;
+      break;
+    case 0x02:
+      result = rsi_measurement_read(at, x[1], words);
+      break;
+    case 0x03:
+      std::copy_n(x.begin() + 3, words.size(), words.begin());
+      result = rsi_measurement_extend(at, x[1], x[2], words);
+      break;
+    case 0x04:
+      std::copy_n(x.begin() + 1, words.size(), words.begin());
+      result = rsi_attest_token_init(at, words);
+      results = 2;
+      break;
+    case 0x05:
+      result = rsi_attest_token_continue(at, Gpa{x[1]}, x[2], x[3]);
       results = 2;
       break;
     case 0x06:
@@ -194,8 +222,10 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
     registers.pc -= kSmcBytes;
     rec.abort_at = Gpa{result.x1};
     leaves = RecExit::kSync;
-  } else if (result.code != RsiCode::kIncomplete) {
+  } else if (result.code != RsiCode::kIncomplete || leaves == RecExit::kRealm) {
     x[0] = static_cast<std::uint64_t>(result.code);
+    if (number == kMeasurementRead && result.code == RsiCode::kSuccess)
+      tell(realms_.at(raw(rec.rd)).measurements.algorithm(), words, x);
     if (results > 1) x[1] = result.x1;
     if (results > 2) x[2] = result.x2;
     return true;

@@ -30,12 +30,6 @@ struct Settings {
   static constexpr Hpa kPsmmu{0x2b40'0000};
 };
 
-/// How a REC begins; of struct rmi_rec_params.
-struct RecParams {
-  std::uint64_t pc = 0;
-  std::array<std::uint64_t, 8> gprs{};
-};
-
 /// Arm's Realm Management Monitor, as far as device assignment goes: each command with
 /// TF-RMM's checks in their order, each check a line of its row (rows.h), from which
 /// docs/firmware/rmm.md is made. README.md says what is left out.
@@ -62,6 +56,10 @@ class Rmm {
     std::uint32_t vm = 0;  ///< for traces
     Hpa rtt{0};            ///< root table
     bool devices = true;
+    std::uint8_t hash = 0;  ///< a HashAlgorithm, of its measurements
+    /// What a processor has; some number, for the measurement's sake.
+    std::uint32_t breakpoints = 6, watchpoints = 4;
+    std::array<std::byte, kPersonalisationBytes> personalisation{};
   };
   RmiResult realm_create(Hpa rd, const RealmParams& params);
   RmiResult realm_activate(Hpa rd);
@@ -158,6 +156,19 @@ class Rmm {
   RsiResult rsi_realm_config(Hpa rec, Gpa ipa);             ///< a page of the realm's
   RsiResult rsi_ipa_state_get(Hpa rec, Gpa base, Gpa end);  ///< x1: up to where; x2: RIPAS
   RsiResult rsi_host_call(Hpa rec, Gpa ipa);                ///< kIncomplete: leaves the realm
+
+  // rsi_attest.cc
+  using MeasurementWords = std::array<std::uint64_t, 8>;
+  RsiResult rsi_measurement_read(Hpa rec, std::uint64_t slot, MeasurementWords& words);
+  RsiResult rsi_measurement_extend(Hpa rec, std::uint64_t slot, std::uint64_t size,
+                                   const MeasurementWords& value);
+  /// x1: the most bytes that a token has.
+  RsiResult rsi_attest_token_init(Hpa rec, const MeasurementWords& challenge);
+  /// The next bytes of the token, `offset` into a page of the realm's. x1: how many; kSuccess:
+  /// they were the last, kIncomplete: the realm is to call again.
+  RsiResult rsi_attest_token_continue(Hpa rec, Gpa page, std::uint64_t offset, std::uint64_t size);
+  /// By which a relying party checks the platform's half of a token.
+  [[nodiscard]] crypto::PublicKey platform_key();
 
   // rsi.cc: those about devices. kIncomplete: the call leaves the realm, the host has
   // to name the VDEV (VDEV_COMPLETE), and REC_ENTER completes it: rsi_result().
@@ -265,6 +276,8 @@ class Rmm {
   RecExit resume(Rec& rec, std::uint64_t flags, hw::ArmRegisters* registers);
   bool complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters& registers);
   void write_exit(const Rec& rec, Hpa run, RecExit reason);
+  void tell(HashAlgorithm algorithm, const MeasurementWords& words,
+            std::array<std::uint64_t, 31>& x) const;
 
   // rsi.cc
   class RsiCall;
@@ -276,6 +289,9 @@ class Rmm {
   RsiResult finish_validate_mapping(RsiCall& call, Rec& rec);
   RsiResult finish_dma_enable(RsiCall& call, Rec& rec);
   RsiResult finish_dma_disable(RsiCall& call, Rec& rec);
+
+  // rsi_attest.cc
+  const Attestation& attestation();
 
   // pdev.cc, psmmu.cc: the last part of stateful commands
   Code pdev_created(Operation& operation);
@@ -296,6 +312,8 @@ class Rmm {
   SequenceWatcher watcher_{trace_};
   schedule::Mutex mutex_{schedule::Rank::kFirmware};
   bool panicked_ = false;
+  std::optional<Attestation> attestation_;  ///< made at the first token
+  std::uint64_t realms_made_ = 0;
   std::map<std::uint64_t, GranuleState> granules_;  ///< all but NS
   std::map<std::uint64_t, Realm> realms_;
   std::map<std::uint64_t, Rec> recs_;

@@ -71,6 +71,8 @@ extern const Row kOpContinue, kOpMemDonate, kOpMemReclaim, kOpCancel;
 extern const Row kRsiVdevGetInfo, kRsiVdevValidateMapping, kRsiVdevDmaEnable, kRsiVdevDmaDisable,
     kRsiIpaStateSet;
 extern const Row kRsiVersion, kRsiFeatures, kRsiRealmConfig, kRsiIpaStateGet, kRsiHostCall;
+extern const Row kRsiMeasurementRead, kRsiMeasurementExtend, kRsiAttestTokenInit,
+    kRsiAttestTokenContinue;
 extern const Row kGranuleRangeDelegate, kGranuleRangeUndelegate, kRealmCreate, kRealmActivate,
     kRealmTerminate, kRealmDestroy, kRecCreate, kRecDestroy, kRecEnter, kRttCreate, kRttDestroy,
     kRttReadEntry, kRttSetRipas;

@@ -84,6 +84,8 @@ enum class RecExit : std::uint8_t {
   kDevMemMap = 9,    ///< the realm wants device memory somewhere: DEV_MAP, DEV_VALIDATE
   kRealm = 0xff,     ///< of this model: nothing is pending, the realm runs on
 };
+/// RmiDataFlags: the page's contents are measured, not only its address.
+inline constexpr std::uint64_t kMeasureContent = 1;
 /// Flags of REC_ENTER that this monitor knows.
 inline constexpr std::uint64_t kEmulatedMmio = 1U << 0U;
 inline constexpr std::uint64_t kRejectRipas = 1U << 4U;

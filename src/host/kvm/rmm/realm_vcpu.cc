@@ -25,6 +25,7 @@ RealmVm::VcpuState& RealmVm::state_of(Vcpu& vcpu) {
 }
 
 Result<void> RealmVm::vcpu_created(Vcpu& vcpu) {
+  const schedule::Lock config(config_lock_);
   if (runs_code() && active_.load() != 0)
     return fail(Errno::kBusy, "an active realm gets no further vCPU");
   const schedule::Lock lock(vcpus_lock_);
@@ -36,6 +37,7 @@ Result<void> RealmVm::vcpu_created(Vcpu& vcpu) {
 void RealmVm::vcpu_freed(Vcpu& vcpu) {
   VcpuState state;
   {
+    const schedule::Lock config(config_lock_);  // activate() goes through them
     const schedule::Lock lock(vcpus_lock_);
     auto node = vcpus_.extract(vcpu.id());
     if (node.empty()) return;
@@ -52,6 +54,7 @@ Result<void> RealmVm::init_vcpu(Vcpu& vcpu, std::uint32_t target, std::uint64_t 
   if (target != kGenericV8) return fail(Errno::kInval, "the vCPU's target is another");
   if ((features & ~kKnownFeatures) != 0) return fail(Errno::kNoEnt, "the feature is not known");
   if ((features & kPsci0_2) == 0) return fail(Errno::kInval, "a realm's vCPU has PSCI 0.2");
+  const schedule::Lock config(config_lock_);
   if (active_.load() != 0) return fail(Errno::kBusy, "the realm is active");
   VcpuState& state = state_of(vcpu);
   state.initialised = true;
@@ -60,6 +63,7 @@ Result<void> RealmVm::init_vcpu(Vcpu& vcpu, std::uint32_t target, std::uint64_t 
 }
 
 Result<std::uint64_t> RealmVm::get_register(Vcpu& vcpu, std::uint64_t number) {
+  const schedule::Lock config(config_lock_);
   const VcpuState& state = state_of(vcpu);
   if (!state.initialised) return fail(kNoExec, "KVM_ARM_VCPU_INIT comes first");
   if (number < state.shown.x.size()) return state.shown.x[number];
@@ -69,6 +73,7 @@ Result<std::uint64_t> RealmVm::get_register(Vcpu& vcpu, std::uint64_t number) {
 
 /// validate_realm_set_reg().
 Result<void> RealmVm::set_register(Vcpu& vcpu, std::uint64_t number, std::uint64_t value) {
+  const schedule::Lock config(config_lock_);
   VcpuState& state = state_of(vcpu);
   if (!state.initialised) return fail(kNoExec, "KVM_ARM_VCPU_INIT comes first");
   if (number == kSp || number > kPc)

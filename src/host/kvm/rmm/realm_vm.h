@@ -38,8 +38,9 @@ enum class RealmExit : std::uint64_t {
 ///
 /// Lifetime: owned by its Vm; the realm's granules go back with it.
 /// Locking: the tables change with kvm->mmu_lock held, as the secure table's hooks run;
-/// config_lock_ (Linux: kvm->arch.config_lock) over populating and activation; a vCPU's
-/// state under its mutex. Source: Linux as posted, arch/arm64/kvm/rmi.c and rmi-exit.c
+/// config_lock_ (Linux: kvm->arch.config_lock) over populating and activation, and over what
+/// activation reads of every vCPU until then; from there on a vCPU's state is under its mutex.
+/// Source: Linux as posted, arch/arm64/kvm/rmi.c and rmi-exit.c
 /// ("KVM: arm64: … Arm CCA", 2026-03-18, and "coco/TSM: Implement host-side support for Arm
 /// CCA TDISP setup", RFC v4, 2026-04-27).
 class RealmVm final : public VmOps {

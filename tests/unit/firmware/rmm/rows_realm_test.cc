@@ -62,9 +62,11 @@ const Cases kRealms{
      .call = [](M& m) { return m.rmm.granule_range_undelegate(m.rd, m.rd + m.count * 4096); },
      .wrong = {{"range", [](M& m) { m.count = 0; }}, {"granule", [](M& m) { m.rd = m.params; }}}},
     {.row = &row::kRealmCreate,
-     .prepare = [](M&) {},
-     .call = [](M& m) { return m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt}); },
+     .prepare = [](M& m) { m.level = 2; },
+     .call =
+         [](M& m) { return m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt, .hash = m.level}); },
      .wrong = {{"da", [](M&) {}},
+               {"hash", [](M& m) { m.level = 3; }},
                {"vmid",
                 [](M& m) {
                   for (int i = 0; i < 255; ++i)
