@@ -37,10 +37,21 @@ struct RealmFeatures {
   [[nodiscard]] Bytes encode() const;
 };
 
+/// RmiRecMpidr: 4, 8, 8 and 8 bits of a number, each in a byte of its own.
+[[nodiscard]] constexpr bool is_rec_mpidr(std::uint64_t mpidr) {
+  return (mpidr & ~std::uint64_t{0xffff'ff0f}) == 0;
+}
+[[nodiscard]] constexpr std::uint64_t rec_index(std::uint64_t mpidr) {
+  return (mpidr & 0xfU) | (mpidr >> 8U & 0xff'ffffU) << 4U;
+}
+[[nodiscard]] constexpr std::uint64_t rec_mpidr(std::uint64_t index) {
+  return (index & 0xfU) | (index >> 4U & 0xff'ffffU) << 8U;
+}
+
 /// struct rmi_rec_params: how a REC begins.
 struct RecParams {
   std::uint64_t flags = kRunnable;
-  std::uint64_t mpidr = 0;  ///< RmiRecMpidr
+  std::uint64_t mpidr = 0;  ///< rec_mpidr() of the REC's number in its realm
   std::uint64_t pc = 0;
   std::array<std::uint64_t, 8> gprs{};
   static constexpr std::uint64_t kRunnable = 1;

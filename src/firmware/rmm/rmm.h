@@ -25,6 +25,7 @@ struct Settings {
   std::vector<hw::Smmu*> smmus{};            ///< their hardware, as far as there is some
   std::vector<std::size_t> psmmu_of_port{};  ///< by port; those beyond have the first
   std::size_t operations = 10;               ///< contexts of stateful operations
+  std::uint64_t rec_granules = 16;           ///< a REC's: MAX_REC_AUX_GRANULES; 0: made at once
 
   static constexpr std::uint64_t kBridge = 0x4000'0000;
   static constexpr Hpa kPsmmu{0x2b40'0000};
@@ -125,7 +126,7 @@ class Rmm {
   RmiResult rtt_set_ripas(Hpa rd, Hpa rec, Gpa base, Gpa top);
 
   // rec.cc, rec_run.cc
-  RmiResult rec_create(Hpa rd, Hpa rec, const RecParams& params = {});
+  RmiResult rec_create(Hpa rd, Hpa rec, Hpa params);  ///< of RecParams, read at OP_CONTINUE
   RmiResult rec_destroy(Hpa rec);
   /// Of a REC that runs no code: completes what its calls below wait for. x1: RecExit, x2:
   /// the VDEV's id.
@@ -167,6 +168,11 @@ class Rmm {
   /// The next bytes of the token, `offset` into a page of the realm's. x1: how many; kSuccess:
   /// they were the last, kIncomplete: the realm is to call again.
   RsiResult rsi_attest_token_continue(Hpa rec, Gpa page, std::uint64_t offset, std::uint64_t size);
+  // psci.cc: a realm's power. `call` is x0 to x3.
+  PsciResult psci(Hpa rec, const PsciCall& call);
+  /// `status`: 0, or PSCI's DENIED (of CPU_ON).
+  RmiResult psci_complete(Hpa calling, Hpa target, std::uint64_t status);
+
   /// By which a relying party checks the platform's half of a token.
   [[nodiscard]] crypto::PublicKey platform_key();
 
@@ -238,6 +244,7 @@ class Rmm {
   RmiResult incomplete(const Operation& operation, MemoryRequest memory);
   [[nodiscard]] std::uint64_t handle_of(const Operation& operation) const;
   Operation* waiting(Command& c, std::uint64_t handle);
+  Code created(Operation& operation);
   RmiResult finish(Operation& operation);
   void reclaimed(Operation& operation);
 
@@ -276,6 +283,7 @@ class Rmm {
   RecExit resume(Rec& rec, std::uint64_t flags, hw::ArmRegisters* registers);
   bool complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters& registers);
   void write_exit(const Rec& rec, Hpa run, RecExit reason);
+  bool power_call(Hpa at, Hpa run, hw::ArmRegisters& registers, std::uint64_t number);
   void tell(HashAlgorithm algorithm, const MeasurementWords& words,
             std::array<std::uint64_t, 31>& x) const;
 
@@ -290,10 +298,20 @@ class Rmm {
   RsiResult finish_dma_enable(RsiCall& call, Rec& rec);
   RsiResult finish_dma_disable(RsiCall& call, Rec& rec);
 
+  // psci.cc
+  PsciResult refused(RsiCall& call, std::string_view id);
+  PsciResult ask_host(Rec& rec, const PsciCall& call);
+  PsciResult tell_host(Rec& rec, const PsciCall& call);
+  PsciResult psci_cpu_on(Rec& rec, const PsciCall& call);
+  PsciResult psci_affinity_info(Rec& rec, const PsciCall& call);
+  PsciResult psci_system(Rec& rec, const PsciCall& call, const Row& row);
+  std::uint64_t turn_on(Rec& target, const PsciCall& call, bool denied);
+
   // rsi_attest.cc
   const Attestation& attestation();
 
-  // pdev.cc, psmmu.cc: the last part of stateful commands
+  // rec.cc, pdev.cc, psmmu.cc: the last part of stateful commands
+  const Check* rec_created(Operation& operation);
   Code pdev_created(Operation& operation);
   Code psmmu_activated(Operation& operation);
   Code table_created(Operation& operation);

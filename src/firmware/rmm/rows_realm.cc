@@ -32,15 +32,22 @@ constexpr Check kRealmDestroyChecks[] = {
 
 constexpr Check kRecCreateChecks[] = {
     {"granule", Code::kInput, "the REC's granule is not DELEGATED"},
-    kRd,
-    {"state", Code::kRealm, "the realm is not NEW"}};
-constexpr Check kRecDestroyChecks[] = {{"rec", Code::kInput, "the granule is no REC"},
+    kReserve,
+    // At OP_CONTINUE, when the memory is there.
+    {"params", Code::kInput, "at OP_CONTINUE: the parameters' page is not the host's"},
+    {"rd", Code::kInput, "at OP_CONTINUE: the granule is no realm"},
+    {"state", Code::kRealm, "at OP_CONTINUE: the realm is not NEW"},
+    {"mpidr", Code::kInput, "at OP_CONTINUE: the MPIDR is not that of the realm's next REC"}};
+constexpr Check kRecDestroyChecks[] = {kReserve,
+                                       {"rec", Code::kInput, "the granule is no REC"},
                                        {"running", Code::kRec, "the REC is running"}};
 constexpr Check kRecEnterChecks[] = {
     {"run", Code::kInput, "the run page is not the host's"},
     {"rec", Code::kInput, "the granule is no REC"},
     {"running", Code::kRec, "the REC is running"},
     {"state", Code::kRealm, "the realm is not ACTIVE"},
+    {"runnable", Code::kRec, "the REC is off"},
+    {"psci", Code::kRec, "a call of PSCI's waits for RMI_PSCI_COMPLETE"},
     {"mmio", Code::kRec, "an access is emulated that the realm has not left for"}};
 
 constexpr Check kRsiNoDevices{"da", Code::kRealm, "without device assignment"};
@@ -148,17 +155,19 @@ constinit const Row kRecCreate{
     .fails = "RMI_REC_CREATE fails",
     .source = "runtime/rmi/rec.c, smc_rec_create() and rec_create_continue()",
     .checks = kRecCreateChecks,
-    .effect = "a REC of the realm",
-    .differs =
-        "done at once: 16 auxiliary granules, the parameters' page, MPIDR and runnable are "
-        "not there"};
+    .effect =
+        "PARTIAL and INCOMPLETE; the host donates 16 auxiliary granules; OP_CONTINUE gives a REC "
+        "of the realm, measured if it is runnable, or the host reclaims them",
+    .differs = {}};
 constinit const Row kRecDestroy{.number = 0x0b,
                                 .name = "RMI_REC_DESTROY",
                                 .fails = "RMI_REC_DESTROY fails",
                                 .source = "runtime/rmi/rec.c, smc_rec_destroy()",
                                 .checks = kRecDestroyChecks,
-                                .effect = "DELEGATED",
-                                .differs = "done at once, as REC_CREATE"};
+                                .effect =
+                                    "PARTIAL and INCOMPLETE; the host reclaims the auxiliary "
+                                    "granules; OP_CONTINUE gives DELEGATED",
+                                .differs = {}};
 constinit const Row kRecEnter{
     .number = 0x0c,
     .name = "RMI_REC_ENTER",

@@ -8,9 +8,10 @@
 namespace teeio::kvm {
 namespace {
 
-constexpr std::uint32_t kGenericV8 = 5;                  // KVM_ARM_TARGET_GENERIC_V8
-constexpr std::uint64_t kPsci0_2 = 1U << 2U;             // KVM_ARM_VCPU_PSCI_0_2
-constexpr std::uint64_t kKnownFeatures = kPsci0_2 | 1U;  // and POWER_OFF
+constexpr std::uint32_t kGenericV8 = 5;        // KVM_ARM_TARGET_GENERIC_V8
+constexpr std::uint64_t kPowerOff = 1U << 0U;  // KVM_ARM_VCPU_POWER_OFF
+constexpr std::uint64_t kPsci0_2 = 1U << 2U;   // KVM_ARM_VCPU_PSCI_0_2
+constexpr std::uint64_t kKnownFeatures = kPsci0_2 | kPowerOff;
 
 constexpr Errno kNoExec{8};  // ENOEXEC: nobody else gives it
 
@@ -46,7 +47,7 @@ void RealmVm::vcpu_freed(Vcpu& vcpu) {
   if (state.in_realm) host_.rmm().rec_exit(state.rec, state.run, {});
   if (raw(state.run) != 0) host_.memory().free_page(state.run);
   if (raw(state.rec) == 0) return;
-  if (host_.insist([&] { return host_.rmm().rec_destroy(state.rec); }).ok())
+  if (host_.insist([&] { return host_.finish(host_.rmm().rec_destroy(state.rec)); }).ok())
     host_.free_granule(state.rec);
 }
 
@@ -58,6 +59,12 @@ Result<void> RealmVm::init_vcpu(Vcpu& vcpu, std::uint32_t target, std::uint64_t 
   if (active_.load() != 0) return fail(Errno::kBusy, "the realm is active");
   VcpuState& state = state_of(vcpu);
   state.initialised = true;
+  state.powered_off = (features & kPowerOff) != 0;
+  const schedule::Lock lock(vcpus_lock_);
+  if (state.powered_off)
+    off_.insert(vcpu.id());
+  else
+    off_.erase(vcpu.id());
   state.shown = {};
   return {};
 }
@@ -82,15 +89,22 @@ Result<void> RealmVm::set_register(Vcpu& vcpu, std::uint64_t number, std::uint64
   return {};
 }
 
+bool RealmVm::vcpu_is_off(Vcpu& vcpu) {
+  const schedule::Lock lock(vcpus_lock_);
+  return off_.contains(vcpu.id());
+}
+
 /// kvm_create_rec().
 Result<void> RealmVm::create_rec(VcpuState& state) {
   if (!state.initialised) return fail(kNoExec, "KVM_ARM_VCPU_INIT comes first");
   TEEIO_ASSIGN(state.run, host_.memory().alloc_page());
   TEEIO_ASSIGN(state.rec, host_.alloc_granule());
-  rmm::RecParams params{.pc = state.shown.pc};
+  rmm::RecParams params{.flags = state.powered_off ? 0 : rmm::RecParams::kRunnable,
+                        .mpidr = rmm::rec_mpidr(state.vcpu->id()),
+                        .pc = state.shown.pc};
   std::copy_n(state.shown.x.begin(), params.gprs.size(), params.gprs.begin());
-  const auto created = host_.rmm().rec_create(granules_.rd, state.rec, params);
-  if (created.ok()) return {};
+  const auto created = host_.create_rec(granules_.rd, state.rec, params);
+  if (created && created->ok()) return {};
   host_.free_granule(std::exchange(state.rec, Hpa{0}));
   return fail(Errno::kNxio, "RMI_REC_CREATE failed");
 }

@@ -188,7 +188,7 @@ class Attest : public Machine {
     ASSERT_RMI(rmm.realm_create(rd, with));
     make_tables();
     ASSERT_RMI(rmm.rtt_data_map_init(rd, ram, kRam, params, kMeasureContent));
-    ASSERT_RMI(rmm.rec_create(rd, rec));
+    ASSERT_RMI(create_rec(rd, rec));
     ASSERT_RMI(rmm.realm_activate(rd));
     ASSERT_RMI(rmm.rec_enter(rec, run_page, registers));
   }
