@@ -148,8 +148,12 @@ RealmVm::Left RealmVm::system_event(SystemEvent event, VcpuExit& exit) {
   exit.reason = VcpuExit::Reason::kVendor;
   exit.number = std::to_underlying(RealmExit::kSystem);
   exit.args[0] = std::to_underlying(event);
-  const schedule::Lock lock(vcpus_lock_);
-  for (const auto& [id, state] : vcpus_) off_.insert(id);
+  {
+    const schedule::Lock lock(vcpus_lock_);
+    for (const auto& [id, state] : vcpus_) off_.insert(id);
+  }
+  // kvm_make_all_cpus_request(): who runs looks whether it is off.
+  vm_.flush_remote_tlbs(Gpa{0}, kPageSize);
   return Left::kExits;
 }
 
