@@ -14,6 +14,12 @@ namespace {
 
 constexpr unsigned kFirstHostCall = 0xC400'0150;
 constexpr unsigned kFirstRealmCall = 0xC400'0190;
+constexpr unsigned kFirstPowerCall = 0x8400'0000;
+
+unsigned first_number(const rmm::Row& row) {
+  if (row.of_psci()) return kFirstPowerCall;
+  return row.of_realm() ? kFirstRealmCall : kFirstHostCall;
+}
 
 std::string capital(std::string_view sentence) {
   std::string text(sentence);
@@ -23,8 +29,7 @@ std::string capital(std::string_view sentence) {
 }
 
 void print_row(const rmm::Row& row) {
-  print("### {}\n\n`{:#x}` · {}\n\n", row.name,
-        (row.of_realm() ? kFirstRealmCall : kFirstHostCall) + row.number, row.source);
+  print("### {}\n\n`{:#x}` · {}\n\n", row.name, first_number(row) + row.number, row.source);
   if (!row.checks.empty()) print("| | refused with | when |\n|---|---|---|\n");
   unsigned number = 0;
   for (const rmm::Check& check : row.checks)
