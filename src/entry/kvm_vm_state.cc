@@ -174,7 +174,7 @@ Result<std::int64_t> ioctl_create_pit(Call& call) {
 }
 
 Result<std::int64_t> ioctl_create_pit2(Call& call) {
-  TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_pit_config>(call.memory(), call.argument));
+  TEEIO_TRY(copy_in<abi::kvm_pit_config>(call.memory(), call.argument));
   TEEIO_TRY(vm_of(call).x86().interrupts().create_pit());
   return 0;
 }
