@@ -130,8 +130,7 @@ class Platform {
 class Call {
  public:
   Call(Platform& platform, const MailboxCommand& row, object::EventFields fields)
-      : platform_(platform),
-        call_(platform.trace_.call(object::Lane::kFirmware, row.name, std::move(fields))) {}
+      : call_(platform.trace_.call(object::Lane::kFirmware, row.name, std::move(fields))) {}
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
@@ -149,7 +148,6 @@ class Call {
 
  private:
   friend class Platform;
-  Platform& platform_;
   object::Trace::Call call_;
   Bytes body_;
 };
