@@ -183,6 +183,11 @@ bool Device::retire() {
   return true;
 }
 
+void Device::unretire() {
+  const schedule::Lock lock(set().lock);
+  retired_ = false;
+}
+
 bool Device::opened_by_node() {
   const schedule::Lock lock(set().lock);
   return opened_by_node_;

@@ -132,6 +132,8 @@ class Device final : public iommufd::DeviceHandle,
   /// The driver is unbound: nobody can open it any more. False, and nothing happens, while
   /// somebody has it open.
   [[nodiscard]] bool retire() TEEIO_EXCLUDES(set().lock);
+  /// The driver stays after all.
+  void unretire() TEEIO_EXCLUDES(set().lock);
 
   // --- vf_token.cc ---
 

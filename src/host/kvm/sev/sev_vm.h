@@ -57,13 +57,14 @@ class SevVm final : public VmOps {
   Result<void> launch_start(std::uint64_t policy, ByteView gosvw, std::uint16_t flags)
       TEEIO_EXCLUDES(build_lock_);
   /// KVM_SEV_SNP_LAUNCH_UPDATE: gives the count of pages that were done. `contents` reads a
-  /// page of the source by its number. Errors: EINVAL before launch_start(), after
-  /// launch_finish(), or without a guest_memfd there; EIO when not even the first went well.
+  /// page of the source by its number. Errors: EINVAL before launch_start(), or without a
+  /// guest_memfd there; EIO when there is none, or not even the first went well: after
+  /// launch_finish() the firmware refuses all.
   using ReadSource = std::function<Result<void>(std::uint64_t page, std::span<std::byte> out)>;
   Result<std::uint64_t> launch_update(Gpa start, std::uint64_t pages, sev::LaunchPage type,
                                       const ReadSource& contents) TEEIO_EXCLUDES(build_lock_);
-  /// KVM_SEV_SNP_LAUNCH_FINISH. Errors: ENOTTY before init2(); EINVAL before launch_start() or
-  /// twice; EIO.
+  /// KVM_SEV_SNP_LAUNCH_FINISH. Errors: ENOTTY before init2(); EINVAL before launch_start();
+  /// EIO the firmware refuses it, as the second time.
   Result<void> launch_finish(std::uint64_t flags, ByteView host_data) TEEIO_EXCLUDES(build_lock_);
   /// Whether init2() has been: sev_snp_guest().
   [[nodiscard]] bool initialised() const { return asid_.load() != 0; }
