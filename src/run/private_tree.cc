@@ -62,7 +62,8 @@ const char* relative(const std::string& path) { return path.c_str() + (path.star
 bool VirtualPrefixes::contain(std::string_view path) const {
   if (path.starts_with("/dev/"))
     return is_below(path, "/dev/vfio") || path == "/dev/iommu" ||
-           (path == "/dev/kvm" && kvm_ == Kvm::kEmulated);
+           (path == "/dev/kvm" && kvm_ == Kvm::kEmulated) ||
+           std::ranges::find(devices_, path) != devices_.end();
   if (path.starts_with("/proc/")) return is_below(path, "/proc/bus/pci");
   if (!path.starts_with("/sys/")) return false;
   // Modules that are not ours are the host's.
