@@ -65,6 +65,10 @@ Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string
     if (device == nullptr) return fail(Errno::kNoEnt, "vfio-pci has no such device");
     return object::Ref<object::File>(object::make_ref<vfio::DeviceFile>(*device));
   }
+  constexpr std::string_view kDev = "/dev/";
+  if (path.starts_with(kDev))
+    if (VendorNode* node = devices_.vendor_node(path.substr(kDev.size())))
+      return AttributeFile::of(system_.tree(), std::string(path), S_IFCHR | 0600, *node, flags);
   if (!system_.tree().find(path)) return fail(Errno::kNoEnt, "no such file in the machine");
   return AttributeFile::open(system_.tree(), path, flags);
 }
@@ -209,6 +213,7 @@ FileStat Dispatch::stat(object::File& file) {
       return named("/dev/vfio/vfio");
     case FileKind::kAttribute: {
       const auto& attribute = static_cast<AttributeFile&>(file);
+      if (attribute.node() != nullptr) return named(attribute.path());
       return {.mode = attribute.mode(), .rdev = 0, .size = attribute.size()};
     }
     case FileKind::kGuestMemfd:

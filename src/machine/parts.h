@@ -46,6 +46,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] unsigned cpus() override { return 1; }
   [[nodiscard]] bool in_use(Bdf bdf) override;
   [[nodiscard]] bool shows_kvm() override { return !host_kvm; }
+  [[nodiscard]] std::vector<std::string> vendor_nodes() override;
   [[nodiscard]] bool has_type1() override {
     return config.container == vfio::ContainerKind::kType1;
   }
@@ -72,6 +73,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   // entry::Devices
   [[nodiscard]] vfio::Device* vfio(std::uint32_t minor) override;
   [[nodiscard]] object::Ref<vfio::Group> vfio_group(std::uint32_t number) override;
+  [[nodiscard]] entry::VendorNode* vendor_node(std::string_view name) override;
 
   /// A function on the bus, in the kernel's view.
   struct Slot {

@@ -45,6 +45,8 @@ class Host {
   [[nodiscard]] virtual bool in_use(Bdf bdf) = 0;
   /// False: /dev/kvm is the real host's and not in the tree.
   [[nodiscard]] virtual bool shows_kvm() = 0;
+  /// Nodes below /dev that a vendor's part of the machine answers for.
+  [[nodiscard]] virtual std::vector<std::string> vendor_nodes() { return {}; }
   /// Whether /dev/vfio/vfio is VFIO's own container: vfio_iommu_type1 is there.
   [[nodiscard]] virtual bool has_type1() = 0;
   /// What programs may make fail; null: a kernel without CONFIG_FAULT_INJECTION.

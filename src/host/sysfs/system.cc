@@ -123,6 +123,7 @@ std::vector<std::string> System::platform_devices() {
   for (const std::uint32_t number : host_.tsm().tsms())
     paths.push_back("/sys/devices/" + host_.tsm().platform_device(number));
   if (host_.fail_nth() != nullptr) paths.emplace_back(kDebugfs);
+  for (const std::string& node : host_.vendor_nodes()) paths.push_back("/dev/" + node);
   return paths;
 }
 
@@ -194,14 +195,17 @@ void System::add_devices(NodeList& list, const Topology& topology) {
   list.device("/dev/iommu", 0660, kMiscMajor, kIommuMinor);
   list.device("/dev/vfio/vfio", 0666, kMiscMajor, kVfioMinor);
   if (host_.shows_kvm()) list.device("/dev/kvm", 0660, kMiscMajor, kKvmMinor);
+  std::uint32_t minor = kIommuMinor;
+  for (const std::string& node : host_.vendor_nodes())
+    list.device("/dev/" + node, 0600, kMiscMajor, ++minor);
   list.directory("/dev/vfio");
   list.directory("/dev/vfio/devices");
   for (const Host::Function& function : topology.functions())
     if (function.vfio_minor)
       list.device(fmt::format("/dev/vfio/devices/vfio{}", *function.vfio_minor), 0600, kVfioMajor,
                   *function.vfio_minor);
-  for (const auto& [group, minor] : vfio_groups(topology))
-    list.device(fmt::format("/dev/vfio/{}", group), 0600, kVfioGroupMajor, minor);
+  for (const auto& [group, group_minor] : vfio_groups(topology))
+    list.device(fmt::format("/dev/vfio/{}", group), 0600, kVfioGroupMajor, group_minor);
 }
 
 }  // namespace teeio::sysfs

@@ -73,6 +73,12 @@ class SevVm final : public VmOps {
   [[nodiscard]] sev::Asid asid() const { return asid_.load(); }
   [[nodiscard]] PspHost& psp() { return host_.psp(); }
 
+  /// What the nested table has at a guest page; nullopt: nothing.
+  [[nodiscard]] std::optional<Hpa> nested_page(Gpa gpa) {
+    const auto found = nested(gpa);
+    return found ? std::optional(found->page) : std::nullopt;
+  }
+
   [[nodiscard]] Hpa firmware_handle() const override { return Hpa{gctx_.load()}; }
   [[nodiscard]] bool has_private_memory() const override { return true; }
   [[nodiscard]] std::optional<bool> is_private(Gpa address) const override {
@@ -135,6 +141,7 @@ class SevVm final : public VmOps {
   GuestCallAction mmio(VcpuState& state, Ghcb& ghcb, VcpuExit& exit, bool write);
   GuestCallAction page_state_change(VcpuState& state, Ghcb& ghcb, VcpuExit& exit);
   GuestCallAction guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& exit);
+  GuestCallAction extended_guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& exit);
   GuestCallAction tio_guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& exit);
   GuestCallAction missing(Vcpu& vcpu, Ghcb& ghcb, Gpa page, hw::GuestMemory::Miss miss,
                           VcpuExit& exit);

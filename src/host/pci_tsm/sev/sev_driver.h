@@ -16,7 +16,9 @@ namespace teeio::tsm {
 ///
 /// bind ends CONFIG_LOCKED; RUN is the guest's wish. unbind: TDI_UNBIND, on failure with
 /// FORCE, TDI_STATUS, TDI_RECLAIM, a look at the fence, which is lifted for a TDI that has
-/// run, and then KVM's MMIO out and every page of the BARs shared.
+/// run, and then KVM's MMIO out and every page of the BARs shared. A device that has not
+/// answered STOP_INTERFACE by then is told no more: it stays CONFIG_LOCKED, RUN or ERROR, and
+/// its next bind is refused until a conventional reset, as with AMD's driver.
 ///
 /// Guest requests: SET_TDI_STATE (u32 state): LOCKED of a locked TDI is no news, RUN starts
 /// it, UNLOCKED unbinds it in firmware. READ_OBJECT (u32 object, u32 offset): 0 the report, 1

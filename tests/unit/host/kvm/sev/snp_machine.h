@@ -5,6 +5,7 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "firmware/sev/attestation.h"
 #include "firmware/sev/launch.h"
 #include "guest/factory.h"
 #include "host/kvm/gmem.h"
@@ -125,6 +126,25 @@ class SnpMachine : public testing::Test {
     const schedule::Lock lock(vcpu->mutex());
     return vcpu->run(program, completion, {});
   }
+  /// A 2 MiB entry of the guest's, in which the frame of `page` lies where `page` does in its own
+  /// 2 MiB. Precondition: nobody has touched `page` yet.
+  Hpa make_large_entry(Gpa page) {
+    const std::uint64_t offset = raw(page) % sev::kRmp2M;
+    Hpa next = *memory.alloc_page() + kPageSize;
+    while (raw(next) % sev::kRmp2M != 0) next = *memory.alloc_page() + kPageSize;
+    const Hpa base = next;
+    for (std::uint64_t at = 0; at < offset; at += kPageSize)
+      EXPECT_EQ(*memory.alloc_page(), base + at);
+    EXPECT_EQ(*frame(page), base + offset);
+    for (std::uint64_t at = offset + kPageSize; at < sev::kRmp2M; at += kPageSize)
+      EXPECT_EQ(*memory.alloc_page(), base + at);
+    EXPECT_EQ(rmp.update(base, {.assigned = true,
+                                .size = sev::RmpSize::k2M,
+                                .asid = guest().asid(),
+                                .gpa = Gpa{raw(page) - offset}}),
+              sev::RmpStatus::kSuccess);
+    return base;
+  }
   sev::RmpEntry entry_of(Gpa page) { return rmp.entry(*frame(page)); }
   Result<Hpa> frame(Gpa page) { return static_cast<Gmem&>(*gmem).page(raw(page)); }
   std::uint64_t shared_u64(std::uint64_t gpa) {
@@ -143,7 +163,8 @@ class SnpMachine : public testing::Test {
   sev::Platform psp{memory, trace, rmp, {}};
   sev::Launch commands{psp, guard};
   PspHost psp_host{psp, memory, trace};
-  SevHost host{psp_host, 2};
+  sev::Attestation attestation{psp};
+  SevHost host{psp_host, 2, [this] { return attestation.endorsement(); }};
   SevVmFactory factory{host};
   std::unique_ptr<hw::CpuFactory> cpus = guest::make_unicorn_factory();
   Kvm kvm{memory, cpus.get(), trace};
