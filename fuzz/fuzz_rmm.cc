@@ -31,7 +31,7 @@ class Host {
     const Hpa a = address(in), b = address(in), c = address(in), d = address(in);
     const std::uint64_t word = in.le<std::uint64_t>();
     const Gpa ipa{in.le<std::uint32_t>() & 0x3f'ffffU}, top = ipa + in.le<std::uint16_t>() * 16U;
-    host(what % 44, a, b, c, d, word, ipa, top);
+    host(what % 46, a, b, c, d, word, ipa, top);
   }
 
  private:
@@ -70,7 +70,7 @@ class Host {
       case 5:
         return (void)rmm_.realm_destroy(a);
       case 6:
-        return (void)rmm_.rec_create(a, b);
+        return (void)rmm_.rec_create(a, b, c);
       case 7:
         return (void)rmm_.rec_destroy(a);
       case 8:
@@ -143,9 +143,25 @@ class Host {
         return (void)rmm_.rtt_read_entry(a, ipa, level);
       case 42:
         return (void)rmm_.rtt_set_ripas(a, b, ipa, top);
+      case 43:
+        return (void)rmm_.psci_complete(a, b, word);
+      case 44:
+        return realm(a, b, c, word);
       default:
         return (void)rmm_.op_cancel(word & 15U);
     }
+  }
+
+  /// The REC at `a`, if it can be entered, makes a call with what the page `b` has.
+  void realm(Hpa a, Hpa b, Hpa run, std::uint64_t word) {
+    hw::ArmRegisters registers;
+    const RmiResult entered = rmm_.rec_enter(a, run, registers);
+    if (!entered.ok() || entered.x1 != static_cast<std::uint64_t>(RecExit::kRealm)) return;
+    for (std::size_t i = 1; i < 16; ++i)
+      registers.x[i] = memory_.read_u64(b + i * sizeof(std::uint64_t)).value_or(0);
+    const std::uint64_t first = (word & 0x100U) == 0 ? 0xc400'0190 : 0x8400'0000;
+    registers.x[0] = first + (word & 0x1fU);
+    if (rmm_.realm_call(a, run, registers)) rmm_.rec_exit(a, run, {});
   }
 
   object::Trace trace_;
@@ -161,7 +177,7 @@ class Host {
                                  .prefetchable = {}},
                       .ide_streams = 2,
                       .tee_io = true}};
-  Rmm rmm_{memory_, trace_, {&port_}};
+  Rmm rmm_{memory_, trace_, {&port_}, {}, {.rec_granules = 1}};
   std::array<Hpa, 24> pages_{};
 };
 

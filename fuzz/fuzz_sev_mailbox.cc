@@ -1,11 +1,12 @@
 // Links: firmware/sev
-// SEV-TIO's commands with whatever a host may put into their buffers, and what lies in
-// memory behind them: scatter lists, data objects, guest messages.
+// The secure processor's commands with whatever a host may put into their buffers, and what
+// lies in memory behind them: scatter lists, data objects, guest messages.
 
 #include <algorithm>
 #include <array>
 
 #include "firmware/sev/attestation.h"
+#include "firmware/sev/launch.h"
 #include "firmware/sev/tio.h"
 #include "fuzzer.h"
 
@@ -31,6 +32,8 @@ struct Machine {
   Rmp rmp{memory};
   Platform psp{memory, trace, rmp, {}};
   IoGuard guard{trace};
+  Launch launch{psp, guard};
+  Attestation attestation{psp};
   Tio tio{psp, guard, {TioPort{.port = &port, .number = 1, .root = 0}}};
   std::array<Hpa, kPages> pages{};
   Hpa buffer = *memory.alloc_page();
@@ -55,6 +58,21 @@ struct Machine {
   }
 };
 
+struct Command {
+  std::uint16_t number;
+  std::uint32_t length;
+  bool says_length;
+};
+/// Half of the choices are SEV-TIO's commands, the others those about platform and guests.
+Command command_of(std::uint8_t choice) {
+  if (choice % 2 == 0) {
+    const auto number = static_cast<std::uint16_t>(0xd0 + choice / 2 % 0x15);
+    return {number, tio_length(TioCommand{number}), true};
+  }
+  const Row& row = *rows()[choice / 2 % rows().size()];
+  return {row.number, row.length, row.says_length};
+}
+
 }  // namespace
 }  // namespace teeio::sev
 
@@ -72,9 +90,8 @@ void teeio::fuzz::run(ByteView input) {
   Machine machine;
   Reader in(input);
   for (int commands = 0; commands < 16 && !in.rest().empty(); ++commands) {
-    const auto number = static_cast<std::uint16_t>(0xd0 + in.le<std::uint8_t>() % 0x15);
+    const auto [number, length, says_length] = command_of(in.le<std::uint8_t>());
     const auto kind = in.le<std::uint8_t>();
-    const std::uint32_t length = tio_length(TioCommand{number});
     if ((kind & 0x80U) != 0) {  // what lies in a page
       const ByteView bytes = in.take(std::min<std::size_t>(in.rest().size(), kind));
       const Hpa page = machine.pages.at(kind % kPages);
@@ -85,9 +102,9 @@ void teeio::fuzz::run(ByteView input) {
     const ByteView body = in.take(std::min<std::size_t>(in.rest().size(), kind % 64));
     std::ranges::copy(body.first(std::min<std::size_t>(body.size(), command.size())),
                       command.begin());
-    for (std::size_t at = 8; at + 8 <= command.size(); at += 8)
+    for (std::size_t at = says_length ? 8 : 0; at + 8 <= command.size(); at += 8)
       if ((kind & 1U) == 0) machine.point(command, at, command[at]);
-    std::ranges::copy(Writer().le(length).take(), command.begin());
+    if (says_length) std::ranges::copy(Writer().le(length).take(), command.begin());
     (void)machine.memory.write(machine.buffer, command);
     (void)machine.psp.command(number, machine.buffer);
   }

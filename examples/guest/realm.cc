@@ -8,6 +8,10 @@ namespace {
 constexpr std::uint64_t kFirstCall = 0xc400'0190;
 enum Call : std::uint64_t {
   kVersion = kFirstCall,
+  kMeasurementRead = kFirstCall + 0x02,
+  kMeasurementExtend = kFirstCall + 0x03,
+  kTokenInit = kFirstCall + 0x04,
+  kTokenContinue = kFirstCall + 0x05,
   kRealmConfig = kFirstCall + 0x06,
   kIpaStateSet = kFirstCall + 0x07,
   kIpaStateGet = kFirstCall + 0x08,
@@ -20,6 +24,7 @@ enum Call : std::uint64_t {
 
 constexpr std::uint64_t kVersion1_1 = 0x1'0001;
 constexpr std::uint64_t kError = 1;
+constexpr std::uint64_t kIncomplete = 3;
 
 std::uint64_t address(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
 
@@ -57,6 +62,51 @@ std::uint64_t rsi::get_state(std::uint64_t base, std::uint64_t& ripas) {
   smc(x);
   ripas = x[2];
   return x[0];
+}
+
+namespace {
+
+// Bytes as registers have them; those of the last word that are not there are zero.
+void put(std::uint64_t* words, const unsigned char* bytes, std::uint64_t size) {
+  for (std::uint64_t i = 0; i < size; ++i) words[i / 8] |= std::uint64_t{bytes[i]} << 8 * (i % 8);
+}
+
+}  // namespace
+
+std::uint64_t rsi::measurement(std::uint64_t slot, std::uint64_t (&words)[kMeasurementWords]) {
+  std::uint64_t x[10] = {kMeasurementRead, slot};
+  smc(x);
+  for (unsigned i = 0; i < kMeasurementWords; ++i) words[i] = x[1 + i];
+  return x[0];
+}
+
+std::uint64_t rsi::extend(std::uint64_t slot, const unsigned char* value, std::uint64_t size) {
+  constexpr std::uint64_t kRoom = 7 * 8;  // x3 to x9
+  if (size > kRoom) return kError;
+  std::uint64_t x[10] = {kMeasurementExtend, slot, size};
+  put(x + 3, value, size);
+  smc(x);
+  return x[0];
+}
+
+std::uint64_t rsi::begin_token(const unsigned char (&challenge)[kChallenge], std::uint64_t& most) {
+  std::uint64_t x[10] = {kTokenInit};
+  put(x + 1, challenge, kChallenge);
+  smc(x);
+  most = x[1];
+  return x[0];
+}
+
+std::uint64_t rsi::token(std::uint64_t page, std::uint64_t& size) {
+  size = 0;
+  for (;;) {
+    std::uint64_t x[10] = {kTokenContinue, page, size, platform::kPage - size};
+    smc(x);
+    asm volatile("" ::: "memory");
+    size += x[1];
+    if (x[0] != kIncomplete) return x[0];
+    if (size == platform::kPage) return kError;
+  }
 }
 
 std::uint64_t rsi::device_info(std::uint64_t device, DeviceInfo& info) {

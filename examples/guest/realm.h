@@ -17,6 +17,16 @@ enum class Ripas : std::uint64_t { kEmpty, kRam };
 std::uint64_t set_state(std::uint64_t base, std::uint64_t top, Ripas ripas, bool destroyed);
 std::uint64_t get_state(std::uint64_t base, std::uint64_t& ripas);
 
+// The realm's own measurements (SHA-256: four words), of which it extends 1 to 4; and a token
+// with them and with the challenge.
+constexpr unsigned kMeasurementWords = 4;
+std::uint64_t measurement(std::uint64_t slot, std::uint64_t (&words)[kMeasurementWords]);
+std::uint64_t extend(std::uint64_t slot, const unsigned char* value, std::uint64_t size);
+constexpr unsigned kChallenge = 64;
+std::uint64_t begin_token(const unsigned char (&challenge)[kChallenge], std::uint64_t& most);
+// All of it, into a page of the realm's, or an error.
+std::uint64_t token(std::uint64_t page, std::uint64_t& size);
+
 // Devices. `device` is the host's name for a function.
 struct alignas(512) DeviceInfo {
   std::uint64_t flags;

@@ -233,6 +233,39 @@ void give_back(const Board& board) {
   require(rhi::set_state(board.function_id, rhi::State::kUnlocked) == 0, kUnbindRefused);
 }
 
+// What a verifier of this realm asks for: something measured, here which root its owner trusts,
+// and a token with the verifier's challenge that says so. Whose signatures it has the verifier
+// checks; the realm sees that it is its own.
+void report_itself(std::uint64_t page) {
+  constexpr std::uint64_t kSlot = 1;
+  unsigned char root[sha384::kSize];
+  const volatile Board& board = at<Board>(shared(platform::kBoard));
+  for (unsigned i = 0; i < sizeof root; ++i) root[i] = board.root[i];
+  std::uint64_t before[rsi::kMeasurementWords];
+  std::uint64_t after[rsi::kMeasurementWords];
+  require(rsi::measurement(kSlot, before) == 0, kNoReportOfItself);
+  require(rsi::extend(kSlot, root, sizeof root) == 0, kNoReportOfItself);
+  require(rsi::measurement(kSlot, after) == 0 && after[0] != before[0], kNoReportOfItself);
+  std::uint64_t initial[rsi::kMeasurementWords];
+  require(rsi::measurement(0, initial) == 0, kNoReportOfItself);
+
+  unsigned char nonce[32];
+  draw_nonce(nonce);
+  unsigned char challenge[rsi::kChallenge] = {};
+  for (unsigned i = 0; i < sizeof nonce; ++i) challenge[i] = nonce[i];
+  std::uint64_t most = 0;
+  std::uint64_t size = 0;
+  require(rsi::begin_token(challenge, most) == 0 && most <= kPage, kNoReportOfItself);
+  require(rsi::token(page, size) == 0, kNoReportOfItself);
+  const Bytes token{reinterpret_cast<const unsigned char*>(page), size};
+  const auto has = [&](const std::uint64_t(&words)[rsi::kMeasurementWords]) {
+    return token.contains(reinterpret_cast<const unsigned char*>(words), sizeof words);
+  };
+  require(token.contains(challenge, sizeof challenge) && has(initial) && has(after),
+          kNoReportOfItself);
+  say("attest: a token of the realm's own, with its measurements and a challenge");
+}
+
 void check_realm() {
   unsigned bits = 0;
   std::uint64_t features = 0;
@@ -265,6 +298,7 @@ extern "C" [[noreturn]] void guest_main(std::uint64_t board_gpa) {
   at<std::uint64_t>(shared(kGiven)) = kGiven;
   require(at<std::uint64_t>(shared(kGiven)) == kGiven, kSharedTouch);
   say("memory is taken into use, and given back");
+  report_itself(kBundle);
 
   take_device(board);
   use_privately(kRing);

@@ -9,8 +9,9 @@
 #include <cstring>
 #include <memory>
 
-Device::Device(const Function& function)
+Device::Device(const Function& function, Abi abi)
     : function_(function),
+      abi_(abi),
       iommufd_(open_file("/dev/iommu", O_RDWR)),
       vfio_(open_file(function.vfio_path, O_RDWR)) {}
 
@@ -72,7 +73,7 @@ void Device::map_private_dma(const Fd& file, std::uint64_t size) {
   CALL(iommufd_, IOMMU_IOAS_MAP_FILE, &map);
 }
 
-void Device::allocate_vdevice() {
+void Device::allocate_viommu() {
   iommu_viommu_alloc viommu{};
   viommu.size = sizeof viommu;
   viommu.type = IOMMU_VIOMMU_TYPE_TSM;
@@ -87,14 +88,25 @@ void Device::allocate_vdevice() {
           stderr);
     fail("IOMMU_VIOMMU_ALLOC", error);
   }
+  viommu_id_ = viommu.out_viommu_id;
+}
 
+int Device::allocate_vdevice() {
   iommu_vdevice_alloc vdevice{};
   vdevice.size = sizeof vdevice;
-  vdevice.viommu_id = viommu.out_viommu_id;
+  vdevice.viommu_id = viommu_id_;
   vdevice.dev_id = device_id_;
   vdevice.virt_id = function_.requester_id();
-  CALL(iommufd_, IOMMU_VDEVICE_ALLOC, &vdevice);
+  if (ioctl_again(iommufd_, IOMMU_VDEVICE_ALLOC, &vdevice) < 0) return errno;
   vdevice_id_ = vdevice.out_vdevice_id;
+  return 0;
+}
+
+int Device::destroy_vdevice() {
+  iommu_destroy destroy{};
+  destroy.size = sizeof destroy;
+  destroy.id = vdevice_id_;
+  return ioctl_again(iommufd_, IOMMU_DESTROY, &destroy) < 0 ? errno : 0;
 }
 
 Fd Device::export_bar(unsigned index) const {

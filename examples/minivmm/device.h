@@ -30,7 +30,7 @@ struct Region {
 // A VFIO device on an iommufd, with what makes it a vDEVICE of a VM.
 class Device {
  public:
-  explicit Device(const Function& function);
+  Device(const Function& function, Abi abi);
 
   const Function& function() const { return function_; }
   const Fd& vfio() const { return vfio_; }
@@ -41,7 +41,9 @@ class Device {
   void attach_shared_dma(std::span<std::byte> memory, std::uint64_t iova);
   // `size` bytes of a guest_memfd, by addresses from 0.
   void map_private_dma(const Fd& file, std::uint64_t size);
-  void allocate_vdevice();
+  void allocate_viommu();
+  // Gives 0 or an errno: in v7 this binds.
+  int allocate_vdevice();
   Fd export_bar(unsigned index) const;
 
   // Reads and writes of a region, as the guest makes them.
@@ -49,7 +51,7 @@ class Device {
   void write(const Region& region, std::uint64_t offset, unsigned size, std::uint64_t value) const;
   const Region& config() const { return config_; }
 
-  // Through one of the three doors. Give 0 or an errno; what firmware says of a
+  // Through one of the doors. Give 0 or an errno; what firmware says of a
   // refusal goes to standard error.
   int bind_tdi(Door door, Arch arch);
   int unbind_tdi(Door door, Arch arch);
@@ -58,18 +60,19 @@ class Device {
   int relay_report(Arch arch);
   // The report itself, where firmware gives it to the host (CCA).
   int read_report(Arch arch, std::vector<unsigned char>& report);
-  int relay_state(Arch arch);
+  int relay_state(Arch arch);  // in v7: the report again, as firmware knows what it holds
   // An SNP guest's message for firmware, and the answer.
   int relay_message(Arch arch, std::uint32_t op, std::span<const std::byte> message,
                     std::vector<unsigned char>& answer);
   int measure_anew(Arch arch, const unsigned char* nonce);
+  int join_objects(Arch arch, std::vector<unsigned char>& evidence);
   int read_object(Arch arch, std::uint32_t object, std::vector<unsigned char>& bytes);
   // What the device proves: measured anew with the guest's nonce of 32 bytes, or without
   // one (nullptr) as the host has kept it.
   int read_evidence(Arch arch, const unsigned char* nonce, std::vector<unsigned char>& evidence);
   enum class TdiState { kUnlocked, kLocked, kRun };  // enum tsm_tdi_state
   int set_tdi_state(Arch arch, TdiState state);
-  int get_tdi_state(Arch arch, TdiState& state);  // CCA
+  int get_tdi_state(Arch arch, TdiState& state);  // CCA; v7 has no such request
   // A realm wants device memory at its addresses.
   int map_mmio(Arch arch, std::uint64_t base, std::uint64_t top, std::uint64_t address);
 
@@ -81,11 +84,15 @@ class Device {
 
  private:
   Region region(unsigned index) const;
+  int destroy_vdevice();
+  int read_part(Arch arch, std::uint32_t object, std::uint64_t offset,
+                std::vector<unsigned char>* part);
   int tsm_op(std::uint32_t type);
   int tsm_request(Arch arch, std::uint32_t op, const void* request, std::uint32_t size,
                   std::vector<unsigned char>* response = nullptr);
 
   Function function_;
+  Abi abi_;
   Fd iommufd_;
   Fd vfio_;
   std::array<Region, 6> bars_;
@@ -93,5 +100,6 @@ class Device {
   std::uint32_t device_id_ = 0;
   std::uint32_t ioas_id_ = 0;
   std::uint32_t hwpt_id_ = 0;
+  std::uint32_t viommu_id_ = 0;
   std::uint32_t vdevice_id_ = 0;
 };

@@ -12,7 +12,9 @@ const char* const kUsage =
 Assigns a PCIe function to a confidential VM, lets the guest take it into its
 trust and use it, and takes it back. Exit status: 0 when the guest said so.
 
-  --bind=vfio|iommufd|guest   who is asked to bind (default iommufd)
+  --abi=teeio|iommufd-v7      the series whose calls are made (default teeio): a machine
+                              file's abi. In v7 making the vDEVICE binds, its end unbinds
+  --bind=vfio|iommufd|guest   who is asked to bind (default iommufd; not in v7)
   --close-order=A,B,C         order of closing vfio, iommufd and vm at the end
   --no-unbind                 close everything while the device is bound
   --fresh-evidence            the guest has the device measured with its own nonce,
@@ -36,7 +38,8 @@ trust and use it, and takes it back. Exit status: 0 when the guest said so.
 namespace {
 
 enum Option {
-  kBind = 256,
+  kAbi = 256,
+  kBind,
   kCloseOrder,
   kNoUnbind,
   kFreshEvidence,
@@ -98,10 +101,23 @@ int signal_number(const std::string& text) {
   return static_cast<int>(number(text, "die-signal"));
 }
 
+void check_v7(Options& options, bool names_door) {
+  if (names_door)
+    throw std::invalid_argument("--bind: not with --abi=iommufd-v7: making the vDEVICE binds");
+  if (options.arch == Arch::kSev)
+    throw std::invalid_argument(
+        "--arch=sev: not with --abi=iommufd-v7: its requests carry no message of an SNP guest's");
+  if (!options.evidence_file.empty() && options.arch == Arch::kCca)
+    throw std::invalid_argument(
+        "--evidence-file: not with --abi=iommufd-v7 --arch=cca: its objects are apart");
+  options.door = Door::kVdevice;
+}
+
 }  // namespace
 
 Options parse_options(int argc, char** argv) {
-  static const option kOptions[] = {{"bind", required_argument, nullptr, kBind},
+  static const option kOptions[] = {{"abi", required_argument, nullptr, kAbi},
+                                    {"bind", required_argument, nullptr, kBind},
                                     {"close-order", required_argument, nullptr, kCloseOrder},
                                     {"no-unbind", no_argument, nullptr, kNoUnbind},
                                     {"fresh-evidence", no_argument, nullptr, kFreshEvidence},
@@ -119,10 +135,15 @@ Options parse_options(int argc, char** argv) {
                                     {"help", no_argument, nullptr, kHelp},
                                     {nullptr, 0, nullptr, 0}};
   Options options;
+  bool names_door = false;
   for (int found; (found = getopt_long(argc, argv, "", kOptions, nullptr)) != -1;) {
     const std::string text = optarg == nullptr ? "" : optarg;
     switch (found) {
+      case kAbi:
+        options.abi = choose<Abi>(text, "abi", {{"teeio", Abi::kTeeio}, {"iommufd-v7", Abi::kV7}});
+        break;
       case kBind:
+        names_door = true;
         options.door = choose<Door>(
             text, "bind",
             {{"vfio", Door::kVfio}, {"iommufd", Door::kIommufd}, {"guest", Door::kGuest}});
@@ -183,5 +204,6 @@ Options parse_options(int argc, char** argv) {
   if (!options.evidence_file.empty() && options.arch == Arch::kSev)
     throw std::invalid_argument("--evidence-file: not with --arch=sev");
   if (optind != argc) throw std::invalid_argument("no arguments are taken; see --help");
+  if (options.abi == Abi::kV7) check_v7(options, names_door);
   return options;
 }

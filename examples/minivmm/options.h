@@ -3,11 +3,15 @@
 #include <string>
 #include <vector>
 
-enum class Door { kVfio, kIommufd, kGuest };  // who is asked to bind and unbind
+// The posted series whose calls are made: machine files' abi = "teeio" or "iommufd-v7".
+enum class Abi { kTeeio, kV7 };
+// Who is asked to bind and unbind; in v7 a vDEVICE is bound from its making to its end.
+enum class Door { kVfio, kIommufd, kGuest, kVdevice };
 enum class Arch { kTdx, kCca, kSev };
 enum class Closing { kVfio, kIommufd, kVm };
 
 struct Options {
+  Abi abi = Abi::kTeeio;
   Door door = Door::kIommufd;
   Arch arch = Arch::kTdx;
   std::vector<Closing> close_order = {Closing::kVfio, Closing::kIommufd, Closing::kVm};

@@ -38,7 +38,7 @@ void Session::build() {
   begin(Step::kConnect, prefix_);
   connect_tsm(function_);
   begin(Step::kOpen, prefix_);
-  device_.emplace(function_);
+  device_.emplace(function_, options_.abi);
   create_vm();
   give_memory();
   // VFIO takes the VM from this association when it is bound to the iommufd,
@@ -52,7 +52,11 @@ void Session::build() {
   const std::uint64_t shared = options_.arch == Arch::kSev ? platform::kSharedRam : 0;
   device_->attach_shared_dma(ram_.bytes().subspan(shared), shared);
   begin(Step::kVdevice, prefix_);
-  device_->allocate_vdevice();
+  device_->allocate_viommu();
+  // In v7 that would bind, and the guest has not asked for it yet.
+  if (options_.abi == Abi::kTeeio)
+    if (const int error = device_->allocate_vdevice(); error != 0)
+      fail("IOMMU_VDEVICE_ALLOC", error);
   begin(Step::kExport, prefix_);
   add_bar_slots(Sharing::kShared);
   switch (options_.arch) {
@@ -169,17 +173,20 @@ int Session::bind() {
     add_bar_slots(Sharing::kShared);
     return error;
   }
-  // A realm has asked to lock: a bind of the host's may leave that to do.
-  Device::TdiState state = Device::TdiState::kLocked;
-  if (options_.arch == Arch::kCca) {
-    int error = device_->get_tdi_state(options_.arch, state);
-    if (error == 0 && state == Device::TdiState::kUnlocked)
-      error = device_->set_tdi_state(options_.arch, Device::TdiState::kLocked);
-    if (error != 0) return error;
-  }
+  if (options_.arch == Arch::kCca)
+    if (const int error = lock(); error != 0) return error;
   begin(Step::kPrivateSlots, prefix_);
   add_bar_slots(Sharing::kPrivate);
   return 0;
+}
+
+// A realm has asked to lock: a bind of the host's may leave that to do, and in v7 does.
+int Session::lock() {
+  Device::TdiState state = Device::TdiState::kUnlocked;
+  if (options_.abi == Abi::kTeeio)
+    if (const int error = device_->get_tdi_state(options_.arch, state); error != 0) return error;
+  if (state != Device::TdiState::kUnlocked) return 0;
+  return device_->set_tdi_state(options_.arch, Device::TdiState::kLocked);
 }
 
 int Session::unbind() {

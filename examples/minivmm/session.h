@@ -71,6 +71,7 @@ class Session {
   static std::uint64_t bar_address(std::uint32_t index);
   void map_bar(std::uint32_t index);
   int bind();
+  int lock();
   int unbind();
   void print_console(std::uint64_t length);
 

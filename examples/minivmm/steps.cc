@@ -27,7 +27,7 @@ std::string_view describe(Step step) {
     case Step::kSharedDma:
       return "set up shared DMA";
     case Step::kVdevice:
-      return "allocate vIOMMU and vDEVICE";
+      return "allocate the vIOMMU, and the vDEVICE unless that binds";
     case Step::kExport:
       return "export the BARs as memslots";
     case Step::kLoadGuest:

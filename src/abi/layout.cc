@@ -5,6 +5,7 @@
 
 #include "abi/iommufd.h"
 #include "abi/kvm.h"
+#include "abi/psp_sev.h"
 #include "abi/vfio.h"
 
 namespace teeio::abi {
@@ -145,6 +146,17 @@ TEEIO_LAYOUT(kvm_tdx_cmd, 24, hw_error, 16);
 TEEIO_LAYOUT(kvm_tdx_capabilities, 2056, cpuid, 2048);
 TEEIO_LAYOUT(kvm_tdx_init_vm, 264, cpuid, 256);
 TEEIO_LAYOUT(kvm_tdx_init_mem_region, 24, nr_pages, 16);
+TEEIO_LAYOUT(sev_issue_cmd, 16, error, 12);
+TEEIO_LAYOUT(sev_user_data_status, 12, guest_count, 8);
+TEEIO_LAYOUT(sev_user_data_pek_csr, 12, length, 8);
+TEEIO_LAYOUT(sev_user_data_pek_cert_import, 24, oca_cert_len, 20);
+TEEIO_LAYOUT(sev_user_data_pdh_cert_export, 24, cert_chain_len, 20);
+TEEIO_LAYOUT(sev_user_data_get_id, 128, socket2, 64);
+TEEIO_LAYOUT(sev_user_data_get_id2, 12, length, 8);
+TEEIO_LAYOUT(sev_user_data_snp_status, 32, reported_tcb_version, 24);
+TEEIO_LAYOUT(sev_user_data_snp_config, 64, rsvd1, 12);
+TEEIO_LAYOUT(sev_user_data_snp_vlek_load, 16, vlek_wrapped_address, 8);
+TEEIO_LAYOUT(sev_user_data_snp_wrapped_vlek_hashstick, 432, data, 0);
 TEEIO_LAYOUT(kvm_sev_cmd, 24, sev_fd, 20);
 TEEIO_LAYOUT(kvm_sev_init, 48, pad2, 16);
 TEEIO_LAYOUT(kvm_sev_snp_launch_start, 64, pad1, 32);

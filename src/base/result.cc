@@ -30,6 +30,8 @@ std::string_view errno_name(Errno code) {
       return "EBUSY";
     case Errno::kExist:
       return "EEXIST";
+    case Errno::kXDev:
+      return "EXDEV";
     case Errno::kNoDev:
       return "ENODEV";
     case Errno::kNotDir:

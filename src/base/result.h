@@ -23,6 +23,7 @@ enum class Errno : std::uint16_t {
   kFault = 14,
   kBusy = 16,
   kExist = 17,
+  kXDev = 18,
   kNoDev = 19,
   kNotDir = 20,
   kIsDir = 21,

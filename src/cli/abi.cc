@@ -29,12 +29,17 @@ std::string reason(const entry::SupportRow& row) {
   return fmt::format("{}{}{}", errno_name(row.refused_with), out.empty() ? "" : ": ", out);
 }
 
+/// A vendor's node of /dev is opened as an attribute is; nothing else of that kind has ioctls.
+std::string_view file_name(object::FileKind kind) {
+  return kind == object::FileKind::kAttribute ? "sev" : object::file_kind_name(kind);
+}
+
 void print_text(const std::vector<entry::SupportRow>& rows) {
   std::size_t supported = 0;
   std::string_view kind;
   for (const entry::SupportRow& row : rows) {
     if (row.support != entry::Support::kRefused) ++supported;
-    if (const auto name = object::file_kind_name(row.kind); name != kind) {
+    if (const auto name = file_name(row.kind); name != kind) {
       print("{}{}\n", kind.empty() ? "" : "\n", name);
       kind = name;
     }
@@ -47,8 +52,8 @@ void print_text(const std::vector<entry::SupportRow>& rows) {
 void print_markdown(const std::vector<entry::SupportRow>& rows) {
   print("| file | ioctl | number | support | why |\n|---|---|---|---|---|\n");
   for (const entry::SupportRow& row : rows)
-    print("| {} | `{}` | {:#x} | {} | {} |\n", object::file_kind_name(row.kind), row.name,
-          row.command, support_text(row.support), reason(row));
+    print("| {} | `{}` | {:#x} | {} | {} |\n", file_name(row.kind), row.name, row.command,
+          support_text(row.support), reason(row));
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 #include "cli/print.h"
 #include "firmware/rmm/rows.h"
-#include "firmware/sev/attestation.h"
+#include "firmware/sev/rows.h"
 #include "firmware/sev/tio_checks.h"
 #include "firmware/tdx/rows.h"
 
@@ -14,6 +14,12 @@ namespace {
 
 constexpr unsigned kFirstHostCall = 0xC400'0150;
 constexpr unsigned kFirstRealmCall = 0xC400'0190;
+constexpr unsigned kFirstPowerCall = 0x8400'0000;
+
+unsigned first_number(const rmm::Row& row) {
+  if (row.of_psci()) return kFirstPowerCall;
+  return row.of_realm() ? kFirstRealmCall : kFirstHostCall;
+}
 
 std::string capital(std::string_view sentence) {
   std::string text(sentence);
@@ -23,8 +29,7 @@ std::string capital(std::string_view sentence) {
 }
 
 void print_row(const rmm::Row& row) {
-  print("### {}\n\n`{:#x}` · {}\n\n", row.name,
-        (row.of_realm() ? kFirstRealmCall : kFirstHostCall) + row.number, row.source);
+  print("### {}\n\n`{:#x}` · {}\n\n", row.name, first_number(row) + row.number, row.source);
   if (!row.checks.empty()) print("| | refused with | when |\n|---|---|---|\n");
   unsigned number = 0;
   for (const rmm::Check& check : row.checks)
@@ -56,16 +61,27 @@ void print_row(const tdx::Row& row) {
   if (!row.differs.empty()) print("Differs from the source: {}.\n\n", row.differs);
 }
 
-void print_row(const sev::TioRow& row) {
-  print(
-      "### {}\n\n`{:#04x}`, {} bytes · {}\n\n| | refused with | when | source "
-      "|\n|---|---|---|---|\n",
-      row.name, static_cast<unsigned>(row.command), sev::tio_length(row.command), row.source);
-  unsigned number = 0;
-  for (const sev::TioCheck& check : sev::tio_checks(row.command))
-    print("| {} | {} | {} | {} |\n", ++number, sev::status_name(check.status), check.why,
+/// What rows of both kinds have alike.
+template <class Checks>
+void print_sev_row(std::string_view name, unsigned number, std::uint32_t length,
+                   std::string_view source, const Checks& checks, std::string_view effect) {
+  print("### {}\n\n`{:#04x}`, {} bytes · {}\n\n", name, number, length, source);
+  if (!checks.empty()) print("| | refused with | when | source |\n|---|---|---|---|\n");
+  unsigned position = 0;
+  for (const auto& check : checks)
+    print("| {} | {} | {} | {} |\n", ++position, sev::status_name(check.status), check.why,
           check.source);
-  print("\n{}.\n\n", capital(row.effect));
+  print("\n{}.\n\n", capital(effect));
+}
+
+void print_row(const sev::Row& row) {
+  print_sev_row(row.name, row.number, row.length, row.source, row.checks, row.effect);
+  if (!row.differs.empty()) print("Differs from the source: {}.\n\n", row.differs);
+}
+
+void print_row(const sev::TioRow& row) {
+  print_sev_row(row.name, static_cast<unsigned>(row.command), sev::tio_length(row.command),
+                row.source, sev::tio_checks(row.command), row.effect);
 }
 
 }  // namespace
@@ -115,36 +131,28 @@ void print_rmm_page() {
 
 void print_sev_page() {
   print(
-      "# AMD's secure processor: SEV-TIO\n\nMade by `teeio abi --firmware sev` from the rows of "
-      "src/firmware/sev/tio_checks.cc and tio_rows.cc, which the commands themselves refuse by; a "
-      "test makes each check fail alone. The firmware's source is closed. Names and numbers of "
-      "statuses are public, buffers are those of AMD's drivers (\"Linux\": "
-      "drivers/crypto/ccp/sev-dev-tio.c of 7.3; \"AMD\": the same file of AMDESE/linux-kvm), and "
-      "where a row says so what a driver expects; which status goes with which check, and the "
-      "order, are the model's choice. A buffer of another length is refused before any check, with "
-      "SEV_RET_INCORRECT_BUFFER_LENGTH; a command that the explorer makes fail gives "
-      "SEV_RET_RESOURCE_LIMIT.\n\n");
-  const auto rows = sev::tio_rows();
-  print("{} commands, {} checks.\n\n", rows.size(), [&] {
-    std::size_t checks = 0;
-    for (const sev::TioRow& row : rows) checks += sev::tio_checks(row.command).size();
-    return checks;
-  }());
-  print("## Commands of the host\n\n");
-  for (const sev::TioRow& row : rows) print_row(row);
-  print(
-      "## Guests' requests about themselves\n\n### SNP_GUEST_REQUEST\n\n`{:#x}` · 56860, "
-      "SNP_GUEST_REQUEST; struct sev_data_snp_guest_request\n\n| | refused with | when | source "
-      "|\n|---|---|---|---|\n",
-      sev::kSnpGuestRequest);
-  unsigned number = 0;
-  for (const sev::Attestation::Check& check : sev::Attestation::checks())
-    print("| {} | {} | {} | {} |\n", ++number, sev::status_name(check.status), check.why,
-          check.source);
-  print(
-      "\nMSG_REPORT_REQ is answered with an attestation report, version 2, that the chip's VCEK "
-      "has signed. Its status is 16h for a VMPL above the guest's own or a reserved byte, 27h for "
-      "the VLEK, which there is not.\n\n");
+      "# AMD's secure processor: SEV-SNP and SEV-TIO\n\nMade by `teeio abi --firmware sev` from "
+      "the rows of src/firmware/sev/rows_platform.cc, rows_guest.cc, tio_checks.cc and "
+      "tio_rows.cc, which the commands themselves refuse by; a test makes each check fail alone. "
+      "The firmware's source is closed. Names and numbers of statuses are public, buffers are "
+      "those of AMD's drivers (\"Linux\": drivers/crypto/ccp/sev-dev-tio.c of 7.3; \"AMD\": the "
+      "same file of AMDESE/linux-kvm), and where a row says so what a driver expects; which status "
+      "goes with which check, and the order, are the model's choice. A buffer that is not readable "
+      "is refused before any check, with SEV_RET_INVALID_ADDRESS, and one that names another "
+      "length than its own with SEV_RET_INCORRECT_BUFFER_LENGTH; a command that the explorer makes "
+      "fail gives SEV_RET_RESOURCE_LIMIT; any other number SEV_RET_INVALID_COMMAND: SEV's and "
+      "SEV-ES's own commands but two, moving, swapping and unsmashing of pages, debugging, "
+      "migration and the download of firmware.\n\n");
+  const auto rows = sev::rows();
+  const auto tio_rows = sev::tio_rows();
+  std::size_t checks = 0;
+  for (const sev::Row* row : rows) checks += row->checks.size();
+  for (const sev::TioRow& row : tio_rows) checks += sev::tio_checks(row.command).size();
+  print("{} commands, {} checks.\n\n", rows.size() + tio_rows.size(), checks);
+  print("## The platform and its guests\n\n");
+  for (const sev::Row* row : rows) print_row(*row);
+  print("## SEV-TIO\n\n");
+  for (const sev::TioRow& row : tio_rows) print_row(row);
 }
 
 }  // namespace teeio::cli

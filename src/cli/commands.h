@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 namespace teeio::cli {
 
 class Command;
@@ -16,6 +19,13 @@ void add_pki_command(Command& root);       ///< `teeio pki new`
 void add_serve_command(Command& root);     ///< `teeio serve`
 void add_sweep_command(Command& root);     ///< `teeio sweep`
 void add_validate_command(Command& root);  ///< `teeio validate`
+
+/// All commands but `run`, in the order of the help. Each of the two programs that cli
+/// makes has its own: every_command.cc and first_commands.cc.
+void add_other_commands(Command& root);
+
+/// Where the command of these words is, if this program names it and does not have it.
+[[nodiscard]] std::string why_elsewhere(const std::vector<std::string>& words);
 
 /// `teeio run`, after add_run_command() has read the command line: makes the
 /// machine, runs the program, judges and draws. Gives the exit status.

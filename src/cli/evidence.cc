@@ -204,13 +204,16 @@ std::expected<evidence::Policy, Problem> read_policy(const EvidenceArguments& ar
   return policy;
 }
 
-/// Seconds since 1970: now, a number, or 2026-11-29T12:00:00Z.
+/// Seconds since 1970 of 2026-11-29T12:00:00Z; of nothing: now.
 std::optional<std::int64_t> time_of(const std::string& word) {
   if (word.empty()) return std::time(nullptr);
   std::tm when{};
   const char* const end = ::strptime(word.c_str(), "%Y-%m-%dT%H:%M:%SZ", &when);
   if (end == nullptr || *end != '\0') return std::nullopt;
-  return ::timegm(&when);
+  const int day = when.tm_mday;
+  const std::time_t seconds = ::timegm(&when);
+  if (when.tm_mday != day) return std::nullopt;  // there is no 30 February
+  return seconds;
 }
 
 std::expected<evidence::Circumstances, Problem> circumstances(const EvidenceArguments& arguments) {

@@ -15,6 +15,8 @@
 #include "explore/jobs/workers.h"
 #include "explore/saved.h"
 #include "explore/scenario/catalogue.h"
+#include "explore/scenario/coverage.h"
+#include "explore/scenario/seeded_bugs.h"
 #include "explore/shrink.h"
 #include "schedule/plant_bug.h"
 
@@ -27,10 +29,16 @@ using explore::Scenario;
 using explore::ScenarioResult;
 
 explore::Exploration::Plan plan_of(const ExploreArguments& arguments) {
-  return {.options = arguments.options,
-          .demands = arguments.demands,
-          .shard = arguments.shard,
-          .jobs = arguments.jobs == 0 ? explore::processors() : arguments.jobs};
+  explore::Exploration::Plan plan{
+      .options = arguments.options,
+      .demands = arguments.demands,
+      .shard = arguments.shard,
+      .jobs = arguments.jobs == 0 ? explore::processors() : arguments.jobs,
+      .coverage = arguments.coverage.has_value()};
+  if (plan.coverage)
+    if (const auto designs = find_designs(arguments))
+      plan.reachable = explore::what_can_be_reached(*designs);
+  return plan;
 }
 
 /// Prints an exploration as it goes, and writes its files.
@@ -51,6 +59,7 @@ class Show final : private explore::ExplorationListener {
     say_totals();
     write(save_file_, exploration_.saved());
     write(json_file_, exploration_.saved());
+    say_coverage();
     write(junit_file_, exploration_.junit());
     if (!saves_) return kExploreUsage;
     if (signal != 0) return kExploreSignal + signal;
@@ -113,7 +122,8 @@ class Show final : private explore::ExplorationListener {
     };
     const std::string& save = arguments_.save.empty() ? arguments_.resume : arguments_.save;
     return open(save, save_file_) && open(arguments_.json, json_file_) &&
-           open(arguments_.junit, junit_file_);
+           open(arguments_.junit, junit_file_) &&
+           open(arguments_.coverage.value_or(""), coverage_file_);
   }
 
   void write(std::optional<OutputFile>& file, const std::string& text) {
@@ -170,10 +180,19 @@ class Show final : private explore::ExplorationListener {
       print("{}not exhausted: {} scenarios\n", arguments_.tap ? "# " : "", totals_.bounded);
   }
 
+  void say_coverage() {
+    if (!arguments_.coverage) return;
+    const std::string text = exploration_.coverage().text();
+    if (coverage_file_)
+      write(coverage_file_, text);
+    else
+      print("\n{}", text);
+  }
+
   const ExploreArguments& arguments_;
   Exploration exploration_;
   std::size_t printed_ = 0;
-  std::optional<OutputFile> save_file_, json_file_, junit_file_;
+  std::optional<OutputFile> save_file_, json_file_, junit_file_, coverage_file_;
   bool saves_ = true;
   Totals totals_;
   ProgressLine progress_;
@@ -193,7 +212,7 @@ int explore_command(const ExploreArguments& arguments) {
   }
   using schedule::SeededBug;
   const schedule::PlantedBug bug(
-      schedule::parse_seeded_bug(arguments.seeded_bug).value_or(SeededBug::kNone));
+      explore::parse_seeded_bug(arguments.seeded_bug).value_or(SeededBug::kNone));
   return Show(arguments, std::move(*scenarios)).run();
 }
 

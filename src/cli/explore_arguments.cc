@@ -9,8 +9,8 @@
 #include "cli/explore_progress.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "explore/scenario/seeded_bugs.h"
 #include "explore/strategy.h"
-#include "schedule/seeded_bug.h"
 
 namespace teeio::cli {
 namespace {
@@ -77,7 +77,11 @@ std::string why_wrong_files(const ExploreArguments& out) {
   if (out.tap && (out.json == "-" || out.junit == "-"))
     return fmt::format("--tap and {} cannot both be standard output",
                        out.json == "-" ? "--json" : "--junit");
-  return leave_standard_output({{"--json", out.json}, {"--junit", out.junit}});
+  const std::string coverage = out.coverage.value_or("");
+  if (out.tap && out.coverage && (coverage.empty() || coverage == "-"))
+    return "--tap and --coverage cannot both be standard output";
+  return leave_standard_output(
+      {{"--json", out.json}, {"--junit", out.junit}, {"--coverage", coverage}});
 }
 
 /// Makes what the user said of `words`; gives what is wrong, or nothing.
@@ -144,15 +148,24 @@ void declare_files(Command& c, Words& words) {
   ExploreArguments& out = words.out;
   words.of_designs.push_back(
       &c.option("-j,--jobs", out.jobs, "Processes; 0: as many as processors").shows_default());
-  c.option("--shard", words.shard, "I/N: the I-th of N parts of each scenario, from 0")
-      .value_name("I/N");
-  c.option("--save", out.save, "Write what was explored, again and again, for --resume")
-      .value_name("FILE");
-  c.option("--resume", out.resume, "Go on from a file of --save, if it is there, and save there")
-      .value_name("FILE");
+  const Option& shard =
+      c.option("--shard", words.shard, "I/N: the I-th of N parts of each scenario, from 0")
+          .value_name("I/N");
+  const Option& save =
+      c.option("--save", out.save, "Write what was explored, again and again, for --resume")
+          .value_name("FILE");
+  const Option& resume = c.option("--resume", out.resume,
+                                  "Go on from a file of --save, if it is there, and save there")
+                             .value_name("FILE");
   c.option("--json", out.json, "Write the results as JSON").value_name("FILE");
   c.option("--junit", out.junit, "Write the results as JUnit's XML").value_name("FILE");
   words.tap = &c.flag("--tap", out.tap, "Print the results as TAP 13");
+  c.flag_with_value("--coverage", out.coverage,
+                    "Report which calls, commands and failing steps were reached while "
+                    "another thread was in a call, or write that to a file")
+      .excludes(shard)
+      .excludes(save)
+      .excludes(resume);
 }
 
 /// What results must be like, and how failures are shown.
@@ -175,7 +188,7 @@ void declare_demands(Command& c, Words& words, const Option& replay) {
 
 void declare_seeded_bugs(Command& c, Words& words) {
   std::vector<std::string> bugs;
-  for (const auto& bug : schedule::seeded_bugs()) bugs.emplace_back(bug.name);
+  for (const auto& bug : explore::seeded_bugs()) bugs.emplace_back(bug.name);
   c.option("--seeded-bug", words.out.seeded_bug, "Plant a bug, to see it found")
       .choices(std::move(bugs))
       .hidden();

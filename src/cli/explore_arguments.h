@@ -27,6 +27,8 @@ struct ExploreArguments {
   explore::Options options;
   std::optional<explore::Shard> shard;
   std::string save, resume, json, junit;
+  /// --coverage: where the report goes, "" for stdout.
+  std::optional<std::string> coverage;
   std::string seeded_bug;
   /// --designs: the table of all designs; where it goes, "" for stdout.
   std::optional<std::string> designs;

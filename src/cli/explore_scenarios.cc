@@ -17,20 +17,6 @@ namespace {
 using explore::Scenario;
 using Designs = std::vector<machine::Config>;
 
-std::expected<Designs, std::string> find_designs(const ExploreArguments& arguments) {
-  if (!arguments.machine.empty()) {
-    auto config = machine::find_config(arguments.machine);
-    if (!config) return std::unexpected(config.error());
-    config->guest_code = false;
-    return Designs{std::move(*config)};
-  }
-  const auto all = explore::default_designs();
-  if (arguments.design.empty()) return Designs(all.begin(), all.end());
-  auto named = explore::parse_design(arguments.design);
-  if (!named) return std::unexpected("--design " + arguments.design + ": " + named.error());
-  return Designs{std::move(*named)};
-}
-
 bool is_file(const std::string& path) {
   struct stat info{};
   return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
@@ -47,6 +33,20 @@ bool fits(const std::string& pattern, const explore::MachineScenario& scenario,
 }
 
 }  // namespace
+
+std::expected<Designs, std::string> find_designs(const ExploreArguments& arguments) {
+  if (!arguments.machine.empty()) {
+    auto config = machine::find_config(arguments.machine);
+    if (!config) return std::unexpected(config.error());
+    config->guest_code = false;
+    return Designs{std::move(*config)};
+  }
+  const auto all = explore::default_designs();
+  if (arguments.design.empty()) return Designs(all.begin(), all.end());
+  auto named = explore::parse_design(arguments.design);
+  if (!named) return std::unexpected("--design " + arguments.design + ": " + named.error());
+  return Designs{std::move(*named)};
+}
 
 std::expected<std::vector<Scenario>, std::string> find_scenarios(
     const ExploreArguments& arguments) {

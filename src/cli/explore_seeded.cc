@@ -4,12 +4,13 @@
 #include "cli/print.h"
 #include "explore/jobs/words.h"
 #include "explore/scenario/seeded.h"
+#include "explore/scenario/seeded_bugs.h"
 
 namespace teeio::cli {
 namespace {
 
 std::string row_of(const explore::SeededScenario& seeded, const explore::SeededResult& result) {
-  const schedule::SeededBugInfo& info = schedule::seeded_bug_info(seeded.bug);
+  const explore::SeededBugInfo& info = explore::seeded_bug_info(seeded.bug);
   const explore::ScenarioResult& found = result.found;
   if (!found.failure)
     return fmt::format("| {} | {} | {} | **not found** in {} | | | | |\n", info.name, info.place,
@@ -41,7 +42,7 @@ int explore_seeded_bugs(const std::string& file) {
   for (const explore::SeededScenario& seeded : explore::seeded_scenarios()) {
     const auto result = find_seeded(seeded, explore::Compare::kYes);
     all = all && result.found.as_expected;
-    const schedule::SeededBugInfo& info = schedule::seeded_bug_info(seeded.bug);
+    const explore::SeededBugInfo& info = explore::seeded_bug_info(seeded.bug);
     bugs += fmt::format("| {} | {} | {} |\n", info.name, info.what, info.source);
     table += row_of(seeded, result);
   }

@@ -27,16 +27,11 @@ int parse_and_run(std::vector<std::string> words) {
   const Command& run = add_run_command(root, run_program);
   if (const std::string why = add_environment_options(run, words); !why.empty())
     return wrong_use("run", why);
-  add_explore_command(root);
-  add_sweep_command(root);
-  add_machine_command(root);
-  add_pki_command(root);
-  add_serve_command(root);
-  add_validate_command(root);
-  add_decode_command(root);
-  add_evidence_command(root);
-  add_abi_command(root);
-  add_doctor_command(root);
+  add_other_commands(root);
+  if (const std::string where = why_elsewhere(words); !where.empty()) {
+    complain("teeio {}\n", where);
+    return kUsageError;
+  }
   return line.run(std::move(words));
 }
 

@@ -7,9 +7,11 @@
 #include <cmath>
 #include <utility>
 
+#include "base/text.h"
 #include "cli/nearest.h"
 #include "cli/options.h"
 #include "cli/print.h"
+#include "cli/run_command.h"
 
 namespace teeio::cli {
 namespace {
@@ -64,6 +66,10 @@ std::string Option::read(const std::vector<std::string>& words) const {
 
 int wrong_use(std::string_view command, const std::string& why) {
   const std::string_view space = command.empty() ? "" : " ";
+  // Where a word comes from that nobody has typed.
+  const char* const more = command == "run" ? environment_options() : nullptr;
+  if (more != nullptr && why.find(kOptionsVariable) == std::string::npos)
+    complain("teeio run: TEEIO_OPTIONS has these options, too: {}\n", visible(more));
   complain("teeio{}{}: {} (see teeio help{}{})\n", space, command, why, space, command);
   return kUsageError;
 }

@@ -14,9 +14,6 @@ namespace teeio::cli {
 namespace {
 
 /// What stands there is for whichever runs it suits.
-const char* environment_options() {
-  return std::getenv("TEEIO_OPTIONS");  // NOLINT(concurrency-mt-unsafe)
-}
 bool has_environment_options() { return environment_options() != nullptr; }
 
 /// Words of `text` as a shell splits them, without expansions; nullopt for an open quote.
@@ -88,6 +85,10 @@ void add_verdict_options(Command& run, RunArguments& arguments) {
 }
 
 }  // namespace
+
+const char* environment_options() {
+  return std::getenv(kOptionsVariable.data());  // NOLINT(concurrency-mt-unsafe)
+}
 
 std::string add_environment_options(const Command& run, std::vector<std::string>& words) {
   const char* const text = environment_options();

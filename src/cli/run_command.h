@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/pictures.h"
@@ -28,6 +29,10 @@ struct RunArguments {
   std::vector<std::string> suppressions;   ///< --suppressions FILE …
   std::uint8_t error_exit_code = 99;       ///< --error-exitcode
 };
+
+inline constexpr std::string_view kOptionsVariable = "TEEIO_OPTIONS";
+/// What it holds; nullptr when it is not set.
+[[nodiscard]] const char* environment_options();
 
 /// Puts the options of $TEEIO_OPTIONS before those of `run`, if that is the command:
 /// words split at blanks, with quotes as a shell has them. Gives what is wrong.

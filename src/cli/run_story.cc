@@ -64,6 +64,7 @@ void RunStory::ended(pid_t pid, const std::string& name, int wait_status) {
 }
 
 std::string RunStory::refusals_text() const {
+  const schedule::RawLockGuard guard(lock_);
   if (refused_.empty()) return {};
   std::size_t count = forgotten_;
   for (const Refused& entry : refused_) count += entry.times;
@@ -80,10 +81,11 @@ std::string RunStory::refusals_text() const {
 }
 
 std::string RunStory::processes_text(Processes which) const {
+  const schedule::RawLockGuard guard(lock_);
   std::string out;
   for (const Ended& entry : ended_) {
     for (const auto& revoked : entry.revoked)
-      out += fmt::format("[pid {}] --- SIGBUS: BAR{} of {}, revoked by {}, event {} ---\n",
+      out += fmt::format("[pid {}] --- SIGBUS: perhaps BAR{} of {}, revoked by {}, event {} ---\n",
                          entry.pid, revoked.bar, revoked.function.str(), revoked.by, revoked.seq);
     if (WIFSIGNALED(entry.wait_status))
       out += fmt::format("[pid {}] +++ {} was killed by SIG{} +++\n", entry.pid, entry.name,
@@ -96,6 +98,7 @@ std::string RunStory::processes_text(Processes which) const {
 }
 
 std::string RunStory::probe_text() const {
+  const schedule::RawLockGuard guard(lock_);
   if (!missing_capability_) return {};
   const std::string_view name = entry::kvm_capability_name(*missing_capability_);
   return fmt::format(
@@ -105,6 +108,7 @@ std::string RunStory::probe_text() const {
 }
 
 bool RunStory::has_news() const {
+  const schedule::RawLockGuard guard(lock_);
   return missing_capability_ || std::ranges::any_of(ended_, [](const Ended& entry) {
            return WIFSIGNALED(entry.wait_status);
          });

@@ -14,7 +14,7 @@ namespace teeio::cli {
 /// What a run is explained by when it ended badly: the calls that were refused and
 /// why, and how its processes ended.
 ///
-/// Locking: its own, a raw one; text functions only when the run is over.
+/// Locking: its own, a raw one.
 class RunStory final : public run::Witness {
  public:
   explicit RunStory(report::Explainer& explainer) : explainer_(explainer) {}
@@ -44,15 +44,17 @@ class RunStory final : public run::Witness {
     pid_t pid = 0;
     std::string name;
     int wait_status = 0;
-    std::vector<report::Explainer::Revoked> revoked;  ///< of who died of SIGBUS
+    /// Where who died of SIGBUS may have been: its memory is gone when it is seen dead, and
+    /// with it the address.
+    std::vector<report::Explainer::Revoked> revoked;
   };
 
   report::Explainer& explainer_;
-  schedule::RawLock lock_;
-  std::deque<Refused> refused_;  ///< the last ones
-  std::size_t forgotten_ = 0;    ///< before those
-  std::vector<Ended> ended_;
-  std::optional<std::uint64_t> missing_capability_;
+  mutable schedule::RawLock lock_;
+  std::deque<Refused> refused_ TEEIO_GUARDED_BY(lock_);  ///< the last ones
+  std::size_t forgotten_ TEEIO_GUARDED_BY(lock_) = 0;    ///< before those
+  std::vector<Ended> ended_ TEEIO_GUARDED_BY(lock_);
+  std::optional<std::uint64_t> missing_capability_ TEEIO_GUARDED_BY(lock_);
 };
 
 }  // namespace teeio::cli

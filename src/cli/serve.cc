@@ -23,6 +23,7 @@ namespace {
 /// The command line's words, before they are looked at.
 struct ServeArguments {
   std::string listen = "127.0.0.1:2323";
+  std::string connect;
   std::vector<std::string> functions;
   std::vector<std::string> vfio_user;  ///< sockets
   std::string processor;               ///< socket
@@ -42,6 +43,16 @@ struct ServeArguments {
   serve::ServerOptions options;
 };
 
+/// MUT_AUTH and --mutual-auth are one wish: neither does anything without the other.
+std::string why_no_mutual_auth(const ServeArguments& arguments, std::uint32_t flags) {
+  if (arguments.mutual_auth && (flags & wire::kSpdmCapMutAuth) == 0)
+    return "--mutual-auth needs MUT_AUTH, which --capabilities leaves out";
+  const bool named = std::ranges::any_of(arguments.capabilities, [](const std::string& word) {
+    return word == "MUT_AUTH" || word == "+MUT_AUTH";
+  });
+  return named && !arguments.mutual_auth ? "the capability MUT_AUTH needs --mutual-auth" : "";
+}
+
 std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
                                            serve::SpeakerOptions& spdm) {
   if (!arguments.versions.empty()) {
@@ -55,6 +66,8 @@ std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
     constexpr std::uint32_t kAnyPsk = wire::kSpdmCapPsk | wire::kSpdmCapPskWithContext;
     if ((*flags & ~spdm::default_responder_flags() & kAnyPsk) != 0 && arguments.psks.empty())
       return std::unexpected("a capability of pre-shared keys needs --psk");
+    if (const std::string why = why_no_mutual_auth(arguments, *flags); !why.empty())
+      return std::unexpected(why);
     spdm.capabilities = *flags;
   }
   spdm.post_quantum = *serve::post_quantum_of(arguments.post_quantum);
@@ -73,6 +86,11 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
   auto address = serve::Address::parse(arguments.listen);
   if (!address) return std::unexpected(address.error());
   options.listen = *address;
+  if (!arguments.connect.empty()) {
+    auto requester = serve::Address::parse(arguments.connect);
+    if (!requester) return std::unexpected(requester.error());
+    options.connect = std::move(*requester);
+  }
   if (!arguments.transport.empty()) options.transport = serve::parse_transport(arguments.transport);
   for (const std::string& text : arguments.functions) {
     const auto bdf = Bdf::parse(text);
@@ -104,12 +122,11 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
 std::string why_no_functions(const ServeArguments& arguments, const std::vector<Bdf>& functions) {
   const auto config = machine::find_config(arguments.options.machine);
   if (!config) return {};  // whoever loads it says why
-  using Model = machine::CardConfig::Model;
   for (auto at = functions.begin(); at != functions.end(); ++at) {
     if (std::find(functions.begin(), at, *at) != at)
       return fmt::format("--function {} is given twice", at->str());
     const auto serves = [&](const machine::CardConfig& card) {
-      return card.has(*at) && (card.model == Model::kDmaEngine || !arguments.vfio_user.empty());
+      return card.has(*at) && (card.is_tee_io() || !arguments.vfio_user.empty());
     };
     if (std::ranges::none_of(config->cards, serves))
       return fmt::format("--function {}: no {}card of {} has it", at->str(),
@@ -214,13 +231,20 @@ void add_serve_command(Command& root) {
       .option("--function", arguments->functions,
               "Serve only the card with this function; may be repeated")
       .value_name("ADDRESS");
+  Option& connect = serve
+                        .option("--connect", arguments->connect,
+                                "Connect to a requester and ask for its role (DSP0287), instead "
+                                "of listening")
+                        .value_name("HOST:PORT")
+                        .excludes(listen);
   Option& vfio_user =
       serve
           .option("--vfio-user", arguments->vfio_user,
                   "Be a PCI device for QEMU's vfio-user-pci at this socket, instead of listening: "
                   "the function of the --function in the same place (default: the first PF)")
           .value_name("SOCKET")
-          .excludes(listen);
+          .excludes(listen)
+          .excludes(connect);
   serve
       .option("--secure-processor", arguments->processor,
               "Be AMD's secure processor, too, as a PCI device at this socket: the firmware that "

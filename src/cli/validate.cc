@@ -9,6 +9,7 @@
 #include "cli/print.h"
 #include "cli/psk_argument.h"
 #include "cli/validate_watch.h"
+#include "machine/config.h"
 #include "serve/validate/doe_bus.h"
 #include "serve/validate/ide_stream.h"
 #include "serve/validate/mctp_bus.h"
@@ -31,6 +32,7 @@ struct ValidateArguments {
   bool force = false;
   std::string transport = "doe";
   std::string function;
+  std::string machine;
   std::string junit;
   std::string pcap;
   std::string key_log;
@@ -167,9 +169,17 @@ int judge(const ValidateArguments& arguments) {
   auto watch = ValidateWatch::create(arguments.pcap, arguments.key_log, arguments.verbose);
   if (!watch) return cannot(watch.error(), kUsageError);
   target->watch = watch->get();
+  std::optional<machine::Config> expected;
+  if (!arguments.machine.empty()) {
+    auto config = machine::find_config(arguments.machine);
+    if (!config) return cannot(config.error(), kUsageError);
+    expected = std::move(*config);
+    target->machine = &*expected;
+  }
   const auto place = open_bus(arguments);
   if (!place) return cannot(place.error().why, place.error().status);
   target->bus = place->bus.get();
+  target->stream = place->stream.get();
   if (const auto there = validate::greet(*target); !there) return cannot(there.error());
 
   const bool in_colour = colour();
@@ -234,6 +244,11 @@ void add_validate_command(Command& root) {
       .option("--function", arguments->function,
               "The TDI (default: the function that IDE_KM's QUERY names)")
       .value_name("ADDRESS");
+  command
+      .option(
+          "--machine", arguments->machine,
+          "Machine file, or the name of a built-in one, that says what the TDI's report must be")
+      .value_name("FILE");
   command.option("--stream", arguments->options.stream_id, "IDE stream ID of the TDI")
       .shows_default();
   command.option("--port-index", arguments->options.port_index, "IDE_KM port of the stream")

@@ -6,8 +6,6 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include <array>
-
 #include "base/check.h"
 #include "crypto/dmtf_oids.h"
 #include "crypto/ec_public_key.h"

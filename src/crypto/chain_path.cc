@@ -123,6 +123,7 @@ std::optional<Fault> find_fault(std::span<const Certificate> certificates,
                                 const TrustAnchors& anchors,
                                 std::optional<std::int64_t> unix_time) {
   if (!unix_time && holds_plainly(certificates, anchors)) return std::nullopt;
+  detail::know_ecdsa_with_sha3();
   Handles chain;
   for (const Certificate& one : certificates) chain.push_back(one.handle());
   if (auto fault = order_fault(chain)) return fault;

@@ -88,6 +88,7 @@ Result<void> verify_certification_request(ByteView der, const PublicKey& key) {
   if (inside == nullptr) return fail(Errno::kInval, "a certification request's key cannot be read");
   if (EVP_PKEY_eq(inside, key.handle()) != 1)
     return fail(Errno::kAcces, "a certification request is of another key");
+  detail::know_ecdsa_with_sha3();
   if (X509_REQ_verify(read.get(), inside) != 1)
     return fail(Errno::kAcces, "a certification request's signature is wrong");
   return {};

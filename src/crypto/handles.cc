@@ -5,12 +5,15 @@
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
 
+#include "crypto/hashes_of_run.h"
 #include "crypto/secret.h"
 
 namespace teeio::crypto {
 namespace detail {
 
-void Free::operator()(evp_md_ctx_st* p) const { EVP_MD_CTX_free(p); }
+void Free::operator()(evp_md_ctx_st* p) const {
+  if (hash_is_over(p)) EVP_MD_CTX_free(p);
+}
 void Free::operator()(evp_mac_ctx_st* p) const { EVP_MAC_CTX_free(p); }
 void Free::operator()(evp_cipher_ctx_st* p) const { EVP_CIPHER_CTX_free(p); }
 void Free::operator()(evp_pkey_st* p) const { EVP_PKEY_free(p); }

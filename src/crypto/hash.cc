@@ -1,6 +1,7 @@
 #include "crypto/hash.h"
 
 #include "base/check.h"
+#include "crypto/hashes_of_run.h"
 #include "crypto/openssl.h"
 
 namespace teeio::crypto {
@@ -13,6 +14,7 @@ EVP_MD_CTX* begin(HashAlgorithm algorithm) {
   TEEIO_CHECK(
       context != nullptr && EVP_DigestInit_ex2(context, detail::md(algorithm), nullptr) == 1,
       kHashFails);
+  detail::hash_begun(context);
   return context;
 }
 
@@ -58,6 +60,7 @@ RunningHash::RunningHash(const RunningHash& other)
     : algorithm_(other.algorithm_), context_(EVP_MD_CTX_new()) {
   TEEIO_CHECK(context_ != nullptr && EVP_MD_CTX_copy_ex(context_.get(), other.context_.get()) == 1,
               kHashFails);
+  detail::hash_begun(context_.get());
 }
 
 RunningHash& RunningHash::operator=(const RunningHash& other) {

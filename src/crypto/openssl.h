@@ -10,6 +10,9 @@ namespace teeio::crypto::detail {
 /// The fetched algorithm: a fetch takes longer than a short hash.
 [[nodiscard]] const EVP_MD* md(HashAlgorithm algorithm);
 
+/// Certificates and requests that are signed by ECDSA with SHA-3 can be verified from here on.
+void know_ecdsa_with_sha3();
+
 [[nodiscard]] inline const unsigned char* data_of(ByteView bytes) {
   return reinterpret_cast<const unsigned char*>(bytes.data());
 }

@@ -109,6 +109,9 @@ void fields(Fields& f, const wire::TdispInterfaceReportPortion& m) {
   const auto report = wire::TdispReport::decode(m.portion);
   if (!report) return;  // the end of a report that came in portions
   f.hex_number("interface_info", report->interface_info);
+  if (report->msix_message_control != 0) f.hex_number("msix_control", report->msix_message_control);
+  if (report->lnr_control != 0) f.hex_number("lnr_control", report->lnr_control);
+  if (report->tph_control != 0) f.hex_number("tph_control", report->tph_control);
   for (std::size_t i = 0; i < report->ranges.size(); ++i)
     range_field(f, fmt::format("range[{}]", i), report->ranges[i]);
   f.bytes("device_info", report->device_info);

@@ -57,6 +57,21 @@ void describe_record(Fields& f, ByteView record) {
   }
 }
 
+/// The entries of a log that came at once.
+void describe_log(Fields& f, ByteView log) {
+  const auto header = wire::SpdmMelHeader::decode(log);
+  if (!header) return;  // a part of one
+  f.number("entries", header->entries);
+  for (ByteView rest = log.subspan(wire::SpdmMelHeader::kSize); !rest.empty();) {
+    const auto entry = wire::SpdmMelEntry::take(rest);
+    if (!entry) return f.word("log", entry.error().why);
+    const std::string name = fmt::format("entry[{}]", entry->mel_index);
+    f.word(name, fmt::format("{}{},block={}", type_text(entry->type), entry->raw ? ",raw" : "",
+                             entry->measurement_index));
+    f.bytes(name + ".value", entry->value);
+  }
+}
+
 /// Empty for a reserved one.
 std::string_view key_pair_operation_name(wire::SpdmKeyPairOperation operation) {
   switch (operation) {
@@ -157,6 +172,7 @@ void describe(Fields& f, const wire::SpdmGetMeasurementExtensionLog& m) {
 void describe(Fields& f, const wire::SpdmMeasurementExtensionLog& m) {
   f.size("portion", m.portion);
   f.number("remainder", m.remainder);
+  if (m.remainder == 0) describe_log(f, m.portion);
 }
 
 void describe(Fields& f, const wire::SpdmGetCsr& m) {

@@ -1,6 +1,7 @@
 #include "decode/key_ring.h"
 
 #include <algorithm>
+#include <array>
 
 #include "crypto/aead.h"
 

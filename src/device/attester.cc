@@ -28,7 +28,8 @@ spdm::Measurement block(std::uint8_t index, SpdmMeasurementType type, bool raw, 
           .type = std::to_underlying(type),
           .raw = raw,
           .value = std::move(value),
-          .in_tcb = type != SpdmMeasurementType::kFirmwareConfiguration};
+          .in_tcb = type != SpdmMeasurementType::kFirmwareConfiguration,
+          .logged = type != SpdmMeasurementType::kFirmwareConfiguration};
 }
 
 /// IDE_KM and TDISP have arrows of their own.
@@ -64,6 +65,8 @@ std::vector<spdm::Measurement> Attester::measurements() {
           block(3, SpdmMeasurementType::kHardwareConfiguration, true, hardware_),
           block(4, SpdmMeasurementType::kFirmwareConfiguration, true, owner_.interfaces())};
 }
+
+Bytes Attester::extension_log() { return spdm::extension_log_of(measurements()); }
 
 void Attester::received(std::uint32_t session, ByteView spdm) {
   const auto header = wire::SpdmHeader::decode(spdm);

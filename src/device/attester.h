@@ -36,6 +36,8 @@ class Attester final : public spdm::Credentials,
   const spdm::Credential* credential(std::uint8_t slot, crypto::SignatureAlgorithm algorithm,
                                      crypto::HashAlgorithm hash) override;
   std::vector<spdm::Measurement> measurements() override;
+  /// Blocks 1 to 3, which are measured once.
+  Bytes extension_log() override;
   /// The last SPDM request that came, by name; a literal.
   [[nodiscard]] std::string_view last_request() const { return last_request_; }
   void received(std::uint32_t session, ByteView spdm) override;

@@ -4,15 +4,16 @@
 
 namespace teeio::device {
 
-bool PlainMemoryTarget::answers() const {
+bool PlainMemoryTarget::answers(std::uint64_t offset, std::uint64_t size) const {
   if (!enabled_.load()) return false;
-  return tdi_ != nullptr ? tdi_->peek().answers(t_, MmioPart::kUpdatable) : t_ == hw::TBit::kShared;
+  if (!bar_) return t_ == hw::TBit::kShared;
+  return bar_->tdi.peek().answers(t_, bar_->layout.touched(bar_->number, offset, size));
 }
 
 bool PlainMemoryTarget::peer_read(std::uint64_t offset, std::span<std::byte> out) {
   bool answered = false;
   memory_.with_bytes([&](std::span<const std::byte> bytes) {
-    answered = answers();
+    answered = answers(offset, out.size());
     if (answered) std::ranges::copy(bytes.subspan(offset, out.size()), out.begin());
   });
   return answered;
@@ -21,7 +22,7 @@ bool PlainMemoryTarget::peer_read(std::uint64_t offset, std::span<std::byte> out
 bool PlainMemoryTarget::peer_write(std::uint64_t offset, ByteView in) {
   bool answered = false;
   memory_.with_bytes([&](std::span<std::byte> bytes) {
-    answered = answers();
+    answered = answers(offset, in.size());
     if (answered) std::ranges::copy(in, bytes.subspan(offset).begin());
   });
   return answered;

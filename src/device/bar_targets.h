@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/bytes.h"
+#include "device/mmio_layout.h"
 #include "device/plain_memory.h"
 #include "device/tdi.h"
 #include "hw/physical_memory.h"
@@ -11,15 +13,22 @@
 
 namespace teeio::device {
 
+/// Which BAR of a TDI something is.
+struct TdiBar {
+  const Tdi& tdi;
+  const MmioLayout& layout;
+  std::uint8_t number;
+};
+
 /// A BAR of plain memory as accesses with one T bit reach it; an access that the
-/// TDI does not answer reads as ones and writes nothing. Without a TDI there are
+/// TDI does not answer whole reads as ones and writes nothing. Without a TDI there are
 /// only shared accesses.
 class PlainMemoryTarget final : public hw::MmioTarget {
  public:
   /// `enabled`: the function answers MMIO at all.
-  PlainMemoryTarget(PlainMemory& memory, const schedule::Atomic<bool>& enabled, const Tdi* tdi,
-                    hw::TBit t)
-      : memory_(memory), enabled_(enabled), tdi_(tdi), t_(t) {}
+  PlainMemoryTarget(PlainMemory& memory, const schedule::Atomic<bool>& enabled,
+                    std::optional<TdiBar> bar, hw::TBit t)
+      : memory_(memory), enabled_(enabled), bar_(bar), t_(t) {}
 
   void mmio_read(std::uint64_t offset, std::span<std::byte> out) override;
   void mmio_write(std::uint64_t offset, ByteView in) override;
@@ -27,11 +36,11 @@ class PlainMemoryTarget final : public hw::MmioTarget {
   [[nodiscard]] bool peer_write(std::uint64_t offset, ByteView in) override;
 
  private:
-  [[nodiscard]] bool answers() const;
+  [[nodiscard]] bool answers(std::uint64_t offset, std::uint64_t size) const;
 
   PlainMemory& memory_;
   const schedule::Atomic<bool>& enabled_;
-  const Tdi* const tdi_;
+  const std::optional<TdiBar> bar_;
   const hw::TBit t_;
 };
 

@@ -57,6 +57,13 @@ std::uint64_t DmaEngineCard::window_bytes(unsigned vfs, std::uint64_t memory_byt
                         (memory_bytes + DmaEngine::kRegisterBytes + DmaFunction::kMsixBytes));
 }
 
+std::optional<std::uint64_t> DmaEngineCard::bar_bytes(std::uint8_t bar,
+                                                      std::uint64_t memory_bytes) {
+  if (bar == DmaFunction::kRegisterBar) return DmaEngine::kRegisterBytes;
+  if (bar == DmaFunction::kMemoryBar) return memory_bytes;
+  return std::nullopt;
+}
+
 DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
   TEEIO_CHECK(options.vfs <= kMaxVfs && vf_bdf(options.pf, options.vfs).bus == options.pf.bus,
               "the card has too many VFs for its bus");
@@ -72,7 +79,8 @@ DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
                                     DmaFunction::Place{.bdf = options.pf,
                                                        .identity = identity(kPfDeviceId),
                                                        .addresses = addresses_of(options, 0),
-                                                       .bars_move = options.bars_move});
+                                                       .bars_move = options.bars_move,
+                                                       .report = report_of(options.reports, 0)});
   first->make_physical({.sriov = sriov,
                         .ide_streams = options.ide_streams,
                         .serial = options.serial,
@@ -82,8 +90,11 @@ DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
   for (unsigned i = 0; i < options.vfs; ++i)
     add(std::make_unique<DmaFunction>(
         trace, lock(),
-        DmaFunction::Place{vf_bdf(options.pf, i), identity(kVfDeviceId),
-                           addresses_of(options, i + 1), &pf()}));
+        DmaFunction::Place{.bdf = vf_bdf(options.pf, i),
+                           .identity = identity(kVfDeviceId),
+                           .addresses = addresses_of(options, i + 1),
+                           .pf = &pf(),
+                           .report = report_of(options.reports, i + 1)}));
 }
 
 }  // namespace teeio::device

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "base/types.h"
 #include "device/dsm_spdm.h"
+#include "device/report_options.h"
 #include "device/tee_card.h"
 #include "object/trace.h"
 
@@ -30,10 +33,15 @@ class DmaEngineCard final : public TeeCard {
     /// The host's software places the PF's BARs: they answer, and are reported, where their
     /// registers say, not only where the machine put them.
     bool bars_move = false;
+    /// By function, PF first; those that it does not reach have the default one.
+    std::vector<ReportOptions> reports{};
   };
   /// Precondition: the options are as their comments say.
   DmaEngineCard(object::Trace& trace, const Options& options);
 
+  /// Bytes of a function's BAR that a report may split; nullopt: none of that number.
+  [[nodiscard]] static std::optional<std::uint64_t> bar_bytes(std::uint8_t bar,
+                                                              std::uint64_t memory_bytes);
   /// Bytes of bus address space that the BARs of a card need.
   [[nodiscard]] static std::uint64_t window_bytes(unsigned vfs,
                                                   std::uint64_t memory_bytes = kWindowAlignment);

@@ -17,11 +17,12 @@ DmaFunction::DmaFunction(object::Trace& trace, schedule::Mutex& card_lock, const
                    .bars = make_bars(place.addresses),
                    .vectors = kVectors,
                    .pf = place.pf,
-                   .bars_move = place.bars_move}),
+                   .bars_move = place.bars_move,
+                   .report = place.report}),
       memory_(place.addresses.memory_bytes),
       engine_(*this, memory_),
-      shared_memory_(memory_, enabled(), &tdi(), hw::TBit::kShared),
-      trusted_memory_(memory_, enabled(), &tdi(), hw::TBit::kTrusted) {
+      shared_memory_(memory_, enabled(), TdiBar{tdi(), layout(), kMemoryBar}, hw::TBit::kShared),
+      trusted_memory_(memory_, enabled(), TdiBar{tdi(), layout(), kMemoryBar}, hw::TBit::kTrusted) {
   answer_bar(kMemoryBar, shared_memory_, &memory_);
 }
 

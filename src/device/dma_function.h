@@ -34,6 +34,7 @@ class DmaFunction final : public TeeFunction, private DmaEngineFunction {
     Addresses addresses;
     TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
     bool bars_move = false;     ///< as DmaEngineCard::Options has it
+    ReportOptions report{};
   };
   DmaFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place);
 

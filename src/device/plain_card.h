@@ -36,7 +36,7 @@ class PlainCard final {
 
     PlainMemory memory_{kBarBytes};
     schedule::Atomic<bool> enabled_{true};
-    PlainMemoryTarget target_{memory_, enabled_, nullptr, hw::TBit::kShared};
+    PlainMemoryTarget target_{memory_, enabled_, std::nullopt, hw::TBit::kShared};
   };
 
   schedule::Mutex lock_{schedule::Rank::kDevice};

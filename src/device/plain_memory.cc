@@ -10,9 +10,8 @@ namespace teeio::device {
 std::span<std::byte> PlainMemory::bytes() {
   if (!elsewhere_.empty()) return elsewhere_;
   if (!storage_) {
-    // calloc: pages that nobody touches stay the kernel's zero page.
-    storage_.reset(static_cast<std::byte*>(std::calloc(size_, 1)));
-    if (!storage_) throw std::bad_alloc();
+    // As calloc: pages that nobody touches stay the kernel's zero page.
+    storage_.reset(schedule::allocate_zeroed(size_));
   }
   return {storage_.get(), size_};
 }

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <span>
 
 #include "base/bytes.h"
 #include "hw/plain_memory_bar.h"
 #include "schedule/mutex.h"
+#include "schedule/run_heap.h"
 
 namespace teeio::device {
 
@@ -42,7 +42,7 @@ class PlainMemory final : public hw::PlainMemoryBar {
 
  private:
   struct Free {
-    void operator()(std::byte* storage) const { std::free(storage); }  // from calloc
+    void operator()(std::byte* storage) const { schedule::free_zeroed(storage); }
   };
   std::span<std::byte> bytes() TEEIO_REQUIRES(mutex_);
 

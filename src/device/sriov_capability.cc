@@ -1,7 +1,5 @@
 #include "device/sriov_capability.h"
 
-#include <utility>
-
 namespace teeio::device {
 namespace {
 

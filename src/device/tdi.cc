@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "schedule/task.h"
 
 namespace teeio::device {
 namespace {
 
 using wire::TdispError;
-
-constexpr std::string_view kDeviceInfo = "teeio";
 
 std::unexpected<TdispRefusal> refusal(TdispError code, std::string_view why) {
   return std::unexpected(TdispRefusal{code, why});
@@ -20,8 +19,12 @@ std::uint64_t first_8_bytes(const wire::TdispNonce& nonce) {
 }
 
 wire::TdispReport make_report(const TdiFunction& function, const wire::TdispLockInterface& lock) {
-  wire::TdispReport report;
-  report.interface_info = wire::kInfoDmaWithoutPasid;
+  const ReportOptions& options = function.report_options();
+  wire::TdispReport report{.interface_info = options.interface_info,
+                           .lnr_control = options.lnr_control,
+                           .tph_control = options.tph_control,
+                           .ranges = {},
+                           .device_info = options.device_info};
   if ((lock.flags & wire::kLockNoFirmwareUpdate) != 0)
     report.interface_info |= wire::kInfoNoUpdateAfterLock;
   const bool msix_locked = (lock.flags & wire::kLockMsix) != 0;
@@ -29,12 +32,28 @@ wire::TdispReport make_report(const TdiFunction& function, const wire::TdispLock
   if (msix_locked) report.msix_message_control = function.msix_message_control();
   report.ranges = function.mmio_ranges(msix_locked);
   for (wire::TdispMmioRange& range : report.ranges) range = range.moved(lock.mmio_reporting_offset);
-  const ByteView info = std::as_bytes(std::span(kDeviceInfo));
-  report.device_info.assign(info.begin(), info.end());
+  TEEIO_CHECK(report.ranges.size() <= MmioLayout::kMaxParts, "a report has too many ranges");
   return report;
 }
 
+/// Without those that SET_MMIO_ATTRIBUTE may change, unless `all`.
+RangeSet non_tee_ranges(const wire::TdispReport& report, bool all) {
+  RangeSet set = 0;
+  for (std::size_t i = 0; i < report.ranges.size(); ++i) {
+    const std::uint16_t attributes = report.ranges[i].attributes;
+    if ((attributes & wire::kMmioNonTeeMemory) == 0) continue;
+    if (all || (attributes & wire::kMmioAttributeUpdatable) == 0)
+      set = static_cast<RangeSet>(set | 1U << i);
+  }
+  return set;
+}
+
 }  // namespace
+
+const ReportOptions& TdiFunction::report_options() const {
+  static const ReportOptions kDefault;
+  return kDefault;
+}
 
 bool TdiFunction::draw_nonce(wire::TdispNonce& nonce) {
   schedule::fill_random(nonce);
@@ -110,7 +129,7 @@ TdispResult<void> Tdi::set_mmio_attribute(const wire::TdispMmioRange& range) {
   found->attributes =
       static_cast<std::uint16_t>(kept | (open ? unsigned{wire::kMmioNonTeeMemory} : 0U));
   encoded_ = report_.encode();
-  publish({view_.state, view_.msix_lock, open});
+  publish({view_.state, view_.msix_lock, non_tee_ranges(report_, true)});
   return {};
 }
 
@@ -165,11 +184,13 @@ void Tdi::enter(TdiState next, std::string_view cause) {
   if (next == TdiState::kConfigUnlocked) {
     // In ERROR nothing is answered: no T=1 access can still leave anything
     // behind, and no T=0 access can look before all is gone.
-    publish({TdiState::kError, view_.msix_lock, false});
+    publish({TdiState::kError, view_.msix_lock, non_tee_ranges(report_, false)});
     function_.scrub();
     view_.msix_lock = false;
+    report_ = {};
+    encoded_.clear();
   }
-  publish({next, view_.msix_lock, has_report(next) && view_.opened});
+  publish({next, view_.msix_lock, non_tee_ranges(report_, has_report(next))});
   std::string detail = "from=";
   detail.append(wire::tdi_state_name(from)).append(" cause=").append(cause);
   trace_.fact(object::Lane::kDevice, object::Fact::kTdiState, wire::tdi_state_name(next),

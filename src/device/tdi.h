@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "device/mmio_layout.h"
+#include "device/report_options.h"
 #include "device/tdi_state.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
@@ -30,9 +32,11 @@ class TdiFunction {
  public:
   virtual ~TdiFunction() = default;
   /// The function's MMIO as it lies on the bus, before the reporting offset, for
-  /// a lock with or without LOCK_MSIX.
+  /// a lock with or without LOCK_MSIX: at most MmioLayout::kMaxParts.
   [[nodiscard]] virtual std::vector<wire::TdispMmioRange> mmio_ranges(bool msix_locked) const = 0;
   [[nodiscard]] virtual std::uint16_t msix_message_control() const = 0;
+  /// What else the report says; its ranges are in mmio_ranges().
+  [[nodiscard]] virtual const ReportOptions& report_options() const;
   /// A sentence when the configuration is not one that can be locked
   /// (INVALID_DEVICE_CONFIGURATION), else nullopt.
   [[nodiscard]] virtual std::optional<std::string_view> configuration_fault() const = 0;
@@ -43,26 +47,22 @@ class TdiFunction {
   virtual bool draw_nonce(wire::TdispNonce& nonce);
 };
 
-/// What an access is to: TDISP answers for some of a function's MMIO differ.
-enum class MmioPart : std::uint8_t {
-  kTee,        ///< TEE memory, always
-  kMsix,       ///< the MSI-X table or PBA: TEE memory only under LOCK_MSIX
-  kUpdatable,  ///< TEE memory until SET_MMIO_ATTRIBUTE says otherwise
-};
-
 /// What others may know of a TDI at one moment. Aligned so that it is one atomic word.
 struct alignas(4) TdiView {
   TdiState state = TdiState::kConfigUnlocked;
   bool msix_lock = false;  ///< the lock it is under (if any) covers the MSI-X table
-  bool opened = false;     ///< SET_MMIO_ATTRIBUTE made the updatable range non-TEE memory
+  /// The report's ranges that are non-TEE memory. In ERROR without those that
+  /// SET_MMIO_ATTRIBUTE can change; none while unlocked, when T=0 reaches all.
+  RangeSet non_tee = 0;
 
   /// Locked or running: its configuration must not change.
   [[nodiscard]] constexpr bool locked() const { return has_report(state); }
-  /// answers_mmio() for an access to `part`.
-  [[nodiscard]] constexpr bool answers(hw::TBit t, MmioPart part) const {
-    const bool non_tee =
-        (part == MmioPart::kMsix && !msix_lock) || (part == MmioPart::kUpdatable && opened);
-    return answers_mmio(state, t, non_tee);
+  /// answers_mmio() for an access to all these ranges of the report; none are TEE memory.
+  [[nodiscard]] constexpr bool answers(hw::TBit t, RangeSet ranges) const {
+    const bool to_tee = ranges == 0 || (ranges & ~unsigned{non_tee}) != 0;
+    const bool to_non_tee = (ranges & non_tee) != 0;
+    return (!to_tee || answers_mmio(state, t, false)) &&
+           (!to_non_tee || answers_mmio(state, t, true));
   }
 };
 

@@ -24,6 +24,10 @@ Bdf TeeCard::vf_bdf(Bdf pf, unsigned index) {
   return Bdf::from_rid(static_cast<std::uint16_t>(pf.rid() + 1U + index), pf.domain);
 }
 
+ReportOptions TeeCard::report_of(const std::vector<ReportOptions>& reports, std::size_t function) {
+  return function < reports.size() ? reports[function] : ReportOptions{};
+}
+
 std::uint64_t TeeCard::aligned_window(std::uint64_t bytes) {
   return (bytes + kWindowAlignment - 1) / kWindowAlignment * kWindowAlignment;
 }
@@ -37,6 +41,11 @@ std::vector<hw::PciFunction*> TeeCard::functions() const {
 const Tdi& TeeCard::tdi(std::size_t index) const {
   const TeeFunction& function = *functions_.at(index);
   return function.tdi();
+}
+
+const MmioLayout& TeeCard::layout(std::size_t index) const {
+  const TeeFunction& function = *functions_.at(index);
+  return function.layout();
 }
 
 std::optional<Bytes> TeeCard::answer_message(wire::Protocol protocol, ByteView message,

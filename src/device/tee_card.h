@@ -8,6 +8,8 @@
 
 #include "base/types.h"
 #include "device/dsm_messages.h"
+#include "device/mmio_layout.h"
+#include "device/report_options.h"
 #include "device/tdi.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
@@ -35,6 +37,8 @@ class TeeCard : public DsmMessages {
   [[nodiscard]] std::vector<hw::PciFunction*> functions() const;
   /// The TDI of functions()[index], for tests and reports.
   [[nodiscard]] const Tdi& tdi(std::size_t index) const;
+  /// What its report lists.
+  [[nodiscard]] const MmioLayout& layout(std::size_t index) const;
 
   // DsmMessages, for whoever speaks SPDM in the card's place over something else than its
   // mailbox: these take the card's lock.
@@ -61,6 +65,8 @@ class TeeCard : public DsmMessages {
   [[nodiscard]] TeeFunction& pf() const { return *functions_.front(); }
   [[nodiscard]] schedule::Mutex& lock() { return lock_; }
   [[nodiscard]] static Bdf vf_bdf(Bdf pf, unsigned index);
+  [[nodiscard]] static ReportOptions report_of(const std::vector<ReportOptions>& reports,
+                                               std::size_t function);
   [[nodiscard]] static std::uint64_t aligned_window(std::uint64_t bytes);
 
  private:

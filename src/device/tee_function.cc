@@ -28,6 +28,8 @@ TeeFunction::TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const
                 .bars_move = role.bars_move,
                 .tee_io = true}),
       pf_(role.pf),
+      report_(role.report),
+      layout_(role.bars, kRegisterBar, {kMsixBar, 0, kPbaOffset}, report_.ranges),
       tdi_(trace, role.bdf, *this),
       msix_(config_, {.vectors = role.vectors,
                       .table_bar = kMsixBar,
@@ -103,26 +105,16 @@ std::optional<std::string_view> TeeFunction::configuration_fault() const {
 }
 
 std::vector<wire::TdispMmioRange> TeeFunction::mmio_ranges(bool msix_locked) const {
-  const auto non_tee = static_cast<std::uint16_t>(msix_locked ? 0 : wire::kMmioNonTeeMemory);
-  const auto attributes = [non_tee](wire::TdispMmioAttribute attribute) {
-    return static_cast<std::uint16_t>(attribute | non_tee);
-  };
+  constexpr unsigned kMsix = wire::kMmioMsixTable | wire::kMmioMsixPba;
   std::vector<wire::TdispMmioRange> ranges;
-  for (std::uint8_t i = 0; i < hw::kBarCount; ++i) {
-    const hw::Bar& bar = bars_.at(i);
-    if (bar.kind == hw::Bar::Kind::kNone) continue;
-    const auto page = [at = bar_address(i)](std::uint64_t offset) {
-      return (at + offset) >> wire::TdispMmioRange::kPageShift;
-    };
-    const auto pages = static_cast<std::uint32_t>(bar.size / kPageSize);
-    if (i == kMsixBar) {
-      ranges.push_back({page(0), 1, attributes(wire::kMmioMsixTable), i});
-      ranges.push_back({page(kPbaOffset), 1, attributes(wire::kMmioMsixPba), i});
-    } else {
-      const auto kind = static_cast<std::uint16_t>(
-          bar.plain_memory ? std::uint16_t{wire::kMmioAttributeUpdatable} : std::uint16_t{0});
-      ranges.push_back({page(0), pages, kind, i});
-    }
+  for (const MmioLayout::Part& part : layout_.parts()) {
+    unsigned attributes = part.attributes;
+    if ((attributes & kMsix) != 0 && !msix_locked) attributes |= wire::kMmioNonTeeMemory;
+    ranges.push_back(
+        {.first_page = (bar_address(part.bar) + part.offset) >> wire::TdispMmioRange::kPageShift,
+         .pages = static_cast<std::uint32_t>(part.bytes / kPageSize),
+         .attributes = static_cast<std::uint16_t>(attributes),
+         .range_id = part.id});
   }
   return ranges;
 }
@@ -156,15 +148,15 @@ void TeeFunction::fire(std::uint16_t vector) {
   msix_.fire(vector);
 }
 
-bool TeeFunction::answers(std::uint8_t bar, hw::TBit t) const {
-  const MmioPart part = bar == kMsixBar ? MmioPart::kMsix : MmioPart::kTee;
-  return memory_enabled() && tdi_.view().answers(t, part);
+bool TeeFunction::answers(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
+                          std::uint64_t size) const {
+  return memory_enabled() && tdi_.view().answers(t, layout_.touched(bar, offset, size));
 }
 
 void TeeFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
                            std::span<std::byte> out) {
   const schedule::Lock lock(card_lock_);
-  if (!answers(bar, t)) return all_ones(out);
+  if (!answers(bar, t, offset, out.size())) return all_ones(out);
   if (bar == kRegisterBar) return register_read(offset, out);
   std::ranges::fill(out, std::byte{0});  // reserved space of the MSI-X BAR
   msix_.bar_read(bar, offset, out);
@@ -172,7 +164,7 @@ void TeeFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
 
 void TeeFunction::bar_write(std::uint8_t bar, hw::TBit t, std::uint64_t offset, ByteView in) {
   const schedule::Lock lock(card_lock_);
-  if (!answers(bar, t)) return;
+  if (!answers(bar, t, offset, in.size())) return;
   if (bar == kRegisterBar) return register_write(offset, in);
   choose_traffic();
   msix_.bar_write(bar, offset, in);

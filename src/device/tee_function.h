@@ -7,7 +7,9 @@
 
 #include "device/bar_targets.h"
 #include "device/endpoint.h"
+#include "device/mmio_layout.h"
 #include "device/physical_part.h"
+#include "device/report_options.h"
 #include "device/tdi.h"
 #include "hw/msix.h"
 
@@ -34,6 +36,7 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
     std::uint16_t vectors = 1;  ///< of MSI-X
     TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
     bool bars_move = false;     ///< they answer, and are reported, where their registers say
+    ReportOptions report{};     ///< its ranges cover the BARs that they name, but not kMsixBar
   };
   TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role);
 
@@ -41,6 +44,7 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   [[nodiscard]] hw::MmioTarget* private_bar(std::size_t number) override;
   [[nodiscard]] Tdi& tdi() { return tdi_; }
   [[nodiscard]] const Tdi& tdi() const { return tdi_; }
+  [[nodiscard]] const MmioLayout& layout() const { return layout_; }
 
   [[nodiscard]] bool memory_enabled() const override;
   /// Something outside of this function's config space changed what it answers.
@@ -82,12 +86,14 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   // TdiFunction
   [[nodiscard]] std::vector<wire::TdispMmioRange> mmio_ranges(bool msix_locked) const override;
   [[nodiscard]] std::uint16_t msix_message_control() const override;
+  [[nodiscard]] const ReportOptions& report_options() const override { return report_; }
   // RegisterFunction
   void bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
                 std::span<std::byte> out) override;
   void bar_write(std::uint8_t bar, hw::TBit t, std::uint64_t offset, ByteView in) override;
 
-  [[nodiscard]] bool answers(std::uint8_t bar, hw::TBit t) const;
+  [[nodiscard]] bool answers(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
+                             std::uint64_t size) const;
   /// Before anything that may send a message, also one that has waited behind a mask: it is as
   /// trusted as the TDI is when it leaves.
   void choose_traffic();
@@ -99,6 +105,8 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   };
 
   TeeFunction* const pf_;
+  const ReportOptions report_;
+  const MmioLayout layout_;
   Tdi tdi_;
   hw::Msix msix_;
   bool was_enabled_ = true;         ///< memory_enabled() when last looked at

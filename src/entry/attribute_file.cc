@@ -57,6 +57,15 @@ object::Ref<object::File> AttributeFile::of(sysfs::Tree& tree, std::string path,
       new AttributeFile(tree, std::move(path), mode, std::move(attribute)));
 }
 
+object::Ref<object::File> AttributeFile::of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
+                                            VendorNode& node, std::uint32_t flags) {
+  auto file = object::Ref<AttributeFile>::adopt(
+      new AttributeFile(tree, std::move(path), mode, object::make_ref<sysfs::Attribute>()));
+  file->node_ = &node;
+  file->writable_ = (flags & O_ACCMODE) != O_RDONLY;
+  return file;
+}
+
 /// Looked up anew by each operation, since the attribute's meaning may have
 /// changed with the tree: a function that lost its driver shows another uevent.
 Result<object::Ref<sysfs::Attribute>> AttributeFile::attribute() const {
@@ -67,6 +76,7 @@ Result<object::Ref<sysfs::Attribute>> AttributeFile::attribute() const {
 }
 
 Result<std::size_t> AttributeFile::read(std::uint64_t offset, std::span<std::byte> out) {
+  if (node_ != nullptr) return fail(Errno::kInval, "the device cannot be read");
   TEEIO_ASSIGN(const object::Ref<sysfs::Attribute> attribute, this->attribute());
   if (out.empty()) return 0;
   if (attribute->binary) {
@@ -89,6 +99,7 @@ Result<std::size_t> AttributeFile::read(std::uint64_t offset, std::span<std::byt
 }
 
 Result<std::size_t> AttributeFile::write(std::uint64_t offset, ByteView in) {
+  if (node_ != nullptr) return fail(Errno::kInval, "the device cannot be written");
   TEEIO_ASSIGN(const object::Ref<sysfs::Attribute> attribute, this->attribute());
   std::size_t length = std::min<std::size_t>(in.size(), kPageSize);
   if (attribute->binary) {
@@ -106,9 +117,27 @@ Result<std::size_t> AttributeFile::write(std::uint64_t offset, ByteView in) {
   return length;
 }
 
-Result<void> AttributeFile::mmap() {
+void AttributeFile::set_mapped_file(std::unique_ptr<mm::MappedFile> mapped) {
+  mapped_ = std::move(mapped);
+}
+
+Result<void> AttributeFile::mmap(std::uint64_t offset, std::uint64_t length) {
   TEEIO_ASSIGN(const object::Ref<sysfs::Attribute> attribute, this->attribute());
-  return fail(attribute->no_mmap, "the attribute cannot be mapped");
+  if (!attribute->map || mapped_ == nullptr)
+    return fail(Errno::kNoDev, "the attribute cannot be mapped");
+  TEEIO_TRY(attribute->map(*mapped_, offset, length));
+  const schedule::Lock lock(mutex_);
+  mapping_ = attribute;
+  return {};
+}
+
+void AttributeFile::release() {
+  object::Ref<sysfs::Attribute> mapping;
+  {
+    const schedule::Lock lock(mutex_);
+    mapping = std::move(mapping_);
+  }
+  if (mapping) mapping->unmap(*mapped_);
 }
 
 }  // namespace teeio::entry

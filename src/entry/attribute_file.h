@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -8,15 +9,16 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "entry/vendor_node.h"
 #include "host/sysfs/tree.h"
 #include "object/file.h"
 #include "schedule/mutex.h"
 
 namespace teeio::entry {
 
-/// An open attribute of sysfs. A text attribute is shown anew by each read at
-/// offset 0; reads further on go on in what that one saw. Binary ones are read
-/// and written in place. Source: Linux fs/sysfs/file.c, fs/kernfs/file.c.
+/// An open attribute of sysfs, or what is opened like one. A text attribute is shown anew by each
+/// read at offset 0; reads further on go on in what that one saw. Binary ones are read and written
+/// in place. Source: Linux fs/sysfs/file.c, fs/kernfs/file.c.
 ///
 /// Lifetime: an open file; the tree outlives it. When the attribute is gone every
 /// operation is refused with ENODEV (kernfs_get_active()).
@@ -33,13 +35,24 @@ class AttributeFile final : public object::File {
   static object::Ref<object::File> of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
                                       object::Ref<sysfs::Attribute> attribute);
 
-  /// Errors: show's; EIO nothing to read with.
+  /// A node of /dev of a vendor's own, at `path`: nothing to read, write or map. `flags` as
+  /// open(2).
+  static object::Ref<object::File> of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
+                                      VendorNode& node, std::uint32_t flags);
+  /// Null: it is none.
+  [[nodiscard]] VendorNode* node() const { return node_; }
+  /// Whether a node was opened for writing (FMODE_WRITE).
+  [[nodiscard]] bool writable() const { return writable_; }
+
+  /// Errors: show's; EIO nothing to read with; EINVAL for a node.
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) TEEIO_EXCLUDES(mutex_);
   /// Takes at most a page of a text; the offset of a text does not matter. Errors:
   /// store's; EFBIG at or behind the end of a binary attribute.
   Result<std::size_t> write(std::uint64_t offset, ByteView in);
-  /// Why it cannot be mapped: the attribute's errno.
-  Result<void> mmap();
+  /// Behind this file's mappings.
+  void set_mapped_file(std::unique_ptr<mm::MappedFile> mapped);
+  /// Errors: ENODEV for what cannot be mapped; the attribute's.
+  Result<void> mmap(std::uint64_t offset, std::uint64_t length) TEEIO_EXCLUDES(mutex_);
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] std::uint32_t mode() const { return mode_; }
   [[nodiscard]] std::uint64_t size() const { return size_; }
@@ -59,7 +72,7 @@ class AttributeFile final : public object::File {
         mode_(mode),
         size_(0),
         own_(std::move(own)) {}
-  void release() override {}
+  void release() override;
   [[nodiscard]] Result<object::Ref<sysfs::Attribute>> attribute() const;
 
   sysfs::Tree& tree_;
@@ -67,9 +80,19 @@ class AttributeFile final : public object::File {
   const std::uint32_t mode_;
   const std::uint64_t size_;
   const object::Ref<sysfs::Attribute> own_;  ///< null: the tree's
+  VendorNode* node_ = nullptr;
+  bool writable_ = false;
   schedule::Mutex mutex_{schedule::Rank::kLeaf};
   bool shown_ TEEIO_GUARDED_BY(mutex_) = false;
   std::string text_ TEEIO_GUARDED_BY(mutex_);
+  std::unique_ptr<mm::MappedFile> mapped_;  ///< set before a program has the file
+  object::Ref<sysfs::Attribute> mapping_ TEEIO_GUARDED_BY(mutex_);  ///< that is in mapped_
 };
+
+/// Whether a file is an attribute, and no vendor's node.
+[[nodiscard]] inline bool is_attribute(object::File& file) {
+  return file.kind() == object::FileKind::kAttribute &&
+         static_cast<AttributeFile&>(file).node() == nullptr;
+}
 
 }  // namespace teeio::entry

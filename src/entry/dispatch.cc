@@ -48,6 +48,13 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
     case FileKind::kVfioDevice:
       if (static_cast<vfio::DeviceFile&>(file).access_granted() || always) return {};
       return fail(Errno::kInval, "the device is not bound to an iommufd yet");
+    case FileKind::kAttribute:
+      // An attribute has no ioctls; a vendor's node has its own, and EINVAL for others
+      // (sev_ioctl() of Linux drivers/crypto/ccp/sev-dev.c).
+      if (static_cast<AttributeFile&>(file).node() == nullptr)
+        return fail(Errno::kNoTty, "an attribute has no ioctls");
+      if (row == nullptr) return fail(Errno::kInval, "the device has no such call");
+      return {};
     case FileKind::kVfioContainer:
       // vfio_fops_unl_ioctl(): all but three calls are the IOMMU's.
       if (always || static_cast<vfio::ContainerFile&>(file).container().has_iommu()) return {};
@@ -68,7 +75,6 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
     case FileKind::kKvm:
     case FileKind::kGuestMemfd:
     case FileKind::kDmaBuf:
-    case FileKind::kAttribute:
     case FileKind::kForeign:
       return {};
   }

@@ -6,6 +6,7 @@
 #include "entry/call.h"
 #include "entry/support.h"
 #include "entry/system_calls.h"
+#include "entry/vendor_node.h"
 
 namespace teeio::sysfs {
 class System;
@@ -21,6 +22,8 @@ class Devices {
   [[nodiscard]] virtual vfio::Device* vfio(std::uint32_t minor) = 0;
   /// The group behind /dev/vfio/N; null when none of its functions is on vfio-pci.
   [[nodiscard]] virtual object::Ref<vfio::Group> vfio_group(std::uint32_t number) = 0;
+  /// The vendor's own node at /dev/`name`; null when there is none.
+  [[nodiscard]] virtual VendorNode* vendor_node(std::string_view name) = 0;
 };
 
 /// Finds the row of an ioctl, runs its handler between the two ends of an arrow

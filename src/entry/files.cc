@@ -65,6 +65,10 @@ Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string
     if (device == nullptr) return fail(Errno::kNoEnt, "vfio-pci has no such device");
     return object::Ref<object::File>(object::make_ref<vfio::DeviceFile>(*device));
   }
+  constexpr std::string_view kDev = "/dev/";
+  if (path.starts_with(kDev))
+    if (VendorNode* node = devices_.vendor_node(path.substr(kDev.size())))
+      return AttributeFile::of(system_.tree(), std::string(path), S_IFCHR | 0600, *node, flags);
   if (!system_.tree().find(path)) return fail(Errno::kNoEnt, "no such file in the machine");
   return AttributeFile::open(system_.tree(), path, flags);
 }
@@ -131,7 +135,7 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
       if ((prot & kProtExec) != 0) return fail(Errno::kPerm, "kvm_run is not code");
       return {};
     case FileKind::kAttribute:
-      return static_cast<AttributeFile&>(file).mmap();
+      return static_cast<AttributeFile&>(file).mmap(offset, length);
     case FileKind::kIommu:
       return static_cast<iommufd::Context&>(file).mappings().map(
           offset, (length + (kPageSize - 1)) & ~(kPageSize - 1),
@@ -159,6 +163,8 @@ void Dispatch::set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFil
   } else if (file.kind() == FileKind::kKvmVcpu) {
     (void)mapped->expose(0, kVcpuMmapSize);
     static_cast<kvm::Vcpu&>(file).set_mapped_file(std::move(mapped));
+  } else if (file.kind() == FileKind::kAttribute) {
+    static_cast<AttributeFile&>(file).set_mapped_file(std::move(mapped));
   } else if (file.kind() == FileKind::kIommu) {
     static_cast<iommufd::Context&>(file).mappings().set_file(std::move(mapped));
   }
@@ -207,6 +213,7 @@ FileStat Dispatch::stat(object::File& file) {
       return named("/dev/vfio/vfio");
     case FileKind::kAttribute: {
       const auto& attribute = static_cast<AttributeFile&>(file);
+      if (attribute.node() != nullptr) return named(attribute.path());
       return {.mode = attribute.mode(), .rdev = 0, .size = attribute.size()};
     }
     case FileKind::kGuestMemfd:

@@ -25,24 +25,30 @@ Bytes bytes_from(const T& value) {
   return {view.begin(), view.end()};
 }
 
-/// The report; what proves the device is one object here, teeio's EVIDENCE.
-Result<void> check_object(std::uint32_t object) {
-  if (object > abi::TSM_OBJECT_V7_REPORT) return fail(Errno::kInval, "there is no such object");
-  if (object != abi::TSM_OBJECT_V7_REPORT)
-    return fail(Errno::kOpNotSupp,
-                "no TSM here keeps this object by itself: abi = \"teeio\" has it "
-                "in TSM_OBJECT_EVIDENCE");
-  return {};
+/// The object that `number` is in v7, as drivers have it.
+Result<std::uint32_t> object_of(std::uint32_t number) {
+  switch (number) {
+    case abi::TSM_OBJECT_V7_VCA:
+      return abi::TSM_OBJECT_VCA;
+    case abi::TSM_OBJECT_V7_CERTIFICATES:
+      return abi::TSM_OBJECT_CERTIFICATES;
+    case abi::TSM_OBJECT_V7_MEASUREMENTS:
+      return abi::TSM_OBJECT_MEASUREMENTS;
+    case abi::TSM_OBJECT_V7_REPORT:
+      return abi::TSM_OBJECT_REPORT;
+    default:
+      return fail(Errno::kInval, "there is no such object");
+  }
 }
 
 Result<Bytes> read_object(ByteView payload) {
   TEEIO_ASSIGN(const auto read, exactly<abi::tsm_req_read_object_v7>(
                                     payload, "READ_OBJECT takes 16 bytes: object, zero, offset"));
   if (read.reserved != 0) return fail(Errno::kInval, "READ_OBJECT's second word is not zero");
-  TEEIO_TRY(check_object(read.object));
+  TEEIO_ASSIGN(const std::uint32_t object, object_of(read.object));
   constexpr std::uint64_t kFarthest = std::numeric_limits<std::uint32_t>::max();
   return bytes_from(abi::tsm_req_read_object{
-      .object = abi::TSM_OBJECT_REPORT,
+      .object = object,
       .offset = static_cast<std::uint32_t>(std::min<std::uint64_t>(read.offset, kFarthest))});
 }
 

@@ -31,8 +31,8 @@ struct ReadRequest {
 
 /// What IOMMU_VDEVICE_TSM_REQ carries, from `payload` (and, for a nonce, `memory`).
 /// Errors: EINVAL an operation that the dialect does not have, or a payload of another
-/// length than its struct's; EOPNOTSUPP flags, and objects that no TSM here keeps by
-/// themselves; EFAULT. Source: abi/linux/teeio_proposed.h names the postings.
+/// length than its struct's; EOPNOTSUPP flags and OBJECT_INFO; EFAULT. Source:
+/// abi/linux/teeio_proposed.h names the postings.
 [[nodiscard]] Result<ReadRequest> read_guest_request(abi::RequestDialect dialect,
                                                      const abi::iommu_vdevice_tsm_req& arg,
                                                      ByteView payload, mm::UserMemory& memory);

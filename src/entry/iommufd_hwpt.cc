@@ -1,7 +1,6 @@
 // HWPTs. Order of checks: Linux drivers/iommu/iommufd/hw_pagetable.c.
 
 #include <bit>
-#include <limits>
 
 #include "abi/iommufd.h"
 #include "entry/copy.h"

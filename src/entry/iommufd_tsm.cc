@@ -20,6 +20,13 @@ Result<Bytes> read_payload(Call& call, std::uint64_t address, std::uint32_t leng
   return payload;
 }
 
+/// What of `answer` fits into `room` bytes of the program's; how many those were.
+Result<std::uint32_t> give(Call& call, std::uint64_t address, std::uint32_t room, ByteView answer) {
+  const std::size_t copied = std::min<std::size_t>(answer.size(), room);
+  if (copied != 0) TEEIO_TRY(call.memory().write(address, answer.first(copied)));
+  return static_cast<std::uint32_t>(copied);
+}
+
 /// A structure of `size` bytes is what another profile has at this number.
 Result<void> check_profile(Call& call, std::uint32_t other_size, std::string_view why) {
   TEEIO_ASSIGN(const auto size, copy_in<std::uint32_t>(call.memory(), call.argument));
@@ -49,26 +56,20 @@ Result<std::int64_t> ioctl_vdevice_tsm_req(Call& call) {
   TEEIO_ASSIGN(const Bytes payload, read_payload(call, arg.req_uptr, arg.req_len));
   const abi::RequestDialect dialect = abi::proposed_abi(call.host.profile).dialect;
   const auto read = read_guest_request(dialect, arg, payload, call.memory());
-  std::uint64_t code = 0;
-  auto response = [&]() -> Result<tsm::GuestResponse> {
-    if (!read) return std::unexpected(read.error());
-    return context(call).vdevice_tsm_request(arg.vdevice_id, read->request(), code);
-  }();
-  arg.tsm_code = code;
-  std::int64_t residue = 0;
-  if (response) {
-    const std::size_t copied = std::min<std::size_t>(response->payload.size(), arg.resp_len);
-    residue = static_cast<std::int64_t>(dialect == abi::RequestDialect::kV5
-                                            ? response->payload.size() - copied
-                                            : arg.resp_len - copied);
-    arg.resp_len = static_cast<std::uint32_t>(copied);
-    if (copied != 0)
-      TEEIO_TRY(call.memory().write(arg.resp_uptr, ByteView(response->payload).first(copied)));
+  const tsm::GuestOutcome outcome =
+      read ? context(call).vdevice_tsm_request(arg.vdevice_id, read->request())
+           : tsm::GuestOutcome(std::unexpected(read.error()));
+  arg.tsm_code = outcome.tsm_code;
+  std::size_t residue = 0;
+  if (outcome.payload) {
+    const std::uint32_t room = arg.resp_len;
+    TEEIO_ASSIGN(arg.resp_len, give(call, arg.resp_uptr, room, *outcome.payload));
+    residue = (dialect == abi::RequestDialect::kV5 ? outcome.payload->size() : room) - arg.resp_len;
   }
   // The firmware's code goes back whether or not the request worked.
   TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
-  if (!response) return std::unexpected(response.error());
-  return residue;
+  if (!outcome.payload) return std::unexpected(outcome.payload.error());
+  return static_cast<std::int64_t>(residue);
 }
 
 Result<std::int64_t> ioctl_vdevice_tsm_guest_request(Call& call) {
@@ -83,17 +84,14 @@ Result<std::int64_t> ioctl_vdevice_tsm_guest_request(Call& call) {
                                   .arch = static_cast<tsm::TvmArch>(arg.type),
                                   .payload = in.rest(),
                                   .response_limit = arg.resp_len};
-  std::uint64_t code = 0;
-  auto response = context(call).vdevice_tsm_request(arg.vdevice_id, request, code);
-  if (!response) {
+  // The RFC has no field for the firmware's code.
+  const auto answer = context(call).vdevice_tsm_request(arg.vdevice_id, request).payload;
+  if (!answer) {
     // The RFC's answer for a device that is not bound.
-    if (response.error().code == Errno::kNxio) return fail(Errno::kNoEnt, response.error().why);
-    return std::unexpected(response.error());
+    if (answer.error().code == Errno::kNxio) return fail(Errno::kNoEnt, answer.error().why);
+    return std::unexpected(answer.error());
   }
-  const std::size_t copied = std::min<std::size_t>(response->payload.size(), arg.resp_len);
-  if (copied != 0)
-    TEEIO_TRY(call.memory().write(arg.resp_uptr, ByteView(response->payload).first(copied)));
-  arg.resp_len = static_cast<std::uint32_t>(copied);
+  TEEIO_ASSIGN(arg.resp_len, give(call, arg.resp_uptr, arg.resp_len, *answer));
   TEEIO_TRY(copy_struct_out(call.memory(), call.argument, arg, arg.size));
   return 0;
 }

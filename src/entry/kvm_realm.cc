@@ -43,6 +43,8 @@ Result<std::int64_t> no_command(Call&) {
   return fail(Errno::kNoTty, "a realm has no KVM_MEMORY_ENCRYPT_OP");
 }
 
+static_assert(KVM_SYSTEM_EVENT_SHUTDOWN == std::to_underlying(kvm::SystemEvent::kShutdown) &&
+              KVM_SYSTEM_EVENT_RESET == std::to_underlying(kvm::SystemEvent::kReset));
 static_assert(sizeof(abi::kvm_arm64_tio) <= sizeof(abi::kvm_run::padding));
 
 void encode_exit(const kvm::VcpuExit& exit, abi::kvm_run& run) {
@@ -51,6 +53,11 @@ void encode_exit(const kvm::VcpuExit& exit, abi::kvm_run& run) {
     run.exit_reason = KVM_EXIT_HYPERCALL;
     run.hypercall.nr = exit.args[0];
     run.hypercall.flags = 0;
+    return;
+  }
+  if (exit.number == std::to_underlying(kvm::RealmExit::kSystem)) {
+    run.exit_reason = KVM_EXIT_SYSTEM_EVENT;
+    run.system_event.type = static_cast<std::uint32_t>(exit.args[0]);
     return;
   }
   run.exit_reason = KVM_EXIT_ARM64_TIO;

@@ -102,7 +102,7 @@ constexpr Row kVcpu[] = {
     {KVM_SET_SREGS, "KVM_SET_SREGS", ioctl_set_sregs, kSregs},
     {KVM_PRE_FAULT_MEMORY, "KVM_PRE_FAULT_MEMORY", ioctl_pre_fault_memory, kPreFault},
     {KVM_ARM_VCPU_INIT, "KVM_ARM_VCPU_INIT", ioctl_vcpu_init, kVcpuInit, Support::kPartial,
-     "a realm's: PSCI_0_2 and POWER_OFF, which has no effect"},
+     "a realm's: PSCI_0_2 and POWER_OFF"},
     {KVM_GET_ONE_REG, "KVM_GET_ONE_REG", ioctl_get_one_reg, kOneReg, Support::kPartial,
      "a realm's x0-x30 and pc"},
     {KVM_SET_ONE_REG, "KVM_SET_ONE_REG", ioctl_set_one_reg, kOneReg, Support::kPartial,

@@ -1,5 +1,4 @@
 #include <array>
-#include <bit>
 #include <cstring>
 
 #include "abi/kvm.h"

@@ -169,13 +169,13 @@ Result<std::int64_t> ioctl_set_irqchip(Call& call) {
 }
 
 Result<std::int64_t> ioctl_create_pit(Call& call) {
-  TEEIO_TRY(vm_of(call).x86().interrupts().create_pit(KVM_PIT_SPEAKER_DUMMY));
+  TEEIO_TRY(vm_of(call).x86().interrupts().create_pit());
   return 0;
 }
 
 Result<std::int64_t> ioctl_create_pit2(Call& call) {
-  TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_pit_config>(call.memory(), call.argument));
-  TEEIO_TRY(vm_of(call).x86().interrupts().create_pit(arg.flags));
+  TEEIO_TRY(copy_in<abi::kvm_pit_config>(call.memory(), call.argument));
+  TEEIO_TRY(vm_of(call).x86().interrupts().create_pit());
   return 0;
 }
 
@@ -212,8 +212,8 @@ Result<std::int64_t> ioctl_set_pit2(Call& call) {
 }
 
 Result<std::int64_t> ioctl_reinject_control(Call& call) {
-  TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_reinject_control>(call.memory(), call.argument));
-  TEEIO_TRY(vm_of(call).x86().interrupts().set_pit_reinject(arg.pit_reinject != 0));
+  TEEIO_TRY(copy_in<abi::kvm_reinject_control>(call.memory(), call.argument));
+  TEEIO_TRY(vm_of(call).x86().interrupts().control_pit_reinjection());
   return 0;
 }
 

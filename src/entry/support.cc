@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "abi/ioctls.h"
+#include "entry/vendor_nodes.h"
 
 namespace teeio::entry {
 namespace {
@@ -40,8 +41,9 @@ std::optional<abi::FileKind> abi_kind(FileKind kind) {
 }
 
 constexpr FileKind kKinds[] = {
-    FileKind::kIommu, FileKind::kVfioDevice, FileKind::kVfioGroup, FileKind::kVfioContainer,
-    FileKind::kKvm,   FileKind::kKvmVm,      FileKind::kKvmVcpu,   FileKind::kKvmVfioDevice};
+    FileKind::kIommu,         FileKind::kVfioDevice,    FileKind::kVfioGroup,
+    FileKind::kVfioContainer, FileKind::kKvm,           FileKind::kKvmVm,
+    FileKind::kKvmVcpu,       FileKind::kKvmVfioDevice, FileKind::kAttribute};
 
 }  // namespace
 
@@ -63,12 +65,13 @@ std::span<const Row> rows_of(FileKind kind) {
       return kvm_vcpu_rows();
     case FileKind::kKvmVfioDevice:
       return kvm_vfio_rows();
+    case FileKind::kAttribute:
+      return vendor_node_rows();
     case FileKind::kGuestMemfd:
     case FileKind::kIommuFaults:
     case FileKind::kIommuEvents:
     case FileKind::kIommuTestAccess:
     case FileKind::kDmaBuf:
-    case FileKind::kAttribute:
     case FileKind::kForeign:
       return {};
   }
@@ -140,7 +143,9 @@ std::vector<SupportRow> support_table(abi::AbiProfile profile) {
       if (row.proposed == nullptr && abi::hidden_ioctl(profile) == row.command) continue;
       table.push_back({kind, *number, row.name, row.support, row.why, refusal_of(kind, true)});
     }
-    for (const abi::IoctlName& name : abi::ioctls_of(*abi_kind(kind)))
+    const auto in_abi = abi_kind(kind);
+    for (const abi::IoctlName& name :
+         in_abi ? abi::ioctls_of(*in_abi) : std::span<const abi::IoctlName>{})
       if (find_row(kind, profile, name.request) == nullptr &&
           abi::hidden_ioctl(profile) != name.request)
         table.push_back({kind, name.request, name.name, Support::kRefused,

@@ -102,6 +102,7 @@ class Corpus {
   void reports();
   void dice();
   void forms();
+  void questions();
 
   crypto::SeededRandom random_{kSeed};
   crypto::Pki pki_;
@@ -126,6 +127,7 @@ Corpus::Corpus()
   reports();
   dice();
   forms();
+  questions();
 }
 
 Bundle Corpus::bundle(const crypto::Identity& identity, const DeviceState& state, Asking asking) {
@@ -345,6 +347,20 @@ void Corpus::forms() {
          {"measurements.form", "measurements.signature", "measurements.block.2",
           "measurements.block.7"},
          "the transcript ends inside of MEASUREMENTS");
+}
+
+/// Whoever carries requests chooses what is asked.
+void Corpus::questions() {
+  add("counted", "policy.toml", bundle(pki_.device, {}, {.indices = {0, 1, 2, 3, 6, 7, 254}}),
+      {.options = {}, .clauses = {}, .what = "how many blocks there are, then each"});
+  refuse("mode-not-asked", "policy.toml", bundle(pki_.device, {.debug = 2}, {.indices = {2, 7}}),
+         {"measurements.debug"}, "a device that is debugged, and is not asked for its mode");
+  refuse("others-not-asked", "named.toml", bundle(pki_.device, {}, {.indices = {2, 7, 254}}),
+         {"measurements.others"}, "blocks of the policy alone, of a device that has others");
+  refuse("others-counted", "named.toml", bundle(pki_.device, {}, {.indices = {0, 2, 7, 254}}),
+         {"measurements.others"}, "likewise, and the device says how many it has");
+  refuse("debugged-part", "policy.toml", bundle(pki_.device, {.debug = 2, .has_sound_part = true}),
+         {"measurements.debug"}, "of a device's two modes the second is debugged");
 }
 
 std::vector<CorpusFile> Corpus::take() {

@@ -96,9 +96,12 @@ std::vector<spdm::Measurement> measurements_of(const DeviceState& state) {
       block(7, SpdmMeasurementType::kSecureVersionNumber, true, Writer().le(state.svn).take()));
   constexpr std::uint32_t kNormal = 1U << 2U;
   constexpr std::uint32_t kAllDebugging = 0x1f;
-  blocks.push_back(
-      block(wire::kSpdmDeviceModeIndex, SpdmMeasurementType::kDeviceMode, true,
-            Writer().le(kNormal).le(kNormal).le(kAllDebugging).le(state.debug).take()));
+  const auto mode = [](std::uint8_t index, std::uint32_t debug) {
+    return block(index, SpdmMeasurementType::kDeviceMode, true,
+                 Writer().le(kNormal).le(kNormal).le(kAllDebugging).le(debug).take());
+  };
+  if (state.has_sound_part) blocks.push_back(mode(9, 0));
+  blocks.push_back(mode(wire::kSpdmDeviceModeIndex, state.debug));
   return blocks;
 }
 
@@ -121,7 +124,11 @@ Bundle prove(const crypto::Identity& identity, const DeviceState& state, const A
   requester.connect();
   carry(requester, responder);
   requester.get_certificates(0);
-  requester.measure({.index = 0xff, .sign = asking.sign, .raw = false, .nonce = asking.nonce});
+  for (const std::uint8_t index : asking.indices)
+    requester.measure({.index = index,
+                       .sign = asking.sign && index == asking.indices.back(),
+                       .raw = false,
+                       .nonce = asking.nonce});
   carry(requester, responder);
   using enum wire::SpdmCode;
   const Bytes agreement = said.of(

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
 #include "crypto/issue.h"
 #include "evidence/object.h"
@@ -21,6 +22,7 @@ struct DeviceState {
   std::uint64_t svn = 7;
   std::uint32_t debug = 0;  ///< device mode state
   bool has_firmware_block = true;
+  bool has_sound_part = false;  ///< another device mode before it: of a part without debugging
 };
 [[nodiscard]] std::vector<spdm::Measurement> measurements_of(const DeviceState& state);
 
@@ -29,6 +31,7 @@ struct Asking {
   std::uint8_t version = 0x14;  ///< the highest that the requester knows
   bool sign = true;
   Nonce nonce{};
+  std::vector<std::uint8_t> indices = {0xff};  ///< of GET_MEASUREMENTS; the last one signs
 };
 /// What the device proves to that requester; with the VCA before SPDM 1.2.
 [[nodiscard]] Bundle prove(const crypto::Identity& identity, const DeviceState& state,

@@ -47,6 +47,9 @@ std::vector<CorpusFile> corpus_policies(const crypto::Identity& device) {
          chain + "\n[spdm]\nversions = [\"1.1\"]\n\n");
   policy("exact.toml", "No measurement that the policy does not name.",
          chain + "\n[measurements]\nothers = \"refused\"\n\n" + blocks);
+  policy("named.toml", "These blocks, and no others.",
+         chain + "\n[measurements]\nothers = \"refused\"\n\n" + blocks +
+             "[[measurements.block]]\nindex = 254\ntype = \"device-mode\"\n\n");
   policy(
       "dice.toml", "TCG DICE's claims in the certificates.",
       chain + fmt::format("ueid = \"{}\"\n\n[[chain.tcb]]\nvendor = \"teeio\"\nmodel = \"corpus\"\n"

@@ -71,6 +71,11 @@ std::string block_problem(const WantedBlock& wanted, const MeasurementBlock* hav
   return {};
 }
 
+/// Where the requests cannot be read that fails by itself.
+bool hides_blocks(const Statement& s) {
+  return s.measurements_problem.empty() && !s.has_all_blocks;
+}
+
 void judge_blocks(const Case& c, Clauses& out) {
   const Statement& s = c.statement;
   for (const WantedBlock& wanted : c.policy.blocks) {
@@ -84,19 +89,26 @@ void judge_blocks(const Case& c, Clauses& out) {
         c.policy.blocks.end())
       return out.refuse("measurements.others",
                         fmt::format("block {} is not in the policy", have.index));
+  if (hides_blocks(s))
+    return out.refuse("measurements.others", "the device was not asked for all of its blocks");
   out.hold("measurements.others", "there are no other blocks");
 }
 
+/// A device of several parts may have several modes: none of them is debugged.
 void judge_debugging(const Case& c, Clauses& out) {
   if (c.policy.allow_debug) return out.skip("measurements.debug", "the policy allows debugging");
+  std::string said;
   for (const MeasurementBlock& block : c.statement.blocks) {
     if (block.type != wire::SpdmMeasurementType::kDeviceMode) continue;
     const auto mode = DeviceMode::decode(block.value);
     if (!mode || !block.raw)
       return out.refuse("measurements.debug", "the device mode cannot be read");
-    return out.decide("measurements.debug", !mode->debugged(),
-                      measurement_text(block.type, block.value));
+    said = measurement_text(block.type, block.value);
+    if (mode->debugged()) return out.refuse("measurements.debug", std::move(said));
   }
+  if (!said.empty()) return out.hold("measurements.debug", std::move(said));
+  if (hides_blocks(c.statement))
+    return out.refuse("measurements.debug", "the device was not asked in which mode it is");
   constexpr std::string_view kSilent = "the device does not say in which mode it is";
   if (c.policy.mode_required) return out.refuse("measurements.debug", std::string(kSilent));
   out.skip("measurements.debug", std::string(kSilent));

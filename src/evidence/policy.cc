@@ -5,12 +5,12 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <limits>
 #include <set>
 
 #include "base/hex.h"
+#include "base/toml_text.h"
 #include "crypto/dice.h"
 #include "evidence/measurement_values.h"
 #include "wire/spdm_algorithms.h"
@@ -279,6 +279,8 @@ void read_report(Section& section, Policy& policy) {
 }  // namespace
 
 std::expected<Policy, std::string> Policy::parse(std::string_view text, std::string_view name) {
+  if (const std::size_t line = line_of_too_many_parts(text); line != 0)
+    return std::unexpected(fmt::format("{}:{}: keys have too many parts", name, line));
   toml::table root;
   try {
     root = toml::parse(text);

@@ -1,7 +1,6 @@
 #include "evidence/statement.h"
 
 #include <algorithm>
-#include <array>
 
 #include "crypto/hash.h"
 #include "spdm/suite.h"
@@ -96,6 +95,7 @@ std::string read_block(Statement& s, ByteView& record) {
 /// Requests for measurements and their answers, to the end of the transcript.
 std::string read_measurements(Statement& s, ByteView rest) {
   if (rest.empty()) return "the transcript has no measurements";
+  std::optional<std::uint8_t> total;
   while (!rest.empty()) {
     const auto request = take<wire::SpdmGetMeasurements>(rest);
     if (!request) return std::string(request.error().why);
@@ -112,8 +112,11 @@ std::string read_measurements(Statement& s, ByteView rest) {
     for (ByteView record = answer->record; !record.empty(); ++seen)
       if (auto problem = read_block(s, record); !problem.empty()) return problem;
     if (seen != answer->blocks) return "MEASUREMENTS has another number of blocks than it says";
+    if (request->operation == wire::SpdmGetMeasurements::kCountOnly) total = answer->total;
+    if (request->operation == wire::SpdmGetMeasurements::kAll) s.has_all_blocks = true;
     if (request->sign && !rest.empty()) return "messages follow the signed answer";
   }
+  if (total == s.blocks.size()) s.has_all_blocks = true;
   return {};
 }
 

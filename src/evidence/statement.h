@@ -66,6 +66,9 @@ struct Statement {
   std::vector<MeasurementBlock> blocks;
   std::optional<Asked> asked;
   std::uint8_t answers = 0;  ///< MEASUREMENTS in the transcript
+  /// Every block was asked for, or as many as the device says that there are. Whoever carries
+  /// requests can ask for good blocks alone.
+  bool has_all_blocks = false;
 
   std::string report_problem;
   std::optional<wire::TdispReport> report;

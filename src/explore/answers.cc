@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "schedule/run_heap.h"
+
 namespace teeio::explore {
 namespace {
 
@@ -51,6 +53,7 @@ std::string CallAnswers::str() const {
 }
 
 void Answers::note(std::size_t call, std::string_view answer, std::string_view why) {
+  const schedule::OutsideRunHeap outside;
   noted_.push_back({call, std::string(answer), std::string(why)});
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "explore/coverage.h"
 #include "explore/scenario.h"
 #include "schedule/strategy.h"
 
@@ -100,6 +101,8 @@ struct ScenarioResult {
   std::vector<CallAnswers> answers;
   /// Of kDpor, most first; not of shards.
   std::vector<Contention> contention;
+  /// What was reached, if somebody noted it.
+  std::vector<Covered> coverage;
   /// What makes the result worth less than it looks, a sentence each.
   std::vector<std::string> warnings;
 

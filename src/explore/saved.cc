@@ -106,6 +106,30 @@ PartResult part_of(const json& j) {
   return p;
 }
 
+json json_of(const Covered& row) {
+  return {
+      {"kind", covered_kind_name(row.kind)}, {"name", row.name}, {"reach", reach_name(row.reach)}};
+}
+
+Covered covered_of(const json& j) {
+  Covered row{.kind = {}, .name = j.at("name"), .reach = {}};
+  const std::string kind = j.at("kind"), reach = j.at("reach");
+  for (std::size_t i = 0; i < kCoveredKinds; ++i)
+    if (covered_kind_name(static_cast<CoveredKind>(i)) == kind)
+      row.kind = static_cast<CoveredKind>(i);
+  for (const Reach one : {Reach::kAlone, Reach::kTogether})
+    if (reach_name(one) == reach) row.reach = one;
+  return row;
+}
+
+json json_of(const CoverageTotal& row) {
+  return {{"kind", covered_kind_name(row.kind)},
+          {"name", row.name},
+          {"reach", reach_name(row.reach())},
+          {"together", row.together},
+          {"alone", row.alone}};
+}
+
 json json_of(const ShardResult& s) {
   const ScenarioResult& r = s.result;
   json j = {{"name", r.name},
@@ -120,6 +144,7 @@ json json_of(const ShardResult& s) {
   for (const CallAnswers& call : r.answers) j["calls"].push_back(json_of(call));
   for (const Contention& c : r.contention)
     j["contention"].push_back({{"at", c.at}, {"reversals", c.reversals}});
+  for (const Covered& row : r.coverage) j["coverage"].push_back(json_of(row));
   if (!r.warnings.empty()) j["warnings"] = r.warnings;
   if (r.failure) j["failure"] = json_of(*r.failure);
   if (s.parts == 0) return j;
@@ -149,6 +174,8 @@ ShardResult result_of(const json& j) {
   if (j.contains("contention"))
     for (const json& c : j.at("contention"))
       r.contention.push_back({c.at("at"), number<std::uint64_t>(c.at("reversals"))});
+  if (j.contains("coverage"))
+    for (const json& row : j.at("coverage")) r.coverage.push_back(covered_of(row));
   if (j.contains("warnings")) r.warnings = j.at("warnings").get<std::vector<std::string>>();
   if (j.contains("failure")) r.failure = failure_of(j.at("failure"));
   if (!j.contains("partition")) return s;
@@ -216,6 +243,7 @@ std::string to_json(const Saved& saved) {
             {"shard", {saved.shard.index, saved.shard.count}},
             {"wanted", saved.wanted},
             {"scenarios", std::move(scenarios)}};
+  for (const CoverageTotal& row : saved.coverage) j["coverage"].push_back(json_of(row));
   if (!saved.interrupted.empty()) j["interrupted"] = saved.interrupted;
   return j.dump(1, ' ', false, json::error_handler_t::replace) + '\n';
 }

@@ -18,9 +18,10 @@ struct Saved {
   std::uint32_t failures = 0;  ///< --failures, or kNoLimit
   static constexpr std::uint32_t kNoLimit = 0xffff'ffff;
   Shard shard;
-  std::vector<std::string> wanted;     ///< names of all scenarios that were asked for
-  std::string interrupted;             ///< "SIGINT": it ended before all was explored
-  std::vector<ShardResult> scenarios;  ///< those begun; without parts if not divided
+  std::vector<std::string> wanted;      ///< names of all scenarios that were asked for
+  std::string interrupted;              ///< "SIGINT": it ended before all was explored
+  std::vector<ShardResult> scenarios;   ///< those begun; without parts if not divided
+  std::vector<CoverageTotal> coverage;  ///< of all of them; is not read again
 };
 
 /// One line of JSON a result: for pipes between processes.

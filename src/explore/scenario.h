@@ -30,6 +30,9 @@ struct Scenario {
   /// joins them, and says what must hold with TEEIO_CHECK or check_failed().
   /// A broken life-cycle rule is check_failed("R3: ...").
   std::function<void()> body;
+  /// Runs may begin where the body calls schedule::checkpoint(): what it changes is its own,
+  /// or goes back with it (schedule/run_heap.h).
+  bool goes_back = false;
   Expectation expectation = {};
   /// Where the body notes what its calls answer; null: it does not.
   std::shared_ptr<Answers> answers = {};

@@ -31,6 +31,7 @@ Session::Session(const Scenario& scenario, const Options& options, Strategy& str
       strategy_(options.strategy == StrategyKind::kReplay ? strategy : bound_),
       controller_(strategy_, scenario.limits),
       start_ns_(schedule::now_ns()) {
+  if (scenario.goes_back) controller_.begin_at_checkpoints();
   result_.name = scenario.name;
   result_.expected = scenario.expectation;
 }
@@ -99,6 +100,7 @@ Session::Stop Session::run() {
 }
 
 ScenarioResult Session::finish(Stop stop) {
+  controller_.end_checkpoints();  // another exploration may want to
   result_.seconds = seconds_since(start_ns_);
   if (result_.failure) {
     result_.verdict = Verdict::kFound;

@@ -1,7 +1,6 @@
 #include "explore/shard.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "base/check.h"

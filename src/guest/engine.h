@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
 
 #include "base/result.h"
 #include "guest/special_registers.h"

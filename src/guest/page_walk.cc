@@ -1,7 +1,6 @@
 #include "guest/page_walk.h"
 
 #include <optional>
-#include <span>
 
 #include "base/bytes.h"
 

@@ -82,6 +82,26 @@ void add_bridge_header(ConfigSpace& config, const BridgeHeader& header) {
   config.set_writable(0x3e, 2, 0x0043);  // bridge control: parity, SERR, bus reset
 }
 
+std::vector<BridgeRange> bridge_windows(PciFunction& bridge) {
+  // PCIe Base Spec 7.5.1.3.8 and 7.5.1.3.9.
+  constexpr std::uint16_t kMemory = 0x20, kPrefetchable = 0x24, kUpperBase = 0x28,
+                          kUpperLimit = 0x2c;
+  constexpr std::uint32_t kAddress = 0xfff0;  // bits 31:20
+  constexpr std::uint64_t kGranule = 1U << 20U;
+  std::vector<BridgeRange> windows;
+  if (!is_bridge(bridge)) return windows;
+  const auto add = [&](std::uint16_t reg, std::uint64_t upper_base, std::uint64_t upper_limit) {
+    const std::uint32_t low = bridge.config_read(reg, 4);
+    const std::uint64_t base = upper_base << 32U | std::uint64_t{low & kAddress} << 16U;
+    const std::uint64_t limit = upper_limit << 32U | std::uint64_t{low >> 16U & kAddress} << 16U;
+    if (limit != 0 && base <= limit)
+      windows.push_back({.base = base, .last = limit + kGranule - 1});
+  };
+  add(kMemory, 0, 0);
+  add(kPrefetchable, bridge.config_read(kUpperBase, 4), bridge.config_read(kUpperLimit, 4));
+  return windows;
+}
+
 std::uint16_t add_power_management(ConfigSpace& config) {
   const std::uint16_t pm = config.add_capability(kCapabilityPowerManagement, 8);
   config.set(at(pm, 2), 2, 3);                       // version 1.2

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "hw/config_space.h"
 #include "hw/pci_function.h"
@@ -56,10 +57,20 @@ struct BridgeHeader {
 /// A type 1 header.
 void add_bridge_header(ConfigSpace& config, const BridgeHeader& header);
 
+/// The memory and the prefetchable window that a bridge's registers have open, in this order;
+/// none for another function.
+[[nodiscard]] std::vector<BridgeRange> bridge_windows(PciFunction& bridge);
+
 /// D0 and D3hot, without soft reset. Gives the capability's offset.
 std::uint16_t add_power_management(ConfigSpace& config);
 
-enum class ExpressType : std::uint8_t { kEndpoint = 0, kRootPort = 4 };
+/// Bits 7:4 of the PCI Express capabilities register: 7.5.3.2.
+enum class ExpressType : std::uint8_t {
+  kEndpoint = 0,
+  kRootPort = 4,
+  kUpstreamPort = 5,
+  kIntegratedEndpoint = 9,
+};
 struct ExpressOptions {
   ExpressType type = ExpressType::kEndpoint;
   bool function_level_reset = false;

@@ -143,11 +143,6 @@ void DoeMailbox::abort() {
 }
 
 std::optional<Bytes> DoeMailbox::take_request() {
-  if (hang_next_) {
-    hang_next_ = false;
-    busy_ = true;
-    return std::nullopt;
-  }
   const bool unread = answer_at_ < answer_.size();
   const bool well_formed = !overflow_ && !unread && request_.size() >= 2 * kWord &&
                            words_of(request_) * kWord == request_.size();
@@ -176,15 +171,10 @@ bool DoeMailbox::wants_interrupt() {
   return true;
 }
 
-void DoeMailbox::hang_next() {
-  const schedule::Lock lock(lock_);
-  hang_next_ = true;
-}
-
 void DoeMailbox::reset() {
   const schedule::Lock lock(lock_);
   abort();
-  interrupt_enabled_ = interrupt_status_ = hang_next_ = false;
+  interrupt_enabled_ = interrupt_status_ = false;
   late_ = 0;
 }
 

@@ -56,8 +56,6 @@ class DoeMailbox {
   /// the last answer was read. Precondition: contains(offset).
   void write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) TEEIO_EXCLUDES(lock_);
 
-  /// The device hangs: from the next GO on it stays busy until an abort.
-  void hang_next() TEEIO_EXCLUDES(lock_);
   void reset() TEEIO_EXCLUDES(lock_);
 
   /// Looks at the status until a late answer comes: one and a half times as many as Linux
@@ -88,7 +86,6 @@ class DoeMailbox {
   bool error_ TEEIO_GUARDED_BY(lock_) = false;
   bool interrupt_enabled_ TEEIO_GUARDED_BY(lock_) = false;
   bool interrupt_status_ TEEIO_GUARDED_BY(lock_) = false;
-  bool hang_next_ TEEIO_GUARDED_BY(lock_) = false;
 };
 
 }  // namespace teeio::hw

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 
 #include "base/check.h"
 #include "schedule/raw_lock.h"
@@ -199,17 +198,6 @@ std::vector<PciFunction*> HostBridge::functions() const {
 }
 
 std::vector<RootPort*> HostBridge::root_ports() const { return impl_->root_ports; }
-
-RootPort* HostBridge::root_port_of(Bdf bdf) const {
-  const auto at = impl_->functions.find(bdf.rid());
-  return at == impl_->functions.end() ? nullptr : at->second.root_port;
-}
-
-Iommu& HostBridge::iommu_of(Bdf bdf) const {
-  const auto at = impl_->functions.find(bdf.rid());
-  TEEIO_CHECK(at != impl_->functions.end(), "there is no such function");
-  return *at->second.iommu;
-}
 
 Result<void> HostBridge::dma_read(std::uint16_t rid, TBit t, Iova address,
                                   std::span<std::byte> out) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <vector>
 
@@ -43,8 +42,6 @@ class HostBridge final : public DmaPort {
   [[nodiscard]] std::vector<RootPort*> root_ports() const;
   /// The root port above a function, nullptr for one on the root bus.
   [[nodiscard]] RootPort* root_port_of(Bdf bdf) const;
-  /// The IOMMU behind which a function is. Precondition: find(bdf).
-  [[nodiscard]] Iommu& iommu_of(Bdf bdf) const;
 
   /// DmaPort: see there. Errors also: EIO when the root port refuses T=1, EFAULT
   /// for an interrupt write that is not of 4 bytes.

@@ -61,22 +61,6 @@ std::uint64_t digest(ByteView key) {
 
 }  // namespace
 
-std::string_view ide_state_name(IdeStreamState state) {
-  switch (state) {
-    case IdeStreamState::kFree:
-      return "free";
-    case IdeStreamState::kConfigured:
-      return "configured";
-    case IdeStreamState::kKeys:
-      return "keys";
-    case IdeStreamState::kEnabled:
-      return "enabled";
-    case IdeStreamState::kBlocked:
-      return "blocked";
-  }
-  return "?";
-}
-
 IdePort::IdePort(ConfigSpace& config, std::size_t streams)
     : config_(config),
       offset_(config.add_extended_capability(
@@ -179,6 +163,31 @@ std::optional<std::size_t> IdePort::find_requester(std::uint16_t rid) const {
     if (!found) found = n;
   }
   return found;
+}
+
+/// An association that is not valid is an empty range.
+IdeAssociation::Range IdePort::range(std::size_t block, std::size_t number) const {
+  const auto at = static_cast<std::uint16_t>(kAddress + number * kAddressBlockSize);
+  const std::uint32_t low = config_.read(reg(block, at), 4);
+  if ((low & kValid) == 0) return {.base = 1, .last = 0};
+  constexpr std::uint64_t kGranule = 1U << 20U;
+  const auto address = [&](std::uint16_t upper, unsigned shift) {
+    return std::uint64_t{config_.read(reg(block, upper), 4)} << 32U |
+           std::uint64_t{low >> shift & 0xfffU} << 20U;
+  };
+  return {.base = address(static_cast<std::uint16_t>(at + 8), 8),
+          .last = address(static_cast<std::uint16_t>(at + 4), 20) + kGranule - 1};
+}
+
+bool IdePort::has_address(std::uint64_t address) const {
+  for (std::size_t n = 0; n < slots_.size(); ++n) {
+    if (state(n) != IdeStreamState::kEnabled) continue;
+    for (std::size_t a = 0; a < kAddressBlocks; ++a) {
+      const IdeAssociation::Range found = range(n, a);
+      if (address >= found.base && address <= found.last) return true;
+    }
+  }
+  return false;
 }
 
 Result<void> IdePort::configure(std::size_t block, const IdeAssociation& association) {

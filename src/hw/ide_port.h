@@ -29,7 +29,6 @@ enum class IdeStreamState : std::uint8_t {
   kEnabled,     ///< Secure: enabled, and each sub-stream and direction has a key in use
   kBlocked,     ///< carries nothing any more, until it is released
 };
-[[nodiscard]] std::string_view ide_state_name(IdeStreamState state);
 
 /// What a selective stream is for.
 struct IdeAssociation {
@@ -105,6 +104,9 @@ class IdePort {
   [[nodiscard]] std::uint8_t traffic_class(std::size_t block) const;
   /// The block whose RID range has `rid`, enabled ones first.
   [[nodiscard]] std::optional<std::size_t> find_requester(std::uint16_t rid) const;
+  /// Whether an enabled stream has the address: where a trusted memory request downstream goes.
+  /// Source: PCIe Base Spec 6.33.4, 7.9.26.5.5.
+  [[nodiscard]] bool has_address(std::uint64_t address) const;
   /// Grows with everything that may change an answer above.
   [[nodiscard]] std::uint64_t generation() const { return generation_; }
 
@@ -127,6 +129,7 @@ class IdePort {
   /// Each sub-stream and direction has a key in use, of either set.
   [[nodiscard]] bool all_running(std::size_t block) const;
   [[nodiscard]] Result<Key*> key(std::size_t block, IdeKeySlot slot);
+  [[nodiscard]] IdeAssociation::Range range(std::size_t block, std::size_t number) const;
   void write_association(std::size_t block, const IdeAssociation& association);
   void update_status(std::size_t block);
 

@@ -2,8 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
-#include <span>
 
 #include "base/bytes.h"
 #include "base/result.h"

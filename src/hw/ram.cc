@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "base/check.h"
@@ -68,17 +70,44 @@ void keep_ram_in_forks() { g_stays_in_forks = true; }
 Ram::Ram(Hpa base, std::uint64_t size_bytes)
     : base_(base), size_(size_bytes), memory_(spare_or_reserved(size_bytes)) {
   TEEIO_CHECK(is_page_aligned(size_bytes), "RAM is no whole number of pages");
+  if (schedule::RunHeap* heap = schedule::RunHeap::current(); heap != nullptr) heap->add(*this);
 }
 
 Ram::~Ram() {
+  if (schedule::RunHeap* heap = schedule::RunHeap::current(); heap != nullptr) heap->remove(*this);
+  give_back();
+}
+
+void Ram::give_back() {
   if (memory_ == nullptr) return;
+  const schedule::OutsideRunHeap outside;  // spares are other runs' too
   if (!spares().wants(size_)) {
     munmap(memory_, size_);
     return;
   }
   for (std::size_t i = 0; i < frames_.size(); ++i)
-    if (frames_[i].allocated) std::fill_n(memory_ + i * kPageSize, kPageSize, std::byte{0});
+    if (frames_[i].allocated) std::memset(frame(i), 0, kPageSize);
   spares().give(memory_);
+}
+
+// A frame that is not allocated is zero.
+
+void Ram::save() {
+  saved_frames_ = frames_.size();
+  saved_ = static_cast<std::byte*>(std::malloc(saved_frames_ * kPageSize));
+  TEEIO_CHECK(saved_ != nullptr || saved_frames_ == 0, "no memory for a copy of the RAM");
+  if (saved_frames_ != 0) std::memcpy(saved_, memory_, saved_frames_ * kPageSize);
+}
+
+void Ram::go_back() {
+  for (std::size_t i = saved_frames_; i < frames_.size(); ++i)
+    if (frames_[i].allocated) std::memset(frame(i), 0, kPageSize);
+  if (saved_frames_ != 0) std::memcpy(memory_, saved_, saved_frames_ * kPageSize);
+}
+
+void Ram::forget() {
+  std::free(saved_);
+  give_back();
 }
 
 std::optional<Hpa> Ram::alloc() {

@@ -10,6 +10,7 @@
 
 #include "base/types.h"
 #include "hw/physical_memory.h"
+#include "schedule/run_heap.h"
 
 namespace teeio::hw {
 
@@ -17,11 +18,11 @@ namespace teeio::hw {
 /// that was never written costs nothing.
 ///
 /// Locking: none; PhysicalMemory's.
-class Ram {
+class Ram final : private schedule::RolledBack {
  public:
   /// Precondition: `size_bytes` is a multiple of the page size.
   Ram(Hpa base, std::uint64_t size_bytes);
-  ~Ram();
+  ~Ram() override;
   Ram(const Ram&) = delete;
   Ram& operator=(const Ram&) = delete;
 
@@ -46,11 +47,19 @@ class Ram {
   };
   [[nodiscard]] std::uint64_t index(Hpa address) const { return (address - base_) >> kPageShift; }
 
+  void save() override;
+  void go_back() override;
+  void forget() override;
+  [[nodiscard]] std::byte* frame(std::size_t number) { return memory_ + number * kPageSize; }
+  void give_back();
+
   const Hpa base_;
   const std::uint64_t size_;
   std::byte* const memory_;
   std::vector<Frame> frames_;  // up to the highest frame ever allocated
   std::priority_queue<std::uint64_t, std::vector<std::uint64_t>, std::greater<>> freed_;
+  std::byte* saved_ = nullptr;  ///< of malloc(): the frames of frames_ as it was then
+  std::size_t saved_frames_ = 0;
 };
 
 }  // namespace teeio::hw

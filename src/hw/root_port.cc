@@ -136,6 +136,11 @@ Result<void> RootPort::release_stream(std::size_t block) {
   return with_ide([&](IdePort& ide) { return ide.release(block); });
 }
 
+bool RootPort::admits_access(Hpa address) const {
+  const schedule::Lock lock(mutex_);
+  return ide_ && ide_->has_address(raw(address));
+}
+
 Result<std::uint64_t> RootPort::admit_trusted(std::uint16_t rid) const {
   const schedule::Lock lock(mutex_);
   if (!ide_) return fail(Errno::kIo, kNoIde);

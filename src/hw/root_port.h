@@ -66,6 +66,8 @@ class RootPort final : public PciFunction {
   /// number that grows with every change of a stream.
   /// Errors: EIO, with the reason, when none does.
   Result<std::uint64_t> admit_trusted(std::uint16_t rid) const TEEIO_EXCLUDES(mutex_);
+  /// Whether a CPU's trusted access to `address` passes, i.e. an enabled stream has it.
+  [[nodiscard]] bool admits_access(Hpa address) const TEEIO_EXCLUDES(mutex_);
 
  private:
   template <class Step>

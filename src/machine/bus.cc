@@ -57,6 +57,18 @@ object::Ref<vfio::Group> Machine::Impl::vfio_group(std::uint32_t number) {
   return at == vfio_groups.end() ? object::Ref<vfio::Group>() : at->second.group;
 }
 
+std::vector<std::string> Machine::Impl::vendor_nodes() {
+  std::vector<std::string> names;
+  for (const entry::VendorNode* node : platform->nodes()) names.emplace_back(node->name());
+  return names;
+}
+
+entry::VendorNode* Machine::Impl::vendor_node(std::string_view name) {
+  for (entry::VendorNode* node : platform->nodes())
+    if (node->name() == name) return node;
+  return nullptr;
+}
+
 object::Ref<vfio::Group> Machine::Impl::join_group(const Slot& entry) {
   if (const auto at = vfio_groups.find(entry.group); at != vfio_groups.end())
     return at->second.group;

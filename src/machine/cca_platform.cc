@@ -48,6 +48,8 @@ class HalfSmmu final : public hw::Iommu {
 rmm::Settings settings(const Config& config, const std::vector<std::unique_ptr<HalfSmmu>>& smmus) {
   rmm::Settings settings;
   if (config.rmm_defects) settings.defects = rmm::Defects::kAs9a7f8ef4;
+  // Where no realm's code runs, that is in explorations, a REC is one step of its host's.
+  if (!config.guest_code) settings.rec_granules = 0;
   settings.psmmus.clear();
   for (std::uint32_t i = 0; i < config.iommus; ++i) settings.psmmus.push_back(psmmu(i));
   for (const auto& smmu : smmus) settings.smmus.push_back(&smmu->realm());

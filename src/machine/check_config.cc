@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "device/dma_engine_card.h"
+#include "device/mmio_layout.h"
 #include "device/nvme/nvme_card.h"
 #include "device/plain_card.h"
 #include "hw/window_table.h"
@@ -47,6 +48,11 @@ std::uint64_t bar_bytes(const CardConfig& card) {
       return DmaEngineCard::window_bytes(card.vfs, card.memory_bytes);
   }
   std::unreachable();
+}
+
+std::optional<std::uint64_t> splittable_bytes(const CardConfig& card, std::uint8_t bar) {
+  return card.model == CardConfig::Model::kNvme ? nvme::NvmeCard::bar_bytes(bar)
+                                                : DmaEngineCard::bar_bytes(bar, card.memory_bytes);
 }
 
 /// Checks in the order of the file; each gives what is wrong with a table, or nothing.
@@ -117,6 +123,7 @@ class Checker {
     if (auto what = take_functions(card, line); !what.empty()) return what;
     if (!std::has_single_bit(card.memory_bytes)) return name + ": memory_kib is no power of two";
     if (auto what = check_namespaces(card); !what.empty()) return name + ": " + what;
+    if (auto what = check_tdis(card); !what.empty()) return name + ": " + what;
     const Range bars{raw(card.window), bar_bytes(card), name, line};
     if (bars.base % DmaEngineCard::kWindowAlignment != 0)
       return name + ": window is not aligned to 1 MiB";
@@ -134,6 +141,32 @@ class Checker {
                            nvme::NvmeCard::kMaxNamespaces);
       if (!space.file.empty() && !files_.insert(space.file).second)
         return fmt::format("the file '{}' is two namespaces", space.file);
+    }
+    return {};
+  }
+
+  static std::string check_tdis(const CardConfig& card) {
+    std::set<unsigned> functions;
+    for (const TdiConfig& tdi : card.tdis) {
+      if (!functions.insert(tdi.function).second)
+        return fmt::format("function {} has two [[card.tdi]]", tdi.function);
+      if (auto what = check_ranges(card, tdi.report.ranges); !what.empty())
+        return fmt::format("function {}: {}", tdi.function, what);
+    }
+    return {};
+  }
+
+  static std::string check_ranges(const CardConfig& card,
+                                  const std::vector<device::ReportOptions::Range>& ranges) {
+    // The MSI-X table and PBA are two more, and the other of a card's two BARs one.
+    constexpr std::size_t kMost = device::MmioLayout::kMaxParts - 3;
+    if (ranges.size() > kMost) return fmt::format("it has more than {} ranges", kMost);
+    for (const auto& range : ranges) {
+      const auto bytes = splittable_bytes(card, range.bar);
+      if (!bytes) return fmt::format("BAR {} cannot be split into ranges", range.bar);
+      if (!device::MmioLayout::covers(ranges, range.bar, *bytes))
+        return fmt::format("the ranges of BAR {} do not have {} KiB in all", range.bar,
+                           *bytes / 1024);
     }
     return {};
   }

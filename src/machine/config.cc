@@ -5,15 +5,20 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <optional>
 #include <ranges>
 #include <set>
+#include <system_error>
 #include <utility>
 
 #include "base/files.h"
+#include "base/toml_text.h"
 #include "machine/check_config.h"
+#include "machine/config_section.h"
+#include "machine/tdi_config.h"
 #include "machine/vendors.h"
 
 namespace teeio::machine {
@@ -77,122 +82,6 @@ constexpr std::uint64_t kMiB = 1ULL << 20U;
 constexpr std::uint64_t kLeastMemoryMib = 16;
 constexpr std::uint64_t kMostNamespaceMib = 1ULL << 24U;
 
-/// Addresses and serial numbers are hexadecimal, as one writes them; all else is decimal.
-std::string range_text(std::uint64_t low, std::uint64_t high) {
-  if (low == high) return fmt::format("{}", low);
-  if (high > std::numeric_limits<std::uint32_t>::max())
-    return fmt::format("a number from {:#x} to {:#x}", low, high);
-  return fmt::format("a number from {} to {}", low, high);
-}
-
-/// One table of the file being read. The first problem is kept; reading goes on
-/// with defaults, and the caller looks at the problem once, at the end.
-class Section {
- public:
-  Section(const toml::table& table, std::string_view file, std::string& problem)
-      : table_(table), file_(file), problem_(problem) {}
-
-  std::uint64_t number(std::string_view key, std::uint64_t low, std::uint64_t high,
-                       std::optional<std::uint64_t> fallback = {}) {
-    const toml::node* node = take(key, fallback.has_value());
-    if (node == nullptr) return fallback.value_or(low);
-    const auto value = node->value<std::int64_t>();
-    if (!node->is_integer() || *value < 0 || static_cast<std::uint64_t>(*value) < low ||
-        static_cast<std::uint64_t>(*value) > high) {
-      complain(*node, key, range_text(low, high));
-      return low;
-    }
-    return static_cast<std::uint64_t>(*value);
-  }
-
-  bool flag(std::string_view key, bool fallback) {
-    const toml::node* node = take(key, true);
-    if (node == nullptr) return fallback;
-    if (!node->is_boolean()) complain(*node, key, "true or false");
-    return node->value_or(fallback);
-  }
-
-  std::string text(std::string_view key) {
-    const toml::node* node = take(key, false);
-    if (node == nullptr) return {};
-    if (!node->is_string()) complain(*node, key, "a text in quotes");
-    return node->value_or(std::string());
-  }
-
-  /// Empty: the key is not there.
-  std::string optional_text(std::string_view key) {
-    if (take(key, true) == nullptr) return {};
-    std::string value = text(key);
-    if (value.empty()) complain(*table_.get(key), key, "a text that is not empty");
-    return value;
-  }
-
-  Bdf bdf(std::string_view key) {
-    const toml::node* node = take(key, false);
-    if (node == nullptr) return {};
-    const auto parsed = Bdf::parse(node->value_or(std::string()));
-    if (!parsed) complain(*node, key, "a PCI address such as \"0000:01:00.0\"");
-    return parsed.value_or(Bdf{});
-  }
-
-  template <class Names, class E = typename std::ranges::range_value_t<Names>::second_type>
-  E choice(std::string_view key, const Names& names, std::optional<E> fallback = {}) {
-    const toml::node* node = take(key, fallback.has_value());
-    if (node == nullptr) return fallback.value_or(names[0].second);
-    const std::string value = node->value_or(std::string());
-    std::string allowed;
-    for (const auto& [name, meaning] : names) {
-      if (name == value) return meaning;
-      allowed += fmt::format("{}\"{}\"", allowed.empty() ? "" : ", ", name);
-    }
-    complain(*node, key, "one of " + allowed);
-    return names[0].second;
-  }
-
-  /// No other table has this number in `key`. `others`: where those before stand.
-  void unique(std::string_view key, std::map<std::uint64_t, std::uint32_t>& others) {
-    const toml::node* node = table_.get(key);
-    const auto value = node == nullptr ? std::nullopt : node->value<std::int64_t>();
-    if (!value) return;
-    const auto [other, is_new] =
-        others.emplace(static_cast<std::uint64_t>(*value), node->source().begin.line);
-    if (!is_new) complain(*node, key, fmt::format("another than that in line {}", other->second));
-  }
-
-  /// Every key must have been read.
-  void finish() {
-    for (const auto& [key, node] : table_)
-      if (!seen_.contains(std::string(key.str())))
-        complain(node, key.str(),
-                 fmt::format("no such key here; known: {}", fmt::join(seen_, ", ")), "");
-  }
-  void seen(std::string_view key) { seen_.emplace(key); }
-  [[nodiscard]] const toml::table& table() const { return table_; }
-  [[nodiscard]] std::string_view file() const { return file_; }
-  [[nodiscard]] std::string& problem() { return problem_; }
-  [[nodiscard]] std::uint32_t line() const { return table_.source().begin.line; }
-  void complain(const toml::node& node, std::string_view key, std::string_view allowed,
-                std::string_view verb = "must be ") {
-    report(node.source().begin.line, key, fmt::format("{}{}", verb, allowed));
-  }
-
- private:
-  const toml::node* take(std::string_view key, bool optional) {
-    seen_.emplace(key);
-    const toml::node* node = table_.get(key);
-    if (node == nullptr && !optional) report(table_.source().begin.line, key, "is missing here");
-    return node;
-  }
-  void report(std::uint32_t line, std::string_view key, std::string_view what) {
-    if (problem_.empty()) problem_ = fmt::format("{}:{}: key \"{}\": {}", file_, line, key, what);
-  }
-
-  const toml::table& table_;
-  const std::string_view file_;
-  std::string& problem_;
-  std::set<std::string> seen_;
-};
-
 RootPortConfig read_root_port(Section& s, std::uint32_t iommus) {
   RootPortConfig port;
   port.bdf = s.bdf("bdf");
@@ -205,23 +94,6 @@ RootPortConfig read_root_port(Section& s, std::uint32_t iommus) {
   port.iommu = static_cast<std::uint32_t>(s.number("iommu", 0, iommus - 1, 0));
   s.finish();
   return port;
-}
-
-/// Each table of an array of tables, such as [[card]].
-template <class Read>
-void for_each_table(const toml::table& root, Section& top, std::string_view key,
-                    std::string_view file, std::string& problem, Read read) {
-  top.seen(key);
-  const toml::node* node = root.get(key);
-  if (node == nullptr) return;
-  const toml::array* array = node->as_array();
-  if (array == nullptr) return top.complain(*node, key, "a list of tables, [[…]]");
-  for (const toml::node& element : *array) {
-    const toml::table* table = element.as_table();
-    if (table == nullptr) return top.complain(element, key, "a list of tables, [[…]]");
-    Section section(*table, file, problem);
-    read(section);
-  }
 }
 
 /// Keys that would change nothing on a machine with this TSM.
@@ -272,6 +144,9 @@ CardConfig read_card(Section& s) {
     for_each_table(s.table(), s, "namespace", s.file(), s.problem(), [&](Section& inner) {
       card.namespaces.push_back(read_namespace(inner, card.vfs));
     });
+  if (card.is_tee_io())
+    for_each_table(s.table(), s, "tdi", s.file(), s.problem(),
+                   [&](Section& inner) { card.tdis.push_back(read_tdi(inner, card.vfs)); });
   s.finish();
   return card;
 }
@@ -290,7 +165,14 @@ void read_policies(Section& s, Config& config) {
 
 }  // namespace
 
+device::ReportOptions CardConfig::report_of(unsigned function) const {
+  const auto found = std::ranges::find(tdis, function, &TdiConfig::function);
+  return found == tdis.end() ? device::ReportOptions{} : found->report;
+}
+
 std::expected<Config, std::string> parse_config(std::string_view text, std::string_view file_name) {
+  if (const std::size_t line = line_of_too_many_parts(text); line != 0)
+    return std::unexpected(fmt::format("{}:{}: keys have too many parts", file_name, line));
   toml::table root;
   try {
     root = toml::parse(text);
@@ -347,9 +229,25 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   return config;
 }
 
-std::expected<Config, std::string> load_config(const std::string& path) {
+namespace {
+
+/// A pipe and standard input can be read once: who loads them again has what was read. One task
+/// of a process loads machines.
+std::expected<std::string, std::string> text_of(const std::string& path) {
   constexpr std::size_t kMostOfAMachine = std::size_t{1} << 20U;
-  const auto text = read_file(path, kMostOfAMachine);
+  static std::map<std::string, std::string> streams;
+  if (const auto read = streams.find(path); read != streams.end()) return read->second;
+  auto text = read_file(path, kMostOfAMachine);
+  std::error_code ignored;
+  if (text && (path == "-" || !std::filesystem::is_regular_file(path, ignored)))
+    streams.emplace(path, *text);
+  return text;
+}
+
+}  // namespace
+
+std::expected<Config, std::string> load_config(const std::string& path) {
+  const auto text = text_of(path);
   if (!text) return std::unexpected(text.error());
   return parse_config(*text, path == "-" ? "standard input" : path);
 }

@@ -8,6 +8,7 @@
 
 #include "abi/profile.h"
 #include "base/types.h"
+#include "device/report_options.h"
 #include "entry/call.h"
 #include "host/iommufd/environment.h"
 #include "host/vfio/policies.h"
@@ -43,6 +44,13 @@ struct NamespaceConfig {
   bool operator==(const NamespaceConfig&) const = default;
 };
 
+/// The report of one TDI of a card.
+struct TdiConfig {
+  unsigned function = 0;  ///< 0: the PF, then its VFs
+  device::ReportOptions report{};
+  bool operator==(const TdiConfig&) const = default;
+};
+
 struct CardConfig {
   enum class Model : std::uint8_t { kDmaEngine, kPlain, kNvme } model = Model::kPlain;
   Bdf bdf;
@@ -59,10 +67,13 @@ struct CardConfig {
   SpdmKey spdm_key = SpdmKey::kP384;
   std::uint8_t spdm_version = 0x12;         ///< the highest that it speaks, BCD major.minor
   std::vector<NamespaceConfig> namespaces;  ///< of an NVMe card, in the order of the file
+  std::vector<TdiConfig> tdis;              ///< in the order of the file
   /// It has a DSM, and its functions are TDIs.
   [[nodiscard]] bool is_tee_io() const { return model != Model::kPlain; }
   bool operator==(const CardConfig&) const = default;
 
+  /// Of `function`, 0 the PF: what the file says, or the default.
+  [[nodiscard]] device::ReportOptions report_of(unsigned function) const;
   /// Whether `function` is the PF or one of the VFs.
   [[nodiscard]] bool has(Bdf function) const {
     return function.domain == bdf.domain && function.rid() >= bdf.rid() &&

@@ -25,12 +25,14 @@ Result<void> Machine::Impl::bind_native(Bdf bdf) {
     group = entry->group;
   }
   TEEIO_TRY(iommu_drivers[iommu]->use_default_domain(group));
+  bool has_it = false;
   {
     const schedule::Lock lock(bus_lock);
-    if (Slot* entry = slot(bdf); entry != nullptr && !entry->native) {
-      entry->native = true;
-      return {};
-    }
+    if (Slot* entry = slot(bdf); entry != nullptr && !entry->native) has_it = entry->native = true;
+  }
+  if (has_it) {
+    claim_memory(bdf);
+    return {};
   }
   iommu_drivers[iommu]->unuse_default_domain(group);
   return fail(Errno::kNoDev, "the function has left the bus");

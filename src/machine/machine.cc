@@ -45,6 +45,16 @@ Result<void> Machine::Impl::build_hardware() {
   return {};
 }
 
+hw::MmioTarget* Machine::Impl::trusted_bar(hw::PciFunction& function, std::size_t number,
+                                           std::uint32_t iommu) {
+  hw::MmioTarget* const device = function.private_bar(number);
+  const hw::RootPort* const port = bridge->root_port_of(function.bdf());
+  if (device == nullptr || port == nullptr) return nullptr;
+  trusted_bars.push_back(
+      std::make_unique<hw::TrustedMmio>(*port, function.bars().at(number).base, *device));
+  return platform->trusted_mmio(function.bdf(), iommu, trusted_bars.back().get());
+}
+
 /// The functions of every card, on the bus and in the memory map.
 void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
                                  CardConfig::Driver driver) {
@@ -53,9 +63,7 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   for (std::size_t number = 0; number < hw::kBarCount; ++number) {
     const hw::Bar& bar = function.bars()[number];
     if (bar.kind == hw::Bar::Kind::kNone || bar.target == nullptr) continue;
-    hw::MmioTarget* const trusted =
-        platform->trusted_mmio(function.bdf(), iommu, function.private_bar(number));
-    (void)memory.claim_mmio(bar.base, bar.size, *bar.target, trusted);
+    (void)memory.claim_mmio(bar.base, bar.size, *bar.target, trusted_bar(function, number, iommu));
   }
   pci_tsm.add_function(function);
   const bool vf = function.physical_function() != nullptr;
@@ -119,6 +127,7 @@ std::uint32_t Machine::Impl::iommu_below(std::uint8_t bus) const {
 
 Result<void> Machine::Impl::build_cards() {
   for (std::size_t i = 0; i < ports.size(); ++i) {
+    pci_tsm.streams().arrive(*ports[i]);
     const schedule::Lock lock(bus_lock);
     slots.emplace(ports[i]->bdf(), Slot{.function = ports[i].get(),
                                         .iommu = config.root_ports[i].iommu,
@@ -186,12 +195,6 @@ void Machine::remove_function(Bdf bdf) {
 void Machine::remove_tsm() {
   const object::DelayedPuts puts;
   for (const std::uint32_t number : impl_->pci_tsm.tsms()) impl_->pci_tsm.unregister_tsm(number);
-  impl_->sysfs_system->refresh();
-}
-
-void Machine::restore_tsm() {
-  if (impl_->platform->driver() != nullptr && impl_->pci_tsm.tsms().empty())
-    (void)impl_->pci_tsm.register_tsm(*impl_->platform->driver());
   impl_->sysfs_system->refresh();
 }
 

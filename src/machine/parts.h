@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "device/plain_card.h"
@@ -16,6 +15,7 @@
 #include "host/vfio/device.h"
 #include "hw/host_bridge.h"
 #include "hw/interrupts.h"
+#include "hw/trusted_mmio.h"
 #include "machine/config.h"
 #include "machine/machine.h"
 #include "machine/platform.h"
@@ -34,6 +34,9 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] std::uint32_t iommu_below(std::uint8_t bus) const;
   [[nodiscard]] std::uint32_t group_of(std::uint8_t bus) TEEIO_EXCLUDES(bus_lock);
   void add_function(hw::PciFunction& function, std::uint32_t iommu, CardConfig::Driver driver);
+  /// What answers CPUs' trusted accesses to a BAR; null: nothing.
+  [[nodiscard]] hw::MmioTarget* trusted_bar(hw::PciFunction& function, std::size_t number,
+                                            std::uint32_t iommu);
 
   // sysfs::Host
   [[nodiscard]] std::vector<Function> functions() override;
@@ -43,6 +46,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] unsigned cpus() override { return 1; }
   [[nodiscard]] bool in_use(Bdf bdf) override;
   [[nodiscard]] bool shows_kvm() override { return !host_kvm; }
+  [[nodiscard]] std::vector<std::string> vendor_nodes() override;
   [[nodiscard]] bool has_type1() override {
     return config.container == vfio::ContainerKind::kType1;
   }
@@ -59,12 +63,17 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   Result<void> bind_native(Bdf bdf) override;
   Result<void> unbind_native(Bdf bdf) override;
   std::vector<Bdf> rescan() override;
+  Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& file, std::uint64_t offset,
+                       std::uint64_t length) override TEEIO_EXCLUDES(bar_lock);
+  void unmap_bar(mm::MappedFile& file) override TEEIO_EXCLUDES(bar_lock);
   // vfio::Bus
+  void claim_memory(Bdf bdf) override TEEIO_EXCLUDES(bar_lock);
   [[nodiscard]] std::vector<Neighbour> on_bus_of(Bdf bdf) override;
   [[nodiscard]] std::vector<Neighbour> in_group(std::uint32_t group) override;
   // entry::Devices
   [[nodiscard]] vfio::Device* vfio(std::uint32_t minor) override;
   [[nodiscard]] object::Ref<vfio::Group> vfio_group(std::uint32_t number) override;
+  [[nodiscard]] entry::VendorNode* vendor_node(std::string_view name) override;
 
   /// A function on the bus, in the kernel's view.
   struct Slot {
@@ -105,6 +114,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   std::vector<std::unique_ptr<hw::RootPort>> ports;
   std::vector<std::unique_ptr<device::TeeCard>> tee_cards;
   std::vector<std::unique_ptr<device::PlainCard>> plain_cards;
+  std::vector<std::unique_ptr<hw::TrustedMmio>> trusted_bars;  ///< as root ports let them through
   std::unique_ptr<hw::HostBridge> bridge;
   std::unique_ptr<Platform> platform;
   std::unique_ptr<hw::CpuFactory> cpu_factory;
@@ -131,6 +141,14 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   };
   std::map<std::uint32_t, GroupEntry> vfio_groups TEEIO_GUARDED_BY(bus_lock);
   std::uint32_t next_group = 0;
+  /// A BAR whose bytes are in a file that programs map through sysfs.
+  struct BarMapping {
+    Bdf bdf;
+    hw::PlainMemoryBar* bar;
+    mm::MappedFile* file;
+  };
+  schedule::Mutex bar_lock{schedule::Rank::kMm};
+  std::vector<BarMapping> bar_mappings TEEIO_GUARDED_BY(bar_lock);
   std::vector<std::unique_ptr<vfio::Device>> gone;  ///< removed, perhaps still open
   std::unique_ptr<entry::Host> host;
   std::unique_ptr<sysfs::System> sysfs_system;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "entry/vendor_node.h"
 #include "host/iommu/iommu.h"
 #include "host/kvm/kvm.h"
 #include "host/pci_tsm/driver.h"
@@ -54,6 +55,8 @@ class Platform {
   [[nodiscard]] virtual std::vector<kvm::VmTypeFactory*> vm_types() { return {}; }
   /// Null: the machine has no TSM.
   [[nodiscard]] virtual tsm::Driver* driver() { return nullptr; }
+  /// Nodes of /dev of the vendor's own.
+  [[nodiscard]] virtual std::vector<entry::VendorNode*> nodes() { return {}; }
   /// What `--inject firmware:` can name; empty where nothing of the firmware's can be made fail.
   [[nodiscard]] virtual std::vector<std::string_view> firmware_commands() const { return {}; }
   /// Which of its variants the firmware is, as the machine file says it; empty: it has none.

@@ -98,7 +98,7 @@ class Program {
   mm::PlainProcess process_;
   std::map<int, mm::PlainMappedFile*> mapped_;
   schedule::RawLock scratch_lock_;
-  std::vector<std::uint64_t> scratch_;  ///< pages that no call uses
+  std::vector<std::uint64_t> scratch_ TEEIO_GUARDED_BY(scratch_lock_);  ///< pages that no call uses
 };
 
 }  // namespace teeio::machine

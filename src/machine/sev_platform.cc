@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "entry/vendor_nodes.h"
 #include "firmware/sev/attestation.h"
 #include "firmware/sev/fenced_mmio.h"
 #include "firmware/sev/io_guard.h"
@@ -28,7 +29,7 @@ class SevPlatform final : public Platform {
         attestation_(psp_),
         iommus_(parts, guard_, rmp_),
         psp_host_(psp_, parts.memory, parts.trace),
-        sev_host_(psp_host_, parts.config.hkids),
+        sev_host_(psp_host_, parts.config.hkids, [this] { return attestation_.endorsement(); }),
         vm_type_(sev_host_) {}
 
   [[nodiscard]] hw::Iommu& iommu(std::uint32_t id) override { return iommus_.at(id); }
@@ -62,6 +63,7 @@ class SevPlatform final : public Platform {
     return parts_.config.guest_code ? guest::make_unicorn_factory() : nullptr;
   }
   [[nodiscard]] std::vector<kvm::VmTypeFactory*> vm_types() override { return {&vm_type_}; }
+  [[nodiscard]] std::vector<entry::VendorNode*> nodes() override { return {node_.get()}; }
   [[nodiscard]] std::vector<std::string_view> firmware_commands() const override {
     return psp_.commands_that_may_fail();
   }
@@ -83,6 +85,7 @@ class SevPlatform final : public Platform {
   kvm::PspHost psp_host_;
   kvm::SevHost sev_host_;
   kvm::SevVmFactory vm_type_;
+  std::unique_ptr<entry::VendorNode> node_ = entry::make_sev_node(psp_host_);
   std::map<hw::MmioTarget*, std::unique_ptr<sev::FencedMmio>> fenced_;  // by what is behind it
   std::optional<sev::Tio> tio_;
   std::optional<tsm::SevDriver> driver_;

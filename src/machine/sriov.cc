@@ -5,6 +5,19 @@
 // sriov_disable(); drivers/vfio/pci/vfio_pci_core.c, vfio_pci_core_sriov_configure().
 
 namespace teeio::machine {
+namespace {
+
+/// Nobody opens them any more; or all are as they were, because somebody has one open.
+bool retire_all(const std::vector<vfio::Device*>& devices) {
+  for (auto at = devices.begin(); at != devices.end(); ++at) {
+    if ((*at)->retire()) continue;
+    while (at != devices.begin()) (*--at)->unretire();
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 std::vector<Bdf> Machine::Impl::vfs_of(Bdf pf) {
   const schedule::Lock lock(bus_lock);
@@ -17,6 +30,7 @@ std::vector<Bdf> Machine::Impl::vfs_of(Bdf pf) {
 }
 
 void Machine::Impl::leave(Bdf bdf) {
+  claim_memory(bdf);  // pci_remove_resource_files()
   pci_tsm.device_removed(bdf);
   object::Ref<vfio::Group> orphan;
   {
@@ -51,8 +65,7 @@ bool Machine::Impl::arrive(Bdf bdf) {
 
 Result<void> Machine::Impl::remove_vfs(Bdf pf) {
   const std::vector<Bdf> vfs = vfs_of(pf);
-  for (const Bdf vf : vfs)
-    if (in_use(vf)) return fail(Errno::kBusy, "a program has a VF open");
+  std::vector<vfio::Device*> of_vfs;
   vfio::Device* device = nullptr;
   hw::PciFunction* function = nullptr;
   {
@@ -61,7 +74,11 @@ Result<void> Machine::Impl::remove_vfs(Bdf pf) {
     if (entry == nullptr) return fail(Errno::kNoDev, "the PF has left the bus");
     device = entry->vfio.get();
     function = entry->function;
+    for (const Bdf vf : vfs)
+      if (Slot* held = slot(vf); held != nullptr && held->vfio != nullptr)
+        of_vfs.push_back(held->vfio.get());
   }
+  if (!retire_all(of_vfs)) return fail(Errno::kBusy, "a program has a VF open");
   for (auto at = vfs.rbegin(); at != vfs.rend(); ++at) leave(*at);
   if (device != nullptr) {
     TEEIO_TRY(device->set_virtual_functions(0));

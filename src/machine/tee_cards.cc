@@ -16,6 +16,13 @@ Result<nvme::NameSpace> open_namespace(const NamespaceConfig& config) {
                              : nvme::NameSpace::open(config.file, config.bytes);
 }
 
+std::vector<device::ReportOptions> reports_of(const CardConfig& card) {
+  std::vector<device::ReportOptions> reports;
+  for (unsigned function = 0; function <= card.vfs; ++function)
+    reports.push_back(card.report_of(function));
+  return reports;
+}
+
 Result<std::unique_ptr<device::TeeCard>> make_nvme(object::Trace& trace, const CardConfig& card,
                                                    const CardUse& use) {
   std::vector<std::vector<nvme::NameSpace>> spaces(card.vfs + 1U);
@@ -31,7 +38,8 @@ Result<std::unique_ptr<device::TeeCard>> make_nvme(object::Trace& trace, const C
                                                                   .ide_streams = card.ide_streams,
                                                                   .serial = card.serial,
                                                                   .spdm = use.spdm,
-                                                                  .bars_move = use.bars_move},
+                                                                  .bars_move = use.bars_move,
+                                                                  .reports = reports_of(card)},
                                           std::move(spaces));
 }
 
@@ -48,7 +56,8 @@ Result<std::unique_ptr<device::TeeCard>> make_tee_card(object::Trace& trace, con
                                             .memory_bytes = card.memory_bytes,
                                             .serial = card.serial,
                                             .spdm = use.spdm,
-                                            .bars_move = use.bars_move});
+                                            .bars_move = use.bars_move,
+                                            .reports = reports_of(card)});
 }
 
 std::string storage_problem(const Config& config) {

@@ -54,7 +54,7 @@ class FailNth final : public schedule::FaultPlan {
   Folder iommufd_{"fail_iommufd", false, false, 0};
   std::function<void(std::int32_t, std::string_view)> told_;
   schedule::RawLock lock_;
-  std::map<std::int32_t, std::uint32_t> left_;
+  std::map<std::int32_t, std::uint32_t> left_ TEEIO_GUARDED_BY(lock_);
 };
 
 }  // namespace teeio::object

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <deque>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,20 +80,25 @@ class Trace {
   void keep_events(bool keep);
   /// While it lives, no other task emits, and events() may be read: for the words
   /// of a teeio that fails. Whoever would emit waits.
-  [[nodiscard]] schedule::RawLockGuard hold() { return schedule::RawLockGuard(lock_); }
+  [[nodiscard]] schedule::RawLockGuard hold() TEEIO_NO_THREAD_SAFETY_ANALYSIS {
+    return schedule::RawLockGuard(lock_);
+  }
   /// The events kept so far. Only when no task emits.
-  [[nodiscard]] const std::deque<Event>& events() const { return events_; }
+  [[nodiscard]] const std::deque<Event>& events() const TEEIO_NO_THREAD_SAFETY_ANALYSIS {
+    return events_;
+  }
 
  private:
-  Event& emit(Lane from, Lane to, Fact fact, std::string_view name, EventFields&& fields);
+  Event& emit(Lane from, Lane to, Fact fact, std::string_view name, EventFields&& fields)
+      TEEIO_REQUIRES(lock_);
   void finish(Call& call, std::string outcome, std::string_view why, bool refused);
 
   schedule::RawLock lock_;
-  std::vector<TraceSink*> sinks_;
-  std::deque<Event> events_;
-  std::deque<Event> open_;  ///< calls in progress when events are not kept
-  std::uint64_t next_seq_ = 1;
-  bool keep_ = false;
+  std::vector<TraceSink*> sinks_ TEEIO_GUARDED_BY(lock_);
+  std::deque<Event> events_ TEEIO_GUARDED_BY(lock_);
+  std::deque<Event> open_ TEEIO_GUARDED_BY(lock_);  ///< calls in progress when events are not kept
+  std::uint64_t next_seq_ TEEIO_GUARDED_BY(lock_) = 1;
+  bool keep_ TEEIO_GUARDED_BY(lock_) = false;
 };
 
 /// The lane that the running task is in now.

@@ -68,19 +68,21 @@ class Explainer final : public object::TraceSink {
     std::string_view why;
   };
 
-  void on_state(const object::Event& event);
-  [[nodiscard]] bool is_in_release(const object::Event& event) const;
-  [[nodiscard]] std::string cause_of(const object::Event& event, const OpenCall& call) const;
+  void on_state(const object::Event& event) TEEIO_REQUIRES(lock_);
+  [[nodiscard]] bool is_in_release(const object::Event& event) const TEEIO_REQUIRES(lock_);
+  [[nodiscard]] std::string cause_of(const object::Event& event, const OpenCall& call) const
+      TEEIO_REQUIRES(lock_);
   [[nodiscard]] std::optional<Bdf> subject_of(const object::Event& event,
-                                              const OpenCall& call) const;
-  [[nodiscard]] std::string cause_in(Bdf bdf, const Function& f, std::string_view why) const;
+                                              const OpenCall& call) const TEEIO_REQUIRES(lock_);
+  [[nodiscard]] std::string cause_in(Bdf bdf, const Function& f, std::string_view why) const
+      TEEIO_REQUIRES(lock_);
 
   schedule::RawLock lock_;
-  std::map<std::uint64_t, OpenCall> calls_;  ///< in progress, by seq
-  std::map<Bdf, Function> functions_;
-  std::map<std::uint32_t, DeadVm> dead_vms_;
-  std::optional<Bdf> last_opened_;
-  std::map<std::int32_t, Refusal> refusals_;  ///< by thread
+  std::map<std::uint64_t, OpenCall> calls_ TEEIO_GUARDED_BY(lock_);  ///< in progress, by seq
+  std::map<Bdf, Function> functions_ TEEIO_GUARDED_BY(lock_);
+  std::map<std::uint32_t, DeadVm> dead_vms_ TEEIO_GUARDED_BY(lock_);
+  std::optional<Bdf> last_opened_ TEEIO_GUARDED_BY(lock_);
+  std::map<std::int32_t, Refusal> refusals_ TEEIO_GUARDED_BY(lock_);  ///< by thread
 };
 
 }  // namespace teeio::report

@@ -1,7 +1,6 @@
 #include "report/fold.h"
 
 #include <algorithm>
-#include <map>
 #include <string>
 #include <unordered_map>
 

@@ -31,6 +31,7 @@ constexpr std::array kLifeCalls = {
     std::string_view("IOMMU_VDEVICE_ALLOC"),
     std::string_view("IOMMU_VDEVICE_TSM_OP"),
     std::string_view("IOMMU_VDEVICE_TSM_REQ"),
+    std::string_view("IOMMU_DESTROY"),  // of a vDEVICE: with iommufd-v7 it unbinds
     std::string_view("release"),
     std::string_view("bind"),
     std::string_view("unbind"),

@@ -2,13 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace teeio::report {
-
-bool Summary::all_lanes_acted() const {
-  return std::all_of(acted.begin(), acted.end(), [](bool any) { return any; });
-}
 
 Summary summarize(const std::deque<object::Event>& events) {
   Summary out;

@@ -16,7 +16,6 @@ struct Summary {
   std::array<std::uint64_t, object::kLaneCount> calls_into{};  ///< by the target's
   std::array<std::uint64_t, object::kLaneCount> states{};      ///< by lane
   std::map<std::string, std::uint64_t> refusals;               ///< "TDH.MMIO.UNMAP = TDX_..."
-  [[nodiscard]] bool all_lanes_acted() const;  ///< each lane called, was called or reached a state
   std::array<bool, object::kLaneCount> acted{};
 };
 [[nodiscard]] Summary summarize(const std::deque<object::Event>& events);

@@ -3,7 +3,6 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "object/event.h"
 #include "rules/teardown_order.h"

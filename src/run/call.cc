@@ -4,8 +4,6 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include <cstdio>
-
 #include "run/filter.h"
 #include "run/foreign_file.h"
 #include "run/sys.h"

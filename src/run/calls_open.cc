@@ -4,10 +4,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <iterator>
 #include <tuple>
 
+#include "base/types.h"
 #include "run/dispatch.h"
 #include "run/sys.h"
 #include "run/words.h"
@@ -22,7 +26,24 @@ struct Open {
   std::uint64_t path = 0;  ///< address
   std::uint32_t flags = 0;
   std::uint32_t mode = 0;
+  std::uint64_t limits = 0;  ///< openat2's RESOLVE_*
 };
+
+/// The struct of an openat2(), which the kernel itself is asked about: its size, its flags, its
+/// mode (Linux fs/open.c, do_sys_openat2() and build_open_flags(), before any name is looked at).
+Result<Open> extended_open_of(Call& call) {
+  const std::uint64_t size = call.arg(3);
+  if (size > kPageSize) return fail(Errno::kTooBig, "the struct is longer than a page");
+  Bytes bytes(std::max<std::uint64_t>(size, sizeof(open_how)));
+  TEEIO_TRY(call.memory().read(call.arg(2), std::span(bytes).first(size)));
+  // An empty name is ENOENT, and comes after all that is looked at here.
+  if (::syscall(SYS_openat2, AT_FDCWD, "", bytes.data(), size) >= 0 || errno != ENOENT)
+    return std::unexpected(last_error("openat2() does not take this struct"));
+  open_how how{};
+  std::memcpy(&how, bytes.data(), sizeof(how));
+  return Open{call.int_arg(0), call.arg(1), static_cast<std::uint32_t>(how.flags),
+              static_cast<std::uint32_t>(how.mode), how.resolve};
+}
 
 Result<Open> open_of(Call& call, std::uint32_t number) {
   switch (number) {
@@ -33,12 +54,8 @@ Result<Open> open_of(Call& call, std::uint32_t number) {
     case SYS_openat:
       return Open{call.int_arg(0), call.arg(1), call.word_arg(2), call.word_arg(3)};
     default:
-      break;
+      return extended_open_of(call);
   }
-  open_how how{};
-  TEEIO_TRY(call.memory().read(call.arg(2), std::as_writable_bytes(std::span(&how, 1))));
-  return Open{call.int_arg(0), call.arg(1), static_cast<std::uint32_t>(how.flags),
-              static_cast<std::uint32_t>(how.mode)};
 }
 
 /// What open(2) does with O_PATH: of the other flags only these mean anything.
@@ -108,7 +125,7 @@ Reply open_file(Call& call, const std::string& path, std::uint32_t flags) {
   object::File& object = **file;
   const auto number = call.install_named(std::move(*file), path, flags);
   const bool reads = (flags & O_ACCMODE) != O_WRONLY;
-  if (number && reads && object.kind() == object::FileKind::kAttribute && has_snapshot(path))
+  if (number && reads && entry::is_attribute(object) && has_snapshot(path))
     if (const DeviceFileRef device = call.ours(*number))
       // A read that fails will say so itself.
       std::ignore = refresh(call, *device, 0, kSnapshot);
@@ -148,7 +165,7 @@ Reply on_open(Call& call, const Row& row) {
   const bool stays =
       (open->flags & O_NOFOLLOW) != 0 || (open->flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
   const auto place =
-      place_of(call, open->directory, open->path, stays ? Follow::kNo : Follow::kYes);
+      place_of(call, open->directory, open->path, stays ? Follow::kNo : Follow::kYes, open->limits);
   if (!place) return Reply::of(place.error());
   const bool proc =
       place->process_file.ends_with("/fail-nth") && call.context().machine.fail_nth() != nullptr;

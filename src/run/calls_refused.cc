@@ -30,10 +30,11 @@ std::string virtual_argument(Call& call, const Row& row) {
 
 }  // namespace
 
-Result<Place> place_of(Call& call, int directory, std::uint64_t path_address, Follow follow) {
+Result<Place> place_of(Call& call, int directory, std::uint64_t path_address, Follow follow,
+                       std::uint64_t limits) {
   const auto path = call.memory().read_path(path_address);
   if (!path || path->empty()) return Place{};
-  return call.context().paths.resolve(call.tid(), directory, *path, follow);
+  return call.context().paths.resolve(call.tid(), directory, *path, follow, limits);
 }
 
 Reply on_refused_path(Call& call, const Row& row) {

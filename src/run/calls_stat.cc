@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "run/dispatch.h"
 #include "run/sys.h"

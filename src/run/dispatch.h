@@ -80,7 +80,7 @@ Reply on_new_process(Call& call, const Row& row);
 /// The place that a call's path argument names; a path that cannot be read is
 /// the host's, so that the kernel gives the error.
 [[nodiscard]] Result<Place> place_of(Call& call, int directory, std::uint64_t path_address,
-                                     Follow follow);
+                                     Follow follow, std::uint64_t limits = 0);
 /// Fills an attribute's backing file with what the machine has now for bytes
 /// [offset, offset + count), so that a native read gives it.
 Result<Bytes> refresh(Call& call, const DeviceFile& file, std::uint64_t offset, std::size_t count);

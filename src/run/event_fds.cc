@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 
-#include <cstdio>
-
 #include "run/sys.h"
 
 namespace teeio::run {

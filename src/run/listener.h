@@ -3,8 +3,6 @@
 #include <linux/seccomp.h>
 
 #include <cstdint>
-#include <span>
-#include <vector>
 
 #include "base/result.h"
 #include "run/fd.h"

@@ -47,6 +47,23 @@ std::string plain(std::string_view path) {
   return text;
 }
 
+/// The file system that a path of the host's usual layout is on.
+std::string_view mount_of(std::string_view path) {
+  for (const std::string_view mount : {"/dev", "/proc", "/sys"})
+    if (path.starts_with(mount) && (path.size() == mount.size() || path[mount.size()] == '/'))
+      return mount;
+  return {};
+}
+
+/// A link of /proc that leads where no path does: the kernel's nd_jump_link().
+bool is_magic_link(std::string_view path) {
+  if (!path.starts_with("/proc/")) return false;
+  for (const std::string_view name : {"/cwd", "/exe", "/root"})
+    if (path.ends_with(name)) return true;
+  const std::string_view folder = path.substr(0, path.rfind('/'));
+  return folder.ends_with("/fd") || folder.ends_with("/map_files") || folder.ends_with("/ns");
+}
+
 /// The thread and number of "/proc/<tid>/…fd/<n>"; nullopt for other paths.
 std::optional<std::pair<pid_t, int>> proc_descriptor(std::string_view path) {
   constexpr std::string_view kProc = "/proc/";
@@ -86,23 +103,26 @@ bool is_process_file(std::string_view path) {
 /// One resolution, component by component.
 class Walk {
  public:
-  Walk(Paths& paths, pid_t tid, Follow follow) : paths_(paths), tid_(tid), follow_(follow) {
+  Walk(Paths& paths, pid_t tid, Follow follow, std::uint64_t limits)
+      : paths_(paths), tid_(tid), follow_(follow), limits_(limits) {
     if (!paths.tasks_.has_our_root(tid)) host_root_ = proc_path(tid, "root");
   }
 
   Result<Place> run(std::string base, const std::string& path) {
     // The kernel finds no way through the tree, so what lies behind is found here.
     bool through_tree = !path.starts_with('/') && paths_.is_virtual(base);
-    at_ = std::move(base);
+    at_ = start_ = std::move(base);
+    if (path.starts_with('/')) TEEIO_TRY(go_to_root());
     push_front(todo_, path);
     while (!todo_.empty()) {
       const std::string name = std::move(todo_.front());
       todo_.pop_front();
       if (name == "..") {
-        at_.erase(std::min(at_.size(), at_.rfind('/')));
+        TEEIO_TRY(go_up());
         continue;
       }
       const std::string next = at_ + "/" + name;
+      if (has(RESOLVE_NO_XDEV) && mount_of(next) != mount_of(at_)) return leaves_file_system();
       const bool inside = paths_.is_virtual(next);
       through_tree = through_tree || inside;
       TEEIO_ASSIGN(const bool done, inside ? step_virtual(next) : step_host(next));
@@ -114,6 +134,38 @@ class Walk {
   }
 
  private:
+  [[nodiscard]] bool has(std::uint64_t limit) const { return (limits_ & limit) != 0; }
+  static std::unexpected<Error> leaves_file_system() {
+    return fail(Errno::kXDev, "RESOLVE_NO_XDEV: another file system");
+  }
+  static std::unexpected<Error> leaves_start() {
+    return fail(Errno::kXDev, "RESOLVE_BENEATH: not below the directory");
+  }
+
+  // Source: Linux fs/namei.c, nd_jump_root(), handle_dots(), pick_link(), nd_jump_link().
+  Result<void> go_to_root() {
+    if (has(RESOLVE_BENEATH)) return leaves_start();
+    const std::string root = has(RESOLVE_IN_ROOT) ? start_ : std::string();
+    if (has(RESOLVE_NO_XDEV) && mount_of(root) != mount_of(at_)) return leaves_file_system();
+    at_ = root;
+    return {};
+  }
+  Result<void> go_up() {
+    if (at_ == start_ && has(RESOLVE_BENEATH)) return leaves_start();
+    if (at_ == start_ && has(RESOLVE_IN_ROOT)) return {};
+    std::string above = at_.substr(0, std::min(at_.size(), at_.rfind('/')));
+    if (has(RESOLVE_NO_XDEV) && mount_of(above) != mount_of(at_)) return leaves_file_system();
+    at_ = std::move(above);
+    return {};
+  }
+  Result<void> may_jump(std::string_view link) const {
+    if (!is_magic_link(link)) return {};
+    if (has(RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS))
+      return fail(Errno::kLoop, "RESOLVE_NO_MAGICLINKS");
+    if (has(RESOLVE_BENEATH | RESOLVE_IN_ROOT)) return leaves_start();
+    return {};
+  }
+
   [[nodiscard]] bool follows() const { return !todo_.empty() || follow_ == Follow::kYes; }
 
   [[nodiscard]] std::string with_rest(std::string path) const {
@@ -128,7 +180,8 @@ class Walk {
 
   Result<bool> follow_link(std::string_view target) {
     if (++links_ > kMaxLinks) return fail(Errno::kLoop, "too many symbolic links");
-    if (target.starts_with('/')) at_.clear();
+    if (has(RESOLVE_NO_SYMLINKS)) return fail(Errno::kLoop, "RESOLVE_NO_SYMLINKS");
+    if (target.starts_with('/')) TEEIO_TRY(go_to_root());
     push_front(todo_, target);
     return false;
   }
@@ -151,6 +204,7 @@ class Walk {
                          std::to_string(tid_));
     if (todo_.empty() && is_process_file(next))
       return finish({Place::Kind::kHost, {}, nullptr, next});
+    if (follows()) TEEIO_TRY(may_jump(next));
     if (const auto named = proc_descriptor(next)) {
       Place place = paths_.descriptor(named->first, named->second);
       if (place.kind == Place::Kind::kDescriptor && todo_.empty()) return finish(std::move(place));
@@ -173,6 +227,8 @@ class Walk {
   Paths& paths_;
   const pid_t tid_;
   const Follow follow_;
+  const std::uint64_t limits_;
+  std::string start_;
   std::string host_root_;
   std::string at_;
   std::deque<std::string> todo_;
@@ -181,8 +237,7 @@ class Walk {
 };
 
 /// nullopt: there is no such directory descriptor.
-std::optional<std::string> Paths::base_of(pid_t tid, int dir, const std::string& path) const {
-  if (path.starts_with('/')) return std::string();
+std::optional<std::string> Paths::base_of(pid_t tid, int dir) const {
   std::string base = read_link(dir == AT_FDCWD ? proc_path(tid, "cwd")
                                                : proc_path(tid, "fd/" + std::to_string(dir)));
   if (auto inside = tree_.virtual_path(base)) return inside;
@@ -200,15 +255,18 @@ bool Paths::is_plain_host_path(const std::string& path, Follow follow) const {
   return fd.ok() || errno != ELOOP;
 }
 
-Result<Place> Paths::resolve(pid_t tid, int dir, const std::string& path, Follow follow) {
-  const std::optional<std::string> base = base_of(tid, dir, path);
+Result<Place> Paths::resolve(pid_t tid, int dir, const std::string& path, Follow follow,
+                             std::uint64_t limits) {
+  const bool scoped = (limits & (RESOLVE_IN_ROOT | RESOLVE_BENEATH)) != 0;
+  const std::optional<std::string> base =
+      path.starts_with('/') && !scoped ? std::string() : base_of(tid, dir);
   if (!base) return Place{};
   const bool directory = wants_directory(path);
   if (directory) follow = Follow::kYes;
-  const bool from_tree = !path.starts_with('/') && is_virtual(*base);
+  const bool from_tree = (scoped || !path.starts_with('/')) && is_virtual(*base);
   if (!from_tree && tasks_.has_our_root(tid) && is_plain_host_path(*base + "/" + path, follow))
     return Place{};
-  TEEIO_ASSIGN(Place place, Walk(*this, tid, follow).run(*base, path));
+  TEEIO_ASSIGN(Place place, Walk(*this, tid, follow, limits).run(*base, path));
   if (!directory || place.kind != Place::Kind::kVirtual) return place;
   const auto node = tree_.find(place.path);
   if (node && node->type != PrivateTree::Node::Type::kDirectory)

@@ -43,15 +43,16 @@ class Paths {
 
   /// `dir` as the *at() calls take it. `follow`: whether a symbolic link as the
   /// last component is followed; "link/" and "link/." follow it always and want a
-  /// directory (path_resolution(7)). Errors (of virtual paths only): ENOTDIR, ELOOP.
-  Result<Place> resolve(pid_t tid, int dir, const std::string& path, Follow follow);
+  /// directory (path_resolution(7)). `limits`: RESOLVE_* of openat2(2), which has said that they
+  /// make sense. Errors (of virtual paths only): ENOTDIR, ELOOP; EXDEV by `limits`.
+  Result<Place> resolve(pid_t tid, int dir, const std::string& path, Follow follow,
+                        std::uint64_t limits = 0);
   /// What `fd` is: a directory of the tree, one of our files, or the host's.
   [[nodiscard]] Place descriptor(pid_t tid, int fd);
   [[nodiscard]] bool is_virtual(std::string_view path) const { return prefixes_.contain(path); }
 
  private:
-  [[nodiscard]] std::optional<std::string> base_of(pid_t tid, int dir,
-                                                   const std::string& path) const;
+  [[nodiscard]] std::optional<std::string> base_of(pid_t tid, int dir) const;
   [[nodiscard]] bool is_plain_host_path(const std::string& path, Follow follow) const;
   friend class Walk;
 

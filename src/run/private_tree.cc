@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <vector>
 
@@ -61,8 +60,10 @@ const char* relative(const std::string& path) { return path.c_str() + (path.star
 
 bool VirtualPrefixes::contain(std::string_view path) const {
   if (path.starts_with("/dev/"))
-    return is_below(path, "/dev/vfio") || path == "/dev/iommu" ||
-           (path == "/dev/kvm" && kvm_ == Kvm::kEmulated);
+    return is_below(path, "/dev/vfio") || is_below(path, "/dev/iommu") ||
+           (is_below(path, "/dev/kvm") && kvm_ == Kvm::kEmulated) ||
+           std::ranges::any_of(devices_,
+                               [&](const auto& device) { return is_below(path, device); });
   if (path.starts_with("/proc/")) return is_below(path, "/proc/bus/pci");
   if (!path.starts_with("/sys/")) return false;
   // Modules that are not ours are the host's.

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
-#include <optional>
 #include <string_view>
 
 #include "run/fd.h"

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include <memory>
+#include <vector>
 
 #include "run/accounts.h"
 #include "run/call.h"
@@ -123,6 +124,22 @@ class ProgramFaults {
 
 }  // namespace
 
+namespace {
+
+/// Whether so many descriptors are free as a run without any process or device has: what is
+/// made behind the program's start must not fail, for nobody could end the run then.
+bool has_descriptors(int any) {
+  constexpr std::size_t kNeeded = 12;
+  std::vector<Fd> taken;
+  for (std::size_t i = 0; i < kNeeded; ++i) {
+    taken.emplace_back(::fcntl(any, F_DUPFD_CLOEXEC, 0));
+    if (!taken.back().ok()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 int Supervisor::run() {
   const ProcessState process;
   Log log(options_.calls, options_.log_fd);
@@ -138,6 +155,8 @@ int Supervisor::run() {
   auto tree = PrivateTree::create(tmpfs, machine_);
   if (!tree) return cannot(tree.error().why);
   (*tree)->sync();
+  if (!has_descriptors((*files)->inotify_fd()))
+    return cannot("too few file descriptors are free (ulimit -n)");
 
   Launched program = launch(options_.command, process,
                             {.limits_processes = options_.limits.processes != 0,

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string_view>
 
 namespace teeio::schedule {
 
-/// From now on `watch` is told what each choice of an explored run was about that did not
-/// go the ordinary way; empty: nobody is. For tests, natively and between two runs.
-void watch_choices(std::function<void(std::string_view what)> watch);
+/// From now on `watch` is told what each choice of an explored run was about, and what was
+/// chosen, 0 being the ordinary way; empty: nobody is. For reports and tests, natively.
+void watch_choices(std::function<void(std::string_view what, std::uint32_t chosen)> watch);
 
 }  // namespace teeio::schedule

@@ -3,6 +3,7 @@
 #include <cxxabi.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <boost/context/detail/fcontext.hpp>
 #include <cstring>
 #include <utility>
@@ -119,6 +120,17 @@ void Fiber::switch_from(Fiber& from, [[maybe_unused]] Last last) {
 #endif
   const context::transfer_t back = context::jump_fcontext(context_, &from);
   from.arrived(*static_cast<Fiber*>(back.data), back.fctx);
+}
+
+Fiber::Place Fiber::place() const {
+  const std::byte* const top = static_cast<const std::byte*>(mapping_) + mapping_bytes_;
+  return {context_, {static_cast<const std::byte*>(context_), top}};
+}
+
+void Fiber::go_back(const Place& place) {
+  context_ = place.context;
+  exceptions_ = {};
+  std::ranges::copy(place.stack, static_cast<std::byte*>(context_));
 }
 
 #if TEEIO_ASAN

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 namespace teeio::schedule {
 
@@ -30,6 +31,17 @@ class Fiber {
   /// Leaves `from`, which runs now, and goes on in this fiber. Returns when
   /// somebody switches back to `from`; never if it left for the last time.
   void switch_from(Fiber& from, Last last = Last::kNo);
+
+  /// A place where a fiber stopped, with all that was on its stack.
+  struct Place {
+    void* context = nullptr;
+    std::vector<std::byte> stack;  ///< from there to its top
+  };
+  /// Where it stopped now; and that it stops there again, whatever it did since, if the
+  /// memory that its stack speaks of is as it was too. Not with sanitizers, not in the
+  /// middle of an exception.
+  [[nodiscard]] Place place() const;
+  void go_back(const Place& place);
 
   /// Nobody switches to this fiber again, and its stack stays as it is: tells a
   /// leak checker that what it points to is in use.

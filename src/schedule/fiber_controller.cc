@@ -1,7 +1,5 @@
 #include "schedule/fiber_controller.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <cstring>
 #include <exception>
@@ -16,7 +14,7 @@ namespace teeio::schedule {
 
 namespace {
 
-std::function<void(std::string_view)> g_choice_watch;
+std::function<void(std::string_view, std::uint32_t)> g_choice_watch;
 
 std::uint64_t split_mix(std::uint64_t& state) {
   std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
@@ -57,9 +55,14 @@ Outcome FiberController::run(const std::function<void()>& body) {
   t_running = this;
   set_controller(this);
   start_run();
-  add_task("main", [&body] { body(); });
-  current_ = 0;
-  tasks_[0]->fiber.switch_from(thread_);
+  start_main(body);
+  for (;;) {
+    current_ = 0;
+    tasks_[0]->fiber.switch_from(thread_);
+    detail::t_in_run_heap = false;
+    if (!std::exchange(at_checkpoint_, false)) break;
+    save_start();
+  }
   finish_run();
   set_controller(nullptr);
   t_running = nullptr;
@@ -81,6 +84,10 @@ void FiberController::start_run() {
 
 void FiberController::finish_run() {
   if (outcome_.finding) return freeze();
+  if (goes_back()) {
+    start_->main = std::move(tasks_.front());
+    tasks_.erase(tasks_.begin());
+  }
   for (auto& task : tasks_) spare_.push_back(std::move(task));
   tasks_.clear();
   current_ = kNobody;
@@ -89,6 +96,7 @@ void FiberController::finish_run() {
 }
 
 void FiberController::freeze() {
+  forget_start();
   for (std::uint32_t i = 0; i < tasks_.size(); ++i) {
     current_ = i;
     release_held_storage();
@@ -124,6 +132,7 @@ FiberController::TaskRecord& FiberController::add_task(std::string_view name,
 void FiberController::task_entry(void* controller) {
   auto& self = *static_cast<FiberController*>(controller);
   TaskRecord& task = *self.tasks_[self.current_];
+  detail::t_in_run_heap = self.in_heap_;
   std::string thrown;
   try {
     task.body();
@@ -135,6 +144,7 @@ void FiberController::task_entry(void* controller) {
   if (!thrown.empty()) self.stop({Finding::Kind::kCheck, std::move(thrown), ""});
   task.body = nullptr;  // what it owns may take locks on its way out
   TEEIO_CHECK(held_count() == 0, "a task ends while it holds a lock");
+  const OutsideRunHeap outside;
   release_held_storage();
   self.end_current_task();
 }
@@ -147,7 +157,8 @@ void FiberController::end_current_task() {
 }
 
 void FiberController::stop(Finding finding) {
-  outcome_.finding = std::move(finding);
+  const OutsideRunHeap outside;
+  outcome_.finding = Finding(std::as_const(finding));  // a copy that outlives the run's heap
   leave_for(kNobody, Fiber::Last::kNo);
   std::unreachable();
 }
@@ -168,6 +179,7 @@ void FiberController::on_check_failed(std::string_view what, std::source_locatio
 // ---- Points
 
 void FiberController::point(Op op, bool (*enabled)(const void*), const void* context) {
+  const OutsideRunHeap outside;
   TaskRecord& self = *tasks_[current_];
   self.op = op;
   self.enabled = enabled;
@@ -190,6 +202,12 @@ bool FiberController::moves_alone(const TaskRecord& task) {
   if (task.op.kind == OpKind::kDestroy) objects_[task.op.object].destroyed = true;
   return true;
 }
+
+void checkpoint() {
+  if (t_running != nullptr) t_running->checkpoint();
+}
+
+bool goes_back() { return t_running != nullptr && t_running->goes_back(); }
 
 void go_on_alone() {
   if (t_running != nullptr && controller() != nullptr) t_running->go_on_alone();
@@ -223,6 +241,7 @@ void FiberController::park() {
 
 std::uint32_t FiberController::spawn(std::string_view name, std::move_only_function<void()> body) {
   TEEIO_CHECK(!alone_, "a task that goes on alone spawns another");
+  const OutsideRunHeap outside;
   const std::uint32_t child = add_task(name, std::move(body)).number;
   const std::uint32_t starter_before = std::exchange(starter_, current_);
   leave_for(child, Fiber::Last::kNo);
@@ -323,6 +342,7 @@ Finding FiberController::deadlock() const {
 // ---- The rest of the interface
 
 std::uint32_t FiberController::number_object(std::string_view name, const std::uint32_t* owner) {
+  const OutsideRunHeap outside;
   objects_.push_back({name, owner, false});
   return static_cast<std::uint32_t>(objects_.size() - 1);
 }
@@ -335,7 +355,8 @@ bool FiberController::has_numbered(std::uint32_t number, const std::uint32_t* ow
 // plain data in it is seen, which the primitives know of themselves.
 void FiberController::quarantine(void* memory, void (*free)(void*)) {
   constexpr int kPoison = 0xdb;
-  std::memset(memory, kPoison, ::malloc_usable_size(memory));
+  const OutsideRunHeap outside;
+  std::memset(memory, kPoison, usable_bytes(memory));
   retired_.push_back({memory, free});
 }
 
@@ -347,8 +368,9 @@ std::uint64_t FiberController::random_u64() { return split_mix(tasks_[current_]-
 
 std::uint32_t FiberController::choose(std::uint32_t count, std::string_view what) {
   if (count < 2) return 0;
+  const OutsideRunHeap outside;
   const std::uint32_t chosen = draining_ ? 0 : strategy_.choose(count);
-  if (chosen != 0 && g_choice_watch) g_choice_watch(what);
+  if (g_choice_watch) g_choice_watch(what, chosen);
   TEEIO_CHECK(chosen < count, "a strategy chose what was not offered");
   outcome_.choices.push_back(chosen == 0 ? kUsualChoice
                                          : Choice{Choice::Kind::kAlternative, chosen});
@@ -356,10 +378,11 @@ std::uint32_t FiberController::choose(std::uint32_t count, std::string_view what
 }
 
 void FiberController::told(std::uint64_t stories) {
+  const OutsideRunHeap outside;
   if (!draining_ && !alone_) strategy_.told(stories);
 }
 
-void watch_choices(std::function<void(std::string_view what)> watch) {
+void watch_choices(std::function<void(std::string_view what, std::uint32_t chosen)> watch) {
   g_choice_watch = std::move(watch);
 }
 

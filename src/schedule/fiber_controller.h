@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -14,6 +13,8 @@
 #include "base/check.h"
 #include "schedule/controller.h"
 #include "schedule/fiber.h"
+#include "schedule/native_state.h"
+#include "schedule/run_heap.h"
 #include "schedule/strategy.h"
 #include "schedule/task.h"
 
@@ -91,6 +92,18 @@ class FiberController final : public Controller {
   /// deadlocks, late uses and time stay as they are, and so does choose().
   void go_on_alone();
 
+  /// From its second run on, a body that comes to a checkpoint() need not come there again:
+  /// later runs begin there. The same body in each run; what it changes is on its heap and
+  /// its stacks, or goes back by itself (run_heap.h).
+  void begin_at_checkpoints() { wants_checkpoint_ = true; }
+  /// The opposite: from now on every run begins at its beginning. Gives back what was kept.
+  void end_checkpoints() { forget_start(); }
+  /// The running task is alone, before its first point: later runs may begin here. Nothing
+  /// if they cannot.
+  void checkpoint();
+  /// Whether all that this run does to its memory is undone, so that nothing need be freed.
+  [[nodiscard]] bool goes_back() const { return start_ != nullptr && in_heap_; }
+
   void point(Op op, bool (*enabled)(const void*), const void* context) override;
   bool point_until(Op op, bool (*enabled)(const void*), const void* context,
                    std::uint64_t timeout_ns) override;
@@ -133,7 +146,21 @@ class FiberController final : public Controller {
   static void task_entry(void* record);
   static void on_check_failed(std::string_view what, std::source_location where);
 
+  /// Where runs begin.
+  struct Start {
+    Fiber::Place place;
+    NativeState native;
+    Controller* installed = nullptr;
+    std::unique_ptr<TaskRecord> main;  ///< between two runs
+    std::uint64_t random_state = 0, descendants_state = 0;
+  };
+
   void start_run();
+  void start_main(const std::function<void()>& body);
+  void take_heap();
+  void save_start();
+  void begin_at_start();
+  void forget_start();
   void finish_run();
   void freeze();
   TaskRecord& add_task(std::string_view name, std::move_only_function<void()> body);
@@ -177,7 +204,19 @@ class FiberController final : public Controller {
   std::vector<Numbered> objects_;
   std::vector<std::string> task_names_;  // of the last run, for story()
   std::vector<Retired> retired_;
+
+  bool wants_checkpoint_ = false;
+  std::uint64_t runs_ = 0;
+  std::unique_ptr<RunHeap> heap_;  // before what may lie in it
+  std::unique_ptr<Start> start_;
+  bool in_heap_ = false;        // of the present run
+  bool at_checkpoint_ = false;  // run() is to save where the first task stands
 };
+
+/// FiberController::checkpoint() and goes_back() of this OS thread's explored run; nothing,
+/// and false, natively. Also while no controller is installed.
+void checkpoint();
+[[nodiscard]] bool goes_back();
 
 /// FiberController::go_on_alone() of this OS thread's explored run; nothing natively.
 void go_on_alone();

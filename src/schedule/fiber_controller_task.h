@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+
 #include "schedule/fiber_controller.h"
 
 namespace teeio::schedule {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "schedule/run_heap.h"
 #include "schedule/task.h"
 
 namespace teeio::schedule {
@@ -43,6 +44,7 @@ HeldLocks* make_held() {
     locks->count = 0;
     return locks;
   }
+  const OutsideRunHeap outside;  // it is somebody else's after this run
   return new HeldLocks;
 }
 

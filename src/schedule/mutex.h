@@ -26,7 +26,6 @@ class TEEIO_CAPABILITY("mutex") Mutex {
   [[nodiscard]] bool try_lock() TEEIO_TRY_ACQUIRE(true);
   /// Fails a check unless this task holds the lock.
   void assert_held() const TEEIO_ASSERT_CAPABILITY(this);
-  [[nodiscard]] Rank rank() const { return rank_; }
 
  private:
   friend class Condition;
@@ -52,7 +51,6 @@ class TEEIO_CAPABILITY("mutex") RwMutex {
   [[nodiscard]] bool try_lock() TEEIO_TRY_ACQUIRE(true);
   /// Fails a check unless this task holds the lock, for reading or writing.
   void assert_held() const TEEIO_ASSERT_SHARED_CAPABILITY(this);
-  [[nodiscard]] Rank rank() const { return rank_; }
 
  private:
   std::shared_mutex native_;

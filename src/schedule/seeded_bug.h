@@ -1,15 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <span>
-#include <string_view>
 
 namespace teeio::schedule {
 
 /// Bugs that this field has had, each as one small mutation in the place where
 /// it would be made here: the proof that exploration finds such bugs. What each
-/// was, and whose, is in seeded_bugs(); docs/seeded-bugs.md is made from it.
+/// was, and whose, is in explore/scenario/seeded_bugs.h, since this room knows no product:
+/// here they are numbers.
 ///
 /// One at a time can be planted, by plant_bug.h, which only exploration and its
 /// tests include; `teeio run` has no way to it.
@@ -52,17 +50,5 @@ inline constinit SeededBug planted_bug = SeededBug::kNone;
     return true;
   return false;
 }
-
-struct SeededBugInfo {
-  SeededBug bug;
-  std::string_view name;    ///< of --seeded-bug: "two-vdevices"
-  std::string_view what;    ///< the mistake, in one sentence
-  std::string_view place;   ///< the function that makes it
-  std::string_view source;  ///< whose bug it was, where and when
-};
-/// Every bug but kNone, in order of the enumeration.
-[[nodiscard]] std::span<const SeededBugInfo> seeded_bugs();
-[[nodiscard]] const SeededBugInfo& seeded_bug_info(SeededBug bug);
-[[nodiscard]] std::optional<SeededBug> parse_seeded_bug(std::string_view name);
 
 }  // namespace teeio::schedule

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "schedule/held_locks.h"
+#include "schedule/native_state.h"
 
 namespace teeio::schedule {
 namespace {
@@ -146,6 +147,20 @@ void fill_random(std::span<std::byte> out) {
 void set_seed(std::uint64_t seed) {
   const std::lock_guard lock(native_random().mutex);
   native_random().state = seed;
+}
+
+NativeState native_state() {
+  NativeState state{.locals = {}, .random = 0, .asked_only = t_asked_only};
+  std::ranges::copy(t_locals, state.locals.begin());
+  const std::lock_guard lock(native_random().mutex);
+  state.random = native_random().state;
+  return state;
+}
+
+void set_native_state(const NativeState& state) {
+  std::ranges::copy(state.locals, t_locals);
+  t_asked_only = state.asked_only;
+  set_seed(state.random);
 }
 
 void ask_only(std::string_view what) { t_asked_only = what; }

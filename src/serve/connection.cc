@@ -19,6 +19,12 @@ bool is_raw(ByteView in) {
          in[2] == std::byte{wire::TcpBindingMessage::kVersion};
 }
 
+/// A DSP0287 message of nothing but its type.
+Bytes bare(wire::TcpBindingType type) {
+  return wire::TcpBindingMessage{wire::TcpBindingMessage::kVersion, std::to_underlying(type), {}}
+      .encode();
+}
+
 void append(Bytes& to, const Bytes& more) { to.insert(to.end(), more.begin(), more.end()); }
 
 }  // namespace
@@ -71,10 +77,6 @@ Connection::Step Connection::receive_raw() {
 
 Bytes Connection::answer_raw(ByteView packet) {
   using wire::TcpBindingType;
-  const auto bare = [](TcpBindingType type) {
-    return wire::TcpBindingMessage{wire::TcpBindingMessage::kVersion, std::to_underlying(type), {}}
-        .encode();
-  };
   const auto message = wire::TcpBindingMessage::decode(packet);
   if (!message) return bare(TcpBindingType::kErrorNotSupported);
   switch (TcpBindingType{message->type}) {
@@ -82,12 +84,15 @@ Bytes Connection::answer_raw(ByteView packet) {
     case TcpBindingType::kInSession:
       return owner_.answer(PlatformTransport::kTcp, packet);
     case TcpBindingType::kRoleInquiry:
-      // A guess by the codes' names (libspdm include/industry_standard/spdm_tcp_binding.h):
-      // who asks for the role of a responder is told that it is no requester.
+      // A responder that has connected asks so whether this end will be the requester.
+      // Source: spdm-emu spdm_responder_tcp.c, InitConnectionAndRoleInquiry(); the error is
+      // libspdm's spdm_tcp_binding.h, SPDM_TCP_MESSAGE_TYPE_ERROR_CANNOT_OPERATE_AS_REQUESTER.
       return bare(TcpBindingType::kErrorNotRequester);
+    case TcpBindingType::kErrorNotRequester:
+      owner_.log("the peer says that it cannot operate as requester");
+      return {};
     case TcpBindingType::kErrorTooLarge:
     case TcpBindingType::kErrorNotSupported:
-    case TcpBindingType::kErrorNotRequester:
     case TcpBindingType::kErrorNotResponder:
       return {};  // no error is answered by another
   }
@@ -140,6 +145,8 @@ Connection::Next Connection::handle(const PlatformHeader& header, ByteView paylo
   reply(PlatformCommand::kUnknown, {});
   return Next::kClose;
 }
+
+Bytes Connection::role_inquiry() { return bare(wire::TcpBindingType::kRoleInquiry); }
 
 void Connection::peer_closed() {
   if (!in_.empty()) owner_.log(fmt::format("closed after {} bytes of a message", in_.size()));

@@ -53,6 +53,9 @@ class Connection {
   };
   /// Bytes came; whole messages among them are answered in order.
   [[nodiscard]] Step receive(ByteView bytes);
+  /// What a responder that has connected sends first: "will you be the requester?" Whoever will
+  /// begins with its first request, in either framing.
+  [[nodiscard]] static Bytes role_inquiry();
   /// The peer has closed its end: half a message is worth a line in the log.
   void peer_closed();
 

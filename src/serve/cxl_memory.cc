@@ -19,6 +19,11 @@ constexpr std::uint8_t kGoStopAck = 6;
 constexpr std::size_t kKeyMessage = 7;
 constexpr std::size_t kKeyProgBytes = kKeyMessage + 32 + 12;  // key, initial IV
 constexpr std::uint8_t kVersion1WithStop = 0x41;              // CAPS of QUERY_RESP
+// The key byte: direction in bit 1, default IV in bit 3, CXL's sub-stream in bits 7:4.
+constexpr std::uint8_t kDirection = 0x02;
+constexpr std::uint8_t kDefaultIv = 0x08;
+constexpr std::uint8_t kSubStreamMask = 0xf0;
+constexpr std::uint8_t kCxlSubStream = 0x80;
 
 // TSP requests; a response has the code without bit 7.
 constexpr std::uint8_t kTspVersion10 = 0x10;
@@ -31,7 +36,9 @@ constexpr std::uint8_t kLockTarget = 0x86;
 constexpr std::uint8_t kSetTeState = 0x8d;
 constexpr std::uint8_t kTspError = 0x7f;
 constexpr std::uint16_t kErrorInvalidRequest = 1;
-constexpr std::uint16_t kErrorInvalidState = 4;
+constexpr std::uint16_t kErrorUnsupportedRequest = 4;
+constexpr std::uint16_t kErrorInvalidSecurityState = 0x0b;
+constexpr std::uint16_t kErrorAlreadyLocked = 0x0d;
 constexpr std::size_t kHeader = 2;
 constexpr std::size_t kConfigurationBytes = 192;  // of the response, header included
 constexpr std::size_t kStateAt = 36;
@@ -99,13 +106,27 @@ std::optional<Bytes> CxlMemory::answer_ide_km(ByteView message) {
   const std::uint8_t object = byte_at(message, 0);
   if (object == kQuery && byte_at(message, 2) == 0)
     return Writer().le(kQueryResp).zeros(6).le(kVersion1WithStop).take();
-  const bool programs = object == kKeyProg && message.size() >= kKeyProgBytes;
-  const bool switches = (object == kSetGo || object == kSetStop) && message.size() >= kKeyMessage;
-  if (!programs && !switches) return std::nullopt;
+  const bool programs = object == kKeyProg;
+  const bool switches = object == kSetGo || object == kSetStop;
+  if ((!programs && !switches) || message.size() < kKeyMessage) return std::nullopt;
   Bytes answer(message.begin(), message.begin() + kKeyMessage);
   answer[0] = std::byte{programs ? kKpAck : kGoStopAck};
-  answer[4] = std::byte{0};
+  answer[4] = std::byte{programs ? program(message) : std::uint8_t{0}};
+  // What goes or stops without a key is acknowledged, too: there is no status for it, and DMTF's
+  // requester goes on whatever KP_ACK said (spdm_requester_pci_doe.c).
+  if (switches) pending_.at((byte_at(message, 5) & kDirection) >> 1U) = false;
   return answer;
+}
+
+std::uint8_t CxlMemory::program(ByteView message) {
+  const std::uint8_t key = byte_at(message, 5);
+  bool& pending = pending_.at((key & kDirection) >> 1U);
+  const bool good = message.size() == kKeyProgBytes && byte_at(message, 3) == 0 &&
+                    byte_at(message, 6) == 0 && (key & kSubStreamMask) == kCxlSubStream &&
+                    (key & kDefaultIv) != 0 && !pending;
+  if (!good) return 1;
+  pending = true;
+  return 0;
 }
 
 std::optional<Bytes> CxlMemory::answer_tsp(ByteView message) {
@@ -128,18 +149,18 @@ std::optional<Bytes> CxlMemory::answer_tsp(ByteView message) {
     case kGetReport:
       return report(message);
     case kLockTarget:
-      if (locked_) return error(kErrorInvalidState);
+      if (locked_) return error(kErrorAlreadyLocked);
       locked_ = true;
       return bare(request);
     case kSetTeState:
-      return locked_ ? bare(request) : error(kErrorInvalidState);
+      return locked_ ? bare(request) : error(kErrorInvalidSecurityState);
     default:  // any number may come
-      return error(kErrorInvalidRequest);
+      return error(kErrorUnsupportedRequest);
   }
 }
 
 Bytes CxlMemory::set_configuration(ByteView message) {
-  if (locked_) return error(kErrorInvalidState);
+  if (locked_) return error(kErrorInvalidSecurityState);
   if (message.size() < kConfigurationBytes) return error(kErrorInvalidRequest);
   const ByteView kept = message.subspan(kHeader, kConfigurationBytes - kHeader);
   configuration_.assign(kept.begin(), kept.end());

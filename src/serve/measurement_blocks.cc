@@ -64,7 +64,8 @@ std::expected<spdm::Measurement, std::string> parse_measurement(std::string_view
                            .type = std::to_underlying(at->second),
                            .raw = raw,
                            .value = Bytes(bytes.begin(), bytes.end()),
-                           .in_tcb = at->second != SpdmMeasurementType::kFirmwareConfiguration};
+                           .in_tcb = at->second != SpdmMeasurementType::kFirmwareConfiguration,
+                           .logged = true};
 }
 
 std::vector<spdm::Measurement> MeasurementBlocks::measurements() {

@@ -15,7 +15,8 @@ namespace teeio::serve {
 [[nodiscard]] std::expected<spdm::Measurement, std::string> parse_measurement(
     std::string_view text);
 
-/// A card's blocks, with some put in the place of those of the same index, or added.
+/// A card's blocks, with some put in the place of those of the same index, or added; in the
+/// extension log too.
 ///
 /// Lifetime: `card` outlives it. Locking: none.
 class MeasurementBlocks final : public spdm::MeasurementSource {
@@ -23,7 +24,7 @@ class MeasurementBlocks final : public spdm::MeasurementSource {
   MeasurementBlocks(spdm::MeasurementSource& card, std::vector<spdm::Measurement> more)
       : card_(card), more_(std::move(more)) {}
   [[nodiscard]] std::vector<spdm::Measurement> measurements() override;
-  [[nodiscard]] Bytes extension_log() override { return card_.extension_log(); }
+  [[nodiscard]] Bytes extension_log() override { return spdm::extension_log_of(measurements()); }
 
  private:
   spdm::MeasurementSource& card_;

@@ -1,5 +1,6 @@
 #include "serve/server.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,15 +9,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <cstdio>
 #include <list>
 #include <utility>
 
 #include "base/files.h"
 #include "schedule/task.h"
 #include "serve/capture.h"
+#include "serve/channel.h"
 #include "serve/connection.h"
 #include "serve/control.h"
 #include "serve/served_device.h"
@@ -24,48 +24,13 @@
 namespace teeio::serve {
 namespace {
 
-constexpr std::size_t kReadBytes = 64 * 1024;
-/// A peer that does not read its answers is not read from any more.
-constexpr std::size_t kMaxUnsent = 4U << 20U;
 constexpr std::size_t kMaxConnections = 256;  // of each kind; descriptors are finite
 
 constexpr int kTickMs = 1000;
+constexpr unsigned kConnectMs = 10'000;
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
 void say(const std::string& line) { complain_text(fmt::format("teeio serve: {}\n", line)); }
-
-/// A connected socket with what is still to be sent.
-struct Channel {
-  Fd socket;
-  Bytes unsent;
-  bool closing = false;  ///< once everything is sent
-
-  void queue(ByteView bytes) { unsent.insert(unsent.end(), bytes.begin(), bytes.end()); }
-  /// false: the peer is gone.
-  bool flush() {
-    while (!unsent.empty()) {
-      const ssize_t sent =
-          ::send(socket.get(), unsent.data(), unsent.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (sent < 0) return errno == EAGAIN || errno == EINTR;
-      unsent.erase(unsent.begin(), unsent.begin() + sent);
-    }
-    return true;
-  }
-  [[nodiscard]] bool finished() const { return closing && unsent.empty(); }
-  [[nodiscard]] short events() const {
-    const bool reads = !closing && unsent.size() < kMaxUnsent;
-    return static_cast<short>((reads ? POLLIN : 0) | (unsent.empty() ? 0 : POLLOUT));
-  }
-};
-
-/// What came, up to kReadBytes; nullopt: the peer closed its end or is gone.
-std::optional<Bytes> read_some(int socket) {
-  Bytes bytes(kReadBytes);
-  const ssize_t got = ::recv(socket, bytes.data(), bytes.size(), MSG_DONTWAIT);
-  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) return std::nullopt;
-  bytes.resize(got < 0 ? 0 : static_cast<std::size_t>(got));
-  return bytes;
-}
 
 class Client final : private ConnectionOwner {
  public:
@@ -153,6 +118,8 @@ struct Server::Impl final : ControlTarget {
   }
 
   std::expected<void, std::string> open();
+  std::expected<void, std::string> open_control();
+  std::expected<void, std::string> open_connection();
   void run();
   /// Capture and key log have everything that they should.
   [[nodiscard]] bool is_captured() const { return !capture->failed(); }
@@ -199,6 +166,7 @@ std::expected<void, std::string> Server::Impl::open() {
   auto loaded = load();
   if (!loaded) return std::unexpected(loaded.error());
   fleet_ = std::move(*loaded);
+  if (options.connect) return open_connection();
   for (std::size_t i = 0; i < fleet_.size(); ++i) {
     Address address = options.listen;
     if (address.port != 0) address.port = static_cast<std::uint16_t>(address.port + i);
@@ -206,16 +174,37 @@ std::expected<void, std::string> Server::Impl::open() {
     if (!listener) return std::unexpected(listener.error());
     listeners.push_back(std::move(*listener));
   }
+  if (const auto opened = open_control(); !opened) return opened;
+  for (std::size_t i = 0; i < fleet_.size(); ++i)
+    print_text(fmt::format("{} listens on {}\n", fleet_.at(i).bdf().str(),
+                           local_name(listeners[i].get())));
+  (void)standard_output_problem();  // the words are there before a peer is
+  return {};
+}
+
+std::expected<void, std::string> Server::Impl::open_control() {
   if (!options.control.empty()) {
     auto listener = listen_unix(options.control);
     if (!listener) return std::unexpected(listener.error());
     control = std::move(*listener);
   }
   signals = take_signals();
-  for (std::size_t i = 0; i < fleet_.size(); ++i)
-    print_text(fmt::format("{} listens on {}\n", fleet_.at(i).bdf().str(),
-                           local_name(listeners[i].get())));
-  (void)standard_output_problem();  // the words are there before a peer is
+  return {};
+}
+
+std::expected<void, std::string> Server::Impl::open_connection() {
+  if (fleet_.size() != 1)
+    return std::unexpected(fmt::format(
+        "--connect serves one device, the machine has {}; --function says which", fleet_.size()));
+  auto socket = connect_tcp(*options.connect, kConnectMs);
+  if (!socket) return std::unexpected(socket.error());
+  (void)::fcntl(socket->get(), F_SETFL, O_NONBLOCK);
+  if (const auto opened = open_control(); !opened) return opened;
+  print_text(
+      fmt::format("{} connected to {}\n", fleet_.at(0).bdf().str(), peer_name(socket->get())));
+  (void)standard_output_problem();
+  clients.emplace_back(std::move(*socket), Client::Place{fleet_, 0, *capture}, options.transport);
+  clients.back().channel.queue(Connection::role_inquiry());
   return {};
 }
 
@@ -286,6 +275,7 @@ void Server::Impl::serve(const std::vector<pollfd>& ready) {
   };
   clients.remove_if(over);
   controls.remove_if(over);
+  if (options.connect && clients.empty()) stopping = true;  // nobody else can come
   for (const std::size_t device : knocking) accept_client(device);
   if (control_ready) accept_control();
 }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <expected>
 #include <memory>
 #include <optional>
@@ -16,6 +15,7 @@ namespace teeio::serve {
 
 struct ServerOptions {
   Address listen{"127.0.0.1", 2323};           ///< port 0: a free one
+  std::optional<Address> connect;              ///< to a requester, instead of listening
   std::string machine;                         ///< file or built-in name; empty: the default
   std::vector<Bdf> functions;                  ///< empty: every TEE-I/O card
   std::optional<PlatformTransport> transport;  ///< nullopt: what each connection names
@@ -30,7 +30,9 @@ struct ServerOptions {
 /// poll(). SIGINT and SIGTERM end it in order, SIGHUP reads the machine file again.
 ///
 /// The n-th device listens on the n-th port from `listen` on (with port 0, each on
-/// a free one). Lines of the log go to stderr; one line a listener to stdout.
+/// a free one). Lines of the log go to stderr; one line a listener to stdout. With `connect`
+/// the one device asks a requester for its role (DSP0287), and the server ends with that
+/// connection.
 ///
 /// Lifetime: the caller's. Locking: none; it has no second thread.
 class Server {

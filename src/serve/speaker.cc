@@ -216,6 +216,7 @@ void Speaker::keys(const wire::KeyLogLine& line) { key_log_.line(line.text()); }
 
 void Speaker::session_ended(std::uint32_t session, spdm::SessionEnd /*reason*/) {
   card_.session_ended(session);
+  if (cxl_) cxl_->session_ended();
 }
 
 }  // namespace teeio::serve

@@ -6,7 +6,6 @@
 #include <optional>
 #include <span>
 #include <variant>
-#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"

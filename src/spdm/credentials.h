@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -95,8 +96,16 @@ struct Measurement {
   std::uint8_t type = 0;   ///< DMTFSpecMeasurementValueType bits 6:0
   bool raw = false;        ///< true: `value` is a raw bit stream; false: its hash is what goes out
   Bytes value;
-  bool in_tcb = true;  ///< counted by the TCB measurement summary
+  bool in_tcb = true;   ///< counted by the TCB measurement summary
+  bool logged = false;  ///< what was measured is an entry of the extension log
 };
+
+/// A measurement extension log with an entry for each block that is `logged`, in their order:
+/// what was measured, raw, under the block's index and type. Precondition: values fit 16 bits.
+/// Source: DSP0274 1.3, "DMTF measurement extension log format"; libspdm spdm.h,
+/// spdm_mel_entry_dmtf_t. That an entry repeats what a block's digest is of is this device's
+/// choice.
+[[nodiscard]] Bytes extension_log_of(std::span<const Measurement> blocks);
 
 class MeasurementSource {
  public:
@@ -104,7 +113,7 @@ class MeasurementSource {
   /// All blocks in order of index, as they are now.
   [[nodiscard]] virtual std::vector<Measurement> measurements() = 0;
   /// DMTF's measurement extension log (wire::SpdmMelHeader and its entries). Empty: a
-  /// log without entries is shown. Source: DSP0274 1.3, 10.24.
+  /// log without entries is shown. It is only ever appended to. Source: DSP0274 1.3, 10.24.
   [[nodiscard]] virtual Bytes extension_log() { return {}; }
 };
 

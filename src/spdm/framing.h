@@ -1,7 +1,5 @@
 #pragma once
 
-#include <optional>
-
 #include "spdm/observer.h"
 #include "spdm/secured_session.h"
 #include "spdm/transport.h"

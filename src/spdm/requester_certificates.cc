@@ -1,6 +1,5 @@
 // GET_DIGESTS, GET_CERTIFICATE.
 #include <algorithm>
-#include <bit>
 
 #include "spdm/requester_state.h"
 #include "spdm/requester_steps.h"

@@ -1,6 +1,5 @@
 // The encapsulated flow: requests of the responder, answered in our requests.
 #include <algorithm>
-#include <array>
 
 #include "crypto/random.h"
 #include "spdm/requester_state.h"

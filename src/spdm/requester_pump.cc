@@ -1,7 +1,6 @@
 #include "spdm/requester_pump.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "wire/spdm_capabilities.h"

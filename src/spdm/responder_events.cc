@@ -58,6 +58,7 @@ std::vector<Measurement> measured_now(const State& state) {
 void subscribe(State& state, Session& session, std::uint16_t types) {
   session.events.subscribed = types;
   session.events.waiting.clear();
+  session.events.sent = 0;
   session.events.last_lost.reset();
   session.events.measured = (types & bit_of(SpdmEventType::kMeasurementChanged)) != 0
                                 ? measured_now(state)
@@ -184,6 +185,7 @@ Bytes send_event_request(const State& state, Session& session) {
   Writer list;
   for (const Events::Event& event : events.waiting) append_event(list, event);
   const Bytes all = list.take();
+  events.sent = events.waiting.size();
   wire::SpdmSendEvent request;
   request.version = state.version();
   request.count = static_cast<std::uint32_t>(events.waiting.size());
@@ -193,8 +195,11 @@ Bytes send_event_request(const State& state, Session& session) {
 
 void events_acknowledged(Session& session) {
   Events& events = session.events;
-  if (!events.waiting.empty()) events.last_acked = events.waiting.back().instance;
-  events.waiting.clear();
+  const std::size_t acked = std::exchange(events.sent, 0);
+  if (acked == 0) return;
+  events.last_acked = events.waiting.at(acked - 1).instance;
+  events.waiting.erase(events.waiting.begin(),
+                       events.waiting.begin() + static_cast<std::ptrdiff_t>(acked));
 }
 
 }  // namespace teeio::spdm::responder

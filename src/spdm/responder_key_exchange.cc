@@ -1,6 +1,5 @@
 // KEY_EXCHANGE and FINISH.
 #include <algorithm>
-#include <array>
 
 #include "crypto/kem.h"
 #include "crypto/key_exchange.h"

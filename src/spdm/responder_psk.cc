@@ -1,6 +1,5 @@
 // PSK_EXCHANGE and PSK_FINISH.
 #include <algorithm>
-#include <array>
 
 #include "crypto/random.h"
 #include "spdm/opaque.h"

@@ -86,6 +86,7 @@ struct Events {
   };
   std::uint16_t subscribed = 0;  ///< bit n: DMTF's type n
   std::vector<Event> waiting;
+  std::size_t sent = 0;  ///< of those, from the first on: in the SEND_EVENT without an answer
   std::uint32_t next_instance = 0;
   std::uint32_t last_acked = 0;
   std::optional<std::uint32_t> last_lost;

@@ -206,14 +206,4 @@ Result<void> SecuredSession::begin_update(Direction direction) {
 
 void SecuredSession::commit_update(Direction direction) { lane(direction).old.reset(); }
 
-Result<void> SecuredSession::discard_update(Direction direction) {
-  Lane& updated = lane(direction);
-  if (!updated.old) return {};
-  if (direction == config_.sealing && updated.current.sequence != 0)
-    return fail(Errno::kBusy, "the new key has sealed messages");
-  updated.current = *std::move(updated.old);
-  updated.old.reset();
-  return {};
-}
-
 }  // namespace teeio::spdm

@@ -78,10 +78,6 @@ class SecuredSession {
   /// Wipes the old key. In the direction that this end opens, the first record under
   /// the new key has done so already.
   void commit_update(Direction direction);
-  /// Back to the old key, as when the peer refused. Where this end opens, the first
-  /// record under the old key has done so already. Errors: EBUSY when something was
-  /// sealed under the new key, since the next update would give the same key again.
-  Result<void> discard_update(Direction direction);
   [[nodiscard]] bool is_updating(Direction direction) const {
     return lane(direction).old.has_value();
   }

@@ -2,8 +2,6 @@
 
 #include <expected>
 #include <functional>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "machine/machine.h"

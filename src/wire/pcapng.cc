@@ -1,7 +1,6 @@
 // The reader's half for pcapng. Source: draft-ietf-opsawg-pcapng, 3 and 4.
 #include <algorithm>
 #include <bit>
-#include <limits>
 
 #include "wire/pcap.h"
 #include "wire/pcapng_format.h"

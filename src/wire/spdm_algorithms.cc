@@ -1,7 +1,6 @@
 #include "wire/spdm_algorithms.h"
 
 #include <array>
-#include <utility>
 
 #include "base/check.h"
 #include "wire/spdm_algorithms_codec.h"
@@ -165,9 +164,6 @@ constexpr std::array kAeads{
 }  // namespace
 
 std::size_t spdm_hash_size(std::uint32_t base_hash) { return size_in(kHashes, base_hash); }
-std::size_t spdm_measurement_hash_size(std::uint32_t measurement_hash) {
-  return size_in(kHashes, measurement_hash >> 1U);  // bit 0 is the raw bit stream
-}
 std::size_t spdm_signature_size(std::uint32_t base_asym) { return size_in(kSignatures, base_asym); }
 std::size_t spdm_exchange_size(std::uint32_t dhe) { return size_in(kExchanges, dhe); }
 std::string_view spdm_hash_name(std::uint32_t base_hash) { return name_in(kHashes, base_hash); }

@@ -74,7 +74,6 @@ inline constexpr std::uint8_t kSpdmMultiKeyConn = 0x10;  ///< 1.3
 /// Bytes; 0 for a value that is not exactly one known bit. `summary`: a raw bit
 /// stream has no digest and gives 0.
 [[nodiscard]] std::size_t spdm_hash_size(std::uint32_t base_hash);
-[[nodiscard]] std::size_t spdm_measurement_hash_size(std::uint32_t measurement_hash);
 [[nodiscard]] std::size_t spdm_signature_size(std::uint32_t base_asym);
 [[nodiscard]] std::size_t spdm_exchange_size(std::uint32_t dhe);
 /// "SHA-384", "ECDSA-P384", "SECP384R1", "AES-256-GCM"; "" for other values.

@@ -29,7 +29,6 @@ class SpdmReader {
   std::uint16_t u16() { return reader_.le<std::uint16_t>(); }
   std::uint32_t u24() { return u16() | static_cast<std::uint32_t>(u8()) << 16U; }
   std::uint32_t u32() { return reader_.le<std::uint32_t>(); }
-  std::uint64_t u64() { return reader_.le<std::uint64_t>(); }
   ByteView take(std::size_t count) { return reader_.take(count); }
   ByteView rest() { return reader_.take(reader_.rest().size()); }
   void skip(std::size_t count) { reader_.skip(count); }

@@ -1,7 +1,5 @@
 #include "wire/spdm_opaque.h"
 
-#include <utility>
-
 #include "base/check.h"
 
 namespace teeio::wire {

@@ -1,7 +1,5 @@
 #include "wire/spdm_session.h"
 
-#include <utility>
-
 #include "base/check.h"
 #include "wire/spdm_codec.h"
 

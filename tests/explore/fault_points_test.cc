@@ -39,7 +39,9 @@ std::set<std::string> fault_points(const std::string& room, const std::string& p
 
 std::set<std::string> fired_on(const machine::Config& design) {
   std::set<std::string> fired;
-  schedule::watch_choices([&](std::string_view what) { fired.emplace(what); });
+  schedule::watch_choices([&](std::string_view what, std::uint32_t chosen) {
+    if (chosen != 0) fired.emplace(what);
+  });
   for (const MachineScenario& scenario : catalogue())
     if (scenario.failures > 0 && applies(scenario, design) && !scenario.name.starts_with("meddle/"))
       (void)run_scenario(make_scenario(scenario, design), {});

@@ -95,12 +95,20 @@ static int start_firmware(struct teeio_tsm *t)
 	return rc;
 }
 
+/* __sev_snp_shutdown_locked() */
 static void stop_firmware(struct teeio_tsm *t)
 {
 	__le32 shutdown[2] = { cpu_to_le32(sizeof(shutdown)) };
 	u16 status;
+	int rc;
 
-	if (tsm_command(t, SNP_SHUTDOWN_EX, shutdown, sizeof(shutdown), &status))
+	rc = tsm_command(t, SNP_SHUTDOWN_EX, shutdown, sizeof(shutdown), &status);
+	if (rc && status == RET_DF_FLUSH_REQUIRED) {
+		rc = tsm_command(t, SNP_DF_FLUSH, NULL, 0, &status);
+		if (!rc)
+			rc = tsm_command(t, SNP_SHUTDOWN_EX, shutdown, sizeof(shutdown), &status);
+	}
+	if (rc)
 		pci_warn(t->pdev, "SNP_SHUTDOWN_EX: status %#x\n", status);
 }
 

@@ -52,6 +52,7 @@ enum tsm_call {
 };
 
 /* Commands: SNP's from the firmware ABI (56860), TIO's as AMDESE/linux-kvm numbers them. */
+#define SNP_DF_FLUSH		0x084
 #define SNP_INIT_EX		0x085
 #define   SNP_INIT_RMP		BIT(0)
 #define   SNP_INIT_TIO		BIT(4)
@@ -78,6 +79,7 @@ enum tsm_call {
 #define TIO_ASID_FENCE_STATUS	0x0e2
 #define TIO_FORCE		BIT(0)
 
+#define RET_DF_FLUSH_REQUIRED	0x0f /* SEV_RET_DFFLUSH_REQUIRED */
 #define RET_EXPAND_BUFFER	0x31 /* SEV_RET_EXPAND_BUFFER_LENGTH_REQUEST */
 #define RET_SPDM_REQUEST	0x32 /* SEV_RET_SPDM_REQUEST */
 #define RET_INVALID_TDI_STATE	0x3c

@@ -205,7 +205,7 @@ enum tsm_object {
   TSM_OBJECT_EVIDENCE = 1,
   TSM_OBJECT_CERTIFICATES = 2, /* SEV-TIO, CCA: what the firmware's digests are of */
   TSM_OBJECT_MEASUREMENTS = 3,
-  TSM_OBJECT_VCA = 4 /* CCA */
+  TSM_OBJECT_VCA = 4 /* TDX, CCA */
 };
 struct tsm_req_read_object {
   __u32 object; /* enum tsm_object */

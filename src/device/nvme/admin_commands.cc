@@ -110,11 +110,13 @@ Result0 get_log_page(State& state, const Command& command) {
   return 0U;
 }
 
-/// 5.1. Only Asynchronous Event Requests wait here; bit 0: nothing was aborted.
+/// 5.1. Only Asynchronous Event Requests wait here; bit 0: nothing was aborted. What was is
+/// completed before the Abort is.
 Result0 abort(State& state, const Command& command) {
   const auto sq = static_cast<std::uint16_t>(command.cdw10);
   const auto id = static_cast<std::uint16_t>(command.cdw10 >> 16U);
-  return sq == 0 && state.events.abort(id) ? 0U : 1U;
+  if (sq == 0 && state.events.abort(id, command.id)) return std::nullopt;
+  return 1U;
 }
 
 Result0 event_request(State& state, const Command& command) {

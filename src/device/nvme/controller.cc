@@ -32,6 +32,7 @@ constexpr std::uint32_t kWritable = 0x00ff'fff1;
 constexpr std::uint32_t kShutdownMask = 3U << 14U;
 constexpr std::uint32_t kStatusReady = 1;
 constexpr std::uint32_t kStatusFatal = 2;
+constexpr std::uint32_t kStatusShuttingDown = 1U << 2U;
 constexpr std::uint32_t kStatusShutDown = 2U << 2U;
 constexpr std::uint64_t kQueueBase = ~std::uint64_t{kPage - 1};
 /// Commands that are fetched, and interrupted for, at once.
@@ -86,8 +87,7 @@ std::uint32_t Controller::read_register(std::uint64_t offset) const {
     case kConfiguration:
       return configuration_;
     case kStatus:
-      return (ready_ ? kStatusReady : 0U) | (fatal_ ? kStatusFatal : 0U) |
-             (shut_down_ ? kStatusShutDown : 0U);
+      return (ready_ ? kStatusReady : 0U) | (fatal_ ? kStatusFatal : 0U) | shutdown_status();
     case kAdminSizes:
       return admin_sizes_;
     case kAdminSqLow:
@@ -142,10 +142,16 @@ void Controller::disable() {
   ready_ = fatal_ = shut_down_ = false;
 }
 
-/// 3.1.5, CC.SHN: nothing of what was written may be lost from here on.
+/// 3.1.5, CC.SHN: nothing of what was written may be lost from here on. When it may be, the
+/// shutdown never is complete, and CSTS.CFS says why: no command could.
 void Controller::shut_down() {
-  for (NameSpace& space : state_.spaces) (void)space.flush();
   shut_down_ = true;
+  if (flush_all(state_) != Status::kSuccess) fail();
+}
+
+std::uint32_t Controller::shutdown_status() const {
+  if (!shut_down_) return 0;
+  return fatal_ ? kStatusShuttingDown : kStatusShutDown;
 }
 
 void Controller::reset() {
@@ -165,7 +171,7 @@ void Controller::ring(std::uint64_t offset, std::uint32_t value) {
   const bool exists = id <= kIoQueues && (completion ? state_.queues.cq.at(id).has_value()
                                                      : state_.queues.sq.at(id).has_value());
   if (!exists)
-    state_.events.raise({Event::Type::kError, Event::kInvalidDoorbell, 1});
+    doorbell_error(Event::kInvalidDoorbell, Status::kInvalidQueueId);
   else if (completion)
     ring_cq(id, value & 0xffffU);
   else
@@ -173,10 +179,15 @@ void Controller::ring(std::uint64_t offset, std::uint32_t value) {
   tell_events();
 }
 
+void Controller::doorbell_error(std::uint8_t info, Status status) {
+  state_.errors.add(status);
+  state_.events.raise({Event::Type::kError, info, 1});
+}
+
 void Controller::ring_sq(std::uint16_t id, std::uint32_t tail) {
   SubmissionQueue& queue = *state_.queues.sq.at(id);
   if (tail >= queue.entries)
-    return state_.events.raise({Event::Type::kError, Event::kInvalidDoorbellValue, 1});
+    return doorbell_error(Event::kInvalidDoorbellValue, Status::kInvalidField);
   queue.tail = tail;
   run(id);
 }
@@ -185,8 +196,9 @@ void Controller::ring_cq(std::uint16_t id, std::uint32_t head) {
   CompletionQueue& queue = *state_.queues.cq.at(id);
   const std::uint32_t taken = (head + queue.entries - queue.head) % queue.entries;
   if (head >= queue.entries || taken > queue.used())
-    return state_.events.raise({Event::Type::kError, Event::kInvalidDoorbellValue, 1});
+    return doorbell_error(Event::kInvalidDoorbellValue, Status::kInvalidField);
   queue.head = head;
+  if (id == 0) tell_events();  // before commands that came later
   for (std::uint16_t sq = 0; sq <= kIoQueues; ++sq)
     if (const auto& other = state_.queues.sq.at(sq); other && other->cq == id && !other->empty())
       run(sq);

@@ -43,6 +43,9 @@ class Controller {
   /// What a controller level reset does: queues, features and events as at power-on.
   void disable();
   void shut_down();
+  [[nodiscard]] std::uint32_t shutdown_status() const;  ///< CSTS.SHST, in place
+  /// A doorbell write that makes no sense: an event, and an entry of the error log.
+  void doorbell_error(std::uint8_t info, Status status);
   void fail() { fatal_ = true; }
 
   void ring(std::uint64_t offset, std::uint32_t value);
@@ -65,7 +68,7 @@ class Controller {
   std::uint64_t admin_cq_ = 0;
   bool ready_ = false;
   bool fatal_ = false;
-  bool shut_down_ = false;
+  bool shut_down_ = false;  ///< and all that was written is on its disk, unless fatal_
 };
 
 }  // namespace teeio::nvme

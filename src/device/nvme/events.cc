@@ -15,9 +15,10 @@ bool Events::waits(std::uint16_t command_id) const {
   return std::ranges::find(requests_, command_id) != requests_.end();
 }
 
-bool Events::abort(std::uint16_t command_id) {
+bool Events::abort(std::uint16_t command_id, std::uint16_t abort) {
   if (std::erase(requests_, command_id) == 0) return false;
-  aborted_.push_back(command_id);
+  owed_.push_back({.command_id = command_id, .status = Status::kAbortRequested});
+  owed_.push_back({.command_id = abort});
   return true;
 }
 
@@ -34,10 +35,10 @@ void Events::log_was_read(std::uint8_t log_page) {
 }
 
 std::optional<Completion> Events::next() {
-  if (!aborted_.empty()) {
-    const std::uint16_t id = aborted_.front();
-    aborted_.erase(aborted_.begin());
-    return Completion{.command_id = id, .status = Status::kAbortRequested};
+  if (!owed_.empty()) {
+    const Completion first = owed_.front();
+    owed_.pop_front();
+    return first;
   }
   if (requests_.empty()) return std::nullopt;
   const auto told = std::ranges::find_if(
@@ -51,6 +52,11 @@ std::optional<Completion> Events::next() {
   return Completion{.result = std::to_underlying(event.type) | std::uint32_t{event.info} << 8U |
                               std::uint32_t{event.log_page} << 16U,
                     .command_id = id};
+}
+
+void ErrorLog::add(Status status) {
+  constexpr std::uint16_t kOfNoCommand = 0xffff;
+  add({.sq_id = kOfNoCommand, .command_id = kOfNoCommand, .status = status}, 0, 0);
 }
 
 void ErrorLog::add(const Completion& completion, std::uint32_t nsid, std::uint64_t lba) {

@@ -33,8 +33,9 @@ class Events {
   /// Errors: kEventLimitExceeded.
   Outcome<void> request(std::uint16_t command_id);
   [[nodiscard]] bool waits(std::uint16_t command_id) const;
-  /// The request ends with kAbortRequested; false: there is none.
-  bool abort(std::uint16_t command_id);
+  /// The request ends with kAbortRequested, and then `abort`, the command that asked for it;
+  /// false: there is no such request, and `abort` is the caller's.
+  bool abort(std::uint16_t command_id, std::uint16_t abort);
   void raise(const Event& event);
   /// Its log page was read without Retain Asynchronous Event.
   void log_was_read(std::uint8_t log_page);
@@ -43,7 +44,7 @@ class Events {
 
  private:
   std::vector<std::uint16_t> requests_;  ///< command identifiers
-  std::vector<std::uint16_t> aborted_;   ///< likewise
+  std::deque<Completion> owed_;          ///< of aborts, in order
   std::deque<Event> pending_;
   std::array<bool, 2> silent_{};  ///< by type
 };
@@ -51,6 +52,8 @@ class Events {
 /// The Error Information log: the last commands that failed. Source: 5.14.1.1.
 class ErrorLog {
  public:
+  /// Of no command: its identifiers say so, `status` is the one that comes nearest.
+  void add(Status status);
   /// `lba`: of an I/O command, else 0.
   void add(const Completion& completion, std::uint32_t nsid, std::uint64_t lba);
   /// kErrorEntries entries, the latest first.

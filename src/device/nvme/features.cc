@@ -1,5 +1,7 @@
 #include "device/nvme/features.h"
 
+#include <algorithm>
+
 namespace teeio::nvme {
 namespace {
 
@@ -55,7 +57,8 @@ Outcome<std::uint32_t> Features::get(const Command& command, const Situation& si
     }
     case kErrorRecovery:
       if (!is_namespace(command.nsid, situation)) return std::unexpected(Status::kInvalidNamespace);
-      return error_recovery_;
+      return command.nsid <= error_recovery_.size() ? error_recovery_[command.nsid - 1]
+                                                    : std::uint16_t{0};
     case kWriteCache:
       return write_cache_ ? 1U : 0U;
     case kQueueNumber:
@@ -76,6 +79,16 @@ Outcome<std::uint32_t> Features::get(const Command& command, const Situation& si
   }
 }
 
+/// 5.21.1.5: a feature of a namespace; with FFFFFFFFh of all.
+void Features::set_error_recovery(std::uint32_t nsid, std::uint32_t namespaces,
+                                  std::uint16_t value) {
+  error_recovery_.resize(namespaces);
+  if (nsid == kAllNamespaces)
+    std::ranges::fill(error_recovery_, value);
+  else
+    error_recovery_.at(nsid - 1) = value;
+}
+
 Outcome<std::uint32_t> Features::set(const Command& command, const Situation& situation) {
   if (command.cdw10 >> 31U != 0) return std::unexpected(Status::kNotSaveable);
   const std::uint32_t id = command.cdw10 & 0xffU;
@@ -84,7 +97,7 @@ Outcome<std::uint32_t> Features::set(const Command& command, const Situation& si
     if (command.nsid != kAllNamespaces && !is_namespace(command.nsid, situation))
       return std::unexpected(Status::kInvalidNamespace);
     if ((value & kBit16) != 0) return invalid();  // DULBE: no such error is reported
-    error_recovery_ = static_cast<std::uint16_t>(value);
+    set_error_recovery(command.nsid, situation.namespaces, static_cast<std::uint16_t>(value));
     return 0U;
   }
   const bool known = id >= kArbitration && id <= kEventConfig && id != 0x03;

@@ -2,6 +2,7 @@
 
 #include <bitset>
 #include <cstdint>
+#include <vector>
 
 #include "device/nvme/command.h"
 
@@ -31,12 +32,13 @@ class Features {
   static constexpr std::uint16_t kKelvin = 300;  ///< this model's composite temperature
 
  private:
+  void set_error_recovery(std::uint32_t nsid, std::uint32_t namespaces, std::uint16_t value);
   std::uint16_t* threshold(std::uint32_t word, bool setting);
 
   std::uint32_t arbitration_ = 7;  // no limit of a burst
   std::uint16_t over_ = 343;
   std::uint16_t under_ = 0;
-  std::uint16_t error_recovery_ = 0;
+  std::vector<std::uint16_t> error_recovery_;  ///< by namespace; those beyond have 0
   bool write_cache_ = true;
   std::uint16_t coalescing_ = 0;
   std::bitset<kVectors> not_coalesced_;

@@ -1,6 +1,5 @@
 #include "device/nvme/io_commands.h"
 
-#include <array>
 #include <vector>
 
 namespace teeio::nvme {

@@ -49,6 +49,11 @@ std::uint64_t NvmeCard::window_bytes(unsigned vfs) {
   return aligned_window((vfs + 1U) * (Controller::kRegisterBytes + NvmeFunction::kMsixBytes));
 }
 
+std::optional<std::uint64_t> NvmeCard::bar_bytes(std::uint8_t bar) {
+  return bar == NvmeFunction::kRegisterBar ? std::optional(Controller::kRegisterBytes)
+                                           : std::nullopt;
+}
+
 NvmeCard::NvmeCard(object::Trace& trace, const Options& options,
                    std::vector<std::vector<NameSpace>> spaces) {
   TEEIO_CHECK(options.vfs <= kMaxVfs && vf_bdf(options.pf, options.vfs).bus == options.pf.bus,
@@ -66,7 +71,8 @@ NvmeCard::NvmeCard(object::Trace& trace, const Options& options,
                             .identity = identity(is_pf ? kPfDeviceId : kVfDeviceId),
                             .addresses = addresses_of(options, i),
                             .pf = is_pf ? nullptr : &pf(),
-                            .bars_move = is_pf && options.bars_move},
+                            .bars_move = is_pf && options.bars_move,
+                            .report = report_of(options.reports, i)},
         ControllerIdentity{kVendorId, options.serial, static_cast<std::uint16_t>(i)},
         std::move(spaces[i]));
     if (is_pf)

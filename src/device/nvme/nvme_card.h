@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/types.h"
 #include "device/dsm_spdm.h"
 #include "device/nvme/name_space.h"
+#include "device/report_options.h"
 #include "device/tee_card.h"
 #include "object/trace.h"
 
@@ -26,14 +28,17 @@ class NvmeCard final : public device::TeeCard {
     Hpa window{0};             ///< aligned to kWindowAlignment; the BARs are put there
     unsigned ide_streams = 1;  ///< selective IDE streams, 1–32
     std::uint64_t serial = 1;
-    device::DsmSpdm spdm{};  ///< as DmaEngineCard's
-    bool bars_move = false;  ///< as DmaEngineCard's
+    device::DsmSpdm spdm{};                        ///< as DmaEngineCard's
+    bool bars_move = false;                        ///< as DmaEngineCard's
+    std::vector<device::ReportOptions> reports{};  ///< as DmaEngineCard's
   };
   /// `spaces`: of the PF, then of each VF; functions that it does not reach have none.
   /// Precondition: the options are as their comments say.
   NvmeCard(object::Trace& trace, const Options& options,
            std::vector<std::vector<NameSpace>> spaces);
 
+  /// As DmaEngineCard's.
+  [[nodiscard]] static std::optional<std::uint64_t> bar_bytes(std::uint8_t bar);
   /// Bytes of bus address space that the BARs of a card need.
   [[nodiscard]] static std::uint64_t window_bytes(unsigned vfs);
 };

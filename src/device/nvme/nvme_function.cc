@@ -19,7 +19,8 @@ NvmeFunction::NvmeFunction(object::Trace& trace, schedule::Mutex& card_lock, con
                    .bars = make_bars(place.addresses),
                    .vectors = kVectors,
                    .pf = place.pf,
-                   .bars_move = place.bars_move}),
+                   .bars_move = place.bars_move,
+                   .report = place.report}),
       controller_(*this, identity, std::move(spaces)) {}
 
 void NvmeFunction::register_read(std::uint64_t offset, std::span<std::byte> out) {

@@ -26,6 +26,7 @@ class NvmeFunction final : public device::TeeFunction, private HostAccess {
     Addresses addresses;
     device::TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
     bool bars_move = false;             ///< as NvmeCard::Options has it
+    device::ReportOptions report{};
   };
   NvmeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place,
                const ControllerIdentity& identity, std::vector<NameSpace> spaces);

@@ -3,7 +3,6 @@
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <span>
 
 #include "device/nvme/command.h"
 #include "device/nvme/host_access.h"

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <utility>
 
+#include "explore/scenario/coverage.h"
 #include "explore/shrink.h"
 
 namespace teeio::explore {
@@ -90,6 +91,8 @@ void Exploration::work(std::size_t index, const Workers::Say& say) {
     return !Workers::is_stopping();
   };
   ShardResult result;
+  Coverage coverage;
+  if (plan_.coverage) watch_coverage(&coverage);
   if (plan_.shard)
     result = run_shard(scenario, options, saved_.shard,
                        before ? before->done : std::vector<PartResult>{},
@@ -98,6 +101,8 @@ void Exploration::work(std::size_t index, const Workers::Say& say) {
                        });
   else
     result.result = run_scenario(scenario, options);
+  watch_coverage(nullptr);
+  result.result.coverage = coverage.rows();
   if (result.result.failure)
     say(kPicture + json_string(listener_.picture(scenario, *result.result.failure)));
   say(kResult + to_json(result));
@@ -150,8 +155,17 @@ Reported Exploration::reported(std::size_t index) const {
   return r;
 }
 
+CoverageTotals Exploration::coverage() const {
+  CoverageTotals totals;
+  totals.add(plan_.reachable);
+  for (const auto& result : results_)
+    if (result) totals.add(result->result.coverage);
+  return totals;
+}
+
 std::string Exploration::saved() {
   saved_.scenarios.clear();
+  if (plan_.coverage) saved_.coverage = coverage().rows();
   for (const auto& result : results_)
     if (result) saved_.scenarios.push_back(*result);
   return to_json(saved_);

@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "explore/coverage.h"
 #include "explore/jobs/pace.h"
 #include "explore/jobs/reports.h"
 #include "explore/jobs/verdict.h"
@@ -48,6 +48,9 @@ class Exploration {
     Demands demands;
     std::optional<Shard> shard;  ///< results can be saved and gone on with
     unsigned jobs = 1;           ///< processes at a time
+    /// Whether what is reached is noted; without shard. `reachable`: what is known before.
+    bool coverage = false;
+    std::vector<Covered> reachable = {};
   };
 
   Exploration(Plan plan, std::vector<Scenario> scenarios, ExplorationListener& listener);
@@ -69,6 +72,9 @@ class Exploration {
   [[nodiscard]] const std::string& picture(std::size_t index) const { return pictures_[index]; }
   /// "SIGINT"; empty if nothing stopped it.
   [[nodiscard]] const std::string& interrupted() const { return saved_.interrupted; }
+
+  /// Plan::coverage: what was reached, of all scenarios that ended.
+  [[nodiscard]] CoverageTotals coverage() const;
 
   /// All that is known, as JSON (saved.h); and as JUnit's XML.
   [[nodiscard]] std::string saved();

@@ -36,7 +36,6 @@ class KeepingHost final : public tsm::Meddler {
   KeepingHost() { tsm::set_meddler(this); }
   /// From here on the firmware gets the last answer again.
   void replay() { replays_ = true; }
-  void carry_on() { replays_ = false; }
   Result<Bytes> exchange(ByteView object, const Carry& carry) override;
   /// Precondition: something was carried since it was made.
   Result<Bytes> carry(ByteView object) { return carry_(object); }

@@ -22,6 +22,16 @@ using machine::Config;
 
 std::string card_file(std::string_view name) { return std::string(kCard).append("/").append(name); }
 
+/// vfio-pci's parameter, off at boot: without it nobody changes the VFs of a PF that it has.
+void allow_sriov(Stage& stage, bool allowed) {
+  constexpr std::string_view kEnable = "/sys/module/vfio_pci/parameters/enable_sriov";
+  TEEIO_CHECK(stage.root().echo(allowed ? "Y\n" : "N\n", kEnable).has_value(),
+              "enable_sriov cannot be written");
+}
+bool set_vfs(Stage& stage, std::string_view count) {
+  return stage.root().echo(count, card_file("sriov_numvfs")).has_value();
+}
+
 // --- Removal ---
 
 /// A program whose VM has the card's PF does `act` while it is removed.
@@ -85,24 +95,31 @@ void removal_against_open(const Config& design) {
 
 void removal_against_sriov(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
-  stage.play({{"root", [&] { remove_card(stage); }},
-              {"admin", [&] { (void)stage.root().echo("0\n", card_file("sriov_numvfs")); }}});
+  allow_sriov(stage, true);
+  stage.play({{"root", [&] { remove_card(stage); }}, {"admin", [&] { set_vfs(stage, "0\n"); }}});
+  const Unexplored after;
+  allow_sriov(stage, false);
 }
 
 // --- SR-IOV ---
 
 void sriov_off_against_open(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
+  allow_sriov(stage, true);
   Vmm& vmm = stage.vmm();
   Result<void> bound;
-  Result<std::size_t> off;
+  bool off = false;
   stage.play({{"vmm",
                [&] {
                  bound = vmm.open_device(kVf0);
                  if (bound) bound = vmm.bind_iommufd();
                }},
-              {"root", [&] { off = stage.root().echo("0\n", card_file("sriov_numvfs")); }}});
-  TEEIO_CHECK(!(bound.has_value() && off.has_value()), "a program has a VF that is switched off");
+              {"root", [&] { off = set_vfs(stage, "0\n"); }}});
+  const Unexplored after;
+  TEEIO_CHECK(bound.has_value() != off, "a VF is a program's, or switched off: one of the two");
+  vmm.exit();
+  TEEIO_CHECK(off || set_vfs(stage, "0\n"), "VFs that nobody has cannot be switched off");
+  allow_sriov(stage, false);
 }
 
 // --- Tokens ---
@@ -133,12 +150,9 @@ Result<void> set_token(Vmm& vmm, const vfio::Uuid& token) {
 
 /// VFs that vfio-pci's own PF made, and that so need its token.
 void token_against_bind(const Config& design) {
-  constexpr std::string_view kEnable = "/sys/module/vfio_pci/parameters/enable_sriov";
   Stage stage(design, Stage::Card::kAsAtBoot);
-  TEEIO_CHECK(stage.root().echo("Y\n", kEnable) &&
-                  stage.root().echo("0\n", card_file("sriov_numvfs")) &&
-                  stage.root().echo("2\n", card_file("sriov_numvfs")),
-              "VFs cannot be made anew");
+  allow_sriov(stage, true);
+  TEEIO_CHECK(set_vfs(stage, "0\n") && set_vfs(stage, "2\n"), "VFs cannot be made anew");
   Vmm& owner = stage.vmm();
   Vmm& user = stage.vmm();
   Vmm& late = stage.vmm();
@@ -156,9 +170,8 @@ void token_against_bind(const Config& design) {
   TEEIO_CHECK(!bind_with(late, kFirst).has_value(), "the old token still opens a VF");
   must(bind_with(late, kSecond));
   for (Vmm* vmm : {&late, &user, &owner}) vmm->exit();
-  TEEIO_CHECK(
-      stage.root().echo("0\n", card_file("sriov_numvfs")) && stage.root().echo("N\n", kEnable),
-      "the VFs cannot be taken away");
+  TEEIO_CHECK(set_vfs(stage, "0\n"), "the VFs cannot be taken away");
+  allow_sriov(stage, false);
 }
 
 // --- DMA ---

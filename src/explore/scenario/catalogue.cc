@@ -78,6 +78,7 @@ Scenario make_scenario(const MachineScenario& scenario, const Config& design) {
   made.name = scenario.name + "@" + design.name;
   made.description = scenario.description;
   made.body = [body = scenario.body, design] { body(design); };
+  made.goes_back = true;
   made.limits = scenario.limits;
   made.failures = scenario.failures;
   made.expectation = scenario.expectation;

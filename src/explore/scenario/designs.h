@@ -1,8 +1,6 @@
 #pragma once
 
-#include <cstdint>
 #include <expected>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>

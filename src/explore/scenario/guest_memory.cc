@@ -3,8 +3,6 @@
 
 #include <linux/falloc.h>
 
-#include <utility>
-
 #include "base/check.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
@@ -19,11 +17,13 @@ using machine::Config;
 constexpr Gpa kRam{0x10'0000};
 constexpr std::uint64_t kMappedBar = std::uint64_t{2} << vfio::kRegionShift;
 
-/// A VMM with a TD that may run and a page of private RAM, not mapped yet.
+/// A VMM with a VM that may run, or is about to be built, and a page of private RAM, not
+/// mapped yet.
 struct PrivateRam {
-  explicit PrivateRam(Stage& stage) : vmm(stage.vmm()) {
+  explicit PrivateRam(Stage& stage) : PrivateRam(stage, stage.vendor().make_runnable) {}
+  PrivateRam(Stage& stage, Result<void> (*get_ready)(Vmm&)) : vmm(stage.vmm()) {
     must(vmm.make_vm(stage.vm_type()));
-    must(stage.make_runnable(vmm));
+    must(get_ready(vmm));
     abi::kvm_create_guest_memfd create{};
     create.size = kPageSize;
     const auto made = vmm.ioctl(vmm.vm, KVM_CREATE_GUEST_MEMFD, create);
@@ -34,7 +34,7 @@ struct PrivateRam {
     region.flags = KVM_MEM_GUEST_MEMFD;
     region.guest_phys_addr = raw(kRam);
     region.memory_size = kPageSize;
-    region.userspace_addr = vmm.memory().map(kPageSize);
+    region.userspace_addr = source = vmm.memory().map(kPageSize);
     region.guest_memfd = static_cast<std::uint32_t>(gmem);
     must(vmm.set_region(region));
     must(vmm.set_private(kRam, kPageSize));
@@ -48,6 +48,7 @@ struct PrivateRam {
   }
   Vmm& vmm;
   int gmem = -1;
+  std::uint64_t source = 0;  ///< a page of the program's
 };
 
 /// The page that a hole gives back is the next one that another VM gets.
@@ -59,6 +60,24 @@ void punch_hole_against_fault(const Config& design) {
   stage.play({{"puncher", [&] { one.punch_hole(); }},
               {"other-vm", [&] { faulted = other.vmm.pre_fault(kRam); }}});
   TEEIO_CHECK(faulted.has_value(), "a VM was given a page that another one still has");
+}
+
+/// kvm_gmem_populate() holds filemap_invalidate_lock: a hole comes before a page is the
+/// guest's or after it, and what it gives back is the next one that another VM gets.
+void populate_against_punch_hole(const Config& design) {
+  Config builds = design;
+  builds.guest_code = design.tsm == machine::TsmKind::kCca;  // else a realm is active at once
+  Stage stage(builds, Stage::Card::kAsAtBoot);
+  // A realm that has code of its own is active, and may use devices, from its first run on.
+  if (builds.guest_code) stage.has_no_next_life();
+  const Vendor& vendor = stage.vendor();
+  PrivateRam one(stage, vendor.begin_populate), other(stage, vendor.begin_populate);
+  Result<void> populated;
+  stage.play({{"builder", [&] { populated = vendor.populate(one.vmm, kRam, one.source); }},
+              {"puncher", [&] { one.punch_hole(); }}});
+  TEEIO_CHECK(populated.has_value(), "a hole kept a page from being populated");
+  TEEIO_CHECK(vendor.populate(other.vmm, kRam, other.source).has_value(),
+              "a VM was given a page that another one still has");
 }
 
 void fail_private_ram(const Config& design) {
@@ -160,6 +179,9 @@ void add_guest_memory_scenarios(std::vector<MachineScenario>& all) {
                  .description = "a hole in a guest_memfd against another VM's next private page",
                  .body = punch_hole_against_fault,
                  .firmware = {machine::TsmKind::kTdx}});
+  all.push_back({.name = "memory/populate-against-punch-hole",
+                 .description = "a VM's page is populated against a hole in its guest_memfd",
+                 .body = populate_against_punch_hole});
   all.push_back({.name = "failure/private-ram",
                  .description = "each step of a private page's life fails once",
                  .body = fail_private_ram,

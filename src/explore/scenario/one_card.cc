@@ -65,11 +65,13 @@ Config with_second_card(const Config& design) {
   return two;
 }
 
+/// Those of host bridges; each TSM has its own.
 std::size_t stream_links(machine::Machine& machine) {
   std::set<std::string> names;
   for (const auto& node : machine.system_calls().tree()) {
     const std::size_t slash = node.path.rfind('/');
     if (node.type == entry::SystemCalls::Node::Type::kSymlink &&
+        node.path.starts_with("/sys/devices/pci") &&
         node.path.compare(slash + 1, 6, "stream") == 0)
       names.insert(node.path);
   }

@@ -1,7 +1,6 @@
 #include "explore/scenario/pairs.h"
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "explore/scenario/pair_calls.h"

@@ -1,9 +1,11 @@
 #include "explore/scenario/stage.h"
 
+#include <algorithm>
 #include <deque>
 
 #include "base/check.h"
 #include "explore/scenario/catalogue.h"
+#include "explore/scenario/coverage.h"
 #include "explore/scenario/opponents.h"
 #include "host/pci_tsm/doe.h"
 #include "object/trace.h"
@@ -55,7 +57,7 @@ class Stage::LifeOfVms final : public object::TraceSink {
   }
   bool hostile = false;
   bool may_lose = false;
-  bool lost_for_good = false;
+  bool has_next_life = true;
   std::string lost;
   std::string_view device;     ///< the first that a VMM was made ready for; empty: none
   bool link_lost = false;      ///< IDE does not survive a hot reset
@@ -149,6 +151,10 @@ Stage::Stage(const machine::Config& design, Card card)
   g_last_trace = &machine_->trace();
   machine_->trace().add_sink(*sanitizer_);
   machine_->trace().add_sink(*life_of_vms_);
+  if (Coverage* into = watched_coverage(); into != nullptr) {
+    coverage_ = std::make_unique<CoverageSink>(*into);
+    machine_->trace().add_sink(*coverage_);
+  }
   at_boot_ = machine_->census();
   root_ = std::make_unique<machine::Program>(*machine_, 1);
   if (card == Card::kConnected) must(machine_->connect_cards());
@@ -160,7 +166,7 @@ Stage::~Stage() {
   for (const auto& vmm : vmms_) vmm->exit();
   root_->exit();
   schedule::set_controller(nullptr);
-  if (!life_of_vms_->lost_for_good)
+  if (life_of_vms_->has_next_life)
     live_once_more(*this, life_of_vms_->device.empty() ? kPf : life_of_vms_->device,
                    life_of_vms_->link_lost, life_of_vms_->may_lose);
   schedule::set_controller(controller_);
@@ -171,11 +177,26 @@ Stage::~Stage() {
   sanitizer_->finish();
   if (!life_of_vms_->found.empty()) check_failed(life_of_vms_->found);
   if (!lost().starts_with("R5")) compare_with_boot();
+  if (schedule::goes_back())
+    leave();
+  else
+    take_apart();
+  g_last_trace = nullptr;
+  schedule::set_controller(controller_);
+}
+
+/// All is as it was at the checkpoint before anything else happens.
+void Stage::leave() {
+  for (auto& vmm : vmms_) (void)vmm.release();
+  (void)root_.release();
+  (void)coverage_.release();
+  (void)machine_.release();
+}
+
+void Stage::take_apart() {
   vmms_.clear();
   root_.reset();
-  g_last_trace = nullptr;
   machine_.reset();
-  schedule::set_controller(controller_);
 }
 
 void Stage::mount_sysfs() { (void)machine_->system_calls().tree_generation(); }
@@ -184,10 +205,11 @@ void Stage::vm_may_die() { life_of_vms_->may_die = true; }
 void Stage::host_is_hostile() { life_of_vms_->hostile = true; }
 void Stage::may_lose_the_card() { life_of_vms_->may_lose = true; }
 const std::string& Stage::lost() const { return life_of_vms_->lost; }
+void Stage::has_no_next_life() { life_of_vms_->has_next_life = false; }
 void Stage::card_is_lost() {
   TEEIO_CHECK(!life_of_vms_->lost.empty(),
               "R10: no way brings the card back, and no rule says why");
-  life_of_vms_->lost_for_good = true;
+  has_no_next_life();
 }
 void Stage::connect_anew_at_the_end() { life_of_vms_->link_lost = true; }
 
@@ -300,6 +322,12 @@ Result<void> Stage::make_runnable(Vmm& vmm) { return vendor().make_runnable(vmm)
 
 void Stage::play(std::initializer_list<Actor> actors) {
   if (set_up_) {
+    // Later schedules begin here. What OpenSSL has of a session is on its own heap.
+    if (std::ranges::none_of(design_.cards, [](const machine::CardConfig& card) {
+          return card.spdm == machine::SpdmChannel::kSession;
+        }))
+      schedule::checkpoint();
+    g_last_trace = &machine_->trace();
     schedule::set_controller(controller_);
     life_of_vms_->began_ns = schedule::now_ns();
   }

@@ -21,6 +21,8 @@ class Controller;
 
 namespace teeio::explore {
 
+class CoverageSink;
+
 /// One task of a scenario.
 struct Actor {
   std::string_view name;
@@ -97,6 +99,9 @@ class Stage {
   /// function is unbound (R10): lost() has the first such finding. card_is_lost(): for good, so
   /// that nothing comes after this; precondition: lost() says something.
   void may_lose_the_card();
+  /// The scenario leaves the function alone, and its machine has no way to live with it: what
+  /// comes after is not looked at.
+  void has_no_next_life();
   /// From now on the host reaches bound devices (R4): what the scenario is about.
   void host_is_hostile();
   [[nodiscard]] const std::string& lost() const;
@@ -109,12 +114,15 @@ class Stage {
  private:
   class LifeOfVms;
   void compare_with_boot();
+  void leave();
+  void take_apart();
 
   const machine::Config& design_;
   schedule::Controller* const controller_;  ///< set aside during the set-up
   bool set_up_ = true;
   std::unique_ptr<LifeOfVms> life_of_vms_;  ///< outlives what tells it of broken rules
   std::unique_ptr<rules::Sanitizer> sanitizer_;
+  std::unique_ptr<CoverageSink> coverage_;  ///< null: nobody notes what is reached
   std::unique_ptr<machine::Machine> machine_;
   std::map<std::string, std::string> at_boot_;
   std::unique_ptr<machine::Program> root_;

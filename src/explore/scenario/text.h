@@ -30,6 +30,10 @@ struct TextStep {
   std::uint32_t target = 0;             ///< the symbol of the descriptor it is made on
   std::uint32_t result = 0;             ///< the symbol that its answer is kept in; 0: none
   std::vector<std::string> expected;    ///< "ok" or names of errnos; empty: any answer
+  /// `if NAME ok|refused`: the symbol that must be something, or nothing; 0: it is made anyhow.
+  std::uint32_t condition = 0;
+  bool if_refused = false;
+  std::uint32_t kills = 0;  ///< of `kill`: the process
 };
 
 /// What one task does, one call after the other.

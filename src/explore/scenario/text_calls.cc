@@ -13,6 +13,7 @@ using Kind = CallParameter::Kind;
 using Answer = teeio::Result<std::int64_t>;
 
 constexpr std::uint64_t kConfidential = ~std::uint64_t{0};
+constexpr std::uint64_t kNoDescriptor = ~std::uint64_t{0} - 1;  // what was refused is -1
 constexpr CallWord kVmTypes[] = {{"confidential", kConfidential},
                                  {"tdx", kTdxVm},
                                  {"realm", kRealmVm},
@@ -84,12 +85,15 @@ Answer read_fd(const CallContext& c) {
 }
 Answer write_fd(const CallContext& c) {
   const std::uint32_t value = u32(c.values[1]);
-  return done(c.program.pwrite(c.target, c.values[0], bytes_of(value)));
+  return done(c.program.pwrite(c.target, c.values[0], bytes_of(value).first(c.values[2])));
 }
 Answer exit_process(const CallContext& c) {
   c.program.exit();
   return 0;
 }
+
+/// Of what the run does itself: kill, meet.
+Answer no_call(const CallContext&) { return 0; }
 
 // --- KVM ---
 
@@ -120,9 +124,17 @@ Answer set_region(const CallContext& c) {
   arg.slot = u32(c.values[0]);
   arg.guest_phys_addr = c.values[1];
   arg.memory_size = c.values[2];
-  if (arg.memory_size != 0) {
+  if (arg.memory_size == 0) return simple(c, KVM_SET_USER_MEMORY_REGION2, arg);
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 24U;
+  if (c.values[3] != kNoDescriptor) {
     arg.flags = KVM_MEM_VFIO_DMABUF;
     arg.guest_memfd = u32(c.values[3]);
+  } else if (is_page_aligned(arg.memory_size) && arg.memory_size <= kMost) {
+    arg.userspace_addr = c.program.memory().map(arg.memory_size);
+  }
+  if (c.values[4] != kNoDescriptor) {
+    arg.flags |= KVM_MEM_GUEST_MEMFD;
+    arg.guest_memfd = u32(c.values[4]);
   }
   return simple(c, KVM_SET_USER_MEMORY_REGION2, arg);
 }
@@ -237,16 +249,22 @@ Answer tsm_req(const CallContext& c) {
 
 constexpr CallParameter kMmap[] = {{.key = "offset"}, {.key = "size", .fallback = kPageSize}};
 constexpr CallParameter kPread[] = {{.key = "offset"}};
-constexpr CallParameter kPwrite[] = {{.key = "offset"}, {.key = "value"}};
+constexpr CallWord kWidths[] = {{"1", 1}, {"2", 2}, {"4", 4}};
+constexpr CallParameter kPwrite[] = {
+    {.key = "offset"},
+    {.key = "value"},
+    {.key = "bytes", .kind = Kind::kWord, .fallback = 4, .words = kWidths}};
 constexpr CallParameter kCreateVm[] = {
     {.key = "type", .kind = Kind::kWord, .fallback = kConfidential, .words = kVmTypes}};
 constexpr CallParameter kDeviceAttr[] = {
     {.key = "attr", .kind = Kind::kWord, .words = kFileAttributes},
     {.key = "fd", .kind = Kind::kDescriptor}};
-constexpr CallParameter kRegion[] = {{.key = "slot"},
-                                     {.key = "gpa"},
-                                     {.key = "size"},
-                                     {.key = "dmabuf", .kind = Kind::kDescriptor, .fallback = 0}};
+constexpr CallParameter kRegion[] = {
+    {.key = "slot"},
+    {.key = "gpa"},
+    {.key = "size"},
+    {.key = "dmabuf", .kind = Kind::kDescriptor, .fallback = kNoDescriptor},
+    {.key = "gmem", .kind = Kind::kDescriptor, .fallback = kNoDescriptor}};
 constexpr CallParameter kAttributes[] = {{.key = "gpa"},
                                          {.key = "size", .fallback = kPageSize},
                                          {.key = "private", .kind = Kind::kWord, .words = kYesNo}};
@@ -281,6 +299,8 @@ constexpr CallRow kRows[] = {
     {"pread", true, 0, kNothing, kPread, read_fd},
     {"pwrite", true, 0, kNothing, kPwrite, write_fd},
     {"exit", false, 0, kNothing, {}, exit_process, true},
+    {.name = "kill", .on_descriptor = false, .texts = 1, .run = no_call, .kills = true},
+    {.name = "meet", .on_descriptor = false, .texts = 1, .run = no_call, .meets = true},
     {"KVM_CREATE_VM", true, 0, kFd, kCreateVm, create_vm},
     {"KVM_CREATE_VCPU", true, 0, kFd, {}, create_vcpu},
     {"KVM_CREATE_DEVICE", true, 0, kFd, {}, create_vfio_device},
@@ -307,6 +327,14 @@ constexpr CallRow kRows[] = {
 
 }  // namespace
 
-std::span<const CallRow> call_rows() { return kRows; }
+std::span<const CallRow> call_rows() {
+  static const std::vector<CallRow> kAll = [] {
+    std::vector<CallRow> all(std::begin(kRows), std::end(kRows));
+    const auto memory = memory_call_rows();
+    all.insert(all.end(), memory.begin(), memory.end());
+    return all;
+  }();
+  return kAll;
+}
 
 }  // namespace teeio::explore

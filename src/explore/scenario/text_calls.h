@@ -47,8 +47,13 @@ struct CallRow {
   std::span<const CallParameter> parameters = {};
   teeio::Result<std::int64_t> (*run)(const CallContext& call) = nullptr;
   bool ends_process = false;  ///< no thread of it goes on after it
+  bool kills = false;         ///< ends the process that its text names
+  bool meets = false;         ///< waits for all threads that name the same
 };
 
+/// All of them.
 [[nodiscard]] std::span<const CallRow> call_rows();
+/// Those of text_memory_calls.cc.
+[[nodiscard]] std::span<const CallRow> memory_call_rows();
 
 }  // namespace teeio::explore

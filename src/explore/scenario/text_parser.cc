@@ -28,6 +28,9 @@ class Parser {
       if (thread.steps.empty())
         return wrong(lines.back().back(),
                      fmt::format("the thread `{}` makes no call", thread.name));
+    for (auto* parts : {&scenario_.setup, &scenario_.threads, &scenario_.finish})
+      for (TextPart& part : *parts)
+        for (TextStep& step : part.steps) TEXT_TRY(find_victim(step));
     scenario_.processes = static_cast<std::uint32_t>(processes_.size());
     scenario_.symbols = steps_.symbols();
     return std::move(scenario_);
@@ -242,6 +245,17 @@ class Parser {
     return {};
   }
 
+  /// Of `kill`: a part may name the process later.
+  Parsed<> find_victim(TextStep& step) {
+    if (!step.call->kills) return {};
+    const auto at = processes_.find(step.texts.front());
+    if (at == processes_.end())
+      return std::unexpected(TextProblem{
+          step.line, 1, fmt::format("no part is `in {}`, which is killed", step.texts.front())});
+    step.kills = at->second;
+    return {};
+  }
+
   std::vector<TextPart>& parts_of(Section section) {
     if (section == Section::kThread) return scenario_.threads;
     return section == Section::kFinish ? scenario_.finish : scenario_.setup;
@@ -252,7 +266,10 @@ class Parser {
     const auto scope = section_ == Section::kSetup    ? StepParser::Scope::kSetup
                        : section_ == Section::kThread ? StepParser::Scope::kThread
                                                       : StepParser::Scope::kFinish;
-    return steps_.step(line, scope, parts.size(), parts.back());
+    TEXT_TRY(steps_.step(line, scope, parts.size(), parts.back()));
+    if (section_ != Section::kThread && parts.back().steps.back().call->meets)
+      return wrong(line.front(), "threads meet each other: nobody else is there");
+    return {};
   }
 
   TextScenario scenario_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <memory>
 
 #include "base/check.h"
@@ -7,6 +8,8 @@
 #include "explore/scenario/text_calls.h"
 #include "explore/scenario/text_settings.h"
 #include "schedule/atomic.h"
+#include "schedule/condition.h"
+#include "schedule/mutex.h"
 #include "schedule/task.h"
 
 namespace teeio::explore {
@@ -27,12 +30,14 @@ class TextRun {
       ends_.push_back(std::make_unique<End>());
       ends_.back()->matters_to_others = shares_an_end(i);
     }
+    make_meetings();
   }
 
   void run() {
     constexpr std::string_view kMustWork[] = {"ok"};
     for (const TextPart& part : scenario_.setup) play(part, kMustWork);
     stage_.play();
+    tell_of_setup();
     std::vector<schedule::Task> tasks;
     for (const TextPart& part : scenario_.threads)
       tasks.push_back(schedule::Task::spawn(part.name, [this, &part] { play(part, {}); }));
@@ -57,12 +62,43 @@ class TextRun {
     std::size_t threads = 0;
     bool ends = false;
     for (const TextPart& part : scenario_.threads) {
+      for (const TextStep& step : part.steps)
+        if (step.call->kills && step.kills == process) return true;
       if (part.process != process) continue;
       ++threads;
       ends = ends || std::ranges::any_of(
                          part.steps, [](const TextStep& step) { return step.call->ends_process; });
     }
     return ends && threads > 1;
+  }
+
+  static void come_to(End& end) {
+    end.come = true;
+    if (end.matters_to_others) end.flag.store(true);
+  }
+
+  /// Where threads wait until all are there that come there at all.
+  struct Meeting {
+    schedule::Mutex lock{schedule::Rank::kLeaf};
+    schedule::Condition all_here;
+    std::size_t missing = 0;
+  };
+
+  void make_meetings() {
+    for (const TextPart& thread : scenario_.threads)
+      for (const TextStep& step : thread.steps)
+        if (step.call->meets) {
+          auto& meeting = meetings_[step.texts.front()];
+          if (meeting == nullptr) meeting = std::make_unique<Meeting>();
+          ++meeting->missing;
+        }
+  }
+
+  void meet(const std::string& where) {
+    Meeting& meeting = *meetings_.at(where);
+    const schedule::Lock lock(meeting.lock);
+    if (--meeting.missing == 0) return meeting.all_here.notify_all();
+    while (meeting.missing != 0) meeting.all_here.wait(meeting.lock);
   }
 
   /// exit_group(2) ends all threads of a process; a call that has begun comes to its end.
@@ -74,13 +110,16 @@ class TextRun {
     End& end = *ends_[part.process];
     for (const TextStep& step : part.steps) {
       if (has_ended(end)) return;
-      if (step.call->ends_process) {
-        end.come = true;
-        if (end.matters_to_others) end.flag.store(true);
+      if (step.condition != 0 && (values_[step.condition] == kNothing) != step.if_refused) continue;
+      if (step.call->ends_process) come_to(end);
+      if (step.call->kills) {
+        come_to(*ends_[step.kills]);
+        processes_[step.kills]->exit();
       }
+      if (step.call->meets) meet(step.texts.front());
       const auto answer = call(step, *processes_[part.process]);
-      answers_.note(step.number, answer ? "ok" : errno_name(answer.error().code),
-                    answer ? std::string_view() : answer.error().why);
+      note({step.number, answer ? "ok" : errno_name(answer.error().code),
+            answer ? std::string_view() : answer.error().why});
       if (answer && step.result != 0) values_[step.result] = *answer;
       judge(step, answer, unless_said);
     }
@@ -101,8 +140,25 @@ class TextRun {
                            .vendor = stage_.vendor()});
   }
 
-  static void judge(const TextStep& step, const Result<std::int64_t>& answer,
-                    std::span<const std::string_view> unless_said) {
+  struct Note {
+    std::size_t call;
+    std::string_view answer, why;  // literals
+  };
+
+  /// What the set-up answered is told when it is over: later schedules begin there.
+  void note(const Note& one) {
+    if (told_of_setup_)
+      answers_.note(one.call, one.answer, one.why);
+    else
+      of_setup_.push_back(one);
+  }
+  void tell_of_setup() {
+    told_of_setup_ = true;
+    for (const Note& of_setup : of_setup_) note(of_setup);
+  }
+
+  void judge(const TextStep& step, const Result<std::int64_t>& answer,
+             std::span<const std::string_view> unless_said) {
     const std::string_view got = answer ? "ok" : errno_name(answer.error().code);
     const bool said = !step.expected.empty();
     if (said ? std::ranges::find(step.expected, got) != step.expected.end()
@@ -113,6 +169,7 @@ class TextRun {
     std::string what = "line " + std::to_string(step.line) + ": " + std::string(step.call->name) +
                        " answered " + std::string(got) + ", not " + (said ? wanted : "ok");
     if (!answer) what += ": " + std::string(answer.error().why);
+    if (!told_of_setup_) tell_of_setup();
     check_failed(what);
   }
 
@@ -122,6 +179,9 @@ class TextRun {
   std::vector<machine::Program*> processes_;
   std::vector<std::unique_ptr<End>> ends_;
   std::vector<std::int64_t> values_;
+  std::map<std::string, std::unique_ptr<Meeting>> meetings_;
+  std::vector<Note> of_setup_;
+  bool told_of_setup_ = false;
 };
 
 }  // namespace
@@ -162,6 +222,7 @@ Scenario make_scenario(const TextScenario& scenario, const Config& design) {
   Scenario made;
   made.name = scenario.name + "@" + design.name;
   made.description = scenario.description;
+  made.goes_back = true;
   made.failures = scenario.failures;
   made.expectation = scenario.expectation;
   for (const TextReplay& replay : scenario.replays)

@@ -81,6 +81,10 @@ Parsed<> StepParser::step(Tokens line, Scope scope, std::size_t part_number, Tex
   made.number = steps_ - 1;
   made.line = line.front().line;
   const TextToken* name = nullptr;
+  if (line.front().text == "if" && line.front().kind == Kind::kWord) {
+    TEXT_TRY(condition(line, made));
+    line = line.subspan(3);
+  }
   if (line.size() > 1 && line[1].kind == Kind::kEquals) {
     name = &line.front();
     if (line.size() == 2) return missing(line[1], "the call is missing");
@@ -99,6 +103,21 @@ Parsed<> StepParser::step(Tokens line, Scope scope, std::size_t part_number, Tex
   return {};
 }
 
+/// `if NAME ok` or `if NAME refused`, and a call behind it.
+Parsed<> StepParser::condition(Tokens line, TextStep& made) {
+  if (line.size() < 4) return missing(line.back(), "a condition is `if NAME ok|refused CALL`");
+  const auto at = symbols_.find(line[1].text);
+  if (at == symbols_.end())
+    return wrong(line[1], fmt::format("nothing is named `{}` before this line", line[1].text));
+  auto symbol = find_symbol(line[1], at->second.kind);
+  if (!symbol) return std::unexpected(symbol.error());
+  if (line[2].text != "ok" && line[2].text != "refused")
+    return wrong(line[2], "a call that is named was ok or refused");
+  made.condition = *symbol;
+  made.if_refused = line[2].text == "refused";
+  return {};
+}
+
 Parsed<> StepParser::operands(Tokens line, TextStep& made) {
   const CallRow& row = *made.call;
   std::size_t at = 1;
@@ -113,7 +132,7 @@ Parsed<> StepParser::operands(Tokens line, TextStep& made) {
   for (unsigned i = 0; i < row.texts; ++i, ++at) {
     if (at == line.size())
       return missing(line.back(),
-                     row.texts == 1 ? "a path is missing" : "a path and a text are needed");
+                     row.texts == 1 ? "a path or name is missing" : "two texts are needed");
     made.texts.push_back(line[at].text);
   }
   made.arguments.resize(row.parameters.size());

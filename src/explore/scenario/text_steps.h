@@ -52,6 +52,7 @@ class StepParser {
     std::uint32_t process = 0;
   };
 
+  Parsed<> condition(Tokens line, TextStep& made);
   Parsed<> operands(Tokens line, TextStep& made);
   Parsed<> argument(Tokens line, std::size_t at, TextStep& made, std::vector<bool>& given);
   Parsed<> value(const TextToken& token, const CallParameter& parameter, TextArgument& into);

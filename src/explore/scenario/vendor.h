@@ -18,6 +18,10 @@ struct Vendor {
   bool runs_before_dma;        ///< trusted DMA is for a TDI in RUN; else LOCKED is enough
   /// What KVM_PRE_FAULT_MEMORY needs: a vCPU, and a VM that may run.
   Result<void> (*make_runnable)(Vmm& vmm);
+  /// A VM takes its first pages, and then one of them, from a page of the program's at
+  /// `source`: only before it may run.
+  Result<void> (*begin_populate)(Vmm& vmm);
+  Result<void> (*populate)(Vmm& vmm, Gpa page, std::uint64_t source);
   /// The guest turns on trusted DMA of its function, as its code would.
   Result<void> (*enable_dma)(Vmm& vmm, Bdf function);
   /// It judges the device, and has the TDI start with trusted DMA on: guest.h.

@@ -8,8 +8,6 @@
 namespace teeio::rmm {
 namespace {
 
-constexpr std::uint64_t kMeasureContent = 1;
-
 object::EventFields at_ipa(Gpa ipa) { return {.detail = fmt::format("ipa={:#x}", raw(ipa))}; }
 
 }  // namespace
@@ -72,6 +70,7 @@ RmiResult Rmm::rtt_data_map_init(Hpa rd, Hpa data, Gpa ipa, Hpa source, std::uin
   (void)memory_.write(data, contents, kRealmWorld);
   set(data, GranuleState::kData);
   realm->rtt.set(ipa, kPageLevel, {.ripas = Ripas::kRam, .address = data, .data = true});
+  realm->measurements.data(ipa, flags, contents);
   return {};
 }
 

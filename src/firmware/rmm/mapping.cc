@@ -68,7 +68,8 @@ std::optional<Rmm::MapRange> Rmm::map_range(Command& c, Hpa rd, Gpa base, Gpa to
     return std::nullopt;
   };
   if (range.realm == nullptr) return std::nullopt;
-  if (range.realm->state == RealmState::kZombie) return refuse("realm");
+  if (range.realm->state != RealmState::kNew && range.realm->state != RealmState::kActive)
+    return refuse("realm");
   if (top <= base) return refuse("range");
   auto list = descriptors(c, flags, addresses);
   if (!list) return std::nullopt;

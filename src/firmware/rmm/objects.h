@@ -2,10 +2,11 @@
 
 #include <map>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "firmware/rmm/application.h"
+#include "firmware/rmm/attestation.h"
+#include "firmware/rmm/measurement.h"
 #include "firmware/rmm/rtt.h"
 #include "firmware/rmm/types.h"
 #include "hw/cpu.h"
@@ -116,16 +117,22 @@ struct Realm {
   RealmState state = RealmState::kNew;
   std::uint32_t vdevs = 0;
   std::uint32_t recs = 0;
+  std::uint64_t next_rec = 0;  ///< its number; one that is gone leaves a gap
   Rtt rtt;
+  Measurements measurements{};
+  RealmIdentity identity{};
 };
 
 /// A realm's vCPU, as far as its calls about devices go. Source: TF-RMM
 /// runtime/include/rec.h.
 struct Rec {
-  enum class Pending : std::uint8_t { kNone, kVdevRequest, kVdevComplete };
+  enum class Pending : std::uint8_t { kNone, kVdevRequest, kVdevComplete, kPsciComplete };
   enum class Call : std::uint8_t { kNone, kGetInfo, kValidateMapping, kDmaEnable, kDmaDisable };
   Hpa rd;
+  std::uint64_t index = 0;
+  std::vector<Hpa> aux{};
   bool running = false;
+  bool runnable = true;
   Pending pending = Pending::kNone;
   Call call = Call::kNone;  ///< that waits for its VDEV
   std::uint64_t vdev_id = 0;
@@ -147,12 +154,25 @@ struct Rec {
   } set_ripas{};
   RsiResult result{};
   // Of a REC whose realm's code runs.
-  hw::ArmRegisters first{};      ///< with which it begins
-  bool entered = false;          ///< has begun
-  std::optional<Gpa> info_at;    ///< where GET_INFO's record goes
-  std::optional<Gpa> host_call;  ///< where the call's registers are
-  Gpa abort_at{0};               ///< of an exit SYNC that the monitor makes itself
-  bool emulatable = false;       ///< the host may emulate what the realm left for
+  hw::ArmRegisters first{};                  ///< with which it begins
+  bool entered = false;                      ///< has begun
+  std::optional<Gpa> info_at;                ///< where GET_INFO's record goes
+  std::optional<Gpa> host_call;              ///< where the call's registers are
+  Gpa abort_at{0};                           ///< of an exit SYNC that the monitor makes itself
+  bool emulatable = false;                   ///< the host may emulate what the realm left for
+  PsciCall psci{};                           ///< the last one that left the realm
+  std::size_t psci_shown = 0;                ///< registers of it that the host sees
+  std::optional<std::uint64_t> psci_result;  ///< at the next entry
+  struct Start {
+    std::uint64_t pc = 0, context = 0;
+  };
+  std::optional<Start> start;  ///< CPU_ON's, at the next entry
+  /// An attestation token under way: struct token_sign_cntxt and rec_attest_data.
+  struct Token {
+    enum class State : std::uint8_t { kNotStarted, kClaims, kSigned } state = State::kNotStarted;
+    Bytes bytes{};           ///< the claims, then the token
+    std::size_t copied = 0;  ///< of the token, into the realm's memory
+  } token{};
 };
 
 /// A stateful operation that waits for its host. Source: TF-RMM lib/sro_context.
@@ -168,7 +188,9 @@ struct Operation {
   std::vector<Hpa> memory{};            ///< the monitor's, or to be given back
   std::size_t given_back = 0;
   Code result = Code::kSuccess;  ///< at the end of a reclaim
-  Hpa object{0};                 ///< granule that is PARTIAL
+  const Check* refused_by = nullptr;
+  Hpa rd{0}, params{0};  ///< REC_CREATE's
+  Hpa object{0};         ///< granule that is PARTIAL
   PdevParams pdev{};
   Psmmu* psmmu = nullptr;
   std::uint64_t sid = 0;

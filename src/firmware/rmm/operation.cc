@@ -160,23 +160,31 @@ void Rmm::reclaimed(Operation& operation) {
     operation.psmmu->state = Psmmu::State::kInactive;
 }
 
+Code Rmm::created(Operation& operation) {
+  if (operation.command == &row::kPdevCreate) return pdev_created(operation);
+  if (operation.command == &row::kPsmmuActivate) return psmmu_activated(operation);
+  if (operation.command == &row::kPsmmuStL2Create) return table_created(operation);
+  operation.refused_by = rec_created(operation);
+  return operation.refused_by == nullptr ? Code::kSuccess : operation.refused_by->code;
+}
+
 /// The command's own result, once its memory is there or gone.
 RmiResult Rmm::finish(Operation& operation) {
   Code code = operation.result;
   if (operation.stage == Operation::Stage::kReclaimed) {
     reclaimed(operation);
   } else {
-    code = operation.command == &row::kPdevCreate      ? pdev_created(operation)
-           : operation.command == &row::kPsmmuActivate ? psmmu_activated(operation)
-                                                       : table_created(operation);
+    code = created(operation);
     if (code != Code::kSuccess) {
       RmiResult failed = give_back(operation, code);
       failed.x1 = 0;
       return failed;
     }
   }
+  RmiResult result{.code = code};
+  result.refused_by = operation.refused_by;
   operation = {};
-  return {.code = code};
+  return result;
 }
 
 RmiResult Rmm::op_continue(std::uint64_t handle) {
@@ -184,7 +192,9 @@ RmiResult Rmm::op_continue(std::uint64_t handle) {
   if (!c.begin()) return c.result();
   RMM_FIND(operation, waiting(c, handle));
   RMM_REFUSE_IF(operation->expected != Operation::Expected::kContinue, "expected");
-  return finish(*operation);
+  const RmiResult result = finish(*operation);
+  if (result.refused_by != nullptr) c.remark(result.refused_by->refused_when);
+  return result;
 }
 
 RmiResult Rmm::op_cancel(std::uint64_t handle) {

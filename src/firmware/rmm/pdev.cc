@@ -33,18 +33,6 @@ std::string_view fault(const PdevParams& params) {
   return params.routing_id > kMaxRoutingId ? "routing" : "";
 }
 
-crypto::HashAlgorithm hash_of(std::uint8_t hash) {
-  switch (HashAlgorithm(hash)) {
-    case HashAlgorithm::kSha512:
-      return crypto::HashAlgorithm::kSha512;
-    case HashAlgorithm::kSha384:
-      return crypto::HashAlgorithm::kSha384;
-    case HashAlgorithm::kSha256:
-      break;
-  }
-  return crypto::HashAlgorithm::kSha256;
-}
-
 }  // namespace
 
 RmiResult Rmm::pdev_create(Hpa at, Hpa params_at) {
@@ -89,7 +77,8 @@ Code Rmm::pdev_created(Operation& operation) {
   pdev.params = operation.pdev;
   pdev.at = at;
   pdev.aux = std::exchange(operation.memory, {});
-  pdev.app.emplace(spdm::make_requester(channels_, &watcher_), hash_of(pdev.params.hash), memory_);
+  pdev.app.emplace(spdm::make_requester(channels_, &watcher_),
+                   crypto_hash(HashAlgorithm(pdev.params.hash)), memory_);
   return Code::kSuccess;
 }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "firmware/rmm/command.h"
+#include "firmware/rmm/rtt.h"
 
 // Granules and realms: TF-RMM runtime/rmi/granule.c and realm.c.
 
@@ -12,6 +13,25 @@ constexpr std::size_t kVmids = 255;
 bool is_range(Hpa base, Hpa top) {
   return is_page_aligned(raw(base) | raw(top)) && top >= base + kPageSize &&
          base + kPageSize > base;
+}
+
+/// generate_realm_instance_id(). A counter stands in for the source's random numbers.
+RealmIdentity identity_of(const Rmm::RealmParams& params, std::uint64_t number) {
+  RealmIdentity identity{.personalisation = params.personalisation};
+  identity.instance[0] = std::byte{1};  // RAND
+  const auto digest = crypto::hash(crypto::HashAlgorithm::kSha256, bytes_of(number));
+  std::ranges::copy(digest.view(), identity.instance.begin() + 1);
+  return identity;
+}
+
+Measurements measurements_of(const Rmm::RealmParams& params) {
+  Measurements measurements{HashAlgorithm(params.hash)};
+  measurements.realm({.flags = params.devices ? RealmFeatures::kDevices : 0,
+                      .address_bits = Rtt::kAddressBits,
+                      .breakpoints = params.breakpoints,
+                      .watchpoints = params.watchpoints,
+                      .hash = params.hash});
+  return measurements;
 }
 
 }  // namespace
@@ -46,6 +66,7 @@ RmiResult Rmm::realm_create(Hpa rd, const RealmParams& params) {
   Command c(*this, row::kRealmCreate, {.vm = params.vm});
   if (!c.begin()) return c.result();
   RMM_REFUSE_IF(params.devices && !settings_.device_assignment, "da");
+  RMM_REFUSE_IF(params.hash > static_cast<std::uint8_t>(HashAlgorithm::kSha384), "hash");
   std::uint8_t vmid = 1;
   while (std::ranges::any_of(realms_, [&](const auto& r) { return r.second.vmid == vmid; })) ++vmid;
   RMM_REFUSE_IF(realms_.size() >= kVmids, "vmid");
@@ -59,7 +80,9 @@ RmiResult Rmm::realm_create(Hpa rd, const RealmParams& params) {
                                  .devices = params.devices,
                                  .root = params.rtt,
                                  .vmid = vmid,
-                                 .rtt = Rtt(memory_, params.rtt)});
+                                 .rtt = Rtt(memory_, params.rtt),
+                                 .measurements = measurements_of(params),
+                                 .identity = identity_of(params, realms_made_++)});
   return {};
 }
 

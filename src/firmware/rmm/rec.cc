@@ -6,29 +6,72 @@
 
 namespace teeio::rmm {
 
-RmiResult Rmm::rec_create(Hpa rd, Hpa at, const RecParams& params) {
+RmiResult Rmm::rec_create(Hpa rd, Hpa at, Hpa params) {
   Command c(*this, row::kRecCreate);
   if (!c.begin()) return c.result();
   if (!c.granule(at, GranuleState::kDelegated, "granule")) return c.result();
-  RMM_FIND(realm, c.realm(rd));
-  RMM_REFUSE_IF(realm->state != RealmState::kNew, "state");
-  set(at, GranuleState::kRec);
-  Rec& rec = recs_[raw(at)];
-  rec.rd = rd;
+  RMM_FIND(operation, reserve(c));
+  operation->object = at;
+  operation->rd = rd;
+  operation->params = params;
+  operation->kind = GranuleState::kRecAux;
+  operation->wanted = {settings_.rec_granules};
+  set(at, GranuleState::kPartial);
+  if (settings_.rec_granules != 0) return ask_for(*operation);
+  const Check* const refused_by = rec_created(*operation);
+  *operation = {};
+  if (refused_by == nullptr) return {};
+  set(at, GranuleState::kDelegated);
+  return c.refuse(refused_by->id);
+}
+
+/// rec_create_continue(). Null: the REC is there.
+const Check* Rmm::rec_created(Operation& operation) {
+  const auto check = [](std::string_view id) {
+    return &*std::ranges::find(row::kRecCreate.checks, id, &Check::id);
+  };
+  Bytes page(kPageSize);
+  if (!is_page_aligned(raw(operation.params)) || !is_hosts(operation.params) ||
+      !memory_.read(operation.params, page))
+    return check("params");
+  const auto found = realms_.find(raw(operation.rd));
+  if (found == realms_.end()) return check("rd");
+  Realm& realm = found->second;
+  if (realm.state != RealmState::kNew) return check("state");
+  const RecParams params = RecParams::decode(page);
+  if (!is_rec_mpidr(params.mpidr) || rec_index(params.mpidr) != realm.next_rec)
+    return check("mpidr");
+  set(operation.object, GranuleState::kRec);
+  Rec& rec = recs_[raw(operation.object)];
+  rec.rd = operation.rd;
+  rec.index = realm.next_rec++;
+  rec.aux = std::exchange(operation.memory, {});
   rec.first.pc = params.pc;
   std::ranges::copy(params.gprs, rec.first.x.begin());
-  ++realm->recs;
-  return {};
+  rec.runnable = (params.flags & RecParams::kRunnable) != 0;
+  ++realm.recs;
+  if (rec.runnable) realm.measurements.rec(params);
+  return nullptr;
 }
 
 RmiResult Rmm::rec_destroy(Hpa at) {
   Command c(*this, row::kRecDestroy);
   if (!c.begin()) return c.result();
-  RMM_FIND(rec, c.rec(at));
-  RMM_REFUSE_IF(rec->running, "running");
+  RMM_FIND(operation, reserve(c));
+  Rec* const rec = c.rec(at);
+  const bool running = rec != nullptr && rec->running;
+  if (rec == nullptr || running) *operation = {};
+  if (rec == nullptr) return c.result();
+  RMM_REFUSE_IF(running, "running");
+  operation->object = at;
+  operation->kind = GranuleState::kRecAux;
+  operation->memory = std::move(rec->aux);
   --realms_.at(raw(rec->rd)).recs;
   recs_.erase(raw(at));
-  set(at, GranuleState::kDelegated);
+  set(at, GranuleState::kPartial);
+  if (!operation->memory.empty()) return give_back(*operation, Code::kSuccess);
+  reclaimed(*operation);
+  *operation = {};
   return {};
 }
 
@@ -38,6 +81,8 @@ RmiResult Rmm::rec_enter(Hpa at, std::uint64_t flags) {
   RMM_FIND(rec, c.rec(at));
   RMM_REFUSE_IF(rec->running, "running");
   RMM_REFUSE_IF(realms_.at(raw(rec->rd)).state != RealmState::kActive, "state");
+  RMM_REFUSE_IF(!rec->runnable, "runnable");
+  RMM_REFUSE_IF(rec->pending == Rec::Pending::kPsciComplete, "psci");
   const RecExit exit = resume(*rec, flags, nullptr);
   return {.x1 = static_cast<std::uint64_t>(exit), .x2 = rec->vdev_id};
 }
@@ -60,6 +105,10 @@ RecExit Rmm::resume(Rec& rec, std::uint64_t flags, hw::ArmRegisters* registers) 
   if (Rec::DevMem& memory = rec.dev_mem; raw(memory.base) != 0) {
     answer(raw(memory.addr), memory.addr != memory.top && (flags & kRejectDevMem) != 0);
     memory.base = memory.top = Gpa{0};
+  }
+  if (const auto result = std::exchange(rec.psci_result, std::nullopt)) {
+    rec.result = {.x1 = *result};
+    if (registers != nullptr) std::ranges::copy(PsciCall{*result}, registers->x.begin());
   }
   if (rec.pending == Rec::Pending::kNone) return RecExit::kRealm;
   const RecExit exit = complete_request(rec);

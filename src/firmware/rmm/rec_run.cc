@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "firmware/rmm/command.h"
 #include "firmware/rmm/rsi_call.h"
@@ -12,10 +11,12 @@ namespace {
 constexpr std::uint64_t kSmcBytes = 4;
 constexpr std::uint64_t kNotSupported = ~std::uint64_t{0};  // SMCCC
 
-/// SMC 0xC4000190 + n; PSCI_VERSION.
+/// SMC 0xC4000190 + n.
 constexpr std::uint64_t kFirstCall = 0xc400'0190;
-constexpr std::uint64_t kPsciVersion = 0x8400'0000;
-constexpr std::uint64_t kPsci1_1 = 0x1'0001;
+constexpr std::uint64_t kSmccc1_2 = 0x1'0002;
+
+/// SMC32_PSCI_FID_MIN to SMC64_PSCI_FID_MAX.
+bool is_psci(std::uint64_t number) { return ((number & ~kPsci64Bits) - kPsciVersion) < 0x20; }
 
 /// ESR_EL2 of an abort in stage 2. Source: Arm ARM (DDI 0487), D24.2.41.
 std::uint64_t syndrome(const hw::CpuExit& why, bool emulatable) {
@@ -46,9 +47,15 @@ RmiResult Rmm::rec_enter(Hpa at, Hpa run, hw::ArmRegisters& registers) {
   RMM_FIND(rec, c.rec(at));
   RMM_REFUSE_IF(rec->running, "running");
   RMM_REFUSE_IF(realms_.at(raw(rec->rd)).state != RealmState::kActive, "state");
+  RMM_REFUSE_IF(!rec->runnable, "runnable");
+  RMM_REFUSE_IF(rec->pending == Rec::Pending::kPsciComplete, "psci");
   const RecEnter entered = RecEnter::decode(page);
   RMM_REFUSE_IF((entered.flags & kEmulatedMmio) != 0 && !rec->emulatable, "mmio");
   if (!std::exchange(rec->entered, true)) registers = rec->first;
+  if (const auto start = std::exchange(rec->start, std::nullopt)) {
+    registers.pc = start->pc;
+    registers.x[0] = start->context;
+  }
   RecExit exit = RecExit::kSync;
   if (complete_host_call(*rec, entered, registers)) exit = resume(*rec, entered.flags, &registers);
   if (exit == RecExit::kRealm) {
@@ -103,6 +110,9 @@ void Rmm::write_exit(const Rec& rec, Hpa run, RecExit reason) {
       record.top = raw(rec.dev_mem.top);
       record.pa = raw(rec.dev_mem.pa);
       break;
+    case RecExit::kPsci:
+      std::copy_n(rec.psci.begin(), rec.psci_shown, record.gprs.begin());
+      break;
     case RecExit::kIrq:
     case RecExit::kRealm:
       break;
@@ -129,14 +139,40 @@ void Rmm::rec_exit(Hpa at, Hpa run, const hw::CpuExit& why) {
   (void)memory_.write(run + RecExitRecord::kOffset, record.encode());
 }
 
+/// handle_rsi_measurement_read(). What is behind a short measurement is zero in the source's
+/// registers, but handle_realm_rsi() writes x5 to x7 over with what they were.
+void Rmm::tell(HashAlgorithm algorithm, const MeasurementWords& words,
+               std::array<std::uint64_t, 31>& x) const {
+  const std::size_t used = crypto::hash_size(crypto_hash(algorithm)) / sizeof(std::uint64_t);
+  constexpr std::size_t kResults = 8;  // SMC_RESULT_REGS
+  for (std::size_t i = 0; i < words.size(); ++i)
+    if (i < used || i + 1 == kResults || !defective()) x[i + 1] = words[i];
+}
+
+/// handle_psci(), from handle_realm_rsi().
+bool Rmm::power_call(Hpa at, Hpa run, hw::ArmRegisters& registers, std::uint64_t number) {
+  auto& x = registers.x;
+  const PsciResult result = psci(at, {number, x[1], x[2], x[3]});
+  if (!result.pending) std::ranges::copy(PsciCall{result.x0}, x.begin());
+  if (!result.leaves) return true;
+  const schedule::Lock lock(mutex_);
+  Rec& rec = calling(at);
+  rec.running = false;
+  write_exit(rec, run, RecExit::kPsci);
+  return false;
+}
+
 /// handle_realm_rsi(). The call's results go to x0 and the registers behind it.
 bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
   auto& x = registers.x;
   constexpr std::uint64_t kSveHint = 1U << 16U;  // of SMCCC: no part of the number
+  constexpr std::uint64_t kMeasurementRead = kFirstCall + 0x02;
   constexpr std::uint64_t kGetInfo = kFirstCall + 0x0d;
   const std::uint64_t number = x[0] & 0xffff'ffffU & ~kSveHint;
+  if (is_psci(number)) return power_call(at, run, registers, x[0]);
   std::uint64_t results = 1;  // registers that the call sets
   RsiResult result;
+  MeasurementWords words{};
   RecExit leaves = RecExit::kRealm;
   switch (number - kFirstCall) {
     case 0x00:
@@ -145,6 +181,22 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
       break;
     case 0x01:
       result = rsi_features(at, x[1]);
+      results = 2;
+      break;
+    case 0x02:
+      result = rsi_measurement_read(at, x[1], words);
+      break;
+    case 0x03:
+      std::copy_n(x.begin() + 3, words.size(), words.begin());
+      result = rsi_measurement_extend(at, x[1], x[2], words);
+      break;
+    case 0x04:
+      std::copy_n(x.begin() + 1, words.size(), words.begin());
+      result = rsi_attest_token_init(at, words);
+      results = 2;
+      break;
+    case 0x05:
+      result = rsi_attest_token_continue(at, Gpa{x[1]}, x[2], x[3]);
       results = 2;
       break;
     case 0x06:
@@ -184,7 +236,8 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
       leaves = RecExit::kVdevRequest;
       break;
     default:
-      x[0] = number == kPsciVersion ? kPsci1_1 : kNotSupported;
+      x[0] = number == kSmcccVersion ? kSmccc1_2 : kNotSupported;
+      x[1] = x[2] = x[3] = 0;
       return true;
   }
   const schedule::Lock lock(mutex_);
@@ -194,10 +247,13 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
     registers.pc -= kSmcBytes;
     rec.abort_at = Gpa{result.x1};
     leaves = RecExit::kSync;
-  } else if (result.code != RsiCode::kIncomplete) {
+  } else if (result.code != RsiCode::kIncomplete || leaves == RecExit::kRealm) {
     x[0] = static_cast<std::uint64_t>(result.code);
-    if (results > 1) x[1] = result.x1;
-    if (results > 2) x[2] = result.x2;
+    x[1] = results > 1 ? result.x1 : 0;
+    x[2] = results > 2 ? result.x2 : 0;
+    x[3] = 0;
+    if (number == kMeasurementRead && result.code == RsiCode::kSuccess)
+      tell(realms_.at(raw(rec.rd)).measurements.algorithm(), words, x);
     return true;
   } else if (number == kGetInfo) {
     rec.info_at = Gpa{x[2]};

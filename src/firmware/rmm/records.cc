@@ -34,6 +34,46 @@ T get(ByteView page, std::size_t offset) {
 
 }  // namespace
 
+crypto::HashAlgorithm crypto_hash(HashAlgorithm algorithm) {
+  switch (algorithm) {
+    case HashAlgorithm::kSha512:
+      return crypto::HashAlgorithm::kSha512;
+    case HashAlgorithm::kSha384:
+      return crypto::HashAlgorithm::kSha384;
+    case HashAlgorithm::kSha256:
+      break;
+  }
+  return crypto::HashAlgorithm::kSha256;
+}
+
+Bytes RealmFeatures::encode() const {
+  return Page()
+      .at(0x00, flags)
+      .at(0x08, address_bits)
+      .at(0x18, breakpoints)
+      .at(0x20, watchpoints)
+      .at(0x30, hash)
+      .take();
+}
+
+Bytes RecParams::encode() const {
+  return Page()
+      .at(0x000, flags)
+      .at(0x100, mpidr)
+      .at(0x200, pc)
+      .bytes(0x300, bytes_of(gprs), sizeof gprs)
+      .take();
+}
+
+RecParams RecParams::decode(ByteView page) {
+  RecParams params{.flags = get<std::uint64_t>(page, 0x000),
+                   .mpidr = get<std::uint64_t>(page, 0x100),
+                   .pc = get<std::uint64_t>(page, 0x200)};
+  for (std::size_t n = 0; n < params.gprs.size(); ++n)
+    params.gprs[n] = get<std::uint64_t>(page, 0x300 + 8 * n);
+  return params;
+}
+
 Bytes PdevParams::encode() const {
   return Page()
       .at(0x00, flags)

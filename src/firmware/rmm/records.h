@@ -2,11 +2,11 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/types.h"
+#include "crypto/hash.h"
 #include "firmware/rmm/types.h"
 
 namespace teeio::rmm {
@@ -24,6 +24,39 @@ struct PaRange {
 
 enum class PdevCategory : std::uint8_t { kRootPort = 0, kOffChip = 1, kOnChip = 2 };
 enum class HashAlgorithm : std::uint8_t { kSha256 = 0, kSha512 = 1, kSha384 = 2 };
+[[nodiscard]] crypto::HashAlgorithm crypto_hash(HashAlgorithm algorithm);
+
+/// struct rmi_realm_params, as far as the realm's initial measurement has it.
+struct RealmFeatures {
+  std::uint64_t flags = 0;  ///< bit 3: device assignment
+  std::uint32_t address_bits = 0;
+  std::uint32_t breakpoints = 0, watchpoints = 0;
+  std::uint8_t hash = 0;  ///< a HashAlgorithm
+  static constexpr std::uint64_t kDevices = 1U << 3U;
+  [[nodiscard]] Bytes encode() const;
+};
+
+/// RmiRecMpidr: 4, 8, 8 and 8 bits of a number, each in a byte of its own.
+[[nodiscard]] constexpr bool is_rec_mpidr(std::uint64_t mpidr) {
+  return (mpidr & ~std::uint64_t{0xffff'ff0f}) == 0;
+}
+[[nodiscard]] constexpr std::uint64_t rec_index(std::uint64_t mpidr) {
+  return (mpidr & 0xfU) | (mpidr >> 8U & 0xff'ffffU) << 4U;
+}
+[[nodiscard]] constexpr std::uint64_t rec_mpidr(std::uint64_t index) {
+  return (index & 0xfU) | (index >> 4U & 0xff'ffffU) << 8U;
+}
+
+/// struct rmi_rec_params: how a REC begins.
+struct RecParams {
+  std::uint64_t flags = kRunnable;
+  std::uint64_t mpidr = 0;  ///< rec_mpidr() of the REC's number in its realm
+  std::uint64_t pc = 0;
+  std::array<std::uint64_t, 8> gprs{};
+  static constexpr std::uint64_t kRunnable = 1;
+  [[nodiscard]] Bytes encode() const;
+  [[nodiscard]] static RecParams decode(ByteView page);
+};
 
 /// struct rmi_pdev_params.
 struct PdevParams {

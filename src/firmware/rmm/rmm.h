@@ -25,15 +25,10 @@ struct Settings {
   std::vector<hw::Smmu*> smmus{};            ///< their hardware, as far as there is some
   std::vector<std::size_t> psmmu_of_port{};  ///< by port; those beyond have the first
   std::size_t operations = 10;               ///< contexts of stateful operations
+  std::uint64_t rec_granules = 16;           ///< a REC's: MAX_REC_AUX_GRANULES; 0: made at once
 
   static constexpr std::uint64_t kBridge = 0x4000'0000;
   static constexpr Hpa kPsmmu{0x2b40'0000};
-};
-
-/// How a REC begins; of struct rmi_rec_params.
-struct RecParams {
-  std::uint64_t pc = 0;
-  std::array<std::uint64_t, 8> gprs{};
 };
 
 /// Arm's Realm Management Monitor, as far as device assignment goes: each command with
@@ -62,6 +57,10 @@ class Rmm {
     std::uint32_t vm = 0;  ///< for traces
     Hpa rtt{0};            ///< root table
     bool devices = true;
+    std::uint8_t hash = 0;  ///< a HashAlgorithm, of its measurements
+    /// What a processor has; some number, for the measurement's sake.
+    std::uint32_t breakpoints = 6, watchpoints = 4;
+    std::array<std::byte, kPersonalisationBytes> personalisation{};
   };
   RmiResult realm_create(Hpa rd, const RealmParams& params);
   RmiResult realm_activate(Hpa rd);
@@ -127,7 +126,7 @@ class Rmm {
   RmiResult rtt_set_ripas(Hpa rd, Hpa rec, Gpa base, Gpa top);
 
   // rec.cc, rec_run.cc
-  RmiResult rec_create(Hpa rd, Hpa rec, const RecParams& params = {});
+  RmiResult rec_create(Hpa rd, Hpa rec, Hpa params);  ///< of RecParams, read at OP_CONTINUE
   RmiResult rec_destroy(Hpa rec);
   /// Of a REC that runs no code: completes what its calls below wait for. x1: RecExit, x2:
   /// the VDEV's id.
@@ -158,6 +157,24 @@ class Rmm {
   RsiResult rsi_realm_config(Hpa rec, Gpa ipa);             ///< a page of the realm's
   RsiResult rsi_ipa_state_get(Hpa rec, Gpa base, Gpa end);  ///< x1: up to where; x2: RIPAS
   RsiResult rsi_host_call(Hpa rec, Gpa ipa);                ///< kIncomplete: leaves the realm
+
+  // rsi_attest.cc
+  using MeasurementWords = std::array<std::uint64_t, 8>;
+  RsiResult rsi_measurement_read(Hpa rec, std::uint64_t slot, MeasurementWords& words);
+  RsiResult rsi_measurement_extend(Hpa rec, std::uint64_t slot, std::uint64_t size,
+                                   const MeasurementWords& value);
+  /// x1: the most bytes that a token has.
+  RsiResult rsi_attest_token_init(Hpa rec, const MeasurementWords& challenge);
+  /// The next bytes of the token, `offset` into a page of the realm's. x1: how many; kSuccess:
+  /// they were the last, kIncomplete: the realm is to call again.
+  RsiResult rsi_attest_token_continue(Hpa rec, Gpa page, std::uint64_t offset, std::uint64_t size);
+  // psci.cc: a realm's power. `call` is x0 to x3.
+  PsciResult psci(Hpa rec, const PsciCall& call);
+  /// `status`: 0, or PSCI's DENIED (of CPU_ON).
+  RmiResult psci_complete(Hpa calling, Hpa target, std::uint64_t status);
+
+  /// By which a relying party checks the platform's half of a token.
+  [[nodiscard]] crypto::PublicKey platform_key();
 
   // rsi.cc: those about devices. kIncomplete: the call leaves the realm, the host has
   // to name the VDEV (VDEV_COMPLETE), and REC_ENTER completes it: rsi_result().
@@ -227,6 +244,7 @@ class Rmm {
   RmiResult incomplete(const Operation& operation, MemoryRequest memory);
   [[nodiscard]] std::uint64_t handle_of(const Operation& operation) const;
   Operation* waiting(Command& c, std::uint64_t handle);
+  Code created(Operation& operation);
   RmiResult finish(Operation& operation);
   void reclaimed(Operation& operation);
 
@@ -265,6 +283,9 @@ class Rmm {
   RecExit resume(Rec& rec, std::uint64_t flags, hw::ArmRegisters* registers);
   bool complete_host_call(Rec& rec, const RecEnter& entered, hw::ArmRegisters& registers);
   void write_exit(const Rec& rec, Hpa run, RecExit reason);
+  bool power_call(Hpa at, Hpa run, hw::ArmRegisters& registers, std::uint64_t number);
+  void tell(HashAlgorithm algorithm, const MeasurementWords& words,
+            std::array<std::uint64_t, 31>& x) const;
 
   // rsi.cc
   class RsiCall;
@@ -277,7 +298,20 @@ class Rmm {
   RsiResult finish_dma_enable(RsiCall& call, Rec& rec);
   RsiResult finish_dma_disable(RsiCall& call, Rec& rec);
 
-  // pdev.cc, psmmu.cc: the last part of stateful commands
+  // psci.cc
+  PsciResult refused(RsiCall& call, std::string_view id);
+  PsciResult ask_host(Rec& rec, const PsciCall& call);
+  PsciResult tell_host(Rec& rec, const PsciCall& call);
+  PsciResult psci_cpu_on(Rec& rec, const PsciCall& call);
+  PsciResult psci_affinity_info(Rec& rec, const PsciCall& call);
+  PsciResult psci_system(Rec& rec, const PsciCall& call, const Row& row);
+  std::uint64_t turn_on(Rec& target, const PsciCall& call, bool denied);
+
+  // rsi_attest.cc
+  const Attestation& attestation();
+
+  // rec.cc, pdev.cc, psmmu.cc: the last part of stateful commands
+  const Check* rec_created(Operation& operation);
   Code pdev_created(Operation& operation);
   Code psmmu_activated(Operation& operation);
   Code table_created(Operation& operation);
@@ -296,6 +330,8 @@ class Rmm {
   SequenceWatcher watcher_{trace_};
   schedule::Mutex mutex_{schedule::Rank::kFirmware};
   bool panicked_ = false;
+  std::optional<Attestation> attestation_;  ///< made at the first token
+  std::uint64_t realms_made_ = 0;
   std::map<std::uint64_t, GranuleState> granules_;  ///< all but NS
   std::map<std::uint64_t, Realm> realms_;
   std::map<std::uint64_t, Rec> recs_;

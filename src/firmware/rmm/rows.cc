@@ -46,9 +46,21 @@ std::span<const Row* const> rows() {
                                          &row::kRsiIpaStateSet,
                                          &row::kRsiVersion,
                                          &row::kRsiFeatures,
+                                         &row::kRsiMeasurementRead,
+                                         &row::kRsiMeasurementExtend,
+                                         &row::kRsiAttestTokenInit,
+                                         &row::kRsiAttestTokenContinue,
                                          &row::kRsiRealmConfig,
                                          &row::kRsiIpaStateGet,
                                          &row::kRsiHostCall,
+                                         &row::kPsciVersion,
+                                         &row::kPsciCpuSuspend,
+                                         &row::kPsciCpuOff,
+                                         &row::kPsciCpuOn,
+                                         &row::kPsciAffinityInfo,
+                                         &row::kPsciSystemOff,
+                                         &row::kPsciSystemReset,
+                                         &row::kPsciFeatures,
                                          &row::kGranuleRangeDelegate,
                                          &row::kGranuleRangeUndelegate,
                                          &row::kRealmCreate,
@@ -58,6 +70,7 @@ std::span<const Row* const> rows() {
                                          &row::kRecCreate,
                                          &row::kRecDestroy,
                                          &row::kRecEnter,
+                                         &row::kPsciComplete,
                                          &row::kRttDataMapInit,
                                          &row::kRttDataMap,
                                          &row::kRttDataUnmap,
@@ -104,6 +117,16 @@ std::string_view code_name(Code code) {
       return "RMI_ERROR_GPT";
     case Code::kGranule:
       return "RMI_ERROR_GRANULE";
+    case Code::kPsciNotSupported:
+      return "PSCI_NOT_SUPPORTED";
+    case Code::kPsciInvalidParameters:
+      return "PSCI_INVALID_PARAMETERS";
+    case Code::kPsciDenied:
+      return "PSCI_DENIED";
+    case Code::kPsciAlreadyOn:
+      return "PSCI_ALREADY_ON";
+    case Code::kPsciInvalidAddress:
+      return "PSCI_INVALID_ADDRESS";
     case Code::kSmcNotSupported:
       return "SMC_NOT_SUPPORTED";
   }

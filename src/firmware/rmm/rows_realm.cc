@@ -17,6 +17,7 @@ constexpr Check kUndelegateChecks[] = {
 
 constexpr Check kRealmCreateChecks[] = {
     {"da", Code::kInput, "device assignment is wanted, and the monitor has none"},
+    {"hash", Code::kInput, "the measurements' hash is neither SHA-256, SHA-384 nor SHA-512"},
     {"vmid", Code::kGlobal, "the monitor has no VMID left"},
     {"rtt", Code::kInput, "the root table's granule is not DELEGATED"},
     {"granule", Code::kInput, "the realm's granule is not DELEGATED"}};
@@ -31,15 +32,22 @@ constexpr Check kRealmDestroyChecks[] = {
 
 constexpr Check kRecCreateChecks[] = {
     {"granule", Code::kInput, "the REC's granule is not DELEGATED"},
-    kRd,
-    {"state", Code::kRealm, "the realm is not NEW"}};
-constexpr Check kRecDestroyChecks[] = {{"rec", Code::kInput, "the granule is no REC"},
+    kReserve,
+    // At OP_CONTINUE, when the memory is there.
+    {"params", Code::kInput, "at OP_CONTINUE: the parameters' page is not the host's"},
+    {"rd", Code::kInput, "at OP_CONTINUE: the granule is no realm"},
+    {"state", Code::kRealm, "at OP_CONTINUE: the realm is not NEW"},
+    {"mpidr", Code::kInput, "at OP_CONTINUE: the MPIDR is not that of the realm's next REC"}};
+constexpr Check kRecDestroyChecks[] = {kReserve,
+                                       {"rec", Code::kInput, "the granule is no REC"},
                                        {"running", Code::kRec, "the REC is running"}};
 constexpr Check kRecEnterChecks[] = {
     {"run", Code::kInput, "the run page is not the host's"},
     {"rec", Code::kInput, "the granule is no REC"},
     {"running", Code::kRec, "the REC is running"},
     {"state", Code::kRealm, "the realm is not ACTIVE"},
+    {"runnable", Code::kRec, "the REC is off"},
+    {"psci", Code::kRec, "a call of PSCI's waits for RMI_PSCI_COMPLETE"},
     {"mmio", Code::kRec, "an access is emulated that the realm has not left for"}};
 
 constexpr Check kRsiNoDevices{"da", Code::kRealm, "without device assignment"};
@@ -72,6 +80,15 @@ constexpr Check kIpaStateSetChecks[] = {
     {"range", Code::kInput, "the range is empty, not aligned or not protected"}};
 
 constexpr Check kVersionChecks[] = {{"version", Code::kInput, "neither 1.0 nor 1.1"}};
+constexpr Check kMeasurementReadChecks[] = {{"slot", Code::kInput, "there are five"}};
+constexpr Check kMeasurementExtendChecks[] = {
+    {"slot", Code::kInput, "the initial measurement, or there is no such one"},
+    {"size", Code::kInput, "the value is longer than 64 bytes"}};
+constexpr Check kAttestTokenContinueChecks[] = {
+    {"range", Code::kInput, "the address is not aligned, or the bytes go beyond its page"},
+    {"protected", Code::kInput, "the address is not protected"},
+    {"state", Code::kRealm, "no token was begun, or all of it was given"},
+    {"memory", Code::kInput, "the page is not the realm's RAM"}};
 constexpr Check kRealmConfigChecks[] = {
     {"aligned", Code::kInput, "the address is no protected page"},
     {"memory", Code::kInput, "the page is not the realm's RAM"}};
@@ -108,8 +125,9 @@ constinit const Row kRealmCreate{
     .checks = kRealmCreateChecks,
     .effect = "NEW, with a VMID",
     .differs =
-        "of the parameters the device-assignment flag and the root table: 39 bits of "
-        "address, tables from level 1, the lower half protected; 255 VMIDs; no measurement"};
+        "of the parameters the device-assignment flag, the root table, the hash and the "
+        "personalisation value: 39 bits of address, tables from level 1, the lower half "
+        "protected; 255 VMIDs; the instance's id is counted, not drawn"};
 constinit const Row kRealmActivate{.number = 0x07,
                                    .name = "RMI_REALM_ACTIVATE",
                                    .fails = "RMI_REALM_ACTIVATE fails",
@@ -137,17 +155,19 @@ constinit const Row kRecCreate{
     .fails = "RMI_REC_CREATE fails",
     .source = "runtime/rmi/rec.c, smc_rec_create() and rec_create_continue()",
     .checks = kRecCreateChecks,
-    .effect = "a REC of the realm",
-    .differs =
-        "done at once: 16 auxiliary granules, the parameters' page, MPIDR, runnable and the "
-        "measurement are not there"};
+    .effect =
+        "PARTIAL and INCOMPLETE; the host donates 16 auxiliary granules; OP_CONTINUE gives a REC "
+        "of the realm, measured if it is runnable, or the host reclaims them",
+    .differs = {}};
 constinit const Row kRecDestroy{.number = 0x0b,
                                 .name = "RMI_REC_DESTROY",
                                 .fails = "RMI_REC_DESTROY fails",
                                 .source = "runtime/rmi/rec.c, smc_rec_destroy()",
                                 .checks = kRecDestroyChecks,
-                                .effect = "DELEGATED",
-                                .differs = "done at once, as REC_CREATE"};
+                                .effect =
+                                    "PARTIAL and INCOMPLETE; the host reclaims the auxiliary "
+                                    "granules; OP_CONTINUE gives DELEGATED",
+                                .differs = {}};
 constinit const Row kRecEnter{
     .number = 0x0c,
     .name = "RMI_REC_ENTER",
@@ -224,13 +244,64 @@ constinit const Row kRsiFeatures{.number = 0x01,
                                  .checks = {},
                                  .effect = "x1: the register; 0 for one that does not exist",
                                  .differs = "of register 0 device assignment alone"};
+constinit const Row kRsiMeasurementRead{
+    .number = 0x02,
+    .name = "RSI_MEASUREMENT_READ",
+    .fails = {},
+    .source = "runtime/rsi/realm_attest.c, handle_rsi_measurement_read()",
+    .checks = kMeasurementReadChecks,
+    .effect = "x1 to x8: the measurement",
+    .differs =
+        "without the defects of that commit a measurement of less than 64 bytes has zeros "
+        "behind it in x5 to x7, where the caller's values stay"};
+constinit const Row kRsiMeasurementExtend{
+    .number = 0x03,
+    .name = "RSI_MEASUREMENT_EXTEND",
+    .fails = {},
+    .source =
+        "runtime/rsi/realm_attest.c, handle_rsi_measurement_extend(); "
+        "app/attestation/el0_app/src/attest_measurement.c, app_do_extend()",
+    .checks = kMeasurementExtendChecks,
+    .effect = "the measurement is the hash of itself and the value",
+    .differs = {}};
+constinit const Row kRsiAttestTokenInit{
+    .number = 0x04,
+    .name = "RSI_ATTESTATION_TOKEN_INIT",
+    .fails = {},
+    .source =
+        "runtime/rsi/realm_attest.c, handle_rsi_attest_token_init(); "
+        "app/attestation/el0_app/src/attestation_token.c, attest_app_realm_token_create()",
+    .checks = {},
+    .effect =
+        "a token with this challenge (x1 to x8) and the measurements of this moment is begun, an "
+        "older one dropped; x1: the most bytes that one has",
+    .differs = {}};
+constinit const Row kRsiAttestTokenContinue{
+    .number = 0x05,
+    .name = "RSI_ATTESTATION_TOKEN_CONTINUE",
+    .fails = {},
+    .source =
+        "runtime/rsi/realm_attest.c, handle_rsi_attest_token_continue() and "
+        "attest_token_continue_write_state(); attestation_token.c, attest_app_realm_token_sign() "
+        "and attest_app_cca_token_create()",
+    .checks = kAttestTokenContinueChecks,
+    .effect =
+        "the next bytes of the token in the realm's memory, x1 how many; INCOMPLETE as long as "
+        "there are more",
+    .differs =
+        "signed at once: no interrupt leaves the realm in between. The platform's half is this "
+        "model's: its keys are made of constants, its firmware's digests of names"};
 constinit const Row kRsiRealmConfig{.number = 0x06,
                                     .name = "RSI_REALM_CONFIG",
                                     .fails = {},
                                     .source = "runtime/rsi/config.c, handle_rsi_realm_config()",
                                     .checks = kRealmConfigChecks,
-                                    .effect = "a page with the width of addresses",
-                                    .differs = "hash algorithm, GIC and personalisation are 0"};
+                                    .effect =
+                                        "width of addresses, hash and personalisation value, in "
+                                        "a page of the realm's",
+                                    .differs =
+                                        "no GIC and no planes: 0. Without the defects of that "
+                                        "commit SHA-384 is not told as SHA-512"};
 constinit const Row kRsiIpaStateGet{.number = 0x08,
                                     .name = "RSI_IPA_STATE_GET",
                                     .fails = {},

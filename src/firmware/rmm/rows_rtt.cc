@@ -121,7 +121,9 @@ constinit const Row kRttDevMap{
     .effect =
         "x1: how far, within one table; RIPAS stays, granules are MAPPED. What stops it after "
         "the first block is no error",
-    .differs = "it never yields, so no entry is BUSY and it is never INCOMPLETE"};
+    .differs =
+        "it never yields, as without RMM_RTT_MAP_UNMAP_CHECK_ISR_EL1 (the default): no entry is "
+        "BUSY, and it is never INCOMPLETE"};
 constinit const Row kRttDevUnmap{
     .number = 0xa8,
     .name = "RMI_RTT_DEV_UNMAP",
@@ -134,7 +136,9 @@ constinit const Row kRttDevUnmap{
         "x1: how far, within one table; x2: the descriptor of what was mapped (SINGLE), x3: "
         "how many are in the list. Entries that map nothing are passed over; RIPAS DEV "
         "becomes DESTROYED",
-    .differs = "it never yields, so it is never INCOMPLETE"};
+    .differs =
+        "it never yields, as without RMM_RTT_MAP_UNMAP_CHECK_ISR_EL1 (the default): it is never "
+        "INCOMPLETE"};
 constinit const Row kRttDataMapInit{
     .number = 0x03,
     .name = "RMI_RTT_DATA_MAP_INIT",
@@ -152,7 +156,9 @@ constinit const Row kRttDataMap{
     .effect =
         "x1: how far, within one table; RIPAS stays, granules are scrubbed and DATA. What "
         "stops it after the first block is no error, nor is the same block twice",
-    .differs = "it never yields, so no entry is BUSY and it is never INCOMPLETE"};
+    .differs =
+        "it never yields, as without RMM_RTT_MAP_UNMAP_CHECK_ISR_EL1 (the default): no entry is "
+        "BUSY, and it is never INCOMPLETE"};
 constinit const Row kRttDataUnmap{
     .number = 0xa6,
     .name = "RMI_RTT_DATA_UNMAP",
@@ -162,7 +168,9 @@ constinit const Row kRttDataUnmap{
     .effect =
         "as RTT_DEV_UNMAP, of RAM: RIPAS RAM becomes DESTROYED; what was valid is out of the "
         "caches of CPUs and SMMUs",
-    .differs = "it never yields, so it is never INCOMPLETE"};
+    .differs =
+        "it never yields, as without RMM_RTT_MAP_UNMAP_CHECK_ISR_EL1 (the default): it is never "
+        "INCOMPLETE"};
 constinit const Row kRttDevValidate{
     .number = 0x13,
     .name = "RMI_RTT_DEV_VALIDATE",

@@ -10,9 +10,10 @@ namespace {
 constexpr std::uint64_t kVersion1_0 = 1U << 16U;
 constexpr std::uint64_t kVersion1_1 = kVersion1_0 | 1U;
 constexpr std::uint64_t kDeviceAssignment = 1;  // RSI_FEATURE_REGISTER_0_DA
-constexpr std::uint64_t kIpaBits = 39;
-static_assert(Rtt::kAddresses == std::uint64_t{1} << kIpaBits);
 constexpr std::uint64_t kHostCallBytes = 0x100;
+// struct rsi_realm_config.
+constexpr std::uint64_t kPlanes = 0x10, kPlanesBytes = 0x18;
+constexpr std::uint64_t kPersonalisationAt = 0x200;
 
 }  // namespace
 
@@ -51,10 +52,16 @@ RsiResult Rmm::rsi_realm_config(Hpa at, Gpa ipa) {
     return rec.result = call.refuse("aligned");
   const auto page = ram_of_call(call, rec, ipa);
   if (!page) return rec.result = page.error();
-  Bytes config(kPageSize);
-  const auto bits = bytes_of(kIpaBits);
-  std::ranges::copy(bits, config.begin());
-  (void)memory_.write(*page, config, kRealmWorld);
+  const Realm& realm = realms_.at(raw(rec.rd));
+  const bool sha256 = realm.measurements.algorithm() == HashAlgorithm::kSha256;
+  const HashAlgorithm told =
+      sha256 || !defective() ? realm.measurements.algorithm() : HashAlgorithm::kSha512;
+  // The planes, the GIC's VTR and the plane of ATS are 0; reserved bytes stay as they are.
+  Writer config;
+  config.le(std::uint64_t{Rtt::kAddressBits}).le(static_cast<std::uint8_t>(told));
+  (void)memory_.write(*page, config.take(), kRealmWorld);
+  (void)memory_.write(*page + kPlanes, Bytes(kPlanesBytes), kRealmWorld);
+  (void)memory_.write(*page + kPersonalisationAt, realm.identity.personalisation, kRealmWorld);
   return rec.result = {};
 }
 

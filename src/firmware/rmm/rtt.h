@@ -21,7 +21,8 @@ enum class Ripas : std::uint8_t { kEmpty = 0, kRam = 1, kDestroyed = 2, kDev = 3
 class Rtt {
  public:
   static constexpr std::uint8_t kRootLevel = 1;
-  static constexpr std::uint64_t kAddresses = std::uint64_t{1} << 39U;
+  static constexpr std::uint32_t kAddressBits = 39;
+  static constexpr std::uint64_t kAddresses = std::uint64_t{1} << kAddressBits;
   /// The lower half is protected.
   static constexpr std::uint64_t kProtected = kAddresses / 2;
 

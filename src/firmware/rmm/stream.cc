@@ -107,16 +107,29 @@ void stop(std::deque<Exchange>& script, Stream& stream, IdeDirection direction,
         group));
 }
 
-Result<void> take_block(Stream& stream, const PdevParams& params) {
+/// The block that the host has set up for the stream, or else the first free one. What the
+/// registers say is the monitor's from here on: the card's requesters, the port's windows.
+std::size_t block_for(Stream& stream) {
+  hw::RootPort& port = *stream.port;
+  const auto set_up = port.find_stream(stream.id);
+  if (set_up && port.stream_state(*set_up) == hw::IdeStreamState::kConfigured) {
+    (void)port.release_stream(*set_up);
+    return *set_up;
+  }
   std::size_t block = 0;
-  while (block < stream.port->streams() &&
-         stream.port->stream_state(block) != hw::IdeStreamState::kFree)
-    ++block;
-  TEEIO_TRY(stream.port->configure_stream(
-      block, {.stream_id = stream.id,
-              .rid_first = static_cast<std::uint16_t>(params.rid_base),
-              .rid_last = static_cast<std::uint16_t>(params.rid_top - 1),
-              .memory = {}}));
+  while (block < port.streams() && port.stream_state(block) != hw::IdeStreamState::kFree) ++block;
+  return block;
+}
+
+Result<void> take_block(Stream& stream, const PdevParams& params) {
+  hw::IdeAssociation association{.stream_id = stream.id,
+                                 .rid_first = static_cast<std::uint16_t>(params.rid_base),
+                                 .rid_last = static_cast<std::uint16_t>(params.rid_top - 1),
+                                 .memory = {}};
+  for (const hw::BridgeRange& window : hw::bridge_windows(*stream.port))
+    association.memory.push_back({.base = window.base, .last = window.last});
+  const std::size_t block = block_for(stream);
+  TEEIO_TRY(stream.port->configure_stream(block, association));
   stream.block = block;
   return {};
 }

@@ -1,8 +1,7 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <string_view>
-#include <vector>
 
 #include "base/types.h"
 #include "firmware/rmm/rows.h"
@@ -38,6 +37,7 @@ enum class GranuleState : std::uint8_t {
   kPartial,  ///< an object whose memory is under way
   kRd,
   kRec,
+  kRecAux,
   kRtt,
   kPdev,
   kPdevAux,
@@ -46,7 +46,7 @@ enum class GranuleState : std::uint8_t {
   kMapped,    ///< device memory in a realm's RTT
   kData,      ///< RAM in a realm's RTT
 };
-enum class RealmState : std::uint8_t { kNew, kActive, kZombie };
+enum class RealmState : std::uint8_t { kNew, kActive, kZombie, kSystemOff };
 enum class PdevState : std::uint8_t {
   kNew = 0,
   kNeedsKey = 1,
@@ -78,16 +78,38 @@ inline constexpr std::uint8_t kPageLevel = 3;
 enum class RecExit : std::uint8_t {
   kSync = 0,  ///< an abort of the realm's, with syndrome and address
   kIrq = 1,
+  kPsci = 3,  ///< a call about power; some wait for RMI_PSCI_COMPLETE
   kRipasChange = 4,
   kHostCall = 5,
   kVdevRequest = 8,  ///< VDEV_COMPLETE is due
   kDevMemMap = 9,    ///< the realm wants device memory somewhere: DEV_MAP, DEV_VALIDATE
   kRealm = 0xff,     ///< of this model: nothing is pending, the realm runs on
 };
+/// RmiDataFlags: the page's contents are measured, not only its address.
+inline constexpr std::uint64_t kMeasureContent = 1;
 /// Flags of REC_ENTER that this monitor knows.
 inline constexpr std::uint64_t kEmulatedMmio = 1U << 0U;
 inline constexpr std::uint64_t kRejectRipas = 1U << 4U;
 inline constexpr std::uint64_t kRejectDevMem = 1U << 6U;
+
+/// Functions of PSCI, called with 32 bits.
+inline constexpr std::uint64_t kPsciVersion = 0x8400'0000, kPsciCpuSuspend = kPsciVersion + 1,
+                               kPsciCpuOff = kPsciVersion + 2, kPsciCpuOn = kPsciVersion + 3,
+                               kPsciAffinityInfo = kPsciVersion + 4,
+                               kPsciSystemOff = kPsciVersion + 8,
+                               kPsciSystemReset = kPsciVersion + 9,
+                               kPsciFeatures = kPsciVersion + 10;
+inline constexpr std::uint64_t kPsci64Bits = 1U << 30U;  ///< the same, with 64
+inline constexpr std::uint64_t kSmcccVersion = 0x8000'0000;
+
+/// A call of PSCI's: its function and arguments, x0 to x3.
+using PsciCall = std::array<std::uint64_t, 4>;
+struct PsciResult {
+  std::uint64_t x0 = 0;
+  bool leaves = false;                ///< exit PSCI
+  bool pending = false;               ///< its registers stay as they are
+  const Check* refused_by = nullptr;  ///< for tests
+};
 
 /// Result codes of the realm's calls. Source: smc-rsi.h.
 enum class RsiCode : std::uint8_t {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "crypto/issue.h"
 #include "firmware/sev/launch.h"
 
 namespace teeio::sev {
@@ -12,29 +13,10 @@ namespace {
 // struct snp_report_req and MSG_REPORT_RSP's head; status codes are those of the firmware.
 constexpr std::size_t kReportRequestSize = 96;
 constexpr std::size_t kReportResponseHead = 32;
-constexpr std::uint32_t kKeyVcek = 1;  ///< KEY_SEL: 0 chooses, 2 is the VLEK
-constexpr std::uint32_t kInvalidKey = 0x27;
-constexpr std::uint32_t kEcdsaP384Sha384 = 1;
-constexpr std::uint32_t kReportVersion = 2;
+constexpr std::uint32_t kKeyVcek = 1;     ///< KEY_SEL: 0 chooses, 2 is the VLEK
 constexpr std::size_t kNumber = 48;       ///< of a signature's r and s
 constexpr std::size_t kNumberField = 72;  ///< each, little-endian
 constexpr std::size_t kSignatureField = 512;
-
-constexpr std::string_view kModelsChoice = "model's choice";
-constexpr Attestation::Check kGuestRequestRows[] = {
-    {"snp", Status::kInvalidPlatformState, "SNP is not initialised", kModelsChoice},
-    {"guest", Status::kInvalidGuest, "the page is no guest's context", kModelsChoice},
-    {"launched", Status::kInvalidGuestState, "the guest's launch has not begun", kModelsChoice},
-    {"request_page", Status::kInvalidAddress, "the request page is not there", kModelsChoice},
-    {"response_page", Status::kInvalidPageState, "the response page is not the firmware's",
-     kModelsChoice},
-    {"header", Status::kInvalidParam, "the message's header is wrong", kModelsChoice},
-    {"overflow", Status::kAeadOverflow, "the key's sequence numbers are used up", kModelsChoice},
-    {"sequence", Status::kInvalidParam, "the message has not the next sequence number",
-     kModelsChoice},
-    {"authentic", Status::kBadMeasurement, "the message is not the guest's", kModelsChoice},
-    {"message", Status::kInvalidParam, "there is no such guest message", kModelsChoice},
-};
 
 /// Little-endian, from the big-endian numbers of a signature.
 Bytes field_of(ByteView number) {
@@ -43,36 +25,64 @@ Bytes field_of(ByteView number) {
   return field;
 }
 
-Bytes number_of(ByteView field) {
-  const ByteView low = field.first(kNumber);
-  return Bytes(low.rbegin(), low.rend());
+/// An INTEGER of DER.
+Bytes der_integer(std::uint8_t value) {
+  constexpr std::uint8_t kTag = 2;
+  Writer out;
+  out.le(kTag);
+  if (value < 0x80) return out.le(std::uint8_t{1}).le(value).take();
+  return out.le(std::uint8_t{2}).le(std::uint8_t{0}).le(value).take();
 }
+
+/// An IA5String of DER.
+Bytes der_text(std::string_view text) {
+  constexpr std::uint8_t kTag = 0x16;
+  return Writer()
+      .le(kTag)
+      .le(static_cast<std::uint8_t>(text.size()))
+      .bytes(std::as_bytes(std::span(text)))
+      .take();
+}
+
+/// Source: "VCEK certificate and KDS interface specification" (57230), 3.1.
+crypto::LeafExtras vcek_extensions(const TcbVersion& tcb, const Chip::Id& chip) {
+  const std::string amd = "1.3.6.1.4.1.3704.1.";
+  return {.extensions = {{amd + "1", der_integer(0)},
+                         {amd + "2", der_text("teeio-A0")},
+                         {amd + "3.1", der_integer(tcb.boot_loader)},
+                         {amd + "3.2", der_integer(tcb.tee)},
+                         {amd + "3.3", der_integer(tcb.snp)},
+                         {amd + "3.8", der_integer(tcb.microcode)},
+                         {amd + "4", Bytes(chip.begin(), chip.end())}}};
+}
+
+crypto::PkiSpec vcek_spec() { return {.name = "SEV-VCEK"}; }
 
 }  // namespace
 
-std::span<const Attestation::Check> Attestation::checks() { return kGuestRequestRows; }
-
 Attestation::Attestation(Platform& platform) : platform_(platform) {
-  constexpr std::uint32_t kGuestRequestLength = 24;  // struct sev_data_snp_guest_request
-  platform.add({.number = kSnpGuestRequest,
-                .name = "SNP_GUEST_REQUEST",
-                .fails = {},
-                .length = kGuestRequestLength,
-                .says_length = false,
-                .run = [this](Call& call) { return guest_request(call); }});
+  platform.add(row::kSnpGuestRequest, [this](Call& call) { return guest_request(call); });
 }
 
-const crypto::PrivateKey& Attestation::key() {
-  if (!vcek_) vcek_ = crypto::PrivateKey::generate(crypto::KeyType::kP384);
-  return *vcek_;
+/// The first one brings its authority with it.
+const crypto::Identity& Attestation::vcek() {
+  Chip& chip = platform_.chip();
+  const std::uint64_t tcb = chip.reported.encode();
+  if (const auto known = vceks_.find(tcb); known != vceks_.end()) return known->second;
+  const crypto::LeafExtras extras = vcek_extensions(chip.reported, chip.id());
+  if (!authority_) {
+    auto made = crypto::make_pki(vcek_spec(), extras);
+    TEEIO_CHECK(made.has_value(), "a VCEK cannot be made");
+    authority_ = std::move(*made);
+    return vceks_.emplace(tcb, authority_->device).first->second;
+  }
+  auto made = crypto::make_sibling(*authority_, vcek_spec(), extras);
+  TEEIO_CHECK(made.has_value(), "a VCEK cannot be made");
+  return vceks_.emplace(tcb, std::move(*made)).first->second;
 }
 
-crypto::PublicKey Attestation::vcek() { return key().public_key(); }
-
-Status Attestation::refuse(Call& call, std::string_view id) const {
-  const auto* const check = std::ranges::find(kGuestRequestRows, id, &Check::id);
-  TEEIO_CHECK(check != std::end(kGuestRequestRows), "a guest request is refused by no check");
-  return call.refuse(check->status, check->why);
+crypto::CertificateChain Attestation::endorsement() {
+  return platform_.between_commands([this] { return vcek().chain; });
 }
 
 /// A message that is the guest's has its number used up, whatever comes of it.
@@ -81,27 +91,27 @@ Status Attestation::guest_request(Call& call) {
   const Hpa gctx{in.le<std::uint64_t>()};
   const Hpa request_page{in.le<std::uint64_t>()};
   const Hpa response_page{in.le<std::uint64_t>()};
-  if (!platform_.snp()) return refuse(call, "snp");
+  if (!platform_.snp()) return call.refuse("snp");
   GuestContext* const guest = platform_.guest(gctx);
-  if (guest == nullptr) return refuse(call, "guest");
-  if (guest->state == GuestContext::State::kInit) return refuse(call, "launched");
+  if (guest == nullptr) return call.refuse("guest");
+  if (guest->state == GuestContext::State::kInit) return call.refuse("launched");
   const auto page = platform_.read_page(request_page, kPageSize);
-  if (!page) return refuse(call, "request_page");
+  if (!page) return call.refuse("request_page");
   if (!is_page_aligned(raw(response_page)) || !platform_.rmp().covers(response_page) ||
       platform_.rmp().state(response_page) != PageState::kFirmware)
-    return refuse(call, "response_page");
+    return call.refuse("response_page");
   const auto sealed = SealedMessage::decode(*page);
-  if (!sealed) return refuse(call, "header");
+  if (!sealed) return call.refuse("header");
   std::uint64_t& used = guest->sequence.at(sealed->message.key);
-  if (used > std::numeric_limits<std::uint64_t>::max() - 2) return refuse(call, "overflow");
-  if (sealed->message.sequence != used + 1) return refuse(call, "sequence");
+  if (used > std::numeric_limits<std::uint64_t>::max() - 2) return call.refuse("overflow");
+  if (sealed->message.sequence != used + 1) return call.refuse("sequence");
   const auto& message_key = guest->message_keys.at(sealed->message.key);
   const auto message = sealed->open(message_key);
-  if (!message) return refuse(call, "authentic");
+  if (!message) return call.refuse("authentic");
   used = message->sequence;
   if (message->type != kReportRequest || message->version != 1 ||
       message->payload.size() != kReportRequestSize)
-    return refuse(call, "message");
+    return call.refuse("message");
   const GuestMessage answer{.sequence = ++used,
                             .type = kReportResponse,
                             .key = message->key,
@@ -111,89 +121,57 @@ Status Attestation::guest_request(Call& call) {
   return Status::kSuccess;
 }
 
+AttestationReport Attestation::report_of(const GuestContext& guest) {
+  Chip& chip = platform_.chip();
+  return {.policy = guest.policy,
+          .measurement = guest.digest,
+          .host_data = guest.host_data,
+          .report_id = guest.report_id,
+          .current_tcb = Chip::kCurrent.encode(),
+          .reported_tcb = chip.reported.encode(),
+          .committed_tcb = chip.committed.encode(),
+          .launch_tcb = guest.launch_tcb,
+          .chip_id = chip.mask_id ? Chip::Id{} : chip.id(),
+          .mask_chip_key = chip.mask_key,
+          .signing_key = chip.mask_key ? AttestationReport::SigningKey::kNone
+                                       : AttestationReport::SigningKey::kVcek};
+}
+
 /// MSG_REPORT_RSP: a guest may have a report for its own VMPL and for those below.
 Bytes Attestation::report_answer(const GuestContext& guest, const GuestMessage& request) {
   Reader in(request.payload);
-  AttestationReport report{.policy = guest.policy,
-                           .measurement = guest.digest,
-                           .host_data = guest.host_data,
-                           .report_id = guest.report_id};
+  AttestationReport report = report_of(guest);
   std::ranges::copy(in.take(report.report_data.size()), report.report_data.begin());
   report.vmpl = in.le<std::uint32_t>();
   const auto key_select = in.le<std::uint32_t>();
   const ByteView rest = in.rest();
   const bool zero = std::ranges::all_of(rest, [](std::byte b) { return b == std::byte{0}; });
-  const auto refused = [](std::uint32_t status) {
-    return Writer().le(status).zeros(kReportResponseHead - sizeof(status)).take();
+  const auto refused = [](Status status) {
+    const std::uint32_t code = std::to_underlying(status);
+    return Writer().le(code).zeros(kReportResponseHead - sizeof(code)).take();
   };
   if (!zero || report.vmpl >= GuestContext::kMessageKeys || report.vmpl < request.key)
-    return refused(std::to_underlying(Status::kInvalidParam));
-  if (key_select > kKeyVcek) return refused(kInvalidKey);
-  Bytes bytes = report.encode();
-  const auto signature =
-      key().sign(crypto::SignatureAlgorithm::kEcdsaP384, crypto::HashAlgorithm::kSha384, bytes);
-  TEEIO_CHECK(signature.has_value(), "a P-384 key signs with P-384");
-  const ByteView both(*signature);
-  bytes = Writer()
-              .bytes(bytes)
-              .bytes(field_of(both.first(kNumber)))
-              .bytes(field_of(both.subspan(kNumber)))
-              .zeros(kSignatureField - 2 * kNumberField)
-              .take();
+    return refused(Status::kInvalidParam);
+  if (key_select > kKeyVcek || guest.vcek_disabled) return refused(Status::kInvalidKey);
+  Writer signature;
+  const Bytes bytes = report.encode();
+  if (report.mask_chip_key) {
+    signature.zeros(2 * kNumberField);
+  } else {
+    const auto numbers = vcek().key.sign(crypto::SignatureAlgorithm::kEcdsaP384,
+                                         crypto::HashAlgorithm::kSha384, bytes);
+    TEEIO_CHECK(numbers.has_value(), "a P-384 key signs with P-384");
+    const ByteView both(*numbers);
+    signature.bytes(field_of(both.first(kNumber))).bytes(field_of(both.subspan(kNumber)));
+  }
   return Writer()
       .le(std::uint32_t{0})
-      .le(static_cast<std::uint32_t>(bytes.size()))
+      .le(static_cast<std::uint32_t>(AttestationReport::kSize))
       .zeros(kReportResponseHead - 2 * sizeof(std::uint32_t))
       .bytes(bytes)
+      .bytes(signature.take())
+      .zeros(kSignatureField - 2 * kNumberField)
       .take();
-}
-
-Bytes AttestationReport::encode() const {
-  Writer out;
-  out.le(kReportVersion)
-      .le(std::uint32_t{0})
-      .le(policy)
-      .zeros(32);                               // SVN; family and image of an ID block
-  out.le(vmpl).le(kEcdsaP384Sha384).zeros(24);  // TCB, platform and key information
-  out.bytes(report_data).bytes(measurement).bytes(host_data).zeros(96);  // keys of an ID block
-  out.bytes(report_id);
-  for (int n = 0; n < 32; ++n) out.le(std::uint8_t{0xff});  // REPORT_ID_MA: no migration agent
-  out.zeros(104);                                           // reported TCB, chip ID, committed TCB
-  for (int n = 0; n < 2; ++n)                               // current and committed version
-    out.le(std::uint8_t{0})
-        .le(static_cast<std::uint8_t>(kAbiVersion))
-        .le(static_cast<std::uint8_t>(kAbiVersion >> 8U))
-        .le(std::uint8_t{0});
-  Bytes bytes = out.take();
-  bytes.resize(kSigned);  // launch TCB, reserved
-  return bytes;
-}
-
-Result<AttestationReport> AttestationReport::verify(ByteView report,
-                                                    const crypto::PublicKey& vcek) {
-  Reader in(report);
-  const auto version = in.le<std::uint32_t>();
-  in.skip(4);
-  AttestationReport found{.policy = in.le<std::uint64_t>()};
-  in.skip(32);
-  found.vmpl = in.le<std::uint32_t>();
-  const auto algorithm = in.le<std::uint32_t>();
-  if (report.size() != kSize || version != kReportVersion || algorithm != kEcdsaP384Sha384)
-    return fail(Errno::kInval, "it is no attestation report of a known version");
-  in.skip(24);
-  std::ranges::copy(in.take(found.report_data.size()), found.report_data.begin());
-  std::ranges::copy(in.take(found.measurement.size()), found.measurement.begin());
-  std::ranges::copy(in.take(found.host_data.size()), found.host_data.begin());
-  in.skip(96);
-  std::ranges::copy(in.take(found.report_id.size()), found.report_id.begin());
-  const Bytes signature =
-      Writer()
-          .bytes(number_of(report.subspan(kSigned, kNumberField)))
-          .bytes(number_of(report.subspan(kSigned + kNumberField, kNumberField)))
-          .take();
-  TEEIO_TRY(vcek.verify(crypto::SignatureAlgorithm::kEcdsaP384, crypto::HashAlgorithm::kSha384,
-                        report.first(kSigned), signature));
-  return found;
 }
 
 }  // namespace teeio::sev

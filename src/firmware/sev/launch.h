@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
+#include <expected>
 
 #include "firmware/sev/io_guard.h"
 #include "firmware/sev/platform.h"
@@ -9,8 +9,6 @@
 namespace teeio::sev {
 
 /// Numbers of the launch commands. Source: Linux include/linux/psp-sev.h.
-inline constexpr std::uint16_t kSnpPlatformStatus = 0x083;
-inline constexpr std::uint16_t kSnpDfFlush = 0x084;
 inline constexpr std::uint16_t kSnpDecommission = 0x090;
 inline constexpr std::uint16_t kSnpActivate = 0x091;
 inline constexpr std::uint16_t kSnpGuestStatus = 0x092;
@@ -34,7 +32,9 @@ inline constexpr std::uint64_t kPolicyAbi = 0xffff;  ///< major 15:8, minor 7:0
 inline constexpr std::uint64_t kPolicyMustBeOne = 1U << 17U;
 inline constexpr std::uint64_t kPolicyMigrationAgent = 1U << 18U;
 inline constexpr std::uint64_t kPolicyDebug = 1U << 19U;
-inline constexpr std::uint16_t kAbiVersion = 0x0137;  ///< 1.55, as SNP_PLATFORM_STATUS says
+/// What a guest may ask of a firmware that has no features: ABI version, SMT, bit 17, the
+/// migration agent, debugging, one socket. Source: Linux psp-sev.h, SNP_POLICY_MASK_BASE.
+inline constexpr std::uint64_t kPolicyBase = 0x1f'ffff;
 
 /// A page's place in the secrets page: key 0 begins here, 32 bytes each.
 /// Source: 56860, "Secrets page format"; Linux asm/sev.h, struct snp_secrets_page.
@@ -43,21 +43,15 @@ inline constexpr std::size_t kSecretsKeys = 32;
 /// SNP guests' lives: context, launch with its measurement, activation of an ASID, and the
 /// end. Adds its commands to the mailbox.
 ///
-/// What each command looks at is from the SEV-SNP firmware ABI (56860); the order of the
-/// looks is not public and is that of the code, top to bottom (model's choice). A migration
-/// agent, an incoming image and an ID block are refused with UNSUPPORTED.
+/// What each command looks at, in its order, is in rows_guest.cc. A migration agent, an
+/// incoming image and an ID block are refused with UNSUPPORTED.
 ///
 /// Lifetime: as the platform. Locking: inside of the platform's command.
 class Launch {
  public:
   Launch(Platform& platform, IoGuard& guard);
 
-  /// Whether an ASID was used since the last DF_FLUSH: for tests.
-  [[nodiscard]] bool needs_flush(Asid asid) const { return dirty_.contains(asid); }
-
  private:
-  Status platform_status(Call& call);
-  Status df_flush(Call& call);
   Status gctx_create(Call& call);
   Status launch_start(Call& call);
   Status activate(Call& call);
@@ -74,13 +68,11 @@ class Launch {
   };
   Status fill(Call& call, const Update& update);
   void measure(const Update& update, ByteView contents);
-  /// The guest of the context page in the buffer; null after a refusal into `status`.
-  GuestContext* context(Call& call, Hpa gctx, Status& status);
+  /// The guest of the context page in the buffer; else refused by "snp" or "guest".
+  std::expected<GuestContext*, Status> context(Call& call, Hpa gctx);
 
   Platform& platform_;
   IoGuard& guard_;
-  std::uint32_t guests_ = 0;  ///< context pages
-  std::set<Asid> dirty_;      ///< given up by a guest, and not flushed
 };
 
 }  // namespace teeio::sev

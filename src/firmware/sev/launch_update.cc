@@ -38,31 +38,30 @@ Status Launch::launch_update(Call& call) {
   Reader in = call.body();
   const Hpa gctx{in.le<std::uint64_t>()};
   const auto flags = in.le<std::uint32_t>();
-  in.skip(sizeof(std::uint32_t));
+  const auto reserved = in.le<std::uint32_t>();
   const Hpa page{in.le<std::uint64_t>()};
   const auto permissions = in.le<std::uint32_t>();
-  Status status{};
-  GuestContext* guest = context(call, gctx, status);
-  if (guest == nullptr) return status;
-  if (guest->state != GuestContext::State::kLaunch)
-    return call.refuse(Status::kInvalidGuestState, "the guest is not in launch");
-  if (guest->asid == 0) return call.refuse(Status::kInactive, "the guest has no ASID");
+  const auto reserved_too = in.le<std::uint32_t>();
+  constexpr std::uint32_t kKnownFlags = 0x1f;  // size 0, type 3:1, incoming image 4
+  constexpr std::uint32_t kIncoming = 1U << 4U;
+  const auto found = context(call, gctx);
+  if (!found) return found.error();
+  GuestContext& guest = **found;
+  if (guest.state != GuestContext::State::kLaunch) return call.refuse("launch");
+  if (guest.asid == 0) return call.refuse("inactive");
+  if ((flags & ~kKnownFlags) != 0 || reserved != 0 || (permissions & 0xffU) != 0 ||
+      reserved_too != 0)
+    return call.refuse("reserved");
   const auto type = static_cast<std::uint8_t>(flags >> 1U & 7U);
-  if (!is_page_type(type)) return call.refuse(Status::kInvalidParam, "there is no such page type");
-  constexpr std::uint32_t kKnownFlags = 0xf;  // size 0, type 3:1
-  if ((flags & ~kKnownFlags) != 0)
-    return call.refuse(Status::kInvalidParam, "an incoming image or a reserved bit is set");
+  if (!is_page_type(type)) return call.refuse("type");
+  if ((flags & kIncoming) != 0) return call.refuse("incoming");
   const auto size = (flags & 1U) != 0 ? RmpSize::k2M : RmpSize::k4K;
-  if (!is_page_aligned(raw(page)) || !platform_.rmp().covers(page))
-    return call.refuse(Status::kInvalidAddress, "there is no such page");
+  if (!is_page_aligned(raw(page)) || !platform_.rmp().covers(page)) return call.refuse("address");
   const RmpEntry entry = platform_.rmp().entry(page);
-  if (platform_.rmp().state(page) != PageState::kPreGuest)
-    return call.refuse(Status::kInvalidPageState, "the page is not Pre-Guest");
-  if (entry.asid != guest->asid)
-    return call.refuse(Status::kInvalidPageOwner, "the page is another guest's");
-  if (entry.size != size || size != RmpSize::k4K)
-    return call.refuse(Status::kInvalidPageSize, "pages of launch are of 4 KiB");
-  return fill(call, {.guest = guest,
+  if (platform_.rmp().state(page) != PageState::kPreGuest) return call.refuse("state");
+  if (entry.asid != guest.asid) return call.refuse("owner");
+  if (entry.size != size || size != RmpSize::k4K) return call.refuse("size");
+  return fill(call, {.guest = &guest,
                      .page = page,
                      .type = static_cast<LaunchPage>(type),
                      .permissions = {static_cast<std::uint8_t>(permissions >> 8U),
@@ -73,8 +72,7 @@ Status Launch::launch_update(Call& call) {
 Status Launch::fill(Call& call, const Update& update) {
   const hw::KeyId key{static_cast<std::uint16_t>(update.guest->asid)};
   Bytes contents(kPageSize);
-  if (!platform_.memory().read(update.page, contents, key))
-    return call.refuse(Status::kInvalidAddress, "the page is no memory");
+  if (!platform_.memory().read(update.page, contents, key)) return call.refuse("address");
   switch (update.type) {
     case LaunchPage::kNormal:
     case LaunchPage::kVmsa:
@@ -88,12 +86,10 @@ Status Launch::fill(Call& call, const Update& update) {
       break;
     case LaunchPage::kCpuid:
       // The values themselves are not judged: the model has no CPUID table to compare with.
-      if (Reader(contents).le<std::uint32_t>() > kMaxCpuidFunctions)
-        return call.refuse(Status::kInvalidParam, "the CPUID page counts too many functions");
+      if (Reader(contents).le<std::uint32_t>() > kMaxCpuidFunctions) return call.refuse("cpuid");
       break;
   }
-  if (!platform_.memory().write(update.page, contents, key))
-    return call.refuse(Status::kInvalidAddress, "the page is no memory");
+  if (!platform_.memory().write(update.page, contents, key)) return call.refuse("address");
   measure(update, contents);
   platform_.rmp().hand_to_guest(update.page, update.type == LaunchPage::kVmsa);
   return Status::kSuccess;

@@ -10,31 +10,35 @@
 namespace teeio::sev {
 namespace {
 
-constexpr std::uint32_t kSnpInitLength = 64;
-constexpr std::uint32_t kSnpShutdownLength = 8;
-constexpr std::uint32_t kPageReclaimLength = 8;
-constexpr std::uint32_t kFeatureInfoLength = 16;
 constexpr std::uint32_t kLengthBytes = 4;
 
 }  // namespace
 
 Platform::Platform(hw::PhysicalMemory& memory, object::Trace& trace, Rmp& rmp, Options options)
     : memory_(memory), trace_(trace), rmp_(rmp), options_(options) {
-  add({kSnpInitEx, SEV_COMMAND_NAME("SNP_INIT_EX"), kSnpInitLength, false,
-       [this](Call& call) { return snp_init(call); }});
-  add({kSnpShutdownEx, SEV_COMMAND_NAME("SNP_SHUTDOWN_EX"), kSnpShutdownLength, true,
-       [this](Call& call) { return snp_shutdown(call); }});
-  add({kSnpPageReclaim, SEV_COMMAND_NAME("SNP_PAGE_RECLAIM"), kPageReclaimLength, false,
-       [this](Call& call) { return page_reclaim(call); }});
-  add({kSnpFeatureInfo, "SNP_FEATURE_INFO", {}, kFeatureInfoLength, true, [this](Call& call) {
-         return feature_info(call);
-       }});
+  add_commands();
 }
 
 void Platform::add(MailboxCommand row) {
   const std::uint16_t number = row.number;
   const bool added = commands_.emplace(number, std::move(row)).second;
   TEEIO_CHECK(added, "two commands of the PSP have one number");
+}
+
+void Platform::add(const Row& row, std::function<Status(Call&)> run) {
+  add({.number = row.number,
+       .name = row.name,
+       .fails = row.fails,
+       .length = row.length,
+       .says_length = row.says_length,
+       .run = std::move(run),
+       .checks = row.checks});
+}
+
+Status Call::refuse(std::string_view id) {
+  const auto check = std::ranges::find(row_.checks, id, &Check::id);
+  TEEIO_CHECK(check != row_.checks.end(), "a command is refused by no check of its row");
+  return refuse(check->status, check->why);
 }
 
 Status Platform::command(std::uint16_t number, Hpa buffer) {
@@ -46,7 +50,7 @@ Status Platform::command(std::uint16_t number, Hpa buffer) {
   const bool readable = memory_.read(buffer, bytes).has_value();
   const std::size_t skip = row.says_length ? kLengthBytes : 0;
   const Reader body(readable ? ByteView(bytes).subspan(skip) : ByteView{});
-  Call call(*this, row, readable && row.about ? row.about(body) : object::EventFields{});
+  Call call(*this, row, buffer, readable && row.about ? row.about(body) : object::EventFields{});
   if (!readable) return call.refuse(Status::kInvalidAddress, "the command buffer is not readable");
   if (row.says_length && Reader(bytes).le<std::uint32_t>() != row.length)
     return call.refuse(Status::kIncorrectBufferLength, "the buffer says another length");
@@ -126,54 +130,6 @@ Result<void> Platform::write_page(Hpa address, ByteView bytes) {
   if (state != PageState::kFirmware && (snp_ || state != PageState::kHypervisor))
     return fail(Errno::kFault, "the firmware writes into its own pages only");
   return memory_.write(address, bytes);
-}
-
-/// Source: 56860, SNP_INIT_EX. The RMP itself is there from power-on.
-Status Platform::snp_init(Call& call) {
-  const auto flags = call.body().le<std::uint32_t>();
-  if (snp_) return call.refuse(Status::kInvalidPlatformState, "SNP is initialised already");
-  if ((flags & kInitRmp) == 0 && rmp_.assigned() == 0)
-    return call.refuse(Status::kRmpInitRequired, "the RMP was never initialised");
-  if ((flags & kInitTioEnable) != 0 && !options_.tio)
-    return call.refuse(Status::kInvalidParam, "the firmware has no SEV-TIO");
-  snp_ = true;
-  tio_ = (flags & kInitTioEnable) != 0;
-  return Status::kSuccess;
-}
-
-/// Context pages of guests that are still there keep SNP alive.
-Status Platform::snp_shutdown(Call& call) {
-  if (!snp_) return Status::kSuccess;
-  if (!guests_.empty()) return call.refuse(Status::kInvalidPlatformState, "there are guests");
-  snp_ = tio_ = false;
-  if (shutdown_) shutdown_();
-  return Status::kSuccess;
-}
-
-Status Platform::page_reclaim(Call& call) {
-  const auto operand = call.body().le<std::uint64_t>();
-  const auto size = (operand & 1U) != 0 ? RmpSize::k2M : RmpSize::k4K;
-  const Hpa page{operand & ~std::uint64_t{1}};
-  if (!snp_) return call.refuse(Status::kInvalidPlatformState, "SNP is not initialised");
-  if (!is_page_aligned(raw(page)) || !rmp_.covers(page))
-    return call.refuse(Status::kInvalidAddress, "there is no such page");
-  const PageState state = rmp_.state(page);
-  if (state != PageState::kFirmware && state != PageState::kPreGuest)
-    return call.refuse(Status::kInvalidPageState, "the page is not Firmware or Pre-Guest");
-  if (rmp_.entry(page).size != size)
-    return call.refuse(Status::kInvalidPageSize, "the page has another size in the RMP");
-  rmp_.reclaim(page);
-  return Status::kSuccess;
-}
-
-Status Platform::feature_info(Call& call) {
-  Reader in = call.body();
-  in.skip(sizeof(std::uint32_t));
-  const Hpa out{in.le<std::uint64_t>()};
-  const Bytes info = Writer().le(0U).le(feature_ebx()).le(0U).le(0U).take();
-  if (!write_page(out, info))
-    return call.refuse(Status::kInvalidAddress, "the answer has no place there");
-  return Status::kSuccess;
 }
 
 }  // namespace teeio::sev

@@ -5,13 +5,16 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "firmware/sev/chip.h"
 #include "firmware/sev/rmp.h"
-#include "firmware/sev/status.h"
+#include "firmware/sev/rows.h"
 #include "hw/physical_memory.h"
 #include "object/trace.h"
 #include "schedule/mutex.h"
@@ -31,6 +34,8 @@ struct GuestContext {
   std::array<std::byte, 48> digest{};     ///< of the launch
   std::array<std::byte, 32> host_data{};  ///< of LAUNCH_FINISH
   std::array<std::byte, 32> report_id{};  ///< in attestation reports
+  bool vcek_disabled = false;             ///< of LAUNCH_FINISH: no report is signed by the VCEK
+  std::uint64_t launch_tcb = 0;           ///< the current TCB version at LAUNCH_START
   /// Keys of guest messages, one a VMPL, which the guest finds in its secrets page.
   std::array<std::array<std::byte, 32>, kMessageKeys> message_keys{};
   /// The last sequence number that was used with each of them.
@@ -52,11 +57,12 @@ struct MailboxCommand {
   std::function<Status(Call&)> run;
   /// What its arrow is about, from the buffer without its length; may be empty.
   std::function<object::EventFields(Reader)> about = {};
+  std::span<const Check> checks = {};  ///< by which Call::refuse() finds status and reason
 };
-#define SEV_COMMAND_NAME(text) text, text " fails"
 
-/// The secure processor and its SEV-SNP firmware: the mailbox, initialisation, pages and
-/// guests. Launch and SEV-TIO are classes of their own that add rows to the mailbox.
+/// The secure processor and its SEV-SNP firmware: the mailbox, initialisation, pages, the
+/// chip's identity, and guests' contexts. Launch and SEV-TIO are classes of their own that add rows
+/// to the mailbox.
 ///
 /// A command works on a buffer in memory, checks in its order, and answers with a status.
 /// The explorer may make one that changes something end with RESOURCE_LIMIT before anything
@@ -86,11 +92,19 @@ class Platform {
   void name_guest(Hpa gctx, std::uint32_t vm) TEEIO_EXCLUDES(mutex_);
   /// What a context page holds: for whoever plays a guest that runs no code. Not a command.
   [[nodiscard]] std::optional<GuestContext> look(Hpa gctx) TEEIO_EXCLUDES(mutex_);
+  /// Runs `what` while no command runs, and gives its answer.
+  template <class What>
+  auto between_commands(What what) TEEIO_EXCLUDES(mutex_) {
+    const schedule::Lock lock(mutex_);
+    return what();
+  }
   /// Context pages of guests, for a machine's census.
   [[nodiscard]] std::size_t guest_count() TEEIO_EXCLUDES(mutex_);
 
   // For the classes that add commands; what takes a lock says so, the rest runs in one.
   void add(MailboxCommand row);  ///< precondition: the number is free; before any command
+  void add(const Row& row, std::function<Status(Call&)> run);  ///< as add()
+  [[nodiscard]] Chip& chip() { return chip_; }
   [[nodiscard]] bool snp() const { return snp_; }  ///< SNP_INIT_EX was done
   [[nodiscard]] bool tio() const { return tio_; }  ///< with tio_en
   /// The guest whose context page this is; nullptr: it is none.
@@ -104,15 +118,29 @@ class Platform {
   /// (state Firmware). Errors: EFAULT.
   Result<Bytes> read_page(Hpa address, std::size_t size_bytes);
   Result<void> write_page(Hpa address, ByteView bytes);
+  /// A page that takes a command's answer: there, and the firmware's or, before SNP, the
+  /// host's. Refused with the rows' "address" and "page"; nullopt: it is good.
+  std::optional<Status> refuse_answer_page(Call& call, Hpa page, std::size_t size_bytes);
+  /// ASIDs that guests have given up, and nobody flushed since.
+  [[nodiscard]] std::set<Asid>& dirty_asids() { return dirty_; }
   /// Runs when SNP_SHUTDOWN_EX has ended SNP.
   void on_shutdown(std::function<void()> then) { shutdown_ = std::move(then); }
 
  private:
   friend class Call;
+  // platform_commands.cc
+  void add_commands();
+  Status platform_status(Call& call);
+  Status get_id(Call& call);
+  Status snp_platform_status(Call& call);
+  Status df_flush(Call& call);
   Status snp_init(Call& call);
   Status snp_shutdown(Call& call);
   Status page_reclaim(Call& call);
+  Status config(Call& call);
+  Status vlek_load(Call& call);
   Status feature_info(Call& call);
+  std::optional<Status> refuse_own_buffer(Call& call);
 
   hw::PhysicalMemory& memory_;
   object::Trace& trace_;
@@ -123,21 +151,27 @@ class Platform {
   bool snp_ = false;
   bool tio_ = false;
   std::map<std::uint64_t, GuestContext> guests_;
+  std::set<Asid> dirty_;
+  Chip chip_;
   std::function<void()> shutdown_;
 };
 
 /// A command in progress: its arrow, its buffer, and how it is refused.
 class Call {
  public:
-  Call(Platform& platform, const MailboxCommand& row, object::EventFields fields)
+  Call(Platform& platform, const MailboxCommand& row, Hpa buffer, object::EventFields fields)
       : platform_(platform),
+        row_(row),
+        buffer_(buffer),
         call_(platform.trace_.call(object::Lane::kFirmware, row.name, std::move(fields))) {}
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
-  [[nodiscard]] Platform& platform() { return platform_; }
   /// Fields after the length, if the buffer has one.
   [[nodiscard]] Reader body() const { return Reader(body_); }
+  [[nodiscard]] Hpa buffer() const { return buffer_; }
+  /// By the check of the command's row. Precondition: the row has it.
+  Status refuse(std::string_view id);
   Status refuse(Status status, std::string_view why) {
     call_.refuse(status_name(status), why);
     return status;
@@ -151,18 +185,30 @@ class Call {
  private:
   friend class Platform;
   Platform& platform_;
+  const MailboxCommand& row_;
+  const Hpa buffer_;
   object::Trace::Call call_;
   Bytes body_;
 };
 
 /// Numbers of the commands that Platform itself has. Source: Linux include/linux/psp-sev.h.
+inline constexpr std::uint16_t kPlatformStatus = 0x004;
+inline constexpr std::uint16_t kGetId = 0x00c;
+inline constexpr std::uint16_t kSnpPlatformStatus = 0x083;
+inline constexpr std::uint16_t kSnpDfFlush = 0x084;
 inline constexpr std::uint16_t kSnpInitEx = 0x085;
 inline constexpr std::uint16_t kSnpShutdownEx = 0x086;
 inline constexpr std::uint16_t kSnpPageReclaim = 0x0c7;
+inline constexpr std::uint16_t kSnpConfig = 0x0c9;
+inline constexpr std::uint16_t kSnpCommit = 0x0cb;
+inline constexpr std::uint16_t kSnpVlekLoad = 0x0cd;
 inline constexpr std::uint16_t kSnpFeatureInfo = 0x0ce;
+
+inline constexpr std::uint16_t kAbiVersion = 0x0137;  ///< 1.55, of SEV and of SNP
 
 /// Bits of SNP_INIT_EX's first word, and of SNP_FEATURE_INFO's EBX.
 inline constexpr std::uint32_t kInitRmp = 1U << 0U;
+inline constexpr std::uint32_t kInitList = 1U << 1U;
 inline constexpr std::uint32_t kInitTioEnable = 1U << 4U;
 inline constexpr std::uint32_t kFeatureTio = 1U << 1U;
 

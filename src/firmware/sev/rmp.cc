@@ -7,9 +7,6 @@
 namespace teeio::sev {
 namespace {
 
-constexpr std::uint64_t bytes_of_size(RmpSize size) {
-  return size == RmpSize::k2M ? kRmp2M : kPageSize;
-}
 constexpr Hpa region_of(Hpa page) { return Hpa{raw(page) & ~(kRmp2M - 1)}; }
 
 /// Whether an entry is of the guest's page at `gpa`.
@@ -35,6 +32,8 @@ std::string_view rmp_fault_text(RmpFault fault) {
       return "RMP: the firmware works on the page";
     case RmpFault::kVmsa:
       return "RMP: the page is a vCPU's save area";
+    case RmpFault::kSizeMismatch:
+      return "RMP: the entry is larger than the page";
   }
   return "RMP: unknown fault";
 }
@@ -133,6 +132,8 @@ std::expected<Rmp::Validated, RmpFault> Rmp::pvalidate(Asid asid, Gpa gpa, Hpa p
   const Hpa base = entry.size == RmpSize::k2M ? region_of(page) : page_of(page);
   if (const auto wrong = mismatch(entry, base, asid, gpa, page)) return std::unexpected(*wrong);
   if (entry.immutable) return std::unexpected(RmpFault::kImmutable);
+  if (entry.size == RmpSize::k2M && size == RmpSize::k4K)
+    return std::unexpected(RmpFault::kSizeMismatch);
   if (entry.size != size) return Validated{.status = GuestStatus::kFailSizeMismatch};
   return Validated{.changed = std::exchange(entry.validated, validate) != validate};
 }
@@ -142,15 +143,26 @@ std::expected<GuestStatus, RmpFault> Rmp::rmpadjust(Asid asid, Gpa gpa, Hpa page
   const schedule::RawLockGuard guard(lock_);
   if (raw(gpa) % bytes_of_size(size) != 0 || (vmsa && size == RmpSize::k2M))
     return GuestStatus::kFailInput;
-  if (const auto wrong = check_guest(asid, gpa, page, RmpAccess::kRead))
+  if (const auto wrong = check_owner(asid, gpa, page, RmpAccess::kRead))
     return std::unexpected(*wrong);
   RmpEntry& entry = assigned_slot(page).entry;
+  if (entry.size == RmpSize::k2M && size == RmpSize::k4K)
+    return std::unexpected(RmpFault::kSizeMismatch);
   if (entry.size != size) return GuestStatus::kFailSizeMismatch;
   entry.vmsa = vmsa;
   return GuestStatus::kSuccess;
 }
 
 std::optional<RmpFault> Rmp::check_guest(Asid asid, Gpa gpa, Hpa page, RmpAccess access) const {
+  const schedule::RawLockGuard guard(lock_);
+  if (const Slot* slot = find(page);
+      slot != nullptr && slot->entry.size == RmpSize::k2M && slot->entry.asid == asid && asid != 0)
+    return RmpFault::kSizeMismatch;
+  return check_owner(asid, gpa, page, access);
+}
+
+/// Whatever the sizes are: an IOMMU takes a smaller page than the entry's.
+std::optional<RmpFault> Rmp::check_owner(Asid asid, Gpa gpa, Hpa page, RmpAccess access) const {
   const schedule::RawLockGuard guard(lock_);
   const Slot* slot = find(page);
   if (slot == nullptr) return RmpFault::kNotAssigned;
@@ -171,7 +183,7 @@ std::optional<RmpFault> Rmp::check_host(Hpa page, RmpAccess access) const {
 }
 
 std::optional<RmpFault> Rmp::check_device(hw::TBit t, Asid asid, Gpa gpa, Hpa page) const {
-  if (t == hw::TBit::kTrusted) return check_guest(asid, gpa, page, RmpAccess::kWrite);
+  if (t == hw::TBit::kTrusted) return check_owner(asid, gpa, page, RmpAccess::kWrite);
   return check_host(page, RmpAccess::kWrite);
 }
 
@@ -208,6 +220,12 @@ void Rmp::reclaim(Hpa page) {
   entry = {.assigned = true, .size = size};
   for (std::uint64_t at = 0; at < bytes_of_size(size); at += kPageSize)
     rekey(page + at, hw::KeyId::kShared, Content::kLost);
+}
+
+void Rmp::let_go(Hpa page) {
+  const schedule::RawLockGuard guard(lock_);
+  TEEIO_CHECK(state(page) == PageState::kFirmware, "a page is let go that is not the firmware's");
+  assigned_slot(page).entry.immutable = false;
 }
 
 void Rmp::set_validated(Hpa page, bool validated) {

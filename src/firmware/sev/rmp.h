@@ -18,6 +18,9 @@ using Asid = std::uint32_t;
 
 enum class RmpSize : std::uint8_t { k4K = 0, k2M = 1 };
 inline constexpr std::uint64_t kRmp2M = 0x20'0000;  ///< bytes
+[[nodiscard]] constexpr std::uint64_t bytes_of_size(RmpSize size) {
+  return size == RmpSize::k2M ? kRmp2M : kPageSize;
+}
 
 /// One entry of the reverse map table. Source: AMD64 APM volume 2, 15.36.3.
 struct RmpEntry {
@@ -73,6 +76,7 @@ enum class RmpFault : std::uint8_t {
   kNotValidated,  ///< the guest has not validated it
   kImmutable,     ///< the firmware works on it
   kVmsa,          ///< a vCPU's save area, which nobody writes
+  kSizeMismatch,  ///< the entry is of 2 MiB, and the nested table's, or PVALIDATE's, of 4 KiB
 };
 [[nodiscard]] std::string_view rmp_fault_text(RmpFault fault);  ///< literal
 
@@ -110,7 +114,8 @@ class Rmp {
     GuestStatus status = GuestStatus::kSuccess;
     bool changed = false;  ///< CF is clear
   };
-  /// PVALIDATE. A fault: the entry is not that of the guest's page at `gpa` (#NPF).
+  /// PVALIDATE. A fault (#NPF): the entry is not that of the guest's page at `gpa`, or is of
+  /// 2 MiB and the guest wants one of 4. FAIL_SIZEMISMATCH: the reverse.
   std::expected<Validated, RmpFault> pvalidate(Asid asid, Gpa gpa, Hpa page, RmpSize size,
                                                bool validate);
   /// RMPADJUST, as far as the VMSA bit goes; by VMPL 0. A fault as of an access.
@@ -118,7 +123,8 @@ class Rmp {
                                                  bool vmsa);
 
   // Checks of accesses; nullopt: it passes.
-  /// A guest's access through a private mapping (C=1) of `gpa`.
+  /// A guest's access through a private mapping (C=1) of `gpa`, whose entry in the nested table
+  /// is of 4 KiB.
   [[nodiscard]] std::optional<RmpFault> check_guest(Asid asid, Gpa gpa, Hpa page,
                                                     RmpAccess access) const;
   /// The host's CPUs, and what a guest reaches as shared (C=0): reads pass everywhere,
@@ -135,8 +141,10 @@ class Rmp {
   void leave_context(Hpa page);
   /// The end of launch for a page: Pre-Guest → Guest-Valid. Precondition: it is Pre-Guest.
   void hand_to_guest(Hpa page, bool vmsa);
-  /// Firmware or Pre-Guest → Reclaim. Precondition: it is one of them.
+  /// Firmware or Pre-Guest → Reclaim; what was in it is lost. Precondition: it is one of them.
   void reclaim(Hpa page);
+  /// Firmware → Reclaim, with the answer that is in it. Precondition: it is Firmware.
+  void let_go(Hpa page);
   /// Sets the bit as PVALIDATE does, for a page of a TDI's MMIO. Precondition: a guest's.
   void set_validated(Hpa page, bool validated);
 
@@ -155,6 +163,8 @@ class Rmp {
   using Slots = std::map<std::uint64_t, Slot>;  ///< assigned ones, by address
   [[nodiscard]] const Slot* find(Hpa page) const;
   [[nodiscard]] Slot* find(Hpa page);
+  [[nodiscard]] std::optional<RmpFault> check_owner(Asid asid, Gpa gpa, Hpa page,
+                                                    RmpAccess access) const;
   [[nodiscard]] Slot& assigned_slot(Hpa page);
   [[nodiscard]] RmpStatus refusal(Hpa page, const RmpUpdate& wanted) const;
   [[nodiscard]] bool overlaps(Hpa page, const RmpUpdate& wanted) const;

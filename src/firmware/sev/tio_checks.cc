@@ -13,12 +13,11 @@
 namespace teeio::sev {
 namespace {
 
-constexpr std::string_view kChoice = "model's choice";
 /// The driver's TIO_INIT is the only one, and comes first.
 constexpr std::string_view kDriver = "sev-dev-tio.c, sev_tio_init_locked()";
 
 #define ROW(id, status, why) \
-  TioCheck { TioCheckId::id, Status::status, why, kChoice }
+  TioCheck { TioCheckId::id, Status::status, why, kModelsChoice }
 
 constexpr TioCheck kEnabledRow{TioCheckId::kEnabled, Status::kInvalidPlatformState,
                                "SNP was initialised without SEV-TIO", kDriver};

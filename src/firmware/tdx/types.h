@@ -147,9 +147,6 @@ enum class InvState : std::uint8_t { kPending = 0, kQueued = 1, kDone = 3 };
 [[nodiscard]] constexpr DmarState dmar_state(std::uint64_t rdx) {
   return static_cast<DmarState>(rdx >> 3U & 0xffU);
 }
-[[nodiscard]] constexpr InvState inv_state(std::uint64_t rdx) {
-  return static_cast<InvState>(rdx >> 11U & 7U);
-}
 
 /// An entry of the DMAR tree as it lies in memory: RDX and R8 to R14 of DMAR.ADD. Root and
 /// directory entries have one quadword, context entries four.

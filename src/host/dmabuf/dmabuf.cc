@@ -45,6 +45,7 @@ Result<Attachment*> DmaBuf::attach(Importer& importer) {
 void DmaBuf::detach(Attachment& attachment) {
   {
     const schedule::Lock lock(resv_);
+    attachment.buffer_.resv_.assert_held();
     TEEIO_CHECK(attachment.mappings_ == 0 && attachment.pins_ == 0,
                 "a dma-buf attachment ends while it is mapped or pinned");
     TEEIO_CHECK(std::erase(attachments_, &attachment) == 1,
@@ -54,18 +55,18 @@ void DmaBuf::detach(Attachment& attachment) {
 }
 
 void DmaBuf::pin(Attachment& attachment) {
-  resv_.assert_held();
+  attachment.buffer_.resv_.assert_held();
   ++attachment.pins_;
 }
 
 void DmaBuf::unpin(Attachment& attachment) {
-  resv_.assert_held();
+  attachment.buffer_.resv_.assert_held();
   TEEIO_CHECK(attachment.pins_ != 0, "a dma-buf is unpinned more often than pinned");
   --attachment.pins_;
 }
 
 Result<std::span<const PhysRange>> DmaBuf::map(Attachment& attachment) {
-  resv_.assert_held();
+  attachment.buffer_.resv_.assert_held();
   if (revoked_) return fail(Errno::kNoDev, kRevokedWhy);
   ++attachment.mappings_;
   ++mappings_;
@@ -73,7 +74,7 @@ Result<std::span<const PhysRange>> DmaBuf::map(Attachment& attachment) {
 }
 
 void DmaBuf::unmap(Attachment& attachment) {
-  resv_.assert_held();
+  attachment.buffer_.resv_.assert_held();
   TEEIO_CHECK(attachment.mappings_ != 0, "a dma-buf is unmapped more often than mapped");
   --attachment.mappings_;
   if (--mappings_ == 0) unmapped_.notify_all();

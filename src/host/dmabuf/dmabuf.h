@@ -56,24 +56,6 @@ class Importer {
   virtual void held(Attachment& /*attachment*/) {}
 };
 
-/// One importer's hold on a DmaBuf (Linux: struct dma_buf_attachment).
-///
-/// Lifetime: from DmaBuf::attach() to DmaBuf::detach(); does not keep the
-/// DmaBuf alive, the importer holds a Ref for that.
-class Attachment {
- public:
-  [[nodiscard]] DmaBuf& buffer() const { return buffer_; }
-  [[nodiscard]] Importer& importer() const { return importer_; }
-
- private:
-  friend class DmaBuf;
-  Attachment(DmaBuf& buffer, Importer& importer) : buffer_(buffer), importer_(importer) {}
-  DmaBuf& buffer_;
-  Importer& importer_;
-  std::uint32_t mappings_ = 0;  // guarded by the buffer's resv()
-  std::uint32_t pins_ = 0;      // likewise
-};
-
 /// BAR ranges of an assigned device, exported as a file.
 /// Source: Linux drivers/dma-buf/dma-buf.c and, for revoke,
 /// drivers/vfio/pci/vfio_pci_dmabuf.c, struct vfio_pci_dma_buf.
@@ -140,6 +122,7 @@ class DmaBuf final : public object::File {
   [[nodiscard]] schedule::Mutex& resv() TEEIO_RETURN_CAPABILITY(resv_) { return resv_; }
 
  private:
+  friend class Attachment;
   DmaBuf(Exporter& exporter, std::vector<PhysRange> ranges, State state);
   ~DmaBuf() override = default;
   void release() override;
@@ -155,6 +138,24 @@ class DmaBuf final : public object::File {
   std::uint32_t mappings_ TEEIO_GUARDED_BY(resv_) = 0;  ///< vfio_pci_dma_buf::kref - 1
   bool completed_ TEEIO_GUARDED_BY(resv_) = false;      ///< by a revoke before
   std::vector<Attachment*> attachments_ TEEIO_GUARDED_BY(resv_);  ///< newest last
+};
+
+/// One importer's hold on a DmaBuf (Linux: struct dma_buf_attachment).
+///
+/// Lifetime: from DmaBuf::attach() to DmaBuf::detach(); does not keep the
+/// DmaBuf alive, the importer holds a Ref for that.
+class Attachment {
+ public:
+  [[nodiscard]] DmaBuf& buffer() const { return buffer_; }
+  [[nodiscard]] Importer& importer() const { return importer_; }
+
+ private:
+  friend class DmaBuf;
+  Attachment(DmaBuf& buffer, Importer& importer) : buffer_(buffer), importer_(importer) {}
+  DmaBuf& buffer_;
+  Importer& importer_;
+  std::uint32_t mappings_ TEEIO_GUARDED_BY(buffer_.resv_) = 0;
+  std::uint32_t pins_ TEEIO_GUARDED_BY(buffer_.resv_) = 0;
 };
 
 }  // namespace teeio::dmabuf

@@ -71,22 +71,20 @@ Result<void> Context::vdevice_tsm_op(ObjectId vdevice_id, std::uint32_t type, st
   return {};
 }
 
-Result<tsm::GuestResponse> Context::vdevice_tsm_request(ObjectId vdevice_id,
-                                                        const tsm::GuestRequest& request,
-                                                        std::uint64_t& code) {
-  code = 0;
+tsm::GuestOutcome Context::vdevice_tsm_request(ObjectId vdevice_id,
+                                               const tsm::GuestRequest& request) {
   if (!tsm::known(request.arch)) return fail(Errno::kInval, "unknown guest architecture");
   if (!tsm::known(request.op)) return fail(Errno::kInval, "unknown guest request");
   TEEIO_ASSIGN(const auto vdevice, find<Vdevice>(objects_, vdevice_id));
-  return vdevice->tsm_request(request, code);
+  return vdevice->tsm_request(request);
 }
 
-std::uint64_t Context::rlimit_mode() { return rlimit_mode_.load(); }
+std::uint64_t Context::rlimit_mode() { return charge_mode() == mm::Charges::Mode::kMm ? 1 : 0; }
 
 Result<void> Context::set_rlimit_mode(std::uint64_t value) {
   if (!objects_.empty()) return fail(Errno::kBusy, "the accounting is fixed by the first object");
   if (value > 1) return fail(Errno::kInval, "the accounting mode is 0 or 1");
-  rlimit_mode_.store(value);
+  charge_mode_.store(value == 0 ? mm::Charges::Mode::kUser : mm::Charges::Mode::kMm);
   return {};
 }
 

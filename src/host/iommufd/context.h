@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -149,12 +148,10 @@ class Context final : public object::File {
   /// IOMMU_VDEVICE_TSM_OP. Errors: EOPNOTSUPP a flag; ENOENT; ENODEV the
   /// vIOMMU has no VM; EINVAL an unknown type; PciTsm::bind()'s.
   Result<void> vdevice_tsm_op(ObjectId vdevice_id, std::uint32_t type, std::uint32_t flags);
-  /// IOMMU_VDEVICE_TSM_REQ; `code` is set in every case. Through the guest's door
+  /// IOMMU_VDEVICE_TSM_REQ. Through the guest's door
   /// (Door::kGuest) a request to lock binds first. Errors: ENOENT; EINVAL an unknown
   /// operation or architecture; Vdevice::tsm_request()'s.
-  Result<tsm::GuestResponse> vdevice_tsm_request(ObjectId vdevice_id,
-                                                 const tsm::GuestRequest& request,
-                                                 std::uint64_t& code);
+  tsm::GuestOutcome vdevice_tsm_request(ObjectId vdevice_id, const tsm::GuestRequest& request);
 
   // For objects of this room.
   [[nodiscard]] ObjectTable& objects() { return objects_; }
@@ -197,9 +194,7 @@ class Context final : public object::File {
   ~Context() override = default;
   /// iommufd_fops_release().
   void release() override;
-  [[nodiscard]] mm::Charges::Mode charge_mode() const {
-    return rlimit_mode_.load() == 0 ? mm::Charges::Mode::kUser : mm::Charges::Mode::kMm;
-  }
+  [[nodiscard]] mm::Charges::Mode charge_mode() const { return charge_mode_.load(); }
   Result<void> charge_current(std::span<const object::Ref<IoptPages>> all);
   Result<std::uint64_t> map_pages(Ioas& ioas, PagesSlice slice, const Map& map);
 
@@ -209,7 +204,7 @@ class Context final : public object::File {
   schedule::Atomic<std::uint64_t> attach_handles_{0};
   schedule::Mutex groups_lock_{schedule::Rank::kIommufdXarray};
   std::map<std::uint32_t, Group*> groups_ TEEIO_GUARDED_BY(groups_lock_);
-  schedule::Atomic<std::uint64_t> rlimit_mode_{0};
+  schedule::Atomic<mm::Charges::Mode> charge_mode_{mm::Charges::Mode::kUser};
 };
 
 }  // namespace teeio::iommufd

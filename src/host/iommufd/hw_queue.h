@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 
 #include "host/iommufd/access.h"
 #include "host/iommufd/viommu.h"

@@ -1,7 +1,6 @@
 #include "host/iommufd/io_pagetable.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "base/check.h"

@@ -77,16 +77,14 @@ Result<void> Vdevice::tsm_bind(Door door) {
 
 void Vdevice::tsm_unbind() { tsm().unbind(bdf()); }
 
-Result<tsm::GuestResponse> Vdevice::tsm_request(const tsm::GuestRequest& request,
-                                                std::uint64_t& code) {
+tsm::GuestOutcome Vdevice::tsm_request(const tsm::GuestRequest& request) {
   if (viommu_.driver() != nullptr)
     return fail(Errno::kOpNotSupp, "a vDEVICE of this vIOMMU is nothing for a TSM");
-  auto response = tsm().guest_request(bdf(), request, code);
-  const bool unbound = !response && response.error().code == Errno::kNxio;
-  if (!unbound || !tsm::asks_to_lock(request) || !context_.admit(Door::kGuest)) return response;
+  tsm::GuestOutcome outcome = tsm().guest_request(bdf(), request);
+  const bool unbound = !outcome.payload && outcome.payload.error().code == Errno::kNxio;
+  if (!unbound || !tsm::asks_to_lock(request) || !context_.admit(Door::kGuest)) return outcome;
   TEEIO_ASSIGN(const auto vm, required_vm(Door::kGuest));
-  return tsm().bind_and_request(bdf(), vm.get(), static_cast<std::uint32_t>(virt_id_), request,
-                                code);
+  return tsm().bind_and_request(bdf(), vm.get(), static_cast<std::uint32_t>(virt_id_), request);
 }
 
 void Vdevice::abort() {

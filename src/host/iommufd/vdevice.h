@@ -47,7 +47,7 @@ class Vdevice final : public Object {
   /// IOMMU_VDEVICE_TSM_REQ. A request to lock an unbound TDI is Door::kGuest, if that
   /// is open: PciTsm::bind_and_request(). Errors: required_vm()'s, those of
   /// PciTsm::guest_request() and bind().
-  Result<tsm::GuestResponse> tsm_request(const tsm::GuestRequest& request, std::uint64_t& code);
+  tsm::GuestOutcome tsm_request(const tsm::GuestRequest& request);
 
   [[nodiscard]] Bdf bdf() const { return bdf_; }
   /// The device's side; null only with VdeviceLifetime::kIndependent.

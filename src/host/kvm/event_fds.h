@@ -48,7 +48,7 @@ class IrqFds {
   };
   x86::Interrupts& interrupts_;
   schedule::RawLock lock_;
-  std::vector<Entry> entries_;
+  std::vector<Entry> entries_ TEEIO_GUARDED_BY(lock_);
 };
 
 /// struct kvm_ioeventfd, as values.
@@ -80,7 +80,7 @@ class IoEventFds {
     object::Ref<mm::EventFd> event;
   };
   schedule::RawLock lock_;
-  std::vector<Entry> entries_;
+  std::vector<Entry> entries_ TEEIO_GUARDED_BY(lock_);
 };
 
 }  // namespace teeio::kvm

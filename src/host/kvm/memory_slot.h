@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 
 #include "base/types.h"
 #include "host/mm/user_memory.h"

@@ -144,7 +144,8 @@ std::optional<VcpuExit> Vcpu::before_guest(mm::Caller& caller, const VcpuRequest
   accept_startup();
   // kvm_vcpu_block(): nothing wakes a halted vCPU but INIT, SIPI, another ioctl or a signal.
   constexpr std::uint64_t kLookForSignals = 2'000'000;  // ns
-  while (x86_->mp_state() != x86::MpState::kRunnable && !vm_->dead()) {
+  while ((x86_->mp_state() != x86::MpState::kRunnable || vm_->ops().vcpu_is_off(*this)) &&
+         !vm_->dead()) {
     if (caller.signal_pending()) return exit_for(VcpuExit::Reason::kInterrupted);
     {
       const schedule::Lock lock(guest_mode_lock_);

@@ -1,7 +1,5 @@
 #include "host/kvm/vm.h"
 
-#include <fmt/format.h>
-
 #include "base/check.h"
 #include "host/kvm/dmabuf_slot.h"
 #include "host/kvm/gmem.h"
@@ -34,7 +32,10 @@ VmOps::GuestCallAction VmOps::guest_call(Vcpu&, VcpuExit& exit) {
 Result<object::Ref<Vm>> Vm::create(Kvm& kvm, VmTypeFactory* type, std::uint32_t number,
                                    std::uint64_t mm_id) {
   auto* const made = new Vm(kvm, number, mm_id);
-  made->memory_ = std::shared_ptr<Vm>(made, [](Vm* vm) { delete vm; });
+  {
+    const schedule::RawLockGuard guard(made->memory_lock_);
+    made->memory_ = std::shared_ptr<Vm>(made, [](Vm* vm) { delete vm; });
+  }
   auto vm = object::Ref<Vm>::adopt(made);
   if (type != nullptr) vm->type_ = type->type();
   if (type == nullptr)
@@ -86,7 +87,7 @@ void Vm::destroy() {
 object::Trace& Vm::trace() const { return kvm_.trace(); }
 
 void Vm::bug(std::string_view why) {
-  if (dead_.exchange(1) != 0) return;
+  if (dead_.exchange(true)) return;
   trace().fact(Lane::kKvm, Fact::kVmDead, why, {.detail = "KVM_BUG_ON", .vm = number_});
 }
 

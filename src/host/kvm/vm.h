@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <set>
 #include <span>
 #include <string_view>
@@ -60,7 +59,7 @@ class Vm final : public object::Counted {
   /// KVM_BUG_ON: the VM is marked dead, every further ioctl gives EIO, and
   /// vCPUs stop. `why` is a literal.
   void bug(std::string_view why);
-  [[nodiscard]] bool dead() const { return dead_.load() != 0; }
+  [[nodiscard]] bool dead() const { return dead_.load(); }
   /// Errors: EIO for a dead VM or a caller with another address space.
   Result<void> check_usable(std::uint64_t mm_id) const;
 
@@ -141,7 +140,7 @@ class Vm final : public object::Counted {
   Kvm& kvm_;
   const std::uint32_t number_;
   const std::uint64_t mm_id_;
-  schedule::Atomic<std::uint32_t> dead_{0};
+  schedule::Atomic<bool> dead_{false};
   std::uint64_t type_ = 0;
   std::unique_ptr<VmOps> ops_;
   std::unique_ptr<Mmu> mmu_;
@@ -168,7 +167,7 @@ class Vm final : public object::Counted {
 
   /// No scheduling point: Linux has neither of the two.
   schedule::RawLock memory_lock_;
-  std::shared_ptr<Vm> memory_;  ///< empty after the last put; under memory_lock_
+  std::shared_ptr<Vm> memory_ TEEIO_GUARDED_BY(memory_lock_);  ///< empty after the last put
 
   schedule::Mutex file_lock_{schedule::Rank::kLeaf};
   VmFile* file_ TEEIO_GUARDED_BY(file_lock_) = nullptr;

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <memory>
 #include <optional>
-#include <string_view>
 
 #include "base/result.h"
 #include "base/types.h"
@@ -87,6 +85,8 @@ class VmOps {
   virtual void vcpu_freed(Vcpu&) {}
   /// KVM_RUN may start. Errors: EINVAL when the VM or the vCPU is not set up.
   virtual Result<void> vcpu_pre_run(Vcpu&) { return {}; }
+  /// The guest has the vCPU off: KVM_RUN waits until another one turns it on, or for a signal.
+  [[nodiscard]] virtual bool vcpu_is_off(Vcpu&) { return false; }
   virtual Result<void> vcpu_enter(Vcpu&) { return {}; }
   /// The guest has left for that reason, which is yet to be handled.
   virtual void vcpu_leave(Vcpu&, const hw::CpuExit&) {}

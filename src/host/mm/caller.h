@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include "host/mm/user_memory.h"
 #include "object/file.h"

@@ -19,7 +19,6 @@ class PlainProcess {
   [[nodiscard]] object::FdTable& files() { return files_; }
   /// SIGKILL, or a signal with a handler: blocking calls return EINTR.
   void signal() { signalled_.store(true); }
-  void signal_handled() { signalled_.store(false); }
   [[nodiscard]] bool signalled() const { return signalled_.load(); }
 
  private:

@@ -1,30 +1,22 @@
 #include "host/mm/plain_memory.h"
 
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include "base/check.h"
 #include "base/types.h"
+#include "schedule/run_heap.h"
 
 namespace teeio::mm {
 namespace {
 
 Error bad_address() { return {Errno::kFault, "address range is not mapped with that access"}; }
 
-/// calloc() leaves large buffers untouched until they are used.
-std::byte* zeroed(std::uint64_t size_bytes) {
-  void* memory = std::calloc(size_bytes, 1);
-  if (memory == nullptr) throw std::bad_alloc();
-  return static_cast<std::byte*>(memory);
-}
-
 }  // namespace
 
 struct PlainPages::Buffer : object::Counted {
-  explicit Buffer(std::uint64_t size_bytes) : data(zeroed(size_bytes)) {}
-  ~Buffer() override { std::free(data); }
+  explicit Buffer(std::uint64_t size_bytes) : data(schedule::allocate_zeroed(size_bytes)) {}
+  ~Buffer() override { schedule::free_zeroed(data); }
   std::byte* const data;
 };
 

@@ -71,11 +71,12 @@ class PlainMemory final : public UserMemory {
   };
   /// Errors: EFAULT unless one mapping covers all of it.
   /// Under book_, which keeps the map whole.
-  Result<Place> find(std::uint64_t address, std::uint64_t length, Access access);
+  Result<Place> find(std::uint64_t address, std::uint64_t length, Access access)
+      TEEIO_REQUIRES(book_);
 
   schedule::Mutex mutex_{schedule::Rank::kMm};
   schedule::RawLock book_;
-  std::map<std::uint64_t, Mapping> mappings_;
+  std::map<std::uint64_t, Mapping> mappings_ TEEIO_GUARDED_BY(book_);
   std::uint64_t next_address_ TEEIO_GUARDED_BY(mutex_) = kFirstAddress;
 };
 

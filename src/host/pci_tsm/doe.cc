@@ -1,6 +1,7 @@
 #include "host/pci_tsm/doe.h"
 
 #include "hw/find_capability.h"
+#include "schedule/run_heap.h"
 #include "schedule/task.h"
 
 namespace teeio::tsm {
@@ -60,6 +61,17 @@ class Mailbox {
 
 constinit Meddler* g_meddler = nullptr;  // written while no task runs
 
+/// A scenario's meddler is there again when its machine is.
+class MeddlerOfRun final : public schedule::RolledBack {
+ public:
+  void save() override { saved_ = g_meddler; }
+  void go_back() override { g_meddler = saved_; }
+  void forget() override {}
+
+ private:
+  Meddler* saved_ = nullptr;
+};
+
 Result<Bytes> carry_object(hw::PciFunction& function, ByteView object) {
   const auto at = hw::find_extended_capability(function, hw::kExtendedDoe);
   if (!at) return fail(Errno::kNxio, "the function has no DOE mailbox");
@@ -91,7 +103,11 @@ Result<Bytes> carry_object(hw::PciFunction& function, ByteView object) {
 
 }  // namespace
 
-void set_meddler(Meddler* meddler) { g_meddler = meddler; }
+void set_meddler(Meddler* meddler) {
+  static MeddlerOfRun of_run;
+  if (schedule::RunHeap* heap = schedule::RunHeap::current(); heap != nullptr) heap->add(of_run);
+  g_meddler = meddler;
+}
 
 Result<Bytes> doe_exchange(hw::PciFunction& function, ByteView object) {
   if (g_meddler == nullptr) return carry_object(function, object);

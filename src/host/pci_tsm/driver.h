@@ -1,12 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/types.h"
 #include "host/pci_tsm/function.h"
+#include "host/pci_tsm/ide_streams.h"
 
 namespace teeio::kvm {
 class Vm;
@@ -49,10 +52,16 @@ struct GuestRequest {
   return request.op == RequestOp::kSetTdiState && in.le<std::uint32_t>() == kConfigLocked;
 }
 
-/// `tsm_code` goes back to the guest also when the call fails.
-struct GuestResponse {
-  Bytes payload;  ///< at most response_limit bytes
-  std::uint64_t tsm_code = 0;
+/// How a guest's request ended. The firmware's code goes back to the guest in either case,
+/// so it is no part of the Result.
+struct GuestOutcome {
+  /// Refused before the firmware was asked; what TEEIO_TRY returns.
+  GuestOutcome(std::unexpected<Error> refused) : payload(std::move(refused)) {}
+  GuestOutcome(Result<Bytes> answer, std::uint64_t code)
+      : payload(std::move(answer)), tsm_code(code) {}
+
+  Result<Bytes> payload;       ///< at most response_limit bytes
+  std::uint64_t tsm_code = 0;  ///< the status of the firmware's last command; zero: none ran
 };
 
 /// A platform's TSM driver (Linux: struct pci_tsm_ops, link operations).
@@ -67,6 +76,12 @@ struct GuestResponse {
 class Driver {
  public:
   virtual ~Driver() = default;
+  /// tsm_register(): the driver is tsmN from here on, and its streams are those of `streams`.
+  void registered(IdeStreams& streams, std::uint32_t number) {
+    streams_ = &streams;
+    number_ = number;
+    size_pools(streams);
+  }
   /// Short lower-case name for reports and machine files.
   [[nodiscard]] virtual std::string_view name() const = 0;
   /// The device below /sys/devices that the TSM belongs to: "bus/name".
@@ -89,11 +104,20 @@ class Driver {
   /// what the firmware refuses is forced through the vendor's emergency exit.
   virtual void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
                       TeardownHandlers& handlers) = 0;
-  /// Errors: EINVAL for an op that this architecture does not have. `code`
-  /// receives the firmware's status in every case.
-  virtual Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi& tdi,
-                                              kvm::Vm& vm, const GuestRequest& request,
-                                              std::uint64_t& code) = 0;
+  /// Errors: EINVAL for an op that this architecture does not have.
+  virtual GuestOutcome guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+                                     const GuestRequest& request) = 0;
+
+ protected:
+  /// For a platform that says how many streams its host bridges have. Default: as Linux.
+  virtual void size_pools(IdeStreams&) {}
+  // Preconditions: registered.
+  [[nodiscard]] IdeStreams& streams() const { return *streams_; }
+  [[nodiscard]] std::uint32_t number() const { return number_; }
+
+ private:
+  IdeStreams* streams_ = nullptr;
+  std::uint32_t number_ = 0;
 };
 
 }  // namespace teeio::tsm

@@ -1,7 +1,6 @@
 #include "host/pci_tsm/ide.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "hw/find_capability.h"
 
@@ -26,9 +25,10 @@ constexpr std::uint32_t kControlEnable = 1U << 0U;
 constexpr std::uint32_t kControlConfig = 1U << 9U;
 constexpr std::uint32_t kControlDefault = 1U << 22U;
 constexpr std::uint32_t kControlTeeLimited = 1U << 23U;
+constexpr unsigned kControlId = 24;  // shift
 constexpr std::uint32_t kStatusState = 0xf;
 constexpr std::uint32_t kStateSecure = 2;
-constexpr std::uint32_t kSelRid2Valid = 1U << 0U;
+constexpr std::uint32_t kValid = 1U << 0U;
 
 constexpr std::uint16_t kExtendedSriov = 0x10;
 
@@ -39,8 +39,7 @@ void put(hw::PciFunction& function, unsigned offset, std::uint32_t value) {
   function.config_write(static_cast<std::uint16_t>(offset), 4, value);
 }
 
-/// The selective stream blocks of a function. Linux pci_ide_init() takes those only that have
-/// as many address associations as the first.
+/// The selective stream blocks of a function.
 struct Blocks {
   unsigned first = 0;
   unsigned count = 0;
@@ -51,13 +50,11 @@ struct Blocks {
   }
 };
 
-/// Errors: ENXIO without selective streams.
-Result<Blocks> blocks_of(hw::PciFunction& function) {
+Blocks blocks_of(hw::PciFunction& function) {
   const auto at = hw::find_extended_capability(function, hw::kExtendedIde);
-  if (!at) return fail(Errno::kNxio, "the function has no IDE capability");
+  if (!at) return {};
   Blocks blocks{.capability = get(function, *at + kCapability)};
-  if ((blocks.capability & kCapSelective) == 0)
-    return fail(Errno::kNxio, "no selective IDE streams");
+  if ((blocks.capability & kCapSelective) == 0) return {};
   const unsigned links =
       (blocks.capability & kCapLink) != 0 ? (blocks.capability >> 13U & 7U) + 1 : 0;
   blocks.first = *at + kLinkStream0 + links * kLinkBlockSize;
@@ -68,23 +65,28 @@ Result<Blocks> blocks_of(hw::PciFunction& function) {
   return blocks;
 }
 
-bool in_use(hw::PciFunction& function, unsigned block) {
-  return (get(function, block + kSelRid2) & kSelRid2Valid) != 0;
+/// mem_assoc_to_regs().
+void put_address(hw::PciFunction& function, unsigned at, hw::IdeAssociation::Range range) {
+  const auto low = [](std::uint64_t address) {
+    return static_cast<std::uint32_t>(address >> 20U & 0xfffU);
+  };
+  put(function, at, kValid | low(range.base) << 8U | low(range.last) << 20U);
+  put(function, at + 4, static_cast<std::uint32_t>(range.last >> 32U));
+  put(function, at + 8, static_cast<std::uint32_t>(range.base >> 32U));
 }
 
-/// Offset of the block that was set up for the stream.
-std::optional<unsigned> block_of(hw::PciFunction& function, std::uint8_t stream_id) {
-  const auto blocks = blocks_of(function);
-  for (unsigned n = 0; blocks && n < blocks->count; ++n)
-    if (in_use(function, blocks->at(n)) &&
-        get(function, blocks->at(n) + kSelControl) >> 24U == stream_id)
-      return blocks->at(n);
-  return std::nullopt;
+void clear_address(hw::PciFunction& function, unsigned at) {
+  for (unsigned word = 0; word < kAddressBlockSize; word += 4) put(function, at + word, 0);
 }
 
-void clear_addresses(hw::PciFunction& function, unsigned block, unsigned count) {
-  for (unsigned word = 0; word < count * (kAddressBlockSize / 4); ++word)
-    put(function, block + kSelAddress + word * 4, 0);
+/// set_ide_sel_ctl().
+std::uint32_t control_of(const StreamEnd& end, std::uint8_t id, bool enable) {
+  std::uint32_t value = std::uint32_t{id} << kControlId;
+  if (end.default_stream) value |= kControlDefault;
+  if (end.configuration) value |= kControlConfig;
+  if (end.tee_limited) value |= kControlTeeLimited;
+  if (enable) value |= kControlEnable;
+  return value;
 }
 
 }  // namespace
@@ -102,44 +104,68 @@ RidRange rid_range(hw::PciFunction& pf0) {
   return {first, static_cast<std::uint16_t>(std::min<std::uint32_t>(last, 0xffff))};
 }
 
-Result<void> setup_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id,
-                                   std::uint16_t root_port_rid, DefaultStream is_default) {
-  TEEIO_ASSIGN(const Blocks blocks, blocks_of(pf0));
-  unsigned number = 0;
-  while (number < blocks.count && in_use(pf0, blocks.at(number))) ++number;
-  if (number == blocks.count)
-    return fail(Errno::kNoMem, "no selective IDE stream of the end point is free");
-  const unsigned block = blocks.at(number);
-  put(pf0, block + kSelRid1, std::uint32_t{root_port_rid} << 8U);
-  put(pf0, block + kSelRid2, std::uint32_t{root_port_rid} << 8U | kSelRid2Valid);
-  clear_addresses(pf0, block, blocks.addresses);  // whatever goes up goes to the root port
-  std::uint32_t control = std::uint32_t{stream_id} << 24U;
-  if ((blocks.capability & kCapSelectiveConfig) != 0) control |= kControlConfig;
-  if ((blocks.capability & kCapTeeLimited) != 0) control |= kControlTeeLimited;
-  if (is_default == DefaultStream::kYes) control |= kControlDefault;
+unsigned selective_streams(hw::PciFunction& function) { return blocks_of(function).count; }
+
+StreamEnd stream_end(hw::PciFunction& function, unsigned block) {
+  const std::uint32_t capability = blocks_of(function).capability;
+  return {.function = &function,
+          .block = block,
+          .configuration = (capability & kCapSelectiveConfig) != 0,
+          .tee_limited = (capability & kCapTeeLimited) != 0};
+}
+
+void set_up_stream(StreamEnd& end, std::uint8_t id) {
+  hw::PciFunction& function = *end.function;
+  const Blocks blocks = blocks_of(function);
+  const unsigned block = blocks.at(end.block);
+  put(function, block + kSelRid1, std::uint32_t{end.requesters.last} << 8U);
+  put(function, block + kSelRid2, kValid | std::uint32_t{end.requesters.first} << 8U);
+  for (unsigned n = 0; n < blocks.addresses; ++n) {
+    const unsigned at = block + kSelAddress + n * kAddressBlockSize;
+    if (n < end.addresses.size())
+      put_address(function, at, end.addresses[n]);
+    else
+      clear_address(function, at);
+  }
   // The ID early, for devices that want it while keys are programmed.
-  put(pf0, block + kSelControl, control);
-  return {};
+  put(function, block + kSelControl, control_of(end, id, false));
+  end.is_set_up = true;
 }
 
-Result<void> enable_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id) {
-  const auto block = block_of(pf0, stream_id);
-  if (!block) return fail(Errno::kInval, "the stream is not set up in the end point");
-  const std::uint32_t control = get(pf0, *block + kSelControl);
-  put(pf0, *block + kSelControl, control | kControlEnable);
-  if ((get(pf0, *block + kSelStatus) & kStatusState) == kStateSecure) return {};
-  put(pf0, *block + kSelControl, control & ~kControlEnable);
-  return fail(Errno::kNxio, "the stream is enabled in the end point, but not Secure");
+Result<void> enable_stream(StreamEnd& end, std::uint8_t id) {
+  hw::PciFunction& function = *end.function;
+  const unsigned block = blocks_of(function).at(end.block);
+  put(function, block + kSelControl, control_of(end, id, true));
+  end.is_enabled = true;
+  if ((get(function, block + kSelStatus) & kStatusState) == kStateSecure) return {};
+  return fail(Errno::kNxio, "the stream is enabled, but not Secure");
 }
 
-void teardown_endpoint_stream(hw::PciFunction& pf0, std::uint8_t stream_id) {
-  const auto blocks = blocks_of(pf0);
-  const auto block = block_of(pf0, stream_id);
-  if (!blocks || !block) return;
-  put(pf0, *block + kSelControl, 0);
-  clear_addresses(pf0, *block, blocks->addresses);
-  put(pf0, *block + kSelRid2, 0);
-  put(pf0, *block + kSelRid1, 0);
+void disable_stream(StreamEnd& end) {
+  put(*end.function, blocks_of(*end.function).at(end.block) + kSelControl, 0);
+  end.is_enabled = false;
+}
+
+void tear_down_stream(StreamEnd& end) {
+  hw::PciFunction& function = *end.function;
+  const Blocks blocks = blocks_of(function);
+  const unsigned block = blocks.at(end.block);
+  put(function, block + kSelControl, 0);
+  for (unsigned n = 0; n < blocks.addresses; ++n)
+    clear_address(function, block + kSelAddress + n * kAddressBlockSize);
+  put(function, block + kSelRid2, 0);
+  put(function, block + kSelRid1, 0);
+  end.is_set_up = false;
+}
+
+BlockState block_state(hw::PciFunction& function, unsigned block) {
+  const std::uint32_t control = get(function, blocks_of(function).at(block) + kSelControl);
+  return {.enabled = (control & kControlEnable) != 0,
+          .id = static_cast<std::uint8_t>(control >> kControlId)};
+}
+
+void set_idle_id(hw::PciFunction& function, unsigned block, std::uint8_t id) {
+  put(function, blocks_of(function).at(block) + kSelControl, std::uint32_t{id} << kControlId);
 }
 
 }  // namespace teeio::tsm

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <tuple>
 
 #include "base/check.h"
 #include "host/kvm/vm.h"
@@ -17,8 +16,6 @@ namespace {
 
 using object::Fact;
 using object::Lane;
-
-constexpr std::uint32_t kDevCapTee = 1U << 30U;  // PCI_EXP_DEVCAP_TEE
 
 constexpr std::string_view kBoundWithoutVm = "a bound TDI has no VM";
 constexpr std::string_view kWithoutTsm = "a TSM context outlives its TSM";
@@ -53,19 +50,8 @@ bool sysfs_streq(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-bool has_tee(hw::PciFunction& function) {
-  const auto pcie = hw::find_capability(function, hw::kCapabilityPcie);
-  return pcie && (function.config_read(static_cast<std::uint16_t>(*pcie + 4), 4) & kDevCapTee) != 0;
-}
-
-bool is_tsm_pf0(hw::PciFunction& function) {
-  if (!hw::find_capability(function, hw::kCapabilityPcie)) return false;
-  if (function.physical_function() != nullptr || function.bdf().function != 0) return false;
-  if (hw::is_bridge(function)) return false;
-  return hw::find_extended_capability(function, hw::kExtendedIde).has_value() || has_tee(function);
-}
-
 void PciTsm::add_function(hw::PciFunction& function) {
+  streams_.arrive(function);
   const schedule::WriteLock lock(rwsem_);
   Function entry{.function = &function, .handlers = nullptr, .context = {}, .lock = {}};
   entry.lock = std::make_unique<schedule::Mutex>(schedule::Rank::kPciTsmPf0);
@@ -86,6 +72,7 @@ std::uint32_t PciTsm::register_tsm(Driver& driver) {
   std::uint32_t number = 0;
   while (tsms_.contains(number)) ++number;
   tsms_.emplace(number, &driver);
+  driver.registered(streams_, number);
   return number;
 }
 
@@ -111,6 +98,7 @@ void PciTsm::device_removed(Bdf bdf) {
       unbind_one(at->second);  // pci_tsm_fn_exit()
   }
   functions_.erase(at);
+  streams_.leave(bdf);
 }
 
 Result<void> PciTsm::connect(Bdf bdf, std::string_view text) {
@@ -123,6 +111,8 @@ Result<void> PciTsm::connect(Bdf bdf, std::string_view text) {
   Driver* tsm = *number < 0 ? nullptr : driver(static_cast<std::uint32_t>(*number));
   if (tsm == nullptr) return fail(Errno::kNxio, "there is no TSM of that name");
   if (!is_tsm_pf0(*pf0->function)) return fail(Errno::kNxio, "the function hosts no DSM");
+  if (!hw::find_extended_capability(*pf0->function, hw::kExtendedDoe))
+    return fail(Errno::kNxio, "the function has no mailbox to speak to its DSM");
 
   auto call = trace_.call(Lane::kHostTsm, "connect", {.function = bdf});
   const schedule::Lock dsm_lock(*pf0->lock);
@@ -249,9 +239,7 @@ void PciTsm::unbind_locked(Function& function) {
     for (Function* other : functions_of(function.context->dsm)) other->handlers = nullptr;
 }
 
-Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request,
-                                            std::uint64_t& code) {
-  code = 0;
+GuestOutcome PciTsm::guest_request(Bdf bdf, const GuestRequest& request) {
   const schedule::ReadLock lock(rwsem_);
   Function* function = find(bdf);
   if (function == nullptr || !function->context)
@@ -259,11 +247,10 @@ Result<GuestResponse> PciTsm::guest_request(Bdf bdf, const GuestRequest& request
   Function* dsm = this->dsm(*function);
   TEEIO_CHECK(dsm != nullptr, kWithoutDsm);
   const schedule::Lock dsm_lock(*dsm->lock);
-  return request_locked(*function, request, code);
+  return request_locked(*function, request);
 }
 
-Result<GuestResponse> PciTsm::request_locked(Function& function, const GuestRequest& request,
-                                             std::uint64_t& code) {
+GuestOutcome PciTsm::request_locked(Function& function, const GuestRequest& request) {
   dsm(function)->lock->assert_held();
   if (!function.context->tdi) return fail(Errno::kNxio, "the TDI is not bound");
   TEEIO_CHECK(function.context->vm != nullptr, kBoundWithoutVm);
@@ -273,15 +260,14 @@ Result<GuestResponse> PciTsm::request_locked(Function& function, const GuestRequ
     return fail(Errno::kInval, "the request is for another architecture's guest");
   check_vm(*function.context, function.function->bdf());
   auto call = trace_.call(Lane::kHostTsm, "guest_req", {.function = function.function->bdf()});
-  auto response = tsm->guest_request(*function.function, *function.context->tdi,
-                                     *function.context->vm, request, code);
-  if (!response) call.refuse(response.error());
-  return response;
+  GuestOutcome outcome = tsm->guest_request(*function.function, *function.context->tdi,
+                                            *function.context->vm, request);
+  if (!outcome.payload) call.refuse(outcome.payload.error());
+  return outcome;
 }
 
-Result<GuestResponse> PciTsm::bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
-                                               const GuestRequest& request, std::uint64_t& code) {
-  code = 0;
+GuestOutcome PciTsm::bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
+                                      const GuestRequest& request) {
   if (vm_file == nullptr) return fail(Errno::kInval, "bind needs a VM");
   kvm::Vm& vm = vm_of(*vm_file);
   const schedule::ReadLock lock(rwsem_);
@@ -293,9 +279,9 @@ Result<GuestResponse> PciTsm::bind_and_request(Bdf bdf, object::File* vm_file, s
   const schedule::Lock dsm_lock(*dsm->lock);
   const bool was_bound = function->context->tdi.has_value();
   TEEIO_TRY(bind_locked(*function, vm, tdi_id));
-  auto response = request_locked(*function, request, code);
-  if (!response && !was_bound) unbind_locked(*function);
-  return response;
+  GuestOutcome outcome = request_locked(*function, request);
+  if (!outcome.payload && !was_bound) unbind_locked(*function);
+  return outcome;
 }
 
 void PciTsm::set_handlers(Bdf bdf, TeardownHandlers* handlers) {
@@ -360,41 +346,6 @@ std::string PciTsm::platform_device(std::uint32_t number) {
   const schedule::ReadLock lock(rwsem_);
   const Driver* tsm = driver(number);
   return tsm == nullptr ? std::string{} : std::string(tsm->platform_device());
-}
-
-PciTsm::Function* PciTsm::find(Bdf bdf) {
-  const auto at = functions_.find(bdf);
-  return at == functions_.end() ? nullptr : &at->second;
-}
-
-PciTsm::Function* PciTsm::dsm(Function& function) {
-  if (schedule::seeded(schedule::SeededBug::kVfAsPf0)) return &function;
-  return find(function.context->dsm);
-}
-
-Driver* PciTsm::driver(std::uint32_t number) {
-  const auto at = tsms_.find(number);
-  return at == tsms_.end() ? nullptr : at->second;
-}
-
-/// The functions of the card: same bus and device, and the VFs of those.
-std::vector<PciTsm::Function*> PciTsm::functions_of(Bdf dsm) {
-  const auto home_of = [](const Function& function) {
-    hw::PciFunction* physical = function.function->physical_function();
-    return physical != nullptr ? physical->bdf() : function.function->bdf();
-  };
-  std::vector<Function*> result;
-  for (auto& [bdf, function] : functions_) {
-    const Bdf home = home_of(function);
-    if (home.domain == dsm.domain && home.bus == dsm.bus && home.device == dsm.device)
-      result.push_back(&function);
-  }
-  // pci_tsm_walk_fns(): each physical function, then its virtual ones.
-  std::ranges::sort(result, {}, [&](const Function* function) {
-    const bool vf = function->function->physical_function() != nullptr;
-    return std::tuple(home_of(*function).function, vf, function->function->bdf());
-  });
-  return result;
 }
 
 }  // namespace teeio::tsm

@@ -12,6 +12,7 @@
 #include "base/types.h"
 #include "host/pci_tsm/driver.h"
 #include "host/pci_tsm/function.h"
+#include "host/pci_tsm/ide_streams.h"
 #include "hw/pci_function.h"
 #include "object/file.h"
 #include "object/trace.h"
@@ -41,7 +42,8 @@ class PciTsm {
   void device_removed(Bdf bdf) TEEIO_EXCLUDES(rwsem_);
 
   /// Write to tsm/connect. Errors: EINVAL unless "tsmN"; EBUSY connected
-  /// already; ENXIO no such TSM or no DSM (connect_store()); the driver's.
+  /// already; ENXIO no such TSM, no DSM, or no mailbox to speak to it (connect_store(),
+  /// pci_tsm_pf0_constructor()); the driver's.
   Result<void> connect(Bdf bdf, std::string_view text) TEEIO_EXCLUDES(rwsem_);
   /// Write to tsm/disconnect. Errors: ENXIO not connected; EINVAL another name
   /// (disconnect_store()). Unbinds every function of the card first.
@@ -54,17 +56,15 @@ class PciTsm {
   /// pci_tsm_unbind(): always succeeds, also when not bound.
   void unbind(Bdf bdf) TEEIO_EXCLUDES(rwsem_);
   /// pci_tsm_guest_req(). Errors: ENXIO not bound; EINVAL another
-  /// architecture; the driver's. `code` is set in every case.
-  Result<GuestResponse> guest_request(Bdf bdf, const GuestRequest& request, std::uint64_t& code)
-      TEEIO_EXCLUDES(rwsem_);
+  /// architecture; the driver's.
+  GuestOutcome guest_request(Bdf bdf, const GuestRequest& request) TEEIO_EXCLUDES(rwsem_);
 
   /// bind() and guest_request() in one, nothing coming in between: for a guest whose
   /// request binds. What was bound before stays bound; what this call has bound is
   /// unbound again when the request is refused, as where firmware takes LOCK from the
   /// host only. Errors: those of both.
-  Result<GuestResponse> bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
-                                         const GuestRequest& request, std::uint64_t& code)
-      TEEIO_EXCLUDES(rwsem_);
+  GuestOutcome bind_and_request(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id,
+                                const GuestRequest& request) TEEIO_EXCLUDES(rwsem_);
 
   /// Who must act when `bdf` is unbound: VFIO's device, from its open to its
   /// close (nullptr). With VdeviceLifetime::kIndependent the function may be
@@ -81,6 +81,8 @@ class PciTsm {
   [[nodiscard]] std::vector<std::uint32_t> tsms();
   /// Driver::platform_device() of tsmN; "" if it is gone.
   [[nodiscard]] std::string platform_device(std::uint32_t number);
+  /// The streams of all TSMs: drivers/pci/ide.c.
+  [[nodiscard]] IdeStreams& streams() { return streams_; }
 
  private:
   /// struct pci_tsm and, for a DSM, struct pci_tsm_pf0.
@@ -110,19 +112,21 @@ class PciTsm {
       TEEIO_REQUIRES_SHARED(rwsem_);
   void unbind_one(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
   void unbind_locked(Function& function) TEEIO_REQUIRES_SHARED(rwsem_);
-  Result<GuestResponse> request_locked(Function& function, const GuestRequest& request,
-                                       std::uint64_t& code) TEEIO_REQUIRES_SHARED(rwsem_);
+  GuestOutcome request_locked(Function& function, const GuestRequest& request)
+      TEEIO_REQUIRES_SHARED(rwsem_);
   void disconnect_locked(Function& pf0) TEEIO_REQUIRES(rwsem_);
   /// R5 when the VM went before its TDI: Linux would use freed memory here.
   void check_vm(const Context& context, Bdf bdf);
 
   object::Trace& trace_;
+  IdeStreams streams_;
   schedule::RwMutex rwsem_{schedule::Rank::kPciTsmRwsem};
   std::map<Bdf, Function> functions_ TEEIO_GUARDED_BY(rwsem_);
   std::map<std::uint32_t, Driver*> tsms_ TEEIO_GUARDED_BY(rwsem_);
 };
 
-/// Whether the function is PF0 of a card with IDE or TEE-I/O: is_pci_tsm_pf0().
+/// Whether the function may host a DSM: function 0 of a card, or of a switch's upstream port,
+/// with IDE or TEE-I/O. Source: is_pci_tsm_pf0().
 [[nodiscard]] bool is_tsm_pf0(hw::PciFunction& function);
 /// PCI_EXP_DEVCAP_TEE of the function's PCI Express capability.
 [[nodiscard]] bool has_tee(hw::PciFunction& function);

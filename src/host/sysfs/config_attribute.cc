@@ -1,7 +1,5 @@
 #include "host/sysfs/config_attribute.h"
 
-#include <algorithm>
-
 #include "hw/capabilities.h"
 #include "hw/find_capability.h"
 

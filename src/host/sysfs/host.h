@@ -3,12 +3,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
 #include "host/iommu/iommu.h"
+#include "host/mm/mapped_file.h"
 #include "host/pci_tsm/pci_tsm.h"
 #include "hw/pci_function.h"
 #include "hw/root_port.h"
@@ -45,6 +45,8 @@ class Host {
   [[nodiscard]] virtual bool in_use(Bdf bdf) = 0;
   /// False: /dev/kvm is the real host's and not in the tree.
   [[nodiscard]] virtual bool shows_kvm() = 0;
+  /// Nodes below /dev that a vendor's part of the machine answers for.
+  [[nodiscard]] virtual std::vector<std::string> vendor_nodes() { return {}; }
   /// Whether /dev/vfio/vfio is VFIO's own container: vfio_iommu_type1 is there.
   [[nodiscard]] virtual bool has_type1() = 0;
   /// What programs may make fail; null: a kernel without CONFIG_FAULT_INJECTION.
@@ -56,6 +58,13 @@ class Host {
   /// pci_stop_and_remove_bus_device_locked(): the function, and a PF's VFs, leave
   /// the bus; functions() no longer has them on return.
   virtual void remove(Bdf bdf) = 0;
+  /// pci_mmap_resource(): the BAR's bytes are in `file`, at its beginning, until unmap_bar()
+  /// or until a driver claims them: then the mappings are SIGBUS. Errors: EINVAL beyond the
+  /// BAR, a driver has claimed it (iomem_is_exclusive()), or it has registers, which no page
+  /// can stand for; EBUSY another file maps it; ENODEV the function is gone.
+  virtual Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& file, std::uint64_t offset,
+                               std::uint64_t length) = 0;
+  virtual void unmap_bar(mm::MappedFile& file) = 0;
   /// Binding to vfio-pci and unbinding. Preconditions: the function has no driver;
   /// it has vfio-pci. Errors: the driver's probe; EINTR from unbind when a signal
   /// ends the wait for the device's users.

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "host/mm/mapped_file.h"
 #include "object/ref.h"
 
 namespace teeio::sysfs {
@@ -25,15 +26,19 @@ struct Attribute final : object::Counted {
   /// Within the attribute's size. Source: struct bin_attribute.
   using Read = std::function<Result<std::size_t>(std::uint64_t offset, std::span<std::byte> out)>;
   using Write = std::function<Result<std::size_t>(std::uint64_t offset, ByteView in)>;
+  /// mmap(2) of that part: the bytes are in `file` from here on, until Unmap.
+  using Map =
+      std::function<Result<void>(mm::MappedFile& file, std::uint64_t offset, std::uint64_t length)>;
+  /// The file ends, or has nothing mapped.
+  using Unmap = std::function<void(mm::MappedFile& file)>;
 
   Show show;
   Store store;
   Read read;
   Write write;
+  Map map;  ///< empty: mmap(2) is ENODEV
+  Unmap unmap;
   bool binary = false;
-  /// What mmap(2) answers: ENODEV, or EINVAL for a BAR that a driver may claim
-  /// (Linux: iomem_is_exclusive()).
-  Errno no_mmap = Errno::kNoDev;
 };
 
 /// One node of the tree.

@@ -263,13 +263,19 @@ void add_bars(const Making& make) {
   const auto refuse_write = [](std::uint64_t, ByteView) -> Result<std::size_t> {
     return fail(Errno::kIo, "a memory BAR can only be mapped");
   };
+  Host& host = make.environment.host;
+  const auto unmap = [&host](mm::MappedFile& file) { host.unmap_bar(file); };
   for (std::size_t i = 0; i < hw::kBarCount; ++i) {
     const hw::Bar& bar = make.pci.bars().at(i);
     if (bar.kind == hw::Bar::Kind::kNone) continue;
     const std::string path = fmt::format("{}/resource{}", make.directory, i);
-    make.list.binary(path, 0600, bar.size, refuse_read, refuse_write, Errno::kInval);
+    const auto map = [&host, bdf = make.bdf, i](mm::MappedFile& file, std::uint64_t offset,
+                                                std::uint64_t length) {
+      return host.map_bar(bdf, i, file, offset, length);
+    };
+    make.list.binary(path, 0600, bar.size, refuse_read, refuse_write, map, unmap);
     if (bar.prefetchable)
-      make.list.binary(path + "_wc", 0600, bar.size, refuse_read, refuse_write, Errno::kInval);
+      make.list.binary(path + "_wc", 0600, bar.size, refuse_read, refuse_write, map, unmap);
   }
 }
 

@@ -41,7 +41,7 @@ std::string bar_line(const hw::Bar& bar, std::uint64_t size) {
 }
 
 /// Windows of a bridge: I/O, memory, prefetchable, unused.
-std::string bridge_windows(hw::PciFunction& function) {
+std::string window_lines(hw::PciFunction& function) {
   const std::uint64_t memory = get(function, 0x20, 2) & 0xfff0U;
   const std::uint64_t memory_last = get(function, 0x22, 2) & 0xfff0U;
   const std::uint32_t low = get(function, 0x24, 2);
@@ -121,7 +121,7 @@ std::string resources(hw::PciFunction& function, hw::PciFunction* first_vf) {
     text += bar_line(bar, bar.kind == hw::Bar::Kind::kNone ? 0 : bar.size);
   text += resource_line(0, 0, 0);  // expansion ROM
   text += vf_windows(function, first_vf);
-  return hw::is_bridge(function) ? text + bridge_windows(function) : text;
+  return hw::is_bridge(function) ? text + window_lines(function) : text;
 }
 
 std::optional<Link> pci_link(hw::PciFunction& function) {

@@ -8,6 +8,7 @@
 
 #include "host/iommu/iommu.h"
 #include "host/sysfs/fault_folders.h"
+#include "host/sysfs/ide_streams.h"
 #include "host/sysfs/modules.h"
 #include "host/sysfs/pci_attributes.h"
 #include "host/sysfs/pci_bus.h"
@@ -91,8 +92,8 @@ void System::build() {
   add_proc_bus(list, environment_, topology);
   add_modules(list, environment_);
   add_fault_folders(list, environment_);
-  streams_.add(list, environment_, topology);
   add_classes(list);
+  add_ide_streams(list, environment_, topology);
   add_groups(list, topology);
   add_vfio_groups(list, topology);
   add_iommus(list, topology);
@@ -122,6 +123,7 @@ std::vector<std::string> System::platform_devices() {
   for (const std::uint32_t number : host_.tsm().tsms())
     paths.push_back("/sys/devices/" + host_.tsm().platform_device(number));
   if (host_.fail_nth() != nullptr) paths.emplace_back(kDebugfs);
+  for (const std::string& node : host_.vendor_nodes()) paths.push_back("/dev/" + node);
   return paths;
 }
 
@@ -168,12 +170,14 @@ void System::add_vfio_groups(NodeList& list, const Topology& topology) {
 
 /// Source: Linux drivers/iommu/iommu-sysfs.c. An IOMMU's attributes are its driver's.
 void System::add_iommus(NodeList& list, const Topology& topology) {
+  const std::string root = "/sys/devices/virtual/iommu";
+  list.directory(root);
   std::set<std::string> shown;
   for (const Host::Function& function : topology.functions()) {
     if (function.iommu == nullptr) continue;
     const iommu::SysfsInfo info = function.iommu->sysfs();
     if (!shown.insert(info.device).second) continue;
-    const std::string directory = "/sys/devices/virtual/iommu/" + info.device;
+    const std::string directory = root + "/" + info.device;
     list.directory(directory);
     list.directory(directory + "/devices");
     list.link(directory + "/subsystem", "/sys/class/iommu");
@@ -191,14 +195,17 @@ void System::add_devices(NodeList& list, const Topology& topology) {
   list.device("/dev/iommu", 0660, kMiscMajor, kIommuMinor);
   list.device("/dev/vfio/vfio", 0666, kMiscMajor, kVfioMinor);
   if (host_.shows_kvm()) list.device("/dev/kvm", 0660, kMiscMajor, kKvmMinor);
+  std::uint32_t minor = kIommuMinor;
+  for (const std::string& node : host_.vendor_nodes())
+    list.device("/dev/" + node, 0600, kMiscMajor, ++minor);
   list.directory("/dev/vfio");
   list.directory("/dev/vfio/devices");
   for (const Host::Function& function : topology.functions())
     if (function.vfio_minor)
       list.device(fmt::format("/dev/vfio/devices/vfio{}", *function.vfio_minor), 0600, kVfioMajor,
                   *function.vfio_minor);
-  for (const auto& [group, minor] : vfio_groups(topology))
-    list.device(fmt::format("/dev/vfio/{}", group), 0600, kVfioGroupMajor, minor);
+  for (const auto& [group, group_minor] : vfio_groups(topology))
+    list.device(fmt::format("/dev/vfio/{}", group), 0600, kVfioGroupMajor, group_minor);
 }
 
 }  // namespace teeio::sysfs

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "host/sysfs/host.h"
-#include "host/sysfs/ide_streams.h"
 #include "host/sysfs/settings.h"
 #include "host/sysfs/topology.h"
 #include "host/sysfs/tree.h"
@@ -26,8 +25,8 @@ class System {
   /// function leaves in another way.
   void refresh() TEEIO_EXCLUDES(mutex_);
   [[nodiscard]] Tree& tree() { return tree_; }
-  /// Directories of /sys beyond those of every machine: those of its TSMs, and debugfs where
-  /// the kernel has fault injection.
+  /// What there is beyond every machine's tree: directories of its TSMs, debugfs where the kernel
+  /// has fault injection, and vendors' nodes of /dev.
   [[nodiscard]] std::vector<std::string> platform_devices();
   /// Whether /dev/kvm is there, without a look at the tree.
   [[nodiscard]] bool has_kvm() { return host_.shows_kvm(); }
@@ -44,7 +43,6 @@ class System {
 
   Host& host_;
   Settings settings_;
-  IdeStreams streams_;
   Tree tree_;
   const Environment environment_;
   schedule::RwMutex mutex_{schedule::Rank::kLeaf};

@@ -124,12 +124,14 @@ void NodeList::text(std::string path, std::uint32_t mode, Attribute::Show show,
 }
 
 void NodeList::binary(std::string path, std::uint32_t mode, std::uint64_t size,
-                      Attribute::Read read, Attribute::Write write, Errno no_mmap) {
+                      Attribute::Read read, Attribute::Write write, Attribute::Map map,
+                      Attribute::Unmap unmap) {
   auto attribute = object::make_ref<Attribute>();
   attribute->read = std::move(read);
   attribute->write = std::move(write);
   attribute->binary = true;
-  attribute->no_mmap = no_mmap;
+  attribute->map = std::move(map);
+  attribute->unmap = std::move(unmap);
   nodes_.push_back({.path = std::move(path),
                     .kind = Node::Kind::kAttribute,
                     .mode = S_IFREG | mode,

@@ -67,7 +67,7 @@ class NodeList {
   void text(std::string path, std::uint32_t mode, Attribute::Show show,
             Attribute::Store store = {});
   void binary(std::string path, std::uint32_t mode, std::uint64_t size, Attribute::Read read,
-              Attribute::Write write, Errno no_mmap = Errno::kNoDev);
+              Attribute::Write write, Attribute::Map map = {}, Attribute::Unmap unmap = {});
   void device(std::string path, std::uint32_t mode, std::uint32_t major, std::uint32_t minor);
   [[nodiscard]] std::vector<Node> take() { return std::move(nodes_); }
 

@@ -28,7 +28,7 @@ void Container::detach(Group& group) {
   group.iommu().release_dma_owner(group.number());
   TEEIO_CHECK(std::erase(groups_, &group) == 1, "a group leaves a container that it is not in");
   if (!groups_.empty()) return;
-  has_iommu_.store(0);
+  has_iommu_.store(false);
   iommu_.reset();
 }
 
@@ -51,7 +51,7 @@ Result<void> Container::set_iommu(Extension extension) {
     return attached;
   }
   iommu_ = std::move(iommu);
-  has_iommu_.store(1);
+  has_iommu_.store(true);
   return {};
 }
 

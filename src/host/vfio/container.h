@@ -46,7 +46,7 @@ class Container final : public object::Counted {
   /// VFIO_CHECK_EXTENSION.
   [[nodiscard]] bool has(Extension extension) TEEIO_EXCLUDES(group_lock_);
   /// Whether an IOMMU is set, as a group sees it that is attached.
-  [[nodiscard]] bool has_iommu() const { return has_iommu_.load() != 0; }
+  [[nodiscard]] bool has_iommu() const { return has_iommu_.load(); }
 
   /// Calls `use` with the IOMMU. It stays while `use` runs: Linux looks it up without a
   /// lock (vfio_fops_unl_ioctl()), and a group that leaves meanwhile frees it.
@@ -63,7 +63,7 @@ class Container final : public object::Counted {
   schedule::RwMutex group_lock_{schedule::Rank::kVfioContainer};
   std::vector<Group*> groups_ TEEIO_GUARDED_BY(group_lock_);
   std::unique_ptr<Type1> iommu_ TEEIO_GUARDED_BY(group_lock_);
-  schedule::Atomic<std::uint32_t> has_iommu_{0};
+  schedule::Atomic<bool> has_iommu_{false};
 };
 
 /// An open /dev/vfio/vfio.

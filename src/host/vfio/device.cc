@@ -82,6 +82,7 @@ Result<void> Device::first_open(iommufd::Context* context, object::Ref<object::F
     const schedule::Lock lock(kvm_ref_lock_);
     vm_file_borrowed_ = vm_file_.get();
   }
+  wiring_.bus.claim_memory(bdf());
   save_config();
   {
     const schedule::WriteLock memory(memory_lock_);
@@ -182,6 +183,11 @@ bool Device::retire() {
   return true;
 }
 
+void Device::unretire() {
+  const schedule::Lock lock(set().lock);
+  retired_ = false;
+}
+
 bool Device::opened_by_node() {
   const schedule::Lock lock(set().lock);
   return opened_by_node_;
@@ -247,14 +253,14 @@ Result<std::uint32_t> DeviceFile::bind_locked(const Result<object::Ref<object::F
   if (vm != nullptr && too_late) vm_file = vm->active_file();
   TEEIO_ASSIGN(const std::uint32_t id, device_.open(context, std::move(vm_file)));
   device_.set_mapped_file(std::move(mapped_));
-  access_granted_.store(1);
+  access_granted_.store(true);
   return id;
 }
 
 void DeviceFile::undo_bind() {
   {
     const schedule::Lock lock(device_.set().lock);
-    access_granted_.store(0);
+    access_granted_.store(false);
     device_.close();
   }
   device_.group().unblock();
@@ -262,7 +268,7 @@ void DeviceFile::undo_bind() {
 
 void DeviceFile::set_mapped_file(std::unique_ptr<mm::MappedFile> file) {
   if (from_group())
-    maps_.store(device_.offer_mapped_file(std::move(file)) ? 1 : 0);
+    maps_.store(device_.offer_mapped_file(std::move(file)));
   else
     mapped_ = std::move(file);
 }

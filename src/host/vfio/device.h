@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -50,6 +49,9 @@ class Bus {
   [[nodiscard]] virtual std::vector<Neighbour> on_bus_of(Bdf bdf) = 0;
   /// Every function of an IOMMU group, in order of BDF.
   [[nodiscard]] virtual std::vector<Neighbour> in_group(std::uint32_t group) = 0;
+  /// The function's memory is its driver's alone from here on: what programs have mapped
+  /// through sysfs is taken away (revoke_iomem()).
+  virtual void claim_memory(Bdf bdf) = 0;
 };
 
 // Regions of a vfio-pci device: region `index` lies at index << 40 of the file.
@@ -130,6 +132,8 @@ class Device final : public iommufd::DeviceHandle,
   /// The driver is unbound: nobody can open it any more. False, and nothing happens, while
   /// somebody has it open.
   [[nodiscard]] bool retire() TEEIO_EXCLUDES(set().lock);
+  /// The driver stays after all.
+  void unretire() TEEIO_EXCLUDES(set().lock);
 
   // --- vf_token.cc ---
 
@@ -233,8 +237,8 @@ class Device final : public iommufd::DeviceHandle,
   void disable() TEEIO_REQUIRES(set().lock);
   void leave_iommufd() TEEIO_REQUIRES(set().lock);
   void cleanup_dmabufs() TEEIO_EXCLUDES(memory_lock_);
-  void save_config();
-  void restore_config();
+  void save_config() TEEIO_REQUIRES(set().lock);
+  void restore_config() TEEIO_REQUIRES(set().lock);
   /// What an operation with effect does that found the device bound: EBUSY or an
   /// unbind. A bind may come before the caller has the lock again: it looks at
   /// bound_ once more.
@@ -285,17 +289,16 @@ class Device final : public iommufd::DeviceHandle,
   bool opened_by_node_ TEEIO_GUARDED_BY(set().lock) = false;  // Linux: device->cdev_opened
   bool in_container_ TEEIO_GUARDED_BY(set().lock) = false;    // open, and not through an iommufd
   iommufd::Idevice* idevice_ TEEIO_GUARDED_BY(set().lock) = nullptr;
-  object::Ref<object::File> context_file_;  // dev_set->lock
-  object::Ref<object::File> vm_file_;       // dev_set->lock; see vm_file()
+  object::Ref<object::File> context_file_ TEEIO_GUARDED_BY(set().lock);
+  object::Ref<object::File> vm_file_ TEEIO_GUARDED_BY(set().lock);  // lent in vm_file()
   bool attached_ TEEIO_GUARDED_BY(set().lock) = false;
-  std::vector<std::uint32_t> saved_config_;  // dev_set->lock
+  std::vector<std::uint32_t> saved_config_ TEEIO_GUARDED_BY(set().lock);
 
   schedule::RwMutex memory_lock_{schedule::Rank::kVfioMemory};
   Irqs irqs_;
   bool bound_ TEEIO_GUARDED_BY(memory_lock_) = false;
   std::unique_ptr<mm::MappedFile> mapped_ TEEIO_GUARDED_BY(memory_lock_);
   std::vector<Window> windows_ TEEIO_GUARDED_BY(memory_lock_);
-  std::vector<object::Ref<dmabuf::DmaBuf>> dying_;  // only inside cleanup_dmabufs()
   std::vector<dmabuf::DmaBuf*> dmabufs_ TEEIO_GUARDED_BY(memory_lock_);  ///< oldest first
   unsigned msix_bar_ = hw::kBarCount;  // found in open(), as the next two
   Slice msix_table_{};                 ///< within that BAR; the host's to read and write
@@ -317,7 +320,7 @@ class DeviceFile final : public object::File, public kvm::VfioAssociation {
       : File(object::FileKind::kVfioDevice),
         device_(device),
         group_(std::move(group)),
-        access_granted_(1) {}
+        access_granted_(true) {}
 
   /// VFIO_DEVICE_BIND_IOMMUFD. `iommufd` is the open file, or why there is none: looked at
   /// after the token, which is read after all else, as Linux does. Errors: EINVAL bound
@@ -327,7 +330,7 @@ class DeviceFile final : public object::File, public kvm::VfioAssociation {
                                      const Result<std::optional<Uuid>>& token);
   /// Undoes a bind whose answer could not be copied back.
   void undo_bind();
-  [[nodiscard]] bool access_granted() const { return access_granted_.load() != 0; }
+  [[nodiscard]] bool access_granted() const { return access_granted_.load(); }
   [[nodiscard]] Device& device() { return device_; }
   [[nodiscard]] bool from_group() const { return static_cast<bool>(group_); }
   void set_vm(kvm::Vm* vm) override;
@@ -335,7 +338,7 @@ class DeviceFile final : public object::File, public kvm::VfioAssociation {
   /// give a device several times: the first one's mappings show its memory.
   void set_mapped_file(std::unique_ptr<mm::MappedFile> file);
   /// Whether this descriptor's mappings show the device's memory.
-  [[nodiscard]] bool maps() const { return maps_.load() != 0; }
+  [[nodiscard]] bool maps() const { return maps_.load(); }
 
  private:
   void release() override;
@@ -344,8 +347,8 @@ class DeviceFile final : public object::File, public kvm::VfioAssociation {
   Device& device_;
   object::Ref<Group> group_;  ///< null: of the node (Linux: df->group)
   std::unique_ptr<mm::MappedFile> mapped_;
-  schedule::Atomic<std::uint32_t> access_granted_{0};
-  schedule::Atomic<std::uint32_t> maps_{1};
+  schedule::Atomic<bool> access_granted_{false};
+  schedule::Atomic<bool> maps_{true};
   schedule::Mutex kvm_ref_lock_{schedule::Rank::kVfioKvmRef};
   kvm::Vm* vm_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
 };

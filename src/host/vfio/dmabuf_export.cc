@@ -51,13 +51,13 @@ void Device::move_dmabufs(bool revoked) {
 void Device::cleanup_dmabufs() {
   auto call = trace().call(object::Lane::kVfio, "dma-buf cleanup", {.function = bdf()});
   const schedule::WriteLock lock(memory_lock_);
+  std::vector<object::Ref<dmabuf::DmaBuf>> dying;  // puts before memory_lock is let go, as Linux
   for (dmabuf::DmaBuf* buffer : dmabufs_)
-    if (buffer->add_ref_unless_zero()) dying_.push_back(object::Ref<dmabuf::DmaBuf>::adopt(buffer));
-  for (const object::Ref<dmabuf::DmaBuf>& buffer : dying_) {
+    if (buffer->add_ref_unless_zero()) dying.push_back(object::Ref<dmabuf::DmaBuf>::adopt(buffer));
+  for (const object::Ref<dmabuf::DmaBuf>& buffer : dying) {
     std::erase(dmabufs_, buffer.get());
     buffer->orphan();
   }
-  dying_.clear();
 }
 
 }  // namespace teeio::vfio

@@ -15,11 +15,11 @@ Device::HotReset Device::affected() {
   HotReset reset;
   reset.by_id = opened_by_node_;
   const std::vector<Bus::Neighbour> all = wiring_.bus.on_bus_of(bdf());
-  const auto mine = [this](const Bus::Neighbour& other) {
+  const object::File* const own = context_file_.get();
+  const auto mine = [this, own](const Bus::Neighbour& other) {
     if (other.device == nullptr || &other.device->set() != &set()) return false;
     other.device->set().lock.assert_held();  // the same lock
-    return other.device->idevice_ != nullptr &&
-           other.device->context_file_.get() == context_file_.get();
+    return other.device->idevice_ != nullptr && other.device->context_file_.get() == own;
   };
   for (const Bus::Neighbour& other : all) {
     std::optional<std::uint32_t> id;

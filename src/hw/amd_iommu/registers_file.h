@@ -47,22 +47,23 @@ class RegisterFile {
       return Hpa{(base & kAddressField) + offset};
     }
   };
-  void write_control(std::uint64_t value);
-  void write_status(std::uint64_t value);
+  void write_control(std::uint64_t value) TEEIO_REQUIRES(lock_);
+  void write_status(std::uint64_t value) TEEIO_REQUIRES(lock_);
 
   PhysicalMemory& memory_;
   schedule::CacheWord control_;       // read without the lock
   schedule::CacheWord device_table_;  // read without the lock
 
-  mutable schedule::RawLock lock_;  // of what follows
-  std::uint64_t features_ = kInvalidateAllSupported | kHostSixLevels;
-  std::uint64_t features2_ = 0;
-  std::uint64_t status_ = 0;
-  Ring commands_;
-  Ring events_;
-  std::uint64_t next_event_ = 0;  ///< where the next entry goes; the tail follows
-  std::uint32_t writers_ = 0;     ///< entries that are being written
-  std::function<void()> interrupt_;
+  mutable schedule::RawLock lock_;
+  std::uint64_t features_ TEEIO_GUARDED_BY(lock_) = kInvalidateAllSupported | kHostSixLevels;
+  std::uint64_t features2_ TEEIO_GUARDED_BY(lock_) = 0;
+  std::uint64_t status_ TEEIO_GUARDED_BY(lock_) = 0;
+  Ring commands_ TEEIO_GUARDED_BY(lock_);
+  Ring events_ TEEIO_GUARDED_BY(lock_);
+  std::uint64_t next_event_ TEEIO_GUARDED_BY(lock_) =
+      0;  ///< where the next entry goes; the tail follows
+  std::uint32_t writers_ TEEIO_GUARDED_BY(lock_) = 0;  ///< entries that are being written
+  std::function<void()> interrupt_ TEEIO_GUARDED_BY(lock_);
 };
 
 }  // namespace teeio::hw::amd

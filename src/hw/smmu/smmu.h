@@ -4,7 +4,6 @@
 #include <expected>
 #include <map>
 #include <optional>
-#include <string_view>
 #include <utility>
 
 #include "hw/iommu.h"
@@ -61,25 +60,29 @@ class Smmu {
     bool read, write;
   };
   using Entry = smmu::Ste;
-  std::expected<Entry, smmu::Event> entry_of(std::uint32_t sid);
-  std::expected<Leaf, smmu::Event> leaf_of(const Entry& entry, Iova page);
-  bool obey(const smmu::Command& command);
+  std::expected<Entry, smmu::Event> entry_of(std::uint32_t sid) TEEIO_REQUIRES(lock_);
+  std::expected<Leaf, smmu::Event> leaf_of(const Entry& entry, Iova page) TEEIO_REQUIRES(lock_);
+  bool obey(const smmu::Command& command) TEEIO_REQUIRES(lock_);
   std::unexpected<IommuFault> refuse(std::uint16_t rid, Iova address, DmaAccess access,
-                                     smmu::Event event);
-  void write_event(std::uint32_t sid, Iova address, DmaAccess access, smmu::Event event);
+                                     smmu::Event event) TEEIO_REQUIRES(lock_);
+  void write_event(std::uint32_t sid, Iova address, DmaAccess access, smmu::Event event)
+      TEEIO_REQUIRES(lock_);
 
   PhysicalMemory& memory_;
   object::Trace& trace_;
   const std::uint32_t id_;
   const KeyId key_;
   schedule::Atomic<std::uint64_t> generation_{1};
-  mutable schedule::RawLock lock_;  // of all below; no scheduling point
-  std::optional<Setup> setup_;
-  std::uint32_t commands_ = 0;            ///< CONS, with its wrap bit
-  std::uint32_t events_ = 0, taken_ = 0;  ///< PROD and CONS, with their wrap bits
-  std::map<std::uint32_t, Entry> entries_;
-  std::map<std::pair<std::uint16_t, std::uint64_t>, Leaf> leaves_;  ///< by VMID and page
-  std::optional<IommuFault> last_fault_;
+  mutable schedule::RawLock lock_;
+  std::optional<Setup> setup_ TEEIO_GUARDED_BY(lock_);
+  std::uint32_t commands_ TEEIO_GUARDED_BY(lock_) = 0;  ///< CONS, with its wrap bit
+  // PROD and CONS, with their wrap bits.
+  std::uint32_t events_ TEEIO_GUARDED_BY(lock_) = 0;
+  std::uint32_t taken_ TEEIO_GUARDED_BY(lock_) = 0;
+  std::map<std::uint32_t, Entry> entries_ TEEIO_GUARDED_BY(lock_);
+  std::map<std::pair<std::uint16_t, std::uint64_t>, Leaf> leaves_
+      TEEIO_GUARDED_BY(lock_);  ///< by VMID and page
+  std::optional<IommuFault> last_fault_ TEEIO_GUARDED_BY(lock_);
 };
 
 }  // namespace teeio::hw

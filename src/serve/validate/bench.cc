@@ -197,6 +197,12 @@ std::expected<Link, Verdict> Bench::small_link() {
   return open(std::move(config));
 }
 
+std::expected<Link, Verdict> Bench::large_link() {
+  spdm::RequesterConfig config = config_for(target_, version_);
+  config.settings.max_message_size = 1U << 20U;
+  return open(std::move(config));
+}
+
 std::expected<Link, Verdict> Bench::tee_io_link() {
   spdm::RequesterConfig config = config_for(target_, version_);
   config.settings.algorithms = {

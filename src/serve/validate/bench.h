@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "machine/config.h"
 #include "serve/knobs.h"
 #include "serve/socket.h"
 #include "serve/validate/case.h"
@@ -17,10 +18,13 @@
 
 namespace teeio::serve::validate {
 
+class IdeStream;
+
 /// Whom to judge.
 struct Target {
   Address address;
-  Bus* bus = nullptr;  ///< in the address's place; outlives the cases
+  Bus* bus = nullptr;                 ///< in the address's place; outlives the cases
+  const IdeStream* stream = nullptr;  ///< what was set up on the bus, if registers can be written
   PlatformTransport transport = PlatformTransport::kPciDoe;
   unsigned timeout_ms = 2000;  ///< of one exchange
   /// The TDI; nullopt: the function that IDE_KM's QUERY_RESP names.
@@ -28,8 +32,9 @@ struct Target {
   std::uint8_t port_index = 0;  ///< IDE_KM
   std::uint8_t stream_id = 0;
   PostQuantum post_quantum = PostQuantum::kOffer;
-  std::optional<spdm::Psk> psk;  ///< nullopt: cases of pre-shared keys are skipped
-  Watch* watch = nullptr;        ///< outlives the cases; nullptr: nobody looks
+  std::optional<spdm::Psk> psk;              ///< nullopt: cases of pre-shared keys are skipped
+  const machine::Config* machine = nullptr;  ///< what reports must say; outlives the cases
+  Watch* watch = nullptr;                    ///< outlives the cases; nullptr: nobody looks
   /// What VERSION lists; nullopt: not asked yet.
   std::optional<std::vector<std::uint8_t>> versions;
   std::string
@@ -111,6 +116,8 @@ class Bench {
   std::expected<Link, Verdict> link();
   /// Of a requester that takes 42 bytes at once, the least that SPDM allows.
   std::expected<Link, Verdict> small_link();
+  /// Of a requester that takes messages of 1 MiB, in chunks of the usual transfers.
+  std::expected<Link, Verdict> large_link();
   /// Of a requester that offers what PCI-SIG requires of TEE-IO devices, and nothing else.
   std::expected<Link, Verdict> tee_io_link();
   /// After ALGORITHMS.

@@ -351,6 +351,16 @@ constexpr Case kIdeKmCases[] = {
      "PCIe 7.9.26; PCIe 6.33.3", registers_switch},
     {"registers.stop", "The stream is not Secure any more when its keys have stopped",
      "PCIe 7.9.26; PCIe 6.33.3", registers_stop},
+    {"config.header", "A stream with partial header encryption gets Secure",
+     "PCIe 7.9.26; tee-io-validator, Selective IDE 1.3", config_header_encryption},
+    {"config.aggregation", "A stream with aggregation gets Secure",
+     "PCIe 7.9.26; tee-io-validator, Selective IDE 1.4", config_aggregation},
+    {"config.pcrc", "A stream with PCRC gets Secure",
+     "PCIe 7.9.26; tee-io-validator, Selective IDE 1.5", config_pcrc},
+    {"config.requests", "A stream that carries configuration requests gets Secure",
+     "PCIe 7.9.26; tee-io-validator, Selective IDE 1.6", config_requests},
+    {"config.tee_limited", "A TEE-limited stream gets Secure",
+     "PCIe 7.9.26; tee-io-validator, Selective IDE 1.7", config_tee_limited},
     {"clear", "IDE_KM outside of a secured session is refused", "PCIe 6.33.3", in_the_clear},
 };
 

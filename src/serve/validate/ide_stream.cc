@@ -13,6 +13,7 @@ constexpr std::uint32_t kSelectiveBytes = 20;  // and an address block each, of
 constexpr std::uint32_t kAddressBytes = 12;
 // In a selective block.
 constexpr std::uint32_t kControl = 0x04;
+constexpr std::uint32_t kStatus = 0x08;
 constexpr std::uint32_t kRid1 = 0x0c;
 constexpr std::uint32_t kRid2 = 0x10;
 constexpr std::uint32_t kEnable = 1;
@@ -22,7 +23,8 @@ constexpr std::uint32_t kConfigBytes = 4096;
 
 }  // namespace
 
-IdeStream::IdeStream(const ConfigFile& config, std::uint8_t stream_id) : config_(config) {
+IdeStream::IdeStream(const ConfigFile& config, std::uint8_t stream_id)
+    : config_(config), stream_id_(stream_id) {
   const auto ide = config.find_extended(kIde);
   if (!ide) return;
   const std::uint32_t capability = config.read(*ide + kCapability);
@@ -41,14 +43,24 @@ IdeStream::IdeStream(const ConfigFile& config, std::uint8_t stream_id) : config_
     at += kSelectiveBytes + (config.read(at) & 0xfU) * kAddressBytes;
   }
   if (!block_) return;
+  capability_ = capability;
   control_ = config.read(*block_ + kControl);
   rid1_ = config.read(*block_ + kRid1);
   rid2_ = config.read(*block_ + kRid2);
   const std::uint32_t rid = config.function().rid();
   config.write(*block_ + kRid1, (rid | 0xffU) << 8U);
   config.write(*block_ + kRid2, rid << 8U | kRidValid);
-  config.write(*block_ + kControl, std::uint32_t{stream_id} << kStreamId | kEnable);
+  (void)configure(0);
 }
+
+std::uint32_t IdeStream::configure(std::uint32_t bits) const {
+  const std::uint32_t wanted = std::uint32_t{stream_id_} << kStreamId | bits;
+  config_.write(*block_ + kControl, wanted);
+  config_.write(*block_ + kControl, wanted | kEnable);
+  return config_.read(*block_ + kControl);
+}
+
+std::uint32_t IdeStream::status() const { return config_.read(*block_ + kStatus); }
 
 IdeStream::~IdeStream() {
   if (!block_) return;

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 
 #include "serve/validate/config_file.h"
 
@@ -26,10 +25,19 @@ class IdeStream {
 
   /// Where the block is that was taken.
   [[nodiscard]] std::optional<std::uint32_t> block() const { return block_; }
+  /// IDE Capability; 0 without a block.
+  [[nodiscard]] std::uint32_t capability() const { return capability_; }
+  /// The block's control register gets these bits beside ID and enable, the stream off in
+  /// between; what it says then. Precondition: block().
+  [[nodiscard]] std::uint32_t configure(std::uint32_t bits) const;
+  /// Its status register. Precondition: block().
+  [[nodiscard]] std::uint32_t status() const;
 
  private:
   const ConfigFile& config_;
+  const std::uint8_t stream_id_;
   std::optional<std::uint32_t> block_;
+  std::uint32_t capability_ = 0;
   std::uint32_t control_ = 0, rid1_ = 0, rid2_ = 0;  ///< as they were
 };
 

@@ -1,10 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <expected>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 

@@ -1,4 +1,3 @@
-#include <fmt/format.h>
 
 #include "crypto/chain_problem.h"
 #include "serve/capture.h"

@@ -1,7 +1,5 @@
 #include "serve/validate/spdm_cases.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <bit>
 #include <iterator>
@@ -351,10 +349,8 @@ constexpr Case kSpdmCases[] = {
 
 std::vector<Case> joined() {
   std::vector<Case> all(std::begin(kSpdmCases), std::end(kSpdmCases));
-  const auto more = spdm_attestation_cases();
-  all.insert(all.end(), more.begin(), more.end());
-  const auto chunks = spdm_chunk_cases();
-  all.insert(all.end(), chunks.begin(), chunks.end());
+  for (const auto more : {spdm_attestation_cases(), spdm_log_cases(), spdm_chunk_cases()})
+    all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 

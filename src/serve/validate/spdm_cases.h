@@ -9,5 +9,6 @@ namespace teeio::serve::validate {
 /// Certificates, CHALLENGE and MEASUREMENTS.
 [[nodiscard]] std::span<const Case> spdm_attestation_cases();
 [[nodiscard]] std::span<const Case> spdm_chunk_cases();
+[[nodiscard]] std::span<const Case> spdm_log_cases();
 
 }  // namespace teeio::serve::validate

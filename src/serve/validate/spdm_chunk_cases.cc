@@ -1,11 +1,14 @@
 // Large messages in chunks.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "serve/validate/bench.h"
 #include "serve/validate/raw_spdm.h"
 #include "serve/validate/spdm_cases.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
+#include "wire/spdm_certificates.h"
 #include "wire/spdm_chunk.h"
 
 namespace teeio::serve::validate {
@@ -140,11 +143,37 @@ Verdict everything_in_chunks(Bench& bench) {
   return passed();
 }
 
+/// All of a chain is asked for at once, with the offsets of 32 bits that 1.4 has: where it is
+/// longer than a transfer, it comes in chunks, or a part of it comes.
+Verdict whole_chain(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Link link, bench.with_chain(bench.negotiated(bench.large_link())));
+  for (const std::uint32_t flag : {wire::kSpdmCapChunk, wire::kSpdmCapLargeResp})
+    if (!has_flag(link, flag)) return skipped("CHUNK_CAP and LARGE_RESP_CAP are not both set");
+  const Bytes& chain = link.requester().peer_chain(0)->chain;
+  wire::SpdmGetCertificate request;
+  request.version = bench.version();
+  request.large = true;
+  request.length = static_cast<std::uint32_t>(chain.size());
+  const Reply reply = link.raw(request.encode());
+  TEEIO_CASE(reply.answered(), "{} came", reply.str());
+  const auto answer = wire::SpdmCertificate::decode(reply.bytes);
+  TEEIO_CASE(answer.has_value(), "CERTIFICATE: {}", answer.error().why);
+  TEEIO_CASE(answer->large && !answer->portion.empty() && answer->portion.size() <= chain.size() &&
+                 std::ranges::equal(answer->portion, ByteView(chain).first(answer->portion.size())),
+             "{} bytes came, which do not begin the chain", answer->portion.size());
+  TEEIO_CASE(answer->portion.size() + answer->remainder == chain.size(),
+             "{} bytes came and {} are left, of {}", answer->portion.size(), answer->remainder,
+             chain.size());
+  return passed();
+}
+
 constexpr Case kSpdmChunkCases[] = {
     {"chunk.algorithms", "NEGOTIATE_ALGORITHMS and its answer may travel in chunks",
      "DSP0274 1.2, CHUNK_SEND", algorithms_in_chunks, wire::kSpdmVersion12},
     {"chunk.answers", "Answers above the requester's DataTransferSize come in chunks of that size",
      "DSP0274 1.2, CHUNK_GET", everything_in_chunks, wire::kSpdmVersion12},
+    {"chunk.certificate", "A chain that is asked for at once comes whole, or as much as there is",
+     "DSP0274 1.4, GET_CERTIFICATE, CHUNK_GET", whole_chain, wire::kSpdmVersion14},
 };
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "serve/validate/tdisp_cases.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 #include <vector>
@@ -312,8 +310,8 @@ constexpr Case kTdispCases[] = {
 
 std::vector<Case> all_tdisp() {
   std::vector<Case> all(std::begin(kTdispCases), std::end(kTdispCases));
-  const auto more = tdisp_extra_cases();
-  all.insert(all.end(), more.begin(), more.end());
+  for (const auto more : {tdisp_report_cases(), tdisp_extra_cases()})
+    all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 

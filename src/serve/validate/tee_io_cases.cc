@@ -1,6 +1,5 @@
 // What PCI-SIG requires of the SPDM of every TEE-IO device. Source: intel/tee-io-validator
 // doc/spdm_test/spdm_test.md, items 1 to 4. Asked for by name alone: not every responder is one.
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <string_view>

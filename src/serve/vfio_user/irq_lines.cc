@@ -126,11 +126,11 @@ Result<void> IrqLines::set_msix(const IrqSet& request, std::vector<Fd> fds) {
     give(request.start, request.count, std::move(fds));
     return {};
   }
+  if (!msix_on_) return fail(Errno::kInval, "MSI-X is off");
   if (request.count == 0 && (request.flags & kDataNone) != 0) {
     disable_msix();
     return {};
   }
-  if (!msix_on_) return fail(Errno::kInval, "MSI-X is off");
   const schedule::Lock lock(lock_);
   for (std::uint32_t i = 0; i < request.count; ++i)
     if (wanted(request, i)) signal(vectors_.at(request.start + i));
@@ -160,8 +160,8 @@ void IrqLines::give(std::uint32_t first, std::uint32_t count, std::vector<Fd> fd
     for (std::uint32_t i = 0; i < count; ++i)
       vectors_.at(first + i) = on ? std::move(fds[i]) : Fd();
   }
+  if (!msix_on_) switch_msix(true);  // also when none of the vectors has an eventfd yet
   if (!on) return;
-  if (!msix_on_) switch_msix(true);
   // What was pending leaves now.
   for (std::uint32_t i = 0; i < count; ++i) program(first + i, false);
 }

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <vector>
 
 #include "base/fd.h"
@@ -17,8 +16,9 @@ namespace teeio::vfio_user {
 ///
 /// As Linux's vfio-pci does (drivers/vfio/pci/vfio_pci_intrs.c), MSI-X's table and control
 /// are ours: a vector that gets an eventfd is unmasked, one that loses it is masked, and
-/// MSI-X is on from the first to the message that turns the index off. What the device
-/// sends is the vector's number, so that its message says whom to tell.
+/// MSI-X is on from the first SET_IRQS with eventfd data, even if it brings no descriptor, to the
+/// one that turns the index off. What the device sends is the vector's number, so that its
+/// message says whom to tell.
 ///
 /// Lifetime: the function's. Locking: set(), rearm() and drop_all(): the session's task;
 /// message() from any, with a device's lock held: a leaf lock for the descriptors.

@@ -2,6 +2,8 @@
 """Chains that no requester takes: `teeio serve` warns of them, `teeio validate` names the
 certificate and the reason. Dates are remarked."""
 
+import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -66,6 +68,27 @@ def dates_are_remarked(folder):
     assert "warning: " + sentence in served.log, served.log
 
 
+def a_chain_beyond_64_kib(folder):
+    """SPDM 1.4 has offsets of 32 bits for it; before, only DataTooLarge or nothing."""
+    chain = pki.Chain(folder, "large", authority="1.2.3.4.5=ASN1:UTF8String:" + 30_000 * "x",
+                      leaf="1.2.3.4.5=ASN1:UTF8String:" + 30_000 * "x")
+    capture = os.path.join(folder, "large.pcapng")
+    with Served(TEEIO, "--chain", chain.pem, "--key", chain.key, "--pcap", capture) as served:
+        status, told = judge(served, "spdm14.certificate,spdm14.challenge.signed,"
+                             "spdm14.chunk.certificate,session.open")
+        assert status == 0 and "# SKIP" not in told, told
+        status, told = judge(served, "spdm13.certificate.chain")
+        assert status == 1 and "Unspecified" in told, told
+    shown = [json.loads(line) for line in subprocess.run(
+        [TEEIO, "decode", "--json", capture], capture_output=True, text=True, timeout=60,
+        check=True).stdout.splitlines()]
+    wants = [one["fields"] for one in shown
+             if one["message"] == "GET_CERTIFICATE" and one["fields"].get("large")]
+    assert max(int(want["offset"]) for want in wants) > 0xffff, wants
+    assert max(int(want["length"]) for want in wants) > 0xffff, wants
+    assert sum(one["message"] == "CHUNK_RESPONSE" for one in shown) > 15, "in chunks"
+
+
 def good_chains_are_served_in_silence(folder):
     chain = pki.Chain(folder, "good")
     with Served(TEEIO, "--chain", chain.pem, "--key", chain.key) as served:
@@ -80,7 +103,8 @@ def main():
         sys.exit(SKIP)
     with tempfile.TemporaryDirectory() as folder:
         for test in (a_wrong_signature, an_unknown_critical_extension, a_curve_that_is_spelt_out,
-                     another_issuer, dates_are_remarked, good_chains_are_served_in_silence):
+                     another_issuer, dates_are_remarked, a_chain_beyond_64_kib,
+                     good_chains_are_served_in_silence):
             print(test.__name__, flush=True)
             test(folder)
 

@@ -14,15 +14,15 @@ def is_there():
 
 class Chain:
     """Root, intermediate and leaf in `folder`: chain.pem and leaf.key. `leaf` is added to the
-    leaf's extensions; `valid` are arguments of `openssl x509 -req`; `curve` of genpkey."""
+    leaf's extensions and `authority` to the others'; `valid` are arguments of `openssl x509 -req`; `curve` of genpkey."""
 
-    def __init__(self, folder, name, leaf="", valid=("-days", "9"), curve=()):
+    def __init__(self, folder, name, leaf="", valid=("-days", "9"), curve=(), authority=""):
         self.folder = os.path.join(folder, name)
         os.mkdir(self.folder)
         self.pem = os.path.join(self.folder, "chain.pem")
         self.key = os.path.join(self.folder, "leaf.key")
         with open(os.path.join(self.folder, "x.cnf"), "w") as file:
-            file.write(f"[ca]\n{AUTHORITY}[leaf]\n{DEVICE}{leaf}\n")
+            file.write(f"[ca]\n{AUTHORITY}{authority}\n[leaf]\n{DEVICE}{leaf}\n")
         issuer, text = None, b""
         for one in ("root", "mid", "leaf"):
             self.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384",

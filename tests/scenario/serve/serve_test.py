@@ -3,12 +3,14 @@
 
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
 
-from served import (CONTINUE, DECAP_TDISP, DOE, MCTP, NONE, NORMAL, SHUTDOWN, TEST, Served, doe, exchange,
+from served import (CONTINUE, DECAP_TDISP, DOE, MCTP, NONE, NORMAL, SHUTDOWN, TCP, TEST, TIMEOUT_S, Served,
+                    doe, exchange,
                     receive,
                     is_closed, send)
 
@@ -152,11 +154,39 @@ def raw_spdm_over_tcp(served):
         assert take(peer) == (0xC2, b"")
         assert take(peer) == (0xC1, b"")
         assert take(peer)[0] == 5
+    role_inquiry(message, take)
     with Served(TEEIO, "--transport", "doe") as other:
         with other.connect() as peer:
             peer.sendall(message(5, GET_VERSION))
             assert is_closed(peer)
     assert "only doe is served" in other.log, other.log
+
+
+def role_inquiry(message, take):
+    """A device that connects asks first; then the listener is the requester, in both framings."""
+    with socket.create_server(("127.0.0.1", 0)) as requester:
+        requester.settimeout(TIMEOUT_S)
+        for raw in (True, False):
+            place = f"127.0.0.1:{requester.getsockname()[1]}"
+            with subprocess.Popen([TEEIO, "serve", "--connect", place, "--transport", "tcp"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as device:
+                with requester.accept()[0] as peer:
+                    peer.settimeout(TIMEOUT_S)
+                    assert take(peer) == (0xBF, b"")
+                    if raw:
+                        peer.sendall(message(5, GET_VERSION))
+                        kind, answer = take(peer)
+                        assert kind == 5 and answer[:2] == bytes([0x10, 0x04]), (kind, answer)
+                        peer.sendall(message(0xC2))
+                    else:
+                        assert exchange(peer, TEST, TCP, b"Client Hello!\0")[2] == b"Server Hello!\0"
+                out, log = device.communicate(timeout=TIMEOUT_S)
+                assert device.returncode == 0, log
+                assert f"connected to {place}" in out.decode(), out
+                assert (b"cannot operate as requester" in log) == raw, log
+    refused = subprocess.run([TEEIO, "serve", "--connect", "127.0.0.1:1"], capture_output=True,
+                             text=True, timeout=60, check=False)
+    assert refused.returncode == 1 and "127.0.0.1:1" in refused.stderr, refused
 
 
 def reload_by_signal():

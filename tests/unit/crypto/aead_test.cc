@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "crypto/secret.h"
 #include "unit/crypto/hex.h"
 

@@ -247,16 +247,16 @@ TEST_F(DsmTest, PeerToPeerStreamsNeedTheLocksLeave) {
 
 TEST_F(DsmTest, AnUpdatableRangeOpensAndClosesForSharedAccesses) {
   bring_to(TdiState::kRun);
-  const auto shared = [this] {
-    return tdi.view().answers(hw::TBit::kShared, MmioPart::kUpdatable);
-  };
+  constexpr RangeSet kTee = 1U << 0U, kUpdatable = 1U << 2U;  // of FakeFunction's ranges
+  const auto shared = [this] { return tdi.view().answers(hw::TBit::kShared, kUpdatable); };
   const auto set = [this](std::uint16_t attributes) {
     return error_in(tdisp(wire::TdispSetMmioAttribute{{0xd'0200, 4, attributes, 2}}));
   };
   EXPECT_FALSE(shared());
   EXPECT_EQ(set(wire::kMmioNonTeeMemory), std::nullopt);
   EXPECT_TRUE(shared());
-  EXPECT_FALSE(tdi.view().answers(hw::TBit::kShared, MmioPart::kTee));
+  EXPECT_FALSE(tdi.view().answers(hw::TBit::kShared, kTee));
+  EXPECT_FALSE(tdi.view().answers(hw::TBit::kShared, kTee | kUpdatable));
   const auto answer = tdisp(wire::TdispGetInterfaceReport{0, 0xffff});
   const auto report =
       wire::TdispReport::decode(std::get<wire::TdispInterfaceReportPortion>(answer).portion);
@@ -266,7 +266,7 @@ TEST_F(DsmTest, AnUpdatableRangeOpensAndClosesForSharedAccesses) {
   EXPECT_FALSE(shared());
   set(wire::kMmioNonTeeMemory);
   tdisp(wire::TdispStopInterface{});
-  EXPECT_FALSE(tdi.view().opened);
+  EXPECT_EQ(tdi.view().non_tee, 0);
 }
 
 TEST_F(DsmTest, OnlyWholeUpdatableRangesOfTheReportAreSet) {

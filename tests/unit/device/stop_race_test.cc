@@ -30,8 +30,10 @@ TEST(StopRace, NoSharedReadSeesWhatATrustedWriteLeft) {
     MemoryFunction function;
     const schedule::Atomic<bool> enabled(true);
     Tdi tdi(trace, {0, 1, 0, 0}, function);
-    PlainMemoryTarget trusted(function.memory, enabled, &tdi, hw::TBit::kTrusted);
-    PlainMemoryTarget shared(function.memory, enabled, &tdi, hw::TBit::kShared);
+    const MmioLayout layout({}, 0, {.bar = 4, .table_offset = 0, .pba_offset = 0}, {});
+    const TdiBar bar{tdi, layout, 0};
+    PlainMemoryTarget trusted(function.memory, enabled, bar, hw::TBit::kTrusted);
+    PlainMemoryTarget shared(function.memory, enabled, bar, hw::TBit::kShared);
     TEEIO_CHECK(tdi.start(tdi.lock({}, 0).value()).has_value(), "the TDI runs");
 
     schedule::Task guest =
@@ -53,7 +55,7 @@ TEST(PlainMemoryRace, APeersWriteIsNotLostWhileTheBytesMove) {
   const auto result = test::expect_sound([] {
     PlainMemory memory(64);
     const schedule::Atomic<bool> enabled(true);
-    PlainMemoryTarget bar(memory, enabled, nullptr, hw::TBit::kShared);
+    PlainMemoryTarget bar(memory, enabled, std::nullopt, hw::TBit::kShared);
     Bytes pages(64);
     schedule::Task program = schedule::Task::spawn("program", [&] {
       memory.relocate(pages);

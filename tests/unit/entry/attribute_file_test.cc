@@ -5,6 +5,9 @@
 
 #include <array>
 #include <cstring>
+#include <memory>
+
+#include "host/mm/plain_files.h"
 
 namespace teeio::entry {
 namespace {
@@ -35,7 +38,12 @@ class AttributeFileTest : public testing::Test {
           written = in.size();
           return in.size();
         },
-        Errno::kInval);
+        [this](mm::MappedFile&, std::uint64_t offset, std::uint64_t length) -> Result<void> {
+          if (offset + length > 16) return fail(Errno::kInval, "beyond the end");
+          mapped = true;
+          return {};
+        },
+        [this](mm::MappedFile&) { mapped = false; });
     tree.replace(tree.begin_view(), list.take());
   }
   std::string open_error(const char* path, int flags) {
@@ -62,6 +70,7 @@ class AttributeFileTest : public testing::Test {
   int shows = 0;
   std::string stored;
   std::size_t written = 0;
+  bool mapped = false;
 };
 
 TEST_F(AttributeFileTest, OpenRefusesWhatTheModeGivesNobody) {
@@ -103,7 +112,21 @@ TEST_F(AttributeFileTest, ABinaryAttributeEndsAtItsSize) {
   EXPECT_EQ(as_file(file).write(14, view("1234")).value(), 2U);
   EXPECT_EQ(written, 2U);
   EXPECT_EQ(as_file(file).write(16, view("1")).error().code, Errno::kFBig);
-  EXPECT_EQ(as_file(file).mmap().error().code, Errno::kInval);
+}
+
+TEST_F(AttributeFileTest, AMappingLastsAsLongAsItsFile) {
+  {
+    const auto file = open("/sys/d/bin", O_RDWR);
+    as_file(file).set_mapped_file(std::make_unique<mm::PlainMappedFile>());
+    EXPECT_EQ(as_file(file).mmap(8, 16).error().code, Errno::kInval);
+    EXPECT_FALSE(mapped);
+    ASSERT_TRUE(as_file(file).mmap(8, 8).has_value());
+    EXPECT_TRUE(mapped);
+  }
+  EXPECT_FALSE(mapped);
+  const auto text = open("/sys/d/ro", O_RDONLY);
+  as_file(text).set_mapped_file(std::make_unique<mm::PlainMappedFile>());
+  EXPECT_EQ(as_file(text).mmap(0, 8).error().code, Errno::kNoDev);
 }
 
 TEST_F(AttributeFileTest, AnAttributeThatIsGoneIsENODEV) {
@@ -112,7 +135,7 @@ TEST_F(AttributeFileTest, AnAttributeThatIsGoneIsENODEV) {
   tree.replace(tree.begin_view(), {});
   EXPECT_EQ(read(file, 0), "ENODEV");
   EXPECT_EQ(read(file, 3), "ENODEV");
-  EXPECT_EQ(as_file(file).mmap().error().code, Errno::kNoDev);
+  EXPECT_EQ(as_file(file).mmap(0, 8).error().code, Errno::kNoDev);
   fill();
   EXPECT_EQ(read(file, 0), "shown 2\n");
 }

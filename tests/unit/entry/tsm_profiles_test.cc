@@ -1,8 +1,10 @@
 // IOMMU_VDEVICE_TSM_REQ as later postings number it, and making a vDEVICE as bind.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "abi/iommufd.h"
@@ -42,6 +44,7 @@ class TsmProfile : public testing::Test {
     arg.req_uptr = vmm_->store(bytes_of(payload));
     arg.resp_len = room;
     arg.resp_uptr = room == 0 ? 0 : vmm_->memory().map(kPageSize, mm::Access::kReadWrite);
+    response_ = arg.resp_uptr;
     arg.tsm_code = ~0ULL;
     auto result = vmm_->ioctl(vmm_->iommufd, command, arg);
     code_ = arg.tsm_code;
@@ -62,6 +65,7 @@ class TsmProfile : public testing::Test {
   std::uint32_t arch_ = 0;
   std::uint64_t code_ = 0;
   std::uint32_t got_ = 0;
+  std::uint64_t response_ = 0;
 };
 
 TEST_F(TsmProfile, V7BindsWithTheVdeviceAndUnbindsWithItsEnd) {
@@ -113,11 +117,60 @@ TEST_F(TsmProfile, V7ReadCountsWhatIsLeftOverAndHonoursItsOffset) {
   EXPECT_EQ(*narrow, 0);
   read.reserved = 1;
   EXPECT_EQ(error_of(request(command, abi::TSM_REQ_V7_READ_OBJECT, read, 64)), Errno::kInval);
-  read = {.object = abi::TSM_OBJECT_V7_VCA, .reserved = 0, .offset = 0};
-  EXPECT_EQ(error_of(request(command, abi::TSM_REQ_V7_READ_OBJECT, read, 64)), Errno::kOpNotSupp);
-  read.object = 4;
+  read = {.object = 4, .reserved = 0, .offset = 0};
   EXPECT_EQ(error_of(request(command, abi::TSM_REQ_V7_READ_OBJECT, read, 64)), Errno::kInval);
   EXPECT_EQ(error_of(v7(abi::TSM_REQ_V7_READ_OBJECT, 3)), Errno::kInval);  // 4 bytes, not 16
+}
+
+TEST_F(TsmProfile, V7HasARealmsObjectsApart) {
+  start("arm-cca-slice", "iommufd-v7");
+  ASSERT_TRUE(v7(abi::TSM_REQ_V7_SET_TDI_STATE, abi::TSM_TDI_LOCKED).has_value());
+  std::set<std::uint32_t> sizes;
+  for (const std::uint32_t object :
+       {abi::TSM_OBJECT_V7_VCA, abi::TSM_OBJECT_V7_CERTIFICATES, abi::TSM_OBJECT_V7_REPORT}) {
+    const abi::tsm_req_read_object_v7 read{.object = object, .reserved = 0, .offset = 0};
+    EXPECT_TRUE(
+        request(IOMMU_VDEVICE_TSM_REQ_V7, abi::TSM_REQ_V7_READ_OBJECT, read, kPageSize).has_value())
+        << object;
+    EXPECT_TRUE(sizes.insert(got_).second) << object << " is another one";
+  }
+}
+
+// What each is: DSP0274 for VCA (GET_VERSION first) and MEASUREMENTS (code 60h), a certificate
+// chain has DER in it.
+TEST_F(TsmProfile, V7ReadsEachObjectByItselfWithOffsetAndLength) {
+  for (const std::string_view name : {"tdx-connect", "arm-cca-slice"}) {
+    SCOPED_TRACE(name);
+    start(name, "iommufd-v7");
+    const std::array<std::byte, 32> nonce{std::byte{7}};
+    const abi::tsm_req_regen_object_v7 regen{.object = abi::TSM_OBJECT_V7_MEASUREMENTS,
+                                             .reserved = 0,
+                                             .flags = 0,
+                                             .nonce_uptr = vmm_->store(nonce)};
+    const auto command = IOMMU_VDEVICE_TSM_REQ_V7;
+    ASSERT_TRUE(request(command, abi::TSM_REQ_V7_REGEN_OBJECT, regen).has_value());
+    const auto object = [&](std::uint32_t number) {
+      Bytes whole;
+      for (;;) {
+        const abi::tsm_req_read_object_v7 read{
+            .object = number, .reserved = 0, .offset = whole.size()};
+        EXPECT_TRUE(request(command, abi::TSM_REQ_V7_READ_OBJECT, read, 100).has_value());
+        if (got_ == 0) return whole;
+        Bytes part(got_);
+        EXPECT_TRUE(vmm_->memory().read(response_, part).has_value());
+        whole.insert(whole.end(), part.begin(), part.end());
+      }
+    };
+    const Bytes vca = object(abi::TSM_OBJECT_V7_VCA);
+    ASSERT_GT(vca.size(), 100U);
+    EXPECT_EQ(vca[1], std::byte{0x84});  // GET_VERSION
+    const Bytes measurements = object(abi::TSM_OBJECT_V7_MEASUREMENTS);
+    ASSERT_GT(measurements.size(), 100U);
+    EXPECT_EQ(measurements[1], std::byte{0xe0});  // GET_MEASUREMENTS, with the nonce
+    EXPECT_TRUE(std::ranges::equal(ByteView(measurements).subspan(4, nonce.size()), nonce));
+    const Bytes chain = object(abi::TSM_OBJECT_V7_CERTIFICATES);
+    EXPECT_FALSE(std::ranges::search(chain, std::array{std::byte{0x30}, std::byte{0x82}}).empty());
+  }
 }
 
 TEST_F(TsmProfile, V7RegenTakesItsNonceFromMemory) {

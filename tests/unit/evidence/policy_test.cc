@@ -60,6 +60,12 @@ pages = 16
   EXPECT_TRUE(policy->allow_downgrade);
 }
 
+TEST(Policy, AKeyOfTooManyPartsIsNoEndOfTheStack) {
+  std::string key;
+  for (int i = 0; i < 100'000; ++i) key += "a.";
+  EXPECT_EQ(problem("\n" + key + "b = 1\n"), "p.toml:2: keys have too many parts");
+}
+
 TEST(Policy, NamesLineAndKeyOfWhatIsWrong) {
   EXPECT_EQ(problem("[chain]\nrots = []\n"),
             "p.toml:2: there is no key \"rots\" here; there are device, leaf_keys, roots, tcb, "

@@ -166,18 +166,6 @@ TEST_F(DoeMailboxTest, IsBusyWhileAnObjectIsHandledAndTakesNoWordThen) {
   EXPECT_EQ(get(kStatus), kReady);
 }
 
-TEST_F(DoeMailboxTest, HungDeviceIsBusyUntilAbort) {
-  mailbox.hang_next();
-  send({0x00020001, 2});
-  EXPECT_EQ(get(kStatus), kBusy);
-  send({0x00020001, 2});
-  EXPECT_EQ(echo.calls, 0);
-  put(kControl, kAbort);
-  EXPECT_EQ(get(kStatus), 0U);
-  send({0x00020001, 2});
-  EXPECT_EQ(echo.calls, 1);
-}
-
 TEST_F(DoeMailboxTest, LongestObjectHasLengthZeroAndOneWordMoreIsAnError) {
   put(kWrite, 0x00020001);
   put(kWrite, 0);

@@ -120,6 +120,37 @@ TEST_F(RootPortIde, IsSecureOnlyWithSixRunningKeysAndTheEnableBit) {
   EXPECT_EQ(port.admit_trusted(kRidLast + 1).error().code, Errno::kIo);
 }
 
+// PCIe Base Spec 6.33.4: a memory request downstream goes by address associations.
+TEST_F(RootPortIde, TrustedAccessesPassWhereAnEnabledStreamHasTheAddress) {
+  ASSERT_TRUE(configure().has_value());
+  EXPECT_FALSE(port.admits_access(Hpa{0x38'0000'0000}));
+  program();
+  go();
+  ASSERT_TRUE(port.enable_stream(0).has_value());
+  EXPECT_TRUE(port.admits_access(Hpa{0x38'0000'0000}));
+  EXPECT_TRUE(port.admits_access(Hpa{0x38'3fff'ffff}));
+  EXPECT_FALSE(port.admits_access(Hpa{0x38'4000'0000}));
+  EXPECT_FALSE(port.admits_access(Hpa{0x37'ffff'ffff}));
+  EXPECT_FALSE(port.admits_access(Hpa{0xe000'0000}));  // no address at all: not valid
+  ASSERT_TRUE(port.block_stream(0).has_value());
+  EXPECT_FALSE(port.admits_access(Hpa{0x38'0000'0000}));
+}
+
+TEST(RootPort, WindowsAreThoseOfItsRegisters) {
+  object::Trace trace;
+  RootPort port(trace, options(0));
+  const auto windows = bridge_windows(port);
+  ASSERT_EQ(windows.size(), 2U);
+  EXPECT_EQ(windows[0].base, 0xe000'0000U);
+  EXPECT_EQ(windows[0].last, 0xe0ff'ffffU);
+  EXPECT_EQ(windows[1].base, 0x38'0000'0000U);
+  EXPECT_EQ(windows[1].last, 0x38'3fff'ffffU);
+  RootPort::Options closed = options(0);
+  closed.header.memory = closed.header.prefetchable = {};
+  RootPort none(trace, closed);
+  EXPECT_TRUE(bridge_windows(none).empty());
+}
+
 // pci_ide_stream_setup(), keys by firmware, pci_ide_stream_enable(), ..._disable().
 TEST_F(RootPortIde, RegistersDriveAStreamAsLinuxDoes) {
   port.config_write(at(kBlock0 + kRid1), 4, std::uint32_t{kRidLast} << 8U);

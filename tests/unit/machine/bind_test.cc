@@ -199,8 +199,19 @@ TEST_F(Bind, GuestCannotStopItsTdiOnTdx) {
   std::uint64_t code = 0;
   const auto refused = vmm.request(abi::TSM_REQ_SET_TDI_STATE, kTdx, abi::TSM_TDI_UNLOCKED, &code);
   EXPECT_EQ(error_of(refused), Errno::kInval);
-  EXPECT_NE(code, 0U);
+  EXPECT_EQ(code, 0xc000010000000002U) << "TDX_OPERAND_INVALID, RDX";
   EXPECT_EQ(tdi(), "CONFIG_LOCKED");
+}
+
+// The code is the module's own, with the operand that it names (Intel TDX module
+// ABI, "Function Completion Status Codes": TDX_DEVIF_TDISP_INVALID_REQ_STS, RCX).
+TEST_F(Bind, GuestThatLeftNoRequestIsToldSoByTheModulesCode) {
+  Vmm vmm(*machine_);
+  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  ASSERT_TRUE(vmm.iommufd_op(kBind).has_value());
+  std::uint64_t code = 0;
+  EXPECT_EQ(error_of(vmm.request(abi::TSM_REQ_OBJECT_INFO, kTdx, 0, &code)), Errno::kIo);
+  EXPECT_EQ(code, 0xc0000f0e00000001U);
 }
 
 // --- Doors that the machine keeps shut ---

@@ -3,8 +3,10 @@
 
 #include "machine/config.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -384,10 +386,97 @@ TEST(Config, ANamespacesFileThatIsNotThereIsNamed) {
   EXPECT_FALSE(Machine::create(*config).has_value());
 }
 
+std::string with_tdis(std::string_view tdis) {
+  std::string text(kGood);
+  text.replace(text.find("\"plain\""), 7, "\"dma-engine\"");
+  return text + "vfs = 2\nmemory_kib = 64\n" + std::string(tdis);
+}
+
+TEST(Config, ReportsOfTdisAreAsTheFileSays) {
+  const auto config = parse_config(with_tdis(R"([[card.tdi]]
+function = 2
+interface_info = ["ats", "dma-with-pasid"]
+lnr_control = 3
+tph_control = 0x80000001
+device_info_hex = "00ff"
+[[card.tdi.range]]
+bar = 2
+kib = 16
+attributes = ["non-tee", "updatable"]
+[[card.tdi.range]]
+bar = 2
+kib = 48
+id = 7
+)"),
+                                   "m");
+  ASSERT_TRUE(config.has_value()) << config.error();
+  const CardConfig& card = config->cards[0];
+  EXPECT_EQ(card.report_of(1), device::ReportOptions{});
+  const device::ReportOptions report = card.report_of(2);
+  EXPECT_EQ(report.interface_info, wire::kInfoAts | wire::kInfoDmaWithPasid);
+  EXPECT_EQ(report.lnr_control, 3);
+  EXPECT_EQ(report.tph_control, 0x8000'0001U);
+  EXPECT_EQ(report.device_info, (Bytes{std::byte{0}, std::byte{0xff}}));
+  EXPECT_EQ(report.ranges, (std::vector<device::ReportOptions::Range>{
+                               {.bar = 2, .bytes = 0x4000, .attributes = 12, .id = 2},
+                               {.bar = 2, .bytes = 0xc000, .attributes = 0, .id = 7}}));
+  EXPECT_TRUE(Machine::create(*config).has_value());
+}
+
+TEST(Config, ReportsThatCannotBeAreRefused) {
+  const auto problem = [](std::string_view text) {
+    return problem_of(with_tdis("[[card.tdi]]\n" + std::string(text)));
+  };
+  EXPECT_THAT(problem("function = 3\n"), HasSubstr("key \"function\": must be"));
+  EXPECT_THAT(problem("[[card.tdi]]\n"), HasSubstr("function 0 has two [[card.tdi]]"));
+  EXPECT_THAT(problem("interface_info = \"ats\"\n"), HasSubstr("must be a list of"));
+  EXPECT_THAT(problem("interface_info = [\"pri\"]\n"), HasSubstr("must be a list of"));
+  EXPECT_THAT(problem("device_info_hex = \"0\"\n"), HasSubstr("two a byte"));
+  EXPECT_THAT(problem("device_info_hex = \"00\"\ndevice_info = \"a\"\n"), HasSubstr("left out"));
+  EXPECT_THAT(problem("device_info = \"" + std::string(2049, 'a') + "\"\n"),
+              HasSubstr("at most 2048 bytes"));
+  EXPECT_THAT(problem("[[card.tdi.range]]\nbar = 2\nkib = 4\n"),
+              HasSubstr("function 0: the ranges of BAR 2 do not have 64 KiB in all"));
+  EXPECT_THAT(problem("[[card.tdi.range]]\nbar = 4\nkib = 8\n"),
+              HasSubstr("BAR 4 cannot be split"));
+  EXPECT_THAT(problem("[[card.tdi.range]]\nbar = 2\nkib = 64\nattributes = [\"msix\"]\n"),
+              HasSubstr("must be a list of"));
+  std::string many;
+  for (int i = 0; i < 16; ++i) many += "[[card.tdi.range]]\nbar = 2\nkib = 4\n";
+  EXPECT_THAT(problem(many), HasSubstr("more than 13 ranges"));
+  EXPECT_THAT(problem_of(std::string(kGood) + "[[card.tdi]]\n"),
+              HasSubstr("key \"tdi\": no such key"));
+}
+
 TEST(Config, FileThatCannotBeReadIsNamed) {
   const auto config = load_config("/no/such/machine.toml");
   ASSERT_FALSE(config.has_value());
   EXPECT_EQ(config.error(), "/no/such/machine.toml: No such file or directory");
+}
+
+TEST(Config, APipeIsReadOnceAndLoadedTwice) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const std::string text(builtin_machine("tdx-connect"));
+  ASSERT_EQ(::write(ends[1], text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  ::close(ends[1]);
+  const std::string path = "/dev/fd/" + std::to_string(ends[0]);
+  for (int i = 0; i < 2; ++i) {
+    const auto config = load_config(path);
+    ASSERT_TRUE(config.has_value()) << config.error();
+    EXPECT_EQ(config->name, "tdx-connect");
+  }
+  ::close(ends[0]);
+}
+
+TEST(Config, AKeyOfTooManyPartsIsNoEndOfTheStack) {
+  std::string key;
+  for (int i = 0; i < 100'000; ++i) key += "a.";
+  for (const std::string& text : {key + "b = 1\n", "[" + key + "b]\n"}) {
+    const auto config = parse_config(text, "m.toml");
+    ASSERT_FALSE(config.has_value());
+    EXPECT_EQ(config.error(), "m.toml:1: keys have too many parts");
+  }
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // Functions change drivers, leave the bus and come back.
 
+#include <array>
+
+#include "host/vfio/device.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::machine {
@@ -20,6 +23,50 @@ std::string driver_of(Machine& machine, const std::string& bdf) {
   return machine.census()["driver of " + bdf];
 }
 
+// pci_mmap_resource(), iomem_is_exclusive(), revoke_iomem().
+TEST(SysfsMapping, OfABarOfMemoryLastsUntilItsDriverClaimsIt) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  const auto open = [&](std::string_view name) {
+    const int fd = *vmm.open(device(name), 2);  // O_RDWR
+    EXPECT_TRUE(vmm.make_mappable(fd).has_value());
+    return fd;
+  };
+  const int memory = open("resource2");
+  EXPECT_EQ(error_of(vmm.mmap(memory, kPageSize, 1U << 20U)), Errno::kInval);
+  ASSERT_TRUE(vmm.mmap(memory, 0, kPageSize).has_value());
+  const auto bytes = vmm.mapped(memory).touch(16);
+  ASSERT_TRUE(bytes.has_value());
+  (*bytes)[0] = std::byte{0x5a};
+  EXPECT_EQ(error_of(vmm.mmap(open("resource0"), 0, kPageSize)), Errno::kInval);  // registers
+  EXPECT_EQ(error_of(vmm.mmap(open("resource2_wc"), 0, kPageSize)), Errno::kBusy);
+
+  ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio0").has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  EXPECT_FALSE(vmm.mapped(memory).touch(16).has_value());  // SIGBUS
+  EXPECT_EQ(error_of(vmm.mmap(memory, 0, kPageSize)), Errno::kInval);
+  std::array<std::byte, 1> seen{};
+  ASSERT_TRUE(vmm.pread(vmm.vfio, (std::uint64_t{2} << vfio::kRegionShift) + 16, seen).has_value());
+  EXPECT_EQ(seen[0], std::byte{0x5a});
+}
+
+TEST(SysfsMapping, EndsWithItsFileAndWithItsFunction) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  for (int turn = 0; turn < 2; ++turn) {
+    const int fd = *vmm.open(device("resource2"), 2);
+    ASSERT_TRUE(vmm.make_mappable(fd).has_value());
+    ASSERT_TRUE(vmm.mmap(fd, 0, kPageSize).has_value());
+    if (turn == 0) {
+      ASSERT_TRUE(vmm.close(fd).has_value());
+      continue;
+    }
+    ASSERT_TRUE(vmm.echo("1", device("remove")).has_value());
+    EXPECT_FALSE(vmm.mapped(fd).touch(0).has_value());
+    EXPECT_EQ(error_of(vmm.mmap(fd, 0, kPageSize)), Errno::kNoDev);
+  }
+}
+
 struct NativeMachine : testing::Test {
   std::unique_ptr<Machine> machine = make_machine(
       kDefaultMachine, "driver = \"vfio-pci\"       # or", "driver = \"native\"  # or");
@@ -33,6 +80,15 @@ TEST_F(NativeMachine, NativePfHasVfsOnVfioPciThatNeedNoToken) {
   EXPECT_TRUE(vmm.bind_iommufd().has_value());
   EXPECT_EQ(error_of(vmm.echo("0\n", device("sriov_numvfs"))), Errno::kBusy);
   EXPECT_EQ(error_of(vmm.echo("0000:01:00.0\n", drivers("native/unbind"))), Errno::kBusy);
+}
+
+TEST_F(NativeMachine, VfsStayUsableWhereOneKeepsThemFromLeaving) {
+  ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio1").has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  EXPECT_EQ(error_of(vmm.echo("0\n", device("sriov_numvfs"))), Errno::kBusy);
+  Vmm other(*machine);
+  ASSERT_TRUE(other.open_device("/dev/vfio/devices/vfio0").has_value());
+  EXPECT_TRUE(other.bind_iommufd().has_value());
 }
 
 TEST_F(NativeMachine, NativeDriverConfiguresVfsWhichThenHaveNoDriver) {

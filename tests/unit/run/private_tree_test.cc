@@ -16,15 +16,18 @@ namespace teeio::run {
 namespace {
 
 TEST(VirtualPrefixes, MatchWholeNames) {
-  const VirtualPrefixes prefixes(VirtualPrefixes::Kvm::kEmulated, {"/sys/devices/faux/tdx_host"});
+  const VirtualPrefixes prefixes(VirtualPrefixes::Kvm::kEmulated,
+                                 {"/sys/devices/faux/tdx_host", "/dev/sev"});
   for (const char* path :
-       {"/dev/iommu", "/dev/kvm", "/dev/vfio", "/dev/vfio/devices/vfio0", "/sys/bus/pci",
-        "/sys/bus/pci/devices/x", "/sys/class/tsm", "/sys/class/vfio-dev/vfio0", "/sys/class/iommu",
-        "/sys/kernel/iommu_groups/0", "/sys/devices/pci0000:00", "/sys/devices/virtual/iommu/dmar0",
+       {"/dev/iommu", "/dev/iommu/x", "/dev/kvm", "/dev/sev", "/dev/vfio",
+        "/dev/vfio/devices/vfio0", "/sys/bus/pci", "/sys/bus/pci/devices/x", "/sys/class/tsm",
+        "/sys/class/vfio-dev/vfio0", "/sys/class/iommu", "/sys/kernel/iommu_groups/0",
+        "/sys/devices/pci0000:00", "/sys/devices/virtual/iommu/dmar0",
         "/sys/devices/faux/tdx_host/tsm/tsm0", "/proc/bus/pci/devices", "/sys/module",
         "/sys/module/vfio_pci/parameters"})
     EXPECT_TRUE(prefixes.contain(path)) << path;
   for (const char* path : {"/dev/iommus",
+                           "/dev/sev-guest",
                            "/dev/vfiox",
                            "/dev/kvm2",
                            "/sys",

@@ -7,6 +7,7 @@
 #include "crypto/csr.h"
 #include "unit/spdm/ends.h"
 #include "wire/spdm_certificates.h"
+#include "wire/spdm_encapsulated.h"
 #include "wire/spdm_events.h"
 #include "wire/spdm_key_pairs.h"
 #include "wire/spdm_measurements.h"
@@ -28,8 +29,10 @@ class Provisioned {
   }
 
   [[nodiscard]] bool connected() const { return connected_; }
-  Bytes ask(Bytes request) {
-    ends_.requester.send_raw(spdm::kNoSession, std::move(request));
+  Bytes ask(Bytes request) { return ask_in(spdm::kNoSession, std::move(request)); }
+  Bytes ask_inside(Bytes request) { return ask_in(session_, std::move(request)); }
+  Bytes ask_in(std::uint32_t session, Bytes request) {
+    ends_.requester.send_raw(session, std::move(request));
     if (!ends_.run()) return {};
     const ByteView answer = ends_.requester.raw_answer();
     return {answer.begin(), answer.end()};
@@ -203,6 +206,27 @@ TEST(SlotKeyPairs, EventsThatNobodyFetchesAreLostAndThatIsTold) {
   ASSERT_TRUE(lost.has_value());
   EXPECT_EQ(lost->type, std::to_underlying(wire::SpdmEventType::kEventLost));
   EXPECT_EQ(std::to_integer<int>(lost->detail[4]), 17);  // the last that was lost
+}
+
+TEST(SlotKeyPairs, AnAcknowledgementIsOfTheEventsThatWereSent) {
+  Provisioned device({.slots = 2}, Provisioned::kAll | wire::kSpdmCapEvent);
+  ASSERT_TRUE(device.connected());
+  ASSERT_TRUE(device.open_session());
+  ASSERT_EQ(device.set(Operation::kChange, 2, 0), std::nullopt);
+  const Bytes sent = device.ask_inside(wire::SpdmGetEncapsulatedRequest{.version = 0x13}.encode());
+  const auto request = wire::SpdmEncapsulatedRequest::decode(sent);
+  ASSERT_TRUE(request.has_value());
+  ASSERT_EQ(device.set(Operation::kChange, 2, 2), std::nullopt);  // before the answer is there
+  const Bytes ack = wire::SpdmEventAck{.version = 0x13}.encode();
+  const wire::SpdmDeliverEncapsulatedResponse answer{
+      .version = 0x13, .request_id = request->request_id, .response = ack};
+  const Bytes taken = device.ask_inside(answer.encode());
+  ASSERT_TRUE(wire::SpdmEncapsulatedResponseAck::decode(taken).has_value());
+  const auto told = wire::SpdmSendEvent::decode(device.fetch_events());
+  ASSERT_TRUE(told.has_value());
+  EXPECT_EQ(told->count, 1U);
+  ByteView rest = told->events;
+  EXPECT_EQ(wire::SpdmEvent::take(rest)->instance, 1U);
 }
 
 TEST(SlotKeyPairs, NonsenseIsRefused) {

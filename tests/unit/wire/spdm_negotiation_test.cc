@@ -187,8 +187,6 @@ TEST(SpdmSizes, AreThoseOfExactlyOneKnownBit) {
   EXPECT_EQ(spdm_hash_size(2), 48U);
   EXPECT_EQ(spdm_hash_size(3), 0U);
   EXPECT_EQ(spdm_hash_size(0x8000), 0U);
-  EXPECT_EQ(spdm_measurement_hash_size(1), 0U);
-  EXPECT_EQ(spdm_measurement_hash_size(8), 64U);
   EXPECT_EQ(spdm_signature_size(0x80), 96U);
   EXPECT_EQ(spdm_signature_size(8), 384U);
   EXPECT_EQ(spdm_exchange_size(0x10), 96U);

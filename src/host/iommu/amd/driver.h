@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <set>
 #include <vector>
@@ -106,7 +105,7 @@ class Driver final : public iommu::Iommu {
 
   /// Of event_counts_: the interrupt comes in the middle of a device's request.
   mutable schedule::RawLock event_lock_;
-  std::array<std::uint64_t, 16> event_counts_{};
+  std::array<std::uint64_t, 16> event_counts_ TEEIO_GUARDED_BY(event_lock_){};
 };
 
 }  // namespace teeio::amdvi

@@ -1,6 +1,5 @@
 #include "host/iommu/mock/mock_iommu.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/bytes.h"

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <span>
 
 #include "host/iommufd/access.h"
 #include "host/mm/user_memory.h"

@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "host/kvm/rmm/realm_vm.h"
 
@@ -93,11 +92,68 @@ RealmVm::Left RealmVm::left_realm(VcpuState& state, VcpuExit& exit) {
       exit.is_private = true;
       return Left::kExits;
     }
+    case rmm::RecExit::kPsci:
+      return power_call(state, exit);
     case rmm::RecExit::kIrq:
     case rmm::RecExit::kRealm:
       return Left::kAgain;
   }
   return Left::kFails;
+}
+
+/// rec_exit_psci(), and kvm_psci_call() of arch/arm64/kvm/psci.c as far as a monitor leaves it.
+RealmVm::Left RealmVm::power_call(VcpuState& state, VcpuExit& exit) {
+  state.shown.x = state.last.gprs;
+  switch (state.last.gprs[0] & 0xffff'ffffU & ~rmm::kPsci64Bits) {
+    case rmm::kPsciCpuOn:
+      complete_power_call(state, true);
+      return Left::kAgain;
+    case rmm::kPsciAffinityInfo:
+      complete_power_call(state, false);
+      return Left::kAgain;
+    case rmm::kPsciCpuOff: {
+      const schedule::Lock lock(vcpus_lock_);
+      off_.insert(state.vcpu->id());
+      return Left::kRuns;  // when it is on again
+    }
+    case rmm::kPsciSystemOff:
+      return system_event(SystemEvent::kShutdown, exit);
+    case rmm::kPsciSystemReset:
+      return system_event(SystemEvent::kReset, exit);
+    default:
+      return Left::kAgain;  // CPU_SUSPEND: no event is waited for
+  }
+}
+
+/// kvm_psci_vcpu_on() and kvm_psci_vcpu_affinity_info() with realm_psci_complete(). The monitor
+/// has seen that there is such a REC.
+void RealmVm::complete_power_call(VcpuState& state, bool turns_on) {
+  const std::uint64_t mpidr = state.last.gprs[1];
+  const auto id = static_cast<std::uint32_t>(
+      rmm::rec_index((mpidr & 0xff'ffffU) | (mpidr >> 32U & 0xffU) << 24U));
+  Hpa target{0};
+  {
+    const schedule::Lock lock(vcpus_lock_);
+    if (const auto found = vcpus_.find(id); found != vcpus_.end()) target = found->second.rec;
+  }
+  const auto completed =
+      host_.insist([&] { return host_.rmm().psci_complete(state.rec, target, 0); });
+  const schedule::Lock lock(vcpus_lock_);
+  if (turns_on && completed.ok()) off_.erase(id);
+}
+
+/// kvm_prepare_system_event().
+RealmVm::Left RealmVm::system_event(SystemEvent event, VcpuExit& exit) {
+  exit.reason = VcpuExit::Reason::kVendor;
+  exit.number = std::to_underlying(RealmExit::kSystem);
+  exit.args[0] = std::to_underlying(event);
+  {
+    const schedule::Lock lock(vcpus_lock_);
+    for (const auto& [id, state] : vcpus_) off_.insert(id);
+  }
+  // kvm_make_all_cpus_request(): who runs looks whether it is off.
+  vm_.flush_remote_tlbs(Gpa{0}, kPageSize);
+  return Left::kExits;
 }
 
 void RealmVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) {
@@ -155,7 +211,7 @@ Result<bool> RealmVm::complete_ripas(VcpuState& state) {
 Result<void> RealmVm::filter_calls(std::uint32_t first, std::uint32_t count, SmcccAction action) {
   const std::uint32_t last = first + (count - 1);
   if (count == 0 || last < first) return fail(Errno::kInval, "the range is empty, or wraps");
-  if (active_.load() != 0) return fail(Errno::kBusy, "the realm runs already");
+  if (active_.load()) return fail(Errno::kBusy, "the realm runs already");
   const schedule::Lock lock(filters_lock_);
   for (const Filter& other : filters_)
     if (first <= other.last && other.first <= last)

@@ -102,6 +102,18 @@ rmm::RmiResult RealmHost::finish(rmm::RmiResult result) {
   return result;
 }
 
+Result<rmm::RmiResult> RealmHost::create_rec(Hpa rd, Hpa rec, const rmm::RecParams& params) {
+  TEEIO_ASSIGN(const Hpa page, memory_.alloc_page());
+  rmm::RmiResult created;
+  if (const auto written = memory_.write(page, params.encode()); !written) {
+    memory_.free_page(page);
+    return std::unexpected(written.error());
+  }
+  created = finish(rmm_.rec_create(rd, rec, page));
+  memory_.free_page(page);
+  return created;
+}
+
 Result<void> RealmHost::start_smmus(const std::vector<Hpa>& psmmus) {
   TEEIO_ASSIGN(const Hpa params, memory_.alloc_page());
   TEEIO_TRY(memory_.write(params, rmm::PsmmuParams{}.encode()));

@@ -53,6 +53,10 @@ class RealmHost {
   /// ends in BLOCKED, and the operation waits for ever.
   rmm::RmiResult finish(rmm::RmiResult begun);
 
+  /// A REC, with the page of parameters that it needs for a moment. Errors: ENOMEM for the
+  /// page; what the monitor says is in the result.
+  Result<rmm::RmiResult> create_rec(Hpa rd, Hpa rec, const rmm::RecParams& params);
+
   /// SMMUs that realms' devices are behind become active, as a kernel's SMMU driver does
   /// it at boot. Errors: as rmi_error().
   Result<void> start_smmus(const std::vector<Hpa>& psmmus);

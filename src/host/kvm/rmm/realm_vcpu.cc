@@ -8,9 +8,10 @@
 namespace teeio::kvm {
 namespace {
 
-constexpr std::uint32_t kGenericV8 = 5;                  // KVM_ARM_TARGET_GENERIC_V8
-constexpr std::uint64_t kPsci0_2 = 1U << 2U;             // KVM_ARM_VCPU_PSCI_0_2
-constexpr std::uint64_t kKnownFeatures = kPsci0_2 | 1U;  // and POWER_OFF
+constexpr std::uint32_t kGenericV8 = 5;        // KVM_ARM_TARGET_GENERIC_V8
+constexpr std::uint64_t kPowerOff = 1U << 0U;  // KVM_ARM_VCPU_POWER_OFF
+constexpr std::uint64_t kPsci0_2 = 1U << 2U;   // KVM_ARM_VCPU_PSCI_0_2
+constexpr std::uint64_t kKnownFeatures = kPsci0_2 | kPowerOff;
 
 constexpr Errno kNoExec{8};  // ENOEXEC: nobody else gives it
 
@@ -25,7 +26,8 @@ RealmVm::VcpuState& RealmVm::state_of(Vcpu& vcpu) {
 }
 
 Result<void> RealmVm::vcpu_created(Vcpu& vcpu) {
-  if (runs_code() && active_.load() != 0)
+  const schedule::Lock config(config_lock_);
+  if (runs_code() && active_.load())
     return fail(Errno::kBusy, "an active realm gets no further vCPU");
   const schedule::Lock lock(vcpus_lock_);
   vcpus_.emplace(vcpu.id(), VcpuState{.vcpu = &vcpu});
@@ -36,6 +38,7 @@ Result<void> RealmVm::vcpu_created(Vcpu& vcpu) {
 void RealmVm::vcpu_freed(Vcpu& vcpu) {
   VcpuState state;
   {
+    const schedule::Lock config(config_lock_);  // activate() goes through them
     const schedule::Lock lock(vcpus_lock_);
     auto node = vcpus_.extract(vcpu.id());
     if (node.empty()) return;
@@ -44,7 +47,7 @@ void RealmVm::vcpu_freed(Vcpu& vcpu) {
   if (state.in_realm) host_.rmm().rec_exit(state.rec, state.run, {});
   if (raw(state.run) != 0) host_.memory().free_page(state.run);
   if (raw(state.rec) == 0) return;
-  if (host_.insist([&] { return host_.rmm().rec_destroy(state.rec); }).ok())
+  if (host_.insist([&] { return host_.finish(host_.rmm().rec_destroy(state.rec)); }).ok())
     host_.free_granule(state.rec);
 }
 
@@ -52,14 +55,22 @@ Result<void> RealmVm::init_vcpu(Vcpu& vcpu, std::uint32_t target, std::uint64_t 
   if (target != kGenericV8) return fail(Errno::kInval, "the vCPU's target is another");
   if ((features & ~kKnownFeatures) != 0) return fail(Errno::kNoEnt, "the feature is not known");
   if ((features & kPsci0_2) == 0) return fail(Errno::kInval, "a realm's vCPU has PSCI 0.2");
-  if (active_.load() != 0) return fail(Errno::kBusy, "the realm is active");
+  const schedule::Lock config(config_lock_);
+  if (active_.load()) return fail(Errno::kBusy, "the realm is active");
   VcpuState& state = state_of(vcpu);
   state.initialised = true;
+  state.powered_off = (features & kPowerOff) != 0;
+  const schedule::Lock lock(vcpus_lock_);
+  if (state.powered_off)
+    off_.insert(vcpu.id());
+  else
+    off_.erase(vcpu.id());
   state.shown = {};
   return {};
 }
 
 Result<std::uint64_t> RealmVm::get_register(Vcpu& vcpu, std::uint64_t number) {
+  const schedule::Lock config(config_lock_);
   const VcpuState& state = state_of(vcpu);
   if (!state.initialised) return fail(kNoExec, "KVM_ARM_VCPU_INIT comes first");
   if (number < state.shown.x.size()) return state.shown.x[number];
@@ -69,6 +80,7 @@ Result<std::uint64_t> RealmVm::get_register(Vcpu& vcpu, std::uint64_t number) {
 
 /// validate_realm_set_reg().
 Result<void> RealmVm::set_register(Vcpu& vcpu, std::uint64_t number, std::uint64_t value) {
+  const schedule::Lock config(config_lock_);
   VcpuState& state = state_of(vcpu);
   if (!state.initialised) return fail(kNoExec, "KVM_ARM_VCPU_INIT comes first");
   if (number == kSp || number > kPc)
@@ -77,15 +89,22 @@ Result<void> RealmVm::set_register(Vcpu& vcpu, std::uint64_t number, std::uint64
   return {};
 }
 
+bool RealmVm::vcpu_is_off(Vcpu& vcpu) {
+  const schedule::Lock lock(vcpus_lock_);
+  return off_.contains(vcpu.id());
+}
+
 /// kvm_create_rec().
 Result<void> RealmVm::create_rec(VcpuState& state) {
   if (!state.initialised) return fail(kNoExec, "KVM_ARM_VCPU_INIT comes first");
   TEEIO_ASSIGN(state.run, host_.memory().alloc_page());
   TEEIO_ASSIGN(state.rec, host_.alloc_granule());
-  rmm::RecParams params{.pc = state.shown.pc};
+  rmm::RecParams params{.flags = state.powered_off ? 0 : rmm::RecParams::kRunnable,
+                        .mpidr = rmm::rec_mpidr(state.vcpu->id()),
+                        .pc = state.shown.pc};
   std::copy_n(state.shown.x.begin(), params.gprs.size(), params.gprs.begin());
-  const auto created = host_.rmm().rec_create(granules_.rd, state.rec, params);
-  if (created.ok()) return {};
+  const auto created = host_.create_rec(granules_.rd, state.rec, params);
+  if (created && created->ok()) return {};
   host_.free_granule(std::exchange(state.rec, Hpa{0}));
   return fail(Errno::kNxio, "RMI_REC_CREATE failed");
 }
@@ -93,7 +112,7 @@ Result<void> RealmVm::create_rec(VcpuState& state) {
 /// kvm_activate_realm(): what fails in between leaves a dead VM.
 Result<void> RealmVm::activate() {
   const schedule::Lock config(config_lock_);
-  if (active_.load() != 0) return {};
+  if (active_.load()) return {};
   std::vector<VcpuState*> states;
   {
     const schedule::Lock lock(vcpus_lock_);
@@ -105,13 +124,13 @@ Result<void> RealmVm::activate() {
   if (done && !host_.rmm().realm_activate(granules_.rd).ok())
     done = fail(Errno::kNxio, "RMI_REALM_ACTIVATE failed");
   if (!done) vm_.bug("the realm's activation failed half-way");
-  if (done) active_.store(1);
+  if (done) active_.store(true);
   return done;
 }
 
 Result<void> RealmVm::vcpu_pre_run(Vcpu& vcpu) {
   if (!state_of(vcpu).initialised) return fail(kNoExec, "KVM_ARM_VCPU_INIT comes first");
-  return active_.load() != 0 ? Result<void>{} : activate();
+  return active_.load() ? Result<void>{} : activate();
 }
 
 /// REC_ENTER, which may come back before the realm has run. A page that the monitor goes on

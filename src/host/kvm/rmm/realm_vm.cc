@@ -16,7 +16,7 @@ bool take_apart(RealmHost& host, const RealmVm::Granules& granules) {
     return code == rmm::Code::kSuccess || code == rmm::Code::kInput;
   };
   (void)rmm.realm_terminate(granules.rd);
-  if (raw(granules.rec) != 0 && gone([&] { return rmm.rec_destroy(granules.rec); }))
+  if (raw(granules.rec) != 0 && gone([&] { return host.finish(rmm.rec_destroy(granules.rec)); }))
     host.free_granule(granules.rec);
   if (!gone([&] { return rmm.realm_destroy(granules.rd); })) return false;
   host.free_granule(granules.rd);
@@ -56,7 +56,9 @@ Result<std::unique_ptr<VmOps>> RealmVm::create(Vm& vm, RealmHost& host) {
   rmm::Rmm& rmm = host.rmm();
   auto made = rmm.realm_create(granules.rd, {.vm = vm.number(), .rtt = granules.rtt});
   const bool runs = host.cpus() != nullptr;
-  if (made.ok() && !runs) made = rmm.rec_create(granules.rd, granules.rec);
+  if (made.ok() && !runs)
+    made = host.create_rec(granules.rd, granules.rec, {})
+               .value_or(rmm::RmiResult{.code = rmm::Code::kBlocked});
   if (made.ok() && !runs) made = rmm.realm_activate(granules.rd);
   if (made.ok()) return std::unique_ptr<VmOps>(new RealmVm(vm, host, granules));
   (void)take_apart(host, granules);
@@ -173,7 +175,7 @@ Result<void> RealmVm::populate_page(Gpa gpa, bool measure, ByteView contents) {
 
 Result<void> RealmVm::populate_page(Gpa gpa, Hpa page, bool measure, ByteView contents) {
   if (!vm_.is_private(gpa)) return fail(Errno::kInval, "the page is not private");
-  if (active_.load() != 0) return fail(Errno::kBusy, "the realm is active");
+  if (active_.load()) return fail(Errno::kBusy, "the realm is active");
   TEEIO_ASSIGN(const Hpa source, host_.memory().alloc_page());
   const auto mapped = vm_.mmu().adopt_private(gpa, page, [&]() -> Result<void> {
     TEEIO_TRY(host_.memory().write(source, contents));

@@ -24,7 +24,10 @@ inline constexpr std::uint64_t kVmTypeArmRealm = 0x100;
 enum class RealmExit : std::uint64_t {
   kHostCall = 1,  ///< args: the function; its arguments are the vCPU's registers
   kMapping = 2,   ///< args: VDEV's id, IPA base, top, PA. Completion's ret: 0 accepts
+  kSystem = 3,    ///< args: a SystemEvent; the realm's vCPUs are off
 };
+
+enum class SystemEvent : std::uint64_t { kShutdown = 1, kReset = 2 };
 
 /// A realm.
 ///
@@ -38,8 +41,9 @@ enum class RealmExit : std::uint64_t {
 ///
 /// Lifetime: owned by its Vm; the realm's granules go back with it.
 /// Locking: the tables change with kvm->mmu_lock held, as the secure table's hooks run;
-/// config_lock_ (Linux: kvm->arch.config_lock) over populating and activation; a vCPU's
-/// state under its mutex. Source: Linux as posted, arch/arm64/kvm/rmi.c and rmi-exit.c
+/// config_lock_ (Linux: kvm->arch.config_lock) over populating and activation, and over what
+/// activation reads of every vCPU until then; from there on a vCPU's state is under its mutex.
+/// Source: Linux as posted, arch/arm64/kvm/rmi.c and rmi-exit.c
 /// ("KVM: arm64: … Arm CCA", 2026-03-18, and "coco/TSM: Implement host-side support for Arm
 /// CCA TDISP setup", RFC v4, 2026-04-27).
 class RealmVm final : public VmOps {
@@ -88,6 +92,7 @@ class RealmVm final : public VmOps {
   Result<std::uint64_t> get_register(Vcpu& vcpu, std::uint64_t number);
   Result<void> set_register(Vcpu& vcpu, std::uint64_t number, std::uint64_t value);
   Result<void> vcpu_pre_run(Vcpu& vcpu) override;
+  [[nodiscard]] bool vcpu_is_off(Vcpu& vcpu) override;
   Result<void> vcpu_enter(Vcpu& vcpu) override;
   void vcpu_leave(Vcpu& vcpu, const hw::CpuExit& why) override;
   GuestCallAction guest_call(Vcpu& vcpu, VcpuExit& exit) override;
@@ -115,6 +120,7 @@ class RealmVm final : public VmOps {
   struct VcpuState {
     Vcpu* vcpu = nullptr;
     bool initialised = false;
+    bool powered_off = false;       ///< KVM_ARM_VCPU_POWER_OFF
     Hpa rec{0}, run{0};             ///< its REC, and the page of entry and exit records
     hw::ArmRegisters shown{};       ///< what the program reads and writes
     rmm::RecExitRecord last{};      ///< why it left
@@ -140,6 +146,9 @@ class RealmVm final : public VmOps {
   Left enter(VcpuState& state, VcpuExit& exit);
   Left enter_once(VcpuState& state, VcpuExit& exit);
   Left left_realm(VcpuState& state, VcpuExit& exit);
+  Left power_call(VcpuState& state, VcpuExit& exit);
+  void complete_power_call(VcpuState& state, bool turns_on);
+  Left system_event(SystemEvent event, VcpuExit& exit);
   Result<bool> complete_ripas(VcpuState& state);
   [[nodiscard]] bool matches(Gpa base, Gpa top, bool is_private) const;
   [[nodiscard]] SmcccAction action_of(std::uint32_t function);
@@ -158,10 +167,12 @@ class RealmVm final : public VmOps {
   const Granules granules_;
   std::set<Table> tables_;  ///< under kvm->mmu_lock
   schedule::Mutex config_lock_{schedule::Rank::kTsmDriver};
-  schedule::Atomic<std::uint32_t> active_{0};
+  schedule::Atomic<bool> active_{false};
   schedule::Mutex vcpus_lock_{schedule::Rank::kLeaf};
   /// A node belongs to its vCPU's task once it is there.
   std::map<std::uint32_t, VcpuState> vcpus_ TEEIO_GUARDED_BY(vcpus_lock_);
+  /// vCPUs that the realm has off (Linux: KVM_MP_STATE_STOPPED).
+  std::set<std::uint32_t> off_ TEEIO_GUARDED_BY(vcpus_lock_);
   struct Filter {
     std::uint32_t first, last;
     SmcccAction action;

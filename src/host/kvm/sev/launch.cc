@@ -149,7 +149,6 @@ Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, Launc
   const schedule::Lock lock(build_lock_);
   firmware_error_ = 0;
   if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
-  if (finished_.load() != 0) return fail(Errno::kInval, "the guest's launch is finished");
   {
     const schedule::ReadLock srcu(vm_.srcu());
     const Slot* slot = vm_.find_slot(start);
@@ -157,6 +156,8 @@ Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, Launc
       return fail(Errno::kInval, "no guest_memfd backs the page");
     pages = std::min(pages, (slot->size - (start - slot->start)) >> kPageShift);
   }
+  // kvm_gmem_populate() wants at least one; each of its errors is EIO.
+  if (pages == 0) return fail(Errno::kIo, "the range is empty");
   std::uint64_t done = 0;
   Result<void> last;
   while (done < pages) {
@@ -200,11 +201,10 @@ Result<void> SevVm::launch_finish(std::uint64_t flags, ByteView host_data) {
   firmware_error_ = 0;
   if (!initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
-  if (finished_.load() != 0) return fail(Errno::kInval, "the guest's launch is finished");
-  TEEIO_TRY(launch_vmsas());
+  if (!finished_.load()) TEEIO_TRY(launch_vmsas());
   TEEIO_TRY(command(sev::kSnpLaunchFinish,
                     Writer().le(gctx_.load()).zeros(16).le(flags).bytes(host_data).take()));
-  finished_.store(1);
+  finished_.store(true);
   return {};
 }
 

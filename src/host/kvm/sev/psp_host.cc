@@ -93,4 +93,11 @@ Result<void> PspHost::make_shared(Hpa page) {
   return {};
 }
 
+Result<void> PspHost::split(Hpa page) {
+  if (psp_.rmp().entry(page).size == sev::RmpSize::k4K) return {};
+  const Hpa base{raw(page) & ~(sev::kRmp2M - 1)};
+  if (psp_.rmp().psmash(base) == sev::RmpStatus::kSuccess) return {};
+  return fail(Errno::kFault, "PSMASH refuses to split the RMP entry");
+}
+
 }  // namespace teeio::kvm

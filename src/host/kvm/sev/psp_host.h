@@ -3,8 +3,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
+
 #include <string_view>
-#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -38,6 +39,18 @@ class PspHost {
   /// The same for what must not fail: again while the firmware says RESOURCE_LIMIT.
   Result<void> insist(std::uint16_t number, ByteView buffer, sev::Status& status);
 
+  // What /dev/sev asks for. Errors of all: ENOMEM; EFAULT when RMPUPDATE refuses or the firmware
+  // keeps a page; EIO for any status but SUCCESS.
+  /// SEV_PLATFORM_STATUS: struct sev_user_data_status.
+  Result<Bytes> platform_status(sev::Status& status);
+  /// SEV_GET_ID: `room` bytes at most; gives how many there are (none, in `id`, with INVALID_LEN).
+  Result<std::uint32_t> get_id(std::uint32_t room, Bytes& id, sev::Status& status);
+  /// SNP_PLATFORM_STATUS: struct sev_user_data_snp_status.
+  Result<Bytes> snp_status(sev::Status& status);
+  /// SNP_VLEK_LOAD of a wrapped hashstick.
+  Result<void> load_vlek(ByteView hashstick, sev::Status& status);
+  [[nodiscard]] bool snp_initialised() { return psp_.snp(); }
+
   /// snp_alloc_firmware_page(): a zeroed page in state Firmware. Errors: ENOMEM; EFAULT
   /// when RMPUPDATE refuses.
   Result<Hpa> alloc_firmware_page();
@@ -56,6 +69,9 @@ class PspHost {
   /// rmp_make_private() and rmp_make_shared() for 4 KiB. Errors: EFAULT, as rmpupdate().
   Result<void> make_private(Hpa page, Gpa gpa, sev::Asid asid, bool immutable);
   Result<void> make_shared(Hpa page);
+  /// snp_rmptable_psmash(): the 2 MiB entry around a page becomes 512 of 4 KiB; nothing to do
+  /// for one that is none. Errors: EFAULT when PSMASH refuses.
+  Result<void> split(Hpa page);
 
  private:
   static constexpr unsigned kMaxTries = 10'000;
@@ -67,6 +83,8 @@ class PspHost {
     Bdf function;
     std::uint32_t vm;
   };
+  Result<void> command_in_place(std::uint16_t number, std::span<std::byte> buffer,
+                                sev::Status& status);
   void tell(object::Fact fact, std::string_view name, Hpa page, Gpa gpa) TEEIO_EXCLUDES(lock_);
   schedule::Mutex lock_{schedule::Rank::kLeaf};
   std::map<Hpa, Mmio> mmio_ TEEIO_GUARDED_BY(lock_);  ///< by base

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <functional>
+
+#include "firmware/sev/attestation.h"
 #include "firmware/sev/launch.h"
 #include "host/kvm/sev/asids.h"
 #include "host/kvm/sev/psp_host.h"
@@ -11,17 +14,26 @@ namespace teeio::kvm {
 /// Lifetime: one a machine.
 class SevHost {
  public:
-  SevHost(PspHost& psp, std::uint32_t asids)
-      : psp_(psp), asids_(asids, [this] {
+  /// `endorsement`: the chip's certificates, as AMD's key distribution service gives them; empty:
+  /// nobody has asked for them.
+  SevHost(PspHost& psp, std::uint32_t asids,
+          std::function<crypto::CertificateChain()> endorsement = {})
+      : psp_(psp), endorsement_(std::move(endorsement)), asids_(asids, [this] {
           sev::Status status{};
           return psp_.insist(sev::kSnpDfFlush, {}, status);
         }) {}
 
   [[nodiscard]] PspHost& psp() { return psp_; }
   [[nodiscard]] Asids& asids() { return asids_; }
+  /// What extended guest requests give: sev::certificate_table(), or a table of nothing.
+  [[nodiscard]] Bytes certificates() const {
+    constexpr std::size_t kEmptyEntry = 24;
+    return endorsement_ ? sev::certificate_table(endorsement_()) : Bytes(kEmptyEntry);
+  }
 
  private:
   PspHost& psp_;
+  const std::function<crypto::CertificateChain()> endorsement_;
   Asids asids_;
 };
 

@@ -50,10 +50,16 @@ std::optional<SevVm::Nested> SevVm::nested(Gpa page) {
   return found == nested_.end() ? std::nullopt : std::optional(found->second);
 }
 
-/// sev_gmem_prepare(): a page that the guest has for the first time becomes its own; one that
-/// it has had keeps what PVALIDATE has said of it.
+/// sev_gmem_prepare(): a page that the guest has for the first time becomes its own, with an
+/// entry of 4 KiB, as Linux 7.3 has it, whose guest_memfds are of order 0; one that it has had
+/// keeps what PVALIDATE has said of it. A larger entry that somebody has made is in the way of
+/// 4 KiB: sev_handle_rmp_fault() splits it, and the fault is repeated.
 Result<void> SevVm::gmem_prepare(Gpa gpa, Hpa page) {
-  if (!initialised() || host_.psp().rmp().entry(page).assigned) return {};
+  if (!initialised()) return {};
+  if (host_.psp().rmp().entry(page).assigned) {
+    (void)host_.psp().split(page);
+    return {};
+  }
   if (!host_.psp().make_private(page, gpa, asid(), false))
     return fail(Errno::kInval, "the RMP refuses to make a page private");
   return {};
@@ -61,7 +67,9 @@ Result<void> SevVm::gmem_prepare(Gpa gpa, Hpa page) {
 
 /// sev_gmem_invalidate().
 void SevVm::gmem_invalidate(Hpa page) {
-  if (host_.psp().rmp().entry(page).assigned) (void)host_.psp().make_shared(page);
+  if (!host_.psp().rmp().entry(page).assigned) return;
+  (void)host_.psp().split(page);
+  (void)host_.psp().make_shared(page);
 }
 
 /// MMIO of a dma-buf slot becomes the guest's with its mapping, for it has no guest_memfd
@@ -152,7 +160,7 @@ void SevVm::vcpu_freed(Vcpu& vcpu) {
 /// and VMRUN would fail.
 Result<void> SevVm::vcpu_pre_run(Vcpu&) {
   if (!initialised()) return fail(Errno::kInval, "KVM_SEV_INIT2 comes first");
-  if (finished_.load() == 0) return fail(Errno::kInval, "the guest's launch is not finished");
+  if (!finished_.load()) return fail(Errno::kInval, "the guest's launch is not finished");
   return {};
 }
 

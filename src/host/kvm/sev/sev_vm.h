@@ -57,13 +57,14 @@ class SevVm final : public VmOps {
   Result<void> launch_start(std::uint64_t policy, ByteView gosvw, std::uint16_t flags)
       TEEIO_EXCLUDES(build_lock_);
   /// KVM_SEV_SNP_LAUNCH_UPDATE: gives the count of pages that were done. `contents` reads a
-  /// page of the source by its number. Errors: EINVAL before launch_start(), after
-  /// launch_finish(), or without a guest_memfd there; EIO when not even the first went well.
+  /// page of the source by its number. Errors: EINVAL before launch_start(), or without a
+  /// guest_memfd there; EIO when there is none, or not even the first went well: after
+  /// launch_finish() the firmware refuses all.
   using ReadSource = std::function<Result<void>(std::uint64_t page, std::span<std::byte> out)>;
   Result<std::uint64_t> launch_update(Gpa start, std::uint64_t pages, sev::LaunchPage type,
                                       const ReadSource& contents) TEEIO_EXCLUDES(build_lock_);
-  /// KVM_SEV_SNP_LAUNCH_FINISH. Errors: ENOTTY before init2(); EINVAL before launch_start() or
-  /// twice; EIO.
+  /// KVM_SEV_SNP_LAUNCH_FINISH. Errors: ENOTTY before init2(); EINVAL before launch_start();
+  /// EIO the firmware refuses it, as the second time.
   Result<void> launch_finish(std::uint64_t flags, ByteView host_data) TEEIO_EXCLUDES(build_lock_);
   /// Whether init2() has been: sev_snp_guest().
   [[nodiscard]] bool initialised() const { return asid_.load() != 0; }
@@ -71,6 +72,12 @@ class SevVm final : public VmOps {
   [[nodiscard]] std::uint32_t firmware_error() const { return firmware_error_; }
   [[nodiscard]] sev::Asid asid() const { return asid_.load(); }
   [[nodiscard]] PspHost& psp() { return host_.psp(); }
+
+  /// What the nested table has at a guest page; nullopt: nothing.
+  [[nodiscard]] std::optional<Hpa> nested_page(Gpa gpa) {
+    const auto found = nested(gpa);
+    return found ? std::optional(found->page) : std::nullopt;
+  }
 
   [[nodiscard]] Hpa firmware_handle() const override { return Hpa{gctx_.load()}; }
   [[nodiscard]] bool has_private_memory() const override { return true; }
@@ -81,9 +88,9 @@ class SevVm final : public VmOps {
   [[nodiscard]] Gpa private_alias(Gpa address) const override {
     return Gpa{raw(address) | kPrivate};
   }
-  [[nodiscard]] bool guest_state_protected() const override { return finished_.load() != 0; }
+  [[nodiscard]] bool guest_state_protected() const override { return finished_.load(); }
   [[nodiscard]] bool has_secure_table() const override { return true; }
-  [[nodiscard]] bool pre_fault_allowed() const override { return finished_.load() != 0; }
+  [[nodiscard]] bool pre_fault_allowed() const override { return finished_.load(); }
   Result<void> gmem_prepare(Gpa gpa, Hpa page) override;
   [[nodiscard]] bool gmem_has_dma() const override { return true; }
   void gmem_invalidate(Hpa page) override;
@@ -134,6 +141,7 @@ class SevVm final : public VmOps {
   GuestCallAction mmio(VcpuState& state, Ghcb& ghcb, VcpuExit& exit, bool write);
   GuestCallAction page_state_change(VcpuState& state, Ghcb& ghcb, VcpuExit& exit);
   GuestCallAction guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& exit);
+  GuestCallAction extended_guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& exit);
   GuestCallAction tio_guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& exit);
   GuestCallAction missing(Vcpu& vcpu, Ghcb& ghcb, Gpa page, hw::GuestMemory::Miss miss,
                           VcpuExit& exit);
@@ -148,14 +156,14 @@ class SevVm final : public VmOps {
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};
   schedule::Atomic<std::uint32_t> asid_{0};
   schedule::Atomic<std::uint64_t> gctx_{0};
-  schedule::Atomic<std::uint32_t> finished_{0};
+  schedule::Atomic<bool> finished_{false};
   std::uint16_t ghcb_version_ = 0;
   std::uint32_t firmware_error_ = 0;
   Hpa request_page_{0}, response_page_{0};  ///< of guest requests (snp_guest_req_init())
   schedule::Mutex request_lock_{schedule::Rank::kTsmDriver};  ///< sev->guest_req_mutex
   /// Also read by the guest's instructions, without mmu_lock.
   schedule::RawLock nested_lock_;
-  std::map<std::uint64_t, Nested> nested_;  ///< by guest frame; under nested_lock_
+  std::map<std::uint64_t, Nested> nested_ TEEIO_GUARDED_BY(nested_lock_);  ///< by guest frame
   schedule::Mutex vcpus_lock_{schedule::Rank::kLeaf};
   /// A node belongs to its vCPU's task once it is there.
   std::map<std::uint32_t, VcpuState> vcpus_ TEEIO_GUARDED_BY(vcpus_lock_);

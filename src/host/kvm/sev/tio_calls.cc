@@ -19,6 +19,8 @@ using Field = Ghcb::Field;
 constexpr std::uint64_t kInvalidInput = 5;
 constexpr std::uint64_t kBadInput = 2;
 
+constexpr std::size_t kMessageType = 0x34;  ///< in struct snp_guest_msg_hdr
+
 VmOps::GuestCallAction invalid(Ghcb& ghcb) {
   ghcb.set(Field::kExitInfo1, kBadInput);
   ghcb.set(Field::kExitInfo2, kInvalidInput);
@@ -99,6 +101,40 @@ VmOps::GuestCallAction SevVm::guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& ex
   return GuestCallAction::kResume;
 }
 
+/// snp_handle_ext_guest_req(): with a request for a report go certificates, into the guest's
+/// pages (RAX, RBX of them). Linux 7.3 gives an empty table, or asks the VMM.
+VmOps::GuestCallAction SevVm::extended_guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& exit) {
+  constexpr std::uint64_t kTooShort = 1;  // SNP_GUEST_VMM_ERR_INVALID_LEN
+  const Gpa request{exit.args[4]};
+  if (!is_page_aligned(raw(request))) return invalid(ghcb);
+  const auto message = vm_.mmu().lookup(request, hw::GuestAccess::kRead);
+  if (!message) return missing(vcpu, ghcb, request, message.error(), exit);
+  hw::PhysicalMemory& memory = host_.psp().memory();
+  std::byte type{};
+  if (!memory.read(message->address + kMessageType, {&type, 1}, message->key)) return invalid(ghcb);
+  if (type != std::byte{sev::kReportRequest}) return guest_request(vcpu, ghcb, exit);
+  const auto data = ghcb.get(Field::kRax);
+  const auto room = ghcb.get(Field::kRbx);
+  if (!data || !room || !is_page_aligned(*data)) return invalid(ghcb);
+  const Bytes table = host_.certificates();
+  const std::uint64_t wanted = (table.size() + kPageSize - 1) / kPageSize;
+  if (*room < wanted) {
+    ghcb.set(Field::kRbx, wanted);
+    ghcb.set(Field::kExitInfo2, kTooShort << 32U);
+    return GuestCallAction::kResume;
+  }
+  for (std::uint64_t n = 0; n < wanted; ++n) {
+    const Gpa page{*data + n * kPageSize};
+    const auto out = vm_.mmu().lookup(page, hw::GuestAccess::kWrite);
+    if (!out) return missing(vcpu, ghcb, page, out.error(), exit);
+    const ByteView piece = ByteView(table).subspan(n * kPageSize);
+    if (!memory.write(out->address, piece.first(std::min<std::size_t>(piece.size(), kPageSize)),
+                      out->key))
+      return invalid(ghcb);
+  }
+  return guest_request(vcpu, ghcb, exit);
+}
+
 /// The message stays where the guest has put it: a VMM reads shared memory as its own.
 /// Source: "[RFC PATCH v2 11/22] KVM: SEV: Add TIO VMGEXIT", 2025-02-18, with the registers
 /// of AMD's public tree.
@@ -109,7 +145,6 @@ VmOps::GuestCallAction SevVm::tio_guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit
   if (!id || !is_page_aligned(raw(request)) || !is_page_aligned(raw(response)) ||
       request == response)
     return invalid(ghcb);
-  constexpr std::size_t kMessageType = 0x34;  // struct snp_guest_msg_hdr
   std::byte type{};
   const auto page = vm_.mmu().lookup(request, hw::GuestAccess::kRead);
   if (!page) return missing(vcpu, ghcb, request, page.error(), exit);

@@ -36,6 +36,7 @@ enum : std::uint64_t {
   kExitMmioWrite = 0x8000'0002,
   kExitPageState = 0x8000'0010,
   kExitGuestRequest = 0x8000'0011,
+  kExitExtendedGuestRequest = 0x8000'0012,
   kExitTioGuestRequest = 0x8000'0020,
   kExitTioOp = 0x8000'0021,
   kExitFeatures = 0x8000'fffd,
@@ -58,18 +59,22 @@ void bad_input(Ghcb& ghcb, std::uint64_t reason) {
 
 void set_ghcb_msr(Vcpu& vcpu, std::uint64_t value) { vcpu.cpu()->set_msr(kMsrGhcb, value); }
 
-/// KVM_MAP_GPA_RANGE_ENCRYPTED; 4 KiB pages are 0.
+/// KVM_MAP_GPA_RANGE_ENCRYPTED, KVM_MAP_GPA_RANGE_PAGE_SZ_2M; 4 KiB pages are 0.
 constexpr std::uint64_t kMapEncrypted = 1U << 4U;
+constexpr std::uint64_t kMap2M = 1U << 0U;
 constexpr std::uint64_t kHypercallMapGpaRange = 12;  // KVM_HC_MAP_GPA_RANGE
+constexpr std::uint64_t kDonePages = 0xfff;          ///< of an entry: cur_page
+constexpr std::uint64_t kPagesOfLarge = 512;
 constexpr std::uint64_t kStatePrivate = 1;
 constexpr std::uint64_t kStateShared = 2;
 
-void ask_for_state(VcpuExit& exit, Gpa gpa, std::uint64_t pages, bool is_private) {
+void ask_for_state(VcpuExit& exit, Gpa gpa, std::uint64_t pages, bool is_private,
+                   std::uint64_t size = 0) {
   exit.reason = VcpuExit::Reason::kHypercall;
   exit.number = kHypercallMapGpaRange;
   exit.args[0] = raw(gpa);
   exit.args[1] = pages;
-  exit.args[2] = is_private ? kMapEncrypted : 0;
+  exit.args[2] = (is_private ? kMapEncrypted : 0) | size;
 }
 
 }  // namespace
@@ -160,11 +165,13 @@ VmOps::GuestCallAction SevVm::dispatch(Vcpu& vcpu, VcpuState& state, Ghcb& ghcb,
     case kExitPageState:
       return page_state_change(state, ghcb, exit);
     case kExitGuestRequest:
+    case kExitExtendedGuestRequest:
     case kExitTioGuestRequest:
       exit.args[4] = *info1;
       exit.args[5] = *info2;
-      return *code == kExitGuestRequest ? guest_request(vcpu, ghcb, exit)
-                                        : tio_guest_request(vcpu, ghcb, exit);
+      if (*code == kExitTioGuestRequest) return tio_guest_request(vcpu, ghcb, exit);
+      if (*code == kExitExtendedGuestRequest) return extended_guest_request(vcpu, ghcb, exit);
+      return guest_request(vcpu, ghcb, exit);
     case kExitTioOp:
       exit.args[0] = *info1 & 0xffff'ffffU;
       exit.args[1] = *info1 >> 32U;
@@ -242,23 +249,33 @@ VmOps::GuestCallAction SevVm::page_state_change(VcpuState& state, Ghcb& ghcb, Vc
   const auto entry_at = [&](std::uint16_t i) {
     return Reader(ghcb.shared(Ghcb::kSharedBuffer + 8 + std::size_t{8} * i, 8)).le<std::uint64_t>();
   };
-  const auto done = [](std::uint64_t entry) { return (entry & 0xfffU) != 0; };
+  const auto done = [](std::uint64_t entry) {
+    const bool large = (entry >> 56U & 1U) != 0;
+    return (entry & kDonePages) == (large ? kPagesOfLarge : 1);
+  };
   while (index <= last && done(entry_at(index))) ++index;
   if (index > last) return GuestCallAction::kResume;
   const std::uint64_t first = entry_at(index);
   const std::uint64_t operation = first >> 52U & 0xfU;
   constexpr std::uint64_t kLarge = std::uint64_t{1} << 56U;
-  if ((first & kLarge) != 0 || (operation != kStatePrivate && operation != kStateShared))
+  const bool large = (first & kLarge) != 0;
+  const std::uint64_t pages = large ? kPagesOfLarge : 1;
+  const Gpa gpa{first & kFrame};
+  const std::uint64_t done_pages = first & kDonePages;
+  if ((operation != kStatePrivate && operation != kStateShared) || done_pages > pages ||
+      (large && raw(gpa) % (kPagesOfLarge * kPageSize) != 0))
     return refuse(kInvalidEntry);
   std::uint16_t count = 1;
+  // Only what nobody has begun with, and of one size, is a run.
   const auto follows = [&](std::uint64_t entry) {
-    return !done(entry) && entry == first + count * kPageSize;
+    return !large && entry == first + count * kPageSize;
   };
   while (index + count <= last && follows(entry_at(static_cast<std::uint16_t>(index + count))))
     ++count;
   state.psc_index = index;
   state.psc_count = count;
-  ask_for_state(exit, Gpa{first & kFrame}, count, operation == kStatePrivate);
+  ask_for_state(exit, gpa + done_pages * kPageSize, large ? pages - done_pages : count,
+                operation == kStatePrivate, large ? kMap2M : 0);
   return GuestCallAction::kExit;
 }
 
@@ -275,7 +292,8 @@ void SevVm::finish_psc(VcpuState& state, Ghcb& ghcb, bool good) {
   for (std::uint16_t i = state.psc_index; i < state.psc_index + state.psc_count; ++i) {
     const std::size_t at = 8 + std::size_t{8} * i;
     const auto entry = Reader(ghcb.shared(Ghcb::kSharedBuffer + at, 8)).le<std::uint64_t>();
-    put(at, (entry & ~std::uint64_t{0xfff}) | 1, 8);  // one page of one is done
+    const std::uint64_t pages = (entry >> 56U & 1U) != 0 ? kPagesOfLarge : 1;
+    put(at, (entry & ~kDonePages) | pages, 8);  // all of its pages are done
   }
   put(0, state.psc_index + state.psc_count, 2);
 }

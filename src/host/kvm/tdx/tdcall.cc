@@ -84,9 +84,10 @@ VmOps::GuestCallAction TdxVm::guest_call(Vcpu& vcpu, VcpuExit& exit) {
 }
 
 Result<void> TdxVm::as_guest(const GuestLeaves& leaves) {
-  if (vcpu_handles_.empty()) return fail(Errno::kNxio, "the TD has no vCPU");
+  const std::vector<Hpa> vcpus = vcpu_handles();
+  if (vcpus.empty()) return fail(Errno::kNxio, "the TD has no vCPU");
   tdx::Module& module = host_.module();
-  const Hpa vp = vcpu_handles_.begin()->second;
+  const Hpa vp = vcpus.front();
   if (!host_.call([&] { return module.begin_vp_enter(vp); }).ok())
     return fail(Errno::kIo, "TDH.VP.ENTER failed");
   Result<void> done = leaves(module, vp);

@@ -1,9 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <set>
-#include <vector>
 
 #include "base/result.h"
 #include "base/types.h"

@@ -88,11 +88,21 @@ hw::FlatStart initial_state(std::uint64_t rcx) {
 
 }  // namespace
 
+std::vector<Hpa> TdxVm::vcpu_handles() {
+  const schedule::RawLockGuard guard(handles_lock_);
+  std::vector<Hpa> all;
+  for (const auto& [id, tdvpr] : vcpu_handles_) all.push_back(tdvpr);
+  return all;
+}
+
 Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
   const schedule::Lock lock(build_lock_);
   if (state_.load() != State::kInitialized)
     return fail(Errno::kInval, "a vCPU is initialised between INIT_VM and FINALIZE_VM");
-  if (vcpu_handles_.contains(vcpu.id())) return fail(Errno::kInval, "the vCPU is initialised");
+  {
+    const schedule::RawLockGuard guard(handles_lock_);
+    if (vcpu_handles_.contains(vcpu.id())) return fail(Errno::kInval, "the vCPU is initialised");
+  }
   tdx::Module& module = host_.module();
   TEEIO_ASSIGN(const Hpa tdvpr, lend_page());
   if (const auto r = module.tdh_vp_create(tdr_, tdvpr); !r.ok()) {
@@ -106,7 +116,10 @@ Result<void> TdxVm::init_vcpu(Vcpu& vcpu, std::uint64_t rcx) {
   }
   if (const auto r = module.tdh_vp_init(tdvpr, rcx); !r.ok())
     return std::unexpected(refused(r, "TDH.VP.INIT failed"));
-  vcpu_handles_.emplace(vcpu.id(), tdvpr);
+  {
+    const schedule::RawLockGuard guard(handles_lock_);
+    vcpu_handles_.emplace(vcpu.id(), tdvpr);
+  }
   vcpu.set_firmware_handle(tdvpr);
   if (vcpu.cpu() != nullptr) vcpu.cpu()->start_flat(initial_state(rcx));
   return {};
@@ -184,7 +197,7 @@ void TdxVm::destroy(Vm&) {
   tdx::Module& module = host_.module();
   bool released = raw(tdr_) == 0;
   if (!released) {
-    for (const auto& [id, tdvpr] : vcpu_handles_)
+    for (const Hpa tdvpr : vcpu_handles())
       (void)host_.call([&] { return module.tdh_vp_flush(tdvpr); });
     const auto flushed = host_.call([&] { return module.tdh_mng_vpflushdone(tdr_); });
     (void)host_.call([&] { return module.tdh_phymem_cache_wb(); });

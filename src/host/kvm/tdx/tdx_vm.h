@@ -14,6 +14,7 @@
 #include "host/kvm/vcpu.h"
 #include "host/kvm/vm.h"
 #include "host/kvm/vm_ops.h"
+#include "schedule/raw_lock.h"
 
 namespace teeio::kvm {
 
@@ -85,6 +86,8 @@ class TdxVm final : public VmOps {
 
   /// Under build_lock_ and the guest_memfd's lock, in which no annotation can follow a callback.
   Result<void> add_page(Gpa gpa, Hpa page, ByteView contents, bool measure);
+  /// By vCPU, as they are now.
+  [[nodiscard]] std::vector<Hpa> vcpu_handles();
   Result<Hpa> lend_page();
   void take_back(Hpa page);
   Result<void> build_tdr(const tdx::TdParameters& parameters) TEEIO_REQUIRES(build_lock_);
@@ -101,7 +104,9 @@ class TdxVm final : public VmOps {
   std::uint64_t hw_error_ = 0;
   schedule::Mutex build_lock_{schedule::Rank::kKvmLock};
   schedule::Atomic<State> state_{State::kUninitialized};
-  std::map<std::uint32_t, Hpa> vcpu_handles_;  ///< TDVPRs that exist, by vCPU
+  schedule::RawLock handles_lock_;
+  std::map<std::uint32_t, Hpa> vcpu_handles_
+      TEEIO_GUARDED_BY(handles_lock_);  ///< TDVPRs that exist, by vCPU
   schedule::Mutex lent_lock_{schedule::Rank::kLeaf};
   /// Control and table pages in the module's hands.
   std::vector<Hpa> lent_ TEEIO_GUARDED_BY(lent_lock_);

@@ -57,11 +57,11 @@ void Interrupts::disable_broadcast_quirk() {
   broadcast_quirk_ = false;
 }
 
-Result<void> Interrupts::create_pit(std::uint32_t flags) {
+Result<void> Interrupts::create_pit() {
   const schedule::RawLockGuard guard(lock_);
   if (pit_) return fail(Errno::kExist, "the VM has a PIT already");
   if (mode_ != IrqchipMode::kKernel) return fail(Errno::kNoEnt, "a PIT needs the in-kernel PIC");
-  pit_.emplace(flags);
+  pit_.emplace();
   return {};
 }
 
@@ -78,10 +78,9 @@ Result<void> Interrupts::set_pit(const PitState& state) {
   return {};
 }
 
-Result<void> Interrupts::set_pit_reinject(bool reinject) {
+Result<void> Interrupts::control_pit_reinjection() {
   const schedule::RawLockGuard guard(lock_);
   if (!pit_) return fail(Errno::kNxio, "the VM has no PIT");
-  pit_->set_reinject(reinject);
   return {};
 }
 

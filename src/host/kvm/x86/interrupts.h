@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -54,11 +53,12 @@ class Interrupts final : private LapicBus {
   void disable_broadcast_quirk();
 
   /// KVM_CREATE_PIT2. Errors: EEXIST; ENOENT without the in-kernel PIC.
-  Result<void> create_pit(std::uint32_t flags);
+  Result<void> create_pit();
   /// Errors: ENXIO without it.
   Result<PitState> pit();
   Result<void> set_pit(const PitState& state);
-  Result<void> set_pit_reinject(bool reinject);
+  /// KVM_REINJECT_CONTROL: looks for a PIT. No tick is lost that could come again later.
+  Result<void> control_pit_reinjection();
 
   // KVM_GET_IRQCHIP and KVM_SET_IRQCHIP. Errors: ENXIO without an in-kernel irqchip.
   Result<PicState> pic(unsigned chip);
@@ -86,23 +86,24 @@ class Interrupts final : private LapicBus {
   }
 
  private:
-  int deliver(const LapicIrq& irq) override;
-  int raise(const Route& route, bool level);
-  int deliver_msi(const Msi& message);
-  Result<void> check_routes(std::span<const Route> routes) const;
+  /// Under lock_, which those below do not know: the I/O APIC calls it inside of raise().
+  int deliver(const LapicIrq& irq) override TEEIO_NO_THREAD_SAFETY_ANALYSIS;
+  int raise(const Route& route, bool level) TEEIO_REQUIRES(lock_);
+  int deliver_msi(const Msi& message) TEEIO_REQUIRES(lock_);
+  Result<void> check_routes(std::span<const Route> routes) const TEEIO_REQUIRES(lock_);
 
   schedule::RawLock lock_;
-  IrqchipMode mode_ = IrqchipMode::kNone;
-  bool wide_ids_ = false;
-  bool broadcast_quirk_ = true;
-  Pic pic_;
-  Ioapic ioapic_;
-  std::optional<Pit> pit_;
-  std::vector<Route> routes_;
+  IrqchipMode mode_ TEEIO_GUARDED_BY(lock_) = IrqchipMode::kNone;
+  bool wide_ids_ TEEIO_GUARDED_BY(lock_) = false;
+  bool broadcast_quirk_ TEEIO_GUARDED_BY(lock_) = true;
+  Pic pic_ TEEIO_GUARDED_BY(lock_);
+  Ioapic ioapic_ TEEIO_GUARDED_BY(lock_);
+  std::optional<Pit> pit_ TEEIO_GUARDED_BY(lock_);
+  std::vector<Route> routes_ TEEIO_GUARDED_BY(lock_);
   /// For each pin of the two chips, a bit for each source that holds it up.
-  std::array<std::uint8_t, kPicPins + kIoapicPins> held_{};
-  std::vector<Lapic*> lapics_;
-  IrqSource source_ = IrqSource::kUser;
+  std::array<std::uint8_t, kPicPins + kIoapicPins> held_ TEEIO_GUARDED_BY(lock_){};
+  std::vector<Lapic*> lapics_ TEEIO_GUARDED_BY(lock_);
+  IrqSource source_ TEEIO_GUARDED_BY(lock_) = IrqSource::kUser;
 };
 
 }  // namespace teeio::kvm::x86

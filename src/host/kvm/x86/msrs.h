@@ -49,8 +49,6 @@ class Msrs {
   enum class MceEffect : std::uint8_t { kNone, kException, kTripleFault };
   Result<MceEffect> set_mce(MachineCheck check, bool cr4_mce);
 
-  [[nodiscard]] std::int64_t tsc_adjust() const { return static_cast<std::int64_t>(tsc_adjust_); }
-
  private:
   /// What an access finds; `unsupported` is Linux's KVM_MSR_RET_UNSUPPORTED.
   enum class Access : std::uint8_t { kDone, kRefused, kUnsupported };

@@ -25,22 +25,17 @@ struct PitState {
 /// Locking: Interrupts' lock.
 class Pit {
  public:
-  explicit Pit(std::uint32_t flags) {
+  Pit() {
     for (unsigned i = 0; i < 3; ++i) {
       state_.channels.at(i).gate = i != 2 ? 1 : 0;
       load(state_.channels.at(i));
     }
-    // kvm_vm_ioctl_get_pit2() shows the flags of KVM_SET_PIT2; creation's has the speaker.
-    has_speaker_ = (flags & 1U) != 0;
   }
   [[nodiscard]] const PitState& state() const { return state_; }
   void set_state(const PitState& state) {
     state_ = state;
     for (PitChannel& channel : state_.channels) load(channel);
   }
-  void set_reinject(bool reinject) { reinject_ = reinject; }
-  [[nodiscard]] bool has_speaker() const { return has_speaker_; }
-  [[nodiscard]] bool reinject() const { return reinject_; }
 
  private:
   /// pit_load_count(): zero stands for the largest count.
@@ -50,8 +45,6 @@ class Pit {
   }
 
   PitState state_;
-  bool has_speaker_ = false;
-  bool reinject_ = true;
 };
 
 }  // namespace teeio::kvm::x86

@@ -81,16 +81,16 @@ class VmState {
  private:
   Interrupts interrupts_;
   schedule::RawLock lock_;
-  std::uint64_t mmu_pages_ = 0;
-  std::uint32_t boot_cpu_ = 0;
-  std::uint64_t max_ids_ = 0;  ///< 0: not set
-  std::uint32_t tsc_khz_ = kHostTscKhz;
-  std::uint64_t clock_ = 0;
-  std::uint64_t disabled_quirks_ = 0;
-  std::uint64_t bus_cycle_ns_ = 1;
-  std::uint64_t hypercall_exits_ = 0;
-  bool exception_payload_ = false;
-  bool triple_fault_event_ = false;
+  std::uint64_t mmu_pages_ TEEIO_GUARDED_BY(lock_) = 0;
+  std::uint32_t boot_cpu_ TEEIO_GUARDED_BY(lock_) = 0;
+  std::uint64_t max_ids_ TEEIO_GUARDED_BY(lock_) = 0;  ///< 0: not set
+  std::uint32_t tsc_khz_ TEEIO_GUARDED_BY(lock_) = kHostTscKhz;
+  std::uint64_t clock_ TEEIO_GUARDED_BY(lock_) = 0;
+  std::uint64_t disabled_quirks_ TEEIO_GUARDED_BY(lock_) = 0;
+  std::uint64_t bus_cycle_ns_ TEEIO_GUARDED_BY(lock_) = 1;
+  std::uint64_t hypercall_exits_ TEEIO_GUARDED_BY(lock_) = 0;
+  bool exception_payload_ TEEIO_GUARDED_BY(lock_) = false;
+  bool triple_fault_event_ TEEIO_GUARDED_BY(lock_) = false;
 };
 
 }  // namespace teeio::kvm::x86

@@ -23,7 +23,7 @@ struct CcaPort {
 
 /// Arm CCA's TSM driver (Linux series: drivers/virt/coco/arm-cca-host).
 ///
-/// connect: the end point's stream registers, PDEV_CREATE with the memory that it asks
+/// connect: the stream's registers at both ends, PDEV_CREATE with the memory that it asks
 /// for, the device's key out of its certificates, the root port's PDEV (shared by its
 /// cards), the stream with both ends driven in turns. bind: VDEV_CREATE, and VDEV_LOCK as
 /// CcaBind says. unbind: KVM's MMIO out, VDEV_UNLOCK (trusted DMA off, then the device is
@@ -52,8 +52,8 @@ class CcaDriver final : public Driver {
   Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) override;
   void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
               TeardownHandlers& handlers) override;
-  Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
-                                      const GuestRequest& request, std::uint64_t& code) override;
+  GuestOutcome guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+                             const GuestRequest& request) override;
 
  private:
   /// What the monitor has the host keep, by CommExit::Object.
@@ -66,12 +66,12 @@ class CcaDriver final : public Driver {
   struct Card {
     hw::PciFunction* pf0;
     CcaPort port;
-    std::uint8_t stream;
+    std::uint8_t stream = 0;
+    IdeStream* ide = nullptr;
     Pages pages{};
     Hpa pdev{0};
     std::uint64_t handle = 0;  ///< of the stream
     bool created = false;
-    bool endpoint_set = false;
     bool table = false;
     bool port_used = false;
     bool streaming = false;
@@ -112,6 +112,8 @@ class CcaDriver final : public Driver {
   void undo_connect(Card& card);
 
   // stream.cc
+  Result<void> take_stream(Card& card);
+  void give_stream(Card& card);
   Result<void> use_port(Card& card);
   void drop_port(Card& card);
   Result<void> connect_stream(Card& card);

@@ -37,11 +37,7 @@ Result<void> CcaDriver::connect(hw::PciFunction& pf0) {
         pf0.bdf().bus <= candidate.port->subordinate_bus())
       port = &candidate;
   if (port == nullptr) return fail(Errno::kNxio, "no root port leads to the device");
-  std::uint8_t stream = 0;
-  while (std::ranges::any_of(cards_, [&](const auto& c) { return c.second.stream == stream; }))
-    ++stream;
-  Card& card =
-      cards_.emplace(pf0.bdf(), Card{.pf0 = &pf0, .port = *port, .stream = stream}).first->second;
+  Card& card = cards_.emplace(pf0.bdf(), Card{.pf0 = &pf0, .port = *port}).first->second;
   auto connected = connect_steps(card);
   if (!connected) {
     undo_connect(card);
@@ -53,8 +49,7 @@ Result<void> CcaDriver::connect(hw::PciFunction& pf0) {
 /// Source: the posted arm-cca-host/arm-cca.c, cca_tsm_connect().
 Result<void> CcaDriver::connect_steps(Card& card) {
   TEEIO_TRY(alloc_pages(card.pages));
-  TEEIO_TRY(setup_endpoint_stream(*card.pf0, card.stream, card.port.port->bdf().rid()));
-  card.endpoint_set = true;
+  TEEIO_TRY(take_stream(card));
   TEEIO_TRY(host_.use_stream_table(card.port.psmmu, rid_range(*card.pf0).first));
   card.table = true;
   TEEIO_TRY(create_pdev(card));
@@ -63,7 +58,7 @@ Result<void> CcaDriver::connect_steps(Card& card) {
   TEEIO_TRY(pdev_ready(card, PdevState::kReady));
   TEEIO_TRY(use_port(card));
   TEEIO_TRY(connect_stream(card));
-  return enable_endpoint_stream(*card.pf0, card.stream);
+  return enable_stream(card.ide->endpoint, card.stream);
 }
 
 Result<void> CcaDriver::create_pdev(Card& card) {
@@ -120,7 +115,7 @@ void CcaDriver::disconnect(hw::PciFunction& pf0) {
 void CcaDriver::undo_connect(Card& card) {
   rmm::Rmm& rmm = host_.rmm();
   disconnect_stream(card);
-  if (card.endpoint_set) teardown_endpoint_stream(*card.pf0, card.stream);
+  give_stream(card);
   const auto stop = [&] {
     return host_.insist([&] { return rmm.pdev_stop(card.pdev); }).ok() &&
            pdev_ready(card, PdevState::kStopped).has_value();

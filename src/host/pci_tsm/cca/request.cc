@@ -142,8 +142,8 @@ rmm::RmiResult CcaDriver::read_report(const Bound& bound, Bdf function, Hpa rd,
   return begun;
 }
 
-Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
-                                               const GuestRequest& request, std::uint64_t& code) {
+GuestOutcome CcaDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
+                                      const GuestRequest& request) {
   const Bound bound = this->bound(function);
   const Bdf bdf = function.bdf();
   const Hpa rd = vm.firmware_handle();
@@ -210,12 +210,12 @@ Result<GuestResponse> CcaDriver::guest_request(hw::PciFunction& function, const 
     case RequestOp::kSevDisableDma:
       return fail(Errno::kInval, "Arm CCA has no such guest request");
   }
-  code = static_cast<std::uint64_t>(result.code);
-  if (!driven) return std::unexpected(driven.error());
+  const auto code = static_cast<std::uint64_t>(result.code);
+  if (!driven) return {std::unexpected(driven.error()), code};
   if (!result.ok())
-    return std::unexpected(kvm::rmi_error(result, "the RMM refuses the guest's request"));
+    return {std::unexpected(kvm::rmi_error(result, "the RMM refuses the guest's request")), code};
   payload.resize(std::min(payload.size(), request.response_limit));
-  return GuestResponse{.payload = std::move(payload), .tsm_code = code};
+  return {std::move(payload), code};
 }
 
 }  // namespace teeio::tsm

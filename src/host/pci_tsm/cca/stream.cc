@@ -8,6 +8,26 @@ namespace teeio::tsm {
 
 using rmm::PdevState;
 
+/// pci_ide_stream_alloc(), _register(), _setup() of both ends and tsm_ide_stream_register(),
+/// before the monitor hears of the card. The stream's id is its index in the host bridge.
+Result<void> CcaDriver::take_stream(Card& card) {
+  TEEIO_ASSIGN(card.ide, streams().alloc(*card.pf0, *card.port.port));
+  card.stream = static_cast<std::uint8_t>(card.ide->bridge_index);
+  TEEIO_TRY(streams().enter(*card.ide, card.stream));
+  set_up_stream(card.ide->endpoint, card.stream);
+  set_up_stream(card.ide->port, card.stream);
+  streams().enter_tsm(*card.ide, number());
+  return {};
+}
+
+/// A root port's end that has keys is the monitor's, which has not let go of it.
+void CcaDriver::give_stream(Card& card) {
+  if (card.ide == nullptr) return;
+  const hw::IdeStreamState state = card.port.port->stream_state(card.ide->port.block);
+  if (state != hw::IdeStreamState::kConfigured) card.ide->port.is_set_up = false;
+  streams().release(*card.ide);
+}
+
 Result<void> CcaDriver::use_port(Card& card) {
   PortPdev& port = port_pdevs_[card.port.port->bdf()];
   card.port_used = true;

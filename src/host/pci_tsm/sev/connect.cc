@@ -1,8 +1,5 @@
-#include <algorithm>
-
 #include "base/check.h"
 #include "host/pci_tsm/sev/sev_driver.h"
-#include "host/pci_tsm/sev/stream.h"
 #include "hw/find_capability.h"
 
 namespace teeio::tsm {
@@ -59,14 +56,9 @@ Result<void> SevDriver::connect(hw::PciFunction& pf0) {
         pf0.bdf().bus <= candidate->subordinate_bus())
       port = candidate;
   if (port == nullptr) return fail(Errno::kNxio, "no root port leads to the device");
-  // The stream's id is its index in the host bridge.
-  std::uint8_t stream = 0;
-  while (std::ranges::any_of(cards_, [&](const auto& at) { return at.second.stream == stream; }))
-    ++stream;
   Card& card = cards_
                    .emplace(pf0.bdf(), Card{.pf0 = &pf0,
                                             .port = port,
-                                            .stream = stream,
                                             .dsm = std::make_unique<TioDsm>(psp_, pf0, sizes_)})
                    .first->second;
   auto connected = connect_steps(card);
@@ -80,6 +72,7 @@ Result<void> SevDriver::connect(hw::PciFunction& pf0) {
 /// dsm_connect().
 Result<void> SevDriver::connect_steps(Card& card) {
   TioDsm& dsm = *card.dsm;
+  TEEIO_TRY(take_stream(card));
   TEEIO_TRY(dsm.alloc());
   sev::TioOperands create;
   create.device_id = card.pf0->bdf().rid();
@@ -87,10 +80,8 @@ Result<void> SevDriver::connect_steps(Card& card) {
   create.root_port_id = port_number(*card.port);
   TEEIO_TRY(dsm.command(TioCommand::kDevCreate, create));
   card.created = true;
-  TEEIO_TRY(setup_stream(*card.pf0, StreamEnd::kEndPoint, card.stream));
-  card.endpoint_set = true;
-  TEEIO_TRY(setup_stream(*card.port, StreamEnd::kRootPort, card.stream));
-  card.port_set = true;
+  set_up_stream(card.ide->endpoint, card.stream);
+  set_up_stream(card.ide->port, card.stream);
   sev::TioOperands connect;
   connect.tc_mask = 1;
   connect.stream_ids.fill(0xff);
@@ -98,9 +89,36 @@ Result<void> SevDriver::connect_steps(Card& card) {
   TEEIO_TRY(dsm.command(TioCommand::kDevConnect, connect));
   card.certificates = dsm.output(DataObject::Id::kCertificate);
   TEEIO_TRY(measure(card, {}));
-  enable_stream(*card.port, card.stream);
-  enable_stream(*card.pf0, card.stream);
+  enable_streams(card);
+  return streams().enter(*card.ide, card.stream);
+}
+
+/// stream_alloc() and what stream_setup() has of its own: every requester at both ends,
+/// configuration requests at the root port's, trusted ones only at the end point's. Its id is
+/// its index in the host bridge.
+Result<void> SevDriver::take_stream(Card& card) {
+  auto allocated = streams().alloc(*card.pf0, *card.port);
+  if (!allocated) return fail(Errno::kFault, allocated.error().why);
+  card.ide = *allocated;
+  card.stream = static_cast<std::uint8_t>(card.ide->bridge_index);
+  constexpr RidRange kAll{0, 0xffff};
+  card.ide->endpoint.requesters = card.ide->port.requesters = kAll;
+  card.ide->endpoint.default_stream = true;
+  card.ide->endpoint.configuration = card.ide->port.tee_limited = false;
+  card.ide->endpoint.tee_limited = card.ide->port.configuration = true;
   return {};
+}
+
+/// stream_enable(), the end point first since configuration requests travel in the stream
+/// (PCIe Base Spec 6.33.8). An end that does not become Secure takes both back;
+/// dsm_connect() does not look.
+void SevDriver::enable_streams(Card& card) {
+  StreamEnd& endpoint = card.ide->endpoint;
+  StreamEnd& port = card.ide->port;
+  const bool secure = enable_stream(endpoint, card.stream) && enable_stream(port, card.stream);
+  if (secure) return;
+  if (port.is_enabled) disable_stream(port);
+  disable_stream(endpoint);
 }
 
 Result<void> SevDriver::measure(Card& card, const std::array<std::byte, 32>& nonce) {
@@ -131,8 +149,7 @@ void SevDriver::undo_connect(Card& card) {
     }
     (void)dsm.insist(TioCommand::kDevReclaim);
   }
-  if (card.port_set) teardown_stream(*card.port, card.stream);
-  if (card.endpoint_set) teardown_stream(*card.pf0, card.stream);
+  if (card.ide != nullptr) streams().release(*card.ide);
 }
 
 /// Function 0 hosts the DSM of its bus and device, and of their VFs.

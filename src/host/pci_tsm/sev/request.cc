@@ -13,7 +13,7 @@ using sev::TioCommand;
 using wire::TdiState;
 
 /// req blob of TSM_REQ_READ_OBJECT.
-enum class Object : std::uint32_t { kReport = 0, kEvidence, kCertificates, kMeasurements };
+enum class Object : std::uint32_t { kReport = 0, kEvidence, kCertificates, kMeasurements, kVca };
 
 /// The layout of spdm::encode_evidence() with the chain put in: both come from the firmware.
 Bytes evidence_of(ByteView chain, ByteView measurements) {
@@ -81,6 +81,8 @@ Result<Bytes> SevDriver::object(const Bound& bound, ByteView payload) {
     data = card.certificates;
   else if (which == Object::kMeasurements)
     data = card.measurements;
+  else if (which == Object::kVca)
+    return fail(Errno::kOpNotSupp, "the firmware does not give the agreement with the device");
   else
     return fail(Errno::kInval, "there is no such object");
   const std::size_t skip = std::min<std::size_t>(offset, data.size());
@@ -120,14 +122,12 @@ Result<Bytes> SevDriver::answer(Bound& bound, const GuestRequest& request) {
   return fail(Errno::kInval, "SEV-TIO has no such guest request");
 }
 
-Result<GuestResponse> SevDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
-                                               const GuestRequest& request, std::uint64_t& code) {
+GuestOutcome SevDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
+                                      const GuestRequest& request) {
   Bound& bound = this->bound(function);
   auto payload = answer(bound, request);
-  code = static_cast<std::uint64_t>(bound.card->dsm->status());
-  if (!payload) return std::unexpected(payload.error());
-  payload->resize(std::min(payload->size(), request.response_limit));
-  return GuestResponse{.payload = std::move(*payload), .tsm_code = code};
+  if (payload) payload->resize(std::min(payload->size(), request.response_limit));
+  return {std::move(payload), static_cast<std::uint64_t>(bound.card->dsm->status())};
 }
 
 }  // namespace teeio::tsm

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "host/pci_tsm/driver.h"
@@ -17,7 +16,9 @@ namespace teeio::tsm {
 ///
 /// bind ends CONFIG_LOCKED; RUN is the guest's wish. unbind: TDI_UNBIND, on failure with
 /// FORCE, TDI_STATUS, TDI_RECLAIM, a look at the fence, which is lifted for a TDI that has
-/// run, and then KVM's MMIO out and every page of the BARs shared.
+/// run, and then KVM's MMIO out and every page of the BARs shared. A device that has not
+/// answered STOP_INTERFACE by then is told no more: it stays CONFIG_LOCKED, RUN or ERROR, and
+/// its next bind is refused until a conventional reset, as with AMD's driver.
 ///
 /// Guest requests: SET_TDI_STATE (u32 state): LOCKED of a locked TDI is no news, RUN starts
 /// it, UNLOCKED unbinds it in firmware. READ_OBJECT (u32 object, u32 offset): 0 the report, 1
@@ -46,21 +47,20 @@ class SevDriver final : public Driver {
   Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) override;
   void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
               TeardownHandlers& handlers) override;
-  Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
-                                      const GuestRequest& request, std::uint64_t& code) override;
+  GuestOutcome guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+                             const GuestRequest& request) override;
 
  private:
   /// A connected card, with how far that got.
   struct Card {
     hw::PciFunction* pf0;
     hw::RootPort* port;
-    std::uint8_t stream;
+    std::uint8_t stream = 0;
+    IdeStream* ide = nullptr;
     std::unique_ptr<TioDsm> dsm;
     Bytes certificates{};
     Bytes measurements{};
     bool created = false;
-    bool endpoint_set = false;
-    bool port_set = false;
   };
   /// struct tio_tdi.
   struct Bound {
@@ -79,6 +79,8 @@ class SevDriver final : public Driver {
 
   // connect.cc
   Result<void> connect_steps(Card& card);
+  Result<void> take_stream(Card& card);
+  void enable_streams(Card& card);
   Result<void> measure(Card& card, const std::array<std::byte, 32>& nonce);
   void undo_connect(Card& card);
 

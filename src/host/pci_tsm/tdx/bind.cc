@@ -28,10 +28,8 @@ Result<void> TdxDriver::bind_steps(hw::PciFunction& function, kvm::Vm& vm, Bound
   TEEIO_TRY(create_devif(id, vm, bound));
   TEEIO_TRY(add_mmiomt(function, bound));
   TEEIO_TRY(add_dmar(function, bound));
-  using tdx::OnBehalfOf;
-  TEEIO_ASSIGN(const std::size_t bytes,
-               tdisp_request(*bound.card, id, tdx::DevifRequest::kLock, OnBehalfOf::kVmm));
-  const auto locked = tdisp_exchange(*bound.card, id, OnBehalfOf::kVmm, bytes);
+  TEEIO_ASSIGN(const std::size_t bytes, tdisp_request(*bound.card, id, tdx::DevifRequest::kLock));
+  const auto locked = tdisp_exchange(*bound.card, id, bytes);
   if (!locked) {
     // The device may or may not have locked: the firmware must see it unlocked
     // before its metadata can go.

@@ -12,8 +12,8 @@ enum Step : std::uint8_t {
   kPage,
   kSessionCreated,
   kSessionConnected,
+  kStreamAllocated,
   kStreamCreated,
-  kEndpointSet,
 };
 
 std::unique_ptr<ConnectApi> make_connect(kvm::TdxHost& host, tdx::Api api) {
@@ -67,15 +67,27 @@ Result<void> TdxDriver::connect_session(Card& card) {
   return {};
 }
 
-/// tdx_ide_stream_setup(): the root port's end is the module's, the end point's is Linux's.
+/// Source: posted tdx-host.c: the module makes the stream out of what Linux allocated, and
+/// sets the root port's end up; the end point's is the host's.
 Result<void> TdxDriver::connect_stream(Card& card) {
+  TEEIO_ASSIGN(card.ide, streams().alloc(*card.pf0, *card.port.port));
+  card.steps = kStreamAllocated;
   TEEIO_TRY(connect_->create_stream(card));
   card.steps = kStreamCreated;
-  TEEIO_TRY(setup_endpoint_stream(*card.pf0, card.stream, card.port.port->bdf().rid(),
-                                  connect_->default_stream()));
-  card.steps = kEndpointSet;
+  TEEIO_TRY(streams().enter(*card.ide, card.stream));
+  card.ide->endpoint.default_stream = connect_->default_stream();
+  set_up_stream(card.ide->endpoint, card.stream);
   TEEIO_TRY(connect_->program_keys(card));
-  return enable_endpoint_stream(*card.pf0, card.stream);
+  streams().enter_tsm(*card.ide, number());
+  return enable_stream(card.ide->endpoint, card.stream);
+}
+
+/// The posted driver reads the number of streams of each key configuration unit out of the
+/// KEYP table; here the units are the root ports'.
+void TdxDriver::size_pools(IdeStreams& streams) {
+  std::map<std::uint16_t, std::size_t> sum;
+  for (const Port& port : ports_) sum[port.port->bdf().domain] += port.port->streams();
+  for (const auto& [domain, count] : sum) streams.set_pool(domain, static_cast<unsigned>(count));
 }
 
 void TdxDriver::disconnect(hw::PciFunction& pf0) {
@@ -95,7 +107,7 @@ void TdxDriver::undo_connect(Card& card) {
     }
     connect_->delete_stream(card);
   }
-  if (card.steps >= kEndpointSet) teardown_endpoint_stream(*card.pf0, card.stream);
+  if (card.steps >= kStreamAllocated) streams().release(*card.ide);
   if (card.steps >= kSessionConnected) connect_->disconnect_session(card);
   if (card.steps >= kSessionCreated) connect_->delete_session(card);
   for (const Hpa page : {card.message, card.answer})

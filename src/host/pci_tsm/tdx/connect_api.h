@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 #include "host/kvm/tdx/tdx_host.h"
-#include "host/pci_tsm/ide.h"
+#include "host/pci_tsm/ide_streams.h"
 #include "hw/pci_function.h"
 #include "hw/root_port.h"
 
@@ -27,6 +27,7 @@ struct TdxCard {
   std::uint32_t number = 0;     ///< among the IOMMU's cards, as the host counts
   std::uint64_t session = 0;    ///< the SPDM session's id
   std::uint8_t stream = 0;      ///< IDE stream id
+  IdeStream* ide = nullptr;     ///< as the host allocated it
   Hpa message{0};               ///< a shared page for messages
   Hpa answer{0};                ///< G3: another, for their answers
   Bytes info{};                 ///< G3: device information, as the module gave it
@@ -56,10 +57,10 @@ class ConnectApi {
   virtual void disconnect_session(TdxCard& card) = 0;
   virtual void delete_session(TdxCard& card) = 0;
 
-  /// The root port's registers have the stream.
+  /// The root port's registers have the stream; `stream` is its name. Precondition: `ide`.
   virtual Result<void> create_stream(TdxCard& card) = 0;
-  /// Of the end point's stream.
-  [[nodiscard]] virtual DefaultStream default_stream() const = 0;
+  /// Whether the end point's stream is its default one, for what no association covers.
+  [[nodiscard]] virtual bool default_stream() const = 0;
   /// The root port's stream is enabled at the end.
   virtual Result<void> program_keys(TdxCard& card) = 0;
   virtual void stop_keys(TdxCard& card) = 0;

@@ -16,17 +16,9 @@ constexpr KmParameters::SubStream kSubStreams[] = {KmParameters::SubStream::kPos
 constexpr KmParameters::Direction kDirections[] = {KmParameters::Direction::kRx,
                                                    KmParameters::Direction::kTx};
 
-/// The first registers of a root port that are free; as many as there are: none.
-std::uint8_t free_block(const hw::RootPort& port) {
-  std::size_t block = 0;
-  while (block < port.streams() && port.stream_state(block) != hw::IdeStreamState::kFree) ++block;
-  return static_cast<std::uint8_t>(block);
-}
-
 /// The root port's slot for a key: each stream has its own, by key set and sub-stream.
 std::uint64_t key_slot(const TdxCard& card, const KmParameters& which) {
-  const std::size_t block = card.port.port->find_stream(card.stream).value_or(0);
-  return tdx::kKeySlotsOfStream * block + std::size(kSubStreams) * which.key_set +
+  return tdx::kKeySlotsOfStream * card.ide->port.block + std::size(kSubStreams) * which.key_set +
          static_cast<std::uint64_t>(which.sub_stream);
 }
 
@@ -39,7 +31,7 @@ class ConnectG2 final : public ConnectApi {
   void disconnect_session(TdxCard& card) override;
   void delete_session(TdxCard& card) override;
   Result<void> create_stream(TdxCard& card) override;
-  [[nodiscard]] DefaultStream default_stream() const override { return DefaultStream::kNo; }
+  [[nodiscard]] bool default_stream() const override { return false; }
   Result<void> program_keys(TdxCard& card) override;
   void stop_keys(TdxCard& card) override;
   tdx::LeafResult block_stream(TdxCard& card) override;
@@ -62,7 +54,6 @@ class ConnectG2 final : public ConnectApi {
 
 Result<void> ConnectG2::create_session(TdxCard& card) {
   card.session = card.number;
-  card.stream = static_cast<std::uint8_t>(card.number + 1);
   TEEIO_ASSIGN(const Hpa page, host_.memory().alloc_page());
   const auto created = host_.once(
       [&] { return host_.module().tdh_spdm_create(card.port.iommu, session(card), page); });
@@ -100,17 +91,20 @@ void ConnectG2::delete_session(TdxCard& card) {
   if (deleted.ok()) host_.memory().free_page(Hpa{deleted.rcx});
 }
 
-/// One address association, of the root port's prefetchable window.
+/// One address association, of the root port's prefetchable window where there is one. The
+/// host names the stream: one name a host bridge, since the link has it.
 Result<void> ConnectG2::create_stream(TdxCard& card) {
-  const RidRange rids = rid_range(*card.pf0);
-  const hw::RootPort& port = *card.port.port;
-  const tdx::IdeStreamConfig config{.root_port = card.port.index,
-                                    .register_block = free_block(port),
-                                    .stream_id = card.stream,
-                                    .rid_base = rids.first,
-                                    .rid_limit = rids.last,
-                                    .address_base = Hpa{port.window().base},
-                                    .address_limit = Hpa{port.window().last}};
+  const StreamEnd& end = card.ide->port;
+  card.stream = static_cast<std::uint8_t>(card.ide->bridge_index + 1);
+  tdx::IdeStreamConfig config{.root_port = card.port.index,
+                              .register_block = static_cast<std::uint8_t>(end.block),
+                              .stream_id = card.stream,
+                              .rid_base = end.requesters.first,
+                              .rid_limit = end.requesters.last};
+  if (!end.addresses.empty()) {
+    config.address_base = Hpa{end.addresses.back().base};
+    config.address_limit = Hpa{end.addresses.back().last};
+  }
   TEEIO_ASSIGN(const Hpa page, host_.memory().alloc_page());
   const auto created = host_.once([&] {
     return host_.module().tdh_ide_stream_create(card.port.iommu, session(card), config, page);

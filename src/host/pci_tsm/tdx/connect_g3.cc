@@ -30,7 +30,7 @@ class ConnectG3 final : public ConnectApi {
   void delete_session(TdxCard& card) override;
   Result<void> create_stream(TdxCard& card) override;
   /// As posted: some devices work with nothing else.
-  [[nodiscard]] DefaultStream default_stream() const override { return DefaultStream::kYes; }
+  [[nodiscard]] bool default_stream() const override { return true; }
   Result<void> program_keys(TdxCard& card) override {
     return errno_of(key(card, KmOperation::kSetup), "TDH.IDE.STREAM.KM failed");
   }
@@ -145,22 +145,24 @@ void ConnectG3::delete_session(TdxCard& card) {
   }
 }
 
-/// tdx_ide_stream_create(): one address association, of the root port's prefetchable window.
-/// Source of the registers: Linux drivers/pci/ide.c, pci_ide_stream_to_regs().
+/// tdx_ide_stream_create(): one address association, of the root port's prefetchable window
+/// where there is one. Source of the registers: Linux drivers/pci/ide.c, pci_ide_stream_to_regs().
 Result<void> ConnectG3::create_stream(TdxCard& card) {
   constexpr std::uint32_t kValid = 1;
-  const RidRange rids = rid_range(*card.pf0);
-  const hw::BridgeRange& window = card.port.port->window();
-  const auto low = [](std::uint64_t address) {
-    return static_cast<std::uint32_t>(address >> 20U) & 0xfffU;
-  };
-  const tdx::G3Leaves::StreamRegisters registers{
+  const StreamEnd& end = card.ide->port;
+  tdx::G3Leaves::StreamRegisters registers{
       .control = 0,
-      .rid_1 = std::uint32_t{rids.last} << 8U,
-      .rid_2 = std::uint32_t{rids.first} << 8U | kValid,
-      .address_1 = kValid | low(window.base) << 8U | low(window.last) << 20U,
-      .address_2 = static_cast<std::uint32_t>(window.last >> 32U),
-      .address_3 = static_cast<std::uint32_t>(window.base >> 32U)};
+      .rid_1 = std::uint32_t{end.requesters.last} << 8U,
+      .rid_2 = std::uint32_t{end.requesters.first} << 8U | kValid};
+  if (!end.addresses.empty()) {
+    const auto& [base, last] = end.addresses.back();
+    const auto low = [](std::uint64_t address) {
+      return static_cast<std::uint32_t>(address >> 20U) & 0xfffU;
+    };
+    registers.address_1 = kValid | low(base) << 8U | low(last) << 20U;
+    registers.address_2 = static_cast<std::uint32_t>(last >> 32U);
+    registers.address_3 = static_cast<std::uint32_t>(base >> 32U);
+  }
   TEEIO_ASSIGN(PageArray pages, PageArray::make(host_.memory(), tdx::kStreamPages));
   const auto root_port = static_cast<std::uint8_t>(card.port.port->bdf().rid());
   const auto created = host_.once([&] {

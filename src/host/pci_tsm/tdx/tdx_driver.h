@@ -43,8 +43,11 @@ class TdxDriver final : public Driver {
   Result<void> bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) override;
   void unbind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
               TeardownHandlers& handlers) override;
-  Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
-                                      const GuestRequest& request, std::uint64_t& code) override;
+  GuestOutcome guest_request(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm,
+                             const GuestRequest& request) override;
+
+ protected:
+  void size_pools(IdeStreams& streams) override;
 
  private:
   using Card = TdxCard;
@@ -85,14 +88,21 @@ class TdxDriver final : public Driver {
   void remove_devif(tdx::FunctionId id, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
 
   // request.cc
-  Result<GuestResponse> collect_evidence(Card& card, ByteView payload, std::uint64_t& code);
-  // One TDISP exchange, whole or in its two halves.
-  Result<std::size_t> tdisp_request(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
-                                    tdx::OnBehalfOf who);
-  Result<tdx::LeafResult> tdisp_exchange(Card& card, tdx::FunctionId id, tdx::OnBehalfOf who,
-                                         std::size_t bytes);
-  Result<tdx::LeafResult> tdisp(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
-                                tdx::OnBehalfOf who);
+  GuestOutcome collect_evidence(Card& card, ByteView payload);
+  GuestOutcome read_evidence(Card& card, std::uint32_t offset, const GuestRequest& request);
+  // objects.cc
+  Result<Bytes> device_info(Card& card, std::uint64_t& code);
+  GuestOutcome read_part(Card& card, std::uint32_t object, std::uint32_t offset,
+                         const GuestRequest& request);
+
+  GuestOutcome relay(Card& card, tdx::FunctionId id);
+  tdx::LeafResult make_request(Card& card, tdx::FunctionId id, tdx::DevifRequest code,
+                               tdx::OnBehalfOf who);
+  tdx::LeafResult take_response(Card& card, tdx::FunctionId id, tdx::OnBehalfOf who);
+  // One TDISP exchange of the VMM's own, whole or in its two halves.
+  Result<std::size_t> tdisp_request(Card& card, tdx::FunctionId id, tdx::DevifRequest code);
+  Result<tdx::LeafResult> tdisp_exchange(Card& card, tdx::FunctionId id, std::size_t bytes);
+  Result<tdx::LeafResult> tdisp(Card& card, tdx::FunctionId id, tdx::DevifRequest code);
 
   kvm::TdxHost& host_;
   const std::vector<Port> ports_;

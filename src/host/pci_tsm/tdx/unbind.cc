@@ -34,8 +34,8 @@ void TdxDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
 /// not answer cannot be stopped: both end in the emergency exit.
 void TdxDriver::stop(hw::PciFunction& function, kvm::Vm& vm, Bound& bound) {
   if (!bound.locked) return;
-  const auto stopped = tdisp(*bound.card, tdx::function_id(function.bdf()),
-                             tdx::DevifRequest::kStop, tdx::OnBehalfOf::kVmm);
+  const auto stopped =
+      tdisp(*bound.card, tdx::function_id(function.bdf()), tdx::DevifRequest::kStop);
   if (!stopped || vm.dead()) block_stream(*bound.card);
   bound.locked = false;
 }

@@ -146,6 +146,9 @@ TEST_F(Controller, TellsOfDoorbellsThatMakeNoSense) {
   const auto log = next(0);
   ASSERT_TRUE(log.has_value());
   EXPECT_EQ(log->status, Status::kSuccess);
+  EXPECT_EQ(number_at(data(64), 0, 8), 3U) << "the latest of three entries";
+  EXPECT_EQ(number_at(data(64), 8, 4), 0xffff'ffffU) << "of no queue and no command";
+  EXPECT_EQ(number_at(data(64), 12, 2) >> 1U & 0x7ffU, 0x2U);
   told = next(0);
   ASSERT_TRUE(told.has_value());
   EXPECT_EQ(told->result, 0x01'0100U);
@@ -158,14 +161,20 @@ TEST_F(Controller, EventRequestsAreBoundedAndCanBeAborted) {
     ids.push_back(queue(0, admin_command(AdminOpcode::kAsyncEvent)));
   ring(0);
   EXPECT_EQ(admin(admin_command(AdminOpcode::kAsyncEvent)).status, Status::kEventLimitExceeded);
-  Reply reply = admin(admin_command(AdminOpcode::kAbort, std::uint32_t{ids[2]} << 16U));
-  EXPECT_EQ(reply.result, 0U);
+  const std::uint16_t abort =
+      queue(0, admin_command(AdminOpcode::kAbort, std::uint32_t{ids[2]} << 16U));
+  ring(0);
   const auto aborted = next(0);
   ASSERT_TRUE(aborted.has_value());
-  EXPECT_EQ(aborted->id, ids[2]);
+  EXPECT_EQ(aborted->id, ids[2]) << "before the Abort";
   EXPECT_EQ(aborted->status, Status::kAbortRequested);
+  const auto done = next(0);
+  ASSERT_TRUE(done.has_value());
+  EXPECT_EQ(done->id, abort);
+  EXPECT_EQ(done->status, Status::kSuccess);
+  EXPECT_EQ(done->result, 0U);
   take(0);
-  reply = admin(admin_command(AdminOpcode::kAbort, 0x1234'0001));
+  const Reply reply = admin(admin_command(AdminOpcode::kAbort, 0x1234'0001));
   EXPECT_EQ(reply.status, Status::kSuccess);
   EXPECT_EQ(reply.result, 1U) << "nothing was aborted";
 }
@@ -223,6 +232,48 @@ TEST_F(Controller, ShutsDown) {
   EXPECT_FALSE(next(1).has_value());
   reg(0x14, 0);
   EXPECT_EQ(csts(), 0U);
+}
+
+TEST_F(Controller, AnAbortWaitsBehindItsRequestForRoom) {
+  reg(0x14, 0);
+  reg(0x24, (kEntries - 1U) | 1U << 16U);  // a completion queue of two entries has room for one
+  put(kAdminCq, Bytes(32));
+  reg(0x14, kConfiguration);
+  const std::uint64_t first = kAdminCq, second = kAdminCq + 16;
+  put(kAdminSq, Writer()
+                    .le(std::uint8_t{0x0c})  // Asynchronous Event Request 5
+                    .zeros(1)
+                    .le(std::uint16_t{5})
+                    .zeros(60)
+                    .le(std::uint8_t{0x08})  // Abort 6
+                    .zeros(1)
+                    .le(std::uint16_t{6})
+                    .zeros(36)
+                    .le(std::uint32_t{5U << 16U})
+                    .zeros(20)
+                    .take());
+  reg(0x1000, 2);
+  EXPECT_EQ(number_at(data(16, first), 12, 2), 5U);
+  EXPECT_EQ(number_at(data(16, first), 14, 2) & 1U, 1U);
+  EXPECT_EQ(number_at(data(16, second), 14, 2) & 1U, 0U) << "there is no room for it";
+  reg(0x1004, 1);
+  EXPECT_EQ(number_at(data(16, second), 12, 2), 6U);
+  EXPECT_EQ(number_at(data(16, second), 14, 2), 1U);
+}
+
+TEST_F(Controller, ErrorRecoveryIsOfANamespace) {
+  const auto ask = [&](AdminOpcode opcode, std::uint32_t nsid, std::uint32_t value = 0) {
+    Command command = admin_command(opcode, 5, value);
+    command.nsid = nsid;
+    return admin(command);
+  };
+  EXPECT_EQ(ask(AdminOpcode::kSetFeatures, 2, 7).status, Status::kSuccess);
+  EXPECT_EQ(ask(AdminOpcode::kGetFeatures, 1).result, 0U);
+  EXPECT_EQ(ask(AdminOpcode::kGetFeatures, 2).result, 7U);
+  EXPECT_EQ(ask(AdminOpcode::kSetFeatures, kAllNamespaces, 9).status, Status::kSuccess);
+  EXPECT_EQ(ask(AdminOpcode::kGetFeatures, 1).result, 9U);
+  EXPECT_EQ(ask(AdminOpcode::kGetFeatures, 2).result, 9U);
+  EXPECT_EQ(ask(AdminOpcode::kGetFeatures, kAllNamespaces).status, Status::kInvalidNamespace);
 }
 
 TEST_F(Controller, FeaturesAreSetAndGot) {

@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "unit/device/nvme/driver.h"
@@ -260,6 +263,58 @@ TEST(NameSpace, AFileThatWasCutShortFailsItsReads) {
   const auto read = space.read(4096, out);
   ASSERT_FALSE(read.has_value());
   EXPECT_EQ(read.error().code, Errno::kIo);
+}
+
+/// The descriptor of an open file of this process.
+int descriptor_of(const std::string& path) {
+  for (int fd = 0; fd < 1024; ++fd) {
+    std::array<char, 256> name{};
+    const std::string link = "/proc/self/fd/" + std::to_string(fd);
+    const ssize_t got = ::readlink(link.c_str(), name.data(), name.size());
+    if (got > 0 && path == std::string_view(name.data(), static_cast<std::size_t>(got))) return fd;
+  }
+  ADD_FAILURE() << "nobody has " << path;
+  return -1;
+}
+
+std::vector<std::vector<NameSpace>> spaces_of(const std::string& path) {
+  std::vector<std::vector<NameSpace>> spaces(1);
+  spaces[0].push_back(NameSpace::open(path, 0).value());
+  return spaces;
+}
+
+/// A namespace on a file that stops reaching its disk.
+class FailingDisk : public device::testing::TeeCardTest<NvmeCard> {
+ protected:
+  static constexpr std::uint32_t kEnabled = 6U << 16U | 4U << 20U | 1U;
+  explicit FailingDisk()
+      : TeeCardTest({.pf = kPf, .vfs = 0, .window = Hpa{0x20'0000'0000}}, spaces_of(file_.path())) {
+    enable_bus_master(kPfIndex);
+    set_mmio(kPfIndex, 0, 0x24, 15U | 15U << 16U);
+    set_mmio(kPfIndex, 0, 0x14, kEnabled);
+  }
+  /// A pipe takes the file's place: fdatasync() of one is EINVAL.
+  void break_disk() {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe(ends.data()), 0);
+    ASSERT_GE(::dup2(ends[0], descriptor_of(file_.path())), 0);
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+  std::uint32_t csts() { return mmio(kPfIndex, 0, 0x1c); }
+
+ private:
+  static inline ScratchFile file_{1 << 20};
+};
+
+TEST_F(FailingDisk, IsToldAtShutdownWhichThenIsNeverComplete) {
+  set_mmio(kPfIndex, 0, 0x14, kEnabled | 1U << 14U);
+  ASSERT_EQ(csts(), 9U) << "ready, and shut down";
+  set_mmio(kPfIndex, 0, 0x14, 0);
+  set_mmio(kPfIndex, 0, 0x14, kEnabled);
+  break_disk();
+  set_mmio(kPfIndex, 0, 0x14, kEnabled | 1U << 14U);
+  EXPECT_EQ(csts(), 7U) << "ready, fatal, and shutting down";
 }
 
 }  // namespace

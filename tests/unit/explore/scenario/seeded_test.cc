@@ -9,8 +9,10 @@
 #endif
 
 #include <cctype>
+#include <set>
 #include <string>
 
+#include "explore/scenario/seeded_bugs.h"
 #include "explore/shrink.h"
 #include "schedule/plant_bug.h"
 
@@ -20,7 +22,7 @@ namespace {
 std::string name_of(const testing::TestParamInfo<SeededScenario>& info) {
   std::string name;
   bool upper = true;
-  for (const char c : schedule::seeded_bug_info(info.param.bug).name) {
+  for (const char c : seeded_bug_info(info.param.bug).name) {
     if (c != '-') name += upper ? static_cast<char>(std::toupper(c)) : c;
     upper = c == '-';
   }
@@ -83,8 +85,19 @@ INSTANTIATE_TEST_SUITE_P(All, Seeded,
                          testing::ValuesIn(seeded_scenarios().begin(), seeded_scenarios().end()),
                          name_of);
 
+TEST(SeededBugs, HaveANameOfTheirOwnThatIsReadBack) {
+  std::set<std::string_view> names;
+  for (const SeededBugInfo& info : seeded_bugs()) {
+    EXPECT_TRUE(names.insert(info.name).second) << info.name;
+    EXPECT_EQ(parse_seeded_bug(info.name), info.bug);
+  }
+  EXPECT_GE(names.size(), 20U);
+  EXPECT_FALSE(parse_seeded_bug("no-such-bug").has_value());
+  EXPECT_FALSE(parse_seeded_bug("").has_value());
+}
+
 TEST(SeededScenarios, AreOneForEachSeededBugInTheirOrder) {
-  const auto bugs = schedule::seeded_bugs();
+  const auto bugs = seeded_bugs();
   ASSERT_EQ(seeded_scenarios().size(), bugs.size());
   for (std::size_t i = 0; i < bugs.size(); ++i) EXPECT_EQ(seeded_scenarios()[i].bug, bugs[i].bug);
 }

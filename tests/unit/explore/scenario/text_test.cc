@@ -255,5 +255,109 @@ TEST(TextScenario, OrderOfTwoThreadsMatters) {
   EXPECT_THAT(result.failure->what, HasSubstr("EBADF"));
 }
 
+std::string verdict_of(std::string_view text) {
+  const ScenarioResult result = run_text(text);
+  if (result.failure) return result.failure->rule + ": " + result.failure->what;
+  return result.verdict == ScenarioResult::Verdict::kExhausted ? "holds" : "bounded";
+}
+std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
+  std::string changed(text);
+  const std::size_t at = changed.find(from);
+  if (at == std::string::npos) return "no such piece";
+  return changed.replace(at, from.size(), to);
+}
+
+constexpr std::string_view kMeeting =
+    "scenario a\ncard as-at-boot\nsetup\n  kvm = open /dev/kvm\n"
+    "thread closer\n  close kvm\n  meet there\n"
+    "thread user\n  meet there\n  KVM_CREATE_VM kvm type=ordinary -> EBADF\n";
+
+TEST(TextScenario, ThreadsThatMeetWaitForEachOther) {
+  EXPECT_EQ(verdict_of(kMeeting), "holds");
+  EXPECT_THAT(verdict_of(replaced(kMeeting, "  meet there\n  KVM", "  KVM")),
+              HasSubstr("answered ok, not EBADF"))
+      << "it does not come to the meeting";
+  EXPECT_THAT(refusal_of("scenario a\nsetup\n  meet x\nthread t\n  meet x\n"),
+              HasSubstr(":3:3: threads meet each other"));
+}
+
+constexpr std::string_view kMurder =
+    "scenario a\ncard as-at-boot\nsetup\n  kvm = open /dev/kvm\n"
+    "thread victim\n  KVM_CREATE_VM kvm type=ordinary -> ok EBADF\n"
+    "  KVM_CREATE_VM kvm type=ordinary\n"
+    "thread killer in other\n  kill main\n";
+
+TEST(TextScenario, AProcessThatIsKilledMakesNoFurtherCall) {
+  const ScenarioResult result = run_text(kMurder);
+  ASSERT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted);
+  ASSERT_EQ(result.answers.size(), 4U);
+  EXPECT_LT(result.answers[1].times(), result.schedules) << "it is dead before in some";
+  EXPECT_LT(result.answers[2].times(), result.answers[1].times());
+  EXPECT_EQ(result.answers[3].times(), result.schedules);
+  EXPECT_THAT(refusal_of(replaced(kMurder, "kill main", "kill nobody")),
+              HasSubstr("no part is `in nobody`, which is killed"));
+}
+
+constexpr std::string_view kConditions =
+    "scenario a\ncard as-at-boot\nsetup\n  kvm = open /dev/kvm\n"
+    "thread t\n  none = open /dev/nothing -> ENOENT\n"
+    "  if none ok close kvm\n  if none refused vm = KVM_CREATE_VM kvm type=ordinary -> ok\n"
+    "  if vm ok close vm -> ok\n";
+
+TEST(TextScenario, ACallMayDependOnAnEarlierOnesAnswer) {
+  EXPECT_EQ(verdict_of(kConditions), "holds");
+  EXPECT_THAT(verdict_of(replaced(kConditions, "if none ok close", "if none refused close")),
+              HasSubstr("KVM_CREATE_VM answered EBADF"));
+  EXPECT_THAT(refusal_of(replaced(kConditions, "if none ok", "if none happy")),
+              HasSubstr("a call that is named was ok or refused"));
+  EXPECT_THAT(refusal_of(replaced(kConditions, "if none ok", "if nothing ok")),
+              HasSubstr("nothing is named `nothing`"));
+}
+
+constexpr std::string_view kStates =
+    "scenario a\nsetup\n  vfio = open /dev/vfio/devices/vfio0\n  iommu = open /dev/iommu\n"
+    "  dev = VFIO_DEVICE_BIND_IOMMUFD vfio iommufd=iommu\n"
+    "thread t\n  pwrite vfio offset=0x70000000004 value=6 bytes=2 -> ok\n"
+    "finish\n  holds \"command register of 0000:01:00.0\" 0x0006\n"
+    "  holds \"TDI state of 0000:01:00.0\" CONFIG_UNLOCKED\n"
+    "  pwrite vfio offset=0x70000000004 value=2 bytes=2\n";
+
+TEST(TextScenario, AStateCanBeExpected) {
+  EXPECT_EQ(verdict_of(kStates), "holds");
+  EXPECT_THAT(verdict_of(replaced(kStates, "CONFIG_UNLOCKED", "RUN")),
+              HasSubstr("holds answered ENODATA"));
+  EXPECT_THAT(verdict_of(replaced(kStates, "TDI state", "mood")),
+              HasSubstr("holds answered ENOENT"));
+}
+
+constexpr std::string_view kIovas =
+    "scenario a\nsetup\n  vfio = open /dev/vfio/devices/vfio0\n  iommu = open /dev/iommu\n"
+    "  dev = VFIO_DEVICE_BIND_IOMMUFD vfio iommufd=iommu\n"
+    "  one = IOMMU_IOAS_ALLOC iommu\n  other = IOMMU_IOAS_ALLOC iommu\n"
+    "  VFIO_DEVICE_ATTACH_IOMMUFD_PT vfio pt=one\n  VFIO_DEVICE_SET_IRQS vfio msix=on\n"
+    "thread mapper\n  IOMMU_IOAS_MAP iommu ioas=one iova=0x10000 -> ok\n"
+    "  IOMMU_IOAS_COPY iommu to=other from=one iova=0x10000 -> ok\n"
+    "  IOMMU_IOAS_UNMAP iommu ioas=one iova=0x10000 -> ok\n"
+    "  IOMMU_IOAS_UNMAP iommu ioas=one iova=0x10000 -> ENOENT\n"
+    "finish\n  VFIO_DEVICE_DETACH_IOMMUFD_PT vfio\n  VFIO_DEVICE_SET_IRQS vfio msix=off\n";
+
+TEST(TextScenario, MemoryIsMappedForDevices) { EXPECT_EQ(verdict_of(kIovas), "holds"); }
+
+constexpr std::string_view kGmem =
+    "scenario a\nfirmware tdx\ncard as-at-boot\nsetup\n  kvm = open /dev/kvm\n"
+    "  vm = KVM_CREATE_VM kvm\n  KVM_TDX_INIT_VM vm\n  vcpu = KVM_CREATE_VCPU vm\n"
+    "  KVM_TDX_INIT_VCPU vcpu\n  gmem = KVM_CREATE_GUEST_MEMFD vm\n"
+    "  KVM_SET_USER_MEMORY_REGION2 vm slot=1 gpa=0x100000 size=0x1000 gmem=gmem\n"
+    "  KVM_SET_MEMORY_ATTRIBUTES vm gpa=0x100000 private=yes\n"
+    "thread builder\n  KVM_TDX_INIT_MEM_REGION vcpu gpa=0x100000 -> ok\n"
+    "thread puncher\n  fallocate gmem -> ok\n"
+    "finish\n  fallocate gmem\n  KVM_TDX_INIT_MEM_REGION vcpu gpa=0x100000\n";
+
+TEST(TextScenario, PrivateMemoryIsFilledAndPunched) {
+  EXPECT_EQ(verdict_of(kGmem), "holds");
+  EXPECT_THAT(verdict_of(replaced(kGmem, "finish\n  fallocate gmem\n", "finish\n")),
+              HasSubstr("KVM_TDX_INIT_MEM_REGION answered EIO"));
+}
+
 }  // namespace
 }  // namespace teeio::explore

@@ -37,17 +37,57 @@ TEST_F(Edges, ARecCanBeMadeAgainWhereOneWas) {
   ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt, .devices = true}));
   const Hpa other = granule();
   ASSERT_RMI(rmm.realm_create(other, {.vm = 2, .rtt = granule()}));
-  ASSERT_RMI(rmm.rec_create(rd, rec));
+  ASSERT_RMI(create_rec(rd, rec));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm) << "it has a REC";
-  ASSERT_RMI(rmm.rec_destroy(rec));
-  ASSERT_RMI(rmm.rec_create(other, rec));
+  ASSERT_RMI(finish(rmm.rec_destroy(rec)));
+  ASSERT_RMI(create_rec(other, rec));
   // It is the other realm's now: that one cannot go, this one can.
   ASSERT_RMI(rmm.realm_terminate(other));
   EXPECT_RMI(rmm.realm_destroy(other), Code::kRealm);
   ASSERT_RMI(rmm.realm_terminate(rd));
   ASSERT_RMI(rmm.realm_destroy(rd));
-  ASSERT_RMI(rmm.rec_destroy(rec));
+  ASSERT_RMI(finish(rmm.rec_destroy(rec)));
   ASSERT_RMI(rmm.realm_destroy(other));
+}
+
+TEST_F(Edges, ARecThatFailsAtItsEndGivesItsMemoryBack) {
+  ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
+  RmiResult step = rmm.rec_create(rd, rec, page(RecParams{.mpidr = 1}));
+  EXPECT_RMI(step, Code::kIncomplete);
+  EXPECT_EQ(step.x2 >> 2U, 16U);
+  EXPECT_RMI(undelegate(rec), Code::kInput) << "it is PARTIAL";
+  EXPECT_EQ(finish(step).refused_by->id, "mpidr");
+  ASSERT_RMI(undelegate(rec));
+  // The host gives 16 granules in two calls; the second one's are those that are missing.
+  ASSERT_RMI(delegate(rec));
+  step = rmm.rec_create(rd, rec, page(RecParams{}));
+  const std::uint64_t operation = step.x1;
+  ASSERT_TRUE(memory.write_u64(list, AddressDescriptor{.base = run_of(8), .count = 8}.encode()));
+  step = rmm.op_mem_donate(operation, list, 1);
+  EXPECT_RMI(step, Code::kIncomplete);
+  EXPECT_EQ(step.x1, 8U);
+  ASSERT_TRUE(memory.write_u64(list, AddressDescriptor{.base = run_of(8), .count = 8}.encode()));
+  step = rmm.op_mem_donate(operation, list, 1);
+  EXPECT_EQ(static_cast<int>(step.memory), static_cast<int>(MemoryRequest::kNone));
+  ASSERT_RMI(rmm.op_continue(operation));
+  ASSERT_RMI(rmm.realm_activate(rd));
+  EXPECT_RMI(rmm.rec_enter(rec), Code::kSuccess);
+}
+
+struct MadeAtOnce : Machine {
+  MadeAtOnce() : Machine(Settings{.rec_granules = 0}) {}
+};
+
+TEST_F(MadeAtOnce, ARecThatNeedsNoMemoryIsOneStep) {
+  ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
+  const std::size_t before = rmm.granules();
+  EXPECT_EQ(rmm.rec_create(rd, rec, page(RecParams{.mpidr = 1})).refused_by->id, "mpidr");
+  ASSERT_RMI(rmm.rec_create(rd, rec, page(RecParams{})));
+  ASSERT_RMI(rmm.rec_destroy(rec));
+  EXPECT_EQ(rmm.granules(), before);
+  // Numbers do not come back: set_rd_rec_count() only counts up.
+  EXPECT_EQ(rmm.rec_create(rd, rec, page(RecParams{})).refused_by->id, "mpidr");
+  ASSERT_RMI(rmm.rec_create(rd, rec, page(RecParams{.mpidr = 1})));
 }
 
 TEST_F(Edges, ARealmIsToldOfDevicesInTheFirstFeatureRegisterAlone) {

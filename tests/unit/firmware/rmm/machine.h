@@ -196,10 +196,14 @@ class Machine : public testing::Test {
     return params;
   }
 
+  RmiResult create_rec(Hpa of, Hpa at, const RecParams& how = {}) {
+    return finish(rmm.rec_create(of, at, page(how)));
+  }
+
   // The steps of the story.
   void make_realm(bool devices = true) {
     ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt, .devices = devices}));
-    ASSERT_RMI(rmm.rec_create(rd, rec));
+    ASSERT_RMI(create_rec(rd, rec));
     ASSERT_RMI(rmm.realm_activate(rd));
   }
   void make_tables() {

@@ -14,7 +14,7 @@ class RecRun : public Machine {
     ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
     make_tables();
     ASSERT_RMI(rmm.rtt_data_map_init(rd, page_of_ram, kRam, params, 1));
-    ASSERT_RMI(rmm.rec_create(rd, rec, {.pc = 0x1000, .gprs = {7}}));
+    ASSERT_RMI(create_rec(rd, rec, {.pc = 0x1000, .gprs = {7}}));
     ASSERT_RMI(rmm.realm_activate(rd));
   }
   RecExit enter(const RecEnter& record = {}) {

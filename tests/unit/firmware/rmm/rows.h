@@ -41,7 +41,22 @@ struct Story : Machine {
     pdev = other;
   }
 
+  /// Another REC, off, of a realm that is made for it; gives its MPIDR.
+  std::uint64_t add_rec() {
+    if (recs == 0) {
+      rd = granule();
+      rec = granule();
+      EXPECT_RMI(rmm.realm_create(rd, {.vm = 3, .rtt = granule()}), Code::kSuccess);
+      EXPECT_RMI(create_rec(rd, rec), Code::kSuccess);
+    }
+    other_rec = granule();
+    EXPECT_RMI(create_rec(rd, other_rec, {.flags = 0, .mpidr = ++recs}), Code::kSuccess);
+    return recs;
+  }
+
   Hpa instead{0};
+  Hpa other_rec{0};
+  std::uint64_t recs = 0;
   PdevParams pp = pdev_params();
   PublicKeyParams kp = any_key();
   StreamParams sp = stream_params();
@@ -49,6 +64,7 @@ struct Story : Machine {
   PsmmuParams up{};
   CommEnter entered = enter_none();
   RecEnter run_record{};
+  RecParams rec_params{};
   Hpa spare = granule();
   std::uint64_t sid = kSid;
   Hpa psmmu = Settings::kPsmmu;

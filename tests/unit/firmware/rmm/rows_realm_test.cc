@@ -52,6 +52,33 @@ void begin_activation(M& m) {
 }
 RmiResult donate(M& m) { return m.rmm.op_mem_donate(m.handle, m.list, m.count); }
 
+constexpr std::uint64_t kDenied = ~std::uint64_t{0} - 2;
+
+const Cases kPower{{.row = &row::kPsciComplete,
+                    .prepare =
+                        [](M& m) {
+                          const std::uint64_t mpidr = m.add_rec();
+                          (void)m.rmm.psci(m.rec, {kPsciCpuOn, mpidr, 0x1000, 7});
+                          m.sid = 0;  // the status
+                        },
+                    .call = [](M& m) { return m.rmm.psci_complete(m.rec, m.other_rec, m.sid); },
+                    .wrong = {{"aligned", [](M& m) { m.other_rec = m.other_rec + 8; }},
+                              {"recs", [](M& m) { m.other_rec = m.rec; }},
+                              {"running", runs},
+                              {"pending", [](M& m) { std::swap(m.rec, m.other_rec); }},
+                              {"foreign",
+                               [](M& m) {
+                                 m.other_realm();
+                                 m.other_rec = m.granule();
+                                 ASSERT_RMI(m.create_rec(m.rd, m.other_rec));
+                               }},
+                              {"target", [](M& m) { (void)m.add_rec(); }},
+                              {"status", [](M& m) { m.sid = 1; }},
+                              {"denied", [](M& m) {
+                                 m.sid = kDenied;
+                                 m.rmm.set_running(m.other_rec, true);
+                               }}}}};
+
 const Cases kRealms{
     {.row = &row::kGranuleRangeDelegate,
      .prepare = [](M&) {},
@@ -62,9 +89,11 @@ const Cases kRealms{
      .call = [](M& m) { return m.rmm.granule_range_undelegate(m.rd, m.rd + m.count * 4096); },
      .wrong = {{"range", [](M& m) { m.count = 0; }}, {"granule", [](M& m) { m.rd = m.params; }}}},
     {.row = &row::kRealmCreate,
-     .prepare = [](M&) {},
-     .call = [](M& m) { return m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt}); },
+     .prepare = [](M& m) { m.level = 2; },
+     .call =
+         [](M& m) { return m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt, .hash = m.level}); },
      .wrong = {{"da", [](M&) {}},
+               {"hash", [](M& m) { m.level = 3; }},
                {"vmid",
                 [](M& m) {
                   for (int i = 0; i < 255; ++i)
@@ -84,13 +113,13 @@ const Cases kRealms{
      .prepare =
          [](M& m) {
            m.make_realm();
-           (void)m.rmm.rec_destroy(m.rec);
+           (void)m.finish(m.rmm.rec_destroy(m.rec));
            (void)m.rmm.realm_terminate(m.rd);
          },
      .call = [](M& m) { return m.rmm.realm_destroy(m.rd); },
      .wrong = {{"rd", no_rd},
                {"recs",
-                [](M& m) { ended_realm(m, [&] { (void)m.rmm.rec_create(m.rd, m.granule()); }); }},
+                [](M& m) { ended_realm(m, [&] { (void)m.create_rec(m.rd, m.granule()); }); }},
                {"state", [](M& m) { m.other_realm(); }},
                {"rtt",
                 [](M& m) {
@@ -105,13 +134,15 @@ const Cases kRealms{
                 }}}},
     {.row = &row::kRecCreate,
      .prepare = [](M& m) { (void)m.rmm.realm_create(m.rd, {.vm = 1, .rtt = m.rtt}); },
-     .call = [](M& m) { return m.rmm.rec_create(m.rd, m.rec); },
+     .call = [](M& m) { return m.finish(m.rmm.rec_create(m.rd, m.rec, m.at(m.rec_params))); },
      .wrong = {{"granule", [](M& m) { m.rec = m.params; }},
+               {"params", a_granule},
+               {"mpidr", [](M& m) { m.rec_params.mpidr = 1; }},
                {"rd", no_rd},
                {"state", [](M& m) { (void)m.rmm.realm_activate(m.rd); }}}},
     {.row = &row::kRecDestroy,
      .prepare = [](M& m) { m.make_realm(); },
-     .call = [](M& m) { return m.rmm.rec_destroy(m.rec); },
+     .call = [](M& m) { return m.finish(m.rmm.rec_destroy(m.rec)); },
      .wrong = {{"rec", [](M& m) { m.rec = m.granule(); }}, {"running", runs}}},
     {.row = &row::kRecEnter,
      .prepare = [](M& m) { m.make_realm(); },
@@ -124,6 +155,20 @@ const Cases kRealms{
                {"rec", [](M& m) { m.rec = m.granule(); }},
                {"running", runs},
                {"state", [](M& m) { (void)m.rmm.realm_terminate(m.rd); }},
+               {"psci",
+                [](M& m) {
+                  const std::uint64_t mpidr = m.add_rec();
+                  ASSERT_RMI(m.rmm.realm_activate(m.rd));
+                  (void)m.rmm.psci(m.rec, {kPsciCpuOn, mpidr, 0, 0});
+                }},
+               {"runnable",
+                [](M& m) {
+                  m.rd = m.granule();
+                  m.rec = m.granule();
+                  ASSERT_RMI(m.rmm.realm_create(m.rd, {.vm = 2, .rtt = m.granule()}));
+                  ASSERT_RMI(m.create_rec(m.rd, m.rec, {.flags = 0}));
+                  ASSERT_RMI(m.rmm.realm_activate(m.rd));
+                }},
                {"mmio", [](M& m) { m.run_record.flags = kEmulatedMmio; }}}}};
 
 /// A NEW realm with tables, a page of the host's, and a granule for its data.

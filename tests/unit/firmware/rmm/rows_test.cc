@@ -60,9 +60,10 @@ TEST(Rows, EachCommandWorksWhenNothingIsWrong) {
 }
 
 TEST(Rows, NumbersAndNamesAreTheirOwn) {
-  std::map<std::pair<bool, std::uint16_t>, std::string_view> numbers;
+  std::map<std::tuple<bool, bool, std::uint16_t>, std::string_view> numbers;
   for (const Row* row : rows()) {
-    EXPECT_TRUE(numbers.emplace(std::pair(row->of_realm(), row->number), row->name).second);
+    EXPECT_TRUE(numbers.emplace(std::tuple(row->of_realm(), row->of_psci(), row->number), row->name)
+                    .second);
     EXPECT_FALSE(row->source.empty());
     EXPECT_FALSE(row->effect.empty());
     EXPECT_TRUE(row->fails.empty() || row->fails == std::string(row->name) + " fails");

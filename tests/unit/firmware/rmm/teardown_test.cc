@@ -61,7 +61,7 @@ TEST_F(Teardown, TheWholeOrderIsUnmapDmaOffStopDestroy) {
   ASSERT_RMI(finish(rmm.psmmu_deactivate(Settings::kPsmmu)));
   ASSERT_RMI(rmm.realm_terminate(rd));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
-  ASSERT_RMI(rmm.rec_destroy(rec));
+  ASSERT_RMI(finish(rmm.rec_destroy(rec)));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);  // it has tables
   ASSERT_RMI(rmm.rtt_destroy(rd, kIpa, 3));
   ASSERT_RMI(rmm.rtt_destroy(rd, kIpa, 2));
@@ -69,13 +69,13 @@ TEST_F(Teardown, TheWholeOrderIsUnmapDmaOffStopDestroy) {
   ASSERT_RMI(undelegate(kBar + kPageSize));
   for (const Hpa page : {rd, rtt, rec, pdev, rp, vdev}) ASSERT_RMI(undelegate(page));
   // The tables' and what the monitor was lent, DELEGATED and the host's to take.
-  EXPECT_EQ(rmm.granules(), 14U);
+  EXPECT_EQ(rmm.granules(), 14U + Settings{}.rec_granules);
 }
 
 TEST_F(Teardown, ARealmWithAVdevIsNotDestroyed) {
   unlocked();
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
-  ASSERT_RMI(rmm.rec_destroy(rec));
+  ASSERT_RMI(finish(rmm.rec_destroy(rec)));
   ASSERT_RMI(rmm.realm_terminate(rd));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
   ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
@@ -88,7 +88,7 @@ TEST_F(Teardown, ARealmWithAMappedPageIsNotDestroyed) {
   map(0);
   // Legal for an UNLOCKED VDEV: the page then holds the realm alone.
   ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
-  ASSERT_RMI(rmm.rec_destroy(rec));
+  ASSERT_RMI(finish(rmm.rec_destroy(rec)));
   ASSERT_RMI(rmm.realm_terminate(rd));
   EXPECT_RMI(rmm.realm_destroy(rd), Code::kRealm);
   EXPECT_RMI(rmm.rtt_destroy(rd, kIpa, 3), Code::kRtt);

@@ -105,7 +105,7 @@ TEST_F(Validate, ARecBelongsToItsRealm) {
   const Hpa late = granule();
   ASSERT_RMI(rmm.realm_create(other, {.vm = 2, .rtt = granule()}));
   EXPECT_RMI(rmm.rtt_dev_validate(other, rec, kPage, kPage + kPageSize), Code::kRec);
-  EXPECT_RMI(rmm.rec_create(rd, late), Code::kRealm);  // ACTIVE
+  EXPECT_RMI(create_rec(rd, late), Code::kRealm);  // ACTIVE
   EXPECT_RMI(rmm.rtt_dev_validate(rd, late, kPage, kPage + kPageSize), Code::kInput);
 }
 

@@ -21,6 +21,7 @@ class AttestationTest : public testing::Test {
     GuestContext& made = psp.make_guest(gctx);
     made.state = GuestContext::State::kRunning;
     made.policy = kPolicyMustBeOne;
+    made.launch_tcb = 7;
     made.digest.fill(std::byte{0xd1});
     made.host_data.fill(std::byte{0x4d});
     made.report_id.fill(std::byte{0x1d});
@@ -82,11 +83,15 @@ class AttestationTest : public testing::Test {
   }
   /// Refused by that row's status, and the row is ticked off.
   void refused(std::string_view id) {
-    const auto checks = Attestation::checks();
-    const auto row = std::ranges::find(checks, id, &Attestation::Check::id);
-    ASSERT_NE(row, checks.end()) << id;
-    EXPECT_EQ(status_name(request()), status_name(row->status)) << id;
+    const auto checks = row::kSnpGuestRequest.checks;
+    const auto check = std::ranges::find(checks, id, &Check::id);
+    ASSERT_NE(check, checks.end()) << id;
+    EXPECT_EQ(status_name(request()), status_name(check->status)) << id;
     seen.emplace(id);
+  }
+  crypto::PublicKey vcek() { return attestation.endorsement().leaf().public_key(); }
+  Status configure(const TcbVersion& reported, std::uint32_t mask = 0) {
+    return run(kSnpConfig, Writer().le(reported.encode()).le(mask).zeros(52).take());
   }
 
   hw::PhysicalMemory memory{1U << 24U};
@@ -106,7 +111,7 @@ TEST_F(AttestationTest, AReportSaysWhatWasLaunchedAndVerifies) {
   constexpr std::size_t kHead = 32;
   ASSERT_EQ(payload.size(), kHead + AttestationReport::kSize);
   const ByteView bytes = ByteView(payload).subspan(kHead);
-  const auto report = AttestationReport::verify(bytes, attestation.vcek());
+  const auto report = AttestationReport::verify(bytes, vcek());
   ASSERT_TRUE(report.has_value()) << report.error().why;
   EXPECT_EQ(report->vmpl, 1U);
   EXPECT_EQ(report->policy, kPolicyMustBeOne);
@@ -117,7 +122,7 @@ TEST_F(AttestationTest, AReportSaysWhatWasLaunchedAndVerifies) {
   EXPECT_EQ(guest().sequence.at(0), 2U) << "a number for each way";
 }
 
-// Source: 56860, "ATTESTATION_REPORT"; as sev-guest tools read it.
+// Source: virtee/sev src/firmware/guest/types/snp.rs, AttestationReport.
 TEST_F(AttestationTest, FieldsAreWhereTheAbiHasThem) {
   const Bytes payload = answer({.vmpl = 2});
   const ByteView report = ByteView(payload).subspan(32);
@@ -129,6 +134,16 @@ TEST_F(AttestationTest, FieldsAreWhereTheAbiHasThem) {
   EXPECT_EQ(report[0xc0], std::byte{0x4d}) << "HOST_DATA";
   EXPECT_EQ(report[0x140], std::byte{0x1d}) << "REPORT_ID";
   EXPECT_EQ(report[0x160], std::byte{0xff}) << "REPORT_ID_MA";
+  const auto tcb_at = [&](std::size_t at) {
+    return Reader(report.subspan(at)).le<std::uint64_t>();
+  };
+  for (const std::size_t at : {0x38U, 0x180U, 0x1e0U}) {
+    EXPECT_EQ(tcb_at(at), Chip::kCurrent.encode()) << at;
+    EXPECT_EQ(report[at], std::byte{Chip::kCurrent.boot_loader});
+    EXPECT_EQ(report[at + 7], std::byte{Chip::kCurrent.microcode});
+  }
+  EXPECT_EQ(tcb_at(0x1f0), 7U) << "LAUNCH_TCB";
+  EXPECT_TRUE(std::ranges::equal(report.subspan(0x1a0, 64), psp.chip().id())) << "CHIP_ID";
   EXPECT_EQ(report[0x1e9], std::byte{55}) << "CURRENT_MINOR";
   EXPECT_EQ(report[0x1ea], std::byte{1}) << "CURRENT_MAJOR";
 }
@@ -137,7 +152,7 @@ TEST_F(AttestationTest, AReportThatWasChangedDoesNotVerify) {
   const Bytes payload = answer({});
   Bytes report(payload.begin() + 32, payload.end());
   const auto error = [&] {
-    const auto verified = AttestationReport::verify(report, attestation.vcek());
+    const auto verified = AttestationReport::verify(report, vcek());
     return verified ? Errno{} : verified.error().code;
   };
   report[0x90] ^= std::byte{1};
@@ -161,6 +176,97 @@ TEST_F(AttestationTest, WhatAGuestMayNotAskForIsRefusedInTheAnswer) {
   EXPECT_EQ(status_of({.vmpl = 2, .key = 2}), 0U);
   EXPECT_EQ(status_of({.key_select = 1}), 0U) << "VCEK";
   EXPECT_EQ(status_of({.key_select = 2}), 0x27U) << "there is no VLEK";
+}
+
+TEST_F(AttestationTest, AGuestThatMayNotHaveTheVcekHasNoReport) {
+  guest().vcek_disabled = true;
+  EXPECT_EQ(status_of({}), 0x27U);
+  EXPECT_EQ(status_of({.key_select = 1}), 0x27U);
+}
+
+/// What a certificate says in an extension of AMD's, by the encoding of its identifier's end.
+std::optional<Bytes> extension(const crypto::Certificate& certificate, const Bytes& oid_end) {
+  // OBJECT IDENTIFIER 1.3.6.1.4.1.3704.1 and what follows it, then an OCTET STRING.
+  Bytes wanted =
+      Writer().bytes(std::as_bytes(std::span("\x2b\x06\x01\x04\x01\x9c\x78\x01", 8))).take();
+  wanted.insert(wanted.end(), oid_end.begin(), oid_end.end());
+  wanted.push_back(std::byte{0x04});
+  const ByteView der = certificate.der();
+  const auto found = std::ranges::search(der, wanted);
+  if (found.empty()) return std::nullopt;
+  const auto size = std::to_integer<std::size_t>(*found.end());
+  return Bytes(found.end() + 1, found.end() + 1 + static_cast<std::ptrdiff_t>(size));
+}
+
+// Source: AMD 57230, 3.1; virtee/sev reads the same extensions.
+TEST_F(AttestationTest, TheVcekIsCertifiedForTheChipAndItsTcbVersion) {
+  const crypto::CertificateChain chain = attestation.endorsement();
+  ASSERT_EQ(chain.certificates().size(), 3U);
+  const crypto::TrustAnchors anchors(chain.certificates().first(1));
+  EXPECT_TRUE(chain.verify(anchors).has_value());
+  const auto integer = [](unsigned char value) {
+    return Bytes{std::byte{2}, std::byte{1}, std::byte{value}};
+  };
+  const auto spl = [&](unsigned char arc) {
+    return extension(chain.leaf(), Bytes{std::byte{3}, std::byte{arc}});
+  };
+  EXPECT_EQ(spl(1), integer(Chip::kCurrent.boot_loader));
+  EXPECT_EQ(spl(2), integer(Chip::kCurrent.tee));
+  EXPECT_EQ(spl(3), integer(Chip::kCurrent.snp));
+  EXPECT_EQ(spl(8),
+            (Bytes{std::byte{2}, std::byte{2}, std::byte{0}, std::byte{Chip::kCurrent.microcode}}));
+  const auto hwid = extension(chain.leaf(), Bytes{std::byte{4}});
+  ASSERT_TRUE(hwid);
+  EXPECT_TRUE(std::ranges::equal(*hwid, psp.chip().id()));
+}
+
+TEST_F(AttestationTest, AnotherReportedTcbVersionHasAnotherVcek) {
+  const crypto::PublicKey now = vcek();
+  TcbVersion older = Chip::kCurrent;
+  --older.snp;
+  ASSERT_EQ(configure(older), Status::kSuccess);
+  const Bytes payload = answer({});
+  const ByteView bytes = ByteView(payload).subspan(32);
+  EXPECT_FALSE(AttestationReport::verify(bytes, now));
+  const auto report = AttestationReport::verify(bytes, vcek());
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->reported_tcb, older.encode());
+  EXPECT_EQ(report->current_tcb, Chip::kCurrent.encode());
+  ASSERT_EQ(configure({}), Status::kSuccess) << "zeros: the committed one";
+  EXPECT_EQ(vcek().der(), now.der());
+}
+
+TEST_F(AttestationTest, TheHostMayMaskTheChip) {
+  ASSERT_EQ(configure({}, 1), Status::kSuccess);
+  Bytes payload = answer({});
+  auto report = AttestationReport::verify(ByteView(payload).subspan(32), vcek());
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->chip_id, Chip::Id{});
+  ASSERT_EQ(configure({}, 2), Status::kSuccess);
+  payload = answer({});
+  report = AttestationReport::decode(ByteView(payload).subspan(32));
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->mask_chip_key);
+  EXPECT_EQ(report->signing_key, AttestationReport::SigningKey::kNone);
+  const ByteView signature = ByteView(payload).subspan(32 + AttestationReport::kSigned);
+  EXPECT_TRUE(std::ranges::all_of(signature, [](std::byte b) { return b == std::byte{0}; }));
+}
+
+TEST_F(AttestationTest, TheTableNamesEachCertificate) {
+  const crypto::CertificateChain chain = attestation.endorsement();
+  const Bytes table = certificate_table(chain);
+  // ARK, ASK, VCEK: the first bytes of their GUIDs.
+  constexpr unsigned char kFirst[] = {0xc0, 0x4a, 0x63};
+  for (std::size_t n = 0; n < 3; ++n) {
+    Reader entry(ByteView(table).subspan(24 * n));
+    EXPECT_EQ(entry.take(16)[0], std::byte{kFirst[n]});
+    const auto offset = entry.le<std::uint32_t>();
+    const auto size = entry.le<std::uint32_t>();
+    EXPECT_TRUE(
+        std::ranges::equal(ByteView(table).subspan(offset, size), chain.certificates()[n].der()));
+  }
+  EXPECT_TRUE(std::ranges::all_of(ByteView(table).subspan(72, 24),
+                                  [](std::byte b) { return b == std::byte{0}; }));
 }
 
 TEST_F(AttestationTest, EachCheckRefusesAlone) {
@@ -205,7 +311,7 @@ TEST_F(AttestationTest, EachCheckRefusesAlone) {
   ASSERT_TRUE(memory.write(buffer_page, buffer));
   EXPECT_EQ(off.command(kSnpGuestRequest, buffer_page), Status::kInvalidPlatformState);
   seen.emplace("snp");
-  EXPECT_EQ(seen.size(), Attestation::checks().size());
+  EXPECT_EQ(seen.size(), row::kSnpGuestRequest.checks.size());
 }
 
 TEST_F(AttestationTest, AReplayedRequestIsRefused) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "firmware/sev/fenced_mmio.h"
 
 namespace teeio::sev {

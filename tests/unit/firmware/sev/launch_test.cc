@@ -155,6 +155,8 @@ TEST_F(LaunchTest, ThePolicyIsLookedAt) {
   EXPECT_EQ(start(gctx, kPolicy | (kAbiVersion + 1U)), Status::kPolicyFailure);
   EXPECT_EQ(start(gctx, kPolicy | kPolicyMigrationAgent), Status::kUnsupported);
   EXPECT_EQ(start(gctx, kPolicy, 1), Status::kUnsupported);
+  EXPECT_EQ(start(gctx, kPolicy, 4), Status::kInvalidParam);
+  EXPECT_EQ(start(gctx, kPolicy | 1U << 21U), Status::kPolicyFailure) << "no CXL here";
   EXPECT_EQ(start(gctx, kPolicy | kAbiVersion | kPolicyDebug), Status::kSuccess);
 }
 
@@ -169,7 +171,7 @@ TEST_F(LaunchTest, APageMustBeTheGuestsAndUntouched) {
   const Hpa good = guest_page(Gpa{0x2000});
   EXPECT_EQ(update(gctx, good, LaunchPage{0}), Status::kInvalidParam);
   EXPECT_EQ(update(gctx, good, LaunchPage{7}), Status::kInvalidParam);
-  EXPECT_EQ(update(gctx, good, LaunchPage::kNormal, 0x10), Status::kInvalidParam) << "IMI";
+  EXPECT_EQ(update(gctx, good, LaunchPage::kNormal, 0x10), Status::kUnsupported) << "IMI";
   EXPECT_EQ(update(gctx, good, LaunchPage::kNormal, 1), Status::kInvalidPageSize);
   ASSERT_EQ(update(gctx, good, LaunchPage::kNormal), Status::kSuccess);
   EXPECT_EQ(update(gctx, good, LaunchPage::kNormal), Status::kInvalidPageState) << "twice";
@@ -202,7 +204,8 @@ TEST_F(LaunchTest, AnAsidIsOneGuestsUntilItIsFlushed) {
   ASSERT_EQ(of_page(kSnpDecommission, first), Status::kSuccess);
   EXPECT_EQ(rmp.state(first), PageState::kFirmware);
   EXPECT_EQ(activate(second), Status::kDfFlushRequired);
-  EXPECT_TRUE(launch.needs_flush(kAsid));
+  EXPECT_TRUE(psp.dirty_asids().contains(kAsid));
+  EXPECT_EQ(run(kSnpShutdownEx, Writer().le(8U).le(0U).take()), Status::kInvalidPlatformState);
   ASSERT_EQ(run(kSnpDfFlush, {}), Status::kSuccess);
   EXPECT_EQ(activate(second), Status::kSuccess);
 }
@@ -225,25 +228,33 @@ TEST_F(LaunchTest, WhatIsNotModelledIsRefused) {
   EXPECT_EQ(finish(gctx, 4), Status::kSuccess) << "no VCEK";
 }
 
+// "Status page will be transitioned to Reclaim state upon success": Linux sev-dev.c,
+// sev_ioctl_do_snp_platform_status().
 TEST_F(LaunchTest, StatusGoesIntoAFirmwarePage) {
   const Hpa gctx = launched();
   const Hpa out = firmware_page();
-  ASSERT_EQ(run(kSnpPlatformStatus, Writer().le(raw(out)).take()), Status::kSuccess);
-  const Bytes platform = *psp.read_page(out, 16);
+  ASSERT_EQ(of_page(kSnpPlatformStatus, out), Status::kSuccess);
+  EXPECT_EQ(rmp.state(out), PageState::kReclaim);
+  ASSERT_EQ(of_page(kSnpPageReclaim, out), Status::kSuccess);
+  ASSERT_EQ(rmp.update(out, {}), RmpStatus::kSuccess);
+  Bytes platform(32);
+  ASSERT_TRUE(memory.read(out, platform)) << "and the host reads it";
   Reader status(platform);
   EXPECT_EQ(status.le<std::uint8_t>(), 1U);
   EXPECT_EQ(status.le<std::uint8_t>(), 0x37U);
   EXPECT_EQ(status.le<std::uint8_t>(), 1U) << "INIT";
-  status.skip(9);
+  status.skip(5);
+  EXPECT_EQ(status.le<std::uint32_t>(), 8U) << "SNP_FEATURE_INFO is there";
   EXPECT_EQ(status.le<std::uint32_t>(), 1U) << "guests";
-  ASSERT_EQ(run(kSnpGuestStatus, Writer().le(raw(gctx)).le(raw(out)).take()), Status::kSuccess);
-  const Bytes answer = *psp.read_page(out, 16);
+  EXPECT_EQ(status.le<std::uint64_t>(), Chip::kCurrent.encode());
+  const Hpa page_of_guest = firmware_page();
+  ASSERT_EQ(run(kSnpGuestStatus, Writer().le(raw(gctx)).le(raw(page_of_guest)).take()),
+            Status::kSuccess);
+  const Bytes answer = *psp.read_page(page_of_guest, 16);
   Reader guest(answer);
   EXPECT_EQ(guest.le<std::uint64_t>(), kPolicy);
   EXPECT_EQ(guest.le<std::uint32_t>(), kAsid);
   EXPECT_EQ(guest.le<std::uint8_t>(), 1U) << "in launch";
-  EXPECT_EQ(run(kSnpPlatformStatus, Writer().le(raw(*memory.alloc_page())).take()),
-            Status::kInvalidAddress);
 }
 
 }  // namespace

@@ -138,6 +138,23 @@ TEST_F(Life, AnUnbindThatTheDeviceRefusesIsForced) {
   EXPECT_EQ(tdi_state(), 0U);
 }
 
+// AMDESE/linux-kvm drivers/crypto/ccp/sev-dev-tsm.c, tdi_unbind(): after TDI_UNBIND with FORCE
+// comes TDI_STATUS, for the log, and TDI_RECLAIM. Nothing says STOP_INTERFACE once more.
+TEST_F(Life, ADeviceThatAForcedUnbindHasLeftRunningIsToldNoMore) {
+  up_to_running();
+  device.refuse_all = true;
+  TioOperands in = operands();
+  in.flags = kForce;
+  ASSERT_STATUS(drive(TioCommand::kTdiUnbind, in));
+  EXPECT_EQ(device_state(), wire::TdiState::kRun);
+  device.refuse_all = false;
+  EXPECT_STATUS(drive(TioCommand::kTdiUnbind), Status::kInvalidTdiState);
+  EXPECT_STATUS(drive(TioCommand::kTdiUnbind, in), Status::kInvalidTdiState);
+  ASSERT_STATUS(drive(TioCommand::kTdiStatus));
+  ASSERT_STATUS(drive(TioCommand::kTdiReclaim));
+  EXPECT_EQ(device_state(), wire::TdiState::kRun);
+}
+
 TEST_F(Life, AForcedUnbindEndsACommandThatWaits) {
   up_to_running();
   EXPECT_STATUS(issue(TioCommand::kTdiStatus, operands()), Status::kSpdmRequest);

@@ -13,7 +13,7 @@ class PlatformTest : public testing::Test {
 
   PlatformTest() {
     trace.keep_events(true);
-    psp.add({kEcho, SEV_COMMAND_NAME("ECHO"), 8, true, [](Call& call) {
+    psp.add({kEcho, "ECHO", "ECHO fails", 8, true, [](Call& call) {
                const auto word = call.body().le<std::uint32_t>();
                return word == 7 ? Status::kSuccess : call.refuse(Status::kInvalidParam, "not 7");
              }});

@@ -109,6 +109,30 @@ TEST_F(RmpTest, PvalidateSaysWhetherTheBitChanged) {
             RmpFault::kNotAssigned);
 }
 
+// APM volume 3, PVALIDATE and RMPADJUST: a smaller page than the entry's is a #NPF, which the
+// host answers with PSMASH; a larger one is the guest's own FAIL_SIZEMISMATCH.
+TEST_F(RmpTest, ASmallPageInALargeEntryIsAFaultUntilItIsSmashed) {
+  ASSERT_EQ(give(kBar, kAsid, kGpa, false, RmpSize::k2M), RmpStatus::kSuccess);
+  const Hpa third = kBar + 2 * kPageSize;
+  const Gpa there = kGpa + 2 * kPageSize;
+  EXPECT_EQ(rmp.pvalidate(kAsid, there, third, RmpSize::k4K, true).error(),
+            RmpFault::kSizeMismatch);
+  EXPECT_EQ(rmp.pvalidate(kAsid + 1, there, third, RmpSize::k4K, true).error(),
+            RmpFault::kNotAssigned);
+  ASSERT_TRUE(rmp.pvalidate(kAsid, kGpa, kBar, RmpSize::k2M, true)->changed);
+  EXPECT_EQ(rmp.check_guest(kAsid, there, third, RmpAccess::kRead), RmpFault::kSizeMismatch);
+  EXPECT_EQ(rmp.rmpadjust(kAsid, there, third, RmpSize::k4K, true).error(),
+            RmpFault::kSizeMismatch);
+  EXPECT_EQ(rmp.rmpadjust(kAsid, kGpa, kBar, RmpSize::k2M, false), GuestStatus::kSuccess);
+  EXPECT_EQ(rmp.check_device(TBit::kTrusted, kAsid, there, third), std::nullopt);
+  ASSERT_EQ(rmp.psmash(kBar), RmpStatus::kSuccess);
+  EXPECT_EQ(rmp.check_guest(kAsid, there, third, RmpAccess::kRead), std::nullopt)
+      << "validated as the large one was";
+  EXPECT_EQ(rmp.pvalidate(kAsid, kGpa, kBar, RmpSize::k2M, true)->status,
+            GuestStatus::kFailSizeMismatch);
+  EXPECT_FALSE(rmp.pvalidate(kAsid, there, third, RmpSize::k4K, true)->changed);
+}
+
 TEST_F(RmpTest, AVmsaIsNotWritten) {
   ASSERT_EQ(give(page, kAsid, kGpa, true), RmpStatus::kSuccess);
   EXPECT_EQ(rmp.check_guest(kAsid, kGpa, page, RmpAccess::kRead), RmpFault::kImmutable);

@@ -27,6 +27,7 @@ class TestFunction final : public hw::PciFunction {
   explicit TestFunction(Bdf bdf) : bdf_(bdf) {
     hw::add_endpoint_header(config_, {.vendor = 0x1af4, .device = 1}, bars_);
     hw::add_pci_express(config_, {.tee_io = true});
+    config_.add_extended_capability(hw::kExtendedDoe, 1, 0x18);
   }
   [[nodiscard]] Bdf bdf() const override { return bdf_; }
   std::uint32_t config_read(std::uint16_t offset, unsigned size) override {
@@ -70,10 +71,9 @@ class TestTsm final : public tsm::Driver {
   void unbind(hw::PciFunction&, const tsm::Tdi& tdi, kvm::Vm&, tsm::TeardownHandlers&) override {
     unbound.push_back(tdi.tdi_id);
   }
-  Result<tsm::GuestResponse> guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
-                                           const tsm::GuestRequest&, std::uint64_t& code) override {
-    code = 7;
-    return tsm::GuestResponse{.payload = {std::byte{1}}, .tsm_code = 7};
+  tsm::GuestOutcome guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
+                                  const tsm::GuestRequest&) override {
+    return {Bytes{std::byte{1}}, 7};
   }
   bool fail_bind = false;
   std::vector<std::uint32_t> bound, unbound;

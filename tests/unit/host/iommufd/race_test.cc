@@ -109,13 +109,10 @@ TEST(IommufdRace, GuestRequestAgainstTheUnbindOfVfiosDoor) {
     TEEIO_CHECK(b.nic->tsm_bind(vdevice).has_value(), "bind works");
     together(
         [&] {
-          std::uint64_t code = 0;
-          (void)b.ctx->vdevice_tsm_request(vdevice,
-                                           {.op = tsm::RequestOp::kReadObject,
-                                            .arch = tsm::TvmArch::kTdx,
-                                            .payload = {},
-                                            .response_limit = 8},
-                                           code);
+          (void)b.ctx->vdevice_tsm_request(vdevice, {.op = tsm::RequestOp::kReadObject,
+                                                     .arch = tsm::TvmArch::kTdx,
+                                                     .payload = {},
+                                                     .response_limit = 8});
         },
         [&] { b.nic->unbind(); });
   });

@@ -133,23 +133,23 @@ TEST_F(VdeviceTest, AViommuMadeWithoutAVmCannotBind) {
 
 TEST_F(VdeviceTest, GuestRequestsNeedABoundVdeviceOfTheRightArchitecture) {
   const ObjectId vdevice = *ctx->vdevice_alloc(viommu, nic->id(), 0x18);
-  std::uint64_t code = 99;
   tsm::GuestRequest request{.op = tsm::RequestOp::kReadObject,
                             .arch = tsm::TvmArch::kTdx,
                             .payload = {},
                             .response_limit = 16};
-  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(vdevice, request, code)), Errno::kNxio);
+  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(vdevice, request).payload), Errno::kNxio);
   ASSERT_TRUE(ctx->vdevice_tsm_op(vdevice, kBind, 0).has_value());
-  EXPECT_EQ(ctx->vdevice_tsm_request(vdevice, request, code)->payload.size(), 1U);
-  EXPECT_EQ(code, 7U);
-  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(viommu, request, code)), Errno::kNoEnt);
+  const tsm::GuestOutcome outcome = ctx->vdevice_tsm_request(vdevice, request);
+  EXPECT_EQ(outcome.payload->size(), 1U);
+  EXPECT_EQ(outcome.tsm_code, 7U);
+  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(viommu, request).payload), Errno::kNoEnt);
   request.arch = tsm::TvmArch::kCca;
-  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(vdevice, request, code)), Errno::kInval);
+  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(vdevice, request).payload), Errno::kInval);
   request.arch = static_cast<tsm::TvmArch>(4);
-  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(vdevice, request, code)), Errno::kInval);
+  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(vdevice, request).payload), Errno::kInval);
   request.arch = tsm::TvmArch::kTdx;
   request.op = static_cast<tsm::RequestOp>(8);
-  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(vdevice, request, code)), Errno::kInval);
+  EXPECT_EQ(error_of(ctx->vdevice_tsm_request(vdevice, request).payload), Errno::kInval);
 }
 
 TEST_F(VdeviceTest, VfiosDoorBindsOnceAndHoldsTheVdevice) {

@@ -12,6 +12,7 @@
 
 #include "host/kvm/kvm.h"
 #include "hw/capabilities.h"
+#include "hw/find_capability.h"
 
 namespace teeio::tsm {
 namespace {
@@ -27,9 +28,21 @@ Errno error_of(const Result<T>& result) {
 
 class FakeFunction final : public hw::PciFunction {
  public:
-  FakeFunction(Bdf at, bool tee_io, FakeFunction* pf) : bdf_(at), pf_(pf) {
+  FakeFunction(Bdf at, bool tee_io, FakeFunction* pf, bool mailbox = true) : bdf_(at), pf_(pf) {
     hw::add_endpoint_header(config_, {.vendor = 0x1af4, .device = 1}, bars_);
     hw::add_pci_express(config_, {.tee_io = tee_io});
+    if (tee_io && mailbox) config_.add_extended_capability(hw::kExtendedDoe, 1, 0x18);
+  }
+  /// A switch's upstream port with a DSM.
+  FakeFunction(Bdf at, std::uint8_t first_bus, std::uint8_t last_bus) : bdf_(at), pf_(nullptr) {
+    hw::add_bridge_header(config_, {.identity = {.vendor = 0x1af4, .device = 2},
+                                    .primary = at.bus,
+                                    .secondary = first_bus,
+                                    .subordinate = last_bus,
+                                    .memory = {},
+                                    .prefetchable = {}});
+    hw::add_pci_express(config_, {.type = hw::ExpressType::kUpstreamPort, .tee_io = true});
+    config_.add_extended_capability(hw::kExtendedDoe, 1, 0x18);
   }
   [[nodiscard]] Bdf bdf() const override { return bdf_; }
   std::uint32_t config_read(std::uint16_t offset, unsigned size) override {
@@ -69,11 +82,10 @@ class FakeDriver final : public Driver {
     handlers.disable_mmio();
     handlers.recover_mmio();
   }
-  Result<GuestResponse> guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
-                                      const GuestRequest&, std::uint64_t& code) override {
-    code = 42;
-    TEEIO_TRY(step("request", function));
-    return GuestResponse{};
+  GuestOutcome guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
+                             const GuestRequest&) override {
+    if (auto done = step("request", function); !done) return {std::unexpected(done.error()), 42};
+    return {Bytes{}, 42};
   }
 
   bool refuse = false;
@@ -164,6 +176,38 @@ TEST_F(PciTsmTest, ConnectThatTheDriverRefusesLeavesNothing) {
   EXPECT_FALSE(tsm_.is_managed(kVf0));
   driver_.refuse = false;
   connect();
+}
+
+// pci_tsm_pf0_constructor(): no probe, no connect of the driver.
+TEST_F(PciTsmTest, ACardWithoutMailboxIsNoDsmToConnect) {
+  FakeFunction mute({.bus = 3}, true, nullptr, false);
+  tsm_.add_function(mute);
+  EXPECT_TRUE(tsm_.is_pf0(mute.bdf()));
+  EXPECT_EQ(error_of(tsm_.connect(mute.bdf(), "tsm0")), Errno::kNxio);
+  EXPECT_THAT(log_, IsEmpty());
+}
+
+// is_pci_tsm_pf0(), find_dsm_dev(), pci_tsm_walk_fns().
+TEST_F(PciTsmTest, AnUpstreamPortsDsmManagesWhatIsBelowItsSwitch) {
+  FakeFunction upstream({.bus = 5}, 6, 8);
+  FakeFunction below({.bus = 7}, false, nullptr);
+  FakeFunction own_dsm({.bus = 8}, true, nullptr);
+  FakeFunction elsewhere({.bus = 9}, false, nullptr);
+  for (FakeFunction* function : {&upstream, &below, &own_dsm, &elsewhere})
+    tsm_.add_function(*function);
+  EXPECT_TRUE(tsm_.is_pf0(upstream.bdf()));
+  ASSERT_TRUE(tsm_.connect(upstream.bdf(), "tsm0").has_value());
+  EXPECT_EQ(tsm_.dsm_of(below.bdf()), upstream.bdf().str());
+  EXPECT_FALSE(tsm_.is_managed(own_dsm.bdf()));
+  EXPECT_FALSE(tsm_.is_managed(elsewhere.bdf()));
+  FakeFunction late({.bus = 7, .function = 1}, false, nullptr);
+  tsm_.add_function(late);
+  EXPECT_EQ(tsm_.dsm_of(late.bdf()), upstream.bdf().str());
+  ASSERT_TRUE(tsm_.bind(below.bdf(), vm(), 1).has_value());
+  log_.clear();
+  ASSERT_TRUE(tsm_.disconnect(upstream.bdf(), "tsm0").has_value());
+  EXPECT_EQ(log_, Log({"unbind 00.0", "disconnect 00.0"}));
+  EXPECT_FALSE(tsm_.is_managed(below.bdf()));
 }
 
 TEST_F(PciTsmTest, DisconnectUnbindsEachFunctionAfterItsVirtualOnes) {
@@ -289,27 +333,27 @@ TEST_F(PciTsmTest, UnbindTwiceOrOfAnythingIsNoError) {
 TEST_F(PciTsmTest, GuestRequestWithoutABindIsRefused) {
   const GuestRequest request{
       .op = RequestOp::kReadObject, .arch = TvmArch::kTdx, .payload = {}, .response_limit = 0};
-  std::uint64_t code = 7;
-  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, request, code)), Errno::kNxio);
-  EXPECT_EQ(code, 0U);
+  const GuestOutcome unconnected = tsm_.guest_request(kVf0, request);
+  EXPECT_EQ(error_of(unconnected.payload), Errno::kNxio);
+  EXPECT_EQ(unconnected.tsm_code, 0U);
   connect();
-  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, request, code)), Errno::kNxio);
+  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, request).payload), Errno::kNxio);
   ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
-  EXPECT_TRUE(tsm_.guest_request(kVf0, request, code).has_value());
-  EXPECT_EQ(code, 42U);
+  const GuestOutcome bound = tsm_.guest_request(kVf0, request);
+  EXPECT_TRUE(bound.payload.has_value());
+  EXPECT_EQ(bound.tsm_code, 42U);
 }
 
 TEST_F(PciTsmTest, GuestRequestOfAnotherArchitectureDoesNotReachTheDriver) {
   connect();
   ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
   log_.clear();
-  std::uint64_t code = 0;
-  EXPECT_EQ(
-      error_of(tsm_.guest_request(
-          kVf0,
-          {.op = RequestOp::kReadObject, .arch = TvmArch::kCca, .payload = {}, .response_limit = 0},
-          code)),
-      Errno::kInval);
+  EXPECT_EQ(error_of(tsm_.guest_request(kVf0, {.op = RequestOp::kReadObject,
+                                               .arch = TvmArch::kCca,
+                                               .payload = {},
+                                               .response_limit = 0})
+                         .payload),
+            Errno::kInval);
   EXPECT_THAT(log_, IsEmpty());
 }
 
@@ -317,14 +361,11 @@ TEST_F(PciTsmTest, GuestRequestThatFailsStillGivesTheFirmwaresCode) {
   connect();
   ASSERT_TRUE(tsm_.bind(kVf0, vm(), 1).has_value());
   driver_.refuse = true;
-  std::uint64_t code = 0;
-  EXPECT_EQ(
-      error_of(tsm_.guest_request(
-          kVf0,
-          {.op = RequestOp::kReadObject, .arch = TvmArch::kTdx, .payload = {}, .response_limit = 0},
-          code)),
-      Errno::kIo);
-  EXPECT_EQ(code, 42U);
+  const GuestOutcome refused = tsm_.guest_request(
+      kVf0,
+      {.op = RequestOp::kReadObject, .arch = TvmArch::kTdx, .payload = {}, .response_limit = 0});
+  EXPECT_EQ(error_of(refused.payload), Errno::kIo);
+  EXPECT_EQ(refused.tsm_code, 42U);
 }
 
 // --- Departures ---

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "host/iommu/vtd/driver.h"
-#include "host/pci_tsm/ide.h"
+#include "host/pci_tsm/ide_streams.h"
 #include "host/sysfs/system.h"
 #include "hw/capabilities.h"
 #include "hw/root_port.h"
@@ -51,27 +51,25 @@ class FakeTsm final : public tsm::Driver {
   [[nodiscard]] tsm::TvmArch arch() const override { return tsm::TvmArch::kTdx; }
   Result<void> connect(hw::PciFunction& pf0) override {
     if (fail_connect) return fail(Errno::kIo, "the device does not answer");
-    TEEIO_TRY(port_.configure_stream(1, {.stream_id = 5,
-                                         .rid_first = 0x100,
-                                         .rid_last = 0x101,
-                                         .memory = {{.base = 0xe000'0000, .last = 0xe00f'ffff}}}));
-    TEEIO_TRY(tsm::setup_endpoint_stream(pf0, 5, port_.bdf().rid()));
-    return tsm::enable_endpoint_stream(pf0, 5);
+    TEEIO_ASSIGN(stream_, streams().alloc(pf0, port_));
+    TEEIO_TRY(streams().enter(*stream_, 5));
+    streams().enter_tsm(*stream_, number());
+    tsm::set_up_stream(stream_->endpoint, 5);
+    tsm::set_up_stream(stream_->port, 5);
+    return tsm::enable_stream(stream_->endpoint, 5);
   }
-  void disconnect(hw::PciFunction& pf0) override {
-    tsm::teardown_endpoint_stream(pf0, 5);
-    (void)port_.release_stream(1);
-  }
+  void disconnect(hw::PciFunction&) override { streams().release(*stream_); }
   Result<void> bind(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&) override { return {}; }
   void unbind(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&, tsm::TeardownHandlers&) override {}
-  Result<tsm::GuestResponse> guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
-                                           const tsm::GuestRequest&, std::uint64_t&) override {
+  tsm::GuestOutcome guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
+                                  const tsm::GuestRequest&) override {
     return fail(Errno::kInval, "no requests");
   }
   bool fail_connect = false;
 
  private:
   hw::RootPort& port_;
+  tsm::IdeStream* stream_ = nullptr;
 };
 
 /// A root port with a TEE-I/O card that has one VF, and a plain card on the root
@@ -103,6 +101,13 @@ class FakeHost : public Host {
     if (fail_reset) return fail(Errno::kBusy, "the function is bound");
     return {};
   }
+  Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile&, std::uint64_t offset,
+                       std::uint64_t length) override {
+    calls.push_back("map " + bdf.str() + " BAR" + std::to_string(bar) + " " +
+                    std::to_string(offset) + "+" + std::to_string(length));
+    return {};
+  }
+  void unmap_bar(mm::MappedFile&) override { calls.emplace_back("unmap"); }
   void remove(Bdf bdf) override {
     calls.push_back("remove " + bdf.str());
     std::erase_if(present_, [&](const Function& f) { return f.pci->bdf() == bdf; });
@@ -181,6 +186,7 @@ class FakeHost : public Host {
     ide_ = std::make_unique<hw::IdePort>(card.config, 2);
     // There are no keys: whatever is enabled counts as Secure.
     card.config.set(static_cast<std::uint16_t>(ide_->offset() + 0x0c + 8), 4, 2);
+    card.config.add_extended_capability(hw::kExtendedDoe, 1, 0x18);
     const std::uint16_t sriov = card.config.add_extended_capability(0x10, 1, 0x40);
     card.config.set(static_cast<std::uint16_t>(sriov + 0x0e), 2, 1);       // TotalVFs
     card.config.set(static_cast<std::uint16_t>(sriov + 0x10), 2, 1);       // NumVFs

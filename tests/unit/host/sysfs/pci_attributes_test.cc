@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "host/mm/plain_files.h"
 #include "unit/host/sysfs/machine.h"
 
 namespace teeio::sysfs::test {
@@ -62,6 +63,15 @@ TEST_F(PciAttributes, ResourceFilesAreAsLongAsTheBarAndCannotBeRead) {
   EXPECT_EQ(node->attribute->read(0, word).error().code, Errno::kIo);
   EXPECT_TRUE(exists(system, kCardDir + "/resource2_wc"));
   EXPECT_FALSE(exists(system, kCardDir + "/resource3"));
+}
+
+TEST_F(PciAttributes, ResourceFilesMapTheirBar) {
+  mm::PlainMappedFile file;
+  const auto node = system.tree().find(kCardDir + "/resource2_wc");
+  ASSERT_TRUE(node.has_value());
+  EXPECT_TRUE(node->attribute->map(file, 4096, 8192).has_value());
+  node->attribute->unmap(file);
+  EXPECT_EQ(host.calls, (std::vector<std::string>{"map 0000:01:00.0 BAR2 4096+8192", "unmap"}));
 }
 
 TEST_F(PciAttributes, ConfigIsReadAndWrittenAtAnyOffset) {

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 #include "unit/host/sysfs/machine.h"
 
 namespace teeio::sysfs {
@@ -53,6 +56,29 @@ TEST(Tree, EverySymlinkLeadsToANodeOfTheTree) {
   for (const Node& node : system.tree().nodes()) {
     const bool leads = node.kind != Node::Kind::kSymlink || system.tree().resolve(node.path);
     EXPECT_TRUE(leads) << node.path << " -> " << node.target;
+  }
+}
+
+// `ls -la` asks for "..": a folder of ours lies in one of ours, or in one that every host has.
+TEST(Tree, EveryNodeLiesInAFolderThatIsThere) {
+  test::FakeHost host;
+  test::FakeTsm driver(host.port);
+  host.tsm().register_tsm(driver);
+  System system(host);
+  const std::set<std::string> hosts = {"/dev",
+                                       "/proc/bus",
+                                       "/sys/bus",
+                                       "/sys/class",
+                                       "/sys/devices",
+                                       "/sys/devices/faux",
+                                       "/sys/devices/virtual",
+                                       "/sys/kernel",
+                                       "/sys"};
+  for (const Node& node : system.tree().nodes()) {
+    const std::string folder = node.path.substr(0, node.path.rfind('/'));
+    if (hosts.contains(folder)) continue;
+    const auto found = system.tree().find(folder);
+    EXPECT_TRUE(found && found->kind == Node::Kind::kDirectory) << node.path;
   }
 }
 

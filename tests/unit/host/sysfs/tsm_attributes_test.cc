@@ -57,12 +57,23 @@ TEST_F(TsmAttributes, StoresRefuseAsLinuxDoes) {
 
 TEST_F(TsmAttributes, AStreamIsALinkAndOneFewerAvailable) {
   const std::string bridge = "/sys/devices/pci0000:00";
-  EXPECT_EQ(show(system, bridge + "/available_secure_streams"), "4\n");
+  const std::string of_tsm = "/sys/class/tsm/tsm0/stream0.0.0";
+  // pci_ide_init_host_bridge(): whatever the root ports have.
+  EXPECT_EQ(show(system, bridge + "/available_secure_streams"), "256\n");
   ASSERT_EQ(store(system, connect, "tsm0"), "ok");
-  EXPECT_EQ(show(system, bridge + "/available_secure_streams"), "3\n");
-  EXPECT_EQ(system.tree().resolve(bridge + "/stream0.1.0"), kCardDir);
+  EXPECT_EQ(show(system, bridge + "/available_secure_streams"), "255\n");
+  EXPECT_EQ(system.tree().resolve(bridge + "/stream0.0.0"), kCardDir);
+  EXPECT_EQ(system.tree().resolve(of_tsm), kCardDir);
   ASSERT_EQ(store(system, disconnect, "tsm0"), "ok");
-  EXPECT_FALSE(exists(system, bridge + "/stream0.1.0"));
+  EXPECT_FALSE(exists(system, bridge + "/stream0.0.0"));
+  EXPECT_FALSE(exists(system, of_tsm));
+  EXPECT_EQ(show(system, bridge + "/available_secure_streams"), "256\n");
+}
+
+TEST_F(TsmAttributes, AHostBridgeWithoutStreamsHidesTheirNumber) {
+  host.tsm().streams().set_pool(0, 0);
+  system.refresh();
+  EXPECT_FALSE(exists(system, "/sys/devices/pci0000:00/available_secure_streams"));
 }
 
 TEST(TsmClass, FollowsTsmsThatComeAndGo) {

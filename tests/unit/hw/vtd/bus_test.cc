@@ -144,10 +144,7 @@ const Bytes kWord = {std::byte{1}, std::byte{2}, std::byte{3}, std::byte{4}};
 TEST_F(BusTest, KnowsWhatIsBelowWhat) {
   EXPECT_EQ(bridge.find(kCard), &card);
   EXPECT_EQ(bridge.find({.domain = 1, .bus = 1}), nullptr);
-  EXPECT_EQ(bridge.root_port_of(kCard), &port);
-  EXPECT_EQ(bridge.root_port_of(kPort), nullptr);
   EXPECT_THAT(bridge.functions(), testing::ElementsAre(&port, &card, &other));
-  EXPECT_EQ(&bridge.iommu_of(kOtherCard), &iommu);
 }
 
 TEST_F(BusTest, SharedRequestGoesThroughTheIommuToScatteredPages) {

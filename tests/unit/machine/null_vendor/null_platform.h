@@ -40,11 +40,11 @@ class NullDriver final : public tsm::Driver {
     owner.recover_mmio();
     (void)note("unbind");
   }
-  Result<tsm::GuestResponse> guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
-                                           const tsm::GuestRequest&, std::uint64_t& code) override {
-    code = 0x7e;
-    TEEIO_TRY(note("request"));
-    return tsm::GuestResponse{};
+  tsm::GuestOutcome guest_request(hw::PciFunction&, const tsm::Tdi&, kvm::Vm&,
+                                  const tsm::GuestRequest&) override {
+    constexpr std::uint64_t kCode = 0x7e;
+    if (auto noted = note("request"); !noted) return {std::unexpected(noted.error()), kCode};
+    return {Bytes{}, kCode};
   }
   std::string asked;
 

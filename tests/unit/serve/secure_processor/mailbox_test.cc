@@ -129,7 +129,10 @@ TEST(SecureProcessor, ACardIsConnectedBoundStartedAndLetGo) {
   EXPECT_EQ(host.tio(TioCommand::kDevDisconnect), Status::kSuccess);
   EXPECT_EQ(host.tio(TioCommand::kDevReclaim), Status::kSuccess);
   EXPECT_EQ(host.command(sev::kSnpDecommission, Writer().le(host.gctx).take()), Status::kSuccess);
-  EXPECT_EQ(host.command(sev::kSnpShutdownEx, Writer().le(8U).le(0U).take()), Status::kSuccess);
+  const Bytes shutdown = Writer().le(8U).le(0U).take();
+  EXPECT_EQ(host.command(sev::kSnpShutdownEx, shutdown), Status::kDfFlushRequired);
+  EXPECT_EQ(host.command(sev::kSnpDfFlush, {}), Status::kSuccess);
+  EXPECT_EQ(host.command(sev::kSnpShutdownEx, shutdown), Status::kSuccess);
 }
 
 TEST(SecureProcessor, ASessionsObjectsAreCarriedAsThoseInTheClear) {

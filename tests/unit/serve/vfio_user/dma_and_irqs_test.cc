@@ -256,6 +256,25 @@ TEST(VfioUserIrqs, TheClientMayTriggerThemItself) {
   EXPECT_EQ(client.set_irqs(kNone | kTrigger, kMsix, 0, 1), EINVAL);
 }
 
+// vfio_pci_set_msi_trigger(): eventfd data enables the index, with -1 for every vector too;
+// DATA_NONE with a count of 0 is for one that is on.
+TEST(VfioUserIrqs, NoDescriptorsAtAllTurnMsixOn) {
+  Client client;
+  client.agree();
+  const auto enabled = [&] {
+    const std::uint16_t at = client.function().irqs().msix()->capability;
+    return (client.function().pci().config_read(static_cast<std::uint16_t>(at + 2), 2) & 0x8000U) !=
+           0;
+  };
+  EXPECT_EQ(client.set_irqs(kNone | kTrigger, kMsix, 0, 0), EINVAL);
+  EXPECT_FALSE(enabled());
+  EXPECT_EQ(client.set_irqs(kEventfd | kTrigger, kMsix, 0, 1), 0);
+  EXPECT_TRUE(enabled());
+  EXPECT_EQ(client.set_irqs(kNone | kTrigger, kMsix, 0, 1), 0);  // signals nobody
+  EXPECT_EQ(client.set_irqs(kNone | kTrigger, kMsix, 0, 0), 0);
+  EXPECT_FALSE(enabled());
+}
+
 TEST(VfioUserIrqs, AreCheckedAsLinuxChecksThem) {
   Client client;
   client.agree();

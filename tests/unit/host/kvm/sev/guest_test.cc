@@ -70,6 +70,33 @@ TEST_F(SnpGuest, MemoryThatIsNotValidatedIsNoMemory) {
   EXPECT_TRUE(entry_of(Gpa{0x7000}).assigned);
 }
 
+// Linux arch/x86/kvm/svm/sev.c, sev_handle_rmp_fault().
+TEST_F(SnpGuest, ALargeRmpEntryIsSplitWhenTheGuestWantsOnePageOfIt) {
+  launch({0xb8, 0x00, 0x70, 0x00, 0x00, 0x31, 0xc9, 0xba, 0x01, 0x00, 0x00, 0x00, 0xf2, 0x0f,
+          0x01, 0xff, 0x89, 0xc6, 0x48, 0x89, 0x0c, 0x25, 0x00, 0x70, 0x00, 0x00, 0xf4});
+  const Hpa base = make_large_entry(Gpa{0x7000});
+  const auto exit = run();
+  ASSERT_TRUE(exit) << exit.error().why;
+  EXPECT_EQ(exit->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(cpu().registers().rsi, 0U) << "EAX";
+  EXPECT_EQ(entry_of(Gpa{0x7000}).size, sev::RmpSize::k4K);
+  EXPECT_TRUE(entry_of(Gpa{0x7000}).validated);
+  EXPECT_TRUE(rmp.entry(base + (sev::kRmp2M - kPageSize)).assigned);
+  EXPECT_FALSE(rmp.entry(base).validated);
+  for (std::uint64_t at = 0; at < sev::kRmp2M; at += kPageSize)
+    if (base + at != *frame(Gpa{0x7000})) {
+      EXPECT_TRUE(psp_host.make_shared(base + at));
+    }
+}
+
+// mov $0,%eax; mov $1,%ecx; mov $1,%edx; pvalidate; hlt
+TEST_F(SnpGuest, PvalidateOf2MiBFindsPagesOf4) {
+  launch({0xb8, 0x00, 0x00, 0x00, 0x00, 0xb9, 0x01, 0x00, 0x00, 0x00,
+          0xba, 0x01, 0x00, 0x00, 0x00, 0xf2, 0x0f, 0x01, 0xff, 0xf4});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(cpu().registers().rax, 6U) << "FAIL_SIZEMISMATCH";
+}
+
 TEST_F(SnpGuest, PvalidateOfSharedMemoryAsksTheVmm) {
   launch({0xb8, 0x00, 0x00, 0x20, 0x00, 0x31, 0xc9, 0xba, 0x01, 0x00, 0x00, 0x00, 0xf2, 0x0f, 0x01,
           0xff, 0xf4});
@@ -205,6 +232,60 @@ TEST_F(SnpGuest, NeighboursChangeTheirStateTogether) {
   ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
   EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
   EXPECT_EQ(ghcb_field(Field::kExitInfo2), std::uint64_t{1} << 32U | 1) << "VMGEXIT_PSC_ERROR";
+}
+
+// snp_begin_psc(): what the guest has done of a large page already is left out.
+TEST_F(SnpGuest, ALargePageChangesItsStateAsOne) {
+  launch(kCalls);
+  ready();
+  const std::uint64_t buffer = raw(kGhcb) + Ghcb::kSharedBuffer;
+  constexpr std::uint64_t kLarge = std::uint64_t{1} << 56U, kPrivate = std::uint64_t{1} << 52U;
+  put_shared(buffer, 0);
+  put_shared(buffer + 8, k2M | kLarge | kPrivate | 2);
+  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+  const auto exit = run();
+  ASSERT_EQ(exit->reason, VcpuExit::Reason::kHypercall);
+  EXPECT_EQ(exit->args[0], k2M + 2 * kPageSize);
+  EXPECT_EQ(exit->args[1], 510U);
+  EXPECT_EQ(exit->args[2], 17U) << "KVM_MAP_GPA_RANGE_ENCRYPTED and _PAGE_SZ_2M";
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(shared_u64(buffer), 1U) << "cur_entry";
+  EXPECT_EQ(shared_u64(buffer + 8) & 0xfffU, 512U) << "cur_page";
+  for (const std::uint64_t bad : {(k2M + kPageSize) | kLarge, k2M | kLarge | 513, k2M | 2}) {
+    put_shared(buffer, 0);
+    put_shared(buffer + 8, bad | kPrivate);
+    ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+    EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+    EXPECT_EQ(ghcb_field(Field::kExitInfo2), std::uint64_t{1} << 32U | 2) << std::hex << bad;
+  }
+}
+
+// GHCB specification, "SNP Extended Guest Request"; snp_handle_ext_guest_req().
+TEST_F(SnpGuest, AnExtendedRequestForAReportBringsCertificates) {
+  launch(kCalls);
+  ready();
+  const std::uint64_t request = raw(kGhcb) + 0x1000;
+  const std::uint64_t response = raw(kGhcb) + 0x2000;
+  const std::uint64_t data = raw(kGhcb) + 0x4000;
+  program.bytes[request + 0x34] = std::byte{sev::kReportRequest};
+  ghcb(0x8000'0012, request, response, {{Field::kRax, data}, {Field::kRbx, 0}});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), std::uint64_t{1} << 32U) << "too little room";
+  const std::uint64_t pages = ghcb_field(Field::kRbx);
+  ASSERT_GT(pages, 0U);
+  ghcb(0x8000'0012, request, response, {{Field::kRax, data}, {Field::kRbx, pages}});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), 0x16U) << "the firmware's word for an empty message";
+  const Bytes table = sev::certificate_table(attestation.endorsement());
+  EXPECT_TRUE(std::ranges::equal(table, std::span(program.bytes).subspan(data, table.size())));
+  ghcb(0x8000'0012, request, response, {{Field::kRax, data + 8}, {Field::kRbx, pages}});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), 5U) << "GHCB_ERR_INVALID_INPUT";
+  // Another message needs no pages.
+  program.bytes[request + 0x34] = std::byte{3};
+  ghcb(0x8000'0012, request, response);
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), 0x16U);
 }
 
 TEST_F(SnpGuest, WhatIsMissingOrUnknownIsTheGuestsError) {

@@ -44,8 +44,8 @@ TEST_F(SnpLaunch, EachStepWaitsForTheOneBefore) {
   make_vcpu();
   EXPECT_EQ(code(run()), Errno::kInval) << "before LAUNCH_FINISH";
   ASSERT_TRUE(guest().launch_finish(0, host_data));
-  EXPECT_EQ(code(guest().launch_finish(0, host_data)), Errno::kInval);
-  EXPECT_EQ(code(load(kCode, {})), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_finish(0, host_data)), Errno::kIo);
+  EXPECT_EQ(code(load(kCode, {})), Errno::kIo);
 }
 
 TEST_F(SnpLaunch, FirmwareThatRefusesThePolicyLeavesNothing) {
@@ -89,6 +89,26 @@ TEST_F(SnpLaunch, ARefusedPageIsTheHostsAgain) {
   EXPECT_FALSE(entry_of(kCode).assigned);
   EXPECT_FALSE(vm().dead());
   EXPECT_TRUE(load(kCode, Writer().le(1U).take(), LaunchPage::kCpuid));
+}
+
+// KVM keeps no state of its own: the firmware says that the launch is over.
+TEST_F(SnpLaunch, AfterItsEndTheFirmwareRefusesWhatKvmDoesNot) {
+  constexpr std::uint32_t kInvalidGuestState = 2;
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  ASSERT_TRUE(guest().launch_finish(0, Bytes(32)));
+  EXPECT_EQ(code(load(kCode, Bytes(kPageSize))), Errno::kIo);
+  EXPECT_EQ(guest().firmware_error(), kInvalidGuestState);
+  EXPECT_FALSE(entry_of(kCode).assigned);
+  EXPECT_EQ(code(guest().launch_finish(0, Bytes(32))), Errno::kIo);
+  EXPECT_EQ(guest().firmware_error(), kInvalidGuestState);
+}
+
+TEST_F(SnpLaunch, ARangeWithoutAPageIsAnError) {
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  const auto source = [](std::uint64_t, std::span<std::byte>) -> Result<void> { return {}; };
+  EXPECT_EQ(code(guest().launch_update(kCode, 0, LaunchPage::kNormal, source)), Errno::kIo);
 }
 
 TEST_F(SnpLaunch, AnIdBlockIsRefusedByTheFirmware) {

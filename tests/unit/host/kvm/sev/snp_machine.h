@@ -4,8 +4,8 @@
 
 #include <cstring>
 #include <initializer_list>
-#include <map>
 
+#include "firmware/sev/attestation.h"
 #include "firmware/sev/launch.h"
 #include "guest/factory.h"
 #include "host/kvm/gmem.h"
@@ -13,76 +13,9 @@
 #include "host/kvm/sev/msrs.h"
 #include "host/kvm/sev/sev_vm.h"
 #include "host/kvm/vm_file.h"
+#include "unit/host/kvm/program.h"
 
 namespace teeio::kvm::test {
-
-/// A program of one region of memory and a few descriptors.
-class Program final : public mm::Caller, public mm::UserMemory {
- public:
-  static constexpr std::uint64_t kBase = 0x7000'0000;
-  static constexpr std::uint64_t kSize = 4U << 20U;
-
-  Result<void> read(std::uint64_t address, std::span<std::byte> out) override {
-    if (!inside(address, out.size())) return fail(Errno::kFault, "not the program's memory");
-    std::memcpy(out.data(), bytes.data() + (address - kBase), out.size());
-    return {};
-  }
-  Result<void> write(std::uint64_t address, ByteView in) override {
-    if (!inside(address, in.size())) return fail(Errno::kFault, "not the program's memory");
-    std::memcpy(bytes.data() + (address - kBase), in.data(), in.size());
-    return {};
-  }
-  Result<object::Ref<mm::Pages>> pin(std::uint64_t address, std::uint64_t length,
-                                     mm::Access) override {
-    if (!inside(address, length)) return fail(Errno::kFault, "not the program's memory");
-    return object::Ref<mm::Pages>(
-        object::Ref<Plain>::adopt(new Plain(std::span(bytes).subspan(address - kBase, length))));
-  }
-  Result<std::vector<mm::PageId>> pages(std::uint64_t, std::uint64_t) override {
-    return fail(Errno::kFault, "nobody asks which pages they are");
-  }
-  [[nodiscard]] std::int32_t pid() const override { return 1; }
-  [[nodiscard]] std::int32_t tid() const override { return 1; }
-  [[nodiscard]] std::uint64_t mm_id() const override { return 1; }
-  mm::UserMemory& memory() override { return *this; }
-  Result<object::Ref<object::File>> file(std::int32_t fd) override {
-    const auto found = files.find(fd);
-    if (found == files.end()) return fail(Errno::kBadF, "no such descriptor");
-    return found->second;
-  }
-  Result<std::int32_t> install(object::Ref<object::File>, std::uint32_t) override {
-    return fail(Errno::kMFile, "no more descriptors");
-  }
-  [[nodiscard]] bool signal_pending() override { return false; }
-
-  Bytes bytes = Bytes(kSize);
-  std::map<std::int32_t, object::Ref<object::File>> files;
-
- private:
-  class Plain final : public mm::Pages {
-   public:
-    explicit Plain(std::span<std::byte> bytes) : bytes_(bytes) {}
-    [[nodiscard]] std::uint64_t size_bytes() const override { return bytes_.size(); }
-    Result<void> read(std::uint64_t offset, std::span<std::byte> out) override {
-      std::memcpy(out.data(), bytes_.data() + offset, out.size());
-      return {};
-    }
-    Result<void> write(std::uint64_t offset, ByteView in) override {
-      std::memcpy(bytes_.data() + offset, in.data(), in.size());
-      return {};
-    }
-    [[nodiscard]] std::span<std::byte> direct() override { return bytes_; }
-    [[nodiscard]] mm::PageId page(std::uint64_t offset) override {
-      return {.device = 1, .file = 1, .offset = offset};
-    }
-
-   private:
-    std::span<std::byte> bytes_;
-  };
-  [[nodiscard]] static bool inside(std::uint64_t address, std::uint64_t length) {
-    return address >= kBase && length <= kSize && address - kBase <= kSize - length;
-  }
-};
 
 /// A host with an SNP VM: 4 MiB of guest memory at 0, the lower half private, with the
 /// program's memory as its shared side.
@@ -193,6 +126,25 @@ class SnpMachine : public testing::Test {
     const schedule::Lock lock(vcpu->mutex());
     return vcpu->run(program, completion, {});
   }
+  /// A 2 MiB entry of the guest's, in which the frame of `page` lies where `page` does in its own
+  /// 2 MiB. Precondition: nobody has touched `page` yet.
+  Hpa make_large_entry(Gpa page) {
+    const std::uint64_t offset = raw(page) % sev::kRmp2M;
+    Hpa next = *memory.alloc_page() + kPageSize;
+    while (raw(next) % sev::kRmp2M != 0) next = *memory.alloc_page() + kPageSize;
+    const Hpa base = next;
+    for (std::uint64_t at = 0; at < offset; at += kPageSize)
+      EXPECT_EQ(*memory.alloc_page(), base + at);
+    EXPECT_EQ(*frame(page), base + offset);
+    for (std::uint64_t at = offset + kPageSize; at < sev::kRmp2M; at += kPageSize)
+      EXPECT_EQ(*memory.alloc_page(), base + at);
+    EXPECT_EQ(rmp.update(base, {.assigned = true,
+                                .size = sev::RmpSize::k2M,
+                                .asid = guest().asid(),
+                                .gpa = Gpa{raw(page) - offset}}),
+              sev::RmpStatus::kSuccess);
+    return base;
+  }
   sev::RmpEntry entry_of(Gpa page) { return rmp.entry(*frame(page)); }
   Result<Hpa> frame(Gpa page) { return static_cast<Gmem&>(*gmem).page(raw(page)); }
   std::uint64_t shared_u64(std::uint64_t gpa) {
@@ -211,7 +163,8 @@ class SnpMachine : public testing::Test {
   sev::Platform psp{memory, trace, rmp, {}};
   sev::Launch commands{psp, guard};
   PspHost psp_host{psp, memory, trace};
-  SevHost host{psp_host, 2};
+  sev::Attestation attestation{psp};
+  SevHost host{psp_host, 2, [this] { return attestation.endorsement(); }};
   SevVmFactory factory{host};
   std::unique_ptr<hw::CpuFactory> cpus = guest::make_unicorn_factory();
   Kvm kvm{memory, cpus.get(), trace};

@@ -17,7 +17,7 @@ TEST_F(CcaDriverTest, BindLeavesTheTdiUnlockedForTheGuestToLock) {
   EXPECT_EQ(state(), TdiState::kConfigLocked);
   const auto info = request(RequestOp::kObjectInfo, {});
   ASSERT_TRUE(info);
-  EXPECT_EQ(info->payload, Writer().le(std::uint32_t{1}).take());
+  EXPECT_EQ(*info, Writer().le(std::uint32_t{1}).take());
 }
 
 TEST_F(CcaDriverTest, UnbindUnmapsThenStopsThenFrees) {
@@ -64,12 +64,12 @@ TEST_F(CcaDriverTest, TheReportIsTheDevicesAndIsCutToTheCallersBuffer) {
   run();
   const auto whole = request(RequestOp::kReadObject, {});
   ASSERT_TRUE(whole);
-  const auto report = wire::TdispReport::decode(whole->payload);
+  const auto report = wire::TdispReport::decode(*whole);
   ASSERT_TRUE(report);
   EXPECT_EQ(report->ranges.at(0).address(), raw(pf().bars()[0].base));
   const auto part = request(RequestOp::kReadObject, {}, 5);
   ASSERT_TRUE(part);
-  EXPECT_THAT(part->payload, testing::ElementsAreArray(whole->payload.data(), 5));
+  EXPECT_THAT(*part, testing::ElementsAreArray(whole->data(), 5));
 }
 
 TEST_F(CcaDriverTest, WhatTheRealmAskedForIsValidatedAndNothingElse) {
@@ -102,17 +102,19 @@ TEST_F(CcaDriverTest, WhatTheRealmAskedForIsValidatedAndNothingElse) {
 // RFC v4 of the driver: VDEV_LOCK at bind, and RUN is the guest's only wish.
 TEST_F(CcaDriverTest, TheLastPostedDriverLocksAtBind) {
   CcaDriver locking(host, {{&port, rmm::Settings::kPsmmu}}, CcaBind::kLocked);
+  locking.registered(streams, 1);
   ASSERT_TRUE(locking.connect(pf()));
   ASSERT_TRUE(locking.bind(pf(), tdi, vm()));
   EXPECT_EQ(state(), TdiState::kConfigLocked);
   const auto ask = [&](std::uint32_t wanted) {
     const Bytes payload = Writer().le(wanted).take();
-    return locking.guest_request(pf(), tdi, vm(),
-                                 {.op = RequestOp::kSetTdiState,
-                                  .arch = TvmArch::kCca,
-                                  .payload = payload,
-                                  .response_limit = kPageSize},
-                                 code);
+    return locking
+        .guest_request(pf(), tdi, vm(),
+                       {.op = RequestOp::kSetTdiState,
+                        .arch = TvmArch::kCca,
+                        .payload = payload,
+                        .response_limit = kPageSize})
+        .payload;
   };
   for (const std::uint32_t refused : {0U, 1U, 3U})
     EXPECT_EQ(ask(refused).error().code, Errno::kInval);

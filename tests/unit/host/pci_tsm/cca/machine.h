@@ -30,6 +30,7 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
         if (at.kind != hw::Bar::Kind::kNone)
           (void)memory.claim_mmio(at.base, at.size, *at.target).value();
     EXPECT_TRUE(host.start_smmus({rmm::Settings::kPsmmu}));
+    driver.registered(streams, 0);
     kvm.add_type(vm_type);
     file = *kvm.create_vm(kvm::kVmTypeArmRealm, 1);
   }
@@ -53,12 +54,14 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
   hw::PciFunction& vf() { return *card.functions()[1]; }
   TdiState state() { return card.tdi(0).state(); }
 
-  Result<GuestResponse> request(RequestOp op, Bytes payload, std::size_t limit = kPageSize) {
-    return driver.guest_request(
+  Result<Bytes> request(RequestOp op, Bytes payload, std::size_t limit = kPageSize) {
+    GuestOutcome outcome = driver.guest_request(
         pf(), tdi, vm(),
-        {.op = op, .arch = TvmArch::kCca, .payload = payload, .response_limit = limit}, code);
+        {.op = op, .arch = TvmArch::kCca, .payload = payload, .response_limit = limit});
+    code = outcome.tsm_code;
+    return std::move(outcome.payload);
   }
-  Result<GuestResponse> set_state(std::uint32_t wanted) {
+  Result<Bytes> set_state(std::uint32_t wanted) {
     return request(RequestOp::kSetTdiState, Writer().le(wanted).take());
   }
   void run() {
@@ -114,6 +117,7 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
   kvm::RealmVmFactory vm_type{host};
   kvm::Kvm kvm{memory, nullptr, trace};
   CcaDriver driver{host, {{&port, rmm::Settings::kPsmmu}}};
+  IdeStreams streams;
   object::Ref<object::File> file;
   const Tdi tdi{.function = {0, 1, 0, 0}};
   std::vector<Gpa> mapped;

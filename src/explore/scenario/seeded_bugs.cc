@@ -1,14 +1,15 @@
-#include "schedule/seeded_bug.h"
+#include "explore/scenario/seeded_bugs.h"
 
 #include <algorithm>
 #include <iterator>
 
 #include "base/check.h"
 
-namespace teeio::schedule {
+namespace teeio::explore {
 namespace {
 
-using enum SeededBug;
+using schedule::SeededBug;
+using enum schedule::SeededBug;
 
 // Sources: threads of the kernel lists, by message or series and date.
 constexpr SeededBugInfo kBugs[] = {
@@ -89,4 +90,4 @@ std::optional<SeededBug> parse_seeded_bug(std::string_view name) {
   return at->bug;
 }
 
-}  // namespace teeio::schedule
+}  // namespace teeio::explore

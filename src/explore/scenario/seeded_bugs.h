@@ -1,0 +1,24 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "schedule/seeded_bug.h"
+
+namespace teeio::explore {
+
+/// What a seeded bug is, and whose it was; docs/seeded-bugs.md is made from it.
+struct SeededBugInfo {
+  schedule::SeededBug bug;
+  std::string_view name;    ///< of --seeded-bug: "two-vdevices"
+  std::string_view what;    ///< the mistake, in one sentence
+  std::string_view place;   ///< the function that makes it
+  std::string_view source;  ///< whose bug it was, where and when
+};
+/// Every bug but kNone, in order of the enumeration.
+[[nodiscard]] std::span<const SeededBugInfo> seeded_bugs();
+[[nodiscard]] const SeededBugInfo& seeded_bug_info(schedule::SeededBug bug);
+[[nodiscard]] std::optional<schedule::SeededBug> parse_seeded_bug(std::string_view name);
+
+}  // namespace teeio::explore

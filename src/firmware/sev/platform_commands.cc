@@ -1,0 +1,192 @@
+#include <algorithm>
+
+#include "firmware/sev/platform.h"
+
+// What the platform's own commands do: rows_platform.cc says what each is for.
+
+namespace teeio::sev {
+namespace {
+
+constexpr std::uint8_t kMajor = kAbiVersion >> 8U;
+constexpr std::uint8_t kMinor = kAbiVersion & 0xffU;
+
+bool all_zero(ByteView bytes) {
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+}
+
+}  // namespace
+
+void Platform::add_commands() {
+  const auto add_row = [this](const Row& row, Status (Platform::*run)(Call&)) {
+    add(row, [this, run](Call& call) { return (this->*run)(call); });
+  };
+  add_row(row::kPlatformStatus, &Platform::platform_status);
+  add_row(row::kGetId, &Platform::get_id);
+  add_row(row::kSnpPlatformStatus, &Platform::snp_platform_status);
+  add_row(row::kSnpDfFlush, &Platform::df_flush);
+  add_row(row::kSnpInitEx, &Platform::snp_init);
+  add_row(row::kSnpShutdownEx, &Platform::snp_shutdown);
+  add_row(row::kSnpPageReclaim, &Platform::page_reclaim);
+  add_row(row::kSnpConfig, &Platform::config);
+  add_row(row::kSnpVlekLoad, &Platform::vlek_load);
+  add_row(row::kSnpFeatureInfo, &Platform::feature_info);
+  add(row::kSnpCommit, [this](Call& call) {
+    if (!snp_) return call.refuse("snp");
+    chip_.committed = Chip::kCurrent;
+    return Status::kSuccess;
+  });
+}
+
+std::optional<Status> Platform::refuse_answer_page(Call& call, Hpa page, std::size_t size_bytes) {
+  if (offset_in_page(page) + size_bytes > kPageSize || !rmp_.covers(page_of(page)))
+    return call.refuse("address");
+  const PageState state = rmp_.state(page_of(page));
+  const bool early = !snp_ && state == PageState::kHypervisor;
+  if (state != PageState::kFirmware && !early) return call.refuse("page");
+  return std::nullopt;
+}
+
+/// A command whose buffer takes the answer.
+std::optional<Status> Platform::refuse_own_buffer(Call& call) {
+  const PageState state = rmp_.state(page_of(call.buffer()));
+  if (state == PageState::kFirmware || (!snp_ && state == PageState::kHypervisor))
+    return std::nullopt;
+  return call.refuse("buffer");
+}
+
+/// SEV and SEV-ES are never initialised here: SEV_STATE_UNINIT.
+Status Platform::platform_status(Call& call) {
+  if (const auto refused = refuse_own_buffer(call)) return *refused;
+  (void)write_page(call.buffer(), Writer().le(kMajor).le(kMinor).zeros(10).take());
+  return Status::kSuccess;
+}
+
+/// Of a machine with one socket.
+Status Platform::get_id(Call& call) {
+  constexpr std::size_t kLengthAt = 8;
+  Reader in = call.body();
+  const Hpa out{in.le<std::uint64_t>()};
+  const auto room = in.le<std::uint32_t>();
+  if (const auto refused = refuse_own_buffer(call)) return *refused;
+  const Bytes length = Writer().le(static_cast<std::uint32_t>(Chip::kIdSize)).take();
+  if (raw(out) == 0 || room < Chip::kIdSize) {
+    (void)write_page(call.buffer() + kLengthAt, length);
+    return call.refuse("length");
+  }
+  if (const auto refused = refuse_answer_page(call, out, Chip::kIdSize)) return *refused;
+  (void)write_page(out, chip_.id());
+  (void)write_page(call.buffer() + kLengthAt, length);
+  return Status::kSuccess;
+}
+
+/// struct sev_user_data_snp_status.
+Status Platform::snp_platform_status(Call& call) {
+  constexpr std::uint8_t kRmpInitialised = 1U << 0U;
+  constexpr std::uint32_t kHasFeatureInfo = 1U << 3U;
+  const Hpa out{call.body().le<std::uint64_t>()};
+  Writer status;
+  status.le(kMajor).le(kMinor);
+  status.le(static_cast<std::uint8_t>(snp_ ? 1 : 0)).le(kRmpInitialised);
+  status.le(std::uint32_t{0});  // build
+  status.le(static_cast<std::uint32_t>(chip_.mask_id ? 1 : 0) |
+            static_cast<std::uint32_t>(chip_.mask_key ? 2 : 0) | kHasFeatureInfo);
+  status.le(static_cast<std::uint32_t>(guests_.size()));
+  status.le(Chip::kCurrent.encode()).le(chip_.reported.encode());
+  const Bytes answer = status.take();
+  if (const auto refused = refuse_answer_page(call, out, answer.size())) return *refused;
+  (void)write_page(out, answer);
+  if (rmp_.state(page_of(out)) == PageState::kFirmware) rmp_.let_go(page_of(out));
+  return Status::kSuccess;
+}
+
+Status Platform::df_flush(Call& call) {
+  if (!snp_) return call.refuse("snp");
+  dirty_.clear();
+  return Status::kSuccess;
+}
+
+Status Platform::snp_init(Call& call) {
+  constexpr std::uint32_t kKnown = kInitRmp | kInitList | kInitTioEnable;
+  constexpr std::size_t kReservedWord = 4, kListAddress = 8;
+  Reader in = call.body();
+  const auto flags = in.le<std::uint32_t>();
+  const bool reserved = !all_zero(in.take(kReservedWord));
+  in.skip(kListAddress);
+  if (snp_) return call.refuse("again");
+  if ((flags & ~kKnown) != 0 || reserved || !all_zero(in.rest())) return call.refuse("reserved");
+  if ((flags & kInitRmp) == 0 && rmp_.assigned() == 0) return call.refuse("rmp");
+  if ((flags & kInitTioEnable) != 0 && !options_.tio) return call.refuse("tio");
+  snp_ = true;
+  tio_ = (flags & kInitTioEnable) != 0;
+  return Status::kSuccess;
+}
+
+/// Context pages of guests that are still there keep SNP alive.
+Status Platform::snp_shutdown(Call& call) {
+  constexpr std::uint32_t kKnown = 3;  // iommu_snp_shutdown, x86_snp_shutdown
+  if (!snp_) return Status::kSuccess;
+  if ((call.body().le<std::uint32_t>() & ~kKnown) != 0) return call.refuse("reserved");
+  if (!guests_.empty()) return call.refuse("guests");
+  if (!dirty_.empty()) return call.refuse("flush");
+  snp_ = tio_ = false;
+  if (shutdown_) shutdown_();
+  return Status::kSuccess;
+}
+
+Status Platform::page_reclaim(Call& call) {
+  const auto operand = call.body().le<std::uint64_t>();
+  const auto size = (operand & 1U) != 0 ? RmpSize::k2M : RmpSize::k4K;
+  const Hpa page{operand & ~std::uint64_t{1}};
+  if (!snp_) return call.refuse("snp");
+  if (!is_page_aligned(raw(page)) || !rmp_.covers(page)) return call.refuse("address");
+  const PageState state = rmp_.state(page);
+  if (state != PageState::kFirmware && state != PageState::kPreGuest &&
+      state != PageState::kReclaim)
+    return call.refuse("state");
+  if (rmp_.entry(page).size != size || raw(page) % bytes_of_size(size) != 0)
+    return call.refuse("size");
+  if (state != PageState::kReclaim) rmp_.reclaim(page);
+  return Status::kSuccess;
+}
+
+/// A version of 0 is the committed one: virtee/sev's Firmware::snp_reset_config() sends zeros.
+Status Platform::config(Call& call) {
+  Reader in = call.body();
+  const auto word = in.le<std::uint64_t>();
+  const auto mask = in.le<std::uint32_t>();
+  if (!snp_) return call.refuse("snp");
+  if ((word & kTcbReserved) != 0 || (mask & ~3U) != 0 || !all_zero(in.rest()))
+    return call.refuse("reserved");
+  const TcbVersion wanted = word == 0 ? chip_.committed : TcbVersion::decode(word);
+  if (!wanted.at_most(chip_.committed)) return call.refuse("tcb");
+  chip_.reported = wanted;
+  chip_.mask_id = (mask & 1U) != 0;
+  chip_.mask_key = (mask & 2U) != 0;
+  return Status::kSuccess;
+}
+
+Status Platform::vlek_load(Call& call) {
+  constexpr std::size_t kHashstick = 432;  // struct sev_user_data_snp_wrapped_vlek_hashstick
+  Reader in = call.body();
+  const auto version = in.le<std::uint8_t>();
+  const bool reserved = !all_zero(in.take(3));
+  const Hpa stick{in.le<std::uint64_t>()};
+  if (!snp_) return call.refuse("snp");
+  if (version != 0) return call.refuse("version");
+  if (reserved) return call.refuse("reserved");
+  if (!read_page(stick, kHashstick)) return call.refuse("address");
+  return call.refuse("authentic");
+}
+
+Status Platform::feature_info(Call& call) {
+  Reader in = call.body();
+  const auto function = in.le<std::uint32_t>();
+  const Hpa out{in.le<std::uint64_t>()};
+  const Bytes info = Writer().le(0U).le(feature_ebx()).le(0U).le(0U).take();
+  if (function != 0) return call.refuse("function");
+  if (const auto refused = refuse_answer_page(call, out, info.size())) return *refused;
+  (void)write_page(out, info);
+  return Status::kSuccess;
+}
+
+}  // namespace teeio::sev

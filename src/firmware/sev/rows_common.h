@@ -1,0 +1,14 @@
+#pragma once
+
+#include "firmware/sev/rows.h"
+
+// Checks that several rows have.
+
+namespace teeio::sev {
+
+inline constexpr Check kSnpCheck{"snp", Status::kInvalidPlatformState, "SNP is not initialised"};
+inline constexpr Check kAddressCheck{"address", Status::kInvalidAddress, "there is no such page"};
+inline constexpr Check kReservedCheck{"reserved", Status::kInvalidParam,
+                                      "a reserved field is not zero"};
+
+}  // namespace teeio::sev

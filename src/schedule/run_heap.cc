@@ -1,0 +1,234 @@
+#include "schedule/run_heap.h"
+
+#include <malloc.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+#include "schedule/sanitized.h"
+
+namespace teeio::schedule {
+
+namespace detail {
+constinit thread_local bool t_in_run_heap = false;
+}  // namespace detail
+
+namespace {
+
+constexpr std::size_t kCapacity = std::size_t{1} << 30U;  // of address space
+constexpr std::size_t kGrain = 16;
+constexpr std::size_t kSmall = 1024;
+constexpr std::size_t kSmallClasses = kSmall / kGrain + 1;
+constexpr std::size_t kClasses = kSmallClasses + 32;
+
+/// In front of each block.
+struct alignas(kGrain) Head {
+  std::size_t bytes;  ///< room behind it
+  std::size_t its_class;
+};
+static_assert(sizeof(Head) == kGrain);
+
+/// The beginning of the heap, and so taken back with it: blocks of sizes that are rounded up,
+/// free ones in a list a size.
+struct Arena {
+  std::size_t end;  ///< first byte that was never given out
+  std::array<void*, kClasses> free;
+};
+
+constinit Arena* g_arena = nullptr;
+constinit RunHeap* g_heap = nullptr;
+
+bool is_of_arena(const void* memory) {
+  const auto at = reinterpret_cast<std::uintptr_t>(memory);
+  const auto base = reinterpret_cast<std::uintptr_t>(g_arena);
+  return base != 0 && at - base < kCapacity;
+}
+
+std::size_t class_of(std::size_t bytes) {
+  if (bytes <= kSmall) return (bytes + kGrain - 1) / kGrain;
+  return kSmallClasses + static_cast<std::size_t>(std::bit_width((bytes - 1) / kSmall)) - 1;
+}
+
+std::size_t room_of(std::size_t its_class) {
+  if (its_class < kSmallClasses) return std::max(its_class, std::size_t{1}) * kGrain;
+  return kSmall << (its_class - kSmallClasses + 1);
+}
+
+void* arena_allocate(std::size_t bytes) {
+  const std::size_t its_class = class_of(bytes);
+  void*& first = g_arena->free.at(its_class);
+  if (first != nullptr) {
+    void* const memory = first;
+    std::memcpy(&first, memory, sizeof(first));
+    return memory;
+  }
+  const std::size_t room = room_of(its_class);
+  if (room > kCapacity - sizeof(Head) - g_arena->end) throw std::bad_alloc();
+  auto* const head = reinterpret_cast<Head*>(reinterpret_cast<std::byte*>(g_arena) + g_arena->end);
+  g_arena->end += sizeof(Head) + room;
+  *head = {.bytes = room, .its_class = its_class};
+  return head + 1;
+}
+
+void arena_free(void* memory) {
+  void*& first = g_arena->free.at((static_cast<Head*>(memory) - 1)->its_class);
+  std::memcpy(memory, &first, sizeof(first));
+  first = memory;
+}
+
+void clear_arena() {
+  g_arena->end = (sizeof(Arena) + kGrain - 1) / kGrain * kGrain;
+  g_arena->free.fill(nullptr);
+}
+
+/// Its address space is kept: what a finding froze may lie in it.
+bool reserve_arena() {
+  if (g_arena != nullptr) return true;
+  void* const memory = mmap(nullptr, kCapacity, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  g_arena = static_cast<Arena*>(memory);
+  return true;
+}
+
+/// Whether operator new is ours: a program may have one of its own.
+bool is_in_force() {
+  detail::t_in_run_heap = true;
+  void* const memory = ::operator new(1);
+  detail::t_in_run_heap = false;
+  const bool ours = is_of_arena(memory);
+  ::operator delete(memory);
+  return ours;
+}
+
+}  // namespace
+
+std::unique_ptr<RunHeap> RunHeap::take() {
+  if (kSanitized || g_heap != nullptr || !reserve_arena()) return nullptr;
+  clear_arena();
+  std::unique_ptr<RunHeap> heap(new RunHeap);
+  g_heap = heap.get();
+  if (!is_in_force()) return nullptr;
+  return heap;
+}
+
+RunHeap::~RunHeap() {
+  for (RolledBack* part : parts_) part->forget();
+  std::free(saved_);
+  g_heap = nullptr;
+}
+
+void RunHeap::save() {
+  TEEIO_CHECK(saved_ == nullptr, "a run heap is saved twice");
+  for (RolledBack* part : parts_) part->save();
+  saved_parts_ = parts_.size();
+  saved_bytes_ = g_arena->end;
+  saved_ = static_cast<std::byte*>(std::malloc(saved_bytes_));
+  TEEIO_CHECK(saved_ != nullptr, "no memory for what a run goes back to");
+  std::memcpy(saved_, g_arena, saved_bytes_);
+}
+
+void RunHeap::go_back() {
+  // What was made since then was not there before.
+  for (; parts_.size() > saved_parts_; parts_.pop_back()) parts_.back()->forget();
+  for (RolledBack* part : parts_) part->go_back();
+  std::memcpy(static_cast<void*>(g_arena), saved_, saved_bytes_);
+}
+
+RunHeap* RunHeap::current() { return detail::t_in_run_heap ? g_heap : nullptr; }
+
+void RunHeap::add(RolledBack& part) {
+  const OutsideRunHeap outside;
+  if (std::ranges::find(parts_, &part) == parts_.end()) parts_.push_back(&part);
+}
+
+void RunHeap::remove(RolledBack& part) {
+  const auto at = std::ranges::find(parts_, &part);
+  TEEIO_CHECK(at - parts_.begin() >= static_cast<std::ptrdiff_t>(saved_parts_),
+              "a run destroys what is to go back");
+  parts_.erase(at);
+}
+
+std::size_t usable_bytes(void* memory) {
+  if (is_of_arena(memory)) return (static_cast<Head*>(memory) - 1)->bytes;
+  return ::malloc_usable_size(memory);
+}
+
+std::byte* allocate_zeroed(std::size_t bytes) {
+  if (detail::t_in_run_heap) {
+    void* const memory = arena_allocate(bytes);
+    std::memset(memory, 0, bytes);
+    return static_cast<std::byte*>(memory);
+  }
+  void* const memory = std::calloc(bytes, 1);
+  if (memory == nullptr) throw std::bad_alloc();
+  return static_cast<std::byte*>(memory);
+}
+
+void free_zeroed(std::byte* memory) {
+  if (is_of_arena(memory)) return arena_free(memory);
+  std::free(memory);
+}
+
+}  // namespace teeio::schedule
+
+#if !TEEIO_SANITIZED
+
+// The arrays', the sized and the nothrow ones come to these two. Weak: a program that has its
+// own makes its machines anew.
+[[gnu::weak]] void* operator new(std::size_t bytes) {
+  if (teeio::schedule::detail::t_in_run_heap) [[unlikely]]
+    return teeio::schedule::arena_allocate(bytes);
+  if (void* const memory = std::malloc(bytes == 0 ? 1 : bytes); memory != nullptr) return memory;
+  throw std::bad_alloc();
+}
+
+[[gnu::weak]] void operator delete(void* memory) noexcept {
+  if (teeio::schedule::is_of_arena(memory)) return teeio::schedule::arena_free(memory);
+  std::free(memory);
+}
+
+[[gnu::weak]] void operator delete(void* memory, std::size_t) noexcept {
+  ::operator delete(memory);
+}
+
+// A function-local static is made once for all runs, whoever comes to it first: what it
+// allocates is none's (linked with --wrap). Itanium C++ ABI, section 3.3.3.
+namespace {
+thread_local int t_statics_being_made = 0;
+thread_local bool t_was_in_run_heap = false;
+
+void leave_static() {
+  if (--t_statics_being_made == 0) teeio::schedule::detail::t_in_run_heap = t_was_in_run_heap;
+}
+}  // namespace
+
+extern "C" {
+int __real___cxa_guard_acquire(std::int64_t* guard);
+void __real___cxa_guard_release(std::int64_t* guard);
+void __real___cxa_guard_abort(std::int64_t* guard);
+
+int __wrap___cxa_guard_acquire(std::int64_t* guard) {
+  const int is_ours = __real___cxa_guard_acquire(guard);
+  if (is_ours != 0 && t_statics_being_made++ == 0)
+    t_was_in_run_heap = std::exchange(teeio::schedule::detail::t_in_run_heap, false);
+  return is_ours;
+}
+void __wrap___cxa_guard_release(std::int64_t* guard) {
+  __real___cxa_guard_release(guard);
+  leave_static();
+}
+void __wrap___cxa_guard_abort(std::int64_t* guard) {
+  __real___cxa_guard_abort(guard);
+  leave_static();
+}
+}
+
+#endif

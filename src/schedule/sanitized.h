@@ -1,0 +1,19 @@
+#pragma once
+
+/// TEEIO_SANITIZED, kSanitized: a sanitizer watches the heap and the stacks of this build.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
+    __has_feature(memory_sanitizer)
+#define TEEIO_SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEEIO_SANITIZED 1
+#endif
+#ifndef TEEIO_SANITIZED
+#define TEEIO_SANITIZED 0
+#endif
+
+namespace teeio::schedule {
+inline constexpr bool kSanitized = TEEIO_SANITIZED != 0;
+}  // namespace teeio::schedule

@@ -1,0 +1,2 @@
+ulimit -n 12
+exec timeout 20 "$1" -- "$2"
