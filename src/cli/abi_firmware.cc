@@ -44,9 +44,14 @@ std::string status_text(const tdx::Check& check) {
   return fmt::format("{}({})", tdx::code_name(check.code), tdx::operand_name(check.operand));
 }
 
+std::string_view api_text(const tdx::Row& row) {
+  if (!row.only) return "";
+  return *row.only == tdx::Api::kG2 ? ", of `tdx_api = \"g2\"`" : ", of `tdx_api = \"g3\"`";
+}
+
 void print_row(const tdx::Row& row) {
-  print("### {}{}{}\n\n`{}` · {}\n\n", row.name, row.detail.empty() ? "" : ": ", row.detail,
-        row.number, row.source);
+  print("### {}{}{}\n\n`{}`{} · {}\n\n", row.name, row.detail.empty() ? "" : ": ", row.detail,
+        row.number, api_text(row), row.source);
   print("| | refused with | when |\n|---|---|---|\n");
   unsigned number = 0;
   for (const tdx::Check& check : row.checks)

@@ -28,7 +28,8 @@ RootPort::RootPort(object::Trace& trace, const Options& options)
     : trace_(trace),
       bdf_(options.bdf),
       secondary_(options.header.secondary),
-      subordinate_(options.header.subordinate) {
+      subordinate_(options.header.subordinate),
+      window_(options.header.prefetchable) {
   add_bridge_header(config_, options.header);
   add_power_management(config_);
   const std::uint16_t express =

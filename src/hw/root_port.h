@@ -31,6 +31,8 @@ class RootPort final : public PciFunction {
   [[nodiscard]] Bdf bdf() const override { return bdf_; }
   [[nodiscard]] std::uint8_t secondary_bus() const { return secondary_; }
   [[nodiscard]] std::uint8_t subordinate_bus() const { return subordinate_; }
+  /// Of its prefetchable memory, as at boot.
+  [[nodiscard]] const BridgeRange& window() const { return window_; }
 
   std::uint32_t config_read(std::uint16_t offset, unsigned size_bytes) override
       TEEIO_EXCLUDES(mutex_);
@@ -75,6 +77,7 @@ class RootPort final : public PciFunction {
   const Bdf bdf_;
   const std::uint8_t secondary_;
   const std::uint8_t subordinate_;
+  const BridgeRange window_;
   const std::array<Bar, kBarCount> bars_{};
 
   mutable schedule::Mutex mutex_{schedule::Rank::kLeaf};

@@ -62,10 +62,12 @@ std::map<std::string, std::string> Machine::census() {
 }
 
 std::string Machine::show() {
+  const std::string_view variant = impl_->platform->variant();
   std::string text =
-      fmt::format("machine {}: TSM {}, {} IOMMU(s), {} MiB\n", impl_->config.name,
+      fmt::format("machine {}: TSM {}{}, {} IOMMU(s), {} MiB\n", impl_->config.name,
                   impl_->platform->driver() != nullptr ? impl_->platform->driver()->name() : "none",
-                  impl_->config.iommus, impl_->config.memory_bytes >> 20U);
+                  variant.empty() ? "" : fmt::format(" ({})", variant), impl_->config.iommus,
+                  impl_->config.memory_bytes >> 20U);
   for (const auto& function : impl_->functions()) {
     hw::PciFunction& pci = *function.pci;
     const bool port = hw::is_bridge(pci);

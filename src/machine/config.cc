@@ -60,6 +60,7 @@ constexpr std::pair<std::string_view, std::uint8_t> kSpdmVersions[] = {{"1.0", s
                                                                        {"1.2", std::uint8_t{0x12}},
                                                                        {"1.3", std::uint8_t{0x13}},
                                                                        {"1.4", std::uint8_t{0x14}}};
+constexpr std::pair<std::string_view, bool> kTdxApis[] = {{"g3", false}, {"g2", true}};
 constexpr std::pair<std::string_view, bool> kRmmDefects[] = {{"none", false},
                                                              {"as-9a7f8ef4", true}};
 constexpr std::pair<std::string_view, bool> kCcaBinds[] = {{"unlocked", false}, {"locked", true}};
@@ -100,10 +101,13 @@ void refuse_idle_keys(const toml::table& root, TsmKind tsm, Section& top) {
   const auto owner = root["policies"]["bind_owner"];
   if (tsm == TsmKind::kNone && owner && owner.value<std::string_view>() != "any")
     top.complain(*owner.node(), "bind_owner", "\"any\": without a `tsm` nothing binds");
+  const auto refuse = [&](std::string_view key, std::string_view why) {
+    if (const toml::node* node = root.get(key); node != nullptr) top.complain(*node, key, why);
+  };
+  if (tsm != TsmKind::kTdx) refuse("tdx_api", "left out: this machine's `tsm` is not \"tdx\"");
   if (tsm != TsmKind::kCca)
     for (const std::string_view key : {"rmm_defects", "cca_bind"})
-      if (const toml::node* node = root.get(key); node != nullptr)
-        top.complain(*node, key, "left out: this machine's `tsm` is not \"cca\"");
+      refuse(key, "left out: this machine's `tsm` is not \"cca\"");
 }
 
 /// [[card.namespace]]: a file, or so much memory.
@@ -188,6 +192,7 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   config.container =
       top.choice("vfio_container", kContainers, std::optional(vfio::ContainerKind::kType1));
   config.iommufd_mock = top.flag("iommufd_mock", false);
+  config.tdx_g2 = top.choice("tdx_api", kTdxApis, std::optional(false));
   config.rmm_defects = top.choice("rmm_defects", kRmmDefects, std::optional(false));
   config.cca_locks = top.choice("cca_bind", kCcaBinds, std::optional(false));
   ConfigLines lines;

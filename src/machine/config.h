@@ -94,6 +94,7 @@ struct Config {
   bool guest_code = true;
   std::vector<RootPortConfig> root_ports;
   std::vector<CardConfig> cards;
+  bool tdx_g2 = false;       ///< the TDX module's API is the older one
   bool rmm_defects = false;  ///< the RMM has those of TF-RMM 9a7f8ef4
   bool cca_locks = false;    ///< Arm CCA's driver locks at bind
 

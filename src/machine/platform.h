@@ -59,6 +59,8 @@ class Platform {
   [[nodiscard]] virtual std::vector<entry::VendorNode*> nodes() { return {}; }
   /// What `--inject firmware:` can name; empty where nothing of the firmware's can be made fail.
   [[nodiscard]] virtual std::vector<std::string_view> firmware_commands() const { return {}; }
+  /// Which of its variants the firmware is, as the machine file says it; empty: it has none.
+  [[nodiscard]] virtual std::string_view variant() const { return {}; }
   /// Pages that the firmware has and other counters of its own.
   virtual void census(std::map<std::string, std::string>& /*into*/) {}
 };

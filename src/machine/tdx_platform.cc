@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "base/bytes.h"
+#include "base/check.h"
 #include "firmware/tdx/rows.h"
 #include "guest/factory.h"
 #include "host/kvm/tdx/tdx_vm.h"
@@ -12,6 +14,11 @@
 
 namespace teeio::machine {
 namespace {
+
+tdx::Api api(const Config& config) { return config.tdx_g2 ? tdx::Api::kG2 : tdx::Api::kG3; }
+
+/// An IOMMU's register base. Addresses are this model's.
+Hpa registers(std::uint32_t iommu) { return Hpa{0xfed9'0000 + std::uint64_t{iommu} * kPageSize}; }
 
 /// An Intel host: VT-d, the TDX module, KVM's TD type, TDX Connect's TSM driver.
 class TdxPlatform final : public Platform {
@@ -27,8 +34,8 @@ class TdxPlatform final : public Platform {
     for (std::uint32_t iommu = 0; iommu < parts_.config.iommus; ++iommu) {
       TEEIO_ASSIGN(const Hpa root, parts_.memory.alloc_page());
       TEEIO_ASSIGN(const Hpa queue, parts_.memory.alloc_page());
-      const auto done = firmware_->host.extension(
-          [&] { return firmware_->module.tdh_iommu_setup(iommu, root, queue); });
+      const auto done =
+          firmware_->host.call([&] { return setup_iommu(firmware_->module, iommu, root, queue); });
       if (!done.ok())
         return std::unexpected(kvm::leaf_error(done, "TDH.IOMMU.SETUP failed at boot"));
     }
@@ -48,8 +55,12 @@ class TdxPlatform final : public Platform {
   [[nodiscard]] std::vector<std::string_view> firmware_commands() const override {
     std::vector<std::string_view> names;
     for (const tdx::Row* row : tdx::rows())
-      if (!row->of_guest()) names.push_back(row->name);
+      if (!row->of_guest() && row->only.value_or(api(parts_.config)) == api(parts_.config))
+        names.push_back(row->name);
     return names;
+  }
+  [[nodiscard]] std::string_view variant() const override {
+    return parts_.config.tdx_g2 ? "tdx_api = \"g2\"" : "tdx_api = \"g3\"";
   }
   void census(std::map<std::string, std::string>& into) override {
     into["tdx module pages"] = fmt::format("{}", firmware_->module.pages_owned());
@@ -62,19 +73,35 @@ class TdxPlatform final : public Platform {
         : module(parts.memory, parts.trace, std::move(platform)),
           host(module, parts.memory, parts.trace, parts.config.iommus, parts.config.hkids),
           vm_type(host),
-          driver(host, std::move(ports)) {}
+          driver(host, std::move(ports), api(parts.config)) {}
     tdx::Module module;
     kvm::TdxHost host;
     kvm::TdxVmFactory vm_type;
     tsm::TdxDriver driver;
   };
 
+  /// Of the newer API: the pages as a list, the IOMMU by its registers.
+  tdx::LeafResult setup_iommu(tdx::Module& module, std::uint32_t iommu, Hpa root, Hpa queue) {
+    if (parts_.config.tdx_g2) return module.tdh_iommu_setup(iommu, root, queue);
+    const auto list = parts_.memory.alloc_page();
+    TEEIO_CHECK(list.has_value(), "a machine that boots has a page");
+    const bool written =
+        parts_.memory.write(*list, Writer().le(raw(root)).le(raw(queue)).take()).has_value();
+    TEEIO_CHECK(written, "a page of RAM takes a list");
+    const auto done =
+        module.g3().tdh_iommu_setup(registers(iommu), tdx::HpaArray(*list, tdx::kIommuPages));
+    parts_.memory.free_page(*list);
+    return done;
+  }
+
   tdx::Platform module_platform(const RootPorts& ports) {
     tdx::Platform platform;
     platform.hkids = parts_.config.hkids;
+    platform.api = api(parts_.config);
     platform.channels = firmware_channels(parts_.config);
     for (std::uint32_t iommu = 0; iommu < parts_.config.iommus; ++iommu) {
-      tdx::Platform::Wiring wiring{.iommu = &iommus_.at(iommu), .root_ports = {}};
+      tdx::Platform::Wiring wiring{
+          .iommu = &iommus_.at(iommu), .registers = registers(iommu), .root_ports = {}};
       for (std::size_t i = 0; i < ports.size(); ++i)
         if (parts_.config.root_ports[i].iommu == iommu) wiring.root_ports.push_back(ports[i].get());
       platform.iommus.push_back(std::move(wiring));

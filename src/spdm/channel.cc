@@ -60,6 +60,12 @@ class PlainRequester final : public RequesterChannel {
   Result<void> measure_response(ByteView /*object*/) override {
     return fail(Errno::kInval, "a plain channel asks for no measurements");
   }
+  Result<std::optional<Bytes>> upkeep_request(Upkeep /*which*/) override {
+    return fail(Errno::kOpNotSupp, "a plain channel has no session");
+  }
+  Result<void> upkeep_response(ByteView /*object*/) override {
+    return fail(Errno::kInval, "a plain channel has no session");
+  }
   [[nodiscard]] const Evidence* evidence() const override { return nullptr; }
   std::optional<Bytes> disconnect_request() override { return std::nullopt; }
   void disconnect_response(ByteView /*object*/) override {}

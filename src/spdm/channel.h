@@ -86,6 +86,13 @@ class RequesterChannel {
   [[nodiscard]] virtual std::optional<Bytes> measure_request(
       const std::array<std::byte, 32>& nonce) = 0;
   virtual Result<void> measure_response(ByteView object) = 0;
+  /// What keeps a session alive and its keys fresh: HEARTBEAT, and KEY_UPDATE of both
+  /// directions.
+  enum class Upkeep : std::uint8_t { kHeartbeat, kKeyUpdate };
+  /// As measure_request(). Errors: ENXIO unless connected(); EBUSY while another exchange
+  /// waits for its answer; EOPNOTSUPP when an end lacks it, as a plain channel does.
+  [[nodiscard]] virtual Result<std::optional<Bytes>> upkeep_request(Upkeep which) = 0;
+  virtual Result<void> upkeep_response(ByteView object) = 0;
   /// What was proved so far; nullptr when nothing was.
   [[nodiscard]] virtual const Evidence* evidence() const = 0;
 

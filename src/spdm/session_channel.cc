@@ -33,6 +33,8 @@ class SessionRequester final : public RequesterChannel {
   [[nodiscard]] bool waiting() const override { return doing_ == Doing::kMessage; }
   std::optional<Bytes> measure_request(const MeasurementNonce& nonce) override;
   Result<void> measure_response(ByteView object) override;
+  Result<std::optional<Bytes>> upkeep_request(Upkeep which) override;
+  Result<void> upkeep_response(ByteView object) override;
   [[nodiscard]] const Evidence* evidence() const override {
     return session_ ? &evidence_ : nullptr;
   }
@@ -46,12 +48,15 @@ class SessionRequester final : public RequesterChannel {
     kConnecting,   ///< up to FINISH
     kMeasuring,    ///< GET_MEASUREMENTS
     kMeasured,     ///< measure_request() has to say so once
+    kUpkeep,       ///< HEARTBEAT or KEY_UPDATE
+    kKept,         ///< upkeep_request() has to say so once
     kMessage,      ///< an IDE_KM or TDISP message
     kDisconnected  ///< END_SESSION is under way
   };
 
   [[nodiscard]] std::optional<Bytes> next();
   Result<void> take(ByteView object);
+  Result<bool> take_last(ByteView object);
   void ask_to_measure(std::uint32_t session, const MeasurementNonce& nonce);
   void keep_measurements();
 
@@ -183,21 +188,57 @@ std::optional<Bytes> SessionRequester::measure_request(const MeasurementNonce& n
   return next();
 }
 
+/// An answer within an operation, and whether it was the last. A bad one ends it.
+Result<bool> SessionRequester::take_last(ByteView object) {
+  auto step = take(object);
+  if (step && requester_.request() != nullptr) return false;
+  if (step)
+    if (const auto failure = requester_.failure()) step = std::unexpected(*failure);
+  if (step) return true;
+  requester_.cancel();
+  doing_ = Doing::kNothing;
+  return std::unexpected(step.error());
+}
+
 Result<void> SessionRequester::measure_response(ByteView object) {
   if (!connected() || doing_ != Doing::kMeasuring)
     return fail(Errno::kInval, "no request for measurements waits for an answer");
-  auto step = take(object);
-  if (step && requester_.request() != nullptr) return step;
-  if (step)
-    if (const auto failure = requester_.failure()) step = std::unexpected(*failure);
-  if (!step) {
-    requester_.cancel();
-    doing_ = Doing::kNothing;
-    return step;
-  }
+  TEEIO_ASSIGN(const bool last, take_last(object));
+  if (!last) return {};
   keep_measurements();
   doing_ = Doing::kMeasured;
-  return step;
+  return {};
+}
+
+Result<std::optional<Bytes>> SessionRequester::upkeep_request(Upkeep which) {
+  if (!connected()) return fail(Errno::kNxio, "the SPDM session is not connected");
+  if (doing_ == Doing::kKept) {
+    doing_ = Doing::kNothing;
+    return std::nullopt;
+  }
+  if (doing_ != Doing::kNothing && doing_ != Doing::kUpkeep)
+    return fail(Errno::kBusy, "another exchange of the SPDM session waits for its answer");
+  if (doing_ == Doing::kNothing) {
+    if (which == Upkeep::kHeartbeat)
+      requester_.heartbeat(*session_);
+    else
+      requester_.update_keys(*session_, Requester::KeyUpdate::kAll);
+    doing_ = Doing::kUpkeep;
+  }
+  auto object = next();
+  if (object) return object;
+  const auto failure = requester_.failure();
+  requester_.cancel();
+  doing_ = Doing::kNothing;
+  return std::unexpected(failure.value_or(Error{Errno::kOpNotSupp, "the device does not do it"}));
+}
+
+Result<void> SessionRequester::upkeep_response(ByteView object) {
+  if (!connected() || doing_ != Doing::kUpkeep)
+    return fail(Errno::kInval, "neither HEARTBEAT nor KEY_UPDATE waits for an answer");
+  TEEIO_ASSIGN(const bool last, take_last(object));
+  if (last) doing_ = Doing::kKept;
+  return {};
 }
 
 std::optional<Bytes> SessionRequester::disconnect_request() {

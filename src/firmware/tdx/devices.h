@@ -35,9 +35,14 @@ struct IdeStream {
     KeyBits go = 0;          ///< all three are: a K_SET_GO may be sent, once each
     bool primed = false;     ///< the root port has all three: its Ready bit
   };
+  /// G3: an operation of KM that is not over, and how many messages of it are.
+  struct Km {
+    KmOperation operation;
+    std::uint32_t done;
+  };
   IdeStreamConfig config;
   std::uint32_t spdm = 0;
-  Hpa page{0};
+  std::vector<Hpa> pages;
   bool blocked = false;
   bool enabled = false;  ///< the root port's enable bit was set
   std::uint32_t devif_ref_cnt = 0;
@@ -48,6 +53,8 @@ struct IdeStream {
     KmParameters parameters;
   };
   std::optional<Outstanding> outstanding;  ///< until a good answer
+  std::optional<Km> km;
+  std::uint8_t key_set = 0;  ///< G3: that was programmed last
 
   [[nodiscard]] Keys& of(const KmParameters& p) {
     return keys.at(static_cast<std::size_t>(p.direction)).at(p.key_set);
@@ -55,16 +62,19 @@ struct IdeStream {
 };
 
 struct SpdmSession {
-  Hpa page{0};
+  std::vector<Hpa> pages;
   bool bound = false;
   bool asked = false;   ///< CONNECT or MNG has given a request and waits for its answer
   bool ending = false;  ///< so has DISCONNECT
+  bool worn = false;    ///< G3: its keys have served their time, until a KEY_UPDATE
   std::uint32_t active_stream_count = 0;
   /// What the device proved, as the host and the guest get it: evidence, or on a
   /// plain channel its VERSION answer.
   Bytes info;
   DeviceInfoHash info_hash{};                             ///< SHA-384 of info
   std::optional<std::array<std::byte, 32>> recollecting;  ///< the nonce of an MNG that is not over
+  SpdmConfiguration configuration;                        ///< G3
+  std::optional<SpdmOperation> operation;                 ///< G3: of an MNG that is not over
   std::unique_ptr<spdm::RequesterChannel> channel;
 };
 
@@ -80,6 +90,7 @@ struct QueueEntry {
 struct IommuState {
   hw::VtdIommu* iommu = nullptr;
   std::vector<hw::RootPort*> root_ports;
+  Hpa registers{0};
   TryLock lock;  ///< configuration lock, with host priority
   bool configured = false;
   std::uint32_t generation = 0;  ///< clears so far

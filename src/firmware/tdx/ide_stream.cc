@@ -1,61 +1,36 @@
-#include "crypto/secret.h"
-#include "firmware/tdx/leaf.h"
+#include "firmware/tdx/ide_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "firmware/tdx/ide_keys.h"
 #include "firmware/tdx/messages.h"
 #include "hw/root_port.h"
-#include "schedule/task.h"
-#include "wire/ide_km.h"
 
 // IDE streams and their keys.
 
 namespace teeio::tdx {
 namespace {
 
-using wire::IdeDirection;
-using wire::IdeKeySelector;
-using wire::IdeKmObject;
-using wire::IdeSubStream;
-
-/// K_SET_GO of what the device transmits: the keys of one key set.
-constexpr std::uint32_t kTxKeys = 3;
-
 bool overlap(std::uint64_t first, std::uint64_t last, std::uint64_t other_first,
              std::uint64_t other_last) {
   return first <= other_last && other_first <= last;
 }
 
-Checked<IdeStream*> stream_at(Leaf& leaf, IommuState& iommu, std::uint8_t stream) {
-  const auto at = iommu.streams.find(stream);
-  if (at == iommu.streams.end()) return leaf.refuse("stream");
-  return &at->second;
-}
-
-/// As stream_at(), and it may still carry messages about its keys.
-Checked<IdeStream*> usable_stream(Leaf& leaf, IommuState& iommu, std::uint8_t stream) {
-  TDX_ASSIGN(IdeStream* const found, stream_at(leaf, iommu, stream));
-  if (found->blocked) return leaf.refuse("stream_blocked");
-  return found;
-}
-
-hw::RootPort& port_of(const IommuState& iommu, const IdeStream& stream) {
-  return *iommu.root_ports[stream.config.root_port];
-}
-
-IdeKeySelector selector(const KmParameters& p) {
-  return IdeKeySelector::make(p.key_set, static_cast<IdeDirection>(p.direction),
-                              static_cast<IdeSubStream>(p.sub_stream));
-}
-
-KeyBits key_bit(const KmParameters& p) {
-  return static_cast<KeyBits>(1U << static_cast<unsigned>(p.sub_stream));
-}
-
-/// The root port's end of a key: it receives what the device transmits.
-hw::IdeKeySlot port_slot(const KmParameters& p) {
-  using Direction = hw::IdeKeySlot::Direction;
-  return {.key_set = p.key_set,
-          .direction = p.direction == KmParameters::Direction::kTx ? Direction::kReceive
-                                                                   : Direction::kTransmit,
-          .sub_stream = static_cast<hw::IdeKeySlot::SubStream>(p.sub_stream)};
+/// What the root complex decodes. Source: tdxio branch, hiop_info_t.
+struct Decoded {
+  std::uint8_t first_bus = 0xff, last_bus = 0;
+  hw::BridgeRange memory{.base = ~std::uint64_t{0}, .last = 0};  ///< above 4 GiB
+};
+Decoded decoded_by(const IommuState& iommu) {
+  Decoded all;
+  for (const hw::RootPort* port : iommu.root_ports) {
+    all.first_bus = std::min(all.first_bus, port->secondary_bus());
+    all.last_bus = std::max(all.last_bus, port->subordinate_bus());
+    all.memory.base = std::min(all.memory.base, port->window().base);
+    all.memory.last = std::max(all.memory.last, port->window().last);
+  }
+  return all;
 }
 
 /// Source: ide_stream.c, verify_stream_config_reg_and_map_rp_cfg(), verify_stream_control_reg(),
@@ -68,8 +43,14 @@ Checked<void> check_registers(Leaf& leaf, const IommuState& iommu, const IdeStre
   if (port.stream_state(config.register_block) != hw::IdeStreamState::kFree)
     return leaf.refuse("block_used");
   if (iommu.streams.contains(config.stream_id)) return leaf.refuse("stream_id");
-  if (config.rid_base > config.rid_limit) return leaf.refuse("rids");
-  if (config.address_base > config.address_limit) return leaf.refuse("addresses");
+  const Decoded decoded = decoded_by(iommu);
+  if (config.rid_base > config.rid_limit || config.rid_base >> 8U < decoded.first_bus ||
+      config.rid_limit >> 8U > decoded.last_bus)
+    return leaf.refuse("rids");
+  if (config.address_base >= config.address_limit ||
+      raw(config.address_base) < decoded.memory.base ||
+      raw(config.address_limit) > decoded.memory.last)
+    return leaf.refuse("addresses");
   return {};
 }
 
@@ -79,8 +60,7 @@ Checked<void> check_overlaps(Leaf& leaf, const IommuState& iommu, const IdeStrea
     const IdeStreamConfig& there = other.config;
     if (overlap(config.rid_base, config.rid_limit, there.rid_base, there.rid_limit))
       return leaf.refuse("rid_overlap");
-    if (raw(config.address_limit) != 0 && raw(there.address_limit) != 0 &&
-        overlap(raw(config.address_base), raw(config.address_limit), raw(there.address_base),
+    if (overlap(raw(config.address_base), raw(config.address_limit), raw(there.address_base),
                 raw(there.address_limit)))
       return leaf.refuse("address_overlap");
   }
@@ -88,97 +68,66 @@ Checked<void> check_overlaps(Leaf& leaf, const IommuState& iommu, const IdeStrea
 }
 
 hw::IdeAssociation association(const IdeStreamConfig& config) {
-  hw::IdeAssociation a{.stream_id = config.stream_id,
-                       .segment = 0,
-                       .rid_first = config.rid_base,
-                       .rid_last = config.rid_limit,
-                       .memory = {}};
-  if (raw(config.address_limit) != 0)
-    a.memory.push_back({.base = raw(config.address_base), .last = raw(config.address_limit)});
-  return a;
-}
-
-using Key = std::array<std::byte, 32>;
-
-wire::IdeKmMessage request_message(const IdeStream& stream, KmObject object,
-                                   const KmParameters& parameters, const Key& key) {
-  const std::uint8_t id = stream.config.stream_id;
-  const IdeKeySelector which = selector(parameters);
-  switch (object) {
-    case KmObject::kKeyProg:
-      return wire::IdeKmKeyProg{.stream_id = id,
-                                .selector = which,
-                                .port_index = 0,
-                                .key = wire::IdeKey{.key = key, .ifv = 1}};
-    case KmObject::kSetGo:
-      return wire::IdeKmKSetGo{.stream_id = id, .selector = which, .port_index = 0};
-    case KmObject::kSetStop:
-      return wire::IdeKmKSetStop{.stream_id = id, .selector = which, .port_index = 0};
-  }
-  std::unreachable();
-}
-
-/// Whether `answer` is that to the outstanding request. The byte where a KP_ACK has its status
-/// must be zero: a device that refuses a key gives no answer that counts.
-/// Source: ide_stream.c, verify_idekm_message_content().
-bool answers(const IdeStream& stream, const wire::IdeKmMessage& answer) {
-  const std::uint8_t id = stream.config.stream_id;
-  const IdeKeySelector key = selector(stream.outstanding->parameters);
-  if (stream.outstanding->object == KmObject::kKeyProg) {
-    const auto* ack = std::get_if<wire::IdeKmKpAck>(&answer);
-    return ack != nullptr && ack->status == 0 && ack->stream_id == id && ack->selector == key;
-  }
-  const auto* ack = std::get_if<wire::IdeKmKGoStopAck>(&answer);
-  return ack != nullptr && ack->stream_id == id && ack->selector == key;
-}
-
-/// The root port's part of KEY_PROG: it has the key from the request on, and all three of a
-/// direction make them ready. Source: tdh_ide_stream_idekmreq.c, cfg_rc_ide_keys() and
-/// prime_rc_ide_keys().
-void program(hw::RootPort& port, IdeStream& stream, const KmParameters& p, const Key& key) {
-  IdeStream::Keys& keys = stream.of(p);
-  (void)port.program_key(stream.config.register_block, port_slot(p), key);
-  keys.programmed |= key_bit(p);
-  if (keys.programmed != kAllSubStreams) return;
-  keys.programmed = 0;
-  keys.go = kAllSubStreams;
-  keys.primed = true;
-}
-
-/// The root port's end of all three keys of a direction is used from now on.
-void use_keys(hw::RootPort& port, const IdeStream& stream, KmParameters p) {
-  for (const auto sub : {KmParameters::SubStream::kPosted, KmParameters::SubStream::kNonPosted,
-                         KmParameters::SubStream::kCompletion}) {
-    p.sub_stream = sub;
-    (void)port.key_go(stream.config.register_block, port_slot(p));
-  }
-}
-
-/// K_GOSTOP_ACK for GO. What the device receives the root port sends with the new keys when all
-/// three may; what it transmits the root port takes with either set, by the TLP's bit.
-void went(hw::RootPort& port, IdeStream& stream, const KmParameters& p) {
-  IdeStream::Keys& keys = stream.of(p);
-  keys.go &= static_cast<KeyBits>(~key_bit(p));
-  if (keys.go == 0) use_keys(port, stream, p);
-}
-
-/// The third GO of what the device transmits enables the stream, at whatever GO or STOP is
-/// acknowledged then; then both directions of that key set must be ready.
-/// Source: tdh_ide_stream_idekmrsp.c, enable_ide_stream().
-Checked<void> may_enable(Leaf& leaf, hw::RootPort& port, IdeStream& stream, const KmParameters& p) {
-  if (stream.outstanding->object != KmObject::kKeyProg && stream.sent_tx_go == kTxKeys) {
-    stream.enabled = true;
-    (void)port.enable_stream(stream.config.register_block);
-    for (const auto& sets : stream.keys)
-      if (!sets.at(p.key_set).primed) return leaf.refuse("ready");
-    stream.sent_tx_go = 0;
-  }
-  // The bit stays set while the port's own keys follow.
-  if (stream.enabled) (void)port.enable_stream(stream.config.register_block);
-  return {};
+  return {.stream_id = config.stream_id,
+          .segment = 0,
+          .rid_first = config.rid_base,
+          .rid_last = config.rid_limit,
+          .memory = {{.base = raw(config.address_base), .last = raw(config.address_limit)}}};
 }
 
 }  // namespace
+
+Checked<IdeStream*> stream_at(Leaf& leaf, IommuState& iommu, std::uint8_t stream) {
+  const auto at = iommu.streams.find(stream);
+  if (at == iommu.streams.end()) return leaf.refuse("stream");
+  return &at->second;
+}
+
+Checked<IdeStream*> usable_stream(Leaf& leaf, IommuState& iommu, std::uint8_t stream) {
+  TDX_ASSIGN(IdeStream* const found, stream_at(leaf, iommu, stream));
+  if (found->blocked) return leaf.refuse("stream_blocked");
+  return found;
+}
+
+Checked<void> check_stream(Leaf& leaf, const IommuState& iommu, const IdeStreamConfig& config) {
+  TDX_TRY(check_registers(leaf, iommu, config));
+  return check_overlaps(leaf, iommu, config);
+}
+
+Checked<void> make_stream(Leaf& leaf, std::uint32_t iommu, std::uint32_t session,
+                          const IdeStreamConfig& config, std::vector<Hpa> pages) {
+  IommuState& state = leaf.s.iommus[iommu];
+  hw::RootPort& port = *state.root_ports[config.root_port];
+  if (const auto done = port.configure_stream(config.register_block, association(config)); !done)
+    return leaf.refuse_because("hardware", done.error().why);
+  for (const Hpa page : pages) leaf.s.take_iommu_page(iommu, page);
+  IdeStream& stream = state.streams[config.stream_id];
+  stream.config = config;
+  stream.spdm = session;
+  stream.pages = std::move(pages);
+  ++state.sessions.at(session).active_stream_count;
+  return {};
+}
+
+void block_stream(State& s, std::uint32_t iommu, std::uint8_t id, IdeStream& stream) {
+  (void)port_of(s.iommus[iommu], stream).block_stream(stream.config.register_block);
+  stream.blocked = true;
+  for (const auto& [function, slot] : s.devifmt.slots)
+    if (slot.devif && slot.devif->iommu == iommu && slot.devif->stream == id)
+      s.trace.fact(object::Lane::kFirmware, object::Fact::kStreamBlocked, "stream blocked",
+                   {.function = bdf_of(FunctionId{function}),
+                    .vm = s.find_td(slot.devif->tdr)->trace_vm,
+                    .a = id});
+}
+
+void forget_stream(State& s, std::uint32_t iommu, std::uint8_t id) {
+  IommuState& state = s.iommus[iommu];
+  const IdeStream& stream = state.streams.at(id);
+  (void)port_of(state, stream).release_stream(stream.config.register_block);
+  for (const Hpa page : stream.pages) s.release_page(page);
+  --state.sessions.at(stream.spdm).active_stream_count;
+  state.streams.erase(id);
+}
 
 LeafResult Module::tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t session,
                                          const IdeStreamConfig& config, Hpa page) {
@@ -189,20 +138,10 @@ LeafResult Module::tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t sess
   TDX_ASSIGN(SpdmSession* const spdm, leaf.spdm(*state, session, Operand::kRdx));
   if (spdm == nullptr) return leaf.refuse("no_spdm");
   if (!spdm->bound) return leaf.refuse("spdm_state");
-  TDX_TRY(check_registers(leaf, *state, config));
-  TDX_TRY(check_overlaps(leaf, *state, config));
+  TDX_TRY(check_stream(leaf, *state, config));
   TDX_TRY(leaf.free_page(page, Operand::kR15));
   leaf.give_way();
-  hw::RootPort& port = *state->root_ports[config.root_port];
-  if (const auto done = port.configure_stream(config.register_block, association(config)); !done) {
-    return leaf.refuse_because("hardware", done.error().why);
-  }
-  leaf.s.take_iommu_page(iommu, page);
-  IdeStream& stream = state->streams[config.stream_id];
-  stream.config = config;
-  stream.spdm = session;
-  stream.page = page;
-  ++spdm->active_stream_count;
+  TDX_TRY(make_stream(leaf, iommu, session, config, {page}));
   return {};
 }
 
@@ -212,14 +151,7 @@ LeafResult Module::tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *state, stream));
   leaf.give_way();
-  (void)port_of(*state, *found).block_stream(found->config.register_block);
-  found->blocked = true;
-  for (const auto& [id, slot] : leaf.s.devifmt.slots)
-    if (slot.devif && slot.devif->iommu == iommu && slot.devif->stream == stream)
-      leaf.s.trace.fact(object::Lane::kFirmware, object::Fact::kStreamBlocked, "stream blocked",
-                        {.function = bdf_of(FunctionId{id}),
-                         .vm = leaf.s.find_td(slot.devif->tdr)->trace_vm,
-                         .a = stream});
+  block_stream(leaf.s, iommu, stream, *found);
   return {};
 }
 
@@ -229,15 +161,12 @@ LeafResult Module::tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t strea
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, stream_at(leaf, *state, stream));
   if (!found->blocked) return leaf.refuse("not_blocked");
-  TDX_TRY(leaf.take_page_of(found->page, "busy", Operand::kRdx));
-  TDX_ASSIGN(SpdmSession* const spdm, leaf.bound_spdm(*state, found->spdm, Operand::kRdx));
+  TDX_TRY(leaf.take_page_of(found->pages.front(), "busy", Operand::kRdx));
+  TDX_TRY(leaf.bound_spdm(*state, found->spdm, Operand::kRdx));
   if (found->devif_ref_cnt != 0) return leaf.refuse("devifs");
   leaf.give_way();
-  (void)port_of(*state, *found).release_stream(found->config.register_block);
-  const Hpa page = found->page;
-  leaf.s.release_page(page);
-  state->streams.erase(stream);
-  --spdm->active_stream_count;
+  const Hpa page = found->pages.front();
+  forget_stream(leaf.s, iommu, stream);
   return {.status = {}, .rcx = raw(page)};
 }
 
@@ -263,23 +192,10 @@ LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, 
   if (object == KmObject::kKeyProg ? slot >= slots : slot != 0) return leaf.refuse("slot");
   TDX_TRY(leaf.shared_page(message, Operand::kR11));
   leaf.give_way();
-  if (go && parameters.direction == KmParameters::Direction::kTx) ++found->sent_tx_go;
-  Key key{};
-  if (object == KmObject::kKeyProg) {
-    schedule::fill_random(key);
-    program(port, *found, parameters, key);
-  }
-  wire::IdeKmMessage request = request_message(*found, object, parameters, key);
-  crypto::wipe(key);
-  Bytes plain = wire::encode_ide_km(request);
-  if (auto* prog = std::get_if<wire::IdeKmKeyProg>(&request)) crypto::wipe(prog->key->key);
-  const auto sealed = spdm->channel->seal(wire::Protocol::kIdeKm, plain);
-  crypto::wipe(plain);
-  if (!sealed) return leaf.refuse_because("seal", sealed.error().why);
-  write_object(leaf, message, *sealed);
-  found->outstanding = {.object = object, .parameters = parameters};
+  TDX_ASSIGN(const Bytes& sealed, km_request(leaf, port, *found, *spdm, object, parameters));
+  write_object(leaf, message, sealed);
   return {.status = {},
-          .rcx = message_register(static_cast<std::uint8_t>(object), 0, sealed->size())};
+          .rcx = message_register(static_cast<std::uint8_t>(object), 0, sealed.size())};
 }
 
 LeafResult Module::tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message) {
@@ -290,19 +206,11 @@ LeafResult Module::tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream,
   if (!found->outstanding) return leaf.refuse("outstanding");
   TDX_ASSIGN(SpdmSession* const spdm, leaf.bound_spdm(*state, found->spdm, Operand::kRdx));
   TDX_ASSIGN(const Bytes& object, read_object(leaf, message, Operand::kR8));
-  // What is no answer leaves the request outstanding: only BLOCK gets past it.
-  const auto plain = spdm->channel->open(wire::Protocol::kIdeKm, object);
-  if (!plain) return leaf.refuse_because("authentic", plain.error().why);
-  const auto answer = wire::decode_ide_km(*plain);
-  if (!answer || !answers(*found, *answer)) return leaf.refuse("answer");
+  TDX_ASSIGN(const Bytes& plain, km_answer(leaf, *found, *spdm, object));
   leaf.give_way();
-  hw::RootPort& port = port_of(*state, *found);
-  const KmParameters parameters = found->outstanding->parameters;
-  if (found->outstanding->object == KmObject::kSetGo) went(port, *found, parameters);
-  TDX_TRY(may_enable(leaf, port, *found, parameters));
-  found->outstanding.reset();
+  TDX_TRY(km_answered(leaf, port_of(*state, *found), *found));
   // The first eight bytes: object id, stream, status and key of an acknowledgement.
-  Bytes first(plain->begin(), plain->end());
+  Bytes first = plain;
   first.resize(8);
   Reader reader(first);
   return {.status = {}, .rcx = reader.le<std::uint64_t>()};

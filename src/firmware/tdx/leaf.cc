@@ -134,12 +134,23 @@ Refused Leaf::injected(Code code, std::string_view why) {
   return {LeafResult{.status = code}};
 }
 
+Checked<void> Leaf::in_api() {
+  if (row_.only && *row_.only != s.api) return refuse("api");
+  return {};
+}
+
 Checked<void> Leaf::extension() {
+  TDX_TRY(in_api());
   TDX_TRY(take(s.extension, "extension", Operand::kExtension));
-  return may_fail();
+  return may_be_injected();
 }
 
 Checked<void> Leaf::may_fail() {
+  TDX_TRY(in_api());
+  return may_be_injected();
+}
+
+Checked<void> Leaf::may_be_injected() {
   if (s.injection.failures && schedule::choose(2, row_.fails) != 0)
     return injected(Code::kOperandBusy, "the explorer made this leaf fail");
   if (fault_at(FaultPlace::kFirmware, row_.name, Fault::kBusy))
@@ -233,6 +244,24 @@ Checked<PamtEntry*> Leaf::free_page(Hpa page, Operand operand) {
   TDX_TRY(take(entry.lock, "busy", operand));
   if (entry.type != PageType::kFree) return refuse("type", operand);
   return &entry;
+}
+
+Checked<std::vector<Hpa>> Leaf::array(HpaArray pages, std::size_t wanted, Operand operand) {
+  if (pages.count() != wanted) return refuse("array", operand);
+  if (wanted == 1) return std::vector{pages.page()};
+  Bytes list(wanted * sizeof(std::uint64_t));
+  if (!is_page_aligned(raw(pages.page())) || !s.memory.read(pages.page(), list))
+    return refuse("list", operand);
+  Reader reader(list);
+  std::vector<Hpa> all;
+  for (std::size_t i = 0; i < wanted; ++i) all.push_back(Hpa{reader.le<std::uint64_t>()});
+  return all;
+}
+
+Checked<std::vector<Hpa>> Leaf::free_array(HpaArray pages, std::size_t wanted, Operand operand) {
+  TDX_ASSIGN(const std::vector<Hpa>& all, array(pages, wanted, operand));
+  for (const Hpa page : all) TDX_TRY(free_page(page, operand));
+  return all;
 }
 
 Checked<void> Leaf::take_page_of(Hpa page, std::string_view id, Operand operand) {

@@ -65,7 +65,7 @@ class Leaf {
   /// SPDM.CONNECT, MNG and DISCONNECT: one at a time. Also their injected failure.
   /// Source: posted Linux host driver, tdx_ext_lock.
   Checked<void> extension();
-  /// The injected failure: before any check.
+  /// The module's API has this leaf; then the injected failure: before any other check.
   Checked<void> may_fail();
   /// The injected interruption; `what` is a literal "TDH.X interrupted".
   Checked<void> may_be_interrupted(std::string_view what);
@@ -114,6 +114,11 @@ class Leaf {
   Checked<PamtEntry*> free_page(Hpa page, Operand operand);
   /// Alignment, width and TDMRs of the address of a page with metadata.
   Checked<void> in_tdmr(Hpa page, Operand operand);
+  /// G3: the pages of an array, `wanted` of them. Checks "array", and "list" for the page of
+  /// their addresses.
+  Checked<std::vector<Hpa>> array(HpaArray pages, std::size_t wanted, Operand operand);
+  /// The same, each a free_page().
+  Checked<std::vector<Hpa>> free_array(HpaArray pages, std::size_t wanted, Operand operand);
   /// The page is the module's, and goes back or out of a table.
   Checked<void> take_page_of(Hpa page, std::string_view id, Operand operand);
   /// A page that the host shares with the module for a message.
@@ -153,6 +158,8 @@ class Leaf {
     std::uint64_t entry = 0;
   };
   [[nodiscard]] Refused refuse(const Check& check, LeafResult result, std::string_view why);
+  Checked<void> in_api();
+  Checked<void> may_be_injected();
   [[nodiscard]] Refused injected(Code code, std::string_view why);
 
   const Row& row_;

@@ -16,7 +16,7 @@ constexpr hw::KeyId kScrubKey{0x7ffe};
 }  // namespace
 
 State::State(hw::PhysicalMemory& m, object::Trace& t, Platform p)
-    : memory(m), trace(t), channels(std::move(p.channels)) {
+    : memory(m), trace(t), api(p.api), channels(std::move(p.channels)) {
   TEEIO_CHECK(p.iommus.size() <= kMaxIommus && p.hkids >= 1 && p.hkids < 0x1000,
               "a platform within the module's limits");
   hkids.assign(std::size_t{p.hkids} + 1, HkidState::kFree);
@@ -24,6 +24,7 @@ State::State(hw::PhysicalMemory& m, object::Trace& t, Platform p)
     IommuState& iommu = iommus.emplace_back();
     iommu.iommu = wiring.iommu;
     iommu.root_ports = std::move(wiring.root_ports);
+    iommu.registers = wiring.registers;
   }
 }
 
@@ -72,7 +73,7 @@ IdeStream& State::stream_of(const Devif& devif) {
 }
 
 Module::Module(hw::PhysicalMemory& memory, object::Trace& trace, Platform platform)
-    : state_(std::make_unique<State>(memory, trace, std::move(platform))) {}
+    : state_(std::make_unique<State>(memory, trace, std::move(platform))), g3_(*state_) {}
 Module::~Module() = default;
 
 void Module::set_injection(Injection injection) { state_->injection = injection; }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "firmware/tdx/g3_leaves.h"
 #include "firmware/tdx/guest_view.h"
 #include "firmware/tdx/status.h"
 #include "firmware/tdx/types.h"
@@ -33,9 +34,11 @@ struct Platform {
   std::uint16_t hkids = 63;
   struct Wiring {
     hw::VtdIommu* iommu = nullptr;
+    Hpa registers{0};                       ///< its register base, as ACPI's DMAR table has it
     std::vector<hw::RootPort*> root_ports;  ///< those whose devices it translates
   };
-  std::vector<Wiring> iommus;     ///< an IOMMU's id is its index; at most kMaxIommus
+  std::vector<Wiring> iommus;  ///< an IOMMU's id is its index; at most kMaxIommus
+  Api api = Api::kG3;
   spdm::ChannelSetup channels{};  ///< what sessions with devices are
 };
 inline constexpr std::uint16_t kModuleKey = 0x7fff;
@@ -74,10 +77,12 @@ struct Injection {
 /// and SPDM.CONNECT, MNG and DISCONNECT OPERAND_BUSY(EXTENSION) while another of them
 /// runs, of whatever IOMMU. They hold their IOMMU too, as G2's message leaves do: a guess.
 ///
-/// Differs from that snapshot: the agent TD that used to bind SPDM sessions
-/// (TDG.SPDM.TPA.SET) is gone in the product, so sessions are made by the later
+/// That snapshot is Platform::api = kG2. Differs from it: the agent TD that used to bind SPDM
+/// sessions (TDG.SPDM.TPA.SET) is gone in the product, so sessions are made by the later
 /// SPDM.CONNECT/DISCONNECT, whose call gives a request to carry and is repeated
 /// with the answer. IOMMU.SETUP/CLEAR stand for the SETREG sequence, as there.
+/// kG3 has its own leaves for IOMMUs, sessions and streams, g3(); what it has for device
+/// interfaces (TDH.TDI.*) is not public, so the leaves below serve both.
 ///
 /// A message page is a shared page of the host: the module writes a whole DOE
 /// data object to it (header first), or reads one.
@@ -104,6 +109,10 @@ class Module final : public GuestView {
   [[nodiscard]] DeviceInfoHash info_hash(FunctionId function) const;
   /// No such TD: false.
   [[nodiscard]] bool is_fatal(Hpa tdr) const;
+
+  /// Leaves of the newer API. With Platform::api = kG2 they are refused; with kG3 those below
+  /// of the same numbers are. What has no counterpart there is in both.
+  [[nodiscard]] G3Leaves& g3() { return g3_; }
 
   // --- TD life cycle (td_leaves.cc) ---
 
@@ -325,6 +334,7 @@ class Module final : public GuestView {
 
  private:
   const std::unique_ptr<State> state_;
+  G3Leaves g3_;
 };
 
 }  // namespace teeio::tdx

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
-#include "firmware/tdx/status.h"
+#include "firmware/tdx/types.h"
 
 namespace teeio::tdx {
 
@@ -27,7 +28,8 @@ struct Row {
   std::string_view source;          ///< file and function of the module, or who calls it so
   std::span<const Check> checks{};  ///< in the order in which they are made
   std::string_view effect;
-  std::string_view differs;  ///< from the source, in this model; empty: nothing known
+  std::string_view differs;   ///< from the source, in this model; empty: nothing known
+  std::optional<Api> only{};  ///< the generation of the API that has it; nullopt: both
   [[nodiscard]] bool of_guest() const { return name.starts_with("TDG."); }
 };
 
@@ -46,6 +48,8 @@ extern const Row kIommuSetup, kIommuClear, kSpdmCreate, kSpdmDelete, kSpdmConnec
 extern const Row kDevifmtAdd, kDevifmtRemove, kDevifCreate, kDevifRemove, kDevifRequest,
     kDevifResponse, kMmiomtAdd, kMmiomtRemove, kMmiomtSet, kMmiomtRd, kMmioMap, kMmioBlock,
     kMmioUnmap;
+extern const Row kG3IommuSetup, kG3SpdmCreate, kG3SpdmDelete, kG3SpdmConnect, kG3SpdmMng,
+    kG3SpdmDisconnect, kG3IdeStreamCreate, kG3IdeStreamBlock, kG3IdeStreamDelete, kG3IdeStreamKm;
 extern const Row kDmarAdd, kDmarBlock, kDmarRead, kDmarRemove, kIqInvRequestIotlb, kIqInvRequest,
     kIqInvProcess;
 extern const Row kTdgVpInfo, kTdgMemPageAccept, kTdgMmioAccept, kTdgDmarAccept, kTdgDevifValidate,

@@ -32,50 +32,51 @@ consteval auto own_page(Operand o) {
 }
 
 constexpr auto kSetupChecks =
-    join(kNewIommu, own({{"iommu_state", kIommuInvalidState, kRcx, "the IOMMU is set up"}}),
+    join(kApi, kNewIommu, own({{"iommu_state", kIommuInvalidState, kRcx, "the IOMMU is set up"}}),
          free_page(kRdx), free_page(kR8),
          own({{"root_port", kRpIdeMustBeDisabled, kRcx, "a root port's IDE stream is on"}}));
 constexpr auto kClearChecks =
     join(kIommu, own({{"sessions", kIommuInvalidState, kRcx, "SPDM sessions are left"}}));
 constexpr auto kSpdmCreateChecks =
-    join(kIommu, kSpdmId, free_page(kR8), spdm_entry(kRdx),
+    join(kApi, kIommu, kSpdmId, free_page(kR8), spdm_entry(kRdx),
          own({{"spdm_present", kSpdmEntryAlreadyPresent, kRdx, "the session exists"}}));
-constexpr auto kSpdmDeleteChecks = join(kSession, own_page(kRcx), kStreamsLeft);
-constexpr auto kSpdmConnectChecks = join(
-    kExtensionLock, kSession, own({{"bound", kSpdmInvalidState, kRdx, "the session is bound"}}),
-    shared(kR8), object(kR8, kSpdmInvalidState), kAnswer,
-    own({{"connected", kSpdmInvalidState, kRdx, "the device cannot be connected",
-          "a device that cannot be connected has given an answer that is not taken"}}));
+constexpr auto kSpdmDeleteChecks = join(kApi, kSession, own_page(kRcx), kStreamsLeft);
+constexpr auto kSpdmConnectChecks =
+    join(kApi, kExtensionLock, kSession,
+         own({{"bound", kSpdmInvalidState, kRdx, "the session is bound"}}), shared(kR8),
+         object(kR8, kSpdmInvalidState), kAnswer,
+         own({{"connected", kSpdmInvalidState, kRdx, "the device cannot be connected",
+               "a device that cannot be connected has given an answer that is not taken"}}));
 constexpr auto kRecollectChecks =
-    join(kExtensionLock, kSession, kBound,
+    join(kApi, kExtensionLock, kSession, kBound,
          own({{"nonce", kSpdmInvalidState, kR9, "another collection is under way"}}), shared(kR8),
          object(kR8, kSpdmInvalidState), kAnswer);
 constexpr auto kInfoChecks =
-    join(kExtensionLock, kSession, kBound,
+    join(kApi, kExtensionLock, kSession, kBound,
          own({{"offset", kOperandInvalid, kR9, "the information is shorter"}}), shared(kR8));
 constexpr auto kDisconnectChecks =
-    join(kExtensionLock, kSession, kStreamsLeft, shared(kR8), object(kR8, kSpdmInvalidState));
+    join(kApi, kExtensionLock, kSession, kStreamsLeft, shared(kR8), object(kR8, kSpdmInvalidState));
 
 constexpr auto kStreamCreateChecks = join(
-    kSession, kBound,
+    kApi, kSession, kBound,
     own({{"root_port", kRpNotConfigured, kR8, "no such root port"},
          {"ide", kIdeStreamNotSupported, kR8, "the root port has no IDE"},
          {"block", kOperandInvalid, kR8, "the root port has no such stream registers"},
          {"block_used", kOperandInvalid, kR8, "the stream registers are in use"},
          {"stream_id", kIdeStreamNotFree, kR9, "the stream is in use"},
-         {"rids", kOperandInvalid, kR10, "the requester range is empty"},
-         {"addresses", kOperandInvalid, kR12, "the address range is empty"},
+         {"rids", kOperandInvalid, kR10, "the requester range is empty, or of other root ports"},
+         {"addresses", kOperandInvalid, kR12, "the address range is empty, or of other root ports"},
          {"rid_overlap", kIdeStreamRidOverlap, kRax, "another stream has these requester IDs"},
          {"address_overlap", kIdeStreamAddrOverlap, kRax, "another stream has these addresses"}}),
     free_page(kR15),
     own({{"hardware", kOperandInvalid, kR8, "the root port does not take the stream"}}));
-constexpr auto kStreamBlockChecks = join(kIommu, kStream, kNotBlocked);
+constexpr auto kStreamBlockChecks = join(kApi, kIommu, kStream, kNotBlocked);
 constexpr auto kStreamDeleteChecks =
-    join(kIommu, kStream,
+    join(kApi, kIommu, kStream,
          own({{"not_blocked", kIdeStreamNotBlocked, kRdx, "the IDE stream is not blocked"}}),
          own_page(kRdx), own_spdm(kRdx), kDevifs);
 constexpr auto kKmRequestChecks =
-    join(kIommu, kStream, kNotBlocked,
+    join(kApi, kIommu, kStream, kNotBlocked,
          own({{"outstanding", kIdeKmOutReq, kRdx, "a request waits for its answer"}}),
          own_spdm(kRdx), own({{"object", kOperandInvalid, kR8, "no such IDE_KM request"}}), kDevifs,
          own({{"parameters", kOperandInvalid, kR9, "no such key"},
@@ -84,7 +85,7 @@ constexpr auto kKmRequestChecks =
               {"slot", kOperandInvalid, kR10, "no such key slot"}}),
          shared(kR11), own({{"seal", kSpdmInvalidState, kRdx, "the session has failed"}}));
 constexpr auto kKmResponseChecks = join(
-    kIommu, kStream, kNotBlocked,
+    kApi, kIommu, kStream, kNotBlocked,
     own({{"outstanding", kIdeKmInvalidResponse, kRdx, "no request waits"}}), own_spdm(kRdx),
     shared(kR8), object(kR8, kIdeKmInvalidResponse),
     own({{"authentic", kIdeKmInvalidResponse, kR8, "the answer is not the session's"},
@@ -104,7 +105,8 @@ constinit const Row kIommuSetup{
     .source = "tdh_iommu_setreg.c and iommu.c, configure_iommu() and configure_rp()",
     .checks = kSetupChecks,
     .effect = "the trusted side is on, with the host's root table and queue",
-    .differs = "one leaf stands for the sequence of SETREG, and never takes time"};
+    .differs = "one leaf stands for the sequence of SETREG, and never takes time",
+    .only = Api::kG2};
 constinit const Row kIommuClear{
     .number = 129,
     .name = "TDH.IOMMU.CLEAR",
@@ -121,7 +123,8 @@ constinit const Row kSpdmCreate{.number = 130,
                                 .source = "tdh_spdm_create.c",
                                 .checks = kSpdmCreateChecks,
                                 .effect = "NOT_BOUND",
-                                .differs = {}};
+                                .differs = {},
+                                .only = Api::kG2};
 constinit const Row kSpdmDelete{.number = 131,
                                 .name = "TDH.SPDM.DELETE",
                                 .detail = {},
@@ -129,7 +132,8 @@ constinit const Row kSpdmDelete{.number = 131,
                                 .source = "tdh_spdm_delete.c",
                                 .checks = kSpdmDeleteChecks,
                                 .effect = "the session is gone, bound or not; RCX: its page",
-                                .differs = {}};
+                                .differs = {},
+                                .only = Api::kG2};
 constinit const Row kSpdmConnect{
     .number = 142,
     .name = "TDH.SPDM.CONNECT",
@@ -142,7 +146,8 @@ constinit const Row kSpdmConnect{
         "the hash of the device information in RDX, R8 to R12",
     .differs =
         "the message has the page of the answer, and success says that there is one; the "
-        "order of checks is a guess"};
+        "order of checks is a guess",
+    .only = Api::kG2};
 constinit const Row kSpdmRecollect{
     .number = 144,
     .name = "TDH.SPDM.MNG",
@@ -153,7 +158,8 @@ constinit const Row kSpdmRecollect{
     .effect = "as CONNECT: the device measures itself with a nonce",
     .differs =
         "the nonce as an operand, and the order of checks, are guesses; HEARTBEAT and "
-        "KEY_UPDATE are not there"};
+        "KEY_UPDATE are not there",
+    .only = Api::kG2};
 constinit const Row kSpdmInfo{.number = 144,
                               .name = "TDH.SPDM.MNG",
                               .detail = "read device information",
@@ -163,7 +169,8 @@ constinit const Row kSpdmInfo{.number = 144,
                                   "CONNECT and MNG",
                               .checks = kInfoChecks,
                               .effect = "a page of the device information; RDX: its bytes in all",
-                              .differs = {}};
+                              .differs = {},
+                              .only = Api::kG2};
 constinit const Row kSpdmDisconnect{
     .number = 143,
     .name = "TDH.SPDM.DISCONNECT",
@@ -172,7 +179,8 @@ constinit const Row kSpdmDisconnect{
     .source = kPosted,
     .checks = kDisconnectChecks,
     .effect = "the device is told, if a message page is given; NOT_BOUND",
-    .differs = "the order of checks is a guess"};
+    .differs = "the order of checks is a guess",
+    .only = Api::kG2};
 constinit const Row kIdeStreamCreate{
     .number = 132,
     .name = "TDH.IDE.STREAM.CREATE",
@@ -184,8 +192,9 @@ constinit const Row kIdeStreamCreate{
     .checks = kStreamCreateChecks,
     .effect = "the root port's registers have the stream",
     .differs =
-        "the address range may be left out, and lie anywhere; selective streams only; "
-        "registers count as in use from CREATE on, not from the enable bit on"};
+        "selective streams only; registers count as in use from CREATE on, not from the enable bit "
+        "on",
+    .only = Api::kG2};
 constinit const Row kIdeStreamBlock{
     .number = 133,
     .name = "TDH.IDE.STREAM.BLOCK",
@@ -194,7 +203,8 @@ constinit const Row kIdeStreamBlock{
     .source = "tdh_ide_stream_block.c",
     .checks = kStreamBlockChecks,
     .effect = "the stream carries nothing any more; there is no way back but DELETE",
-    .differs = {}};
+    .differs = {},
+    .only = Api::kG2};
 constinit const Row kIdeStreamDelete{.number = 134,
                                      .name = "TDH.IDE.STREAM.DELETE",
                                      .detail = {},
@@ -202,7 +212,8 @@ constinit const Row kIdeStreamDelete{.number = 134,
                                      .source = "tdh_ide_stream_delete.c",
                                      .checks = kStreamDeleteChecks,
                                      .effect = "the stream's id is free; RCX: its page",
-                                     .differs = {}};
+                                     .differs = {},
+                                     .only = Api::kG2};
 constinit const Row kIdeKmRequest{
     .number = 135,
     .name = "TDH.IDE.STREAM.IDEKMREQ",
@@ -215,7 +226,8 @@ constinit const Row kIdeKmRequest{
         "a direction and key set all three may GO",
     .differs =
         "what shares a key slot is not looked at; a GO that is refused for R10 or R11 is not "
-        "counted as sent"};
+        "counted as sent",
+    .only = Api::kG2};
 constinit const Row kIdeKmResponse{
     .number = 136,
     .name = "TDH.IDE.STREAM.IDEKMRSP",
@@ -229,6 +241,7 @@ constinit const Row kIdeKmResponse{
         "GO: the key cannot go again, and the root port uses a direction's keys when all "
         "three went; after the third GO of what the device transmits the stream is enabled. "
         "STOP: nothing. What is refused leaves the request outstanding",
-    .differs = {}};
+    .differs = {},
+    .only = Api::kG2};
 
 }  // namespace teeio::tdx::row

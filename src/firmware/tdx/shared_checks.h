@@ -29,6 +29,10 @@ consteval std::array<Check, N> unmet(std::string_view why, std::array<Check, N> 
 }
 inline constexpr std::string_view kHeldAbove = "whoever could hold it is kept out by a lock above";
 
+/// Leaf numbers of the other generation of the API. tdx_vmm_dispatcher.c.
+inline constexpr std::array<Check, 1> kApi{
+    {{"api", Code::kOperandInvalid, Operand::kRax, "the module's API has no such leaf"}}};
+
 /// A page that the host donates. helpers.c, check_and_lock_explicit_4k_private_hpa().
 consteval std::array<Check, 4> free_page(Operand o) {
   return {{{"page", Code::kOperandInvalid, o, "the address is no page's"},

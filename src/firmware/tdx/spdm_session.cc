@@ -1,3 +1,5 @@
+#include "firmware/tdx/spdm_session.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -17,14 +19,6 @@ Checked<SpdmSession*> session_at(Leaf& leaf, IommuState& iommu, std::uint32_t se
   TDX_ASSIGN(SpdmSession* const found, leaf.spdm(iommu, session, Operand::kRdx));
   if (found == nullptr) return leaf.refuse("no_spdm");
   return found;
-}
-
-/// The session's device information is `info` from here on.
-void keep_info(SpdmSession& spdm, Bytes info) {
-  spdm.info = std::move(info);
-  const crypto::Digest hash = crypto::hash(crypto::HashAlgorithm::kSha384, spdm.info);
-  Reader digest(hash.view());
-  for (std::uint64_t& quadword : spdm.info_hash) quadword = digest.le<std::uint64_t>();
 }
 
 LeafResult bound_result(const SpdmSession& spdm) {
@@ -49,6 +43,48 @@ LeafResult ask(Leaf& leaf, Hpa message, SpdmSession& spdm, const Bytes& request)
 
 }  // namespace
 
+void setup_iommu(State& s, std::uint32_t iommu, Hpa root_table, Hpa queue) {
+  IommuState& state = s.iommus[iommu];
+  s.take_iommu_page(iommu, root_table);
+  s.take_iommu_page(iommu, queue);
+  state.root_table = root_table;
+  state.configured = true;
+  state.iommu->set_root(hw::TBit::kTrusted, root_table);
+}
+
+void make_session(State& s, std::uint32_t iommu, std::uint32_t session, std::vector<Hpa> pages) {
+  IommuState& state = s.iommus[iommu];
+  for (const Hpa page : pages) s.take_iommu_page(iommu, page);
+  SpdmSession& made = state.sessions[session];
+  made.pages = std::move(pages);
+  made.channel = spdm::make_requester(s.channels, &s.watcher);
+  ++state.active_spdm_session_count;
+}
+
+void forget_session(State& s, std::uint32_t iommu, std::uint32_t session) {
+  IommuState& state = s.iommus[iommu];
+  for (const Hpa page : state.sessions.at(session).pages) s.release_page(page);
+  state.sessions.erase(session);
+  --state.active_spdm_session_count;
+}
+
+void keep_evidence(SpdmSession& spdm, const Bytes& answer) {
+  const spdm::Evidence* const evidence = spdm.channel->evidence();
+  spdm.info = evidence != nullptr ? spdm::encode_evidence(*evidence) : answer;
+  const crypto::Digest hash = crypto::hash(crypto::HashAlgorithm::kSha384, spdm.info);
+  Reader digest(hash.view());
+  for (std::uint64_t& quadword : spdm.info_hash) quadword = digest.le<std::uint64_t>();
+}
+
+void forget_connection(SpdmSession& spdm) {
+  spdm.channel->reset();
+  spdm.bound = spdm.asked = spdm.ending = spdm.worn = false;
+  spdm.recollecting.reset();
+  spdm.operation.reset();
+  spdm.info.clear();
+  spdm.info_hash = {};
+}
+
 LeafResult Module::tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queue) {
   Leaf leaf(*state_, row::kIommuSetup);
   TDX_TRY(leaf.may_fail());
@@ -62,11 +98,7 @@ LeafResult Module::tdh_iommu_setup(std::uint32_t iommu, Hpa root_table, Hpa queu
   for (hw::RootPort* port : state.root_ports)
     if (port->free_streams() != port->streams()) return leaf.refuse("root_port");
   leaf.give_way();
-  leaf.s.take_iommu_page(iommu, root_table);
-  leaf.s.take_iommu_page(iommu, queue);
-  state.root_table = root_table;
-  state.configured = true;
-  state.iommu->set_root(hw::TBit::kTrusted, root_table);
+  setup_iommu(leaf.s, iommu, root_table, queue);
   return {};
 }
 
@@ -94,11 +126,7 @@ LeafResult Module::tdh_spdm_create(std::uint32_t iommu, std::uint32_t session, H
   TDX_ASSIGN(const SpdmSession* const there, leaf.spdm(*state, session, Operand::kRdx));
   if (there != nullptr) return leaf.refuse("spdm_present");
   leaf.give_way();
-  leaf.s.take_iommu_page(iommu, page);
-  SpdmSession& made = state->sessions[session];
-  made.page = page;
-  made.channel = spdm::make_requester(leaf.s.channels, &leaf.s.watcher);
-  ++state->active_spdm_session_count;
+  make_session(leaf.s, iommu, session, {page});
   return {};
 }
 
@@ -107,13 +135,11 @@ LeafResult Module::tdh_spdm_delete(std::uint32_t iommu, std::uint32_t session) {
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(SpdmSession* const spdm, session_at(leaf, *state, session));
-  TDX_TRY(leaf.take_page_of(spdm->page, "busy", Operand::kRcx));
+  TDX_TRY(leaf.take_page_of(spdm->pages.front(), "busy", Operand::kRcx));
   if (spdm->active_stream_count != 0) return leaf.refuse("streams");
   leaf.give_way();
-  const Hpa page = spdm->page;
-  leaf.s.release_page(page);
-  state->sessions.erase(session);
-  --state->active_spdm_session_count;
+  const Hpa page = spdm->pages.front();
+  forget_session(leaf.s, iommu, session);
   return {.status = {}, .rcx = raw(page)};
 }
 
@@ -129,9 +155,7 @@ LeafResult Module::tdh_spdm_connect(std::uint32_t iommu, std::uint32_t session, 
     spdm->asked = false;
     if (const auto taken = spdm->channel->connect_response(answer); !taken)
       return leaf.refuse_because("answer", taken.error().why);
-    const spdm::Evidence* evidence = spdm->channel->evidence();
-    if (spdm->channel->connected())
-      keep_info(*spdm, evidence != nullptr ? spdm::encode_evidence(*evidence) : answer);
+    if (spdm->channel->connected()) keep_evidence(*spdm, answer);
   }
   TDX_TRY(leaf.shared_page(message, Operand::kR8));
   leaf.give_way();
@@ -165,8 +189,7 @@ LeafResult Module::tdh_spdm_recollect(std::uint32_t iommu, std::uint32_t session
     return ask(leaf, message, *spdm, *request);
   }
   spdm->recollecting.reset();
-  if (const spdm::Evidence* evidence = spdm->channel->evidence())
-    keep_info(*spdm, spdm::encode_evidence(*evidence));
+  if (spdm->channel->evidence() != nullptr) keep_evidence(*spdm, {});
   return bound_result(*spdm);
 }
 
@@ -204,11 +227,7 @@ LeafResult Module::tdh_spdm_disconnect(std::uint32_t iommu, std::uint32_t sessio
     spdm->ending = true;
     return {.status = {}, .rcx = message_register(0, 0, request->size())};
   }
-  spdm->channel->reset();
-  spdm->bound = spdm->asked = spdm->ending = false;
-  spdm->recollecting.reset();
-  spdm->info.clear();
-  spdm->info_hash = {};
+  forget_connection(*spdm);
   return {};
 }
 

@@ -31,6 +31,7 @@ struct State {
   hw::PhysicalMemory& memory;
   object::Trace& trace;
   Injection injection;
+  Api api;
   const spdm::ChannelSetup channels;
   SpdmWatcher watcher{trace};
   schedule::Mutex mutex{schedule::Rank::kFirmware};

@@ -84,12 +84,14 @@ std::string_view code_name(Code code) {
     TDX_CODE(kDevifmtAlreadyPresent, "TDX_DEVIFMT_ALREADY_PRESENT");
     TDX_CODE(kSpdmEntryAlreadyPresent, "TDX_SPDM_ENTRY_ALREADY_PRESENT");
     TDX_CODE(kSpdmEntryNotPresent, "TDX_SPDM_ENTRY_NOT_PRESENT");
+    TDX_CODE(kSpdmSessionKeyRequireRefresh, "TDX_SPDM_SESSION_KEY_REQUIRE_REFRESH");
     TDX_CODE(kMmiomtNotPresent, "TDX_MMIOMT_NOT_PRESENT");
     TDX_CODE(kDevifInvalidTdiConfiguration, "TDX_DEVIF_INVALID_TDI_CONFIGURATION");
     TDX_CODE(kTdispErrorState, "TDX_DEVIF_TDISP_ERROR_STATE");
     TDX_CODE(kMmioInvalidHpaOffset, "TDX_MMIO_INVALID_HPA_OFFSET");
     TDX_CODE(kIommuEcmdTimeout, "TDX_IOMMU_ECMD_TIMEOUT");
     TDX_CODE(kGuestInvNotRequired, "TDX_GUEST_INV_NOT_REQUIRED");
+    TDX_CODE(kSpdmRequest, "TDX_SPDM_REQUEST");
     TDX_CODE(kInvalidReportmacstruct, "TDX_INVALID_REPORTMACSTRUCT");
 #undef TDX_CODE
   }

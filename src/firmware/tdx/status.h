@@ -87,12 +87,14 @@ enum class Code : std::uint32_t {
   kDevifmtAlreadyPresent = 0xC0000F42,
   kSpdmEntryAlreadyPresent = 0xC0000F43,
   kSpdmEntryNotPresent = 0xC0000F44,
+  kSpdmSessionKeyRequireRefresh = 0xC0000F45,
   kMmiomtNotPresent = 0xC0000F47,
   kDevifInvalidTdiConfiguration = 0xC0000F49,
   kTdispErrorState = 0xC0000F4A,
   kMmioInvalidHpaOffset = 0xC0000F4D,
   kIommuEcmdTimeout = 0x80000F51,
   kGuestInvNotRequired = 0x00000F53,
+  kSpdmRequest = 0xC0000F57,  ///< a step: a message waits to be carried
   kInvalidReportmacstruct = 0xC0001001,
 };
 

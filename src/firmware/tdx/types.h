@@ -49,6 +49,48 @@ inline constexpr std::uint16_t kMaxTdispMessage = 4049;
 
 struct Check;
 
+/// The public generations of TDX Connect's API. Source of G2: intel/tdx-module, tdxio branch,
+/// 2023; of G3: the posted Linux host driver, "[PATCH v1 00/26] TDX Connect" (2025-11).
+enum class Api : std::uint8_t { kG2, kG3 };
+
+/// HPA_ARRAY_T: a page, or a page with the addresses of several: 51:12 address, 63:55 how
+/// many, less one. Source: posted Linux, tdx.c, hpa_array_t_assign_raw().
+class HpaArray {
+ public:
+  constexpr explicit HpaArray(std::uint64_t value) : raw_(value) {}
+  constexpr HpaArray(Hpa page, std::size_t count)
+      : raw_(teeio::raw(page) | static_cast<std::uint64_t>(count - 1) << kCountShift) {}
+
+  [[nodiscard]] constexpr Hpa page() const { return Hpa{raw_ & 0x000f'ffff'ffff'ffffU}; }
+  [[nodiscard]] constexpr std::size_t count() const { return (raw_ >> kCountShift) + 1; }
+  [[nodiscard]] constexpr std::uint64_t raw() const { return raw_; }
+
+ private:
+  static constexpr unsigned kCountShift = 55;
+  std::uint64_t raw_;
+};
+
+// G3: pages that the module wants, as it tells in its metadata. The numbers are this model's.
+inline constexpr std::size_t kSpdmPages = 2;    ///< spdm_mt_page_count
+inline constexpr std::size_t kStreamPages = 1;  ///< ide_mt_page_count
+inline constexpr std::size_t kInfoPages = 4;    ///< spdm_max_dev_info_pages
+
+/// RDX of SPDM.MNG (G3). Source: posted Linux, tdx-host.c, enum tdx_spdm_mng_op.
+enum class SpdmOperation : std::uint8_t { kHeartbeat = 0, kKeyUpdate = 1, kRecollect = 2 };
+/// R8 of IDE.STREAM.KM (G3). Source: posted Linux, tdx-host.c, enum tdx_ide_stream_km_op.
+enum class KmOperation : std::uint8_t { kSetup = 0, kRefresh = 1, kStop = 2 };
+
+/// The page that CONNECT (G3) is configured by. Source: posted Linux, tdx-host.c,
+/// struct spdm_config_info_t.
+struct SpdmConfiguration {
+  static constexpr std::uint32_t kHeartbeat = 1U << 13U;
+  static constexpr std::uint32_t kKeyUpdate = 1U << 14U;
+  std::uint32_t capabilities = 0;  ///< the VMM's
+  std::uint8_t session_policy = 0;
+  std::uint8_t certificate_slots = 0;  ///< a mask
+  std::uint8_t raw_bitstream = 0;      ///< of measurements
+};
+
 using DeviceInfoHash = std::array<std::uint64_t, kDeviceInfoHash / 8>;
 
 /// Output registers and status of a leaf.
@@ -157,7 +199,7 @@ struct IdeStreamConfig {
   std::uint16_t rid_base = 0;
   std::uint16_t rid_limit = 0;  ///< last requester ID, inclusive
   Hpa address_base{0};          ///< of the memory that the stream covers, 1 MiB steps
-  Hpa address_limit{0};         ///< last byte; base = limit = 0: no range
+  Hpa address_limit{0};         ///< last byte
 };
 
 /// R8 of IDE.STREAM.IDEKMREQ: IDE_KM object ids.

@@ -128,6 +128,26 @@ TEST(Config, ArmsMonitorAndItsDriverHaveTheirVariants) {
   EXPECT_TRUE(Machine::create(*config).has_value());
 }
 
+TEST(Config, TheTdxModuleHasOneOfTwoApis) {
+  EXPECT_EQ(problem_with("iommus = 1", "tdx_api = \"g4\""),
+            "m.toml:4: key \"tdx_api\": must be one of \"g3\", \"g2\"");
+  std::string text(builtin_machine("tdx-connect"));
+  const auto shown = [&] {
+    auto config = parse_config(text, "m.toml");
+    EXPECT_TRUE(config.has_value());
+    return (*Machine::create(*config))->show();
+  };
+  EXPECT_THAT(shown(), HasSubstr("TSM tdx (tdx_api = \"g3\")"));
+  text.replace(text.find("\"g3\""), 4, "\"g2\"");
+  EXPECT_THAT(shown(), HasSubstr("TSM tdx (tdx_api = \"g2\")"));
+  text.replace(text.find("tdx_api"), text.find('\n', text.find("tdx_api")) - text.find("tdx_api"),
+               "");
+  EXPECT_THAT(shown(), HasSubstr("g3"));
+  std::string arm(builtin_machine("arm-cca-slice"));
+  arm.replace(arm.find("cca_bind = \"unlocked\""), 21, "tdx_api = \"g3\"");
+  EXPECT_THAT(problem_of(arm), HasSubstr("left out: this machine's `tsm` is not \"tdx\""));
+}
+
 TEST(Config, KeysThatWouldChangeNothingAreRefused) {
   EXPECT_THAT(problem_with("iommus = 1", "rmm_defects = \"none\""),
               HasSubstr("left out: this machine's `tsm` is not \"cca\""));

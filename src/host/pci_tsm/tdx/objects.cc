@@ -58,16 +58,11 @@ Bytes part_of(ByteView info, std::uint32_t object) {
 Result<Bytes> TdxDriver::device_info(Card& card, std::uint64_t& code) {
   Bytes info;
   for (;;) {
-    const auto read = host_.extension([&] {
-      return host_.module().tdh_spdm_info(card.port.iommu, card.session,
-                                          static_cast<std::uint32_t>(info.size()), card.message);
-    });
-    code = read.status.rax();
-    if (!read.ok()) return std::unexpected(kvm::leaf_error(read, "TDH.SPDM.MNG failed"));
-    Bytes portion(read.message_bytes());
-    TEEIO_TRY(host_.memory().read(card.message, portion));
+    TEEIO_ASSIGN(
+        const Bytes portion,
+        connect_->read_evidence(card, static_cast<std::uint32_t>(info.size()), kPageSize, code));
+    if (portion.empty()) return info;
     info.insert(info.end(), portion.begin(), portion.end());
-    if (portion.empty() || info.size() >= read.rdx) return info;
   }
 }
 

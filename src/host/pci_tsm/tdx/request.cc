@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <array>
+#include <utility>
 
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
@@ -50,7 +50,7 @@ Result<std::size_t> TdxDriver::tdisp_request(Card& card, tdx::FunctionId id,
 /// The host carries the message, and the module takes the answer.
 Result<tdx::LeafResult> TdxDriver::tdisp_exchange(Card& card, tdx::FunctionId id,
                                                   std::size_t bytes) {
-  TEEIO_TRY(carry(card, bytes));
+  TEEIO_TRY(carry(host_, card, card.message, bytes, card.message));
   const auto response = take_response(card, id, tdx::OnBehalfOf::kVmm);
   if (!response.ok()) return std::unexpected(kvm::leaf_error(response, kResponseFailed));
   if (response.message_code() == kTdispError) return fail(Errno::kIo, kDeviceRefused);
@@ -64,37 +64,28 @@ Result<tdx::LeafResult> TdxDriver::tdisp(Card& card, tdx::FunctionId id, tdx::De
 
 /// The module has the device measure itself with the guest's nonce; the host carries.
 GuestOutcome TdxDriver::collect_evidence(Card& card, ByteView payload) {
-  std::array<std::byte, 32> nonce{};
+  ConnectApi::Nonce nonce{};
   if (payload.size() < nonce.size()) return fail(Errno::kInval, "the request has no nonce");
   std::ranges::copy(payload.first(nonce.size()), nonce.begin());
-  for (;;) {
-    const auto step = host_.extension([&] {
-      return host_.module().tdh_spdm_recollect(card.port.iommu, card.session, nonce, card.message);
-    });
-    if (!step.ok()) return refused(step, "TDH.SPDM.MNG failed");
-    if (step.message_bytes() == 0) return {Bytes{}, step.status.rax()};
-    if (auto carried = carry(card, step.message_bytes()); !carried)
-      return {std::unexpected(carried.error()), step.status.rax()};
-  }
+  std::uint64_t code = 0;
+  if (auto collected = connect_->collect_evidence(card, nonce, code); !collected)
+    return {std::unexpected(collected.error()), code};
+  return {Bytes{}, code};
 }
 
 GuestOutcome TdxDriver::read_evidence(Card& card, std::uint32_t offset,
                                       const GuestRequest& request) {
-  const auto read = host_.extension([&] {
-    return host_.module().tdh_spdm_info(card.port.iommu, card.session, offset, card.message);
-  });
-  if (!read.ok()) return refused(read, "TDH.SPDM.MNG failed");
-  Bytes portion(std::min<std::size_t>(read.message_bytes(), request.response_limit));
-  TEEIO_TRY(host_.memory().read(card.message, portion));
-  return {std::move(portion), read.status.rax()};
+  std::uint64_t code = 0;
+  auto portion = connect_->read_evidence(card, offset, request.response_limit, code);
+  return {std::move(portion), code};
 }
 
 /// What goes out is what the guest has left with the module, whatever it told the VMM.
 GuestOutcome TdxDriver::relay(Card& card, tdx::FunctionId id) {
   const auto request = make_request(card, id, tdx::DevifRequest::kNone, tdx::OnBehalfOf::kTd);
   if (!request.ok()) return refused(request, kRequestFailed);
-  if (auto carried = carry(card, request.message_bytes()); !carried)
-    return {std::unexpected(carried.error()), request.status.rax()};
+  const auto carried = carry(host_, card, card.message, request.message_bytes(), card.message);
+  if (!carried) return {std::unexpected(carried.error()), request.status.rax()};
   const auto response = take_response(card, id, tdx::OnBehalfOf::kTd);
   if (!response.ok()) return refused(response, kResponseFailed);
   const std::uint64_t code = response.status.rax();

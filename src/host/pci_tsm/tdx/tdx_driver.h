@@ -2,10 +2,14 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
+#include <set>
 #include <vector>
 
 #include "host/kvm/tdx/tdx_host.h"
 #include "host/pci_tsm/driver.h"
+#include "host/pci_tsm/tdx/connect_api.h"
 #include "host/pci_tsm/tdx/shared_tables.h"
 #include "hw/root_port.h"
 #include "schedule/mutex.h"
@@ -14,24 +18,20 @@ namespace teeio::tsm {
 
 /// TDX Connect's TSM driver (Linux RFC: drivers/virt/coco/tdx-tsm).
 ///
-/// bind: DEVIFMT, DEVIF.CREATE, MMIOMT, DMAR, LOCK.
-/// unbind: STOP, KVM's MMIO out, trusted DMA off, MMIOMT, DEVIF.REMOVE, DEVIFMT;
-/// source: "[RFC PATCH 00/30] Host side (KVM/VFIO/IOMMUFD) support for TDISP using
-/// TSM" (2025-05), patch 30, and the module's checks in DEVIF.REMOVE. When the VM is dead or the
-/// device answers no STOP, IDE.STREAM.BLOCK opens the way instead; the stream is then of no use
-/// until the card is connected anew.
+/// connect, disconnect: as the module's API has them (ConnectApi). bind: DEVIFMT, DEVIF.CREATE,
+/// MMIOMT, DMAR, LOCK. unbind: STOP, KVM's MMIO out, trusted DMA off, MMIOMT, DEVIF.REMOVE,
+/// DEVIFMT; source: "[RFC PATCH 00/30] Host side (KVM/VFIO/IOMMUFD) support for TDISP using TSM"
+/// (2025-05), patch 30, and the module's checks in DEVIF.REMOVE. When the VM is dead or the device
+/// answers no STOP, IDE.STREAM.BLOCK opens the way instead; the stream is then of no use until the
+/// card is connected anew.
 ///
 /// Lifetime: one a machine.
 /// Locking: its own lock over tables that cards share; below the DSM's lock.
 class TdxDriver final : public Driver {
  public:
-  /// Where a root port hangs: which IOMMU translates for it, and its number there.
-  struct Port {
-    hw::RootPort* port;
-    std::uint32_t iommu;
-    std::uint32_t index;
-  };
-  TdxDriver(kvm::TdxHost& host, std::vector<Port> ports) : host_(host), ports_(std::move(ports)) {}
+  using Port = TdxPort;
+  /// `api`: the module's.
+  TdxDriver(kvm::TdxHost& host, std::vector<Port> ports, tdx::Api api);
 
   [[nodiscard]] std::string_view name() const override { return "tdx"; }
   /// Linux drivers/virt/coco/tdx-host.
@@ -50,17 +50,7 @@ class TdxDriver final : public Driver {
   void size_pools(IdeStreams& streams) override;
 
  private:
-  /// A connected card.
-  struct Card {
-    hw::PciFunction* pf0;
-    Port port;
-    std::uint32_t session;    ///< SPDM index on that IOMMU
-    std::uint8_t stream = 0;  ///< IDE stream id
-    IdeStream* ide = nullptr;
-    Hpa message{0};               ///< a shared page for messages
-    std::uint8_t steps = 0;       ///< how many of connect's steps are done
-    bool stream_blocked = false;  ///< by an emergency exit
-  };
+  using Card = TdxCard;
   /// A bound function, with how far its set-up got: undone in reverse.
   struct Bound {
     Card* card;
@@ -78,12 +68,7 @@ class TdxDriver final : public Driver {
   // connect.cc
   Result<void> connect_session(Card& card);
   Result<void> connect_stream(Card& card);
-  Result<void> create_stream(Card& card);
-  Result<void> program_keys(Card& card);
-  Result<void> exchange_key(Card& card, tdx::KmObject object, const tdx::KmParameters& which);
   void undo_connect(Card& card);
-  void disconnect_session(Card& card);
-  Result<void> carry(Card& card, std::size_t bytes);
 
   // bind.cc
   Result<void> bind_steps(hw::PciFunction& function, kvm::Vm& vm, Bound& bound);
@@ -121,6 +106,7 @@ class TdxDriver final : public Driver {
 
   kvm::TdxHost& host_;
   const std::vector<Port> ports_;
+  const std::unique_ptr<ConnectApi> connect_;
   std::map<Bdf, Card> cards_;  ///< by PF0; changes only under pci_tsm_rwsem (write)
   schedule::Mutex bound_lock_{schedule::Rank::kLeaf};
   std::map<Bdf, Bound> bound_ TEEIO_GUARDED_BY(bound_lock_);

@@ -87,6 +87,7 @@ TEST_F(Life, AnIommusPagesComeBackOnceThatIommuIsCleared) {
       trace,
       {.hkids = 4,
        .iommus = {{.iommu = &iommu, .root_ports = {&port}}, {.iommu = &second, .root_ports = {}}},
+       .api = Api::kG2,
        .channels = spdm::ChannelSetup{}}};
   const std::array pages{page(), page()};
   ASSERT_OK(both.tdh_iommu_setup(1, pages[0], pages[1]));

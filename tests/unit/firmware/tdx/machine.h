@@ -41,6 +41,7 @@ class Machine : public testing::Test {
   static constexpr FunctionId kFunction{0x0100};
   static constexpr FunctionId kOther{0x0101};
   static constexpr Hpa kBar{0x8000'0000};
+  static constexpr Hpa kRegisters{0xfed9'0000};
   static constexpr Gpa kMmioGpa{0x4000'0000};
   static constexpr Gpa kRamGpa{0x10'0000};
 
@@ -55,7 +56,8 @@ class Machine : public testing::Test {
       : module{memory,
                trace,
                {.hkids = 4,
-                .iommus = {{.iommu = &iommu, .root_ports = {&port}}},
+                .iommus = {{.iommu = &iommu, .registers = kRegisters, .root_ports = {&port}}},
+                .api = Api::kG2,
                 .channels = std::move(channels)}} {}
   ~Machine() override { schedule::set_chooser({}); }
 
@@ -127,15 +129,16 @@ class Machine : public testing::Test {
   }
 
   /// Takes the object in the message page to the device and brings its answer.
-  void carry() {
+  void carry() { carry_between(message, message); }
+  void carry_between(Hpa request, Hpa to) {
     Bytes object(kPageSize);
-    ASSERT_TRUE(memory.read(message, object).has_value());
+    ASSERT_TRUE(memory.read(request, object).has_value());
     const std::size_t dwords =
         std::to_integer<std::size_t>(object[4]) | std::to_integer<std::size_t>(object[5]) << 8U;
     object.resize(dwords * 4);
     last_object = object;
     const Bytes answer = relay(object);
-    ASSERT_TRUE(memory.write(message, answer).has_value());
+    ASSERT_TRUE(memory.write(to, answer).has_value());
   }
 
   void setup_iommu() { ASSERT_OK(module.tdh_iommu_setup(kIommu, page(), page())); }
@@ -293,7 +296,8 @@ class Machine : public testing::Test {
     hw::RootPort::Options options{};
     options.bdf.device = 1;
     options.header.secondary = 1;
-    options.header.subordinate = 1;
+    options.header.subordinate = 2;
+    options.header.prefetchable = {.base = raw(kBar), .last = raw(kBar) + 0x1f'ffff};
     options.ide_streams = 2;
     options.tee_io = true;
     return options;

@@ -27,8 +27,8 @@ struct Story : Machine {
   Td& the_td() { return *state().find_td(td.tdr); }
   Vcpu& the_vcpu() { return *state().find_vcpu(td.vp); }
   IommuState& the_iommu() { return state().iommus[kIommu]; }
-  SpdmSession& the_session() { return the_iommu().sessions.at(kSession); }
-  IdeStream& the_stream() { return the_iommu().streams.at(kStream); }
+  SpdmSession& the_session() { return the_iommu().sessions.at(session); }
+  IdeStream& the_stream() { return the_iommu().streams.at(stream); }
   Devif& the_devif() { return *state().find_devif(kFunction); }
   DevifSlot& the_slot() { return state().devifmt.slots[static_cast<std::uint32_t>(kFunction)]; }
   /// The S-EPT entry that the leaf is about.
@@ -70,6 +70,13 @@ struct Story : Machine {
   std::optional<Gpa> buffer;
   DevifField field = DevifField::kTdispVersion;
   std::uint64_t guest_handle = 0;
+  // Of the newer API.
+  std::size_t pages_given = 0;  ///< with what a register says
+  std::uint8_t rp_devfn = static_cast<std::uint8_t>(port_options().bdf.rid());
+  bool selective = true;
+  G3Leaves::StreamRegisters stream_registers{};
+  SpdmOperation operation = SpdmOperation::kRecollect;
+  KmOperation km_operation = KmOperation::kSetup;
 };
 
 /// What makes a check fail: by its id, and its operand where the row has several.

@@ -2,6 +2,7 @@
 #include "unit/firmware/tdx/rows.h"
 
 #include <algorithm>
+#include <tuple>
 
 namespace teeio::tdx {
 namespace {
@@ -15,6 +16,8 @@ constexpr std::uint64_t kFarGpa = 0x2000'0000'0000;
 /// What a check that many rows have looks at, made wrong.
 const std::map<std::string_view, std::function<void(M&, const Row&)>>& usual() {
   static const std::map<std::string_view, std::function<void(M&, const Row&)>> all = {
+      {"api",
+       [](M& m, const Row& row) { m.state().api = *row.only == Api::kG2 ? Api::kG3 : Api::kG2; }},
       {"fatal", [](M& m, const Row&) { m.the_td().fatal = true; }},
       {"keys", [](M& m, const Row&) { m.the_td().life_cycle = LifeCycle::kHkidAssigned; }},
       {"tdcs", [](M& m, const Row&) { m.the_td().tdcs.pop_back(); }},
@@ -145,9 +148,10 @@ TEST(Rows, EachLeafWorksWhenNothingIsWrong) {
 }
 
 TEST(Rows, NamesNumbersAndChecksAreTheirOwn) {
-  std::map<std::pair<bool, std::uint16_t>, std::string_view> numbers;
+  std::map<std::tuple<bool, std::uint16_t, std::optional<Api>>, std::string_view> numbers;
   for (const Row* row : rows()) {
-    const auto [at, fresh] = numbers.emplace(std::pair(row->of_guest(), row->number), row->name);
+    const auto [at, fresh] =
+        numbers.emplace(std::tuple(row->of_guest(), row->number, row->only), row->name);
     EXPECT_EQ(at->second, row->name);
     EXPECT_TRUE(fresh || !row->detail.empty()) << row->name;
     EXPECT_FALSE(row->source.empty());
