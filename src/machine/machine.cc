@@ -198,6 +198,12 @@ void Machine::remove_tsm() {
   impl_->sysfs_system->refresh();
 }
 
+void Machine::restore_tsm() {
+  if (impl_->platform->driver() != nullptr && impl_->pci_tsm.tsms().empty())
+    (void)impl_->pci_tsm.register_tsm(*impl_->platform->driver());
+  impl_->sysfs_system->refresh();
+}
+
 bool Machine::has_tsm() { return !impl_->pci_tsm.tsms().empty(); }
 
 void Machine::shut_down() {

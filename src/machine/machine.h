@@ -41,8 +41,9 @@ class Machine {
   /// A write to the function's `remove`.
   void remove_function(Bdf bdf);
   /// The TSM's driver is unloaded (tsm_unregister()): what it had bound is unbound,
-  /// what it had connected is disconnected.
+  /// what it had connected is disconnected; and loaded again.
   void remove_tsm();
+  void restore_tsm();
   [[nodiscard]] bool has_tsm();
   /// Disconnects every card from its TSM, as the host's own shutdown does: what a
   /// program has connected stays connected after it, and is no leak.

@@ -8,7 +8,7 @@
 namespace teeio::explore {
 namespace {
 
-using Kind = TextToken::Kind;
+using Token = TextToken::Kind;
 
 constexpr std::size_t kMaxName = 64;
 
@@ -81,11 +81,11 @@ Parsed<> StepParser::step(Tokens line, Scope scope, std::size_t part_number, Tex
   made.number = steps_ - 1;
   made.line = line.front().line;
   const TextToken* name = nullptr;
-  if (line.front().text == "if" && line.front().kind == Kind::kWord) {
+  if (line.front().text == "if" && line.front().kind == Token::kWord) {
     TEXT_TRY(condition(line, made));
     line = line.subspan(3);
   }
-  if (line.size() > 1 && line[1].kind == Kind::kEquals) {
+  if (line.size() > 1 && line[1].kind == Token::kEquals) {
     name = &line.front();
     if (line.size() == 2) return missing(line[1], "the call is missing");
     line = line.subspan(2);
@@ -94,7 +94,7 @@ Parsed<> StepParser::step(Tokens line, Scope scope, std::size_t part_number, Tex
   if (made.call == nullptr)
     return wrong(line.front(), fmt::format("there is no call `{}`; is it {}?", line.front().text,
                                            nearest_call(line.front().text)));
-  const auto arrow = std::ranges::find(line, Kind::kArrow, &TextToken::kind);
+  const auto arrow = std::ranges::find(line, Token::kArrow, &TextToken::kind);
   const auto words = static_cast<std::size_t>(arrow - line.begin());
   TEXT_TRY(operands(line.first(words), made));
   if (words < line.size()) TEXT_TRY(answers(line.subspan(words), made));
@@ -148,7 +148,7 @@ Parsed<> StepParser::argument(Tokens line, std::size_t at, TextStep& made,
   if (found == row.parameters.end())
     return wrong(line[at], fmt::format("{} has no argument `{}`; it takes {}", row.name,
                                        line[at].text, keys_of(row)));
-  if (at + 1 >= line.size() || line[at + 1].kind != Kind::kEquals || at + 2 >= line.size())
+  if (at + 1 >= line.size() || line[at + 1].kind != Token::kEquals || at + 2 >= line.size())
     return missing(line[std::min(at + 1, line.size() - 1)],
                    fmt::format("`{}` needs a value: {}=…", line[at].text, line[at].text));
   const auto index = static_cast<std::size_t>(found - row.parameters.begin());
