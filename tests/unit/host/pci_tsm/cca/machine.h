@@ -96,8 +96,8 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
     return found;
   }
 
-  /// Of the realm, its table and its REC; of the SMMU.
-  static constexpr std::size_t kRealmsAndSmmus = 3 + 4;
+  /// Of the realm, its table, its REC and what that needs; of the SMMU.
+  static constexpr std::size_t kRealmsAndSmmus = 3 + 16 + 4;
   object::Trace trace;
   hw::PhysicalMemory memory{1U << 26U};
   hw::RootPort port{trace,
