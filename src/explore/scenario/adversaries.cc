@@ -82,11 +82,46 @@ Result<Bytes> KeepingHost::exchange(ByteView object, const Carry& carry) {
   return answer;
 }
 
+void give_ram(Vmm& vmm) {
+  constexpr std::uint64_t kSize = 2 * kPageSize;
+  abi::kvm_create_guest_memfd create{};
+  create.size = kSize;
+  const auto made = vmm.ioctl(vmm.vm, KVM_CREATE_GUEST_MEMFD, create);
+  TEEIO_CHECK(made.has_value(), "a guest_memfd can be made");
+  abi::kvm_userspace_memory_region2 region{};
+  region.slot = 3;
+  region.flags = KVM_MEM_GUEST_MEMFD;
+  region.guest_phys_addr = raw(kRamGpa);
+  region.memory_size = kSize;
+  region.userspace_addr = vmm.memory().map(kSize);
+  region.guest_memfd = static_cast<std::uint32_t>(*made);
+  must(vmm.set_region(region));
+  must(vmm.set_private(kRamGpa, kSize));
+  must(vmm.pre_fault(kRamGpa, kSize));
+}
+
 std::span<const Adversary> adversaries() {
   constexpr auto kTdx = TsmKind::kTdx;
   constexpr auto kCca = TsmKind::kCca;
   constexpr auto kSev = TsmKind::kSev;
   static const std::vector<Adversary> kRows = {
+      {.name = "swap-ram",
+       .words = "maps another page where the guest has one of its memory",
+       .attacks = {{kTdx, "TDH.MEM.PAGE.AUG: TDX_EPT_ENTRY_STATE_INCORRECT", tdx_attack::swap_ram,
+                    "the guest's page stays"},
+                   {kCca, "RMI_RTT_DATA_MAP: RMI_ERROR_RTT", cca_attack::swap_ram,
+                    "the realm's page stays"},
+                   {kSev, "#NPF: RMP: the page is the guest's at another address",
+                    sev_attack::swap_ram, "the guest makes no step until its page is back"}},
+       .not_here = {}},
+      {.name = "replace-ram",
+       .words = "takes a page of the guest's memory away, and puts one in its place",
+       .attacks = {{kTdx, "EPT violation: the page is pending", tdx_attack::replace_ram,
+                    "the guest makes no step until it accepts the page anew, and what was in it is "
+                    "gone"},
+                   {kSev, "#VC: RMP: the guest has not validated the page", sev_attack::replace_ram,
+                    "the guest's next access is an exception, and what was in it is gone"}},
+       .not_here = "not played: scenarios' realms run no code, and have no memory"},
       {.name = "swap-mmio",
        .words = "maps another page of the BAR than the one that the guest accepts",
        .attacks = {{kTdx, "TDG.MMIO.ACCEPT: TDX_MMIO_INVALID_HPA_OFFSET", tdx_attack::swap_mmio,

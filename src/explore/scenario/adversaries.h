@@ -46,6 +46,10 @@ class KeepingHost final : public tsm::Meddler {
   bool replays_ = false;
 };
 
+inline constexpr Gpa kRamGpa{0x10'0000};
+/// Two pages of private memory at kRamGpa, mapped. Precondition: the VM may run.
+void give_ram(Vmm& vmm);
+
 /// One thing that a hostile host does, on the vendors that have the notion.
 struct Adversary {
   /// Who refuses what. `act` sets the scene, from Stage::play() on is hostile, and gives what
@@ -65,6 +69,8 @@ struct Adversary {
 
 // Of each vendor: attacks_tdx.cc, attacks_cca.cc, attacks_sev.cc.
 namespace tdx_attack {
+std::string swap_ram(Stage& stage, Refusals& refusals);
+std::string replace_ram(Stage& stage, Refusals& refusals);
 std::string swap_mmio(Stage& stage, Refusals& refusals);
 std::string replace_mmio(Stage& stage, Refusals& refusals);
 std::string replay_report(Stage& stage, Refusals& refusals);
@@ -73,6 +79,7 @@ std::string foreign_tdi(Stage& stage, Refusals& refusals);
 std::string destroy_early(Stage& stage, Refusals& refusals);
 }  // namespace tdx_attack
 namespace cca_attack {
+std::string swap_ram(Stage& stage, Refusals& refusals);
 std::string swap_mmio(Stage& stage, Refusals& refusals);
 std::string replace_mmio(Stage& stage, Refusals& refusals);
 std::string replay_report(Stage& stage, Refusals& refusals);
@@ -81,6 +88,8 @@ std::string foreign_tdi(Stage& stage, Refusals& refusals);
 std::string destroy_early(Stage& stage, Refusals& refusals);
 }  // namespace cca_attack
 namespace sev_attack {
+std::string swap_ram(Stage& stage, Refusals& refusals);
+std::string replace_ram(Stage& stage, Refusals& refusals);
 std::string swap_mmio(Stage& stage, Refusals& refusals);
 std::string replace_mmio(Stage& stage, Refusals& refusals);
 std::string replay_message(Stage& stage, Refusals& refusals);

@@ -37,6 +37,33 @@ Result<void> ask_for(Vmm& vmm, kvm::RealmVm& realm, Hpa page) {
 
 }  // namespace
 
+/// In the table that the realm's MMIO has made. The page goes at the end.
+std::string swap_ram(Stage& stage, Refusals& refusals) {
+  kvm::RealmVm& realm = realm_of(stage.with_mmio());
+  rmm::Rmm& rmm = realm.host().rmm();
+  const Hpa rd = realm.firmware_handle();
+  constexpr Gpa kPage = kMmioGpa + kPageSize;
+  const auto map = [&](Hpa page) {
+    const rmm::AddressDescriptor one{.base = page, .count = 1};
+    return rmm.rtt_data_map(rd, kPage, kPage + kPageSize, {}, one.encode());
+  };
+  std::vector<Hpa> pages;
+  for (int n = 0; n < 2; ++n) {
+    const auto page = realm.host().memory().alloc_page();
+    must(page ? realm.host().delegate(*page) : std::unexpected(page.error()));
+    pages.push_back(*page);
+  }
+  must(map(pages[0]).ok() ? Result<void>() : fail(Errno::kIo, "RMI_RTT_DATA_MAP failed"));
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)map(pages[1]);
+  const std::string met = refusals.first();
+  (void)rmm.rtt_data_unmap(rd, kPage, kPage + kPageSize, {});
+  for (const Hpa page : pages)
+    if (realm.host().undelegate(page)) realm.host().memory().free_page(page);
+  return met;
+}
+
 std::string swap_mmio(Stage& stage, Refusals& refusals) {
   Vmm& vmm = stage.with_mmio();
   kvm::RealmVm& realm = realm_of(vmm);

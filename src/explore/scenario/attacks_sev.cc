@@ -60,7 +60,60 @@ Validated validated(Vmm& vmm) {
   return {rmp, there->address, rmp.entry(there->address)};
 }
 
+/// The guest's two pages of memory, both validated, as the host has them.
+struct GuestRam {
+  kvm::SevVm& guest;
+  sev::Rmp& rmp;
+  Hpa pages[2];
+};
+GuestRam validated_ram(Vmm& vmm) {
+  kvm::SevVm& guest = guest_of(vmm);
+  sev::Rmp& rmp = guest.psp().rmp();
+  give_ram(vmm);
+  GuestRam memory{.guest = guest, .rmp = rmp, .pages = {}};
+  for (std::size_t n = 0; n < std::size(memory.pages); ++n) {
+    const Gpa gpa = kRamGpa + n * kPageSize;
+    const auto page = guest.nested_page(gpa);
+    must(page ? Result<void>() : fail(Errno::kIo, "the guest's memory is not mapped"));
+    memory.pages[n] = *page;
+    const auto done = rmp.pvalidate(guest.asid(), gpa, *page, sev::RmpSize::k4K, true);
+    must(done && done->changed ? Result<void>() : fail(Errno::kIo, "PVALIDATE does not work"));
+  }
+  return memory;
+}
+
+/// What an access of the guest to the first page meets when its nested table has `page` there.
+std::string met_by_access(const GuestRam& memory, Hpa page, std::string_view how) {
+  const auto fault =
+      memory.rmp.check_guest(memory.guest.asid(), kRamGpa, page, sev::RmpAccess::kWrite);
+  return std::string(how) + ": " + std::string(fault ? sev::rmp_fault_text(*fault) : "none");
+}
+
 }  // namespace
+
+/// The nested table is the host's own: it has the second page at the first one's address.
+std::string swap_ram(Stage& stage, Refusals&) {
+  Vmm& vmm = stage.locked();
+  must(stage.make_runnable(vmm));
+  const GuestRam memory = validated_ram(vmm);
+  must(met_by_access(memory, memory.pages[0], "") == ": none"
+           ? Result<void>()
+           : fail(Errno::kIo, "the guest does not reach its own page"));
+  stage.play();
+  return met_by_access(memory, memory.pages[1], "#NPF");
+}
+
+std::string replace_ram(Stage& stage, Refusals&) {
+  Vmm& vmm = stage.locked();
+  must(stage.make_runnable(vmm));
+  const GuestRam memory = validated_ram(vmm);
+  const sev::Asid asid = memory.guest.asid();
+  stage.play();
+  (void)memory.rmp.update(memory.pages[0], {});
+  (void)memory.rmp.update(memory.pages[0], {.assigned = true, .asid = asid, .gpa = kRamGpa});
+  TEEIO_CHECK(memory.guest.raises_exception(kRamGpa), "the guest hears of it");
+  return met_by_access(memory, memory.pages[0], "#VC");
+}
 
 std::string swap_mmio(Stage& stage, Refusals&) {
   Vmm& vmm = stage.with_mmio();

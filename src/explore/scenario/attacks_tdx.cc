@@ -16,7 +16,50 @@ kvm::TdxVm& td_of(Vmm& vmm) {
   return **td;
 }
 
+/// The TD's two pages of memory, accepted.
+kvm::TdxVm& td_with_ram(Stage& stage) {
+  Vmm& vmm = stage.locked();
+  must(stage.make_runnable(vmm));
+  give_ram(vmm);
+  kvm::TdxVm& td = td_of(vmm);
+  must(td.as_guest([&](tdx::Module& module, Hpa vp) -> Result<void> {
+    for (const Gpa page : {kRamGpa, kRamGpa + kPageSize})
+      if (!module.tdg_mem_page_accept(vp, page, tdx::Level::k4K).ok())
+        return fail(Errno::kIo, "TDG.MEM.PAGE.ACCEPT failed");
+    return {};
+  }));
+  return td;
+}
+
 }  // namespace
+
+std::string swap_ram(Stage& stage, Refusals& refusals) {
+  kvm::TdxVm& td = td_with_ram(stage);
+  const auto other = td.host().memory().alloc_page();
+  must(other ? Result<void>() : std::unexpected(other.error()));
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)td.host().module().tdh_mem_page_aug(td.firmware_handle(), kRamGpa, tdx::Level::k4K, *other);
+  td.host().memory().free_page(*other);
+  return refusals.first();
+}
+
+/// The same page will do.
+std::string replace_ram(Stage& stage, Refusals& refusals) {
+  kvm::TdxVm& td = td_with_ram(stage);
+  tdx::Module& module = td.host().module();
+  const Hpa tdr = td.firmware_handle();
+  const auto page = td.lookup_private(kRamGpa);
+  must(page ? Result<void>() : fail(Errno::kIo, "the guest's memory is not mapped"));
+  stage.play();
+  refusals.start(stage.machine().trace());
+  (void)module.tdh_mem_range_block(tdr, kRamGpa, tdx::Level::k4K);
+  (void)module.tdh_mem_track(tdr);
+  (void)module.tdh_mem_page_remove(tdr, kRamGpa, tdx::Level::k4K);
+  (void)module.tdh_mem_page_aug(tdr, kRamGpa, tdx::Level::k4K, page->address);
+  if (!refusals.first().empty()) return refusals.first();
+  return td.lookup_private(kRamGpa) ? "nothing" : "EPT violation: the page is pending";
+}
 
 std::string swap_mmio(Stage& stage, Refusals& refusals) {
   Vmm& vmm = stage.with_mmio();
