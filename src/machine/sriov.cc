@@ -79,12 +79,14 @@ Result<void> Machine::Impl::remove_vfs(Bdf pf) {
         of_vfs.push_back(held->vfio.get());
   }
   if (!retire_all(of_vfs)) return fail(Errno::kBusy, "a program has a VF open");
+  // A bound PF refuses: before the VFs are gone.
+  if (device != nullptr)
+    if (auto off = device->set_virtual_functions(0); !off) {
+      for (vfio::Device* vf : of_vfs) vf->unretire();
+      return off;
+    }
   for (auto at = vfs.rbegin(); at != vfs.rend(); ++at) leave(*at);
-  if (device != nullptr) {
-    TEEIO_TRY(device->set_virtual_functions(0));
-  } else {
-    hw::set_virtual_functions(*function, 0);
-  }
+  if (device == nullptr) hw::set_virtual_functions(*function, 0);
   const schedule::Lock lock(bus_lock);
   if (Slot* entry = slot(pf); entry != nullptr) entry->vfio_made_vfs = false;
   return {};

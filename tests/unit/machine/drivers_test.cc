@@ -132,6 +132,20 @@ TEST_F(NativeMachine, PfGoesToVfioPciAndBackAsDriverctlDoes) {
   EXPECT_TRUE(vmm.echo("2\n", device("sriov_numvfs")).has_value());
 }
 
+TEST(Sriov, ABoundPfKeepsItsVfs) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare("/dev/vfio/devices/vfio0").has_value());
+  ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
+  ASSERT_TRUE(vmm.echo("Y\n", "/sys/module/vfio_pci/parameters/enable_sriov").has_value());
+  EXPECT_EQ(error_of(vmm.echo("0\n", device("sriov_numvfs"))), Errno::kBusy);
+  EXPECT_EQ(*vmm.cat(device("sriov_numvfs")), "2\n");
+  Vmm other(*machine);
+  ASSERT_TRUE(other.open_device("/dev/vfio/devices/vfio1").has_value());
+  EXPECT_TRUE(other.bind_iommufd().has_value());
+}
+
 TEST(Rescan, FindsWhatWasRemovedWithoutItsOverride) {
   const auto machine = make_machine();
   Vmm vmm(*machine);
