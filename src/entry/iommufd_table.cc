@@ -57,7 +57,7 @@ constexpr Row kRows[] = {
      ioctl_vdevice_tsm_req,
      kTsmReq,
      Support::kPartial,
-     "iommufd-v7's OBJECT_INFO is EOPNOTSUPP, and so is VCA of SEV-TIO",
+     "iommufd-v7's OBJECT_INFO is EOPNOTSUPP, and so is an object that the firmware keeps",
      &abi::ProposedAbi::vdevice_tsm_req},
     {IOMMU_VDEVICE_TSM_GUEST_REQUEST,
      "IOMMU_VDEVICE_TSM_GUEST_REQUEST",
