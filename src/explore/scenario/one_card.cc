@@ -71,8 +71,7 @@ std::size_t stream_links(machine::Machine& machine) {
   for (const auto& node : machine.system_calls().tree()) {
     const std::size_t slash = node.path.rfind('/');
     if (node.type == entry::SystemCalls::Node::Type::kSymlink &&
-        node.path.starts_with("/sys/devices/pci") &&
-        node.path.compare(slash + 1, 6, "stream") == 0)
+        node.path.starts_with("/sys/devices/pci") && node.path.compare(slash + 1, 6, "stream") == 0)
       names.insert(node.path);
   }
   return names.size();
