@@ -138,11 +138,8 @@ TEST(Config, TheTdxModuleHasOneOfTwoApis) {
     return (*Machine::create(*config))->show();
   };
   EXPECT_THAT(shown(), HasSubstr("TSM tdx (tdx_api = \"g3\")"));
-  text.replace(text.find("\"g3\""), 4, "\"g2\"");
+  text.erase(text.find("# tdx_api"), 2);
   EXPECT_THAT(shown(), HasSubstr("TSM tdx (tdx_api = \"g2\")"));
-  text.replace(text.find("tdx_api"), text.find('\n', text.find("tdx_api")) - text.find("tdx_api"),
-               "");
-  EXPECT_THAT(shown(), HasSubstr("g3"));
   std::string arm(builtin_machine("arm-cca-slice"));
   arm.replace(arm.find("cca_bind = \"unlocked\""), 21, "tdx_api = \"g3\"");
   EXPECT_THAT(problem_of(arm), HasSubstr("left out: this machine's `tsm` is not \"tdx\""));

@@ -52,7 +52,7 @@ class TdxFailure : public testing::TestWithParam<std::string_view> {
  protected:
   ~TdxFailure() override { schedule::set_chooser({}); }
   std::unique_ptr<Machine> machine_ =
-      make_machine(machine::kDefaultMachine, "tdx_api = \"g3\"", GetParam());
+      make_machine(machine::kDefaultMachine, "# tdx_api = \"g2\"", GetParam());
 };
 INSTANTIATE_TEST_SUITE_P(Apis, TdxFailure, testing::Values("tdx_api = \"g3\"", "tdx_api = \"g2\""),
                          [](const auto& api) {
