@@ -1,6 +1,9 @@
 // Bind, unbind and a guest's request, each against whatever may come at the same
 // time.
 
+#include <algorithm>
+#include <string>
+
 #include "base/check.h"
 #include "explore/scenario/opponents.h"
 #include "explore/scenario/themes.h"
@@ -85,6 +88,46 @@ void add(std::vector<MachineScenario>& all, std::string_view group, std::string_
          .body = [against, &opponent](const Config& design) { against(design, opponent); }});
 }
 
+/// Which of these a step may fail in too: whoever undoes then meets the other on the way.
+/// Those that are left out have too many orders to come to their end.
+struct Failing {
+  std::string_view what;  ///< "bind"
+  Against against;
+  std::string_view opponent;
+  bool on_tdx;  ///< whose bind and unbind have a leaf for each page of MMIO
+};
+constexpr Failing kFailing[] = {
+    {"bind", bind_against, "iommufd-close", true},
+    {"bind", bind_against, "vm-close", true},
+    {"bind", bind_against, "reset", true},
+    {"bind", bind_against, "disconnect", false},
+    {"bind", bind_against, "tsm-removal", false},
+    {"bind", bind_against, "device-removal", false},
+    {"bind", bind_against, "destroy", false},
+    {"unbind", unbind_against, "iommufd-close", true},
+    {"unbind", unbind_against, "vm-close", false},
+    {"unbind", unbind_against, "reset", false},
+    {"unbind", unbind_against, "disconnect", false},
+    {"unbind", unbind_against, "device-removal", false},
+    {"unbind", unbind_against, "destroy", false},
+};
+
+void add_failing(std::vector<MachineScenario>& all) {
+  using machine::TsmKind;
+  for (const Failing& row : kFailing) {
+    const Opponent& opponent = *std::ranges::find(opponents(), row.opponent, &Opponent::name);
+    all.push_back(
+        {.name = "failure/" + std::string(row.what) + "-against-" + std::string(row.opponent),
+         .description = "each step of " + std::string(row.what) + " fails once, against " +
+                        std::string(opponent.words),
+         .body = [against = row.against,
+                  &opponent](const Config& design) { against(design, opponent); },
+         .firmware = row.on_tdx ? std::vector<TsmKind>{}
+                                : std::vector<TsmKind>{TsmKind::kCca, TsmKind::kSev},
+         .failures = 1});
+  }
+}
+
 }  // namespace
 
 void add_against_scenarios(std::vector<MachineScenario>& all) {
@@ -103,6 +146,7 @@ void add_against_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "request/against-unbind",
                  .description = "a guest's request for the next TDI state against unbind",
                  .body = request_against_unbind});
+  add_failing(all);
 }
 
 }  // namespace teeio::explore

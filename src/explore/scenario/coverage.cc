@@ -31,7 +31,11 @@ std::string covered_name_of(const Event& event, CoveredKind kind) {
 
 }  // namespace
 
-void watch_coverage(Coverage* into) { g_coverage = into; }
+void watch_coverage(Coverage* into) {
+  g_coverage = into;
+  // The sink of a schedule that goes back is not taken apart, and is still told of choices.
+  if (into == nullptr) schedule::watch_choices({});
+}
 Coverage* watched_coverage() { return g_coverage; }
 
 CoverageSink::CoverageSink(Coverage& into) : into_(into) {

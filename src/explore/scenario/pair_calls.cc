@@ -85,6 +85,45 @@ void alloc_viommu(Pair& pair) {
     (void)pair.vmm.destroy(arg.out_viommu_id);
 }
 
+void ask_hw_info(Pair& pair) {
+  auto arg = with_size<abi::iommu_hw_info>();
+  arg.dev_id = pair.vmm.dev_id;
+  (void)pair.vmm.ioctl(pair.vmm.iommufd, IOMMU_GET_HW_INFO, arg);
+}
+
+void ask_ranges(Pair& pair) {
+  auto arg = with_size<abi::iommu_ioas_iova_ranges>();
+  arg.ioas_id = pair.vmm.ioas_id;
+  (void)pair.vmm.ioctl(pair.vmm.iommufd, IOMMU_IOAS_IOVA_RANGES, arg);
+}
+
+/// Of the IOAS to which HWPTs are made and mappings copied.
+void allow_iovas(Pair& pair) {
+  constexpr std::uint64_t kLast = 0xffff'ffff;
+  abi::iommu_iova_range all{};
+  all.last = kLast;
+  auto arg = with_size<abi::iommu_ioas_allow_iovas>();
+  arg.ioas_id = pair.other_ioas;
+  arg.num_iovas = 1;
+  arg.allowed_iovas = pair.vmm.store(bytes_of(all));
+  (void)pair.vmm.ioctl(pair.vmm.iommufd, IOMMU_IOAS_ALLOW_IOVAS, arg);
+}
+
+void forbid_huge_pages(Pair& pair) {
+  auto arg = with_size<abi::iommu_option>();
+  arg.option_id = abi::IOMMU_OPTION_HUGE_PAGES;
+  arg.op = abi::IOMMU_OPTION_OP_SET;
+  arg.object_id = pair.other_ioas;
+  (void)pair.vmm.ioctl(pair.vmm.iommufd, IOMMU_OPTION, arg);
+}
+
+void name_compat_ioas(Pair& pair) {
+  auto arg = with_size<abi::iommu_vfio_ioas>();
+  arg.ioas_id = pair.other_ioas;
+  arg.op = abi::IOMMU_VFIO_IOAS_SET;
+  (void)pair.vmm.ioctl(pair.vmm.iommufd, IOMMU_VFIO_IOAS, arg);
+}
+
 void alloc_vdevice_again(Pair& pair) {
   (void)pair.vmm.destroy(pair.vmm.vdevice_id);
   auto arg = with_size<abi::iommu_vdevice_alloc>();
@@ -130,6 +169,13 @@ void switch_vectors(Pair& pair) {
                  {}};
   (void)pair.vmm.ioctl(pair.vmm.vfio, VFIO_DEVICE_SET_IRQS, off);
   (void)connect_vectors(pair);
+}
+
+template <class Info>
+void ask_vfio(Pair& pair, std::uint32_t command) {
+  Info info{};
+  info.argsz = sizeof(info);
+  (void)pair.vmm.ioctl(pair.vmm.vfio, command, info);
 }
 
 void write_bar(Pair& pair) {
@@ -218,6 +264,11 @@ std::vector<PairCall> calls_of_iommufd() {
       {"HWPT_ALLOC", alloc_hwpt},
       {"VIOMMU_ALLOC", alloc_viommu},
       {"VDEVICE_ALLOC", alloc_vdevice_again},
+      {"GET_HW_INFO", ask_hw_info},
+      {"IOVA_RANGES", ask_ranges},
+      {"ALLOW_IOVAS", allow_iovas},
+      {"OPTION", forbid_huge_pages},
+      {"VFIO_IOAS", name_compat_ioas},
       {"DESTROY_IOAS", [](Pair& p) { (void)p.vmm.destroy(p.other_ioas); }},
       {"DESTROY_HWPT", [](Pair& p) { (void)p.vmm.destroy(p.vmm.hwpt_id); }},
       {"DESTROY_VIOMMU", [](Pair& p) { (void)p.vmm.destroy(p.vmm.viommu_id); }},
@@ -239,6 +290,13 @@ std::vector<PairCall> calls_of_vfio() {
       {"CONFIG_READ", [](Pair& p) { (void)read_config(p.vmm, kCommandRegister); }},
       {"DMA_BUF", export_bar},
       {"SECOND_OPEN", open_again},
+      {"GET_INFO", [](Pair& p) { ask_vfio<abi::vfio_device_info>(p, VFIO_DEVICE_GET_INFO); }},
+      {"GET_REGION_INFO",
+       [](Pair& p) { ask_vfio<abi::vfio_region_info>(p, VFIO_DEVICE_GET_REGION_INFO); }},
+      {"HOT_RESET_INFO",
+       [](Pair& p) {
+         ask_vfio<abi::vfio_pci_hot_reset_info>(p, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO);
+       }},
   };
 }
 
@@ -267,6 +325,7 @@ std::vector<PairCall> calls_of_kvm() {
        .act = [](Pair& p) { (void)p.vmm.pre_fault(kMmioGpa); },
        .kills_vm = true},
       {"PUNCH_HOLE", punch},
+      {"RUN", [](Pair& p) { (void)p.vmm.ioctl(p.vmm.vcpu, KVM_RUN, std::uint64_t{0}); }},
       {"CLOSE_GUEST_MEMFD", [](Pair& p) { (void)p.vmm.close(p.gmem); }},
       {"CREATE_GUEST_MEMFD",
        [](Pair& p) {
@@ -275,9 +334,20 @@ std::vector<PairCall> calls_of_kvm() {
   };
 }
 
+void write_card(Pair& pair, std::string_view attribute, std::string_view text) {
+  (void)pair.stage.root().echo(text, std::string(kCard) + '/' + std::string(attribute));
+}
+
 std::vector<PairCall> calls_of_root() {
   return {
       {"connect", [](Pair& p) { (void)connect(p.stage.root()); }},
+      {"reset-method", [](Pair& p) { write_card(p, "reset_method", "flr\n"); }},
+      {"driver-override", [](Pair& p) { write_card(p, "driver_override", "vfio-pci\n"); }},
+      {"sriov", [](Pair& p) { write_card(p, "sriov_numvfs", "0\n"); }},
+      // It would come back, and vfio-pci does not look for it.
+      {.name = "rescan",
+       .act = [](Pair& p) { (void)p.stage.root().echo("1\n", "/sys/bus/pci/rescan"); },
+       .not_with = "device-removal"},
       {"read-tsm", [](Pair& p) { (void)p.stage.root().cat(std::string(kCard) + "/tsm/connect"); }},
   };
 }

@@ -36,6 +36,8 @@ struct PairCall {
   bool kills_vm = false;
   /// It takes private MMIO of a locked TDI from its guest, which the TDX module refuses.
   bool takes_mmio = false;
+  /// Another call after which the machine is not as at boot, if both were made.
+  std::string_view not_with = {};
 };
 
 /// Those of this file and all opponents().

@@ -40,7 +40,8 @@ std::span<const MachineScenario> pairs() {
     for (const PairState state : {PairState::kReady, PairState::kBound})
       for (std::size_t i = 0; i < calls.size(); ++i)
         for (std::size_t j = i; j < calls.size(); ++j)
-          all.push_back(pair_of(state, calls[i], calls[j]));
+          if (calls[i].not_with != calls[j].name && calls[j].not_with != calls[i].name)
+            all.push_back(pair_of(state, calls[i], calls[j]));
     return all;
   }();
   return kAll;
