@@ -1,5 +1,8 @@
 #include "device/nvme/command.h"
 
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <utility>
 
 namespace teeio::nvme {
@@ -13,19 +16,27 @@ void put(std::span<std::byte> out, std::uint32_t value) {
 
 }  // namespace
 
+/// Once for each command: as words, not field by field.
 Command Command::decode(std::span<const std::byte, kSqEntryBytes> in) {
-  Reader r{ByteView(in)};
-  Command c;
-  c.opcode = r.le<std::uint8_t>();
-  c.flags = r.le<std::uint8_t>();
-  c.id = r.le<std::uint16_t>();
-  c.nsid = r.le<std::uint32_t>();
-  r.skip(16);  // reserved, and the metadata pointer: no format has metadata
-  c.prp1 = r.le<std::uint64_t>();
-  c.prp2 = r.le<std::uint64_t>();
-  for (std::uint32_t* word : {&c.cdw10, &c.cdw11, &c.cdw12, &c.cdw13, &c.cdw14, &c.cdw15})
-    *word = r.le<std::uint32_t>();
-  return c;
+  static_assert(std::endian::native == std::endian::little, "entries are little-endian");
+  std::array<std::uint32_t, kSqEntryBytes / 4> words{};
+  std::ranges::copy(in, std::as_writable_bytes(std::span(words)).begin());
+  const auto pair = [&](std::size_t at) {
+    return words.at(at) | std::uint64_t{words.at(at + 1)} << 32U;
+  };
+  // Words 2 to 5: reserved, and the metadata pointer; no format has metadata.
+  return {.opcode = static_cast<std::uint8_t>(words[0]),
+          .flags = static_cast<std::uint8_t>(words[0] >> 8U),
+          .id = static_cast<std::uint16_t>(words[0] >> 16U),
+          .nsid = words[1],
+          .prp1 = pair(6),
+          .prp2 = pair(8),
+          .cdw10 = words[10],
+          .cdw11 = words[11],
+          .cdw12 = words[12],
+          .cdw13 = words[13],
+          .cdw14 = words[14],
+          .cdw15 = words[15]};
 }
 
 std::uint16_t Completion::status_field() const {

@@ -52,8 +52,12 @@ Status read(State& state, NameSpace& space, const Command& command) {
   if (!range.fits(space)) return Status::kLbaOutOfRange;
   const auto length = static_cast<std::uint32_t>(range.bytes());
   if (const auto found = state.data.find(command, length); !found) return found.error();
-  const auto bytes = state.room(length);
-  if (!space.read(range.offset(), bytes)) return media_error(state, Status::kUnrecoveredRead);
+  ByteView bytes = space.look(range.offset(), length);
+  if (bytes.empty()) {
+    const auto room = state.room(length);
+    if (!space.read(range.offset(), room)) return media_error(state, Status::kUnrecoveredRead);
+    bytes = room;
+  }
   if (const auto sent = state.data.write(bytes); !sent) return sent.error();
   ++state.counters.reads;
   state.counters.blocks_read += range.blocks;

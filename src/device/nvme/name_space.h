@@ -38,6 +38,10 @@ class NameSpace {
 
   /// Precondition of all: the range lies inside. Errors: the file's: EIO, ENOSPC …
   Result<void> read(std::uint64_t offset, std::span<std::byte> out);
+  /// The bytes themselves, until the next call; empty: they are in a file.
+  [[nodiscard]] ByteView look(std::uint64_t offset, std::uint64_t bytes) {
+    return is_file() ? ByteView() : ByteView(at(offset, bytes));
+  }
   Result<void> write(std::uint64_t offset, ByteView in);
   /// The bytes read as zero; room that they took is given back where the file system can.
   Result<void> zero(std::uint64_t offset, std::uint64_t bytes);

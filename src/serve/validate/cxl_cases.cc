@@ -135,7 +135,7 @@ constexpr std::array kDirections = {std::uint8_t{kRx | kDefaultIv | kCxlSubStrea
 /// Both directions' keys wait.
 Verdict program_both(Session& session) {
   for (const std::uint8_t key : kDirections) {
-    const Verdict verdict = gets_status(session, {.key = key}, some_key(), 0);
+    Verdict verdict = gets_status(session, {.key = key}, some_key(), 0);
     if (verdict.kind != Verdict::Kind::kPass) return verdict;
   }
   return passed();
@@ -155,7 +155,7 @@ Verdict switch_both(Session& session, Object object) {
 /// KEY_PROG of each of `messages` gets status 1.
 Verdict all_refused(Session& session, const std::vector<KeyMessage>& messages) {
   for (const KeyMessage& message : messages) {
-    const Verdict verdict = gets_status(session, message, some_key(), 1);
+    Verdict verdict = gets_status(session, message, some_key(), 1);
     if (verdict.kind != Verdict::Kind::kPass) return verdict;
   }
   return passed();
@@ -182,7 +182,7 @@ Verdict ide_query_ports(Bench& bench) {
 
 Verdict prog(Bench& bench) {
   TEEIO_CASE_ASSIGN(Ready at, ready(bench));
-  const Verdict verdict = program_both(at.session);
+  Verdict verdict = program_both(at.session);
   (void)switch_both(at.session, Object::kSetGo);  // nothing waits for the next case
   return verdict;
 }
@@ -191,7 +191,7 @@ Verdict prog_length(Bench& bench) {
   TEEIO_CASE_ASSIGN(Ready at, ready(bench));
   const Bytes key = some_key();
   for (std::size_t bytes = 1; bytes < key.size(); bytes += 4) {
-    const Verdict verdict = gets_status(at.session, {}, ByteView(key).first(bytes), 1);
+    Verdict verdict = gets_status(at.session, {}, ByteView(key).first(bytes), 1);
     if (verdict.kind != Verdict::Kind::kPass) return verdict;
   }
   return passed();
@@ -265,7 +265,7 @@ Verdict prog_initial_iv(Bench& bench) {
 
 Verdict go(Bench& bench) {
   TEEIO_CASE_ASSIGN(Ready at, ready(bench));
-  const Verdict verdict = program_both(at.session);
+  Verdict verdict = program_both(at.session);
   if (verdict.kind != Verdict::Kind::kPass) return verdict;
   return switch_both(at.session, Object::kSetGo);
 }
@@ -273,7 +273,7 @@ Verdict go(Bench& bench) {
 /// The pending slot is free again when its key goes.
 Verdict go_frees(Bench& bench) {
   for (int round = 0; round < 2; ++round)
-    if (const Verdict verdict = go(bench); verdict.kind != Verdict::Kind::kPass) return verdict;
+    if (Verdict verdict = go(bench); verdict.kind != Verdict::Kind::kPass) return verdict;
   return passed();
 }
 
