@@ -199,6 +199,11 @@ std::vector<PciFunction*> HostBridge::functions() const {
 
 std::vector<RootPort*> HostBridge::root_ports() const { return impl_->root_ports; }
 
+RootPort* HostBridge::root_port_of(Bdf bdf) const {
+  const auto at = impl_->functions.find(bdf.rid());
+  return at == impl_->functions.end() ? nullptr : at->second.root_port;
+}
+
 Result<void> HostBridge::dma_read(std::uint16_t rid, TBit t, Iova address,
                                   std::span<std::byte> out) {
   return impl_->request(rid, t, address, out);
