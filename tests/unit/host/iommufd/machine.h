@@ -17,6 +17,7 @@
 #include "host/mm/plain_memory.h"
 #include "host/pci_tsm/pci_tsm.h"
 #include "hw/capabilities.h"
+#include "hw/find_capability.h"
 #include "hw/vtd/vtd_iommu.h"
 
 namespace teeio::iommufd {
