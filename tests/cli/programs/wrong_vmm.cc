@@ -30,7 +30,7 @@ int run(std::string_view mistake, const char* argument) {
   }
   const Function function = assignable_functions().at(0);
   connect_tsm(function);
-  Device device(function);
+  Device device(function, Abi::kTeeio);
   Vm vm(kArmRealm);
   const Mapping ram(kRam, -1, MAP_SHARED | MAP_ANONYMOUS);
   if (mistake != "late-file") vm.associate(device.vfio());
