@@ -29,9 +29,9 @@ std::string reason(const entry::SupportRow& row) {
   return fmt::format("{}{}{}", errno_name(row.refused_with), out.empty() ? "" : ": ", out);
 }
 
-/// A vendor's node of /dev is opened as an attribute is; nothing else of that kind has ioctls.
+/// The one vendor's node that has ioctls goes by its own name.
 std::string_view file_name(object::FileKind kind) {
-  return kind == object::FileKind::kAttribute ? "sev" : object::file_kind_name(kind);
+  return kind == object::FileKind::kVendorNode ? "sev" : object::file_kind_name(kind);
 }
 
 void print_text(const std::vector<entry::SupportRow>& rows) {

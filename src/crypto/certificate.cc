@@ -88,6 +88,7 @@ std::optional<Certificate> Certificate::parse_plain(ByteView der) {
 Result<Certificate> Certificate::parse(ByteView der) {
   if (der.size() > kMaxSize) return fail(Errno::kInval, "a certificate is too large");
   if (auto plain = parse_plain(der)) return *std::move(plain);
+  detail::know_ecdsa_with_sha3();  // before OpenSSL looks at the extensions, and keeps what it saw
   const unsigned char* at = detail::data_of(der);
   detail::Handle<X509> handle(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
   if (handle == nullptr) return fail(Errno::kInval, "no X.509 certificate");

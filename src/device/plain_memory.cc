@@ -1,7 +1,6 @@
 #include "device/plain_memory.h"
 
 #include <algorithm>
-#include <new>
 
 #include "base/check.h"
 

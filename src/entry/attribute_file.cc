@@ -57,15 +57,6 @@ object::Ref<object::File> AttributeFile::of(sysfs::Tree& tree, std::string path,
       new AttributeFile(tree, std::move(path), mode, std::move(attribute)));
 }
 
-object::Ref<object::File> AttributeFile::of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
-                                            VendorNode& node, std::uint32_t flags) {
-  auto file = object::Ref<AttributeFile>::adopt(
-      new AttributeFile(tree, std::move(path), mode, object::make_ref<sysfs::Attribute>()));
-  file->node_ = &node;
-  file->writable_ = (flags & O_ACCMODE) != O_RDONLY;
-  return file;
-}
-
 /// Looked up anew by each operation, since the attribute's meaning may have
 /// changed with the tree: a function that lost its driver shows another uevent.
 Result<object::Ref<sysfs::Attribute>> AttributeFile::attribute() const {
@@ -76,7 +67,6 @@ Result<object::Ref<sysfs::Attribute>> AttributeFile::attribute() const {
 }
 
 Result<std::size_t> AttributeFile::read(std::uint64_t offset, std::span<std::byte> out) {
-  if (node_ != nullptr) return fail(Errno::kInval, "the device cannot be read");
   TEEIO_ASSIGN(const object::Ref<sysfs::Attribute> attribute, this->attribute());
   if (out.empty()) return 0;
   if (attribute->binary) {
@@ -99,7 +89,6 @@ Result<std::size_t> AttributeFile::read(std::uint64_t offset, std::span<std::byt
 }
 
 Result<std::size_t> AttributeFile::write(std::uint64_t offset, ByteView in) {
-  if (node_ != nullptr) return fail(Errno::kInval, "the device cannot be written");
   TEEIO_ASSIGN(const object::Ref<sysfs::Attribute> attribute, this->attribute());
   std::size_t length = std::min<std::size_t>(in.size(), kPageSize);
   if (attribute->binary) {

@@ -9,7 +9,6 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "entry/vendor_node.h"
 #include "host/sysfs/tree.h"
 #include "object/file.h"
 #include "schedule/mutex.h"
@@ -35,16 +34,7 @@ class AttributeFile final : public object::File {
   static object::Ref<object::File> of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
                                       object::Ref<sysfs::Attribute> attribute);
 
-  /// A node of /dev of a vendor's own, at `path`: nothing to read, write or map. `flags` as
-  /// open(2).
-  static object::Ref<object::File> of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
-                                      VendorNode& node, std::uint32_t flags);
-  /// Null: it is none.
-  [[nodiscard]] VendorNode* node() const { return node_; }
-  /// Whether a node was opened for writing (FMODE_WRITE).
-  [[nodiscard]] bool writable() const { return writable_; }
-
-  /// Errors: show's; EIO nothing to read with; EINVAL for a node.
+  /// Errors: show's; EIO nothing to read with.
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) TEEIO_EXCLUDES(mutex_);
   /// Takes at most a page of a text; the offset of a text does not matter. Errors:
   /// store's; EFBIG at or behind the end of a binary attribute.
@@ -80,19 +70,11 @@ class AttributeFile final : public object::File {
   const std::uint32_t mode_;
   const std::uint64_t size_;
   const object::Ref<sysfs::Attribute> own_;  ///< null: the tree's
-  VendorNode* node_ = nullptr;
-  bool writable_ = false;
   schedule::Mutex mutex_{schedule::Rank::kLeaf};
   bool shown_ TEEIO_GUARDED_BY(mutex_) = false;
   std::string text_ TEEIO_GUARDED_BY(mutex_);
   std::unique_ptr<mm::MappedFile> mapped_;  ///< set before a program has the file
   object::Ref<sysfs::Attribute> mapping_ TEEIO_GUARDED_BY(mutex_);  ///< that is in mapped_
 };
-
-/// Whether a file is an attribute, and no vendor's node.
-[[nodiscard]] inline bool is_attribute(object::File& file) {
-  return file.kind() == object::FileKind::kAttribute &&
-         static_cast<AttributeFile&>(file).node() == nullptr;
-}
 
 }  // namespace teeio::entry

@@ -34,6 +34,7 @@ Lane lane_of(FileKind kind) {
     case FileKind::kGuestMemfd:
       return Lane::kKvm;
     case FileKind::kAttribute:
+    case FileKind::kVendorNode:
     case FileKind::kForeign:
       return Lane::kHostTsm;
   }
@@ -48,11 +49,8 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
     case FileKind::kVfioDevice:
       if (static_cast<vfio::DeviceFile&>(file).access_granted() || always) return {};
       return fail(Errno::kInval, "the device is not bound to an iommufd yet");
-    case FileKind::kAttribute:
-      // An attribute has no ioctls; a vendor's node has its own, and EINVAL for others
-      // (sev_ioctl() of Linux drivers/crypto/ccp/sev-dev.c).
-      if (static_cast<AttributeFile&>(file).node() == nullptr)
-        return fail(Errno::kNoTty, "an attribute has no ioctls");
+    case FileKind::kVendorNode:
+      // sev_ioctl() of Linux drivers/crypto/ccp/sev-dev.c.
       if (row == nullptr) return fail(Errno::kInval, "the device has no such call");
       return {};
     case FileKind::kVfioContainer:
@@ -75,6 +73,7 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
     case FileKind::kKvm:
     case FileKind::kGuestMemfd:
     case FileKind::kDmaBuf:
+    case FileKind::kAttribute:
     case FileKind::kForeign:
       return {};
   }

@@ -68,7 +68,8 @@ Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string
   constexpr std::string_view kDev = "/dev/";
   if (path.starts_with(kDev))
     if (VendorNode* node = devices_.vendor_node(path.substr(kDev.size())))
-      return AttributeFile::of(system_.tree(), std::string(path), S_IFCHR | 0600, *node, flags);
+      return object::Ref<object::File>(
+          object::make_ref<VendorNodeFile>(*node, std::string(path), flags));
   if (!system_.tree().find(path)) return fail(Errno::kNoEnt, "no such file in the machine");
   return AttributeFile::open(system_.tree(), path, flags);
 }
@@ -151,6 +152,7 @@ Result<void> Dispatch::mmap(mm::Caller& caller, object::File& file, std::uint64_
     case FileKind::kIommuFaults:
     case FileKind::kIommuEvents:
     case FileKind::kIommuTestAccess:
+    case FileKind::kVendorNode:
     case FileKind::kForeign:
       break;
   }
@@ -211,9 +213,10 @@ FileStat Dispatch::stat(object::File& file) {
                    std::to_string(static_cast<vfio::GroupFile&>(file).group().number()));
     case FileKind::kVfioContainer:
       return named("/dev/vfio/vfio");
+    case FileKind::kVendorNode:
+      return named(static_cast<VendorNodeFile&>(file).path());
     case FileKind::kAttribute: {
       const auto& attribute = static_cast<AttributeFile&>(file);
-      if (attribute.node() != nullptr) return named(attribute.path());
       return {.mode = attribute.mode(), .rdev = 0, .size = attribute.size()};
     }
     case FileKind::kGuestMemfd:
@@ -254,6 +257,7 @@ SystemCalls::Position Dispatch::position(object::File& file) {
     case FileKind::kVfioGroup:
     case FileKind::kVfioContainer:
     case FileKind::kAttribute:
+    case FileKind::kVendorNode:
     case FileKind::kForeign:
       break;
   }

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "abi/psp_sev.h"
-#include "entry/attribute_file.h"
 #include "entry/copy.h"
 #include "entry/vendor_nodes.h"
 #include "host/kvm/sev/psp_host.h"
@@ -170,12 +169,12 @@ Result<void> run(Issue& issue, std::uint32_t command) {
 
 /// The firmware's answer goes back whether or not the command worked.
 Result<std::int64_t> ioctl_sev_issue_cmd(Call& call) {
-  auto& file = static_cast<AttributeFile&>(call.file);
+  auto& file = static_cast<VendorNodeFile&>(call.file);
   using Arg = abi::sev_issue_cmd;
   TEEIO_ASSIGN(Arg arg, copy_in<Arg>(call.memory(), call.argument));
   if (arg.cmd >= abi::SEV_MAX) return fail(Errno::kInval, "there is no such command");
   Issue issue{.memory = call.memory(),
-              .psp = static_cast<SevNode&>(*file.node()).psp(),
+              .psp = static_cast<SevNode&>(file.node()).psp(),
               .data = arg.data,
               .writable = file.writable()};
   const Result<void> done = run(issue, arg.cmd);

@@ -34,6 +34,7 @@ std::optional<abi::FileKind> abi_kind(FileKind kind) {
     case FileKind::kIommuTestAccess:
     case FileKind::kDmaBuf:
     case FileKind::kAttribute:
+    case FileKind::kVendorNode:
     case FileKind::kForeign:
       return std::nullopt;
   }
@@ -43,7 +44,7 @@ std::optional<abi::FileKind> abi_kind(FileKind kind) {
 constexpr FileKind kKinds[] = {
     FileKind::kIommu,         FileKind::kVfioDevice,    FileKind::kVfioGroup,
     FileKind::kVfioContainer, FileKind::kKvm,           FileKind::kKvmVm,
-    FileKind::kKvmVcpu,       FileKind::kKvmVfioDevice, FileKind::kAttribute};
+    FileKind::kKvmVcpu,       FileKind::kKvmVfioDevice, FileKind::kVendorNode};
 
 }  // namespace
 
@@ -65,8 +66,9 @@ std::span<const Row> rows_of(FileKind kind) {
       return kvm_vcpu_rows();
     case FileKind::kKvmVfioDevice:
       return kvm_vfio_rows();
-    case FileKind::kAttribute:
+    case FileKind::kVendorNode:
       return vendor_node_rows();
+    case FileKind::kAttribute:
     case FileKind::kGuestMemfd:
     case FileKind::kIommuFaults:
     case FileKind::kIommuEvents:
@@ -112,6 +114,7 @@ Errno refusal_of(FileKind kind, bool known) {
     case FileKind::kIommuTestAccess:
     case FileKind::kDmaBuf:
     case FileKind::kAttribute:
+    case FileKind::kVendorNode:
     case FileKind::kForeign:
       return Errno::kNoTty;
   }

@@ -197,8 +197,6 @@ std::vector<PciFunction*> HostBridge::functions() const {
   return all;
 }
 
-std::vector<RootPort*> HostBridge::root_ports() const { return impl_->root_ports; }
-
 RootPort* HostBridge::root_port_of(Bdf bdf) const {
   const auto at = impl_->functions.find(bdf.rid());
   return at == impl_->functions.end() ? nullptr : at->second.root_port;

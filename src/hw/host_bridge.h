@@ -39,7 +39,6 @@ class HostBridge final : public DmaPort {
   [[nodiscard]] PciFunction* find(Bdf bdf) const;
   /// In order of BDF, root ports included.
   [[nodiscard]] std::vector<PciFunction*> functions() const;
-  [[nodiscard]] std::vector<RootPort*> root_ports() const;
   /// The root port above a function, nullptr for one on the root bus.
   [[nodiscard]] RootPort* root_port_of(Bdf bdf) const;
 

@@ -40,12 +40,6 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
   return list;
 }
 
-std::vector<hw::RootPort*> Machine::Impl::root_ports() {
-  std::vector<hw::RootPort*> list;
-  for (const auto& port : ports) list.push_back(port.get());
-  return list;
-}
-
 vfio::Device* Machine::Impl::vfio(std::uint32_t minor) {
   const schedule::Lock lock(bus_lock);
   return minor < by_minor.size() ? by_minor[minor] : nullptr;

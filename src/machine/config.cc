@@ -5,11 +5,8 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <optional>
-#include <ranges>
-#include <set>
 #include <utility>
 
 #include "base/toml_text.h"

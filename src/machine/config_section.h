@@ -171,8 +171,8 @@ void for_each_table(const toml::table& root, Section& top, std::string_view key,
   for (const toml::node& element : *array) {
     const toml::table* table = element.as_table();
     if (table == nullptr) return top.complain(element, key, "a list of tables, [[…]]");
-    Section section(*table, file, problem);
-    read(section);
+    Section inner{*table, file, problem};
+    read(inner);
   }
 }
 

@@ -40,7 +40,6 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
 
   // sysfs::Host
   [[nodiscard]] std::vector<Function> functions() override;
-  [[nodiscard]] std::vector<hw::RootPort*> root_ports() override;
   [[nodiscard]] tsm::PciTsm& tsm() override { return pci_tsm; }
   [[nodiscard]] object::Trace& trace() override { return events; }
   [[nodiscard]] unsigned cpus() override { return 1; }

@@ -38,6 +38,8 @@ std::string_view file_kind_name(FileKind kind) {
       return "iommufd_test_staccess";
     case FileKind::kAttribute:
       return "attribute";
+    case FileKind::kVendorNode:
+      return "vendor node";
     case FileKind::kForeign:
       return "foreign";
   }

@@ -22,6 +22,7 @@ enum class FileKind : std::uint8_t {
   kGuestMemfd,
   kDmaBuf,
   kAttribute,        ///< an opened sysfs attribute
+  kVendorNode,       ///< a node of /dev of the platform's vendor
   kForeign,          ///< a number of the program that is not ours (pipe, regular file …)
   kIommuFaults,      ///< IOMMU_FAULT_QUEUE_ALLOC
   kIommuEvents,      ///< IOMMU_VEVENTQ_ALLOC

@@ -125,7 +125,7 @@ Reply open_file(Call& call, const std::string& path, std::uint32_t flags) {
   object::File& object = **file;
   const auto number = call.install_named(std::move(*file), path, flags);
   const bool reads = (flags & O_ACCMODE) != O_WRONLY;
-  if (number && reads && entry::is_attribute(object) && has_snapshot(path))
+  if (number && reads && object.kind() == object::FileKind::kAttribute && has_snapshot(path))
     if (const DeviceFileRef device = call.ours(*number))
       // A read that fails will say so itself.
       std::ignore = refresh(call, *device, 0, kSnapshot);

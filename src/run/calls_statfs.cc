@@ -63,6 +63,7 @@ struct statfs of_file(Call& call, const DeviceFile& file) {
     case object::FileKind::kKvmVcpu:
     case object::FileKind::kKvmVfioDevice:
     case object::FileKind::kAttribute:
+    case object::FileKind::kVendorNode:
     case object::FileKind::kForeign:
       break;
   }

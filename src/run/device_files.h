@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "entry/attribute_file.h"
 #include "entry/system_calls.h"
 #include "host/mm/mapped_file.h"
 #include "host/mm/readiness.h"
@@ -47,7 +46,7 @@ struct DeviceFile {
   schedule::Atomic<bool> handed_out{false};  ///< a program has a descriptor of it
   entry::SystemCalls::Polling polling = entry::SystemCalls::Polling::kAlways;
 
-  [[nodiscard]] bool is_attribute() const { return entry::is_attribute(*file); }
+  [[nodiscard]] bool is_attribute() const { return file->kind() == object::FileKind::kAttribute; }
 };
 using DeviceFileRef = std::shared_ptr<DeviceFile>;
 

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <memory>
 #include <vector>
 
 #include "run/accounts.h"

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "schedule/run_heap.h"
 #include "schedule/task.h"
 
 namespace teeio::explore {
@@ -58,7 +59,9 @@ std::string_view recovery_text(const Meddled& result) {
 
 void watch_meddling(std::function<void(const Meddled&)> watch) { watcher() = std::move(watch); }
 void tell_meddling(const Meddled& result) {
-  if (watcher()) watcher()(result);
+  if (!watcher()) return;
+  const schedule::OutsideRunHeap outside;  // what it keeps outlives the run
+  watcher()(result);
 }
 
 void MeddlingHost::start(object::Trace& trace) {

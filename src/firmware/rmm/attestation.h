@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <cstdint>
 
 #include "crypto/keys.h"
 #include "firmware/rmm/measurement.h"

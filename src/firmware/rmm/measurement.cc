@@ -1,8 +1,6 @@
 #include "firmware/rmm/measurement.h"
 
-#include <algorithm>
 #include <cstring>
-#include <utility>
 
 namespace teeio::rmm {
 namespace {

@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "firmware/rmm/command.h"
 #include "firmware/rmm/rsi_call.h"

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cstring>
 
 #include "firmware/rmm/rsi_call.h"
 

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <utility>
 
 #include "firmware/tdx/g3_session.h"
 #include "firmware/tdx/ide_keys.h"

@@ -156,6 +156,7 @@ Result<std::uint64_t> Context::ioas_map_file(object::Ref<object::File> file, con
     case object::FileKind::kKvmVcpu:
     case object::FileKind::kKvmVfioDevice:
     case object::FileKind::kAttribute:
+    case object::FileKind::kVendorNode:
       pages = object::make_ref<UserPages>(
           environment_.memory, environment_.pins, IoptPages::Source::kFile,
           fail(Errno::kInval, "the file is no memfd and no dma-buf"), writable, span.first);

@@ -103,7 +103,7 @@ Result<void> Gmem::bind(std::uint64_t offset, std::uint64_t size) {
   const schedule::Lock lock(invalidate_lock_);
   for (const auto& [start, length] : bindings_)
     if (start < offset + size && offset < start + length)
-      return fail(Errno::kInval, "another slot has this part of the guest_memfd");
+      return fail(Errno::kExist, "another slot has this part of the guest_memfd");
   bindings_.emplace(offset, size);
   return {};
 }

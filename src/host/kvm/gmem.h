@@ -48,8 +48,8 @@ class Gmem final : public object::File {
   Result<void> fallocate(Fallocate what, std::uint64_t offset, std::uint64_t size)
       TEEIO_EXCLUDES(invalidate_lock_);
 
-  /// Books and unbooks the part of the file that a slot uses. Errors: EINVAL
-  /// beyond the end, or when another slot has it (kvm_gmem_bind()).
+  /// Books and unbooks the part of the file that a slot uses. Errors: EEXIST
+  /// when another slot has it (kvm_gmem_bind()).
   Result<void> bind(std::uint64_t offset, std::uint64_t size) TEEIO_EXCLUDES(invalidate_lock_);
   void unbind(std::uint64_t offset) TEEIO_EXCLUDES(invalidate_lock_);
 

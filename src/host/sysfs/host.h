@@ -37,7 +37,6 @@ class Host {
   };
   /// In order of BDF, root ports included.
   [[nodiscard]] virtual std::vector<Function> functions() = 0;
-  [[nodiscard]] virtual std::vector<hw::RootPort*> root_ports() = 0;
   [[nodiscard]] virtual tsm::PciTsm& tsm() = 0;
   [[nodiscard]] virtual object::Trace& trace() = 0;
   [[nodiscard]] virtual unsigned cpus() = 0;

@@ -1,9 +1,5 @@
 #pragma once
 
-#include <compare>
-#include <map>
-#include <vector>
-
 #include "host/sysfs/topology.h"
 #include "host/sysfs/tree.h"
 

@@ -2,9 +2,7 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <span>
-
 #include <string_view>
 
 #include "base/bytes.h"

@@ -1,4 +1,3 @@
-#include <algorithm>
 
 #include "base/check.h"
 #include "firmware/rmm/device_key.h"

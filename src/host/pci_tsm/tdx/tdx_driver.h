@@ -3,8 +3,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
-#include <set>
 #include <vector>
 
 #include "host/kvm/tdx/tdx_host.h"

@@ -63,7 +63,7 @@ TEST_F(MemoryTest, PartOfAGuestMemfdBelongsToOneSlotUntilThatIsDeleted) {
   ASSERT_TRUE(vmm.set_region(slot).has_value());
   slot.slot = 4;
   slot.guest_phys_addr += kPageSize;
-  EXPECT_EQ(error_of(vmm.set_region(slot)), Errno::kInval);
+  EXPECT_EQ(error_of(vmm.set_region(slot)), Errno::kExist);
   abi::kvm_userspace_memory_region2 gone{};
   gone.slot = 3;
   ASSERT_TRUE(vmm.set_region(gone).has_value());

@@ -89,7 +89,6 @@ class FakeHost : public Host {
   }
 
   [[nodiscard]] std::vector<Function> functions() override { return present_; }
-  [[nodiscard]] std::vector<hw::RootPort*> root_ports() override { return {&port}; }
   [[nodiscard]] tsm::PciTsm& tsm() override { return tsm_; }
   [[nodiscard]] object::Trace& trace() override { return trace_; }
   [[nodiscard]] unsigned cpus() override { return 2; }

@@ -10,18 +10,22 @@ using testing::ElementsAre;
 
 constexpr std::uint64_t kSize = 2 * kPageSize;
 
-/// A realm whose memslot is the first pages of BAR 0, exported as VFIO does it.
-class RealmMmio : public CcaDriverTest {
- protected:
+/// Outlives the VM, whose memslot keeps the buffer.
+struct HasExporter {
   struct Exporter final : dmabuf::Exporter {
-    explicit Exporter(object::File& f) : vm(f) {}
     [[nodiscard]] Bdf function() const override { return {0, 1, 0, 0}; }
-    [[nodiscard]] object::File* vm_file() override { return &vm; }
+    [[nodiscard]] object::File* vm_file() override { return vm; }
     void released(dmabuf::DmaBuf&) override {}
-    object::File& vm;
+    object::File* vm = nullptr;
   };
+  Exporter exporter;
+};
 
+/// A realm whose memslot is the first pages of BAR 0, exported as VFIO does it.
+class RealmMmio : public HasExporter, public CcaDriverTest {
+ protected:
   RealmMmio() {
+    exporter.vm = &*file;
     buffer = dmabuf::DmaBuf::create(exporter, {{.start = pf().bars()[0].base, .length = kSize}},
                                     dmabuf::DmaBuf::State::kAvailable);
     const std::int32_t fd = caller.install(buffer, 0).value();
@@ -47,7 +51,6 @@ class RealmMmio : public CcaDriverTest {
     ASSERT_TRUE(set_state(1));
   }
 
-  Exporter exporter{*file};
   mm::PlainProcess process{1};
   mm::PlainCaller caller{process};
   object::Ref<dmabuf::DmaBuf> buffer;
