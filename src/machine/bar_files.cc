@@ -36,8 +36,14 @@ Result<void> Machine::Impl::map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& fi
     info.plain->relocate(bytes);
     bar_mappings.push_back({.bdf = bdf, .bar = info.plain, .file = &file});
   }
-  // Whose driver came meanwhile.
-  if (in_use(bdf)) claim_memory(bdf);
+  // Whose driver came meanwhile, or that has left.
+  bool claimed = in_use(bdf);
+  {
+    const schedule::Lock lock(bus_lock);
+    const Slot* const now = slot(bdf);
+    claimed = claimed || now == nullptr || now->native;
+  }
+  if (claimed) claim_memory(bdf);
   return {};
 }
 

@@ -42,11 +42,14 @@ void Machine::Impl::leave(Bdf bdf) {
   }
   if (orphan) orphan->revoke();
   leave_native(bdf);
-  const schedule::Lock lock(bus_lock);
-  const auto entry = slots.find(bdf);
-  if (entry == slots.end()) return;
-  absent.insert_or_assign(bdf, std::move(entry->second));
-  slots.erase(entry);
+  {
+    const schedule::Lock lock(bus_lock);
+    const auto entry = slots.find(bdf);
+    if (entry == slots.end()) return;
+    absent.insert_or_assign(bdf, std::move(entry->second));
+    slots.erase(entry);
+  }
+  claim_memory(bdf);  // what was mapped while it left
 }
 
 bool Machine::Impl::arrive(Bdf bdf) {

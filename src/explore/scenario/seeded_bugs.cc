@@ -53,7 +53,7 @@ constexpr SeededBugInfo kBugs[] = {
      "the first of two unbinds clears the teardown handlers of the whole card",
      "tsm::PciTsm::unbind_one", "RFC \"Host side support for TDISP\" 29/30, 2025-05-29"},
     {kDuplicateStreamLinks, "duplicate-stream-links",
-     "streams are numbered per root port, so two links get one name", "sysfs::IdeStreams::number",
+     "streams are numbered per root port, so two links get one name", "tsm::IdeStreams::free_index",
      "PCI/IDE, Dec 2025 to Jan 2026, fixes 079115370d00"},
     {kRawVmPointer, "raw-vm-pointer",
      "VFIO uses its raw pointer to the VM after it let go of the lock that keeps it valid",

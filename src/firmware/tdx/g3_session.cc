@@ -229,6 +229,8 @@ LeafResult G3Leaves::tdh_spdm_mng(std::uint64_t spdm, SpdmOperation operation,
   std::vector<Hpa> pages;
   if (recollects) {
     TDX_ASSIGN(nonce, read_nonce(leaf, parameter));
+    if (it.operation && it.recollecting && *it.recollecting != nonce)
+      return leaf.refuse("under_way");
   }
   TDX_TRY(g3_messages(leaf, messages, Operand::kR9, Operand::kR10));
   if (recollects) {
@@ -240,10 +242,12 @@ LeafResult G3Leaves::tdh_spdm_mng(std::uint64_t spdm, SpdmOperation operation,
   TDX_ASSIGN(const std::optional<Bytes>& request, next_managed(leaf, it, operation, nonce));
   if (request) {
     it.operation = operation;
+    if (recollects) it.recollecting = nonce;
     it.asked = true;
     return g3_request(leaf, messages.request, *request);
   }
   it.operation.reset();
+  it.recollecting.reset();
   if (operation == SpdmOperation::kKeyUpdate) it.worn = false;
   if (!recollects) return {};
   if (it.channel->evidence() != nullptr) keep_evidence(it, {});

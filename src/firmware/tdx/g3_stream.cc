@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <optional>
 
 #include "firmware/tdx/g3_session.h"
 #include "firmware/tdx/ide_keys.h"
@@ -28,11 +29,30 @@ std::uint8_t free_block(const hw::RootPort& port) {
   return static_cast<std::uint8_t>(block);
 }
 
-/// The module chooses; which it takes is a guess. 0 is left to streams that nobody names.
-std::uint8_t free_stream_id(const IommuState& iommu) {
+/// The module chooses; which it takes is a guess. 0 is left to streams that nobody names, 255
+/// to Linux, which gives it to those that are idle. One id for all IOMMUs: their root ports
+/// share a host bridge, where Linux wants a name to be one stream's.
+std::optional<std::uint8_t> free_stream_id(const State& state) {
+  constexpr std::uint8_t kReserved = 255;
+  const auto taken = [&](std::uint8_t id) {
+    return std::ranges::any_of(state.iommus,
+                               [&](const IommuState& iommu) { return iommu.streams.contains(id); });
+  };
   std::uint8_t id = 1;
-  while (iommu.streams.contains(id)) ++id;
-  return id;
+  while (id < kReserved && taken(id)) ++id;
+  return id < kReserved ? std::optional(id) : std::nullopt;
+}
+
+/// A stream of that session's own: another session's is nobody's here.
+Checked<IdeStream*> own_stream(Leaf& leaf, const G3Session& session, std::uint8_t id) {
+  TDX_ASSIGN(IdeStream* const found, stream_at(leaf, *session.iommu, id));
+  if (found->spdm != session.index) return leaf.refuse("stream");
+  return found;
+}
+Checked<IdeStream*> own_usable_stream(Leaf& leaf, const G3Session& session, std::uint8_t id) {
+  TDX_ASSIGN(IdeStream* const found, own_stream(leaf, session, id));
+  if (found->blocked) return leaf.refuse("stream_blocked");
+  return found;
 }
 
 /// Source: PCIe Base Spec 7.9.26.4 to 7.9.26.6.
@@ -100,7 +120,9 @@ LeafResult G3Leaves::tdh_ide_stream_create(StreamInfo info, std::uint64_t spdm, 
   config.root_port = root_port_at(*session.iommu, info.root_port);
   if (config.root_port < session.iommu->root_ports.size())
     config.register_block = free_block(*session.iommu->root_ports[config.root_port]);
-  config.stream_id = free_stream_id(*session.iommu);
+  const auto id = free_stream_id(s_);
+  if (!id) return leaf.refuse("block");
+  config.stream_id = *id;
   TDX_TRY(check_stream(leaf, *session.iommu, config));
   TDX_ASSIGN(const std::vector<Hpa>& donated, leaf.free_array(pages, kStreamPages, Operand::kR8));
   leaf.give_way();
@@ -112,7 +134,7 @@ LeafResult G3Leaves::tdh_ide_stream_block(std::uint64_t spdm, std::uint8_t strea
   Leaf leaf(s_, row::kG3IdeStreamBlock);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(const G3Session session, g3_session(leaf, spdm, Operand::kRcx));
-  TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *session.iommu, stream));
+  TDX_ASSIGN(IdeStream* const found, own_usable_stream(leaf, session, stream));
   leaf.give_way();
   block_stream(s_, session.iommu_id, stream, *found);
   return {};
@@ -122,7 +144,7 @@ LeafResult G3Leaves::tdh_ide_stream_delete(std::uint64_t spdm, std::uint8_t stre
   Leaf leaf(s_, row::kG3IdeStreamDelete);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(const G3Session session, g3_session(leaf, spdm, Operand::kRcx));
-  TDX_ASSIGN(const IdeStream* const found, stream_at(leaf, *session.iommu, stream));
+  TDX_ASSIGN(const IdeStream* const found, own_stream(leaf, session, stream));
   if (!found->blocked) return leaf.refuse("not_blocked");
   const Hpa page = found->pages.front();
   TDX_TRY(leaf.take_page_of(page, "busy", Operand::kRdx));
@@ -138,7 +160,7 @@ LeafResult G3Leaves::tdh_ide_stream_km(std::uint64_t spdm, std::uint8_t stream,
   Leaf leaf(s_, row::kG3IdeStreamKm);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(const G3Session session, g3_session(leaf, spdm, Operand::kRcx));
-  TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *session.iommu, stream));
+  TDX_ASSIGN(IdeStream* const found, own_usable_stream(leaf, session, stream));
   if (!session.spdm->bound) return leaf.refuse("spdm_state");
   TDX_TRY(may_key(leaf, *found, operation));
   TDX_TRY(g3_messages(leaf, messages, Operand::kR9, Operand::kR10));

@@ -37,7 +37,8 @@ int run(std::string_view mistake, const char* argument) {
   device.bind_iommufd();
   if (mistake == "late-file") vm.associate(device.vfio());
   device.attach_shared_dma(ram.bytes(), 0);
-  device.allocate_vdevice();
+  device.allocate_viommu();
+  if (device.allocate_vdevice() != 0) return 1;
   device.write(device.config(), 4, 2, 2);  // memory space on
   const Region& bar = device.bar(kBar);
   void* const at = ::mmap(nullptr, bar.size, PROT_READ, MAP_SHARED, device.vfio().get(),

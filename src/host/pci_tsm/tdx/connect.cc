@@ -43,9 +43,13 @@ Result<void> TdxDriver::connect(hw::PciFunction& pf0) {
       port = &candidate;
   if (port == nullptr) return fail(Errno::kNxio, "no root port of TDX Connect leads to the device");
 
+  const auto taken = [&](std::uint32_t number) {
+    return std::ranges::any_of(cards_, [&](const auto& at) {
+      return at.second.port.iommu == port->iommu && at.second.number == number;
+    });
+  };
   std::uint32_t number = 0;
-  for (const auto& [bdf, other] : cards_)
-    if (other.port.iommu == port->iommu) number = std::max(number, other.number + 1);
+  while (taken(number)) ++number;
   Card& card =
       cards_.emplace(pf0.bdf(), Card{.pf0 = &pf0, .port = *port, .number = number}).first->second;
   auto connected = connect_session(card);

@@ -72,6 +72,8 @@ GuestOutcome TdxDriver::read_part(Card& card, std::uint32_t object, std::uint32_
   const auto info = device_info(card, code);
   if (!info) return {std::unexpected(info.error()), code};
   Bytes part = part_of(*info, object);
+  if (part.empty() && !info->empty() && object != kCertificates && object != kMeasurements)
+    return {fail(Errno::kOpNotSupp, "before SPDM 1.2 no signature covers what was agreed"), code};
   const auto cut = static_cast<std::ptrdiff_t>(std::min<std::size_t>(offset, part.size()));
   part.erase(part.begin(), part.begin() + cut);
   part.resize(std::min(part.size(), request.response_limit));

@@ -190,6 +190,20 @@ TEST_F(G3, ABadAnswerLeavesBlockAlone) {
   ASSERT_OK(module.g3().tdh_ide_stream_delete(spdm, stream));
 }
 
+// Else the other session's device would get the keys of this one's stream.
+TEST_F(G3, AnotherSessionsStreamIsNobodys) {
+  connect_g3();
+  create_stream();
+  const LeafResult other = module.g3().tdh_spdm_create(kFunction, pages(kSpdmPages));
+  ASSERT_OK(other);
+  const std::uint64_t mine = std::exchange(spdm, other.rcx);
+  EXPECT_CODE(km_all(KmOperation::kSetup), Code::kIdeStreamNotConfigured);
+  EXPECT_CODE(module.g3().tdh_ide_stream_block(spdm, stream), Code::kIdeStreamNotConfigured);
+  EXPECT_CODE(module.g3().tdh_ide_stream_delete(spdm, stream), Code::kIdeStreamNotConfigured);
+  spdm = mine;
+  EXPECT_OK(km_all(KmOperation::kSetup));
+}
+
 TEST_F(G3, WornKeysWantAnUpdateFirst) {
   connect_g3();
   create_stream();
@@ -222,6 +236,19 @@ TEST_F(G3, RecollectionHasTheNonceOfItsParameter) {
   Bytes head(48);
   ASSERT_TRUE(memory.read(given.at(kSpdmPages), head).has_value());
   EXPECT_TRUE(std::ranges::equal(ByteView(head).subspan(16), bytes));
+}
+
+TEST_F(G3, AnotherNonceIsAnotherRecollection) {
+  connect_g3();
+  const auto with = [&](std::uint8_t first) {
+    const Hpa nonce = page();
+    EXPECT_TRUE(memory.write(nonce, std::array<std::byte, 32>{std::byte{first}}).has_value());
+    return module.g3().tdh_spdm_mng(spdm, SpdmOperation::kRecollect, nonce, messages, info);
+  };
+  ASSERT_EQ(with(1).status, Code::kSpdmRequest);
+  carry_between(messages.request, messages.answer);
+  EXPECT_CODE(with(2), Code::kSpdmInvalidState);
+  EXPECT_OK(converse([&] { return with(1); }));
 }
 
 TEST_F(G3, LeavesOfTheOlderApiAreNoLeaves) {
