@@ -1,5 +1,7 @@
 // Machines with several IOMMUs, and what a platform's IOMMU shows to programs.
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "abi/iommufd.h"
@@ -19,6 +21,27 @@ std::unique_ptr<Machine> two_iommus() {
   text.replace(text.rfind("iommu = 0"), 9, "iommu = 1");
   const auto config = parse_config(text, "two-iommus");
   EXPECT_TRUE(config.has_value());
+  auto machine = Machine::create(*config);
+  EXPECT_TRUE(machine.has_value());
+  return std::move(*machine);
+}
+
+/// Two cards with TEE-I/O, each behind an IOMMU of its own, on TDX's API `api`.
+std::unique_ptr<Machine> two_cards(std::string_view api) {
+  std::string text = fmt::format(
+      "name = \"two\"\ntsm = \"tdx\"\niommus = 2\nmemory_mib = 1024\nhkids = 8\ntdx_api = \"{}\"\n",
+      api);
+  for (unsigned i = 0; i < 2; ++i) {
+    const std::string window = fmt::format("{:#x}", 0x3800'0000'0000U + 0x400'0000U * i);
+    text += fmt::format(
+        "[[root_port]]\nbdf = \"0000:00:0{0}.0\"\nbus = {0}\nwindow = {1}\nwindow_mib = 64\n"
+        "ide_streams = 4\ntee_io = true\niommu = {2}\n"
+        "[[card]]\nmodel = \"dma-engine\"\nbdf = \"0000:0{0}:00.0\"\nwindow = {1}\n"
+        "ide_streams = 2\nserial = {0}\nspdm = \"plain\"\n",
+        i + 1, window, i);
+  }
+  const auto config = parse_config(text, "two");
+  EXPECT_TRUE(config.has_value()) << config.error();
   auto machine = Machine::create(*config);
   EXPECT_TRUE(machine.has_value());
   return std::move(*machine);
@@ -59,6 +82,28 @@ TEST(Iommus, EachPortAndCardIsBehindItsOwn) {
   }
   EXPECT_NE(machine->show().find("driver=pcieport group=1 iommu=dmar1"), std::string::npos)
       << machine->show();
+}
+
+// Streams are named by host bridge, which both share; names and numbers come back.
+TEST(Iommus, CardsBehindSeveralConnectAsOftenAsOneLikes) {
+  for (const std::string_view api : {"g2", "g3"}) {
+    SCOPED_TRACE(api);
+    const auto machine = two_cards(api);
+    Program admin(*machine);
+    const auto write = [&](std::string_view card, std::string_view attribute) {
+      return admin.echo("tsm0\n", fmt::format("/sys/devices/pci0000:00/0000:00:0{}.0/{}/tsm/{}",
+                                              card[6], card, attribute));
+    };
+    for (const std::string_view card : {kFirstCard, kSecondCard})
+      ASSERT_TRUE(write(card, "connect").has_value()) << card;
+    for (int round = 0; round < 130; ++round)
+      for (const std::string_view card : {kFirstCard, kSecondCard}) {
+        ASSERT_TRUE(write(card, "disconnect").has_value()) << round;
+        ASSERT_TRUE(write(card, "connect").has_value()) << round;
+      }
+    admin.exit();
+    machine->shut_down();
+  }
 }
 
 TEST(Iommus, AVdeviceStaysBehindItsVmsIommu) {
