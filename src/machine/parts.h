@@ -67,6 +67,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   void unmap_bar(mm::MappedFile& file) override TEEIO_EXCLUDES(bar_lock);
   // vfio::Bus
   void claim_memory(Bdf bdf) override TEEIO_EXCLUDES(bar_lock);
+  void vectors_changed() override { sysfs_system->refresh(); }
   [[nodiscard]] std::vector<Neighbour> on_bus_of(Bdf bdf) override;
   [[nodiscard]] std::vector<Neighbour> in_group(std::uint32_t group) override;
   // entry::Devices

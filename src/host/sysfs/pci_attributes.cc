@@ -279,6 +279,19 @@ void add_bars(const Making& make) {
   }
 }
 
+/// msi_device_populate_sysfs(): a file an interrupt, as long as the driver has them. Linux's
+/// numbers are the lowest free; here each device has as many of its own as MSI-X can have.
+void add_msi_irqs(const Making& make) {
+  constexpr std::uint32_t kFirst = 24, kMost = 2048;
+  const std::uint32_t vectors = make.function.msix_vectors;
+  if (vectors == 0) return;
+  make.list.directory(make.directory + "/msi_irqs");
+  const std::uint32_t first = kFirst + kMost * make.function.vfio_minor.value_or(0);
+  for (std::uint32_t vector = 0; vector < vectors; ++vector)
+    make.read_only(fmt::format("msi_irqs/{}", first + vector),
+                   [] { return std::string("msix\n"); });
+}
+
 void add_link_state(const Making& make) {
   hw::PciFunction& pci = make.pci;
   if (!pci_link(pci)) return;
@@ -373,6 +386,7 @@ void add_function(NodeList& list, const Environment& environment, const Topology
   add_reset(make,
             topology.is_alone_on_bus(pci.bdf()) && topology.bridge_above(pci.bdf()) != nullptr);
   if (pci.physical_function() == nullptr) add_hotplug(make);
+  add_msi_irqs(make);
   add_link_state(make);
   add_bridge(make);
   add_vfio_dev(make);

@@ -13,7 +13,8 @@ namespace teeio::vfio {
 Device::Device(const Wiring& wiring)
     : wiring_(wiring),
       own_token_(wiring.has_vfs ? std::make_shared<VfToken>() : nullptr),
-      irqs_(wiring.function, wiring.interrupts, memory_lock_),
+      irqs_(wiring.function, wiring.interrupts, memory_lock_,
+            [&bus = wiring.bus] { bus.vectors_changed(); }),
       config_(wiring.function) {}
 
 Device::~Device() { TEEIO_CHECK(open_count_ == 0, "a device goes while a program has it open"); }

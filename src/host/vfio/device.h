@@ -52,6 +52,8 @@ class Bus {
   /// The function's memory is its driver's alone from here on: what programs have mapped
   /// through sysfs is taken away (revoke_iomem()).
   virtual void claim_memory(Bdf bdf) = 0;
+  /// A function of vfio-pci has other MSI-X vectors than before. With vdev->igate held.
+  virtual void vectors_changed() = 0;
 };
 
 // Regions of a vfio-pci device: region `index` lies at index << 40 of the file.

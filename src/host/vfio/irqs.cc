@@ -34,7 +34,17 @@ class MemoryOn {
 
 }  // namespace
 
-Irqs::~Irqs() { disable_all(); }
+Irqs::~Irqs() {
+  changed_ = nullptr;
+  disable_all();
+}
+
+void Irqs::set_allocated(std::uint32_t vectors) {
+  if (enabled_vectors_ == vectors) return;
+  enabled_vectors_ = vectors;
+  allocated_.store(vectors);
+  if (changed_) changed_();
+}
 
 std::uint32_t Irqs::count(IrqIndex index) const {
   switch (index) {
@@ -93,7 +103,7 @@ Result<void> Irqs::set_msix(const Request& request) {
 Result<void> Irqs::enable_vectors(const Request& request) {
   const bool first = enabled_vectors_ == 0;
   if (first) {
-    enabled_vectors_ = request.start + request.count;
+    set_allocated(request.start + request.count);
     enable_msix(true);
   }
   for (std::uint32_t i = 0; i < request.count; ++i) {
@@ -105,7 +115,7 @@ Result<void> Irqs::enable_vectors(const Request& request) {
       if (first) disable_msix();
       return connected;
     }
-    enabled_vectors_ = std::max(enabled_vectors_, vector + 1);
+    set_allocated(std::max(enabled_vectors_, vector + 1));
   }
   return {};
 }
@@ -129,7 +139,7 @@ void Irqs::disconnect_vector(std::uint32_t vector) {
 void Irqs::disable_msix() {
   while (!vectors_.empty()) disconnect_vector(vectors_.begin()->first);
   enable_msix(false);
-  enabled_vectors_ = 0;
+  set_allocated(0);
 }
 
 /// vfio_pci_set_ctx_trigger_single(): the error and the device-request eventfd.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "host/mm/caller.h"
 #include "hw/interrupts.h"
 #include "hw/pci_function.h"
+#include "schedule/atomic.h"
 #include "schedule/mutex.h"
 
 namespace teeio::vfio {
@@ -35,12 +37,21 @@ class Irqs {
     std::vector<bool> bools;
   };
 
-  Irqs(hw::PciFunction& function, hw::InterruptRemapping& remapping, schedule::RwMutex& memory_lock)
-      : function_(function), remapping_(remapping), memory_lock_(memory_lock) {}
+  /// `changed`: allocated() is another now; called with vdev->igate held, not by the
+  /// destructor.
+  Irqs(hw::PciFunction& function, hw::InterruptRemapping& remapping, schedule::RwMutex& memory_lock,
+       std::function<void()> changed)
+      : function_(function),
+        remapping_(remapping),
+        memory_lock_(memory_lock),
+        changed_(std::move(changed)) {}
   ~Irqs();
 
   /// VFIO_DEVICE_GET_IRQ_INFO's count; 0: the device has none of that kind.
   [[nodiscard]] std::uint32_t count(IrqIndex index) const;
+  /// How many MSI-X vectors the driver has: from 0 to the last that ever had an eventfd since
+  /// MSI-X was turned on.
+  [[nodiscard]] std::uint32_t allocated() const { return allocated_.load(); }
   /// VFIO_DEVICE_SET_IRQS. Errors: EINVAL; ENOTTY for an action that the index
   /// does not have; ENOSPC.
   Result<void> set(const Request& request) TEEIO_EXCLUDES(igate_);
@@ -73,6 +84,7 @@ class Irqs {
       TEEIO_REQUIRES(igate_);
   void disconnect_vector(std::uint32_t vector) TEEIO_REQUIRES(igate_);
   void disable_msix() TEEIO_REQUIRES(igate_);
+  void set_allocated(std::uint32_t vectors) TEEIO_REQUIRES(igate_);
   void program(std::uint32_t vector, const hw::InterruptMessage& message);
   void unprogram(std::uint32_t vector);
   void write_entry(std::uint32_t vector, const hw::InterruptMessage& message, bool masked);
@@ -87,6 +99,8 @@ class Irqs {
   std::map<std::uint32_t, hw::InterruptMessage> programmed_ TEEIO_GUARDED_BY(memory_lock_);
   schedule::Mutex igate_{schedule::Rank::kVfioIgate};
   std::uint32_t enabled_vectors_ TEEIO_GUARDED_BY(igate_) = 0;
+  schedule::Atomic<std::uint32_t> allocated_{0};  ///< as enabled_vectors_
+  std::function<void()> changed_;                 ///< empty in the destructor
   std::map<std::uint32_t, std::unique_ptr<Vector>> vectors_ TEEIO_GUARDED_BY(igate_);
   std::map<IrqIndex, object::Ref<mm::EventFd>> single_ TEEIO_GUARDED_BY(igate_);
 };

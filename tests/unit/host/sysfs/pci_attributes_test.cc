@@ -65,6 +65,16 @@ TEST_F(PciAttributes, ResourceFilesAreAsLongAsTheBarAndCannotBeRead) {
   EXPECT_FALSE(exists(system, kCardDir + "/resource3"));
 }
 
+TEST_F(PciAttributes, MsiIrqsAreThereWhileTheDriverHasVectors) {
+  EXPECT_FALSE(exists(system, kCardDir + "/msi_irqs"));
+  host.at(kVf).msix_vectors = 2;
+  system.refresh();
+  EXPECT_EQ(show(system, kVfDir + "/msi_irqs/2072"), "msix\n");
+  EXPECT_EQ(show(system, kVfDir + "/msi_irqs/2073"), "msix\n");
+  EXPECT_FALSE(exists(system, kVfDir + "/msi_irqs/2074"));
+  EXPECT_FALSE(exists(system, kCardDir + "/msi_irqs"));
+}
+
 TEST_F(PciAttributes, ResourceFilesMapTheirBar) {
   mm::PlainMappedFile file;
   const auto node = system.tree().find(kCardDir + "/resource2_wc");

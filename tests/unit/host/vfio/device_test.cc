@@ -271,12 +271,19 @@ TEST_F(DeviceTest, InterruptsThatTheProgramTriggersReachTheirEventfds) {
   const int fd = *vmm.install(object::Ref<object::File>(first));
   IrqSet set{sizeof(set), VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 0, 2,
              {fd, -1}};
+  // msi_device_populate_sysfs(): a file each, also for the one without eventfd.
+  const std::string irqs = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/msi_irqs/";
+  EXPECT_FALSE(vmm.cat(irqs + "24").has_value());
   ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, set).has_value());
+  EXPECT_EQ(vmm.cat(irqs + "24").value_or(""), "msix\n");
+  EXPECT_EQ(vmm.cat(irqs + "25").value_or(""), "msix\n");
+  EXPECT_FALSE(vmm.cat(irqs + "26").has_value());
   IrqSet fire{20, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 0, 2, {}};
   ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, fire).has_value());
   EXPECT_EQ(first->take(), 1U);
   IrqSet off{20, VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, kMsix, 0, 0, {}};
   ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, off).has_value());
+  EXPECT_FALSE(vmm.cat(irqs + "24").has_value());
   EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, fire)), Errno::kInval);
   EXPECT_EQ(first->take(), 0U);
 }
