@@ -54,6 +54,11 @@ void FiberController::save_start() {
 /// As save_start() left it.
 void FiberController::begin_at_start() {
   heap_->go_back();
+  // What the last run locked natively at its end: the pointer to it is about to be another.
+  Controller* const installed = controller();
+  set_controller(nullptr);
+  release_held_storage();
+  set_controller(installed);
   tasks_.push_back(std::move(start_->main));
   task_names_.emplace_back("main");
   TaskRecord& main = *tasks_.front();

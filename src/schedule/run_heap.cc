@@ -22,7 +22,9 @@ constinit thread_local bool t_in_run_heap = false;
 
 namespace {
 
-constexpr std::size_t kCapacity = std::size_t{1} << 30U;  // of address space
+// Of address space, more than machines with all their RAM written take: its end would be told
+// as the program's.
+constexpr std::size_t kCapacity = std::size_t{1} << 33U;
 constexpr std::size_t kGrain = 16;
 constexpr std::size_t kSmall = 1024;
 constexpr std::size_t kSmallClasses = kSmall / kGrain + 1;
@@ -62,6 +64,7 @@ std::size_t room_of(std::size_t its_class) {
 }
 
 void* arena_allocate(std::size_t bytes) {
+  if (bytes > kCapacity) throw std::bad_alloc();
   const std::size_t its_class = class_of(bytes);
   void*& first = g_arena->free.at(its_class);
   if (first != nullptr) {
@@ -70,7 +73,7 @@ void* arena_allocate(std::size_t bytes) {
     return memory;
   }
   const std::size_t room = room_of(its_class);
-  if (room > kCapacity - sizeof(Head) - g_arena->end) throw std::bad_alloc();
+  if (room + sizeof(Head) > kCapacity - g_arena->end) throw std::bad_alloc();
   auto* const head = reinterpret_cast<Head*>(reinterpret_cast<std::byte*>(g_arena) + g_arena->end);
   g_arena->end += sizeof(Head) + room;
   *head = {.bytes = room, .its_class = its_class};
@@ -199,6 +202,8 @@ void free_zeroed(std::byte* memory) {
   ::operator delete(memory);
 }
 
+#endif
+
 // A function-local static is made once for all runs, whoever comes to it first: what it
 // allocates is none's (linked with --wrap). Itanium C++ ABI, section 3.3.3.
 namespace {
@@ -230,5 +235,3 @@ void __wrap___cxa_guard_abort(std::int64_t* guard) {
   leave_static();
 }
 }
-
-#endif
