@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "entry/support.h"
+#include "explore/scenario/choices.h"
 #include "machine/machine.h"
 #include "schedule/choice_watch.h"
 #include "schedule/controller.h"
@@ -68,7 +69,7 @@ void CoverageSink::note(std::uint32_t number, CoveredKind kind, std::string_view
 
 void CoverageSink::on_event(const Event& event) {
   // A state that was reached is no call; the set-up and what follows the end are native.
-  if (event.fact != object::Fact::kNone || schedule::controller() == nullptr) return;
+  if (event.fact != object::Fact::kNone || is_over_ || schedule::controller() == nullptr) return;
   const CoveredKind kind = covered_kind_of(event);
   std::string name = covered_name_of(event, kind);
   note(event.task, kind, name);
@@ -86,10 +87,11 @@ void CoverageSink::on_outcome(const Event& event) {
 }
 
 void CoverageSink::on_choice(std::string_view what, std::uint32_t chosen) {
+  if (is_over_ || what == kKillChoice || what == kMeddlingChoice) return;
   if (chosen == 0) return into_.reach(CoveredKind::kFailure, what, Reach::kNever);
   const std::uint32_t number = schedule::current_task();
   note(number, CoveredKind::kFailure, what);
-  task(number).has_failed = true;
+  if (!task(number).calls.empty()) task(number).has_failed = true;
 }
 
 std::string attribute_name(std::string_view path) {

@@ -28,6 +28,9 @@ class CoverageSink final : public object::TraceSink {
   CoverageSink(const CoverageSink&) = delete;
   CoverageSink& operator=(const CoverageSink&) = delete;
 
+  /// All threads are through: what the end does is nobody's call.
+  void stop() { is_over_ = true; }
+
   void on_event(const object::Event& event) override;
   void on_outcome(const object::Event& event) override;
 
@@ -49,6 +52,7 @@ class CoverageSink final : public object::TraceSink {
 
   Coverage& into_;
   std::vector<Task> tasks_;
+  bool is_over_ = false;
 };
 
 /// "tsm/connect" of "/sys/devices/…/0000:01:00.0/tsm/connect"; the path below /sys of what

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "explore/scenario/choices.h"
 #include "explore/scenario/opponents.h"
 #include "explore/scenario/themes.h"
 #include "schedule/task.h"
@@ -95,7 +96,7 @@ void kill_at_each_call(const Config& design) {
   Vmm& vmm = stage.vmm();
   stage.play();
   for (const Step step : kLife) {
-    if (schedule::choose(2, "SIGKILL arrives") != 0) break;
+    if (schedule::choose(2, kKillChoice) != 0) break;
     if (!step(stage, vmm)) break;
   }
   vmm.exit();

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "explore/scenario/choices.h"
 #include "schedule/run_heap.h"
 #include "schedule/task.h"
 
@@ -67,7 +68,7 @@ void tell_meddling(const Meddled& result) {
 void MeddlingHost::start(object::Trace& trace) {
   trace.add_sink(*this);
   listens_ = true;
-  schedule::ask_only(kChoice);
+  schedule::ask_only(kMeddlingChoice);
   tsm::set_meddler(this);
 }
 
@@ -81,7 +82,7 @@ Result<Bytes> MeddlingHost::exchange(ByteView object, const Carry& carry) {
   if (result_.how != Meddling::kNone) return carry(object);
   result_.object = result_.messages.size();
   result_.messages.emplace_back();
-  result_.how = Meddling{static_cast<std::uint8_t>(schedule::choose(kMeddlings, kChoice))};
+  result_.how = Meddling{static_cast<std::uint8_t>(schedule::choose(kMeddlings, kMeddlingChoice))};
   return meddle(object, carry);
 }
 

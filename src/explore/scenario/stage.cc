@@ -163,6 +163,7 @@ Stage::Stage(const machine::Config& design, Card card)
 Stage::~Stage() {
   play();
   schedule::go_on_alone();
+  if (coverage_ != nullptr) coverage_->stop();
   for (const auto& vmm : vmms_) vmm->exit();
   root_->exit();
   schedule::set_controller(nullptr);
