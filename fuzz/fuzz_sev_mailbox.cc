@@ -14,11 +14,12 @@ namespace teeio::sev {
 namespace {
 
 constexpr std::size_t kPages = 24;
+constexpr std::size_t kLargePages = 4;  ///< of them, in one entry of 2 MiB
 
 /// A secure processor, a root port, and pages in several states that commands may name.
 struct Machine {
   object::Trace trace;
-  hw::PhysicalMemory memory{1U << 20U};
+  hw::PhysicalMemory memory{4 * kRmp2M};
   hw::RootPort port{trace,
                     {.bdf = {0, 0, 1, 0},
                      .header = {.identity = {.vendor = 0x1efe, .device = 1},
@@ -39,10 +40,18 @@ struct Machine {
   Hpa buffer = *memory.alloc_page();
 
   Machine() {
-    for (std::size_t n = 0; n < kPages; ++n) {
+    for (std::size_t n = 0; n < kPages - kLargePages; ++n) {
       pages[n] = *memory.alloc_page();
       if (n % 2 == 0) (void)rmp.update(pages[n], {.assigned = true, .immutable = true});
     }
+    Hpa large = *memory.alloc_page();
+    while (raw(large) % kRmp2M != 0) large = *memory.alloc_page();
+    for (std::uint64_t at = kPageSize; at < kRmp2M; at += kPageSize) (void)*memory.alloc_page();
+    const auto made =
+        rmp.update(large, {.assigned = true, .immutable = true, .size = RmpSize::k2M});
+    TEEIO_CHECK(made == RmpStatus::kSuccess, "the frames are no 2 MiB");
+    for (std::size_t n = 0; n < kLargePages; ++n)
+      pages[kPages - kLargePages + n] = large + n * kPageSize;
     (void)memory.write(buffer, Writer().le(kInitRmp | kInitTioEnable).zeros(60).take());
     (void)psp.command(kSnpInitEx, buffer);
     GuestContext& guest = psp.make_guest(pages[0]);

@@ -17,15 +17,22 @@ using Command = abi::kvm_sev_cmd;
 /// Precondition: the VM's type is SNP's.
 kvm::SevVm& guest_of(kvm::Vm& vm) { return static_cast<kvm::SevVm&>(vm.ops()); }
 
-Result<void> init2(Call& call, kvm::SevVm& guest, const Command& command) {
-  TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_sev_init>(call.memory(), command.data));
-  return guest.init2(arg.vmsa_features, arg.flags, arg.ghcb_version);
+/// The firmware's answer goes back with a call that asked it, whether or not that worked.
+template <class R>
+R told(const kvm::SevVm& guest, Command& command, R result) {
+  command.error = guest.firmware_error().value_or(command.error);
+  return result;
 }
 
-Result<void> launch_start(Call& call, kvm::SevVm& guest, const Command& command) {
+Result<void> init2(Call& call, kvm::SevVm& guest, Command& command) {
+  TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_sev_init>(call.memory(), command.data));
+  return told(guest, command, guest.init2(arg.vmsa_features, arg.flags, arg.ghcb_version));
+}
+
+Result<void> launch_start(Call& call, kvm::SevVm& guest, Command& command) {
   if (!guest.initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_sev_snp_launch_start>(call.memory(), command.data));
-  return guest.launch_start(arg.policy, bytes_of(arg.gosvw), arg.flags);
+  return told(guest, command, guest.launch_start(arg.policy, bytes_of(arg.gosvw), arg.flags));
 }
 
 bool is_page_type(std::uint8_t type) {
@@ -35,7 +42,7 @@ bool is_page_type(std::uint8_t type) {
 }
 
 /// snp_launch_update(): what is left is written back, also after nothing went wrong.
-Result<void> launch_update(Call& call, kvm::SevVm& guest, const Command& command) {
+Result<void> launch_update(Call& call, kvm::SevVm& guest, Command& command) {
   using Arg = abi::kvm_sev_snp_launch_update;
   if (raw(guest.firmware_handle()) == 0)
     return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
@@ -43,19 +50,19 @@ Result<void> launch_update(Call& call, kvm::SevVm& guest, const Command& command
   if (!is_page_aligned(arg.len) || arg.flags != 0 || !is_page_type(arg.type))
     return fail(Errno::kInval, "the length, a flag or the page type is wrong");
   const std::uint64_t source = arg.uaddr;
-  TEEIO_ASSIGN(const std::uint64_t done,
-               guest.launch_update(Gpa{arg.gfn_start << kPageShift}, arg.len >> kPageShift,
-                                   static_cast<sev::LaunchPage>(arg.type),
-                                   [&](std::uint64_t page, std::span<std::byte> out) {
-                                     return call.memory().read(source + page * kPageSize, out);
-                                   }));
+  const auto updated = guest.launch_update(
+      Gpa{arg.gfn_start << kPageShift}, arg.len >> kPageShift,
+      static_cast<sev::LaunchPage>(arg.type), [&](std::uint64_t page, std::span<std::byte> out) {
+        return call.memory().read(source + page * kPageSize, out);
+      });
+  TEEIO_ASSIGN(const std::uint64_t done, told(guest, command, updated));
   arg.gfn_start += done;
   arg.len -= done * kPageSize;
   if (arg.type != KVM_SEV_SNP_PAGE_TYPE_ZERO) arg.uaddr += done * kPageSize;
   return copy_out(call.memory(), command.data, arg);
 }
 
-Result<void> launch_finish(Call& call, kvm::SevVm& guest, const Command& command) {
+Result<void> launch_finish(Call& call, kvm::SevVm& guest, Command& command) {
   using Arg = abi::kvm_sev_snp_launch_finish;
   if (!guest.initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   if (raw(guest.firmware_handle()) == 0)
@@ -66,10 +73,10 @@ Result<void> launch_finish(Call& call, kvm::SevVm& guest, const Command& command
   std::uint64_t flags = 0;
   if (arg.id_block_en != 0) flags |= arg.auth_key_en != 0 ? 3U : 1U;
   if (arg.vcek_disabled != 0) flags |= 4U;
-  return guest.launch_finish(flags, bytes_of(arg.host_data));
+  return told(guest, command, guest.launch_finish(flags, bytes_of(arg.host_data)));
 }
 
-Result<void> run(Call& call, kvm::SevVm& guest, const Command& command) {
+Result<void> run(Call& call, kvm::SevVm& guest, Command& command) {
   switch (command.id) {
     case abi::KVM_SEV_INIT2:
       return init2(call, guest, command);
@@ -87,7 +94,6 @@ Result<void> run(Call& call, kvm::SevVm& guest, const Command& command) {
   }
 }
 
-/// The firmware's answer goes back whether or not the command worked.
 Result<std::int64_t> vm_op(Call& call) {
   if (call.argument == 0) return 0;  // a program asks whether there is SEV
   kvm::SevVm& guest = guest_of(static_cast<kvm::VmFile&>(call.file).vm());
@@ -99,7 +105,6 @@ Result<std::int64_t> vm_op(Call& call) {
       (command.id >= abi::KVM_SEV_SNP_LAUNCH_START && command.id <= abi::KVM_SEV_SNP_LAUNCH_FINISH);
   if (!known) return fail(Errno::kInval, "there is no such SEV command");
   const Result<void> result = run(call, guest, command);
-  command.error = guest.firmware_error();
   TEEIO_TRY(copy_out(call.memory(), call.argument, command));
   if (!result) return std::unexpected(result.error());
   return 0;

@@ -29,10 +29,11 @@ struct Issue {
   kvm::PspHost& psp;
   std::uint64_t data;
   bool writable;
-  Status status = Status::kSuccess;  ///< the firmware's answer
+  kvm::PspHost::Answer answer{};
 };
 
-constexpr std::uint32_t kBlobMax = 0x4000;  ///< bytes: SEV_FW_BLOB_MAX_SIZE
+constexpr std::uint32_t kBlobMax = 0x4000;        ///< bytes: SEV_FW_BLOB_MAX_SIZE
+constexpr std::uint32_t kKmallocMax = 0x40'0000;  ///< bytes: KMALLOC_MAX_SIZE of x86
 
 Result<void> needs_writer(const Issue& issue) {
   if (issue.writable) return {};
@@ -48,7 +49,7 @@ Result<void> needs_snp(const Issue& issue) {
 /// A command of SEV's, which the firmware does not have.
 Result<void> of_sev(Issue& issue) {
   constexpr std::uint16_t kSevInit = 0x001;
-  return issue.psp.command(kSevInit, {}, issue.status);
+  return issue.psp.command(kSevInit, {}, issue.answer);
 }
 
 /// sev_ioctl_do_reset(), sev_ioctl_do_pek_pdh_gen().
@@ -84,7 +85,7 @@ Result<void> pek_import(Issue& issue) {
 }
 
 Result<void> platform_status(Issue& issue) {
-  TEEIO_ASSIGN(const Bytes answer, issue.psp.platform_status(issue.status));
+  TEEIO_ASSIGN(const Bytes answer, issue.psp.platform_status(issue.answer));
   return issue.memory.write(issue.data, answer);
 }
 
@@ -92,7 +93,7 @@ Result<void> platform_status(Issue& issue) {
 Result<void> get_id(Issue& issue) {
   abi::sev_user_data_get_id out{};
   Bytes id;
-  TEEIO_TRY(issue.psp.get_id(sizeof out, id, issue.status));
+  TEEIO_TRY(issue.psp.get_id(sizeof out, id, issue.answer));
   std::ranges::copy(id, writable_bytes_of(out).begin());
   return issue.memory.write(issue.data, bytes_of(out).first(id.size()));
 }
@@ -101,31 +102,32 @@ Result<void> get_id2(Issue& issue) {
   using Arg = abi::sev_user_data_get_id2;
   TEEIO_ASSIGN(Arg arg, copy_in<Arg>(issue.memory, issue.data));
   const std::uint32_t room = arg.address != 0 ? arg.length : 0;
+  if (room > kKmallocMax) return fail(Errno::kNoMem, "no buffer is as large as that");
   Bytes id;
-  TEEIO_ASSIGN(const std::uint32_t length, issue.psp.get_id(room, id, issue.status));
+  TEEIO_ASSIGN(const std::uint32_t length, issue.psp.get_id(room, id, issue.answer));
   arg.length = length;
   TEEIO_TRY(copy_out(issue.memory, issue.data, arg));
-  if (issue.status != Status::kSuccess)
+  if (issue.answer != Status::kSuccess)
     return fail(Errno::kIo, "the secure processor's ID has no room");
   return issue.memory.write(arg.address, id);
 }
 
 Result<void> snp_status(Issue& issue) {
   TEEIO_TRY(needs_snp(issue));
-  TEEIO_ASSIGN(const Bytes answer, issue.psp.snp_status(issue.status));
+  TEEIO_ASSIGN(const Bytes answer, issue.psp.snp_status(issue.answer));
   return issue.memory.write(issue.data, answer);
 }
 
 Result<void> snp_commit(Issue& issue) {
   if (!issue.psp.snp_initialised()) return fail(Errno::kInval, "SNP is not initialised");
-  return issue.psp.command(sev::kSnpCommit, Writer().le(4U).take(), issue.status);
+  return issue.psp.command(sev::kSnpCommit, Writer().le(4U).take(), issue.answer);
 }
 
 Result<void> snp_config(Issue& issue) {
   TEEIO_TRY(needs_snp(issue));
   TEEIO_TRY(needs_writer(issue));
   TEEIO_ASSIGN(const auto in, copy_in<abi::sev_user_data_snp_config>(issue.memory, issue.data));
-  return issue.psp.command(sev::kSnpConfig, bytes_of(in), issue.status);
+  return issue.psp.command(sev::kSnpConfig, bytes_of(in), issue.answer);
 }
 
 Result<void> vlek_load(Issue& issue) {
@@ -136,7 +138,7 @@ Result<void> vlek_load(Issue& issue) {
     return fail(Errno::kInval, "the length or the version is wrong");
   TEEIO_ASSIGN(const Bytes stick, copy_blob(issue.memory, in.vlek_wrapped_address,
                                             sizeof(abi::sev_user_data_snp_wrapped_vlek_hashstick)));
-  return issue.psp.load_vlek(stick, issue.status);
+  return issue.psp.load_vlek(stick, issue.answer);
 }
 
 Result<void> run(Issue& issue, std::uint32_t command) {
@@ -167,7 +169,8 @@ Result<void> run(Issue& issue, std::uint32_t command) {
   }
 }
 
-/// The firmware's answer goes back whether or not the command worked.
+/// The firmware's answer goes back whether or not the command worked; what the program put there
+/// does when the firmware was not asked (__sev_do_cmd_locked() alone writes it).
 Result<std::int64_t> ioctl_sev_issue_cmd(Call& call) {
   auto& file = static_cast<VendorNodeFile&>(call.file);
   using Arg = abi::sev_issue_cmd;
@@ -178,7 +181,7 @@ Result<std::int64_t> ioctl_sev_issue_cmd(Call& call) {
               .data = arg.data,
               .writable = file.writable()};
   const Result<void> done = run(issue, arg.cmd);
-  arg.error = std::to_underlying(issue.status);
+  if (issue.answer) arg.error = std::to_underlying(*issue.answer);
   TEEIO_TRY(copy_out(call.memory(), call.argument, arg));
   if (!done) return std::unexpected(done.error());
   return 0;

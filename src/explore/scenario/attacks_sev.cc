@@ -184,9 +184,9 @@ std::string destroy_early(Stage& stage, Refusals& refusals) {
   kvm::PspHost& psp = guest.psp();
   stage.play();
   refusals.start(stage.machine().trace());
-  sev::Status status{};
+  kvm::PspHost::Answer answer;
   (void)psp.command(sev::kSnpDecommission, Writer().le(raw(guest.firmware_handle())).take(),
-                    status);
+                    answer);
   return refusals.first();
 }
 

@@ -98,8 +98,10 @@ Status Attestation::guest_request(Call& call) {
   const auto page = platform_.read_page(request_page, kPageSize);
   if (!page) return call.refuse("request_page");
   if (!is_page_aligned(raw(response_page)) || !platform_.rmp().covers(response_page) ||
-      platform_.rmp().state(response_page) != PageState::kFirmware)
+      platform_.rmp().state(response_page) != PageState::kFirmware ||
+      platform_.memory().is_mmio(response_page))
     return call.refuse("response_page");
+  if (platform_.rmp().entry(response_page).size != RmpSize::k4K) return call.refuse("size");
   const auto sealed = SealedMessage::decode(*page);
   if (!sealed) return call.refuse("header");
   std::uint64_t& used = guest->sequence.at(sealed->message.key);

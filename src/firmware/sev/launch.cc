@@ -30,7 +30,9 @@ Status Launch::gctx_create(Call& call) {
   const Hpa page{call.body().le<std::uint64_t>()};
   if (!platform_.snp()) return call.refuse("snp");
   if (!is_page_aligned(raw(page)) || !platform_.rmp().covers(page)) return call.refuse("address");
-  if (platform_.rmp().state(page) != PageState::kFirmware) return call.refuse("page");
+  if (platform_.rmp().state(page) != PageState::kFirmware || platform_.memory().is_mmio(page))
+    return call.refuse("page");
+  if (platform_.rmp().entry(page).size != RmpSize::k4K) return call.refuse("size");
   platform_.make_guest(page);
   return Status::kSuccess;
 }

@@ -119,7 +119,7 @@ class Platform {
   Result<Bytes> read_page(Hpa address, std::size_t size_bytes);
   Result<void> write_page(Hpa address, ByteView bytes);
   /// A page that takes a command's answer: there, and the firmware's or, before SNP, the
-  /// host's. Refused with the rows' "address" and "page"; nullopt: it is good.
+  /// host's. Refused with the rows' "address", "page" and "size"; nullopt: it is good.
   std::optional<Status> refuse_answer_page(Call& call, Hpa page, std::size_t size_bytes);
   /// ASIDs that guests have given up, and nobody flushed since.
   [[nodiscard]] std::set<Asid>& dirty_asids() { return dirty_; }

@@ -43,6 +43,7 @@ std::optional<Status> Platform::refuse_answer_page(Call& call, Hpa page, std::si
   const PageState state = rmp_.state(page_of(page));
   const bool early = !snp_ && state == PageState::kHypervisor;
   if (state != PageState::kFirmware && !early) return call.refuse("page");
+  if (rmp_.entry(page_of(page)).size != RmpSize::k4K) return call.refuse("size");
   return std::nullopt;
 }
 

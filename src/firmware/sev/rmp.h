@@ -136,14 +136,16 @@ class Rmp {
                                                      Hpa page) const;
 
   // What only the firmware does.
-  /// A page in state Firmware becomes a Context page, and back. Precondition: it is so.
+  /// A page in state Firmware becomes a Context page, and back. Precondition: it is so, in an
+  /// entry of 4 KiB.
   void make_context(Hpa page);
   void leave_context(Hpa page);
   /// The end of launch for a page: Pre-Guest → Guest-Valid. Precondition: it is Pre-Guest.
   void hand_to_guest(Hpa page, bool vmsa);
   /// Firmware or Pre-Guest → Reclaim; what was in it is lost. Precondition: it is one of them.
   void reclaim(Hpa page);
-  /// Firmware → Reclaim, with the answer that is in it. Precondition: it is Firmware.
+  /// Firmware → Reclaim, with the answer that is in it. Precondition: it is Firmware, in an
+  /// entry of 4 KiB.
   void let_go(Hpa page);
   /// Sets the bit as PVALIDATE does, for a page of a TDI's MMIO. Precondition: a guest's.
   void set_validated(Hpa page, bool validated);

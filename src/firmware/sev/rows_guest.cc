@@ -23,8 +23,9 @@ constexpr Check kActivateChecks[] = {
     {"owned", Status::kAsidOwned, "the ASID is another guest's"},
     {"flush", Status::kDfFlushRequired, "the ASID was used and not flushed",
      "sev.c, __sev_recycle_asids()"}};
-constexpr Check kGuestStatusChecks[] = {kSnpCheck, kGuest, kAddressCheck, kFirmwarePage};
-constexpr Check kGctxCreateChecks[] = {kSnpCheck, kAddressCheck, kFirmwarePage};
+constexpr Check kGuestStatusChecks[] = {kSnpCheck, kGuest, kAddressCheck, kFirmwarePage,
+                                        kSizeCheck};
+constexpr Check kGctxCreateChecks[] = {kSnpCheck, kAddressCheck, kFirmwarePage, kSizeCheck};
 constexpr Check kGuestRequestChecks[] = {
     kSnpCheck,
     kGuest,
@@ -32,6 +33,7 @@ constexpr Check kGuestRequestChecks[] = {
     {"request_page", Status::kInvalidAddress, "the request page is not there"},
     {"response_page", Status::kInvalidPageState, "the response page is not the firmware's",
      "sev.c, snp_guest_req_init()"},
+    kSizeCheck,
     {"header", Status::kInvalidParam, "the message's header is wrong"},
     {"overflow", Status::kAeadOverflow, "the key's sequence numbers are used up"},
     {"sequence", Status::kInvalidParam, "the message has not the next sequence number"},

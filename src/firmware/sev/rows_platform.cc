@@ -17,11 +17,13 @@ constexpr Check kGetIdChecks[] = {
      "sev-dev.c, sev_ioctl_do_get_id2()"},
     kAddressCheck,
     {"page", Status::kInvalidPageState, "the page is not the firmware's",
-     "sev-dev.c, snp_map_cmd_buf_desc()"}};
+     "sev-dev.c, snp_map_cmd_buf_desc()"},
+    kSizeCheck};
 constexpr Check kSnpPlatformStatusChecks[] = {
     kAddressCheck,
     {"page", Status::kInvalidPageState, "the page is not the firmware's, though SNP is initialised",
-     "sev-dev.c, sev_ioctl_do_snp_platform_status()"}};
+     "sev-dev.c, sev_ioctl_do_snp_platform_status()"},
+    kSizeCheck};
 constexpr Check kSnpOnly[] = {kSnpCheck};
 constexpr Check kInitChecks[] = {
     {"again", Status::kInvalidPlatformState, "SNP is initialised already"},
@@ -55,7 +57,8 @@ constexpr Check kFeatureInfoChecks[] = {
     {"function", Status::kInvalidParam, "there is no such subfunction"},
     kAddressCheck,
     {"page", Status::kInvalidPageState,
-     "the page is not the firmware's, though SNP is initialised"}};
+     "the page is not the firmware's, though SNP is initialised"},
+    kSizeCheck};
 
 }  // namespace
 

@@ -27,7 +27,8 @@ constexpr TioCheck kInitRow = ROW(kInit, kInvalidPlatformState, "SEV-TIO is not 
 constexpr TioCheck kReservedRow = ROW(kReserved, kInvalidParam, "a reserved field is not zero");
 constexpr TioCheck kFlagsRow = ROW(kFlags, kInvalidParam, "the command has no such flag");
 constexpr TioCheck kStatusPageRow =
-    ROW(kStatusPage, kInvalidPageState, "the status page is not the firmware's");
+    ROW(kStatusPage, kInvalidPageState,
+        "the status page is not the firmware's, or lies in an entry of 2 MiB");
 constexpr TioCheck kDeviceRow =
     ROW(kDeviceContext, kInvalidDeviceContext, "the address is of no device context");
 constexpr TioCheck kTdiRow =
@@ -36,7 +37,8 @@ constexpr TioCheck kTdiOfDeviceRow =
     ROW(kTdiOfDevice, kInvalidTdi, "the TDI context is of another device");
 constexpr TioCheck kBuffersRow = ROW(kBuffers, kInvalidAddress, "an SPDM buffer is not there");
 constexpr TioCheck kBufferPagesRow =
-    ROW(kBufferPages, kInvalidPageState, "an SPDM buffer's pages are in the wrong state");
+    ROW(kBufferPages, kInvalidPageState,
+        "an SPDM buffer's pages are in the wrong state, or lie in an entry of 2 MiB");
 constexpr TioCheck kIdleRow = ROW(kIdle, kInUse, "another command waits for the device");
 constexpr TioCheck kConnectedRow =
     ROW(kConnected, kInvalidDeviceState, "the device is not connected");
@@ -52,7 +54,8 @@ constexpr TioCheck kStatusChecks[] = {kReservedRow, kStatusPageRow};
 constexpr TioCheck kInitChecks[] = {kEnabledRow, kNotInitRow, kReservedRow};
 constexpr TioCheck kDevCreateChecks[] = {
     kInitRow, kReservedRow,
-    ROW(kNewDevicePages, kInvalidPageState, "the device context's pages are not the firmware's"),
+    ROW(kNewDevicePages, kInvalidPageState,
+        "the device context's pages are not the firmware's, or lie in an entry of 2 MiB"),
     ROW(kRootPort, kInvalidParam, "no root port has that number"),
     ROW(kNewDevice, kInUse, "the device has a context already")};
 constexpr TioCheck kDevReclaimChecks[] = {
@@ -90,7 +93,8 @@ constexpr TioCheck kTdiCreateChecks[] = {
     kReservedRow,
     kDeviceRow,
     kConnectedRow,
-    ROW(kNewTdiPages, kInvalidPageState, "the TDI context's pages are not the firmware's"),
+    ROW(kNewTdiPages, kInvalidPageState,
+        "the TDI context's pages are not the firmware's, or lie in an entry of 2 MiB"),
     ROW(kNewTdi, kInUse, "the function has a TDI context already")};
 constexpr TioCheck kTdiReclaimChecks[] = {kInitRow,
                                           kReservedRow,
@@ -145,7 +149,8 @@ constexpr TioCheck kGuestRequestChecks[] = {
     kBufferPagesRow,
     kIdleRow,
     ROW(kRequestPage, kInvalidAddress, "the request page is not there"),
-    ROW(kResponsePage, kInvalidPageState, "the response page is not the firmware's"),
+    ROW(kResponsePage, kInvalidPageState,
+        "the response page is not the firmware's, or lies in an entry of 2 MiB"),
     ROW(kMessage, kInvalidParam, "the message's header or sequence number is wrong"),
     ROW(kMessageAuthentic, kBadMeasurement, "the message is not the guest's")};
 constexpr TioCheck kFenceClearChecks[] = {
@@ -217,8 +222,11 @@ std::span<const TioCheck> tio_checks(TioCommand command) {
 
 namespace {
 
+/// Of a page that has an entry of its own: a command takes one page, not the 2 MiB around it.
 bool in_state(Platform& psp, Hpa address, PageState wanted) {
-  return psp.rmp().covers(page_of(address)) && psp.rmp().state(page_of(address)) == wanted;
+  const Hpa page = page_of(address);
+  return psp.rmp().covers(page) && psp.rmp().state(page) == wanted &&
+         psp.rmp().entry(page).size == RmpSize::k4K;
 }
 
 /// Pages that may become a context of `bytes`.

@@ -51,6 +51,7 @@ class AmdTest : public testing::Test {
     abi::kvm_sev_cmd command{};
     command.id = id;
     command.data = data;
+    command.error = kUntouched;
     auto done = vmm.ioctl(vmm.vm, KVM_MEMORY_ENCRYPT_OP, command);
     firmware_error = command.error;
     return done;
@@ -79,6 +80,7 @@ class AmdTest : public testing::Test {
   std::unique_ptr<Machine> machine = make_machine("amd-sev");
   Vmm vmm{*machine};
   std::uint32_t ioas_id = 0;
+  static constexpr std::uint32_t kUntouched = 0xdead;  ///< the firmware was not asked
   std::uint32_t firmware_error = 0;
 };
 
@@ -160,8 +162,13 @@ TEST_F(AmdTest, AnSnpVmIsLaunchedByItsIoctls) {
   start.policy = 0x2'ffff;
   EXPECT_EQ(error_of(snp(abi::KVM_SEV_SNP_LAUNCH_START, put(start))), Errno::kIo);
   EXPECT_EQ(firmware_error, 7U) << "SEV_RET_POLICY_FAILURE";
+  EXPECT_EQ(error_of(snp(abi::KVM_SEV_SNP_LAUNCH_START, 0)), Errno::kFault);
+  EXPECT_EQ(firmware_error, kUntouched) << "neither this answer nor the last";
   start.policy = 0x2'0000;
   ASSERT_TRUE(snp(abi::KVM_SEV_SNP_LAUNCH_START, put(start)).has_value());
+  EXPECT_EQ(firmware_error, 0U);
+  EXPECT_EQ(error_of(snp(abi::KVM_SEV_SNP_LAUNCH_START, put(start))), Errno::kInval) << "again";
+  EXPECT_EQ(firmware_error, kUntouched);
 
   constexpr Gpa kRam{0x10'0000};
   abi::kvm_userspace_memory_region2 slot{};
@@ -186,6 +193,7 @@ TEST_F(AmdTest, AnSnpVmIsLaunchedByItsIoctls) {
   EXPECT_EQ(update.gfn_start, (raw(kRam) >> kPageShift) + 2) << "the private ones are done";
   EXPECT_EQ(update.len, 2 * kPageSize);
   EXPECT_EQ(error_of(snp(abi::KVM_SEV_SNP_LAUNCH_UPDATE, at)), Errno::kIo) << "not private";
+  EXPECT_EQ(firmware_error, 0U) << "sev_gmem_populate_args.fw_error, without an answer";
   abi::kvm_sev_snp_launch_finish finish{};
   finish.id_block_en = 1;
   EXPECT_EQ(error_of(snp(abi::KVM_SEV_SNP_LAUNCH_FINISH, put(finish))), Errno::kIo);

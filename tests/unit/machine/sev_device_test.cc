@@ -16,11 +16,13 @@ class SevDevice : public testing::Test {
     EXPECT_TRUE(opened.has_value());
     return opened.value_or(-1);
   }
-  /// The errno, 0 for success. `error` gets the firmware's answer.
+  static constexpr std::uint32_t kUntouched = 0xdead;
+  /// The errno, 0 for success. `error` gets the firmware's answer; none: it was not asked.
   int issue(std::uint32_t command, std::uint64_t data) {
-    abi::sev_issue_cmd arg{.cmd = command, .data = data, .error = 0};
+    abi::sev_issue_cmd arg{.cmd = command, .data = data, .error = kUntouched};
     const auto done = program.ioctl(fd, SEV_ISSUE_CMD, arg);
-    error = sev::Status{static_cast<std::uint8_t>(arg.error)};
+    error.reset();
+    if (arg.error != kUntouched) error = sev::Status{static_cast<std::uint8_t>(arg.error)};
     return done ? 0 : std::to_underlying(done.error().code);
   }
   template <class T>
@@ -40,7 +42,7 @@ class SevDevice : public testing::Test {
   std::unique_ptr<Machine> machine = make_machine("amd-sev");
   Program program{*machine};
   int fd = open();
-  sev::Status error{};
+  std::optional<sev::Status> error;
 };
 
 TEST_F(SevDevice, IsANodeOfItsVendorsMachineAlone) {
@@ -85,6 +87,16 @@ TEST_F(SevDevice, TheIdSaysHowLongItIsAndIsAlwaysTheSame) {
   ASSERT_EQ(issue(abi::SEV_GET_ID2, again), 0);
   const auto name = get<std::array<std::byte, 64>>(id);
   EXPECT_NE(name, (std::array<std::byte, 64>{}));
+  // kzalloc(): KMALLOC_MAX_SIZE, 4 MiB.
+  const auto with_room = [&](std::uint32_t length) {
+    return issue(abi::SEV_GET_ID2,
+                 put(abi::sev_user_data_get_id2{.address = id, .length = length}));
+  };
+  EXPECT_EQ(with_room(0x40'0000), 0);
+  for (const std::uint32_t large : {0x40'0001U, 0xffff'ffffU}) {
+    EXPECT_EQ(with_room(large), number(Errno::kNoMem));
+    EXPECT_EQ(error, std::nullopt) << "the firmware is not asked";
+  }
   const std::uint64_t both = put(abi::sev_user_data_get_id{});
   ASSERT_EQ(issue(abi::SEV_GET_ID, both), 0);
   EXPECT_EQ((get<std::array<std::byte, 64>>(both)), name);
@@ -95,6 +107,7 @@ TEST_F(SevDevice, TheReportedTcbVersionIsTheHostsChoice) {
   --older.snp;
   abi::sev_user_data_snp_config config{.reported_tcb = older.encode(), .flags = 1, .rsvd1 = {}};
   ASSERT_EQ(issue(abi::SNP_SET_CONFIG, put(config)), 0);
+  EXPECT_EQ(error, sev::Status::kSuccess);
   const std::uint64_t at = put(abi::sev_user_data_snp_status{});
   ASSERT_EQ(issue(abi::SNP_PLATFORM_STATUS, at), 0);
   const auto status = get<abi::sev_user_data_snp_status>(at);
@@ -104,6 +117,7 @@ TEST_F(SevDevice, TheReportedTcbVersionIsTheHostsChoice) {
   EXPECT_EQ(issue(abi::SNP_SET_CONFIG, put(config)), number(Errno::kIo));
   EXPECT_EQ(error, sev::Status::kInvalidParam);
   EXPECT_EQ(issue(abi::SNP_SET_CONFIG, 0), number(Errno::kInval));
+  EXPECT_EQ(error, std::nullopt);
   EXPECT_EQ(issue(abi::SNP_COMMIT, 0), 0);
 }
 
@@ -141,8 +155,10 @@ TEST_F(SevDevice, AReaderChangesNothing) {
   fd = open(O_RDONLY);
   for (const std::uint32_t command :
        {abi::SEV_FACTORY_RESET, abi::SEV_PEK_GEN, abi::SEV_PEK_CSR, abi::SEV_PDH_GEN,
-        abi::SEV_PDH_CERT_EXPORT, abi::SEV_PEK_CERT_IMPORT})
+        abi::SEV_PDH_CERT_EXPORT, abi::SEV_PEK_CERT_IMPORT}) {
     EXPECT_EQ(issue(command, 0), number(Errno::kPerm)) << command;
+    EXPECT_EQ(error, std::nullopt);
+  }
   const std::uint64_t at = put(abi::sev_user_data_snp_config{});
   EXPECT_EQ(issue(abi::SNP_SET_CONFIG, at), number(Errno::kPerm));
   EXPECT_EQ(issue(abi::SNP_VLEK_LOAD, at), number(Errno::kPerm));

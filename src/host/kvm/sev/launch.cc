@@ -61,9 +61,9 @@ Bytes vmsa_of(hw::Cpu& cpu, std::uint64_t sev_features) {
 
 /// sev_issue_cmd(), with the firmware's answer for the program.
 Result<void> SevVm::command(std::uint16_t number, Bytes buffer) {
-  sev::Status status{};
-  auto done = host_.psp().command(number, buffer, status);
-  firmware_error_ = std::to_underlying(status);
+  PspHost::Answer answer;
+  auto done = host_.psp().command(number, buffer, answer);
+  if (answer) firmware_error_ = std::to_underlying(*answer);
   return done;
 }
 
@@ -84,15 +84,15 @@ Result<void> SevVm::create_context() {
 void SevVm::free_context() {
   const Hpa gctx{gctx_.load()};
   if (raw(gctx) == 0) return;
-  sev::Status status{};
-  if (!host_.psp().insist(sev::kSnpDecommission, Writer().le(raw(gctx)).take(), status)) return;
+  PspHost::Answer answer;
+  if (!host_.psp().insist(sev::kSnpDecommission, Writer().le(raw(gctx)).take(), answer)) return;
   host_.psp().free_firmware_page(gctx);
   gctx_.store(0);
 }
 
 Result<void> SevVm::launch_start(std::uint64_t policy, ByteView gosvw, std::uint16_t flags) {
   const schedule::Lock lock(build_lock_);
-  firmware_error_ = 0;
+  firmware_error_.reset();
   if (!initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   if (gctx_.load() != 0) return fail(Errno::kInval, "the guest's launch has begun already");
   if (flags != 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START has no flags");
@@ -105,11 +105,7 @@ Result<void> SevVm::launch_start(std::uint64_t policy, ByteView gosvw, std::uint
       sev::kSnpLaunchStart,
       Writer().le(gctx).le(policy).le(std::uint64_t{0}).le(std::uint64_t{0}).bytes(gosvw).take());
   if (done) done = command(sev::kSnpActivate, Writer().le(gctx).le(asid()).take());
-  if (!done) {
-    const std::uint32_t error = firmware_error_;
-    free_context();
-    firmware_error_ = error;
-  }
+  if (!done) free_context();
   return done;
 }
 
@@ -147,7 +143,7 @@ Result<void> SevVm::update_page(Gpa gpa, LaunchPage type, const ReadSource& cont
 Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, LaunchPage type,
                                            const ReadSource& contents) {
   const schedule::Lock lock(build_lock_);
-  firmware_error_ = 0;
+  firmware_error_.reset();
   if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
   {
     const schedule::ReadLock srcu(vm_.srcu());
@@ -156,8 +152,13 @@ Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, Launc
       return fail(Errno::kInval, "no guest_memfd backs the page");
     pages = std::min(pages, (slot->size - (start - slot->start)) >> kPageShift);
   }
-  // kvm_gmem_populate() wants at least one; each of its errors is EIO.
-  if (pages == 0) return fail(Errno::kIo, "the range is empty");
+  // kvm_gmem_populate() wants at least one; each of its errors is EIO, and has an answer of the
+  // firmware's: 0 if that was not asked.
+  const auto refuse = [this](std::string_view why) {
+    firmware_error_ = firmware_error_.value_or(0);
+    return fail(Errno::kIo, why);
+  };
+  if (pages == 0) return refuse("the range is empty");
   std::uint64_t done = 0;
   Result<void> last;
   while (done < pages) {
@@ -166,7 +167,8 @@ Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, Launc
     ++done;
   }
   // What went well counts; only the first page's failure is the call's.
-  if (!last && done == 0) return fail(Errno::kIo, last.error().why);
+  if (!last && done == 0) return refuse(last.error().why);
+  firmware_error_.reset();
   return done;
 }
 
@@ -198,7 +200,7 @@ Result<void> SevVm::launch_vmsas() {
 
 Result<void> SevVm::launch_finish(std::uint64_t flags, ByteView host_data) {
   const schedule::Lock lock(build_lock_);
-  firmware_error_ = 0;
+  firmware_error_.reset();
   if (!initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
   if (!finished_.load()) TEEIO_TRY(launch_vmsas());

@@ -7,24 +7,24 @@ using sev::Status;
 Result<void> PspHost::snp_init(bool tio) {
   const bool enable = tio && (psp_.feature_ebx() & sev::kFeatureTio) != 0;
   const std::uint32_t flags = sev::kInitRmp | (enable ? sev::kInitTioEnable : 0);
-  Status status{};
-  return command(sev::kSnpInitEx, Writer().le(flags).zeros(60).take(), status);
+  Answer answer;
+  return command(sev::kSnpInitEx, Writer().le(flags).zeros(60).take(), answer);
 }
 
-Result<void> PspHost::command(std::uint16_t number, ByteView buffer, Status& status) {
+Result<void> PspHost::command(std::uint16_t number, ByteView buffer, Answer& answer) {
   TEEIO_ASSIGN(const Hpa page, memory_.alloc_page());
   const Result<void> written = memory_.write(page, buffer);
-  if (written) status = psp_.command(number, page);
+  if (written) answer = psp_.command(number, page);
   memory_.free_page(page);
   TEEIO_TRY(written);
-  if (status == Status::kSuccess) return {};
+  if (answer == Status::kSuccess) return {};
   return fail(Errno::kIo, "the secure processor refuses the command");
 }
 
-Result<void> PspHost::insist(std::uint16_t number, ByteView buffer, Status& status) {
-  Result<void> done = command(number, buffer, status);
-  for (unsigned tries = 0; status == Status::kResourceLimit && tries < kMaxTries; ++tries)
-    done = command(number, buffer, status);
+Result<void> PspHost::insist(std::uint16_t number, ByteView buffer, Answer& answer) {
+  Result<void> done = command(number, buffer, answer);
+  for (unsigned tries = 0; answer == Status::kResourceLimit && tries < kMaxTries; ++tries)
+    done = command(number, buffer, answer);
   return done;
 }
 
@@ -42,8 +42,8 @@ void PspHost::free_firmware_page(Hpa page) {
 }
 
 Result<void> PspHost::reclaim_page(Hpa page) {
-  Status status{};
-  Result<void> back = insist(sev::kSnpPageReclaim, Writer().le(raw(page)).take(), status);
+  Answer answer;
+  Result<void> back = insist(sev::kSnpPageReclaim, Writer().le(raw(page)).take(), answer);
   if (back) back = make_shared(page);
   if (!back)
     trace_.fact(object::Lane::kKvm, object::Fact::kRefLeaked, "the firmware keeps a page",

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -31,22 +32,24 @@ class PspHost {
   /// __sev_snp_init_locked(): SNP_INIT_EX, with SEV-TIO if `tio` and the firmware has it.
   Result<void> snp_init(bool tio);
 
-  /// sev_do_cmd(). `status` is the firmware's answer also when the call fails.
+  /// What the firmware answered; as it was when the firmware was not asked.
+  using Answer = std::optional<sev::Status>;
+  /// sev_do_cmd(). `answer` is the firmware's also when the call fails.
   /// Errors: ENOMEM; EIO for any status but SUCCESS.
-  Result<void> command(std::uint16_t number, ByteView buffer, sev::Status& status);
+  Result<void> command(std::uint16_t number, ByteView buffer, Answer& answer);
   /// The same for what must not fail: again while the firmware says RESOURCE_LIMIT.
-  Result<void> insist(std::uint16_t number, ByteView buffer, sev::Status& status);
+  Result<void> insist(std::uint16_t number, ByteView buffer, Answer& answer);
 
   // What /dev/sev asks for. Errors of all: ENOMEM; EFAULT when RMPUPDATE refuses or the firmware
   // keeps a page; EIO for any status but SUCCESS.
   /// SEV_PLATFORM_STATUS: struct sev_user_data_status.
-  Result<Bytes> platform_status(sev::Status& status);
+  Result<Bytes> platform_status(Answer& answer);
   /// SEV_GET_ID: `room` bytes at most; gives how many there are (none, in `id`, with INVALID_LEN).
-  Result<std::uint32_t> get_id(std::uint32_t room, Bytes& id, sev::Status& status);
+  Result<std::uint32_t> get_id(std::uint32_t room, Bytes& id, Answer& answer);
   /// SNP_PLATFORM_STATUS: struct sev_user_data_snp_status.
-  Result<Bytes> snp_status(sev::Status& status);
+  Result<Bytes> snp_status(Answer& answer);
   /// SNP_VLEK_LOAD of a wrapped hashstick.
-  Result<void> load_vlek(ByteView hashstick, sev::Status& status);
+  Result<void> load_vlek(ByteView hashstick, Answer& answer);
   [[nodiscard]] bool snp_initialised() { return psp_.snp(); }
 
   /// snp_alloc_firmware_page(): a zeroed page in state Firmware. Errors: ENOMEM; EFAULT
@@ -81,8 +84,7 @@ class PspHost {
     Bdf function;
     std::uint32_t vm;
   };
-  Result<void> command_in_place(std::uint16_t number, std::span<std::byte> buffer,
-                                sev::Status& status);
+  Result<void> command_in_place(std::uint16_t number, std::span<std::byte> buffer, Answer& answer);
   void tell(object::Fact fact, std::string_view name, Hpa page, Gpa gpa) TEEIO_EXCLUDES(lock_);
   schedule::Mutex lock_{schedule::Rank::kLeaf};
   std::map<Hpa, Mmio> mmio_ TEEIO_GUARDED_BY(lock_);  ///< by base

@@ -19,8 +19,8 @@ class SevHost {
   SevHost(PspHost& psp, std::uint32_t asids,
           std::function<crypto::CertificateChain()> endorsement = {})
       : psp_(psp), endorsement_(std::move(endorsement)), asids_(asids, [this] {
-          sev::Status status{};
-          return psp_.insist(sev::kSnpDfFlush, {}, status);
+          PspHost::Answer answer;
+          return psp_.insist(sev::kSnpDfFlush, {}, answer);
         }) {}
 
   [[nodiscard]] PspHost& psp() { return psp_; }

@@ -17,7 +17,7 @@ std::uint64_t frame_of(Gpa page) { return raw(page) >> kPageShift; }
 Result<void> SevVm::init2(std::uint64_t vmsa_features, std::uint32_t flags,
                           std::uint16_t ghcb_version) {
   const schedule::Lock lock(build_lock_);
-  firmware_error_ = 0;
+  firmware_error_.reset();
   if (initialised()) return fail(Errno::kInval, "the VM is initialised already");
   {
     const schedule::Lock vcpus(vcpus_lock_);
@@ -34,6 +34,7 @@ Result<void> SevVm::init2(std::uint64_t vmsa_features, std::uint32_t flags,
   if (!response) {
     if (request) host_.psp().memory().free_page(*request);
     host_.asids().free(asid);
+    firmware_error_ = 0;  // SNP_INIT_EX, which went well
     return std::unexpected(response.error());
   }
   request_page_ = *request;

@@ -68,8 +68,9 @@ class SevVm final : public VmOps {
   Result<void> launch_finish(std::uint64_t flags, ByteView host_data) TEEIO_EXCLUDES(build_lock_);
   /// Whether init2() has been: sev_snp_guest().
   [[nodiscard]] bool initialised() const { return asid_.load() != 0; }
-  /// The firmware's answer to the last command of a build call (kvm_sev_cmd.error).
-  [[nodiscard]] std::uint32_t firmware_error() const { return firmware_error_; }
+  /// What the last build call leaves in kvm_sev_cmd.error: the firmware's answer; nullopt: what
+  /// the program put there, since the firmware was not asked.
+  [[nodiscard]] std::optional<std::uint32_t> firmware_error() const { return firmware_error_; }
   [[nodiscard]] sev::Asid asid() const { return asid_.load(); }
   [[nodiscard]] PspHost& psp() { return host_.psp(); }
 
@@ -158,7 +159,7 @@ class SevVm final : public VmOps {
   schedule::Atomic<std::uint64_t> gctx_{0};
   schedule::Atomic<bool> finished_{false};
   std::uint16_t ghcb_version_ = 0;
-  std::uint32_t firmware_error_ = 0;
+  std::optional<std::uint32_t> firmware_error_;
   Hpa request_page_{0}, response_page_{0};  ///< of guest requests (snp_guest_req_init())
   schedule::Mutex request_lock_{schedule::Rank::kTsmDriver};  ///< sev->guest_req_mutex
   /// Also read by the guest's instructions, without mmu_lock.

@@ -91,13 +91,13 @@ VmOps::GuestCallAction SevVm::guest_request(Vcpu& vcpu, Ghcb& ghcb, VcpuExit& ex
   Bytes page(kPageSize);
   if (!memory.read(in->address, page, in->key) || !memory.write(request_page_, page))
     return invalid(ghcb);
-  sev::Status status{};
+  PspHost::Answer answer;
   const Bytes buffer =
       Writer().le(gctx_.load()).le(raw(request_page_)).le(raw(response_page_)).take();
-  const auto done = host_.psp().command(sev::kSnpGuestRequest, buffer, status);
-  if (!done && status == sev::Status::kSuccess) return invalid(ghcb);
+  (void)host_.psp().command(sev::kSnpGuestRequest, buffer, answer);
+  if (!answer) return invalid(ghcb);
   if (memory.read(response_page_, page)) (void)memory.write(out->address, page, out->key);
-  ghcb.set(Field::kExitInfo2, std::to_underlying(status));  // SNP_GUEST_ERR(0, status)
+  ghcb.set(Field::kExitInfo2, std::to_underlying(*answer));  // SNP_GUEST_ERR(0, status)
   return GuestCallAction::kResume;
 }
 

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <expected>
+#include <optional>
 
 #include "host/kvm/kvm.h"
 #include "host/kvm/sev/msrs.h"
@@ -63,8 +65,6 @@ void set_ghcb_msr(Vcpu& vcpu, std::uint64_t value) { vcpu.cpu()->set_msr(kMsrGhc
 constexpr std::uint64_t kMapEncrypted = 1U << 4U;
 constexpr std::uint64_t kMap2M = 1U << 0U;
 constexpr std::uint64_t kHypercallMapGpaRange = 12;  // KVM_HC_MAP_GPA_RANGE
-constexpr std::uint64_t kDonePages = 0xfff;          ///< of an entry: cur_page
-constexpr std::uint64_t kPagesOfLarge = 512;
 constexpr std::uint64_t kStatePrivate = 1;
 constexpr std::uint64_t kStateShared = 2;
 
@@ -76,6 +76,104 @@ void ask_for_state(VcpuExit& exit, Gpa gpa, std::uint64_t pages, bool is_private
   exit.args[1] = pages;
   exit.args[2] = (is_private ? kMapEncrypted : 0) | size;
 }
+
+/// An entry of struct psc_buffer.
+struct StateEntry {
+  static constexpr std::uint64_t kDone = 0xfff;
+
+  explicit StateEntry(std::uint64_t word)
+      : gfn((word & kFrame) >> kPageShift),
+        pages((word >> 56U & 1U) != 0 ? kPagesOfLarge : 1),
+        done(word & kDone),
+        operation(word >> 52U & 0xfU) {}
+  [[nodiscard]] bool large() const { return pages == kPagesOfLarge; }
+  [[nodiscard]] bool valid() const { return done <= pages && gfn % pages == 0; }
+
+  static constexpr std::uint64_t kPagesOfLarge = 512;
+  std::uint64_t gfn;
+  std::uint64_t pages;
+  std::uint64_t done;  ///< cur_page: pages of it
+  std::uint64_t operation;
+};
+
+/// Entries that one exit, or none, sees to.
+struct StateRange {
+  std::uint16_t first, count;
+  Gpa gpa;
+  std::uint64_t pages;
+  std::uint64_t operation;
+  bool large;  ///< what the first entry says
+};
+
+/// The guest's struct psc_buffer: a header and entries, a word each.
+/// Source: GHCB specification, "SNP Page State Change"; Linux asm/sev-common.h.
+class StateChanges {
+ public:
+  static constexpr std::size_t kWord = 8;  ///< bytes
+
+  /// `at`: where it begins in the GHCB. Precondition: the header has its place there.
+  StateChanges(Ghcb& ghcb, std::size_t at) : ghcb_(ghcb), at_(at) {}
+  [[nodiscard]] std::uint16_t current() const { return header(0); }
+  [[nodiscard]] std::uint16_t last() const { return header(2); }
+  /// Entries that there may be.
+  [[nodiscard]] std::size_t room() const { return (Ghcb::kSharedBufferEnd - at_) / kWord - 1; }
+
+  /// What is to be done from an entry on; nullopt: nothing. Done entries on the way are counted
+  /// in the header. An error is the guest's: VMGEXIT_PSC_ERROR_INVALID_ENTRY.
+  /// Source: snp_do_psc(). Precondition: last() < room().
+  std::expected<std::optional<StateRange>, std::uint64_t> next(std::uint16_t index) {
+    constexpr std::uint64_t kInvalidEntry = std::uint64_t{1} << 32U | 2;
+    for (; index <= last(); ++index) {
+      const StateEntry entry = at(index);
+      if (!entry.valid()) return std::unexpected(kInvalidEntry);
+      if (entry.done != entry.pages) return range(index, entry);
+      put(0, current() + 1U, sizeof(std::uint16_t));
+    }
+    return std::nullopt;
+  }
+  /// __snp_complete_one_psc(): all of their pages are done, and the header says so.
+  void complete(std::uint16_t first, std::uint16_t count) {
+    for (std::size_t i = first; i < std::size_t{first} + count; ++i)
+      put(kWord * (i + 1), (word(i) & ~StateEntry::kDone) | at(i).pages, kWord);
+    put(0, std::uint64_t{first} + count, sizeof(std::uint16_t));
+  }
+
+ private:
+  /// With the neighbours that follow, of one size and operation, and not begun with. One that
+  /// is begun with goes by 4 KiB. What follows it is reckoned from its first page, as in Linux.
+  [[nodiscard]] StateRange range(std::uint16_t index, const StateEntry& entry) const {
+    StateRange found{.first = index,
+                     .count = 1,
+                     .gpa = Gpa{(entry.gfn + entry.done) << kPageShift},
+                     .pages = entry.pages - entry.done,
+                     .operation = entry.operation,
+                     .large = entry.large()};
+    const bool by_large = entry.large() && entry.done == 0;
+    for (std::size_t i = index + 1U; i <= last(); ++i) {
+      const StateEntry more = at(i);
+      if (more.operation != entry.operation || more.gfn != entry.gfn + found.pages ||
+          more.done != 0 || more.large() != by_large)
+        break;
+      ++found.count;
+      found.pages += more.pages;
+    }
+    return found;
+  }
+  [[nodiscard]] std::uint16_t header(std::size_t offset) const {
+    return Reader(ghcb_.shared(at_ + offset, 2)).le<std::uint16_t>();
+  }
+  [[nodiscard]] std::uint64_t word(std::size_t index) const {
+    return Reader(ghcb_.shared(at_ + kWord * (index + 1), kWord)).le<std::uint64_t>();
+  }
+  [[nodiscard]] StateEntry at(std::size_t index) const { return StateEntry(word(index)); }
+  void put(std::size_t offset, std::uint64_t value, std::size_t bytes) {
+    std::ranges::copy(bytes_of(value).first(bytes),
+                      ghcb_.shared_writable(at_ + offset, bytes).begin());
+  }
+
+  Ghcb& ghcb_;
+  std::size_t at_;
+};
 
 }  // namespace
 
@@ -229,73 +327,43 @@ VmOps::GuestCallAction SevVm::mmio(VcpuState& state, Ghcb& ghcb, VcpuExit& exit,
   return GuestCallAction::kExit;
 }
 
-/// snp_begin_psc(), one run of neighbours a VMGEXIT: the guest asks again for what is left.
-/// Source: GHCB specification, "SNP Page State Change".
+/// snp_begin_psc(), one range a VMGEXIT: the guest asks again for what is left.
 VmOps::GuestCallAction SevVm::page_state_change(VcpuState& state, Ghcb& ghcb, VcpuExit& exit) {
   constexpr std::uint64_t kInvalidHeader = std::uint64_t{1} << 32U | 1;
-  constexpr std::uint64_t kInvalidEntry = std::uint64_t{1} << 32U | 2;
-  constexpr std::uint16_t kMaxEntries = 253;  // VMGEXIT_PSC_MAX_COUNT
   const std::uint64_t scratch = ghcb.get(Field::kScratch).value_or(0);
-  if (scratch != raw(state.ghcb) + Ghcb::kSharedBuffer)
+  state.scratch = scratch - raw(state.ghcb);
+  if (scratch < raw(state.ghcb) || state.scratch < Ghcb::kSharedBuffer ||
+      state.scratch > Ghcb::kSharedBufferEnd - StateChanges::kWord)
     return bad_input(ghcb, kInvalidScratch), GuestCallAction::kResume;
-  Reader header(ghcb.shared(Ghcb::kSharedBuffer, 8));
-  std::uint16_t index = header.le<std::uint16_t>();
-  const auto last = header.le<std::uint16_t>();
+  StateChanges changes(ghcb, state.scratch);
   const auto refuse = [&](std::uint64_t why) {
     ghcb.set(Field::kExitInfo2, why);
     return GuestCallAction::kResume;
   };
-  if (last >= kMaxEntries) return refuse(kInvalidHeader);
-  const auto entry_at = [&](std::uint16_t i) {
-    return Reader(ghcb.shared(Ghcb::kSharedBuffer + 8 + std::size_t{8} * i, 8)).le<std::uint64_t>();
-  };
-  const auto done = [](std::uint64_t entry) {
-    const bool large = (entry >> 56U & 1U) != 0;
-    return (entry & kDonePages) == (large ? kPagesOfLarge : 1);
-  };
-  while (index <= last && done(entry_at(index))) ++index;
-  if (index > last) return GuestCallAction::kResume;
-  const std::uint64_t first = entry_at(index);
-  const std::uint64_t operation = first >> 52U & 0xfU;
-  constexpr std::uint64_t kLarge = std::uint64_t{1} << 56U;
-  const bool large = (first & kLarge) != 0;
-  const std::uint64_t pages = large ? kPagesOfLarge : 1;
-  const Gpa gpa{first & kFrame};
-  const std::uint64_t done_pages = first & kDonePages;
-  if ((operation != kStatePrivate && operation != kStateShared) || done_pages > pages ||
-      (large && raw(gpa) % (kPagesOfLarge * kPageSize) != 0))
-    return refuse(kInvalidEntry);
-  std::uint16_t count = 1;
-  // Only what nobody has begun with, and of one size, is a run.
-  const auto follows = [&](std::uint64_t entry) {
-    return !large && entry == first + count * kPageSize;
-  };
-  while (index + count <= last && follows(entry_at(static_cast<std::uint16_t>(index + count))))
-    ++count;
-  state.psc_index = index;
-  state.psc_count = count;
-  ask_for_state(exit, gpa + done_pages * kPageSize, large ? pages - done_pages : count,
-                operation == kStatePrivate, large ? kMap2M : 0);
-  return GuestCallAction::kExit;
+  if (changes.last() >= changes.room()) return refuse(kInvalidHeader);
+  std::uint16_t index = changes.current();
+  for (;;) {
+    const auto found = changes.next(index);
+    if (!found) return refuse(found.error());
+    if (!*found) return GuestCallAction::kResume;
+    const StateRange& range = **found;
+    state.psc_index = range.first;
+    state.psc_count = range.count;
+    if (range.operation == kStatePrivate || range.operation == kStateShared) {
+      ask_for_state(exit, range.gpa, range.pages, range.operation == kStatePrivate,
+                    range.large ? kMap2M : 0);
+      return GuestCallAction::kExit;
+    }
+    changes.complete(range.first, range.count);  // SMASH, UNSMASH: nothing to do
+    index = static_cast<std::uint16_t>(range.first + range.count);
+  }
 }
 
-/// __snp_complete_one_psc().
+/// snp_complete_one_psc().
 void SevVm::finish_psc(VcpuState& state, Ghcb& ghcb, bool good) {
-  if (!good) {
-    constexpr std::uint64_t kGeneric = std::uint64_t{0x100} << 32U;  // VMGEXIT_PSC_ERROR_GENERIC
-    return ghcb.set(Field::kExitInfo2, kGeneric);
-  }
-  const auto put = [&](std::size_t offset, std::uint64_t value, std::size_t bytes) {
-    std::ranges::copy(bytes_of(value).first(bytes),
-                      ghcb.shared_writable(Ghcb::kSharedBuffer + offset, bytes).begin());
-  };
-  for (std::uint16_t i = state.psc_index; i < state.psc_index + state.psc_count; ++i) {
-    const std::size_t at = 8 + std::size_t{8} * i;
-    const auto entry = Reader(ghcb.shared(Ghcb::kSharedBuffer + at, 8)).le<std::uint64_t>();
-    const std::uint64_t pages = (entry >> 56U & 1U) != 0 ? kPagesOfLarge : 1;
-    put(at, (entry & ~kDonePages) | pages, 8);  // all of its pages are done
-  }
-  put(0, state.psc_index + state.psc_count, 2);
+  constexpr std::uint64_t kGeneric = std::uint64_t{0x100} << 32U;  // VMGEXIT_PSC_ERROR_GENERIC
+  if (!good) return ghcb.set(Field::kExitInfo2, kGeneric);
+  StateChanges(ghcb, state.scratch).complete(state.psc_index, state.psc_count);
 }
 
 }  // namespace teeio::kvm

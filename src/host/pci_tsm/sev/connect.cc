@@ -23,12 +23,12 @@ std::uint16_t port_number(hw::RootPort& port) {
 Result<void> SevDriver::init() {
   TEEIO_ASSIGN(const Hpa page, psp_.alloc_firmware_page());
   const auto steps = [&]() -> Result<void> {
-    sev::Status status{};
+    kvm::PspHost::Answer answer;
     sev::TioOperands in;
     in.status_page = page;
     const auto issue = [&](TioCommand command) {
       return psp_.command(static_cast<std::uint16_t>(command), in.encode(sev::tio_layout(command)),
-                          status);
+                          answer);
     };
     const auto look = [&]() -> Result<void> {
       TEEIO_TRY(issue(TioCommand::kStatus));

@@ -91,8 +91,12 @@ void TioDsm::free_tdi_context(Sla sla) { free_sla(sla, true); }
 Result<void> TioDsm::issue(TioCommand command, const sev::TioOperands& in, bool begun) {
   const Bytes buffer = in.encode(sev::tio_layout(command));
   const auto number = static_cast<std::uint16_t>(command);
-  return insisting_ || begun ? psp_.insist(number, buffer, status_)
-                             : psp_.command(number, buffer, status_);
+  kvm::PspHost::Answer answer;
+  Result<void> done = insisting_ || begun ? psp_.insist(number, buffer, answer)
+                                          : psp_.command(number, buffer, answer);
+  // A firmware that was not asked says nothing, and not once more what it said before.
+  status_ = answer.value_or(Status::kSuccess);
+  return done;
 }
 
 Result<void> TioDsm::insist(TioCommand command, sev::TioOperands in) {

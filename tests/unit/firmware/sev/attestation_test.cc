@@ -6,6 +6,7 @@
 #include <string>
 
 #include "firmware/sev/launch.h"
+#include "unit/firmware/sev/large_pages.h"
 
 // SNP_GUEST_REQUEST: a report that verifies, and each refusal alone.
 
@@ -284,6 +285,8 @@ TEST_F(AttestationTest, EachCheckRefusesAlone) {
   refused("response_page");
   response_page = answers + 8;
   refused("response_page");
+  response_page = large_firmware_pages(memory, rmp) + kPageSize;
+  refused("size");
   response_page = answers;
   write(Bytes(kPageSize));
   refused("header");

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "firmware/sev/tio_checks.h"
+#include "unit/firmware/sev/large_pages.h"
 #include "unit/firmware/sev/machine.h"
 
 namespace teeio::sev {
@@ -207,6 +208,36 @@ std::string name_of(const testing::TestParamInfo<Case>& info) {
                          : std::string("good"));
 }
 INSTANTIATE_TEST_SUITE_P(Tio, Refusal, testing::ValuesIn(cases()), name_of);
+
+// A command that takes one page would change, or fill, a part of an entry alone.
+TEST_F(Machine, APageOfALargeEntryIsNoPageOfItsOwn) {
+  const auto refused = [&](TioCommand command, const TioOperands& in) {
+    EXPECT_STATUS(issue(command, in), Status::kInvalidPageState);
+  };
+  const Hpa large = large_firmware_pages(memory, rmp);
+  const auto with = [&](auto change) {
+    TioOperands in = operands();
+    change(in);
+    return in;
+  };
+  init();
+  const Hpa list = *memory.alloc_page();
+  ASSERT_TRUE(
+      memory.write(list, Writer().le(raw(large)).le(raw(large) + kPageSize).le(Sla::kEnd).take()));
+  refused(TioCommand::kDevCreate, with([&](auto& in) { in.device = Sla::of(list, true); }));
+  refused(TioCommand::kStatus, with([&](auto& in) { in.status_page = large; }));
+  create();
+  refused(TioCommand::kDevConnect, with([&](auto& in) { in.spdm.output = Sla::of(large); }));
+  connect();
+  refused(TioCommand::kTdiCreate, with([&](auto& in) { in.tdi = Sla::of(large); }));
+  guest = &make_guest(gctx = firmware_page(), kAsid, 1);
+  create_tdi();
+  bind();
+  post(TioMessage::kTdiInfoRequest, tdi_info_request());
+  refused(TioCommand::kGuestRequest, with([&](auto& in) { in.response_page = large; }));
+  for (const Hpa page : {large, large + kPageSize})
+    EXPECT_EQ(rmp.state(page), PageState::kFirmware);
+}
 
 TEST(TioChecks, EveryRowHasAReasonAndASource) {
   for (const auto& [command, name, source, effect] : tio_rows())

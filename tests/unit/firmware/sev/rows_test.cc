@@ -11,6 +11,7 @@
 
 #include "firmware/sev/attestation.h"
 #include "firmware/sev/launch.h"
+#include "unit/firmware/sev/large_pages.h"
 
 namespace teeio::sev {
 namespace {
@@ -59,10 +60,13 @@ class RowTest : public testing::TestWithParam<Case> {
   void init() {
     ASSERT_EQ(run(kSnpInitEx, Writer().le(kInitRmp).zeros(60).take()), Status::kSuccess);
   }
+  /// A page of the firmware's that has no entry of its own.
+  Hpa in_a_large_entry() { return large_firmware_pages(memory, rmp) + kPageSize; }
   GuestContext& guest() { return *psp.guest(gctx); }
   /// What an operand that is a page of the firmware's is: another one when a check is spoiled.
   Hpa answer_page() {
     if (spoils("address")) return Hpa{0x1000};
+    if (spoils("size") && row().number != kSnpPageReclaim) return in_a_large_entry();
     return spoils("page") ? *memory.alloc_page() : firmware;
   }
 

@@ -170,6 +170,27 @@ TEST(SecureProcessor, WrongOrdersHaveTheFirmwaresStatus) {
   EXPECT_TRUE(is_ones(host.peek(host.gctx, 32))) << "a context is nobody's to read";
 }
 
+// A guest says what pages are, and which of them are a context: two of one entry are refused.
+TEST(SecureProcessor, AContextHasItsOwnRmpEntries) {
+  Host host;
+  ASSERT_EQ(host.init(), Status::kSuccess);
+  const std::uint64_t large = ((host.base() + sev::kRmp2M - 1) & ~(sev::kRmp2M - 1)) + sev::kRmp2M;
+  const std::uint64_t list = host.page(false);
+  host.poke(list, Writer().le(large).le(large + kPageSize).le(sev::Sla::kEnd).take());
+  ASSERT_EQ(host.rmp_update(large, kRmpAssigned | kRmpImmutable | kRmpLarge), 0U);
+  ASSERT_EQ(host.tio(TioCommand::kInit), Status::kSuccess);
+  host.device = sev::Sla::of(Hpa{list}, true);
+  sev::TioOperands create;
+  create.device_id = 0x100;
+  create.root_port_id = Host::kPort;
+  EXPECT_EQ(host.tio(TioCommand::kDevCreate, create), Status::kInvalidPageState);
+  EXPECT_EQ(host.command(sev::kSnpGctxCreate, Writer().le(large).take()), Status::kInvalidPageSize);
+  EXPECT_EQ(host.command(sev::kSnpPlatformStatus, Writer().le(large).take()),
+            Status::kInvalidPageSize);
+  EXPECT_EQ(host.command(sev::kSnpPageReclaim, Writer().le(large | 1U).take()), Status::kSuccess)
+      << "all of it, as before";
+}
+
 TEST(SecureProcessor, AResetIsPowerOn) {
   Host host;
   host.connect();

@@ -260,6 +260,71 @@ TEST_F(SnpGuest, ALargePageChangesItsStateAsOne) {
   }
 }
 
+// snp_do_psc(): large neighbours are one range, but none with one that is begun with.
+TEST_F(SnpGuest, LargeNeighboursChangeTheirStateTogether) {
+  launch(kCalls);
+  ready();
+  const std::uint64_t buffer = raw(kGhcb) + Ghcb::kSharedBuffer + 16;  // anywhere in the GHCB's
+  constexpr std::uint64_t kLarge = std::uint64_t{1} << 56U, kPrivate = std::uint64_t{1} << 52U;
+  put_shared(buffer, std::uint64_t{3} << 16U);
+  put_shared(buffer + 8, k2M | kLarge | kPrivate | 511);
+  for (std::uint64_t n = 2; n <= 4; ++n) put_shared(buffer + 8 * n, (n * k2M) | kLarge | kPrivate);
+  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+  auto exit = run();
+  ASSERT_EQ(exit->reason, VcpuExit::Reason::kHypercall);
+  EXPECT_EQ(exit->args[0], 2 * k2M - kPageSize);
+  EXPECT_EQ(exit->args[1], 1U);
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(shared_u64(buffer) & 0xffffU, 1U) << "cur_entry";
+  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+  exit = run();
+  ASSERT_EQ(exit->reason, VcpuExit::Reason::kHypercall);
+  EXPECT_EQ(exit->args[0], 2 * k2M);
+  EXPECT_EQ(exit->args[1], 3 * 512U);
+  EXPECT_EQ(exit->args[2], 17U) << "KVM_MAP_GPA_RANGE_ENCRYPTED and _PAGE_SZ_2M";
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(shared_u64(buffer) & 0xffffU, 4U);
+  EXPECT_EQ(shared_u64(buffer + 32) & 0xfffU, 512U) << "cur_page";
+  put_shared(buffer, std::uint64_t{251} << 16U);  // two fewer have their place here
+  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), std::uint64_t{1} << 32U | 1) << "INVALID_HDR";
+}
+
+// snp_do_psc(): SMASH, UNSMASH and numbers without a meaning count as done.
+TEST_F(SnpGuest, OtherStateChangesAreDoneWithoutTheVmm) {
+  launch(kCalls);
+  ready();
+  const std::uint64_t buffer = raw(kGhcb) + Ghcb::kSharedBuffer;
+  constexpr std::uint64_t kLarge = std::uint64_t{1} << 56U;
+  put_shared(buffer, std::uint64_t{3} << 16U);
+  put_shared(buffer + 8, k2M | kLarge | std::uint64_t{3} << 52U);
+  put_shared(buffer + 16, (2 * k2M) | kLarge | std::uint64_t{4} << 52U);
+  put_shared(buffer + 24, 0x8000 | std::uint64_t{15} << 52U);
+  put_shared(buffer + 32, 0x9000 | std::uint64_t{2} << 52U);
+  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+  const auto exit = run();
+  ASSERT_EQ(exit->reason, VcpuExit::Reason::kHypercall);
+  EXPECT_EQ(exit->args[0], 0x9000U);
+  EXPECT_EQ(exit->args[1], 1U);
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(shared_u64(buffer) & 0xffffU, 4U) << "cur_entry";
+  EXPECT_EQ(shared_u64(buffer + 8) & 0xfffU, 512U);
+  EXPECT_EQ(shared_u64(buffer + 24) & 0xfffU, 1U);
+  put_shared(buffer, 0);
+  put_shared(buffer + 8, 0x8000);  // operation 0
+  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), 0U);
+  EXPECT_EQ(shared_u64(buffer), 1U) << "cur_entry";
+  put_shared(buffer, 0);
+  put_shared(buffer + 8, (k2M + kPageSize) | kLarge | 512);
+  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), std::uint64_t{1} << 32U | 2)
+      << "misaligned, though it says that it is done";
+}
+
 // GHCB specification, "SNP Extended Guest Request"; snp_handle_ext_guest_req().
 TEST_F(SnpGuest, AnExtendedRequestForAReportBringsCertificates) {
   launch(kCalls);
