@@ -56,8 +56,6 @@ struct Meddled {
 /// Lifetime: made before the Stage that it meddles with, and outlives it.
 class MeddlingHost final : public tsm::Meddler, public object::TraceSink {
  public:
-  static constexpr std::string_view kChoice = "the host meddles with an object";
-
   /// From here on, until stop(): of the machine whose trace this is.
   void start(object::Trace& trace);
   void stop();
