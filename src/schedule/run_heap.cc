@@ -129,7 +129,7 @@ RunHeap::~RunHeap() {
 }
 
 void RunHeap::save() {
-  TEEIO_CHECK(saved_ == nullptr, "a run heap is saved twice");
+  TEEIO_CHECK(g_arena != nullptr && saved_ == nullptr, "a run heap is saved twice");
   for (RolledBack* part : parts_) part->save();
   saved_parts_ = parts_.size();
   saved_bytes_ = g_arena->end;
@@ -139,6 +139,7 @@ void RunHeap::save() {
 }
 
 void RunHeap::go_back() {
+  TEEIO_CHECK(g_arena != nullptr && saved_ != nullptr, "a run heap goes back to nothing");
   // What was made since then was not there before.
   for (; parts_.size() > saved_parts_; parts_.pop_back()) parts_.back()->forget();
   for (RolledBack* part : parts_) part->go_back();
