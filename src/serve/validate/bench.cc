@@ -87,11 +87,25 @@ std::optional<wire::IdeKmMessage> Session::ide_km(const wire::IdeKmMessage& requ
 
 // --- TdiUnderTest ---------------------------------------------------------------
 
+TdiUnderTest::~TdiUnderTest() {
+  if (may_be_locked_) (void)stop();
+}
+
+TdiUnderTest TdiUnderTest::over(std::uint32_t id) {
+  TdiUnderTest other(Session(std::move(session_.link()), id), function_id_);
+  other.stream_id = stream_id;
+  other.may_be_locked_ = std::exchange(may_be_locked_, false);
+  return other;
+}
+
 std::expected<wire::TdispBody, std::string> TdiUnderTest::ask(const wire::TdispBody& request) {
   return ask_raw(wire::encode_tdisp({{function_id_}, request}));
 }
 
 std::expected<wire::TdispBody, std::string> TdiUnderTest::ask_raw(ByteView request) {
+  if (const auto header = wire::TdispHeader::decode(request))
+    may_be_locked_ =
+        may_be_locked_ || header->type == std::to_underlying(wire::TdispCode::kLockInterface);
   const Reply reply = session_.app(wire::Protocol::kTdisp, request);
   if (!reply.answered()) return std::unexpected(reply.str());
   auto message = wire::decode_tdisp(reply.bytes);
@@ -149,6 +163,7 @@ std::expected<void, std::string> TdiUnderTest::start(const wire::TdispNonce& non
 std::expected<void, std::string> TdiUnderTest::stop() {
   const auto answer = as<wire::TdispStopInterfaceResponse>(ask(wire::TdispStopInterface{}));
   if (!answer) return std::unexpected("STOP_INTERFACE: " + answer.error());
+  may_be_locked_ = false;
   return {};
 }
 
