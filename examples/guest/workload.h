@@ -5,36 +5,12 @@
 #include <cstdint>
 
 #include "dma_engine.h"
+#include "failure.h"
 #include "host.h"
 #include "platform.h"
 
 using platform::Board;
 using platform::kPage;
-
-// Which step did not work; the VMM prints it.
-enum Failure : std::uint32_t {
-  kBoardIsWrong = 1,
-  kNoDevice,
-  kPageNotAccepted,
-  kSharedTouch,
-  kBindRefused,
-  kNotTheDevice,
-  kNoReport,
-  kReportIsWrong,
-  kMmioNotAccepted,
-  kDmaNotAccepted,
-  kStartRefused,
-  kNotRunning,
-  kPrivateMmio,
-  kPrivateDma,
-  kUnbindRefused,
-  kSharedAgain,
-  kNoEvidence,
-  kEvidenceIsWrong,
-  kEvidenceIsOld,
-  kNotTheOwnersRoot,
-  kNoReportOfItself,
-};
 
 // The firmware that this guest's owner wants to see on the device: its measurement is
 // the digest of this text, which stands for an image (docs/devices/dma-engine.md).

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "../guest/failure.h"
 #include "../guest/platform.h"
 #include "files.h"
 #include "guest_image.h"
@@ -159,8 +160,9 @@ bool Session::run_to_end() {
   }
   begin(Step::kGuestEnds, prefix_);
   if (exit_code_ == platform::kSuccess) return true;
-  std::fprintf(stderr, "minivmm: %sguest gave up with code %u\n", prefix_.c_str(),
-               exit_code_.value_or(0));
+  const std::uint32_t code = exit_code_.value_or(0);
+  std::fprintf(stderr, "minivmm: %sguest gave up with code %u: %s\n", prefix_.c_str(), code,
+               failure_text(code));
   device_->explain_other_abi();
   return false;
 }

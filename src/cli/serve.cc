@@ -316,8 +316,12 @@ void add_serve_command(Command& root) {
              "Answer what needs a signature by ResponseNotReady first");
   serve.option("--heartbeat", arguments->options.spdm.heartbeat_s,
                "Heartbeat period of sessions, in seconds (0: none)");
-  serve.flag("--cxl", arguments->options.spdm.cxl,
-             "Also answer CXL's IDE_KM and TSP, as a memory device would");
+  Option& cxl = serve.flag("--cxl", arguments->options.spdm.cxl,
+                           "Also answer CXL's IDE_KM and TSP, as a memory device would");
+  serve
+      .flag("--cxl-generates", arguments->options.spdm.cxl_generates,
+            "With --cxl: the device makes its keys and IVs itself, and tells them (GETKEY)")
+      .needs(cxl);
   serve
       .option("--ide-port", arguments->options.spdm.ide_port,
               "The card's port in IDE_KM; those below it have no streams")

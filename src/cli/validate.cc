@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 
@@ -94,19 +95,36 @@ struct Refusal {
   int status = kNotJudged;
 };
 
-std::string what_is_disturbed(const validate::DoeBus& bus, const validate::IdeStream& stream,
-                              const ValidateArguments& arguments, const std::string& tsm) {
+using Cases = std::vector<validate::PlannedCase>;
+
+bool has_suite(const Cases& cases, std::string_view name) {
+  return std::ranges::find(cases, name, &validate::PlannedCase::suite) != cases.end();
+}
+bool uses_stream(const Cases& cases) {
+  return has_suite(cases, "ide_km") || has_suite(cases, "tdisp");
+}
+
+std::string what_is_disturbed(const validate::DoeBus& bus, const validate::IdeStream* stream,
+                              const ValidateArguments& arguments, const Cases& cases,
+                              const std::string& tsm) {
   std::string text =
       fmt::format("opens and ends SPDM sessions in the DOE mailbox at {:#x}", bus.mailbox());
-  if (stream.block())
-    text += fmt::format(", enables the IDE stream block at {:#x} meanwhile", *stream.block());
-  text += fmt::format(", programs and stops the keys of IDE stream {}, locks and stops the TDI",
-                      arguments.options.stream_id);
+  if (stream != nullptr && stream->block())
+    text += fmt::format(", enables the IDE stream block at {:#x} meanwhile", *stream->block());
+  if (uses_stream(cases))
+    text += fmt::format(", programs and stops the keys of IDE stream {}, locks and stops the TDI",
+                        arguments.options.stream_id);
+  if (has_suite(cases, "provisioning"))
+    text += ", writes the chain of slot 0 and what key pairs are used for again";
+  else if (has_suite(cases, "events"))
+    text += ", writes the chain of slot 0 again";
+  if (has_suite(cases, "cxl"))
+    text += ", programs and stops the keys of CXL.cachemem, and sets the TSP configuration";
   if (!tsm.empty()) text += fmt::format("; {} loses its session", tsm);
   return text;
 }
 
-std::expected<Place, Refusal> open_pci(const ValidateArguments& arguments) {
+std::expected<Place, Refusal> open_pci(const ValidateArguments& arguments, const Cases& cases) {
   const auto bdf = Bdf::parse(arguments.pci);
   if (!bdf) return std::unexpected(Refusal{arguments.pci + ": must be a PCI address", kUsageError});
   const std::string tsm = validate::DoeBus::connected_tsm(*bdf);
@@ -119,9 +137,11 @@ std::expected<Place, Refusal> open_pci(const ValidateArguments& arguments) {
   auto opened = validate::DoeBus::open(*bdf, arguments.options.timeout_ms);
   if (!opened) return std::unexpected(Refusal{opened.error()});
   auto bus = std::make_unique<validate::DoeBus>(std::move(*opened));
-  auto stream = std::make_unique<validate::IdeStream>(bus->config(), arguments.options.stream_id);
+  std::unique_ptr<validate::IdeStream> stream;
+  if (uses_stream(cases))
+    stream = std::make_unique<validate::IdeStream>(bus->config(), arguments.options.stream_id);
   complain("teeio validate: {}: {}\n", bdf->str(),
-           what_is_disturbed(*bus, *stream, arguments, tsm));
+           what_is_disturbed(*bus, stream.get(), arguments, cases, tsm));
   return Place{std::move(bus), std::move(stream)};
 }
 
@@ -136,8 +156,8 @@ std::expected<Place, Refusal> open_mctp(const ValidateArguments& arguments) {
   return Place{std::make_unique<validate::MctpBus>(*endpoint), nullptr};
 }
 
-std::expected<Place, Refusal> open_bus(const ValidateArguments& arguments) {
-  if (!arguments.pci.empty()) return open_pci(arguments);
+std::expected<Place, Refusal> open_bus(const ValidateArguments& arguments, const Cases& cases) {
+  if (!arguments.pci.empty()) return open_pci(arguments, cases);
   if (!arguments.mctp.empty()) return open_mctp(arguments);
   return Place{};
 }
@@ -147,12 +167,31 @@ bool colour() {
   return ::isatty(STDOUT_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
 }
 
+/// Why a machine file cannot say anything of this run; empty: it can.
+std::string why_no_machine(const machine::Config& config, const validate::Target& target,
+                           const Cases& cases) {
+  if (std::ranges::find(cases, validate::kMachineCase, &validate::PlannedCase::id) == cases.end())
+    return fmt::format("--machine: only case {} looks at it, and it is not among those to run",
+                       validate::kMachineCase);
+  const auto has_tdi = [&](const machine::CardConfig& card) {
+    if (!card.is_tee_io()) return false;
+    const Bdf first = card.bdf;
+    const unsigned id = wire::TdispFunctionId{target.function_id.value_or(0)}.rid();
+    return !target.function_id || (id >= first.rid() && id <= unsigned{first.rid()} + card.vfs);
+  };
+  if (std::ranges::any_of(config.cards, has_tdi)) return {};
+  return target.function_id
+             ? fmt::format("--machine: no TEE-I/O card of {} has the --function", config.name)
+             : fmt::format("--machine: {} has no TEE-I/O card", config.name);
+}
+
 int judge(const ValidateArguments& arguments) {
-  const auto cases = validate::plan(arguments.suites, arguments.cases);
+  const bool on_bus = !arguments.pci.empty() || !arguments.mctp.empty();
+  const auto cases = validate::plan(arguments.suites, arguments.cases,
+                                    on_bus ? validate::Where::kBus : validate::Where::kSocket);
   if (cases.empty()) return wrong_use("validate", "--case: no case has such an ID");
   if (arguments.list) return list_cases(cases);
-  if (arguments.target.empty() && arguments.pci.empty() && arguments.mctp.empty())
-    return wrong_use("validate", "HOST:PORT is missing");
+  if (arguments.target.empty() && !on_bus) return wrong_use("validate", "HOST:PORT is missing");
   auto target = target_of(arguments);
   if (!target) return wrong_use("validate", target.error());
   if (const std::string why = leave_standard_output({{"--junit", arguments.junit},
@@ -173,10 +212,12 @@ int judge(const ValidateArguments& arguments) {
   if (!arguments.machine.empty()) {
     auto config = machine::find_config(arguments.machine);
     if (!config) return cannot(config.error(), kUsageError);
+    if (const std::string why = why_no_machine(*config, *target, cases); !why.empty())
+      return wrong_use("validate", why);
     expected = std::move(*config);
     target->machine = &*expected;
   }
-  const auto place = open_bus(arguments);
+  const auto place = open_bus(arguments, cases);
   if (!place) return cannot(place.error().why, place.error().status);
   target->bus = place->bus.get();
   target->stream = place->stream.get();

@@ -4,6 +4,7 @@
 #include "device/tdi.h"
 #include "hw/find_capability.h"
 #include "machine/parts.h"
+#include "machine/tdi_config.h"
 
 namespace teeio::machine {
 namespace {
@@ -28,6 +29,14 @@ std::string namespaces_of(const Config& config, Bdf function) {
     }
   }
   return text;
+}
+
+/// What a [[card.tdi]] says of a function's report.
+std::string report_of(const Config& config, Bdf function) {
+  for (const CardConfig& card : config.cards)
+    for (const TdiConfig& tdi : card.tdis)
+      if (card.bdf.rid() + tdi.function == function.rid()) return report_text(tdi.report);
+  return {};
 }
 
 }  // namespace
@@ -85,6 +94,7 @@ std::string Machine::show() {
                           bar.plain_memory ? " memory" : " registers");
     }
     text += namespaces_of(impl_->config, pci.bdf());
+    text += report_of(impl_->config, pci.bdf());
   }
   return text;
 }

@@ -73,8 +73,7 @@ class Checker {
       if (auto what = check_function_0(config_.root_ports[i].bdf); !what.empty())
         return Problem{lines_.root_ports[i], std::move(what)};
     for (std::size_t i = 0; i < config_.cards.size(); ++i)
-      if (auto what = check_card(config_.cards[i], lines_.cards.at(i)); !what.empty())
-        return Problem{lines_.cards[i], std::move(what)};
+      if (auto problem = check_card(config_.cards[i], lines_.cards.at(i))) return problem;
     return {};
   }
 
@@ -107,7 +106,16 @@ class Checker {
     return fmt::format("root port {}: there is no function 0 at {}", port.str(), first.str());
   }
 
-  std::string check_card(const CardConfig& card, std::uint32_t line) {
+  std::optional<Problem> check_card(const CardConfig& card, const ConfigLines::Card& lines) {
+    if (auto what = check_place(card, lines.line); !what.empty())
+      return Problem{lines.line, std::move(what)};
+    auto problem = check_namespaces(card, lines);
+    if (!problem) problem = check_tdis(card, lines);
+    if (problem) problem->what = fmt::format("card {}: {}", card.bdf.str(), problem->what);
+    return problem;
+  }
+
+  std::string check_place(const CardConfig& card, std::uint32_t line) {
     const std::string name = "card " + card.bdf.str();
     if (card.bdf.domain != 0) return name + ": the machine has PCI domain 0000 alone";
     if (auto what = take(card.bdf, line); !what.empty()) return what;
@@ -122,8 +130,6 @@ class Checker {
     if (port == nullptr) return below;
     if (auto what = take_functions(card, line); !what.empty()) return what;
     if (!std::has_single_bit(card.memory_bytes)) return name + ": memory_kib is no power of two";
-    if (auto what = check_namespaces(card); !what.empty()) return name + ": " + what;
-    if (auto what = check_tdis(card); !what.empty()) return name + ": " + what;
     const Range bars{raw(card.window), bar_bytes(card), name, line};
     if (bars.base % DmaEngineCard::kWindowAlignment != 0)
       return name + ": window is not aligned to 1 MiB";
@@ -133,27 +139,32 @@ class Checker {
   }
 
   /// Whether the files are there is looked at when the machine is made.
-  std::string check_namespaces(const CardConfig& card) {
+  std::optional<Problem> check_namespaces(const CardConfig& card, const ConfigLines::Card& lines) {
     std::map<unsigned, std::size_t> count;
-    for (const NamespaceConfig& space : card.namespaces) {
+    for (std::size_t i = 0; i < card.namespaces.size(); ++i) {
+      const NamespaceConfig& space = card.namespaces[i];
       if (++count[space.function] > nvme::NvmeCard::kMaxNamespaces)
-        return fmt::format("function {} has more than {} namespaces", space.function,
-                           nvme::NvmeCard::kMaxNamespaces);
+        return Problem{lines.namespaces.at(i),
+                       fmt::format("function {} has more than {} namespaces", space.function,
+                                   nvme::NvmeCard::kMaxNamespaces)};
       if (!space.file.empty() && !files_.insert(space.file).second)
-        return fmt::format("the file '{}' is two namespaces", space.file);
+        return Problem{lines.namespaces.at(i),
+                       fmt::format("the file '{}' is two namespaces", space.file)};
     }
-    return {};
+    return std::nullopt;
   }
 
-  static std::string check_tdis(const CardConfig& card) {
+  static std::optional<Problem> check_tdis(const CardConfig& card, const ConfigLines::Card& lines) {
     std::set<unsigned> functions;
-    for (const TdiConfig& tdi : card.tdis) {
+    for (std::size_t i = 0; i < card.tdis.size(); ++i) {
+      const TdiConfig& tdi = card.tdis[i];
       if (!functions.insert(tdi.function).second)
-        return fmt::format("function {} has two [[card.tdi]]", tdi.function);
+        return Problem{lines.tdis.at(i),
+                       fmt::format("function {} has two [[card.tdi]]", tdi.function)};
       if (auto what = check_ranges(card, tdi.report.ranges); !what.empty())
-        return fmt::format("function {}: {}", tdi.function, what);
+        return Problem{lines.tdis.at(i), fmt::format("function {}: {}", tdi.function, what)};
     }
-    return {};
+    return std::nullopt;
   }
 
   static std::string check_ranges(const CardConfig& card,

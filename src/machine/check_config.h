@@ -11,8 +11,13 @@ namespace teeio::machine {
 
 /// Where the tables of a machine file begin, in the order of Config's lists.
 struct ConfigLines {
+  struct Card {
+    std::uint32_t line = 0;
+    std::vector<std::uint32_t> namespaces;
+    std::vector<std::uint32_t> tdis;
+  };
   std::vector<std::uint32_t> root_ports;
-  std::vector<std::uint32_t> cards;
+  std::vector<Card> cards;
 };
 
 /// What no single key can tell: addresses and windows that collide, cards that lie

@@ -116,7 +116,8 @@ NamespaceConfig read_namespace(Section& s, unsigned vfs) {
   return space;
 }
 
-CardConfig read_card(Section& s) {
+CardConfig read_card(Section& s, ConfigLines::Card& lines) {
+  lines.line = s.line();
   CardConfig card;
   card.model = s.choice("model", kModels);
   card.bdf = s.bdf("bdf");
@@ -136,11 +137,14 @@ CardConfig read_card(Section& s) {
   }
   if (card.model == CardConfig::Model::kNvme)
     for_each_table(s.table(), s, "namespace", s.file(), s.problem(), [&](Section& inner) {
+      lines.namespaces.push_back(inner.line());
       card.namespaces.push_back(read_namespace(inner, card.vfs));
     });
   if (card.is_tee_io())
-    for_each_table(s.table(), s, "tdi", s.file(), s.problem(),
-                   [&](Section& inner) { card.tdis.push_back(read_tdi(inner, card.vfs)); });
+    for_each_table(s.table(), s, "tdi", s.file(), s.problem(), [&](Section& inner) {
+      lines.tdis.push_back(inner.line());
+      card.tdis.push_back(read_tdi(inner, card.vfs));
+    });
   s.finish();
   return card;
 }
@@ -196,8 +200,7 @@ std::expected<Config, std::string> parse_config(std::string_view text, std::stri
   });
   std::map<std::uint64_t, std::uint32_t> serials;
   for_each_table(root, top, "card", file_name, problem, [&](Section& s) {
-    lines.cards.push_back(s.line());
-    config.cards.push_back(read_card(s));
+    config.cards.push_back(read_card(s, lines.cards.emplace_back()));
     s.unique("serial", serials);
   });
   top.seen("policies");

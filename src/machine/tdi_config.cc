@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <map>
 #include <span>
+#include <string>
 #include <utility>
 
 #include "base/hex.h"
@@ -26,6 +28,35 @@ Bytes hex_bytes(Section& s, std::string_view key, std::string_view text) {
   return bytes.value_or(Bytes{});
 }
 
+/// As text or as digits; an empty one is no device-specific info. Neither key: `info` stays.
+void read_device_info(Section& s, Bytes& info) {
+  const toml::node* const plain = s.table().get("device_info");
+  const toml::node* const digits = s.table().get("device_info_hex");
+  s.seen("device_info");
+  s.seen("device_info_hex");
+  if (plain != nullptr && digits != nullptr)
+    s.complain(*digits, "device_info_hex", "left out: there is a device_info");
+  if (plain != nullptr) {
+    const std::string text = s.text("device_info");
+    const ByteView bytes = std::as_bytes(std::span(text));
+    info.assign(bytes.begin(), bytes.end());
+  } else if (digits != nullptr) {
+    info = hex_bytes(s, "device_info_hex", s.text("device_info_hex"));
+  }
+  const std::string_view key = plain != nullptr ? "device_info" : "device_info_hex";
+  if (info.size() > device::ReportOptions::kMaxInfo)
+    s.complain(*s.table().get(key), key,
+               fmt::format("at most {} bytes", device::ReportOptions::kMaxInfo));
+}
+
+template <class Names>
+std::string names_of(unsigned bits, const Names& names) {
+  std::string text;
+  for (const auto& [name, bit] : names)
+    if ((bits & bit) != 0) text += fmt::format("{}{}", text.empty() ? "" : ", ", name);
+  return text.empty() ? "none" : text;
+}
+
 /// [[card.tdi.range]]
 device::ReportOptions::Range read_range(Section& s) {
   device::ReportOptions::Range range;
@@ -39,6 +70,22 @@ device::ReportOptions::Range read_range(Section& s) {
 
 }  // namespace
 
+std::string report_text(const device::ReportOptions& report) {
+  std::string text = fmt::format("    report: {}", names_of(report.interface_info, kInterfaceInfo));
+  if (report.lnr_control != 0) text += fmt::format("; LNR control {:#x}", report.lnr_control);
+  if (report.tph_control != 0) text += fmt::format("; TPH control {:#x}", report.tph_control);
+  text += fmt::format("; device info of {} bytes\n", report.device_info.size());
+  std::map<std::uint8_t, std::uint64_t> offsets;
+  for (const device::ReportOptions::Range& range : report.ranges) {
+    std::uint64_t& offset = offsets[range.bar];
+    text += fmt::format(
+        "    range BAR{}+{:#x} size {:#x} id {} {}\n", range.bar, offset, range.bytes, range.id,
+        range.attributes == 0 ? "TEE memory" : names_of(range.attributes, kRangeAttributes));
+    offset += range.bytes;
+  }
+  return text;
+}
+
 TdiConfig read_tdi(Section& s, unsigned vfs) {
   TdiConfig tdi;
   device::ReportOptions& report = tdi.report;
@@ -46,20 +93,7 @@ TdiConfig read_tdi(Section& s, unsigned vfs) {
   report.interface_info = s.flags("interface_info", kInterfaceInfo, report.interface_info);
   report.lnr_control = static_cast<std::uint16_t>(s.number("lnr_control", 0, 0xffff, 0));
   report.tph_control = static_cast<std::uint32_t>(s.number("tph_control", 0, 0xffff'ffff, 0));
-  const std::string text = s.optional_text("device_info");
-  const std::string hex = s.optional_text("device_info_hex");
-  if (!text.empty() && !hex.empty())
-    s.complain(*s.table().get("device_info_hex"), "device_info_hex",
-               "left out: there is a device_info");
-  if (!text.empty()) {
-    const ByteView bytes = std::as_bytes(std::span(text));
-    report.device_info.assign(bytes.begin(), bytes.end());
-  }
-  if (!hex.empty()) report.device_info = hex_bytes(s, "device_info_hex", hex);
-  if (report.device_info.size() > device::ReportOptions::kMaxInfo)
-    s.complain(*s.table().get(hex.empty() ? "device_info" : "device_info_hex"),
-               hex.empty() ? "device_info" : "device_info_hex",
-               fmt::format("at most {} bytes", device::ReportOptions::kMaxInfo));
+  read_device_info(s, report.device_info);
   for_each_table(s.table(), s, "range", s.file(), s.problem(),
                  [&](Section& inner) { report.ranges.push_back(read_range(inner)); });
   s.finish();

@@ -70,6 +70,9 @@ Connection::Step Connection::receive_raw() {
     if (size == 0 || rest.size() < size) break;
     append(step.out, answer_raw(rest.first(size)));
     used += size;
+    if (!declined_) continue;
+    step.next = Next::kClose;
+    break;
   }
   in_.erase(in_.begin(), in_.begin() + static_cast<std::ptrdiff_t>(used));
   return step;
@@ -89,7 +92,8 @@ Bytes Connection::answer_raw(ByteView packet) {
       // libspdm's spdm_tcp_binding.h, SPDM_TCP_MESSAGE_TYPE_ERROR_CANNOT_OPERATE_AS_REQUESTER.
       return bare(TcpBindingType::kErrorNotRequester);
     case TcpBindingType::kErrorNotRequester:
-      owner_.log("the peer says that it cannot operate as requester");
+      owner_.log("the peer says that it cannot operate as requester; closing the connection");
+      declined_ = true;
       return {};
     case TcpBindingType::kErrorTooLarge:
     case TcpBindingType::kErrorNotSupported:

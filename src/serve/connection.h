@@ -71,7 +71,8 @@ class Connection {
   const std::optional<PlatformTransport> only_;
   std::optional<PlatformTransport> transport_;
   Bytes in_;
-  bool raw_ = false;  ///< DSP0287's framing
+  bool raw_ = false;       ///< DSP0287's framing
+  bool declined_ = false;  ///< the peer will not be the requester
 };
 
 }  // namespace teeio::serve

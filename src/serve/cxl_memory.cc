@@ -1,170 +1,263 @@
 #include "serve/cxl_memory.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "crypto/random.h"
+#include "serve/tsp_configuration.h"
 
 namespace teeio::serve {
 namespace {
 
-enum class Protocol : std::uint8_t { kIdeKm = 0, kTsp = 1 };
+namespace cxl = wire::cxl;
+namespace ide_km = wire::cxl::ide_km;
+namespace tsp = wire::cxl::tsp;
+using cxl::byte_at;
+using ide_km::Object;
+using tsp::Code;
 
-// IDE_KM objects. Those that only name a key have seven bytes: object, two reserved,
-// stream, reserved or status, key, port.
-constexpr std::uint8_t kQuery = 0;
-constexpr std::uint8_t kQueryResp = 1;
-constexpr std::uint8_t kKeyProg = 2;
-constexpr std::uint8_t kKpAck = 3;
-constexpr std::uint8_t kSetGo = 4;
-constexpr std::uint8_t kSetStop = 5;
-constexpr std::uint8_t kGoStopAck = 6;
-constexpr std::size_t kKeyMessage = 7;
-constexpr std::size_t kKeyProgBytes = kKeyMessage + 32 + 12;  // key, initial IV
-constexpr std::uint8_t kVersion1WithStop = 0x41;              // CAPS of QUERY_RESP
-// The key byte: direction in bit 1, default IV in bit 3, CXL's sub-stream in bits 7:4.
-constexpr std::uint8_t kDirection = 0x02;
-constexpr std::uint8_t kDefaultIv = 0x08;
-constexpr std::uint8_t kSubStreamMask = 0xf0;
-constexpr std::uint8_t kCxlSubStream = 0x80;
-
-// TSP requests; a response has the code without bit 7.
-constexpr std::uint8_t kTspVersion10 = 0x10;
-constexpr std::uint8_t kGetVersion = 0x81;
-constexpr std::uint8_t kGetCapabilities = 0x82;
-constexpr std::uint8_t kSetConfiguration = 0x83;
-constexpr std::uint8_t kGetConfiguration = 0x84;
-constexpr std::uint8_t kGetReport = 0x85;
-constexpr std::uint8_t kLockTarget = 0x86;
-constexpr std::uint8_t kSetTeState = 0x8d;
-constexpr std::uint8_t kTspError = 0x7f;
-constexpr std::uint16_t kErrorInvalidRequest = 1;
-constexpr std::uint16_t kErrorUnsupportedRequest = 4;
-constexpr std::uint16_t kErrorInvalidSecurityState = 0x0b;
-constexpr std::uint16_t kErrorAlreadyLocked = 0x0d;
-constexpr std::size_t kHeader = 2;
-constexpr std::size_t kConfigurationBytes = 192;  // of the response, header included
-constexpr std::size_t kStateAt = 36;
 constexpr std::size_t kReportBytes = 4;  // which parts are valid: none
 
-std::uint8_t byte_at(ByteView in, std::size_t at) { return std::to_integer<std::uint8_t>(in[at]); }
-
-/// A response that is only header and two reserved bytes.
-Bytes bare(std::uint8_t request) {
-  return Writer()
-      .le(kTspVersion10)
-      .le(static_cast<std::uint8_t>(request & 0x7fU))
-      .le(std::uint16_t{0})
-      .take();
+std::size_t direction_of(ByteView message) {
+  return (byte_at(message, ide_km::kKeyAt) & ide_km::kTx) != 0 ? 1 : 0;
 }
 
-Bytes error(std::uint16_t code) {
-  return Writer().le(kTspVersion10).le(kTspError).le(std::uint16_t{0}).le(code).zeros(6).take();
+/// The head of a response.
+Writer head(Code request) {
+  Writer out;
+  out.le(tsp::kVersion10).le(static_cast<std::uint8_t>(std::to_underlying(request) & 0x7fU));
+  return out;
+}
+
+/// A response that is only header and two reserved bytes.
+Bytes bare(Code request) { return head(request).zeros(2).take(); }
+
+Bytes error(tsp::Error code) {
+  return Writer()
+      .le(tsp::kVersion10)
+      .le(tsp::kErrorResponse)
+      .zeros(2)
+      .le(std::uint32_t{std::to_underlying(code)})
+      .zeros(4)
+      .take();
 }
 
 /// Encryption of all memory with AES-XTS-256, read access control, and changes of the
 /// TE state that are implicit or explicit and in-band, by 64 bytes or everything.
+constexpr TspCapabilities kHas{.encryption = tsp::kEncryption,
+                               .algorithms = 2,
+                               .te_state = tsp::kReadAccess | tsp::kImplicit | tsp::kInBand,
+                               .in_band = 0x8000'0001,
+                               .configuration = tsp::kLockedUpdate};
+
 Bytes capabilities() {
-  Writer out;
-  out.le(kTspVersion10).le(static_cast<std::uint8_t>(kGetCapabilities & 0x7fU));
-  out.le(std::uint16_t{1}).le(std::uint32_t{2}).le(std::uint16_t{0}).zeros(2);
-  out.le(std::uint16_t{0x16}).zeros(2).le(std::uint32_t{0}).le(std::uint32_t{0x8000'0001});
-  out.le(std::uint16_t{1}).zeros(2).le(std::uint32_t{0}).le(std::uint8_t{0}).zeros(0x13);
-  return out.take();
+  return head(Code::kGetCapabilities)
+      .le(static_cast<std::uint16_t>(kHas.encryption))
+      .le(std::uint32_t{kHas.algorithms})
+      .zeros(4)
+      .le(static_cast<std::uint16_t>(kHas.te_state))
+      .zeros(2)
+      .le(kHas.out_of_band)
+      .le(kHas.in_band)
+      .le(static_cast<std::uint16_t>(kHas.configuration))
+      .zeros(2)
+      .le(kHas.ckids)
+      .zeros(0x14)
+      .take();
 }
 
 Bytes report(ByteView request) {
-  constexpr std::size_t kRequest = 8;
-  if (request.size() < kRequest) return error(kErrorInvalidRequest);
-  Reader reader(request.subspan(4));
+  Reader reader(request.subspan(tsp::kBareBytes));
   const auto offset = reader.le<std::uint16_t>();
   const auto length = reader.le<std::uint16_t>();
-  if (offset >= kReportBytes || length == 0) return error(kErrorInvalidRequest);
+  if (offset >= kReportBytes || length == 0) return error(tsp::Error::kInvalidRequest);
   const std::size_t portion = std::min<std::size_t>(length, kReportBytes - offset);
-  return Writer()
-      .bytes(bare(kGetReport))
+  return head(Code::kGetReport)
+      .zeros(2)
       .le(static_cast<std::uint16_t>(portion))
       .le(static_cast<std::uint16_t>(kReportBytes - offset - portion))
       .zeros(portion)
       .take();
 }
 
-Bytes with_protocol(Protocol protocol, const Bytes& message) {
-  return Writer().le(static_cast<std::uint8_t>(protocol)).bytes(message).take();
+/// How long a request is; nullopt: there is no such request here. SET_TARGET_TE_STATE has its
+/// ranges behind that.
+std::optional<std::size_t> size_of(Code request) {
+  switch (request) {
+    case Code::kGetVersion:
+    case Code::kGetCapabilities:
+    case Code::kGetConfiguration:
+    case Code::kLock:
+      return tsp::kBareBytes;
+    case Code::kSetConfiguration:
+      return tsp::kSetBytes;
+    case Code::kGetReport:
+      return tsp::kGetReportBytes;
+    case Code::kSetTeState:
+      return tsp::kTeStateBytes;
+  }
+  return std::nullopt;  // any number may come
+}
+
+bool has_its_size(Code request, ByteView message, std::size_t size) {
+  if (request != Code::kSetTeState) return message.size() == size;
+  constexpr std::size_t kCountAt = 3;
+  constexpr unsigned kMostRanges = 32;
+  const unsigned ranges = byte_at(message, kCountAt);
+  return message.size() >= size && ranges > 0 && ranges <= kMostRanges &&
+         message.size() == size + ranges * tsp::kTeRangeBytes;
+}
+
+Bytes with_protocol(cxl::Protocol protocol, const Bytes& message) {
+  return Writer().le(std::to_underlying(protocol)).bytes(message).take();
 }
 
 }  // namespace
 
 std::optional<Bytes> CxlMemory::answer(ByteView payload) {
   if (payload.empty()) return std::nullopt;
-  const Protocol protocol{byte_at(payload, 0)};
-  if (protocol != Protocol::kIdeKm && protocol != Protocol::kTsp) return std::nullopt;
+  const cxl::Protocol protocol{byte_at(payload, 0)};
   const ByteView message = payload.subspan(1);
-  const auto out = protocol == Protocol::kIdeKm ? answer_ide_km(message) : answer_tsp(message);
-  return out ? std::optional(with_protocol(protocol, *out)) : std::nullopt;
+  switch (protocol) {
+    case cxl::Protocol::kIdeKm:
+      if (const auto out = answer_ide_km(message)) return with_protocol(protocol, *out);
+      return std::nullopt;
+    case cxl::Protocol::kTsp:
+      if (message.size() < tsp::kHeaderBytes) return std::nullopt;
+      return with_protocol(protocol, answer_tsp(message));
+  }
+  return std::nullopt;
+}
+
+void CxlMemory::session_ended() {
+  pending_ = {};
+  generated_.clear();
 }
 
 std::optional<Bytes> CxlMemory::answer_ide_km(ByteView message) {
-  if (message.size() < 3) return std::nullopt;
-  const std::uint8_t object = byte_at(message, 0);
-  if (object == kQuery && byte_at(message, 2) == 0)
-    return Writer().le(kQueryResp).zeros(6).le(kVersion1WithStop).take();
-  const bool programs = object == kKeyProg;
-  const bool switches = object == kSetGo || object == kSetStop;
-  if ((!programs && !switches) || message.size() < kKeyMessage) return std::nullopt;
-  Bytes answer(message.begin(), message.begin() + kKeyMessage);
-  answer[0] = std::byte{programs ? kKpAck : kGoStopAck};
-  answer[4] = std::byte{programs ? program(message) : std::uint8_t{0}};
-  // What goes or stops without a key is acknowledged, too: there is no status for it, and DMTF's
-  // requester goes on whatever KP_ACK said (spdm_requester_pci_doe.c).
-  if (switches) pending_.at((byte_at(message, 5) & kDirection) >> 1U) = false;
-  return answer;
+  if (message.empty()) return std::nullopt;
+  if (Object{byte_at(message, 0)} != Object::kQuery) return answer_key_message(message);
+  if (message.size() != ide_km::kQueryBytes || byte_at(message, 2) != 0) return std::nullopt;
+  const unsigned makes = generates_ ? ide_km::kIvGeneration | ide_km::kKeyGeneration : 0;
+  return Writer()
+      .le(std::to_underlying(Object::kQueryResp))
+      .zeros(6)
+      .le(static_cast<std::uint8_t>(ide_km::kVersion1 | ide_km::kStops | makes))
+      .take();
+}
+
+/// A KEY_PROG may have any length, as KP_ACK can say so. Others have theirs, as in spdm-emu
+/// library/cxl_ide_km_responder_lib.
+std::optional<Bytes> CxlMemory::answer_key_message(ByteView message) {
+  if (message.size() < ide_km::kKeyMessageBytes) return std::nullopt;
+  const bool bare = message.size() == ide_km::kKeyMessageBytes;
+  Bytes answer(message.begin(), message.begin() + ide_km::kKeyMessageBytes);
+  answer[ide_km::kStatusAt] = std::byte{0};
+  const auto as = [&answer](Object object) { answer[0] = std::byte{std::to_underlying(object)}; };
+  switch (Object{byte_at(message, 0)}) {
+    case Object::kKeyProg:
+      as(Object::kKpAck);
+      answer[ide_km::kStatusAt] = std::byte{program(message)};
+      return answer;
+    // What goes or stops without a key is acknowledged, too: there is no status for it, and
+    // DMTF's requester goes on whatever KP_ACK said (spdm_requester_pci_doe.c).
+    case Object::kSetGo:
+    case Object::kSetStop:
+      if (!bare) return std::nullopt;
+      as(Object::kGoStopAck);
+      pending_.at(direction_of(message)) = false;
+      return answer;
+    case Object::kGetKey: {
+      if (!bare || !generates_ || byte_at(message, ide_km::kPortAt) != 0) return std::nullopt;
+      as(Object::kGetKeyAck);
+      return Writer().bytes(answer).bytes(generate()).take();
+    }
+    case Object::kQuery:
+    case Object::kQueryResp:
+    case Object::kKpAck:
+    case Object::kGoStopAck:
+    case Object::kGetKeyAck:
+      break;
+  }
+  return std::nullopt;
+}
+
+Bytes CxlMemory::generate() {
+  generated_.assign(ide_km::kKeyBytes + ide_km::kIvBytes, std::byte{});
+  crypto::fill_random(generated_);
+  return generated_;
+}
+
+/// The key that a port makes is the one that it sends with: what it receives with is made at the
+/// other end, and whoever asked for none may bring one. (A reading: tee-io-validator's 2.7 says
+/// the same of both directions.)
+bool CxlMemory::is_as_generated(ByteView message) const {
+  const bool initial_iv = (byte_at(message, ide_km::kKeyAt) & ide_km::kDefaultIv) == 0;
+  if (initial_iv && !generates_) return false;
+  if (direction_of(message) == 0 || generated_.empty()) return true;
+  const ByteView brought = message.subspan(ide_km::kKeyMessageBytes);
+  const std::size_t compared = initial_iv ? generated_.size() : ide_km::kKeyBytes;
+  return std::ranges::equal(brought.first(compared), ByteView(generated_).first(compared));
 }
 
 std::uint8_t CxlMemory::program(ByteView message) {
-  const std::uint8_t key = byte_at(message, 5);
-  bool& pending = pending_.at((key & kDirection) >> 1U);
-  const bool good = message.size() == kKeyProgBytes && byte_at(message, 3) == 0 &&
-                    byte_at(message, 6) == 0 && (key & kSubStreamMask) == kCxlSubStream &&
-                    (key & kDefaultIv) != 0 && !pending;
-  if (!good) return 1;
+  const std::uint8_t key = byte_at(message, ide_km::kKeyAt);
+  bool& pending = pending_.at(direction_of(message));
+  const bool good =
+      message.size() == ide_km::kWithKeyBytes && byte_at(message, ide_km::kStreamAt) == 0 &&
+      byte_at(message, ide_km::kPortAt) == 0 &&
+      (key & ide_km::kSubStreamMask) == ide_km::kSubStream && !pending && is_as_generated(message);
+  if (!good) return ide_km::kInvalid;
   pending = true;
-  return 0;
+  return ide_km::kSuccess;
 }
 
-std::optional<Bytes> CxlMemory::answer_tsp(ByteView message) {
-  if (message.size() < kHeader) return std::nullopt;
-  const std::uint8_t request = byte_at(message, 1);
+/// Order of the checks as spdm-emu library/cxl_tsp_responder_lib: the request, its length, its
+/// version, the state, what it asks for.
+Bytes CxlMemory::answer_tsp(ByteView message) {
+  const Code request{byte_at(message, 1)};
+  const auto size = size_of(request);
+  if (!size) return error(tsp::Error::kUnsupportedRequest);
+  if (!has_its_size(request, message, *size)) return error(tsp::Error::kInvalidRequest);
+  if (byte_at(message, 0) != tsp::kVersion10) return error(tsp::Error::kVersionMismatch);
   switch (request) {
-    case kGetVersion:
-      return Writer().bytes(bare(request)).le(std::uint8_t{1}).le(kTspVersion10).take();
-    case kGetCapabilities:
+    case Code::kGetVersion:
+      return Writer().bytes(bare(request)).le(std::uint8_t{1}).le(tsp::kVersion10).take();
+    case Code::kGetCapabilities:
       return capabilities();
-    case kSetConfiguration:
+    case Code::kSetConfiguration:
       return set_configuration(message);
-    case kGetConfiguration: {
-      Bytes out{std::byte{kTspVersion10}, std::byte{kGetConfiguration & 0x7f}};
-      out.insert(out.end(), configuration_.begin(), configuration_.end());
-      out.resize(kConfigurationBytes);
-      out[kStateAt] = std::byte{locked_};
-      return out;
-    }
-    case kGetReport:
+    case Code::kGetConfiguration:
+      return get_configuration();
+    case Code::kGetReport:
       return report(message);
-    case kLockTarget:
-      if (locked_) return error(kErrorAlreadyLocked);
+    case Code::kLock:
+      if (locked_) return error(tsp::Error::kAlreadyLocked);
       locked_ = true;
       return bare(request);
-    case kSetTeState:
-      return locked_ ? bare(request) : error(kErrorInvalidSecurityState);
-    default:  // any number may come
-      return error(kErrorUnsupportedRequest);
+    case Code::kSetTeState:
+      return locked_ ? bare(request) : error(tsp::Error::kInvalidSecurityState);
   }
+  std::unreachable();  // size_of() knows it
+}
+
+Bytes CxlMemory::get_configuration() const {
+  Bytes out = head(Code::kGetConfiguration).bytes(configuration_).take();
+  out.resize(tsp::kConfigurationBytes);
+  out[tsp::kStateAt] = std::byte{locked_};
+  return out;
 }
 
 Bytes CxlMemory::set_configuration(ByteView message) {
-  if (locked_) return error(kErrorInvalidSecurityState);
-  if (message.size() < kConfigurationBytes) return error(kErrorInvalidRequest);
-  const ByteView kept = message.subspan(kHeader, kConfigurationBytes - kHeader);
+  if (locked_) return error(tsp::Error::kInvalidSecurityState);
+  const auto wanted = TspConfiguration::decode(message);
+  if (!wanted || !fits(*wanted, kHas)) return error(tsp::Error::kInvalidRequest);
+  const ByteView kept =
+      message.subspan(tsp::kHeaderBytes, tsp::kConfigurationBytes - tsp::kHeaderBytes);
   configuration_.assign(kept.begin(), kept.end());
-  return bare(kSetConfiguration);
+  constexpr std::size_t kFeaturesAt = 24 - tsp::kHeaderBytes;
+  configuration_[kFeaturesAt] &= std::byte{tsp::kLockedUpdate};  // the others are not told
+  return bare(Code::kSetConfiguration);
 }
 
 }  // namespace teeio::serve

@@ -5,40 +5,51 @@
 #include <optional>
 
 #include "base/bytes.h"
+#include "wire/cxl.h"
 
 namespace teeio::serve {
 
 /// What a CXL memory device says to CXL's IDE_KM and TSP, for requesters that ask
 /// every device for them (DMTF's does, and gives up when refused): one port, a key a
-/// direction that waits and then goes, and protects nothing; a configuration that is kept and
-/// can be locked. It makes neither keys nor IVs itself. No memory is behind it.
+/// direction that waits and then goes, and protects nothing; a configuration that is checked
+/// against its capabilities, kept, and can be locked. No memory is behind it.
 ///
 /// Source: CXL 3.1, 11.4 (IDE_KM) and 11.5 (TSP); layouts and numbers as libspdm
 /// cxl_idekm.h and cxl_tsp.h have them; what is refused as intel/tee-io-validator
-/// doc/cxl_ide_test and doc/tsp_test have it.
+/// doc/cxl_ide_test and doc/tsp_test, and spdm-emu library/cxl_tsp_responder_lib, have it.
 ///
 /// Lifetime: of its card's SPDM responder. Locking: none.
 class CxlMemory {
  public:
-  static constexpr std::uint16_t kVendorId = 0x1e98;
+  /// `generates`: it makes the key and the initial IV that it sends with itself (GETKEY), and
+  /// takes no others once it has told them.
+  explicit CxlMemory(bool generates) : generates_(generates) {}
 
   /// The answer to a vendor-defined payload under CXL's vendor ID, protocol byte
   /// included; nullopt: it makes no sense.
   [[nodiscard]] std::optional<Bytes> answer(ByteView payload);
-  void reset() { *this = CxlMemory(); }
-  /// An SPDM session is gone: keys that waited are gone with it.
-  void session_ended() { pending_ = {}; }
+  void reset() { *this = CxlMemory(generates_); }
+  /// An SPDM session is gone: keys that waited or were told are gone with it.
+  void session_ended();
 
  private:
   [[nodiscard]] std::optional<Bytes> answer_ide_km(ByteView message);
-  [[nodiscard]] std::optional<Bytes> answer_tsp(ByteView message);
+  [[nodiscard]] std::optional<Bytes> answer_key_message(ByteView message);
+  [[nodiscard]] Bytes answer_tsp(ByteView message);
   [[nodiscard]] Bytes set_configuration(ByteView message);
+  [[nodiscard]] Bytes get_configuration() const;
 
-  /// The status of KP_ACK: 0, or 1 "invalid".
+  /// The status of KP_ACK.
   [[nodiscard]] std::uint8_t program(ByteView message);
+  /// What follows the names in GETKEY_ACK: key and IV.
+  [[nodiscard]] Bytes generate();
+  /// The key and IV of a KEY_PROG are those that were told, as far as they must be.
+  [[nodiscard]] bool is_as_generated(ByteView message) const;
 
+  bool generates_;
   std::array<bool, 2> pending_{};  ///< by direction: a key waits for K_SET_GO
-  Bytes configuration_;            ///< as SET_TARGET_CONFIGURATION had it, from byte 2 to 192
+  Bytes generated_;                ///< key and IV that GETKEY_ACK told; empty: none
+  Bytes configuration_;            ///< SET_TARGET_CONFIGURATION from byte 2 on, as GET has it
   bool locked_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "wire/cxl.h"
 #include "wire/ide_km.h"
 #include "wire/spdm.h"
 #include "wire/spdm_error.h"
@@ -89,11 +90,10 @@ void cut(Bytes& answer) {
 }
 
 std::string_view app_name(ByteView request) {
-  const auto byte = [&](std::size_t at) {
-    return at < request.size() ? std::to_integer<std::uint8_t>(request[at]) : std::uint8_t{0xff};
-  };
-  if (byte(0) == std::to_underlying(wire::Protocol::kIdeKm)) return wire::ide_km_name(byte(1));
-  return wire::tdisp_name(byte(2));
+  using wire::cxl::byte_at;
+  if (byte_at(request, 0) == std::to_underlying(wire::Protocol::kIdeKm))
+    return wire::ide_km_name(byte_at(request, 1));
+  return wire::tdisp_name(byte_at(request, 2));
 }
 
 /// Where the code of a message is that begins with its protocol's byte.

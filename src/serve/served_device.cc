@@ -8,6 +8,7 @@
 #include "hw/capabilities.h"
 #include "hw/find_capability.h"
 #include "machine/tee_cards.h"
+#include "wire/ide_registers.h"
 
 namespace teeio::serve {
 namespace {
@@ -19,8 +20,6 @@ constexpr std::uint16_t kIdeBlockBytes = 0x2c;
 constexpr std::uint16_t kIdeControl = 0x04;
 constexpr std::uint16_t kIdeRid1 = 0x0c;
 constexpr std::uint16_t kIdeRid2 = 0x10;
-constexpr std::uint32_t kIdeEnable = 1;
-constexpr unsigned kIdeStreamId = 24;  // shift
 constexpr std::uint32_t kIdeRidValid = 1;
 
 std::uint16_t at(std::uint16_t capability, std::size_t offset) {
@@ -115,7 +114,8 @@ void ServedDevice::set_up() {
                     static_cast<std::uint32_t>(functions.back()->bdf().rid()) << 8U);
     pf.config_write(at(base, kIdeRid2), 4,
                     static_cast<std::uint32_t>(pf.bdf().rid()) << 8U | kIdeRidValid);
-    pf.config_write(at(base, kIdeControl), 4, block << kIdeStreamId | kIdeEnable);
+    pf.config_write(at(base, kIdeControl), 4,
+                    block << wire::kIdeStreamIdShift | wire::kIdeStreamEnable);
   }
 }
 

@@ -28,6 +28,7 @@ constexpr std::size_t kMaxConnections = 256;  // of each kind; descriptors are f
 
 constexpr int kTickMs = 1000;
 constexpr unsigned kConnectMs = 10'000;
+constexpr std::uint64_t kMsNs = 1'000'000;
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
 void say(const std::string& line) { complain_text(fmt::format("teeio serve: {}\n", line)); }
@@ -121,8 +122,8 @@ struct Server::Impl final : ControlTarget {
   std::expected<void, std::string> open_control();
   std::expected<void, std::string> open_connection();
   void run();
-  /// Capture and key log have everything that they should.
-  [[nodiscard]] bool is_captured() const { return !capture->failed(); }
+  /// Capture and key log have everything that they should, and who was to ask has asked.
+  [[nodiscard]] bool is_well() const { return !capture->failed() && !unasked; }
 
  private:
   // ControlTarget
@@ -136,6 +137,7 @@ struct Server::Impl final : ControlTarget {
   [[nodiscard]] std::vector<pollfd> waiting() const;
   void serve(const std::vector<pollfd>& ready);
   void pass_time();
+  void look_for_requester();
   void take_signal();
   [[nodiscard]] Fd accept_from(int listener);
   [[nodiscard]] bool make_room(std::string_view why);
@@ -154,9 +156,11 @@ struct Server::Impl final : ControlTarget {
   std::list<Client> clients;
   std::list<ControlClient> controls;
   bool stopping = false;
-  bool full = false;  ///< no descriptor is free: nobody is taken in until the next turn
+  bool unasked = false;  ///< with `connect`: no request has come
+  bool full = false;     ///< no descriptor is free: nobody is taken in until the next turn
   std::uint64_t messages = 0;
   std::uint64_t told_ns = schedule::now_ns();  ///< until when devices know the time
+  std::uint64_t connected_ns = 0;              ///< with `connect`
 };
 
 std::expected<void, std::string> Server::Impl::open() {
@@ -205,6 +209,8 @@ std::expected<void, std::string> Server::Impl::open_connection() {
   (void)standard_output_problem();
   clients.emplace_back(std::move(*socket), Client::Place{fleet_, 0, *capture}, options.transport);
   clients.back().channel.queue(Connection::role_inquiry());
+  unasked = true;
+  connected_ns = schedule::now_ns();
   return {};
 }
 
@@ -238,7 +244,7 @@ std::vector<pollfd> Server::Impl::waiting() const {
 void Server::Impl::run() {
   while (!stopping) {
     auto list = waiting();
-    const bool ticks = options.spdm.heartbeat_s != 0 || full;
+    const bool ticks = options.spdm.heartbeat_s != 0 || full || unasked;
     full = false;
     if (::poll(list.data(), list.size(), ticks ? kTickMs : -1) < 0) {
       if (errno == EINTR) continue;
@@ -247,9 +253,23 @@ void Server::Impl::run() {
     }
     pass_time();
     serve(list);
+    if (unasked) look_for_requester();
   }
   for (Client& client : clients) (void)client.channel.flush();
   for (ControlClient& client : controls) (void)client.channel.flush();
+}
+
+/// Whom we have connected to may never say whether it will ask: its program may not even have
+/// taken the connection.
+void Server::Impl::look_for_requester() {
+  const std::string name = options.connect->str();
+  if (clients.empty()) {
+    say(fmt::format("{}: the connection ended before a request came", name));
+  } else if (schedule::now_ns() - connected_ns >= kConnectMs * kMsNs) {
+    say(fmt::format("{}: no request came within {} s; closing the connection", name,
+                    kConnectMs / 1000));
+    stopping = true;
+  }
 }
 
 /// Sessions have a heartbeat in whole seconds.
@@ -332,6 +352,7 @@ void Server::Impl::serve_client(Client& client, short events) {
   if ((events & (POLLIN | POLLHUP | POLLERR)) == 0 || client.channel.closing) return;
   client.heard = ++messages;
   const Connection::Next next = client.read();
+  if (client.talks()) unasked = false;
   if (next == Connection::Next::kGoOn) return;
   client.channel.closing = true;
   if (next == Connection::Next::kShutdown && options.once) stopping = true;
@@ -368,7 +389,7 @@ std::expected<Server, std::string> Server::create(ServerOptions options) {
 
 bool Server::run() {
   impl_->run();
-  return impl_->is_captured();
+  return impl_->is_well();
 }
 
 }  // namespace teeio::serve

@@ -32,7 +32,7 @@ struct ServerOptions {
 /// The n-th device listens on the n-th port from `listen` on (with port 0, each on
 /// a free one). Lines of the log go to stderr; one line a listener to stdout. With `connect`
 /// the one device asks a requester for its role (DSP0287), and the server ends with that
-/// connection.
+/// connection, or when no request came within 10 s.
 ///
 /// Lifetime: the caller's. Locking: none; it has no second thread.
 class Server {
@@ -44,7 +44,8 @@ class Server {
   ~Server();
 
   /// Serves until a signal, a control command or (with `once`) a peer ends it. false: the
-  /// capture or the key log could not be written to the end.
+  /// capture or the key log could not be written to the end, or whom `connect` names asked for
+  /// nothing.
   [[nodiscard]] bool run();
 
  private:

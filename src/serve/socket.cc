@@ -123,16 +123,27 @@ std::expected<Fd, std::string> connect_tcp(const Address& address, unsigned time
   if (!list) return std::unexpected(list.error());
   const timeval timeout{.tv_sec = timeout_ms / 1000,
                         .tv_usec = static_cast<suseconds_t>(timeout_ms % 1000) * 1000};
+  int error = 0;
   for (const addrinfo* at = list->get(); at != nullptr; at = at->ai_next) {
     Fd socket(::socket(at->ai_family, at->ai_socktype | SOCK_CLOEXEC, 0));
-    if (!socket.ok()) continue;
+    if (!socket.ok()) {
+      error = errno;
+      continue;
+    }
     (void)::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
     (void)::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-    if (::connect(socket.get(), at->ai_addr, at->ai_addrlen) != 0) continue;
-    send_at_once(socket.get());
-    return socket;
+    if (::connect(socket.get(), at->ai_addr, at->ai_addrlen) == 0) {
+      send_at_once(socket.get());
+      return socket;
+    }
+    error = errno;
   }
-  return std::unexpected(fmt::format("{}: {}", address.str(), error_text()));
+  // What SO_SNDTIMEO ends is still in progress for the kernel (socket(7)).
+  if (error == EINPROGRESS || error == EAGAIN)
+    return std::unexpected(
+        fmt::format("{}: the connection timed out after {} ms", address.str(), timeout_ms));
+  return std::unexpected(
+      fmt::format("{}: {}", address.str(), std::generic_category().message(error)));
 }
 
 std::string local_name(int socket) {

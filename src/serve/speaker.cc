@@ -22,8 +22,8 @@ using wire::DoeType;
 constexpr std::array kDoeTypes{DoeType::kDiscovery, DoeType::kSpdm, DoeType::kSecuredSpdm};
 constexpr std::uint16_t kNoVendor = 0xffff;
 constexpr std::array kPciSig{std::byte{1}, std::byte{0}};
-constexpr std::array kCxl{std::byte{CxlMemory::kVendorId & 0xff},
-                          std::byte{CxlMemory::kVendorId >> 8U}};
+constexpr std::array kCxl{std::byte{wire::cxl::kVendorId & 0xff},
+                          std::byte{wire::cxl::kVendorId >> 8U}};
 /// What an SPDM message may have at most: a requester's certificate chain needs no chunks then,
 /// and memory follows what comes.
 constexpr std::uint32_t kMaxMessage = 0x10000;
@@ -92,7 +92,7 @@ Speaker::Speaker(device::DsmMessages& card, hw::PciFunction& pf, Slots& slots,
       transport_(transport),
       ide_port_(options.ide_port),
       key_log_(key_log),
-      cxl_(options.cxl ? std::optional<CxlMemory>(std::in_place) : std::nullopt),
+      cxl_(options.cxl ? std::optional<CxlMemory>(options.cxl_generates) : std::nullopt),
       slots_(slots),
       measurements_(card.attester(), options.measurements),
       faults_(options.faults),

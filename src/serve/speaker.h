@@ -36,6 +36,8 @@ struct SpeakerOptions {
   bool defer = false;  ///< what needs a signature is answered by ResponseNotReady first
   /// Also answer CXL's IDE_KM and TSP, as a CXL memory device would.
   bool cxl = false;
+  /// It makes CXL.cachemem's keys and IVs itself: GETKEY.
+  bool cxl_generates = false;
   /// The card's port in IDE_KM; ports below it exist without streams.
   std::uint8_t ide_port = 0;
 };

@@ -13,6 +13,12 @@ namespace teeio::wire {
 /// carries it. Source: PCIe Base Spec 7.9.26; bits as Linux
 /// include/uapi/linux/pci_regs.h has them (PCI_IDE_*).
 
+// Of a stream's block, link or selective.
+inline constexpr std::uint32_t kIdeStreamEnable = 1;  ///< control
+inline constexpr unsigned kIdeStreamIdShift = 24;
+inline constexpr std::uint32_t kIdeStreamState = 0xf;  ///< status
+inline constexpr std::uint32_t kIdeStateSecure = 2;
+
 /// One traffic class's block of link IDE.
 struct IdeLinkBlock {
   std::uint32_t control = 0;
@@ -39,9 +45,11 @@ struct IdeSelectiveBlock {
   std::uint32_t rid1 = 0;  ///< limit in 23:8
   std::uint32_t rid2 = 0;  ///< valid bit, base in 23:8, segment in 31:24
   std::vector<IdeAddressBlock> addresses;
-  [[nodiscard]] std::uint8_t stream_id() const { return static_cast<std::uint8_t>(control >> 24U); }
-  [[nodiscard]] bool enabled() const { return (control & 1U) != 0; }
-  [[nodiscard]] bool secure() const { return (status & 0xfU) == 2; }
+  [[nodiscard]] std::uint8_t stream_id() const {
+    return static_cast<std::uint8_t>(control >> kIdeStreamIdShift);
+  }
+  [[nodiscard]] bool enabled() const { return (control & kIdeStreamEnable) != 0; }
+  [[nodiscard]] bool secure() const { return (status & kIdeStreamState) == kIdeStateSecure; }
   bool operator==(const IdeSelectiveBlock&) const = default;
 };
 

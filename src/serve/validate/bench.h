@@ -4,6 +4,7 @@
 #include <expected>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/types.h"
@@ -66,11 +67,21 @@ class Session {
   Reply last_;
 };
 
-/// A TDI over a session of its own.
+/// A TDI over a session of its own. What it was asked to lock is asked to stop at the end:
+/// otherwise the session's end would leave a real TDI in ERROR.
 class TdiUnderTest {
  public:
   TdiUnderTest(Session session, std::uint32_t function_id)
       : session_(std::move(session)), function_id_(function_id) {}
+  TdiUnderTest(TdiUnderTest&& other) noexcept
+      : stream_id(other.stream_id),
+        session_(std::move(other.session_)),
+        function_id_(other.function_id_),
+        may_be_locked_(std::exchange(other.may_be_locked_, false)) {}
+  TdiUnderTest& operator=(TdiUnderTest&&) = delete;
+  ~TdiUnderTest();
+  /// The same TDI over session `id` of the same connection; this one is of no use any more.
+  [[nodiscard]] TdiUnderTest over(std::uint32_t id);
 
   [[nodiscard]] Session& session() { return session_; }
   [[nodiscard]] wire::TdispFunctionId function_id() const { return {function_id_}; }
@@ -96,6 +107,7 @@ class TdiUnderTest {
  private:
   Session session_;
   std::uint32_t function_id_;
+  bool may_be_locked_ = false;  ///< LOCK_INTERFACE was sent, and no STOP_INTERFACE answered since
 };
 
 /// What cases start from. Each call opens a connection of its own; what cannot be

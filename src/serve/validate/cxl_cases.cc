@@ -8,38 +8,24 @@
 #include <utility>
 #include <vector>
 
-#include "serve/cxl_memory.h"
 #include "serve/validate/cxl.h"
 
 namespace teeio::serve::validate {
 namespace {
 
-enum class Object : std::uint8_t {
-  kQuery = 0,
-  kQueryResp = 1,
-  kKeyProg = 2,
-  kKpAck = 3,
-  kSetGo = 4,
-  kSetStop = 5,
-  kGoStopAck = 6,
-  kGetKey = 7,
-  kGetKeyAck = 8,
-};
-constexpr std::size_t kKeyMessage = 7;  // object, two reserved, stream, status, key, port
-constexpr std::size_t kKeyBytes = 32;
-constexpr std::size_t kIvBytes = 12;
-constexpr std::size_t kQueryRespBytes = 8;  // and the IDE capability
-// The key byte.
-constexpr std::uint8_t kRx = 0x00, kTx = 0x02, kDefaultIv = 0x08, kCxlSubStream = 0x80;
-// CAPS of QUERY_RESP.
-constexpr std::uint8_t kVersionMask = 0x0f, kIvGeneration = 0x10, kKeyGeneration = 0x20,
-                       kStops = 0x40;
+namespace ide_km = wire::cxl::ide_km;
+using ide_km::kDefaultIv;
+using ide_km::kRx;
+using ide_km::kTx;
+using ide_km::Object;
+using wire::cxl::byte_at;
+using wire::cxl::Protocol;
 
 /// A message that names a key.
 struct KeyMessage {
   Object object = Object::kKeyProg;
   std::uint8_t stream = 0;
-  std::uint8_t key = kRx | kDefaultIv | kCxlSubStream;
+  std::uint8_t key = kRx | kDefaultIv | ide_km::kSubStream;
   std::uint8_t port = 0;
 
   [[nodiscard]] Bytes encode(ByteView rest = {}) const {
@@ -55,7 +41,9 @@ struct KeyMessage {
   }
 };
 
-Bytes some_key(std::byte filler = std::byte{0x5a}) { return Bytes(kKeyBytes + kIvBytes, filler); }
+Bytes some_key(std::byte filler = std::byte{0x5a}) {
+  return Bytes(ide_km::kKeyBytes + ide_km::kIvBytes, filler);
+}
 
 struct Query {
   std::uint8_t max_port = 0;
@@ -64,18 +52,18 @@ struct Query {
 
 std::expected<Query, Verdict> query(Session& session, std::uint8_t port) {
   const Bytes request = Writer().le(std::to_underlying(Object::kQuery)).zeros(1).le(port).take();
-  auto answer = ask_cxl(session, CxlProtocol::kIdeKm, request);
+  auto answer = ask_cxl(session, Protocol::kIdeKm, request);
   if (!answer) return std::unexpected(std::move(answer.error()));
   if (byte_at(*answer, 0) != std::to_underlying(Object::kQueryResp))
     return std::unexpected(failed(fmt::format("object {} came", byte_at(*answer, 0))));
-  if (answer->size() < kQueryRespBytes)
+  if (answer->size() < ide_km::kQueryRespBytes)
     return std::unexpected(failed(fmt::format("QUERY_RESP has {} bytes", answer->size())));
   if (byte_at(*answer, 2) != port)
     return std::unexpected(failed(fmt::format("the answer is of port {}", byte_at(*answer, 2))));
   const Query found{byte_at(*answer, 6), byte_at(*answer, 7)};
-  if ((found.caps & kVersionMask) != 1)
+  if ((found.caps & ide_km::kVersionMask) != 1)
     return std::unexpected(
-        failed(fmt::format("CXL_IDE_Capability_Version is {}", found.caps & kVersionMask)));
+        failed(fmt::format("CXL_IDE_Capability_Version is {}", found.caps & ide_km::kVersionMask)));
   if (found.max_port < port)
     return std::unexpected(failed(fmt::format("MaxPortIndex is {}", found.max_port)));
   return found;
@@ -84,7 +72,7 @@ std::expected<Query, Verdict> query(Session& session, std::uint8_t port) {
 /// The answer to a message that names a key: of that object, and of that key.
 std::expected<Bytes, Verdict> ask_key(Session& session, const KeyMessage& message, ByteView rest,
                                       Object wanted) {
-  auto answer = ask_cxl(session, CxlProtocol::kIdeKm, message.encode(rest));
+  auto answer = ask_cxl(session, Protocol::kIdeKm, message.encode(rest));
   if (!answer) return answer;
   const std::string what =
       fmt::format("object {} of stream {}, key {:#04x}, port {}",
@@ -92,7 +80,7 @@ std::expected<Bytes, Verdict> ask_key(Session& session, const KeyMessage& messag
   if (byte_at(*answer, 0) != std::to_underlying(wanted))
     return std::unexpected(failed(fmt::format("{}: object {} came", what, byte_at(*answer, 0))));
   constexpr std::uint8_t kNames = kTx | 0xf0;  // direction and sub-stream
-  if (answer->size() < kKeyMessage || byte_at(*answer, 3) != message.stream ||
+  if (answer->size() < ide_km::kKeyMessageBytes || byte_at(*answer, 3) != message.stream ||
       (byte_at(*answer, 5) & kNames) != (message.key & kNames) ||
       byte_at(*answer, 6) != message.port)
     return std::unexpected(failed(fmt::format("{}: the answer is of another key", what)));
@@ -123,14 +111,14 @@ std::expected<Ready, Verdict> ready(Bench& bench) {
   if (!found) return std::unexpected(found.error());
   for (const Object object : {Object::kSetGo, Object::kSetStop})
     for (const std::uint8_t direction : {kRx, kTx})
-      (void)ask_cxl(
-          *session, CxlProtocol::kIdeKm,
-          KeyMessage{object, 0, static_cast<std::uint8_t>(direction | kCxlSubStream)}.encode());
+      (void)ask_cxl(*session, Protocol::kIdeKm,
+                    KeyMessage{object, 0, static_cast<std::uint8_t>(direction | ide_km::kSubStream)}
+                        .encode());
   return Ready{std::move(*session), *found};
 }
 
-constexpr std::array kDirections = {std::uint8_t{kRx | kDefaultIv | kCxlSubStream},
-                                    std::uint8_t{kTx | kDefaultIv | kCxlSubStream}};
+constexpr std::array kDirections = {std::uint8_t{kRx | kDefaultIv | ide_km::kSubStream},
+                                    std::uint8_t{kTx | kDefaultIv | ide_km::kSubStream}};
 
 /// Both directions' keys wait.
 Verdict program_both(Session& session) {
@@ -144,10 +132,10 @@ Verdict program_both(Session& session) {
 /// K_SET_GO or K_SET_STOP of both directions is acknowledged.
 Verdict switch_both(Session& session, Object object) {
   for (const std::uint8_t direction : {kRx, kTx}) {
-    const auto key = static_cast<std::uint8_t>(direction | kCxlSubStream);
+    const auto key = static_cast<std::uint8_t>(direction | ide_km::kSubStream);
     TEEIO_CASE_ASSIGN(const Bytes ack,
                       ask_key(session, {.object = object, .key = key}, {}, Object::kGoStopAck));
-    TEEIO_CASE(ack.size() >= kKeyMessage, "K_GOSTOP_ACK has {} bytes", ack.size());
+    TEEIO_CASE(ack.size() >= ide_km::kKeyMessageBytes, "K_GOSTOP_ACK has {} bytes", ack.size());
   }
   return passed();
 }
@@ -197,6 +185,12 @@ Verdict prog_length(Bench& bench) {
   return passed();
 }
 
+Verdict prog_too_long(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Ready at, ready(bench));
+  const Bytes key(ide_km::kKeyBytes + ide_km::kIvBytes + 4, std::byte{0x5a});
+  return gets_status(at.session, {}, key, ide_km::kInvalid);
+}
+
 Verdict prog_port(Bench& bench) {
   TEEIO_CASE_ASSIGN(Ready at, ready(bench));
   if (at.query.max_port == 0xff) return skipped("every port index exists");
@@ -213,7 +207,7 @@ Verdict prog_sub_stream(Bench& bench) {
   TEEIO_CASE_ASSIGN(Ready at, ready(bench));
   std::vector<KeyMessage> messages;
   for (unsigned sub = 0; sub < 16; ++sub)
-    if (sub << 4U != kCxlSubStream)
+    if (sub << 4U != ide_km::kSubStream)
       messages.push_back({.key = static_cast<std::uint8_t>(sub << 4U | kDefaultIv)});
   return all_refused(at.session, messages);
 }
@@ -231,12 +225,12 @@ Verdict prog_pending(Bench& bench) {
 
 /// GETKEY_ACK's key and IV.
 std::expected<Bytes, Verdict> generated(Session& session) {
-  auto answer = ask_key(session, {.object = Object::kGetKey, .key = kTx | kCxlSubStream}, {},
+  auto answer = ask_key(session, {.object = Object::kGetKey, .key = kTx | ide_km::kSubStream}, {},
                         Object::kGetKeyAck);
   if (!answer) return answer;
-  if (answer->size() != kKeyMessage + kKeyBytes + kIvBytes)
+  if (answer->size() != ide_km::kKeyMessageBytes + ide_km::kKeyBytes + ide_km::kIvBytes)
     return std::unexpected(failed(fmt::format("GETKEY_ACK has {} bytes", answer->size())));
-  return Bytes(answer->begin() + kKeyMessage, answer->end());
+  return Bytes(answer->begin() + ide_km::kKeyMessageBytes, answer->end());
 }
 
 /// KEY_PROG with what GETKEY gave, a byte of it changed.
@@ -247,20 +241,21 @@ Verdict prog_other_than_generated(Bench& bench, std::uint8_t capability, std::si
     return skipped("the device makes no such values itself (CAPS of QUERY_RESP)");
   TEEIO_CASE_ASSIGN(Bytes key, generated(at.session));
   key.at(changed) ^= std::byte{1};
-  const auto what = static_cast<std::uint8_t>(kTx | kCxlSubStream | iv);
+  const auto what = static_cast<std::uint8_t>(kTx | ide_km::kSubStream | iv);
   return gets_status(at.session, {.key = what}, key, 1);
 }
 Verdict prog_other_key(Bench& bench) {
-  return prog_other_than_generated(bench, kKeyGeneration, 0, kDefaultIv);
+  return prog_other_than_generated(bench, ide_km::kKeyGeneration, 0, kDefaultIv);
 }
 Verdict prog_other_iv(Bench& bench) {
-  return prog_other_than_generated(bench, kIvGeneration, kKeyBytes, 0);
+  return prog_other_than_generated(bench, ide_km::kIvGeneration, ide_km::kKeyBytes, 0);
 }
 
 Verdict prog_initial_iv(Bench& bench) {
   TEEIO_CASE_ASSIGN(Ready at, ready(bench));
-  if ((at.query.caps & kIvGeneration) != 0) return skipped("the device makes IVs itself");
-  return all_refused(at.session, {{.key = kRx | kCxlSubStream}, {.key = kTx | kCxlSubStream}});
+  if ((at.query.caps & ide_km::kIvGeneration) != 0) return skipped("the device makes IVs itself");
+  return all_refused(at.session,
+                     {{.key = kRx | ide_km::kSubStream}, {.key = kTx | ide_km::kSubStream}});
 }
 
 Verdict go(Bench& bench) {
@@ -279,7 +274,8 @@ Verdict go_frees(Bench& bench) {
 
 Verdict stop(Bench& bench) {
   TEEIO_CASE_ASSIGN(Ready at, ready(bench));
-  if ((at.query.caps & kStops) == 0) return skipped("K_SET_STOP is not among its capabilities");
+  if ((at.query.caps & ide_km::kStops) == 0)
+    return skipped("K_SET_STOP is not among its capabilities");
   Verdict verdict = program_both(at.session);
   if (verdict.kind == Verdict::Kind::kPass) verdict = switch_both(at.session, Object::kSetGo);
   if (verdict.kind == Verdict::Kind::kPass) verdict = switch_both(at.session, Object::kSetStop);
@@ -288,7 +284,7 @@ Verdict stop(Bench& bench) {
 
 Verdict get_key(Bench& bench) {
   TEEIO_CASE_ASSIGN(Ready at, ready(bench));
-  if ((at.query.caps & (kIvGeneration | kKeyGeneration)) == 0)
+  if ((at.query.caps & (ide_km::kIvGeneration | ide_km::kKeyGeneration)) == 0)
     return skipped("the device makes neither keys nor IVs itself");
   TEEIO_CASE_ASSIGN(const Bytes key, generated(at.session));
   (void)key;
@@ -304,6 +300,8 @@ constexpr Case kCxlIdeCases[] = {
      "CXL 3.1, CXL_IDE_KM; tee-io-validator 2.1", prog},
     {"ide_km.prog.length", "KEY_PROG that is too short gets status 1",
      "CXL 3.1, CXL_IDE_KM; tee-io-validator 2.2", prog_length},
+    {"ide_km.prog.long", "KEY_PROG that is too long gets status 1", "CXL 3.1, CXL_IDE_KM",
+     prog_too_long},
     {"ide_km.prog.port", "KEY_PROG of a port that does not exist gets status 1",
      "CXL 3.1, CXL_IDE_KM; tee-io-validator 2.3", prog_port},
     {"ide_km.prog.stream", "KEY_PROG of another stream than 0 gets status 1",
@@ -338,24 +336,30 @@ std::vector<Case> all_cxl() {
 
 }  // namespace
 
-std::uint8_t byte_at(ByteView in, std::size_t at) {
-  return at < in.size() ? std::to_integer<std::uint8_t>(in[at]) : std::uint8_t{0xff};
-}
-
-std::expected<Bytes, Verdict> ask_cxl(Session& session, CxlProtocol protocol, ByteView message) {
-  static constexpr std::array kCxl{std::byte{CxlMemory::kVendorId & 0xff},
-                                   std::byte{CxlMemory::kVendorId >> 8U}};
+Reply cxl_reply(Session& session, Protocol protocol, ByteView message) {
+  static constexpr std::array kCxl{std::byte{wire::cxl::kVendorId & 0xff},
+                                   std::byte{wire::cxl::kVendorId >> 8U}};
   const Bytes payload = Writer().le(std::to_underlying(protocol)).bytes(message).take();
   session.link().requester().send_app(session.id(), wire::VendorDefined::kPciSigStandardId, kCxl,
                                       payload);
-  const Reply reply = session.link().run();
+  Reply reply = session.link().run();
+  if (!reply.answered()) return reply;
+  const ByteView answer = session.link().requester().app_answer();
+  if (answer.size() < 2 || answer.front() != std::byte{std::to_underlying(protocol)}) {
+    reply.kind = Reply::Kind::kRefused;
+    reply.why = "the answer is of another protocol";
+    return reply;
+  }
+  reply.bytes.assign(answer.begin() + 1, answer.end());
+  return reply;
+}
+
+std::expected<Bytes, Verdict> ask_cxl(Session& session, Protocol protocol, ByteView message) {
+  Reply reply = cxl_reply(session, protocol, message);
   if (reply.is_error(wire::SpdmErrorCode::kUnsupportedRequest))
     return std::unexpected(skipped("the device knows no messages of CXL's"));
   if (!reply.answered()) return std::unexpected(failed(reply.str() + " came"));
-  const ByteView answer = session.link().requester().app_answer();
-  if (answer.size() < 2 || answer.front() != std::byte{std::to_underlying(protocol)})
-    return std::unexpected(failed("the answer is of another protocol"));
-  return Bytes(answer.begin() + 1, answer.end());
+  return std::move(reply.bytes);
 }
 
 std::span<const Case> cxl_cases() {

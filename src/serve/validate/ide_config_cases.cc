@@ -5,6 +5,7 @@
 
 #include "serve/validate/ide_cases.h"
 #include "serve/validate/ide_stream.h"
+#include "wire/ide_registers.h"
 
 namespace teeio::serve::validate {
 namespace {
@@ -19,9 +20,6 @@ constexpr Configuration kAggregation{1U << 4U, 1U << 2U | 1U << 4U | 1U << 6U, "
 constexpr Configuration kPcrc{1U << 5U, 1U << 8U, "PCRC"};
 constexpr Configuration kRequests{1U << 7U, 1U << 9U, "configuration requests"};
 constexpr Configuration kTeeLimited{1U << 24U, 1U << 23U, "TEE-limited streams"};
-
-constexpr std::uint32_t kStreamState = 0xf;
-constexpr std::uint32_t kStateSecure = 2;
 
 /// The stream is plain again, whatever the case found.
 class Configured {
@@ -49,15 +47,15 @@ Verdict gets_secure(Bench& bench, const Configuration& wanted) {
   TEEIO_CASE((configured.control() & wanted.control) == wanted.control,
              "the control register does not keep {:#x}: it is {:#010x}", wanted.control,
              configured.control());
-  TEEIO_CASE((stream->status() & kStreamState) != kStateSecure,
+  TEEIO_CASE((stream->status() & wire::kIdeStreamState) != wire::kIdeStateSecure,
              "the stream is Secure without keys");
   const auto started = bench.start_keys(session, 0);
   TEEIO_CASE(started.has_value(), "{}", started.error());
-  const std::uint32_t status = stream->status() & kStreamState;
+  const std::uint32_t status = stream->status() & wire::kIdeStreamState;
   const auto stopped = bench.stop_keys(session, 0);
-  TEEIO_CASE(status == kStateSecure, "the stream's status is {}", status);
+  TEEIO_CASE(status == wire::kIdeStateSecure, "the stream's status is {}", status);
   TEEIO_CASE(stopped.has_value(), "{}", stopped.error());
-  TEEIO_CASE((stream->status() & kStreamState) != kStateSecure,
+  TEEIO_CASE((stream->status() & wire::kIdeStreamState) != wire::kIdeStateSecure,
              "the stream is Secure after K_SET_STOP");
   return passed();
 }

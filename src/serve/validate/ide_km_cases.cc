@@ -2,6 +2,7 @@
 
 #include "serve/validate/bench.h"
 #include "serve/validate/ide_cases.h"
+#include "wire/ide_registers.h"
 
 namespace teeio::serve::validate {
 namespace {
@@ -65,33 +66,14 @@ Verdict gets_status(Session& session, const IdeKmKeyProg& request, KpAckStatus s
   return passed();
 }
 
-/// DWORDs that the IDE capability must have from its offset 4 on, by what it says of itself;
-/// 0: it ends before it has said so. Source: PCIe Base Spec 7.9.26; Linux drivers/pci/ide.c.
-std::size_t whole_capability(std::span<const std::uint32_t> registers) {
-  if (registers.size() < 2) return 0;
-  const std::uint32_t capability = registers[0];
-  constexpr std::size_t kLinkBlock = 2;
-  constexpr std::size_t kSelectiveBlock = 5;
-  constexpr std::size_t kAddressBlock = 3;
-  std::size_t size = 2;
-  if ((capability & 1U) != 0) size += kLinkBlock * ((capability >> 13U & 7U) + 1);
-  const std::uint32_t streams = (capability & 2U) != 0 ? (capability >> 16U & 0xffU) + 1 : 0;
-  for (std::uint32_t i = 0; i < streams; ++i) {
-    if (size >= registers.size()) return 0;
-    size += kSelectiveBlock + kAddressBlock * (registers[size] & 0xfU);
-  }
-  return size;
-}
-
 Verdict query_port_0(Bench& bench) {
   TEEIO_CASE_ASSIGN(Session session, bench.session());
   TEEIO_CASE_ASSIGN(const IdeKmQueryResp response, query(session, 0));
   if (bench.target().port_index != 0) return passed();  // port 0 may be without IDE
   TEEIO_CASE(!response.registers.empty(), "the response has no registers");
-  const std::size_t whole = whole_capability(response.registers);
-  TEEIO_CASE(whole > 0 && response.registers.size() >= whole,
-             "{} registers came, the IDE capability has {}", response.registers.size(),
-             whole > 0 ? fmt::format("{}", whole) : "more");
+  const auto whole = wire::IdeRegisters::decode(response.registers);
+  TEEIO_CASE(whole.has_value(), "{} registers came: {}", response.registers.size(),
+             whole.error().why);
   return passed();
 }
 
@@ -156,6 +138,14 @@ Verdict program_length(Bench& bench) {
       return failed(fmt::format("{} bytes: {}", size, verdict.why));
   }
   return passed();
+}
+
+Verdict program_too_long(Bench& bench) {
+  TEEIO_CASE_ASSIGN(Session session, bench.ide_session());
+  const auto request = key_prog(bench, selectors(0).front());
+  Bytes longer = wire::encode_ide_km(request);
+  longer.resize(longer.size() + 4);
+  return gets_status(session, request, KpAckStatus::kIncorrectLength, std::move(longer));
 }
 
 Verdict program_port(Bench& bench) {
@@ -313,6 +303,8 @@ constexpr Case kIdeKmCases[] = {
      "PCIe 6.33.3; tee-io-validator 2.1", program},
     {"prog.length", "KEY_PROG of another length gets Incorrect Length",
      "PCIe 6.33.3; tee-io-validator 2.2", program_length},
+    {"prog.long", "KEY_PROG that is too long gets Incorrect Length", "PCIe 6.33.3",
+     program_too_long},
     {"prog.port", "KEY_PROG for a port that does not exist gets Unsupported PortIndex",
      "PCIe 6.33.3; tee-io-validator 2.3", program_port},
     {"prog.sub_stream", "KEY_PROG for sub-streams 3 to 15 gets Unsupported value",

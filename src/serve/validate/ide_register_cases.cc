@@ -11,22 +11,18 @@
 namespace teeio::serve::validate {
 namespace {
 
-constexpr unsigned kStreamIdShift = 24;
-constexpr std::uint32_t kEnabled = 1;
-constexpr std::uint32_t kStatus = 0xf;
-constexpr std::uint32_t kSecure = 2;
-
 /// The status of the enabled link or selective stream with this ID; nullopt: there is none.
 /// Both kinds have ID and enable bit at one place. Source: Linux include/uapi/linux/pci_regs.h,
 /// PCI_IDE_LINK_CTL_*, PCI_IDE_SEL_CTL_*.
 std::optional<std::uint32_t> status_of(const wire::IdeRegisters& registers, std::uint8_t stream) {
   const auto is_it = [&](const auto& block) {
-    return (block.control & kEnabled) != 0 && block.control >> kStreamIdShift == stream;
+    return (block.control & wire::kIdeStreamEnable) != 0 &&
+           block.control >> wire::kIdeStreamIdShift == stream;
   };
   const auto selective = std::ranges::find_if(registers.streams, is_it);
-  if (selective != registers.streams.end()) return selective->status & kStatus;
+  if (selective != registers.streams.end()) return selective->status & wire::kIdeStreamState;
   const auto link = std::ranges::find_if(registers.links, is_it);
-  if (link != registers.links.end()) return link->status & kStatus;
+  if (link != registers.links.end()) return link->status & wire::kIdeStreamState;
   return std::nullopt;
 }
 
@@ -48,7 +44,8 @@ std::expected<std::uint32_t, Verdict> shown_status(const Bench& bench, Session& 
 /// `when`: the end of the sentence.
 Verdict wants_secure(const Bench& bench, Session& session, bool secure, std::string_view when) {
   TEEIO_CASE_ASSIGN(const std::uint32_t status, shown_status(bench, session));
-  TEEIO_CASE((status == kSecure) == secure, "the stream's status is {} {}", status, when);
+  TEEIO_CASE((status == wire::kIdeStateSecure) == secure, "the stream's status is {} {}", status,
+             when);
   return passed();
 }
 

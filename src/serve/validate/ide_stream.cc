@@ -1,13 +1,14 @@
 #include "serve/validate/ide_stream.h"
 
+#include "wire/ide_registers.h"
+
 namespace teeio::serve::validate {
 namespace {
 
 constexpr std::uint16_t kIde = 0x30;
 constexpr std::uint32_t kCapability = 0x04;
 constexpr std::uint32_t kFirstBlock = 0x0c;
-constexpr std::uint32_t kLink = 1U << 0U;
-constexpr std::uint32_t kSelective = 1U << 1U;
+using wire::IdeRegisters;
 constexpr std::uint32_t kLinkBlockBytes = 8;
 constexpr std::uint32_t kSelectiveBytes = 20;  // and an address block each, of
 constexpr std::uint32_t kAddressBytes = 12;
@@ -16,8 +17,6 @@ constexpr std::uint32_t kControl = 0x04;
 constexpr std::uint32_t kStatus = 0x08;
 constexpr std::uint32_t kRid1 = 0x0c;
 constexpr std::uint32_t kRid2 = 0x10;
-constexpr std::uint32_t kEnable = 1;
-constexpr unsigned kStreamId = 24;  // shift
 constexpr std::uint32_t kRidValid = 1;
 constexpr std::uint32_t kConfigBytes = 4096;
 
@@ -28,14 +27,15 @@ IdeStream::IdeStream(const ConfigFile& config, std::uint8_t stream_id)
   const auto ide = config.find_extended(kIde);
   if (!ide) return;
   const std::uint32_t capability = config.read(*ide + kCapability);
-  if ((capability & kSelective) == 0) return;
-  const std::uint32_t links = (capability & kLink) != 0 ? (capability >> 13U & 7U) + 1 : 0;
+  if ((capability & IdeRegisters::kSelective) == 0) return;
+  const std::uint32_t links =
+      (capability & IdeRegisters::kLink) != 0 ? (capability >> 13U & 7U) + 1 : 0;
   const std::uint32_t streams = (capability >> 16U & 0xffU) + 1;
   std::uint32_t at = *ide + kFirstBlock + links * kLinkBlockBytes;
   for (std::uint32_t i = 0; i < streams && at + kSelectiveBytes <= kConfigBytes; ++i) {
     const std::uint32_t control = config.read(at + kControl);
-    const bool enabled = (control & kEnable) != 0;
-    if (enabled && control >> kStreamId == stream_id) {
+    const bool enabled = (control & wire::kIdeStreamEnable) != 0;
+    if (enabled && control >> wire::kIdeStreamIdShift == stream_id) {
       block_.reset();
       return;
     }
@@ -54,9 +54,9 @@ IdeStream::IdeStream(const ConfigFile& config, std::uint8_t stream_id)
 }
 
 std::uint32_t IdeStream::configure(std::uint32_t bits) const {
-  const std::uint32_t wanted = std::uint32_t{stream_id_} << kStreamId | bits;
+  const std::uint32_t wanted = std::uint32_t{stream_id_} << wire::kIdeStreamIdShift | bits;
   config_.write(*block_ + kControl, wanted);
-  config_.write(*block_ + kControl, wanted | kEnable);
+  config_.write(*block_ + kControl, wanted | wire::kIdeStreamEnable);
   return config_.read(*block_ + kControl);
 }
 

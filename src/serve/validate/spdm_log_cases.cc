@@ -29,6 +29,9 @@ std::expected<Link, Verdict> logging(Bench& bench) {
 std::expected<std::vector<wire::SpdmMelEntry>, Verdict> read_log(Link& link) {
   link.requester().get_extension_log();
   const Reply reply = link.run();
+  if (reply.too_large)
+    return std::unexpected(
+        skipped(fmt::format("this judge cannot read the responder's log: {}", reply.why)));
   if (!reply.answered()) return std::unexpected(failed(fmt::format("{} came", reply.str())));
   const ByteView log = link.requester().extension_log();
   const auto header = wire::SpdmMelHeader::decode(log);
@@ -81,10 +84,10 @@ Verdict log_portion(Bench& bench) {
   TEEIO_CASE(reply.answered(), "{} came", reply.str());
   const auto answer = wire::SpdmMeasurementExtensionLog::decode(reply.bytes);
   TEEIO_CASE(answer.has_value(), "{}", answer.error().why);
-  TEEIO_CASE(answer->portion.size() == kWanted, "{} bytes came for {} wanted",
-             answer->portion.size(), kWanted);
-  TEEIO_CASE(answer->remainder + kWanted >= wire::SpdmMelHeader::kSize,
-             "a log of {} bytes is shorter than its header", answer->remainder + kWanted);
+  const std::size_t came = answer->portion.size();
+  TEEIO_CASE(came > 0 && came <= kWanted, "{} bytes came for {} wanted", came, kWanted);
+  TEEIO_CASE(answer->remainder + came >= wire::SpdmMelHeader::kSize,
+             "a log of {} bytes is shorter than its header", answer->remainder + came);
   return passed();
 }
 
@@ -113,8 +116,8 @@ constexpr Case kLogCases[] = {
      kClause, log_read, wire::kSpdmVersion13},
     {"log.grows", "The log, read again, begins as before", kClause, log_grows_only,
      wire::kSpdmVersion13},
-    {"log.portion", "No more of the log comes than was wanted", kClause, log_portion,
-     wire::kSpdmVersion13},
+    {"log.portion", "Of the log there comes something, and no more than was wanted", kClause,
+     log_portion, wire::kSpdmVersion13},
     {"log.offset", "An offset behind the log gets InvalidRequest", kClause, log_offset,
      wire::kSpdmVersion13},
     {"log.absent", "Without MEL_CAP asking for the log gets UnsupportedRequest", kClause,

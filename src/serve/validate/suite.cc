@@ -16,11 +16,17 @@
 namespace teeio::serve::validate {
 namespace {
 
+/// When a suite runs without being named.
+enum class Unasked : std::uint8_t {
+  kRuns,
+  kNotOnBus,  ///< what it leaves behind, a socket's responder forgets, and a real device keeps
+  kNever,     ///< not of every responder
+};
 struct SuiteRow {
   std::string_view name;
   std::span<const Case> (*cases)();
   std::uint8_t version;
-  bool only_by_name = false;  ///< not of every responder
+  Unasked unasked = Unasked::kRuns;
 };
 constexpr SuiteRow kSuites[] = {
     {"doe", doe_cases, 0},
@@ -31,20 +37,22 @@ constexpr SuiteRow kSuites[] = {
     {"spdm14", spdm_cases, wire::kSpdmVersion14},
     {"session", session_cases, 0},
     {"auth", auth_cases, 0},
-    {"provisioning", provisioning_cases, 0},
-    {"events", event_cases, 0},
+    {"provisioning", provisioning_cases, 0, Unasked::kNotOnBus},
+    {"events", event_cases, 0, Unasked::kNotOnBus},
     {"ide_km", ide_km_cases, 0},
     {"tdisp", tdisp_cases, 0},
-    {"cxl", cxl_cases, 0},
-    {"tee_io", tee_io_cases, 0, true},
+    {"cxl", cxl_cases, 0, Unasked::kNotOnBus},
+    {"tee_io", tee_io_cases, 0, Unasked::kNever},
 };
 
 bool wanted(const std::vector<std::string>& list, const std::vector<std::string>& prefixes,
-            const SuiteRow& suite) {
+            const SuiteRow& suite, Where where) {
   if (!list.empty()) return std::ranges::find(list, suite.name) != list.end();
-  return !suite.only_by_name || std::ranges::any_of(prefixes, [&](const std::string& prefix) {
-    return prefix.starts_with(suite.name);
-  });
+  const bool runs = suite.unasked == Unasked::kRuns ||
+                    (suite.unasked == Unasked::kNotOnBus && where == Where::kSocket);
+  return runs || std::ranges::any_of(prefixes, [&](const std::string& prefix) {
+           return prefix.starts_with(suite.name);
+         });
 }
 
 /// The peer said which versions it has, and this is none of them.
@@ -73,10 +81,10 @@ std::vector<std::string_view> suite_names() {
 }
 
 std::vector<PlannedCase> plan(const std::vector<std::string>& suites,
-                              const std::vector<std::string>& prefixes) {
+                              const std::vector<std::string>& prefixes, Where where) {
   std::vector<PlannedCase> list;
   for (const SuiteRow& suite : kSuites) {
-    if (!wanted(suites, prefixes, suite)) continue;
+    if (!wanted(suites, prefixes, suite, where)) continue;
     for (const Case& row : suite.cases()) {
       if (row.since > suite.version && suite.version != 0) continue;
       std::string id = fmt::format("{}.{}", suite.name, row.id);
@@ -100,6 +108,10 @@ CaseResult run_case(const PlannedCase& planned, const Target& target) {
                    : !target.refuses_ide_km.empty() && is_of_pcie(planned.suite)
                        ? skipped(target.refuses_ide_km)
                        : planned.row.body(bench);
+  // Who gave a machine file wants to know: nothing was held against it is no success.
+  if (target.machine != nullptr && planned.id == kMachineCase &&
+      result.verdict.kind == Verdict::Kind::kSkip)
+    result.verdict = failed("not held against the machine file: " + result.verdict.why);
   result.time_us = (schedule::now_ns() - begin_ns) / 1000;
   result.lost = bench.lost();
   result.never_linked = bench.never_linked();
@@ -196,6 +208,9 @@ Judgement judge(const std::vector<PlannedCase>& cases, Target target,
                                      judgement.results.size(), planned.id);
     return judgement;
   }
+  // No command of a bus says that the judge has left: GET_VERSION ends the last case's sessions,
+  // and with them their keys.
+  if (target.bus != nullptr) (void)ask_versions(target);
   return judgement;
 }
 

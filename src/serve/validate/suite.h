@@ -21,10 +21,16 @@ struct PlannedCase {
   std::uint8_t version = 0;  ///< that requesters offer; 0: all
 };
 
-/// The cases of `suites` (all when empty), in the order of suite_names(), whose
-/// ID begins with one of `prefixes` (or all when empty).
+/// Where the responder is. On a bus, suites that leave something behind run only by name.
+enum class Where : std::uint8_t { kSocket, kBus };
+
+/// The cases of `suites` (when empty, all that run unasked there), in the order of
+/// suite_names(), whose ID begins with one of `prefixes` (or all when empty).
 [[nodiscard]] std::vector<PlannedCase> plan(const std::vector<std::string>& suites,
-                                            const std::vector<std::string>& prefixes);
+                                            const std::vector<std::string>& prefixes, Where where);
+
+/// The case that looks at Target::machine. With one it fails where it would be skipped.
+inline constexpr std::string_view kMachineCase = "tdisp.report.machine";
 
 struct CaseResult {
   PlannedCase planned;

@@ -131,7 +131,7 @@ Verdict session_ends(Bench& bench) {
   const Reply reply = link.run();
   TEEIO_CASE(reply.answered(), "another session: {} came", reply.str());
   const std::uint32_t id = link.requester().last_session().value_or(0);
-  TdiUnderTest again(Session(std::move(link), id), tdi.function_id().raw);
+  TdiUnderTest again = tdi.over(id);
   return must_be_error(again);
 }
 
@@ -264,8 +264,6 @@ Verdict vendor_unknown(Bench& bench) {
 /// A request in a second session about a TDI that the first one locked.
 Verdict lock_over_other_session(Bench& bench) {
   TEEIO_CASE_ASSIGN(TdiUnderTest tdi, bench.tdi());
-  const std::uint8_t stream = tdi.stream_id;
-  const std::uint32_t function_id = tdi.function_id().raw;
   Link& link = tdi.session().link();
   link.requester().open_session({});
   const Reply reply = link.run();
@@ -273,8 +271,8 @@ Verdict lock_over_other_session(Bench& bench) {
     return skipped("the responder has one session at a time");
   TEEIO_CASE(reply.answered(), "the second session: {} came", reply.str());
   const std::uint32_t id = link.requester().last_session().value_or(0);
-  TdiUnderTest other(Session(std::move(link), id), function_id);
-  return refuses(other, wire::TdispLockInterface{.default_stream_id = stream},
+  TdiUnderTest other = tdi.over(id);
+  return refuses(other, wire::TdispLockInterface{.default_stream_id = other.stream_id},
                  TdispError::kInvalidRequest, TdiState::kConfigUnlocked);
 }
 

@@ -96,35 +96,44 @@ Verdict updates_locked(Bench& bench) {
 
 // --- against a machine file -------------------------------------------------------------
 
-/// The report that the machine file describes, at addresses of its own; nullopt: it has no
-/// such TDI.
-std::optional<TdispReport> described(const machine::Config& machine, wire::TdispFunctionId id) {
+/// The report that a machine file describes, at addresses of its own.
+struct Described {
+  TdispReport report;
+  std::vector<std::uint8_t> bars;  ///< of its ranges
+};
+
+/// nullopt: it has no such TDI.
+std::optional<Described> described(const machine::Config& machine, wire::TdispFunctionId id) {
   for (const machine::CardConfig& card : machine.cards) {
     if (!card.is_tee_io() || id.rid() < card.bdf.rid() || id.rid() > card.bdf.rid() + card.vfs)
       continue;
     const unsigned index = id.rid() - card.bdf.rid();
     const device::ReportOptions options = card.report_of(index);
-    TdispReport report{.interface_info = options.interface_info,
-                       .lnr_control = options.lnr_control,
-                       .tph_control = options.tph_control,
-                       .ranges = {},
-                       .device_info = options.device_info};
+    Described found{.report = {.interface_info = options.interface_info,
+                               .lnr_control = options.lnr_control,
+                               .tph_control = options.tph_control,
+                               .ranges = {},
+                               .device_info = options.device_info},
+                    .bars = {}};
     object::Trace trace;
     const auto made = machine::make_tee_card(trace, card, {.storage = false});
     if (!made) return std::nullopt;
     const hw::PciFunction& function = *(*made)->functions().at(index);
-    for (const device::MmioLayout::Part& part : (*made)->layout(index).parts())
-      report.ranges.push_back(
+    for (const device::MmioLayout::Part& part : (*made)->layout(index).parts()) {
+      found.bars.push_back(part.bar);
+      found.report.ranges.push_back(
           {(raw(function.bars().at(part.bar).base) + part.offset) >> TdispMmioRange::kPageShift,
            static_cast<std::uint32_t>(part.bytes / kPageSize), part.attributes, part.id});
-    return report;
+    }
+    return found;
   }
   return std::nullopt;
 }
 
-/// Ranges as they lie to each other: a host may have moved BARs.
-Verdict same_ranges(const std::vector<TdispMmioRange>& said,
-                    const std::vector<TdispMmioRange>& wanted) {
+/// A host may have moved BARs: ranges are where the file has them within their BAR.
+Verdict same_ranges(const std::vector<TdispMmioRange>& said, const Described& described) {
+  const std::vector<TdispMmioRange>& wanted = described.report.ranges;
+  std::size_t first = 0;  // of the BAR
   TEEIO_CASE(said.size() == wanted.size(), "it lists {} ranges, the machine file {}", said.size(),
              wanted.size());
   for (std::size_t i = 0; i < said.size(); ++i) {
@@ -137,23 +146,25 @@ Verdict same_ranges(const std::vector<TdispMmioRange>& said,
         "{:#06x}",
         i, said[i].range_id, said[i].pages, said[i].attributes, wanted[i].range_id, wanted[i].pages,
         wanted[i].attributes);
-    const bool follows =
-        i > 0 && wanted[i].first_page == wanted[i - 1].first_page + wanted[i - 1].pages;
-    TEEIO_CASE(!follows || said[i].first_page == said[i - 1].first_page + said[i - 1].pages ||
-                   said[i].range_id != said[i - 1].range_id,
-               "range {} does not follow the one before", i);
+    if (described.bars[i] != described.bars[first]) first = i;
+    const std::uint64_t place = said[i].first_page - said[first].first_page;
+    const std::uint64_t wanted_place = wanted[i].first_page - wanted[first].first_page;
+    TEEIO_CASE(place == wanted_place,
+               "range {} is {:#x} pages behind range {}, the first of its BAR, in the machine file "
+               "{:#x}",
+               i, place, first, wanted_place);
   }
   return passed();
 }
 
 Verdict as_described(Bench& bench) {
   if (bench.target().machine == nullptr) return skipped("no --machine says what to expect");
-  TEEIO_CASE_ASSIGN(TdiUnderTest tdi, bench.locked_tdi());
-  const auto wanted = described(*bench.target().machine, tdi.function_id());
-  if (!wanted)
-    return skipped(
-        fmt::format("the machine file has no function {:#06x}", tdi.function_id().rid()));
-  TEEIO_CASE_ASSIGN(const TdispReport said, read_report(tdi));
+  TEEIO_CASE_ASSIGN(TdiUnderTest tdi, bench.tdi());
+  const auto expected = described(*bench.target().machine, tdi.function_id());
+  TEEIO_CASE(expected, "the machine file has no TDI at requester ID {:#06x}",
+             tdi.function_id().rid());
+  const TdispReport* const wanted = &expected->report;
+  TEEIO_CASE_ASSIGN(const TdispReport said, report_under(tdi, 0));
   TEEIO_CASE(said.interface_info == wanted->interface_info,
              "INTERFACE_INFO is {:#06x}, in the machine file {:#06x}", said.interface_info,
              wanted->interface_info);
@@ -166,7 +177,7 @@ Verdict as_described(Bench& bench) {
   TEEIO_CASE(said.device_info == wanted->device_info,
              "the device-specific info of {} bytes is not that of the machine file, of {}",
              said.device_info.size(), wanted->device_info.size());
-  return same_ranges(said.ranges, wanted->ranges);
+  return same_ranges(said.ranges, *expected);
 }
 
 constexpr Case kReportCases[] = {

@@ -155,6 +155,7 @@ def raw_spdm_over_tcp(served):
         assert take(peer) == (0xC1, b"")
         assert take(peer)[0] == 5
     role_inquiry(message, take)
+    nobody_will_be_the_requester(message, take)
     with Served(TEEIO, "--transport", "doe") as other:
         with other.connect() as peer:
             peer.sendall(message(5, GET_VERSION))
@@ -187,6 +188,37 @@ def role_inquiry(message, take):
     refused = subprocess.run([TEEIO, "serve", "--connect", "127.0.0.1:1"], capture_output=True,
                              text=True, timeout=60, check=False)
     assert refused.returncode == 1 and "127.0.0.1:1" in refused.stderr, refused
+
+
+def nobody_will_be_the_requester(message, take):
+    """Whoever is asked may decline, leave or never answer: none of it is success."""
+    with socket.create_server(("127.0.0.1", 0)) as asked:
+        asked.settimeout(TIMEOUT_S)
+        place = f"127.0.0.1:{asked.getsockname()[1]}"
+
+        def device():
+            return subprocess.Popen([TEEIO, "serve", "--connect", place], stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE, text=True)
+
+        for declines in (True, False):
+            with device() as one:
+                with asked.accept()[0] as peer:
+                    peer.settimeout(TIMEOUT_S)
+                    assert take(peer) == (0xBF, b"")
+                    if declines:
+                        peer.sendall(message(0xC2))
+                        assert is_closed(peer)
+                _, log = one.communicate(timeout=TIMEOUT_S)
+                assert one.returncode == 1 and "ended before a request came" in log, log
+                assert ("cannot operate as requester" in log) == declines, log
+        with device() as silent:  # it waits in the queue of a peer that takes no other
+            _, log = silent.communicate(timeout=30)
+            assert silent.returncode == 1 and "no request came within 10 s" in log, log
+    # A device behind a port is no requester, and says so.
+    with Served(TEEIO) as served:
+        done = subprocess.run([TEEIO, "serve", "--connect", f"127.0.0.1:{served.port}"],
+                              capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 1 and "cannot operate as requester" in done.stderr, done
 
 
 def reload_by_signal():

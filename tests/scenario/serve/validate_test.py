@@ -43,12 +43,60 @@ def passes_over_mctp(served):
 
 
 def events_are_told(served):
+    """And a TDI that a case has locked is stopped at its end."""
     control = served.control()
     control.ask("subscribe")
     run = validate(f"127.0.0.1:{served.port}", "--case", "tdisp.state.running")
     assert run.returncode == 0, run.stdout
-    states = [control.read()["state"] for _ in range(2)]
-    assert states == ["CONFIG_LOCKED", "RUN"], states
+    states = [control.read()["state"] for _ in range(3)]
+    assert states == ["CONFIG_LOCKED", "RUN", "CONFIG_UNLOCKED"], states
+
+
+def no_case_leaves_a_tdi_locked(served):
+    cases = [line.split()[0] for line in validate("--list", "--suite", "tdisp").stdout.splitlines()]
+    assert len(cases) > 50, cases
+    for case in cases:
+        run = validate(f"127.0.0.1:{served.port}", "--case", case)
+        assert run.returncode == 0, run.stdout
+        states = {state["state"] for state in served.control().ask("states")["states"]}
+        assert states == {"CONFIG_UNLOCKED"}, (case, states)
+
+
+def logs_above_the_judges_limit_are_skipped():
+    """34 entries of 32,000 bytes are more than 1 MiB."""
+    blocks = [word for index in range(10, 44)
+              for word in ("--measurement", f"{index}=firmware:{'x' * 32000}")]
+    with Served(TEEIO, *blocks) as served:
+        run = validate(f"127.0.0.1:{served.port}", "--case", "spdm13.log")
+    assert run.returncode == 0, run.stdout
+    assert run.stdout.count("# SKIP this judge cannot read the responder's log") == 2, run.stdout
+    assert "ok 3 - spdm13.log.portion: Of the log there comes something, and no more" in run.stdout
+
+
+def a_machine_file_that_says_nothing_is_no_success():
+    where = "127.0.0.1:1"
+    for words, says in (
+            (["--suite", "doe"], "only case tdisp.report.machine looks at it"),
+            (["--case", "tdisp.report.ranges"], "only case tdisp.report.machine looks at it"),
+            (["--function", "0000:7f:00.0"], "has the --function")):
+        run = validate(where, "--machine", "tdx-connect", *words)
+        assert run.returncode == 125 and says in run.stderr, (words, run)
+    with open("plain.toml", "w") as file:
+        file.write('name = "plain"\ntsm = "none"\n[[root_port]]\nbdf = "0000:00:01.0"\nbus = 1\n'
+                   'window = 0x380000000000\nwindow_mib = 16\n[[card]]\nmodel = "plain"\n'
+                   'bdf = "0000:01:00.0"\nwindow = 0x380000000000\n')
+    run = validate(where, "--machine", "plain.toml")
+    assert run.returncode == 125 and "plain has no TEE-I/O card" in run.stderr, run
+    # The device says which function it is; the file has no such TDI.
+    with Served(TEEIO, "--machine", "spdm-emu") as served:
+        run = validate(f"127.0.0.1:{served.port}", "--machine", "tdx-connect", "--case",
+                       "tdisp.report.machine")
+        assert run.returncode == 1 and "has no TDI at requester ID 0xbee8" in run.stdout, run.stdout
+    # Nothing was compared: no session.
+    with Served(TEEIO, "--capabilities", "-KEY_EX") as served:
+        run = validate(f"127.0.0.1:{served.port}", "--machine", "tdx-connect", "--case",
+                       "tdisp.report.machine")
+        assert run.returncode == 1 and "not held against the machine file" in run.stdout, run.stdout
 
 
 def fails_by_verdict(served):
@@ -203,6 +251,7 @@ def main():
         passes_over_doe(served)
         passes_over_mctp(served)
         events_are_told(served)
+        no_case_leaves_a_tdi_locked(served)
         fails_by_verdict(served)
         failures_name_their_packets(served)
         files_are_opened_first(served)
@@ -211,6 +260,8 @@ def main():
     versions_that_are_not_there_are_skipped()
     a_responder_without_certificates_is_right()
     large_chains_are_read()
+    logs_above_the_judges_limit_are_skipped()
+    a_machine_file_that_says_nothing_is_no_success()
     with Served(TEEIO, "--machine", "spdm-emu", "--ide-port", "1") as served:
         run = validate(f"127.0.0.1:{served.port}", "--suite", "ide_km,tdisp", "--port-index", "1",
                        "--function", "be:1d.7")

@@ -417,7 +417,22 @@ id = 7
   EXPECT_EQ(report.ranges, (std::vector<device::ReportOptions::Range>{
                                {.bar = 2, .bytes = 0x4000, .attributes = 12, .id = 2},
                                {.bar = 2, .bytes = 0xc000, .attributes = 0, .id = 7}}));
-  EXPECT_TRUE(Machine::create(*config).has_value());
+  const auto machine = Machine::create(*config);
+  ASSERT_TRUE(machine.has_value());
+  EXPECT_THAT((*machine)->show(),
+              HasSubstr("    report: dma-with-pasid, ats; LNR control 0x3; TPH control 0x80000001; "
+                        "device info of 2 bytes\n"
+                        "    range BAR2+0x0 size 0x4000 id 2 non-tee, updatable\n"
+                        "    range BAR2+0x4000 size 0xc000 id 7 TEE memory\n"));
+}
+
+TEST(Config, AReportMayHaveNoDeviceInfo) {
+  for (const std::string_view key : {"device_info", "device_info_hex"}) {
+    const auto config =
+        parse_config(with_tdis("[[card.tdi]]\n" + std::string(key) + " = \"\"\n"), "m");
+    ASSERT_TRUE(config.has_value()) << config.error();
+    EXPECT_TRUE(config->cards[0].report_of(0).device_info.empty()) << key;
+  }
 }
 
 TEST(Config, ReportsThatCannotBeAreRefused) {
@@ -429,6 +444,7 @@ TEST(Config, ReportsThatCannotBeAreRefused) {
   EXPECT_THAT(problem("interface_info = \"ats\"\n"), HasSubstr("must be a list of"));
   EXPECT_THAT(problem("interface_info = [\"pri\"]\n"), HasSubstr("must be a list of"));
   EXPECT_THAT(problem("device_info_hex = \"0\"\n"), HasSubstr("two a byte"));
+  EXPECT_THAT(problem("device_info = 7\n"), HasSubstr("must be a text"));
   EXPECT_THAT(problem("device_info_hex = \"00\"\ndevice_info = \"a\"\n"), HasSubstr("left out"));
   EXPECT_THAT(problem("device_info = \"" + std::string(2049, 'a') + "\"\n"),
               HasSubstr("at most 2048 bytes"));
@@ -443,6 +459,24 @@ TEST(Config, ReportsThatCannotBeAreRefused) {
   EXPECT_THAT(problem(many), HasSubstr("more than 13 ranges"));
   EXPECT_THAT(problem_of(std::string(kGood) + "[[card.tdi]]\n"),
               HasSubstr("key \"tdi\": no such key"));
+}
+
+/// Tables of a card are named by their own lines.
+TEST(Config, ProblemsOfACardsTablesHaveTheirLines) {
+  const auto line_of = [](const std::string& text, std::string_view needle) {
+    const auto at = text.rfind(needle);
+    return std::to_string(std::count(text.begin(), text.begin() + static_cast<long>(at), '\n') + 1);
+  };
+  for (const std::string_view wrong :
+       {"[[card.tdi]]\nfunction = 1\n[[card.tdi]]\nfunction = 2\n[[card.tdi.range]]\nbar = 4\nkib "
+        "= 8\n",
+        "[[card.tdi]]\nfunction = 2\n[[card.tdi]]\nfunction = 2\n"}) {
+    const std::string text = with_tdis(wrong);
+    EXPECT_THAT(problem_of(text), HasSubstr(":" + line_of(text, "[[card.tdi]]") + ": ")) << wrong;
+  }
+  const std::string spaces =
+      with_namespaces("[[card.namespace]]\nfile = \"a\"\n[[card.namespace]]\nfile = \"a\"\n");
+  EXPECT_THAT(problem_of(spaces), HasSubstr(":" + line_of(spaces, "[[card.namespace]]") + ": "));
 }
 
 TEST(Config, FileThatCannotBeReadIsNamed) {

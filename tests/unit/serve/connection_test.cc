@@ -5,8 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "serve/cxl_memory.h"
-
 namespace teeio::serve {
 namespace {
 
@@ -103,31 +101,6 @@ TEST(Connection, HalfAMessageAtTheEndIsWorthALine) {
   (void)connection.receive(bytes(3));
   connection.peer_closed();
   EXPECT_EQ(echo.lines.size(), 1U);
-}
-
-Bytes tsp(std::uint8_t request) {
-  return Writer().le(std::uint8_t{1}).le(std::uint8_t{0x10}).le(request).zeros(190).take();
-}
-std::uint8_t code_of(const std::optional<Bytes>& answer) {
-  return answer ? std::to_integer<std::uint8_t>(answer->at(2)) : std::uint8_t{0};
-}
-
-TEST(CxlMemory, LocksOnceAndThenKeepsItsConfiguration) {
-  constexpr std::uint8_t kError = 0x7f;
-  CxlMemory memory;
-  EXPECT_EQ(code_of(memory.answer(tsp(0x8d))), kError);  // TE state before the lock
-  EXPECT_EQ(code_of(memory.answer(tsp(0x83))), 0x03);
-  EXPECT_EQ(code_of(memory.answer(tsp(0x86))), 0x06);
-  EXPECT_EQ(code_of(memory.answer(tsp(0x86))), kError);
-  EXPECT_EQ(code_of(memory.answer(tsp(0x83))), kError);
-  EXPECT_EQ(code_of(memory.answer(tsp(0x8d))), 0x0d);
-}
-
-TEST(CxlMemory, NothingShortIsAnswered) {
-  CxlMemory memory;
-  for (std::size_t size = 0; size < 3; ++size)
-    EXPECT_FALSE(memory.answer(Bytes(size)).has_value()) << size;
-  EXPECT_FALSE(memory.answer(Bytes(40, std::byte{9})).has_value());
 }
 
 }  // namespace
