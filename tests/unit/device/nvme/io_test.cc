@@ -1,5 +1,6 @@
 // Commands of the I/O queues: where data lie, what reaches a namespace, what is refused.
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -263,6 +264,22 @@ TEST(NameSpace, AFileThatWasCutShortFailsItsReads) {
   const auto read = space.read(4096, out);
   ASSERT_FALSE(read.has_value());
   EXPECT_EQ(read.error().code, Errno::kIo);
+}
+
+// Only what a signal has interrupted is tried again.
+TEST(NameSpaceTest, ATransferThatTheKernelRefusesIsAnError) {
+  const ScratchFile file(8192);
+  auto space = NameSpace::open(file.path(), 0).value();
+  void* const nowhere = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(nowhere, MAP_FAILED);
+  const std::span<std::byte> page(static_cast<std::byte*>(nowhere), 4096);
+  const auto read = space.read(0, page);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, Errno::kFault);
+  const auto written = space.write(0, page);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, Errno::kFault);
+  ::munmap(nowhere, page.size());
 }
 
 /// The descriptor of an open file of this process.
