@@ -30,11 +30,12 @@ void add_other_commands(Command& root) {
 }
 
 std::string why_elsewhere(const std::vector<std::string>& words) {
-  if (words.empty() || std::ranges::find(kElsewhere, words[0]) == kElsewhere.end()) return "";
+  const std::size_t at = !words.empty() && words[0] == "help" ? 1 : 0;
+  if (words.size() <= at || std::ranges::find(kElsewhere, words[at]) == kElsewhere.end()) return "";
   return fmt::format(
       "{0}: this is the program that scripts/demo builds, without {0}; "
       "scripts/build makes build/release/teeio, which has it",
-      words[0]);
+      words[at]);
 }
 
 }  // namespace teeio::cli

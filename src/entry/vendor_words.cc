@@ -50,6 +50,8 @@ std::string firmware_code_name(std::uint32_t tvm_arch, std::uint64_t code) {
   }
   if (tvm_arch == abi::IOMMU_VDEVICE_TSM_TVM_ARCH_SEV)
     return std::string(sev::status_name(static_cast<sev::Status>(code)));
+  // A request that was refused for its own fields may name nobody's firmware.
+  if (tvm_arch != abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX) return {};
   constexpr int kOperandBits = 32;  // the lower half says which operand
   const auto status = static_cast<tdx::Code>(code >> kOperandBits);
   const auto operand = static_cast<std::uint32_t>(code);

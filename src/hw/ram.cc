@@ -16,10 +16,14 @@ namespace {
 
 constinit bool g_stays_in_forks = false;  // written while no task runs
 
+void* map(std::uint64_t size_bytes) {
+  return mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
 std::byte* reserve(std::uint64_t size_bytes) {
   if (size_bytes == 0) return nullptr;
-  void* memory = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* const memory = map(size_bytes);
   TEEIO_CHECK(memory != MAP_FAILED, "the machine's RAM does not fit this address space");
   // A fork of the supervisor starts a program, which has no use for our RAM.
   if (!g_stays_in_forks) madvise(memory, size_bytes, MADV_DONTFORK);
@@ -36,6 +40,10 @@ class Spares {
     std::byte* memory = free_.back();
     free_.pop_back();
     return memory;
+  }
+  [[nodiscard]] bool has(std::uint64_t size_bytes) {
+    const schedule::RawLockGuard guard(lock_);
+    return size_bytes == kSize && !free_.empty();
   }
   [[nodiscard]] bool wants(std::uint64_t size_bytes) {
     const schedule::RawLockGuard guard(lock_);
@@ -64,6 +72,12 @@ std::byte* spare_or_reserved(std::uint64_t size_bytes) {
 }
 
 }  // namespace
+
+bool ram_fits(std::uint64_t size_bytes) {
+  if (size_bytes == 0 || spares().has(size_bytes)) return true;
+  void* const memory = map(size_bytes);
+  return memory != MAP_FAILED && munmap(memory, size_bytes) == 0;
+}
 
 void keep_ram_in_forks() { g_stays_in_forks = true; }
 

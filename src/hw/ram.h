@@ -14,13 +14,16 @@
 
 namespace teeio::hw {
 
+/// Whether this process's address space has room for so much RAM (RLIMIT_AS, "ulimit -v").
+[[nodiscard]] bool ram_fits(std::uint64_t size_bytes);
+
 /// The RAM frames behind PhysicalMemory: one lazily backed mapping, so a frame
 /// that was never written costs nothing.
 ///
 /// Locking: none; PhysicalMemory's.
 class Ram final : private schedule::RolledBack {
  public:
-  /// Precondition: `size_bytes` is a multiple of the page size.
+  /// Precondition: `size_bytes` is a multiple of the page size, and ram_fits() said yes.
   Ram(Hpa base, std::uint64_t size_bytes);
   ~Ram() override;
   Ram(const Ram&) = delete;

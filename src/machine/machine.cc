@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "hw/find_capability.h"
+#include "hw/ram.h"
 #include "machine/parts.h"
 #include "machine/root_ports.h"
 #include "machine/spdm_setup.h"
@@ -152,6 +153,10 @@ Result<void> Machine::Impl::build_cards() {
 }
 
 Result<std::unique_ptr<Machine>> Machine::create(const Config& config) {
+  if (!hw::ram_fits(config.memory_bytes))
+    return fail(Errno::kNoMem,
+                "memory_mib is more than this process may map (ulimit -v): give it less, or the "
+                "process more");
   auto impl = std::make_unique<Impl>(config);
   TEEIO_TRY(impl->build());
   return std::unique_ptr<Machine>(new Machine(std::move(impl)));

@@ -57,6 +57,7 @@ Reply on_dup_to(Call& call, const Row&) {
 }
 
 Reply on_fcntl(Call& call, const Row& row) {
+  if (call.int_arg(1) != F_DUPFD && call.int_arg(1) != F_DUPFD_CLOEXEC) return Reply::go_on();
   const DeviceFileRef device = call.ours(call.int_arg(0));
   if (!device) return Reply::go_on();
   rlimit limit{};

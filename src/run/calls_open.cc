@@ -63,7 +63,7 @@ Reply open_handle(Call& call, const PrivateTree::Node& node, std::uint32_t flags
   using Type = PrivateTree::Node::Type;
   if ((flags & O_DIRECTORY) != 0 && node.type != Type::kDirectory)
     return Reply::of(Error{Errno::kNotDir, "not a directory"});
-  auto opened = call.context().tree.open_handle(node);
+  auto opened = call.context().tree.open_handle(node, flags);
   if (!opened) return Reply::of(opened.error());
   return Reply::of(call.give(std::move(*opened), flags, Call::Numbers::kOurs, kFirstFd));
 }
@@ -111,7 +111,8 @@ bool has_snapshot(std::string_view path) {
 }
 
 Reply open_in_tree(Call& call, const std::string& path, std::uint32_t flags) {
-  auto opened = call.context().tree.open(path, flags & ~static_cast<std::uint32_t>(O_CREAT));
+  auto opened = call.context().tree.open(
+      path, flags & ~(static_cast<std::uint32_t>(O_CREAT) | kHandleMark));
   if (!opened) return Reply::of(opened.error());
   return Reply::of(call.give(std::move(*opened), flags, Call::Numbers::kLowest, 0));
 }

@@ -6,12 +6,15 @@
 
 #include <array>
 
+#include "run/handles.h"
 #include "run/plain_text.h"
 
 namespace teeio::run {
 namespace {
 
 using enum Shape;
+
+Reply on_open_file_only(Call&, const Row&) { return Reply::go_on(); }
 
 constexpr Row kRows[] = {
     {SYS_ioctl, kIoctl, "ioctl", on_ioctl},
@@ -40,7 +43,7 @@ constexpr Row kRows[] = {
     {SYS_dup, kOurFd, "dup", on_dup},
     {SYS_dup2, kNewFd, "dup2", on_dup_to},
     {SYS_dup3, kNewFd, "dup3", on_dup_to},
-    {SYS_fcntl, kFcntlDup, "fcntl", on_fcntl},
+    {SYS_fcntl, kFcntl, "fcntl", on_fcntl},
     {SYS_eventfd2, kAlways, "eventfd2", on_eventfd},
     {SYS_eventfd, kAlways, "eventfd", on_eventfd},
 
@@ -117,6 +120,17 @@ constexpr Row kRows[] = {
     {SYS_fork, kAlways, "fork", on_new_process},
     {SYS_vfork, kAlways, "vfork", on_new_process},
 
+    // Only where a descriptor names a file and has not opened it: answer_of_handle().
+    {SYS_getdents64, kOurFd, "getdents64", on_open_file_only},
+    {SYS_getdents, kOurFd, "getdents", on_open_file_only},
+    {SYS_fchmod, kOurFd, "fchmod", on_open_file_only},
+    {SYS_fchown, kOurFd, "fchown", on_open_file_only},
+    {SYS_flock, kOurFd, "flock", on_open_file_only},
+    {SYS_fgetxattr, kOurFd, "fgetxattr", on_open_file_only},
+    {SYS_flistxattr, kOurFd, "flistxattr", on_open_file_only},
+    {SYS_fsetxattr, kOurFd, "fsetxattr", on_open_file_only},
+    {SYS_fremovexattr, kOurFd, "fremovexattr", on_open_file_only},
+
     // A ring would carry calls past the filter.
     {SYS_io_uring_setup, kAbsent, "io_uring_setup", nullptr},
     {SYS_io_uring_enter, kAbsent, "io_uring_enter", nullptr},
@@ -155,7 +169,9 @@ Reply dispatch(Call& call, const seccomp_data& data) {
   }
   const Row* row = by_number[number];
   if (row == nullptr || row->answer == nullptr) return Reply::go_on();
-  const Reply reply = row->answer(call, *row);
+  Reply reply = row->answer(call, *row);
+  if (reply.kind == Reply::Kind::kContinue && !reply.known)
+    if (const auto handle = answer_of_handle(call, *row)) reply = *handle;
   const bool ours = reply.kind != Reply::Kind::kContinue;
   if (ours && call.description().empty() && call.context().log.traces_calls())
     call.describe_plainly(plain_text(call, *row));

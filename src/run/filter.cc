@@ -92,11 +92,10 @@ Tests tests_of(Shape shape) {
       our_fd(tests, 4);
       tests.push_back(high(5, BPF_JGE, kRegionHigh, Then::kNotify));
       break;
-    case Shape::kFcntlDup:
-      tests.push_back(low(0, BPF_JGT, 0x7fffffff, Then::kAllow));
-      tests.push_back(low(0, BPF_JGE, kFirstFd, Then::kNext, Then::kAllow));
-      tests.push_back(low(1, BPF_JEQ, F_DUPFD, Then::kNotify));
-      tests.push_back(low(1, BPF_JEQ, F_DUPFD_CLOEXEC, Then::kNotify));
+    case Shape::kFcntl:
+      tests.push_back(low(1, BPF_JEQ, F_GETFD, Then::kAllow));
+      tests.push_back(low(1, BPF_JEQ, F_SETFD, Then::kAllow));
+      our_fd(tests, 0);
       break;
   }
   return tests;

@@ -29,7 +29,7 @@ enum class Shape : std::uint8_t {
   /// devices, one of which may be ours, and KVM_RUN on none.
   kIoctlHostKvm,
   kMmap,      ///< not anonymous, and our fd or a region offset
-  kFcntlDup,  ///< F_DUPFD and F_DUPFD_CLOEXEC of our fd
+  kFcntl,     ///< of our fd, but for F_GETFD and F_SETFD
   kAbsent,    ///< never reaches us: ENOSYS
 };
 

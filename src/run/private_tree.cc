@@ -183,15 +183,20 @@ Result<Fd> PrivateTree::open(const std::string& path, std::uint32_t flags) const
   return fd;
 }
 
-Result<Fd> PrivateTree::open_handle(const Node& node) const {
-  if (node.type == Node::Type::kDirectory) return open(node.path, O_RDONLY | O_DIRECTORY);
+Result<Fd> PrivateTree::open_handle(const Node& node, std::uint32_t flags) const {
+  flags &= O_DIRECTORY | O_NOFOLLOW;
+  if (node.type == Node::Type::kDirectory) return open(node.path, flags | kHandleMark);
   const std::string path = directory_ + std::string(kHandles) + node.path;
   std::error_code ignored;
   std::filesystem::create_directories(path.substr(0, path.rfind('/')), ignored);
   const Fd made(::open(path.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0600));
-  Fd handle(::open(path.c_str(), O_ACCMODE | O_CLOEXEC | O_NOFOLLOW));
+  Fd handle(::open(path.c_str(), O_ACCMODE | O_CLOEXEC | static_cast<int>(flags)));
   if (!handle.ok()) return std::unexpected(last_error("no handle of the file can be made"));
   return handle;
+}
+
+bool PrivateTree::is_handle(std::string_view real) const {
+  return is_below(real, directory_) && is_below(real.substr(directory_.size()), kHandles);
 }
 
 std::optional<std::string> PrivateTree::virtual_path(std::string_view real) const {

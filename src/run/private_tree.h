@@ -30,6 +30,10 @@ class VirtualPrefixes {
   const std::vector<std::string> devices_;
 };
 
+/// The flag (O_NOATIME) by which a directory that is only named is told from one that is open;
+/// a directory that a program opens does not get it.
+inline constexpr std::uint32_t kHandleMark = 01000000;
+
 /// The machine's /dev and /sys as real directories, links and empty files on a
 /// tmpfs, so that getdents, readdir order, d_type and "..", which run natively
 /// on a directory descriptor, show what the machine has.
@@ -57,7 +61,10 @@ class PrivateTree {
   /// O_PATH file to another process in a trapped call: a directory is opened for
   /// reading, anything else as an empty file that can neither be read nor written (open(2),
   /// access mode 3) and has the path's name behind kHandles. Errors: as open(2).
-  Result<Fd> open_handle(const Node& node) const;
+  /// `flags`: what the program gave, of which O_DIRECTORY and O_NOFOLLOW are kept.
+  Result<Fd> open_handle(const Node& node, std::uint32_t flags) const;
+  /// Whether a path that /proc shows is one of these files; directories are told by kHandleMark.
+  [[nodiscard]] bool is_handle(std::string_view real) const;
   /// A path that /proc shows for a file in here, as the program's virtual path.
   [[nodiscard]] std::optional<std::string> virtual_path(std::string_view real) const;
   [[nodiscard]] int root() const { return root_.get(); }

@@ -1,7 +1,9 @@
 #include "run/supervisor.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <vector>
@@ -137,6 +139,20 @@ bool has_descriptors(int any) {
   return true;
 }
 
+/// The same for addresses: the threads that answer, and what they allocate.
+bool has_addresses() {
+  constexpr std::size_t kThreads = 4, kHeap = std::size_t{32} << 20U;
+  pthread_attr_t attributes;
+  std::size_t stack = 0;
+  if (::pthread_attr_init(&attributes) != 0) return false;
+  (void)::pthread_attr_getstacksize(&attributes, &stack);
+  (void)::pthread_attr_destroy(&attributes);
+  const std::size_t bytes = kThreads * stack + kHeap;
+  void* const room =
+      ::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return room != MAP_FAILED && ::munmap(room, bytes) == 0;
+}
+
 }  // namespace
 
 int Supervisor::run() {
@@ -156,6 +172,8 @@ int Supervisor::run() {
   (*tree)->sync();
   if (!has_descriptors((*files)->inotify_fd()))
     return cannot("too few file descriptors are free (ulimit -n)");
+  if (!has_addresses())
+    return cannot("too little address space is left beside the machine's memory (ulimit -v)");
 
   Launched program = launch(options_.command, process,
                             {.limits_processes = options_.limits.processes != 0,

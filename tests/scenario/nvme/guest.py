@@ -164,13 +164,23 @@ def under_run(teeio, machine, initramfs, function):
             f"vfio-pci,host={function},iommufd=iommufd0,bus=rp0,rombar=0"]
 
 
+def without_kernel_lines(text):
+    """A console's text as programs wrote it. The kernel's own lines ("[    3.141592] nvme …") come
+    whenever it has something to say, in the middle of a program's line too."""
+    return re.sub(r"(<\d+>)?\[ *\d+\.\d{6}\][^\n]*(\n|\Z)", "", text)
+
+
 class Console:
-    """A guest's serial line."""
+    """A guest's serial line: `raw` is all of it, `text` what its programs wrote."""
 
     def __init__(self, words):
         self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
-        self.text = ""
+        self.raw = ""
+
+    @property
+    def text(self):
+        return without_kernel_lines(self.raw)
 
     def read_until(self, pattern, seconds):
         """The match; None: QEMU ended or the time was over before it came."""
@@ -182,7 +192,7 @@ class Console:
             more = os.read(self.process.stdout.fileno(), 65536)
             if not more:
                 return None
-            self.text += more.decode(errors="replace")
+            self.raw += more.decode(errors="replace")
         return found
 
     def finish(self, seconds):

@@ -66,8 +66,9 @@ def start(folder, script, mib, functions=(PF,)):
 def check_use(console, oks):
     status = console.finish(400)
     said = console.text
-    assert status == 0 and "\ndone" in said, said
-    assert said.count("ok: ") == oks and "FAILED" not in said and "TROUBLE" not in said, said
+    assert status == 0 and "\ndone" in said, console.raw
+    assert (said.count("ok: ") == oks and "FAILED" not in said and
+            "TROUBLE" not in said), console.raw
 
 
 def a_file_system_lives_on_it(folder):
@@ -88,7 +89,7 @@ def what_was_flushed_is_there_after_a_kill(folder):
     served, image = start(folder, WRITE, 512)
     console = guest.Console(guest.base(image) + guest.vfio_user(served.sockets))
     found = console.read_until(r"flushed 4\d\d\b", 200)
-    assert found, console.text
+    assert found, console.raw
     console.kill()
     flushed = max(int(line.split()[1]) for line in console.text.splitlines()[:-1]
                   if line.startswith("flushed "))

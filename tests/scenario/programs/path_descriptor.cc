@@ -1,4 +1,8 @@
 // O_PATH gives a descriptor that names a file of the tree and does not open it.
+#include <sys/file.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
+
 #include <initializer_list>
 
 #include "programs/check.h"
@@ -15,6 +19,31 @@ static int reads_through(int handle) {
   return right;
 }
 
+/// What needs an open file, on one that is named only: Linux's fdget().
+static void check_named_only(int handle, int more) {
+  char text[64] = {};
+  struct stat info;
+  CHECK_ERRNO(read(handle, text, 1), EBADF);
+  CHECK_ERRNO(write(handle, text, 1), EBADF);
+  CHECK_ERRNO(pread(handle, text, 1, 0), EBADF);
+  CHECK_ERRNO(pwrite(handle, text, 1, 0), EBADF);
+  CHECK_ERRNO(ioctl(handle, DUMMY_OPEN), EBADF);
+  CHECK_ERRNO(ioctl(handle, FIONBIO, text), EBADF);
+  CHECK(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, handle, 0) == MAP_FAILED && errno == EBADF);
+  CHECK_ERRNO(lseek(handle, 0, SEEK_SET), EBADF);
+  CHECK_ERRNO(ftruncate(handle, 0), EBADF);
+  CHECK_ERRNO(fsync(handle), EBADF);
+  CHECK_ERRNO(fchmod(handle, 0600), EBADF);
+  CHECK_ERRNO(flock(handle, LOCK_SH), EBADF);
+  CHECK_ERRNO(syscall(SYS_getdents64, handle, text, sizeof(text)), EBADF);
+  CHECK_ERRNO(sendfile(handle, handle, nullptr, 1), EBADF);
+  CHECK_ERRNO(fcntl(handle, F_SETFL, O_NONBLOCK), EBADF);
+  CHECK_ERRNO(fcntl(handle, F_GETPIPE_SZ), EBADF);
+  CHECK(fcntl(handle, F_GETFL) == (O_PATH | more));
+  CHECK(fcntl(handle, F_GETFD) == FD_CLOEXEC);
+  CHECK(fstat(handle, &info) == 0);
+}
+
 int main() {
   struct stat info;
   char text[64] = {};
@@ -28,8 +57,21 @@ int main() {
   CHECK(function >= 0 && fstat(function, &info) == 0 && S_ISDIR(info.st_mode));
   const int vendor = openat(function, "vendor", O_PATH | O_CLOEXEC);
   CHECK(vendor >= 0 && fstat(vendor, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 4096);
-  CHECK_ERRNO(read(vendor, text, 1), EBADF);
-  CHECK_ERRNO(write(vendor, text, 1), EBADF);
+  check_named_only(vendor, 0);
+  check_named_only(link, O_NOFOLLOW);
+  check_named_only(function, O_DIRECTORY);
+  const int plain = opens(DUMMY_FUNCTION, 0);
+  check_named_only(plain, 0);
+  // One that is opened lists, O_NOATIME or not.
+  for (const int flags : {O_RDONLY, O_RDONLY | O_NOATIME}) {
+    const int opened = open(DUMMY_FUNCTION, flags | O_DIRECTORY);
+    const int high = fcntl(opened, F_DUPFD, 800);
+    char entries[1024];
+    CHECK(high >= 800 && syscall(SYS_getdents64, high, entries, sizeof(entries)) > 0);
+    CHECK((fcntl(high, F_GETFL) & O_PATH) == 0);
+    close(opened);
+    close(high);
+  }
   CHECK(reads_through(vendor));
   CHECK(faccessat(vendor, "", R_OK, AT_EMPTY_PATH) == 0);
 
@@ -38,6 +80,7 @@ int main() {
   CHECK(device >= 0 && fstat(device, &info) == 0 && S_ISCHR(info.st_mode));
   const int opened = open_device();
   CHECK(ioctl(opened, DUMMY_OPEN) == 1);
+  check_named_only(device, 0);
 
   CHECK_ERRNO(opens("/sys/bus/pci/nothing", 0), ENOENT);
   CHECK_ERRNO(opens(DUMMY_FUNCTION "/vendor", O_DIRECTORY), ENOTDIR);

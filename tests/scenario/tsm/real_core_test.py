@@ -226,10 +226,10 @@ def check(console, steps):
     status = console.finish(400)
     said = [line.strip() for line in console.text.splitlines()]
     for _, expected in steps:
-        assert expected in said, f"{expected!r} was not said:\n{console.text}"
+        assert expected in said, f"{expected!r} was not said:\n{console.raw}"
         said = said[said.index(expected) + 1:]
-    assert status == 0 and "done" in said, console.text
-    assert "TROUBLE" not in console.text, console.text
+    assert status == 0 and "done" in said, console.raw
+    assert "TROUBLE" not in console.text, console.raw
 
 
 def after(names, *marks):
@@ -264,7 +264,7 @@ def the_kernels_orders_are_judged(folder):
 def and_a_server_that_is_killed(folder):
     served = Served(folder)
     console = boot(folder, served, KILLED)
-    assert console.read_until("NOW", 300), console.text
+    assert console.read_until("NOW", 300), console.raw
     served.process.kill()
     check(console, KILLED)
 

@@ -126,6 +126,9 @@ TEST_F(DescribeTest, AStatusIsItsFirmwares) {
   request.tsm_code = 6;
   EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request),
               testing::HasSubstr("tsm_code=RMI_ERROR_DEVICE"));
+  request = {};  // refused for its own fields: no firmware was asked
+  EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request), testing::HasSubstr("tsm_code=0}"));
+  request.tvm_arch = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_CCA;
   request.tsm_code = 77;
   EXPECT_THAT(text("IOMMU_VDEVICE_TSM_REQ", request), testing::HasSubstr("tsm_code=0x4d"));
 }

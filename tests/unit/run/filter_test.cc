@@ -136,7 +136,10 @@ TEST(Filter, AnonymousMappingsAreNeverTrapped) {
 TEST(Filter, OnlyDuplicatingCommandsOfFcntlAreTrapped) {
   EXPECT_EQ(verdict(SYS_fcntl, {768, F_DUPFD}), kNotify);
   EXPECT_EQ(verdict(SYS_fcntl, {768, F_DUPFD_CLOEXEC}), kNotify);
-  EXPECT_EQ(verdict(SYS_fcntl, {768, F_SETFL}), kAllow);
+  EXPECT_EQ(verdict(SYS_fcntl, {768, F_GETFL}), kNotify);
+  EXPECT_EQ(verdict(SYS_fcntl, {768, F_GETFD}), kAllow);
+  EXPECT_EQ(verdict(SYS_fcntl, {768, F_SETFD}), kAllow);
+  EXPECT_EQ(verdict(SYS_fcntl, {3, F_GETFL}), kAllow);
   EXPECT_EQ(verdict(SYS_fcntl, {3, F_DUPFD, 768}), kAllow);
 }
 
