@@ -186,11 +186,14 @@ void dirty_pages() {
   track.hwpt_id = id;
   check(ioctl(iommufd, IOMMU_HWPT_SET_DIRTY_TRACKING, &track) == 0, "SET_DIRTY_TRACKING");
   check(fill(iova(3), 2) == 0 && fill(iova(9), 3) == 0, "DMA");
-  // Page 0 is where the card has written the descriptor's status.
-  check(bitmap(id, IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR) == (1U << 9U | 1U << 3U | 1U), "NO_CLEAR");
-  check(bitmap(id) == (1U << 9U | 1U << 3U | 1U), "the bitmap");
+  // Page 0 is where the card has written the descriptor's status. AMD's tables have one page
+  // of 64 KiB for all sixteen, with one dirty bit.
+  const auto pages = [](std::uint64_t bits) { return is("amd") ? 0xffff : bits; };
+  check(bitmap(id, IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR) == pages(1U << 9U | 1U << 3U | 1U),
+        "NO_CLEAR");
+  check(bitmap(id) == pages(1U << 9U | 1U << 3U | 1U), "the bitmap");
   check(bitmap(id) == 0, "a bitmap that was cleared");
-  check(fill(iova(9), 4) == 0 && bitmap(id) == (1U << 9U | 1U), "a page that is written again");
+  check(fill(iova(9), 4) == 0 && bitmap(id) == pages(1U << 9U | 1U), "a page written again");
   detach();
   destroy(id);
 }
