@@ -244,6 +244,28 @@ void nested() {
   destroy(parent);
 }
 
+void refused_pasids(std::uint32_t id, bool has) {
+  vfio_device_attach_iommufd_pt arg = {};
+  arg.argsz = sizeof(arg) - 4;
+  arg.flags = VFIO_DEVICE_ATTACH_PASID;
+  arg.pt_id = id;
+  check(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &arg) == -1 && errno == EINVAL,
+        "an argument without its PASID");
+  arg.argsz = sizeof(arg);
+  arg.pasid = 0x80000000;
+  check(ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &arg) == -1 && errno == ENOSPC,
+        "a PASID that no int has");
+  arg.pasid = 1U << 15U;
+  const bool wide = ioctl(device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &arg) == 0;
+  check(wide ? !has : has && errno == EINVAL, "a PASID beyond ECAP.PSS");
+  if (!wide) return;
+  vfio_device_detach_iommufd_pt away = {};
+  away.argsz = sizeof(away);
+  away.flags = VFIO_DEVICE_DETACH_PASID;
+  away.pasid = arg.pasid;
+  check(ioctl(device, VFIO_DEVICE_DETACH_IOMMUFD_PT, &away) == 0, "a PASID of no device");
+}
+
 void pasids() {
   const std::uint32_t id = hwpt(IOMMU_HWPT_ALLOC_PASID, ioas);
   if (is("amd")) {
@@ -258,13 +280,25 @@ void pasids() {
   }
   check(attach(id, true), "VFIO_DEVICE_ATTACH_PASID");
   const bool has = is("intel-pasids");
+  refused_pasids(id, has);
   check((fill(iova(12), 9, kBase, true) == 0) == has && (*page(12) == 9) == has,
         "DMA with a PASID");
+  const std::uint32_t other = hwpt(IOMMU_HWPT_ALLOC_PASID, ioas);
+  check(other != 0 && attach(other, true), "a PASID's HWPT is replaced");
+  check(ioctl(device, VFIO_DEVICE_RESET) == 0, "VFIO_DEVICE_RESET");
+  check((fill(iova(13), 12, kBase, true) == 0) == has && (*page(13) == 12) == has,
+        "DMA with a PASID after a replace and a reset");
   detach(true);
   check(fill(iova(12), 10, kBase, true) != 0 && *page(12) != 10, "a PASID that was detached");
   check(fill(iova(12), 11) == 0 && *page(12) == 11, "the function beside it");
   detach();
+  destroy(other);
   destroy(id);
+  // What is attached still when the device is closed goes with it.
+  const std::uint32_t last = hwpt(IOMMU_HWPT_ALLOC_PASID, ioas);
+  check(last != 0 && attach(last, true), "a PASID alone");
+  check(close(device) == 0, "close");
+  destroy(last);
 }
 
 }  // namespace

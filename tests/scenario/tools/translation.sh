@@ -3,7 +3,7 @@
 machines=$(dirname "$0")/../../../machines
 with_pasids=$(mktemp) || exit 1
 trap 'rm -f "$said" "$with_pasids"' EXIT
-sed 's/^model = "dma-engine".*/&\npasid_bits = 20/' "$machines/tdx-connect.toml" >"$with_pasids"
+sed 's/^pasid_bits = 0/pasid_bits = 20/' "$machines/tdx-connect.toml" >"$with_pasids"
 for run in "$with_pasids intel-pasids" "$machines/tdx-connect.toml intel" \
   "$machines/amd-sev.toml amd" "$machines/arm-cca-slice.toml arm"; do
   set -- "$1" "$2" $run
