@@ -72,7 +72,8 @@ class Device {
     call(IOMMU_IOAS_ALLOC, ioas);
     abi::iommu_ioas_map map{};
     map.size = sizeof(map);
-    map.flags = abi::IOMMU_IOAS_MAP_FIXED_IOVA | abi::IOMMU_IOAS_MAP_READABLE | abi::IOMMU_IOAS_MAP_WRITEABLE;
+    map.flags = abi::IOMMU_IOAS_MAP_FIXED_IOVA | abi::IOMMU_IOAS_MAP_READABLE |
+                abi::IOMMU_IOAS_MAP_WRITEABLE;
     map.ioas_id = ioas.out_ioas_id;
     map.user_va = pages.address(0);
     map.length = Pages::kCount * kPageSize;
