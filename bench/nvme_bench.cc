@@ -25,12 +25,12 @@ constexpr std::uint32_t kBlocksOf4KiB = 8;
 /// The host's memory, and its count of messages.
 class Port final : public hw::DmaPort {
  public:
-  Result<void> dma_read(std::uint16_t, hw::TBit, Iova address, std::span<std::byte> out) override {
+  Result<void> dma_read(hw::Requester, hw::TBit, Iova address, std::span<std::byte> out) override {
     if (raw(address) > kMemory - out.size()) return fail(Errno::kFault, "no memory there");
     std::memcpy(out.data(), memory.data() + raw(address), out.size());
     return {};
   }
-  Result<void> dma_write(std::uint16_t, hw::TBit, Iova address, ByteView in) override {
+  Result<void> dma_write(hw::Requester, hw::TBit, Iova address, ByteView in) override {
     if (raw(address) >= kMemory) return ++messages, Result<void>{};
     std::memcpy(memory.data() + raw(address), in.data(), in.size());
     return {};

@@ -13,12 +13,12 @@ namespace {
 
 class NoMemory final : public hw::DmaPort {
  public:
-  Result<void> dma_read(std::uint16_t, hw::TBit, Iova address, std::span<std::byte> out) override {
+  Result<void> dma_read(hw::Requester, hw::TBit, Iova address, std::span<std::byte> out) override {
     if ((raw(address) & 0x1000U) != 0) return fail(Errno::kFault, "every other page is a hole");
     std::ranges::fill(out, static_cast<std::byte>(raw(address) >> 4U));
     return {};
   }
-  Result<void> dma_write(std::uint16_t, hw::TBit, Iova address, ByteView) override {
+  Result<void> dma_write(hw::Requester, hw::TBit, Iova address, ByteView) override {
     if ((raw(address) & 0x1000U) != 0) return fail(Errno::kFault, "every other page is a hole");
     return {};
   }

@@ -22,13 +22,13 @@ constexpr std::size_t kMaxSteps = 256;
 /// 64 KiB from address 0, and nothing else.
 class SmallMemory final : public hw::DmaPort {
  public:
-  Result<void> dma_read(std::uint16_t, hw::TBit, Iova address, std::span<std::byte> out) override {
+  Result<void> dma_read(hw::Requester, hw::TBit, Iova address, std::span<std::byte> out) override {
     if (raw(address) > bytes.size() || out.size() > bytes.size() - raw(address))
       return fail(Errno::kFault, "there is no memory");
     std::ranges::copy(ByteView(bytes).subspan(raw(address), out.size()), out.begin());
     return {};
   }
-  Result<void> dma_write(std::uint16_t, hw::TBit, Iova address, ByteView in) override {
+  Result<void> dma_write(hw::Requester, hw::TBit, Iova address, ByteView in) override {
     if (raw(address) > bytes.size() || in.size() > bytes.size() - raw(address))
       return fail(Errno::kFault, "there is no memory");
     std::ranges::copy(in, bytes.begin() + static_cast<std::ptrdiff_t>(raw(address)));

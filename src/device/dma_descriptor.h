@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <optional>
 
 #include "base/bytes.h"
 #include "hw/dma.h"
@@ -21,6 +22,7 @@ enum class DmaError : std::uint8_t {
   kWrite = 7,       ///< destination could not be written
   kLocalRange = 8,  ///< local memory address outside of BAR2
   kWriteBack = 9,   ///< status could not be written back
+  kPasid = 10,      ///< a PASID that the function may not name
 };
 
 /// One entry of the ring, 32 bytes, little-endian; docs/devices/dma-engine.md.
@@ -35,14 +37,16 @@ struct DmaDescriptor {
   enum class Destination : std::uint8_t { kMemory = 0, kLocal = 1 };
   static constexpr std::uint32_t kFlagTrusted = 1U << 8U;
   static constexpr std::uint32_t kFlagInterrupt = 1U << 9U;
+  static constexpr std::uint32_t kFlagPasid = 1U << 10U;
 
   Source source_kind = Source::kMemory;
   Destination destination_kind = Destination::kMemory;
   hw::TBit t = hw::TBit::kShared;
   bool interrupt = false;
-  std::uint32_t length = 0;       ///< bytes
-  std::uint64_t source = 0;       ///< IOVA, offset in BAR2, or 8 bytes to repeat
-  std::uint64_t destination = 0;  ///< IOVA or offset in BAR2
+  std::uint32_t length = 0;          ///< bytes
+  std::uint64_t source = 0;          ///< IOVA, offset in BAR2, or 8 bytes to repeat
+  std::uint64_t destination = 0;     ///< IOVA or offset in BAR2
+  std::optional<hw::Pasid> pasid{};  ///< of its memory requests
 
   /// Errors: kMalformed. Precondition: `in` has kSize bytes.
   static std::expected<DmaDescriptor, DmaError> decode(ByteView in);

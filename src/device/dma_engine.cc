@@ -161,14 +161,14 @@ DmaError DmaEngine::step() {
   if (!function_.may_issue(ring_t())) return not_allowed(ring_t());
   const Iova at = descriptor_at(registers_.head);
   std::array<std::byte, DmaDescriptor::kSize> raw_descriptor{};
-  if (!function_.dma_read(ring_t(), at, raw_descriptor)) return DmaError::kFetch;
+  if (!function_.dma_read(ring_traffic(), at, raw_descriptor)) return DmaError::kFetch;
   const auto descriptor = DmaDescriptor::decode(raw_descriptor);
   const DmaError error = descriptor ? execute(*descriptor) : descriptor.error();
   const std::uint32_t status = error == DmaError::kNone
                                    ? DmaDescriptor::kStatusDone
                                    : DmaDescriptor::kStatusError | std::to_underlying(error);
   const bool written =
-      function_.dma_write(ring_t(), at + DmaDescriptor::kStatusOffset, bytes_of(status))
+      function_.dma_write(ring_traffic(), at + DmaDescriptor::kStatusOffset, bytes_of(status))
           .has_value();
   if (error != DmaError::kNone) return error;
   if (!written) return DmaError::kWriteBack;
@@ -183,6 +183,7 @@ DmaError DmaEngine::check(const DmaDescriptor& descriptor) const {
   using Destination = DmaDescriptor::Destination;
   if (descriptor.uses_memory() && !function_.may_issue(descriptor.t))
     return not_allowed(descriptor.t);
+  if (descriptor.pasid && !function_.may_name(*descriptor.pasid)) return DmaError::kPasid;
   const bool source_fits = descriptor.source_kind != Source::kLocal ||
                            local_.contains(descriptor.source, descriptor.length);
   const bool destination_fits = descriptor.destination_kind != Destination::kLocal ||
@@ -209,7 +210,8 @@ DmaError DmaEngine::read_source(const DmaDescriptor& descriptor, std::uint64_t d
                                 std::span<std::byte> out) {
   switch (descriptor.source_kind) {
     case DmaDescriptor::Source::kMemory:
-      return function_.dma_read(descriptor.t, Iova{descriptor.source + done}, out)
+      return function_.dma_read({descriptor.t, descriptor.pasid}, Iova{descriptor.source + done},
+                                out)
                  ? DmaError::kNone
                  : DmaError::kRead;
     case DmaDescriptor::Source::kLocal:
@@ -230,7 +232,8 @@ DmaError DmaEngine::write_destination(const DmaDescriptor& descriptor, std::uint
     local_.write(descriptor.destination + done, in);
     return DmaError::kNone;
   }
-  return function_.dma_write(descriptor.t, Iova{descriptor.destination + done}, in)
+  return function_.dma_write({descriptor.t, descriptor.pasid}, Iova{descriptor.destination + done},
+                             in)
              ? DmaError::kNone
              : DmaError::kWrite;
 }

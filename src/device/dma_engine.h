@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/bytes.h"
@@ -19,8 +20,14 @@ class DmaEngineFunction {
   /// Memory requests with that T bit may be issued now: bus mastering is on, the
   /// power state is D0, and the TDI's state allows them.
   [[nodiscard]] virtual bool may_issue(hw::TBit t) const = 0;
-  virtual Result<void> dma_read(hw::TBit t, Iova address, std::span<std::byte> out) = 0;
-  virtual Result<void> dma_write(hw::TBit t, Iova address, ByteView in) = 0;
+  /// Requests may name that PASID now.
+  [[nodiscard]] virtual bool may_name(hw::Pasid pasid) const = 0;
+  struct Traffic {
+    hw::TBit t;
+    std::optional<hw::Pasid> pasid;
+  };
+  virtual Result<void> dma_read(const Traffic& traffic, Iova address, std::span<std::byte> out) = 0;
+  virtual Result<void> dma_write(const Traffic& traffic, Iova address, ByteView in) = 0;
   virtual void fire(std::uint16_t vector) = 0;
 };
 
@@ -74,6 +81,8 @@ class DmaEngine {
   DmaError write_destination(const DmaDescriptor& descriptor, std::uint64_t done, ByteView in);
   void halt(DmaError error);
   [[nodiscard]] hw::TBit ring_t() const;
+  /// Descriptors are fetched and written back without a PASID.
+  [[nodiscard]] DmaEngineFunction::Traffic ring_traffic() const { return {ring_t(), {}}; }
   [[nodiscard]] Iova descriptor_at(std::uint32_t index) const;
 
   DmaEngineFunction& function_;

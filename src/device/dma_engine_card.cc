@@ -80,7 +80,8 @@ DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
                                                        .identity = identity(kPfDeviceId),
                                                        .addresses = addresses_of(options, 0),
                                                        .bars_move = options.bars_move,
-                                                       .report = report_of(options.reports, 0)});
+                                                       .report = report_of(options.reports, 0),
+                                                       .pasid_bits = options.pasid_bits});
   first->make_physical({.sriov = sriov,
                         .ide_streams = options.ide_streams,
                         .serial = options.serial,

@@ -35,6 +35,7 @@ class DmaEngineCard final : public TeeCard {
     bool bars_move = false;
     /// By function, PF first; those that it does not reach have the default one.
     std::vector<ReportOptions> reports{};
+    unsigned pasid_bits = 0;  ///< width of PASIDs, 1-20; 0: no PASID capability
   };
   /// Precondition: the options are as their comments say.
   DmaEngineCard(object::Trace& trace, const Options& options);

@@ -35,6 +35,7 @@ class DmaFunction final : public TeeFunction, private DmaEngineFunction {
     TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
     bool bars_move = false;     ///< as DmaEngineCard::Options has it
     ReportOptions report{};
+    unsigned pasid_bits = 0;  ///< as TeeFunction::Role has it
   };
   DmaFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place);
 
@@ -48,11 +49,14 @@ class DmaFunction final : public TeeFunction, private DmaEngineFunction {
   void scrub() override;
   // DmaEngineFunction
   [[nodiscard]] bool may_issue(hw::TBit t) const override { return may_issue_now(t); }
-  Result<void> dma_read(hw::TBit t, Iova address, std::span<std::byte> out) override {
-    return issue_read(t, address, out);
+  [[nodiscard]] bool may_name(hw::Pasid pasid) const override {
+    return TeeFunction::may_name(pasid);
   }
-  Result<void> dma_write(hw::TBit t, Iova address, ByteView in) override {
-    return issue_write(t, address, in);
+  Result<void> dma_read(const Traffic& traffic, Iova address, std::span<std::byte> out) override {
+    return issue_read(traffic.t, address, out, traffic.pasid);
+  }
+  Result<void> dma_write(const Traffic& traffic, Iova address, ByteView in) override {
+    return issue_write(traffic.t, address, in, traffic.pasid);
   }
   void fire(std::uint16_t vector) override { TeeFunction::fire(vector); }
 

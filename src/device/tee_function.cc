@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "device/locked_config.h"
+#include "hw/pasid_capability.h"
 
 namespace teeio::device {
 namespace {
@@ -28,6 +29,7 @@ TeeFunction::TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const
                 .bars_move = role.bars_move,
                 .tee_io = true}),
       pf_(role.pf),
+      pasid_bits_(role.pf != nullptr ? role.pf->pasid_bits_ : role.pasid_bits),
       report_(role.report),
       layout_(role.bars, kRegisterBar, {kMsixBar, 0, kPbaOffset}, report_.ranges),
       tdi_(trace, role.bdf, *this),
@@ -41,6 +43,7 @@ TeeFunction::TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const
       trusted_{{*this, kRegisterBar, hw::TBit::kTrusted}, {*this, kMsixBar, hw::TBit::kTrusted}} {
   answer_bar(kRegisterBar, shared_.registers);
   answer_bar(kMsixBar, shared_.msix);
+  if (pf_ == nullptr && pasid_bits_ != 0) pasid_ = hw::add_pasid_capability(config_, pasid_bits_);
 }
 
 void TeeFunction::make_physical(const PhysicalPart::Options& options) {
@@ -93,6 +96,7 @@ void TeeFunction::on_reset(hw::ResetKind kind) {
   msix_.reset();
   refresh_enabled();
   if (physical_ != nullptr) physical_->reset(kind);
+  if (pasid_ != 0) hw::disable_pasid(config_, pasid_);
 }
 
 void TeeFunction::on_attach() { msix_.attach(*port_, bdf_.rid()); }
@@ -128,12 +132,19 @@ bool TeeFunction::may_issue_now(hw::TBit t) const {
   return port_ != nullptr && bus_master_enabled() && issues_dma(tdi_.view().state, t);
 }
 
-Result<void> TeeFunction::issue_read(hw::TBit t, Iova address, std::span<std::byte> out) {
-  return port_->dma_read(bdf_.rid(), t, address, out);
+bool TeeFunction::may_name(hw::Pasid pasid) const {
+  const TeeFunction& owner = pf_ != nullptr ? *pf_ : *this;
+  return owner.pasid_ != 0 && std::to_underlying(pasid) >> pasid_bits_ == 0 &&
+         hw::pasid_enabled(owner.config_, owner.pasid_);
 }
 
-Result<void> TeeFunction::issue_write(hw::TBit t, Iova address, ByteView in) {
-  return port_->dma_write(bdf_.rid(), t, address, in);
+Result<void> TeeFunction::issue_read(hw::TBit t, Iova address, std::span<std::byte> out,
+                                     Space space) {
+  return port_->dma_read({bdf_.rid(), space}, t, address, out);
+}
+
+Result<void> TeeFunction::issue_write(hw::TBit t, Iova address, ByteView in, Space space) {
+  return port_->dma_write({bdf_.rid(), space}, t, address, in);
 }
 
 void TeeFunction::choose_traffic() {

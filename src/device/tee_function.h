@@ -37,6 +37,7 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
     TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
     bool bars_move = false;     ///< they answer, and are reported, where their registers say
     ReportOptions report{};     ///< its ranges cover the BARs that they name, but not kMsixBar
+    unsigned pasid_bits = 0;    ///< of a PF, and so of its VFs; 0: no PASID capability
   };
   TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role);
 
@@ -66,8 +67,12 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   virtual void register_write(std::uint64_t offset, ByteView in) = 0;
   /// Memory requests with that T bit may be issued now.
   [[nodiscard]] bool may_issue_now(hw::TBit t) const;
-  Result<void> issue_read(hw::TBit t, Iova address, std::span<std::byte> out);
-  Result<void> issue_write(hw::TBit t, Iova address, ByteView in);
+  using Space = std::optional<hw::Pasid>;  ///< none: a request without PASID
+  /// Whether requests of that PASID may be issued: the capability is there and enabled, and
+  /// has so many.
+  [[nodiscard]] bool may_name(hw::Pasid pasid) const;
+  Result<void> issue_read(hw::TBit t, Iova address, std::span<std::byte> out, Space space = {});
+  Result<void> issue_write(hw::TBit t, Iova address, ByteView in, Space space = {});
 
   void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void on_reset(hw::ResetKind kind) override;
@@ -105,6 +110,8 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   };
 
   TeeFunction* const pf_;
+  const unsigned pasid_bits_;
+  std::uint16_t pasid_ = 0;  ///< offset of the PASID capability, 0: none
   const ReportOptions report_;
   const MmioLayout layout_;
   Tdi tdi_;

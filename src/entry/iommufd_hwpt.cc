@@ -1,5 +1,6 @@
 // HWPTs. Order of checks: Linux drivers/iommu/iommufd/hw_pagetable.c.
 
+#include <algorithm>
 #include <bit>
 
 #include "abi/iommufd.h"
@@ -44,11 +45,12 @@ class ProgramBitmap final : public iommu::DirtyTracking::Visitor {
   void dirty(std::uint64_t first, std::uint64_t length) override {
     std::uint64_t bit = (first - first_) >> shift_;
     const std::uint64_t last = ((first - first_) + (length - 1)) >> shift_;
-    for (; bit <= last; ++bit) {
+    while (bit <= last) {
       if (bit / kPieceBits != piece_ || piece_bytes_.empty()) load(bit / kPieceBits);
       if (!failed_.has_value()) return;
-      const std::uint64_t in_piece = bit % kPieceBits;
-      piece_bytes_[in_piece / 8] |= std::byte{1} << (in_piece % 8);
+      const std::uint64_t end = std::min(last + 1, (piece_ + 1) * kPieceBits);
+      set_bits(bit % kPieceBits, end - bit);
+      bit = end;
     }
   }
   /// Errors: EFAULT, of any piece.
@@ -60,6 +62,15 @@ class ProgramBitmap final : public iommu::DirtyTracking::Visitor {
  private:
   static constexpr std::uint64_t kPieceBits = 65536;
 
+  void set_bits(std::uint64_t first, std::uint64_t count) {
+    const std::uint64_t end = first + count;
+    for (; first != end && first % 8 != 0; ++first)
+      piece_bytes_[first / 8] |= std::byte{1} << (first % 8);
+    const std::uint64_t whole = (end - first) / 8;
+    std::ranges::fill(std::span(piece_bytes_).subspan(first / 8, whole), std::byte{0xff});
+    for (first += whole * 8; first < end; ++first)
+      piece_bytes_[first / 8] |= std::byte{1} << (first % 8);
+  }
   Result<void> touch(std::uint64_t address) {
     TEEIO_ASSIGN(const auto byte, copy_in<std::byte>(memory_, address));
     return copy_out(memory_, address, byte);
@@ -134,11 +145,7 @@ Result<std::int64_t> ioctl_hwpt_get_dirty_bitmap(Call& call) {
   const auto clear =
       arg.flags == 0 ? iommu::DirtyTracking::Clear::kYes : iommu::DirtyTracking::Clear::kNo;
   // The bitmap is looked at only when the range is one.
-  struct Nothing final : iommu::DirtyTracking::Visitor {
-    void dirty(std::uint64_t, std::uint64_t) override {}
-  } nothing;
-  TEEIO_TRY(
-      context(call).hwpt_read_dirty(arg.hwpt_id, range, iommu::DirtyTracking::Clear::kNo, nothing));
+  TEEIO_TRY(context(call).hwpt_check_dirty(arg.hwpt_id, range));
   ProgramBitmap bitmap(call.memory(), arg.data, range);
   TEEIO_TRY(bitmap.probe());
   TEEIO_TRY(context(call).hwpt_read_dirty(arg.hwpt_id, range, clear, bitmap));

@@ -65,14 +65,18 @@ Result<std::int64_t> ioctl_attach_pt(Call& call) {
   using Arg = abi::vfio_device_attach_iommufd_pt;
   TEEIO_ASSIGN(Arg arg, copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, pt_id)));
   if ((arg.flags & ~static_cast<std::uint32_t>(VFIO_DEVICE_ATTACH_PASID)) != 0) return bad_flags();
-  if ((arg.flags & VFIO_DEVICE_ATTACH_PASID) != 0) {
+  const bool with_pasid = (arg.flags & VFIO_DEVICE_ATTACH_PASID) != 0;
+  if (with_pasid) {
     if (arg.argsz < sizeof(Arg)) return fail(Errno::kInval, "argsz does not cover the PASID");
-    return fail(Errno::kOpNotSupp, "the IOMMU model has no PASIDs of programs");
+    TEEIO_ASSIGN(arg.pasid,
+                 copy_in<std::uint32_t>(call.memory(), call.argument + offsetof(Arg, pasid)));
+    TEEIO_ASSIGN(arg.pt_id, device(call).attach_pasid(arg.pt_id, arg.pasid));
+  } else {
+    TEEIO_ASSIGN(arg.pt_id, device(call).attach(arg.pt_id));
   }
-  TEEIO_ASSIGN(arg.pt_id, device(call).attach(arg.pt_id));
   if (auto out = call.memory().write(call.argument + offsetof(Arg, pt_id), bytes_of(arg.pt_id));
       !out) {
-    device(call).detach();
+    with_pasid ? device(call).detach_pasid(arg.pasid) : device(call).detach();
     return std::unexpected(out.error());
   }
   return 0;
@@ -84,9 +88,14 @@ Result<std::int64_t> ioctl_detach_pt(Call& call) {
   TEEIO_ASSIGN(const Arg arg,
                copy_argsz_in<Arg>(call.memory(), call.argument, TEEIO_END_OF(Arg, flags)));
   if ((arg.flags & ~static_cast<std::uint32_t>(VFIO_DEVICE_DETACH_PASID)) != 0) return bad_flags();
-  if ((arg.flags & VFIO_DEVICE_DETACH_PASID) != 0)
-    return fail(Errno::kOpNotSupp, "the IOMMU model has no PASIDs of programs");
-  device(call).detach();
+  if ((arg.flags & VFIO_DEVICE_DETACH_PASID) == 0) {
+    device(call).detach();
+    return 0;
+  }
+  if (arg.argsz < sizeof(Arg)) return fail(Errno::kInval, "argsz does not cover the PASID");
+  TEEIO_ASSIGN(const auto pasid,
+               copy_in<std::uint32_t>(call.memory(), call.argument + offsetof(Arg, pasid)));
+  device(call).detach_pasid(pasid);
   return 0;
 }
 

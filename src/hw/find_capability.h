@@ -9,6 +9,7 @@ namespace teeio::hw {
 
 // Capability ids. Source: PCI Code and ID Assignment Specification 2 and 3.
 inline constexpr std::uint8_t kCapabilityPcie = 0x10;
+inline constexpr std::uint16_t kExtendedPasid = 0x1b;
 inline constexpr std::uint16_t kExtendedIde = 0x30;
 inline constexpr std::uint16_t kExtendedDoe = 0x2e;
 

@@ -80,19 +80,19 @@ struct HostBridge::Impl {
   }
 
   template <class Span>
-  Result<void> request(std::uint16_t rid, TBit t, Iova address, Span data);
+  Result<void> request(Requester from, TBit t, Iova address, Span data);
   template <class Span>
   Result<void> carry_out(const Run& run, TBit t, Span data);
-  Result<Run> next_run(const Function& from, std::uint16_t rid, TBit t, Iova address,
+  Result<Run> next_run(const Function& function, Requester from, TBit t, Iova address,
                        std::uint64_t size, DmaAccess access);
   Result<void> signal(std::uint16_t rid, Iova address, ByteView in);
   void tell(const Function& from, std::uint16_t rid, TBit t, Iova address, const Run& run,
             std::uint64_t streams);
 };
 
-Result<Run> HostBridge::Impl::next_run(const Function& from, std::uint16_t rid, TBit t,
+Result<Run> HostBridge::Impl::next_run(const Function& function, Requester from, TBit t,
                                        Iova address, std::uint64_t size, DmaAccess access) {
-  const auto found = from.iommu->translate_run(rid, t, address, size, access);
+  const auto found = function.iommu->translate_run(from, t, address, size, access);
   if (!found) return fail(Errno::kFault, found.error().text);
   return Run{.address = found->address,
              .size = std::min(found->contiguous_bytes, size),
@@ -110,10 +110,11 @@ Result<void> HostBridge::Impl::carry_out(const Run& run, TBit t, Span data) {
 }
 
 template <class Span>
-Result<void> HostBridge::Impl::request(std::uint16_t rid, TBit t, Iova address, Span data) {
-  const auto from = functions.find(rid);
-  if (from == functions.end()) return fail(Errno::kFault, "no function has this requester id");
-  const Function& function = from->second;
+Result<void> HostBridge::Impl::request(Requester from, TBit t, Iova address, Span data) {
+  const std::uint16_t rid = from.rid;
+  const auto found = functions.find(rid);
+  if (found == functions.end()) return fail(Errno::kFault, "no function has this requester id");
+  const Function& function = found->second;
   std::uint64_t streams = 0;
   if (t == TBit::kTrusted) {
     if (function.root_port == nullptr)
@@ -121,8 +122,9 @@ Result<void> HostBridge::Impl::request(std::uint16_t rid, TBit t, Iova address, 
     TEEIO_ASSIGN(streams, function.root_port->admit_trusted(rid));
   }
   if (raw(address) + data.size() < raw(address)) return fail(Errno::kFault, "request wraps");
+  const RequestsInFlight::Request passing(function.iommu->in_flight(t));
   while (!data.empty()) {
-    TEEIO_ASSIGN(const Run run, next_run(function, rid, t, address, data.size(), access_of(data)));
+    TEEIO_ASSIGN(const Run run, next_run(function, from, t, address, data.size(), access_of(data)));
     TEEIO_TRY(carry_out(run, t, data.first(run.size)));
     tell(function, rid, t, address, run, streams);
     data = data.subspan(run.size);
@@ -202,15 +204,14 @@ RootPort* HostBridge::root_port_of(Bdf bdf) const {
   return at == impl_->functions.end() ? nullptr : at->second.root_port;
 }
 
-Result<void> HostBridge::dma_read(std::uint16_t rid, TBit t, Iova address,
-                                  std::span<std::byte> out) {
-  return impl_->request(rid, t, address, out);
+Result<void> HostBridge::dma_read(Requester from, TBit t, Iova address, std::span<std::byte> out) {
+  return impl_->request(from, t, address, out);
 }
 
-Result<void> HostBridge::dma_write(std::uint16_t rid, TBit t, Iova address, ByteView in) {
-  if (address >= kInterruptRangeStart && address <= kInterruptRangeLast)
-    return impl_->signal(rid, address, in);
-  return impl_->request(rid, t, address, in);
+Result<void> HostBridge::dma_write(Requester from, TBit t, Iova address, ByteView in) {
+  if (!from.pasid && address >= kInterruptRangeStart && address <= kInterruptRangeLast)
+    return impl_->signal(from.rid, address, in);
+  return impl_->request(from, t, address, in);
 }
 
 }  // namespace teeio::hw

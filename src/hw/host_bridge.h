@@ -47,8 +47,8 @@ class HostBridge final : public DmaPort {
   ///
   /// Traced as Fact::kDma (c: key) with the first transfer of a function that
   /// reaches a page class after anything in its IOMMU or root port has changed.
-  Result<void> dma_read(std::uint16_t rid, TBit t, Iova address, std::span<std::byte> out) override;
-  Result<void> dma_write(std::uint16_t rid, TBit t, Iova address, ByteView in) override;
+  Result<void> dma_read(Requester from, TBit t, Iova address, std::span<std::byte> out) override;
+  Result<void> dma_write(Requester from, TBit t, Iova address, ByteView in) override;
 
  private:
   struct Impl;

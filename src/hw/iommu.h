@@ -1,11 +1,15 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/types.h"
 #include "hw/dma.h"
+#include "hw/in_flight.h"
 #include "hw/physical_memory.h"
 
 namespace teeio::hw {
@@ -20,6 +24,7 @@ struct IommuFault {
   TBit t;
   std::uint16_t reason;   ///< a number of the IOMMU's architecture
   std::string_view text;  ///< literal
+  std::optional<Pasid> pasid{};
 };
 
 /// What a host bridge needs of an IOMMU, whoever made it: a request's address in,
@@ -42,18 +47,24 @@ class Iommu {
     bool writable;
     KeyId key = KeyId::kShared;  ///< with which the access reaches memory
   };
-  /// One address. 0xfee00000–0xfeefffff is never translated: it is the interrupt
-  /// range, for writes only.
-  virtual std::expected<Translation, IommuFault> translate(std::uint16_t rid, TBit t, Iova address,
+  /// One address. Without a PASID 0xfee00000–0xfeefffff is never translated: it is the
+  /// interrupt range, for writes only.
+  virtual std::expected<Translation, IommuFault> translate(Requester from, TBit t, Iova address,
                                                            DmaAccess access) = 0;
   /// As translate(); contiguous_bytes may go on, up to `size_bytes` or more, over
   /// further pages that follow each other in memory too.
-  virtual std::expected<Translation, IommuFault> translate_run(std::uint16_t rid, TBit t,
-                                                               Iova address,
+  virtual std::expected<Translation, IommuFault> translate_run(Requester from, TBit t, Iova address,
                                                                std::uint64_t size_bytes,
                                                                DmaAccess access) = 0;
   /// Grows whenever software changes what a side translates to.
   [[nodiscard]] virtual std::uint64_t generation(TBit side) const = 0;
+  /// Who uses a translation says so from before it asks until its bytes have moved.
+  [[nodiscard]] virtual RequestsInFlight& in_flight(TBit side) {
+    return in_flight_[std::to_underlying(side)];
+  }
+
+ private:
+  std::array<RequestsInFlight, 2> in_flight_;
 };
 
 inline constexpr Iova kInterruptRangeStart{0xfee00000};

@@ -7,8 +7,10 @@
 
 #include "base/check.h"
 #include "hw/ram.h"
+#include "hw/window_exchange.h"
 #include "hw/window_table.h"
 #include "schedule/condition.h"
+#include "schedule/memory_word.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -123,6 +125,8 @@ struct PhysicalMemory::Impl {
   Result<void> peer_access(Hpa address, Span data);
   template <class Span>
   static Result<void> transfer(const Found& found, Span data, KeyId key);
+  /// A word of a RAM frame; null where there is none. Precondition: tables is held, aligned.
+  Result<std::uint64_t*> ram_word(Hpa address, KeyId key);
 };
 
 namespace {
@@ -200,6 +204,13 @@ Result<void> PhysicalMemory::Impl::access(Hpa address, Span data, KeyId key) {
     address = address + size;
   }
   return {};
+}
+
+// Table entries are words that walkers, drivers and scans of whole tables share.
+Result<std::uint64_t*> PhysicalMemory::Impl::ram_word(Hpa address, KeyId key) {
+  if (!ram.has(address)) return nullptr;
+  if (ram.key_of(address) != key) return fail(Errno::kFault, "key does not fit the page");
+  return reinterpret_cast<std::uint64_t*>(ram.bytes(address).data());
 }
 
 template <class Span>
@@ -336,13 +347,46 @@ std::span<std::byte> PhysicalMemory::direct(Hpa address) {
 }
 
 Result<std::uint64_t> PhysicalMemory::read_u64(Hpa address, KeyId key) {
+  if (raw(address) % sizeof(std::uint64_t) == 0) {
+    const schedule::RawLockGuard guard(impl_->tables);
+    TEEIO_ASSIGN(std::uint64_t* const word, impl_->ram_word(address, key));
+    if (word != nullptr) return schedule::MemoryWord(*word).load();
+  }
   std::uint64_t value = 0;
   TEEIO_TRY(read(address, writable_bytes_of(value), key));
   return value;
 }
 
 Result<void> PhysicalMemory::write_u64(Hpa address, std::uint64_t value, KeyId key) {
+  if (raw(address) % sizeof(std::uint64_t) == 0) {
+    const schedule::RawLockGuard guard(impl_->tables);
+    TEEIO_ASSIGN(std::uint64_t* const word, impl_->ram_word(address, key));
+    if (word != nullptr) {
+      schedule::MemoryWord(*word).store(value);
+      return {};
+    }
+  }
   return write(address, bytes_of(value), key);
+}
+
+Result<bool> PhysicalMemory::compare_exchange_u64(Hpa address, std::uint64_t& expected,
+                                                  std::uint64_t desired, KeyId key) {
+  TEEIO_CHECK(raw(address) % sizeof(desired) == 0, "a word is exchanged that is not aligned");
+  std::optional<Impl::Found> found;
+  {
+    const schedule::RawLockGuard guard(impl_->tables);
+    TEEIO_ASSIGN(std::uint64_t* const word, impl_->ram_word(address, key));
+    if (word != nullptr) return schedule::MemoryWord(*word).compare_exchange(expected, desired);
+    found = impl_->enter(address);
+  }
+  if (!found) return fail(Errno::kFault, "nothing answers at this address");
+  const bool reached =
+      found->window != nullptr && key == KeyId::kShared && found->rest >= sizeof(desired);
+  const Result<bool> done = reached
+                                ? exchange_word(*found->window, found->offset, expected, desired)
+                                : fail(Errno::kFault, "no memory of this key answers");
+  impl_->leave(*found);
+  return done;
 }
 
 }  // namespace teeio::hw

@@ -111,6 +111,12 @@ class PhysicalMemory {
   /// Errors: EFAULT.
   Result<std::uint64_t> read_u64(Hpa address, KeyId key = KeyId::kShared);
   Result<void> write_u64(Hpa address, std::uint64_t value, KeyId key = KeyId::kShared);
+  /// Puts `desired` in place of `expected` in one step, as a walker sets the A and D bits of
+  /// an entry; else false, with what is there in `expected`. Only one that is RAM or a direct
+  /// window is one step towards the program too. Precondition: aligned. Errors: EFAULT, also
+  /// of MMIO.
+  Result<bool> compare_exchange_u64(Hpa address, std::uint64_t& expected, std::uint64_t desired,
+                                    KeyId key = KeyId::kShared);
 
  private:
   struct Impl;

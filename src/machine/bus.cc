@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "host/sysfs/pci_identity.h"
+#include "hw/pasid_capability.h"
 #include "machine/parts.h"
 
 namespace teeio::machine {
@@ -141,7 +142,9 @@ Result<void> Machine::Impl::reset(Bdf bdf) {
   }
   if (function == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
   if (device != nullptr) return device->reset();
+  const bool pasids = hw::pasid_enabled(*function);
   function->reset(hw::ResetKind::kFunctionLevel);
+  if (pasids) hw::enable_pasid(*function);
   return {};
 }
 

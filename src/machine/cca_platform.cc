@@ -25,19 +25,22 @@ class HalfSmmu final : public hw::Iommu {
   [[nodiscard]] hw::Smmu& realm() { return realm_; }
 
   [[nodiscard]] std::uint32_t id() const override { return shared_.id(); }
-  std::expected<Translation, hw::IommuFault> translate(std::uint16_t rid, hw::TBit t, Iova address,
+  std::expected<Translation, hw::IommuFault> translate(hw::Requester from, hw::TBit t, Iova address,
                                                        hw::DmaAccess access) override {
-    return t == hw::TBit::kShared ? shared_.translate(rid, t, address, access)
-                                  : realm_.translate(rid, address, access);
+    return t == hw::TBit::kShared ? shared_.translate(from, t, address, access)
+                                  : realm_.translate(from, address, access);
   }
-  std::expected<Translation, hw::IommuFault> translate_run(std::uint16_t rid, hw::TBit t,
+  std::expected<Translation, hw::IommuFault> translate_run(hw::Requester from, hw::TBit t,
                                                            Iova address, std::uint64_t size_bytes,
                                                            hw::DmaAccess access) override {
-    return t == hw::TBit::kShared ? shared_.translate_run(rid, t, address, size_bytes, access)
-                                  : realm_.translate(rid, address, access);
+    return t == hw::TBit::kShared ? shared_.translate_run(from, t, address, size_bytes, access)
+                                  : realm_.translate(from, address, access);
   }
   [[nodiscard]] std::uint64_t generation(hw::TBit side) const override {
     return side == hw::TBit::kShared ? shared_.generation(side) : realm_.generation();
+  }
+  [[nodiscard]] hw::RequestsInFlight& in_flight(hw::TBit side) override {
+    return side == hw::TBit::kShared ? shared_.in_flight(side) : hw::Iommu::in_flight(side);
   }
 
  private:

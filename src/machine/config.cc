@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/toml_text.h"
+#include "hw/dma.h"
 #include "machine/check_config.h"
 #include "machine/config_section.h"
 #include "machine/tdi_config.h"
@@ -131,6 +132,8 @@ CardConfig read_card(Section& s, ConfigLines::Card& lines) {
     card.serial = s.number("serial", 0, 0x7fff'ffff'ffff'ffff, 1);
     if (card.model == CardConfig::Model::kDmaEngine)
       card.memory_bytes = s.number("memory_kib", 64, 1024, 1024) * 1024;
+    if (card.model == CardConfig::Model::kDmaEngine)
+      card.pasid_bits = static_cast<unsigned>(s.number("pasid_bits", 0, hw::kPasidBits, 0));
     card.spdm = s.choice("spdm", kChannels, std::optional(SpdmChannel::kSession));
     card.spdm_key = s.choice("spdm_key", kSpdmKeys, std::optional(SpdmKey::kP384));
     card.spdm_version = s.choice("spdm_version", kSpdmVersions, std::optional(std::uint8_t{0x12}));

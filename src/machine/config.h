@@ -59,6 +59,7 @@ struct CardConfig {
   unsigned ide_streams = 0;
   std::uint64_t serial = 0;
   std::uint64_t memory_bytes = 0x10'0000;  ///< of each function's BAR2
+  unsigned pasid_bits = 0;                 ///< of a DMA-engine card; 0: no PASID capability
   /// Who has a function at boot. kNative: a driver of the card's own kind, PFs only.
   enum class Driver : std::uint8_t { kVfio, kNative, kNone };
   Driver driver = Driver::kVfio;     ///< of the PF

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "hw/find_capability.h"
+#include "hw/pasid_capability.h"
 #include "hw/ram.h"
 #include "machine/parts.h"
 #include "machine/root_ports.h"
@@ -71,7 +72,9 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   const bool native = driver == CardConfig::Driver::kNative;
   const bool sriov = !vf && hw::find_extended_capability(function, kExtendedSriov).has_value();
   const std::uint32_t group = group_of(function.bdf().bus);
-  (void)iommu_drivers[iommu]->probe(function.bdf(), group);
+  (void)iommu_drivers[iommu]->probe(function.bdf(), group, hw::pasid_width(function));
+  // Linux's drivers enable it in probe_device() where they can use it.
+  if (iommu_drivers[iommu]->max_pasids(group) != 0) hw::enable_pasid(function);
   // The driver core's pci_dma_configure().
   if (native)
     TEEIO_CHECK(iommu_drivers[iommu]->use_default_domain(group).has_value(),

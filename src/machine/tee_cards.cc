@@ -57,7 +57,8 @@ Result<std::unique_ptr<device::TeeCard>> make_tee_card(object::Trace& trace, con
                                             .serial = card.serial,
                                             .spdm = use.spdm,
                                             .bars_move = use.bars_move,
-                                            .reports = reports_of(card)});
+                                            .reports = reports_of(card),
+                                            .pasid_bits = card.pasid_bits});
 }
 
 std::string storage_problem(const Config& config) {

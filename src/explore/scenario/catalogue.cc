@@ -54,6 +54,7 @@ std::span<const MachineScenario> catalogue() {
     add_bus_scenarios(all);
     add_adversary_scenarios(all);
     add_meddling_scenarios(all);
+    add_translation_scenarios(all);
     add_known_scenarios(all);
     return all;
   }();

@@ -27,6 +27,7 @@ void add_group_scenarios(std::vector<MachineScenario>& all);
 void add_bus_scenarios(std::vector<MachineScenario>& all);
 void add_adversary_scenarios(std::vector<MachineScenario>& all);
 void add_meddling_scenarios(std::vector<MachineScenario>& all);
+void add_translation_scenarios(std::vector<MachineScenario>& all);
 void add_known_scenarios(std::vector<MachineScenario>& all);
 
 }  // namespace teeio::explore

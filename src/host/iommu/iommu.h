@@ -142,8 +142,10 @@ class Iommu {
   Iommu& operator=(const Iommu&) = delete;
 
   /// A function arrives as a member of `group` (iommu_ops::probe_device), and gets
-  /// the default domain. Errors: ENOMEM.
-  virtual Result<void> probe(Bdf function, std::uint32_t group) = 0;
+  /// the default domain. `pasid_bits`: the width of its PASIDs as its capability has it
+  /// (pci_max_pasids()), 0 without. Errors: ENOMEM.
+  virtual Result<void> probe(Bdf function, std::uint32_t group, unsigned pasid_bits) = 0;
+  Result<void> probe(Bdf function, std::uint32_t group) { return probe(function, group, 0); }
   /// A function leaves (iommu_ops::release_device): blocked. Precondition: probed.
   virtual void release(Bdf function) = 0;
 

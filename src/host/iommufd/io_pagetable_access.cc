@@ -201,19 +201,31 @@ Result<void> IoPagetable::set_dirty_tracking(iommu::Domain& domain, bool on) {
   return tracking->set_dirty_tracking(on);
 }
 
+Result<std::vector<IoPagetable::Piece>> IoPagetable::dirty_pieces(iommu::Domain& domain,
+                                                                  const DirtyRange& range) {
+  TEEIO_TRY(check_dirty_range(range));
+  if (domain.dirty_tracking() == nullptr)
+    return fail(Errno::kOpNotSupp, "the HWPT was not made to track dirty pages");
+  auto all = pieces(range.iova, range.length);
+  if (!all.has_value()) return fail(Errno::kInval, "the range has a hole");
+  return all;
+}
+
+Result<void> IoPagetable::check_dirty(iommu::Domain& domain, const DirtyRange& range) {
+  const schedule::ReadLock lock(iova_rwsem_);
+  TEEIO_TRY(dirty_pieces(domain, range));
+  return {};
+}
+
 Result<void> IoPagetable::read_dirty(iommu::Domain& domain, const DirtyRange& range,
                                      iommu::DirtyTracking::Clear clear,
                                      iommu::DirtyTracking::Visitor& visitor) {
   const schedule::ReadLock lock(iova_rwsem_);
-  TEEIO_TRY(check_dirty_range(range));
-  iommu::DirtyTracking* const tracking = domain.dirty_tracking();
-  if (tracking == nullptr)
-    return fail(Errno::kOpNotSupp, "the HWPT was not made to track dirty pages");
-  const auto all = pieces(range.iova, range.length);
-  if (!all.has_value()) return fail(Errno::kInval, "the range has a hole");
-  for (const Piece& piece : *all)
-    tracking->read_dirty(piece.area->first + (piece.first_byte - piece.area->start_byte),
-                         piece.length, clear, visitor);
+  TEEIO_ASSIGN(const std::vector<Piece> all, dirty_pieces(domain, range));
+  for (const Piece& piece : all)
+    domain.dirty_tracking()->read_dirty(
+        piece.area->first + (piece.first_byte - piece.area->start_byte), piece.length, clear,
+        visitor);
   return {};
 }
 

@@ -1,10 +1,13 @@
 #include "host/vfio/device.h"
 
+#include <limits>
+
 #include "base/check.h"
 #include "host/iommufd/vfio_compat.h"
 #include "host/kvm/vm_file.h"
 #include "host/vfio/pci_registers.h"
 #include "host/vfio/write_back.h"
+#include "hw/pasid_capability.h"
 #include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 
@@ -128,6 +131,8 @@ void Device::last_close() {
 /// vfio_df_iommufd_unbind().
 void Device::leave_iommufd() {
   if (idevice_ == nullptr) return;  // in a container
+  for (const std::uint32_t pasid : pasids_) idevice_->detach(pasid);
+  pasids_.clear();
   if (attached_) idevice_->detach();
   attached_ = false;
   idevice_->unbind();
@@ -149,10 +154,12 @@ void Device::disable() {
     windows_.clear();
     mapped_.reset();
   }
+  const bool pasids = hw::pasid_enabled(pci());
   touched(object::Fact::kHostTouched, "function reset",
           static_cast<std::uint64_t>(object::HostTouch::kReset));
   pci().reset(hw::ResetKind::kFunctionLevel);
   restore_config();
+  if (pasids) hw::enable_pasid(pci());
   const schedule::WriteLock memory(memory_lock_);
   asleep_ = false;
 }
@@ -170,6 +177,23 @@ void Device::detach() {
   if (idevice_ == nullptr || !attached_) return;
   idevice_->detach();
   attached_ = false;
+}
+
+Result<std::uint32_t> Device::attach_pasid(std::uint32_t pt_id, std::uint32_t pasid) {
+  const schedule::Lock lock(set().lock);
+  if (idevice_ == nullptr) return fail(Errno::kInval, "the device is not bound to an iommufd");
+  if (pasids_.contains(pasid)) return idevice_->replace(pt_id, pasid);
+  if (pasid > static_cast<std::uint32_t>(std::numeric_limits<std::int32_t>::max()))
+    return fail(Errno::kNoSpc, "a PASID is a positive int");
+  TEEIO_ASSIGN(const std::uint32_t id, idevice_->attach(pt_id, pasid));
+  pasids_.insert(pasid);
+  return id;
+}
+
+void Device::detach_pasid(std::uint32_t pasid) {
+  const schedule::Lock lock(set().lock);
+  if (idevice_ == nullptr || pasids_.erase(pasid) == 0) return;
+  idevice_->detach(pasid);
 }
 
 bool Device::in_use() {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -130,6 +131,11 @@ class Device final : public iommufd::DeviceHandle,
   /// Errors: Idevice::attach()'s. Attached already: replaces.
   Result<std::uint32_t> attach(std::uint32_t pt_id) TEEIO_EXCLUDES(set().lock);
   void detach() TEEIO_EXCLUDES(set().lock);
+  /// vfio_iommufd_physical_pasid_attach_ioas(): as attach(), of one PASID. Errors also:
+  /// ENOSPC a PASID that no ida holds.
+  Result<std::uint32_t> attach_pasid(std::uint32_t pt_id, std::uint32_t pasid)
+      TEEIO_EXCLUDES(set().lock);
+  void detach_pasid(std::uint32_t pasid) TEEIO_EXCLUDES(set().lock);
   [[nodiscard]] bool in_use() TEEIO_EXCLUDES(set().lock);
   /// The driver is unbound: nobody can open it any more. False, and nothing happens, while
   /// somebody has it open.
@@ -294,6 +300,7 @@ class Device final : public iommufd::DeviceHandle,
   object::Ref<object::File> context_file_ TEEIO_GUARDED_BY(set().lock);
   object::Ref<object::File> vm_file_ TEEIO_GUARDED_BY(set().lock);  // lent in vm_file()
   bool attached_ TEEIO_GUARDED_BY(set().lock) = false;
+  std::set<std::uint32_t> pasids_ TEEIO_GUARDED_BY(set().lock);  ///< attached: vdev->pasids
   std::vector<std::uint32_t> saved_config_ TEEIO_GUARDED_BY(set().lock);
 
   schedule::RwMutex memory_lock_{schedule::Rank::kVfioMemory};

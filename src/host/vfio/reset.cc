@@ -2,6 +2,7 @@
 #include "host/vfio/pci_registers.h"
 #include "host/vfio/write_back.h"
 #include "hw/find_capability.h"
+#include "hw/pasid_capability.h"
 #include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 
@@ -42,6 +43,7 @@ void Device::reset_function(hw::ResetKind kind) {
   const auto control = static_cast<std::uint16_t>(
       hw::find_capability(pci(), hw::kCapabilityPcie).value_or(0) + kPcieDeviceControl);
   const std::uint32_t device_control = pci().config_read(control, 2);
+  const bool pasids = hw::pasid_enabled(pci());
   touched(object::Fact::kHostTouched, "function reset",
           static_cast<std::uint64_t>(object::HostTouch::kReset));
   pci().reset(kind);
@@ -49,6 +51,7 @@ void Device::reset_function(hw::ResetKind kind) {
     write_back(pci(), static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
   if (control != kPcieDeviceControl) pci().config_write(control, 2, device_control);
   write_back(pci(), kCommand, 2, command);
+  if (pasids) hw::enable_pasid(pci());
   irqs_.restore();
   asleep_ = false;
   const bool again = schedule::seeded(schedule::SeededBug::kRevokedAfterReset);

@@ -219,7 +219,7 @@ std::expected<Iommu::Translation, Fault> AmdIommu::Impl::host_tables(const Reque
   if (const auto cached = iotlb.find(device->domain, request.address);
       cached && permits(*cached, request.access))
     return translation(request.address, *cached, device->domain);
-  const auto walked = amd::TableWalk(memory).page(*device, request.address);
+  const auto walked = amd::TableWalk(memory).page(*device, request.address, request.access);
   if (!walked) return std::unexpected(walked.error());
   remember(request, [&] { iotlb.insert(device->domain, request.address, *walked); });
   if (!permits(*walked, request.access))
@@ -347,27 +347,32 @@ void AmdIommu::set_secure_side(SecureSide& side) {
   });
 }
 
-std::expected<Iommu::Translation, IommuFault> AmdIommu::translate(std::uint16_t rid, TBit t,
+std::expected<Iommu::Translation, IommuFault> AmdIommu::translate(Requester from, TBit t,
                                                                   Iova address, DmaAccess access) {
   (void)impl_->turn.load();
-  const Impl::Request request{.rid = rid,
+  const Impl::Request request{.rid = from.rid,
                               .t = t,
                               .address = address,
                               .access = access,
                               .generation = impl_->generation.load()};
+  // No device table entry here has a guest's tables (GV), which a PASID chooses from.
+  if (from.pasid)
+    return impl_->refuse(request, {.event = amd::Event::kInvalidDeviceRequest,
+                                   .flags = 0,
+                                   .text = "requests with PASID need a guest's tables"});
   const auto found = impl_->translate(request);
   if (!found) return impl_->refuse(request, found.error());
   return clear_of_special(address, *found);
 }
 
-std::expected<Iommu::Translation, IommuFault> AmdIommu::translate_run(std::uint16_t rid, TBit t,
+std::expected<Iommu::Translation, IommuFault> AmdIommu::translate_run(Requester from, TBit t,
                                                                       Iova address,
                                                                       std::uint64_t size_bytes,
                                                                       DmaAccess access) {
-  auto found = translate(rid, t, address, access);
+  auto found = translate(from, t, address, access);
   if (!found || t == TBit::kTrusted || found->contiguous_bytes >= size_bytes) return found;
   const Impl::Request request{
-      .rid = rid, .t = t, .address = address, .access = access, .generation = 0};
+      .rid = from.rid, .t = t, .address = address, .access = access, .generation = 0};
   impl_->extend(request, size_bytes, *found);
   return clear_of_special(address, *found);
 }

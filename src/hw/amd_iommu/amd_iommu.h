@@ -47,10 +47,10 @@ class AmdIommu final : public Iommu {
   void set_secure_side(SecureSide& side);
 
   /// Faults carry the event's code as their reason, 0 for a fenced guest's.
-  std::expected<Translation, IommuFault> translate(std::uint16_t rid, TBit t, Iova address,
+  std::expected<Translation, IommuFault> translate(Requester from, TBit t, Iova address,
                                                    DmaAccess access) override;
   /// Goes on over pages in the IOTLB, shared requests only: the RMP is asked page by page.
-  std::expected<Translation, IommuFault> translate_run(std::uint16_t rid, TBit t, Iova address,
+  std::expected<Translation, IommuFault> translate_run(Requester from, TBit t, Iova address,
                                                        std::uint64_t size_bytes,
                                                        DmaAccess access) override;
   [[nodiscard]] std::uint64_t generation(TBit side) const override;

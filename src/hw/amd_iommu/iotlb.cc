@@ -22,7 +22,7 @@ constexpr std::uint64_t slot_of(std::uint16_t domain, std::uint64_t page) {
 }
 constexpr std::uint64_t page_number(Iova address) { return raw(address) >> kPageShift; }
 
-// Tag: requester 15:0, valid 17. Value: translates 0, readable 1, writable 2, mode 5:3,
+// Tag: requester 15:0, valid 17. Value: translates 0, readable 1, writable 2, mode 5:3, HAD 6,
 // domain 23:8, frame number 63:24.
 constexpr std::uint64_t device_tag(std::uint16_t rid) { return std::uint64_t{1} << 17U | rid; }
 
@@ -76,6 +76,7 @@ std::optional<DeviceEntry> DeviceCache::find(std::uint16_t rid) const {
   return DeviceEntry{.translates = (*value & 1U) != 0,
                      .readable = (*value & 2U) != 0,
                      .writable = (*value & 4U) != 0,
+                     .tracks_dirty = (*value & 0x40U) != 0,
                      .mode = static_cast<std::uint8_t>(*value >> 3U & 7U),
                      .domain = static_cast<std::uint16_t>(*value >> 8U & 0xffffU),
                      .root = Hpa{*value >> kValueFrame << kPageShift}};
@@ -85,7 +86,8 @@ void DeviceCache::insert(std::uint16_t rid, const DeviceEntry& entry) {
   cache_.store(rid, device_tag(rid),
                raw(entry.root) >> kPageShift << kValueFrame | std::uint64_t{entry.domain} << 8U |
                    std::uint64_t{entry.mode} << 3U | (entry.writable ? 4U : 0U) |
-                   (entry.readable ? 2U : 0U) | (entry.translates ? 1U : 0U));
+                   (entry.tracks_dirty ? 0x40U : 0U) | (entry.readable ? 2U : 0U) |
+                   (entry.translates ? 1U : 0U));
 }
 
 void DeviceCache::drop_all() {

@@ -35,6 +35,9 @@ inline constexpr std::uint64_t kCommandRunning = 1U << 4U;
 // kExtendedFeatures and kExtendedFeatures2
 inline constexpr std::uint64_t kInvalidateAllSupported = 1U << 6U;
 inline constexpr std::uint64_t kHostSixLevels = 2U << 10U;  ///< HATS
+/// HASup and HDSup: accessed and dirty bits of host page tables.
+inline constexpr std::uint64_t kHostAccessed = std::uint64_t{1} << 49U;
+inline constexpr std::uint64_t kHostDirty = std::uint64_t{1} << 52U;
 inline constexpr std::uint64_t kSnpSupported = std::uint64_t{1} << 63U;
 inline constexpr std::uint64_t kSevTioSupported = 1U << 1U;  ///< in the second register
 
@@ -44,6 +47,8 @@ inline constexpr std::uint64_t kAddressField = 0x000f'ffff'ffff'f000;  ///< 51:1
 inline constexpr std::uint64_t kDteBytes = 32;
 inline constexpr std::uint64_t kDteValid = 1U << 0U;
 inline constexpr std::uint64_t kDteTranslationValid = 1U << 1U;
+inline constexpr std::uint64_t kDteTracksDirty = 3U
+                                                 << 7U;  ///< HAD: accessed and dirty bits are set
 inline constexpr unsigned kDteMode = 9;  ///< 11:9, levels of the page table; 0 none, 7 reserved
 inline constexpr std::uint64_t kDteRead = std::uint64_t{1} << 61U;
 inline constexpr std::uint64_t kDteWrite = std::uint64_t{1} << 62U;
@@ -54,6 +59,8 @@ inline constexpr std::uint64_t kDteGuestFields = std::uint64_t{0x1ff} << 52U;
 
 // Page table entries.
 inline constexpr std::uint64_t kPtePresent = 1U << 0U;
+inline constexpr std::uint64_t kPteAccessed = 1U << 5U;
+inline constexpr std::uint64_t kPteDirty = 1U << 6U;
 inline constexpr unsigned kPteNextLevel = 9;  ///< 11:9; 0 and 7 are pages
 inline constexpr std::uint64_t kPteForceCoherent = std::uint64_t{1} << 60U;
 inline constexpr std::uint64_t kPteRead = kDteRead;

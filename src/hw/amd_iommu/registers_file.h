@@ -55,7 +55,8 @@ class RegisterFile {
   schedule::CacheWord device_table_;  // read without the lock
 
   mutable schedule::RawLock lock_;
-  std::uint64_t features_ TEEIO_GUARDED_BY(lock_) = kInvalidateAllSupported | kHostSixLevels;
+  std::uint64_t features_ TEEIO_GUARDED_BY(lock_) = kInvalidateAllSupported | kHostSixLevels
+                                                    | kHostAccessed | kHostDirty;
   std::uint64_t features2_ TEEIO_GUARDED_BY(lock_) = 0;
   std::uint64_t status_ TEEIO_GUARDED_BY(lock_) = 0;
   Ring commands_ TEEIO_GUARDED_BY(lock_);

@@ -75,12 +75,14 @@ std::expected<DeviceEntry, Fault> TableWalk::device(std::uint64_t table, std::ui
   return DeviceEntry{.translates = true,
                      .readable = (q0 & kDteRead) != 0,
                      .writable = (q0 & kDteWrite) != 0,
+                     .tracks_dirty = (q0 & kDteTracksDirty) == kDteTracksDirty,
                      .mode = mode,
                      .domain = static_cast<std::uint16_t>(q1 & 0xffffU),
                      .root = Hpa{q0 & kAddressField}};
 }
 
-std::expected<Page, Fault> TableWalk::page(const DeviceEntry& device, Iova address) const {
+std::expected<Page, Fault> TableWalk::page(const DeviceEntry& device, Iova address,
+                                           DmaAccess access) const {
   std::uint64_t permitted = (device.readable ? kPteRead : 0) | (device.writable ? kPteWrite : 0);
   unsigned level = device.mode;
   Hpa table = device.root;
@@ -92,7 +94,6 @@ std::expected<Page, Fault> TableWalk::page(const DeviceEntry& device, Iova addre
       return fault(Event::kPageTableHardwareError, 0, "a page table entry cannot be read");
     if ((*entry & kPtePresent) == 0) return not_present("a page table entry is not present");
     if ((*entry & kPteReserved) != 0) return reserved("a page table entry has reserved bits set");
-    permitted &= *entry;
     const auto next = static_cast<unsigned>(*entry >> kPteNextLevel & 7U);
     if (next == 0 || next == kNextLevelSized) {
       // Table 15: the highest level has no pages.
@@ -101,14 +102,26 @@ std::expected<Page, Fault> TableWalk::page(const DeviceEntry& device, Iova addre
       const std::uint64_t below = (std::uint64_t{1} << *shift) - 1;
       if (next == 0 && (*entry & kAddressField & below) != 0)
         return reserved("a page is not aligned to its size");
+      const bool writes = access == DmaAccess::kWrite && (permitted & *entry & kPteWrite) != 0;
+      if (device.tracks_dirty) {
+        const std::uint64_t bits = kPteAccessed | (writes ? kPteDirty : 0);
+        std::uint64_t expected = *entry;
+        const auto set = memory_.compare_exchange_u64(table + index * 8, expected, *entry | bits);
+        if (!set)
+          return fault(Event::kPageTableHardwareError, 0, "a page table entry cannot be written");
+        if (!*set) continue;  // it is another one by now
+      }
+      permitted &= *entry;
+      const bool dirty = !device.tracks_dirty || writes || (*entry & kPteDirty) != 0;
       return Page{.address = Hpa{*entry & kAddressField & ~below},
                   .shift = *shift,
                   .readable = (permitted & kPteRead) != 0,
-                  .writable = (permitted & kPteWrite) != 0};
+                  .writable = (permitted & kPteWrite) != 0 && dirty};
     }
     if (next >= level) return reserved("a page table entry does not lead to a lower level");
     if (skips_set_bits(address, level, next))
       return not_present("an address bit of a skipped level is set");
+    permitted &= *entry;
     level = next;
     table = Hpa{*entry & kAddressField};
   }

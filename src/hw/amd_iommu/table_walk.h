@@ -6,6 +6,7 @@
 
 #include "base/types.h"
 #include "hw/amd_iommu/registers.h"
+#include "hw/iommu.h"
 #include "hw/physical_memory.h"
 
 namespace teeio::hw::amd {
@@ -23,7 +24,8 @@ struct DeviceEntry {
   bool translates = false;  ///< false: V is 0, addresses pass as they are
   bool readable = false;
   bool writable = false;
-  std::uint8_t mode = 0;  ///< levels of the page table; 0: none
+  bool tracks_dirty = false;  ///< HAD: a walk sets a page's accessed and dirty bit
+  std::uint8_t mode = 0;      ///< levels of the page table; 0: none
   std::uint16_t domain = 0;
   Hpa root{0};
 };
@@ -33,10 +35,12 @@ struct Page {
   Hpa address;     ///< aligned to its size
   unsigned shift;  ///< log2 of its size, 12 to 63
   bool readable;
+  /// Writes may use it without a walk: they are permitted, and no dirty bit is missing.
   bool writable;
 };
 
-/// Reads the tables in memory, entry by entry; keeps nothing.
+/// Reads the tables in memory, entry by entry; keeps nothing, and writes accessed and dirty
+/// bits of pages alone.
 class TableWalk {
  public:
   explicit TableWalk(PhysicalMemory& memory) : memory_(memory) {}
@@ -48,7 +52,8 @@ class TableWalk {
   /// The page of `address`; what it permits is what every level permits, the device
   /// entry included. Source: 2.2.3, "I/O Page Tables for Host Translations".
   /// Precondition: the mode is not 0.
-  [[nodiscard]] std::expected<Page, Fault> page(const DeviceEntry& entry, Iova address) const;
+  [[nodiscard]] std::expected<Page, Fault> page(const DeviceEntry& entry, Iova address,
+                                                DmaAccess access) const;
 
  private:
   PhysicalMemory& memory_;

@@ -80,6 +80,7 @@ enum class Event : std::uint8_t {
   kBadStreamId = 0x02,
   kSteFetch = 0x03,
   kBadSte = 0x04,
+  kBadSubstreamId = 0x08,
   kTranslation = 0x10,
   kAddressSize = 0x11,
   kAccess = 0x12,

@@ -17,6 +17,8 @@ std::string_view event_text(Event event) {
       return "C_BAD_STREAMID: the stream table has no such entry";
     case Event::kSteFetch:
       return "F_STE_FETCH: the stream table entry cannot be read";
+    case Event::kBadSubstreamId:
+      return "the stream has no substreams";
     case Event::kBadSte:
       return "C_BAD_STE: the stream table entry is not valid";
     case Event::kTranslation:
@@ -138,11 +140,14 @@ std::expected<Smmu::Leaf, Event> Smmu::leaf_of(const Entry& entry, Iova page) {
   return leaf;
 }
 
-std::expected<Iommu::Translation, IommuFault> Smmu::translate(std::uint16_t rid, Iova address,
+std::expected<Iommu::Translation, IommuFault> Smmu::translate(Requester from, Iova address,
                                                               DmaAccess access) {
   (void)generation_.load();
+  const std::uint16_t rid = from.rid;
   const schedule::RawLockGuard guard(lock_);
   if (!setup_) return refuse(rid, address, access, Event::kNone);
+  // No stream table entry here has a first stage, which a substream chooses from.
+  if (from.pasid) return refuse(rid, address, access, Event::kBadSubstreamId);
   const auto entry = entry_of(rid);
   if (!entry) return refuse(rid, address, access, entry.error());
   const std::uint64_t offset = raw(address) % kPageSize;

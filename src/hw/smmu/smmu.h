@@ -49,7 +49,7 @@ class Smmu {
   void consume_events(std::uint32_t cons);
 
   /// As Iommu::translate(), of a T=1 request.
-  std::expected<Iommu::Translation, IommuFault> translate(std::uint16_t rid, Iova address,
+  std::expected<Iommu::Translation, IommuFault> translate(Requester from, Iova address,
                                                           DmaAccess access);
   /// Grows with each command that drops something, enable() and disable().
   [[nodiscard]] std::uint64_t generation() const { return generation_.load(); }

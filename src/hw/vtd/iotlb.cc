@@ -6,13 +6,9 @@ namespace teeio::hw {
 using namespace iotlb_format;
 
 void Iotlb::insert(TBit side, std::uint16_t domain, Iova address, const IotlbEntry& entry) {
-  const auto page_class =
-      static_cast<unsigned>(std::ranges::find(kShifts, entry.shift) - kShifts.begin());
-  const std::uint64_t value = raw(entry.page) >> kPageShift << kValueFrame |
-                              std::uint64_t{std::to_underlying(entry.key)} << kValueKey |
-                              (entry.writable ? kWritable : 0) | (entry.readable ? kReadable : 0);
+  const unsigned page_class = class_of(entry.shift);
   cache_.store(slot_of(side, domain, page_class, address),
-               tag_of(side, domain, page_class, address), value);
+               tag_of(side, domain, page_class, address), pack(entry));
   schedule::CacheWord& classes = classes_[bit_of(side)];
   classes.store(classes.load() | std::uint64_t{1} << page_class);
 }
@@ -62,22 +58,40 @@ void Iotlb::drop_range(TBit side, std::uint16_t domain, Iova start, std::uint64_
       drop_class(side, domain, n, start, Iova{last});
 }
 
-void ContextCache::insert(TBit side, std::uint16_t rid, const ContextEntry& entry) {
-  cache_.store(context_slot(side, rid), context_tag(side, rid),
-               raw(entry.second_stage) >> kPageShift << kValueFrame |
-                   std::uint64_t{entry.domain} << 8U | (entry.pass_through ? 1U : 0U));
+void ContextCache::insert(TBit side, Requester from, const ContextEntry& entry) {
+  const std::uint64_t slot = context_slot(side, from);
+  entries_[slot % kSlots] = entry;
+  cache_.store(slot, context_tag(side, from),
+               std::uint64_t{entry.domain} << 8U | std::to_underlying(entry.kind));
 }
 
-void ContextCache::drop_side(TBit side) {
+std::optional<ContextEntry> ContextCache::entry(TBit side, Requester from) const {
+  const std::uint64_t slot = context_slot(side, from);
+  if (cache_.tag_at(slot) != context_tag(side, from)) return std::nullopt;
+  return entries_[slot % kSlots];
+}
+
+template <class Matches>
+void ContextCache::drop_if(TBit side, Matches matches) {
   for (std::uint64_t slot = 0; slot < kSlots; ++slot)
     if (const std::uint64_t tag = cache_.tag_at(slot);
-        tag != 0 && (tag >> 16U & 1U) == bit_of(side))
+        tag != 0 && (tag >> 16U & 1U) == bit_of(side) && matches(tag, entries_[slot]))
       cache_.clear(slot);
 }
 
+void ContextCache::drop_side(TBit side) {
+  drop_if(side, [](std::uint64_t, const ContextEntry&) { return true; });
+}
+
 void ContextCache::drop_function(TBit side, std::uint16_t rid) {
-  const std::uint64_t slot = context_slot(side, rid);
-  if (cache_.tag_at(slot) == context_tag(side, rid)) cache_.clear(slot);
+  drop_if(side, [rid](std::uint64_t tag, const ContextEntry&) { return (tag & 0xffffU) == rid; });
+}
+
+void ContextCache::drop_pasid(TBit side, std::uint16_t domain, Pasid pasid) {
+  drop_if(side, [=](std::uint64_t tag, const ContextEntry& entry) {
+    constexpr std::uint64_t kPasids = (std::uint64_t{1} << kPasidBits) - 1;
+    return entry.domain == domain && (tag >> 18U & kPasids) == std::to_underlying(pasid);
+  });
 }
 
 }  // namespace teeio::hw

@@ -10,6 +10,7 @@
 #include "hw/dma.h"
 #include "hw/physical_memory.h"
 #include "hw/tagged_cache.h"
+#include "hw/vtd/context.h"
 #include "schedule/cache_word.h"
 
 namespace teeio::hw {
@@ -46,25 +47,35 @@ constexpr std::uint64_t slot_of(TBit side, std::uint16_t domain, unsigned page_c
          bit_of(side) * 521ULL;
 }
 
-// Context tag: requester 15:0, side 16, valid 17. Value: pass-through 0,
-// domain 23:8, frame number 63:24.
-constexpr std::uint64_t context_tag(TBit side, std::uint16_t rid) {
-  return std::uint64_t{1} << 17U | bit_of(side) << 16U | rid;
+constexpr unsigned class_of(unsigned shift) { return shift == 12 ? 0 : shift == 21 ? 1 : 2; }
+
+constexpr std::uint64_t pack(const IotlbEntry& entry) {
+  return raw(entry.page) >> kPageShift << kValueFrame |
+         std::uint64_t{std::to_underlying(entry.key)} << kValueKey |
+         (entry.writable ? kWritable : 0) | (entry.readable ? kReadable : 0);
 }
-constexpr std::uint64_t context_slot(TBit side, std::uint16_t rid) {
-  return rid + bit_of(side) * 257ULL;
+constexpr IotlbEntry unpack(std::uint64_t value, unsigned page_class) {
+  return {.page = Hpa{value >> kValueFrame << kPageShift},
+          .shift = kShifts[page_class],
+          .readable = (value & kReadable) != 0,
+          .writable = (value & kWritable) != 0,
+          .key = static_cast<KeyId>(value >> kValueKey & 0xffffU)};
+}
+
+// Context tag: requester 15:0, side 16, valid 17, PASID 37:18, a PASID at all 38.
+// Value: kind 1:0, domain 23:8.
+constexpr std::uint64_t context_tag(TBit side, Requester from) {
+  const std::uint64_t pasid =
+      from.pasid ? std::uint64_t{1} << 38U | std::uint64_t{std::to_underlying(*from.pasid)} << 18U
+                 : 0;
+  return pasid | std::uint64_t{1} << 17U | bit_of(side) << 16U | from.rid;
+}
+constexpr std::uint64_t context_slot(TBit side, Requester from) {
+  const std::uint64_t pasid = from.pasid ? 31ULL + std::to_underlying(*from.pasid) * 37ULL : 0;
+  return from.rid + bit_of(side) * 257ULL + pasid;
 }
 
 }  // namespace iotlb_format
-
-/// What a second-stage walk found.
-struct IotlbEntry {
-  Hpa page;        ///< aligned to the page's size
-  unsigned shift;  ///< log2 of the page's size: 12, 21 or 30
-  bool readable;
-  bool writable;
-  KeyId key;  ///< of the domain
-};
 
 /// Second-stage translations by (side, domain, address), all page sizes.
 /// Source: Intel VT-d spec 6.2.5, IOTLB tagging.
@@ -93,25 +104,32 @@ class Iotlb {
   std::array<schedule::CacheWord, 2> classes_;
 };
 
-/// What the tables say about a function: its PASID table entry.
-struct ContextEntry {
-  Hpa second_stage;
-  std::uint16_t domain;
-  bool pass_through;
-};
-
 /// Context and PASID cache by (side, requester). Locking: as Iotlb.
 class ContextCache {
  public:
   static constexpr std::size_t kSlots = 512;
 
-  [[nodiscard]] std::optional<ContextEntry> find(TBit side, std::uint16_t rid) const;
-  void insert(TBit side, std::uint16_t rid, const ContextEntry& entry);
+  /// What a request that finds its translation needs of an entry.
+  struct Hit {
+    ContextEntry::Kind kind;
+    std::uint16_t domain;
+  };
+  [[nodiscard]] std::optional<Hit> find(TBit side, Requester from) const;
+  /// All of it, for a walk; not without the lock.
+  [[nodiscard]] std::optional<ContextEntry> entry(TBit side, Requester from) const;
+  void insert(TBit side, Requester from, const ContextEntry& entry);
   void drop_side(TBit side);
+  /// Every PASID of a function.
   void drop_function(TBit side, std::uint16_t rid);
+  /// One PASID of every function in a domain; 0 is RID_PASID too.
+  void drop_pasid(TBit side, std::uint16_t domain, Pasid pasid);
 
  private:
+  template <class Matches>
+  void drop_if(TBit side, Matches matches);
+
   TaggedCache<kSlots> cache_;
+  std::array<ContextEntry, kSlots> entries_{};
 };
 
 // Inline: every request of every device comes through these two.
@@ -124,22 +142,17 @@ inline std::optional<IotlbEntry> Iotlb::find(TBit side, std::uint16_t domain, Io
     const auto value =
         cache_.find(slot_of(side, domain, n, address), tag_of(side, domain, n, address));
     if (!value) continue;
-    return IotlbEntry{.page = Hpa{*value >> kValueFrame << kPageShift},
-                      .shift = kShifts[n],
-                      .readable = (*value & kReadable) != 0,
-                      .writable = (*value & kWritable) != 0,
-                      .key = static_cast<KeyId>(*value >> kValueKey & 0xffffU)};
+    return unpack(*value, n);
   }
   return std::nullopt;
 }
 
-inline std::optional<ContextEntry> ContextCache::find(TBit side, std::uint16_t rid) const {
+inline std::optional<ContextCache::Hit> ContextCache::find(TBit side, Requester from) const {
   using namespace iotlb_format;
-  const auto value = cache_.find(context_slot(side, rid), context_tag(side, rid));
+  const auto value = cache_.find(context_slot(side, from), context_tag(side, from));
   if (!value) return std::nullopt;
-  return ContextEntry{.second_stage = Hpa{*value >> kValueFrame << kPageShift},
-                      .domain = static_cast<std::uint16_t>(*value >> 8U & 0xffffU),
-                      .pass_through = (*value & 1U) != 0};
+  return Hit{.kind = static_cast<ContextEntry::Kind>(*value & 3U),
+             .domain = static_cast<std::uint16_t>(*value >> 8U & 0xffffU)};
 }
 
 }  // namespace teeio::hw

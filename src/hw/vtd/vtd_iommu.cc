@@ -9,6 +9,7 @@
 
 #include "hw/vtd/iommu_fault.h"
 #include "hw/vtd/iotlb.h"
+#include "hw/vtd/nested_tlb.h"
 #include "hw/vtd/table_walk.h"
 #include "schedule/atomic.h"
 #include "schedule/cache_word.h"
@@ -40,8 +41,8 @@ std::uint64_t identity_run(Iova address) {
 }
 
 /// Not even a page that maps the interrupt range reaches into it.
-Iommu::Translation clear_of_interrupts(Iova address, Iommu::Translation found) {
-  if (address < kInterruptRangeStart)
+Iommu::Translation clear_of_interrupts(Requester from, Iova address, Iommu::Translation found) {
+  if (!from.pasid && address < kInterruptRangeStart)
     found.contiguous_bytes = std::min(found.contiguous_bytes, kInterruptRangeStart - address);
   return found;
 }
@@ -56,6 +57,7 @@ struct VtdIommu::Impl {
   object::Trace& trace;
   const std::uint32_t id;
   Iotlb iotlb;
+  NestedTlb nested;
   ContextCache contexts;
   std::array<schedule::CacheWord, 2> roots;
   // The scheduling point of requests (a load) and commands (a store).
@@ -70,7 +72,7 @@ struct VtdIommu::Impl {
   std::uint64_t faults = 0;
 
   struct Request {
-    std::uint16_t rid;
+    Requester from;
     TBit t;
     Iova address;
     DmaAccess access;
@@ -78,17 +80,18 @@ struct VtdIommu::Impl {
   };
 
   std::unexpected<IommuFault> refuse(const Request& request, FaultReason reason) {
-    const IommuFault fault{.rid = request.rid,
+    const IommuFault fault{.rid = request.from.rid,
                            .address = request.address,
                            .access = request.access,
                            .t = request.t,
                            .reason = std::to_underlying(reason),
-                           .text = fault_text(reason)};
+                           .text = fault_text(reason),
+                           .pasid = request.from.pasid};
     const schedule::RawLockGuard guard(lock);
     ++faults;
     // A device that goes on hitting the same wall is reported once.
     const bool repeated = last_fault && last_fault->rid == fault.rid && last_fault->t == fault.t &&
-                          last_fault->reason == fault.reason &&
+                          last_fault->pasid == fault.pasid && last_fault->reason == fault.reason &&
                           last_fault_generation == request.generation;
     last_fault = fault;
     last_fault_generation = request.generation;
@@ -99,8 +102,11 @@ struct VtdIommu::Impl {
   void report(const IommuFault& fault) {
     auto call =
         trace.call(object::Lane::kDevice, object::Lane::kDevice, "DMA",
-                   {.detail = fmt::format("iova={:#x} t={} {}", raw(fault.address), index(fault.t),
-                                          fault.access == DmaAccess::kRead ? "read" : "write"),
+                   {.detail = fmt::format(
+                        "iova={:#x} t={} {}{}", raw(fault.address), index(fault.t),
+                        fault.access == DmaAccess::kRead ? "read" : "write",
+                        fault.pasid ? fmt::format(" pasid={}", std::to_underlying(*fault.pasid))
+                                    : std::string()),
                     .function = Bdf::from_rid(fault.rid)});
     call.refuse("IOMMU fault", fault.text);
   }
@@ -121,14 +127,38 @@ struct VtdIommu::Impl {
   }
 
   std::expected<ContextEntry, FaultReason> context_of(const Request& request, Hpa root) {
-    if (const auto cached = contexts.find(request.t, request.rid)) return *cached;
-    const auto walked = TableWalk(memory, request.t).context(root, request.rid);
-    if (walked) remember(request, [&] { contexts.insert(request.t, request.rid, *walked); });
+    {
+      const schedule::RawLockGuard guard(lock);
+      if (const auto cached = contexts.entry(request.t, request.from)) return *cached;
+    }
+    const auto walked = TableWalk(memory, request.t).context(root, request.from);
+    if (walked) remember(request, [&] { contexts.insert(request.t, request.from, *walked); });
     return walked;
   }
 
+  static bool is_interrupt(const Request& request) {
+    return !request.from.pasid && in_interrupt_range(request.address);
+  }
+  static NestedTlb::Space space_of(const Request& request, std::uint16_t domain) {
+    return {.side = request.t, .domain = domain, .pasid = request.from.pasid.value_or(Pasid{0})};
+  }
+  static bool canonical(Iova address) {
+    const std::uint64_t top = raw(address) >> 47U;
+    return top == 0 || top == 0x1ffff;
+  }
+  /// What the IOTLB has for a request that is not pass-through.
+  [[nodiscard]] std::optional<IotlbEntry> look_up(const Request& request, ContextEntry::Kind kind,
+                                                  std::uint16_t domain) const {
+    if (kind == ContextEntry::Kind::kNested)
+      return canonical(request.address) ? nested.find(space_of(request, domain), request.address)
+                                        : std::nullopt;
+    if (raw(request.address) >= kWidth) return std::nullopt;
+    return iotlb.find(request.t, domain, request.address);
+  }
+
   std::expected<IotlbEntry, FaultReason> walk(const Request& request, const ContextEntry& context) {
-    auto walked = TableWalk(memory, request.t).second_stage(context.second_stage, request.address);
+    auto walked =
+        TableWalk(memory, request.t).translation(context, request.address, request.access);
     if (!walked) return walked;
     {
       const schedule::RawLockGuard guard(lock);
@@ -138,7 +168,12 @@ struct VtdIommu::Impl {
     }
     if (request.t == TBit::kTrusted && walked->key == KeyId::kShared)
       return std::unexpected(FaultReason::kPasidEntryInvalid);
-    remember(request, [&] { iotlb.insert(request.t, context.domain, request.address, *walked); });
+    remember(request, [&] {
+      if (context.kind == ContextEntry::Kind::kNested)
+        nested.insert(space_of(request, context.domain), request.address, *walked);
+      else
+        iotlb.insert(request.t, context.domain, request.address, *walked);
+    });
     return walked;
   }
 
@@ -149,25 +184,26 @@ struct VtdIommu::Impl {
   /// The common case, without a walk and without a lock: nullopt when anything
   /// is out of the ordinary.
   std::optional<Translation> cached(const Request& request) const {
-    if (in_interrupt_range(request.address) || raw(request.address) >= kWidth ||
-        (roots[index(request.t)].load() & kRootSet) == 0)
+    if (is_interrupt(request) || (roots[index(request.t)].load() & kRootSet) == 0)
       return std::nullopt;
-    const auto context = contexts.find(request.t, request.rid);
-    if (!context || context->pass_through) return std::nullopt;
-    const auto entry = iotlb.find(request.t, context->domain, request.address);
+    const auto context = contexts.find(request.t, request.from);
+    if (!context || context->kind == ContextEntry::Kind::kPassThrough) return std::nullopt;
+    const auto entry = look_up(request, context->kind, context->domain);
     if (!entry || !permits(*entry, request.access)) return std::nullopt;
     return translation(request, *entry, context->domain);
   }
 
   /// Adds the cached pages that follow `run` in both spaces.
   void extend(const Request& request, std::uint64_t size_bytes, Translation& run) const {
-    const auto context = contexts.find(request.t, request.rid);
-    if (!context || context->pass_through || context->domain != run.domain) return;
+    const auto context = contexts.find(request.t, request.from);
+    if (!context || context->kind == ContextEntry::Kind::kPassThrough ||
+        context->domain != run.domain)
+      return;
     while (run.contiguous_bytes < size_bytes) {
       Request next = request;
       next.address = request.address + run.contiguous_bytes;
-      if (in_interrupt_range(next.address) || raw(next.address) >= kWidth) return;
-      const auto entry = iotlb.find(next.t, run.domain, next.address);
+      if (is_interrupt(next)) return;
+      const auto entry = look_up(next, context->kind, run.domain);
       if (!entry || !permits(*entry, next.access)) return;
       const Translation more = translation(next, *entry, run.domain);
       if (more.address != run.address + run.contiguous_bytes || more.key != run.key) return;
@@ -188,7 +224,7 @@ struct VtdIommu::Impl {
   }
 
   std::expected<Translation, FaultReason> translate(const Request& request) {
-    if (in_interrupt_range(request.address)) {
+    if (is_interrupt(request)) {
       if (request.access == DmaAccess::kRead)
         return std::unexpected(FaultReason::kInterruptAddress);
       return identity(request.address, kInterruptRangeLast - request.address + 1, 0);
@@ -200,15 +236,20 @@ struct VtdIommu::Impl {
     }
     const auto context = context_of(request, Hpa{root & ~kRootSet});
     if (!context) return std::unexpected(context.error());
-    if (context->pass_through)
+    if (context->kind == ContextEntry::Kind::kPassThrough) {
+      // VT-d 3.14: only a page table leads a request with PASID there.
+      if (in_interrupt_range(request.address))
+        return std::unexpected(FaultReason::kInterruptAddress);
       return identity(request.address, identity_run(request.address), context->domain);
-    return translate_second_stage(request, *context);
+    }
+    return translate_pages(request, *context);
   }
 
-  std::expected<Translation, FaultReason> translate_second_stage(const Request& request,
-                                                                 const ContextEntry& context) {
-    if (raw(request.address) >= kWidth) return std::unexpected(FaultReason::kAddressBeyondWidth);
-    if (const auto entry = iotlb.find(request.t, context.domain, request.address);
+  std::expected<Translation, FaultReason> translate_pages(const Request& request,
+                                                          const ContextEntry& context) {
+    if (context.kind == ContextEntry::Kind::kSecondStage && raw(request.address) >= kWidth)
+      return std::unexpected(FaultReason::kAddressBeyondWidth);
+    if (const auto entry = look_up(request, context.kind, context.domain);
         entry && permits(*entry, request.access))
       return translation(request, *entry, context.domain);
     const auto walked = walk(request, context);
@@ -225,8 +266,14 @@ VtdIommu::~VtdIommu() = default;
 
 std::uint32_t VtdIommu::id() const { return impl_->id; }
 
+template <class Change>
+void VtdIommu::command(TBit side, Change change) {
+  impl_->command(side, change);
+  in_flight(side).drain();
+}
+
 void VtdIommu::set_root(TBit side, std::optional<Hpa> root_table) {
-  impl_->command(side, [&] {
+  command(side, [&] {
     impl_->roots[index(side)].store(root_table ? raw(page_of(*root_table)) | kRootSet : 0);
   });
 }
@@ -236,34 +283,34 @@ std::optional<Hpa> VtdIommu::root(TBit side) const {
   return (root & kRootSet) != 0 ? std::optional(Hpa{root & ~kRootSet}) : std::nullopt;
 }
 
-std::expected<Iommu::Translation, IommuFault> VtdIommu::translate(std::uint16_t rid, TBit t,
+std::expected<Iommu::Translation, IommuFault> VtdIommu::translate(Requester from, TBit t,
                                                                   Iova address, DmaAccess access) {
   (void)impl_->turns[index(t)].load();
-  const Impl::Request request{.rid = rid,
+  const Impl::Request request{.from = from,
                               .t = t,
                               .address = address,
                               .access = access,
                               .generation = impl_->generations[index(t)].load()};
-  if (const auto hit = impl_->cached(request)) return clear_of_interrupts(address, *hit);
+  if (const auto hit = impl_->cached(request)) return clear_of_interrupts(from, address, *hit);
   const auto found = impl_->translate(request);
   if (!found) return impl_->refuse(request, found.error());
-  return clear_of_interrupts(address, *found);
+  return clear_of_interrupts(from, address, *found);
 }
 
-std::expected<Iommu::Translation, IommuFault> VtdIommu::translate_run(std::uint16_t rid, TBit t,
+std::expected<Iommu::Translation, IommuFault> VtdIommu::translate_run(Requester from, TBit t,
                                                                       Iova address,
                                                                       std::uint64_t size_bytes,
                                                                       DmaAccess access) {
-  auto found = translate(rid, t, address, access);
+  auto found = translate(from, t, address, access);
   if (!found || found->contiguous_bytes >= size_bytes || !root(t)) return found;
   const Impl::Request request{
-      .rid = rid, .t = t, .address = address, .access = access, .generation = 0};
+      .from = from, .t = t, .address = address, .access = access, .generation = 0};
   impl_->extend(request, size_bytes, *found);
-  return clear_of_interrupts(address, *found);
+  return clear_of_interrupts(from, address, *found);
 }
 
 void VtdIommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
-  impl_->command(side, [&] {
+  command(side, [&] {
     auto& keys = impl_->keys[index(side)];
     if (key == KeyId::kShared)
       keys.erase(domain);
@@ -274,23 +321,46 @@ void VtdIommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
 }
 
 void VtdIommu::invalidate_all(TBit side) {
-  impl_->command(side, [&] {
+  command(side, [&] {
     impl_->contexts.drop_side(side);
     impl_->iotlb.drop_side(side);
+    impl_->nested.drop_side(side);
   });
 }
 
 void VtdIommu::invalidate_domain(TBit side, std::uint16_t domain) {
-  impl_->command(side, [&] { impl_->iotlb.drop_domain(side, domain); });
+  command(side, [&] {
+    impl_->iotlb.drop_domain(side, domain);
+    impl_->nested.drop_domain(side, domain);
+  });
 }
 
 void VtdIommu::invalidate_range(TBit side, std::uint16_t domain, Iova start,
                                 std::uint64_t size_bytes) {
-  impl_->command(side, [&] { impl_->iotlb.drop_range(side, domain, start, size_bytes); });
+  command(side, [&] {
+    impl_->iotlb.drop_range(side, domain, start, size_bytes);
+    impl_->nested.drop_domain(side, domain);
+  });
+}
+
+void VtdIommu::invalidate_pasid_range(TBit side, std::uint16_t domain, Pasid pasid, Iova first,
+                                      Iova last) {
+  command(side, [&] {
+    impl_->nested.drop_range({.side = side, .domain = domain, .pasid = pasid}, first, last);
+  });
+}
+
+void VtdIommu::invalidate_pasid(TBit side, std::uint16_t domain, Pasid pasid) {
+  command(side,
+          [&] { impl_->nested.drop_space({.side = side, .domain = domain, .pasid = pasid}); });
+}
+
+void VtdIommu::invalidate_pasid_cache(TBit side, std::uint16_t domain, Pasid pasid) {
+  command(side, [&] { impl_->contexts.drop_pasid(side, domain, pasid); });
 }
 
 void VtdIommu::invalidate_function(TBit side, std::uint16_t rid) {
-  impl_->command(side, [&] { impl_->contexts.drop_function(side, rid); });
+  command(side, [&] { impl_->contexts.drop_function(side, rid); });
 }
 
 std::uint64_t VtdIommu::generation(TBit side) const {

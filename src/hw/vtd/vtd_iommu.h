@@ -21,19 +21,27 @@ namespace teeio::hw {
 ///  root table      4 KiB, 16 bytes a bus: two u64 (lower: devices 0–15, upper),
 ///                  bit 0 present, 51:12 context table
 ///  context table   4 KiB, 32 bytes (4 u64) a device/function (128 entries):
-///                  q0 bit 0 present, 51:12 PASID directory
+///                  q0 bit 0 present, 3 PASIDE, 11:9 PDTS (the directory has
+///                  2^(n+7) entries), 51:12 PASID directory
 ///  PASID directory 8 bytes an entry: bit 0 present, 51:12 PASID table
 ///  PASID entry     64 bytes (8 u64): q0 bit 0 present, 8:6 PGTT (2 second-stage
-///                  only, 4 pass-through), 4:2 AW (2: 48 bits, 4 levels),
-///                  51:12 second-stage table; q1 15:0 domain id
-///  second stage    8 bytes: bit 0 read, 1 write, 7 page size, 51:12 address
+///                  only, 3 nested, 4 pass-through), 4:2 AW (2: 48 bits, 4
+///                  levels), 9 SSADE, 51:12 second-stage table; q1 15:0 domain
+///                  id; q2 51:12 first-stage table of a nested one
+///  second stage    8 bytes: bit 0 read, 1 write, 7 page size, 51:12 address;
+///                  with SSADE also 8 accessed, 9 dirty, which walks set
+///  first stage     8 bytes, four levels: bit 0 present, 1 write, 2 user, 5
+///                  accessed, 6 dirty, 7 page size, 51:12 address; addresses of
+///                  entries and pages are the second stage's input
 ///
-/// Requests without PASID use PASID 0 (RID_PASID).
+/// Requests without PASID use PASID 0 (RID_PASID). All requests are a user's, none
+/// executes. On the trusted side nothing is nested.
 ///
 /// Caches: what a walk found is served until it is invalidated, also after a
 /// table in memory has changed. A not-present entry is never cached, and an
 /// access that a cached entry does not permit is walked again, so a table may
-/// be widened without an invalidation (VT-d 6.1, caching mode 0).
+/// be widened without an invalidation (VT-d 6.1, caching mode 0). So is a write
+/// through an entry whose dirty bit was clear: it sets the bit.
 ///
 /// Locking: any task. The inner lock is book-keeping and no scheduling point;
 /// translate() and the commands below are (a load and a store of one flag a
@@ -55,10 +63,10 @@ class VtdIommu final : public Iommu {
 
   /// Walks, or finds in the IOTLB. Faults have the reasons of VT-d 7.1.3, "Fault
   /// reason encodings".
-  std::expected<Translation, IommuFault> translate(std::uint16_t rid, TBit t, Iova address,
+  std::expected<Translation, IommuFault> translate(Requester from, TBit t, Iova address,
                                                    DmaAccess access) override;
   /// Goes on over pages in the IOTLB.
-  std::expected<Translation, IommuFault> translate_run(std::uint16_t rid, TBit t, Iova address,
+  std::expected<Translation, IommuFault> translate_run(Requester from, TBit t, Iova address,
                                                        std::uint64_t size_bytes,
                                                        DmaAccess access) override;
 
@@ -68,11 +76,20 @@ class VtdIommu final : public Iommu {
   void set_domain_key(TBit side, std::uint16_t domain, KeyId key);
 
   // Invalidation (VT-d 6.5.2): what software must ask for after it has changed
-  // a table in memory; until then the old translation is served.
+  // a table in memory; until then the old translation is served. Each returns when
+  // requests that had been translated before it have ended (DR, DW).
   void invalidate_all(TBit side);
   void invalidate_domain(TBit side, std::uint16_t domain);
+  /// Page-selective within a domain: addresses of its second stage. Of nested translations
+  /// nobody knows which came from there: all of the domain's go.
   void invalidate_range(TBit side, std::uint16_t domain, Iova start, std::uint64_t size_bytes);
-  /// Context and PASID caches of one function; not the IOTLB, which is by
+  /// PASID-based IOTLB invalidation: a first stage's pages that meet [first, last], or all of
+  /// them. Source: VT-d 6.5.2.4.
+  void invalidate_pasid_range(TBit side, std::uint16_t domain, Pasid pasid, Iova first, Iova last);
+  void invalidate_pasid(TBit side, std::uint16_t domain, Pasid pasid);
+  /// PASID-cache invalidation, PASID-selective within a domain. Source: VT-d 6.5.2.2.
+  void invalidate_pasid_cache(TBit side, std::uint16_t domain, Pasid pasid);
+  /// Context and PASID caches of one function, all its PASIDs; not the IOTLB, which is by
   /// domain: software that gives a domain id other tables asks for both.
   void invalidate_function(TBit side, std::uint16_t rid);
   /// Grows with each command above, set_root() and set_domain_key().
@@ -83,6 +100,9 @@ class VtdIommu final : public Iommu {
   [[nodiscard]] std::uint64_t fault_count() const;
 
  private:
+  template <class Change>
+  void command(TBit side, Change change);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -39,13 +39,13 @@ Result<ClientMemory*> Function::memory(hw::TBit t) {
   return memory_;
 }
 
-Result<void> Function::dma_read(std::uint16_t /*rid*/, hw::TBit t, Iova address,
+Result<void> Function::dma_read(hw::Requester /*from*/, hw::TBit t, Iova address,
                                 std::span<std::byte> out) {
   TEEIO_ASSIGN(ClientMemory* const from, memory(t));
   return from->read(raw(address), out);
 }
 
-Result<void> Function::dma_write(std::uint16_t /*rid*/, hw::TBit t, Iova address, ByteView in) {
+Result<void> Function::dma_write(hw::Requester /*from*/, hw::TBit t, Iova address, ByteView in) {
   if (address >= hw::kInterruptRangeStart && address <= hw::kInterruptRangeLast) {
     if (in.size() != sizeof(std::uint32_t))
       return fail(Errno::kFault, "an interrupt message has 4 bytes");

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstdint>
 #include <span>
 
 #include "hw/pci_function.h"
@@ -38,9 +37,9 @@ class Function final : private hw::DmaPort {
   void reset();
 
  private:
-  Result<void> dma_read(std::uint16_t rid, hw::TBit t, Iova address,
+  Result<void> dma_read(hw::Requester from, hw::TBit t, Iova address,
                         std::span<std::byte> out) override;
-  Result<void> dma_write(std::uint16_t rid, hw::TBit t, Iova address, ByteView in) override;
+  Result<void> dma_write(hw::Requester from, hw::TBit t, Iova address, ByteView in) override;
   Result<ClientMemory*> memory(hw::TBit t) TEEIO_EXCLUDES(lock_);
 
   hw::PciFunction& function_;

@@ -20,17 +20,19 @@ namespace teeio::device::testing {
 class FakePort final : public hw::DmaPort {
  public:
   static constexpr std::size_t kSize = 1 << 20;
-  Result<void> dma_read(std::uint16_t, hw::TBit t, Iova address,
+  Result<void> dma_read(hw::Requester from, hw::TBit t, Iova address,
                         std::span<std::byte> out) override {
+    if (from.pasid) named.push_back(std::to_underlying(*from.pasid));
     TEEIO_TRY(check(address, out.size()));
     std::ranges::copy(ByteView(memory(t)).subspan(raw(address), out.size()), out.begin());
     return {};
   }
-  Result<void> dma_write(std::uint16_t rid, hw::TBit t, Iova address, ByteView in) override {
+  Result<void> dma_write(hw::Requester from, hw::TBit t, Iova address, ByteView in) override {
     if (raw(address) >= 0xfee0'0000 && raw(address) < 0xfef0'0000) {
-      messages.push_back({rid, Reader(in).le<std::uint32_t>(), t});
+      messages.push_back({from.rid, Reader(in).le<std::uint32_t>(), t});
       return {};
     }
+    if (from.pasid) named.push_back(std::to_underlying(*from.pasid));
     TEEIO_TRY(check(address, in.size()));
     std::ranges::copy(in, memory(t).begin() + static_cast<std::ptrdiff_t>(raw(address)));
     return {};
@@ -45,6 +47,7 @@ class FakePort final : public hw::DmaPort {
   Bytes shared = Bytes(kSize);
   Bytes trusted = Bytes(kSize);
   std::vector<Message> messages;
+  std::vector<std::uint32_t> named;  ///< PASIDs of requests that had one
 
  private:
   static Result<void> check(Iova address, std::size_t size) {
@@ -163,7 +166,9 @@ class TeeCardTest : public ::testing::Test {
 
 class CardTest : public TeeCardTest<DmaEngineCard> {
  protected:
-  CardTest() : TeeCardTest({.pf = kPf, .vfs = 2, .window = Hpa{0x20'0000'0000}}) {}
+  explicit CardTest(unsigned pasid_bits = 0)
+      : TeeCardTest(
+            {.pf = kPf, .vfs = 2, .window = Hpa{0x20'0000'0000}, .pasid_bits = pasid_bits}) {}
 };
 
 }  // namespace teeio::device::testing

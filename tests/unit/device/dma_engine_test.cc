@@ -12,6 +12,7 @@ constexpr std::uint32_t kRingSize = 4;
 
 class DmaEngineTest : public CardTest {
  protected:
+  explicit DmaEngineTest(unsigned pasid_bits = 0) : CardTest(pasid_bits) {}
   /// Sets the ring up, through whichever path the function answers.
   void enable(unsigned index, TBit path = TBit::kShared, TBit ring = TBit::kShared) {
     ring_ = ring;
@@ -255,6 +256,62 @@ TEST_F(DmaEngineTest, TheRingDoesNotMoveWhileEnabled) {
   enable(kPfIndex);
   set_mmio(kPfIndex, 0, 0x10, 0x1'0000);
   EXPECT_EQ(mmio(kPfIndex, 0, 0x10), kRingAt);
+}
+
+class PasidEngineTest : public DmaEngineTest {
+ protected:
+  PasidEngineTest() : DmaEngineTest(4) {}
+  void enable_pasids(std::uint32_t on = 1) {
+    set_config(kPfIndex, extended_capability(kPfIndex, 0x1b) + 6, on, 2);
+  }
+  static DmaDescriptor copy(std::uint32_t pasid) {
+    return {.length = 8, .source = 0, .destination = 64, .pasid = hw::Pasid{pasid}};
+  }
+};
+
+TEST_F(PasidEngineTest, ADescriptorsMemoryRequestsNameItsPasid) {
+  enable_pasids();
+  for (const unsigned index : {kPfIndex, kVfIndex}) {
+    enable_bus_master(index);
+    enable(index);
+    put(0, copy(15));
+    ring_doorbell(index, 1);
+    EXPECT_EQ(status(0), DmaDescriptor::kStatusDone);
+  }
+  EXPECT_EQ(port.named, (std::vector<std::uint32_t>{15, 15, 15, 15}))
+      << "source and destination, not the ring; a VF has its PF's capability";
+}
+
+TEST_F(PasidEngineTest, APasidThatIsNotEnabledOrTooWideIsRefused) {
+  enable_bus_master(kVfIndex);
+  enable(kVfIndex);
+  put(0, copy(1));
+  ring_doorbell(kVfIndex, 1);
+  expect_error(kVfIndex, DmaError::kPasid);
+  enable_pasids();
+  set_mmio(kVfIndex, 0, 0x28, 1);
+  ring_doorbell(kVfIndex, 1);
+  EXPECT_EQ(status(0), DmaDescriptor::kStatusDone);
+  put(1, copy(16));
+  ring_doorbell(kVfIndex, 2);
+  expect_error(kVfIndex, DmaError::kPasid);
+}
+
+TEST_F(PasidEngineTest, AResetDisablesThem) {
+  const unsigned at = extended_capability(kPfIndex, 0x1b);
+  EXPECT_EQ(config(kPfIndex, at + 4, 2), 4U << 8U) << "four bits, no execute, no privilege";
+  enable_pasids(0xffff);
+  EXPECT_EQ(config(kPfIndex, at + 6, 2), 1U);
+  function(kPfIndex).reset(hw::ResetKind::kFunctionLevel);
+  EXPECT_EQ(config(kPfIndex, at + 6, 2), 0U);
+}
+
+TEST_F(DmaEngineTest, ACardWithoutPasidsRefusesThem) {
+  enable_bus_master(kVfIndex);
+  enable(kVfIndex);
+  put(0, {.length = 8, .source = 0, .destination = 64, .pasid = hw::Pasid{0}});
+  ring_doorbell(kVfIndex, 1);
+  expect_error(kVfIndex, DmaError::kPasid);
 }
 
 }  // namespace

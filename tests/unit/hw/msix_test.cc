@@ -19,9 +19,9 @@ struct Message {
 
 class Port final : public DmaPort {
  public:
-  Result<void> dma_read(std::uint16_t, TBit, Iova, std::span<std::byte>) override { return {}; }
-  Result<void> dma_write(std::uint16_t rid, TBit t, Iova address, ByteView in) override {
-    sent.push_back({rid, t, raw(address), Reader(in).le<std::uint32_t>()});
+  Result<void> dma_read(Requester, TBit, Iova, std::span<std::byte>) override { return {}; }
+  Result<void> dma_write(Requester from, TBit t, Iova address, ByteView in) override {
+    sent.push_back({from.rid, t, raw(address), Reader(in).le<std::uint32_t>()});
     return {};
   }
   std::vector<Message> sent;

@@ -334,5 +334,40 @@ TEST(PhysicalMemoryMmio, OverlapsAreRefused) {
   EXPECT_TRUE(memory.claim_mmio(kBase, 0x10000, registers).has_value());
 }
 
+TEST(PhysicalMemoryExchange, AWordIsReplacedOnlyWhileItIsWhatWasRead) {
+  PhysicalMemory memory(kRam);
+  const Hpa page = *memory.alloc_page();
+  ASSERT_TRUE(memory.write_u64(page + 8, 5).has_value());
+  std::uint64_t expected = 5;
+  EXPECT_TRUE(*memory.compare_exchange_u64(page + 8, expected, 7));
+  EXPECT_FALSE(*memory.compare_exchange_u64(page + 8, expected, 9));
+  EXPECT_EQ(expected, 7U) << "what is there";
+  EXPECT_EQ(*memory.read_u64(page + 8), 7U);
+  memory.set_key(page, kTd);
+  expected = 0;
+  EXPECT_EQ(memory.compare_exchange_u64(page, expected, 1).error().code, Errno::kFault);
+  EXPECT_TRUE(*memory.compare_exchange_u64(page, expected, 1, kTd));
+}
+
+TEST(PhysicalMemoryExchange, WindowsOfBothKindsAndNothingElse) {
+  PhysicalMemory memory(kRam);
+  for (const auto kind : {Buffer::Kind::kPlain, Buffer::Kind::kCalls}) {
+    Buffer buffer(kPageSize, kind);
+    const Hpa base = *memory.map_window(buffer, kPageSize);
+    std::uint64_t expected = 0;
+    EXPECT_TRUE(*memory.compare_exchange_u64(base + 16, expected, 7));
+    EXPECT_FALSE(*memory.compare_exchange_u64(base + 16, expected, 9));
+    EXPECT_EQ(expected, 7U);
+    EXPECT_EQ(memory.compare_exchange_u64(base, expected, 1, kTd).error().code, Errno::kFault);
+    memory.unmap_window(base);
+  }
+  Registers registers;
+  constexpr Hpa kMmio{0xe000'0000};
+  ASSERT_TRUE(memory.claim_mmio(kMmio, kPageSize, registers).has_value());
+  std::uint64_t expected = 0;
+  EXPECT_EQ(memory.compare_exchange_u64(kMmio, expected, 1).error().code, Errno::kFault);
+  EXPECT_EQ(memory.compare_exchange_u64(Hpa{0x10}, expected, 1).error().code, Errno::kFault);
+}
+
 }  // namespace
 }  // namespace teeio::hw

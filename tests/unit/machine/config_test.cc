@@ -200,6 +200,19 @@ TEST(Config, CardsMemoryHasASizeThatABarCanHave) {
   EXPECT_THAT(with("memory_kib = 32"), HasSubstr("must be a number from 64 to 1024"));
 }
 
+TEST(Config, ACardHasPasidsWhereTheFileSaysSo) {
+  const auto bits = [](std::string_view line) {
+    std::string text(kGood);
+    text.replace(text.find("model = \"plain\""), 15,
+                 "model = \"dma-engine\"\n" + std::string(line));
+    return parse_config(text, "m.toml").value().cards.at(0).pasid_bits;
+  };
+  EXPECT_EQ(bits(""), 0U);
+  EXPECT_EQ(bits("pasid_bits = 20"), 20U);
+  EXPECT_THAT(problem_with("model = \"plain\"", "model = \"dma-engine\"\npasid_bits = 21"),
+              HasSubstr("must be a number from 0 to 20"));
+}
+
 TEST(Config, TeeCardSaysHowFirmwareTalksToIt) {
   const auto channel_of = [](std::string_view line) {
     std::string text(kGood);

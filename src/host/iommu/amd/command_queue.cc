@@ -63,13 +63,18 @@ void CommandQueue::put(std::uint64_t low, std::uint64_t high) {
 }
 
 void CommandQueue::run(std::uint64_t low, std::uint64_t high) {
-  const schedule::Lock lock(mutex_);
-  put(low, high);
-  ++waits_;
-  put(opcode(Command::kCompletionWait) | raw(semaphore_) | kWaitStore, waits_);
-  hardware_.write_register(kCommandTail, tail_);
-  const auto done = memory_.read_u64(semaphore_);
-  TEEIO_CHECK(done.has_value() && *done == waits_, "the IOMMU did not carry out a command");
+  {
+    const schedule::Lock lock(mutex_);
+    put(low, high);
+    ++waits_;
+    put(opcode(Command::kCompletionWait) | raw(semaphore_) | kWaitStore, waits_);
+    hardware_.write_register(kCommandTail, tail_);
+    const auto done = memory_.read_u64(semaphore_);
+    TEEIO_CHECK(done.has_value() && *done == waits_, "the IOMMU did not carry out a command");
+  }
+  // What COMPLETION_WAIT waits for (2.4.1); not below the queue's lock, which is a leaf.
+  hardware_.in_flight(hw::TBit::kShared).drain();
+  hardware_.in_flight(hw::TBit::kTrusted).drain();
 }
 
 void CommandQueue::invalidate_device(std::uint16_t rid) {

@@ -6,9 +6,11 @@
 
 namespace teeio::amdvi {
 
-Domain::Domain(Driver& driver, Kind kind, std::uint16_t id, std::unique_ptr<PageTable> table)
+Domain::Domain(Driver& driver, const iommu::PagingRequest& request, std::uint16_t id,
+               std::unique_ptr<PageTable> table)
     : driver_(driver),
-      kind_(kind),
+      kind_(request.kind),
+      has_dirty_(request.dirty_tracking),
       id_(id),
       top_(raw(table->root()) | table->levels()),
       table_(std::move(table)) {}
@@ -55,6 +57,16 @@ std::uint64_t Domain::unmap(Iova iova, std::uint64_t length) {
 std::optional<Hpa> Domain::translate(Iova iova) const {
   const schedule::Lock lock(mutex_);
   return table_->translate(iova);
+}
+
+Result<void> Domain::set_dirty_tracking(bool on) {
+  driver_.set_dirty_tracking(*this, on);
+  return {};
+}
+
+void Domain::read_dirty(std::uint64_t first, std::uint64_t length, Clear clear, Visitor& visitor) {
+  const schedule::Lock lock(mutex_);
+  if (table_->read_dirty(Iova{first}, length, clear, visitor)) flush(Iova{first}, length, {});
 }
 
 /// amd_iommu_iotlb_sync(): the hardware forgets before the frames go back.

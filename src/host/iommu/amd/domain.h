@@ -19,7 +19,7 @@ class Driver;
 /// A paging domain of host page tables (Linux: struct protection_domain, PD_MODE_V1).
 ///
 /// Locking: own lock, rank kIommuDomain; not held while the driver's is.
-class Domain final : public iommu::Domain {
+class Domain final : public iommu::Domain, private iommu::DirtyTracking {
  public:
   ~Domain() override;
 
@@ -30,6 +30,9 @@ class Domain final : public iommu::Domain {
   [[nodiscard]] std::optional<Hpa> translate(Iova iova) const override TEEIO_EXCLUDES(mutex_);
 
   [[nodiscard]] Kind kind() const override { return kind_; }
+  [[nodiscard]] iommu::DirtyTracking* dirty_tracking() override {
+    return has_dirty_ ? this : nullptr;
+  }
   [[nodiscard]] const iommu::Iommu& iommu() const override;
   [[nodiscard]] std::uint16_t id() const { return id_; }
   [[nodiscard]] std::uint64_t page_sizes() const override { return PageTable::kPageSizes; }
@@ -39,12 +42,19 @@ class Domain final : public iommu::Domain {
 
  private:
   friend class Driver;
-  Domain(Driver& driver, Kind kind, std::uint16_t id, std::unique_ptr<PageTable> table);
+  Domain(Driver& driver, const iommu::PagingRequest& request, std::uint16_t id,
+         std::unique_ptr<PageTable> table);
+  /// amd_iommu_set_dirty_tracking(): HAD of every device table entry that uses the domain.
+  Result<void> set_dirty_tracking(bool on) override;
+  void read_dirty(std::uint64_t first, std::uint64_t length, Clear clear, Visitor& visitor) override
+      TEEIO_EXCLUDES(mutex_);
   Result<void> cover(Iova last) TEEIO_EXCLUDES(mutex_);
   void flush(Iova iova, std::uint64_t length, const std::vector<Hpa>& freed);
 
   Driver& driver_;
   const Kind kind_;
+  const bool has_dirty_;
+  bool tracks_dirty_ = false;  ///< the driver's lock guards it
   const std::uint16_t id_;
   /// What device table entries get; read without the lock.
   schedule::Atomic<std::uint64_t> top_;

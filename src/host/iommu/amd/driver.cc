@@ -82,6 +82,7 @@ void Driver::program(const iommu::Group& group, Bdf function) {
     const auto& domain = static_cast<const Domain&>(*group.domain);
     const std::uint64_t top = domain.top();
     q0 = kOn | (top & kAddressField) | (top & 7U) << kDteMode;
+    if (domain.tracks_dirty_) q0 |= kDteTracksDirty;
     q1 = domain.id();
   } else if (group.owner == nullptr && default_domain_ == DefaultDomain::kIdentity) {
     q0 = kOn;
@@ -94,7 +95,7 @@ void Driver::apply(const iommu::Group& group) {
   for (const Bdf function : group.functions) program(group, function);
 }
 
-Result<void> Driver::probe(Bdf function, std::uint32_t group) {
+Result<void> Driver::probe(Bdf function, std::uint32_t group, unsigned) {
   const schedule::Lock lock(mutex_);
   if (function.bus > last_bus_)
     return fail(Errno::kNoDev, "the IOMMU's device table has no such bus");
@@ -112,6 +113,15 @@ void Driver::release(Bdf function) {
 }
 
 Result<std::unique_ptr<iommu::Domain>> Driver::alloc_paging_domain(iommu::Domain::Kind kind) {
+  return alloc_paging_domain(iommu::PagingRequest{.kind = kind});
+}
+
+Result<std::unique_ptr<iommu::Domain>> Driver::alloc_paging_domain(
+    const iommu::PagingRequest& request) {
+  if (request.data != nullptr)
+    return fail(Errno::kOpNotSupp, "a paging HWPT takes no data of the IOMMU's");
+  if (request.pasid)
+    return fail(Errno::kOpNotSupp, "the IOMMU has no tables in the guest's format, as PASIDs need");
   TEEIO_ASSIGN(std::unique_ptr<PageTable> table, PageTable::create(memory_));
   const schedule::Lock lock(mutex_);
   std::uint32_t id = kFirstDomainId;
@@ -122,7 +132,7 @@ Result<std::unique_ptr<iommu::Domain>> Driver::alloc_paging_domain(iommu::Domain
   if (id == kDomainIds) return fail(Errno::kNoSpc, "every domain id of the IOMMU is in use");
   const auto domain_id = static_cast<std::uint16_t>(id);
   domain_ids_.insert(domain_id);
-  return std::unique_ptr<iommu::Domain>(new Domain(*this, kind, domain_id, std::move(table)));
+  return std::unique_ptr<iommu::Domain>(new Domain(*this, request, domain_id, std::move(table)));
 }
 
 void Driver::free_domain_id(std::uint16_t id) {
@@ -172,6 +182,16 @@ void Driver::detach(std::uint32_t number) {
   const auto* domain = static_cast<const Domain*>(groups_.at(number).domain);
   apply(groups_.detach(number));
   if (domain != nullptr) queue_->invalidate_domain(domain->id());
+}
+
+void Driver::set_dirty_tracking(Domain& domain, bool on) {
+  const schedule::Lock lock(mutex_);
+  if (domain.tracks_dirty_ == on) return;
+  domain.tracks_dirty_ = on;
+  for (const auto& [number, group] : groups_.all())
+    if (group.domain == &domain) apply(group);
+  // amd_iommu_domain_flush_all(): the next translation of each page marks it.
+  queue_->invalidate_domain(domain.id());
 }
 
 void Driver::top_changed(const Domain& domain) {

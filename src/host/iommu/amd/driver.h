@@ -39,7 +39,9 @@ class Driver final : public iommu::Iommu {
   ~Driver() override;
 
   /// amd_iommu_probe_device(). ENODEV: a bus that the device table has not.
-  Result<void> probe(Bdf function, std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  using iommu::Iommu::probe;
+  Result<void> probe(Bdf function, std::uint32_t group, unsigned pasid_bits) override
+      TEEIO_EXCLUDES(mutex_);
   /// amd_iommu_release_device().
   void release(Bdf function) override TEEIO_EXCLUDES(mutex_);
 
@@ -47,6 +49,11 @@ class Driver final : public iommu::Iommu {
   using iommu::Iommu::alloc_paging_domain;
   Result<std::unique_ptr<iommu::Domain>> alloc_paging_domain(iommu::Domain::Kind kind) override
       TEEIO_EXCLUDES(mutex_);
+  /// EOPNOTSUPP: data; PASIDs, which need tables in the guest's format.
+  Result<std::unique_ptr<iommu::Domain>> alloc_paging_domain(
+      const iommu::PagingRequest& request) override TEEIO_EXCLUDES(mutex_);
+  /// amd_iommu_capable(), amd_iommu_hd_support().
+  [[nodiscard]] bool tracks_dirty(std::uint32_t) override { return true; }
 
   Result<void> claim_dma_owner(std::uint32_t group, const void* owner) override
       TEEIO_EXCLUDES(mutex_);
@@ -86,6 +93,7 @@ class Driver final : public iommu::Iommu {
   void write_entry(std::uint16_t rid, std::uint64_t q0, std::uint64_t q1);
   void program(const iommu::Group& group, Bdf function) TEEIO_REQUIRES(mutex_);
   void apply(const iommu::Group& group) TEEIO_REQUIRES(mutex_);
+  void set_dirty_tracking(Domain& domain, bool on) TEEIO_EXCLUDES(mutex_);
   void top_changed(const Domain& domain) TEEIO_EXCLUDES(mutex_);
   void free_domain_id(std::uint16_t id) TEEIO_EXCLUDES(mutex_);
   void poll_events();

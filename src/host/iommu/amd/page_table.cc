@@ -197,6 +197,56 @@ std::uint64_t PageTable::unmap(Iova iova, std::uint64_t length, std::vector<Hpa>
   return unmap_in(*top_, top_level_, raw(iova), end, freed);
 }
 
+void PageTable::clear_dirty(Table& table, std::size_t index) {
+  const Hpa at = table.frame + 8 * index;
+  std::uint64_t value = entry(table, index);
+  for (;;) {
+    const auto done = memory_.compare_exchange_u64(at, value, value & ~kPteDirty);
+    TEEIO_CHECK(done.has_value(), "an IOMMU table lies outside of memory");
+    if (*done) return;
+  }
+}
+
+void PageTable::scan_dirty(Table& table, unsigned level, std::uint64_t first, std::uint64_t last,
+                           iommu::DirtyRuns& scan) {
+  const std::uint64_t start = level == kTopLevel ? 0 : first & ~(size_of(level + 1) - 1);
+  const std::size_t last_index = index_in(last, level);
+  for (std::size_t index = index_in(first, level); index <= last_index;) {
+    const std::uint64_t base = start + index * size_of(level);
+    if (table.children && (*table.children)[index]) {
+      scan_dirty(*(*table.children)[index], level - 1, std::max(first, base),
+                 std::min(last, base + (size_of(level) - 1)), scan);
+      ++index;
+      continue;
+    }
+    const std::uint64_t page = entry(table, index);
+    if (page == 0) {
+      ++index;
+      continue;
+    }
+    const std::size_t count = std::size_t{1} << (size_in(page, level) - shift_of(level));
+    const std::size_t head = index & ~(count - 1);
+    std::uint64_t any = 0;
+    for (std::size_t i = 0; i < count; ++i) any |= entry(table, head + i);
+    const std::uint64_t begin = start + head * size_of(level);
+    const std::uint64_t end = begin + (count * size_of(level) - 1);
+    if ((any & kPteDirty) != 0 && scan.dirty(std::max(first, begin), std::min(last, end)))
+      for (std::size_t i = 0; i < count; ++i) clear_dirty(table, head + i);
+    index = head + count;
+  }
+}
+
+bool PageTable::read_dirty(Iova iova, std::uint64_t length, iommu::DirtyTracking::Clear clear,
+                           iommu::DirtyTracking::Visitor& visitor) {
+  if (length == 0 || !covers(top_level_, raw(iova))) return false;
+  const std::uint64_t last = raw(iova) + (length - 1);
+  const std::uint64_t end =
+      covers(top_level_, last) ? last : (std::uint64_t{1} << (shift_of(top_level_) + 9)) - 1;
+  iommu::DirtyRuns scan(clear, visitor);
+  scan_dirty(*top_, top_level_, raw(iova), end, scan);
+  return scan.cleared();
+}
+
 std::optional<Hpa> PageTable::translate(Iova iova) const {
   if (!covers(top_level_, raw(iova))) return std::nullopt;
   const Table* table = top_.get();

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "host/iommu/dirty_runs.h"
 #include "host/iommu/iommu.h"
 #include "hw/physical_memory.h"
 
@@ -52,6 +53,11 @@ class PageTable {
   /// are in `freed`: they go back to memory after the IOTLB has been invalidated. Gives
   /// the count of bytes that were mapped.
   std::uint64_t unmap(Iova iova, std::uint64_t length, std::vector<Hpa>& freed);
+  /// pt_iommu_read_and_clear_dirty(): tells `visitor` of what lies in [iova, iova + length) of
+  /// pages whose dirty bit is set, in any of a page's entries (amdv1pt_entry_is_write_dirty()).
+  /// Gives whether a bit was cleared, and caches may know it as set.
+  bool read_dirty(Iova iova, std::uint64_t length, iommu::DirtyTracking::Clear clear,
+                  iommu::DirtyTracking::Visitor& visitor);
   /// iommu_iova_to_phys().
   [[nodiscard]] std::optional<Hpa> translate(Iova iova) const;
 
@@ -65,6 +71,9 @@ class PageTable {
   explicit PageTable(hw::PhysicalMemory& memory) : memory_(memory) {}
   Result<std::unique_ptr<Table>> make_table(unsigned level);
   void free_tree(Table& table);
+  void scan_dirty(Table& table, unsigned level, std::uint64_t first, std::uint64_t last,
+                  iommu::DirtyRuns& scan);
+  void clear_dirty(Table& table, std::size_t index);
   [[nodiscard]] std::uint64_t entry(const Table& table, std::size_t index) const;
   void set_entry(Table& table, std::size_t index, std::uint64_t value);
   Result<Table*> child_of(Table& table, std::size_t index, unsigned child_level);

@@ -48,7 +48,7 @@ const iommu::Attachable* Iommu::attached(std::uint32_t group, std::uint32_t pasi
   return found == pasids.end() ? nullptr : found->second;
 }
 
-Result<void> Iommu::probe(Bdf function, std::uint32_t group) {
+Result<void> Iommu::probe(Bdf function, std::uint32_t group, unsigned) {
   const schedule::Lock lock(mutex_);
   groups_.join(group, function);
   return {};

@@ -57,7 +57,9 @@ class Iommu final : public iommu::Iommu {
   [[nodiscard]] const iommu::Attachable* attached(std::uint32_t group, std::uint32_t pasid)
       TEEIO_EXCLUDES(mutex_);
 
-  Result<void> probe(Bdf function, std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  using iommu::Iommu::probe;
+  Result<void> probe(Bdf function, std::uint32_t group, unsigned pasid_bits) override
+      TEEIO_EXCLUDES(mutex_);
   void release(Bdf function) override TEEIO_EXCLUDES(mutex_);
 
   Result<std::unique_ptr<iommu::Domain>> alloc_paging_domain(iommu::Domain::Kind kind) override;

@@ -38,8 +38,34 @@ std::optional<Hpa> Domain::translate(Iova iova) const {
   return table_->translate(iova);
 }
 
-void Domain::flush(Iova iova, std::uint64_t length, const std::vector<Hpa>& freed) {
+Result<void> Domain::set_dirty_tracking(bool on) {
+  driver_.set_dirty_tracking(*this, on);
+  return {};
+}
+
+void Domain::read_dirty(std::uint64_t first, std::uint64_t length, Clear clear, Visitor& visitor) {
+  const schedule::Lock lock(mutex_);
+  if (table_->read_dirty(Iova{first}, length, clear, visitor)) invalidate(Iova{first}, length);
+}
+
+void Domain::add_nested(std::uint16_t id) {
+  const schedule::Lock lock(mutex_);
+  nested_.insert(id);
+}
+
+void Domain::remove_nested(std::uint16_t id) {
+  const schedule::Lock lock(mutex_);
+  nested_.erase(id);
+}
+
+void Domain::invalidate(Iova iova, std::uint64_t length) {
   driver_.hardware().invalidate_range(hw::TBit::kShared, id_, iova, length);
+  for (const std::uint16_t nested : nested_)
+    driver_.hardware().invalidate_range(hw::TBit::kShared, nested, iova, length);
+}
+
+void Domain::flush(Iova iova, std::uint64_t length, const std::vector<Hpa>& freed) {
+  invalidate(iova, length);
   for (const Hpa frame : freed) driver_.memory().free_page(frame);
 }
 

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "base/bytes.h"
 #include "base/check.h"
 
@@ -9,12 +12,9 @@ namespace teeio::vtd {
 namespace {
 
 constexpr std::uint64_t kPresent = 1;
-constexpr std::uint64_t kFourLevels = std::uint64_t{2} << 2U;   // PASID entry q0 4:2, AW
-constexpr std::uint64_t kSecondStage = std::uint64_t{2} << 6U;  // q0 8:6, PGTT
-constexpr std::uint64_t kPassThrough = std::uint64_t{4} << 6U;
-/// Ids 0 and 1 mean something to hardware and to Linux (IDA_START_DID).
-constexpr std::uint32_t kFirstDomainId = 2;
-constexpr std::uint32_t kDomainIds = 1U << 16U;
+// Context entry.
+constexpr std::uint64_t kPasidEnable = std::uint64_t{1} << 3U;
+constexpr unsigned kDirectorySize = 9;
 
 /// Capability bits. Source: Intel VT-d spec 11.4.2 and 11.4.3; which of them
 /// Linux looks at: drivers/iommu/intel/iommu.h.
@@ -24,17 +24,25 @@ constexpr std::uint64_t kCap = std::uint64_t{6} << 0U      // ND: 2^16 domain id
                                | std::uint64_t{3} << 34U   // SSLPS: 2 MiB, 1 GiB
                                | std::uint64_t{1} << 39U   // PSI
                                | std::uint64_t{18} << 48U  // MAMV
-                               | std::uint64_t{3} << 54U;  // DWD, DRD
+                               | std::uint64_t{3} << 54U   // DWD, DRD
+                               | std::uint64_t{1} << 56U;  // FS1GP: 1 GiB in a first stage
 constexpr std::uint64_t kSnoopControl = std::uint64_t{1} << 7U;
-/// Without NEST: no first stage is walked over a second one here, and a VMM that reads NEST
-/// asks for a nested HWPT.
+/// PSS: one less than the PASIDs' width.
+constexpr std::uint64_t kPasidBits = PasidTable::kBits;
+/// NEST without FSTS: a first stage is walked over a second one only, so Linux's choice for
+/// HWPTs without flags stays the second stage.
 constexpr std::uint64_t kEcap = std::uint64_t{1} << 0U      // C: coherent walks
                                 | std::uint64_t{1} << 1U    // QI
                                 | std::uint64_t{1} << 3U    // IR
                                 | std::uint64_t{1} << 6U    // PT
                                 | kSnoopControl             // SC
+                                | std::uint64_t{1} << 26U   // NEST
+                                | (kPasidBits - 1) << 35U   // PSS
+                                | std::uint64_t{1} << 40U   // PASID
                                 | std::uint64_t{1} << 43U   // SMTS: scalable mode
-                                | std::uint64_t{1} << 46U;  // SSTS: second stage
+                                | std::uint64_t{1} << 45U   // SSADS: dirty bits
+                                | std::uint64_t{1} << 46U   // SSTS: second stage
+                                | std::uint64_t{1} << 48U;  // SMPWC: walks are coherent
 /// IOMMU_HW_INFO_TYPE_INTEL_VTD, whose struct is iommu_hw_info_vtd.
 constexpr std::uint32_t kTypeVtd = 1;
 /// IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17, which Linux 7.3 reports always.
@@ -42,6 +50,9 @@ constexpr std::uint32_t kErrata772415 = 1;
 
 std::uint16_t half_of(Bdf function) {
   return static_cast<std::uint16_t>(function.bus << 1U | (function.device >> 4U));
+}
+Hpa context_entry(Hpa table, Bdf function) {
+  return table + 32 * std::uint64_t{function.rid() & 0x7fU};  // within this half of the bus
 }
 
 }  // namespace
@@ -88,79 +99,77 @@ Result<Hpa> Driver::context_table_for(Bdf function) {
   return table;
 }
 
-Result<void> Driver::probe(Bdf function, std::uint32_t group_number) {
+Result<void> Driver::probe(Bdf function, std::uint32_t group_number, unsigned pasid_bits) {
   const schedule::Lock lock(mutex_);
   TEEIO_CHECK(!functions_.contains(function), "a function is probed twice");
   TEEIO_ASSIGN(const Hpa context, context_table_for(function));
-  TEEIO_ASSIGN(const Hpa directory, alloc_table());
-  TEEIO_ASSIGN(const Hpa pasids, alloc_table());
-  write(directory, raw(pasids) | kPresent);
-  const std::uint64_t devfn = function.rid() & 0x7fU;  // within this half of the bus
-  write(context + 32 * devfn, raw(directory) | kPresent);
-  functions_.emplace(function, Function{directory, pasids});
-  program(function, setting_of(groups_.join(group_number, function)));
+  TEEIO_ASSIGN(auto pasids, PasidTable::create(memory_));
+  std::uint64_t entry = raw(pasids->directory()) | kPresent;
+  std::uint32_t max_pasids = 0;
+  if (pasid_bits != 0 && model_ == Model::kIntel) {
+    max_pasids = 1U << std::min<std::uint64_t>(pasid_bits, kPasidBits);
+    entry |= kPasidEnable | PasidTable::kDirectorySize << kDirectorySize;
+  }
+  write(context_entry(context, function), entry);
+  functions_.emplace(function, Function{.pasids = std::move(pasids), .max_pasids = max_pasids});
+  program(function, 0, setting_of(groups_.join(group_number, function)));
   return {};
 }
 
 void Driver::release(Bdf function) {
   const schedule::Lock lock(mutex_);
   TEEIO_CHECK(functions_.contains(function), "a function is released that was not probed");
-  program(function, {Setting::Kind::kBlocked});
+  program(function, 0, {});
+  // Nobody walks the directory any more when its pages go.
+  write(context_entry(context_tables_.at(half_of(function)), function), 0);
+  hardware_.invalidate_function(hw::TBit::kShared, function.rid());
   functions_.erase(function);
   groups_.leave(function);
 }
 
-Driver::Setting Driver::setting_of(const iommu::Group& group) const {
-  if (const auto* domain = static_cast<const Domain*>(group.domain))
-    return {Setting::Kind::kSecondStage, domain->root(), domain->id()};
-  if (group.owner != nullptr || default_domain_ == DefaultDomain::kTranslated)
-    return {Setting::Kind::kBlocked};
-  return {Setting::Kind::kIdentity};
+PasidSetting Driver::setting_of(const iommu::Attachable& attached) {
+  const auto* nested = dynamic_cast<const NestedDomain*>(&attached);
+  const Domain& domain =
+      nested != nullptr ? nested->parent() : static_cast<const Domain&>(attached);
+  return {
+      .kind = nested != nullptr ? PasidSetting::Kind::kNested : PasidSetting::Kind::kSecondStage,
+      .second_stage = domain.root(),
+      .first_stage = nested != nullptr ? nested->table() : 0,
+      .domain_id = nested != nullptr ? nested->id() : domain.id(),
+      .tracks_dirty = domain.tracks_dirty_};
 }
 
-void Driver::program(Bdf function, const Setting& setting) {
-  const Hpa entry = functions_.at(function).pasid_table;
-  std::uint64_t q0 = 0;
-  switch (setting.kind) {
-    case Setting::Kind::kBlocked:
-      break;
-    case Setting::Kind::kIdentity:
-      q0 = kPresent | kFourLevels | kPassThrough;
-      break;
-    case Setting::Kind::kSecondStage:
-      q0 = kPresent | kFourLevels | kSecondStage | raw(setting.root);
-      break;
-  }
-  // The old entry is off and forgotten before the new one can be walked:
-  // intel_pasid_replace_second_level() writes the entry and then flushes.
-  write(entry + 8, setting.domain_id);
-  write(entry, q0);
-  hardware_.invalidate_function(hw::TBit::kShared, function.rid());
+PasidSetting Driver::setting_of(const iommu::Group& group) const {
+  if (group.domain != nullptr) return setting_of(*group.domain);
+  if (group.owner != nullptr || default_domain_ == DefaultDomain::kTranslated) return {};
+  return {.kind = PasidSetting::Kind::kIdentity};
+}
+
+// intel_pasid_replace_*(), intel_pasid_tear_down_entry(): the new entry in one step, and what
+// the hardware knows of the old one is forgotten.
+void Driver::program(Bdf function, std::uint32_t pasid, const PasidSetting& setting) {
+  PasidTable& table = *functions_.at(function).pasids;
+  const PasidSetting old = table.write(pasid, setting);
+  if (pasid == 0)
+    hardware_.invalidate_function(hw::TBit::kShared, function.rid());
+  else
+    hardware_.invalidate_pasid_cache(hw::TBit::kShared, old.domain_id, hw::Pasid{pasid});
+  // A second stage's own changes are flushed whoever uses it; a first stage's only while
+  // somebody does.
+  const bool same_domain = old.domain_id == setting.domain_id;
+  if (old.kind == PasidSetting::Kind::kNested ||
+      (same_domain && old.tracks_dirty != setting.tracks_dirty))
+    hardware_.invalidate_domain(hw::TBit::kShared, old.domain_id);
 }
 
 void Driver::apply(const iommu::Group& group) {
-  const Setting setting = setting_of(group);
-  for (const Bdf function : group.functions) program(function, setting);
+  const PasidSetting setting = setting_of(group);
+  for (const Bdf function : group.functions) program(function, 0, setting);
 }
 
-Result<std::unique_ptr<iommu::Domain>> Driver::alloc_paging_domain(iommu::Domain::Kind kind) {
-  TEEIO_ASSIGN(std::unique_ptr<PageTable> table, PageTable::create(memory_));
-  const schedule::Lock lock(mutex_);
-  std::uint32_t id = kFirstDomainId;
-  for (const std::uint16_t used : domain_ids_) {
-    if (used != id) break;
-    ++id;
-  }
-  if (id == kDomainIds) return fail(Errno::kNoSpc, "every domain id of the IOMMU is in use");
-  const auto domain_id = static_cast<std::uint16_t>(id);
-  domain_ids_.insert(domain_id);
-  return std::unique_ptr<iommu::Domain>(new Domain(*this, kind, domain_id, std::move(table)));
-}
-
-void Driver::free_domain_id(std::uint16_t id) {
-  const schedule::Lock lock(mutex_);
-  hardware_.invalidate_domain(hw::TBit::kShared, id);
-  domain_ids_.erase(id);
+void Driver::apply_pasid(std::uint32_t number, std::uint32_t pasid, const PasidSetting& setting) {
+  for (const Bdf function : groups_.at(number).functions)
+    if (functions_.at(function).max_pasids != 0) program(function, pasid, setting);
 }
 
 Result<void> Driver::claim_dma_owner(std::uint32_t number, const void* owner) {
@@ -188,14 +197,6 @@ Result<void> Driver::use_default_domain(std::uint32_t number) {
 void Driver::unuse_default_domain(std::uint32_t number) {
   const schedule::Lock lock(mutex_);
   groups_.unuse_default_domain(number);
-}
-
-Result<void> Driver::attach(std::uint32_t number, iommu::Attachable& domain) {
-  TEEIO_CHECK(&domain.iommu() == this, "a domain is attached behind another IOMMU");
-  if (domain.handles_faults) return fail(Errno::kNoDev, "no function here makes page requests");
-  const schedule::Lock lock(mutex_);
-  apply(groups_.attach(number, domain));
-  return {};
 }
 
 void Driver::detach(std::uint32_t number) {

@@ -11,6 +11,8 @@
 #include "host/iommu/groups.h"
 #include "host/iommu/iommu.h"
 #include "host/iommu/vtd/domain.h"
+#include "host/iommu/vtd/nested.h"
+#include "host/iommu/vtd/pasid_table.h"
 #include "hw/physical_memory.h"
 #include "hw/vtd/vtd_iommu.h"
 #include "schedule/mutex.h"
@@ -43,7 +45,9 @@ class Driver final : public iommu::Iommu {
   ~Driver() override;
 
   /// intel_iommu_probe_device().
-  Result<void> probe(Bdf function, std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  using iommu::Iommu::probe;
+  Result<void> probe(Bdf function, std::uint32_t group, unsigned pasid_bits) override
+      TEEIO_EXCLUDES(mutex_);
   /// intel_iommu_release_device().
   void release(Bdf function) override TEEIO_EXCLUDES(mutex_);
 
@@ -51,6 +55,17 @@ class Driver final : public iommu::Iommu {
   using iommu::Iommu::alloc_paging_domain;
   Result<std::unique_ptr<iommu::Domain>> alloc_paging_domain(iommu::Domain::Kind kind) override
       TEEIO_EXCLUDES(mutex_);
+  Result<std::unique_ptr<iommu::Domain>> alloc_paging_domain(
+      const iommu::PagingRequest& request) override TEEIO_EXCLUDES(mutex_);
+  /// intel_iommu_domain_alloc_nested(). A stand-in has none.
+  Result<std::unique_ptr<iommu::NestedDomain>> alloc_nested(std::uint32_t group,
+                                                            iommu::Domain& parent,
+                                                            std::uint32_t flags,
+                                                            iommu::UserData& data) override;
+  /// intel_iommu_capable(), ssads_supported().
+  [[nodiscard]] bool tracks_dirty(std::uint32_t) override { return model_ == Model::kIntel; }
+  /// dev_iommu_get_max_pasids(): the most that a function of the group has, within ECAP.PSS.
+  [[nodiscard]] std::uint32_t max_pasids(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
 
   Result<void> claim_dma_owner(std::uint32_t group, const void* owner) override
       TEEIO_EXCLUDES(mutex_);
@@ -58,10 +73,16 @@ class Driver final : public iommu::Iommu {
   [[nodiscard]] bool dma_owner_claimed(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
   Result<void> use_default_domain(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
   void unuse_default_domain(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
-  /// ENODEV: no function here makes page requests.
+  /// ENODEV: no function here makes page requests; EINVAL NestedDomain::check().
   Result<void> attach(std::uint32_t group, iommu::Attachable& domain) override
       TEEIO_EXCLUDES(mutex_);
   void detach(std::uint32_t group) override TEEIO_EXCLUDES(mutex_);
+  /// intel_iommu_set_dev_pasid(), intel_nested_set_dev_pasid(). Functions without PASIDs are
+  /// not told, as __iommu_set_group_pasid() does it. Errors: EOPNOTSUPP a stand-in; EINVAL a
+  /// PASID that a function has not, NestedDomain::check(); ENODEV as attach(); ENOMEM.
+  Result<void> attach_pasid(std::uint32_t group, std::uint32_t pasid,
+                            iommu::Attachable& domain) override TEEIO_EXCLUDES(mutex_);
+  void detach_pasid(std::uint32_t group, std::uint32_t pasid) override TEEIO_EXCLUDES(mutex_);
 
   /// intel_iommu_hw_info(); a stand-in is as a driver without that operation.
   [[nodiscard]] Result<iommu::HwInfo> hw_info(std::uint32_t type) const override;
@@ -78,28 +99,38 @@ class Driver final : public iommu::Iommu {
   [[nodiscard]] hw::PhysicalMemory& memory() const { return memory_; }
   [[nodiscard]] Model model() const { return model_; }
 
+  // What the driver's domains ask for.
+
+  /// Errors: ENOSPC.
+  Result<std::uint16_t> alloc_domain_id() TEEIO_EXCLUDES(mutex_);
+  void free_domain_id(std::uint16_t id) TEEIO_EXCLUDES(mutex_);
+  /// Of what uses `domain`, nested or not: intel_pasid_setup_dirty_tracking().
+  void set_dirty_tracking(Domain& domain, bool on) TEEIO_EXCLUDES(mutex_);
+  /// cache_tag_flush_range() of a nested domain: `pages` from `first` on, for each PASID that
+  /// uses it.
+  void flush_first_stage(const NestedDomain& domain, Iova first, std::uint64_t pages)
+      TEEIO_EXCLUDES(mutex_);
+
  private:
-  friend class Domain;
   struct Function {
-    Hpa pasid_directory{0};
-    Hpa pasid_table{0};
+    std::unique_ptr<PasidTable> pasids;
+    std::uint32_t max_pasids = 0;
   };
-  /// Every kind of translation that a PASID entry can hold.
-  struct Setting {
-    enum class Kind : std::uint8_t { kBlocked, kIdentity, kSecondStage } kind;
-    Hpa root{0};
-    std::uint16_t domain_id = 0;
-  };
+  using Attached = std::map<std::uint32_t, const iommu::Attachable*>;  ///< by PASID, not 0
 
   Driver(hw::PhysicalMemory& memory, hw::VtdIommu& hardware, DefaultDomain default_domain,
          Model model);
-  Setting setting_of(const iommu::Group& group) const TEEIO_REQUIRES(mutex_);
+  PasidSetting setting_of(const iommu::Group& group) const TEEIO_REQUIRES(mutex_);
+  static PasidSetting setting_of(const iommu::Attachable& domain);
   void apply(const iommu::Group& group) TEEIO_REQUIRES(mutex_);
-  void program(Bdf function, const Setting& setting) TEEIO_REQUIRES(mutex_);
+  void apply_pasid(std::uint32_t group, std::uint32_t pasid, const PasidSetting& setting)
+      TEEIO_REQUIRES(mutex_);
+  void program(Bdf function, std::uint32_t pasid, const PasidSetting& setting)
+      TEEIO_REQUIRES(mutex_);
+  Result<void> check_pasid(std::uint32_t group, std::uint32_t pasid) TEEIO_REQUIRES(mutex_);
   Result<Hpa> context_table_for(Bdf function) TEEIO_REQUIRES(mutex_);
   Result<Hpa> alloc_table() TEEIO_REQUIRES(mutex_);
   void write(Hpa address, std::uint64_t value);
-  void free_domain_id(std::uint16_t id) TEEIO_EXCLUDES(mutex_);
 
   hw::PhysicalMemory& memory_;
   hw::VtdIommu& hardware_;
@@ -112,6 +143,7 @@ class Driver final : public iommu::Iommu {
   std::map<std::uint16_t, Hpa> context_tables_ TEEIO_GUARDED_BY(mutex_);
   std::map<Bdf, Function> functions_ TEEIO_GUARDED_BY(mutex_);
   iommu::Groups groups_ TEEIO_GUARDED_BY(mutex_);
+  std::map<std::uint32_t, Attached> pasids_ TEEIO_GUARDED_BY(mutex_);  ///< by group
   std::set<std::uint16_t> domain_ids_ TEEIO_GUARDED_BY(mutex_);
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "schedule/memory_word.h"
 
 namespace teeio::vtd {
 namespace {
@@ -10,6 +11,7 @@ namespace {
 constexpr std::uint64_t kRead = 1U << 0;
 constexpr std::uint64_t kWrite = 1U << 1;
 constexpr std::uint64_t kLargePage = 1U << 7;
+constexpr std::uint64_t kDirty = 1U << 9;
 constexpr std::uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
 constexpr std::uint64_t kEntries = 512;
 
@@ -134,6 +136,48 @@ std::uint64_t PageTable::unmap_in(Table& table, unsigned level, std::uint64_t fi
 std::uint64_t PageTable::unmap(Iova iova, std::uint64_t length, std::vector<Hpa>& freed) {
   TEEIO_CHECK(is_page_aligned(raw(iova) | length) && length != 0, "a domain unmaps whole pages");
   return unmap_in(top_, kLevels - 1, raw(iova), raw(iova) + (length - 1), freed);
+}
+
+std::span<std::uint64_t> PageTable::words(const Table& table) const {
+  const std::span<std::byte> bytes = memory_.direct(table.frame);
+  TEEIO_CHECK(bytes.size() == kPageSize, "an IOMMU table lies outside of memory");
+  return {reinterpret_cast<std::uint64_t*>(bytes.data()), kEntries};
+}
+
+void PageTable::scan_dirty(Table& table, unsigned level, std::uint64_t first, std::uint64_t last,
+                           iommu::DirtyRuns& scan) {
+  const std::uint64_t start = first & ~(size_of(level + 1) - 1);
+  const std::size_t last_index = index_in(last, level);
+  const std::span<std::uint64_t> entries = words(table);
+  // A walk may set a bit meanwhile.
+  const auto load = [&](std::size_t at) { return schedule::MemoryWord(entries[at]).load(); };
+  constexpr std::size_t kAtOnce = 8;
+  for (std::size_t index = index_in(first, level); index <= last_index; ++index) {
+    if (!table.children && index % kAtOnce == 0)
+      while (index + kAtOnce - 1 <= last_index) {
+        std::uint64_t any = 0;
+        for (std::size_t i = 0; i < kAtOnce; ++i) any |= load(index + i);
+        if ((any & kDirty) != 0) break;
+        index += kAtOnce;
+      }
+    if (index > last_index) return;
+    const std::uint64_t base = start + index * size_of(level);
+    const std::uint64_t from = std::max(first, base);
+    const std::uint64_t to = std::min(last, base + (size_of(level) - 1));
+    if (table.children && (*table.children)[index])
+      scan_dirty(*(*table.children)[index], level - 1, from, to, scan);
+    else if ((load(index) & kDirty) != 0 && scan.dirty(from, to))
+      schedule::MemoryWord(entries[index]).clear_bits(kDirty);
+  }
+}
+
+bool PageTable::read_dirty(Iova iova, std::uint64_t length, iommu::DirtyTracking::Clear clear,
+                           iommu::DirtyTracking::Visitor& visitor) {
+  if (length == 0 || raw(iova) > kLastIova) return false;
+  const std::uint64_t last = raw(iova) + std::min(length - 1, kLastIova - raw(iova));
+  iommu::DirtyRuns scan(clear, visitor);
+  scan_dirty(top_, kLevels - 1, raw(iova), last, scan);
+  return scan.cleared();
 }
 
 std::optional<Hpa> PageTable::translate(Iova iova) const {

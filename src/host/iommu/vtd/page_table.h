@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
+#include "host/iommu/dirty_runs.h"
 #include "host/iommu/iommu.h"
 #include "hw/physical_memory.h"
 
@@ -44,6 +46,12 @@ class PageTable {
   /// been invalidated. Gives the count of bytes that were mapped.
   std::uint64_t unmap(Iova iova, std::uint64_t length, std::vector<Hpa>& freed);
 
+  /// pt_iommu_read_and_clear_dirty(): tells `visitor` of what lies in [iova, iova + length) of
+  /// pages whose dirty bit is set, neighbours at once. Gives whether a bit was cleared, and
+  /// caches may know it as set.
+  bool read_dirty(Iova iova, std::uint64_t length, iommu::DirtyTracking::Clear clear,
+                  iommu::DirtyTracking::Visitor& visitor);
+
   /// iommu_iova_to_phys().
   [[nodiscard]] std::optional<Hpa> translate(Iova iova) const;
 
@@ -57,6 +65,9 @@ class PageTable {
   explicit PageTable(hw::PhysicalMemory& memory) : memory_(memory) {}
   Result<void> init_table(Table& table, unsigned level);
   void free_tree(Table& table);
+  std::span<std::uint64_t> words(const Table& table) const;
+  void scan_dirty(Table& table, unsigned level, std::uint64_t first, std::uint64_t last,
+                  iommu::DirtyRuns& scan);
   std::uint64_t entry(const Table& table, std::size_t index) const;
   void set_entry(Table& table, std::size_t index, std::uint64_t value);
   Result<Table*> child_of(Table& table, std::size_t index, unsigned child_level);

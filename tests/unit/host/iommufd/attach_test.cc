@@ -203,8 +203,6 @@ TEST_F(AttachTest, HwptAllocRefusesAsLinuxDoes) {
   EXPECT_EQ(alloc({.dev_id = dev, .pt_id = 99}), Errno::kInval);
   EXPECT_EQ(alloc({.dev_id = dev, .pt_id = dev}), Errno::kInval);
   EXPECT_EQ(alloc({.flags = 16, .dev_id = dev, .pt_id = ioas}), Errno::kOpNotSupp);
-  EXPECT_EQ(alloc({.flags = HwptPaging::kDirtyTracking, .dev_id = dev, .pt_id = ioas}),
-            Errno::kOpNotSupp);
   EXPECT_EQ(alloc({.flags = HwptPaging::kFaultIdValid | HwptPaging::kNestParent,
                    .dev_id = dev,
                    .pt_id = ioas}),

@@ -337,5 +337,34 @@ TEST_F(AmdIommuTest, AFullLogOverflowsAndStops) {
   EXPECT_EQ(iommu.fault_count(), 300U) << "requests are refused whether or not they are logged";
 }
 
+TEST_F(AmdIommuTest, WithHadReadsMarkAPageAccessedAndWritesMarkItDirty) {
+  map();
+  const Hpa leaf = tables.leaf(root, kIova, 4);
+  const auto marks = [&] { return tables.get(leaf) & (amd::kPteAccessed | amd::kPteDirty); };
+  ASSERT_TRUE(where(kIova, DmaAccess::kWrite));
+  EXPECT_EQ(marks(), 0U);
+  tables.attach(kRid, root, 4, kDomain, AmdTables::kAttached | amd::kDteTracksDirty);
+  tables.invalidate_device(kRid);
+  tables.invalidate_pages(kDomain, raw(kIova));
+  ASSERT_TRUE(where(kIova));
+  EXPECT_EQ(marks(), amd::kPteAccessed);
+  ASSERT_TRUE(where(kIova, DmaAccess::kWrite)) << "what the read had cached does not hide it";
+  EXPECT_EQ(marks(), amd::kPteAccessed | amd::kPteDirty);
+  tables.set(leaf, tables.get(leaf) & ~amd::kPteDirty);
+  ASSERT_TRUE(where(kIova, DmaAccess::kWrite));
+  EXPECT_EQ(marks(), amd::kPteAccessed) << "the cached entry knows the bit as set";
+  tables.invalidate_pages(kDomain, raw(kIova));
+  ASSERT_TRUE(where(kIova, DmaAccess::kWrite));
+  EXPECT_EQ(marks(), amd::kPteAccessed | amd::kPteDirty);
+}
+
+TEST_F(AmdIommuTest, ARequestWithAPasidHasNowhereToGo) {
+  map();
+  const auto found =
+      iommu.translate(Requester(kRid, Pasid{1}), TBit::kShared, kIova, DmaAccess::kRead);
+  ASSERT_FALSE(found.has_value());
+  EXPECT_EQ(found.error().reason, code(Event::kInvalidDeviceRequest));
+}
+
 }  // namespace
 }  // namespace teeio::hw

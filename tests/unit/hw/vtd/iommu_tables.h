@@ -36,6 +36,24 @@ class IommuTables {
   Hpa directory_entry(std::uint16_t rid) { return below(context_entry(rid), 1); }
   Hpa pasid_entry(std::uint16_t rid) { return below(directory_entry(rid), 1); }
 
+  /// Of a PASID that requests name: its context entry allows them, with a directory of one page.
+  Hpa pasid_entry(std::uint16_t rid, std::uint32_t pasid) {
+    const Hpa context = context_entry(rid);
+    const Hpa directory = below(context, 1);
+    set(context, raw(directory) | 2U << 9U | 1U << 3U | 1U);
+    return below(directory + pasid / 64 * 8, 1) + pasid % 64 * 64;
+  }
+
+  static constexpr std::uint64_t kTracksDirty = 1U << 9U;
+  static constexpr std::uint64_t kNested = 3U << 6U | 2U << 2U | 1U;
+  /// A first stage at `first`, an address of the second, in a PASID entry.
+  void nest(Hpa entry, Hpa second_stage, std::uint64_t first, std::uint16_t domain,
+            std::uint64_t bits = 0) {
+    set(entry + 8, domain);
+    set(entry + 16, first);
+    set(entry, raw(second_stage) | kNested | bits);
+  }
+
   static constexpr std::uint64_t kSecondStage = 2U << 6U | 2U << 2U | 1U;
   static constexpr std::uint64_t kPassThrough = 4U << 6U | 1U;
   void attach(std::uint16_t rid, Hpa second_stage, std::uint16_t domain) {

@@ -62,29 +62,29 @@ class NullIommu final : public hw::Iommu {
   }
 
   [[nodiscard]] std::uint32_t id() const override { return id_; }
-  std::expected<Translation, hw::IommuFault> translate(std::uint16_t rid, hw::TBit t, Iova address,
+  std::expected<Translation, hw::IommuFault> translate(hw::Requester from, hw::TBit t, Iova address,
                                                        hw::DmaAccess access) override {
     const std::uint64_t rest = kPageSize - (raw(address) & (kPageSize - 1));
     std::optional<Hpa> found = Hpa{raw(address)};
     if (t == hw::TBit::kShared) {
       const schedule::RawLockGuard guard(lock_);
-      const NullDomain* domain = domain_of_[rid];
+      const NullDomain* domain = domain_of_[from.rid];
       found = domain != nullptr ? domain->translate(address) : std::nullopt;
     }
     if (found)
       return Translation{
           .address = *found, .contiguous_bytes = rest, .domain = 0, .writable = true};
-    return std::unexpected(hw::IommuFault{.rid = rid,
+    return std::unexpected(hw::IommuFault{.rid = from.rid,
                                           .address = address,
                                           .access = access,
                                           .t = t,
                                           .reason = 1,
                                           .text = "nothing is mapped there"});
   }
-  std::expected<Translation, hw::IommuFault> translate_run(std::uint16_t rid, hw::TBit t,
+  std::expected<Translation, hw::IommuFault> translate_run(hw::Requester from, hw::TBit t,
                                                            Iova address, std::uint64_t,
                                                            hw::DmaAccess access) override {
-    return translate(rid, t, address, access);
+    return translate(from, t, address, access);
   }
   [[nodiscard]] std::uint64_t generation(hw::TBit) const override {
     const schedule::RawLockGuard guard(lock_);
@@ -103,7 +103,8 @@ class NullIommuDriver final : public iommu::Iommu {
  public:
   explicit NullIommuDriver(NullIommu& hardware) : hardware_(hardware) {}
 
-  Result<void> probe(Bdf function, std::uint32_t group) override {
+  using iommu::Iommu::probe;
+  Result<void> probe(Bdf function, std::uint32_t group, unsigned) override {
     groups_[group].functions.push_back(function);
     return {};
   }

@@ -299,7 +299,58 @@ TEST_F(AmdDriverTest, InterruptsAndHyperTransportAreReserved) {
   EXPECT_EQ(shown.device, "ivhd0");
   ASSERT_EQ(shown.attributes.size(), 2U);
   EXPECT_EQ(shown.attributes[0].name, "amd-iommu/cap");
-  EXPECT_EQ(shown.attributes[1].text, "840:0\n");
+  EXPECT_EQ(shown.attributes[1].text, "12000000000840:0\n");
+}
+
+struct Seen final : iommu::DirtyTracking::Visitor {
+  void dirty(std::uint64_t first, std::uint64_t length) override {
+    ranges.emplace_back(first, length);
+  }
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+};
+
+TEST_F(AmdDriverTest, WhatDmaHasWrittenIsToldUntilItIsCleared) {
+  using Clear = iommu::DirtyTracking::Clear;
+  using Ranges = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+  auto driver = make();
+  ASSERT_TRUE(driver->probe(kNic, 3).has_value());
+  EXPECT_TRUE(driver->tracks_dirty(3));
+  auto domain = *driver->alloc_paging_domain(iommu::PagingRequest{.dirty_tracking = true});
+  auto plain = *driver->alloc_paging_domain(iommu::PagingRequest{});
+  EXPECT_EQ(plain->dirty_tracking(), nullptr);
+  EXPECT_EQ(driver->alloc_paging_domain(iommu::PagingRequest{.pasid = true}).error().code,
+            Errno::kOpNotSupp);
+  // A page of 4 KiB, one of 16 KiB in four entries, one of 2 MiB.
+  ASSERT_TRUE(domain->map(Iova{0x3000}, Hpa{0x1'0000'3000}, 0x1000, Prot::kReadWrite).has_value());
+  ASSERT_TRUE(domain->map(Iova{0x4000}, Hpa{0x1'0000'4000}, 0x4000, Prot::kReadWrite).has_value());
+  ASSERT_TRUE(domain->map(Iova{k2M}, Hpa{0x1'0020'0000}, k2M, Prot::kReadWrite).has_value());
+  ASSERT_TRUE(driver->claim_dma_owner(3, &owner).has_value());
+  ASSERT_TRUE(driver->attach(3, *domain).has_value());
+  const auto dirty = [&](Clear clear, std::uint64_t first = 0, std::uint64_t length = k1G) {
+    Seen seen;
+    domain->dirty_tracking()->read_dirty(first, length, clear, seen);
+    return seen.ranges;
+  };
+  const auto write = [&](std::uint64_t at) {
+    ASSERT_TRUE(reach(kNic, Iova{at}, hw::DmaAccess::kWrite));
+  };
+  write(0x6000);
+  EXPECT_EQ(dirty(Clear::kYes), Ranges{}) << "nobody tracks";
+  ASSERT_TRUE(domain->dirty_tracking()->set_dirty_tracking(true).has_value());
+  write(0x6000);
+  EXPECT_EQ(dirty(Clear::kNo), (Ranges{{0x4000, 0x4000}})) << "although it was cached";
+  EXPECT_EQ(dirty(Clear::kNo, 0x5000, 0x1000), (Ranges{{0x5000, 0x1000}}));
+  write(0x3000);
+  write(k2M + 0x12'3000);
+  EXPECT_EQ(dirty(Clear::kYes), (Ranges{{0x3000, 0x5000}, {k2M, k2M}}));
+  EXPECT_EQ(dirty(Clear::kYes), Ranges{});
+  write(0x3000);
+  EXPECT_EQ(dirty(Clear::kYes), (Ranges{{0x3000, 0x1000}})) << "the cache was flushed";
+  ASSERT_TRUE(domain->dirty_tracking()->set_dirty_tracking(false).has_value());
+  write(0x3000);
+  EXPECT_EQ(dirty(Clear::kYes), Ranges{});
+  driver->detach(3);
+  EXPECT_EQ(domain->unmap(Iova{0}, 2 * k2M), 0x5000 + k2M);
 }
 
 }  // namespace
