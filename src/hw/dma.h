@@ -26,6 +26,9 @@ class DmaPort {
   virtual Result<void> dma_read(std::uint16_t rid, TBit t, Iova address,
                                 std::span<std::byte> out) = 0;
   virtual Result<void> dma_write(std::uint16_t rid, TBit t, Iova address, ByteView in) = 0;
+  /// The messages Assert_INTA and Deassert_INTA (PCIe Base Spec 2.2.8.1). True: whoever handles
+  /// the interrupt masks it at once, and the function sets its Interrupt Disable.
+  virtual bool intx(std::uint16_t /*rid*/, bool /*asserted*/) { return false; }
 };
 
 }  // namespace teeio::hw

@@ -207,6 +207,10 @@ Result<void> HostBridge::dma_read(std::uint16_t rid, TBit t, Iova address,
   return impl_->request(rid, t, address, out);
 }
 
+bool HostBridge::intx(std::uint16_t rid, bool asserted) {
+  return impl_->interrupts.intx(rid, asserted);
+}
+
 Result<void> HostBridge::dma_write(std::uint16_t rid, TBit t, Iova address, ByteView in) {
   if (address >= kInterruptRangeStart && address <= kInterruptRangeLast)
     return impl_->signal(rid, address, in);
