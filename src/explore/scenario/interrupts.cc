@@ -1,7 +1,6 @@
 // INTx: a level that masks itself, and those who unmask it, at once.
 
 #include <optional>
-#include <utility>
 
 #include "base/check.h"
 #include "explore/scenario/opponents.h"
@@ -41,11 +40,19 @@ class IntxBench {
   Result<void> trigger() { return set(VFIO_IRQ_SET_ACTION_TRIGGER); }
   Result<void> disable() { return set(VFIO_IRQ_SET_ACTION_TRIGGER, std::nullopt, 0); }
   void signal() { (*unmask_->eventfd())->signal(); }
-  /// The engine fails, and says so.
+  /// The engine is on, without a ring: its next doorbell fails, and says so.
+  void arm() {
+    constexpr std::uint64_t kControl = 0x08;
+    for (const std::uint32_t value : {2U, 1U})
+      (void)vmm_.pwrite(vmm_.vfio, kControl, bytes_of(value));
+  }
+  void ring() {
+    constexpr std::uint64_t kDoorbell = 0x24;
+    (void)vmm_.pwrite(vmm_.vfio, kDoorbell, bytes_of(1U));
+  }
   void raise() {
-    constexpr std::uint64_t kControl = 0x08, kDoorbell = 0x24;
-    for (const auto& [at, value] : {std::pair{kControl, 2U}, {kControl, 1U}, {kDoorbell, 1U}})
-      (void)vmm_.pwrite(vmm_.vfio, at, bytes_of(value));
+    arm();
+    ring();
   }
   void acknowledge() {
     constexpr std::uint64_t kInterruptStatus = 0x38;
@@ -105,13 +112,14 @@ void unmask_against_disable(const Config& design) {
   Stage stage(pin, Stage::Card::kAsAtBoot);
   IntxBench bench(stage.vmm());
   must(bench.connect());
+  bench.arm();
   stage.play({{"resampler",
                [&] {
                  if (!bench.unmask_by_eventfd()) return;
                  bench.signal();
                  (void)bench.end_of_eventfd();
                }},
-              {"driver", [&] { bench.raise(); }},
+              {"driver", [&] { bench.ring(); }},
               {"vmm", [&] { (void)bench.disable(); }}});
   const Unexplored after;
   expect_interrupts(bench);
