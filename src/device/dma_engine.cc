@@ -21,6 +21,7 @@ constexpr std::uint64_t kErrorCode = 0x28;
 constexpr std::uint64_t kErrorIndex = 0x2c;
 constexpr std::uint64_t kCompleted = 0x30;
 constexpr std::uint64_t kLocalSize = 0x34;
+constexpr std::uint64_t kInterruptStatus = 0x38;
 constexpr std::uint64_t kScratch = 0x40;
 constexpr std::uint64_t kScratchEnd = 0x80;
 
@@ -102,6 +103,8 @@ std::uint32_t DmaEngine::read_register(std::uint64_t offset) const {
       return reg.completed;
     case kLocalSize:
       return static_cast<std::uint32_t>(local_.size());
+    case kInterruptStatus:
+      return function_.interrupt_causes();
     default:
       break;
   }
@@ -117,6 +120,7 @@ void DmaEngine::write_register(std::uint64_t offset, std::uint32_t value) {
   }
   if (offset == kControl) return write_control(value);
   if (offset == kDoorbell) return ring_doorbell(value);
+  if (offset == kInterruptStatus) return function_.acknowledge_interrupts(value);
   if (offset == kErrorCode && value != 0) reg.error = DmaError::kNone;
   if (reg.enabled) return;  // the ring's place is fixed while the engine is enabled
   if (offset == kRingBaseLow) reg.ring_base = with_low(reg.ring_base, value);

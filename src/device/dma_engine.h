@@ -29,6 +29,9 @@ class DmaEngineFunction {
   virtual Result<void> dma_read(const Traffic& traffic, Iova address, std::span<std::byte> out) = 0;
   virtual Result<void> dma_write(const Traffic& traffic, Iova address, ByteView in) = 0;
   virtual void fire(std::uint16_t vector) = 0;
+  /// What INTx has said and nobody has acknowledged yet, a bit a vector.
+  [[nodiscard]] virtual std::uint32_t interrupt_causes() const = 0;
+  virtual void acknowledge_interrupts(std::uint32_t causes) = 0;
 };
 
 /// The registers of one function's DMA engine (BAR0) and the ring behind them.

@@ -79,6 +79,10 @@ DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
                                     DmaFunction::Place{.bdf = options.pf,
                                                        .identity = identity(kPfDeviceId),
                                                        .addresses = addresses_of(options, 0),
+                                                       .msi_vectors = options.msi_vectors,
+                                                       .intx = options.intx,
+                                                       .rom = options.rom,
+                                                       .rom_bytes = options.rom_bytes,
                                                        .bars_move = options.bars_move,
                                                        .report = report_of(options.reports, 0),
                                                        .pasid_bits = options.pasid_bits});
@@ -95,6 +99,7 @@ DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
                            .identity = identity(kVfDeviceId),
                            .addresses = addresses_of(options, i + 1),
                            .pf = &pf(),
+                           .msi_vectors = options.msi_vectors,
                            .report = report_of(options.reports, i + 1)}));
 }
 

@@ -30,6 +30,10 @@ class DmaEngineCard final : public TeeCard {
     /// The card itself sets the identity's seed, from its serial number, and what is
     /// measured of it.
     DsmSpdm spdm{};
+    unsigned msi_vectors = 0;  ///< of each function: 0, or a power of two up to 32
+    bool intx = false;         ///< the PF has an interrupt pin
+    Hpa rom{0};                ///< of the PF, as Endpoint::Options has it
+    std::uint64_t rom_bytes = 0;
     /// The host's software places the PF's BARs: they answer, and are reported, where their
     /// registers say, not only where the machine put them.
     bool bars_move = false;

@@ -33,7 +33,11 @@ class DmaFunction final : public TeeFunction, private DmaEngineFunction {
     hw::Identity identity;
     Addresses addresses;
     TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
-    bool bars_move = false;     ///< as DmaEngineCard::Options has it
+    unsigned msi_vectors = 0;   ///< 0: it has no MSI
+    bool intx = false;          ///< it has a pin
+    Hpa rom{0};                 ///< as Endpoint::Options has it
+    std::uint64_t rom_bytes = 0;
+    bool bars_move = false;  ///< as DmaEngineCard::Options has it
     ReportOptions report{};
     unsigned pasid_bits = 0;  ///< as TeeFunction::Role has it
   };
@@ -59,6 +63,8 @@ class DmaFunction final : public TeeFunction, private DmaEngineFunction {
     return issue_write(traffic.t, address, in, traffic.pasid);
   }
   void fire(std::uint16_t vector) override { TeeFunction::fire(vector); }
+  [[nodiscard]] std::uint32_t interrupt_causes() const override { return causes(); }
+  void acknowledge_interrupts(std::uint32_t bits) override { acknowledge(bits); }
 
   PlainMemory memory_;
   DmaEngine engine_;

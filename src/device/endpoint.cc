@@ -1,5 +1,8 @@
 #include "device/endpoint.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace teeio::device {
 namespace {
 
@@ -20,12 +23,28 @@ Endpoint::Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Optio
   const std::span<const hw::Bar> in_header(bars_.data(), bars_in_header_ ? bars_.size() : 0);
   hw::add_endpoint_header(config_, options.identity, in_header);
   // As a platform's firmware leaves a function to which it gave addresses.
-  if (bars_in_header_) config_.set(hw::kCommand, 2, hw::kCommandMemorySpace);
+  if (bars_in_header_) {
+    const bool io = std::ranges::any_of(
+        bars_, [](const hw::Bar& bar) { return bar.kind == hw::Bar::Kind::kIo; });
+    config_.set(hw::kCommand, 2,
+                hw::kCommandMemorySpace | (io ? std::uint32_t{hw::kCommandIoSpace} : 0U));
+  }
+  if (options.rom_bytes != 0) {
+    rom_.emplace(options, [this] { return rom_answers(); });
+    hw::add_rom_bar(config_, rom_->bar);
+  }
   power_ = hw::add_power_management(config_);
   express_ = hw::add_pci_express(
       config_,
       {.type = hw::ExpressType::kEndpoint, .function_level_reset = true, .tee_io = options.tee_io});
 }
+
+Endpoint::Rom::Rom(const Options& options, std::function<bool()> answers)
+    : target(options.identity, options.rom_text, std::move(answers)),
+      bar{.kind = hw::Bar::Kind::kMemory32,
+          .size = options.rom_bytes,
+          .base = options.rom,
+          .target = &target} {}
 
 void Endpoint::answer_bar(std::size_t number, hw::MmioTarget& target,
                           hw::PlainMemoryBar* plain_memory) {
@@ -77,6 +96,19 @@ bool Endpoint::in_d0() const {
 
 bool Endpoint::memory_enabled() const {
   return in_d0() && (config_.read(hw::kCommand, 2) & hw::kCommandMemorySpace) != 0;
+}
+
+bool Endpoint::io_enabled() const {
+  return in_d0() && (config_.read(hw::kCommand, 2) & hw::kCommandIoSpace) != 0;
+}
+
+bool Endpoint::rom_answers() const {
+  const auto control = static_cast<std::uint16_t>(power_ + hw::kPowerControl);
+  const std::uint32_t register_value = config_.look(hw::kRomBar, 4);
+  return (config_.look(hw::kCommand, 2) & hw::kCommandMemorySpace) != 0 &&
+         (config_.look(control, 2) & kPowerStateMask) == 0 &&
+         (register_value & hw::kRomEnable) != 0 &&
+         (bars_move_ || (register_value & ~hw::kRomEnable) == raw(rom_->bar.base));
 }
 
 bool Endpoint::bus_master_enabled() const {

@@ -3,7 +3,9 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
+#include "device/expansion_rom.h"
 #include "hw/capabilities.h"
 #include "hw/config_space.h"
 #include "hw/pci_function.h"
@@ -26,6 +28,7 @@ class Endpoint : public hw::PciFunction {
   std::uint32_t config_read(std::uint16_t offset, unsigned size_bytes) final;
   void config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) final;
   [[nodiscard]] const std::array<hw::Bar, hw::kBarCount>& bars() const final { return bars_; }
+  [[nodiscard]] const hw::Bar* rom() const final { return rom_ ? &rom_->bar : nullptr; }
   void reset(hw::ResetKind kind) final;
   void attach(hw::DmaPort& port) final;
 
@@ -33,6 +36,8 @@ class Endpoint : public hw::PciFunction {
   /// D0, and memory space enabled: MMIO is answered.
   [[nodiscard]] virtual bool memory_enabled() const;
   [[nodiscard]] bool in_d0() const;
+  /// D0, and I/O space enabled.
+  [[nodiscard]] bool io_enabled() const;
   /// D0, and bus mastering enabled.
   [[nodiscard]] bool bus_master_enabled() const;
   /// BAR registers hold the addresses that the host assigned at boot, where the
@@ -49,6 +54,9 @@ class Endpoint : public hw::PciFunction {
     bool bars_in_header = true;  ///< false: a VF
     bool bars_move = false;      ///< they answer where their registers say
     bool tee_io = false;
+    Hpa rom{0};                   ///< where the expansion ROM is
+    std::uint64_t rom_bytes = 0;  ///< 0: it has none; else a power of two, at least 2 KiB
+    std::string_view rom_text{};  ///< what its image says
   };
   Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options);
   ~Endpoint() override = default;
@@ -80,6 +88,15 @@ class Endpoint : public hw::PciFunction {
   /// Resets this function with the lock held.
   void reset_locked(hw::ResetKind kind);
 
+  /// Its register is decoded. From any task.
+  [[nodiscard]] bool rom_answers() const;
+
+  struct Rom {
+    Rom(const Options& options, std::function<bool()> answers);
+    ExpansionRom target;
+    hw::Bar bar;
+  };
+
   object::Trace& trace_;
   schedule::Mutex& card_lock_;
   const Bdf bdf_;
@@ -87,6 +104,7 @@ class Endpoint : public hw::PciFunction {
   const bool bars_in_header_;
   const bool bars_move_;
   hw::ConfigSpace config_;
+  std::optional<Rom> rom_;
   std::uint16_t power_ = 0;    ///< offset of the power management capability
   std::uint16_t express_ = 0;  ///< offset of the PCI Express capability
   hw::DmaPort* port_ = nullptr;

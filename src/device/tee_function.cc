@@ -27,7 +27,10 @@ TeeFunction::TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const
                 .bars = role.bars,
                 .bars_in_header = role.pf == nullptr,
                 .bars_move = role.bars_move,
-                .tee_io = true}),
+                .tee_io = true,
+                .rom = role.rom,
+                .rom_bytes = role.rom_bytes,
+                .rom_text = role.rom_text}),
       pf_(role.pf),
       pasid_bits_(role.pf != nullptr ? role.pf->pasid_bits_ : role.pasid_bits),
       report_(role.report),
@@ -41,6 +44,8 @@ TeeFunction::TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const
       enabled_(true),
       shared_{{*this, kRegisterBar, hw::TBit::kShared}, {*this, kMsixBar, hw::TBit::kShared}},
       trusted_{{*this, kRegisterBar, hw::TBit::kTrusted}, {*this, kMsixBar, hw::TBit::kTrusted}} {
+  if (role.msi_vectors != 0) msi_.emplace(config_, role.msi_vectors);
+  if (role.intx) intx_.emplace(config_);
   answer_bar(kRegisterBar, shared_.registers);
   answer_bar(kMsixBar, shared_.msix);
   if (pf_ == nullptr && pasid_bits_ != 0) pasid_ = hw::add_pasid_capability(config_, pasid_bits_);
@@ -83,6 +88,8 @@ void TeeFunction::apply_write(std::uint16_t offset, unsigned size_bytes, std::ui
   refresh_enabled();
   choose_traffic();
   msix_.registers_written();
+  if (msi_) msi_->registers_written();
+  update_intx();
   if (tdi_.view().locked()) {
     const LockedRegisters after = LockedRegisters::read(config_, place);
     if (const auto cause = lock_violation(before, after, tdi_.view().msix_lock))
@@ -94,12 +101,18 @@ void TeeFunction::apply_write(std::uint16_t offset, unsigned size_bytes, std::ui
 void TeeFunction::on_reset(hw::ResetKind kind) {
   tdi_.reset(kind);
   msix_.reset();
+  if (msi_) msi_->reset();
+  if (intx_) intx_->reset();
   refresh_enabled();
   if (physical_ != nullptr) physical_->reset(kind);
   if (pasid_ != 0) hw::disable_pasid(config_, pasid_);
 }
 
-void TeeFunction::on_attach() { msix_.attach(*port_, bdf_.rid()); }
+void TeeFunction::on_attach() {
+  msix_.attach(*port_, bdf_.rid());
+  if (msi_) msi_->attach(*port_, bdf_.rid());
+  if (intx_) intx_->attach(*port_, bdf_.rid());
+}
 
 std::optional<std::string_view> TeeFunction::configuration_fault() const {
   if (!bars_in_place()) return "a BAR is not where the bus decodes it";
@@ -151,12 +164,32 @@ void TeeFunction::choose_traffic() {
   const bool trusted = tdi_.view().state == TdiState::kRun && tdi_.view().msix_lock;
   msix_.set_traffic(trusted ? hw::TBit::kTrusted : hw::TBit::kShared);
   msix_.allow(bus_master_enabled());
+  if (msi_) msi_->allow(bus_master_enabled());
 }
 
+bool TeeFunction::sends_messages() const { return msix_.enabled() || (msi_ && msi_->enabled()); }
+
 void TeeFunction::fire(std::uint16_t vector) {
+  if (!sends_messages()) {
+    if (intx_) intx_->raise(1U << vector);
+    return update_intx();
+  }
   if (!bus_master_enabled()) return;  // a message is a memory write
   choose_traffic();
-  msix_.fire(vector);
+  if (msix_.enabled())
+    msix_.fire(vector);
+  else
+    msi_->fire(vector);
+}
+
+void TeeFunction::acknowledge(std::uint32_t causes) {
+  if (!intx_) return;
+  intx_->acknowledge(causes);
+  update_intx();
+}
+
+void TeeFunction::update_intx() {
+  if (intx_) intx_->update(!sends_messages() && in_d0());
 }
 
 bool TeeFunction::answers(std::uint8_t bar, hw::TBit t, std::uint64_t offset,

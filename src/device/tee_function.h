@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "device/bar_targets.h"
@@ -11,6 +12,8 @@
 #include "device/physical_part.h"
 #include "device/report_options.h"
 #include "device/tdi.h"
+#include "hw/intx.h"
+#include "hw/msi.h"
 #include "hw/msix.h"
 
 namespace teeio::device {
@@ -34,6 +37,11 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
     hw::Identity identity;
     std::array<hw::Bar, hw::kBarCount> bars;
     std::uint16_t vectors = 1;  ///< of MSI-X
+    unsigned msi_vectors = 0;   ///< 0: it has no MSI
+    bool intx = false;          ///< it has a pin; never a VF
+    Hpa rom{0};                 ///< as Endpoint::Options has it; never a VF
+    std::uint64_t rom_bytes = 0;
+    std::string_view rom_text{};
     TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
     bool bars_move = false;     ///< they answer, and are reported, where their registers say
     ReportOptions report{};     ///< its ranges cover the BARs that they name, but not kMsixBar
@@ -50,8 +58,12 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   [[nodiscard]] bool memory_enabled() const override;
   /// Something outside of this function's config space changed what it answers.
   void refresh_enabled();
-  /// Sends the vector's message, if bus mastering allows any. T=1 in RUN under LOCK_MSIX.
+  /// Raises the interrupt by the type that software has switched on. A message goes out if
+  /// bus mastering allows any; MSI-X's has T=1 in RUN under LOCK_MSIX.
   void fire(std::uint16_t vector);
+  /// Vectors, a bit each, of which INTx says that they came, until they are acknowledged.
+  [[nodiscard]] std::uint32_t causes() const { return intx_ ? intx_->causes() : 0; }
+  void acknowledge(std::uint32_t causes);
   using Endpoint::reset_locked;  // a reset of the PF takes its VFs along
 
   /// Gives the PF what a PF has. Once, while constructing the card.
@@ -99,6 +111,10 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
 
   [[nodiscard]] bool answers(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
                              std::uint64_t size) const;
+  /// MSI-X or MSI is on.
+  [[nodiscard]] bool sends_messages() const;
+  /// A pin speaks while neither kind of message is on, and the function is awake.
+  void update_intx();
   /// Before anything that may send a message, also one that has waited behind a mask: it is as
   /// trusted as the TDI is when it leaves.
   void choose_traffic();
@@ -116,6 +132,8 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   const MmioLayout layout_;
   Tdi tdi_;
   hw::Msix msix_;
+  std::optional<hw::Msi> msi_;
+  std::optional<hw::Intx> intx_;
   bool was_enabled_ = true;         ///< memory_enabled() when last looked at
   schedule::Atomic<bool> enabled_;  ///< the same, for BARs that take no card lock
   Path shared_;

@@ -84,13 +84,7 @@ Result<std::int64_t> ioctl_set_irqs(Call& call) {
     for (std::uint32_t i = 0; i < header.count; ++i) {
       TEEIO_ASSIGN(const std::int32_t fd,
                    copy_in<std::int32_t>(call.memory(), data + i * sizeof(std::int32_t)));
-      auto target = eventfd_of(call, fd);
-      if (!target) {
-        if (request.index == vfio::IrqIndex::kMsix && request.action == Irqs::Action::kTrigger)
-          device.irqs().drop_block(request.start, request.count);
-        return std::unexpected(target.error());
-      }
-      request.eventfds.push_back(std::move(*target));
+      request.eventfds.push_back({.fd = fd, .eventfd = eventfd_of(call, fd)});
     }
   TEEIO_TRY(device.irqs().set(request));
   return 0;

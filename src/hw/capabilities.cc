@@ -8,6 +8,11 @@ namespace {
 constexpr std::uint16_t kDeviceStatus = 0x06;
 constexpr std::uint16_t kStatusErrors = 0xf900;  // write 1 to clear
 
+/// Bits 7:0 of the command register that software may write: memory, bus mastering, parity.
+constexpr std::uint32_t kCommandLow = kCommandMemorySpace | kCommandBusMaster | 0x40U;
+
+constexpr std::uint16_t kIoRange = 0x1c;  // of a bridge
+constexpr std::uint32_t kBarIo = 0x1;
 constexpr std::uint32_t kBar64 = 0x4;
 constexpr std::uint32_t kBarPrefetchable = 0x8;
 
@@ -23,16 +28,17 @@ void add_identity(ConfigSpace& config, const Identity& identity, std::uint8_t he
   config.set(0x0e, 1, header_type | (identity.multi_function ? 0x80U : 0U));
   config.set_writable(0x0c, 1, 0xff);  // cache line size
   config.set_writable(0x3c, 1, 0xff);  // interrupt line
-  config.set_writable(kCommand, 2,
-                      kCommandMemorySpace | kCommandBusMaster | kCommandIntxDisable | 0x0140U);
+  config.set_writable(kCommand, 2, kCommandIntxDisable | 0x0100U | kCommandLow);
   config.set_write_one_clears(kDeviceStatus, 2, kStatusErrors);
 }
 
 void add_bar(ConfigSpace& config, unsigned number, const Bar& bar) {
   const std::uint16_t low = at(kFirstBar, 4 * number);
   const std::uint64_t mask = ~(bar.size - 1);
-  const std::uint32_t type =
-      (bar.kind == Bar::Kind::kMemory64 ? kBar64 : 0U) | (bar.prefetchable ? kBarPrefetchable : 0U);
+  const std::uint32_t type = bar.kind == Bar::Kind::kIo
+                                 ? kBarIo
+                                 : (bar.kind == Bar::Kind::kMemory64 ? kBar64 : 0U) |
+                                       (bar.prefetchable ? kBarPrefetchable : 0U);
   config.set(low, 4, static_cast<std::uint32_t>(raw(bar.base)) | type);
   config.set_writable(low, 4, static_cast<std::uint32_t>(mask));
   if (bar.kind != Bar::Kind::kMemory64) return;
@@ -51,19 +57,46 @@ void add_range(ConfigSpace& config, std::uint16_t offset, BridgeRange range, std
   config.set_writable(offset, 4, 0xfff0'fff0);
 }
 
+/// Bits 15:12 of base and limit, 16-bit decoding (7.5.1.3.6).
+void add_io_range(ConfigSpace& config, BridgeRange range) {
+  const bool closed = range.last == 0;
+  config.set(kIoRange, 1, closed ? 0xf0 : static_cast<std::uint32_t>(range.base >> 8U & 0xf0U));
+  config.set(at(kIoRange, 1), 1, closed ? 0 : static_cast<std::uint32_t>(range.last >> 8U & 0xf0U));
+  if (closed) return;
+  config.set_writable(kIoRange, 2, 0xf0f0);
+  config.set_writable(kCommand, 1, kCommandLow | kCommandIoSpace);
+}
+
 }  // namespace
 
 void add_endpoint_header(ConfigSpace& config, const Identity& identity, std::span<const Bar> bars) {
   add_identity(config, identity, 0);
   config.set(0x2c, 2, identity.subsystem_vendor);
   config.set(0x2e, 2, identity.subsystem);
-  for (unsigned number = 0; number < bars.size(); ++number)
-    if (bars[number].kind != Bar::Kind::kNone) add_bar(config, number, bars[number]);
+  for (unsigned number = 0; number < bars.size(); ++number) {
+    if (bars[number].kind == Bar::Kind::kNone) continue;
+    add_bar(config, number, bars[number]);
+    if (bars[number].kind == Bar::Kind::kIo)
+      config.set_writable(kCommand, 1, kCommandLow | kCommandIoSpace);
+  }
+}
+
+void add_rom_bar(ConfigSpace& config, const Bar& rom) {
+  config.set(kRomBar, 4, static_cast<std::uint32_t>(raw(rom.base)));
+  config.set_writable(kRomBar, 4, static_cast<std::uint32_t>(~(rom.size - 1)) | kRomEnable);
+}
+
+std::optional<BridgeRange> bridge_io_window(PciFunction& bridge) {
+  constexpr std::uint64_t kGranule = 1U << 12U;
+  if (!is_bridge(bridge)) return std::nullopt;
+  const std::uint64_t base = std::uint64_t{bridge.config_read(kIoRange, 1) & 0xf0U} << 8U;
+  const std::uint64_t limit = std::uint64_t{bridge.config_read(kIoRange + 1, 1) & 0xf0U} << 8U;
+  if (limit == 0 || base > limit) return std::nullopt;
+  return BridgeRange{.base = base, .last = limit + kGranule - 1};
 }
 
 void add_bridge_header(ConfigSpace& config, const BridgeHeader& header) {
   constexpr std::uint16_t kBusNumbers = 0x18;
-  constexpr std::uint16_t kIoRange = 0x1c;
   constexpr std::uint16_t kMemory = 0x20;
   constexpr std::uint16_t kPrefetchable = 0x24;
   constexpr std::uint32_t kPrefetchable64 = 1;
@@ -72,7 +105,7 @@ void add_bridge_header(ConfigSpace& config, const BridgeHeader& header) {
              header.primary | static_cast<std::uint32_t>(header.secondary) << 8U |
                  static_cast<std::uint32_t>(header.subordinate) << 16U);
   config.set_writable(kBusNumbers, 4, 0x00ff'ffff);
-  config.set(kIoRange, 2, 0x00f0);  // closed
+  add_io_range(config, header.io);
   add_range(config, kMemory, header.memory, 0);
   add_range(config, kPrefetchable, header.prefetchable, kPrefetchable64);
   config.set(at(kPrefetchable, 4), 4, static_cast<std::uint32_t>(header.prefetchable.base >> 32U));

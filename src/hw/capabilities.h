@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,10 +16,15 @@ namespace teeio::hw {
 inline constexpr std::uint8_t kCapabilityPowerManagement = 0x01;
 
 inline constexpr std::uint16_t kCommand = 0x04;
+inline constexpr std::uint16_t kCommandIoSpace = 0x0001;
 inline constexpr std::uint16_t kCommandMemorySpace = 0x0002;
 inline constexpr std::uint16_t kCommandBusMaster = 0x0004;
 inline constexpr std::uint16_t kCommandIntxDisable = 0x0400;
 inline constexpr std::uint16_t kFirstBar = 0x10;
+inline constexpr std::uint16_t kRomBar = 0x30;
+inline constexpr std::uint32_t kRomEnable = 1;
+inline constexpr std::uint16_t kInterruptLine = 0x3c;
+inline constexpr std::uint16_t kInterruptPin = 0x3d;
 
 /// Offsets in the PCI Express capability.
 inline constexpr std::uint16_t kExpressDeviceCapabilities = 0x04;
@@ -43,6 +49,8 @@ struct Identity {
 /// A type 0 header: command, status, and BARs that can be sized by writing ones.
 /// A VF's BARs read as zero (its PF's SR-IOV capability has them): pass none.
 void add_endpoint_header(ConfigSpace& config, const Identity& identity, std::span<const Bar> bars);
+/// The expansion ROM's register of such a header.
+void add_rom_bar(ConfigSpace& config, const Bar& rom);
 
 struct BridgeRange {
   std::uint64_t base = 0;  ///< of 1 MiB granularity
@@ -52,6 +60,7 @@ struct BridgeHeader {
   Identity identity;
   std::uint8_t primary = 0, secondary = 0, subordinate = 0;
   BridgeRange memory;        ///< below 4 GiB
+  BridgeRange io;            ///< of 4 KiB granularity
   BridgeRange prefetchable;  ///< 64-bit
 };
 /// A type 1 header.
@@ -60,6 +69,8 @@ void add_bridge_header(ConfigSpace& config, const BridgeHeader& header);
 /// The memory and the prefetchable window that a bridge's registers have open, in this order;
 /// none for another function.
 [[nodiscard]] std::vector<BridgeRange> bridge_windows(PciFunction& bridge);
+/// The I/O window that they have open.
+[[nodiscard]] std::optional<BridgeRange> bridge_io_window(PciFunction& bridge);
 
 /// D0 and D3hot, without soft reset. Gives the capability's offset.
 std::uint16_t add_power_management(ConfigSpace& config);

@@ -40,6 +40,9 @@ class DmaPort {
   /// or CA); nothing is transferred beyond the last good page.
   virtual Result<void> dma_read(Requester from, TBit t, Iova address, std::span<std::byte> out) = 0;
   virtual Result<void> dma_write(Requester from, TBit t, Iova address, ByteView in) = 0;
+  /// The messages Assert_INTA and Deassert_INTA (PCIe Base Spec 2.2.8.1). True: whoever handles
+  /// the interrupt masks it at once, and the function sets its Interrupt Disable.
+  virtual bool intx(std::uint16_t /*rid*/, bool /*asserted*/) { return false; }
 };
 
 }  // namespace teeio::hw

@@ -208,6 +208,10 @@ Result<void> HostBridge::dma_read(Requester from, TBit t, Iova address, std::spa
   return impl_->request(from, t, address, out);
 }
 
+bool HostBridge::intx(std::uint16_t rid, bool asserted) {
+  return impl_->interrupts.intx(rid, asserted);
+}
+
 Result<void> HostBridge::dma_write(Requester from, TBit t, Iova address, ByteView in) {
   if (!from.pasid && address >= kInterruptRangeStart && address <= kInterruptRangeLast)
     return impl_->signal(from.rid, address, in);

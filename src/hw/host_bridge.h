@@ -49,6 +49,7 @@ class HostBridge final : public DmaPort {
   /// reaches a page class after anything in its IOMMU or root port has changed.
   Result<void> dma_read(Requester from, TBit t, Iova address, std::span<std::byte> out) override;
   Result<void> dma_write(Requester from, TBit t, Iova address, ByteView in) override;
+  bool intx(std::uint16_t rid, bool asserted) override;
 
  private:
   struct Impl;

@@ -18,7 +18,16 @@ class InterruptHandler {
   virtual void interrupt() = 0;
 };
 
-/// What software writes into an MSI-X table entry.
+/// Who handles a function's INTx.
+/// Locking: as InterruptHandler.
+class IntxHandler {
+ public:
+  virtual ~IntxHandler() = default;
+  /// The function asserts it. True: it is to mask itself, by its Interrupt Disable.
+  virtual bool asserted() = 0;
+};
+
+/// What software writes into an MSI-X table entry, or an MSI capability.
 struct InterruptMessage {
   std::uint64_t address = 0;
   std::uint32_t data = 0;
@@ -40,6 +49,23 @@ class InterruptRemapping final : public InterruptSink {
   /// Returns when no call of the handler runs. Precondition: connected.
   void disconnect(const InterruptMessage& message) TEEIO_EXCLUDES(mutex_);
 
+  /// Takes the lowest free `count` entries that follow each other, for the messages of an MSI
+  /// capability: the data says which one. Nobody handles them yet. Errors: ENOSPC.
+  /// Precondition: 1 to 32. Source: Linux drivers/iommu/intel/irq_remapping.c, alloc_irte().
+  Result<InterruptMessage> reserve(std::uint16_t rid, std::uint32_t count) TEEIO_EXCLUDES(mutex_);
+  /// Who handles entry `index` of those; null: nobody, and the message is dropped. Returns when
+  /// no call of the one before runs. Precondition: reserved.
+  void handle(const InterruptMessage& first, std::uint32_t index, InterruptHandler* handler)
+      TEEIO_EXCLUDES(mutex_);
+  void release(const InterruptMessage& first, std::uint32_t count) TEEIO_EXCLUDES(mutex_);
+
+  /// Who handles the INTx of `rid`. What it asserts already is nobody's: the caller has it
+  /// masked. Precondition: nobody does. Source: Linux request_irq(), free_irq().
+  void connect_intx(std::uint16_t rid, IntxHandler& handler) TEEIO_EXCLUDES(mutex_);
+  /// Returns when no call of the handler runs.
+  void disconnect_intx(std::uint16_t rid) TEEIO_EXCLUDES(mutex_);
+  bool intx(std::uint16_t rid, bool asserted) override TEEIO_EXCLUDES(mutex_);
+
   /// A message arrives. One in another format, for a free entry or from the wrong
   /// function is blocked and counted.
   void message_signalled(std::uint16_t rid, std::uint64_t address, std::uint32_t data) override
@@ -49,10 +75,12 @@ class InterruptRemapping final : public InterruptSink {
  private:
   struct Entry {
     std::uint16_t rid;
-    InterruptHandler* handler;
+    InterruptHandler* handler;  ///< null: reserved, and nobody's
   };
+  [[nodiscard]] std::uint32_t lowest_free(std::uint32_t count) const TEEIO_REQUIRES(mutex_);
   mutable schedule::Mutex mutex_{schedule::Rank::kIommuHardware};
   std::map<std::uint32_t, Entry> entries_ TEEIO_GUARDED_BY(mutex_);
+  std::map<std::uint16_t, IntxHandler*> intx_ TEEIO_GUARDED_BY(mutex_);
   std::uint64_t blocked_ TEEIO_GUARDED_BY(mutex_) = 0;
 };
 

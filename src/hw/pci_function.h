@@ -13,29 +13,34 @@
 
 namespace teeio::hw {
 
-/// One memory BAR. Source: PCIe Base Spec 7.5.1.2.1.
+/// One BAR, or the expansion ROM's. Source: PCIe Base Spec 7.5.1.2.1, 7.5.1.2.4.
 struct Bar {
-  enum class Kind : std::uint8_t { kNone, kMemory32, kMemory64 };
+  enum class Kind : std::uint8_t { kNone, kMemory32, kMemory64, kIo };
   Kind kind = Kind::kNone;  ///< a 64-bit BAR takes two slots, the second kNone
   bool prefetchable = false;
-  std::uint64_t size = 0;        ///< bytes, a power of two, at least 4 KiB
-  Hpa base{0};                   ///< where the host put it at boot
+  /// Bytes, a power of two; of memory at least 4 KiB, of a ROM 2 KiB, of I/O 4.
+  std::uint64_t size = 0;
+  Hpa base{0};                   ///< where the host put it at boot; kIo: the first port
   MmioTarget* target = nullptr;  ///< what answers
   /// Plain memory: a program may mmap it. Else a register BAR, trapped.
   bool plain_memory = false;
   PlainMemoryBar* plain = nullptr;  ///< set if and only if plain_memory is
+
+  [[nodiscard]] bool is_memory() const { return kind != Kind::kNone && kind != Kind::kIo; }
 };
 inline constexpr std::size_t kBarCount = 6;
 
 /// How a function is reset. Source: PCIe Base Spec 6.6.
 enum class ResetKind : std::uint8_t { kFunctionLevel, kHot };
 
-/// Where the device says that an MSI-X vector fired, apart from the memory
-/// write that hardware makes: the host's interrupt remapping ends here.
+/// Where interrupts of devices end: messages, apart from the memory write that hardware
+/// makes, and INTx.
 class InterruptSink {
  public:
   virtual ~InterruptSink() = default;
   virtual void message_signalled(std::uint16_t rid, std::uint64_t address, std::uint32_t data) = 0;
+  /// As DmaPort::intx().
+  virtual bool intx(std::uint16_t /*rid*/, bool /*asserted*/) { return false; }
 };
 
 /// A PCI function as its bus sees it.
@@ -52,6 +57,8 @@ class PciFunction {
   virtual std::uint32_t config_read(std::uint16_t offset, unsigned size_bytes) = 0;
   virtual void config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) = 0;
   [[nodiscard]] virtual const std::array<Bar, kBarCount>& bars() const = 0;
+  /// The expansion ROM's, read-only memory of 32 bits; null: the function has none.
+  [[nodiscard]] virtual const Bar* rom() const { return nullptr; }
   /// What answers trusted (T=1) accesses to BAR `number`: a TD's private MMIO. The
   /// shared ones reach bars()[number].target. nullptr: the function rejects all.
   [[nodiscard]] virtual MmioTarget* private_bar(std::size_t /*number*/) { return nullptr; }

@@ -32,7 +32,8 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
     } else if (entry.vfio != nullptr) {
       function.driver = "vfio-pci";
       function.vfio_minor = entry.vfio->minor();
-      function.msix_vectors = entry.vfio->irqs().allocated();
+      function.vectors = entry.vfio->irqs().allocated();
+      function.vectors_are_msi = entry.vfio->irqs().allocated_are_msi();
       function.group_minor = vfio_groups.at(entry.group).minor;
     } else if (entry.native) {
       function.driver = "native";

@@ -89,10 +89,16 @@ std::string Machine::show() {
     for (std::size_t i = 0; i < hw::kBarCount; ++i) {
       const hw::Bar& bar = pci.bars()[i];
       if (bar.kind == hw::Bar::Kind::kNone) continue;
+      if (bar.kind == hw::Bar::Kind::kIo) {
+        text += fmt::format("    BAR{} ports {:#x} size {:#x}\n", i, raw(bar.base), bar.size);
+        continue;
+      }
       text += fmt::format("    BAR{} {:#x} size {:#x}{}{}\n", i, raw(bar.base), bar.size,
                           bar.prefetchable ? " prefetchable" : "",
                           bar.plain_memory ? " memory" : " registers");
     }
+    if (const hw::Bar* rom = pci.rom(); rom != nullptr)
+      text += fmt::format("    ROM {:#x} size {:#x}\n", raw(rom->base), rom->size);
     text += namespaces_of(impl_->config, pci.bdf());
     text += report_of(impl_->config, pci.bdf());
   }

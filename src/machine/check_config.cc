@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "device/dma_engine_card.h"
+#include "device/io_ports.h"
 #include "device/mmio_layout.h"
 #include "device/nvme/nvme_card.h"
 #include "device/plain_card.h"
@@ -18,6 +19,9 @@ namespace teeio::machine {
 namespace {
 
 using device::DmaEngineCard;
+
+/// Where a PC's I/O APICs begin; interrupt messages lie behind.
+constexpr std::uint64_t kInterruptController = 0xfec0'0000;
 
 /// A stretch of the bus's addresses and whose it is.
 struct Range {
@@ -96,7 +100,44 @@ class Checker {
     if (window.base < config_.memory_bytes)
       return fmt::format("{}: the window ({}) overlaps RAM, which ends at {:#x}", name,
                          window.text(), config_.memory_bytes - 1);
-    return put(windows_, window);
+    if (auto what = put(windows_, window); !what.empty()) return what;
+    if (auto what = check_small_windows(port, name, line); !what.empty()) return what;
+    return {};
+  }
+
+  /// Of 32-bit memory and of ports: a bridge's registers have bits 31:20 and 15:12.
+  std::string check_small_windows(const RootPortConfig& port, const std::string& name,
+                                  std::uint32_t line) {
+    constexpr std::uint64_t kMemoryGranule = 1U << 20U, kIoGranule = 1U << 12U;
+    const Range memory{raw(port.memory_window), port.memory_window_bytes, name, line};
+    const Range io{raw(port.io_window), port.io_window_bytes, name, line};
+    if (memory.base % kMemoryGranule != 0)
+      return name + ": the memory_window is not aligned to 1 MiB";
+    if (memory.bytes != 0 && memory.base + memory.bytes > kInterruptController)
+      return fmt::format("{}: the memory_window ({}) ends above {:#x}", name, memory.text(),
+                         kInterruptController - 1);
+    if (io.base % kIoGranule != 0) return name + ": the io_window is not aligned to 4 KiB";
+    if (io.base + io.bytes > 0x1'0000) return name + ": the io_window ends above 0xffff";
+    if (auto what = memory.bytes == 0 ? "" : put(windows_, memory); !what.empty()) return what;
+    return io.bytes == 0 ? "" : put(io_windows_, io);
+  }
+
+  /// The expansion ROM and the ports of a card, in its port's windows.
+  std::string check_small_bars(const CardConfig& card, const RootPortConfig& port,
+                               const std::string& name, std::uint32_t line) {
+    if (card.rom_bytes != 0) {
+      const Range rom{raw(card.rom), card.rom_bytes, name, line};
+      if (!Range{raw(port.memory_window), port.memory_window_bytes, "", 0}.holds(rom))
+        return fmt::format("{}: its ROM ({}) is not in a memory_window of {}", name, rom.text(),
+                           port.bdf.str());
+      if (auto what = put(bars_, rom); !what.empty()) return what;
+    }
+    if (!card.io) return {};
+    const Range io{raw(*card.io), device::IoPorts::kPorts, name, line};
+    if (!Range{raw(port.io_window), port.io_window_bytes, "", 0}.holds(io))
+      return fmt::format("{}: its ports ({}) are not in an io_window of {}", name, io.text(),
+                         port.bdf.str());
+    return put(ports_, io);
   }
 
   /// Nobody looks for the other functions of a device that has none: Linux's pci_scan_slot().
@@ -135,7 +176,8 @@ class Checker {
       return name + ": window is not aligned to 1 MiB";
     if (!Range{raw(port->window), port->window_bytes, "", 0}.holds(bars))
       return fmt::format("{} its BARs ({})", below, bars.text());
-    return put(bars_, bars);
+    if (auto what = put(bars_, bars); !what.empty()) return what;
+    return check_small_bars(card, *port, name, line);
   }
 
   /// Whether the files are there is looked at when the machine is made.
@@ -216,6 +258,8 @@ class Checker {
   std::set<std::string> files_;                  ///< of namespaces
   std::vector<Range> windows_;
   std::vector<Range> bars_;
+  std::vector<Range> io_windows_;
+  std::vector<Range> ports_;  ///< of I/O BARs
 };
 
 }  // namespace

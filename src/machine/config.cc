@@ -5,12 +5,15 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "base/toml_text.h"
+#include "device/io_ports.h"
 #include "hw/dma.h"
+#include "hw/msi.h"
 #include "machine/check_config.h"
 #include "machine/config_section.h"
 #include "machine/tdi_config.h"
@@ -77,12 +80,24 @@ constexpr std::uint64_t kMiB = 1ULL << 20U;
 constexpr std::uint64_t kLeastMemoryMib = 16;
 constexpr std::uint64_t kMostNamespaceMib = 1ULL << 24U;
 
+/// Where 32-bit MMIO may lie: below the I/O APICs and interrupt messages of a PC.
+constexpr std::uint64_t kFirstRom = 0x8000'0000, kLastRom = 0xfebf'ffff;
+constexpr std::uint64_t kLeastRomKib = 2, kMostRomKib = 16 * 1024;  // PCIe Base Spec 7.5.1.2.4
+
 RootPortConfig read_root_port(Section& s, std::uint32_t iommus) {
   RootPortConfig port;
   port.bdf = s.bdf("bdf");
   port.bus = static_cast<std::uint8_t>(s.number("bus", 1, 255));
   port.window = Hpa{s.number("window", 0x1000'0000'0000, 0x3fff'ffff'ffff)};
   port.window_bytes = s.number("window_mib", 1, 4096) * kMiB;
+  if (s.has("memory_window", "memory_window_mib")) {
+    port.memory_window = Hpa{s.number("memory_window", kFirstRom, kLastRom)};
+    port.memory_window_bytes = s.number("memory_window_mib", 1, 256, 1) * kMiB;
+  }
+  if (s.has("io_window", "io_window_kib")) {
+    port.io_window = Hpa{s.number("io_window", 0x1000, 0xf000)};
+    port.io_window_bytes = s.number("io_window_kib", 4, 60, 4) * 1024;
+  }
   port.ide_streams = static_cast<unsigned>(s.number("ide_streams", 0, 32, 0));
   port.tee_io = s.flag("tee_io", false);
   port.acs = s.flag("acs", true);
@@ -117,6 +132,25 @@ NamespaceConfig read_namespace(Section& s, unsigned vfs) {
   return space;
 }
 
+/// As many vectors as MSI's Message Control can say: PCIe Base Spec 7.7.1.2.
+unsigned read_msi(Section& s) {
+  constexpr unsigned kMost = hw::Msi::kMaxVectors;
+  const auto vectors = static_cast<unsigned>(s.number("msi", 0, kMost, 0));
+  if (vectors == 0 || std::has_single_bit(vectors)) return vectors;
+  s.complain(*s.table().get("msi"), "msi", "0, 1, 2, 4, 8, 16 or 32");
+  return 0;
+}
+
+void read_rom(Section& s, CardConfig& card) {
+  if (!s.has("rom", "rom_kib")) return;
+  card.rom = Hpa{s.number("rom", kFirstRom, kLastRom)};
+  const std::uint64_t kib = s.number("rom_kib", kLeastRomKib, kMostRomKib, 64);
+  card.rom_bytes = kib * 1024;
+  if (!std::has_single_bit(kib)) s.complain(*s.table().get("rom_kib"), "rom_kib", "a power of two");
+  if (raw(card.rom) % std::bit_ceil(card.rom_bytes) != 0)
+    s.complain(*s.table().get("rom"), "rom", fmt::format("a multiple of its {} KiB", kib));
+}
+
 CardConfig read_card(Section& s, ConfigLines::Card& lines) {
   lines.line = s.line();
   CardConfig card;
@@ -124,16 +158,25 @@ CardConfig read_card(Section& s, ConfigLines::Card& lines) {
   card.bdf = s.bdf("bdf");
   card.window = Hpa{s.number("window", 0x1000'0000'0000, 0x3fff'ffff'ffff)};
   card.driver = s.choice("driver", kDrivers, std::optional(Driver::kVfio));
+  read_rom(s, card);
+  if (card.model == CardConfig::Model::kPlain && s.has("io")) {
+    constexpr std::uint64_t kPorts = device::IoPorts::kPorts;
+    card.io = Hpa{s.number("io", 0x1000, 0x1'0000 - kPorts)};
+    if (raw(*card.io) % kPorts != 0)
+      s.complain(*s.table().get("io"), "io", fmt::format("a multiple of its {} ports", kPorts));
+  }
   if (card.is_tee_io()) {
     card.vfs = static_cast<unsigned>(s.number("vfs", 0, 128, 0));
     const Driver beside = card.driver == Driver::kNone ? Driver::kNone : Driver::kVfio;
     card.vf_driver = s.choice("vf_driver", kVfDrivers, std::optional(beside));
     card.ide_streams = static_cast<unsigned>(s.number("ide_streams", 1, 32, 1));
     card.serial = s.number("serial", 0, 0x7fff'ffff'ffff'ffff, 1);
-    if (card.model == CardConfig::Model::kDmaEngine)
+    if (card.model == CardConfig::Model::kDmaEngine) {
       card.memory_bytes = s.number("memory_kib", 64, 1024, 1024) * 1024;
-    if (card.model == CardConfig::Model::kDmaEngine)
       card.pasid_bits = static_cast<unsigned>(s.number("pasid_bits", 0, hw::kPasidBits, 0));
+      card.msi_vectors = read_msi(s);
+      card.intx = s.flag("intx", false);
+    }
     card.spdm = s.choice("spdm", kChannels, std::optional(SpdmChannel::kSession));
     card.spdm_key = s.choice("spdm_key", kSpdmKeys, std::optional(SpdmKey::kP384));
     card.spdm_version = s.choice("spdm_version", kSpdmVersions, std::optional(std::uint8_t{0x12}));

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,7 +22,11 @@ struct RootPortConfig {
   std::uint8_t bus = 0;  ///< the one bus below it
   Hpa window{0};         ///< of the bridge, 1 MiB aligned
   std::uint64_t window_bytes = 0;
-  unsigned ide_streams = 0;  ///< 0: no IDE capability
+  Hpa memory_window{0};                   ///< below 4 GiB, for expansion ROMs
+  std::uint64_t memory_window_bytes = 0;  ///< 0: there is none
+  Hpa io_window{0};                       ///< ports
+  std::uint64_t io_window_bytes = 0;      ///< 0: there is none
+  unsigned ide_streams = 0;               ///< 0: no IDE capability
   bool tee_io = false;
   bool acs = true;  ///< without: the port and all below it are one IOMMU group
   std::uint32_t iommu = 0;
@@ -60,6 +65,11 @@ struct CardConfig {
   std::uint64_t serial = 0;
   std::uint64_t memory_bytes = 0x10'0000;  ///< of each function's BAR2
   unsigned pasid_bits = 0;                 ///< of a DMA-engine card; 0: no PASID capability
+  unsigned msi_vectors = 0;                ///< of each function; 0: no MSI
+  bool intx = false;                       ///< the PF has an interrupt pin
+  Hpa rom{0};                              ///< of the PF
+  std::uint64_t rom_bytes = 0;             ///< 0: no expansion ROM
+  std::optional<Hpa> io;                   ///< first port of a plain card's I/O BAR
   /// Who has a function at boot. kNative: a driver of the card's own kind, PFs only.
   enum class Driver : std::uint8_t { kVfio, kNative, kNone };
   Driver driver = Driver::kVfio;     ///< of the PF

@@ -46,6 +46,18 @@ class Section {
     return static_cast<std::uint64_t>(*value);
   }
 
+  /// Whether the key is there; it is one that is known. `with`: another, which says nothing
+  /// without it.
+  bool has(std::string_view key, std::string_view with = {}) {
+    seen(key);
+    if (table_.get(key) != nullptr) return true;
+    if (with.empty()) return false;
+    seen(with);
+    if (const toml::node* node = table_.get(with); node != nullptr)
+      complain(*node, with, fmt::format("left out: there is no `{}`", key));
+    return false;
+  }
+
   bool flag(std::string_view key, bool fallback) {
     const toml::node* node = take(key, true);
     if (node == nullptr) return fallback;

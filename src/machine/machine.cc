@@ -64,9 +64,11 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   function.attach(*bridge);
   for (std::size_t number = 0; number < hw::kBarCount; ++number) {
     const hw::Bar& bar = function.bars()[number];
-    if (bar.kind == hw::Bar::Kind::kNone || bar.target == nullptr) continue;
+    if (!bar.is_memory() || bar.target == nullptr) continue;
     (void)memory.claim_mmio(bar.base, bar.size, *bar.target, trusted_bar(function, number, iommu));
   }
+  if (const hw::Bar* rom = function.rom(); rom != nullptr)
+    (void)memory.claim_mmio(rom->base, rom->size, *rom->target);
   pci_tsm.add_function(function);
   const bool vf = function.physical_function() != nullptr;
   const bool native = driver == CardConfig::Driver::kNative;
@@ -142,7 +144,12 @@ Result<void> Machine::Impl::build_cards() {
   for (const CardConfig& card : config.cards) {
     const std::uint32_t iommu = iommu_below(card.bdf.bus);
     if (card.model == CardConfig::Model::kPlain) {
-      plain_cards.push_back(std::make_unique<device::PlainCard>(events, card.bdf, card.window));
+      plain_cards.push_back(std::make_unique<device::PlainCard>(
+          events, device::PlainCard::Options{.bdf = card.bdf,
+                                             .window = card.window,
+                                             .io = card.io,
+                                             .rom = card.rom,
+                                             .rom_bytes = card.rom_bytes}));
       add_function(plain_cards.back()->function(), iommu, card.driver);
       continue;
     }

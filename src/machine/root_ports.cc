@@ -4,6 +4,15 @@
 
 namespace teeio::machine {
 
+namespace {
+
+hw::BridgeRange range(Hpa base, std::uint64_t bytes) {
+  return bytes == 0 ? hw::BridgeRange{}
+                    : hw::BridgeRange{.base = raw(base), .last = raw(base) + bytes - 1};
+}
+
+}  // namespace
+
 std::unique_ptr<hw::RootPort> make_root_port(object::Trace& trace, const RootPortConfig& port) {
   // The vendor and device of no real product, as the cards'.
   const hw::Identity identity{.vendor = device::DmaEngineCard::kVendorId,
@@ -17,7 +26,8 @@ std::unique_ptr<hw::RootPort> make_root_port(object::Trace& trace, const RootPor
                  .primary = port.bdf.bus,
                  .secondary = port.bus,
                  .subordinate = port.bus,
-                 .memory = {},
+                 .memory = range(port.memory_window, port.memory_window_bytes),
+                 .io = range(port.io_window, port.io_window_bytes),
                  .prefetchable = {.base = raw(port.window),
                                   .last = raw(port.window) + port.window_bytes - 1}},
       .ide_streams = port.ide_streams,

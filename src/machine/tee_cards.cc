@@ -38,6 +38,8 @@ Result<std::unique_ptr<device::TeeCard>> make_nvme(object::Trace& trace, const C
                                                                   .ide_streams = card.ide_streams,
                                                                   .serial = card.serial,
                                                                   .spdm = use.spdm,
+                                                                  .rom = card.rom,
+                                                                  .rom_bytes = card.rom_bytes,
                                                                   .bars_move = use.bars_move,
                                                                   .reports = reports_of(card)},
                                           std::move(spaces));
@@ -56,6 +58,10 @@ Result<std::unique_ptr<device::TeeCard>> make_tee_card(object::Trace& trace, con
                                             .memory_bytes = card.memory_bytes,
                                             .serial = card.serial,
                                             .spdm = use.spdm,
+                                            .msi_vectors = card.msi_vectors,
+                                            .intx = card.intx,
+                                            .rom = card.rom,
+                                            .rom_bytes = card.rom_bytes,
                                             .bars_move = use.bars_move,
                                             .reports = reports_of(card),
                                             .pasid_bits = card.pasid_bits});

@@ -3,17 +3,60 @@
 #include <fcntl.h>
 #include <linux/kcmp.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
+
+#include <array>
+#include <cerrno>
 
 #include "base/types.h"
 #include "run/event_fds.h"
 #include "run/pinned_pages.h"
 #include "run/sys.h"
+#include "schedule/task.h"
 
 namespace teeio::run {
 namespace {
+
+/// What the eventfd counts, 0 instead of waiting: whether it waits is the program's to say,
+/// which may also read it itself meanwhile.
+std::uint64_t take_from(const Fd& fd) {
+  std::uint64_t count = 0;
+  iovec into{.iov_base = &count, .iov_len = sizeof(count)};
+  return ::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) == sizeof(count) ? count : 0;
+}
+
+/// Waits on a thread for the eventfd or for the end.
+class StolenWatch final : public mm::EventWatch {
+ public:
+  StolenWatch(Fd fd, std::function<void()> signalled)
+      : fd_(std::move(fd)),
+        stop_(::eventfd(0, EFD_CLOEXEC)),
+        signalled_(std::move(signalled)),
+        task_(schedule::Task::spawn("eventfd watch", [this] { run(); })) {}
+  ~StolenWatch() override {
+    const std::uint64_t one = 1;
+    (void)!::write(stop_.get(), &one, sizeof(one));
+    task_.join();
+  }
+
+ private:
+  void run() {
+    for (;;) {
+      std::array<pollfd, 2> ready{pollfd{fd_.get(), POLLIN, 0}, pollfd{stop_.get(), POLLIN, 0}};
+      if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) return;
+      if (ready[1].revents != 0) return;
+      if (ready[0].revents != 0 && take_from(fd_) != 0) signalled_();
+    }
+  }
+
+  const Fd fd_, stop_;
+  const std::function<void()> signalled_;
+  schedule::Task task_;
+};
 
 class StolenEventFd final : public mm::EventFd {
  public:
@@ -26,19 +69,19 @@ class StolenEventFd final : public mm::EventFd {
     const std::uint64_t one = 1;
     (void)!::write(fd_.get(), &one, sizeof(one));
   }
-  std::uint64_t take() override {
-    // It may block: the program decides that, and it may also read it itself meanwhile.
-    pollfd state{.fd = fd_.get(), .events = POLLIN, .revents = 0};
-    std::uint64_t count = 0;
-    if (::poll(&state, 1, 0) != 1) return 0;
-    return ::read(fd_.get(), &count, sizeof(count)) == sizeof(count) ? count : 0;
-  }
+  std::uint64_t take() override { return take_from(fd_); }
   [[nodiscard]] std::uint64_t identity() const override { return static_cast<std::uint64_t>(id_); }
+  [[nodiscard]] std::unique_ptr<mm::EventWatch> watch(std::function<void()> signalled) override;
 
  private:
   const Fd fd_;
   const int id_;
 };
+
+std::unique_ptr<mm::EventWatch> StolenEventFd::watch(std::function<void()> signalled) {
+  return std::make_unique<StolenWatch>(Fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)),
+                                       std::move(signalled));
+}
 
 std::string link_of(const Fd& fd) { return read_link("/proc/self/fd/" + std::to_string(fd.get())); }
 

@@ -72,6 +72,8 @@ NvmeCard::NvmeCard(object::Trace& trace, const Options& options,
                             .addresses = addresses_of(options, i),
                             .pf = is_pf ? nullptr : &pf(),
                             .bars_move = is_pf && options.bars_move,
+                            .rom = options.rom,
+                            .rom_bytes = is_pf ? options.rom_bytes : 0,
                             .report = report_of(options.reports, i)},
         ControllerIdentity{kVendorId, options.serial, static_cast<std::uint16_t>(i)},
         std::move(spaces[i]));

@@ -29,6 +29,8 @@ class NvmeCard final : public device::TeeCard {
     unsigned ide_streams = 1;  ///< selective IDE streams, 1–32
     std::uint64_t serial = 1;
     device::DsmSpdm spdm{};                        ///< as DmaEngineCard's
+    Hpa rom{0};                                    ///< as DmaEngineCard's
+    std::uint64_t rom_bytes = 0;                   ///< likewise
     bool bars_move = false;                        ///< as DmaEngineCard's
     std::vector<device::ReportOptions> reports{};  ///< as DmaEngineCard's
   };

@@ -26,6 +26,8 @@ class NvmeFunction final : public device::TeeFunction, private HostAccess {
     Addresses addresses;
     device::TeeFunction* pf = nullptr;  ///< nullptr: this is the PF
     bool bars_move = false;             ///< as NvmeCard::Options has it
+    Hpa rom{0};                         ///< likewise, as the next
+    std::uint64_t rom_bytes = 0;
     device::ReportOptions report{};
   };
   NvmeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place,

@@ -1,12 +1,20 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 
 #include "host/mm/user_memory.h"
 #include "object/file.h"
 #include "object/ref.h"
 
 namespace teeio::mm {
+
+/// Somebody who is told of an eventfd's signals. Destroying it returns when no call runs.
+class EventWatch {
+ public:
+  virtual ~EventWatch() = default;
+};
 
 /// An eventfd of the program (Linux: struct eventfd_ctx).
 /// Lifetime: counted; works after the program has closed its own descriptor.
@@ -18,6 +26,10 @@ class EventFd : public object::Counted {
   /// Equal for two that are one eventfd of the kernel's, however they came here. Not for
   /// events: it differs from run to run.
   [[nodiscard]] virtual std::uint64_t identity() const = 0;
+  /// Calls `signalled` after each signal, on a task of its own, without any lock, the count
+  /// taken (Linux: a wait queue's function of ours, drivers/vfio/virqfd.c). One that waits
+  /// already counts.
+  [[nodiscard]] virtual std::unique_ptr<EventWatch> watch(std::function<void()> signalled) = 0;
 };
 
 /// A file of the program that is none of ours, behind FileKind::kForeign: a

@@ -1,8 +1,14 @@
 #include "host/mm/plain_files.h"
 
+#include <optional>
+#include <utility>
+
 #include "base/check.h"
 #include "base/types.h"
 #include "schedule/atomic.h"
+#include "schedule/condition.h"
+#include "schedule/raw_lock.h"
+#include "schedule/task.h"
 
 namespace teeio::mm {
 namespace {
@@ -14,15 +20,73 @@ std::unexpected<Error> no_memfd() { return fail(Errno::kInval, "the file is no m
 
 class PlainEventFd::Counter final : public EventFd {
  public:
-  void signal() override { count_.fetch_add(1); }
+  void signal() override {
+    count_.fetch_add(1);
+    if (watched()) tell();
+  }
   std::uint64_t take() override { return count_.exchange(0); }
+  [[nodiscard]] std::unique_ptr<EventWatch> watch(std::function<void()> signalled) override;
   [[nodiscard]] std::uint64_t identity() const override {
     return reinterpret_cast<std::uintptr_t>(this);
   }
 
  private:
+  class Watch;
+  [[nodiscard]] bool watched() {
+    const schedule::RawLockGuard guard(watched_lock_);
+    return watched_;
+  }
+  void set_watched() {
+    const schedule::RawLockGuard guard(watched_lock_);
+    watched_ = true;
+  }
+  void tell() TEEIO_EXCLUDES(mutex_) {
+    const schedule::Lock lock(mutex_);
+    told_.notify_all();
+  }
+
   schedule::Atomic<std::uint64_t> count_{0};
+  schedule::RawLock watched_lock_;  // so that nobody's eventfd is no meeting of tasks
+  bool watched_ TEEIO_GUARDED_BY(watched_lock_) = false;
+  schedule::Mutex mutex_{schedule::Rank::kWaitQueue};
+  schedule::Condition told_;
 };
+
+class PlainEventFd::Counter::Watch final : public EventWatch {
+ public:
+  Watch(object::Ref<Counter> counter, std::function<void()> signalled)
+      : counter_(std::move(counter)), signalled_(std::move(signalled)) {
+    counter_->set_watched();
+    task_.emplace(schedule::Task::spawn("eventfd watch", [this] { run(); }));
+  }
+  ~Watch() override {
+    stopped_.store(true);
+    counter_->tell();
+    task_->join();
+  }
+
+ private:
+  void run() {
+    for (;;) {
+      {
+        const schedule::Lock lock(counter_->mutex_);
+        counter_->told_.wait(counter_->mutex_,
+                             [this] { return stopped_.load() || counter_->count_.load() != 0; });
+      }
+      if (stopped_.load()) return;
+      if (counter_->take() != 0) signalled_();
+    }
+  }
+
+  const object::Ref<Counter> counter_;
+  const std::function<void()> signalled_;
+  schedule::Atomic<bool> stopped_{false};
+  std::optional<schedule::Task> task_;
+};
+
+std::unique_ptr<EventWatch> PlainEventFd::Counter::watch(std::function<void()> signalled) {
+  return std::make_unique<Watch>(object::Ref<Counter>::share(*this), std::move(signalled));
+}
 
 PlainEventFd::PlainEventFd() : counter_(object::make_ref<Counter>()) {}
 PlainEventFd::~PlainEventFd() = default;

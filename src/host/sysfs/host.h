@@ -34,7 +34,8 @@ class Host {
     const iommu::Iommu* iommu = nullptr;            ///< behind which it is
     std::optional<std::uint32_t> vfio_minor = {};   ///< N of vfioN, under vfio-pci only
     std::optional<std::uint32_t> group_minor = {};  ///< of /dev/vfio/GROUP, likewise
-    std::uint32_t msix_vectors = 0;                 ///< that its driver has
+    std::uint32_t vectors = 0;                      ///< of MSI or MSI-X that its driver has
+    bool vectors_are_msi = false;
   };
   /// In order of BDF, root ports included.
   [[nodiscard]] virtual std::vector<Function> functions() = 0;

@@ -6,6 +6,8 @@
 #include <array>
 
 #include "host/sysfs/config_attribute.h"
+#include "host/sysfs/interrupt_attributes.h"
+#include "host/sysfs/io_and_rom.h"
 #include "host/sysfs/pci_bus.h"
 #include "host/sysfs/pci_identity.h"
 #include "host/sysfs/sriov_attributes.h"
@@ -94,10 +96,6 @@ void add_environment_facts(const Making& make) {
   make.read_only("local_cpus", [cpus] { return cpu_mask(cpus) + "\n"; });
   make.read_only("local_cpulist", [cpus] {
     return cpus == 1 ? std::string("0\n") : fmt::format("0-{}\n", cpus - 1);
-  });
-  make.read_only("irq", [&pci] {
-    const std::uint32_t pin = pci.config_read(0x3d, 1);
-    return fmt::format("{}\n", pin == 0 ? 0 : pci.config_read(0x3c, 1));
   });
   make.read_only("power_state", [&pci] { return fmt::format("{}\n", power_state(pci)); });
   make.read_only("dma_mask_bits", [] { return std::string("32\n"); });
@@ -269,6 +267,10 @@ void add_bars(const Making& make) {
     const hw::Bar& bar = make.pci.bars().at(i);
     if (bar.kind == hw::Bar::Kind::kNone) continue;
     const std::string path = fmt::format("{}/resource{}", make.directory, i);
+    if (bar.kind == hw::Bar::Kind::kIo) {
+      add_io_bar(make.list, path, bar);
+      continue;
+    }
     const auto map = [&host, bdf = make.bdf, i](mm::MappedFile& file, std::uint64_t offset,
                                                 std::uint64_t length) {
       return host.map_bar(bdf, i, file, offset, length);
@@ -277,19 +279,6 @@ void add_bars(const Making& make) {
     if (bar.prefetchable)
       make.list.binary(path + "_wc", 0600, bar.size, refuse_read, refuse_write, map, unmap);
   }
-}
-
-/// msi_device_populate_sysfs(): a file an interrupt, as long as the driver has them. Linux's
-/// numbers are the lowest free; here each device has as many of its own as MSI-X can have.
-void add_msi_irqs(const Making& make) {
-  constexpr std::uint32_t kFirst = 24, kMost = 2048;
-  const std::uint32_t vectors = make.function.msix_vectors;
-  if (vectors == 0) return;
-  make.list.directory(make.directory + "/msi_irqs");
-  const std::uint32_t first = kFirst + kMost * make.function.vfio_minor.value_or(0);
-  for (std::uint32_t vector = 0; vector < vectors; ++vector)
-    make.read_only(fmt::format("msi_irqs/{}", first + vector),
-                   [] { return std::string("msix\n"); });
 }
 
 void add_link_state(const Making& make) {
@@ -382,11 +371,12 @@ void add_function(NodeList& list, const Environment& environment, const Topology
   });
   add_resource(make);
   add_bars(make);
+  add_rom(list, environment, directory, pci);
   add_config(list, environment, directory + "/config", pci);
   add_reset(make,
             topology.is_alone_on_bus(pci.bdf()) && topology.bridge_above(pci.bdf()) != nullptr);
   if (pci.physical_function() == nullptr) add_hotplug(make);
-  add_msi_irqs(make);
+  add_interrupts(list, function, directory);
   add_link_state(make);
   add_bridge(make);
   add_vfio_dev(make);

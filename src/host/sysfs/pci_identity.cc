@@ -15,7 +15,7 @@ constexpr std::uint16_t kExtendedSriov = 0x10;
 constexpr std::uint32_t kNoSoftReset = 1U << 3U;  // PCI_PM_CTRL_NO_SOFT_RESET
 
 // Resource flags; bits 3:0 are those of the BAR register itself.
-constexpr std::uint64_t kIo = 0x100, kMemory = 0x200, kPrefetch = 0x2000;
+constexpr std::uint64_t kIo = 0x100, kMemory = 0x200, kPrefetch = 0x2000, kReadOnly = 0x4000;
 constexpr std::uint64_t kSizeAligned = 0x40000, kMemory64 = 0x100000;
 
 std::uint32_t get(hw::PciFunction& function, unsigned offset, unsigned size) {
@@ -36,8 +36,19 @@ std::uint64_t bar_flags(bool is_64_bit, bool prefetchable) {
 }
 
 std::string bar_line(const hw::Bar& bar, std::uint64_t size) {
+  if (bar.kind == hw::Bar::Kind::kIo)
+    return resource_line(raw(bar.base), size, kIo | kSizeAligned | 0x1);
   return resource_line(raw(bar.base), size,
                        bar_flags(bar.kind == hw::Bar::Kind::kMemory64, bar.prefetchable));
+}
+
+/// Linux: pci_read_bases(), whose bit 0 is the register's enable (IORESOURCE_ROM_ENABLE).
+std::string rom_line(hw::PciFunction& function) {
+  const hw::Bar* const rom = function.rom();
+  if (rom == nullptr) return resource_line(0, 0, 0);
+  return resource_line(raw(rom->base), rom->size,
+                       kMemory | kPrefetch | kReadOnly | kSizeAligned |
+                           (get(function, hw::kRomBar, 4) & hw::kRomEnable));
 }
 
 /// Windows of a bridge: I/O, memory, prefetchable, unused.
@@ -55,7 +66,9 @@ std::string window_lines(hw::PciFunction& function) {
       memory == 0 || memory_last < memory ? 0 : ((memory_last - memory) << 16U) + 0x100000;
   const std::uint64_t prefetch_size =
       prefetch == 0 || prefetch_last < prefetch ? 0 : prefetch_last - prefetch + 1;
-  return resource_line(0, 0, kIo) + resource_line(memory << 16U, memory_size, kMemory) +
+  const auto io = hw::bridge_io_window(function).value_or(hw::BridgeRange{});
+  const std::uint64_t io_size = io.last == 0 ? 0 : io.last - io.base + 1;
+  return resource_line(io.base, io_size, kIo) + resource_line(memory << 16U, memory_size, kMemory) +
          resource_line(prefetch, prefetch_size,
                        kMemory | kPrefetch | (is_64_bit ? kMemory64 | 1U : 0U)) +
          resource_line(0, 0, 0);
@@ -119,7 +132,7 @@ std::string resources(hw::PciFunction& function, hw::PciFunction* first_vf) {
   std::string text;
   for (const hw::Bar& bar : function.bars())
     text += bar_line(bar, bar.kind == hw::Bar::Kind::kNone ? 0 : bar.size);
-  text += resource_line(0, 0, 0);  // expansion ROM
+  text += rom_line(function);
   text += vf_windows(function, first_vf);
   return hw::is_bridge(function) ? text + window_lines(function) : text;
 }

@@ -20,6 +20,7 @@ std::string bus_name(Bdf bdf) {
 
 /// The low bits of a BAR's register (Linux: PCI_REGION_FLAG_MASK).
 std::uint64_t region_flags(const hw::Bar& bar) {
+  if (bar.kind == hw::Bar::Kind::kIo) return 1;
   return (bar.kind == hw::Bar::Kind::kMemory64 ? 4U : 0U) | (bar.prefetchable ? 8U : 0U);
 }
 
@@ -33,10 +34,11 @@ std::string device_line(const Host::Function& function) {
   for (const hw::Bar& bar : pci.bars())
     text += fmt::format("\t{:16x}",
                         bar.kind == hw::Bar::Kind::kNone ? 0 : raw(bar.base) | region_flags(bar));
-  text += fmt::format("\t{:16x}", 0);
+  const hw::Bar* const rom = pci.rom();
+  text += fmt::format("\t{:16x}", rom == nullptr ? 0 : raw(rom->base));
   for (const hw::Bar& bar : pci.bars())
     text += fmt::format("\t{:16x}", bar.kind == hw::Bar::Kind::kNone ? 0 : bar.size);
-  return text + fmt::format("\t{:16x}\t{}\n", 0, function.driver);
+  return text + fmt::format("\t{:16x}\t{}\n", rom == nullptr ? 0 : rom->size, function.driver);
 }
 
 }  // namespace

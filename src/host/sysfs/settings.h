@@ -13,7 +13,7 @@
 namespace teeio::sysfs {
 
 /// What programs have written to a function's attributes and read back there,
-/// with no further effect in this machine (Linux: fields of struct pci_dev).
+/// with no further effect in this machine, but for `rom` (Linux: fields of struct pci_dev).
 struct FunctionSettings {
   std::string driver_override = {};
   std::int32_t numa_node = -1;
@@ -21,6 +21,7 @@ struct FunctionSettings {
   bool broken_parity = false;
   bool msi_allowed = true;
   bool vf_autoprobe = true;
+  bool rom_enabled = false;  ///< `rom` may be read (rom_attr_enabled)
   /// In order of preference; nullopt: what the function has.
   std::optional<std::vector<std::string>> reset_methods = {};
 };

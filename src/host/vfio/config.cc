@@ -46,7 +46,7 @@ Result<void> Device::write_register(std::uint16_t at, unsigned size, std::uint32
   if (!config_.is_writable(at, size)) return {};
   switch (config_.owner(at)) {
     case ConfigRule::Owner::kHeader:
-      if (at == kCommand) return write_command(at, size, value);
+      if (at == kCommand || at == kCommand + 1) return write_command_register(at, size, value);
       break;
     case ConfigRule::Owner::kPowerManagement:
       if (at == config_.start(at) + kPmControl) return write_power(at, size, value);
@@ -61,7 +61,9 @@ Result<void> Device::write_register(std::uint16_t at, unsigned size, std::uint32
   }
   const schedule::WriteLock lock(memory_lock_);
   write_default(at, size, value);
-  if (config_.owner(at) == ConfigRule::Owner::kMsi) fix_msi(config_.start(at));
+  if (config_.owner(at) == ConfigRule::Owner::kMsi && at <= config_.start(at) + kMsiFlags &&
+      at + size >= config_.start(at) + unsigned{kMsiFlags})
+    fix_msi(config_.start(at));
   return {};
 }
 
@@ -71,12 +73,14 @@ void Device::write_default(std::uint16_t at, unsigned size, std::uint32_t value)
     pci().config_write(at, size, *to_device);
 }
 
-/// vfio_msi_config_write(): MSI is enabled by VFIO_DEVICE_SET_IRQS.
+/// vfio_msi_config_write(): MSI is enabled by VFIO_DEVICE_SET_IRQS, which also says how many
+/// vectors there may be.
 void Device::fix_msi(std::uint16_t start) {
   const auto at = static_cast<std::uint16_t>(start + kMsiFlags);
-  std::uint32_t flags = config_.copy(at, 2) & ~kMsiEnable;
-  const std::uint32_t possible = (pci().config_read(at, 2) & kMsiPossible) >> 1U;
-  if ((flags & kMsiChosen) >> 4U > possible) flags = (flags & ~kMsiChosen) | possible << 4U;
+  const Irqs::MsiLimits limits = irqs_.msi_limits();
+  std::uint32_t flags = config_.copy(at, 2);
+  if (!limits.on) flags &= ~kMsiEnable;
+  if ((flags & kMsiChosen) >> 4U > limits.most) flags = (flags & ~kMsiChosen) | limits.most << 4U;
   config_.set_copy(at, 2, flags);
   pci().config_write(at, 2, flags);
 }
@@ -179,8 +183,21 @@ bool Device::has_virtual_functions() const {
                    kSriovVfEnable) != 0;
 }
 
-/// vfio_basic_config_write(): what the command register has now is looked at with
-/// memory_lock held, and the write is made under the same hold.
+/// vfio_basic_config_write(). INTx follows the program's bit, with no lock but its own.
+Result<void> Device::write_command_register(std::uint16_t at, unsigned size, std::uint32_t value) {
+  if (at == kCommand) TEEIO_TRY(write_command(at, size, value));
+  bool disabled = false;
+  {
+    const schedule::WriteLock lock(memory_lock_);
+    if (at != kCommand) write_default(at, size, value);
+    disabled = (config_.copy(kCommand, 2) & kCommandIntxDisable) != 0;
+  }
+  irqs_.set_intx_disabled(disabled);
+  return {};
+}
+
+/// The part of it for memory space and bus mastering: what the command register has now is looked
+/// at with memory_lock held, and the write is made under the same hold.
 Result<void> Device::write_command(std::uint16_t at, unsigned size, std::uint32_t value) {
   for (;;) {
     {

@@ -16,8 +16,8 @@ constexpr std::uint32_t kAll = ~0U;
 constexpr unsigned kVariable = 0xff;
 
 // Capability ids. Source: PCI Code and ID Assignment Specification 2 and 3.
-constexpr std::uint8_t kVpd = 0x03, kMsi = 0x05, kPcix = 0x07, kHyperTransport = 0x08,
-                       kVendor = 0x09, kSata = 0x12, kAdvancedFeatures = 0x13;
+constexpr std::uint8_t kVpd = 0x03, kPcix = 0x07, kHyperTransport = 0x08, kVendor = 0x09,
+                       kSata = 0x12, kAdvancedFeatures = 0x13;
 constexpr std::uint16_t kErrors = 0x01, kChannels = 0x02, kSerial = 0x03, kPower = 0x04,
                         kMultiFunctionChannels = 0x08, kChannels9 = 0x09, kExtendedVendor = 0x0b,
                         kAcs = 0x0d, kAri = 0x0e, kAts = 0x0f, kSriov = 0x10, kMulticast = 0x12,
@@ -33,7 +33,7 @@ struct Length {
 constexpr std::array kLengths = {Length{kCapabilityPm, 8},
                                  Length{0x02 /* AGP */, 12},
                                  Length{kVpd, 8},
-                                 Length{kMsi, kVariable},
+                                 Length{kCapabilityMsi, kVariable},
                                  Length{kPcix, kVariable},
                                  Length{kHyperTransport, kVariable},
                                  Length{kVendor, kVariable},
@@ -197,7 +197,7 @@ unsigned visible_bytes(hw::PciFunction& function, std::uint8_t id, std::uint16_t
   const unsigned bytes = length_of(kLengths, id);
   if (bytes != kVariable) return bytes;
   switch (id) {
-    case kMsi:
+    case kCapabilityMsi:
       return msi_bytes(function, at);
     case kPcix:
       return (read(function, at + 2U, 2) >> 12U & 3U) != 0 ? 24 : 8;
@@ -239,7 +239,7 @@ ConfigRule capability_rule(std::uint8_t id, std::uint32_t flags) {
       return {Writes::kFields, Owner::kPowerManagement, kPmFields};
     case kVpd:
       return {Writes::kFields, Owner::kNobody, kVpdFields};
-    case kMsi:
+    case kCapabilityMsi:
       return {Writes::kFields, Owner::kMsi, msi_fields(flags)};
     case kPcix:
       return {Writes::kFields, Owner::kNobody, kPcixFields};

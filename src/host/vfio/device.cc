@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "host/iommufd/vfio_compat.h"
 #include "host/kvm/vm_file.h"
+#include "host/vfio/interrupt_disable.h"
 #include "host/vfio/pci_registers.h"
 #include "host/vfio/write_back.h"
 #include "hw/pasid_capability.h"
@@ -92,8 +93,10 @@ Result<void> Device::first_open(iommufd::Context* context, object::Ref<object::F
     const schedule::WriteLock memory(memory_lock_);
     bound_ = false;  // the last owner's may have been left behind, see set_handlers()
     set_power_state(0);
+    set_interrupt_disable(pci(), false);
     config_.init();
     find_msix_table();
+    find_rom();
   }
   // vfio_pci_core_enable(): memory and bus mastering as the program will set them.
   wiring_.tsm.set_handlers(bdf(), this);

@@ -153,7 +153,7 @@ class Device final : public iommufd::DeviceHandle,
   // --- regions.cc ---
 
   struct Region {
-    std::uint64_t size = 0;
+    std::uint64_t size = 0;  ///< of a ROM without an image as Linux has it: 0
     bool readable = false, writable = false, mappable = false;
     bool holds_msix_table = false;
   };
@@ -161,7 +161,8 @@ class Device final : public iommufd::DeviceHandle,
   Result<Region> region(std::uint32_t index) const;
   /// Access at a region's offset. Errors: EINVAL no such region or beyond its
   /// end; EIO while the device's memory is off or the device is bound; EFAULT
-  /// past the end of config space; EBUSY a config write with effect while bound.
+  /// past the end of config space; EBUSY a config write with effect while bound; ENOMEM
+  /// of a ROM of which no image can be read, also because memory is off.
   Result<std::size_t> read(std::uint32_t index, std::uint64_t at, std::span<std::byte> out)
       TEEIO_EXCLUDES(memory_lock_);
   Result<std::size_t> write(std::uint32_t index, std::uint64_t at, ByteView in)
@@ -283,9 +284,16 @@ class Device final : public iommufd::DeviceHandle,
   [[nodiscard]] bool has_flr() const;
   [[nodiscard]] bool has_virtual_functions() const;
   void find_msix_table();
+  void find_rom() TEEIO_REQUIRES(memory_lock_);
+  Result<std::size_t> read_rom(std::uint64_t at, std::span<std::byte> out)
+      TEEIO_EXCLUDES(memory_lock_);
+  /// vfio_pci_bar_rw() looks at memory space for memory alone.
+  Result<void> check_reachable(const hw::Bar& bar) const TEEIO_REQUIRES_SHARED(memory_lock_);
   Result<void> write_power(std::uint16_t at, unsigned size, std::uint32_t value)
       TEEIO_EXCLUDES(memory_lock_);
   Result<void> write_command(std::uint16_t at, unsigned size, std::uint32_t value)
+      TEEIO_EXCLUDES(memory_lock_);
+  Result<void> write_command_register(std::uint16_t at, unsigned size, std::uint32_t value)
       TEEIO_EXCLUDES(memory_lock_);
   void set_command(std::uint16_t at, unsigned size, std::uint32_t value, std::uint32_t now)
       TEEIO_REQUIRES(memory_lock_);
@@ -311,6 +319,7 @@ class Device final : public iommufd::DeviceHandle,
   std::vector<dmabuf::DmaBuf*> dmabufs_ TEEIO_GUARDED_BY(memory_lock_);  ///< oldest first
   unsigned msix_bar_ = hw::kBarCount;  // found in open(), as the next two
   Slice msix_table_{};                 ///< within that BAR; the host's to read and write
+  bool has_image_ = false;             // its ROM; found in open()
   VirtualConfig config_;               // made in open(); its copy: memory_lock_
   bool asleep_ TEEIO_GUARDED_BY(memory_lock_) = false;  ///< D3hot (Linux: pdev->current_state)
   mutable schedule::Mutex kvm_ref_lock_{schedule::Rank::kVfioKvmRef};

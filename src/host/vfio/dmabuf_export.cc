@@ -8,6 +8,7 @@ Result<object::Ref<object::File>> Device::export_dmabuf(std::uint32_t region,
   if (region >= kBarRegions || pci().bars()[region].kind == hw::Bar::Kind::kNone)
     return fail(Errno::kNoDev, "the region is no BAR of the device");
   const hw::Bar& bar = pci().bars()[region];
+  if (!bar.is_memory()) return fail(Errno::kInval, "an I/O BAR has no memory to export");
   std::vector<dmabuf::PhysRange> phys;
   std::uint64_t total = 0;
   for (const Slice& slice : ranges) {

@@ -1,38 +1,9 @@
 #include "host/vfio/irqs.h"
 
-#include "base/bytes.h"
 #include "host/vfio/pci_registers.h"
 #include "hw/find_capability.h"
 
 namespace teeio::vfio {
-namespace {
-
-constexpr std::uint32_t kMsixEnable = 1U << 15U;
-constexpr std::uint32_t kMsixFunctionMask = 1U << 14U;
-constexpr std::uint64_t kEntryBytes = 16;
-
-/// Memory space is on for as long as the MSI-X table, which lies in a BAR, is written
-/// (Linux: vfio_pci_memory_lock_and_enable()).
-class MemoryOn {
- public:
-  explicit MemoryOn(hw::PciFunction& function)
-      : function_(function), command_(function.config_read(kCommand, 2)) {
-    if (!was_on()) function_.config_write(kCommand, 2, command_ | kCommandMemory);
-  }
-  ~MemoryOn() {
-    if (!was_on()) function_.config_write(kCommand, 2, command_);
-  }
-  MemoryOn(const MemoryOn&) = delete;
-  MemoryOn& operator=(const MemoryOn&) = delete;
-
- private:
-  [[nodiscard]] bool was_on() const { return (command_ & kCommandMemory) != 0; }
-
-  hw::PciFunction& function_;
-  const std::uint32_t command_;
-};
-
-}  // namespace
 
 Irqs::~Irqs() {
   changed_ = nullptr;
@@ -40,25 +11,34 @@ Irqs::~Irqs() {
 }
 
 void Irqs::set_allocated(std::uint32_t vectors) {
+  allocated_are_msi_.store(messages_ == IrqIndex::kMsi);
   if (enabled_vectors_ == vectors) return;
   enabled_vectors_ = vectors;
   allocated_.store(vectors);
   if (changed_) changed_();
 }
 
+/// vfio_pci_get_irq_count().
 std::uint32_t Irqs::count(IrqIndex index) const {
+  const auto flags = [this](std::uint8_t id) -> std::optional<std::uint32_t> {
+    const auto at = hw::find_capability(function_, id);
+    if (!at) return std::nullopt;
+    return function_.config_read(static_cast<std::uint16_t>(*at + kMsixControl), 2);
+  };
   switch (index) {
+    case IrqIndex::kIntx:
+      return intx_.has_pin() ? 1 : 0;
+    case IrqIndex::kMsi: {
+      const auto control = flags(kCapabilityMsi);
+      return control ? 1U << ((*control & kMsiPossible) >> 1U) : 0;
+    }
     case IrqIndex::kMsix: {
-      const auto at = hw::find_capability(function_, kCapabilityMsix);
-      if (!at) return 0;
-      return (function_.config_read(static_cast<std::uint16_t>(*at + kMsixControl), 2) & 0x7ffU) +
-             1;
+      const auto control = flags(kCapabilityMsix);
+      return control ? (*control & kMsixTableSize) + 1 : 0;
     }
     case IrqIndex::kError:  // a PCI Express function has error reporting
     case IrqIndex::kRequest:
       return 1;
-    case IrqIndex::kIntx:
-    case IrqIndex::kMsi:
     case IrqIndex::kCount:
       return 0;
   }
@@ -68,78 +48,56 @@ std::uint32_t Irqs::count(IrqIndex index) const {
 Result<void> Irqs::set(const Request& request) {
   const schedule::Lock lock(igate_);
   switch (request.index) {
+    case IrqIndex::kIntx:
+      return set_intx(request);
+    case IrqIndex::kMsi:
     case IrqIndex::kMsix:
-      return set_msix(request);
+      return set_messages(request);
     case IrqIndex::kError:
     case IrqIndex::kRequest:
       return set_single(request);
-    case IrqIndex::kIntx:
-    case IrqIndex::kMsi:
     case IrqIndex::kCount:
-      return fail(Errno::kInval, "the device has no such interrupt");
+      break;
   }
   return fail(Errno::kInval, "no such interrupt index");
 }
 
-/// vfio_pci_set_msi_trigger(), MSI-X side.
-Result<void> Irqs::set_msix(const Request& request) {
-  if (request.action != Action::kTrigger)
-    return fail(Errno::kNoTty, "MSI-X vectors are masked through their table");
-  if (request.count == 0 && request.data == Data::kNone) {
-    if (enabled_vectors_ == 0) return fail(Errno::kInval, "MSI-X is not enabled");
-    disable_msix();
+/// vfio_pci_set_intx_mask(), _unmask() and _trigger().
+Result<void> Irqs::set_intx(const Request& request) {
+  constexpr std::string_view kOff = "INTx is not enabled";
+  const bool alone = request.start == 0 && request.count == 1;
+  switch (request.action) {
+    case Action::kMask:
+      if (!intx_.on() || !alone) return fail(Errno::kInval, kOff);
+      if (request.data == Data::kEventfd)
+        return fail(Errno::kNoTty, "INTx is masked by no eventfd");
+      if (request.wants(0)) intx_.mask();
+      return {};
+    case Action::kUnmask:
+      if (!intx_.on() || !alone) return fail(Errno::kInval, kOff);
+      if (request.data == Data::kEventfd) return intx_.unmask_by(request.eventfds[0]);
+      if (request.wants(0)) intx_.unmask();
+      return {};
+    case Action::kTrigger:
+      break;
+  }
+  if (intx_.on() && request.count == 0 && request.data == Data::kNone) {
+    intx_.disable();
     return {};
   }
-  if (request.data == Data::kEventfd) return enable_vectors(request);
-  if (enabled_vectors_ == 0) return fail(Errno::kInval, "MSI-X is not enabled");
-  for (std::uint32_t i = 0; i < request.count; ++i) {
-    if (request.data == Data::kBool && !request.bools[i]) continue;
-    if (const auto at = vectors_.find(request.start + i); at != vectors_.end())
-      at->second->interrupt();
+  if (messages_ || !alone) return fail(Errno::kInval, "another kind of interrupt is enabled");
+  if (request.data == Data::kEventfd) {
+    TEEIO_TRY(request.eventfds[0].eventfd);
+    return intx_.give(*request.eventfds[0].eventfd);
   }
+  if (!intx_.on()) return fail(Errno::kInval, kOff);
+  if (request.wants(0)) intx_.send();
   return {};
 }
 
-Result<void> Irqs::enable_vectors(const Request& request) {
-  const bool first = enabled_vectors_ == 0;
-  if (first) {
-    set_allocated(request.start + request.count);
-    enable_msix(true);
-  }
-  for (std::uint32_t i = 0; i < request.count; ++i) {
-    const std::uint32_t vector = request.start + i;
-    disconnect_vector(vector);
-    const object::Ref<mm::EventFd>& target = request.eventfds[i];
-    if (!target) continue;
-    if (auto connected = connect_vector(vector, target); !connected) {
-      if (first) disable_msix();
-      return connected;
-    }
-    set_allocated(std::max(enabled_vectors_, vector + 1));
-  }
-  return {};
-}
-
-Result<void> Irqs::connect_vector(std::uint32_t vector, object::Ref<mm::EventFd> target) {
-  auto handler = std::make_unique<Vector>(std::move(target));
-  TEEIO_ASSIGN(handler->message, remapping_.connect(function_.bdf().rid(), *handler));
-  program(vector, handler->message);
-  vectors_[vector] = std::move(handler);
-  return {};
-}
-
-void Irqs::disconnect_vector(std::uint32_t vector) {
-  const auto at = vectors_.find(vector);
-  if (at == vectors_.end()) return;
-  unprogram(vector);
-  remapping_.disconnect(at->second->message);
-  vectors_.erase(at);
-}
-
-void Irqs::disable_msix() {
-  while (!vectors_.empty()) disconnect_vector(vectors_.begin()->first);
-  enable_msix(false);
-  set_allocated(0);
+void Irqs::set_intx_disabled(bool disabled) {
+  const schedule::Lock lock(igate_);
+  intx_.set_disabled(disabled);
 }
 
 /// vfio_pci_set_ctx_trigger_single(): the error and the device-request eventfd.
@@ -147,83 +105,36 @@ Result<void> Irqs::set_single(const Request& request) {
   if (request.action != Action::kTrigger) return fail(Errno::kNoTty, "no such action here");
   if (request.start != 0 || request.count > 1)
     return fail(Errno::kInval, "the index has one interrupt");
-  if (request.data == Data::kEventfd) {
-    if (request.count == 0 || !request.eventfds[0])
-      single_.erase(request.index);
-    else
-      single_[request.index] = request.eventfds[0];
-    return {};
-  }
   const auto at = single_.find(request.index);
-  if (request.data == Data::kNone && request.count == 0) {
-    if (at != single_.end()) single_.erase(at);
+  if (request.data == Data::kNone) {
+    if (at == single_.end()) return fail(Errno::kInval, "the interrupt has no eventfd");
+    if (request.count != 0)
+      at->second->signal();
+    else
+      single_.erase(at);
     return {};
   }
-  if (at != single_.end() && (request.data == Data::kNone || request.bools[0]))
-    at->second->signal();
+  if (request.count == 0) return fail(Errno::kInval, "an eventfd or a value is missing");
+  if (request.data == Data::kBool) {
+    if (request.bools[0] && at != single_.end()) at->second->signal();
+    return {};
+  }
+  const EventFdArgument& given = request.eventfds[0];
+  if (given.fd < -1) return fail(Errno::kInval, "a negative descriptor other than -1");
+  TEEIO_TRY(given.eventfd);
+  if (*given.eventfd)
+    single_[request.index] = *given.eventfd;
+  else if (at != single_.end())
+    single_.erase(at);
   return {};
-}
-
-void Irqs::drop_block(std::uint32_t start, std::uint32_t count) {
-  const schedule::Lock lock(igate_);
-  for (std::uint32_t i = 0; i < count; ++i) disconnect_vector(start + i);
 }
 
 void Irqs::disable_all() {
   const schedule::Lock lock(igate_);
-  if (enabled_vectors_ != 0) disable_msix();
+  if (messages_) disable_messages();
+  if (intx_.on()) intx_.disable();
+  intx_.forget_disabled();
   single_.clear();
-}
-
-void Irqs::restore() {
-  memory_lock_.assert_held();
-  if (!msix_on_) return;
-  set_control(kMsixEnable | kMsixFunctionMask);
-  {
-    const MemoryOn on(function_);
-    for (const auto& [vector, message] : programmed_) write_entry(vector, message, false);
-  }
-  set_control(kMsixEnable);
-}
-
-void Irqs::program(std::uint32_t vector, const hw::InterruptMessage& message) {
-  const schedule::WriteLock lock(memory_lock_);
-  const MemoryOn on(function_);
-  write_entry(vector, message, false);
-  programmed_[vector] = message;
-}
-
-void Irqs::unprogram(std::uint32_t vector) {
-  const schedule::WriteLock lock(memory_lock_);
-  const MemoryOn on(function_);
-  write_entry(vector, {}, true);
-  programmed_.erase(vector);
-}
-
-void Irqs::write_entry(std::uint32_t vector, const hw::InterruptMessage& message, bool masked) {
-  const auto at = hw::find_capability(function_, kCapabilityMsix);
-  const std::uint32_t table =
-      function_.config_read(static_cast<std::uint16_t>(*at + kMsixTable), 4);
-  hw::MmioTarget* target = function_.bars()[table & 7U].target;
-  if (target == nullptr) return;
-  Writer entry;
-  entry.le(message.address).le(message.data).le(std::uint32_t{masked ? 1U : 0U});
-  target->mmio_write((table & ~7U) + vector * kEntryBytes, entry.take());
-}
-
-void Irqs::enable_msix(bool enabled) {
-  const schedule::WriteLock lock(memory_lock_);
-  set_control(enabled ? kMsixEnable : 0);
-  msix_on_ = enabled;
-}
-
-/// Enable and Function Mask; the rest of the register stays.
-void Irqs::set_control(std::uint32_t bits) {
-  const auto at = hw::find_capability(function_, kCapabilityMsix);
-  const auto control = static_cast<std::uint16_t>(*at + kMsixControl);
-  const std::uint32_t value =
-      function_.config_read(control, 2) & ~(kMsixEnable | kMsixFunctionMask);
-  function_.config_write(control, 2, value | bits);
 }
 
 }  // namespace teeio::vfio

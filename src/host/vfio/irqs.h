@@ -4,10 +4,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
 #include "host/mm/caller.h"
+#include "host/vfio/eventfd_argument.h"
+#include "host/vfio/intx.h"
 #include "hw/interrupts.h"
 #include "hw/pci_function.h"
 #include "schedule/atomic.h"
@@ -18,7 +21,8 @@ namespace teeio::vfio {
 // VFIO_PCI_*_IRQ_INDEX
 enum class IrqIndex : std::uint32_t { kIntx = 0, kMsi, kMsix, kError, kRequest, kCount };
 
-/// A device's interrupts as VFIO hands them out: MSI-X vectors to eventfds.
+/// A device's interrupts as VFIO hands them out: INTx, MSI or MSI-X, one of the three at a
+/// time, and errors and requests, to eventfds.
 /// Source: Linux drivers/vfio/pci/vfio_pci_intrs.c.
 ///
 /// Lifetime: within its Device. Locking: vdev->igate; vdev->memory_lock while the
@@ -32,9 +36,13 @@ class Irqs {
     std::uint32_t start, count;
     Data data;
     Action action;
-    /// kEventfd: one an entry, null for -1; kBool: bools.
-    std::vector<object::Ref<mm::EventFd>> eventfds;
-    std::vector<bool> bools;
+    std::vector<EventFdArgument> eventfds;  ///< of kEventfd, one an entry
+    std::vector<bool> bools;                ///< of kBool, likewise
+
+    /// What the entry at `offset` from `start` asks for by kNone or kBool.
+    [[nodiscard]] bool wants(std::uint32_t offset) const {
+      return data == Data::kNone || (data == Data::kBool && bools[offset]);
+    }
   };
 
   /// `changed`: allocated() is another now; called with vdev->igate held, not by the
@@ -44,25 +52,37 @@ class Irqs {
       : function_(function),
         remapping_(remapping),
         memory_lock_(memory_lock),
+        intx_(function, remapping),
         changed_(std::move(changed)) {}
   ~Irqs();
 
   /// VFIO_DEVICE_GET_IRQ_INFO's count; 0: the device has none of that kind.
   [[nodiscard]] std::uint32_t count(IrqIndex index) const;
-  /// How many MSI-X vectors the driver has: from 0 to the last that ever had an eventfd since
-  /// MSI-X was turned on.
+  /// How many MSI or MSI-X vectors the driver has: from 0 to the last that ever had an eventfd
+  /// since they were turned on.
   [[nodiscard]] std::uint32_t allocated() const { return allocated_.load(); }
-  /// VFIO_DEVICE_SET_IRQS. Errors: EINVAL; ENOTTY for an action that the index
-  /// does not have; ENOSPC.
+  /// Those are MSI's.
+  [[nodiscard]] bool allocated_are_msi() const { return allocated_are_msi_.load(); }
+  /// VFIO_DEVICE_SET_IRQS. Errors: EINVAL, also for an index while another is on; ENOTTY for
+  /// an action that the index does not have; EBADF no such descriptor; EBUSY a second eventfd
+  /// that unmasks; ERANGE no vectors at all; ENOSPC.
   Result<void> set(const Request& request) TEEIO_EXCLUDES(igate_);
-  /// What a SET_IRQS leaves of the vectors [start, start + count) when one of its
-  /// eventfds is none: nothing, or all as it was if MSI-X is not enabled yet
-  /// (vfio_msi_set_block(), vfio_pci_set_msi_trigger()).
-  void drop_block(std::uint32_t start, std::uint32_t count) TEEIO_EXCLUDES(igate_);
+  /// The program's INTx Disable bit is another now.
+  void set_intx_disabled(bool disabled) TEEIO_EXCLUDES(igate_);
+  /// What the program's MSI Message Control may say (vdev->msi_qmax), as a power of two, and
+  /// whether it may say that MSI is on. The caller has memory_lock.
+  struct MsiLimits {
+    std::uint32_t most = 0;
+    bool on = false;
+  };
+  [[nodiscard]] MsiLimits msi_limits() const {
+    memory_lock_.assert_held();
+    return {.most = msi_most_, .on = msi_.has_value()};
+  }
   /// Everything off, as on the last close.
   void disable_all() TEEIO_EXCLUDES(igate_);
-  /// Puts MSI-X back after a reset, as SET_IRQS left it. The caller has memory_lock.
-  /// Source: Linux drivers/pci/msi/msi.c, __pci_restore_msix_state().
+  /// Puts MSI or MSI-X back after a reset, as SET_IRQS left it. The caller has memory_lock.
+  /// Source: Linux drivers/pci/msi/msi.c, __pci_restore_msi_state(), __pci_restore_msix_state().
   void restore();
 
  private:
@@ -71,25 +91,36 @@ class Irqs {
    public:
     explicit Vector(object::Ref<mm::EventFd> target) : target_(std::move(target)) {}
     void interrupt() override { target_->signal(); }
-    hw::InterruptMessage message;
+    hw::InterruptMessage message;  ///< of MSI-X
 
    private:
     const object::Ref<mm::EventFd> target_;
   };
+  /// MSI while it is on: entries of the remapping table that follow each other.
+  struct Msi {
+    hw::InterruptMessage first;
+    std::uint32_t vectors;   ///< reserved: a power of two
+    std::uint32_t unmasked;  ///< a bit each
+  };
 
-  Result<void> set_msix(const Request& request) TEEIO_REQUIRES(igate_);
+  Result<void> set_intx(const Request& request) TEEIO_REQUIRES(igate_);
+  Result<void> set_messages(const Request& request) TEEIO_REQUIRES(igate_);
   Result<void> set_single(const Request& request) TEEIO_REQUIRES(igate_);
-  Result<void> enable_vectors(const Request& request) TEEIO_REQUIRES(igate_);
+  Result<void> set_block(const Request& request) TEEIO_REQUIRES(igate_);
+  Result<void> enable_messages(IrqIndex index, std::uint32_t vectors) TEEIO_REQUIRES(igate_);
+  void disable_messages() TEEIO_REQUIRES(igate_);
   Result<void> connect_vector(std::uint32_t vector, object::Ref<mm::EventFd> target)
       TEEIO_REQUIRES(igate_);
   void disconnect_vector(std::uint32_t vector) TEEIO_REQUIRES(igate_);
-  void disable_msix() TEEIO_REQUIRES(igate_);
   void set_allocated(std::uint32_t vectors) TEEIO_REQUIRES(igate_);
   void program(std::uint32_t vector, const hw::InterruptMessage& message);
   void unprogram(std::uint32_t vector);
   void write_entry(std::uint32_t vector, const hw::InterruptMessage& message, bool masked);
   void enable_msix(bool enabled);
   void set_control(std::uint32_t bits);
+  void unmask_msi(std::uint32_t vector, bool unmasked);
+  void write_msi(const Msi& msi) TEEIO_REQUIRES(memory_lock_);
+  void end_msi();
 
   hw::PciFunction& function_;
   hw::InterruptRemapping& remapping_;
@@ -97,10 +128,16 @@ class Irqs {
   bool msix_on_ TEEIO_GUARDED_BY(memory_lock_) = false;
   /// The entries of the device's table that are not masked.
   std::map<std::uint32_t, hw::InterruptMessage> programmed_ TEEIO_GUARDED_BY(memory_lock_);
+  std::optional<Msi> msi_ TEEIO_GUARDED_BY(memory_lock_);
+  std::uint32_t msi_most_ TEEIO_GUARDED_BY(memory_lock_) = 0;  ///< stays when MSI goes off
   schedule::Mutex igate_{schedule::Rank::kVfioIgate};
+  Intx intx_;
+  /// kMsi or kMsix; INTx is intx_'s (Linux: vdev->irq_type).
+  std::optional<IrqIndex> messages_ TEEIO_GUARDED_BY(igate_);
   std::uint32_t enabled_vectors_ TEEIO_GUARDED_BY(igate_) = 0;
   schedule::Atomic<std::uint32_t> allocated_{0};  ///< as enabled_vectors_
-  std::function<void()> changed_;                 ///< empty in the destructor
+  schedule::Atomic<bool> allocated_are_msi_{false};
+  std::function<void()> changed_;  ///< empty in the destructor
   std::map<std::uint32_t, std::unique_ptr<Vector>> vectors_ TEEIO_GUARDED_BY(igate_);
   std::map<IrqIndex, object::Ref<mm::EventFd>> single_ TEEIO_GUARDED_BY(igate_);
 };

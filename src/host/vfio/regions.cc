@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "host/vfio/device.h"
+#include "host/vfio/mapped_rom.h"
 #include "host/vfio/pci_registers.h"
 #include "hw/find_capability.h"
 
@@ -25,7 +26,51 @@ std::vector<Piece> pieces(std::uint64_t at, std::uint64_t length, const Device::
   return result;
 }
 
+/// vfio_pci_core_do_io_rw(): naturally aligned accesses, of 4 bytes where they are.
+template <class Span, class Step>
+void by_ports(std::uint64_t at, Span bytes, Step step) {
+  while (!bytes.empty()) {
+    std::size_t size = 4;
+    while (at % size != 0 || size > bytes.size()) size /= 2;
+    step(at, bytes.first(size));
+    at += size;
+    bytes = bytes.subspan(size);
+  }
+}
+
 }  // namespace
+
+void Device::find_rom() {
+  has_image_ = false;
+  if (pci().rom() == nullptr) return;
+  const std::uint32_t command = pci().config_read(kCommand, 2);
+  pci().config_write(kCommand, 2, command | kCommandMemory);
+  has_image_ = MappedRom(pci()).size() != 0;
+  pci().config_write(kCommand, 2, command);
+}
+
+/// vfio_pci_bar_rw() of the ROM: what is behind its images reads as ones. The lock is held as
+/// for writing, for the ROM's register is switched: Linux's readers race there.
+Result<std::size_t> Device::read_rom(std::uint64_t at, std::span<std::byte> out) {
+  const hw::Bar* const bar = pci().rom();
+  if (bar == nullptr || at >= bar->size) return fail(Errno::kInval, "beyond the region's end");
+  out = out.first(std::min<std::uint64_t>(out.size(), bar->size - at));
+  const schedule::WriteLock lock(memory_lock_);
+  if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
+  const MappedRom rom(pci());
+  const std::uint64_t images = rom.size();
+  if (images == 0) return fail(Errno::kNoMem, "the expansion ROM has no image that can be read");
+  std::ranges::fill(out, std::byte{0xff});
+  if (at < images) rom.read(at, out.first(std::min<std::uint64_t>(out.size(), images - at)));
+  return out.size();
+}
+
+Result<void> Device::check_reachable(const hw::Bar& bar) const {
+  if (bar.is_memory() && !memory_enabled())
+    return fail(Errno::kIo, "the device's memory is disabled");
+  if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
+  return {};
+}
 
 void Device::find_msix_table() {
   const auto at = hw::find_capability(pci(), kCapabilityMsix);
@@ -40,7 +85,8 @@ void Device::find_msix_table() {
 Result<Device::Region> Device::region(std::uint32_t index) const {
   if (index == kConfigRegion)
     return Region{.size = hw::ConfigSpace::kSize, .readable = true, .writable = true};
-  if (index == kRomRegion) return Region{};
+  if (index == kRomRegion)
+    return has_image_ ? Region{.size = pci().rom()->size, .readable = true} : Region{};
   if (index >= kBarRegions) return fail(Errno::kInval, "the device has no such region");
   const hw::Bar& bar = pci().bars()[index];
   if (bar.kind == hw::Bar::Kind::kNone) return Region{};
@@ -64,14 +110,21 @@ Result<std::size_t> Device::read(std::uint32_t index, std::uint64_t at, std::spa
       return fail(Errno::kFault, "a read past the end of config space");
     return config_read(at, out);
   }
+  if (index == kRomRegion) return read_rom(at, out);
   TEEIO_ASSIGN(const Region info, region(index));
   if (info.size == 0 || at >= info.size) return fail(Errno::kInval, "beyond the region's end");
   out = out.first(std::min<std::uint64_t>(out.size(), info.size - at));
   const schedule::ReadLock lock(memory_lock_);
-  if (!memory_enabled()) return fail(Errno::kIo, "the device's memory is disabled");
-  if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
+  const hw::Bar& bar = pci().bars()[index];
+  TEEIO_TRY(check_reachable(bar));
+  if (bar.kind == hw::Bar::Kind::kIo) {
+    by_ports(at, out, [&](std::uint64_t port, std::span<std::byte> part) {
+      bar.target->mmio_read(port, part);
+    });
+    return out.size();
+  }
   if (index != msix_bar_) {
-    pci().bars()[index].target->mmio_read(at, out);
+    bar.target->mmio_read(at, out);
     touched_bound(object::HostTouch::kRead);
     return out.size();
   }
@@ -94,14 +147,20 @@ Result<std::size_t> Device::write(std::uint32_t index, std::uint64_t at, ByteVie
     TEEIO_TRY(config_write(at, in));
     return in.size();
   }
+  if (index == kRomRegion) return fail(Errno::kInval, "an expansion ROM cannot be written");
   TEEIO_ASSIGN(const Region info, region(index));
   if (info.size == 0 || at >= info.size) return fail(Errno::kInval, "beyond the region's end");
   in = in.first(std::min<std::uint64_t>(in.size(), info.size - at));
   const schedule::ReadLock lock(memory_lock_);
-  if (!memory_enabled()) return fail(Errno::kIo, "the device's memory is disabled");
-  if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
+  const hw::Bar& bar = pci().bars()[index];
+  TEEIO_TRY(check_reachable(bar));
+  if (bar.kind == hw::Bar::Kind::kIo) {
+    by_ports(at, in,
+             [&](std::uint64_t port, ByteView part) { bar.target->mmio_write(port, part); });
+    return in.size();
+  }
   if (index != msix_bar_) {
-    pci().bars()[index].target->mmio_write(at, in);
+    bar.target->mmio_write(at, in);
     touched_bound(object::HostTouch::kWrite);
     return in.size();
   }

@@ -18,6 +18,8 @@ std::uint16_t plus(std::uint16_t at, unsigned offset) {
 /// vfio_generate_bar_flags(): a VF's BAR registers are zero, a program sees its
 /// BARs' kinds all the same.
 std::uint32_t bar_flags(const hw::Bar& bar) {
+  constexpr std::uint32_t kIo = 1;
+  if (bar.kind == hw::Bar::Kind::kIo) return kIo;
   constexpr std::uint32_t kType64 = 4, kPrefetch = 8;
   return (bar.kind == hw::Bar::Kind::kMemory64 ? kType64 : 0) | (bar.prefetchable ? kPrefetch : 0);
 }
@@ -40,7 +42,7 @@ void VirtualConfig::fix_header() {
     // A VF has no memory enable of its own (Linux: no_command_memory).
     set_copy(kCommand, 2, copy(kCommand, 2) | kCommandMemory);
   }
-  set_copy(plus(kInterruptLine, 1), 1, 0);  // no function of ours has INTx
+  if (function_.physical_function() != nullptr) set_copy(kInterruptPin, 1, 0);  // a VF has no INTx
   fix_bars();
 }
 
@@ -134,7 +136,9 @@ void VirtualConfig::fix_bars() {
     ++number;
     set_copy(plus(low, 4), 4, copy(plus(low, 4), 4) & static_cast<std::uint32_t>(mask >> 32U));
   }
-  set_copy(kRomBar, 4, 0);  // no function of ours has an expansion ROM
+  const hw::Bar* const rom = function_.rom();
+  const auto mask = rom == nullptr ? 0U : static_cast<std::uint32_t>(~(rom->size - 1)) | kRomEnable;
+  set_copy(kRomBar, 4, copy(kRomBar, 4) & mask);
 }
 
 unsigned VirtualConfig::chunk(std::uint16_t at, std::size_t left) const {

@@ -109,7 +109,12 @@ Cards::~Cards() = default;
 
 Result<void> Cards::add(const machine::CardConfig& card, const serve::SpeakerOptions& options) {
   if (!card.is_tee_io()) {
-    plain_cards_.push_back(std::make_unique<device::PlainCard>(*trace_, card.bdf, card.window));
+    plain_cards_.push_back(std::make_unique<device::PlainCard>(
+        *trace_, device::PlainCard::Options{.bdf = card.bdf,
+                                            .window = card.window,
+                                            .io = card.io,
+                                            .rom = card.rom,
+                                            .rom_bytes = card.rom_bytes}));
     return {};
   }
   TEEIO_ASSIGN(auto made, machine::make_tee_card(*trace_, card, {.bars_move = true}));

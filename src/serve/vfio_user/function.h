@@ -40,6 +40,10 @@ class Function final : private hw::DmaPort {
   Result<void> dma_read(hw::Requester from, hw::TBit t, Iova address,
                         std::span<std::byte> out) override;
   Result<void> dma_write(hw::Requester from, hw::TBit t, Iova address, ByteView in) override;
+  bool intx(std::uint16_t /*rid*/, bool asserted) override {
+    irqs_.intx(asserted);
+    return false;  // the function's Interrupt Disable is the client's
+  }
   Result<ClientMemory*> memory(hw::TBit t) TEEIO_EXCLUDES(lock_);
 
   hw::PciFunction& function_;

@@ -109,6 +109,7 @@ struct RegionAccess {
 };
 
 // VFIO's numbers for PCI. Source: Linux include/uapi/linux/vfio.h.
+inline constexpr std::uint32_t kRomRegion = 6;
 inline constexpr std::uint32_t kConfigRegion = 7;
 inline constexpr std::uint32_t kRegions = 9;
 inline constexpr std::uint32_t kIrqIndices = 5;

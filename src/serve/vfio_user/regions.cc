@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint64_t kConfigBytes = hw::ConfigSpace::kSize;
 constexpr std::uint16_t kBarsEnd = hw::kFirstBar + 4 * hw::kBarCount;
+constexpr std::uint32_t kBarIo = 0x1;
 constexpr std::uint32_t kBar64 = 0x4;
 constexpr std::uint32_t kBarPrefetchable = 0x8;
 constexpr std::uint64_t kMemoryChunk = 4096;  // of plain memory at once
@@ -29,9 +30,13 @@ std::uint32_t number_of(ByteView bytes) {
 }
 
 std::uint32_t type_of(const hw::Bar& bar) {
+  if (bar.kind == hw::Bar::Kind::kIo) return kBarIo;
   return (bar.kind == hw::Bar::Kind::kMemory64 ? kBar64 : 0U) |
          (bar.prefetchable ? kBarPrefetchable : 0U);
 }
+
+/// A processor's ports have 4 bytes at most.
+unsigned widest(const hw::Bar& bar) { return bar.kind == hw::Bar::Kind::kIo ? 4 : 8; }
 
 }  // namespace
 
@@ -49,10 +54,15 @@ Regions::Regions(hw::PciFunction& function, IrqLines& irqs)
     if (bar.kind == hw::Bar::Kind::kMemory64)
       bar_masks_.at(i + 1) = static_cast<std::uint32_t>(mask >> 32U);
   }
+  if (const auto& msi = irqs.msi())
+    for (std::uint16_t at = 0; at < msi->bytes; ++at)
+      msi_.push_back(static_cast<std::byte>(
+          function.config_read(static_cast<std::uint16_t>(msi->capability + at), 1)));
 }
 
 std::uint64_t Regions::size(std::uint32_t index) const {
   if (index == kConfigRegion) return kConfigBytes;
+  if (index == kRomRegion) return function_.rom() == nullptr ? 0 : function_.rom()->size;
   return index < hw::kBarCount ? function_.bars().at(index).size : 0;
 }
 
@@ -73,6 +83,9 @@ Result<void> Regions::read(std::uint32_t index, std::uint64_t offset, std::span<
       const std::uint32_t value = config_read(static_cast<std::uint16_t>(offset), size);
       for (unsigned i = 0; i < size; ++i) out[i] = static_cast<std::byte>(value >> (8 * i));
       done = size;
+    } else if (index == kRomRegion) {
+      done = out.size();
+      read_rom(offset, out);
     } else {
       const Part part = part_of(index, offset, out.size());
       done = part.size;
@@ -89,6 +102,7 @@ Result<void> Regions::read(std::uint32_t index, std::uint64_t offset, std::span<
 
 Result<void> Regions::write(std::uint32_t index, std::uint64_t offset, ByteView in) {
   TEEIO_TRY(check(index, offset, in.size()));
+  if (index == kRomRegion) return fail(Errno::kInval, "an expansion ROM cannot be written");
   while (!in.empty()) {
     std::uint64_t done = 0;
     if (index == kConfigRegion) {
@@ -118,10 +132,26 @@ Regions::Part Regions::part_of(std::uint32_t index, std::uint64_t offset,
   return {std::min(size, msix->table - offset), false};
 }
 
+/// Decoded for the time of the read, as Linux's pci_map_rom() does it, memory space too: the
+/// client has the ROM's register for its own guest.
+void Regions::read_rom(std::uint64_t offset, std::span<std::byte> out) {
+  const std::uint32_t rom = function_.config_read(hw::kRomBar, 4);
+  const std::uint32_t command = function_.config_read(hw::kCommand, 2);
+  const hw::Bar& bar = *function_.rom();
+  function_.config_write(hw::kRomBar, 4,
+                         static_cast<std::uint32_t>(raw(bar.base)) | hw::kRomEnable);
+  function_.config_write(hw::kCommand, 2, command | hw::kCommandMemorySpace);
+  for (std::uint64_t done = 0; done < out.size(); done += kMemoryChunk)
+    bar.target->mmio_read(
+        offset + done, out.subspan(done, std::min<std::uint64_t>(kMemoryChunk, out.size() - done)));
+  function_.config_write(hw::kCommand, 2, command);
+  function_.config_write(hw::kRomBar, 4, rom);
+}
+
 void Regions::bar_read(const hw::Bar& bar, std::uint64_t offset, std::span<std::byte> out) {
   while (!out.empty()) {
     const std::uint64_t size = bar.plain_memory ? std::min<std::uint64_t>(out.size(), kMemoryChunk)
-                                                : access_size(offset, out.size(), 8);
+                                                : access_size(offset, out.size(), widest(bar));
     bar.target->mmio_read(offset, out.first(size));
     out = out.subspan(size);
     offset += size;
@@ -131,10 +161,35 @@ void Regions::bar_read(const hw::Bar& bar, std::uint64_t offset, std::span<std::
 void Regions::bar_write(const hw::Bar& bar, std::uint64_t offset, ByteView in) {
   while (!in.empty()) {
     const std::uint64_t size = bar.plain_memory ? std::min<std::uint64_t>(in.size(), kMemoryChunk)
-                                                : access_size(offset, in.size(), 8);
+                                                : access_size(offset, in.size(), widest(bar));
     bar.target->mmio_write(offset, in.first(size));
     in = in.subspan(size);
     offset += size;
+  }
+}
+
+bool Regions::is_msi(std::uint16_t offset) const {
+  const auto& msi = irqs_.msi();
+  return msi && offset >= msi->capability && offset < msi->capability + msi->bytes;
+}
+
+std::uint32_t Regions::msi_copy(std::uint16_t offset, unsigned size_bytes) const {
+  const std::size_t at = offset - irqs_.msi()->capability;
+  return number_of(ByteView(msi_).subspan(at, std::min<std::size_t>(size_bytes, msi_.size() - at)));
+}
+
+/// vfio_msi_config_write(): what the client's software programs is its own, and changes
+/// nothing at the device.
+void Regions::write_msi(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
+  constexpr std::size_t kHeader = 2, kHighControl = 3;
+  constexpr std::uint32_t kEnableAndChosen = 0x71;
+  const std::size_t first = offset - irqs_.msi()->capability;
+  for (std::size_t at = first; at < std::min(first + size_bytes, msi_.size()); ++at) {
+    const std::uint32_t byte = value >> 8 * (at - first) & 0xffU;
+    if (at < kHeader || at == kHighControl) continue;
+    const std::uint32_t mask = at == kHeader ? kEnableAndChosen : 0xffU;
+    msi_[at] =
+        static_cast<std::byte>((std::to_integer<std::uint32_t>(msi_[at]) & ~mask) | (byte & mask));
   }
 }
 
@@ -143,6 +198,7 @@ bool Regions::is_virtual_bar(std::uint16_t offset) const {
 }
 
 std::uint32_t Regions::config_read(std::uint16_t offset, unsigned size_bytes) {
+  if (is_msi(offset)) return msi_copy(offset, size_bytes);
   if (!is_virtual_bar(offset)) return function_.config_read(offset, size_bytes);
   const unsigned at = offset - hw::kFirstBar;
   const std::uint32_t value = bars_.at(at / 4) >> (8 * (at % 4));
@@ -159,6 +215,7 @@ void Regions::config_write(std::uint16_t offset, unsigned size_bytes, std::uint3
     bar = (bar & ~mask) | (value << shift & mask);
     return;
   }
+  if (is_msi(offset)) return write_msi(offset, size_bytes, value);
   // The other half of MSI-X's first register is read-only.
   if (const auto& msix = irqs_.msix();
       msix && offset >= msix->capability && offset < msix->capability + 4)

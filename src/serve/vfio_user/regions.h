@@ -11,11 +11,11 @@
 
 namespace teeio::vfio_user {
 
-/// A function's VFIO regions: BARs 0 to 5, and 7, config space.
+/// A function's VFIO regions: BARs 0 to 5, 6, the expansion ROM, and 7, config space.
 ///
 /// Accesses of any size become the naturally aligned ones that a processor makes. Config
-/// space is the device's own, but for MSI-X's control, which SET_IRQS drives, and a VF's BAR
-/// registers: it has none (PCIe Base Spec 9.3.4.1.11), the client's software needs some, so
+/// space is the device's own, but for MSI and MSI-X's control, which SET_IRQS drives, and a VF's
+/// BAR registers: it has none (PCIe Base Spec 9.3.4.1.11), the client's software needs some, so
 /// they are kept here as Linux's vfio-pci keeps them (vfio_bar_fixup()).
 ///
 /// Lifetime: the function's. Locking: the session's task.
@@ -38,6 +38,10 @@ class Regions {
   Result<void> check(std::uint32_t index, std::uint64_t offset, std::uint64_t size) const;
   [[nodiscard]] std::uint32_t config_read(std::uint16_t offset, unsigned size_bytes);
   void config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value);
+  void read_rom(std::uint64_t offset, std::span<std::byte> out);
+  [[nodiscard]] bool is_msi(std::uint16_t offset) const;
+  [[nodiscard]] std::uint32_t msi_copy(std::uint16_t offset, unsigned size_bytes) const;
+  void write_msi(std::uint16_t offset, unsigned size_bytes, std::uint32_t value);
   void bar_read(const hw::Bar& bar, std::uint64_t offset, std::span<std::byte> out);
   void bar_write(const hw::Bar& bar, std::uint64_t offset, ByteView in);
   /// How much of an access lies on one side of the MSI-X table, and whether within.
@@ -52,6 +56,7 @@ class Regions {
   IrqLines& irqs_;
   const bool virtual_bars_;
   const std::uint16_t express_;
+  Bytes msi_;                                             ///< the client's copy of those registers
   std::array<std::uint32_t, hw::kBarCount> bars_{};       ///< a VF's registers
   std::array<std::uint32_t, hw::kBarCount> bar_masks_{};  ///< their address bits
 };

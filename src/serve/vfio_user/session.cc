@@ -152,7 +152,9 @@ Result<void> Session::region_info(const Message& message, Reply& reply) const {
   const std::uint64_t size = function_.regions().size(request.index);
   // None can be mapped: what a TDI does not answer while it is locked must not be reached.
   reply.payload.le(kRegionInfoBytes)
-      .le(size == 0 ? 0U : kRegionReadable | kRegionWritable)
+      .le(size == 0                     ? 0U
+          : request.index == kRomRegion ? kRegionReadable
+                                        : kRegionReadable | kRegionWritable)
       .le(request.index)
       .le(std::uint32_t{0})
       .le(size)

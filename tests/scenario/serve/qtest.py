@@ -25,7 +25,8 @@ class Lines:
     def accept(self):
         self.socket, _ = self.listener.accept()
         self.socket.settimeout(60)
-        self.file = self.socket.makefile("rw")
+        # One of "rw" forgets what it has read ahead when something is written.
+        self.file, self.out = self.socket.makefile("r"), self.socket.makefile("w")
 
     def line(self):
         text = self.file.readline()
@@ -34,8 +35,8 @@ class Lines:
         return text
 
     def send(self, text):
-        self.file.write(text + "\n")
-        self.file.flush()
+        self.out.write(text + "\n")
+        self.out.flush()
 
 
 class Qemu:

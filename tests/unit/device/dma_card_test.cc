@@ -309,7 +309,7 @@ TEST_F(CardTest, PeerRequestsReachMemoryOnlyWhileItAnswersShared) {
 
 TEST(PlainCard, IsNoTdiAndAnswersSharedOnly) {
   object::Trace trace;
-  PlainCard card(trace, {0, 2, 0, 0}, Hpa{0x30'0000'0000});
+  PlainCard card(trace, {.bdf = {0, 2, 0, 0}, .window = Hpa{0x30'0000'0000}});
   hw::PciFunction& function = card.function();
   EXPECT_FALSE(hw::find_extended_capability(function, 0x2e));
   EXPECT_EQ(function.private_bar(0), nullptr);

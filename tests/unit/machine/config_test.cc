@@ -523,5 +523,59 @@ TEST(Config, AKeyOfTooManyPartsIsNoEndOfTheStack) {
   }
 }
 
+// --- Interrupts, ROMs and ports ---
+
+TEST(Config, CardsMayHaveARomAndPortsInTheirPortsWindows) {
+  std::string text(kGood);
+  const std::size_t port = text.find("iommu = 0");
+  text.insert(port, "memory_window = 0xe0000000\nio_window = 0x2000\n");
+  text += "rom = 0xe0010000\nio = 0x2fe0\n";
+  const auto config = parse_config(text, "m.toml");
+  ASSERT_TRUE(config.has_value()) << config.error();
+  EXPECT_EQ(config->cards.front().rom_bytes, 64U * 1024);
+  EXPECT_EQ(raw(*config->cards.front().io), 0x2fe0U);
+  EXPECT_TRUE(Machine::create(*config).has_value());
+}
+
+TEST(Config, WhatIsWrongWithRomsAndPortsIsSaidWithItsLine) {
+  const auto with = [](std::string_view port, std::string_view card) {
+    std::string text(kGood);
+    text.insert(text.find("iommu = 0\n\n[[card]]"), port);
+    return problem_of(text.append(card));
+  };
+  constexpr std::string_view kWindows = "memory_window = 0xe0000000\nio_window = 0x2000\n";
+  EXPECT_THAT(with("", "rom = 0xe0000000\n"), StartsWith("m.toml:16: card 0000:01:00.0: its ROM"));
+  EXPECT_THAT(with("", "io = 0x2000\n"), HasSubstr("are not in an io_window of 0000:00:01.0"));
+  EXPECT_THAT(with(kWindows, "rom = 0xe0000800\n"),
+              StartsWith("m.toml:22: key \"rom\": must be a multiple of its 64 KiB"));
+  EXPECT_THAT(with(kWindows, "rom = 0xe0000000\nrom_kib = 3\n"),
+              StartsWith("m.toml:23: key \"rom_kib\": must be a power of two"));
+  EXPECT_THAT(with(kWindows, "rom_kib = 64\n"),
+              StartsWith("m.toml:22: key \"rom_kib\": must be left out: there is no `rom`"));
+  EXPECT_THAT(with(kWindows, "io = 0x2010\n"),
+              StartsWith("m.toml:22: key \"io\": must be a multiple of its 32 ports"));
+  EXPECT_THAT(with("io_window = 0x2100\n", ""), HasSubstr("the io_window is not aligned to 4 KiB"));
+  EXPECT_THAT(with("memory_window = 0xe0080000\n", ""),
+              HasSubstr("the memory_window is not aligned to 1 MiB"));
+  EXPECT_THAT(with("io_window_kib = 8\n", ""), HasSubstr("there is no `io_window`"));
+}
+
+TEST(Config, MsiHasAPowerOfTwoOfVectors) {
+  std::string text(builtin_machine("pci-functions"));
+  const auto msi = [&](std::string_view value) {
+    std::string changed = text;
+    changed.replace(changed.find("msi = 8"), 7, std::string("msi = ").append(value));
+    return problem_of(changed);
+  };
+  EXPECT_EQ(msi("32"), "it was accepted");
+  EXPECT_THAT(msi("3"), HasSubstr("key \"msi\": must be 0, 1, 2, 4, 8, 16 or 32"));
+  EXPECT_THAT(msi("64"), HasSubstr("key \"msi\": must be a number from 0 to 32"));
+}
+
+TEST(Config, APlainCardHasNoInterrupts) {
+  EXPECT_THAT(problem_of(std::string(kGood) + "intx = true\n"),
+              HasSubstr("key \"intx\": no such key here"));
+}
+
 }  // namespace
 }  // namespace teeio::machine

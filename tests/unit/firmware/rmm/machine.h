@@ -328,6 +328,7 @@ class Machine : public testing::Test {
                                 .secondary = 1,
                                 .subordinate = 1,
                                 .memory = {},
+                                .io = {},
                                 .prefetchable = {}},
                      .ide_streams = 2,
                      .tee_io = true}};

@@ -65,6 +65,7 @@ class Machine : public testing::Test {
                        .secondary = bus,
                        .subordinate = bus,
                        .memory = {},
+                       .io = {},
                        .prefetchable = {}},
             .ide_streams = 2,
             .tee_io = true};

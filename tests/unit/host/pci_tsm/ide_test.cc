@@ -70,6 +70,7 @@ hw::RootPort::Options port_options(std::size_t streams) {
                      .secondary = 1,
                      .subordinate = 1,
                      .memory = {.base = 0xe000'0000, .last = 0xe02f'ffff},
+                     .io = {},
                      .prefetchable = {.base = 0x38'0000'0000, .last = 0x39'4fff'ffff}},
           .ide_streams = streams,
           .tee_io = true};

@@ -40,6 +40,7 @@ class FakeFunction final : public hw::PciFunction {
                                     .secondary = first_bus,
                                     .subordinate = last_bus,
                                     .memory = {},
+                                    .io = {},
                                     .prefetchable = {}});
     hw::add_pci_express(config_, {.type = hw::ExpressType::kUpstreamPort, .tee_io = true});
     config_.add_extended_capability(hw::kExtendedDoe, 1, 0x18);

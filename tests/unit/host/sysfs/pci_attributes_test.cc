@@ -67,7 +67,7 @@ TEST_F(PciAttributes, ResourceFilesAreAsLongAsTheBarAndCannotBeRead) {
 
 TEST_F(PciAttributes, MsiIrqsAreThereWhileTheDriverHasVectors) {
   EXPECT_FALSE(exists(system, kCardDir + "/msi_irqs"));
-  host.at(kVf).msix_vectors = 2;
+  host.at(kVf).vectors = 2;
   system.refresh();
   EXPECT_EQ(show(system, kVfDir + "/msi_irqs/2072"), "msix\n");
   EXPECT_EQ(show(system, kVfDir + "/msi_irqs/2073"), "msix\n");

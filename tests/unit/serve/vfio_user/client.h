@@ -46,8 +46,8 @@ struct FakeWire final : DmaWire {
 /// A client's end of a session with a DMA-engine card's function, without sockets.
 class Client {
  public:
-  explicit Client(std::size_t function = 0)
-      : card_(trace_, {.pf = {.bus = 1}, .window = Hpa{0x3800'0000'0000}, .bars_move = true}),
+  explicit Client(std::size_t function = 0, device::DmaEngineCard::Options options = {})
+      : card_(trace_, placed(std::move(options))),
         function_(*card_.functions().at(function)),
         session_(function_, wire) {}
 
@@ -121,6 +121,12 @@ class Client {
              std::move(fds)));
   }
 
+  static device::DmaEngineCard::Options placed(device::DmaEngineCard::Options options) {
+    options.pf = {.bus = 1};
+    options.window = Hpa{0x3800'0000'0000};
+    options.bars_move = true;
+    return options;
+  }
   Function& function() { return function_; }
   Session& session() { return session_; }
   FakeWire wire;

@@ -206,7 +206,7 @@ TEST_F(CcaDriverTest, MmioOfNoBoundTdiIsNotMapped) {
 
 TEST_F(CcaDriverTest, ACardWithoutADsmLeavesNothingBehind) {
   const std::uint64_t pages = memory.pages_in_use();
-  device::PlainCard plain(trace, Bdf{0, 1, 4, 0}, Hpa{0x3900'0000'0000});
+  device::PlainCard plain(trace, {.bdf = {0, 1, 4, 0}, .window = Hpa{0x3900'0000'0000}});
   EXPECT_FALSE(driver.connect(plain.function()));
   expect_as_before(pages, 0);
 }

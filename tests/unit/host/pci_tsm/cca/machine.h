@@ -107,6 +107,7 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
                                 .secondary = 1,
                                 .subordinate = 1,
                                 .memory = {},
+                                .io = {},
                                 .prefetchable = {}},
                      .ide_streams = 2,
                      .tee_io = true}};

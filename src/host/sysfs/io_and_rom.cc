@@ -1,0 +1,81 @@
+#include "host/sysfs/io_and_rom.h"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+
+#include "host/sysfs/settings.h"
+#include "host/vfio/mapped_rom.h"
+
+namespace teeio::sysfs {
+namespace {
+
+/// What all accesses are checked for; 0: at the end.
+Result<std::size_t> port_access(const hw::Bar& bar, std::uint64_t offset, std::size_t size) {
+  if (offset >= bar.size) return 0;
+  if (size > bar.size - offset) return fail(Errno::kInval, "beyond the last port");
+  if (size != 1 && size != 2 && size != 4)
+    return fail(Errno::kInval, "a port access has 1, 2 or 4 bytes");
+  return size;
+}
+
+/// kstrtobool(), of lib/kstrtox.c.
+std::optional<bool> to_bool(ByteView text) {
+  const auto letter = [&](std::size_t at) {
+    return at < text.size() ? static_cast<char>(text[at]) : '\0';
+  };
+  constexpr std::string_view kTrue = "yYtT1", kFalse = "nNfF0", kO = "oO";
+  if (kTrue.contains(letter(0))) return true;
+  if (kFalse.contains(letter(0))) return false;
+  if (!kO.contains(letter(0))) return std::nullopt;
+  if (std::string_view("nN").contains(letter(1))) return true;
+  if (std::string_view("fF").contains(letter(1))) return false;
+  return std::nullopt;
+}
+
+}  // namespace
+
+void add_io_bar(NodeList& list, const std::string& path, const hw::Bar& bar) {
+  list.binary(
+      path, 0600, bar.size,
+      [&bar](std::uint64_t offset, std::span<std::byte> out) -> Result<std::size_t> {
+        TEEIO_ASSIGN(const std::size_t size, port_access(bar, offset, out.size()));
+        if (size != 0) bar.target->mmio_read(offset, out);
+        return size;
+      },
+      [&bar](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
+        TEEIO_ASSIGN(const std::size_t size, port_access(bar, offset, in.size()));
+        if (size != 0) bar.target->mmio_write(offset, in);
+        return size;
+      });
+}
+
+void add_rom(NodeList& list, const Environment& environment, const std::string& directory,
+             hw::PciFunction& function) {
+  const hw::Bar* const rom = function.rom();
+  if (rom == nullptr) return;
+  list.binary(
+      directory + "/rom", 0600, rom->size,
+      [&environment, &function](std::uint64_t offset,
+                                std::span<std::byte> out) -> Result<std::size_t> {
+        if (!environment.settings.of(function.bdf()).rom_enabled)
+          return fail(Errno::kInval, "the ROM is read after 1 was written to it");
+        const vfio::MappedRom mapped(function);
+        const std::uint64_t size = mapped.size();
+        if (size == 0) return fail(Errno::kIo, "the ROM has no image, or memory space is off");
+        if (offset >= size) return 0;
+        out = out.first(std::min<std::uint64_t>(out.size(), size - offset));
+        mapped.read(offset, out);
+        return out.size();
+      },
+      [&environment, &function](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
+        (void)offset;  // Linux looks at none
+        const auto enabled = to_bool(in);
+        if (!enabled) return fail(Errno::kInval, "not 0, 1, y, n, on or off");
+        environment.settings.change(function.bdf(),
+                                    [&](FunctionSettings& s) { s.rom_enabled = *enabled; });
+        return in.size();
+      });
+}
+
+}  // namespace teeio::sysfs

@@ -1,0 +1,195 @@
+// Expansion ROMs and I/O BARs through VFIO: Linux drivers/vfio/pci/vfio_pci_core.c,
+// vfio_pci_rdwr.c, vfio_pci_config.c. And through sysfs: drivers/pci/pci-sysfs.c.
+
+#include <numeric>
+
+#include "unit/machine/make_machine.h"
+
+namespace teeio::vfio {
+namespace {
+
+using machine::Machine;
+using machine::test::error_of;
+using machine::test::kPf;
+using machine::test::kPlainCard;
+using machine::test::kVf0;
+using machine::test::make_machine;
+using machine::test::Vmm;
+
+constexpr std::uint64_t region_at(std::uint64_t index) { return index << kRegionShift; }
+constexpr std::uint64_t kConfigAt = region_at(kConfigRegion), kRom = region_at(kRomRegion),
+                        kPorts = region_at(2);
+const std::string kPlainDir = "/sys/devices/pci0000:00/0000:00:02.0/0000:02:00.0/";
+
+struct RomAndPortsTest : testing::Test {
+  void open(std::string_view path = kPlainCard) {
+    ASSERT_TRUE(vmm.open_device(path).has_value());
+    ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  }
+  template <class T>
+  void write(std::uint64_t at, T value) {
+    EXPECT_TRUE(vmm.pwrite(vmm.vfio, at, bytes_of(value)).has_value());
+  }
+  template <class T>
+  T read(std::uint64_t at) {
+    T value{};
+    EXPECT_TRUE(vmm.pread(vmm.vfio, at, writable_bytes_of(value)).has_value());
+    return value;
+  }
+  abi::vfio_region_info info(std::uint32_t index) {
+    abi::vfio_region_info arg{};
+    arg.argsz = sizeof(arg);
+    arg.index = index;
+    EXPECT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_GET_REGION_INFO, arg).has_value());
+    return arg;
+  }
+
+  std::unique_ptr<Machine> machine = make_machine("pci-functions");
+  Vmm vmm{*machine};
+};
+
+TEST_F(RomAndPortsTest, RomIsARegionThatIsReadAlone) {
+  open();
+  const abi::vfio_region_info rom = info(kRomRegion);
+  EXPECT_EQ(rom.size, 16U * 1024);
+  EXPECT_EQ(rom.flags, static_cast<std::uint32_t>(VFIO_REGION_INFO_FLAG_READ));
+  EXPECT_EQ(read<std::uint16_t>(kRom), 0xaa55);
+  const auto data = read<std::uint16_t>(kRom + 0x18);
+  EXPECT_EQ(read<std::uint32_t>(kRom + data), 0x5249'4350U);
+  EXPECT_EQ(read<std::uint32_t>(kRom + data + 4), 0x0e00'1efeU);
+  Bytes all(32 * 1024);
+  EXPECT_EQ(vmm.pread(vmm.vfio, kRom, all).value_or(0), 16U * 1024) << "to the BAR's end";
+  const auto sum = std::accumulate(all.begin(), all.begin() + 1024, 0U, [](unsigned s, auto b) {
+    return s + std::to_integer<unsigned>(b);
+  });
+  EXPECT_EQ(sum & 0xffU, 0U);
+  EXPECT_EQ(all.at(1024), std::byte{0xff}) << "behind the image";
+  EXPECT_EQ(error_of(vmm.pwrite(vmm.vfio, kRom, bytes_of(sum))), Errno::kInval);
+  EXPECT_EQ(error_of(vmm.pread(vmm.vfio, kRom + 16 * 1024, all)), Errno::kInval);
+}
+
+TEST_F(RomAndPortsTest, RomRegisterIsACopyThatSaysItsSize) {
+  open();
+  EXPECT_EQ(read<std::uint32_t>(kConfigAt + 0x30), 0xe010'0000U);
+  write<std::uint32_t>(kConfigAt + 0x30, 0xffff'f800);
+  EXPECT_EQ(read<std::uint32_t>(kConfigAt + 0x30), 0xffff'c000U);
+  write<std::uint32_t>(kConfigAt + 0x30, 0x1234'5001);
+  EXPECT_EQ(read<std::uint32_t>(kConfigAt + 0x30), 0x1234'4001U);
+  EXPECT_EQ(read<std::uint16_t>(kRom), 0xaa55) << "where the host has it";
+}
+
+TEST_F(RomAndPortsTest, RomWithMemoryOffHasNoImage) {
+  open();
+  write<std::uint16_t>(kConfigAt + 4, 0);
+  std::uint16_t word = 0;
+  EXPECT_EQ(error_of(vmm.pread(vmm.vfio, kRom, writable_bytes_of(word))), Errno::kNoMem);
+  EXPECT_EQ(info(kRomRegion).size, 16U * 1024) << "GET_REGION_INFO switches memory on";
+  EXPECT_EQ(read<std::uint16_t>(kConfigAt + 4) & 2, 0);
+}
+
+TEST_F(RomAndPortsTest, VfsHaveNoRomAndNoPorts) {
+  open(kVf0);
+  EXPECT_EQ(info(kRomRegion).size, 0U);
+  write<std::uint32_t>(kConfigAt + 0x30, ~0U);
+  EXPECT_EQ(read<std::uint32_t>(kConfigAt + 0x30), 0U);
+  std::uint16_t word = 0;
+  EXPECT_EQ(error_of(vmm.pread(vmm.vfio, kRom, writable_bytes_of(word))), Errno::kInval);
+}
+
+TEST_F(RomAndPortsTest, RomOfABoundDeviceIsNotRead) {
+  ASSERT_TRUE(machine::test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  write<std::uint16_t>(kConfigAt + 4, 6);
+  ASSERT_TRUE(vmm.vfio_bind().has_value());
+  std::uint16_t word = 0;
+  EXPECT_EQ(error_of(vmm.pread(vmm.vfio, kRom, writable_bytes_of(word))), Errno::kIo);
+  EXPECT_EQ(info(kRomRegion).size, 64U * 1024);
+}
+
+TEST_F(RomAndPortsTest, PortsAreARegionThatCannotBeMapped) {
+  open();
+  const abi::vfio_region_info ports = info(2);
+  EXPECT_EQ(ports.size, 32U);
+  EXPECT_EQ(ports.flags, static_cast<std::uint32_t>(VFIO_REGION_INFO_FLAG_READ) |
+                             static_cast<std::uint32_t>(VFIO_REGION_INFO_FLAG_WRITE));
+  EXPECT_EQ(error_of(vmm.mmap(vmm.vfio, kPorts, kPageSize)), Errno::kInval);
+  EXPECT_EQ(error_of(vmm.export_bar(2, kPageSize)), Errno::kInval);
+}
+
+TEST_F(RomAndPortsTest, PortsReachTheMemoryOfBar0) {
+  open();
+  EXPECT_EQ(read<std::uint32_t>(kPorts), 0x314f'4950U);
+  write<std::uint32_t>(0x1238, 0xcafe'f00d);
+  write<std::uint32_t>(kPorts + 4, 0x1238);
+  EXPECT_EQ(read<std::uint32_t>(kPorts + 8), 0xcafe'f00dU);
+  EXPECT_EQ(read<std::uint8_t>(kPorts + 9), 0xf0);
+  write<std::uint16_t>(kPorts + 10, 0x1122);
+  EXPECT_EQ(read<std::uint32_t>(0x1238), 0x1122'f00dU);
+  write<std::uint64_t>(kPorts + 0x10, 0x8877'6655'4433'2211);  // two accesses
+  EXPECT_EQ(read<std::uint64_t>(kPorts + 0x10), 0x8877'6655'4433'2211U);
+}
+
+TEST_F(RomAndPortsTest, IoSpaceHasAnEnableOfItsOwn) {
+  open();
+  write<std::uint16_t>(kConfigAt + 4, 1);
+  EXPECT_EQ(read<std::uint32_t>(kPorts), 0x314f'4950U) << "memory is off";
+  write<std::uint16_t>(kConfigAt + 4, 2);
+  EXPECT_EQ(read<std::uint32_t>(kPorts), ~0U) << "I/O is";
+  EXPECT_EQ(read<std::uint16_t>(kConfigAt + 4) & 3, 2);
+}
+
+TEST_F(RomAndPortsTest, IoBarSaysItsKindAndSize) {
+  open();
+  EXPECT_EQ(read<std::uint32_t>(kConfigAt + 0x18), 0x2001U);
+  write<std::uint32_t>(kConfigAt + 0x18, ~0U);
+  EXPECT_EQ(read<std::uint32_t>(kConfigAt + 0x18), 0xffff'ffe1U);
+}
+
+// --- sysfs ---
+
+TEST_F(RomAndPortsTest, SysfsReadsTheRomAfterOneWasWritten) {
+  const int fd = *vmm.open(kPlainDir + "rom");
+  std::uint16_t word = 0;
+  EXPECT_EQ(error_of(vmm.pread(fd, 0, writable_bytes_of(word))), Errno::kInval);
+  EXPECT_EQ(error_of(vmm.echo("maybe\n", kPlainDir + "rom")), Errno::kInval);
+  ASSERT_TRUE(vmm.echo("1\n", kPlainDir + "rom").has_value());
+  Bytes all(4096);
+  EXPECT_EQ(vmm.pread(fd, 0, all).value_or(0), 1024U) << "its images";
+  EXPECT_EQ(all.at(0), std::byte{0x55});
+  EXPECT_EQ(vmm.pread(fd, 1024, all).value_or(1), 0U);
+  ASSERT_TRUE(vmm.echo("0\n", kPlainDir + "rom").has_value());
+  EXPECT_EQ(error_of(vmm.pread(fd, 0, writable_bytes_of(word))), Errno::kInval);
+}
+
+TEST_F(RomAndPortsTest, SysfsReadsAndWritesPorts) {
+  const int fd = *vmm.open(kPlainDir + "resource2");
+  std::uint32_t word = 0;
+  EXPECT_EQ(vmm.pread(fd, 0, writable_bytes_of(word)).value_or(0), 4U);
+  EXPECT_EQ(word, 0x314f'4950U);
+  EXPECT_TRUE(vmm.pwrite(fd, 0x10, bytes_of(std::uint16_t{0x1234})).has_value());
+  EXPECT_TRUE(vmm.pread(fd, 0x10, writable_bytes_of(word)).has_value());
+  EXPECT_EQ(word, 0x1234U);
+  std::array<std::byte, 3> three{};
+  EXPECT_EQ(error_of(vmm.pread(fd, 0, three)), Errno::kInval);
+  EXPECT_EQ(vmm.pread(fd, 32, three).value_or(1), 0U);
+}
+
+TEST_F(RomAndPortsTest, ResourceSaysRomAndPorts) {
+  const std::string lines = vmm.cat(kPlainDir + "resource").value_or("");
+  EXPECT_NE(lines.find("0x0000000000002000 0x000000000000201f 0x0000000000040101\n"),
+            std::string::npos)
+      << lines;
+  EXPECT_NE(lines.find("0x00000000e0100000 0x00000000e0103fff 0x0000000000046200\n"),
+            std::string::npos)
+      << lines;
+  const std::string port = vmm.cat("/sys/devices/pci0000:00/0000:00:02.0/resource").value_or("");
+  EXPECT_NE(port.find("0x0000000000002000 0x0000000000002fff 0x0000000000000100\n"),
+            std::string::npos)
+      << port;
+  EXPECT_NE(port.find("0x00000000e0100000 0x00000000e01fffff 0x0000000000000200\n"),
+            std::string::npos)
+      << port;
+}
+
+}  // namespace
+}  // namespace teeio::vfio
