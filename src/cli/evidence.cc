@@ -8,6 +8,8 @@
 #include "base/hex.h"
 #include "cli/collect_evidence.h"
 #include "cli/commands.h"
+#include "cli/evidence_files.h"
+#include "cli/evidence_guest.h"
 #include "cli/options.h"
 #include "cli/print.h"
 #include "crypto/random.h"
@@ -19,7 +21,7 @@ namespace teeio::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using Problem = std::string;
+using Problem = EvidenceProblem;
 
 // Exit status: by verdict.
 constexpr int kTrusted = 0;
@@ -36,20 +38,11 @@ struct EvidenceArguments {
   std::string extract;
   bool json = false;
   // verify
-  std::string policy;
-  std::vector<std::string> roots;
+  PolicyFiles policy;
   std::string time;
   std::string evidence_digest;
   std::string report_digest;
 };
-
-std::string_view text_of(ByteView bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-Bytes bytes_of_text(std::string_view text) {
-  const ByteView view = std::as_bytes(std::span(text));
-  return {view.begin(), view.end()};
-}
 
 int cannot(std::string_view command, const Problem& why, int status = kNoEvidence) {
   complain("teeio evidence {}: {}\n", command, why);
@@ -66,21 +59,25 @@ std::expected<std::optional<Bytes>, Problem> hex(std::string_view option, const 
   return bytes;
 }
 
-std::expected<Bytes, Problem> read_bytes(const std::string& path) {
-  auto text = read_file(path, evidence::kMaxFile);
-  if (!text) return std::unexpected(text.error());
-  return bytes_of_text(*text);
-}
-
-std::expected<void, Problem> write_file(const std::string& path, ByteView bytes) {
-  auto file = OutputFile::open(path);
-  if (!file) return std::unexpected(file.error());
-  return file->write(text_of(bytes));
-}
-
 /// What the words ask for before anything is read: their nonce.
 constexpr std::size_t kNonceSize = 32;
 constexpr std::size_t kDigestSize = 48;
+
+/// A nonce of a device's evidence, or of a guest's.
+std::expected<std::optional<Bytes>, Problem> nonce_of(const EvidenceArguments& arguments) {
+  if (arguments.from.address.empty() && arguments.nonce.size() == 2 * guest_nonce_size())
+    return hex("--nonce", arguments.nonce, guest_nonce_size());
+  auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
+  if (!nonce && arguments.from.address.empty())
+    return std::unexpected(nonce.error() + ", or 128 of a guest's own evidence");
+  return nonce;
+}
+
+/// The file, which may be a guest's own evidence; no bytes: a device is asked.
+std::expected<Bytes, Problem> read_given(const EvidenceArguments& arguments) {
+  if (!arguments.from.address.empty()) return Bytes();
+  return read_evidence_file(arguments.file);
+}
 
 /// The evidence, and the nonce that was asked for if that is known.
 struct Given {
@@ -101,25 +98,23 @@ std::expected<Given, Problem> ask_device(const EvidenceArguments& arguments,
   return Given{std::move(*bundle), Bytes(drawn.begin(), drawn.end())};
 }
 
-std::expected<Given, Problem> read_evidence(const EvidenceArguments& arguments,
+std::expected<Given, Problem> read_evidence(const EvidenceArguments& arguments, ByteView file,
                                             std::optional<Bytes> nonce) {
-  auto bytes = read_bytes(arguments.file);
-  if (!bytes) return std::unexpected(bytes.error());
-  auto bundle = evidence::Bundle::decode(*bytes);
+  auto bundle = evidence::Bundle::decode(file);
   if (!bundle)
     return std::unexpected(fmt::format("{}: neither an evidence object nor a bundle: {}",
                                        arguments.file, bundle.error().why));
   return Given{std::move(*bundle), std::move(nonce)};
 }
 
-std::expected<Given, Problem> gather(const EvidenceArguments& arguments,
+std::expected<Given, Problem> gather(const EvidenceArguments& arguments, ByteView file,
                                      std::optional<Bytes> nonce) {
-  auto given = arguments.from.address.empty() ? read_evidence(arguments, std::move(nonce))
+  auto given = arguments.from.address.empty() ? read_evidence(arguments, file, std::move(nonce))
                                               : ask_device(arguments, std::move(nonce));
   if (!given) return given;
   const auto add = [](const std::string& path, Bytes& into) -> std::expected<void, Problem> {
     if (path.empty()) return {};
-    auto bytes = read_bytes(path);
+    auto bytes = read_evidence_file(path);
     if (!bytes) return std::unexpected(bytes.error());
     into = std::move(*bytes);
     return {};
@@ -134,24 +129,19 @@ std::expected<Given, Problem> gather(const EvidenceArguments& arguments,
 std::expected<void, Problem> save(const EvidenceArguments& arguments,
                                   const evidence::Bundle& bundle) {
   if (arguments.save.empty()) return {};
-  return write_file(arguments.save, bundle.encode());
+  return write_evidence_file(arguments.save, bundle.encode());
 }
 
-/// A folder that is there or is made; those above it are the user's.
-std::expected<void, Problem> make_folder(const std::string& folder) {
-  std::error_code error;
-  fs::create_directory(folder, error);
-  if (!error && !fs::is_directory(folder, error) && !error)
-    error = std::make_error_code(std::errc::not_a_directory);
-  if (error) return std::unexpected(folder + ": " + error.message());
-  return {};
-}
-
-std::expected<void, Problem> write_parts(const evidence::Statement& statement,
-                                         const std::string& folder) {
-  for (const evidence::Part& part : evidence::extract(statement))
-    if (const auto done = write_file((fs::path(folder) / part.name).string(), part.bytes); !done)
-      return done;
+/// Options of a device's evidence that a guest's own has no use for; empty: none is given.
+Problem why_not_of_guest(const EvidenceArguments& arguments) {
+  for (const auto& [option, value] :
+       {std::pair("--report", &arguments.report), std::pair("--vca", &arguments.vca),
+        std::pair("--save", &arguments.save),
+        std::pair("--evidence-digest", &arguments.evidence_digest),
+        std::pair("--report-digest", &arguments.report_digest)})
+    if (!value->empty())
+      return fmt::format("{} is for a device's evidence, and {} is a guest's own", option,
+                         arguments.file);
   return {};
 }
 
@@ -160,48 +150,26 @@ int show(const EvidenceArguments& arguments) {
   const auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
   if (!nonce) return wrong_use("evidence show", nonce.error());
   if (!arguments.extract.empty())
-    if (const auto made = make_folder(arguments.extract); !made)
+    if (const auto made = make_evidence_folder(arguments.extract); !made)
       return cannot("show", made.error(), kUsageError);
-  auto given = gather(arguments, *nonce);
+  auto file = read_given(arguments);
+  if (!file) return cannot("show", file.error());
+  if (is_guest_evidence(*file)) {
+    if (const Problem why = why_not_of_guest(arguments); !why.empty())
+      return wrong_use("evidence show", why);
+    return show_guest_evidence({std::move(*file), arguments.extract, arguments.json});
+  }
+  auto given = gather(arguments, *file, *nonce);
   if (!given) return cannot("show", given.error());
   if (const auto saved = save(arguments, given->bundle); !saved)
     return cannot("show", saved.error(), kUsageError);
   const auto statement = evidence::Statement::of(std::move(given->bundle));
   if (!arguments.extract.empty())
-    if (const auto done = write_parts(statement, arguments.extract); !done)
+    if (const auto done = write_parts(evidence::extract(statement), arguments.extract); !done)
       return cannot("show", done.error(), kUsageError);
   const auto document = evidence::as_json(statement);
   print("{}", arguments.json ? document.dump(2) + "\n" : evidence::as_text(document));
   return kTrusted;
-}
-
-std::expected<void, Problem> add_roots(const std::string& path, evidence::Policy& policy) {
-  const auto text = read_file(path, evidence::kMaxFile);
-  if (!text) return std::unexpected(text.error());
-  const auto certificates = crypto::CertificateChain::from_pem(*text);
-  if (!certificates) return std::unexpected(fmt::format("{}: {}", path, certificates.error().why));
-  const auto all = certificates->certificates();
-  policy.roots.insert(policy.roots.end(), all.begin(), all.end());
-  return {};
-}
-
-std::expected<evidence::Policy, Problem> read_policy(const EvidenceArguments& arguments) {
-  evidence::Policy policy;
-  if (!arguments.policy.empty()) {
-    const auto text = read_file(arguments.policy, evidence::kMaxFile);
-    if (!text) return std::unexpected(text.error());
-    auto parsed = evidence::Policy::parse(*text, arguments.policy);
-    if (!parsed) return parsed;
-    policy = std::move(*parsed);
-  }
-  for (const std::string& root : policy.root_files) {
-    const fs::path path = fs::path(arguments.policy).parent_path() / root;
-    if (const auto added = add_roots(path.string(), policy); !added)
-      return std::unexpected(added.error());
-  }
-  for (const std::string& root : arguments.roots)
-    if (const auto added = add_roots(root, policy); !added) return std::unexpected(added.error());
-  return policy;
 }
 
 /// Seconds since 1970 of 2026-11-29T12:00:00Z; of nothing: now.
@@ -232,13 +200,31 @@ std::expected<evidence::Circumstances, Problem> circumstances(const EvidenceArgu
 
 int verify(const EvidenceArguments& arguments) {
   (void)leave_standard_output({{"--save", arguments.save}});
-  const auto nonce = hex("--nonce", arguments.nonce, kNonceSize);
+  const auto nonce = nonce_of(arguments);
   if (!nonce) return wrong_use("evidence verify", nonce.error());
   auto now = circumstances(arguments);
   if (!now) return wrong_use("evidence verify", now.error());
-  const auto policy = read_policy(arguments);
+  const auto policy = read_policy(arguments.policy);
   if (!policy) return cannot("verify", policy.error(), kUsageError);
-  auto given = gather(arguments, *nonce);
+  auto file = read_given(arguments);
+  if (!file) return cannot("verify", file.error());
+  const bool of_guest = is_guest_evidence(*file);
+  if (*nonce && (**nonce).size() != (of_guest ? guest_nonce_size() : kNonceSize))
+    return wrong_use("evidence verify",
+                     of_guest ? "--nonce: a guest is asked with 128 hexadecimal digits"
+                              : "--nonce: a device is asked with 64 hexadecimal digits");
+  now->nonce = *nonce;
+  if (of_guest) {
+    if (const Problem why = why_not_of_guest(arguments); !why.empty())
+      return wrong_use("evidence verify", why);
+    return verify_guest_evidence({std::move(*file), {}, arguments.json}, arguments.policy, *policy,
+                                 std::move(*now));
+  }
+  for (const auto& [option, value] : {std::pair("--platform-key", &arguments.policy.platform_keys),
+                                      std::pair("--certificates", &arguments.policy.certificates)})
+    if (!value->empty())
+      return wrong_use("evidence verify", std::string(option) + " is for a guest's own evidence");
+  auto given = gather(arguments, *file, *nonce);
   if (!given) return cannot("verify", given.error());
   if (const auto saved = save(arguments, given->bundle); !saved)
     return cannot("verify", saved.error(), kUsageError);
@@ -251,10 +237,11 @@ int verify(const EvidenceArguments& arguments) {
 }
 
 int write_corpus(const std::string& folder) {
-  if (const auto made = make_folder(folder); !made)
+  if (const auto made = make_evidence_folder(folder); !made)
     return cannot("corpus", made.error(), kUsageError);
   for (const evidence::CorpusFile& file : evidence::make_corpus())
-    if (const auto done = write_file((fs::path(folder) / file.name).string(), file.bytes); !done)
+    if (const auto done = write_evidence_file((fs::path(folder) / file.name).string(), file.bytes);
+        !done)
       return cannot("corpus", done.error(), kUsageError);
   return kTrusted;
 }
@@ -294,13 +281,15 @@ enum class NonceOfFile : std::uint8_t { kIdle, kCounts };
 
 void add_source(Command& command, EvidenceArguments& arguments, NonceOfFile of_file) {
   command.positional("FILE", arguments.file,
-                     "Evidence as a guest reads it, or a bundle; - is standard input");
+                     "Evidence as a guest reads it, a bundle, or a guest's own: CCA token, SNP "
+                     "report; - is standard input");
   const auto [from, interface] = add_device(command, arguments.from);
   const bool counts = of_file == NonceOfFile::kCounts;
   Option& nonce =
       command
           .option("--nonce", arguments.nonce,
-                  counts ? "64 digits: that the device was, or with --from is, asked to sign"
+                  counts ? "64 digits that the device was, or with --from is, asked to sign; "
+                           "128 of a guest's own evidence"
                          : "With --from: 64 digits that the device is asked to sign")
           .value_name("HEX");
   if (!counts) nonce.needs(from);
@@ -329,7 +318,8 @@ std::function<int()> with_source(const char* name, std::shared_ptr<EvidenceArgum
 }  // namespace
 
 void add_evidence_command(Command& root) {
-  Command& command = root.command("evidence", "Show and verify what a device proved about itself");
+  Command& command =
+      root.command("evidence", "Show and verify what a device, or a guest, proved about itself");
   auto to_show = std::make_shared<EvidenceArguments>();
   Command& show_command =
       command.command("show", "Decode certificates, measurements and interface report");
@@ -341,9 +331,17 @@ void add_evidence_command(Command& root) {
   auto to_verify = std::make_shared<EvidenceArguments>();
   Command& verify_command = command.command("verify", "A verdict on each clause of a policy");
   add_source(verify_command, *to_verify, NonceOfFile::kCounts);
-  verify_command.option("--policy", to_verify->policy, "What is wanted of the device, TOML")
+  verify_command.option("--policy", to_verify->policy.policy, "What is wanted of the device, TOML")
       .value_name("FILE");
-  verify_command.option("--root", to_verify->roots, "Certificates that are trusted, PEM")
+  verify_command.option("--root", to_verify->policy.roots, "Certificates that are trusted, PEM")
+      .value_name("FILE");
+  verify_command
+      .option("--platform-key", to_verify->policy.platform_keys,
+              "CCA token: a key of platforms that are trusted, PEM")
+      .value_name("FILE");
+  verify_command
+      .option("--certificates", to_verify->policy.certificates,
+              "SNP report: the certificate of its key, and those above it, PEM")
       .value_name("FILE");
   verify_command
       .option("--time", to_verify->time,
@@ -358,6 +356,10 @@ void add_evidence_command(Command& root) {
               "SHA-384 of the report, from the guest's firmware")
       .value_name("HEX");
   verify_command.runs(with_source("evidence verify", to_verify, verify));
+
+  Command& key_command = command.command(
+      "cca-key", "Print the public key of the CCA platform that machines here model");
+  key_command.runs(print_cca_key);
 
   auto folder = std::make_shared<std::string>();
   Command& corpus_command = command.command(

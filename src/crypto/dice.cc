@@ -298,4 +298,18 @@ CertificateFacts certificate_facts(const Certificate& certificate) {
   return facts;
 }
 
+std::optional<Bytes> extension_value(const Certificate& certificate, std::string_view oid) {
+  const auto handle = certificate.handle();
+  X509* const x = handle.get();
+  for (int i = 0; x != nullptr && i < X509_get_ext_count(x); ++i) {
+    X509_EXTENSION* const one = X509_get_ext(x, i);
+    if (dotted(X509_EXTENSION_get_object(one)) != oid) continue;
+    const ASN1_OCTET_STRING* const value = X509_EXTENSION_get_data(one);
+    const ByteView bytes = std::as_bytes(std::span(
+        ASN1_STRING_get0_data(value), static_cast<std::size_t>(ASN1_STRING_length(value))));
+    return Bytes(bytes.begin(), bytes.end());
+  }
+  return std::nullopt;
+}
+
 }  // namespace teeio::crypto

@@ -70,4 +70,9 @@ struct CertificateFacts {
 };
 [[nodiscard]] CertificateFacts certificate_facts(const Certificate& certificate);
 
+/// What is inside of an extension's OCTET STRING, by its dotted object identifier; nullopt
+/// where the certificate has none.
+[[nodiscard]] std::optional<Bytes> extension_value(const Certificate& certificate,
+                                                   std::string_view oid);
+
 }  // namespace teeio::crypto

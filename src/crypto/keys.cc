@@ -310,15 +310,6 @@ Bytes PublicKey::der() const {
   return out;
 }
 
-std::string public_key_pem(const PublicKey& key) {
-  const Bio bio(BIO_new(BIO_s_mem()));
-  TEEIO_CHECK(bio != nullptr && PEM_write_bio_PUBKEY(bio.get(), key.handle()) == 1,
-              "a public key has no PEM form");
-  char* text = nullptr;
-  const long size = BIO_get_mem_data(bio.get(), &text);
-  return {text, static_cast<std::size_t>(size)};
-}
-
 Bytes openssl_signature(SignatureAlgorithm algorithm, ByteView signature) {
   if (scheme_of(algorithm) == Scheme::kEcdsa) return der_signature(signature);
   return {signature.begin(), signature.end()};

@@ -17,6 +17,11 @@ class PublicKey {
   /// Errors: EINVAL when `der` is no SubjectPublicKeyInfo; EOPNOTSUPP for a key of
   /// a type that KeyType does not have.
   static Result<PublicKey> from_der(ByteView der);
+  /// SubjectPublicKeyInfo in PEM, the first of the text. Errors: as from_der().
+  static Result<PublicKey> from_pem(std::string_view text);
+  /// X || Y of a NIST curve. Errors: EINVAL for another type of key, another size, or a
+  /// point that is not on the curve.
+  static Result<PublicKey> from_point(KeyType type, ByteView point);
   /// Shares `key`. Errors: EOPNOTSUPP as above.
   static Result<PublicKey> from_handle(std::shared_ptr<evp_pkey_st> key);
 

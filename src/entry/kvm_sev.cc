@@ -18,21 +18,27 @@ using Command = abi::kvm_sev_cmd;
 kvm::SevVm& guest_of(kvm::Vm& vm) { return static_cast<kvm::SevVm&>(vm.ops()); }
 
 /// The firmware's answer goes back with a call that asked it, whether or not that worked.
-template <class R>
-R told(const kvm::SevVm& guest, Command& command, R result) {
-  command.error = guest.firmware_error().value_or(command.error);
+template <class Ask>
+auto told(Command& command, Ask ask) {
+  kvm::FirmwareAnswer answer;
+  auto result = ask(answer);
+  command.error = answer.value_or(command.error);
   return result;
 }
 
 Result<void> init2(Call& call, kvm::SevVm& guest, Command& command) {
   TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_sev_init>(call.memory(), command.data));
-  return told(guest, command, guest.init2(arg.vmsa_features, arg.flags, arg.ghcb_version));
+  return told(command, [&](kvm::FirmwareAnswer& answer) {
+    return guest.init2(arg.vmsa_features, arg.flags, arg.ghcb_version, answer);
+  });
 }
 
 Result<void> launch_start(Call& call, kvm::SevVm& guest, Command& command) {
   if (!guest.initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_sev_snp_launch_start>(call.memory(), command.data));
-  return told(guest, command, guest.launch_start(arg.policy, bytes_of(arg.gosvw), arg.flags));
+  return told(command, [&](kvm::FirmwareAnswer& answer) {
+    return guest.launch_start(arg.policy, bytes_of(arg.gosvw), arg.flags, answer);
+  });
 }
 
 bool is_page_type(std::uint8_t type) {
@@ -50,12 +56,13 @@ Result<void> launch_update(Call& call, kvm::SevVm& guest, Command& command) {
   if (!is_page_aligned(arg.len) || arg.flags != 0 || !is_page_type(arg.type))
     return fail(Errno::kInval, "the length, a flag or the page type is wrong");
   const std::uint64_t source = arg.uaddr;
-  const auto updated = guest.launch_update(
-      Gpa{arg.gfn_start << kPageShift}, arg.len >> kPageShift,
-      static_cast<sev::LaunchPage>(arg.type), [&](std::uint64_t page, std::span<std::byte> out) {
-        return call.memory().read(source + page * kPageSize, out);
-      });
-  TEEIO_ASSIGN(const std::uint64_t done, told(guest, command, updated));
+  const auto read = [&](std::uint64_t page, std::span<std::byte> out) {
+    return call.memory().read(source + page * kPageSize, out);
+  };
+  TEEIO_ASSIGN(const std::uint64_t done, told(command, [&](kvm::FirmwareAnswer& answer) {
+                 return guest.launch_update(Gpa{arg.gfn_start << kPageShift}, arg.len >> kPageShift,
+                                            static_cast<sev::LaunchPage>(arg.type), read, answer);
+               }));
   arg.gfn_start += done;
   arg.len -= done * kPageSize;
   if (arg.type != KVM_SEV_SNP_PAGE_TYPE_ZERO) arg.uaddr += done * kPageSize;
@@ -73,7 +80,9 @@ Result<void> launch_finish(Call& call, kvm::SevVm& guest, Command& command) {
   std::uint64_t flags = 0;
   if (arg.id_block_en != 0) flags |= arg.auth_key_en != 0 ? 3U : 1U;
   if (arg.vcek_disabled != 0) flags |= 4U;
-  return told(guest, command, guest.launch_finish(flags, bytes_of(arg.host_data)));
+  return told(command, [&](kvm::FirmwareAnswer& answer) {
+    return guest.launch_finish(flags, bytes_of(arg.host_data), answer);
+  });
 }
 
 Result<void> run(Call& call, kvm::SevVm& guest, Command& command) {

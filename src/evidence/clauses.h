@@ -1,9 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/hex.h"
 #include "evidence/judge.h"
 
 // Inside of the judge: the list that grows, and the parts that add to it.
@@ -22,6 +25,15 @@ class Clauses {
   }
   void decide(std::string id, bool holds, std::string why) {
     add(std::move(id), holds ? Verdict::kHolds : Verdict::kFails, std::move(why));
+  }
+  /// `have` is one of those that the policy wants; it may want none in particular.
+  void one_of(std::string id, std::string_view what, const std::vector<Bytes>& wanted,
+              ByteView have) {
+    std::string is = std::string(what) + " is " + to_hex(have);
+    if (wanted.empty()) return skip(std::move(id), "the policy names none; " + is);
+    const bool found = std::ranges::any_of(
+        wanted, [have](const Bytes& one) { return std::ranges::equal(one, have); });
+    decide(std::move(id), found, std::move(is));
   }
   [[nodiscard]] std::vector<Clause> take() { return std::move(list_); }
 

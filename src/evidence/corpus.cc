@@ -11,8 +11,10 @@
 #include "crypto/hash.h"
 #include "crypto/random.h"
 #include "evidence/corpus_device.h"
+#include "evidence/corpus_guests.h"
 #include "evidence/corpus_policies.h"
 #include "evidence/measurement_values.h"
+#include "wire/cca_token.h"
 
 namespace teeio::evidence {
 namespace {
@@ -26,12 +28,6 @@ Bytes sha384(ByteView bytes) {
   const crypto::Digest digest = crypto::hash(crypto::HashAlgorithm::kSha384, bytes);
   return {digest.view().begin(), digest.view().end()};
 }
-template <class T>
-T must(Result<T> made) {
-  TEEIO_CHECK(made.has_value(), "the corpus cannot be made");
-  return *std::move(made);
-}
-
 crypto::PkiSpec spec(crypto::KeyType type, std::string name) {
   return {.type = type, .hash = crypto::fitting_hash(type), .name = std::move(name)};
 }
@@ -103,6 +99,7 @@ class Corpus {
   void dice();
   void forms();
   void questions();
+  void guests();
 
   crypto::SeededRandom random_{kSeed};
   crypto::Pki pki_;
@@ -128,6 +125,7 @@ Corpus::Corpus()
   dice();
   forms();
   questions();
+  guests();
 }
 
 Bundle Corpus::bundle(const crypto::Identity& identity, const DeviceState& state, Asking asking) {
@@ -361,6 +359,20 @@ void Corpus::questions() {
          {"measurements.others"}, "likewise, and the device says how many it has");
   refuse("debugged-part", "policy.toml", bundle(pki_.device, {.debug = 2, .has_sound_part = true}),
          {"measurements.debug"}, "of a device's two modes the second is debugged");
+}
+
+/// What guests prove of themselves; these files come as they are.
+void Corpus::guests() {
+  const std::string always = fmt::format("--time {} --nonce {}", kWhen,
+                                         to_hex(Bytes(wire::kCcaChallengeSize, std::byte{0xa5})));
+  for (const auto& make : {cca_examples, snp_examples})
+    for (GuestExample& one : make(files_)) {
+      const std::string clauses =
+          one.clauses.empty() ? "-" : fmt::format("{}", fmt::join(one.clauses, ","));
+      table_ += fmt::format("{}.evidence\t{}\t{}\t{}\t{}\t{}\n", one.name, one.policy, always,
+                            one.clauses.empty() ? "trusted" : "refused", clauses, one.what);
+      files_.push_back({one.name + ".evidence", std::move(one.file)});
+    }
 }
 
 std::vector<CorpusFile> Corpus::take() {

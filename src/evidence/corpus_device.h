@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "base/check.h"
 #include "crypto/issue.h"
 #include "evidence/object.h"
 #include "spdm/credentials.h"
@@ -10,6 +11,13 @@
 namespace teeio::evidence {
 
 using Nonce = std::array<std::byte, 32>;
+
+/// The corpus is made of what can be made.
+template <class T>
+T must(Result<T> made) {
+  TEEIO_CHECK(made.has_value(), "the corpus cannot be made");
+  return *std::move(made);
+}
 
 /// A nonce whose every byte is `byte`.
 [[nodiscard]] Nonce nonce_of(unsigned byte);

@@ -29,6 +29,8 @@ struct Circumstances {
   std::optional<Bytes> nonce;            ///< that the device was to sign
   std::optional<Bytes> evidence_digest;  ///< SHA-384, from the guest's firmware
   std::optional<Bytes> report_digest;    ///< likewise
+  /// SHA-256 of SubjectPublicKeyInfo of keys that everybody has: of platforms that prove nothing.
+  std::vector<Bytes> model_keys;
 };
 
 /// The verdicts in the order in which one should look: form, certificates, agreement,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "crypto/certificate.h"
+#include "evidence/token_policy.h"
 #include "wire/spdm_measurements.h"
 
 namespace teeio::evidence {
@@ -79,6 +80,9 @@ struct Policy {
   // [binding]
   bool binding_required = false;  ///< true where the policy has this table
   bool trust_digests_of_file = false;
+
+  CcaPolicy cca;
+  SnpPolicy snp;
 
   /// Errors: a sentence with line and key. `name` is the file's, for it.
   static std::expected<Policy, std::string> parse(std::string_view text, std::string_view name);

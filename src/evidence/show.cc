@@ -7,26 +7,13 @@
 
 #include "base/hex.h"
 #include "evidence/measurement_values.h"
+#include "evidence/safe_text.h"
 #include "wire/spdm_algorithms.h"
 
 namespace teeio::evidence {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-/// Text of another party, for JSON and for terminals: ASCII that can be printed, the rest
-/// as \xNN.
-std::string safe(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const auto octet = static_cast<unsigned char>(c);
-    if (octet >= 0x20 && octet < 0x7f && c != '\\')
-      out += c;
-    else
-      out += fmt::format("\\x{:02x}", octet);
-  }
-  return out;
-}
 
 std::string version_text(std::uint8_t version) {
   return fmt::format("{}.{}", version >> 4U, version & 0xfU);
@@ -226,13 +213,14 @@ Json as_json(const Statement& s) {
   return out;
 }
 
-Json as_json(std::span<const Clause> clauses) {
+Json as_json(std::span<const Clause> clauses, Subject subject) {
   Json list = Json::array();
   for (const Clause& one : clauses)
     list.push_back(Json{{"id", one.id}, {"verdict", word(one.verdict)}, {"why", safe(one.why)}});
-  return Json{{"verdict", trusted(clauses) ? "trusted" : "refused"},
-              {"bound", is_bound(clauses)},
-              {"clauses", list}};
+  Json out{{"verdict", trusted(clauses) ? "trusted" : "refused"}};
+  if (subject == Subject::kDevice) out["bound"] = is_bound(clauses);
+  out["clauses"] = list;
+  return out;
 }
 
 std::string as_text(const Json& document) {
@@ -241,7 +229,7 @@ std::string as_text(const Json& document) {
   return out;
 }
 
-std::string as_text(std::span<const Clause> clauses) {
+std::string as_text(std::span<const Clause> clauses, Subject subject) {
   std::string out;
   std::vector<std::string_view> failed;
   for (const Clause& one : clauses) {
@@ -251,7 +239,7 @@ std::string as_text(std::span<const Clause> clauses) {
                                                                    : "--";
     out += fmt::format("{:<4}  {:<24} {}\n", mark, one.id, safe(one.why));
   }
-  if (failed.empty() && is_bound(clauses)) return out + "trusted\n";
+  if (failed.empty() && (subject == Subject::kGuest || is_bound(clauses))) return out + "trusted\n";
   if (failed.empty())
     return out +
            "trusted, but bound to no device: see binding.evidence, and [binding] in policies\n";

@@ -9,8 +9,8 @@ namespace teeio::wire {
 namespace {
 
 constexpr unsigned kMeasuredSlotMask = 0x0f;
-constexpr unsigned kBasicMutualAuth = 0x80;  ///< CHALLENGE_AUTH's param1; deprecated since 1.2
-constexpr unsigned kSign = 1U << 0U;         ///< GET_MEASUREMENTS' param1
+constexpr unsigned kBasicMutualAuth = 0x80;      ///< CHALLENGE_AUTH's param1; deprecated since 1.2
+constexpr unsigned kSignatureWanted = 1U << 0U;  ///< GET_MEASUREMENTS' param1
 constexpr unsigned kRawBitStream = 1U << 1U;
 constexpr unsigned kNewMeasurement = 1U << 2U;
 constexpr unsigned kChangedShift = 4;  ///< content changed in MEASUREMENTS' param2
@@ -72,7 +72,7 @@ Result<SpdmGetMeasurements> SpdmGetMeasurements::decode(ByteView in) {
   SpdmReader r(in, kCode);
   SpdmGetMeasurements m;
   m.version = r.version();
-  m.sign = (r.param1() & kSign) != 0;
+  m.sign = (r.param1() & kSignatureWanted) != 0;
   m.raw_bit_stream = r.since(kSpdmVersion12) && (r.param1() & kRawBitStream) != 0;
   m.new_measurement = r.since(kSpdmVersion13) && (r.param1() & kNewMeasurement) != 0;
   m.operation = r.param2();
@@ -85,7 +85,7 @@ Result<SpdmGetMeasurements> SpdmGetMeasurements::decode(ByteView in) {
 }
 
 Bytes SpdmGetMeasurements::encode() const {
-  unsigned attributes = sign ? kSign : 0U;
+  unsigned attributes = sign ? kSignatureWanted : 0U;
   if (raw_bit_stream && version >= kSpdmVersion12) attributes |= kRawBitStream;
   if (new_measurement && version >= kSpdmVersion13) attributes |= kNewMeasurement;
   Writer w = begin_spdm(version, kCode, attributes, operation);

@@ -13,17 +13,7 @@ namespace {
 // struct snp_report_req and MSG_REPORT_RSP's head; status codes are those of the firmware.
 constexpr std::size_t kReportRequestSize = 96;
 constexpr std::size_t kReportResponseHead = 32;
-constexpr std::uint32_t kKeyVcek = 1;     ///< KEY_SEL: 0 chooses, 2 is the VLEK
-constexpr std::size_t kNumber = 48;       ///< of a signature's r and s
-constexpr std::size_t kNumberField = 72;  ///< each, little-endian
-constexpr std::size_t kSignatureField = 512;
-
-/// Little-endian, from the big-endian numbers of a signature.
-Bytes field_of(ByteView number) {
-  Bytes field(number.rbegin(), number.rend());
-  field.resize(kNumberField);
-  return field;
-}
+constexpr std::uint32_t kKeyVcek = 1;  ///< KEY_SEL: 0 chooses, 2 is the VLEK
 
 /// An INTEGER of DER.
 Bytes der_integer(std::uint8_t value) {
@@ -134,6 +124,7 @@ AttestationReport Attestation::report_of(const GuestContext& guest) {
           .committed_tcb = chip.committed.encode(),
           .launch_tcb = guest.launch_tcb,
           .chip_id = chip.mask_id ? Chip::Id{} : chip.id(),
+          .abi_version = kAbiVersion,
           .mask_chip_key = chip.mask_key,
           .signing_key = chip.mask_key ? AttestationReport::SigningKey::kNone
                                        : AttestationReport::SigningKey::kVcek};
@@ -155,24 +146,20 @@ Bytes Attestation::report_answer(const GuestContext& guest, const GuestMessage& 
   if (!zero || report.vmpl >= GuestContext::kMessageKeys || report.vmpl < request.key)
     return refused(Status::kInvalidParam);
   if (key_select > kKeyVcek || guest.vcek_disabled) return refused(Status::kInvalidKey);
-  Writer signature;
   const Bytes bytes = report.encode();
-  if (report.mask_chip_key) {
-    signature.zeros(2 * kNumberField);
-  } else {
+  Bytes signature(AttestationReport::kSize - AttestationReport::kSigned);
+  if (!report.mask_chip_key) {
     const auto numbers = vcek().key.sign(crypto::SignatureAlgorithm::kEcdsaP384,
                                          crypto::HashAlgorithm::kSha384, bytes);
     TEEIO_CHECK(numbers.has_value(), "a P-384 key signs with P-384");
-    const ByteView both(*numbers);
-    signature.bytes(field_of(both.first(kNumber))).bytes(field_of(both.subspan(kNumber)));
+    signature = wire::snp_signature_field(*numbers);
   }
   return Writer()
       .le(std::uint32_t{0})
       .le(static_cast<std::uint32_t>(AttestationReport::kSize))
       .zeros(kReportResponseHead - 2 * sizeof(std::uint32_t))
       .bytes(bytes)
-      .bytes(signature.take())
-      .zeros(kSignatureField - 2 * kNumberField)
+      .bytes(signature)
       .take();
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <array>
 #include <map>
 #include <optional>
 
 #include "crypto/identity.h"
 #include "firmware/sev/guest_message.h"
 #include "firmware/sev/platform.h"
+#include "wire/snp_report.h"
 
 namespace teeio::sev {
 
@@ -17,36 +17,8 @@ inline constexpr std::uint16_t kSnpGuestRequest = 0x094;
 inline constexpr std::uint8_t kReportRequest = 5;
 inline constexpr std::uint8_t kReportResponse = 6;
 
-/// ATTESTATION_REPORT, version 2. Source: SEV-SNP firmware ABI (56860) 1.55, 7.3 "Attestation";
-/// each place and bit as in virtee/sev src/firmware/guest/types/snp.rs, AttestationReport, and
-/// src/attestation/evidence/snp/fields/{key_info,platform_info}.rs. What an ID block would say
-/// is zeros.
-struct AttestationReport {
-  static constexpr std::size_t kSize = 0x4a0;    ///< bytes
-  static constexpr std::size_t kSigned = 0x2a0;  ///< of them the signature is over
-  enum class SigningKey : std::uint8_t { kVcek = 0, kVlek = 1, kNone = 7 };
-  std::uint64_t policy = 0;
-  std::uint32_t vmpl = 0;
-  std::array<std::byte, 64> report_data{};
-  std::array<std::byte, 48> measurement{};
-  std::array<std::byte, 32> host_data{};
-  std::array<std::byte, 32> report_id{};
-  std::uint64_t current_tcb = 0;
-  std::uint64_t reported_tcb = 0;  ///< by which the key was chosen
-  std::uint64_t committed_tcb = 0;
-  std::uint64_t launch_tcb = 0;
-  Chip::Id chip_id{};
-  bool mask_chip_key = false;
-  SigningKey signing_key = SigningKey::kVcek;
-
-  /// What is signed.
-  [[nodiscard]] Bytes encode() const;
-  /// What a report says, whoever signed it. Errors: EINVAL for another size, version or
-  /// algorithm.
-  static Result<AttestationReport> decode(ByteView report);
-  /// Errors: as decode(); EACCES when `vcek` has not signed it.
-  static Result<AttestationReport> verify(ByteView report, const crypto::PublicKey& vcek);
-};
+/// Version 2 is made here, without what an ID block would say.
+using AttestationReport = wire::SnpReport;
 
 /// SNP_GUEST_REQUEST: what a guest asks of its firmware about itself. MSG_REPORT_REQ is
 /// answered; keys, migration and TSC messages are refused with INVALID_PARAM.

@@ -66,7 +66,7 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
   if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
   TEEIO_TRY(vm_->ops().vcpu_pre_run(*this));
   if (!x86_->lapic_in_kernel()) x86_->set_cr8(request.cr8);
-  complete(completion);
+  if (const auto next = complete(completion)) return *next;
   VcpuExit exit;
   for (;;) {
     if (vm_->dead()) return fail(Errno::kIo, "the VM is dead (KVM_BUG_ON)");
@@ -84,7 +84,7 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
     last_exit_ = exit;
     completion_due_ = true;
     if (taken_by_eventfd(exit)) {
-      complete({});
+      (void)complete({});
       continue;
     }
     return exit;
@@ -125,25 +125,26 @@ bool Vcpu::taken_by_eventfd(const VcpuExit& exit) {
          vm_->io_event_fds().written(Bus::kPort, exit.port, exit.size, exit.data);
 }
 
-void Vcpu::complete(const VcpuCompletion& completion) {
-  if (!completion_due_) return;
+std::optional<VcpuExit> Vcpu::complete(const VcpuCompletion& completion) {
+  if (!completion_due_) return std::nullopt;
   completion_due_ = false;
   switch (last_exit_.reason) {
     case VcpuExit::Reason::kIo:
     case VcpuExit::Reason::kMmio:
       // number: the guest's call that the exit stands for; 0 for an instruction.
-      if (last_exit_.number != 0) return vm_->ops().complete_exit(*this, last_exit_, completion);
+      if (last_exit_.number != 0) return complete_call(completion);
       if (!last_exit_.write) cpu_->set_read_result(completion.data);
-      return;
+      return std::nullopt;
     case VcpuExit::Reason::kHypercall:
       if (!vm_->ops().guest_state_protected()) {
         hw::CpuRegisters registers = cpu_->registers();
         registers.rax = completion.ret;
-        return cpu_->set_registers(registers);
+        cpu_->set_registers(registers);
+        return std::nullopt;
       }
-      return vm_->ops().complete_exit(*this, last_exit_, completion);
+      return complete_call(completion);
     case VcpuExit::Reason::kVendor:
-      return vm_->ops().complete_exit(*this, last_exit_, completion);
+      return complete_call(completion);
     case VcpuExit::Reason::kUnknown:
     case VcpuExit::Reason::kHalt:
     case VcpuExit::Reason::kShutdown:
@@ -152,8 +153,17 @@ void Vcpu::complete(const VcpuCompletion& completion) {
     case VcpuExit::Reason::kInternalError:
     case VcpuExit::Reason::kInterruptWindow:
     case VcpuExit::Reason::kDeliveryFailed:
-      return;
+      break;
   }
+  return std::nullopt;
+}
+
+std::optional<VcpuExit> Vcpu::complete_call(const VcpuCompletion& completion) {
+  auto next = vm_->ops().complete_exit(*this, last_exit_, completion);
+  if (!next) return next;
+  last_exit_ = *next;
+  completion_due_ = true;
+  return next;
 }
 
 Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExit& exit) {

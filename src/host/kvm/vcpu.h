@@ -143,7 +143,9 @@ class Vcpu final : public object::File {
   ~Vcpu() override;
   void release() override;
   hw::CpuExit run_guest() TEEIO_EXCLUDES(guest_mode_lock_);
-  void complete(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
+  /// What the exit before asked the VMM for; gives the next exit, where that asks for more.
+  std::optional<VcpuExit> complete(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
+  std::optional<VcpuExit> complete_call(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
   /// True: back into the guest; false: `exit` is for the VMM.
   Result<bool> handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExit& exit)
       TEEIO_REQUIRES(mutex_);

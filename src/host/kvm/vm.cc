@@ -23,6 +23,10 @@ Result<void> VmOps::guest_enables_dma(Bdf) {
   return fail(Errno::kOpNotSupp, "the VM has no trusted DMA");
 }
 
+std::optional<VcpuExit> VmOps::complete_exit(Vcpu&, const VcpuExit&, const VcpuCompletion&) {
+  return std::nullopt;
+}
+
 VmOps::GuestCallAction VmOps::guest_call(Vcpu&, VcpuExit& exit) {
   // Outside of a confidential VM the instruction is undefined.
   exit.reason = VcpuExit::Reason::kShutdown;

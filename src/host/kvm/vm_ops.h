@@ -97,8 +97,10 @@ class VmOps {
     kFault,   ///< the call met no mapping at exit.gpa: resolve it, then run on
   };
   virtual GuestCallAction guest_call(Vcpu&, VcpuExit& exit);
-  /// The VMM is back with the result of an exit that guest_call() made.
-  virtual void complete_exit(Vcpu&, const VcpuExit&, const VcpuCompletion&) {}
+  /// The VMM is back with the result of an exit that guest_call() made. What it gives goes to
+  /// the VMM before the guest runs on, as another exit of the same call (Linux: what
+  /// vcpu->arch.complete_userspace_io() asks for when it returns 0).
+  virtual std::optional<VcpuExit> complete_exit(Vcpu&, const VcpuExit&, const VcpuCompletion&);
 
   /// The guest turns on trusted DMA of a function that is bound to it, having found the
   /// device good: what its code would do, where none runs (exploration). Precondition: no

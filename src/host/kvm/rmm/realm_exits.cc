@@ -156,14 +156,16 @@ RealmVm::Left RealmVm::system_event(SystemEvent event, VcpuExit& exit) {
   return Left::kExits;
 }
 
-void RealmVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) {
-  if (exit.number != std::to_underlying(RealmExit::kMapping)) return;
+std::optional<VcpuExit> RealmVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit,
+                                               const VcpuCompletion& completion) {
+  if (exit.number != std::to_underlying(RealmExit::kMapping)) return std::nullopt;
   // kvm_complete_vdev_map_validate().
   VcpuState& state = state_of(vcpu);
   if (completion.ret != 0)
     state.enter_flags = rmm::kRejectDevMem;
   else
     validate(state, Gpa{completion.values[0]});
+  return std::nullopt;
 }
 
 void RealmVm::validate(VcpuState& state, Gpa top) {

@@ -96,7 +96,8 @@ class RealmVm final : public VmOps {
   Result<void> vcpu_enter(Vcpu& vcpu) override;
   void vcpu_leave(Vcpu& vcpu, const hw::CpuExit& why) override;
   GuestCallAction guest_call(Vcpu& vcpu, VcpuExit& exit) override;
-  void complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) override;
+  std::optional<VcpuExit> complete_exit(Vcpu& vcpu, const VcpuExit& exit,
+                                        const VcpuCompletion& completion) override;
 
   // Where no code of it runs.
   /// The realm's own calls: RSI_VDEV_GET_INFO for the nonces, and RSI_VDEV_DMA_ENABLE with

@@ -60,18 +60,18 @@ Bytes vmsa_of(hw::Cpu& cpu, std::uint64_t sev_features) {
 }  // namespace
 
 /// sev_issue_cmd(), with the firmware's answer for the program.
-Result<void> SevVm::command(std::uint16_t number, Bytes buffer) {
-  PspHost::Answer answer;
-  auto done = host_.psp().command(number, buffer, answer);
-  if (answer) firmware_error_ = std::to_underlying(*answer);
+Result<void> SevVm::command(std::uint16_t number, Bytes buffer, FirmwareAnswer& answer) {
+  PspHost::Answer said;
+  auto done = host_.psp().command(number, buffer, said);
+  if (said) answer = std::to_underlying(*said);
   return done;
 }
 
 /// snp_context_create().
-Result<void> SevVm::create_context() {
+Result<void> SevVm::create_context(FirmwareAnswer& answer) {
   const auto page = host_.psp().alloc_firmware_page();
   if (!page) return std::unexpected(page.error());
-  if (auto made = command(sev::kSnpGctxCreate, Writer().le(raw(*page)).take()); !made) {
+  if (auto made = command(sev::kSnpGctxCreate, Writer().le(raw(*page)).take(), answer); !made) {
     host_.psp().free_firmware_page(*page);
     return made;
   }
@@ -90,30 +90,32 @@ void SevVm::free_context() {
   gctx_.store(0);
 }
 
-Result<void> SevVm::launch_start(std::uint64_t policy, ByteView gosvw, std::uint16_t flags) {
+Result<void> SevVm::launch_start(std::uint64_t policy, ByteView gosvw, std::uint16_t flags,
+                                 FirmwareAnswer& answer) {
   const schedule::Lock lock(build_lock_);
-  firmware_error_.reset();
+  answer.reset();
   if (!initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   if (gctx_.load() != 0) return fail(Errno::kInval, "the guest's launch has begun already");
   if (flags != 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START has no flags");
   if ((policy & ~kPolicyValid) != 0) return fail(Errno::kInval, "an unknown policy bit is set");
   if ((policy & sev::kPolicyMustBeOne) == 0)
     return fail(Errno::kInval, "bit 17 of the policy must be one");
-  if (!create_context()) return fail(Errno::kNoTty, "the firmware makes no guest context");
+  if (!create_context(answer)) return fail(Errno::kNoTty, "the firmware makes no guest context");
   const std::uint64_t gctx = gctx_.load();
   auto done = command(
       sev::kSnpLaunchStart,
-      Writer().le(gctx).le(policy).le(std::uint64_t{0}).le(std::uint64_t{0}).bytes(gosvw).take());
-  if (done) done = command(sev::kSnpActivate, Writer().le(gctx).le(asid()).take());
+      Writer().le(gctx).le(policy).le(std::uint64_t{0}).le(std::uint64_t{0}).bytes(gosvw).take(),
+      answer);
+  if (done) done = command(sev::kSnpActivate, Writer().le(gctx).le(asid()).take(), answer);
   if (!done) free_context();
   return done;
 }
 
-Result<void> SevVm::firmware_takes(Hpa page, LaunchPage type) {
+Result<void> SevVm::firmware_takes(Hpa page, LaunchPage type, FirmwareAnswer& answer) {
   const std::uint32_t flags = std::uint32_t{std::to_underlying(type)} << 1U;
-  auto done =
-      command(sev::kSnpLaunchUpdate,
-              Writer().le(gctx_.load()).le(flags).le(0U).le(raw(page)).le(std::uint64_t{0}).take());
+  auto done = command(
+      sev::kSnpLaunchUpdate,
+      Writer().le(gctx_.load()).le(flags).le(0U).le(raw(page)).le(std::uint64_t{0}).take(), answer);
   if (!done && !host_.psp().reclaim_page(page))
     vm_.bug("the firmware keeps a page whose launch it refused");
   return done;
@@ -121,7 +123,7 @@ Result<void> SevVm::firmware_takes(Hpa page, LaunchPage type) {
 
 /// A turn of kvm_gmem_populate() with sev_gmem_post_populate().
 Result<void> SevVm::update_page(Gpa gpa, LaunchPage type, const ReadSource& contents,
-                                std::uint64_t index) {
+                                std::uint64_t index, FirmwareAnswer& answer) {
   Bytes bytes(kPageSize);
   if (type != LaunchPage::kZero) TEEIO_TRY(contents(index, bytes));
   const schedule::ReadLock srcu(vm_.srcu());
@@ -136,14 +138,14 @@ Result<void> SevVm::update_page(Gpa gpa, LaunchPage type, const ReadSource& cont
                                   return fail(Errno::kExist, "the page is the guest's already");
                                 TEEIO_TRY(host_.psp().memory().write(page, bytes));
                                 TEEIO_TRY(host_.psp().make_private(page, gpa, asid(), true));
-                                return firmware_takes(page, type);
+                                return firmware_takes(page, type, answer);
                               });
 }
 
 Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, LaunchPage type,
-                                           const ReadSource& contents) {
+                                           const ReadSource& contents, FirmwareAnswer& answer) {
   const schedule::Lock lock(build_lock_);
-  firmware_error_.reset();
+  answer.reset();
   if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
   {
     const schedule::ReadLock srcu(vm_.srcu());
@@ -154,26 +156,26 @@ Result<std::uint64_t> SevVm::launch_update(Gpa start, std::uint64_t pages, Launc
   }
   // kvm_gmem_populate() wants at least one; each of its errors is EIO, and has an answer of the
   // firmware's: 0 if that was not asked.
-  const auto refuse = [this](std::string_view why) {
-    firmware_error_ = firmware_error_.value_or(0);
+  const auto refuse = [&answer](std::string_view why) {
+    answer = answer.value_or(0);
     return fail(Errno::kIo, why);
   };
   if (pages == 0) return refuse("the range is empty");
   std::uint64_t done = 0;
   Result<void> last;
   while (done < pages) {
-    last = update_page(start + done * kPageSize, type, contents, done);
+    last = update_page(start + done * kPageSize, type, contents, done, answer);
     if (!last) break;
     ++done;
   }
   // What went well counts; only the first page's failure is the call's.
   if (!last && done == 0) return refuse(last.error().why);
-  firmware_error_.reset();
+  answer.reset();
   return done;
 }
 
 /// snp_launch_update_vmsa().
-Result<void> SevVm::launch_vmsas() {
+Result<void> SevVm::launch_vmsas(FirmwareAnswer& answer) {
   constexpr std::uint64_t kSnpActive = 1;  // SVM_SEV_FEAT_SNP_ACTIVE
   std::vector<std::uint32_t> ids;
   {
@@ -192,20 +194,20 @@ Result<void> SevVm::launch_vmsas() {
     const Bytes vmsa = cpu != nullptr ? vmsa_of(*cpu, kSnpActive) : Bytes(kPageSize);
     TEEIO_TRY(host_.psp().memory().write(state->vmsa, vmsa));
     TEEIO_TRY(host_.psp().make_private(state->vmsa, kInitialVmsa, asid(), true));
-    TEEIO_TRY(firmware_takes(state->vmsa, LaunchPage::kVmsa));
+    TEEIO_TRY(firmware_takes(state->vmsa, LaunchPage::kVmsa, answer));
     state->in_firmware = true;
   }
   return {};
 }
 
-Result<void> SevVm::launch_finish(std::uint64_t flags, ByteView host_data) {
+Result<void> SevVm::launch_finish(std::uint64_t flags, ByteView host_data, FirmwareAnswer& answer) {
   const schedule::Lock lock(build_lock_);
-  firmware_error_.reset();
+  answer.reset();
   if (!initialised()) return fail(Errno::kNoTty, "KVM_SEV_INIT2 comes first");
   if (gctx_.load() == 0) return fail(Errno::kInval, "KVM_SEV_SNP_LAUNCH_START comes first");
-  if (!finished_.load()) TEEIO_TRY(launch_vmsas());
+  if (!finished_.load()) TEEIO_TRY(launch_vmsas(answer));
   TEEIO_TRY(command(sev::kSnpLaunchFinish,
-                    Writer().le(gctx_.load()).zeros(16).le(flags).bytes(host_data).take()));
+                    Writer().le(gctx_.load()).zeros(16).le(flags).bytes(host_data).take(), answer));
   finished_.store(true);
   return {};
 }

@@ -15,9 +15,9 @@ std::uint64_t frame_of(Gpa page) { return raw(page) >> kPageShift; }
 
 /// __sev_guest_init().
 Result<void> SevVm::init2(std::uint64_t vmsa_features, std::uint32_t flags,
-                          std::uint16_t ghcb_version) {
+                          std::uint16_t ghcb_version, FirmwareAnswer& answer) {
   const schedule::Lock lock(build_lock_);
-  firmware_error_.reset();
+  answer.reset();
   if (initialised()) return fail(Errno::kInval, "the VM is initialised already");
   {
     const schedule::Lock vcpus(vcpus_lock_);
@@ -34,7 +34,7 @@ Result<void> SevVm::init2(std::uint64_t vmsa_features, std::uint32_t flags,
   if (!response) {
     if (request) host_.psp().memory().free_page(*request);
     host_.asids().free(asid);
-    firmware_error_ = 0;  // SNP_INIT_EX, which went well
+    answer = 0;  // SNP_INIT_EX, which went well
     return std::unexpected(response.error());
   }
   request_page_ = *request;

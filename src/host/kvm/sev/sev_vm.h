@@ -34,6 +34,10 @@ enum class SevExit : std::uint64_t {
   kTerminate = 6,  ///< args: the GHCB MSR
 };
 
+/// What a build call leaves in kvm_sev_cmd.error: the firmware's answer; nullopt: what the program
+/// put there, since the firmware was not asked. It is the call's own: two calls may run at once.
+using FirmwareAnswer = std::optional<std::uint32_t>;
+
 /// An SNP guest. Source: Linux arch/x86/kvm/svm/sev.c.
 ///
 /// The nested table is here, by guest frame; what hardware would look up for each access, the
@@ -50,27 +54,26 @@ class SevVm final : public VmOps {
 
   /// KVM_SEV_INIT2. Errors: EINVAL twice, with vCPUs, or an unknown flag, feature or GHCB
   /// version; EBUSY no ASID; ENOMEM, EIO.
-  Result<void> init2(std::uint64_t vmsa_features, std::uint32_t flags, std::uint16_t ghcb_version)
-      TEEIO_EXCLUDES(build_lock_);
+  Result<void> init2(std::uint64_t vmsa_features, std::uint32_t flags, std::uint16_t ghcb_version,
+                     FirmwareAnswer& answer) TEEIO_EXCLUDES(build_lock_);
   /// KVM_SEV_SNP_LAUNCH_START. Errors: ENOTTY before init2(), or when there is no context;
   /// EINVAL twice, flags, or an impossible policy; EIO.
-  Result<void> launch_start(std::uint64_t policy, ByteView gosvw, std::uint16_t flags)
-      TEEIO_EXCLUDES(build_lock_);
+  Result<void> launch_start(std::uint64_t policy, ByteView gosvw, std::uint16_t flags,
+                            FirmwareAnswer& answer) TEEIO_EXCLUDES(build_lock_);
   /// KVM_SEV_SNP_LAUNCH_UPDATE: gives the count of pages that were done. `contents` reads a
   /// page of the source by its number. Errors: EINVAL before launch_start(), or without a
   /// guest_memfd there; EIO when there is none, or not even the first went well: after
   /// launch_finish() the firmware refuses all.
   using ReadSource = std::function<Result<void>(std::uint64_t page, std::span<std::byte> out)>;
   Result<std::uint64_t> launch_update(Gpa start, std::uint64_t pages, sev::LaunchPage type,
-                                      const ReadSource& contents) TEEIO_EXCLUDES(build_lock_);
+                                      const ReadSource& contents, FirmwareAnswer& answer)
+      TEEIO_EXCLUDES(build_lock_);
   /// KVM_SEV_SNP_LAUNCH_FINISH. Errors: ENOTTY before init2(); EINVAL before launch_start();
   /// EIO the firmware refuses it, as the second time.
-  Result<void> launch_finish(std::uint64_t flags, ByteView host_data) TEEIO_EXCLUDES(build_lock_);
+  Result<void> launch_finish(std::uint64_t flags, ByteView host_data, FirmwareAnswer& answer)
+      TEEIO_EXCLUDES(build_lock_);
   /// Whether init2() has been: sev_snp_guest().
   [[nodiscard]] bool initialised() const { return asid_.load() != 0; }
-  /// What the last build call leaves in kvm_sev_cmd.error: the firmware's answer; nullopt: what
-  /// the program put there, since the firmware was not asked.
-  [[nodiscard]] std::optional<std::uint32_t> firmware_error() const { return firmware_error_; }
   [[nodiscard]] sev::Asid asid() const { return asid_.load(); }
   [[nodiscard]] PspHost& psp() { return host_.psp(); }
 
@@ -103,7 +106,8 @@ class SevVm final : public VmOps {
   void vcpu_freed(Vcpu& vcpu) override;
   Result<void> vcpu_pre_run(Vcpu& vcpu) override;
   GuestCallAction guest_call(Vcpu& vcpu, VcpuExit& exit) override;
-  void complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) override;
+  std::optional<VcpuExit> complete_exit(Vcpu& vcpu, const VcpuExit& exit,
+                                        const VcpuCompletion& completion) override;
   void destroy(Vm& vm) override;
 
  private:
@@ -124,12 +128,12 @@ class SevVm final : public VmOps {
   };
 
   // Launch.
-  Result<void> command(std::uint16_t number, Bytes buffer);
-  Result<void> create_context();
+  Result<void> command(std::uint16_t number, Bytes buffer, FirmwareAnswer& answer);
+  Result<void> create_context(FirmwareAnswer& answer);
   Result<void> update_page(Gpa gpa, sev::LaunchPage type, const ReadSource& contents,
-                           std::uint64_t index) TEEIO_REQUIRES(build_lock_);
-  Result<void> firmware_takes(Hpa page, sev::LaunchPage type);
-  Result<void> launch_vmsas() TEEIO_REQUIRES(build_lock_);
+                           std::uint64_t index, FirmwareAnswer& answer) TEEIO_REQUIRES(build_lock_);
+  Result<void> firmware_takes(Hpa page, sev::LaunchPage type, FirmwareAnswer& answer);
+  Result<void> launch_vmsas(FirmwareAnswer& answer) TEEIO_REQUIRES(build_lock_);
   void free_context();
 
   // The guest's instructions (guest_calls.cc, vmgexit.cc).
@@ -147,7 +151,8 @@ class SevVm final : public VmOps {
   GuestCallAction missing(Vcpu& vcpu, Ghcb& ghcb, Gpa page, hw::GuestMemory::Miss miss,
                           VcpuExit& exit);
   GuestCallAction tio_op(Ghcb& ghcb, VcpuExit& exit);
-  void finish_psc(VcpuState& state, Ghcb& ghcb, bool done);
+  GuestCallAction begin_psc(VcpuState& state, Ghcb& ghcb, VcpuExit& exit);
+  GuestCallAction finish_psc(VcpuState& state, Ghcb& ghcb, bool good, VcpuExit& exit);
   void finish_tio(Ghcb& ghcb, const VcpuExit& exit, const VcpuCompletion& completion);
   [[nodiscard]] VcpuState& state_of(Vcpu& vcpu);
   [[nodiscard]] std::optional<Nested> nested(Gpa page);
@@ -159,7 +164,6 @@ class SevVm final : public VmOps {
   schedule::Atomic<std::uint64_t> gctx_{0};
   schedule::Atomic<bool> finished_{false};
   std::uint16_t ghcb_version_ = 0;
-  std::optional<std::uint32_t> firmware_error_;
   Hpa request_page_{0}, response_page_{0};  ///< of guest requests (snp_guest_req_init())
   schedule::Mutex request_lock_{schedule::Rank::kTsmDriver};  ///< sev->guest_req_mutex
   /// Also read by the guest's instructions, without mmu_lock.

@@ -187,20 +187,22 @@ void SevVm::finish_tio(Ghcb& ghcb, const VcpuExit& exit, const VcpuCompletion& c
   if ((exit.args[1] & kFlagStatus) != 0) ghcb.set(Field::kRdx, completion.values[0]);
 }
 
-void SevVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) {
+std::optional<VcpuExit> SevVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit,
+                                             const VcpuCompletion& completion) {
   VcpuState& state = state_of(vcpu);
   if (raw(state.ghcb) == 0) {
     // snp_complete_psc_msr()
     constexpr std::uint64_t kPageStateResponse = 0x015;
     const std::uint64_t error = completion.ret != 0 ? std::uint64_t{1} << 32U : 0;
     vcpu.cpu()->set_msr(kMsrGhcb, error | kPageStateResponse);
-    return;
+    return std::nullopt;
   }
   // A guest that has taken its GHCB away gets no answer.
   const auto mapping = vm_.mmu().shared_page(state.ghcb);
-  if (!mapping) return;
+  if (!mapping) return std::nullopt;
   auto ghcb = Ghcb::read(host_.psp().memory(), *mapping);
-  if (!ghcb) return;
+  if (!ghcb) return std::nullopt;
+  std::optional<VcpuExit> next;
   switch (exit.reason) {
     case VcpuExit::Reason::kIo:
       if (!exit.write) ghcb->set(Field::kRax, completion.data);
@@ -211,7 +213,9 @@ void SevVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion
                           ghcb->shared_writable(state.scratch, exit.size).begin());
       break;
     case VcpuExit::Reason::kHypercall:
-      finish_psc(state, *ghcb, completion.ret == 0);
+      if (VcpuExit more;
+          finish_psc(state, *ghcb, completion.ret == 0, more) == GuestCallAction::kExit)
+        next = more;
       break;
     case VcpuExit::Reason::kVendor:
       finish_tio(*ghcb, exit, completion);
@@ -224,9 +228,10 @@ void SevVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion
     case VcpuExit::Reason::kInternalError:
     case VcpuExit::Reason::kInterruptWindow:
     case VcpuExit::Reason::kDeliveryFailed:
-      return;
+      return std::nullopt;
   }
   (void)ghcb->write(host_.psp().memory(), *mapping);
+  return next;
 }
 
 }  // namespace teeio::kvm

@@ -327,14 +327,19 @@ VmOps::GuestCallAction SevVm::mmio(VcpuState& state, Ghcb& ghcb, VcpuExit& exit,
   return GuestCallAction::kExit;
 }
 
-/// snp_begin_psc(), one range a VMGEXIT: the guest asks again for what is left.
+/// SVM_VMGEXIT_PSC of sev_handle_vmgexit(): where the buffer is.
 VmOps::GuestCallAction SevVm::page_state_change(VcpuState& state, Ghcb& ghcb, VcpuExit& exit) {
-  constexpr std::uint64_t kInvalidHeader = std::uint64_t{1} << 32U | 1;
   const std::uint64_t scratch = ghcb.get(Field::kScratch).value_or(0);
   state.scratch = scratch - raw(state.ghcb);
   if (scratch < raw(state.ghcb) || state.scratch < Ghcb::kSharedBuffer ||
       state.scratch > Ghcb::kSharedBufferEnd - StateChanges::kWord)
     return bad_input(ghcb, kInvalidScratch), GuestCallAction::kResume;
+  return begin_psc(state, ghcb, exit);
+}
+
+/// snp_begin_psc(): the next range goes to the VMM, until none is left.
+VmOps::GuestCallAction SevVm::begin_psc(VcpuState& state, Ghcb& ghcb, VcpuExit& exit) {
+  constexpr std::uint64_t kInvalidHeader = std::uint64_t{1} << 32U | 1;
   StateChanges changes(ghcb, state.scratch);
   const auto refuse = [&](std::uint64_t why) {
     ghcb.set(Field::kExitInfo2, why);
@@ -359,11 +364,13 @@ VmOps::GuestCallAction SevVm::page_state_change(VcpuState& state, Ghcb& ghcb, Vc
   }
 }
 
-/// snp_complete_one_psc().
-void SevVm::finish_psc(VcpuState& state, Ghcb& ghcb, bool good) {
+/// snp_complete_one_psc(): after a range comes the next, before the guest runs. What the VMM
+/// could not do ends the request; the header says how far it came.
+VmOps::GuestCallAction SevVm::finish_psc(VcpuState& state, Ghcb& ghcb, bool good, VcpuExit& exit) {
   constexpr std::uint64_t kGeneric = std::uint64_t{0x100} << 32U;  // VMGEXIT_PSC_ERROR_GENERIC
-  if (!good) return ghcb.set(Field::kExitInfo2, kGeneric);
+  if (!good) return ghcb.set(Field::kExitInfo2, kGeneric), GuestCallAction::kResume;
   StateChanges(ghcb, state.scratch).complete(state.psc_index, state.psc_count);
+  return begin_psc(state, ghcb, exit);
 }
 
 }  // namespace teeio::kvm

@@ -248,7 +248,8 @@ VmOps::GuestCallAction TdxVm::vmcall(Vcpu& vcpu, VcpuExit& exit) {
   return GuestCallAction::kExit;
 }
 
-void TdxVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) {
+std::optional<VcpuExit> TdxVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit,
+                                             const VcpuCompletion& completion) {
   hw::CpuRegisters regs = vcpu.cpu()->registers();
   switch (exit.reason) {
     case VcpuExit::Reason::kIo:
@@ -275,9 +276,10 @@ void TdxVm::complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion
     case VcpuExit::Reason::kInternalError:
     case VcpuExit::Reason::kInterruptWindow:
     case VcpuExit::Reason::kDeliveryFailed:
-      return;
+      return std::nullopt;
   }
   vcpu.cpu()->set_registers(regs);
+  return std::nullopt;
 }
 
 }  // namespace teeio::kvm

@@ -72,7 +72,8 @@ class TdxVm final : public VmOps {
   Result<void> vcpu_enter(Vcpu& vcpu) override;
   void vcpu_leave(Vcpu& vcpu, const hw::CpuExit& why) override;
   GuestCallAction guest_call(Vcpu& vcpu, VcpuExit& exit) override;
-  void complete_exit(Vcpu& vcpu, const VcpuExit& exit, const VcpuCompletion& completion) override;
+  std::optional<VcpuExit> complete_exit(Vcpu& vcpu, const VcpuExit& exit,
+                                        const VcpuCompletion& completion) override;
   Result<void> guest_enables_dma(Bdf function) override;
   [[nodiscard]] TdxHost& host() { return host_; }
   /// What the TD's code would do, where none runs: TDCALLs of its first vCPU, which is in the

@@ -219,11 +219,9 @@ TEST_F(SnpGuest, NeighboursChangeTheirStateTogether) {
   EXPECT_EQ(exit->args[0], 0x8000U);
   EXPECT_EQ(exit->args[1], 2U);
   EXPECT_EQ(exit->args[2], 0U) << "shared";
-  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
-  EXPECT_EQ(shared_u64(buffer) & 0xffffU, 2U);
-  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
   exit = run();
-  ASSERT_EQ(exit->reason, VcpuExit::Reason::kHypercall);
+  ASSERT_EQ(exit->reason, VcpuExit::Reason::kHypercall) << "the guest has not run meanwhile";
+  EXPECT_EQ(shared_u64(buffer) & 0xffffU, 2U);
   EXPECT_EQ(exit->args[0], 0xb000U);
   EXPECT_EQ(exit->args[2], 16U) << "KVM_MAP_GPA_RANGE_ENCRYPTED";
   EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
@@ -232,6 +230,46 @@ TEST_F(SnpGuest, NeighboursChangeTheirStateTogether) {
   ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
   EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
   EXPECT_EQ(ghcb_field(Field::kExitInfo2), std::uint64_t{1} << 32U | 1) << "VMGEXIT_PSC_ERROR";
+}
+
+// snp_complete_one_psc(): the VMM's refusal ends the request, and the guest sees how far it came.
+TEST_F(SnpGuest, AStateThatTheVmmRefusesEndsTheRequest) {
+  launch(kCalls);
+  ready();
+  const std::uint64_t buffer = raw(kGhcb) + Ghcb::kSharedBuffer;
+  constexpr std::uint64_t kShared = std::uint64_t{2} << 52U;
+  put_shared(buffer, std::uint64_t{2} << 16U);
+  for (std::uint64_t n = 1; n <= 3; ++n) put_shared(buffer + 8 * n, (n * 0x8000) | kShared);
+  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+  ASSERT_EQ(run()->reason, VcpuExit::Reason::kHypercall);
+  ASSERT_EQ(run()->reason, VcpuExit::Reason::kHypercall);
+  EXPECT_EQ(run({.ret = 1})->reason, VcpuExit::Reason::kHalt) << "the third is not asked for";
+  EXPECT_EQ(ghcb_field(Field::kExitInfo1), 0U);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), std::uint64_t{0x100} << 32U)
+      << "VMGEXIT_PSC_ERROR_GENERIC";
+  EXPECT_EQ(shared_u64(buffer) & 0xffffU, 1U) << "cur_entry";
+  EXPECT_EQ(shared_u64(buffer + 16) & 0xfffU, 0U) << "cur_page";
+}
+
+// snp_begin_psc() reads header and entries anew for each range: a guest may change them while its
+// request is out, and harms nobody but itself.
+TEST_F(SnpGuest, AListThatIsChangedBetweenTwoRangesIsReadAnew) {
+  launch(kCalls);
+  ready();
+  const std::uint64_t buffer = raw(kGhcb) + Ghcb::kSharedBuffer;
+  constexpr std::uint64_t kShared = std::uint64_t{2} << 52U;
+  put_shared(buffer, std::uint64_t{1} << 16U);
+  put_shared(buffer + 8, 0x8000 | kShared);
+  put_shared(buffer + 16, 0xa000 | kShared);
+  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
+  ASSERT_EQ(run()->reason, VcpuExit::Reason::kHypercall);
+  put_shared(buffer + 16, 0xc000 | kShared);
+  auto exit = run();
+  ASSERT_EQ(exit->reason, VcpuExit::Reason::kHypercall);
+  EXPECT_EQ(exit->args[0], 0xc000U);
+  put_shared(buffer, std::uint64_t{300} << 16U);
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), std::uint64_t{1} << 32U | 1) << "INVALID_HDR";
 }
 
 // snp_begin_psc(): what the guest has done of a large page already is left out.
@@ -274,11 +312,9 @@ TEST_F(SnpGuest, LargeNeighboursChangeTheirStateTogether) {
   ASSERT_EQ(exit->reason, VcpuExit::Reason::kHypercall);
   EXPECT_EQ(exit->args[0], 2 * k2M - kPageSize);
   EXPECT_EQ(exit->args[1], 1U);
-  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
-  EXPECT_EQ(shared_u64(buffer) & 0xffffU, 1U) << "cur_entry";
-  ghcb(0x8000'0010, 0, 0, {{Field::kScratch, buffer}});
   exit = run();
   ASSERT_EQ(exit->reason, VcpuExit::Reason::kHypercall);
+  EXPECT_EQ(shared_u64(buffer) & 0xffffU, 1U) << "cur_entry";
   EXPECT_EQ(exit->args[0], 2 * k2M);
   EXPECT_EQ(exit->args[1], 3 * 512U);
   EXPECT_EQ(exit->args[2], 17U) << "KVM_MAP_GPA_RANGE_ENCRYPTED and _PAGE_SZ_2M";

@@ -15,51 +15,51 @@ Errno code(const Result<T>& result) {
 }
 
 TEST_F(SnpLaunch, Init2LooksAtWhatItIsGiven) {
-  EXPECT_EQ(code(guest().init2(0, 1, 2)), Errno::kInval) << "a flag";
-  EXPECT_EQ(code(guest().init2(1, 0, 2)), Errno::kInval) << "a VMSA feature";
-  EXPECT_EQ(code(guest().init2(0, 0, 3)), Errno::kInval) << "a GHCB version";
+  EXPECT_EQ(code(guest().init2(0, 1, 2, answer)), Errno::kInval) << "a flag";
+  EXPECT_EQ(code(guest().init2(1, 0, 2, answer)), Errno::kInval) << "a VMSA feature";
+  EXPECT_EQ(code(guest().init2(0, 0, 3, answer)), Errno::kInval) << "a GHCB version";
   EXPECT_FALSE(guest().initialised());
-  EXPECT_TRUE(guest().init2(0, 0, 0));
-  EXPECT_EQ(code(guest().init2(0, 0, 0)), Errno::kInval);
+  EXPECT_TRUE(guest().init2(0, 0, 0, answer));
+  EXPECT_EQ(code(guest().init2(0, 0, 0, answer)), Errno::kInval);
 }
 
 TEST_F(SnpLaunch, AVcpuBeforeInit2IsTooEarly) {
   make_vcpu();
-  EXPECT_EQ(code(guest().init2(0, 0, 0)), Errno::kInval);
+  EXPECT_EQ(code(guest().init2(0, 0, 0, answer)), Errno::kInval);
   EXPECT_EQ(code(run()), Errno::kInval);
 }
 
 TEST_F(SnpLaunch, EachStepWaitsForTheOneBefore) {
   const Bytes gosvw(16), host_data(32);
-  EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 0)), Errno::kNoTty);
+  EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 0, answer)), Errno::kNoTty);
   EXPECT_EQ(code(load(kCode, {})), Errno::kInval);
-  EXPECT_EQ(code(guest().launch_finish(0, host_data)), Errno::kNoTty);
-  ASSERT_TRUE(guest().init2(0, 0, 0));
-  EXPECT_EQ(code(guest().launch_finish(0, host_data)), Errno::kInval);
-  EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 1)), Errno::kInval);
-  EXPECT_EQ(code(guest().launch_start(kPolicy | 1U << 18U, gosvw, 0)), Errno::kInval);
-  EXPECT_EQ(code(guest().launch_start(0, gosvw, 0)), Errno::kInval);
-  ASSERT_TRUE(guest().launch_start(kPolicy, gosvw, 0));
-  EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 0)), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_finish(0, host_data, answer)), Errno::kNoTty);
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  EXPECT_EQ(code(guest().launch_finish(0, host_data, answer)), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 1, answer)), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_start(kPolicy | 1U << 18U, gosvw, 0, answer)), Errno::kInval);
+  EXPECT_EQ(code(guest().launch_start(0, gosvw, 0, answer)), Errno::kInval);
+  ASSERT_TRUE(guest().launch_start(kPolicy, gosvw, 0, answer));
+  EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 0, answer)), Errno::kInval);
   make_vcpu();
   EXPECT_EQ(code(run()), Errno::kInval) << "before LAUNCH_FINISH";
-  ASSERT_TRUE(guest().launch_finish(0, host_data));
-  EXPECT_EQ(code(guest().launch_finish(0, host_data)), Errno::kIo);
+  ASSERT_TRUE(guest().launch_finish(0, host_data, answer));
+  EXPECT_EQ(code(guest().launch_finish(0, host_data, answer)), Errno::kIo);
   EXPECT_EQ(code(load(kCode, {})), Errno::kIo);
 }
 
 TEST_F(SnpLaunch, FirmwareThatRefusesThePolicyLeavesNothing) {
-  ASSERT_TRUE(guest().init2(0, 0, 0));
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
   const std::uint64_t before = memory.pages_in_use();
-  EXPECT_EQ(code(guest().launch_start(kPolicy | 0xffff, Bytes(16), 0)), Errno::kIo);
-  EXPECT_EQ(guest().firmware_error(), 7U) << "SEV_RET_POLICY_FAILURE";
+  EXPECT_EQ(code(guest().launch_start(kPolicy | 0xffff, Bytes(16), 0, answer)), Errno::kIo);
+  EXPECT_EQ(answer, 7U) << "SEV_RET_POLICY_FAILURE";
   EXPECT_EQ(memory.pages_in_use(), before);
-  EXPECT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  EXPECT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
 }
 
 TEST_F(SnpLaunch, PagesBecomeTheGuestsAndAreMeasured) {
-  ASSERT_TRUE(guest().init2(0, 0, 0));
-  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
   EXPECT_EQ(*load(kCode, Bytes(kPageSize, std::byte{0x5a})), 1U);
   EXPECT_EQ(rmp.state(*frame(kCode)), PageState::kGuestValid);
   EXPECT_EQ(entry_of(kCode).gpa, kCode);
@@ -70,22 +70,24 @@ TEST_F(SnpLaunch, PagesBecomeTheGuestsAndAreMeasured) {
 }
 
 TEST_F(SnpLaunch, WhatWentWellBeforeAnErrorCounts) {
-  ASSERT_TRUE(guest().init2(0, 0, 0));
-  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
   const auto done = guest().launch_update(
-      kCode, 4, LaunchPage::kNormal, [](std::uint64_t page, std::span<std::byte>) -> Result<void> {
+      kCode, 4, LaunchPage::kNormal,
+      [](std::uint64_t page, std::span<std::byte>) -> Result<void> {
         if (page == 2) return fail(Errno::kFault, "the source ends");
         return {};
-      });
+      },
+      answer);
   EXPECT_EQ(*done, 2U);
   EXPECT_FALSE(entry_of(kCode + 2 * kPageSize).assigned);
 }
 
 TEST_F(SnpLaunch, ARefusedPageIsTheHostsAgain) {
-  ASSERT_TRUE(guest().init2(0, 0, 0));
-  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
   EXPECT_EQ(code(load(kCode, Writer().le(65U).take(), LaunchPage::kCpuid)), Errno::kIo);
-  EXPECT_EQ(guest().firmware_error(), 0x16U) << "SEV_RET_INVALID_PARAM";
+  EXPECT_EQ(answer, 0x16U) << "SEV_RET_INVALID_PARAM";
   EXPECT_FALSE(entry_of(kCode).assigned);
   EXPECT_FALSE(vm().dead());
   EXPECT_TRUE(load(kCode, Writer().le(1U).take(), LaunchPage::kCpuid));
@@ -94,28 +96,28 @@ TEST_F(SnpLaunch, ARefusedPageIsTheHostsAgain) {
 // KVM keeps no state of its own: the firmware says that the launch is over.
 TEST_F(SnpLaunch, AfterItsEndTheFirmwareRefusesWhatKvmDoesNot) {
   constexpr std::uint32_t kInvalidGuestState = 2;
-  ASSERT_TRUE(guest().init2(0, 0, 0));
-  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
-  ASSERT_TRUE(guest().launch_finish(0, Bytes(32)));
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
+  ASSERT_TRUE(guest().launch_finish(0, Bytes(32), answer));
   EXPECT_EQ(code(load(kCode, Bytes(kPageSize))), Errno::kIo);
-  EXPECT_EQ(guest().firmware_error(), kInvalidGuestState);
+  EXPECT_EQ(answer, kInvalidGuestState);
   EXPECT_FALSE(entry_of(kCode).assigned);
-  EXPECT_EQ(code(guest().launch_finish(0, Bytes(32))), Errno::kIo);
-  EXPECT_EQ(guest().firmware_error(), kInvalidGuestState);
+  EXPECT_EQ(code(guest().launch_finish(0, Bytes(32), answer)), Errno::kIo);
+  EXPECT_EQ(answer, kInvalidGuestState);
 }
 
 TEST_F(SnpLaunch, ARangeWithoutAPageIsAnError) {
-  ASSERT_TRUE(guest().init2(0, 0, 0));
-  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
   const auto source = [](std::uint64_t, std::span<std::byte>) -> Result<void> { return {}; };
-  EXPECT_EQ(code(guest().launch_update(kCode, 0, LaunchPage::kNormal, source)), Errno::kIo);
+  EXPECT_EQ(code(guest().launch_update(kCode, 0, LaunchPage::kNormal, source, answer)), Errno::kIo);
 }
 
 TEST_F(SnpLaunch, AnIdBlockIsRefusedByTheFirmware) {
-  ASSERT_TRUE(guest().init2(0, 0, 0));
-  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
-  EXPECT_EQ(code(guest().launch_finish(1, Bytes(32))), Errno::kIo);
-  EXPECT_EQ(guest().firmware_error(), 0x15U) << "SEV_RET_UNSUPPORTED";
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
+  EXPECT_EQ(code(guest().launch_finish(1, Bytes(32), answer)), Errno::kIo);
+  EXPECT_EQ(answer, 0x15U) << "SEV_RET_UNSUPPORTED";
 }
 
 TEST_F(SnpLaunch, RegistersAreTheGuestsSecretFromFinishOn) {
@@ -126,19 +128,19 @@ TEST_F(SnpLaunch, RegistersAreTheGuestsSecretFromFinishOn) {
 
 TEST_F(SnpLaunch, AsidsAreFlushedWhenNoneIsLeft) {
   for (int life = 0; life < 5; ++life) {
-    ASSERT_TRUE(guest().init2(0, 0, 0)) << life;
-    ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0)) << life;
+    ASSERT_TRUE(guest().init2(0, 0, 0, answer)) << life;
+    ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer)) << life;
     close();
     open();
   }
-  ASSERT_TRUE(guest().init2(0, 0, 0));
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
   auto second = *kvm.create_vm(kVmTypeSnp, 1);
   auto third = *kvm.create_vm(kVmTypeSnp, 1);
   const auto snp = [](object::Ref<object::File>& f) -> SevVm& {
     return static_cast<SevVm&>(static_cast<VmFile&>(*f).vm().ops());
   };
-  EXPECT_TRUE(snp(second).init2(0, 0, 0));
-  EXPECT_EQ(code(snp(third).init2(0, 0, 0)), Errno::kBusy);
+  EXPECT_TRUE(snp(second).init2(0, 0, 0, answer));
+  EXPECT_EQ(code(snp(third).init2(0, 0, 0, answer)), Errno::kBusy);
 }
 
 TEST_F(SnpLaunch, AVmThatEndsLeavesNothingAssigned) {

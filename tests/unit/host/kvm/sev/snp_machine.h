@@ -69,11 +69,13 @@ class SnpMachine : public testing::Test {
   Result<std::uint64_t> load(Gpa at, Bytes contents,
                              sev::LaunchPage type = sev::LaunchPage::kNormal) {
     contents.resize(kPageSize);
-    return guest().launch_update(at, 1, type,
-                                 [&](std::uint64_t, std::span<std::byte> out) -> Result<void> {
-                                   std::memcpy(out.data(), contents.data(), out.size());
-                                   return {};
-                                 });
+    return guest().launch_update(
+        at, 1, type,
+        [&](std::uint64_t, std::span<std::byte> out) -> Result<void> {
+          std::memcpy(out.data(), contents.data(), out.size());
+          return {};
+        },
+        answer);
   }
   /// Long mode: the first 2 MiB are private, the second shared, both where they are.
   void load_tables() {
@@ -112,15 +114,15 @@ class SnpMachine : public testing::Test {
   }
   /// From KVM_SEV_INIT2 to LAUNCH_FINISH, with this code.
   void launch(std::initializer_list<unsigned char> code) {
-    ASSERT_TRUE(guest().init2(0, 0, 2));
+    ASSERT_TRUE(guest().init2(0, 0, 2, answer));
     make_vcpu();
-    ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+    ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
     load_tables();
     Bytes bytes;
     for (const unsigned char byte : code) bytes.push_back(std::byte{byte});
     ASSERT_TRUE(load(kCode, bytes));
     set_long_mode();
-    ASSERT_TRUE(guest().launch_finish(0, Bytes(32)));
+    ASSERT_TRUE(guest().launch_finish(0, Bytes(32), answer));
   }
   Result<VcpuExit> run(const VcpuCompletion& completion = {}) {
     const schedule::Lock lock(vcpu->mutex());
@@ -172,6 +174,7 @@ class SnpMachine : public testing::Test {
   object::Ref<object::File> file;
   object::Ref<object::File> gmem;
   object::Ref<Vcpu> vcpu;
+  FirmwareAnswer answer;  ///< of the last build call
 };
 
 }  // namespace teeio::kvm::test

@@ -1,0 +1,75 @@
+#include "cli/evidence_guest.h"
+
+#include <nlohmann/json.hpp>
+
+#include "cli/options.h"
+#include "cli/print.h"
+#include "crypto/key_text.h"
+#include "evidence/cca.h"
+#include "evidence/show.h"
+#include "evidence/snp.h"
+#include "firmware/rmm/attestation.h"
+
+namespace teeio::cli {
+namespace {
+
+template <class Statement>
+int show(const Statement& statement, const GuestEvidence& given) {
+  if (!given.extract.empty())
+    if (const auto done = write_parts(evidence::extract(statement), given.extract); !done) {
+      complain("teeio evidence show: {}\n", done.error());
+      return kUsageError;
+    }
+  const auto document = evidence::as_json(statement);
+  print("{}", given.json ? document.dump(2) + "\n" : evidence::as_text(document));
+  return 0;
+}
+
+int print_verdict(const std::vector<evidence::Clause>& clauses, bool json) {
+  constexpr auto kGuest = evidence::Subject::kGuest;
+  print("{}", json ? evidence::as_json(clauses, kGuest).dump(2) + "\n"
+                   : evidence::as_text(clauses, kGuest));
+  return evidence::trusted(clauses) ? 0 : 1;
+}
+
+}  // namespace
+
+bool is_guest_evidence(ByteView file) {
+  return wire::CcaToken::is_one(file) || wire::SnpReport::is_one(file);
+}
+
+std::size_t guest_nonce_size() { return wire::kCcaChallengeSize; }
+
+int show_guest_evidence(const GuestEvidence& given) {
+  if (wire::SnpReport::is_one(given.file))
+    return show(evidence::SnpStatement::of(given.file), given);
+  return show(evidence::CcaStatement::of(given.file), given);
+}
+
+int verify_guest_evidence(GuestEvidence given, const PolicyFiles& files,
+                          const evidence::Policy& policy, evidence::Circumstances now) {
+  const auto not_for = [&](const char* option, const char* kind) {
+    return wrong_use("evidence verify", std::string(option) + " is not for " + kind);
+  };
+  if (wire::SnpReport::is_one(given.file)) {
+    if (!files.platform_keys.empty()) return not_for("--platform-key", "an SNP report");
+    return print_verdict(
+        evidence::judge(evidence::SnpStatement::of(std::move(given.file)), policy, now),
+        given.json);
+  }
+  if (!files.roots.empty()) return not_for("--root", "a CCA token");
+  if (!files.certificates.empty()) return not_for("--certificates", "a CCA token");
+  const Bytes model = rmm::Attestation().platform_key().der();
+  const crypto::Digest digest = crypto::hash(crypto::HashAlgorithm::kSha256, model);
+  now.model_keys.emplace_back(digest.view().begin(), digest.view().end());
+  return print_verdict(
+      evidence::judge(evidence::CcaStatement::of(std::move(given.file)), policy.cca, now),
+      given.json);
+}
+
+int print_cca_key() {
+  print("{}", crypto::public_key_pem(rmm::Attestation().platform_key()));
+  return 0;
+}
+
+}  // namespace teeio::cli
