@@ -55,7 +55,7 @@ struct Bound {
 class NoMemory : public testing::Test {
  protected:
   NoMemory() { m.trace.keep_events(false); }
-  ~NoMemory() override { schedule::set_fault_plan(nullptr); }
+  ~NoMemory() override { schedule::set_host_fault_plan(nullptr); }
 
   /// Where the two address spaces can be used: what a refused call must leave as it was.
   [[nodiscard]] std::vector<std::uint64_t> ranges() {
@@ -153,23 +153,25 @@ class NoMemory : public testing::Test {
 TEST_F(NoMemory, EachFailureOfALifeLeavesEverythingAsItWas) {
   for (int warm = 0; warm < 2; ++warm) ASSERT_TRUE(life());
   const std::size_t pages = free_pages();
-  const long blocks = live_blocks;
-  schedule::set_fault_plan(&plan);
+  schedule::set_host_fault_plan(&plan);
   int failures = 0;
   for (plan.which = 0;; ++plan.which) {
     plan.seen = 0;
+    const long before = live_blocks;
     const bool good = life();
+    const long after = live_blocks;
     if (plan.seen <= plan.which) break;
     ++failures;
-    SCOPED_TRACE(plan.what);
-    EXPECT_FALSE(good);
-    EXPECT_EQ(live_blocks, blocks) << "blocks of the heap";
     const int which = std::exchange(plan.which, -1);
-    EXPECT_TRUE(life()) << "the same life again";
-    EXPECT_EQ(live_blocks, blocks);
+    const bool again = life();
+    const long at_last = live_blocks;
     plan.which = which;
+    EXPECT_FALSE(good) << plan.what;
+    EXPECT_EQ(after, before) << plan.what << ": blocks of the heap are lost";
+    EXPECT_TRUE(again) << plan.what << ": the same life again";
+    EXPECT_EQ(at_last, after) << plan.what;
   }
-  schedule::set_fault_plan(nullptr);
+  schedule::set_host_fault_plan(nullptr);
   EXPECT_GT(failures, 30);
   EXPECT_EQ(free_pages(), pages);
 }
