@@ -169,11 +169,17 @@ std::ptrdiff_t refused_by(const Case& one, const Check& first, const Check& seco
 // What a caller is told that makes two mistakes: the row's checks are made in the row's order.
 TEST(Rows, OfTwoChecksThatFailTheFirstRefuses) {
   // What makes these fail takes the leaf another way, on which the checks before are not made.
-  const std::set<std::string> elsewhere = {
-      "TDH.IDE.STREAM.IDEKMRSP ready", "TDH.IDE.STREAM.CREATE hardware", "TDH.DEVIF.RESPONSE output",
-      "TDH.DEVIF.REQUEST asked",       "TDH.DEVIF.REQUEST error",        "TDH.DMAR.ADD dmar",
-      "TDH.DMAR.ADD value",            "TDH.IDE.STREAM.KM worn",         "TDH.IDE.STREAM.KM seal",
-      "TDH.SPDM.MNG upkeep",           "TDH.SPDM.CONNECT space"};
+  const std::set<std::string> elsewhere = {"TDH.IDE.STREAM.IDEKMRSP ready",
+                                           "TDH.IDE.STREAM.CREATE hardware",
+                                           "TDH.DEVIF.RESPONSE output",
+                                           "TDH.DEVIF.REQUEST asked",
+                                           "TDH.DEVIF.REQUEST error",
+                                           "TDH.DMAR.ADD dmar",
+                                           "TDH.DMAR.ADD value",
+                                           "TDH.IDE.STREAM.KM worn",
+                                           "TDH.IDE.STREAM.KM seal",
+                                           "TDH.SPDM.MNG upkeep",
+                                           "TDH.SPDM.CONNECT space"};
   int pairs = 0;
   for (const auto& [row, one] : cases())
     for (std::ptrdiff_t i = 0; i < std::ssize(row->checks); ++i)
@@ -218,9 +224,9 @@ bool is_busy(std::string_view status) {
 // A leaf holds what it changes, and another one can meet it there: between its last check and
 // its first change it lets others run. Those in `alone` only read, or are one step here.
 TEST(Rows, EachLeafThatChangesSomethingCanBeMet) {
-  const std::set<std::string> alone = {"TDG.DEVIF.RD",         "TDG.DMAR.ACCEPT", "TDG.MR.VERIFYREPORT",
-                                       "TDG.VP.INFO",          "TDH.DMAR.READ",   "TDH.MMIOMT.RD",
-                                       "TDH.MR.EXTEND",        "TDH.VP.ENTER"};
+  const std::set<std::string> alone = {"TDG.DEVIF.RD",  "TDG.DMAR.ACCEPT", "TDG.MR.VERIFYREPORT",
+                                       "TDG.VP.INFO",   "TDH.DMAR.READ",   "TDH.MMIOMT.RD",
+                                       "TDH.MR.EXTEND", "TDH.VP.ENTER"};
   std::set<std::string> never;
   for (const auto& [row, one] : cases())
     if (std::ranges::none_of(answers_to_two(one, nullptr), is_busy)) never.insert(title(*row));

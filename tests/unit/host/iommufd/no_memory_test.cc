@@ -103,9 +103,8 @@ class NoMemory : public testing::Test {
   bool memory() {
     const auto [a, b] = spaces;
     const auto map = [&](ObjectId ioas, std::uint64_t iova) {
-      return step([&] {
-        return ctx->ioas_map(m.program, {ioas, kFixed, 16 * kPageSize, iova}, buffer);
-      });
+      return step(
+          [&] { return ctx->ioas_map(m.program, {ioas, kFixed, 16 * kPageSize, iova}, buffer); });
     };
     return map(a, 0x10000) && map(b, 0x10000) && map(a, 0x80000) &&
            step([&] { return ctx->ioas_copy({b, kFixed, 4 * kPageSize, 0x40000}, a, 0x10000); }) &&
@@ -136,12 +135,6 @@ class NoMemory : public testing::Test {
            }) &&
            step([&] { return ctx->ioas_unmap(spaces[0], 0x100000, 8 * kPageSize); });
   }
-  std::size_t free_pages() {
-    std::vector<Hpa> all;
-    while (const auto page = m.memory.alloc_page()) all.push_back(*page);
-    for (const Hpa page : all) m.memory.free_page(page);
-    return all.size();
-  }
 
   Machine m;
   std::uint64_t buffer = m.program.map(16 * kPageSize);
@@ -152,7 +145,7 @@ class NoMemory : public testing::Test {
 
 TEST_F(NoMemory, EachFailureOfALifeLeavesEverythingAsItWas) {
   for (int warm = 0; warm < 2; ++warm) ASSERT_TRUE(life());
-  const std::size_t pages = free_pages();
+  const std::uint64_t pages = m.memory.pages_in_use();
   schedule::set_host_fault_plan(&plan);
   int failures = 0;
   for (plan.which = 0;; ++plan.which) {
@@ -173,7 +166,7 @@ TEST_F(NoMemory, EachFailureOfALifeLeavesEverythingAsItWas) {
   }
   schedule::set_host_fault_plan(nullptr);
   EXPECT_GT(failures, 30);
-  EXPECT_EQ(free_pages(), pages);
+  EXPECT_EQ(m.memory.pages_in_use(), pages);
 }
 
 }  // namespace
