@@ -284,6 +284,7 @@ class G3InTheClear : public G3 {
 TEST_F(G3InTheClear, ASessionWithoutKeysHasNoneThatWear) {
   connect_g3();
   create_stream();
+  module.set_injection({.interruptions = true, .failures = false});
   inject_once("the SPDM session's keys are worn");
   ASSERT_OK(km_all(KmOperation::kSetup));
 }

@@ -224,6 +224,14 @@ TEST_F(BenchTest, InvalidationsStopAtTheFirstBadCommandAndCount) {
   EXPECT_EQ(error_of(context->hwpt_invalidate(nested, longer, done)), Errno::kInval);
 }
 
+TEST_F(BenchTest, AReservedByteTakesItsPage) {
+  add(ioas);
+  ASSERT_TRUE(bench.add_reserved(*context, ioas, kIova, 1).has_value());
+  constexpr std::uint32_t kAnywhere = 6;  // readable, writeable
+  const auto at = context->ioas_map(program, {ioas, kAnywhere, kPageSize, 0}, page);
+  EXPECT_EQ(at.value_or(0), kIova + kPageSize);
+}
+
 TEST_F(BenchTest, AnEntryOfTheCacheIsDroppedOrAllAre) {
   const auto device = add(ioas);
   const auto id = *viommu(device, *hwpt(device, ioas, kParent));
@@ -246,6 +254,7 @@ TEST_F(BenchTest, AnEntryOfTheCacheIsDroppedOrAllAre) {
       return Words::read(index, offset, out);
     }
   } torn;
+  done = 0;
   EXPECT_EQ(error_of(context->hwpt_invalidate(id, torn, done)), Errno::kFault);
   EXPECT_EQ(done, 0U);
   EXPECT_TRUE(cache(0, kUsual));

@@ -18,23 +18,34 @@ class VcpuStateTest : public testing::Test {
 // kvm_check_and_inject_events(): each of these is delivered before the guest's next instruction.
 TEST_F(VcpuStateTest, WhatWaitsIsDueAtTheNextEntry) {
   EXPECT_FALSE(vcpu.event_due(true));
-  const auto due = [&](const VcpuEvents& events, bool interrupts_on = false) {
+  const auto due = [&](void (*make)(VcpuEvents&), bool interrupts_on) {
+    VcpuEvents events;
+    make(events);
     EXPECT_TRUE(vcpu.set_events(events));
     const bool is = vcpu.event_due(interrupts_on);
-    EXPECT_TRUE(vcpu.set_events({.flags = kValidNmiPending}));
+    VcpuEvents none;
+    none.flags = kValidNmiPending;
+    EXPECT_TRUE(vcpu.set_events(none));
     EXPECT_FALSE(vcpu.event_due(true));
     return is;
   };
   vm.set_exception_payload(true);
-  EXPECT_TRUE(due({.exception = {.injected = 1, .nr = 13}}));
-  EXPECT_TRUE(due({.exception = {.nr = 13, .pending = 1}, .flags = kValidPayload}));
-  EXPECT_TRUE(due({.nmi = {.injected = 1}}));
-  EXPECT_TRUE(due({.nmi = {.pending = 1}, .flags = kValidNmiPending}));
-  EXPECT_FALSE(due({.nmi = {.pending = 1, .masked = 1}, .flags = kValidNmiPending}));
-  EXPECT_TRUE(due({.interrupt = {.injected = 1, .nr = 32}}, true));
-  EXPECT_FALSE(due({.interrupt = {.injected = 1, .nr = 32}}, false)) << "interrupts are off";
-  vcpu.queue_exception(6);
-  EXPECT_TRUE(vcpu.event_due(false));
+  const auto injected = [](VcpuEvents& e) { e.exception.injected = 1, e.exception.nr = 13; };
+  const auto pending = [](VcpuEvents& e) {
+    e.exception.pending = 1, e.exception.nr = 13, e.flags = kValidPayload;
+  };
+  const auto nmi = [](VcpuEvents& e) { e.nmi.pending = 1, e.flags = kValidNmiPending; };
+  const auto masked = [](VcpuEvents& e) {
+    e.nmi.pending = e.nmi.masked = 1, e.flags = kValidNmiPending;
+  };
+  const auto interrupt = [](VcpuEvents& e) { e.interrupt.injected = 1, e.interrupt.nr = 32; };
+  EXPECT_TRUE(due(injected, false));
+  EXPECT_TRUE(due(pending, false));
+  EXPECT_TRUE(due([](VcpuEvents& e) { e.nmi.injected = 1; }, false));
+  EXPECT_TRUE(due(nmi, false));
+  EXPECT_FALSE(due(masked, true));
+  EXPECT_TRUE(due(interrupt, true));
+  EXPECT_FALSE(due(interrupt, false)) << "interrupts are off";
 }
 
 // do_set_msr(): feature MSRs stay as they are once the vCPU has run; others do not.
