@@ -30,10 +30,13 @@ namespace {
 /// The n-th allocation of the host fails.
 struct Nth final : schedule::FaultPlan {
   bool happens(schedule::FaultPlace place, std::string_view name, schedule::Fault) override {
-    if (place != schedule::FaultPlace::kHost || seen++ != which) return false;
+    if (place != schedule::FaultPlace::kHost) return false;
+    ++points[std::string(name)];
+    if (seen++ != which) return false;
     what = name;
     return true;
   }
+  std::map<std::string, int> points;  ///< by what the memory is for
   int which = -1;
   int seen = 0;
   std::string_view what;
@@ -143,10 +146,33 @@ class NoMemory : public testing::Test {
   Nth plan;
 };
 
+// Linux: a kzalloc() or kmalloc() each, and failslab's and fail_iommufd's other points.
+TEST_F(NoMemory, EachObjectOfALifeTakesMemory) {
+  schedule::set_host_fault_plan(&plan);
+  ASSERT_TRUE(life());
+  schedule::set_host_fault_plan(nullptr);
+  const std::map<std::string, int> wanted = {{"a domain", 6},
+                                             {"a group", 3},
+                                             {"a list of pages", 9},
+                                             {"a mapping's pages", 4},
+                                             {"a page table", 9},
+                                             {"a place for a domain", 6},
+                                             {"a place for a vDEVICE", 1},
+                                             {"a reserved range of IOVAs", 15},
+                                             {"an area", 5},
+                                             {"an attachment", 7},
+                                             {"an iommufd object", 13},
+                                             {"an iommufd object's id", 13},
+                                             {"pages to charge", 5},
+                                             {"pages to pin", 9}};
+  EXPECT_EQ(plan.points, wanted);
+}
+
 TEST_F(NoMemory, EachFailureOfALifeLeavesEverythingAsItWas) {
   for (int warm = 0; warm < 2; ++warm) ASSERT_TRUE(life());
   const std::uint64_t pages = m.memory.pages_in_use();
   schedule::set_host_fault_plan(&plan);
+  ASSERT_TRUE(life());  // the plan's own memory
   int failures = 0;
   for (plan.which = 0;; ++plan.which) {
     plan.seen = 0;
