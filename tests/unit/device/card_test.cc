@@ -62,7 +62,7 @@ TEST(Cards, VfsGoBeforeThePfThatTheyAsk) {
   EXPECT_EQ(gone.back(), kFirst);
 }
 
-// PCIe Base Spec 9.3.3.14: a VF BAR that is not implemented reads as zero, whatever is written.
+// PCIe Base Spec 9.3.3.14: a VF BAR that a card has not reads as zero, whatever is written.
 TEST(Cards, OneWithoutVfsHasNoVfBars) {
   object::Trace trace;
   DmaEngineCard card(trace, options(0));
