@@ -43,9 +43,8 @@ class LeavingCard final : public TeeCard {
                              .pf = i == 0 ? nullptr : &pf()};
       const Hpa base{0x20'0000'0000 + i * kEach};
       role.bars[0] = {.kind = hw::Bar::Kind::kMemory64, .size = 0x1000, .base = base};
-      role.bars[4] = {.kind = hw::Bar::Kind::kMemory64,
-                      .size = TeeFunction::kMsixBytes,
-                      .base = base + 0x8000};
+      role.bars[4] = {
+          .kind = hw::Bar::Kind::kMemory64, .size = TeeFunction::kMsixBytes, .base = base + 0x8000};
       auto function = std::make_unique<Leaver>(trace, lock(), role, gone);
       if (i == 0) function->make_physical({.sriov = {.vfs = 2, .vf_device_id = 2, .vf_bars = {}}});
       add(std::move(function));
@@ -56,12 +55,14 @@ class LeavingCard final : public TeeCard {
 TEST(Cards, VfsGoBeforeThePfThatTheyAsk) {
   object::Trace trace;
   std::vector<Bdf> gone;
-  { const LeavingCard card(trace, gone); }
+  {
+    const LeavingCard card(trace, gone);
+  }
   ASSERT_EQ(gone.size(), 3U);
   EXPECT_EQ(gone.back(), kFirst);
 }
 
-// PCIe Base Spec 9.3.3.14: a VF BAR that is not implemented reads as zero, whatever is written.
+// PCIe Base Spec 9.3.3.14: a VF BAR that a card has not reads as zero, whatever is written.
 TEST(Cards, OneWithoutVfsHasNoVfBars) {
   object::Trace trace;
   DmaEngineCard card(trace, options(0));
@@ -104,7 +105,8 @@ TEST(Cards, ARequestIsRememberedByItsName) {
   DmaEngineCard card(trace, options());
   Attester& attester = card.attester();
   EXPECT_EQ(attester.last_request(), "an object");
-  constexpr std::byte kGetVersion[] = {std::byte{0x10}, std::byte{0x84}, std::byte{0}, std::byte{0}};
+  constexpr std::byte kGetVersion[] = {std::byte{0x10}, std::byte{0x84}, std::byte{0},
+                                       std::byte{0}};
   attester.received(spdm::kNoSession, kGetVersion);
   EXPECT_EQ(attester.last_request(), "GET_VERSION");
   attester.received(spdm::kNoSession, ByteView(kGetVersion).first(1));

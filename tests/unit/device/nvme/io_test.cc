@@ -324,6 +324,45 @@ class FailingDisk : public device::testing::TeeCardTest<NvmeCard> {
   static inline ScratchFile file_{1 << 20};
 };
 
+class CachedDisk : public NvmeTest {
+ protected:
+  CachedDisk() : NvmeTest(spaces_of(file_.path())) {}
+  void break_disk() {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe(ends.data()), 0);
+    ASSERT_GE(::dup2(ends[0], descriptor_of(file_.path())), 0);
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+  Status set(std::uint32_t feature, std::uint32_t value) {
+    return admin(admin_command(AdminOpcode::kSetFeatures, feature, value)).status;
+  }
+  static constexpr std::uint32_t kPower = 2, kWriteCache = 6;
+
+ private:
+  static inline ScratchFile file_{1 << 20};
+};
+
+// NVMe 1.4, 5.21.1.6: what is in the cache is written before it is off.
+TEST_F(CachedDisk, TurningTheCacheOffSaysThatTheDiskDoesNotTakeIt) {
+  EXPECT_EQ(set(kWriteCache, 0), Status::kSuccess);
+  EXPECT_EQ(set(kWriteCache, 1), Status::kSuccess);
+  break_disk();
+  EXPECT_NE(set(kWriteCache, 0), Status::kSuccess);
+}
+
+TEST_F(CachedDisk, AFeatureOfADiskWithoutCacheWritesNothingBack) {
+  EXPECT_EQ(set(kWriteCache, 0), Status::kSuccess);
+  break_disk();
+  EXPECT_EQ(set(kPower, 0), Status::kSuccess);
+}
+
+TEST(NameSpaceTest, MemoryThatIsNotThereIsAnError) {
+  const auto space = NameSpace::in_memory(std::uint64_t{1} << 62U);
+  ASSERT_FALSE(space);
+  EXPECT_EQ(space.error().code, Errno::kNoMem);
+}
+
 TEST_F(FailingDisk, IsToldAtShutdownWhichThenIsNeverComplete) {
   set_mmio(kPfIndex, 0, 0x14, kEnabled | 1U << 14U);
   ASSERT_EQ(csts(), 9U) << "ready, and shut down";

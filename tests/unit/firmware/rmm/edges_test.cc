@@ -110,6 +110,13 @@ TEST_F(Edges, ADonationOfWhichAPartIsRefusedTakesTheRest) {
   ASSERT_RMI(undelegate(rec));
 }
 
+TEST_F(Edges, AReclaimLooksAtItsListBeforeTheOperation) {
+  ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
+  const std::uint64_t operation = rmm.rec_create(rd, rec, page(RecParams{})).x1;
+  EXPECT_EQ(rmm.op_mem_reclaim(operation, list + 4, 1).refused_by->id, "list_aligned");
+  EXPECT_EQ(rmm.op_mem_reclaim(operation, list, 1).refused_by->id, "expected");
+}
+
 struct MadeAtOnce : Machine {
   MadeAtOnce() : Machine(Settings{.rec_granules = 0}) {}
 };

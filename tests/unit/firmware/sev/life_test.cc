@@ -264,8 +264,7 @@ TEST_F(Life, ADeviceThatIsReclaimedWhileItConnectsLeavesNoKeyInUse) {
   create();
   TioOperands in = operands();
   for (exchanges = 0; exchanges < whole - 1;) {
-    ASSERT_EQ(status_name(issue(TioCommand::kDevConnect, in)),
-              status_name(Status::kSpdmRequest));
+    ASSERT_EQ(status_name(issue(TioCommand::kDevConnect, in)), status_name(Status::kSpdmRequest));
     carry(in.spdm);
   }
   ASSERT_STATUS(issue(TioCommand::kDevReclaim, operands()));

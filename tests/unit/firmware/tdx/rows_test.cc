@@ -169,11 +169,17 @@ std::ptrdiff_t refused_by(const Case& one, const Check& first, const Check& seco
 // What a caller is told that makes two mistakes: the row's checks are made in the row's order.
 TEST(Rows, OfTwoChecksThatFailTheFirstRefuses) {
   // What makes these fail takes the leaf another way, on which the checks before are not made.
-  const std::set<std::string> elsewhere = {
-      "TDH.IDE.STREAM.IDEKMRSP ready", "TDH.IDE.STREAM.CREATE hardware", "TDH.DEVIF.RESPONSE output",
-      "TDH.DEVIF.REQUEST asked",       "TDH.DEVIF.REQUEST error",        "TDH.DMAR.ADD dmar",
-      "TDH.DMAR.ADD value",            "TDH.IDE.STREAM.KM worn",         "TDH.IDE.STREAM.KM seal",
-      "TDH.SPDM.MNG upkeep",           "TDH.SPDM.CONNECT space"};
+  const std::set<std::string> elsewhere = {"TDH.IDE.STREAM.IDEKMRSP ready",
+                                           "TDH.IDE.STREAM.CREATE hardware",
+                                           "TDH.DEVIF.RESPONSE output",
+                                           "TDH.DEVIF.REQUEST asked",
+                                           "TDH.DEVIF.REQUEST error",
+                                           "TDH.DMAR.ADD dmar",
+                                           "TDH.DMAR.ADD value",
+                                           "TDH.IDE.STREAM.KM worn",
+                                           "TDH.IDE.STREAM.KM seal",
+                                           "TDH.SPDM.MNG upkeep",
+                                           "TDH.SPDM.CONNECT space"};
   int pairs = 0;
   for (const auto& [row, one] : cases())
     for (std::ptrdiff_t i = 0; i < std::ssize(row->checks); ++i)
@@ -218,9 +224,9 @@ bool is_busy(std::string_view status) {
 // A leaf holds what it changes, and another one can meet it there: between its last check and
 // its first change it lets others run. Those in `alone` only read, or are one step here.
 TEST(Rows, EachLeafThatChangesSomethingCanBeMet) {
-  const std::set<std::string> alone = {"TDG.DEVIF.RD",         "TDG.DMAR.ACCEPT", "TDG.MR.VERIFYREPORT",
-                                       "TDG.VP.INFO",          "TDH.DMAR.READ",   "TDH.MMIOMT.RD",
-                                       "TDH.MR.EXTEND",        "TDH.VP.ENTER"};
+  const std::set<std::string> alone = {"TDG.DEVIF.RD",  "TDG.DMAR.ACCEPT", "TDG.MR.VERIFYREPORT",
+                                       "TDG.VP.INFO",   "TDH.DMAR.READ",   "TDH.MMIOMT.RD",
+                                       "TDH.MR.EXTEND", "TDH.VP.ENTER"};
   std::set<std::string> never;
   for (const auto& [row, one] : cases())
     if (std::ranges::none_of(answers_to_two(one, nullptr), is_busy)) never.insert(title(*row));
@@ -240,6 +246,68 @@ TEST(Rows, ALeafThatFindsTranslationsIsOneStep) {
       ++refused;
     }
   EXPECT_GT(refused, 10);
+}
+
+// What the explorer makes fail, it makes fail first: nothing else was looked at.
+TEST(Rows, ALeafThatIsMadeToFailHasLookedAtNothing) {
+  for (const auto& [row, one] : cases()) {
+    if (row->fails.empty()) continue;
+    for (const Check& check : row->checks) {
+      if (!check.unmet.empty() || check.id == "api" || check.id == "extension") continue;
+      SCOPED_TRACE(title(*row) + ": " + std::string(check.id));
+      Story m;
+      one.prepare(m);
+      ASSERT_TRUE(make_wrong(m, one, check));
+      m.module.set_injection({.interruptions = false, .failures = true});
+      schedule::set_chooser([&, fails = row->fails](std::uint32_t, std::string_view what) {
+        return what == fails ? 1U : 0U;
+      });
+      const LeafResult result = one.call(m);
+      EXPECT_EQ(result.status.name(), code_name(Code::kOperandBusy));
+      EXPECT_EQ(result.refused_by, nullptr);
+    }
+  }
+}
+
+/// How many pages more the module owns after each leaf that gives or takes any.
+TEST(Rows, PagesAreTakenAndGivenBack) {
+  const std::map<std::string, std::int64_t> wanted = {{"TDH.DEVIF.CREATE", 3},
+                                                      {"TDH.DEVIF.REMOVE", -3},
+                                                      {"TDH.DEVIFMT.ADD", 1},
+                                                      {"TDH.DEVIFMT.REMOVE", -1},
+                                                      {"TDH.DMAR.ADD", 1},
+                                                      {"TDH.IDE.STREAM.CREATE", 1},
+                                                      {"TDH.IDE.STREAM.CREATE G3", 1},
+                                                      {"TDH.IDE.STREAM.DELETE", -1},
+                                                      {"TDH.IDE.STREAM.DELETE G3", -1},
+                                                      {"TDH.IOMMU.SETUP", 2},
+                                                      {"TDH.IOMMU.SETUP G3", 2},
+                                                      {"TDH.MEM.PAGE.ADD", 1},
+                                                      {"TDH.MEM.PAGE.AUG", 1},
+                                                      {"TDH.MEM.PAGE.REMOVE", -1},
+                                                      {"TDH.MEM.SEPT.ADD", 1},
+                                                      {"TDH.MEM.SEPT.REMOVE", -1},
+                                                      {"TDH.MMIOMT.ADD", 1},
+                                                      {"TDH.MMIOMT.REMOVE", -1},
+                                                      {"TDH.MNG.ADDCX", 1},
+                                                      {"TDH.MNG.CREATE", 1},
+                                                      {"TDH.PHYMEM.PAGE.RECLAIM", -1},
+                                                      {"TDH.SPDM.CREATE", 1},
+                                                      {"TDH.SPDM.CREATE G3", 2},
+                                                      {"TDH.SPDM.DELETE", -1},
+                                                      {"TDH.SPDM.DELETE G3", -2},
+                                                      {"TDH.VP.ADDCX", 1},
+                                                      {"TDH.VP.CREATE", 1}};
+  std::map<std::string, std::int64_t> seen;
+  for (const auto& [row, one] : cases()) {
+    Story m;
+    one.prepare(m);
+    const auto before = static_cast<std::int64_t>(m.module.pages_owned());
+    (void)one.call(m);
+    const auto more = static_cast<std::int64_t>(m.module.pages_owned()) - before;
+    if (more != 0) seen[title(*row)] = more;
+  }
+  EXPECT_EQ(seen, wanted);
 }
 
 TEST(Rows, EachLeafWorksWhenNothingIsWrong) {
