@@ -6,7 +6,8 @@
 #include "host/kvm/vcpu.h"
 #include "host/kvm/vm_file.h"
 
-// Linux arch/x86/kvm/vmx/tdx.c, tdx_vm_ioctl() and tdx_vcpu_unlocked_ioctl().
+// Linux arch/x86/kvm/vmx/tdx.c, tdx_vm_ioctl(), tdx_vcpu_ioctl() and
+// tdx_vcpu_unlocked_ioctl().
 
 namespace teeio::entry {
 namespace {
@@ -98,11 +99,13 @@ Result<void> init_mem_region(Call& call, kvm::TdxVm& td, kvm::Vcpu& vcpu, const 
   return result;
 }
 
-/// tdx_vcpu_get_cpuid(): the number of leaves goes back also when there is no room for them.
-Result<void> get_cpuid(Call& call, const kvm::Vcpu& vcpu, const Command& command) {
+/// tdx_vcpu_ioctl() and tdx_vcpu_get_cpuid(): of a TD that is being built, whether or not this
+/// vCPU is initialised (QEMU asks before); flags are not looked at, and the number of leaves goes
+/// back also when there is no room for them.
+Result<void> get_cpuid(Call& call, const kvm::TdxVm& td, const Command& command) {
   using Arg = abi::kvm_cpuid2;
-  if (command.flags != 0) return fail(Errno::kInval, "KVM_TDX_GET_CPUID has no flags");
-  if (raw(vcpu.firmware_handle()) == 0) return fail(Errno::kInval, "the vCPU is not initialised");
+  if (!td.is_being_built())
+    return fail(Errno::kInval, "KVM_TDX_GET_CPUID comes between INIT_VM and FINALIZE_VM");
   TEEIO_ASSIGN(ListHeader header, copy_in<ListHeader>(call.memory(), command.data));
   const std::span<const kvm::x86::CpuidEntry> entries = kvm::td_cpuid();
   const bool fits = header.count >= entries.size();
@@ -146,7 +149,8 @@ Result<std::int64_t> vcpu_op(Call& call) {
       if (command.flags != 0) return fail(Errno::kInval, "KVM_TDX_INIT_VCPU has no flags");
       return finish(call, td, command, td.init_vcpu(vcpu, command.data));
     case abi::KVM_TDX_GET_CPUID:
-      return finish(call, td, command, get_cpuid(call, vcpu, command));
+      TEEIO_TRY(get_cpuid(call, td, command));
+      return 0;
     case abi::KVM_TDX_INIT_MEM_REGION:
       return finish(call, td, command, init_mem_region(call, td, vcpu, command));
     default:

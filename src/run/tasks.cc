@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <optional>
 
 #include "run/filter.h"
 #include "run/pidfd.h"
@@ -103,9 +104,9 @@ void Tasks::on_exec(pid_t tid) {
   on_change(tid, 0, INT_MAX);
 }
 
-bool Tasks::changing_locked(int fd) const {
+bool Tasks::is_in(const std::vector<Change>& changes, int fd) {
   const auto number = static_cast<unsigned>(fd);
-  return std::ranges::any_of(changes_, [number](const Change& change) {
+  return std::ranges::any_of(changes, [number](const Change& change) {
     return number >= change.first && number <= change.last;
   });
 }
@@ -137,7 +138,7 @@ Lookup Tasks::lookup(pid_t tid, int fd) {
   Lookup found = look_in_proc(tid, fd);
   if (!is_watched(fd) || found.kind == Lookup::Kind::kClosed) return found;
   const schedule::Lock lock(mutex_);
-  if (change_count_ != changes_before || changing_locked(fd)) return found;
+  if (change_count_ != changes_before || is_in(changes_, fd)) return found;
   if (Task& task = task_locked(tid); task.pidfd.ok()) task.numbers[fd] = {found.kind, found.file};
   return found;
 }
@@ -170,18 +171,39 @@ Result<Fd> Tasks::steal(pid_t tid, int fd) {
   return copy;
 }
 
+std::vector<Tasks::Change> Tasks::changes_of_table(pid_t tid) {
+  const pid_t process = process_of(tid);
+  std::vector<Change> changes;
+  {
+    const schedule::Lock lock(mutex_);
+    changes = changes_;
+  }
+  std::erase_if(changes, [&](const Change& change) {
+    return process_of(change.tid) != process &&
+           ::syscall(SYS_kcmp, change.tid, tid, KCMP_FILES, 0, 0) != 0;
+  });
+  return changes;
+}
+
 Result<int> Tasks::free_number(pid_t tid, int from) {
   rlimit limit{};
   if (::prlimit(tid, RLIMIT_NOFILE, nullptr, &limit) != 0) limit.rlim_cur = 1024;
+  const std::vector<Change> changes = changes_of_table(tid);
+  std::optional<int> second_best;
   for (int number = from; static_cast<rlim_t>(number) < limit.rlim_cur; ++number) {
+    const bool changes_now = is_in(changes, number);
+    if (changes_now && second_best) continue;
     {
       const schedule::Lock lock(mutex_);
-      const Task& task = task_locked(tid);
-      if (task.numbers.contains(number) || changing_locked(number)) continue;
+      if (task_locked(tid).numbers.contains(number)) continue;
     }
     const std::string path = proc_path(tid, "fd/" + std::to_string(number));
-    if (::faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0) return number;
+    if (::faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) continue;
+    if (!changes_now) return number;
+    second_best = number;
   }
+  // All are in the hands of another thread, which may be long: close_range() to the last.
+  if (second_best) return *second_best;
   return fail(Errno::kMFile, "the program's RLIMIT_NOFILE leaves no number");
 }
 

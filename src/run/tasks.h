@@ -98,7 +98,9 @@ class Tasks {
 
   Task& task_locked(pid_t tid) TEEIO_REQUIRES(mutex_);
   void forget_locked(pid_t tid) TEEIO_REQUIRES(mutex_);
-  [[nodiscard]] bool changing_locked(int fd) const TEEIO_REQUIRES(mutex_);
+  [[nodiscard]] static bool is_in(const std::vector<Change>& changes, int fd);
+  /// What is changed right now in the descriptor table of `tid`.
+  [[nodiscard]] std::vector<Change> changes_of_table(pid_t tid);
   [[nodiscard]] Lookup look_in_proc(pid_t tid, int fd);
   [[nodiscard]] static ExecMark exec_mark(pid_t process);
 

@@ -34,6 +34,8 @@ class TdxVm final : public VmOps {
 
   /// KVM_TDX_INIT_VM. Errors: EINVAL twice; ENOSPC no key id; ENOMEM; EIO.
   Result<void> init_vm(const tdx::TdParameters& parameters) TEEIO_EXCLUDES(build_lock_);
+  /// Whether INIT_VM was, and FINALIZE_VM not yet.
+  [[nodiscard]] bool is_being_built() const { return state_.load() == State::kInitialized; }
   /// KVM_TDX_INIT_VCPU. Errors: EINVAL before INIT_VM, after FINALIZE, twice.
   Result<void> init_vcpu(Vcpu& vcpu, std::uint64_t rcx) TEEIO_EXCLUDES(build_lock_);
   /// One page of KVM_TDX_INIT_MEM_REGION: `contents` becomes the private page

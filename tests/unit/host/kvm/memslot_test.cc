@@ -2,6 +2,7 @@
 // Source: Linux virt/kvm/kvm_main.c, kvm_set_memory_region() and
 // kvm_check_memory_region_flags(); virt/kvm/guest_memfd.c, kvm_gmem_bind().
 
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
@@ -155,6 +156,21 @@ struct TdMemory : MemslotTest {
     return done ? Errno{} : error_of(done);
   }
 };
+
+TEST_F(TdMemory, ATdsCpuidIsReadUntilFinalizeAndBeforeInitVcpu) {
+  ASSERT_TRUE(vmm.make_vcpu().has_value());
+  const auto leaves = [&](std::uint32_t room) {
+    Bytes list(8 + 40 * std::size_t{256});  // struct kvm_cpuid2, and struct kvm_cpuid_entry2
+    std::memcpy(list.data(), &room, sizeof(room));
+    return vmm.tdx(vmm.vcpu, abi::KVM_TDX_GET_CPUID, vmm.store(list));
+  };
+  EXPECT_TRUE(leaves(256).has_value()) << "as QEMU does";
+  EXPECT_EQ(error_of(leaves(0)), Errno::kTooBig);
+  ASSERT_TRUE(vmm.tdx(vmm.vcpu, abi::KVM_TDX_INIT_VCPU, 0).has_value());
+  EXPECT_TRUE(leaves(256).has_value());
+  ASSERT_TRUE(vmm.tdx(vmm.vm, abi::KVM_TDX_FINALIZE_VM, 0).has_value());
+  EXPECT_EQ(error_of(leaves(256)), Errno::kInval);
+}
 
 TEST_F(TdMemory, InitialPagesComeBetweenInitVcpuAndFinalize) {
   ASSERT_TRUE(vmm.make_vcpu().has_value());
