@@ -97,6 +97,7 @@ void FiberController::finish_run() {
 
 void FiberController::freeze() {
   forget_start();
+  give_up_statics();
   for (std::uint32_t i = 0; i < tasks_.size(); ++i) {
     current_ = i;
     release_held_storage();

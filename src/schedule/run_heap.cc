@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "base/check.h"
 #include "schedule/sanitized.h"
@@ -101,6 +102,39 @@ bool reserve_arena() {
   return true;
 }
 
+// From here on a buffer's pages are given back to the kernel, instead of written: a machine may
+// have many megabytes that nobody touches.
+constexpr std::size_t kLarge = std::size_t{256} * 1024;
+constexpr std::uintptr_t kPage = 4096;
+
+/// The whole pages of [memory, memory + bytes).
+std::pair<std::byte*, std::byte*> pages_of(std::byte* memory, std::size_t bytes) {
+  const auto up = [](std::uintptr_t at) { return (at + kPage - 1) / kPage * kPage; };
+  const auto first = reinterpret_cast<std::uintptr_t>(memory);
+  return {memory + (up(first) - first), memory + ((first + bytes) / kPage * kPage - first)};
+}
+
+/// They read as zero, and take no memory until they are written.
+bool make_fresh(std::byte* first, std::byte* last) {
+  return madvise(first, static_cast<std::size_t>(last - first), MADV_DONTNEED) == 0;
+}
+
+void zero(std::byte* memory, std::size_t bytes) {
+  if (bytes >= kLarge) {
+    const auto [first, last] = pages_of(memory, bytes);
+    if (make_fresh(first, last)) {
+      std::memset(memory, 0, static_cast<std::size_t>(first - memory));
+      std::memset(last, 0, static_cast<std::size_t>(memory + bytes - last));
+      return;
+    }
+  }
+  std::memset(memory, 0, bytes);
+}
+
+bool is_zero(const std::byte* memory, std::size_t bytes) {
+  return bytes == 0 || (*memory == std::byte{0} && std::memcmp(memory, memory + 1, bytes - 1) == 0);
+}
+
 /// Whether operator new is ours: a program may have one of its own.
 bool is_in_force() {
   detail::t_in_run_heap = true;
@@ -124,7 +158,7 @@ std::unique_ptr<RunHeap> RunHeap::take() {
 
 RunHeap::~RunHeap() {
   for (RolledBack* part : parts_) part->forget();
-  std::free(saved_);
+  if (saved_ != nullptr) munmap(saved_, saved_bytes_);
   g_heap = nullptr;
 }
 
@@ -133,9 +167,19 @@ void RunHeap::save() {
   for (RolledBack* part : parts_) part->save();
   saved_parts_ = parts_.size();
   saved_bytes_ = g_arena->end;
-  saved_ = static_cast<std::byte*>(std::malloc(saved_bytes_));
-  TEEIO_CHECK(saved_ != nullptr, "no memory for what a run goes back to");
-  std::memcpy(saved_, g_arena, saved_bytes_);
+  void* const copy = mmap(nullptr, saved_bytes_, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  TEEIO_CHECK(copy != MAP_FAILED, "no memory for what a run goes back to");
+  saved_ = static_cast<std::byte*>(copy);
+  auto* const arena = reinterpret_cast<std::byte*>(g_arena);
+  for (std::size_t at = 0; at < saved_bytes_; at += kLarge) {
+    const std::size_t size = std::min(kLarge, saved_bytes_ - at);
+    const bool kept = !is_zero(arena + at, size);
+    if (kept) std::memcpy(saved_ + at, arena + at, size);
+    if (saved_parts_of_heap_.empty() || saved_parts_of_heap_.back().has_bytes != kept)
+      saved_parts_of_heap_.push_back({.end = at, .has_bytes = kept});
+    saved_parts_of_heap_.back().end = at + size;
+  }
 }
 
 void RunHeap::go_back() {
@@ -143,7 +187,15 @@ void RunHeap::go_back() {
   // What was made since then was not there before.
   for (; parts_.size() > saved_parts_; parts_.pop_back()) parts_.back()->forget();
   for (RolledBack* part : parts_) part->go_back();
-  std::memcpy(static_cast<void*>(g_arena), saved_, saved_bytes_);
+  auto* const arena = reinterpret_cast<std::byte*>(g_arena);
+  std::size_t at = 0;
+  for (const SavedPart& part : saved_parts_of_heap_) {
+    if (part.has_bytes)
+      std::memcpy(arena + at, saved_ + at, part.end - at);
+    else
+      zero(arena + at, part.end - at);
+    at = part.end;
+  }
 }
 
 RunHeap* RunHeap::current() { return detail::t_in_run_heap ? g_heap : nullptr; }
@@ -155,6 +207,7 @@ void RunHeap::add(RolledBack& part) {
 
 void RunHeap::remove(RolledBack& part) {
   const auto at = std::ranges::find(parts_, &part);
+  TEEIO_CHECK(at != parts_.end(), "a run destroys a part that it did not add");
   TEEIO_CHECK(at - parts_.begin() >= static_cast<std::ptrdiff_t>(saved_parts_),
               "a run destroys what is to go back");
   parts_.erase(at);
@@ -167,9 +220,9 @@ std::size_t usable_bytes(void* memory) {
 
 std::byte* allocate_zeroed(std::size_t bytes) {
   if (detail::t_in_run_heap) {
-    void* const memory = arena_allocate(bytes);
-    std::memset(memory, 0, bytes);
-    return static_cast<std::byte*>(memory);
+    auto* const memory = static_cast<std::byte*>(arena_allocate(bytes));
+    zero(memory, bytes);
+    return memory;
   }
   void* const memory = std::calloc(bytes, 1);
   if (memory == nullptr) throw std::bad_alloc();
@@ -208,11 +261,24 @@ void free_zeroed(std::byte* memory) {
 // A function-local static is made once for all runs, whoever comes to it first: what it
 // allocates is none's (linked with --wrap). Itanium C++ ABI, section 3.3.3.
 namespace {
-thread_local int t_statics_being_made = 0;
-thread_local bool t_was_in_run_heap = false;
+/// A static that is being made, and what its maker goes on with.
+struct BeingMade {
+  std::int64_t* guard;
+  bool was_in_run_heap;
+};
+/// One within another: of recursion there is an end.
+constexpr std::size_t kMostBeingMade = 64;
+thread_local std::array<BeingMade, kMostBeingMade> t_being_made = {};
+thread_local std::size_t t_being_made_count = 0;
 
-void leave_static() {
-  if (--t_statics_being_made == 0) teeio::schedule::detail::t_in_run_heap = t_was_in_run_heap;
+void leave_static(const std::int64_t* guard) {
+  for (std::size_t i = t_being_made_count; i-- > 0;) {
+    if (t_being_made[i].guard != guard) continue;
+    teeio::schedule::detail::t_in_run_heap = t_being_made[i].was_in_run_heap;
+    for (; i + 1 < t_being_made_count; ++i) t_being_made[i] = t_being_made[i + 1];
+    --t_being_made_count;
+    return;
+  }
 }
 }  // namespace
 
@@ -223,16 +289,26 @@ void __real___cxa_guard_abort(std::int64_t* guard);
 
 int __wrap___cxa_guard_acquire(std::int64_t* guard) {
   const int is_ours = __real___cxa_guard_acquire(guard);
-  if (is_ours != 0 && t_statics_being_made++ == 0)
-    t_was_in_run_heap = std::exchange(teeio::schedule::detail::t_in_run_heap, false);
+  if (is_ours == 0) return is_ours;
+  TEEIO_CHECK(t_being_made_count < kMostBeingMade, "statics are made within statics without end");
+  t_being_made[t_being_made_count++] = {
+      guard, std::exchange(teeio::schedule::detail::t_in_run_heap, false)};
   return is_ours;
 }
 void __wrap___cxa_guard_release(std::int64_t* guard) {
   __real___cxa_guard_release(guard);
-  leave_static();
+  leave_static(guard);
 }
 void __wrap___cxa_guard_abort(std::int64_t* guard) {
   __real___cxa_guard_abort(guard);
-  leave_static();
+  leave_static(guard);
 }
+}
+
+void teeio::schedule::give_up_statics() {
+  const OutsideRunHeap outside;
+  while (t_being_made_count > 0) {
+    std::int64_t* const guard = t_being_made[t_being_made_count - 1].guard;
+    __wrap___cxa_guard_abort(guard);
+  }
 }

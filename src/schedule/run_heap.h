@@ -49,14 +49,21 @@ class RunHeap {
 
   /// The heap that the running code allocates from; null: it does not.
   [[nodiscard]] static RunHeap* current();
-  /// Adds `part`, if it is not there yet. Precondition of remove(): it was since save().
+  /// Adds `part`, if it is not there yet. Precondition of remove(): it was, and since save().
   void add(RolledBack& part);
   void remove(RolledBack& part);
 
  private:
+  /// Up to `end`: with bytes, or all zero, which takes no memory.
+  struct SavedPart {
+    std::size_t end;
+    bool has_bytes;
+  };
+
   RunHeap() = default;
   std::byte* saved_ = nullptr;
   std::size_t saved_bytes_ = 0;
+  std::vector<SavedPart> saved_parts_of_heap_;
   std::vector<RolledBack*> parts_;
   std::size_t saved_parts_ = 0;  ///< the first of them
 };
@@ -72,6 +79,10 @@ class OutsideRunHeap {
  private:
   const bool was_;
 };
+
+/// The tasks of this OS thread are frozen for good: a static that one of them was making is
+/// begun anew by who comes to it next, and is no run's as all are.
+void give_up_statics();
 
 /// Bytes that `memory`, from operator new, has room for.
 [[nodiscard]] std::size_t usable_bytes(void* memory);

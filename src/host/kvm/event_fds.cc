@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <set>
 
 namespace teeio::kvm {
 namespace {
@@ -14,33 +13,20 @@ Result<object::Ref<mm::EventFd>> eventfd(mm::Caller& caller, std::int32_t fd) {
   return static_cast<mm::ForeignFile&>(*file).eventfd();
 }
 
-/// Eventfds that have a line: one each, whichever VM's, for KVM is the first and only waiter
-/// that takes what is signalled (kvm_irqfd_register()).
-class TakenEventFds {
- public:
-  bool take(const mm::EventFd& event) {
-    const schedule::RawLockGuard guard(lock_);
-    return taken_.insert(event.identity()).second;
-  }
-  void give_back(const mm::EventFd& event) {
-    const schedule::RawLockGuard guard(lock_);
-    taken_.erase(event.identity());
-  }
-
- private:
-  schedule::RawLock lock_;
-  std::set<std::uint64_t> taken_;
-};
-
-TakenEventFds& taken_event_fds() {
-  static TakenEventFds taken;
-  return taken;
-}
-
 }  // namespace
 
+bool TakenEventFds::take(const mm::EventFd& event) {
+  const schedule::RawLockGuard guard(lock_);
+  return taken_.insert(event.identity()).second;
+}
+
+void TakenEventFds::give_back(const mm::EventFd& event) {
+  const schedule::RawLockGuard guard(lock_);
+  taken_.erase(event.identity());
+}
+
 IrqFds::~IrqFds() {
-  for (const Entry& entry : entries_) taken_event_fds().give_back(*entry.event);
+  for (const Entry& entry : entries_) taken_.give_back(*entry.event);
 }
 
 Result<void> IrqFds::assign(mm::Caller& caller, const IrqFdRequest& request) {
@@ -53,7 +39,7 @@ Result<void> IrqFds::assign(mm::Caller& caller, const IrqFdRequest& request) {
     TEEIO_ASSIGN(entry.resample, eventfd(caller, request.resample_fd));
   }
   const schedule::RawLockGuard guard(lock_);
-  if (!taken_event_fds().take(*entry.event))
+  if (!taken_.take(*entry.event))
     return fail(Errno::kBusy, "the eventfd raises an interrupt already");
   entries_.push_back(std::move(entry));
   return {};
@@ -72,7 +58,7 @@ Result<void> IrqFds::deassign(mm::Caller& caller, const IrqFdRequest& request) {
     std::move(first, entries_.end(), std::back_inserter(gone));
     entries_.erase(first, entries_.end());
   }
-  for (const Entry& entry : gone) taken_event_fds().give_back(*entry.event);
+  for (const Entry& entry : gone) taken_.give_back(*entry.event);
   for (const Entry& entry : gone)  // irqfd_resampler_shutdown()
     if (entry.resample) (void)interrupts_.set_line(entry.gsi, false, x86::IrqSource::kResample);
   return {};

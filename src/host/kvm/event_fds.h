@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "base/result.h"
@@ -19,6 +20,20 @@ struct IrqFdRequest {
   std::int32_t resample_fd = -1;
 };
 
+/// Eventfds that have a line: one each, whichever VM's of the machine, for KVM is the first and
+/// only waiter that takes what is signalled (kvm_irqfd_register()).
+/// Lifetime: one a machine, outlives its VMs. Locking: its own, no scheduling point.
+class TakenEventFds {
+ public:
+  /// False: it has one.
+  [[nodiscard]] bool take(const mm::EventFd& event);
+  void give_back(const mm::EventFd& event);
+
+ private:
+  schedule::RawLock lock_;
+  std::set<std::uint64_t> taken_ TEEIO_GUARDED_BY(lock_);
+};
+
 /// Eventfds that raise interrupts of one VM (KVM_IRQFD). Source: Linux virt/kvm/eventfd.c.
 ///
 /// Linux is told when the program signals one. Here they are looked at in poll(): before each
@@ -28,7 +43,8 @@ struct IrqFdRequest {
 /// Locking: its own, no scheduling point; the eventfds are read outside of it.
 class IrqFds {
  public:
-  explicit IrqFds(x86::Interrupts& interrupts) : interrupts_(interrupts) {}
+  IrqFds(x86::Interrupts& interrupts, TakenEventFds& taken)
+      : interrupts_(interrupts), taken_(taken) {}
   IrqFds(const IrqFds&) = delete;
   IrqFds& operator=(const IrqFds&) = delete;
   ~IrqFds();
@@ -47,6 +63,7 @@ class IrqFds {
     object::Ref<mm::EventFd> resample;  ///< null: an edge
   };
   x86::Interrupts& interrupts_;
+  TakenEventFds& taken_;
   schedule::RawLock lock_;
   std::vector<Entry> entries_ TEEIO_GUARDED_BY(lock_);
 };

@@ -40,6 +40,7 @@ class Kvm {
   /// Null on a machine without a guest engine.
   [[nodiscard]] hw::CpuFactory* cpus() { return cpus_; }
   [[nodiscard]] object::Trace& trace() { return trace_; }
+  [[nodiscard]] TakenEventFds& taken_event_fds() { return taken_event_fds_; }
 
  private:
   /// With a reference of its own; null when there is none.
@@ -51,6 +52,7 @@ class Kvm {
   object::Trace& trace_;
   std::vector<VmTypeFactory*> types_;
   schedule::Atomic<std::uint32_t> next_number_{1};
+  TakenEventFds taken_event_fds_;
   schedule::Mutex host_vms_lock_{schedule::Rank::kLeaf};
   std::vector<VmFile*> host_vms_ TEEIO_GUARDED_BY(host_vms_lock_);
 };

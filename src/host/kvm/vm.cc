@@ -52,7 +52,11 @@ Result<object::Ref<Vm>> Vm::create(Kvm& kvm, VmTypeFactory* type, std::uint32_t 
 }
 
 Vm::Vm(Kvm& kvm, std::uint32_t number, std::uint64_t mm_id)
-    : kvm_(kvm), number_(number), mm_id_(mm_id), mmu_(std::make_unique<Mmu>(*this)) {}
+    : kvm_(kvm),
+      number_(number),
+      mm_id_(mm_id),
+      mmu_(std::make_unique<Mmu>(*this)),
+      irq_fds_(x86_.interrupts(), kvm.taken_event_fds()) {}
 
 std::shared_ptr<Vm> Vm::memory() {
   const schedule::RawLockGuard guard(memory_lock_);

@@ -150,7 +150,7 @@ class Vm final : public object::Counted {
   std::size_t created_vcpus_ TEEIO_GUARDED_BY(lock_) = 0;
   bool has_vfio_device_ TEEIO_GUARDED_BY(lock_) = false;
   x86::VmState x86_;
-  IrqFds irq_fds_{x86_.interrupts()};
+  IrqFds irq_fds_;
   IoEventFds io_event_fds_;
 
   schedule::Mutex slots_lock_{schedule::Rank::kKvmSlotsLock};

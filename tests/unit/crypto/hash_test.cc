@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "crypto/hkdf.h"
+#include "schedule/run_heap.h"
 #include "unit/crypto/hex.h"
 
 namespace teeio::crypto {
@@ -28,6 +29,39 @@ TEST(Hash, GivesThePublishedDigestsOfAbc) {
   EXPECT_EQ(to_hex(hash(kSha3_512, text("abc"))),
             "b751850b1a57168a5693cd924b6b096e08f621827444f70d884f5d0240d2712e"
             "10e116e9192af3c91a7ec57647e3934057340b4cf408d5a56592f8274eec53f0");
+}
+
+// What an explored run has at its checkpoint is there again in the next.
+TEST(RunningHash, GoesBackWithTheRunThatBeganIt) {
+  const auto heap = schedule::RunHeap::take();
+  if (heap == nullptr) GTEST_SKIP() << "a sanitizer has the heap";
+  const auto inside = [](auto action) {
+    schedule::detail::t_in_run_heap = true;
+    action();
+    schedule::detail::t_in_run_heap = false;
+  };
+  RunningHash* transcript = nullptr;
+  inside([&] {
+    transcript = new RunningHash(kSha384);
+    transcript->update(text("ab"));
+    {
+      const RunningHash over(kSha256);
+    }  // ends before the checkpoint
+  });
+  heap->save();
+  for (const char* rest : {"c", "d", "a longer rest than that"}) {
+    inside([&] {
+      transcript->update(text(rest));
+      EXPECT_EQ(transcript->digest(), hash(kSha384, {text("ab"), text(rest)})) << rest;
+      RunningHash since(*transcript);  // ends after it
+      since.update(text("x"));
+      EXPECT_EQ(since.digest(), hash(kSha384, {text("ab"), text(rest), text("x")})) << rest;
+      // The run's end destroys what the next run has again.
+      if (*rest == 'd') delete transcript;
+    });
+    heap->go_back();
+    EXPECT_EQ(transcript->digest(), hash(kSha384, text("ab"))) << rest;
+  }
 }
 
 TEST(RunningHash, IsTheHashOfEverythingSoFar) {

@@ -239,8 +239,7 @@ TEST(KvmIrqfd, AnEventfdHasOneLineWhicheverVmsItIs) {
   KvmVm vm(Irqchip::kSplit);
   EventFd event(vm);
   {
-    KvmVm other(Irqchip::kSplit);
-    EventFd theirs(other);
+    KvmVm other(Irqchip::kSplit, vm.machine);
     const int same = other.vmm.install(object::Ref<object::File>(event.file)).value_or(-1);
     ASSERT_TRUE(irqfd(other, same, 5).has_value());
     EXPECT_EQ(error_of(irqfd(vm, event.fd, 5)), Errno::kBusy);
@@ -248,6 +247,16 @@ TEST(KvmIrqfd, AnEventfdHasOneLineWhicheverVmsItIs) {
     EXPECT_EQ(error_of(irqfd(vm, event.fd, 5)), Errno::kBusy);
   }
   EXPECT_TRUE(irqfd(vm, event.fd, 5).has_value()) << "the other VM is gone";
+}
+
+// What a machine knows of eventfds goes with it: another one is another host.
+TEST(KvmIrqfd, AnEventfdThatHasALineOnOneMachineIsFreeOnAnother) {
+  KvmVm vm(Irqchip::kSplit);
+  EventFd event(vm);
+  ASSERT_TRUE(irqfd(vm, event.fd, 5).has_value());
+  KvmVm elsewhere(Irqchip::kSplit);
+  const int same = elsewhere.vmm.install(object::Ref<object::File>(event.file)).value_or(-1);
+  EXPECT_TRUE(irqfd(elsewhere, same, 5).has_value());
 }
 
 TEST(KvmIrqfd, SignalRaisesTheRouteUntilItIsDeassigned) {

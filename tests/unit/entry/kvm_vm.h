@@ -13,7 +13,9 @@ enum class Irqchip : std::uint8_t { kNone, kKernel, kSplit };
 
 /// An ordinary VM and calls on it by name.
 struct KvmVm {
-  explicit KvmVm(Irqchip irqchip = Irqchip::kNone) {
+  explicit KvmVm(Irqchip irqchip = Irqchip::kNone,
+                 std::shared_ptr<machine::Machine> on = make_machine())
+      : machine(std::move(on)) {
     EXPECT_TRUE(vmm.make_vm(kOrdinaryVm).has_value());
     if (irqchip == Irqchip::kKernel) {
       EXPECT_TRUE(vmm.ioctl(vmm.vm, KVM_CREATE_IRQCHIP, std::uint64_t{0}).has_value());
@@ -78,7 +80,7 @@ struct KvmVm {
     return vmm.ioctl(vmm.vcpu, KVM_SET_MSRS, list).value_or(0) == 1;
   }
 
-  std::unique_ptr<machine::Machine> machine = make_machine();
+  std::shared_ptr<machine::Machine> machine;
   Vmm vmm{*machine};
 };
 

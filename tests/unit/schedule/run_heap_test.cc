@@ -1,14 +1,21 @@
 #include "schedule/run_heap.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <memory>
+#include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "schedule/sanitized.h"
+#include "unit/schedule/checks.h"
+#include "unit/schedule/explored.h"
 
 namespace teeio::schedule {
 namespace {
@@ -110,6 +117,92 @@ TEST_F(RunHeapTest, AFunctionsStaticIsNoRuns) {
   }
 }
 
+bool g_threw = false;
+const std::string& made_at_the_second_try() {
+  static const std::string text = [] {
+    if (!std::exchange(g_threw, true)) throw std::runtime_error("not yet");
+    return long_text('t');
+  }();
+  return text;
+}
+bool g_failed = false;
+const std::string& made_after_a_failed_check() {
+  static const std::string text = [] {
+    if (!std::exchange(g_failed, true)) check_failed("not yet");
+    return long_text('f');
+  }();
+  return text;
+}
+const std::string& made_next() {
+  static const std::string text = long_text('n');
+  return text;
+}
+
+TEST_F(RunHeapTest, AStaticThatThrowsIsMadeOutsideAtTheNextTry) {
+  heap->save();
+  {
+    const Inside inside;
+    EXPECT_THROW((void)made_at_the_second_try(), std::runtime_error);
+    EXPECT_NE(RunHeap::current(), nullptr);
+    EXPECT_EQ(made_at_the_second_try(), long_text('t'));
+    EXPECT_NE(RunHeap::current(), nullptr);
+  }
+  heap->go_back();
+  const Inside inside;
+  const std::string other = long_text('x');
+  EXPECT_EQ(made_at_the_second_try(), long_text('t'));
+}
+
+// The task is frozen in the middle of it: neither made nor thrown out of.
+TEST_F(RunHeapTest, AStaticWhoseCheckFailsLeavesNothingBehind) {
+  EXPECT_EQ(test::finding_of([] { (void)made_after_a_failed_check(); }), "not yet");
+  EXPECT_EQ(RunHeap::current(), nullptr);
+  heap->save();
+  {
+    const Inside inside;
+    EXPECT_EQ(made_next(), long_text('n'));
+    EXPECT_EQ(made_after_a_failed_check(), long_text('f'));
+  }
+  heap->go_back();
+  const Inside inside;
+  const std::string one = long_text('x'), two = long_text('y');
+  EXPECT_EQ(made_next(), long_text('n'));
+  EXPECT_EQ(made_after_a_failed_check(), long_text('f'));
+}
+
+/// Pages of a buffer that take memory.
+std::size_t resident_pages(const std::byte* buffer, std::size_t bytes) {
+  constexpr std::uintptr_t kPage = 4096;
+  const auto first = reinterpret_cast<std::uintptr_t>(buffer) / kPage * kPage;
+  std::vector<unsigned char> in_memory((bytes + kPage - 1) / kPage);
+  EXPECT_EQ(mincore(reinterpret_cast<void*>(first), bytes, in_memory.data()), 0);
+  return static_cast<std::size_t>(
+      std::ranges::count_if(in_memory, [](unsigned char page) { return (page & 1U) != 0; }));
+}
+
+TEST_F(RunHeapTest, LargeZeroedBuffersTakeNoMemoryUntilTheyAreWritten) {
+  constexpr std::size_t kBytes = std::size_t{32} << 20U;
+  constexpr std::size_t kFew = 4;
+  std::byte* buffer = nullptr;
+  {
+    const Inside inside;
+    buffer = allocate_zeroed(kBytes);
+    std::memset(buffer, 0xff, kBytes);
+    free_zeroed(buffer);
+    EXPECT_EQ(allocate_zeroed(kBytes), buffer) << "it is the same again";
+  }
+  EXPECT_LE(resident_pages(buffer, kBytes), kFew);
+  buffer[kBytes / 2] = std::byte{7};
+  heap->save();
+  buffer[100] = std::byte{8};
+  std::memset(buffer + kBytes / 4, 0xee, kBytes / 2);
+  heap->go_back();
+  constexpr std::size_t kPagesOfAPart = 64 + kFew;
+  EXPECT_LE(resident_pages(buffer, kBytes), 2 * kPagesOfAPart);
+  for (std::size_t i = 0; i < kBytes; ++i)
+    ASSERT_EQ(buffer[i], i == kBytes / 2 ? std::byte{7} : std::byte{0}) << i;
+}
+
 TEST_F(RunHeapTest, ZeroedBuffersAreZeroAlsoWhereSomethingWas) {
   const Inside inside;
   constexpr std::size_t kBytes = 5000;
@@ -140,6 +233,27 @@ TEST_F(RunHeapTest, PartsBesideItGoBackWithIt) {
   EXPECT_EQ(before.value, 1);
   EXPECT_FALSE(before.forgotten);
   EXPECT_TRUE(since.forgotten) << "it was not there before";
+  heap.reset();
+  EXPECT_TRUE(before.forgotten);
+}
+
+TEST_F(RunHeapTest, APartMayGoBeforeTheHeapIsSavedOrIfItCameSince) {
+  Part before, since, stranger;
+  heap->add(before);
+  heap->remove(before);
+  heap->add(before);
+  heap->save();
+  heap->add(since);
+  heap->remove(since);
+  since.value = 5;
+  before.value = 2;
+  heap->go_back();
+  EXPECT_EQ(before.value, 1);
+  EXPECT_EQ(since.value, 5);
+  EXPECT_FALSE(since.forgotten);
+  EXPECT_EQ(test::failed_check([&] { heap->remove(stranger); }),
+            "a run destroys a part that it did not add");
+  EXPECT_EQ(test::failed_check([&] { heap->remove(before); }), "a run destroys what is to go back");
   heap.reset();
   EXPECT_TRUE(before.forgotten);
 }
