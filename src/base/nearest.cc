@@ -1,9 +1,9 @@
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 #include <algorithm>
 #include <numeric>
 
-namespace teeio::cli {
+namespace teeio {
 namespace {
 
 /// Letters to insert, take out, change or swap with their neighbour (the optimal
@@ -53,4 +53,4 @@ std::string any_of(const std::vector<std::string>& words) {
   return text;
 }
 
-}  // namespace teeio::cli
+}  // namespace teeio

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-namespace teeio::cli {
+namespace teeio {
 
 /// The word of `known` that `word` is most likely meant to be: it begins so, or few
 /// letters differ. Empty if none is near.
@@ -13,4 +13,4 @@ namespace teeio::cli {
 /// "a, b or c".
 [[nodiscard]] std::string any_of(const std::vector<std::string>& words);
 
-}  // namespace teeio::cli
+}  // namespace teeio

@@ -64,6 +64,7 @@ class Show final : private explore::ExplorationListener {
     if (!saves_) return kExploreUsage;
     if (signal != 0) return kExploreSignal + signal;
     if (totals_.failed != 0) return kExploreFound;
+    if (arguments_.demands.strict && !never_succeeded_.empty()) return kExploreFound;
     return arguments_.demands.exhausted && totals_.bounded != 0 ? kExploreOpen : kExploreHolds;
   }
 
@@ -175,6 +176,8 @@ class Show final : private explore::ExplorationListener {
   }
 
   void say_totals() {
+    never_succeeded_ = totals_.never_succeeded_text(arguments_.demands.strict);
+    if (!arguments_.tap) print("{}", never_succeeded_);
     print("{}{}\n", arguments_.tap ? "# " : "", totals_.text());
     if (arguments_.demands.exhausted && totals_.bounded != 0)
       print("{}not exhausted: {} scenarios\n", arguments_.tap ? "# " : "", totals_.bounded);
@@ -195,6 +198,7 @@ class Show final : private explore::ExplorationListener {
   std::optional<OutputFile> save_file_, json_file_, junit_file_, coverage_file_;
   bool saves_ = true;
   Totals totals_;
+  std::string never_succeeded_;  ///< calls of many scenarios, in words
   ProgressLine progress_;
 };
 
@@ -245,7 +249,7 @@ int merge_shards(const std::vector<std::string>& files) {
     print("{}\n{}", result_line(r, judgement, stdout_has_colour()), answers_text(r));
     for (const std::string& warning : r.warnings) print("  warning: {}\n", warning);
   }
-  print("{}\n", totals.text());
+  print("{}{}\n", totals.never_succeeded_text(false), totals.text());
   for (const std::string& gap : merged->gaps) print("not the whole: {}\n", gap);
   if (merged->gaps.empty())
     print("the {} shards are the whole: each part was run to its end exactly once\n",

@@ -80,8 +80,15 @@ std::string why_wrong_files(const ExploreArguments& out) {
   const std::string coverage = out.coverage.value_or("");
   if (out.tap && out.coverage && (coverage.empty() || coverage == "-"))
     return "--tap and --coverage cannot both be standard output";
-  return leave_standard_output(
-      {{"--json", out.json}, {"--junit", out.junit}, {"--coverage", coverage}});
+  // --resume's file may be --save's: it goes on there.
+  if (std::string why =
+          why_equal_files({{"--resume", out.resume}, {"--json", out.json}, {"--junit", out.junit}});
+      !why.empty())
+    return why;
+  return leave_standard_output({{"--save", out.save},
+                                {"--json", out.json},
+                                {"--junit", out.junit},
+                                {"--coverage", coverage}});
 }
 
 /// Makes what the user said of `words`; gives what is wrong, or nothing.

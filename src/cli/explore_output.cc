@@ -109,7 +109,8 @@ std::string replay_of(const explore::Scenario& scenario, const Failure& failure,
 std::string answers_text(const ScenarioResult& result) {
   std::string text;
   for (const explore::CallAnswers& call : result.answers)
-    if ((call.explored && !(result.failure && call.answers.empty())) || call.answers.size() > 1)
+    if (!call.of_many &&
+        ((call.explored && !(result.failure && call.answers.empty())) || call.answers.size() > 1))
       text += "  " + call.str() + '\n';
   return text;
 }
@@ -144,12 +145,20 @@ void Totals::add(const ScenarioResult& r, const explore::Judgement& judgement) {
   schedules += r.schedules;
   points += r.points;
   warnings += r.warnings.size();
+  of_many.add(r.name, r.answers);
   if (judgement.kind == explore::Judgement::Kind::kFailed)
     ++failed;
   else if (r.verdict == Verdict::kFound)
     ++broken;
   else
     ++(r.verdict == Verdict::kBounded ? bounded : exhausted);
+}
+
+std::string Totals::never_succeeded_text(bool strict) const {
+  std::string text;
+  for (const std::string& call : of_many.never_succeeded())
+    text += fmt::format("{}: {}\n", strict ? "error" : "warning", call);
+  return text;
 }
 
 std::string Totals::text() const {

@@ -46,6 +46,9 @@ struct Totals {
   std::uint64_t warnings = 0;
   void add(const explore::ScenarioResult& result, const explore::Judgement& judgement);
   [[nodiscard]] std::string text() const;
+  /// A line each for the calls of many scenarios that never succeeded in any; may be empty.
+  [[nodiscard]] std::string never_succeeded_text(bool strict) const;
+  explore::AnswersOfMany of_many;
 };
 
 /// One line on standard error that is written over, if that is a terminal.

@@ -64,6 +64,8 @@ std::expected<std::vector<Scenario>, std::string> find_scenarios(
     const std::size_t before = found.size();
     for (const machine::Config& design : *designs)
       if (explore::applies(*text, design)) {
+        if (auto known = explore::check_names(*text, design, wanted); !known)
+          return std::unexpected(std::move(known.error()));
         found.push_back(explore::make_scenario(*text, design));
         found.back().file = wanted;
       }

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 namespace teeio::cli {
 namespace {
@@ -20,6 +20,8 @@ std::string hint(std::string_view word, const std::vector<std::string>& known) {
 }
 
 std::string why_unfired(const run::Injector& injector, const run::Injection& injection) {
+  if (injection.kind == run::Injection::Kind::kOrder)
+    return "one thread alone made calls of the machine's";
   if (const std::uint32_t count = injector.count_of(injection); count != 0)
     return fmt::format("{} could do so {} only", injection.name,
                        count == 1 ? "once" : fmt::format("{} times", count));
@@ -58,6 +60,11 @@ std::string unfired_text(const run::Injector& injector) {
   for (const run::Injection& injection : injector.unfired())
     text += fmt::format("teeio: --inject {} never happened: {}\n", injection.str(),
                         why_unfired(injector, injection));
+  if (run::Order* const order = injector.order(); order != nullptr && order->overtakings() != 0)
+    text += fmt::format(
+        "teeio: --inject order: {} times a thread that was to go first computed for 20 ms and was "
+        "not waited for: another run may differ\n",
+        order->overtakings());
   return text;
 }
 

@@ -2,9 +2,9 @@
 
 #include <memory>
 
+#include "base/nearest.h"
 #include "cli/commands.h"
 #include "cli/load_machine.h"
-#include "cli/nearest.h"
 #include "cli/options.h"
 #include "cli/print.h"
 

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <utility>
 
+#include "base/nearest.h"
 #include "base/text.h"
-#include "cli/nearest.h"
 #include "cli/options.h"
 #include "cli/print.h"
 #include "cli/run_command.h"

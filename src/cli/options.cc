@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "cli/nearest.h"
+#include "base/nearest.h"
 #include "cli/print.h"
 
 namespace teeio::cli {

@@ -7,7 +7,22 @@ bool g_words_to_stderr = false;  // of the one thread that prints
 
 }  // namespace
 
-std::string leave_standard_output(std::initializer_list<FileOption> files) {
+std::string why_equal_files(const std::vector<FileOption>& files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string& name = files[i].file;
+    if (name.empty() || name == "-" || name.starts_with("/dev/")) continue;
+    for (std::size_t other = 0; other < i; ++other)
+      if (files[other].file == name)
+        return files[other].option == files[i].option
+                   ? fmt::format("{} names {} twice", files[i].option, name)
+                   : fmt::format("{} and {} both name {}", files[other].option, files[i].option,
+                                 name);
+  }
+  return {};
+}
+
+std::string leave_standard_output(const std::vector<FileOption>& files) {
+  if (std::string why = why_equal_files(files); !why.empty()) return why;
   const FileOption* owner = nullptr;
   for (const FileOption& file : files) {
     if (file.file != "-") continue;

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <initializer_list>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/files.h"
 
@@ -16,9 +16,14 @@ struct FileOption {
   const std::string& file;
 };
 
+/// What is wrong where two of the files are the same: the second would write over the first.
+/// Devices may be given twice. Empty if nothing is.
+[[nodiscard]] std::string why_equal_files(const std::vector<FileOption>& files);
+
 /// If one of the files is "-", standard output is that file's alone, and what print() has
-/// goes to standard error. Gives what is wrong with two of them; else nothing.
-[[nodiscard]] std::string leave_standard_output(std::initializer_list<FileOption> files);
+/// goes to standard error. Gives what is wrong with two of them (also why_equal_files());
+/// else nothing.
+[[nodiscard]] std::string leave_standard_output(const std::vector<FileOption>& files);
 
 /// Prints on standard output, or where leave_standard_output() says.
 void print_words(const std::string& text);

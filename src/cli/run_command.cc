@@ -8,6 +8,7 @@
 #include "cli/injection_words.h"
 #include "cli/options.h"
 #include "cli/picture_options.h"
+#include "cli/print.h"
 #include "cli/trace_set.h"
 
 namespace teeio::cli {
@@ -73,6 +74,20 @@ std::string set_injections(RunArguments& arguments, const std::vector<std::strin
   return {};
 }
 
+/// Gives what is wrong with the files that are written.
+std::string why_wrong_files(const RunArguments& arguments) {
+  if (!arguments.report.empty() && !arguments.report.ends_with(".json") &&
+      !arguments.report.ends_with(".xml"))
+    return "--report: '" + arguments.report + "' ends neither in .json nor in .xml";
+  std::vector<FileOption> files = {{"--trace", arguments.pictures.trace},
+                                   {"--report", arguments.report},
+                                   {"--log-file", arguments.log}};
+  // Lines of both kinds are appended as they come.
+  if (arguments.call_log != arguments.log) files.push_back({"--output", arguments.call_log});
+  for (const std::string& file : arguments.pictures.files) files.push_back({"--chart-file", file});
+  return why_equal_files(files);
+}
+
 /// Options about what is said at the end, and what counts as a failure.
 void add_verdict_options(Command& run, RunArguments& arguments) {
   run.option("--suppressions", arguments.suppressions, "Reports that are known (repeatable)")
@@ -127,8 +142,8 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
       .shows_default();
   run.option("--inject", words->injections,
              "What goes wrong: fail:CALL#N=ERRNO, kill:CALL#N:before|after, signal:CALL#N, "
-             "firmware:COMMAND#N=refuse|busy|interrupt, device:MESSAGE#N=drop|late|garble|gone "
-             "(repeatable)")
+             "firmware:COMMAND#N=refuse|busy|interrupt, device:MESSAGE#N=drop|late|garble|gone, "
+             "order:SEED#DEPTH=CALLS (repeatable)")
       .value_name("SPEC");
   run.flag("--host-kvm", arguments.supervisor.host_kvm,
            "KVM is this host's own: vCPUs run for real, VFIO and iommufd are the machine's");
@@ -148,10 +163,7 @@ Command& add_run_command(Command& root, std::function<int(const RunArguments&)> 
       return wrong_use("run", why);
     if (const std::string why = set_injections(chosen, words->injections); !why.empty())
       return wrong_use("run", why);
-    if (!chosen.report.empty() && !chosen.report.ends_with(".json") &&
-        !chosen.report.ends_with(".xml"))
-      return wrong_use("run",
-                       "--report: '" + chosen.report + "' ends neither in .json nor in .xml");
+    if (const std::string why = why_wrong_files(chosen); !why.empty()) return wrong_use("run", why);
     return body(chosen);
   });
   return run;

@@ -189,6 +189,10 @@ int serve_devices(ServeArguments& arguments) {
                                      FileOption{"--keylog", arguments.options.key_log}})
     if (file == "-")
       return wrong_use("serve", fmt::format("{}: standard output says where it listens", option));
+  if (const std::string why = why_equal_files(
+          {{"--pcap", arguments.options.pcap}, {"--keylog", arguments.options.key_log}});
+      !why.empty())
+    return wrong_use("serve", why);
   auto options = parse(arguments);
   if (!options) return wrong_use("serve", options.error());
   if (const std::string why = arguments.pictures.check(PictureOptions::LoneWidth::kRefused);

@@ -167,12 +167,9 @@ std::string Sweep::open_files() {
     return {};
   };
   if (arguments_.resume == "-") return "--resume: results are kept in a regular file";
-  const std::string files[] = {arguments_.resume, arguments_.json, arguments_.junit};
-  for (std::size_t i = 0; i < std::size(files); ++i)
-    if (!files[i].empty() && std::count(std::begin(files), std::end(files), files[i]) > 1)
-      return files[i] + ": --resume, --json and --junit are files of their own";
-  if (std::string why =
-          leave_standard_output({{"--json", arguments_.json}, {"--junit", arguments_.junit}});
+  if (std::string why = leave_standard_output({{"--resume", arguments_.resume},
+                                               {"--json", arguments_.json},
+                                               {"--junit", arguments_.junit}});
       !why.empty())
     return why;
   if (std::string why = open(arguments_.json, json_); !why.empty()) return why;

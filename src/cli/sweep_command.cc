@@ -18,6 +18,7 @@ struct Words {
   std::string rules = "error";
   std::string range;
   std::string shard;
+  const Option* orders = nullptr;
 };
 
 /// "A" and "B" of "A-B" or "A/B"; nullopt for anything else.
@@ -34,14 +35,23 @@ std::optional<std::pair<std::size_t, std::size_t>> pair_of(const std::string& te
 /// Gives --list.
 const Option& add_what(Command& command, Words& words) {
   constexpr std::array<const char*, sweep::kDimensions> kHelp = {
-      "SIGKILL before and after each call", "EINTR at each call that may sleep",
+      "SIGKILL before and after each call",
+      "EINTR at each call that may sleep",
       "Each call fails once with each errno that Linux may give there",
       "Each firmware command is refused, busy or interrupted once",
-      "Each message to a device is lost, late or garbled, or the device is gone"};
+      "Each message to a device is lost, late or garbled, or the device is gone",
+      "Nothing goes wrong: which thread's or process's call goes first is chosen by chance"};
   for (std::size_t i = 0; i < sweep::kDimensions; ++i)
-    command.flag("--" + std::string(sweep::dimension_name(Dimension{static_cast<std::uint8_t>(i)})),
-                 words.dimensions.at(i), std::string(kHelp.at(i)) + " (of these all by default)");
+    command.flag(
+        "--" + std::string(sweep::dimension_name(Dimension{static_cast<std::uint8_t>(i)})),
+        words.dimensions.at(i),
+        std::string(kHelp.at(i)) + (Dimension{static_cast<std::uint8_t>(i)} == Dimension::kOrder
+                                        ? " (not by default)"
+                                        : " (of these all by default)"));
   sweep::Selection& selection = words.arguments.selection;
+  words.orders = &command.option("--orders", selection.orders, "Orders that --order tries")
+                      .range(1, 100'000)
+                      .shows_default();
   command
       .option("--only", selection.only,
               "Only calls, commands and messages like this: 'VFIO_*' (repeatable)")
@@ -110,6 +120,7 @@ std::string complete(Words& words) {
   for (std::size_t i = 0; i < sweep::kDimensions; ++i)
     if (words.dimensions.at(i))
       selection.dimensions.push_back(Dimension{static_cast<std::uint8_t>(i)});
+  if (words.orders->given() && !words.dimensions.back()) return "--orders needs --order";
   if (!words.range.empty()) {
     auto range = pair_of(words.range, '-');
     if (!range) range = pair_of(words.range + '-' + words.range, '-');  // "5": that one

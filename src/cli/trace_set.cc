@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-#include "cli/nearest.h"
+#include "base/nearest.h"
 #include "entry/support.h"
 #include "run/plain_text.h"
 

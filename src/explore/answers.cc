@@ -1,6 +1,7 @@
 #include "explore/answers.h"
 
 #include <algorithm>
+#include <set>
 
 #include "schedule/run_heap.h"
 
@@ -19,6 +20,10 @@ AnswerCount& entry(CallAnswers& call, std::string_view answer) {
 
 bool came(const CallAnswers& call, std::string_view answer) {
   return std::ranges::find(call.answers, answer, &AnswerCount::answer) != call.answers.end();
+}
+
+bool may_succeed(const CallAnswers& call) {
+  return call.allowed.empty() || std::ranges::find(call.allowed, kOk) != call.allowed.end();
 }
 
 std::string counts(const CallAnswers& call) {
@@ -83,16 +88,39 @@ void add_answers(std::vector<CallAnswers>& to, const std::vector<CallAnswers>& f
 std::vector<std::string> vacuous(const std::vector<CallAnswers>& calls) {
   std::vector<std::string> sentences;
   for (const CallAnswers& call : calls) {
+    if (call.of_many) continue;
     if (call.answers.empty()) {
       sentences.push_back(call.where + ": " + call.call + " never ran");
       continue;
     }
-    const bool may_succeed =
-        call.allowed.empty() || std::ranges::find(call.allowed, kOk) != call.allowed.end();
-    if (!may_succeed || came(call, kOk)) continue;
+    if (!may_succeed(call) || came(call, kOk)) continue;
     sentences.push_back(call.where + ": " + call.call + " never succeeded: " + counts(call));
     if (const std::string& why = call.answers.front().why; !why.empty())
       sentences.back() += ", " + why;
+  }
+  return sentences;
+}
+
+void AnswersOfMany::add(const std::string& scenario, const std::vector<CallAnswers>& calls) {
+  const std::size_t at = scenario.rfind('@');
+  const std::string design = at == std::string::npos ? "" : scenario.substr(at);
+  std::set<Sum*> met;
+  for (const CallAnswers& call : calls) {
+    if (!call.of_many || call.answers.empty() || !may_succeed(call)) continue;
+    Sum& sum = calls_[call.call + design];
+    sum.answers.add(call);
+    if (met.insert(&sum).second) ++sum.scenarios;
+  }
+}
+
+std::vector<std::string> AnswersOfMany::never_succeeded() const {
+  std::vector<std::string> sentences;
+  for (const auto& [name, sum] : calls_) {
+    if (came(sum.answers, kOk)) continue;
+    const std::string& why = sum.answers.answers.front().why;
+    sentences.push_back(name + " never succeeded in " + std::to_string(sum.scenarios) +
+                        (sum.scenarios == 1 ? " scenario: " : " scenarios: ") +
+                        counts(sum.answers) + (why.empty() ? "" : ", " + why));
   }
   return sentences;
 }

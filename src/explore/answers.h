@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,7 @@ struct CallAnswers {
   std::string call;                  ///< "IOMMU_DESTROY"
   std::vector<std::string> allowed;  ///< the answers that the scenario allows; empty: any
   bool explored = true;              ///< it is a thread's, not of the set-up or the end
+  bool of_many = false;              ///< many scenarios make it, and are judged together
   std::vector<AnswerCount> answers;  ///< "ok" first, then as they came
 
   [[nodiscard]] std::uint64_t times() const;
@@ -39,10 +41,20 @@ class Answers {
  public:
   explicit Answers(std::vector<CallAnswers> calls) : calls_(std::move(calls)) {}
 
+  /// One answer of the present schedule.
+  struct Noted {
+    std::size_t call;
+    std::string answer;
+    std::string why;
+    bool operator==(const Noted&) const = default;
+  };
+
   /// In a run: call number `call` answered so.
   void note(std::size_t call, std::string_view answer, std::string_view why);
   /// A schedule begins: what was noted and not counted is forgotten.
   void begin() { noted_.clear(); }
+  /// What the present schedule's calls answered, in the order in which they did.
+  [[nodiscard]] const std::vector<Noted>& noted() const { return noted_; }
   /// The schedule that was noted counts.
   void count();
   /// What was counted elsewhere, of the same calls; others are left out.
@@ -51,11 +63,6 @@ class Answers {
   [[nodiscard]] const std::vector<CallAnswers>& calls() const { return calls_; }
 
  private:
-  struct Noted {
-    std::size_t call;
-    std::string answer;
-    std::string why;
-  };
   std::vector<CallAnswers> calls_;
   std::vector<Noted> noted_;
 };
@@ -67,5 +74,22 @@ void add_answers(std::vector<CallAnswers>& to, const std::vector<CallAnswers>& f
 /// sentence each: calls that never ran, and calls that never succeeded though they
 /// were allowed to.
 [[nodiscard]] std::vector<std::string> vacuous(const std::vector<CallAnswers>& calls);
+
+/// The same of calls that many scenarios make (CallAnswers::of_many), over all of them that were
+/// explored on one design.
+class AnswersOfMany {
+ public:
+  /// Of scenario "NAME@DESIGN".
+  void add(const std::string& scenario, const std::vector<CallAnswers>& calls);
+  /// "GUEST_REQUEST@cca never succeeded in 12 scenarios: EINVAL ×24, why", a sentence each.
+  [[nodiscard]] std::vector<std::string> never_succeeded() const;
+
+ private:
+  struct Sum {
+    CallAnswers answers;
+    std::uint64_t scenarios = 0;
+  };
+  std::map<std::string, Sum> calls_;  ///< by "CALL@DESIGN"
+};
 
 }  // namespace teeio::explore

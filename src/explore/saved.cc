@@ -71,11 +71,8 @@ json json_of(const CallAnswers& call) {
     answers.push_back({{"answer", a.answer}, {"times", a.times}});
     if (!a.why.empty()) answers.back()["why"] = a.why;
   }
-  return {{"where", call.where},
-          {"call", call.call},
-          {"allowed", call.allowed},
-          {"explored", call.explored},
-          {"answers", std::move(answers)}};
+  return {{"where", call.where},       {"call", call.call},       {"allowed", call.allowed},
+          {"explored", call.explored}, {"of_many", call.of_many}, {"answers", std::move(answers)}};
 }
 
 CallAnswers answers_of(const json& j) {
@@ -83,6 +80,7 @@ CallAnswers answers_of(const json& j) {
                    .call = j.at("call"),
                    .allowed = j.at("allowed").get<std::vector<std::string>>(),
                    .explored = j.at("explored"),
+                   .of_many = j.value("of_many", false),
                    .answers = {}};
   for (const json& a : j.at("answers"))
     call.answers.push_back({.answer = a.at("answer"),

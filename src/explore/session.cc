@@ -21,6 +21,32 @@ double seconds_since(std::uint64_t start_ns) {
   return static_cast<double>(schedule::now_ns() - start_ns) / 1e9;
 }
 
+/// How the second of two findings of one schedule differs; empty: it does not.
+std::string other_finding(const std::optional<schedule::Finding>& first,
+                          const std::optional<schedule::Finding>& second) {
+  const auto text = [](const std::optional<schedule::Finding>& finding) {
+    if (!finding) return std::string("nothing");
+    return '"' + finding->what + (finding->where.empty() ? "" : " (" + finding->where + ')') + '"';
+  };
+  if (text(first) == text(second)) return {};
+  return "the same schedule showed " + text(first) + ", and the second time " + text(second);
+}
+
+/// The same of what the calls answered.
+std::string other_answer(const std::vector<CallAnswers>& calls,
+                         const std::vector<Answers::Noted>& first,
+                         const std::vector<Answers::Noted>& second) {
+  const auto [a, b] = std::ranges::mismatch(first, second);
+  if (a == first.end() && b == second.end()) return {};
+  const auto text = [&](const auto& at, const auto& all) {
+    if (at == all.end()) return std::string("no further call was made");
+    const CallAnswers& call = calls.at(at->call);
+    return call.where + " (" + call.call + ") answered " + at->answer +
+           (at->why.empty() ? "" : ", " + at->why);
+  };
+  return "in the same schedule " + text(a, first) + ", and the second time " + text(b, second);
+}
+
 }  // namespace
 
 Session::Session(const Scenario& scenario, const Options& options, Strategy& strategy)
@@ -56,14 +82,20 @@ bool Session::is_at_limit() {
   return true;
 }
 
-/// Whether the run of `outcome` goes the same way again.
-bool Session::repeats(const schedule::Outcome& outcome) const {
+std::string Session::varies(const schedule::Outcome& outcome,
+                            const std::vector<Answers::Noted>& answered) const {
   Replay strategy(outcome.choices);
   schedule::FiberController controller(strategy, scenario_.limits);
   TEEIO_CHECK(strategy.begin(), "a replay has no schedule");
+  if (scenario_.answers) scenario_.answers->begin();
   const schedule::Outcome again = controller.run(scenario_.body);
-  return again.digest == outcome.digest && again.points == outcome.points &&
-         again.finding.has_value() == outcome.finding.has_value();
+  if (const std::string how = other_finding(outcome.finding, again.finding); !how.empty())
+    return how;
+  if (again.digest != outcome.digest || again.points != outcome.points)
+    return "the same schedule went another way the second time";
+  return scenario_.answers
+             ? other_answer(scenario_.answers->calls(), answered, scenario_.answers->noted())
+             : std::string();
 }
 
 Session::Stop Session::step() {
@@ -72,12 +104,16 @@ Session::Stop Session::step() {
   if (scenario_.answers) scenario_.answers->begin();
   schedule::Outcome outcome = controller_.run(scenario_.body);
   if (after_run) after_run(controller_);
+  const std::vector<Answers::Noted> answered = options_.check_determinism && scenario_.answers
+                                                   ? scenario_.answers->noted()
+                                                   : std::vector<Answers::Noted>{};
   if (scenario_.answers && counts_answers_ && !outcome.pruned) scenario_.answers->count();
   ++(outcome.pruned ? result_.pruned : result_.schedules);
   result_.points += outcome.points;
-  if (options_.check_determinism && !repeats(outcome)) {
+  std::string how = options_.check_determinism ? varies(outcome, answered) : std::string();
+  if (!how.empty()) {
     result_.failure = Failure{.rule = "nondeterminism",
-                              .what = "the same schedule went another way the second time",
+                              .what = std::move(how),
                               .choices = std::move(outcome.choices),
                               .tasks = controller_.task_names(),
                               .story = controller_.story()};

@@ -45,7 +45,10 @@ class Session {
 
  private:
   [[nodiscard]] bool is_at_limit();
-  [[nodiscard]] bool repeats(const schedule::Outcome& outcome) const;
+  /// In what the run of `outcome`, whose calls answered so, differs when it is made again; empty:
+  /// in nothing.
+  [[nodiscard]] std::string varies(const schedule::Outcome& outcome,
+                                   const std::vector<Answers::Noted>& answered) const;
 
   const Scenario& scenario_;
   const Options& options_;

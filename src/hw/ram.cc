@@ -1,6 +1,7 @@
 #include "hw/ram.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -36,6 +37,8 @@ class Spares {
  public:
   std::byte* take(std::uint64_t size_bytes) {
     const schedule::RawLockGuard guard(lock_);
+    // A fork has none of them (MADV_DONTFORK), whatever this says.
+    if (maker_ != ::getpid()) free_.clear();
     if (size_bytes != kSize || free_.empty()) return nullptr;
     std::byte* memory = free_.back();
     free_.pop_back();
@@ -51,6 +54,8 @@ class Spares {
   }
   void give(std::byte* memory) {
     const schedule::RawLockGuard guard(lock_);
+    if (maker_ != ::getpid()) free_.clear();
+    maker_ = ::getpid();
     free_.push_back(memory);
   }
 
@@ -59,6 +64,7 @@ class Spares {
   static constexpr std::size_t kMost = 2;
   schedule::RawLock lock_;
   std::vector<std::byte*> free_;
+  pid_t maker_ = 0;  ///< the process that they are of
 };
 
 Spares& spares() {

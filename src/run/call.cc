@@ -109,16 +109,18 @@ bool Call::signal_pending() {
 
 std::optional<Error> Call::injected(std::string_view name) {
   if (context_.injector == nullptr) return std::nullopt;
-  const Injector::Order order = context_.injector->call(name);
-  switch (order.what) {
-    case Injector::Order::What::kNothing:
+  if (Order* const order = context_.injector->order(); order != nullptr)
+    order->enter(pid(), tid(), [this] { return context_.listener.waiting(id()); });
+  const Injector::Due due = context_.injector->call(name, tid());
+  switch (due.what) {
+    case Injector::Due::What::kNothing:
       return std::nullopt;
-    case Injector::Order::What::kRefuse:
-      return Error{order.error, "refused by --inject"};
-    case Injector::Order::What::kKillBefore:
+    case Injector::Due::What::kRefuse:
+      return Error{due.error, "refused by --inject"};
+    case Injector::Due::What::kKillBefore:
       (void)::kill(pid(), SIGKILL);
       return Error{Errno::kIntr, "killed by --inject"};
-    case Injector::Order::What::kKillAfter:
+    case Injector::Due::What::kKillAfter:
       dies_after_ = true;
       return std::nullopt;
   }
@@ -130,8 +132,10 @@ std::optional<Error> Call::injected(std::string_view call, const DeviceFile& fil
   return injected(injected_name(call, file.is_attribute()));
 }
 
-void Call::die_if_due() {
+void Call::end() {
   if (dies_after_) (void)::kill(pid(), SIGKILL);
+  if (context_.injector == nullptr) return;
+  if (Order* const order = context_.injector->order(); order != nullptr) order->leave(tid());
 }
 
 void Call::enter_machine(int fd) {

@@ -109,8 +109,9 @@ class Call final : public mm::Caller {
   [[nodiscard]] std::optional<Error> injected(std::string_view name);
   /// The same for a call that is named after its system call.
   [[nodiscard]] std::optional<Error> injected(std::string_view call, const DeviceFile& file);
-  /// Kills the caller, if that is to happen before it gets its answer.
-  void die_if_due();
+  /// The machine is done with it: kills the caller, if that is to happen before it gets its
+  /// answer, and lets others go on.
+  void end();
   /// install() with a name for messages.
   Result<std::int32_t> install_named(object::Ref<object::File> file, std::string name,
                                      std::uint32_t flags);

@@ -22,8 +22,9 @@ struct KindName {
   std::string_view name;
 };
 constexpr std::array kKinds = {
-    KindName{Kind::kFail, "fail"}, KindName{Kind::kKill, "kill"}, KindName{Kind::kSignal, "signal"},
-    KindName{Kind::kFirmware, "firmware"}, KindName{Kind::kDevice, "device"}};
+    KindName{Kind::kFail, "fail"},     KindName{Kind::kKill, "kill"},
+    KindName{Kind::kSignal, "signal"}, KindName{Kind::kFirmware, "firmware"},
+    KindName{Kind::kDevice, "device"}, KindName{Kind::kOrder, "order"}};
 
 struct FaultName {
   Fault fault;
@@ -167,6 +168,28 @@ std::expected<void, BadInjection> complete_call(Injection& injection,
   return {};
 }
 
+template <class Number>
+bool read_number(std::string_view digits, Number& into) {
+  const char* const end = digits.data() + digits.size();
+  const auto [at, error] = std::from_chars(digits.data(), end, into);
+  return error == std::errc() && at == end;
+}
+
+/// The name is the seed; `value`: how many calls a run has.
+std::expected<Injection, BadInjection> complete_order(Injection injection,
+                                                      std::optional<std::string_view> value) {
+  constexpr std::uint32_t kMostDepth = 100, kUsualCalls = 100;
+  if (!read_number(injection.name, injection.seed))
+    return bad("order: wants a seed, a number; '" + injection.name + "' is none");
+  if (injection.nth > kMostDepth)
+    return bad("order: a depth is from 1 to " + std::to_string(kMostDepth));
+  injection.calls = kUsualCalls;
+  if (value && (!read_number(*value, injection.calls) || injection.calls == 0))
+    return bad("order: '" + std::string(*value) + "' is no number of calls");
+  injection.name = kThreads;
+  return injection;
+}
+
 }  // namespace
 
 std::string_view kind_name(Kind kind) {
@@ -180,6 +203,9 @@ std::string_view fault_name(Fault fault) {
 
 std::string Injection::str() const {
   std::string text(kind_name(kind));
+  if (kind == Kind::kOrder)
+    return text + ':' + std::to_string(seed) + '#' + std::to_string(nth) + '=' +
+           std::to_string(calls);
   text += ':' + name + '#' + std::to_string(nth);
   switch (kind) {
     case Kind::kFail:
@@ -191,6 +217,8 @@ std::string Injection::str() const {
     case Kind::kFirmware:
     case Kind::kDevice:
       return text.append("=").append(fault_name(fault));
+    case Kind::kOrder:
+      break;
   }
   return text;
 }
@@ -218,6 +246,7 @@ std::expected<Injection, BadInjection> parse_injection(std::string_view spec) {
   injection.nth = *nth;
   if (const auto good = check_name(*kind, name); !good) return Bad(good.error());
   injection.name = name;
+  if (*kind == Kind::kOrder) return complete_order(std::move(injection), value);
   if (*kind == Kind::kFirmware || *kind == Kind::kDevice) {
     if (!value) return bad(std::string(head) + ": wants =FAULT behind the name");
     const auto fault = parse_fault(*kind, *value);

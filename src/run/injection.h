@@ -19,12 +19,15 @@ struct Injection {
     kSignal,    ///< a call that may sleep gives EINTR and is not carried out
     kFirmware,  ///< `fault` at a firmware command
     kDevice,    ///< `fault` at a message to a device
+    kOrder,     ///< nothing: who goes first is chosen (order.h)
   } kind = Kind::kFail;
   std::string name;       ///< of the call, the command or the message
   std::uint32_t nth = 1;  ///< the n-th time that it could happen to that name, from 1
   enum class When : std::uint8_t { kBefore, kAfter } when = When::kBefore;  ///< of kKill
   Errno error{};                                                            ///< of kFail, kSignal
   schedule::Fault fault = schedule::Fault::kNone;  ///< of kFirmware, kDevice
+  std::uint64_t seed = 0;                          ///< of kOrder; `nth` is then PCT's depth
+  std::uint32_t calls = 0;                         ///< of kOrder: how long a run is
 
   /// "fail:VFIO_DEVICE_TSM_BIND#2=EBUSY": what parse_injection() reads.
   [[nodiscard]] std::string str() const;
@@ -44,10 +47,14 @@ struct BadInjection {
 };
 
 /// fail:CALL#N=ERRNO, kill:CALL#N:before|after, signal:CALL#N,
-/// firmware:COMMAND#N=refuse|busy|interrupt, device:MESSAGE#N=drop|late|garble|gone.
+/// firmware:COMMAND#N=refuse|busy|interrupt, device:MESSAGE#N=drop|late|garble|gone,
+/// order:SEED#DEPTH=CALLS.
 /// Without #N it is the first. Of `fail` and `signal` only what abi::call_errors() has;
 /// whether a command or a message exists only the run knows.
 [[nodiscard]] std::expected<Injection, BadInjection> parse_injection(std::string_view spec);
+
+/// What injections of kOrder have as their name.
+inline constexpr std::string_view kThreads = "threads";
 
 /// The name that calls of one kind have in a SPEC, whichever way they are made: "open" for
 /// openat(2). `call`: the name of the system call.

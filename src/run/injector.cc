@@ -1,11 +1,44 @@
 #include "run/injector.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+
+#include "run/sys.h"
 
 namespace teeio::run {
 
 using schedule::Fault;
 using schedule::FaultPlace;
+
+namespace {
+
+std::unique_ptr<Order> order_of(const std::vector<Injection>& injections) {
+  const auto at = std::ranges::find(injections, Injection::Kind::kOrder, &Injection::kind);
+  if (at == injections.end()) return nullptr;
+  return std::make_unique<Order>(
+      Order::Plan{.seed = at->seed, .changes = at->nth - 1, .calls = at->calls});
+}
+
+bool is_alive(pid_t tid) { return ::access(proc_path(tid, "stat").c_str(), F_OK) == 0; }
+
+}  // namespace
+
+Injector::Injector(std::vector<Injection> injections)
+    : injections_(std::move(injections)), order_(order_of(injections_)) {}
+
+void Injector::note_caller(pid_t tid) {
+  ++calls_;
+  if (order_point_) {
+    points_[*order_point_].nth = calls_;
+    return;
+  }
+  if (!callers_.insert(tid).second || callers_.size() == 1) return;
+  std::erase_if(callers_, [&](pid_t other) { return other != tid && !is_alive(other); });
+  if (callers_.size() == 1 || points_.size() == kMaxPoints) return;
+  order_point_ = points_.size();
+  points_.push_back({Injection::Kind::kOrder, std::string(kThreads), Fault::kNone, calls_});
+}
 
 Injector::Key Injector::key_of(const Injection& injection) {
   const bool below =
@@ -26,8 +59,12 @@ const Injection* Injector::pass(Injection::Kind kind, std::string_view name, Fau
   return due == injections_.end() ? nullptr : &*due;
 }
 
-Injector::Order Injector::call(std::string_view name) {
-  using enum Order::What;
+Injector::Due Injector::call(std::string_view name, pid_t tid) {
+  using enum Due::What;
+  if (keeps_ && tid != 0) {
+    const schedule::RawLockGuard guard(lock_);
+    note_caller(tid);
+  }
   const Injection* const due = pass(Injection::Kind::kKill, name, Fault::kNone);
   if (due == nullptr) return {kNothing};
   if (due->kind != Injection::Kind::kKill) return {kRefuse, due->error};
@@ -42,8 +79,12 @@ bool Injector::happens(FaultPlace place, std::string_view name, Fault fault) {
 
 std::vector<Injection> Injector::unfired() const {
   std::vector<Injection> rest;
-  for (const Injection& injection : injections_)
-    if (count_of(injection) < injection.nth) rest.push_back(injection);
+  for (const Injection& injection : injections_) {
+    const bool happened = injection.kind == Injection::Kind::kOrder
+                              ? order_->had_a_choice()
+                              : count_of(injection) >= injection.nth;
+    if (!happened) rest.push_back(injection);
+  }
   return rest;
 }
 

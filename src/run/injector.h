@@ -1,13 +1,19 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
 #include "run/injection.h"
+#include "run/order.h"
 #include "schedule/fault_point.h"
 #include "schedule/raw_lock.h"
 
@@ -19,22 +25,26 @@ namespace teeio::run {
 /// Locking: its own, a leaf; what it saw is asked for when the run is over.
 class Injector final : public schedule::FaultPlan {
  public:
-  explicit Injector(std::vector<Injection> injections) : injections_(std::move(injections)) {}
+  explicit Injector(std::vector<Injection> injections);
 
   /// What is to become of a call that the machine is about to carry out.
-  struct Order {
+  struct Due {
     enum class What : std::uint8_t { kNothing, kRefuse, kKillBefore, kKillAfter } what;
     Errno error{};  ///< of kRefuse
   };
-  [[nodiscard]] Order call(std::string_view name);
+  /// `tid`: who makes it; 0 if that is not known.
+  [[nodiscard]] Due call(std::string_view name, pid_t tid = 0);
+  /// Who goes first, where that is chosen; else null.
+  [[nodiscard]] Order* order() const { return order_.get(); }
   bool happens(schedule::FaultPlace place, std::string_view name, schedule::Fault fault) override;
 
   /// Where something could have gone wrong.
   struct Point {
-    Injection::Kind kind = Injection::Kind::kKill;  ///< kKill for a call, kFirmware, kDevice
+    Injection::Kind kind =
+        Injection::Kind::kKill;  ///< kKill for a call, kFirmware, kDevice, kOrder
     std::string name = {};
     schedule::Fault fault = schedule::Fault::kNone;  ///< of the last two
-    std::uint32_t nth = 1;
+    std::uint32_t nth = 1;                           ///< of kOrder: all calls
     bool operator==(const Point&) const = default;
   };
   /// From now on points() are kept, the first kMaxPoints.
@@ -56,11 +66,18 @@ class Injector final : public schedule::FaultPlan {
   /// Counts, and gives what is due; nullptr: nothing.
   const Injection* pass(Injection::Kind kind, std::string_view name, schedule::Fault fault);
 
+  /// Keeps in mind whether threads that live at the same time make calls.
+  void note_caller(pid_t tid) TEEIO_REQUIRES(lock_);
+
   const std::vector<Injection> injections_;
+  const std::unique_ptr<Order> order_;
   bool keeps_ = false;
   mutable schedule::RawLock lock_;
   std::map<Key, std::uint32_t> counts_;
   std::vector<Point> points_;
+  std::set<pid_t> callers_;
+  std::uint32_t calls_ = 0;
+  std::optional<std::size_t> order_point_;  ///< of points_
 };
 
 }  // namespace teeio::run

@@ -162,7 +162,7 @@ void Server::answer(const seccomp_notif& notification, CallsInProgress::Slot& sl
   const Reply answer = dispatch(call, notification.data);
   // The machine may have changed, and the program may look at once.
   if (call.entered_machine()) context_.tree.sync();
-  call.die_if_due();
+  call.end();
   slot.store(0);
   log(call, answer, begin_ns);
   reply(call, answer);

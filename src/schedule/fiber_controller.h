@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -153,6 +154,7 @@ class FiberController final : public Controller {
     Controller* installed = nullptr;
     std::unique_ptr<TaskRecord> main;  ///< between two runs
     std::uint64_t random_state = 0, descendants_state = 0;
+    std::array<std::uint64_t, kMaxTaskLocals> locals{};
   };
 
   void start_run();

@@ -48,6 +48,7 @@ void FiberController::save_start() {
   start_->installed = controller();
   start_->random_state = main.random_state;
   start_->descendants_state = main.descendants_state;
+  start_->locals = main.locals;
   heap_->save();
 }
 
@@ -66,7 +67,7 @@ void FiberController::begin_at_start() {
   main.lonely_retries = 0;
   main.random_state = start_->random_state;
   main.descendants_state = start_->descendants_state;
-  main.locals.fill(0);
+  main.locals = start_->locals;
   main.fiber.go_back(start_->place);
   set_native_state(start_->native);
   set_controller(start_->installed);

@@ -81,7 +81,7 @@ std::string to_json(const run::Injector::Point& point) {
 
 std::expected<run::Injector::Point, std::string> parse_point(std::string_view text) {
   return parse<run::Injector::Point>(text, [](const json& value) {
-    constexpr auto kLastKind = std::to_underlying(run::Injection::Kind::kDevice);
+    constexpr auto kLastKind = std::to_underlying(run::Injection::Kind::kOrder);
     constexpr auto kLastFault = std::to_underlying(schedule::Fault::kGone);
     return run::Injector::Point{
         .kind = static_cast<run::Injection::Kind>(number(value.at("kind"), kLastKind)),

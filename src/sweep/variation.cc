@@ -32,11 +32,30 @@ void add_call(std::vector<Injection>& all, const run::Injector::Point& point) {
     add(row.error == Errno::kIntr ? Kind::kSignal : Kind::kFail, When::kBefore, row.error);
 }
 
-std::vector<Injection> all_of(const std::vector<run::Injector::Point>& points) {
+/// Priorities alone, then with one and with two changes.
+void add_orders(std::vector<Injection>& all, std::uint32_t calls, std::uint32_t orders) {
+  constexpr std::uint32_t kDepths = 3;
+  for (std::uint32_t i = 0; i < orders; ++i) {
+    Injection injection;
+    injection.kind = Kind::kOrder;
+    injection.name = run::kThreads;
+    injection.nth = 1 + i % kDepths;
+    injection.seed = i + 1;
+    injection.calls = std::max(calls, std::uint32_t{1});
+    all.push_back(std::move(injection));
+  }
+}
+
+std::vector<Injection> all_of(const std::vector<run::Injector::Point>& points,
+                              std::uint32_t orders) {
   std::vector<Injection> all;
   for (const run::Injector::Point& point : points) {
     if (point.kind == Kind::kKill) {
       add_call(all, point);
+      continue;
+    }
+    if (point.kind == Kind::kOrder) {
+      add_orders(all, point.nth, orders);
       continue;
     }
     Injection injection;
@@ -51,6 +70,7 @@ std::vector<Injection> all_of(const std::vector<run::Injector::Point>& points) {
 
 bool is_wanted(const Injection& injection, const Selection& selection) {
   const auto& dimensions = selection.dimensions;
+  if (dimensions.empty() && injection.kind == Kind::kOrder) return false;
   if (!dimensions.empty() &&
       std::ranges::find(dimensions, dimension_of(injection)) == dimensions.end())
     return false;
@@ -73,6 +93,8 @@ std::string_view dimension_name(Dimension dimension) {
       return "firmware";
     case Dimension::kDevice:
       return "device";
+    case Dimension::kOrder:
+      return "order";
   }
   return "";
 }
@@ -89,6 +111,8 @@ Dimension dimension_of(const Injection& injection) {
       return Dimension::kFirmware;
     case Kind::kDevice:
       return Dimension::kDevice;
+    case Kind::kOrder:
+      return Dimension::kOrder;
   }
   return Dimension::kKill;
 }
@@ -97,7 +121,7 @@ std::vector<Variation> variations(const std::vector<run::Injector::Point>& point
                                   const Selection& selection) {
   std::vector<Variation> wanted;
   std::size_t number = 0;
-  for (Injection& injection : all_of(points)) {
+  for (Injection& injection : all_of(points, selection.orders)) {
     if (!is_wanted(injection, selection)) continue;
     ++number;
     const bool in_range = number >= selection.first && number <= selection.last;
@@ -113,6 +137,8 @@ std::string why_no_variations(const std::vector<run::Injector::Point>& points,
     return "nothing can go wrong in this program: it makes no call of the machine's";
   Selection wider;
   wider.dimensions = selection.dimensions;
+  if (selection.dimensions == std::vector{Dimension::kOrder} && variations(points, wider).empty())
+    return "--order: no two threads or processes of this program make calls of the machine's";
   if (variations(points, wider).empty()) {
     std::string text = "nothing of this kind can go wrong in this program:";
     for (const Dimension dimension : selection.dimensions)

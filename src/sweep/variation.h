@@ -11,14 +11,15 @@
 namespace teeio::sweep {
 
 /// Ways in which runs differ from the first: --kill, --signal, …
-enum class Dimension : std::uint8_t { kKill, kSignal, kFail, kFirmware, kDevice };
-inline constexpr std::size_t kDimensions = 5;
+enum class Dimension : std::uint8_t { kKill, kSignal, kFail, kFirmware, kDevice, kOrder };
+inline constexpr std::size_t kDimensions = 6;
 [[nodiscard]] std::string_view dimension_name(Dimension dimension);
 [[nodiscard]] Dimension dimension_of(const run::Injection& injection);
 
 /// Which variations are wanted.
 struct Selection {
-  std::vector<Dimension> dimensions = {};  ///< empty: all
+  std::vector<Dimension> dimensions = {};  ///< empty: all but kOrder
+  std::uint32_t orders = 20;               ///< of kOrder: seeds
   std::vector<std::string> only = {};      ///< patterns as a shell's, of names; empty: all
   std::size_t first = 1, last = SIZE_MAX;  ///< numbers of variations, from 1
   std::size_t shard = 0, shards = 1;       ///< each shards-th, the shard-th of them, from 0

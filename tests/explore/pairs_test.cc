@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -39,6 +40,58 @@ constexpr Where kPlaces[] = {{0, "ready"}, {0, "bound"}, {1, "bound"}, {2, "boun
 INSTANTIATE_TEST_SUITE_P(Design, Pairs, testing::ValuesIn(kPlaces), [](const auto& place) {
   return default_designs()[place.param.design].name + '_' + std::string(place.param.state);
 });
+
+/// What the first thread of "CALL+CALL" answers where nobody interrupts it: "ok", also if it is
+/// what is known to be the only answer there.
+std::string answer_of(const MachineScenario& pair, const machine::Config& design) {
+  const ScenarioResult result = run_scenario(make_scenario(pair, design),
+                                             {.strategy = StrategyKind::kReplay, .shrink = false});
+  const CallAnswers& call = result.answers.front();
+  if (call.answers.empty()) return "none";
+  const std::string& answer = call.answers.front().answer;
+  return call.allowed == std::vector{answer} ? "ok" : answer;
+}
+
+// A call that every state refuses is set against others in vain.
+TEST(PairCalls, EachSucceedsInAState) {
+  for (const machine::Config& design : default_designs()) {
+    std::map<std::string, std::string> answers;
+    for (const MachineScenario& pair : pairs()) {
+      const std::string both = pair.name.substr(pair.name.rfind('/') + 1);
+      const std::string call = both.substr(0, both.find('+'));
+      if (both != call + '+' + call || !applies(pair, design)) continue;
+      std::string& answer = answers[call];
+      if (answer != "ok") answer = answer_of(pair, design);
+    }
+    EXPECT_GT(answers.size(), 50U);
+    for (const auto& [call, answer] : answers)
+      EXPECT_EQ(answer, "ok") << call << " on " << design.name;
+  }
+}
+
+TEST(PairCalls, OneThatNeverSucceededIsToldOverAllPairs) {
+  AnswersOfMany many;
+  CallAnswers call{.where = "pair",
+                   .call = "RUN",
+                   .allowed = {},
+                   .of_many = true,
+                   .answers = {{"ENXIO", 3, "no guest"}}};
+  many.add("pair/ready/RUN+RUN@cca", {call, call});
+  many.add("pair/bound/RUN+RUN@cca", {call});
+  EXPECT_EQ(many.never_succeeded(),
+            std::vector<std::string>{"RUN@cca never succeeded in 2 scenarios: ENXIO ×9, no guest"});
+  call.answers = {{"ok", 1, ""}};
+  many.add("pair/bound/RUN+BIND@tdx", {call});
+  EXPECT_EQ(many.never_succeeded().size(), 1U) << "another design's";
+  many.add("pair/bound/RUN+BIND@cca", {call});
+  EXPECT_TRUE(many.never_succeeded().empty());
+  EXPECT_TRUE(vacuous({{.where = "pair",
+                        .call = "RUN",
+                        .allowed = {},
+                        .of_many = true,
+                        .answers = {{"ENXIO", 3, ""}}}})
+                  .empty());
+}
 
 TEST(PairNames, AreUniqueAndMany) {
   std::set<std::string> names;

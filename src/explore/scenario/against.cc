@@ -22,7 +22,7 @@ void bind_against(const Config& design, const Opponent& opponent) {
   Vmm& vmm = stage.ready();
   start(stage, vmm, opponent);
   stage.play({{"binder", [&] { (void)stage.bind(vmm); }},
-              {opponent.name, [&] { opponent.act(stage, vmm); }}});
+              {opponent.name, [&] { (void)opponent.act(stage, vmm); }}});
 }
 
 void unbind_against(const Config& design, const Opponent& opponent) {
@@ -30,7 +30,7 @@ void unbind_against(const Config& design, const Opponent& opponent) {
   Vmm& vmm = stage.bound();
   start(stage, vmm, opponent);
   stage.play({{"unbinder", [&] { (void)stage.unbind(vmm); }},
-              {opponent.name, [&] { opponent.act(stage, vmm); }}});
+              {opponent.name, [&] { (void)opponent.act(stage, vmm); }}});
 }
 
 /// CCA: the guest's LOCK is what the firmware does; TDX: its START, which the
@@ -41,24 +41,24 @@ void request_against(const Config& design, const Opponent& opponent) {
   start(stage, vmm, opponent);
   const std::uint32_t wanted = stage.vendor().guest_asks;
   stage.play({{"guest", [&] { (void)stage.ask_state(vmm, wanted); }},
-              {opponent.name, [&] { opponent.act(stage, vmm); }}});
+              {opponent.name, [&] { (void)opponent.act(stage, vmm); }}});
 }
 
 void request_against_unbind(const Config& design) {
   request_against(design, {.name = "unbinder", .words = "unbind", .act = [](Stage& s, Vmm& vmm) {
-                             (void)s.unbind(vmm);
+                             return s.unbind(vmm);
                            }});
 }
 
 void bind_against_unbind(const Config& design) {
   bind_against(design, {.name = "unbinder", .words = "unbind", .act = [](Stage& s, Vmm& vmm) {
-                          (void)s.unbind(vmm);
+                          return s.unbind(vmm);
                         }});
 }
 
 void unbind_twice(const Config& design) {
   unbind_against(design, {.name = "unbinder-2", .words = "unbind", .act = [](Stage& s, Vmm& vmm) {
-                            (void)s.unbind(vmm);
+                            return s.unbind(vmm);
                           }});
 }
 

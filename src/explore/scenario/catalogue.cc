@@ -1,6 +1,7 @@
 #include "explore/scenario/catalogue.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "base/check.h"
 #include "explore/scenario/themes.h"
@@ -68,6 +69,23 @@ std::span<const Config> default_designs() {
   return kDesigns;
 }
 
+Config with_second_card(const Config& design) {
+  Config two = design;
+  constexpr std::uint8_t kBus = 9;
+  constexpr std::uint64_t kAbove = 0x1'0000'0000;
+  machine::RootPortConfig port = two.root_ports.front();
+  port.bdf.device = 9;
+  port.bus = kBus;
+  port.window = port.window + kAbove;
+  machine::CardConfig card = two.cards.front();
+  card.bdf.bus = kBus;
+  card.window = card.window + kAbove;
+  ++card.serial;
+  two.root_ports.push_back(port);
+  two.cards.push_back(card);
+  return two;
+}
+
 bool applies(const MachineScenario& scenario, const Config& design) {
   if (!scenario.firmware.empty() &&
       std::ranges::find(scenario.firmware, design.tsm) == scenario.firmware.end())
@@ -79,7 +97,14 @@ Scenario make_scenario(const MachineScenario& scenario, const Config& design) {
   Scenario made;
   made.name = scenario.name + "@" + design.name;
   made.description = scenario.description;
-  made.body = [body = scenario.body, design] { body(design); };
+  if (scenario.noting.body) {
+    made.answers = std::make_shared<Answers>(scenario.noting.calls(design));
+    made.body = [body = scenario.noting.body, design, answers = made.answers] {
+      body(design, *answers);
+    };
+  } else {
+    made.body = [body = scenario.body, design] { body(design); };
+  }
   made.goes_back = true;
   made.limits = scenario.limits;
   made.failures = scenario.failures;

@@ -16,7 +16,13 @@ namespace teeio::explore {
 struct MachineScenario {
   std::string name;         ///< as Scenario::name
   std::string description;  ///< one sentence
-  std::function<void(const machine::Config& design)> body;
+  std::function<void(const machine::Config& design)> body = {};
+  /// Instead of `body`: calls, and a body that notes what they answer.
+  struct Noting {
+    std::function<std::vector<CallAnswers>(const machine::Config& design)> calls = {};
+    std::function<void(const machine::Config& design, Answers& answers)> body = {};
+  };
+  Noting noting = {};
   /// Firmwares it is for; empty: all that a design may name.
   std::vector<machine::TsmKind> firmware = {};
   /// Whether it says something about this design; empty: about each.
@@ -35,6 +41,9 @@ struct MachineScenario {
 /// The built-in designs that `teeio explore` takes when none is named: the
 /// smallest machine of each firmware.
 [[nodiscard]] std::span<const machine::Config> default_designs();
+
+/// The machine with its card twice: the second is 0000:09:00.0, behind a root port of its own.
+[[nodiscard]] machine::Config with_second_card(const machine::Config& design);
 
 [[nodiscard]] bool applies(const MachineScenario& scenario, const machine::Config& design);
 

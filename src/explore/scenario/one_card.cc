@@ -47,24 +47,6 @@ void reset_against_disconnect(const Config& design) {
   TEEIO_CHECK(done.has_value(), "a reset kept the card connected");
 }
 
-/// The machine with its card twice.
-Config with_second_card(const Config& design) {
-  Config two = design;
-  constexpr std::uint8_t kBus = 9;
-  constexpr std::uint64_t kAbove = 0x1'0000'0000;
-  machine::RootPortConfig port = two.root_ports.front();
-  port.bdf.device = 9;
-  port.bus = kBus;
-  port.window = port.window + kAbove;
-  machine::CardConfig card = two.cards.front();
-  card.bdf.bus = kBus;
-  card.window = card.window + kAbove;
-  ++card.serial;
-  two.root_ports.push_back(port);
-  two.cards.push_back(card);
-  return two;
-}
-
 /// Those of host bridges; each TSM has its own.
 std::size_t stream_links(machine::Machine& machine) {
   std::set<std::string> names;

@@ -23,29 +23,42 @@ void dissociate(Stage&, Vmm& vmm) { must(vmm.associate(KVM_DEV_VFIO_FILE_DEL)); 
 
 void mount_sysfs(Stage& stage, Vmm&) { stage.mount_sysfs(); }
 
-void close_vfio(Stage&, Vmm& vmm) { (void)vmm.close(vmm.vfio); }
-void close_iommufd(Stage&, Vmm& vmm) { (void)vmm.close(vmm.iommufd); }
-void close_vm(Stage&, Vmm& vmm) { vmm.close_vm_files(); }
-void destroy_vdevice(Stage&, Vmm& vmm) { (void)vmm.destroy(vmm.vdevice_id); }
-void exit_process(Stage&, Vmm& vmm) { vmm.exit(); }
-void disconnect_card(Stage& stage, Vmm&) { (void)stage.machine().disconnect_cards(); }
-void remove_tsm(Stage& stage, Vmm&) { stage.machine().remove_tsm(); }
-void remove_device(Stage& stage, Vmm&) {
+Result<void> close_vfio(Stage&, Vmm& vmm) { return vmm.close(vmm.vfio); }
+Result<void> close_iommufd(Stage&, Vmm& vmm) { return vmm.close(vmm.iommufd); }
+Result<void> close_vm(Stage&, Vmm& vmm) {
+  vmm.close_vm_files();
+  return {};
+}
+Result<void> destroy_vdevice(Stage&, Vmm& vmm) { return vmm.destroy(vmm.vdevice_id); }
+Result<void> exit_process(Stage&, Vmm& vmm) {
+  vmm.exit();
+  return {};
+}
+Result<void> disconnect_card(Stage& stage, Vmm&) { return stage.machine().disconnect_cards(); }
+Result<void> remove_tsm(Stage& stage, Vmm&) {
+  stage.machine().remove_tsm();
+  return {};
+}
+Result<void> remove_device(Stage& stage, Vmm&) {
   stage.machine().remove_function(stage.machine().config().cards.front().bdf);
+  return {};
 }
-void reset_device(Stage&, Vmm& vmm) { (void)vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, 0ULL); }
-void reset_by_root(Stage& stage, Vmm&) {
-  (void)stage.root().echo("1\n", std::string(kCard) + "/reset");
+Result<void> reset_device(Stage&, Vmm& vmm) {
+  TEEIO_TRY(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, 0ULL));
+  return {};
 }
-void disable_memory(Stage&, Vmm& vmm) {
+Result<void> reset_by_root(Stage& stage, Vmm&) {
+  TEEIO_TRY(stage.root().echo("1\n", std::string(kCard) + "/reset"));
+  return {};
+}
+Result<void> disable_memory(Stage&, Vmm& vmm) {
   (void)write_config(vmm, kCommandRegister, kCommandMaster);
-  (void)write_config(vmm, kCommandRegister, kCommandMaster | kCommandMemory);
+  return write_config(vmm, kCommandRegister, kCommandMaster | kCommandMemory);
 }
-void sleep(Stage&, Vmm& vmm) {
-  const auto at = power_control(vmm);
-  if (!at) return;
-  (void)write_config(vmm, *at, kD3Hot);
-  (void)write_config(vmm, *at, kD0);
+Result<void> sleep(Stage&, Vmm& vmm) {
+  TEEIO_ASSIGN(const std::uint16_t at, power_control(vmm));
+  (void)write_config(vmm, at, kD3Hot);
+  return write_config(vmm, at, kD0);
 }
 
 constexpr Opponent kOpponents[] = {

@@ -12,7 +12,8 @@ namespace teeio::explore {
 struct Opponent {
   std::string_view name;   ///< "vfio-close", the end of a scenario's name
   std::string_view words;  ///< "the last close of the VFIO device"
-  void (*act)(Stage& stage, Vmm& vmm);
+  /// Gives what its last call answered.
+  Result<void> (*act)(Stage& stage, Vmm& vmm);
   /// What must be so before, as part of the set-up; may be null.
   void (*prepare)(Stage& stage, Vmm& vmm) = nullptr;
 };

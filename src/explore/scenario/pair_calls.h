@@ -26,16 +26,24 @@ struct Pair {
 };
 
 /// What one thread of a pair does: a call, or two that belong together. Any answer is
-/// right; the end judges.
+/// right, and the end judges; but a call that no pair of an exploration has let succeed is
+/// told (explore::never_succeeded()).
 struct PairCall {
   std::string_view name;  ///< "IOAS_MAP"
-  std::function<void(Pair&)> act;
+  /// Gives what its last call answered, or the first that was needed for it.
+  std::function<Result<void>(Pair&)> act;
   /// What must be so before, as part of the set-up; may be empty.
   std::function<void(Pair&)> prepare = {};
   /// A guest's first touch of private memory: KVM may give the VM up for it.
   bool kills_vm = false;
   /// It takes private MMIO of a locked TDI from its guest, which the TDX module refuses.
   bool takes_mmio = false;
+  /// Where no state lets it succeed, and what it answers there.
+  struct Never {
+    std::vector<machine::TsmKind> on = {};
+    std::string_view answer = {};
+  };
+  Never never = {};
   /// Another call after which the machine is not as at boot, if both were made.
   std::string_view not_with = {};
 };

@@ -1,5 +1,6 @@
 #include "explore/scenario/pairs.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -8,14 +9,32 @@
 namespace teeio::explore {
 namespace {
 
+/// The answers of the two threads are numbers 0 and 1.
 void play_pair(const machine::Config& design, PairState state, const PairCall& first,
-               const PairCall& second) {
+               const PairCall& second, Answers& answers) {
   Stage stage(design);
   Pair pair(stage, state);
   if (first.prepare) first.prepare(pair);
   if (second.prepare && &second != &first) second.prepare(pair);
   if (first.kills_vm || second.kills_vm) stage.vm_may_die();
-  stage.play({{"first", [&] { first.act(pair); }}, {"second", [&] { second.act(pair); }}});
+  const auto note = [&answers](std::size_t number, const Result<void>& answer) {
+    answers.note(number, answer ? "ok" : errno_name(answer.error().code),
+                 answer ? std::string_view() : answer.error().why);
+  };
+  stage.play({{"first", [&] { note(0, first.act(pair)); }},
+              {"second", [&] { note(1, second.act(pair)); }}});
+}
+
+CallAnswers note_of(const PairCall& call, const machine::Config& design) {
+  CallAnswers note{.where = "pair",
+                   .call = std::string(call.name),
+                   .allowed = {},
+                   .explored = false,
+                   .of_many = true,
+                   .answers = {}};
+  if (std::ranges::find(call.never.on, design.tsm) != call.never.on.end())
+    note.allowed.emplace_back(call.never.answer);
+  return note;
 }
 
 MachineScenario pair_of(PairState state, const PairCall& first, const PairCall& second) {
@@ -25,8 +44,14 @@ MachineScenario pair_of(PairState state, const PairCall& first, const PairCall& 
   using Firmware = std::vector<machine::TsmKind>;
   return {.name = "pair/" + std::string(word) + '/' + both,
           .description = both + " at once, the function " + std::string(word),
-          .body = [state, &first, &second](
-                      const machine::Config& design) { play_pair(design, state, first, second); },
+          .noting = {.calls =
+                         [&first, &second](const machine::Config& design) {
+                           return std::vector{note_of(first, design), note_of(second, design)};
+                         },
+                     .body =
+                         [state, &first, &second](const machine::Config& design, Answers& answers) {
+                           play_pair(design, state, first, second, answers);
+                         }},
           .firmware = refused_by_tdx ? Firmware{machine::TsmKind::kCca, machine::TsmKind::kSev}
                                      : Firmware{}};
 }

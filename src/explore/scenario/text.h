@@ -24,6 +24,7 @@ struct TextArgument {
 struct TextStep {
   std::size_t number = 0;  ///< of the file's calls, from 0
   unsigned line = 0;
+  unsigned round = 0;  ///< within `repeat`, from 1; else 0
   const CallRow* call = nullptr;
   std::vector<std::string> texts;       ///< of calls that take a path or a text
   std::vector<TextArgument> arguments;  ///< in the row's order of parameters, fallbacks filled in
@@ -57,7 +58,9 @@ struct TextScenario {
   Expectation expectation;
   std::vector<TextReplay> replays;
   std::uint32_t failures = 0;
+  std::string fails;  ///< the firmware's command that may fail; empty: each
   bool connected = true;
+  bool two_cards = false;
   /// Policies in place of the design's: keys and values of a machine file's [policies].
   std::vector<std::pair<std::string, std::string>> settings;
   std::vector<TextPart> setup;
@@ -73,6 +76,7 @@ inline constexpr std::size_t kMaxTextThreads = 8;
 inline constexpr std::size_t kMaxTextSteps = 256;
 inline constexpr std::size_t kMaxTextProcesses = 8;
 inline constexpr std::size_t kMaxTextReplays = 16;
+inline constexpr std::uint64_t kMaxTextRounds = 64;  ///< of one `repeat`
 
 /// Reads a scenario. The error is ready to print: file, line, column, what is
 /// wrong and what is allowed there.
@@ -81,6 +85,15 @@ inline constexpr std::size_t kMaxTextReplays = 16;
 [[nodiscard]] std::expected<TextScenario, std::string> load_text_scenario(const std::string& path);
 
 [[nodiscard]] bool applies(const TextScenario& scenario, const machine::Config& design);
+/// Whether a machine of the design can have every state that `holds` names, and has the
+/// command that `fail` names. The error is ready to
+/// print, with the nearest that there is. On a machine made for it, natively.
+[[nodiscard]] std::expected<void, std::string> check_names(const TextScenario& scenario,
+                                                           const machine::Config& design,
+                                                           const std::string& file_name);
+/// The design's machine as the scenario wants it.
+[[nodiscard]] machine::Config machine_of(const TextScenario& scenario,
+                                         const machine::Config& design);
 /// `scenario` on `design`, named "NAME@DESIGN". Lifetime: both may go.
 [[nodiscard]] Scenario make_scenario(const TextScenario& scenario, const machine::Config& design);
 

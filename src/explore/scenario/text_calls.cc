@@ -25,6 +25,7 @@ constexpr CallWord kOperations[] = {{"bind", abi::IOMMU_VDEVICE_TSM_BIND},
 constexpr CallWord kStates[] = {{"unlocked", abi::TSM_TDI_UNLOCKED},
                                 {"locked", abi::TSM_TDI_LOCKED},
                                 {"run", abi::TSM_TDI_RUN}};
+constexpr std::uint64_t kMost32 = 0xffff'ffff;
 constexpr CallWord kYesNo[] = {{"yes", 1}, {"no", 0}};
 
 template <class T>
@@ -87,12 +88,7 @@ Answer write_fd(const CallContext& c) {
   const std::uint32_t value = u32(c.values[1]);
   return done(c.program.pwrite(c.target, c.values[0], bytes_of(value).first(c.values[2])));
 }
-Answer exit_process(const CallContext& c) {
-  c.program.exit();
-  return 0;
-}
-
-/// Of what the run does itself: kill, meet.
+/// Of what the run does itself: exit, kill, meet.
 Answer no_call(const CallContext&) { return 0; }
 
 // --- KVM ---
@@ -252,7 +248,7 @@ constexpr CallParameter kPread[] = {{.key = "offset"}};
 constexpr CallWord kWidths[] = {{"1", 1}, {"2", 2}, {"4", 4}};
 constexpr CallParameter kPwrite[] = {
     {.key = "offset"},
-    {.key = "value"},
+    {.key = "value", .bytes_by = "bytes"},
     {.key = "bytes", .kind = Kind::kWord, .fallback = 4, .words = kWidths}};
 constexpr CallParameter kCreateVm[] = {
     {.key = "type", .kind = Kind::kWord, .fallback = kConfidential, .words = kVmTypes}};
@@ -260,7 +256,7 @@ constexpr CallParameter kDeviceAttr[] = {
     {.key = "attr", .kind = Kind::kWord, .words = kFileAttributes},
     {.key = "fd", .kind = Kind::kDescriptor}};
 constexpr CallParameter kRegion[] = {
-    {.key = "slot"},
+    {.key = "slot", .most = kMost32},
     {.key = "gpa"},
     {.key = "size"},
     {.key = "dmabuf", .kind = Kind::kDescriptor, .fallback = kNoDescriptor},
@@ -271,7 +267,8 @@ constexpr CallParameter kAttributes[] = {{.key = "gpa"},
 constexpr CallParameter kPreFault[] = {{.key = "gpa"}, {.key = "size", .fallback = kPageSize}};
 constexpr CallParameter kBindIommufd[] = {{.key = "iommufd", .kind = Kind::kDescriptor}};
 constexpr CallParameter kVdevice[] = {{.key = "vdevice", .kind = Kind::kId}};
-constexpr CallParameter kExport[] = {{.key = "region"}, {.key = "size", .fallback = kPageSize}};
+constexpr CallParameter kExport[] = {{.key = "region", .most = kMost32},
+                                     {.key = "size", .fallback = kPageSize}};
 constexpr CallParameter kHwpt[] = {
     {.key = "dev", .kind = Kind::kId},
     {.key = "pt", .kind = Kind::kId},
@@ -298,7 +295,7 @@ constexpr CallRow kRows[] = {
     {"mmap", true, 0, kNothing, kMmap, map_fd},
     {"pread", true, 0, kNothing, kPread, read_fd},
     {"pwrite", true, 0, kNothing, kPwrite, write_fd},
-    {"exit", false, 0, kNothing, {}, exit_process, true},
+    {"exit", false, 0, kNothing, {}, no_call, true},
     {.name = "kill", .on_descriptor = false, .texts = 1, .run = no_call, .kills = true},
     {.name = "meet", .on_descriptor = false, .texts = 1, .run = no_call, .meets = true},
     {"KVM_CREATE_VM", true, 0, kFd, kCreateVm, create_vm},
@@ -330,8 +327,8 @@ constexpr CallRow kRows[] = {
 std::span<const CallRow> call_rows() {
   static const std::vector<CallRow> kAll = [] {
     std::vector<CallRow> all(std::begin(kRows), std::end(kRows));
-    const auto memory = memory_call_rows();
-    all.insert(all.end(), memory.begin(), memory.end());
+    for (const auto& rows : {memory_call_rows(), request_call_rows()})
+      all.insert(all.end(), rows.begin(), rows.end());
     return all;
   }();
   return kAll;

@@ -25,6 +25,9 @@ struct CallParameter {
   Kind kind = Kind::kNumber;
   std::optional<std::uint64_t> fallback = {};  ///< none: it must be written
   std::span<const CallWord> words = {};        ///< of kWord
+  /// Of kNumber: the largest that the call's field holds.
+  std::uint64_t most = ~std::uint64_t{0};
+  std::string_view bytes_by = {};  ///< the parameter that says of how many bytes it is
 };
 
 /// What a call is made with.
@@ -46,14 +49,17 @@ struct CallRow {
   Result result = Result::kNothing;
   std::span<const CallParameter> parameters = {};
   teeio::Result<std::int64_t> (*run)(const CallContext& call) = nullptr;
-  bool ends_process = false;  ///< no thread of it goes on after it
-  bool kills = false;         ///< ends the process that its text names
-  bool meets = false;         ///< waits for all threads that name the same
+  bool ends_process = false;    ///< no thread of it goes on after it
+  bool kills = false;           ///< ends the process that its text names
+  bool meets = false;           ///< waits for all threads that name the same
+  bool looks_at_state = false;  ///< its first text names a line of the census
 };
 
 /// All of them.
 [[nodiscard]] std::span<const CallRow> call_rows();
 /// Those of text_memory_calls.cc.
 [[nodiscard]] std::span<const CallRow> memory_call_rows();
+/// Those of text_request_calls.cc.
+[[nodiscard]] std::span<const CallRow> request_call_rows();
 
 }  // namespace teeio::explore

@@ -224,7 +224,7 @@ constexpr CallRow kRows[] = {
     {"VFIO_DEVICE_SET_IRQS", true, 0, kNothing, kVector, set_irqs},
     {"unload-tsm", false, 0, kNothing, {}, unload_tsm},
     {"load-tsm", false, 0, kNothing, {}, load_tsm},
-    {"holds", false, 2, kNothing, {}, holds},
+    {.name = "holds", .on_descriptor = false, .texts = 2, .run = holds, .looks_at_state = true},
 };
 
 }  // namespace

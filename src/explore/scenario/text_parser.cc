@@ -19,7 +19,7 @@ using TokenKind = TextToken::Kind;
 class Parser {
  public:
   Parsed<TextScenario> parse(std::span<const std::vector<TextToken>> lines) {
-    for (const auto& line : lines) TEXT_TRY(parse_line(line));
+    TEXT_TRY(parse_lines(lines));
     if (scenario_.name.empty())
       return std::unexpected(TextProblem{1, 1, "the file begins with `scenario NAME`"});
     if (scenario_.threads.empty())
@@ -31,6 +31,7 @@ class Parser {
     for (auto* parts : {&scenario_.setup, &scenario_.threads, &scenario_.finish})
       for (TextPart& part : *parts)
         for (TextStep& step : part.steps) TEXT_TRY(find_victim(step));
+    if (!scenario_.fails.empty() && scenario_.failures == 0) scenario_.failures = 1;
     scenario_.processes = static_cast<std::uint32_t>(processes_.size());
     scenario_.symbols = steps_.symbols();
     return std::move(scenario_);
@@ -48,6 +49,8 @@ class Parser {
     if (word == "set") return setting(line);
     if (word == "card") return card(line);
     if (word == "failures") return failures(line);
+    if (word == "fail") return fail_only(line);
+    if (word == "cards") return cards(line);
     if (word == "expect") return expect(line);
     if (word == "replay") return replay(line);
     if (word == "setup") return begin(Section::kSetup, line);
@@ -56,9 +59,60 @@ class Parser {
     if (section_ == Section::kHead)
       return wrong(line.front(),
                    fmt::format("`{}` is no line of a scenario's head; allowed are about, "
-                               "firmware, set, card, failures, expect, replay, setup, thread",
+                               "firmware, set, card, cards, failures, fail, expect, replay, setup, "
+                               "thread",
                                word));
     return step(line);
+  }
+
+  // --- Loops ---
+
+  using Lines = std::span<const std::vector<TextToken>>;
+
+  Parsed<> parse_lines(Lines lines) {
+    for (std::size_t at = 0; at < lines.size(); ++at) {
+      const TextToken& first = lines[at].front();
+      if (first.text == "end" && section_ != Section::kHead)
+        return wrong(first, "`end` without its `repeat`");
+      if (first.text != "repeat" || section_ == Section::kHead) {
+        TEXT_TRY(parse_line(lines[at]));
+        continue;
+      }
+      const auto length = length_of_loop(lines.subspan(at));
+      if (!length) return std::unexpected(length.error());
+      TEXT_TRY(repeat(lines[at], lines.subspan(at + 1, *length)));
+      at += *length + 1;
+    }
+    return {};
+  }
+
+  /// Lines between `repeat` and its `end`.
+  static Parsed<std::size_t> length_of_loop(Lines lines) {
+    std::size_t open = 0;
+    for (std::size_t at = 0; at < lines.size(); ++at) {
+      const std::string_view word = lines[at].front().text;
+      if (word == "setup" || word == "thread" || word == "finish") break;
+      if (word == "repeat") ++open;
+      if (word == "end" && --open == 0) return at - 1;
+    }
+    return wrong(lines.front().front(), "a `repeat` ends with a line `end`, in its part");
+  }
+
+  /// The calls that are in it, so many times; what a round names, the next names anew.
+  Parsed<> repeat(Tokens line, Lines body) {
+    if (line.size() != 2) return missing(line.back(), "a loop is `repeat NUMBER`");
+    const auto rounds = number(line[1].text);
+    if (!rounds || *rounds == 0 || *rounds > kMaxTextRounds)
+      return wrong(line[1], fmt::format("a loop has 1 to {} rounds", kMaxTextRounds));
+    const unsigned before = round_;
+    const std::size_t names = steps_.names();
+    for (std::uint64_t i = 0; i < *rounds; ++i) {
+      steps_.forget_names_from(names);
+      round_ = static_cast<unsigned>(before == 0 ? i + 1 : (before - 1) * *rounds + i + 1);
+      TEXT_TRY(parse_lines(body));
+    }
+    round_ = before;
+    return {};
   }
 
   // --- The head ---
@@ -197,6 +251,23 @@ class Parser {
     return {};
   }
 
+  /// `fail COMMAND`: no other step fails.
+  Parsed<> fail_only(Tokens line) {
+    TEXT_TRY(in_head(line));
+    TEXT_TRY(one_word(line, "a firmware's command"));
+    if (!scenario_.fails.empty()) return wrong(line.front(), "a scenario has one `fail`");
+    scenario_.fails = line[1].text;
+    return {};
+  }
+
+  Parsed<> cards(Tokens line) {
+    TEXT_TRY(in_head(line));
+    TEXT_TRY(one_word(line, "1 or 2"));
+    if (line[1].text != "1" && line[1].text != "2") return wrong(line[1], "there are 1 or 2 cards");
+    scenario_.two_cards = line[1].text == "2";
+    return {};
+  }
+
   Parsed<> in_head(Tokens line) {
     if (section_ == Section::kHead) return {};
     return wrong(line.front(),
@@ -267,13 +338,27 @@ class Parser {
                        : section_ == Section::kThread ? StepParser::Scope::kThread
                                                       : StepParser::Scope::kFinish;
     TEXT_TRY(steps_.step(line, scope, parts.size(), parts.back()));
-    if (section_ != Section::kThread && parts.back().steps.back().call->meets)
+    parts.back().steps.back().round = round_;
+    return parts.back().steps.back().call->meets ? meets(line, parts.back()) : Parsed<>{};
+  }
+
+  /// The last step of `part`.
+  Parsed<> meets(Tokens line, TextPart& part) {
+    if (section_ != Section::kThread)
       return wrong(line.front(), "threads meet each other: nobody else is there");
+    std::string& where = part.steps.back().texts.front();
+    if (round_ != 0) where += fmt::format(" round {}", round_);
+    for (const TextStep& before : std::span(part.steps).first(part.steps.size() - 1))
+      if (before.call->meets && before.texts.front() == where)
+        return wrong(line.front(), fmt::format("this thread met at `{}` in line {}: all go on "
+                                               "from there, and a further place has another name",
+                                               where, before.line));
     return {};
   }
 
   TextScenario scenario_;
   Section section_ = Section::kHead;
+  unsigned round_ = 0;  ///< of the loop that is read, through all rounds of those around it
   std::map<std::string, std::uint32_t> processes_{{"main", 0}};
   StepParser steps_;
 };

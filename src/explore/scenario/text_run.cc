@@ -1,21 +1,27 @@
 #include <algorithm>
-#include <map>
 #include <memory>
 
 #include "base/check.h"
+#include "explore/scenario/catalogue.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/text.h"
 #include "explore/scenario/text_calls.h"
+#include "explore/scenario/text_end.h"
+#include "explore/scenario/text_meetings.h"
 #include "explore/scenario/text_settings.h"
-#include "schedule/atomic.h"
-#include "schedule/condition.h"
-#include "schedule/mutex.h"
 #include "schedule/task.h"
 
 namespace teeio::explore {
 namespace {
 
 using machine::Config;
+
+/// "line 7", in a loop "line 7 round 2".
+std::string place_of(const TextStep& step) {
+  std::string text = "line " + std::to_string(step.line);
+  if (step.round != 0) text += " round " + std::to_string(step.round);
+  return text;
+}
 
 /// One schedule of a text scenario.
 class TextRun {
@@ -24,23 +30,26 @@ class TextRun {
       : scenario_(scenario),
         answers_(answers),
         stage_(design, scenario.connected ? Stage::Card::kConnected : Stage::Card::kAsAtBoot),
-        values_(scenario.symbols, kNothing) {
+        values_(scenario.symbols, kNothing),
+        meetings_(scenario) {
     for (std::uint32_t i = 0; i < scenario.processes; ++i) {
       processes_.push_back(&stage_.vmm());
-      ends_.push_back(std::make_unique<End>());
-      ends_.back()->matters_to_others = shares_an_end(i);
+      ends_.push_back(std::make_unique<ProcessEnd>(*processes_.back(), shares_an_end(i)));
     }
-    make_meetings();
   }
 
   void run() {
+    if (!scenario_.fails.empty()) schedule::ask_only(failure_);
     constexpr std::string_view kMustWork[] = {"ok"};
     for (const TextPart& part : scenario_.setup) play(part, kMustWork);
     stage_.play();
     tell_of_setup();
     std::vector<schedule::Task> tasks;
-    for (const TextPart& part : scenario_.threads)
-      tasks.push_back(schedule::Task::spawn(part.name, [this, &part] { play(part, {}); }));
+    for (std::size_t i = 0; i < scenario_.threads.size(); ++i)
+      tasks.push_back(schedule::Task::spawn(scenario_.threads[i].name, [this, i] {
+        play(scenario_.threads[i], {}, i);
+        meetings_.leave(i);
+      }));
     for (schedule::Task& task : tasks) task.join();
     for (const TextPart& part : scenario_.finish) play(part, kMustWork);
   }
@@ -48,14 +57,6 @@ class TextRun {
  private:
   /// What a symbol stands for whose call was refused: no descriptor, no object.
   static constexpr std::int64_t kNothing = -1;
-
-  /// Whether a process has ended. Only threads that can meet its end in the middle
-  /// of what they do look at the flag that the explorer sees.
-  struct End {
-    bool come = false;
-    bool matters_to_others = false;
-    schedule::Atomic<bool> flag;
-  };
 
   /// Several threads in the process, and one of them ends it.
   [[nodiscard]] bool shares_an_end(std::uint32_t process) const {
@@ -72,57 +73,48 @@ class TextRun {
     return ends && threads > 1;
   }
 
-  static void come_to(End& end) {
-    end.come = true;
-    if (end.matters_to_others) end.flag.store(true);
-  }
+  static constexpr std::size_t kNoThread = ~std::size_t{0};
 
-  /// Where threads wait until all are there that come there at all.
-  struct Meeting {
-    schedule::Mutex lock{schedule::Rank::kLeaf};
-    schedule::Condition all_here;
-    std::size_t missing = 0;
-  };
-
-  void make_meetings() {
-    for (const TextPart& thread : scenario_.threads)
-      for (const TextStep& step : thread.steps)
-        if (step.call->meets) {
-          auto& meeting = meetings_[step.texts.front()];
-          if (meeting == nullptr) meeting = std::make_unique<Meeting>();
-          ++meeting->missing;
-        }
-  }
-
-  void meet(const std::string& where) {
-    Meeting& meeting = *meetings_.at(where);
-    const schedule::Lock lock(meeting.lock);
-    if (--meeting.missing == 0) return meeting.all_here.notify_all();
-    while (meeting.missing != 0) meeting.all_here.wait(meeting.lock);
-  }
-
-  /// exit_group(2) ends all threads of a process; a call that has begun comes to its end.
-  [[nodiscard]] static bool has_ended(const End& end) {
-    return end.matters_to_others ? end.flag.load() : end.come;
-  }
-
-  void play(const TextPart& part, std::span<const std::string_view> unless_said) {
-    End& end = *ends_[part.process];
+  /// Of a thread `number` is its index.
+  void play(const TextPart& part, std::span<const std::string_view> unless_said,
+            std::size_t number = kNoThread) {
     for (const TextStep& step : part.steps) {
-      if (has_ended(end)) return;
-      if (step.condition != 0 && (values_[step.condition] == kNothing) != step.if_refused) continue;
-      if (step.call->ends_process) come_to(end);
-      if (step.call->kills) {
-        come_to(*ends_[step.kills]);
-        processes_[step.kills]->exit();
+      const bool skipped =
+          step.condition != 0 && (values_[step.condition] == kNothing) != step.if_refused;
+      if (skipped) {
+        if (step.call->meets) meetings_.pass_by(number, step);
+      } else if (!(step.call->meets ? meet(step, number, part) : make(step, part, unless_said))) {
+        return;
       }
-      if (step.call->meets) meet(step.texts.front());
-      const auto answer = call(step, *processes_[part.process]);
-      note({step.number, answer ? "ok" : errno_name(answer.error().code),
-            answer ? std::string_view() : answer.error().why});
-      if (answer && step.result != 0) values_[step.result] = *answer;
-      judge(step, answer, unless_said);
     }
+  }
+
+  /// False: the process has ended.
+  bool meet(const TextStep& step, std::size_t thread, const TextPart& part) {
+    if (ends_[part.process]->has_come() || !meetings_.come(thread, step)) return false;
+    note({step.number, "ok", {}});
+    return true;
+  }
+
+  /// False: the process has ended, and no call is made.
+  bool make(const TextStep& step, const TextPart& part,
+            std::span<const std::string_view> unless_said) {
+    ProcessEnd& end = *ends_[part.process];
+    if (!end.begin_call()) return false;
+    if (step.call->ends_process) end_process(part.process);
+    if (step.call->kills) end_process(step.kills);
+    const auto answer = call(step, *processes_[part.process]);
+    end.end_call();
+    note({step.number, answer ? "ok" : errno_name(answer.error().code),
+          answer ? std::string_view() : answer.error().why});
+    if (answer && step.result != 0) values_[step.result] = *answer;
+    judge(step, answer, unless_said);
+    return true;
+  }
+
+  void end_process(std::uint32_t process) {
+    ends_[process]->come_to();
+    meetings_.end_process(process);
   }
 
   Result<std::int64_t> call(const TextStep& step, machine::Program& program) {
@@ -166,20 +158,21 @@ class TextRun {
       return;
     std::string wanted;
     for (const std::string& one : step.expected) wanted += (wanted.empty() ? "" : " or ") + one;
-    std::string what = "line " + std::to_string(step.line) + ": " + std::string(step.call->name) +
-                       " answered " + std::string(got) + ", not " + (said ? wanted : "ok");
+    std::string what = place_of(step) + ": " + std::string(step.call->name) + " answered " +
+                       std::string(got) + ", not " + (said ? wanted : "ok");
     if (!answer) what += ": " + std::string(answer.error().why);
     if (!told_of_setup_) tell_of_setup();
     check_failed(what);
   }
 
   const TextScenario& scenario_;
+  const std::string failure_ = scenario_.fails + " fails";  ///< as the firmware's row calls it
   Answers& answers_;
   Stage stage_;
   std::vector<machine::Program*> processes_;
-  std::vector<std::unique_ptr<End>> ends_;
+  std::vector<std::unique_ptr<ProcessEnd>> ends_;
   std::vector<std::int64_t> values_;
-  std::map<std::string, std::unique_ptr<Meeting>> meetings_;
+  Meetings meetings_;
   std::vector<Note> of_setup_;
   bool told_of_setup_ = false;
 };
@@ -198,7 +191,7 @@ std::vector<CallAnswers> calls_of(const TextScenario& scenario) {
   const auto add = [&calls](const std::vector<TextPart>& parts, bool explored) {
     for (const TextPart& part : parts)
       for (const TextStep& step : part.steps)
-        calls.push_back({.where = "line " + std::to_string(step.line),
+        calls.push_back({.where = place_of(step),
                          .call = std::string(step.call->name),
                          .allowed = step.expected,
                          .explored = explored,
@@ -216,9 +209,14 @@ bool applies(const TextScenario& scenario, const Config& design) {
   return is_for(scenario.firmware, design);
 }
 
-Scenario make_scenario(const TextScenario& scenario, const Config& design) {
-  Config with = design;
+Config machine_of(const TextScenario& scenario, const Config& design) {
+  Config with = scenario.two_cards ? with_second_card(design) : design;
   for (const auto& [key, value] : scenario.settings) apply_setting(with, key, value);
+  return with;
+}
+
+Scenario make_scenario(const TextScenario& scenario, const Config& design) {
+  const Config with = machine_of(scenario, design);
   Scenario made;
   made.name = scenario.name + "@" + design.name;
   made.description = scenario.description;

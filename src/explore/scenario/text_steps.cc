@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
+
+#include "base/nearest.h"
 
 namespace teeio::explore {
 namespace {
@@ -25,16 +28,22 @@ const CallRow* find_call(std::string_view name) {
   return nullptr;
 }
 
-/// The call whose name is nearest, for a typing error: most letters in common from the start.
-std::string_view nearest_call(std::string_view name) {
-  std::string_view best = call_rows().front().name;
-  std::size_t most = 0;
-  for (const CallRow& row : call_rows()) {
-    const auto [a, b] = std::ranges::mismatch(row.name, name);
-    const auto same = static_cast<std::size_t>(a - row.name.begin());
-    if (same > most) most = same, best = row.name;
-  }
-  return best;
+/// "; is it open?" for a typing error, else nothing.
+std::string nearest_call(std::string_view name) {
+  std::vector<std::string> known;
+  for (const CallRow& row : call_rows()) known.emplace_back(row.name);
+  const std::string near = nearest(name, known);
+  return near.empty() ? near : fmt::format("; is it {}?", near);
+}
+
+constexpr std::uint64_t kMostId = 0xffff'ffff;
+
+/// A wider number would be cut off on its way into the call.
+Parsed<> fits(const TextToken& token, std::uint64_t value, std::string_view key,
+              std::uint64_t most) {
+  if (value <= most) return {};
+  return wrong(token,
+               fmt::format("{} has {} bits: it is at most {:#x}", key, std::bit_width(most), most));
 }
 
 std::string keys_of(const CallRow& row) {
@@ -92,7 +101,7 @@ Parsed<> StepParser::step(Tokens line, Scope scope, std::size_t part_number, Tex
   }
   made.call = find_call(line.front().text);
   if (made.call == nullptr)
-    return wrong(line.front(), fmt::format("there is no call `{}`; is it {}?", line.front().text,
+    return wrong(line.front(), fmt::format("there is no call `{}`{}", line.front().text,
                                            nearest_call(line.front().text)));
   const auto arrow = std::ranges::find(line, Token::kArrow, &TextToken::kind);
   const auto words = static_cast<std::size_t>(arrow - line.begin());
@@ -108,7 +117,10 @@ Parsed<> StepParser::condition(Tokens line, TextStep& made) {
   if (line.size() < 4) return missing(line.back(), "a condition is `if NAME ok|refused CALL`");
   const auto at = symbols_.find(line[1].text);
   if (at == symbols_.end())
-    return wrong(line[1], fmt::format("nothing is named `{}` before this line", line[1].text));
+    return wrong(line[1],
+                 fmt::format("nothing is named `{}` before this line; `if` asks for the answer of "
+                             "a call that gives something and has a name: {} = CALL",
+                             line[1].text, line[1].text));
   auto symbol = find_symbol(line[1], at->second.kind);
   if (!symbol) return std::unexpected(symbol.error());
   if (line[2].text != "ok" && line[2].text != "refused")
@@ -164,6 +176,7 @@ Parsed<> StepParser::value(const TextToken& token, const CallParameter& paramete
       const auto read = number(token.text);
       if (!read)
         return wrong(token, fmt::format("`{}` is no number such as 7 or 0x1000", token.text));
+      TEXT_TRY(fits(token, *read, parameter.key, parameter.most));
       into = {TextArgument::Kind::kNumber, *read};
       return {};
     }
@@ -180,6 +193,7 @@ Parsed<> StepParser::value(const TextToken& token, const CallParameter& paramete
     }
     case CallParameter::Kind::kId:
       if (const auto raw = number(token.text)) {
+        TEXT_TRY(fits(token, *raw, parameter.key, kMostId));
         into = {TextArgument::Kind::kNumber, *raw};
         return {};
       }
@@ -205,6 +219,24 @@ Parsed<> StepParser::fill_in(Tokens line, TextStep& made, const std::vector<bool
     if (!row.parameters[i].fallback)
       return missing(line.back(), fmt::format("{} needs {}=…", row.name, row.parameters[i].key));
     made.arguments[i] = {TextArgument::Kind::kNumber, *row.parameters[i].fallback};
+  }
+  return check_widths(line, made);
+}
+
+/// Of values whose size another argument says.
+Parsed<> StepParser::check_widths(Tokens line, const TextStep& made) {
+  const auto& parameters = made.call->parameters;
+  for (std::size_t i = 0; i < parameters.size(); ++i) {
+    const auto by = std::ranges::find(parameters, parameters[i].bytes_by, &CallParameter::key);
+    if (by == parameters.end()) continue;
+    const std::uint64_t bits =
+        made.arguments[static_cast<std::size_t>(by - parameters.begin())].value * 8;
+    std::size_t written = line.size() - 1;
+    for (std::size_t at = 0; at + 2 < line.size(); ++at)
+      if (line[at].text == parameters[i].key && line[at + 1].kind == Token::kEquals)
+        written = at + 2;
+    TEXT_TRY(fits(line[written], made.arguments[i].value, parameters[i].key,
+                  (std::uint64_t{1} << bits) - 1));
   }
   return {};
 }
@@ -232,8 +264,13 @@ Parsed<> StepParser::keep_result(const TextToken& name, TextStep& made) {
                       .part_number = place_.part_number};
   if (!symbols_.emplace(name.text, symbol).second)
     return wrong(name, fmt::format("`{}` names something already", name.text));
+  names_.push_back(name.text);
   made.result = next_symbol_++;
   return {};
+}
+
+void StepParser::forget_names_from(std::size_t count) {
+  for (; names_.size() > count; names_.pop_back()) symbols_.erase(names_.back());
 }
 
 Parsed<std::uint32_t> StepParser::find_symbol(const TextToken& token, CallRow::Result kind) {

@@ -36,6 +36,9 @@ class StepParser {
 
   Parsed<> step(Tokens line, Scope scope, std::size_t part_number, TextPart& part);
   [[nodiscard]] std::uint32_t symbols() const { return next_symbol_; }
+  /// How many names there are; and those after the first `count` may be given again.
+  [[nodiscard]] std::size_t names() const { return names_.size(); }
+  void forget_names_from(std::size_t count);
 
  private:
   struct Symbol {
@@ -58,6 +61,7 @@ class StepParser {
   Parsed<> value(const TextToken& token, const CallParameter& parameter, TextArgument& into);
   Parsed<> symbol_value(const TextToken& token, CallRow::Result kind, TextArgument& into);
   Parsed<> fill_in(Tokens line, TextStep& made, const std::vector<bool>& given);
+  static Parsed<> check_widths(Tokens line, const TextStep& made);
   Parsed<> answers(Tokens line, TextStep& made);
   Parsed<> keep_result(const TextToken& name, TextStep& made);
   Parsed<std::uint32_t> find_symbol(const TextToken& token, CallRow::Result kind);
@@ -65,6 +69,7 @@ class StepParser {
 
   Place place_;
   std::map<std::string, Symbol> symbols_;
+  std::vector<std::string> names_;  ///< of symbols_, in the order in which they were given
   std::uint32_t next_symbol_ = 1;
   std::size_t steps_ = 0;
 };

@@ -123,6 +123,28 @@ TEST(Checkpoint, AFindingIsFoundAndReplayedFromTheBeginning) {
   EXPECT_EQ(again.failure->what, back.failure->what);
 }
 
+schedule::TaskLocal<int> g_of_main;
+
+TEST(Checkpoint, WhatTheFirstTaskHasOfItsOwnGoesBackToo) {
+  Scenario s = ledger_scenario(true);
+  s.body = [] {
+    g_of_main.set(7);
+    schedule::checkpoint();
+    TEEIO_CHECK(g_of_main.get() == 7, "another run's, or nobody's");
+    schedule::Atomic<int> flag{0};
+    Task a = Task::spawn("a", [&] { flag.store(2); });
+    Task b = Task::spawn("b", [&] { flag.store(3); });
+    a.join();
+    b.join();
+    g_of_main.set(8);
+  };
+  const ScenarioResult result = run_scenario(s, {});
+  EXPECT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted)
+      << (result.failure ? result.failure->what : "");
+  EXPECT_GE(result.schedules, 2U);
+  EXPECT_EQ(run_scenario(s, {.strategy = StrategyKind::kRandom, .max_schedules = 5}).schedules, 5U);
+}
+
 TEST(Checkpoint, OneAfterAPointIsNone) {
   Scenario late = ledger_scenario(true);
   late.body = [] {

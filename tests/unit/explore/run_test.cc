@@ -184,6 +184,45 @@ TEST(CheckDeterminism, FindsWhatVariesBesidesTheSchedule) {
             Verdict::kExhausted);
 }
 
+TEST(CheckDeterminism, ComparesWhatCallsAnswer) {
+  int runs = 0;
+  Scenario s = scenario({});
+  s.answers = std::make_shared<Answers>(
+      std::vector<CallAnswers>{{.where = "line 7", .call = "close", .allowed = {}, .answers = {}}});
+  s.body = [&runs, answers = s.answers.get()] {
+    answers->note(0, ++runs == 2 ? "EBUSY" : "ok", "");
+  };
+  const auto result = run_scenario(s, {.check_determinism = true});
+  ASSERT_TRUE(result.failure.has_value());
+  EXPECT_EQ(result.failure->rule, "nondeterminism");
+  EXPECT_EQ(result.failure->what,
+            "in the same schedule line 7 (close) answered ok, and the second time line 7 (close) "
+            "answered EBUSY");
+  ASSERT_EQ(result.answers.size(), 1U);
+  EXPECT_EQ(result.answers[0].times(), 1U) << "the second time is none of its own";
+  runs = 0;
+  s.body = [&runs, answers = s.answers.get()] {
+    if (++runs == 1) answers->note(0, "ok", "");
+  };
+  EXPECT_THAT(run_scenario(s, {.check_determinism = true}).failure->what,
+              HasSubstr("and the second time no further call was made"));
+  s.body = [answers = s.answers.get()] { answers->note(0, "ok", ""); };
+  EXPECT_EQ(run_scenario(s, {.check_determinism = true}).verdict, Verdict::kExhausted);
+}
+
+TEST(CheckDeterminism, ComparesWhatIsFound) {
+  int runs = 0;
+  const auto varies = [&runs] { check_failed("R5: a page of VM " + std::to_string(++runs)); };
+  const auto result = run_scenario(scenario(varies), {.shrink = false, .check_determinism = true});
+  ASSERT_TRUE(result.failure.has_value());
+  EXPECT_EQ(result.failure->rule, "nondeterminism");
+  EXPECT_THAT(result.failure->what, HasSubstr("showed \"R5: a page of VM 1 ("));
+  EXPECT_THAT(result.failure->what, HasSubstr("second time \"R5: a page of VM 2 ("));
+  const auto same =
+      run_scenario(scenario([] { check_failed("R5: a page"); }), {.check_determinism = true});
+  EXPECT_EQ(same.failure->rule, "R5");
+}
+
 TEST(FindLeaks, APrimitiveThatOutlivesItsRunIsOne) {
   Mutex outside{Rank::kLeaf};
   Scenario s = scenario([&] { const Lock lock(outside); });

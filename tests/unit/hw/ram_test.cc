@@ -3,6 +3,8 @@
 #include "hw/ram.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
@@ -88,6 +90,22 @@ TEST_F(RamInRun, OneThatWasMadeSinceAndIsDestroyedIsForgotten) {
   heap->go_back();
   Ram next(kBase, kSize);
   EXPECT_TRUE(is_filled(next, *next.alloc(), std::byte{0}));
+}
+
+// What machines of this process left behind is no memory of a fork's.
+TEST(RamInFork, IsItsOwn) {
+  {
+    Ram left(kBase, kSize);
+  }
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Ram own(kBase, kSize);
+    std::ranges::fill(own.bytes(*own.alloc()), std::byte{0x99});
+    ::_exit(7);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 7) << status;
 }
 
 }  // namespace

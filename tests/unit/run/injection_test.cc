@@ -1,6 +1,7 @@
 #include "run/injection.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -11,7 +12,7 @@ namespace {
 
 using schedule::Fault;
 using schedule::FaultPlace;
-using What = Injector::Order::What;
+using What = Injector::Due::What;
 
 Injection parsed(std::string_view spec) { return parse_injection(spec).value(); }
 BadInjection refused(std::string_view spec) { return parse_injection(spec).error(); }
@@ -22,7 +23,7 @@ TEST(InjectionSpec, ReadsWhatItWrites) {
         "signal:KVM_CREATE_VM#1", "firmware:TDH.DEVIF.CREATE#1=busy",
         "firmware:TDH.DMAR.ADD#3=interrupt", "firmware:RMI_VDEV_CREATE#1=refuse",
         "device:KEY_EXCHANGE#1=drop", "device:LOCK_INTERFACE#1=late", "device:GET_VERSION#2=garble",
-        "device:STOP_INTERFACE#1=gone"})
+        "device:STOP_INTERFACE#1=gone", "order:7#2=40"})
     EXPECT_EQ(parsed(spec).str(), spec);
 }
 
@@ -42,6 +43,14 @@ TEST(InjectionSpec, ASignalNeedsACallThatSleeps) {
   EXPECT_EQ(parsed("signal:KVM_RUN").error, Errno::kIntr);
   EXPECT_EQ(refused("signal:KVM_CREATE_VCPU").word, "KVM_CREATE_VCPU");
   EXPECT_NE(refused("signal:KVM_RUN=EINTR").why, "");
+}
+
+TEST(InjectionSpec, OfAnOrderIsASeed) {
+  EXPECT_EQ(parsed("order:7").str(), "order:7#1=100");
+  EXPECT_EQ(parsed("order:18446744073709551615#3=1").seed, UINT64_MAX);
+  for (const char* spec :
+       {"order:x", "order:-1", "order:7#0", "order:7#101", "order:7=0", "order:7=many", "order:"})
+    EXPECT_FALSE(parse_injection(spec).has_value()) << spec;
 }
 
 TEST(InjectionSpec, SaysWhichWordIsWrong) {
@@ -117,6 +126,19 @@ TEST(Injector, KnowsWhatNeverHappenedAndWhatCouldHave) {
   EXPECT_EQ(injector.unfired(), (std::vector{late, never}));
   EXPECT_EQ(injector.count_of(late), 1U);
   EXPECT_EQ(injector.names_for(never), std::vector<std::string>{"PONG"});
+}
+
+TEST(Injector, KnowsWhetherTwoThreadsThatLiveMakeCalls) {
+  Injector injector({});
+  injector.keep_points();
+  (void)injector.call("open", ::getpid());
+  constexpr pid_t kNobody = 0x3fffffff;  // more than there can be
+  (void)injector.call("open", kNobody);
+  (void)injector.call("open", ::getppid());
+  ASSERT_EQ(injector.points().size(), 4U);
+  const Injector::Point& order = injector.points()[1];
+  EXPECT_EQ(order.kind, Injection::Kind::kOrder);
+  EXPECT_EQ(order.nth, 3U) << "all calls";
 }
 
 TEST(Injector, KeepsThePlacesInTheirOrder) {

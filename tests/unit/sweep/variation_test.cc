@@ -50,6 +50,20 @@ TEST(Variations, CanAllBeReadBack) {
   for (const std::string& text : texts({})) EXPECT_EQ(run::parse_injection(text)->str(), text);
 }
 
+TEST(Variations, OrdersAreAskedForByName) {
+  using Kind = run::Injection::Kind;
+  const std::vector<run::Injector::Point> points = {
+      {.kind = Kind::kKill, .name = "open"}, {.kind = Kind::kOrder, .name = "threads", .nth = 40}};
+  for (const Variation& one : variations(points, {})) EXPECT_NE(one.injection.kind, Kind::kOrder);
+  const auto orders = variations(points, {.dimensions = {Dimension::kOrder}, .orders = 4});
+  ASSERT_EQ(orders.size(), 4U);
+  EXPECT_EQ(orders[0].injection.str(), "order:1#1=40");
+  EXPECT_EQ(orders[3].injection.str(), "order:4#1=40");
+  EXPECT_EQ(orders[2].injection.nth, 3U);
+  EXPECT_EQ(why_no_variations({points[0]}, {.dimensions = {Dimension::kOrder}}),
+            "--order: no two threads or processes of this program make calls of the machine's");
+}
+
 TEST(Variations, OfOneDimensionOrName) {
   EXPECT_EQ(texts({.dimensions = {Dimension::kSignal, Dimension::kDevice}, .only = {}}),
             (std::vector<std::string>{"signal:KVM_CREATE_VM#1", "device:PING#1=drop"}));

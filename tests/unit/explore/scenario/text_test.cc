@@ -283,8 +283,8 @@ TEST(TextScenario, ThreadsThatMeetWaitForEachOther) {
 
 constexpr std::string_view kMurder =
     "scenario a\ncard as-at-boot\nsetup\n  kvm = open /dev/kvm\n"
-    "thread victim\n  KVM_CREATE_VM kvm type=ordinary -> ok EBADF\n"
-    "  KVM_CREATE_VM kvm type=ordinary\n"
+    "thread victim\n  KVM_CREATE_VM kvm type=ordinary -> ok\n"
+    "  KVM_CREATE_VM kvm type=ordinary -> ok\n"
     "thread killer in other\n  kill main\n";
 
 TEST(TextScenario, AProcessThatIsKilledMakesNoFurtherCall) {
@@ -296,6 +296,67 @@ TEST(TextScenario, AProcessThatIsKilledMakesNoFurtherCall) {
   EXPECT_EQ(result.answers[3].times(), result.schedules);
   EXPECT_THAT(refusal_of(replaced(kMurder, "kill main", "kill nobody")),
               HasSubstr("no part is `in nobody`, which is killed"));
+}
+
+TEST(TextScenario, AKilledOnesDescriptorsAreClosedAfterTheCallThatItIsIn) {
+  // Nobody sees the file go while the call runs, and it does go: the node is free again.
+  constexpr std::string_view kInCall =
+      "scenario a\ncard as-at-boot\nsetup\n  vfio = open /dev/vfio/devices/vfio0\n"
+      "  iommu = open /dev/iommu\n  dev = VFIO_DEVICE_BIND_IOMMUFD vfio iommufd=iommu\n"
+      "thread victim\n  VFIO_DEVICE_RESET vfio -> ok\n  VFIO_DEVICE_RESET vfio -> ok\n"
+      "thread killer in other\n  kill main\n"
+      "finish in other\n  holds \"in use by VFIO 0000:01:00.0\" no\n";
+  EXPECT_EQ(verdict_of(kInCall), "holds");
+  // So with exit_group(2) of another thread.
+  EXPECT_EQ(verdict_of(replaced(kInCall, "thread killer in other\n  kill main\n",
+                                "thread leaver\n  exit\n")),
+            "holds");
+}
+
+TEST(TextScenario, WhoMayNotComeToAMeetingIsNotWaitedFor) {
+  EXPECT_EQ(verdict_of("scenario a\nsetup\n  kvm = open /dev/kvm\n"
+                       "thread gone\n  none = open /dev/nothing -> ENOENT\n  if none ok meet x\n"
+                       "  close kvm -> ok\nthread waits\n  meet x\n  open /dev/kvm -> ok\n"),
+            "holds")
+      << "an `if` passes it by";
+  EXPECT_EQ(verdict_of("scenario a\nthread gone in other\n  exit\n  meet x\n"
+                       "thread waits\n  meet x\n  open /dev/kvm -> ok\n"),
+            "holds")
+      << "its process has ended";
+  EXPECT_EQ(verdict_of("scenario a\nthread killed in other\n  meet y\n  meet x\n"
+                       "thread kills\n  kill other\n  meet x\n  meet y\n"),
+            "holds")
+      << "it was killed while it waited, or before";
+}
+
+TEST(TextScenario, CrossedMeetingsAreToldAsSuch) {
+  const std::string verdict =
+      verdict_of("scenario a\nthread a\n  meet x\n  meet y\nthread b\n  meet y\n  meet x\n");
+  EXPECT_THAT(verdict, HasSubstr("check: meetings are crossed, and nobody goes on: "
+                                 "a waits in line 3 at `x` for b; b waits in line 6 at `y` for a"));
+  EXPECT_EQ(refusal_of("scenario a\nthread a\n  meet x\n  meet y\n  meet x\n"),
+            "f.scenario:5:3: this thread met at `x` in line 3: all go on from there, and a further "
+            "place has another name");
+}
+
+TEST(TextScenario, NumberThatACallCannotHoldIsRefused) {
+  const auto with = [](std::string_view call) {
+    return refusal_of(
+        "scenario a\nsetup\n  kvm = open /dev/kvm\n  vm = KVM_CREATE_VM kvm\n"
+        "thread t\n  " +
+        std::string(call) + "\n");
+  };
+  EXPECT_EQ(with("KVM_SET_USER_MEMORY_REGION2 vm slot=0x100000000 gpa=0 size=0"),
+            "f.scenario:6:39: slot has 32 bits: it is at most 0xffffffff");
+  EXPECT_EQ(with("KVM_SET_USER_MEMORY_REGION2 vm slot=0xffffffff gpa=0 size=0"), "accepted");
+  EXPECT_THAT(with("VFIO_DEVICE_FEATURE_DMA_BUF vm region=4294967296"), HasSubstr(":6:41: region"));
+  EXPECT_EQ(with("pwrite vm offset=0x100000000 value=0x100000000"),
+            "f.scenario:6:38: value has 32 bits: it is at most 0xffffffff");
+  EXPECT_EQ(with("pwrite vm offset=0 value=0x100 bytes=1"),
+            "f.scenario:6:28: value has 8 bits: it is at most 0xff");
+  EXPECT_EQ(with("pwrite vm offset=0 bytes=2 value=0xffff"), "accepted");
+  EXPECT_EQ(with("IOMMU_DESTROY vm id=0x100000000"),
+            "f.scenario:6:23: id has 32 bits: it is at most 0xffffffff");
 }
 
 constexpr std::string_view kConditions =
@@ -310,8 +371,10 @@ TEST(TextScenario, ACallMayDependOnAnEarlierOnesAnswer) {
               HasSubstr("KVM_CREATE_VM answered EBADF"));
   EXPECT_THAT(refusal_of(replaced(kConditions, "if none ok", "if none happy")),
               HasSubstr("a call that is named was ok or refused"));
-  EXPECT_THAT(refusal_of(replaced(kConditions, "if none ok", "if nothing ok")),
-              HasSubstr("nothing is named `nothing`"));
+  EXPECT_THAT(
+      refusal_of(replaced(kConditions, "if none ok", "if nothing ok")),
+      HasSubstr("nothing is named `nothing` before this line; `if` asks for the answer of a "
+                "call that gives something and has a name: nothing = CALL"));
 }
 
 constexpr std::string_view kStates =
@@ -328,6 +391,124 @@ TEST(TextScenario, AStateCanBeExpected) {
               HasSubstr("holds answered ENODATA"));
   EXPECT_THAT(verdict_of(replaced(kStates, "TDI state", "mood")),
               HasSubstr("holds answered ENOENT"));
+}
+
+TEST(TextScenario, AStateThatNoMachineHasIsToldBeforeItRuns) {
+  const auto told = [](std::string_view text) -> std::string {
+    const auto scenario = parse_text_scenario(text, "f");
+    if (!scenario) return scenario.error();
+    const auto checked = check_names(*scenario, default_designs().front(), "f");
+    return checked ? "known" : checked.error();
+  };
+  EXPECT_EQ(told(kStates), "known");
+  EXPECT_EQ(told(replaced(kStates, "TDI state", "TDI sate")),
+            "f:10: no machine of tdx has a state `TDI sate of 0000:01:00.0`; "
+            "is it `TDI state of 0000:01:00.0`?");
+  EXPECT_THAT(told(replaced(kStates, "TDI state of 0000:01:00.0", "mood")),
+              HasSubstr("a state `mood`; there are "));
+  EXPECT_EQ(told(replaced(kStates, "TDI state of 0000:01:00.0", "TDI state of 0000:01:07.7")),
+            "known")
+      << "functions come and go";
+}
+
+constexpr std::string_view kLoop =
+    "scenario a\ncard as-at-boot\nsetup\n  kvm = open /dev/kvm\n"
+    "thread maker\n  repeat 3\n    vm = KVM_CREATE_VM kvm type=ordinary -> ok\n"
+    "    if vm ok close vm -> ok\n    meet after\n  end\n"
+    "thread other\n  repeat 3\n    meet after\n  end\n";
+
+TEST(TextScenario, CallsAreRepeated) {
+  const auto scenario = parse_text_scenario(kLoop, "f");
+  ASSERT_TRUE(scenario.has_value()) << scenario.error();
+  ASSERT_EQ(scenario->threads[0].steps.size(), 9U);
+  EXPECT_EQ(scenario->threads[0].steps[8].round, 3U);
+  const ScenarioResult result = run_text(kLoop);
+  ASSERT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted)
+      << (result.failure ? result.failure->what : "");
+  EXPECT_THAT(answers_of(result)[3], testing::StartsWith("line 7 round 2: ok ×"));
+  EXPECT_TRUE(result.warnings.empty());
+  // A round that one of them does not make is not waited for.
+  EXPECT_EQ(verdict_of(replaced(kLoop, "other\n  repeat 3", "other\n  repeat 2")), "holds");
+}
+
+TEST(TextScenario, LoopsAreNestedAndChecked) {
+  const auto nested = parse_text_scenario(
+      "scenario a\nthread t\n  repeat 2\n    repeat 3\n      kvm = open /dev/kvm\n    end\n"
+      "    close kvm\n  end\n  close kvm\n",
+      "f");
+  ASSERT_TRUE(nested.has_value()) << nested.error();
+  ASSERT_EQ(nested->threads[0].steps.size(), 9U);
+  EXPECT_EQ(nested->threads[0].steps[6].round, 6U) << "the last of the inner rounds";
+  EXPECT_THAT(refusal_of("scenario a\nthread t\n  repeat 2\n    open /dev/kvm\n"),
+              HasSubstr(":3:3: a `repeat` ends with a line `end`"));
+  EXPECT_THAT(refusal_of("scenario a\nthread t\n  open /dev/kvm\n  end\n"),
+              HasSubstr(":4:3: `end` without its `repeat`"));
+  EXPECT_THAT(refusal_of("scenario a\nthread t\n  repeat 65\n    open /dev/kvm\n  end\n"),
+              HasSubstr(":3:10: a loop has 1 to 64 rounds"));
+  EXPECT_THAT(
+      refusal_of("scenario a\nthread t\n  repeat 64\n  repeat 64\n    open /dev/kvm\n  end\n"
+                 "  end\n"),
+      HasSubstr("at most 256 calls"));
+}
+
+/// A TD's device is bound; its page of MMIO may be refused once.
+constexpr std::string_view kOneFails =
+    "scenario a\nfirmware cca\nfail RMI_RTT_DEV_MAP\nsetup\n  kvm = open /dev/kvm\n"
+    "  vm = KVM_CREATE_VM kvm\n  vfio = open /dev/vfio/devices/vfio0\n"
+    "  device = KVM_CREATE_DEVICE vm\n  KVM_SET_DEVICE_ATTR device attr=FILE_ADD fd=vfio\n"
+    "  iommu = open /dev/iommu\n  dev = VFIO_DEVICE_BIND_IOMMUFD vfio iommufd=iommu\n"
+    "  ioas = IOMMU_IOAS_ALLOC iommu\n  hwpt = IOMMU_HWPT_ALLOC iommu dev=dev pt=ioas\n"
+    "  viommu = IOMMU_VIOMMU_ALLOC iommu dev=dev hwpt=hwpt\n"
+    "  vdev = IOMMU_VDEVICE_ALLOC iommu viommu=viommu dev=dev virt_id=0x10\n"
+    "thread t\n  IOMMU_VDEVICE_TSM_OP iommu vdevice=vdev op=bind -> ok\n"
+    "  IOMMU_VDEVICE_TSM_REQ iommu vdevice=vdev state=locked -> ok\n"
+    "  TSM_REQ_READ_OBJECT iommu vdevice=vdev -> ok\n"
+    "  TSM_REQ_READ_OBJECT iommu vdevice=vdev object=vca -> ok\n"
+    "  TSM_REQ_OBJECT_INFO iommu vdevice=vdev -> ok\n"
+    "  TSM_REQ_REGEN_OBJECT iommu vdevice=vdev nonce=7 -> ok\n";
+
+ScenarioResult run_on(std::string_view text, std::size_t design) {
+  const auto scenario = parse_text_scenario(text, "f");
+  EXPECT_TRUE(scenario.has_value()) << (scenario ? "" : scenario.error());
+  return run_scenario(make_scenario(*scenario, default_designs()[design]), {});
+}
+
+TEST(TextScenario, GuestAsksForMoreThanAState) {
+  const ScenarioResult result = run_on(kOneFails, 1);
+  EXPECT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted)
+      << (result.failure ? result.failure->what : "");
+  EXPECT_THAT(refusal_of(replaced(kOneFails, "object=vca", "object=vac")),
+              HasSubstr("object is one of report, evidence"));
+}
+
+TEST(TextScenario, OnlyTheStepThatIsNamedFails) {
+  // bind makes a VDEV, and maps nothing.
+  EXPECT_EQ(run_on(kOneFails, 1).schedules, 1U) << "none of these calls maps MMIO";
+  const ScenarioResult fails =
+      run_on(replaced(kOneFails, "fail RMI_RTT_DEV_MAP", "fail RMI_VDEV_CREATE"), 1);
+  ASSERT_TRUE(fails.failure.has_value());
+  EXPECT_THAT(fails.failure->what, HasSubstr("IOMMU_VDEVICE_TSM_OP answered E"));
+  EXPECT_EQ(fails.failure->failures, 1U);
+  const auto told = [](std::string_view text) -> std::string {
+    const auto scenario = parse_text_scenario(text, "f");
+    if (!scenario) return scenario.error();
+    const auto checked = check_names(*scenario, default_designs()[1], "f");
+    return checked ? "known" : checked.error();
+  };
+  EXPECT_EQ(told(kOneFails), "known");
+  EXPECT_EQ(told(replaced(kOneFails, "RMI_RTT_DEV_MAP", "RMI_RTT_DEV_MPA")),
+            "f: fail: no firmware of cca has a command `RMI_RTT_DEV_MPA`; is it "
+            "`RMI_RTT_DEV_MAP`?");
+}
+
+TEST(TextScenario, ASecondCardIsThere) {
+  constexpr std::string_view kTwo =
+      "scenario a\ncards 2\nthread t\n"
+      "  write /sys/devices/pci0000:00/0000:00:09.0/0000:09:00.0/tsm/disconnect tsm0 -> ok\n"
+      "finish\n  holds \"TSM of 0000:09:00.0\" \"\"\n  holds \"TSM of 0000:01:00.0\" tsm0\n";
+  EXPECT_EQ(verdict_of(kTwo), "holds");
+  EXPECT_THAT(verdict_of(replaced(kTwo, "cards 2\n", "")), HasSubstr("write answered ENOENT"));
+  EXPECT_THAT(refusal_of("scenario a\ncards 3\nthread t\n"), HasSubstr("there are 1 or 2 cards"));
 }
 
 constexpr std::string_view kIovas =

@@ -1,0 +1,18 @@
+#include "base/nearest.h"
+
+#include <gtest/gtest.h>
+
+namespace teeio {
+namespace {
+
+TEST(Nearest, IsTheWordOfFewestDifferentLetters) {
+  const std::vector<std::string> known = {"open", "close", "KVM_CREATE_VM", "KVM_CREATE_VCPU"};
+  EXPECT_EQ(nearest("opne", known), "open");
+  EXPECT_EQ(nearest("clos", known), "close");
+  EXPECT_EQ(nearest("KVM_CREATE_VN", known), "KVM_CREATE_VM");
+  EXPECT_EQ(nearest("something", known), "");
+  EXPECT_EQ(nearest("", known), "");
+}
+
+}  // namespace
+}  // namespace teeio
