@@ -46,7 +46,7 @@ void enable_pasid(PciFunction& function) {
 }
 
 bool pasid_enabled(PciFunction& function) {
-  if (PciFunction* pf = function.physical_function(); pf != nullptr) return pasid_enabled(*pf);
+  if (function.physical_function() != nullptr) return false;
   const auto offset = find_extended_capability(function, kExtendedPasid);
   return offset && (function.config_read(at(*offset, kControl), 2) & kEnable) != 0;
 }

@@ -24,7 +24,7 @@ void disable_pasid(ConfigSpace& config, std::uint16_t offset);
 /// pci_enable_pasid(), and pci_restore_pasid_state() after a reset. Nothing without the
 /// capability, and nothing of a VF.
 void enable_pasid(PciFunction& function);
-/// Whether it is enabled now.
+/// Whether a function has one of its own, not its PF's, and it is enabled now.
 [[nodiscard]] bool pasid_enabled(PciFunction& function);
 
 }  // namespace teeio::hw
