@@ -26,6 +26,9 @@ struct Fault {
     kEndlessBusy,
     kDropped,
     kLate,
+    kAccepted,
+    kMovedRange,
+    kRepeated,
   };
   Kind kind = Kind::kDropped;
   std::string message;  ///< the request's name, as `teeio decode` prints it
@@ -48,23 +51,31 @@ class Faults final : public spdm::Tamper {
   [[nodiscard]] std::optional<std::uint8_t> refuses(ByteView request) override;
   void change(ByteView request, Bytes& answer, std::size_t verify_data) override;
 
-  // The same of IDE_KM and TDISP, whose messages begin with the protocol's byte.
-  [[nodiscard]] std::optional<std::uint8_t> refuses_app(ByteView request);
-  void change_app(ByteView request, Bytes& answer);
+  /// Whose messages are in a vendor-defined one. They begin with the protocol's byte.
+  enum class Vendor : std::uint8_t { kPciSig, kCxl };
+  // The same of IDE_KM and TDISP, and of CXL's protocols.
+  [[nodiscard]] std::optional<std::uint8_t> refuses_app(Vendor vendor, ByteView request);
+  /// `answer`: nullopt, there is none but SPDM's ERROR.
+  void change_app(Vendor vendor, ByteView request, std::optional<Bytes>& answer);
+  /// Such a request is answered in the clear, too.
+  [[nodiscard]] bool accepts_app(Vendor vendor, ByteView request) const;
 
   /// Of DOE discovery; nullopt leaves the answer as it is.
   void change_discovery(Bytes& object);
-  /// What goes out instead of `packet`, the whole answer: it may be lost or late.
-  [[nodiscard]] Bytes carry(Bytes packet);
+  /// What goes out instead of `packet`, the whole answer: it may be lost or late. `refused`: a
+  /// secured message had come, and it is none, in the clear, or DecryptError.
+  [[nodiscard]] Bytes carry(Bytes packet, bool refused);
 
  private:
   [[nodiscard]] std::optional<std::uint8_t> refuses_named(std::string_view name);
+  [[nodiscard]] bool has(Fault::Kind kind, std::string_view name) const;
   void change_named(std::string_view name, std::size_t code_at, Bytes& answer);
 
   const std::vector<Fault> faults_;
   bool drops_ = false;  ///< the answer at hand
   bool delays_ = false;
   Bytes late_;  ///< the answer that comes with the next
+  Bytes last_;  ///< the last that was not empty
 };
 
 }  // namespace teeio::serve

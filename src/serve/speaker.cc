@@ -125,9 +125,13 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options, hw::Pci
   return config;
 }
 
-Bytes Speaker::answer(ByteView packet) { return faults_.carry(speak(packet)); }
+Bytes Speaker::answer(ByteView packet) {
+  bool refused = false;
+  Bytes answer = speak(packet, refused);
+  return faults_.carry(std::move(answer), refused);
+}
 
-Bytes Speaker::speak(ByteView packet) {
+Bytes Speaker::speak(ByteView packet, bool& refused) {
   if (transport_ == PlatformTransport::kPciDoe)
     if (auto discovery = answer_discovery(packet)) {
       faults_.change_discovery(*discovery);
@@ -136,10 +140,12 @@ Bytes Speaker::speak(ByteView packet) {
   const spdm::Transport transport = spdm_transport(transport_);
   const auto message = spdm::unwrap(transport, packet);
   if (!message) return {};
+  undecrypted_ = false;
   spdm::Responder::Step step = responder_.receive(*message);
   std::optional<spdm::Message> out;
   if (auto* answer = std::get_if<spdm::Message>(&step)) out = std::move(*answer);
   if (const auto* app = std::get_if<spdm::AppRequest>(&step)) out = answer_app(*app);
+  refused = message->secured && (!out || !out->secured || undecrypted_);
   return out ? spdm::wrap(transport, spdm::view(*out)) : Bytes{};
 }
 
@@ -173,15 +179,14 @@ std::optional<spdm::Message> Speaker::answer_app(const spdm::AppRequest& request
   const bool cxl = cxl_ && std::ranges::equal(request.vendor_id, kCxl);
   if (request.standard_id != wire::VendorDefined::kPciSigStandardId || (!pci && !cxl))
     return refuse(wire::SpdmErrorCode::kUnsupportedRequest);
+  const auto vendor = cxl ? Faults::Vendor::kCxl : Faults::Vendor::kPciSig;
   // Keys and TDIs are for secured sessions only. Source: PCIe Base Spec 6.33.3, 11.3.
-  if (request.session == spdm::kNoSession) return refuse(wire::SpdmErrorCode::kUnexpectedRequest);
-  if (cxl) {
-    const auto answer = cxl_->answer(request.payload);
-    return answer ? responder_.answer(*answer) : refuse(wire::SpdmErrorCode::kInvalidRequest);
-  }
-  if (const auto code = faults_.refuses_app(request.payload)) return responder_.refuse(*code);
-  auto answer = answer_pci(request.payload, request.session);
-  if (answer) faults_.change_app(request.payload, *answer);
+  if (request.session == spdm::kNoSession && !faults_.accepts_app(vendor, request.payload))
+    return refuse(wire::SpdmErrorCode::kUnexpectedRequest);
+  if (const auto code = faults_.refuses_app(vendor, request.payload))
+    return responder_.refuse(*code);
+  auto answer = cxl ? cxl_->answer(request.payload) : answer_pci(request.payload, request.session);
+  faults_.change_app(vendor, request.payload, answer);
   return answer ? responder_.answer(*answer) : refuse(wire::SpdmErrorCode::kInvalidRequest);
 }
 
@@ -210,6 +215,11 @@ void Speaker::want_encapsulated(PlatformCommand command, ByteView payload) {
   (void)responder_.start_encapsulated(update ? spdm::Responder::Encapsulated::kKeyUpdate
                                              : spdm::Responder::Encapsulated::kEndpointInfo,
                                       session);
+}
+
+void Speaker::sent(std::uint32_t /*session*/, ByteView spdm) {
+  const auto error = wire::SpdmError::decode(spdm);
+  undecrypted_ = error && error->code == std::to_underlying(wire::SpdmErrorCode::kDecryptError);
 }
 
 void Speaker::keys(const wire::KeyLogLine& line) { key_log_.line(line.text()); }

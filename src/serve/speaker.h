@@ -73,13 +73,15 @@ class Speaker final : private spdm::Observer {
  private:
   [[nodiscard]] spdm::ResponderConfig config_for(const SpeakerOptions& options,
                                                  hw::PciFunction& pf);
-  [[nodiscard]] Bytes speak(ByteView packet);
+  /// `refused`: a secured message got an answer in the clear, DecryptError, or none.
+  [[nodiscard]] Bytes speak(ByteView packet, bool& refused);
   [[nodiscard]] std::optional<Bytes> answer_discovery(ByteView packet) const;
   [[nodiscard]] std::optional<spdm::Message> answer_app(const spdm::AppRequest& request);
   /// The answer's payload to one under PCI-SIG's ID; nullopt: there is none.
   [[nodiscard]] std::optional<Bytes> answer_pci(ByteView payload, std::uint32_t session);
 
   // spdm::Observer
+  void sent(std::uint32_t session, ByteView spdm) override;
   void session_ended(std::uint32_t session, spdm::SessionEnd reason) override;
   [[nodiscard]] bool wants_keys() const override { return key_log_.wanted(); }
   void keys(const wire::KeyLogLine& line) override;
@@ -90,6 +92,7 @@ class Speaker final : private spdm::Observer {
   KeyLog& key_log_;
   std::optional<CxlMemory> cxl_;
   Slots& slots_;
+  bool undecrypted_ = false;  ///< the answer at hand is DecryptError
   MeasurementBlocks measurements_;
   Faults faults_;
   spdm::Responder responder_;

@@ -107,12 +107,33 @@ Flow::Outcome Flow::process(ByteView request) {
   const auto header = wire::SpdmHeader::decode(request);
   if (!header) return Refusal{SpdmErrorCode::kInvalidRequest};
   const auto code = static_cast<SpdmCode>(header->code);
-  if (code == SpdmCode::kChunkSend) return chunk_send(request);
-  if (code == SpdmCode::kChunkGet) return chunk_get(request);
+  if (code == SpdmCode::kChunkSend) return tampered(request, chunk_send(request));
+  if (code == SpdmCode::kChunkGet) return tampered(request, chunk_get(request));
   // DSP0274 1.2, 10.25: nothing but GET_VERSION interrupts a transfer in chunks.
   if ((state_.outgoing || state_.incoming) && code != SpdmCode::kGetVersion)
     return Refusal{SpdmErrorCode::kUnexpectedRequest};
-  return dispatch(request);
+  return tampered(request, dispatch(request));
+}
+
+/// Who misbehaves on purpose does so to refusals, too. Answers were changed where they were made,
+/// but for those to requests about chunks.
+Flow::Outcome Flow::tampered(ByteView request, Outcome outcome) {
+  if (state_.config.tamper == nullptr) return outcome;
+  const auto code = static_cast<SpdmCode>(wire::SpdmHeader::decode(request)->code);
+  auto* answer = std::get_if<Bytes>(&outcome);
+  if (answer != nullptr && (code == SpdmCode::kChunkSend || code == SpdmCode::kChunkGet))
+    state_.config.tamper->change(request, *answer, 0);
+  const auto* refusal = std::get_if<Refusal>(&outcome);
+  if (refusal == nullptr) return outcome;
+  Bytes error = encode(*refusal);
+  const Bytes right = error;
+  state_.config.tamper->change(request, error, 0);
+  if (error == right) return outcome;
+  if (refusal->ends_session) {
+    state_.afterwards = State::Afterwards::kEnd;
+    state_.afterwards_session = session_id_;
+  }
+  return error;
 }
 
 Flow::Outcome Flow::dispatch(ByteView request) {

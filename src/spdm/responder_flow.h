@@ -36,6 +36,7 @@ class Flow {
   Bytes encode(const Refusal& refusal) const;
 
   Outcome process(ByteView request);
+  Outcome tampered(ByteView request, Outcome outcome);
   Outcome dispatch(ByteView request);
   Outcome handle(const wire::SpdmHeader& header, ByteView request);
   Outcome vendor_defined(ByteView request);
