@@ -113,11 +113,24 @@ def main():
         (root / "tools/mutants").mkdir(parents=True)
         (root / "tools/mutants/equivalent.toml").write_text("".join(
             f"[[equivalent]]\nmutant = '{k}'\nreason = 'only telling'\n" for k in results if "told" in k))
-        status, said = mutate(root, "src/host", "--again", "--goal", "99")
-        expect(f"all others are caught now: {said}", status == 0)
+        said = mutate(root, "--only", "survived", "--list")[1]
+        expect(f"of the table's survivors the equivalent ones are listed too: {said}",
+               "count_ = 0" in said and "told(kText)" in said and "by < 0" not in said)
+        status, said = mutate(root, "--only", "survived", "--goal", "99")
+        expect(f"all others are caught now: {said}", status == 0 and " 1 to try" in said)
+        expect("rows of what was not tried stay",
+               len(re.findall(r"^\| host/counter.cc:.*host:counter", table.read_text(), re.M)) ==
+               1 + sum(bool(r["by"]) for r in results.values()))
         expect("marked ones are counted apart", "only telling" in table.read_text())
         status, said = mutate(root, "src/host", "--goal", "99")
         expect(f"nothing is left to do: {said}", status == 0 and " 0 to try" in said)
+
+        # The test that caught a mutant once is asked first; a row whose code is gone goes.
+        status, said = mutate(root, "src/host", "--again", "--goal", "99")
+        expect(f"all is tried anew: {said}", status == 0 and " 0 to try" not in said)
+        (root / "src/host/counter.cc").write_text(CODE.replace("  count_ = 0;\n", "  count_ = {};\n"))
+        mutate(root, "src/host", "--no-try")
+        expect("code that is gone has no row", "count_ = 0;" not in table.read_text())
 
         (root / "counter_test.cc").write_text("int main() { return 0 }\n")
         status, said = mutate(root, "src/host")

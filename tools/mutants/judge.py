@@ -11,6 +11,7 @@ from tree import Ended, run
 
 WAITS = 20  # seconds by the clock, for a test that does nothing but wait
 CHUNK = 150  # cases of one GoogleTest program in one process
+LEARNT_TOGETHER = 40  # of those of which it is learnt in one process what they reach
 
 
 @dataclass
@@ -75,16 +76,26 @@ class Judge:
 
     # -- what they reach -------------------------------------------------------
 
-    def record(self, test, path):
-        """Runs a test without a mutant; False when it fails by itself."""
+    def record(self, group, path):
+        """Runs tests without a mutant; gives those that fail by themselves. What a group
+        reaches counts for each of it: finer would be a process a case, many times as long."""
         Path(path).write_bytes(bytes(1 << 16))
-        ran = run(self._shell(test, self.limit * 3), self.tree.copy, self.tree.via,
-                  {**test.env, "TEEIO_MUTANT_REACHED": str(path)}, WAITS + 20 * self.limit)
-        test.seconds = ran.seconds
+        first = group[0]
+        ran = run(self._shell(first, self.limit * 3 * len(group), self._command(group)), self.tree.copy,
+                  self.tree.via, {**first.env, "TEEIO_MUTANT_REACHED": str(path)},
+                  WAITS + 20 * self.limit * len(group))
         reached = Path(path).read_bytes()
         by_number = {m.number: m.key for m in self.tree.mutants}
-        test.reached = frozenset(by_number[i] for i, b in enumerate(reached) if b and i in by_number)
-        return self._passed(test, ran)
+        keys = frozenset(by_number[i] for i, b in enumerate(reached) if b and i in by_number)
+        took = {case: int(ms) / 1000 for case, ms in re.findall(
+            r"^\[ +(?:OK|FAILED|SKIPPED) +\] (\S+?),? .*?\((\d+) ms\)$", ran.output, re.M)}
+        for test in group:
+            test.reached = keys
+            test.seconds = took.get(test.case, ran.seconds / len(group))
+        if not first.case:
+            return [] if self._passed(first, ran) else [first]
+        good = set(re.findall(r"^\[ +(?:OK|SKIPPED) +\] (\S+)", ran.output, re.M))
+        return [test for test in group if test.case not in good]
 
     def learn(self, known_path, pool, again, say):
         """Runs each test that is not known yet once, without a mutant."""
@@ -99,16 +110,22 @@ class Judge:
                 self.tests[name].seconds, self.tests[name].reached = seconds, frozenset(reached)
         done = 0
 
-        def one(test):
+        def one(group):
             # Where the tests run may not be where this runs, but what git ignores is shared.
             with tempfile.NamedTemporaryFile(dir=known_path.parent) as file:
-                return test, self.record(test, file.name)
+                failed = self.record(group, file.name)
+                if not failed or len(group) == 1:
+                    return [(test, test not in failed) for test in group]
+                return [(test, not self.record([test], file.name)) for test in group]
 
-        for test, passed in pool.map(one, new):
-            known[test.name] = (round(test.seconds, 3), sorted(test.reached), passed)
-            done += 1
-            if done % 50 == 0:
+        for judged in pool.map(one, list(self._groups(new, LEARNT_TOGETHER))):
+            before = done
+            for test, passed in judged:
+                known[test.name] = (round(test.seconds, 3), sorted(test.reached), passed)
+                done += 1
+            if done // 200 != before // 200:
                 say(f"{done}/{len(new)} tests run once")
+                known_path.write_text(json.dumps({**known, "": sorted(asked)}))
         known_path.write_text(json.dumps({**known, "": sorted(asked)}))
         for name, (_, _, passed) in known.items():
             if not passed and name in self.tests:
@@ -116,6 +133,12 @@ class Judge:
                 del self.tests[name]
 
     # -- one mutant ------------------------------------------------------------
+
+    def try_again(self, mutant, name):
+        """How the test that noticed it once notices it now; None: it does not, or is gone."""
+        test = self.tests.get(name)
+        caught = self._try_group([test], mutant.number) if test else None
+        return None if caught is None else caught[1]
 
     def try_mutant(self, mutant, budget):
         """(test that noticed it or None, how, tests run, tests left out for the budget)."""
@@ -134,21 +157,27 @@ class Judge:
         return None, "", len(chosen), len(able) - len(chosen)
 
     @staticmethod
-    def _groups(tests):
+    def _groups(tests, most=CHUNK):
         """Cases of one program together; the order of the first of each stays."""
-        groups = {}
-        for i, test in enumerate(tests):
-            which = (test.command[0], sum(1 for t in tests[:i] if t.command[0] == test.command[0])
-                     // CHUNK) if test.case else test.name
+        groups, count = {}, {}
+        for test in tests:
+            which = test.name
+            if test.case:
+                nth = count[test.command[0]] = count.get(test.command[0], -1) + 1
+                which = (test.command[0], nth // most)
             groups.setdefault(which, []).append(test)
         return groups.values()
 
+    @staticmethod
+    def _command(group):
+        if not group[0].case:
+            return group[0].command
+        return [group[0].command[0], "--gtest_filter=" + ":".join(t.case for t in group),
+                "--gtest_brief=0"]
+
     def _try_group(self, group, number):
         first = group[0]
-        command = list(first.command)
-        if first.case:
-            command = [first.command[0], "--gtest_filter=" + ":".join(t.case for t in group),
-                       "--gtest_fail_fast", "--gtest_brief=0"]
+        command = [*self._command(group), *(["--gtest_fail_fast"] if first.case else [])]
         usual = sum(t.seconds for t in group)
         ran = run(self._shell(first, 4 + 5 * usual, command), self.tree.copy, self.tree.via,
                   {**first.env, "TEEIO_MUTANT": str(number)}, WAITS + 20 * usual)

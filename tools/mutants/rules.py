@@ -8,7 +8,7 @@ from cxx import Source
 
 # What only tells the trace, or checks our own mistakes, is no behaviour of the host.
 TELLS = re.compile(r"\btrace(?:_|\(\))?\.|^(?:\w+\.)?call(?:\.|->)|\bfact\(|^emit|^tell|_CHECK\("
-                   r"|\.refuse\(|^\(void\)\w+;|unreachable\(\)|schedule::consult|\bseeded\(")
+                   r"|assert_held\(|\.refuse\(|^\(void\)\w+;|unreachable\(\)|schedule::consult|\bseeded\(")
 KINDS = (
     ("drop-notify", re.compile(r"notify_|\bwake")),
     ("drop-get", re.compile(r"\b(?:add_ref|add_user|get|hold|pin|increment|share|emplace|push_back"

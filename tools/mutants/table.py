@@ -38,11 +38,33 @@ def code(text):
     return "`" + cell(text).replace("`", "'") + "`"
 
 
+def read(path):
+    """key -> {"by", "how"} of each row of the table: what earlier runs have found."""
+    found = {}
+    section = ""
+    for line in path.read_text().split(HEAD)[-1].splitlines() if path.exists() else []:
+        if line.startswith("## "):
+            section = line[3:]
+        if section not in ("Survived", "Caught") or not re.match(r"\| \S+:\d+ \|", line):
+            continue
+        cells = [c.strip().replace("\\|", "|") for c in re.split(r"(?<!\\)\|", line)[1:-1]]
+        place, function, rule, stood, last = cells
+        text, nth = re.fullmatch(r"`(.*)`( #\d+)?", stood).groups()
+        key = f"src/{place.rsplit(':', 1)[0]}: {function.strip('`')}: {rule}: {text}{nth or ''}"
+        by, how = re.fullmatch(r"(.*?)(?: \((.*)\))?", last).groups()
+        found[key] = {"by": None, "how": ""} if section == "Survived" else {"by": by, "how": how or ""}
+    return found
+
+
+def stood(mutant):
+    return code(mutant.code) + (f" #{mutant.nth}" if mutant.nth > 1 else "")
+
+
 def write(path, results, equivalent, why, mutants, said):
     before = path.read_text().split(HEAD)[0] if path.exists() else "# Mutants\n\n"
     by_key = {m.key: m for m in mutants}
     judged = [(by_key[k], r) for k, r in results.items() if k in by_key]
-    judged.sort(key=lambda mr: mr[0].number)
+    judged.sort(key=lambda mr: (mr[0].file, mr[0].line, mr[0].key))
     real = [(m, r) for m, r in judged if m.key not in equivalent]
     caught = [(m, r) for m, r in real if r["by"]]
     lines = [before + HEAD, "", said, ""]
@@ -63,15 +85,15 @@ def write(path, results, equivalent, why, mutants, said):
         if not r["by"]:
             reason = next((reason for matches, reason in why if matches.search(m.key)), "not looked at")
             lines.append(f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | "
-                         f"{code(m.code)} | {cell(reason)} |")
+                         f"{stood(m)} | {cell(reason)} |")
     lines += ["", "## Equivalent", "", "| place | function | rule | what stood there | why |",
               "|---|---|---|---|---|"]
-    lines += [f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | {code(m.code)} | "
+    lines += [f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | {stood(m)} | "
               f"{cell(equivalent[m.key])} |" for m, r in judged if m.key in equivalent]
     lines += ["", "## Caught", "", "| place | function | rule | what stood there | by |", "|---|---|---|---|---|"]
     for m, r in caught:
         how = f" ({r['how']})" if r["how"] else ""
         lines.append(f"| {m.file.removeprefix('src/')}:{m.line} | `{m.function}` | {m.rule} | "
-                     f"{code(m.code)} | {cell(r['by'])}{how} |")
+                     f"{stood(m)} | {cell(r['by'])}{how} |")
     path.write_text("\n".join(lines) + "\n")
     return share

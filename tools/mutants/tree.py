@@ -132,9 +132,9 @@ class Tree:
 
     def find(self, under):
         """All mutants of the .cc files below the folders `under`."""
-        files = sorted(f for folder in under
+        files = sorted({f for folder in under
                        for f in ([self.root / folder] if folder.endswith(".cc")
-                                 else (self.root / folder).rglob("*.cc")))
+                                 else (self.root / folder).rglob("*.cc"))})
         self.makers = [Maker(str(f.relative_to(self.root)), f.read_text()) for f in files]
         self._list()
 
