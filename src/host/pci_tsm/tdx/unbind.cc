@@ -3,11 +3,6 @@
 #include "host/pci_tsm/tdx/tdx_driver.h"
 
 namespace teeio::tsm {
-namespace {
-
-constexpr unsigned kDmarLeafAndTables = 4;
-
-}  // namespace
 
 void TdxDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
                        TeardownHandlers& handlers) {
@@ -64,13 +59,14 @@ void TdxDriver::remove_dmar(hw::PciFunction& function, Bound& bound) {
     const auto removed = host_.call([&] { return module.tdh_dmar_remove(index); });
     if (removed.ok() && raw(table) != 0) host_.memory().free_page(table);
   };
-  if (bound.dmar_levels == kDmarLeafAndTables) {
-    remove(DmarLevel::kPasid, Hpa{0});
-    --bound.dmar_levels;
-  }
-  constexpr DmarLevel kTables[] = {DmarLevel::kRoot, DmarLevel::kContext, DmarLevel::kDirectory};
+  constexpr DmarLevel kMade[] = {DmarLevel::kRoot, DmarLevel::kContext, DmarLevel::kDirectory,
+                                 DmarLevel::kPasid};
   for (; bound.dmar_levels > 0; --bound.dmar_levels) {
-    const DmarLevel level = kTables[bound.dmar_levels - 1];
+    const DmarLevel level = kMade[bound.dmar_levels - 1];
+    if (level == DmarLevel::kPasid) {
+      remove(level, Hpa{0});
+      continue;
+    }
     const std::uint64_t scope = level == DmarLevel::kRoot ? rid >> 7U : rid;
     dmar_.release({static_cast<unsigned>(level), static_cast<std::uint64_t>(iommu) << 32U | scope},
                   [&](Hpa table) { remove(level, table); });

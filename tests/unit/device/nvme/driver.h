@@ -65,8 +65,9 @@ class NvmeTest : public device::testing::TeeCardTest<NvmeCard> {
   static constexpr std::uint64_t kNowhere = 0x4000'0000;
   static constexpr std::uint16_t kEntries = 16;
 
-  NvmeTest()
-      : TeeCardTest({.pf = kPf, .vfs = 1, .window = Hpa{0x20'0000'0000}}, spaces_in_memory()) {}
+  NvmeTest() : NvmeTest(spaces_in_memory()) {}
+  explicit NvmeTest(std::vector<std::vector<NameSpace>> spaces)
+      : TeeCardTest({.pf = kPf, .vfs = 1, .window = Hpa{0x20'0000'0000}}, std::move(spaces)) {}
 
   void SetUp() override { bring_up(kPfIndex); }
 

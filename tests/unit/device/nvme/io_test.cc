@@ -1,5 +1,6 @@
 // Commands of the I/O queues: where data lie, what reaches a namespace, what is refused.
 
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -265,6 +266,22 @@ TEST(NameSpace, AFileThatWasCutShortFailsItsReads) {
   EXPECT_EQ(read.error().code, Errno::kIo);
 }
 
+// Only what a signal has interrupted is tried again.
+TEST(NameSpaceTest, ATransferThatTheKernelRefusesIsAnError) {
+  const ScratchFile file(8192);
+  auto space = NameSpace::open(file.path(), 0).value();
+  void* const nowhere = ::mmap(nullptr, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(nowhere, MAP_FAILED);
+  const std::span<std::byte> page(static_cast<std::byte*>(nowhere), 4096);
+  const auto read = space.read(0, page);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, Errno::kFault);
+  const auto written = space.write(0, page);
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, Errno::kFault);
+  ::munmap(nowhere, page.size());
+}
+
 /// The descriptor of an open file of this process.
 int descriptor_of(const std::string& path) {
   for (int fd = 0; fd < 1024; ++fd) {
@@ -306,6 +323,45 @@ class FailingDisk : public device::testing::TeeCardTest<NvmeCard> {
  private:
   static inline ScratchFile file_{1 << 20};
 };
+
+class CachedDisk : public NvmeTest {
+ protected:
+  CachedDisk() : NvmeTest(spaces_of(file_.path())) {}
+  void break_disk() {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe(ends.data()), 0);
+    ASSERT_GE(::dup2(ends[0], descriptor_of(file_.path())), 0);
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+  Status set(std::uint32_t feature, std::uint32_t value) {
+    return admin(admin_command(AdminOpcode::kSetFeatures, feature, value)).status;
+  }
+  static constexpr std::uint32_t kPower = 2, kWriteCache = 6;
+
+ private:
+  static inline ScratchFile file_{1 << 20};
+};
+
+// NVMe 1.4, 5.21.1.6: what is in the cache is written before it is off.
+TEST_F(CachedDisk, TurningTheCacheOffSaysThatTheDiskDoesNotTakeIt) {
+  EXPECT_EQ(set(kWriteCache, 0), Status::kSuccess);
+  EXPECT_EQ(set(kWriteCache, 1), Status::kSuccess);
+  break_disk();
+  EXPECT_NE(set(kWriteCache, 0), Status::kSuccess);
+}
+
+TEST_F(CachedDisk, AFeatureOfADiskWithoutCacheWritesNothingBack) {
+  EXPECT_EQ(set(kWriteCache, 0), Status::kSuccess);
+  break_disk();
+  EXPECT_EQ(set(kPower, 0), Status::kSuccess);
+}
+
+TEST(NameSpaceTest, MemoryThatIsNotThereIsAnError) {
+  const auto space = NameSpace::in_memory(std::uint64_t{1} << 62U);
+  ASSERT_FALSE(space);
+  EXPECT_EQ(space.error().code, Errno::kNoMem);
+}
 
 TEST_F(FailingDisk, IsToldAtShutdownWhichThenIsNeverComplete) {
   set_mmio(kPfIndex, 0, 0x14, kEnabled | 1U << 14U);

@@ -56,6 +56,27 @@ TEST_F(DeviceMemory, AListNamesAndTakesPagesOneByOne) {
   EXPECT_EQ(*memory.read_u64(list), pages(3, 1));
 }
 
+// An undelegated descriptor that comes first is refused; one behind ends what is mapped.
+TEST_F(DeviceMemory, ADescriptorOfAnotherKindEndsTheRange) {
+  const AddressDescriptor next{.base = kBar + kPageSize, .count = 1};
+  const AddressFlags two{.type = AddressFlags::kList, .count = 2};
+  const auto map_two = [&](AddressDescriptor second) {
+    EXPECT_TRUE(memory.write_u64(list, pages(0, 1)));
+    EXPECT_TRUE(memory.write_u64(list + 8, second.encode()));
+    const auto mapped = rmm.rtt_dev_map(rd, vdev, kIpa, kIpa + 2 * kPageSize, two, raw(list));
+    EXPECT_RMI(mapped, Code::kSuccess);
+    EXPECT_RMI(rmm.rtt_dev_unmap(rd, kIpa, kIpa + 2 * kPageSize, {}), Code::kSuccess);
+    return Gpa{mapped.x1};
+  };
+  AddressDescriptor undelegated = next;
+  undelegated.undelegated = true;
+  AddressDescriptor block = next;
+  block.level = 2;
+  EXPECT_EQ(map_two(next), kIpa + 2 * kPageSize);
+  EXPECT_EQ(map_two(undelegated), kIpa + kPageSize);
+  EXPECT_EQ(map_two(block), kIpa + kPageSize);
+}
+
 TEST_F(DeviceMemory, AWalkThatEndsEarlySaysWhere) {
   const Gpa far = kIpa + (std::uint64_t{1} << 30U);
   const RmiResult refused = dev_map(far, kBar);

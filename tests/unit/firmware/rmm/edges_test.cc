@@ -74,6 +74,49 @@ TEST_F(Edges, ARecThatFailsAtItsEndGivesItsMemoryBack) {
   EXPECT_RMI(rmm.rec_enter(rec), Code::kSuccess);
 }
 
+// addr_list_validate() passes over descriptors of nothing.
+TEST_F(Edges, AListOfADonationMayHaveEmptyDescriptors) {
+  ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
+  RmiResult step = rmm.rec_create(rd, rec, page(RecParams{}));
+  const std::uint64_t operation = step.x1;
+  const AddressDescriptor empty{.base = granule(), .count = 0, .level = 2};
+  ASSERT_TRUE(memory.write_u64(list, empty.encode()));
+  ASSERT_TRUE(memory.write_u64(list + 8, one(granule())));
+  ASSERT_TRUE(memory.write_u64(list + 16, empty.encode()));
+  step = rmm.op_mem_donate(operation, list, 3);
+  EXPECT_RMI(step, Code::kIncomplete);
+  EXPECT_EQ(step.x1, 1U) << "granules are counted";
+  EXPECT_EQ(step.x2 >> 2U, 15U);
+}
+
+// What was taken before the granule that could not be is the operation's, and is given back.
+TEST_F(Edges, ADonationOfWhichAPartIsRefusedTakesTheRest) {
+  ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
+  RmiResult step = rmm.rec_create(rd, rec, page(RecParams{}));
+  const std::uint64_t operation = step.x1;
+  ASSERT_TRUE(memory.write_u64(list, one(granule())));
+  ASSERT_TRUE(memory.write_u64(list + 8, one(params)));  // the host's own
+  step = rmm.op_mem_donate(operation, list, 2);
+  EXPECT_EQ(step.x1, 1U);
+  ASSERT_TRUE(memory.write_u64(list, one(params)));
+  step = rmm.op_mem_donate(operation, list, 1);
+  EXPECT_EQ(step.memory, MemoryRequest::kReclaim);
+  EXPECT_EQ(step.x1, 1U) << "so much is to be given back";
+  const std::size_t before = rmm.granules();
+  step = rmm.op_mem_reclaim(operation, list, 512);
+  EXPECT_EQ(step.x1, 1U);
+  EXPECT_EQ(rmm.granules(), before);
+  EXPECT_RMI(rmm.op_continue(operation), Code::kInput);
+  ASSERT_RMI(undelegate(rec));
+}
+
+TEST_F(Edges, AReclaimLooksAtItsListBeforeTheOperation) {
+  ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
+  const std::uint64_t operation = rmm.rec_create(rd, rec, page(RecParams{})).x1;
+  EXPECT_EQ(rmm.op_mem_reclaim(operation, list + 4, 1).refused_by->id, "list_aligned");
+  EXPECT_EQ(rmm.op_mem_reclaim(operation, list, 1).refused_by->id, "expected");
+}
+
 struct MadeAtOnce : Machine {
   MadeAtOnce() : Machine(Settings{.rec_granules = 0}) {}
 };
@@ -88,6 +131,41 @@ TEST_F(MadeAtOnce, ARecThatNeedsNoMemoryIsOneStep) {
   // Numbers do not come back: set_rd_rec_count() only counts up.
   EXPECT_EQ(rmm.rec_create(rd, rec, page(RecParams{})).refused_by->id, "mpidr");
   ASSERT_RMI(rmm.rec_create(rd, rec, page(RecParams{.mpidr = 1})));
+}
+
+// A card behind the same root port gets the port's next stream where the host set up none.
+TEST_F(Edges, EachStreamOfAPortHasABlockOfItsOwn) {
+  open();
+  stream();
+  const auto free = [&] { return port.free_streams(); };
+  EXPECT_EQ(free(), 1U);
+  const Hpa first = pdev;
+  pdev = granule();
+  PdevParams other = pdev_params();
+  other.rid_base = 0x104, other.rid_top = 0x105, other.id = 0x104;
+  ASSERT_RMI(finish(rmm.pdev_create(pdev, page(other))));
+  ASSERT_RMI(drive_pdev());
+  ASSERT_RMI(rmm.pdev_set_pubkey(pdev, page(any_key())));
+  ASSERT_RMI(drive_pdev());
+  StreamParams second = stream_params();
+  second.stream_id = 6;
+  const RmiResult connected = rmm.pdev_stream_connect(page(second));
+  ASSERT_RMI(connected);
+  drive_stream();
+  EXPECT_EQ(free(), 0U);
+  EXPECT_NE(port.find_stream(5), port.find_stream(6));
+  EXPECT_TRUE(port.find_stream(5) && port.find_stream(6));
+  EXPECT_EQ(static_cast<PdevState>(rmm.pdev_get_state(first).x1), PdevState::kReady);
+}
+
+// dev_assign_vdev_lock_main() looks at the TDI's state before it asks for the lock.
+TEST_F(Edges, ATdiThatIsNotUnlockedIsNotAskedToLock) {
+  unlocked();
+  device.tdis[kTdi.rid()].state = wire::TdiState::kError;
+  ASSERT_RMI(rmm.vdev_lock(rd, pdev, vdev));
+  ASSERT_RMI(drive_vdev());
+  EXPECT_EQ(vdev_state(), VdevState::kError);
+  EXPECT_EQ(device_state(), wire::TdiState::kError) << "LOCK would have changed it";
 }
 
 TEST_F(Edges, ARealmIsToldOfDevicesInTheFirstFeatureRegisterAlone) {

@@ -143,5 +143,34 @@ TEST_F(RecRun, OnlyAccessesOutsideOfTheProtectedHalfShowWhatTheyWere) {
   EXPECT_EQ(left().gprs[0], 0U);
 }
 
+// finish_rsi_vdev_get_info(): the host brings the page of the record first.
+TEST_F(Machine, ARecordWhosePageIsNotThereIsAnAbortForTheHost) {
+  unlocked();
+  ASSERT_EQ(rmm.rsi_ipa_state_set(rec, kFresh, kFresh + kPageSize, 1, false).code,
+            RsiCode::kIncomplete);
+  ASSERT_RMI(rmm.rtt_set_ripas(rd, rec, kFresh, kFresh + kPageSize));
+  ASSERT_RMI(rmm.rec_enter(rec));
+  const Hpa run_page = *memory.alloc_page();
+  hw::ArmRegisters registers;
+  ASSERT_RMI(rmm.rec_enter(rec, run_page, registers));
+  registers.x[0] = kCall + 13;  // RSI_VDEV_GET_INFO
+  registers.x[1] = kId;
+  registers.x[2] = raw(kFresh) + 0x200;
+  ASSERT_FALSE(rmm.realm_call(rec, run_page, registers));
+  ASSERT_RMI(rmm.vdev_complete(rec, vdev));
+  EXPECT_EQ(rmm.rec_enter(rec, run_page, registers).x1, static_cast<std::uint64_t>(RecExit::kSync));
+  Bytes bytes(kPageSize - RecExitRecord::kOffset);
+  ASSERT_TRUE(memory.read(run_page + RecExitRecord::kOffset, bytes));
+  EXPECT_EQ(RecExitRecord::decode(bytes).hpfar, raw(kFresh) >> 12U << 4U);
+  const Hpa fresh = granule();
+  ASSERT_RMI(rmm.rtt_data_map(rd, kFresh, kFresh + kPageSize, {}, one(fresh)));
+  EXPECT_EQ(rmm.rec_enter(rec, run_page, registers).x1,
+            static_cast<std::uint64_t>(RecExit::kRealm));
+  EXPECT_EQ(registers.x[0], 0U);
+  Bytes record(VdevInfo{}.encode().size());
+  ASSERT_TRUE(memory.read(fresh + 0x200, record, kRealmWorld));
+  EXPECT_EQ(record, rmm.rsi_info(rec).encode());
+}
+
 }  // namespace
 }  // namespace teeio::rmm

@@ -1,6 +1,10 @@
 // Every check of every row: it refuses, with its status, when it alone does not hold.
 #include "unit/firmware/rmm/rows.h"
 
+#include <gtest/gtest-spi.h>
+
+#include <set>
+
 namespace teeio::rmm {
 namespace {
 
@@ -16,24 +20,34 @@ void use_up_operations(Story& m) {
   for (int i = 0; i < 10; ++i) (void)m.rmm.psmmu_st_l2_create(Settings::kPsmmu, 0x400);
 }
 
+void make_wrong(Story& m, const Case& one, std::string_view check) {
+  if (const auto wrong = one.wrong.find(check); wrong != one.wrong.end())
+    wrong->second(m);
+  else if (check == "aligned")
+    m.unalign();
+  else if (check == "reserve")
+    use_up_operations(m);
+}
+
 void expect_refused(const Case& one, const Check& check) {
   if (!check.reached) return;
   SCOPED_TRACE(std::string(one.row->name) + ": " + std::string(check.id));
-  const auto wrong = one.wrong.find(check.id);
   const bool generic = check.id == "feature" || check.id == "aligned" || check.id == "reserve";
-  ASSERT_TRUE(wrong != one.wrong.end() || generic) << "no test makes this check fail";
+  ASSERT_TRUE(one.wrong.contains(check.id) || generic) << "no test makes this check fail";
   Story m(settings_for(*one.row, check.id));
   if (check.id != "feature" && check.id != "aligned") one.prepare(m);
-  if (wrong != one.wrong.end())
-    wrong->second(m);
-  else if (check.id == "aligned")
-    m.unalign();
-  else if (check.id == "reserve")
-    use_up_operations(m);
+  make_wrong(m, one, check.id);
   const RmiResult result = one.call(m);
   EXPECT_EQ(code_name(result.code), code_name(check.code));
   ASSERT_NE(result.refused_by, nullptr);
   EXPECT_EQ(result.refused_by->id, check.id);
+  // A refused command keeps none of the contexts of stateful operations, which are few.
+  if (std::ranges::find(one.row->checks, "reserve", &Check::id) == one.row->checks.end()) return;
+  for (int i = 0; i < 16; ++i) {
+    const RmiResult again = one.call(m);
+    ASSERT_NE(again.refused_by, nullptr);
+    EXPECT_EQ(again.refused_by->id, check.id) << i;
+  }
 }
 
 TEST(Rows, EachCheckRefusesWithItsStatusWhenItAloneFails) {
@@ -46,6 +60,54 @@ TEST(Rows, EachCheckRefusesWithItsStatusWhenItAloneFails) {
       EXPECT_NE(std::ranges::find(row->checks, id, &Check::id), row->checks.end())
           << row->name << " has no check " << id;
   }
+}
+
+/// Which check refuses when both are made to fail, the second one last; -1: that cannot be had,
+/// since a step to it needs what the first has spoilt.
+std::ptrdiff_t refused_by(const Case& one, const Check& first, const Check& second) {
+  Story m(settings_for(*one.row, first.id));
+  testing::TestPartResultArray missed;
+  {
+    const testing::ScopedFakeTestPartResultReporter quiet(
+        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &missed);
+    one.prepare(m);
+    make_wrong(m, one, first.id);
+    make_wrong(m, one, second.id);
+  }
+  if (missed.size() != 0) return -1;
+  const RmiResult result = one.call(m);
+  return result.refused_by == nullptr ? -1 : result.refused_by - one.row->checks.data();
+}
+
+// What a host is told that makes two mistakes: the row's checks are made in the row's order.
+TEST(Rows, OfTwoChecksThatFailTheFirstRefuses) {
+  // What makes these fail is a command or a machine that the other mistake does not allow.
+  const std::set<std::string> alone = {"RMI_PDEV_STOP comm",    "RMI_PDEV_CREATE spdm",
+                                       "RMI_REALM_CREATE da",   "RMI_RTT_DATA_UNMAP sbz",
+                                       "RMI_RTT_DEV_UNMAP sbz", "RMI_RTT_DATA_MAP short",
+                                       "RMI_RTT_DEV_MAP short", "RMI_VDEV_COMPLETE rec"};
+  int pairs = 0;
+  for (const auto& [row, one] : cases()) {
+    const auto both = [&alone, name = std::string(row->name)](const Check& check) {
+      return check.reached && check.id != "feature" && check.id != "aligned" &&
+             check.id != "smmu" && check.id != "rd_rec" &&
+             !alone.contains(name + ' ' + std::string(check.id));
+    };
+    for (std::ptrdiff_t i = 0; i < std::ssize(row->checks); ++i)
+      for (std::ptrdiff_t j = i + 1; j < std::ssize(row->checks); ++j) {
+        const Check& first = row->checks[static_cast<std::size_t>(i)];
+        const Check& second = row->checks[static_cast<std::size_t>(j)];
+        if (!both(first) || !both(second)) continue;
+        // Of two that spoil the same thing the later one is left: one of both ways will do.
+        const std::ptrdiff_t ways[] = {refused_by(one, first, second),
+                                       refused_by(one, second, first)};
+        if (std::ranges::max(ways) < 0) continue;
+        EXPECT_TRUE(std::ranges::any_of(ways, [&](auto by) { return by >= 0 && by <= i; }))
+            << row->name << ": " << second.id << " comes before " << first.id;
+        ++pairs;
+      }
+  }
+  EXPECT_GT(pairs, 100);
 }
 
 TEST(Rows, EachCommandWorksWhenNothingIsWrong) {

@@ -45,6 +45,28 @@ class Sessions : public Machine {
   static constexpr std::array<std::byte, 32> kNonce{std::byte{4}, std::byte{2}};
 };
 
+// DOE pads, and a host hands over what it read. The monitor's digests are of messages.
+TEST_F(Sessions, PaddingBehindAnAnswerIsNoPartOfWhatIsKept) {
+  identify();
+  const Bytes plain = object(Object::kVca);
+  ASSERT_FALSE(plain.empty());
+  object(Object::kVca).clear();
+  pdev = granule();
+  use(pki.device);
+  relay = [this](ByteView object) {
+    const Bytes answer = peer->answer(object);
+    const auto doe = wire::DoeObject::decode(answer);
+    Bytes longer(doe->payload.begin(), doe->payload.end());
+    const auto code = longer.size() > 1 ? std::to_integer<int>(longer[1]) : 0;
+    constexpr int kVersion = 0x04, kCapabilities = 0x61, kAlgorithms = 0x63;
+    if (code == kVersion || code == kCapabilities || code == kAlgorithms)
+      longer.resize(longer.size() + 4);
+    return wire::DoeObject{doe->vendor_id, doe->type, longer}.encode();
+  };
+  identify();
+  EXPECT_EQ(object(Object::kVca), plain);
+}
+
 TEST_F(Sessions, TheHostHoldsWhatTheRealmsDigestsAreOf) {
   run();
   measure(kNonce);

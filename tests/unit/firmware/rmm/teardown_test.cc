@@ -106,6 +106,7 @@ TEST_F(Teardown, AVdevHoldsItsPdevAndStream) {
   run();
   EXPECT_RMI(rmm.pdev_stream_disconnect(pdev, rp, handle), Code::kDevice);
   EXPECT_RMI(rmm.pdev_stop(pdev), Code::kDevice);
+  EXPECT_EQ(rmm.pdev_stop(pdev).refused_by->id, "streams") << "a VDEV's stream comes first";
   EXPECT_RMI(rmm.pdev_destroy(pdev), Code::kDevice);
 }
 

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include "firmware/sev/conversation.h"
+#include "spdm/channel_setup.h"
 #include "unit/firmware/sev/machine.h"
 
 namespace teeio::sev {
@@ -247,6 +249,34 @@ TEST_F(Life, ShutdownForgetsContexts) {
   ASSERT_STATUS(snp_shutdown());
   EXPECT_EQ(tio.devices() + tio.tdis(), 0U);
   EXPECT_EQ(rmp.state(tdi_context.page()), PageState::kFirmware);
+}
+
+// A key that is in use at the root port would be in the way of the next connect.
+TEST_F(Life, ADeviceThatIsReclaimedWhileItConnectsLeavesNoKeyInUse) {
+  init();
+  create();
+  int exchanges = 0;
+  relay = [&](ByteView object) { return ++exchanges, device.answer(object); };
+  connect();
+  const int whole = exchanges;
+  ASSERT_STATUS(drive(TioCommand::kDevDisconnect));
+  ASSERT_STATUS(issue(TioCommand::kDevReclaim, operands()));
+  create();
+  TioOperands in = operands();
+  for (exchanges = 0; exchanges < whole - 1;) {
+    ASSERT_EQ(status_name(issue(TioCommand::kDevConnect, in)), status_name(Status::kSpdmRequest));
+    carry(in.spdm);
+  }
+  ASSERT_STATUS(issue(TioCommand::kDevReclaim, operands()));
+  create();
+  connect();
+}
+
+TEST(ConversationTest, AnAnswerToNothingIsAnError) {
+  const auto channel = spdm::make_requester({}, nullptr);
+  const auto taken = Conversation().take(*channel, {});
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, Errno::kInval);
 }
 
 }  // namespace

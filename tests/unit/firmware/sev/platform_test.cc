@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "schedule/fault_point.h"
 #include "schedule/task.h"
 
 namespace teeio::sev {
@@ -55,6 +56,33 @@ TEST_F(PlatformTest, TheExplorerMakesACommandFailBeforeItDoesAnything) {
   EXPECT_EQ(init(kInitRmp), Status::kResourceLimit);
   schedule::set_chooser({});
   EXPECT_EQ(init(kInitRmp), Status::kSuccess);
+}
+
+// `teeio run --inject` and `teeio sweep`: a command that may fail can be busy or refused; one
+// that never does is not even asked.
+TEST_F(PlatformTest, ACommandIsBusyOrRefusedWhereThatIsInjected) {
+  struct Plan final : schedule::FaultPlan {
+    schedule::Fault fault{};
+    std::vector<std::string> asked;
+    bool happens(schedule::FaultPlace place, std::string_view name,
+                 schedule::Fault which) override {
+      EXPECT_EQ(place, schedule::FaultPlace::kFirmware);
+      asked.emplace_back(name);
+      return which == fault;
+    }
+  } plan;
+  int ran = 0;
+  psp.add({kEcho + 1, "SURE", "", 8, true, [&](Call&) { return ++ran, Status::kSuccess; }});
+  schedule::set_fault_plan(&plan);
+  plan.fault = schedule::Fault::kBusy;
+  EXPECT_EQ(run(kEcho, Writer().le(8U).le(6U).take()), Status::kResourceLimit);
+  plan.fault = schedule::Fault::kRefuse;
+  EXPECT_EQ(run(kEcho, Writer().le(8U).le(7U).take()), Status::kInvalidParam);
+  plan.asked.clear();
+  EXPECT_EQ(run(kEcho + 1, Writer().le(8U).le(7U).take()), Status::kSuccess);
+  schedule::set_fault_plan(nullptr);
+  EXPECT_EQ(ran, 1);
+  EXPECT_TRUE(plan.asked.empty());
 }
 
 TEST_F(PlatformTest, SnpIsInitialisedOnceAndTioOnlyWhereItIs) {

@@ -111,6 +111,27 @@ TEST(Concurrency, OneLeafAnEntryOfDevifmtAndOfMmiomt) {
   EXPECT_TRUE(seen.contains({"TDX_MMIO_INVALID_PAGE_METADATA", "TDX_SUCCESS"}));
 }
 
+TEST(Concurrency, AnEntryOfMmiomtIsGivenBackByOneLeaf) {
+  Outcomes seen;
+  test::expect_sound([&] {
+    Fresh m;
+    m.devifmt_tables();
+    EXPECT_TRUE(m.create_devif(m.td).ok());
+    m.mmiomt_tables();
+    EXPECT_TRUE(m.module.tdh_mmiomt_set(m.kBar, Level::k4K, m.kFunction).ok());
+    LeafResult first;
+    LeafResult second;
+    const auto give_back = [&](LeafResult& result) {
+      return [&] { result = m.module.tdh_mmiomt_set(m.kBar, Level::k4K, std::nullopt); };
+    };
+    Fresh::race(give_back(first), give_back(second));
+    EXPECT_NE(first.ok(), second.ok());
+    seen.insert({name(first), name(second)});
+  });
+  EXPECT_TRUE(seen.contains({"TDX_SUCCESS", "TDX_OPERAND_BUSY"}));
+  EXPECT_TRUE(seen.contains({"TDX_MMIO_INVALID_PAGE_METADATA", "TDX_SUCCESS"}));
+}
+
 TEST(Concurrency, ATableIsNotTakenOutUnderALeafThatPassesThroughIt) {
   const auto request = [](Fresh& m, Hpa page) {
     return m.module.tdh_devif_request(m.kFunction, DevifRequest::kState, OnBehalfOf::kVmm, page);

@@ -18,7 +18,7 @@ spdm::ChannelSetup sessions() {
 
 class G3 : public Machine {
  protected:
-  G3() : Machine(sessions()) {
+  explicit G3(spdm::ChannelSetup channels = sessions()) : Machine(std::move(channels)) {
     module.state().api = Api::kG3;
     module.set_injection({.interruptions = false, .failures = false});
     relay = [this](ByteView object) {
@@ -262,6 +262,31 @@ TEST_F(G3, LeavesOfTheOlderApiAreNoLeaves) {
 TEST_F(G3, AnIommuWithoutTdxConnectIsOperandInvalid) {
   const LeafResult none = module.g3().tdh_iommu_setup(Hpa{0x1000}, pages(kIommuPages));
   EXPECT_EQ(none.status, Status(Code::kOperandInvalid, Operand::kRcx));
+}
+
+TEST_F(G3, ADisconnectEndsWhatWasUnderWay) {
+  connect_g3();
+  const Hpa nonce = page();
+  EXPECT_CODE(module.g3().tdh_spdm_mng(spdm, SpdmOperation::kRecollect, nonce, messages, info),
+              Code::kSpdmRequest);
+  ASSERT_OK(converse([&] { return module.g3().tdh_spdm_disconnect(spdm, messages); }));
+  ASSERT_OK(converse([&] { return connect_once(); }));
+  ASSERT_OK(manage(SpdmOperation::kKeyUpdate));
+}
+
+class G3InTheClear : public G3 {
+ protected:
+  G3InTheClear() : G3(spdm::ChannelSetup{}) {
+    relay = [this](ByteView object) { return device.answer(object); };
+  }
+};
+
+TEST_F(G3InTheClear, ASessionWithoutKeysHasNoneThatWear) {
+  connect_g3();
+  create_stream();
+  module.set_injection({.interruptions = true, .failures = false});
+  inject_once("the SPDM session's keys are worn");
+  ASSERT_OK(km_all(KmOperation::kSetup));
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // What leaves do to root ports and IOMMUs over several calls: key refresh, large directories, the
 // invalidation queue.
+#include <algorithm>
+
+#include "firmware/tdx/rows.h"
 #include "unit/firmware/tdx/machine.h"
 
 namespace teeio::tdx {
@@ -68,6 +71,25 @@ TEST_F(Hardware, ADirectoryOfSeveralPagesGoesOnAfterAnInterrupt) {
   EXPECT_EQ(module.pages_owned(), before);
 }
 
+// Fault processing may be disabled in each entry that has the bit; a root entry has none.
+TEST_F(Hardware, OnlyARootEntryCannotDisableFaultProcessing) {
+  setup_iommu();
+  constexpr std::uint64_t kFpd = 2;
+  for (const DmarLevel level : {DmarLevel::kRoot, DmarLevel::kContext, DmarLevel::kDirectory}) {
+    DmarValue value = dmar_value(level, page());
+    value[0] |= kFpd;
+    const LeafResult added = module.tdh_dmar_add(dmar(level), value);
+    if (level != DmarLevel::kRoot) {
+      ASSERT_OK(added);
+      EXPECT_EQ(module.tdh_dmar_read(dmar(level)).r8, value[0]);
+      continue;
+    }
+    ASSERT_NE(added.refused_by, nullptr);
+    EXPECT_EQ(added.refused_by->id, "value");
+    ASSERT_OK(dmar_add(dmar(level), page()));
+  }
+}
+
 TEST_F(Hardware, ADirectoryOfOnePageIsNotInterrupted) {
   setup_iommu();
   ASSERT_OK(dmar_add(dmar(DmarLevel::kRoot), page()));
@@ -103,6 +125,15 @@ TEST_F(Hardware, AStatusWriteToAPageOfATdIsLost) {
   std::array<std::byte, 4> bytes{};
   ASSERT_TRUE(memory.read(secret, bytes, hw::KeyId{1}).has_value());
   EXPECT_EQ(Reader(bytes).le<std::uint32_t>(), 0U);
+}
+
+// In the clear there is no SPDM message whose name a leaf could tell.
+TEST_F(Hardware, ALeafThatNamesNoMessageEndsAsAnyOther) {
+  trace.keep_events(true);
+  connect();
+  const auto told = std::ranges::find(trace.events(), "TDH.SPDM.CONNECT", &object::Event::name);
+  ASSERT_NE(told, trace.events().end());
+  EXPECT_EQ(told->outcome, "ok");
 }
 
 TEST_F(Hardware, TheTdOfARunningVcpuKeepsItsRootPage) {

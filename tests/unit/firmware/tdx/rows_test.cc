@@ -1,8 +1,14 @@
 // Every check of every row: it refuses, with its status, when it alone does not hold.
 #include "unit/firmware/tdx/rows.h"
 
+#include <gtest/gtest-spi.h>
+
 #include <algorithm>
+#include <set>
+#include <stdexcept>
 #include <tuple>
+
+#include "unit/schedule/explored.h"
 
 namespace teeio::tdx {
 namespace {
@@ -135,6 +141,173 @@ TEST(Rows, EachCheckRefusesWithItsStatusWhenItAloneFails) {
                                       }))
           << row->name << " has no check " << wrong.id;
   }
+}
+
+std::string title(const Row& row) {
+  return std::string(row.name) + (row.detail.empty() ? "" : " ") + std::string(row.detail);
+}
+
+/// Which check refuses when both are made to fail, the second one last; -1: that cannot be had,
+/// since a step to it needs what the first has spoilt.
+std::ptrdiff_t refused_by(const Case& one, const Check& first, const Check& second) {
+  Story m;
+  testing::TestPartResultArray missed;
+  LeafResult result;
+  try {
+    const testing::ScopedFakeTestPartResultReporter quiet(
+        testing::ScopedFakeTestPartResultReporter::INTERCEPT_ONLY_CURRENT_THREAD, &missed);
+    one.prepare(m);
+    if (!make_wrong(m, one, first) || !make_wrong(m, one, second)) return -1;
+    result = one.call(m);
+  } catch (const std::out_of_range&) {
+    return -1;  // map::at() of a step
+  }
+  if (missed.size() != 0) return -1;
+  return result.refused_by == nullptr ? -1 : result.refused_by - one.row->checks.data();
+}
+
+// What a caller is told that makes two mistakes: the row's checks are made in the row's order.
+TEST(Rows, OfTwoChecksThatFailTheFirstRefuses) {
+  // What makes these fail takes the leaf another way, on which the checks before are not made.
+  const std::set<std::string> elsewhere = {"TDH.IDE.STREAM.IDEKMRSP ready",
+                                           "TDH.IDE.STREAM.CREATE hardware",
+                                           "TDH.DEVIF.RESPONSE output",
+                                           "TDH.DEVIF.REQUEST asked",
+                                           "TDH.DEVIF.REQUEST error",
+                                           "TDH.DMAR.ADD dmar",
+                                           "TDH.DMAR.ADD value",
+                                           "TDH.IDE.STREAM.KM worn",
+                                           "TDH.IDE.STREAM.KM seal",
+                                           "TDH.SPDM.MNG upkeep",
+                                           "TDH.SPDM.CONNECT space"};
+  int pairs = 0;
+  for (const auto& [row, one] : cases())
+    for (std::ptrdiff_t i = 0; i < std::ssize(row->checks); ++i)
+      for (std::ptrdiff_t j = i + 1; j < std::ssize(row->checks); ++j) {
+        const Check& first = row->checks[static_cast<std::size_t>(i)];
+        const Check& second = row->checks[static_cast<std::size_t>(j)];
+        // A page that is none has no entry to be wrong.
+        if (!first.unmet.empty() || !second.unmet.empty() || first.operand == second.operand ||
+            elsewhere.contains(std::string(row->name) + ' ' + std::string(second.id)))
+          continue;
+        // Of two that spoil the same thing the later one is left: one of both ways will do.
+        const std::ptrdiff_t ways[] = {refused_by(one, first, second),
+                                       refused_by(one, second, first)};
+        if (std::ranges::max(ways) < 0) continue;
+        EXPECT_TRUE(std::ranges::any_of(ways, [&](auto by) { return by >= 0 && by <= i; }))
+            << title(*row) << ": " << second.id << " comes before " << first.id;
+        ++pairs;
+      }
+  EXPECT_GT(pairs, 300);
+}
+
+/// What two tasks are answered that call the leaf with the same operands at the same time.
+std::set<std::string_view> answers_to_two(const Case& one, const Check* wrong) {
+  std::set<std::string_view> seen;
+  test::expect_sound([&] {
+    Story m;
+    one.prepare(m);
+    if (wrong != nullptr) make_wrong(m, one, *wrong);
+    std::array<LeafResult, 2> results;
+    std::vector<schedule::Task> tasks;
+    for (LeafResult& result : results)
+      tasks.push_back(schedule::Task::spawn("leaf", [&] { result = one.call(m); }));
+    for (schedule::Task& task : tasks) task.join();
+    for (const LeafResult& result : results) seen.insert(result.status.name());
+  });
+  return seen;
+}
+bool is_busy(std::string_view status) {
+  return status == code_name(Code::kOperandBusy) || status == code_name(Code::kBusyHostPriority);
+}
+
+// A leaf holds what it changes, and another one can meet it there: between its last check and
+// its first change it lets others run. Those in `alone` only read, or are one step here.
+TEST(Rows, EachLeafThatChangesSomethingCanBeMet) {
+  const std::set<std::string> alone = {"TDG.DEVIF.RD",  "TDG.DMAR.ACCEPT", "TDG.MR.VERIFYREPORT",
+                                       "TDG.VP.INFO",   "TDH.DMAR.READ",   "TDH.MMIOMT.RD",
+                                       "TDH.MR.EXTEND", "TDH.VP.ENTER"};
+  std::set<std::string> never;
+  for (const auto& [row, one] : cases())
+    if (std::ranges::none_of(answers_to_two(one, nullptr), is_busy)) never.insert(title(*row));
+  EXPECT_EQ(never, alone);
+}
+
+// One that is refused since translations may be left has let nobody look: its checks are one step.
+TEST(Rows, ALeafThatFindsTranslationsIsOneStep) {
+  constexpr std::string_view kTracking[] = {"blocked", "tlb", "iotlb"};
+  int refused = 0;
+  for (const auto& [row, one] : cases())
+    for (const Check& check : row->checks) {
+      if (!check.unmet.empty() || std::ranges::find(kTracking, check.id) == std::end(kTracking))
+        continue;
+      EXPECT_EQ(answers_to_two(one, &check), std::set{code_name(check.code)})
+          << title(*row) << ": " << check.id;
+      ++refused;
+    }
+  EXPECT_GT(refused, 10);
+}
+
+// What the explorer makes fail, it makes fail first: nothing else was looked at.
+TEST(Rows, ALeafThatIsMadeToFailHasLookedAtNothing) {
+  for (const auto& [row, one] : cases()) {
+    if (row->fails.empty()) continue;
+    for (const Check& check : row->checks) {
+      if (!check.unmet.empty() || check.id == "api" || check.id == "extension") continue;
+      SCOPED_TRACE(title(*row) + ": " + std::string(check.id));
+      Story m;
+      one.prepare(m);
+      ASSERT_TRUE(make_wrong(m, one, check));
+      m.module.set_injection({.interruptions = false, .failures = true});
+      schedule::set_chooser([&, fails = row->fails](std::uint32_t, std::string_view what) {
+        return what == fails ? 1U : 0U;
+      });
+      const LeafResult result = one.call(m);
+      EXPECT_EQ(result.status.name(), code_name(Code::kOperandBusy));
+      EXPECT_EQ(result.refused_by, nullptr);
+    }
+  }
+}
+
+/// How many pages more the module owns after each leaf that gives or takes any.
+TEST(Rows, PagesAreTakenAndGivenBack) {
+  const std::map<std::string, std::int64_t> wanted = {{"TDH.DEVIF.CREATE", 3},
+                                                      {"TDH.DEVIF.REMOVE", -3},
+                                                      {"TDH.DEVIFMT.ADD", 1},
+                                                      {"TDH.DEVIFMT.REMOVE", -1},
+                                                      {"TDH.DMAR.ADD", 1},
+                                                      {"TDH.IDE.STREAM.CREATE", 1},
+                                                      {"TDH.IDE.STREAM.CREATE G3", 1},
+                                                      {"TDH.IDE.STREAM.DELETE", -1},
+                                                      {"TDH.IDE.STREAM.DELETE G3", -1},
+                                                      {"TDH.IOMMU.SETUP", 2},
+                                                      {"TDH.IOMMU.SETUP G3", 2},
+                                                      {"TDH.MEM.PAGE.ADD", 1},
+                                                      {"TDH.MEM.PAGE.AUG", 1},
+                                                      {"TDH.MEM.PAGE.REMOVE", -1},
+                                                      {"TDH.MEM.SEPT.ADD", 1},
+                                                      {"TDH.MEM.SEPT.REMOVE", -1},
+                                                      {"TDH.MMIOMT.ADD", 1},
+                                                      {"TDH.MMIOMT.REMOVE", -1},
+                                                      {"TDH.MNG.ADDCX", 1},
+                                                      {"TDH.MNG.CREATE", 1},
+                                                      {"TDH.PHYMEM.PAGE.RECLAIM", -1},
+                                                      {"TDH.SPDM.CREATE", 1},
+                                                      {"TDH.SPDM.CREATE G3", 2},
+                                                      {"TDH.SPDM.DELETE", -1},
+                                                      {"TDH.SPDM.DELETE G3", -2},
+                                                      {"TDH.VP.ADDCX", 1},
+                                                      {"TDH.VP.CREATE", 1}};
+  std::map<std::string, std::int64_t> seen;
+  for (const auto& [row, one] : cases()) {
+    Story m;
+    one.prepare(m);
+    const auto before = static_cast<std::int64_t>(m.module.pages_owned());
+    (void)one.call(m);
+    const auto more = static_cast<std::int64_t>(m.module.pages_owned()) - before;
+    if (more != 0) seen[title(*row)] = more;
+  }
+  EXPECT_EQ(seen, wanted);
 }
 
 TEST(Rows, EachLeafWorksWhenNothingIsWrong) {

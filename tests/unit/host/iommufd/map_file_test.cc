@@ -46,6 +46,48 @@ TEST_F(MapFileTest, MemfdPagesAreReachedByDma) {
   nic.detach();
 }
 
+/// Who pays for pinned pages, by the process that makes the call.
+class Payers final : public mm::Charges {
+ public:
+  Payers() { mm::set_charges(this); }
+  ~Payers() override { mm::set_charges(nullptr); }
+  Payer payer() override { return now; }
+  [[nodiscard]] bool may_set_mode() override { return true; }
+  Result<void> charge(const Payer& payer, Mode, std::uint64_t pages) override {
+    if (paid[payer.space] + pages > limit) return fail(Errno::kNoMem, "the limit");
+    paid[payer.space] += pages;
+    return {};
+  }
+  void uncharge(const Payer& payer, Mode, std::uint64_t pages) override {
+    paid[payer.space] -= pages;
+  }
+  Payer now{.space = 1, .process = 1, .user = 1};
+  std::uint64_t limit = 100;
+  std::array<std::uint64_t, 3> paid{};
+};
+
+// iommufd_ioas_change_process(): whoever calls it pays for all, once, or for nothing.
+TEST_F(MapFileTest, AnotherProcessPaysForWhatIsPinnedOrForNothing) {
+  Payers payers;
+  ASSERT_TRUE(
+      map(object::make_ref<mm::PlainMemfd>(4 * kPageSize), 0x10000, 0, 4 * kPageSize).has_value());
+  ASSERT_TRUE(
+      map(object::make_ref<mm::PlainMemfd>(2 * kPageSize), 0x20000, 0, 2 * kPageSize).has_value());
+  ASSERT_TRUE(nic.attach(ioas).has_value());
+  EXPECT_EQ(payers.paid, (std::array<std::uint64_t, 3>{0, 6, 0}));
+  payers.now = {.space = 2, .process = 2, .user = 2};
+  payers.limit = 5;  // not enough for both
+  EXPECT_EQ(error_of(ctx->ioas_change_process()), Errno::kNoMem);
+  EXPECT_EQ(payers.paid, (std::array<std::uint64_t, 3>{0, 6, 0}));
+  payers.limit = 6;
+  for (int twice = 0; twice < 2; ++twice) {
+    EXPECT_TRUE(ctx->ioas_change_process().has_value());
+    EXPECT_EQ(payers.paid, (std::array<std::uint64_t, 3>{0, 0, 6}));
+  }
+  nic.detach();
+  EXPECT_EQ(payers.paid, (std::array<std::uint64_t, 3>{}));
+}
+
 TEST_F(MapFileTest, OtherFilesAndRangesOutsideAreFoundByAHwpt) {
   EXPECT_TRUE(map(object::make_ref<mm::PlainOtherFile>(), 0x10000, 0, kPageSize).has_value());
   EXPECT_EQ(error_of(nic.attach(ioas)), Errno::kInval);

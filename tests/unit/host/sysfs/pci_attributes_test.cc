@@ -27,6 +27,11 @@ TEST_F(PciAttributes, IdentityIsWhatLspciReads) {
             "MODALIAS=pci:v00001AF4d000010C9sv00001AF4sd00001100bc08sc80i00\n");
 }
 
+TEST_F(PciAttributes, TheFunctionIsLocalToTheHostsCpus) {
+  EXPECT_EQ(show(system, kCardDir + "/local_cpulist"), "0-1\n");
+  EXPECT_EQ(show(system, kCardDir + "/local_cpus"), "3\n");
+}
+
 TEST_F(PciAttributes, AVfIsNamedByItsPhysicalFunction) {
   EXPECT_EQ(show(system, kVfDir + "/vendor"), "0x1af4\n");
   EXPECT_EQ(show(system, kVfDir + "/device"), "0x10ca\n");

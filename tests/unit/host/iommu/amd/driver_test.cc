@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "object/trace.h"
 
 namespace teeio::amdvi {
@@ -59,6 +61,46 @@ TEST_F(AmdDriverTest, AttachedDomainIsWhatDmaGoesThrough) {
   EXPECT_FALSE(reach(kNic, Iova{0x6010}));
   driver->release_dma_owner(3);
   EXPECT_GE(driver->event_counts()[2], 3U) << "IO_PAGE_FAULT events were read from the log";
+}
+
+// AMD IOMMU specification, INVALIDATE_IOMMU_PAGES: with S set the lowest 0 of the address from
+// bit 12 on says how much is meant: one power of two around both ends, and no more.
+TEST_F(AmdDriverTest, AnInvalidationNamesTheSmallestPowerOfTwo) {
+  auto driver = make();
+  constexpr std::uint64_t kBase = 0x000f'ffff'ffff'f000;
+  const Hpa commands{iommu.read_register(hw::amd::kCommandBase) & kBase};
+  const auto queue = [&] { return driver->alloc_paging_domain(Domain::Kind::kPlain); };
+  ASSERT_TRUE(driver->probe(kNic, 3).has_value());
+  auto domain = *queue();
+  ASSERT_TRUE(driver->claim_dma_owner(3, &owner).has_value());
+  driver->attach(3, *domain);
+  const auto high_of = [&](Iova start, std::uint64_t length) {
+    EXPECT_TRUE(domain->map(start, Hpa{0x1'0000'0000}, length, Prot::kReadWrite).has_value());
+    const std::uint64_t tail = iommu.read_register(hw::amd::kCommandTail);
+    domain->unmap(start, length);
+    EXPECT_EQ(*memory.read_u64(commands + tail) >> 60U, 3U) << "INVALIDATE_IOMMU_PAGES";
+    return *memory.read_u64(commands + tail + 8);
+  };
+  constexpr std::uint64_t kTables = 2, kSized = 1;
+  EXPECT_EQ(high_of(Iova{0x5000}, 0x1000), 0x5000 | kTables);
+  EXPECT_EQ(high_of(Iova{0x4000}, 0x2000), 0x4000 | kSized | kTables) << "8 KiB";
+  EXPECT_EQ(high_of(Iova{0x8000}, 0x4000), 0x9000 | kSized | kTables) << "16 KiB";
+  EXPECT_EQ(high_of(Iova{0x7000}, 0x2000), 0x7000 | kSized | kTables) << "64 KiB around both";
+}
+
+TEST_F(AmdDriverTest, ADriverWithoutMemoryKeepsNone) {
+  for (std::size_t left = 0; left < 12; ++left) {
+    std::vector<Hpa> taken;
+    while (const auto page = memory.alloc_page()) taken.push_back(*page);
+    for (std::size_t i = 0; i < left; ++i) {
+      memory.free_page(taken.back());
+      taken.pop_back();
+    }
+    const std::uint64_t before = memory.pages_in_use();
+    (void)Driver::create(memory, iommu, DefaultDomain::kTranslated, 2);
+    EXPECT_EQ(memory.pages_in_use(), before) << left << " pages were free";
+    for (const Hpa page : taken) memory.free_page(page);
+  }
 }
 
 TEST_F(AmdDriverTest, AFunctionThatNobodyProbedIsBlocked) {

@@ -25,7 +25,7 @@ Errno error_of(const Result<T>& result) {
 }
 
 /// Words in a row, for the IOMMU's driver.
-struct Words final : iommu::UserData {
+struct Words : iommu::UserData {
   explicit Words(std::uint32_t type = 0, std::vector<std::uint32_t> words = {},
                  std::uint32_t each = 0)
       : UserData(type, each != 0 ? each * 4 : static_cast<std::uint32_t>(words.size() * 4),
@@ -224,6 +224,61 @@ TEST_F(BenchTest, InvalidationsStopAtTheFirstBadCommandAndCount) {
   EXPECT_EQ(error_of(context->hwpt_invalidate(nested, longer, done)), Errno::kInval);
 }
 
+TEST_F(BenchTest, AReservedByteTakesItsPage) {
+  add(ioas);
+  ASSERT_TRUE(bench.add_reserved(*context, ioas, kIova, 1).has_value());
+  constexpr std::uint32_t kAnywhere = 6;  // readable, writeable
+  const auto at = context->ioas_map(program, {ioas, kAnywhere, kPageSize, 0}, page);
+  EXPECT_EQ(at.value_or(0), kIova + kPageSize);
+}
+
+TEST_F(BenchTest, AnEntryOfTheCacheIsDroppedOrAllAre) {
+  const auto device = add(ioas);
+  const auto id = *viommu(device, *hwpt(device, ioas, kParent));
+  ASSERT_TRUE(context->vdevice_alloc(id, device.idev_id, 0x99).has_value());
+  const auto cache = [&](std::uint32_t index, std::uint32_t value) {
+    return bench.check_cache(*context, device.idev_id, index, value).has_value();
+  };
+  constexpr std::uint32_t kUsual = Iommu::kCacheDefault;
+  for (std::uint32_t i = 0; i < Iommu::kCaches; ++i) ASSERT_TRUE(cache(i, kUsual));
+  std::uint32_t done = 0;
+  Words one(Iommu::kViommuInvalidate, {0, 0x99, 1}, 3);
+  ASSERT_TRUE(context->hwpt_invalidate(id, one, done).has_value());
+  for (std::uint32_t i = 0; i < Iommu::kCaches; ++i) EXPECT_TRUE(cache(i, i == 1 ? 0 : kUsual));
+  // All commands are copied before the first is carried out.
+  struct Torn final : Words {
+    Torn() : Words(Iommu::kViommuInvalidate, {1, 0x99, 0, 1, 0x99, 0}, 3) {}
+    Result<void> read(std::uint32_t index, std::uint32_t offset,
+                      std::span<std::byte> out) override {
+      if (index == 1) return fail(Errno::kFault, "not mapped");
+      return Words::read(index, offset, out);
+    }
+  } torn;
+  done = 0;
+  EXPECT_EQ(error_of(context->hwpt_invalidate(id, torn, done)), Errno::kFault);
+  EXPECT_EQ(done, 0U);
+  EXPECT_TRUE(cache(0, kUsual));
+  Words all(Iommu::kViommuInvalidate, {1, 0x99, 0}, 3);
+  ASSERT_TRUE(context->hwpt_invalidate(id, all, done).has_value());
+  for (std::uint32_t i = 0; i < Iommu::kCaches; ++i) EXPECT_TRUE(cache(i, 0));
+}
+
+// mock_domain_nop_attach(): a function takes the id of its vDEVICE when it comes to the vIOMMU.
+TEST_F(BenchTest, AFunctionKeepsTheVirtualIdThatItCameWith) {
+  const auto device = add(ioas);
+  const auto id = *viommu(device, *hwpt(device, ioas, kParent));
+  const auto vdevice = *context->vdevice_alloc(id, device.idev_id, 0x99);
+  ASSERT_TRUE(replace(device, *hwpt(device, id, kNested)).has_value());
+  ASSERT_TRUE(context->destroy(vdevice).has_value());
+  ASSERT_TRUE(context->vdevice_alloc(id, device.idev_id, 0x77).has_value());
+  ASSERT_TRUE(replace(device, *hwpt(device, id, kNested)).has_value());
+  auto queue = *context->veventq_alloc(id, Iommu::kVeventqType, 1);
+  ASSERT_TRUE(bench.trigger_event(*context, device.idev_id).has_value());
+  std::array<std::uint32_t, 3> words{};
+  ASSERT_EQ(queue.file->read(std::as_writable_bytes(std::span(words))), 12U);
+  EXPECT_EQ(words[2], 0x99U);
+}
+
 TEST_F(BenchTest, AHardwareQueueKeepsItsPagesMapped) {
   const auto device = add(ioas);
   const auto id = *viommu(device, *hwpt(device, ioas, kParent));
@@ -279,6 +334,16 @@ TEST_F(BenchTest, AnAccessLetsGoOfWhatIsUnmapped) {
   EXPECT_EQ(error_of(file->replace(99)), Errno::kNoEnt);
   file.reset();
   EXPECT_TRUE(map(kIova, 100).has_value());
+}
+
+// iopt_pages_rw_access(), iopt_pages_fill_xarray(): a dma-buf's pages are nobody's memory.
+TEST_F(BenchTest, AnAccessHasNoWayIntoADmaBuf) {
+  auto file = *AccessFile::create(*context, ioas, iommufd::Access::Pages::kPinned);
+  const auto buffer = *bench.make_buffer(kPageSize);
+  ASSERT_TRUE(context->ioas_map_file(buffer, {ioas, 7, kPageSize, kIova}, 0).has_value());
+  EXPECT_EQ(error_of(file->read(program, kIova, 8, page)), Errno::kInval);
+  EXPECT_EQ(error_of(file->write(program, kIova, 8, page)), Errno::kInval);
+  EXPECT_EQ(error_of(file->pin(program, kIova, kPageSize, page, false)), Errno::kInval);
 }
 
 TEST_F(BenchTest, ABufferThatIsRevokedIsNotMappedAgain) {

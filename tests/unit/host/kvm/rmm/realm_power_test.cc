@@ -117,5 +117,12 @@ TEST_F(RealmPower, OneVcpuTurnsTheOtherOnAndTheRealmOff) {
   EXPECT_EQ(run(0, 3).reason, VcpuExit::Reason::kInterrupted);
 }
 
+TEST_F(RealmPower, MemoryWithoutASlotIsNotPopulated) {
+  const auto nothing = [](std::uint64_t, std::span<std::byte>) -> Result<void> { return {}; };
+  const auto done = realm().populate(Gpa{std::uint64_t{1} << 36U}, 1, true, nothing);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Errno::kInval);
+}
+
 }  // namespace
 }  // namespace teeio::kvm

@@ -191,6 +191,7 @@ TEST_F(SnpGuest, MmioGoesThroughTheBuffer) {
   ghcb(0x8000'0001, 0xfeb0'0010, 2, {{Field::kScratch, buffer}});
   exit = run();
   ASSERT_EQ(exit->reason, VcpuExit::Reason::kMmio);
+  EXPECT_EQ(exit->data, 0U) << "a read has no data yet";
   EXPECT_EQ(run({.data = 0xbeef})->reason, VcpuExit::Reason::kHalt);
   EXPECT_EQ(shared_u64(buffer) & 0xffffU, 0xbeefU);
   ghcb(0x8000'0001, 0xfeb0'0010, 4, {{Field::kScratch, raw(kGhcb) + 0xff0}});
@@ -326,6 +327,22 @@ TEST_F(SnpGuest, OtherStateChangesAreDoneWithoutTheVmm) {
 }
 
 // GHCB specification, "SNP Extended Guest Request"; snp_handle_ext_guest_req().
+TEST_F(SnpGuest, AnExtendedRequestSaysWhereCertificatesGo) {
+  launch(kCalls);
+  ready();
+  const std::uint64_t request = raw(kGhcb) + 0x1000;
+  const std::uint64_t response = raw(kGhcb) + 0x2000;
+  program.bytes[request + 0x34] = std::byte{sev::kReportRequest};
+  put_shared(raw(kGhcb) + std::to_underlying(Field::kRax), raw(kGhcb) + 0x4000);  // not marked
+  ghcb(0x8000'0012, request, response, {{Field::kRbx, 16}});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), 5U) << "GHCB_ERR_INVALID_INPUT: no RAX";
+  put_shared(raw(kGhcb) + 0x3f0, 0), put_shared(raw(kGhcb) + 0x3f8, 0);
+  ghcb(0x8000'0012, request, response, {{Field::kRax, raw(kGhcb) + 0x4000}});
+  EXPECT_EQ(run()->reason, VcpuExit::Reason::kHalt);
+  EXPECT_EQ(ghcb_field(Field::kExitInfo2), 5U) << "no RBX";
+}
+
 TEST_F(SnpGuest, AnExtendedRequestForAReportBringsCertificates) {
   launch(kCalls);
   ready();

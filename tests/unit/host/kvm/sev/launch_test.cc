@@ -29,6 +29,54 @@ TEST_F(SnpLaunch, AVcpuBeforeInit2IsTooEarly) {
   EXPECT_EQ(code(run()), Errno::kInval);
 }
 
+// __sev_guest_init() gives its ASID back, of which there are few.
+TEST_F(SnpLaunch, Init2WithoutMemoryKeepsNothing) {
+  for (const std::size_t left : {std::size_t{0}, std::size_t{1}}) {
+    std::vector<Hpa> taken;
+    while (const auto page = memory.alloc_page()) taken.push_back(*page);
+    for (std::size_t i = 0; i < left; ++i) {
+      memory.free_page(taken.back());
+      taken.pop_back();
+    }
+    const std::uint64_t before = memory.pages_in_use();
+    ASSERT_EQ(code(guest().init2(0, 0, 2)), Errno::kNoMem);
+    EXPECT_EQ(memory.pages_in_use(), before);
+    EXPECT_FALSE(guest().initialised());
+    EXPECT_EQ(guest().firmware_error(), 0U) << "SNP_INIT_EX went well";
+    for (const Hpa page : taken) memory.free_page(page);
+  }
+  auto other = *kvm.create_vm(kVmTypeSnp, 1);
+  EXPECT_TRUE(guest().init2(0, 0, 2));
+  EXPECT_TRUE(static_cast<SevVm&>(static_cast<VmFile&>(*other).vm().ops()).init2(0, 0, 2))
+      << "there are two ASIDs";
+}
+
+// sev_gmem_invalidate() gives RAM back, when the guest_memfd lets go of it; MMIO has none.
+TEST_F(SnpLaunch, RamThatIsUnmappedStaysTheGuests) {
+  ASSERT_TRUE(guest().init2(0, 0, 0));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  ASSERT_TRUE(load(kCode, {}));
+  const Hpa page = *frame(kCode);
+  ASSERT_TRUE(guest().map_private(kCode, page, PageKind::kRam));
+  ASSERT_TRUE(guest().lookup_private(kCode));
+  ASSERT_TRUE(guest().remove_private(kCode, PageKind::kRam));
+  EXPECT_FALSE(guest().lookup_private(kCode));
+  EXPECT_TRUE(rmp.entry(page).assigned);
+  const Gpa bar{0x10'0000};
+  const Hpa mmio = *memory.alloc_page();
+  ASSERT_TRUE(guest().map_private(bar, mmio, PageKind::kMmio));
+  EXPECT_TRUE(rmp.entry(mmio).assigned);
+  ASSERT_TRUE(guest().remove_private(bar, PageKind::kMmio));
+  EXPECT_FALSE(rmp.entry(mmio).assigned);
+}
+
+TEST_F(SnpLaunch, AVcpuIsToldWhatItIs) {
+  ASSERT_TRUE(guest().init2(0, 0, 2));
+  make_vcpu();
+  EXPECT_EQ(cpu().msr(kMsrSevStatus), kSevStatusSnp);
+  EXPECT_EQ(cpu().msr(kMsrGhcb), ghcb_sev_info(2));
+}
+
 TEST_F(SnpLaunch, EachStepWaitsForTheOneBefore) {
   const Bytes gosvw(16), host_data(32);
   EXPECT_EQ(code(guest().launch_start(kPolicy, gosvw, 0)), Errno::kNoTty);
