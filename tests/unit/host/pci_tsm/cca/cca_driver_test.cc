@@ -1,4 +1,5 @@
 #include "device/plain_card.h"
+#include "schedule/fault_point.h"
 #include "unit/host/pci_tsm/cca/machine.h"
 #include "wire/tdisp_report.h"
 
@@ -45,6 +46,52 @@ TEST_F(CcaDriverTest, ConnectBindUnbindDisconnectGivesAllBackTwice) {
   EXPECT_EQ(rmm.granules(), 4U);  // the SMMU's
   EXPECT_THAT(facts(before, trace.events().size()),
               ElementsAre(Fact::kVmFileReleased, Fact::kVmDestroyed));
+}
+
+/// The n-th command of the monitor is refused.
+struct NthRefusal final : schedule::FaultPlan {
+  bool happens(schedule::FaultPlace place, std::string_view name, schedule::Fault fault) override {
+    if (place != schedule::FaultPlace::kFirmware || fault != schedule::Fault::kRefuse ||
+        seen++ != which)
+      return false;
+    what = name;
+    return true;
+  }
+  int which = 0;
+  int seen = 0;
+  std::string_view what;
+};
+
+// What the monitor refuses while a TDI is bound and its MMIO mapped, the way down gives back, and
+// the same life works next: the realm keeps two tables for each place where MMIO was.
+TEST_F(CcaDriverTest, EachRefusalOfABindLeavesNothingBehind) {
+  NthRefusal plan;
+  const auto life = [&](Gpa gpa, schedule::FaultPlan* faults) {
+    EXPECT_TRUE(driver.connect(pf()));
+    schedule::set_fault_plan(faults);
+    const Hpa bar = pf().bars()[0].base;
+    const bool bound = driver.bind(pf(), tdi, vm()).has_value();
+    const bool good = bound && vm().ops().map_private(gpa, bar, kvm::PageKind::kMmio).has_value();
+    schedule::set_fault_plan(nullptr);
+    if (good) mapped.push_back(gpa);
+    if (bound) driver.unbind(pf(), tdi, vm(), *this);
+    driver.disconnect(pf());
+    return good;
+  };
+  std::size_t tables = 0;
+  const std::uint64_t pages = memory.pages_in_use();
+  for (plan.which = 0;; ++plan.which) {
+    plan.seen = 0;
+    const Gpa gpa = kBarGpa + (static_cast<std::uint64_t>(plan.which) << 30U);
+    const bool good = life(gpa, &plan);
+    if (plan.seen <= plan.which) break;
+    EXPECT_FALSE(good) << plan.what;
+    EXPECT_TRUE(life(gpa, nullptr)) << plan.what << ": the same life again";
+    tables += 2;
+    SCOPED_TRACE(plan.what);
+    expect_as_before(pages, tables);
+  }
+  EXPECT_GT(plan.which, 5);
 }
 
 TEST_F(CcaDriverTest, AGuestThatUnlocksFirstUnmaps) {
