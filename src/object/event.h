@@ -66,7 +66,8 @@ enum class Fact : std::uint8_t {
 };
 
 /// Values of `a` in Fact::kHostTouched.
-enum class HostTouch : std::uint64_t { kRead = 1, kWrite, kConfigWrite, kReset };
+/// kMailbox: a program wrote to a connected DSM's DOE mailbox, bound or not.
+enum class HostTouch : std::uint64_t { kRead = 1, kWrite, kConfigWrite, kReset, kMailbox };
 
 /// Values of `a` in Fact::kDma: which page class the T bit reached.
 enum class DmaKind : std::uint64_t {

@@ -22,18 +22,23 @@ std::string_view touch_text(std::uint64_t touch) {
       return "configured by the host";
     case HostTouch::kReset:
       return "reset by the host";
+    case HostTouch::kMailbox:
+      return "spoken to by the host";
   }
   return "touched by the host";
 }
 
 /// R4. Each kind of touch is reported once a binding: a program that polls a
-/// register would otherwise fill the screen.
+/// register would otherwise fill the screen. A DSM's mailbox has one owner from connect to
+/// disconnect, the TSM, whether or not a function is bound: who else writes to it loses the
+/// answers of the session, or ends it.
 class HostAccessRule final : public Rule {
  public:
   void on_fact(const Event& event, Judgement& judge) override {
     if (!event.function) return;
     const FunctionWorld& f = judge.world().function(*event.function);
     if (event.fact == Fact::kBound) bound(event, f, judge);
+    if (is_mailbox(event)) return mailbox(event, judge);
     if (f.bound_vm == 0) return;
     if (event.fact == Fact::kHostMapped)
       mapped(event, f, judge);
@@ -44,6 +49,21 @@ class HostAccessRule final : public Rule {
   }
 
  private:
+  static bool is_mailbox(const Event& event) {
+    return event.fact == Fact::kHostTouched &&
+           static_cast<HostTouch>(event.a) == HostTouch::kMailbox;
+  }
+
+  void mailbox(const Event& event, Judgement& judge) {
+    constexpr std::uint64_t kWhileConnected = 0;
+    if (!told_.emplace(*event.function, kWhileConnected, event.a).second) return;
+    judge.broken(
+        RuleId::kR4, event,
+        fmt::format("{}: its DOE mailbox written by a program while a TSM's session uses it",
+                    event.function->str()),
+        {});
+  }
+
   static void bound(const Event& event, const FunctionWorld& f, Judgement& judge) {
     for (const auto& [bar, mark] : f.host_maps)
       judge.broken(RuleId::kR4, event,

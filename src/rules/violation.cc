@@ -24,9 +24,9 @@ constexpr std::array kRules = {
              "TDX: a TD has children while a DEVIF exists; RMM: REALM_DESTROY needs no VDEV"},
     RuleText{RuleId::kR4, "the host reaches a bound device",
              "the host reaches no bound device: no live mapping, read, write, config write with "
-             "effect, reset",
+             "effect, reset; no program writes to the mailbox of a connected DSM",
              "TDISP ECN 11.2.6; linux-coco, \"Host side (KVM/VFIO/IOMMUFD) support for TDISP\", "
-             "2025-06"},
+             "2025-06; Linux drivers/pci/doe.c, pci_doe_send_req()"},
     RuleText{RuleId::kR5, "a reference is lost",
              "every reference taken is dropped; nothing is used after its last put",
              "Linux iommufd_object_remove(), fput()"},

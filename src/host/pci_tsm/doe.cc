@@ -59,6 +59,9 @@ class Mailbox {
   const std::uint16_t at_;
 };
 
+/// PCI_DOE_DATA_OBJECT_HEADER_1: vendor and type, of a request and of its answer.
+constexpr std::uint32_t kHeaderMask = 0x00ff'ffff;
+
 constinit Meddler* g_meddler = nullptr;  // written while no task runs
 
 /// A scenario's meddler is there again when its machine is.
@@ -86,12 +89,16 @@ Result<Bytes> carry_object(hw::PciFunction& function, ByteView object) {
   mailbox.put(kControl, kControlGo);
   if (!mailbox.wait(kStatusReady, true)) return mailbox.abort("the device gave no DOE answer");
 
+  const std::uint32_t asked = Reader(object).le<std::uint32_t>() & kHeaderMask;
   Writer out;
   std::size_t dwords = 2;
   for (std::size_t i = 0; i < dwords; ++i) {
     if ((mailbox.get(kStatus) & kStatusReady) == 0)
       return mailbox.abort("the device's DOE answer is shorter than it says");
     const std::uint32_t dword = mailbox.get(kReadMailbox);
+    // pci_doe_recv_resp(): an answer to something else is none.
+    if (i == 0 && (dword & kHeaderMask) != asked)
+      return mailbox.abort("the device's DOE answer is of another protocol");
     mailbox.put(kReadMailbox, 0);  // any write takes the dword off the mailbox
     out.le(dword);
     if (i == 1) dwords = dword & 0x3ffffU;
@@ -101,7 +108,54 @@ Result<Bytes> carry_object(hw::PciFunction& function, ByteView object) {
   return out.take();
 }
 
+/// One turn of pci_doe_discovery(): what is at `index`, which becomes the next one.
+Result<DoeFeature> discover_one(hw::PciFunction& function, std::uint8_t& index) {
+  constexpr std::uint32_t kWords = 3;
+  const std::uint32_t header = kDoeDiscovery.vendor | std::uint32_t{kDoeDiscovery.type} << 16U;
+  TEEIO_ASSIGN(
+      const Bytes answer,
+      carry_object(function, Writer().le(header).le(kWords).le(std::uint32_t{index}).take()));
+  if (answer.size() != kWords * sizeof(std::uint32_t))
+    return fail(Errno::kIo, "a DOE discovery's answer has another size");
+  const auto found = Reader(ByteView(answer).last(4)).le<std::uint32_t>();
+  index = static_cast<std::uint8_t>(found >> 24U);
+  return DoeFeature{static_cast<std::uint16_t>(found), static_cast<std::uint8_t>(found >> 16U)};
+}
+
+/// pci_doe_abort(): the mailbox is in step again.
+bool abort_is_over(const Mailbox& mailbox) {
+  mailbox.put(kControl, kControlAbort);
+  for (unsigned i = 0; i < kMaxPolls; ++i) {
+    if ((mailbox.get(kStatus) & (kStatusBusy | kStatusError)) == 0) return true;
+    schedule::pause(kPollIntervalNs);
+  }
+  return false;
+}
+
 }  // namespace
+
+Result<std::vector<DoeFeature>> doe_discover(hw::PciFunction& function) {
+  constexpr std::size_t kMost = 256;  // indices
+  const auto at = hw::find_extended_capability(function, hw::kExtendedDoe);
+  if (!at) return fail(Errno::kNxio, "the function has no DOE mailbox");
+  if (!abort_is_over(Mailbox(function, *at)))
+    return fail(Errno::kIo, "the DOE mailbox does not end its abort");
+  std::vector<DoeFeature> features;
+  std::uint8_t index = 0;
+  do {
+    if (features.size() == kMost) return fail(Errno::kBusy, "the DOE mailbox names no last index");
+    TEEIO_ASSIGN(const DoeFeature one, discover_one(function, index));
+    features.push_back(one);
+  } while (index != 0);
+  return features;
+}
+
+bool is_doe_register(hw::PciFunction& function, std::uint16_t at) {
+  const auto start = hw::find_extended_capability(function, hw::kExtendedDoe);
+  if (!start) return false;
+  const auto reg = static_cast<std::uint16_t>(at - *start);
+  return reg == kControl || reg == kWriteMailbox || reg == kReadMailbox;
+}
 
 void set_meddler(Meddler* meddler) {
   static MeddlerOfRun of_run;

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -17,6 +19,27 @@ namespace teeio::tsm {
 /// exchange has been aborted).
 /// Locking: one exchange a mailbox at a time: the DSM's lock.
 Result<Bytes> doe_exchange(hw::PciFunction& function, ByteView object);
+
+/// One protocol that a mailbox speaks, as discovery names it.
+struct DoeFeature {
+  std::uint16_t vendor = 0;
+  std::uint8_t type = 0;
+  bool operator==(const DoeFeature&) const = default;
+};
+inline constexpr std::uint16_t kPciSig = 1;  ///< PCI_VENDOR_ID_PCI_SIG
+inline constexpr DoeFeature kDoeDiscovery{kPciSig, 0};
+inline constexpr DoeFeature kDoeCma{kPciSig, 1};  ///< PCI_DOE_FEATURE_CMA: SPDM
+
+/// Resets the mailbox and asks it what it speaks, one protocol after the other, in real
+/// exchanges. Source: Linux drivers/pci/doe.c, pci_doe_create_mb(), pci_doe_cache_features().
+/// Errors: ENXIO without a mailbox; EIO when the abort does not end, an exchange fails, or an
+/// answer is of another protocol or size; EBUSY when one is named at the same index twice, as
+/// xa_insert() has it after 256.
+Result<std::vector<DoeFeature>> doe_discover(hw::PciFunction& function);
+
+/// Whether a write there does something to the function's mailbox: control, or either data
+/// register.
+[[nodiscard]] bool is_doe_register(hw::PciFunction& function, std::uint16_t at);
 
 /// A host, or who sits on the link, that does not carry what it is given: explorations have
 /// one (explore/scenario/meddling.h).

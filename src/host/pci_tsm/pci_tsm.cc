@@ -53,7 +53,10 @@ bool sysfs_streq(std::string_view a, std::string_view b) {
 void PciTsm::add_function(hw::PciFunction& function) {
   streams_.arrive(function);
   const schedule::WriteLock lock(rwsem_);
-  Function entry{.function = &function, .handlers = nullptr, .context = {}, .lock = {}};
+  Function entry{
+      .function = &function, .handlers = nullptr, .context = {}, .mailbox = {}, .lock = {}};
+  // pci_doe_init(): one that cannot be discovered is none.
+  if (auto found = doe_discover(function)) entry.mailbox = std::move(*found);
   entry.lock = std::make_unique<schedule::Mutex>(schedule::Rank::kPciTsmPf0);
   const auto [at, added] = functions_.emplace(function.bdf(), std::move(entry));
   TEEIO_CHECK(added, "two functions at one address");
@@ -111,7 +114,8 @@ Result<void> PciTsm::connect(Bdf bdf, std::string_view text) {
   Driver* tsm = *number < 0 ? nullptr : driver(static_cast<std::uint32_t>(*number));
   if (tsm == nullptr) return fail(Errno::kNxio, "there is no TSM of that name");
   if (!is_tsm_pf0(*pf0->function)) return fail(Errno::kNxio, "the function hosts no DSM");
-  if (!hw::find_extended_capability(*pf0->function, hw::kExtendedDoe))
+  // pci_find_doe_mailbox(PCI_VENDOR_ID_PCI_SIG, PCI_DOE_FEATURE_CMA)
+  if (!pf0->mailbox || std::ranges::find(*pf0->mailbox, kDoeCma) == pf0->mailbox->end())
     return fail(Errno::kNxio, "the function has no mailbox to speak to its DSM");
 
   auto call = trace_.call(Lane::kHostTsm, "connect", {.function = bdf});
@@ -292,6 +296,14 @@ void PciTsm::set_handlers(Bdf bdf, TeardownHandlers* handlers) {
   if (handlers != nullptr && function->context && function->context->tdi) handlers->set_bound(true);
 }
 
+void PciTsm::program_wrote_config(hw::PciFunction& function, std::uint16_t at) {
+  if (!is_doe_register(function, at)) return;
+  if (dsm_of(function.bdf()) != function.bdf().str()) return;
+  trace_.fact(
+      Lane::kVmm, Fact::kHostTouched, "DOE mailbox written by a program",
+      {.function = function.bdf(), .a = static_cast<std::uint64_t>(object::HostTouch::kMailbox)});
+}
+
 void PciTsm::check_vm(const Context& context, Bdf bdf) {
   if (!context.vm->gone()) return;
   trace_.fact(Lane::kHostTsm, Fact::kUsedAfterPut, "the VM of a TDI was used after its end",
@@ -325,6 +337,13 @@ std::string PciTsm::dsm_of(Bdf bdf) {
   Function* function = find(bdf);
   if (function == nullptr || !function->context) return {};
   return function->context->dsm.str();
+}
+
+std::vector<DoeFeature> PciTsm::doe_features(Bdf bdf) {
+  const schedule::ReadLock lock(rwsem_);
+  Function* function = find(bdf);
+  if (function == nullptr || !function->mailbox) return {};
+  return *function->mailbox;
 }
 
 std::string PciTsm::bound_to(Bdf bdf) {

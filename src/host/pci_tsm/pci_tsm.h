@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "host/pci_tsm/doe.h"
 #include "host/pci_tsm/driver.h"
 #include "host/pci_tsm/function.h"
 #include "host/pci_tsm/ide_streams.h"
@@ -42,7 +43,7 @@ class PciTsm {
   void device_removed(Bdf bdf) TEEIO_EXCLUDES(rwsem_);
 
   /// Write to tsm/connect. Errors: EINVAL unless "tsmN"; EBUSY connected
-  /// already; ENXIO no such TSM, no DSM, or no mailbox to speak to it (connect_store(),
+  /// already; ENXIO no such TSM, no DSM, or no mailbox with CMA to speak to it (connect_store(),
   /// pci_tsm_pf0_constructor()); the driver's.
   Result<void> connect(Bdf bdf, std::string_view text) TEEIO_EXCLUDES(rwsem_);
   /// Write to tsm/disconnect. Errors: ENXIO not connected; EINVAL another name
@@ -72,12 +73,20 @@ class PciTsm {
   /// is told.
   void set_handlers(Bdf bdf, TeardownHandlers* handlers) TEEIO_EXCLUDES(rwsem_);
 
+  /// A program has written to the function's configuration space at `at`, past the host's
+  /// drivers: tells the rules when that was the mailbox of a connected DSM, which then has two
+  /// owners. Linux looks at no such write: vfio_raw_config_write() for what no capability
+  /// claims, pci_write_config() of sysfs.
+  void program_wrote_config(hw::PciFunction& function, std::uint16_t at) TEEIO_EXCLUDES(rwsem_);
+
   // Attributes of sysfs, and what reports ask.
   [[nodiscard]] bool is_pf0(Bdf bdf) const;         ///< has connect/disconnect
   [[nodiscard]] bool is_managed(Bdf bdf);           ///< has a context
   [[nodiscard]] std::string connected_to(Bdf bdf);  ///< "tsm0" or ""
   [[nodiscard]] std::string dsm_of(Bdf bdf);        ///< "0000:01:00.0" or ""
   [[nodiscard]] std::string bound_to(Bdf bdf);      ///< "tsm0" while bound, else ""
+  /// What discovery named when the function was found; empty: nothing, or no mailbox.
+  [[nodiscard]] std::vector<DoeFeature> doe_features(Bdf bdf);
   [[nodiscard]] std::vector<std::uint32_t> tsms();
   /// Driver::platform_device() of tsmN; "" if it is gone.
   [[nodiscard]] std::string platform_device(std::uint32_t number);
@@ -98,6 +107,9 @@ class PciTsm {
     hw::PciFunction* function;
     TeardownHandlers* handlers = nullptr;
     std::optional<Context> context;
+    /// pdev->doe_mbs, as far as it goes here: one mailbox, and what its discovery names;
+    /// nullopt: it has none that works.
+    std::optional<std::vector<DoeFeature>> mailbox;
     /// pci_tsm_pf0->lock; made with the function since only PF0s use theirs.
     std::unique_ptr<schedule::Mutex> lock;
   };

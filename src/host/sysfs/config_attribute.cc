@@ -1,5 +1,7 @@
 #include "host/sysfs/config_attribute.h"
 
+#include <fmt/format.h>
+
 #include "hw/capabilities.h"
 #include "hw/find_capability.h"
 
@@ -53,6 +55,7 @@ std::size_t write_config(const Environment& environment, hw::PciFunction& functi
     // would be old by the time of it: when it was bound in between R4 judges.
     const std::uint32_t before = function.config_read(at, size);
     function.config_write(at, size, value);
+    environment.host.tsm().program_wrote_config(function, at);
     const bool reached = bound || is_bound();
     if (reached && has_effect(function, at, size, before, value))
       environment.host.trace().fact(
@@ -76,6 +79,19 @@ void add_config(NodeList& list, const Environment& environment, const std::strin
       [&environment, &function](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
         return write_config(environment, function, offset, in);
       });
+}
+
+void add_doe_features(NodeList& list, const Environment& environment, const std::string& directory,
+                      Bdf bdf) {
+  const auto features = environment.host.tsm().doe_features(bdf);
+  if (features.empty()) return;
+  list.directory(directory + "/doe_features");
+  for (const tsm::DoeFeature& one : features) {
+    const std::string number = fmt::format("{:04x}:{:02x}", one.vendor, one.type);
+    const std::string name = one == tsm::kDoeDiscovery ? "doe_discovery" : number;
+    list.text(directory + "/doe_features/" + name, 0444,
+              [number]() -> Result<std::string> { return number + "\n"; });
+  }
 }
 
 }  // namespace teeio::sysfs

@@ -14,5 +14,9 @@ namespace teeio::sysfs {
 /// pci_write_config().
 void add_config(NodeList& list, const Environment& environment, const std::string& path,
                 hw::PciFunction& function);
+/// `directory`/doe_features: what the mailbox's discovery has named; nothing without one.
+/// Source: pci_doe_sysfs_init().
+void add_doe_features(NodeList& list, const Environment& environment, const std::string& directory,
+                      Bdf bdf);
 
 }  // namespace teeio::sysfs

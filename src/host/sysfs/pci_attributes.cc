@@ -387,6 +387,7 @@ void add_function(NodeList& list, const Environment& environment, const Topology
             topology.is_alone_on_bus(pci.bdf()) && topology.bridge_above(pci.bdf()) != nullptr);
   if (pci.physical_function() == nullptr) add_hotplug(make);
   add_msi_irqs(make);
+  add_doe_features(make.list, make.environment, make.directory, make.bdf);
   add_link_state(make);
   add_bridge(make);
   add_vfio_dev(make);

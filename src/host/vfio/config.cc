@@ -41,6 +41,7 @@ Result<void> Device::config_write(std::uint64_t at, ByteView in) {
 Result<void> Device::write_register(std::uint16_t at, unsigned size, std::uint32_t value) {
   if (config_.is_raw(at)) {
     pci().config_write(at, size, value);
+    wiring_.tsm.program_wrote_config(pci(), at);
     return {};
   }
   if (!config_.is_writable(at, size)) return {};

@@ -48,6 +48,20 @@ TEST(R4HostAccess, APollingHostIsReportedOnceABinding) {
   EXPECT_EQ(story.broken(), "R4 R4");
 }
 
+// Who is bound or not: the mailbox is the TSM's from connect to disconnect, as whoever tells it
+// knows.
+TEST(R4HostAccess, AMailboxWithTwoOwnersIsReportedOnce) {
+  Story story;
+  constexpr auto kMailbox = static_cast<std::uint64_t>(HostTouch::kMailbox);
+  for (int i = 0; i < 3; ++i) story.fact(Fact::kHostTouched, {.a = kMailbox});
+  EXPECT_EQ(story.broken(), "R4");
+  story.bind();
+  story.fact(Fact::kHostTouched, {.a = kMailbox});
+  EXPECT_EQ(story.broken(), "R4");
+  EXPECT_NE(violation_text(story.only()).find("its DOE mailbox written by a program"),
+            std::string::npos);
+}
+
 TEST(R4HostAccess, SaysWhoDidIt) {
   Story story;
   story.bind();

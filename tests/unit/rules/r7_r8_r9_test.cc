@@ -129,9 +129,9 @@ TEST(Report, HasAStableFormat) {
             "    [10] host TSM: bound 0000:01:00.1 VM 1\n"
             "    [12] VFIO: function reset\n"
             "  rule: the host reaches no bound device: no live mapping, read, write, config write "
-            "with effect, reset\n"
+            "with effect, reset; no program writes to the mailbox of a connected DSM\n"
             "  source: TDISP ECN 11.2.6; linux-coco, \"Host side (KVM/VFIO/IOMMUFD) support for "
-            "TDISP\", 2025-06\n"
+            "TDISP\", 2025-06; Linux drivers/pci/doe.c, pci_doe_send_req()\n"
             "SUMMARY: teeio: R4 0000:01:00.1: reset by the host while bound to VM 1\n");
 }
 

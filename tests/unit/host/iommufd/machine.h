@@ -19,6 +19,7 @@
 #include "hw/capabilities.h"
 #include "hw/find_capability.h"
 #include "hw/vtd/vtd_iommu.h"
+#include "unit/host/test_mailbox.h"
 
 namespace teeio::iommufd {
 
@@ -28,13 +29,14 @@ class TestFunction final : public hw::PciFunction {
   explicit TestFunction(Bdf bdf) : bdf_(bdf) {
     hw::add_endpoint_header(config_, {.vendor = 0x1af4, .device = 1}, bars_);
     hw::add_pci_express(config_, {.tee_io = true});
-    config_.add_extended_capability(hw::kExtendedDoe, 1, 0x18);
   }
   [[nodiscard]] Bdf bdf() const override { return bdf_; }
   std::uint32_t config_read(std::uint16_t offset, unsigned size) override {
-    return config_.read(offset, size);
+    return mailbox_.read(offset, size);
   }
-  void config_write(std::uint16_t, unsigned, std::uint32_t) override {}
+  void config_write(std::uint16_t offset, unsigned size, std::uint32_t value) override {
+    mailbox_.write(offset, size, value);
+  }
   [[nodiscard]] const std::array<hw::Bar, hw::kBarCount>& bars() const override { return bars_; }
   void reset(hw::ResetKind) override {}
   [[nodiscard]] hw::PciFunction* physical_function() override { return nullptr; }
@@ -44,6 +46,7 @@ class TestFunction final : public hw::PciFunction {
   const Bdf bdf_;
   std::array<hw::Bar, hw::kBarCount> bars_{};
   hw::ConfigSpace config_;
+  hw::TestMailbox mailbox_{config_};
 };
 
 /// What a program gives that has nothing for its IOMMU's driver.

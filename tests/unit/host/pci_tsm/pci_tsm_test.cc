@@ -7,12 +7,14 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "host/kvm/kvm.h"
 #include "hw/capabilities.h"
 #include "hw/find_capability.h"
+#include "unit/host/test_mailbox.h"
 
 namespace teeio::tsm {
 namespace {
@@ -31,7 +33,13 @@ class FakeFunction final : public hw::PciFunction {
   FakeFunction(Bdf at, bool tee_io, FakeFunction* pf, bool mailbox = true) : bdf_(at), pf_(pf) {
     hw::add_endpoint_header(config_, {.vendor = 0x1af4, .device = 1}, bars_);
     hw::add_pci_express(config_, {.tee_io = tee_io});
-    if (tee_io && mailbox) config_.add_extended_capability(hw::kExtendedDoe, 1, 0x18);
+    if (tee_io && mailbox) mailbox_.emplace(config_);
+  }
+  /// Function 0 of a card whose mailbox names that.
+  FakeFunction(Bdf at, const hw::TestMailbox::Names& names) : bdf_(at), pf_(nullptr) {
+    hw::add_endpoint_header(config_, {.vendor = 0x1af4, .device = 1}, bars_);
+    hw::add_pci_express(config_, {.tee_io = true});
+    mailbox_.emplace(config_, names);
   }
   /// A switch's upstream port with a DSM.
   FakeFunction(Bdf at, std::uint8_t first_bus, std::uint8_t last_bus) : bdf_(at), pf_(nullptr) {
@@ -42,13 +50,16 @@ class FakeFunction final : public hw::PciFunction {
                                     .memory = {},
                                     .prefetchable = {}});
     hw::add_pci_express(config_, {.type = hw::ExpressType::kUpstreamPort, .tee_io = true});
-    config_.add_extended_capability(hw::kExtendedDoe, 1, 0x18);
+    mailbox_.emplace(config_);
   }
   [[nodiscard]] Bdf bdf() const override { return bdf_; }
   std::uint32_t config_read(std::uint16_t offset, unsigned size) override {
-    return config_.read(offset, size);
+    return mailbox_ ? mailbox_->read(offset, size) : config_.read(offset, size);
   }
-  void config_write(std::uint16_t, unsigned, std::uint32_t) override {}
+  void config_write(std::uint16_t offset, unsigned size, std::uint32_t value) override {
+    if (mailbox_) mailbox_->write(offset, size, value);
+  }
+  [[nodiscard]] hw::TestMailbox& mailbox() { return *mailbox_; }
   [[nodiscard]] const std::array<hw::Bar, hw::kBarCount>& bars() const override { return bars_; }
   void reset(hw::ResetKind) override {}
   [[nodiscard]] hw::PciFunction* physical_function() override { return pf_; }
@@ -59,6 +70,7 @@ class FakeFunction final : public hw::PciFunction {
   FakeFunction* const pf_;
   std::array<hw::Bar, hw::kBarCount> bars_{};
   hw::ConfigSpace config_;
+  std::optional<hw::TestMailbox> mailbox_;
 };
 
 using Log = std::vector<std::string>;
@@ -112,6 +124,16 @@ class FakeOwner final : public TeardownHandlers {
   Log& log_;
 };
 
+/// How often a program was told to have written to a mailbox.
+struct MailboxTouches final : object::TraceSink {
+  void on_event(const object::Event& event) override {
+    if (event.fact == object::Fact::kHostTouched &&
+        event.a == static_cast<std::uint64_t>(object::HostTouch::kMailbox))
+      ++told;
+  }
+  unsigned told = 0;
+};
+
 /// A card with two VFs, and a card without TEE-I/O.
 class PciTsmTest : public testing::Test {
  protected:
@@ -130,6 +152,7 @@ class PciTsmTest : public testing::Test {
   Log log_;
   FakeDriver driver_{log_};
   FakeOwner owner_{log_};
+  MailboxTouches touches_;
   object::Trace trace_;
   hw::PhysicalMemory memory_{std::uint64_t{16} << 20U};
   kvm::Kvm kvm_{memory_, nullptr, trace_};
@@ -185,6 +208,61 @@ TEST_F(PciTsmTest, ACardWithoutMailboxIsNoDsmToConnect) {
   EXPECT_TRUE(tsm_.is_pf0(mute.bdf()));
   EXPECT_EQ(error_of(tsm_.connect(mute.bdf(), "tsm0")), Errno::kNxio);
   EXPECT_THAT(log_, IsEmpty());
+}
+
+// pci_doe_cache_features(): each index once, in real exchanges, when the function is found.
+TEST_F(PciTsmTest, DiscoveryAsksTheMailboxWhatItSpeaks) {
+  EXPECT_THAT(tsm_.doe_features(kPf), ElementsAre(kDoeDiscovery, kDoeCma, DoeFeature{kPciSig, 2}));
+  EXPECT_EQ(pf_.mailbox().asked, 3U);
+  EXPECT_THAT(tsm_.doe_features(kVf0), IsEmpty());
+  EXPECT_THAT(tsm_.doe_features(kOther), IsEmpty());
+  connect();
+  EXPECT_EQ(pf_.mailbox().asked, 3U) << "nobody asks again";
+}
+
+// pci_find_doe_mailbox(): a mailbox that has no CMA, or whose discovery fails, is none for a DSM.
+TEST_F(PciTsmTest, AMailboxWithoutCmaIsNoDsmToConnect) {
+  std::uint8_t bus = 3;
+  const auto connect_to = [&](const hw::TestMailbox::Names& names, std::size_t features) {
+    FakeFunction card({.bus = bus++}, names);
+    tsm_.add_function(card);
+    EXPECT_EQ(tsm_.doe_features(card.bdf()).size(), features);
+    const auto connected = tsm_.connect(card.bdf(), "tsm0");
+    tsm_.device_removed(card.bdf());
+    return connected ? Errno{} : connected.error().code;
+  };
+  EXPECT_EQ(connect_to({.types = {0, 1}}, 2), Errno{});
+  log_.clear();
+  EXPECT_EQ(connect_to({.types = {0, 2}}, 2), Errno::kNxio);
+  EXPECT_EQ(connect_to({.types = {0, 1}, .answers_as = 1}, 0), Errno::kNxio)
+      << "an answer of another protocol";
+  EXPECT_EQ(connect_to({.types = {0, 1}, .longer = true}, 0), Errno::kNxio)
+      << "an answer of another size";
+  EXPECT_EQ(connect_to({.types = {0, 1}, .then = 1}, 0), Errno::kNxio) << "no last index";
+  EXPECT_THAT(log_, IsEmpty());
+}
+
+// The mailbox of a connected DSM has one owner: a program's write to it is a finding, to
+// anything else, and before or after, it is none.
+TEST_F(PciTsmTest, AProgramsWriteToTheMailboxOfAConnectedDsmIsTold) {
+  MailboxTouches& sink = touches_;
+  trace_.add_sink(sink);
+  const std::uint16_t at = *hw::find_extended_capability(pf_, hw::kExtendedDoe);
+  const auto write = [&](unsigned reg) {
+    tsm_.program_wrote_config(pf_, static_cast<std::uint16_t>(at + reg));
+  };
+  write(0x08);
+  EXPECT_EQ(sink.told, 0U) << "not connected";
+  connect();
+  for (const unsigned reg : {0x00U, 0x04U, 0x0cU, 0x18U}) write(reg);
+  EXPECT_EQ(sink.told, 0U) << "header, capabilities, status, behind it";
+  for (const unsigned reg : {0x08U, 0x10U, 0x14U}) write(reg);
+  EXPECT_EQ(sink.told, 3U);
+  tsm_.program_wrote_config(vf0_, static_cast<std::uint16_t>(at + 8));
+  EXPECT_EQ(sink.told, 3U) << "a function without a mailbox";
+  ASSERT_TRUE(tsm_.disconnect(kPf, "tsm0"));
+  write(0x08);
+  EXPECT_EQ(sink.told, 3U);
 }
 
 // is_pci_tsm_pf0(), find_dsm_dev(), pci_tsm_walk_fns().

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "host/sysfs/system.h"
 #include "hw/capabilities.h"
 #include "hw/root_port.h"
+#include "unit/host/test_mailbox.h"
 
 namespace teeio::sysfs::test {
 
@@ -19,10 +21,11 @@ class FakeFunction final : public hw::PciFunction {
   FakeFunction(Bdf at, FakeFunction* pf) : bdf_(at), pf_(pf) {}
   [[nodiscard]] Bdf bdf() const override { return bdf_; }
   std::uint32_t config_read(std::uint16_t offset, unsigned size) override {
-    return config.read(offset, size);
+    return mailbox ? mailbox->read(offset, size) : config.read(offset, size);
   }
   void config_write(std::uint16_t offset, unsigned size, std::uint32_t value) override {
     config.write(offset, size, value);
+    if (mailbox) mailbox->write(offset, size, value);
   }
   [[nodiscard]] const std::array<hw::Bar, hw::kBarCount>& bars() const override { return bar; }
   void reset(hw::ResetKind) override {}
@@ -30,6 +33,7 @@ class FakeFunction final : public hw::PciFunction {
   void attach(hw::DmaPort&) override {}
 
   hw::ConfigSpace config;
+  std::optional<hw::TestMailbox> mailbox;
   std::array<hw::Bar, hw::kBarCount> bar{};
 
  private:
@@ -185,7 +189,7 @@ class FakeHost : public Host {
     ide_ = std::make_unique<hw::IdePort>(card.config, 2);
     // There are no keys: whatever is enabled counts as Secure.
     card.config.set(static_cast<std::uint16_t>(ide_->offset() + 0x0c + 8), 4, 2);
-    card.config.add_extended_capability(hw::kExtendedDoe, 1, 0x18);
+    card.mailbox.emplace(card.config);
     const std::uint16_t sriov = card.config.add_extended_capability(0x10, 1, 0x40);
     card.config.set(static_cast<std::uint16_t>(sriov + 0x0e), 2, 1);       // TotalVFs
     card.config.set(static_cast<std::uint16_t>(sriov + 0x10), 2, 1);       // NumVFs
