@@ -119,9 +119,12 @@ std::span<const Adversary> adversaries() {
        .attacks = {{kTdx, "EPT violation: the page is pending", tdx_attack::replace_ram,
                     "the guest makes no step until it accepts the page anew, and what was in it is "
                     "gone"},
+                   {kCca, "data abort: the page is DESTROYED", cca_attack::replace_ram,
+                    "the realm makes no step until it takes the page anew, and what was in it is "
+                    "gone"},
                    {kSev, "#VC: RMP: the guest has not validated the page", sev_attack::replace_ram,
                     "the guest's next access is an exception, and what was in it is gone"}},
-       .not_here = "not played: scenarios' realms run no code, and have no memory"},
+       .not_here = {}},
       {.name = "swap-mmio",
        .words = "maps another page of the BAR than the one that the guest accepts",
        .attacks = {{kTdx, "TDG.MMIO.ACCEPT: TDX_MMIO_INVALID_HPA_OFFSET", tdx_attack::swap_mmio,

@@ -80,6 +80,7 @@ std::string destroy_early(Stage& stage, Refusals& refusals);
 }  // namespace tdx_attack
 namespace cca_attack {
 std::string swap_ram(Stage& stage, Refusals& refusals);
+std::string replace_ram(Stage& stage, Refusals& refusals);
 std::string swap_mmio(Stage& stage, Refusals& refusals);
 std::string replace_mmio(Stage& stage, Refusals& refusals);
 std::string replay_report(Stage& stage, Refusals& refusals);

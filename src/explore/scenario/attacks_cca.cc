@@ -1,3 +1,5 @@
+#include <array>
+
 #include "explore/scenario/adversaries.h"
 #include "explore/scenario/guest.h"
 #include "host/kvm/rmm/realm_vm.h"
@@ -37,31 +39,76 @@ Result<void> ask_for(Vmm& vmm, kvm::RealmVm& realm, Hpa page) {
 
 }  // namespace
 
-/// In the table that the realm's MMIO has made. The page goes at the end.
-std::string swap_ram(Stage& stage, Refusals& refusals) {
-  kvm::RealmVm& realm = realm_of(stage.with_mmio());
-  rmm::Rmm& rmm = realm.host().rmm();
-  const Hpa rd = realm.firmware_handle();
-  constexpr Gpa kPage = kMmioGpa + kPageSize;
-  const auto map = [&](Hpa page) {
-    const rmm::AddressDescriptor one{.base = page, .count = 1};
-    return rmm.rtt_data_map(rd, kPage, kPage + kPageSize, {}, one.encode());
-  };
-  std::vector<Hpa> pages;
-  for (int n = 0; n < 2; ++n) {
-    const auto page = realm.host().memory().alloc_page();
-    must(page ? realm.host().delegate(*page) : std::unexpected(page.error()));
-    pages.push_back(*page);
+/// A page of the realm's memory, in the table that its MMIO has made, and another page of the
+/// host's. Both go at the end.
+class RealmPage {
+ public:
+  static constexpr Gpa kGpa = kMmioGpa + kPageSize;
+  explicit RealmPage(kvm::RealmVm& realm) : realm_(realm) {
+    for (Hpa& page : pages_) {
+      const auto made = realm.host().memory().alloc_page();
+      must(made ? realm.host().delegate(*made) : std::unexpected(made.error()));
+      page = *made;
+    }
   }
-  must(map(pages[0]).ok() ? Result<void>() : fail(Errno::kIo, "RMI_RTT_DATA_MAP failed"));
+  ~RealmPage() {
+    unmap();
+    for (const Hpa page : pages_)
+      if (realm_.host().undelegate(page)) realm_.host().memory().free_page(page);
+  }
+  RealmPage(const RealmPage&) = delete;
+  RealmPage& operator=(const RealmPage&) = delete;
+
+  /// The realm takes the address into use: RSI_IPA_STATE_SET.
+  void make_ram() {
+    rmm::Rmm& rmm = realm_.host().rmm();
+    (void)rmm.rsi_ipa_state_set(realm_.rec(), kGpa, kGpa + kPageSize, 1, false);
+    const bool done =
+        rmm.rtt_set_ripas(realm_.firmware_handle(), realm_.rec(), kGpa, kGpa + kPageSize).ok() &&
+        rmm.rec_enter(realm_.rec()).ok();
+    must(done ? Result<void>() : fail(Errno::kIo, "RMI_RTT_SET_RIPAS failed"));
+  }
+  rmm::RmiResult map(std::size_t which) {
+    const rmm::AddressDescriptor one{.base = pages_.at(which), .count = 1};
+    return realm_.host().rmm().rtt_data_map(realm_.firmware_handle(), kGpa, kGpa + kPageSize, {},
+                                            one.encode());
+  }
+  void unmap() {
+    (void)realm_.host().rmm().rtt_data_unmap(realm_.firmware_handle(), kGpa, kGpa + kPageSize, {});
+  }
+
+ private:
+  kvm::RealmVm& realm_;
+  std::array<Hpa, 2> pages_{};
+};
+
+std::string swap_ram(Stage& stage, Refusals& refusals) {
+  RealmPage page(realm_of(stage.with_mmio()));
+  must(page.map(0).ok() ? Result<void>() : fail(Errno::kIo, "RMI_RTT_DATA_MAP failed"));
   stage.play();
   refusals.start(stage.machine().trace());
-  (void)map(pages[1]);
-  const std::string met = refusals.first();
-  (void)rmm.rtt_data_unmap(rd, kPage, kPage + kPageSize, {});
-  for (const Hpa page : pages)
-    if (realm.host().undelegate(page)) realm.host().memory().free_page(page);
-  return met;
+  (void)page.map(1);
+  return refusals.first();
+}
+
+/// unmap_make_new_s2tte(): what was RAM is DESTROYED, and stays so whatever is mapped there;
+/// handle_data_abort() gives the realm's next access to the host.
+std::string replace_ram(Stage& stage, Refusals&) {
+  kvm::RealmVm& realm = realm_of(stage.with_mmio());
+  RealmPage page(realm);
+  page.make_ram();
+  must(page.map(0).ok() && realm.lookup_private(RealmPage::kGpa)
+           ? Result<void>()
+           : fail(Errno::kIo, "the realm's memory is not mapped"));
+  stage.play();
+  page.unmap();
+  (void)page.map(1);
+  if (realm.lookup_private(RealmPage::kGpa)) return "nothing";
+  const rmm::RmiResult entry =
+      realm.host().rmm().rtt_read_entry(realm.firmware_handle(), RealmPage::kGpa, 3);
+  return entry.x4 == static_cast<std::uint64_t>(rmm::Ripas::kDestroyed)
+             ? "data abort: the page is DESTROYED"
+             : "data abort";
 }
 
 std::string swap_mmio(Stage& stage, Refusals& refusals) {
