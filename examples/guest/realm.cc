@@ -164,10 +164,23 @@ enum Rhi : std::uint64_t {
   kFeatures = 0xc500'004b,
   kObjectSize = 0xc500'004c,
   kObjectRead = 0xc500'004d,
+  kContinue = 0xc500'0051,
   kGetMeasurements = 0xc500'0052,
   kGetReport = 0xc500'0053,
   kSetTdiState = 0xc500'0054,
+  kAbort = 0xc500'0056,
 };
+constexpr std::uint64_t kBegun = 1;  // RHI_DA_ERROR_INCOMPLETE
+
+// A call to its end: the host may only begin it, and go on when it is asked to. Linux's guest
+// does the same (rhi_vdev_set_tdi_state()).
+std::uint64_t to_the_end(HostCall call) {
+  const std::uint64_t device = call.gprs[1];
+  std::uint64_t status = host_call(call);
+  const std::uint64_t handle = call.gprs[1];
+  while (status == kBegun) status = rhi::go_on(device, handle);
+  return status;
+}
 
 }  // namespace
 
@@ -178,18 +191,32 @@ std::uint64_t rhi::features(std::uint64_t& bits) {
 }
 
 std::uint64_t rhi::set_state(std::uint64_t device, State state) {
+  return to_the_end({0, {kSetTdiState, device, static_cast<std::uint64_t>(state)}});
+}
+
+bool rhi::begin_state(std::uint64_t device, State state, std::uint64_t& handle) {
   HostCall call{0, {kSetTdiState, device, static_cast<std::uint64_t>(state)}};
+  const std::uint64_t status = host_call(call);
+  handle = call.gprs[1];
+  return status == kBegun;
+}
+
+std::uint64_t rhi::go_on(std::uint64_t device, std::uint64_t handle) {
+  HostCall call{0, {kContinue, device, handle}};
+  return host_call(call);
+}
+
+std::uint64_t rhi::abort(std::uint64_t device) {
+  HostCall call{0, {kAbort, device}};
   return host_call(call);
 }
 
 std::uint64_t rhi::get_report(std::uint64_t device) {
-  HostCall call{0, {kGetReport, device}};
-  return host_call(call);
+  return to_the_end({0, {kGetReport, device}});
 }
 
 std::uint64_t rhi::get_measurements(std::uint64_t device, std::uint64_t parameters_gpa) {
-  HostCall call{0, {kGetMeasurements, device, parameters_gpa}};
-  return host_call(call);
+  return to_the_end({0, {kGetMeasurements, device, parameters_gpa}});
 }
 
 std::uint64_t rhi::object_size(std::uint64_t device, Object object, std::uint64_t& size) {

@@ -54,10 +54,15 @@ std::uint64_t dma_disable(std::uint64_t device);
 namespace rhi {
 
 // Each gives the host's status: 0 is success.
-constexpr std::uint64_t kAllFeatures = 0x3b;  // but CONTINUE: calls are done at once here
+constexpr std::uint64_t kAllFeatures = 0x3b;  // but CONTINUE and ABORT
+constexpr std::uint64_t kContinueAndAbort = 1U << 2U | 1U << 7U;
 std::uint64_t features(std::uint64_t& bits);
 enum class State : std::uint64_t { kUnlocked, kLocked, kRun };
 std::uint64_t set_state(std::uint64_t device, State state);
+// Asks for a state, and leaves it at that: true where the host has only begun.
+bool begin_state(std::uint64_t device, State state, std::uint64_t& handle);
+std::uint64_t go_on(std::uint64_t device, std::uint64_t handle);
+std::uint64_t abort(std::uint64_t device);
 std::uint64_t get_report(std::uint64_t device);
 std::uint64_t get_measurements(std::uint64_t device, std::uint64_t parameters_gpa);
 enum class Object : std::uint64_t { kVca, kCertificates, kMeasurements, kReport };

@@ -208,9 +208,24 @@ void accept_mmio(const Board& board, const Report& report, const rsi::DeviceInfo
   say("accept: private MMIO as reported");
 }
 
+std::uint64_t offered = 0;  // RHI_DA_FEATURES
+
+// What a host has only begun can be taken back, once.
+void change_its_mind(std::uint64_t device) {
+  if ((offered & rhi::kContinueAndAbort) != rhi::kContinueAndAbort) return;
+  std::uint64_t handle = 0;
+  std::uint64_t second = 0;
+  require(rhi::begin_state(device, rhi::State::kLocked, handle), kBindRefused);
+  require(!rhi::begin_state(device, rhi::State::kLocked, second), kBindRefused);
+  require(rhi::abort(device) == 0 && rhi::abort(device) != 0, kBindRefused);
+  require(rhi::go_on(device, handle) != 0, kBindRefused);
+  say("bind: begun, and aborted");
+}
+
 void take_device(const Board& board) {
   static rsi::DeviceInfo info;
   const std::uint64_t device = board.function_id;
+  change_its_mind(device);
   require(rhi::set_state(device, rhi::State::kLocked) == 0, kBindRefused);
   const Objects objects = attest(device, info);
   accept_mmio(board, Report(objects.report), info);
@@ -268,11 +283,10 @@ void report_itself(std::uint64_t page) {
 
 void check_realm() {
   unsigned bits = 0;
-  std::uint64_t features = 0;
   require(rsi::version() == 0, kBoardIsWrong);
   require(rsi::realm_config(bits) == 0 && 1ULL << (bits - 1) == platform::kUnprotected,
           kBoardIsWrong);
-  require(rhi::features(features) == 0 && (features & rhi::kAllFeatures) == rhi::kAllFeatures,
+  require(rhi::features(offered) == 0 && (offered & rhi::kAllFeatures) == rhi::kAllFeatures,
           kNoDevice);
 }
 

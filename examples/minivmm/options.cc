@@ -25,6 +25,8 @@ trust and use it, and takes it back. Exit status: 0 when the guest said so.
   --report-file=FILE          write its interface report (cca; on tdx only the guest has it)
   --spoil-evidence            change a byte of the evidence on its way to the guest, which
                               must give the device up
+  --rhi-continue              cca: begin the realm's calls about its device, and do each when the
+                              realm asks to continue; it may abort one before
   --device=BDF                which function (default: the first with a TSM)
   --two-vfs                   two VFs in two VMs, both bound at a time
   --die-at=N                  kill this process before step N
@@ -47,6 +49,7 @@ enum Option {
   kEvidenceFile,
   kReportFile,
   kSpoilEvidence,
+  kRhiContinue,
   kDevice,
   kTwoVfs,
   kDieAt,
@@ -125,6 +128,7 @@ Options parse_options(int argc, char** argv) {
                                     {"evidence-file", required_argument, nullptr, kEvidenceFile},
                                     {"report-file", required_argument, nullptr, kReportFile},
                                     {"spoil-evidence", no_argument, nullptr, kSpoilEvidence},
+                                    {"rhi-continue", no_argument, nullptr, kRhiContinue},
                                     {"device", required_argument, nullptr, kDevice},
                                     {"two-vfs", no_argument, nullptr, kTwoVfs},
                                     {"die-at", required_argument, nullptr, kDieAt},
@@ -169,6 +173,9 @@ Options parse_options(int argc, char** argv) {
       case kSpoilEvidence:
         options.spoil_evidence = true;
         break;
+      case kRhiContinue:
+        options.rhi_continue = true;
+        break;
       case kDevice:
         options.device = text;
         break;
@@ -203,6 +210,8 @@ Options parse_options(int argc, char** argv) {
         "--report-file: with --arch=cca only: else the report goes to the guest");
   if (!options.evidence_file.empty() && options.arch == Arch::kSev)
     throw std::invalid_argument("--evidence-file: not with --arch=sev");
+  if (options.rhi_continue && options.arch != Arch::kCca)
+    throw std::invalid_argument("--rhi-continue: with --arch=cca only");
   if (optind != argc) throw std::invalid_argument("no arguments are taken; see --help");
   if (options.abi == Abi::kV7) check_v7(options, names_door);
   return options;

@@ -19,12 +19,15 @@ enum : std::uint64_t {
   kFeatures = 0xc500004b,
   kObjectSize = 0xc500004c,
   kObjectRead = 0xc500004d,
+  kContinue = 0xc5000051,
   kGetMeasurements = 0xc5000052,
   kGetInterfaceReport = 0xc5000053,
   kSetTdiState = 0xc5000054,
+  kAbort = 0xc5000056,
 };
 enum : std::uint64_t {
   kSuccess = 0,
+  kIncomplete = 1,
   kNoData = 2,
   kNoSuchDevice = 3,
   kNoSuchObject = 4,
@@ -32,8 +35,12 @@ enum : std::uint64_t {
   kDeviceError = 6,
   kNoSuchOffset = 7,
   kAccessFailed = 8,
+  kBusy = 9,
+  kHadCompleted = 10,  // what was to be aborted is over
 };
-constexpr std::uint64_t kOffered = 0x3b;  // all but CONTINUE and ABORT: calls are done at once
+// Bits of RHI_DA_FEATURES. Calls are done at once where CONTINUE and ABORT are not offered.
+constexpr std::uint64_t kOffered = 0x3b;
+constexpr std::uint64_t kContinueAndAbort = 1U << 2U | 1U << 7U;
 constexpr std::uint32_t kObjects[] = {TSM_OBJECT_VCA, TSM_OBJECT_CERTIFICATES,
                                       TSM_OBJECT_MEASUREMENTS};
 constexpr std::uint64_t kMeasurements = 2;
@@ -57,7 +64,7 @@ void Session::on_host_call() {
   const auto x = [&](unsigned number) { return vm_->arm_register(number); };
   std::uint64_t first = kNoSuchDevice;
   if (call == kFeatures) {
-    first = kOffered;
+    first = kOffered | (options_.rhi_continue ? kContinueAndAbort : 0);
   } else if (x(1) == function_.requester_id()) {
     std::vector<unsigned char>* object = nullptr;
     switch (call) {
@@ -69,20 +76,43 @@ void Session::on_host_call() {
         first = object_to_realm(x(2), x(3), x(4), x(5));
         break;
       case kGetMeasurements:
-        first = measure_for_realm(x(2));
-        break;
       case kGetInterfaceReport:
-        begin(Step::kReport, prefix_);
-        first = fetch_report();
-        break;
       case kSetTdiState:
-        first = realm_tdi_state(x(2));
+        first = options_.rhi_continue ? begin_realm_call(call, x(2)) : do_realm_call(call, x(2));
+        break;
+      case kContinue:
+      case kAbort:
+        first = options_.rhi_continue ? end_realm_call(call == kContinue, x(2)) : ~std::uint64_t{0};
         break;
       default:
         first = ~std::uint64_t{0};
     }
   }
   vm_->set_arm_register(0, first);
+}
+
+std::uint64_t Session::do_realm_call(std::uint64_t call, std::uint64_t argument) {
+  if (call == kGetMeasurements) return measure_for_realm(argument);
+  if (call == kSetTdiState) return realm_tdi_state(argument);
+  begin(Step::kReport, prefix_);
+  return fetch_report();
+}
+
+// The realm's vCPU is not held while its device is spoken to: the call has a handle, and is
+// done when the realm asks to go on. One at a time. Sources: Linux arch/arm64 (posted)
+// rhi-da.c, rhi_vdev_continue(); ARM-software/cca-rmm-acs val_host_rhi.c.
+std::uint64_t Session::begin_realm_call(std::uint64_t call, std::uint64_t argument) {
+  if (begun_.handle != 0) return kBusy;
+  begun_ = {.handle = ++last_handle_, .call = call, .argument = argument};
+  vm_->set_arm_register(1, begun_.handle);
+  return kIncomplete;
+}
+
+std::uint64_t Session::end_realm_call(bool go_on, std::uint64_t handle) {
+  if (begun_.handle == 0) return go_on ? kInput : kHadCompleted;
+  if (go_on && handle != begun_.handle) return kInput;
+  const RealmCall begun = std::exchange(begun_, RealmCall{});
+  return go_on ? do_realm_call(begun.call, begun.argument) : kSuccess;
 }
 
 std::uint64_t Session::realm_tdi_state(std::uint64_t state) {

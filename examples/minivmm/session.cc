@@ -75,7 +75,7 @@ void Session::create_vm() {
   begin(Step::kInitTd, prefix_);
   if (options_.arch == Arch::kTdx) vm_->init_td();
   if (options_.arch == Arch::kSev) vm_->start_snp();
-  if (options_.arch == Arch::kCca) vm_->forward_host_calls();
+  if (options_.arch == Arch::kCca) vm_->forward_host_calls(options_.rhi_continue);
 }
 
 void Session::give_memory() {

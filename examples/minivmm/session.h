@@ -60,6 +60,9 @@ class Session {
   int snp_message(kvm_user_vmgexit& exit);
   int bring_blobs(kvm_user_vmgexit& exit);
   // What a realm asks for; give a status of RHI.
+  std::uint64_t do_realm_call(std::uint64_t call, std::uint64_t argument);
+  std::uint64_t begin_realm_call(std::uint64_t call, std::uint64_t argument);
+  std::uint64_t end_realm_call(bool go_on, std::uint64_t handle);
   std::uint64_t realm_tdi_state(std::uint64_t state);
   std::uint64_t measure_for_realm(std::uint64_t parameters_gpa);
   std::uint64_t fetch_report();
@@ -85,5 +88,12 @@ class Session {
   Fd bar_files_[2];
   bool has_bar_slots_ = false;
   std::optional<std::uint32_t> exit_code_;
+  struct RealmCall {
+    std::uint64_t handle = 0;  // 0: none is begun
+    std::uint64_t call = 0;
+    std::uint64_t argument = 0;
+  };
+  RealmCall begun_;
+  std::uint64_t last_handle_ = 0;
   std::vector<unsigned char> objects_[4];  // of a realm's device, by RHI's numbers
 };

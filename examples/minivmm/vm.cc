@@ -211,13 +211,16 @@ void Vm::close() {
   kvm_.close();
 }
 
-void Vm::forward_host_calls() {
-  // RHI_DA_FEATURES to OBJECT_READ, and those about a device's state.
-  constexpr std::uint32_t kFirsts[] = {0xc500004b, 0xc5000052};
-  for (const std::uint32_t first : kFirsts) {
+void Vm::forward_host_calls(bool abort) {
+  // RHI_DA_FEATURES to OBJECT_READ, CONTINUE and those about a device's state, ABORT.
+  struct Calls {
+    std::uint32_t first, count;
+  };
+  constexpr Calls kCalls[] = {{0xc500004b, 3}, {0xc5000051, 4}, {0xc5000056, 1}};
+  for (const Calls& calls : std::span(kCalls).first(abort ? 3 : 2)) {
     kvm_smccc_filter filter{};
-    filter.base = first;
-    filter.nr_functions = 3;
+    filter.base = calls.first;
+    filter.nr_functions = calls.count;
     filter.action = KVM_SMCCC_FILTER_FWD_TO_USER;
     kvm_device_attr attribute{};
     attribute.group = KVM_ARM_VM_SMCCC_CTRL;

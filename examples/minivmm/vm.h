@@ -43,7 +43,7 @@ class Vm {
   void finish_snp();
   // A realm: the host's calls (RHI) that KVM passes on; whole pages for its protected memory;
   // its vCPU's first instruction, with `argument` in x0; a vCPU's registers.
-  void forward_host_calls();
+  void forward_host_calls(bool abort);
   void populate(std::uint64_t gpa, std::span<const std::byte> pages);
   void init_arm_vcpu(std::uint64_t pc, std::uint64_t argument);
   std::uint64_t arm_register(unsigned number) const;
