@@ -251,7 +251,7 @@ void give_back(const Board& board) {
 // What a verifier of this realm asks for: something measured, here which root its owner trusts,
 // and a token with the verifier's challenge that says so. Whose signatures it has the verifier
 // checks; the realm sees that it is its own.
-void report_itself(std::uint64_t page) {
+void report_itself(std::uint64_t page, bool give) {
   constexpr std::uint64_t kSlot = 1;
   unsigned char root[sha384::kSize];
   const volatile Board& board = at<Board>(shared(platform::kBoard));
@@ -279,6 +279,10 @@ void report_itself(std::uint64_t page) {
   require(token.contains(challenge, sizeof challenge) && has(initial) && has(after),
           kNoReportOfItself);
   say("attest: a token of the realm's own, with its measurements and a challenge");
+  if (!give || size > kPage - sizeof size) return;
+  const std::uint64_t to = shared(platform::kToken);
+  at<std::uint64_t>(to) = size;
+  for (std::uint64_t i = 0; i < size; ++i) at<unsigned char>(to + sizeof size + i) = token.at[i];
 }
 
 void check_realm() {
@@ -312,7 +316,7 @@ extern "C" [[noreturn]] void guest_main(std::uint64_t board_gpa) {
   at<std::uint64_t>(shared(kGiven)) = kGiven;
   require(at<std::uint64_t>(shared(kGiven)) == kGiven, kSharedTouch);
   say("memory is taken into use, and given back");
-  report_itself(kBundle);
+  report_itself(kBundle, (board.flags & platform::kGivesToken) != 0);
 
   take_device(board);
   use_privately(kRing);

@@ -23,6 +23,7 @@ trust and use it, and takes it back. Exit status: 0 when the guest said so.
                               of its owner's (DER; P-384 and SHA-384)
   --evidence-file=FILE        write the device's evidence, for `teeio evidence`
   --report-file=FILE          write its interface report (cca; on tdx only the guest has it)
+  --token-file=FILE           cca: write the realm's attestation token, for `teeio evidence`
   --spoil-evidence            change a byte of the evidence on its way to the guest, which
                               must give the device up
   --rhi-continue              cca: begin the realm's calls about its device, and do each when the
@@ -48,6 +49,7 @@ enum Option {
   kRoot,
   kEvidenceFile,
   kReportFile,
+  kTokenFile,
   kSpoilEvidence,
   kRhiContinue,
   kDevice,
@@ -127,6 +129,7 @@ Options parse_options(int argc, char** argv) {
                                     {"root", required_argument, nullptr, kRoot},
                                     {"evidence-file", required_argument, nullptr, kEvidenceFile},
                                     {"report-file", required_argument, nullptr, kReportFile},
+                                    {"token-file", required_argument, nullptr, kTokenFile},
                                     {"spoil-evidence", no_argument, nullptr, kSpoilEvidence},
                                     {"rhi-continue", no_argument, nullptr, kRhiContinue},
                                     {"device", required_argument, nullptr, kDevice},
@@ -170,6 +173,9 @@ Options parse_options(int argc, char** argv) {
       case kReportFile:
         options.report_file = text;
         break;
+      case kTokenFile:
+        options.token_file = text;
+        break;
       case kSpoilEvidence:
         options.spoil_evidence = true;
         break;
@@ -210,6 +216,8 @@ Options parse_options(int argc, char** argv) {
         "--report-file: with --arch=cca only: else the report goes to the guest");
   if (!options.evidence_file.empty() && options.arch == Arch::kSev)
     throw std::invalid_argument("--evidence-file: not with --arch=sev");
+  if (!options.token_file.empty() && options.arch != Arch::kCca)
+    throw std::invalid_argument("--token-file: with --arch=cca only");
   if (options.rhi_continue && options.arch != Arch::kCca)
     throw std::invalid_argument("--rhi-continue: with --arch=cca only");
   if (optind != argc) throw std::invalid_argument("no arguments are taken; see --help");

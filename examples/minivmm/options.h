@@ -25,6 +25,7 @@ struct Options {
   std::string root;             // of the guest's owner: a certificate, DER; empty: none
   std::string evidence_file;    // where the device's evidence goes, as it was read
   std::string report_file;      // where its interface report goes
+  std::string token_file;       // where a realm's attestation token goes
   bool spoil_evidence = false;  // the VMM changes what it brings to the guest
   bool rhi_continue = false;    // a realm's long calls are done when it asks to continue
   bool list_steps = false;

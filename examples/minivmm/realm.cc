@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <stdexcept>
 #include <utility>
 
 #include "../guest/platform.h"
@@ -56,6 +57,18 @@ void Session::load_realm_guest() {
   vm_->populate(platform::kImage, realm_guest_image());
   vm_->add_vcpu();
   vm_->init_arm_vcpu(platform::kImage, platform::kBoard);
+}
+
+// As the realm has put it into shared memory: its size and its bytes.
+void Session::keep_token() {
+  std::uint64_t size = 0;
+  const auto page = shared_pages(platform::kToken, platform::kPage);
+  if (!page.empty()) std::memcpy(&size, page.data(), sizeof size);
+  if (size == 0 || size > platform::kPage - sizeof size)
+    throw std::runtime_error("the realm has given no token");
+  const unsigned char* const bytes =
+      reinterpret_cast<const unsigned char*>(page.data()) + sizeof size;
+  write_file(options_.token_file, std::vector<unsigned char>(bytes, bytes + size));
 }
 
 // The arguments are in x1 and behind, the results go to x0 and behind.

@@ -108,6 +108,7 @@ void Session::write_board() {
   board.function_id = function_.requester_id();
   if (!options_.unbind) board.flags |= platform::kKeepBound;
   if (options_.fresh_evidence) board.flags |= platform::kWantsFresh;
+  if (!options_.token_file.empty()) board.flags |= platform::kGivesToken;
   if (!options_.root.empty()) {
     const sha384::Digest root = digest_of_file(options_.root);
     std::memcpy(board.root, root.bytes, sizeof board.root);
@@ -159,7 +160,10 @@ bool Session::run_to_end() {
   while (!exit_code_ && run_once() != Next::kEnd) {
   }
   begin(Step::kGuestEnds, prefix_);
-  if (exit_code_ == platform::kSuccess) return true;
+  if (exit_code_ == platform::kSuccess) {
+    if (!options_.token_file.empty()) keep_token();
+    return true;
+  }
   const std::uint32_t code = exit_code_.value_or(0);
   std::fprintf(stderr, "minivmm: %sguest gave up with code %u: %s\n", prefix_.c_str(), code,
                failure_text(code));

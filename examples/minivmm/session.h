@@ -60,6 +60,7 @@ class Session {
   int snp_message(kvm_user_vmgexit& exit);
   int bring_blobs(kvm_user_vmgexit& exit);
   // What a realm asks for; give a status of RHI.
+  void keep_token();
   std::uint64_t do_realm_call(std::uint64_t call, std::uint64_t argument);
   std::uint64_t begin_realm_call(std::uint64_t call, std::uint64_t argument);
   std::uint64_t end_realm_call(bool go_on, std::uint64_t handle);

@@ -89,17 +89,16 @@ Result<Bytes> carry_object(hw::PciFunction& function, ByteView object) {
   mailbox.put(kControl, kControlGo);
   if (!mailbox.wait(kStatusReady, true)) return mailbox.abort("the device gave no DOE answer");
 
-  // pci_doe_recv_resp(): an answer to something else is none.
   const std::uint32_t asked = Reader(object).le<std::uint32_t>() & kHeaderMask;
-  if ((mailbox.get(kReadMailbox) & kHeaderMask) != asked)
-    return mailbox.abort("the device's DOE answer is of another protocol");
-
   Writer out;
   std::size_t dwords = 2;
   for (std::size_t i = 0; i < dwords; ++i) {
     if ((mailbox.get(kStatus) & kStatusReady) == 0)
       return mailbox.abort("the device's DOE answer is shorter than it says");
     const std::uint32_t dword = mailbox.get(kReadMailbox);
+    // pci_doe_recv_resp(): an answer to something else is none.
+    if (i == 0 && (dword & kHeaderMask) != asked)
+      return mailbox.abort("the device's DOE answer is of another protocol");
     mailbox.put(kReadMailbox, 0);  // any write takes the dword off the mailbox
     out.le(dword);
     if (i == 1) dwords = dword & 0x3ffffU;
