@@ -88,7 +88,9 @@ constexpr Argument one_of(Words words) {
 [[nodiscard]] std::span<const Word> tvm_arch_words();
 [[nodiscard]] std::span<const Word> guest_request_words();
 /// The name of a firmware's status, or "". `tvm_arch`: whose
-/// (IOMMU_VDEVICE_TSM_TVM_ARCH_…); 0: of KVM_MEMORY_ENCRYPT_OP.
+/// (IOMMU_VDEVICE_TSM_TVM_ARCH_…); of any other number nobody's.
 [[nodiscard]] std::string firmware_code_name(std::uint32_t tvm_arch, std::uint64_t code);
+/// The same where no field names an architecture: struct kvm_tdx_cmd.
+[[nodiscard]] std::string firmware_code_name(std::uint64_t code);
 
 }  // namespace teeio::entry

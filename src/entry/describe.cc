@@ -49,13 +49,14 @@ std::uint64_t value_of(const Field& field, ByteView bytes) {
   return value;
 }
 
-/// A firmware's status; whose says a field beside it, and without one it is TDX's.
+/// A firmware's status; whose says a field beside it, if there is one.
 std::string code_text(ByteView argument, std::span<const Field> fields, std::uint64_t value) {
   const auto arch = std::ranges::find(fields, "tvm_arch", &Field::name);
   if (arch == fields.end() && value == 0) return "0";
-  constexpr std::uint64_t kTdx = abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX;
-  const std::uint64_t whose = arch == fields.end() ? kTdx : value_of(*arch, argument);
-  const std::string name = firmware_code_name(static_cast<std::uint32_t>(whose), value);
+  const std::string name =
+      arch == fields.end()
+          ? firmware_code_name(value)
+          : firmware_code_name(static_cast<std::uint32_t>(value_of(*arch, argument)), value);
   if (!name.empty()) return name;
   return value == 0 ? "0" : fmt::format("{:#x}", value);
 }

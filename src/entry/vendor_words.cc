@@ -62,4 +62,8 @@ std::string firmware_code_name(std::uint32_t tvm_arch, std::uint64_t code) {
   return which == "?" ? fmt::format("{}|{:#x}", name, operand) : fmt::format("{}|{}", name, which);
 }
 
+std::string firmware_code_name(std::uint64_t code) {
+  return firmware_code_name(abi::IOMMU_VDEVICE_TSM_TVM_ARCH_TDX, code);
+}
+
 }  // namespace teeio::entry

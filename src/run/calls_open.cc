@@ -111,8 +111,8 @@ bool has_snapshot(std::string_view path) {
 }
 
 Reply open_in_tree(Call& call, const std::string& path, std::uint32_t flags) {
-  auto opened = call.context().tree.open(
-      path, flags & ~(static_cast<std::uint32_t>(O_CREAT) | kHandleMark));
+  auto opened =
+      call.context().tree.open(path, flags & ~(static_cast<std::uint32_t>(O_CREAT) | kHandleMark));
   if (!opened) return Reply::of(opened.error());
   return Reply::of(call.give(std::move(*opened), flags, Call::Numbers::kLowest, 0));
 }
