@@ -46,6 +46,9 @@ BREACHES = [
     ("src/hw/x.h", "#pragma once\nenum class E { kSevEnable };\n", "names a vendor"),
     ("src/hw/x.h", "#pragma once\nconst char* path = \"intel-iommu\";\n", "names a vendor"),
     ("tests/a.cc", "void f() { usleep(1); }\n", "waits for time"),
+    ("src/hw/x.cc", "void f() {\n  static Taken taken;\n}\n", "outlives its machine"),
+    ("src/hw/x.cc", "void f() {\n  static auto& kept = *new Spares;\n}\n", "outlives its machine"),
+    ("src/hw/x.cc", "constinit bool g_on = false;\n", "outlives its machine"),
 ]
 
 
