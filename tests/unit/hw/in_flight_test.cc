@@ -19,7 +19,8 @@ struct Page {
   void request() {
     const RequestsInFlight::Request passing(all);
     const int here = leads_here.load();
-    TEEIO_CHECK(given_back.load() == 0 || here == 0, "a request reaches a page that was given back");
+    TEEIO_CHECK(given_back.load() == 0 || here == 0,
+                "a request reaches a page that was given back");
   }
 };
 
