@@ -310,6 +310,9 @@ void invalidate_against_dma(const Config& design) {
               "DMA reached a page after its invalidation was done");
   TEEIO_CHECK((seen == kNew) != (device.pages.get(Pages::kOther) == kNew),
               "one transfer went to both pages, or to none");
+  device.ring(3);
+  TEEIO_CHECK(device.pages.get(Pages::kOther) == kLast && device.pages.get(Pages::kTarget) == seen,
+              "DMA goes where an address led before its invalidation");
 }
 
 /// A PASID is detached while the device uses it.
