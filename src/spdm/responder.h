@@ -31,7 +31,8 @@ class Tamper {
   virtual ~Tamper() = default;
   /// The ERROR code that a request gets which would have been answered; nullopt: its answer.
   [[nodiscard]] virtual std::optional<std::uint8_t> refuses(ByteView request) = 0;
-  /// The answer to `request` is about to be sent; both are whole SPDM messages in the clear.
+  /// The answer to `request`, an ERROR too, is about to be sent; both are whole SPDM messages in
+  /// the clear.
   /// `verify_data`: bytes of the HMAC at the end of KEY_EXCHANGE_RSP and PSK_EXCHANGE_RSP.
   virtual void change(ByteView request, Bytes& answer, std::size_t verify_data) = 0;
 };
