@@ -119,7 +119,7 @@ class Irqs {
   void enable_msix(bool enabled);
   void set_control(std::uint32_t bits);
   void unmask_msi(std::uint32_t vector, bool unmasked);
-  void write_msi(const Msi& msi) TEEIO_REQUIRES(memory_lock_);
+  void write_msi(const Msi& msi);
   void end_msi();
 
   hw::PciFunction& function_;
