@@ -36,7 +36,7 @@ class DmaFunction final : public TeeFunction, private DmaEngineFunction {
     bool bars_move = false;     ///< as DmaEngineCard::Options has it
     ReportOptions report{};
   };
-  DmaFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place);
+  DmaFunction(object::Trace& trace, schedule::Monitor& card_lock, const Place& place);
 
   [[nodiscard]] hw::MmioTarget* private_bar(std::size_t number) override;
   static std::array<hw::Bar, hw::kBarCount> make_bars(const Addresses& addresses);

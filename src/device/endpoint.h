@@ -8,9 +8,13 @@
 #include "hw/config_space.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
 
 namespace teeio::device {
+
+/// Parts of what a card's lock guards: each function, by its requester id; what speaks for
+/// all of them; the registers by which VFs are there. Who gets to one says so.
+enum class CardPart : std::uint8_t { kFunction = 1, kDsm, kSriov };
 
 /// A PCI end point function: what every function of our cards has in common.
 /// Config space with power management and PCI Express (FLR), BARs, the way to
@@ -40,6 +44,8 @@ class Endpoint : public hw::PciFunction {
   [[nodiscard]] bool bars_in_place() const;
   /// Where a BAR answers.
   [[nodiscard]] std::uint64_t bar_address(std::size_t number) const;
+  /// This section of the card's lock touches that: of kFunction, this one.
+  void touch(CardPart what, schedule::Touch::How how) const;
 
  protected:
   struct Options {
@@ -50,7 +56,7 @@ class Endpoint : public hw::PciFunction {
     bool bars_move = false;      ///< they answer where their registers say
     bool tee_io = false;
   };
-  Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options);
+  Endpoint(object::Trace& trace, schedule::Monitor& card_lock, const Options& options);
   ~Endpoint() override = default;
 
   /// Registers that are not plain storage (a DOE mailbox); nullopt: they are. Called
@@ -63,6 +69,10 @@ class Endpoint : public hw::PciFunction {
   virtual bool write_special(std::uint16_t /*offset*/, unsigned /*size_bytes*/,
                              std::uint32_t /*value*/) {
     return false;
+  }
+  /// What a write to that register touches first of all.
+  [[nodiscard]] virtual CardPart part_of(std::uint16_t /*offset*/) const {
+    return CardPart::kFunction;
   }
   /// Applies a configuration write, with its effects. A function level reset that
   /// it asks for has happened already.
@@ -81,7 +91,7 @@ class Endpoint : public hw::PciFunction {
   void reset_locked(hw::ResetKind kind);
 
   object::Trace& trace_;
-  schedule::Mutex& card_lock_;
+  schedule::Monitor& card_lock_;
   const Bdf bdf_;
   std::array<hw::Bar, hw::kBarCount> bars_;
   const bool bars_in_header_;

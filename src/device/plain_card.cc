@@ -13,7 +13,7 @@ std::array<hw::Bar, hw::kBarCount> one_bar(Hpa window) {
 
 }  // namespace
 
-PlainCard::Function::Function(object::Trace& trace, schedule::Mutex& lock, Bdf bdf, Hpa window)
+PlainCard::Function::Function(object::Trace& trace, schedule::Monitor& lock, Bdf bdf, Hpa window)
     : Endpoint(trace, lock,
                {.bdf = bdf,
                 .identity = {.vendor = kVendorId,

@@ -5,7 +5,7 @@
 #include "device/bar_targets.h"
 #include "device/endpoint.h"
 #include "device/plain_memory.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
 
 namespace teeio::device {
 
@@ -27,7 +27,7 @@ class PlainCard final {
  private:
   class Function final : public Endpoint {
    public:
-    Function(object::Trace& trace, schedule::Mutex& lock, Bdf bdf, Hpa window);
+    Function(object::Trace& trace, schedule::Monitor& lock, Bdf bdf, Hpa window);
     [[nodiscard]] hw::PciFunction* physical_function() override { return nullptr; }
 
    private:
@@ -35,11 +35,11 @@ class PlainCard final {
     void on_reset(hw::ResetKind kind) override;
 
     PlainMemory memory_{kBarBytes};
-    schedule::Atomic<bool> enabled_{true};
+    schedule::Word<bool> enabled_{true};
     PlainMemoryTarget target_{memory_, enabled_, std::nullopt, hw::TBit::kShared};
   };
 
-  schedule::Mutex lock_{schedule::Rank::kDevice};
+  schedule::Monitor lock_{schedule::Rank::kDevice};
   Function function_;
 };
 

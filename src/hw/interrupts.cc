@@ -26,7 +26,7 @@ std::optional<std::uint32_t> handle_of(std::uint64_t address) {
 }  // namespace
 
 Result<InterruptMessage> InterruptRemapping::connect(std::uint16_t rid, InterruptHandler& handler) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   std::uint32_t handle = 0;
   for (auto at = entries_.begin(); at != entries_.end() && at->first == handle; ++at) ++handle;
   if (handle == kEntries) return fail(Errno::kNoSpc, "the interrupt remapping table is full");
@@ -35,14 +35,14 @@ Result<InterruptMessage> InterruptRemapping::connect(std::uint16_t rid, Interrup
 }
 
 void InterruptRemapping::disconnect(const InterruptMessage& message) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const auto handle = handle_of(message.address);
   TEEIO_CHECK(handle && entries_.erase(*handle) == 1, "an interrupt is disconnected twice");
 }
 
 void InterruptRemapping::message_signalled(std::uint16_t rid, std::uint64_t address,
                                            std::uint32_t) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const auto handle = handle_of(address);
   const auto entry = handle ? entries_.find(*handle) : entries_.end();
   if (entry == entries_.end() || entry->second.rid != rid) {
@@ -53,7 +53,7 @@ void InterruptRemapping::message_signalled(std::uint16_t rid, std::uint64_t addr
 }
 
 std::uint64_t InterruptRemapping::blocked() const {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   return blocked_;
 }
 

@@ -28,7 +28,7 @@ class NvmeFunction final : public device::TeeFunction, private HostAccess {
     bool bars_move = false;             ///< as NvmeCard::Options has it
     device::ReportOptions report{};
   };
-  NvmeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place,
+  NvmeFunction(object::Trace& trace, schedule::Monitor& card_lock, const Place& place,
                const ControllerIdentity& identity, std::vector<NameSpace> spaces);
 
   static std::array<hw::Bar, hw::kBarCount> make_bars(const Addresses& addresses);

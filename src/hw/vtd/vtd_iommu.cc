@@ -10,8 +10,8 @@
 #include "hw/vtd/iommu_fault.h"
 #include "hw/vtd/iotlb.h"
 #include "hw/vtd/table_walk.h"
-#include "schedule/atomic.h"
 #include "schedule/cache_word.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::hw {
@@ -58,8 +58,8 @@ struct VtdIommu::Impl {
   Iotlb iotlb;
   ContextCache contexts;
   std::array<schedule::CacheWord, 2> roots;
-  // The scheduling point of requests (a load) and commands (a store).
-  std::array<schedule::Atomic<std::uint64_t>, 2> turns;
+  // The scheduling point of requests, which read a side, and commands, which write it.
+  schedule::Turn turn;
   // Grows with each command: a walk that began before one is not cached after it.
   std::array<schedule::CacheWord, 2> generations;
 
@@ -112,9 +112,10 @@ struct VtdIommu::Impl {
     if (generations[index(request.t)].load() == request.generation) insert();
   }
 
+  /// kUpdate: in which order caches forget is not to be seen.
   template <class Change>
-  void command(TBit side, Change change) {
-    turns[index(side)].store(1);
+  void command(TBit side, schedule::Touch::How how, Change change) {
+    turn.take(schedule::part(1, index(side)), how);
     const schedule::RawLockGuard guard(lock);
     generations[index(side)].store(generations[index(side)].load() + 1);
     change();
@@ -226,7 +227,7 @@ VtdIommu::~VtdIommu() = default;
 std::uint32_t VtdIommu::id() const { return impl_->id; }
 
 void VtdIommu::set_root(TBit side, std::optional<Hpa> root_table) {
-  impl_->command(side, [&] {
+  impl_->command(side, schedule::Touch::How::kWrite, [&] {
     impl_->roots[index(side)].store(root_table ? raw(page_of(*root_table)) | kRootSet : 0);
   });
 }
@@ -238,7 +239,7 @@ std::optional<Hpa> VtdIommu::root(TBit side) const {
 
 std::expected<Iommu::Translation, IommuFault> VtdIommu::translate(std::uint16_t rid, TBit t,
                                                                   Iova address, DmaAccess access) {
-  (void)impl_->turns[index(t)].load();
+  impl_->turn.take(schedule::part(1, index(t)), schedule::Touch::How::kRead);
   const Impl::Request request{.rid = rid,
                               .t = t,
                               .address = address,
@@ -263,7 +264,7 @@ std::expected<Iommu::Translation, IommuFault> VtdIommu::translate_run(std::uint1
 }
 
 void VtdIommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
-  impl_->command(side, [&] {
+  impl_->command(side, schedule::Touch::How::kWrite, [&] {
     auto& keys = impl_->keys[index(side)];
     if (key == KeyId::kShared)
       keys.erase(domain);
@@ -274,23 +275,26 @@ void VtdIommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
 }
 
 void VtdIommu::invalidate_all(TBit side) {
-  impl_->command(side, [&] {
+  impl_->command(side, schedule::Touch::How::kUpdate, [&] {
     impl_->contexts.drop_side(side);
     impl_->iotlb.drop_side(side);
   });
 }
 
 void VtdIommu::invalidate_domain(TBit side, std::uint16_t domain) {
-  impl_->command(side, [&] { impl_->iotlb.drop_domain(side, domain); });
+  impl_->command(side, schedule::Touch::How::kUpdate,
+                 [&] { impl_->iotlb.drop_domain(side, domain); });
 }
 
 void VtdIommu::invalidate_range(TBit side, std::uint16_t domain, Iova start,
                                 std::uint64_t size_bytes) {
-  impl_->command(side, [&] { impl_->iotlb.drop_range(side, domain, start, size_bytes); });
+  impl_->command(side, schedule::Touch::How::kUpdate,
+                 [&] { impl_->iotlb.drop_range(side, domain, start, size_bytes); });
 }
 
 void VtdIommu::invalidate_function(TBit side, std::uint16_t rid) {
-  impl_->command(side, [&] { impl_->contexts.drop_function(side, rid); });
+  impl_->command(side, schedule::Touch::How::kUpdate,
+                 [&] { impl_->contexts.drop_function(side, rid); });
 }
 
 std::uint64_t VtdIommu::generation(TBit side) const {

@@ -36,7 +36,7 @@ namespace teeio::hw {
 /// be widened without an invalidation (VT-d 6.1, caching mode 0).
 ///
 /// Locking: any task. The inner lock is book-keeping and no scheduling point;
-/// translate() and the commands below are (a load and a store of one flag a
+/// translate() and the commands below are (a part of one turn a
 /// side), so an explorer orders them.
 class VtdIommu final : public Iommu {
  public:
