@@ -9,7 +9,7 @@
 #include "device/plain_memory.h"
 #include "device/tdi.h"
 #include "hw/physical_memory.h"
-#include "schedule/atomic.h"
+#include "schedule/monitor.h"
 
 namespace teeio::device {
 
@@ -26,7 +26,7 @@ struct TdiBar {
 class PlainMemoryTarget final : public hw::MmioTarget {
  public:
   /// `enabled`: the function answers MMIO at all.
-  PlainMemoryTarget(PlainMemory& memory, const schedule::Atomic<bool>& enabled,
+  PlainMemoryTarget(PlainMemory& memory, const schedule::Word<bool>& enabled,
                     std::optional<TdiBar> bar, hw::TBit t)
       : memory_(memory), enabled_(enabled), bar_(bar), t_(t) {}
 
@@ -39,7 +39,7 @@ class PlainMemoryTarget final : public hw::MmioTarget {
   [[nodiscard]] bool answers(std::uint64_t offset, std::uint64_t size) const;
 
   PlainMemory& memory_;
-  const schedule::Atomic<bool>& enabled_;
+  const schedule::Word<bool>& enabled_;
   const std::optional<TdiBar> bar_;
   const hw::TBit t_;
 };

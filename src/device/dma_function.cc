@@ -10,7 +10,7 @@ std::array<hw::Bar, hw::kBarCount> DmaFunction::make_bars(const Addresses& addre
   return bars;
 }
 
-DmaFunction::DmaFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place)
+DmaFunction::DmaFunction(object::Trace& trace, schedule::Monitor& card_lock, const Place& place)
     : TeeFunction(trace, card_lock,
                   {.bdf = place.bdf,
                    .identity = place.identity,

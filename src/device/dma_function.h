@@ -41,7 +41,7 @@ class DmaFunction final : public TeeFunction, private DmaEngineFunction {
     ReportOptions report{};
     unsigned pasid_bits = 0;  ///< as TeeFunction::Role has it
   };
-  DmaFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place);
+  DmaFunction(object::Trace& trace, schedule::Monitor& card_lock, const Place& place);
 
   [[nodiscard]] hw::MmioTarget* private_bar(std::size_t number) override;
   static std::array<hw::Bar, hw::kBarCount> make_bars(const Addresses& addresses);

@@ -43,9 +43,11 @@ class Dsm final : public DsmMessages, private IdeResponder::Listener, private At
   std::optional<Bytes> answer_message(wire::Protocol protocol, ByteView message,
                                       std::uint32_t session) override;
 
+  /// Whether it is a register of IDE's.
+  [[nodiscard]] bool is_about(std::uint16_t offset) const { return ide_.contains(offset); }
   /// A configuration write to `offset` was applied.
   void config_written(std::uint16_t offset) {
-    if (ide_.contains(offset)) ide_.registers_written();
+    if (is_about(offset)) ide_.registers_written();
   }
   /// Conventional reset: the connection, all keys and thereby all locks are gone.
   void reset();

@@ -12,7 +12,7 @@ constexpr std::uint32_t kDeviceControlBoot = 0x2810;
 
 }  // namespace
 
-Endpoint::Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options)
+Endpoint::Endpoint(object::Trace& trace, schedule::Monitor& card_lock, const Options& options)
     : trace_(trace),
       card_lock_(card_lock),
       bdf_(options.bdf),
@@ -61,14 +61,16 @@ std::uint32_t Endpoint::config_read(std::uint16_t offset, unsigned size_bytes) {
 
 void Endpoint::config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
   if (write_special(offset, size_bytes, value)) return;
-  const schedule::Lock lock(card_lock_);
+  const schedule::Section section(card_lock_, schedule::Section::kByParts);
+  touch(part_of(offset), schedule::Touch::How::kWrite);
   if (hw::flr_requested(express_, offset, size_bytes, value))
     reset_locked(hw::ResetKind::kFunctionLevel);
   apply_write(offset, size_bytes, value);
 }
 
 void Endpoint::reset(hw::ResetKind kind) {
-  const schedule::Lock lock(card_lock_);
+  const schedule::Section section(card_lock_, schedule::Section::kByParts);
+  touch(CardPart::kFunction, schedule::Touch::How::kWrite);
   reset_locked(kind);
 }
 
@@ -84,9 +86,15 @@ void Endpoint::reset_locked(hw::ResetKind kind) {
 }
 
 void Endpoint::attach(hw::DmaPort& port) {
-  const schedule::Lock lock(card_lock_);
+  const schedule::Section section(card_lock_, schedule::Section::kByParts);
+  touch(CardPart::kFunction, schedule::Touch::How::kWrite);
   port_ = &port;
   on_attach();
+}
+
+void Endpoint::touch(CardPart what, schedule::Touch::How how) const {
+  const std::uint64_t which = what == CardPart::kFunction ? bdf_.rid() : 0;
+  card_lock_.touch(schedule::part(std::to_underlying(what), which), how);
 }
 
 bool Endpoint::in_d0() const {

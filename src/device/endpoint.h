@@ -10,9 +10,13 @@
 #include "hw/config_space.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
 
 namespace teeio::device {
+
+/// Parts of what a card's lock guards: each function, by its requester id; what speaks for
+/// all of them; the registers by which VFs are there. Who gets to one says so.
+enum class CardPart : std::uint8_t { kFunction = 1, kDsm, kSriov };
 
 /// A PCI end point function: what every function of our cards has in common.
 /// Config space with power management and PCI Express (FLR), BARs, the way to
@@ -45,6 +49,8 @@ class Endpoint : public hw::PciFunction {
   [[nodiscard]] bool bars_in_place() const;
   /// Where a BAR answers.
   [[nodiscard]] std::uint64_t bar_address(std::size_t number) const;
+  /// This section of the card's lock touches that: of kFunction, this one.
+  void touch(CardPart what, schedule::Touch::How how) const;
 
  protected:
   struct Options {
@@ -58,7 +64,7 @@ class Endpoint : public hw::PciFunction {
     std::uint64_t rom_bytes = 0;  ///< 0: it has none; else a power of two, at least 2 KiB
     std::string_view rom_text{};  ///< what its image says
   };
-  Endpoint(object::Trace& trace, schedule::Mutex& card_lock, const Options& options);
+  Endpoint(object::Trace& trace, schedule::Monitor& card_lock, const Options& options);
   ~Endpoint() override = default;
 
   /// Registers that are not plain storage (a DOE mailbox); nullopt: they are. Called
@@ -71,6 +77,10 @@ class Endpoint : public hw::PciFunction {
   virtual bool write_special(std::uint16_t /*offset*/, unsigned /*size_bytes*/,
                              std::uint32_t /*value*/) {
     return false;
+  }
+  /// What a write to that register touches first of all.
+  [[nodiscard]] virtual CardPart part_of(std::uint16_t /*offset*/) const {
+    return CardPart::kFunction;
   }
   /// Applies a configuration write, with its effects. A function level reset that
   /// it asks for has happened already.
@@ -98,7 +108,7 @@ class Endpoint : public hw::PciFunction {
   };
 
   object::Trace& trace_;
-  schedule::Mutex& card_lock_;
+  schedule::Monitor& card_lock_;
   const Bdf bdf_;
   std::array<hw::Bar, hw::kBarCount> bars_;
   const bool bars_in_header_;

@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "device/plain_memory.h"
 #include "hw/physical_memory.h"
-#include "schedule/atomic.h"
+#include "schedule/monitor.h"
 
 namespace teeio::device {
 
@@ -20,7 +20,7 @@ class IoPorts final : public hw::MmioTarget {
   static constexpr std::uint64_t kPorts = 32;
 
   /// `enabled`: the function answers I/O at all.
-  IoPorts(PlainMemory& memory, const schedule::Atomic<bool>& enabled)
+  IoPorts(PlainMemory& memory, const schedule::Word<bool>& enabled)
       : memory_(memory), enabled_(enabled) {}
 
   /// Accesses of 1, 2 or 4 bytes, naturally aligned; others read as ones and write nothing.
@@ -34,9 +34,9 @@ class IoPorts final : public hw::MmioTarget {
   void write_port(std::uint64_t offset, std::uint32_t value);
 
   PlainMemory& memory_;
-  const schedule::Atomic<bool>& enabled_;
-  schedule::Atomic<std::uint32_t> index_{0};
-  std::array<schedule::Atomic<std::uint32_t>, 4> scratch_{};
+  const schedule::Word<bool>& enabled_;
+  schedule::Word<std::uint32_t> index_{0};
+  std::array<schedule::Word<std::uint32_t>, 4> scratch_{};
 };
 
 }  // namespace teeio::device

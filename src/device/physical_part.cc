@@ -44,7 +44,10 @@ bool PhysicalPart::is_late() {
          fault_at(schedule::FaultPlace::kDevice, dsm_.last_message(), schedule::Fault::kLate);
 }
 
-void PhysicalPart::mailbox_interrupt() { pf_.fire(doe_vector_); }
+void PhysicalPart::mailbox_interrupt() {
+  pf_.touch(CardPart::kFunction, schedule::Touch::How::kWrite);
+  pf_.fire(doe_vector_);
+}
 
 std::optional<std::uint32_t> PhysicalPart::read_special(std::uint16_t offset, unsigned size_bytes) {
   if (!doe_.contains(offset)) return std::nullopt;
@@ -60,19 +63,34 @@ bool PhysicalPart::write_special(std::uint16_t offset, unsigned size_bytes, std:
 
 void PhysicalPart::written(std::uint16_t offset, unsigned size_bytes, std::uint32_t value,
                            const SriovCapability::Registers& before) {
-  if (doe_.contains(offset)) doe_.write(offset, size_bytes, value);
-  dsm_.config_written(offset);
+  using How = schedule::Touch::How;
+  if (doe_.contains(offset)) {
+    pf_.touch(CardPart::kDsm, How::kWrite);
+    doe_.write(offset, size_bytes, value);
+  }
+  if (dsm_.is_about(offset)) {
+    pf_.touch(CardPart::kDsm, How::kWrite);
+    dsm_.config_written(offset);
+  }
   if (!sriov_.contains(offset)) return;
+  pf_.touch(CardPart::kSriov, How::kWrite);
   for (TeeFunction* vf : vfs_) {
+    vf->touch(CardPart::kFunction, How::kWrite);
     if (sriov_.programmed() != before) vf->tdi().violate("sriov-changed");
     vf->refresh_enabled();
   }
 }
 
 void PhysicalPart::reset(hw::ResetKind kind) {
+  using How = schedule::Touch::How;
   doe_.reset();
-  for (TeeFunction* vf : vfs_) vf->reset_locked(kind);
-  if (kind == hw::ResetKind::kHot) dsm_.reset();
+  for (TeeFunction* vf : vfs_) {
+    vf->touch(CardPart::kFunction, How::kWrite);
+    vf->reset_locked(kind);
+  }
+  if (kind != hw::ResetKind::kHot) return;
+  pf_.touch(CardPart::kDsm, How::kWrite);
+  dsm_.reset();
 }
 
 }  // namespace teeio::device

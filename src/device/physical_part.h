@@ -34,6 +34,10 @@ class PhysicalPart final : private hw::DoeHandler {
   /// As Endpoint's functions of these names; the first two without the card's lock.
   std::optional<std::uint32_t> read_special(std::uint16_t offset, unsigned size_bytes);
   bool write_special(std::uint16_t offset, unsigned size_bytes, std::uint32_t value);
+  /// Registers of the mailbox and of IDE, which are no part of the PF's state but of the DSM's.
+  [[nodiscard]] bool is_of_dsm(std::uint16_t offset) const {
+    return doe_.contains(offset) || dsm_.is_about(offset);
+  }
   [[nodiscard]] SriovCapability::Registers programmed() const { return sriov_.programmed(); }
   /// A configuration write was applied; `before` is what programmed() was.
   void written(std::uint16_t offset, unsigned size_bytes, std::uint32_t value,

@@ -17,7 +17,7 @@ std::array<hw::Bar, hw::kBarCount> bars_of(const PlainCard::Options& options) {
 
 }  // namespace
 
-PlainCard::Function::Function(object::Trace& trace, schedule::Mutex& lock,
+PlainCard::Function::Function(object::Trace& trace, schedule::Monitor& lock,
                               const PlainCard::Options& options)
     : Endpoint(trace, lock,
                {.bdf = options.bdf,

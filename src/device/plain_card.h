@@ -7,7 +7,7 @@
 #include "device/endpoint.h"
 #include "device/io_ports.h"
 #include "device/plain_memory.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
 
 namespace teeio::device {
 
@@ -37,7 +37,7 @@ class PlainCard final {
  private:
   class Function final : public Endpoint {
    public:
-    Function(object::Trace& trace, schedule::Mutex& lock, const PlainCard::Options& options);
+    Function(object::Trace& trace, schedule::Monitor& lock, const PlainCard::Options& options);
     [[nodiscard]] hw::PciFunction* physical_function() override { return nullptr; }
 
    private:
@@ -45,13 +45,13 @@ class PlainCard final {
     void on_reset(hw::ResetKind kind) override;
 
     PlainMemory memory_{kBarBytes};
-    schedule::Atomic<bool> enabled_{true};
+    schedule::Word<bool> enabled_{true};
     PlainMemoryTarget target_{memory_, enabled_, std::nullopt, hw::TBit::kShared};
-    schedule::Atomic<bool> io_enabled_{true};
+    schedule::Word<bool> io_enabled_{true};
     IoPorts ports_{memory_, io_enabled_};
   };
 
-  schedule::Mutex lock_{schedule::Rank::kDevice};
+  schedule::Monitor lock_{schedule::Rank::kDevice};
   Function function_;
 };
 

@@ -17,7 +17,7 @@ std::span<std::byte> PlainMemory::bytes() {
 
 void PlainMemory::relocate(std::span<std::byte> to) {
   TEEIO_CHECK(to.empty() || to.size() == size_, "a BAR's bytes move as a whole");
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const std::span<std::byte> from = bytes();
   elsewhere_ = {};
   const std::span<std::byte> target = to.empty() ? bytes() : to;
@@ -28,19 +28,19 @@ void PlainMemory::relocate(std::span<std::byte> to) {
 
 void PlainMemory::read(std::uint64_t offset, std::span<std::byte> out) {
   TEEIO_CHECK(contains(offset, out.size()), "a read lies outside of the BAR");
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   std::ranges::copy(bytes().subspan(offset, out.size()), out.begin());
 }
 
 void PlainMemory::write(std::uint64_t offset, ByteView in) {
   TEEIO_CHECK(contains(offset, in.size()), "a write lies outside of the BAR");
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   dirty_ = true;
   std::ranges::copy(in, bytes().subspan(offset).begin());
 }
 
 void PlainMemory::zero() {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   if (!dirty_) return;
   std::ranges::fill(bytes(), std::byte{0});
   dirty_ = !elsewhere_.empty();  // a program's mapping may write behind our back

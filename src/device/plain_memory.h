@@ -6,7 +6,7 @@
 
 #include "base/bytes.h"
 #include "hw/plain_memory_bar.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
 #include "schedule/run_heap.h"
 
 namespace teeio::device {
@@ -31,7 +31,7 @@ class PlainMemory final : public hw::PlainMemoryBar {
   /// state still holds for what it does: zero() is before or after all of it.
   template <class F>
   void with_bytes(F f) TEEIO_EXCLUDES(mutex_) {
-    const schedule::Lock lock(mutex_);
+    const schedule::Section lock(mutex_);
     dirty_ = true;  // f may write
     f(bytes());
   }
@@ -47,7 +47,7 @@ class PlainMemory final : public hw::PlainMemoryBar {
   std::span<std::byte> bytes() TEEIO_REQUIRES(mutex_);
 
   const std::size_t size_;
-  schedule::Mutex mutex_{schedule::Rank::kLeaf};
+  schedule::Monitor mutex_{schedule::Rank::kLeaf};
   std::unique_ptr<std::byte, Free> storage_ TEEIO_GUARDED_BY(mutex_);
   std::span<std::byte> elsewhere_ TEEIO_GUARDED_BY(mutex_);
   bool dirty_ TEEIO_GUARDED_BY(mutex_) = false;

@@ -11,7 +11,7 @@
 #include "device/tdi_state.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
-#include "schedule/atomic.h"
+#include "schedule/monitor.h"
 #include "wire/tdisp_messages.h"
 
 namespace teeio::device {
@@ -45,6 +45,8 @@ class TdiFunction {
   /// Draws the nonce of a lock; false when the function's generator gives nothing
   /// (INSUFFICIENT_ENTROPY). Ours never fails.
   virtual bool draw_nonce(wire::TdispNonce& nonce);
+  /// Somebody gets to the TDI but by the function itself: Endpoint::touch().
+  virtual void touch_tdi(schedule::Touch::How /*how*/) const {}
 };
 
 /// What others may know of a TDI at one moment. Aligned so that it is one atomic word.
@@ -117,6 +119,7 @@ class Tdi {
   [[nodiscard]] Bdf bdf() const { return bdf_; }
   [[nodiscard]] const TdiView& view() const { return view_; }
   /// view() for tasks without the card's lock.
+  void touch(schedule::Touch::How how) const { function_.touch_tdi(how); }
   [[nodiscard]] TdiView peek() const { return published_.load(); }
   [[nodiscard]] TdiState state() const { return peek().state; }
   /// The stream is its default one or bound for peer-to-peer, while LOCKED or RUN.
@@ -136,8 +139,8 @@ class Tdi {
   const Bdf bdf_;
   TdiFunction& function_;
   TdiView view_;
-  schedule::Atomic<TdiView> published_;  ///< a copy of view_
-  wire::TdispLockInterface lock_;        ///< the request that locked it
+  schedule::Word<TdiView> published_;  ///< a copy of view_
+  wire::TdispLockInterface lock_;      ///< the request that locked it
   std::uint32_t session_ = 0;
   std::vector<std::uint8_t> p2p_streams_;
   wire::TdispNonce nonce_{};

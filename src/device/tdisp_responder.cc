@@ -182,11 +182,19 @@ TdispResponder::Answer TdispResponder::on(const To&, const Response&) {
                 std::to_underlying(Response::kCode));
 }
 
+const std::vector<Tdi*>& TdispResponder::tdis() const {
+  for (const Tdi* tdi : tdis_) tdi->touch(schedule::Touch::How::kWrite);
+  return tdis_;
+}
+
 Tdi* TdispResponder::find(wire::TdispFunctionId id) const {
   const auto segment = id.segment();
   if (segment && *segment != static_cast<std::uint8_t>(domain_)) return nullptr;
   for (Tdi* tdi : tdis_)
-    if (tdi->bdf().rid() == id.rid()) return tdi;
+    if (tdi->bdf().rid() == id.rid()) {
+      tdi->touch(schedule::Touch::How::kWrite);
+      return tdi;
+    }
   return nullptr;
 }
 

@@ -36,7 +36,8 @@ class TdispResponder {
       : trace_(trace), domain_(domain), ide_(ide) {}
 
   void add(Tdi& tdi) { tdis_.push_back(&tdi); }
-  [[nodiscard]] const std::vector<Tdi*>& tdis() const { return tdis_; }
+  /// For one who gets to all of them.
+  [[nodiscard]] const std::vector<Tdi*>& tdis() const;
 
   /// The answer's bytes. `session`: the SPDM session that carries the request.
   /// Precondition: `request` holds a whole header.

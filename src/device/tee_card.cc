@@ -50,12 +50,12 @@ const MmioLayout& TeeCard::layout(std::size_t index) const {
 
 std::optional<Bytes> TeeCard::answer_message(wire::Protocol protocol, ByteView message,
                                              std::uint32_t session) {
-  const schedule::Lock lock(lock_);
+  const schedule::Section section(lock_);
   return pf().physical().dsm().answer_message(protocol, message, session);
 }
 
 void TeeCard::session_ended(std::uint32_t session) {
-  const schedule::Lock lock(lock_);
+  const schedule::Section section(lock_);
   pf().physical().dsm().session_ended(session);
 }
 

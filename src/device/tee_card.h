@@ -13,7 +13,7 @@
 #include "device/tdi.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
 #include "wire/spdm_vendor_defined.h"
 
 namespace teeio::device {
@@ -54,7 +54,7 @@ class TeeCard : public DsmMessages {
   /// Does something with the card's lock held.
   template <class Step>
   void with_lock(Step step) {
-    const schedule::Lock lock(lock_);
+    const schedule::Section lock(lock_);
     step();
   }
 
@@ -63,14 +63,14 @@ class TeeCard : public DsmMessages {
   /// The PF first, with its physical part; then its VFs.
   void add(std::unique_ptr<TeeFunction> function);
   [[nodiscard]] TeeFunction& pf() const { return *functions_.front(); }
-  [[nodiscard]] schedule::Mutex& lock() { return lock_; }
+  [[nodiscard]] schedule::Monitor& lock() { return lock_; }
   [[nodiscard]] static Bdf vf_bdf(Bdf pf, unsigned index);
   [[nodiscard]] static ReportOptions report_of(const std::vector<ReportOptions>& reports,
                                                std::size_t function);
   [[nodiscard]] static std::uint64_t aligned_window(std::uint64_t bytes);
 
  private:
-  schedule::Mutex lock_{schedule::Rank::kDevice};
+  schedule::Monitor lock_{schedule::Rank::kDevice};
   std::vector<std::unique_ptr<TeeFunction>> functions_;
 };
 

@@ -20,7 +20,7 @@ hw::Bar TeeFunction::make_bar(Hpa base, std::uint64_t size, bool prefetchable) {
       .kind = hw::Bar::Kind::kMemory64, .prefetchable = prefetchable, .size = size, .base = base};
 }
 
-TeeFunction::TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role)
+TeeFunction::TeeFunction(object::Trace& trace, schedule::Monitor& card_lock, const Role& role)
     : Endpoint(trace, card_lock,
                {.bdf = role.bdf,
                 .identity = role.identity,
@@ -62,8 +62,9 @@ hw::MmioTarget* TeeFunction::private_bar(std::size_t number) {
 
 bool TeeFunction::memory_enabled() const {
   // A VF has no Memory Space Enable of its own (PCIe Base Spec 9.3.4.1.3).
-  if (pf_ != nullptr) return in_d0() && pf_->physical().vf_answers(vf_index());
-  return Endpoint::memory_enabled();
+  if (pf_ == nullptr) return Endpoint::memory_enabled();
+  touch(CardPart::kSriov, schedule::Touch::How::kRead);
+  return in_d0() && pf_->physical().vf_answers(vf_index());
 }
 
 void TeeFunction::refresh_enabled() {
@@ -79,7 +80,16 @@ bool TeeFunction::write_special(std::uint16_t offset, unsigned size_bytes, std::
   return physical_ != nullptr && physical_->write_special(offset, size_bytes, value);
 }
 
+CardPart TeeFunction::part_of(std::uint16_t offset) const {
+  const bool of_dsm = physical_ != nullptr && physical_->is_of_dsm(offset);
+  return of_dsm ? CardPart::kDsm : CardPart::kFunction;
+}
+
 void TeeFunction::apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
+  if (part_of(offset) == CardPart::kDsm) {  // nothing of the function's depends on it
+    Endpoint::apply_write(offset, size_bytes, value);
+    return physical_->written(offset, size_bytes, value, physical_->programmed());
+  }
   const LockedRegisters::Place place{power_, express_, msix_.offset()};
   const LockedRegisters before = LockedRegisters::read(config_, place);
   SriovCapability::Registers vfs_before{};
@@ -116,6 +126,7 @@ void TeeFunction::on_attach() {
 
 std::optional<std::string_view> TeeFunction::configuration_fault() const {
   if (!bars_in_place()) return "a BAR is not where the bus decodes it";
+  if (pf_ != nullptr) touch(CardPart::kSriov, schedule::Touch::How::kRead);
   if (pf_ != nullptr && !pf_->physical().vf_in_place(vf_index()))
     return "the PF's SR-IOV registers were changed";
   return std::nullopt;
@@ -199,7 +210,8 @@ bool TeeFunction::answers(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
 
 void TeeFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
                            std::span<std::byte> out) {
-  const schedule::Lock lock(card_lock_);
+  const schedule::Section section(card_lock_, schedule::Section::kByParts);
+  touch(CardPart::kFunction, schedule::Touch::How::kWrite);
   if (!answers(bar, t, offset, out.size())) return all_ones(out);
   if (bar == kRegisterBar) return register_read(offset, out);
   std::ranges::fill(out, std::byte{0});  // reserved space of the MSI-X BAR
@@ -207,7 +219,8 @@ void TeeFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
 }
 
 void TeeFunction::bar_write(std::uint8_t bar, hw::TBit t, std::uint64_t offset, ByteView in) {
-  const schedule::Lock lock(card_lock_);
+  const schedule::Section section(card_lock_, schedule::Section::kByParts);
+  touch(CardPart::kFunction, schedule::Touch::How::kWrite);
   if (!answers(bar, t, offset, in.size())) return;
   if (bar == kRegisterBar) return register_write(offset, in);
   choose_traffic();

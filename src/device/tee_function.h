@@ -47,7 +47,7 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
     ReportOptions report{};     ///< its ranges cover the BARs that they name, but not kMsixBar
     unsigned pasid_bits = 0;    ///< of a PF, and so of its VFs; 0: no PASID capability
   };
-  TeeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Role& role);
+  TeeFunction(object::Trace& trace, schedule::Monitor& card_lock, const Role& role);
 
   [[nodiscard]] hw::PciFunction* physical_function() override { return pf_; }
   [[nodiscard]] hw::MmioTarget* private_bar(std::size_t number) override;
@@ -86,6 +86,8 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   Result<void> issue_read(hw::TBit t, Iova address, std::span<std::byte> out, Space space = {});
   Result<void> issue_write(hw::TBit t, Iova address, ByteView in, Space space = {});
 
+  [[nodiscard]] CardPart part_of(std::uint16_t offset) const override;
+  void touch_tdi(schedule::Touch::How how) const override { touch(CardPart::kFunction, how); }
   void apply_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) override;
   void on_reset(hw::ResetKind kind) override;
   void on_attach() override;
@@ -93,7 +95,7 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
 
   object::Trace& events() { return trace_; }
   /// memory_enabled(), for BARs that take no card lock.
-  [[nodiscard]] const schedule::Atomic<bool>& enabled() const { return enabled_; }
+  [[nodiscard]] const schedule::Word<bool>& enabled() const { return enabled_; }
 
  private:
   std::optional<std::uint32_t> read_special(std::uint16_t offset, unsigned size_bytes) override;
@@ -134,8 +136,8 @@ class TeeFunction : public Endpoint, protected TdiFunction, private RegisterFunc
   hw::Msix msix_;
   std::optional<hw::Msi> msi_;
   std::optional<hw::Intx> intx_;
-  bool was_enabled_ = true;         ///< memory_enabled() when last looked at
-  schedule::Atomic<bool> enabled_;  ///< the same, for BARs that take no card lock
+  bool was_enabled_ = true;       ///< memory_enabled() when last looked at
+  schedule::Word<bool> enabled_;  ///< the same, for BARs that take no card lock
   Path shared_;
   Path trusted_;
   std::unique_ptr<PhysicalPart> physical_;  ///< of a PF

@@ -1,7 +1,6 @@
 #include "explore/depth_first.h"
 
 #include <bit>
-#include <utility>
 
 #include "base/check.h"
 #include "explore/finding.h"
@@ -43,18 +42,20 @@ std::uint64_t still_asleep(const Moment& moment, std::uint64_t asleep, schedule:
 }  // namespace
 
 void DepthFirst::settle() {
-  const std::uint64_t told = std::exchange(told_, 0);
-  if (told == 0 || last_ == 0) return;
+  const Footprints::Number left = footprints_.number_of(touched_);
+  touched_.clear();
+  if (left == Footprints::kNothing || last_ == 0) return;
   Node& node = path_[last_ - 1];
-  node.stories[node.chosen] |= told;
-  for (const auto& [task, stories] : sleep_stories_)
-    if ((stories & told) != 0) sleep_ &= ~bit(task);
+  Footprints::Number& known = node.left[node.chosen];
+  known = footprints_.both(known, left);
+  for (const auto& [task, theirs] : sleep_left_)
+    if (footprints_.conflict(theirs, left)) sleep_ &= ~bit(task);
 }
 
 bool DepthFirst::begin() {
   settle();
   last_ = 0;
-  sleep_stories_.clear();
+  sleep_left_.clear();
   depth_ = 0;
   sleep_ = 0;
   if (!started_) return started_ = true;
@@ -73,9 +74,8 @@ bool DepthFirst::advance(Node& node) {
 
 DepthFirst::Node& DepthFirst::node_at_depth(Choice::Kind kind, std::uint64_t open) {
   if (depth_ == path_.size())
-    path_.push_back(
-        {kind, 0, open, 0, sleep_,
-         kind == Choice::Kind::kTask ? sleep_stories_ : std::map<std::uint32_t, std::uint64_t>{}});
+    path_.push_back({kind, 0, open, 0, sleep_,
+                     kind == Choice::Kind::kTask ? sleep_left_ : decltype(sleep_left_){}});
   Node& node = path_[depth_++];
   TEEIO_CHECK(node.kind == kind && node.open == open, kVaries);
   return node;
@@ -93,7 +93,7 @@ std::uint32_t DepthFirst::pick(const Moment& moment) {
   const Node& node = node_at_depth(Choice::Kind::kTask, open);
   const std::uint32_t index = index_of(moment, node.chosen);
   last_ = depth_;
-  sleep_stories_ = node.stories;
+  sleep_left_ = node.left;
   if (reduction_ == Reduction::kSleepSets)
     sleep_ = still_asleep(moment, (node.sleep | node.done) & ~bit(node.chosen),
                           moment.candidates[index].op);

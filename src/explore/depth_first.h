@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "explore/footprint.h"
 #include "explore/strategy.h"
 
 namespace teeio::explore {
@@ -25,7 +26,8 @@ class DepthFirst final : public Strategy {
   [[nodiscard]] bool begin() override;
   [[nodiscard]] std::uint32_t pick(const Moment& moment) override;
   [[nodiscard]] std::uint32_t choose(std::uint32_t count) override;
-  void told(std::uint64_t stories) override { told_ |= stories; }
+  void told(std::uint64_t stories) override { add_stories(stories, touched_); }
+  void touched(Touch touch) override { touched_.push_back(touch); }
 
  private:
   struct Node {
@@ -34,9 +36,9 @@ class DepthFirst final : public Strategy {
     std::uint64_t open;   ///< tasks that could move, or alternatives left as a count
     std::uint64_t done;   ///< tasks tried before `chosen`
     std::uint64_t sleep;  ///< tasks whose move here was tried in an equivalent place
-    std::map<std::uint32_t, std::uint64_t> stories = {};  ///< that tasks told who were tried
+    std::map<std::uint32_t, Footprints::Number> left = {};  ///< by tasks that were tried
   };
-  /// The last move is over, and so is what it told.
+  /// The last move is over, and so is what it told and touched.
   void settle();
   Node& node_at_depth(Choice::Kind kind, std::uint64_t open);
   [[nodiscard]] static bool advance(Node& node);
@@ -46,9 +48,10 @@ class DepthFirst final : public Strategy {
   std::vector<Node> path_;
   std::size_t depth_ = 0;
   std::uint64_t sleep_ = 0;  ///< of the present moment
-  std::map<std::uint32_t, std::uint64_t> sleep_stories_;
+  std::map<std::uint32_t, Footprints::Number> sleep_left_;
   std::size_t last_ = 0;  ///< the last move's node, plus one; 0: none
-  std::uint64_t told_ = 0;
+  Footprints footprints_;
+  std::vector<Touch> touched_;
 };
 
 }  // namespace teeio::explore

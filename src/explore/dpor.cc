@@ -13,6 +13,8 @@ constexpr std::uint32_t kNobody = HappensBefore::kNone;
 /// The late move's place in a sequence, where events stand for themselves.
 constexpr std::uint32_t kLate = kNobody - 1;
 
+using schedule::OpKind;
+
 std::uint64_t task_bit(std::uint32_t task) { return std::uint64_t{1} << task; }
 
 }  // namespace
@@ -69,7 +71,7 @@ void Dpor::pop() {
   drop_hints(path_.back());
   if (path_.back().kind == Choice::Kind::kTask) {
     candidates_.resize(path_.back().candidates);
-    stories_.resize(path_.back().candidates);
+    left_.resize(path_.back().candidates);
   }
   path_.pop_back();
 }
@@ -106,10 +108,10 @@ std::uint32_t Dpor::first_choice(const Moment& moment) {
   return first == moment.candidates.end() ? kNobody : first->task;
 }
 
-std::uint64_t& Dpor::stories_at(const Node& node, std::uint32_t task) {
+Footprints::Number& Dpor::footprint_at(const Node& node, std::uint32_t task) {
   const auto candidates = candidates_of(node);
   const auto at = std::ranges::find(candidates, task, &Candidate::task);
-  return stories_[node.candidates + static_cast<std::size_t>(at - candidates.begin())];
+  return left_[node.candidates + static_cast<std::size_t>(at - candidates.begin())];
 }
 
 /// Who still sleeps after `move`, as far as its operation tells.
@@ -121,30 +123,37 @@ void Dpor::sleep_on(const Node& node, const Candidate& move) {
     const auto sleeper = std::ranges::find(candidates, task, &Candidate::task);
     if (sleeper == candidates.end() || dependent(*sleeper, move)) continue;
     sleep_ |= task_bit(task);
-    sleep_stories_[task] = stories_at(node, task);
+    sleep_left_[task] = footprint_at(node, task);
   }
 }
 
 void Dpor::told(std::uint64_t stories) {
-  if (under_way_) told_ |= stories;
+  if (under_way_) add_stories(stories, touched_);
+}
+
+void Dpor::touched(Touch touch) {
+  if (under_way_) touched_.push_back(touch);
 }
 
 /// Not before: the races of a move are those of its operation and of what it
-/// tells, and what comes before it even when one is reversed likewise.
+/// tells and touches, and what comes before it even when one is reversed likewise.
 void Dpor::settle() {
   if (!std::exchange(under_way_, false)) return;
-  const std::uint64_t told = std::exchange(told_, 0);
   const std::uint32_t last = order_.events() - 1;
   const Candidate move = order_.move(last);
-  if (told != 0) {
-    stories_at(path_[node_of_event_[last]], move.task) |= told;
-    for (std::uint64_t left = sleep_; left != 0; left &= left - 1) {
-      const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
-      if ((sleep_stories_[task] & told) != 0) sleep_ &= ~task_bit(task);
+  const Footprints::Number left = footprints_.number_of(touched_);
+  touched_.clear();
+  if (left != Footprints::kNothing) {
+    Footprints::Number& known = footprint_at(path_[node_of_event_[last]], move.task);
+    known = footprints_.both(known, left);
+    for (std::uint64_t asleep = sleep_; asleep != 0; asleep &= asleep - 1) {
+      const auto task = static_cast<std::uint32_t>(std::countr_zero(asleep));
+      if (footprints_.conflict(sleep_left_[task], left)) sleep_ &= ~task_bit(task);
     }
   }
   using Wanted = HappensBefore::Wanted;
-  const auto races = order_.finish(told, is_new() ? Wanted::kRaces : Wanted::kOrder);
+  const auto races =
+      order_.finish(footprints_.touches(left), is_new() ? Wanted::kRaces : Wanted::kOrder);
   for (const HappensBefore::Race& race : races) reverse(race, move, last, Late::kMoved);
 }
 
@@ -161,7 +170,8 @@ std::uint32_t Dpor::pick(const Moment& moment) {
                      .sleep = sleep_});
     candidates_.insert(candidates_.end(), moment.candidates.begin(), moment.candidates.end());
     for (const Candidate& c : moment.candidates)
-      stories_.push_back((sleep_ & task_bit(c.task)) != 0 ? sleep_stories_[c.task] : 0);
+      left_.push_back((sleep_ & task_bit(c.task)) != 0 ? sleep_left_[c.task]
+                                                       : Footprints::kNothing);
   } else {
     check_same(path_[depth_], moment);
   }
@@ -213,7 +223,7 @@ void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::
     if (how == Late::kWaits && first_of_task_[task] == kLate) continue;
     if (is_initial(task)) return;
   }
-  note_reversed(order_.move(race.event), late);
+  note_reversed(race.event, late);
   const std::uint32_t first = sequence_[0] == kLate ? late.task : order_.move(sequence_[0]).task;
   const auto candidates = candidates_of(node);
   if (std::ranges::find(candidates, first, &Candidate::task) == candidates.end()) {
@@ -226,10 +236,14 @@ void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::
   if (sequence_.size() > 1) add_hint(node, late.task);
 }
 
-void Dpor::note_reversed(const Candidate& early, const Candidate& late) {
+void Dpor::note_reversed(std::uint32_t event, const Candidate& late) {
+  const Candidate& early = order_.move(event);
+  const auto is_section = [](const Candidate& c) { return c.op.kind == OpKind::kSection; };
   const bool retry = is_yield(early.op.kind) || is_yield(late.op.kind);
-  const bool meet = !retry && early.op.object == late.op.object;
-  reversed_.push_back(meet ? late.op.object : 0);
+  const bool meet = is_section(early) || is_section(late)
+                        ? order_.is_of_sections(event)
+                        : !retry && early.op.object == late.op.object;
+  reversed_.push_back(!meet ? 0 : is_section(late) ? late.op.object : early.op.object);
 }
 
 void Dpor::build_sequence(const HappensBefore::Race& race, const Candidate& late,
@@ -319,7 +333,7 @@ void Dpor::restrict_to(const Deviation& part) {
   TEEIO_CHECK(part.depth < first_path_.size(), "a part of the schedules that does not exist");
   path_.assign(first_path_.begin(), first_path_.begin() + part.depth + 1);
   candidates_ = first_candidates_;
-  stories_.assign(candidates_.size(), ~std::uint64_t{0});
+  left_.assign(candidates_.size(), Footprints::kAnything);
   for (Node& node : path_) {
     node.todo = 0;
     node.sleep = 0;
@@ -330,6 +344,7 @@ void Dpor::restrict_to(const Deviation& part) {
   last.chosen = part.value;
   if (last.kind == Choice::Kind::kTask) {
     candidates_.resize(last.candidates + last.count);
+    left_.resize(candidates_.size());
     // Those before it in the order of deviations() are tried, elsewhere.
     for (const Candidate& c : candidates_of(last)) {
       if (c.task == part.value) break;

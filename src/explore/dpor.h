@@ -27,7 +27,8 @@ namespace teeio::explore {
 /// sequences are its wakeup sequences, used as advice only. Blocking: see
 /// HappensBefore; that a task waits at the end of a run, before time passes, or
 /// where a schedule is given up, races with the lock that it waits for. What a
-/// move tells observers is known once the next one is asked for: settle().
+/// move tells observers, and touches in sections of monitors, is known once the next one is
+/// asked for: settle().
 class Dpor final : public Strategy {
  public:
   /// A part of the tree of all schedules: those that follow the first schedule up
@@ -45,6 +46,7 @@ class Dpor final : public Strategy {
   void stuck(std::span<const Candidate> waiting) override;
   void pruned(std::span<const Candidate> waiting) override;
   void told(std::uint64_t stories) override;
+  void touched(Touch touch) override;
 
   /// The run is over. For each pair of moves that it has asked to be tried the other way
   /// round: the number of the primitive that they meet at, 0 for a told story and a retry.
@@ -96,7 +98,7 @@ class Dpor final : public Strategy {
   /// The last move is over, and so is what it told.
   void settle();
   void sleep_on(const Node& node, const Candidate& move);
-  [[nodiscard]] std::uint64_t& stories_at(const Node& node, std::uint32_t task);
+  [[nodiscard]] Footprints::Number& footprint_at(const Node& node, std::uint32_t task);
   void reverse_waits(std::span<const Candidate> waiting);
   void drop_hints(Node& node);
   void follow_hint(Node& node);
@@ -112,7 +114,7 @@ class Dpor final : public Strategy {
   [[nodiscard]] bool is_initial(std::uint32_t task) const;
   void add_hint(Node& node, std::uint32_t late_task);
 
-  void note_reversed(const Candidate& early, const Candidate& late);
+  void note_reversed(std::uint32_t event, const Candidate& late);
 
   HappensBefore order_;
   std::vector<std::uint32_t> reversed_;
@@ -120,17 +122,18 @@ class Dpor final : public Strategy {
   bool restricted_ = false;  ///< the next schedule is the first of a part
   std::vector<Node> path_;
   std::vector<Candidate> candidates_;
-  std::vector<std::uint64_t> stories_;  ///< what each of candidates_ told, if it was tried
+  Footprints footprints_;
+  std::vector<Footprints::Number> left_;  ///< by each of candidates_, if it was tried
   std::vector<std::uint32_t> node_of_event_;
   std::vector<Hint> hints_;
   std::uint32_t free_hints_ = HappensBefore::kNone;
   std::size_t floor_ = 0;     ///< decisions above are not changed
   std::size_t new_from_ = 0;  ///< decision that this run makes anew
   std::size_t depth_ = 0;
-  std::uint64_t sleep_ = 0;                                              ///< of the present moment
-  std::array<std::uint64_t, HappensBefore::kMaxTasks> sleep_stories_{};  ///< of those asleep
-  bool under_way_ = false;  ///< a move was made and is not settled
-  std::uint64_t told_ = 0;  ///< by it so far
+  std::uint64_t sleep_ = 0;  ///< of the present moment
+  std::array<Footprints::Number, HappensBefore::kMaxTasks> sleep_left_{};  ///< of those asleep
+  bool under_way_ = false;      ///< a move was made and is not settled
+  std::vector<Touch> touched_;  ///< by it so far
   std::vector<std::uint32_t> lead_;
   std::size_t lead_at_ = 0;
   std::vector<Node> first_path_;  ///< the first schedule, for parts

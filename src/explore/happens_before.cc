@@ -1,7 +1,6 @@
 #include "explore/happens_before.h"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "base/check.h"
@@ -18,7 +17,8 @@ bool is_woken(const Candidate& move) {
 
 /// Whether Op::object is a primitive that moves meet at.
 bool has_object(OpKind kind) {
-  return !is_yield(kind) && kind != OpKind::kJoin && kind != OpKind::kSleep;
+  return !is_yield(kind) && kind != OpKind::kJoin && kind != OpKind::kSleep &&
+         kind != OpKind::kTell;
 }
 
 bool is_put(const Candidate& move) { return move.op.kind == OpKind::kDecrement; }
@@ -57,7 +57,8 @@ void HappensBefore::start_run() {
   task_clocks_.clear();
   last_events_.clear();
   last_yield_ = kNone;
-  last_tellers_.fill(kNone);
+  ++run_;
+  used_elements_ = 0;
   known_tasks_ = 0;
 }
 
@@ -168,6 +169,7 @@ void HappensBefore::collect(Object& o, const Candidate& move) {
     case OpKind::kLoad:
     case OpKind::kIncrement:
     case OpKind::kDecrement:
+    case OpKind::kSection:
       return meet_exclusive(o, move);
     case OpKind::kWait: {
       if (!is_woken(move)) return meet_exclusive(o, move);
@@ -184,6 +186,7 @@ void HappensBefore::collect(Object& o, const Candidate& move) {
     case OpKind::kGiveWay:
     case OpKind::kYield:
     case OpKind::kSleep:
+    case OpKind::kTell:
       return;
   }
 }
@@ -228,11 +231,13 @@ void HappensBefore::book(Object& o, const Candidate& move, std::uint32_t event) 
     case OpKind::kLoad:
     case OpKind::kIncrement:
     case OpKind::kDecrement:
+    case OpKind::kSection:
       return mark(o.shared, move.task, event);
     case OpKind::kJoin:
     case OpKind::kGiveWay:
     case OpKind::kYield:
     case OpKind::kSleep:
+    case OpKind::kTell:
       return;
   }
 }
@@ -303,21 +308,19 @@ void HappensBefore::add(const Candidate& move) {
     book(objects_[move.op.object], move, event);
 }
 
-std::span<const HappensBefore::Race> HappensBefore::finish(std::uint64_t stories, Wanted wanted) {
+bool HappensBefore::is_of_sections(std::uint32_t event) const {
+  return std::ranges::find(of_sections_, event) != of_sections_.end();
+}
+
+std::span<const HappensBefore::Race> HappensBefore::finish(std::span<const Touch> footprint,
+                                                           Wanted wanted) {
   races_.clear();
+  of_sections_.clear();
   const std::uint32_t event = events() - 1;
-  const std::uint32_t task = moves_[event].task;
-  std::uint32_t* const own = task_clock(task);
-  for (std::uint64_t left = stories; left != 0; left &= left - 1) {
-    std::uint32_t& teller = last_tellers_[static_cast<std::size_t>(std::countr_zero(left))];
-    const std::uint32_t before = std::exchange(teller, event);
-    // Also where something else that may be reversed puts it before this event.
-    if (before == kNone || precedes(before, {before_.data(), width_})) continue;
-    meet(before, before, task);
-    join(own, clock_of(before));
-  }
-  if (stories != 0)
-    std::copy_n(own, width_, clocks_.begin() + std::ptrdiff_t{event} * std::ptrdiff_t{width_});
+  for (const Touch& t : footprint) touch(t, event);
+  if (!footprint.empty())
+    std::copy_n(task_clock(moves_[event].task), width_,
+                clocks_.begin() + std::ptrdiff_t{event} * std::ptrdiff_t{width_});
   if (!conflicts_.empty() && wanted == Wanted::kRaces) {
     drop_impossible();
     find_races(before_.data());

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "explore/footprint.h"
 #include "explore/strategy.h"
 
 namespace teeio::explore {
@@ -19,7 +20,8 @@ namespace teeio::explore {
 ///    and waits; flags: loads; counts: gets and puts that stay above zero. All
 ///    else excludes. A woken wait only meets the condition's end.
 ///  - a busy retry meets everything, where it begins and where it goes on.
-///  - moves that tell one story exclude each other (schedule::told()).
+///  - moves that tell one story exclude each other (schedule::told()), and those that touch
+///    one element of what a monitor guards, unless both read it or both update it.
 ///  - time passes only when nothing can move: everything before it comes before
 ///    everything after it.
 class HappensBefore {
@@ -46,10 +48,12 @@ class HappensBefore {
   void know_tasks(std::uint32_t count);
   /// The next event. Its number is events() before the call.
   void add(const Candidate& move);
-  /// The last event is over, and was part of `stories` (schedule::told()), each of
-  /// which is told in one order. Once for each event, before the next one. Gives
-  /// its races, of which none comes before another; valid until the next call.
-  std::span<const Race> finish(std::uint64_t stories, Wanted wanted);
+  /// The last event is over, and left this footprint. Once for each event, before the
+  /// next one. Gives its races, of which none comes before another; valid until the
+  /// next call.
+  std::span<const Race> finish(std::span<const Touch> footprint, Wanted wanted);
+  /// Of a race that finish() gave: whether it is one of footprints, and not of stories.
+  [[nodiscard]] bool is_of_sections(std::uint32_t event) const;
   /// `waiting` cannot move: the races of the lock that it waits for. What it would
   /// tell is not known, so that more may come before it than a clock says.
   std::span<const Race> races_of_blocked(const Candidate& waiting);
@@ -92,7 +96,20 @@ class HappensBefore {
     std::uint32_t race;  ///< kNone: it only lets the new one happen
   };
 
+  /// An element of what monitors guard, or a story.
+  struct Element {
+    std::uint64_t name = 0;
+    std::uint32_t run = 0;  ///< the others are free
+    std::uint32_t written = kNone;
+    std::vector<Mark> read;     ///< each task's last since then
+    std::vector<Mark> updated;  ///< likewise
+  };
+
   Object& object(std::uint32_t number);
+  Element& element(std::uint64_t name);
+  void more_elements();
+  void touch(const Touch& touch, std::uint32_t event);
+  void come_after(std::uint32_t before, bool story);
   static void mark(std::vector<Mark>& marks, std::uint32_t task, std::uint32_t event);
   static void unmark(std::vector<Mark>& marks, std::uint32_t task);
   [[nodiscard]] static std::uint32_t marked(const std::vector<Mark>& marks, std::uint32_t task);
@@ -119,8 +136,11 @@ class HappensBefore {
   std::vector<std::uint32_t> task_clocks_;  // width_ a task
   std::vector<std::uint32_t> last_events_;  // by task
   std::uint32_t last_yield_ = kNone;
-  std::array<std::uint32_t, 64> last_tellers_{};  // by story
-  std::vector<std::uint32_t> before_;             // the last move's task's clock before it
+  std::vector<Element> elements_;  // a hash table, 2^n
+  std::uint32_t used_elements_ = 0;
+  std::uint32_t run_ = 1;
+  std::vector<std::uint32_t> of_sections_;  // the last event's races there
+  std::vector<std::uint32_t> before_;       // the last move's task's clock before it
   std::vector<Object> objects_;
   std::uint32_t used_objects_ = 0;
   std::vector<Conflict> conflicts_;

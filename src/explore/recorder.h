@@ -25,6 +25,7 @@ class Recorder final : public Strategy {
   void stuck(std::span<const Candidate> waiting) override { inner_.stuck(waiting); }
   void pruned(std::span<const Candidate> waiting) override { inner_.pruned(waiting); }
   void told(std::uint64_t stories) override { inner_.told(stories); }
+  void touched(Touch touch) override { inner_.touched(touch); }
 
   /// Of the present or last run.
   [[nodiscard]] const std::vector<Turn>& turns() const { return turns_; }

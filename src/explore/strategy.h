@@ -9,6 +9,7 @@ using schedule::Choice;
 using schedule::Choices;
 using schedule::Moment;
 using schedule::Strategy;
+using schedule::Touch;
 
 /// SplitMix64: the strategies' own randomness, by seed alone.
 /// Source: S. Vigna, "splitmix64.c", public domain algorithm.

@@ -1,9 +1,6 @@
 #include "hw/config_space.h"
 
-#include <string_view>
-
 #include "base/check.h"
-#include "schedule/controller.h"
 
 namespace teeio::hw {
 namespace {
@@ -14,8 +11,6 @@ constexpr std::uint16_t kStatusRegister = 0x06;
 constexpr std::uint16_t kStatusHasCapabilities = 0x10;
 constexpr std::uint16_t kCapabilitiesPointer = 0x34;
 constexpr std::uint32_t kNextExtendedShift = 20;
-
-constexpr std::string_view kRegisterWord = "register";  // in printed schedules
 
 void check_access(std::uint16_t offset, unsigned size_bytes) {
   TEEIO_CHECK(size_bytes == 1 || size_bytes == 2 || size_bytes == 4,
@@ -46,11 +41,6 @@ constexpr std::uint16_t dword_aligned(unsigned size) {
 
 }  // namespace
 
-ConfigSpace::~ConfigSpace() {
-  for (std::uint32_t& number : numbers_)
-    if (number != 0) schedule::detail::destroy(number);
-}
-
 std::uint32_t ConfigSpace::read(std::uint16_t offset, unsigned size_bytes) const {
   const Register at(offset, size_bytes);
   return at.of(values_[at.word].load(std::memory_order_relaxed));
@@ -59,7 +49,7 @@ std::uint32_t ConfigSpace::read(std::uint16_t offset, unsigned size_bytes) const
 std::uint32_t ConfigSpace::look(std::uint16_t offset, unsigned size_bytes) const {
   TEEIO_CHECK(looks_ == Looks::kWithoutLock, "a register is looked at without its lock");
   const Register at(offset, size_bytes);
-  schedule::detail::announce(schedule::OpKind::kLoad, numbers_[at.word], kRegisterWord);
+  turn_.take(schedule::part(1, at.word), schedule::Touch::How::kRead);
   return at.of(values_[at.word].load());
 }
 
@@ -67,7 +57,7 @@ std::uint32_t ConfigSpace::look(std::uint16_t offset, unsigned size_bytes) const
 void ConfigSpace::put(std::size_t word, std::uint32_t value) {
   if (values_[word].load(std::memory_order_relaxed) == value) return;
   if (looks_ == Looks::kWithoutLock)
-    schedule::detail::announce(schedule::OpKind::kStore, numbers_[word], kRegisterWord);
+    turn_.take(schedule::part(1, word), schedule::Touch::How::kWrite);
   values_[word].store(value);
 }
 

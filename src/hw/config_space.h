@@ -6,13 +6,15 @@
 #include <cstdint>
 #include <optional>
 
+#include "schedule/monitor.h"
+
 namespace teeio::hw {
 
 /// 4 KiB of configuration registers: values, which bits software may write, and
 /// which are cleared by writing 1. Effects belong to the function that owns it.
 /// Source: PCIe Base Spec 7.5, capability ids 7.5.3 and 7.7–7.9.
 ///
-/// Locking: the owner's lock; look() needs none where the constructor allows it. Each
+/// Locking: the owner's lock, a monitor; look() needs none where the constructor allows it. Each
 /// aligned word of 4 bytes then is a flag that tasks share, as a register is: who looks
 /// at one meets those that change it, and nobody else.
 class ConfigSpace {
@@ -24,7 +26,6 @@ class ConfigSpace {
   explicit ConfigSpace(Looks looks = Looks::kWithLock) : looks_(looks) {}
   ConfigSpace(const ConfigSpace&) = delete;
   ConfigSpace& operator=(const ConfigSpace&) = delete;
-  ~ConfigSpace();
 
   /// Little-endian register values; size 1, 2 or 4, naturally aligned.
   [[nodiscard]] std::uint32_t read(std::uint16_t offset, unsigned size_bytes) const;
@@ -51,7 +52,7 @@ class ConfigSpace {
 
   const Looks looks_;
   std::array<std::atomic<std::uint32_t>, kWords> values_{};
-  mutable std::array<std::uint32_t, kWords> numbers_{};  ///< explored mode's, of words
+  const schedule::Turn turn_{"register"};  ///< a part a word
   std::array<std::uint32_t, kWords> writable_{};
   std::array<std::uint32_t, kWords> write_one_clears_{};
   std::uint8_t last_capability_ = 0;

@@ -62,7 +62,7 @@ std::uint32_t DoeMailbox::read(std::uint16_t offset, unsigned size_bytes) const 
   TEEIO_CHECK(contains(offset), "a DOE read is not of the mailbox");
   const auto at = static_cast<std::uint16_t>(offset - offset_);
   std::uint32_t value = 0;
-  const schedule::Lock lock(lock_);
+  const schedule::Section section(lock_);
   switch (at & ~3U) {
     case kDoeControl:
       value = interrupt_enabled_ ? kInterruptEnable : 0U;
@@ -94,7 +94,7 @@ void DoeMailbox::write(std::uint16_t offset, unsigned size_bytes, std::uint32_t 
 }
 
 void DoeMailbox::word_written(std::uint16_t at, std::uint32_t value) {
-  const schedule::Lock lock(lock_);
+  const schedule::Section section(lock_);
   switch (at) {
     case kDoeStatus:
       if ((value & kInterruptStatus) != 0) interrupt_status_ = false;
@@ -118,7 +118,7 @@ void DoeMailbox::control_written(std::uint32_t value) {
   std::optional<Bytes> object;
   bool interrupt = false;
   {
-    const schedule::Lock lock(lock_);
+    const schedule::Section section(lock_);
     interrupt_enabled_ = can_interrupt_ && (value & kInterruptEnable) != 0;
     if ((value & kAbort) != 0) return abort();
     if ((value & kGo) == 0 || busy_ || error_ || late_ != 0) return;
@@ -128,7 +128,7 @@ void DoeMailbox::control_written(std::uint32_t value) {
   if (object) {
     Bytes answer = handler_.handle(*object);
     const bool late = !answer.empty() && handler_.is_late();
-    const schedule::Lock lock(lock_);
+    const schedule::Section section(lock_);
     if (late) late_ = kLateLooks;
     interrupt = put_answer(std::move(answer)) && !late;
   }
@@ -172,7 +172,7 @@ bool DoeMailbox::wants_interrupt() {
 }
 
 void DoeMailbox::reset() {
-  const schedule::Lock lock(lock_);
+  const schedule::Section section(lock_);
   abort();
   interrupt_enabled_ = interrupt_status_ = false;
   late_ = 0;

@@ -5,7 +5,7 @@
 
 #include "base/bytes.h"
 #include "hw/config_space.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
 
 namespace teeio::hw {
 
@@ -76,7 +76,7 @@ class DoeMailbox {
   DoeHandler& handler_;
   const std::uint16_t offset_;
   const bool can_interrupt_;
-  mutable schedule::Mutex lock_{schedule::Rank::kLeaf};
+  mutable schedule::Monitor lock_{schedule::Rank::kLeaf};
   Bytes request_ TEEIO_GUARDED_BY(lock_);
   Bytes answer_ TEEIO_GUARDED_BY(lock_);
   std::size_t answer_at_ TEEIO_GUARDED_BY(lock_) = 0;

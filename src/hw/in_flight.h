@@ -33,7 +33,8 @@ class RequestsInFlight {
     Request* before_ = nullptr;
   };
 
-  /// Returns when every request that was there has ended.
+  /// Returns when every request that was there has ended; explored in a section of a monitor,
+  /// which is an instant (schedule/monitor.h), at once: they arrive after it.
   void drain() TEEIO_EXCLUDES(waiting_);
 
  private:

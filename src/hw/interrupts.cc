@@ -39,7 +39,7 @@ std::uint32_t InterruptRemapping::lowest_free(std::uint32_t count) const {
 }
 
 Result<InterruptMessage> InterruptRemapping::connect(std::uint16_t rid, InterruptHandler& handler) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const std::uint32_t handle = lowest_free(1);
   if (handle == kEntries) return fail(Errno::kNoSpc, "the interrupt remapping table is full");
   entries_.emplace(handle, Entry{.rid = rid, .handler = &handler});
@@ -47,13 +47,13 @@ Result<InterruptMessage> InterruptRemapping::connect(std::uint16_t rid, Interrup
 }
 
 void InterruptRemapping::disconnect(const InterruptMessage& message) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const auto handle = handle_of(message.address, message.data);
   TEEIO_CHECK(handle && entries_.erase(*handle) == 1, "an interrupt is disconnected twice");
 }
 
 Result<InterruptMessage> InterruptRemapping::reserve(std::uint16_t rid, std::uint32_t count) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const std::uint32_t first = lowest_free(count);
   if (first + count > kEntries) return fail(Errno::kNoSpc, "the interrupt remapping table is full");
   for (std::uint32_t i = 0; i < count; ++i)
@@ -65,7 +65,7 @@ Result<InterruptMessage> InterruptRemapping::reserve(std::uint16_t rid, std::uin
 
 void InterruptRemapping::handle(const InterruptMessage& first, std::uint32_t index,
                                 InterruptHandler* handler) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const auto handle = handle_of(first.address, index);
   const auto at = handle ? entries_.find(*handle) : entries_.end();
   TEEIO_CHECK(at != entries_.end(), "an interrupt was not reserved");
@@ -73,7 +73,7 @@ void InterruptRemapping::handle(const InterruptMessage& first, std::uint32_t ind
 }
 
 void InterruptRemapping::release(const InterruptMessage& first, std::uint32_t count) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto handle = handle_of(first.address, i);
     TEEIO_CHECK(handle && entries_.erase(*handle) == 1, "an interrupt is released twice");
@@ -81,25 +81,25 @@ void InterruptRemapping::release(const InterruptMessage& first, std::uint32_t co
 }
 
 void InterruptRemapping::connect_intx(std::uint16_t rid, IntxHandler& handler) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   TEEIO_CHECK(intx_.emplace(rid, &handler).second, "an INTx has two handlers");
 }
 
 void InterruptRemapping::disconnect_intx(std::uint16_t rid) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   TEEIO_CHECK(intx_.erase(rid) == 1, "an INTx is disconnected twice");
 }
 
 bool InterruptRemapping::intx(std::uint16_t rid, bool asserted) {
   if (!asserted) return false;
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const auto at = intx_.find(rid);
   return at != intx_.end() && at->second->asserted();
 }
 
 void InterruptRemapping::message_signalled(std::uint16_t rid, std::uint64_t address,
                                            std::uint32_t data) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const auto handle = handle_of(address, data);
   const auto entry = handle ? entries_.find(*handle) : entries_.end();
   if (entry == entries_.end() || entry->second.rid != rid) {
@@ -110,7 +110,7 @@ void InterruptRemapping::message_signalled(std::uint16_t rid, std::uint64_t addr
 }
 
 std::uint64_t InterruptRemapping::blocked() const {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   return blocked_;
 }
 

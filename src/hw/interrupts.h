@@ -5,7 +5,7 @@
 
 #include "base/result.h"
 #include "hw/pci_function.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
 
 namespace teeio::hw {
 
@@ -78,7 +78,7 @@ class InterruptRemapping final : public InterruptSink {
     InterruptHandler* handler;  ///< null: reserved, and nobody's
   };
   [[nodiscard]] std::uint32_t lowest_free(std::uint32_t count) const TEEIO_REQUIRES(mutex_);
-  mutable schedule::Mutex mutex_{schedule::Rank::kIommuHardware};
+  mutable schedule::Monitor mutex_{schedule::Rank::kIommuHardware};
   std::map<std::uint32_t, Entry> entries_ TEEIO_GUARDED_BY(mutex_);
   std::map<std::uint16_t, IntxHandler*> intx_ TEEIO_GUARDED_BY(mutex_);
   std::uint64_t blocked_ TEEIO_GUARDED_BY(mutex_) = 0;

@@ -40,45 +40,45 @@ RootPort::RootPort(object::Trace& trace, const Options& options)
 }
 
 std::uint32_t RootPort::config_read(std::uint16_t offset, unsigned size_bytes) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   return config_.read(offset, size_bytes);
 }
 
 void RootPort::config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   config_.write(offset, size_bytes, value);
   if (ide_ && offset >= ide_->offset()) ide_->registers_written();
 }
 
 void RootPort::reset(ResetKind) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   if (!ide_) return;
   for (std::size_t n = 0; n < ide_->streams(); ++n) (void)ide_->release(n);
 }
 
 std::size_t RootPort::streams() const {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   return ide_ ? ide_->streams() : 0;
 }
 
 std::size_t RootPort::free_streams() const {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   return ide_ ? ide_->free_streams() : 0;
 }
 
 IdeStreamState RootPort::stream_state(std::size_t block) const {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   return ide_ && block < ide_->streams() ? ide_->state(block) : IdeStreamState::kFree;
 }
 
 std::optional<std::size_t> RootPort::find_stream(std::uint8_t stream_id) const {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   return ide_ ? ide_->find(stream_id) : std::nullopt;
 }
 
 template <class Step>
 std::invoke_result_t<Step, IdePort&> RootPort::with_ide(Step step) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   if (!ide_) return fail(Errno::kInval, kNoIde);
   return step(*ide_);
 }
@@ -137,12 +137,12 @@ Result<void> RootPort::release_stream(std::size_t block) {
 }
 
 bool RootPort::admits_access(Hpa address) const {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   return ide_ && ide_->has_address(raw(address));
 }
 
 Result<std::uint64_t> RootPort::admit_trusted(std::uint16_t rid) const {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   if (!ide_) return fail(Errno::kIo, kNoIde);
   const auto block = ide_->find_requester(rid);
   if (!block) return fail(Errno::kIo, "no IDE stream has this requester");

@@ -7,7 +7,7 @@
 #include "hw/ide_port.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
 
 namespace teeio::hw {
 
@@ -80,7 +80,7 @@ class RootPort final : public PciFunction {
   const BridgeRange window_;
   const std::array<Bar, kBarCount> bars_{};
 
-  mutable schedule::Mutex mutex_{schedule::Rank::kLeaf};
+  mutable schedule::Monitor mutex_{schedule::Rank::kLeaf};
   ConfigSpace config_ TEEIO_GUARDED_BY(mutex_);
   std::optional<IdePort> ide_ TEEIO_GUARDED_BY(mutex_);
 };

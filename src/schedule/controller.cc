@@ -8,7 +8,8 @@ namespace {
 bool commute_on_one_object(OpKind a, OpKind b) {
   const auto both = [a, b](OpKind x, OpKind y) { return (a == x || a == y) && (b == x || b == y); };
   return both(OpKind::kReadLock, OpKind::kReadUnlock) || both(OpKind::kEnqueue, OpKind::kWait) ||
-         both(OpKind::kLoad, OpKind::kLoad) || both(OpKind::kIncrement, OpKind::kDecrement);
+         both(OpKind::kLoad, OpKind::kLoad) || both(OpKind::kIncrement, OpKind::kDecrement) ||
+         both(OpKind::kSection, OpKind::kSection);
 }
 
 /// Out of reach of the numbers that number_object() gives; four times the byte that freed
@@ -23,6 +24,7 @@ bool commute(Op a, Op b) {
   if (a.kind == OpKind::kSleep || b.kind == OpKind::kSleep) return true;
   // A join is enabled by the end of a task that then does nothing more.
   if (a.kind == OpKind::kJoin || b.kind == OpKind::kJoin) return true;
+  if (a.kind == OpKind::kTell || b.kind == OpKind::kTell) return true;
   return a.object != b.object || commute_on_one_object(a.kind, b.kind);
 }
 
@@ -62,6 +64,10 @@ std::string_view op_name(OpKind kind) {
       return "yield";
     case OpKind::kSleep:
       return "sleep";
+    case OpKind::kSection:
+      return "section";
+    case OpKind::kTell:
+      return "tell";
   }
   return "?";
 }

@@ -3,6 +3,9 @@
 #include <cstdint>
 #include <functional>
 #include <string_view>
+#include <vector>
+
+#include "schedule/touch.h"
 
 namespace teeio::schedule {
 
@@ -26,6 +29,10 @@ enum class OpKind : std::uint8_t {
   kGiveWay,    ///< a busy retry begins: from here on a move of any other task enables it
   kYield,      ///< and goes on: enabled once any other task has moved since
   kSleep,      ///< enabled once its time has passed; commutes with all but the two above
+  /// A section of a monitor, from its beginning to its end: commutes with all but its
+  /// destruction, as far as the elements that it touches let it (Controller::touched()).
+  kSection,
+  kTell,  ///< nothing, before something is told after a section: a move of its own
 };
 
 [[nodiscard]] constexpr bool is_yield(OpKind kind) {
@@ -107,6 +114,23 @@ class Controller {
   /// observer reads in order: a bit for each story. Two moves of one story do not
   /// commute, whatever they do to the primitives.
   virtual void told(std::uint64_t stories) = 0;
+  /// The running task's move, or what it did since, touches an element of what monitors guard.
+  virtual void touched(Touch touch) = 0;
+  /// By the present move so far, as a copy that is not on a run's heap.
+  [[nodiscard]] virtual std::vector<Touch> touches() const = 0;
+
+  /// Sections of monitors that the running task is in. No other task runs before their end,
+  /// so they need no place in a task.
+  [[nodiscard]] bool in_section() const { return sections_ != 0; }
+  void begin_section() { ++sections_; }
+  void end_section() {
+    --sections_;
+    after_section_ = true;
+  }
+
+ protected:
+  std::uint32_t sections_ = 0;
+  bool after_section_ = false;  ///< since the present move began
 };
 
 /// The controller of the run that this OS thread executes; nullptr: native.

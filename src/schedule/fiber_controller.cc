@@ -8,6 +8,7 @@
 #include "base/source_name.h"
 #include "schedule/fiber_controller_task.h"
 #include "schedule/held_locks.h"
+#include "schedule/monitor.h"
 #include "schedule/usual_choice.h"
 
 namespace teeio::schedule {
@@ -80,6 +81,9 @@ void FiberController::start_run() {
   draining_ = false;
   alone_ = false;
   starter_ = kNobody;
+  sections_ = 0;
+  after_section_ = false;
+  detail::set_monitors_made(0);
 }
 
 void FiberController::finish_run() {
@@ -181,12 +185,14 @@ void FiberController::on_check_failed(std::string_view what, std::source_locatio
 
 void FiberController::point(Op op, bool (*enabled)(const void*), const void* context) {
   const OutsideRunHeap outside;
+  TEEIO_CHECK(!in_section(), "a section of a monitor meets a scheduling point");
   TaskRecord& self = *tasks_[current_];
   self.op = op;
   self.enabled = enabled;
   self.context = context;
-  if (alone_ && moves_alone(self)) return;
-  park();
+  if (!alone_ || !moves_alone(self)) park();
+  after_section_ = false;
+  touches_.clear();
 }
 
 void FiberController::go_on_alone() {
@@ -242,6 +248,7 @@ void FiberController::park() {
 
 std::uint32_t FiberController::spawn(std::string_view name, std::move_only_function<void()> body) {
   TEEIO_CHECK(!alone_, "a task that goes on alone spawns another");
+  TEEIO_CHECK(!in_section(), "a task is spawned in a section of a monitor");
   const OutsideRunHeap outside;
   const std::uint32_t child = add_task(name, std::move(body)).number;
   const std::uint32_t starter_before = std::exchange(starter_, current_);
@@ -376,11 +383,6 @@ std::uint32_t FiberController::choose(std::uint32_t count, std::string_view what
   outcome_.choices.push_back(chosen == 0 ? kUsualChoice
                                          : Choice{Choice::Kind::kAlternative, chosen});
   return chosen;
-}
-
-void FiberController::told(std::uint64_t stories) {
-  const OutsideRunHeap outside;
-  if (!draining_ && !alone_) strategy_.told(stories);
 }
 
 void watch_choices(std::function<void(std::string_view what, std::uint32_t chosen)> watch) {

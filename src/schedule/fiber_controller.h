@@ -121,6 +121,8 @@ class FiberController final : public Controller {
   std::uint64_t random_u64() override;
   std::uint32_t choose(std::uint32_t count, std::string_view what) override;
   void told(std::uint64_t stories) override;
+  void touched(Touch touch) override;
+  [[nodiscard]] std::vector<Touch> touches() const override;
 
  private:
   static constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
@@ -206,6 +208,7 @@ class FiberController final : public Controller {
   std::vector<Numbered> objects_;
   std::vector<std::string> task_names_;  // of the last run, for story()
   std::vector<Retired> retired_;
+  std::vector<Touch> touches_;  ///< by the present move
 
   bool wants_checkpoint_ = false;
   std::uint64_t runs_ = 0;

@@ -4,6 +4,25 @@
 
 namespace teeio::schedule {
 
+// What is told after a section is as far from it as after the unlock of a mutex: others may
+// move, and tell, in between.
+void FiberController::told(std::uint64_t stories) {
+  if (after_section_ && !in_section()) point({OpKind::kTell, 0}, nullptr, nullptr);
+  const OutsideRunHeap outside;
+  if (!draining_ && !alone_) strategy_.told(stories);
+}
+
+void FiberController::touched(Touch touch) {
+  const OutsideRunHeap outside;
+  touches_.push_back(touch);
+  if (!draining_ && !alone_) strategy_.touched(touch);
+}
+
+std::vector<Touch> FiberController::touches() const {
+  const OutsideRunHeap outside;
+  return touches_;
+}
+
 std::string FiberController::story() const {
   std::size_t widest = 0;
   for (const std::string& name : task_names_) widest = std::max(widest, name.size());

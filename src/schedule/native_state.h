@@ -12,6 +12,7 @@ namespace teeio::schedule {
 struct NativeState {
   std::array<std::uint64_t, kMaxTaskLocals> locals{};
   std::uint64_t random = 0;
+  std::uint64_t monitors = 0;
   std::string_view asked_only;
 };
 [[nodiscard]] NativeState native_state();

@@ -62,6 +62,8 @@ class Strategy {
   /// Told of the last move, until the next one: it is part of these stories
   /// (Controller::told()).
   virtual void told(std::uint64_t /*stories*/) {}
+  /// Likewise: it touches this element of what monitors guard (Controller::touched()).
+  virtual void touched(Touch /*touch*/) {}
 };
 
 /// One answer that was not forced: a task number where several could move, or

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "schedule/held_locks.h"
+#include "schedule/monitor.h"
 #include "schedule/native_state.h"
 
 namespace teeio::schedule {
@@ -150,7 +151,8 @@ void set_seed(std::uint64_t seed) {
 }
 
 NativeState native_state() {
-  NativeState state{.locals = {}, .random = 0, .asked_only = t_asked_only};
+  NativeState state{
+      .locals = {}, .random = 0, .monitors = detail::monitors_made(), .asked_only = t_asked_only};
   std::ranges::copy(t_locals, state.locals.begin());
   const std::lock_guard lock(native_random().mutex);
   state.random = native_random().state;
@@ -160,6 +162,7 @@ NativeState native_state() {
 void set_native_state(const NativeState& state) {
   std::ranges::copy(state.locals, t_locals);
   t_asked_only = state.asked_only;
+  detail::set_monitors_made(state.monitors);
   set_seed(state.random);
 }
 

@@ -74,7 +74,8 @@ void yield();
 void pause(std::uint64_t duration_ns);
 
 /// The running task does something that observers who read one of these stories
-/// (a bit each) see in order with all else in it. No scheduling point.
+/// (a bit each) see in order with all else in it. Called before they see it. A scheduling
+/// point only where a section of a monitor ended since the last one (monitor.h).
 void told(std::uint64_t stories);
 
 /// Monotonic time in nanoseconds; virtual when explored.

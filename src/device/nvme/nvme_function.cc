@@ -11,7 +11,7 @@ std::array<hw::Bar, hw::kBarCount> NvmeFunction::make_bars(const Addresses& addr
   return bars;
 }
 
-NvmeFunction::NvmeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place,
+NvmeFunction::NvmeFunction(object::Trace& trace, schedule::Monitor& card_lock, const Place& place,
                            const ControllerIdentity& identity, std::vector<NameSpace> spaces)
     : TeeFunction(trace, card_lock,
                   {.bdf = place.bdf,

@@ -30,7 +30,7 @@ class NvmeFunction final : public device::TeeFunction, private HostAccess {
     std::uint64_t rom_bytes = 0;
     device::ReportOptions report{};
   };
-  NvmeFunction(object::Trace& trace, schedule::Mutex& card_lock, const Place& place,
+  NvmeFunction(object::Trace& trace, schedule::Monitor& card_lock, const Place& place,
                const ControllerIdentity& identity, std::vector<NameSpace> spaces);
 
   static std::array<hw::Bar, hw::kBarCount> make_bars(const Addresses& addresses);

@@ -25,7 +25,7 @@ class Rmm::Command {
   Command(Rmm& rmm, const Row& row, object::EventFields fields = {})
       : rmm_(rmm),
         row_(row),
-        lock_(rmm.mutex_),
+        section_(rmm.mutex_, schedule::Section::kByParts),
         call_(rmm.trace_.call(object::Lane::kFirmware, row.name, std::move(fields))) {
     may_fail();
   }
@@ -33,7 +33,7 @@ class Rmm::Command {
   Command(Rmm& rmm, const Row& row, Hpa object)
       : rmm_(rmm),
         row_(row),
-        lock_(rmm.mutex_),
+        section_(rmm.mutex_, schedule::Section::kByParts),
         call_(rmm.trace_.call(object::Lane::kFirmware, row.name, rmm.about(object))) {
     may_fail();
   }
@@ -52,6 +52,7 @@ class Rmm::Command {
   /// Nothing stands in the way of looking at the arguments: the monitor runs, and is not
   /// made to fail.
   [[nodiscard]] bool begin() {
+    rmm_.touch(kPanicked, How::kRead);
     if (rmm_.panicked_) {
       call_.refuse(code_name(Code::kSmcNotSupported), "the monitor has stopped at an assertion");
       result_ = {.code = Code::kSmcNotSupported};
@@ -76,8 +77,8 @@ class Rmm::Command {
     return (void)refuse(id), false;
   }
   template <class T>
-  [[nodiscard]] T* find(std::map<std::uint64_t, T>& objects, Hpa address, GranuleState kind,
-                        std::string_view id) {
+  [[nodiscard]] T* find(schedule::RecordedMap<std::uint64_t, T>& objects, Hpa address,
+                        GranuleState kind, std::string_view id) {
     return granule(address, kind, id) ? &objects.at(raw(address)) : nullptr;
   }
   Realm* realm(Hpa rd, std::string_view id = "rd") {
@@ -133,7 +134,7 @@ class Rmm::Command {
 
   Rmm& rmm_;
   const Row& row_;
-  const schedule::Lock lock_;
+  const schedule::Section section_;
   object::Trace::Call call_;
   RmiResult result_{};
   std::optional<Injected> injected_;

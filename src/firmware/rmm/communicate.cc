@@ -147,6 +147,7 @@ Step Rmm::step_end_point(Pdev& pdev, const CommEnter& enter) {
 
 RmiResult Rmm::drive_pdev(Command& c, Pdev& pdev, const CommEnter& enter, Hpa data) {
   Step step = pdev.is_root_port() ? step_root_port(pdev) : step_end_point(pdev, enter);
+  touch(kPanicked, How::kRead);
   if (panicked_) return {.code = Code::kSmcNotSupported};
   leave(pdev.comm, step, data);
   if (!step.why.empty()) c.remark(step.why);
@@ -184,6 +185,7 @@ RmiResult Rmm::drive_vdev(Command& c, Pdev& pdev, Vdev& vdev, const CommEnter& e
   } else if (vdev.op != VdevOp::kUnlock || vdev.state != VdevState::kNew) {
     step = step_application(pdev, vdev.at, job_of(vdev, pdev), enter);
   }
+  touch(kPanicked, How::kRead);
   if (panicked_) return {.code = Code::kSmcNotSupported};
   if (step.progress == Progress::kDone && vdev.op == VdevOp::kMeasure)
     vdev.measurements = pdev.app->object_digest();

@@ -43,7 +43,7 @@ Operation* Rmm::reserve(Command& c) {
 }
 
 std::uint64_t Rmm::handle_of(const Operation& operation) const {
-  return static_cast<std::uint64_t>(&operation - operations_.data()) + 1;
+  return static_cast<std::uint64_t>(&operation - &operations_.unrecorded(0)) + 1;
 }
 
 RmiResult Rmm::incomplete(const Operation& operation, MemoryRequest memory) {
@@ -74,6 +74,7 @@ RmiResult Rmm::give_back(Operation& operation, Code result) {
 Operation* Rmm::waiting(Command& c, std::uint64_t handle) {
   if (handle == 0 || handle > operations_.size() || operations_[handle - 1].command == nullptr)
     return (void)c.refuse("handle"), nullptr;
+  touch(kPsmmus, How::kWrite);  // it may be an SMMU's
   return &operations_[handle - 1];
 }
 

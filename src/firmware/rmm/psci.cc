@@ -89,7 +89,7 @@ PsciResult Rmm::psci_system(Rec& rec, const PsciCall& call, const Row& row) {
 
 /// handle_psci().
 PsciResult Rmm::psci(Hpa at, const PsciCall& call) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   Rec& rec = calling(at);
   const std::uint64_t function = function_of(call);
   const bool wide = (function & kPsci64Bits) != 0;

@@ -27,6 +27,7 @@ RmiResult Rmm::psmmu_activate(Hpa at, Hpa params_at) {
   Command c(*this, row::kPsmmuActivate);
   if (!c.begin()) return c.result();
   RMM_REFUSE_IF(!settings_.device_assignment, "feature");
+  touch(kPsmmus, How::kWrite);
   const auto found = psmmus_.find(raw(at));
   RMM_REFUSE_IF(found == psmmus_.end(), "psmmu");
   Psmmu& psmmu = found->second;
@@ -77,11 +78,12 @@ void Rmm::send(Psmmu& psmmu, const hw::smmu::Command& command) {
 /// smmuv3_configure_stream(), smmuv3_enable_ste(), smmuv3_disable_ste().
 void Rmm::set_dma(Vdev& vdev, bool on) {
   vdev.dma = on;
-  const Realm& realm = realms_.at(raw(vdev.rd));
+  const Realm& realm = std::as_const(realms_).at(raw(vdev.rd));
   write_ste(vdev, hw::smmu::Ste{.valid = on, .vmid = realm.vmid, .table = realm.root}.encode());
 }
 
 void Rmm::write_ste(const Vdev& vdev, const std::array<std::uint64_t, 4>& words) {
+  touch(kPsmmus, How::kUpdate);  // each stream's entry is its VDEV's
   const std::uint64_t sid = vdev.tdi.rid();
   const auto table = vdev.psmmu->tables.find(sid & ~(Psmmu::kTableEntries - 1));
   if (table == vdev.psmmu->tables.end()) return;
@@ -100,6 +102,7 @@ void Rmm::release_ste(const Vdev& vdev) {
 /// smmuv3_inv_page() and smmuv3_inv_entries() of every SMMU: devices of a realm may be
 /// behind any.
 void Rmm::invalidate(const Realm& realm, std::optional<Gpa> page) {
+  touch(kPsmmus, How::kUpdate);  // in which order caches forget is not to be seen
   for (auto& [base, psmmu] : psmmus_)
     send(psmmu,
          page ? hw::smmu::tlbi_ipa(realm.vmid, Iova{raw(*page)}) : hw::smmu::tlbi_vmid(realm.vmid));
@@ -109,6 +112,7 @@ RmiResult Rmm::psmmu_deactivate(Hpa at) {
   Command c(*this, row::kPsmmuDeactivate);
   if (!c.begin()) return c.result();
   RMM_REFUSE_IF(!settings_.device_assignment, "feature");
+  touch(kPsmmus, How::kWrite);
   const auto found = psmmus_.find(raw(at));
   RMM_REFUSE_IF(found == psmmus_.end(), "psmmu");
   Psmmu& psmmu = found->second;
@@ -130,6 +134,7 @@ RmiResult Rmm::psmmu_st_l2_create(Hpa at, std::uint64_t sid) {
   Command c(*this, row::kPsmmuStL2Create);
   if (!c.begin()) return c.result();
   RMM_REFUSE_IF(!settings_.device_assignment, "feature");
+  touch(kPsmmus, How::kWrite);
   const auto found = psmmus_.find(raw(at));
   RMM_REFUSE_IF(found == psmmus_.end(), "psmmu");
   RMM_REFUSE_IF(!begins_table(sid), "sid");
@@ -158,6 +163,7 @@ RmiResult Rmm::psmmu_st_l2_destroy(Hpa at, std::uint64_t sid) {
   Command c(*this, row::kPsmmuStL2Destroy);
   if (!c.begin()) return c.result();
   RMM_REFUSE_IF(!settings_.device_assignment, "feature");
+  touch(kPsmmus, How::kWrite);
   const auto found = psmmus_.find(raw(at));
   RMM_REFUSE_IF(found == psmmus_.end(), "psmmu");
   RMM_REFUSE_IF(!begins_table(sid), "sid");

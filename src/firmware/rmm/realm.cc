@@ -68,7 +68,9 @@ RmiResult Rmm::realm_create(Hpa rd, const RealmParams& params) {
   RMM_REFUSE_IF(params.devices && !settings_.device_assignment, "da");
   RMM_REFUSE_IF(params.hash > static_cast<std::uint8_t>(HashAlgorithm::kSha384), "hash");
   std::uint8_t vmid = 1;
-  while (std::ranges::any_of(realms_, [&](const auto& r) { return r.second.vmid == vmid; })) ++vmid;
+  while (std::ranges::any_of(std::as_const(realms_),
+                             [&](const auto& r) { return r.second.vmid == vmid; }))
+    ++vmid;
   RMM_REFUSE_IF(realms_.size() >= kVmids, "vmid");
   if (!c.granule(params.rtt, GranuleState::kDelegated, "rtt")) return c.result();
   RMM_REFUSE_IF(rd == params.rtt, "granule");
@@ -76,13 +78,14 @@ RmiResult Rmm::realm_create(Hpa rd, const RealmParams& params) {
   set(rd, GranuleState::kRd);
   set(params.rtt, GranuleState::kRtt);
   (void)memory_.write(params.rtt, Bytes(kPageSize), kRealmWorld);
-  realms_.emplace(raw(rd), Realm{.vm = params.vm,
-                                 .devices = params.devices,
-                                 .root = params.rtt,
-                                 .vmid = vmid,
-                                 .rtt = Rtt(memory_, params.rtt),
-                                 .measurements = measurements_of(params),
-                                 .identity = identity_of(params, realms_made_++)});
+  touch(kRealmsMade, How::kWrite);
+  realms_.try_emplace(raw(rd), Realm{.vm = params.vm,
+                                     .devices = params.devices,
+                                     .root = params.rtt,
+                                     .vmid = vmid,
+                                     .rtt = Rtt(memory_, params.rtt),
+                                     .measurements = measurements_of(params),
+                                     .identity = identity_of(params, realms_made_++)});
   return {};
 }
 
@@ -99,10 +102,10 @@ RmiResult Rmm::realm_terminate(Hpa rd) {
   Command c(*this, row::kRealmTerminate);
   if (!c.begin()) return c.result();
   RMM_FIND(realm, c.realm(rd));
-  RMM_REFUSE_IF(
-      std::ranges::any_of(
-          recs_, [&](const auto& rec) { return rec.second.rd == rd && rec.second.running; }),
-      "running");
+  RMM_REFUSE_IF(std::ranges::any_of(
+                    std::as_const(recs_),
+                    [&](const auto& rec) { return rec.second.rd == rd && rec.second.running; }),
+                "running");
   realm->state = RealmState::kZombie;
   return {};
 }

@@ -118,7 +118,7 @@ RecExit Rmm::resume(Rec& rec, std::uint64_t flags, hw::ArmRegisters* registers) 
 }
 
 void Rmm::set_running(Hpa at, bool running) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   const auto rec = recs_.find(raw(at));
   if (rec != recs_.end()) rec->second.running = running;
 }

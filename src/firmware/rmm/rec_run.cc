@@ -121,7 +121,7 @@ void Rmm::write_exit(const Rec& rec, Hpa run, RecExit reason) {
 }
 
 void Rmm::rec_exit(Hpa at, Hpa run, const hw::CpuExit& why) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   const auto found = recs_.find(raw(at));
   if (found == recs_.end()) return;
   Rec& rec = found->second;
@@ -155,7 +155,7 @@ bool Rmm::power_call(Hpa at, Hpa run, hw::ArmRegisters& registers, std::uint64_t
   const PsciResult result = psci(at, {number, x[1], x[2], x[3]});
   if (!result.pending) std::ranges::copy(PsciCall{result.x0}, x.begin());
   if (!result.leaves) return true;
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   Rec& rec = calling(at);
   rec.running = false;
   write_exit(rec, run, RecExit::kPsci);
@@ -240,7 +240,7 @@ bool Rmm::realm_call(Hpa at, Hpa run, hw::ArmRegisters& registers) {
       x[1] = x[2] = x[3] = 0;
       return true;
   }
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   Rec& rec = calling(at);
   if (result.code == RsiCode::kAbort) {
     // The instruction is tried again when the host has brought the page.

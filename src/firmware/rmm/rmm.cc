@@ -10,8 +10,8 @@ Rmm::Rmm(hw::PhysicalMemory& memory, object::Trace& trace, std::vector<hw::RootP
       trace_(trace),
       ports_(std::move(ports)),
       channels_(std::move(channels)),
-      settings_(std::move(settings)),
-      operations_(settings_.operations) {
+      settings_(std::move(settings)) {
+  operations_.assign(settings_.operations, {});
   for (std::size_t i = 0; i < settings_.psmmus.size(); ++i)
     psmmus_[raw(settings_.psmmus[i])].hardware =
         i < settings_.smmus.size() ? settings_.smmus[i] : nullptr;
@@ -38,11 +38,12 @@ object::EventFields Rmm::about(Hpa object) const {
 
 void Rmm::fact(object::Fact fact, std::string_view name, const Vdev& vdev, std::uint64_t a) {
   trace_.fact(object::Lane::kFirmware, fact, name,
-              {.function = vdev.tdi, .vm = realms_.at(raw(vdev.rd)).vm, .a = a});
+              {.function = vdev.tdi, .vm = std::as_const(realms_).at(raw(vdev.rd)).vm, .a = a});
 }
 
 bool Rmm::panic(std::string_view assertion, Bdf function) {
   if (!defective()) return false;
+  touch(kPanicked, How::kWrite);
   panicked_ = true;
   trace_.fact(object::Lane::kFirmware, object::Fact::kRefLeaked, "the RMM stopped",
               {.detail = "the RMM stopped at its assertion, " + std::string(assertion) +
@@ -53,12 +54,13 @@ bool Rmm::panic(std::string_view assertion, Bdf function) {
 }
 
 std::size_t Rmm::granules() {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   return granules_.size();
 }
 
 bool Rmm::panicked() {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
+  touch(kPanicked, How::kRead);
   return panicked_;
 }
 

@@ -11,7 +11,8 @@
 #include "firmware/rmm/sequence_watcher.h"
 #include "hw/physical_memory.h"
 #include "object/trace.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
+#include "schedule/recorded_map.h"
 #include "spdm/channel_setup.h"
 
 namespace teeio::rmm {
@@ -328,17 +329,35 @@ class Rmm {
   const spdm::ChannelSetup channels_;
   const Settings settings_;
   SequenceWatcher watcher_{trace_};
-  schedule::Mutex mutex_{schedule::Rank::kFirmware};
+  /// Numbers of the recorded tables, and of what else is a part of the state.
+  enum Table : std::uint8_t {
+    kGranules = 1,
+    kRealms,
+    kRecs,
+    kPdevs,
+    kVdevs,
+    kOperations,
+    kPsmmus,
+    kPanicked,
+    kAttestation,
+    kRealmsMade,
+  };
+  void touch(Table part, schedule::Touch::How how) const {
+    mutex_.touch(schedule::part(part), how);
+  }
+  using How = schedule::Touch::How;
+
+  schedule::Monitor mutex_{schedule::Rank::kFirmware};
   bool panicked_ = false;
   std::optional<Attestation> attestation_;  ///< made at the first token
   std::uint64_t realms_made_ = 0;
-  std::map<std::uint64_t, GranuleState> granules_;  ///< all but NS
-  std::map<std::uint64_t, Realm> realms_;
-  std::map<std::uint64_t, Rec> recs_;
-  std::map<std::uint64_t, Pdev> pdevs_;
-  std::map<std::uint64_t, Vdev> vdevs_;
-  std::map<std::uint64_t, Psmmu> psmmus_;
-  std::vector<Operation> operations_;
+  schedule::RecordedMap<std::uint64_t, GranuleState> granules_{{&mutex_, kGranules}};  ///< not NS
+  schedule::RecordedMap<std::uint64_t, Realm> realms_{{&mutex_, kRealms}};
+  schedule::RecordedMap<std::uint64_t, Rec> recs_{{&mutex_, kRecs}};
+  schedule::RecordedMap<std::uint64_t, Pdev> pdevs_{{&mutex_, kPdevs}};
+  schedule::RecordedMap<std::uint64_t, Vdev> vdevs_{{&mutex_, kVdevs}};
+  std::map<std::uint64_t, Psmmu> psmmus_;  ///< all of them are one part; VDEVs point to them
+  schedule::RecordedVector<Operation> operations_{{&mutex_, kOperations}};
 };
 
 }  // namespace teeio::rmm

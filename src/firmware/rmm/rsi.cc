@@ -36,7 +36,7 @@ RsiResult Rmm::request(Rec& rec, Rec::Call call, std::uint64_t vdev_id) {
 }
 
 RsiResult Rmm::rsi_vdev_get_info(Hpa at, std::uint64_t vdev_id, std::uint64_t address) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiVdevGetInfo);
   Rec& rec = calling(at);
   if (!realms_.at(raw(rec.rd)).devices) return rec.result = call.refuse("da");
@@ -46,7 +46,7 @@ RsiResult Rmm::rsi_vdev_get_info(Hpa at, std::uint64_t vdev_id, std::uint64_t ad
 }
 
 RsiResult Rmm::rsi_vdev_validate_mapping(Hpa at, const Mapping& mapping) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiVdevValidateMapping);
   Rec& rec = calling(at);
   if (!realms_.at(raw(rec.rd)).devices) return rec.result = call.refuse("da");
@@ -60,7 +60,7 @@ RsiResult Rmm::rsi_vdev_validate_mapping(Hpa at, const Mapping& mapping) {
 }
 
 RsiResult Rmm::rsi_vdev_dma_enable(Hpa at, std::uint64_t vdev_id, const Nonces& nonces) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiVdevDmaEnable);
   Rec& rec = calling(at);
   if (!realms_.at(raw(rec.rd)).devices) return rec.result = call.refuse("da");
@@ -69,7 +69,7 @@ RsiResult Rmm::rsi_vdev_dma_enable(Hpa at, std::uint64_t vdev_id, const Nonces& 
 }
 
 RsiResult Rmm::rsi_vdev_dma_disable(Hpa at, std::uint64_t vdev_id) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiVdevDmaDisable);
   Rec& rec = calling(at);
   if (!realms_.at(raw(rec.rd)).devices) return rec.result = call.refuse("da");
@@ -78,7 +78,7 @@ RsiResult Rmm::rsi_vdev_dma_disable(Hpa at, std::uint64_t vdev_id) {
 
 RsiResult Rmm::rsi_ipa_state_set(Hpa at, Gpa base, Gpa top, std::uint64_t ripas,
                                  bool change_destroyed) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiIpaStateSet);
   Rec& rec = calling(at);
   if (ripas > static_cast<std::uint64_t>(Ripas::kRam)) return rec.result = call.refuse("ripas");
@@ -92,13 +92,13 @@ RsiResult Rmm::rsi_ipa_state_set(Hpa at, Gpa base, Gpa top, std::uint64_t ripas,
 }
 
 RsiResult Rmm::rsi_result(Hpa at) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   const auto rec = recs_.find(raw(at));
   return rec == recs_.end() ? RsiResult{.code = RsiCode::kState} : rec->second.result;
 }
 
 VdevInfo Rmm::rsi_info(Hpa at) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   const auto rec = recs_.find(raw(at));
   return rec == recs_.end() ? VdevInfo{} : rec->second.info;
 }

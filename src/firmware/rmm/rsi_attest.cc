@@ -12,7 +12,7 @@ constexpr std::uint64_t kMostTokenBytes = kPageSize;  // RMM_CCA_TOKEN_BUFFER pa
 }  // namespace
 
 RsiResult Rmm::rsi_measurement_read(Hpa at, std::uint64_t slot, MeasurementWords& words) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiMeasurementRead);
   Rec& rec = calling(at);
   if (slot >= Measurements::kSlots) return rec.result = call.refuse("slot");
@@ -22,7 +22,7 @@ RsiResult Rmm::rsi_measurement_read(Hpa at, std::uint64_t slot, MeasurementWords
 
 RsiResult Rmm::rsi_measurement_extend(Hpa at, std::uint64_t slot, std::uint64_t size,
                                       const MeasurementWords& value) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiMeasurementExtend);
   Rec& rec = calling(at);
   if (slot == 0 || slot >= Measurements::kSlots) return rec.result = call.refuse("slot");
@@ -33,18 +33,19 @@ RsiResult Rmm::rsi_measurement_extend(Hpa at, std::uint64_t slot, std::uint64_t 
 
 const Attestation& Rmm::attestation() {
   mutex_.assert_held();
+  touch(kAttestation, How::kWrite);
   if (!attestation_) attestation_.emplace();
   return *attestation_;
 }
 
 crypto::PublicKey Rmm::platform_key() {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   return attestation().platform_key();
 }
 
 /// The claims are those of this moment, whatever the realm measures before it calls again.
 RsiResult Rmm::rsi_attest_token_init(Hpa at, const MeasurementWords& challenge) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   const RsiCall call(*this, row::kRsiAttestTokenInit);
   Rec& rec = calling(at);
   const Realm& realm = realms_.at(raw(rec.rd));
@@ -56,7 +57,7 @@ RsiResult Rmm::rsi_attest_token_init(Hpa at, const MeasurementWords& challenge) 
 
 RsiResult Rmm::rsi_attest_token_continue(Hpa at, Gpa page, std::uint64_t offset,
                                          std::uint64_t size) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiAttestTokenContinue);
   Rec& rec = calling(at);
   if (!is_page_aligned(raw(page)) || offset >= kPageSize || size > kPageSize - offset)

@@ -18,7 +18,7 @@ constexpr std::uint64_t kPersonalisationAt = 0x200;
 }  // namespace
 
 RsiResult Rmm::rsi_version(Hpa at, std::uint64_t wanted) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiVersion);
   const bool known = wanted == kVersion1_0 || wanted == kVersion1_1;
   RsiResult result = known ? RsiResult{} : call.refuse("version");
@@ -28,7 +28,7 @@ RsiResult Rmm::rsi_version(Hpa at, std::uint64_t wanted) {
 }
 
 RsiResult Rmm::rsi_features(Hpa at, std::uint64_t index) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   const RsiCall call(*this, row::kRsiFeatures);
   Rec& rec = calling(at);
   const bool devices = realms_.at(raw(rec.rd)).devices;
@@ -45,7 +45,7 @@ std::expected<Hpa, RsiResult> Rmm::ram_of_call(RsiCall& call, const Rec& rec, Gp
 }
 
 RsiResult Rmm::rsi_realm_config(Hpa at, Gpa ipa) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiRealmConfig);
   Rec& rec = calling(at);
   if (!is_page_aligned(raw(ipa)) || raw(ipa) >= Rtt::kProtected)
@@ -66,7 +66,7 @@ RsiResult Rmm::rsi_realm_config(Hpa at, Gpa ipa) {
 }
 
 RsiResult Rmm::rsi_ipa_state_get(Hpa at, Gpa base, Gpa end) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiIpaStateGet);
   Rec& rec = calling(at);
   if (base >= end || !is_page_aligned(raw(base) | raw(end)) || !in_protected(base, end))
@@ -83,7 +83,7 @@ RsiResult Rmm::rsi_ipa_state_get(Hpa at, Gpa base, Gpa end) {
 }
 
 RsiResult Rmm::rsi_host_call(Hpa at, Gpa ipa) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_, schedule::Section::kByParts);
   RsiCall call(*this, row::kRsiHostCall);
   Rec& rec = calling(at);
   if (raw(ipa) % kHostCallBytes != 0) return rec.result = call.refuse("aligned");

@@ -39,6 +39,7 @@ Psmmu* Rmm::psmmu_of(Bdf tdi) {
     if (tdi.bus < ports_[i]->secondary_bus() || tdi.bus > ports_[i]->subordinate_bus()) continue;
     const std::size_t n = i < settings_.psmmu_of_port.size() ? settings_.psmmu_of_port[i] : 0;
     if (n >= settings_.psmmus.size()) return nullptr;
+    touch(kPsmmus, How::kUpdate);
     return &psmmus_.at(raw(settings_.psmmus[n]));
   }
   return nullptr;
@@ -58,7 +59,7 @@ RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa at, Hpa params_at) {
   RMM_REFUSE_IF(pdev->is_root_port(), "category");
   RMM_REFUSE_IF(pdev->state != PdevState::kReady, "state");
   RMM_REFUSE_IF(pdev->vdevs == pdev->max_vdevs(), "full");
-  RMM_REFUSE_IF(std::ranges::any_of(vdevs_,
+  RMM_REFUSE_IF(std::ranges::any_of(std::as_const(vdevs_),
                                     [&](const auto& other) {
                                       return other.second.pdev == pdev_at &&
                                              overlap(other.second.params.ranges, params.ranges);
@@ -79,12 +80,12 @@ RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa at, Hpa params_at) {
   entries.push_back(tdi.rid());
   set(at, GranuleState::kVdev);
   Vdev& vdev = vdevs_
-                   .emplace(raw(at), Vdev{.params = std::move(params),
-                                          .at = at,
-                                          .rd = rd,
-                                          .pdev = pdev_at,
-                                          .tdi = tdi,
-                                          .psmmu = psmmu})
+                   .try_emplace(raw(at), Vdev{.params = std::move(params),
+                                              .at = at,
+                                              .rd = rd,
+                                              .pdev = pdev_at,
+                                              .tdi = tdi,
+                                              .psmmu = psmmu})
                    .first->second;
   set_dma(vdev, false);
   ++realm->vdevs;

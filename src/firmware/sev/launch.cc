@@ -127,6 +127,7 @@ Status Launch::decommission(Call& call) {
   if (guest.bound_tdis != 0) return call.refuse("bound");
   if (guest.asid != 0) {
     platform_.dirty_asids().insert(guest.asid);
+    platform_.monitor().touch(schedule::part(kIoGuard), schedule::Touch::How::kWrite);
     guard_.forget(guest.asid);
   }
   platform_.remove_guest(gctx);

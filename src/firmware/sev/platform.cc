@@ -16,6 +16,7 @@ constexpr std::uint32_t kLengthBytes = 4;
 
 Platform::Platform(hw::PhysicalMemory& memory, object::Trace& trace, Rmp& rmp, Options options)
     : memory_(memory), trace_(trace), rmp_(rmp), options_(options) {
+  rmp_.record(mutex_);
   add_commands();
 }
 
@@ -41,11 +42,24 @@ Status Call::refuse(std::string_view id) {
   return refuse(check->status, check->why);
 }
 
+bool MailboxCommand::by_parts() const {
+  return name == "SNP_PAGE_RECLAIM" || name == "SNP_DECOMMISSION" ||
+         (name.starts_with("TIO_") && name != "TIO_INIT");
+}
+
 Status Platform::command(std::uint16_t number, Hpa buffer) {
-  const schedule::Lock lock(mutex_);
   const auto found = commands_.find(number);
   if (found == commands_.end()) return Status::kInvalidCommand;
   const MailboxCommand& row = found->second;
+  if (row.by_parts()) {
+    const schedule::Section section(mutex_, schedule::Section::kByParts);
+    return perform(row, buffer);
+  }
+  const schedule::Section section(mutex_);
+  return perform(row, buffer);
+}
+
+Status Platform::perform(const MailboxCommand& row, Hpa buffer) {
   Bytes bytes(row.length);
   const bool readable = memory_.read(buffer, bytes).has_value();
   const std::size_t skip = row.says_length ? kLengthBytes : 0;
@@ -78,18 +92,18 @@ std::vector<std::string_view> Platform::commands_that_may_fail() const {
 std::uint32_t Platform::feature_ebx() const { return options_.tio ? kFeatureTio : 0; }
 
 void Platform::name_guest(Hpa gctx, std::uint32_t vm) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   if (GuestContext* found = guest(gctx); found != nullptr) found->vm = vm;
 }
 
 std::optional<GuestContext> Platform::look(Hpa gctx) {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   const GuestContext* found = guest(gctx);
   return found == nullptr ? std::nullopt : std::optional(*found);
 }
 
 std::size_t Platform::guest_count() {
-  const schedule::Lock lock(mutex_);
+  const schedule::Section section(mutex_);
   return guests_.size();
 }
 
@@ -100,7 +114,7 @@ GuestContext* Platform::guest(Hpa gctx) {
 
 GuestContext& Platform::make_guest(Hpa gctx) {
   rmp_.make_context(gctx);
-  return guests_.emplace(raw(gctx), GuestContext{.page = gctx}).first->second;
+  return guests_.try_emplace(raw(gctx), GuestContext{.page = gctx}).first->second;
 }
 
 void Platform::remove_guest(Hpa gctx) {

@@ -17,7 +17,8 @@
 #include "firmware/sev/rows.h"
 #include "hw/physical_memory.h"
 #include "object/trace.h"
-#include "schedule/mutex.h"
+#include "schedule/monitor.h"
+#include "schedule/recorded_map.h"
 
 namespace teeio::sev {
 
@@ -58,6 +59,19 @@ struct MailboxCommand {
   /// What its arrow is about, from the buffer without its length; may be empty.
   std::function<object::EventFields(Reader)> about = {};
   std::span<const Check> checks = {};  ///< by which Call::refuse() finds status and reason
+  /// Whether all that it touches is recorded (schedule/monitor.h); others touch everything.
+  [[nodiscard]] bool by_parts() const;
+};
+
+/// Numbers of the recorded tables, and of what else is a part of the firmware's state.
+enum Part : std::uint8_t {
+  kGuests = 1,
+  kDevices,
+  kTdis,
+  kRmpPages,
+  kRmpRegions,
+  kDirtyAsids,
+  kIoGuard,
 };
 
 /// The secure processor and its SEV-SNP firmware: the mailbox, initialisation, pages, the
@@ -95,7 +109,7 @@ class Platform {
   /// Runs `what` while no command runs, and gives its answer.
   template <class What>
   auto between_commands(What what) TEEIO_EXCLUDES(mutex_) {
-    const schedule::Lock lock(mutex_);
+    const schedule::Section lock(mutex_);
     return what();
   }
   /// Context pages of guests, for a machine's census.
@@ -122,7 +136,12 @@ class Platform {
   /// host's. Refused with the rows' "address", "page" and "size"; nullopt: it is good.
   std::optional<Status> refuse_answer_page(Call& call, Hpa page, std::size_t size_bytes);
   /// ASIDs that guests have given up, and nobody flushed since.
-  [[nodiscard]] std::set<Asid>& dirty_asids() { return dirty_; }
+  [[nodiscard]] std::set<Asid>& dirty_asids() {
+    mutex_.touch(schedule::part(kDirtyAsids), schedule::Touch::How::kWrite);
+    return dirty_;
+  }
+  /// Whose parts the tables of the classes that add commands are.
+  [[nodiscard]] const schedule::Monitor& monitor() const { return mutex_; }
   /// Runs when SNP_SHUTDOWN_EX has ended SNP.
   void on_shutdown(std::function<void()> then) { shutdown_ = std::move(then); }
 
@@ -130,6 +149,7 @@ class Platform {
   friend class Call;
   // platform_commands.cc
   void add_commands();
+  Status perform(const MailboxCommand& row, Hpa buffer) TEEIO_REQUIRES(mutex_);
   Status platform_status(Call& call);
   Status get_id(Call& call);
   Status snp_platform_status(Call& call);
@@ -147,10 +167,10 @@ class Platform {
   Rmp& rmp_;
   const Options options_;
   std::map<std::uint16_t, MailboxCommand> commands_;
-  schedule::Mutex mutex_{schedule::Rank::kFirmware};
+  schedule::Monitor mutex_{schedule::Rank::kFirmware};
   bool snp_ = false;
   bool tio_ = false;
-  std::map<std::uint64_t, GuestContext> guests_;
+  schedule::RecordedMap<std::uint64_t, GuestContext> guests_{{&mutex_, kGuests}};
   std::set<Asid> dirty_;
   Chip chip_;
   std::function<void()> shutdown_;

@@ -3,6 +3,8 @@
 #include <array>
 
 #include "base/check.h"
+#include "firmware/sev/platform.h"
+#include "schedule/controller.h"
 
 namespace teeio::sev {
 namespace {
@@ -38,7 +40,25 @@ std::string_view rmp_fault_text(RmpFault fault) {
   return "RMP: unknown fault";
 }
 
+/// The host's instructions are no sections: like other accesses to memory they are ordered by
+/// what the host has for that.
+void Rmp::touch(Hpa page, schedule::Touch::How how) const {
+  const schedule::Controller* const c = schedule::controller();
+  if (c == nullptr || !c->in_section() || monitor_ == nullptr) return;
+  using How = schedule::Touch::How;
+  monitor_->touch(schedule::part(kRmpRegions, raw(region_of(page))), How::kRead);
+  monitor_->touch(schedule::part(kRmpPages, raw(page_of(page))), how);
+}
+
+/// All pages of an entry of 2 MiB.
+void Rmp::touch_region(Hpa page) const {
+  const schedule::Controller* const c = schedule::controller();
+  if (c == nullptr || !c->in_section() || monitor_ == nullptr) return;
+  monitor_->touch(schedule::part(kRmpRegions, raw(region_of(page))), schedule::Touch::How::kWrite);
+}
+
 const Rmp::Slot* Rmp::find(Hpa page) const {
+  touch(page, schedule::Touch::How::kRead);
   const auto exact = slots_.find(raw(page_of(page)));
   if (exact != slots_.end()) return &exact->second;
   const auto large = slots_.find(raw(region_of(page)));
@@ -47,7 +67,10 @@ const Rmp::Slot* Rmp::find(Hpa page) const {
 }
 
 Rmp::Slot* Rmp::find(Hpa page) {
-  return const_cast<Slot*>(static_cast<const Rmp&>(*this).find(page));
+  Slot* const found = const_cast<Slot*>(static_cast<const Rmp&>(*this).find(page));
+  touch(page, schedule::Touch::How::kWrite);
+  if (found != nullptr && found->entry.size == RmpSize::k2M) touch_region(page);
+  return found;
 }
 
 Rmp::Slot& Rmp::assigned_slot(Hpa page) {
@@ -68,6 +91,7 @@ bool Rmp::overlaps(Hpa page, const RmpUpdate& wanted) const {
     const Slot* slot = find(page);
     return slot != nullptr && slot->entry.size == RmpSize::k2M;
   }
+  touch_region(page);
   const auto first = slots_.lower_bound(raw(page));
   return first != slots_.end() && first->first < raw(page) + kRmp2M &&
          first->second.entry.size == RmpSize::k4K;
@@ -95,6 +119,7 @@ RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
     erase(page);
     return RmpStatus::kSuccess;
   }
+  touch(page, schedule::Touch::How::kWrite);
   slots_[raw(page)] = Slot{.entry = {.assigned = true,
                                      .immutable = wanted.immutable,
                                      .size = wanted.size,
@@ -109,6 +134,7 @@ RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
 
 RmpStatus Rmp::psmash(Hpa page) {
   const schedule::RawLockGuard guard(lock_);
+  touch_region(page);
   const auto at = slots_.find(raw(page));
   if (at == slots_.end() || at->second.entry.size != RmpSize::k2M) return RmpStatus::kFailInput;
   if (at->second.entry.immutable) return RmpStatus::kFailPermission;
@@ -236,6 +262,7 @@ void Rmp::set_validated(Hpa page, bool validated) {
 }
 
 void Rmp::erase(Hpa page) {
+  touch(page, schedule::Touch::How::kWrite);
   const auto at = slots_.find(raw(page));
   if (at == slots_.end()) return;
   const std::uint64_t bytes = bytes_of_size(at->second.entry.size);

@@ -9,6 +9,7 @@
 #include "base/types.h"
 #include "hw/dma.h"
 #include "hw/physical_memory.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::sev {
@@ -99,6 +100,9 @@ class Rmp {
   static constexpr Asid kMaxAsid = 0x1ff;  ///< of guests: 1 to here
 
   explicit Rmp(hw::PhysicalMemory& memory) : memory_(memory) {}
+  /// Entries that the firmware gets to in a section of `monitor` are parts of its state. Before
+  /// any use.
+  void record(const schedule::Monitor& monitor) { monitor_ = &monitor; }
 
   // The host's instructions.
   /// RMPUPDATE. The entry is not validated afterwards, and no VMSA.
@@ -174,7 +178,11 @@ class Rmp {
   enum class Content : std::uint8_t { kKept, kLost };
   void rekey(Hpa page, hw::KeyId key, Content content);
 
+  void touch(Hpa page, schedule::Touch::How how) const;
+  void touch_region(Hpa page) const;
+
   hw::PhysicalMemory& memory_;
+  const schedule::Monitor* monitor_ = nullptr;
   mutable schedule::RawLock lock_;
   Slots slots_;
 };

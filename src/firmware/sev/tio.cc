@@ -55,6 +55,7 @@ Status Tio::run(Call& call, TioCommand command, Handler handler) {
   c.device = device(c.in.device);
   c.tdi = tdi(c.in.tdi);
   c.guest = psp_.guest(c.in.guest);
+  touch_guard();
   if (c.device != nullptr && c.device->pending) {
     const PendingCommand& pending = *c.device->pending;
     if (pending.command == command && pending.tdi == c.tdi_page() && pending.forced == c.forced())
@@ -64,6 +65,12 @@ Status Tio::run(Call& call, TioCommand command, Handler handler) {
     if (!TioChecks::holds(*this, c, check.id)) return call.refuse(check.status, check.why);
   if (const auto wanted = want_scratch(c)) return *wanted;
   return (this->*handler)(c);
+}
+
+/// The secure device table and the fences are one part of the state: commands change them, and
+/// look at them, in a few places each.
+void Tio::touch_guard() const {
+  psp_.monitor().touch(schedule::part(kIoGuard), schedule::Touch::How::kWrite);
 }
 
 /// SNP is over: contexts are the firmware's pages as before, and devices go their ways.
@@ -93,7 +100,7 @@ object::EventFields Tio::about(TioCommand command, Reader body) {
 }
 
 template <class Context>
-Context* Tio::context(std::map<std::uint64_t, Context>& contexts, Sla sla) {
+Context* Tio::context(schedule::RecordedMap<std::uint64_t, Context>& contexts, Sla sla) {
   if (sla.null()) return nullptr;
   const auto pages = sla.pages(psp_.memory());
   if (!pages) return nullptr;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <vector>
 
 #include "firmware/sev/io_guard.h"
@@ -45,7 +44,7 @@ class Tio {
   [[nodiscard]] TdiContext* tdi(Sla sla);
   [[nodiscard]] std::size_t tdis_of(const DeviceContext& device, bool bound) const;
   template <class Context>
-  [[nodiscard]] Context* context(std::map<std::uint64_t, Context>& contexts, Sla sla);
+  [[nodiscard]] Context* context(schedule::RecordedMap<std::uint64_t, Context>& contexts, Sla sla);
 
   // tio_exchange.cc
   std::optional<Status> want_scratch(TioCall& c);
@@ -98,6 +97,8 @@ class Tio {
   void dma_off(TdiContext& tdi);
   void fact(object::Fact fact, std::string_view name, const TdiContext& tdi, std::uint64_t a = 0);
 
+  void touch_guard() const;
+
   // tio_fence.cc
   Status fence_clear(TioCall& c);
   Status fence_status(TioCall& c);
@@ -121,8 +122,10 @@ class Tio {
   const spdm::ChannelSetup channels_;
   SequenceWatcher watcher_;
   bool init_done_ = false;
-  std::map<std::uint64_t, DeviceContext> devices_;  ///< by first page
-  std::map<std::uint64_t, TdiContext> tdis_;        ///< by first page
+  schedule::RecordedMap<std::uint64_t, DeviceContext> devices_{
+      {&psp_.monitor(), kDevices}};  ///< by first page
+  schedule::RecordedMap<std::uint64_t, TdiContext> tdis_{
+      {&psp_.monitor(), kTdis}};  ///< by first page
 };
 
 }  // namespace teeio::sev

@@ -2,7 +2,6 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "firmware/tdx/locks.h"
 #include "firmware/tdx/types.h"
 #include "hw/vtd/vtd_iommu.h"
+#include "schedule/recorded_map.h"
 #include "spdm/channel.h"
 
 namespace teeio::hw {
@@ -21,7 +21,27 @@ class RootPort;
 namespace teeio::tdx {
 
 // The objects of TDX Connect. Source: tdxio branch, src/common/data_structures/
-// tdxio. All guarded by State::mutex.
+// tdxio. All guarded by State::mutex; what is a recorded table is a part of its state each.
+
+/// Numbers of the recorded tables.
+enum Table : std::uint8_t {
+  kPages = 1,
+  kTds,
+  kVcpus,
+  kHkids,
+  kModuleLocks,
+  kIommus,
+  kSessions,
+  kSpdmLocks,
+  kStreams,
+  kDevifmtTables,
+  kDevifmtSlots,
+  kDevifmtLocks,
+  kMmiomtTables,
+  kMmiomtData,
+  kMmiomtLocks,
+  kDmar,
+};
 
 /// One bit for each sub-stream: the keys of one direction and key set.
 using KeyBits = std::uint8_t;
@@ -88,6 +108,11 @@ struct QueueEntry {
 };
 
 struct IommuState {
+  IommuState(const schedule::Monitor& mutex, std::uint32_t id)
+      : sessions({&mutex, kSessions, id}),
+        spdm_locks({&mutex, kSpdmLocks, id}),
+        streams({&mutex, kStreams, id}) {}
+
   hw::VtdIommu* iommu = nullptr;
   std::vector<hw::RootPort*> root_ports;
   Hpa registers{0};
@@ -96,9 +121,10 @@ struct IommuState {
   std::uint32_t generation = 0;  ///< clears so far
   Hpa root_table{0};
   std::uint32_t active_spdm_session_count = 0;
-  std::map<std::uint32_t, SpdmSession> sessions;
-  std::map<std::uint32_t, TryLock> spdm_locks;  ///< of the directory's entries, used or not
-  std::map<std::uint8_t, IdeStream> streams;
+  schedule::RecordedMap<std::uint32_t, SpdmSession> sessions;
+  schedule::RecordedMap<std::uint32_t, TryLock>
+      spdm_locks;  ///< of the directory's entries, used or not
+  schedule::RecordedMap<std::uint8_t, IdeStream> streams;
   std::vector<QueueEntry> queue;
 };
 
@@ -139,10 +165,19 @@ struct Devifmt {
     std::uint32_t prefix;
     auto operator<=>(const Key&) const = default;
   };
-  std::map<Key, Hpa> tables;
-  std::map<std::uint32_t, DevifSlot> slots;
-  std::map<Key, TryLock> locks;  ///< of the entry that points to a table, whether it is there
+  explicit Devifmt(const schedule::Monitor& mutex)
+      : tables({&mutex, kDevifmtTables}),
+        slots({&mutex, kDevifmtSlots}),
+        locks({&mutex, kDevifmtLocks}) {}
+
+  schedule::RecordedMap<Key, Hpa> tables;
+  schedule::RecordedMap<std::uint32_t, DevifSlot> slots;
+  schedule::RecordedMap<Key, TryLock>
+      locks;  ///< of the entry that points to a table, whether it is there
 };
+[[nodiscard]] constexpr std::uint64_t part_key(const Devifmt::Key& key) {
+  return std::uint64_t{key.level} << 40U | key.prefix;
+}
 /// What the entries of one table of `level` share: the function id splits into
 /// 5 (root), 9, 9 and 9 bits. Source: tdxio branch, src/common/tdxio/devifmt.c.
 [[nodiscard]] constexpr Devifmt::Key devifmt_table(FunctionId function, unsigned level) {
@@ -161,10 +196,19 @@ struct Mmiomt {
     std::uint64_t prefix;
     auto operator<=>(const Key&) const = default;
   };
-  std::map<Key, Hpa> tables;        ///< level 1…5
-  std::map<Key, MmiomtEntry> data;  ///< level 0…2, DATA entries only; the rest is QNODE
-  std::map<Key, TryLock> locks;     ///< level 0…5: of an entry, be it there or not
+  explicit Mmiomt(const schedule::Monitor& mutex)
+      : tables({&mutex, kMmiomtTables}),
+        data({&mutex, kMmiomtData}),
+        locks({&mutex, kMmiomtLocks}) {}
+
+  schedule::RecordedMap<Key, Hpa> tables;        ///< level 1…5
+  schedule::RecordedMap<Key, MmiomtEntry> data;  ///< level 0…2, DATA entries; the rest is QNODE
+  schedule::RecordedMap<Key, TryLock> locks;     ///< level 0…5: of an entry, be it there or not
 };
+
+[[nodiscard]] constexpr std::uint64_t part_key(const Mmiomt::Key& key) {
+  return std::uint64_t{key.level} << 44U | key.prefix;
+}
 
 struct DmarEntry {
   DmarState state = DmarState::kFree;

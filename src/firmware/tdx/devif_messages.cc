@@ -52,7 +52,7 @@ void take_stop(State& s, FunctionId function, Devif& devif) {
   devif.valid = false;
   devif.nonce = {};
   s.trace.fact(object::Lane::kFirmware, object::Fact::kTdiStopped, "TDI stopped",
-               {.function = bdf_of(function), .vm = s.find_td(devif.tdr)->trace_vm});
+               {.function = bdf_of(function), .vm = s.look_at_td(devif.tdr)->trace_vm});
 }
 
 void take_state(Devif& devif, wire::TdiState state) {
@@ -168,7 +168,7 @@ LeafResult Module::tdh_devif_request(FunctionId function, DevifRequest code, OnB
   TDX_ASSIGN(IommuState* const iommu, leaf.iommu(devif->iommu));
   TDX_ASSIGN(SpdmSession* const spdm,
              leaf.bound_spdm(*iommu, leaf.s.stream_of(*devif).spdm, Operand::kRcx));
-  const Td& td = *leaf.s.find_td(devif->tdr);
+  const Td& td = *leaf.s.look_at_td(devif->tdr);
   const Bytes plain =
       for_td ? devif->td_message : *request_message(*devif, td, function, code, no_fw_update);
   leaf.give_way();
@@ -194,9 +194,9 @@ LeafResult Module::tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa m
   if (for_td && output) return leaf.refuse("output");
   if (output) TDX_TRY(leaf.shared_page(*output, Operand::kR8));
   // Not the IOMMU: its configuration is fixed while a session is, whose entry is held.
-  TDX_ASSIGN(
-      SpdmSession* const spdm,
-      leaf.bound_spdm(leaf.s.iommus[devif->iommu], leaf.s.stream_of(*devif).spdm, Operand::kRcx));
+  TDX_ASSIGN(SpdmSession* const spdm,
+             leaf.bound_spdm(leaf.s.iommus.unrecorded(devif->iommu), leaf.s.stream_of(*devif).spdm,
+                             Operand::kRcx));
   TDX_ASSIGN(const Bytes& object, read_object(leaf, message, Operand::kRdx));
   const auto plain = spdm->channel->open(wire::Protocol::kTdisp, object);
   if (!plain) return leaf.refuse_because("authentic", plain.error().why);

@@ -13,9 +13,10 @@ Checked<void> index(Leaf& leaf, FunctionId function, std::uint8_t level) {
 
 bool has_child(const State& s, const Devifmt::Key& key) {
   if (key.level == 1) {
-    const auto first = s.devifmt.slots.lower_bound(key.prefix << 9U);
-    for (auto at = first; at != s.devifmt.slots.end() && at->first >> 9U == key.prefix; ++at)
-      if (at->second.devif) return true;
+    const auto& slots = s.devifmt.slots;
+    const std::uint32_t* id = slots.next_key(key.prefix << 9U);
+    for (; id != nullptr && *id >> 9U == key.prefix; id = slots.next_key(*id + 1))
+      if (slots.at(*id).devif) return true;
     return false;
   }
   const auto below = static_cast<std::uint8_t>(key.level - 1);

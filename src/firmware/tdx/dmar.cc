@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "base/check.h"
 #include "firmware/tdx/dmar_index.h"
 #include "firmware/tdx/leaf.h"
@@ -147,7 +149,9 @@ Checked<DmarEntry*> dmar_walk(Leaf& leaf, const DmarIndex& index, Operand operan
        level > static_cast<std::uint8_t>(index.level); --level) {
     DmarIndex at = index;
     at.level = DmarLevel{level};
-    const DmarEntry* const above = find(leaf.s, at);
+    const auto& entries = std::as_const(leaf.s.dmar);
+    const auto found = entries.find(dmar_key(at));
+    const DmarEntry* const above = found == entries.end() ? nullptr : &found->second;
     if (dmar_state_of(above) != DmarState::kPresent) return leaf.refuse("dmar", operand);
     if (at.level == DmarLevel::kContext && index.pasid != 0) return leaf.refuse("pasid", operand);
     TDX_TRY(leaf.pass(above->table, "dmar_table", operand));

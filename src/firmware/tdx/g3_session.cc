@@ -17,7 +17,7 @@ namespace {
 std::optional<std::uint32_t> iommu_of(const State& s, FunctionId function) {
   const std::uint8_t bus = bdf_of(function).bus;
   for (std::uint32_t id = 0; id < s.iommus.size(); ++id)
-    for (const hw::RootPort* port : s.iommus[id].root_ports)
+    for (const hw::RootPort* port : s.iommus.unrecorded(id).root_ports)
       if (bus >= port->secondary_bus() && bus <= port->subordinate_bus()) return id;
   return std::nullopt;
 }

@@ -112,11 +112,11 @@ Checked<void> make_stream(Leaf& leaf, std::uint32_t iommu, std::uint32_t session
 void block_stream(State& s, std::uint32_t iommu, std::uint8_t id, IdeStream& stream) {
   (void)port_of(s.iommus[iommu], stream).block_stream(stream.config.register_block);
   stream.blocked = true;
-  for (const auto& [function, slot] : s.devifmt.slots)
+  for (const auto& [function, slot] : std::as_const(s.devifmt.slots))
     if (slot.devif && slot.devif->iommu == iommu && slot.devif->stream == id)
       s.trace.fact(object::Lane::kFirmware, object::Fact::kStreamBlocked, "stream blocked",
                    {.function = bdf_of(FunctionId{function}),
-                    .vm = s.find_td(slot.devif->tdr)->trace_vm,
+                    .vm = s.look_at_td(slot.devif->tdr)->trace_vm,
                     .a = id});
 }
 

@@ -61,7 +61,7 @@ const Check& check_of(const Row& row, std::string_view id, Operand operand) {
 
 Leaf::Leaf(State& state, const Row& row, object::EventFields fields)
     : s(state), row_(row), call_(begin_call(state, row, std::move(fields))) {
-  s.mutex.lock();
+  s.mutex.lock_by_parts();
 }
 
 Leaf::~Leaf() {
@@ -141,7 +141,7 @@ Checked<void> Leaf::in_api() {
 
 Checked<void> Leaf::extension() {
   TDX_TRY(in_api());
-  TDX_TRY(take(s.extension, "extension", Operand::kExtension));
+  TDX_TRY(take(s.to_take(&State::extension), "extension", Operand::kExtension));
   return may_be_injected();
 }
 
@@ -168,10 +168,7 @@ Checked<void> Leaf::may_be_interrupted(std::string_view what) {
   return {};
 }
 
-void Leaf::give_way() {
-  s.mutex.unlock();
-  s.mutex.lock();
-}
+void Leaf::give_way() { s.mutex.give_way(); }
 
 Checked<void> Leaf::share(TryLock& lock, std::string_view id, Operand operand) {
   if (!lock.try_shared()) return refuse(id, operand);
@@ -209,8 +206,8 @@ Checked<void> Leaf::in_tdmr(Hpa page, Operand operand) {
 
 Checked<Td*> Leaf::any_td(Hpa tdr, Operand operand, Hold hold) {
   TDX_TRY(in_tdmr(tdr, operand));
-  TryLock& lock = s.pamt.entry(tdr).lock;
-  TDX_TRY(hold == Hold::kExclusive ? take(lock, "busy", operand) : share(lock, "busy", operand));
+  TDX_TRY(hold == Hold::kExclusive ? take(s.pamt.entry(tdr).lock, "busy", operand)
+                                   : share(s.pamt.lock_to_share(tdr), "busy", operand));
   Td* td = s.find_td(tdr);
   if (td == nullptr) return refuse("type", operand);
   return td;
@@ -344,14 +341,15 @@ Checked<SpdmSession*> Leaf::bound_spdm(IommuState& iommu, std::uint32_t id, Oper
 }
 
 Checked<void> Leaf::pass(Hpa table, std::string_view id, Operand operand) {
-  return share(s.pamt.entry(table).lock, id, operand);
+  return share(s.pamt.lock_to_share(table), id, operand);
 }
 
 /// Source: devifmt.c, devifmt_walk().
 Checked<void> Leaf::devifmt_walk(FunctionId function, unsigned level, Operand operand) {
+  const auto& tables = std::as_const(s.devifmt.tables);
   for (unsigned at = kDevifmtLevels; at > level; --at) {
-    const auto table = s.devifmt.tables.find(devifmt_table(function, at));
-    if (table == s.devifmt.tables.end()) return refuse("devifmt", operand);
+    const auto table = tables.find(devifmt_table(function, at));
+    if (table == tables.end()) return refuse("devifmt", operand);
     TDX_TRY(pass(table->second, "devifmt_table", operand));
   }
   return {};

@@ -29,9 +29,8 @@ constexpr std::uint64_t kNodePresent = 1U << 11U;
 template <class Map>
 bool has_key_in(const Map& entries, unsigned level, std::uint64_t prefix, unsigned bits) {
   const auto number = static_cast<std::uint8_t>(level);
-  const auto first = entries.lower_bound(Mmiomt::Key{number, prefix << bits});
-  return first != entries.end() && first->first.level == number &&
-         first->first.prefix >> bits == prefix;
+  const Mmiomt::Key* const first = entries.next_key({number, prefix << bits});
+  return first != nullptr && first->level == number && first->prefix >> bits == prefix;
 }
 
 bool has_child(const Mmiomt& t, const Mmiomt::Key& table) {
@@ -54,7 +53,7 @@ Mmiomt::Key mmiomt_entry_key(Hpa address, Level level) {
 }
 
 Checked<void> mmiomt_walk(Leaf& leaf, Hpa address, unsigned level) {
-  Mmiomt& t = leaf.s.mmiomt;
+  const Mmiomt& t = leaf.s.mmiomt;
   for (unsigned at = kMmiomtLevels; at > level; --at) {
     const auto table = t.tables.find(mmiomt_table(address, static_cast<std::uint8_t>(at)));
     if (table == t.tables.end()) return leaf.refuse("mmiomt");

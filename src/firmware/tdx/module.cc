@@ -21,7 +21,7 @@ State::State(hw::PhysicalMemory& m, object::Trace& t, Platform p)
               "a platform within the module's limits");
   hkids.assign(std::size_t{p.hkids} + 1, HkidState::kFree);
   for (Platform::Wiring& wiring : p.iommus) {
-    IommuState& iommu = iommus.emplace_back();
+    IommuState& iommu = iommus.emplace_back(mutex, static_cast<std::uint32_t>(iommus.size()));
     iommu.iommu = wiring.iommu;
     iommu.root_ports = std::move(wiring.root_ports);
     iommu.registers = wiring.registers;
@@ -42,7 +42,7 @@ void State::take_iommu_page(std::uint32_t iommu, Hpa page) {
   take_page(page, PageType::kIommuMt, Hpa{0}, hw::KeyId{kModuleKey});
   PamtEntry& entry = pamt.entry(page);
   entry.iommu = iommu;
-  entry.generation = iommus[iommu].generation;
+  entry.generation = std::as_const(iommus)[iommu].generation;
 }
 
 void State::release_page(Hpa page) {
@@ -52,6 +52,11 @@ void State::release_page(Hpa page) {
 }
 
 Td* State::find_td(Hpa tdr) {
+  const auto at = tds.find(raw(tdr));
+  return at == tds.end() ? nullptr : &at->second;
+}
+
+const Td* State::look_at_td(Hpa tdr) const {
   const auto at = tds.find(raw(tdr));
   return at == tds.end() ? nullptr : &at->second;
 }
@@ -67,8 +72,9 @@ Devif* State::find_devif(FunctionId function) {
 }
 
 IdeStream& State::stream_of(const Devif& devif) {
-  const auto at = iommus[devif.iommu].streams.find(devif.stream);
-  TEEIO_CHECK(at != iommus[devif.iommu].streams.end(), "a DEVIF keeps its IDE stream");
+  IommuState& iommu = iommus.unrecorded(devif.iommu);
+  const auto at = iommu.streams.find(devif.stream);
+  TEEIO_CHECK(at != iommu.streams.end(), "a DEVIF keeps its IDE stream");
   return at->second;
 }
 
@@ -79,26 +85,26 @@ Module::~Module() = default;
 void Module::set_injection(Injection injection) { state_->injection = injection; }
 
 std::uint64_t Module::pages_owned() const {
-  const schedule::Lock lock(state_->mutex);
+  const schedule::Section section(state_->mutex);
   return state_->pamt.owned();
 }
 
 DeviceInfoHash Module::info_hash(FunctionId function) const {
-  const schedule::Lock lock(state_->mutex);
+  const schedule::Section section(state_->mutex, schedule::Section::kByParts);
   const Devif* devif = state_->find_devif(function);
   return devif == nullptr ? DeviceInfoHash{} : devif->info_hash;
 }
 
 bool Module::is_fatal(Hpa tdr) const {
-  const schedule::Lock lock(state_->mutex);
-  const Td* td = state_->find_td(tdr);
+  const schedule::Section section(state_->mutex, schedule::Section::kByParts);
+  const Td* td = state_->look_at_td(tdr);
   return td != nullptr && td->fatal;
 }
 
 std::expected<hw::GuestMapping, GuestView::Miss> Module::lookup(Hpa tdr, Gpa gpa,
                                                                 hw::GuestAccess /*access*/) {
-  const schedule::Lock lock(state_->mutex);
-  const Td* td = state_->find_td(tdr);
+  const schedule::Section section(state_->mutex, schedule::Section::kByParts);
+  const Td* td = state_->look_at_td(tdr);
   if (td == nullptr || td->fatal || td->life_cycle != LifeCycle::kKeysConfigured ||
       td->op_state == OpState::kUninitialized)
     return std::unexpected(Miss::kGone);

@@ -5,6 +5,7 @@
 
 #include "base/types.h"
 #include "firmware/tdx/locks.h"
+#include "schedule/recorded_map.h"
 
 namespace teeio::tdx {
 
@@ -33,13 +34,25 @@ struct PamtEntry {
 };
 
 /// The physical address metadata table. An entry, once looked at, stays where it
-/// is, so its lock can be held while the page changes hands.
+/// is, so its lock can be held while the page changes hands. Each is a part of the
+/// module's state (schedule/recorded_map.h).
 class Pamt {
  public:
-  [[nodiscard]] PamtEntry& entry(Hpa page) { return entries_[raw(page)]; }
+  explicit Pamt(schedule::Recorded recorded) : recorded_(recorded) {}
+
+  [[nodiscard]] PamtEntry& entry(Hpa page) {
+    recorded_.touch(raw(page), schedule::Touch::How::kWrite);
+    return entries_[raw(page)];
+  }
   [[nodiscard]] const PamtEntry* find(Hpa page) const {
+    recorded_.touch(raw(page), schedule::Touch::How::kRead);
     const auto at = entries_.find(raw(page));
     return at == entries_.end() ? nullptr : &at->second;
+  }
+  /// The lock of an entry for try_shared() and nothing else: two of those commute.
+  [[nodiscard]] TryLock& lock_to_share(Hpa page) {
+    recorded_.touch(raw(page), schedule::Touch::How::kRead);
+    return entries_[raw(page)].lock;
   }
   void take(Hpa page, PageType type, Hpa owner) {
     PamtEntry& e = entry(page);
@@ -53,9 +66,11 @@ class Pamt {
     e.owner = Hpa{0};
     --owned_;
   }
+  /// For whoever has the whole state: how many it was in between is recorded nowhere.
   [[nodiscard]] std::uint64_t owned() const { return owned_; }
 
  private:
+  const schedule::Recorded recorded_;
   std::map<std::uint64_t, PamtEntry> entries_;
   std::uint64_t owned_ = 0;
 };

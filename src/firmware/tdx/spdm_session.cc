@@ -110,7 +110,9 @@ LeafResult Module::tdh_iommu_clear(std::uint32_t iommu) {
   leaf.give_way();
   state->iommu->set_root(hw::TBit::kTrusted, std::nullopt);
   state->iommu->invalidate_all(hw::TBit::kTrusted);
-  std::erase_if(leaf.s.dmar, [&](const auto& item) { return std::get<0>(item.first) == iommu; });
+  auto& dmar = leaf.s.dmar;
+  for (auto at = dmar.begin(); at != dmar.end();)
+    at = std::get<0>(at->first) == iommu ? dmar.erase(at) : std::next(at);
   state->queue.clear();
   state->configured = false;
   ++state->generation;

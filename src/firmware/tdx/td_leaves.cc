@@ -40,7 +40,7 @@ LeafResult Module::tdh_mng_create(Hpa tdr, std::uint16_t hkid, std::uint32_t tra
   Leaf leaf(*state_, row::kMngCreate, {.vm = trace_vm});
   if (hkid == 0 || hkid >= leaf.s.hkids.size()) return leaf.refuse("hkid");
   TDX_TRY(leaf.free_page(tdr, Operand::kRcx));
-  TDX_TRY(leaf.take(leaf.s.kot, "kot", Operand::kKot));
+  TDX_TRY(leaf.take(leaf.s.to_take(&State::kot), "kot", Operand::kKot));
   if (leaf.s.hkids[hkid] != HkidState::kFree) return leaf.refuse("free");
   leaf.give_way();
   leaf.s.hkids[hkid] = HkidState::kAssigned;
@@ -177,7 +177,7 @@ LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx) {
 /// inside is associated with another one. It holds TDVPR and TDR, shared, until it leaves.
 LeafResult Module::begin_vp_enter(Hpa tdvpr) {
   State& s = *state_;
-  const schedule::Lock lock(s.mutex);
+  const schedule::Section section(s.mutex, schedule::Section::kByParts);
   if (!is_page_aligned(raw(tdvpr))) return enter_refused("page", Operand::kRcx);
   if (!s.is_ram(tdvpr)) return enter_refused("range", Operand::kRcx);
   TryLock& page = s.pamt.entry(tdvpr).lock;
@@ -214,7 +214,7 @@ LeafResult Module::begin_vp_enter(Hpa tdvpr) {
 
 void Module::end_vp_enter(Hpa tdvpr, TdExit exit) {
   State& s = *state_;
-  const schedule::Lock lock(s.mutex);
+  const schedule::Section section(s.mutex, schedule::Section::kByParts);
   Vcpu* const vcpu = s.find_vcpu(tdvpr);
   TEEIO_CHECK(vcpu != nullptr && vcpu->inside, "a vCPU leaves the TD that it entered");
   Td* const td = s.find_td(vcpu->tdr);

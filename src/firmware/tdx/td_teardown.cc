@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "base/check.h"
 #include "firmware/tdx/leaf.h"
 
@@ -22,7 +24,7 @@ LeafResult Module::tdh_vp_flush(Hpa tdvpr) {
 LeafResult Module::tdh_mng_vpflushdone(Hpa tdr) {
   Leaf leaf(*state_, row::kMngVpflushdone);
   TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx, Leaf::Hold::kExclusive));
-  TDX_TRY(leaf.take(leaf.s.kot, "kot", Operand::kKot));
+  TDX_TRY(leaf.take(leaf.s.to_take(&State::kot), "kot", Operand::kKot));
   if (td->life_cycle != LifeCycle::kHkidAssigned && td->life_cycle != LifeCycle::kKeysConfigured)
     return leaf.refuse("life_cycle");
   if (td->vcpus_associated != 0) return leaf.refuse("flushed");
@@ -37,10 +39,11 @@ LeafResult Module::tdh_mng_vpflushdone(Hpa tdr) {
 
 LeafResult Module::tdh_phymem_cache_wb() {
   Leaf leaf(*state_, row::kPhymemCacheWb);
-  TDX_TRY(leaf.take(leaf.s.wbcache, "wbcache", Operand::kWbcache));
-  TDX_TRY(leaf.share(leaf.s.kot, "kot", Operand::kKot));
+  TDX_TRY(leaf.take(leaf.s.to_take(&State::wbcache), "wbcache", Operand::kWbcache));
+  TDX_TRY(leaf.share(leaf.s.to_share(&State::kot), "kot", Operand::kKot));
   bool any = false;
-  for (const HkidState state : leaf.s.hkids) any = any || state == HkidState::kFlushedVps;
+  for (const HkidState state : std::as_const(leaf.s.hkids))
+    any = any || state == HkidState::kFlushedVps;
   if (!any) return leaf.remark("ready");
   TDX_TRY(leaf.may_be_interrupted("TDH.PHYMEM.CACHE.WB interrupted"));
   leaf.give_way();
@@ -53,7 +56,7 @@ LeafResult Module::tdh_mng_key_freeid(Hpa tdr) {
   Leaf leaf(*state_, row::kMngKeyFreeid);
   TDX_ASSIGN(Td* const td, leaf.any_td(tdr, Operand::kRcx, Leaf::Hold::kExclusive));
   if (td->life_cycle != LifeCycle::kBlocked) return leaf.refuse("life_cycle");
-  TDX_TRY(leaf.take(leaf.s.kot, "kot", Operand::kKot));
+  TDX_TRY(leaf.take(leaf.s.to_take(&State::kot), "kot", Operand::kKot));
   if (leaf.s.hkids[td->hkid] != HkidState::kWrittenBack) return leaf.refuse("caches");
   leaf.give_way();
   td->life_cycle = LifeCycle::kTeardown;
@@ -77,7 +80,8 @@ Checked<void> reclaimable_from_td(Leaf& leaf, Hpa page, const PamtEntry& entry) 
   Td* const td = leaf.s.find_td(entry.owner);
   TEEIO_CHECK(td != nullptr, "a TD's page keeps its TDR");
   if (page != td->tdr) {
-    if (auto shared = leaf.share(leaf.s.pamt.entry(td->tdr).lock, "busy", Operand::kTdr); !shared) {
+    TryLock& lock = leaf.s.pamt.lock_to_share(td->tdr);
+    if (auto shared = leaf.share(lock, "busy", Operand::kTdr); !shared) {
       LeafResult& refused = shared.error().result;
       const LeafResult told = describe(entry);
       refused.rcx = told.rcx;
@@ -107,7 +111,7 @@ LeafResult Module::tdh_phymem_page_reclaim(Hpa page) {
     case PageType::kMmiomt:
       return leaf.refuse("type");
     case PageType::kIommuMt:
-      if (leaf.s.iommus[entry.iommu].generation == entry.generation)
+      if (std::as_const(leaf.s.iommus)[entry.iommu].generation == entry.generation)
         return leaf.refuse("iommu", found);
       leaf.give_way();
       leaf.s.release_page(page);

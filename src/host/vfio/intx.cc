@@ -14,7 +14,7 @@ Result<void> Intx::give(object::Ref<mm::EventFd> trigger) {
   if (!on() && !has_pin()) return fail(Errno::kNoDev, "the function has no interrupt pin");
   object::Ref<mm::EventFd> old;  // put without the lock
   {
-    const schedule::Lock lock(state_);
+    const schedule::Section section(state_);
     old = std::exchange(trigger_, std::move(trigger));
   }
   if (!on()) enable();
@@ -28,7 +28,7 @@ void Intx::enable() {
   set_interrupt_disable(function_, true);
   bool masked = false;
   {
-    const schedule::Lock lock(state_);
+    const schedule::Section section(state_);
     masked = masked_ = disabled_;
   }
   on_.store(true);
@@ -42,7 +42,7 @@ void Intx::disable() {
   remapping_.disconnect_intx(function_.bdf().rid());
   object::Ref<mm::EventFd> old;
   {
-    const schedule::Lock lock(state_);
+    const schedule::Section section(state_);
     old = std::exchange(trigger_, {});
   }
   on_.store(false);
@@ -53,14 +53,14 @@ void Intx::disable() {
 void Intx::mask() {
   const schedule::Lock irq(irqlock_);
   if (on()) {
-    const schedule::Lock lock(state_);
+    const schedule::Section section(state_);
     if (std::exchange(masked_, true)) return;
   }
   set_interrupt_disable(function_, true);
 }
 
 bool Intx::may_unmask() {
-  const schedule::Lock lock(state_);
+  const schedule::Section section(state_);
   if (!masked_ || disabled_) return false;
   masked_ = false;
   return true;
@@ -85,19 +85,14 @@ Result<void> Intx::unmask_by(const EventFdArgument& given) {
 }
 
 void Intx::send() {
-  object::Ref<mm::EventFd> trigger;
-  {
-    const schedule::Lock lock(state_);
-    if (disabled_) return;
-    trigger = trigger_;
-  }
-  if (trigger) trigger->signal();
+  const schedule::Section section(state_);
+  if (!disabled_ && trigger_) trigger_->signal();
 }
 
 /// vfio_intx_handler().
 bool Intx::asserted() {
   {
-    const schedule::Lock lock(state_);
+    const schedule::Section section(state_);
     if (std::exchange(masked_, true)) return false;
   }
   send();
@@ -106,7 +101,7 @@ bool Intx::asserted() {
 
 void Intx::set_disabled(bool disabled) {
   {
-    const schedule::Lock lock(state_);
+    const schedule::Section section(state_);
     if (std::exchange(disabled_, disabled) == disabled) return;
   }
   if (disabled)
@@ -116,7 +111,7 @@ void Intx::set_disabled(bool disabled) {
 }
 
 void Intx::forget_disabled() {
-  const schedule::Lock lock(state_);
+  const schedule::Section section(state_);
   disabled_ = false;
 }
 

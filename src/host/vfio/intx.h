@@ -8,6 +8,7 @@
 #include "hw/interrupts.h"
 #include "hw/pci_function.h"
 #include "schedule/atomic.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 
 namespace teeio::vfio {
@@ -61,7 +62,7 @@ class Intx final : private hw::IntxHandler {
   schedule::Atomic<bool> on_{false};  ///< changed with igate held
   std::unique_ptr<mm::EventWatch> unmask_;
   schedule::Mutex irqlock_{schedule::Rank::kVfioKvmRef};
-  schedule::Mutex state_{schedule::Rank::kLeaf};
+  schedule::Monitor state_{schedule::Rank::kLeaf};
   object::Ref<mm::EventFd> trigger_ TEEIO_GUARDED_BY(state_);
   bool masked_ TEEIO_GUARDED_BY(state_) = false;
   bool disabled_ TEEIO_GUARDED_BY(state_) = false;

@@ -9,7 +9,7 @@
 #include "hw/amd_iommu/iotlb.h"
 #include "hw/amd_iommu/registers_file.h"
 #include "hw/amd_iommu/table_walk.h"
-#include "schedule/atomic.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::hw {
@@ -88,8 +88,8 @@ struct AmdIommu::Impl {
   amd::Iotlb iotlb;
   amd::DeviceCache devices;
   SecureSide* secure = nullptr;
-  // The scheduling point of requests (a load) and of register writes (a store).
-  schedule::Atomic<std::uint64_t> turn;
+  // The scheduling point of requests, which read it, and of register writes.
+  schedule::Turn turn;
   // Grows with each write: a walk that began before one is not cached after it.
   schedule::CacheWord generation;
 
@@ -325,13 +325,13 @@ std::uint64_t AmdIommu::read_register(std::uint32_t offset) const {
 
 void AmdIommu::write_register(std::uint32_t offset, std::uint64_t value) {
   if (offset == amd::kDeviceTable || offset == amd::kControl) {
-    impl_->turn.store(1);
+    impl_->turn.take(0, schedule::Touch::How::kWrite);
     impl_->change([&] { impl_->registers.write(offset, value); });
     return;
   }
   impl_->registers.write(offset, value);
   if (offset != amd::kCommandTail) return;
-  impl_->turn.store(1);
+  impl_->turn.take(0, schedule::Touch::How::kWrite);
   impl_->run_commands();
 }
 
@@ -349,7 +349,7 @@ void AmdIommu::set_secure_side(SecureSide& side) {
 
 std::expected<Iommu::Translation, IommuFault> AmdIommu::translate(Requester from, TBit t,
                                                                   Iova address, DmaAccess access) {
-  (void)impl_->turn.load();
+  impl_->turn.take(0, schedule::Touch::How::kRead);
   const Impl::Request request{.rid = from.rid,
                               .t = t,
                               .address = address,

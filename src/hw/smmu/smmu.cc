@@ -39,9 +39,15 @@ std::uint32_t slot(std::uint32_t index, unsigned log2) { return index & ((1U << 
 
 }  // namespace
 
+std::uint64_t Smmu::generation() const {
+  turn_.take(0, schedule::Touch::How::kRead);
+  return generation_.load();
+}
+
 void Smmu::enable(const Setup& setup) {
-  generation_.fetch_add(1);
+  turn_.take(0, schedule::Touch::How::kWrite);
   const schedule::RawLockGuard guard(lock_);
+  next_generation();
   setup_ = setup;
   commands_ = events_ = taken_ = 0;
   entries_.clear();
@@ -50,8 +56,9 @@ void Smmu::enable(const Setup& setup) {
 }
 
 void Smmu::disable() {
-  generation_.fetch_add(1);
+  turn_.take(0, schedule::Touch::How::kWrite);
   const schedule::RawLockGuard guard(lock_);
+  next_generation();
   setup_.reset();
   entries_.clear();
   leaves_.clear();
@@ -77,9 +84,11 @@ void Smmu::consume_events(std::uint32_t cons) {
   taken_ = cons;
 }
 
+/// In which order caches forget is not to be seen.
 bool Smmu::ring(std::uint32_t prod) {
-  generation_.fetch_add(1);
+  turn_.take(0, schedule::Touch::How::kUpdate);
   const schedule::RawLockGuard guard(lock_);
+  next_generation();
   if (!setup_ || prod >= 2U << setup_->commands_log2) return false;
   while (commands_ != prod) {
     smmu::Command command{};
@@ -142,7 +151,7 @@ std::expected<Smmu::Leaf, Event> Smmu::leaf_of(const Entry& entry, Iova page) {
 
 std::expected<Iommu::Translation, IommuFault> Smmu::translate(Requester from, Iova address,
                                                               DmaAccess access) {
-  (void)generation_.load();
+  turn_.take(0, schedule::Touch::How::kRead);
   const std::uint16_t rid = from.rid;
   const schedule::RawLockGuard guard(lock_);
   if (!setup_) return refuse(rid, address, access, Event::kNone);

@@ -10,7 +10,8 @@
 #include "hw/physical_memory.h"
 #include "hw/smmu/formats.h"
 #include "object/trace.h"
-#include "schedule/atomic.h"
+#include "schedule/cache_word.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::hw {
@@ -52,13 +53,14 @@ class Smmu {
   std::expected<Iommu::Translation, IommuFault> translate(Requester from, Iova address,
                                                           DmaAccess access);
   /// Grows with each command that drops something, enable() and disable().
-  [[nodiscard]] std::uint64_t generation() const { return generation_.load(); }
+  [[nodiscard]] std::uint64_t generation() const;
 
  private:
   struct Leaf {
     Hpa page;
     bool read, write;
   };
+  void next_generation() TEEIO_REQUIRES(lock_) { generation_.store(generation_.load() + 1); }
   using Entry = smmu::Ste;
   std::expected<Entry, smmu::Event> entry_of(std::uint32_t sid) TEEIO_REQUIRES(lock_);
   std::expected<Leaf, smmu::Event> leaf_of(const Entry& entry, Iova page) TEEIO_REQUIRES(lock_);
@@ -72,7 +74,8 @@ class Smmu {
   object::Trace& trace_;
   const std::uint32_t id_;
   const KeyId key_;
-  schedule::Atomic<std::uint64_t> generation_{1};
+  schedule::Turn turn_;  ///< commands write it, requests read it
+  schedule::CacheWord generation_;
   mutable schedule::RawLock lock_;
   std::optional<Setup> setup_ TEEIO_GUARDED_BY(lock_);
   std::uint32_t commands_ TEEIO_GUARDED_BY(lock_) = 0;  ///< CONS, with its wrap bit

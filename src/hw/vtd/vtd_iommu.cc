@@ -11,8 +11,8 @@
 #include "hw/vtd/iotlb.h"
 #include "hw/vtd/nested_tlb.h"
 #include "hw/vtd/table_walk.h"
-#include "schedule/atomic.h"
 #include "schedule/cache_word.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::hw {
@@ -60,8 +60,8 @@ struct VtdIommu::Impl {
   NestedTlb nested;
   ContextCache contexts;
   std::array<schedule::CacheWord, 2> roots;
-  // The scheduling point of requests (a load) and commands (a store).
-  std::array<schedule::Atomic<std::uint64_t>, 2> turns;
+  // The scheduling point of requests, which read a side, and commands, which write it.
+  schedule::Turn turn;
   // Grows with each command: a walk that began before one is not cached after it.
   std::array<schedule::CacheWord, 2> generations;
 
@@ -118,9 +118,10 @@ struct VtdIommu::Impl {
     if (generations[index(request.t)].load() == request.generation) insert();
   }
 
+  /// kUpdate: in which order caches forget is not to be seen.
   template <class Change>
-  void command(TBit side, Change change) {
-    turns[index(side)].store(1);
+  void command(TBit side, schedule::Touch::How how, Change change) {
+    turn.take(schedule::part(1, index(side)), how);
     const schedule::RawLockGuard guard(lock);
     generations[index(side)].store(generations[index(side)].load() + 1);
     change();
@@ -267,13 +268,13 @@ VtdIommu::~VtdIommu() = default;
 std::uint32_t VtdIommu::id() const { return impl_->id; }
 
 template <class Change>
-void VtdIommu::command(TBit side, Change change) {
-  impl_->command(side, change);
+void VtdIommu::command(TBit side, schedule::Touch::How how, Change change) {
+  impl_->command(side, how, change);
   in_flight(side).drain();
 }
 
 void VtdIommu::set_root(TBit side, std::optional<Hpa> root_table) {
-  command(side, [&] {
+  command(side, schedule::Touch::How::kWrite, [&] {
     impl_->roots[index(side)].store(root_table ? raw(page_of(*root_table)) | kRootSet : 0);
   });
 }
@@ -285,7 +286,7 @@ std::optional<Hpa> VtdIommu::root(TBit side) const {
 
 std::expected<Iommu::Translation, IommuFault> VtdIommu::translate(Requester from, TBit t,
                                                                   Iova address, DmaAccess access) {
-  (void)impl_->turns[index(t)].load();
+  impl_->turn.take(schedule::part(1, index(t)), schedule::Touch::How::kRead);
   const Impl::Request request{.from = from,
                               .t = t,
                               .address = address,
@@ -310,7 +311,7 @@ std::expected<Iommu::Translation, IommuFault> VtdIommu::translate_run(Requester 
 }
 
 void VtdIommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
-  command(side, [&] {
+  command(side, schedule::Touch::How::kWrite, [&] {
     auto& keys = impl_->keys[index(side)];
     if (key == KeyId::kShared)
       keys.erase(domain);
@@ -321,7 +322,7 @@ void VtdIommu::set_domain_key(TBit side, std::uint16_t domain, KeyId key) {
 }
 
 void VtdIommu::invalidate_all(TBit side) {
-  command(side, [&] {
+  command(side, schedule::Touch::How::kUpdate, [&] {
     impl_->contexts.drop_side(side);
     impl_->iotlb.drop_side(side);
     impl_->nested.drop_side(side);
@@ -329,7 +330,7 @@ void VtdIommu::invalidate_all(TBit side) {
 }
 
 void VtdIommu::invalidate_domain(TBit side, std::uint16_t domain) {
-  command(side, [&] {
+  command(side, schedule::Touch::How::kUpdate, [&] {
     impl_->iotlb.drop_domain(side, domain);
     impl_->nested.drop_domain(side, domain);
   });
@@ -337,7 +338,7 @@ void VtdIommu::invalidate_domain(TBit side, std::uint16_t domain) {
 
 void VtdIommu::invalidate_range(TBit side, std::uint16_t domain, Iova start,
                                 std::uint64_t size_bytes) {
-  command(side, [&] {
+  command(side, schedule::Touch::How::kUpdate, [&] {
     impl_->iotlb.drop_range(side, domain, start, size_bytes);
     impl_->nested.drop_domain(side, domain);
   });
@@ -345,22 +346,23 @@ void VtdIommu::invalidate_range(TBit side, std::uint16_t domain, Iova start,
 
 void VtdIommu::invalidate_pasid_range(TBit side, std::uint16_t domain, Pasid pasid, Iova first,
                                       Iova last) {
-  command(side, [&] {
+  command(side, schedule::Touch::How::kUpdate, [&] {
     impl_->nested.drop_range({.side = side, .domain = domain, .pasid = pasid}, first, last);
   });
 }
 
 void VtdIommu::invalidate_pasid(TBit side, std::uint16_t domain, Pasid pasid) {
-  command(side,
+  command(side, schedule::Touch::How::kUpdate,
           [&] { impl_->nested.drop_space({.side = side, .domain = domain, .pasid = pasid}); });
 }
 
 void VtdIommu::invalidate_pasid_cache(TBit side, std::uint16_t domain, Pasid pasid) {
-  command(side, [&] { impl_->contexts.drop_pasid(side, domain, pasid); });
+  command(side, schedule::Touch::How::kUpdate,
+          [&] { impl_->contexts.drop_pasid(side, domain, pasid); });
 }
 
 void VtdIommu::invalidate_function(TBit side, std::uint16_t rid) {
-  command(side, [&] { impl_->contexts.drop_function(side, rid); });
+  command(side, schedule::Touch::How::kUpdate, [&] { impl_->contexts.drop_function(side, rid); });
 }
 
 std::uint64_t VtdIommu::generation(TBit side) const {

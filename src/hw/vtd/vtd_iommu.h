@@ -44,7 +44,7 @@ namespace teeio::hw {
 /// through an entry whose dirty bit was clear: it sets the bit.
 ///
 /// Locking: any task. The inner lock is book-keeping and no scheduling point;
-/// translate() and the commands below are (a load and a store of one flag a
+/// translate() and the commands below are (a part of one turn a
 /// side), so an explorer orders them.
 class VtdIommu final : public Iommu {
  public:
@@ -101,7 +101,7 @@ class VtdIommu final : public Iommu {
 
  private:
   template <class Change>
-  void command(TBit side, Change change);
+  void command(TBit side, schedule::Touch::How how, Change change);
 
   struct Impl;
   std::unique_ptr<Impl> impl_;

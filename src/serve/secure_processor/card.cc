@@ -28,7 +28,7 @@ Card::Card(object::Trace& trace, Bdf bdf, std::vector<std::unique_ptr<hw::RootPo
       mailbox_(trace, processor_),
       function_(trace, lock_, bdf, *this) {}
 
-Card::Function::Function(object::Trace& trace, schedule::Mutex& lock, Bdf bdf, Card& card)
+Card::Function::Function(object::Trace& trace, schedule::Monitor& lock, Bdf bdf, Card& card)
     : Endpoint(trace, lock,
                {.bdf = bdf,
                 .identity = {.vendor = kVendorId,
@@ -53,7 +53,7 @@ void Card::Function::on_reset(hw::ResetKind kind) {
 }
 
 bool Card::Function::answers() {
-  const schedule::Lock lock(card_lock_);
+  const schedule::Section section(card_lock_);
   return memory_enabled();
 }
 

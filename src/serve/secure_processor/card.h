@@ -11,6 +11,7 @@
 #include "hw/root_port.h"
 #include "object/trace.h"
 #include "schedule/atomic.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 #include "serve/secure_processor/mailbox.h"
 #include "serve/secure_processor/processor.h"
@@ -35,7 +36,7 @@ class Card final {
  private:
   class Function final : public device::Endpoint, private device::RegisterFunction {
    public:
-    Function(object::Trace& trace, schedule::Mutex& lock, Bdf bdf, Card& card);
+    Function(object::Trace& trace, schedule::Monitor& lock, Bdf bdf, Card& card);
     [[nodiscard]] hw::PciFunction* physical_function() override { return nullptr; }
 
    private:
@@ -52,7 +53,7 @@ class Card final {
 
   void power_on() TEEIO_REQUIRES(mailbox_lock_);  ///< if a reset has come
 
-  schedule::Mutex lock_{schedule::Rank::kDevice};
+  schedule::Monitor lock_{schedule::Rank::kDevice};
   schedule::Mutex mailbox_lock_{schedule::Rank::kSupervisor};
   Processor processor_ TEEIO_GUARDED_BY(mailbox_lock_);
   Mailbox mailbox_ TEEIO_GUARDED_BY(mailbox_lock_);

@@ -45,6 +45,9 @@ class Forgetful final : public Strategy {
   void told(std::uint64_t stories) override {
     if (what_ != Forget::kStories) inner_.told(stories);
   }
+  void touched(schedule::Touch touch) override {
+    if (what_ != Forget::kTouches) inner_.touched(touch);
+  }
 
  private:
   Strategy& inner_;
@@ -70,7 +73,8 @@ std::string without_numbers(const std::string& text) {
   return out;
 }
 
-Reached reach(const Program& program, Strategy& strategy, std::uint64_t limit) {
+Reached reach(const Program& program, Strategy& strategy, std::uint64_t limit,
+              Guards guards = Guards::kMonitors) {
   using Found = schedule::Finding::Kind;
   Reached reached;
   explore::FaultBound bound(strategy, program.faults);
@@ -83,7 +87,7 @@ Reached reach(const Program& program, Strategy& strategy, std::uint64_t limit) {
     }
     ++reached.schedules;
     std::string end;
-    const schedule::Outcome outcome = controller.run([&] { end = run(program); });
+    const schedule::Outcome outcome = controller.run([&] { end = run(program, guards); });
     if (!outcome.finding) {
       if (!outcome.pruned) reached.ends.insert(end);
       continue;
@@ -173,6 +177,40 @@ std::vector<Program> smaller(const Program& program) {
   return out;
 }
 
+bool any_step(const std::vector<Step>& steps, const std::function<bool(const Step&)>& is) {
+  return std::ranges::any_of(steps, [&](const Step& step) {
+    return is(step) || any_step(step.then, is) || any_step(step.otherwise, is);
+  });
+}
+bool any_step(const Program& program, const std::function<bool(const Step&)>& is) {
+  return any_step(program.main, is) ||
+         std::ranges::any_of(program.tasks, [&](const auto& task) { return any_step(task, is); });
+}
+
+/// Whether mutexes for its monitors must give the same ends: it enters some, and nobody counts
+/// the moves of others, of which there are more then.
+bool can_have_mutexes(const Program& program) {
+  const auto enters = [](const Step& s) {
+    return s.kind == Kind::kSection || s.kind == Kind::kPart;
+  };
+  const auto counts = [](const Step& s) {
+    return s.kind == Kind::kYield || s.kind == Kind::kRetry;
+  };
+  return any_step(program, enters) && !any_step(program, counts);
+}
+
+/// Ends that mutexes for its monitors reach, and `some` did not.
+void compare_mutexes(const Program& program, std::uint64_t limit, const Reached& some,
+                     Comparison& result) {
+  explore::DepthFirst sleeping(explore::DepthFirst::Reduction::kSleepSets);
+  explore::RandomWalk random(1, 0, 1);
+  Reached all = reach(program, sleeping, limit, Guards::kMutexes);
+  if (all.too_many) all = reach(program, random, limit / 4, Guards::kMutexes);
+  result.with_mutexes = all.schedules;
+  if (const std::string missed = difference(all, some, false); !missed.empty())
+    result.difference = "with mutexes for monitors " + missed;
+}
+
 }  // namespace
 
 Comparison compare(const Program& program, std::uint64_t limit, Forget forget) {
@@ -199,6 +237,8 @@ Comparison compare(const Program& program, std::uint64_t limit, Forget forget) {
     result.difference = difference(all, some, !sample);
     break;
   }
+  if (result.difference.empty() && can_have_mutexes(program))
+    compare_mutexes(program, limit, some, result);
   return result;
 }
 

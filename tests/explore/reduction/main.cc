@@ -32,7 +32,7 @@ constexpr std::uint64_t kBatch = 50;  // in one process, which keeps what findin
 
 struct Totals {
   std::uint64_t programs = 0, plain = 0, sleep_sets = 0, sample = 0, nothing = 0;
-  std::uint64_t findings = 0, all = 0, reduced = 0;
+  std::uint64_t findings = 0, all = 0, reduced = 0, with_mutexes = 0;
 
   void add(const Comparison& c) {
     using Against = Comparison::Against;
@@ -42,6 +42,7 @@ struct Totals {
     sample += c.against == Against::kSample ? 1 : 0;
     nothing += c.against == Against::kNothing ? 1 : 0;
     findings += c.has_findings ? 1 : 0;
+    with_mutexes += c.with_mutexes != 0 ? 1 : 0;
     if (c.against == Against::kNothing) return;
     all += c.all;
     reduced += c.reduced;
@@ -55,12 +56,14 @@ struct Totals {
     findings += t.findings;
     all += t.all;
     reduced += t.reduced;
+    with_mutexes += t.with_mutexes;
   }
   void print() const {
     std::printf(
         "%lu programs: %lu against all schedules, %lu against sleep sets, %lu against a "
-        "sample, %lu too large; %lu with failing checks; %lu schedules, reduced %lu\n",
-        programs, plain, sleep_sets, sample, nothing, findings, all, reduced);
+        "sample, %lu too large; %lu also with mutexes for monitors; %lu with failing checks; %lu "
+        "schedules, reduced %lu\n",
+        programs, plain, sleep_sets, sample, nothing, with_mutexes, findings, all, reduced);
   }
 };
 
@@ -73,6 +76,7 @@ Forget parse_forget(const std::string& name) {
   if (name == "pruned") return Forget::kPruned;
   if (name == "expired") return Forget::kExpired;
   if (name == "stories") return Forget::kStories;
+  if (name == "touches") return Forget::kTouches;
   return Forget::kNothing;
 }
 
@@ -165,7 +169,7 @@ int main(int argc, char** argv) {
   app.add_option("--limit", arguments.limit, "Schedules of one program")->capture_default_str();
   app.add_option("--seconds", arguments.seconds, "No further batch after so long");
   app.add_option("--forget", arguments.forget, "What the reduction is not told, to see it noticed")
-      ->check(CLI::IsMember({"pruned", "expired", "stories"}));
+      ->check(CLI::IsMember({"pruned", "expired", "stories", "touches"}));
   CLI11_PARSE(app, argc, argv);
   return arguments.files.empty() ? check_random(arguments) : check_files(arguments);
 }

@@ -7,10 +7,11 @@ namespace teeio::reduction {
 namespace {
 
 constexpr std::array<std::string_view, kKinds> kNames = {
-    "lock",    "trylock", "read",   "write", "trywrite", "load",   "store",  "exchange", "add",
-    "compare", "if",      "get",    "put",   "getnz",    "putone", "count",  "wait",     "waitfor",
-    "until",   "notify",  "choose", "fails", "spawn",    "late",   "join",   "yield",    "retry",
-    "pause",   "tell",    "local",  "now",   "random",   "use",    "lockin", "drop",     "hold"};
+    "lock", "trylock", "read",  "write",  "trywrite", "load",  "store",    "exchange",
+    "add",  "compare", "if",    "get",    "put",      "getnz", "putone",   "count",
+    "wait", "waitfor", "until", "notify", "choose",   "fails", "spawn",    "late",
+    "join", "yield",   "retry", "pause",  "tell",     "local", "now",      "random",
+    "use",  "lockin",  "drop",  "hold",   "section",  "part",  "sectionin"};
 
 void append(std::string& out, const std::vector<Step>& steps) {
   for (const Step& step : steps) {
@@ -70,13 +71,13 @@ class Reader {
 using enum Kind;
 
 /// What a program is about; a kind that is named twice is twice as frequent.
-const std::array<std::vector<Kind>, 16> kMixes = {{
-    {kLock,          kTryLock,    kRead,     kWrite,    kTryWrite, kLoad,
-     kStore,         kExchange,   kAdd,      kCompare,  kIf,       kGet,
-     kPut,           kGetNotZero, kPutIfOne, kCount,    kWait,     kWaitFor,
-     kWaitUntilTold, kNotify,     kChoose,   kIfChosen, kSpawn,    kYield,
-     kRetry,         kPause,      kTell,     kLocal,    kNow,      kRandom,
-     kUse,           kDrop,       kLockIn,   kLate,     kJoin,     kTryHold},
+const std::array<std::vector<Kind>, 19> kMixes = {{
+    {kLock,     kTryLock, kRead,    kWrite,   kTryWrite,      kLoad,   kStore,
+     kExchange, kAdd,     kCompare, kIf,      kGet,           kPut,    kGetNotZero,
+     kPutIfOne, kCount,   kWait,    kWaitFor, kWaitUntilTold, kNotify, kChoose,
+     kIfChosen, kSpawn,   kYield,   kRetry,   kPause,         kTell,   kLocal,
+     kNow,      kRandom,  kUse,     kDrop,    kLockIn,        kLate,   kJoin,
+     kTryHold,  kSection, kPart,    kPart,    kSectionIn},
     {kGet, kPut, kPut, kPut, kGetNotZero, kPutIfOne, kCount, kLoad, kAdd},
     {kLock, kTryLock, kRead, kWrite, kTryWrite, kRead, kLock},
     {kWait, kWaitFor, kWaitFor, kWaitUntilTold, kNotify, kNotify, kNow, kLock, kAdd},
@@ -92,6 +93,9 @@ const std::array<std::vector<Kind>, 16> kMixes = {{
     {kTell, kTell, kPut, kNotify, kWaitFor, kIfChosen, kSpawn, kLock, kStore},
     {kPause, kPause, kWaitFor, kNotify, kNow, kLock, kYield, kAdd, kTell},
     {kTell, kLock, kTryLock, kRead, kTryWrite, kLate, kJoin, kYield, kGet, kPut},
+    {kPart, kPart, kPart, kSection},
+    {kPart, kPart, kSection, kTell, kLock, kTryLock, kAdd, kChoose, kUse, kDrop, kSectionIn},
+    {kPart, kSection, kPart, kWaitFor, kNotify, kYield, kSpawn, kIfChosen, kRead, kWrite, kPut},
 }};
 
 class Maker {
@@ -116,6 +120,23 @@ class Maker {
   std::vector<Step> inner(int depth, std::uint32_t held) {
     return depth > 0 ? steps(random_.below(2), depth - 1, held) : std::vector<Step>{};
   }
+  /// In a section, where there are no points: more of it, once the other monitor, which comes
+  /// below it, or something told. Not both of these, and not twice: all of it is one move, and
+  /// mutexes would let others in between (docs/explore.md).
+  std::vector<Step> within(std::int32_t monitor) {
+    std::vector<Step> out;
+    const bool tells = below(2) == 0;
+    bool enters = !tells && monitor == 0;
+    for (std::uint32_t count = random_.below(3); count > 0; --count) {
+      const std::int32_t other = enters && below(2) == 0 ? 1 : monitor;
+      enters = enters && other == monitor;
+      if (tells && below(2) == 0)
+        out.push_back({.kind = kTell, .a = below(2)});
+      else
+        out.push_back({.kind = kPart, .a = other, .b = below(kParts * 3)});
+    }
+    return out;
+  }
   std::vector<Step> one(int depth, std::uint32_t held) { return steps(1, depth - 1, held); }
 
   std::optional<Step> step(int depth, std::uint32_t held) {
@@ -132,6 +153,14 @@ class Maker {
     Step s{.kind = kind, .a = below(3) == 0 ? 1 : 0};
     const std::uint32_t mutex = 1U << static_cast<std::uint32_t>(s.a);
     switch (kind) {
+      case kSection:
+      case kPart:
+        s.b = below(kParts * 3);
+        if (depth > 0) s.then = within(s.a);
+        return s;
+      case kSectionIn:
+        if ((held & kObject) != 0) return std::nullopt;
+        return s;
       case kLock:
       case kTryLock:
         if ((held & mutex) != 0) return std::nullopt;

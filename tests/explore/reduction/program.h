@@ -45,12 +45,16 @@ enum class Kind : std::uint8_t {
   kLocal,  ///< task-local storage
   kNow,
   kRandom,
-  kUse,      ///< a flag in an object that may be gone
-  kLockIn,   ///< a mutex in it { then }
-  kDrop,     ///< a reference on it
-  kTryHold,  ///< one more, if there is one, and its drop
+  kUse,        ///< a flag in an object that may be gone
+  kLockIn,     ///< a mutex in it { then }
+  kDrop,       ///< a reference on it
+  kTryHold,    ///< one more, if there is one, and its drop
+  kSection,    ///< monitor a, all that it guards { then, without a point }
+  kPart,       ///< a section of monitor a, or more of it: b reads, updates or writes a part
+  kSectionIn,  ///< a monitor in the object that may be gone
 };
-inline constexpr std::uint32_t kKinds = 36;
+inline constexpr std::uint32_t kKinds = 39;
+inline constexpr std::uint32_t kParts = 2;  ///< of a monitor; kPart's b is a part + kParts * how
 
 struct Step {
   Kind kind;

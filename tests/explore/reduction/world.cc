@@ -6,6 +6,7 @@
 
 #include "schedule/atomic.h"
 #include "schedule/condition.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 #include "schedule/quarantine.h"
 #include "schedule/task.h"
@@ -17,9 +18,25 @@ using namespace schedule;  // NOLINT: every primitive is used
 
 constexpr int kStories = 2;
 
+/// What a monitor guards, and what stands for it.
+struct Guard {
+  void lock(Guards guards, bool whole) TEEIO_NO_THREAD_SAFETY_ANALYSIS {
+    if (guards == Guards::kMutexes) return mutex.lock();
+    whole ? monitor.lock() : monitor.lock_by_parts();
+  }
+  void unlock(Guards guards) TEEIO_NO_THREAD_SAFETY_ANALYSIS {
+    guards == Guards::kMutexes ? mutex.unlock() : monitor.unlock();
+  }
+
+  Monitor monitor{Rank::kUnranked};
+  Mutex mutex{Rank::kUnranked};
+  std::array<int, kParts> parts{};
+};
+
 struct Object : Quarantined {
   explicit Object(std::uint32_t holds) : count(holds) {}
   Mutex mutex{Rank::kUnranked};
+  Guard guard;
   Atomic<int> flag{0};
   RefCount count;
   int value = 0;
@@ -27,10 +44,13 @@ struct Object : Quarantined {
 
 /// All that tasks share. After a finding it is kept, as the tasks are.
 struct World {
-  explicit World(const Program& program)
-      : count{RefCount(program.counts[0]), RefCount(program.counts[1])},
+  World(const Program& program, Guards stand_ins)
+      : guards(stand_ins),
+        count{RefCount(program.counts[0]), RefCount(program.counts[1])},
         object(new Object(program.holds)) {}
 
+  const Guards guards;
+  Guard guard[2];
   Mutex mutex[2] = {Mutex{Rank::kUnranked}, Mutex{Rank::kUnranked}};
   RwMutex rw{Rank::kUnranked};
   Condition condition[2];
@@ -106,7 +126,11 @@ class Actor {
       case Kind::kLockIn:
       case Kind::kDrop:
       case Kind::kTryHold:
+      case Kind::kSectionIn:
         return use_object(step);
+      case Kind::kSection:
+      case Kind::kPart:
+        return enter(step, at);
       default:
         return other(step, at);
     }
@@ -130,6 +154,35 @@ class Actor {
     write(is_mutex ? world_.guarded[at] : world_.written);
     perform(step.then);
     is_mutex ? world_.mutex[at].unlock() : world_.rw.unlock();
+  }
+
+  void enter(const Step& step, std::size_t at) {
+    const bool whole = step.kind == Kind::kSection;
+    Guard& guard = world_.guard[at];
+    const bool again = std::exchange(inside_[at], true);
+    if (!again) guard.lock(world_.guards, whole);
+    if (whole)
+      for (int& part : guard.parts) write(part);
+    else
+      use_part(guard, static_cast<std::size_t>(step.b));
+    perform(step.then);
+    inside_[at] = again;
+    if (!again) guard.unlock(world_.guards);
+  }
+
+  void use_part(Guard& guard, std::size_t what) {
+    const auto how = static_cast<Touch::How>(what / kParts);
+    guard.monitor.touch(part(1, what % kParts), how);
+    int& value = guard.parts[what % kParts];
+    switch (how) {
+      case Touch::How::kRead:
+        return saw(value);
+      case Touch::How::kUpdate:
+        value += 1000;
+        return;
+      case Touch::How::kWrite:
+        return write(value);
+    }
   }
 
   void use_flag(const Step& step, Atomic<int>& flag) {
@@ -207,6 +260,10 @@ class Actor {
         write(object.value);
         perform(step.then);
         return object.mutex.unlock();
+      case Kind::kSectionIn:
+        object.guard.lock(world_.guards, true);
+        write(object.guard.parts[0]);
+        return object.guard.unlock(world_.guards);
       case Kind::kTryHold:
         if (!object.count.increment_not_zero()) return saw("gone");
         return drop();
@@ -241,8 +298,9 @@ class Actor {
       case Kind::kPause:
         return pause(static_cast<std::uint64_t>(step.b));
       case Kind::kTell:
+        schedule::told(std::uint64_t{1} << at);
         world_.stories[at] += name_ + ' ';
-        return schedule::told(std::uint64_t{1} << at);
+        return;
       case Kind::kLocal:
         saw(static_cast<std::int64_t>(local().get()));
         return local().set(local().get() + static_cast<std::uint64_t>(mine_));
@@ -267,13 +325,14 @@ class Actor {
   std::string& seen_;
   int mine_ = 0;
   int children_ = 0;
+  std::array<bool, 2> inside_{};
   std::vector<Task> late_;
 };
 
 }  // namespace
 
-std::string run(const Program& program) {
-  auto* world = new World(program);
+std::string run(const Program& program, Guards guards) {
+  auto* world = new World(program, guards);
   g_kept = world;
   std::vector<Task> tasks;
   for (std::size_t t = 0; t < program.tasks.size(); ++t)
@@ -292,7 +351,8 @@ std::string run(const Program& program) {
   set_controller(nullptr);  // nobody is left to race with
   for (int value : {world->guarded[0], world->guarded[1], world->written, world->flag[0].load(),
                     world->flag[1].load(), static_cast<int>(world->count[0].load()),
-                    static_cast<int>(world->count[1].load())})
+                    static_cast<int>(world->count[1].load()), world->guard[0].parts[0],
+                    world->guard[0].parts[1], world->guard[1].parts[0], world->guard[1].parts[1]})
     end += ' ' + std::to_string(value);
   if (!world->object_gone) delete world->object;
   delete std::exchange(g_kept, nullptr);

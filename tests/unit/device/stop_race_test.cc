@@ -28,7 +28,7 @@ TEST(StopRace, NoSharedReadSeesWhatATrustedWriteLeft) {
   const auto result = test::expect_sound([] {
     object::Trace trace;
     MemoryFunction function;
-    const schedule::Atomic<bool> enabled(true);
+    const schedule::Word<bool> enabled(true);
     Tdi tdi(trace, {0, 1, 0, 0}, function);
     const MmioLayout layout({}, 0, {.bar = 4, .table_offset = 0, .pba_offset = 0}, {});
     const TdiBar bar{tdi, layout, 0};
@@ -54,7 +54,7 @@ TEST(StopRace, NoSharedReadSeesWhatATrustedWriteLeft) {
 TEST(PlainMemoryRace, APeersWriteIsNotLostWhileTheBytesMove) {
   const auto result = test::expect_sound([] {
     PlainMemory memory(64);
-    const schedule::Atomic<bool> enabled(true);
+    const schedule::Word<bool> enabled(true);
     PlainMemoryTarget bar(memory, enabled, std::nullopt, hw::TBit::kShared);
     Bytes pages(64);
     schedule::Task program = schedule::Task::spawn("program", [&] {

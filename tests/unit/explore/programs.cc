@@ -211,6 +211,7 @@ class Once final : public explore::Strategy {
   void stuck(std::span<const explore::Candidate> waiting) override { inner_.stuck(waiting); }
   void pruned(std::span<const explore::Candidate> waiting) override { inner_.pruned(waiting); }
   void told(std::uint64_t stories) override { inner_.told(stories); }
+  void touched(schedule::Touch touch) override { inner_.touched(touch); }
 
  private:
   explore::Strategy& inner_;

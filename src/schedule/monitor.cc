@@ -1,0 +1,91 @@
+#include "schedule/monitor.h"
+
+#include <vector>
+
+#include "base/check.h"
+#include "schedule/controller.h"
+#include "schedule/held_locks.h"
+
+namespace teeio::schedule {
+namespace {
+
+constinit thread_local std::uint64_t t_monitors = 0;
+
+constexpr std::uint64_t kWhole = 0;
+
+/// SplitMix64's last steps: what two monitors call by one part must not meet.
+std::uint64_t element_of(std::uint64_t identity, std::uint64_t part) {
+  constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;
+  std::uint64_t z = part + identity * kGolden;
+  z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
+  z = (z ^ (z >> 27U)) * 0x94d049bb133111ebULL;
+  return z ^ (z >> 31U);
+}
+
+}  // namespace
+
+namespace detail {
+std::uint64_t monitors_made() { return t_monitors; }
+void set_monitors_made(std::uint64_t count) { t_monitors = count; }
+}  // namespace detail
+
+Monitor::Monitor(Rank rank) : rank_(rank), identity_(++t_monitors) {}
+
+Monitor::~Monitor() { detail::destroy(number_); }
+
+void Monitor::enter(Touch::How whole) {
+  push_held(this, rank_);
+  Controller* const c = controller();
+  if (c == nullptr) return native_.lock();
+  if (!c->in_section())
+    c->point({OpKind::kSection, detail::number_of(*c, number_, rank_name(rank_))}, nullptr,
+             nullptr);
+  c->begin_section();
+  c->touched({element_of(identity_, kWhole), whole});
+}
+
+void Monitor::lock() { enter(Touch::How::kWrite); }
+
+void Monitor::lock_by_parts() { enter(Touch::How::kRead); }
+
+void Monitor::unlock() {
+  pop_held(this);
+  Controller* const c = controller();
+  if (c == nullptr) return native_.unlock();
+  c->end_section();
+}
+
+void Monitor::give_way() {
+  Controller* const c = controller();
+  if (c == nullptr) {
+    native_.unlock();
+    return native_.lock();
+  }
+  c->end_section();
+  TEEIO_CHECK(!c->in_section(), "a section in another one gives way");
+  const std::vector<Touch> before = c->touches();
+  c->point({OpKind::kSection, number_}, nullptr, nullptr);
+  c->begin_section();
+  for (const Touch& touch : before) c->touched(touch);
+}
+
+void Monitor::assert_held() const { TEEIO_CHECK(is_held(this), "a lock that must be held is not"); }
+
+void Monitor::touch(std::uint64_t part, Touch::How how) const {
+  if (Controller* const c = controller(); c != nullptr)
+    c->touched({element_of(identity_, part), how});
+}
+
+Turn::Turn(std::string_view name) : name_(name), identity_(++t_monitors) {}
+
+Turn::~Turn() { detail::destroy(number_); }
+
+void Turn::take(std::uint64_t part, Touch::How how) const {
+  Controller* const c = controller();
+  if (c == nullptr) return;
+  if (!c->in_section())
+    c->point({OpKind::kSection, detail::number_of(*c, number_, name_)}, nullptr, nullptr);
+  c->touched({element_of(identity_, part), how});
+}
+
+}  // namespace teeio::schedule

@@ -1,0 +1,244 @@
+#include "schedule/monitor.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "base/check.h"
+#include "explore/dpor.h"
+#include "schedule/atomic.h"
+#include "schedule/quarantine.h"
+#include "schedule/recorded_map.h"
+#include "schedule/task.h"
+#include "unit/schedule/explored.h"
+
+namespace teeio::test {
+namespace {
+
+using schedule::Monitor;
+using schedule::part;
+using schedule::Rank;
+using schedule::RecordedMap;
+using schedule::Section;
+using schedule::Task;
+using How = schedule::Touch::How;
+
+/// The orders of `a` and `b` that a reduction finds different.
+std::uint64_t orders_of(const std::function<void()>& a, const std::function<void()>& b) {
+  explore::Dpor strategy;
+  const auto body = [&] {
+    Task first = Task::spawn("a", [&] { a(); });
+    Task second = Task::spawn("b", [&] { b(); });
+    first.join();
+    second.join();
+  };
+  const explore::Exploration result = explore::run_schedules(strategy, body, kEnough, {});
+  if (result.bad) ADD_FAILURE() << explore::to_text(*result.bad);
+  EXPECT_TRUE(result.exhausted);
+  return result.schedules - result.pruned;
+}
+
+std::function<void()> touches(Monitor& monitor, std::uint64_t what, How how) {
+  return [&monitor, what, how] {
+    const Section section(monitor, Section::kByParts);
+    monitor.touch(what, how);
+  };
+}
+
+TEST(Monitor, SectionsThatSayNothingMeetAll) {
+  Monitor monitor(Rank::kLeaf);
+  const auto whole = [&] { const Section section(monitor); };
+  EXPECT_EQ(orders_of(whole, whole), 2U);
+  EXPECT_EQ(orders_of(whole, touches(monitor, part(1, 7), How::kRead)), 2U);
+}
+
+TEST(Monitor, SectionsOfDifferentPartsCommute) {
+  Monitor monitor(Rank::kLeaf);
+  const auto one = touches(monitor, part(1, 7), How::kWrite);
+  EXPECT_EQ(orders_of(one, touches(monitor, part(1, 8), How::kWrite)), 1U);
+  EXPECT_EQ(orders_of(one, touches(monitor, part(2, 7), How::kWrite)), 1U);
+  EXPECT_EQ(orders_of(one, one), 2U);
+}
+
+TEST(Monitor, ReadsCommuteAndUpdatesDoButNotWithEachOther) {
+  Monitor monitor(Rank::kLeaf);
+  const auto read = touches(monitor, part(1), How::kRead);
+  const auto update = touches(monitor, part(1), How::kUpdate);
+  const auto write = touches(monitor, part(1), How::kWrite);
+  EXPECT_EQ(orders_of(read, read), 1U);
+  EXPECT_EQ(orders_of(update, update), 1U);
+  EXPECT_EQ(orders_of(read, update), 2U);
+  EXPECT_EQ(orders_of(read, write), 2U);
+  EXPECT_EQ(orders_of(update, write), 2U);
+}
+
+TEST(Monitor, PartsOfTwoMonitorsAreTwo) {
+  Monitor one(Rank::kLeaf);
+  Monitor other(Rank::kLeaf);
+  EXPECT_EQ(orders_of(touches(one, part(1), How::kWrite), touches(other, part(1), How::kWrite)),
+            1U);
+}
+
+TEST(Monitor, AnInnerSectionTouchesForTheOuterOne) {
+  Monitor outer(Rank::kFirmware);
+  Monitor inner(Rank::kLeaf);
+  const auto nested = [&] {
+    const Section section(outer, Section::kByParts);
+    touches(inner, part(1), How::kWrite)();
+  };
+  EXPECT_EQ(orders_of(nested, touches(inner, part(1), How::kWrite)), 2U);
+  EXPECT_EQ(orders_of(nested, touches(inner, part(2), How::kWrite)), 1U);
+}
+
+TEST(Monitor, NobodySeesTheMiddleOfASection) {
+  Monitor monitor(Rank::kLeaf);
+  expect_sound([&] {
+    int value = 0;
+    const auto twice = [&] {
+      const Section section(monitor);
+      ++value;
+      TEEIO_CHECK(value % 2 == 1, "a section was seen in its middle");
+      ++value;
+    };
+    Task a = Task::spawn("a", twice);
+    Task b = Task::spawn("b", twice);
+    a.join();
+    b.join();
+  });
+}
+
+TEST(Monitor, ASectionThatGivesWayTouchesAgain) {
+  Monitor monitor(Rank::kLeaf);
+  const auto gives_way = [&] {
+    const Section section(monitor, Section::kByParts);
+    monitor.touch(part(1), How::kWrite);
+    monitor.give_way();
+  };
+  // Before, between and after its two moves.
+  EXPECT_EQ(orders_of(gives_way, touches(monitor, part(1), How::kWrite)), 3U);
+  EXPECT_EQ(orders_of(gives_way, touches(monitor, part(2), How::kWrite)), 1U);
+}
+
+TEST(Monitor, ASectionMeetsNoSchedulingPoint) {
+  const std::string found = finding_of([] {
+    Monitor monitor(Rank::kLeaf);
+    schedule::Atomic<int> flag;
+    const Section section(monitor);
+    flag.store(1);
+  });
+  EXPECT_EQ(found, "a section of a monitor meets a scheduling point");
+}
+
+TEST(Monitor, ALateUseIsFound) {
+  const std::string found = finding_of([] {
+    struct Freed : schedule::Quarantined {
+      Monitor monitor{Rank::kLeaf};
+    };
+    auto* const freed = new Freed;
+    {
+      const Section section(freed->monitor);
+    }
+    Task late = Task::spawn("late", [freed] { const Section section(freed->monitor); });
+    delete freed;
+    late.join();
+  });
+  EXPECT_NE(found.find("after it was freed"), std::string::npos) << found;
+}
+
+TEST(Monitor, TheLockOrderHolds) {
+  const std::string found = finding_of([] {
+    Monitor above(Rank::kFirmware);
+    Monitor below(Rank::kLeaf);
+    const Section first(below);
+    const Section second(above);
+  });
+  EXPECT_EQ(found, "a lock is taken against the lock order");
+}
+
+TEST(Monitor, WhatIsToldAfterASectionIsAMoveOfItsOwn) {
+  Monitor monitor(Rank::kLeaf);
+  // b's section needs a's, and may still be told of before a's.
+  bool other_order = false;
+  std::string story;
+  std::uint64_t seen = 0;
+  explore_all([&] {
+    story.clear();
+    seen = 0;
+    const auto tells = [&](char name) {
+      return [&, name] {
+        std::uint64_t turn = 0;
+        {
+          const Section section(monitor);
+          turn = ++seen;
+        }
+        schedule::told(1);
+        story += name + std::to_string(turn);
+      };
+    };
+    Task a = Task::spawn("a", tells('a'));
+    Task b = Task::spawn("b", tells('b'));
+    a.join();
+    b.join();
+    other_order = other_order || story == "b2a1";
+  });
+  EXPECT_TRUE(other_order);
+}
+
+TEST(Monitor, NativelyItIsAMutex) {
+  Monitor monitor(Rank::kLeaf);
+  int value = 0;
+  const auto count = [&] {
+    for (int i = 0; i < 1000; ++i) {
+      const Section section(monitor, Section::kByParts);
+      monitor.touch(part(1), How::kWrite);
+      ++value;
+    }
+  };
+  std::thread other(count);
+  count();
+  other.join();
+  EXPECT_EQ(value, 2000);
+}
+
+struct Recording {
+  Monitor monitor{Rank::kLeaf};
+  RecordedMap<std::uint64_t, int> map{{&monitor, 1}};
+
+  std::function<void()> section(std::function<void(RecordedMap<std::uint64_t, int>&)> what) {
+    return [this, what = std::move(what)] {
+      const Section section(monitor, Section::kByParts);
+      what(map);
+    };
+  }
+};
+
+TEST(RecordedMap, ElementsAreParts) {
+  Recording r;
+  const auto one = r.section([](auto& map) { ++map[1]; });
+  EXPECT_EQ(orders_of(one, r.section([](auto& map) { ++map[2]; })), 1U);
+  EXPECT_EQ(orders_of(one, one), 2U);
+  EXPECT_EQ(orders_of(one, r.section([](auto& map) { (void)std::as_const(map).find(1); })), 2U);
+  EXPECT_EQ(orders_of(one, r.section([](auto& map) { (void)std::as_const(map).find(3); })), 1U);
+}
+
+TEST(RecordedMap, WhoLooksAtItsKeysMeetsWhoAddsOrTakesAway) {
+  Recording r;
+  const auto next = r.section([](auto& map) { (void)map.next_key(0); });
+  EXPECT_EQ(orders_of(next, next), 1U);
+  EXPECT_EQ(orders_of(next, r.section([](auto& map) { map.erase(5); })), 2U);
+  const auto all = r.section([](auto& map) {
+    for (const auto& [key, value] : std::as_const(map)) EXPECT_GT(key, 0U);
+  });
+  EXPECT_EQ(orders_of(all, all), 1U);
+  {
+    const Section section(r.monitor);
+    r.map[9] = 1;
+  }
+  EXPECT_EQ(orders_of(all, r.section([](auto& map) { map.at(9) = 2; })), 2U);
+}
+
+}  // namespace
+}  // namespace teeio::test
