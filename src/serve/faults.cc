@@ -239,7 +239,8 @@ void move_range(ByteView request, Bytes& answer) {
   constexpr std::size_t kOffsetAt = 1 + wire::TdispHeader::kSize;
   constexpr std::size_t kPortionAt = kOffsetAt + 4;
   constexpr std::size_t kSecondRange = 16 + 16;  // in the report
-  const std::size_t offset = byte_at(request, kOffsetAt) | byte_at(request, kOffsetAt + 1) << 8U;
+  const std::size_t high = byte_at(request, kOffsetAt + 1);
+  const std::size_t offset = byte_at(request, kOffsetAt) | high << 8U;
   if (offset <= kSecondRange) turn(answer, kPortionAt + kSecondRange - offset);
 }
 
