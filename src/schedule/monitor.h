@@ -74,7 +74,8 @@ class Turn {
 template <class T>
 class Word {
  public:
-  explicit Word(T value = T{}) : value_(value) {}
+  Word() : Word(T{}) {}
+  explicit Word(T value) : value_(value) {}
 
   [[nodiscard]] T load() const {
     turn_.take(0, Touch::How::kRead);

@@ -19,7 +19,7 @@ DmaEngineCard::Options options(unsigned vfs = 2, std::uint64_t serial = 1) {
 /// A function that says when it goes.
 class Leaver final : public TeeFunction {
  public:
-  Leaver(object::Trace& trace, schedule::Mutex& lock, const Role& role, std::vector<Bdf>& gone)
+  Leaver(object::Trace& trace, schedule::Monitor& lock, const Role& role, std::vector<Bdf>& gone)
       : TeeFunction(trace, lock, role), gone_(gone) {}
   ~Leaver() override { gone_.push_back(bdf()); }
   Leaver(const Leaver&) = delete;

@@ -14,8 +14,8 @@ using testing::IsEmpty;
 
 class MsiPort final : public DmaPort {
  public:
-  Result<void> dma_read(std::uint16_t, TBit, Iova, std::span<std::byte>) override { return {}; }
-  Result<void> dma_write(std::uint16_t, TBit t, Iova address, ByteView in) override {
+  Result<void> dma_read(Requester, TBit, Iova, std::span<std::byte>) override { return {}; }
+  Result<void> dma_write(Requester, TBit t, Iova address, ByteView in) override {
     EXPECT_EQ(t, TBit::kShared);
     EXPECT_EQ(raw(address), 0x1'fee0'0000U);
     sent.push_back(Reader(in).le<std::uint32_t>());

@@ -39,22 +39,22 @@ TEST_F(SnpLaunch, Init2WithoutMemoryKeepsNothing) {
       taken.pop_back();
     }
     const std::uint64_t before = memory.pages_in_use();
-    ASSERT_EQ(code(guest().init2(0, 0, 2)), Errno::kNoMem);
+    ASSERT_EQ(code(guest().init2(0, 0, 2, answer)), Errno::kNoMem);
     EXPECT_EQ(memory.pages_in_use(), before);
     EXPECT_FALSE(guest().initialised());
-    EXPECT_EQ(guest().firmware_error(), 0U) << "SNP_INIT_EX went well";
+    EXPECT_EQ(answer, 0U) << "SNP_INIT_EX went well";
     for (const Hpa page : taken) memory.free_page(page);
   }
   auto other = *kvm.create_vm(kVmTypeSnp, 1);
-  EXPECT_TRUE(guest().init2(0, 0, 2));
-  EXPECT_TRUE(static_cast<SevVm&>(static_cast<VmFile&>(*other).vm().ops()).init2(0, 0, 2))
+  EXPECT_TRUE(guest().init2(0, 0, 2, answer));
+  EXPECT_TRUE(static_cast<SevVm&>(static_cast<VmFile&>(*other).vm().ops()).init2(0, 0, 2, answer))
       << "there are two ASIDs";
 }
 
 // sev_gmem_invalidate() gives RAM back, when the guest_memfd lets go of it; MMIO has none.
 TEST_F(SnpLaunch, RamThatIsUnmappedStaysTheGuests) {
-  ASSERT_TRUE(guest().init2(0, 0, 0));
-  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0));
+  ASSERT_TRUE(guest().init2(0, 0, 0, answer));
+  ASSERT_TRUE(guest().launch_start(kPolicy, Bytes(16), 0, answer));
   ASSERT_TRUE(load(kCode, {}));
   const Hpa page = *frame(kCode);
   ASSERT_TRUE(guest().map_private(kCode, page, PageKind::kRam));
@@ -71,7 +71,7 @@ TEST_F(SnpLaunch, RamThatIsUnmappedStaysTheGuests) {
 }
 
 TEST_F(SnpLaunch, AVcpuIsToldWhatItIs) {
-  ASSERT_TRUE(guest().init2(0, 0, 2));
+  ASSERT_TRUE(guest().init2(0, 0, 2, answer));
   make_vcpu();
   EXPECT_EQ(cpu().msr(kMsrSevStatus), kSevStatusSnp);
   EXPECT_EQ(cpu().msr(kMsrGhcb), ghcb_sev_info(2));
