@@ -1,6 +1,7 @@
 #include "schedule/controller.h"
 
 #include "base/check.h"
+#include "schedule/run_heap.h"
 
 namespace teeio::schedule {
 namespace {
@@ -89,4 +90,17 @@ void destroy(std::uint32_t& number) noexcept {
 }
 
 }  // namespace detail
+void Controller::defer(void (*act)(void*), void* on) {
+  const OutsideRunHeap outside;
+  later_.push_back({act, on});
+}
+
+void Controller::act_later() {
+  while (!later_.empty()) {
+    const Later next = later_.back();
+    later_.pop_back();
+    next.act(next.on);
+  }
+}
+
 }  // namespace teeio::schedule

@@ -126,11 +126,22 @@ class Controller {
   void end_section() {
     --sections_;
     after_section_ = true;
+    if (sections_ == 0 && !later_.empty()) act_later();
   }
+  /// Runs `act` with `on` when the outermost section ends.
+  void defer(void (*act)(void*), void* on);
 
  protected:
   std::uint32_t sections_ = 0;
   bool after_section_ = false;  ///< since the present move began
+  struct Later {
+    void (*act)(void*);
+    void* on;
+  };
+  std::vector<Later> later_;  ///< what the running section puts off
+
+ private:
+  void act_later();
 };
 
 /// The controller of the run that this OS thread executes; nullptr: native.

@@ -83,6 +83,7 @@ void FiberController::start_run() {
   starter_ = kNobody;
   sections_ = 0;
   after_section_ = false;
+  later_.clear();
   detail::set_monitors_made(0);
 }
 

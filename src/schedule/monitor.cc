@@ -76,6 +76,11 @@ void Monitor::touch(std::uint64_t part, Touch::How how) const {
     c->touched({element_of(identity_, part), how});
 }
 
+void after_section(void (*act)(void*), void* on) {
+  Controller* const c = controller();
+  c != nullptr && c->in_section() ? c->defer(act, on) : act(on);
+}
+
 Turn::Turn(std::string_view name) : name_(name), identity_(++t_monitors) {}
 
 Turn::~Turn() { detail::destroy(number_); }

@@ -112,6 +112,10 @@ class TEEIO_SCOPED_CAPABILITY Section {
   return (key + 1) * kOdd ^ std::uint64_t{table} << 56U;
 }
 
+/// Runs `act` with `on` when the section that the caller is in is over, if it is explored, so
+/// that it may wait for others; else at once. `on` must still be there then.
+void after_section(void (*act)(void*), void* on);
+
 namespace detail {
 /// Monitors of this OS thread so far; set back where runs begin.
 [[nodiscard]] std::uint64_t monitors_made();

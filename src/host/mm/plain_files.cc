@@ -1,5 +1,6 @@
 #include "host/mm/plain_files.h"
 
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "base/types.h"
 #include "schedule/atomic.h"
 #include "schedule/condition.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 #include "schedule/task.h"
 
@@ -21,10 +23,14 @@ std::unexpected<Error> no_memfd() { return fail(Errno::kInval, "the file is no m
 class PlainEventFd::Counter final : public EventFd {
  public:
   void signal() override {
+    turn_.take(0, schedule::Touch::How::kUpdate);
     count_.fetch_add(1);
-    if (watched()) tell();
+    if (watched()) schedule::after_section(&Counter::tell_it, this);
   }
-  std::uint64_t take() override { return count_.exchange(0); }
+  std::uint64_t take() override {
+    turn_.take(0, schedule::Touch::How::kWrite);
+    return count_.exchange(0);
+  }
   [[nodiscard]] std::unique_ptr<EventWatch> watch(std::function<void()> signalled) override;
   [[nodiscard]] std::uint64_t identity() const override {
     return reinterpret_cast<std::uintptr_t>(this);
@@ -40,12 +46,19 @@ class PlainEventFd::Counter final : public EventFd {
     const schedule::RawLockGuard guard(watched_lock_);
     watched_ = true;
   }
+  [[nodiscard]] bool is_signalled() const {
+    turn_.take(0, schedule::Touch::How::kRead);
+    return count_.load() != 0;
+  }
+  static void tell_it(void* counter) { static_cast<Counter*>(counter)->tell(); }
   void tell() TEEIO_EXCLUDES(mutex_) {
     const schedule::Lock lock(mutex_);
     told_.notify_all();
   }
 
-  schedule::Atomic<std::uint64_t> count_{0};
+  // A device signals in the middle of a section of its own: no schedule::Atomic.
+  const schedule::Turn turn_{"eventfd"};
+  std::atomic<std::uint64_t> count_{0};
   schedule::RawLock watched_lock_;  // so that nobody's eventfd is no meeting of tasks
   bool watched_ TEEIO_GUARDED_BY(watched_lock_) = false;
   schedule::Mutex mutex_{schedule::Rank::kWaitQueue};
@@ -71,7 +84,7 @@ class PlainEventFd::Counter::Watch final : public EventWatch {
       {
         const schedule::Lock lock(counter_->mutex_);
         counter_->told_.wait(counter_->mutex_,
-                             [this] { return stopped_.load() || counter_->count_.load() != 0; });
+                             [this] { return stopped_.load() || counter_->is_signalled(); });
       }
       if (stopped_.load()) return;
       if (counter_->take() != 0) signalled_();

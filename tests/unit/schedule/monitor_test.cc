@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "explore/dpor.h"
 #include "schedule/atomic.h"
+#include "schedule/mutex.h"
 #include "schedule/quarantine.h"
 #include "schedule/recorded_map.h"
 #include "schedule/task.h"
@@ -53,6 +54,34 @@ TEST(Monitor, SectionsThatSayNothingMeetAll) {
   const auto whole = [&] { const Section section(monitor); };
   EXPECT_EQ(orders_of(whole, whole), 2U);
   EXPECT_EQ(orders_of(whole, touches(monitor, part(1, 7), How::kRead)), 2U);
+}
+
+// A device that signals in the middle of its own section wakes whoever waits for it afterwards.
+TEST(Monitor, WhatIsPutOffComesAfterTheSectionAndMayWait) {
+  Monitor monitor(Rank::kDevice);
+  schedule::Mutex mutex(Rank::kLeaf);
+  struct Bell {
+    schedule::Mutex* mutex;
+    bool rung;
+  } bell{&mutex, false};
+  const auto ring = [](void* on) {
+    auto& it = *static_cast<Bell*>(on);
+    const schedule::Lock lock(*it.mutex);
+    it.rung = true;
+  };
+  const auto signals = [&] {
+    bell.rung = false;
+    {
+      const Section section(monitor);
+      schedule::after_section(ring, &bell);
+      TEEIO_CHECK(!bell.rung, "it waits for the section's end");
+    }
+    TEEIO_CHECK(bell.rung, "it is forgotten");
+  };
+  EXPECT_GE(orders_of(signals, [&] { const schedule::Lock lock(mutex); }), 2U);
+  bell.rung = false;
+  schedule::after_section(ring, &bell);
+  EXPECT_TRUE(bell.rung) << "outside of sections at once";
 }
 
 TEST(Monitor, SectionsOfDifferentPartsCommute) {
