@@ -20,7 +20,7 @@ Cbor& Cbor::head(CborMajor major, std::uint64_t argument) {
                                                   : 3U;
   const bool is_inline = argument < kInline;
   const unsigned info = is_inline ? static_cast<unsigned>(argument) : kInline + log2;
-  out_.le(static_cast<std::uint8_t>(std::to_underlying(major) << kMajorShift | info));
+  out_.le(static_cast<std::uint8_t>(unsigned{std::to_underlying(major)} << kMajorShift | info));
   for (unsigned i = is_inline ? 0 : 1U << log2; i > 0; --i)
     out_.le(static_cast<std::uint8_t>(argument >> 8U * (i - 1)));
   return *this;

@@ -1,5 +1,7 @@
 #include "host/kvm/rmm/realm_host.h"
 
+#include <algorithm>
+
 namespace teeio::kvm {
 
 using rmm::AddressDescriptor;
@@ -29,6 +31,20 @@ void RealmHost::free_granule(Hpa granule) {
   trace_.fact(object::Lane::kKvm, object::Fact::kRefLeaked, "the RMM keeps a granule", {.a = 1});
 }
 
+/// All of them, or none: then they are freed. An operation that waits for memory gets it from a
+/// busy monitor, too.
+Result<void> RealmHost::delegate_run(Hpa first, std::uint64_t count) {
+  const auto page = [first](std::uint64_t i) { return first + i * kPageSize; };
+  for (std::uint64_t done = 0; done < count; ++done) {
+    const Hpa at = page(done);
+    if (insist([&] { return rmm_.granule_range_delegate(at, at + kPageSize); }).ok()) continue;
+    for (std::uint64_t i = 0; i < done; ++i) free_granule(page(i));
+    for (std::uint64_t i = done; i < count; ++i) memory_.free_page(page(i));
+    return fail(Errno::kIo, "RMI_GRANULE_RANGE_DELEGATE failed");
+  }
+  return {};
+}
+
 /// `count` granules in a row, the first aligned to them all. Pages that do not fit go back.
 Result<Hpa> RealmHost::alloc_run(std::uint64_t count) {
   std::vector<Hpa> tried;
@@ -46,10 +62,7 @@ Result<Hpa> RealmHost::alloc_run(std::uint64_t count) {
     if (have == count) {
       for (const Hpa other : tried)
         if (other < *first || other >= *first + count * kPageSize) memory_.free_page(other);
-      // An operation that waits for memory gets it from a busy monitor, too.
-      for (Hpa at = *first; at < *first + count * kPageSize; at = at + kPageSize)
-        if (!insist([&] { return rmm_.granule_range_delegate(at, at + kPageSize); }).ok())
-          return fail(Errno::kIo, "RMI_GRANULE_RANGE_DELEGATE failed");
+      TEEIO_TRY(delegate_run(*first, count));
       return *first;
     }
   }
@@ -57,16 +70,21 @@ Result<Hpa> RealmHost::alloc_run(std::uint64_t count) {
   return fail(Errno::kNoMem, "there is no memory for the monitor");
 }
 
-/// Fills the list with what is wanted; gives how many descriptors it has.
+/// Fills the list with what is wanted; gives how many descriptors it has. Without memory for all
+/// of it nothing is kept.
 Result<std::uint64_t> RealmHost::fill_list(Hpa list, const rmm::RmiResult& wants) {
   constexpr unsigned kCount = 2, kContiguous = 16;
   const std::uint64_t wanted = wants.x2 >> kCount & 0x3fffU;
   const bool contiguous = (wants.x2 >> kContiguous & 1U) != 0;
   const std::uint64_t each = contiguous ? wanted : 1;
   for (std::uint64_t i = 0; i < wanted / each; ++i) {
-    TEEIO_ASSIGN(const Hpa first, alloc_run(each));
+    const auto first = alloc_run(each);
+    if (!first) {
+      take_list(list, i);
+      return std::unexpected(first.error());
+    }
     TEEIO_TRY(memory_.write_u64(list + i * sizeof(std::uint64_t),
-                                AddressDescriptor{.base = first, .count = each}.encode()));
+                                AddressDescriptor{.base = *first, .count = each}.encode()));
   }
   return wanted / each;
 }
@@ -86,19 +104,27 @@ rmm::RmiResult RealmHost::finish(rmm::RmiResult result) {
   const std::uint64_t handle = result.x1;
   const auto list = memory_.alloc_page();
   if (!list) return {.code = rmm::Code::kBlocked};
+  std::uint64_t given = 0;
   while (result.code == rmm::Code::kIncomplete) {
     if (result.memory == MemoryRequest::kDonate) {
       const auto count = fill_list(*list, result);
       result = count ? rmm_.op_mem_donate(handle, *list, *count)
                      : rmm::RmiResult{.code = rmm::Code::kBlocked};
+      if (count && !result.ok() && result.code != rmm::Code::kIncomplete) take_list(*list, *count);
+      if (result.memory != MemoryRequest::kReclaim) given += result.x1;
     } else if (result.memory == MemoryRequest::kReclaim) {
       result = rmm_.op_mem_reclaim(handle, *list, kPageSize / sizeof(std::uint64_t));
-      if (result.code == rmm::Code::kIncomplete) take_list(*list, result.x1);
+      if (result.code != rmm::Code::kIncomplete) break;
+      take_list(*list, result.x1);
+      given -= std::min(given, result.x1);
     } else {
       result = rmm_.op_continue(handle);
     }
   }
   memory_.free_page(*list);
+  if (!result.ok() && given != 0)
+    trace_.fact(object::Lane::kKvm, object::Fact::kRefLeaked, "the RMM keeps an operation's memory",
+                {.a = given});
   return result;
 }
 

@@ -78,6 +78,7 @@ class RealmHost {
  private:
   static constexpr unsigned kMaxTries = 10'000;
   Result<std::uint64_t> fill_list(Hpa list, const rmm::RmiResult& wants);
+  Result<void> delegate_run(Hpa first, std::uint64_t count);
   Result<Hpa> alloc_run(std::uint64_t count);
   void take_list(Hpa list, std::uint64_t count);
 

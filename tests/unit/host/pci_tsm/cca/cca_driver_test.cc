@@ -94,6 +94,30 @@ TEST_F(CcaDriverTest, EachRefusalOfABindLeavesNothingBehind) {
   EXPECT_GT(plan.which, 5);
 }
 
+// A connect that is refused in the middle keeps what the monitor keeps, and that is told.
+TEST_F(CcaDriverTest, ARefusedConnectLeaksOnlyWhatTheMonitorKeeps) {
+  NthRefusal plan;
+  for (;; ++plan.which) {
+    plan.seen = 0;
+    const std::uint64_t pages = memory.pages_in_use();
+    const std::size_t before = trace.events().size();
+    schedule::set_fault_plan(&plan);
+    const bool connected = driver.connect(pf()).has_value();
+    schedule::set_fault_plan(nullptr);
+    if (connected) driver.disconnect(pf());
+    std::uint64_t kept = 0;
+    for (std::size_t i = before; i < trace.events().size(); ++i) {
+      const object::Event& event = trace.events()[i];
+      if (event.fact == Fact::kRefLeaked) kept += event.a;
+      // Its table stays and is used again.
+      if (event.name == "RMI_PSMMU_ST_L2_DESTROY" && event.outcome == "RMI_BLOCKED") ++kept;
+    }
+    EXPECT_EQ(memory.pages_in_use(), pages + kept) << plan.what;
+    if (plan.seen <= plan.which) break;
+  }
+  EXPECT_GT(plan.which, 12);
+}
+
 TEST_F(CcaDriverTest, AGuestThatUnlocksFirstUnmaps) {
   run();
   const auto refused = set_state(0);
