@@ -49,17 +49,16 @@ void HappensBefore::come_after(std::uint32_t before, bool story) {
 }
 
 void HappensBefore::touch(const Touch& touch, std::uint32_t event) {
-  using How = Touch::How;
   const bool story = Footprints::is_story(touch.element);
   const std::uint32_t task = moves_[event].task;
   Element& e = element(touch.element);
   come_after(e.written, story);
-  if (touch.how != How::kRead)
+  if (touch.how != Touch::How::kRead)
     for (const Mark& m : e.read) come_after(m.event, story);
-  if (touch.how != How::kUpdate)
+  if (touch.how != Touch::How::kUpdate)
     for (const Mark& m : e.updated) come_after(m.event, story);
-  if (touch.how == How::kRead) return mark(e.read, task, event);
-  if (touch.how == How::kUpdate) return mark(e.updated, task, event);
+  if (touch.how == Touch::How::kRead) return mark(e.read, task, event);
+  if (touch.how == Touch::How::kUpdate) return mark(e.updated, task, event);
   e.written = event;
   e.read.clear();
   e.updated.clear();
