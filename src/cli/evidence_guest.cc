@@ -59,9 +59,7 @@ int verify_guest_evidence(GuestEvidence given, const PolicyFiles& files,
   }
   if (!files.roots.empty()) return not_for("--root", "a CCA token");
   if (!files.certificates.empty()) return not_for("--certificates", "a CCA token");
-  const Bytes model = rmm::Attestation().platform_key().der();
-  const crypto::Digest digest = crypto::hash(crypto::HashAlgorithm::kSha256, model);
-  now.model_keys.emplace_back(digest.view().begin(), digest.view().end());
+  now.model_keys.push_back(rmm::Attestation().platform_key());
   return print_verdict(
       evidence::judge(evidence::CcaStatement::of(std::move(given.file)), policy.cca, now),
       given.json);

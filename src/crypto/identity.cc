@@ -123,7 +123,7 @@ Certificate issue(Role role, const PkiSpec& spec, std::string_view name, const P
 Result<Identity> identity_from_pem(std::string_view chain, std::string_view key) {
   TEEIO_ASSIGN(CertificateChain certificates, CertificateChain::from_pem(chain));
   TEEIO_ASSIGN(PrivateKey leaf_key, PrivateKey::from_pem(key));
-  if (leaf_key.public_key().der() != certificates.leaf().public_key().der())
+  if (leaf_key.public_key() != certificates.leaf().public_key())
     return fail(Errno::kInval, "the private key is not the last certificate's");
   return Identity{std::move(certificates), std::move(leaf_key)};
 }

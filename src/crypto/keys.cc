@@ -303,6 +303,12 @@ Result<void> PublicKey::verify_spdm(const SpdmSigning& what, const Digest& trans
   return verify_digest(key_.get(), what.algorithm, what.hash, message, signature);
 }
 
+bool PublicKey::operator==(const PublicKey& other) const {
+  const bool same = EVP_PKEY_eq(key_.get(), other.key_.get()) == 1;
+  ERR_clear_error();
+  return same;
+}
+
 Bytes PublicKey::der() const {
   Bytes out(static_cast<std::size_t>(std::max(0, i2d_PUBKEY(key_.get(), nullptr))));
   unsigned char* at = detail::out_of(out);

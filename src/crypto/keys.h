@@ -34,8 +34,11 @@ class PublicKey {
   [[nodiscard]] Result<void> verify_spdm(const SpdmSigning& what, const Digest& transcript,
                                          ByteView signature) const;
 
+  /// Whether it is the same key, however each is encoded: a point of a curve is, compressed or
+  /// not, whether the curve is named or spelled out.
+  [[nodiscard]] bool operator==(const PublicKey& other) const;
   [[nodiscard]] KeyType type() const { return type_; }
-  /// SubjectPublicKeyInfo.
+  /// SubjectPublicKeyInfo, encoded as the key came.
   [[nodiscard]] Bytes der() const;
   [[nodiscard]] evp_pkey_st* handle() const { return key_.get(); }
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "crypto/keys.h"
 #include "evidence/policy.h"
 #include "evidence/statement.h"
 
@@ -29,8 +30,8 @@ struct Circumstances {
   std::optional<Bytes> nonce;            ///< that the device was to sign
   std::optional<Bytes> evidence_digest;  ///< SHA-384, from the guest's firmware
   std::optional<Bytes> report_digest;    ///< likewise
-  /// SHA-256 of SubjectPublicKeyInfo of keys that everybody has: of platforms that prove nothing.
-  std::vector<Bytes> model_keys;
+  /// Keys that everybody has: of platforms that prove nothing.
+  std::vector<crypto::PublicKey> model_keys;
 };
 
 /// The verdicts in the order in which one should look: form, certificates, agreement,

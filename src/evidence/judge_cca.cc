@@ -46,9 +46,7 @@ void judge_platform_signature(const CcaCase& c, Clauses& out) {
   if (by == keys.end())
     return out.refuse("platform.signature", "it is not by a platform key that is trusted");
   out.hold("platform.signature", "by a platform key that is trusted");
-  const crypto::Digest digest = crypto::hash(crypto::HashAlgorithm::kSha256, by->der());
-  const bool model = std::ranges::any_of(
-      c.now.model_keys, [&](const Bytes& one) { return std::ranges::equal(one, digest.view()); });
+  const bool model = std::ranges::find(c.now.model_keys, *by) != c.now.model_keys.end();
   if (!model) return out.hold("platform.model", "the key is not the model's");
   constexpr std::string_view kModel =
       "the platform is teeio's model, whose key everybody has: it proves nothing";

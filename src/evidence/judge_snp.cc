@@ -61,10 +61,14 @@ std::optional<unsigned> der_integer(const std::optional<Bytes>& der) {
   return std::to_integer<unsigned>(der->back());
 }
 
-/// Empty: the certificate is of the key of this chip and of the TCB that the report names.
-/// Source: "VCEK certificate and KDS interface specification" (57230), 3.1.
-std::string endorsement_problem(const wire::SnpReport& report, const crypto::Certificate& leaf) {
-  const std::string amd = "1.3.6.1.4.1.3704.1.";
+const std::string& amd() {
+  static const std::string arc = "1.3.6.1.4.1.3704.1.";
+  return arc;
+}
+
+/// Empty: the certificate is of the TCB that the report names. Source: "VCEK certificate and KDS
+/// interface specification" (57230), 3.1; Turin's has an FMC (fmcSPL).
+std::string tcb_problem(const wire::SnpReport& report, const crypto::Certificate& leaf) {
   const wire::SnpTcb tcb = report.tcb(report.reported_tcb);
   struct Level {
     const char* oid;
@@ -73,28 +77,52 @@ std::string endorsement_problem(const wire::SnpReport& report, const crypto::Cer
   };
   for (const Level& one :
        {Level{"3.1", tcb.boot_loader, "boot loader"}, Level{"3.2", tcb.tee, "TEE"},
-        Level{"3.3", tcb.snp, "SNP"}, Level{"3.8", tcb.microcode, "microcode"}}) {
-    const auto said = der_integer(crypto::extension_value(leaf, amd + one.oid));
+        Level{"3.3", tcb.snp, "SNP"}, Level{"3.8", tcb.microcode, "microcode"},
+        Level{"3.9", tcb.fmc, "FMC"}}) {
+    if (one.name == "FMC" && !report.is_of_turin()) continue;
+    const auto said = der_integer(crypto::extension_value(leaf, amd() + one.oid));
     if (!said) return fmt::format("the key's certificate names no version of {}", one.name);
     if (*said != one.have)
       return fmt::format("the key is of {} {}, and the report of {}", one.name, *said, one.have);
   }
-  const auto chip = crypto::extension_value(leaf, amd + "4");
-  if (report.signing_key == wire::SnpReport::SigningKey::kVlek) return {};  // of no one chip
+  return {};
+}
+
+/// Empty: the certificate is of the kind of key that the report says, and of its chip. A VCEK's
+/// has hwID, a VLEK's CSP_ID (57230, 3.1; go-sev-guest kds/kds.go, VcekCertificateExtensions()
+/// and VlekCertificateExtensions()).
+std::string chip_problem(const wire::SnpReport& report, const crypto::Certificate& leaf) {
+  const auto chip = crypto::extension_value(leaf, amd() + "4");
+  const auto provider = crypto::extension_value(leaf, amd() + "5");
+  if (report.signing_key == wire::SnpReport::SigningKey::kVlek) {
+    if (chip) return "the report is by a VLEK, and the certificate of one chip's key";
+    if (!provider) return "the report is by a VLEK, and the certificate names no cloud provider";
+    return {};
+  }
+  if (provider) return "the report is by a VCEK, and the certificate of a cloud provider's key";
   if (!chip) return "the key's certificate names no chip";
   const auto is_zero = [](std::byte one) { return one == std::byte{0}; };
   if (std::ranges::all_of(report.chip_id, is_zero)) return {};  // the host masks it
   // Turin's identifier has eight bytes, and zeros behind them in the report.
   if (chip->empty() || chip->size() > report.chip_id.size() ||
-      !std::equal(chip->begin(), chip->end(), report.chip_id.begin()))
+      !std::equal(chip->begin(), chip->end(), report.chip_id.begin()) ||
+      !std::all_of(report.chip_id.begin() + static_cast<std::ptrdiff_t>(chip->size()),
+                   report.chip_id.end(), is_zero))
     return "the key is of another chip than the report";
   return {};
+}
+
+std::string endorsement_problem(const wire::SnpReport& report, const crypto::Certificate& leaf) {
+  std::string problem = tcb_problem(report, leaf);
+  return problem.empty() ? chip_problem(report, leaf) : problem;
 }
 
 void judge_signature(const SnpCase& c, const crypto::Certificate& leaf, Clauses& out) {
   if (c.report.signing_key == wire::SnpReport::SigningKey::kNone)
     return out.refuse("report.signature", "the host masks the chip's key: nobody signed it");
   const ByteView bytes(c.statement.file);
+  if (!wire::snp_signature_is_padded(bytes))
+    return out.refuse("report.signature", "its numbers have more bytes than P-384's");
   const bool holds =
       leaf.public_key()
           .verify(crypto::SignatureAlgorithm::kEcdsaP384, crypto::HashAlgorithm::kSha384,

@@ -128,7 +128,7 @@ Result<void> Slots::set_chain(std::uint8_t slot, const Key& key, ByteView certif
   const auto& own = all.at(number - 1U).key;
   if (!own) return fail(Errno::kInval, "the key pair is erased");
   TEEIO_ASSIGN(auto chain, crypto::CertificateChain::parse(certificates));
-  if (chain.leaf().public_key().der() != own->public_key().der())
+  if (chain.leaf().public_key() != own->public_key())
     return fail(Errno::kInval, "the chain is of another key");
   if (crypto::chain_problem(chain)) return fail(Errno::kInval, "the chain does not verify");
   for (Pair& pair : all) pair.slots = static_cast<std::uint8_t>(pair.slots & ~bit(slot));

@@ -49,9 +49,10 @@ SnpTcb SnpTcb::of(std::uint64_t version, Order order) {
   return {.boot_loader = byte(0), .tee = byte(1), .snp = byte(6), .microcode = byte(7)};
 }
 
+bool SnpReport::is_of_turin() const { return cpu_family == kTurinFamily; }
+
 SnpTcb SnpReport::tcb(std::uint64_t version_word) const {
-  return SnpTcb::of(version_word,
-                    cpu_family == kTurinFamily ? SnpTcb::Order::kTurin : SnpTcb::Order::kMilan);
+  return SnpTcb::of(version_word, is_of_turin() ? SnpTcb::Order::kTurin : SnpTcb::Order::kMilan);
 }
 
 Bytes SnpReport::encode() const {
@@ -85,20 +86,23 @@ bool SnpReport::is_one(ByteView bytes) {
 Result<SnpReport> SnpReport::decode(ByteView report) {
   if (!is_one(report)) return fail(Errno::kInval, "it is no attestation report of a known version");
   const auto key_info = word_at<std::uint32_t>(report, kKeyInfoAt);
+  const auto signing_key = static_cast<SigningKey>(key_info >> kSigningKeyShift & kSigningKeyMask);
+  if (signing_key != SigningKey::kVcek && signing_key != SigningKey::kVlek &&
+      signing_key != SigningKey::kNone)
+    return fail(Errno::kInval, "the kind of key that signed it is a reserved one");
   const auto minor = word_at<std::uint8_t>(report, kMinorAt);
   const auto major = word_at<std::uint8_t>(report, kMajorAt);
-  SnpReport found{
-      .version = word_at<std::uint32_t>(report, 0),
-      .guest_svn = word_at<std::uint32_t>(report, kSvnAt),
-      .policy = word_at<std::uint64_t>(report, kPolicyAt),
-      .vmpl = word_at<std::uint32_t>(report, kVmplAt),
-      .current_tcb = word_at<std::uint64_t>(report, kCurrentTcbAt),
-      .reported_tcb = word_at<std::uint64_t>(report, kReportedTcbAt),
-      .committed_tcb = word_at<std::uint64_t>(report, kCommittedTcbAt),
-      .launch_tcb = word_at<std::uint64_t>(report, kLaunchTcbAt),
-      .abi_version = static_cast<std::uint16_t>(unsigned{major} << 8U | minor),
-      .mask_chip_key = (key_info & kMaskChipKey) != 0,
-      .signing_key = static_cast<SigningKey>(key_info >> kSigningKeyShift & kSigningKeyMask)};
+  SnpReport found{.version = word_at<std::uint32_t>(report, 0),
+                  .guest_svn = word_at<std::uint32_t>(report, kSvnAt),
+                  .policy = word_at<std::uint64_t>(report, kPolicyAt),
+                  .vmpl = word_at<std::uint32_t>(report, kVmplAt),
+                  .current_tcb = word_at<std::uint64_t>(report, kCurrentTcbAt),
+                  .reported_tcb = word_at<std::uint64_t>(report, kReportedTcbAt),
+                  .committed_tcb = word_at<std::uint64_t>(report, kCommittedTcbAt),
+                  .launch_tcb = word_at<std::uint64_t>(report, kLaunchTcbAt),
+                  .abi_version = static_cast<std::uint16_t>(unsigned{major} << 8U | minor),
+                  .mask_chip_key = (key_info & kMaskChipKey) != 0,
+                  .signing_key = signing_key};
   if (found.version >= kVersionWithCpu)
     found.cpu_family = word_at<std::uint8_t>(report, kCpuFamilyAt);
   copy_from(report, kReportDataAt, found.report_data);
@@ -116,6 +120,15 @@ Bytes snp_signature_field(ByteView signature) {
   Bytes field = out.take();
   field.resize(SnpReport::kSize - SnpReport::kSigned);
   return field;
+}
+
+bool snp_signature_is_padded(ByteView report) {
+  const ByteView field = report.subspan(SnpReport::kSigned);
+  constexpr std::size_t kPad = kNumberField - kNumber;
+  const auto zero = [](ByteView bytes) {
+    return std::ranges::all_of(bytes, [](std::byte one) { return one == std::byte{0}; });
+  };
+  return zero(field.subspan(kNumber, kPad)) && zero(field.subspan(kNumberField + kNumber));
 }
 
 Bytes snp_signature(ByteView report) {

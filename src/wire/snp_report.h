@@ -57,13 +57,18 @@ struct SnpReport {
   [[nodiscard]] Bytes encode() const;
   /// It is as long as one, of a known version and algorithm.
   [[nodiscard]] static bool is_one(ByteView bytes);
-  /// What a report says, whoever signed it. Errors: EINVAL when is_one() says no.
+  /// What a report says, whoever signed it.
+  /// Errors: EINVAL when is_one() says no, or a reserved kind of key signed it.
   static Result<SnpReport> decode(ByteView report);
+  [[nodiscard]] bool is_of_turin() const;
 };
 
 /// The signature behind what is signed: a big-endian r || s of P-384 as a field of little-endian
 /// numbers, and back. Precondition of the second: SnpReport::is_one().
 [[nodiscard]] Bytes snp_signature_field(ByteView signature);
 [[nodiscard]] Bytes snp_signature(ByteView report);
+/// Whether what the numbers of P-384 leave of their fields, and what is behind them, is zero, as
+/// 56860, table "Signature" reserves it. Precondition: SnpReport::is_one().
+[[nodiscard]] bool snp_signature_is_padded(ByteView report);
 
 }  // namespace teeio::wire
