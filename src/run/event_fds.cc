@@ -16,7 +16,7 @@ std::optional<int> id_in(const std::string& info) {
   return id;
 }
 
-std::optional<int> event_id(pid_t tid, int fd) {
+std::optional<int> id_of(pid_t tid, int fd) {
   return id_in(read_file(proc_path(tid, "fdinfo/" + std::to_string(fd))));
 }
 
@@ -36,7 +36,7 @@ Result<Fd> EventFds::make(std::uint32_t count, int flags) {
   Fd made(::eventfd(count, flags | EFD_CLOEXEC));
   if (!made.ok()) return std::unexpected(last_error("no eventfd can be made"));
   Fd handed_out(::fcntl(made.get(), F_DUPFD_CLOEXEC, 0));
-  const auto id = event_id(::getpid(), made.get());
+  const auto id = id_of(::getpid(), made.get());
   const schedule::Lock lock(mutex_);
   if (!handed_out.ok() || by_id_.size() >= kMaxKept)
     return fail(Errno::kMFile, "too many eventfds to keep");
@@ -45,7 +45,7 @@ Result<Fd> EventFds::make(std::uint32_t count, int flags) {
 }
 
 Result<Fd> EventFds::find(pid_t tid, int fd) {
-  const auto id = event_id(tid, fd);
+  const auto id = id_of(tid, fd);
   if (!id) return fail(Errno::kPerm, "not an eventfd");
   const schedule::Lock lock(mutex_);
   const auto at = by_id_.find(*id);

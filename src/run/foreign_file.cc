@@ -14,6 +14,7 @@
 
 #include "base/types.h"
 #include "run/event_fds.h"
+#include "run/event_signal.h"
 #include "run/pinned_pages.h"
 #include "run/sys.h"
 #include "schedule/task.h"
@@ -61,14 +62,7 @@ class StolenWatch final : public mm::EventWatch {
 class StolenEventFd final : public mm::EventFd {
  public:
   explicit StolenEventFd(Fd fd) : fd_(std::move(fd)), id_(event_id(fd_).value_or(-1)) {}
-  void signal() override {
-    // A full counter would block the write; the kernel's eventfd_signal()
-    // saturates, so the program sees the same wake-up either way.
-    pollfd state{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
-    if (::poll(&state, 1, 0) != 1) return;
-    const std::uint64_t one = 1;
-    (void)!::write(fd_.get(), &one, sizeof(one));
-  }
+  void signal() override { signal_event(fd_); }
   std::uint64_t take() override { return take_from(fd_); }
   [[nodiscard]] std::uint64_t identity() const override { return static_cast<std::uint64_t>(id_); }
   [[nodiscard]] std::unique_ptr<mm::EventWatch> watch(std::function<void()> signalled) override;

@@ -9,6 +9,7 @@
 
 #include "base/types.h"
 #include "run/device_files.h"
+#include "run/dma_mappings.h"
 #include "run/numbered_entries.h"
 #include "run/process_maps.h"
 #include "run/sys.h"
@@ -36,10 +37,13 @@ bool has_address_space(const Fd& memory, std::uint64_t address) {
 class MappedPages final : public mm::Pages {
  public:
   /// `process`: the one that maps the file, if one does.
-  MappedPages(std::span<std::byte> bytes, mm::Access access, mm::PageId first,
+  MappedPages(DmaMapping mapping, std::uint64_t length, mm::Access access, mm::PageId first,
               std::optional<pid_t> process)
-      : bytes_(bytes), access_(access), first_(first), process_(process) {}
-  ~MappedPages() override { ::munmap(bytes_.data(), bytes_.size()); }
+      : mapping_(std::move(mapping)),
+        bytes_(mapping_.address(), length),
+        access_(access),
+        first_(first),
+        process_(process) {}
 
   [[nodiscard]] std::uint64_t size_bytes() const override { return bytes_.size(); }
   Result<void> read(std::uint64_t offset, std::span<std::byte> out) override {
@@ -65,6 +69,7 @@ class MappedPages final : public mm::Pages {
   }
 
  private:
+  const DmaMapping mapping_;
   const std::span<std::byte> bytes_;
   const mm::Access access_;
   const mm::PageId first_;
@@ -160,11 +165,10 @@ Fd open_mapped_file(pid_t tid, const MapsLine& line, int flags) {
 Result<object::Ref<mm::Pages>> map_at(const Fd& fd, const mm::PageId& first, std::uint64_t length,
                                       mm::Access access, std::optional<pid_t> process) {
   const int prot = access == mm::Access::kReadWrite ? PROT_READ | PROT_WRITE : PROT_READ;
-  void* const address =
-      ::mmap(nullptr, length, prot, MAP_SHARED, fd.get(), static_cast<off_t>(first.offset));
-  if (address == MAP_FAILED) return std::unexpected(last_error("the file cannot be mapped"));
-  return object::Ref<mm::Pages>(object::make_ref<MappedPages>(
-      std::span(static_cast<std::byte*>(address), length), access, first, process));
+  auto mapping = DmaMapping::map(fd, length, prot, static_cast<off_t>(first.offset));
+  if (!mapping) return std::unexpected(last_error("the file cannot be mapped"));
+  return object::Ref<mm::Pages>(
+      object::make_ref<MappedPages>(std::move(*mapping), length, access, first, process));
 }
 
 int open_flags(mm::Access access) {

@@ -4,24 +4,29 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include <cerrno>
 #include <cstdint>
 
 #include "base/types.h"
+#include "run/dma_mappings.h"
 
 namespace teeio::run {
 namespace {
 
 constexpr int kForwarded[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM};
 
-/// A program can cut a file that we have mapped for DMA. The page is replaced,
-/// so the device reads zeros and writes go nowhere, as with a hole in memory.
+/// A program can cut a file that we have mapped for DMA (dma_mappings.h). Of other files, a
+/// namespace's say, the page is replaced.
 void on_sigbus(int, siginfo_t* info, void*) {
+  const int error = errno;
   const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr) & ~(kPageSize - 1);
   void* const page = reinterpret_cast<void*>(address);
   const bool replaced =
-      info->si_code == BUS_ADRERR && ::mmap(page, kPageSize, PROT_READ | PROT_WRITE,
-                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page;
+      info->si_code == BUS_ADRERR &&
+      (replace_cut(page) || ::mmap(page, kPageSize, PROT_READ | PROT_WRITE,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page);
   if (!replaced) ::signal(SIGBUS, SIG_DFL);
+  errno = error;
 }
 
 struct sigaction action_for(int signal) {

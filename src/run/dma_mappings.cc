@@ -1,0 +1,151 @@
+#include "run/dma_mappings.h"
+
+#include <linux/magic.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdint>
+#include <utility>
+
+#include "base/types.h"
+
+namespace teeio::run {
+namespace {
+
+/// Read by a handler of a signal, hence no lock and no atomic of schedule/.
+struct Slot {
+  std::atomic<bool> taken;
+  std::atomic<std::uintptr_t> start;  ///< 0: none yet, or none any more. Written last.
+  std::atomic<std::size_t> length;    ///< in whole pages of the file's
+  std::atomic<std::size_t> page;      ///< the file's: those of hugetlbfs are larger
+  std::atomic<std::size_t> live;      ///< what lies behind is replaced
+};
+static_assert(std::atomic<std::uintptr_t>::is_always_lock_free);
+
+std::array<Slot, DmaMapping::kMost> slots;
+std::atomic<std::size_t> used = 0;   ///< none is taken from here on
+std::atomic<std::size_t> first = 0;  ///< where to look for one that is free; a hint
+
+void lower(std::atomic<std::size_t>& value, std::size_t to) {
+  std::size_t now = value.load();
+  while (now > to && !value.compare_exchange_weak(now, to)) {
+  }
+}
+void raise(std::atomic<std::size_t>& value, std::size_t to) {
+  std::size_t now = value.load();
+  while (now < to && !value.compare_exchange_weak(now, to)) {
+  }
+}
+
+std::optional<std::size_t> take_slot() {
+  const std::size_t begin = first.load();
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const std::size_t at = (begin + i) % slots.size();
+    bool taken = false;
+    if (!slots[at].taken.compare_exchange_strong(taken, true)) continue;
+    raise(used, at + 1);
+    first.store(at + 1);
+    return at;
+  }
+  return std::nullopt;
+}
+
+void give_slot(std::size_t at) {
+  slots.at(at).taken.store(false);
+  lower(first, at);
+}
+
+std::size_t page_size(const Fd& file) {
+  struct statfs info{};
+  const bool huge = ::fstatfs(file.get(), &info) == 0 && info.f_type == HUGETLBFS_MAGIC;
+  return huge ? static_cast<std::size_t>(info.f_bsize) : kPageSize;
+}
+
+struct Found {
+  Slot& slot;
+  std::uintptr_t start;
+};
+
+/// The faulting mapping's slot stays as it is, for it is in use. Another one may be given away
+/// while it is read: then it has another start.
+std::optional<Found> find(std::uintptr_t at) {
+  for (std::size_t i = 0; i < used.load(); ++i) {
+    Slot& slot = slots[i];
+    const std::uintptr_t start = slot.start.load();
+    if (start == 0 || at < start || at - start >= slot.length.load()) continue;
+    if (slot.start.load() == start) return Found{slot, start};
+  }
+  return std::nullopt;
+}
+
+bool put_memory(std::uintptr_t from, std::size_t length) {
+  void* const at = reinterpret_cast<void*>(from);
+  return ::mmap(at, length, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == at;
+}
+
+/// Whether the file has a page there. A kernel before 5.14 cannot say: no.
+bool has_page(std::uintptr_t at, std::size_t size) {
+#ifndef MADV_POPULATE_READ
+  constexpr int MADV_POPULATE_READ = 22;
+#endif
+  return ::madvise(reinterpret_cast<void*>(at), size, MADV_POPULATE_READ) == 0;
+}
+
+}  // namespace
+
+std::optional<DmaMapping> DmaMapping::map(const Fd& file, std::size_t length, int prot,
+                                          long offset) {
+  const auto number = take_slot();
+  if (!number) {
+    errno = ENOMEM;
+    return std::nullopt;
+  }
+  Slot& slot = slots.at(*number);
+  void* const address = ::mmap(nullptr, length, prot, MAP_SHARED, file.get(), offset);
+  if (address == MAP_FAILED) {
+    give_slot(*number);
+    return std::nullopt;
+  }
+  // Linux does so too: ksys_mmap_pgoff(), of mm/mmap.c.
+  const std::size_t page = page_size(file), whole = (length + page - 1) / page * page;
+  slot.length.store(whole);
+  slot.page.store(page);
+  slot.live.store(whole);
+  slot.start.store(reinterpret_cast<std::uintptr_t>(address));
+  return DmaMapping(static_cast<std::byte*>(address), *number);
+}
+
+DmaMapping::DmaMapping(DmaMapping&& other) noexcept
+    : address_(std::exchange(other.address_, nullptr)), slot_(other.slot_) {}
+
+DmaMapping::~DmaMapping() {
+  if (address_ == nullptr) return;
+  Slot& slot = slots.at(slot_);
+  slot.start.store(0);  // before another mapping can have the addresses
+  ::munmap(address_, slot.length.load());
+  give_slot(slot_);
+}
+
+bool replace_cut(const void* at) {
+  const auto address = reinterpret_cast<std::uintptr_t>(at);
+  const auto found = find(address);
+  if (!found) return false;
+  Slot& slot = found->slot;
+  const std::size_t page = slot.page.load(), length = slot.length.load();
+  const std::size_t offset = (address - found->start) / page * page;
+  const std::size_t live = slot.live.load();
+  const bool goes_on =
+      offset + page < live && has_page(found->start + live - page, page);  // a hole, no room
+  if (goes_on && put_memory(found->start + offset, page)) return true;
+  if (!put_memory(found->start + offset, length - offset) && !put_memory(found->start, length))
+    return false;
+  slot.live.store(std::min(live, offset));
+  return true;
+}
+
+}  // namespace teeio::run

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+
+#include "run/fd.h"
+
+namespace teeio::run {
+
+/// A shared mapping of a file that the program can cut. It is listed in a table of the process
+/// that a handler of SIGBUS can look into, for its place is taken by memory of nobody's when
+/// the file is cut: the device reads zeros there, and writes go nowhere.
+///
+/// Locking: none; may be made and destroyed by several tasks at once.
+class DmaMapping {
+ public:
+  /// Errors (errno): as mmap(); ENOMEM also when kMost mappings are there.
+  static std::optional<DmaMapping> map(const Fd& file, std::size_t length, int prot, long offset);
+  DmaMapping(DmaMapping&& other) noexcept;
+  DmaMapping& operator=(DmaMapping&&) = delete;
+  ~DmaMapping();
+
+  [[nodiscard]] std::byte* address() const { return address_; }
+
+  /// Half of vm.max_map_count as Linux has it (65530): a mapping that is cut becomes two.
+  static constexpr std::size_t kMost = 32'000;
+
+ private:
+  DmaMapping(std::byte* address, std::size_t slot) : address_(address), slot_(slot) {}
+
+  std::byte* address_;  ///< null: moved from
+  std::size_t slot_;
+};
+
+/// For a handler of SIGBUS: `at` is in a mapping above whose file ends before it, or has no
+/// memory for it. Puts memory there: up to the mapping's end, so that a file that is cut takes
+/// one mapping and not one a page; a page of the file's size where the file goes on.
+/// False: it is in no such mapping, or there is no memory.
+[[nodiscard]] bool replace_cut(const void* at);
+
+}  // namespace teeio::run
