@@ -92,13 +92,16 @@ void destroy(std::uint32_t& number) noexcept {
 }  // namespace detail
 void Controller::defer(void (*act)(void*), void* on) {
   const OutsideRunHeap outside;
-  later_.push_back({act, on});
+  later().push_back({act, on});
+  has_deferred_ = true;
 }
 
 void Controller::act_later() {
-  while (!later_.empty()) {
-    const Later next = later_.back();
-    later_.pop_back();
+  has_deferred_ = false;
+  std::vector<Later>& mine = later();
+  while (!mine.empty()) {
+    const Later next = mine.front();
+    mine.erase(mine.begin());
     next.act(next.on);
   }
 }

@@ -126,10 +126,12 @@ class Controller {
   void end_section() {
     --sections_;
     after_section_ = true;
-    if (sections_ == 0 && !later_.empty()) act_later();
+    if (sections_ == 0 && has_deferred_) act_later();
   }
-  /// Runs `act` with `on` when the outermost section ends.
+  /// Runs `act` with `on` when the outermost section ends, in the order of the calls.
   void defer(void (*act)(void*), void* on);
+  /// Whether the running section has put something off.
+  [[nodiscard]] bool has_deferred() const { return has_deferred_; }
 
  protected:
   std::uint32_t sections_ = 0;
@@ -138,7 +140,9 @@ class Controller {
     void (*act)(void*);
     void* on;
   };
-  std::vector<Later> later_;  ///< what the running section puts off
+  /// What the running task has put off: what runs may wait, and other tasks end sections then.
+  [[nodiscard]] virtual std::vector<Later>& later() = 0;
+  bool has_deferred_ = false;  ///< by the running section
 
  private:
   void act_later();

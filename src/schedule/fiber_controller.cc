@@ -83,7 +83,7 @@ void FiberController::start_run() {
   starter_ = kNobody;
   sections_ = 0;
   after_section_ = false;
-  later_.clear();
+  has_deferred_ = false;
   detail::set_monitors_made(0);
 }
 
@@ -130,6 +130,7 @@ FiberController::TaskRecord& FiberController::add_task(std::string_view name,
       current_ == kNobody ? limits_.seed : split_mix(tasks_[current_]->descendants_state);
   task.descendants_state = ~task.random_state;
   task.locals.fill(0);
+  task.later.clear();
   task_names_.emplace_back(name);
   task.fiber.prepare(task_entry, this);
   return task;
@@ -372,6 +373,8 @@ void FiberController::quarantine(void* memory, void (*free)(void*)) {
 bool FiberController::ended(std::uint32_t task) const { return tasks_[task]->has_ended; }
 
 std::uint64_t* FiberController::task_locals() { return tasks_[current_]->locals.data(); }
+
+std::vector<Controller::Later>& FiberController::later() { return tasks_[current_]->later; }
 
 std::uint64_t FiberController::random_u64() { return split_mix(tasks_[current_]->random_state); }
 

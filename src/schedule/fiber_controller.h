@@ -125,6 +125,7 @@ class FiberController final : public Controller {
   [[nodiscard]] std::vector<Touch> touches() const override;
 
  private:
+  std::vector<Later>& later() override;
   static constexpr std::uint32_t kNobody = std::numeric_limits<std::uint32_t>::max();
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 

@@ -28,6 +28,7 @@ struct FiberController::TaskRecord {
   std::uint64_t random_state = 0;
   std::uint64_t descendants_state = 0;  ///< gives children theirs
   std::array<std::uint64_t, kMaxTaskLocals> locals{};
+  std::vector<Later> later;  ///< Controller::defer()
 };
 
 }  // namespace teeio::schedule

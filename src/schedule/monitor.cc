@@ -61,9 +61,11 @@ void Monitor::give_way() {
     native_.unlock();
     return native_.lock();
   }
+  // What is put off would run between the two, with moves of its own.
+  TEEIO_CHECK(!c->has_deferred(), "a section that has put something off gives way");
+  const std::vector<Touch> before = c->touches();
   c->end_section();
   TEEIO_CHECK(!c->in_section(), "a section in another one gives way");
-  const std::vector<Touch> before = c->touches();
   c->point({OpKind::kSection, number_}, nullptr, nullptr);
   c->begin_section();
   for (const Touch& touch : before) c->touched(touch);
@@ -74,6 +76,17 @@ void Monitor::assert_held() const { TEEIO_CHECK(is_held(this), "a lock that must
 void Monitor::touch(std::uint64_t part, Touch::How how) const {
   if (Controller* const c = controller(); c != nullptr)
     c->touched({element_of(identity_, part), how});
+}
+
+Instant::Instant(Monitor* monitor) : monitor_(nullptr) {
+  const Controller* const c = controller();
+  if (c == nullptr || c->in_section() || monitor == nullptr) return;
+  monitor_ = monitor;
+  monitor_->lock_by_parts();
+}
+
+Instant::~Instant() {
+  if (monitor_ != nullptr) monitor_->unlock();
 }
 
 void after_section(void (*act)(void*), void* on) {
@@ -91,6 +104,11 @@ void Turn::take(std::uint64_t part, Touch::How how) const {
   if (!c->in_section())
     c->point({OpKind::kSection, detail::number_of(*c, number_, name_)}, nullptr, nullptr);
   c->touched({element_of(identity_, part), how});
+}
+
+void Turn::touch(std::uint64_t part, Touch::How how) const {
+  if (Controller* const c = controller(); c != nullptr)
+    c->touched({element_of(identity_, part), how});
 }
 
 }  // namespace teeio::schedule

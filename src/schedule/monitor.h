@@ -41,7 +41,8 @@ class TEEIO_CAPABILITY("mutex") Monitor {
   void assert_held() const TEEIO_ASSERT_CAPABILITY(this);
 
   /// The running section does so to a part of the state. `part`: the same in every order of
-  /// moves, so no address and no number of arrival. Nothing natively.
+  /// moves, so no address and no number of arrival. Nothing natively. The monitor's own number
+  /// is one of arrival where tasks make monitors: two orders of that may be told apart then.
   void touch(std::uint64_t part, Touch::How how) const;
 
  private:
@@ -63,6 +64,9 @@ class Turn {
   ~Turn();
 
   void take(std::uint64_t part, Touch::How how) const;
+  /// Of the present move, whatever it is: no order of its own, for what comes with each of many
+  /// steps (PhysicalMemory's table entries).
+  void touch(std::uint64_t part, Touch::How how) const;
 
  private:
   const std::string_view name_;
@@ -104,6 +108,19 @@ class TEEIO_SCOPED_CAPABILITY Section {
 
  private:
   Monitor& monitor_;
+};
+
+/// What the hardware does at once, without a lock, to what a monitor guards: an instruction
+/// of the host's. Explored a section by parts, unless the caller is in one; natively nothing.
+class Instant {
+ public:
+  explicit Instant(Monitor* monitor) TEEIO_NO_THREAD_SAFETY_ANALYSIS;  ///< null: nothing
+  ~Instant() TEEIO_NO_THREAD_SAFETY_ANALYSIS;
+  Instant(const Instant&) = delete;
+  Instant& operator=(const Instant&) = delete;
+
+ private:
+  Monitor* monitor_;
 };
 
 /// A part from the number of a table and a key in it.

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "explore/dpor.h"
 #include "schedule/atomic.h"
+#include "schedule/controller.h"
 #include "schedule/mutex.h"
 #include "schedule/quarantine.h"
 #include "schedule/recorded_map.h"
@@ -82,6 +83,61 @@ TEST(Monitor, WhatIsPutOffComesAfterTheSectionAndMayWait) {
   bell.rung = false;
   schedule::after_section(ring, &bell);
   EXPECT_TRUE(bell.rung) << "outside of sections at once";
+}
+
+// What is put off is run by the task that put it off, in order, whoever ends a section meanwhile.
+TEST(Monitor, WhatATaskPutsOffIsItsOwn) {
+  Monitor monitor(Rank::kDevice);
+  schedule::Mutex mutex(Rank::kLeaf);
+  struct Act {
+    schedule::Mutex* mutex;
+    std::string* rung;
+    std::uint32_t task;
+    char name;
+  };
+  const auto ring = [](void* on) {
+    const auto& it = *static_cast<Act*>(on);
+    const schedule::Lock lock(*it.mutex);
+    TEEIO_CHECK(schedule::controller()->current_task() == it.task, "another task runs it");
+    *it.rung += it.name;
+  };
+  const auto signals = [&] {
+    std::string rung;
+    const std::uint32_t self = schedule::controller()->current_task();
+    Act first{&mutex, &rung, self, '1'};
+    Act second{&mutex, &rung, self, '2'};
+    {
+      const Section section(monitor, Section::kByParts);
+      schedule::after_section(ring, &first);
+      schedule::after_section(ring, &second);
+    }
+    TEEIO_CHECK(rung == "12", "what is put off comes in its order");
+  };
+  EXPECT_GE(orders_of(signals, touches(monitor, part(1), How::kWrite)), 1U);
+  EXPECT_GE(orders_of(signals, signals), 2U);
+}
+
+TEST(Monitor, ASectionThatHasPutSomethingOffDoesNotGiveWay) {
+  const std::string found = finding_of([] {
+    Monitor monitor(Rank::kLeaf);
+    const Section section(monitor);
+    schedule::after_section([](void*) {}, nullptr);
+    monitor.give_way();
+  });
+  EXPECT_EQ(found, "a section that has put something off gives way");
+}
+
+TEST(Instant, IsASectionByPartsUnlessInOne) {
+  Monitor monitor(Rank::kLeaf);
+  const auto instant = [&](std::uint64_t what) {
+    return [&monitor, what] {
+      const schedule::Instant outer(&monitor);
+      const schedule::Instant inner(&monitor);
+      monitor.touch(what, How::kWrite);
+    };
+  };
+  EXPECT_EQ(orders_of(instant(part(1)), touches(monitor, part(1), How::kRead)), 2U);
+  EXPECT_EQ(orders_of(instant(part(1)), touches(monitor, part(2), How::kRead)), 1U);
 }
 
 TEST(Monitor, SectionsOfDifferentPartsCommute) {
