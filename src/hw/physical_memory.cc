@@ -4,6 +4,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "base/check.h"
 #include "hw/ram.h"
@@ -11,6 +12,7 @@
 #include "hw/window_table.h"
 #include "schedule/condition.h"
 #include "schedule/memory_word.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -112,6 +114,7 @@ struct PhysicalMemory::Impl {
   }
 
   schedule::RawLock tables;
+  const schedule::Turn table_entries{"tables"};
   Ram ram;
   WindowTable windows;
   std::map<Hpa, Mmio> mmio;
@@ -252,6 +255,9 @@ std::uint64_t PhysicalMemory::pages_in_use() const {
 }
 
 void PhysicalMemory::set_key(Hpa page, KeyId key) {
+  // A request that was translated meets the page with the one key or with the other.
+  touch_tables(Tables::kShared, schedule::Touch::How::kUpdate);
+  touch_tables(Tables::kTrusted, schedule::Touch::How::kUpdate);
   const schedule::RawLockGuard guard(impl_->tables);
   impl_->ram.set_key(page, key);
 }
@@ -357,7 +363,13 @@ Result<std::uint64_t> PhysicalMemory::read_u64(Hpa address, KeyId key) {
   return value;
 }
 
+void PhysicalMemory::touch_tables(Tables tables, schedule::Touch::How how) const {
+  impl_->table_entries.touch(schedule::part(std::to_underlying(tables)), how);
+}
+
 Result<void> PhysicalMemory::write_u64(Hpa address, std::uint64_t value, KeyId key) {
+  touch_tables(key == KeyId::kShared ? Tables::kShared : Tables::kTrusted,
+               schedule::Touch::How::kUpdate);
   if (raw(address) % sizeof(std::uint64_t) == 0) {
     const schedule::RawLockGuard guard(impl_->tables);
     TEEIO_ASSIGN(std::uint64_t* const word, impl_->ram_word(address, key));
