@@ -4,7 +4,6 @@
 #include <cstring>
 #include <map>
 #include <optional>
-#include <utility>
 
 #include "base/check.h"
 #include "hw/ram.h"
@@ -34,9 +33,8 @@ std::uint64_t to_page_end(Hpa address) { return kPageSize - offset_in_page(addre
 
 }  // namespace
 
-// The tables are book-keeping under a RawLock: an access to memory is no
-// scheduling point, else no two accesses of two tasks would commute. Only the
-// wait of unmap_window() and release_mmio() for running accesses uses the mutex.
+// The tables are book-keeping under a RawLock: were an access to memory a scheduling point, no
+// two would commute. Only unmap_window() and release_mmio(), which wait for some, use the mutex.
 struct PhysicalMemory::Impl {
   explicit Impl(std::uint64_t ram_bytes) : ram(kRamBase, ram_bytes) {}
 
@@ -239,9 +237,8 @@ PhysicalMemory::~PhysicalMemory() = default;
 
 Result<Hpa> PhysicalMemory::alloc_page() {
   const schedule::RawLockGuard guard(impl_->tables);
-  const auto page = impl_->ram.alloc();
-  if (!page) return fail(Errno::kNoMem, "no RAM frame is free");
-  return *page;
+  if (const auto page = impl_->ram.alloc()) return *page;
+  return fail(Errno::kNoMem, "no RAM frame is free");
 }
 
 void PhysicalMemory::free_page(Hpa page) {
@@ -255,7 +252,6 @@ std::uint64_t PhysicalMemory::pages_in_use() const {
 }
 
 void PhysicalMemory::set_key(Hpa page, KeyId key) {
-  // A request that was translated meets the page with the one key or with the other.
   touch_tables(Tables::kShared, schedule::Touch::How::kUpdate);
   touch_tables(Tables::kTrusted, schedule::Touch::How::kUpdate);
   const schedule::RawLockGuard guard(impl_->tables);
@@ -364,7 +360,7 @@ Result<std::uint64_t> PhysicalMemory::read_u64(Hpa address, KeyId key) {
 }
 
 void PhysicalMemory::touch_tables(Tables tables, schedule::Touch::How how) const {
-  impl_->table_entries.touch(schedule::part(std::to_underlying(tables)), how);
+  impl_->table_entries.touch(schedule::part(static_cast<std::uint64_t>(tables)), how);
 }
 
 Result<void> PhysicalMemory::write_u64(Hpa address, std::uint64_t value, KeyId key) {
