@@ -158,6 +158,7 @@ bool TeeFunction::may_issue_now(hw::TBit t) const {
 
 bool TeeFunction::may_name(hw::Pasid pasid) const {
   const TeeFunction& owner = pf_ != nullptr ? *pf_ : *this;
+  owner.touch(CardPart::kFunction, schedule::Touch::How::kRead);
   return owner.pasid_ != 0 && std::to_underlying(pasid) >> pasid_bits_ == 0 &&
          hw::pasid_enabled(owner.config_, owner.pasid_);
 }

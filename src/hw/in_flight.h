@@ -34,7 +34,9 @@ class RequestsInFlight {
   };
 
   /// Returns when every request that was there has ended; explored in a section of a monitor,
-  /// which is an instant (schedule/monitor.h), at once: they arrive after it.
+  /// which is an instant (schedule/monitor.h), at once: they arrive after it. A card's
+  /// transfers are in its section, so no scenario of `teeio explore` has one to wait for: unit
+  /// tests issue them without a card.
   void drain() TEEIO_EXCLUDES(waiting_);
 
  private:

@@ -11,6 +11,7 @@
 #include "hw/window_table.h"
 #include "schedule/condition.h"
 #include "schedule/memory_word.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -32,9 +33,8 @@ std::uint64_t to_page_end(Hpa address) { return kPageSize - offset_in_page(addre
 
 }  // namespace
 
-// The tables are book-keeping under a RawLock: an access to memory is no
-// scheduling point, else no two accesses of two tasks would commute. Only the
-// wait of unmap_window() and release_mmio() for running accesses uses the mutex.
+// The tables are book-keeping under a RawLock: were an access to memory a scheduling point, no
+// two would commute. Only unmap_window() and release_mmio(), which wait for some, use the mutex.
 struct PhysicalMemory::Impl {
   explicit Impl(std::uint64_t ram_bytes) : ram(kRamBase, ram_bytes) {}
 
@@ -112,6 +112,7 @@ struct PhysicalMemory::Impl {
   }
 
   schedule::RawLock tables;
+  const schedule::Turn table_entries{"tables"};
   Ram ram;
   WindowTable windows;
   std::map<Hpa, Mmio> mmio;
@@ -236,9 +237,8 @@ PhysicalMemory::~PhysicalMemory() = default;
 
 Result<Hpa> PhysicalMemory::alloc_page() {
   const schedule::RawLockGuard guard(impl_->tables);
-  const auto page = impl_->ram.alloc();
-  if (!page) return fail(Errno::kNoMem, "no RAM frame is free");
-  return *page;
+  if (const auto page = impl_->ram.alloc()) return *page;
+  return fail(Errno::kNoMem, "no RAM frame is free");
 }
 
 void PhysicalMemory::free_page(Hpa page) {
@@ -252,6 +252,8 @@ std::uint64_t PhysicalMemory::pages_in_use() const {
 }
 
 void PhysicalMemory::set_key(Hpa page, KeyId key) {
+  touch_tables(Tables::kShared, schedule::Touch::How::kUpdate);
+  touch_tables(Tables::kTrusted, schedule::Touch::How::kUpdate);
   const schedule::RawLockGuard guard(impl_->tables);
   impl_->ram.set_key(page, key);
 }
@@ -357,7 +359,13 @@ Result<std::uint64_t> PhysicalMemory::read_u64(Hpa address, KeyId key) {
   return value;
 }
 
+void PhysicalMemory::touch_tables(Tables tables, schedule::Touch::How how) const {
+  impl_->table_entries.touch(schedule::part(static_cast<std::uint64_t>(tables)), how);
+}
+
 Result<void> PhysicalMemory::write_u64(Hpa address, std::uint64_t value, KeyId key) {
+  touch_tables(key == KeyId::kShared ? Tables::kShared : Tables::kTrusted,
+               schedule::Touch::How::kUpdate);
   if (raw(address) % sizeof(std::uint64_t) == 0) {
     const schedule::RawLockGuard guard(impl_->tables);
     TEEIO_ASSIGN(std::uint64_t* const word, impl_->ram_word(address, key));

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/types.h"
+#include "schedule/touch.h"
 
 namespace teeio::hw {
 
@@ -111,6 +112,11 @@ class PhysicalMemory {
   /// Errors: EFAULT.
   Result<std::uint64_t> read_u64(Hpa address, KeyId key = KeyId::kShared);
   Result<void> write_u64(Hpa address, std::uint64_t value, KeyId key = KeyId::kShared);
+  /// Explored, the present move touches what IOMMUs walk: the tables without a key, or those
+  /// with any. Translations read them, write_u64() updates them; who changes or scans tables by
+  /// other accesses says so. No scheduling point.
+  enum class Tables : std::uint8_t { kShared, kTrusted };
+  void touch_tables(Tables tables, schedule::Touch::How how) const;
   /// Puts `desired` in place of `expected` in one step, as a walker sets the A and D bits of
   /// an entry; else false, with what is there in `expected`. Only one that is RAM or a direct
   /// window is one step towards the program too. Precondition: aligned. Errors: EFAULT, also

@@ -88,6 +88,7 @@ void Rmm::write_ste(const Vdev& vdev, const std::array<std::uint64_t, 4>& words)
   const auto table = vdev.psmmu->tables.find(sid & ~(Psmmu::kTableEntries - 1));
   if (table == vdev.psmmu->tables.end()) return;
   const Hpa at = table->second.granule + sid % Psmmu::kTableEntries * hw::smmu::kSteBytes;
+  memory_.touch_tables(hw::PhysicalMemory::Tables::kTrusted, schedule::Touch::How::kUpdate);
   (void)memory_.write(at, bytes_of(words), kRealmWorld);
   send(*vdev.psmmu, hw::smmu::cfgi_ste(static_cast<std::uint32_t>(sid)));
 }

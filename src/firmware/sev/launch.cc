@@ -128,6 +128,8 @@ Status Launch::decommission(Call& call) {
   if (guest.asid != 0) {
     platform_.dirty_asids().insert(guest.asid);
     platform_.monitor().touch(schedule::part(kIoGuard), schedule::Touch::How::kWrite);
+    platform_.memory().touch_tables(hw::PhysicalMemory::Tables::kTrusted,
+                                    schedule::Touch::How::kUpdate);
     guard_.forget(guest.asid);
   }
   platform_.remove_guest(gctx);

@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "firmware/sev/platform.h"
-#include "schedule/controller.h"
 
 namespace teeio::sev {
 namespace {
@@ -40,11 +39,8 @@ std::string_view rmp_fault_text(RmpFault fault) {
   return "RMP: unknown fault";
 }
 
-/// The host's instructions are no sections: like other accesses to memory they are ordered by
-/// what the host has for that.
 void Rmp::touch(Hpa page, schedule::Touch::How how) const {
-  const schedule::Controller* const c = schedule::controller();
-  if (c == nullptr || !c->in_section() || monitor_ == nullptr) return;
+  if (monitor_ == nullptr) return;
   using How = schedule::Touch::How;
   monitor_->touch(schedule::part(kRmpRegions, raw(region_of(page))), How::kRead);
   monitor_->touch(schedule::part(kRmpPages, raw(page_of(page))), how);
@@ -52,8 +48,7 @@ void Rmp::touch(Hpa page, schedule::Touch::How how) const {
 
 /// All pages of an entry of 2 MiB.
 void Rmp::touch_region(Hpa page) const {
-  const schedule::Controller* const c = schedule::controller();
-  if (c == nullptr || !c->in_section() || monitor_ == nullptr) return;
+  if (monitor_ == nullptr) return;
   monitor_->touch(schedule::part(kRmpRegions, raw(region_of(page))), schedule::Touch::How::kWrite);
 }
 
@@ -112,6 +107,7 @@ RmpStatus Rmp::refusal(Hpa page, const RmpUpdate& wanted) const {
 }
 
 RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
+  const schedule::Instant instant(monitor_);
   const schedule::RawLockGuard guard(lock_);
   if (const RmpStatus refused = refusal(page, wanted); refused != RmpStatus::kSuccess)
     return refused;
@@ -133,6 +129,7 @@ RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
 }
 
 RmpStatus Rmp::psmash(Hpa page) {
+  const schedule::Instant instant(monitor_);
   const schedule::RawLockGuard guard(lock_);
   touch_region(page);
   const auto at = slots_.find(raw(page));
@@ -149,6 +146,7 @@ RmpStatus Rmp::psmash(Hpa page) {
 
 std::expected<Rmp::Validated, RmpFault> Rmp::pvalidate(Asid asid, Gpa gpa, Hpa page, RmpSize size,
                                                        bool validate) {
+  const schedule::Instant instant(monitor_);
   const schedule::RawLockGuard guard(lock_);
   const std::uint64_t bytes = bytes_of_size(size);
   if (raw(gpa) % bytes != 0) return Validated{.status = GuestStatus::kFailInput};
@@ -166,6 +164,7 @@ std::expected<Rmp::Validated, RmpFault> Rmp::pvalidate(Asid asid, Gpa gpa, Hpa p
 
 std::expected<GuestStatus, RmpFault> Rmp::rmpadjust(Asid asid, Gpa gpa, Hpa page, RmpSize size,
                                                     bool vmsa) {
+  const schedule::Instant instant(monitor_);
   const schedule::RawLockGuard guard(lock_);
   if (raw(gpa) % bytes_of_size(size) != 0 || (vmsa && size == RmpSize::k2M))
     return GuestStatus::kFailInput;
@@ -180,6 +179,7 @@ std::expected<GuestStatus, RmpFault> Rmp::rmpadjust(Asid asid, Gpa gpa, Hpa page
 }
 
 std::optional<RmpFault> Rmp::check_guest(Asid asid, Gpa gpa, Hpa page, RmpAccess access) const {
+  const schedule::Instant instant(monitor_);
   const schedule::RawLockGuard guard(lock_);
   if (const Slot* slot = find(page);
       slot != nullptr && slot->entry.size == RmpSize::k2M && slot->entry.asid == asid && asid != 0)
@@ -202,6 +202,7 @@ std::optional<RmpFault> Rmp::check_owner(Asid asid, Gpa gpa, Hpa page, RmpAccess
 }
 
 std::optional<RmpFault> Rmp::check_host(Hpa page, RmpAccess access) const {
+  const schedule::Instant instant(monitor_);
   if (access == RmpAccess::kRead) return std::nullopt;
   const schedule::RawLockGuard guard(lock_);
   if (find(page) != nullptr) return RmpFault::kAssigned;
@@ -209,6 +210,7 @@ std::optional<RmpFault> Rmp::check_host(Hpa page, RmpAccess access) const {
 }
 
 std::optional<RmpFault> Rmp::check_device(hw::TBit t, Asid asid, Gpa gpa, Hpa page) const {
+  const schedule::Instant instant(monitor_);
   if (t == hw::TBit::kTrusted) return check_owner(asid, gpa, page, RmpAccess::kWrite);
   return check_host(page, RmpAccess::kWrite);
 }
@@ -285,12 +287,14 @@ void Rmp::rekey(Hpa page, hw::KeyId key, Content content) {
 }
 
 RmpEntry Rmp::entry(Hpa page) const {
+  const schedule::Instant instant(monitor_);
   const schedule::RawLockGuard guard(lock_);
   const Slot* slot = find(page);
   return slot == nullptr ? RmpEntry{} : slot->entry;
 }
 
 PageState Rmp::state(Hpa page) const {
+  const schedule::Instant instant(monitor_);
   const schedule::RawLockGuard guard(lock_);
   const Slot* slot = find(page);
   if (slot == nullptr) return PageState::kHypervisor;

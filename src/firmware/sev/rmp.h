@@ -92,7 +92,7 @@ enum class RmpAccess : std::uint8_t { kRead, kWrite };
 /// encrypt them in place at launch; without, they are lost, as plain text that is
 /// decrypted. What goes back to the host is zeros where hardware leaves cipher text.
 ///
-/// Lifetime: one a machine. Locking: any task; no scheduling point, as memory itself.
+/// Lifetime: one a machine. Locking: any task, with locks below rank kFirmware, or in a section.
 class Rmp {
  public:
   /// Pages of the firmware's own that nobody else reads. ASIDs are below.
@@ -100,9 +100,9 @@ class Rmp {
   static constexpr Asid kMaxAsid = 0x1ff;  ///< of guests: 1 to here
 
   explicit Rmp(hw::PhysicalMemory& memory) : memory_(memory) {}
-  /// Entries that the firmware gets to in a section of `monitor` are parts of its state. Before
-  /// any use.
-  void record(const schedule::Monitor& monitor) { monitor_ = &monitor; }
+  /// Entries are parts of the state of `monitor`: explored, each instruction and check outside
+  /// of its sections is one of its own. Before any use.
+  void record(schedule::Monitor& monitor) { monitor_ = &monitor; }
 
   // The host's instructions.
   /// RMPUPDATE. The entry is not validated afterwards, and no VMSA.
@@ -182,7 +182,7 @@ class Rmp {
   void touch_region(Hpa page) const;
 
   hw::PhysicalMemory& memory_;
-  const schedule::Monitor* monitor_ = nullptr;
+  schedule::Monitor* monitor_ = nullptr;
   mutable schedule::RawLock lock_;
   Slots slots_;
 };

@@ -71,6 +71,7 @@ Status Tio::run(Call& call, TioCommand command, Handler handler) {
 /// look at them, in a few places each.
 void Tio::touch_guard() const {
   psp_.monitor().touch(schedule::part(kIoGuard), schedule::Touch::How::kWrite);
+  psp_.memory().touch_tables(hw::PhysicalMemory::Tables::kTrusted, schedule::Touch::How::kUpdate);
 }
 
 /// SNP is over: contexts are the firmware's pages as before, and devices go their ways.

@@ -1,6 +1,5 @@
 #include "host/mm/plain_files.h"
 
-#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -24,12 +23,12 @@ class PlainEventFd::Counter final : public EventFd {
  public:
   void signal() override {
     turn_.take(0, schedule::Touch::How::kUpdate);
-    count_.fetch_add(1);
-    if (watched()) schedule::after_section(&Counter::tell_it, this);
+    if (add_one()) schedule::after_section(&Counter::tell_it, this);
   }
   std::uint64_t take() override {
     turn_.take(0, schedule::Touch::How::kWrite);
-    return count_.exchange(0);
+    const schedule::RawLockGuard guard(raw_);
+    return std::exchange(count_, 0);
   }
   [[nodiscard]] std::unique_ptr<EventWatch> watch(std::function<void()> signalled) override;
   [[nodiscard]] std::uint64_t identity() const override {
@@ -38,17 +37,20 @@ class PlainEventFd::Counter final : public EventFd {
 
  private:
   class Watch;
-  [[nodiscard]] bool watched() {
-    const schedule::RawLockGuard guard(watched_lock_);
+  /// Gives whether somebody watches.
+  [[nodiscard]] bool add_one() {
+    const schedule::RawLockGuard guard(raw_);
+    ++count_;
     return watched_;
   }
   void set_watched() {
-    const schedule::RawLockGuard guard(watched_lock_);
+    const schedule::RawLockGuard guard(raw_);
     watched_ = true;
   }
   [[nodiscard]] bool is_signalled() const {
     turn_.take(0, schedule::Touch::How::kRead);
-    return count_.load() != 0;
+    const schedule::RawLockGuard guard(raw_);
+    return count_ != 0;
   }
   static void tell_it(void* counter) { static_cast<Counter*>(counter)->tell(); }
   void tell() TEEIO_EXCLUDES(mutex_) {
@@ -58,9 +60,9 @@ class PlainEventFd::Counter final : public EventFd {
 
   // A device signals in the middle of a section of its own: no schedule::Atomic.
   const schedule::Turn turn_{"eventfd"};
-  std::atomic<std::uint64_t> count_{0};
-  schedule::RawLock watched_lock_;  // so that nobody's eventfd is no meeting of tasks
-  bool watched_ TEEIO_GUARDED_BY(watched_lock_) = false;
+  mutable schedule::RawLock raw_;  // so that nobody's eventfd is no meeting of tasks
+  std::uint64_t count_ TEEIO_GUARDED_BY(raw_) = 0;
+  bool watched_ TEEIO_GUARDED_BY(raw_) = false;
   schedule::Mutex mutex_{schedule::Rank::kWaitQueue};
   schedule::Condition told_;
 };

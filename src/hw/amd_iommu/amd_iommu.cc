@@ -350,6 +350,9 @@ void AmdIommu::set_secure_side(SecureSide& side) {
 std::expected<Iommu::Translation, IommuFault> AmdIommu::translate(Requester from, TBit t,
                                                                   Iova address, DmaAccess access) {
   impl_->turn.take(0, schedule::Touch::How::kRead);
+  impl_->memory.touch_tables(PhysicalMemory::Tables::kShared, schedule::Touch::How::kRead);
+  if (t == TBit::kTrusted)  // the secure device table and the fences too
+    impl_->memory.touch_tables(PhysicalMemory::Tables::kTrusted, schedule::Touch::How::kRead);
   const Impl::Request request{.rid = from.rid,
                               .t = t,
                               .address = address,

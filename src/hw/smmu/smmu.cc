@@ -152,6 +152,7 @@ std::expected<Smmu::Leaf, Event> Smmu::leaf_of(const Entry& entry, Iova page) {
 std::expected<Iommu::Translation, IommuFault> Smmu::translate(Requester from, Iova address,
                                                               DmaAccess access) {
   turn_.take(0, schedule::Touch::How::kRead);
+  memory_.touch_tables(PhysicalMemory::Tables::kTrusted, schedule::Touch::How::kRead);
   const std::uint16_t rid = from.rid;
   const schedule::RawLockGuard guard(lock_);
   if (!setup_) return refuse(rid, address, access, Event::kNone);

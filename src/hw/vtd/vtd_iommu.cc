@@ -287,6 +287,9 @@ std::optional<Hpa> VtdIommu::root(TBit side) const {
 std::expected<Iommu::Translation, IommuFault> VtdIommu::translate(Requester from, TBit t,
                                                                   Iova address, DmaAccess access) {
   impl_->turn.take(schedule::part(1, index(t)), schedule::Touch::How::kRead);
+  impl_->memory.touch_tables(
+      t == TBit::kTrusted ? PhysicalMemory::Tables::kTrusted : PhysicalMemory::Tables::kShared,
+      schedule::Touch::How::kRead);
   const Impl::Request request{.from = from,
                               .t = t,
                               .address = address,

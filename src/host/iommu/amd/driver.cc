@@ -69,6 +69,7 @@ Driver::~Driver() {
 /// write_dte_lower128(): half an entry in one access.
 void Driver::write_entry(std::uint16_t rid, std::uint64_t q0, std::uint64_t q1) {
   const std::uint64_t words[2] = {q0, q1};
+  memory_.touch_tables(hw::PhysicalMemory::Tables::kShared, schedule::Touch::How::kUpdate);
   TEEIO_CHECK(memory_.write(device_table_ + rid * kDteBytes, bytes_of(words)).has_value(),
               "the device table lies outside of memory");
 }

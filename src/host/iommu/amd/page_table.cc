@@ -226,12 +226,16 @@ void PageTable::scan_dirty(Table& table, unsigned level, std::uint64_t first, st
     }
     const std::size_t count = std::size_t{1} << (size_in(page, level) - shift_of(level));
     const std::size_t head = index & ~(count - 1);
+    // Each time anew: the visitor may have let others go on.
+    memory_.touch_tables(hw::PhysicalMemory::Tables::kShared, schedule::Touch::How::kUpdate);
     std::uint64_t any = 0;
     for (std::size_t i = 0; i < count; ++i) any |= entry(table, head + i);
     const std::uint64_t begin = start + head * size_of(level);
     const std::uint64_t end = begin + (count * size_of(level) - 1);
-    if ((any & kPteDirty) != 0 && scan.dirty(std::max(first, begin), std::min(last, end)))
+    if ((any & kPteDirty) != 0 && scan.dirty(std::max(first, begin), std::min(last, end))) {
+      memory_.touch_tables(hw::PhysicalMemory::Tables::kShared, schedule::Touch::How::kUpdate);
       for (std::size_t i = 0; i < count; ++i) clear_dirty(table, head + i);
+    }
     index = head + count;
   }
 }

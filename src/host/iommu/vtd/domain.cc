@@ -45,9 +45,6 @@ Result<void> Domain::set_dirty_tracking(bool on) {
 
 void Domain::read_dirty(std::uint64_t first, std::uint64_t length, Clear clear, Visitor& visitor) {
   const schedule::Lock lock(mutex_);
-  // Bits that walks set are read: an empty command, so that an explorer has requests before
-  // and after the scan.
-  driver_.hardware().invalidate_range(hw::TBit::kShared, id_, Iova{0}, 0);
   if (table_->read_dirty(Iova{first}, length, clear, visitor)) invalidate(Iova{first}, length);
 }
 

@@ -149,6 +149,10 @@ void PageTable::scan_dirty(Table& table, unsigned level, std::uint64_t first, st
   const std::uint64_t start = first & ~(size_of(level + 1) - 1);
   const std::size_t last_index = index_in(last, level);
   const std::span<std::uint64_t> entries = words(table);
+  const auto touch = [&] {
+    memory_.touch_tables(hw::PhysicalMemory::Tables::kShared, schedule::Touch::How::kUpdate);
+  };
+  touch();
   // A walk may set a bit meanwhile.
   const auto load = [&](std::size_t at) { return schedule::MemoryWord(entries[at]).load(); };
   constexpr std::size_t kAtOnce = 8;
@@ -166,8 +170,10 @@ void PageTable::scan_dirty(Table& table, unsigned level, std::uint64_t first, st
     const std::uint64_t to = std::min(last, base + (size_of(level) - 1));
     if (table.children && (*table.children)[index])
       scan_dirty(*(*table.children)[index], level - 1, from, to, scan);
-    else if ((load(index) & kDirty) != 0 && scan.dirty(from, to))
-      schedule::MemoryWord(entries[index]).clear_bits(kDirty);
+    else if ((load(index) & kDirty) != 0) {
+      if (scan.dirty(from, to)) schedule::MemoryWord(entries[index]).clear_bits(kDirty);
+      touch();  // the visitor may have let others go on
+    }
   }
 }
 

@@ -64,6 +64,7 @@ PasidSetting PasidTable::write(std::uint32_t pasid, const PasidSetting& setting)
   words[1] = setting.domain_id;
   if (setting.kind == PasidSetting::Kind::kNested)
     words[2] = setting.first_stage & ~(std::uint64_t{kPageSize} - 1);
+  memory_.touch_tables(hw::PhysicalMemory::Tables::kShared, schedule::Touch::How::kUpdate);
   const Hpa entry = tables_.at(pasid / kTableEntries) + pasid % kTableEntries * kEntryBytes;
   TEEIO_CHECK(memory_.write(entry, std::as_bytes(std::span(words))).has_value(),
               "an IOMMU table lies outside of memory");
