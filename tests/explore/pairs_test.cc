@@ -70,6 +70,9 @@ constexpr Mended kMended[] = {
     {"pair/ready/CLOSE_VCPU+exit", "sev", 40},
     // A vCPU's number given away before what the vendor has of it.
     {"pair/ready/CREATE_VCPU+CREATE_VCPU", "sev", 40},
+    // `reset` in sysfs wrote back what the last close had reset.
+    {"pair/ready/vfio-close+sysfs-reset", "cca", 60},
+    {"pair/bound/vfio-close+sysfs-reset", "tdx", 60},
 };
 INSTANTIATE_TEST_SUITE_P(Mended, MendedPairs, testing::ValuesIn(kMended), [](const auto& place) {
   std::string name = std::string(place.param.pair) + '_' + std::string(place.param.design);
