@@ -73,6 +73,12 @@ constexpr Mended kMended[] = {
     // `reset` in sysfs wrote back what the last close had reset.
     {"pair/ready/vfio-close+sysfs-reset", "cca", 60},
     {"pair/bound/vfio-close+sysfs-reset", "tdx", 60},
+    // Who plays a TD's guest was not got out of it.
+    {"pair/bound/GUEST_REQUEST+PUNCH_HOLE", "tdx", 40},
+    {"pair/bound/GUEST_REQUEST+disconnect", "tdx", 40},
+    // A connection that a reset broke.
+    {"pair/ready/connect+reset", "sev", 20},
+    {"pair/bound/connect+vfio-close", "cca", 25},
 };
 INSTANTIATE_TEST_SUITE_P(Mended, MendedPairs, testing::ValuesIn(kMended), [](const auto& place) {
   std::string name = std::string(place.param.pair) + '_' + std::string(place.param.design);
