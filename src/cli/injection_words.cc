@@ -60,12 +60,17 @@ std::string unfired_text(const run::Injector& injector) {
   for (const run::Injection& injection : injector.unfired())
     text += fmt::format("teeio: --inject {} never happened: {}\n", injection.str(),
                         why_unfired(injector, injection));
-  if (run::Order* const order = injector.order(); order != nullptr && order->overtakings() != 0)
-    text += fmt::format(
-        "teeio: --inject order: {} times a thread that was to go first computed for 20 ms and was "
-        "not waited for: another run may differ\n",
-        order->overtakings());
   return text;
+}
+
+std::string overtakings_text(const run::Injector& injector) {
+  run::Order* const order = injector.order();
+  const std::uint32_t overtakings = order == nullptr ? 0 : order->overtakings();
+  if (overtakings == 0) return {};
+  return fmt::format(
+      "teeio: --inject order: {} a thread that was to go first computed for 20 ms and was not "
+      "waited for: another run may differ\n",
+      overtakings == 1 ? "once" : fmt::format("{} times", overtakings));
 }
 
 }  // namespace teeio::cli

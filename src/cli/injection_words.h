@@ -18,4 +18,8 @@ namespace teeio::cli {
 /// A line for each injection that never happened, with what is nearest; "" without any.
 [[nodiscard]] std::string unfired_text(const run::Injector& injector);
 
+/// That a thread was overtaken in an `order:`, so that another run may differ; "" if none was.
+/// What was to be tried was tried: no failure.
+[[nodiscard]] std::string overtakings_text(const run::Injector& injector);
+
 }  // namespace teeio::cli

@@ -273,6 +273,7 @@ int Run::go() noexcept {
   const bool badly = end.exit != 0 || reported;
   const std::string unfired = unfired_text(injector_);
   outputs_.say(unfired);
+  outputs_.say(overtakings_text(injector_));
   // What was to be tried was not.
   if (!unfired.empty() && end.exit != arguments_.error_exit_code)
     end.exit = run::Supervisor::kCannotRun;

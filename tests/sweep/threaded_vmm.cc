@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 static int iommufd;
 static int without_mistake;
@@ -38,10 +39,32 @@ static void* make(void*) {
   return nullptr;
 }
 
+/// Makes a call now and then.
+static void* compute(void*) {
+  for (int i = 0; i < 3; ++i) {
+    alloc();
+    struct timespec now, end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += 60000000;
+    do {
+      clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - end.tv_sec) * 1000000000LL + now.tv_nsec - end.tv_nsec < 0);
+  }
+  alloc();
+  return nullptr;
+}
+
 int main(int argc, char** argv) {
   without_mistake = argc > 1 && strcmp(argv[1], "right") == 0;
   iommufd = open("/dev/iommu", O_RDWR);
   if (iommufd < 0) return 2;
+  if (argc > 1 && strcmp(argv[1], "computes") == 0) {
+    pthread_t other;
+    pthread_create(&other, nullptr, compute, nullptr);
+    compute(nullptr);
+    pthread_join(other, nullptr);
+    return 0;
+  }
   sem_init(&looks, 0, 0);
   pthread_t looker, maker;
   pthread_create(&looker, nullptr, look, nullptr);

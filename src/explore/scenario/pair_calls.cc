@@ -2,6 +2,8 @@
 
 #include <linux/falloc.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "base/check.h"
@@ -17,6 +19,8 @@ constexpr std::uint64_t kMappedIova = 0x10'0000, kFreeIova = 0x20'0000;
 constexpr Gpa kMemory{0x10'0000}, kPrivateMemory{0x20'0000}, kFreeGpa{0x30'0000};
 constexpr std::uint32_t kMemorySlot = 1, kPrivateSlot = 2, kFreeSlot = 3;
 constexpr std::uint64_t kOtherVirtualId = 0x18;
+/// The opponents that reset the function, by themselves or as its last close.
+constexpr std::string_view kResetting[] = {"vfio-close", "exit", "reset", "sysfs-reset"};
 
 template <class T>
 T with_size() {
@@ -150,6 +154,8 @@ Result<void> ask_as_guest(Pair& pair) {
   const Vendor& vendor = pair.stage.vendor();
   if (vendor.tsm != machine::TsmKind::kTdx)
     return pair.stage.ask_state(pair.vmm, vendor.guest_asks);
+  // A vCPU that runs keeps its VM, whoever exits.
+  TEEIO_ASSIGN(const auto running, pair.vmm.file(pair.vmm.vm));
   return vendor.attest(pair.vmm, pair.stage.machine().config().cards.front().bdf);
 }
 
@@ -282,11 +288,13 @@ Result<void> write_card(Pair& pair, std::string_view attribute, std::string_view
 std::vector<PairCall> calls_of_root() {
   return {
       // The card is connected: there and back.
-      {"connect",
-       [](Pair& p) {
-         (void)disconnect(p.stage.root());
-         return connect(p.stage.root());
-       }},
+      {.name = "connect",
+       .act =
+           [](Pair& p) {
+             (void)disconnect(p.stage.root());
+             return connect(p.stage.root());
+           },
+       .link = PairCall::Link::kConnects},
       {"reset-method", [](Pair& p) { return write_card(p, "reset_method", "flr\n"); }},
       {"driver-override", [](Pair& p) { return write_card(p, "driver_override", "vfio-pci\n"); }},
       {.name = "sriov",
@@ -342,6 +350,8 @@ const std::vector<PairCall>& pair_calls() {
     for (const Opponent& opponent : opponents()) {
       PairCall call{.name = opponent.name,
                     .act = [&opponent](Pair& p) { return opponent.act(p.stage, p.vmm); }};
+      if (std::ranges::find(kResetting, opponent.name) != std::end(kResetting))
+        call.link = PairCall::Link::kResets;
       if (opponent.prepare != nullptr)
         call.prepare = [&opponent](Pair& p) { opponent.prepare(p.stage, p.vmm); };
       all.push_back(std::move(call));

@@ -44,6 +44,9 @@ struct PairCall {
     std::string_view answer = {};
   };
   Never never = {};
+  /// It connects the card, or resets the function in the middle of others' exchanges with it.
+  enum class Link : std::uint8_t { kNone, kConnects, kResets };
+  Link link = Link::kNone;
   /// Another call after which the machine is not as at boot, if both were made.
   std::string_view not_with = {};
 };

@@ -9,10 +9,32 @@
 namespace teeio::explore {
 namespace {
 
+/// A reset between a connection's exchanges breaks it with keys at the device already.
+bool breaks_connection(const PairCall& first, const PairCall& second) {
+  using Link = PairCall::Link;
+  const auto breaks = [](const PairCall& one, const PairCall& other) {
+    return one.link == Link::kConnects && other.link == Link::kResets;
+  };
+  return breaks(first, second) || breaks(second, first);
+}
+
+/// Where that may be, the card has a session with which it forgets the keys: in the clear nothing
+/// ends, and it would keep them for good.
+machine::Config design_for(const machine::Config& design, bool breaks) {
+  machine::Config config = design;
+  if (breaks)
+    for (machine::CardConfig& card : config.cards) card.spdm = machine::SpdmChannel::kSession;
+  return config;
+}
+
 /// The answers of the two threads are numbers 0 and 1.
 void play_pair(const machine::Config& design, PairState state, const PairCall& first,
                const PairCall& second, Answers& answers) {
-  Stage stage(design);
+  const bool breaks = breaks_connection(first, second);
+  const machine::Config config = design_for(design, breaks);
+  Stage stage(config);
+  // An RMM keeps a PDEV whose session it cannot end.
+  if (breaks && design.tsm == machine::TsmKind::kCca) stage.may_lose_the_card();
   Pair pair(stage, state);
   if (first.prepare) first.prepare(pair);
   if (second.prepare && &second != &first) second.prepare(pair);
@@ -23,6 +45,7 @@ void play_pair(const machine::Config& design, PairState state, const PairCall& f
   };
   stage.play({{"first", [&] { note(0, first.act(pair)); }},
               {"second", [&] { note(1, second.act(pair)); }}});
+  if (!stage.lost().empty()) stage.card_is_lost();
 }
 
 CallAnswers note_of(const PairCall& call, const machine::Config& design) {

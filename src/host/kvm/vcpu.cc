@@ -53,8 +53,10 @@ Vcpu::~Vcpu() = default;
 void Vcpu::release() {
   auto call = vm_->trace().call(object::Lane::kKvm, "kvm_vcpu_release",
                                 {.detail = fmt::format("vcpu={}", id_), .vm = vm_->number()});
-  vm_->vcpu_freed(*this);
+  vm_->stop_flushing(*this);
+  // The number stays taken until the vendor knows this vCPU no more.
   vm_->ops().vcpu_freed(*this);
+  vm_->vcpu_freed(*this);
   cpu_.reset();
   x86_.reset();
   mapped_.reset();

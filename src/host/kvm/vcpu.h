@@ -179,6 +179,9 @@ class Vcpu final : public object::File {
   VcpuExit last_exit_ TEEIO_GUARDED_BY(mutex_);
   bool completion_due_ TEEIO_GUARDED_BY(mutex_) = false;
 
+  friend class Vm;
+  unsigned flushes_ = 0;  ///< of Vm::flush_remote_tlbs(), whose lock guards it
+
   schedule::Mutex guest_mode_lock_{schedule::Rank::kLeaf};
   schedule::Condition left_guest_;
   schedule::Condition halted_;  ///< a halted vCPU looks for signals from here

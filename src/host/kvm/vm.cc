@@ -311,24 +311,33 @@ Result<object::Ref<object::File>> Vm::create_vcpu(std::uint32_t id) {
   return object::Ref<object::File>(std::move(vcpu));
 }
 
-void Vm::vcpu_freed(Vcpu& vcpu) {
-  const schedule::Lock lock(lock_);
-  {
-    const schedule::Lock list_lock(vcpu_list_lock_);
-    std::erase(vcpu_list_, &vcpu);
-  }
-  vcpus_.erase(vcpu.id());
+void Vm::stop_flushing(Vcpu& vcpu) {
+  const schedule::Lock lock(vcpu_list_lock_);
+  std::erase(vcpu_list_, &vcpu);
+  while (vcpu.flushes_ != 0) flushed_.wait(vcpu_list_lock_);
 }
 
+void Vm::vcpu_freed(Vcpu& vcpu) {
+  const schedule::Lock lock(lock_);
+  // One that could not be made is freed too, and its number may be another's by now.
+  if (const auto at = vcpus_.find(vcpu.id()); at != vcpus_.end() && at->second == &vcpu)
+    vcpus_.erase(at);
+}
+
+/// Without references, whose last one would free a vCPU under the caller's slots_lock: Linux has
+/// none either, its vCPUs live as long as the VM (kvm_destroy_vcpus()).
 void Vm::flush_remote_tlbs(Gpa start, std::uint64_t size) {
-  std::vector<object::Ref<Vcpu>> vcpus;
+  std::vector<Vcpu*> vcpus;
   {
     const schedule::Lock lock(vcpu_list_lock_);
-    // One whose last reference is gone does not run any more.
-    for (Vcpu* vcpu : vcpu_list_)
-      if (vcpu->add_ref_unless_zero()) vcpus.push_back(object::Ref<Vcpu>::adopt(vcpu));
+    vcpus = vcpu_list_;
+    for (Vcpu* vcpu : vcpus) ++vcpu->flushes_;
   }
-  for (const object::Ref<Vcpu>& vcpu : vcpus) vcpu->flush(start, size);
+  if (vcpus.empty()) return;
+  for (Vcpu* vcpu : vcpus) vcpu->flush(start, size);
+  const schedule::Lock lock(vcpu_list_lock_);
+  for (Vcpu* vcpu : vcpus) --vcpu->flushes_;
+  flushed_.notify_all();
 }
 
 Result<void> Vm::claim_vfio_device() {

@@ -21,6 +21,7 @@
 #include "object/ref.h"
 #include "object/trace.h"
 #include "schedule/atomic.h"
+#include "schedule/condition.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -96,7 +97,10 @@ class Vm final : public object::Counted {
 
   /// KVM_CREATE_VCPU. Errors: EINVAL id too large; EEXIST; the vendor's.
   Result<object::Ref<object::File>> create_vcpu(std::uint32_t id) TEEIO_EXCLUDES(lock_);
-  void vcpu_freed(Vcpu& vcpu) TEEIO_EXCLUDES(lock_, vcpu_list_lock_);
+  /// The vCPU is flushed no more once this returns; it does not run any more.
+  void stop_flushing(Vcpu& vcpu) TEEIO_EXCLUDES(vcpu_list_lock_);
+  /// The vCPU's number is free again.
+  void vcpu_freed(Vcpu& vcpu) TEEIO_EXCLUDES(lock_);
   /// What KVM_ENABLE_CAP and x86's own ioctls set.
   [[nodiscard]] x86::VmState& x86() { return x86_; }
   [[nodiscard]] IrqFds& irq_fds() { return irq_fds_; }
@@ -164,6 +168,7 @@ class Vm final : public object::Counted {
   /// The same vCPUs for flush_remote_tlbs(), which runs below kvm->lock.
   schedule::Mutex vcpu_list_lock_{schedule::Rank::kLeaf};
   std::vector<Vcpu*> vcpu_list_ TEEIO_GUARDED_BY(vcpu_list_lock_);
+  schedule::Condition flushed_;  ///< a vCPU's flushes_ went down
 
   /// No scheduling point: Linux has neither of the two.
   schedule::RawLock memory_lock_;

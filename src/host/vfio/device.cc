@@ -88,9 +88,9 @@ Result<void> Device::first_open(iommufd::Context* context, object::Ref<object::F
     vm_file_borrowed_ = vm_file_.get();
   }
   wiring_.bus.claim_memory(bdf());
-  save_config();
   {
     const schedule::WriteLock memory(memory_lock_);
+    save_config();   // not what root's `reset` in sysfs has yet to write back
     bound_ = false;  // the last owner's may have been left behind, see set_handlers()
     set_power_state(0);
     set_interrupt_disable(pci(), false);
@@ -151,19 +151,17 @@ void Device::disable() {
           static_cast<std::uint64_t>(object::HostTouch::kConfigWrite));
   pci().config_write(kCommand, 2, command & ~kCommandMaster);
   irqs_.disable_all();
-  {
-    const schedule::WriteLock memory(memory_lock_);
-    zap_mappings();
-    windows_.clear();
-    mapped_.reset();
-  }
+  // To the end: root's `reset` in sysfs would save what this has reset, and write it back last.
+  const schedule::WriteLock memory(memory_lock_);
+  zap_mappings();
+  windows_.clear();
+  mapped_.reset();
   const bool pasids = hw::pasid_enabled(pci());
   touched(object::Fact::kHostTouched, "function reset",
           static_cast<std::uint64_t>(object::HostTouch::kReset));
   pci().reset(hw::ResetKind::kFunctionLevel);
   restore_config();
   if (pasids) hw::enable_pasid(pci());
-  const schedule::WriteLock memory(memory_lock_);
   asleep_ = false;
 }
 

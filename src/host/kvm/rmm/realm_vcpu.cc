@@ -30,7 +30,8 @@ Result<void> RealmVm::vcpu_created(Vcpu& vcpu) {
   if (runs_code() && active_.load())
     return fail(Errno::kBusy, "an active realm gets no further vCPU");
   const schedule::Lock lock(vcpus_lock_);
-  vcpus_.emplace(vcpu.id(), VcpuState{.vcpu = &vcpu});
+  TEEIO_CHECK(vcpus_.emplace(vcpu.id(), VcpuState{.vcpu = &vcpu}).second,
+              "two vCPUs have one number");
   return {};
 }
 
@@ -40,9 +41,11 @@ void RealmVm::vcpu_freed(Vcpu& vcpu) {
   {
     const schedule::Lock config(config_lock_);  // activate() goes through them
     const schedule::Lock lock(vcpus_lock_);
-    auto node = vcpus_.extract(vcpu.id());
-    if (node.empty()) return;
-    state = node.mapped();
+    const auto at = vcpus_.find(vcpu.id());
+    // One that could not be made has no state; its number may be another's.
+    if (at == vcpus_.end() || at->second.vcpu != &vcpu) return;
+    state = at->second;
+    vcpus_.erase(at);
   }
   if (state.in_realm) host_.rmm().rec_exit(state.rec, state.run, {});
   if (raw(state.run) != 0) host_.memory().free_page(state.run);

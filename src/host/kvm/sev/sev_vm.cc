@@ -139,7 +139,7 @@ Result<void> SevVm::vcpu_created(Vcpu& vcpu) {
     }
   }
   const schedule::Lock lock(vcpus_lock_);
-  vcpus_.emplace(vcpu.id(), state);
+  TEEIO_CHECK(vcpus_.emplace(vcpu.id(), state).second, "two vCPUs have one number");
   return {};
 }
 
@@ -148,9 +148,11 @@ void SevVm::vcpu_freed(Vcpu& vcpu) {
   VcpuState state;
   {
     const schedule::Lock lock(vcpus_lock_);
-    auto node = vcpus_.extract(vcpu.id());
-    if (node.empty()) return;
-    state = node.mapped();
+    const auto at = vcpus_.find(vcpu.id());
+    // One that could not be made has no state; its number may be another's.
+    if (at == vcpus_.end() || at->second.vcpu != &vcpu) return;
+    state = at->second;
+    vcpus_.erase(at);
   }
   if (raw(state.vmsa) == 0) return;
   if (!state.in_firmware || host_.psp().make_shared(state.vmsa))

@@ -63,6 +63,7 @@ Result<void> TdxVm::track() {
   if (state_.load() != State::kRunnable) return {};
   const auto r = host_.call([&] { return module.tdh_mem_track(tdr_); });
   if (!r.ok()) return std::unexpected(refused(r, "TDH.MEM.TRACK failed"));
+  wait_for_played_guest();
   for (std::uint32_t iommu = 0; iommu < host_.iommu_count(); ++iommu) {
     const auto done = host_.invalidate(iommu, status_, [&](const tdx::WaitDescriptor& wait) {
       return module.tdh_iq_inv_request_iotlb(iommu, tdr_, wait);

@@ -86,13 +86,27 @@ VmOps::GuestCallAction TdxVm::guest_call(Vcpu& vcpu, VcpuExit& exit) {
 Result<void> TdxVm::as_guest(const GuestLeaves& leaves) {
   const std::vector<Hpa> vcpus = vcpu_handles();
   if (vcpus.empty()) return fail(Errno::kNxio, "the TD has no vCPU");
+  {
+    const schedule::Lock lock(played_lock_);
+    while (played_in_) played_out_.wait(played_lock_);  // it is one vCPU's
+    played_in_ = true;
+  }
   tdx::Module& module = host_.module();
   const Hpa vp = vcpus.front();
-  if (!host_.call([&] { return module.begin_vp_enter(vp); }).ok())
-    return fail(Errno::kIo, "TDH.VP.ENTER failed");
-  Result<void> done = leaves(module, vp);
-  module.end_vp_enter(vp, tdx::TdExit::kOrdinary);
+  const bool entered = host_.call([&] { return module.begin_vp_enter(vp); }).ok();
+  Result<void> done = entered ? leaves(module, vp) : fail(Errno::kIo, "TDH.VP.ENTER failed");
+  if (entered) module.end_vp_enter(vp, tdx::TdExit::kOrdinary);
+  const schedule::Lock lock(played_lock_);
+  played_in_ = false;
+  ++plays_;
+  played_out_.notify_all();
   return done;
+}
+
+void TdxVm::wait_for_played_guest() {
+  const schedule::Lock lock(played_lock_);
+  const std::uint64_t play = plays_;
+  while (played_in_ && plays_ == play) played_out_.wait(played_lock_);
 }
 
 Result<void> TdxVm::guest_enables_dma(Bdf bdf) {

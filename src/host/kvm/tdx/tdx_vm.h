@@ -14,6 +14,8 @@
 #include "host/kvm/vcpu.h"
 #include "host/kvm/vm.h"
 #include "host/kvm/vm_ops.h"
+#include "schedule/condition.h"
+#include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::kvm {
@@ -81,7 +83,7 @@ class TdxVm final : public VmOps {
   /// What the TD's code would do, where none runs: TDCALLs of its first vCPU, which is in the
   /// TD meanwhile. Errors: ENXIO no vCPU; EIO it cannot enter; those of `leaves`.
   using GuestLeaves = std::function<Result<void>(tdx::Module& module, Hpa vp)>;
-  Result<void> as_guest(const GuestLeaves& leaves);
+  Result<void> as_guest(const GuestLeaves& leaves) TEEIO_EXCLUDES(played_lock_);
   void destroy(Vm& vm) override;
 
  private:
@@ -98,6 +100,8 @@ class TdxVm final : public VmOps {
   Error refused(const tdx::LeafResult& result, std::string_view why);
   GuestCallAction guest_leaf(Vcpu& vcpu, VcpuExit& exit);
   GuestCallAction vmcall(Vcpu& vcpu, VcpuExit& exit);
+  /// Gets who plays the guest out of the TD, as kvm_make_all_cpus_request() does a vCPU.
+  void wait_for_played_guest() TEEIO_EXCLUDES(played_lock_);
 
   Vm& vm_;
   TdxHost& host_;
@@ -110,6 +114,10 @@ class TdxVm final : public VmOps {
   schedule::RawLock handles_lock_;
   std::map<std::uint32_t, Hpa> vcpu_handles_
       TEEIO_GUARDED_BY(handles_lock_);  ///< TDVPRs that exist, by vCPU
+  schedule::Mutex played_lock_{schedule::Rank::kLeaf};
+  schedule::Condition played_out_;
+  bool played_in_ TEEIO_GUARDED_BY(played_lock_) = false;  ///< as_guest() is in the TD
+  std::uint64_t plays_ TEEIO_GUARDED_BY(played_lock_) = 0;
   schedule::Mutex lent_lock_{schedule::Rank::kLeaf};
   /// Control and table pages in the module's hands.
   std::vector<Hpa> lent_ TEEIO_GUARDED_BY(lent_lock_);
