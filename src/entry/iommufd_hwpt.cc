@@ -22,7 +22,8 @@ Result<void> invalidate(Call& call, const abi::iommu_hwpt_invalidate& arg, std::
   return context(call).hwpt_invalidate(arg.hwpt_id, commands, done);
 }
 
-/// Sets bits in a program's bitmap, a piece of it at a time (Linux:
+/// Sets bits in a program's bitmap, a page of it at a time. As in Linux, bits whose page cannot
+/// be written are lost and nobody hears of it: iova_bitmap_set() returns nothing (Linux:
 /// drivers/iommu/iommufd/iova_bitmap.c).
 class ProgramBitmap final : public iommu::DirtyTracking::Visitor {
  public:
@@ -32,71 +33,49 @@ class ProgramBitmap final : public iommu::DirtyTracking::Visitor {
         address_(address),
         first_(range.iova),
         shift_(static_cast<unsigned>(std::countr_zero(range.page_size))),
-        bits_(((range.length - 1) >> shift_) + 1) {}
-
-  /// Whether all of the bitmap can be written, which Linux's pins find out. Errors: EFAULT.
-  Result<void> probe() {
-    const std::uint64_t bytes = (bits_ - 1) / 8 + 1;
-    for (std::uint64_t at = 0; at < bytes; at = mm::page_base(address_ + at) + kPageSize - address_)
-      TEEIO_TRY(touch(address_ + at));
-    return touch(address_ + (bytes - 1));
-  }
+        bytes_(((range.length - 1) >> shift_) / 8 + 1) {}
 
   void dirty(std::uint64_t first, std::uint64_t length) override {
     std::uint64_t bit = (first - first_) >> shift_;
     const std::uint64_t last = ((first - first_) + (length - 1)) >> shift_;
     while (bit <= last) {
-      if (bit / kPieceBits != piece_ || piece_bytes_.empty()) load(bit / kPieceBits);
-      if (!failed_.has_value()) return;
-      const std::uint64_t end = std::min(last + 1, (piece_ + 1) * kPieceBits);
-      set_bits(bit % kPieceBits, end - bit);
+      if (begin_ == end_ || bit / 8 < begin_ || bit / 8 >= end_) load(bit / 8);
+      const std::uint64_t end = std::min(last + 1, end_ * 8);
+      if (!piece_.empty()) set_bits(bit - begin_ * 8, end - bit);
       bit = end;
     }
   }
-  /// Errors: EFAULT, of any piece.
-  Result<void> finish() {
-    store();
-    return failed_;
+  void finish() {
+    if (!piece_.empty()) (void)memory_.write(address_ + begin_, piece_);
+    piece_.clear();
   }
 
  private:
-  static constexpr std::uint64_t kPieceBits = 65536;
-
   void set_bits(std::uint64_t first, std::uint64_t count) {
     const std::uint64_t end = first + count;
     for (; first != end && first % 8 != 0; ++first)
-      piece_bytes_[first / 8] |= std::byte{1} << (first % 8);
+      piece_[first / 8] |= std::byte{1} << (first % 8);
     const std::uint64_t whole = (end - first) / 8;
-    std::ranges::fill(std::span(piece_bytes_).subspan(first / 8, whole), std::byte{0xff});
-    for (first += whole * 8; first < end; ++first)
-      piece_bytes_[first / 8] |= std::byte{1} << (first % 8);
+    std::ranges::fill(std::span(piece_).subspan(first / 8, whole), std::byte{0xff});
+    for (first += whole * 8; first < end; ++first) piece_[first / 8] |= std::byte{1} << (first % 8);
   }
-  Result<void> touch(std::uint64_t address) {
-    TEEIO_ASSIGN(const auto byte, copy_in<std::byte>(memory_, address));
-    return copy_out(memory_, address, byte);
-  }
-  [[nodiscard]] std::uint64_t piece_address() const { return address_ + piece_ * (kPieceBits / 8); }
-  void store() {
-    if (piece_bytes_.empty() || !failed_.has_value()) return;
-    failed_ = memory_.write(piece_address(), piece_bytes_);
-    piece_bytes_.clear();
-  }
-  void load(std::uint64_t piece) {
-    store();
-    piece_ = piece;
-    const std::uint64_t bits = std::min(kPieceBits, bits_ - piece * kPieceBits);
-    piece_bytes_.resize((bits + 7) / 8);
-    if (failed_.has_value()) failed_ = memory_.read(piece_address(), piece_bytes_);
+  /// The bytes of the bitmap that share `byte`'s page.
+  void load(std::uint64_t byte) {
+    finish();
+    const std::uint64_t in_page = (address_ + byte) % kPageSize;
+    begin_ = byte - std::min(byte, in_page);
+    end_ = std::min(bytes_, byte + (kPageSize - in_page));
+    piece_.resize(end_ - begin_);
+    if (!memory_.read(address_ + begin_, piece_).has_value()) piece_.clear();
   }
 
   mm::UserMemory& memory_;
   const std::uint64_t address_;
   const std::uint64_t first_;
   const unsigned shift_;
-  const std::uint64_t bits_;
-  std::uint64_t piece_ = 0;
-  Bytes piece_bytes_;
-  Result<void> failed_;  ///< a value: nothing has
+  const std::uint64_t bytes_;
+  std::uint64_t begin_ = 0, end_ = 0;  ///< which bytes `piece_` is
+  Bytes piece_;                        ///< empty: there are none to read
 };
 
 }  // namespace
@@ -144,12 +123,9 @@ Result<std::int64_t> ioctl_hwpt_get_dirty_bitmap(Call& call) {
       .iova = arg.iova, .length = arg.length, .page_size = arg.page_size};
   const auto clear =
       arg.flags == 0 ? iommu::DirtyTracking::Clear::kYes : iommu::DirtyTracking::Clear::kNo;
-  // The bitmap is looked at only when the range is one.
-  TEEIO_TRY(context(call).hwpt_check_dirty(arg.hwpt_id, range));
   ProgramBitmap bitmap(call.memory(), arg.data, range);
-  TEEIO_TRY(bitmap.probe());
   TEEIO_TRY(context(call).hwpt_read_dirty(arg.hwpt_id, range, clear, bitmap));
-  TEEIO_TRY(bitmap.finish());
+  bitmap.finish();
   return 0;
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 using vfio::Irqs;
 
-/// vfio_set_irqs_validate_and_prepare(): everything but the data.
+/// vfio_set_irqs_validate_and_prepare(): everything but the data and the action.
 Result<Irqs::Request> validate(vfio::Device& device, const abi::vfio_irq_set& header) {
   constexpr std::uint32_t kFlags = VFIO_IRQ_SET_DATA_TYPE_MASK | VFIO_IRQ_SET_ACTION_TYPE_MASK;
   if (header.index >= static_cast<std::uint32_t>(vfio::IrqIndex::kCount) ||
@@ -41,20 +41,21 @@ Result<Irqs::Request> validate(vfio::Device& device, const abi::vfio_irq_set& he
                                                                : sizeof(std::int32_t);
   if ((header.argsz - sizeof(header)) / std::max<std::size_t>(unit, 1) < header.count && unit != 0)
     return fail(Errno::kInval, "argsz does not cover the interrupt set's data");
-  switch (header.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) {
+  return request;
+}
+
+// vfio_pci_set_irqs_ioctl(), which has the data already.
+Result<Irqs::Action> action_of(std::uint32_t flags) {
+  switch (flags & VFIO_IRQ_SET_ACTION_TYPE_MASK) {
     case VFIO_IRQ_SET_ACTION_MASK:
-      request.action = Irqs::Action::kMask;
-      break;
+      return Irqs::Action::kMask;
     case VFIO_IRQ_SET_ACTION_UNMASK:
-      request.action = Irqs::Action::kUnmask;
-      break;
+      return Irqs::Action::kUnmask;
     case VFIO_IRQ_SET_ACTION_TRIGGER:
-      request.action = Irqs::Action::kTrigger;
-      break;
+      return Irqs::Action::kTrigger;
     default:
       return fail(Errno::kNoTty, "an interrupt set has one action");
   }
-  return request;
 }
 
 Result<object::Ref<mm::EventFd>> eventfd_of(Call& call, std::int32_t fd) {
@@ -86,6 +87,7 @@ Result<std::int64_t> ioctl_set_irqs(Call& call) {
                    copy_in<std::int32_t>(call.memory(), data + i * sizeof(std::int32_t)));
       request.eventfds.push_back({.fd = fd, .eventfd = eventfd_of(call, fd)});
     }
+  TEEIO_ASSIGN(request.action, action_of(header.flags));
   TEEIO_TRY(device.irqs().set(request));
   return 0;
 }

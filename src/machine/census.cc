@@ -48,7 +48,9 @@ std::vector<std::string_view> Machine::fault_names(schedule::FaultPlace place) c
 
 std::map<std::string, std::string> Machine::census() {
   std::map<std::string, std::string> result;
-  result["frames in use"] = fmt::format("{}", impl_->memory.pages_in_use());
+  std::uint64_t frames = impl_->memory.pages_in_use();
+  for (const auto& driver : impl_->iommu_drivers) frames -= driver->kept_frames();
+  result["frames in use"] = fmt::format("{}", frames);
   for (const auto& port : impl_->ports)
     result["free IDE streams of " + port->bdf().str()] = fmt::format("{}", port->free_streams());
   for (const auto& card : impl_->tee_cards) {

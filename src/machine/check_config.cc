@@ -117,6 +117,7 @@ class Checker {
       return fmt::format("{}: the memory_window ({}) ends above {:#x}", name, memory.text(),
                          kInterruptController - 1);
     if (io.base % kIoGranule != 0) return name + ": the io_window is not aligned to 4 KiB";
+    if (io.bytes % kIoGranule != 0) return name + ": the io_window_kib is no multiple of 4";
     if (io.base + io.bytes > 0x1'0000) return name + ": the io_window ends above 0xffff";
     if (auto what = memory.bytes == 0 ? "" : put(windows_, memory); !what.empty()) return what;
     return io.bytes == 0 ? "" : put(io_windows_, io);

@@ -106,8 +106,6 @@ class Context final : public object::File {
   Result<void> hwpt_read_dirty(ObjectId hwpt_id, const IoPagetable::DirtyRange& range,
                                iommu::DirtyTracking::Clear clear,
                                iommu::DirtyTracking::Visitor& visitor);
-  /// The same, without looking at a page.
-  Result<void> hwpt_check_dirty(ObjectId hwpt_id, const IoPagetable::DirtyRange& range);
 
   /// A queue and the file through which it is read.
   struct NewQueue {

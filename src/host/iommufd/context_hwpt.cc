@@ -84,11 +84,6 @@ Result<void> Context::hwpt_read_dirty(ObjectId hwpt_id, const IoPagetable::Dirty
   return hwpt->ioas().iopt.read_dirty(hwpt->domain(), range, clear, visitor);
 }
 
-Result<void> Context::hwpt_check_dirty(ObjectId hwpt_id, const IoPagetable::DirtyRange& range) {
-  TEEIO_ASSIGN(const auto hwpt, find<HwptPaging>(objects_, hwpt_id));
-  return hwpt->ioas().iopt.check_dirty(hwpt->domain(), range);
-}
-
 Result<Context::NewQueue> Context::fault_queue_alloc() {
   TEEIO_ASSIGN(auto queue, NewObject<FaultQueue>::reserve(objects_, new FaultQueue));
   TEEIO_ASSIGN(auto file, EventQueueFile::create(*this, *queue));

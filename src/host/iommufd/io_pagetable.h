@@ -163,13 +163,11 @@ class IoPagetable {
   };
   /// iopt_set_dirty_tracking(). Errors: EOPNOTSUPP the domain has none.
   Result<void> set_dirty_tracking(iommu::Domain& domain, bool on);
-  /// iopt_read_and_clear_dirty_data(). Errors: EINVAL empty or misaligned, a gap, EOVERFLOW;
-  /// EOPNOTSUPP the domain does not track.
+  /// iopt_read_and_clear_dirty_data(): up to the first gap, of which Linux says nothing. Errors:
+  /// EINVAL empty or misaligned, EOVERFLOW; EOPNOTSUPP the domain does not track.
   Result<void> read_dirty(iommu::Domain& domain, const DirtyRange& range,
                           iommu::DirtyTracking::Clear clear,
                           iommu::DirtyTracking::Visitor& visitor);
-  /// The same, without looking at a page.
-  Result<void> check_dirty(iommu::Domain& domain, const DirtyRange& range);
 
   /// iopt_disable_large_pages(). Errors: EINVAL when domains have mappings.
   Result<void> disable_large_pages();
@@ -198,8 +196,6 @@ class IoPagetable {
       TEEIO_EXCLUDES(iova_rwsem_);
   void undo_pins(std::span<const Piece> pieces, Lock lock) TEEIO_REQUIRES_SHARED(iova_rwsem_);
   Result<void> check_dirty_range(const DirtyRange& range) TEEIO_REQUIRES_SHARED(iova_rwsem_);
-  Result<std::vector<Piece>> dirty_pieces(iommu::Domain& domain, const DirtyRange& range)
-      TEEIO_REQUIRES_SHARED(iova_rwsem_);
   void notify_accessors(std::uint64_t first, std::uint64_t length) TEEIO_EXCLUDES(iova_rwsem_);
   [[nodiscard]] std::uint64_t smallest_alignment() const
       TEEIO_REQUIRES_SHARED(domains_rwsem_, iova_rwsem_);

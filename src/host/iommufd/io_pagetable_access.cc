@@ -201,32 +201,25 @@ Result<void> IoPagetable::set_dirty_tracking(iommu::Domain& domain, bool on) {
   return tracking->set_dirty_tracking(on);
 }
 
-Result<std::vector<IoPagetable::Piece>> IoPagetable::dirty_pieces(iommu::Domain& domain,
-                                                                  const DirtyRange& range) {
-  TEEIO_TRY(check_dirty_range(range));
-  if (domain.dirty_tracking() == nullptr)
-    return fail(Errno::kOpNotSupp, "the HWPT was not made to track dirty pages");
-  auto all = pieces(range.iova, range.length);
-  if (!all.has_value()) return fail(Errno::kInval, "the range has a hole");
-  return all;
-}
-
-Result<void> IoPagetable::check_dirty(iommu::Domain& domain, const DirtyRange& range) {
-  const schedule::ReadLock lock(iova_rwsem_);
-  TEEIO_TRY(dirty_pieces(domain, range));
-  return {};
-}
-
+// iommu_read_and_clear_dirty() drops what iova_bitmap_for_each() gives, so that a gap
+// (__iommu_read_and_clear_dirty()) ends the walk and is no error.
 Result<void> IoPagetable::read_dirty(iommu::Domain& domain, const DirtyRange& range,
                                      iommu::DirtyTracking::Clear clear,
                                      iommu::DirtyTracking::Visitor& visitor) {
   const schedule::ReadLock lock(iova_rwsem_);
-  TEEIO_ASSIGN(const std::vector<Piece> all, dirty_pieces(domain, range));
-  for (const Piece& piece : all)
-    domain.dirty_tracking()->read_dirty(
-        piece.area->first + (piece.first_byte - piece.area->start_byte), piece.length, clear,
-        visitor);
-  return {};
+  TEEIO_TRY(check_dirty_range(range));
+  iommu::DirtyTracking* const tracking = domain.dirty_tracking();
+  if (tracking == nullptr)
+    return fail(Errno::kOpNotSupp, "the HWPT was not made to track dirty pages");
+  const std::uint64_t last = range.iova + (range.length - 1);
+  for (std::uint64_t iova = range.iova;;) {
+    const Area* const area = areas_.first_in(iova, iova);
+    if (area == nullptr || !area->pages) return {};
+    const std::uint64_t end = std::min(last, area->last);
+    tracking->read_dirty(iova, end - iova + 1, clear, visitor);
+    if (end == last) return {};
+    iova = end + 1;
+  }
 }
 
 }  // namespace teeio::iommufd

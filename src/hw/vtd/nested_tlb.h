@@ -3,7 +3,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "base/types.h"
 #include "hw/dma.h"
@@ -19,6 +21,9 @@ namespace teeio::hw {
 ///
 /// An entry has three words, each mixed with the value, so that one that is torn matches no
 /// tag (as hw/tagged_cache.h).
+///
+/// An index in the order of addresses says where entries are, so that what a program drops costs
+/// by what there is of it: IOMMU_HWPT_INVALIDATE has up to 2^19 ranges a call.
 ///
 /// Locking: find() from any task, the others under the VtdIommu's lock.
 class NestedTlb {
@@ -63,11 +68,19 @@ class NestedTlb {
     const std::uint64_t value = entry.value.load();
     return {entry.page.load() ^ value, entry.space.load() ^ value};
   }
+  /// Whose an entry is: domain 15:0, space tag 36:16, side 37; and where: page number 35:0,
+  /// class 37:36.
+  using Key = std::pair<std::uint64_t, std::uint64_t>;
+  static constexpr unsigned kOwnerSide = 37;
+  [[nodiscard]] static Key key_of(const Tags& tags);
+  [[nodiscard]] static std::uint64_t owner_of(const Space& space);
   static void store(Entry& entry, const Tags& tags, std::uint64_t value);
+  void drop_between(const Key& first, const Key& last);
   template <class Matches>
-  void drop_if(TBit side, Matches matches);
+  void drop_if(Matches matches);
 
   std::array<Entry, kSlots> entries_;
+  std::map<Key, std::size_t> slots_;            ///< of entries that are there
   std::array<schedule::CacheWord, 2> classes_;  ///< as Iotlb has them
 };
 

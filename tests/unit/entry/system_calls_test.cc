@@ -2,6 +2,7 @@
 // bad addresses, after which nothing may be left.
 
 #include "abi/profile.h"
+#include "abi/vfio.h"
 #include "entry/copy.h"
 #include "unit/machine/make_machine.h"
 
@@ -133,6 +134,30 @@ TEST(SystemCalls, BadAddressIsEfaultAndLeavesNothing) {
   }
   machine->shut_down();
   EXPECT_EQ(machine->census(), at_boot);
+}
+
+// memdup_user() comes before vfio_pci_set_irqs_ioctl() looks for the action.
+TEST(SystemCalls, AnInterruptSetsDataIsReadBeforeItsActionIsLookedAt) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  constexpr std::uint32_t kMsix = 2;
+  const auto set = [&](std::uint32_t flags, std::uint64_t at) {
+    const abi::vfio_irq_set header{
+        .argsz = sizeof(header) + 4, .flags = flags, .index = kMsix, .start = 0, .count = 1};
+    EXPECT_TRUE(vmm.memory().write(at, std::as_bytes(std::span(&header, 1))).has_value());
+    return error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, at));
+  };
+  const std::uint64_t page = vmm.memory().map(kPageSize);
+  const std::uint64_t last = page + kPageSize - sizeof(abi::vfio_irq_set);
+  constexpr std::uint32_t kTwo = VFIO_IRQ_SET_ACTION_MASK | VFIO_IRQ_SET_ACTION_TRIGGER;
+  constexpr std::uint32_t kBool = VFIO_IRQ_SET_DATA_BOOL, kFd = VFIO_IRQ_SET_DATA_EVENTFD;
+  for (const std::uint32_t data : {kBool, kFd})
+    for (const std::uint32_t action : {0U, kTwo}) {
+      EXPECT_EQ(set(data | action, last), Errno::kFault) << data << " " << action;
+      EXPECT_EQ(set(data | action, page), Errno::kNoTty) << data << " " << action;
+    }
 }
 
 // The structure can be read but not written: the object was made, and must go.

@@ -555,6 +555,8 @@ TEST(Config, WhatIsWrongWithRomsAndPortsIsSaidWithItsLine) {
   EXPECT_THAT(with(kWindows, "io = 0x2010\n"),
               StartsWith("m.toml:22: key \"io\": must be a multiple of its 32 ports"));
   EXPECT_THAT(with("io_window = 0x2100\n", ""), HasSubstr("the io_window is not aligned to 4 KiB"));
+  EXPECT_THAT(with("io_window = 0x2000\nio_window_kib = 6\n", ""),
+              HasSubstr("the io_window_kib is no multiple of 4"));
   EXPECT_THAT(with("memory_window = 0xe0080000\n", ""),
               HasSubstr("the memory_window is not aligned to 1 MiB"));
   EXPECT_THAT(with("io_window_kib = 8\n", ""), HasSubstr("there is no `io_window`"));

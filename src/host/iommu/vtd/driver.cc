@@ -127,6 +127,13 @@ void Driver::release(Bdf function) {
   groups_.leave(function);
 }
 
+std::uint64_t Driver::kept_frames() {
+  const schedule::Lock lock(mutex_);
+  std::uint64_t frames = 0;
+  for (const auto& [bdf, function] : functions_) frames += function.pasids->kept_frames();
+  return frames;
+}
+
 PasidSetting Driver::setting_of(const iommu::Attachable& attached) {
   const auto* nested = dynamic_cast<const NestedDomain*>(&attached);
   const Domain& domain =

@@ -94,6 +94,7 @@ class Driver final : public iommu::Iommu {
   /// drivers/iommu/intel/iommu.c, intel_iommu_attrs[]: dmarN with its registers. A
   /// stand-in is iommuN without any.
   [[nodiscard]] iommu::SysfsInfo sysfs() const override;
+  [[nodiscard]] std::uint64_t kept_frames() override TEEIO_EXCLUDES(mutex_);
 
   [[nodiscard]] hw::VtdIommu& hardware() const { return hardware_; }
   [[nodiscard]] hw::PhysicalMemory& memory() const { return memory_; }

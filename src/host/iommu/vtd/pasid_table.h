@@ -37,6 +37,9 @@ class PasidTable {
   PasidTable& operator=(const PasidTable&) = delete;
 
   [[nodiscard]] Hpa directory() const { return directory_; }
+  /// Frames that PASIDs brought, attached or not: as Linux, which has no way back but
+  /// intel_pasid_free_table().
+  [[nodiscard]] std::uint64_t kept_frames() const { return tables_.size() - 1; }
   /// PDTS of the context entry (context_get_sm_pds()).
   static constexpr std::uint64_t kDirectorySize = kBits - 13;
 

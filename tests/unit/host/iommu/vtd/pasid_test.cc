@@ -75,6 +75,20 @@ TEST_F(VtdPasidDriverTest, AStandInAttachesNoPasid) {
   EXPECT_EQ(stand_in->attach_pasid(1, 1, *made).error().code, Errno::kOpNotSupp);
 }
 
+// Linux frees a PASID's table with the function alone (intel_pasid_free_table()): who detaches
+// all that it attached has lost nothing.
+TEST_F(VtdPasidDriverTest, ATableThatStaysIsTheFunctions) {
+  auto made = with_page(kTo);
+  const std::uint64_t before = memory.pages_in_use();
+  EXPECT_EQ(driver->kept_frames(), 0U);
+  for (const std::uint32_t pasid : {1U, 64U, 640U, 641U}) {
+    ASSERT_TRUE(driver->attach_pasid(1, pasid, *made).has_value());
+    driver->detach_pasid(1, pasid);
+  }
+  EXPECT_EQ(memory.pages_in_use(), before + 2);
+  EXPECT_EQ(driver->kept_frames(), 2U);
+}
+
 TEST_F(VtdPasidDriverTest, AReleasedFunctionsTablesGoBack) {
   const std::uint64_t before = memory.pages_in_use();
   const Bdf guest{0, 1, 0, 5};  // on a bus that has its context table
