@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "host/sysfs/pci_identity.h"
+#include "host/vfio/mapped_rom.h"
 #include "hw/pasid_capability.h"
 #include "machine/parts.h"
 
@@ -147,6 +148,23 @@ Result<void> Machine::Impl::reset(Bdf bdf) {
   function->reset(hw::ResetKind::kFunctionLevel);
   if (pasids) hw::enable_pasid(*function);
   return {};
+}
+
+Result<std::size_t> Machine::Impl::read_rom(Bdf bdf, std::uint64_t offset,
+                                            std::span<std::byte> out) {
+  hw::PciFunction* function = nullptr;
+  vfio::Device* device = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr) {
+      function = entry->function;
+      device = entry->vfio.get();  // lives on when it is detached
+    }
+  }
+  if (function == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+  if (device != nullptr) return device->read_rom_images(offset, out);
+  const schedule::Lock lock(rom_lock);
+  return vfio::read_images(*function, offset, out);
 }
 
 /// Linux: pci_stop_dev() and pci_destroy_dev(), with pci_tsm_destroy() first and

@@ -54,6 +54,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
     return config.iommufd_mock ? &faults : nullptr;
   }
   Result<void> reset(Bdf bdf) override;
+  Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) override
+      TEEIO_EXCLUDES(rom_lock);
   void remove(Bdf bdf) override;
   Result<void> bind_vfio(Bdf bdf) override;
   Result<void> unbind_vfio(Bdf bdf) override;
@@ -147,6 +149,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
     hw::PlainMemoryBar* bar;
     mm::MappedFile* file;
   };
+  /// ROMs of functions that VFIO does not have; of others their memory_lock.
+  schedule::Mutex rom_lock{schedule::Rank::kVfioMemory};
   schedule::Mutex bar_lock{schedule::Rank::kMm};
   std::vector<BarMapping> bar_mappings TEEIO_GUARDED_BY(bar_lock);
   std::vector<std::unique_ptr<vfio::Device>> gone;  ///< removed, perhaps still open

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,11 @@ class Host {
   /// pci_reset_function() by FLR, for a write of 1 to `reset`. Linux asks nobody
   /// whether the function is in use.
   virtual Result<void> reset(Bdf bdf) = 0;
+  /// pci_read_rom(), for a read of `rom`: what of the ROM's images lies there; 0: nothing. One
+  /// reader of a function at a time, VFIO's included. Precondition: the function has a ROM.
+  /// Errors: EIO there is no image, memory space is off, or the function is bound; ENODEV it
+  /// has left the bus.
+  virtual Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) = 0;
   /// pci_stop_and_remove_bus_device_locked(): the function, and a PF's VFs, leave
   /// the bus; functions() no longer has them on return.
   virtual void remove(Bdf bdf) = 0;

@@ -1,11 +1,9 @@
 #include "host/sysfs/io_and_rom.h"
 
-#include <algorithm>
 #include <optional>
 #include <string_view>
 
 #include "host/sysfs/settings.h"
-#include "host/vfio/mapped_rom.h"
 
 namespace teeio::sysfs {
 namespace {
@@ -60,13 +58,7 @@ void add_rom(NodeList& list, const Environment& environment, const std::string& 
                                 std::span<std::byte> out) -> Result<std::size_t> {
         if (!environment.settings.of(function.bdf()).rom_enabled)
           return fail(Errno::kInval, "the ROM is read after 1 was written to it");
-        const vfio::MappedRom mapped(function);
-        const std::uint64_t size = mapped.size();
-        if (size == 0) return fail(Errno::kIo, "the ROM has no image, or memory space is off");
-        if (offset >= size) return 0;
-        out = out.first(std::min<std::uint64_t>(out.size(), size - offset));
-        mapped.read(offset, out);
-        return out.size();
+        return environment.host.read_rom(function.bdf(), offset, out);
       },
       [&environment, &function](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
         (void)offset;  // Linux looks at none

@@ -167,6 +167,9 @@ class Device final : public iommufd::DeviceHandle,
       TEEIO_EXCLUDES(memory_lock_);
   Result<std::size_t> write(std::uint32_t index, std::uint64_t at, ByteView in)
       TEEIO_EXCLUDES(memory_lock_);
+  /// `rom` of sysfs. Errors: EIO while the device is bound, or there is no image to be read.
+  Result<std::size_t> read_rom_images(std::uint64_t at, std::span<std::byte> out)
+      TEEIO_EXCLUDES(memory_lock_);
   /// Whether a program may map that part; exposes it. Errors: EINVAL; EBUSY
   /// while bound.
   Result<void> mmap(std::uint32_t index, std::uint64_t at, std::uint64_t length)

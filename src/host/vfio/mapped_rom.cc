@@ -16,13 +16,16 @@ const hw::Bar& rom_of(hw::PciFunction& function) {
 
 }  // namespace
 
-MappedRom::MappedRom(hw::PciFunction& function)
-    : function_(function), rom_(rom_of(function)), register_(function.config_read(hw::kRomBar, 4)) {
+MappedRom::MappedRom(hw::PciFunction& function) : function_(function), rom_(rom_of(function)) {
   function_.config_write(hw::kRomBar, 4,
                          static_cast<std::uint32_t>(raw(rom_.base)) | hw::kRomEnable);
 }
 
-MappedRom::~MappedRom() { function_.config_write(hw::kRomBar, 4, register_); }
+/// pci_disable_rom(): the enable bit goes, whoever set it.
+MappedRom::~MappedRom() {
+  function_.config_write(hw::kRomBar, 4,
+                         function_.config_read(hw::kRomBar, 4) & ~std::uint32_t{hw::kRomEnable});
+}
 
 void MappedRom::read(std::uint64_t offset, std::span<std::byte> out) const {
   constexpr std::uint64_t kMost = 4096;  // of an access
@@ -57,6 +60,17 @@ std::uint64_t MappedRom::size() const {
     if (image >= rom_.size || last || length == 0) break;
   }
   return std::min(image, rom_.size);
+}
+
+Result<std::size_t> read_images(hw::PciFunction& function, std::uint64_t offset,
+                                std::span<std::byte> out) {
+  const MappedRom rom(function);
+  const std::uint64_t size = rom.size();
+  if (size == 0) return fail(Errno::kIo, "the ROM has no image, or memory space is off");
+  if (offset >= size) return 0;
+  out = out.first(std::min<std::uint64_t>(out.size(), size - offset));
+  rom.read(offset, out);
+  return out.size();
 }
 
 }  // namespace teeio::vfio

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
+#include "base/result.h"
 #include "hw/pci_function.h"
 
 namespace teeio::vfio {
@@ -29,7 +31,10 @@ class MappedRom {
 
   hw::PciFunction& function_;
   const hw::Bar& rom_;
-  const std::uint32_t register_;
 };
+
+/// pci_read_rom(): what of the images lies there; 0: nothing. Errors: EIO there is none.
+Result<std::size_t> read_images(hw::PciFunction& function, std::uint64_t offset,
+                                std::span<std::byte> out);
 
 }  // namespace teeio::vfio

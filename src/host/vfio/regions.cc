@@ -65,6 +65,13 @@ Result<std::size_t> Device::read_rom(std::uint64_t at, std::span<std::byte> out)
   return out.size();
 }
 
+/// pci_read_rom() of sysfs, which asks nobody; here the host keeps its hands off while bound.
+Result<std::size_t> Device::read_rom_images(std::uint64_t at, std::span<std::byte> out) {
+  const schedule::WriteLock lock(memory_lock_);
+  if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
+  return read_images(pci(), at, out);
+}
+
 Result<void> Device::check_reachable(const hw::Bar& bar) const {
   if (bar.is_memory() && !memory_enabled())
     return fail(Errno::kIo, "the device's memory is disabled");

@@ -104,6 +104,9 @@ class FakeHost : public Host {
     if (fail_reset) return fail(Errno::kBusy, "the function is bound");
     return {};
   }
+  Result<std::size_t> read_rom(Bdf, std::uint64_t, std::span<std::byte>) override {
+    return fail(Errno::kIo, "there is none");
+  }
   Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile&, std::uint64_t offset,
                        std::uint64_t length) override {
     calls.push_back("map " + bdf.str() + " BAR" + std::to_string(bar) + " " +

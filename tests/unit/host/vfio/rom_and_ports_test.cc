@@ -161,6 +161,54 @@ TEST_F(RomAndPortsTest, SysfsReadsTheRomAfterOneWasWritten) {
   EXPECT_EQ(error_of(vmm.pread(fd, 0, writable_bytes_of(word))), Errno::kInval);
 }
 
+/// pci_disable_rom(): whatever the register had before.
+TEST_F(RomAndPortsTest, SysfsLeavesTheRomSwitchedOff) {
+  ASSERT_TRUE(vmm.echo("1\n", kPlainDir + "rom").has_value());
+  const int config = *vmm.open(kPlainDir + "config"), rom = *vmm.open(kPlainDir + "rom");
+  ASSERT_TRUE(vmm.pwrite(config, 0x30, bytes_of(std::uint32_t{0xe010'0001})).has_value());
+  std::uint16_t word = 0;
+  EXPECT_EQ(vmm.pread(rom, 0, writable_bytes_of(word)).value_or(0), 2U);
+  std::uint32_t bar = 0;
+  EXPECT_TRUE(vmm.pread(config, 0x30, writable_bytes_of(bar)).has_value());
+  EXPECT_EQ(bar, 0xe010'0000U);
+}
+
+TEST_F(RomAndPortsTest, SysfsDoesNotReachTheRomOfABoundDevice) {
+  ASSERT_TRUE(machine::test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  write<std::uint16_t>(kConfigAt + 4, 6);
+  const std::string path = std::string(machine::test::kCard) + "/rom";
+  ASSERT_TRUE(vmm.echo("1\n", path).has_value());
+  const int rom = *vmm.open(path);
+  std::uint16_t word = 0;
+  EXPECT_EQ(vmm.pread(rom, 0, writable_bytes_of(word)).value_or(0), 2U);
+  ASSERT_TRUE(vmm.vfio_bind().has_value());
+  EXPECT_EQ(error_of(vmm.pread(rom, 0, writable_bytes_of(word))), Errno::kIo);
+  ASSERT_TRUE(vmm.vfio_unbind().has_value());
+  write<std::uint16_t>(kConfigAt + 4, 6);
+  EXPECT_EQ(vmm.pread(rom, 0, writable_bytes_of(word)).value_or(0), 2U);
+}
+
+/// Each switches the ROM on and off again: beside the other it would read ones.
+TEST_F(RomAndPortsTest, SysfsAndVfioReadTheRomOneAfterTheOther) {
+  open();
+  ASSERT_TRUE(vmm.echo("1\n", kPlainDir + "rom").has_value());
+  const int rom = *vmm.open(kPlainDir + "rom");
+  const auto read_often = [&](int fd, std::uint64_t at) {
+    for (int i = 0; i < 3000; ++i) {
+      std::uint16_t word = 0;
+      if (vmm.pread(fd, at, writable_bytes_of(word)).value_or(0) != 2 || word != 0xaa55)
+        return false;
+    }
+    return true;
+  };
+  bool good = false;
+  schedule::Task other = schedule::Task::spawn("vfio", [&] { good = read_often(vmm.vfio, kRom); });
+  EXPECT_TRUE(read_often(rom, 0));
+  other.join();
+  EXPECT_TRUE(good);
+}
+
 TEST_F(RomAndPortsTest, SysfsReadsAndWritesPorts) {
   const int fd = *vmm.open(kPlainDir + "resource2");
   std::uint32_t word = 0;
