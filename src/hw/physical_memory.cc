@@ -360,7 +360,7 @@ Result<std::uint64_t> PhysicalMemory::read_u64(Hpa address, KeyId key) {
 }
 
 void PhysicalMemory::touch_tables(Tables tables, schedule::Touch::How how) const {
-  impl_->table_entries.touch(schedule::part(static_cast<std::uint64_t>(tables)), how);
+  impl_->table_entries.touch(schedule::part(static_cast<std::uint8_t>(tables)), how);
 }
 
 Result<void> PhysicalMemory::write_u64(Hpa address, std::uint64_t value, KeyId key) {
