@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "base/check.h"
@@ -282,7 +281,7 @@ TEST(Monitor, NativelyItIsAMutex) {
       ++value;
     }
   };
-  std::thread other(count);
+  Task other = Task::spawn("other", count);
   count();
   other.join();
   EXPECT_EQ(value, 2000);
