@@ -12,9 +12,9 @@
 #include <array>
 #include <cerrno>
 
+#include "base/event_signal.h"
 #include "base/types.h"
 #include "run/event_fds.h"
-#include "run/event_signal.h"
 #include "run/pinned_pages.h"
 #include "run/sys.h"
 #include "schedule/task.h"

@@ -1,8 +1,6 @@
 #include "serve/vfio_user/irq_lines.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/event_signal.h"
 #include "hw/capabilities.h"
 #include "hw/find_capability.h"
 #include "hw/iommu.h"
@@ -75,21 +74,9 @@ bool is_eventfd(const Fd& fd) {
          std::string_view(name.data(), static_cast<std::size_t>(length)) == "anon_inode:[eventfd]";
 }
 
-/// Adds 1 to the counter; a counter that is full counts no further, and nobody waits.
-void signal(const Fd& fd) {
-  if (!fd.ok()) return;
-  pollfd ready{fd.get(), POLLOUT, 0};
-  if (::poll(&ready, 1, 0) != 1 || (ready.revents & POLLOUT) == 0) return;
-  const std::uint64_t one = 1;
-  (void)!::write(fd.get(), &one, sizeof(one));
-}
-
 Result<void> check_eventfds(const std::vector<Fd>& fds) {
-  for (const Fd& fd : fds) {
+  for (const Fd& fd : fds)
     if (!is_eventfd(fd)) return fail(Errno::kInval, "a descriptor is no eventfd");
-    // Shared with the client: a full counter must not hold up a device.
-    (void)::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
-  }
   return {};
 }
 
@@ -170,7 +157,7 @@ Result<void> IrqLines::mask_intx(const IrqSet& request, bool masked) {
   const schedule::Lock lock(lock_);
   // What waits comes again, and stays masked.
   masked_ = masked || level_;
-  if (!masked && level_) signal(vectors_.front());
+  if (!masked && level_) signal_event(vectors_.front());
   return {};
 }
 
@@ -180,14 +167,14 @@ Result<void> IrqLines::set_intx(const IrqSet& request, std::vector<Fd> fds) {
   const schedule::Lock lock(lock_);
   if ((request.flags & kDataEventfd) == 0) {
     if (!on_) return fail(Errno::kInval, "INTx is off");
-    if (wanted(request, 0)) signal(vectors_.front());
+    if (wanted(request, 0)) signal_event(vectors_.front());
     return {};
   }
   vectors_.front() = fds.empty() ? Fd() : std::move(fds.front());
   if (on_) return {};
   on_ = kIntx;
   masked_ = level_;
-  if (level_) signal(vectors_.front());
+  if (level_) signal_event(vectors_.front());
   return {};
 }
 
@@ -195,7 +182,7 @@ void IrqLines::intx(bool asserted) {
   const schedule::Lock lock(lock_);
   level_ = asserted;
   if (!asserted || on_ != kIntx || std::exchange(masked_, true)) return;
-  signal(vectors_.front());
+  signal_event(vectors_.front());
 }
 
 /// Source: vfio_pci_set_msi_trigger().
@@ -204,7 +191,7 @@ Result<void> IrqLines::set_messages(const IrqSet& request, std::vector<Fd> fds) 
   if (!on_) return fail(Errno::kInval, "this kind of interrupt is off");
   const schedule::Lock lock(lock_);
   for (std::uint32_t i = 0; i < request.count; ++i)
-    if (wanted(request, i)) signal(vectors_.at(request.start + i));
+    if (wanted(request, i)) signal_event(vectors_.at(request.start + i));
   return {};
 }
 
@@ -217,7 +204,7 @@ Result<void> IrqLines::set_single(const IrqSet& request, std::vector<Fd> fds) {
   } else if (request.count == 0) {
     line.reset();
   } else if (wanted(request, 0)) {
-    signal(line);
+    signal_event(line);
   }
   return {};
 }
@@ -310,7 +297,8 @@ void IrqLines::program(std::uint32_t vector, bool masked) {
 void IrqLines::message(std::uint64_t address, std::uint32_t data) {
   const schedule::Lock lock(lock_);
   if (on_ == kIntx) return;
-  if (address == raw(hw::kInterruptRangeStart) && data < vectors_.size()) signal(vectors_[data]);
+  if (address == raw(hw::kInterruptRangeStart) && data < vectors_.size())
+    signal_event(vectors_[data]);
 }
 
 void IrqLines::rearm() {
@@ -328,7 +316,7 @@ void IrqLines::rearm() {
 
 void IrqLines::request_release() {
   const schedule::Lock lock(lock_);
-  signal(request_);
+  signal_event(request_);
 }
 
 void IrqLines::drop_all() {

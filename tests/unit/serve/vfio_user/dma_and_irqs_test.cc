@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -299,6 +301,10 @@ TEST(VfioUserIrqs, AFullCounterHoldsUpNobody) {
   ASSERT_EQ(::write(event.get(), &full, 8), 8);
   EXPECT_EQ(client.set_irqs(kEventfd | kTrigger, kMsix, 0, 1, list_of(copy_of(event))), 0);
   EXPECT_EQ(client.set_irqs(kNone | kTrigger, kMsix, 0, 1), 0);
+  pollfd state{.fd = event.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&state, 1, 0), 1);
+  EXPECT_NE(state.revents & POLLERR, 0) << "as the kernel's eventfd_signal() says it";
+  EXPECT_EQ(::fcntl(event.get(), F_GETFL) & O_NONBLOCK, 0) << "the file is the client's";
 }
 
 }  // namespace

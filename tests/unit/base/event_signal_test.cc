@@ -1,4 +1,4 @@
-#include "run/event_signal.h"
+#include "base/event_signal.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <thread>
 
-namespace teeio::run {
+namespace teeio {
 namespace {
 
 constexpr std::uint64_t kFull = ~std::uint64_t{0} - 1;
@@ -55,4 +55,4 @@ TEST(EventSignal, NeverWaitsWhoeverFillsTheCounter) {
 }
 
 }  // namespace
-}  // namespace teeio::run
+}  // namespace teeio

@@ -1,4 +1,4 @@
-#include "run/event_signal.h"
+#include "base/event_signal.h"
 
 #include <linux/aio_abi.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <ctime>
 
-namespace teeio::run {
+namespace teeio {
 namespace {
 
 /// A write() would wait when the program fills the counter, and O_NONBLOCK is the program's to
@@ -66,8 +66,9 @@ void write_if_room(int eventfd) {
 }  // namespace
 
 void signal_event(const Fd& eventfd) {
+  if (!eventfd.ok()) return;
   static const KernelSignals signals;
   if (!signals.signal(eventfd.get())) write_if_room(eventfd.get());
 }
 
-}  // namespace teeio::run
+}  // namespace teeio

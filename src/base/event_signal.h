@@ -1,0 +1,12 @@
+#pragma once
+
+#include "base/fd.h"
+
+namespace teeio {
+
+/// eventfd_signal() of Linux, of fs/eventfd.c, for an eventfd that others have too: adds 1 and
+/// never waits; a full counter overflows, which its readers see as Linux shows it. Nothing for
+/// one that is not there.
+void signal_event(const Fd& eventfd);
+
+}  // namespace teeio
