@@ -210,7 +210,8 @@ class Iommu {
   /// iommu_ops::get_resv_regions.
   [[nodiscard]] virtual std::vector<ReservedRegion> reserved_regions() const = 0;
   [[nodiscard]] virtual SysfsInfo sysfs() const = 0;
-  /// Frames that what programs did made functions keep until release(): nobody lost them.
+  /// Frames that come with what programs do and stay: a function's until its release(), a bus's
+  /// for good. Nobody lost them.
   [[nodiscard]] virtual std::uint64_t kept_frames() { return 0; }
 };
 

@@ -129,7 +129,7 @@ void Driver::release(Bdf function) {
 
 std::uint64_t Driver::kept_frames() {
   const schedule::Lock lock(mutex_);
-  std::uint64_t frames = 0;
+  std::uint64_t frames = context_tables_.size();
   for (const auto& [bdf, function] : functions_) frames += function.pasids->kept_frames();
   return frames;
 }

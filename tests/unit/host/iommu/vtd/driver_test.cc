@@ -173,6 +173,19 @@ TEST_F(VtdDriverTest, AReleasedFunctionIsBlocked) {
   EXPECT_FALSE(reach(kNic, Iova{0x1'0000'2000}));
 }
 
+// A VF that a program made, on a part of a bus that had none: Linux frees its context table with
+// the IOMMU (free_context_table()).
+TEST_F(VtdDriverTest, AContextTableStaysAndIsNotLost) {
+  auto driver = make(DefaultDomain::kIdentity);
+  ASSERT_TRUE(driver->probe(kNic, 2).has_value());
+  for (const Bdf function : {Bdf{0, 1, 0x10, 0}, Bdf{0, 9, 0, 1}}) {
+    const std::uint64_t before = memory.pages_in_use() - driver->kept_frames();
+    ASSERT_TRUE(driver->probe(function, 7).has_value());
+    driver->release(function);
+    EXPECT_EQ(memory.pages_in_use() - driver->kept_frames(), before);
+  }
+}
+
 TEST_F(VtdDriverTest, HardwareInformationIsTheRegisters) {
   auto driver = make();
   const auto info = *driver->hw_info(0);

@@ -79,14 +79,13 @@ TEST_F(VtdPasidDriverTest, AStandInAttachesNoPasid) {
 // all that it attached has lost nothing.
 TEST_F(VtdPasidDriverTest, ATableThatStaysIsTheFunctions) {
   auto made = with_page(kTo);
-  const std::uint64_t before = memory.pages_in_use();
-  EXPECT_EQ(driver->kept_frames(), 0U);
+  const std::uint64_t before = memory.pages_in_use(), kept = driver->kept_frames();
   for (const std::uint32_t pasid : {1U, 64U, 640U, 641U}) {
     ASSERT_TRUE(driver->attach_pasid(1, pasid, *made).has_value());
     driver->detach_pasid(1, pasid);
   }
   EXPECT_EQ(memory.pages_in_use(), before + 2);
-  EXPECT_EQ(driver->kept_frames(), 2U);
+  EXPECT_EQ(driver->kept_frames(), kept + 2);
 }
 
 TEST_F(VtdPasidDriverTest, AReleasedFunctionsTablesGoBack) {
