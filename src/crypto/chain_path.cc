@@ -11,6 +11,8 @@
 #include "base/check.h"
 #include "crypto/certificate.h"
 #include "crypto/chain_problem.h"
+#include "crypto/ec_public_key.h"
+#include "crypto/kept_results.h"
 #include "crypto/openssl.h"
 
 namespace teeio::crypto {
@@ -90,15 +92,24 @@ std::optional<Fault> order_fault(const Handles& chain) {
   return std::nullopt;
 }
 
-/// The signature below by the key above, over what was signed.
-bool is_signed_by(const PublicKey& issuer, const detail::PlainCertificate& certificate) {
+bool is_genuine(const PublicKey& issuer, const Digest& digest, ByteView signature) {
   const detail::Handle<EVP_PKEY_CTX> context(
       EVP_PKEY_CTX_new_from_pkey(nullptr, issuer.handle(), nullptr));
-  const Digest digest = hash(certificate.hash, certificate.signed_part);
   return context != nullptr && EVP_PKEY_verify_init(context.get()) == 1 &&
-         EVP_PKEY_verify(context.get(), detail::data_of(certificate.signature),
-                         certificate.signature.size(), detail::data_of(digest.view()),
-                         digest.size()) == 1;
+         EVP_PKEY_verify(context.get(), detail::data_of(signature), signature.size(),
+                         detail::data_of(digest.view()), digest.size()) == 1;
+}
+
+/// The signature below by the key above, over what was signed.
+bool is_signed_by(const PublicKey& issuer, const detail::PlainCertificate& certificate) {
+  const Digest digest = hash(certificate.hash, certificate.signed_part);
+  const auto verify = [&] { return is_genuine(issuer, digest, certificate.signature); };
+  if (!detail::keeps_results()) return verify();
+  const Bytes whose = detail::point_of(issuer.handle());
+  const Bytes answer = detail::kept_or({detail::operation("certificate"), whose,
+                                        bytes_of(certificate.hash), digest, certificate.signature},
+                                       [&] { return Bytes(1, std::byte{verify()}); });
+  return answer.front() != std::byte{0};
 }
 
 /// True: the path holds, for certain. false: OpenSSL has to say, and why.

@@ -11,4 +11,7 @@ namespace teeio::crypto::detail {
 /// size is the curve's.
 [[nodiscard]] std::shared_ptr<evp_pkey_st> ec_public_key(KeyExchangeGroup curve, ByteView point);
 
+/// The public half of a curve's key, whole or not: its point in SEC 1's encoding.
+[[nodiscard]] Bytes point_of(evp_pkey_st* key);
+
 }  // namespace teeio::crypto::detail

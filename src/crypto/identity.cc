@@ -6,9 +6,13 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <map>
+#include <utility>
+
 #include "base/check.h"
 #include "crypto/dmtf_oids.h"
 #include "crypto/issue.h"
+#include "crypto/kept_results.h"
 #include "crypto/openssl.h"
 #include "crypto/random.h"
 
@@ -16,7 +20,8 @@ namespace teeio::crypto {
 namespace {
 
 constexpr std::string_view kIdentityFails = "OpenSSL makes no certificate";
-constexpr std::size_t kMaxName = 64;  ///< X.520, ub-common-name
+constexpr std::size_t kMostIdentities = 64;  ///< kept of explored runs
+constexpr std::size_t kMaxName = 64;         ///< X.520, ub-common-name
 
 /// id-DMTF-SPDM-extension: SEQUENCE { SEQUENCE { OID id-DMTF-hardware-identity } }.
 constexpr std::array<unsigned char, 16> kSpdmExtension = {
@@ -157,11 +162,26 @@ Result<Identity> make_sibling(const Pki& pki, const PkiSpec& spec, const LeafExt
   return Identity{CertificateChain::of({above[0], above[1], leaf}), std::move(key)};
 }
 
-Pki make_device_identity(std::uint64_t seed, KeyType type) {
+namespace {
+
+Pki new_device_identity(std::uint64_t seed, KeyType type) {
   const SeededRandom seeded(seed);
   auto made = make_pki({.type = type, .hash = fitting_hash(type), .name = "teeio device"});
   TEEIO_CHECK(made.has_value(), "a device identity cannot be made");
   return *std::move(made);
+}
+
+}  // namespace
+
+Pki make_device_identity(std::uint64_t seed, KeyType type) {
+  if (!detail::keeps_objects()) return new_device_identity(seed, type);
+  static std::map<std::pair<std::uint64_t, KeyType>, Pki> kept;
+  auto at = kept.find({seed, type});
+  if (at == kept.end()) {
+    if (kept.size() == kMostIdentities) kept.clear();
+    at = kept.emplace(std::pair(seed, type), new_device_identity(seed, type)).first;
+  }
+  return at->second;
 }
 
 HashAlgorithm fitting_hash(KeyType type) {

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "crypto/ec_public_key.h"
+#include "crypto/kept_results.h"
 #include "crypto/openssl.h"
 #include "crypto/random.h"
 
@@ -77,14 +78,19 @@ EVP_PKEY* parameters(KeyExchangeGroup group) {
   return nullptr;
 }
 
-Bytes public_value(EVP_PKEY* key, KeyExchangeGroup group) {
+Bytes encoded_public_key(EVP_PKEY* key) {
   unsigned char* encoded = nullptr;
   const std::size_t size = EVP_PKEY_get1_encoded_public_key(key, &encoded);
-  const std::size_t skip = is_curve(group) ? 1 : 0;
-  TEEIO_CHECK(size == row(group).size + skip, "a public value has another size than its group's");
-  const auto bytes = std::as_bytes(std::span(encoded, size)).subspan(skip);
+  const auto bytes = std::as_bytes(std::span(encoded, size));
   Bytes out(bytes.begin(), bytes.end());
   OPENSSL_free(encoded);
+  return out;
+}
+
+Bytes public_value(EVP_PKEY* key, KeyExchangeGroup group) {
+  Bytes out = encoded_public_key(key);
+  if (is_curve(group) && !out.empty()) out.erase(out.begin());  // kUncompressed
+  TEEIO_CHECK(out.size() == row(group).size, "a public value has another size than its group's");
   return out;
 }
 
@@ -104,7 +110,54 @@ detail::Handle<EVP_PKEY> peer_key(KeyExchangeGroup group, ByteView exchange_data
   return peer;
 }
 
+detail::Handle<EVP_PKEY> make_pair(KeyExchangeGroup group) {
+  detail::direct_openssl_draws();
+  const detail::Handle<EVP_PKEY_CTX> context(
+      EVP_PKEY_CTX_new_from_pkey(nullptr, parameters(group), nullptr));
+  EVP_PKEY* made = nullptr;
+  TEEIO_CHECK(context != nullptr && EVP_PKEY_keygen_init(context.get()) == 1 &&
+                  EVP_PKEY_keygen(context.get(), &made) == 1,
+              "OpenSSL generates no key");
+  return detail::Handle<EVP_PKEY>(made);
+}
+
+/// Errors: as EphemeralKey::derive(), the size apart.
+Result<Secret> shared_secret(EVP_PKEY* ours, KeyExchangeGroup group, ByteView peer) {
+  const detail::Handle<EVP_PKEY> theirs = peer_key(group, peer);
+  if (theirs == nullptr)
+    return fail(Errno::kInval, "the peer's exchange data is no point of the curve");
+  const detail::Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, ours, nullptr));
+  TEEIO_CHECK(context != nullptr && EVP_PKEY_derive_init(context.get()) == 1,
+              "OpenSSL derives no secret");
+  if (!is_curve(group))
+    TEEIO_CHECK(EVP_PKEY_CTX_set_dh_pad(context.get(), 1) == 1, "OpenSSL derives no secret");
+  Secret out(is_curve(group) ? peer.size() / 2 : peer.size());
+  std::size_t size = out.size();
+  if (EVP_PKEY_derive_set_peer_ex(context.get(), theirs.get(), /*validate_peer=*/0) != 1 ||
+      EVP_PKEY_derive(context.get(), detail::out_of(out.writable()), &size) != 1)
+    return fail(Errno::kInval, "the peer's exchange data is no public key of the group");
+  TEEIO_CHECK(size == out.size(), "a shared secret has another size than its group's");
+  return out;
+}
+
+/// In an explored run: by one number of its sequence.
+detail::Handle<EVP_PKEY> new_pair(KeyExchangeGroup group) {
+  if (!detail::keeps_results()) return make_pair(group);
+  std::uint64_t seed = 0;
+  fill_random(writable_bytes_of(seed));
+  const Digest inputs =
+      hash(HashAlgorithm::kSha256, {detail::operation("pair"), bytes_of(group), bytes_of(seed)});
+  EVP_PKEY* const found = detail::keeps_objects() ? detail::kept_key(inputs) : nullptr;
+  if (found != nullptr) return detail::Handle<EVP_PKEY>(found);
+  const SeededRandom draws(seed);
+  detail::Handle<EVP_PKEY> made = make_pair(group);
+  if (detail::keeps_objects()) detail::keep_key(inputs, made.get());
+  return made;
+}
+
 }  // namespace
+
+Bytes detail::point_of(evp_pkey_st* key) { return encoded_public_key(key); }
 
 std::shared_ptr<evp_pkey_st> detail::ec_public_key(KeyExchangeGroup curve, ByteView point) {
   TEEIO_CHECK(is_curve(curve) && point.size() == row(curve).size, "no point of a curve");
@@ -114,37 +167,22 @@ std::shared_ptr<evp_pkey_st> detail::ec_public_key(KeyExchangeGroup curve, ByteV
 std::size_t exchange_data_size(KeyExchangeGroup group) { return row(group).size; }
 
 EphemeralKey EphemeralKey::generate(KeyExchangeGroup group) {
-  detail::direct_openssl_draws();
-  const detail::Handle<EVP_PKEY_CTX> context(
-      EVP_PKEY_CTX_new_from_pkey(nullptr, parameters(group), nullptr));
-  EVP_PKEY* made = nullptr;
-  TEEIO_CHECK(context != nullptr && EVP_PKEY_keygen_init(context.get()) == 1 &&
-                  EVP_PKEY_keygen(context.get(), &made) == 1,
-              "OpenSSL generates no key");
-  detail::Handle<EVP_PKEY> key(made);
-  Bytes exchange_data = public_value(made, group);
+  detail::Handle<EVP_PKEY> key = new_pair(group);
+  Bytes exchange_data = public_value(key.get(), group);
   return {group, std::move(key), std::move(exchange_data)};
 }
 
 Result<Secret> EphemeralKey::derive(ByteView peer) const {
   if (peer.size() != exchange_data_size(group_))
     return fail(Errno::kInval, "the peer's exchange data has another size than the group's");
-  const detail::Handle<EVP_PKEY> theirs = peer_key(group_, peer);
-  if (theirs == nullptr)
-    return fail(Errno::kInval, "the peer's exchange data is no point of the curve");
-  const detail::Handle<EVP_PKEY_CTX> context(
-      EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
-  TEEIO_CHECK(context != nullptr && EVP_PKEY_derive_init(context.get()) == 1,
-              "OpenSSL derives no secret");
-  if (!is_curve(group_))
-    TEEIO_CHECK(EVP_PKEY_CTX_set_dh_pad(context.get(), 1) == 1, "OpenSSL derives no secret");
-  Secret out(is_curve(group_) ? peer.size() / 2 : peer.size());
-  std::size_t size = out.size();
-  if (EVP_PKEY_derive_set_peer_ex(context.get(), theirs.get(), /*validate_peer=*/0) != 1 ||
-      EVP_PKEY_derive(context.get(), detail::out_of(out.writable()), &size) != 1)
-    return fail(Errno::kInval, "the peer's exchange data is no public key of the group");
-  TEEIO_CHECK(size == out.size(), "a shared secret has another size than its group's");
-  return out;
+  if (!detail::keeps_results()) return shared_secret(key_.get(), group_, peer);
+  const Digest inputs = hash(HashAlgorithm::kSha256,
+                             {detail::operation("derive"), bytes_of(group_), exchange_data_, peer});
+  if (const Bytes* const found = detail::kept(inputs)) return Secret(*found);
+  const SeededRandom hidden(detail::kHiddenDraws);
+  Result<Secret> made = shared_secret(key_.get(), group_, peer);
+  if (made) detail::keep(inputs, made->view());
+  return made;
 }
 
 }  // namespace teeio::crypto

@@ -11,6 +11,8 @@
 #include <openssl/x509.h>
 
 #include "base/check.h"
+#include "crypto/ec_public_key.h"
+#include "crypto/kept_results.h"
 #include "crypto/key_text.h"
 #include "crypto/openssl.h"
 #include "crypto/random.h"
@@ -124,22 +126,10 @@ Bytes der_signature(ByteView raw) {
 
 constexpr std::string_view kSignFails = "OpenSSL cannot sign";
 
-/// RSA keys draw for their blinding at the first use and then now and then. Where a run
-/// is to come back, an operation takes one number from the run's sequence, whatever the
-/// key has done before.
-std::optional<SeededRandom> draws_of_its_own(Scheme scheme) {
-  if (scheme == Scheme::kEcdsa || random_source() == RandomSource::kSystem) return std::nullopt;
-  std::uint64_t seed = 0;
-  fill_random(writable_bytes_of(seed));
-  return std::optional<SeededRandom>(std::in_place, seed);
-}
-
-Bytes sign_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
-                  ByteView digest) {
-  detail::direct_openssl_draws();
+Bytes sign_with_draws(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
+                      ByteView digest) {
   const detail::Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
   const Scheme scheme = scheme_of(algorithm);
-  const std::optional<SeededRandom> draws = draws_of_its_own(scheme);
   std::size_t size = static_cast<std::size_t>(EVP_PKEY_get_size(key));  // ECDSA: of the DER form
   Bytes out(size);
   TEEIO_CHECK(context != nullptr && EVP_PKEY_sign_init(context.get()) == 1 &&
@@ -149,6 +139,27 @@ Bytes sign_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm has
               kSignFails);
   out.resize(size);
   return scheme == Scheme::kEcdsa ? raw_signature(out, signature_size(algorithm)) : out;
+}
+
+/// RSA keys draw for their blinding at the first use and then now and then. Where a run
+/// is to come back, an operation takes one number from the run's sequence, whatever the
+/// key has done before; ECDSA's as well where its result is kept for that number.
+Bytes sign_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
+                  ByteView digest) {
+  detail::direct_openssl_draws();
+  const bool curve = scheme_of(algorithm) == Scheme::kEcdsa;
+  if (random_source() == RandomSource::kSystem || (curve && !detail::keeps_results()))
+    return sign_with_draws(key, algorithm, hash, digest);
+  std::uint64_t seed = 0;
+  fill_random(writable_bytes_of(seed));
+  const auto sign = [&] {
+    const SeededRandom draws(seed);
+    return sign_with_draws(key, algorithm, hash, digest);
+  };
+  if (!curve) return sign();
+  const Bytes whose = detail::point_of(key);
+  return detail::kept_or(
+      {detail::operation("sign"), bytes_of(seed), bytes_of(algorithm), whose, digest}, sign);
 }
 
 /// OSSL_SIGNATURE_PARAM_CONTEXT_STRING, which OpenSSL's headers have from 3.2 on.
@@ -184,8 +195,8 @@ Result<void> verdict(bool genuine) {
   return {};
 }
 
-Result<void> verify_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
-                           ByteView digest, ByteView signature) {
+bool is_genuine(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash, ByteView digest,
+                ByteView signature) {
   const detail::Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
   const Scheme scheme = scheme_of(algorithm);
   TEEIO_CHECK(context != nullptr && EVP_PKEY_verify_init(context.get()) == 1 &&
@@ -196,8 +207,19 @@ Result<void> verify_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgo
     der = der_signature(signature);
     signature = der;
   }
-  return verdict(EVP_PKEY_verify(context.get(), detail::data_of(signature), signature.size(),
-                                 detail::data_of(digest), digest.size()) == 1);
+  return EVP_PKEY_verify(context.get(), detail::data_of(signature), signature.size(),
+                         detail::data_of(digest), digest.size()) == 1;
+}
+
+Result<void> verify_digest(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
+                           ByteView digest, ByteView signature) {
+  const auto verify = [&] { return is_genuine(key, algorithm, hash, digest, signature); };
+  if (scheme_of(algorithm) != Scheme::kEcdsa || !detail::keeps_results()) return verdict(verify());
+  const Bytes whose = detail::point_of(key);
+  const Bytes answer =
+      detail::kept_or({detail::operation("verify"), bytes_of(algorithm), whose, signature, digest},
+                      [&] { return Bytes(1, std::byte{verify()}); });
+  return verdict(answer.front() != std::byte{0});
 }
 
 Result<void> verify_message(EVP_PKEY* key, ByteView message, ByteView signature,

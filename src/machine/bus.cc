@@ -171,6 +171,7 @@ Result<std::size_t> Machine::Impl::read_rom(Bdf bdf, std::uint64_t offset,
 /// then vfio-pci's removal, which waits for the last close; here the device stays
 /// for the files that are open on it, and no new one finds it.
 void Machine::Impl::remove(Bdf bdf) {
+  const schedule::Lock alone(rescan_remove_lock);
   std::vector<Bdf> leaving;
   {
     const schedule::Lock lock(bus_lock);

@@ -64,6 +64,7 @@ Result<void> Machine::Impl::unbind_native(Bdf bdf) {
 
 /// pci_rescan_bus(). VFs that a PF still has enabled are not its new self's: sriov_init().
 std::vector<Bdf> Machine::Impl::rescan() {
+  const schedule::Lock alone(rescan_remove_lock);
   std::vector<hw::PciFunction*> found;
   {
     const schedule::Lock lock(bus_lock);

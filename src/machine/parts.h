@@ -56,14 +56,15 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   Result<void> reset(Bdf bdf) override;
   Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) override
       TEEIO_EXCLUDES(rom_lock);
-  void remove(Bdf bdf) override;
+  void remove(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
   Result<void> bind_vfio(Bdf bdf) override;
   Result<void> unbind_vfio(Bdf bdf) override;
-  Result<void> set_virtual_functions(Bdf pf, std::uint16_t count) override;
+  Result<void> set_virtual_functions(Bdf pf, std::uint16_t count) override
+      TEEIO_EXCLUDES(rescan_remove_lock);
   [[nodiscard]] bool has_native_driver() override;
   Result<void> bind_native(Bdf bdf) override;
   Result<void> unbind_native(Bdf bdf) override;
-  std::vector<Bdf> rescan() override;
+  std::vector<Bdf> rescan() override TEEIO_EXCLUDES(rescan_remove_lock);
   Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& file, std::uint64_t offset,
                        std::uint64_t length) override TEEIO_EXCLUDES(bar_lock);
   void unmap_bar(mm::MappedFile& file) override TEEIO_EXCLUDES(bar_lock);
@@ -132,6 +133,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   /// (vfio_pci_core_register_device()).
   std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;
   std::map<Bdf, std::unique_ptr<vfio::DeviceSet>> vf_sets;
+  schedule::Mutex rescan_remove_lock{schedule::Rank::kPciRescanRemove};
   schedule::Mutex bus_lock{schedule::Rank::kLeaf};
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
   std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back

@@ -96,6 +96,7 @@ Result<void> Machine::Impl::remove_vfs(Bdf pf) {
 }
 
 Result<void> Machine::Impl::set_virtual_functions(Bdf pf, std::uint16_t count) {
+  const schedule::Lock alone(rescan_remove_lock);  // sriov_numvfs_store()
   if (count == 0) return remove_vfs(pf);
   vfio::Device* device = nullptr;
   hw::PciFunction* function = nullptr;

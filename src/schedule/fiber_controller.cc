@@ -41,6 +41,9 @@ void keep_forever(T kept) {
 
 thread_local FiberController* t_running = nullptr;
 
+/// Of what a run draws while no controller is installed: the same in each.
+constexpr std::uint64_t kNativeSeed = 1;
+
 }  // namespace
 
 FiberController::FiberController(Strategy& strategy, RunLimits limits)
@@ -85,6 +88,7 @@ void FiberController::start_run() {
   after_section_ = false;
   has_deferred_ = false;
   detail::set_monitors_made(0);
+  set_seed(kNativeSeed);
 }
 
 void FiberController::finish_run() {
@@ -217,6 +221,7 @@ void checkpoint() {
 }
 
 bool goes_back() { return t_running != nullptr && t_running->goes_back(); }
+bool is_explored() { return t_running != nullptr; }
 
 void go_on_alone() {
   if (t_running != nullptr && controller() != nullptr) t_running->go_on_alone();

@@ -223,6 +223,8 @@ class FiberController final : public Controller {
 /// and false, natively. Also while no controller is installed.
 void checkpoint();
 [[nodiscard]] bool goes_back();
+/// Whether this OS thread executes one.
+[[nodiscard]] bool is_explored();
 
 /// FiberController::go_on_alone() of this OS thread's explored run; nothing natively.
 void go_on_alone();

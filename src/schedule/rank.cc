@@ -10,6 +10,8 @@ std::string_view rank_name(Rank rank) {
       return "supervisor";
     case Rank::kFdTable:
       return "files->file_lock";
+    case Rank::kPciRescanRemove:
+      return "pci_rescan_remove_lock";
     case Rank::kVfioGroup:
       return "group->group_lock";
     case Rank::kVfioContainer:

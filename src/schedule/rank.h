@@ -14,6 +14,7 @@ enum class Rank : std::uint8_t {
   // run/: the supervisor's own, above every kernel lock.
   kSupervisor,
   kFdTable,
+  kPciRescanRemove,  ///< pci_rescan_remove_lock
   // VFIO
   kVfioGroup,      ///< group->group_lock
   kVfioContainer,  ///< container->group_lock

@@ -1,5 +1,6 @@
 // Trusted DMA is on: who ends it, in which order, and what comes after.
 
+#include <functional>
 #include <string>
 
 #include "base/check.h"
@@ -39,15 +40,25 @@ void fail_exit(const Config& design) {
   vmm.exit();
 }
 
-void enable_against_unbind(const Config& design) {
-  Stage stage(design);
-  Vmm& vmm = stage.with_mmio();
+void unbind_against(Stage& stage, Vmm& vmm, const std::function<void()>& act) {
   Result<void> unbound;
-  stage.play({{"guest", [&] { (void)stage.enable_dma(vmm); }},
-              {"unbinder", [&] { unbound = stage.unbind(vmm); }}});
+  stage.play({{"guest", act}, {"unbinder", [&] { unbound = stage.unbind(vmm); }}});
   // IOMMU_DESTROY of a vDEVICE that a request uses is EBUSY.
   if (!unbound && stage.vdevice_binds()) must(stage.unbind(vmm));
   TEEIO_CHECK(works_as_shared(vmm), "R10: the function was unbound and does not work");
+}
+
+void enable_against_unbind(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.with_mmio();
+  must(stage.run(vmm));
+  unbind_against(stage, vmm, [&] { (void)stage.enable_dma_of_running(vmm); });
+}
+
+void run_against_unbind(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.with_mmio();
+  unbind_against(stage, vmm, [&] { (void)stage.run(vmm); });
 }
 
 void two_functions(const Config& design) {
@@ -77,6 +88,10 @@ void add_dma_scenarios(std::vector<MachineScenario>& all) {
                  .body = enable_against_unbind,
                  // On TDX the guest is inside of its vCPU then, which nobody kicks here.
                  .firmware = {machine::TsmKind::kCca}});
+  all.push_back({.name = "dma/run-against-unbind",
+                 .description = "a TDI is asked to run while it is unbound",
+                 .body = run_against_unbind,
+                 .firmware = {machine::TsmKind::kCca, machine::TsmKind::kSev}});
   all.push_back({.name = "dma/two-functions",
                  .description = "two functions with trusted DMA end, by unbind and by exit",
                  .body = two_functions});

@@ -113,14 +113,43 @@ void unmask_against_disable(const Config& design) {
   IntxBench bench(stage.vmm());
   must(bench.connect());
   bench.arm();
+  stage.play({{"resampler", [&] { (void)bench.unmask(); }},
+              {"driver", [&] { bench.ring(); }},
+              {"vmm", [&] { (void)bench.disable(); }}});
+  const Unexplored after;
+  expect_interrupts(bench);
+}
+
+void eventfd_against_disable(const Config& design) {
+  const Config pin = with_pin(design);
+  Stage stage(pin, Stage::Card::kAsAtBoot);
+  IntxBench bench(stage.vmm());
+  must(bench.connect());
+  bench.arm();
   stage.play({{"resampler",
                [&] {
                  if (!bench.unmask_by_eventfd()) return;
                  bench.signal();
                  (void)bench.end_of_eventfd();
                }},
-              {"driver", [&] { bench.ring(); }},
               {"vmm", [&] { (void)bench.disable(); }}});
+  const Unexplored after;
+  expect_interrupts(bench);
+}
+
+void eventfd_against_interrupt(const Config& design) {
+  const Config pin = with_pin(design);
+  Stage stage(pin, Stage::Card::kAsAtBoot);
+  IntxBench bench(stage.vmm());
+  must(bench.connect());
+  bench.arm();
+  stage.play({{"resampler",
+               [&] {
+                 if (!bench.unmask_by_eventfd()) return;
+                 bench.signal();
+                 (void)bench.end_of_eventfd();
+               }},
+              {"driver", [&] { bench.ring(); }}});
   const Unexplored after;
   expect_interrupts(bench);
 }
@@ -147,9 +176,17 @@ void unmask_against_trigger(const Config& design) {
 
 void add_interrupt_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "intx/unmask-against-disable",
-                 .description = "an eventfd that unmasks INTx against an interrupt and the "
-                                "end of INTx",
+                 .description = "unmasking INTx against an interrupt and the end of INTx",
                  .body = unmask_against_disable,
+                 .fits = has_every_door});
+  all.push_back({.name = "intx/eventfd-against-disable",
+                 .description = "an eventfd that is to unmask INTx comes, is signalled and goes "
+                                "while INTx ends",
+                 .body = eventfd_against_disable,
+                 .fits = has_every_door});
+  all.push_back({.name = "intx/eventfd-against-interrupt",
+                 .description = "the same against an interrupt",
+                 .body = eventfd_against_interrupt,
                  .fits = has_every_door});
   all.push_back({.name = "intx/unmask-against-trigger",
                  .description = "unmasking INTx against a further interrupt and the "

@@ -262,8 +262,17 @@ Vmm& Stage::with_dma(std::string_view device) {
   return made;
 }
 
-Result<void> Stage::enable_dma(Vmm& vmm, std::string_view device) {
+Result<void> Stage::run(Vmm& vmm) {
   if (vendor().runs_before_dma) TEEIO_TRY(ask_state(vmm, abi::TSM_TDI_RUN));
+  return {};
+}
+
+Result<void> Stage::enable_dma(Vmm& vmm, std::string_view device) {
+  TEEIO_TRY(run(vmm));
+  return enable_dma_of_running(vmm, device);
+}
+
+Result<void> Stage::enable_dma_of_running(Vmm& vmm, std::string_view device) {
   Bdf function = design_.cards.front().bdf;
   if (device != kPf)
     function = Bdf::from_rid(static_cast<std::uint16_t>(function.rid() + (device == kVf0 ? 1 : 2)),

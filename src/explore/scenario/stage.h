@@ -68,6 +68,9 @@ class Stage {
   Vmm& with_dma(std::string_view device = kPf);
   /// The guest's part of that, once MMIO is mapped.
   Result<void> enable_dma(Vmm& vmm, std::string_view device = kPf);
+  /// Its two parts: the TDI runs, where the vendor wants that first, and the guest enables.
+  Result<void> run(Vmm& vmm);
+  Result<void> enable_dma_of_running(Vmm& vmm, std::string_view device = kPf);
 
   /// Binds and unbinds by the door that the design has open.
   /// bind() makes the vDEVICE, which ready() has left out (list proposal v7).
