@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 #include <sys/statfs.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -19,16 +18,19 @@ namespace {
 /// Read by a handler of a signal, hence no lock and no atomic of schedule/.
 struct Slot {
   std::atomic<bool> taken;
+  std::atomic<std::uint64_t> turn;    ///< how many mappings have had it
   std::atomic<std::uintptr_t> start;  ///< 0: none yet, or none any more. Written last.
   std::atomic<std::size_t> length;    ///< in whole pages of the file's
   std::atomic<std::size_t> page;      ///< the file's: those of hugetlbfs are larger
   std::atomic<std::size_t> live;      ///< what lies behind is replaced
+  std::atomic<std::size_t> alone;     ///< pages that are replaced and have the file's behind them
 };
 static_assert(std::atomic<std::uintptr_t>::is_always_lock_free);
 
 std::array<Slot, DmaMapping::kMost> slots;
 std::atomic<std::size_t> used = 0;   ///< none is taken from here on
 std::atomic<std::size_t> first = 0;  ///< where to look for one that is free; a hint
+std::atomic<std::size_t> alone = 0;  ///< of all slots; never above DmaMapping::kMostAlone
 
 void lower(std::atomic<std::size_t>& value, std::size_t to) {
   std::size_t now = value.load();
@@ -68,18 +70,31 @@ std::size_t page_size(const Fd& file) {
 struct Found {
   Slot& slot;
   std::uintptr_t start;
+  std::size_t length;
+  std::size_t page;
 };
 
 /// The faulting mapping's slot stays as it is, for it is in use. Another one may be given away
-/// while it is read: then it has another start.
+/// while it is read, even to a mapping of another length at the same address: then it has had
+/// another turn.
 std::optional<Found> find(std::uintptr_t at) {
   for (std::size_t i = 0; i < used.load(); ++i) {
     Slot& slot = slots[i];
-    const std::uintptr_t start = slot.start.load();
-    if (start == 0 || at < start || at - start >= slot.length.load()) continue;
-    if (slot.start.load() == start) return Found{slot, start};
+    const std::uint64_t turn = slot.turn.load();
+    const Found found{slot, slot.start.load(), slot.length.load(), slot.page.load()};
+    if (found.start == 0 || at < found.start || at - found.start >= found.length) continue;
+    if (slot.turn.load() == turn) return found;
   }
   return std::nullopt;
+}
+
+bool may_be_alone(Slot& slot) {
+  std::size_t now = alone.load();
+  do {
+    if (now == DmaMapping::kMostAlone) return false;
+  } while (!alone.compare_exchange_weak(now, now + 1));
+  ++slot.alone;
+  return true;
 }
 
 bool put_memory(std::uintptr_t from, std::size_t length) {
@@ -113,6 +128,7 @@ std::optional<DmaMapping> DmaMapping::map(const Fd& file, std::size_t length, in
   }
   // Linux does so too: ksys_mmap_pgoff(), of mm/mmap.c.
   const std::size_t page = page_size(file), whole = (length + page - 1) / page * page;
+  ++slot.turn;
   slot.length.store(whole);
   slot.page.store(page);
   slot.live.store(whole);
@@ -128,23 +144,26 @@ DmaMapping::~DmaMapping() {
   Slot& slot = slots.at(slot_);
   slot.start.store(0);  // before another mapping can have the addresses
   ::munmap(address_, slot.length.load());
+  alone -= slot.alone.exchange(0);
   give_slot(slot_);
+}
+
+bool DmaMapping::is_whole() const {
+  const Slot& slot = slots.at(slot_);
+  return slot.live.load() == slot.length.load() && slot.alone.load() == 0;
 }
 
 bool replace_cut(const void* at) {
   const auto address = reinterpret_cast<std::uintptr_t>(at);
   const auto found = find(address);
   if (!found) return false;
-  Slot& slot = found->slot;
-  const std::size_t page = slot.page.load(), length = slot.length.load();
-  const std::size_t offset = (address - found->start) / page * page;
+  const auto [slot, start, length, page] = *found;
+  const std::size_t offset = (address - start) / page * page;
   const std::size_t live = slot.live.load();
-  const bool goes_on =
-      offset + page < live && has_page(found->start + live - page, page);  // a hole, no room
-  if (goes_on && put_memory(found->start + offset, page)) return true;
-  if (!put_memory(found->start + offset, length - offset) && !put_memory(found->start, length))
-    return false;
-  slot.live.store(std::min(live, offset));
+  const bool goes_on = offset + page < live && has_page(start + live - page, page);
+  if (goes_on && may_be_alone(slot) && put_memory(start + offset, page)) return true;
+  if (!put_memory(start + offset, length - offset) && !put_memory(start, length)) return false;
+  lower(slot.live, offset);
   return true;
 }
 

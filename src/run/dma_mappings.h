@@ -21,9 +21,14 @@ class DmaMapping {
   ~DmaMapping();
 
   [[nodiscard]] std::byte* address() const { return address_; }
+  /// Nothing of it has been replaced.
+  [[nodiscard]] bool is_whole() const;
 
   /// Half of vm.max_map_count as Linux has it (65530): a mapping that is cut becomes two.
   static constexpr std::size_t kMost = 32'000;
+  /// How many pages of all mappings may be replaced while the file goes on behind them, as
+  /// holes without room for them: each is two mappings more.
+  static constexpr std::size_t kMostAlone = 256;
 
  private:
   DmaMapping(std::byte* address, std::size_t slot) : address_(address), slot_(slot) {}
@@ -34,7 +39,8 @@ class DmaMapping {
 
 /// For a handler of SIGBUS: `at` is in a mapping above whose file ends before it, or has no
 /// memory for it. Puts memory there: up to the mapping's end, so that a file that is cut takes
-/// one mapping and not one a page; a page of the file's size where the file goes on.
+/// one mapping and not one a page; a page of the file's size where the file goes on, as long as
+/// DmaMapping::kMostAlone allows.
 /// False: it is in no such mapping, or there is no memory.
 [[nodiscard]] bool replace_cut(const void* at);
 

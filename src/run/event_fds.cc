@@ -2,7 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <string>
+
+#include "run/numbered_entries.h"
 #include "run/sys.h"
 
 namespace teeio::run {
@@ -20,7 +25,20 @@ std::optional<int> id_of(pid_t tid, int fd) {
   return id_in(read_file(proc_path(tid, "fdinfo/" + std::to_string(fd))));
 }
 
+bool holds(pid_t pid, int id) {
+  const std::string fds = proc_path(pid, "fd");
+  return std::ranges::any_of(numbered_entries(fds), [&](int fd) {
+    return read_link(fds + "/" + std::to_string(fd)).starts_with("anon_inode:[eventfd") &&
+           id_of(pid, fd) == id;
+  });
+}
+
 }  // namespace
+
+bool held_by_others(int id) {
+  return std::ranges::any_of(numbered_entries("/proc"),
+                             [id](int pid) { return pid != ::getpid() && holds(pid, id); });
+}
 
 std::optional<int> event_id(const Fd& fd) {
   return id_in(read_file("/proc/self/fdinfo/" + std::to_string(fd.get())));

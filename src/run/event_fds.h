@@ -19,6 +19,10 @@ namespace teeio::run {
 /// The kernel's number of an eventfd of this process (eventfd-id); nullopt of another file.
 [[nodiscard]] std::optional<int> event_id(const Fd& fd);
 
+/// Whether other processes have that eventfd open, as /proc shows it: a descriptor that is in
+/// flight over a socket does not show, nor what is in a process that forbids inspection.
+[[nodiscard]] bool held_by_others(int id);
+
 /// Eventfds made for the program, where they cannot be had from it later: each
 /// is known by the number that the kernel shows in fdinfo (eventfd-id).
 ///

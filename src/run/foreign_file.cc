@@ -2,18 +2,19 @@
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
-#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
+#include <optional>
 
 #include "base/event_signal.h"
 #include "base/types.h"
+#include "host/mm/closable_event_fd.h"
 #include "run/event_fds.h"
 #include "run/pinned_pages.h"
 #include "run/sys.h"
@@ -30,42 +31,57 @@ std::uint64_t take_from(const Fd& fd) {
   return ::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) == sizeof(count) ? count : 0;
 }
 
-/// Waits on a thread for the eventfd or for the end.
+/// Waits on a thread for signals or for the end. A signal that others have read meanwhile is one
+/// all the same, as for a function in the eventfd's wait queue.
 class StolenWatch final : public mm::EventWatch {
  public:
   StolenWatch(Fd fd, std::function<void()> signalled)
       : fd_(std::move(fd)),
         stop_(::eventfd(0, EFD_CLOEXEC)),
-        signalled_(std::move(signalled)),
-        task_(schedule::Task::spawn("eventfd watch", [this] { run(); })) {}
+        events_(::epoll_create1(EPOLL_CLOEXEC)),
+        signalled_(std::move(signalled)) {
+    add(stop_, EPOLLIN);
+    add(fd_, EPOLLIN | EPOLLET);
+    epoll_event one{};
+    if (::epoll_wait(events_.get(), &one, 1, 0) == 1) signalled_();  // it waits already
+    task_.emplace(schedule::Task::spawn("eventfd watch", [this] { run(); }));
+  }
   ~StolenWatch() override {
     const std::uint64_t one = 1;
     (void)!::write(stop_.get(), &one, sizeof(one));
-    task_.join();
+    task_->join();
   }
 
  private:
+  void add(const Fd& fd, std::uint32_t how) const {
+    epoll_event event{.events = how, .data = {.fd = fd.get()}};
+    (void)::epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd.get(), &event);
+  }
   void run() {
     for (;;) {
-      std::array<pollfd, 2> ready{pollfd{fd_.get(), POLLIN, 0}, pollfd{stop_.get(), POLLIN, 0}};
-      if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) return;
-      if (ready[1].revents != 0) return;
-      if (ready[0].revents != 0 && take_from(fd_) != 0) signalled_();
+      epoll_event event{};
+      const int ready = ::epoll_wait(events_.get(), &event, 1, -1);
+      if (ready < 0 && errno != EINTR) return;
+      if (ready != 1) continue;
+      if (event.data.fd == stop_.get()) return;
+      (void)take_from(fd_);
+      signalled_();
     }
   }
 
-  const Fd fd_, stop_;
+  const Fd fd_, stop_, events_;
   const std::function<void()> signalled_;
-  schedule::Task task_;
+  std::optional<schedule::Task> task_;
 };
 
-class StolenEventFd final : public mm::EventFd {
+class StolenEventFd final : public mm::ClosableEventFd {
  public:
   explicit StolenEventFd(Fd fd) : fd_(std::move(fd)), id_(event_id(fd_).value_or(-1)) {}
   void signal() override { signal_event(fd_); }
   std::uint64_t take() override { return take_from(fd_); }
   [[nodiscard]] std::uint64_t identity() const override { return static_cast<std::uint64_t>(id_); }
   [[nodiscard]] std::unique_ptr<mm::EventWatch> watch(std::function<void()> signalled) override;
+  [[nodiscard]] bool closed() override { return id_ >= 0 && !held_by_others(id_); }
 
  private:
   const Fd fd_;

@@ -9,7 +9,7 @@
 
 #include "base/types.h"
 #include "run/device_files.h"
-#include "run/dma_mappings.h"
+#include "run/file_windows.h"
 #include "run/numbered_entries.h"
 #include "run/process_maps.h"
 #include "run/sys.h"
@@ -37,10 +37,9 @@ bool has_address_space(const Fd& memory, std::uint64_t address) {
 class MappedPages final : public mm::Pages {
  public:
   /// `process`: the one that maps the file, if one does.
-  MappedPages(DmaMapping mapping, std::uint64_t length, mm::Access access, mm::PageId first,
-              std::optional<pid_t> process)
-      : mapping_(std::move(mapping)),
-        bytes_(mapping_.address(), length),
+  MappedPages(FilePart part, mm::Access access, mm::PageId first, std::optional<pid_t> process)
+      : part_(std::move(part)),
+        bytes_(part_.bytes()),
         access_(access),
         first_(first),
         process_(process) {}
@@ -69,7 +68,7 @@ class MappedPages final : public mm::Pages {
   }
 
  private:
-  const DmaMapping mapping_;
+  const FilePart part_;
   const std::span<std::byte> bytes_;
   const mm::Access access_;
   const mm::PageId first_;
@@ -165,10 +164,10 @@ Fd open_mapped_file(pid_t tid, const MapsLine& line, int flags) {
 Result<object::Ref<mm::Pages>> map_at(const Fd& fd, const mm::PageId& first, std::uint64_t length,
                                       mm::Access access, std::optional<pid_t> process) {
   const int prot = access == mm::Access::kReadWrite ? PROT_READ | PROT_WRITE : PROT_READ;
-  auto mapping = DmaMapping::map(fd, length, prot, static_cast<off_t>(first.offset));
-  if (!mapping) return std::unexpected(last_error("the file cannot be mapped"));
+  auto part = FilePart::map(fd, first.offset, length, prot);
+  if (!part) return std::unexpected(last_error("the file cannot be mapped"));
   return object::Ref<mm::Pages>(
-      object::make_ref<MappedPages>(std::move(*mapping), length, access, first, process));
+      object::make_ref<MappedPages>(std::move(*part), access, first, process));
 }
 
 int open_flags(mm::Access access) {

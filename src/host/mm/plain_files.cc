@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/types.h"
+#include "host/mm/closable_event_fd.h"
 #include "schedule/atomic.h"
 #include "schedule/condition.h"
 #include "schedule/monitor.h"
@@ -19,7 +20,7 @@ std::unexpected<Error> no_memfd() { return fail(Errno::kInval, "the file is no m
 
 }  // namespace
 
-class PlainEventFd::Counter final : public EventFd {
+class PlainEventFd::Counter final : public ClosableEventFd {
  public:
   void signal() override {
     turn_.take(0, schedule::Touch::How::kUpdate);
@@ -34,6 +35,17 @@ class PlainEventFd::Counter final : public EventFd {
   [[nodiscard]] std::uint64_t identity() const override {
     return reinterpret_cast<std::uintptr_t>(this);
   }
+  [[nodiscard]] bool closed() override {
+    turn_.take(0, schedule::Touch::How::kRead);
+    const schedule::RawLockGuard guard(raw_);
+    return closed_;
+  }
+  /// The program's last descriptor. Nobody asks who has not watched.
+  void close() {
+    if (is_watched()) turn_.take(0, schedule::Touch::How::kWrite);
+    const schedule::RawLockGuard guard(raw_);
+    closed_ = true;
+  }
 
  private:
   class Watch;
@@ -41,16 +53,27 @@ class PlainEventFd::Counter final : public EventFd {
   [[nodiscard]] bool add_one() {
     const schedule::RawLockGuard guard(raw_);
     ++count_;
+    ++signals_;
     return watched_;
   }
-  void set_watched() {
+  [[nodiscard]] bool is_watched() const {
     const schedule::RawLockGuard guard(raw_);
-    watched_ = true;
+    return watched_;
   }
-  [[nodiscard]] bool is_signalled() const {
+  struct Seen {
+    std::uint64_t signals = 0;
+    bool waits = false;  ///< somebody may read
+  };
+  Seen begin_watch() {
     turn_.take(0, schedule::Touch::How::kRead);
     const schedule::RawLockGuard guard(raw_);
-    return count_ != 0;
+    watched_ = true;
+    return {signals_, count_ != 0};
+  }
+  [[nodiscard]] std::uint64_t signals() const {
+    turn_.take(0, schedule::Touch::How::kRead);
+    const schedule::RawLockGuard guard(raw_);
+    return signals_;
   }
   static void tell_it(void* counter) { static_cast<Counter*>(counter)->tell(); }
   void tell() TEEIO_EXCLUDES(mutex_) {
@@ -62,7 +85,9 @@ class PlainEventFd::Counter final : public EventFd {
   const schedule::Turn turn_{"eventfd"};
   mutable schedule::RawLock raw_;  // so that nobody's eventfd is no meeting of tasks
   std::uint64_t count_ TEEIO_GUARDED_BY(raw_) = 0;
+  std::uint64_t signals_ TEEIO_GUARDED_BY(raw_) = 0;
   bool watched_ TEEIO_GUARDED_BY(raw_) = false;
+  bool closed_ TEEIO_GUARDED_BY(raw_) = false;
   schedule::Mutex mutex_{schedule::Rank::kWaitQueue};
   schedule::Condition told_;
 };
@@ -71,7 +96,9 @@ class PlainEventFd::Counter::Watch final : public EventWatch {
  public:
   Watch(object::Ref<Counter> counter, std::function<void()> signalled)
       : counter_(std::move(counter)), signalled_(std::move(signalled)) {
-    counter_->set_watched();
+    const Seen seen = counter_->begin_watch();
+    seen_ = seen.signals;
+    if (seen.waits) signalled_();
     task_.emplace(schedule::Task::spawn("eventfd watch", [this] { run(); }));
   }
   ~Watch() override {
@@ -86,15 +113,18 @@ class PlainEventFd::Counter::Watch final : public EventWatch {
       {
         const schedule::Lock lock(counter_->mutex_);
         counter_->told_.wait(counter_->mutex_,
-                             [this] { return stopped_.load() || counter_->is_signalled(); });
+                             [this] { return stopped_.load() || counter_->signals() != seen_; });
       }
       if (stopped_.load()) return;
-      if (counter_->take() != 0) signalled_();
+      seen_ = counter_->signals();
+      (void)counter_->take();
+      signalled_();
     }
   }
 
   const object::Ref<Counter> counter_;
   const std::function<void()> signalled_;
+  std::uint64_t seen_ = 0;  ///< the task's, once it runs
   schedule::Atomic<bool> stopped_{false};
   std::optional<schedule::Task> task_;
 };
@@ -104,7 +134,7 @@ std::unique_ptr<EventWatch> PlainEventFd::Counter::watch(std::function<void()> s
 }
 
 PlainEventFd::PlainEventFd() : counter_(object::make_ref<Counter>()) {}
-PlainEventFd::~PlainEventFd() = default;
+PlainEventFd::~PlainEventFd() { counter_->close(); }
 
 std::uint64_t PlainEventFd::take() { return counter_->take(); }
 Result<object::Ref<EventFd>> PlainEventFd::eventfd() { return counter_; }

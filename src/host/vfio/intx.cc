@@ -1,10 +1,31 @@
 #include "host/vfio/intx.h"
 
+#include <functional>
+#include <memory>
 #include <utility>
 
+#include "host/mm/closable_event_fd.h"
 #include "host/vfio/interrupt_disable.h"
 
 namespace teeio::vfio {
+namespace {
+
+/// Source: Linux drivers/vfio/virqfd.c.
+class Virqfd final : public mm::EventWatch {
+ public:
+  Virqfd(object::Ref<mm::EventFd> event, std::function<void()> handler)
+      : event_(std::move(event)), watch_(event_->watch(std::move(handler))) {}
+  [[nodiscard]] bool closed() const {
+    auto* const closable = dynamic_cast<mm::ClosableEventFd*>(event_.get());
+    return closable != nullptr && closable->closed();
+  }
+
+ private:
+  const object::Ref<mm::EventFd> event_;
+  const std::unique_ptr<mm::EventWatch> watch_;
+};
+
+}  // namespace
 
 bool Intx::has_pin() const {
   return function_.physical_function() == nullptr && function_.config_read(kInterruptPin, 1) != 0;
@@ -73,14 +94,17 @@ void Intx::unmask() {
   set_interrupt_disable(function_, false);
 }
 
+/// vfio_virqfd_enable(), vfio_virqfd_disable(). One that the program has closed is none any more:
+/// virqfd_wakeup(), EPOLLHUP. Nobody can tell when it goes before another is given.
 Result<void> Intx::unmask_by(const EventFdArgument& given) {
   if (given.fd < 0) {
     unmask_.reset();
     return {};
   }
   TEEIO_TRY(given.eventfd);
+  if (unmask_ != nullptr && static_cast<Virqfd&>(*unmask_).closed()) unmask_.reset();
   if (unmask_ != nullptr) return fail(Errno::kBusy, "an eventfd unmasks it already");
-  unmask_ = (*given.eventfd)->watch([this] { unmask(); });
+  unmask_ = std::make_unique<Virqfd>(*given.eventfd, [this] { unmask(); });
   return {};
 }
 

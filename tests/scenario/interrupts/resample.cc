@@ -1,6 +1,7 @@
 // INTx with an eventfd that unmasks it, as a VMM gives it to KVM (KVM_IRQFD_FLAG_RESAMPLE): the
 // program waits for the interrupt, signals the eventfd, and waits again. A real process: the
 // eventfds are the kernel's. Leaves with 0, or says what was wrong; a lost interrupt hangs.
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/iommufd.h>
 #include <linux/vfio.h>
@@ -22,13 +23,14 @@ void check(bool holds, const char* what) {
 
 int device;
 
-void set(std::uint32_t flags, std::int32_t fd) {
+bool is_set(std::uint32_t flags, std::int32_t fd) {
   struct {  // vfio_irq_set, and its data
     std::uint32_t argsz, flags, index, start, count;
     std::int32_t fd;
   } arg{sizeof(arg), flags, VFIO_PCI_INTX_IRQ_INDEX, 0, 1, fd};
-  check(ioctl(device, VFIO_DEVICE_SET_IRQS, &arg) == 0, "VFIO_DEVICE_SET_IRQS");
+  return ioctl(device, VFIO_DEVICE_SET_IRQS, &arg) == 0;
 }
+void set(std::uint32_t flags, std::int32_t fd) { check(is_set(flags, fd), "VFIO_DEVICE_SET_IRQS"); }
 
 void write_register(std::uint64_t at, std::uint32_t value) {
   check(pwrite(device, &value, sizeof(value), static_cast<off_t>(at)) == sizeof(value), "register");
@@ -45,6 +47,8 @@ void wait_for(int event) {
   eventfd_t count = 0;
   check(eventfd_read(event, &count) == 0 && count == 1, "one interrupt");
 }
+
+constexpr std::uint32_t kUnmask = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK;
 
 void signal_to(int event) { check(eventfd_write(event, 1) == 0, "eventfd_write"); }
 
@@ -64,7 +68,7 @@ int main() {
 
   const int trigger = eventfd(0, 0), resample = eventfd(0, 0);
   set(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER, trigger);
-  set(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK, resample);
+  set(kUnmask, resample);
   make_error();
   wait_for(trigger);
   for (int i = 0; i < 100; ++i) {  // nobody tells the engine: the level stays up
@@ -77,9 +81,24 @@ int main() {
     make_error();
     wait_for(trigger);
   }
-  set(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_UNMASK, -1);
+  set(kUnmask, -1);
   signal_to(resample);
   eventfd_t count = 0;
   check(eventfd_read(resample, &count) == 0 && count == 1, "the eventfd is the program's again");
+
+  // As drivers/vfio/virqfd.c has it; the level is up still.
+  signal_to(resample);
+  set(kUnmask, resample);
+  wait_for(trigger);
+  check(eventfd_read(resample, &count) == 0 && count == 1, "what waited is the program's");
+  const int copy = dup(resample), many = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK);
+  close(resample);
+  check(!is_set(kUnmask, many) && errno == EBUSY, "a duplicate is left");
+  close(copy);
+  set(kUnmask, many);
+  check(eventfd_write(many, 3) == 0, "eventfd_write");
+  wait_for(trigger);
+  for (int left = 2; left != 0; --left) check(eventfd_read(many, &count) == 0, "a count was taken");
+  check(eventfd_read(many, &count) != 0 && errno == EAGAIN, "no count was taken");
   return 0;
 }

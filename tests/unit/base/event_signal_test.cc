@@ -2,12 +2,19 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <thread>
 
 namespace teeio {
@@ -34,6 +41,41 @@ TEST(EventSignal, AFullCounterOverflowsAsTheKernelsDoes) {
   eventfd_t count = 0;
   EXPECT_EQ(::eventfd_read(event.get(), &count), 0);
   EXPECT_EQ(count, ~std::uint64_t{0});
+}
+
+void refuse(std::uint32_t first, std::uint32_t last) {
+  sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, first, 0, 2),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, last, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{.len = static_cast<unsigned short>(std::size(code)), .filter = code};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    ::_exit(3);
+}
+
+/// In a process of its own: whether all counts are as they must be.
+bool counts_without_aio() {
+  refuse(SYS_io_setup, SYS_io_cancel);
+  const Fd event(::eventfd(0, EFD_CLOEXEC));
+  for (int i = 0; i < 3; ++i) signal_event(event);
+  eventfd_t count = 0;
+  if (::eventfd_read(event.get(), &count) != 0 || count != 3) return false;
+  if (::eventfd_write(event.get(), kFull) != 0) return false;
+  signal_event(event);  // a write would wait for ever
+  return ::eventfd_read(event.get(), &count) == 0 && count == kFull;
+}
+
+TEST(EventSignal, AKernelWithoutAioCountsAsFarAsThereIsRoom) {
+  EXPECT_EXIT(
+      {
+        ::alarm(20);
+        ::_exit(counts_without_aio() ? 0 : 1);
+      },
+      testing::ExitedWithCode(0), "");
 }
 
 /// Whoever fills the counter between a look at it and a write would hold up the writer.

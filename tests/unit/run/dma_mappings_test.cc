@@ -1,16 +1,24 @@
 #include "run/dma_mappings.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/types.h"
+#include "run/file_windows.h"
 #include "run/process_state.h"
 
 namespace teeio::run {
@@ -49,6 +57,35 @@ struct DmaMappings : testing::Test {
   }
 
   ProcessState state;  // its handler of SIGBUS
+};
+
+/// A file on a tmpfs without room, of which each other page is a hole, the last is none. Only a
+/// thread of its own sees the tmpfs.
+struct FileOfHoles {
+  explicit FileOfHoles(std::size_t holes) : pages(2 * holes) {
+    std::jthread([&] { problem = make(); }).join();
+  }
+  std::string make() {
+    const std::string place = std::filesystem::temp_directory_path();
+    if (::unshare(CLONE_FS | CLONE_NEWNS) != 0) return "no mount namespace";
+    if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("none", place.c_str(), "tmpfs", 0, "size=8m") != 0)
+      return "no tmpfs";
+    file = Fd(::open((place + "/holes").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    const char here = 1;
+    for (std::size_t page = 1; page < pages; page += 2)
+      if (::pwrite(file.get(), &here, 1, static_cast<off_t>(page * kPageSize)) != 1)
+        return "too small a tmpfs";
+    const Fd rest(::open((place + "/rest").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    const std::vector<char> much(1U << 20U);
+    for (std::size_t size = much.size(); size != 0; size /= 2)
+      while (::write(rest.get(), much.data(), size) > 0) {
+      }
+    return {};
+  }
+  std::size_t pages;
+  std::string problem;
+  Fd file;
 };
 
 TEST_F(DmaMappings, ACutFileTakesNoMappingAPage) {
@@ -101,6 +138,76 @@ TEST_F(DmaMappings, MoreThanThereIsRoomForAreRefused) {
   EXPECT_TRUE(DmaMapping::map(shared, kPageSize, kBoth, 0).has_value());
   ASSERT_EQ(::ftruncate(shared.get(), 0), 0);
   for (std::size_t i = 0; i < all.size(); i += 1000) touch(all.at(i), 0);
+}
+
+TEST_F(DmaMappings, AHoleWithoutRoomTakesNothingFromWhatIsBehindIt) {
+  const FileOfHoles holes(20);
+  if (!holes.problem.empty()) GTEST_SKIP() << holes.problem;
+  const auto mapping = DmaMapping::map(holes.file, holes.pages * kPageSize, kBoth, 0);
+  ASSERT_TRUE(mapping.has_value());
+  touch(*mapping, 4);
+  touch(*mapping, 10);
+  for (std::size_t page = 1; page < holes.pages; page += 2)
+    EXPECT_EQ(mapping->address()[page * kPageSize], std::byte{1}) << page;
+}
+
+// Each page that is replaced is two mappings more for the kernel, which counts them.
+TEST_F(DmaMappings, HolesWithoutEndTakeNoMappingEach) {
+  const FileOfHoles holes(DmaMapping::kMostAlone + 100);
+  if (!holes.problem.empty()) GTEST_SKIP() << holes.problem;
+  const std::size_t before = mappings_of_process();
+  for (int turn = 0; turn < 3; ++turn) {  // what went counts no more
+    const auto first = DmaMapping::map(holes.file, holes.pages * kPageSize, kBoth, 0);
+    const auto second = DmaMapping::map(holes.file, holes.pages * kPageSize, kBoth, 0);
+    ASSERT_TRUE(first.has_value() && second.has_value());
+    const std::size_t left = DmaMapping::kMostAlone / 2;
+    for (std::size_t i = 0; i < left; ++i) touch(*first, 2 * i);
+    EXPECT_EQ(first->address()[(2 * left + 1) * kPageSize], std::byte{1});
+    for (std::size_t i = 0; i < left; ++i) touch(*second, holes.pages - 2 - 2 * i);
+    EXPECT_EQ(second->address()[(holes.pages - 1) * kPageSize], std::byte{1});
+    for (std::size_t i = left; i < holes.pages / 2; ++i) touch(*second, holes.pages - 2 - 2 * i);
+    EXPECT_EQ(second->address()[(holes.pages - 1) * kPageSize], std::byte{0}) << "one too many";
+    EXPECT_LE(mappings_of_process(), before + 2 * (DmaMapping::kMostAlone + 2));
+  }
+}
+
+TEST_F(DmaMappings, PagesOfAFileThatArePinnedOneByOneShareMappings) {
+  constexpr std::size_t kPages = 3 * FilePart::kWindow / kPageSize + 10;
+  const Fd ram = file(kPages * kPageSize);
+  const std::size_t before = mappings_of_process();
+  std::vector<FilePart> parts;
+  for (std::size_t i = 0; i < kPages; ++i)
+    parts.push_back(*FilePart::map(ram, i * kPageSize, kPageSize, kBoth));
+  EXPECT_LE(mappings_of_process(), before + 4);
+  for (std::size_t i = 0; i < kPages; i += 100) {
+    parts.at(i).bytes().front() = std::byte{9};
+    std::byte seen{};
+    EXPECT_EQ(::pread(ram.get(), &seen, 1, static_cast<off_t>(i * kPageSize)), 1);
+    EXPECT_EQ(seen, std::byte{9}) << i;
+  }
+  const auto read_only = FilePart::map(ram, 0, kPageSize, PROT_READ);
+  EXPECT_NE(read_only->bytes().data(), parts.front().bytes().data()) << "not by another's rights";
+  const auto across = FilePart::map(ram, FilePart::kWindow - kPageSize, 2 * kPageSize, kBoth);
+  across->bytes().back() = std::byte{5};
+  EXPECT_EQ(parts.at(FilePart::kWindow / kPageSize).bytes().back(), std::byte{5});
+  parts.clear();
+  EXPECT_LE(mappings_of_process(), before + 2) << "which are these two";
+}
+
+TEST_F(DmaMappings, ANewPartOfAFileThatGrewIsTheFiles) {
+  const Fd ram = file(2 * kPageSize);
+  const auto first = FilePart::map(ram, kPageSize, kPageSize, kBoth);
+  ASSERT_EQ(::ftruncate(ram.get(), 0), 0);
+  volatile std::byte* const missed = first->bytes().data();
+  EXPECT_EQ(std::byte{*missed}, std::byte{0});
+  ASSERT_EQ(::ftruncate(ram.get(), 8 * kPageSize), 0);
+  const std::byte seven{7};
+  for (const std::size_t page : {std::size_t{1}, std::size_t{6}}) {
+    const auto again = FilePart::map(ram, page * kPageSize, kPageSize, kBoth);
+    ASSERT_EQ(::pwrite(ram.get(), &seven, 1, static_cast<off_t>(page * kPageSize)), 1);
+    EXPECT_EQ(again->bytes().front(), seven) << page;
+  }
+  EXPECT_EQ(std::byte{*missed}, std::byte{0});
 }
 
 TEST_F(DmaMappings, AnotherAddressIsNotAmongThem) {

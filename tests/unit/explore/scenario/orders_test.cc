@@ -12,6 +12,7 @@
 #include "explore/scenario/designs.h"
 #include "explore/scenario/guest.h"
 #include "explore/scenario/stage.h"
+#include "explore/scenario/text.h"
 #include "explore/scenario/unexplored.h"
 #include "firmware/sev/guest_message.h"
 #include "firmware/sev/tio_messages.h"
@@ -221,6 +222,29 @@ void pasid_against_reset(const machine::Config& plain) {
 TEST(Orders, APasidComesBeforeAndAfterThePfsReset) {
   // Without PASID Enable the descriptor fails, with the engine's kPasid.
   EXPECT_TRUE(answers_of(pasid_against_reset, "tdx").contains("error 10 status 2147483658"));
+}
+
+// The first open saves the registers that the last close writes back: under memory_lock, as a
+// reset has them at zero meanwhile.
+TEST(Orders, TheFirstOpenSavesNoRegistersOfAReset) {
+  const auto scenario = parse_text_scenario(R"(scenario bind-against-reset
+card as-at-boot
+setup
+  iommu = open /dev/iommu
+  vfio = open /dev/vfio/devices/vfio0
+thread binder
+  VFIO_DEVICE_BIND_IOMMUFD vfio iommufd=iommu -> ok
+thread resetter in root
+  write /sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/reset 1 -> ok
+finish
+  close vfio
+  holds "command register of 0000:01:00.0" 0x0002
+)",
+                                            "bind-against-reset.scenario");
+  ASSERT_TRUE(scenario.has_value()) << scenario.error();
+  const auto result = run_scenario(make_scenario(*scenario, default_designs().front()), {});
+  EXPECT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted)
+      << (result.failure ? result.failure->what : "");
 }
 
 }  // namespace

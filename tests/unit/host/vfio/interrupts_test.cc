@@ -300,6 +300,30 @@ TEST_F(InterruptTest, EventfdUnmasksIntx) {
   EXPECT_EQ(host_command() & kIntxDisable, 0);
 }
 
+TEST_F(InterruptTest, AnEventfdThatWaitsAlreadyUnmasksAtOnceAndKeepsItsCount) {
+  const Event event = make_event(), resample = make_event();
+  ASSERT_TRUE(works(kFds | kTrigger, kIntx, 0, 1, {event.fd}));
+  make_error();
+  EXPECT_EQ(event.take(), 1U);
+  resample.signal();
+  ASSERT_TRUE(works(kFds | kUnmask, kIntx, 0, 1, {resample.fd}));
+  EXPECT_EQ(event.take(), 1U) << "when the call is over";
+  EXPECT_EQ(resample.take(), 1U);
+}
+
+TEST_F(InterruptTest, AnEventfdThatIsClosedUnmasksNoMore) {
+  const Event event = make_event(), other = make_event();
+  ASSERT_TRUE(works(kFds | kTrigger, kIntx, 0, 1, {event.fd}));
+  {
+    const Event gone = make_event();
+    ASSERT_TRUE(works(kFds | kUnmask, kIntx, 0, 1, {gone.fd}));
+    EXPECT_EQ(errno_of(kFds | kUnmask, kIntx, 0, 1, {other.fd}), Errno::kBusy);
+    EXPECT_TRUE(vmm.close(gone.fd).has_value());
+  }
+  EXPECT_TRUE(works(kFds | kUnmask, kIntx, 0, 1, {other.fd})) << "virqfd_wakeup(), EPOLLHUP";
+  EXPECT_EQ(errno_of(kFds | kUnmask, kIntx, 0, 1, {event.fd}), Errno::kBusy);
+}
+
 TEST_F(InterruptTest, IntxDisableOfTheProgramMasks) {
   const Event event = make_event();
   write_command(kOn | kIntxDisable);
