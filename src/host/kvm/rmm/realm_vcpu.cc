@@ -42,8 +42,6 @@ void RealmVm::vcpu_freed(Vcpu& vcpu) {
     const schedule::Lock config(config_lock_);  // activate() goes through them
     const schedule::Lock lock(vcpus_lock_);
     const auto at = vcpus_.find(vcpu.id());
-    // One that could not be made has no state; its number may be another's.
-    if (at == vcpus_.end() || at->second.vcpu != &vcpu) return;
     state = at->second;
     vcpus_.erase(at);
   }
