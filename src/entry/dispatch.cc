@@ -6,7 +6,7 @@
 #include "entry/describe.h"
 #include "host/iommufd/context.h"
 #include "host/iommufd/event_queue.h"
-#include "host/kvm/vcpu.h"
+#include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"
 
 namespace teeio::entry {
@@ -61,8 +61,8 @@ Result<void> precheck(mm::Caller& caller, object::File& file, const Row* row) {
       static_cast<kvm::VmFile&>(file).vm().irq_fds().poll();
       return static_cast<kvm::VmFile&>(file).vm().check_usable(caller.mm_id());
     case FileKind::kKvmVcpu:
-      static_cast<kvm::Vcpu&>(file).vm().irq_fds().poll();
-      return static_cast<kvm::Vcpu&>(file).vm().check_usable(caller.mm_id());
+      static_cast<kvm::VcpuFile&>(file).vcpu().vm().irq_fds().poll();
+      return static_cast<kvm::VcpuFile&>(file).vcpu().vm().check_usable(caller.mm_id());
     case FileKind::kKvmVfioDevice:
       return static_cast<kvm::VfioDevice&>(file).vm().check_usable(caller.mm_id());
     case FileKind::kIommu:

@@ -10,7 +10,7 @@
 #include "host/iommufd/context.h"
 #include "host/iommufd/event_queue.h"
 #include "host/kvm/gmem.h"
-#include "host/kvm/vcpu.h"
+#include "host/kvm/vcpu_file.h"
 #include "host/sysfs/system.h"
 #include "host/sysfs/text.h"
 
@@ -164,7 +164,7 @@ void Dispatch::set_mapped_file(object::File& file, std::unique_ptr<mm::MappedFil
     static_cast<vfio::DeviceFile&>(file).set_mapped_file(std::move(mapped));
   } else if (file.kind() == FileKind::kKvmVcpu) {
     (void)mapped->expose(0, kVcpuMmapSize);
-    static_cast<kvm::Vcpu&>(file).set_mapped_file(std::move(mapped));
+    static_cast<kvm::VcpuFile&>(file).set_mapped_file(std::move(mapped));
   } else if (file.kind() == FileKind::kAttribute) {
     static_cast<AttributeFile&>(file).set_mapped_file(std::move(mapped));
   } else if (file.kind() == FileKind::kIommu) {

@@ -8,6 +8,7 @@
 #include "entry/kvm_handlers.h"
 #include "entry/vendor_vms.h"
 #include "host/kvm/rmm/realm_vm.h"
+#include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"
 
 // Linux arch/arm64/kvm/{arm,guest,hypercalls,rmi}.c as posted, as a realm meets them.
@@ -23,7 +24,7 @@ Result<kvm::RealmVm*> realm_of(kvm::Vm& vm) {
   return &realm;
 }
 kvm::Vm& vm_of(Call& call) { return static_cast<kvm::VmFile&>(call.file).vm(); }
-kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::Vcpu&>(call.file); }
+kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::VcpuFile&>(call.file).vcpu(); }
 
 /// The register's number, of an id of KVM_REG_ARM_CORE with 64 bits. Errors: ENOENT else.
 Result<std::uint64_t> core_register(std::uint64_t id) {

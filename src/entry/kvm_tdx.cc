@@ -3,7 +3,7 @@
 #include "entry/kvm_handlers.h"
 #include "entry/vendor_vms.h"
 #include "host/kvm/tdx/tdx_vm.h"
-#include "host/kvm/vcpu.h"
+#include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"
 
 // Linux arch/x86/kvm/vmx/tdx.c, tdx_vm_ioctl(), tdx_vcpu_ioctl() and
@@ -141,7 +141,7 @@ Result<std::int64_t> vm_op(Call& call) {
 }
 
 Result<std::int64_t> vcpu_op(Call& call) {
-  auto& vcpu = static_cast<kvm::Vcpu&>(call.file);
+  kvm::Vcpu& vcpu = static_cast<kvm::VcpuFile&>(call.file).vcpu();
   kvm::TdxVm& td = td_of(vcpu.vm());
   TEEIO_ASSIGN(const Command command, command_of(call));
   switch (command.id) {

@@ -6,14 +6,15 @@
 #include "entry/kvm_handlers.h"
 #include "entry/vendor_vms.h"
 #include "host/kvm/kvm.h"
-#include "host/kvm/vcpu.h"
+#include "host/kvm/vcpu_file.h"
 
 // Linux virt/kvm/kvm_main.c, kvm_vcpu_ioctl(); exits as struct kvm_run has them.
 
 namespace teeio::entry {
 namespace {
 
-kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::Vcpu&>(call.file); }
+kvm::VcpuFile& file_of(Call& call) { return static_cast<kvm::VcpuFile&>(call.file); }
+kvm::Vcpu& vcpu_of(Call& call) { return file_of(call).vcpu(); }
 
 /// The vCPU's shared page, which the program maps; it may change under us, so
 /// each field is read once.
@@ -23,9 +24,9 @@ struct RunPage {
   [[nodiscard]] std::byte* port_data() const { return bytes.data() + kPortDataOffset; }
 };
 
-Result<RunPage> run_page(kvm::Vcpu& vcpu) {
-  if (vcpu.mapped_file() == nullptr) return fail(Errno::kFault, "the vCPU has no kvm_run page");
-  TEEIO_ASSIGN(const std::span<std::byte> bytes, vcpu.mapped_file()->expose(0, kVcpuMmapSize));
+Result<RunPage> run_page(kvm::VcpuFile& file) {
+  if (file.mapped_file() == nullptr) return fail(Errno::kFault, "the vCPU has no kvm_run page");
+  TEEIO_ASSIGN(const std::span<std::byte> bytes, file.mapped_file()->expose(0, kVcpuMmapSize));
   return RunPage{bytes};
 }
 
@@ -179,7 +180,7 @@ Result<std::int64_t> ioctl_run(Call& call) {
   if (call.argument != 0) return fail(Errno::kInval, "KVM_RUN takes no argument");
   kvm::Vcpu& vcpu = vcpu_of(call);
   const schedule::Lock lock(vcpu.mutex());
-  TEEIO_ASSIGN(const RunPage page, run_page(vcpu));
+  TEEIO_ASSIGN(const RunPage page, run_page(file_of(call)));
   const kvm::VcpuRequest request{.immediate_exit = page.run().immediate_exit != 0,
                                  .interrupt_window = page.run().request_interrupt_window != 0,
                                  .cr8 = page.run().cr8};

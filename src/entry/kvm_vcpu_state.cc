@@ -4,7 +4,7 @@
 #include "abi/kvm.h"
 #include "entry/copy.h"
 #include "entry/kvm_handlers.h"
-#include "host/kvm/vcpu.h"
+#include "host/kvm/vcpu_file.h"
 
 // What a VMM saves and restores of a vCPU. Linux arch/x86/kvm/x86.c, kvm_arch_vcpu_ioctl().
 
@@ -19,7 +19,7 @@ static_assert(offsetof(x86::VcpuEvents, exception_payload) ==
 static_assert(offsetof(x86::VcpuEvents, triple_fault_pending) ==
               offsetof(abi::kvm_vcpu_events, triple_fault));
 
-kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::Vcpu&>(call.file); }
+kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::VcpuFile&>(call.file).vcpu(); }
 
 }  // namespace
 

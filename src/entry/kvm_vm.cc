@@ -29,9 +29,11 @@ kvm::MemoryRegion region_of(const T& arg) {
 
 Result<std::int64_t> ioctl_create_vcpu(Call& call) {
   if (call.argument > 0xffffffffU) return fail(Errno::kInval, "the vCPU's number is too large");
-  TEEIO_ASSIGN(object::Ref<object::File> file,
-               vm_of(call).create_vcpu(static_cast<std::uint32_t>(call.argument)));
-  return call.caller.install(std::move(file), O_RDWR | O_CLOEXEC);
+  const auto id = static_cast<std::uint32_t>(call.argument);
+  TEEIO_ASSIGN(object::Ref<object::File> file, vm_of(call).create_vcpu(id));
+  const auto fd = call.caller.install(std::move(file), O_RDWR | O_CLOEXEC);
+  if (!fd) vm_of(call).forget_vcpu(id);
+  return fd;
 }
 
 Result<std::int64_t> ioctl_set_user_memory_region(Call& call) {

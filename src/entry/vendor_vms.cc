@@ -1,6 +1,7 @@
 #include "entry/vendor_vms.h"
 
 #include "entry/kvm_handlers.h"
+#include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"
 
 namespace teeio::entry {
@@ -18,7 +19,7 @@ Result<std::int64_t> ioctl_vm_memory_encrypt_op(Call& call) {
 }
 
 Result<std::int64_t> ioctl_vcpu_memory_encrypt_op(Call& call) {
-  const VendorVm* row = vendor_vm(static_cast<kvm::Vcpu&>(call.file).vm().type());
+  const VendorVm* row = vendor_vm(static_cast<kvm::VcpuFile&>(call.file).vcpu().vm().type());
   if (row == nullptr) return fail(Errno::kNoTty, "the VM's type has no commands of its own");
   return row->vcpu_op(call);
 }

@@ -3,9 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
+#include <memory>
+#include <utility>
 
 #include "base/check.h"
+#include "schedule/controller.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::hw {
@@ -79,6 +84,38 @@ struct HostBridge::Impl {
     return at == root_ports.end() ? nullptr : *at;
   }
 
+  /// A piece of a shared write that was translated and is on its way. A card's request is one
+  /// section, in which nobody waits; what it writes to memory arrives, explored, in a move after
+  /// that. (Not trusted ones: a firmware's invalidations are in its sections, and do not wait.)
+  /// Source: PCIe Base Spec 2.4.1: writes are posted and stay in order, and a read pushes those
+  /// of its requester.
+  struct Posted {
+    explicit Posted(const Function& function)
+        : from(function), passing(function.iommu->in_flight(TBit::kShared)) {}
+    const Function& from;
+    const RequestsInFlight::Request passing;
+    Iova address{0};
+    Hpa to{0};
+    KeyId key = KeyId::kShared;
+    Bytes bytes{};
+  };
+  const schedule::Turn posting{"posted writes"};                        ///< a part a requester
+  std::map<std::uint16_t, std::deque<std::unique_ptr<Posted>>> posted;  // by requester id
+
+  /// A call that is due when the section is over.
+  struct Arrival {
+    Impl& bridge;
+    std::uint16_t rid;
+  };
+  static void arrive(void* arrival);
+  void touch_posted(std::uint16_t rid, schedule::Touch::How how) const {
+    posting.touch(schedule::part(1, rid), how);
+  }
+  /// All that is on its way from there arrives.
+  void push(std::uint16_t rid);
+  bool post(const Function& from, TBit t, Iova address, const Run& run, std::span<std::byte> out);
+  bool post(const Function& from, TBit t, Iova address, const Run& run, ByteView in);
+
   template <class Span>
   Result<void> request(Requester from, TBit t, Iova address, Span data);
   template <class Span>
@@ -109,6 +146,52 @@ Result<void> HostBridge::Impl::carry_out(const Run& run, TBit t, Span data) {
   return peer_transfer(memory, run.address, data);
 }
 
+/// A read is not posted.
+bool HostBridge::Impl::post(const Function& from, TBit, Iova, const Run&, std::span<std::byte>) {
+  push(from.function->bdf().rid());
+  return false;
+}
+
+/// False: it is carried out now. So is what would fail, that its function knows.
+bool HostBridge::Impl::post(const Function& from, TBit t, Iova address, const Run& run,
+                            ByteView in) {
+  const std::uint16_t rid = from.function->bdf().rid();
+  const schedule::Controller* const explored = schedule::controller();
+  if (explored == nullptr || !explored->in_section() || t == TBit::kTrusted ||
+      memory.is_mmio(run.address) || memory.key_of(run.address) != run.key)
+    return push(rid), false;
+  auto write = std::make_unique<Posted>(from);
+  write->address = address;
+  write->to = run.address;
+  write->key = run.key;
+  write->bytes.assign(in.begin(), in.end());
+  touch_posted(rid, schedule::Touch::How::kWrite);
+  posted[rid].push_back(std::move(write));
+  schedule::after_section(&arrive, new Arrival{*this, rid});
+  return true;
+}
+
+void HostBridge::Impl::arrive(void* arrival) {
+  const std::unique_ptr<Arrival> due(static_cast<Arrival*>(arrival));
+  Impl& bridge = due->bridge;
+  bridge.touch_posted(due->rid, schedule::Touch::How::kRead);
+  if (bridge.posted[due->rid].empty()) return;
+  bridge.posting.take(schedule::part(1, due->rid), schedule::Touch::How::kWrite);
+  bridge.push(due->rid);
+}
+
+void HostBridge::Impl::push(std::uint16_t rid) {
+  if (schedule::controller() == nullptr) return;
+  touch_posted(rid, schedule::Touch::How::kWrite);
+  for (auto& write : std::exchange(posted[rid], {})) {
+    memory.touch_tables(PhysicalMemory::Tables::kShared, schedule::Touch::How::kRead);
+    const Run run{.address = write->to, .size = write->bytes.size(), .key = write->key};
+    if (carry_out(run, TBit::kShared, ByteView(write->bytes)))
+      tell(write->from, rid, TBit::kShared, write->address, run, 0);
+    write.reset();
+  }
+}
+
 template <class Span>
 Result<void> HostBridge::Impl::request(Requester from, TBit t, Iova address, Span data) {
   const std::uint16_t rid = from.rid;
@@ -125,8 +208,10 @@ Result<void> HostBridge::Impl::request(Requester from, TBit t, Iova address, Spa
   const RequestsInFlight::Request passing(function.iommu->in_flight(t));
   while (!data.empty()) {
     TEEIO_ASSIGN(const Run run, next_run(function, from, t, address, data.size(), access_of(data)));
-    TEEIO_TRY(carry_out(run, t, data.first(run.size)));
-    tell(function, rid, t, address, run, streams);
+    if (!post(function, t, address, run, data.first(run.size))) {
+      TEEIO_TRY(carry_out(run, t, data.first(run.size)));
+      tell(function, rid, t, address, run, streams);
+    }
     data = data.subspan(run.size);
     address = address + run.size;
   }
@@ -162,6 +247,7 @@ void HostBridge::Impl::tell(const Function& from, std::uint16_t rid, TBit t, Iov
 Result<void> HostBridge::Impl::signal(std::uint16_t rid, Iova address, ByteView in) {
   if (in.size() != sizeof(std::uint32_t) || raw(address) % sizeof(std::uint32_t) != 0)
     return fail(Errno::kFault, "an interrupt message has 4 bytes");
+  push(rid);
   interrupts.message_signalled(rid, raw(address), Reader(in).le<std::uint32_t>());
   return {};
 }

@@ -34,9 +34,9 @@ class RequestsInFlight {
   };
 
   /// Returns when every request that was there has ended; explored in a section of a monitor,
-  /// which is an instant (schedule/monitor.h), at once: they arrive after it. A card's
-  /// transfers are in its section, so no scenario of `teeio explore` has one to wait for: unit
-  /// tests issue them without a card.
+  /// which is an instant (schedule/monitor.h), at once: they arrive after it. Otherwise it
+  /// waits there too: what a card has written arrives after its section (HostBridge). Reads of
+  /// a card are over with their section.
   void drain() TEEIO_EXCLUDES(waiting_);
 
  private:

@@ -1,11 +1,11 @@
 #include "hw/physical_memory.h"
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <optional>
 
 #include "base/check.h"
+#include "hw/memory_transfer.h"
 #include "hw/ram.h"
 #include "hw/window_exchange.h"
 #include "hw/window_table.h"
@@ -130,50 +130,20 @@ struct PhysicalMemory::Impl {
   Result<std::uint64_t*> ram_word(Hpa address, KeyId key);
 };
 
-namespace {
-
-void copy(std::span<std::byte> memory, std::span<std::byte> out) {
-  std::memcpy(out.data(), memory.data(), out.size());
-}
-void copy(std::span<std::byte> memory, ByteView in) {
-  std::memcpy(memory.data(), in.data(), in.size());
-}
-Result<void> transfer_window(WindowTarget& target, std::uint64_t offset, std::span<std::byte> out) {
-  return target.read(offset, out);
-}
-Result<void> transfer_window(WindowTarget& target, std::uint64_t offset, ByteView in) {
-  return target.write(offset, in);
-}
-// Without a target, as a master abort: ones are read, writes vanish.
-void transfer_mmio(MmioTarget* target, std::uint64_t offset, std::span<std::byte> out) {
-  if (target == nullptr) return std::ranges::fill(out, std::byte{0xff}), void();
-  target->mmio_read(offset, out);
-}
-void transfer_mmio(MmioTarget* target, std::uint64_t offset, ByteView in) {
-  if (target != nullptr) target->mmio_write(offset, in);
-}
-bool peer_transfer(MmioTarget& target, std::uint64_t offset, std::span<std::byte> out) {
-  return target.peer_read(offset, out);
-}
-bool peer_transfer(MmioTarget& target, std::uint64_t offset, ByteView in) {
-  return target.peer_write(offset, in);
-}
-
-}  // namespace
-
 template <class Span>
 Result<void> PhysicalMemory::Impl::transfer(const Found& found, Span data, KeyId key) {
   if (found.mmio != nullptr) {
     MmioTarget* const target = key == KeyId::kShared ? found.mmio : found.trusted_mmio;
     for (std::uint64_t done = 0; done < data.size(); done += kMmioPiece)
-      transfer_mmio(target, found.offset + done,
-                    data.subspan(done, std::min<std::uint64_t>(kMmioPiece, data.size() - done)));
+      detail::transfer_mmio(
+          target, found.offset + done,
+          data.subspan(done, std::min<std::uint64_t>(kMmioPiece, data.size() - done)));
     return {};
   }
   const std::span<std::byte> plain = found.window->direct();
   if (plain.size() < found.offset + data.size())
-    return transfer_window(*found.window, found.offset, data);
-  copy(plain.subspan(found.offset, data.size()), data);
+    return detail::transfer_window(*found.window, found.offset, data);
+  detail::copy(plain.subspan(found.offset, data.size()), data);
   return {};
 }
 
@@ -186,7 +156,7 @@ Result<void> PhysicalMemory::Impl::access(Hpa address, Span data, KeyId key) {
       const schedule::RawLockGuard guard(tables);
       if (ram.has(address)) {
         if (ram.key_of(address) != key) return fail(Errno::kFault, "key does not fit the page");
-        copy(ram.bytes(address), data.first(size));
+        detail::copy(ram.bytes(address), data.first(size));
       } else {
         found = enter(address);
         if (!found) return fail(Errno::kFault, "nothing answers at this address");
@@ -224,7 +194,7 @@ Result<void> PhysicalMemory::Impl::peer_access(Hpa address, Span data) {
   bool answered = false;
   if (found) {
     answered = found->mmio != nullptr && data.size() <= found->rest &&
-               peer_transfer(*found->mmio, found->offset, data);
+               detail::peer_transfer(*found->mmio, found->offset, data);
     leave(*found);
   }
   if (!answered) return fail(Errno::kFault, "no card's plain memory answers at this address");
@@ -235,18 +205,25 @@ PhysicalMemory::PhysicalMemory(std::uint64_t ram_bytes)
     : impl_(std::make_unique<Impl>(ram_bytes)) {}
 PhysicalMemory::~PhysicalMemory() = default;
 
+// What a translation that is gone would still reach: frames and windows that come and go count
+// as table entries do.
+
 Result<Hpa> PhysicalMemory::alloc_page() {
+  touch_tables(Tables::kShared, schedule::Touch::How::kUpdate);
   const schedule::RawLockGuard guard(impl_->tables);
   if (const auto page = impl_->ram.alloc()) return *page;
   return fail(Errno::kNoMem, "no RAM frame is free");
 }
 
 void PhysicalMemory::free_page(Hpa page) {
+  touch_tables(Tables::kShared, schedule::Touch::How::kUpdate);
+  touch_tables(Tables::kTrusted, schedule::Touch::How::kUpdate);
   const schedule::RawLockGuard guard(impl_->tables);
   impl_->ram.free(page);
 }
 
 std::uint64_t PhysicalMemory::pages_in_use() const {
+  touch_tables(Tables::kShared, schedule::Touch::How::kRead);
   const schedule::RawLockGuard guard(impl_->tables);
   return impl_->ram.in_use();
 }
@@ -265,6 +242,7 @@ KeyId PhysicalMemory::key_of(Hpa page) const {
 }
 
 Result<Hpa> PhysicalMemory::map_window(WindowTarget& target, std::uint64_t size) {
+  touch_tables(Tables::kShared, schedule::Touch::How::kUpdate);
   const schedule::RawLockGuard guard(impl_->tables);
   const auto base = impl_->windows.add(target, size);
   if (!base) return fail(Errno::kNoMem, "no room for a window of this size");
@@ -272,6 +250,7 @@ Result<Hpa> PhysicalMemory::map_window(WindowTarget& target, std::uint64_t size)
 }
 
 void PhysicalMemory::unmap_window(Hpa base) {
+  touch_tables(Tables::kShared, schedule::Touch::How::kUpdate);
   {
     const schedule::RawLockGuard guard(impl_->tables);
     const auto place = impl_->windows.find(base);

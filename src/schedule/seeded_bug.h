@@ -38,6 +38,8 @@ enum class SeededBug : std::uint8_t {
   kGmemNotInvalidated,
   kZapRacesD0,
   kMainlineClose,
+  // the IOMMU
+  kDrainForgotten,
 };
 
 namespace detail {

@@ -65,10 +65,7 @@ TEST_P(MendedPairs, HoldInManyOrders) {
 }
 
 constexpr Mended kMended[] = {
-    // The last reference to a vCPU dropped by a flush, below slots_lock.
-    {"pair/ready/CREATE_VCPU+CLOSE_GUEST_MEMFD", "sev", 40},
-    {"pair/ready/CLOSE_VCPU+exit", "sev", 40},
-    // A vCPU's number given away before what the vendor has of it.
+    // A vCPU freed with its descriptor, and its number given away before what the vendor has.
     {"pair/ready/CREATE_VCPU+CREATE_VCPU", "sev", 40},
     // `reset` in sysfs wrote back what the last close had reset.
     {"pair/ready/vfio-close+sysfs-reset", "cca", 60},

@@ -50,6 +50,8 @@ constexpr SeededScenario kScenarios[] = {
      kState},
     {kZapRacesD0, "memory/memory-enable-against-bind", "tdx", kBounded, "R4", kWide},
     {kMainlineClose, kClose, "tdx", kBounded, "R4", kState},
+    {kDrainForgotten, "iommu/invalidate-against-dma", "tdx", kBounded, "after its invalidation",
+     kSmall},
 };
 
 Options options_for(StrategyKind strategy, std::uint64_t schedules, double seconds) {

@@ -72,6 +72,10 @@ constexpr SeededBugInfo kBugs[] = {
      "vfio::Device::set_bound", "VFIO mmap series v3 6/9, 2026-06"},
     {kMainlineClose, "mainline-close", "the last close revokes and resets before it leaves iommufd",
      "vfio::Device::close", "Linux 7.3, vfio_df_device_last_close()"},
+    {kDrainForgotten, "drain-forgotten",
+     "an invalidation does not wait for requests that are on their way",
+     "hw::RequestsInFlight::drain",
+     "\"iommu/amd: Wait for completion of IOTLB flush in attach_device\", F. Sironi, 2019-09-10"},
 };
 
 }  // namespace

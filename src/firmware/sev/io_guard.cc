@@ -3,6 +3,9 @@
 #include <array>
 
 namespace teeio::sev {
+
+using How = schedule::Touch::How;
+
 namespace {
 
 // Places in the entry's 64-bit words.
@@ -49,13 +52,26 @@ Bytes SecureDte::encode() const {
   return writer.take();
 }
 
+void IoGuard::touch(Part table, std::uint64_t key, How how) const {
+  turn_.touch(schedule::part(table, key), how);
+}
+
+/// One that the generation counts.
+void IoGuard::changed(Part table, std::uint64_t key) {
+  touch(table, key, How::kWrite);
+  touch(kAny, 0, How::kUpdate);
+  ++generation_;
+}
+
 std::optional<SecureDte> IoGuard::entry(std::uint16_t rid) const {
+  touch(kEntries, rid, How::kRead);
   const schedule::RawLockGuard guard(lock_);
   const auto found = entries_.find(rid);
   return found == entries_.end() ? std::nullopt : std::optional(found->second);
 }
 
 Fence IoGuard::fence(std::uint32_t root, Asid asid) const {
+  touch(kFences, asid, How::kRead);
   const schedule::RawLockGuard guard(lock_);
   const auto found = fences_.find({root, asid});
   return found == fences_.end() ? Fence::kDefault : found->second.fence;
@@ -64,10 +80,9 @@ Fence IoGuard::fence(std::uint32_t root, Asid asid) const {
 void IoGuard::violation(std::uint32_t root, std::uint16_t rid, Asid asid, std::string_view why) {
   {
     const schedule::RawLockGuard guard(lock_);
-    const auto found = fences_.find({root, asid});
-    if (found == fences_.end() || found->second.fence != Fence::kOpen) return;
-    found->second = {.fence = Fence::kError, .offender = rid};
-    ++generation_;
+    if (fence(root, asid) != Fence::kOpen) return;
+    fences_[{root, asid}] = {.fence = Fence::kError, .offender = rid};
+    changed(kFences, asid);
   }
   auto call = trace_.call(object::Lane::kDevice, object::Lane::kFirmware, "ASID fence",
                           {.function = Bdf::from_rid(rid), .a = asid});
@@ -75,13 +90,14 @@ void IoGuard::violation(std::uint32_t root, std::uint16_t rid, Asid asid, std::s
 }
 
 std::uint64_t IoGuard::generation() const {
+  touch(kAny, 0, How::kRead);
   const schedule::RawLockGuard guard(lock_);
   return generation_;
 }
 
 void IoGuard::write(std::uint16_t rid, const SecureDte& entry) {
   const schedule::RawLockGuard guard(lock_);
-  ++generation_;
+  changed(kEntries, rid);
   if (entry.valid)
     entries_[rid] = entry;
   else
@@ -89,6 +105,7 @@ void IoGuard::write(std::uint16_t rid, const SecureDte& entry) {
 }
 
 void IoGuard::assign(std::uint16_t rid, Asid asid) {
+  touch(kOwners, rid, How::kWrite);
   const schedule::RawLockGuard guard(lock_);
   if (asid != 0)
     owners_[rid] = asid;
@@ -97,6 +114,7 @@ void IoGuard::assign(std::uint16_t rid, Asid asid) {
 }
 
 bool IoGuard::mmio_passes(std::uint32_t root, std::uint16_t rid) const {
+  turn_.take(schedule::part(kOwners, rid), How::kRead);
   const schedule::RawLockGuard guard(lock_);
   const auto owner = owners_.find(rid);
   return owner == owners_.end() || fence(root, owner->second) != Fence::kError;
@@ -105,16 +123,17 @@ bool IoGuard::mmio_passes(std::uint32_t root, std::uint16_t rid) const {
 void IoGuard::open(std::uint32_t root, Asid asid) {
   const schedule::RawLockGuard guard(lock_);
   fences_[{root, asid}] = {.fence = Fence::kOpen};
-  ++generation_;
+  changed(kFences, asid);
 }
 
 void IoGuard::forget(Asid asid) {
   const schedule::RawLockGuard guard(lock_);
   std::erase_if(fences_, [&](const auto& at) { return at.first.second == asid; });
-  ++generation_;
+  changed(kFences, asid);
 }
 
 std::optional<std::uint16_t> IoGuard::offender(std::uint32_t root, Asid asid) const {
+  touch(kFences, asid, How::kRead);
   const schedule::RawLockGuard guard(lock_);
   const auto found = fences_.find({root, asid});
   if (found == fences_.end() || found->second.fence != Fence::kError) return std::nullopt;
@@ -122,6 +141,7 @@ std::optional<std::uint16_t> IoGuard::offender(std::uint32_t root, Asid asid) co
 }
 
 std::size_t IoGuard::entries() const {
+  touch(kAny, 0, How::kRead);
   const schedule::RawLockGuard guard(lock_);
   return entries_.size();
 }

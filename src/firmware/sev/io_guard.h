@@ -10,6 +10,7 @@
 #include "base/types.h"
 #include "firmware/sev/rmp.h"
 #include "object/trace.h"
+#include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::sev {
@@ -51,7 +52,9 @@ enum class Fence : std::uint8_t {
 /// the firmware lifts it (TIO_ASID_FENCE_CLEAR). Source: AMD 58271, 2.11, as quoted by
 /// Xu Yilun, 2025-06-04.
 ///
-/// Lifetime: one a machine. Locking: any task; no scheduling point.
+/// Lifetime: one a machine. Locking: any task. Explored, each look and each change belongs to
+/// the present move, which is the IOMMU's or a command's; but a CPU's access is none: for it
+/// mmio_passes() is a scheduling point.
 class IoGuard {
  public:
   explicit IoGuard(object::Trace& trace) : trace_(trace) {}
@@ -88,8 +91,13 @@ class IoGuard {
     std::uint16_t offender = 0;
   };
   using Place = std::pair<std::uint32_t, Asid>;
+  enum Part : std::uint8_t { kEntries = 1, kFences, kOwners, kAny };
+  /// Fences by ASID: forget() is about those of all root complexes.
+  void touch(Part table, std::uint64_t key, schedule::Touch::How how) const;
+  void changed(Part table, std::uint64_t key);
 
   object::Trace& trace_;
+  schedule::Turn turn_{"io guard"};
   mutable schedule::RawLock lock_;
   std::map<std::uint16_t, SecureDte> entries_;
   std::map<Place, State> fences_;

@@ -127,9 +127,6 @@ Status Launch::decommission(Call& call) {
   if (guest.bound_tdis != 0) return call.refuse("bound");
   if (guest.asid != 0) {
     platform_.dirty_asids().insert(guest.asid);
-    platform_.monitor().touch(schedule::part(kIoGuard), schedule::Touch::How::kWrite);
-    platform_.memory().touch_tables(hw::PhysicalMemory::Tables::kTrusted,
-                                    schedule::Touch::How::kUpdate);
     guard_.forget(guest.asid);
   }
   platform_.remove_guest(gctx);

@@ -70,8 +70,8 @@ enum Part : std::uint8_t {
   kTdis,
   kRmpPages,
   kRmpRegions,
+  kRmpKeys,
   kDirtyAsids,
-  kIoGuard,
 };
 
 /// The secure processor and its SEV-SNP firmware: the mailbox, initialisation, pages, the

@@ -52,6 +52,11 @@ void Rmp::touch_region(Hpa page) const {
   monitor_->touch(schedule::part(kRmpRegions, raw(region_of(page))), schedule::Touch::How::kWrite);
 }
 
+/// Which entries there are.
+void Rmp::touch_keys(schedule::Touch::How how) const {
+  if (monitor_ != nullptr) monitor_->touch(schedule::part(kRmpKeys), how);
+}
+
 const Rmp::Slot* Rmp::find(Hpa page) const {
   touch(page, schedule::Touch::How::kRead);
   const auto exact = slots_.find(raw(page_of(page)));
@@ -116,6 +121,7 @@ RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
     return RmpStatus::kSuccess;
   }
   touch(page, schedule::Touch::How::kWrite);
+  touch_keys(schedule::Touch::How::kUpdate);
   slots_[raw(page)] = Slot{.entry = {.assigned = true,
                                      .immutable = wanted.immutable,
                                      .size = wanted.size,
@@ -135,6 +141,7 @@ RmpStatus Rmp::psmash(Hpa page) {
   const auto at = slots_.find(raw(page));
   if (at == slots_.end() || at->second.entry.size != RmpSize::k2M) return RmpStatus::kFailInput;
   if (at->second.entry.immutable) return RmpStatus::kFailPermission;
+  touch_keys(schedule::Touch::How::kUpdate);
   Slot slot = at->second;
   slot.entry.size = RmpSize::k4K;
   for (std::uint64_t offset = 0; offset < kRmp2M; offset += kPageSize) {
@@ -270,6 +277,7 @@ void Rmp::erase(Hpa page) {
   const std::uint64_t bytes = bytes_of_size(at->second.entry.size);
   const Content content =
       at->second.entry.asid == 0 && !at->second.context ? Content::kKept : Content::kLost;
+  touch_keys(schedule::Touch::How::kUpdate);
   slots_.erase(at);
   for (std::uint64_t offset = 0; offset < bytes; offset += kPageSize)
     rekey(page + offset, hw::KeyId::kShared, content);
@@ -306,6 +314,8 @@ PageState Rmp::state(Hpa page) const {
 }
 
 std::size_t Rmp::assigned() const {
+  const schedule::Instant instant(monitor_);
+  touch_keys(schedule::Touch::How::kRead);
   const schedule::RawLockGuard guard(lock_);
   return slots_.size();
 }

@@ -180,6 +180,7 @@ class Rmp {
 
   void touch(Hpa page, schedule::Touch::How how) const;
   void touch_region(Hpa page) const;
+  void touch_keys(schedule::Touch::How how) const;
 
   hw::PhysicalMemory& memory_;
   schedule::Monitor* monitor_ = nullptr;

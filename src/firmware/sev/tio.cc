@@ -55,7 +55,6 @@ Status Tio::run(Call& call, TioCommand command, Handler handler) {
   c.device = device(c.in.device);
   c.tdi = tdi(c.in.tdi);
   c.guest = psp_.guest(c.in.guest);
-  touch_guard();
   if (c.device != nullptr && c.device->pending) {
     const PendingCommand& pending = *c.device->pending;
     if (pending.command == command && pending.tdi == c.tdi_page() && pending.forced == c.forced())
@@ -65,13 +64,6 @@ Status Tio::run(Call& call, TioCommand command, Handler handler) {
     if (!TioChecks::holds(*this, c, check.id)) return call.refuse(check.status, check.why);
   if (const auto wanted = want_scratch(c)) return *wanted;
   return (this->*handler)(c);
-}
-
-/// The secure device table and the fences are one part of the state: commands change them, and
-/// look at them, in a few places each.
-void Tio::touch_guard() const {
-  psp_.monitor().touch(schedule::part(kIoGuard), schedule::Touch::How::kWrite);
-  psp_.memory().touch_tables(hw::PhysicalMemory::Tables::kTrusted, schedule::Touch::How::kUpdate);
 }
 
 /// SNP is over: contexts are the firmware's pages as before, and devices go their ways.

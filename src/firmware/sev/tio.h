@@ -97,8 +97,6 @@ class Tio {
   void dma_off(TdiContext& tdi);
   void fact(object::Fact fact, std::string_view name, const TdiContext& tdi, std::uint64_t a = 0);
 
-  void touch_guard() const;
-
   // tio_fence.cc
   Status fence_clear(TioCall& c);
   Status fence_status(TioCall& c);

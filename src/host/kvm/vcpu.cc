@@ -1,8 +1,7 @@
 #include "host/kvm/vcpu.h"
 
-#include <fmt/format.h>
+#include <utility>
 
-#include "base/check.h"
 #include "host/kvm/kvm.h"
 
 namespace teeio::kvm {
@@ -34,53 +33,39 @@ std::span<std::byte> Vcpu::Tables::direct(const hw::GuestMapping& mapping) {
   return bytes.size() < kPageSize ? std::span<std::byte>{} : bytes.first(kPageSize);
 }
 
-Result<object::Ref<Vcpu>> Vcpu::create(object::Ref<Vm> vm, std::uint32_t id) {
-  auto vcpu = object::Ref<Vcpu>::adopt(new Vcpu(std::move(vm), id));
-  hw::CpuFactory* const own = vcpu->vm_->ops().cpus();
-  if (hw::CpuFactory* cpus = own != nullptr ? own : vcpu->vm_->kvm().cpus(); cpus != nullptr) {
+Result<std::unique_ptr<Vcpu>> Vcpu::create(Vm& vm, std::uint32_t id) {
+  std::unique_ptr<Vcpu> vcpu(new Vcpu(vm, id));
+  hw::CpuFactory* const own = vm.ops().cpus();
+  if (hw::CpuFactory* cpus = own != nullptr ? own : vm.kvm().cpus(); cpus != nullptr) {
     TEEIO_ASSIGN(vcpu->cpu_, cpus->make(vcpu->tables_));
   }
-  vcpu->x86_ = std::make_unique<x86::VcpuState>(vcpu->vm_->x86(), id);
-  TEEIO_TRY(vcpu->vm_->ops().vcpu_created(*vcpu));
+  vcpu->x86_ = std::make_unique<x86::VcpuState>(vm.x86(), id);
   return vcpu;
 }
 
-Vcpu::Vcpu(object::Ref<Vm> vm, std::uint32_t id)
-    : File(object::FileKind::kKvmVcpu), vm_(std::move(vm)), id_(id), tables_(*vm_) {}
+Vcpu::Vcpu(Vm& vm, std::uint32_t id) : vm_(vm), id_(id), tables_(vm) {}
 
 Vcpu::~Vcpu() = default;
-
-void Vcpu::release() {
-  auto call = vm_->trace().call(object::Lane::kKvm, "kvm_vcpu_release",
-                                {.detail = fmt::format("vcpu={}", id_), .vm = vm_->number()});
-  vm_->stop_flushing(*this);
-  // The number stays taken until the vendor knows this vCPU no more.
-  vm_->ops().vcpu_freed(*this);
-  vm_->vcpu_freed(*this);
-  cpu_.reset();
-  x86_.reset();
-  mapped_.reset();
-  vm_.reset();
-}
 
 Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
                            const VcpuRequest& request) {
   if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
-  TEEIO_TRY(vm_->ops().vcpu_pre_run(*this));
+  TEEIO_TRY(vm_.ops().vcpu_pre_run(*this));
+  if (!std::exchange(has_run_, true)) vm_.flushes(*this);
   if (!x86_->lapic_in_kernel()) x86_->set_cr8(request.cr8);
   if (const auto next = complete(completion)) return *next;
   VcpuExit exit;
   for (;;) {
-    if (vm_->dead()) return fail(Errno::kIo, "the VM is dead (KVM_BUG_ON)");
+    if (vm_.dead()) return fail(Errno::kIo, "the VM is dead (KVM_BUG_ON)");
     if (request.immediate_exit || caller.signal_pending()) {
       exit.reason = VcpuExit::Reason::kInterrupted;
       return exit;
     }
     if (auto due = before_guest(caller, request)) return *due;
     x86_->cpuid().freeze();
-    TEEIO_TRY(vm_->ops().vcpu_enter(*this));
+    TEEIO_TRY(vm_.ops().vcpu_enter(*this));
     const hw::CpuExit reason = run_guest();
-    vm_->ops().vcpu_leave(*this, reason);
+    vm_.ops().vcpu_leave(*this, reason);
     TEEIO_ASSIGN(const bool again, handle(caller, reason, exit));
     if (again) continue;
     last_exit_ = exit;
@@ -110,7 +95,7 @@ void Vcpu::flush(Gpa start, std::uint64_t size) {
   if (cpu_ == nullptr) return;
   cpu_->flush(start, size);
   // A confidential guest reaches the page under its shared alias as well.
-  if (const Gpa alias = vm_->ops().shared_alias(start); alias != start) cpu_->flush(alias, size);
+  if (const Gpa alias = vm_.ops().shared_alias(start); alias != start) cpu_->flush(alias, size);
   const schedule::Lock lock(guest_mode_lock_);
   const std::uint64_t stretch = stretches_;
   if (!in_guest_) return;
@@ -122,9 +107,9 @@ bool Vcpu::taken_by_eventfd(const VcpuExit& exit) {
   using Bus = IoEventFdRequest::Bus;
   if (!exit.write) return false;
   if (exit.reason == VcpuExit::Reason::kMmio)
-    return vm_->io_event_fds().written(Bus::kMmio, raw(exit.gpa), exit.size, exit.data);
+    return vm_.io_event_fds().written(Bus::kMmio, raw(exit.gpa), exit.size, exit.data);
   return exit.reason == VcpuExit::Reason::kIo &&
-         vm_->io_event_fds().written(Bus::kPort, exit.port, exit.size, exit.data);
+         vm_.io_event_fds().written(Bus::kPort, exit.port, exit.size, exit.data);
 }
 
 std::optional<VcpuExit> Vcpu::complete(const VcpuCompletion& completion) {
@@ -138,7 +123,7 @@ std::optional<VcpuExit> Vcpu::complete(const VcpuCompletion& completion) {
       if (!last_exit_.write) cpu_->set_read_result(completion.data);
       return std::nullopt;
     case VcpuExit::Reason::kHypercall:
-      if (!vm_->ops().guest_state_protected()) {
+      if (!vm_.ops().guest_state_protected()) {
         hw::CpuRegisters registers = cpu_->registers();
         registers.rax = completion.ret;
         cpu_->set_registers(registers);
@@ -161,7 +146,7 @@ std::optional<VcpuExit> Vcpu::complete(const VcpuCompletion& completion) {
 }
 
 std::optional<VcpuExit> Vcpu::complete_call(const VcpuCompletion& completion) {
-  auto next = vm_->ops().complete_exit(*this, last_exit_, completion);
+  auto next = vm_.ops().complete_exit(*this, last_exit_, completion);
   if (!next) return next;
   last_exit_ = *next;
   completion_due_ = true;
@@ -177,7 +162,7 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
     case hw::CpuExit::Reason::kFault:
       return handle_fault(caller, reason.gpa, reason.access, exit);
     case hw::CpuExit::Reason::kGuestCall:
-      switch (vm_->ops().guest_call(*this, exit)) {
+      switch (vm_.ops().guest_call(*this, exit)) {
         case VmOps::GuestCallAction::kResume:
           return true;
         case VmOps::GuestCallAction::kExit:
@@ -198,7 +183,7 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
       return true;
     case hw::CpuExit::Reason::kMmio:
       exit.reason = VcpuExit::Reason::kMmio;
-      exit.gpa = vm_->ops().strip(reason.gpa);
+      exit.gpa = vm_.ops().strip(reason.gpa);
       break;
     case hw::CpuExit::Reason::kIo:
       exit.reason = VcpuExit::Reason::kIo;
@@ -220,7 +205,7 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
 Result<bool> Vcpu::handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess access,
                                 VcpuExit& exit) {
   const Gpa page = page_of(address);
-  const FaultOutcome outcome = vm_->mmu().fault(caller, page, access);
+  const FaultOutcome outcome = vm_.mmu().fault(caller, page, access);
   switch (outcome.kind) {
     case FaultOutcome::Kind::kRetry:
       return true;
@@ -228,7 +213,7 @@ Result<bool> Vcpu::handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess
       return std::unexpected(outcome.error);
     case FaultOutcome::Kind::kMemoryFault:
       exit.reason = VcpuExit::Reason::kMemoryFault;
-      exit.gpa = vm_->ops().strip(page);
+      exit.gpa = vm_.ops().strip(page);
       exit.length = kPageSize;
       exit.is_private = outcome.is_private;
       return false;
@@ -240,11 +225,11 @@ Result<bool> Vcpu::handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess
 }
 
 Result<void> Vcpu::pre_fault(mm::Caller& caller, Gpa page) {
-  if (!vm_->ops().pre_fault_allowed())
+  if (!vm_.ops().pre_fault_allowed())
     return fail(Errno::kOpNotSupp, "the VM's first memory is not complete");
-  const VmOps& ops = vm_->ops();
-  const Gpa address = vm_->is_private(page) ? ops.private_alias(page) : ops.shared_alias(page);
-  const FaultOutcome outcome = vm_->mmu().fault(caller, address, hw::GuestAccess::kRead);
+  const VmOps& ops = vm_.ops();
+  const Gpa address = vm_.is_private(page) ? ops.private_alias(page) : ops.shared_alias(page);
+  const FaultOutcome outcome = vm_.mmu().fault(caller, address, hw::GuestAccess::kRead);
   switch (outcome.kind) {
     case FaultOutcome::Kind::kRetry:
       return {};
@@ -260,7 +245,7 @@ Result<void> Vcpu::pre_fault(mm::Caller& caller, Gpa page) {
 
 Result<void> Vcpu::check_registers() const {
   if (cpu_ == nullptr) return fail(Errno::kNxio, "this machine has no guest engine");
-  if (vm_->ops().guest_state_protected())
+  if (vm_.ops().guest_state_protected())
     return fail(Errno::kInval, "the guest's registers are its secret");
   return {};
 }

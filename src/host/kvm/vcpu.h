@@ -8,9 +8,7 @@
 #include "host/kvm/vm.h"
 #include "host/kvm/x86/vcpu_state.h"
 #include "host/mm/caller.h"
-#include "host/mm/mapped_file.h"
 #include "hw/cpu.h"
-#include "object/file.h"
 #include "schedule/condition.h"
 #include "schedule/mutex.h"
 
@@ -69,16 +67,20 @@ struct VcpuShown {
   std::uint64_t apic_base = 0;
 };
 
-/// A virtual CPU.
+/// A virtual CPU (Linux: struct kvm_vcpu).
 ///
-/// Lifetime: an open file; holds its Vm.
+/// Lifetime: its Vm's, whatever becomes of its descriptor (VcpuFile).
 /// Locking: vcpu->mutex for every ioctl; flush() needs none.
-class Vcpu final : public object::File {
+class Vcpu final {
  public:
-  static Result<object::Ref<Vcpu>> create(object::Ref<Vm> vm, std::uint32_t id);
+  /// The engine of the VM's type, or else of the machine. Errors: the engine's.
+  static Result<std::unique_ptr<Vcpu>> create(Vm& vm, std::uint32_t id);
+  Vcpu(const Vcpu&) = delete;
+  Vcpu& operator=(const Vcpu&) = delete;
+  ~Vcpu();
 
   [[nodiscard]] std::uint32_t id() const { return id_; }
-  [[nodiscard]] Vm& vm() { return *vm_; }
+  [[nodiscard]] Vm& vm() { return vm_; }
   [[nodiscard]] schedule::Mutex& mutex() TEEIO_RETURN_CAPABILITY(mutex_) { return mutex_; }
 
   /// KVM_RUN: completes the last exit and runs to the next. Errors: EINVAL when
@@ -116,9 +118,6 @@ class Vcpu final : public object::File {
   /// The vendor's per-vCPU control page; 0 until it exists.
   [[nodiscard]] Hpa firmware_handle() const { return firmware_handle_; }
   void set_firmware_handle(Hpa handle) { firmware_handle_ = handle; }
-  /// The file behind mmap of this descriptor: struct kvm_run.
-  void set_mapped_file(std::unique_ptr<mm::MappedFile> file) { mapped_ = std::move(file); }
-  [[nodiscard]] mm::MappedFile* mapped_file() { return mapped_.get(); }
 
   /// Drops cached translations and waits until the guest has left its present
   /// stretch of running.
@@ -139,9 +138,7 @@ class Vcpu final : public object::File {
     Vm& vm_;
   };
 
-  Vcpu(object::Ref<Vm> vm, std::uint32_t id);
-  ~Vcpu() override;
-  void release() override;
+  Vcpu(Vm& vm, std::uint32_t id);
   hw::CpuExit run_guest() TEEIO_EXCLUDES(guest_mode_lock_);
   /// What the exit before asked the VMM for; gives the next exit, where that asks for more.
   std::optional<VcpuExit> complete(const VcpuCompletion& completion) TEEIO_REQUIRES(mutex_);
@@ -166,21 +163,18 @@ class Vcpu final : public object::File {
   /// A store that an ioeventfd takes is no exit.
   [[nodiscard]] bool taken_by_eventfd(const VcpuExit& exit);
 
-  object::Ref<Vm> vm_;
+  Vm& vm_;
   const std::uint32_t id_;
   Tables tables_;
   std::unique_ptr<hw::Cpu> cpu_;
   std::unique_ptr<x86::VcpuState> x86_;
-  std::unique_ptr<mm::MappedFile> mapped_;
   Hpa firmware_handle_{0};
 
   schedule::Mutex mutex_{schedule::Rank::kVcpuMutex};
   hw::CpuExit guest_exit_;
   VcpuExit last_exit_ TEEIO_GUARDED_BY(mutex_);
   bool completion_due_ TEEIO_GUARDED_BY(mutex_) = false;
-
-  friend class Vm;
-  unsigned flushes_ = 0;  ///< of Vm::flush_remote_tlbs(), whose lock guards it
+  bool has_run_ TEEIO_GUARDED_BY(mutex_) = false;  ///< so that the VM flushes it
 
   schedule::Mutex guest_mode_lock_{schedule::Rank::kLeaf};
   schedule::Condition left_guest_;

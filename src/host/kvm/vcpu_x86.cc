@@ -43,13 +43,13 @@ VcpuExit exit_for(VcpuExit::Reason reason) {
 
 /// What depends on CR4 is as the guest left it.
 x86::VcpuState& Vcpu::x86() {
-  if (cpu_ != nullptr && !vm_->ops().guest_state_protected())
+  if (cpu_ != nullptr && !vm_.ops().guest_state_protected())
     if (const auto now = control(); now) x86_->note_cr4(now->cr4);
   return *x86_;
 }
 
 Result<x86::VcpuState*> Vcpu::readable_state() {
-  if (vm_->ops().guest_state_protected())
+  if (vm_.ops().guest_state_protected())
     return fail(Errno::kInval, "the guest's registers are its secret");
   return &x86();
 }
@@ -92,7 +92,7 @@ std::optional<std::uint64_t> Vcpu::msr(std::uint32_t index) {
   if (index == msr::kApicBase) return x86_->apic_base();
   if (index >= msr::kX2apicFirst && index <= msr::kX2apicLast) {
     if (!x86_->lapic_in_kernel()) return std::nullopt;
-    const bool known = vm_->x86().interrupts().with_lapic(
+    const bool known = vm_.x86().interrupts().with_lapic(
         x86_->lapic(), [&](x86::Lapic& lapic, bool) { return lapic.read_msr(index, value); });
     return known ? std::optional(value) : std::nullopt;
   }
@@ -108,7 +108,7 @@ bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
   if (index == msr::kApicBase) return x86_->set_apic_base(value);
   if (index >= msr::kX2apicFirst && index <= msr::kX2apicLast) {
     return x86_->lapic_in_kernel() &&
-           vm_->x86().interrupts().with_lapic(x86_->lapic(), [&](x86::Lapic& lapic, bool) {
+           vm_.x86().interrupts().with_lapic(x86_->lapic(), [&](x86::Lapic& lapic, bool) {
              return lapic.write_msr(index, value);
            });
   }
@@ -128,7 +128,7 @@ bool Vcpu::set_msr(std::uint32_t index, std::uint64_t value) {
 }
 
 bool Vcpu::interrupts_on() const {
-  return !vm_->ops().guest_state_protected() && (cpu_->registers().rflags & kInterruptFlag) != 0;
+  return !vm_.ops().guest_state_protected() && (cpu_->registers().rflags & kInterruptFlag) != 0;
 }
 
 VcpuShown Vcpu::shown() {
@@ -140,18 +140,18 @@ VcpuShown Vcpu::shown() {
 }
 
 std::optional<VcpuExit> Vcpu::before_guest(mm::Caller& caller, const VcpuRequest& request) {
-  vm_->irq_fds().poll();
+  vm_.irq_fds().poll();
   accept_startup();
   // kvm_vcpu_block(): nothing wakes a halted vCPU but INIT, SIPI, another ioctl or a signal.
   constexpr std::uint64_t kLookForSignals = 2'000'000;  // ns
-  while ((x86_->mp_state() != x86::MpState::kRunnable || vm_->ops().vcpu_is_off(*this)) &&
-         !vm_->dead()) {
+  while ((x86_->mp_state() != x86::MpState::kRunnable || vm_.ops().vcpu_is_off(*this)) &&
+         !vm_.dead()) {
     if (caller.signal_pending()) return exit_for(VcpuExit::Reason::kInterrupted);
     {
       const schedule::Lock lock(guest_mode_lock_);
       (void)halted_.wait_for(guest_mode_lock_, kLookForSignals);
     }
-    vm_->irq_fds().poll();
+    vm_.irq_fds().poll();
     accept_startup();
   }
   if (x86_->take_triple_fault()) return exit_for(VcpuExit::Reason::kShutdown);
@@ -184,7 +184,7 @@ void Vcpu::answer_cpuid() {
   hw::CpuRegisters registers = cpu_->registers();
   const auto function = static_cast<std::uint32_t>(registers.rax);
   const auto index = static_cast<std::uint32_t>(registers.rcx);
-  const auto firmwares = vm_->ops().guest_cpuid(function, index);
+  const auto firmwares = vm_.ops().guest_cpuid(function, index);
   const x86::CpuidEntry entry = firmwares ? *firmwares : x86().cpuid().answer(function, index);
   registers.rax = entry.eax;
   registers.rbx = entry.ebx;
@@ -198,13 +198,13 @@ bool Vcpu::hypercall(VcpuExit& exit) {
   constexpr std::uint64_t kMapGpaRange = 12;
   constexpr std::uint64_t kNoSuchCall = ~std::uint64_t{1000} + 1;  // -KVM_ENOSYS
   constexpr std::uint64_t kWrong = ~std::uint64_t{22} + 1;         // -KVM_EINVAL
-  if (vm_->ops().guest_state_protected()) {
+  if (vm_.ops().guest_state_protected()) {
     exit.reason = VcpuExit::Reason::kShutdown;  // #VE, which nobody delivers
     return false;
   }
   hw::CpuRegisters registers = cpu_->registers();
   const std::uint64_t first = registers.rbx >> kPageShift;
-  if (registers.rax != kMapGpaRange || vm_->x86().hypercall_exits() == 0) {
+  if (registers.rax != kMapGpaRange || vm_.x86().hypercall_exits() == 0) {
     registers.rax = kNoSuchCall;
   } else if (!is_page_aligned(registers.rbx) || first + registers.rcx <= first) {
     registers.rax = kWrong;

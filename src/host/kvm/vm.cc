@@ -4,7 +4,7 @@
 #include "host/kvm/dmabuf_slot.h"
 #include "host/kvm/gmem.h"
 #include "host/kvm/kvm.h"
-#include "host/kvm/vcpu.h"
+#include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"
 
 namespace teeio::kvm {
@@ -58,6 +58,8 @@ Vm::Vm(Kvm& kvm, std::uint32_t number, std::uint64_t mm_id)
       mmu_(std::make_unique<Mmu>(*this)),
       irq_fds_(x86_.interrupts(), kvm.taken_event_fds()) {}
 
+Vm::~Vm() = default;
+
 std::shared_ptr<Vm> Vm::memory() {
   const schedule::RawLockGuard guard(memory_lock_);
   return memory_;
@@ -88,6 +90,7 @@ void Vm::destroy() {
   // Each guest_memfd held the VM, so only MMIO and shared pages can be left.
   for (const auto& [id, slot] : slots) mmu_->zap(slot->start, slot->size, Zap::kBoth);
   slots.clear();
+  destroy_vcpus();
   ops_->destroy(*this);
   trace().fact(Lane::kKvm, Fact::kVmDestroyed, "VM destroyed", {.vm = number_});
 }
@@ -301,43 +304,49 @@ Result<object::Ref<object::File>> Vm::create_vcpu(std::uint32_t id) {
   if (vcpus_.size() >= x86::kMaxVcpus) return fail(Errno::kInval, "the VM has all its vCPUs");
   if (!x86_.valid_id(id)) return fail(Errno::kInval, "the vCPU's number is too large");
   if (vcpus_.contains(id)) return fail(Errno::kExist, "the vCPU exists");
-  TEEIO_ASSIGN(object::Ref<Vcpu> vcpu, Vcpu::create(object::Ref<Vm>::share(*this), id));
-  vcpus_.emplace(id, vcpu.get());
-  ++created_vcpus_;
+  TEEIO_ASSIGN(std::unique_ptr<Vcpu> vcpu, Vcpu::create(*this, id));
+  TEEIO_TRY(ops_->vcpu_created(*vcpu));
+  Vcpu& made = *vcpu;
+  vcpus_.emplace(id, std::move(vcpu));
+  return object::Ref<object::File>::adopt(new VcpuFile(object::Ref<Vm>::share(*this), made));
+}
+
+/// kvm_vm_ioctl_create_vcpu(), kvm_put_xa_erase.
+void Vm::forget_vcpu(std::uint32_t id) {
+  Vcpu* vcpu = nullptr;
   {
-    const schedule::Lock list_lock(vcpu_list_lock_);
-    vcpu_list_.push_back(vcpu.get());
+    const schedule::Lock lock(lock_);
+    vcpu = vcpus_.at(id).get();
   }
-  return object::Ref<object::File>(std::move(vcpu));
-}
-
-void Vm::stop_flushing(Vcpu& vcpu) {
-  const schedule::Lock lock(vcpu_list_lock_);
-  std::erase(vcpu_list_, &vcpu);
-  while (vcpu.flushes_ != 0) flushed_.wait(vcpu_list_lock_);
-}
-
-void Vm::vcpu_freed(Vcpu& vcpu) {
+  // The number stays taken until the vendor knows this vCPU no more.
+  ops_->vcpu_freed(*vcpu);
   const schedule::Lock lock(lock_);
-  // One that could not be made is freed too, and its number may be another's by now.
-  if (const auto at = vcpus_.find(vcpu.id()); at != vcpus_.end() && at->second == &vcpu)
-    vcpus_.erase(at);
+  vcpus_.erase(id);
 }
 
-/// Without references, whose last one would free a vCPU under the caller's slots_lock: Linux has
-/// none either, its vCPUs live as long as the VM (kvm_destroy_vcpus()).
+/// Their memory stays until the VM's goes.
+void Vm::destroy_vcpus() {
+  std::vector<Vcpu*> vcpus;
+  {
+    const schedule::Lock lock(lock_);
+    for (const auto& [id, vcpu] : vcpus_) vcpus.push_back(vcpu.get());
+  }
+  for (Vcpu* vcpu : vcpus) ops_->vcpu_freed(*vcpu);
+}
+
+void Vm::flushes(Vcpu& vcpu) {
+  const schedule::Lock lock(vcpu_list_lock_);
+  vcpu_list_.push_back(&vcpu);
+}
+
+/// One that runs for the first time meanwhile finds the tables as they are now.
 void Vm::flush_remote_tlbs(Gpa start, std::uint64_t size) {
   std::vector<Vcpu*> vcpus;
   {
     const schedule::Lock lock(vcpu_list_lock_);
     vcpus = vcpu_list_;
-    for (Vcpu* vcpu : vcpus) ++vcpu->flushes_;
   }
-  if (vcpus.empty()) return;
   for (Vcpu* vcpu : vcpus) vcpu->flush(start, size);
-  const schedule::Lock lock(vcpu_list_lock_);
-  for (Vcpu* vcpu : vcpus) --vcpu->flushes_;
-  flushed_.notify_all();
 }
 
 Result<void> Vm::claim_vfio_device() {

@@ -21,7 +21,6 @@
 #include "object/ref.h"
 #include "object/trace.h"
 #include "schedule/atomic.h"
-#include "schedule/condition.h"
 #include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
@@ -34,9 +33,9 @@ class VmFile;
 
 /// A virtual machine (Linux: struct kvm).
 ///
-/// Lifetime: counted (users_count); the VM file, every vCPU, every guest_memfd
-/// and the KVM devices hold it. Destroyed with the last of them, after which
-/// its secure memory and keys are gone. Whoever keeps a bare pointer to it, as
+/// Lifetime: counted (users_count); the VM file, every vCPU's file, every guest_memfd and the KVM
+/// devices hold it. Destroyed with the last of them, and its vCPUs with it, after which its
+/// secure memory and keys are gone. Whoever keeps a bare pointer to it, as
 /// Linux's struct pci_tdi does, holds memory(): then a use that comes too late
 /// is a rule that breaks (gone()), and not a crash of teeio.
 /// Locking: slots_lock over memslots and attributes; the MMU has its own.
@@ -95,12 +94,13 @@ class Vm final : public object::Counted {
                                                                        std::uint64_t size)
       TEEIO_REQUIRES_SHARED(srcu_);
 
-  /// KVM_CREATE_VCPU. Errors: EINVAL id too large; EEXIST; the vendor's.
+  /// KVM_CREATE_VCPU. Errors: EINVAL id too large; EEXIST, also when the descriptor of that
+  /// vCPU is closed; the vendor's.
   Result<object::Ref<object::File>> create_vcpu(std::uint32_t id) TEEIO_EXCLUDES(lock_);
-  /// The vCPU is flushed no more once this returns; it does not run any more.
-  void stop_flushing(Vcpu& vcpu) TEEIO_EXCLUDES(vcpu_list_lock_);
-  /// The vCPU's number is free again.
-  void vcpu_freed(Vcpu& vcpu) TEEIO_EXCLUDES(lock_);
+  /// The new vCPU's descriptor could not be given to the program: as if it had not been made.
+  void forget_vcpu(std::uint32_t id) TEEIO_EXCLUDES(lock_);
+  /// The vCPU runs for the first time, and is flushed from now on.
+  void flushes(Vcpu& vcpu) TEEIO_EXCLUDES(vcpu_list_lock_);
   /// What KVM_ENABLE_CAP and x86's own ioctls set.
   [[nodiscard]] x86::VmState& x86() { return x86_; }
   [[nodiscard]] IrqFds& irq_fds() { return irq_fds_; }
@@ -109,7 +109,7 @@ class Vm final : public object::Counted {
   template <class Use>
   auto before_vcpus(Use use) TEEIO_EXCLUDES(lock_) {
     const schedule::Lock lock(lock_);
-    return use(x86_, created_vcpus_);
+    return use(x86_, vcpus_.size());
   }
   /// Gets every vCPU out of the guest and drops its cached translations of the
   /// range (kvm_flush_remote_tlbs()). May run on any task but a running vCPU's.
@@ -128,10 +128,12 @@ class Vm final : public object::Counted {
  private:
   friend class VmFile;
   Vm(Kvm& kvm, std::uint32_t number, std::uint64_t mm_id);
-  ~Vm() override = default;
+  ~Vm() override;
   void last_put() override;
   /// kvm_destroy_vm().
   void destroy();
+  /// kvm_destroy_vcpus().
+  void destroy_vcpus() TEEIO_EXCLUDES(lock_);
   Result<void> create_slot(const MemoryRegion& region, Result<object::Ref<object::File>> backing)
       TEEIO_REQUIRES(slots_lock_);
   Result<void> delete_slot(std::uint32_t id) TEEIO_REQUIRES(slots_lock_);
@@ -150,8 +152,7 @@ class Vm final : public object::Counted {
   std::unique_ptr<Mmu> mmu_;
 
   schedule::Mutex lock_{schedule::Rank::kKvmLock};
-  std::map<std::uint32_t, Vcpu*> vcpus_ TEEIO_GUARDED_BY(lock_);
-  std::size_t created_vcpus_ TEEIO_GUARDED_BY(lock_) = 0;
+  std::map<std::uint32_t, std::unique_ptr<Vcpu>> vcpus_ TEEIO_GUARDED_BY(lock_);
   bool has_vfio_device_ TEEIO_GUARDED_BY(lock_) = false;
   x86::VmState x86_;
   IrqFds irq_fds_;
@@ -165,10 +166,9 @@ class Vm final : public object::Counted {
   mutable schedule::Mutex attributes_lock_{schedule::Rank::kLeaf};
   std::set<std::uint64_t> private_gfns_ TEEIO_GUARDED_BY(attributes_lock_);
 
-  /// The same vCPUs for flush_remote_tlbs(), which runs below kvm->lock.
+  /// Those that have run, for flush_remote_tlbs(), which runs below kvm->lock.
   schedule::Mutex vcpu_list_lock_{schedule::Rank::kLeaf};
   std::vector<Vcpu*> vcpu_list_ TEEIO_GUARDED_BY(vcpu_list_lock_);
-  schedule::Condition flushed_;  ///< a vCPU's flushes_ went down
 
   /// No scheduling point: Linux has neither of the two.
   schedule::RawLock memory_lock_;

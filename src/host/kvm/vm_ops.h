@@ -81,7 +81,9 @@ class VmOps {
                                                                    std::uint32_t) const {
     return std::nullopt;
   }
+  /// Whoever refuses has kept nothing of it.
   virtual Result<void> vcpu_created(Vcpu&) { return {}; }
+  /// At the VM's end, before destroy(), or when its descriptor could not be given.
   virtual void vcpu_freed(Vcpu&) {}
   /// KVM_RUN may start. Errors: EINVAL when the VM or the vCPU is not set up.
   virtual Result<void> vcpu_pre_run(Vcpu&) { return {}; }

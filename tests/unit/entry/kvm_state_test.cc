@@ -1,5 +1,7 @@
 // What a VMM sets up, saves and restores of an ordinary VM: refusals first.
 
+#include <algorithm>
+
 #include "unit/entry/kvm_vm.h"
 
 namespace teeio::entry {
@@ -379,6 +381,40 @@ TEST(KvmXcrs, Xcr0HasWhatCpuidGives) {
   EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_XCRS, xcrs)), Errno::kInval);
   xcrs.nr_xcrs = 17;
   EXPECT_EQ(error_of(vm.set(vm.vmm.vcpu, KVM_SET_XCRS, xcrs)), Errno::kInval);
+}
+
+// --- vCPUs and their descriptors ---
+
+TEST(KvmVcpus, NumberStaysTakenWhenItsDescriptorIsClosed) {
+  KvmVm vm;
+  vm.add_vcpu();
+  ASSERT_TRUE(vm.vmm.close(vm.vmm.vcpu).has_value());
+  EXPECT_EQ(error_of(vm.vmm.ioctl(vm.vmm.vm, KVM_CREATE_VCPU, std::uint64_t{0})), Errno::kExist);
+  EXPECT_TRUE(vm.vmm.ioctl(vm.vmm.vm, KVM_CREATE_VCPU, std::uint64_t{1}).has_value());
+}
+
+TEST(KvmVcpus, OneWithoutADescriptorLivesUntilItsVmEnds) {
+  const std::shared_ptr<machine::Machine> machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.make_vm(machine::test::kTdxVm).has_value());
+  ASSERT_TRUE(vmm.finalize().has_value());
+  const auto flushes = [&] {
+    return std::ranges::count(machine->trace().events(), "TDH.VP.FLUSH", &object::Event::name);
+  };
+  ASSERT_TRUE(vmm.close(vmm.vcpu).has_value());
+  EXPECT_EQ(flushes(), 0);
+  ASSERT_TRUE(vmm.close(vmm.vm).has_value());
+  EXPECT_EQ(flushes(), 1);
+}
+
+TEST(KvmVcpus, OneThatTheProgramHasNoNumberForWasNeverMade) {
+  KvmVm vm;
+  int last = -1;
+  while (const auto made = vm.vmm.dup(vm.vmm.vm)) last = *made;
+  const auto create = [&] { return vm.vmm.ioctl(vm.vmm.vm, KVM_CREATE_VCPU, std::uint64_t{0}); };
+  EXPECT_EQ(error_of(create()), Errno::kMFile);
+  ASSERT_TRUE(vm.vmm.close(last).has_value());
+  EXPECT_TRUE(create().has_value());
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ TEST_P(WholeLife, HasTheseRefusalsOnly) {
   EXPECT_EQ(refused, GetParam().refused);
 }
 
-constexpr Lived kLives[] = {{0, "TDH.VP.FLUSH: the vCPU has nothing to flush\n"},
+constexpr Lived kLives[] = {{0, ""},
                             {1,
                              "RMI_RTT_DEV_MAP: there is no table of the block's level\n"
                              "RMI_PDEV_ABORT: there is nothing to abort\n"},

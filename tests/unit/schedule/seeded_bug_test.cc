@@ -8,7 +8,7 @@ namespace teeio::schedule {
 namespace {
 
 TEST(SeededBug, NoneIsPlantedUntilATestPlantsOne) {
-  for (auto bug = SeededBug::kVdeviceOutlivesIdevice; bug <= SeededBug::kMainlineClose;
+  for (auto bug = SeededBug::kVdeviceOutlivesIdevice; bug <= SeededBug::kDrainForgotten;
        bug = static_cast<SeededBug>(std::to_underlying(bug) + 1))
     EXPECT_FALSE(seeded(bug)) << std::to_underlying(bug);
 }

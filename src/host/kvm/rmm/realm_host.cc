@@ -3,6 +3,11 @@
 #include <algorithm>
 
 namespace teeio::kvm {
+namespace {
+
+constexpr std::uint64_t kListEntries = kPageSize / sizeof(std::uint64_t);
+
+}  // namespace
 
 using rmm::AddressDescriptor;
 using rmm::MemoryRequest;
@@ -74,57 +79,78 @@ Result<Hpa> RealmHost::alloc_run(std::uint64_t count) {
 /// of it nothing is kept.
 Result<std::uint64_t> RealmHost::fill_list(Hpa list, const rmm::RmiResult& wants) {
   constexpr unsigned kCount = 2, kContiguous = 16;
+  // The monitor asks again for what does not fit into the list.
   const std::uint64_t wanted = wants.x2 >> kCount & 0x3fffU;
   const bool contiguous = (wants.x2 >> kContiguous & 1U) != 0;
   const std::uint64_t each = contiguous ? wanted : 1;
-  for (std::uint64_t i = 0; i < wanted / each; ++i) {
+  const std::uint64_t count = std::min(wanted / each, kListEntries);
+  for (std::uint64_t i = 0; i < count; ++i) {
     const auto first = alloc_run(each);
     if (!first) {
-      take_list(list, i);
+      take_list(list, i, 0);
       return std::unexpected(first.error());
     }
     TEEIO_TRY(memory_.write_u64(list + i * sizeof(std::uint64_t),
                                 AddressDescriptor{.base = *first, .count = each}.encode()));
   }
-  return wanted / each;
+  return count;
 }
 
-void RealmHost::take_list(Hpa list, std::uint64_t count) {
+void RealmHost::take_list(Hpa list, std::uint64_t count, std::uint64_t kept) {
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto word = memory_.read_u64(list + i * sizeof(std::uint64_t));
     if (!word) continue;
     const auto descriptor = AddressDescriptor::decode(*word);
     for (std::uint64_t n = 0; n < descriptor.count; ++n)
-      free_granule(descriptor.base + n * kPageSize);
+      if (kept > 0)
+        --kept;
+      else
+        free_granule(descriptor.base + n * kPageSize);
   }
+}
+
+rmm::RmiResult RealmHost::donate(std::uint64_t handle, Hpa list, const rmm::RmiResult& wants,
+                                 std::uint64_t& given) {
+  const auto count = fill_list(list, wants);
+  if (!count) return {.code = rmm::Code::kBlocked};
+  const auto result = insist([&] { return rmm_.op_mem_donate(handle, list, *count); });
+  // Of a donation that makes the operation fail nothing was taken: x1 is what was before.
+  const bool took =
+      result.code == rmm::Code::kIncomplete && result.memory != MemoryRequest::kReclaim;
+  const std::uint64_t kept = took ? result.x1 : 0;
+  take_list(list, *count, kept);
+  given += kept;
+  return result;
 }
 
 rmm::RmiResult RealmHost::finish(rmm::RmiResult result) {
   if (result.code != rmm::Code::kIncomplete) return result;
   const std::uint64_t handle = result.x1;
-  const auto list = memory_.alloc_page();
-  if (!list) return {.code = rmm::Code::kBlocked};
   std::uint64_t given = 0;
+  bool unknown = false;  // what the monitor had before is its own knowledge
+  const auto list = memory_.alloc_page();
+  if (!list) {
+    unknown = result.memory == MemoryRequest::kReclaim;
+    result = {.code = rmm::Code::kBlocked};
+  }
   while (result.code == rmm::Code::kIncomplete) {
     if (result.memory == MemoryRequest::kDonate) {
-      const auto count = fill_list(*list, result);
-      result = count ? rmm_.op_mem_donate(handle, *list, *count)
-                     : rmm::RmiResult{.code = rmm::Code::kBlocked};
-      if (count && !result.ok() && result.code != rmm::Code::kIncomplete) take_list(*list, *count);
-      if (result.memory != MemoryRequest::kReclaim) given += result.x1;
+      result = donate(handle, *list, result, given);
     } else if (result.memory == MemoryRequest::kReclaim) {
-      result = rmm_.op_mem_reclaim(handle, *list, kPageSize / sizeof(std::uint64_t));
-      if (result.code != rmm::Code::kIncomplete) break;
-      take_list(*list, result.x1);
+      constexpr std::uint64_t kRoom = kListEntries;
+      result = insist([&] { return rmm_.op_mem_reclaim(handle, *list, kRoom); });
+      unknown = result.code != rmm::Code::kIncomplete;
+      if (unknown) break;
+      take_list(*list, result.x1, 0);
       given -= std::min(given, result.x1);
     } else {
-      result = rmm_.op_continue(handle);
+      result = insist([&] { return rmm_.op_continue(handle); });
     }
   }
-  memory_.free_page(*list);
-  if (!result.ok() && given != 0)
+  if (list) memory_.free_page(*list);
+  if (!result.ok() && (unknown || given != 0))
     trace_.fact(object::Lane::kKvm, object::Fact::kRefLeaked, "the RMM keeps an operation's memory",
-                {.a = given});
+                {.a = std::max(given, std::uint64_t{1})});
   return result;
 }
 
@@ -161,11 +187,17 @@ Result<void> RealmHost::use_stream_table(Hpa psmmu, std::uint16_t rid) {
   return {};
 }
 
-/// A table that a VDEV keeps stays, and is used again.
+/// A table that a VDEV keeps stays, and is used again. One whose destruction has begun is no
+/// table any more, whatever becomes of its granule.
 void RealmHost::drop_stream_table(Hpa psmmu, std::uint16_t rid) {
   const std::uint64_t sid = rid & ~(rmm::Psmmu::kTableEntries - 1);
   unsigned& users = tables_[{raw(psmmu), sid}];
-  if (users > 1 || finish(rmm_.psmmu_st_l2_destroy(psmmu, sid)).ok()) --users;
+  if (users == 1) {
+    const auto begun = insist([&] { return rmm_.psmmu_st_l2_destroy(psmmu, sid); });
+    if (!begun.ok() && begun.code != rmm::Code::kIncomplete) return;
+    (void)finish(begun);
+  }
+  --users;
 }
 
 void RealmHost::add_vdev(Known vdev) {

@@ -48,9 +48,10 @@ class RealmHost {
     }
   }
 
-  /// Drives what a stateful command began to its end: gives the memory that it asks for,
-  /// takes what it gives back. Gives the command's own result. A page that cannot be had
-  /// ends in BLOCKED, and the operation waits for ever.
+  /// Drives what a stateful command began to its end, of a busy monitor too: gives the memory
+  /// that it asks for, takes what it gives back. Gives the command's own result. A page that
+  /// cannot be had ends in BLOCKED, and the operation waits for ever. What the monitor keeps is
+  /// told as leaked: how much, or 1 where only the monitor knows.
   rmm::RmiResult finish(rmm::RmiResult begun);
 
   /// A REC, with the page of parameters that it needs for a moment. Errors: ENOMEM for the
@@ -80,7 +81,11 @@ class RealmHost {
   Result<std::uint64_t> fill_list(Hpa list, const rmm::RmiResult& wants);
   Result<void> delegate_run(Hpa first, std::uint64_t count);
   Result<Hpa> alloc_run(std::uint64_t count);
-  void take_list(Hpa list, std::uint64_t count);
+  /// Takes back what `count` descriptors name, but for the first `kept` granules.
+  void take_list(Hpa list, std::uint64_t count, std::uint64_t kept);
+  /// Gives an operation what it wants, as far as the monitor takes it; `given` counts that.
+  rmm::RmiResult donate(std::uint64_t handle, Hpa list, const rmm::RmiResult& wants,
+                        std::uint64_t& given);
 
   rmm::Rmm& rmm_;
   hw::PhysicalMemory& memory_;

@@ -42,16 +42,16 @@ void RealmVm::vcpu_freed(Vcpu& vcpu) {
     const schedule::Lock config(config_lock_);  // activate() goes through them
     const schedule::Lock lock(vcpus_lock_);
     const auto at = vcpus_.find(vcpu.id());
-    // One that could not be made has no state; its number may be another's.
-    if (at == vcpus_.end() || at->second.vcpu != &vcpu) return;
     state = at->second;
     vcpus_.erase(at);
   }
   if (state.in_realm) host_.rmm().rec_exit(state.rec, state.run, {});
   if (raw(state.run) != 0) host_.memory().free_page(state.run);
   if (raw(state.rec) == 0) return;
-  if (host_.insist([&] { return host_.finish(host_.rmm().rec_destroy(state.rec)); }).ok())
-    host_.free_granule(state.rec);
+  if (host_.finish(host_.insist([&] { return host_.rmm().rec_destroy(state.rec); })).ok())
+    return host_.free_granule(state.rec);
+  host_.trace().fact(object::Lane::kKvm, object::Fact::kRefLeaked, "the RMM keeps a REC",
+                     {.vm = vm_.number(), .a = 1});
 }
 
 Result<void> RealmVm::init_vcpu(Vcpu& vcpu, std::uint32_t target, std::uint64_t features) {

@@ -12,11 +12,11 @@ namespace {
 bool take_apart(RealmHost& host, const RealmVm::Granules& granules) {
   rmm::Rmm& rmm = host.rmm();
   const auto gone = [&](auto command) {
-    const rmm::Code code = host.insist(command).code;
+    const rmm::Code code = host.finish(host.insist(command)).code;
     return code == rmm::Code::kSuccess || code == rmm::Code::kInput;
   };
   (void)rmm.realm_terminate(granules.rd);
-  if (raw(granules.rec) != 0 && gone([&] { return host.finish(rmm.rec_destroy(granules.rec)); }))
+  if (raw(granules.rec) != 0 && gone([&] { return rmm.rec_destroy(granules.rec); }))
     host.free_granule(granules.rec);
   if (!gone([&] { return rmm.realm_destroy(granules.rd); })) return false;
   host.free_granule(granules.rd);

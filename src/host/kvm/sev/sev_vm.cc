@@ -149,8 +149,6 @@ void SevVm::vcpu_freed(Vcpu& vcpu) {
   {
     const schedule::Lock lock(vcpus_lock_);
     const auto at = vcpus_.find(vcpu.id());
-    // One that could not be made has no state; its number may be another's.
-    if (at == vcpus_.end() || at->second.vcpu != &vcpu) return;
     state = at->second;
     vcpus_.erase(at);
   }

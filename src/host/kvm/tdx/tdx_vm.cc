@@ -167,12 +167,6 @@ Result<void> TdxVm::finalize() {
   return {};
 }
 
-void TdxVm::vcpu_freed(Vcpu& vcpu) {
-  // tdx_vcpu_free(): the TDVPR page comes back only when the TD is torn down.
-  if (raw(vcpu.firmware_handle()) == 0) return;
-  (void)host_.call([&] { return host_.module().tdh_vp_flush(vcpu.firmware_handle()); });
-}
-
 Result<void> TdxVm::vcpu_pre_run(Vcpu& vcpu) {
   if (raw(vcpu.firmware_handle()) == 0 || state_.load() != State::kRunnable)
     return fail(Errno::kInval, "the TD or its vCPU is not ready to run");

@@ -71,7 +71,6 @@ class TdxVm final : public VmOps {
   [[nodiscard]] std::optional<hw::GuestMapping> lookup_private(Gpa page) override;
   [[nodiscard]] std::optional<x86::CpuidEntry> guest_cpuid(std::uint32_t function,
                                                            std::uint32_t index) const override;
-  void vcpu_freed(Vcpu& vcpu) override;
   Result<void> vcpu_pre_run(Vcpu& vcpu) override;
   Result<void> vcpu_enter(Vcpu& vcpu) override;
   void vcpu_leave(Vcpu& vcpu, const hw::CpuExit& why) override;

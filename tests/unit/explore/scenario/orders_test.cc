@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -14,11 +16,15 @@
 #include "explore/scenario/stage.h"
 #include "explore/scenario/text.h"
 #include "explore/scenario/unexplored.h"
+#include "firmware/sev/fenced_mmio.h"
 #include "firmware/sev/guest_message.h"
+#include "firmware/sev/secure_tables.h"
 #include "firmware/sev/tio_messages.h"
 #include "host/kvm/sev/sev_vm.h"
 #include "host/vfio/device.h"
+#include "hw/vtd/vtd_iommu.h"
 #include "schedule/run_heap.h"
+#include "schedule/task.h"
 
 namespace teeio::explore {
 namespace {
@@ -245,6 +251,174 @@ finish
   const auto result = run_scenario(make_scenario(*scenario, default_designs().front()), {});
   EXPECT_EQ(result.verdict, ScenarioResult::Verdict::kExhausted)
       << (result.failure ? result.failure->what : "");
+}
+
+// --- Pieces of a machine by themselves ---
+
+/// Two tasks, each of which the other may precede.
+template <class First, class Second>
+void play(First first, Second second) {
+  auto a = schedule::Task::spawn("first", first);
+  auto b = schedule::Task::spawn("second", second);
+  a.join();
+  b.join();
+}
+
+constexpr std::uint16_t kOneRid = 8, kOtherRid = 9;
+constexpr sev::Asid kAsid = 1;
+
+/// A register that a guest reads behind a fence.
+struct Register final : hw::MmioTarget {
+  void mmio_read(std::uint64_t, std::span<std::byte> out) override {
+    std::ranges::fill(out, std::byte{1});
+  }
+  void mmio_write(std::uint64_t, ByteView) override {}
+};
+
+/// An IOMMU's secure side, with two functions of one guest, whose requests it lets pass.
+struct Fences {
+  Fences() {
+    guard.open(0, kAsid);
+    for (const std::uint16_t rid : {kOneRid, kOtherRid}) {
+      guard.assign(rid, kAsid);
+      guard.write(rid, {.valid = true, .read = true, .write = true, .asid = kAsid});
+    }
+  }
+  object::Trace trace;
+  hw::PhysicalMemory memory{1U << 20U};
+  sev::Rmp rmp{memory};
+  sev::IoGuard guard{trace};
+  sev::SecureTables tables{guard, rmp, 0};
+  schedule::Monitor card{schedule::Rank::kDevice};
+};
+
+void fence_against_transfer(const machine::Config&) {
+  Fences at;
+  bool passes = false;
+  play(
+      [&] {
+        const schedule::Section section(at.card, schedule::Section::kByParts);
+        at.tables.request_failed(kOneRid);
+      },
+      [&] {
+        const schedule::Section section(at.card, schedule::Section::kByParts);
+        passes = at.tables.entry(kOtherRid).has_value();
+      });
+  note(passes ? "passes" : "fenced");
+}
+
+void fence_against_register(const machine::Config&) {
+  Fences at;
+  Register behind;
+  sev::FencedMmio fenced(at.guard, 0, kOtherRid, behind);
+  std::byte value{0};
+  play(
+      [&] {
+        const schedule::Section section(at.card, schedule::Section::kByParts);
+        at.tables.request_failed(kOneRid);
+      },
+      [&] { fenced.mmio_read(0, {&value, 1}); });
+  note(value == std::byte{1} ? "the register" : "ones");
+}
+
+void owner_against_register(const machine::Config&) {
+  Fences at;
+  at.tables.request_failed(kOneRid);
+  Register behind;
+  sev::FencedMmio fenced(at.guard, 0, kOtherRid, behind);
+  std::byte value{0};
+  play(
+      [&] {
+        const schedule::Section section(at.card, schedule::Section::kByParts);
+        at.guard.assign(kOtherRid, 0);
+      },
+      [&] { fenced.mmio_read(0, {&value, 1}); });
+  note(value == std::byte{1} ? "the register" : "ones");
+}
+
+TEST(Orders, AFenceIsRaisedBeforeAndAfterAnotherFunctionsTransfer) {
+  EXPECT_EQ(answers_of(fence_against_transfer, "sev"), (Answers{"fenced", "passes"}));
+}
+
+TEST(Orders, AGuestReadsARegisterBeforeAndAfterItsFence) {
+  EXPECT_EQ(answers_of(fence_against_register, "sev"), (Answers{"ones", "the register"}));
+  EXPECT_EQ(answers_of(owner_against_register, "sev"), (Answers{"ones", "the register"}));
+}
+
+void count_against_rmpupdate(const machine::Config&) {
+  hw::PhysicalMemory memory(1U << 20U);
+  schedule::Monitor monitor(schedule::Rank::kFirmware);
+  sev::Rmp rmp(memory);
+  rmp.record(monitor);
+  const Hpa page = *memory.alloc_page();
+  std::size_t assigned = 0;
+  play([&] { (void)rmp.update(page, {.assigned = true, .asid = kAsid}); },
+       [&] { assigned = rmp.assigned(); });
+  note(std::to_string(assigned));
+}
+
+void count_against_allocation(const machine::Config&) {
+  hw::PhysicalMemory memory(1U << 20U);
+  schedule::Monitor monitor(schedule::Rank::kFirmware);
+  std::uint64_t pages = 0;
+  play(
+      [&] {
+        const schedule::Section section(monitor, schedule::Section::kByParts);
+        (void)memory.alloc_page();
+      },
+      [&] {
+        const schedule::Section section(monitor, schedule::Section::kByParts);
+        pages = memory.pages_in_use();
+      });
+  note(std::to_string(pages));
+}
+
+TEST(Orders, WhatACensusCountsIsCountedBeforeAndAfterAChange) {
+  EXPECT_EQ(answers_of(count_against_rmpupdate, "sev"), (Answers{"0", "1"}));
+  EXPECT_EQ(answers_of(count_against_allocation, "sev"), (Answers{"0", "1"}));
+}
+
+struct Window final : hw::WindowTarget {
+  Result<void> read(std::uint64_t, std::span<std::byte>) override { return {}; }
+  Result<void> write(std::uint64_t, ByteView) override { return {}; }
+  std::span<std::byte> direct() override { return {}; }
+};
+
+/// A transfer by a translation that is not taken back: an IOMMU without tables, as after an
+/// invalidation that somebody forgot.
+void transfer_against(void (*give_back)(hw::PhysicalMemory&, Hpa), bool window) {
+  object::Trace trace;
+  hw::PhysicalMemory memory(1U << 20U);
+  hw::VtdIommu iommu(memory, trace, 0);
+  schedule::Monitor card(schedule::Rank::kDevice);
+  Window target;
+  const Hpa page = window ? *memory.map_window(target, kPageSize) : *memory.alloc_page();
+  bool reached = false;
+  play(
+      [&] {
+        const schedule::Section section(card, schedule::Section::kByParts);
+        const auto found = iommu.translate({kOneRid, std::nullopt}, hw::TBit::kShared,
+                                           Iova{raw(page)}, hw::DmaAccess::kWrite);
+        reached = memory.write(found->address, bytes_of(std::uint64_t{1})).has_value();
+      },
+      [&] {
+        const schedule::Section section(card, schedule::Section::kByParts);
+        give_back(memory, page);
+      });
+  note(reached ? "reached" : "fault");
+}
+
+void transfer_against_free(const machine::Config&) {
+  transfer_against([](hw::PhysicalMemory& memory, Hpa page) { memory.free_page(page); }, false);
+}
+
+void transfer_against_unpin(const machine::Config&) {
+  transfer_against([](hw::PhysicalMemory& memory, Hpa page) { memory.unmap_window(page); }, true);
+}
+
+TEST(Orders, ATransferComesBeforeAndAfterItsMemoryIsGivenBack) {
+  EXPECT_EQ(answers_of(transfer_against_free, "tdx"), (Answers{"fault", "reached"}));
+  EXPECT_EQ(answers_of(transfer_against_unpin, "tdx"), (Answers{"fault", "reached"}));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "host/kvm/gmem.h"
 #include "host/kvm/kvm.h"
 #include "host/kvm/rmm/realm_vm.h"
+#include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"
 #include "unit/host/kvm/program.h"
 
@@ -49,14 +50,13 @@ class RealmPower : public testing::Test {
     for (std::uint32_t id = 0; id < 2; ++id) {
       auto made = vm().create_vcpu(id);
       EXPECT_TRUE(made.has_value());
-      vcpus[id] = object::Ref<Vcpu>::share(static_cast<Vcpu&>(**made));
+      vcpus[id] = &static_cast<VcpuFile&>(**made).vcpu();  // whose file is closed at once
       EXPECT_TRUE(
           realm().init_vcpu(*vcpus[id], kGenericV8, id == 0 ? kPsci0_2 : kPsci0_2 | kPowerOff));
     }
     EXPECT_TRUE(realm().set_register(*vcpus[0], kPcRegister, raw(kFirst)));
   }
   ~RealmPower() override {
-    for (auto& vcpu : vcpus) vcpu.reset();
     gmem.reset();
     program.files.clear();
     file.reset();
@@ -98,7 +98,7 @@ class RealmPower : public testing::Test {
   test::Program program;
   object::Ref<object::File> file;
   object::Ref<object::File> gmem;
-  object::Ref<Vcpu> vcpus[2];
+  Vcpu* vcpus[2] = {};
 };
 
 TEST_F(RealmPower, OneVcpuTurnsTheOtherOnAndTheRealmOff) {

@@ -12,6 +12,7 @@
 #include "host/kvm/kvm.h"
 #include "host/kvm/sev/msrs.h"
 #include "host/kvm/sev/sev_vm.h"
+#include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"
 #include "unit/host/kvm/program.h"
 
@@ -51,7 +52,7 @@ class SnpMachine : public testing::Test {
     ASSERT_TRUE(vm().set_memory_attributes(Gpa{0}, k2M, 1U << 3U));
   }
   void close() {
-    vcpu.reset();
+    vcpu = nullptr;
     gmem.reset();
     program.files.clear();
     file.reset();
@@ -63,7 +64,7 @@ class SnpMachine : public testing::Test {
   void make_vcpu() {
     auto made = vm().create_vcpu(0);
     ASSERT_TRUE(made.has_value());
-    vcpu = object::Ref<Vcpu>::share(static_cast<Vcpu&>(**made));
+    vcpu = &static_cast<VcpuFile&>(**made).vcpu();  // whose file is closed at once
   }
   /// A page of private memory from these words or bytes.
   Result<std::uint64_t> load(Gpa at, Bytes contents,
@@ -173,7 +174,7 @@ class SnpMachine : public testing::Test {
   Program program;
   object::Ref<object::File> file;
   object::Ref<object::File> gmem;
-  object::Ref<Vcpu> vcpu;
+  Vcpu* vcpu = nullptr;
   FirmwareAnswer answer;  ///< of the last build call
 };
 

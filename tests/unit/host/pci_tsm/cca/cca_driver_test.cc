@@ -1,3 +1,5 @@
+#include <set>
+
 #include "device/plain_card.h"
 #include "schedule/fault_point.h"
 #include "unit/host/pci_tsm/cca/machine.h"
@@ -51,12 +53,13 @@ TEST_F(CcaDriverTest, ConnectBindUnbindDisconnectGivesAllBackTwice) {
 /// The n-th command of the monitor is refused.
 struct NthRefusal final : schedule::FaultPlan {
   bool happens(schedule::FaultPlace place, std::string_view name, schedule::Fault fault) override {
-    if (place != schedule::FaultPlace::kFirmware || fault != schedule::Fault::kRefuse ||
-        seen++ != which)
-      return false;
+    if (place != schedule::FaultPlace::kFirmware || fault != which_fault) return false;
+    if ((!only.empty() && name != only) || seen++ != which) return false;
     what = name;
     return true;
   }
+  schedule::Fault which_fault = schedule::Fault::kRefuse;
+  std::string_view only;  ///< empty: any command
   int which = 0;
   int seen = 0;
   std::string_view what;
@@ -116,6 +119,47 @@ TEST_F(CcaDriverTest, ARefusedConnectLeaksOnlyWhatTheMonitorKeeps) {
     if (plan.seen <= plan.which) break;
   }
   EXPECT_GT(plan.which, 12);
+}
+
+TEST_F(CcaDriverTest, ABusyMonitorIsAskedAgainWithinAnOperation) {
+  NthRefusal plan;
+  plan.which_fault = schedule::Fault::kBusy;
+  std::set<std::string_view> asked_again;
+  for (;; ++plan.which) {
+    plan.seen = 0;
+    const std::uint64_t pages = memory.pages_in_use();
+    schedule::set_fault_plan(&plan);
+    const bool connected = driver.connect(pf()).has_value();
+    if (connected) driver.disconnect(pf());
+    schedule::set_fault_plan(nullptr);
+    if (plan.seen <= plan.which) break;
+    EXPECT_EQ(memory.pages_in_use(), pages) << plan.what;
+    if (!plan.what.starts_with("RMI_OP_")) continue;
+    EXPECT_TRUE(connected) << plan.what;
+    asked_again.insert(plan.what);
+  }
+  EXPECT_THAT(asked_again,
+              ElementsAre("RMI_OP_CONTINUE", "RMI_OP_MEM_DONATE", "RMI_OP_MEM_RECLAIM"));
+}
+
+// How much of a destroyed object's memory the monitor keeps only the monitor knows. First the
+// table's, which the next connect makes anew; then the PDEV's.
+TEST_F(CcaDriverTest, ARefusedReclaimOfWhatIsDestroyedIsTold) {
+  NthRefusal plan;
+  plan.only = "RMI_OP_MEM_RECLAIM";
+  for (plan.which = 1; plan.which >= 0; --plan.which) {
+    plan.seen = 0;
+    const std::uint64_t pages = memory.pages_in_use();
+    ASSERT_TRUE(driver.connect(pf()));
+    const std::size_t before = trace.events().size();
+    schedule::set_fault_plan(&plan);
+    driver.disconnect(pf());
+    schedule::set_fault_plan(nullptr);
+    ASSERT_GT(plan.seen, plan.which);
+    EXPECT_GT(memory.pages_in_use(), pages);
+    const auto leaks = facts(before, trace.events().size());
+    EXPECT_THAT(leaks, testing::Contains(Fact::kRefLeaked));
+  }
 }
 
 TEST_F(CcaDriverTest, AGuestThatUnlocksFirstUnmaps) {

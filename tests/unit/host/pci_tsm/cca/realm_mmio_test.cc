@@ -1,5 +1,5 @@
 #include "host/dmabuf/dmabuf.h"
-#include "host/kvm/vcpu.h"
+#include "host/kvm/vcpu_file.h"
 #include "host/mm/plain_caller.h"
 #include "unit/host/pci_tsm/cca/machine.h"
 
@@ -41,7 +41,7 @@ class RealmMmio : public HasExporter, public CcaDriverTest {
   void disable_mmio() override { buffer->revoke(); }
 
   Result<void> pre_fault(Gpa page) {
-    auto& cpu = static_cast<kvm::Vcpu&>(*vcpu);
+    auto& cpu = static_cast<kvm::VcpuFile&>(*vcpu).vcpu();
     const schedule::Lock lock(cpu.mutex());
     return cpu.pre_fault(caller, page);
   }
@@ -89,7 +89,7 @@ TEST_F(RealmMmio, TheMmioOfAFunctionThatIsNotBoundKillsTheVm) {
 }
 
 TEST_F(RealmMmio, ThereIsNoGuestToRun) {
-  auto& cpu = static_cast<kvm::Vcpu&>(*vcpu);
+  auto& cpu = static_cast<kvm::VcpuFile&>(*vcpu).vcpu();
   const schedule::Lock lock(cpu.mutex());
   EXPECT_EQ(cpu.run(caller, {}, {}).error().code, Errno::kNxio);
 }
