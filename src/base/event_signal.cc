@@ -63,12 +63,19 @@ void write_if_room(int eventfd) {
   (void)!::write(eventfd, &one, sizeof(one));
 }
 
+/// One a process, from its first use on.
+const KernelSignals& kernel_signals() {
+  static const KernelSignals signals;
+  return signals;
+}
+
 }  // namespace
+
+void prepare_event_signals() { (void)kernel_signals(); }
 
 void signal_event(const Fd& eventfd) {
   if (!eventfd.ok()) return;
-  static const KernelSignals signals;
-  if (!signals.signal(eventfd.get())) write_if_room(eventfd.get());
+  if (!kernel_signals().signal(eventfd.get())) write_if_room(eventfd.get());
 }
 
 }  // namespace teeio

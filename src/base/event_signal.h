@@ -9,4 +9,8 @@ namespace teeio {
 /// one that is not there.
 void signal_event(const Fd& eventfd);
 
+/// What the first signal would otherwise make, a descriptor that stays with the process: for a
+/// server, whose clients leave it with what it had, and one that may be short of them later.
+void prepare_event_signals();
+
 }  // namespace teeio

@@ -56,7 +56,29 @@ std::string target_of(const std::string& path) {
 }
 
 constexpr ::mode_t kAllMay = 0666;  // less the umask
-constexpr int kMakeAnew = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY;
+constexpr int kMakeNew = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
+
+struct Part {
+  std::string path;
+  int fd;  ///< -1: errno says why
+};
+
+/// A file beside `target` that is nobody else's: not another use's, not another process's
+/// (of another PID namespace neither), and not what one that was killed has left.
+Part make_part(const std::string& target) {
+  const std::string mine = target + '.' + std::to_string(::getpid()) + '.';
+  for (unsigned use = 1;; ++use) {
+    Part part{mine + std::to_string(use) + ".part", -1};
+    part.fd = ::open(part.path.c_str(), kMakeNew, kAllMay);
+    if (part.fd >= 0 || errno != EEXIST) return part;
+  }
+}
+
+/// Who replaces a file gives the new one what the old one allowed.
+void take_mode(int fd, const std::string& target) {
+  struct stat info{};
+  if (::stat(target.c_str(), &info) == 0) (void)::fchmod(fd, info.st_mode & 07777U);
+}
 
 }  // namespace
 
@@ -75,11 +97,10 @@ std::expected<OutputFile, std::string> OutputFile::open(const std::string& path)
   if (there && S_ISDIR(info.st_mode)) return cannot(path, EISDIR);
   if (there && ::access(target.c_str(), W_OK) != 0) return cannot(path, errno);
   if (!there || S_ISREG(info.st_mode)) {
-    const std::string part = target + ".part";
-    const int fd = ::open(part.c_str(), kMakeAnew | O_NOFOLLOW, kAllMay);
-    if (fd >= 0) {
-      if (there) (void)::fchmod(fd, info.st_mode & 07777U);
-      return OutputFile(path, target, part, fd);
+    const Part part = make_part(target);
+    if (part.fd >= 0) {
+      take_mode(part.fd, target);
+      return OutputFile(path, target, part.path, part.fd);
     }
     if (!there) return cannot(path, errno);
   }
@@ -126,8 +147,13 @@ std::expected<void, std::string> OutputFile::write(std::string_view text) {
     if (const int error = write_all(fd_, text); error != 0) return cannot(path_, error);
     return {};
   }
-  if (fd_ < 0) fd_ = ::open(part_.c_str(), kMakeAnew | O_NOFOLLOW, kAllMay);
-  if (fd_ < 0) return cannot(path_, errno);
+  if (fd_ < 0) {
+    Part again = make_part(target_);
+    if (again.fd < 0) return cannot(path_, errno);
+    take_mode(again.fd, target_);
+    part_ = std::move(again.path);
+    fd_ = again.fd;
+  }
   int error = write_all(fd_, text);
   if (::close(std::exchange(fd_, -1)) != 0 && error == 0) error = errno;
   if (error == 0 && ::rename(part_.c_str(), target_.c_str()) != 0) error = errno;

@@ -23,8 +23,9 @@ inline constexpr std::size_t kMostOfAFile = std::size_t{1} << 30U;
 /// written is known early.
 ///
 /// A regular file has its old contents, or those of before, until write() has the new
-/// ones on the disk: they are written beside it, as "FILE.part", and renamed. Devices,
-/// pipes, and files in a folder where no other can be made are written where they are.
+/// ones on the disk: they are written beside it, as "FILE.PID.N.part", and renamed, so
+/// that of several processes that write one file the last has it, whole. Devices, pipes,
+/// and files in a folder where no other can be made are written where they are.
 ///
 /// Lifetime: what was never written leaves nothing behind.
 class OutputFile {

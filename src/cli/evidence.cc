@@ -101,6 +101,8 @@ std::expected<Given, Problem> ask_device(const EvidenceArguments& arguments,
 std::expected<Given, Problem> read_evidence(const EvidenceArguments& arguments, ByteView file,
                                             std::optional<Bytes> nonce) {
   auto bundle = evidence::Bundle::decode(file);
+  if (const Problem why = why_no_guest_evidence(file); !bundle && !why.empty())
+    return std::unexpected(fmt::format("{}: {}", arguments.file, why));
   if (!bundle)
     return std::unexpected(fmt::format("{}: neither an evidence object nor a bundle: {}",
                                        arguments.file, bundle.error().why));
@@ -219,6 +221,9 @@ int verify(const EvidenceArguments& arguments) {
   if (of_guest) {
     if (const Problem why = why_not_of_guest(arguments); !why.empty())
       return wrong_use("evidence verify", why);
+    if (!arguments.time.empty() && !has_certificates(*file))
+      return wrong_use("evidence verify",
+                       "--time is not for a CCA token: it has no certificates and says no time");
     return verify_guest_evidence({std::move(*file), {}, arguments.json}, arguments.policy, *policy,
                                  std::move(*now));
   }

@@ -1,5 +1,7 @@
 #include "cli/evidence_guest.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "cli/options.h"
@@ -13,6 +15,8 @@
 namespace teeio::cli {
 namespace {
 
+constexpr int kNothingToJudge = 2;  // as for a device's evidence that cannot be read
+
 template <class Statement>
 int show(const Statement& statement, const GuestEvidence& given) {
   if (!given.extract.empty())
@@ -22,7 +26,7 @@ int show(const Statement& statement, const GuestEvidence& given) {
     }
   const auto document = evidence::as_json(statement);
   print("{}", given.json ? document.dump(2) + "\n" : evidence::as_text(document));
-  return 0;
+  return statement.problem.empty() ? 0 : kNothingToJudge;
 }
 
 int print_verdict(const std::vector<evidence::Clause>& clauses, bool json) {
@@ -36,6 +40,16 @@ int print_verdict(const std::vector<evidence::Clause>& clauses, bool json) {
 
 bool is_guest_evidence(ByteView file) {
   return wire::CcaToken::is_one(file) || wire::SnpReport::is_one(file);
+}
+
+bool has_certificates(ByteView file) { return wire::SnpReport::is_one(file); }
+
+std::string why_no_guest_evidence(ByteView file) {
+  Bytes as_long_as_one(file.begin(), file.end());
+  as_long_as_one.resize(wire::SnpReport::kSize);
+  if (file.size() == wire::SnpReport::kSize || !wire::SnpReport::is_one(as_long_as_one)) return {};
+  return fmt::format("an SNP attestation report of {} bytes, and one has {}", file.size(),
+                     wire::SnpReport::kSize);
 }
 
 std::size_t guest_nonce_size() { return wire::kCcaChallengeSize; }

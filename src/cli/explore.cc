@@ -152,7 +152,8 @@ class Show final : private explore::ExplorationListener {
     const bool drawn = !r.as_expected || arguments_.chart ||
                        arguments_.options.strategy == explore::StrategyKind::kReplay;
     if (r.failure)
-      print("{}", drawn ? failure_text(*r.failure, exploration_.picture(i), reported.replay)
+      print("{}", drawn ? failure_text(*r.failure, arguments_.options.shrink,
+                                       exploration_.picture(i), reported.replay)
                         : expected_text(*r.failure, reported.replay));
     print("{}{}", answers_text(r), contention_text(r));
     for (const std::string& warning : r.warnings)
@@ -176,6 +177,7 @@ class Show final : private explore::ExplorationListener {
   }
 
   void say_totals() {
+    totals_.failures = arguments_.options.failures;
     never_succeeded_ = totals_.never_succeeded_text(arguments_.demands.strict);
     if (!arguments_.tap) print("{}", never_succeeded_);
     print("{}{}\n", arguments_.tap ? "# " : "", totals_.text());

@@ -198,10 +198,10 @@ void declare_seeded_bugs(Command& c, Words& words) {
   for (const auto& bug : explore::seeded_bugs()) bugs.emplace_back(bug.name);
   c.option("--seeded-bug", words.out.seeded_bug, "Plant a bug, to see it found")
       .choices(std::move(bugs))
-      .hidden();
+      .value_name("NAME");
   c.option("--seeded-bugs", words.out.seeded_file,
            "Plant each bug in turn, and write the table of what finds it")
-      .hidden()
+      .value_name("FILE")
       .alone_but_for({});
 }
 

@@ -125,9 +125,11 @@ std::string expected_text(const Failure& failure, const std::string& replay) {
   return sentence(failure) + replay_line(replay);
 }
 
-std::string failure_text(const Failure& f, const std::string& chart, const std::string& replay) {
+std::string failure_text(const Failure& f, bool shrunk, const std::string& chart,
+                         const std::string& replay) {
   return sentence(f) +
-         fmt::format("  shortest schedule: {} preemption{}, {} failure{}\n", f.switches,
+         fmt::format("  {}: {} preemption{}, {} failure{}\n",
+                     shrunk ? "shortest schedule" : "schedule as it was found", f.switches,
                      f.switches == 1 ? "" : "s", f.failures, f.failures == 1 ? "" : "s") +
          chart + replay_line(replay);
 }
@@ -162,12 +164,16 @@ std::string Totals::never_succeeded_text(bool strict) const {
 }
 
 std::string Totals::text() const {
+  const std::size_t told = warnings + of_many.never_succeeded().size();
   return fmt::format(
-      "{} scenarios: {} exhausted, {} bounded,{} {} failed; {} schedules, {:.1f} M points{}",
+      "{} scenarios: {} exhausted, {} bounded,{} {} failed; {} schedules, {:.1f} M points{}{}",
       exhausted + bounded + broken + failed, exhausted, bounded,
       broken == 0 ? "" : fmt::format(" {} broken as expected,", broken), failed, schedules,
       static_cast<double>(points) / 1e6,
-      warnings == 0 ? "" : fmt::format("; {} warning{}", warnings, warnings == 1 ? "" : "s"));
+      failures ? fmt::format("; at most {} failure{} a schedule, by --failures", *failures,
+                             *failures == 1 ? "" : "s")
+               : "",
+      told == 0 ? "" : fmt::format("; {} warning{}", told, told == 1 ? "" : "s"));
 }
 
 ProgressLine::ProgressLine(bool wanted) : shown_(wanted && ::isatty(STDERR_FILENO) != 0) {}

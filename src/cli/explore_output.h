@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cli/explore_arguments.h"
@@ -22,8 +23,8 @@ namespace teeio::cli {
                                     const ExploreArguments& arguments);
 
 /// What a failure is, in words; then `chart`; then `replay`, the command that shows it again.
-[[nodiscard]] std::string failure_text(const explore::Failure& failure, const std::string& chart,
-                                       const std::string& replay);
+[[nodiscard]] std::string failure_text(const explore::Failure& failure, bool shrunk,
+                                       const std::string& chart, const std::string& replay);
 
 /// What each call of its threads answered, and calls of its end that did not always
 /// answer alike: a line each.
@@ -44,6 +45,7 @@ namespace teeio::cli {
 struct Totals {
   std::uint64_t exhausted = 0, bounded = 0, broken = 0, failed = 0, schedules = 0, points = 0;
   std::uint64_t warnings = 0;
+  std::optional<std::uint32_t> failures;  ///< --failures: scenarios may say more
   void add(const explore::ScenarioResult& result, const explore::Judgement& judgement);
   [[nodiscard]] std::string text() const;
   /// A line each for the calls of many scenarios that never succeeded in any; may be empty.

@@ -87,11 +87,6 @@ Option& Option::required() {
   return *this;
 }
 
-Option& Option::hidden() {
-  raw_->group("");
-  return *this;
-}
-
 Option& Option::group(const std::string& heading) {
   raw_->group(heading);
   return *this;

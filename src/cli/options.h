@@ -48,8 +48,6 @@ class Option {
   Option& shows_default();
   /// A command without this word is refused.
   Option& required();
-  /// The command works without mentioning it in its help.
-  Option& hidden();
   /// A heading of its own in the help: options with the same stand together.
   Option& group(const std::string& heading);
   /// Given alone it is refused.

@@ -316,7 +316,10 @@ int Sweep::go() {
   if (const auto status = learn()) return *status;
   set_limit();
   variations_ = sweep::variations(learned_.points, arguments_.selection);
-  if (variations_.empty())
+  const std::string no_orders = sweep::why_no_orders(learned_.points, arguments_.selection);
+  if (!no_orders.empty()) complain("teeio sweep: {}\n", no_orders);
+  const bool asked_for_orders_alone = arguments_.selection.dimensions.size() == 1;
+  if (variations_.empty() && (no_orders.empty() || !asked_for_orders_alone))
     return cannot_sweep(sweep::why_no_variations(learned_.points, arguments_.selection));
   if (arguments_.list) {
     for (const sweep::Variation& v : variations_) print("{} {}\n", v.number, v.injection.str());

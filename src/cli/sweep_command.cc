@@ -121,6 +121,9 @@ std::string complete(Words& words) {
     if (words.dimensions.at(i))
       selection.dimensions.push_back(Dimension{static_cast<std::uint8_t>(i)});
   if (words.orders->given() && !words.dimensions.back()) return "--orders needs --order";
+  if (selection.dimensions == std::vector{Dimension::kOrder} && !selection.only.empty())
+    return "--only chooses calls, commands and messages that go wrong, and with --order alone none "
+           "does";
   if (!words.range.empty()) {
     auto range = pair_of(words.range, '-');
     if (!range) range = pair_of(words.range + '-' + words.range, '-');  // "5": that one

@@ -57,6 +57,11 @@ int list_cases(const std::vector<validate::PlannedCase>& cases) {
   return kAllPassed;
 }
 
+std::vector<std::string> every_suite() {
+  const auto names = validate::suite_names();
+  return {names.begin(), names.end()};
+}
+
 std::expected<validate::Target, std::string> target_of(const ValidateArguments& arguments) {
   validate::Target target = arguments.options;
   target.transport = *serve::parse_transport(arguments.transport);
@@ -187,7 +192,9 @@ std::string why_no_machine(const machine::Config& config, const validate::Target
 
 int judge(const ValidateArguments& arguments) {
   const bool on_bus = !arguments.pci.empty() || !arguments.mctp.empty();
-  const auto cases = validate::plan(arguments.suites, arguments.cases,
+  // What is there is more than what runs unasked.
+  const bool lists_all = arguments.list && arguments.suites.empty() && arguments.cases.empty();
+  const auto cases = validate::plan(lists_all ? every_suite() : arguments.suites, arguments.cases,
                                     on_bus ? validate::Where::kBus : validate::Where::kSocket);
   if (cases.empty()) return wrong_use("validate", "--case: no case has such an ID");
   if (arguments.list) return list_cases(cases);
@@ -270,11 +277,9 @@ void add_validate_command(Command& root) {
       .shows_default()
       .excludes(pci)
       .excludes(mctp);
-  std::vector<std::string> names;
-  for (const std::string_view name : validate::suite_names()) names.emplace_back(name);
   Option& suites =
       command.option("--suite", arguments->suites, "Only these suites, with commas between")
-          .choices(std::move(names))
+          .choices(every_suite())
           .comma_separated();
   Option& cases =
       command

@@ -53,7 +53,7 @@ std::uint64_t value_of(const Field& field, ByteView bytes) {
 std::string code_text(ByteView argument, std::span<const Field> fields, std::uint64_t value) {
   const auto arch = std::ranges::find(fields, "tvm_arch", &Field::name);
   if (arch == fields.end() && value == 0) return "0";
-  const std::string name =
+  std::string name =
       arch == fields.end()
           ? firmware_code_name(value)
           : firmware_code_name(static_cast<std::uint32_t>(value_of(*arch, argument)), value);

@@ -363,13 +363,15 @@ void Corpus::questions() {
 
 /// What guests prove of themselves; these files come as they are.
 void Corpus::guests() {
-  const std::string always = fmt::format("--time {} --nonce {}", kWhen,
-                                         to_hex(Bytes(wire::kCcaChallengeSize, std::byte{0xa5})));
-  for (const auto& make : {cca_examples, snp_examples})
+  const std::string asked =
+      fmt::format("--nonce {}", to_hex(Bytes(wire::kCcaChallengeSize, std::byte{0xa5})));
+  const std::string judged_then = fmt::format("--time {} {}", kWhen, asked);
+  for (const auto& [make, options] :
+       {std::pair(&cca_examples, &asked), std::pair(&snp_examples, &judged_then)})
     for (GuestExample& one : make(files_)) {
       const std::string clauses =
           one.clauses.empty() ? "-" : fmt::format("{}", fmt::join(one.clauses, ","));
-      table_ += fmt::format("{}.evidence\t{}\t{}\t{}\t{}\t{}\n", one.name, one.policy, always,
+      table_ += fmt::format("{}.evidence\t{}\t{}\t{}\t{}\t{}\n", one.name, one.policy, *options,
                             one.clauses.empty() ? "trusted" : "refused", clauses, one.what);
       files_.push_back({one.name + ".evidence", std::move(one.file)});
     }

@@ -53,7 +53,7 @@ void read_tcb(Section& section, WantedTcb& tcb) {
   section.text("version", tcb.version);
   section.number("layer", tcb.layer);
   section.number("least_svn", tcb.least_svn);
-  section.bytes("fwid", tcb.fwids);
+  section.bytes("fwid", tcb.fwids, {32, 48, 64});
   section.each("refused_flags", "flags as \"debug\", \"notSecure\"", [&](const toml::node& node) {
     const auto word = node.value_exact<std::string_view>();
     for (unsigned bit = 0; word && !word->empty() && bit < 32; ++bit)
@@ -68,14 +68,14 @@ void read_tcb(Section& section, WantedTcb& tcb) {
 void read_chain(Section& section, Policy& policy) {
   section.texts("roots", policy.root_files);
   section.choice("validity", "judged", "ignored", policy.judge_validity);
-  section.bytes("leaf_keys", policy.leaf_keys);
+  section.bytes("leaf_keys", policy.leaf_keys, {32});
   section.text("device", policy.device_info);
   section.each("ueid", "one hexadecimal text", [&](const toml::node& node) {
     const auto value = node.value_exact<std::string_view>();
     const auto hex = value ? from_hex(*value) : std::nullopt;
     const bool first = !policy.ueid;
     if (hex) policy.ueid = *hex;
-    return hex && first;
+    return hex && !hex->empty() && first;
   });
   section.tables("tcb", [&](Section& one) { read_tcb(one, policy.tcb.emplace_back()); });
 }

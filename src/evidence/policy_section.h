@@ -6,11 +6,13 @@
 
 #include <algorithm>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/hex.h"
@@ -53,16 +55,16 @@ class Section {
       wrong(*node, key, fmt::format("\"{}\" or \"{}\"", yes, no));
   }
   template <class Number>
-  void number(std::string_view key, std::optional<Number>& into) {
+  void number(std::string_view key, std::optional<Number>& into,
+              std::uint64_t most = std::numeric_limits<Number>::max()) {
     const toml::node* node = take(key);
     if (node == nullptr) return;
     const auto value = node->value_exact<std::int64_t>();
-    constexpr auto kMost = std::min<std::uint64_t>(std::numeric_limits<Number>::max(),
-                                                   std::numeric_limits<std::int64_t>::max());
-    if (value && *value >= 0 && static_cast<std::uint64_t>(*value) <= kMost)
+    most = std::min<std::uint64_t>(most, std::numeric_limits<std::int64_t>::max());
+    if (value && *value >= 0 && static_cast<std::uint64_t>(*value) <= most)
       into = static_cast<Number>(*value);
     else
-      wrong(*node, key, fmt::format("a whole number from 0 to {}", kMost));
+      wrong(*node, key, fmt::format("a whole number from 0 to {}", most));
   }
   /// What tells this table from others of its kind: required, not in `taken`, from `least` on.
   template <class Number>
@@ -93,12 +95,21 @@ class Section {
       return value.has_value();
     });
   }
-  void bytes(std::string_view key, std::vector<Bytes>& into) {
-    each(key, "a list of hexadecimal texts", [&](const toml::node& node) {
-      const auto value = node.value_exact<std::string_view>();
-      const auto hex = value ? from_hex(*value) : std::nullopt;
-      if (hex) into.push_back(*hex);
-      return hex.has_value();
+  /// Hexadecimal texts of any length but none, or of one of `sizes` in bytes.
+  void bytes(std::string_view key, std::vector<Bytes>& into,
+             std::initializer_list<std::size_t> sizes = {}) {
+    std::string allowed = "a list of hexadecimal texts";
+    std::string_view before = ", each of ";
+    for (const std::size_t size : sizes)
+      allowed += fmt::format("{}{}", std::exchange(before, " or "), 2 * size);
+    if (sizes.size() != 0) allowed += " digits";
+    each(key, allowed, [&](const toml::node& node) {
+      const auto text = node.value_exact<std::string_view>();
+      auto hex = text ? from_hex(*text) : std::nullopt;
+      if (!hex || hex->empty()) return false;
+      if (sizes.size() != 0 && std::ranges::find(sizes, hex->size()) == sizes.end()) return false;
+      into.push_back(std::move(*hex));
+      return true;
     });
   }
   /// One text or a list of them goes through `read`, which says whether it is right.

@@ -93,6 +93,8 @@ std::vector<std::string> vacuous(const std::vector<CallAnswers>& calls) {
       sentences.push_back(call.where + ": " + call.call + " never ran");
       continue;
     }
+    if (came(call, kDidNotFailAnswer) && !came(call, kFailedAnswer))
+      sentences.push_back(call.where + ": " + call.call + ": it never failed");
     if (!may_succeed(call) || came(call, kOk)) continue;
     sentences.push_back(call.where + ": " + call.call + " never succeeded: " + counts(call));
     if (const std::string& why = call.answers.front().why; !why.empty())
@@ -118,8 +120,10 @@ std::vector<std::string> AnswersOfMany::never_succeeded() const {
   for (const auto& [name, sum] : calls_) {
     if (came(sum.answers, kOk)) continue;
     const std::string& why = sum.answers.answers.front().why;
-    sentences.push_back(name + " never succeeded in " + std::to_string(sum.scenarios) +
-                        (sum.scenarios == 1 ? " scenario: " : " scenarios: ") +
+    const std::string where = sum.scenarios == 1
+                                  ? "the one scenario"
+                                  : "any of the " + std::to_string(sum.scenarios) + " scenarios";
+    sentences.push_back(name + " never succeeded in " + where + " that made the call: " +
                         counts(sum.answers) + (why.empty() ? "" : ", " + why));
   }
   return sentences;

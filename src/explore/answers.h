@@ -9,6 +9,10 @@
 
 namespace teeio::explore {
 
+/// What a scenario's `fail COMMAND` "answers": whether the command failed in a schedule in
+/// which it was made.
+inline constexpr std::string_view kFailedAnswer = "failed", kDidNotFailAnswer = "did not fail";
+
 /// One answer of a call, and in how many schedules it came.
 struct AnswerCount {
   std::string answer;       ///< "ok", or an errno's name
@@ -81,7 +85,8 @@ class AnswersOfMany {
  public:
   /// Of scenario "NAME@DESIGN".
   void add(const std::string& scenario, const std::vector<CallAnswers>& calls);
-  /// "GUEST_REQUEST@cca never succeeded in 12 scenarios: EINVAL ×24, why", a sentence each.
+  /// "GUEST_REQUEST@cca never succeeded in any of the 12 scenarios that made the call: EINVAL
+  /// ×24, why", a sentence each.
   [[nodiscard]] std::vector<std::string> never_succeeded() const;
 
  private:

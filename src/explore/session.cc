@@ -140,7 +140,10 @@ ScenarioResult Session::finish(Stop stop) {
   result_.seconds = seconds_since(start_ns_);
   if (result_.failure) {
     result_.verdict = Verdict::kFound;
-    if (options_.shrink) result_.failure = shrink(scenario_, *result_.failure);
+    if (options_.shrink)
+      result_.failure = shrink(scenario_, *result_.failure);
+    else if (auto counted = replay(scenario_, result_.failure->choices))
+      result_.failure = std::move(*counted);  // with its preemptions and failures
   } else if (stop == Stop::kExhausted) {
     if (options_.strategy == StrategyKind::kReplay)
       result_.bound = "1 schedule";

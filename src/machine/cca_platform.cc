@@ -127,6 +127,13 @@ class CcaPlatform final : public Platform {
 
 }  // namespace
 
+std::vector<std::string_view> failing_cca_commands(const Config&) {
+  std::vector<std::string_view> names;
+  for (const rmm::Row* row : rmm::rows())
+    if (!row->fails.empty()) names.push_back(row->name);
+  return names;
+}
+
 Result<std::unique_ptr<Platform>> make_cca_platform(const PlatformParts& parts) {
   return std::unique_ptr<Platform>(std::make_unique<CcaPlatform>(parts));
 }

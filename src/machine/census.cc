@@ -1,8 +1,14 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
 
 #include "device/dsm.h"
 #include "device/tdi.h"
+#include "hw/capabilities.h"
 #include "hw/find_capability.h"
+#include "hw/msi.h"
+#include "hw/msix.h"
 #include "machine/parts.h"
 #include "machine/tdi_config.h"
 
@@ -39,11 +45,46 @@ std::string report_of(const Config& config, Bdf function) {
   return {};
 }
 
+/// What a root port passes on: memory, memory below 4 GiB, ports.
+std::string windows_of(const Config& config, Bdf port) {
+  const auto at = std::ranges::find(config.root_ports, port, &RootPortConfig::bdf);
+  if (at == config.root_ports.end()) return {};
+  std::string text;
+  const auto add = [&](std::string_view what, Hpa base, std::uint64_t bytes) {
+    if (bytes != 0) text += fmt::format("    {} {:#x} size {:#x}\n", what, raw(base), bytes);
+  };
+  add("window", at->window, at->window_bytes);
+  add("window below 4 GiB", at->memory_window, at->memory_window_bytes);
+  add("window of ports", at->io_window, at->io_window_bytes);
+  return text;
+}
+
+/// How a function interrupts, and how wide its PASIDs are.
+std::string interrupts_of(hw::PciFunction& function) {
+  std::vector<std::string> words;
+  const auto word_at = [&](unsigned at) {
+    return function.config_read(static_cast<std::uint16_t>(at), 2);
+  };
+  if (const std::uint32_t pin = function.config_read(hw::kInterruptPin, 1); pin != 0)
+    words.push_back(fmt::format("INT{:c}", static_cast<char>('A' + pin - 1)));
+  if (const auto msi = hw::find_capability(function, hw::kCapabilityMsi))
+    words.push_back(fmt::format("MSI ×{}", 1U << (word_at(*msi + 2U) >> 1U & 7U)));
+  if (const auto msix = hw::find_capability(function, hw::kCapabilityMsix))
+    words.push_back(fmt::format("MSI-X ×{}", (word_at(*msix + 2U) & 0x7ffU) + 1));
+  if (const auto pasid = hw::find_extended_capability(function, hw::kExtendedPasid))
+    words.push_back(fmt::format("PASID of {} bits", word_at(*pasid + 4U) >> 8U & 0x1fU));
+  return words.empty() ? std::string() : fmt::format("    {}\n", fmt::join(words, ", "));
+}
+
 }  // namespace
 
 std::vector<std::string_view> Machine::fault_names(schedule::FaultPlace place) const {
-  return place == schedule::FaultPlace::kFirmware ? impl_->platform->firmware_commands()
-                                                  : device::message_names();
+  if (place != schedule::FaultPlace::kFirmware) return device::message_names();
+  std::vector<std::string_view> names;
+  // Operations of one command may have a row each.
+  for (const std::string_view name : impl_->platform->firmware_commands())
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
+  return names;
 }
 
 std::map<std::string, std::string> Machine::census() {
@@ -88,6 +129,8 @@ std::string Machine::show() {
                         hw::find_extended_capability(pci, hw::kExtendedIde) ? ", IDE" : "",
                         function.driver.empty() ? "none" : function.driver,
                         function.group.value_or(0), function.iommu->sysfs().device);
+    text += windows_of(impl_->config, pci.bdf());
+    text += interrupts_of(pci);
     for (std::size_t i = 0; i < hw::kBarCount; ++i) {
       const hw::Bar& bar = pci.bars()[i];
       if (bar.kind == hw::Bar::Kind::kNone) continue;

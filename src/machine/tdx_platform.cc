@@ -126,6 +126,14 @@ class TdxPlatform final : public Platform {
 
 }  // namespace
 
+std::vector<std::string_view> failing_tdx_commands(const Config& config) {
+  std::vector<std::string_view> names;
+  for (const tdx::Row* row : tdx::rows())
+    if (!row->fails.empty() && row->only.value_or(api(config)) == api(config))
+      names.push_back(row->name);
+  return names;
+}
+
 Result<std::unique_ptr<Platform>> make_tdx_platform(const PlatformParts& parts) {
   return std::unique_ptr<Platform>(std::make_unique<TdxPlatform>(parts));
 }

@@ -9,8 +9,8 @@ namespace {
 
 std::vector<Vendor>& table() {
   static std::vector<Vendor> vendors = {{TsmKind::kNone, make_plain_platform},
-                                        {TsmKind::kTdx, make_tdx_platform},
-                                        {TsmKind::kCca, make_cca_platform},
+                                        {TsmKind::kTdx, make_tdx_platform, failing_tdx_commands},
+                                        {TsmKind::kCca, make_cca_platform, failing_cca_commands},
                                         {TsmKind::kSev, make_sev_platform}};
   return vendors;
 }

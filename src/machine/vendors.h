@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "machine/platform.h"
@@ -11,6 +12,8 @@ namespace teeio::machine {
 struct Vendor {
   TsmKind kind;
   Result<std::unique_ptr<Platform>> (*make)(const PlatformParts& parts) = nullptr;
+  /// Commands that the explorer may let fail; null: those of Platform::firmware_commands().
+  std::vector<std::string_view> (*failing)(const Config& config) = nullptr;
 };
 
 /// Every vendor, those that were added last.
@@ -23,5 +26,7 @@ Result<std::unique_ptr<Platform>> make_plain_platform(const PlatformParts& parts
 Result<std::unique_ptr<Platform>> make_tdx_platform(const PlatformParts& parts);
 Result<std::unique_ptr<Platform>> make_cca_platform(const PlatformParts& parts);
 Result<std::unique_ptr<Platform>> make_sev_platform(const PlatformParts& parts);
+std::vector<std::string_view> failing_tdx_commands(const Config& config);
+std::vector<std::string_view> failing_cca_commands(const Config& config);
 
 }  // namespace teeio::machine

@@ -26,6 +26,10 @@ bool has_pending_signal(pid_t tid) {
   return ((mask("\nSigPnd:") | mask("\nShdPnd:")) & ~mask("\nSigBlk:")) != 0;
 }
 
+/// Of a descriptor that cannot be had: it is closed (by another thread, meanwhile), or the
+/// caller is gone.
+bool is_final(const Error& why) { return why.code == Errno::kBadF || why.code == Errno::kIntr; }
+
 }  // namespace
 
 Call::Call(Context& context, const seccomp_notif& notification)
@@ -44,15 +48,13 @@ Result<object::Ref<object::File>> Call::file(std::int32_t fd) {
       break;
   }
   auto copy = steal_foreign(fd);
-  if (!copy && copy.error().code == Errno::kBadF) return std::unexpected(copy.error());
+  if (!copy && is_final(copy.error())) return std::unexpected(copy.error());
   if (!copy) return object::Ref<object::File>(object::make_ref<SealedFile>());
   return object::Ref<object::File>(object::make_ref<StolenFile>(std::move(*copy)));
 }
 
 Result<Fd> Call::steal_foreign(int fd) {
-  // EBADF: another thread has closed it meanwhile.
-  if (auto copy = context_.tasks.steal(tid(), fd); copy || copy.error().code == Errno::kBadF)
-    return copy;
+  if (auto copy = context_.tasks.steal(tid(), fd); copy || is_final(copy.error())) return copy;
   const std::string path = proc_path(tid(), "fd/" + std::to_string(fd));
   if (!read_link(path).starts_with("/memfd:")) return context_.event_fds.find(tid(), fd);
   for (const int access : {O_RDWR, O_RDONLY})

@@ -13,6 +13,24 @@ namespace {
 // Linux 6.6's additions to <linux/seccomp.h>.
 constexpr unsigned long kSetFlags = _IOW(SECCOMP_IOC_MAGIC, 4, std::uint64_t);
 constexpr unsigned long kSyncWakeUp = 1;
+
+/// Source: kernel/seccomp.c, seccomp_notify_addfd(): ENOENT and ESRCH once the caller waits no
+/// more, else what fs/file.c says, receive_fd() and receive_fd_replace().
+Error why_not_added(int error) {
+  switch (error) {
+    case ENOENT:
+    case ESRCH:
+      return kCallerIsGone;
+    case EMFILE:
+    case EBADF:  // a number beyond RLIMIT_NOFILE is EBADF to replace_fd(), EMFILE to open(2)
+      return {Errno::kMFile, "the program has no number left"};
+    case ENOMEM:
+      return {Errno::kNoMem, "the program's table of descriptors cannot grow"};
+    default:
+      return {static_cast<Errno>(error), "the kernel does not give the program a descriptor"};
+  }
+}
+
 }  // namespace
 
 Listener::Listener(Fd fd) : fd_(std::move(fd)) {
@@ -65,10 +83,7 @@ Result<int> Listener::add_fd(std::uint64_t id, int fd, std::uint32_t flags, Numb
   do given = ::ioctl(fd_.get(), SECCOMP_IOCTL_NOTIF_ADDFD, &request);
   while (given < 0 && errno == EINTR);
   if (given >= 0) return given;
-  // A number beyond RLIMIT_NOFILE is EBADF to replace_fd(), EMFILE to open(2).
-  if (errno == EBADF) errno = EMFILE;
-  if (errno == ENOENT) errno = ESRCH;
-  return std::unexpected(last_error("the program has no number left"));
+  return std::unexpected(why_not_added(errno));
 }
 
 }  // namespace teeio::run

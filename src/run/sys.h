@@ -22,6 +22,11 @@ int openat2_path(int dir, const char* path, std::uint64_t flags, std::uint64_t r
 /// The current errno as an Error; `why` is a literal.
 [[nodiscard]] Error last_error(std::string_view why);
 
+/// Whoever made the call waits for no answer: nobody's mistake, and nobody is told. In Linux's
+/// own words ESRCH or ENOENT, which no call of the machine gives.
+inline constexpr Error kCallerIsGone{
+    Errno::kIntr, "the caller was killed, or met a signal, before it had its answer"};
+
 /// The target of a symbolic link; empty if it is none or cannot be read.
 [[nodiscard]] std::string read_link(const std::string& path);
 [[nodiscard]] std::string read_link_at(int dir, const std::string& path);

@@ -166,7 +166,9 @@ void Tasks::on_root_change() {
 
 Result<Fd> Tasks::steal(pid_t tid, int fd) {
   const Fd pidfd(pidfd_open(process_of(tid), 0));
-  Fd copy(pidfd_getfd(pidfd.get(), fd));
+  if (!pidfd.ok() && errno == ESRCH) return std::unexpected(kCallerIsGone);
+  Fd copy(pidfd.ok() ? pidfd_getfd(pidfd.get(), fd) : -1);
+  if (!copy.ok() && errno == ESRCH) return std::unexpected(kCallerIsGone);
   if (!copy.ok()) return std::unexpected(last_error("the program's descriptor cannot be had"));
   return copy;
 }

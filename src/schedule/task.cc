@@ -6,8 +6,10 @@
 #include <cstring>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "base/check.h"
+#include "schedule/choice_watch.h"
 #include "schedule/held_locks.h"
 #include "schedule/monitor.h"
 #include "schedule/native_state.h"
@@ -19,6 +21,7 @@ thread_local Controller* t_controller = nullptr;
 thread_local std::uint64_t t_locals[kMaxTaskLocals] = {};
 thread_local std::uint32_t t_task = 0;
 thread_local std::string_view t_asked_only;  // written while no task runs
+thread_local Asked t_asked;
 std::atomic<std::uint32_t> g_next_task{1};
 
 /// SplitMix64 under a lock: order of calls, not the thread, decides the number.
@@ -167,10 +170,16 @@ void set_native_state(const NativeState& state) {
 }
 
 void ask_only(std::string_view what) { t_asked_only = what; }
+Asked take_asked() { return std::exchange(t_asked, {}); }
 
 std::uint32_t choose(std::uint32_t count, std::string_view what) {
   if (!t_asked_only.empty() && t_asked_only != what) return 0;
-  if (Controller* c = controller(); c != nullptr) return c->choose(count, what);
+  if (Controller* c = controller(); c != nullptr) {
+    const std::uint32_t chosen = c->choose(count, what);
+    ++t_asked.times;
+    if (chosen != 0) ++t_asked.other;
+    return chosen;
+  }
   NativeRandom& random = native_random();
   const std::lock_guard lock(random.mutex);
   if (!random.chooser) return 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <iterator>
 #include <utility>
 
@@ -52,6 +53,36 @@ std::uint32_t excluded_by(std::uint32_t mask) {
     default:
       return 0;
   }
+}
+
+std::string names_of(std::uint32_t flags) {
+  std::vector<std::string_view> names;
+  for (const NamedBit& bit : kSpdmCapNames)
+    if ((flags & bit.mask) == bit.mask) names.push_back(bit.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+bool agree(std::uint32_t flags) { return spdm::responder_flags_agree(flags, kSpdmVersion14); }
+
+/// Of flags that do not agree: each of which alone, given up or added, would mend it; and where
+/// more is wrong, some of them that do not agree among themselves.
+std::string why_they_disagree(std::uint32_t flags) {
+  std::uint32_t too_many = 0, missing = 0, core = flags;
+  for (const NamedBit& bit : kSpdmCapNames) {
+    if ((flags & bit.mask) != 0 && agree(flags & ~bit.mask)) too_many |= bit.mask;
+    if ((flags & bit.mask) == 0 && (bit.mask & kUnanswered) == 0 && agree(flags | bit.mask))
+      missing |= bit.mask;
+    if (!agree(core & ~bit.mask)) core &= ~bit.mask;
+  }
+  std::string text = "these capabilities do not go together: ";
+  if (too_many == 0 && missing == 0)
+    return text + names_of(core) + (std::has_single_bit(core) ? " needs others" : " among others");
+  if (missing != 0) text += "they need " + names_of(missing);
+  if (std::popcount(missing) > 1) text += " (one of these)";
+  if (missing != 0 && too_many != 0) text += ", or to be without ";
+  if (missing == 0) text += "leave out ";
+  text += names_of(too_many);
+  return text + (std::popcount(too_many) > 1 ? " (one of these)" : "");
 }
 
 /// A kind of algorithm: its names, and where its mask is.
@@ -116,8 +147,7 @@ std::expected<std::uint32_t, std::string> parse_capabilities(
     if (changes && !off) flags &= ~excluded_by(at->mask);
     flags = off ? flags & ~at->mask : flags | at->mask;
   }
-  if (!spdm::responder_flags_agree(flags, kSpdmVersion14))
-    return std::unexpected("these capabilities contradict each other or need one that is missing");
+  if (!agree(flags)) return std::unexpected(why_they_disagree(flags));
   return flags;
 }
 

@@ -1,5 +1,6 @@
 #include "sweep/campaign.h"
 
+#include <algorithm>
 #include <array>
 
 #include "explore/jobs/workers.h"
@@ -19,6 +20,10 @@ Outcome outcome_of(const std::string& line, const std::string& how) {
   if (line.empty()) return died;
   auto outcome = parse_outcome(line);
   return outcome ? std::move(*outcome) : died;
+}
+
+std::vector<run::Injector::Point>::iterator find_order(std::vector<run::Injector::Point>& points) {
+  return std::ranges::find(points, run::Injection::Kind::kOrder, &run::Injector::Point::kind);
 }
 
 }  // namespace
@@ -63,6 +68,10 @@ std::expected<Learned, int> Campaign::learn() {
                   .took_ns = first_ns};
   learned.repeatable = learned.points == runs[1].points &&
                        learned.outcome == outcome_of(runs[1].outcome, runs[1].how);
+  // Whether short-lived processes meet is chance.
+  const auto order = find_order(runs[1].points);
+  if (find_order(learned.points) == learned.points.end() && order != runs[1].points.end())
+    learned.points.push_back(std::move(*order));
   return learned;
 }
 

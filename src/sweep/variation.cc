@@ -3,6 +3,7 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "abi/call_errors.h"
 
@@ -48,14 +49,14 @@ void add_orders(std::vector<Injection>& all, std::uint32_t calls, std::uint32_t 
 
 std::vector<Injection> all_of(const std::vector<run::Injector::Point>& points,
                               std::uint32_t orders) {
-  std::vector<Injection> all;
+  std::vector<Injection> all, in_other_orders;
   for (const run::Injector::Point& point : points) {
     if (point.kind == Kind::kKill) {
       add_call(all, point);
       continue;
     }
     if (point.kind == Kind::kOrder) {
-      add_orders(all, point.nth, orders);
+      add_orders(in_other_orders, point.nth, orders);
       continue;
     }
     Injection injection;
@@ -65,6 +66,8 @@ std::vector<Injection> all_of(const std::vector<run::Injector::Point>& points,
     injection.fault = point.fault;
     all.push_back(std::move(injection));
   }
+  // Behind the others, whose numbers do not hang on who met whom in the first runs.
+  std::ranges::move(in_other_orders, std::back_inserter(all));
   return all;
 }
 
@@ -74,6 +77,7 @@ bool is_wanted(const Injection& injection, const Selection& selection) {
   if (!dimensions.empty() &&
       std::ranges::find(dimensions, dimension_of(injection)) == dimensions.end())
     return false;
+  if (injection.kind == Injection::Kind::kOrder) return true;  // it is of no one call
   return selection.only.empty() || std::ranges::any_of(selection.only, [&](const auto& pattern) {
            return ::fnmatch(pattern.c_str(), injection.name.c_str(), 0) == 0;
          });
@@ -131,14 +135,22 @@ std::vector<Variation> variations(const std::vector<run::Injector::Point>& point
   return wanted;
 }
 
+std::string why_no_orders(const std::vector<run::Injector::Point>& points,
+                          const Selection& selection) {
+  if (points.empty() ||
+      std::ranges::find(selection.dimensions, Dimension::kOrder) == selection.dimensions.end() ||
+      std::ranges::find(points, Kind::kOrder, &run::Injector::Point::kind) != points.end())
+    return {};
+  return "--order: there is no order to choose: in two runs no thread or process of this program "
+         "made a call of the machine's while another one that does was alive";
+}
+
 std::string why_no_variations(const std::vector<run::Injector::Point>& points,
                               const Selection& selection) {
   if (variations(points, {}).empty())
     return "nothing can go wrong in this program: it makes no call of the machine's";
   Selection wider;
   wider.dimensions = selection.dimensions;
-  if (selection.dimensions == std::vector{Dimension::kOrder} && variations(points, wider).empty())
-    return "--order: no two threads or processes of this program make calls of the machine's";
   if (variations(points, wider).empty()) {
     std::string text = "nothing of this kind can go wrong in this program:";
     for (const Dimension dimension : selection.dimensions)

@@ -32,11 +32,16 @@ struct Variation {
 };
 
 /// Everything that could go wrong once in a run that passed `points`, in their order:
-/// the earlier, the smaller. Numbers count the wanted dimensions and names only.
+/// the earlier, the smaller; orders come last. Numbers count the wanted dimensions and names
+/// only; a name is no order's.
 [[nodiscard]] std::vector<Variation> variations(const std::vector<run::Injector::Point>& points,
                                                 const Selection& selection);
+/// Of a sweep with kOrder: that nothing of the program's could go in another order, which is no
+/// mistake of anybody's; else "".
+[[nodiscard]] std::string why_no_orders(const std::vector<run::Injector::Point>& points,
+                                        const Selection& selection);
 /// Which of the filters leaves nothing over, in the words of the command line. Precondition:
-/// variations() gives none.
+/// variations() gives none, and not because there are no orders alone.
 [[nodiscard]] std::string why_no_variations(const std::vector<run::Injector::Point>& points,
                                             const Selection& selection);
 

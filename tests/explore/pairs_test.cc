@@ -122,7 +122,8 @@ TEST(PairCalls, OneThatNeverSucceededIsToldOverAllPairs) {
   many.add("pair/ready/RUN+RUN@cca", {call, call});
   many.add("pair/bound/RUN+RUN@cca", {call});
   EXPECT_EQ(many.never_succeeded(),
-            std::vector<std::string>{"RUN@cca never succeeded in 2 scenarios: ENXIO ×9, no guest"});
+            std::vector<std::string>{"RUN@cca never succeeded in any of the 2 scenarios "
+                                     "that made the call: ENXIO ×9, no guest"});
   call.answers = {{"ok", 1, ""}};
   many.add("pair/bound/RUN+BIND@tdx", {call});
   EXPECT_EQ(many.never_succeeded().size(), 1U) << "another design's";

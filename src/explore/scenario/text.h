@@ -59,6 +59,7 @@ struct TextScenario {
   std::vector<TextReplay> replays;
   std::uint32_t failures = 0;
   std::string fails;  ///< the firmware's command that may fail; empty: each
+  unsigned fails_line = 0;
   bool connected = true;
   bool two_cards = false;
   /// Policies in place of the design's: keys and values of a machine file's [policies].
@@ -85,8 +86,8 @@ inline constexpr std::uint64_t kMaxTextRounds = 64;  ///< of one `repeat`
 [[nodiscard]] std::expected<TextScenario, std::string> load_text_scenario(const std::string& path);
 
 [[nodiscard]] bool applies(const TextScenario& scenario, const machine::Config& design);
-/// Whether a machine of the design can have every state that `holds` names, and has the
-/// command that `fail` names. The error is ready to
+/// Whether a machine of the design can have every state that `holds` names, with the value
+/// that it is to have, and a command as `fail` names that can fail. The error is ready to
 /// print, with the nearest that there is. On a machine made for it, natively.
 [[nodiscard]] std::expected<void, std::string> check_names(const TextScenario& scenario,
                                                            const machine::Config& design,

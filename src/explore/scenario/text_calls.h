@@ -37,6 +37,7 @@ struct CallContext {
   std::span<const std::uint64_t> values;  ///< of the row's parameters, in its order
   std::span<const std::string> texts;
   const Vendor& vendor;  ///< the machine's
+  std::string& saw;      ///< of a call that looks at a state: what it is
 };
 
 /// A system call as text scenarios write it: the one place for its name, its

@@ -184,6 +184,7 @@ Answer holds(const CallContext& c) {
   const auto census = c.program.machine().census();
   const auto at = census.find(c.texts[0]);
   if (at == census.end()) return fail(Errno::kNoEnt, "the machine has no such state");
+  c.saw = at->second;
   if (at->second != c.texts[1]) return fail(Errno::kNoData, "the state is another one");
   return 0;
 }

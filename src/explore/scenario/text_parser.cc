@@ -5,8 +5,8 @@
 #include <map>
 #include <sstream>
 
-#include "explore/finding.h"
 #include "explore/scenario/text.h"
+#include "explore/scenario/text_head.h"
 #include "explore/scenario/text_settings.h"
 #include "explore/scenario/text_steps.h"
 #include "explore/scenario/vendor.h"
@@ -31,6 +31,7 @@ class Parser {
     for (auto* parts : {&scenario_.setup, &scenario_.threads, &scenario_.finish})
       for (TextPart& part : *parts)
         for (TextStep& step : part.steps) TEXT_TRY(find_victim(step));
+    TEXT_TRY(head_.fits(scenario_));
     if (!scenario_.fails.empty() && scenario_.failures == 0) scenario_.failures = 1;
     scenario_.processes = static_cast<std::uint32_t>(processes_.size());
     scenario_.symbols = steps_.symbols();
@@ -143,6 +144,7 @@ class Parser {
 
   Parsed<> firmware(Tokens line) {
     TEXT_TRY(in_head(line));
+    TEXT_TRY(head_.only_one(line));
     if (line.size() < 2)
       return missing(line.front(), fmt::format("a firmware is missing: {}", known_firmware()));
     return firmware_names(line.subspan(1), scenario_.firmware);
@@ -167,42 +169,9 @@ class Parser {
     return {};
   }
 
-  /// `expect KIND… ["WORDS"]`: a finding of one of these kinds, which says these words.
   Parsed<> expect(Tokens line) {
     TEXT_TRY(in_head(line));
-    Expectation& expectation = scenario_.expectation;
-    if (expectation.breaks()) return wrong(line.front(), "a scenario has one `expect`");
-    if (line.size() < 2) return missing(line.front(), "a finding is missing: " + known_findings());
-    for (const TextToken& token : line.subspan(1)) {
-      if (!expectation.text.empty()) return wrong(token, "nothing may follow the quoted words");
-      if (token.kind == TokenKind::kQuoted) {
-        if (token.text.empty())
-          return wrong(token, "between the quotes stand words of the finding");
-        expectation.text = token.text;
-        continue;
-      }
-      const auto rule = std::ranges::find_if(
-          finding_rules(), [&](std::string_view known) { return dashed(known) == token.text; });
-      if (token.kind != TokenKind::kWord || rule == finding_rules().end())
-        return wrong(
-            token, fmt::format("`{}` is no finding; allowed are {}", token.text, known_findings()));
-      expectation.rules.emplace_back(*rule);
-    }
-    return {};
-  }
-
-  /// A finding's kind as one word: "lost-wake-up".
-  static std::string dashed(std::string_view rule) {
-    std::string word(rule);
-    std::ranges::replace(word, ' ', '-');
-    return word;
-  }
-
-  static std::string known_findings() {
-    std::string known = "R1 to R10";
-    for (const std::string_view rule : finding_rules())
-      if (!rule.starts_with('R')) known += ", " + dashed(rule);
-    return known;
+    return parse_expectation(line, scenario_.expectation);
   }
 
   /// `replay "CHOICES" [FIRMWARE…]`.
@@ -217,6 +186,7 @@ class Parser {
     TextReplay& made = scenario_.replays.emplace_back();
     made.schedule = {.where = fmt::format("line {}", line.front().line),
                      .choices = std::move(*choices)};
+    head_.replayed_on(line.subspan(2));
     return firmware_names(line.subspan(2), made.firmware);
   }
 
@@ -228,12 +198,16 @@ class Parser {
       const TextToken& at = set.error().value_is_wrong ? line[3] : line[1];
       return wrong(at, set.error().what);
     }
+    if (std::ranges::find(scenario_.settings, line[1].text, &Setting::first) !=
+        scenario_.settings.end())
+      return wrong(line[1], fmt::format("`{}` is set already", line[1].text));
     scenario_.settings.emplace_back(line[1].text, line[3].text);
     return {};
   }
 
   Parsed<> card(Tokens line) {
     TEXT_TRY(in_head(line));
+    TEXT_TRY(head_.only_one(line));
     TEXT_TRY(one_word(line, "connected or as-at-boot"));
     if (line[1].text != "connected" && line[1].text != "as-at-boot")
       return wrong(line[1], "a card is connected or as-at-boot");
@@ -243,11 +217,13 @@ class Parser {
 
   Parsed<> failures(Tokens line) {
     TEXT_TRY(in_head(line));
+    TEXT_TRY(head_.only_one(line));
     TEXT_TRY(one_word(line, "a number"));
     constexpr std::uint64_t kMost = 3;
     const auto count = number(line[1].text);
     if (!count || *count > kMost) return wrong(line[1], "a schedule may have 0 to 3 failures");
     scenario_.failures = static_cast<std::uint32_t>(*count);
+    head_.failures_are(line[1]);
     return {};
   }
 
@@ -255,13 +231,15 @@ class Parser {
   Parsed<> fail_only(Tokens line) {
     TEXT_TRY(in_head(line));
     TEXT_TRY(one_word(line, "a firmware's command"));
-    if (!scenario_.fails.empty()) return wrong(line.front(), "a scenario has one `fail`");
+    TEXT_TRY(head_.only_one(line));
     scenario_.fails = line[1].text;
+    scenario_.fails_line = line.front().line;
     return {};
   }
 
   Parsed<> cards(Tokens line) {
     TEXT_TRY(in_head(line));
+    TEXT_TRY(head_.only_one(line));
     TEXT_TRY(one_word(line, "1 or 2"));
     if (line[1].text != "1" && line[1].text != "2") return wrong(line[1], "there are 1 or 2 cards");
     scenario_.two_cards = line[1].text == "2";
@@ -359,6 +337,8 @@ class Parser {
   TextScenario scenario_;
   Section section_ = Section::kHead;
   unsigned round_ = 0;  ///< of the loop that is read, through all rounds of those around it
+  using Setting = std::pair<std::string, std::string>;
+  TextHead head_;
   std::map<std::string, std::uint32_t> processes_{{"main", 0}};
   StepParser steps_;
 };

@@ -1,5 +1,8 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "base/check.h"
 #include "explore/scenario/catalogue.h"
@@ -9,6 +12,7 @@
 #include "explore/scenario/text_end.h"
 #include "explore/scenario/text_meetings.h"
 #include "explore/scenario/text_settings.h"
+#include "schedule/choice_watch.h"
 #include "schedule/task.h"
 
 namespace teeio::explore {
@@ -44,6 +48,7 @@ class TextRun {
     for (const TextPart& part : scenario_.setup) play(part, kMustWork);
     stage_.play();
     tell_of_setup();
+    (void)schedule::take_asked();  // the set-up's
     std::vector<schedule::Task> tasks;
     for (std::size_t i = 0; i < scenario_.threads.size(); ++i)
       tasks.push_back(schedule::Task::spawn(scenario_.threads[i].name, [this, i] {
@@ -103,12 +108,13 @@ class TextRun {
     if (!end.begin_call()) return false;
     if (step.call->ends_process) end_process(part.process);
     if (step.call->kills) end_process(step.kills);
-    const auto answer = call(step, *processes_[part.process]);
+    std::string saw;
+    const auto answer = call(step, *processes_[part.process], saw);
     end.end_call();
-    note({step.number, answer ? "ok" : errno_name(answer.error().code),
-          answer ? std::string_view() : answer.error().why});
+    const std::string why = answer ? std::string() : why_refused(step, answer.error(), saw);
+    note({step.number, answer ? "ok" : errno_name(answer.error().code), why});
     if (answer && step.result != 0) values_[step.result] = *answer;
-    judge(step, answer, unless_said);
+    judge(step, answer, why, unless_said);
     return true;
   }
 
@@ -117,7 +123,15 @@ class TextRun {
     meetings_.end_process(process);
   }
 
-  Result<std::int64_t> call(const TextStep& step, machine::Program& program) {
+  /// With the value of a state that is another one.
+  static std::string why_refused(const TextStep& step, const Error& error, const std::string& saw) {
+    std::string why(error.why);
+    if (step.call->looks_at_state && error.code == Errno::kNoData)
+      why += ": " + step.texts[0] + " is " + (saw.empty() ? "\"\"" : saw);
+    return why;
+  }
+
+  Result<std::int64_t> call(const TextStep& step, machine::Program& program, std::string& saw) {
     std::vector<std::uint64_t> values;
     values.reserve(step.arguments.size());
     for (const TextArgument& argument : step.arguments)
@@ -129,12 +143,14 @@ class TextRun {
                            .target = target,
                            .values = values,
                            .texts = step.texts,
-                           .vendor = stage_.vendor()});
+                           .vendor = stage_.vendor(),
+                           .saw = saw});
   }
 
   struct Note {
     std::size_t call;
-    std::string_view answer, why;  // literals
+    std::string_view answer;  // a literal
+    std::string why;
   };
 
   /// What the set-up answered is told when it is over: later schedules begin there.
@@ -149,7 +165,7 @@ class TextRun {
     for (const Note& of_setup : of_setup_) note(of_setup);
   }
 
-  void judge(const TextStep& step, const Result<std::int64_t>& answer,
+  void judge(const TextStep& step, const Result<std::int64_t>& answer, const std::string& why,
              std::span<const std::string_view> unless_said) {
     const std::string_view got = answer ? "ok" : errno_name(answer.error().code);
     const bool said = !step.expected.empty();
@@ -160,7 +176,7 @@ class TextRun {
     for (const std::string& one : step.expected) wanted += (wanted.empty() ? "" : " or ") + one;
     std::string what = place_of(step) + ": " + std::string(step.call->name) + " answered " +
                        std::string(got) + ", not " + (said ? wanted : "ok");
-    if (!answer) what += ": " + std::string(answer.error().why);
+    if (!answer) what += ": " + why;
     if (!told_of_setup_) tell_of_setup();
     check_failed(what);
   }
@@ -200,7 +216,44 @@ std::vector<CallAnswers> calls_of(const TextScenario& scenario) {
   add(scenario.setup, false);
   add(scenario.threads, true);
   add(scenario.finish, false);
+  if (!scenario.fails.empty())
+    calls.push_back({.where = "line " + std::to_string(scenario.fails_line),
+                     .call = "fail " + scenario.fails,
+                     .allowed = {std::string(kFailedAnswer)},
+                     .answers = {}});
   return calls;
+}
+
+/// "/sys/bus/pci/devices/0000:01:00.0/reset" as the link of that name leads there: nothing else
+/// in a scenario follows links. Any other path as it is.
+std::string behind_link(const std::string& path, const Config& machine) {
+  constexpr std::string_view kLinks = "/sys/bus/pci/devices/";
+  constexpr std::size_t kAddress = std::string_view("0000:01:00.0").size();
+  if (!path.starts_with(kLinks)) return path;
+  const std::string address = path.substr(kLinks.size(), kAddress);
+  const auto function = Bdf::parse(address);
+  if (!function) return path;
+  const auto port = std::ranges::find_if(machine.root_ports, [&](const auto& one) {
+    return one.bus == function->bus && one.bdf.domain == function->domain;
+  });
+  return fmt::format("/sys/devices/pci{:04x}:00/{}{}", function->domain,
+                     port == machine.root_ports.end() ? "" : port->bdf.str() + '/',
+                     path.substr(kLinks.size()));
+}
+
+void follow_links(TextScenario& scenario, const Config& machine) {
+  for (auto* parts : {&scenario.setup, &scenario.threads, &scenario.finish})
+    for (TextPart& part : *parts)
+      for (TextStep& step : part.steps)
+        if (!step.texts.empty()) step.texts[0] = behind_link(step.texts[0], machine);
+}
+
+/// Of `fail`, when a schedule is over: whether the command was made, and whether it failed.
+void note_failures(const TextScenario& scenario, Answers& answers) {
+  const schedule::Asked asked = schedule::take_asked();
+  if (scenario.fails.empty() || asked.times == 0) return;
+  answers.note(answers.calls().size() - 1, asked.other == 0 ? kDidNotFailAnswer : kFailedAnswer,
+               {});
 }
 
 }  // namespace
@@ -226,7 +279,12 @@ Scenario make_scenario(const TextScenario& scenario, const Config& design) {
   for (const TextReplay& replay : scenario.replays)
     if (is_for(replay.firmware, design)) made.kept.push_back(replay.schedule);
   made.answers = std::make_shared<Answers>(calls_of(scenario));
-  made.body = [scenario, with, answers = made.answers] { TextRun(scenario, with, *answers).run(); };
+  TextScenario followed = scenario;
+  follow_links(followed, with);
+  made.body = [scenario = std::move(followed), with, answers = made.answers] {
+    TextRun(scenario, with, *answers).run();
+    note_failures(scenario, *answers);
+  };
   return made;
 }
 

@@ -9,6 +9,8 @@
 #include "explore/scenario/text.h"
 #include "explore/scenario/text_calls.h"
 #include "machine/machine.h"
+#include "machine/state_values.h"
+#include "machine/vendors.h"
 
 namespace teeio::explore {
 namespace {
@@ -45,6 +47,41 @@ std::string or_all(const std::string& name, const std::vector<std::string>& know
                       : fmt::format("is it `{}`?", near);
 }
 
+/// The commands of the machine's firmware that a schedule can let fail.
+std::vector<std::string> failing_commands(const machine::Machine& machine,
+                                          const machine::Config& design) {
+  const auto vendor = std::ranges::find(machine::vendors(), design.tsm, &machine::Vendor::kind);
+  const bool asked = vendor != machine::vendors().end() && vendor->failing != nullptr;
+  std::vector<std::string> names;
+  for (const std::string_view name :
+       asked ? vendor->failing(design) : machine.fault_names(schedule::FaultPlace::kFirmware))
+    if (std::ranges::find(names, name) == names.end()) names.emplace_back(name);
+  return names;
+}
+
+/// What is wrong with a look at a state; empty: nothing.
+std::string why_never(const TextStep& look, const std::vector<std::string>& states,
+                      const std::string& design) {
+  const std::string& name = look.texts[0];
+  if (!may_have(states, name))
+    return fmt::format("no machine of {} has a state `{}`; {}", design, name, or_all(name, states));
+  if (const auto can = machine::check_state_value(name, look.texts[1]); !can)
+    return fmt::format("`{}` is never `{}`; it is {}", name, look.texts[1], can.error());
+  return {};
+}
+
+std::string why_never_fails(const std::string& command, const machine::Machine& machine,
+                            const machine::Config& design) {
+  const std::vector<std::string> known = failing_commands(machine, design);
+  if (std::ranges::find(known, command) != known.end()) return {};
+  const auto all = machine.fault_names(schedule::FaultPlace::kFirmware);
+  if (std::ranges::find(all, command) != all.end())
+    return fmt::format("{} of {} never fails, as far as schedules go; there are {}", command,
+                       design.name, fmt::join(known, ", "));
+  return fmt::format("no firmware of {} has a command `{}` that can fail; {}", design.name, command,
+                     or_all(command, known));
+}
+
 }  // namespace
 
 std::expected<void, std::string> check_names(const TextScenario& scenario,
@@ -54,19 +91,15 @@ std::expected<void, std::string> check_names(const TextScenario& scenario,
   if (looks.empty() && scenario.fails.empty()) return {};
   const auto machine = machine::Machine::create(machine_of(scenario, design));
   if (!machine) return {};  // said where it is run
-  std::vector<std::string> states, commands;
+  std::vector<std::string> states;
   for (const auto& [name, value] : (*machine)->census()) states.push_back(name);
   for (const TextStep* look : looks)
-    if (const std::string& name = look->texts.front(); !may_have(states, name))
-      return std::unexpected(fmt::format("{}:{}: no machine of {} has a state `{}`; {}", file_name,
-                                         look->line, design.name, name, or_all(name, states)));
-  for (const std::string_view name : (*machine)->fault_names(schedule::FaultPlace::kFirmware))
-    commands.emplace_back(name);
-  if (scenario.fails.empty() || std::ranges::find(commands, scenario.fails) != commands.end())
-    return {};
-  return std::unexpected(fmt::format("{}: fail: no firmware of {} has a command `{}`; {}",
-                                     file_name, design.name, scenario.fails,
-                                     or_all(scenario.fails, commands)));
+    if (const std::string why = why_never(*look, states, design.name); !why.empty())
+      return std::unexpected(fmt::format("{}:{}: {}", file_name, look->line, why));
+  if (scenario.fails.empty()) return {};
+  if (const std::string why = why_never_fails(scenario.fails, **machine, design); !why.empty())
+    return std::unexpected(fmt::format("{}:{}: fail: {}", file_name, scenario.fails_line, why));
+  return {};
 }
 
 }  // namespace teeio::explore

@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/event_signal.h"
 #include "base/files.h"
 #include "schedule/atomic.h"
 #include "schedule/task.h"
@@ -141,6 +142,7 @@ std::expected<void, std::string> Server::Impl::open() {
     places.push_back(std::make_unique<Place>(path, std::move(*listener)));
   }
   signals = take_signals();
+  prepare_event_signals();  // no client costs the server a descriptor that stays
   left = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!left.ok()) return std::unexpected("no descriptor is free");
   for (std::size_t i = 0; i < places.size(); ++i)

@@ -145,7 +145,8 @@ def main():
     assert not passing[0], passing[2]
     listed = subprocess.run([TEEIO, "validate", "--list"], capture_output=True, text=True,
                             timeout=20, check=True).stdout.splitlines()
-    cases = {family(line.split()[0]) for line in listed}
+    # tee_io asks of a device what cases of other suites ask, and more of it is mandatory.
+    cases = {family(line.split()[0]) for line in listed if not line.startswith("tee_io.")}
     assert len(cases) > 200, cases
     can_fail = set()
     idle = []

@@ -269,6 +269,7 @@ def main():
     run = validate("127.0.0.1:1", "--timeout", "500")
     assert run.returncode == 2 and "127.0.0.1:1" in run.stderr, run
     assert "tdisp.lock.keyless" in validate("--list").stdout
+    assert "\ntee_io." in validate("--list").stdout, "what runs only when it is named"
     assert validate("--list", "--suite", "doe").stdout.count("doe.") > 8
 
 

@@ -36,7 +36,7 @@ TEST(Policy, ReadsWhatIsWanted) {
   const auto policy = Policy::parse(R"(
 [chain]
 roots = ["a.pem", "b.pem"]
-leaf_keys = ["00ff"]
+leaf_keys = ["00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"]
 [[chain.tcb]]
 least_svn = 3
 refused_flags = ["debug", "notSecure"]
@@ -75,7 +75,25 @@ TEST(Policy, NamesLineAndKeyOfWhatIsWrong) {
   EXPECT_EQ(problem("[spdm]\nversions = [\"1.9\"]\n"),
             "p.toml:2: versions must be versions as \"1.2\"");
   EXPECT_EQ(problem("[chain]\nleaf_keys = [\"abc\"]\n"),
-            "p.toml:2: leaf_keys must be a list of hexadecimal texts");
+            "p.toml:2: leaf_keys must be a list of hexadecimal texts, each of 64 digits");
+  EXPECT_EQ(problem("[chain]\nleaf_keys = [\"00ff\"]\n"),
+            "p.toml:2: leaf_keys must be a list of hexadecimal texts, each of 64 digits");
+  EXPECT_EQ(problem("[cca]\ninstance = \"\"\n"),
+            "p.toml:2: instance must be a list of hexadecimal texts, each of 66 digits");
+  EXPECT_EQ(
+      problem("[cca.realm]\ninitial = \"00\"\n"),
+      "p.toml:2: initial must be a list of hexadecimal texts, each of 64 or 96 or 128 digits");
+  EXPECT_EQ(problem("[[measurements.block]]\nindex = 2\nvalue = \"\"\n"),
+            "p.toml:3: value must be a list of hexadecimal texts");
+  EXPECT_EQ(problem("[cca]\nlifecycle = \"secure\"\n"),
+            "p.toml:2: lifecycle must be among unknown, assembly-and-test, rot-provisioning, "
+            "secured, non-rot-debug, recoverable-rot-debug, decommissioned");
+  EXPECT_EQ(problem("[snp]\nmost_vmpl = 4\n"),
+            "p.toml:2: most_vmpl must be a whole number from 0 to 3");
+  EXPECT_EQ(problem("[snp.least_tcb]\nsnp = 256\n"),
+            "p.toml:2: snp must be a whole number from 0 to 255");
+  EXPECT_EQ(problem("[snp]\nleast_guest_svn = 4294967296\n"),
+            "p.toml:2: least_guest_svn must be a whole number from 0 to 4294967295");
   EXPECT_EQ(problem("[[measurements.block]]\ntype = \"svn\"\n"),
             "p.toml:1: [measurements.block] lacks \"index\"");
   EXPECT_EQ(problem("[[measurements.block]]\nindex = 256\n"),

@@ -25,7 +25,17 @@ TEST(Knobs, CapabilitiesAreChangesOrAWholeSet) {
   EXPECT_FALSE(parse_capabilities({"-CERT"}));  // CHAL needs it
   EXPECT_TRUE(parse_capabilities({"-CACHE"}));
   EXPECT_TRUE(parse_capabilities({"+EVENT", "+SET_KEY_PAIR"}));
-  EXPECT_FALSE(parse_capabilities({"+MULTI_KEY_NEG"}));  // needs GET_KEY_PAIR
+  EXPECT_EQ(parse_capabilities({"+MULTI_KEY_NEG"}).error(),
+            "these capabilities do not go together: they need GET_KEY_PAIR, or to be without "
+            "MULTI_KEY_NEG");
+  EXPECT_EQ(parse_capabilities({"CERT", "MEAS_SIG", "MEAS_NO_SIG"}).error(),
+            "these capabilities do not go together: leave out MEAS_NO_SIG, MEAS_SIG (one of "
+            "these)");
+  EXPECT_EQ(parse_capabilities({"CERT", "KEY_EX"}).error(),
+            "these capabilities do not go together: they need ENCRYPT, MAC (one of these), or to "
+            "be without KEY_EX");
+  EXPECT_EQ(parse_capabilities({"CHAL", "MEAS_FRESH"}).error(),
+            "these capabilities do not go together: MEAS_FRESH needs others");
 }
 
 TEST(Knobs, AlgorithmsLimitTheirKindsOnly) {

@@ -60,8 +60,24 @@ TEST(Variations, OrdersAreAskedForByName) {
   EXPECT_EQ(orders[0].injection.str(), "order:1#1=40");
   EXPECT_EQ(orders[3].injection.str(), "order:4#1=40");
   EXPECT_EQ(orders[2].injection.nth, 3U);
-  EXPECT_EQ(why_no_variations({points[0]}, {.dimensions = {Dimension::kOrder}}),
-            "--order: no two threads or processes of this program make calls of the machine's");
+  const Selection with_a_name{
+      .dimensions = {Dimension::kOrder, Dimension::kKill}, .orders = 4, .only = {"KVM_*"}};
+  EXPECT_EQ(variations(points, with_a_name).size(), 4U) << "a name is no order's";
+  EXPECT_EQ(why_no_orders(points, {.dimensions = {Dimension::kOrder}}), "");
+  EXPECT_EQ(why_no_orders({points[0]}, {}), "");
+  EXPECT_EQ(why_no_orders({}, {.dimensions = {Dimension::kOrder}}), "") << "there are no calls";
+  EXPECT_NE(why_no_orders({points[0]}, {.dimensions = {Dimension::kOrder}}).find("no order"),
+            std::string::npos);
+}
+
+TEST(Variations, OrdersComeLast) {
+  using Kind = run::Injection::Kind;
+  const auto all = variations({{.kind = Kind::kOrder, .name = "threads", .nth = 40},
+                               {.kind = Kind::kKill, .name = "close"}},
+                              {.dimensions = {Dimension::kKill, Dimension::kOrder}, .orders = 1});
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].injection.str(), "kill:close#1:before");
+  EXPECT_EQ(all[1].injection.kind, Kind::kOrder);
 }
 
 TEST(Variations, OfOneDimensionOrName) {

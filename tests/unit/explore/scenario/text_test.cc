@@ -388,7 +388,8 @@ constexpr std::string_view kStates =
 TEST(TextScenario, AStateCanBeExpected) {
   EXPECT_EQ(verdict_of(kStates), "holds");
   EXPECT_THAT(verdict_of(replaced(kStates, "CONFIG_UNLOCKED", "RUN")),
-              HasSubstr("holds answered ENODATA"));
+              HasSubstr("holds answered ENODATA, not ok: the state is another one: TDI state of "
+                        "0000:01:00.0 is CONFIG_UNLOCKED"));
   EXPECT_THAT(verdict_of(replaced(kStates, "TDI state", "mood")),
               HasSubstr("holds answered ENOENT"));
 }
@@ -409,6 +410,25 @@ TEST(TextScenario, AStateThatNoMachineHasIsToldBeforeItRuns) {
   EXPECT_EQ(told(replaced(kStates, "TDI state of 0000:01:00.0", "TDI state of 0000:01:07.7")),
             "known")
       << "functions come and go";
+  EXPECT_EQ(told(replaced(kStates, "CONFIG_UNLOCKED", "CONFIG_LOKED")),
+            "f:10: `TDI state of 0000:01:00.0` is never `CONFIG_LOKED`; it is one of "
+            "CONFIG_UNLOCKED, CONFIG_LOCKED, RUN, ERROR");
+  EXPECT_EQ(told(replaced(kStates, " 0x0006", " 6")),
+            "f:9: `command register of 0000:01:00.0` is never `6`; it is a register as 0x0006 is "
+            "one");
+  const auto of = [&](std::string_view state, std::string_view value) {
+    return told("scenario a\nthread t\n  holds \"" + std::string(state) + "\" " +
+                std::string(value) + "\n");
+  };
+  EXPECT_EQ(of("TSM of 0000:01:00.0", "\"\""), "known");
+  EXPECT_EQ(of("bound TSM of 0000:01:00.0", "tsm1"),
+            "f:3: `bound TSM of 0000:01:00.0` is never `tsm1`; it is one of tsm0, \"\"");
+  EXPECT_EQ(of("in use by VFIO 0000:01:00.0", "true"),
+            "f:3: `in use by VFIO 0000:01:00.0` is never `true`; it is one of yes, no");
+  EXPECT_EQ(of("driver of 0000:01:00.0", "vfio-pci"), "known");
+  EXPECT_EQ(of("frames in use", "007"),
+            "f:3: `frames in use` is never `007`; it is a number, such as 12");
+  EXPECT_EQ(of("frames in use", "7"), "known");
 }
 
 constexpr std::string_view kLoop =
@@ -497,8 +517,49 @@ TEST(TextScenario, OnlyTheStepThatIsNamedFails) {
   };
   EXPECT_EQ(told(kOneFails), "known");
   EXPECT_EQ(told(replaced(kOneFails, "RMI_RTT_DEV_MAP", "RMI_RTT_DEV_MPA")),
-            "f: fail: no firmware of cca has a command `RMI_RTT_DEV_MPA`; is it "
+            "f:3: fail: no firmware of cca has a command `RMI_RTT_DEV_MPA` that can fail; is it "
             "`RMI_RTT_DEV_MAP`?");
+  EXPECT_THAT(
+      told(replaced(kOneFails, "RMI_RTT_DEV_MAP", "RMI_PDEV_GET_STATE")),
+      HasSubstr("f:3: fail: RMI_PDEV_GET_STATE of cca never fails, as far as schedules go"));
+}
+
+TEST(TextScenario, AFailureThatNeverCameIsTold) {
+  const ScenarioResult none = run_on(kOneFails, 1);
+  EXPECT_THAT(none.warnings,
+              testing::Contains(HasSubstr("line 3: fail RMI_RTT_DEV_MAP never ran")));
+  constexpr std::string_view kAnyAnswer = "op=bind -> ok EBUSY EIO ENXIO EAGAIN ENOMEM";
+  std::string text(replaced(kOneFails, "fail RMI_RTT_DEV_MAP", "fail RMI_VDEV_CREATE"));
+  text = replaced(text, "op=bind -> ok", kAnyAnswer);
+  text.resize(text.find("  IOMMU_VDEVICE_TSM_REQ"));  // what the bind is followed by
+  const ScenarioResult some = run_on(text, 1);
+  ASSERT_EQ(some.verdict, ScenarioResult::Verdict::kExhausted) << some.failure->what;
+  EXPECT_EQ(some.answers.back().call, "fail RMI_VDEV_CREATE");
+  EXPECT_TRUE(some.warnings.empty()) << some.warnings.front();
+  const auto scenario = parse_text_scenario(text, "f");
+  const ScenarioResult without =
+      run_scenario(make_scenario(*scenario, default_designs()[1]), {.failures = 0});
+  EXPECT_THAT(without.warnings, testing::Contains("line 3: fail RMI_VDEV_CREATE: it never failed"));
+}
+
+TEST(TextScenario, LinesOfTheHeadFitTogether) {
+  const auto head = [](std::string_view lines) {
+    return refusal_of("scenario a\n" + std::string(lines) + "thread t\n  exit\n");
+  };
+  EXPECT_EQ(head("failures 0\nfail RMI_VDEV_CREATE\n"),
+            "f.scenario:2:10: `fail RMI_VDEV_CREATE` in line 3 wants at least 1 failure");
+  EXPECT_EQ(head("fail RMI_VDEV_CREATE\nfailures 2\n"), "accepted");
+  EXPECT_EQ(head("replay \"\" tdx cca\nfirmware tdx\n"),
+            "f.scenario:2:15: `firmware` leaves cca out, so it is replayed on none");
+  EXPECT_EQ(head("replay \"\" tdx\nfirmware tdx\n"), "accepted");
+  EXPECT_EQ(head("replay \"\" cca\n"), "accepted");
+  for (const std::string one :
+       {"failures 1", "fail X", "cards 2", "card connected", "firmware tdx"})
+    EXPECT_EQ(head(one + "\n" + one + "\n"), "f.scenario:3:1: a scenario has one `" +
+                                                 one.substr(0, one.find(' ')) +
+                                                 "`, and line 2 is it");
+  EXPECT_EQ(head("set vm_ref = viommu\nset vm_ref = viommu\n"),
+            "f.scenario:3:5: `vm_ref` is set already");
 }
 
 TEST(TextScenario, ASecondCardIsThere) {
@@ -508,6 +569,11 @@ TEST(TextScenario, ASecondCardIsThere) {
       "finish\n  holds \"TSM of 0000:09:00.0\" \"\"\n  holds \"TSM of 0000:01:00.0\" tsm0\n";
   EXPECT_EQ(verdict_of(kTwo), "holds");
   EXPECT_THAT(verdict_of(replaced(kTwo, "cards 2\n", "")), HasSubstr("write answered ENOENT"));
+  const std::string linked =
+      replaced(kTwo, "/sys/devices/pci0000:00/0000:00:09.0/", "/sys/bus/pci/devices/");
+  EXPECT_EQ(verdict_of(linked), "holds");
+  EXPECT_THAT(verdict_of(replaced(linked, "devices/0000:09:00.0", "devices/0000:0a:00.0")),
+              HasSubstr("write answered ENOENT"));
   EXPECT_THAT(refusal_of("scenario a\ncards 3\nthread t\n"), HasSubstr("there are 1 or 2 cards"));
 }
 
