@@ -53,9 +53,7 @@ class Server:
                 return
 
     def descriptors(self):
-        """But for what eventfds are signalled with, which stays from the first signal on."""
-        links = [os.readlink(fd) for fd in pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()]
-        return len([link for link in links if not link.startswith("/memfd:teeio signals")])
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def descriptor_names(self):
         folder = pathlib.Path(f"/proc/{self.process.pid}/fd")
