@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 from qtest import MEMORY, MSIX, REGISTERS, Qemu
-from vfio_user import Client, fill
+from vfio_user import Client, fill, open_files
 
 TEEIO = sys.argv[1]
 QEMU = [os.environ.get("TEEIO_QEMU") or shutil.which("qemu-system-x86_64") or ""]
@@ -139,13 +139,6 @@ def a_virtual_function(folder, path):
     arm(qemu)
     check_engine(qemu)
     qemu.quit()
-
-
-def open_files(pid):
-    """But for what signals eventfds, which is made with the first signal and kept."""
-    folder = f"/proc/{pid}/fd"
-    return [name for name in os.listdir(folder)
-            if "memfd:teeio signals" not in os.readlink(f"{folder}/{name}")]
 
 
 reason = why_not()
