@@ -53,6 +53,18 @@ std::string why_no_mutual_auth(const ServeArguments& arguments, std::uint32_t fl
   return named && !arguments.mutual_auth ? "the capability MUT_AUTH needs --mutual-auth" : "";
 }
 
+/// A version that lacks all algorithms that are offered is not listed; where somebody named it,
+/// why not.
+std::string keep_versions_of_algorithms(serve::SpeakerOptions& spdm, bool named) {
+  const bool has_pqc = spdm::Algorithms::all().with_post_quantum().pqc_asym != 0;
+  if (spdm.post_quantum != serve::PostQuantum::kOnly || !has_pqc) return {};
+  const auto removed =
+      std::erase_if(spdm.versions, [](std::uint8_t each) { return each < wire::kSpdmVersion14; });
+  return named && removed != 0
+             ? "--post-quantum only: SPDM 1.4 is the first version that has such algorithms"
+             : "";
+}
+
 std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
                                            serve::SpeakerOptions& spdm) {
   if (!arguments.versions.empty()) {
@@ -71,6 +83,8 @@ std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
     spdm.capabilities = *flags;
   }
   spdm.post_quantum = *serve::post_quantum_of(arguments.post_quantum);
+  if (auto why = keep_versions_of_algorithms(spdm, !arguments.versions.empty()); !why.empty())
+    return std::unexpected(std::move(why));
   if (const auto what = serve::leave_out_unavailable(spdm.algorithms, spdm.post_quantum);
       !what.empty())
     complain("teeio serve: {}\n", what);

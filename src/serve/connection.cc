@@ -12,11 +12,14 @@ namespace {
 
 ByteView bytes_of_text(std::string_view text) { return std::as_bytes(std::span(text)); }
 
-/// Before four bytes are there, nobody knows.
+/// Before four bytes are there, nobody knows. A message of nothing but its type has length 0, as
+/// have the first bytes of each command of spdm-emu's; none of those reads as 1BFh or above.
 bool is_raw(ByteView in) {
-  return in.size() >= wire::TcpBindingMessage::kHeaderSize &&
-         (in[0] != std::byte{0} || in[1] != std::byte{0}) &&
-         in[2] == std::byte{wire::TcpBindingMessage::kVersion};
+  if (in.size() < wire::TcpBindingMessage::kHeaderSize ||
+      in[2] != std::byte{wire::TcpBindingMessage::kVersion})
+    return false;
+  return in[0] != std::byte{0} || in[1] != std::byte{0} ||
+         in[3] >= std::byte{std::to_underlying(wire::TcpBindingType::kRoleInquiry)};
 }
 
 /// A DSP0287 message of nothing but its type.

@@ -115,7 +115,9 @@ bool responder_flags_agree(std::uint32_t flags, std::uint8_t version) {
     if (has(flags, kSpdmCapCertInstallReset) && !has(flags, kSpdmCapSetCert | kSpdmCapCsr))
       return false;
   }
-  // Both by libspdm's validate_responder_capability() (libspdm_req_get_capabilities.c).
+  // These by libspdm's validate_responder_capability() (libspdm_req_get_capabilities.c).
+  if (version >= kSpdmVersion12 && has(flags, kSpdmCapCsr) && !has(flags, kSpdmCapSetCert))
+    return false;
   if (version >= kSpdmVersion13 && has(flags, kSpdmCapMultiKeyOnly | kSpdmCapMultiKeyNegotiated) &&
       !has(flags, kSpdmCapGetKeyPairInfo))
     return false;
@@ -134,6 +136,10 @@ bool sizes_agree(std::uint32_t data_transfer_size, std::uint32_t max_message_siz
 
 std::uint32_t offered_max_message_size(const Settings& settings, std::uint32_t flags) {
   return has(flags, kSpdmCapChunk) ? settings.max_message_size : settings.data_transfer_size;
+}
+
+std::uint16_t signatures_of_version(std::uint8_t version) {
+  return version < kSpdmVersion12 ? 0x1ff : 0xfff;
 }
 
 std::uint32_t session_flags() {

@@ -25,6 +25,10 @@ namespace teeio::spdm {
 /// responder's table alike.
 [[nodiscard]] std::uint32_t session_flags();
 
+/// What a version knows of BaseAsymAlgo and ReqBaseAsymAlg: EdDSA came with SPDM 1.2, and its bits
+/// are reserved before. Source: libspdm spdm.h, SPDM_ALGORITHMS_BASE_ASYM_ALGO_10_MASK.
+[[nodiscard]] std::uint16_t signatures_of_version(std::uint8_t version);
+
 /// Which of several common algorithms a responder takes: first those of PCI-SIG's
 /// TEE-IO configuration, the strongest first, then the highest bit. So a requester that
 /// has just that configuration meets the same choice as one that offers everything.

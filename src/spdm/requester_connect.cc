@@ -92,7 +92,8 @@ class NegotiateAlgorithms final : public Step {
     const bool measures = state.peer_can(wire::kSpdmCapMeasNoSig | wire::kSpdmCapMeasSig);
     if (ours.measurement_specification && measures)
       request.offer.measurement_specification = wire::kSpdmMeasurementDmtf;
-    request.offer.base_asym = ours.base_asym;
+    const std::uint16_t of_version = signatures_of_version(state.version());
+    request.offer.base_asym = ours.base_asym & of_version;
     request.offer.base_hash = ours.base_hash;
     const bool post_quantum = state.version() >= wire::kSpdmVersion14;
     if (post_quantum) request.offer.pqc_asym = ours.pqc_asym;
@@ -104,7 +105,7 @@ class NegotiateAlgorithms final : public Step {
     if (state.version() >= wire::kSpdmVersion11)
       request.offer.tables = {.dhe = table(ours.dhe),
                               .aead = table(ours.aead),
-                              .req_base_asym = table(ours.req_base_asym),
+                              .req_base_asym = table(ours.req_base_asym & of_version),
                               .key_schedule = table(ours.key_schedule),
                               .req_pqc_asym = table(ours.req_pqc_asym, post_quantum),
                               .kem = table(ours.kem, post_quantum)};

@@ -130,24 +130,25 @@ wire::SpdmAlgorithms choose_all(const State& state, const wire::SpdmNegotiateAlg
     chosen.measurement_specification = wire::kSpdmMeasurementDmtf;
     chosen.measurement_hash = choose_bit(Choice::kMeasurementHash, ours.measurement_hash);
   }
+  const std::uint16_t known = signatures_of_version(request.version);
   const AlgorithmUse use = algorithm_use(state.agreed.own_flags, state.agreed.peer_flags);
   if (use.base_hash)
     chosen.base_hash = choose_bit(Choice::kBaseHash, ours.base_hash & theirs.base_hash);
   if (use.base_asym)
-    chosen.base_asym = choose_bit(
-        Choice::kAsym, with_credentials(state.config.credentials, ours.base_asym & theirs.base_asym,
-                                        chosen.base_hash));
+    chosen.base_asym =
+        choose_bit(Choice::kAsym,
+                   with_credentials(state.config.credentials,
+                                    ours.base_asym & theirs.base_asym & known, chosen.base_hash));
   const auto& tables = theirs.tables;
-  chosen.tables = {
-      .dhe = choose(Choice::kGroup, use.dhe, tables.dhe, ours.dhe),
-      .aead = choose(Choice::kAead, use.aead, tables.aead, ours.aead),
-      .req_base_asym =
-          choose(Choice::kAsym, use.req_base_asym, tables.req_base_asym, ours.req_base_asym),
-      .key_schedule =
-          choose(Choice::kOther, use.key_schedule, tables.key_schedule, ours.key_schedule),
-      .req_pqc_asym =
-          choose(Choice::kPqcAsym, use.req_base_asym, tables.req_pqc_asym, ours.req_pqc_asym),
-      .kem = choose(Choice::kOther, use.dhe, tables.kem, ours.kem)};
+  chosen.tables = {.dhe = choose(Choice::kGroup, use.dhe, tables.dhe, ours.dhe),
+                   .aead = choose(Choice::kAead, use.aead, tables.aead, ours.aead),
+                   .req_base_asym = choose(Choice::kAsym, use.req_base_asym, tables.req_base_asym,
+                                           ours.req_base_asym & known),
+                   .key_schedule = choose(Choice::kOther, use.key_schedule, tables.key_schedule,
+                                          ours.key_schedule),
+                   .req_pqc_asym = choose(Choice::kPqcAsym, use.req_base_asym, tables.req_pqc_asym,
+                                          ours.req_pqc_asym),
+                   .kem = choose(Choice::kOther, use.dhe, tables.kem, ours.kem)};
   choose_post_quantum(state, theirs, use, chosen);
   if (request.version >= wire::kSpdmVersion12) {
     const unsigned formats = ours.other_params & 0xfU;

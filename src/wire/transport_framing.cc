@@ -1,8 +1,18 @@
 #include "wire/transport_framing.h"
 
+#include <utility>
+
 #include "base/check.h"
 
 namespace teeio::wire {
+namespace {
+
+/// Role-Inquiry, or an error, those included that nobody has named yet.
+bool is_discovery(std::uint8_t tcp_type) {
+  return tcp_type >= std::to_underlying(TcpBindingType::kRoleInquiry);
+}
+
+}  // namespace
 
 Result<MctpMessage> MctpMessage::decode(ByteView in) {
   if (in.empty()) return fail(Errno::kInval, "MCTP message has no type");
@@ -33,7 +43,9 @@ void MctpPacketHeader::append_to(Writer& w) const {
 }
 
 std::size_t TcpBindingMessage::size_of(ByteView in) {
-  return in.size() < 2 ? 0 : std::size_t{2} + Reader(in).le<std::uint16_t>();
+  if (in.size() < 2) return 0;
+  const std::size_t length = Reader(in).le<std::uint16_t>();
+  return length == 0 ? kHeaderSize : 2 + length;
 }
 
 Result<TcpBindingMessage> TcpBindingMessage::decode(ByteView in) {
@@ -45,13 +57,16 @@ Result<TcpBindingMessage> TcpBindingMessage::decode(ByteView in) {
   m.type = r.le<std::uint8_t>();
   m.body = r.rest();
   if (m.version != kVersion) return fail(Errno::kOpNotSupp, "DSP0287 version is not 1");
+  if (in[0] == std::byte{0} && in[1] == std::byte{0} && !is_discovery(m.type))
+    return fail(Errno::kInval, "DSP0287 message has no SPDM message");
   return m;
 }
 
 Bytes TcpBindingMessage::encode() const {
   TEEIO_CHECK(body.size() <= kMaxBody, "DSP0287 has two bytes for its length");
   Writer w;
-  w.le(static_cast<std::uint16_t>(body.size() + 2)).le(version).le(type).bytes(body);
+  const std::size_t length = is_discovery(type) && body.empty() ? 0 : body.size() + 2;
+  w.le(static_cast<std::uint16_t>(length)).le(version).le(type).bytes(body);
   return w.take();
 }
 

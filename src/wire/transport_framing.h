@@ -56,7 +56,10 @@ enum class TcpBindingType : std::uint8_t {
 struct TcpBindingMessage {
   static constexpr std::size_t kHeaderSize = 4;
   static constexpr std::uint8_t kVersion = 1;
-  /// PayloadLength counts what follows it: the version, the type and the body.
+  /// PayloadLength counts what follows it: the version, the type and the body; but it is 0 in
+  /// messages of nothing but a type, Role-Inquiry and errors. Source: libspdm libspdm_tcp_tcp.c,
+  /// libspdm_tcp_encode_message() and libspdm_tcp_encode_discovery_message(), whose other end
+  /// takes nothing else. A 2 is taken there as well.
   static constexpr std::size_t kMaxBody = 0xffff - 2;
   std::uint8_t version = kVersion;
   std::uint8_t type = 0;  ///< a TcpBindingType, or what the peer sent

@@ -148,6 +148,10 @@ std::expected<Link, Verdict> Bench::negotiated_with_identity() {
 
 std::expected<Link, Verdict> Bench::negotiated(std::expected<Link, Verdict> made) {
   if (!made) return made;
+  const bool before_pqc = version_ != 0 && version_ < wire::kSpdmVersion14;
+  if (before_pqc && config_for(target_, version_).settings.algorithms.base_asym == 0)
+    return std::unexpected(skipped(
+        "only post-quantum algorithms are offered, and SPDM 1.4 is the first that has any"));
   made->requester().connect();
   const Reply reply = made->run();
   if (!reply.answered()) return unmet("negotiation", reply);

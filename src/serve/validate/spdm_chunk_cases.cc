@@ -73,11 +73,15 @@ std::expected<Bytes, std::string> fetch(Link& link, std::uint8_t version, std::u
 }
 
 Verdict algorithms_in_chunks(Bench& bench) {
-  // The request below is of the classical kind, and its size is part of the case.
-  if (bench.target().post_quantum == PostQuantum::kOnly)
-    return skipped("only post-quantum algorithms are offered");
+  const spdm::Algorithms all =
+      with_post_quantum(spdm::Algorithms::all().with_post_quantum(), bench.target().post_quantum);
+  const bool pqc = bench.version() >= wire::kSpdmVersion14;
+  if (all.base_asym == 0 && !pqc) return skipped("only post-quantum algorithms are offered");
   TEEIO_CASE_ASSIGN(Link link, small_requester(bench));
-  const spdm::Algorithms all = spdm::Algorithms::all();
+  // A structure that offers nothing is left out.
+  const auto table = [](std::uint16_t bits, bool known = true) {
+    return known && bits != 0 ? std::optional(bits) : std::nullopt;
+  };
   const Bytes request =
       wire::SpdmNegotiateAlgorithms{
           .version = bench.version(),
@@ -85,13 +89,18 @@ Verdict algorithms_in_chunks(Bench& bench) {
                     .other_params = other_params(link),
                     .base_asym = all.base_asym,
                     .base_hash = all.base_hash,
-                    .tables = {.dhe = all.dhe,
+                    .pqc_asym = pqc ? all.pqc_asym : 0,
+                    .tables = {.dhe = table(all.dhe),
                                .aead = all.aead,
-                               .req_base_asym = all.req_base_asym,
-                               .key_schedule = all.key_schedule}}}
+                               .req_base_asym = table(all.req_base_asym),
+                               .key_schedule = all.key_schedule,
+                               .req_pqc_asym = table(all.req_pqc_asym, pqc),
+                               .kem = table(all.kem, pqc)}}}
           .encode();
-  // The smallest chunks that a responder must take: the first fills a transfer.
+  // The smallest chunks that a responder must take: the first fills a transfer, and so does the
+  // second where both families are offered.
   constexpr std::size_t kFirst = kSmallest - wire::SpdmChunkSend::kHeaderSize - 4;
+  static_assert(kFirst + kSmallest - wire::SpdmChunkSend::kHeaderSize >= 32 + 6 * 4);
   Bytes response;
   for (std::uint16_t sequence = 0; sequence < 2; ++sequence) {
     wire::SpdmChunkSend send;

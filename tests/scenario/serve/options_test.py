@@ -137,7 +137,7 @@ def each_capability_by_its_name():
             tried.communicate(timeout=TIMEOUT_S)
             assert (name in flags) == (sign == "+"), (sign + name, flags)
     # What needs others, or is needed by them.
-    assert refused == {"-CERT", "-MEAS_SIG", "+MULTI_KEY", "+MULTI_KEY_NEG"}, refused
+    assert refused == {"-CERT", "-MEAS_SIG", "+CSR", "+MULTI_KEY", "+MULTI_KEY_NEG"}, refused
 
 
 def capability_names(peer):
@@ -169,6 +169,13 @@ def post_quantum():
         assert "3.5 and later" in served.log and "ECDSA-P384" in chosen, (served.log, chosen)
     else:
         assert "ML-DSA" in chosen and "ML-KEM" in chosen and "ECDSA" not in chosen, chosen
+        # Nothing older has any, so nothing older is listed; and what is named is refused.
+        found, ran = messages("--post-quantum", "only", cases="spdm14.chunk.algorithms,session.open",
+                              validate_options=("--timeout", "8000"))
+        assert fields(found, "VERSION")[0]["versions"] == "1.4", fields(found, "VERSION")
+        assert all(ran.values()), ran
+        refused = run("serve", "--versions", "1.3,1.4", "--post-quantum", "only")
+        assert refused.returncode == 125 and "SPDM 1.4 is the first" in refused.stderr, refused
     found, _ = messages("--versions", "1.4", "--post-quantum", "off", cases="session.open")
     assert "ML-" not in json.dumps(fields(found, "ALGORITHMS")[0])
 
@@ -467,6 +474,7 @@ def wrong_words():
                         (("--capabilities", "+BOGUS"), "there are"),
                         (("--capabilities", "+CERT,CHAL"), "all with a sign"),
                         (("--capabilities", "-CERT"), "contradict"),
+                        (("--capabilities", "+CSR"), "need one that is missing"),
                         (("--capabilities", "+PSK_CONTEXT"), "--psk"),
                         (("--capabilities", "+MUT_AUTH"), "needs --mutual-auth"),
                         (("--mutual-auth", "--capabilities", "-MUT_AUTH"), "leaves out"),

@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 from qtest import MEMORY, MSIX, REGISTERS, Qemu
-from vfio_user import Client, fill
+from vfio_user import Client, fill, open_files
 
 TEEIO = sys.argv[1]
 QEMU = [os.environ.get("TEEIO_QEMU") or shutil.which("qemu-system-x86_64") or ""]
@@ -154,11 +154,10 @@ for test, function in ((the_whole_device, "0000:01:00.0"), (a_virtual_function, 
                                   stdout=subprocess.PIPE, text=True)
         try:
             server.stdout.readline()
-            descriptors = f"/proc/{server.pid}/fd"
-            idle = len(os.listdir(descriptors))
+            idle = len(open_files(server.pid))
             test(folder, path)
             with Client(path).socket:  # whoever came before is forgotten when the next comes
-                assert len(os.listdir(descriptors)) == idle + 1
+                assert len(open_files(server.pid)) == idle + 1
         finally:
             server.terminate()
             assert server.wait(timeout=60) == 0

@@ -137,13 +137,17 @@ def tdisp_state_follows(served):
 
 
 def raw_spdm_over_tcp(served):
-    """DSP0287 without spdm-emu's header: length, version, type, message."""
+    """DSP0287 without spdm-emu's header: length, version, type, message. As libspdm has it, the
+    length counts version and type, and is 0 in what has nothing else."""
     def message(kind, body=b""):
-        return struct.pack("<HBB", 2 + len(body), 1, kind) + body
+        return struct.pack("<HBB", 2 + len(body) if body else 0, 1, kind) + body
     def take(peer):
         size, version, kind = struct.unpack("<HBB", receive(peer, 4))
-        assert version == 1
-        return kind, receive(peer, size - 2)
+        assert version == 1 and (size == 0) == (kind >= 0xBF)
+        return kind, receive(peer, max(size - 2, 0))
+    with served.connect() as peer:  # a device asks, before anything else
+        peer.sendall(message(0xBF))
+        assert take(peer) == (0xC2, b"")
     with served.connect() as peer:
         whole = message(5, GET_VERSION)
         peer.sendall(whole[:3])

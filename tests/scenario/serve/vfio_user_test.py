@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from vfio_user import CONFIG, HEADER, RESET, VERSION, Client, Refused, fill
+from vfio_user import CONFIG, HEADER, RESET, VERSION, Client, Refused, fill, open_files
 
 TEEIO = sys.argv[1]
 
@@ -53,7 +53,7 @@ class Server:
                 return
 
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(open_files(self.process.pid))
 
     def descriptor_names(self):
         folder = pathlib.Path(f"/proc/{self.process.pid}/fd")

@@ -204,6 +204,37 @@ using A = wire::SpdmAsym;
 using H = wire::SpdmHash;
 using D = wire::SpdmDhe;
 using C = wire::SpdmAead;
+
+// Its bits are reserved before 1.2: nobody sends them, and who gets them looks away.
+TEST(EdDsa, IsNoneBefore12) {
+  constexpr std::uint32_t kBit = std::to_underlying(wire::SpdmAsym::kEd25519);
+  for (const std::uint8_t version : std::initializer_list<std::uint8_t>{0x10, 0x11, 0x12}) {
+    RequesterConfig theirs = at_version(Ends::requester_config(KeyType::kEd25519), version);
+    ResponderConfig ours = Ends::responder_config(KeyType::kEd25519);
+    theirs.settings.algorithms = ours.settings.algorithms = Algorithms::all();
+    Ends ends(std::move(theirs), std::move(ours));
+    std::uint32_t offered = 0;
+    std::uint32_t chosen = 0;
+    ends.bend_request = [&](Message& message) {
+      const auto request = wire::SpdmNegotiateAlgorithms::decode(message.bytes);
+      if (!request) return;
+      offered = request->offer.base_asym;
+      constexpr std::size_t kBaseAsym = 8;
+      message.bytes.at(kBaseAsym + 1) |= std::byte{kBit >> 8U};
+    };
+    ends.bend_answer = [&](Message& message) {
+      if (const auto answer = wire::SpdmAlgorithms::decode(message.bytes))
+        chosen = answer->base_asym;
+    };
+    ends.requester.connect();
+    const bool agreed = ends.run().has_value();
+    EXPECT_NE(offered & 0x1ffU, 0U);
+    EXPECT_EQ(offered & kBit, version < 0x12 ? 0 : kBit) << unsigned{version};
+    EXPECT_EQ(chosen, version < 0x12 ? 0 : kBit) << unsigned{version};
+    EXPECT_EQ(agreed, version == 0x12);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Spdm, EveryAlgorithm,
     ::testing::Values(

@@ -88,6 +88,24 @@ TEST(TcpBinding, LengthCountsWhatFollowsIt) {
   EXPECT_FALSE(TcpBindingMessage::decode(unhex("01 00 01")));
 }
 
+TEST(TcpBinding, OfNothingButATypeHasNoLength) {
+  const Bytes inquiry = TcpBindingMessage{
+      .type = std::to_underlying(TcpBindingType::kRoleInquiry),
+      .body = {}}.encode();
+  EXPECT_EQ(hex(inquiry), "00 00 01 bf");
+  for (const char* either : {"00 00 01 bf", "02 00 01 bf"}) {
+    const Bytes bytes = unhex(either);
+    EXPECT_EQ(TcpBindingMessage::size_of(bytes), 4U);
+    const auto message = TcpBindingMessage::decode(bytes);
+    ASSERT_TRUE(message) << either;
+    EXPECT_EQ(message->type, 0xbf);
+    EXPECT_TRUE(message->body.empty());
+  }
+  EXPECT_TRUE(TcpBindingMessage::decode(unhex("00 00 01 c2")));
+  EXPECT_EQ(TcpBindingMessage::decode(unhex("00 00 01 05")).error().code, Errno::kInval);
+  EXPECT_FALSE(TcpBindingMessage::decode(unhex("01 00 01 bf")));
+}
+
 /// A reader of bytes that are there; views them.
 class PcapTest : public ::testing::Test {
  protected:
