@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-STUBS = {
+STAND_INS = {
     "scripts/deps": "true",
     "bin/cmake": "true",
     # As ninja does where CMake checks globs: a dry run ends before it has begun.
@@ -23,7 +23,7 @@ STUBS = {
 def build(log_lines):
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
-        for name, text in STUBS.items():
+        for name, text in STAND_INS.items():
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_text(f"#!/bin/sh\n{text}\n")
             (folder / name).chmod(0o755)
