@@ -14,13 +14,20 @@ install(FILES ${man_pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${CMAKE_SOURCE_DIR}/scripts/completion/teeio
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/machines DESTINATION ${CMAKE_INSTALL_DATADIR}/teeio)
-install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md
-              ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
+foreach(page README.md ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md SECURITY.md LICENSE)
+  install(FILES ${CMAKE_SOURCE_DIR}/${page} DESTINATION ${CMAKE_INSTALL_DOCDIR})
+endforeach()
+install(FILES ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs
         PATTERN man EXCLUDE)
 # Not below doc: slim containers leave that out.
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/examples DESTINATION ${CMAKE_INSTALL_DATADIR}/teeio
         PATTERN build EXCLUDE)
+file(RELATIVE_PATH examples_of_doc ${CMAKE_INSTALL_FULL_DOCDIR}
+     ${CMAKE_INSTALL_FULL_DATADIR}/teeio/examples)
+file(CREATE_LINK ${examples_of_doc} ${CMAKE_BINARY_DIR}/examples_of_doc SYMBOLIC)
+install(FILES ${CMAKE_BINARY_DIR}/examples_of_doc DESTINATION ${CMAKE_INSTALL_DOCDIR}
+        RENAME examples)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/src/abi/linux DESTINATION ${uapi_dir})
 
 configure_file(${CMAKE_SOURCE_DIR}/cmake/teeio-uapi.pc.in teeio-uapi.pc @ONLY)

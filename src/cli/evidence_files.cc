@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "cli/print.h"
+#include "base/files.h"
 #include "evidence/object.h"
 
 namespace teeio::cli {

@@ -149,7 +149,7 @@ class Run {
   Outputs outputs_;
   rules::Verdict verdict_;
   report::Explainer explainer_;
-  RunStory story_{explainer_};
+  RunStory story_{explainer_, machine_.system_calls()};
   run::Injector injector_;
   rules::Sanitizer sanitizer_;
   std::string held_;  ///< reports that come after the chart

@@ -55,10 +55,35 @@ void RunStory::answered(std::uint32_t command, std::uint64_t argument, std::int6
   if (command == KVM_CHECK_EXTENSION && value == 0) missing_capability_ = argument;
 }
 
-void RunStory::ended(pid_t pid, const std::string& name, int wait_status) {
+/// A device's node names its function by the tree; a file of a group's does not.
+std::optional<Bdf> RunStory::function_of(const std::string& file) {
+  constexpr std::string_view kDevices = "/dev/vfio/devices/";
+  if (!file.starts_with(kDevices)) return std::nullopt;
+  const std::string end = "/vfio-dev/" + file.substr(kDevices.size());
+  for (const entry::SystemCalls::Node& node : machine_.tree()) {
+    if (!node.path.ends_with(end)) continue;
+    const std::string above = node.path.substr(0, node.path.size() - end.size());
+    if (const auto bdf = Bdf::parse(above.substr(above.rfind('/') + 1))) return bdf;
+  }
+  return std::nullopt;
+}
+
+bool RunStory::shows(const run::FaultWatch::Place& place, const report::Explainer::Revoked& bar) {
+  constexpr unsigned kRegionShift = 40;  // Linux: VFIO_PCI_OFFSET_SHIFT, vfio_pci_core.h
+  return bar.bar == place.offset >> kRegionShift &&
+         bar.function == function_of(place.file).value_or(bar.function);
+}
+
+void RunStory::ended(pid_t pid, const std::string& name, int wait_status,
+                     const std::optional<run::FaultWatch::LastFault>& fault) {
   Ended entry{.pid = pid, .name = name, .wait_status = wait_status, .revoked = {}};
   if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGBUS)
     entry.revoked = explainer_.revoked();
+  if (fault)
+    std::erase_if(entry.revoked, [&](const report::Explainer::Revoked& bar) {
+      return !fault->place || !shows(*fault->place, bar);
+    });
+  entry.is_known = fault && entry.revoked.size() == 1;
   const schedule::RawLockGuard guard(lock_);
   ended_.push_back(std::move(entry));
 }
@@ -85,8 +110,9 @@ std::string RunStory::processes_text(Processes which) const {
   std::string out;
   for (const Ended& entry : ended_) {
     for (const auto& revoked : entry.revoked)
-      out += fmt::format("[pid {}] --- SIGBUS: perhaps BAR{} of {}, revoked by {}, event {} ---\n",
-                         entry.pid, revoked.bar, revoked.function.str(), revoked.by, revoked.seq);
+      out += fmt::format("[pid {}] --- SIGBUS: {}BAR{} of {}, revoked by {}, event {} ---\n",
+                         entry.pid, entry.is_known ? "" : "perhaps ", revoked.bar,
+                         revoked.function.str(), revoked.by, revoked.seq);
     if (WIFSIGNALED(entry.wait_status))
       out += fmt::format("[pid {}] +++ {} was killed by SIG{} +++\n", entry.pid, entry.name,
                          ::sigabbrev_np(WTERMSIG(entry.wait_status)));

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "entry/system_calls.h"
 #include "report/explain.h"
 #include "run/witness.h"
 #include "schedule/raw_lock.h"
@@ -17,11 +18,13 @@ namespace teeio::cli {
 /// Locking: its own, a raw one.
 class RunStory final : public run::Witness {
  public:
-  explicit RunStory(report::Explainer& explainer) : explainer_(explainer) {}
+  RunStory(report::Explainer& explainer, entry::SystemCalls& machine)
+      : explainer_(explainer), machine_(machine) {}
 
   void refused(pid_t tid, const std::string& call, const Error& error) override;
   void answered(std::uint32_t command, std::uint64_t argument, std::int64_t value) override;
-  void ended(pid_t pid, const std::string& name, int wait_status) override;
+  void ended(pid_t pid, const std::string& name, int wait_status,
+             const std::optional<run::FaultWatch::LastFault>& fault) override;
 
   /// The refused calls, oldest first, equal ones on one line; "" without any.
   [[nodiscard]] std::string refusals_text() const;
@@ -44,12 +47,17 @@ class RunStory final : public run::Witness {
     pid_t pid = 0;
     std::string name;
     int wait_status = 0;
-    /// Where who died of SIGBUS may have been: its memory is gone when it is seen dead, and
-    /// with it the address.
+    /// Where who died of SIGBUS was, or may have been where nobody knows.
     std::vector<report::Explainer::Revoked> revoked;
+    bool is_known = false;
   };
 
+  [[nodiscard]] std::optional<Bdf> function_of(const std::string& file);
+  [[nodiscard]] bool shows(const run::FaultWatch::Place& place,
+                           const report::Explainer::Revoked& bar);
+
   report::Explainer& explainer_;
+  entry::SystemCalls& machine_;
   mutable schedule::RawLock lock_;
   std::deque<Refused> refused_ TEEIO_GUARDED_BY(lock_);  ///< the last ones
   std::size_t forgotten_ TEEIO_GUARDED_BY(lock_) = 0;    ///< before those

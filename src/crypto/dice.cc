@@ -9,7 +9,6 @@
 
 #include "crypto/der.h"
 #include "crypto/dmtf_oids.h"
-#include "crypto/openssl.h"
 
 namespace teeio::crypto {
 namespace {

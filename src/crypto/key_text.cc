@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "crypto/ec_public_key.h"
-#include "crypto/openssl.h"
 
 // Public keys in other forms than SubjectPublicKeyInfo in DER.
 

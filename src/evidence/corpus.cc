@@ -13,7 +13,6 @@
 #include "evidence/corpus_device.h"
 #include "evidence/corpus_guests.h"
 #include "evidence/corpus_policies.h"
-#include "evidence/measurement_values.h"
 #include "wire/cca_token.h"
 
 namespace teeio::evidence {

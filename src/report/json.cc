@@ -75,7 +75,7 @@ Json args_of(const Event& event, Actors& actors) {
                       fmt::format("{:#x}", event.c)};
   if (!event.outcome.empty()) args["outcome"] = event.outcome;
   if (!event.why.empty()) args["why"] = event.why;
-  if (event.refused) args["refused"] = true;
+  if (event.refused) args[is_expected(event) ? "expected" : "refused"] = true;
   if (event.origin.pid != 0) {
     args["process"] = actors.number(event.origin.pid);
     if (event.origin.tid != 0) args["thread"] = actors.number(event.origin.tid);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "report/select.h"
+
 namespace teeio::report {
 
 Summary summarize(const std::deque<object::Event>& events) {
@@ -15,7 +17,9 @@ Summary summarize(const std::deque<object::Event>& events) {
       ++out.calls_made[from];
       ++out.calls_into[to];
     }
-    if (event.refused) ++out.refusals[fmt::format("{} = {}", event.name, event.outcome)];
+    if (!event.refused) continue;
+    auto& counts = is_expected(event) ? out.expected : out.refusals;
+    ++counts[fmt::format("{} = {}", event.name, event.outcome)];
   }
   return out;
 }
@@ -30,6 +34,8 @@ std::string summary_text(const Summary& summary) {
   }
   for (const auto& [what, count] : summary.refusals)
     out += fmt::format("  refused ×{}: {}\n", count, what);
+  for (const auto& [what, count] : summary.expected)
+    out += fmt::format("  in the normal course ×{}: {}\n", count, what);
   return out;
 }
 

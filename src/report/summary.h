@@ -16,6 +16,7 @@ struct Summary {
   std::array<std::uint64_t, object::kLaneCount> calls_into{};  ///< by the target's
   std::array<std::uint64_t, object::kLaneCount> states{};      ///< by lane
   std::map<std::string, std::uint64_t> refusals;               ///< "TDH.MMIO.UNMAP = TDX_..."
+  std::map<std::string, std::uint64_t> expected;               ///< answers of the normal course
   std::array<bool, object::kLaneCount> acted{};
 };
 [[nodiscard]] Summary summarize(const std::deque<object::Event>& events);

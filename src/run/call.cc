@@ -76,7 +76,7 @@ Result<std::int32_t> Call::install_named(object::Ref<object::File> file, std::st
                context_.files.add(std::move(file), std::move(name), flags, pid(),
                                   context_.machine.polling(object)));
   if (device->polling == entry::SystemCalls::Polling::kAlways)
-    context_.machine.set_mapped_file(object, map_backing(device->backing));
+    context_.machine.set_mapped_file(object, map_backing(device->backing, context_.fault_watch));
   else
     context_.machine.set_readiness(object, make_readiness(device->backing));
   auto opened = context_.files.open_for_program(*device);

@@ -3,6 +3,7 @@
 #include <linux/seccomp.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -12,6 +13,7 @@
 #include "run/accounts.h"
 #include "run/device_files.h"
 #include "run/event_fds.h"
+#include "run/fault_watch.h"
 #include "run/injector.h"
 #include "run/listener.h"
 #include "run/log.h"
@@ -38,6 +40,7 @@ struct Context {
   Injector* injector;  ///< may be null
   ProcessLimit& processes;
   Accounts& accounts;
+  std::shared_ptr<FaultWatch> fault_watch;
   /// Whether calls are described: somebody may want the words.
   [[nodiscard]] bool describes() const { return log.traces_calls() || witness != nullptr; }
   /// From picking a free number until it is in use. Calls into Tasks, whose

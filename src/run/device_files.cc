@@ -93,6 +93,7 @@ Result<DeviceFileRef> DeviceFiles::add(object::Ref<object::File> file, std::stri
   backing->inode = info.st_ino;
   auto device = std::make_shared<DeviceFile>();
   device->file = std::move(file);
+  backing->name = name;
   device->name = std::move(name);
   device->flags = flags;
   device->opener = opener;

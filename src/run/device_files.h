@@ -20,6 +20,8 @@
 
 namespace teeio::run {
 
+class FaultWatch;
+
 /// The unlinked tmpfs file that stands behind one open file of the machine. A file whose
 /// poll(2) changes has a FIFO instead, with a byte in it while there is something to read.
 /// Our descriptor keeps it (and its inode number) until the last owner dies.
@@ -28,6 +30,7 @@ struct Backing {
   ino_t inode = 0;
   /// Our own changes of its size whose IN_MODIFY has not been drained yet.
   schedule::Atomic<std::uint32_t> own_changes{0};
+  std::string name;  ///< DeviceFile::name
 };
 
 /// One open file of the machine as programs hold it.
@@ -112,7 +115,9 @@ class DeviceFiles {
 [[nodiscard]] std::string find_tmpfs();
 
 /// The object behind a file's mappings: windows of `backing`.
-[[nodiscard]] std::unique_ptr<mm::MappedFile> map_backing(std::shared_ptr<Backing> backing);
+/// `watch`, as long as there is one, is told before mappings are taken away.
+[[nodiscard]] std::unique_ptr<mm::MappedFile> map_backing(std::shared_ptr<Backing> backing,
+                                                          std::weak_ptr<FaultWatch> watch = {});
 /// What makes a FIFO readable.
 [[nodiscard]] std::unique_ptr<mm::Readiness> make_readiness(std::shared_ptr<Backing> backing);
 

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "run/device_files.h"
+#include "run/fault_watch.h"
 #include "run/numbered_entries.h"
 #include "run/process_maps.h"
 #include "run/sys.h"
@@ -19,7 +20,8 @@ namespace {
 /// readable, so a device model that still runs cannot take SIGBUS.
 class MappedBacking final : public mm::MappedFile {
  public:
-  explicit MappedBacking(std::shared_ptr<Backing> backing) : backing_(std::move(backing)) {}
+  MappedBacking(std::shared_ptr<Backing> backing, std::weak_ptr<FaultWatch> watch)
+      : backing_(std::move(backing)), watch_(std::move(watch)) {}
   ~MappedBacking() override {
     for (const auto& [offset, window] : windows_) ::munmap(window.address, window.size);
   }
@@ -40,6 +42,9 @@ class MappedBacking final : public mm::MappedFile {
   }
 
   void revoke() override {
+    struct stat info{};
+    if (const auto watch = watch_.lock(); watch && ::fstat(backing_->fd.get(), &info) == 0)
+      watch->before_revoke(info.st_dev, info.st_ino, backing_->name);
     for (auto& [offset, window] : windows_) {
       void* const cover = ::mmap(window.address, window.size, PROT_READ | PROT_WRITE,
                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -80,14 +85,16 @@ class MappedBacking final : public mm::MappedFile {
   }
 
   const std::shared_ptr<Backing> backing_;
+  const std::weak_ptr<FaultWatch> watch_;  ///< a file may outlive the run
   std::uint64_t file_size_ = 0;
   std::map<std::uint64_t, Window> windows_;
 };
 
 }  // namespace
 
-std::unique_ptr<mm::MappedFile> map_backing(std::shared_ptr<Backing> backing) {
-  return std::make_unique<MappedBacking>(std::move(backing));
+std::unique_ptr<mm::MappedFile> map_backing(std::shared_ptr<Backing> backing,
+                                            std::weak_ptr<FaultWatch> watch) {
+  return std::make_unique<MappedBacking>(std::move(backing), std::move(watch));
 }
 
 }  // namespace teeio::run

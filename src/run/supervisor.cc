@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include <memory>
 #include <vector>
 
 #include "run/accounts.h"
@@ -35,7 +36,7 @@ std::string name_of_the_dead(pid_t pid) {
 /// Reaps who ended; false when no descendant is left. A child that is stopped because one
 /// of our threads traces it is that thread's to wait for: wait4() would take its stop away
 /// whatever it was asked for. The next SIGCHLD, its own end's at the latest, goes on.
-bool reap(pid_t program, int& status, const Log& log, Witness* witness) {
+bool reap(pid_t program, int& status, const Log& log, Witness* witness, FaultWatch& faults) {
   for (;;) {
     siginfo_t info{};
     if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0) return false;
@@ -48,7 +49,8 @@ bool reap(pid_t program, int& status, const Log& log, Witness* witness) {
     if (pid <= 0) continue;  // abandon() was faster
     if (pid == program) status = status_of(wait_status);
     if (log.traces_calls()) log.ended(pid, wait_status);
-    if (witness != nullptr) witness->ended(pid, name, wait_status);
+    const auto fault = faults.last_of(pid);
+    if (witness != nullptr) witness->ended(pid, name, wait_status, fault);
   }
 }
 
@@ -80,15 +82,15 @@ class Patience {
 /// Waits for all descendants; passes signals on that came to us alone. What the
 /// terminal sent came to the whole group, the program included.
 /// One that is over before them ends them all, and says why.
-int wait_for_all(pid_t program, const Log& log, Witness* witness, const Patience& patience,
-                 ProcessLimit& processes, std::string& cut_off) {
+int wait_for_all(pid_t program, const Context& context, Witness* witness, const Patience& patience,
+                 std::string& cut_off) {
   int status = 0;
   const sigset_t waited = ProcessState::waited_signals();
-  while (reap(program, status, log, witness)) {
+  while (reap(program, status, context.log, witness, *context.fault_watch)) {
     siginfo_t info{};
     const int signal = patience.wait(waited, info);
     if (cut_off = patience.over(); !cut_off.empty()) {
-      processes.close();
+      context.processes.close();
       end_descendants();
       return 128 + SIGKILL;
     }
@@ -204,7 +206,8 @@ int Supervisor::run() {
                   told ? options_.witness : nullptr,
                   options_.injector,
                   processes,
-                  accounts};
+                  accounts,
+                  std::make_shared<FaultWatch>()};
   (*files)->on_slip([&log](const DeviceFile& file, std::string_view what) {
     log.warn(std::string("a ").append(what) + " of " + file.name +
              " went past teeio, through a duplicate with a low number: the machine did not see it");
@@ -218,8 +221,7 @@ int Supervisor::run() {
   schedule::Task releases = schedule::Task::spawn("releaser", [&releaser] { releaser.run(); });
   server.start();
   const Patience patience(options_.limits);
-  const int status =
-      wait_for_all(program.pid, log, options_.witness, patience, processes, cut_off_);
+  const int status = wait_for_all(program.pid, context, options_.witness, patience, cut_off_);
   ran_out_of_processes_ = processes.was_reached();
   server.stop();
   releaser.stop();

@@ -3,9 +3,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
+#include "run/fault_watch.h"
 
 namespace teeio::run {
 
@@ -24,8 +26,10 @@ class Witness {
   /// An ioctl of the machine's gave `value`.
   virtual void answered(std::uint32_t command, std::uint64_t argument, std::int64_t value) = 0;
   /// A process of the program that teeio reaped: the first one, and orphans.
-  /// `name` is its comm, `wait_status` as waitpid(2) has it.
-  virtual void ended(pid_t pid, const std::string& name, int wait_status) = 0;
+  /// `name` is its comm, `wait_status` as waitpid(2) has it; `fault`, where it is known, the
+  /// last page fault of who had a BAR mapped that was taken away.
+  virtual void ended(pid_t pid, const std::string& name, int wait_status,
+                     const std::optional<FaultWatch::LastFault>& fault) = 0;
 };
 
 }  // namespace teeio::run

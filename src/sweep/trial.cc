@@ -34,7 +34,8 @@ class Deaths final : public run::Witness {
   [[nodiscard]] bool wants_calls() const override { return false; }
   void refused(pid_t, const std::string&, const Error&) override {}
   void answered(std::uint32_t, std::uint64_t, std::int64_t) override {}
-  void ended(pid_t, const std::string& name, int wait_status) override {
+  void ended(pid_t, const std::string& name, int wait_status,
+             const std::optional<run::FaultWatch::LastFault>&) override {
     if (!WIFSIGNALED(wait_status)) return;
     const char* const signal = ::sigabbrev_np(WTERMSIG(wait_status));
     killed_.push_back(name + " SIG" + (signal == nullptr ? "?" : signal));

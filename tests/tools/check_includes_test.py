@@ -13,18 +13,25 @@ TEXT = """#include <algorithm>  // ranges::sort
 #include <optional>
 #include <vector>
 #include <sys/stat.h>
+#include "room/used.h"
+#include "room/unused.h"
 // std::map and std::optional are only spoken of.
 void f(std::vector<std::uint8_t>& v) { std::ranges::sort(v); }
-const char* g() { return "std::optional"; }
+const char* g() { return "std::optional Unused"; }
+int h(const Used& used) { return used.more; }
 """
+HEADERS = {"used.h": "struct Used { int more = 0; };", "unused.h": "class Unused { int less = 0; };"}
 
 with tempfile.TemporaryDirectory() as folder:
     source = pathlib.Path(folder) / "src/room/x.cc"
     source.parent.mkdir(parents=True)
     source.write_text(TEXT)
+    for name, text in HEADERS.items():
+        (source.parent / name).write_text(text)
     result = subprocess.run([CHECK, folder], capture_output=True, text=True)
 
 named = [line for line in result.stdout.splitlines() if "fix:" not in line]
-expected = ["src/room/x.cc:3: nothing of <map> is used", "src/room/x.cc:4: nothing of <optional> is used"]
+expected = ["src/room/x.cc:3: nothing of <map> is used", "src/room/x.cc:4: nothing of <optional> is used",
+            "src/room/x.cc:8: nothing of <room/unused.h> is used"]
 if result.returncode != 1 or named != expected:
     sys.exit(f"said:\n{result.stdout}{result.stderr}")

@@ -7,13 +7,14 @@ headers, and runs the result under the installed teeio.
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 
 WANTED = ["bin/teeio", "include/teeio/uapi/linux/iommufd.h", "share/man/man1/teeio.1",
           "share/bash-completion/completions/teeio", "share/teeio/machines/tdx-connect.toml",
-          "share/teeio/examples/minivmm.cc", "share/doc/teeio/LICENSE", "share/doc/teeio/README.md",
+          "share/teeio/examples/minivmm.cc", "share/doc/teeio/copyright", "share/doc/teeio/README.md",
           "share/doc/teeio/docs/first-vmm.md", "share/pkgconfig/teeio-uapi.pc"]
 
 
@@ -25,6 +26,16 @@ def run(*words):
     return done.stdout
 
 
+def dead_links(folder):
+    """Of pages to files beside them."""
+    dead = []
+    for page in [*folder.glob("*.md"), *folder.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([\w./-]*[./][\w./-]*)[^)]*\)", page.read_text()):
+            if not (page.parent / target).exists():
+                dead.append(f"{page.relative_to(folder)}: {target}")
+    return dead
+
+
 def main():
     with tempfile.TemporaryDirectory() as temporary:
         prefix, build = pathlib.Path(temporary) / "usr", pathlib.Path(temporary) / "build"
@@ -32,6 +43,9 @@ def main():
         missing = [name for name in WANTED if not (prefix / name).exists()]
         if missing:
             sys.exit(f"not installed: {missing}")
+        dead = dead_links(prefix / "share/doc/teeio")
+        if dead:
+            sys.exit(f"installed pages link to what is not installed: {dead}")
         config = (prefix / "share/pkgconfig/teeio-uapi.pc").read_text()
         if "prefix=${pcfiledir}/../..\n" not in config:
             sys.exit("teeio-uapi.pc does not move with its prefix")

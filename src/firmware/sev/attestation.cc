@@ -5,7 +5,6 @@
 
 #include "base/check.h"
 #include "crypto/issue.h"
-#include "firmware/sev/launch.h"
 
 namespace teeio::sev {
 namespace {

@@ -8,7 +8,6 @@
 #include "base/check.h"
 #include "host/kvm/vm.h"
 #include "host/kvm/vm_file.h"
-#include "hw/find_capability.h"
 #include "schedule/seeded_bug.h"
 
 namespace teeio::tsm {

@@ -5,7 +5,6 @@
 #include <set>
 
 #include "serve/validate/bench.h"
-#include "serve/validate/raw_spdm.h"
 #include "serve/validate/spdm_cases.h"
 #include "wire/spdm_capabilities.h"
 #include "wire/spdm_error.h"

@@ -101,5 +101,16 @@ TEST(Summary, CountsCallsStatesAndRefusals) {
   EXPECT_NE(summary_text(summary).find("refused ×1: VFIO_DEVICE_RESET = EBUSY"), std::string::npos);
 }
 
+TEST(Summary, TheNormalCourseIsNoRefusal) {
+  object::Event event;
+  event.name = "KVM_RUN";
+  event.outcome = "EFAULT";
+  event.refused = true;
+  const Summary summary = summarize({event});
+  EXPECT_TRUE(summary.refusals.empty());
+  EXPECT_NE(summary_text(summary).find("in the normal course ×1: KVM_RUN = EFAULT"),
+            std::string::npos);
+}
+
 }  // namespace
 }  // namespace teeio::report

@@ -2,7 +2,6 @@
 
 #include <span>
 
-#include "base/bytes.h"
 #include "base/check.h"
 
 namespace teeio::vtd {

@@ -1,0 +1,141 @@
+#include "run/fault_watch.h"
+
+#include <gtest/gtest.h>
+#include <linux/perf_event.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <thread>
+
+#include "base/types.h"
+
+namespace teeio::run {
+namespace {
+
+/// Whether this kernel lets us count page faults of our own.
+bool may_ask() {
+  perf_event_attr attr{};
+  attr.type = PERF_TYPE_SOFTWARE;
+  attr.size = sizeof(attr);
+  attr.config = PERF_COUNT_SW_PAGE_FAULTS;
+  attr.exclude_kernel = 1;
+  return Fd(static_cast<int>(::syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0))).ok();
+}
+
+struct FaultWatchTest : testing::Test {
+  FaultWatchTest() {
+    (void)::ftruncate(file.get(), 4 * kPageSize);
+    (void)::ftruncate(other.get(), kPageSize);
+    at = map(file);
+    elsewhere = map(other);
+    (void)::fstat(file.get(), &info);
+  }
+  static volatile char* map(const Fd& fd) {
+    return static_cast<volatile char*>(
+        ::mmap(nullptr, 4 * kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+  }
+  void SetUp() override {
+    if (!may_ask()) GTEST_SKIP() << "perf_event_open() is refused here";
+  }
+  /// A child that does `what` when the file has been taken away.
+  pid_t child(const std::function<void()>& what) {
+    int go[2];
+    EXPECT_EQ(::pipe(go), 0);
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      char byte = 0;
+      (void)!::read(go[0], &byte, 1);
+      what();
+      ::_exit(0);
+    }
+    (void)::ftruncate(file.get(), 4 * kPageSize);
+    watch.before_revoke(info.st_dev, info.st_ino, "bar");
+    (void)::ftruncate(file.get(), 0);
+    EXPECT_EQ(::write(go[1], "x", 1), 1);
+    ::close(go[0]);
+    ::close(go[1]);
+    return pid;
+  }
+  std::optional<FaultWatch::LastFault> fault_of(const std::function<void()>& what) {
+    const pid_t pid = child(what);
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS);
+    return watch.last_of(pid);
+  }
+
+  Fd file{::memfd_create("bar", MFD_CLOEXEC)};
+  Fd other{::memfd_create("other", MFD_CLOEXEC)};
+  struct stat info{};
+  volatile char* at = nullptr;
+  volatile char* elsewhere = nullptr;
+  FaultWatch watch;
+};
+
+TEST_F(FaultWatchTest, KnowsTheMappingThatWasTouched) {
+  const auto fault = fault_of([&] { at[3 * kPageSize + 8] = 1; });
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 3 * kPageSize + 8}));
+}
+
+TEST_F(FaultWatchTest, KnowsItOfAThreadThatWasBornLater) {
+  const auto fault = fault_of([&] { std::thread([&] { at[0] = 1; }).join(); });
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 0}));
+}
+
+TEST_F(FaultWatchTest, KnowsThatItWasElsewhere) {
+  const auto fault = fault_of([&] { elsewhere[3 * kPageSize] = 1; });
+  ASSERT_TRUE(fault);
+  EXPECT_FALSE(fault->place);
+}
+
+TEST_F(FaultWatchTest, KnowsTheLastOfMoreFaultsThanAreKept) {
+  constexpr std::size_t kMany = 1000;
+  const auto fault = fault_of([&] {
+    auto* const fresh = static_cast<volatile char*>(::mmap(
+        nullptr, kMany * kPageSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    for (std::size_t i = 0; i < kMany; ++i) fresh[i * kPageSize] = 1;
+    at[0] = 1;
+  });
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 0}));
+}
+
+TEST_F(FaultWatchTest, KnowsAForkedProcessByItsParent) {
+  auto* const forked = static_cast<volatile pid_t*>(
+      ::mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  const pid_t parent = child([&] {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      at[0] = 1;
+      ::_exit(0);
+    }
+    *forked = pid;
+    (void)::waitpid(pid, nullptr, 0);
+  });
+  EXPECT_EQ(::waitpid(parent, nullptr, 0), parent);
+  const auto fault = watch.last_of(*forked);
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 0}));
+}
+
+TEST_F(FaultWatchTest, KnowsNothingOfWhoHasNoMapping) {
+  const pid_t stranger = ::fork();
+  if (stranger == 0) {
+    ::munmap(const_cast<char*>(at), 4 * kPageSize);
+    elsewhere[3 * kPageSize] = 1;
+    ::_exit(0);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(stranger, &status, 0), stranger);
+  watch.before_revoke(info.st_dev, info.st_ino, "bar");
+  EXPECT_FALSE(watch.last_of(stranger));
+}
+
+}  // namespace
+}  // namespace teeio::run
