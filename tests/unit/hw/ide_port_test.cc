@@ -132,7 +132,9 @@ TEST_F(IdePortTest, KeysGoToTheSelectiveStreamOfTwoWithAnId) {
   EXPECT_EQ(port.find(3), std::optional<std::size_t>(2));
   set_up(3, 0);
   EXPECT_EQ(port.find(3), std::optional<std::size_t>(0));
-  EXPECT_EQ(port.configure(2, {.stream_id = 5}).error().code, Errno::kInval);
+  IdeAssociation association;
+  association.stream_id = 5;
+  EXPECT_EQ(port.configure(2, association).error().code, Errno::kInval);
 }
 
 }  // namespace
