@@ -169,7 +169,7 @@ void write_decode(const fs::path& root) {
 void write_ide_km(const fs::path& root) {
   wire::IdeRegisters registers;
   registers.links = {{}};
-  registers.streams = {{0, 0, 0, 0, {{}, {}}}};
+  registers.streams = {{{0, 0}, 0, 0, {{}, {}}}};
   write_seed(root, "ide_km", "QUERY_RESP_with_blocks",
              wire::encode_ide_km(wire::IdeKmQueryResp{0, 0, 0, 0, 0, registers.encode()}));
 }

@@ -15,11 +15,11 @@ int digit(char c) {
 }  // namespace
 
 std::string to_hex(ByteView bytes) {
-  std::string out;
-  out.reserve(2 * bytes.size());
+  std::string out(2 * bytes.size(), '\0');
+  auto at = out.begin();
   for (const std::byte b : bytes) {
-    out += kDigits[std::to_integer<unsigned>(b) >> 4U];
-    out += kDigits[std::to_integer<unsigned>(b) & 0xfU];
+    *at++ = kDigits[std::to_integer<unsigned>(b) >> 4U];
+    *at++ = kDigits[std::to_integer<unsigned>(b) & 0xfU];
   }
   return out;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
 
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -34,12 +35,16 @@ struct ServeArguments {
   std::vector<std::string> slots;         ///< N=CHAIN,KEY
   std::vector<std::string> measurements;  ///< INDEX=KIND:VALUE
   std::vector<std::string> faults;
+  std::vector<std::string> ide_streams;  ///< ID=FEATURE+…
   bool list_faults = false;
   std::vector<std::string> psks;
   std::vector<std::string> versions;
   std::vector<std::string> capabilities;
   std::string post_quantum = "offer";
   bool mutual_auth = false;
+  bool mutual_auth_required = false;
+  std::vector<std::string> secured_versions;
+  std::string measurement_opaque;
   serve::ServerOptions options;
 };
 
@@ -72,6 +77,17 @@ std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
     if (!versions) return std::unexpected(versions.error());
     spdm.versions = std::move(*versions);
   }
+  if (!arguments.secured_versions.empty()) {
+    auto versions = serve::parse_secured_versions(arguments.secured_versions);
+    if (!versions) return std::unexpected(versions.error());
+    spdm.secured_versions = std::move(*versions);
+  }
+  constexpr std::size_t kMostOpaque = spdm::ResponderConfig::kMaxMeasurementOpaque;
+  if (arguments.measurement_opaque.size() > kMostOpaque)
+    return std::unexpected(
+        fmt::format("--measurement-opaque must have at most {} bytes", kMostOpaque));
+  const auto opaque = std::as_bytes(std::span(arguments.measurement_opaque));
+  spdm.measurement_opaque.assign(opaque.begin(), opaque.end());
   if (!arguments.capabilities.empty()) {
     const auto flags = serve::parse_capabilities(arguments.capabilities);
     if (!flags) return std::unexpected(flags.error());
@@ -123,7 +139,14 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
     if (!fault) return std::unexpected(fault.error());
     options.spdm.faults.push_back(std::move(*fault));
   }
-  if (arguments.mutual_auth) options.spdm.mutual_auth = spdm::MutualAuth::kOptional;
+  for (const std::string& text : arguments.ide_streams) {
+    const auto setup = serve::parse_ide_stream(text);
+    if (!setup) return std::unexpected(setup.error());
+    options.spdm.ide_streams.push_back(*setup);
+  }
+  if (arguments.mutual_auth)
+    options.spdm.mutual_auth =
+        arguments.mutual_auth_required ? spdm::MutualAuth::kRequired : spdm::MutualAuth::kOptional;
   for (const std::string& text : arguments.psks) {
     auto psk = parse_psk(text);
     if (!psk) return std::unexpected(psk.error());
@@ -283,8 +306,12 @@ void add_serve_command(Command& root) {
       .option("--keylog", arguments->options.key_log,
               "Write session keys to this file, so that a capture can be decrypted")
       .value_name("FILE");
-  serve.flag("--mutual-auth", arguments->mutual_auth,
-             "Ask requesters that can to authenticate themselves");
+  Option& mutual_auth = serve.flag("--mutual-auth", arguments->mutual_auth,
+                                   "Ask requesters that can to authenticate themselves");
+  serve
+      .flag("--mutual-auth-required", arguments->mutual_auth_required,
+            "With --mutual-auth: no session for those that cannot")
+      .needs(mutual_auth);
   Option& key =
       serve.option("--key", arguments->key, "Private key of the chain, PEM").value_name("FILE");
   Option& chain = serve
@@ -300,11 +327,20 @@ void add_serve_command(Command& root) {
       .option("--measurement", arguments->measurements,
               "A measurement block, INDEX=KIND:VALUE or INDEX=KIND+raw:VALUE; may be repeated")
       .value_name("BLOCK");
+  serve
+      .option("--measurement-opaque", arguments->measurement_opaque,
+              "OpaqueData of MEASUREMENTS, as a vendor's element")
+      .value_name("TEXT");
   chain.needs(key);
   key.needs(chain);
   serve.option("--psk", arguments->psks, "A pre-shared key, HINT=KEY; may be repeated")
       .value_name("HINT=KEY");
   serve.option("--versions", arguments->versions, "SPDM versions, with commas between")
+      .value_name("LIST")
+      .comma_separated();
+  serve
+      .option("--secured-versions", arguments->secured_versions,
+              "Versions of secured messages, 1.0 to 1.2, with commas between")
       .value_name("LIST")
       .comma_separated();
   serve
@@ -341,6 +377,18 @@ void add_serve_command(Command& root) {
             "With --cxl: the device makes its keys and IVs itself, and tells them (GETKEY)")
       .needs(cxl);
   serve
+      .option("--cxl-ports", arguments->options.spdm.cxl_ports,
+              "With --cxl: how many ports its QUERY_RESP tells of")
+      .range(1, 256)
+      .shows_default()
+      .needs(cxl);
+  serve
+      .option("--ide-stream", arguments->ide_streams,
+              "What an IDE stream is set up with beside its ID, ID=FEATURE+FEATURE "
+              "(aggregation, pcrc, …); may be repeated")
+      .value_name("ID=FEATURE")
+      .excludes(vfio_user);
+  serve
       .option("--ide-port", arguments->options.spdm.ide_port,
               "The card's port in IDE_KM; those below it have no streams")
       .shows_default();
@@ -350,6 +398,11 @@ void add_serve_command(Command& root) {
       .value_name("NAME@MESSAGE");
   serve.flag("--list-faults", arguments->list_faults, "List the faults, and do nothing")
       .alone_but_for({});
+  serve
+      .flag("--device-per-peer", arguments->options.device_per_peer,
+            "Each connection has a device of its own, as after power-on")
+      .excludes(vfio_user)
+      .excludes(connect);
   serve.flag("--once", arguments->options.once,
              "End when a peer sends SHUTDOWN, or a vfio-user client leaves");
   serve.runs([arguments] { return serve_devices(*arguments); });

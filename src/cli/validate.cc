@@ -92,7 +92,9 @@ std::expected<validate::Target, std::string> target_of(const ValidateArguments& 
 /// What the device is behind, if it is no socket, and what was set up there for it.
 struct Place {
   std::unique_ptr<serve::Bus> bus;
-  std::unique_ptr<validate::IdeStream> stream;  ///< refers to the bus
+  // Both refer to the bus.
+  std::unique_ptr<validate::IdeStream> stream{};
+  std::unique_ptr<validate::IdeLinkStream> link_stream{};
 };
 /// What to say, and the status.
 struct Refusal {
@@ -110,12 +112,15 @@ bool uses_stream(const Cases& cases) {
 }
 
 std::string what_is_disturbed(const validate::DoeBus& bus, const validate::IdeStream* stream,
+                              const validate::IdeLinkStream* link,
                               const ValidateArguments& arguments, const Cases& cases,
                               const std::string& tsm) {
   std::string text =
       fmt::format("opens and ends SPDM sessions in the DOE mailbox at {:#x}", bus.mailbox());
   if (stream != nullptr && stream->block())
     text += fmt::format(", enables the IDE stream block at {:#x} meanwhile", *stream->block());
+  if (link != nullptr && link->block())
+    text += fmt::format(", and that at {:#x} of a link stream", *link->block());
   if (uses_stream(cases))
     text += fmt::format(", programs and stops the keys of IDE stream {}, locks and stops the TDI",
                         arguments.options.stream_id);
@@ -143,11 +148,15 @@ std::expected<Place, Refusal> open_pci(const ValidateArguments& arguments, const
   if (!opened) return std::unexpected(Refusal{opened.error()});
   auto bus = std::make_unique<validate::DoeBus>(std::move(*opened));
   std::unique_ptr<validate::IdeStream> stream;
-  if (uses_stream(cases))
-    stream = std::make_unique<validate::IdeStream>(bus->config(), arguments.options.stream_id);
+  std::unique_ptr<validate::IdeLinkStream> link;
+  if (uses_stream(cases)) {
+    const std::uint8_t id = arguments.options.stream_id;
+    stream = std::make_unique<validate::IdeStream>(bus->config(), id);
+    link = std::make_unique<validate::IdeLinkStream>(bus->config(), validate::other_stream(id));
+  }
   complain("teeio validate: {}: {}\n", bdf->str(),
-           what_is_disturbed(*bus, stream.get(), arguments, cases, tsm));
-  return Place{std::move(bus), std::move(stream)};
+           what_is_disturbed(*bus, stream.get(), link.get(), arguments, cases, tsm));
+  return Place{std::move(bus), std::move(stream), std::move(link)};
 }
 
 std::expected<Place, Refusal> open_mctp(const ValidateArguments& arguments) {
@@ -158,7 +167,7 @@ std::expected<Place, Refusal> open_mctp(const ValidateArguments& arguments) {
   if (!validate::MctpBus::exists())
     return std::unexpected(
         Refusal{"skipped: this kernel has no AF_MCTP (CONFIG_MCTP), or the module is not loaded"});
-  return Place{std::make_unique<validate::MctpBus>(*endpoint), nullptr};
+  return Place{std::make_unique<validate::MctpBus>(*endpoint)};
 }
 
 std::expected<Place, Refusal> open_bus(const ValidateArguments& arguments, const Cases& cases) {
@@ -228,6 +237,7 @@ int judge(const ValidateArguments& arguments) {
   if (!place) return cannot(place.error().why, place.error().status);
   target->bus = place->bus.get();
   target->stream = place->stream.get();
+  target->link_stream = place->link_stream.get();
   if (const auto there = validate::greet(*target); !there) return cannot(there.error());
 
   const bool in_colour = colour();

@@ -25,6 +25,33 @@ void key_fields(Fields& f, std::uint8_t stream, wire::IdeKeySelector selector, s
 
 void fields(Fields& f, const wire::IdeKmQuery& m) { f.number("port", m.port_index); }
 
+/// What a stream's control register has beside ID and enable bit.
+std::string ide_settings(std::uint32_t control) {
+  std::string text;
+  if (const unsigned mode = control >> 10U & 0xfU; mode != 0)
+    text += fmt::format(" header-encryption={}", mode);
+  if ((control & 0x3fU << 2U) != 0)
+    text += fmt::format(" aggregation={}/{}/{}", control >> 2U & 3U, control >> 4U & 3U,
+                        control >> 6U & 3U);
+  if ((control & 1U << 8U) != 0) text += " pcrc";
+  if ((control & 1U << 9U) != 0) text += " configuration-requests";
+  if (const unsigned tc = control >> 19U & 7U; tc != 0) text += fmt::format(" tc={}", tc);
+  if ((control & 1U << 22U) != 0) text += " default";
+  if ((control & 1U << 23U) != 0) text += " tee-limited";
+  return text;
+}
+
+template <class Blocks>
+void enabled_streams(Fields& f, std::string_view kind, const Blocks& blocks) {
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const wire::IdeLinkBlock& block = blocks[i];
+    if (!block.enabled()) continue;
+    f.word(fmt::format("{}[{}]", kind, i),
+           fmt::format("id {} {}{}", block.stream_id(), block.secure() ? "secure" : "insecure",
+                       ide_settings(block.control)));
+  }
+}
+
 void fields(Fields& f, const wire::IdeKmQueryResp& m) {
   f.number("port", m.port_index);
   f.number("max_port", m.max_port_index);
@@ -35,12 +62,8 @@ void fields(Fields& f, const wire::IdeKmQueryResp& m) {
   if (!blocks) return f.word("blocks", blocks.error().why);
   f.number("link_streams", blocks->links.size());
   f.number("selective_streams", blocks->streams.size());
-  for (std::size_t i = 0; i < blocks->streams.size(); ++i) {
-    const wire::IdeSelectiveBlock& s = blocks->streams[i];
-    if (!s.enabled()) continue;
-    f.word(fmt::format("selective[{}]", i),
-           fmt::format("id {} {}", s.stream_id(), s.secure() ? "secure" : "insecure"));
-  }
+  enabled_streams(f, "link", blocks->links);
+  enabled_streams(f, "selective", blocks->streams);
 }
 
 void fields(Fields& f, const wire::IdeKmKeyProg& m) {

@@ -159,7 +159,7 @@ void describe(Fields& f, const wire::SpdmMeasurements& m) {
   if (m.content_changed != 0) f.word("content", m.content_changed == 1 ? "changed" : "unchanged");
   describe_record(f, m.record);
   f.bytes("nonce", m.nonce);
-  f.size("opaque", m.opaque);
+  f.bytes("opaque", m.opaque);
   if (m.version >= wire::kSpdmVersion13) f.bytes("context", m.context);
   f.bytes("signature", m.signature);
 }

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "decode/describe.h"
+#include "wire/spdm_opaque.h"
 
 namespace teeio::decode {
 namespace {
@@ -12,6 +13,15 @@ void describe_chunk(Fields& f, const Chunk& m) {
   if (m.sequence == 0) f.number("large_size", m.large_size);
   f.number("chunk_bytes", m.chunk.size());  // they may be a piece of KEY_PROG
   f.flag("last", m.last);
+}
+
+/// Which version of secured messages the responder chose; a capture does not always say in which
+/// format.
+void describe_choice(Fields& f, ByteView opaque) {
+  f.size("opaque", opaque);
+  for (const auto format : {wire::SpdmOpaqueFormat::k1, wire::SpdmOpaqueFormat::k0})
+    if (const auto chosen = wire::decode_secured_version_choice(opaque, format); chosen && *chosen)
+      return f.word("secured_version", fmt::format("{}.{}", **chosen >> 4U, **chosen & 0xfU));
 }
 
 template <class KeyUpdate>
@@ -90,7 +100,7 @@ void describe(Fields& f, const wire::SpdmKeyExchangeRsp& m) {
   f.bytes("random", m.random);
   f.bytes("exchange", m.exchange);
   f.bytes("summary_hash", m.summary_hash);
-  f.size("opaque", m.opaque);
+  describe_choice(f, m.opaque);
   f.bytes("signature", m.signature);
   f.bytes("verify_data", m.verify_data);
 }
@@ -120,7 +130,7 @@ void describe(Fields& f, const wire::SpdmPskExchangeRsp& m) {
   f.number("heartbeat_s", m.heartbeat_period);
   f.bytes("summary_hash", m.summary_hash);
   f.bytes("context", m.context);
-  f.size("opaque", m.opaque);
+  describe_choice(f, m.opaque);
   f.bytes("verify_data", m.verify_data);
 }
 

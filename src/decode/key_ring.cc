@@ -84,6 +84,7 @@ std::optional<Text> try_key(const wire::KeyLogLine& line, const wire::SecuredMes
 }  // namespace
 
 void KeyRing::add(const wire::KeyLogLine& line) {
+  if (line.key.empty()) return;  // a DHE secret: the keys that come of it follow
   const Sender sender =
       line.sender == wire::KeyLogSender::kRequester ? Sender::kRequester : Sender::kResponder;
   senders_[{line.session_id, sender}].lines.push_back(line);

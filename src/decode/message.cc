@@ -11,8 +11,10 @@ constexpr std::size_t kShown = 8;  ///< bytes of a long value on one line
 
 }  // namespace
 
+std::string Field::full() const { return whole.empty() ? text : to_hex(whole); }
+
 void Fields::number(std::string_view name, std::uint64_t value) {
-  fields_.push_back({std::string(name), fmt::format("{}", value), {}, value});
+  fields_.push_back({std::string(name), std::to_string(value), {}, value});
 }
 
 void Fields::hex_number(std::string_view name, std::uint64_t value) {
@@ -28,17 +30,21 @@ void Fields::flag(std::string_view name, bool holds) {
 }
 
 void Fields::bytes(std::string_view name, ByteView value) {
-  Field field{std::string(name), to_hex(value.first(std::min(value.size(), kShown))), {}, {}};
+  if (value.empty()) return;
+  Field field{.name = std::string(name),
+              .text = to_hex(value.first(std::min(value.size(), kShown)))};
   if (value.size() > kShown) {
-    field.full = to_hex(value);
+    field.whole.assign(value.begin(), value.end());
     field.text += fmt::format("…({})", value.size());
   }
-  if (!value.empty()) fields_.push_back(std::move(field));
+  fields_.push_back(std::move(field));
 }
 
 void Fields::size(std::string_view name, ByteView value) {
   if (value.empty()) return;
-  fields_.push_back({std::string(name), fmt::format("{} bytes", value.size()), to_hex(value), {}});
+  fields_.push_back({.name = std::string(name),
+                     .text = fmt::format("{} bytes", value.size()),
+                     .whole = Bytes(value.begin(), value.end())});
 }
 
 void Fields::key(std::string_view name, ByteView value) {

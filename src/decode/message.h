@@ -13,9 +13,11 @@ namespace teeio::decode {
 /// One field of a message, as text.
 struct Field {
   std::string name;
-  std::string text;                     ///< for one line: long bytes are cut off
-  std::string full;                     ///< all of it; empty: `text` is all
-  std::optional<std::uint64_t> number;  ///< when it is one
+  std::string text;                       ///< for one line: long bytes are cut off
+  Bytes whole{};                          ///< the bytes that it cuts off; empty: it is all
+  std::optional<std::uint64_t> number{};  ///< when it is one
+  /// Nothing cut off.
+  [[nodiscard]] std::string full() const;
 };
 
 /// Fields in the order of the message.
@@ -28,7 +30,7 @@ class Fields {
   /// Only when it holds: a flag that is off is no news.
   void flag(std::string_view name, bool holds);
   void bytes(std::string_view name, ByteView value);
-  /// How many there are; the bytes themselves in `full`.
+  /// How many there are; the bytes themselves in full().
   void size(std::string_view name, ByteView value);
   /// A secret: hidden unless keys are to be shown.
   void key(std::string_view name, ByteView value);

@@ -24,10 +24,9 @@ std::string to_text(const Message& message, std::uint64_t start_ns, Detail detai
   out += fmt::format("{} {}", message.layer, message.name);
   for (const Field& field : message.fields) {
     if (detail == Detail::kLine)
-      out += fmt::format(" {}={}", field.name, field.text);
+      out.append(" ").append(field.name).append("=").append(field.text);
     else
-      out += fmt::format("\n        {} = {}", field.name,
-                         field.full.empty() ? field.text : field.full);
+      out.append("\n        ").append(field.name).append(" = ").append(field.full());
   }
   if (!message.problem.empty())
     out += fmt::format("{}!! {}", detail == Detail::kLine ? "  " : "\n        ", message.problem);
@@ -45,13 +44,15 @@ std::string to_json(const Message& message) {
   if (message.depth != 0) json["depth"] = message.depth;
   json["layer"] = std::string(message.layer);
   json["message"] = message.name;
+  nlohmann::ordered_json fields;
   for (const Field& field : message.fields) {
-    nlohmann::ordered_json& value = json["fields"][field.name];
+    nlohmann::ordered_json& value = fields[field.name];
     if (field.number)
       value = *field.number;
     else
-      value = field.full.empty() ? field.text : field.full;
+      value = field.full();
   }
+  if (!fields.empty()) json["fields"] = std::move(fields);
   if (!message.problem.empty()) json["problem"] = message.problem;
   return json.dump() + "\n";
 }

@@ -88,6 +88,7 @@ DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
                                                        .pasid_bits = options.pasid_bits});
   first->make_physical({.sriov = sriov,
                         .ide_streams = options.ide_streams,
+                        .ide = options.ide,
                         .serial = options.serial,
                         .spdm = spdm_of(options),
                         .doe_vector = DmaFunction::kDoeVector});

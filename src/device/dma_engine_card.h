@@ -8,6 +8,7 @@
 #include "device/dsm_spdm.h"
 #include "device/report_options.h"
 #include "device/tee_card.h"
+#include "hw/ide_offer.h"
 #include "object/trace.h"
 
 namespace teeio::device {
@@ -24,6 +25,7 @@ class DmaEngineCard final : public TeeCard {
     unsigned vfs = 2;          ///< at most kMaxVfs, and on the PF's bus
     Hpa window{0};             ///< aligned to kWindowAlignment; the BARs are put there
     unsigned ide_streams = 2;  ///< selective IDE streams, 1–32
+    hw::IdeOffer ide{};        ///< what IDE offers beside them
     /// Of each function's BAR2: a power of two from 64 KiB to kWindowAlignment.
     std::uint64_t memory_bytes = kWindowAlignment;
     std::uint64_t serial = 0x1efe'0000'0000'0001;

@@ -40,10 +40,10 @@ std::string_view name_of(wire::Protocol protocol, ByteView message) {
 }  // namespace
 
 Dsm::Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams,
-         const DsmSpdm& spdm)
+         const DsmSpdm& spdm, const hw::IdeOffer& offer)
     : attester_(trace, pf0, spdm, *this),
       channel_(make_channel(spdm, attester_)),
-      ide_(trace, pf0, config, streams, *this),
+      ide_(trace, pf0, config, streams, offer, *this),
       tdisp_(trace, pf0.domain, ide_) {}
 
 Bytes Dsm::answer(ByteView object) {

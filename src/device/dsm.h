@@ -26,7 +26,7 @@ class Dsm final : public DsmMessages, private IdeResponder::Listener, private At
  public:
   /// Adds the IDE capability, of `streams` selective streams, to PF0's `config`.
   Dsm(object::Trace& trace, Bdf pf0, hw::ConfigSpace& config, std::size_t streams,
-      const DsmSpdm& spdm = {});
+      const DsmSpdm& spdm = {}, const hw::IdeOffer& offer = {});
 
   void add(Tdi& tdi) { tdisp_.add(tdi); }
   [[nodiscard]] IdeResponder& ide() { return ide_; }

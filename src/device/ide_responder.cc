@@ -42,11 +42,11 @@ hw::IdeKeySlot slot_of(wire::IdeKeySelector selector) {
 }  // namespace
 
 IdeResponder::IdeResponder(object::Trace& trace, Bdf bdf, hw::ConfigSpace& config,
-                           std::size_t streams, Listener& listener)
+                           std::size_t streams, const hw::IdeOffer& offer, Listener& listener)
     : trace_(trace),
       bdf_(bdf),
       config_(config),
-      port_(config, streams),
+      port_(config, streams, offer),
       listener_(listener),
       seen_(streams) {}
 
@@ -80,7 +80,7 @@ IdeResponder::Answer IdeResponder::handle(const wire::IdeKmQuery& query) {
   wire::IdeKmQueryResp answer{kPort,    static_cast<std::uint8_t>(bdf_.rid()),
                               bdf_.bus, static_cast<std::uint8_t>(bdf_.domain),
                               kPort,    {}};
-  for (unsigned at = 4; at < size_bytes(); at += 4)
+  for (unsigned at = 4; at < port_.size_bytes(); at += 4)
     answer.registers.push_back(config_.read(static_cast<std::uint16_t>(port_.offset() + at), 4));
   return answer;
 }
@@ -132,6 +132,7 @@ std::optional<std::string_view> IdeResponder::lock_fault(std::uint8_t stream_id,
                                                          std::uint32_t session) const {
   const auto block = port_.find(stream_id);
   if (!block) return "there is no such stream";
+  if (port_.is_link(*block)) return "the stream is a link stream";
   if (port_.state(*block) != hw::IdeStreamState::kEnabled)
     return "the stream is not enabled with all its keys in use";
   if (owner_ != session) return "the keys of the stream belong to another SPDM session";
@@ -142,18 +143,12 @@ std::optional<std::string_view> IdeResponder::lock_fault(std::uint8_t stream_id,
 void IdeResponder::session_ended(std::uint32_t session) {
   if (owner_ != session) return;
   owner_.reset();
-  for (std::size_t block = 0; block < port_.streams(); ++block) port_.forget_keys(block);
+  for (std::size_t block = 0; block < port_.blocks(); ++block) port_.forget_keys(block);
   look_again("session-ended");
 }
 
-std::uint16_t IdeResponder::size_bytes() const {
-  constexpr std::size_t kHeader = 12;  // capability header, capability, control
-  constexpr std::size_t kBlock = 20 + 12 * hw::IdePort::kAddressBlocks;
-  return static_cast<std::uint16_t>(kHeader + port_.streams() * kBlock);
-}
-
 bool IdeResponder::contains(std::uint16_t offset) const {
-  return offset >= port_.offset() && offset < port_.offset() + size_bytes();
+  return offset >= port_.offset() && offset < port_.offset() + port_.size_bytes();
 }
 
 void IdeResponder::registers_written() {
@@ -163,7 +158,7 @@ void IdeResponder::registers_written() {
 
 void IdeResponder::reset() {
   owner_.reset();
-  for (std::size_t block = 0; block < port_.streams(); ++block) (void)port_.release(block);
+  for (std::size_t block = 0; block < port_.blocks(); ++block) (void)port_.release(block);
   look_again("conventional-reset");
 }
 

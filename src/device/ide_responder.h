@@ -16,8 +16,8 @@ namespace teeio::device {
 
 /// Answers IDE_KM for the one port of an end point, and watches its streams.
 ///
-/// Keys go to the stream whose register block software gave the stream ID and an
-/// association; hw::IdePort says when a stream is Secure. A key that leaves no
+/// Keys go to the stream whose register block software gave the stream ID, and a selective
+/// one an association; hw::IdePort says when a stream is Secure. A key that leaves no
 /// trace here does so at the root port's end of the link (Fact::kKeyUsed).
 ///
 /// Locking: the card's lock.
@@ -31,7 +31,7 @@ class IdeResponder {
   };
 
   IdeResponder(object::Trace& trace, Bdf bdf, hw::ConfigSpace& config, std::size_t streams,
-               Listener& listener);
+               const hw::IdeOffer& offer, Listener& listener);
 
   /// The answer's bytes, or why there is none (the channel then answers ERROR):
   /// what is no request, K_SET_GO for a key that was not programmed, and K_SET_GO
@@ -43,8 +43,9 @@ class IdeResponder {
   std::expected<Bytes, std::string_view> answer(ByteView request, std::uint32_t session);
 
   /// Why a TDI may not be locked to the stream over that session, or nullopt: it must
-  /// exist, be enabled, carry TC0 and have a key in use for each sub-stream and
-  /// direction, all programmed over the same session.
+  /// exist, be a selective one (a guess: a link stream names no requester), be enabled,
+  /// carry TC0 and have a key in use for each sub-stream and direction, all programmed over
+  /// the same session.
   /// Source: TDISP ECN of 2022-07-27, 11.3.8 table 12 and 11.4.5, quoted in
   /// caliptra-mcu-sw issues 1921 and 1922.
   [[nodiscard]] std::optional<std::string_view> lock_fault(std::uint8_t stream_id,
@@ -74,7 +75,6 @@ class IdeResponder {
   /// name none.
   template <class Message>
   [[nodiscard]] std::optional<std::size_t> block_for(const Message& message) const;
-  [[nodiscard]] std::uint16_t size_bytes() const;
   void look_again(std::string_view cause);
 
   /// A block as it was when last looked at.

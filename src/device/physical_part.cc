@@ -11,7 +11,7 @@ PhysicalPart::PhysicalPart(object::Trace& trace, TeeFunction& pf, hw::ConfigSpac
       doe_vector_(options.doe_vector),
       sriov_(config, options.sriov),
       doe_(config, *this, doe_vector_),
-      dsm_(trace, pf.bdf(), config, options.ide_streams, options.spdm) {
+      dsm_(trace, pf.bdf(), config, options.ide_streams, options.spdm, options.ide) {
   add_ari(config, options.sriov.vfs == 0 ? 0 : 1);
   add_serial_number(config, options.serial);
   dsm_.add(pf.tdi());

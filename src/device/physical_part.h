@@ -7,6 +7,7 @@
 #include "device/dsm.h"
 #include "device/sriov_capability.h"
 #include "hw/doe_mailbox.h"
+#include "hw/ide_offer.h"
 
 namespace teeio::device {
 
@@ -20,6 +21,7 @@ class PhysicalPart final : private hw::DoeHandler {
   struct Options {
     SriovCapability::Options sriov;
     unsigned ide_streams = 1;
+    hw::IdeOffer ide{};
     std::uint64_t serial = 0;
     DsmSpdm spdm{};
     std::uint16_t doe_vector = 0;  ///< MSI-X vector of the mailbox

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/types.h"
 #include "hw/config_space.h"
+#include "hw/ide_offer.h"
 
 namespace teeio::hw {
 
@@ -24,7 +25,7 @@ struct IdeKeySlot {
 
 enum class IdeStreamState : std::uint8_t {
   kFree,
-  kConfigured,  ///< has an association, not all keys
+  kConfigured,  ///< has an association (a link stream: an ID or its enable bit), not all keys
   kKeys,        ///< all six keys of a key set are programmed
   kEnabled,     ///< Secure: enabled, and each sub-stream and direction has a key in use
   kBlocked,     ///< carries nothing any more, until it is released
@@ -43,11 +44,17 @@ struct IdeAssociation {
   std::vector<Range> memory;   ///< at most IdePort::kAddressBlocks
 };
 
-/// The IDE extended capability of a port and the streams behind it: selective
-/// streams only. Association and enable bit live in the registers, where both
-/// configuration writes and configure() put them; keys never do.
+/// The IDE extended capability of a port and the streams behind it. Association and
+/// enable bit live in the registers, where both configuration writes and configure()
+/// put them; keys never do. A bit of a control register that the capability does not
+/// offer stays zero. A stream whose control register names what no port does (another
+/// algorithm than AES-GCM-256, a reserved mode of header encryption) does not get Secure,
+/// and one whose protection is changed while it is Secure leaves it: software must not,
+/// and what happens then is not said (a choice).
 /// Source: PCIe Base Spec 6.33, 7.9.26; layout as Linux drivers/pci/ide.c uses
 /// it (sel_ide_offset(), pci_ide_stream_to_regs()).
+///
+/// Register blocks are numbered from 0: the selective streams', then the link streams'.
 ///
 /// Lifetime: within the function that owns `config`. Locking: the owner's.
 class IdePort {
@@ -56,22 +63,28 @@ class IdePort {
   static constexpr std::size_t kKeyBytes = 32;  ///< AES-GCM-256
   static constexpr std::size_t kMaxStreams = 32;
 
-  /// Adds the capability. Precondition: 1 ≤ streams ≤ kMaxStreams.
-  IdePort(ConfigSpace& config, std::size_t streams);
+  /// Adds the capability. Precondition: 1 ≤ streams ≤ kMaxStreams, and at most
+  /// IdeOffer::kMaxLinks.
+  IdePort(ConfigSpace& config, std::size_t streams, const IdeOffer& offer = {});
 
   [[nodiscard]] std::uint16_t offset() const { return offset_; }
-  [[nodiscard]] std::size_t streams() const { return slots_.size(); }
+  /// Of the whole capability.
+  [[nodiscard]] std::uint16_t size_bytes() const;
+  /// Selective ones.
+  [[nodiscard]] std::size_t streams() const { return slots_.size() - links_; }
+  [[nodiscard]] std::size_t blocks() const { return slots_.size(); }
+  [[nodiscard]] bool is_link(std::size_t block) const { return block >= streams(); }
+  /// Of the selective ones.
   [[nodiscard]] std::size_t free_streams() const;
 
   /// To be called after a configuration write was applied: takes keys away from
   /// a stream whose enable bit was cleared, and updates the status registers.
   void registers_written();
 
-  // `block` numbers the register blocks from 0. All fail with EINVAL beyond the
-  // last one.
+  // All fail with EINVAL beyond the last block.
 
-  /// Errors: EBUSY when the block is not free or another one has the stream id;
-  /// EINVAL when the ranges are empty, wrong or too many.
+  /// Of a selective stream. Errors: EBUSY when the block is not free or another one has the
+  /// stream id; EINVAL when the ranges are empty, wrong or too many.
   Result<void> configure(std::size_t block, const IdeAssociation& association);
   /// Gives the digest of the key, 64 bits that do not tell the key.
   /// Errors: EINVAL for a key of another size; ENXIO for a block that is free;
@@ -97,7 +110,7 @@ class IdePort {
   Result<void> release(std::size_t block);
 
   [[nodiscard]] IdeStreamState state(std::size_t block) const;
-  /// The block that has `stream_id`.
+  /// The block that has `stream_id`, selective ones first.
   [[nodiscard]] std::optional<std::size_t> find(std::uint8_t stream_id) const;
   [[nodiscard]] std::uint8_t stream_id(std::size_t block) const;
   /// The TC that the stream's registers are set to.
@@ -119,9 +132,17 @@ class IdePort {
   struct Slot {
     std::array<std::array<Key, kKeysOfSet>, 2> keys;
     bool blocked = false;
+    std::uint32_t protection = 0;  ///< as the control register was when it got Secure
   };
 
   [[nodiscard]] std::uint16_t reg(std::size_t block, std::uint16_t offset) const;
+  [[nodiscard]] std::uint32_t control(std::size_t block) const;
+  void set_control(std::size_t block, std::uint32_t value);
+  [[nodiscard]] std::uint16_t control_reg(std::size_t block) const;
+  [[nodiscard]] std::uint16_t status_reg(std::size_t block) const {
+    return static_cast<std::uint16_t>(control_reg(block) + 4);
+  }
+  void add_association(std::size_t block);
   [[nodiscard]] bool has_association(std::size_t block) const;
   [[nodiscard]] bool enable_bit(std::size_t block) const;
   /// A key set is programmed whole.
@@ -134,6 +155,7 @@ class IdePort {
   void update_status(std::size_t block);
 
   ConfigSpace& config_;
+  const std::size_t links_;
   const std::uint16_t offset_;
   std::vector<Slot> slots_;
   std::uint64_t generation_ = 0;

@@ -62,6 +62,13 @@ constexpr std::pair<std::string_view, bool> kTdxApis[] = {{"g3", false}, {"g2", 
 constexpr std::pair<std::string_view, bool> kRmmDefects[] = {{"none", false},
                                                              {"as-9a7f8ef4", true}};
 constexpr std::pair<std::string_view, bool> kCcaBinds[] = {{"unlocked", false}, {"locked", true}};
+constexpr auto kIdeFeatureNames = [] {
+  std::array<std::pair<std::string_view, std::uint16_t>, std::size(hw::kIdeFeatures)> names;
+  std::ranges::transform(hw::kIdeFeatures, names.begin(), [](const hw::IdeFeature& row) {
+    return std::pair(row.name, std::uint16_t{row.feature});
+  });
+  return names;
+}();
 std::vector<std::pair<std::string_view, abi::AbiProfile>> profiles() {
   std::vector<std::pair<std::string_view, abi::AbiProfile>> names;
   for (const abi::AbiProfile profile : abi::kAbiProfiles)
@@ -170,6 +177,8 @@ CardConfig read_card(Section& s, ConfigLines::Card& lines) {
     const Driver beside = card.driver == Driver::kNone ? Driver::kNone : Driver::kVfio;
     card.vf_driver = s.choice("vf_driver", kVfDrivers, std::optional(beside));
     card.ide_streams = static_cast<unsigned>(s.number("ide_streams", 1, 32, 1));
+    card.ide.links = static_cast<unsigned>(s.number("ide_links", 0, hw::IdeOffer::kMaxLinks, 0));
+    card.ide.features = s.flags("ide_features", kIdeFeatureNames, card.ide.features);
     card.serial = s.number("serial", 0, 0x7fff'ffff'ffff'ffff, 1);
     if (card.model == CardConfig::Model::kDmaEngine) {
       card.memory_bytes = s.number("memory_kib", 64, 1024, 1024) * 1024;

@@ -13,6 +13,7 @@
 #include "entry/call.h"
 #include "host/iommufd/environment.h"
 #include "host/vfio/policies.h"
+#include "hw/ide_offer.h"
 #include "machine/tsm_kind.h"
 
 namespace teeio::machine {
@@ -62,6 +63,7 @@ struct CardConfig {
   Hpa window{0};
   unsigned vfs = 0;
   unsigned ide_streams = 0;
+  hw::IdeOffer ide{};  ///< what IDE offers beside them
   std::uint64_t serial = 0;
   std::uint64_t memory_bytes = 0x10'0000;  ///< of each function's BAR2
   unsigned pasid_bits = 0;                 ///< of a DMA-engine card; 0: no PASID capability

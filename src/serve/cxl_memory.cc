@@ -130,20 +130,28 @@ std::optional<Bytes> CxlMemory::answer(ByteView payload) {
 }
 
 void CxlMemory::session_ended() {
-  pending_ = {};
-  generated_.clear();
+  for (Port& port : ports_) port = {};
 }
 
 std::optional<Bytes> CxlMemory::answer_ide_km(ByteView message) {
   if (message.empty()) return std::nullopt;
   if (Object{byte_at(message, 0)} != Object::kQuery) return answer_key_message(message);
-  if (message.size() != ide_km::kQueryBytes || byte_at(message, 2) != 0) return std::nullopt;
+  const std::uint8_t port = byte_at(message, 2);
+  if (message.size() != ide_km::kQueryBytes || port >= ports_.size()) return std::nullopt;
   const unsigned makes = generates_ ? ide_km::kIvGeneration | ide_km::kKeyGeneration : 0;
   return Writer()
       .le(std::to_underlying(Object::kQueryResp))
-      .zeros(6)
+      .zeros(1)
+      .le(port)
+      .zeros(3)
+      .le(static_cast<std::uint8_t>(ports_.size() - 1))
       .le(static_cast<std::uint8_t>(ide_km::kVersion1 | ide_km::kStops | makes))
       .take();
+}
+
+CxlMemory::Port* CxlMemory::port_of(ByteView message) {
+  const std::size_t number = byte_at(message, ide_km::kPortAt);
+  return number < ports_.size() ? &ports_[number] : nullptr;
 }
 
 /// A KEY_PROG may have any length, as KP_ACK can say so. Others have theirs, as in spdm-emu
@@ -151,6 +159,7 @@ std::optional<Bytes> CxlMemory::answer_ide_km(ByteView message) {
 std::optional<Bytes> CxlMemory::answer_key_message(ByteView message) {
   if (message.size() < ide_km::kKeyMessageBytes) return std::nullopt;
   const bool bare = message.size() == ide_km::kKeyMessageBytes;
+  Port* const port = port_of(message);
   Bytes answer(message.begin(), message.begin() + ide_km::kKeyMessageBytes);
   answer[ide_km::kStatusAt] = std::byte{0};
   const auto as = [&answer](Object object) { answer[0] = std::byte{std::to_underlying(object)}; };
@@ -165,12 +174,12 @@ std::optional<Bytes> CxlMemory::answer_key_message(ByteView message) {
     case Object::kSetStop:
       if (!bare) return std::nullopt;
       as(Object::kGoStopAck);
-      pending_.at(direction_of(message)) = false;
+      if (port != nullptr) port->pending.at(direction_of(message)) = false;
       return answer;
     case Object::kGetKey: {
-      if (!bare || !generates_ || byte_at(message, ide_km::kPortAt) != 0) return std::nullopt;
+      if (!bare || !generates_ || port == nullptr) return std::nullopt;
       as(Object::kGetKeyAck);
-      return Writer().bytes(answer).bytes(generate()).take();
+      return Writer().bytes(answer).bytes(generate(*port)).take();
     }
     case Object::kQuery:
     case Object::kQueryResp:
@@ -182,31 +191,33 @@ std::optional<Bytes> CxlMemory::answer_key_message(ByteView message) {
   return std::nullopt;
 }
 
-Bytes CxlMemory::generate() {
-  generated_.assign(ide_km::kKeyBytes + ide_km::kIvBytes, std::byte{});
-  crypto::fill_random(generated_);
-  return generated_;
+Bytes CxlMemory::generate(Port& port) {
+  port.generated.assign(ide_km::kKeyBytes + ide_km::kIvBytes, std::byte{});
+  crypto::fill_random(port.generated);
+  return port.generated;
 }
 
 /// The key that a port makes is the one that it sends with: what it receives with is made at the
 /// other end, and whoever asked for none may bring one. (A reading: tee-io-validator's 2.7 says
 /// the same of both directions.)
-bool CxlMemory::is_as_generated(ByteView message) const {
+bool CxlMemory::is_as_generated(const Port& port, ByteView message) const {
   const bool initial_iv = (byte_at(message, ide_km::kKeyAt) & ide_km::kDefaultIv) == 0;
   if (initial_iv && !generates_) return false;
-  if (direction_of(message) == 0 || generated_.empty()) return true;
+  if (direction_of(message) == 0 || port.generated.empty()) return true;
   const ByteView brought = message.subspan(ide_km::kKeyMessageBytes);
-  const std::size_t compared = initial_iv ? generated_.size() : ide_km::kKeyBytes;
-  return std::ranges::equal(brought.first(compared), ByteView(generated_).first(compared));
+  const std::size_t compared = initial_iv ? port.generated.size() : ide_km::kKeyBytes;
+  return std::ranges::equal(brought.first(compared), ByteView(port.generated).first(compared));
 }
 
 std::uint8_t CxlMemory::program(ByteView message) {
   const std::uint8_t key = byte_at(message, ide_km::kKeyAt);
-  bool& pending = pending_.at(direction_of(message));
-  const bool good =
-      message.size() == ide_km::kWithKeyBytes && byte_at(message, ide_km::kStreamAt) == 0 &&
-      byte_at(message, ide_km::kPortAt) == 0 &&
-      (key & ide_km::kSubStreamMask) == ide_km::kSubStream && !pending && is_as_generated(message);
+  Port* const port = port_of(message);
+  if (port == nullptr) return ide_km::kInvalid;
+  bool& pending = port->pending.at(direction_of(message));
+  const bool good = message.size() == ide_km::kWithKeyBytes &&
+                    byte_at(message, ide_km::kStreamAt) == 0 &&
+                    (key & ide_km::kSubStreamMask) == ide_km::kSubStream && !pending &&
+                    is_as_generated(*port, message);
   if (!good) return ide_km::kInvalid;
   pending = true;
   return ide_km::kSuccess;

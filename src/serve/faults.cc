@@ -1,16 +1,13 @@
 #include "serve/faults.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
-#include <array>
-#include <span>
 #include <utility>
 
+#include "serve/fault_names.h"
 #include "wire/cxl.h"
 #include "wire/ide_km.h"
 #include "wire/spdm.h"
+#include "wire/spdm_encapsulated.h"
 #include "wire/spdm_error.h"
 #include "wire/spdm_events.h"
 #include "wire/spdm_measurements.h"
@@ -21,128 +18,6 @@ namespace teeio::serve {
 namespace {
 
 using Kind = Fault::Kind;
-using Names = std::span<const std::string_view>;
-
-constexpr std::string_view kDiscovery = "DISCOVERY";
-constexpr std::string_view kIdeKm[] = {"QUERY", "KEY_PROG", "K_SET_GO", "K_SET_STOP"};
-constexpr std::string_view kTdisp[] = {"GET_TDISP_VERSION",
-                                       "GET_TDISP_CAPABILITIES",
-                                       "LOCK_INTERFACE",
-                                       "GET_DEVICE_INTERFACE_REPORT",
-                                       "GET_DEVICE_INTERFACE_STATE",
-                                       "START_INTERFACE",
-                                       "STOP_INTERFACE"};
-constexpr std::string_view kSpdm[] = {"GET_VERSION",
-                                      "GET_CAPABILITIES",
-                                      "NEGOTIATE_ALGORITHMS",
-                                      "GET_DIGESTS",
-                                      "GET_CERTIFICATE",
-                                      "CHALLENGE",
-                                      "GET_MEASUREMENTS",
-                                      "GET_MEASUREMENT_EXTENSION_LOG",
-                                      "KEY_EXCHANGE",
-                                      "FINISH",
-                                      "PSK_EXCHANGE",
-                                      "HEARTBEAT",
-                                      "KEY_UPDATE",
-                                      "END_SESSION",
-                                      "GET_CSR",
-                                      "SET_CERTIFICATE",
-                                      "GET_KEY_PAIR_INFO",
-                                      "SET_KEY_PAIR_INFO",
-                                      "GET_ENDPOINT_INFO",
-                                      "GET_SUPPORTED_EVENT_TYPES",
-                                      "SUBSCRIBE_EVENT_TYPES"};
-// Those of which refusals are asked for.
-constexpr std::string_view kRefusedSpdm[] = {"GET_VERSION",
-                                             "GET_CAPABILITIES",
-                                             "NEGOTIATE_ALGORITHMS",
-                                             "GET_DIGESTS",
-                                             "GET_CERTIFICATE",
-                                             "CHALLENGE",
-                                             "GET_MEASUREMENTS",
-                                             "GET_MEASUREMENT_EXTENSION_LOG",
-                                             "KEY_EXCHANGE",
-                                             "FINISH",
-                                             "PSK_EXCHANGE",
-                                             "HEARTBEAT",
-                                             "GET_CSR",
-                                             "SET_CERTIFICATE",
-                                             "GET_KEY_PAIR_INFO",
-                                             "SET_KEY_PAIR_INFO",
-                                             "GET_SUPPORTED_EVENT_TYPES",
-                                             "SUBSCRIBE_EVENT_TYPES",
-                                             "GET_ENCAPSULATED_REQUEST",
-                                             "RESPOND_IF_READY",
-                                             "CHUNK_SEND",
-                                             "CHUNK_GET",
-                                             "SPDM_UNKNOWN"};
-constexpr std::string_view kRefusedIdeKm[] = {"QUERY", "KEY_PROG", "K_SET_GO", "IDE_KM_UNKNOWN"};
-constexpr std::string_view kRefusedTdisp[] = {"GET_TDISP_VERSION",
-                                              "LOCK_INTERFACE",
-                                              "GET_DEVICE_INTERFACE_REPORT",
-                                              "GET_DEVICE_INTERFACE_STATE",
-                                              "START_INTERFACE",
-                                              "VDM",
-                                              "TDISP_UNKNOWN"};
-constexpr std::string_view kRefusedCxl[] = {"CXL_KEY_PROG", "GET_TARGET_CAPABILITIES",
-                                            "SET_TARGET_CONFIGURATION", "LOCK_TARGET_CONFIGURATION",
-                                            "TSP_UNKNOWN"};
-// What a device itself asks for travels in them.
-constexpr std::string_view kEncapsulated[] = {"GET_ENCAPSULATED_REQUEST",
-                                              "DELIVER_ENCAPSULATED_RESPONSE"};
-constexpr std::string_view kReport[] = {"GET_DEVICE_INTERFACE_REPORT"};
-constexpr std::string_view kSilence = "SILENCE";
-constexpr std::string_view kSecured = "SECURED";
-constexpr std::string_view kUnanswered[] = {kSilence, kSecured};
-// As intel/tee-io-validator names them.
-constexpr std::string_view kCxlIdeKm[] = {"CXL_QUERY", "CXL_KEY_PROG", "CXL_K_SET_GO",
-                                          "CXL_K_SET_STOP", "CXL_GETKEY"};
-constexpr std::string_view kCxlTsp[] = {"GET_TARGET_TSP_VERSION",
-                                        "GET_TARGET_CAPABILITIES",
-                                        "SET_TARGET_CONFIGURATION",
-                                        "GET_TARGET_CONFIGURATION",
-                                        "GET_TARGET_CONFIGURATION_REPORT",
-                                        "LOCK_TARGET_CONFIGURATION",
-                                        "TSP_UNKNOWN"};
-constexpr std::string_view kSigned[] = {"CHALLENGE", "GET_MEASUREMENTS", "KEY_EXCHANGE", "GET_CSR",
-                                        "GET_ENDPOINT_INFO"};
-constexpr std::string_view kHmac[] = {"KEY_EXCHANGE", "PSK_EXCHANGE"};
-constexpr std::string_view kDigests[] = {"GET_DIGESTS"};
-constexpr std::string_view kCertificate[] = {"GET_CERTIFICATE"};
-constexpr std::string_view kLock[] = {"LOCK_INTERFACE"};
-constexpr std::string_view kAlone[] = {kDiscovery};
-
-struct Row {
-  std::string_view name;
-  Kind kind;
-  std::array<Names, 7> messages;
-};
-constexpr Row kRows[] = {
-    {"bad-signature", Kind::kBadSignature, {kSigned}},
-    {"bad-hmac", Kind::kBadHmac, {kHmac}},
-    {"bad-digest", Kind::kBadDigest, {kDigests}},
-    {"bad-certificate", Kind::kBadCertificate, {kCertificate}},
-    {"wrong-nonce", Kind::kWrongNonce, {kLock}},
-    {"wrong-version", Kind::kWrongVersion, {kSpdm, kTdisp}},
-    {"wrong-code", Kind::kWrongCode, {kSpdm, kEncapsulated, kIdeKm, kTdisp, kCxlIdeKm, kCxlTsp}},
-    {"truncated",
-     Kind::kTruncated,
-     {kSpdm, kEncapsulated, kIdeKm, kTdisp, kAlone, kCxlIdeKm, kCxlTsp}},
-    {"error", Kind::kError, {kSpdm, kIdeKm, kTdisp, kCxlIdeKm, kCxlTsp}},
-    {"endless-busy", Kind::kEndlessBusy, {kSpdm, kIdeKm, kTdisp}},
-    {"dropped", Kind::kDropped, {kSpdm, kIdeKm, kTdisp, kAlone}},
-    {"late", Kind::kLate, {kSpdm, kIdeKm, kTdisp, kAlone}},
-    {"accepted", Kind::kAccepted, {kRefusedSpdm, kRefusedIdeKm, kRefusedTdisp, kRefusedCxl}},
-    {"moved-range", Kind::kMovedRange, {kReport}},
-    {"repeated", Kind::kRepeated, {kUnanswered}},
-};
-
-std::vector<std::string_view> messages_of(const Row& row) {
-  std::vector<std::string_view> all;
-  for (const Names& names : row.messages) all.insert(all.end(), names.begin(), names.end());
-  return all;
-}
 
 void turn(Bytes& bytes, std::size_t at) {
   if (at < bytes.size()) bytes[at] ^= std::byte{1};
@@ -234,6 +109,26 @@ void accept_app(ByteView request, std::optional<Bytes>& answer) {
     (*answer)[kCode] = std::byte(byte_at(request, kCode) & 0x7fU);
 }
 
+/// An event that nobody subscribed to: slot 0 has another chain.
+Bytes unasked_event(std::uint8_t version) {
+  const Bytes slots{std::byte{1}};
+  wire::SpdmEvent event;
+  event.type = std::to_underlying(wire::SpdmEventType::kCertificateChanged);
+  event.detail = slots;
+  Writer events;
+  event.append_to(events);
+  const Bytes told = events.take();
+  wire::SpdmSendEvent send;
+  send.version = version;
+  send.count = 1;
+  send.events = told;
+  const Bytes request = send.encode();
+  wire::SpdmEncapsulatedRequest envelope;
+  envelope.version = version;
+  envelope.request = request;
+  return envelope.encode();
+}
+
 /// The lowest bit of where a report's second range begins: a page further, or one nearer.
 void move_range(ByteView request, Bytes& answer) {
   constexpr std::size_t kOffsetAt = 1 + wire::TdispHeader::kSize;
@@ -267,32 +162,6 @@ bool wants_signature(ByteView request) {
 
 }  // namespace
 
-std::expected<Fault, std::string> parse_fault(std::string_view text) {
-  const auto at = text.find('@');
-  const std::string_view name = text.substr(0, at);
-  const auto row = std::ranges::find(kRows, name, &Row::name);
-  if (row == std::end(kRows)) {
-    std::vector<std::string_view> names;
-    for (const Row& one : kRows) names.push_back(one.name);
-    return std::unexpected(
-        fmt::format("there is no fault {}; there are {}", name, fmt::join(names, ", ")));
-  }
-  const auto messages = messages_of(*row);
-  const std::string_view message = at == std::string_view::npos ? "" : text.substr(at + 1);
-  if (std::ranges::find(messages, message) == messages.end())
-    return std::unexpected(
-        fmt::format("{}@MESSAGE takes one of {}", name, fmt::join(messages, ", ")));
-  return Fault{row->kind, std::string(message)};
-}
-
-std::vector<std::string> all_faults() {
-  std::vector<std::string> all;
-  for (const Row& row : kRows)
-    for (const std::string_view message : messages_of(row))
-      all.push_back(fmt::format("{}@{}", row.name, message));
-  return all;
-}
-
 bool Faults::has(Kind kind, std::string_view name) const {
   return std::ranges::any_of(
       faults_, [&](const Fault& fault) { return fault.kind == kind && fault.message == name; });
@@ -324,8 +193,22 @@ std::optional<std::uint8_t> Faults::refuses(ByteView request) {
   return refuses_named(name_of(request));
 }
 
+void Faults::change_event(Bytes& answer) const {
+  if (has(Kind::kUnasked, kSendEvent) && wire::SpdmError::decode(answer))
+    answer = unasked_event(byte_at(answer, 0));
+  auto envelope = wire::SpdmEncapsulatedRequest::decode(answer);
+  if (!has(Kind::kTruncated, kSendEvent) || !envelope ||
+      !wire::SpdmSendEvent::decode(envelope->request))
+    return;
+  Bytes events(envelope->request.begin(), envelope->request.end());
+  cut(events);
+  envelope->request = events;
+  answer = envelope->encode();
+}
+
 void Faults::change(ByteView request, Bytes& answer, std::size_t verify_data) {
   const std::string_view name = name_of(request);
+  if (name == "GET_ENCAPSULATED_REQUEST") change_event(answer);
   if (wire::SpdmError::decode(answer)) {
     if (has(Kind::kAccepted, name)) answer[1] = std::byte{response_to(byte_at(request, 1))};
     return change_named(name, 1, answer);

@@ -29,6 +29,7 @@ struct Fault {
     kAccepted,
     kMovedRange,
     kRepeated,
+    kUnasked,
   };
   Kind kind = Kind::kDropped;
   std::string message;  ///< the request's name, as `teeio decode` prints it
@@ -70,6 +71,8 @@ class Faults final : public spdm::Tamper {
   [[nodiscard]] std::optional<std::uint8_t> refuses_named(std::string_view name);
   [[nodiscard]] bool has(Fault::Kind kind, std::string_view name) const;
   void change_named(std::string_view name, std::size_t code_at, Bytes& answer);
+  /// SEND_EVENT, which the answer to GET_ENCAPSULATED_REQUEST brings, or shall bring.
+  void change_event(Bytes& answer) const;
 
   const std::vector<Fault> faults_;
   bool drops_ = false;  ///< the answer at hand

@@ -20,10 +20,15 @@ std::expected<Fleet, std::string> Fleet::load(const std::string& machine,
       return std::unexpected(
           fmt::format("{}: no TEE-I/O card has function {}", config->name, function.str()));
   Fleet fleet;
-  for (const machine::CardConfig* card : cards)
-    if (functions.empty() ||
-        std::ranges::any_of(functions, [&](Bdf function) { return card->has(function); }))
-      fleet.devices_.push_back(std::make_unique<ServedDevice>(*card, options, key_log));
+  for (const machine::CardConfig* card : cards) {
+    if (!functions.empty() &&
+        std::ranges::none_of(functions, [&](Bdf function) { return card->has(function); }))
+      continue;
+    for (const IdeStreamSetup& setup : options.ide_streams)
+      if (const std::string why = why_no_stream(*card, setup); !why.empty())
+        return std::unexpected(fmt::format("{}: {}", config->name, why));
+    fleet.devices_.push_back(std::make_unique<ServedDevice>(*card, options, key_log));
+  }
   if (fleet.devices_.empty())
     return std::unexpected(fmt::format("{}: the machine has no TEE-I/O card", config->name));
   return fleet;

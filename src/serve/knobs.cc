@@ -86,13 +86,13 @@ std::string why_they_disagree(std::uint32_t flags) {
 }
 
 /// A kind of algorithm: its names, and where its mask is.
-struct Kind {
+struct AlgorithmKind {
   std::string_view (*name)(std::uint32_t);
   std::uint32_t all;
   std::uint32_t named = 0;
 };
 
-std::uint32_t bit_named(const Kind& kind, std::string_view word) {
+std::uint32_t bit_named(const AlgorithmKind& kind, std::string_view word) {
   for (std::uint32_t bit = 1; bit != 0; bit <<= 1U)
     if ((kind.all & bit) != 0 && kind.name(bit) == word) return bit;
   return 0;
@@ -101,7 +101,7 @@ std::uint32_t bit_named(const Kind& kind, std::string_view word) {
 template <class Kinds>
 std::string all_algorithms(const Kinds& kinds) {
   std::vector<std::string_view> names;
-  for (const Kind& kind : kinds)
+  for (const AlgorithmKind& kind : kinds)
     for (std::uint32_t bit = 1; bit != 0; bit <<= 1U)
       if ((kind.all & bit) != 0) names.push_back(kind.name(bit));
   return fmt::format("{}", fmt::join(names, ", "));
@@ -123,6 +123,17 @@ std::expected<std::vector<std::uint8_t>, std::string> parse_versions(
   std::ranges::sort(versions);
   const auto repeated = std::ranges::unique(versions);
   versions.erase(repeated.begin(), repeated.end());
+  return versions;
+}
+
+std::expected<Bytes, std::string> parse_secured_versions(const std::vector<std::string>& words) {
+  Bytes versions;
+  for (const std::string& word : words) {
+    if (word != "1.0" && word != "1.1" && word != "1.2")
+      return std::unexpected(
+          fmt::format("there is no version {} of secured messages; there are 1.0 to 1.2", word));
+    versions.push_back(std::byte(0x10 + (word[2] - '0')));
+  }
   return versions;
 }
 
@@ -203,18 +214,21 @@ spdm::Algorithms available_algorithms(bool with_chain) {
 
 std::expected<spdm::Algorithms, std::string> parse_algorithms(
     const spdm::Algorithms& all, const std::vector<std::string>& words) {
-  std::array kinds{Kind{spdm_asym_name, all.base_asym},    Kind{spdm_hash_name, all.base_hash},
-                   Kind{spdm_dhe_name, all.dhe},           Kind{spdm_aead_name, all.aead},
-                   Kind{spdm_pqc_asym_name, all.pqc_asym}, Kind{spdm_kem_name, all.kem}};
+  std::array kinds{
+      AlgorithmKind{spdm_asym_name, all.base_asym},    AlgorithmKind{spdm_hash_name, all.base_hash},
+      AlgorithmKind{spdm_dhe_name, all.dhe},           AlgorithmKind{spdm_aead_name, all.aead},
+      AlgorithmKind{spdm_pqc_asym_name, all.pqc_asym}, AlgorithmKind{spdm_kem_name, all.kem}};
   for (const std::string& word : words) {
-    const auto kind =
-        std::ranges::find_if(kinds, [&](const Kind& one) { return bit_named(one, word) != 0; });
+    const auto kind = std::ranges::find_if(
+        kinds, [&](const AlgorithmKind& one) { return bit_named(one, word) != 0; });
     if (kind == kinds.end())
       return std::unexpected(
           fmt::format("there is no algorithm {}; there are {}", word, all_algorithms(kinds)));
     kind->named |= bit_named(*kind, word);
   }
-  const auto kept = [](const Kind& kind) { return kind.named != 0 ? kind.named : kind.all; };
+  const auto kept = [](const AlgorithmKind& kind) {
+    return kind.named != 0 ? kind.named : kind.all;
+  };
   spdm::Algorithms chosen = all;
   chosen.base_asym = kept(kinds[0]);
   chosen.base_hash = kept(kinds[1]);

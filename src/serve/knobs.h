@@ -18,6 +18,10 @@ namespace teeio::serve {
 [[nodiscard]] std::expected<std::vector<std::uint8_t>, std::string> parse_versions(
     const std::vector<std::string>& words);
 
+/// "1.0" to "1.2", a byte each.
+[[nodiscard]] std::expected<Bytes, std::string> parse_secured_versions(
+    const std::vector<std::string>& words);
+
 /// Names of wire::kSpdmCapNames. Words with a sign change the default, "-CHUNK", "+MULTI_KEY_NEG";
 /// words without one are all that is offered. Error also for capabilities that nothing
 /// here answers, and for a set that contradicts itself.

@@ -6,25 +6,11 @@
 #include "base/check.h"
 #include "device/tdi.h"
 #include "hw/capabilities.h"
-#include "hw/find_capability.h"
 #include "machine/tee_cards.h"
-#include "wire/ide_registers.h"
+#include "serve/ide_setup.h"
 
 namespace teeio::serve {
 namespace {
-
-// IDE capability: selective stream blocks, all alike in our cards.
-// Source: PCIe Base Spec 7.9.26; as Linux drivers/pci/ide.c numbers them.
-constexpr std::uint16_t kIdeFirstBlock = 0x0c;
-constexpr std::uint16_t kIdeBlockBytes = 0x2c;
-constexpr std::uint16_t kIdeControl = 0x04;
-constexpr std::uint16_t kIdeRid1 = 0x0c;
-constexpr std::uint16_t kIdeRid2 = 0x10;
-constexpr std::uint32_t kIdeRidValid = 1;
-
-std::uint16_t at(std::uint16_t capability, std::size_t offset) {
-  return static_cast<std::uint16_t>(capability + offset);
-}
 
 /// A card without namespaces is made of nothing that could fail.
 std::unique_ptr<device::TeeCard> make_card(object::Trace& trace, const machine::CardConfig& card) {
@@ -105,18 +91,7 @@ void ServedDevice::set_up() {
   const auto functions = model_->functions();
   for (hw::PciFunction* function : functions)
     function->config_write(hw::kCommand, 2, hw::kCommandMemorySpace | hw::kCommandBusMaster);
-  hw::PciFunction& pf = *functions.front();
-  const auto ide = hw::find_extended_capability(pf, hw::kExtendedIde);
-  if (!ide) return;
-  for (std::uint32_t block = 0; block < card_.ide_streams; ++block) {
-    const std::uint16_t base = at(*ide, kIdeFirstBlock + block * kIdeBlockBytes);
-    pf.config_write(at(base, kIdeRid1), 4,
-                    static_cast<std::uint32_t>(functions.back()->bdf().rid()) << 8U);
-    pf.config_write(at(base, kIdeRid2), 4,
-                    static_cast<std::uint32_t>(pf.bdf().rid()) << 8U | kIdeRidValid);
-    pf.config_write(at(base, kIdeControl), 4,
-                    block << wire::kIdeStreamIdShift | wire::kIdeStreamEnable);
-  }
+  set_up_ide(*functions.front(), functions.back()->bdf().rid(), card_, options_.ide_streams);
 }
 
 void ServedDevice::on_event(const object::Event& event) {

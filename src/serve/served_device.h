@@ -35,9 +35,8 @@ struct TdiStatus {
 /// A TEE-I/O card of a machine file without the machine around it.
 ///
 /// What a host's software does before TDISP makes sense, it does itself: memory
-/// space and bus mastering are on, and each IDE stream block of PF0 has its own
-/// number as stream ID, the card's requester IDs and its enable bit. Peers bring
-/// the rest: SPDM, keys, TDISP.
+/// space and bus mastering are on, and PF0's IDE streams are set up (set_up_ide()).
+/// Peers bring the rest: SPDM, keys, TDISP.
 ///
 /// Lifetime: owned by the Fleet. Locking: none; one thread.
 class ServedDevice final : private object::TraceSink {
@@ -97,7 +96,8 @@ class Fleet {
  public:
   /// One device for each card that has one of `functions`; without any, for each
   /// TEE-I/O card of the file. Errors (ready to print): what parse_config() says; a
-  /// function that no TEE-I/O card of the file has; a file without such a card.
+  /// function that no TEE-I/O card of the file has; a file without such a card; an IDE stream of
+  /// the options that a card does not have.
   static std::expected<Fleet, std::string> load(const std::string& machine,
                                                 const std::vector<Bdf>& functions,
                                                 const SpeakerOptions& options, KeyLog& key_log);

@@ -17,7 +17,7 @@
 #include "schedule/task.h"
 #include "serve/capture.h"
 #include "serve/channel.h"
-#include "serve/connection.h"
+#include "serve/client_at_server.h"
 #include "serve/control.h"
 #include "serve/served_device.h"
 
@@ -30,67 +30,6 @@ constexpr int kTickMs = 1000;
 constexpr unsigned kConnectMs = 10'000;
 constexpr std::uint64_t kMsNs = 1'000'000;
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
-
-void say(const std::string& line) { complain_text(fmt::format("teeio serve: {}\n", line)); }
-
-class Client final : private ConnectionOwner {
- public:
-  struct Place {
-    Fleet& fleet;
-    std::size_t device;
-    Capture& capture;
-  };
-  Client(Fd socket, const Place& place, std::optional<PlatformTransport> only)
-      : channel{std::move(socket), {}},
-        place_(place),
-        name_(peer_name(channel.socket.get())),
-        connection_(*this, only) {
-    send_at_once(channel.socket.get());
-  }
-
-  /// What to do after the socket became readable.
-  Connection::Next read() {
-    const auto bytes = read_some(channel.socket.get());
-    if (!bytes) {
-      connection_.peer_closed();
-      return Connection::Next::kClose;
-    }
-    acknowledge_at_once(channel.socket.get());
-    auto step = connection_.receive(*bytes);
-    talks_ = talks_ || !step.out.empty();
-    channel.queue(step.out);
-    return step.next;
-  }
-  [[nodiscard]] std::size_t device() const { return place_.device; }
-  [[nodiscard]] const std::string& name() const { return name_; }
-  /// A whole message has come, so that it is somebody who speaks the protocol.
-  [[nodiscard]] bool talks() const { return talks_; }
-  /// When something came last, in the server's count.
-  std::uint64_t heard = 0;
-
-  Channel channel;
-
- private:
-  Bytes answer(PlatformTransport transport, ByteView packet) override {
-    place_.capture.packet(transport, PacketSender::kRequester, packet);
-    Bytes answer = place_.fleet.at(place_.device).answer(transport, packet);
-    place_.capture.packet(transport, PacketSender::kResponder, answer);
-    return answer;
-  }
-  Bytes answer_tdisp(ByteView message) override {
-    return place_.fleet.at(place_.device).answer_tdisp(message);
-  }
-  void want_encapsulated(PlatformTransport transport, PlatformCommand command,
-                         ByteView payload) override {
-    place_.fleet.at(place_.device).want_encapsulated(transport, command, payload);
-  }
-  void log(const std::string& line) override { say(fmt::format("{}: {}", name_, line)); }
-
-  const Place place_;
-  const std::string name_;
-  Connection connection_;
-  bool talks_ = false;
-};
 
 struct ControlClient {
   ControlClient(Fd socket, ControlTarget& target)
@@ -143,7 +82,7 @@ struct Server::Impl final : ControlTarget {
   [[nodiscard]] bool make_room(std::string_view why);
   void accept_client(std::size_t device);
   void accept_control();
-  void serve_client(Client& client, short events);
+  void serve_client(ClientAtServer& client, short events);
   void serve_control(ControlClient& client, short events);
   void publish_changes();
 
@@ -153,7 +92,7 @@ struct Server::Impl final : ControlTarget {
   std::vector<Fd> listeners;  ///< one a device
   Fd control;
   Fd signals;
-  std::list<Client> clients;
+  std::list<ClientAtServer> clients;
   std::list<ControlClient> controls;
   bool stopping = false;
   bool unasked = false;  ///< with `connect`: no request has come
@@ -207,7 +146,8 @@ std::expected<void, std::string> Server::Impl::open_connection() {
   print_text(
       fmt::format("{} connected to {}\n", fleet_.at(0).bdf().str(), peer_name(socket->get())));
   (void)standard_output_problem();
-  clients.emplace_back(std::move(*socket), Client::Place{fleet_, 0, *capture}, options.transport);
+  clients.emplace_back(std::move(*socket), ClientAtServer::Place{fleet_, 0, *capture}, nullptr,
+                       options.transport);
   clients.back().channel.queue(Connection::role_inquiry());
   unasked = true;
   connected_ns = schedule::now_ns();
@@ -222,7 +162,7 @@ std::expected<void, std::string> Server::Impl::reload() {
   for (const std::size_t index : *replaced) {
     say(fmt::format("{} was replaced by what the machine file says now",
                     fleet_.at(index).bdf().str()));
-    for (Client& client : clients)
+    for (ClientAtServer& client : clients)
       if (client.device() == index) client.channel.closing = true;
   }
   return {};
@@ -234,7 +174,7 @@ std::vector<pollfd> Server::Impl::waiting() const {
   const short knock = full ? 0 : POLLIN;
   std::vector<pollfd> list{{signals.get(), POLLIN, 0}, {control.get(), knock, 0}};
   for (const Fd& listener : listeners) list.push_back({listener.get(), knock, 0});
-  for (const Client& client : clients)
+  for (const ClientAtServer& client : clients)
     list.push_back({client.channel.socket.get(), client.channel.events(), 0});
   for (const ControlClient& client : controls)
     list.push_back({client.channel.socket.get(), client.channel.events(), 0});
@@ -255,7 +195,7 @@ void Server::Impl::run() {
     serve(list);
     if (unasked) look_for_requester();
   }
-  for (Client& client : clients) (void)client.channel.flush();
+  for (ClientAtServer& client : clients) (void)client.channel.flush();
   for (ControlClient& client : controls) (void)client.channel.flush();
 }
 
@@ -276,8 +216,12 @@ void Server::Impl::look_for_requester() {
 void Server::Impl::pass_time() {
   const std::uint64_t seconds = (schedule::now_ns() - told_ns) / kSecondNs;
   told_ns += seconds * kSecondNs;
+  if (seconds == 0) return;
   for (std::size_t i = 0; i < fleet_.size(); ++i)
-    if (seconds > 0) fleet_.at(i).pass_time(static_cast<std::uint32_t>(seconds));
+    fleet_.at(i).pass_time(static_cast<std::uint32_t>(seconds));
+  for (ClientAtServer& client : clients)
+    if (ServedDevice* own = client.own_device(); own != nullptr)
+      own->pass_time(static_cast<std::uint32_t>(seconds));
 }
 
 void Server::Impl::serve(const std::vector<pollfd>& ready) {
@@ -287,7 +231,7 @@ void Server::Impl::serve(const std::vector<pollfd>& ready) {
   std::vector<std::size_t> knocking;
   for (std::size_t device = 0; device < listeners.size(); ++device)
     if ((at++)->revents != 0) knocking.push_back(device);
-  for (Client& client : clients) serve_client(client, (at++)->revents);
+  for (ClientAtServer& client : clients) serve_client(client, (at++)->revents);
   for (ControlClient& client : controls) serve_control(client, (at++)->revents);
   publish_changes();
   const auto over = [](auto& client) {
@@ -314,8 +258,9 @@ void Server::Impl::take_signal() {
 /// yet, else any; of those the one that has been silent longest. Connections that do
 /// nothing cannot lock others out so. false: there is none.
 bool Server::Impl::make_room(std::string_view why) {
-  const auto least = std::ranges::min_element(
-      clients, {}, [](const Client& client) { return std::pair(client.talks(), client.heard); });
+  const auto least = std::ranges::min_element(clients, {}, [](const ClientAtServer& client) {
+    return std::pair(client.talks(), client.heard);
+  });
   if (least == clients.end()) return false;
   say(fmt::format("{}: {}, and it has been silent longest; closing", least->name(), why));
   clients.erase(least);
@@ -337,8 +282,11 @@ void Server::Impl::accept_client(std::size_t device) {
     (void)make_room(fmt::format("there are {} connections already", clients.size()));
   Fd socket = accept_from(listeners[device].get());
   if (!socket.ok()) return;
-  clients.emplace_back(std::move(socket), Client::Place{fleet_, device, *capture},
-                       options.transport);
+  std::unique_ptr<ServedDevice> own;
+  if (options.device_per_peer)
+    own = std::make_unique<ServedDevice>(fleet_.at(device).card(), options.spdm, *capture);
+  clients.emplace_back(std::move(socket), ClientAtServer::Place{fleet_, device, *capture},
+                       std::move(own), options.transport);
   clients.back().heard = ++messages;
 }
 
@@ -348,7 +296,7 @@ void Server::Impl::accept_control() {
     controls.emplace_back(std::move(socket), *this);
 }
 
-void Server::Impl::serve_client(Client& client, short events) {
+void Server::Impl::serve_client(ClientAtServer& client, short events) {
   if ((events & (POLLIN | POLLHUP | POLLERR)) == 0 || client.channel.closing) return;
   client.heard = ++messages;
   const Connection::Next next = client.read();
@@ -371,9 +319,13 @@ void Server::Impl::serve_control(ControlClient& client, short events) {
 }
 
 void Server::Impl::publish_changes() {
-  for (std::size_t i = 0; i < fleet_.size(); ++i)
-    for (const TdiChange& change : fleet_.at(i).take_changes())
-      for (ControlClient& client : controls) client.send(client.session.event(change));
+  const auto publish = [this](ServedDevice& device) {
+    for (const TdiChange& change : device.take_changes())
+      for (ControlClient& listener : controls) listener.send(listener.session.event(change));
+  };
+  for (std::size_t i = 0; i < fleet_.size(); ++i) publish(fleet_.at(i));
+  for (ClientAtServer& client : clients)
+    if (ServedDevice* own = client.own_device(); own != nullptr) publish(*own);
 }
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

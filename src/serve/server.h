@@ -23,6 +23,9 @@ struct ServerOptions {
   std::string pcap;                            ///< file for packets; empty: none
   std::string key_log;                         ///< file for keys; empty: none
   SpeakerOptions spdm;
+  /// Each connection has a device of its own, as it is after power-on; the fleet's are only what
+  /// control connections see. Its changes of state are told to those all the same.
+  bool device_per_peer = false;
   bool once = false;  ///< SHUTDOWN from a peer ends the server
 };
 

@@ -92,7 +92,9 @@ Speaker::Speaker(device::DsmMessages& card, hw::PciFunction& pf, Slots& slots,
       transport_(transport),
       ide_port_(options.ide_port),
       key_log_(key_log),
-      cxl_(options.cxl ? std::optional<CxlMemory>(options.cxl_generates) : std::nullopt),
+      cxl_(options.cxl
+               ? std::optional<CxlMemory>(std::in_place, options.cxl_generates, options.cxl_ports)
+               : std::nullopt),
       slots_(slots),
       measurements_(card.attester(), options.measurements),
       faults_(options.faults),
@@ -121,6 +123,8 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options, hw::Pci
   config.psks = options.psks;
   config.mutual_auth = options.mutual_auth.value_or(spdm::MutualAuth::kNever);
   config.heartbeat_period_s = options.heartbeat_s;
+  config.measurement_opaque = options.measurement_opaque;
+  config.secured_versions = options.secured_versions;
   config.defer_signatures = options.defer;
   return config;
 }

@@ -11,6 +11,7 @@
 #include "device/dma_engine_card.h"
 #include "serve/cxl_memory.h"
 #include "serve/faults.h"
+#include "serve/ide_setup.h"
 #include "serve/knobs.h"
 #include "serve/measurement_blocks.h"
 #include "serve/platform_message.h"
@@ -25,6 +26,8 @@ struct SpeakerOptions {
   std::optional<spdm::MutualAuth> mutual_auth;  ///< nullopt: never
   std::vector<spdm::Psk> psks;
   std::uint8_t heartbeat_s = 0;
+  Bytes measurement_opaque;  ///< as spdm::ResponderConfig's, like the next
+  Bytes secured_versions;
   std::vector<std::uint8_t> versions = spdm::all_versions();
   std::uint32_t capabilities = 0;       ///< 0: the responder's default
   std::vector<std::string> algorithms;  ///< as parse_algorithms() takes them; empty: all
@@ -38,8 +41,10 @@ struct SpeakerOptions {
   bool cxl = false;
   /// It makes CXL.cachemem's keys and IVs itself: GETKEY.
   bool cxl_generates = false;
+  unsigned cxl_ports = 1;
   /// The card's port in IDE_KM; ports below it exist without streams.
   std::uint8_t ide_port = 0;
+  std::vector<IdeStreamSetup> ide_streams;  ///< of a served device, what is not plain
 };
 
 /// Told what secures sessions, as they come into use.

@@ -78,6 +78,14 @@ Result<Bytes> seal_application(SecuredSession& channel, ByteView application, Ob
   return record;
 }
 
+void report_dhe_secret(Observer* observer, std::uint32_t session, ByteView secret) {
+  if (observer == nullptr || !observer->wants_keys()) return;
+  wire::KeyLogLine line;
+  line.session_id = session;
+  line.dhe_secret.assign(secret.begin(), secret.end());
+  observer->keys(line);
+}
+
 void KeyReporter::start(Observer* observer, const SessionConfig& config,
                         const TrafficSecrets& secrets, KeyPhase phase) {
   if (observer == nullptr || !observer->wants_keys()) return;

@@ -26,6 +26,9 @@ Result<Bytes> seal_application(SecuredSession& channel, ByteView application, Ob
 
 using KeyPhase = wire::KeyLogPhase;
 
+/// Tells an observer that wants keys what a session's key exchange has come to.
+void report_dhe_secret(Observer* observer, std::uint32_t session, ByteView secret);
+
 /// Tells an observer that wants it each key of one session as it comes into use.
 ///
 /// Lifetime: the session's; secrets are kept only for an observer that wants them.

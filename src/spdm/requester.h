@@ -160,7 +160,8 @@ class Requester {
   [[nodiscard]] ByteView extension_log() const;
   [[nodiscard]] ByteView app_answer() const;
   [[nodiscard]] ByteView raw_answer() const;
-  /// The last SEND_EVENT that was acknowledged: a whole SPDM message. Empty: none came.
+  /// The last SEND_EVENT, acknowledged or refused: a whole SPDM message, or what was to be one.
+  /// Empty: none came.
   [[nodiscard]] ByteView last_events() const;
   struct PeerError {
     std::uint8_t code = 0;

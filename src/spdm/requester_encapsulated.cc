@@ -134,6 +134,7 @@ Answer key_update(const State& state, Session* session, ByteView bytes) {
 Answer events(State& state, const Session* session, ByteView bytes) {
   if (session == nullptr || !session->established)
     return std::unexpected(SpdmErrorCode::kSessionRequired);
+  state.events.assign(bytes.begin(), bytes.end());
   const auto request = wire::SpdmSendEvent::decode(bytes);
   if (!request || request->count == 0 || !state.peer_can(wire::kSpdmCapEvent))
     return std::unexpected(SpdmErrorCode::kInvalidRequest);
@@ -144,7 +145,6 @@ Answer events(State& state, const Session* session, ByteView bytes) {
     if (event->registry == 0 && wire::spdm_event_detail_size(event->type) != event->detail.size())
       return std::unexpected(SpdmErrorCode::kInvalidRequest);
   }
-  state.events.assign(request->wire.begin(), request->wire.end());
   wire::SpdmEventAck answer;
   answer.version = state.version();
   return answer.encode();

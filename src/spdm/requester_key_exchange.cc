@@ -89,6 +89,7 @@ class KeyExchange final : public SessionStep {
     TEEIO_TRY(verify_peer(state, wanted_.slot, crypto::SigningPurpose::kResponderKeyExchangeRsp,
                           session->transcript.digest(), answer.signature));
     session->transcript.update(answer.signature);
+    if (!decapsulation_) report_dhe_secret(state.config.observer, id, secret.view());
     start_handshake(state, *session, secret.view());
     if (!clear) {
       if (!session->keys->is_finished(Direction::kResponses, session->transcript.digest(),

@@ -52,6 +52,12 @@ struct ResponderConfig {
   Bytes endpoint_info;
   MutualAuth mutual_auth = MutualAuth::kNever;
   std::uint8_t heartbeat_period_s = 0;  ///< 0: sessions need no heartbeat
+  /// Of each MEASUREMENTS' OpaqueData, as encode_measurement_opaque() has it; empty: none. At
+  /// most kMaxMeasurementOpaque bytes.
+  Bytes measurement_opaque{};
+  static constexpr std::size_t kMaxMeasurementOpaque = 960;
+  /// BCD major.minor, a byte each, of the secured messages that sessions may have; empty: all.
+  Bytes secured_versions{};
   /// Answers that need a signature begin with ResponseNotReady; the requester
   /// fetches them by RESPOND_IF_READY.
   bool defer_signatures = false;

@@ -63,7 +63,7 @@ std::expected<Exchange, Refusal> prepare(State& state, const wire::SpdmKeyExchan
   auto summary = summary_hash(state, request.summary);
   if (!summary) return std::unexpected(std::move(summary.error()));
   exchange.summary = std::move(*summary);
-  auto choice = choose_secured_version(state.agreed, request.opaque);
+  auto choice = choose_secured_version(state.agreed, request.opaque, state.config.secured_versions);
   if (!choice) return refuse(SpdmErrorCode::kInvalidRequest);
   exchange.opaque = std::move(choice->opaque);
   exchange.secured_version = choice->version;
@@ -116,6 +116,7 @@ Reply key_exchange(Call& call) {
 
   auto session = std::make_unique<Session>(begin_transcript(state, *exchange.slot));
   session->id = wire::spdm_session_id(request->session_id, *half);
+  if (!state.suite.kem) report_dhe_secret(state.config.observer, session->id, keys->secret.view());
   session->in_the_clear = handshake_in_the_clear(state);
   session->mut_auth = answer.mut_auth;
   session->heartbeat_period_s = answer.heartbeat_period;

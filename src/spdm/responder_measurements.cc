@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "crypto/random.h"
+#include "spdm/opaque.h"
 #include "spdm/responder_state.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
@@ -101,6 +102,8 @@ Reply get_measurements(Call& call) {
   answer.record = record_bytes;
   answer.slot = request->sign ? request->slot : std::uint8_t{0};
   answer.context = request->context;
+  const Bytes opaque = encode_measurement_opaque(state.agreed, state.config.measurement_opaque);
+  answer.opaque = opaque;
   if (request->sign && state.version() >= wire::kSpdmVersion12)
     answer.content_changed = kContentUnchanged;
   crypto::fill_random(answer.nonce);

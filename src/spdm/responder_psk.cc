@@ -37,7 +37,8 @@ Reply psk_exchange(Call& call) {
   if (!all_events) return std::unexpected(all_events.error());
   auto summary = summary_hash(state, request->summary);
   if (!summary) return std::unexpected(std::move(summary.error()));
-  const auto choice = choose_secured_version(state.agreed, request->opaque);
+  const auto choice =
+      choose_secured_version(state.agreed, request->opaque, state.config.secured_versions);
   if (!choice) return refuse(SpdmErrorCode::kInvalidRequest);
   const auto half = free_session_half(state);
   if (!half) return refuse(SpdmErrorCode::kSessionLimitExceeded);

@@ -78,25 +78,34 @@ Result<Unread> read_map(CborReader& in, Read read) {
   return unread;
 }
 
+/// A claim's value into its place; always true: the claim is one that is known.
+bool take(CborReader& in, Bytes& into) {
+  into = in.owned_bytes();
+  return true;
+}
+bool take(CborReader& in, std::string& into) {
+  into = in.text();
+  return true;
+}
+template <class T>
+bool take(CborReader& in, std::optional<T>& into) {
+  return take(in, into.emplace());
+}
+
 Result<CcaComponent> read_component(CborReader& in) {
   CcaComponent out;
   TEEIO_TRY(read_map(in, [&](std::int64_t key) {
     switch (key) {
       case kComponentType:
-        out.type = in.text();
-        return true;
+        return take(in, out.type);
       case kComponentValue:
-        out.value = in.owned_bytes();
-        return true;
+        return take(in, out.value);
       case kComponentVersion:
-        out.version = in.text();
-        return true;
+        return take(in, out.version);
       case kComponentSigner:
-        out.signer = in.owned_bytes();
-        return true;
+        return take(in, out.signer);
       case kComponentHash:
-        out.hash = in.text();
-        return true;
+        return take(in, out.hash);
       default:
         return false;
     }
@@ -117,6 +126,19 @@ void write(Cbor& into, const CcaComponent& one) {
 
 /// Of the first thing that is wrong inside of a claim; read_map() sees only keys.
 using Problem = std::optional<Error>;
+
+/// A signed part's claims, to the end of its payload; gives how many nobody knows. `read` gets
+/// the reader, a key, and where to put what is wrong with its value.
+template <class Read>
+Result<std::size_t> read_claims(ByteView payload, Error trailing, Read read) {
+  CborReader in(payload);
+  Problem problem;
+  TEEIO_ASSIGN(const Unread unread,
+               read_map(in, [&](std::int64_t key) { return !problem && read(in, key, problem); }));
+  if (problem) return std::unexpected(*problem);
+  if (!in.ended()) return std::unexpected(trailing);
+  return unread.all();
+}
 
 void read_components(CborReader& in, std::vector<CcaComponent>& into, Problem& problem) {
   std::size_t count = in.array();
@@ -188,49 +210,37 @@ Bytes CcaPlatformClaims::encode() const {
 }
 
 Result<CcaPlatformClaims> CcaPlatformClaims::decode(ByteView payload) {
-  CborReader in(payload);
   CcaPlatformClaims out;
-  Problem problem;
-  bool has_config = false;
+  std::optional<Bytes> config;
   std::optional<std::int64_t> lifecycle;
-  TEEIO_ASSIGN(const Unread unread, read_map(in, [&](std::int64_t key) {
-                 if (problem) return false;
-                 switch (key) {
-                   case kChallenge:
-                     out.challenge = in.owned_bytes();
-                     return true;
-                   case kInstance:
-                     out.instance = in.owned_bytes();
-                     return true;
-                   case kProfile:
-                     out.profile = in.text();
-                     return true;
-                   case kLifecycle:
-                     lifecycle = in.integer();
-                     return true;
-                   case kImplementation:
-                     out.implementation = in.owned_bytes();
-                     return true;
-                   case kComponents:
-                     read_components(in, out.components, problem);
-                     return true;
-                   case kService:
-                     out.service = in.text();
-                     return true;
-                   case kConfig:
-                     has_config = true;
-                     out.config = in.owned_bytes();
-                     return true;
-                   case kPlatformHash:
-                     out.hash = in.text();
-                     return true;
-                   default:
-                     return false;
-                 }
-               }));
-  out.unknown = unread.all();
-  if (problem) return std::unexpected(*problem);
-  if (!in.ended()) return fail(Errno::kInval, "bytes follow the platform's claims");
+  const auto read = [&](CborReader& in, std::int64_t key, Problem& problem) {
+    switch (key) {
+      case kChallenge:
+        return take(in, out.challenge);
+      case kInstance:
+        return take(in, out.instance);
+      case kProfile:
+        return take(in, out.profile);
+      case kLifecycle:
+        lifecycle = in.integer();
+        return true;
+      case kImplementation:
+        return take(in, out.implementation);
+      case kComponents:
+        read_components(in, out.components, problem);
+        return true;
+      case kService:
+        return take(in, out.service);
+      case kConfig:
+        return take(in, config);
+      case kPlatformHash:
+        return take(in, out.hash);
+      default:
+        return false;
+    }
+  };
+  TEEIO_ASSIGN(out.unknown,
+               read_claims(payload, {Errno::kInval, "bytes follow the platform's claims"}, read));
   if (!is_hash(out.challenge)) return fail(Errno::kInval, "a platform's challenge is no digest");
   if (out.instance.size() != kCcaInstanceSize || out.instance[0] != std::byte{1})
     return fail(Errno::kInval, "a platform's instance is no UEID of type RAND");
@@ -240,8 +250,9 @@ Result<CcaPlatformClaims> CcaPlatformClaims::decode(ByteView payload) {
       cca_lifecycle_name(static_cast<std::uint64_t>(*lifecycle)).empty())
     return fail(Errno::kInval, "a platform is in no lifecycle state");
   out.lifecycle = static_cast<std::uint64_t>(*lifecycle);
-  if (out.profile.empty() || out.components.empty() || !has_config || out.hash.empty())
+  if (out.profile.empty() || out.components.empty() || !config || out.hash.empty())
     return fail(Errno::kInval, "a platform's claims are not complete");
+  out.config = std::move(*config);
   return out;
 }
 
@@ -263,51 +274,39 @@ Bytes CcaRealmClaims::encode() const {
 }
 
 Result<CcaRealmClaims> CcaRealmClaims::decode(ByteView payload) {
-  CborReader in(payload);
   CcaRealmClaims out;
-  Problem problem;
   std::int64_t mec = 0;
-  TEEIO_ASSIGN(const Unread unread, read_map(in, [&](std::int64_t key) {
-                 if (problem) return false;
-                 switch (key) {
-                   case kChallenge:
-                     out.challenge = in.owned_bytes();
-                     return true;
-                   case kInstance:
-                     out.instance = in.owned_bytes();
-                     return true;
-                   case kProfile:
-                     out.profile = in.text();
-                     return true;
-                   case kPersonalization:
-                     out.personalization = in.owned_bytes();
-                     return true;
-                   case kRealmHash:
-                     out.hash = in.text();
-                     return true;
-                   case kRealmKey:
-                     out.public_key = in.owned_bytes();
-                     return true;
-                   case kInitial:
-                     out.initial = in.owned_bytes();
-                     return true;
-                   case kExtensible:
-                     read_extensible(in, out, problem);
-                     return true;
-                   case kRealmKeyHash:
-                     out.public_key_hash = in.text();
-                     return true;
-                   case kMecPolicy:
-                     mec = in.integer();
-                     out.private_mec = mec == 1;
-                     return true;
-                   default:
-                     return false;
-                 }
-               }));
-  out.unknown = unread.all();
-  if (problem) return std::unexpected(*problem);
-  if (!in.ended()) return fail(Errno::kInval, "bytes follow the realm's claims");
+  const auto read = [&](CborReader& in, std::int64_t key, Problem& problem) {
+    switch (key) {
+      case kChallenge:
+        return take(in, out.challenge);
+      case kInstance:
+        return take(in, out.instance);
+      case kProfile:
+        return take(in, out.profile);
+      case kPersonalization:
+        return take(in, out.personalization);
+      case kRealmHash:
+        return take(in, out.hash);
+      case kRealmKey:
+        return take(in, out.public_key);
+      case kInitial:
+        return take(in, out.initial);
+      case kExtensible:
+        read_extensible(in, out, problem);
+        return true;
+      case kRealmKeyHash:
+        return take(in, out.public_key_hash);
+      case kMecPolicy:
+        mec = in.integer();
+        out.private_mec = mec == 1;
+        return true;
+      default:
+        return false;
+    }
+  };
+  TEEIO_ASSIGN(out.unknown,
+               read_claims(payload, {Errno::kInval, "bytes follow the realm's claims"}, read));
   if (out.challenge.size() != kCcaChallengeSize)
     return fail(Errno::kInval, "a realm's challenge has not 64 bytes");
   if (out.personalization.size() != kCcaPersonalizationSize)

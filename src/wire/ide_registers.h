@@ -19,10 +19,15 @@ inline constexpr unsigned kIdeStreamIdShift = 24;
 inline constexpr std::uint32_t kIdeStreamState = 0xf;  ///< status
 inline constexpr std::uint32_t kIdeStateSecure = 2;
 
-/// One traffic class's block of link IDE.
+/// One traffic class's block of link IDE, and what selective blocks have, too.
 struct IdeLinkBlock {
   std::uint32_t control = 0;
   std::uint32_t status = 0;
+  [[nodiscard]] std::uint8_t stream_id() const {
+    return static_cast<std::uint8_t>(control >> kIdeStreamIdShift);
+  }
+  [[nodiscard]] bool enabled() const { return (control & kIdeStreamEnable) != 0; }
+  [[nodiscard]] bool secure() const { return (status & kIdeStreamState) == kIdeStateSecure; }
   bool operator==(const IdeLinkBlock&) const = default;
 };
 
@@ -38,18 +43,11 @@ struct IdeAddressBlock {
 };
 
 /// One selective stream's block.
-struct IdeSelectiveBlock {
+struct IdeSelectiveBlock : IdeLinkBlock {
   static constexpr std::size_t kMaxAddresses = 15;
-  std::uint32_t control = 0;
-  std::uint32_t status = 0;
   std::uint32_t rid1 = 0;  ///< limit in 23:8
   std::uint32_t rid2 = 0;  ///< valid bit, base in 23:8, segment in 31:24
   std::vector<IdeAddressBlock> addresses;
-  [[nodiscard]] std::uint8_t stream_id() const {
-    return static_cast<std::uint8_t>(control >> kIdeStreamIdShift);
-  }
-  [[nodiscard]] bool enabled() const { return (control & kIdeStreamEnable) != 0; }
-  [[nodiscard]] bool secure() const { return (status & kIdeStreamState) == kIdeStateSecure; }
   bool operator==(const IdeSelectiveBlock&) const = default;
 };
 

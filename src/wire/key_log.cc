@@ -77,10 +77,14 @@ Result<KeyLogLine> KeyLogLine::parse(std::string_view line) {
                     *generation,
                     *aead,
                     std::move(*key),
-                    std::move(*iv)};
+                    std::move(*iv),
+                    {}};
 }
 
 std::string KeyLogLine::text() const {
+  if (!dhe_secret.empty())
+    return fmt::format("# session {:#010x}: spdm_dump --dhe_secret {}", session_id,
+                       to_hex(dhe_secret));
   std::string out = fmt::format("{} {:#010x} {} {} {} {} ", kFirstWord, session_id,
                                 sender == KeyLogSender::kRequester ? "requester" : "responder",
                                 phase == KeyLogPhase::kHandshake ? "handshake" : "data", generation,

@@ -32,11 +32,15 @@ struct KeyLogLine {
   SpdmAead aead = SpdmAead::kAes256Gcm;
   Bytes key{};
   Bytes iv{};
+  /// Of the session's key exchange; not empty: what is told is this, before the first key.
+  Bytes dhe_secret{};
   bool operator==(const KeyLogLine&) const = default;
 
   /// Errors: EINVAL for anything else than such a line without its end.
   static Result<KeyLogLine> parse(std::string_view line);
-  [[nodiscard]] std::string text() const;  ///< without an end of line
+  /// Without an end of line. Of a DHE secret: a comment, which parse() does not take, with the
+  /// option by which DMTF's spdm_dump reads the session.
+  [[nodiscard]] std::string text() const;
 };
 
 }  // namespace teeio::wire

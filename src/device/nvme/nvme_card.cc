@@ -80,6 +80,7 @@ NvmeCard::NvmeCard(object::Trace& trace, const Options& options,
     if (is_pf)
       function->make_physical({.sriov = sriov,
                                .ide_streams = options.ide_streams,
+                               .ide = options.ide,
                                .serial = options.serial,
                                .spdm = spdm_of(options),
                                .doe_vector = kDoeVector});

@@ -9,6 +9,7 @@
 #include "device/nvme/name_space.h"
 #include "device/report_options.h"
 #include "device/tee_card.h"
+#include "hw/ide_offer.h"
 #include "object/trace.h"
 
 namespace teeio::nvme {
@@ -27,6 +28,7 @@ class NvmeCard final : public device::TeeCard {
     unsigned vfs = 0;          ///< at most kMaxVfs, and on the PF's bus
     Hpa window{0};             ///< aligned to kWindowAlignment; the BARs are put there
     unsigned ide_streams = 1;  ///< selective IDE streams, 1–32
+    hw::IdeOffer ide{};        ///< what IDE offers beside them
     std::uint64_t serial = 1;
     device::DsmSpdm spdm{};                        ///< as DmaEngineCard's
     Hpa rom{0};                                    ///< as DmaEngineCard's

@@ -246,10 +246,11 @@ std::expected<TdiUnderTest, Verdict> Bench::running_tdi(wire::TdispNonce* nonce)
   return made;
 }
 
-std::expected<void, std::string> Bench::program_keys(Session& session, unsigned key_set) {
+std::expected<void, std::string> Bench::program_keys(Session& session, unsigned key_set,
+                                                     StreamId stream) {
   for (const wire::IdeKeySelector selector : selectors(key_set)) {
-    const auto answer = session.ide_km(
-        wire::IdeKmKeyProg{target_.stream_id, selector, target_.port_index, sample_key(selector)});
+    const auto answer = session.ide_km(wire::IdeKmKeyProg{
+        stream.value_or(target_.stream_id), selector, target_.port_index, sample_key(selector)});
     const auto* ack = answer ? std::get_if<wire::IdeKmKpAck>(&*answer) : nullptr;
     if (ack == nullptr)
       return std::unexpected(
@@ -264,16 +265,15 @@ std::expected<void, std::string> Bench::program_keys(Session& session, unsigned 
 namespace {
 
 template <class Request>
-std::expected<void, std::string> set_keys(Session& session, const Target& target, unsigned key_set,
-                                          const char* what) {
+std::expected<void, std::string> set_keys(Session& session, std::uint8_t port, std::uint8_t stream,
+                                          unsigned key_set, const char* what) {
   for (const wire::IdeKeySelector selector : selectors(key_set)) {
-    const auto answer = session.ide_km(Request{target.stream_id, selector, target.port_index});
+    const auto answer = session.ide_km(Request{stream, selector, port});
     const auto* ack = answer ? std::get_if<wire::IdeKmKGoStopAck>(&*answer) : nullptr;
     if (ack == nullptr)
       return std::unexpected(
           fmt::format("{} {:#04x}: {}", what, selector.raw, session.last().str()));
-    if (ack->stream_id != target.stream_id || ack->port_index != target.port_index ||
-        ack->selector != selector)
+    if (ack->stream_id != stream || ack->port_index != port || ack->selector != selector)
       return std::unexpected(
           fmt::format("{} {:#04x}: the answer names another key", what, selector.raw));
   }
@@ -282,17 +282,23 @@ std::expected<void, std::string> set_keys(Session& session, const Target& target
 
 }  // namespace
 
-std::expected<void, std::string> Bench::go_keys(Session& session, unsigned key_set) {
-  return set_keys<wire::IdeKmKSetGo>(session, target_, key_set, "K_SET_GO");
+std::expected<void, std::string> Bench::go_keys(Session& session, unsigned key_set,
+                                                StreamId stream) {
+  return set_keys<wire::IdeKmKSetGo>(session, target_.port_index,
+                                     stream.value_or(target_.stream_id), key_set, "K_SET_GO");
 }
 
-std::expected<void, std::string> Bench::stop_keys(Session& session, unsigned key_set) {
-  return set_keys<wire::IdeKmKSetStop>(session, target_, key_set, "K_SET_STOP");
+std::expected<void, std::string> Bench::stop_keys(Session& session, unsigned key_set,
+                                                  StreamId stream) {
+  return set_keys<wire::IdeKmKSetStop>(session, target_.port_index,
+                                       stream.value_or(target_.stream_id), key_set, "K_SET_STOP");
 }
 
-std::expected<void, std::string> Bench::start_keys(Session& session, unsigned key_set) {
-  if (const auto programmed = program_keys(session, key_set); !programmed) return programmed;
-  return go_keys(session, key_set);
+std::expected<void, std::string> Bench::start_keys(Session& session, unsigned key_set,
+                                                   StreamId stream) {
+  if (const auto programmed = program_keys(session, key_set, stream); !programmed)
+    return programmed;
+  return go_keys(session, key_set, stream);
 }
 
 std::vector<wire::IdeKeySelector> selectors(unsigned key_set) {

@@ -19,6 +19,7 @@
 
 namespace teeio::serve::validate {
 
+class IdeLinkStream;
 class IdeStream;
 
 /// Whom to judge.
@@ -26,6 +27,7 @@ struct Target {
   Address address;
   Bus* bus = nullptr;                 ///< in the address's place; outlives the cases
   const IdeStream* stream = nullptr;  ///< what was set up on the bus, if registers can be written
+  const IdeLinkStream* link_stream = nullptr;  ///< the same; nothing is set up
   PlatformTransport transport = PlatformTransport::kPciDoe;
   unsigned timeout_ms = 2000;  ///< of one exchange
   /// The TDI; nullopt: the function that IDE_KM's QUERY_RESP names.
@@ -151,11 +153,17 @@ class Bench {
   std::expected<TdiUnderTest, Verdict> locked_tdi(wire::TdispNonce* nonce = nullptr);
   std::expected<TdiUnderTest, Verdict> running_tdi(wire::TdispNonce* nonce = nullptr);
 
-  /// Programs and starts the six keys of a set; a sentence when one is refused.
-  std::expected<void, std::string> start_keys(Session& session, unsigned key_set);
-  std::expected<void, std::string> program_keys(Session& session, unsigned key_set);
-  std::expected<void, std::string> go_keys(Session& session, unsigned key_set);
-  std::expected<void, std::string> stop_keys(Session& session, unsigned key_set);
+  /// Programs and starts the six keys of a set; a sentence when one is refused. `stream`:
+  /// nullopt, the target's.
+  using StreamId = std::optional<std::uint8_t>;
+  std::expected<void, std::string> start_keys(Session& session, unsigned key_set,
+                                              StreamId stream = {});
+  std::expected<void, std::string> program_keys(Session& session, unsigned key_set,
+                                                StreamId stream = {});
+  std::expected<void, std::string> go_keys(Session& session, unsigned key_set,
+                                           StreamId stream = {});
+  std::expected<void, std::string> stop_keys(Session& session, unsigned key_set,
+                                             StreamId stream = {});
 
   /// A connection broke or stayed silent: the peer may be gone.
   [[nodiscard]] bool lost() const { return owner_.lost; }

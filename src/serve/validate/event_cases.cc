@@ -154,7 +154,6 @@ Verdict sent(Bench& bench) {
   TEEIO_CASE(subscribed.answered(), "SUBSCRIBE_EVENT_TYPES: {} came", subscribed.str());
   if (auto verdict = change_something(session)) return *verdict;
   if (!ask_for_events(session)) return skipped("there is no event of a chain that is set");
-  // Our requester acknowledges only what is well formed.
   const auto told = wire::SpdmSendEvent::decode(session.link().requester().last_events());
   TEEIO_CASE(told.has_value(), "SEND_EVENT: {}", told.error().why);
   ByteView rest = told->events;
@@ -167,6 +166,8 @@ Verdict sent(Bench& bench) {
     last = event->instance;
     TEEIO_CASE(event->registry == kDmtf, "an event of registry {} comes, which is not subscribed",
                event->registry);
+    TEEIO_CASE(wire::spdm_event_detail_size(event->type) == event->detail.size(),
+               "an event of type {} has {} bytes of detail", event->type, event->detail.size());
   }
   return passed();
 }

@@ -27,6 +27,7 @@ class IdeStream {
   [[nodiscard]] std::optional<std::uint32_t> block() const { return block_; }
   /// IDE Capability; 0 without a block.
   [[nodiscard]] std::uint32_t capability() const { return capability_; }
+  [[nodiscard]] std::uint8_t stream_id() const { return stream_id_; }
   /// The block's control register gets these bits beside ID and enable, the stream off in
   /// between; what it says then. Precondition: block().
   [[nodiscard]] std::uint32_t configure(std::uint32_t bits) const;
@@ -39,6 +40,37 @@ class IdeStream {
   std::optional<std::uint32_t> block_;
   std::uint32_t capability_ = 0;
   std::uint32_t control_ = 0, rid1_ = 0, rid2_ = 0;  ///< as they were
+};
+
+/// For a link stream beside that one.
+[[nodiscard]] constexpr std::uint8_t other_stream(std::uint8_t stream_id) {
+  return static_cast<std::uint8_t>(stream_id ^ 0x80U);
+}
+
+/// The same of a link stream: the first link block that is not enabled, if the function has any.
+/// Its registers are written by configure() only.
+class IdeLinkStream {
+ public:
+  IdeLinkStream(const ConfigFile& config, std::uint8_t stream_id);
+  ~IdeLinkStream();
+  IdeLinkStream(const IdeLinkStream&) = delete;
+  IdeLinkStream& operator=(const IdeLinkStream&) = delete;
+
+  // As IdeStream's.
+  [[nodiscard]] std::optional<std::uint32_t> block() const { return block_; }
+  [[nodiscard]] std::uint32_t capability() const { return capability_; }
+  [[nodiscard]] std::uint8_t stream_id() const { return stream_id_; }
+  [[nodiscard]] std::uint32_t configure(std::uint32_t bits) const;
+  [[nodiscard]] std::uint32_t status() const;
+  /// The block's control register as it was.
+  void put_back() const;
+
+ private:
+  const ConfigFile& config_;
+  const std::uint8_t stream_id_;
+  std::optional<std::uint32_t> block_;
+  std::uint32_t capability_ = 0;
+  std::uint32_t control_ = 0;
 };
 
 }  // namespace teeio::serve::validate

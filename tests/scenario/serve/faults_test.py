@@ -37,6 +37,7 @@ CASES = {
     "SUBSCRIBE_EVENT_TYPES": "events",
     "GET_ENCAPSULATED_REQUEST": "auth.key_update",
     "DELIVER_ENCAPSULATED_RESPONSE": "auth.key_update",
+    "SEND_EVENT": "events",
     "SILENCE": "doe",
     "SECURED": "session",
 }

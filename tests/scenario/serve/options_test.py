@@ -217,6 +217,45 @@ def transfer_size():
     assert has(found, "CHUNK_SEND") and all(ran.values()), ran
 
 
+def key_log_of_spdm_dump():
+    messages(cases="session.open")
+    with open("wire.keys") as log:
+        lines = log.read().splitlines()
+    secrets = [line.split("--dhe_secret ")[1] for line in lines if "--dhe_secret" in line]
+    # The X coordinate of secp384r1, before the four keys of its session.
+    assert secrets and all(len(secret) == 96 for secret in secrets), lines
+    assert lines[0].startswith("# session 0x") and lines[1].startswith("SPDM 0x"), lines
+
+
+def measurement_opaque():
+    found, ran = messages("--measurement-opaque", "b7", cases="spdm12.measurements,spdm14.measurements")
+    assert all(ran.values()), ran
+    for one in fields(found, "MEASUREMENTS"):
+        assert b"b7".hex() in one["opaque"], one
+    done = run("serve", "--measurement-opaque", "x" * 961)
+    assert done.returncode == 125 and "at most 960 bytes" in done.stderr, done
+
+
+def secured_versions():
+    for words, chosen in (("1.0,1.1,1.2", "1.2"), ("1.1", "1.1"), ("1.0", "1.0")):
+        found, ran = messages("--secured-versions", words, "--psk", "hint=key", cases="session.open,auth.psk.session",
+                              validate_options=("--psk", "hint=key"))
+        assert all(ran.values()), ran
+        for name in ("KEY_EXCHANGE_RSP", "PSK_EXCHANGE_RSP"):
+            assert {one["secured_version"] for one in fields(found, name)} == {chosen}, (words, name)
+    done = run("serve", "--secured-versions", "1.3")
+    assert done.returncode == 125 and "there are 1.0 to 1.2" in done.stderr, done
+
+
+def mutual_auth_required():
+    """Who cannot authenticate itself gets no session."""
+    with Served(TEEIO, "--mutual-auth", "--mutual-auth-required", "--versions", "1.2") as served:
+        ran = validate(served, "--case", "auth.mutual")
+        assert all(ran.values()), ran
+        done = run("validate", f"127.0.0.1:{served.port}", "--case", "session.open")
+        assert done.returncode == 1 and "not ok 1 - session.open" in done.stdout, done.stdout
+
+
 def heartbeat():
     found, _ = messages("--heartbeat", "7", cases="session.open")
     assert "7" in json.dumps(fields(found, "KEY_EXCHANGE_RSP")[0]), fields(found, "KEY_EXCHANGE_RSP")
@@ -296,6 +335,7 @@ def transport():
 def cxl():
     made = ("prog.key", "prog.iv", "get_key")
     for options, skips in (((), None), (("--cxl",), ("query.ports", *made)),
+                           (("--cxl", "--cxl-ports", "2"), made),
                            (("--cxl", "--cxl-generates"), ("query.ports", "prog.initial"))):
         with Served(TEEIO, *options) as served:
             ran = validate(served, "--suite", "cxl")
@@ -355,6 +395,51 @@ def ide_port():
     assert ran and fields(found, "QUERY_RESP"), ran
     # Ports below exist, and the highest is the card's.
     assert all(str(one["max_port"]) == "2" for one in fields(found, "QUERY_RESP")), found
+
+
+def ide_streams():
+    """[[card]] says what the IDE capability offers, --ide-stream what a stream is set up with."""
+    text = run("machine", "show", "--toml", "tdx-connect").stdout
+    with open("ide.toml", "w") as file:
+        file.write(text.replace('spdm = "session"', 'ide_links = 1\nide_features = ["pcrc", "aggregation"]\n'
+                                'spdm = "session"'))
+    found, ran = messages("--machine", "ide.toml", "--ide-stream", "1=pcrc+aggregation",
+                          "--ide-stream", "2=pcrc", cases="ide_km.config,ide_km.link")
+    assert {case.removeprefix("ide_km.") for case, judged in ran.items() if judged} == {
+        "config.pcrc", "config.aggregation", "link.plain", "link.pcrc", "link.selective"}, ran
+    told = json.dumps(fields(found, "QUERY_RESP"))
+    for stream in ('"selective[1]": "id 1 insecure aggregation=1/1/1 pcrc"',
+                   '"link[0]": "id 2 secure pcrc"', '"selective[0]": "id 0 insecure"'):
+        assert stream in told, (stream, told)
+    plain = validate_default_ide()
+    assert not any(plain.values()), plain
+    for status, words, says in (
+            (125, ("1=rot13",), "there is no IDE feature 'rot13'"), (125, ("x=pcrc",), "must be ID=FEATURE"),
+            (125, ("1",), "must be ID=FEATURE"), (1, ("3=pcrc",), "has no IDE stream 3"),
+            (1, ("1=header-encryption",), "`ide_features` of its machine file leave it out"),
+            (1, ("2=tee-limited",), "is a link stream, which has no tee-limited")):
+        done = run("serve", "--listen", "127.0.0.1:0", "--machine", "ide.toml", "--ide-stream", *words)
+        assert done.returncode == status and says in done.stderr, (words, done)
+
+
+def validate_default_ide():
+    with Served(TEEIO) as served:
+        return validate(served, "--case", "ide_km.config,ide_km.link")
+
+
+def device_per_peer():
+    """A connection goes on while another peer begins anew: what it has agreed on holds."""
+    def capabilities_of(version):
+        return doe(1, struct.pack("<BBBBBBHIII", version, 0xE1, 0, 0, 0, 0, 0, 0, 0x1200, 0x1200))
+    begin = doe(1, bytes([0x10, 0x84, 0, 0]))
+    for options, answer in (((), 0x61), (("--device-per-peer",), 0x7F)):
+        with Served(TEEIO, *options) as served:
+            with served.connect() as first, served.connect() as second:
+                exchange(first, NORMAL, DOE, begin)
+                assert exchange(first, NORMAL, DOE, capabilities_of(0x12))[2][9] == 0x61
+                exchange(second, NORMAL, DOE, begin)
+                told = exchange(first, NORMAL, DOE, capabilities_of(0x13))[2][9]
+                assert told == answer, (options, told)
 
 
 def once():
@@ -537,8 +622,8 @@ def main():
         os.chdir(folder)
         for test in (default, mutual_auth, without_it_nobody_is_asked, psk, versions, capabilities,
                      each_capability_by_its_name, post_quantum, every_option_is_in_a_test,
-                     algorithms, slots, deferred, transfer_size, heartbeat, chain, machine_and_function,
-                     transport, cxl, reports_of_the_machine_file, ide_port, once, each_slot_has_its_own_chain, provisioning,
+                     algorithms, slots, key_log_of_spdm_dump, measurement_opaque, secured_versions, mutual_auth_required, deferred, transfer_size, heartbeat, chain, machine_and_function,
+                     transport, cxl, reports_of_the_machine_file, ide_port, ide_streams, device_per_peer, once, each_slot_has_its_own_chain, provisioning,
                      events, tee_io, multi_key, measurements, wrong_words,
                      empty_answers_and_directions, full_disk, idle_connections_lock_nobody_out,
                      no_descriptor_is_free):

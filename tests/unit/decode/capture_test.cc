@@ -282,7 +282,7 @@ TEST_F(CaptureTest, HidesIdeKeysUnlessTheyAreToBeShown) {
   EXPECT_EQ(hidden[0].name, "KEY_PROG");
   for (const Field& f : hidden[0].fields) {
     EXPECT_EQ(f.text.find("abab"), std::string::npos) << f.name;
-    EXPECT_EQ(f.full.find("abab"), std::string::npos) << f.name;
+    EXPECT_EQ(f.full().find("abab"), std::string::npos) << f.name;
   }
   Capture open(wire::LinkType::kPciDoe, {}, {.show_keys = true});
   const Bytes object = in_doe(wire::DoeType::kSpdm, message);
@@ -298,7 +298,7 @@ TEST_F(CaptureTest, HidesKeysInPiecesAndInOtherProtocolsToo) {
     for (const Message& message : spdm(bytes))
       for (const Field& f : message.fields) {
         EXPECT_EQ(f.text.find("abab"), std::string::npos) << message.name << " " << f.name;
-        EXPECT_EQ(f.full.find("abab"), std::string::npos) << message.name << " " << f.name;
+        EXPECT_EQ(f.full().find("abab"), std::string::npos) << message.name << " " << f.name;
       }
   const auto other = spdm("12 fe 00 00 01 00 00 02 00 ab ab");
   EXPECT_EQ(text(other[0], "payload"), "abab");

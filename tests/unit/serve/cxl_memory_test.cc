@@ -162,6 +162,31 @@ TEST(CxlMemory, WhatItGeneratesIsWhatItTakes) {
   EXPECT_EQ(status(kTx | ide_km::kDefaultIv, 0), 0) << "nothing was told in this session";
 }
 
+TEST(CxlMemory, EachPortHasKeysOfItsOwn) {
+  CxlMemory memory(false, 3);
+  for (const unsigned port : {0U, 1U, 2U}) {
+    const Bytes query{std::byte{0}, std::byte{0}, std::byte{0}, std::byte(port)};
+    const auto told = memory.answer(query);
+    ASSERT_TRUE(told.has_value());
+    EXPECT_EQ(byte_at(*told, 1 + 2), port);
+    EXPECT_EQ(byte_at(*told, 1 + 6), 2);  // MaxPortIndex
+  }
+  EXPECT_FALSE(memory.answer(Bytes{std::byte{0}, std::byte{0}, std::byte{0}, std::byte{3}}));
+  const auto status = [&memory](unsigned port) {
+    Bytes request(1 + ide_km::kWithKeyBytes);
+    request.at(1) = std::byte{std::to_underlying(Object::kKeyProg)};
+    request.at(1 + ide_km::kKeyAt) = std::byte{ide_km::kSubStream | ide_km::kDefaultIv};
+    request.at(1 + ide_km::kPortAt) = std::byte(port);
+    return byte_at(memory.answer(request).value(), 1 + ide_km::kStatusAt);
+  };
+  EXPECT_EQ(status(0), ide_km::kSuccess);
+  EXPECT_EQ(status(2), ide_km::kSuccess);
+  EXPECT_EQ(status(2), ide_km::kInvalid);  // it waits already
+  EXPECT_EQ(status(3), ide_km::kInvalid);
+  memory.session_ended();
+  EXPECT_EQ(status(2), ide_km::kSuccess);
+}
+
 TEST(CxlMemory, NothingShortIsAnswered) {
   CxlMemory memory(false);
   for (std::size_t size = 0; size < 3; ++size)

@@ -92,7 +92,7 @@ TEST(IdeRegisters, RoundTripWithLinksAndStreams) {
   IdeRegisters registers;
   registers.capability = IdeRegisters::kIdeKm;
   registers.links = {{1, 2}, {3, 4}};
-  registers.streams = {{0x05000001, 2, 0x1f00, 1, {{0x00080001U, 2, 1}}}, {0, 0, 0, 0, {}}};
+  registers.streams = {{{0x05000001, 2}, 0x1f00, 1, {{0x00080001U, 2, 1}}}, {{0, 0}, 0, 0, {}}};
   const std::vector<std::uint32_t> raw = registers.encode();
   // Link, selective, IDE_KM; two link blocks and two streams, each less one.
   EXPECT_EQ(raw[0], 0x43U | 1U << 13U | 1U << 16U);
