@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "crypto/ec_public_key.h"
+#include "crypto/ecdsa_form.h"
 #include "crypto/kept_results.h"
 #include "crypto/key_text.h"
 #include "crypto/openssl.h"
@@ -92,38 +93,6 @@ bool set_padding(EVP_PKEY_CTX* context, Scheme scheme, HashAlgorithm hash) {
   return !pss || EVP_PKEY_CTX_set_rsa_pss_saltlen(context, RSA_PSS_SALTLEN_DIGEST) == 1;
 }
 
-struct FreeEcdsaSig {
-  void operator()(ECDSA_SIG* p) const { ECDSA_SIG_free(p); }
-};
-using EcdsaSig = std::unique_ptr<ECDSA_SIG, FreeEcdsaSig>;
-
-/// r || s at full width, of OpenSSL's DER.
-Bytes raw_signature(const Bytes& der, std::size_t size) {
-  const unsigned char* at = detail::data_of(der);
-  const EcdsaSig parsed(d2i_ECDSA_SIG(nullptr, &at, static_cast<long>(der.size())));
-  TEEIO_CHECK(parsed != nullptr, "OpenSSL made no ECDSA signature");
-  Bytes raw(size);
-  const int half = static_cast<int>(size / 2);
-  unsigned char* const out = detail::out_of(raw);
-  TEEIO_CHECK(BN_bn2binpad(ECDSA_SIG_get0_r(parsed.get()), out, half) == half &&
-                  BN_bn2binpad(ECDSA_SIG_get0_s(parsed.get()), out + half, half) == half,
-              "an ECDSA signature is wider than its curve");
-  return raw;
-}
-
-Bytes der_signature(ByteView raw) {
-  const EcdsaSig parsed(ECDSA_SIG_new());
-  const int half = static_cast<int>(raw.size() / 2);
-  BIGNUM* const r = BN_bin2bn(detail::data_of(raw), half, nullptr);
-  BIGNUM* const s = BN_bin2bn(detail::data_of(raw) + half, half, nullptr);
-  TEEIO_CHECK(parsed != nullptr && ECDSA_SIG_set0(parsed.get(), r, s) == 1,
-              "OpenSSL makes no ECDSA signature");
-  Bytes der(static_cast<std::size_t>(i2d_ECDSA_SIG(parsed.get(), nullptr)));
-  unsigned char* out = detail::out_of(der);
-  (void)i2d_ECDSA_SIG(parsed.get(), &out);
-  return der;
-}
-
 constexpr std::string_view kSignFails = "OpenSSL cannot sign";
 
 Bytes sign_with_draws(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
@@ -138,7 +107,7 @@ Bytes sign_with_draws(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm
                                 digest.size()) == 1,
               kSignFails);
   out.resize(size);
-  return scheme == Scheme::kEcdsa ? raw_signature(out, signature_size(algorithm)) : out;
+  return scheme == Scheme::kEcdsa ? detail::raw_signature(out, signature_size(algorithm)) : out;
 }
 
 /// RSA keys draw for their blinding at the first use and then now and then. Where a run
@@ -204,7 +173,7 @@ bool is_genuine(EVP_PKEY* key, SignatureAlgorithm algorithm, HashAlgorithm hash,
               "OpenSSL cannot verify");
   Bytes der;
   if (scheme == Scheme::kEcdsa) {
-    der = der_signature(signature);
+    der = detail::der_signature(signature);
     signature = der;
   }
   return EVP_PKEY_verify(context.get(), detail::data_of(signature), signature.size(),
@@ -339,7 +308,7 @@ Bytes PublicKey::der() const {
 }
 
 Bytes openssl_signature(SignatureAlgorithm algorithm, ByteView signature) {
-  if (scheme_of(algorithm) == Scheme::kEcdsa) return der_signature(signature);
+  if (scheme_of(algorithm) == Scheme::kEcdsa) return detail::der_signature(signature);
   return {signature.begin(), signature.end()};
 }
 

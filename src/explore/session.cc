@@ -142,7 +142,8 @@ ScenarioResult Session::finish(Stop stop) {
     result_.verdict = Verdict::kFound;
     if (options_.shrink)
       result_.failure = shrink(scenario_, *result_.failure);
-    else if (auto counted = replay(scenario_, result_.failure->choices))
+    else if (auto counted = replay(scenario_, result_.failure->choices);
+             counted && counted->rule == result_.failure->rule)
       result_.failure = std::move(*counted);  // with its preemptions and failures
   } else if (stop == Stop::kExhausted) {
     if (options_.strategy == StrategyKind::kReplay)

@@ -41,9 +41,6 @@ void keep_forever(T kept) {
 
 thread_local FiberController* t_running = nullptr;
 
-/// Of what a run draws while no controller is installed: the same in each.
-constexpr std::uint64_t kNativeSeed = 1;
-
 }  // namespace
 
 FiberController::FiberController(Strategy& strategy, RunLimits limits)
@@ -88,7 +85,7 @@ void FiberController::start_run() {
   after_section_ = false;
   has_deferred_ = false;
   detail::set_monitors_made(0);
-  set_seed(kNativeSeed);
+  set_seed(1);  // what it draws while no controller is installed is the same in each run
 }
 
 void FiberController::finish_run() {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "hw/capabilities.h"
 #include "hw/find_capability.h"
 #include "hw/ide_port.h"
 #include "wire/ide_registers.h"

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/types.h"
 #include "host/mm/closable_event_fd.h"
 #include "schedule/atomic.h"
 #include "schedule/condition.h"

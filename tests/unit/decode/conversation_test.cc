@@ -61,7 +61,7 @@ class Recorded {
   std::vector<Message> decoded(wire::LinkType link) const {
     KeyRing ring;
     for (const wire::KeyLogLine& line : keys_.lines)
-      ring.add(*wire::KeyLogLine::parse(line.text()));
+      if (line.dhe_secret.empty()) ring.add(*wire::KeyLogLine::parse(line.text()));
     Capture capture(link, std::move(ring), {});
     std::vector<Message> all;
     for (const Bytes& packet : packets_)
