@@ -95,6 +95,8 @@ RmiResult Rmm::rtt_set_ripas(Hpa rd, Hpa rec_at, Gpa base, Gpa top) {
   const std::uint64_t end = std::min(raw(top) - raw(base), span - raw(base) % span);
   std::uint64_t done = 0;
   for (; done + bytes <= end; done += bytes) {
+    // What is below a table has a RIPAS each: update_ripas() stops there.
+    if (level < kPageLevel && realm->rtt.has_table(base + done, level + 1)) break;
     Rtt::Entry entry = realm->rtt.entry(base + done, level);
     const bool was_valid = entry.valid();
     if (!change(entry, request.wanted, request.change_destroyed)) break;

@@ -111,6 +111,23 @@ TEST_F(RecRun, MemoryIsTakenIntoUseThroughTheHost) {
   EXPECT_FALSE(rmm.translate(rd, kFresh));
 }
 
+TEST_F(RecRun, MemoryIsTakenIntoUseUpToTheNextTable) {
+  constexpr std::uint64_t kBlock = 2ULL << 20U;
+  const Gpa blocks = kRam + kBlock, tables = kRam + 2 * kBlock, end = kRam + 3 * kBlock;
+  ASSERT_RMI(rmm.rtt_create(rd, granule(), tables, 3));
+  ASSERT_EQ(enter(), RecExit::kRealm);
+  EXPECT_FALSE(call({kCall + 7, raw(blocks), raw(end), 1, 0}));
+  const auto first = rmm.rtt_set_ripas(rd, rec, blocks, end);
+  ASSERT_RMI(first);
+  EXPECT_EQ(first.x1, raw(tables));
+  EXPECT_EQ(rmm.translate(rd, tables).error(), Rmm::NoPlace::kEmpty);
+  const auto second = rmm.rtt_set_ripas(rd, rec, tables, end);
+  ASSERT_RMI(second);
+  EXPECT_EQ(second.x1, raw(end));
+  EXPECT_EQ(rmm.translate(rd, tables).error(), Rmm::NoPlace::kUnmapped);
+  EXPECT_EQ(rmm.rtt_read_entry(rd, tables, 3).x4, 1U);  // the table is there still
+}
+
 TEST_F(RecRun, AHostMayRejectWhatItDoesNotWant) {
   ASSERT_EQ(enter(), RecExit::kRealm);
   EXPECT_FALSE(call({kCall + 7, raw(kFresh), raw(kFresh) + kPageSize, 1, 0}));
