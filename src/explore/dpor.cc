@@ -154,7 +154,7 @@ void Dpor::settle() {
   using Wanted = HappensBefore::Wanted;
   const auto races =
       order_.finish(footprints_.touches(left), is_new() ? Wanted::kRaces : Wanted::kOrder);
-  for (const HappensBefore::Race& race : races) reverse(race, move, last, Late::kMoved);
+  for (const HappensBefore::Race& race : races) reverse(race, move, last);
 }
 
 std::uint32_t Dpor::pick(const Moment& moment) {
@@ -204,23 +204,24 @@ void Dpor::pruned(std::span<const Candidate> waiting) { reverse_waits(waiting); 
 void Dpor::reverse_waits(std::span<const Candidate> waiting) {
   for (const Candidate& c : waiting)
     for (const HappensBefore::Race& race : order_.races_of_blocked(c))
-      reverse(race, c, order_.events(), Late::kWaits);
+      reverse(race, c, order_.events());
 }
 
 // ---- Races
 
 /// Makes sure that `late` is tried before race.event too: at the decision there,
 /// by a task with which some order begins that has the two reversed.
-void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end,
-                   Late how) {
+void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end) {
   const std::uint32_t at = node_of_event_[race.event];
   if (at < floor_) return;
   Node& node = path_[at];
   build_sequence(race, late, end);
   for (std::uint64_t left = node.sleep | node.todo; left != 0; left &= left - 1) {
     const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
-    // Nobody knows what one that waits would tell, and so what comes before it.
-    if (how == Late::kWaits && first_of_task_[task] == kLate) continue;
+    // What the late one reads, touches and tells is known of where it stood, behind the event
+    // that it is to precede. Nobody knows it here, and so whether what comes between could as
+    // well come after it.
+    if (first_of_task_[task] == kLate && sequence_.size() > 1) continue;
     if (is_initial(task)) return;
   }
   note_reversed(race.event, late);

@@ -108,8 +108,7 @@ class Dpor final : public Strategy {
   [[nodiscard]] bool is_new() const { return depth_ > new_from_; }
 
   /// `end`: the events up to there are those before `late`.
-  enum class Late : std::uint8_t { kMoved, kWaits };
-  void reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end, Late how);
+  void reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end);
   void build_sequence(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end);
   [[nodiscard]] bool is_initial(std::uint32_t task) const;
   void add_hint(Node& node, std::uint32_t late_task);
