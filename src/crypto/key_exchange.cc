@@ -81,6 +81,7 @@ EVP_PKEY* parameters(KeyExchangeGroup group) {
 Bytes encoded_public_key(EVP_PKEY* key) {
   unsigned char* encoded = nullptr;
   const std::size_t size = EVP_PKEY_get1_encoded_public_key(key, &encoded);
+  TEEIO_CHECK(size != 0, "OpenSSL encodes no public key");
   const auto bytes = std::as_bytes(std::span(encoded, size));
   Bytes out(bytes.begin(), bytes.end());
   OPENSSL_free(encoded);
@@ -89,7 +90,7 @@ Bytes encoded_public_key(EVP_PKEY* key) {
 
 Bytes public_value(EVP_PKEY* key, KeyExchangeGroup group) {
   Bytes out = encoded_public_key(key);
-  if (is_curve(group) && !out.empty()) out.erase(out.begin());  // kUncompressed
+  if (is_curve(group)) out.erase(out.begin());  // kUncompressed
   TEEIO_CHECK(out.size() == row(group).size, "a public value has another size than its group's");
   return out;
 }

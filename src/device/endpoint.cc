@@ -55,17 +55,25 @@ void Endpoint::answer_bar(std::size_t number, hw::MmioTarget& target,
 }
 
 std::uint32_t Endpoint::config_read(std::uint16_t offset, unsigned size_bytes) {
-  if (const auto special = read_special(offset, size_bytes)) return *special;
-  return config_.look(offset, size_bytes);
+  const auto special = read_special(offset, size_bytes);
+  const std::uint32_t value = special ? *special : config_.look(offset, size_bytes);
+  complete();
+  return value;
 }
 
 void Endpoint::config_write(std::uint16_t offset, unsigned size_bytes, std::uint32_t value) {
-  if (write_special(offset, size_bytes, value)) return;
+  if (write_special(offset, size_bytes, value)) return complete();
   const schedule::Section section(card_lock_, schedule::Section::kByParts);
   touch(part_of(offset), schedule::Touch::How::kWrite);
   if (hw::flr_requested(express_, offset, size_bytes, value))
     reset_locked(hw::ResetKind::kFunctionLevel);
   apply_write(offset, size_bytes, value);
+  complete();
+}
+
+/// A zero-length read is the flush of PCIe Base Spec 2.2.5: what it pushes, so does its answer.
+void Endpoint::complete() const {
+  if (port_ != nullptr) (void)port_->dma_read(bdf_.rid(), hw::TBit::kShared, Iova{0}, {});
 }
 
 void Endpoint::reset(hw::ResetKind kind) {
@@ -75,6 +83,7 @@ void Endpoint::reset(hw::ResetKind kind) {
 }
 
 void Endpoint::reset_locked(hw::ResetKind kind) {
+  complete();  // what it has sent is on the link, and the reset is not over before it is through
   // BAR registers keep what the host assigned: its save and restore around a
   // reset would put them back, and the bus decodes nothing else.
   config_.set(hw::kCommand, 2, 0);

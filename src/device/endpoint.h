@@ -95,6 +95,10 @@ class Endpoint : public hw::PciFunction {
                   hw::PlainMemoryBar* plain_memory = nullptr);
   /// What a BAR's registers say.
   [[nodiscard]] std::uint64_t bar_register(std::size_t number) const;
+  /// A completion leaves the function: its posted writes are ahead of it. Source: PCIe Base
+  /// Spec 2.4.1, a read completion does not pass a posted request. Not for reads of plain memory,
+  /// which programs map.
+  void complete() const;
   /// Resets this function with the lock held.
   void reset_locked(hw::ResetKind kind);
 

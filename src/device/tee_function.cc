@@ -213,6 +213,7 @@ void TeeFunction::bar_read(std::uint8_t bar, hw::TBit t, std::uint64_t offset,
                            std::span<std::byte> out) {
   const schedule::Section section(card_lock_, schedule::Section::kByParts);
   touch(CardPart::kFunction, schedule::Touch::How::kWrite);
+  complete();
   if (!answers(bar, t, offset, out.size())) return all_ones(out);
   if (bar == kRegisterBar) return register_read(offset, out);
   std::ranges::fill(out, std::byte{0});  // reserved space of the MSI-X BAR

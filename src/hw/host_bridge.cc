@@ -87,8 +87,8 @@ struct HostBridge::Impl {
   /// A piece of a shared write that was translated and is on its way. A card's request is one
   /// section, in which nobody waits; what it writes to memory arrives, explored, in a move after
   /// that. (Not trusted ones: a firmware's invalidations are in its sections, and do not wait.)
-  /// Source: PCIe Base Spec 2.4.1: writes are posted and stay in order, and a read pushes those
-  /// of its requester.
+  /// Source: PCIe Base Spec 2.4.1: posted requests (messages too) stay in order, and neither a
+  /// read nor a completion of the same function passes them.
   struct Posted {
     explicit Posted(const Function& function)
         : from(function), passing(function.iommu->in_flight(TBit::kShared)) {}
@@ -111,8 +111,15 @@ struct HostBridge::Impl {
   void touch_posted(std::uint16_t rid, schedule::Touch::How how) const {
     posting.touch(schedule::part(1, rid), how);
   }
-  /// All that is on its way from there arrives.
+  /// The first that has not arrived yet; null: there is none.
+  [[nodiscard]] Posted* next_posted(std::uint16_t rid);
+  /// All that is on its way from there arrives, in order.
   void push(std::uint16_t rid);
+  void land(const Posted& write, std::uint16_t rid);
+  /// Its function never knows. Its translation has gone, or its page, and nobody drained.
+  void tell_lost(const Posted& write, const Error& error);
+  /// The first bytes of a run whose pages are as the first one is.
+  [[nodiscard]] std::uint64_t bytes_of_one_key(const Run& run) const;
   bool post(const Function& from, TBit t, Iova address, const Run& run, std::span<std::byte> out);
   bool post(const Function& from, TBit t, Iova address, const Run& run, ByteView in);
 
@@ -174,22 +181,54 @@ bool HostBridge::Impl::post(const Function& from, TBit t, Iova address, const Ru
 void HostBridge::Impl::arrive(void* arrival) {
   const std::unique_ptr<Arrival> due(static_cast<Arrival*>(arrival));
   Impl& bridge = due->bridge;
-  bridge.touch_posted(due->rid, schedule::Touch::How::kRead);
-  if (bridge.posted[due->rid].empty()) return;
+  if (bridge.next_posted(due->rid) == nullptr) return;
   bridge.posting.take(schedule::part(1, due->rid), schedule::Touch::How::kWrite);
   bridge.push(due->rid);
 }
 
+HostBridge::Impl::Posted* HostBridge::Impl::next_posted(std::uint16_t rid) {
+  touch_posted(rid, schedule::Touch::How::kRead);
+  const auto queue = posted.find(rid);
+  return queue == posted.end() || queue->second.empty() ? nullptr : queue->second.front().get();
+}
+
 void HostBridge::Impl::push(std::uint16_t rid) {
   if (schedule::controller() == nullptr) return;
-  touch_posted(rid, schedule::Touch::How::kWrite);
-  for (auto& write : std::exchange(posted[rid], {})) {
-    memory.touch_tables(PhysicalMemory::Tables::kShared, schedule::Touch::How::kRead);
-    const Run run{.address = write->to, .size = write->bytes.size(), .key = write->key};
-    if (carry_out(run, TBit::kShared, ByteView(write->bytes)))
-      tell(write->from, rid, TBit::kShared, write->address, run, 0);
-    write.reset();
+  while (Posted* const next = next_posted(rid)) {
+    touch_posted(rid, schedule::Touch::How::kWrite);
+    land(*next, rid);
+    // First in the queue until it has landed; the others stay there. Whoever drains is told in a
+    // move of its own, in which somebody else may push them.
+    const std::unique_ptr<Posted> landed = std::move(posted[rid].front());
+    posted[rid].pop_front();
   }
+}
+
+void HostBridge::Impl::land(const Posted& write, std::uint16_t rid) {
+  memory.touch_tables(PhysicalMemory::Tables::kShared, schedule::Touch::How::kRead);
+  const Run run{.address = write.to, .size = write.bytes.size(), .key = write.key};
+  if (const auto landed = carry_out(run, TBit::kShared, ByteView(write.bytes)))
+    tell(write.from, rid, TBit::kShared, write.address, run, 0);
+  else
+    tell_lost(write, landed.error());
+}
+
+void HostBridge::Impl::tell_lost(const Posted& write, const Error& error) {
+  auto lost = trace.call(
+      object::Lane::kDevice, object::Lane::kDevice, "posted write",
+      {.detail = fmt::format("iova={:#x} bytes={}", raw(write.address), write.bytes.size()),
+       .function = write.from.function->bdf()});
+  lost.refuse(error);
+}
+
+std::uint64_t HostBridge::Impl::bytes_of_one_key(const Run& run) const {
+  const bool mmio = memory.is_mmio(run.address);
+  const KeyId key = memory.key_of(run.address);
+  std::uint64_t size = kPageSize - raw(run.address) % kPageSize;
+  while (size < run.size && memory.key_of(run.address + size) == key &&
+         memory.is_mmio(run.address + size) == mmio)
+    size += kPageSize;
+  return std::min(size, run.size);
 }
 
 template <class Span>
@@ -207,7 +246,9 @@ Result<void> HostBridge::Impl::request(Requester from, TBit t, Iova address, Spa
   if (raw(address) + data.size() < raw(address)) return fail(Errno::kFault, "request wraps");
   const RequestsInFlight::Request passing(function.iommu->in_flight(t));
   while (!data.empty()) {
-    TEEIO_ASSIGN(const Run run, next_run(function, from, t, address, data.size(), access_of(data)));
+    TEEIO_ASSIGN(Run run, next_run(function, from, t, address, data.size(), access_of(data)));
+    // A posted write's pages are judged one and all before it is on its way.
+    if (schedule::controller() != nullptr) run.size = bytes_of_one_key(run);
     if (!post(function, t, address, run, data.first(run.size))) {
       TEEIO_TRY(carry_out(run, t, data.first(run.size)));
       tell(function, rid, t, address, run, streams);
@@ -291,10 +332,12 @@ RootPort* HostBridge::root_port_of(Bdf bdf) const {
 }
 
 Result<void> HostBridge::dma_read(Requester from, TBit t, Iova address, std::span<std::byte> out) {
+  if (out.empty()) return impl_->push(from.rid), Result<void>{};
   return impl_->request(from, t, address, out);
 }
 
 bool HostBridge::intx(std::uint16_t rid, bool asserted) {
+  impl_->push(rid);  // a message, and posted as the writes are
   return impl_->interrupts.intx(rid, asserted);
 }
 

@@ -46,7 +46,9 @@ class HostBridge final : public DmaPort {
   /// for an interrupt write that is not of 4 bytes.
   ///
   /// Traced as Fact::kDma (c: key) with the first transfer of a function that
-  /// reaches a page class after anything in its IOMMU or root port has changed.
+  /// reaches a page class after anything in its IOMMU or root port has changed. A posted write
+  /// that memory refuses when it arrives, and that so came after its translation had gone, is
+  /// traced as a refused DMA. A read of no bytes pushes the requester's posted writes.
   Result<void> dma_read(Requester from, TBit t, Iova address, std::span<std::byte> out) override;
   Result<void> dma_write(Requester from, TBit t, Iova address, ByteView in) override;
   bool intx(std::uint16_t rid, bool asserted) override;

@@ -183,7 +183,10 @@ void Machine::Impl::remove(Bdf bdf) {
   for (auto at = leaving.rbegin(); at != leaving.rend(); ++at) leave(*at);
 }
 
+/// Under rescan_remove_lock, as all that binds and unbinds: device_driver_attach() and
+/// unbind_store() hold the function's device_lock(), as sriov_numvfs_store() does.
 Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
+  const schedule::Lock alone(rescan_remove_lock);
   hw::PciFunction* function = nullptr;
   {
     const schedule::Lock lock(bus_lock);
@@ -197,27 +200,26 @@ Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
   const schedule::Lock lock(bus_lock);
   Slot* entry = slot(bdf);
   if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
-  if (entry->vfio != nullptr) return fail(Errno::kBusy, "vfio-pci has the function already");
+  if (entry->vfio != nullptr || entry->native)
+    return fail(Errno::kBusy, "the function has a driver already");
   return attach_vfio(*entry);
 }
 
 Result<void> Machine::Impl::unbind_vfio(Bdf bdf) {
-  if (in_use(bdf)) return fail(Errno::kBusy, "a program has the device open");
-  if (!vfs_of(bdf).empty()) TEEIO_TRY(remove_vfs(bdf));  // vfio_pci_core_unregister_device()
+  const schedule::Lock alone(rescan_remove_lock);
   vfio::Device* device = nullptr;
   {
     const schedule::Lock lock(bus_lock);
     if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
   }
-  if (device != nullptr && !device->retire())
-    return fail(Errno::kBusy, "a program has the device open");
+  if (device == nullptr) return fail(Errno::kNoDev, "the function is not bound to vfio-pci");
+  if (device->in_use()) return fail(Errno::kBusy, "a program has the device open");
+  if (!vfs_of(bdf).empty()) TEEIO_TRY(remove_vfs(bdf));  // vfio_pci_core_unregister_device()
+  if (!device->retire()) return fail(Errno::kBusy, "a program has the device open");
   object::Ref<vfio::Group> orphan;
   {
     const schedule::Lock lock(bus_lock);
-    Slot* entry = slot(bdf);
-    if (entry == nullptr || entry->vfio == nullptr || entry->vfio.get() != device)
-      return fail(Errno::kNoDev, "the function is not bound to vfio-pci");
-    orphan = detach_vfio(*entry);
+    orphan = detach_vfio(*slot(bdf));
   }
   if (orphan) orphan->revoke();
   return {};

@@ -16,26 +16,24 @@ bool Machine::Impl::has_native_driver() {
 /// pci_dma_configure(): a host's driver needs the DMA of its group. vfio-pci and pcieport
 /// leave it to others (driver_managed_dma).
 Result<void> Machine::Impl::bind_native(Bdf bdf) {
+  const schedule::Lock alone(rescan_remove_lock);
   std::uint32_t iommu = 0, group = 0;
   {
     const schedule::Lock lock(bus_lock);
     Slot* entry = slot(bdf);
     if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+    if (entry->vfio != nullptr || entry->native)
+      return fail(Errno::kBusy, "the function has a driver already");
     iommu = entry->iommu;
     group = entry->group;
   }
   TEEIO_TRY(iommu_drivers[iommu]->use_default_domain(group));
-  bool has_it = false;
   {
     const schedule::Lock lock(bus_lock);
-    if (Slot* entry = slot(bdf); entry != nullptr && !entry->native) has_it = entry->native = true;
+    slot(bdf)->native = true;
   }
-  if (has_it) {
-    claim_memory(bdf);
-    return {};
-  }
-  iommu_drivers[iommu]->unuse_default_domain(group);
-  return fail(Errno::kNoDev, "the function has left the bus");
+  claim_memory(bdf);
+  return {};
 }
 
 void Machine::Impl::leave_native(Bdf bdf) {
@@ -53,11 +51,14 @@ void Machine::Impl::leave_native(Bdf bdf) {
 
 /// Its VFs leave with it, as most drivers' do.
 Result<void> Machine::Impl::unbind_native(Bdf bdf) {
-  if (!vfs_of(bdf).empty()) TEEIO_TRY(remove_vfs(bdf));
+  const schedule::Lock alone(rescan_remove_lock);
   {
     const schedule::Lock lock(bus_lock);
-    if (slot(bdf) == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
+    const Slot* const entry = slot(bdf);
+    if (entry == nullptr || !entry->native)
+      return fail(Errno::kNoDev, "the function has left the bus, or has another driver");
   }
+  if (!vfs_of(bdf).empty()) TEEIO_TRY(remove_vfs(bdf));
   leave_native(bdf);
   return {};
 }

@@ -57,13 +57,13 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) override
       TEEIO_EXCLUDES(rom_lock);
   void remove(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
-  Result<void> bind_vfio(Bdf bdf) override;
-  Result<void> unbind_vfio(Bdf bdf) override;
-  Result<void> set_virtual_functions(Bdf pf, std::uint16_t count) override
+  Result<void> bind_vfio(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
+  Result<void> unbind_vfio(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
+  Result<void> set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) override
       TEEIO_EXCLUDES(rescan_remove_lock);
   [[nodiscard]] bool has_native_driver() override;
-  Result<void> bind_native(Bdf bdf) override;
-  Result<void> unbind_native(Bdf bdf) override;
+  Result<void> bind_native(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
+  Result<void> unbind_native(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
   std::vector<Bdf> rescan() override TEEIO_EXCLUDES(rescan_remove_lock);
   Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& file, std::uint64_t offset,
                        std::uint64_t length) override TEEIO_EXCLUDES(bar_lock);
@@ -92,8 +92,12 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   };
   /// Functions of the PF that are on the bus.
   [[nodiscard]] std::vector<Bdf> vfs_of(Bdf pf) TEEIO_EXCLUDES(bus_lock);
+  /// sriov_numvfs_store()'s checks. False: there is nothing to do.
+  [[nodiscard]] Result<bool> changes_vfs(Bdf pf, std::uint16_t count, bool vfio_may)
+      TEEIO_REQUIRES(rescan_remove_lock);
+  Result<void> add_vfs(Bdf pf, std::uint16_t count) TEEIO_REQUIRES(rescan_remove_lock);
   /// pci_disable_sriov(). Errors: EBUSY a VF is open, or the PF is bound.
-  Result<void> remove_vfs(Bdf pf) TEEIO_EXCLUDES(bus_lock);
+  Result<void> remove_vfs(Bdf pf) TEEIO_REQUIRES(rescan_remove_lock) TEEIO_EXCLUDES(bus_lock);
   /// Takes a function off the bus; what it was is kept for arrive().
   void leave(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
   /// The card's own driver lets go of the function, if it has it.
@@ -133,7 +137,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   /// (vfio_pci_core_register_device()).
   std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;
   std::map<Bdf, std::unique_ptr<vfio::DeviceSet>> vf_sets;
-  schedule::Mutex rescan_remove_lock{schedule::Rank::kPciRescanRemove};
+  schedule::Mutex rescan_remove_lock{schedule::Rank::kPciRescanRemove};  ///< and device_lock()'s
   schedule::Mutex bus_lock{schedule::Rank::kLeaf};
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
   std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back

@@ -1,3 +1,4 @@
+#include "host/sysfs/pci_identity.h"
 #include "hw/capabilities.h"
 #include "machine/parts.h"
 
@@ -95,9 +96,37 @@ Result<void> Machine::Impl::remove_vfs(Bdf pf) {
   return {};
 }
 
-Result<void> Machine::Impl::set_virtual_functions(Bdf pf, std::uint16_t count) {
-  const schedule::Lock alone(rescan_remove_lock);  // sriov_numvfs_store()
-  if (count == 0) return remove_vfs(pf);
+/// sriov_numvfs_store(), between device_lock() and the driver's sriov_configure(), and
+/// vfio_pci_sriov_configure()'s look at its parameter.
+Result<bool> Machine::Impl::changes_vfs(Bdf pf, std::uint16_t count, bool vfio_may) {
+  hw::PciFunction* function = nullptr;
+  bool vfio = false, native = false;
+  {
+    const schedule::Lock lock(bus_lock);
+    const Slot* const entry = slot(pf);
+    if (entry == nullptr) return fail(Errno::kNoDev, "the PF has left the bus");
+    function = entry->function;
+    vfio = entry->vfio != nullptr;
+    native = entry->native;
+  }
+  const auto state = sysfs::sriov(*function);
+  const std::uint16_t enabled = state ? state->num_vfs : std::uint16_t{0};
+  if (count == enabled) return false;
+  if (!vfio && !native) return fail(Errno::kNoEnt, "the PF has no driver");
+  if (count != 0 && enabled != 0)
+    return fail(Errno::kBusy, "VFs are enabled already; another number needs none first");
+  if (vfio && !vfio_may) return fail(Errno::kNoEnt, "vfio-pci runs without enable_sriov");
+  return true;
+}
+
+Result<void> Machine::Impl::set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) {
+  const schedule::Lock alone(rescan_remove_lock);
+  TEEIO_ASSIGN(const bool changes, changes_vfs(pf, count, vfio_may));
+  if (!changes) return {};
+  return count == 0 ? remove_vfs(pf) : add_vfs(pf, count);
+}
+
+Result<void> Machine::Impl::add_vfs(Bdf pf, std::uint16_t count) {
   vfio::Device* device = nullptr;
   hw::PciFunction* function = nullptr;
   {

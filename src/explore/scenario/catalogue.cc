@@ -53,6 +53,7 @@ std::span<const MachineScenario> catalogue() {
     add_vdevice_scenarios(all);
     add_group_scenarios(all);
     add_bus_scenarios(all);
+    add_sriov_scenarios(all);
     add_interrupt_scenarios(all);
     add_adversary_scenarios(all);
     add_meddling_scenarios(all);

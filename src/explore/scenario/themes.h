@@ -25,6 +25,7 @@ void add_dma_scenarios(std::vector<MachineScenario>& all);
 void add_vdevice_scenarios(std::vector<MachineScenario>& all);
 void add_group_scenarios(std::vector<MachineScenario>& all);
 void add_bus_scenarios(std::vector<MachineScenario>& all);
+void add_sriov_scenarios(std::vector<MachineScenario>& all);
 void add_interrupt_scenarios(std::vector<MachineScenario>& all);
 void add_adversary_scenarios(std::vector<MachineScenario>& all);
 void add_meddling_scenarios(std::vector<MachineScenario>& all);

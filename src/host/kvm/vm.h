@@ -152,9 +152,10 @@ class Vm final : public object::Counted {
   std::unique_ptr<Mmu> mmu_;
 
   schedule::Mutex lock_{schedule::Rank::kKvmLock};
-  std::map<std::uint32_t, std::unique_ptr<Vcpu>> vcpus_ TEEIO_GUARDED_BY(lock_);
   bool has_vfio_device_ TEEIO_GUARDED_BY(lock_) = false;
   x86::VmState x86_;
+  /// Gone before x86_, whose local APICs are theirs, and after what signals them.
+  std::map<std::uint32_t, std::unique_ptr<Vcpu>> vcpus_ TEEIO_GUARDED_BY(lock_);
   IrqFds irq_fds_;
   IoEventFds io_event_fds_;
 

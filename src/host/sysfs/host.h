@@ -86,11 +86,14 @@ class Host {
   /// pci_rescan_bus() of every bus: removed functions that are still in their slots come
   /// back, without driver and without VFs. Gives them.
   virtual std::vector<Bdf> rescan() = 0;
-  /// The sriov_configure() of the PF's driver: its VFs arrive on the bus, or with 0 leave
-  /// it. VFs made through vfio-pci get vfio-pci themselves, others no driver.
-  /// Preconditions: the PF has a driver, it has so many VFs, and none if `count` is not 0.
-  /// Errors: EBUSY a VF is open, or the PF is bound to a VM.
-  virtual Result<void> set_virtual_functions(Bdf pf, std::uint16_t count) = 0;
+  /// sriov_numvfs_store() with the sriov_configure() of the PF's driver: its VFs arrive on the
+  /// bus, or with 0 leave it. VFs made through vfio-pci get vfio-pci themselves, others no
+  /// driver. Nobody binds or unbinds, and no other number is set, between its checks and its
+  /// end. `vfio_may`: vfio-pci's enable_sriov. Precondition: the PF has so many VFs.
+  /// Errors: ENODEV the PF has left the bus; ENOENT it has no driver, or vfio-pci without
+  /// `vfio_may`; EBUSY it has VFs and `count` is another number of them, a VF is open, or the
+  /// PF is bound to a VM.
+  virtual Result<void> set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) = 0;
 };
 
 }  // namespace teeio::sysfs

@@ -9,17 +9,6 @@
 namespace teeio::sysfs {
 namespace {
 
-/// sriov_configure() of the PF's driver; vfio_pci_sriov_configure() wants its parameter.
-Result<void> configure(const Environment& environment, Bdf pf, std::uint16_t count) {
-  for (const Host::Function& function : environment.host.functions()) {
-    if (function.pci->bdf() != pf) continue;
-    if (function.driver.empty()) return fail(Errno::kNoEnt, "the PF has no driver");
-    if (function.driver == kVfioDriver && !environment.settings.enable_sriov())
-      return fail(Errno::kNoEnt, "vfio-pci runs without enable_sriov");
-  }
-  return environment.host.set_virtual_functions(pf, count);
-}
-
 /// sriov_numvfs_store(). VFs that arrive are probed (pci_device_can_probe()).
 Result<void> store_numvfs(const Environment& environment, hw::PciFunction& pci,
                           std::string_view text) {
@@ -28,10 +17,8 @@ Result<void> store_numvfs(const Environment& environment, hw::PciFunction& pci,
   const auto state = sriov(pci);
   if (!state || *number > state->total_vfs)
     return fail(Errno::kRange, "the function has fewer VFs");
-  if (*number == state->num_vfs) return {};
-  if (*number != 0 && state->num_vfs != 0)
-    return fail(Errno::kBusy, "VFs are enabled already; another number needs none first");
-  TEEIO_TRY(configure(environment, pci.bdf(), static_cast<std::uint16_t>(*number)));
+  TEEIO_TRY(environment.host.set_virtual_functions(pci.bdf(), static_cast<std::uint16_t>(*number),
+                                                   environment.settings.enable_sriov()));
   environment.refresh();
   if (!environment.settings.of(pci.bdf()).vf_autoprobe) return {};
   for (const Host::Function& function : environment.host.functions())

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
+#include "crypto/ec_public_key.h"
 #include "crypto/identity.h"
 #include "crypto/key_exchange.h"
 #include "crypto/random.h"
@@ -66,6 +68,62 @@ TEST_F(KeptResults, ASessionIsTheSameInEachRun) {
   EXPECT_NE(first.ours, first.theirs);
   // Natively each draw is another.
   EXPECT_NE(open_session(key, message).ours, open_session(key, message).ours);
+}
+
+TEST_F(KeptResults, AreNotComputedAgain) {
+  int computed = 0;
+  for (int i = 0; i < 2; ++i)
+    run([&] {
+      const Bytes made = detail::kept_or({detail::operation("once")}, [&] {
+        ++computed;
+        return Bytes(3, std::byte{9});
+      });
+      EXPECT_EQ(made, Bytes(3, std::byte{9}));
+    });
+  EXPECT_EQ(computed, 1);
+}
+
+// What no peer and no key would give.
+TEST_F(KeptResults, OfASessionAreWhatItsOperationsGive) {
+  const PrivateKey key = make_device_identity(1).device.key;
+  const Bytes message(100, std::byte{7});
+  const Bytes wrong(48, std::byte{0xab});
+  run([&] {
+    constexpr auto kGroup = KeyExchangeGroup::kP384;
+    const EphemeralKey ours = EphemeralKey::generate(kGroup);
+    const EphemeralKey theirs = EphemeralKey::generate(kGroup);
+    detail::keep(hash(HashAlgorithm::kSha256, {detail::operation("derive"), bytes_of(kGroup),
+                                               ours.exchange_data(), theirs.exchange_data()}),
+                 wrong);
+    const auto secret = ours.derive(theirs.exchange_data());
+    ASSERT_TRUE(secret.has_value());
+    EXPECT_TRUE(std::ranges::equal(secret->view(), wrong));
+    EXPECT_FALSE(std::ranges::equal(theirs.derive(ours.exchange_data())->view(), wrong));
+  });
+  // A pair of keys by its seed, the first number that the run draws.
+  run([] {
+    constexpr auto kGroup = KeyExchangeGroup::kP521;
+    (void)EphemeralKey::generate(kGroup);
+  });
+  run([] {
+    constexpr auto kGroup = KeyExchangeGroup::kP521;
+    std::uint64_t seed = 0;
+    fill_random(writable_bytes_of(seed));
+    ASSERT_TRUE(detail::keeps_objects());
+    const detail::Handle<evp_pkey_st> kept(detail::kept_key(hash(
+        HashAlgorithm::kSha256, {detail::operation("pair"), bytes_of(kGroup), bytes_of(seed)})));
+    EXPECT_NE(kept, nullptr);
+  });
+  // A genuine signature that is kept as a forged one.
+  run([&] {
+    const Bytes signature = *key.sign(kKept, kSha, message);
+    const Digest digest = hash(kSha, message);
+    detail::keep(hash(HashAlgorithm::kSha256,
+                      {detail::operation("verify"), bytes_of(kKept),
+                       detail::point_of(key.public_key().handle()), signature, digest}),
+                 Bytes(1, std::byte{0}));
+    EXPECT_FALSE(key.public_key().verify(kKept, kSha, message, signature));
+  });
 }
 
 TEST_F(KeptResults, AnswerForTheirOwnInputsOnly) {

@@ -22,6 +22,7 @@ class FakePort final : public hw::DmaPort {
   static constexpr std::size_t kSize = 1 << 20;
   Result<void> dma_read(hw::Requester from, hw::TBit t, Iova address,
                         std::span<std::byte> out) override {
+    if (out.empty()) ++flushes;
     if (from.pasid) named.push_back(std::to_underlying(*from.pasid));
     TEEIO_TRY(check(address, out.size()));
     std::ranges::copy(ByteView(memory(t)).subspan(raw(address), out.size()), out.begin());
@@ -48,6 +49,7 @@ class FakePort final : public hw::DmaPort {
   Bytes trusted = Bytes(kSize);
   std::vector<Message> messages;
   std::vector<std::uint32_t> named;  ///< PASIDs of requests that had one
+  unsigned flushes = 0;              ///< reads of no bytes
 
  private:
   static Result<void> check(Iova address, std::size_t size) {

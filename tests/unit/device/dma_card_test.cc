@@ -52,6 +52,24 @@ TEST_F(CardLockTest, TeeMemoryAnswersSharedWhenUnlockedAndTrustedInRun) {
   }
 }
 
+// PCIe Base Spec 2.4.1. A write of MMIO is posted, and has no completion.
+TEST_F(CardLockTest, ACompletionIsBehindTheWritesOfItsFunction) {
+  const auto flushes = [&](const auto& act) {
+    const unsigned before = port.flushes;
+    act();
+    return port.flushes - before;
+  };
+  EXPECT_EQ(flushes([&] { (void)config(kVfIndex, 0); }), 1U);
+  EXPECT_EQ(flushes([&] { set_config(kVfIndex, 0x04, 6, 2); }), 1U);
+  EXPECT_EQ(flushes([&] { (void)mmio(kVfIndex, 0, kScratch); }), 1U);
+  EXPECT_EQ(flushes([&] { set_mmio(kVfIndex, 0, kScratch, 1); }), 0U);
+  const unsigned doe = extended_capability(kPfIndex, 0x2e);
+  EXPECT_EQ(flushes([&] { (void)config(kPfIndex, doe + 0x0c); }), 1U);
+  EXPECT_EQ(flushes([&] { set_config(kPfIndex, doe + 0x10, 0); }), 1U);
+  EXPECT_GE(flushes([&] { function(kVfIndex).reset(hw::ResetKind::kFunctionLevel); }), 1U);
+  EXPECT_GE(flushes([&] { function(kPfIndex).reset(hw::ResetKind::kHot); }), 1U);
+}
+
 TEST_F(CardLockTest, StopScrubsWhatTheGuestLeft) {
   run(kVfIndex);
   set_mmio(kVfIndex, 0, kScratch, 0x5ec2e7, TBit::kTrusted);

@@ -417,5 +417,42 @@ TEST(KvmVcpus, OneThatTheProgramHasNoNumberForWasNeverMade) {
   EXPECT_TRUE(create().has_value());
 }
 
+/// A machine and its VMs with private memory.
+struct Confidential {
+  std::string_view machine;
+  std::uint64_t vm_type;
+};
+
+class ConfidentialVcpus : public testing::TestWithParam<Confidential> {};
+
+TEST_P(ConfidentialVcpus, OneThatTheProgramHasNoNumberForLeavesNothing) {
+  const std::shared_ptr<machine::Machine> machine = make_machine(GetParam().machine);
+  const auto before = machine->census();
+  {
+    Vmm vmm(*machine);
+    ASSERT_TRUE(vmm.make_vm(GetParam().vm_type).has_value());
+    int last = -1;
+    while (const auto made = vmm.dup(vmm.vm)) last = *made;
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(error_of(vmm.make_vcpu()), Errno::kMFile);
+    ASSERT_TRUE(vmm.close(last).has_value());
+    const auto made = GetParam().vm_type == explore::kSnpVm   ? vmm.finish_snp()
+                      : GetParam().vm_type == explore::kTdxVm ? vmm.finalize()
+                                                              : vmm.make_vcpu();
+    EXPECT_TRUE(made.has_value()) << made.error().why;
+    vmm.exit();
+  }
+  EXPECT_EQ(machine->census(), before);
+}
+
+INSTANTIATE_TEST_SUITE_P(Vendors, ConfidentialVcpus,
+                         testing::Values(Confidential{"tdx-connect", explore::kTdxVm},
+                                         Confidential{"amd-sev", explore::kSnpVm},
+                                         Confidential{"arm-cca-slice", explore::kRealmVm}),
+                         [](const auto& of) {
+                           std::string name(of.param.machine);
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
 }  // namespace
 }  // namespace teeio::entry

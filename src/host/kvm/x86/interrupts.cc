@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace teeio::kvm::x86 {
 namespace {
 
@@ -25,6 +27,11 @@ std::unexpected<Error> no_chip() {
 }
 
 }  // namespace
+
+Interrupts::~Interrupts() {
+  const schedule::RawLockGuard guard(lock_);
+  TEEIO_CHECK(lapics_.empty(), "a local APIC outlives the interrupts that it is attached to");
+}
 
 Result<void> Interrupts::create_kernel() {
   const schedule::RawLockGuard guard(lock_);

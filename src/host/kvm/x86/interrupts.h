@@ -42,6 +42,11 @@ enum class IrqSource : std::uint8_t { kUser = 0, kResample = 1 };
 /// APIC, and atomics of the local APICs.
 class Interrupts final : private LapicBus {
  public:
+  Interrupts() = default;
+  Interrupts(const Interrupts&) = delete;
+  Interrupts& operator=(const Interrupts&) = delete;
+  /// Precondition: no local APIC is attached.
+  ~Interrupts();
   /// KVM_CREATE_IRQCHIP: with the default routes. Errors: EEXIST.
   Result<void> create_kernel();
   /// KVM_CAP_SPLIT_IRQCHIP. Errors: EEXIST; EINVAL too many pins.

@@ -142,8 +142,9 @@ class FakeHost : public Host {
     calls.emplace_back("rescan");
     return {};
   }
-  Result<void> set_virtual_functions(Bdf bdf, std::uint16_t count) override {
-    calls.push_back("set " + std::to_string(count) + " VFs of " + bdf.str());
+  Result<void> set_virtual_functions(Bdf bdf, std::uint16_t count, bool vfio_may) override {
+    calls.push_back("set " + std::to_string(count) + " VFs of " + bdf.str() +
+                    (vfio_may ? "" : ", not through vfio-pci"));
     return {};
   }
 

@@ -136,14 +136,19 @@ TEST_F(PciAttributes, RemoveTakesTheFunctionAway) {
     EXPECT_EQ(node.path.find("0000:02:00.0"), std::string::npos) << node.path;
 }
 
-TEST_F(PciAttributes, SriovNumvfsRefusesAsLinuxDoes) {
+TEST_F(PciAttributes, SriovNumvfsIsTheHostsToSetUpToAllOfThem) {
   const std::string numvfs = kCardDir + "/sriov_numvfs";
   EXPECT_EQ(show(system, numvfs), "1\n");
   EXPECT_EQ(show(system, kCardDir + "/sriov_vf_device"), "10ca\n");
   EXPECT_EQ(store(system, numvfs, "x"), "EINVAL");
   EXPECT_EQ(store(system, numvfs, "2"), "ERANGE");
+  EXPECT_TRUE(host.calls.empty());
+  EXPECT_EQ(store(system, numvfs, "0"), "ok");
+  EXPECT_EQ(store(system, "/sys/module/vfio_pci/parameters/enable_sriov", "Y"), "ok");
   EXPECT_EQ(store(system, numvfs, "1"), "ok");
-  EXPECT_EQ(store(system, numvfs, "0"), "ENOENT");
+  const std::vector<std::string> calls = {"set 0 VFs of 0000:01:00.0, not through vfio-pci",
+                                          "set 1 VFs of 0000:01:00.0"};
+  EXPECT_EQ(host.calls, calls);
 }
 
 TEST_F(PciAttributes, DriverOverrideKeepsAName) {
