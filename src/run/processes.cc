@@ -37,6 +37,17 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
   return stat;
 }
 
+bool has_memory(pid_t tid) {
+  return read_file(proc_path(tid, "status")).find("\nVmSize:") != std::string::npos;
+}
+
+pid_t living_thread(pid_t process) {
+  if (has_memory(process)) return process;
+  for (const int tid : numbered_entries(proc_path(process, "task")))
+    if (has_memory(tid)) return tid;
+  return process;
+}
+
 /// Who dies leaves its children to us, and may be reaped by us or by the thread that
 /// waits for the program: a wait without an end would miss the ones it left.
 void end_descendants() {

@@ -14,6 +14,12 @@ struct ProcessStat {
 /// nullopt: there is no such process any more.
 [[nodiscard]] std::optional<ProcessStat> process_stat(pid_t pid);
 
+/// A thread of the process that has its address space still: the first one may have left by
+/// itself (pthread_exit() in main()), and /proc shows nothing of it then. `process` if none has.
+[[nodiscard]] pid_t living_thread(pid_t process);
+/// Whether /proc shows an address space of it.
+[[nodiscard]] bool has_memory(pid_t tid);
+
 /// Kills and reaps every descendant of this process, which must be their subreaper.
 void end_descendants();
 
