@@ -1,12 +1,10 @@
 #include "run/fault_watch.h"
 
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "run/numbered_entries.h"
 #include "run/process_maps.h"
 #include "run/processes.h"
 #include "run/sys.h"
@@ -74,8 +72,8 @@ void FaultWatch::before_revoke(dev_t device, ino_t inode, const std::string& nam
   if (files_.size() == kMaxFiles) files_.erase(files_.begin());
   files_.push_back({device, inode, name});
   std::erase_if(processes_, [](const Process& process) { return !process_stat(process.pid); });
-  for (const int pid : numbered_entries("/proc"))
-    if (pid != ::getpid() && maps_it(pid, device, inode)) watch_locked(pid);
+  for (const pid_t pid : descendants())
+    if (maps_it(pid, device, inode)) watch_locked(pid);
 }
 
 /// A mapping that was made since the ranges were read is where they were. Who was forked behind

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <linux/perf_event.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -205,6 +206,33 @@ TEST_F(FaultWatchTest, KnowsAForkedProcessByItsParent) {
   const auto fault = watch.last_of(*forked);
   ASSERT_TRUE(fault);
   EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 0}));
+}
+
+TEST_F(FaultWatchTest, LooksAtNobodyWhoIsNoDescendant) {
+  (void)::prctl(PR_SET_CHILD_SUBREAPER, 0);
+  int go[2], told[2];
+  ASSERT_TRUE(::pipe(go) == 0 && ::pipe(told) == 0);
+  const pid_t parent = ::fork();
+  if (parent == 0) {
+    const pid_t pid = ::fork();
+    char byte = 0;
+    if (pid == 0) {
+      (void)!::read(go[0], &byte, 1);
+      at[0] = 1;
+    }
+    (void)!::write(told[1], &pid, sizeof(pid));
+    ::_exit(0);
+  }
+  ::close(told[1]);
+  pid_t orphan = 0;
+  ASSERT_EQ(::read(told[0], &orphan, sizeof(orphan)), ssize_t{sizeof(orphan)});
+  EXPECT_EQ(::waitpid(parent, nullptr, 0), parent);
+  before_revoke();
+  (void)::ftruncate(file.get(), 0);
+  EXPECT_EQ(::write(go[1], "x", 1), 1);
+  char byte = 0;
+  EXPECT_EQ(::read(told[0], &byte, 1), 0) << "it has ended";
+  EXPECT_FALSE(watch.last_of(orphan));
 }
 
 TEST_F(FaultWatchTest, KnowsNothingOfWhoHasNoMapping) {
