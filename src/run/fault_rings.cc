@@ -10,6 +10,7 @@
 #include <ctime>
 #include <set>
 #include <span>
+#include <sstream>
 #include <utility>
 
 #include "base/types.h"
@@ -95,19 +96,34 @@ perf_event_attr map_attributes() {
   return attr;
 }
 
+/// "0-3,8-11", as /sys has it; all that there may be, where it has nothing.
+std::vector<int> online_processors() {
+  std::vector<int> found;
+  std::istringstream text(read_file("/sys/devices/system/cpu/online"));
+  int first = 0;
+  for (char end = ','; end == ',' && text >> first; text >> end) {
+    int last = first;
+    if (text.peek() == '-') text.ignore() >> last;
+    for (end = 0; first <= last; ++first) found.push_back(first);
+  }
+  const long all = found.empty() ? ::sysconf(_SC_NPROCESSORS_CONF) : 0;
+  for (int processor = 0; processor < all; ++processor) found.push_back(processor);
+  return found;
+}
+
 }  // namespace
 
 /// A thread that is born of one that is not watched yet is found when all are looked for again.
 std::optional<FaultRings> FaultRings::open(pid_t pid, std::size_t at_most) {
   constexpr int kRounds = 8;
-  const long processors = ::sysconf(_SC_NPROCESSORS_CONF);
+  const std::vector<int> processors = online_processors();
   FaultRings rings;
   std::set<int> known;
   for (int round = 0; round < kRounds; ++round) {
     const std::size_t before = known.size();
     for (const int tid : numbered_entries(proc_path(pid, "task"))) {
       if (!known.insert(tid).second) continue;
-      for (int processor = 0; processor < processors; ++processor) {
+      for (const int processor : processors) {
         if (rings.descriptors() + 2 > at_most) return std::nullopt;
         PerfRing maps(map_attributes(), tid, processor, kMapBytes);
         PerfRing faults(fault_attributes(), tid, processor, kFaultBytes);

@@ -17,7 +17,7 @@ constexpr std::size_t kMaxFiles = 256;
 
 /// Descriptors that all rings may take; with more threads than that nobody is watched.
 std::size_t max_rings() {
-  constexpr std::size_t kMost = 256, kPart = 8;
+  constexpr std::size_t kMost = 4096, kPart = 4;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
   return std::min<std::size_t>(kMost, limit.rlim_cur / kPart);

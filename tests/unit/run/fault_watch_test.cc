@@ -4,6 +4,7 @@
 #include <linux/perf_event.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,6 +16,7 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/types.h"
 
@@ -90,6 +92,39 @@ TEST_F(FaultWatchTest, KnowsTheMappingThatWasTouched) {
 
 TEST_F(FaultWatchTest, KnowsItOfAThreadThatWasBornLater) {
   const auto fault = fault_of([&] { std::thread([&] { at[0] = 1; }).join(); });
+  ASSERT_TRUE(fault);
+  EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 0}));
+}
+
+TEST_F(FaultWatchTest, KnowsItOfAProcessOfManyThreads) {
+  const long processors = ::sysconf(_SC_NPROCESSORS_ONLN);
+  const int threads = static_cast<int>(600 / (2 * processors)) + 1;  // above 256 descriptors
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  int go[2];
+  ASSERT_EQ(::pipe(go), 0);
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    std::vector<std::thread> all;
+    for (int i = 0; i < threads; ++i) all.emplace_back([] { ::pause(); });
+    char byte = 0;
+    (void)!::write(ready[1], "x", 1);
+    (void)!::read(go[0], &byte, 1);
+    at[0] = 1;
+  }
+  char byte = 0;
+  EXPECT_EQ(::read(ready[0], &byte, 1), 1);
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit all{.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
+  (void)::setrlimit(RLIMIT_NOFILE, &all);
+  before_revoke();
+  (void)::ftruncate(file.get(), 0);
+  EXPECT_EQ(::write(go[1], "x", 1), 1);
+  EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
+  const auto fault = watch.last_of(pid);
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_max < 4096) GTEST_SKIP() << "RLIMIT_NOFILE";
   ASSERT_TRUE(fault);
   EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 0}));
 }
