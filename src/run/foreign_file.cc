@@ -31,8 +31,9 @@ std::uint64_t take_from(const Fd& fd) {
   return ::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) == sizeof(count) ? count : 0;
 }
 
-/// Waits on a thread for signals or for the end. A signal that others have read meanwhile is one
-/// all the same, as for a function in the eventfd's wait queue.
+/// Waits on a thread for signals or for the end. One that others have read before the thread has
+/// looked is lost: epoll asks the file again (fs/eventpoll.c, ep_send_events()), whereas a
+/// function in the eventfd's wait queue takes it in the write itself (docs/divergences.md).
 class StolenWatch final : public mm::EventWatch {
  public:
   StolenWatch(Fd fd, std::function<void()> signalled)

@@ -124,7 +124,7 @@ TEST_F(FaultWatchTest, KnowsItOfAProcessOfManyThreads) {
   EXPECT_EQ(::waitpid(pid, nullptr, 0), pid);
   const auto fault = watch.last_of(pid);
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_max < 4096) GTEST_SKIP() << "RLIMIT_NOFILE";
+  if (limit.rlim_max < 4096 || ::geteuid() != 0) GTEST_SKIP() << "too little may be had here";
   ASSERT_TRUE(fault);
   EXPECT_EQ(fault->place, (FaultWatch::Place{"bar", 0}));
 }
