@@ -12,6 +12,7 @@
 
 #include "run/accounts.h"
 #include "run/call.h"
+#include "run/dma_mappings.h"
 #include "run/launch.h"
 #include "run/process_limit.h"
 #include "run/process_state.h"
@@ -248,6 +249,10 @@ int Supervisor::run() {
   releaser.stop();
   releases.join();
   releaser.release_all();
+  if (took_more_than_a_hole())
+    log.warn(
+        "a file that is mapped for DMA has more pages without memory than teeio replaces one by "
+        "one: a device had zeros for what lies behind them, up to the end of 2 MiB");
   lost_words_ = log.lost_words();
   lost_calls_ = log.lost_calls();
   return status;
