@@ -7,7 +7,6 @@
 
 #include "run/process_maps.h"
 #include "run/processes.h"
-#include "run/sys.h"
 #include "schedule/task.h"
 
 namespace teeio::run {

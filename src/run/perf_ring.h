@@ -11,8 +11,8 @@
 
 namespace teeio::run {
 
-/// What the kernel notes of one thread on one processor, and of the threads and processes that
-/// descend from it (perf_event_open(2), inherit). Newer records go over older ones.
+/// What perf_event_open(2) gives of one thread on one processor, and of the threads and processes
+/// that descend from it (inherit). Newer records go over older ones.
 class PerfRing {
  public:
   /// `bytes`: a power of two of pages.
