@@ -79,11 +79,12 @@ void RunStory::ended(pid_t pid, const std::string& name, int wait_status,
   Ended entry{.pid = pid, .name = name, .wait_status = wait_status, .revoked = {}};
   if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGBUS)
     entry.revoked = explainer_.revoked();
-  if (fault)
+  const bool is_known = fault && fault->place;
+  if (is_known)
     std::erase_if(entry.revoked, [&](const report::Explainer::Revoked& bar) {
-      return !fault->place || !shows(*fault->place, bar);
+      return !shows(*fault->place, bar);
     });
-  entry.is_known = fault && entry.revoked.size() == 1;
+  entry.is_known = is_known && entry.revoked.size() == 1;
   const schedule::RawLockGuard guard(lock_);
   ended_.push_back(std::move(entry));
 }

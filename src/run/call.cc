@@ -28,7 +28,9 @@ bool has_pending_signal(pid_t tid) {
 
 /// Of a descriptor that cannot be had: it is closed (by another thread, meanwhile), or the
 /// caller is gone.
-bool is_final(const Error& why) { return why.code == Errno::kBadF || why.code == Errno::kIntr; }
+bool is_final(const Error& why) {
+  return why.code == Errno::kBadF || why.code == kCallerIsGone.code;
+}
 
 }  // namespace
 
@@ -55,6 +57,7 @@ Result<object::Ref<object::File>> Call::file(std::int32_t fd) {
 
 Result<Fd> Call::steal_foreign(int fd) {
   if (auto copy = context_.tasks.steal(tid(), fd); copy || is_final(copy.error())) return copy;
+  if (!context_.listener.waiting(id())) return std::unexpected(kCallerIsGone);
   const std::string path = proc_path(tid(), "fd/" + std::to_string(fd));
   if (!read_link(path).starts_with("/memfd:")) return context_.event_fds.find(tid(), fd);
   for (const int access : {O_RDWR, O_RDONLY})

@@ -32,6 +32,8 @@ std::atomic<std::size_t> used = 0;   ///< none is taken from here on
 std::atomic<std::size_t> first = 0;  ///< where to look for one that is free; a hint
 std::atomic<std::size_t> alone = 0;  ///< of all slots; never above DmaMapping::kMostAlone
 
+std::atomic<bool> took_more = false;
+
 void lower(std::atomic<std::size_t>& value, std::size_t to) {
   std::size_t now = value.load();
   while (now > to && !value.compare_exchange_weak(now, to)) {
@@ -162,9 +164,12 @@ bool replace_cut(const void* at) {
   const std::size_t live = slot.live.load();
   const bool goes_on = offset + page < live && has_page(start + live - page, page);
   if (goes_on && may_be_alone(slot) && put_memory(start + offset, page)) return true;
+  if (goes_on) took_more.store(true);
   if (!put_memory(start + offset, length - offset) && !put_memory(start, length)) return false;
   lower(slot.live, offset);
   return true;
 }
+
+bool took_more_than_a_hole() { return took_more.exchange(false); }
 
 }  // namespace teeio::run

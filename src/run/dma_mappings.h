@@ -44,4 +44,8 @@ class DmaMapping {
 /// False: it is in no such mapping, or there is no memory.
 [[nodiscard]] bool replace_cut(const void* at);
 
+/// Whether replace_cut() took memory that the file goes on behind, as kMostAlone was reached,
+/// since it was asked last.
+[[nodiscard]] bool took_more_than_a_hole();
+
 }  // namespace teeio::run

@@ -2,13 +2,12 @@
 
 #include <sys/types.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "run/fd.h"
+#include "run/fault_rings.h"
 #include "schedule/mutex.h"
 
 namespace teeio::run {
@@ -36,46 +35,44 @@ class FaultWatch {
   void before_revoke(dev_t device, ino_t inode, const std::string& name);
 
   struct LastFault {
-    std::optional<Place> place;  ///< nullopt: it was in no mapping that was taken away
+    /// nullopt: it is not known to have been in a mapping that was taken away. It may have
+    /// been: mremap() is not noted, nor are mappings of who began to map behind the revoke.
+    std::optional<Place> place;
   };
-  /// Of a process that has ended; nullopt: not known. Forgets the process.
+  /// Of a process that has ended; nullopt: not known. Forgets the process. A signal that
+  /// somebody sends is no fault, and what was the last one before it counts.
   [[nodiscard]] std::optional<LastFault> last_of(pid_t pid);
 
  private:
+  struct File {
+    dev_t device = 0;
+    ino_t inode = 0;
+    std::string name;
+  };
   struct Range {
     std::uint64_t start = 0;
     std::uint64_t end = 0;
     Place place;  ///< of `start`
   };
-  /// The ring of one thread's faults on one processor, and of who descends from it.
-  class Ring {
-   public:
-    Ring(pid_t tid, int processor);
-    Ring(Ring&& other) noexcept;
-    Ring& operator=(Ring&&) = delete;
-    ~Ring();
-    [[nodiscard]] bool ok() const { return memory_ != nullptr; }
-    struct Fault {
-      std::uint64_t time = 0;
-      std::uint64_t address = 0;
-    };
-    /// The newest one of the process.
-    [[nodiscard]] std::optional<Fault> newest(pid_t pid) const;
-
-   private:
-    Fd fd_;
-    std::byte* memory_ = nullptr;
-  };
   struct Process {
     pid_t pid = 0;
-    std::vector<Ring> rings;
-    std::vector<Range> ranges;  ///< the newest last
+    FaultRings rings;
+    std::uint64_t since = 0;  ///< when `ranges` were read
+    std::vector<Range> ranges;
   };
 
-  [[nodiscard]] static std::vector<Ring> rings_of(pid_t pid, std::size_t at_most);
-  void watch_locked(pid_t pid, const std::vector<Range>& ranges) TEEIO_REQUIRES(mutex_);
+  [[nodiscard]] const std::string* name_of_locked(dev_t device, ino_t inode) const
+      TEEIO_REQUIRES(mutex_);
+  [[nodiscard]] std::vector<Range> ranges_locked(pid_t pid) const TEEIO_REQUIRES(mutex_);
+  void watch_locked(pid_t pid) TEEIO_REQUIRES(mutex_);
+  [[nodiscard]] std::optional<Place> place_locked(const Process& process,
+                                                  const FaultRings::Fault& fault, pid_t pid) const
+      TEEIO_REQUIRES(mutex_);
 
   schedule::Mutex mutex_{schedule::Rank::kLeaf};
+  /// That were taken away, the newest last. They outlive their release: that may come before
+  /// the end of who had them open is seen.
+  std::vector<File> files_ TEEIO_GUARDED_BY(mutex_);
   std::vector<Process> processes_ TEEIO_GUARDED_BY(mutex_);
 };
 

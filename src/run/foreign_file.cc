@@ -31,8 +31,9 @@ std::uint64_t take_from(const Fd& fd) {
   return ::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) == sizeof(count) ? count : 0;
 }
 
-/// Waits on a thread for signals or for the end. A signal that others have read meanwhile is one
-/// all the same, as for a function in the eventfd's wait queue.
+/// Waits on a thread for signals or for the end. One that others have read before the thread has
+/// looked is lost: epoll asks the file again (fs/eventpoll.c, ep_send_events()), whereas a
+/// function in the eventfd's wait queue takes it in the write itself (docs/divergences.md).
 class StolenWatch final : public mm::EventWatch {
  public:
   StolenWatch(Fd fd, std::function<void()> signalled)
@@ -40,22 +41,23 @@ class StolenWatch final : public mm::EventWatch {
         stop_(::eventfd(0, EFD_CLOEXEC)),
         events_(::epoll_create1(EPOLL_CLOEXEC)),
         signalled_(std::move(signalled)) {
-    add(stop_, EPOLLIN);
-    add(fd_, EPOLLIN | EPOLLET);
+    if (!add(stop_, EPOLLIN) || !add(fd_, EPOLLIN | EPOLLET)) return;
     epoll_event one{};
     if (::epoll_wait(events_.get(), &one, 1, 0) == 1) signalled_();  // it waits already
     task_.emplace(schedule::Task::spawn("eventfd watch", [this] { run(); }));
   }
+  [[nodiscard]] bool ok() const { return task_.has_value(); }
   ~StolenWatch() override {
+    if (!ok()) return;
     const std::uint64_t one = 1;
     (void)!::write(stop_.get(), &one, sizeof(one));
     task_->join();
   }
 
  private:
-  void add(const Fd& fd, std::uint32_t how) const {
+  [[nodiscard]] bool add(const Fd& fd, std::uint32_t how) const {
     epoll_event event{.events = how, .data = {.fd = fd.get()}};
-    (void)::epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd.get(), &event);
+    return ::epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd.get(), &event) == 0;
   }
   void run() {
     for (;;) {
@@ -89,8 +91,10 @@ class StolenEventFd final : public mm::ClosableEventFd {
 };
 
 std::unique_ptr<mm::EventWatch> StolenEventFd::watch(std::function<void()> signalled) {
-  return std::make_unique<StolenWatch>(Fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)),
-                                       std::move(signalled));
+  auto watch = std::make_unique<StolenWatch>(Fd(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0)),
+                                             std::move(signalled));
+  if (!watch->ok()) return nullptr;
+  return watch;
 }
 
 std::string link_of(const Fd& fd) { return read_link("/proc/self/fd/" + std::to_string(fd.get())); }

@@ -12,6 +12,7 @@
 #include "run/file_windows.h"
 #include "run/numbered_entries.h"
 #include "run/process_maps.h"
+#include "run/processes.h"
 #include "run/sys.h"
 
 namespace teeio::run {
@@ -61,11 +62,7 @@ class MappedPages final : public mm::Pages {
   mm::PageId page(std::uint64_t offset) override {
     return {first_.device, first_.file, mm::page_base(first_.offset + offset)};
   }
-  bool present() override {
-    if (!process_) return true;
-    const std::string status = read_file(proc_path(*process_, "status"));
-    return status.find("\nVmSize:") != std::string::npos;  // no mm, no Vm lines
-  }
+  bool present() override { return !process_ || has_memory(living_thread(*process_)); }
 
  private:
   const FilePart part_;

@@ -5,7 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <sstream>
 #include <string>
 
 #include "run/numbered_entries.h"
@@ -13,6 +15,10 @@
 
 namespace teeio::run {
 namespace {
+
+std::string children_path(pid_t pid, pid_t tid) {
+  return proc_path(pid, "task/" + std::to_string(tid) + "/children");
+}
 
 /// Every child of this process, whichever of its threads is the parent. Not every
 /// kernel has /proc/PID/task/TID/children.
@@ -35,6 +41,32 @@ std::optional<ProcessStat> process_stat(pid_t pid) {
                   &stat.parent, &stat.threads) != 2)
     return std::nullopt;
   return stat;
+}
+
+std::vector<pid_t> descendants() {
+  std::vector<pid_t> found{::getpid()};
+  if (::access(children_path(::getpid(), ::getpid()).c_str(), R_OK) != 0)
+    found = numbered_entries("/proc");
+  else
+    for (std::size_t i = 0; i < found.size(); ++i)
+      for (const int tid : numbered_entries(proc_path(found[i], "task"))) {
+        std::istringstream children(read_file(children_path(found[i], tid)));
+        for (pid_t pid = 0; children >> pid;)
+          if (std::ranges::find(found, pid) == found.end()) found.push_back(pid);
+      }
+  std::erase(found, ::getpid());
+  return found;
+}
+
+bool has_memory(pid_t tid) {
+  return read_file(proc_path(tid, "status")).find("\nVmSize:") != std::string::npos;
+}
+
+pid_t living_thread(pid_t process) {
+  if (has_memory(process)) return process;
+  for (const int tid : numbered_entries(proc_path(process, "task")))
+    if (has_memory(tid)) return tid;
+  return process;
 }
 
 /// Who dies leaves its children to us, and may be reaped by us or by the thread that

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <vector>
 
 namespace teeio::run {
 
@@ -13,6 +14,16 @@ struct ProcessStat {
 };
 /// nullopt: there is no such process any more.
 [[nodiscard]] std::optional<ProcessStat> process_stat(pid_t pid);
+
+/// A thread of the process that has its address space still: the first one may have left by
+/// itself (pthread_exit() in main()), and /proc shows nothing of it then. `process` if none has.
+[[nodiscard]] pid_t living_thread(pid_t process);
+/// Whether /proc shows an address space of it.
+[[nodiscard]] bool has_memory(pid_t tid);
+
+/// Every descendant of this process, which should be their subreaper. Costs what they are, where
+/// the kernel has /proc/PID/task/TID/children; else all of the host's are asked.
+[[nodiscard]] std::vector<pid_t> descendants();
 
 /// Kills and reaps every descendant of this process, which must be their subreaper.
 void end_descendants();

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "run/accounts.h"
 #include "run/call.h"
+#include "run/dma_mappings.h"
 #include "run/launch.h"
 #include "run/process_limit.h"
 #include "run/process_state.h"
@@ -155,6 +157,25 @@ bool has_addresses() {
   return room != MAP_FAILED && ::munmap(room, bytes) == 0;
 }
 
+/// As many descriptors as we may have, from the program's start on, which keeps its own limit.
+class AllDescriptors {
+ public:
+  AllDescriptors() {
+    if (::getrlimit(RLIMIT_NOFILE, &before_) != 0) return;
+    const rlimit all{.rlim_cur = before_.rlim_max, .rlim_max = before_.rlim_max};
+    raised_ = ::setrlimit(RLIMIT_NOFILE, &all) == 0;
+  }
+  AllDescriptors(const AllDescriptors&) = delete;
+  AllDescriptors& operator=(const AllDescriptors&) = delete;
+  ~AllDescriptors() {
+    if (raised_) (void)::setrlimit(RLIMIT_NOFILE, &before_);
+  }
+
+ private:
+  rlimit before_{};
+  bool raised_ = false;
+};
+
 }  // namespace
 
 int Supervisor::run() {
@@ -182,6 +203,7 @@ int Supervisor::run() {
                              .dies_with_us = options_.dies_with_us,
                              .host_kvm = options_.host_kvm});
   if (!program.problem.empty()) return cannot(program.problem);
+  const AllDescriptors descriptors;
 
   const VirtualPrefixes prefixes(
       options_.host_kvm ? VirtualPrefixes::Kvm::kHost : VirtualPrefixes::Kvm::kEmulated,
@@ -227,6 +249,10 @@ int Supervisor::run() {
   releaser.stop();
   releases.join();
   releaser.release_all();
+  if (took_more_than_a_hole())
+    log.warn(
+        "a file that is mapped for DMA has more pages without memory than teeio replaces one by "
+        "one: a device had zeros for what lies behind them, up to the end of 2 MiB");
   lost_words_ = log.lost_words();
   lost_calls_ = log.lost_calls();
   return status;

@@ -19,6 +19,7 @@
 
 #include "run/filter.h"
 #include "run/pidfd.h"
+#include "run/processes.h"
 #include "run/sys.h"
 
 namespace teeio::run {
@@ -164,11 +165,14 @@ void Tasks::on_root_change() {
   for (auto& [tid, task] : tasks_) task.our_root = -1;
 }
 
+/// A process whose first thread has left by itself has no descriptors by its pidfd: ESRCH
+/// (kernel/pid.c, __pidfd_fget() of a task that is PF_EXITING).
 Result<Fd> Tasks::steal(pid_t tid, int fd) {
   const Fd pidfd(pidfd_open(process_of(tid), 0));
-  if (!pidfd.ok() && errno == ESRCH) return std::unexpected(kCallerIsGone);
   Fd copy(pidfd.ok() ? pidfd_getfd(pidfd.get(), fd) : -1);
-  if (!copy.ok() && errno == ESRCH) return std::unexpected(kCallerIsGone);
+  if (!copy.ok() && errno == ESRCH)
+    if (const Fd thread(pidfd_open(tid, kPidfdThread)); thread.ok())
+      copy = Fd(pidfd_getfd(thread.get(), fd));
   if (!copy.ok()) return std::unexpected(last_error("the program's descriptor cannot be had"));
   return copy;
 }
@@ -209,9 +213,9 @@ Result<int> Tasks::free_number(pid_t tid, int from) {
   return fail(Errno::kMFile, "the program's RLIMIT_NOFILE leaves no number");
 }
 
-Tasks::ExecMark Tasks::exec_mark(pid_t process) {
+Tasks::ExecMark Tasks::exec_mark(pid_t tid) {
   constexpr std::uint64_t kAtRandom = 25;
-  const std::string auxv = read_file(proc_path(process, "auxv"));
+  const std::string auxv = read_file(proc_path(tid, "auxv"));
   ExecMark mark{};
   for (std::size_t at = 0; at + 16 <= auxv.size(); at += 16) {
     std::uint64_t pair[2];
@@ -219,14 +223,15 @@ Tasks::ExecMark Tasks::exec_mark(pid_t process) {
     if (pair[0] != kAtRandom) continue;
     const iovec here{mark.data(), sizeof(mark)};
     const iovec there{reinterpret_cast<void*>(pair[1]), sizeof(mark)};
-    (void)::process_vm_readv(process, &here, 1, &there, 1, 0);
+    (void)::process_vm_readv(tid, &here, 1, &there, 1, 0);
   }
   return mark;
 }
 
 std::uint64_t Tasks::mm_id(pid_t tid) {
   const pid_t process = process_of(tid);
-  const ExecMark mark = exec_mark(process);
+  ExecMark mark = exec_mark(tid);
+  if (mark == ExecMark{}) mark = exec_mark(living_thread(process));
   const schedule::Lock lock(spaces_mutex_);
   std::erase_if(spaces_, [](const AddressSpace& space) { return is_gone(space.pidfd.get()); });
   std::uint64_t id = 0;
@@ -234,7 +239,8 @@ std::uint64_t Tasks::mm_id(pid_t tid) {
     if (space.mark != mark) continue;
     // A fork has the same mark, a vfork the same memory: the kernel knows.
     const bool same =
-        space.process == process || ::syscall(SYS_kcmp, process, space.process, KCMP_VM, 0, 0) == 0;
+        space.process == process || ::syscall(SYS_kcmp, living_thread(process),
+                                              living_thread(space.process), KCMP_VM, 0, 0) == 0;
     if (!same) continue;
     id = space.id;
     if (space.process == process) return id;

@@ -55,7 +55,7 @@ class Tasks {
   [[nodiscard]] std::uint64_t mm_id(pid_t tid);
 
   /// A duplicate, in this process, of number `fd` of `tid`. Errors: EBADF,
-  /// EPERM where the program forbids inspection.
+  /// ESRCH of one that is gone, EPERM where the program forbids inspection.
   Result<Fd> steal(pid_t tid, int fd);
   /// The lowest number from `from` on that is free in `tid`. Errors: EMFILE.
   /// The caller serialises until the number is in use.
@@ -102,7 +102,7 @@ class Tasks {
   /// What is changed right now in the descriptor table of `tid`.
   [[nodiscard]] std::vector<Change> changes_of_table(pid_t tid);
   [[nodiscard]] Lookup look_in_proc(pid_t tid, int fd);
-  [[nodiscard]] static ExecMark exec_mark(pid_t process);
+  [[nodiscard]] static ExecMark exec_mark(pid_t tid);
 
   std::function<void(pid_t)> ended_;
   schedule::Atomic<std::uint64_t> execs_{0};

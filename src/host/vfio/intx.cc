@@ -15,6 +15,7 @@ class Virqfd final : public mm::EventWatch {
  public:
   Virqfd(object::Ref<mm::EventFd> event, std::function<void()> handler)
       : event_(std::move(event)), watch_(event_->watch(std::move(handler))) {}
+  [[nodiscard]] bool ok() const { return watch_ != nullptr; }
   [[nodiscard]] bool closed() const {
     auto* const closable = dynamic_cast<mm::ClosableEventFd*>(event_.get());
     return closable != nullptr && closable->closed();
@@ -104,7 +105,9 @@ Result<void> Intx::unmask_by(const EventFdArgument& given) {
   TEEIO_TRY(given.eventfd);
   if (unmask_ != nullptr && static_cast<Virqfd&>(*unmask_).closed()) unmask_.reset();
   if (unmask_ != nullptr) return fail(Errno::kBusy, "an eventfd unmasks it already");
-  unmask_ = std::make_unique<Virqfd>(*given.eventfd, [this] { unmask(); });
+  auto unmasker = std::make_unique<Virqfd>(*given.eventfd, [this] { unmask(); });
+  if (!unmasker->ok()) return fail(Errno::kMFile, "no descriptor is left to wait for the eventfd");
+  unmask_ = std::move(unmasker);
   return {};
 }
 

@@ -43,7 +43,7 @@ class Intx final : private hw::IntxHandler {
   void mask() TEEIO_EXCLUDES(irqlock_);
   void unmask() TEEIO_EXCLUDES(irqlock_);
   /// An eventfd whose signal unmasks; negative: none any more. Precondition: on().
-  /// Errors: EBADF, EINVAL, EBUSY there is one.
+  /// Errors: EBADF, EINVAL, EBUSY there is one, EMFILE.
   Result<void> unmask_by(const EventFdArgument& given);
   /// vfio_send_intx_eventfd(): as if the interrupt had come, without masking it.
   void send() TEEIO_EXCLUDES(state_);

@@ -165,9 +165,11 @@ TEST_F(DmaMappings, HolesWithoutEndTakeNoMappingEach) {
     EXPECT_EQ(first->address()[(2 * left + 1) * kPageSize], std::byte{1});
     for (std::size_t i = 0; i < left; ++i) touch(*second, holes.pages - 2 - 2 * i);
     EXPECT_EQ(second->address()[(holes.pages - 1) * kPageSize], std::byte{1});
+    EXPECT_FALSE(took_more_than_a_hole());
     for (std::size_t i = left; i < holes.pages / 2; ++i) touch(*second, holes.pages - 2 - 2 * i);
     EXPECT_EQ(second->address()[(holes.pages - 1) * kPageSize], std::byte{0}) << "one too many";
     EXPECT_LE(mappings_of_process(), before + 2 * (DmaMapping::kMostAlone + 2));
+    EXPECT_TRUE(took_more_than_a_hole());
   }
 }
 
