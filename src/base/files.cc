@@ -58,26 +58,62 @@ std::string target_of(const std::string& path) {
 constexpr ::mode_t kAllMay = 0666;  // less the umask
 constexpr int kMakeNew = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW;
 
+/// Of a file beside `target`, short wherever that has the longest name there may be; `use` is from
+/// 1 on.
+std::string part_name(const std::string& target, unsigned use) {
+  const auto slash = target.rfind('/');
+  const std::string folder = slash == std::string::npos ? "" : target.substr(0, slash + 1);
+  return folder + ".teeio-" + std::to_string(::getpid()) + '-' + std::to_string(use) + ".part";
+}
+
 struct Part {
-  std::string path;
-  int fd;  ///< -1: errno says why
+  std::string path;  ///< empty: it has none yet
+  int fd;            ///< -1: errno says why
 };
 
 /// A file beside `target` that is nobody else's: not another use's, not another process's
 /// (of another PID namespace neither), and not what one that was killed has left.
-Part make_part(const std::string& target) {
-  const std::string mine = target + '.' + std::to_string(::getpid()) + '.';
+Part make_named_part(const std::string& target) {
   for (unsigned use = 1;; ++use) {
-    Part part{mine + std::to_string(use) + ".part", -1};
+    Part part{part_name(target, use), -1};
     part.fd = ::open(part.path.c_str(), kMakeNew, kAllMay);
     if (part.fd >= 0 || errno != EEXIST) return part;
   }
+}
+
+/// The same without a name, so that nothing is left of a process that is killed. Some file
+/// systems have none such; what else is wrong the other way says, too.
+Part make_part(const std::string& target) {
+  const auto slash = target.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : target.substr(0, slash + 1);
+  const int fd = ::open(folder.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kAllMay);
+  return fd >= 0 ? Part{"", fd} : make_named_part(target);
 }
 
 /// Who replaces a file gives the new one what the old one allowed.
 void take_mode(int fd, const std::string& target) {
   struct stat info{};
   if (::stat(target.c_str(), &info) == 0) (void)::fchmod(fd, info.st_mode & 07777U);
+}
+
+/// Gives a part that has `text` a name beside `target`; 0, or why not. Where that one cannot have a
+/// name, such as without /proc, it is another part afterwards. Source: open(2), "O_TMPFILE", the
+/// way that needs no CAP_DAC_READ_SEARCH.
+int name_part(Part& part, std::string_view text, const std::string& target) {
+  const std::string own = "/proc/self/fd/" + std::to_string(part.fd);
+  for (unsigned use = 1;; ++use) {
+    std::string name = part_name(target, use);
+    if (::linkat(AT_FDCWD, own.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      part.path = std::move(name);
+      return 0;
+    }
+    if (errno != EEXIST) break;
+  }
+  ::close(part.fd);
+  part = make_named_part(target);
+  if (part.fd < 0) return errno;
+  take_mode(part.fd, target);
+  return write_all(part.fd, text);
 }
 
 }  // namespace
@@ -90,30 +126,32 @@ std::expected<std::string, std::string> read_file(const std::string& path, std::
 }
 
 std::expected<OutputFile, std::string> OutputFile::open(const std::string& path) {
-  if (path == "-") return OutputFile("standard output", "", "", -1);
+  if (path == "-") return OutputFile("standard output", "", "", -1, Way::kInPlace);
   const std::string target = target_of(path);
   struct stat info{};
   const bool there = ::stat(target.c_str(), &info) == 0;
+  if (!there && errno != ENOENT) return cannot(path, errno);  // such as a name that is too long
   if (there && S_ISDIR(info.st_mode)) return cannot(path, EISDIR);
   if (there && ::access(target.c_str(), W_OK) != 0) return cannot(path, errno);
   if (!there || S_ISREG(info.st_mode)) {
     const Part part = make_part(target);
     if (part.fd >= 0) {
       take_mode(part.fd, target);
-      return OutputFile(path, target, part.path, part.fd);
+      return OutputFile(path, target, part.path, part.fd, Way::kReplaced);
     }
     if (!there) return cannot(path, errno);
   }
   const int fd = ::open(target.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
   if (fd < 0) return cannot(path, errno);
-  return OutputFile(path, target, "", fd);
+  return OutputFile(path, target, "", fd, Way::kInPlace);
 }
 
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
       target_(std::move(other.target_)),
       part_(std::exchange(other.part_, {})),
-      fd_(std::exchange(other.fd_, -1)) {}
+      fd_(std::exchange(other.fd_, -1)),
+      way_(other.way_) {}
 
 OutputFile::~OutputFile() {
   if (fd_ < 0) return;
@@ -142,24 +180,24 @@ std::expected<void, std::string> OutputFile::write(std::string_view text) {
       print_bytes(text);
     return {};
   }
-  if (part_.empty()) {  // a device or a pipe has no length and no beginning
+  if (way_ == Way::kInPlace) {  // a device or a pipe has no length and no beginning
     if (::lseek(fd_, 0, SEEK_SET) == 0) (void)::ftruncate(fd_, 0);
     if (const int error = write_all(fd_, text); error != 0) return cannot(path_, error);
     return {};
   }
-  if (fd_ < 0) {
-    Part again = make_part(target_);
-    if (again.fd < 0) return cannot(path_, errno);
-    take_mode(again.fd, target_);
-    part_ = std::move(again.path);
-    fd_ = again.fd;
-  }
-  int error = write_all(fd_, text);
-  if (::close(std::exchange(fd_, -1)) != 0 && error == 0) error = errno;
+  Part part = fd_ >= 0 ? Part{std::move(part_), fd_} : make_part(target_);
+  if (part.fd < 0) return cannot(path_, errno);
+  if (fd_ < 0) take_mode(part.fd, target_);
+  int error = write_all(part.fd, text);
+  if (error == 0 && part.path.empty()) error = name_part(part, text, target_);
+  fd_ = part.fd;
+  part_ = std::move(part.path);
+  if (fd_ >= 0 && ::close(std::exchange(fd_, -1)) != 0 && error == 0) error = errno;
   if (error == 0 && ::rename(part_.c_str(), target_.c_str()) != 0) error = errno;
-  if (error == 0) return {};
-  ::unlink(part_.c_str());
-  return cannot(path_, error);
+  if (error != 0 && !part_.empty()) ::unlink(part_.c_str());
+  part_.clear();
+  if (error != 0) return cannot(path_, error);
+  return {};
 }
 
 void print_text(std::string_view text) { print_bytes(visible(text)); }

@@ -23,11 +23,13 @@ inline constexpr std::size_t kMostOfAFile = std::size_t{1} << 30U;
 /// written is known early.
 ///
 /// A regular file has its old contents, or those of before, until write() has the new
-/// ones on the disk: they are written beside it, as "FILE.PID.N.part", and renamed, so
-/// that of several processes that write one file the last has it, whole. Devices, pipes,
-/// and files in a folder where no other can be made are written where they are.
+/// ones on the disk: they are written into a file of its folder that has no name until then
+/// (O_TMPFILE), and that is renamed, so that of several processes that write one file the
+/// last has it, whole. Devices, pipes, and files in a folder where no other can be made are
+/// written where they are.
 ///
-/// Lifetime: what was never written leaves nothing behind.
+/// Lifetime: what was never written leaves nothing behind; of a process that is killed neither,
+/// but on a file system without O_TMPFILE, where a ".teeio-PID-N.part" stays.
 class OutputFile {
  public:
   /// Errors: it cannot be made or written; it is a directory.
@@ -43,13 +45,19 @@ class OutputFile {
   [[nodiscard]] std::expected<void, std::string> write(std::string_view text);
 
  private:
-  OutputFile(std::string path, std::string target, std::string part, int fd)
-      : path_(std::move(path)), target_(std::move(target)), part_(std::move(part)), fd_(fd) {}
+  enum class Way : unsigned char { kReplaced, kInPlace };
+  OutputFile(std::string path, std::string target, std::string part, int fd, Way way)
+      : path_(std::move(path)),
+        target_(std::move(target)),
+        part_(std::move(part)),
+        fd_(fd),
+        way_(way) {}
 
   std::string path_;    ///< as the user said
   std::string target_;  ///< behind symbolic links
-  std::string part_;    ///< beside it; empty: written in place
+  std::string part_;    ///< beside it; empty: there is none, or it has no name
   int fd_ = -1;         ///< of the part, or in place; -1: to be opened again
+  Way way_;
 };
 
 /// Words on their way to a terminal, all as visible() has them: strings of programs and

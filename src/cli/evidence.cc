@@ -101,12 +101,11 @@ std::expected<Given, Problem> ask_device(const EvidenceArguments& arguments,
 std::expected<Given, Problem> read_evidence(const EvidenceArguments& arguments, ByteView file,
                                             std::optional<Bytes> nonce) {
   auto bundle = evidence::Bundle::decode(file);
-  if (const Problem why = why_no_guest_evidence(file); !bundle && !why.empty())
+  if (bundle) return Given{std::move(*bundle), std::move(nonce)};
+  if (const Problem why = why_no_guest_evidence(file); !why.empty())
     return std::unexpected(fmt::format("{}: {}", arguments.file, why));
-  if (!bundle)
-    return std::unexpected(fmt::format("{}: neither an evidence object nor a bundle: {}",
-                                       arguments.file, bundle.error().why));
-  return Given{std::move(*bundle), std::move(nonce)};
+  return std::unexpected(fmt::format("{}: neither an evidence object nor a bundle: {}",
+                                     arguments.file, bundle.error().why));
 }
 
 std::expected<Given, Problem> gather(const EvidenceArguments& arguments, ByteView file,

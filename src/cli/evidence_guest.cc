@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cli/options.h"
@@ -45,7 +46,8 @@ bool is_guest_evidence(ByteView file) {
 bool has_certificates(ByteView file) { return wire::SnpReport::is_one(file); }
 
 std::string why_no_guest_evidence(ByteView file) {
-  Bytes as_long_as_one(file.begin(), file.end());
+  const ByteView first = file.first(std::min(file.size(), wire::SnpReport::kSize));
+  Bytes as_long_as_one(first.begin(), first.end());
   as_long_as_one.resize(wire::SnpReport::kSize);
   if (file.size() == wire::SnpReport::kSize || !wire::SnpReport::is_one(as_long_as_one)) return {};
   return fmt::format("an SNP attestation report of {} bytes, and one has {}", file.size(),

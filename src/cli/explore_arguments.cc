@@ -10,7 +10,6 @@
 #include "cli/options.h"
 #include "cli/print.h"
 #include "explore/scenario/seeded_bugs.h"
-#include "explore/strategy.h"
 
 namespace teeio::cli {
 namespace {

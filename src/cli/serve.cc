@@ -267,8 +267,10 @@ void add_serve_command(Command& root) {
             "Each connection has a device of its own, as after power-on")
       .excludes(vfio_user)
       .excludes(connect);
-  serve.flag("--once", arguments->options.once,
-             "End when a peer sends SHUTDOWN, or a vfio-user client leaves");
+  serve
+      .flag("--once", arguments->options.once,
+            "End when a peer sends SHUTDOWN, or a vfio-user client leaves")
+      .excludes(connect);  // whose one connection is the last
   serve.runs([arguments] { return serve_devices(*arguments); });
 }
 

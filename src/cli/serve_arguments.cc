@@ -8,8 +8,9 @@
 #include "cli/print.h"
 #include "cli/psk_argument.h"
 #include "cli/slot_files.h"
+#include "serve/idle_options.h"
 #include "serve/knobs.h"
-#include "wire/spdm_capabilities.h"
+#include "wire/spdm_capability_names.h"
 
 namespace teeio::cli {
 namespace {
@@ -77,6 +78,20 @@ std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
   return {};
 }
 
+/// Words that are no slot's whoever reads them refuses.
+serve::NamedOptions named_options(const ServeArguments& arguments,
+                                  const serve::ServerOptions& options) {
+  serve::NamedOptions named{.shared_chain = !arguments.chain.empty(),
+                            .transport = options.transport};
+  for (const std::string& word : arguments.capabilities)
+    for (const wire::NamedBit& bit : wire::kSpdmCapNames)
+      if (word == bit.name || word == '+' + std::string(bit.name)) named.capabilities |= bit.mask;
+  for (const std::string& text : arguments.slots)
+    if (text[0] >= '0' && text[0] <= '7')
+      named.single_slots = static_cast<std::uint8_t>(named.single_slots | 1U << (text[0] - '0'));
+  return named;
+}
+
 }  // namespace
 
 std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arguments) {
@@ -120,6 +135,8 @@ std::expected<serve::ServerOptions, std::string> parse(const ServeArguments& arg
     if (!psk) return std::unexpected(psk.error());
     options.spdm.psks.push_back(std::move(*psk));
   }
+  if (auto why = serve::why_idle(options.spdm, named_options(arguments, options)); !why.empty())
+    return std::unexpected(std::move(why));
   return options;
 }
 

@@ -10,11 +10,11 @@ namespace teeio::serve {
 
 void say(const std::string& line) { complain_text(fmt::format("teeio serve: {}\n", line)); }
 
-ClientAtServer::ClientAtServer(Fd socket, const Place& place, std::unique_ptr<ServedDevice> own,
+ClientAtServer::ClientAtServer(Fd socket, const Place& place, Maker make_own,
                                std::optional<PlatformTransport> only)
     : channel{std::move(socket), {}},
       place_(place),
-      own_(std::move(own)),
+      make_own_(std::move(make_own)),
       name_(peer_name(channel.socket.get())),
       connection_(*this, only) {
   send_at_once(channel.socket.get());
@@ -31,6 +31,12 @@ Connection::Next ClientAtServer::read() {
   talks_ = talks_ || !step.out.empty();
   channel.queue(step.out);
   return step.next;
+}
+
+ServedDevice& ClientAtServer::served() {
+  if (!make_own_) return place_.fleet.at(place_.device);
+  if (!own_) own_ = make_own_();
+  return *own_;
 }
 
 Bytes ClientAtServer::answer(PlatformTransport transport, ByteView packet) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,15 +23,17 @@ class ClientAtServer final : private ConnectionOwner {
     std::size_t device;
     Capture& capture;
   };
-  /// `own`: the device that only this peer talks to; nullptr: the fleet's, as others do.
-  ClientAtServer(Fd socket, const Place& place, std::unique_ptr<ServedDevice> own,
+  using Maker = std::function<std::unique_ptr<ServedDevice>()>;
+  /// `make_own`: makes the device that only this peer talks to, when it first says something;
+  /// empty: the fleet's, as others do.
+  ClientAtServer(Fd socket, const Place& place, Maker make_own,
                  std::optional<PlatformTransport> only);
 
   /// What to do after the socket became readable.
   Connection::Next read();
   /// Of the fleet.
   [[nodiscard]] std::size_t device() const { return place_.device; }
-  /// nullptr: it has none of its own.
+  /// nullptr: it has none of its own, or has not said anything.
   [[nodiscard]] ServedDevice* own_device() const { return own_.get(); }
   [[nodiscard]] const std::string& name() const { return name_; }
   /// A whole message has come, so that it is somebody who speaks the protocol.
@@ -41,9 +44,7 @@ class ClientAtServer final : private ConnectionOwner {
   Channel channel;
 
  private:
-  [[nodiscard]] ServedDevice& served() const {
-    return own_ ? *own_ : place_.fleet.at(place_.device);
-  }
+  [[nodiscard]] ServedDevice& served();
   // ConnectionOwner
   Bytes answer(PlatformTransport transport, ByteView packet) override;
   Bytes answer_tdisp(ByteView message) override { return served().answer_tdisp(message); }
@@ -54,7 +55,8 @@ class ClientAtServer final : private ConnectionOwner {
   void log(const std::string& line) override;
 
   const Place place_;
-  const std::unique_ptr<ServedDevice> own_;
+  const Maker make_own_;
+  std::unique_ptr<ServedDevice> own_;
   const std::string name_;
   Connection connection_;
   bool talks_ = false;

@@ -282,9 +282,11 @@ void Server::Impl::accept_client(std::size_t device) {
     (void)make_room(fmt::format("there are {} connections already", clients.size()));
   Fd socket = accept_from(listeners[device].get());
   if (!socket.ok()) return;
-  std::unique_ptr<ServedDevice> own;
+  ClientAtServer::Maker own;
   if (options.device_per_peer)
-    own = std::make_unique<ServedDevice>(fleet_.at(device).card(), options.spdm, *capture);
+    own = [this, device] {
+      return std::make_unique<ServedDevice>(fleet_.at(device).card(), options.spdm, *capture);
+    };
   clients.emplace_back(std::move(socket), ClientAtServer::Place{fleet_, device, *capture},
                        std::move(own), options.transport);
   clients.back().heard = ++messages;

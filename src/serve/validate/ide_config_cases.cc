@@ -104,6 +104,10 @@ std::expected<Chosen, Verdict> link_stream(Bench& bench, Session& session,
       return std::unexpected(written.error());
     return Chosen{.id = stream->stream_id(), .link = stream};
   }
+  if (stream != nullptr && stream->id_is_taken())
+    return std::unexpected(skipped(fmt::format(
+        "stream ID {}, which a link stream would be tried with, is of a stream that is enabled",
+        stream->stream_id())));
   const auto registers = shown_registers(bench, session);
   if (!registers) return std::unexpected(registers.error());
   if (registers->links.empty())

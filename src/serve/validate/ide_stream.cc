@@ -1,5 +1,8 @@
 #include "serve/validate/ide_stream.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "wire/ide_registers.h"
 
 namespace teeio::serve::validate {
@@ -33,6 +36,39 @@ std::uint32_t put_control(const ConfigFile& config, std::uint32_t at, std::uint8
   return config.read(at);
 }
 
+/// Where the control register of each stream is, and of a selective one's block the beginning.
+struct Blocks {
+  std::vector<std::uint32_t> links, selectives;
+};
+
+Blocks blocks_of(const ConfigFile& config, std::uint32_t ide, std::uint32_t capability) {
+  Blocks found;
+  std::uint32_t at = ide + kFirstBlock;
+  for (std::uint32_t n = 0; n < link_blocks(capability); ++n, at += kLinkBlockBytes)
+    found.links.push_back(at);
+  if ((capability & IdeRegisters::kSelective) == 0) return found;
+  const std::uint32_t streams = (capability >> 16U & 0xffU) + 1;
+  for (std::uint32_t i = 0; i < streams && at + kSelectiveBytes <= kConfigBytes; ++i) {
+    found.selectives.push_back(at);
+    at += kSelectiveBytes + (config.read(at) & 0xfU) * kAddressBytes;
+  }
+  return found;
+}
+
+bool is_enabled(std::uint32_t control) { return (control & wire::kIdeStreamEnable) != 0; }
+
+/// A stream that is enabled has the ID: two of one port are told apart by it.
+/// Source: PCIe Base Spec 6.33.
+bool is_taken(const ConfigFile& config, const Blocks& blocks, std::uint8_t stream_id) {
+  const auto has_it = [&](std::uint32_t at) {
+    const std::uint32_t control = config.read(at);
+    return is_enabled(control) && control >> wire::kIdeStreamIdShift == stream_id;
+  };
+  return std::ranges::any_of(blocks.links, has_it) ||
+         std::ranges::any_of(blocks.selectives,
+                             [&](std::uint32_t at) { return has_it(at + kControl); });
+}
+
 }  // namespace
 
 IdeStream::IdeStream(const ConfigFile& config, std::uint8_t stream_id)
@@ -40,20 +76,12 @@ IdeStream::IdeStream(const ConfigFile& config, std::uint8_t stream_id)
   const auto ide = config.find_extended(kIde);
   if (!ide) return;
   const std::uint32_t capability = config.read(*ide + kCapability);
-  if ((capability & IdeRegisters::kSelective) == 0) return;
-  const std::uint32_t streams = (capability >> 16U & 0xffU) + 1;
-  std::uint32_t at = *ide + kFirstBlock + link_blocks(capability) * kLinkBlockBytes;
-  for (std::uint32_t i = 0; i < streams && at + kSelectiveBytes <= kConfigBytes; ++i) {
-    const std::uint32_t control = config.read(at + kControl);
-    const bool enabled = (control & wire::kIdeStreamEnable) != 0;
-    if (enabled && control >> wire::kIdeStreamIdShift == stream_id) {
-      block_.reset();
-      return;
-    }
-    if (!enabled && !block_) block_ = at;
-    at += kSelectiveBytes + (config.read(at) & 0xfU) * kAddressBytes;
-  }
-  if (!block_) return;
+  const Blocks blocks = blocks_of(config, *ide, capability);
+  if (is_taken(config, blocks, stream_id)) return;
+  const auto free = std::ranges::find_if(
+      blocks.selectives, [&](std::uint32_t at) { return !is_enabled(config.read(at + kControl)); });
+  if (free == blocks.selectives.end()) return;
+  block_ = *free;
   capability_ = capability;
   control_ = config.read(*block_ + kControl);
   rid1_ = config.read(*block_ + kRid1);
@@ -82,11 +110,14 @@ IdeLinkStream::IdeLinkStream(const ConfigFile& config, std::uint8_t stream_id)
   const auto ide = config.find_extended(kIde);
   if (!ide) return;
   capability_ = config.read(*ide + kCapability);
-  for (std::uint32_t n = 0; n < link_blocks(capability_) && !block_; ++n) {
-    const std::uint32_t at = *ide + kFirstBlock + n * kLinkBlockBytes;
-    control_ = config.read(at);
-    if ((control_ & wire::kIdeStreamEnable) == 0) block_ = at;
-  }
+  const Blocks blocks = blocks_of(config, *ide, capability_);
+  id_is_taken_ = is_taken(config, blocks, stream_id);
+  if (id_is_taken_) return;
+  const auto free = std::ranges::find_if(
+      blocks.links, [&](std::uint32_t at) { return !is_enabled(config.read(at)); });
+  if (free == blocks.links.end()) return;
+  block_ = *free;
+  control_ = config.read(*block_);
 }
 
 std::uint32_t IdeLinkStream::configure(std::uint32_t bits) const {

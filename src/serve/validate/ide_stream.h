@@ -16,8 +16,8 @@ namespace teeio::serve::validate {
 /// Lifetime: `config` outlives it. Locking: none.
 class IdeStream {
  public:
-  /// A stream with that ID that is enabled already is left alone; else the first block that
-  /// is not enabled is taken. Without IDE, or such a block, nothing is done.
+  /// A stream with that ID that is enabled already, selective or link, is left alone; else the
+  /// first block that is not enabled is taken. Without IDE, or such a block, nothing is done.
   IdeStream(const ConfigFile& config, std::uint8_t stream_id);
   ~IdeStream();
   IdeStream(const IdeStream&) = delete;
@@ -47,8 +47,8 @@ class IdeStream {
   return static_cast<std::uint8_t>(stream_id ^ 0x80U);
 }
 
-/// The same of a link stream: the first link block that is not enabled, if the function has any.
-/// Its registers are written by configure() only.
+/// The same of a link stream: the first link block that is not enabled, if the function has any
+/// and no stream with that ID is enabled. Its registers are written by configure() only.
 class IdeLinkStream {
  public:
   IdeLinkStream(const ConfigFile& config, std::uint8_t stream_id);
@@ -62,6 +62,8 @@ class IdeLinkStream {
   [[nodiscard]] std::uint8_t stream_id() const { return stream_id_; }
   [[nodiscard]] std::uint32_t configure(std::uint32_t bits) const;
   [[nodiscard]] std::uint32_t status() const;
+  /// A stream that is enabled has the ID, so that there is no block().
+  [[nodiscard]] bool id_is_taken() const { return id_is_taken_; }
   /// The block's control register as it was.
   void put_back() const;
 
@@ -69,6 +71,7 @@ class IdeLinkStream {
   const ConfigFile& config_;
   const std::uint8_t stream_id_;
   std::optional<std::uint32_t> block_;
+  bool id_is_taken_ = false;
   std::uint32_t capability_ = 0;
   std::uint32_t control_ = 0;
 };

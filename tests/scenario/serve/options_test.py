@@ -121,7 +121,9 @@ def each_capability_by_its_name():
     refused = set()
     for name in names:
         for sign in "+-":
-            options = ["--capabilities", sign + name, "--psk", "hint=key"]
+            options = ["--capabilities", sign + name]
+            if sign + name != "-PSK":  # without which a key would change nothing
+                options += ["--psk", "hint=key"]
             if name == "MUT_AUTH" and sign == "+":
                 options.append("--mutual-auth")
             tried = subprocess.Popen([TEEIO, "serve", "--listen", "127.0.0.1:0", *options],
@@ -442,6 +444,25 @@ def device_per_peer():
                 assert told == answer, (options, told)
 
 
+def a_device_of_ones_own_is_made_when_it_is_asked():
+    """Who connects and says nothing costs a connection and no card."""
+    def kib(served):
+        status = pathlib.Path(f"/proc/{served.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s*(\d+)", status)[1])
+    with Served(TEEIO, "--device-per-peer") as served:
+        with served.connect() as peer:
+            exchange(peer, NORMAL, DOE, doe(0, b"\0\0\0\0"))
+        grown = []
+        for speaks in (False, True):
+            before, peers = kib(served), [served.connect() for _ in range(60)]
+            for peer in peers if speaks else peers[-1:]:
+                exchange(peer, NORMAL, DOE, doe(0, b"\0\0\0\0"))
+            grown.append(kib(served) - before)
+            for peer in peers:
+                peer.close()
+        assert grown[0] * 2 < grown[1], grown
+
+
 def once():
     for options, ends in (((), False), (("--once",), True)):
         with Served(TEEIO, *options) as served:
@@ -553,6 +574,49 @@ def measurements():
         assert done.returncode == 125 and says in done.stderr, done
 
 
+def idle_words():
+    """What would change nothing beside the other words is refused, and its sentence says why."""
+    old, none = ("--versions", "1.0"), ("--transport", "none")
+    few = ("--capabilities", "CERT,CHAL")
+    for words, says in (((*old, "--mutual-auth"), "--mutual-auth changes nothing without MUT_AUTH"),
+                        ((*old, "--mutual-auth", "--mutual-auth-required"), "--mutual-auth-required changes nothing"),
+                        ((*none, "--mutual-auth", "--mutual-auth-required"), "-required changes nothing without KEY_EX"),
+                        ((*few, "--secured-versions", "1.0"), "without KEY_EX or PSK"),
+                        ((*none, "--secured-versions", "1.0"), "--secured-versions changes nothing"),
+                        (("--capabilities", "-HBEAT", "--heartbeat", "7"), "--heartbeat changes nothing without HBEAT"),
+                        ((*old, "--psk", "a=b"), "--psk changes nothing"),
+                        ((*few, "--measurement", "3=rom:x"), "--measurement changes nothing"),
+                        ((*few, "--measurement-opaque", "x"), "--measurement-opaque changes nothing"),
+                        (("--capabilities", "MEAS_NO_SIG", "--slots", "2"), "--slots changes nothing without CERT"),
+                        (("--capabilities", "MEAS_NO_SIG", "--chain", "x", "--key", "x"), "--chain changes nothing"),
+                        (("--capabilities", "MEAS_NO_SIG", "--slot", "1=x,x"), "--slot changes nothing"),
+                        (("--chain", "x", "--key", "x", "--slot", "0=x,x"), "--slot fills each of the --slots"),
+                        (("--capabilities", "MEAS_NO_SIG", "--defer"), "--defer changes nothing"),
+                        ((*few, "--cxl"), "--cxl changes nothing"),
+                        ((*few, "--ide-port", "1"), "--ide-port changes nothing"),
+                        ((*few, "--ide-stream", "1=pcrc"), "--ide-stream changes nothing"),
+                        ((*old, "--transfer-size", "100"), "--transfer-size changes nothing before SPDM 1.2"),
+                        ((*old, "--post-quantum", "first"), "--post-quantum first changes nothing"),
+                        (("--versions", "1.2", "--capabilities", "+EVENT"), "the capability EVENT is in no version"),
+                        ((*few, "--algorithms", "SECP256R1"), "--algorithms SECP256R1 changes nothing without KEY_EX"),
+                        ((*few, "--algorithms", "AES-128-GCM"), "--algorithms AES-128-GCM changes nothing"),
+                        (("--fault", "unasked@SEND_EVENT"), "without EVENT"),
+                        (("--fault", "truncated@SEND_EVENT"), "without EVENT"),
+                        ((*few, "--fault", "bad-signature@KEY_EXCHANGE"), "KEY_EXCHANGE of this kind changes nothing"),
+                        (("--fault", "bad-signature@GET_CSR"), "without CSR"),
+                        (("--fault", "bad-hmac@PSK_EXCHANGE"), "without PSK or PSK_CONTEXT"),
+                        (("--fault", "wrong-code@CXL_QUERY"), "without --cxl"),
+                        (("--transport", "tcp", "--fault", "late@DISCOVERY"), "without --transport doe"),
+                        (("--connect", "127.0.0.1:1", "--once"), "exclude each other")):
+        done = run("serve", *words)
+        assert done.returncode == 125 and says in done.stderr, (words, done)
+    # An ERROR shows these, and a capability that only some versions have is no contradiction.
+    for words in ((*few, "--fault", "wrong-code@KEY_EXCHANGE"), ("--capabilities", "+EVENT", "--versions", "1.2,1.3"),
+                  (*few, "--cxl", "--fault", "accepted@TSP_UNKNOWN")):
+        with Served(TEEIO, *words) as served, served.connect() as peer:
+            assert exchange(peer, TEST, DOE)[0] == TEST
+
+
 def wrong_words():
     for words, says in ((("--versions", "1.5"), "1.0 to 1.4"),
                         (("--capabilities", "+CACHE"), "nothing here answers"),
@@ -623,8 +687,8 @@ def main():
         for test in (default, mutual_auth, without_it_nobody_is_asked, psk, versions, capabilities,
                      each_capability_by_its_name, post_quantum, every_option_is_in_a_test,
                      algorithms, slots, key_log_of_spdm_dump, measurement_opaque, secured_versions, mutual_auth_required, deferred, transfer_size, heartbeat, chain, machine_and_function,
-                     transport, cxl, reports_of_the_machine_file, ide_port, ide_streams, device_per_peer, once, each_slot_has_its_own_chain, provisioning,
-                     events, tee_io, multi_key, measurements, wrong_words,
+                     transport, cxl, reports_of_the_machine_file, ide_port, ide_streams, device_per_peer, a_device_of_ones_own_is_made_when_it_is_asked, once, each_slot_has_its_own_chain, provisioning,
+                     events, tee_io, multi_key, measurements, idle_words, wrong_words,
                      empty_answers_and_directions, full_disk, idle_connections_lock_nobody_out,
                      no_descriptor_is_free):
             print(test.__name__, flush=True)

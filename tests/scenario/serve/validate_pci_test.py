@@ -49,6 +49,39 @@ def every_configuration_of_a_stream():
     assert "of a link stream" in done.stderr, done.stderr
 
 
+# Enables a stream: argument 1 is the control register's offset in the IDE capability, 2 the ID.
+ENABLE = """
+import struct, sys
+with open("/sys/bus/pci/devices/CARD/config", "r+b", buffering=0) as config:
+    def word(at):
+        config.seek(at)
+        return struct.unpack("<I", config.read(4))[0]
+    at = 0x100
+    while word(at) & 0xffff != 0x30:
+        at = word(at) >> 20
+    config.seek(at + int(sys.argv[1], 0))
+    config.write(struct.pack("<I", int(sys.argv[2], 0) << 24 | 1))
+""".replace("CARD", CARD)
+
+
+def leaves_alone_what_has_the_id():
+    """Two streams of one ID there are not: neither a link stream nor a selective one is set up where
+    a block of either kind has the ID. The machine is that of the test before."""
+    with open("enable.py", "w") as file:
+        file.write(ENABLE)
+    link, selective = "0x0c", "0x20"  # behind two link blocks, and a selective's capability
+    for block, stream, skipped in ((link, "0x80", True), (selective, "0x80", True), (link, "0x81", False)):
+        done = run("--pci", CARD, "--case", "ide_km.link.plain", "--timeout", "200", machine="ide.toml",
+                   script=f'python3 -B enable.py {block} {stream} && exec "$@"')
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = "stream ID 128, which a link stream would be tried with, is of a stream that is enabled"
+        assert (said in done.stdout) == skipped, done.stdout
+        assert ("of a link stream" in done.stderr) != skipped, done.stderr
+    done = run("--pci", CARD, "--case", "ide_km.query", "--timeout", "200", machine="ide.toml",
+               script=f'python3 -B enable.py {link} 0 && exec "$@"')
+    assert "opens and ends SPDM" in done.stderr and "enables the IDE stream block" not in done.stderr, done.stderr
+
+
 def leaves_out_what_a_device_keeps():
     """Suites that write into a device, or lock it until its reset, run by name alone."""
     for suite, told in (("events", "writes the chain of slot 0 again"), ("cxl", "CXL.cachemem"),
@@ -103,6 +136,6 @@ def says_what_it_cannot():
     assert "no AF_MCTP" in done.stderr or "GET_VERSION is not answered" in done.stderr, done.stderr
 
 
-for test in (passes, every_configuration_of_a_stream, leaves_out_what_a_device_keeps, asks_before_it_takes_a_session, says_what_it_cannot):
+for test in (passes, every_configuration_of_a_stream, leaves_alone_what_has_the_id, leaves_out_what_a_device_keeps, asks_before_it_takes_a_session, says_what_it_cannot):
     test()
     print("ok", test.__name__, flush=True)
