@@ -30,6 +30,8 @@ std::optional<Shard> parse_shard(const std::string& text) {
 
 /// All built-in scenarios are through in five minutes on two processors.
 constexpr double kDefaultSeconds = 5;
+/// --designs: a scenario's share on one of them; thousands of explorations are made.
+constexpr std::uint64_t kDesignSchedules = 40;
 
 /// As GitHub, GitLab and others say it.
 bool is_ci() {
@@ -122,6 +124,7 @@ std::string take(Words& words) {
   const bool unhurried =
       divided || out.designs || words.schedules->given() || out.demands.exhausted || is_ci();
   if (unhurried && !words.seconds->given()) out.options.seconds = 0;
+  if (out.designs && !words.schedules->given()) out.options.max_schedules = kDesignSchedules;
   return {};
 }
 

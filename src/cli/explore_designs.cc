@@ -16,9 +16,6 @@ namespace {
 
 using explore::DesignMatrix;
 
-/// A scenario's share on one design: thousands of explorations are made.
-constexpr std::uint64_t kSchedules = 40;
-
 /// A cell of a table: what would end it is taken out.
 std::string cell(std::string text) {
   for (std::size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2)
@@ -95,8 +92,7 @@ std::string written_by_hand(const std::string& path, const std::string& instead)
 }
 
 int explore_designs(const ExploreArguments& arguments) {
-  explore::Options options = arguments.options;
-  if (options.max_schedules == explore::Options{}.max_schedules) options.max_schedules = kSchedules;
+  const explore::Options& options = arguments.options;
   const std::string path = arguments.designs.value_or("");
   const std::string by_hand = path.empty() ? "" : written_by_hand(path, "# Designs\n\n");
   std::optional<OutputFile> file;

@@ -1,6 +1,8 @@
 // SR-IOV: VFs that come and go against their PF's driver and removal, and against who opens them;
 // the PF's token.
 
+#include <fcntl.h>
+
 #include <string>
 #include <string_view>
 
@@ -28,6 +30,24 @@ void allow_sriov(Stage& stage, bool allowed) {
 bool set_vfs(Stage& stage, std::string_view count) {
   return stage.root().echo(count, pf_file("sriov_numvfs")).has_value();
 }
+
+/// An attribute that is open already: what is explored is the write alone.
+class Opened {
+ public:
+  Opened(Stage& stage, std::string_view path) : root_(stage.root()) {
+    const auto fd = root_.open(path, O_WRONLY);
+    TEEIO_CHECK(fd.has_value(), "an attribute cannot be opened");
+    fd_ = *fd;
+  }
+  bool write(std::string_view text) {
+    return root_.pwrite(fd_, 0, std::as_bytes(std::span(text))).has_value();
+  }
+  void close() { must(root_.close(fd_)); }
+
+ private:
+  machine::Program& root_;
+  int fd_ = -1;
+};
 
 // --- Coming and going ---
 
@@ -67,10 +87,13 @@ void two_numbers(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   allow_sriov(stage, true);
   TEEIO_CHECK(set_vfs(stage, "0\n"), "the VFs of boot cannot be switched off");
+  Opened first(stage, pf_file("sriov_numvfs")), second(stage, pf_file("sriov_numvfs"));
   bool one = false, two = false;
-  stage.play({{"one", [&] { one = set_vfs(stage, "1\n"); }},
-              {"two", [&] { two = set_vfs(stage, "2\n"); }}});
+  stage.play(
+      {{"one", [&] { one = first.write("1\n"); }}, {"two", [&] { two = second.write("2\n"); }}});
   const Unexplored after;
+  first.close();
+  second.close();
   TEEIO_CHECK(one != two, "of two numbers of VFs not one is refused");
   const auto number = stage.root().cat(pf_file("sriov_numvfs"));
   TEEIO_CHECK(number && *number == (one ? "1\n" : "2\n"), "the number is not the one that was set");
@@ -78,10 +101,9 @@ void two_numbers(const Config& design) {
   allow_sriov(stage, false);
 }
 
-/// `bind` or `unbind` of vfio-pci, for the PF.
-bool tell_driver(Stage& stage, std::string_view what) {
-  constexpr std::string_view kDriver = "/sys/bus/pci/drivers/vfio-pci/";
-  return stage.root().echo(kPfBdf, std::string(kDriver).append(what)).has_value();
+/// Of vfio-pci.
+std::string driver_file(std::string_view what) {
+  return std::string("/sys/bus/pci/drivers/vfio-pci/").append(what);
 }
 
 /// Likewise: VFs do not stay when their PF has no driver any more.
@@ -89,14 +111,18 @@ void sriov_against_unbind(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   allow_sriov(stage, true);
   TEEIO_CHECK(set_vfs(stage, "0\n"), "the VFs of boot cannot be switched off");
+  Opened driver(stage, driver_file("unbind")), numvfs(stage, pf_file("sriov_numvfs"));
   bool unbound = false;
-  stage.play({{"unbind", [&] { unbound = tell_driver(stage, "unbind"); }},
-              {"sriov", [&] { (void)set_vfs(stage, "2\n"); }}});
+  stage.play({{"unbind", [&] { unbound = driver.write(kPfBdf); }},
+              {"sriov", [&] { (void)numvfs.write("2\n"); }}});
   const Unexplored after;
+  driver.close();
+  numvfs.close();
   TEEIO_CHECK(unbound, "a PF that nobody has does not leave its driver");
   const auto number = stage.root().cat(pf_file("sriov_numvfs"));
   TEEIO_CHECK(number && *number == "0\n", "VFs stay of a PF without driver");
-  TEEIO_CHECK(tell_driver(stage, "bind"), "the PF does not come back to its driver");
+  TEEIO_CHECK(stage.root().echo(kPfBdf, driver_file("bind")).has_value(),
+              "the PF does not come back to its driver");
   allow_sriov(stage, false);
 }
 
