@@ -14,7 +14,6 @@
 #include "machine/config.h"
 #include "serve/server.h"
 #include "serve/vfio_user/server.h"
-#include "wire/spdm_capabilities.h"
 
 namespace teeio::cli {
 namespace {

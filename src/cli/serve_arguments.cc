@@ -7,7 +7,6 @@
 
 #include "cli/print.h"
 #include "cli/psk_argument.h"
-#include "cli/slot_files.h"
 #include "serve/idle_options.h"
 #include "serve/knobs.h"
 #include "wire/spdm_capability_names.h"

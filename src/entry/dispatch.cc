@@ -4,7 +4,6 @@
 
 #include "entry/attribute_file.h"
 #include "entry/describe.h"
-#include "host/iommufd/context.h"
 #include "host/iommufd/event_queue.h"
 #include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"

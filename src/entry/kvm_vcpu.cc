@@ -1,6 +1,5 @@
 #include <cstring>
 
-#include "abi/kvm.h"
 #include "base/check.h"
 #include "entry/copy.h"
 #include "entry/kvm_handlers.h"

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "serve/socket.h"
 
 namespace teeio::serve {
 

@@ -10,7 +10,6 @@
 #include "serve/knobs.h"
 #include "wire/doe.h"
 #include "wire/key_log.h"
-#include "wire/spdm_algorithms.h"
 #include "wire/spdm_error.h"
 
 namespace teeio::serve {

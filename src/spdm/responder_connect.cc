@@ -5,7 +5,6 @@
 #include "spdm/responder_state.h"
 #include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
-#include "wire/spdm_measurements.h"
 
 namespace teeio::spdm::responder {
 namespace {

@@ -4,7 +4,6 @@
 #include "crypto/random.h"
 #include "spdm/opaque.h"
 #include "spdm/responder_state.h"
-#include "wire/spdm_algorithms.h"
 #include "wire/spdm_capabilities.h"
 #include "wire/spdm_certificates.h"
 #include "wire/spdm_measurements.h"

@@ -2,12 +2,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -16,7 +14,6 @@
 #include "rules/sanitizer.h"
 #include "rules/verdict.h"
 #include "run/supervisor.h"
-#include "schedule/task.h"
 #include "sweep/expectation.h"
 #include "sweep/output.h"
 

@@ -3,7 +3,6 @@
 #include <optional>
 
 #include "base/check.h"
-#include "explore/scenario/opponents.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
 #include "explore/scenario/unexplored.h"

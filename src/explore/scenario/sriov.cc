@@ -7,11 +7,9 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "explore/scenario/opponents.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
 #include "explore/scenario/unexplored.h"
-#include "host/vfio/device.h"
 #include "host/vfio/vf_token.h"
 
 namespace teeio::explore {

@@ -7,7 +7,6 @@
 #include "abi/proposed.h"
 #include "abi/vfio.h"
 #include "explore/scenario/text_calls.h"
-#include "explore/scenario/vmm.h"
 #include "host/mm/plain_caller.h"
 #include "host/mm/plain_files.h"
 

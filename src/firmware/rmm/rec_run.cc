@@ -1,6 +1,5 @@
 
 #include "firmware/rmm/command.h"
-#include "firmware/rmm/rsi_call.h"
 
 // A REC whose realm's code runs: TF-RMM runtime/rmi/run.c, runtime/core/exit.c. The realm
 // is entered by rec_enter(); what it does then comes back by realm_call() and rec_exit().

@@ -1,7 +1,6 @@
 #include "host/kvm/sev/sev_vm.h"
 
 #include "base/check.h"
-#include "host/kvm/kvm.h"
 #include "host/kvm/sev/msrs.h"
 
 namespace teeio::kvm {

@@ -1,4 +1,3 @@
-#include "base/check.h"
 #include "host/kvm/tdx/tdx_vm.h"
 
 namespace teeio::kvm {

@@ -4,7 +4,6 @@
 
 #include "base/check.h"
 #include "host/kvm/gmem.h"
-#include "host/kvm/kvm.h"
 
 namespace teeio::kvm {
 namespace {
