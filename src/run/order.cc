@@ -29,8 +29,9 @@ std::string task_file(pid_t pid, pid_t tid, std::string_view file) {
 
 enum class Whereabouts : std::uint8_t { kGone, kMayCome, kSleeps };
 
-/// proc(5), /proc/PID/syscall: "running", or the number of the call that it is blocked in. One
-/// of a call that is trapped may be on its way to us.
+/// proc(5), /proc/PID/syscall: "running", or the number of the call that it is blocked in; -1 is
+/// of who waits in none, for a page or behind another thread's mmap(2), and goes on by itself.
+/// One of a call that is trapped may be on its way to us.
 Whereabouts whereabouts_of(pid_t pid, pid_t tid) {
   const std::string text = read_file(task_file(pid, tid, "syscall"));
   // Who has ended, or may not be looked at.
@@ -39,7 +40,7 @@ Whereabouts whereabouts_of(pid_t pid, pid_t tid) {
                                                                     : Whereabouts::kGone;
   long number = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{}) return Whereabouts::kMayCome;  // "running"
+  if (error != std::errc{} || number < 0) return Whereabouts::kMayCome;
   const bool is_trapped = std::ranges::any_of(
       rows(), [&](const Row& row) { return static_cast<long>(row.number) == number; });
   if (!is_trapped) return Whereabouts::kSleeps;
@@ -110,7 +111,8 @@ bool Order::must_wait(pid_t tid, std::uint64_t since_ns) {
     }
     ++at;
   }
-  return waits;
+  // Who was on its way at first may by now sleep for our lock.
+  return waits || arriving_.load() != 0;
 }
 
 /// PCT's change of priority: whoever makes the call goes behind all others.
