@@ -119,18 +119,20 @@ void unmask_against_disable(const Config& design) {
   expect_interrupts(bench);
 }
 
+/// An eventfd that is to unmask comes, is signalled and goes.
+void unmask_once_by_eventfd(IntxBench& bench) {
+  if (!bench.unmask_by_eventfd()) return;
+  bench.signal();
+  (void)bench.end_of_eventfd();
+}
+
 void eventfd_against_disable(const Config& design) {
   const Config pin = with_pin(design);
   Stage stage(pin, Stage::Card::kAsAtBoot);
   IntxBench bench(stage.vmm());
   must(bench.connect());
   bench.arm();
-  stage.play({{"resampler",
-               [&] {
-                 if (!bench.unmask_by_eventfd()) return;
-                 bench.signal();
-                 (void)bench.end_of_eventfd();
-               }},
+  stage.play({{"resampler", [&] { unmask_once_by_eventfd(bench); }},
               {"vmm", [&] { (void)bench.disable(); }}});
   const Unexplored after;
   expect_interrupts(bench);
@@ -142,13 +144,8 @@ void eventfd_against_interrupt(const Config& design) {
   IntxBench bench(stage.vmm());
   must(bench.connect());
   bench.arm();
-  stage.play({{"resampler",
-               [&] {
-                 if (!bench.unmask_by_eventfd()) return;
-                 bench.signal();
-                 (void)bench.end_of_eventfd();
-               }},
-              {"driver", [&] { bench.ring(); }}});
+  stage.play(
+      {{"resampler", [&] { unmask_once_by_eventfd(bench); }}, {"driver", [&] { bench.ring(); }}});
   const Unexplored after;
   expect_interrupts(bench);
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/check.h"
+#include "dma_card.h"
 #include "hw/host_bridge.h"
 #include "hw/interrupts.h"
 #include "hw/vtd/vtd_iommu.h"
@@ -14,24 +15,9 @@
 namespace teeio::hw {
 namespace {
 
-constexpr Bdf kCard{.domain = 0, .bus = 0, .device = 2, .function = 0};
+constexpr Bdf kCard = test::DmaCard::kBdf;
 constexpr Iova kIova{0x4000'0000};
 constexpr std::uint16_t kDomain = 9;
-
-class Card final : public PciFunction {
- public:
-  [[nodiscard]] Bdf bdf() const override { return kCard; }
-  std::uint32_t config_read(std::uint16_t, unsigned) override { return 0; }
-  void config_write(std::uint16_t, unsigned, std::uint32_t) override {}
-  [[nodiscard]] const std::array<Bar, kBarCount>& bars() const override { return bars_; }
-  void reset(ResetKind) override {}
-  [[nodiscard]] PciFunction* physical_function() override { return nullptr; }
-  void attach(DmaPort& port) override { dma = &port; }
-  DmaPort* dma = nullptr;
-
- private:
-  const std::array<Bar, kBarCount> bars_{};
-};
 
 /// Pages of a program that take a moment to be written.
 class SlowPages final : public WindowTarget {
@@ -53,7 +39,7 @@ TEST(VtdDrain, AnInvalidationWaitsForTranslatedWritesInEveryOrder) {
     VtdIommu iommu(memory, trace, 0);
     InterruptRemapping interrupts;
     HostBridge bridge(memory, trace, interrupts);
-    Card card;
+    test::DmaCard card;
     bridge.add_function(card, iommu);
     SlowPages pages;
     const Hpa window = *memory.map_window(pages, kPageSize);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "dma_card.h"
 #include "hw/host_bridge.h"
 #include "hw/vtd/vtd_iommu.h"
 #include "iommu_tables.h"
@@ -15,24 +16,9 @@
 namespace teeio::hw {
 namespace {
 
-constexpr Bdf kPoster{.domain = 0, .bus = 0, .device = 2, .function = 0};
+constexpr Bdf kPoster = test::DmaCard::kBdf;
 constexpr Iova kPostedTo{0x4000'0000};
 constexpr std::uint16_t kPostersDomain = 9;
-
-class PosterCard final : public PciFunction {
- public:
-  [[nodiscard]] Bdf bdf() const override { return kPoster; }
-  std::uint32_t config_read(std::uint16_t, unsigned) override { return 0; }
-  void config_write(std::uint16_t, unsigned, std::uint32_t) override {}
-  [[nodiscard]] const std::array<Bar, kBarCount>& bars() const override { return bars_; }
-  void reset(ResetKind) override {}
-  [[nodiscard]] PciFunction* physical_function() override { return nullptr; }
-  void attach(DmaPort& port) override { dma = &port; }
-  DmaPort* dma = nullptr;
-
- private:
-  const std::array<Bar, kBarCount> bars_{};
-};
 
 /// A function with two pages of memory that follow each other, and what an interrupt of its finds
 /// in the first.
@@ -76,7 +62,7 @@ class Posting final : public InterruptSink {
   object::Trace trace;
   VtdIommu iommu{memory, trace, 0};
   HostBridge bridge{memory, trace, *this};
-  PosterCard card;
+  test::DmaCard card;
   test::IommuTables tables{memory};
   std::array<Hpa, 2> pages{};
   schedule::Monitor lock{schedule::Rank::kDevice};
