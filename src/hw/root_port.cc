@@ -6,7 +6,7 @@ namespace teeio::hw {
 namespace {
 
 constexpr std::uint16_t kLinkCapabilities = 0x0c;  // of the PCI Express capability
-constexpr unsigned kPortNumber = 24;               // shift: a root port's is its device's
+constexpr unsigned kPortNumber = 24;               // shift
 constexpr std::string_view kNoIde = "the root port has no IDE";
 
 std::string_view why_not(IdeStreamState state) {
@@ -35,7 +35,7 @@ RootPort::RootPort(object::Trace& trace, const Options& options)
   const std::uint16_t express =
       add_pci_express(config_, {.type = ExpressType::kRootPort, .tee_io = options.tee_io});
   const auto link = static_cast<std::uint16_t>(express + kLinkCapabilities);
-  config_.set(link, 4, config_.read(link, 4) | std::uint32_t{options.bdf.device} << kPortNumber);
+  config_.set(link, 4, config_.read(link, 4) | std::uint32_t{port_number()} << kPortNumber);
   if (options.ide_streams != 0) ide_.emplace(config_, options.ide_streams);
 }
 

@@ -31,6 +31,10 @@ class RootPort final : public PciFunction {
   [[nodiscard]] Bdf bdf() const override { return bdf_; }
   [[nodiscard]] std::uint8_t secondary_bus() const { return secondary_; }
   [[nodiscard]] std::uint8_t subordinate_bus() const { return subordinate_; }
+  /// That its Link Capabilities show: device and function, so that no two of a bus share one.
+  [[nodiscard]] std::uint8_t port_number() const {
+    return static_cast<std::uint8_t>(bdf_.rid() & 0xffU);
+  }
   /// Of its prefetchable memory, as at boot.
   [[nodiscard]] const BridgeRange& window() const { return window_; }
 

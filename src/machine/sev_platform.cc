@@ -39,7 +39,7 @@ class SevPlatform final : public Platform {
     for (std::size_t n = 0; n < ports.size(); ++n) {
       all.push_back(ports[n].get());
       known.push_back({.port = ports[n].get(),
-                       .number = ports[n]->bdf().device,
+                       .number = ports[n]->port_number(),
                        .root = parts_.config.root_ports.at(n).iommu});
     }
     tio_.emplace(psp_, guard_, std::move(known), firmware_channels(parts_.config));

@@ -64,6 +64,25 @@ TEST_F(SevTio, EverythingIsAsAtBootWhenAllIsOver) {
   for (const auto& [key, value] : at_boot) EXPECT_EQ(machine->census()[key], value) << key;
 }
 
+// Their port numbers, by which the firmware knows them, are not their device's.
+TEST(SevTioPorts, TwoOfOneDeviceAreToldApart) {
+  std::string text(builtin_machine("amd-sev"));
+  const auto replace = [&text](std::string_view from, std::string_view to) {
+    ASSERT_NE(text.find(from), std::string::npos) << from;
+    text.replace(text.find(from), from.size(), to);
+  };
+  replace("bdf = \"0000:00:02.0\"", "bdf = \"0000:00:01.1\"");
+  replace("model = \"plain\"",
+          "serial = 2\nide_streams = 2\nspdm = \"session\"\nmodel = \"dma-engine\"");
+  const auto config = parse_config(text, "two");
+  ASSERT_TRUE(config.has_value()) << config.error();
+  const auto machine = *Machine::create(*config);
+  Program admin(*machine, 2);
+  const std::string bus = "/sys/devices/pci0000:00/";
+  for (const std::string_view card : {"0000:00:01.0/0000:01:00.0", "0000:00:01.1/0000:02:00.0"})
+    EXPECT_TRUE(admin.echo("tsm0\n", bus + std::string(card) + "/tsm/connect").has_value()) << card;
+}
+
 TEST_F(SevTio, BindAndUnbindHaveThePublicOrder) {
   Vmm vmm(*machine);
   std::size_t from = mark();
