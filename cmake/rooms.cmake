@@ -46,7 +46,7 @@ set(teeio_std_headers
 
 # What a test's own code costs to compile is most of what it costs: only what it tests
 # is optimized. A precompiled header is read by what has its flags.
-set(teeio_test_options $<$<CONFIG:Release>:-O0>)
+set(teeio_test_options -O0)
 
 # teeio_precompile(NAME LIBS lib... HEADERS <header>... OPTIONS flag...) makes the target
 # NAME; teeio_precompiled(TARGET NAME) uses it.

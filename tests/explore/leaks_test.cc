@@ -13,9 +13,6 @@
 #include "explore/run.h"
 #include "explore/scenario/catalogue.h"
 
-// A sanitizer has its own, and looks for leaks itself.
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-
 namespace teeio::explore {
 namespace {
 
@@ -74,5 +71,3 @@ void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
   teeio::explore::uncounted(memory);
 }
 // NOLINTEND(misc-new-delete-overloads)
-
-#endif
