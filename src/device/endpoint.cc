@@ -30,7 +30,11 @@ Endpoint::Endpoint(object::Trace& trace, schedule::Monitor& card_lock, const Opt
                 hw::kCommandMemorySpace | (io ? std::uint32_t{hw::kCommandIoSpace} : 0U));
   }
   if (options.rom_bytes != 0) {
-    rom_.emplace(options, [this] { return rom_answers(); });
+    rom_.emplace(options, [this] {
+      const bool answers = rom_answers();
+      complete();
+      return answers;
+    });
     hw::add_rom_bar(config_, rom_->bar);
   }
   power_ = hw::add_power_management(config_);

@@ -96,8 +96,8 @@ class Endpoint : public hw::PciFunction {
   /// What a BAR's registers say.
   [[nodiscard]] std::uint64_t bar_register(std::size_t number) const;
   /// A completion leaves the function: its posted writes are ahead of it. Source: PCIe Base
-  /// Spec 2.4.1, a read completion does not pass a posted request. Not for reads of plain memory,
-  /// which programs map.
+  /// Spec 2.4.1, a read completion does not pass a posted request, as far as ID-based ordering
+  /// lets it (HostBridge has that). Not for reads of plain memory, which programs map.
   void complete() const;
   /// Resets this function with the lock held.
   void reset_locked(hw::ResetKind kind);

@@ -14,7 +14,8 @@ namespace teeio::device {
 /// was there. What lies behind the image reads as ones.
 /// Source: PCI Firmware Specification 3.3, 5.1 (header, PCI data structure).
 ///
-/// Lifetime: its function's. Locking: immutable; `answers` says whether it is decoded now.
+/// Lifetime: its function's. Locking: immutable; `answers`, called for each read, says whether it
+/// is decoded now.
 class ExpansionRom final : public hw::MmioTarget {
  public:
   static constexpr std::uint64_t kImageBytes = 1024;

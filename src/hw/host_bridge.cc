@@ -88,7 +88,8 @@ struct HostBridge::Impl {
   /// section, in which nobody waits; what it writes to memory arrives, explored, in a move after
   /// that. (Not trusted ones: a firmware's invalidations are in its sections, and do not wait.)
   /// Source: PCIe Base Spec 2.4.1: posted requests (messages too) stay in order, and neither a
-  /// read nor a completion of the same function passes them.
+  /// read nor a completion of the same function passes them. Those of another function may: an
+  /// assumption, right with ID-based ordering; where a card's is off, nothing on its link passes.
   struct Posted {
     explicit Posted(const Function& function)
         : from(function), passing(function.iommu->in_flight(TBit::kShared)) {}
@@ -113,7 +114,7 @@ struct HostBridge::Impl {
   }
   /// The first that has not arrived yet; null: there is none.
   [[nodiscard]] Posted* next_posted(std::uint16_t rid);
-  /// All that is on its way from there arrives, in order.
+  /// All that is on its way from there arrives, in order; outside of a section, in a move.
   void push(std::uint16_t rid);
   void land(const Posted& write, std::uint16_t rid);
   /// Its function never knows. Its translation has gone, or its page, and nobody drained.
@@ -180,10 +181,7 @@ bool HostBridge::Impl::post(const Function& from, TBit t, Iova address, const Ru
 
 void HostBridge::Impl::arrive(void* arrival) {
   const std::unique_ptr<Arrival> due(static_cast<Arrival*>(arrival));
-  Impl& bridge = due->bridge;
-  if (bridge.next_posted(due->rid) == nullptr) return;
-  bridge.posting.take(schedule::part(1, due->rid), schedule::Touch::How::kWrite);
-  bridge.push(due->rid);
+  due->bridge.push(due->rid);
 }
 
 HostBridge::Impl::Posted* HostBridge::Impl::next_posted(std::uint16_t rid) {
@@ -193,14 +191,20 @@ HostBridge::Impl::Posted* HostBridge::Impl::next_posted(std::uint16_t rid) {
 }
 
 void HostBridge::Impl::push(std::uint16_t rid) {
-  if (schedule::controller() == nullptr) return;
+  const schedule::Controller* const explored = schedule::controller();
+  if (explored == nullptr || next_posted(rid) == nullptr) return;
+  // A move of its own, of which what is told is a part: after somebody's section (a DOE mailbox's,
+  // whose answer is a completion) it would be told in the next one, and others move in between.
+  if (!explored->in_section()) posting.take(schedule::part(1, rid), schedule::Touch::How::kWrite);
   while (Posted* const next = next_posted(rid)) {
     touch_posted(rid, schedule::Touch::How::kWrite);
     land(*next, rid);
     // First in the queue until it has landed; the others stay there. Whoever drains is told in a
     // move of its own, in which somebody else may push them.
-    const std::unique_ptr<Posted> landed = std::move(posted[rid].front());
-    posted[rid].pop_front();
+    std::deque<std::unique_ptr<Posted>>& queue = posted[rid];
+    TEEIO_CHECK(!queue.empty() && queue.front().get() == next, "a posted write lands twice");
+    const std::unique_ptr<Posted> landed = std::move(queue.front());
+    queue.pop_front();
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstddef>
 #include <cstring>
 #include <ctime>
@@ -46,6 +47,12 @@ struct Mmap2 {
   std::uint64_t inode;
 };
 static_assert(sizeof(Mmap2) == 56);
+
+// What is written before the head moves. Faults of a program's own do not nest; a tick's note
+// (perf_log_throttle()) may come in between, and is no larger. Of mappings: one, with a file's
+// name (perf_event_mmap_event(), a buffer of PATH_MAX).
+constexpr std::size_t kFaultAtOnce = 2 * sizeof(Sample);
+constexpr std::size_t kMapAtOnce = sizeof(Mmap2) + PATH_MAX + 2 * sizeof(std::uint64_t);
 
 /// PERF_RECORD_COMM up to the name.
 struct Comm {
@@ -125,8 +132,8 @@ std::optional<FaultRings> FaultRings::open(pid_t pid, std::size_t at_most) {
       if (!known.insert(tid).second) continue;
       for (const int processor : processors) {
         if (rings.descriptors() + 2 > at_most) return std::nullopt;
-        PerfRing maps(map_attributes(), tid, processor, kMapBytes);
-        PerfRing faults(fault_attributes(), tid, processor, kFaultBytes);
+        PerfRing maps(map_attributes(), tid, processor, kMapBytes, kMapAtOnce);
+        PerfRing faults(fault_attributes(), tid, processor, kFaultBytes, kFaultAtOnce);
         if (maps.error() == ESRCH || faults.error() == ESRCH) break;  // it has left
         if (!maps.ok() || !faults.ok()) return std::nullopt;
         rings.maps_.push_back(std::move(maps));

@@ -1,13 +1,14 @@
 #include "run/order.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
+#include <cstdio>
 #include <string>
+#include <string_view>
+#include <utility>
 
 #include "run/dispatch.h"
+#include "run/numbered_entries.h"
 #include "run/sys.h"
 #include "schedule/task.h"
 
@@ -23,21 +24,43 @@ std::uint64_t next_random(std::uint64_t& state) {  // splitmix64
   return z ^ (z >> 31U);
 }
 
-std::string task_file(pid_t pid, pid_t tid, std::string_view file) {
-  return "/proc/" + std::to_string(pid) + "/task/" + std::to_string(tid) + '/' + std::string(file);
+std::string task_file(std::string_view proc, pid_t pid, pid_t tid, std::string_view file) {
+  return std::string(proc) + '/' + std::to_string(pid) + "/task/" + std::to_string(tid) + '/' +
+         std::string(file);
 }
 
-enum class Whereabouts : std::uint8_t { kGone, kMayCome, kSleeps };
+/// Of proc(5), /proc/PID/stat: fields 3 and 22. The name, in parentheses, may have some itself.
+struct Life {
+  char state = 0;
+  unsigned long long born = 0;  ///< starttime
+};
+std::optional<Life> life_of(std::string_view proc, pid_t pid, pid_t tid) {
+  const std::string text = read_file(task_file(proc, pid, tid, "stat"));
+  const std::size_t name_end = text.rfind(')');
+  Life life;
+  if (name_end == std::string::npos ||
+      std::sscanf(text.c_str() + name_end,
+                  ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+                  "%llu",
+                  &life.state, &life.born) != 2)
+    return std::nullopt;
+  return life;
+}
+
+/// kDead: it has ended, and is there until somebody waits for it, or for the last thread of its
+/// process.
+enum class Whereabouts : std::uint8_t { kGone, kDead, kMayCome, kSleeps };
 
 /// proc(5), /proc/PID/syscall: "running", or the number of the call that it is blocked in; -1 is
 /// of who waits in none, for a page or behind another thread's mmap(2), and goes on by itself.
 /// One of a call that is trapped may be on its way to us.
-Whereabouts whereabouts_of(pid_t pid, pid_t tid) {
-  const std::string text = read_file(task_file(pid, tid, "syscall"));
-  // Who has ended, or may not be looked at.
-  if (text.empty())
-    return ::access(task_file(pid, tid, "stat").c_str(), F_OK) == 0 ? Whereabouts::kSleeps
-                                                                    : Whereabouts::kGone;
+Whereabouts whereabouts_of(std::string_view proc, pid_t pid, pid_t tid) {
+  const std::optional<Life> life = life_of(proc, pid, tid);
+  if (!life) return Whereabouts::kGone;
+  // Its call reads "-1" too.
+  if (life->state == 'Z' || life->state == 'X') return Whereabouts::kDead;
+  const std::string text = read_file(task_file(proc, pid, tid, "syscall"));
+  if (text.empty()) return Whereabouts::kSleeps;  // it may not be looked at
   long number = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || number < 0) return Whereabouts::kMayCome;
@@ -45,39 +68,41 @@ Whereabouts whereabouts_of(pid_t pid, pid_t tid) {
       rows(), [&](const Row& row) { return static_cast<long>(row.number) == number; });
   if (!is_trapped) return Whereabouts::kSleeps;
   // A pipe's read(2) is none of ours, and its thread waits elsewhere than a trapped one does.
-  const std::string where = read_file(task_file(pid, tid, "wchan"));
+  const std::string where = read_file(task_file(proc, pid, tid, "wchan"));
   const bool elsewhere = where.size() > 1 && where.find("seccomp") == std::string::npos;
   return elsewhere ? Whereabouts::kSleeps : Whereabouts::kMayCome;
 }
 
 }  // namespace
 
-Order::Order(const Plan& plan) : patience_ns_(plan.patience_ns), random_(plan.seed) {
+Order::Order(const Plan& plan)
+    : proc_(plan.proc), patience_ns_(plan.patience_ns), random_(plan.seed) {
   for (std::uint32_t i = 0; i < plan.changes; ++i)
     changes_.push_back(static_cast<std::uint32_t>(1 + next_random(random_) %
                                                           std::max(plan.calls, std::uint32_t{1})));
   std::ranges::sort(changes_);
 }
 
-/// By age, so that each run of a program gives the same thread the same priority.
+/// By age, so that each run of a program gives the same thread the same priority. Numbers begin
+/// anew where there are no more; they tell who was born in one tick of the clock.
 void Order::look_for_threads(pid_t pid) {
-  std::vector<pid_t> tids;
-  std::error_code error;
-  for (const auto& entry :
-       std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/task", error)) {
-    const std::string name = entry.path().filename();
-    pid_t tid = 0;
-    if (std::from_chars(name.data(), name.data() + name.size(), tid).ec == std::errc{})
-      tids.push_back(tid);
-  }
-  std::ranges::sort(tids);
-  for (const pid_t tid : tids) meet(pid, tid);
+  std::vector<std::pair<std::uint64_t, pid_t>> threads;
+  for (const pid_t tid : numbered_entries(proc_ + '/' + std::to_string(pid) + "/task"))
+    if (const auto life = life_of(proc_, pid, tid)) threads.emplace_back(life->born, tid);
+  std::ranges::sort(threads);
+  for (const auto& [born, tid] : threads) meet(pid, tid, born);
 }
 
-void Order::meet(pid_t pid, pid_t tid) {
-  if (threads_.contains(tid)) return;
+void Order::meet(pid_t pid, pid_t tid, std::optional<std::uint64_t> born) {
+  const auto known = threads_.find(tid);
+  if (known != threads_.end() && known->second.process == pid &&
+      (!born || !known->second.born || known->second.born == born)) {
+    if (born) known->second.born = born;
+    return;
+  }
   constexpr unsigned kBits = 62;
   threads_[tid] = {.process = pid,
+                   .born = born,
                    .priority = 1 + static_cast<std::int64_t>(next_random(random_) >> (64 - kBits))};
 }
 
@@ -96,7 +121,7 @@ bool Order::must_wait(pid_t tid, std::uint64_t since_ns) {
       continue;
     }
     if (waiting_.contains(other)) return true;
-    const Whereabouts at_now = whereabouts_of(thread.process, other);
+    const Whereabouts at_now = whereabouts_of(proc_, thread.process, other);
     if (at_now == Whereabouts::kGone) {
       at = threads_.erase(at);
       continue;
@@ -130,7 +155,7 @@ void Order::enter(pid_t pid, pid_t tid, const std::function<bool()>& is_there) {
   const schedule::Lock lock(mutex_);
   arriving_.fetch_add(-1);
   look_for_threads(pid);
-  meet(pid, tid);
+  meet(pid, tid, std::nullopt);
   threads_.at(tid).is_slow = false;
   callers_.insert(tid);
   waiting_.insert(tid);
@@ -139,7 +164,7 @@ void Order::enter(pid_t pid, pid_t tid, const std::function<bool()>& is_there) {
   std::uint32_t calls_before = calls_;
   for (;;) {
     look_for_threads(pid);
-    meet(pid, tid);
+    meet(pid, tid, std::nullopt);
     if (!must_wait(tid, since_ns)) break;
     if (!is_there()) break;
     (void)changed_.wait_for(mutex_, kGlanceNs);
@@ -148,7 +173,7 @@ void Order::enter(pid_t pid, pid_t tid, const std::function<bool()>& is_there) {
     calls_before = calls_;
   }
   waiting_.erase(tid);
-  meet(pid, tid);
+  meet(pid, tid, std::nullopt);
   begin(tid);
 }
 

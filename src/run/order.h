@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "schedule/atomic.h"
@@ -22,7 +24,8 @@ namespace teeio::run {
 /// Calls go into the machine one by one. A thread waits at its call as long as another one that
 /// is before it is known to run outside of the kernel, and so may make a call. It does not wait
 /// for who sleeps in a call of the host's (a futex, a pipe, nanosleep), which nobody here
-/// controls, nor for a call in the machine that takes its time: that one may wait for this one.
+/// controls, nor for who has ended, nor for a call in the machine that takes its time: that one may
+/// wait for this one.
 ///
 /// Lifetime: of a run. Locking: rank kSupervisor, never held during a call.
 class Order {
@@ -34,6 +37,7 @@ class Order {
     /// So long a thread that is before others is waited for while it computes, and a call inside
     /// of the machine before another one may follow it.
     std::uint64_t patience_ns = 20'000'000;
+    std::string proc = "/proc";  ///< where proc(5) is; tests have their own
   };
   explicit Order(const Plan& plan);
 
@@ -52,19 +56,22 @@ class Order {
  private:
   struct Thread {
     pid_t process;
-    std::int64_t priority;  ///< the higher goes first
-    bool is_slow = false;   ///< did not come when it was waited for; until its next call
+    std::optional<std::uint64_t> born;  ///< starttime: another thread may get its number
+    std::int64_t priority;              ///< the higher goes first
+    bool is_slow = false;  ///< did not come when it was waited for; until its next call
   };
   struct Inside {
     std::uint64_t since_ns;
   };
 
   void look_for_threads(pid_t pid) TEEIO_REQUIRES(mutex_);
-  void meet(pid_t pid, pid_t tid) TEEIO_REQUIRES(mutex_);
+  /// `born` none: not known.
+  void meet(pid_t pid, pid_t tid, std::optional<std::uint64_t> born) TEEIO_REQUIRES(mutex_);
   /// Another one at its call, or who may come to one, is before `tid`.
   [[nodiscard]] bool must_wait(pid_t tid, std::uint64_t since_ns) TEEIO_REQUIRES(mutex_);
   void begin(pid_t tid) TEEIO_REQUIRES(mutex_);
 
+  const std::string proc_;
   const std::uint64_t patience_ns_;
   schedule::Mutex mutex_{schedule::Rank::kSupervisor};
   schedule::Condition changed_;

@@ -92,6 +92,16 @@ bool is_of_cxl(std::string_view message) {
   return message.starts_with("CXL_") || std::ranges::find(kCxlTsp, message) != std::end(kCxlTsp);
 }
 
+// Of IDE_KM's answers this one has ports and registers.
+bool is_query(std::string_view message) { return message == "QUERY"; }
+
+/// Some such request is answered in the clear, too: what its answer shows needs no session.
+bool accepts(const SpeakerOptions& options, auto is_such) {
+  return std::ranges::any_of(options.faults, [&](const Fault& fault) {
+    return fault.kind == Fault::Kind::kAccepted && is_such(fault.message);
+  });
+}
+
 std::string why_idle_fault(const SpeakerOptions& options, const NamedOptions& named,
                            std::uint32_t flags) {
   for (const Fault& fault : options.faults) {
@@ -100,7 +110,10 @@ std::string why_idle_fault(const SpeakerOptions& options, const NamedOptions& na
     if (fault.message == kDiscovery && named.transport &&
         named.transport != PlatformTransport::kPciDoe)
       return fmt::format("a --fault at {} changes nothing without --transport doe", kDiscovery);
-    const std::uint32_t needs = needed_by(fault);
+    std::uint32_t needs = needed_by(fault);
+    if (needs == kAnySession &&
+        accepts(options, [&](std::string_view message) { return message == fault.message; }))
+      needs = 0;
     const std::string option = fmt::format("a --fault at {} of this kind", fault.message);
     if (auto why = why_unmet({needs != 0, option, needs}, flags); !why.empty()) return why;
   }
@@ -152,8 +165,7 @@ std::string why_idle_chain(const SpeakerOptions& options, const NamedOptions& na
 
 std::string why_idle(const SpeakerOptions& options, const NamedOptions& named) {
   const std::uint32_t flags = flags_on_the_wire(options, named);
-  const bool in_the_clear = std::ranges::find(options.faults, Fault::Kind::kAccepted,
-                                              &Fault::kind) != options.faults.end();
+  const bool query_in_the_clear = accepts(options, is_query);
   const bool authenticates = options.mutual_auth.has_value();
   const std::array needs{
       Need{options.mutual_auth == spdm::MutualAuth::kRequired, "--mutual-auth-required",
@@ -170,9 +182,9 @@ std::string why_idle(const SpeakerOptions& options, const NamedOptions& named) {
       Need{options.slots.slots != SlotFill().slots, "--slots", kSpdmCapCert},
       Need{options.defer, "--defer",
            kSpdmCapChal | kSpdmCapMeasSig | kSpdmCapKeyEx | kSpdmCapCsr | kSpdmCapEndpointInfoSig},
-      Need{options.cxl && !in_the_clear, "--cxl", kAnySession},
-      Need{options.ide_port != 0 && !in_the_clear, "--ide-port", kAnySession},
-      Need{!options.ide_streams.empty() && !in_the_clear, "--ide-stream", kAnySession}};
+      Need{options.cxl && !accepts(options, is_of_cxl), "--cxl", kAnySession},
+      Need{options.ide_port != 0 && !query_in_the_clear, "--ide-port", kAnySession},
+      Need{!options.ide_streams.empty() && !query_in_the_clear, "--ide-stream", kAnySession}};
   for (const Need& need : needs)
     if (auto why = why_unmet(need, flags); !why.empty()) return why;
   if (const std::uint32_t idle = named.capabilities & ~flags; idle != 0)

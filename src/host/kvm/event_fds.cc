@@ -58,10 +58,24 @@ Result<void> IrqFds::deassign(mm::Caller& caller, const IrqFdRequest& request) {
     std::move(first, entries_.end(), std::back_inserter(gone));
     entries_.erase(first, entries_.end());
   }
+  shut_down(gone);
+  return {};
+}
+
+void IrqFds::release() {
+  poll();  // irqfd_shutdown() waits for what was signalled
+  std::vector<Entry> gone;
+  {
+    const schedule::RawLockGuard guard(lock_);
+    gone.swap(entries_);
+  }
+  shut_down(gone);
+}
+
+void IrqFds::shut_down(const std::vector<Entry>& gone) {
   for (const Entry& entry : gone) taken_.give_back(*entry.event);
   for (const Entry& entry : gone)  // irqfd_resampler_shutdown()
     if (entry.resample) (void)interrupts_.set_line(entry.gsi, false, x86::IrqSource::kResample);
-  return {};
 }
 
 void IrqFds::poll() {

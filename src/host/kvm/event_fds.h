@@ -55,6 +55,9 @@ class IrqFds {
   /// Of a line and eventfd that are not assigned, nothing. Errors: EBADF, EINVAL.
   Result<void> deassign(mm::Caller& caller, const IrqFdRequest& request);
   void poll();
+  /// The VM's file is closed: none is left, though vCPUs and guest_memfds keep the VM
+  /// (kvm_vm_release(), kvm_irqfd_release()).
+  void release();
 
  private:
   struct Entry {
@@ -62,6 +65,8 @@ class IrqFds {
     std::uint32_t gsi;
     object::Ref<mm::EventFd> resample;  ///< null: an edge
   };
+  void shut_down(const std::vector<Entry>& gone);
+
   x86::Interrupts& interrupts_;
   TakenEventFds& taken_;
   schedule::RawLock lock_;
@@ -78,7 +83,8 @@ struct IoEventFdRequest {
   std::uint64_t value = 0;
 };
 
-/// Eventfds that a guest's store signals instead of an exit (KVM_IOEVENTFD).
+/// Eventfds that a guest's store signals instead of an exit (KVM_IOEVENTFD), until the VM goes:
+/// kvm_destroy_vm(), kvm_io_bus_destroy().
 /// Source: Linux virt/kvm/eventfd.c.
 /// Locking: as IrqFds.
 class IoEventFds {

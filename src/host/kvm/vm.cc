@@ -380,6 +380,7 @@ VmFile::VmFile(object::Ref<Vm> vm, object::Ref<mm::ForeignFile> host_vm)
 void VmFile::release() {
   auto call = vm_->trace().call(Lane::kKvm, "kvm_vm_release", {.vm = vm_->number()});
   vm_->set_file(nullptr);
+  vm_->irq_fds().release();
   if (host_vm_) vm_->kvm().forget_host_vm(*this);
   vm_->trace().fact(Lane::kKvm, Fact::kVmFileReleased, "VM file released", {.vm = vm_->number()});
   vm_.reset();

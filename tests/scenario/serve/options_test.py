@@ -593,6 +593,7 @@ def idle_words():
                         (("--chain", "x", "--key", "x", "--slot", "0=x,x"), "--slot fills each of the --slots"),
                         (("--capabilities", "MEAS_NO_SIG", "--defer"), "--defer changes nothing"),
                         ((*few, "--cxl"), "--cxl changes nothing"),
+                        ((*few, "--cxl", "--fault", "accepted@GET_VERSION"), "--cxl changes nothing"),
                         ((*few, "--ide-port", "1"), "--ide-port changes nothing"),
                         ((*few, "--ide-stream", "1=pcrc"), "--ide-stream changes nothing"),
                         ((*old, "--transfer-size", "100"), "--transfer-size changes nothing before SPDM 1.2"),
@@ -612,7 +613,8 @@ def idle_words():
         assert done.returncode == 125 and says in done.stderr, (words, done)
     # An ERROR shows these, and a capability that only some versions have is no contradiction.
     for words in ((*few, "--fault", "wrong-code@KEY_EXCHANGE"), ("--capabilities", "+EVENT", "--versions", "1.2,1.3"),
-                  (*few, "--cxl", "--fault", "accepted@TSP_UNKNOWN")):
+                  (*few, "--cxl", "--fault", "accepted@TSP_UNKNOWN"),
+                  (*few, "--fault", "accepted@LOCK_INTERFACE", "--fault", "wrong-nonce@LOCK_INTERFACE")):
         with Served(TEEIO, *words) as served, served.connect() as peer:
             assert exchange(peer, TEST, DOE)[0] == TEST
 

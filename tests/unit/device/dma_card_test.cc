@@ -70,6 +70,26 @@ TEST_F(CardLockTest, ACompletionIsBehindTheWritesOfItsFunction) {
   EXPECT_GE(flushes([&] { function(kPfIndex).reset(hw::ResetKind::kHot); }), 1U);
 }
 
+TEST(CardWithRom, ACompletionOfTheRomIsBehindTheWritesOfItsFunctionToo) {
+  object::Trace trace;
+  FakePort port;
+  DmaEngineCard card(trace, {.pf = Bdf{0, 1, 0, 0},
+                             .vfs = 1,
+                             .window = Hpa{0x20'0000'0000},
+                             .rom = Hpa{0xe000'0000},
+                             .rom_bytes = 0x800});
+  hw::PciFunction& pf = *card.functions().front();
+  pf.attach(port);
+  std::uint16_t signature = 0;
+  for (const unsigned expected : {0xffffU, 0xaa55U}) {  // not decoded: a completion all the same
+    const unsigned before = port.flushes;
+    pf.rom()->target->mmio_read(0, writable_bytes_of(signature));
+    EXPECT_EQ(port.flushes - before, 1U);
+    EXPECT_EQ(signature, expected);
+    pf.config_write(hw::kRomBar, 4, 0xe000'0000 | hw::kRomEnable);
+  }
+}
+
 TEST_F(CardLockTest, StopScrubsWhatTheGuestLeft) {
   run(kVfIndex);
   set_mmio(kVfIndex, 0, kScratch, 0x5ec2e7, TBit::kTrusted);

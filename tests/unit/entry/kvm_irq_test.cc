@@ -291,6 +291,26 @@ TEST(KvmIrqfd, ResampledLineStaysUpUntilItGoes) {
   EXPECT_EQ(vm.get(vm.vmm.vm, KVM_GET_IRQCHIP, chip).chip.ioapic.irr, 0U);
 }
 
+// kvm_vm_release(), kvm_irqfd_release(): with the VM's descriptor, not with the VM.
+TEST(KvmIrqfd, GoesWithTheVmsDescriptorThoughAVcpuKeepsTheVm) {
+  KvmVm vm(Irqchip::kSplit);
+  EventFd event(vm);
+  KvmVm closed(Irqchip::kSplit, vm.machine);
+  closed.add_vcpu();
+  enable_lapic(closed);
+  Routes routes{.header = {.nr = 1, .flags = 0}, .entries = {msi_route(5, 0x51)}};
+  ASSERT_TRUE(closed.set(closed.vmm.vm, KVM_SET_GSI_ROUTING, routes).has_value());
+  const int same = closed.vmm.install(object::Ref<object::File>(event.file)).value_or(-1);
+  ASSERT_TRUE(irqfd(closed, same, 5).has_value());
+  event.signal();
+  ASSERT_TRUE(closed.vmm.close(closed.vmm.vm).has_value());
+  EXPECT_TRUE(requested(closed, 0x51)) << "what was signalled before counts";
+  event.signal();
+  (void)requested(closed, 0x51);
+  EXPECT_EQ(event.file->take(), 1U) << "a VM without a descriptor takes a signal";
+  EXPECT_TRUE(irqfd(vm, event.fd, 5).has_value());
+}
+
 // kvm_io_bus_register_dev() does not count them: descriptors bound them.
 TEST(KvmIoeventfd, AreNotCountedAgainstTheBus) {
   KvmVm vm;

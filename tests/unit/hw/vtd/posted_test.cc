@@ -117,6 +117,33 @@ TEST(PostedWrites, AreAheadOfACompletionInEveryOrder) {
   EXPECT_TRUE(met);
 }
 
+// A DOE mailbox's word is read in a section of the mailbox's, and its completion leaves after it.
+TEST(PostedWrites, ArriveOnceWhenACompletionPushesThemAfterASection) {
+  bool met = false;
+  teeio::test::expect_sound([&] {
+    Posting function;
+    schedule::Monitor mailbox{schedule::Rank::kLeaf};
+    bool sent = false;
+    auto device = schedule::Task::spawn("device", [&] {
+      const schedule::Section section(function.lock);
+      (void)function.write(1);
+      (void)function.write(2);
+      sent = true;
+    });
+    bool sent_before = false;
+    {
+      const schedule::Section section(mailbox);
+      sent_before = sent;
+      met = met || (sent && function.bytes() == 0);
+    }
+    (void)function.card.dma->dma_read(kPoster.rid(), TBit::kShared, Iova{0}, {});
+    TEEIO_CHECK(!sent_before || function.bytes() == 2, "a completion passes a write");
+    device.join();
+    TEEIO_CHECK(function.bytes() == 2, "a write has not arrived");
+  });
+  EXPECT_TRUE(met);
+}
+
 // Who drains is told between two of them, and others may go on there.
 TEST(PostedWrites, StayInOrderWhileTwoPushThemInEveryOrder) {
   teeio::test::expect_sound([] {
