@@ -216,9 +216,8 @@ int explore_command(const ExploreArguments& arguments) {
     for (const Scenario& s : *scenarios) print("{}\n    {}\n", s.name, s.description);
     return kExploreHolds;
   }
-  using schedule::SeededBug;
   const schedule::PlantedBug bug(
-      explore::parse_seeded_bug(arguments.seeded_bug).value_or(SeededBug::kNone));
+      explore::parse_seeded_bug(arguments.seeded_bug).value_or(schedule::SeededBug{}));
   return Show(arguments, std::move(*scenarios)).run();
 }
 

@@ -65,8 +65,8 @@ std::optional<std::uint64_t> DmaEngineCard::bar_bytes(std::uint8_t bar,
 }
 
 DmaEngineCard::DmaEngineCard(object::Trace& trace, const Options& options) {
-  TEEIO_CHECK(options.vfs <= kMaxVfs && vf_bdf(options.pf, options.vfs).bus == options.pf.bus,
-              "the card has too many VFs for its bus");
+  TEEIO_CHECK(options.vfs <= kMaxVfs && options.pf.rid() + options.vfs <= 0xffffU,
+              "the card has more VFs than routing IDs");
   TEEIO_CHECK(raw(options.window) % kWindowAlignment == 0, "the card's window is misaligned");
   TEEIO_CHECK(std::has_single_bit(options.memory_bytes) && options.memory_bytes >= kLeastMemory &&
                   options.memory_bytes <= kWindowAlignment,

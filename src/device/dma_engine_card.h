@@ -22,7 +22,7 @@ class DmaEngineCard final : public TeeCard {
 
   struct Options {
     Bdf pf;                    ///< function 0 of a device
-    unsigned vfs = 2;          ///< at most kMaxVfs, and on the PF's bus
+    unsigned vfs = 2;          ///< at most kMaxVfs; those beyond the PF's bus are on the next
     Hpa window{0};             ///< aligned to kWindowAlignment; the BARs are put there
     unsigned ide_streams = 2;  ///< selective IDE streams, 1–32
     hw::IdeOffer ide{};        ///< what IDE offers beside them

@@ -26,7 +26,7 @@ class TeeFunction;
 /// Locking: one lock (rank kDevice) for all of it, and one for the words of its mailbox.
 class TeeCard : public DsmMessages {
  public:
-  static constexpr unsigned kMaxVfs = 128;
+  static constexpr unsigned kMaxVfs = 1023;  ///< what Arm's monitor takes of a card
   static constexpr std::uint64_t kWindowAlignment = 1024 * 1024;
 
   ~TeeCard() override;

@@ -15,8 +15,14 @@ namespace teeio::hw {
 /// A PCI host bridge: which functions exist, which root port and IOMMU each is
 /// behind, and the way of their requests to memory:
 ///   function → root port (T=1: an enabled IDE stream must have the requester)
-///            → IOMMU → memory, with the key of the IOMMU's domain; or, for
-///            writes to 0xfee00000–0xfeefffff, the interrupt sink.
+///            → IOMMU (T=1: its trusted tables, and what they are fenced off from)
+///            → memory, which asks whose the page is, with the key that the translation
+///              gave; or, for writes to 0xfee00000–0xfeefffff, the interrupt sink.
+/// Source of the order: PCIe Base Spec 6.33, a selective stream ends at its two partner ports,
+/// so the root port judges a TLP before anything behind it sees one; 10.1, the translation agent
+/// lies between root ports and memory; Arm IHI 0070, granule protection checks are of the
+/// address that the SMMU puts out, and AMD's APM 2, 15.36, RMP checks of the system physical
+/// address. A root port knows no key: whoever owns memory decides behind the translation.
 ///
 /// A request that reaches another function's BAR (peer to peer) is carried out
 /// only on plain memory, and only as T=0.

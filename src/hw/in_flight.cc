@@ -52,7 +52,7 @@ bool RequestsInFlight::any_before(std::uint64_t epoch) {
 void RequestsInFlight::drain() {
   const schedule::Controller* explored = schedule::controller();
   if (explored != nullptr && explored->in_section()) return;
-  if (schedule::seeded(schedule::SeededBug::kDrainForgotten)) return;
+  if (schedule::seeded("drain-forgotten")) return;
   touch_requests(schedule::Touch::How::kRead);
   std::uint64_t epoch = 0;
   {

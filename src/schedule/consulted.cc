@@ -4,11 +4,11 @@
 
 namespace teeio::schedule {
 namespace {
-thread_local std::uint32_t t_consulted = 0;
+thread_local std::uint64_t t_consulted = 0;
 }  // namespace
 
-void consult(Setting setting) { t_consulted |= std::uint32_t{1} << std::to_underlying(setting); }
+void consult(Setting setting) { t_consulted |= setting.bit(); }
 
-std::uint32_t take_consulted() { return std::exchange(t_consulted, 0); }
+std::uint64_t take_consulted() { return std::exchange(t_consulted, 0); }
 
 }  // namespace teeio::schedule

@@ -31,8 +31,7 @@ constexpr Value policy_value(std::string_view name) {
 }
 
 struct Axis {
-  Setting setting;
-  std::string_view key;
+  std::string_view key;  ///< the setting's, of which a run says that it looked at it
   std::vector<Value> values;
 };
 
@@ -50,26 +49,21 @@ const std::vector<Axis>& axes() {
   constexpr auto kVmRef = &iommufd::Policies::vm_ref;
   constexpr auto kLifetime = &iommufd::Policies::vdevice_lifetime;
   static const std::vector<Axis> kAxes = {
-      {Setting::kBindOwner,
-       "bind_owner",
+      {"bind_owner",
        {owner_value<kOwner, BindOwner::kVfio>("vfio"),
         owner_value<kOwner, BindOwner::kIommufd>("iommufd"),
         owner_value<kOwner, BindOwner::kGuest>("guest"),
         owner_value<kOwner, BindOwner::kVdevice>("vdevice")}},
-      {Setting::kCloseOrder,
-       "close_order",
+      {"close_order",
        {policy_value<kVfio, kClose, CloseOrder::kUnbindFirst>("unbind-first"),
         policy_value<kVfio, kClose, CloseOrder::kMainline>("mainline")}},
-      {Setting::kWhileBound,
-       "while_bound",
+      {"while_bound",
        {policy_value<kVfio, kWhile, WhileBound::kBlock>("block"),
         policy_value<kVfio, kWhile, WhileBound::kAutoUnbind>("auto-unbind")}},
-      {Setting::kVmRef,
-       "vm_ref",
+      {"vm_ref",
        {policy_value<kIommufd, kVmRef, VmRef::kViommu>("viommu"),
         policy_value<kIommufd, kVmRef, VmRef::kVfio>("vfio")}},
-      {Setting::kVdeviceLifetime,
-       "vdevice_lifetime",
+      {"vdevice_lifetime",
        {policy_value<kIommufd, kLifetime, VdeviceLifetime::kIdevice>("idevice"),
         policy_value<kIommufd, kLifetime, VdeviceLifetime::kIndependent>("independent")}},
   };
@@ -102,11 +96,10 @@ bool same(const Config& a, const Config& b, const Axis& axis) {
 }
 
 /// Whether two designs agree in all settings of `consulted`.
-bool agree(const Config& a, const Config& b, std::uint32_t consulted) {
+bool agree(const Config& a, const Config& b, std::uint64_t consulted) {
   if (a.tsm != b.tsm) return false;
   return std::ranges::all_of(axes(), [&](const Axis& axis) {
-    const std::uint32_t bit = std::uint32_t{1} << std::to_underlying(axis.setting);
-    return (consulted & bit) == 0 || same(a, b, axis);
+    return (consulted & Setting::named(axis.key).bit()) == 0 || same(a, b, axis);
   });
 }
 
@@ -194,7 +187,7 @@ std::vector<DesignResult> run_on_all_designs(const MachineScenario& scenario,
                                              const Options& options) {
   struct Known {
     std::size_t design;
-    std::uint32_t consulted;
+    std::uint64_t consulted;
     ScenarioResult result;
   };
   std::vector<Known> known;

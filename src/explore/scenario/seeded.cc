@@ -9,7 +9,6 @@
 namespace teeio::explore {
 namespace {
 
-using enum schedule::SeededBug;
 using enum StrategyKind;
 
 // Why poorer strategies find it too.
@@ -24,33 +23,35 @@ constexpr std::string_view kDestroy = "close/destroy-against-vfio";
 constexpr std::string_view kClose = "close/bound-vfio-iommufd-vm";
 
 constexpr SeededScenario kScenarios[] = {
-    {kVdeviceOutlivesIdevice, kDestroy, "tdx", kBounded, "R6", kFirst},
-    {kDestroyRacesIdevice, kDestroy, "tdx", kBounded, "R6", kFirst},
-    {kTwoVdevices, "vdevice/two-for-one-device", "tdx", kBounded, "has two vDEVICEs", kSmall},
-    {kVdeviceVisibleEarly, "vdevice/taken-virtual-id", "tdx", kBounded, "that nobody holds",
+    {"vdevice-outlives-idevice", kDestroy, "tdx", kBounded, "R6", kFirst},
+    {"destroy-races-idevice", kDestroy, "tdx", kBounded, "R6", kFirst},
+    {"two-vdevices", "vdevice/two-for-one-device", "tdx", kBounded, "has two vDEVICEs", kSmall},
+    {"vdevice-visible-early", "vdevice/taken-virtual-id", "tdx", kBounded, "that nobody holds",
      kSmall},
-    {kUnbindLeaksLock, kDestroy, "tdx", kBounded, "locks what it holds", kLockdep},
-    {kIovaAlignOverflow, "memory/iova-at-the-end", "tdx", kBounded, "not allowed", kState},
-    {kUnpinWithoutLock, "dma-buf/unmap-against-revoke", "tdx", kBounded, "must be held", kLockdep},
-    {kAttachRacesRevoke, "dma-buf/map-file-against-revoke", "tdx", kBounded, "still reaches it",
+    {"unbind-leaks-lock", kDestroy, "tdx", kBounded, "locks what it holds", kLockdep},
+    {"iova-align-overflow", "memory/iova-at-the-end", "tdx", kBounded, "not allowed", kState},
+    {"unpin-without-lock", "dma-buf/unmap-against-revoke", "tdx", kBounded, "must be held",
+     kLockdep},
+    {"attach-races-revoke", "dma-buf/map-file-against-revoke", "tdx", kBounded, "still reaches it",
      kSmall},
-    {kRevokeDoesNotWait, "dma-buf/revoke-against-transfers", "tdx", kBounded, "still uses", kSmall},
-    {kCompletionUsedUp, "dma-buf/revoke-twice-against-transfers", "tdx", kBounded, "still uses",
+    {"revoke-does-not-wait", "dma-buf/revoke-against-transfers", "tdx", kBounded, "still uses",
      kSmall},
-    {kRevokedAfterReset, "memory/dma-buf-after-reset", "tdx", kBounded, "stays revoked", kState},
-    {kVfAsPf0, "card/bind-two-functions", "tdx", kBounded, "one was refused", kWide},
-    {kTdiUnset, "request/guest-request-against-bind", "tdx", kBounded, "has no VM", kHandover},
-    {kSharedHandlers, "card/unbind-two-functions", "tdx", kBounded, "R10", kState},
-    {kDuplicateStreamLinks, "card/connect-two-cards", "tdx", kBounded, "one path", kState},
-    {kRawVmPointer, "vfio/bind-iommufd-against-vm-close", "tdx", kBounded, "after it was freed",
+    {"completion-used-up", "dma-buf/revoke-twice-against-transfers", "tdx", kBounded, "still uses",
+     kSmall},
+    {"revoked-after-reset", "memory/dma-buf-after-reset", "tdx", kBounded, "stays revoked", kState},
+    {"vf-as-pf0", "card/bind-two-functions", "tdx", kBounded, "one was refused", kWide},
+    {"tdi-unset", "request/guest-request-against-bind", "tdx", kBounded, "has no VM", kHandover},
+    {"shared-handlers", "card/unbind-two-functions", "tdx", kBounded, "R10", kState},
+    {"duplicate-stream-links", "card/connect-two-cards", "tdx", kBounded, "one path", kState},
+    {"raw-vm-pointer", "vfio/bind-iommufd-against-vm-close", "tdx", kBounded, "after it was freed",
      ""},
-    {kFaultIgnoresRevoke, "memory/private-mmio-fault-against-unbind", "tdx", kPct, "R1", kWide},
-    {kKvmVfioCycle, kDestroy, "tdx", kBounded, "R5", kState},
-    {kGmemNotInvalidated, "memory/punch-hole-against-fault", "tdx", kBounded, "frames in use",
+    {"fault-ignores-revoke", "memory/private-mmio-fault-against-unbind", "tdx", kPct, "R1", kWide},
+    {"kvm-vfio-cycle", kDestroy, "tdx", kBounded, "R5", kState},
+    {"gmem-not-invalidated", "memory/punch-hole-against-fault", "tdx", kBounded, "frames in use",
      kState},
-    {kZapRacesD0, "memory/memory-enable-against-bind", "tdx", kBounded, "R4", kWide},
-    {kMainlineClose, kClose, "tdx", kBounded, "R4", kState},
-    {kDrainForgotten, "iommu/invalidate-against-dma", "tdx", kBounded, "after its invalidation",
+    {"zap-races-d0", "memory/memory-enable-against-bind", "tdx", kBounded, "R4", kWide},
+    {"mainline-close", kClose, "tdx", kBounded, "R4", kState},
+    {"drain-forgotten", "iommu/invalidate-against-dma", "tdx", kBounded, "after its invalidation",
      kSmall},
 };
 

@@ -281,12 +281,12 @@ Result<void> Stage::enable_dma_of_running(Vmm& vmm, std::string_view device) {
 }
 
 bool Stage::vdevice_binds() const {
-  schedule::consult(schedule::Setting::kBindOwner);
+  schedule::consult("bind_owner");
   return design_.bind_owner == iommufd::BindOwner::kVdevice;
 }
 
 Result<void> Stage::bind(Vmm& vmm) {
-  schedule::consult(schedule::Setting::kBindOwner);
+  schedule::consult("bind_owner");
   switch (design_.bind_owner) {
     case iommufd::BindOwner::kAny:
     case iommufd::BindOwner::kIommufd:
@@ -302,7 +302,7 @@ Result<void> Stage::bind(Vmm& vmm) {
 }
 
 Result<void> Stage::unbind(Vmm& vmm) {
-  schedule::consult(schedule::Setting::kBindOwner);
+  schedule::consult("bind_owner");
   switch (design_.bind_owner) {
     case iommufd::BindOwner::kAny:
     case iommufd::BindOwner::kIommufd:

@@ -58,6 +58,7 @@ struct Pdev {
   PdevOp op = PdevOp::kNone;
   std::uint32_t streams = 0;  ///< that it is an end of
   std::uint32_t vdevs = 0;
+  std::map<Hpa, Hpa> mmio{};  ///< of its VDEVs, base to top; none overlap
   // An end point's.
   std::optional<Application> app{};
   Hpa app_user{0};          ///< the PDEV or VDEV whose exchange that is

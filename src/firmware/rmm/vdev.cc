@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "firmware/rmm/command.h"
 
@@ -19,10 +20,12 @@ bool in_order(const std::vector<PaRange>& ranges) {
   return true;
 }
 
-bool overlap(const std::vector<PaRange>& some, const std::vector<PaRange>& others) {
-  return std::ranges::any_of(some, [&](const PaRange& a) {
-    return std::ranges::any_of(others,
-                               [&](const PaRange& b) { return a.base < b.top && b.base < a.top; });
+/// The taken range that begins last below the end of one of these is the only one that can
+/// reach into it.
+bool overlap(const std::vector<PaRange>& some, const std::map<Hpa, Hpa>& taken) {
+  return std::ranges::any_of(some, [&](const PaRange& range) {
+    const auto after = taken.lower_bound(range.top);
+    return after != taken.begin() && std::prev(after)->second > range.base;
   });
 }
 
@@ -59,12 +62,7 @@ RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa at, Hpa params_at) {
   RMM_REFUSE_IF(pdev->is_root_port(), "category");
   RMM_REFUSE_IF(pdev->state != PdevState::kReady, "state");
   RMM_REFUSE_IF(pdev->vdevs == pdev->max_vdevs(), "full");
-  RMM_REFUSE_IF(std::ranges::any_of(std::as_const(vdevs_),
-                                    [&](const auto& other) {
-                                      return other.second.pdev == pdev_at &&
-                                             overlap(other.second.params.ranges, params.ranges);
-                                    }),
-                "overlap");
+  RMM_REFUSE_IF(overlap(params.ranges, pdev->mmio), "overlap");
   RMM_REFUSE_IF(!pdev->stream.taken || pdev->stream.state != Stream::State::kConnected, "stream");
   if (!c.granule(at, GranuleState::kDelegated, "granule")) return c.result();
   // smmuv3_configure_stream().
@@ -78,6 +76,7 @@ RmiResult Rmm::vdev_create(Hpa rd, Hpa pdev_at, Hpa at, Hpa params_at) {
   std::vector<std::uint16_t>& entries = table->second.entries;
   RMM_REFUSE_IF(std::ranges::find(entries, tdi.rid()) != entries.end(), "ste");
   entries.push_back(tdi.rid());
+  for (const PaRange& range : params.ranges) pdev->mmio.emplace(range.base, range.top);
   set(at, GranuleState::kVdev);
   Vdev& vdev = vdevs_
                    .try_emplace(raw(at), Vdev{.params = std::move(params),
@@ -227,7 +226,9 @@ RmiResult Rmm::vdev_destroy(Hpa rd, Hpa pdev, Hpa at) {
     return {.code = Code::kSmcNotSupported};
   release_ste(*vdev);
   --c.realm(rd, "rd_pdev")->vdevs;
-  --c.pdev(pdev, "rd_pdev")->vdevs;
+  Pdev& its_pdev = *c.pdev(pdev, "rd_pdev");
+  --its_pdev.vdevs;
+  for (const PaRange& range : vdev->params.ranges) its_pdev.mmio.erase(range.base);
   fact(Fact::kMetadataRemoved, "VDEV destroyed", *vdev);
   vdevs_.erase(raw(at));
   set(at, GranuleState::kDelegated);

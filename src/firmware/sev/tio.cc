@@ -76,6 +76,8 @@ void Tio::forget_all() {
   for (const auto& [page, device] : devices_)
     for (const Hpa at : device.pages) psp_.rmp().leave_context(at);
   tdis_.clear();
+  by_function_.clear();
+  by_guest_.clear();
   devices_.clear();
 }
 

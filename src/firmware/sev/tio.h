@@ -1,5 +1,6 @@
 #pragma once
 
+#include <tuple>
 #include <vector>
 
 #include "firmware/sev/io_guard.h"
@@ -8,6 +9,9 @@
 #include "spdm/channel_setup.h"
 
 namespace teeio::sev {
+
+/// Numbers of recorded tables, after the platform's.
+enum TioPart : std::uint8_t { kTdiFunctions = kDirtyAsids + 1, kGuestDeviceIds };
 
 /// SEV-TIO: the commands 0xd0–0xe4 of the mailbox, with device and TDI contexts in memory
 /// that the host donates.
@@ -124,6 +128,11 @@ class Tio {
       {&psp_.monitor(), kDevices}};  ///< by first page
   schedule::RecordedMap<std::uint64_t, TdiContext> tdis_{
       {&psp_.monitor(), kTdis}};  ///< by first page
+  /// First pages of TDI contexts by TDISP's function ID, of all of them; and by guest context
+  /// and the guest's own id, of those that count as a guest's.
+  schedule::RecordedMap<std::uint32_t, Hpa> by_function_{{&psp_.monitor(), kTdiFunctions}};
+  schedule::RecordedMap<std::tuple<std::uint64_t, std::uint16_t>, Hpa> by_guest_{
+      {&psp_.monitor(), kGuestDeviceIds}};
 };
 
 }  // namespace teeio::sev

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "firmware/sev/tio.h"
 
@@ -303,9 +304,7 @@ bool TioChecks::holds(Tio& tio, TioCall& c, TioCheckId id) {
         return at.second.function == Bdf::from_rid(in.device_id, in.segment);
       });
     case kNewTdi:
-      return std::ranges::none_of(tio.tdis_, [&](const auto& at) {
-        return at.second.function == wire::TdispFunctionId{in.function_id};
-      });
+      return !std::as_const(tio.by_function_).contains(in.function_id);
     case kBuffers:
       return std::ranges::all_of(
           std::array{in.spdm.request, in.spdm.response, in.spdm.scratch, in.spdm.output},
@@ -347,12 +346,11 @@ bool TioChecks::holds(Tio& tio, TioCall& c, TioCheckId id) {
       return bindable(c);
     case kSameGuest:
       return raw(c.tdi->guest) == 0 || c.tdi->guest == in.guest;
-    case kGuestIdFree:
-      return std::ranges::none_of(tio.tdis_, [&](const auto& at) {
-        const TdiContext& other = at.second;
-        return &other != c.tdi && other.guest == in.guest &&
-               other.guest_device_id == in.guest_device_id;
-      });
+    case kGuestIdFree: {
+      const auto& taken = std::as_const(tio.by_guest_);
+      const auto whose = taken.find({raw(in.guest), in.guest_device_id});
+      return whose == taken.end() || whose->second == c.tdi_page();
+    }
     case kLockFlags:
       return (in.lock_flags & ~kLockFlagsKnown) == 0;
     case kBound:

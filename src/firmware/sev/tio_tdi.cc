@@ -25,6 +25,7 @@ Status Tio::tdi_create(TioCall& c) {
   for (const Hpa page : pages) psp_.rmp().make_context(page);
   tdis_[raw(pages.front())] =
       TdiContext{.pages = pages, .device = c.device->pages.front(), .function = {c.in.function_id}};
+  by_function_.try_emplace(c.in.function_id, pages.front());
   return Status::kSuccess;
 }
 
@@ -34,6 +35,7 @@ Status Tio::tdi_reclaim(TioCall& c) {
   const std::vector<Hpa> pages = c.tdi->pages;
   release_guest(*c.tdi);
   if (c.tdi->vm != 0) fact(Fact::kMetadataRemoved, "TDI context reclaimed", *c.tdi);
+  by_function_.erase(c.tdi->function.raw);
   tdis_.erase(raw(pages.front()));
   for (const Hpa page : pages) psp_.rmp().leave_context(page);
   return Status::kSuccess;
@@ -41,6 +43,7 @@ Status Tio::tdi_reclaim(TioCall& c) {
 
 void Tio::release_guest(TdiContext& tdi) {
   const Hpa gctx = std::exchange(tdi.guest, Hpa{0});
+  if (raw(gctx) != 0) by_guest_.erase({raw(gctx), tdi.guest_device_id});
   guard_.assign(tdi.function.rid(), 0);
   if (GuestContext* guest = psp_.guest(gctx); guest != nullptr) --guest->bound_tdis;
 }
@@ -139,7 +142,10 @@ Status Tio::tdi_bind(TioCall& c) {
 /// From here on the TDI counts as the guest's, which keeps the guest's context.
 void Tio::take_for_guest(TioCall& c) {
   TdiContext& tdi = *c.tdi;
-  if (raw(tdi.guest) == 0) ++c.guest->bound_tdis;
+  if (raw(tdi.guest) == 0)
+    ++c.guest->bound_tdis;
+  else
+    by_guest_.erase({raw(tdi.guest), tdi.guest_device_id});
   if (tdi.vm != 0 && tdi.vm != c.guest->vm) fact(Fact::kMetadataRemoved, "TDI of no guest", tdi);
   const bool known = tdi.vm != 0 && tdi.vm == c.guest->vm;
   tdi.guest = c.in.guest;
@@ -147,6 +153,7 @@ void Tio::take_for_guest(TioCall& c) {
   guard_.assign(tdi.function.rid(), tdi.asid);
   tdi.vm = c.guest->vm;
   tdi.guest_device_id = c.in.guest_device_id;
+  by_guest_[{raw(tdi.guest), tdi.guest_device_id}] = tdi.pages.front();
   tdi.lock_flags = c.in.lock_flags;
   tdi.asked_lock = true;
   tdi.report.clear();

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
+#include <unordered_map>
 
 #include "base/types.h"
 #include "firmware/tdx/locks.h"
@@ -71,7 +71,8 @@ class Pamt {
 
  private:
   const schedule::Recorded recorded_;
-  std::map<std::uint64_t, PamtEntry> entries_;
+  /// By page: a leaf looks at half a dozen of them, among as many as all devices have.
+  std::unordered_map<std::uint64_t, PamtEntry> entries_;
   std::uint64_t owned_ = 0;
 };
 

@@ -119,9 +119,8 @@ void DmaBuf::revoke() {
   invalidate_mappings();
   // Linux drops its own count and waits for a completion, both of which it must
   // arm again afterwards; a count under the lock needs neither.
-  using schedule::SeededBug;
-  const bool waits = !schedule::seeded(SeededBug::kRevokeDoesNotWait) &&
-                     !(schedule::seeded(SeededBug::kCompletionUsedUp) && completed_);
+  const bool waits = !schedule::seeded("revoke-does-not-wait") &&
+                     !(schedule::seeded("completion-used-up") && completed_);
   while (waits && mappings_ != 0) unmapped_.wait(resv_);
   completed_ = true;
 }

@@ -165,18 +165,17 @@ class Context final : public object::File {
   [[nodiscard]] const Policies& policies() const { return environment_.policies; }
   /// Whether an idevice's end destroys its vDEVICE first (VdeviceLifetime).
   [[nodiscard]] bool idevice_destroys_vdevice() const {
-    schedule::consult(schedule::Setting::kVdeviceLifetime);
+    schedule::consult("vdevice_lifetime");
     return policies().vdevice_lifetime == VdeviceLifetime::kIdevice &&
-           !schedule::seeded(schedule::SeededBug::kVdeviceOutlivesIdevice);
+           !schedule::seeded("vdevice-outlives-idevice");
   }
   /// Whether a vDEVICE has a user and the wait_cnt of its idevice.
   [[nodiscard]] bool vdevice_holds_idevice() const {
-    return idevice_destroys_vdevice() &&
-           !schedule::seeded(schedule::SeededBug::kDestroyRacesIdevice);
+    return idevice_destroys_vdevice() && !schedule::seeded("destroy-races-idevice");
   }
   /// Whether a vIOMMU holds its VM's file (VmRef), and gives it to its vDEVICEs.
   [[nodiscard]] bool viommu_holds_vm() const {
-    schedule::consult(schedule::Setting::kVmRef);
+    schedule::consult("vm_ref");
     return policies().vm_ref == VmRef::kViommu;
   }
   [[nodiscard]] tsm::PciTsm* tsm() const { return environment_.tsm; }

@@ -32,7 +32,7 @@ DoorRow row_of(Door door) {
 }  // namespace
 
 Result<void> Environment::admit(Door door) const {
-  schedule::consult(schedule::Setting::kBindOwner);
+  schedule::consult("bind_owner");
   const DoorRow row = row_of(door);
   const bool any = policies.bind_owner == BindOwner::kAny && door != Door::kVdevice;
   if (any || policies.bind_owner == row.owner) return {};

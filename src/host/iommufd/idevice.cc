@@ -112,8 +112,7 @@ Result<void> Idevice::tsm_bind(ObjectId vdevice_id) {
 
 void Idevice::tsm_unbind() {
   const auto unbound = [this]() TEEIO_NO_THREAD_SAFETY_ANALYSIS { return tsm_vdevice_ == nullptr; };
-  if (schedule::seeded(schedule::SeededBug::kUnbindLeaksLock) && unbound())
-    return leave_locked(group_->lock);
+  if (schedule::seeded("unbind-leaks-lock") && unbound()) return leave_locked(group_->lock);
   const schedule::Lock lock(group_->lock);
   if (tsm_vdevice_ == nullptr) return;
   auto call = context_.trace().call(Lane::kIommufd, "iommufd_device_tsm_unbind",

@@ -173,7 +173,7 @@ Result<object::Ref<DmabufPages>> DmabufPages::create(object::Ref<dmabuf::DmaBuf>
 
 Result<void> DmabufPages::attach() {
   TEEIO_ASSIGN(attachment_, buffer_->attach(*this));
-  const bool too_late = schedule::seeded(schedule::SeededBug::kAttachRacesRevoke);
+  const bool too_late = schedule::seeded("attach-races-revoke");
   Result<dmabuf::PhysRange> range;
   {
     const schedule::Lock resv(buffer_->resv());
@@ -194,7 +194,7 @@ void DmabufPages::set_range(const dmabuf::PhysRange& range) {
 
 DmabufPages::~DmabufPages() {
   if (attachment_ == nullptr) return;
-  if (pinned_ && schedule::seeded(schedule::SeededBug::kUnpinWithoutLock)) {
+  if (pinned_ && schedule::seeded("unpin-without-lock")) {
     unpin_unlocked(*buffer_, *attachment_);
   } else {
     const schedule::Lock resv(buffer_->resv());

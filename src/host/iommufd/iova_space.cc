@@ -25,7 +25,7 @@ bool overlap(const IovaRange& a, const IovaRange& b) {
 std::optional<std::uint64_t> place_in(const IovaRange& range, std::uint64_t length,
                                       std::uint64_t alignment, std::uint64_t page_offset) {
   const bool wraps = range.first > IoPagetable::kLastIova - (alignment - 1);
-  if (wraps && !schedule::seeded(schedule::SeededBug::kIovaAlignOverflow)) return std::nullopt;
+  if (wraps && !schedule::seeded("iova-align-overflow")) return std::nullopt;
   const std::uint64_t start = ((range.first + alignment - 1) & ~(alignment - 1)) | page_offset;
   if (start >= range.last || range.last - start < length - 1) return std::nullopt;
   return start;

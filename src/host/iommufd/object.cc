@@ -59,7 +59,7 @@ void ObjectTable::abort_and_destroy(Object& object) {
   {
     const schedule::Lock lock(xa_lock_);
     TEEIO_CHECK(slots_[object.id_].state == SlotState::kReserved ||
-                    schedule::seeded(schedule::SeededBug::kVdeviceVisibleEarly),
+                    schedule::seeded("vdevice-visible-early"),
                 "an iommufd object is aborted after it was published");
     store(object.id_, {SlotState::kFree, nullptr});
   }

@@ -20,8 +20,7 @@ Vdevice::Vdevice(Context& context, Viommu& viommu, Idevice& idevice, std::uint64
 
 Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idevice,
                                  std::uint64_t virt_id) {
-  using schedule::SeededBug;
-  const bool looked_early = schedule::seeded(SeededBug::kTwoVdevices);
+  const bool looked_early = schedule::seeded("two-vdevices");
   const auto has_one_now = [&idevice]() TEEIO_NO_THREAD_SAFETY_ANALYSIS {
     return idevice.vdevice_ != nullptr;
   };
@@ -35,7 +34,7 @@ Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idev
                NewObject<Vdevice>::reserve(context.objects(),
                                            new Vdevice(context, viommu, idevice, virt_id)));
   idevice.vdevice_ = &*vdevice;
-  if (schedule::seeded(SeededBug::kVdeviceVisibleEarly)) context.objects().finalize(*vdevice);
+  if (schedule::seeded("vdevice-visible-early")) context.objects().finalize(*vdevice);
   TEEIO_TRY(viommu.reserve_virt_id(virt_id));
   vdevice->has_virt_id_ = true;
   viommu.set_vdevice(virt_id, *vdevice, idevice.group().number());
@@ -47,7 +46,7 @@ Result<ObjectId> Vdevice::create(Context& context, Viommu& viommu, Idevice& idev
   // Before anybody finds it: a bind that fails leaves no vDEVICE.
   if (viommu.driver() == nullptr && context.admit(Door::kVdevice))
     TEEIO_TRY(vdevice->tsm_bind(Door::kVdevice));
-  if (schedule::seeded(SeededBug::kVdeviceVisibleEarly)) return vdevice.leave().id();
+  if (schedule::seeded("vdevice-visible-early")) return vdevice.leave().id();
   return vdevice.commit().id();
 }
 

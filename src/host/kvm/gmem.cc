@@ -88,7 +88,7 @@ void Gmem::punch_hole(std::uint64_t offset, std::uint64_t size) {
   if (offset >= end) return;
   const schedule::ReadLock srcu(vm_->srcu());
   const schedule::Lock lock(invalidate_lock_);
-  const bool keeps_mapped = schedule::seeded(schedule::SeededBug::kGmemNotInvalidated);
+  const bool keeps_mapped = schedule::seeded("gmem-not-invalidated");
   for (const auto& [start, length] : vm_->gmem_ranges(this, offset, end - offset))
     if (!keeps_mapped) vm_->mmu().zap(start, length, Zap::kPrivate);
   const auto first = pages_.lower_bound(offset >> kPageShift);

@@ -101,7 +101,7 @@ FaultOutcome Mmu::fault_private(Slot& slot, Gpa page, std::uint64_t seq) {
 }
 
 FaultOutcome Mmu::install_private(Gpa page, Hpa address, PageKind kind, std::uint64_t seq) {
-  const bool looks = !schedule::seeded(schedule::SeededBug::kFaultIgnoresRevoke);
+  const bool looks = !schedule::seeded("fault-ignores-revoke");
   const schedule::Lock lock(mmu_lock_);
   if (invalidate_seq_ != seq && looks) return {};  // mmu_invalidate_retry()
   if (private_.contains(gfn_of(page))) {

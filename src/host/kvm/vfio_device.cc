@@ -31,7 +31,7 @@ Result<void> VfioDevice::add(mm::Caller& caller, std::int32_t fd) {
   association(*file).set_vm(vm_.get());
   files_.push_back(std::move(file));
   // The VFIO file's reference on KVM's, to be put at a release that never comes.
-  if (schedule::seeded(schedule::SeededBug::kKvmVfioCycle)) add_ref();
+  if (schedule::seeded("kvm-vfio-cycle")) add_ref();
   return {};
 }
 

@@ -45,7 +45,7 @@ PciTsm::Function* PciTsm::find(Bdf bdf) {
 }
 
 PciTsm::Function* PciTsm::dsm(Function& function) {
-  if (schedule::seeded(schedule::SeededBug::kVfAsPf0)) return &function;
+  if (schedule::seeded("vf-as-pf0")) return &function;
   return find(function.context->dsm);
 }
 

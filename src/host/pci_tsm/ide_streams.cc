@@ -49,8 +49,7 @@ void IdeStreams::set_pool(std::uint16_t domain, unsigned streams) {
 }
 
 unsigned IdeStreams::free_index(const Bridge& bridge, Bdf port) const {
-  if (!schedule::seeded(schedule::SeededBug::kDuplicateStreamLinks))
-    return lowest_free(bridge.indices);
+  if (!schedule::seeded("duplicate-stream-links")) return lowest_free(bridge.indices);
   std::set<unsigned> used;
   for (const IdeStream& stream : streams_)
     if (stream.port.function->bdf() == port) used.insert(stream.bridge_index);

@@ -172,7 +172,7 @@ Result<void> PciTsm::bind(Bdf bdf, object::File* vm_file, std::uint32_t tdi_id) 
     const schedule::Lock dsm_lock(*dsm->lock);
     TEEIO_TRY(bind_locked(*function, vm, tdi_id));
   }
-  if (schedule::seeded(schedule::SeededBug::kTdiUnset)) {
+  if (schedule::seeded("tdi-unset")) {
     const schedule::Lock dsm_lock(*dsm->lock);
     function->context->vm = vm.memory();
   }
@@ -201,7 +201,7 @@ Result<void> PciTsm::bind_locked(Function& function, kvm::Vm& vm, std::uint32_t 
     return bound;
   }
   function.context->tdi = tdi;
-  if (!schedule::seeded(schedule::SeededBug::kTdiUnset)) function.context->vm = vm.memory();
+  if (!schedule::seeded("tdi-unset")) function.context->vm = vm.memory();
   trace_.fact(Lane::kHostTsm, Fact::kBound, "bound", {.function = bdf, .vm = vm.number()});
   return {};
 }
@@ -238,7 +238,7 @@ void PciTsm::unbind_locked(Function& function) {
   trace_.fact(Lane::kHostTsm, Fact::kUnbound, "unbound", {.function = bdf, .vm = vm.number()});
   function.context->vm = nullptr;
   handlers.set_bound(false);
-  if (schedule::seeded(schedule::SeededBug::kSharedHandlers))
+  if (schedule::seeded("shared-handlers"))
     for (Function* other : functions_of(function.context->dsm)) other->handlers = nullptr;
 }
 

@@ -106,9 +106,9 @@ Result<void> Device::first_open(iommufd::Context* context, object::Ref<object::F
 
 /// vfio_df_device_last_close().
 void Device::last_close() {
-  schedule::consult(schedule::Setting::kCloseOrder);
+  schedule::consult("close_order");
   if (wiring_.token_of_pf != nullptr) wiring_.token_of_pf->put();
-  const bool as_mainline = schedule::seeded(schedule::SeededBug::kMainlineClose);
+  const bool as_mainline = schedule::seeded("mainline-close");
   switch (as_mainline ? CloseOrder::kMainline : wiring_.policies.close_order) {
     case CloseOrder::kUnbindFirst:
       leave_iommufd();
@@ -268,7 +268,7 @@ Result<std::uint32_t> DeviceFile::bind_locked(const Result<object::Ref<object::F
   TEEIO_TRY(device_.match_token(*token));
   if (!iommufd) return std::unexpected(iommufd.error());
   auto& context = static_cast<iommufd::Context&>(**iommufd);
-  const bool too_late = schedule::seeded(schedule::SeededBug::kRawVmPointer);
+  const bool too_late = schedule::seeded("raw-vm-pointer");
   object::Ref<object::File> vm_file;
   kvm::Vm* vm = nullptr;
   {

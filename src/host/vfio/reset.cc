@@ -54,7 +54,7 @@ void Device::reset_function(hw::ResetKind kind) {
   if (pasids) hw::enable_pasid(pci());
   irqs_.restore();
   asleep_ = false;
-  const bool again = schedule::seeded(schedule::SeededBug::kRevokedAfterReset);
+  const bool again = schedule::seeded("revoked-after-reset");
   if (memory_enabled()) move_dmabufs(/*revoked=*/again);
   restore_mappings();
 }
@@ -64,7 +64,7 @@ Result<void> Device::leave_bound(std::string_view) {
     const schedule::ReadLock lock(memory_lock_);
     if (!bound_) return {};
   }
-  schedule::consult(schedule::Setting::kWhileBound);
+  schedule::consult("while_bound");
   switch (wiring_.policies.while_bound) {
     case WhileBound::kBlock:
       return fail(Errno::kBusy, "the device is bound to a VM: unbind it first");

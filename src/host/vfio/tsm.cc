@@ -35,7 +35,7 @@ void Device::recover_mmio() {
 }
 
 void Device::set_bound(bool bound) {
-  const bool too_early = bound && schedule::seeded(schedule::SeededBug::kZapRacesD0);
+  const bool too_early = bound && schedule::seeded("zap-races-d0");
   if (too_early) {
     const schedule::WriteLock lock(memory_lock_);
     zap_mappings();

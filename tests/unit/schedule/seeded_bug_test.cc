@@ -1,25 +1,28 @@
 #include <gtest/gtest.h>
 
-#include <utility>
-
 #include "schedule/plant_bug.h"
 
 namespace teeio::schedule {
 namespace {
 
 TEST(SeededBug, NoneIsPlantedUntilATestPlantsOne) {
-  for (auto bug = SeededBug::kVdeviceOutlivesIdevice; bug <= SeededBug::kDrainForgotten;
-       bug = static_cast<SeededBug>(std::to_underlying(bug) + 1))
-    EXPECT_FALSE(seeded(bug)) << std::to_underlying(bug);
+  EXPECT_FALSE(seeded("one"));
+  EXPECT_FALSE(seeded("another"));
 }
 
 TEST(SeededBug, IsPlantedForAScopeAndAlone) {
   {
-    const PlantedBug planted(SeededBug::kTwoVdevices);
-    EXPECT_TRUE(seeded(SeededBug::kTwoVdevices));
-    EXPECT_FALSE(seeded(SeededBug::kVfAsPf0));
+    const PlantedBug planted("one");
+    EXPECT_TRUE(seeded("one"));
+    EXPECT_FALSE(seeded("another"));
   }
-  EXPECT_FALSE(seeded(SeededBug::kTwoVdevices));
+  EXPECT_FALSE(seeded("one"));
+}
+
+TEST(SeededBug, IsTheSameByItsNameAtRunTime) {
+  EXPECT_EQ(SeededBug::named("one"), SeededBug("one"));
+  EXPECT_NE(SeededBug::named("one"), SeededBug("another"));
+  EXPECT_EQ(SeededBug::named(""), SeededBug());
 }
 
 }  // namespace

@@ -1,11 +1,14 @@
 #include "host/kvm/rmm/realm_host.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace teeio::kvm {
 namespace {
 
 constexpr std::uint64_t kListEntries = kPageSize / sizeof(std::uint64_t);
+
+std::uint64_t first_stream(std::uint16_t rid) { return rid & ~(rmm::Psmmu::kTableEntries - 1); }
 
 }  // namespace
 
@@ -177,52 +180,63 @@ Result<void> RealmHost::start_smmus(const std::vector<Hpa>& psmmus) {
   return std::unexpected(rmi_error(started, "RMI_PSMMU_ACTIVATE failed"));
 }
 
+bool RealmHost::share_stream_table(std::uint16_t one, std::uint16_t other) {
+  return first_stream(one) == first_stream(other);
+}
+
 Result<void> RealmHost::use_stream_table(Hpa psmmu, std::uint16_t rid) {
-  const std::uint64_t sid = rid & ~(rmm::Psmmu::kTableEntries - 1);
-  unsigned& users = tables_[{raw(psmmu), sid}];
-  if (users == 0)
+  const std::uint64_t sid = first_stream(rid);
+  const schedule::Lock lock(tables_lock_);
+  StreamTable& table = tables_[{raw(psmmu), sid}];
+  if (!table.exists)
     if (const auto made = finish(rmm_.psmmu_st_l2_create(psmmu, sid)); !made.ok())
       return std::unexpected(rmi_error(made, "RMI_PSMMU_ST_L2_CREATE failed"));
-  ++users;
+  table.exists = true;
+  ++table.users;
   return {};
 }
 
-/// A table that a VDEV keeps stays, and is used again. One whose destruction has begun is no
-/// table any more, whatever becomes of its granule.
+/// A table that a VDEV keeps stays. One whose destruction has begun is no table any more,
+/// whatever becomes of its granule.
 void RealmHost::drop_stream_table(Hpa psmmu, std::uint16_t rid) {
-  const std::uint64_t sid = rid & ~(rmm::Psmmu::kTableEntries - 1);
-  unsigned& users = tables_[{raw(psmmu), sid}];
-  if (users == 1) {
-    const auto begun = insist([&] { return rmm_.psmmu_st_l2_destroy(psmmu, sid); });
-    if (!begun.ok() && begun.code != rmm::Code::kIncomplete) return;
-    (void)finish(begun);
-  }
-  --users;
+  const std::uint64_t sid = first_stream(rid);
+  const schedule::Lock lock(tables_lock_);
+  StreamTable& table = tables_[{raw(psmmu), sid}];
+  if (--table.users > 0) return;
+  const auto begun = insist([&] { return rmm_.psmmu_st_l2_destroy(psmmu, sid); });
+  if (!begun.ok() && begun.code != rmm::Code::kIncomplete) return;
+  table.exists = false;
+  (void)finish(begun);
 }
 
 void RealmHost::add_vdev(Known vdev) {
   const schedule::Lock lock(lock_);
-  vdevs_.push_back(std::move(vdev));
+  for (const rmm::PaRange& range : vdev.ranges)
+    mmio_.insert_or_assign(range.base, Mmio{.top = range.top, .vdev = vdev.vdev});
+  named_.insert_or_assign({vdev.rd, vdev.id}, vdev.vdev);
+  vdevs_.insert_or_assign(vdev.vdev, std::move(vdev));
 }
 
 void RealmHost::remove_vdev(Hpa vdev) {
   const schedule::Lock lock(lock_);
-  std::erase_if(vdevs_, [&](const Known& known) { return known.vdev == vdev; });
+  const auto known = vdevs_.find(vdev);
+  if (known == vdevs_.end()) return;
+  for (const rmm::PaRange& range : known->second.ranges) mmio_.erase(range.base);
+  named_.erase({known->second.rd, known->second.id});
+  vdevs_.erase(known);
 }
 
 std::optional<Hpa> RealmHost::vdev_of(Hpa address) {
   const schedule::Lock lock(lock_);
-  for (const Known& known : vdevs_)
-    for (const rmm::PaRange& range : known.ranges)
-      if (address >= range.base && address < range.top) return known.vdev;
-  return std::nullopt;
+  const auto after = mmio_.upper_bound(address);
+  if (after == mmio_.begin() || address >= std::prev(after)->second.top) return std::nullopt;
+  return std::prev(after)->second.vdev;
 }
 
 std::optional<Hpa> RealmHost::vdev_named(std::uint64_t id, Hpa rd) {
   const schedule::Lock lock(lock_);
-  for (const Known& known : vdevs_)
-    if (known.id == id && known.rd == rd) return known.vdev;
-  return std::nullopt;
+  const auto found = named_.find({rd, id});
+  return found == named_.end() ? std::nullopt : std::optional(found->second);
 }
 
 Error rmi_error(const rmm::RmiResult& result, std::string_view why) {

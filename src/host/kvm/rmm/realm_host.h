@@ -61,9 +61,14 @@ class RealmHost {
   /// SMMUs that realms' devices are behind become active, as a kernel's SMMU driver does
   /// it at boot. Errors: as rmi_error().
   Result<void> start_smmus(const std::vector<Hpa>& psmmus);
-  /// The stream table around a requester ID: made for its first user, gone with its last.
-  Result<void> use_stream_table(Hpa psmmu, std::uint16_t rid);
-  void drop_stream_table(Hpa psmmu, std::uint16_t rid);
+  /// The level-2 stream table around a requester ID: made for its first user, given back with
+  /// its last. One that the monitor does not give back stays, is used again, and asked for again.
+  /// Source: Linux's posted arm-smmu-v3-realm.c, arm_realm_smmu_v3_vdevice_init() and
+  /// _destroy(), which ask the monitor instead of counting. Errors: as rmi_error().
+  Result<void> use_stream_table(Hpa psmmu, std::uint16_t rid) TEEIO_EXCLUDES(tables_lock_);
+  void drop_stream_table(Hpa psmmu, std::uint16_t rid) TEEIO_EXCLUDES(tables_lock_);
+  /// Whether two functions of an SMMU have their entries in one such table.
+  [[nodiscard]] static bool share_stream_table(std::uint16_t one, std::uint16_t other);
 
   /// A VDEV and whose it is, by which its realm's requests and its MMIO are told apart.
   struct Known {
@@ -92,9 +97,21 @@ class RealmHost {
   object::Trace& trace_;
   hw::CpuFactory* const cpus_;
   schedule::Mutex lock_{schedule::Rank::kLeaf};
-  std::vector<Known> vdevs_ TEEIO_GUARDED_BY(lock_);
-  /// Users of a table, by SMMU and first stream ID; under pci_tsm_rwsem (write).
-  std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> tables_;
+  std::map<Hpa, Known> vdevs_ TEEIO_GUARDED_BY(lock_);  ///< by VDEV
+  struct Mmio {
+    Hpa top, vdev;
+  };
+  std::map<Hpa, Mmio> mmio_ TEEIO_GUARDED_BY(lock_);  ///< by base; of VDEVs
+  std::map<std::pair<Hpa, std::uint64_t>, Hpa> named_ TEEIO_GUARDED_BY(lock_);  ///< by realm, id
+  struct StreamTable {
+    unsigned users = 0;
+    bool exists = false;  ///< in the monitor
+  };
+  /// smmu->realm_mutex: held over what makes or unmakes a table, so that nobody finds half of one.
+  schedule::Mutex tables_lock_{schedule::Rank::kTsmDriver};
+  /// By SMMU and first stream ID.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, StreamTable> tables_
+      TEEIO_GUARDED_BY(tables_lock_);
 };
 
 /// The errno of a refused command: EINVAL for INPUT, EBUSY for BUSY and for

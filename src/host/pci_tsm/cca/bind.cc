@@ -28,29 +28,52 @@ Result<void> CcaDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm)
   Card* card = card_of(function);
   if (card == nullptr)
     return fail(Errno::kNxio, "the function is outside of its card's IDE stream");
+  TEEIO_TRY(use_table(*card, function.bdf()));
+  const auto vdev = create_vdev(*card, function, rd);
+  if (!vdev) {
+    drop_table(*card, function.bdf());
+    return std::unexpected(vdev.error());
+  }
+  const Bound bound{.card = card, .vdev = *vdev};
+  if (auto done = bind_steps(function, bound, rd); !done) {
+    destroy_vdev(bound, function.bdf(), rd);
+    return done;
+  }
+  host_.add_vdev(
+      {.vdev = *vdev, .rd = rd, .id = function.bdf().rid(), .ranges = mmio_of(function)});
+  const schedule::Lock lock(bound_lock_);
+  bound_.emplace(function.bdf(), bound);
+  return {};
+}
+
+/// The stream table of a function that is not in the card's own, which is there from connect to
+/// disconnect.
+Result<void> CcaDriver::use_table(const Card& card, Bdf function) {
+  if (kvm::RealmHost::share_stream_table(card.pf0->bdf().rid(), function.rid())) return {};
+  return host_.use_stream_table(card.port.psmmu, function.rid());
+}
+
+void CcaDriver::drop_table(const Card& card, Bdf function) {
+  if (kvm::RealmHost::share_stream_table(card.pf0->bdf().rid(), function.rid())) return;
+  host_.drop_stream_table(card.port.psmmu, function.rid());
+}
+
+Result<Hpa> CcaDriver::create_vdev(Card& card, hw::PciFunction& function, Hpa rd) {
   TEEIO_ASSIGN(const Hpa vdev, host_.alloc_granule());
   const std::vector<rmm::PaRange> ranges = mmio_of(function);
   const rmm::VdevParams params{.id = function.bdf().rid(),
                                .tdi = function.bdf().rid(),
                                .range_count = ranges.size(),
                                .ranges = ranges};
-  card->of_function[function.bdf()] = {};
+  card.of_function[function.bdf()] = {};
   rmm::RmiResult created{.code = rmm::Code::kInput};
-  if (host_.memory().write(card->pages.params, params.encode()))
-    created = host_.rmm().vdev_create(rd, card->pdev, vdev, card->pages.params);
+  if (host_.memory().write(card.pages.params, params.encode()))
+    created = host_.rmm().vdev_create(rd, card.pdev, vdev, card.pages.params);
   if (!created.ok()) {
     host_.free_granule(vdev);
     return std::unexpected(kvm::rmi_error(created, "RMI_VDEV_CREATE failed"));
   }
-  const Bound bound{.card = card, .vdev = vdev};
-  if (auto done = bind_steps(function, bound, rd); !done) {
-    destroy_vdev(bound, function.bdf(), rd);
-    return done;
-  }
-  host_.add_vdev({.vdev = vdev, .rd = rd, .id = params.id, .ranges = ranges});
-  const schedule::Lock lock(bound_lock_);
-  bound_.emplace(function.bdf(), bound);
-  return {};
+  return vdev;
 }
 
 Result<void> CcaDriver::bind_steps(hw::PciFunction& function, const Bound& bound, Hpa rd) {
@@ -91,6 +114,7 @@ void CcaDriver::destroy_vdev(const Bound& bound, Bdf function, Hpa rd) {
   const auto destroy = [&] { return host_.rmm().vdev_destroy(rd, bound.card->pdev, bound.vdev); };
   if (unlock(bound, function, rd) || unlock(bound, function, rd)) (void)host_.insist(destroy);
   host_.free_granule(bound.vdev);
+  drop_table(*bound.card, function);
 }
 
 /// Gives whether the VDEV is UNLOCKED.

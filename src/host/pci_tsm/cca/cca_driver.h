@@ -121,6 +121,9 @@ class CcaDriver final : public Driver {
   void disconnect_stream(Card& card);
 
   // bind.cc
+  Result<void> use_table(const Card& card, Bdf function);
+  void drop_table(const Card& card, Bdf function);
+  Result<Hpa> create_vdev(Card& card, hw::PciFunction& function, Hpa rd);
   Result<void> bind_steps(hw::PciFunction& function, const Bound& bound, Hpa rd);
   bool unlock(const Bound& bound, Bdf function, Hpa rd);
   void destroy_vdev(const Bound& bound, Bdf function, Hpa rd);

@@ -128,13 +128,15 @@ void CcaDriver::undo_connect(Card& card) {
   free_pages(card.pages);
 }
 
+/// A card's requester IDs begin with PF0's: of those that begin no later only the last can have
+/// the function's.
 CcaDriver::Card* CcaDriver::card_of(hw::PciFunction& function) {
-  for (auto& [bdf, card] : cards_) {
-    const RidRange rids = rid_range(*card.pf0);
-    const std::uint16_t rid = function.bdf().rid();
-    if (bdf.domain == function.bdf().domain && rid >= rids.first && rid <= rids.last) return &card;
-  }
-  return nullptr;
+  const auto after = cards_.upper_bound(function.bdf());
+  if (after == cards_.begin()) return nullptr;
+  auto& [bdf, card] = *std::prev(after);
+  const bool has =
+      bdf.domain == function.bdf().domain && function.bdf().rid() <= rid_range(*card.pf0).last;
+  return has ? &card : nullptr;
 }
 
 }  // namespace teeio::tsm

@@ -59,7 +59,7 @@ MachineScenario looks_at(std::initializer_list<schedule::Setting> settings, int&
 // 3 vendors, 4 owners, and nothing else differs for it.
 TEST(Designs, ScenarioRunsOnceForDesignsThatItCannotTellApart) {
   int runs = 0;
-  const auto results = run_on_all_designs(looks_at({schedule::Setting::kBindOwner}, runs), {});
+  const auto results = run_on_all_designs(looks_at({"bind_owner"}, runs), {});
   EXPECT_EQ(results.size(), all_designs().size());
   EXPECT_EQ(runs, 3 * 4);
   runs = 0;
@@ -74,9 +74,9 @@ TEST(Designs, ScenarioRunsAgainWhereItLooksAtMore) {
                            .description = "looks at close_order only of VFIO's door",
                            .body = [&runs](const machine::Config& design) {
                              ++runs;
-                             schedule::consult(schedule::Setting::kBindOwner);
+                             schedule::consult("bind_owner");
                              if (design.bind_owner == iommufd::BindOwner::kVfio)
-                               schedule::consult(schedule::Setting::kCloseOrder);
+                               schedule::consult("close_order");
                            }};
   (void)run_on_all_designs(scenario, {});
   EXPECT_EQ(runs, 3 * (2 + 1 + 1 + 1));
@@ -86,7 +86,7 @@ TEST(Designs, BrokenOneIsReportedForEachDesignThatBehavesLikeIt) {
   MachineScenario scenario{.name = "test/breaks",
                            .description = "breaks with mainline's order",
                            .body = [](const machine::Config& design) {
-                             schedule::consult(schedule::Setting::kCloseOrder);
+                             schedule::consult("close_order");
                              if (design.vfio.close_order == vfio::CloseOrder::kMainline)
                                check_failed("R2: mainline's order");
                            }};

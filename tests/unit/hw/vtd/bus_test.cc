@@ -215,6 +215,24 @@ TEST_F(BusTest, TrustedRequestNeedsAnEnabledStreamThatHasItsRequester) {
   EXPECT_EQ(write(TBit::kTrusted, kIova, kWord, &other).error().code, Errno::kIo);
 }
 
+// In the order of HostBridge's way: each is asked only when the one before lets the request on.
+TEST_F(BusTest, TrustedRequestMeetsItsStreamThenTablesThenThePagesOwner) {
+  const auto pages = attach(trusted, KeyId{4});  // another TD's
+  const Iova unmapped = kIova + 16 * kPageSize;
+  EXPECT_EQ(write(TBit::kTrusted, unmapped, kWord).error().code, Errno::kIo);
+  EXPECT_EQ(iommu.fault_count(), 0U) << "no stream has it: no table was looked at";
+  enable_stream();
+  EXPECT_EQ(write(TBit::kTrusted, kIova, kWord).error().code, Errno::kFault);
+  EXPECT_EQ(iommu.fault_count(), 1U) << "its domain has no key";
+  iommu.set_domain_key(TBit::kTrusted, kDomain, kTd);
+  EXPECT_EQ(write(TBit::kTrusted, unmapped, kWord).error().code, Errno::kFault);
+  EXPECT_EQ(iommu.fault_count(), 2U);
+  EXPECT_EQ(write(TBit::kTrusted, kIova, kWord).error().code, Errno::kFault);
+  EXPECT_EQ(iommu.fault_count(), 2U) << "translated: memory has refused it";
+  memory.set_key(pages[0], kTd);
+  EXPECT_TRUE(write(TBit::kTrusted, kIova, kWord).has_value());
+}
+
 TEST_F(BusTest, BlockedStreamRefusesTrustedRequestsAndLetsSharedOnesPass) {
   attach(trusted, kTd);
   attach(shared, KeyId::kShared);

@@ -23,7 +23,7 @@ inline constexpr Gpa kBarGpa{0x8000'0000};
 /// A host with the card, the monitor, KVM and the driver; one realm.
 class CcaDriverTest : public testing::Test, public TeardownHandlers {
  protected:
-  CcaDriverTest() {
+  explicit CcaDriverTest(unsigned vfs = 1) : vfs_(vfs) {
     trace.keep_events(true);
     for (hw::PciFunction* function : card.functions())
       for (const hw::Bar& at : function->bars())
@@ -98,21 +98,23 @@ class CcaDriverTest : public testing::Test, public TeardownHandlers {
 
   /// Of the realm, its table, its REC and what that needs; of the SMMU.
   static constexpr std::size_t kRealmsAndSmmus = 3 + 16 + 4;
+  static constexpr std::uint8_t kBus = 1;
+  const unsigned vfs_;
   object::Trace trace;
   hw::PhysicalMemory memory{1U << 26U};
   hw::RootPort port{trace,
                     {.bdf = {0, 0, 1, 0},
                      .header = {.identity = {.vendor = 0x1efe, .device = 1},
                                 .primary = 0,
-                                .secondary = 1,
-                                .subordinate = 1,
+                                .secondary = kBus,
+                                .subordinate = static_cast<std::uint8_t>(kBus + vfs_ / 256),
                                 .memory = {},
                                 .io = {},
                                 .prefetchable = {}},
                      .ide_streams = 2,
                      .tee_io = true}};
   device::DmaEngineCard card{trace,
-                             {.pf = {0, 1, 0, 0}, .vfs = 1, .window = Hpa{0x3800'0000'0000}}};
+                             {.pf = {0, kBus, 0, 0}, .vfs = vfs_, .window = Hpa{0x3800'0000'0000}}};
   rmm::Rmm rmm{memory, trace, {&port}};
   kvm::RealmHost host{rmm, memory, trace};
   kvm::RealmVmFactory vm_type{host};
