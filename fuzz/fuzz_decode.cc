@@ -28,8 +28,11 @@ void run(ByteView input) {
     const auto messages = capture.read(**packet);
     TEEIO_CHECK(!messages.empty(), "a packet without a message");
     for (const decode::Message& message : messages) {
-      TEEIO_CHECK(!decode::to_text(message, 0, decode::Detail::kFields).empty(), "no line");
-      TEEIO_CHECK(!decode::to_json(message).empty(), "no object");
+      std::string line;
+      std::string object;
+      decode::append_text(line, message, 0, decode::Detail::kFields);
+      decode::append_json(object, message);
+      TEEIO_CHECK(line.ends_with('\n') && object.ends_with("}\n"), "no line or no object");
     }
   }
 }

@@ -1,9 +1,18 @@
 #include "base/hex.h"
 
+#include <array>
+
 namespace teeio {
 namespace {
 
-constexpr std::string_view kDigits = "0123456789abcdef";
+/// The two digits of each byte, one behind the other.
+constexpr std::array<char, 512> kPairs = [] {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::array<char, 512> pairs{};
+  for (std::size_t i = 0; i < pairs.size(); ++i)
+    pairs[i] = kDigits[i % 2 == 0 ? i / 2 >> 4U : i / 2 & 0xfU];
+  return pairs;
+}();
 
 int digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -15,13 +24,20 @@ int digit(char c) {
 }  // namespace
 
 std::string to_hex(ByteView bytes) {
-  std::string out(2 * bytes.size(), '\0');
-  auto at = out.begin();
-  for (const std::byte b : bytes) {
-    *at++ = kDigits[std::to_integer<unsigned>(b) >> 4U];
-    *at++ = kDigits[std::to_integer<unsigned>(b) & 0xfU];
-  }
+  std::string out;
+  append_hex(out, bytes);
   return out;
+}
+
+void append_hex(std::string& out, ByteView bytes) {
+  const std::size_t begin = out.size();
+  out.resize(begin + 2 * bytes.size());
+  char* at = out.data() + begin;
+  for (const std::byte b : bytes) {
+    const std::size_t pair = 2 * std::to_integer<std::size_t>(b);
+    *at++ = kPairs[pair];
+    *at++ = kPairs[pair + 1];
+  }
 }
 
 std::optional<Bytes> from_hex(std::string_view text) {

@@ -10,6 +10,8 @@ namespace teeio {
 
 /// Two small digits a byte.
 [[nodiscard]] std::string to_hex(ByteView bytes);
+/// The same at the end of `out`.
+void append_hex(std::string& out, ByteView bytes);
 /// Of either case; nullopt for anything but pairs of digits.
 [[nodiscard]] std::optional<Bytes> from_hex(std::string_view text);
 

@@ -3,12 +3,33 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 namespace teeio {
 namespace {
 
 constexpr unsigned char kFirstPrintable = 0x20;
 constexpr unsigned char kDelete = 0x7f;
+
+constexpr std::uint64_t in_each_byte(std::uint64_t byte) { return byte * 0x0101010101010101U; }
+
+/// Whether one of eight bytes is zero (a byte above a zero one may be called so too).
+constexpr bool has_zero(std::uint64_t eight) {
+  return ((eight - in_each_byte(0x01)) & ~eight & in_each_byte(0x80)) != 0;
+}
+
+/// Length of a part at the front in which nothing needs a closer look, eight bytes at a time.
+std::size_t plain_length(std::string_view text) {
+  std::size_t at = 0;
+  for (std::uint64_t eight = 0; at + sizeof(eight) <= text.size(); at += sizeof(eight)) {
+    std::memcpy(&eight, text.data() + at, sizeof(eight));
+    const bool below = ((eight - in_each_byte(0x20)) & ~eight & in_each_byte(0x80)) != 0;
+    if (below || has_zero(eight ^ in_each_byte(0x7f)) || has_zero(eight ^ in_each_byte(0xc2)))
+      break;
+  }
+  return at;
+}
 
 bool is_control(char c) {
   const auto byte = static_cast<unsigned char>(c);
@@ -53,10 +74,13 @@ std::size_t utf8_length(std::string_view text) {
 }  // namespace
 
 std::string visible(std::string_view text) {
-  const auto is_plain = [](char c) { return (!is_control(c) && c != '\xc2') || c == '\n'; };
-  if (std::ranges::all_of(text, is_plain)) return std::string(text);
   std::string out;
+  out.reserve(text.size());
   while (!text.empty()) {
+    const std::size_t plain = plain_length(text);
+    out += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     std::size_t take = our_sequence(text);
     if (take == 0 && (!is_control(text[0]) || text[0] == '\n' || text[0] == '\t')) take = 1;
     if (is_c1(text)) take = 0;

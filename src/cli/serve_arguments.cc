@@ -58,11 +58,12 @@ std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
     const auto flags = serve::parse_capabilities(arguments.capabilities);
     if (!flags) return std::unexpected(flags.error());
     constexpr std::uint32_t kAnyPsk = wire::kSpdmCapPsk | wire::kSpdmCapPskWithContext;
-    if ((*flags & ~spdm::default_responder_flags() & kAnyPsk) != 0 && arguments.psks.empty())
+    if ((flags->flags & ~spdm::default_responder_flags() & kAnyPsk) != 0 && arguments.psks.empty())
       return std::unexpected("a capability of pre-shared keys needs --psk");
-    if (const std::string why = why_no_mutual_auth(arguments, *flags); !why.empty())
+    if (const std::string why = why_no_mutual_auth(arguments, flags->flags); !why.empty())
       return std::unexpected(why);
-    spdm.capabilities = *flags;
+    spdm.capabilities = flags->flags;
+    spdm.extended_capabilities = flags->extended;
   }
   spdm.post_quantum = *serve::post_quantum_of(arguments.post_quantum);
   if (auto why = keep_versions_of_algorithms(spdm, !arguments.versions.empty()); !why.empty())

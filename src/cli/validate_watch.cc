@@ -35,8 +35,10 @@ void ValidateWatch::packet(serve::PlatformTransport transport, serve::PacketSend
       .data = bytes,
       .link = mctp ? wire::LinkType::kMctp : wire::LinkType::kPciDoe,
       .direction = asks ? wire::PcapDirection::kInbound : wire::PcapDirection::kOutbound};
+  std::string lines;
   for (const decode::Message& message : decoder_.read(record))
-    fmt::print("# {}", decode::to_text(message, start_ns_, decode::Detail::kLine));
+    decode::append_text(lines += "# ", message, start_ns_, decode::Detail::kLine);
+  fmt::print("{}", lines);
 }
 
 void ValidateWatch::keys(const wire::KeyLogLine& line) {

@@ -1,7 +1,5 @@
 #include "decode/capture.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
 #include "decode/describe.h"
@@ -20,14 +18,25 @@ constexpr std::size_t kMaxAssembled = std::size_t{1} << 20U;
 
 constexpr std::size_t kMaxDoePadding = 3;  ///< bytes
 
+/// What is kept of former messages, so that memory does not follow the largest of them.
+constexpr std::size_t kMaxConversations = 16;  ///< whoever makes more begins anew
+constexpr std::size_t kMaxSpare = 4;
+constexpr std::size_t kMaxSpareFields = 32;
+
 constexpr Sender other(Sender sender) {
   return sender == Sender::kRequester ? Sender::kResponder : Sender::kRequester;
 }
 
 }  // namespace
 
-std::vector<Message> Capture::read(const wire::PcapPacket& packet) {
+std::span<const Message> Capture::read(const wire::PcapPacket& packet) {
+  for (Message& message : out_)
+    if (spare_.size() < kMaxSpare && message.fields.capacity() <= kMaxSpareFields)
+      spare_.push_back(std::move(message.fields));
   out_.clear();
+  kept_.clear();
+  connection_.reset();
+  data_.assign(packet.data.begin(), packet.data.end());
   ++packet_;
   time_ns_ = packet.time_ns;
   if (packet.link) link_ = *packet.link;
@@ -38,8 +47,23 @@ std::vector<Message> Capture::read(const wire::PcapPacket& packet) {
   else if (packet.data.empty())
     add("PACKET", "NO_ANSWER", {});  // how a packet that was dropped unanswered is captured
   else
-    read_data(packet.data);
-  return std::move(out_);
+    read_data(data_);
+  return out_;
+}
+
+Capture::Conversation& Capture::conversation() {
+  if (conversations_.size() >= kMaxConversations && !conversations_.contains(connection_))
+    conversations_.clear();
+  return conversations_[connection_];
+}
+
+Fields Capture::fields() {
+  std::vector<Field> storage;
+  if (!spare_.empty()) {
+    storage = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  return Fields(options_.show_keys, std::move(storage));
 }
 
 /// Before the message itself is looked at.
@@ -70,28 +94,29 @@ void Capture::note_direction(Sender by_code) {
 void Capture::read_data(ByteView data) {
   if (link_ == wire::LinkType::kPciDoe) return read_doe(data);
   if (link_ == wire::LinkType::kMctp) return read_mctp(data);
-  Fields f(options_.show_keys);
+  Fields f = fields();
   f.number("link_type", std::to_underlying(link_));
   f.size("bytes", data);
   add("PACKET", "OTHER_LINK", {}).fields = f.take();
 }
 
-Message& Capture::add(std::string_view layer, std::string name, const Place& place) {
+Message& Capture::add(std::string_view layer, std::string_view name, const Place& place) {
   return out_.emplace_back(Message{.packet = packet_,
                                    .time_ns = time_ns_,
                                    .sender = sender_,
                                    .sender_guessed = known_ == Known::kGuessed,
+                                   .connection = connection_,
                                    .session = place.session,
                                    .depth = place.depth,
                                    .layer = layer,
-                                   .name = std::move(name),
+                                   .name = name,
                                    .fields = {},
                                    .problem = {}});
 }
 
 void Capture::add_problem(std::string_view layer, std::string_view name, const Error& error,
                           const Place& place) {
-  add(layer, std::string(name), place).problem = error.why;
+  add(layer, name, place).problem = error.why;
 }
 
 void Capture::read_doe(ByteView packet) {
@@ -105,9 +130,15 @@ void Capture::read_doe(ByteView packet) {
         return read_spdm(object->payload, {});
       case wire::DoeType::kSecuredSpdm:
         return read_secured(object->payload, 0);
+      case wire::DoeType::kSpdmOfConnection:
+        connection_ = object->connection;
+        return read_spdm(object->payload, {});
+      case wire::DoeType::kSecuredSpdmOfConnection:
+        connection_ = object->connection;
+        return read_secured(object->payload, 0);
     }
   }
-  Fields f(options_.show_keys);
+  Fields f = fields();
   f.hex_number("vendor", object->vendor_id);
   f.number("type", object->type);
   f.bytes("payload", object->payload);
@@ -115,7 +146,7 @@ void Capture::read_doe(ByteView packet) {
 }
 
 void Capture::read_discovery(ByteView payload) {
-  Fields f(options_.show_keys);
+  Fields f = fields();
   if (sender_ == Sender::kRequester) {
     const auto m = wire::DoeDiscoveryRequest::decode(payload);
     if (!m) return add_problem("DOE", "DISCOVERY", m.error(), {});
@@ -144,7 +175,7 @@ void Capture::read_mctp(ByteView packet) {
     return;
   }
   if (*whole) return read_mctp_message(**whole, {});
-  Fields f(options_.show_keys);
+  Fields f = fields();
   f.number("source", header->source);
   f.number("destination", header->destination);
   f.number("sequence", header->flags >> 4U & 3U);
@@ -158,7 +189,7 @@ void Capture::read_mctp_message(ByteView message, const Place& place) {
   if (mctp->type == std::to_underlying(wire::MctpType::kSpdm)) return read_spdm(mctp->body, place);
   if (mctp->type == std::to_underlying(wire::MctpType::kSecured) && !place.session)
     return read_secured(mctp->body, 2);
-  Fields f(options_.show_keys);
+  Fields f = fields();
   f.number("type", mctp->type);
   f.bytes("payload", mctp->body);
   add("MCTP", mctp->type == std::to_underlying(wire::MctpType::kPldm) ? "PLDM" : "MESSAGE", place)
@@ -169,16 +200,17 @@ void Capture::read_secured(ByteView record, std::size_t sequence_size) {
   const auto secured = wire::SecuredMessage::decode(record, sequence_size);
   if (!secured) return add_problem("SECURED", "RECORD", secured.error(), {});
   const Place place{.session = secured->session_id};
-  const auto opened = keys_.open(*secured, sender_);
+  auto opened = keys_.open(*secured, sender_);
   if (opened) {
     if (known_ != Known::kRecorded) {
       sender_ = opened->sender;
       known_ = Known::kByMessage;
     }
-    if (link_ == wire::LinkType::kMctp) return read_mctp_message(opened->application, place);
-    return read_spdm(opened->application, place);
+    const ByteView inside = keep(std::move(opened->application));
+    if (link_ == wire::LinkType::kMctp) return read_mctp_message(inside, place);
+    return read_spdm(inside, place);
   }
-  Fields f(options_.show_keys);
+  Fields f = fields();
   f.number("ciphertext", secured->ciphertext.size());
   Message& message = add("SECURED", "RECORD", place);
   message.fields = f.take();
@@ -194,10 +226,10 @@ void Capture::read_spdm(ByteView message, const Place& place) {
                                                                  : Sender::kResponder);
   if (const auto vendor = wire::VendorDefined::decode(message))
     return read_vendor_defined(message, place);
-  Message& entry = add("SPDM", std::string(wire::spdm_name(header->code)), place);
-  Fields f(options_.show_keys);
-  f.word("version", fmt::format("{}.{}", header->version >> 4U, header->version & 0xfU));
-  const wire::SpdmSizes sizes = connection_.sizes_for(message, place.encapsulated);
+  Message& entry = add("SPDM", wire::spdm_name(header->code), place);
+  Fields f = fields();
+  f.version("version", header->version);
+  const wire::SpdmSizes sizes = conversation().connection.sizes_for(message, place.encapsulated);
   const bool known = wire::visit_spdm_type(header->code, [&]<class M>() {
     const auto decoded = wire::decode_spdm_as<M>(message, sizes);
     if (!decoded) {
@@ -216,7 +248,7 @@ void Capture::read_spdm(ByteView message, const Place& place) {
   }
   entry.fields = f.take();
   const bool good = entry.problem.empty();
-  connection_.observe(message, place.encapsulated);
+  conversation().connection.observe(message, place.encapsulated);
   if (good && place.depth < kMaxDepth) read_inside(*header, message, place);
 }
 
@@ -235,9 +267,9 @@ void Capture::read_inside(const wire::SpdmHeader& header, ByteView message, cons
     if (wire::SpdmEncapsulatedPayload{ack->payload_type} == wire::SpdmEncapsulatedPayload::kPresent)
       read_spdm(ack->payload, encapsulated);
   } else if (code == SpdmCode::kChunkSend) {
-    read_chunk(*wire::SpdmChunkSend::decode(message), request_chunks_, inner);
+    read_chunk(*wire::SpdmChunkSend::decode(message), conversation().request_chunks, inner);
   } else if (code == SpdmCode::kChunkResponse) {
-    read_chunk(*wire::SpdmChunkResponse::decode(message), response_chunks_, inner);
+    read_chunk(*wire::SpdmChunkResponse::decode(message), conversation().response_chunks, inner);
   } else if (code == SpdmCode::kChunkSendAck) {
     const auto ack = wire::SpdmChunkSendAck::decode(message);
     if (ack->response.size() >= wire::SpdmHeader::kSize) read_spdm(ack->response, inner);
@@ -256,19 +288,18 @@ void Capture::read_chunk(const Chunk& chunk, Assembly& assembly, const Place& pl
                        place);
   }
   if (!chunk.last) return;
-  const Bytes whole = std::move(assembly.bytes);
+  const ByteView whole = keep(std::move(assembly.bytes));
   assembly = {};
   read_spdm(whole, place);
 }
 
 void Capture::read_vendor_defined(ByteView message, const Place& place) {
   const auto vendor = wire::VendorDefined::decode(message);
-  Fields f(options_.show_keys);
+  Fields f = fields();
   const bool tdisp = vendor->protocol == wire::Protocol::kTdisp;
   const auto name =
       tdisp ? describe_tdisp(f, vendor->message) : describe_ide_km(f, vendor->message);
-  Message& entry =
-      add(wire::protocol_name(vendor->protocol), std::string(name.value_or("MESSAGE")), place);
+  Message& entry = add(wire::protocol_name(vendor->protocol), name.value_or("MESSAGE"), place);
   if (!name) entry.problem = name.error().why;
   entry.fields = f.take();
 }

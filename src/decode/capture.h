@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -15,8 +17,8 @@ namespace teeio::decode {
 
 /// Reads captured packets in order and says what each is.
 ///
-/// One conversation: what several connections wrote into one file side by side
-/// cannot be told apart, one after the other can.
+/// One conversation, but for those that DOE objects have the IDs of: what several connections
+/// wrote into one file side by side cannot be told apart otherwise, one after the other can.
 ///
 /// Who sent a packet: what the capture records (pcapng); else what the message itself
 /// says (an SPDM code, the key that opens a record, MCTP's tag owner bit); else it is
@@ -32,9 +34,10 @@ class Capture {
 
   /// One more key, of sessions that the packets to come may have.
   void add_key(const wire::KeyLogLine& line) { keys_.add(line); }
-  /// The messages of the next packet: at least one, the outer before the inner. Its link
-  /// type counts when the capture has packets of several.
-  [[nodiscard]] std::vector<Message> read(const wire::PcapPacket& packet);
+  /// The messages of the next packet: at least one, the outer before the inner. They are there
+  /// until the next call. The packet's link type counts when
+  /// the capture has packets of several.
+  [[nodiscard]] std::span<const Message> read(const wire::PcapPacket& packet);
 
  private:
   /// A message made of chunks, until its last has come.
@@ -43,6 +46,12 @@ class Capture {
     std::size_t size = 0;
     bool open = false;
   };
+  /// What is known of one connection.
+  struct Conversation {
+    Connection connection;
+    Assembly request_chunks;
+    Assembly response_chunks;
+  };
   /// Where in a packet a message is found.
   struct Place {
     std::optional<std::uint32_t> session;
@@ -50,6 +59,7 @@ class Capture {
     bool encapsulated = false;
   };
 
+  [[nodiscard]] Conversation& conversation();
   void find_sender(const wire::PcapPacket& packet);
   void note_direction(Sender by_code);
   void read_data(ByteView data);
@@ -64,16 +74,19 @@ class Capture {
   template <class Chunk>
   void read_chunk(const Chunk& chunk, Assembly& assembly, const Place& place);
   /// A new entry at the end of `out_`.
-  Message& add(std::string_view layer, std::string name, const Place& place);
+  Message& add(std::string_view layer, std::string_view name, const Place& place);
   void add_problem(std::string_view layer, std::string_view name, const Error& error,
                    const Place& place);
+  /// No fields yet.
+  [[nodiscard]] Fields fields();
+  /// What was decrypted or put together, as long as the messages are there.
+  [[nodiscard]] ByteView keep(Bytes bytes) { return kept_.emplace_back(std::move(bytes)); }
 
   wire::LinkType link_;  ///< of the packet at hand
   const Options options_;
   KeyRing keys_;
-  Connection connection_;
-  Assembly request_chunks_;
-  Assembly response_chunks_;
+  std::map<std::optional<std::uint16_t>, Conversation> conversations_;
+  std::optional<std::uint16_t> connection_;  ///< of the packet at hand
   std::size_t packet_ = 0;
   std::uint64_t time_ns_ = 0;
   Sender sender_ = Sender::kResponder;  ///< of the message at hand, before: of the last one
@@ -83,6 +96,9 @@ class Capture {
   std::optional<wire::PcapDirection> to_device_;                   ///< once a request told it
   MctpAssembler mctp_;
   std::vector<Message> out_;
+  Bytes data_;                             ///< of the packet at hand
+  std::vector<Bytes> kept_;                ///< what was inside of it
+  std::vector<std::vector<Field>> spare_;  ///< storage of former messages' fields
 };
 
 }  // namespace teeio::decode

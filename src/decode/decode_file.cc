@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/files.h"
@@ -17,6 +18,9 @@ namespace {
 
 /// No line of a key log is half as long.
 constexpr std::size_t kMaxLine = 1024;
+
+/// Characters that are printed at once.
+constexpr std::size_t kMostWaiting = 64 * 1024;
 
 void complain(const std::string& where, std::string_view why) {
   complain_text(fmt::format("teeio decode: {}: {}\n", where, why));
@@ -70,15 +74,54 @@ std::optional<KeyRing> load_keys(const std::string& path) {
   }
 }
 
+/// What is printed: together, but before the capture is waited for, and before a complaint
+/// about it.
+class Output {
+ public:
+  explicit Output(const FileOptions& options) : options_(options) {}
+  void add(const Message& message, std::uint64_t start_ns) {
+    const auto detail = options_.verbose ? Detail::kFields : Detail::kLine;
+    if (options_.json)
+      append_json(text_, message);
+    else
+      append_text(text_, message, start_ns, detail);
+    if (text_.size() >= kMostWaiting) flush();
+  }
+  void flush() {
+    print_text(text_);
+    text_.clear();
+    if (text_.capacity() > 2 * kMostWaiting) text_.shrink_to_fit();
+  }
+
+ private:
+  const FileOptions& options_;
+  std::string text_;
+};
+
+/// The capture's file, behind what was printed of it so far.
+class Input final : public wire::ByteSource {
+ public:
+  Input(InputFile& file, Output& output) : file_(file), output_(output) {}
+  Result<std::size_t> read(std::span<std::byte> into) override {
+    output_.flush();
+    return file_.read(into);
+  }
+
+ private:
+  InputFile& file_;
+  Output& output_;
+};
+
 /// Problems of messages, of which a wrong key log makes one a message.
 class Problems {
  public:
-  explicit Problems(const FileOptions& options) : options_(options) {}
+  Problems(const FileOptions& options, Output& output) : options_(options), output_(output) {}
   void add(const Message& message) {
     if (message.problem.empty()) return;
     ++count_;
-    if (options_.verbose || count_ == 1)
-      complain(fmt::format("{}: packet {}", options_.capture, message.packet), message.problem);
+    if (!options_.verbose && count_ != 1) return;
+    output_.flush();
+    complain(fmt::format("{}: packet {}", options_.capture, message.packet), message.problem);
   }
   /// false: there were some.
   bool finish() const {
@@ -91,21 +134,17 @@ class Problems {
 
  private:
   const FileOptions& options_;
+  Output& output_;
   std::size_t count_ = 0;
 };
 
-void print_message(const FileOptions& options, const Message& message, std::uint64_t start_ns) {
-  const auto detail = options.verbose ? Detail::kFields : Detail::kLine;
-  const std::string text = options.json ? to_json(message) : to_text(message, start_ns, detail);
-  print_text(text);
-}
-
 /// false after a complaint about the file.
 bool print_packets(const FileOptions& options, wire::PcapReader& reader, Capture& capture,
-                   Problems& problems) {
+                   Output& output, Problems& problems) {
   std::optional<std::uint64_t> start_ns;
   for (std::size_t number = 1;; ++number) {
     const auto packet = reader.next();
+    if (!packet || !*packet) output.flush();
     if (!packet) {
       complain(fmt::format("{}: packet {}", options.capture, number), packet.error().why);
       return false;
@@ -113,7 +152,7 @@ bool print_packets(const FileOptions& options, wire::PcapReader& reader, Capture
     if (!*packet) return true;
     if (!start_ns) start_ns = (*packet)->time_ns;
     for (const Message& message : capture.read(**packet)) {
-      print_message(options, message, *start_ns);
+      output.add(message, *start_ns);
       problems.add(message);
     }
   }
@@ -129,14 +168,16 @@ int decode_file(const FileOptions& options) {
     complain(options.capture, file.error());
     return 1;
   }
-  auto reader = wire::PcapReader::open(*file);
+  Output output(options);
+  Input input(*file, output);
+  auto reader = wire::PcapReader::open(input);
   if (!reader) {
     complain(options.capture, reader.error().why);
     return 1;
   }
   Capture capture(wire::LinkType::kPciDoe, std::move(*keys), {.show_keys = options.show_keys});
-  Problems problems(options);
-  const bool whole = print_packets(options, *reader, capture, problems);
+  Problems problems(options, output);
+  const bool whole = print_packets(options, *reader, capture, output, problems);
   return problems.finish() && whole ? 0 : 1;
 }
 

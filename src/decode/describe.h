@@ -3,7 +3,6 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "decode/message.h"
-#include "wire/ide_km.h"
 #include "wire/spdm_dispatch.h"
 #include "wire/tdisp_messages.h"
 
@@ -39,6 +38,9 @@ void describe(Fields& f, const wire::SpdmKeyPairInfo& m);
 void describe(Fields& f, const wire::SpdmSetKeyPairInfo& m);
 void describe(Fields& f, const wire::SpdmGetEndpointInfo& m);
 void describe(Fields& f, const wire::SpdmEndpointInfo& m);
+
+void describe(Fields& f, const wire::SpdmSlotManagement& m);
+void describe(Fields& f, const wire::SpdmSlotManagementResp& m);
 
 void describe(Fields& f, const wire::SpdmKeyExchange& m);
 void describe(Fields& f, const wire::SpdmKeyExchangeRsp& m);

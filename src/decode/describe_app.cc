@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "decode/describe.h"
+#include "wire/ide_km.h"
 #include "wire/ide_registers.h"
 #include "wire/tdisp_report.h"
 

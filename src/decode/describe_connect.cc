@@ -19,8 +19,10 @@ using Bit = wire::NamedBit;
 template <std::size_t N>
 std::string bits_text(const std::array<Bit, N>& bits, std::uint32_t value) {
   std::string out;
+  out.reserve(N * 4);
   const auto add = [&](std::string_view text) {
-    out += (out.empty() ? "" : "|") + std::string(text);
+    if (!out.empty()) out += '|';
+    out += text;
   };
   for (const Bit& bit : bits) {
     if ((value & bit.mask) == 0) continue;
@@ -34,12 +36,14 @@ std::string bits_text(const std::array<Bit, N>& bits, std::uint32_t value) {
 /// Names of the algorithms whose bits are set, from wire's tables.
 std::string algorithms_text(std::uint32_t value, std::string_view (*name)(std::uint32_t)) {
   std::string out;
-  for (unsigned bit = 0; bit < 32; ++bit) {
-    const std::uint32_t mask = value & 1U << bit;
-    if (mask == 0) continue;
+  for (std::uint32_t mask = 0; value != 0; value &= ~mask) {
+    mask = value & (~value + 1);  // the lowest
     const std::string_view known = name(mask);
     if (!out.empty()) out += '|';
-    out += known.empty() ? fmt::format("{:#x}", mask) : std::string(known);
+    if (known.empty())
+      out += fmt::format("{:#x}", mask);
+    else
+      out += known;
   }
   return out.empty() ? "none" : out;
 }
@@ -51,7 +55,8 @@ std::string measurement_hash_text(std::uint32_t value) {
 template <class Message>
 void describe_capabilities(Fields& f, const Message& m) {
   f.word("flags", bits_text(wire::kSpdmCapNames, m.flags));
-  if (m.extended_flags != 0) f.hex_number("extended_flags", m.extended_flags);
+  if (m.extended_flags != 0)
+    f.word("extended_flags", bits_text(wire::kSpdmExtendedCapNames, m.extended_flags));
   f.number("ct_exponent", m.ct_exponent);
   if (m.version < wire::kSpdmVersion12) return;
   f.number("data_transfer_size", m.data_transfer_size);

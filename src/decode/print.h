@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "decode/message.h"
@@ -10,9 +11,10 @@ namespace teeio::decode {
 /// its own and nothing cut off.
 enum class Detail : std::uint8_t { kLine, kFields };
 
-/// With an end of line. `start_ns`: the time of the first packet.
-[[nodiscard]] std::string to_text(const Message& message, std::uint64_t start_ns, Detail detail);
-/// One JSON object on one line, with an end of line.
-[[nodiscard]] std::string to_json(const Message& message);
+/// At the end of `out`, with an end of line. `start_ns`: the time of the first packet.
+void append_text(std::string& out, const Message& message, std::uint64_t start_ns, Detail detail);
+/// One JSON object on one line, with an end of line, at the end of `out`. Of fields that have
+/// one name the last counts, in the place of the first.
+void append_json(std::string& out, const Message& message);
 
 }  // namespace teeio::decode

@@ -149,6 +149,8 @@ std::string why_idle_version(const SpeakerOptions& options) {
   const std::uint8_t newest = std::ranges::max(options.versions);
   if (options.post_quantum == PostQuantum::kFirst && newest < kSpdmVersion14)
     return "--post-quantum first changes nothing without SPDM 1.4, which --versions leaves out";
+  if (options.extended_capabilities != 0 && newest < kSpdmVersion14)
+    return "the capability SLOT_MGMT is in no version before SPDM 1.4, which --versions leaves out";
   if (options.data_transfer_size != SpeakerOptions().data_transfer_size && newest < kSpdmVersion12)
     return "--transfer-size changes nothing before SPDM 1.2, which --versions leaves out";
   return {};
@@ -180,6 +182,7 @@ std::string why_idle(const SpeakerOptions& options, const NamedOptions& named) {
       Need{named.shared_chain, "--chain", kSpdmCapCert},
       Need{named.single_slots != 0, "--slot", kSpdmCapCert},
       Need{options.slots.slots != SlotFill().slots, "--slots", kSpdmCapCert},
+      Need{options.extended_capabilities != 0, "the capability SLOT_MGMT", kSpdmCapCert},
       Need{options.defer, "--defer",
            kSpdmCapChal | kSpdmCapMeasSig | kSpdmCapKeyEx | kSpdmCapCsr | kSpdmCapEndpointInfoSig},
       Need{options.cxl && !accepts(options, is_of_cxl), "--cxl", kAnySession},

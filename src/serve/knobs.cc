@@ -22,12 +22,21 @@ using namespace wire;
 
 /// What ResponderConfig has no part for, or `teeio serve` gives it none.
 constexpr std::uint32_t kUnanswered =
-    kSpdmCapCache | kSpdmCapPubKeyId | kSpdmCapSetKeyPairReset | kSpdmCapCertInstallReset;
+    kSpdmCapPubKeyId | kSpdmCapSetKeyPairReset | kSpdmCapCertInstallReset;
+
+std::string why_unanswered(std::string_view name, std::uint32_t mask) {
+  const std::string_view why =
+      mask == kSpdmCapPubKeyId
+          ? "requesters get certificates, and are given no public key beforehand"
+          : "what is set counts at once, without a reset";
+  return fmt::format("nothing here answers what {} announces: {}", name, why);
+}
 
 std::string all_capabilities() {
   std::vector<std::string_view> names;
   for (const NamedBit& bit : kSpdmCapNames)
     if ((bit.mask & kUnanswered) == 0) names.push_back(bit.name);
+  for (const NamedBit& bit : kSpdmExtendedCapNames) names.push_back(bit.name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
@@ -137,7 +146,7 @@ std::expected<Bytes, std::string> parse_secured_versions(const std::vector<std::
   return versions;
 }
 
-std::expected<std::uint32_t, std::string> parse_capabilities(
+std::expected<OfferedCapabilities, std::string> parse_capabilities(
     const std::vector<std::string>& words) {
   const auto has_sign = [](const std::string& word) {
     return word.starts_with('+') || word.starts_with('-');
@@ -146,20 +155,26 @@ std::expected<std::uint32_t, std::string> parse_capabilities(
   if (!changes && std::ranges::any_of(words, has_sign))
     return std::unexpected("capabilities are either all with a sign or all without");
   std::uint32_t flags = changes ? spdm::default_responder_flags() : 0;
+  std::uint32_t extended = 0;
   for (const std::string& word : words) {
     const std::string_view name = std::string_view(word).substr(changes ? 1 : 0);
+    const bool off = word.starts_with('-');
+    const auto more = std::ranges::find(kSpdmExtendedCapNames, name, &NamedBit::name);
+    if (more != kSpdmExtendedCapNames.end()) {
+      extended = off ? extended & ~more->mask : extended | more->mask;
+      continue;
+    }
     const auto at = std::ranges::find(kSpdmCapNames, name, &NamedBit::name);
     if (at == kSpdmCapNames.end())
       return std::unexpected(
           fmt::format("there is no capability {}; there are {}", name, all_capabilities()));
-    const bool off = word.starts_with('-');
     if (!off && (at->mask & kUnanswered) != 0)
-      return std::unexpected(fmt::format("nothing here answers what {} announces", name));
+      return std::unexpected(why_unanswered(name, at->mask));
     if (changes && !off) flags &= ~excluded_by(at->mask);
     flags = off ? flags & ~at->mask : flags | at->mask;
   }
   if (!agree(flags)) return std::unexpected(why_they_disagree(flags));
-  return flags;
+  return OfferedCapabilities{flags, static_cast<std::uint16_t>(extended)};
 }
 
 std::optional<PostQuantum> post_quantum_of(std::string_view word) {

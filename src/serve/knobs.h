@@ -22,10 +22,15 @@ namespace teeio::serve {
 [[nodiscard]] std::expected<Bytes, std::string> parse_secured_versions(
     const std::vector<std::string>& words);
 
-/// Names of wire::kSpdmCapNames. Words with a sign change the default, "-CHUNK", "+MULTI_KEY_NEG";
-/// words without one are all that is offered. Error also for capabilities that nothing
-/// here answers, and for a set that contradicts itself.
-[[nodiscard]] std::expected<std::uint32_t, std::string> parse_capabilities(
+/// Flags of CAPABILITIES.
+struct OfferedCapabilities {
+  std::uint32_t flags = 0;     ///< of wire::SpdmCap
+  std::uint16_t extended = 0;  ///< of wire::SpdmExtendedCap
+};
+/// Names of wire::kSpdmCapNames and kSpdmExtendedCapNames. Words with a sign change the default,
+/// "-CHUNK", "+MULTI_KEY_NEG"; words without one are all that is offered. Error also for
+/// capabilities that nothing here answers, and for a set that contradicts itself.
+[[nodiscard]] std::expected<OfferedCapabilities, std::string> parse_capabilities(
     const std::vector<std::string>& words);
 
 /// What becomes of SPDM 1.4's post-quantum algorithms, as far as the OpenSSL that runs has any.

@@ -125,13 +125,15 @@ Result<void> Slots::set_chain(std::uint8_t slot, const Key& key, ByteView certif
   const std::uint8_t number = named_pair(key, slot);
   if (number == 0) return fail(Errno::kInval, "there is no such key pair");
   std::vector<Pair>& all = pairs(key.algorithm, key.hash);
+  for (std::size_t other = 0; other < all.size(); ++other)
+    if (other != number - 1U && (all[other].slots & bit(slot)) != 0)
+      return fail(Errno::kInval, "the slot has another key pair");
   const auto& own = all.at(number - 1U).key;
   if (!own) return fail(Errno::kInval, "the key pair is erased");
   TEEIO_ASSIGN(auto chain, crypto::CertificateChain::parse(certificates));
   if (chain.leaf().public_key() != own->public_key())
     return fail(Errno::kInval, "the chain is of another key");
-  if (crypto::chain_problem(chain)) return fail(Errno::kInval, "the chain does not verify");
-  for (Pair& pair : all) pair.slots = static_cast<std::uint8_t>(pair.slots & ~bit(slot));
+  if (crypto::chain_problem(chain)) return fail(Errno::kAcces, "the chain does not verify");
   all[number - 1U].slots = static_cast<std::uint8_t>(all[number - 1U].slots | bit(slot));
   Provisioned made{std::make_unique<crypto::Identity>(crypto::Identity{std::move(chain), *own}),
                    {.key_pair_id = number}};

@@ -108,6 +108,7 @@ spdm::ResponderConfig Speaker::config_for(const SpeakerOptions& options, hw::Pci
   config.settings.max_message_size = kMaxMessage;
   config.settings.versions = options.versions;
   config.settings.flags = options.capabilities;
+  config.settings.extended_flags = options.extended_capabilities;
   config.settings.data_transfer_size = options.data_transfer_size;
   config.credentials = &slots_;
   config.provisioning = &slots_;

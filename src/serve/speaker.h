@@ -29,8 +29,9 @@ struct SpeakerOptions {
   Bytes measurement_opaque;  ///< as spdm::ResponderConfig's, like the next
   Bytes secured_versions;
   std::vector<std::uint8_t> versions = spdm::all_versions();
-  std::uint32_t capabilities = 0;       ///< 0: the responder's default
-  std::vector<std::string> algorithms;  ///< as parse_algorithms() takes them; empty: all
+  std::uint32_t capabilities = 0;           ///< 0: the responder's default
+  std::uint16_t extended_capabilities = 0;  ///< of wire::SpdmExtendedCap
+  std::vector<std::string> algorithms;      ///< as parse_algorithms() takes them; empty: all
   PostQuantum post_quantum = PostQuantum::kOffer;
   SlotFill slots;                               ///< the identities outlive the speakers
   std::vector<spdm::Measurement> measurements;  ///< beside or instead of the card's

@@ -66,7 +66,7 @@ class Provisioning {
   virtual Result<Bytes> csr(const Key& key, ByteView requester_info, ByteView opaque) = 0;
   /// Puts certificates in a slot, or empties it (no certificates); the end asks its
   /// Credentials anew afterwards. Errors: EINVAL the chain does not fit the
-  /// slot's key; anything else the peer hears as Unspecified.
+  /// slot's key; anything else, that it does not verify among it, the peer hears as Unspecified.
   virtual Result<void> set_chain(std::uint8_t slot, const Key& key, ByteView certificates) = 0;
 
   /// A key pair as it is now, whether or not a slot shows it.

@@ -70,6 +70,7 @@ class GetCapabilities final : public Step {
         !sizes_agree(answer.data_transfer_size, answer.max_spdm_message_size, flags))
       return fail(Errno::kInval, "CAPABILITIES sizes contradict each other");
     state.agreed.peer_flags = flags;
+    state.agreed.extended_flags = answer.extended_flags;
     state.agreed.peer_data_transfer_size = answer.data_transfer_size;
     state.agreed.peer_max_message_size = answer.max_spdm_message_size;
     append(state.vca, request);

@@ -53,7 +53,7 @@ void Responder::pass_time(std::uint32_t seconds) {
 
 void Responder::end_session(std::uint32_t session) { state_->end(session, SessionEnd::kOwner); }
 
-void Responder::reset() { state_->forget(); }
+void Responder::reset() { state_->reset(); }
 
 void Responder::need_resynch() { state_->resynch = true; }
 

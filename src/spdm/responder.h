@@ -106,7 +106,7 @@ class Responder {
   void pass_time(std::uint32_t seconds);
   /// Ends a session from this side (a stream was lost, a policy changed).
   void end_session(std::uint32_t session);
-  /// Conventional reset: as after power-on.
+  /// Conventional reset: as after power-on; with CACHE_CAP what was negotiated is kept.
   void reset();
   /// This end has lost its state: RequestResynch until the next GET_VERSION.
   void need_resynch();

@@ -34,13 +34,20 @@ std::uint32_t own_flags(const ResponderConfig& config, std::uint8_t version) {
     flags &= ~(kSpdmCapSetCert | kSpdmCapCsr | kSpdmCapCertInstallReset | kSpdmCapSetKeyPairInfo);
   if (config.endpoint_info.empty()) flags &= ~(kSpdmCapEndpointInfoNoSig | kSpdmCapEndpointInfoSig);
   // What nobody answers here.
-  flags &= ~(kSpdmCapSetKeyPairReset | kSpdmCapPubKeyId | kSpdmCapCache);
+  flags &= ~(kSpdmCapSetKeyPairReset | kSpdmCapPubKeyId);
   if (config.psks.empty()) flags &= ~(kSpdmCapPsk | kSpdmCapPskWithContext);
   if (config.settings.transport == Transport::kNone) flags &= ~session_flags();
   if ((flags & (kSpdmCapKeyEx | kSpdmCapPsk | kSpdmCapPskWithContext)) == 0)
     flags &= ~session_flags();
   if (config.mutual_auth == MutualAuth::kNever) flags &= ~kSpdmCapMutAuth;
   return flags & spdm_responder_caps(version);
+}
+
+/// The same of ExtFlags.
+std::uint16_t own_extended_flags(const ResponderConfig& config, std::uint8_t version) {
+  unsigned flags = version >= wire::kSpdmVersion14 ? config.settings.extended_flags : 0U;
+  if (config.credentials == nullptr) flags &= ~unsigned{wire::kSpdmExtendedCapSlotManagement};
+  return static_cast<std::uint16_t>(flags);
 }
 
 wire::SpdmAlgorithmOffer everything(const Algorithms& ours) {
@@ -227,6 +234,7 @@ Reply get_capabilities(Call& call) {
   answer.version = version;
   answer.ct_exponent = settings.ct_exponent;
   answer.flags = own_flags(state.config, version);
+  answer.extended_flags = own_extended_flags(state.config, version);
   if (has_sizes) {
     answer.data_transfer_size = settings.data_transfer_size;
     answer.max_spdm_message_size = offered_max_message_size(settings, answer.flags);
@@ -237,6 +245,7 @@ Reply get_capabilities(Call& call) {
 
   state.agreed.version = version;
   state.agreed.own_flags = answer.flags;
+  state.agreed.extended_flags = answer.extended_flags;
   state.agreed.peer_flags = theirs;
   state.agreed.peer_data_transfer_size = request->data_transfer_size;
   state.agreed.peer_max_message_size = request->max_spdm_message_size;

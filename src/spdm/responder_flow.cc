@@ -201,7 +201,8 @@ std::optional<Refusal> Flow::refuse_early(const Row& row, const wire::SpdmHeader
   const wire::SpdmRow* known = wire::spdm_row(header.code);
   const bool exists = known != nullptr && known->since <= state_.version();
   const bool able = (row.own == 0 || (state_.agreed.own_flags & row.own) != 0) &&
-                    (state_.agreed.peer_flags & row.peer) == row.peer;
+                    (state_.agreed.peer_flags & row.peer) == row.peer &&
+                    (state_.agreed.extended_flags & row.extended) == row.extended;
   if (!exists || !able) return Refusal{SpdmErrorCode::kUnsupportedRequest, header.code};
   return refuse_place(row);
 }

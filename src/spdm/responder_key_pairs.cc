@@ -17,50 +17,6 @@ using Operation = wire::SpdmKeyPairOperation;
 constexpr std::uint16_t kAllUses = wire::kSpdmKeyUseKeyExchange | wire::kSpdmKeyUseChallenge |
                                    wire::kSpdmKeyUseMeasurement | wire::kSpdmKeyUseEndpointInfo;
 
-/// Of AsymAlgoCapabilities and PqcAsymAlgoCapabilities: one bit in one of them.
-struct PairBits {
-  std::uint32_t asym = 0;
-  std::uint32_t pqc = 0;
-};
-
-/// The second field has PqcAsymAlgo's bits. Source: libspdm include/industry_standard/spdm.h,
-/// SPDM_KEY_PAIR_PQC_ASYM_ALGO_CAP_*.
-PairBits pair_bits(const State& state, crypto::KeyType type) {
-  switch (type) {
-    case crypto::KeyType::kRsa2048:
-      return {.asym = wire::kSpdmKeyPairRsa2048};
-    case crypto::KeyType::kRsa3072:
-      return {.asym = wire::kSpdmKeyPairRsa3072};
-    case crypto::KeyType::kRsa4096:
-      return {.asym = wire::kSpdmKeyPairRsa4096};
-    case crypto::KeyType::kP256:
-      return {.asym = wire::kSpdmKeyPairEcc256};
-    case crypto::KeyType::kP384:
-      return {.asym = wire::kSpdmKeyPairEcc384};
-    case crypto::KeyType::kP521:
-      return {.asym = wire::kSpdmKeyPairEcc521};
-    case crypto::KeyType::kEd25519:
-      return {.asym = wire::kSpdmKeyPairEd25519};
-    case crypto::KeyType::kMlDsa44:
-    case crypto::KeyType::kMlDsa65:
-    case crypto::KeyType::kMlDsa87:
-    case crypto::KeyType::kSlhDsaSha2x128s:
-    case crypto::KeyType::kSlhDsaShake128s:
-    case crypto::KeyType::kSlhDsaSha2x128f:
-    case crypto::KeyType::kSlhDsaShake128f:
-    case crypto::KeyType::kSlhDsaSha2x192s:
-    case crypto::KeyType::kSlhDsaShake192s:
-    case crypto::KeyType::kSlhDsaSha2x192f:
-    case crypto::KeyType::kSlhDsaShake192f:
-    case crypto::KeyType::kSlhDsaSha2x256s:
-    case crypto::KeyType::kSlhDsaShake256s:
-    case crypto::KeyType::kSlhDsaSha2x256f:
-    case crypto::KeyType::kSlhDsaShake256f:
-      return {.pqc = state.agreed.algorithms.pqc_asym};
-  }
-  std::unreachable();
-}
-
 /// The bytes of one DER element at the start of `in`, its header's size in
 /// `header`. Only for what OpenSSL encoded: lengths up to two octets.
 ByteView der_element(ByteView in, std::size_t& header) {
@@ -148,6 +104,42 @@ SpdmErrorCode why_not_set(const Error& error) {
 
 }  // namespace
 
+KeyPairBits key_pair_bits(crypto::KeyType type, std::uint32_t pqc) {
+  switch (type) {
+    case crypto::KeyType::kRsa2048:
+      return {.asym = wire::kSpdmKeyPairRsa2048};
+    case crypto::KeyType::kRsa3072:
+      return {.asym = wire::kSpdmKeyPairRsa3072};
+    case crypto::KeyType::kRsa4096:
+      return {.asym = wire::kSpdmKeyPairRsa4096};
+    case crypto::KeyType::kP256:
+      return {.asym = wire::kSpdmKeyPairEcc256};
+    case crypto::KeyType::kP384:
+      return {.asym = wire::kSpdmKeyPairEcc384};
+    case crypto::KeyType::kP521:
+      return {.asym = wire::kSpdmKeyPairEcc521};
+    case crypto::KeyType::kEd25519:
+      return {.asym = wire::kSpdmKeyPairEd25519};
+    case crypto::KeyType::kMlDsa44:
+    case crypto::KeyType::kMlDsa65:
+    case crypto::KeyType::kMlDsa87:
+    case crypto::KeyType::kSlhDsaSha2x128s:
+    case crypto::KeyType::kSlhDsaShake128s:
+    case crypto::KeyType::kSlhDsaSha2x128f:
+    case crypto::KeyType::kSlhDsaShake128f:
+    case crypto::KeyType::kSlhDsaSha2x192s:
+    case crypto::KeyType::kSlhDsaShake192s:
+    case crypto::KeyType::kSlhDsaSha2x192f:
+    case crypto::KeyType::kSlhDsaShake192f:
+    case crypto::KeyType::kSlhDsaSha2x256s:
+    case crypto::KeyType::kSlhDsaShake256s:
+    case crypto::KeyType::kSlhDsaSha2x256f:
+    case crypto::KeyType::kSlhDsaShake256f:
+      return {.pqc = pqc};
+  }
+  std::unreachable();
+}
+
 Reply get_key_pair_info(Call& call) {
   State& state = call.state;
   const auto request = wire::SpdmGetKeyPairInfo::decode(call.request);
@@ -163,7 +155,8 @@ Reply get_key_pair_info(Call& call) {
   answer.usage_capabilities = kAllUses;
   answer.current_usage = pair->usage;
   answer.slot_mask = pair->slot_mask;
-  const PairBits bits = pair_bits(state, crypto::key_type(*state.suite.asym));
+  const KeyPairBits bits =
+      key_pair_bits(crypto::key_type(*state.suite.asym), state.agreed.algorithms.pqc_asym);
   const Bytes pqc = Writer().le(bits.pqc).take();
   const Bytes no_pqc(pqc.size());
   answer.asym_capabilities = bits.asym;

@@ -159,6 +159,7 @@ Reply end_session(Call& call) {
   if (!request) return refuse(request.error(), wire::SpdmCode::kEndSession);
   call.state.afterwards = State::Afterwards::kEnd;
   call.state.afterwards_session = call.session->id;
+  if (request->clear_negotiated_state) call.state.clears_negotiated = true;
   wire::SpdmEndSessionAck answer;
   answer.version = call.state.version();
   return answer.encode();

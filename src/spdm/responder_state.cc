@@ -83,6 +83,24 @@ void State::forget() {
   deferred.reset();
   app.reset();
   resynch = false;
+  clears_negotiated = false;
+}
+
+void State::reset() {
+  if (phase != Phase::kNegotiated || !can(wire::kSpdmCapCache, 0) || clears_negotiated)
+    return forget();
+  const Negotiated kept = agreed;
+  const Suite kept_suite = suite;
+  const bool ours = multi_key, theirs = peer_multi_key;
+  Bytes messages = vca;
+  forget();
+  phase = Phase::kNegotiated;
+  agreed = kept;
+  suite = kept_suite;
+  multi_key = ours;
+  peer_multi_key = theirs;
+  vca = std::move(messages);
+  if (suite.hash) base.emplace(*suite.hash).update(vca);
 }
 
 const LocalSlot* State::slot(std::uint8_t number) {

@@ -159,6 +159,7 @@ struct State {
   std::optional<Deferred> deferred;
   std::uint8_t last_token = 0;
   bool resynch = false;
+  bool clears_negotiated = false;  ///< END_SESSION asked for it: nothing survives a reset
 
   /// The AppRequest that waits for answer() or refuse().
   struct PendingApp {
@@ -185,6 +186,9 @@ struct State {
   void end_all(SessionEnd reason);
   /// Everything that was agreed on and proved is forgotten.
   void forget();
+  /// The same, but with CACHE_CAP for the negotiated state. Source: DSP0274 1.0, CACHE_CAP, and
+  /// 1.1, END_SESSION's Negotiated State Preservation Indicator.
+  void reset();
 
   /// Our slot, nullptr when it is empty. Precondition: hash and asym are chosen.
   [[nodiscard]] const LocalSlot* slot(std::uint8_t number);
@@ -225,12 +229,34 @@ Reply get_csr(Call& call);
 Reply set_certificate(Call& call);
 Reply get_key_pair_info(Call& call);
 Reply set_key_pair_info(Call& call);
+Reply slot_management(Call& call);
 Reply get_endpoint_info(Call& call);
 Reply get_supported_event_types(Call& call);
 Reply subscribe_event_types(Call& call);
 
 /// Precondition: both algorithms are agreed on.
 [[nodiscard]] Provisioning::Key key_of(const State& state, std::uint8_t pair);
+
+/// Of AsymAlgoCapabilities and PqcAsymAlgoCapabilities of a key: one bit in one of them. The second
+/// field has PqcAsymAlgo's bits, of which `pqc` is the key's. Source: libspdm
+/// include/industry_standard/spdm.h, SPDM_KEY_PAIR_PQC_ASYM_ALGO_CAP_*.
+struct KeyPairBits {
+  std::uint32_t asym = 0;
+  std::uint32_t pqc = 0;
+};
+[[nodiscard]] KeyPairBits key_pair_bits(crypto::KeyType type, std::uint32_t pqc);
+
+/// Whether a request that puts a chain somewhere names a key pair and a certificate model where the
+/// connection has several keys, and neither where it has one. Source: libspdm
+/// libspdm_rsp_set_certificate_rsp.c.
+[[nodiscard]] bool names_key_pair(const State& state, std::uint8_t key_pair,
+                                  std::uint8_t cert_model);
+/// The certificates of a chain that a requester wants in a slot. Refused: it makes no sense.
+[[nodiscard]] std::expected<ByteView, Refusal> certificates_of(const State& state, ByteView chain);
+/// A slot of the agreed algorithm has another chain now, or none.
+void note_slot_set(State& state, std::uint8_t slot);
+/// What an error of Provisioning means to the peer.
+[[nodiscard]] wire::SpdmErrorCode why_not_provisioned(const Error& error);
 
 /// The measurement summary hash of HashType `summary`; empty for none.
 /// Refused: the type is unknown, or there are no measurements.

@@ -47,6 +47,8 @@ constexpr std::array kRows{
     Row{SpdmCode::kGetSupportedEventTypes, get_supported_event_types, kInside, kReady,
         kSpdmCapEvent},
     Row{SpdmCode::kSubscribeEventTypes, subscribe_event_types, kInside, kReady, kSpdmCapEvent},
+    Row{SpdmCode::kSlotManagement, slot_management, kEither, kReady, 0, 0, false,
+        kSpdmExtendedCapSlotManagement},
     Row{SpdmCode::kGetEndpointInfo, get_endpoint_info, kEither, kReady, kAnyInfo},
 };
 

@@ -26,6 +26,7 @@ struct Row {
   /// It interrupts what CHALLENGE would sign. Source: DSP0274 1.2, 10.10.1
   /// ("M1/M2"), as libspdm reads it.
   bool resets_m1m2 = false;
+  std::uint16_t extended = 0;  ///< flags of ours of 1.4, which must be set
 };
 /// nullptr: no such request.
 [[nodiscard]] const Row* find_row(std::uint8_t code);

@@ -61,8 +61,9 @@ struct Settings {
   std::vector<std::uint8_t> versions = all_versions();  ///< ascending
   /// Capability flags (GET_CAPABILITIES, CAPABILITIES). What the negotiated
   /// version does not know is left out.
-  std::uint32_t flags = 0;       ///< 0: the side's default flags
-  std::uint8_t ct_exponent = 0;  ///< CTExponent: a cryptographic answer takes up to 2^n µs
+  std::uint32_t flags = 0;           ///< 0: the side's default flags
+  std::uint16_t extended_flags = 0;  ///< of wire::SpdmExtendedCap; a responder's
+  std::uint8_t ct_exponent = 0;      ///< CTExponent: a cryptographic answer takes up to 2^n µs
   /// DataTransferSize and MaxSPDMmsgSize in bytes. Memory follows what messages
   /// need, never these.
   std::uint32_t data_transfer_size = 0x1200;
@@ -76,6 +77,7 @@ struct Negotiated {
   std::uint8_t version = 0x10;
   std::uint32_t own_flags = 0;                ///< of the end that is asked
   std::uint32_t peer_flags = 0;               ///< of the other
+  std::uint16_t extended_flags = 0;           ///< of the responder
   std::uint32_t peer_data_transfer_size = 0;  ///< 0: unknown before SPDM 1.2
   std::uint32_t peer_max_message_size = 0;
   Algorithms algorithms;  ///< at most one bit each

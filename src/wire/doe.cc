@@ -7,6 +7,8 @@ namespace teeio::wire {
 namespace {
 
 constexpr std::uint32_t kLengthMask = (1U << 18U) - 1;
+constexpr unsigned kConnectionShift = 18;
+constexpr std::uint32_t kConnectionMask = 0xfff;
 
 }  // namespace
 
@@ -16,7 +18,9 @@ Result<DoeObject> DoeObject::decode(ByteView in) {
   object.vendor_id = r.le<std::uint16_t>();
   object.type = r.le<std::uint8_t>();
   r.skip(1);
-  const std::size_t dwords = r.le<std::uint32_t>() & kLengthMask;
+  const auto second = r.le<std::uint32_t>();
+  const std::size_t dwords = second & kLengthMask;
+  object.connection = static_cast<std::uint16_t>(second >> kConnectionShift & kConnectionMask);
   if (!r.ok()) return fail(Errno::kInval, "DOE data object is shorter than its header");
   const std::size_t size = dwords == 0 ? kMaxSize : dwords * 4;
   if (size != in.size()) return fail(Errno::kInval, "DOE length field and size differ");
@@ -31,7 +35,8 @@ Bytes DoeObject::encode() const {
   out.reserve(size);
   append_le(out, vendor_id);
   append_le(out, static_cast<std::uint16_t>(type));  // and a reserved byte
-  append_le(out, static_cast<std::uint32_t>(size / 4) & kLengthMask);
+  append_le(out, (static_cast<std::uint32_t>(size / 4) & kLengthMask) |
+                     (connection & kConnectionMask) << kConnectionShift);
   append(out, payload);
   out.resize(size);
   return out;

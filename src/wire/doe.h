@@ -9,8 +9,16 @@
 namespace teeio::wire {
 
 /// Data object types under the PCI-SIG vendor ID.
-/// Source: PCIe Base Spec 6.30.1; checked against libspdm pcidoe.h.
-enum class DoeType : std::uint8_t { kDiscovery = 0, kSpdm = 1, kSecuredSpdm = 2 };
+/// Source: PCIe Base Spec 6.30.1; checked against libspdm pcidoe.h; 3 and 4, and where they have
+/// their connection ID, from the latter (PCI_DOE_DATA_OBJECT_CONNECTION_ID_MASK, 2026) and
+/// spdm-rs 24d02b8, pcidoe_transport/src/header.rs.
+enum class DoeType : std::uint8_t {
+  kDiscovery = 0,
+  kSpdm = 1,
+  kSecuredSpdm = 2,
+  kSpdmOfConnection = 3,
+  kSecuredSpdmOfConnection = 4,
+};
 
 inline constexpr std::uint16_t kPciSigVendorId = 0x0001;
 
@@ -23,6 +31,8 @@ struct DoeObject {
   /// Whole DWORDs after decode(): up to three bytes of padding at the end. Views
   /// what decode() was given.
   ByteView payload;
+  /// Of an object of a connection: 12 bits. Reserved in others.
+  std::uint16_t connection = 0;
 
   /// Errors: EINVAL when `in` is shorter than a header, or its length field and
   /// its size differ (a data object is delivered whole or not at all).

@@ -47,6 +47,10 @@ enum SpdmCap : std::uint32_t {
   kSpdmCapLargeResp = 1U << 31U,           ///< 1.4
 };
 
+/// CAPABILITIES' ExtFlags (1.4). Source: libspdm spdm.h,
+/// SPDM_GET_CAPABILITIES_EXTENDED_RESPONSE_FLAGS_SLOT_MGMT_CAP.
+enum SpdmExtendedCap : std::uint16_t { kSpdmExtendedCapSlotManagement = 1U << 0U };
+
 /// The flags that version `version` defines; others are reserved and ignored.
 [[nodiscard]] std::uint32_t spdm_requester_caps(std::uint8_t version);
 [[nodiscard]] std::uint32_t spdm_responder_caps(std::uint8_t version);

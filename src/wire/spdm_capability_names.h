@@ -51,4 +51,9 @@ inline constexpr std::array kSpdmCapNames{
     NamedBit{kSpdmCapLargeResp, "LARGE_RESP"},
 };
 
+/// The same of ExtFlags.
+inline constexpr std::array kSpdmExtendedCapNames{
+    NamedBit{kSpdmExtendedCapSlotManagement, "SLOT_MGMT"},
+};
+
 }  // namespace teeio::wire

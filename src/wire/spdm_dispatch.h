@@ -14,6 +14,7 @@
 #include "wire/spdm_key_pairs.h"
 #include "wire/spdm_measurements.h"
 #include "wire/spdm_session.h"
+#include "wire/spdm_slots.h"
 #include "wire/spdm_vendor_defined.h"
 
 namespace teeio::wire {
@@ -33,7 +34,7 @@ using SpdmMessageTypes = std::tuple<
     SpdmGetSupportedEventTypes, SpdmSupportedEventTypes, SpdmSubscribeEventTypes,
     SpdmSubscribeEventTypesAck, SpdmSendEvent, SpdmEventAck, SpdmGetMeasurementExtensionLog,
     SpdmMeasurementExtensionLog, SpdmGetKeyPairInfo, SpdmKeyPairInfo, SpdmSetKeyPairInfo,
-    SpdmSetKeyPairInfoAck>;
+    SpdmSetKeyPairInfoAck, SpdmSlotManagement, SpdmSlotManagementResp>;
 
 /// Whether decoding `Message` takes sizes.
 template <class Message>

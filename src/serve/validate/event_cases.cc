@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "serve/validate/bench.h"
+#include "serve/validate/provisioning.h"
 #include "serve/validate/raw_spdm.h"
 #include "wire/spdm_capabilities.h"
 #include "wire/spdm_certificates.h"
@@ -134,6 +135,9 @@ std::optional<Verdict> change_something(Session& session) {
   request.version = event_version(session);
   const Bytes chain = link.requester().peer_chain(0)->chain;
   request.chain = chain;
+  const SlotNames names = names_of_slot_0(link);
+  request.key_pair = names.key_pair;
+  request.cert_model = names.cert_model;
   const Reply reply = link.raw(request.encode(), session.id());
   if (!reply.answered()) return skipped(fmt::format("SET_CERTIFICATE: {} came", reply.str()));
   return std::nullopt;

@@ -11,6 +11,15 @@
 
 namespace teeio::serve::validate {
 
+/// What requests about slot 0 name: its key pair and certificate model where the connection has
+/// several keys (by DIGESTS, which has come), else zeros.
+struct SlotNames {
+  bool multi_key = false;
+  std::uint8_t key_pair = 0;
+  std::uint8_t cert_model = 0;
+};
+[[nodiscard]] SlotNames names_of_slot_0(Link& link);
+
 /// A link whose peer has one of `flags`, with its agreement and, of the chain of slot 0, the
 /// parsed form.
 struct Ready {
@@ -35,5 +44,9 @@ Verdict key_pairs(Bench& bench);
 Verdict key_pair_usage(Bench& bench);
 Verdict spare_key_pair(Bench& bench);
 Verdict set_key_pair_nonsense(Bench& bench);
+Verdict slot_banks(Bench& bench);
+Verdict slot_details(Bench& bench);
+Verdict slot_nonsense(Bench& bench);
+Verdict slots_absent(Bench& bench);
 
 }  // namespace teeio::serve::validate

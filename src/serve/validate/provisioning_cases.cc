@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "crypto/csr.h"
@@ -183,22 +184,6 @@ Verdict endpoint_info_signed(Bench& bench) {
   return passed();
 }
 
-/// Of a multi-key connection: the key pair and the certificate model of slot 0, by DIGESTS.
-std::pair<std::uint8_t, std::uint8_t> pair_of_slot_0(Link& link, const spdm::Suite& suite) {
-  constexpr std::uint8_t kModel = 7;  // bits 2:0 of CertificateInfo
-  constexpr std::uint8_t kDeviceCert = 1;
-  const Bytes* const heard = link.heard().last(SpdmCode::kDigests);
-  wire::SpdmSizes sizes;
-  sizes.hash = suite.hash_size();
-  sizes.multi_key = true;
-  const auto digests = heard != nullptr ? wire::SpdmDigests::decode(*heard, sizes)
-                                        : fail(Errno::kInval, "DIGESTS did not come");
-  if (!digests || (digests->provisioned & 1U) == 0) return {1, kDeviceCert};
-  const std::uint8_t model = std::to_integer<std::uint8_t>(digests->cert_models.front()) & kModel;
-  return {std::to_integer<std::uint8_t>(digests->key_pairs.front()),
-          model != 0 ? model : kDeviceCert};
-}
-
 constexpr Case kProvisioningCases[] = {
     {"csr", "CSR is a certification request of slot 0's key, signed by it",
      "DSP0274 1.2, CSR; RFC 2986", csr},
@@ -221,13 +206,52 @@ constexpr Case kProvisioningCases[] = {
      "DSP0274 1.3, SET_KEY_PAIR_INFO", set_key_pair_nonsense},
     {"multi_key", "DIGESTS of a multi-key connection has each slot's key pair",
      "DSP0274 1.3, DIGESTS", multi_key_digests},
+    {"slots", "SupportedSubCodes has what is mandatory, and banks are numbered from 0",
+     "DSP0274 1.4, SLOT_MANAGEMENT", slot_banks},
+    {"slots.details", "One bank is selected, and its slots are those of DIGESTS and CERTIFICATE",
+     "DSP0274 1.4, SLOT_MANAGEMENT", slot_details},
+    {"slots.nonsense",
+     "Subcodes, banks, slots and structures of SLOT_MANAGEMENT that do not exist are refused",
+     "DSP0274 1.4, SLOT_MANAGEMENT", slot_nonsense},
+    {"slots.absent", "Without SLOT_MGMT_CAP SLOT_MANAGEMENT gets UnsupportedRequest",
+     "DSP0274 1.4, CAPABILITIES", slots_absent},
     {"endpoint_info", "ENDPOINT_INFO has a device class identifier", "DSP0274 1.3, ENDPOINT_INFO",
      endpoint_info},
     {"endpoint_info.signed", "ENDPOINT_INFO's signature covers the negotiation and the answer",
      "DSP0274 1.3, ENDPOINT_INFO", endpoint_info_signed},
 };
 
+/// The key pair and the certificate model of slot 0, by DIGESTS.
+std::pair<std::uint8_t, std::uint8_t> pair_of_slot_0(Link& link, const spdm::Suite& suite) {
+  constexpr std::uint8_t kModel = 7;  // bits 2:0 of CertificateInfo
+  constexpr std::uint8_t kDeviceCert = 1;
+  const Bytes* const heard = link.heard().last(SpdmCode::kDigests);
+  wire::SpdmSizes sizes;
+  sizes.hash = suite.hash_size();
+  sizes.multi_key = true;
+  const auto digests = heard != nullptr ? wire::SpdmDigests::decode(*heard, sizes)
+                                        : fail(Errno::kInval, "DIGESTS did not come");
+  if (!digests || (digests->provisioned & 1U) == 0) return {1, kDeviceCert};
+  const std::uint8_t model = std::to_integer<std::uint8_t>(digests->cert_models.front()) & kModel;
+  return {std::to_integer<std::uint8_t>(digests->key_pairs.front()),
+          model != 0 ? model : kDeviceCert};
+}
+
 }  // namespace
+
+SlotNames names_of_slot_0(Link& link) {
+  const auto agreed = link.requester().negotiated();
+  const Bytes* const offered = link.heard().last(SpdmCode::kNegotiateAlgorithms);
+  const auto offer = offered != nullptr ? wire::SpdmNegotiateAlgorithms::decode(*offered)
+                                        : fail(Errno::kInval, "nothing was offered");
+  SlotNames names;
+  names.multi_key = agreed && agreed->version >= wire::kSpdmVersion13 && offer &&
+                    (offer->offer.other_params & wire::kSpdmMultiKeyConn) != 0;
+  if (names.multi_key)
+    std::tie(names.key_pair, names.cert_model) =
+        pair_of_slot_0(link, spdm::Suite::of(agreed->algorithms));
+  return names;
+}
 
 std::expected<Ready, Verdict> ready_for(Bench& bench, std::uint32_t flags, const char* word) {
   auto link = bench.with_chain();
@@ -239,14 +263,8 @@ std::expected<Ready, Verdict> ready_for(Bench& bench, std::uint32_t flags, const
   const spdm::Suite suite = spdm::Suite::of(agreed->algorithms);
   if (chain == nullptr || !chain->verified || !suite.hash || !suite.asym)
     return std::unexpected(skipped("slot 0 has no chain"));
-  const Bytes* const offered = link->heard().last(SpdmCode::kNegotiateAlgorithms);
-  const auto offer = offered != nullptr ? wire::SpdmNegotiateAlgorithms::decode(*offered)
-                                        : fail(Errno::kInval, "nothing was offered");
-  const bool multi_key = agreed->version >= wire::kSpdmVersion13 && offer &&
-                         (offer->offer.other_params & wire::kSpdmMultiKeyConn) != 0;
-  const auto [key_pair, cert_model] =
-      multi_key ? pair_of_slot_0(*link, suite) : std::pair<std::uint8_t, std::uint8_t>{};
-  return Ready{std::move(*link), *agreed, suite, multi_key, key_pair, cert_model};
+  const SlotNames names = names_of_slot_0(*link);
+  return Ready{std::move(*link), *agreed, suite, names.multi_key, names.key_pair, names.cert_model};
 }
 
 std::span<const Case> provisioning_cases() { return kProvisioningCases; }

@@ -11,9 +11,9 @@ from served import Served
 
 TEEIO = sys.argv[1]
 PSK = "TestPskHint=TestPskData"
-CAPABILITIES = "+CSR,+SET_CERT,+GET_KEY_PAIR,+SET_KEY_PAIR,+EP_INFO_SIG,+EVENT,+MULTI_KEY_NEG"
+CAPABILITIES = "+CSR,+SET_CERT,+GET_KEY_PAIR,+SET_KEY_PAIR,+EP_INFO_SIG,+EVENT,+MULTI_KEY_NEG,+SLOT_MGMT"
 SERVE = ("--capabilities", CAPABILITIES, "--heartbeat", "60", "--cxl", "--slots", "2")
-MUTUAL = ("--mutual-auth", "--versions", "1.3")
+MUTUAL = ("--mutual-auth", "--versions", "1.3", "--capabilities", "-SLOT_MGMT")
 GENERATES = ("--cxl-generates",)
 SPLIT = ("--machine", "split.toml")
 # A card that offers every kind of stream, and one of each set up.
@@ -40,7 +40,7 @@ SUITES = {
     "auth": ("wrong-code@PSK_EXCHANGE", "accepted@PSK_EXCHANGE",
              "accepted@GET_ENCAPSULATED_REQUEST"),
     "provisioning": tuple(f"{kind}@{message}" for kind in ("wrong-code", "accepted") for message in (
-        "GET_CSR", "SET_CERTIFICATE", "GET_KEY_PAIR_INFO", "SET_KEY_PAIR_INFO"))
+        "GET_CSR", "SET_CERTIFICATE", "GET_KEY_PAIR_INFO", "SET_KEY_PAIR_INFO", "SLOT_MANAGEMENT"))
     + ("bad-signature@GET_CSR", "bad-signature@GET_ENDPOINT_INFO",
        "wrong-code@GET_ENDPOINT_INFO"),
     "events": tuple(f"{kind}@{message}" for kind in ("wrong-code", "accepted") for message in (
@@ -81,6 +81,7 @@ ALONE = {
     "events.sent": ("truncated@SEND_EVENT", (), ()),
     "events.unsubscribed": ("unasked@SEND_EVENT", (), ()),
     "provisioning.multi_key": ("wrong-code@GET_DIGESTS", (), ()),
+    "provisioning.slots.absent": ("accepted@SLOT_MANAGEMENT", ("--capabilities", "-SLOT_MGMT"), ()),
     "session.two": ("wrong-code@KEY_EXCHANGE", (), ()),
     "spdm1x.algorithms.one": ("wrong-code@NEGOTIATE_ALGORITHMS", (), ()),
     "spdm1x.certificate.digest": ("bad-digest@GET_DIGESTS", (), ()),

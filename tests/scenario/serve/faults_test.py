@@ -8,7 +8,7 @@ import sys
 from served import Served
 
 TEEIO = sys.argv[1]
-CAPABILITIES = "+CSR,+SET_CERT,+GET_KEY_PAIR,+SET_KEY_PAIR,+EP_INFO_SIG,+EVENT"
+CAPABILITIES = "+CSR,+SET_CERT,+GET_KEY_PAIR,+SET_KEY_PAIR,+EP_INFO_SIG,+EVENT,+SLOT_MGMT"
 PSK = "TestPskHint=TestPskData"
 SETTINGS = ("--capabilities", CAPABILITIES, "--psk", PSK, "--heartbeat", "60", "--cxl",
             "--cxl-generates")
@@ -32,6 +32,7 @@ CASES = {
     "GET_KEY_PAIR_INFO": "provisioning.key_pairs",
     "SET_KEY_PAIR_INFO": "provisioning.key_pairs.usage",
     "GET_ENDPOINT_INFO": "provisioning.endpoint",
+    "SLOT_MANAGEMENT": "provisioning.slots",
     "GET_MEASUREMENT_EXTENSION_LOG": "spdm13.log",
     "GET_SUPPORTED_EVENT_TYPES": "events",
     "SUBSCRIBE_EVENT_TYPES": "events",

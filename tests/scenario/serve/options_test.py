@@ -35,12 +35,14 @@ def validate(served, *arguments):
     return cases
 
 
-def messages(*options, cases, validate_options=()):
-    """What crossed the wire when `cases` were judged, as `teeio decode` tells it."""
+def messages(*options, cases, validate_options=(), malformed=None):
+    """What crossed the wire when `cases` were judged, as `teeio decode` tells it. `malformed`: what
+    it says of what they send on purpose."""
     with Served(TEEIO, "--pcap", "wire.pcapng", "--keylog", "wire.keys", *options) as served:
         ran = validate(served, "--case", cases, *validate_options)
     done = run("decode", "--json", "wire.pcapng", "--keylog", "wire.keys")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == (1 if malformed else 0), done.stderr
+    assert not malformed or malformed in done.stderr, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()], ran
 
 
@@ -148,9 +150,6 @@ def capability_names(peer):
     ask = struct.pack("<BBBBBBHIII", 0x14, 0xE1, 0, 0, 0, 0, 0, 0, 0x1200, 0x1200)
     answer = exchange(peer, NORMAL, MCTP, b"\5" + ask)[2][1:]
     assert answer[1] == 0x61, answer
-    # SLOT_MANAGEMENT, of which no layout is public: UnsupportedRequest, and its code.
-    slot_management = exchange(peer, NORMAL, MCTP, bytes([5, 0x14, 0x88, 0, 0]))[2]
-    assert slot_management == bytes([5, 0x14, 0x7F, 0x07, 0x88]), slot_management
     with open("capabilities.pcap", "wb") as file:
         file.write(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 0xFFFF, 291))
         for number, message in enumerate((ask, answer)):
@@ -158,7 +157,8 @@ def capability_names(peer):
             file.write(struct.pack("<IIII", number, 0, len(packet), len(packet)) + packet)
     shown = run("decode", "--json", "capabilities.pcap").stdout.splitlines()
     found = [json.loads(line) for line in shown]
-    return fields(found, "CAPABILITIES")[0]["flags"].split("|")
+    shown = fields(found, "CAPABILITIES")[0]
+    return shown["flags"].split("|") + shown.get("extended_flags", "").split("|")
 
 
 def post_quantum():
@@ -475,7 +475,7 @@ def once():
                     assert exchange(peer, TEST, DOE)[0] == TEST
 
 
-ALL = "+CSR,+SET_CERT,+GET_KEY_PAIR,+SET_KEY_PAIR,+MULTI_KEY_NEG,+EP_INFO_SIG"
+ALL = "+CSR,+SET_CERT,+GET_KEY_PAIR,+SET_KEY_PAIR,+MULTI_KEY_NEG,+EP_INFO_SIG,+SLOT_MGMT"
 
 
 def each_slot_has_its_own_chain():
@@ -499,16 +499,21 @@ def each_slot_has_its_own_chain():
 def provisioning():
     for slots in ("1", "3"):
         found, ran = messages("--slots", slots, "--capabilities", ALL, cases="provisioning",
-                              validate_options=("--suite", "provisioning"))
-        assert len(ran) == 12, ran
-        assert [case for case in ran if not ran[case]] == ["provisioning.key_pairs.spare"], ran
+                              validate_options=("--suite", "provisioning"),
+                              malformed="SLOT_MANAGEMENT's structure begins in its header")
+        assert len(ran) == 16, ran
+        assert [case for case in ran if not ran[case]] == [
+            "provisioning.key_pairs.spare", "provisioning.slots.absent"], ran
+        details = [one for one in fields(found, "SLOT_MANAGEMENT_RESP") if one.get("selected")]
+        assert details and details[0]["slot[0]"].startswith("provisioned,size="), details
         for name in ("CSR", "SET_CERTIFICATE_RSP", "KEY_PAIR_INFO", "SET_KEY_PAIR_INFO_ACK",
                      "ENDPOINT_INFO"):
             assert has(found, name), name
         totals = {str(one["total"]) for one in fields(found, "KEY_PAIR_INFO")}
         assert totals == {slots}, totals
     with Served(TEEIO) as served:
-        assert not any(validate(served, "--suite", "provisioning").values())
+        ran = validate(served, "--suite", "provisioning")
+        assert [case for case in ran if ran[case]] == ["provisioning.slots.absent"], ran
     # Without multi-key connections the key pair is 0.
     with Served(TEEIO, "--capabilities", "+CSR,+SET_CERT,+EP_INFO_NO_SIG") as served:
         ran = validate(served, "--suite", "provisioning")
@@ -621,7 +626,7 @@ def idle_words():
 
 def wrong_words():
     for words, says in ((("--versions", "1.5"), "1.0 to 1.4"),
-                        (("--capabilities", "+CACHE"), "nothing here answers"),
+                        (("--capabilities", "+PUB_KEY_ID"), "nothing here answers"),
                         (("--capabilities", "+BOGUS"), "there are"),
                         (("--capabilities", "+CERT,CHAL"), "all with a sign"),
                         (("--capabilities", "-CERT"), "they need CERT"),

@@ -26,6 +26,15 @@ TEST(Visible, LeavesColoursAndAnErasedLine) {
   for (const std::string text : {"\x1b[1;31mFAIL\x1b[0m\n", "\r\x1b[K5/7"})
     EXPECT_EQ(visible(text), text);
 }
+TEST(Visible, FindsThemWhereverTheyStand) {
+  for (std::size_t before = 0; before < 20; ++before)
+    for (const std::string bad : {"\x01", "\x1f", "\x7f", "\xc2\x85"}) {
+      const std::string text = std::string(before, 'a') + bad + "\xc3\x85 and the rest\n";
+      EXPECT_EQ(visible(text).find(bad), std::string::npos) << before;
+      EXPECT_EQ(visible(text).substr(0, before + 2), std::string(before, 'a') + "\\x") << before;
+      EXPECT_TRUE(visible(text).ends_with("\xc3\x85 and the rest\n")) << before;
+    }
+}
 TEST(Visible, TakesACutSequenceForNone) { EXPECT_EQ(visible("\x1b[31"), "\\x1b[31"); }
 
 TEST(ShellWord, QuotesOnlyWhatNeedsIt) {

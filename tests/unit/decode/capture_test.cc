@@ -57,13 +57,30 @@ const Field* field(const Message& message, std::string_view name) {
 }
 std::string text(const Message& message, std::string_view name) {
   const Field* f = field(message, name);
-  return f == nullptr ? "(absent)" : f->text;
+  std::string line;
+  if (f != nullptr) f->append_to(line);
+  return f == nullptr ? "(absent)" : line;
+}
+
+/// What can be seen of a field, in either detail.
+std::string shown(const Field& f) {
+  std::string both;
+  f.append_to(both);
+  f.append_whole_to(both);
+  return both;
+}
+
+std::string nonce_text() {
+  std::string text;
+  for (unsigned i = 0; i < 32; ++i) text += "5a";
+  return text;
 }
 
 struct CaptureTest : ::testing::Test {
   std::vector<Message> doe(wire::DoeType type, ByteView payload) {
     const Bytes object = in_doe(type, payload);
-    return capture.read({.data = object, .original_size = 0});
+    const auto messages = capture.read({.data = object, .original_size = 0});
+    return {messages.begin(), messages.end()};
   }
   std::vector<Message> spdm(std::string_view bytes) {
     return doe(wire::DoeType::kSpdm, unhex(bytes));
@@ -259,6 +276,34 @@ TEST_F(CaptureTest, TakesTheNextKeyOfTheLogAfterAnUpdate) {
   EXPECT_EQ(read(key_of(wire::KeyLogSender::kRequester, 1), 1), "RECORD");  // the old key is past
 }
 
+TEST_F(CaptureTest, ConnectionsWithIdsAreConversationsOfTheirOwn) {
+  const auto of = [&](std::uint16_t connection, ByteView message) {
+    const Bytes object =
+        wire::DoeObject{.type = std::to_underlying(wire::DoeType::kSpdmOfConnection),
+                        .payload = message,
+                        .connection = connection}
+            .encode();
+    return capture.read({.data = object, .original_size = 0})[0];
+  };
+  wire::SpdmAlgorithms a{.measurement_specification = 1, .base_asym = 0x80, .base_hash = 2};
+  of(1, a.encode());
+  a.base_hash = 1;
+  of(2, a.encode());
+  // DIGESTS of one slot: 48 bytes where SHA-384 was agreed on, 32 where SHA-256 was.
+  EXPECT_EQ(of(1, unhex("12 01 00 01 ab*48")).problem, "");
+  EXPECT_NE(of(1, unhex("12 01 00 01 ab*32")).problem, "");
+  const Message second = of(2, unhex("12 01 00 01 ab*32"));
+  EXPECT_EQ(second.problem, "");
+  EXPECT_EQ(second.connection, 2);
+  EXPECT_FALSE(spdm("10 84 00 00")[0].connection);
+}
+
+TEST_F(CaptureTest, FieldsHaveTheirBytesWhateverIsReadThen) {
+  const auto asked = spdm("12 83 00 ff 5a*32");  // CHALLENGE: its nonce is decoded by value
+  spdm("12 83 00 ff a5*32");
+  EXPECT_EQ(shown(*field(asked[0], "nonce")), "5a5a5a5a5a5a5a5a…(32)" + nonce_text());
+}
+
 TEST_F(CaptureTest, WithoutALogARecordIsNoMistake) {
   Capture blind(wire::LinkType::kPciDoe, {}, {});
   const auto requester = key_of(wire::KeyLogSender::kRequester, 1);
@@ -280,10 +325,8 @@ TEST_F(CaptureTest, HidesIdeKeysUnlessTheyAreToBeShown) {
   ASSERT_EQ(hidden.size(), 1U);
   EXPECT_EQ(hidden[0].layer, "IDE_KM");
   EXPECT_EQ(hidden[0].name, "KEY_PROG");
-  for (const Field& f : hidden[0].fields) {
-    EXPECT_EQ(f.text.find("abab"), std::string::npos) << f.name;
-    EXPECT_EQ(f.full().find("abab"), std::string::npos) << f.name;
-  }
+  for (const Field& f : hidden[0].fields)
+    EXPECT_EQ(shown(f).find("abab"), std::string::npos) << f.name;
   Capture open(wire::LinkType::kPciDoe, {}, {.show_keys = true});
   const Bytes object = in_doe(wire::DoeType::kSpdm, message);
   EXPECT_EQ(text(open.read({.data = object, .original_size = 0})[0], "key"),
@@ -296,10 +339,8 @@ TEST_F(CaptureTest, HidesKeysInPiecesAndInOtherProtocolsToo) {
        {"12 85 00 01 00 00 00 00 20 00 00 00 40 00 00 00 ab*32",
         "12 fe 00 00 07 00 02 98 1e 21 00 00 ab*32", "12 fe 00 00 03 00 02 01 00 21 00 09 ab*32"})
     for (const Message& message : spdm(bytes))
-      for (const Field& f : message.fields) {
-        EXPECT_EQ(f.text.find("abab"), std::string::npos) << message.name << " " << f.name;
-        EXPECT_EQ(f.full().find("abab"), std::string::npos) << message.name << " " << f.name;
-      }
+      for (const Field& f : message.fields)
+        EXPECT_EQ(shown(f).find("abab"), std::string::npos) << message.name << " " << f.name;
   const auto other = spdm("12 fe 00 00 01 00 00 02 00 ab ab");
   EXPECT_EQ(text(other[0], "payload"), "abab");
 }

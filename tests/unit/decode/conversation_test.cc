@@ -65,8 +65,8 @@ class Recorded {
     Capture capture(link, std::move(ring), {});
     std::vector<Message> all;
     for (const Bytes& packet : packets_)
-      for (Message& message : capture.read({.data = packet, .original_size = 0}))
-        all.push_back(std::move(message));
+      for (const Message& message : capture.read({.data = packet, .original_size = 0}))
+        all.push_back(message);
     return all;
   }
 

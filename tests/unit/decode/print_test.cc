@@ -2,13 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace teeio::decode {
 namespace {
+
+const Bytes kNonce(32, std::byte{0x11});
 
 Message message() {
   Fields f(/*show_keys=*/false);
   f.number("slot", 3);
-  f.bytes("nonce", Bytes(32, std::byte{0x11}));
+  f.bytes("nonce", kNonce);
   return {.packet = 12,
           .time_ns = 3'000'004'000,
           .sender = Sender::kRequester,
@@ -18,6 +22,18 @@ Message message() {
           .name = "CHALLENGE",
           .fields = f.take(),
           .problem = {}};
+}
+
+std::string to_text(const Message& message, std::uint64_t start_ns, Detail detail) {
+  std::string out;
+  append_text(out, message, start_ns, detail);
+  return out;
+}
+
+std::string to_json(const Message& message) {
+  std::string out;
+  append_json(out, message);
+  return out;
 }
 
 TEST(Print, OneLineCutsLongBytes) {
@@ -46,6 +62,44 @@ TEST(Print, JsonKeepsNumbersAndWholeBytes) {
   EXPECT_NE(json.find(R"("fields":{"slot":3,"nonce":")" + std::string(64, '1') + "\"}"),
             std::string::npos)
       << json;
+}
+
+TEST(Print, JsonEscapesAndReplaces) {
+  Fields f(/*show_keys=*/false);
+  f.word("a", "\"\\\n\x01\x7f…\xff");
+  f.hex_number("b", 0x1f);
+  f.version("c", 0x13);
+  const Message odd{
+      .time_ns = ~std::uint64_t{0}, .layer = "L", .name = "N", .fields = f.take(), .problem = {}};
+  EXPECT_EQ(to_json(odd),
+            "{\"packet\":0,\"time_ns\":18446744073709551615,\"from\":\"requester\",\"layer\":\"L\","
+            "\"message\":\"N\",\"fields\":{\"a\":\"\\\"\\\\\\n\\u0001\x7f…\xef\xbf\xbd\",\"b\":31,"
+            "\"c\":\"1.3\"}}\n");
+}
+
+TEST(Print, OfFieldsWithOneNameJsonHasTheLast) {
+  Fields f(/*show_keys=*/false);
+  f.number("code", 1);
+  f.number("other", 2);
+  f.number("code", 3);
+  const Message twice{.layer = "L", .name = "N", .fields = f.take(), .problem = "why"};
+  EXPECT_TRUE(
+      to_json(twice).ends_with("\"fields\":{\"code\":3,\"other\":2},\"problem\":\"why\"}\n"));
+}
+
+TEST(Print, AConnectionHasItsNumber) {
+  Message one = message();
+  one.connection = 5;
+  EXPECT_NE(to_text(one, 0, Detail::kLine).find(" ->   #5 [fffeffff] SPDM"), std::string::npos);
+  EXPECT_NE(to_json(one).find("\"connection\":5,\"session\":"), std::string::npos);
+}
+
+TEST(Print, LinesGoBehindEachOther) {
+  std::string out = "before\n";
+  append_text(out, message(), 0, Detail::kLine);
+  append_json(out, message());
+  EXPECT_TRUE(out.starts_with("before\n   12 ")) << out;
+  EXPECT_EQ(std::ranges::count(out, '\n'), 3);
 }
 
 }  // namespace

@@ -17,14 +17,21 @@ TEST(Knobs, VersionsAreSortedAndEachThereOnce) {
 
 TEST(Knobs, CapabilitiesAreChangesOrAWholeSet) {
   const std::uint32_t defaults = spdm::default_responder_flags();
-  EXPECT_EQ(*parse_capabilities({"-CHUNK"}), defaults & ~wire::kSpdmCapChunk);
-  EXPECT_EQ(*parse_capabilities({"MEAS_NO_SIG"}), wire::kSpdmCapMeasNoSig);
-  EXPECT_EQ(*parse_capabilities({"+PSK_CONTEXT"}) & wire::kSpdmCapPsk, 0U);
+  EXPECT_EQ(parse_capabilities({"-CHUNK"})->flags, defaults & ~wire::kSpdmCapChunk);
+  EXPECT_EQ(parse_capabilities({"MEAS_NO_SIG"})->flags, wire::kSpdmCapMeasNoSig);
+  EXPECT_EQ(parse_capabilities({"+PSK_CONTEXT"})->flags & wire::kSpdmCapPsk, 0U);
   EXPECT_FALSE(parse_capabilities({"CERT", "-CHAL"}));
-  EXPECT_FALSE(parse_capabilities({"+CACHE"}));
+  EXPECT_EQ(parse_capabilities({"+PUB_KEY_ID"}).error(),
+            "nothing here answers what PUB_KEY_ID announces: requesters get certificates, and are "
+            "given no public key beforehand");
+  EXPECT_FALSE(parse_capabilities({"+KEY_PAIR_RESET"}));
+  EXPECT_EQ(parse_capabilities({"+CACHE"})->flags, defaults | wire::kSpdmCapCache);
   EXPECT_FALSE(parse_capabilities({"-CERT"}));  // CHAL needs it
   EXPECT_TRUE(parse_capabilities({"-CACHE"}));
   EXPECT_TRUE(parse_capabilities({"+EVENT", "+SET_KEY_PAIR"}));
+  EXPECT_EQ(parse_capabilities({"+SLOT_MGMT"})->flags, defaults);
+  EXPECT_EQ(parse_capabilities({"+SLOT_MGMT"})->extended, wire::kSpdmExtendedCapSlotManagement);
+  EXPECT_EQ(parse_capabilities({"+SLOT_MGMT", "-SLOT_MGMT"})->extended, 0);
   EXPECT_EQ(parse_capabilities({"+MULTI_KEY_NEG"}).error(),
             "these capabilities do not go together: they need GET_KEY_PAIR, or to be without "
             "MULTI_KEY_NEG");

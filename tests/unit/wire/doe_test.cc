@@ -27,6 +27,19 @@ TEST(DoeObject, DecodesWhatItEncoded) {
   EXPECT_TRUE(std::ranges::equal(back->payload, payload));
 }
 
+TEST(DoeObject, HasItsConnectionAboveItsLength) {
+  const Bytes payload = bytes({9, 8, 7, 6});
+  const DoeObject object{.type = std::to_underlying(DoeType::kSpdmOfConnection),
+                         .payload = payload,
+                         .connection = 0x801};
+  EXPECT_EQ(object.encode(), bytes({1, 0, 3, 0, 3, 0, 4, 0x20, 9, 8, 7, 6}));
+  const Bytes encoded = object.encode();
+  const auto back = DoeObject::decode(encoded);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->connection, 0x801);
+  EXPECT_EQ(back->payload.size(), 4U);
+}
+
 TEST(DoeObject, RefusesALengthThatIsNotItsSize) {
   Bytes object = DoeObject{kPciSigVendorId, 1, bytes({1, 2, 3, 4})}.encode();
   object[4] = std::byte{4};
