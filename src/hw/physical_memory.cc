@@ -228,11 +228,12 @@ std::uint64_t PhysicalMemory::pages_in_use() const {
   return impl_->ram.in_use();
 }
 
-void PhysicalMemory::set_key(Hpa page, KeyId key) {
+void PhysicalMemory::give_page(Hpa page, KeyId owner, Content content) {
+  if (is_mmio(page) || key_of(page) == owner) return;
   touch_tables(Tables::kShared, schedule::Touch::How::kUpdate);
   touch_tables(Tables::kTrusted, schedule::Touch::How::kUpdate);
   const schedule::RawLockGuard guard(impl_->tables);
-  impl_->ram.set_key(page, key);
+  impl_->ram.give(page, owner, content);
 }
 
 KeyId PhysicalMemory::key_of(Hpa page) const {

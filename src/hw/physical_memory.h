@@ -12,10 +12,14 @@
 
 namespace teeio::hw {
 
-/// The memory encryption key (TDX: HKID) or ownership (RMM: realm) that a page
-/// of RAM belongs to; 0 is shared memory. Only an access made with the same key
-/// sees the page's bytes.
+/// Whose a page of RAM is: a memory encryption key (TDX: HKID), a world (RMM), or a guest
+/// (SEV: ASID); 0 is shared memory. Every access names its own, be it a CPU's, a device's or a
+/// firmware's, and only the page's owner sees its bytes. Whose the page is the firmware says,
+/// by give_page(), from its own books (PAMT, granule states, RMP).
 enum class KeyId : std::uint16_t { kShared = 0 };
+/// What becomes of a page's bytes with another owner: zeros, where hardware leaves cipher text,
+/// or the plain text, where a firmware encrypts it in place.
+enum class Content : std::uint8_t { kLost, kKept };
 
 /// What answers on the bus where there is no RAM: a BAR.
 /// Locking: called without any lock of PhysicalMemory.
@@ -69,9 +73,10 @@ class PhysicalMemory {
   void free_page(Hpa page);
   [[nodiscard]] std::uint64_t pages_in_use() const;
 
-  /// Gives a frame to `key`. Bytes are kept if `key` is kShared or the frame
-  /// had it already, else zeroed (a new key sees no old plain text).
-  void set_key(Hpa page, KeyId key);
+  /// A frame is `owner`'s from here on. Its bytes stay where it was before. MMIO is nobody's:
+  /// what is asked with a key its trusted target answers; nothing is done.
+  /// Precondition: a frame or MMIO.
+  void give_page(Hpa page, KeyId owner, Content content = Content::kLost);
   /// kShared for what is no RAM frame.
   [[nodiscard]] KeyId key_of(Hpa page) const;
 

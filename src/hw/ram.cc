@@ -151,11 +151,12 @@ void Ram::free(Hpa page) {
   freed_.push(index(page));
 }
 
-void Ram::set_key(Hpa page, KeyId key) {
-  TEEIO_CHECK(is_page_aligned(raw(page)) && has(page), "a key is given to what is no RAM page");
+void Ram::give(Hpa page, KeyId owner, Content content) {
+  TEEIO_CHECK(is_page_aligned(raw(page)) && has(page), "what is given to an owner is no RAM page");
   Frame& frame = frames_[index(page)];
-  if (key != KeyId::kShared && frame.key != key) std::ranges::fill(bytes(page), std::byte{0});
-  frame.key = key;
+  if (frame.key == owner) return;
+  if (content == Content::kLost) std::ranges::fill(bytes(page), std::byte{0});
+  frame.key = owner;
 }
 
 bool Ram::has(Hpa address) const {

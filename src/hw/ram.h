@@ -32,7 +32,8 @@ class Ram final : private schedule::RolledBack {
   /// The lowest free frame, zeroed and shared; nullopt when none is left.
   std::optional<Hpa> alloc();
   void free(Hpa page);
-  void set_key(Hpa page, KeyId key);
+  /// As PhysicalMemory::give_page(), of a frame.
+  void give(Hpa page, KeyId owner, Content content);
 
   /// Whether `address` lies in a frame that is allocated now.
   [[nodiscard]] bool has(Hpa address) const;

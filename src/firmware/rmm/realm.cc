@@ -42,10 +42,10 @@ RmiResult Rmm::granule_range_delegate(Hpa base, Hpa top) {
   if (!is_range(base, top)) return c.refuse("range", raw(base));
   const bool ram = base >= hw::PhysicalMemory::kRamBase && base < hw::PhysicalMemory::kWindowBase &&
                    !memory_.direct(base).empty();
-  const bool mmio = memory_.is_mmio(base);
-  if ((!ram && !mmio) || state_of(base) != GranuleState::kNs) return c.refuse("granule", raw(base));
+  if ((!ram && !memory_.is_mmio(base)) || state_of(base) != GranuleState::kNs)
+    return c.refuse("granule", raw(base));
   set(base, GranuleState::kDelegated);
-  if (!mmio) memory_.set_key(base, kRealmWorld);
+  memory_.give_page(base, kRealmWorld);
   return {.x1 = raw(base + kPageSize)};
 }
 
@@ -55,10 +55,7 @@ RmiResult Rmm::granule_range_undelegate(Hpa base, Hpa top) {
   if (!is_range(base, top)) return c.refuse("range", raw(base));
   if (state_of(base) != GranuleState::kDelegated) return c.refuse("granule", raw(base));
   granules_.erase(raw(base));
-  if (!memory_.is_mmio(base)) {
-    (void)memory_.write(base, Bytes(kPageSize), kRealmWorld);
-    memory_.set_key(base, hw::KeyId::kShared);
-  }
+  memory_.give_page(base, hw::KeyId::kShared);
   return {.x1 = raw(base + kPageSize)};
 }
 

@@ -129,8 +129,8 @@ RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
                                      .gpa = wanted.gpa}};
   const bool launch = wanted.immutable || wanted.asid == 0;
   for (std::uint64_t at = 0; at < bytes_of_size(wanted.size); at += kPageSize)
-    rekey(page + at, hw::KeyId{static_cast<std::uint16_t>(wanted.asid)},
-          launch ? Content::kKept : Content::kLost);
+    memory_.give_page(page + at, hw::KeyId{static_cast<std::uint16_t>(wanted.asid)},
+                      launch ? hw::Content::kKept : hw::Content::kLost);
   return RmpStatus::kSuccess;
 }
 
@@ -226,14 +226,14 @@ void Rmp::make_context(Hpa page) {
   const schedule::RawLockGuard guard(lock_);
   TEEIO_CHECK(state(page) == PageState::kFirmware, "a context page must be the firmware's");
   assigned_slot(page).context = true;
-  rekey(page, kFirmwareKey, Content::kLost);
+  memory_.give_page(page, kFirmwareKey, hw::Content::kLost);
 }
 
 void Rmp::leave_context(Hpa page) {
   const schedule::RawLockGuard guard(lock_);
   TEEIO_CHECK(state(page) == PageState::kContext, "a page is no context page");
   assigned_slot(page).context = false;
-  rekey(page, hw::KeyId::kShared, Content::kLost);
+  memory_.give_page(page, hw::KeyId::kShared, hw::Content::kLost);
 }
 
 void Rmp::hand_to_guest(Hpa page, bool vmsa) {
@@ -254,7 +254,7 @@ void Rmp::reclaim(Hpa page) {
   const RmpSize size = entry.size;
   entry = {.assigned = true, .size = size};
   for (std::uint64_t at = 0; at < bytes_of_size(size); at += kPageSize)
-    rekey(page + at, hw::KeyId::kShared, Content::kLost);
+    memory_.give_page(page + at, hw::KeyId::kShared, hw::Content::kLost);
 }
 
 void Rmp::let_go(Hpa page) {
@@ -275,23 +275,12 @@ void Rmp::erase(Hpa page) {
   const auto at = slots_.find(raw(page));
   if (at == slots_.end()) return;
   const std::uint64_t bytes = bytes_of_size(at->second.entry.size);
-  const Content content =
-      at->second.entry.asid == 0 && !at->second.context ? Content::kKept : Content::kLost;
+  const hw::Content content =
+      at->second.entry.asid == 0 && !at->second.context ? hw::Content::kKept : hw::Content::kLost;
   touch_keys(schedule::Touch::How::kUpdate);
   slots_.erase(at);
   for (std::uint64_t offset = 0; offset < bytes; offset += kPageSize)
-    rekey(page + offset, hw::KeyId::kShared, content);
-}
-
-/// RAM gets another key; MMIO has none.
-void Rmp::rekey(Hpa page, hw::KeyId key, Content content) {
-  if (memory_.is_mmio(page)) return;
-  const hw::KeyId old = memory_.key_of(page);
-  if (old == key) return;
-  std::array<std::byte, kPageSize> bytes{};
-  if (content == Content::kKept) (void)memory_.read(page, bytes, old);
-  memory_.set_key(page, key);
-  (void)memory_.write(page, bytes, key);
+    memory_.give_page(page + offset, hw::KeyId::kShared, content);
 }
 
 RmpEntry Rmp::entry(Hpa page) const {

@@ -175,8 +175,6 @@ class Rmp {
   [[nodiscard]] RmpStatus refusal(Hpa page, const RmpUpdate& wanted) const;
   [[nodiscard]] bool overlaps(Hpa page, const RmpUpdate& wanted) const;
   void erase(Hpa page);
-  enum class Content : std::uint8_t { kKept, kLost };
-  void rekey(Hpa page, hw::KeyId key, Content content);
 
   void touch(Hpa page, schedule::Touch::How how) const;
   void touch_region(Hpa page) const;

@@ -7,14 +7,6 @@
 #include "firmware/tdx/state.h"
 
 namespace teeio::tdx {
-namespace {
-
-// Neither a TD's nor the module's: a page passes through it on its way back to
-// the host, which zeroes what the host could never have read in clear.
-constexpr hw::KeyId kScrubKey{0x7ffe};
-
-}  // namespace
-
 State::State(hw::PhysicalMemory& m, object::Trace& t, Platform p)
     : memory(m), trace(t), api(p.api), channels(std::move(p.channels)) {
   TEEIO_CHECK(p.iommus.size() <= kMaxIommus && p.hkids >= 1 && p.hkids < 0x1000,
@@ -35,7 +27,7 @@ bool State::is_ram(Hpa page) {
 
 void State::take_page(Hpa page, PageType type, Hpa owner, hw::KeyId key) {
   pamt.take(page, type, owner);
-  memory.set_key(page, key);
+  memory.give_page(page, key);
 }
 
 void State::take_iommu_page(std::uint32_t iommu, Hpa page) {
@@ -47,8 +39,7 @@ void State::take_iommu_page(std::uint32_t iommu, Hpa page) {
 
 void State::release_page(Hpa page) {
   pamt.give_back(page);
-  memory.set_key(page, kScrubKey);
-  memory.set_key(page, hw::KeyId::kShared);
+  memory.give_page(page, hw::KeyId::kShared);  // the host never could read it in clear
 }
 
 Td* State::find_td(Hpa tdr) {

@@ -95,7 +95,7 @@ TEST(PhysicalMemoryRam, AllocationFailsWhenFullAndSucceedsAfterAFree) {
 TEST(PhysicalMemoryRam, FreedFrameForgetsBytesAndKey) {
   PhysicalMemory memory(kRam);
   const Hpa page = *memory.alloc_page();
-  memory.set_key(page, kTd);
+  memory.give_page(page, kTd);
   ASSERT_TRUE(memory.write(page, pattern(kPageSize), kTd).has_value());
   memory.free_page(page);
   EXPECT_FALSE(memory.read_u64(page, kTd).has_value());
@@ -109,7 +109,7 @@ TEST(PhysicalMemoryRam, FreedFrameForgetsBytesAndKey) {
 TEST(PhysicalMemoryKeys, OnlyTheSameKeySeesAPage) {
   PhysicalMemory memory(kRam);
   const Hpa page = *memory.alloc_page();
-  memory.set_key(page, kTd);
+  memory.give_page(page, kTd);
   ASSERT_TRUE(memory.write_u64(page, 42, kTd).has_value());
   EXPECT_EQ(*memory.read_u64(page, kTd), 42U);
   EXPECT_EQ(memory.read_u64(page).error().code, Errno::kFault);
@@ -128,20 +128,38 @@ TEST(PhysicalMemoryKeys, NewKeySeesZerosAndTheSameKeyKeepsBytes) {
   PhysicalMemory memory(kRam);
   const Hpa page = *memory.alloc_page();
   ASSERT_TRUE(memory.write_u64(page, 42).has_value());
-  memory.set_key(page, kTd);
+  memory.give_page(page, kTd);
   EXPECT_EQ(*memory.read_u64(page, kTd), 0U);
   ASSERT_TRUE(memory.write_u64(page, 43, kTd).has_value());
-  memory.set_key(page, kTd);
+  memory.give_page(page, kTd);
   EXPECT_EQ(*memory.read_u64(page, kTd), 43U);
-  memory.set_key(page, kOtherTd);
+  memory.give_page(page, kOtherTd);
   EXPECT_EQ(*memory.read_u64(page, kOtherTd), 0U);
+}
+
+TEST(PhysicalMemoryKeys, TheHostSeesNoPlainTextOfAPageThatItGetsBack) {
+  PhysicalMemory memory(kRam);
+  const Hpa page = *memory.alloc_page();
+  memory.give_page(page, kTd);
+  ASSERT_TRUE(memory.write_u64(page, 42, kTd).has_value());
+  memory.give_page(page, KeyId::kShared);
+  EXPECT_EQ(*memory.read_u64(page), 0U);
+}
+
+TEST(PhysicalMemoryKeys, WhatAFirmwareEncryptsInPlaceKeepsItsBytes) {
+  PhysicalMemory memory(kRam);
+  const Hpa page = *memory.alloc_page();
+  ASSERT_TRUE(memory.write_u64(page, 42).has_value());
+  memory.give_page(page, kTd, Content::kKept);
+  EXPECT_EQ(*memory.read_u64(page, kTd), 42U);
+  EXPECT_FALSE(memory.read_u64(page).has_value());
 }
 
 TEST(PhysicalMemoryKeys, AccessStopsAtThePageWhoseKeyDoesNotFit) {
   PhysicalMemory memory(kRam);
   const Hpa page = *memory.alloc_page();
   const Hpa next = *memory.alloc_page();
-  memory.set_key(next, kTd);
+  memory.give_page(next, kTd);
   const Bytes bytes = pattern(16);
   EXPECT_EQ(memory.write(next + (0 - std::uint64_t{8}), bytes).error().code, Errno::kFault);
   Bytes seen(8);
@@ -343,7 +361,7 @@ TEST(PhysicalMemoryExchange, AWordIsReplacedOnlyWhileItIsWhatWasRead) {
   EXPECT_FALSE(*memory.compare_exchange_u64(page + 8, expected, 9));
   EXPECT_EQ(expected, 7U) << "what is there";
   EXPECT_EQ(*memory.read_u64(page + 8), 7U);
-  memory.set_key(page, kTd);
+  memory.give_page(page, kTd);
   expected = 0;
   EXPECT_EQ(memory.compare_exchange_u64(page, expected, 1).error().code, Errno::kFault);
   EXPECT_TRUE(*memory.compare_exchange_u64(page, expected, 1, kTd));

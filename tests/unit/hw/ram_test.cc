@@ -45,14 +45,14 @@ TEST_F(RamInRun, HasTheFramesOfTheCheckpointAgainAndNoOthers) {
     freed = *ram->alloc();
     std::ranges::fill(ram->bytes(kept), std::byte{0x11});
     std::ranges::fill(ram->bytes(freed), std::byte{0x22});
-    ram->set_key(kept, KeyId{3});  // it is wiped
+    ram->give(kept, KeyId{3}, Content::kLost);  // it is wiped
     std::ranges::fill(ram->bytes(kept), std::byte{0x33});
   });
   heap->save();
   for (int run = 0; run < 3; ++run) {
     inside([&] {
       ram->free(freed);
-      ram->set_key(kept, KeyId::kShared);
+      ram->give(kept, KeyId::kShared, Content::kLost);
       std::ranges::fill(ram->bytes(kept), std::byte{0x44});
       for (int i = 0; i < 100; ++i) {
         const Hpa page = *ram->alloc();

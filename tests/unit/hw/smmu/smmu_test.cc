@@ -15,7 +15,7 @@ class SmmuTest : public testing::Test {
  protected:
   Hpa page() {
     const Hpa at = *memory.alloc_page();
-    memory.set_key(at, kRealm);
+    memory.give_page(at, kRealm);
     return at;
   }
   void put(Hpa at, std::uint64_t value) { ASSERT_TRUE(memory.write_u64(at, value, kRealm)); }

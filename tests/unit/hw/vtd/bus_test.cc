@@ -84,7 +84,7 @@ class BusTest : public testing::Test {
     std::vector<Hpa> mapped;
     for (int n = 0; n < pages; ++n) {
       mapped.push_back(*memory.alloc_page());
-      memory.set_key(mapped.back(), key);
+      memory.give_page(mapped.back(), key);
       tables.map(stage, kIova + static_cast<std::uint64_t>(n) * kPageSize, mapped.back());
     }
     last_stage = stage;
@@ -196,7 +196,7 @@ TEST_F(BusTest, TrustedRequestCannotReachAnotherTdOrSharedMemory) {
   iommu.set_domain_key(TBit::kTrusted, kDomain, kTd);
   enable_stream();
   EXPECT_EQ(write(TBit::kTrusted, kIova, kWord).error().code, Errno::kFault);
-  memory.set_key(pages[0], KeyId::kShared);
+  memory.give_page(pages[0], KeyId::kShared);
   EXPECT_EQ(write(TBit::kTrusted, kIova, kWord).error().code, Errno::kFault);
   EXPECT_THAT(kinds(), testing::IsEmpty());
 }
@@ -229,7 +229,7 @@ TEST_F(BusTest, TrustedRequestMeetsItsStreamThenTablesThenThePagesOwner) {
   EXPECT_EQ(iommu.fault_count(), 2U);
   EXPECT_EQ(write(TBit::kTrusted, kIova, kWord).error().code, Errno::kFault);
   EXPECT_EQ(iommu.fault_count(), 2U) << "translated: memory has refused it";
-  memory.set_key(pages[0], kTd);
+  memory.give_page(pages[0], kTd);
   EXPECT_TRUE(write(TBit::kTrusted, kIova, kWord).has_value());
 }
 

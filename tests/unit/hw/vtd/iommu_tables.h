@@ -17,7 +17,7 @@ class IommuTables {
   [[nodiscard]] Hpa root() const { return root_; }
   Hpa page() {
     const Hpa made = *memory_.alloc_page();
-    memory_.set_key(made, key_);
+    memory_.give_page(made, key_);
     return made;
   }
   void set(Hpa entry, std::uint64_t value) { (void)memory_.write_u64(entry, value, key_); }

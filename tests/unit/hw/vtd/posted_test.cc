@@ -184,7 +184,7 @@ TEST(PostedWrites, ThatMemoryRefusesWhenTheyArriveAreSeen) {
     {
       // The page is given away, and nobody has invalidated what leads to it.
       const schedule::Section section(function.lock);
-      function.memory.set_key(function.pages[0], KeyId{3});
+      function.memory.give_page(function.pages[0], KeyId{3});
     }
     device.join();
     if (!sent) ++refused;
@@ -202,7 +202,7 @@ TEST(PostedWrites, AreOfPagesThatTakeThem) {
     Bytes both(2 * kPageSize);  // translated as one
     const schedule::Section section(function.lock);
     (void)function.card.dma->dma_read(kPoster.rid(), TBit::kShared, kPostedTo, both);
-    function.memory.set_key(function.pages[1], KeyId{3});
+    function.memory.give_page(function.pages[1], KeyId{3});
     const auto sent = function.card.dma->dma_write(kPoster.rid(), TBit::kShared, kPostedTo,
                                                    Bytes(kPageSize + 8, std::byte{1}));
     TEEIO_CHECK(!sent && sent.error().code == Errno::kFault,

@@ -347,7 +347,7 @@ TEST_F(IommuTrusted, DomainWithoutKeyIsRefused) {
 }
 
 TEST_F(IommuTrusted, TablesOfAnyKeyAreWalkedAndTheDomainsKeyIsGiven) {
-  memory.set_key(private_stage, KeyId{1});
+  memory.give_page(private_stage, KeyId{1});
   iommu.set_domain_key(TBit::kTrusted, kDomain, kTd);
   for (int i = 0; i < 2; ++i) {
     const auto found = iommu.translate(kRid, TBit::kTrusted, kIova, DmaAccess::kWrite);
