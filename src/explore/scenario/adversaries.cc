@@ -149,7 +149,7 @@ std::span<const Adversary> adversaries() {
                     tdx_attack::replay_report,
                     "the request stays pending; the card is to be connected anew"},
                    {kCca, "VDEV state: ERROR", cca_attack::replay_report,
-                    "VDEV, card and realm stay the monitor's"},
+                    "the VDEV goes, and the PDEV stays the monitor's"},
                    {kSev, "TIO_GUEST_REQUEST: SEV_RET_INVALID_PARAM", sev_attack::replay_message,
                     "nothing has changed"}},
        .not_here = {}},
