@@ -60,7 +60,7 @@ std::vector<Meddled> sweep(std::string_view flow, const machine::Config& design)
   return all;
 }
 
-/// "TDH.DEVIF.RESPONSE: TDX_TDISP_INVALID_MESSAGE ×3", a kind of end each.
+/// "TDH.DEVIF.RESPONSE: TDX_SDPM_INVALID_MESSAGE ×3", a kind of end each.
 std::string summary(const std::vector<Meddled>& all, Meddling how) {
   std::map<std::pair<std::string, std::string>, int> ends;
   for (const Meddled& one : all) {

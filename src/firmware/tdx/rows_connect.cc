@@ -87,8 +87,8 @@ constexpr auto kKmRequestChecks =
 constexpr auto kKmResponseChecks = join(
     kApi, kIommu, kStream, kNotBlocked,
     own({{"outstanding", kIdeKmInvalidResponse, kRdx, "no request waits"}}), own_spdm(kRdx),
-    shared(kR8), object(kR8, kIdeKmInvalidResponse),
-    own({{"authentic", kIdeKmInvalidResponse, kR8, "the answer is not the session's"},
+    shared(kR8), object(kR8, kSpdmInvalidMessage),
+    own({{"authentic", kSpdmInvalidMessage, kR8, "the answer is not the session's"},
          {"answer", kIdeKmInvalidResponse, kR8, "the answer is not that to the request"},
          {"ready", kIdeKmKeysNotReady, kRdx, "the other direction's keys are not programmed"}}));
 
@@ -234,13 +234,14 @@ constinit const Row kIdeKmResponse{
     .detail = {},
     .fails = "TDH.IDE.STREAM.IDEKMRSP fails",
     .source =
-        "tdh_ide_stream_idekmrsp.c, enable_ide_stream(); ide_stream.c, "
-        "verify_idekm_message_content()",
+        "tdh_ide_stream_idekmrsp.c, enable_ide_stream(); aead.c, tdx_io_aead_decrypt(); "
+        "ide_stream.c, verify_idekm_message_content()",
     .checks = kKmResponseChecks,
     .effect =
         "GO: the key cannot go again, and the root port uses a direction's keys when all "
         "three went; after the third GO of what the device transmits the stream is enabled. "
-        "STOP: nothing. What is refused leaves the request outstanding",
+        "STOP: nothing. What is refused leaves the request outstanding, and what is not the "
+        "session's leaves the session as it was",
     .differs = {},
     .only = Api::kG2};
 

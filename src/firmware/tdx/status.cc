@@ -89,6 +89,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kDevifInvalidTdiConfiguration, "TDX_DEVIF_INVALID_TDI_CONFIGURATION");
     TDX_CODE(kTdispErrorState, "TDX_DEVIF_TDISP_ERROR_STATE");
     TDX_CODE(kMmioInvalidHpaOffset, "TDX_MMIO_INVALID_HPA_OFFSET");
+    TDX_CODE(kSpdmInvalidMessage, "TDX_SDPM_INVALID_MESSAGE");  // the source's spelling
     TDX_CODE(kIommuEcmdTimeout, "TDX_IOMMU_ECMD_TIMEOUT");
     TDX_CODE(kGuestInvNotRequired, "TDX_GUEST_INV_NOT_REQUIRED");
     TDX_CODE(kSpdmRequest, "TDX_SPDM_REQUEST");

@@ -92,6 +92,7 @@ enum class Code : std::uint32_t {
   kDevifInvalidTdiConfiguration = 0xC0000F49,
   kTdispErrorState = 0xC0000F4A,
   kMmioInvalidHpaOffset = 0xC0000F4D,
+  kSpdmInvalidMessage = 0xC0000F4E,
   kIommuEcmdTimeout = 0x80000F51,
   kGuestInvNotRequired = 0x00000F53,
   kSpdmRequest = 0xC0000F57,  ///< a step: a message waits to be carried

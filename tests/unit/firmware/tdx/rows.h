@@ -10,6 +10,7 @@
 #include "firmware/tdx/rows.h"
 #include "firmware/tdx/state.h"
 #include "unit/firmware/tdx/machine.h"
+#include "wire/doe.h"
 
 namespace teeio::tdx {
 
@@ -78,6 +79,14 @@ struct Story : Machine {
   SpdmOperation operation = SpdmOperation::kRecollect;
   KmOperation km_operation = KmOperation::kSetup;
 };
+
+/// What comes in a message page belongs to no session: in the clear, no SPDM at all.
+inline void not_the_sessions(Story& m, Hpa page) {
+  const Bytes object = wire::DoeObject{wire::kPciSigVendorId,
+                                       std::to_underlying(wire::DoeType::kSecuredSpdm), Bytes(8)}
+                           .encode();
+  EXPECT_TRUE(m.memory.write(page, object).has_value());
+}
 
 /// What makes a check fail: by its id, and its operand where the row has several.
 struct Wrong {

@@ -219,7 +219,7 @@ const Cases kStreamCases{
      .prepare = keying,
      .call = km_response,
      .wrong = {{"outstanding", [](M& m) { m.the_stream().outstanding.reset(); }},
-               {"authentic", no_answer},
+               {"authentic", [](M& m) { not_the_sessions(m, m.message); }},
                {"answer",
                 [](M& m) {
                   m.the_stream().outstanding->parameters.direction = KmParameters::Direction::kTx;
