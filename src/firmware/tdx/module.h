@@ -15,6 +15,7 @@
 #include "spdm/channel_setup.h"
 
 namespace teeio::hw {
+struct CpuRegisters;
 class VtdIommu;
 class PhysicalMemory;
 class RootPort;
@@ -312,25 +313,39 @@ class Module final : public GuestView {
   /// 22. Whether a TD of this machine has the REPORTMACSTRUCT: INVALID_REPORTMACSTRUCT.
   GuestLeafResult tdg_mr_verifyreport(Hpa vp, Gpa mac_struct);
   /// 6. k2M is interruptible.
-  GuestLeafResult tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level);
+  GuestLeafResult tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level, const ReservedBits& rest = {});
   /// 71. `handle` = HPA + the TD's MMIO offset, as the interface report has it.
-  GuestLeafResult tdg_mmio_accept(Hpa vp, Gpa gpa, Level level, std::uint64_t handle);
+  GuestLeafResult tdg_mmio_accept(Hpa vp, Gpa gpa, Level level, std::uint64_t handle,
+                                  const ReservedBits& rest = {});
   /// 70. TDISP_INVALID_STATE, DMAR_INVALID_MAPPING_STATE.
-  LeafResult tdg_dmar_accept(Hpa vp, FunctionId function);
+  LeafResult tdg_dmar_accept(Hpa vp, FunctionId function, const ReservedBits& rest = {});
   /// 66. DEVIF_PKH_MISMATCH: not the hash of what the device had proved when its interface
   /// was made; evidence that is collected later counts from the next interface on.
   /// DEVIF_ALREADY_VALID is a remark.
-  LeafResult tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash);
+  LeafResult tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash,
+                                const ReservedBits& rest = {});
   /// 67. RCX = value.
-  LeafResult tdg_devif_rd(Hpa vp, FunctionId function, DevifField field);
+  LeafResult tdg_devif_rd(Hpa vp, FunctionId function, DevifField field,
+                          const ReservedBits& rest = {});
   /// 68. kReport (the next portion of it: each is read once a lock, and OPERAND_INVALID(RDX)
   /// when none is left), kState or kStart. The message is made now, START with the nonce of
   /// now; the host must be asked to relay it.
-  LeafResult tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code);
+  LeafResult tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code,
+                               const ReservedBits& rest = {});
   /// 69. Takes the answer; writes its TDISP message to `buffer`, a page of
   /// accepted private memory, if one is given (message_bytes()). RCX as message_code() and
   /// so on. An answer that is no good stays, and no other request gets past it.
-  GuestLeafResult tdg_devif_response(Hpa vp, FunctionId function, std::optional<Gpa> buffer);
+  GuestLeafResult tdg_devif_response(Hpa vp, FunctionId function, std::optional<Gpa> buffer,
+                                     const ReservedBits& rest = {});
+
+  // --- The guest's instruction (tdcall.cc) ---
+
+  /// TDCALL with these registers: one of the leaves above, by RAX; OPERAND_INVALID(RAX): none
+  /// of them. TDG.VP.VMCALL is the host's business, but for vmcall_status().
+  GuestLeafResult tdcall(Hpa vp, const hw::CpuRegisters& regs);
+  /// TDG.VP.VMCALL (0) of a guest that shows its host the registers in that mask (RCX):
+  /// OPERAND_INVALID(RCX) instead of the exit for RAX, RCX, RSP, or bits 63:32.
+  [[nodiscard]] static Status vmcall_status(std::uint64_t mask);
 
  private:
   const std::unique_ptr<State> state_;

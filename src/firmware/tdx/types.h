@@ -219,6 +219,21 @@ inline constexpr std::uint64_t kKeySlotsOfStream = 6;
 /// RDX of DEVIF.RD.
 enum class DevifField : std::uint8_t { kTdispVersion = 1, kState = 2 };
 
+/// What the registers of a guest's call have beyond the operands of its leaf, where they must
+/// have nothing.
+class ReservedBits {
+ public:
+  [[nodiscard]] std::uint64_t& operator[](Operand which) {
+    return of_.at(static_cast<std::size_t>(which));
+  }
+  [[nodiscard]] std::uint64_t operator[](Operand which) const {
+    return of_.at(static_cast<std::size_t>(which));
+  }
+
+ private:
+  std::array<std::uint64_t, 16> of_{};  ///< by register number
+};
+
 /// How a vCPU left the TD.
 enum class TdExit : std::uint8_t {
   kOrdinary,

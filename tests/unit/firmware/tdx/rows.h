@@ -71,6 +71,7 @@ struct Story : Machine {
   std::optional<Gpa> buffer;
   DevifField field = DevifField::kTdispVersion;
   std::uint64_t guest_handle = 0;
+  ReservedBits rest;
   // Of the newer API.
   std::size_t pages_given = 0;  ///< with what a register says
   std::uint8_t rp_devfn = static_cast<std::uint8_t>(port_options().bdf.rid());

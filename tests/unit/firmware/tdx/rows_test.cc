@@ -104,6 +104,7 @@ bool make_wrong(M& m, const Case& one, const Check& check) {
   for (const Wrong& wrong : one.wrong)
     if (wrong.id == check.id && (!wrong.operand || *wrong.operand == check.operand))
       return wrong.act(m), true;
+  if (check.id == "reserved") return m.rest[check.operand] = 1, true;
   if (page_is_wrong(m, check)) return true;
   const auto found = usual().find(check.id);
   if (found == usual().end()) return false;
