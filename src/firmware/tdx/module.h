@@ -125,21 +125,23 @@ class Module final : public GuestView {
   /// 1. TDR exclusive. One of kTdcsPages pages; one too many → TDCX_NUM_INCORRECT.
   LeafResult tdh_mng_addcx(Hpa tdr, Hpa page);
   /// 21. TDR exclusive. The last TDCS page becomes the root of the secure EPT.
-  /// OPERAND_INVALID(ATTRIBUTES), OPERAND_INVALID(MAX_VCPUS).
-  LeafResult tdh_mng_init(Hpa tdr, const TdParameters& parameters);
+  /// OPERAND_INVALID(ATTRIBUTES), OPERAND_INVALID(MAX_VCPUS), INCONSISTENT_MSR.
+  LeafResult tdh_mng_init(Hpa tdr, const TdParameters& parameters, const Processor& on = {});
   /// 16. TDR exclusive. One chunk of 256 bytes of an added page; INITIALIZED only.
   /// EPT_ENTRY_NOT_PRESENT, with RCX when the walk ended early.
   LeafResult tdh_mr_extend(Hpa tdr, Gpa gpa);
   /// 17. TDR exclusive. INITIALIZED → RUNNABLE. NO_VCPUS.
   LeafResult tdh_mr_finalize(Hpa tdr);
   /// 10, 4, 22. TDCX_NUM_INCORRECT; MAX_VCPUS_EXCEEDED; VCPU_STATE_INCORRECT(the state)
-  /// for a second INIT. INIT associates the vCPU: it wants a VP.FLUSH also if it never ran.
+  /// for a second INIT. INIT associates the vCPU with the processor: it wants a VP.FLUSH also
+  /// if it never ran. INCONSISTENT_MSR(3BH), which has used up a vCPU index.
   LeafResult tdh_vp_create(Hpa tdr, Hpa tdvpr);
   LeafResult tdh_vp_addcx(Hpa tdvpr, Hpa page);
-  LeafResult tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx);
-  /// 18. TD_KEYS_NOT_CONFIGURED, TDCX_NUM_INCORRECT; VCPU_NOT_ASSOCIATED when it did not
-  /// run since the last flush; then there is nothing to do, as Linux takes it.
-  LeafResult tdh_vp_flush(Hpa tdvpr);
+  LeafResult tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx, const Processor& on = {});
+  /// 18. TD_KEYS_NOT_CONFIGURED, TDCX_NUM_INCORRECT; VCPU_NOT_ASSOCIATED on another processor
+  /// than it ran on, or when it did not run since the last flush; then there is nothing to do,
+  /// as Linux takes it, which calls on the vCPU's processor.
+  LeafResult tdh_vp_flush(Hpa tdvpr, const Processor& on = {});
   /// 19. FLUSHVP_NOT_DONE, TD_HAS_ATTACHED_DEVICES, IOTLB_TRACKING_NOT_DONE.
   LeafResult tdh_mng_vpflushdone(Hpa tdr);
   /// 40. Interruptible. NO_HKID_READY_TO_WBCACHE (a remark).
@@ -155,9 +157,11 @@ class Module final : public GuestView {
 
   /// 0, split around the guest's run: counts the vCPU in the current TLB epoch.
   /// RCX: 1 if the CPU must drop its cached translations before it runs.
-  /// Errors: VCPU_ASSOCIATED while it runs, OPERAND_BUSY(RCX), OPERAND_BUSY(TDR), TD_FATAL,
-  /// OP_STATE_INCORRECT, TDCX_NUM_INCORRECT, VCPU_STATE_INCORRECT, OPERAND_BUSY(TD_EPOCH).
-  LeafResult begin_vp_enter(Hpa tdvpr);
+  /// Errors: VCPU_ASSOCIATED while it runs, or since it ran on another processor,
+  /// OPERAND_BUSY(RCX), OPERAND_BUSY(TDR), TD_FATAL, OP_STATE_INCORRECT, TDCX_NUM_INCORRECT,
+  /// VCPU_STATE_INCORRECT; INCONSISTENT_MSR and OPERAND_BUSY(TD_EPOCH), which leave it
+  /// associated.
+  LeafResult begin_vp_enter(Hpa tdvpr, const Processor& on = {});
   /// Precondition: begin_vp_enter() succeeded.
   void end_vp_enter(Hpa tdvpr, TdExit exit);
   std::expected<hw::GuestMapping, Miss> lookup(Hpa tdr, Gpa gpa, hw::GuestAccess access) override;
@@ -216,17 +220,17 @@ class Module final : public GuestView {
   /// 132, 133, 134. `page` comes back as RCX of delete.
   LeafResult tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t session,
                                    const IdeStreamConfig& config, Hpa page);
-  LeafResult tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream);
-  LeafResult tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t stream);
+  LeafResult tdh_ide_stream_block(std::uint32_t iommu, std::uint64_t stream);
+  LeafResult tdh_ide_stream_delete(std::uint32_t iommu, std::uint64_t stream);
   /// 135, 136. A stream needs KEY_PROG and then K_SET_GO for each of six keys of a key set
   /// (three sub-streams, two directions). The root port has a key from KEY_PROG on; GO wants
   /// all three of its direction and goes once; the third GO of what the device transmits
   /// enables the stream. The other key set does the same while traffic runs: key refresh.
   /// `slot` of KEY_PROG: where the root port keeps it; 0 of the others. A request stays
   /// outstanding until a good answer, and a KP_ACK with a status is none: then BLOCK is left.
-  LeafResult tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, KmObject object,
+  LeafResult tdh_ide_km_request(std::uint32_t iommu, std::uint64_t stream, KmObject object,
                                 const KmParameters& parameters, std::uint64_t slot, Hpa message);
-  LeafResult tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message);
+  LeafResult tdh_ide_km_response(std::uint32_t iommu, std::uint64_t stream, Hpa message);
 
   // --- Functions (devifmt.cc, devif_messages.cc) ---
 

@@ -70,13 +70,13 @@ constexpr auto kStreamCreateChecks = join(
          {"address_overlap", kIdeStreamAddrOverlap, kRax, "another stream has these addresses"}}),
     free_page(kR15),
     own({{"hardware", kOperandInvalid, kR8, "the root port does not take the stream"}}));
-constexpr auto kStreamBlockChecks = join(kApi, kIommu, kStream, kNotBlocked);
+constexpr auto kStreamBlockChecks = join(kApi, kIommu, kStreamId, kStream, kNotBlocked);
 constexpr auto kStreamDeleteChecks =
-    join(kApi, kIommu, kStream,
+    join(kApi, kIommu, kStreamId, kStream,
          own({{"not_blocked", kIdeStreamNotBlocked, kRdx, "the IDE stream is not blocked"}}),
          own_page(kRdx), own_spdm(kRdx), kDevifs);
 constexpr auto kKmRequestChecks =
-    join(kApi, kIommu, kStream, kNotBlocked,
+    join(kApi, kIommu, kStreamId, kStream, kNotBlocked,
          own({{"outstanding", kIdeKmOutReq, kRdx, "a request waits for its answer"}}),
          own_spdm(kRdx), own({{"object", kOperandInvalid, kR8, "no such IDE_KM request"}}), kDevifs,
          own({{"parameters", kOperandInvalid, kR9, "no such key"},
@@ -85,7 +85,7 @@ constexpr auto kKmRequestChecks =
               {"slot", kOperandInvalid, kR10, "no such key slot"}}),
          shared(kR11), own({{"seal", kSpdmInvalidState, kRdx, "the session has failed"}}));
 constexpr auto kKmResponseChecks = join(
-    kApi, kIommu, kStream, kNotBlocked,
+    kApi, kIommu, kStreamId, kStream, kNotBlocked,
     own({{"outstanding", kIdeKmInvalidResponse, kRdx, "no request waits"}}), own_spdm(kRdx),
     shared(kR8), object(kR8, kSpdmInvalidMessage),
     own({{"authentic", kSpdmInvalidMessage, kR8, "the answer is not the session's"},

@@ -32,6 +32,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kHkidNotFree, "TDX_HKID_NOT_FREE");
     TDX_CODE(kNoHkidReadyToWbcache, "TDX_NO_HKID_READY_TO_WBCACHE");
     TDX_CODE(kFlushvpNotDone, "TDX_FLUSHVP_NOT_DONE");
+    TDX_CODE(kInconsistentMsr, "TDX_INCONSISTENT_MSR");
     TDX_CODE(kEptWalkFailed, "TDX_EPT_WALK_FAILED");
     TDX_CODE(kEptEntryNotPresent, "TDX_EPT_ENTRY_NOT_PRESENT");
     TDX_CODE(kGpaRangeNotBlocked, "TDX_GPA_RANGE_NOT_BLOCKED");

@@ -35,6 +35,7 @@ enum class Code : std::uint32_t {
   kHkidNotFree = 0xC0000820,
   kNoHkidReadyToWbcache = 0x00000821,
   kFlushvpNotDone = 0x80000824,
+  kInconsistentMsr = 0xC0000920,
   kEptWalkFailed = 0xC0000B00,
   kEptEntryNotPresent = 0xC0000B03,
   kGpaRangeNotBlocked = 0xC0000B06,

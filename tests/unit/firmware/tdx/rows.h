@@ -24,6 +24,8 @@ struct Story : Machine {
   [[nodiscard]] Hpa page_in(Operand which) { return Hpa{registers[which]}; }
   [[nodiscard]] Gpa gpa() { return Gpa{registers[Operand::kRcx]}; }
 
+  [[nodiscard]] std::uint64_t stream_register() const { return stream_bits | stream; }
+
   State& state() { return module.state(); }
   Td& the_td() { return *state().find_td(td.tdr); }
   Vcpu& the_vcpu() { return *state().find_vcpu(td.vp); }
@@ -50,6 +52,8 @@ struct Story : Machine {
   std::uint32_t iommu_id = kIommu;
   std::uint32_t session = kSession;
   std::uint8_t stream = kStream;
+  std::uint64_t stream_bits = 0;  ///< above it in its register
+  Processor on;
   FunctionId function = kFunction;
   Level level = Level::k4K;
   std::uint8_t table_level = 1;
