@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "unit/firmware/rmm/machine.h"
 
 namespace teeio::rmm {
@@ -144,7 +146,8 @@ class FailedStop : public Teardown {
     ASSERT_RMI(drive_vdev(lose));
     EXPECT_EQ(vdev_state(), VdevState::kUnlocked);
     ASSERT_THAT(facts(before), ElementsAre(Fact::kTdiStopped));
-    EXPECT_EQ(trace.events().back().name, "STOP failed, taken as done");
+    EXPECT_EQ(std::ranges::find(trace.events(), Fact::kTdiStopped, &object::Event::fact)->name,
+              "STOP failed, taken as done");
     ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
   }
   void prepare() {
