@@ -8,7 +8,8 @@ namespace teeio::rules {
 
 /// The steps of taking a TDI away from its VM.
 enum class TeardownStep : std::uint8_t {
-  kStop,          ///< the firmware's own STOP was answered (or the stream is blocked)
+  kStop,          ///< the firmware's own STOP was answered, or it takes it as done (or the
+                  ///< stream is blocked)
   kUnmap,         ///< private MMIO leaves the secure table
   kDmaOff,        ///< T=1 DMA no longer reaches the VM
   kFreeMetadata,  ///< the firmware forgets the TDI

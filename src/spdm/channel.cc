@@ -113,7 +113,9 @@ Result<Bytes> PlainRequester::seal(wire::Protocol protocol, ByteView message) {
 
 Result<Bytes> PlainRequester::open(wire::Protocol protocol, ByteView object) {
   if (!connected_) return fail(Errno::kNxio, "SPDM is not connected");
-  TEEIO_ASSIGN(const ByteView message, out_of_doe(object));
+  const auto plain = out_of_doe(object);
+  if (!plain) return fail(Errno::kAcces, plain.error().why);
+  const ByteView message = *plain;
   TEEIO_TRY(refuse_error(message));
   TEEIO_ASSIGN(const auto answer, wire::VendorDefined::decode(message));
   if (answer.code != SpdmCode::kVendorDefinedResponse)

@@ -68,16 +68,17 @@ class RequesterChannel {
 
   /// The object that carries `message` to the device. Errors: ENXIO unless
   /// connected(); E2BIG above wire::VendorDefined::kMaxMessage; EBUSY while
-  /// another exchange waits for its answer.
+  /// another exchange waits for its answer (a patient channel: one that is no message's).
   virtual Result<Bytes> seal(wire::Protocol protocol, ByteView message) = 0;
   /// The message inside the device's answer. Errors: ENXIO unless connected();
   /// EIO for an SPDM ERROR; EAGAIN when the device was not ready; EINVAL for
   /// anything that is not a vendor-defined response of `protocol`; EBADFD when
-  /// the session died of it: connected() is false from here on.
+  /// the session died of it: connected() is false from here on. EACCES when `object` is none
+  /// of this channel's: of a plain or patient one, to which the answer may still come.
   virtual Result<Bytes> open(wire::Protocol protocol, ByteView object) = 0;
 
   /// A sealed message may still get its answer. False once open() has used it up;
-  /// always true of a plain channel, which keeps no count.
+  /// always true of a plain or patient channel, which keeps no count.
   [[nodiscard]] virtual bool waiting() const = 0;
 
   /// Asks the connected device to measure itself and sign that together with

@@ -37,6 +37,14 @@ void Requester::send_app(std::uint32_t session, std::uint16_t standard_id, ByteV
                          ByteView payload) {
   push_app(*state_, session, standard_id, vendor_id, payload);
 }
+Result<Message> Requester::seal_app(std::uint32_t session, std::uint16_t standard_id,
+                                    ByteView vendor_id, ByteView payload) {
+  return requester::seal_app(*state_, session, standard_id, vendor_id, payload);
+}
+Result<Bytes> Requester::open_app(std::uint32_t session, std::uint16_t standard_id,
+                                  ByteView vendor_id, const MessageView& answer) {
+  return requester::open_app(*state_, session, standard_id, vendor_id, answer);
+}
 void Requester::get_extension_log(std::uint32_t session) { push_extension_log(*state_, session); }
 void Requester::answer_encapsulated(std::uint32_t session) { push_encapsulated(*state_, session); }
 void Requester::send_raw(std::uint32_t session, Bytes request) {

@@ -118,6 +118,15 @@ class Requester {
   /// VENDOR_DEFINED_REQUEST; the answer is in app_answer().
   void send_app(std::uint32_t session, std::uint16_t standard_id, ByteView vendor_id,
                 ByteView payload);
+  /// The same at once, beside what is queued and whatever else waits for its answer; for
+  /// open_app(). Errors: ENXIO; E2BIG where the peer takes no message of that size: no chunks.
+  Result<Message> seal_app(std::uint32_t session, std::uint16_t standard_id, ByteView vendor_id,
+                           ByteView payload);
+  /// The payload of the next answer: they come in the order of the requests. Errors: EACCES
+  /// when it is not authentic, which changes nothing: the right one may still come; ENXIO;
+  /// else those of take(), and the answer is used up.
+  Result<Bytes> open_app(std::uint32_t session, std::uint16_t standard_id, ByteView vendor_id,
+                         const MessageView& answer);
   /// GET_MEASUREMENT_EXTENSION_LOG; in extension_log().
   void get_extension_log(std::uint32_t session = kNoSession);
   /// GET_ENCAPSULATED_REQUEST, and answers to whatever the peer asks then

@@ -3,8 +3,10 @@
 #include <array>
 
 #include "crypto/random.h"
+#include "spdm/framing.h"
 #include "spdm/requester_state.h"
 #include "spdm/requester_steps.h"
+#include "wire/spdm.h"
 #include "wire/spdm_capabilities.h"
 #include "wire/spdm_session.h"
 #include "wire/spdm_vendor_defined.h"
@@ -177,6 +179,44 @@ void push_app(State& state, std::uint32_t session, std::uint16_t standard_id, By
               ByteView payload) {
   state.push(std::make_unique<VendorDefined>(session, standard_id, vendor_id, payload));
 }
+
+Result<Message> seal_app(State& state, std::uint32_t session, std::uint16_t standard_id,
+                         ByteView vendor_id, ByteView payload) {
+  TEEIO_TRY(need_session(session));
+  VendorDefined step(session, standard_id, vendor_id, payload);
+  TEEIO_ASSIGN(const Bytes request, step.build(state));
+  const std::uint32_t room = state.agreed.peer_data_transfer_size;
+  if (room != 0 && request.size() > room)
+    return fail(Errno::kTooBig, "the device takes no message of that size");
+  state.note_request(std::to_integer<std::uint8_t>(request[1]), session);
+  if (state.config.observer != nullptr) state.config.observer->sent(session, request);
+  TEEIO_ASSIGN(Bytes record,
+               seal_application(*state.find(session)->channel,
+                                to_application(state.config.settings.transport, request),
+                                state.config.observer));
+  return Message{true, std::move(record)};
+}
+
+Result<Bytes> open_app(State& state, std::uint32_t session, std::uint16_t standard_id,
+                       ByteView vendor_id, const MessageView& answer) {
+  Session* const at = state.find(session);
+  if (at == nullptr || !at->channel) return fail(Errno::kNxio, "there is no such SPDM session");
+  if (!answer.secured)
+    return fail(Errno::kAcces, "the answer to a secured message came in the clear");
+  const auto application = at->channel->open(answer.bytes);
+  if (!application) return fail(Errno::kAcces, "a secured message is not authentic");
+  TEEIO_ASSIGN(const auto plain, from_application(state.config.settings.transport, *application));
+  if (!plain.spdm) return fail(Errno::kInval, "the answer is no SPDM message");
+  if (state.config.observer != nullptr) state.config.observer->received(session, plain.bytes);
+  TEEIO_ASSIGN(const auto header, wire::SpdmHeader::decode(plain.bytes));
+  if (header.code == std::to_underlying(wire::SpdmCode::kError))
+    return fail(Errno::kIo, "the device answered SPDM ERROR");
+  if (header.version != state.version())
+    return fail(Errno::kInval, "the answer has another SPDM version than the one agreed on");
+  TEEIO_TRY(VendorDefined(session, standard_id, vendor_id, {}).take(state, {}, plain.bytes));
+  return state.app_answer;
+}
+
 void push_raw(State& state, std::uint32_t session, Bytes request) {
   state.push(std::make_unique<Raw>(session, std::move(request)));
 }

@@ -18,6 +18,10 @@ void push_key_update(State& state, std::uint32_t session, Requester::KeyUpdate w
 void push_end_session(State& state, std::uint32_t session);
 void push_app(State& state, std::uint32_t session, std::uint16_t standard_id, ByteView vendor_id,
               ByteView payload);
+Result<Message> seal_app(State& state, std::uint32_t session, std::uint16_t standard_id,
+                         ByteView vendor_id, ByteView payload);
+Result<Bytes> open_app(State& state, std::uint32_t session, std::uint16_t standard_id,
+                       ByteView vendor_id, const MessageView& answer);
 void push_raw(State& state, std::uint32_t session, Bytes request);
 void push_encapsulated(State& state, std::uint32_t session);
 

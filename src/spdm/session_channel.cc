@@ -20,17 +20,24 @@ Bytes with_protocol(wire::Protocol protocol, ByteView message) {
   return Writer().le(std::to_underlying(protocol)).bytes(message).take();
 }
 
+Result<Bytes> without_protocol(wire::Protocol protocol, ByteView answer) {
+  if (answer.empty() || answer.front() != std::byte{std::to_underlying(protocol)})
+    return fail(Errno::kInval, "answer is of another protocol");
+  return Bytes(answer.begin() + 1, answer.end());
+}
+
 /// See make_session_requester().
 class SessionRequester final : public RequesterChannel {
  public:
-  explicit SessionRequester(RequesterConfig config) : requester_(std::move(config)) {}
+  SessionRequester(RequesterConfig config, bool patient)
+      : requester_(std::move(config)), patient_(patient) {}
 
   std::optional<Bytes> connect_request() override;
   Result<void> connect_response(ByteView object) override;
   [[nodiscard]] bool connected() const override { return session_.has_value(); }
   Result<Bytes> seal(wire::Protocol protocol, ByteView message) override;
   Result<Bytes> open(wire::Protocol protocol, ByteView object) override;
-  [[nodiscard]] bool waiting() const override { return doing_ == Doing::kMessage; }
+  [[nodiscard]] bool waiting() const override { return patient_ || doing_ == Doing::kMessage; }
   std::optional<Bytes> measure_request(const MeasurementNonce& nonce) override;
   Result<void> measure_response(ByteView object) override;
   Result<std::optional<Bytes>> upkeep_request(Upkeep which) override;
@@ -61,6 +68,7 @@ class SessionRequester final : public RequesterChannel {
   void keep_measurements();
 
   Requester requester_;
+  const bool patient_;
   Doing doing_ = Doing::kNothing;
   std::optional<std::uint32_t> opened_;   ///< while the first measurements are due
   std::optional<std::uint32_t> session_;  ///< messages may flow
@@ -148,6 +156,12 @@ Result<Bytes> SessionRequester::seal(wire::Protocol protocol, ByteView message) 
     return fail(Errno::kBusy, "another exchange of the SPDM session waits for its answer");
   if (message.size() > wire::VendorDefined::kMaxMessage)
     return fail(Errno::kTooBig, "message is longer than a vendor-defined message carries");
+  if (patient_) {
+    TEEIO_ASSIGN(const Message sealed,
+                 requester_.seal_app(*session_, wire::VendorDefined::kPciSigStandardId,
+                                     kPciSigVendor, with_protocol(protocol, message)));
+    return wrap(Transport::kPciDoe, view(sealed));
+  }
   requester_.send_app(*session_, wire::VendorDefined::kPciSigStandardId, kPciSigVendor,
                       with_protocol(protocol, message));
   auto object = next();
@@ -161,6 +175,14 @@ Result<Bytes> SessionRequester::seal(wire::Protocol protocol, ByteView message) 
 
 Result<Bytes> SessionRequester::open(wire::Protocol protocol, ByteView object) {
   if (!connected()) return fail(Errno::kNxio, "the SPDM session is not connected");
+  if (patient_) {
+    const auto message = unwrap(Transport::kPciDoe, object);
+    if (!message) return fail(Errno::kAcces, message.error().why);
+    TEEIO_ASSIGN(const Bytes answer,
+                 requester_.open_app(*session_, wire::VendorDefined::kPciSigStandardId,
+                                     kPciSigVendor, *message));
+    return without_protocol(protocol, answer);
+  }
   if (doing_ != Doing::kMessage) return fail(Errno::kInval, "no message waits for an answer");
   const auto taken = take(object);
   doing_ = Doing::kNothing;
@@ -172,10 +194,7 @@ Result<Bytes> SessionRequester::open(wire::Protocol protocol, ByteView object) {
     requester_.cancel();
     return fail(Errno::kAgain, "the device was not ready to answer");
   }
-  const ByteView answer = requester_.app_answer();
-  if (answer.empty() || answer.front() != std::byte{std::to_underlying(protocol)})
-    return fail(Errno::kInval, "answer is of another protocol");
-  return Bytes(answer.begin() + 1, answer.end());
+  return without_protocol(protocol, requester_.app_answer());
 }
 
 std::optional<Bytes> SessionRequester::measure_request(const MeasurementNonce& nonce) {
@@ -314,11 +333,11 @@ std::unique_ptr<RequesterChannel> make_requester(const ChannelSetup& setup, Obse
   config.settings = setup.settings;
   config.settings.transport = Transport::kPciDoe;
   config.observer = observer;
-  return make_session_requester(std::move(config));
+  return make_session_requester(std::move(config), setup.patient);
 }
 
-std::unique_ptr<RequesterChannel> make_session_requester(RequesterConfig config) {
-  return std::make_unique<SessionRequester>(std::move(config));
+std::unique_ptr<RequesterChannel> make_session_requester(RequesterConfig config, bool patient) {
+  return std::make_unique<SessionRequester>(std::move(config), patient);
 }
 
 std::unique_ptr<ResponderChannel> make_session_responder(ResponderConfig config) {

@@ -60,7 +60,7 @@ std::vector<Meddled> sweep(std::string_view flow, const machine::Config& design)
   return all;
 }
 
-/// "TDH.DEVIF.RESPONSE: TDX_TDISP_INVALID_MESSAGE ×3", a kind of end each.
+/// "TDH.DEVIF.RESPONSE: TDX_SDPM_INVALID_MESSAGE ×3", a kind of end each.
 std::string summary(const std::vector<Meddled>& all, Meddling how) {
   std::map<std::pair<std::string, std::string>, int> ends;
   for (const Meddled& one : all) {
@@ -99,10 +99,11 @@ std::string document() {
       "it: the first refusal that follows, what the host does to have the device again, and of "
       "how many objects that is true. A guest never starts a device that it has not attested, and "
       "unbind always goes through.\n\n"
-      "\"Has lost the card\": TF-RMM lets a VDEV go only when the device has answered STOP in its "
-      "session (`smc_vdev_unlock()`, `smc_vdev_destroy()`), and a PDEV only without VDEVs "
-      "(`smc_pdev_stop()`), so that with the session both stay the monitor's, and the realm. TDX "
-      "has TDH.IDE.STREAM.BLOCK for this, SEV-TIO the forced unbind.\n";
+      "\"Pages leak\": TF-RMM takes a STOP that fails as done (`dev_tdisp_stop_main()`), so that a "
+      "VDEV and its realm go without the device; but a PDEV is STOPPED only when its session has "
+      "ended in good order (`dev_assign_cmd_stop_connection_main()`), and one whose session is "
+      "lost stays the monitor's, with its pages. The card has a new one. TDX has "
+      "TDH.IDE.STREAM.BLOCK for such a TDI, SEV-TIO the forced unbind.\n";
   for (const std::string_view flow : kFlows) {
     out += fmt::format(
         "\n### {}\n\n| the host | TDX Connect | Arm CCA | AMD SEV-TIO |\n"

@@ -138,7 +138,7 @@ std::string replace_mmio(Stage& stage, Refusals& refusals) {
   return refusals.first();
 }
 
-/// The monitor's end of the session is lost with it: the VDEV never is UNLOCKED again.
+/// The monitor's end of the session is lost with it, and with that the PDEV: the VDEV goes.
 std::string replay_report(Stage& stage, Refusals&) {
   Vmm& vmm = stage.locked();
   kvm::RealmVm& realm = realm_of(vmm);

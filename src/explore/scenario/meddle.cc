@@ -64,7 +64,7 @@ Recovery recover(Stage& stage, Vmm& vmm, bool failed) {
 
 void end(MeddlingHost& host, const Stage& stage, Recovery recovery) {
   host.result().recovery = recovery;
-  host.result().leaks = stage.lost().starts_with("R5");
+  host.result().leaks = stage.leaks();
   tell_meddling(host.result());
 }
 

@@ -42,7 +42,7 @@ struct Meddled {
   Meddling how = Meddling::kNone;
   std::size_t object = 0;               ///< which of those that were carried, from 0
   std::vector<std::string> messages{};  ///< what each of them was, as far as the device saw it
-  /// The first refusal after it: "TDH.DEVIF.RESPONSE: TDX_TDISP_INVALID_MESSAGE"; empty: none.
+  /// The first refusal after it: "TDH.DEVIF.RESPONSE: TDX_SDPM_INVALID_MESSAGE"; empty: none.
   std::string refusal{};
   bool failed = false;  ///< the call, or the guest, did not get what it wanted
   Recovery recovery = Recovery::kUnnoticed;

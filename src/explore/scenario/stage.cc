@@ -54,11 +54,13 @@ class Stage::LifeOfVms final : public object::TraceSink {
     if (!may_lose || (violation.rule != RuleId::kR5 && violation.rule != RuleId::kR10 && !follows))
       check_failed(text_of(violation));
     if (lost.empty()) lost = text_of(violation);
+    leaks = leaks || violation.rule == RuleId::kR5;
   }
   bool hostile = false;
   bool may_lose = false;
   bool has_next_life = true;
   std::string lost;
+  bool leaks = false;
   std::string_view device;     ///< the first that a VMM was made ready for; empty: none
   bool link_lost = false;      ///< IDE does not survive a hot reset
   std::uint64_t began_ns = 0;  ///< of the explored part
@@ -177,7 +179,7 @@ Stage::~Stage() {
   schedule::set_controller(nullptr);
   sanitizer_->finish();
   if (!life_of_vms_->found.empty()) check_failed(life_of_vms_->found);
-  if (!lost().starts_with("R5")) compare_with_boot();
+  if (!leaks()) compare_with_boot();
   if (schedule::goes_back())
     leave();
   else
@@ -206,6 +208,7 @@ void Stage::vm_may_die() { life_of_vms_->may_die = true; }
 void Stage::host_is_hostile() { life_of_vms_->hostile = true; }
 void Stage::may_lose_the_card() { life_of_vms_->may_lose = true; }
 const std::string& Stage::lost() const { return life_of_vms_->lost; }
+bool Stage::leaks() const { return life_of_vms_->leaks; }
 void Stage::has_no_next_life() { life_of_vms_->has_next_life = false; }
 void Stage::card_is_lost() {
   TEEIO_CHECK(!life_of_vms_->lost.empty(),

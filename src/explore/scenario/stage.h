@@ -108,6 +108,8 @@ class Stage {
   /// From now on the host reaches bound devices (R4): what the scenario is about.
   void host_is_hostile();
   [[nodiscard]] const std::string& lost() const;
+  /// Whether a firmware has kept something (R5), where it may.
+  [[nodiscard]] bool leaks() const;
   void card_is_lost();
 
   /// The state of a function's TDI ("CONFIG_LOCKED"), and whether it is bound.

@@ -92,12 +92,9 @@ void Application::forget_answer() {
 /// its cache that would be overwritten, or the end.
 Application::Step Application::advance(const CommEnter& enter) {
   if (std::exchange(waiting_, Waiting::kNothing) == Waiting::kResponse) {
-    const auto group = current_ ? current_->group : std::uint8_t{0};
     const auto taken = take(enter);
+    if (!taken && !pass_over()) return fail(taken.error().why);
     current_.reset();
-    if (!taken && job_->failures_count && job_->channel != Channel::kStop)
-      return fail(taken.error().why);
-    if (!taken) pass_over(group);
     if ((exit_.flags & CommExit::kCacheRequest) != 0) return yield(Waiting::kCached);
   }
   auto object = next_object(enter);
@@ -113,9 +110,14 @@ Application::Step Application::advance(const CommEnter& enter) {
   return {};
 }
 
-void Application::pass_over(std::uint8_t group) {
-  if (job_->channel == Channel::kNothing)
-    std::erase_if(job_->script, [&](const Exchange& other) { return other.group == group; });
+/// What failed is done with, and its group. False: its failure counts.
+bool Application::pass_over() {
+  if (!current_) return job_->channel == Channel::kStop;
+  if (current_->counts) return false;
+  std::erase_if(job_->script,
+                [&](const Exchange& other) { return other.group == current_->group; });
+  current_.reset();
+  return true;
 }
 
 /// A host that brings none has failed (the source asserts that it brings one, or says so).
@@ -172,10 +174,7 @@ Result<std::optional<Bytes>> Application::next_object(const CommEnter& enter) {
     TEEIO_ASSIGN(Object object, channel_object(enter));
     if (object || (exit_.flags & CommExit::kCacheRequest) != 0) return object;
     auto next = script_object();
-    if (next) return next;
-    if (job_->failures_count) return next;
-    pass_over(current_ ? current_->group : std::uint8_t{0});
-    current_.reset();
+    if (next || !pass_over()) return next;
   }
 }
 

@@ -19,7 +19,8 @@ struct Exchange {
   wire::Protocol protocol = wire::Protocol::kIdeKm;
   Bytes request;
   std::function<Result<void>(ByteView answer)> take;
-  std::uint8_t group = 0;  ///< what is left out with it where failures do not count
+  std::uint8_t group = 0;  ///< what is left out with it where its failure does not count
+  bool counts = true;      ///< false: should it fail, it and its group are passed over
 };
 
 /// What an application is started with: what the channel has to say first, then the
@@ -35,7 +36,6 @@ struct Job {
   Channel channel = Channel::kNothing;
   std::array<std::byte, 32> nonce{};  ///< kMeasure
   std::deque<Exchange> script{};
-  bool failures_count = true;  ///< false: a failed exchange is passed over
 };
 
 /// How a step of an application ends.
@@ -95,7 +95,7 @@ class Application {
   Result<void> take(const CommEnter& enter);
   Result<void> took(const CommEnter& enter, ByteView object);
   void forget_answer();
-  void pass_over(std::uint8_t group);
+  bool pass_over();
   Result<std::optional<Bytes>> next_object(const CommEnter& enter);
   Result<std::optional<Bytes>> channel_object(const CommEnter& enter);
   Result<std::optional<Bytes>> connect_object();

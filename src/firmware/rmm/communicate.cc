@@ -203,6 +203,9 @@ void Rmm::vdev_driven(Vdev& vdev) {
   if (vdev.comm != CommState::kIdle) return;
   switch (std::exchange(vdev.op, VdevOp::kNone)) {
     case VdevOp::kUnlock:
+      if (vdev.state != VdevState::kNew)
+        fact(object::Fact::kTdiStopped,
+             vdev.tdi_stopped ? "TDI stopped" : "STOP failed, taken as done", vdev);
       vdev.state = VdevState::kUnlocked;
       break;
     case VdevOp::kLock:

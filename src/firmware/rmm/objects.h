@@ -86,7 +86,8 @@ struct Vdev {
   VdevState state = VdevState::kNew;
   CommState comm = CommState::kPending;
   VdevOp op = VdevOp::kUnlock;
-  bool dma = false;  ///< its stream table entry is valid
+  bool dma = false;          ///< its stream table entry is valid
+  bool tdi_stopped = false;  ///< the device has said so since the last UNLOCK
   wire::TdispNonce tdisp_nonce{};
   std::uint16_t lock_flags = 0;       ///< that the device supports
   std::array<std::byte, 32> nonce{};  ///< for the next measurements

@@ -78,6 +78,18 @@ Operation* Rmm::waiting(Command& c, std::uint64_t handle) {
   return &operations_[handle - 1];
 }
 
+/// sro_obj_memory_donate() and psmmu_activate_start(): the host reclaims, though there may be
+/// nothing, and is not told how much. psmmu_create_l2_start() has the operation end at once,
+/// and leaves what the call says as it was at its beginning: SUCCESS.
+RmiResult Rmm::donation_failed(Operation& operation) {
+  RmiResult failed = give_back(operation, Code::kInput);
+  failed.x1 = 0;
+  if (operation.command != &row::kPsmmuStL2Create) return failed;
+  operation.stage = Operation::Stage::kReclaimed;
+  operation.expected = Operation::Expected::kContinue;
+  return {.code = defective() ? Code::kSuccess : Code::kIncomplete};
+}
+
 RmiResult Rmm::op_mem_donate(std::uint64_t handle, Hpa list, std::uint64_t count) {
   Command c(*this, row::kOpMemDonate);
   if (!c.begin()) return c.result();
@@ -110,12 +122,7 @@ RmiResult Rmm::op_mem_donate(std::uint64_t handle, Hpa list, std::uint64_t count
       set(operation->memory.back(), GranuleState::kDelegated);
       operation->memory.pop_back();
     }
-    RmiResult failed = give_back(*operation, Code::kInput);
-    failed.x1 = operation->memory.size();
-    if (!operation->memory.empty()) return failed;
-    operation->stage = Operation::Stage::kReclaimed;
-    operation->expected = Operation::Expected::kContinue;
-    return {.code = Code::kIncomplete};
+    return donation_failed(*operation);
   }
   wanted -= taken;
   if (wanted == 0) operation->wanted.erase(operation->wanted.begin());
@@ -137,7 +144,8 @@ RmiResult Rmm::op_mem_reclaim(std::uint64_t handle, Hpa list, std::uint64_t coun
   RMM_REFUSE_IF(operation->expected != Operation::Expected::kReclaim, "expected");
   const std::uint64_t room = entries_in_page(list, count);
   if (room == 0) return {.code = Code::kIncomplete, .memory = MemoryRequest::kReclaim};
-  RMM_REFUSE_IF(!is_hosts(list), "list");
+  const bool any = operation->given_back < operation->memory.size();
+  RMM_REFUSE_IF(any && !is_hosts(list), "list");
   std::uint64_t given = 0;
   for (; given < room && operation->given_back < operation->memory.size(); ++given) {
     const Hpa granule = operation->memory[operation->given_back];

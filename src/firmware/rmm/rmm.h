@@ -242,6 +242,7 @@ class Rmm {
   Operation* reserve(Command& c);
   RmiResult ask_for(Operation& operation);
   RmiResult give_back(Operation& operation, Code result);
+  RmiResult donation_failed(Operation& operation);
   RmiResult incomplete(const Operation& operation, MemoryRequest memory);
   [[nodiscard]] std::uint64_t handle_of(const Operation& operation) const;
   Operation* waiting(Command& c, std::uint64_t handle);

@@ -108,19 +108,27 @@ constinit const Row kOpMemDonate{
     .number = 0xb8,
     .name = "RMI_OP_MEM_DONATE",
     .fails = {},
-    .source = "runtime/rmi/sro.c, smc_op_mem_donate(); lib/addr_list, addr_list_validate()",
+    .source =
+        "runtime/rmi/sro.c, smc_op_mem_donate(); lib/addr_list, addr_list_validate(); "
+        "lib/sro_context, sro_obj_memory_donate(); runtime/rmi/sro_smmu.c, smmu_memory_donate()",
     .checks = kDonateChecks,
     .effect =
         "x1: granules that were taken; INCOMPLETE until all are there. A first granule that "
-        "is not DELEGATED makes the operation fail: the host reclaims, then INPUT",
-    .differs = "blocks larger than a granule are not taken"};
+        "is not DELEGATED, or any of contiguous memory, makes the operation fail: x1 is 0, the "
+        "host reclaims, also where nothing had been taken, and then INPUT. RMI_PSMMU_ST_L2_CREATE "
+        "has nothing to reclaim: INPUT at OP_CONTINUE",
+    .differs =
+        "blocks larger than a granule are not taken; without the defects of that commit a failed "
+        "donation to RMI_PSMMU_ST_L2_CREATE is INCOMPLETE, not SUCCESS"};
 constinit const Row kOpMemReclaim{.number = 0xb9,
                                   .name = "RMI_OP_MEM_RECLAIM",
                                   .fails = {},
                                   .source = "runtime/rmi/sro.c, smc_op_mem_reclaim()",
                                   .checks = kReclaimChecks,
                                   .effect = "x1: descriptors in the host's list; INCOMPLETE",
-                                  .differs = {}};
+                                  .differs =
+                                      "each granule has a descriptor of its own; the source "
+                                      "joins neighbours"};
 constinit const Row kOpCancel{.number = 0xba,
                               .name = "RMI_OP_CANCEL",
                               .fails = {},

@@ -207,7 +207,8 @@ constinit const Row kVdevUnlock{
     .checks = kUnlockChecks,
     .effect =
         "trusted DMA off at once; PENDING: STOP_INTERFACE, GET_STATE (CONFIG_UNLOCKED), then "
-        "UNLOCKED. A STOP that the device refuses: UNLOCKED, and its state is not asked",
+        "UNLOCKED. A STOP that fails, by a refusal, a lost or bent answer, or since there is no "
+        "session any more: UNLOCKED, and the TDI's state is not asked",
     .differs = {}};
 constinit const Row kVdevAbort{
     .number = 0x35,

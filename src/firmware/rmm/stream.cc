@@ -185,7 +185,6 @@ Job Rmm::refresh_job(Pdev& pdev) {
 /// dev_assing_ide_teardown(): what fails is passed over.
 Job Rmm::disconnect_job(Pdev& pdev) {
   Job job;
-  job.failures_count = false;
   Stream& stream = pdev.stream;
   if (!stream.block) return job;
   stop(job.script, stream, IdeDirection::kTx, 1);
@@ -196,6 +195,7 @@ Job Rmm::disconnect_job(Pdev& pdev) {
         return {};
       },
       3));
+  for (Exchange& exchange : job.script) exchange.counts = false;
   return job;
 }
 

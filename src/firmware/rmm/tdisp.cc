@@ -73,6 +73,25 @@ void add_lock(Job& job, Vdev& vdev, std::uint8_t stream, Application& app) {
   job.script.push_back(expect(vdev, wire::TdiState::kConfigLocked));
 }
 
+/// Source: dev_tdisp_stop_main(). A STOP that fails, by whatever, counts as done, and the
+/// TDI's state is then not asked; a state that is not told, or is another one, counts.
+Exchange stop_tdi(Vdev& vdev, Application& app) {
+  Exchange request = tdisp(
+      vdev, wire::TdispStopInterface{},
+      takes<wire::TdispStopInterfaceResponse>(
+          "the device refuses STOP", [&vdev, &app](const wire::TdispStopInterfaceResponse&) {
+            Exchange look = expect(vdev, wire::TdiState::kConfigUnlocked);
+            look.take = [&vdev, seen = std::move(look.take)](ByteView answer) -> Result<void> {
+              TEEIO_TRY(seen(answer));
+              vdev.tdi_stopped = true;
+              return {};
+            };
+            app.then(std::move(look));
+          }));
+  request.counts = false;
+  return request;
+}
+
 Exchange report_portion(Vdev& vdev, Application& app) {
   return tdisp(
       vdev,
@@ -107,25 +126,9 @@ Job Rmm::job_of(Vdev& vdev, Pdev& pdev) {
                 takes<wire::TdispStartInterfaceResponse>("the device refuses START")));
       job.script.push_back(expect(vdev, wire::TdiState::kRun));
       break;
-    case VdevOp::kUnlock: {
-      // A STOP that the device refuses counts as done; its state is then not asked.
-      Exchange stop =
-          tdisp(vdev, wire::TdispStopInterface{}, [this, &vdev, &app](const wire::TdispBody& body) {
-            if (!std::holds_alternative<wire::TdispStopInterfaceResponse>(body))
-              return Result<void>{};
-            Exchange look = expect(vdev, wire::TdiState::kConfigUnlocked);
-            look.take = [this, &vdev,
-                         seen = std::move(look.take)](ByteView answer) -> Result<void> {
-              TEEIO_TRY(seen(answer));
-              fact(object::Fact::kTdiStopped, "TDI stopped", vdev);
-              return {};
-            };
-            app.then(std::move(look));
-            return Result<void>{};
-          });
-      job.script.push_back(std::move(stop));
+    case VdevOp::kUnlock:
+      job.script.push_back(stop_tdi(vdev, app));
       break;
-    }
     case VdevOp::kMeasure:
       job.channel = Job::Channel::kMeasure;
       if (!defective()) job.nonce = vdev.nonce;

@@ -189,6 +189,7 @@ RmiResult Rmm::vdev_unlock(Hpa rd, Hpa pdev, Hpa at) {
     set_dma(*vdev, false);
     fact(Fact::kTrustedDmaOff, "STE off", *vdev);
   }
+  vdev->tdi_stopped = false;
   vdev->op = VdevOp::kUnlock;
   vdev->comm = CommState::kPending;
   return {};

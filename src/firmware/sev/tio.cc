@@ -60,8 +60,8 @@ Status Tio::run(Call& call, TioCommand command, Handler handler) {
     if (pending.command == command && pending.tdi == c.tdi_page() && pending.forced == c.forced())
       return resume(c);
   }
-  for (const TioCheck& check : tio_checks(command))
-    if (!TioChecks::holds(*this, c, check.id)) return call.refuse(check.status, check.why);
+  if (const TioCheck* const failed = failed_check(c))
+    return call.refuse(failed->status, failed->why);
   if (const auto wanted = want_scratch(c)) return *wanted;
   return (this->*handler)(c);
 }

@@ -12,6 +12,7 @@ namespace teeio::sev {
 
 /// Numbers of recorded tables, after the platform's.
 enum TioPart : std::uint8_t { kTdiFunctions = kDirtyAsids + 1, kGuestDeviceIds };
+struct TioCheck;
 
 /// SEV-TIO: the commands 0xd0–0xe4 of the mailbox, with device and TDI contexts in memory
 /// that the host donates.
@@ -42,6 +43,7 @@ class Tio {
 
   void add(TioCommand command, std::string_view name, std::string_view fails, Handler handler);
   Status run(Call& call, TioCommand command, Handler handler);
+  const TioCheck* failed_check(TioCall& c);
   [[nodiscard]] object::EventFields about(TioCommand command, Reader body);
   void forget_all();
   [[nodiscard]] DeviceContext* device(Sla sla);

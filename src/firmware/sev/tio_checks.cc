@@ -9,7 +9,8 @@
 // What each SEV-TIO command checks, in this order. The firmware's source is closed: names
 // and numbers of statuses are public (Linux include/uapi/linux/psp-sev.h), and for some rows
 // what a driver expects is. Which status goes with which check, and the order, are this
-// model's choice. The buffer's length is checked before any of these (platform.cc).
+// model's choice: explorations try the answer of each that fails (Tio::failed_check()). The
+// buffer's length is checked before any of these (platform.cc).
 
 namespace teeio::sev {
 namespace {

@@ -73,10 +73,16 @@ struct TioRow {
 /// Every command, in the order of their numbers.
 [[nodiscard]] std::span<const TioRow> tio_rows();
 
+/// The explorer's choice where several checks fail whose order is "model's choice": 0 is the
+/// first of the list.
+inline constexpr std::string_view kWhichCheckAnswers = "which of the failed checks answers";
+
 class Tio;
 struct TioCall;
-/// Whether a check passes.
 struct TioChecks {
+  /// Whether there is what the check looks at, and none that fails with it for the same cause.
+  static bool can_look(Tio& tio, TioCall& call, TioCheckId id);
+  /// Whether a check passes. Precondition: can_look().
   static bool holds(Tio& tio, TioCall& call, TioCheckId id);
 };
 

@@ -198,23 +198,22 @@ LeafResult Module::tdh_devif_response(FunctionId function, OnBehalfOf who, Hpa m
              leaf.bound_spdm(leaf.s.iommus.unrecorded(devif->iommu), leaf.s.stream_of(*devif).spdm,
                              Operand::kRcx));
   TDX_ASSIGN(const Bytes& object, read_object(leaf, message, Operand::kRdx));
-  const auto plain = spdm->channel->open(wire::Protocol::kTdisp, object);
-  if (!plain) return leaf.refuse_because("authentic", plain.error().why);
-  if (plain->size() < wire::TdispHeader::kSize || plain->size() > kMaxTdispMessage)
+  TDX_ASSIGN(const Bytes& plain,
+             open_message(leaf, *spdm, wire::Protocol::kTdisp, object, "content"));
+  if (plain.size() < wire::TdispHeader::kSize || plain.size() > kMaxTdispMessage)
     return leaf.refuse("size");
   leaf.give_way();
-  LeafResult result{
-      .status = {},
-      .rcx = message_register(std::to_integer<std::uint8_t>((*plain)[kCodeAt]), 0, 0)};
+  LeafResult result{.status = {},
+                    .rcx = message_register(std::to_integer<std::uint8_t>(plain[kCodeAt]), 0, 0)};
   if (for_td) {
     // All further checks come when the TD takes it (TDG.DEVIF.RESPONSE).
     devif->td_request = TdRequest::kProcessed;
-    devif->td_message = *plain;
+    devif->td_message = plain;
   } else {
-    TDX_ASSIGN(result.rcx, take_for_vmm(leaf, function, *devif, *plain));
+    TDX_ASSIGN(result.rcx, take_for_vmm(leaf, function, *devif, plain));
     if (output) {
-      write_object(leaf, *output, *plain);
-      result.rcx |= message_register(0, 0, plain->size());
+      write_object(leaf, *output, plain);
+      result.rcx |= message_register(0, 0, plain.size());
     }
   }
   devif->out_tdisp_req = false;

@@ -28,7 +28,9 @@ Checked<Td*> caller(Leaf& leaf, Hpa vp) {
 
 enum class Validated : std::uint8_t { kNotNeeded, kNeeded };
 
-Checked<Devif*> guest_devif(Leaf& leaf, const Td& td, FunctionId function, Validated validated) {
+Checked<Devif*> guest_devif(Leaf& leaf, const Td& td, FunctionId function, Validated validated,
+                            const ReservedBits& rest) {
+  if (rest[Operand::kRcx] != 0) return leaf.refuse("function");
   TDX_ASSIGN(Devif* const devif, leaf.devif(function, Operand::kRcx));
   if (validated == Validated::kNeeded && !devif->valid) return leaf.refuse("valid");
   if (devif->tdr != td.tdr) return leaf.refuse("owner");
@@ -139,9 +141,11 @@ Module::GuestLeafResult Module::tdg_mr_verifyreport(Hpa vp, Gpa mac_struct) {
   return {};
 }
 
-Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level) {
+Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level,
+                                                    const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgMemPageAccept, {.detail = describe(gpa, level)});
   TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_TRY(leaf.reserved(rest, {Operand::kRcx}));
   TDX_TRY(leaf.gpa(gpa, level, Level::k2M));
   const Sept sept(leaf.s.memory, *td);
   const Sept::Place place = sept.walk(gpa, level);
@@ -158,10 +162,11 @@ Module::GuestLeafResult Module::tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level
   return {};
 }
 
-Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level,
-                                                std::uint64_t handle) {
+Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level, std::uint64_t handle,
+                                                const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgMmioAccept, {.detail = describe(gpa, level)});
   TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_TRY(leaf.reserved(rest, {Operand::kRcx}));
   TDX_TRY(leaf.gpa(gpa, level, Level::k1G));
   const Hpa expected{handle - td->mmio_offset};
   if (raw(expected) % level_bytes(level) != 0 || raw(expected) >> 52U != 0)
@@ -182,10 +187,12 @@ Module::GuestLeafResult Module::tdg_mmio_accept(Hpa vp, Gpa gpa, Level level,
 
 /// An entry has no lock here: the host may block it between the walk and the store, as on the
 /// real module, so there is no giving way in between.
-LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function) {
+LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function, const ReservedBits& rest) {
+  using enum Operand;
   Leaf leaf(*state_, row::kTdgDmarAccept, {.function = bdf_of(function)});
   TDX_ASSIGN(Td* const td, caller(leaf, vp));
-  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
+  TDX_TRY(leaf.reserved(rest, {kRdx, kR8, kR9, kR10, kR11, kR12, kR13, kR14, kR15}));
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded, rest));
   if (devif->state != TdiState::kLocked && devif->state != TdiState::kRun)
     return leaf.refuse("locked");
   const DmarIndex index{.level = DmarLevel::kPasid,
@@ -219,10 +226,11 @@ LeafResult Module::tdg_dmar_accept(Hpa vp, FunctionId function) {
   return {};
 }
 
-LeafResult Module::tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash) {
+LeafResult Module::tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash,
+                                      const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgDevifValidate, {.function = bdf_of(function)});
   TDX_ASSIGN(const Td* const td, caller(leaf, vp));
-  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNotNeeded));
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNotNeeded, rest));
   if (devif->info_hash != hash) return leaf.refuse("hash");
   if (devif->valid) return leaf.remark("already");
   leaf.give_way();
@@ -230,25 +238,29 @@ LeafResult Module::tdg_devif_validate(Hpa vp, FunctionId function, const DeviceI
   return {};
 }
 
-LeafResult Module::tdg_devif_rd(Hpa vp, FunctionId function, DevifField field) {
+LeafResult Module::tdg_devif_rd(Hpa vp, FunctionId function, DevifField field,
+                                const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgDevifRd, {.function = bdf_of(function)});
   TDX_ASSIGN(const Td* const td, caller(leaf, vp));
+  TDX_TRY(leaf.reserved(rest, {Operand::kR9, Operand::kRdx}));
   if (field != DevifField::kTdispVersion && field != DevifField::kState)
     return leaf.refuse("field");
-  TDX_ASSIGN(const Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
+  TDX_ASSIGN(const Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded, rest));
   if (field == DevifField::kState)
     return {.status = {}, .rcx = static_cast<std::uint64_t>(devif->state)};
   return {.status = {}, .rcx = wire::kTdispVersion10};
 }
 
-LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code) {
+LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code,
+                                     const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgDevifRequest,
             {.detail = std::string(wire::tdisp_name(static_cast<std::uint8_t>(code))),
              .function = bdf_of(function)});
   TDX_ASSIGN(const Td* const td, caller(leaf, vp));
+  TDX_TRY(leaf.reserved(rest, {Operand::kRdx, Operand::kR9}));
   if (code != DevifRequest::kReport && code != DevifRequest::kState && code != DevifRequest::kStart)
     return leaf.refuse("code");
-  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded, rest));
   if (devif->state == TdiState::kError && code != DevifRequest::kState) return leaf.refuse("error");
   if (devif->td_request != TdRequest::kAvailable) return leaf.refuse("slot");
   auto message = request_message(*devif, *td, function, code);
@@ -266,13 +278,15 @@ LeafResult Module::tdg_devif_request(Hpa vp, FunctionId function, DevifRequest c
 }
 
 Module::GuestLeafResult Module::tdg_devif_response(Hpa vp, FunctionId function,
-                                                   std::optional<Gpa> buffer) {
+                                                   std::optional<Gpa> buffer,
+                                                   const ReservedBits& rest) {
   Leaf leaf(*state_, row::kTdgDevifResponse, {.function = bdf_of(function)});
   TDX_ASSIGN(Td* const td, caller(leaf, vp));
+  TDX_TRY(leaf.reserved(rest, {Operand::kR9}));
   if (buffer && (!is_page_aligned(raw(*buffer)) || raw(*buffer) >= kSharedGpaBit))
     return leaf.refuse("buffer");
   if (buffer && !target_of(leaf.s, *td, *buffer)) return violation(*buffer);
-  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded));
+  TDX_ASSIGN(Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded, rest));
   if (devif->td_request != TdRequest::kProcessed) return leaf.refuse("slot");
   const auto answer = answer_of(function, devif->td_message);
   if (!answer) return leaf.refuse("header");

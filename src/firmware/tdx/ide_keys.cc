@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "crypto/secret.h"
+#include "firmware/tdx/messages.h"
 #include "hw/root_port.h"
 #include "schedule/task.h"
 #include "wire/ide_km.h"
@@ -144,11 +145,11 @@ Checked<Bytes> km_request(Leaf& leaf, hw::RootPort& port, IdeStream& stream, Spd
 Checked<Bytes> km_answer(Leaf& leaf, const IdeStream& stream, SpdmSession& spdm,
                          const Bytes& object) {
   // What is no answer leaves the request outstanding: only BLOCK gets past it.
-  const auto plain = spdm.channel->open(wire::Protocol::kIdeKm, object);
-  if (!plain) return leaf.refuse_because("authentic", plain.error().why);
-  const auto answer = wire::decode_ide_km(*plain);
+  TDX_ASSIGN(const Bytes& plain,
+             open_message(leaf, spdm, wire::Protocol::kIdeKm, object, "answer"));
+  const auto answer = wire::decode_ide_km(plain);
   if (!answer || !answers(stream, *answer)) return leaf.refuse("answer");
-  return *plain;
+  return plain;
 }
 
 Checked<void> km_answered(Leaf& leaf, hw::RootPort& port, IdeStream& stream) {

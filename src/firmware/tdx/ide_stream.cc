@@ -77,13 +77,14 @@ hw::IdeAssociation association(const IdeStreamConfig& config) {
 
 }  // namespace
 
-Checked<IdeStream*> stream_at(Leaf& leaf, IommuState& iommu, std::uint8_t stream) {
-  const auto at = iommu.streams.find(stream);
+Checked<IdeStream*> stream_at(Leaf& leaf, IommuState& iommu, std::uint64_t stream) {
+  if (stream >= kMaxIdeStreams) return leaf.refuse("stream_id");
+  const auto at = iommu.streams.find(static_cast<std::uint8_t>(stream));
   if (at == iommu.streams.end()) return leaf.refuse("stream");
   return &at->second;
 }
 
-Checked<IdeStream*> usable_stream(Leaf& leaf, IommuState& iommu, std::uint8_t stream) {
+Checked<IdeStream*> usable_stream(Leaf& leaf, IommuState& iommu, std::uint64_t stream) {
   TDX_ASSIGN(IdeStream* const found, stream_at(leaf, iommu, stream));
   if (found->blocked) return leaf.refuse("stream_blocked");
   return found;
@@ -145,17 +146,17 @@ LeafResult Module::tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t sess
   return {};
 }
 
-LeafResult Module::tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream) {
+LeafResult Module::tdh_ide_stream_block(std::uint32_t iommu, std::uint64_t stream) {
   Leaf leaf(*state_, row::kIdeStreamBlock);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
   TDX_ASSIGN(IdeStream* const found, usable_stream(leaf, *state, stream));
   leaf.give_way();
-  block_stream(leaf.s, iommu, stream, *found);
+  block_stream(leaf.s, iommu, found->config.stream_id, *found);
   return {};
 }
 
-LeafResult Module::tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t stream) {
+LeafResult Module::tdh_ide_stream_delete(std::uint32_t iommu, std::uint64_t stream) {
   Leaf leaf(*state_, row::kIdeStreamDelete);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));
@@ -166,11 +167,11 @@ LeafResult Module::tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t strea
   if (found->devif_ref_cnt != 0) return leaf.refuse("devifs");
   leaf.give_way();
   const Hpa page = found->pages.front();
-  forget_stream(leaf.s, iommu, stream);
+  forget_stream(leaf.s, iommu, found->config.stream_id);
   return {.status = {}, .rcx = raw(page)};
 }
 
-LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, KmObject object,
+LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint64_t stream, KmObject object,
                                       const KmParameters& parameters, std::uint64_t slot,
                                       Hpa message) {
   Leaf leaf(*state_, row::kIdeKmRequest);
@@ -198,7 +199,7 @@ LeafResult Module::tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, 
           .rcx = message_register(static_cast<std::uint8_t>(object), 0, sealed.size())};
 }
 
-LeafResult Module::tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message) {
+LeafResult Module::tdh_ide_km_response(std::uint32_t iommu, std::uint64_t stream, Hpa message) {
   Leaf leaf(*state_, row::kIdeKmResponse);
   TDX_TRY(leaf.may_fail());
   TDX_ASSIGN(IommuState* const state, leaf.iommu(iommu));

@@ -9,10 +9,10 @@ namespace teeio::tdx {
 
 // What both generations of the API do with an IDE stream.
 
-/// Checks "stream".
-Checked<IdeStream*> stream_at(Leaf& leaf, IommuState& iommu, std::uint8_t stream);
+/// Checks "stream_id", of a register, and "stream".
+Checked<IdeStream*> stream_at(Leaf& leaf, IommuState& iommu, std::uint64_t stream);
 /// As stream_at(), and it may still carry messages about its keys. Checks "stream_blocked".
-Checked<IdeStream*> usable_stream(Leaf& leaf, IommuState& iommu, std::uint8_t stream);
+Checked<IdeStream*> usable_stream(Leaf& leaf, IommuState& iommu, std::uint64_t stream);
 /// Whether there can be such a stream. Checks "root_port", "ide", "block", "block_used",
 /// "stream_id", "rids", "addresses", "rid_overlap", "address_overlap".
 Checked<void> check_stream(Leaf& leaf, const IommuState& iommu, const IdeStreamConfig& config);

@@ -279,6 +279,12 @@ Checked<void> Leaf::gpa(Gpa gpa, Level level, Level highest) {
   return {};
 }
 
+Checked<void> Leaf::reserved(const ReservedBits& rest, std::initializer_list<Operand> registers) {
+  for (const Operand which : registers)
+    if (rest[which] != 0) return refuse("reserved", which);
+  return {};
+}
+
 Checked<Sept::Place> Leaf::sept_alone(const Td& td, Gpa where, Level level, Level highest) {
   TDX_TRY(gpa(where, level, highest));
   const Sept::Place place = Sept(s.memory, td).walk(where, level);

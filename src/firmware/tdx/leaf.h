@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <initializer_list>
 #include <string_view>
 #include <vector>
 
@@ -124,6 +125,8 @@ class Leaf {
   /// A page that the host shares with the module for a message.
   Checked<void> shared_page(Hpa page, Operand operand);
   Checked<void> gpa(Gpa gpa, Level level, Level highest);
+  /// Nothing is in `rest` of these registers: the check "reserved" of each, in this order.
+  Checked<void> reserved(const ReservedBits& rest, std::initializer_list<Operand> registers);
   /// gpa(), tree lock, walk to exactly `level`, entry lock.
   Checked<Sept::Place> sept(Td& td, Gpa gpa, Level level, Level highest, Hold tree);
   /// As sept(), by a leaf that holds the TDR exclusively.

@@ -19,6 +19,14 @@ Checked<Bytes> read_object(Leaf& leaf, Hpa page, Operand operand) {
   return Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
 }
 
+Checked<Bytes> open_message(Leaf& leaf, SpdmSession& spdm, wire::Protocol protocol, ByteView object,
+                            std::string_view content) {
+  const auto plain = spdm.channel->open(protocol, object);
+  if (plain) return *plain;
+  const bool authentic = plain.error().code != Errno::kAcces;
+  return leaf.refuse_because(authentic ? content : "authentic", plain.error().why);
+}
+
 void write_object(Leaf& leaf, Hpa page, ByteView object) {
   TEEIO_CHECK(object.size() <= kPageSize, "a request fits its page");
   // A host that gives its page to a TD meanwhile loses the message, no more.

@@ -15,6 +15,7 @@
 #include "spdm/channel_setup.h"
 
 namespace teeio::hw {
+struct CpuRegisters;
 class VtdIommu;
 class PhysicalMemory;
 class RootPort;
@@ -124,21 +125,23 @@ class Module final : public GuestView {
   /// 1. TDR exclusive. One of kTdcsPages pages; one too many → TDCX_NUM_INCORRECT.
   LeafResult tdh_mng_addcx(Hpa tdr, Hpa page);
   /// 21. TDR exclusive. The last TDCS page becomes the root of the secure EPT.
-  /// OPERAND_INVALID(ATTRIBUTES), OPERAND_INVALID(MAX_VCPUS).
-  LeafResult tdh_mng_init(Hpa tdr, const TdParameters& parameters);
+  /// OPERAND_INVALID(ATTRIBUTES), OPERAND_INVALID(MAX_VCPUS), INCONSISTENT_MSR.
+  LeafResult tdh_mng_init(Hpa tdr, const TdParameters& parameters, const Processor& on = {});
   /// 16. TDR exclusive. One chunk of 256 bytes of an added page; INITIALIZED only.
   /// EPT_ENTRY_NOT_PRESENT, with RCX when the walk ended early.
   LeafResult tdh_mr_extend(Hpa tdr, Gpa gpa);
   /// 17. TDR exclusive. INITIALIZED → RUNNABLE. NO_VCPUS.
   LeafResult tdh_mr_finalize(Hpa tdr);
   /// 10, 4, 22. TDCX_NUM_INCORRECT; MAX_VCPUS_EXCEEDED; VCPU_STATE_INCORRECT(the state)
-  /// for a second INIT. INIT associates the vCPU: it wants a VP.FLUSH also if it never ran.
+  /// for a second INIT. INIT associates the vCPU with the processor: it wants a VP.FLUSH also
+  /// if it never ran. INCONSISTENT_MSR(3BH), which has used up a vCPU index.
   LeafResult tdh_vp_create(Hpa tdr, Hpa tdvpr);
   LeafResult tdh_vp_addcx(Hpa tdvpr, Hpa page);
-  LeafResult tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx);
-  /// 18. TD_KEYS_NOT_CONFIGURED, TDCX_NUM_INCORRECT; VCPU_NOT_ASSOCIATED when it did not
-  /// run since the last flush; then there is nothing to do, as Linux takes it.
-  LeafResult tdh_vp_flush(Hpa tdvpr);
+  LeafResult tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx, const Processor& on = {});
+  /// 18. TD_KEYS_NOT_CONFIGURED, TDCX_NUM_INCORRECT; VCPU_NOT_ASSOCIATED on another processor
+  /// than it ran on, or when it did not run since the last flush; then there is nothing to do,
+  /// as Linux takes it, which calls on the vCPU's processor.
+  LeafResult tdh_vp_flush(Hpa tdvpr, const Processor& on = {});
   /// 19. FLUSHVP_NOT_DONE, TD_HAS_ATTACHED_DEVICES, IOTLB_TRACKING_NOT_DONE.
   LeafResult tdh_mng_vpflushdone(Hpa tdr);
   /// 40. Interruptible. NO_HKID_READY_TO_WBCACHE (a remark).
@@ -154,9 +157,11 @@ class Module final : public GuestView {
 
   /// 0, split around the guest's run: counts the vCPU in the current TLB epoch.
   /// RCX: 1 if the CPU must drop its cached translations before it runs.
-  /// Errors: VCPU_ASSOCIATED while it runs, OPERAND_BUSY(RCX), OPERAND_BUSY(TDR), TD_FATAL,
-  /// OP_STATE_INCORRECT, TDCX_NUM_INCORRECT, VCPU_STATE_INCORRECT, OPERAND_BUSY(TD_EPOCH).
-  LeafResult begin_vp_enter(Hpa tdvpr);
+  /// Errors: VCPU_ASSOCIATED while it runs, or since it ran on another processor,
+  /// OPERAND_BUSY(RCX), OPERAND_BUSY(TDR), TD_FATAL, OP_STATE_INCORRECT, TDCX_NUM_INCORRECT,
+  /// VCPU_STATE_INCORRECT; INCONSISTENT_MSR and OPERAND_BUSY(TD_EPOCH), which leave it
+  /// associated.
+  LeafResult begin_vp_enter(Hpa tdvpr, const Processor& on = {});
   /// Precondition: begin_vp_enter() succeeded.
   void end_vp_enter(Hpa tdvpr, TdExit exit);
   std::expected<hw::GuestMapping, Miss> lookup(Hpa tdr, Gpa gpa, hw::GuestAccess access) override;
@@ -215,17 +220,17 @@ class Module final : public GuestView {
   /// 132, 133, 134. `page` comes back as RCX of delete.
   LeafResult tdh_ide_stream_create(std::uint32_t iommu, std::uint32_t session,
                                    const IdeStreamConfig& config, Hpa page);
-  LeafResult tdh_ide_stream_block(std::uint32_t iommu, std::uint8_t stream);
-  LeafResult tdh_ide_stream_delete(std::uint32_t iommu, std::uint8_t stream);
+  LeafResult tdh_ide_stream_block(std::uint32_t iommu, std::uint64_t stream);
+  LeafResult tdh_ide_stream_delete(std::uint32_t iommu, std::uint64_t stream);
   /// 135, 136. A stream needs KEY_PROG and then K_SET_GO for each of six keys of a key set
   /// (three sub-streams, two directions). The root port has a key from KEY_PROG on; GO wants
   /// all three of its direction and goes once; the third GO of what the device transmits
   /// enables the stream. The other key set does the same while traffic runs: key refresh.
   /// `slot` of KEY_PROG: where the root port keeps it; 0 of the others. A request stays
   /// outstanding until a good answer, and a KP_ACK with a status is none: then BLOCK is left.
-  LeafResult tdh_ide_km_request(std::uint32_t iommu, std::uint8_t stream, KmObject object,
+  LeafResult tdh_ide_km_request(std::uint32_t iommu, std::uint64_t stream, KmObject object,
                                 const KmParameters& parameters, std::uint64_t slot, Hpa message);
-  LeafResult tdh_ide_km_response(std::uint32_t iommu, std::uint8_t stream, Hpa message);
+  LeafResult tdh_ide_km_response(std::uint32_t iommu, std::uint64_t stream, Hpa message);
 
   // --- Functions (devifmt.cc, devif_messages.cc) ---
 
@@ -312,25 +317,39 @@ class Module final : public GuestView {
   /// 22. Whether a TD of this machine has the REPORTMACSTRUCT: INVALID_REPORTMACSTRUCT.
   GuestLeafResult tdg_mr_verifyreport(Hpa vp, Gpa mac_struct);
   /// 6. k2M is interruptible.
-  GuestLeafResult tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level);
+  GuestLeafResult tdg_mem_page_accept(Hpa vp, Gpa gpa, Level level, const ReservedBits& rest = {});
   /// 71. `handle` = HPA + the TD's MMIO offset, as the interface report has it.
-  GuestLeafResult tdg_mmio_accept(Hpa vp, Gpa gpa, Level level, std::uint64_t handle);
+  GuestLeafResult tdg_mmio_accept(Hpa vp, Gpa gpa, Level level, std::uint64_t handle,
+                                  const ReservedBits& rest = {});
   /// 70. TDISP_INVALID_STATE, DMAR_INVALID_MAPPING_STATE.
-  LeafResult tdg_dmar_accept(Hpa vp, FunctionId function);
+  LeafResult tdg_dmar_accept(Hpa vp, FunctionId function, const ReservedBits& rest = {});
   /// 66. DEVIF_PKH_MISMATCH: not the hash of what the device had proved when its interface
   /// was made; evidence that is collected later counts from the next interface on.
   /// DEVIF_ALREADY_VALID is a remark.
-  LeafResult tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash);
+  LeafResult tdg_devif_validate(Hpa vp, FunctionId function, const DeviceInfoHash& hash,
+                                const ReservedBits& rest = {});
   /// 67. RCX = value.
-  LeafResult tdg_devif_rd(Hpa vp, FunctionId function, DevifField field);
+  LeafResult tdg_devif_rd(Hpa vp, FunctionId function, DevifField field,
+                          const ReservedBits& rest = {});
   /// 68. kReport (the next portion of it: each is read once a lock, and OPERAND_INVALID(RDX)
   /// when none is left), kState or kStart. The message is made now, START with the nonce of
   /// now; the host must be asked to relay it.
-  LeafResult tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code);
+  LeafResult tdg_devif_request(Hpa vp, FunctionId function, DevifRequest code,
+                               const ReservedBits& rest = {});
   /// 69. Takes the answer; writes its TDISP message to `buffer`, a page of
   /// accepted private memory, if one is given (message_bytes()). RCX as message_code() and
   /// so on. An answer that is no good stays, and no other request gets past it.
-  GuestLeafResult tdg_devif_response(Hpa vp, FunctionId function, std::optional<Gpa> buffer);
+  GuestLeafResult tdg_devif_response(Hpa vp, FunctionId function, std::optional<Gpa> buffer,
+                                     const ReservedBits& rest = {});
+
+  // --- The guest's instruction (tdcall.cc) ---
+
+  /// TDCALL with these registers: one of the leaves above, by RAX; OPERAND_INVALID(RAX): none
+  /// of them. TDG.VP.VMCALL is the host's business, but for vmcall_status().
+  GuestLeafResult tdcall(Hpa vp, const hw::CpuRegisters& regs);
+  /// TDG.VP.VMCALL (0) of a guest that shows its host the registers in that mask (RCX):
+  /// OPERAND_INVALID(RCX) instead of the exit for RAX, RCX, RSP, or bits 63:32.
+  [[nodiscard]] static Status vmcall_status(std::uint64_t mask);
 
  private:
   const std::unique_ptr<State> state_;

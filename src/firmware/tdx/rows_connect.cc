@@ -70,13 +70,13 @@ constexpr auto kStreamCreateChecks = join(
          {"address_overlap", kIdeStreamAddrOverlap, kRax, "another stream has these addresses"}}),
     free_page(kR15),
     own({{"hardware", kOperandInvalid, kR8, "the root port does not take the stream"}}));
-constexpr auto kStreamBlockChecks = join(kApi, kIommu, kStream, kNotBlocked);
+constexpr auto kStreamBlockChecks = join(kApi, kIommu, kStreamId, kStream, kNotBlocked);
 constexpr auto kStreamDeleteChecks =
-    join(kApi, kIommu, kStream,
+    join(kApi, kIommu, kStreamId, kStream,
          own({{"not_blocked", kIdeStreamNotBlocked, kRdx, "the IDE stream is not blocked"}}),
          own_page(kRdx), own_spdm(kRdx), kDevifs);
 constexpr auto kKmRequestChecks =
-    join(kApi, kIommu, kStream, kNotBlocked,
+    join(kApi, kIommu, kStreamId, kStream, kNotBlocked,
          own({{"outstanding", kIdeKmOutReq, kRdx, "a request waits for its answer"}}),
          own_spdm(kRdx), own({{"object", kOperandInvalid, kR8, "no such IDE_KM request"}}), kDevifs,
          own({{"parameters", kOperandInvalid, kR9, "no such key"},
@@ -85,10 +85,10 @@ constexpr auto kKmRequestChecks =
               {"slot", kOperandInvalid, kR10, "no such key slot"}}),
          shared(kR11), own({{"seal", kSpdmInvalidState, kRdx, "the session has failed"}}));
 constexpr auto kKmResponseChecks = join(
-    kApi, kIommu, kStream, kNotBlocked,
+    kApi, kIommu, kStreamId, kStream, kNotBlocked,
     own({{"outstanding", kIdeKmInvalidResponse, kRdx, "no request waits"}}), own_spdm(kRdx),
-    shared(kR8), object(kR8, kIdeKmInvalidResponse),
-    own({{"authentic", kIdeKmInvalidResponse, kR8, "the answer is not the session's"},
+    shared(kR8), object(kR8, kSpdmInvalidMessage),
+    own({{"authentic", kSpdmInvalidMessage, kR8, "the answer is not the session's"},
          {"answer", kIdeKmInvalidResponse, kR8, "the answer is not that to the request"},
          {"ready", kIdeKmKeysNotReady, kRdx, "the other direction's keys are not programmed"}}));
 
@@ -234,13 +234,14 @@ constinit const Row kIdeKmResponse{
     .detail = {},
     .fails = "TDH.IDE.STREAM.IDEKMRSP fails",
     .source =
-        "tdh_ide_stream_idekmrsp.c, enable_ide_stream(); ide_stream.c, "
-        "verify_idekm_message_content()",
+        "tdh_ide_stream_idekmrsp.c, enable_ide_stream(); aead.c, tdx_io_aead_decrypt(); "
+        "ide_stream.c, verify_idekm_message_content()",
     .checks = kKmResponseChecks,
     .effect =
         "GO: the key cannot go again, and the root port uses a direction's keys when all "
         "three went; after the third GO of what the device transmits the stream is enabled. "
-        "STOP: nothing. What is refused leaves the request outstanding",
+        "STOP: nothing. What is refused leaves the request outstanding, and what is not the "
+        "session's leaves the session as it was",
     .differs = {},
     .only = Api::kG2};
 

@@ -53,8 +53,9 @@ constexpr auto kDevifResponseChecks =
          own({{"outstanding", kTdispOutReq, kRcx, "no request waits for an answer"},
               {"tds", kTdispInvalidReqSts, kRdx, "the request was the TD's"},
               {"output", kOperandInvalid, kR8, "a TD's answer is not the VMM's"}}),
-         shared(kR8), own_spdm(kRcx), object(kRdx, kTdispInvalidMessage),
-         own({{"authentic", kTdispInvalidMessage, kRdx, "the answer is not the session's"},
+         shared(kR8), own_spdm(kRcx), object(kRdx, kSpdmInvalidMessage),
+         own({{"authentic", kSpdmInvalidMessage, kRdx, "the answer is not the session's"},
+              {"content", kTdispInvalidMessage, kRdx, "the answer has no TDISP message in it"},
               {"size", kTdispInvalidMessage, kRdx, "no TDISP message has that size"},
               {"header", kTdispInvalidMessage, kRdx, "the answer is not the function's"},
               {"for_td", kOperandInvalid, kRdx, "only a TD may have such an answer"},
@@ -165,11 +166,13 @@ constinit const Row kDevifResponse{
     .name = "TDH.DEVIF.RESPONSE",
     .detail = {},
     .fails = "TDH.DEVIF.RESPONSE fails",
-    .source = "tdh_devif_response.c; tdisp.c, tdisp_process_response()",
+    .source =
+        "tdh_devif_response.c; aead.c, tdx_io_aead_decrypt(); tdisp.c, tdisp_process_response()",
     .checks = kDevifResponseChecks,
     .effect =
         "the TDI's state as the device says, or the answer in the guest's buffer. What is "
-        "refused leaves the request waiting",
+        "refused leaves the request waiting, and what is not the session's leaves the session "
+        "as it was: the right answer is still taken",
     .differs = {}};
 constinit const Row kMmiomtAdd{
     .number = 154,

@@ -114,8 +114,8 @@ constexpr auto kStreamKmChecks =
          kDevifs,
          own({{"enabled", kIdeStreamInvalidState, kRdx, "the stream has its keys"},
               {"not_enabled", kIdeKmKeysNotReady, kRdx, "the stream has no keys to refresh"}}),
-         shared(kR9), shared(kR10), object(kR9, kIdeKmInvalidResponse),
-         own({{"authentic", kIdeKmInvalidResponse, kR9, "the answer is not the session's"},
+         shared(kR9), shared(kR10), object(kR9, kSpdmInvalidMessage),
+         own({{"authentic", kSpdmInvalidMessage, kR9, "the answer is not the session's"},
               {"answer", kIdeKmInvalidResponse, kR9, "the answer is not that to the request"},
               {"worn", kSpdmSessionKeyRequireRefresh, kRax,
                "the session's keys have served their time: KEY_UPDATE comes first"},
@@ -239,8 +239,9 @@ constinit const Row kG3IdeStreamKm{
         "other key set; STOP takes each back. What is refused leaves the request outstanding, "
         "and then BLOCK is left",
     .differs =
-        "that a bad answer wedges the stream, as in G2, is a guess, and so is the order of "
-        "checks. The explorer says when the session's keys want a refresh",
+        "that a bad answer wedges the stream, and one that is not the session's changes nothing, "
+        "both as in G2, is a guess, and so is the order of checks. The explorer says when the "
+        "session's keys want a refresh",
     .only = Api::kG3};
 
 }  // namespace teeio::tdx::row

@@ -1,7 +1,7 @@
 #include "firmware/tdx/shared_checks.h"
 
 // What guests ask. The source of these is the tdxio branch, src/td_dispatcher/vm_exits/tdxio, and
-// the tag TDX_1.5.01, src/td_dispatcher/vm_exits. Registers that must be zero are not there.
+// the tag TDX_1.5.01, src/td_dispatcher/vm_exits.
 
 namespace teeio::tdx::row {
 namespace {
@@ -30,19 +30,25 @@ constexpr std::array<Check, 1> kOwner{
     {{"owner", kDevifInvalidMetadata, kRcx, "the function is another TD's"}}};
 constexpr auto kValidFunction = join(kFunction, kValid, kOwner);
 
+consteval std::array<Check, 1> reserved(Operand o) {
+  return {{{"reserved", kOperandInvalid, o, "bits that must be zero are not"}}};
+}
+
 constexpr auto kPageAcceptChecks =
-    join(kCaller, kGpa, kGuestEntry,
+    join(kCaller, reserved(kRcx), kGpa, kGuestEntry,
          own({{"size", kPageSizeMismatch, kNumber, "the host mapped smaller pages (its level)"}}),
          kAccepted);
 constexpr auto kMmioAcceptChecks = join(
-    kCaller, kGpa, own({{"handle", kOperandInvalid, kRdx, "the handle is no page of that size"}}),
-    kGuestEntry,
+    kCaller, reserved(kRcx), kGpa,
+    own({{"handle", kOperandInvalid, kRdx, "the handle is no page of that size"}}), kGuestEntry,
     own({{"size", kMmioAcceptSizeMismatch, kNumber, "the host mapped smaller pages (its level)"}}),
     kAccepted,
     own({{"offset", kMmioInvalidHpaOffset, kRcx,
           "another MMIO page is mapped here than the guest expects"}}));
 constexpr auto kDmarAcceptChecks =
-    join(kCaller, kValidFunction,
+    join(kCaller, own({{"reserved", kOperandInvalid, kRdx, "no such VM, or a PASID is named"}}),
+         reserved(kR8), reserved(kR9), reserved(kR10), reserved(kR11), reserved(kR12),
+         reserved(kR13), reserved(kR14), reserved(kR15), kValidFunction,
          own({{"locked", kTdispInvalidState, kRcx, "the TDI is not locked"},
               {"dmar", kDmarEntryNotPresent, kDmar, "the table above is missing"},
               {"pasid", kOperandInvalid, kDmar, "the function has no such PASID",
@@ -55,12 +61,14 @@ constexpr auto kValidateChecks =
          own({{"hash", kDevifPkhMismatch, kRdx, "the device is not the one that the guest means"},
               {"already", kDevifAlreadyValid, kRcx, "the device is validated (a remark)"}}));
 constexpr auto kRdChecks =
-    join(kCaller, own({{"field", kOperandInvalid, kRdx, "no such field"}}), kValidFunction);
-constexpr auto kRequestChecks = join(
-    kCaller, own({{"code", kOperandInvalid, kRdx, "a guest may not ask for this"}}), kValidFunction,
-    own({{"error", kTdispErrorState, kRcx, "the TDI is in ERROR"},
-         {"slot", kTdispInvalidReqSts, kRcx, "the last request is not over"},
-         {"report", kOperandInvalid, kRdx, "the report was read: it is there once a lock"}}));
+    join(kCaller, reserved(kR9), reserved(kRdx),
+         own({{"field", kOperandInvalid, kRdx, "no such field"}}), kValidFunction);
+constexpr auto kRequestChecks =
+    join(kCaller, reserved(kRdx), reserved(kR9),
+         own({{"code", kOperandInvalid, kRdx, "a guest may not ask for this"}}), kValidFunction,
+         own({{"error", kTdispErrorState, kRcx, "the TDI is in ERROR"},
+              {"slot", kTdispInvalidReqSts, kRcx, "the last request is not over"},
+              {"report", kOperandInvalid, kRdx, "the report was read: it is there once a lock"}}));
 constexpr auto kRtmrExtendChecks =
     join(kCaller, own({{"alignment", kOperandInvalid, kRcx, "the data is not aligned to 64 bytes"},
                        {"private", kOperandInvalid, kRcx, "the GPA is shared or too wide"},
@@ -78,8 +86,8 @@ constexpr auto kVerifyreportChecks = join(
                   {"private", kOperandInvalid, kRcx, "the GPA is shared or too wide"},
                   {"mac", kInvalidReportmacstruct, kRax, "this machine made no such report"}}));
 constexpr auto kResponseChecks =
-    join(kCaller, own({{"buffer", kOperandInvalid, kRdx, "the buffer is no private page"}}),
-         kValidFunction,
+    join(kCaller, reserved(kR9),
+         own({{"buffer", kOperandInvalid, kRdx, "the buffer is no private page"}}), kValidFunction,
          own({{"slot", kTdispInvalidReqSts, kRcx, "no answer is there"},
               {"header", kTdispInvalidMessage, kRcx, "the answer is not the function's"},
               {"for_vmm", kOperandInvalid, kRcx, "the answer was for the VMM"},

@@ -15,6 +15,10 @@ constexpr std::array<Check, 1> kVcpuPages{
 constexpr std::array<Check, 1> kVcpuState{
     {{"state", kVcpuStateIncorrect, kRax, "the vCPU is initialized"}}};
 
+constexpr std::array<Check, 1> kTscAdjust{
+    {{"tsc_adjust", kInconsistentMsr, kNumber,
+      "the processor's IA32_TSC_ADJUST is not what SYS.INIT saw (the MSR)"}}};
+
 constexpr auto kMngCreateChecks =
     join(own({{"hkid", kOperandInvalid, kRdx, "no private HKID"}}), free_page(kRcx), kKeyTable,
          own({{"free", kHkidNotFree, kRax, "another TD has the HKID"}}));
@@ -25,9 +29,11 @@ constexpr auto kKeyConfigChecks =
 constexpr auto kAddcxChecks = join(
     tdr(kRdx), kTdKeys,
     own({{"count", kTdcxNumIncorrect, kRax, "the TD has all its control pages"}}), free_page(kRcx));
-constexpr auto kMngInitChecks = join(
-    td_alone(kRcx), own({{"attributes", kOperandInvalid, kAttributes, "no such attribute of a TD"},
-                         {"max_vcpus", kOperandInvalid, kMaxVcpus, "a TD needs a vCPU"}}));
+constexpr auto kMngInitChecks =
+    join(td_alone(kRcx),
+         own({{"attributes", kOperandInvalid, kAttributes, "no such attribute of a TD"},
+              {"max_vcpus", kOperandInvalid, kMaxVcpus, "a TD needs a vCPU"}}),
+         kTscAdjust);
 constexpr auto kMrExtendChecks =
     join(td_alone(kRdx), own({{"chunk", kOperandInvalid, kRcx, "the GPA is no chunk's"}}),
          unmet(kWhole, own({{"level", kOperandInvalid, kRcx, "the level is too high"}})),
@@ -43,15 +49,17 @@ constexpr auto kVpAddcxChecks =
          own({{"count", kTdcxNumIncorrect, kRax, "the vCPU has all its pages"}}), free_page(kRcx));
 constexpr auto kVpInitChecks =
     join(tdvpr(kRcx), kOwnTdr, kTd, kVcpuPages, kVcpuState,
-         own({{"max_vcpus", kMaxVcpusExceeded, kRax, "the TD has all its vCPUs"}}));
+         own({{"max_vcpus", kMaxVcpusExceeded, kRax, "the TD has all its vCPUs"}}), kTscAdjust);
 constexpr auto kVpEnterChecks =
     join(tdvpr(kRcx), kOwnTdr, kTd, kVcpuPages,
          own({{"initialized", kVcpuStateIncorrect, kRax, "the vCPU is not initialized"},
-              {"inside", kVcpuAssociated, kRax, "the vCPU runs on another processor"}}),
-         kEpoch);
-constexpr auto kVpFlushChecks = join(
-    tdvpr(kRcx), kOwnTdr, own({{"keys", kTdKeysNotConfigured, kRax, "the TD has no usable key"}}),
-    kVcpuPages, own({{"associated", kVcpuNotAssociated, kRax, "the vCPU has nothing to flush"}}));
+              {"inside", kVcpuAssociated, kRax, "the vCPU is associated with another processor"}}),
+         kTscAdjust, kEpoch);
+constexpr auto kVpFlushChecks =
+    join(tdvpr(kRcx), kOwnTdr,
+         own({{"keys", kTdKeysNotConfigured, kRax, "the TD has no usable key"}}), kVcpuPages,
+         own({{"associated", kVcpuNotAssociated, kRax,
+               "the vCPU is not associated with this processor"}}));
 constexpr auto kVpflushdoneChecks =
     join(tdr(kRcx), kKeyTable,
          own({{"life_cycle", kLifecycleStateIncorrect, kRax, "the TD is past this"},
@@ -151,7 +159,9 @@ constinit const Row kVpInit{
     .fails = {},
     .source = "tdh_vp_init.c",
     .checks = kVpInitChecks,
-    .effect = "the vCPU is ready, and associated: it wants a VP.FLUSH also if it never runs",
+    .effect =
+        "the vCPU is ready, and associated: it wants a VP.FLUSH also if it never runs. The last "
+        "check has used up a vCPU index",
     .differs = {}};
 constinit const Row kVpEnter{
     .number = 0,
@@ -162,17 +172,19 @@ constinit const Row kVpEnter{
     .checks = kVpEnterChecks,
     .effect =
         "the guest runs, in the TLB epoch of now; TDVPR and TDR are held, shared, until it "
-        "leaves",
+        "leaves. The last two checks find the vCPU associated, and leave it so",
     .differs =
-        "a processor is whoever runs the vCPU; MSRs, nested VMs, single-stepping and "
-        "RECOVERABLE hints are not looked at"};
+        "who is inside of a vCPU is another processor, whatever its number; other MSRs, nested "
+        "VMs, single-stepping and RECOVERABLE hints are not looked at"};
 constinit const Row kVpFlush{.number = 18,
                              .name = "TDH.VP.FLUSH",
                              .detail = {},
                              .fails = {},
                              .source = "tdh_vp_flush.c",
                              .checks = kVpFlushChecks,
-                             .effect = "no processor has state of the vCPU",
+                             .effect =
+                                 "no processor has state of the vCPU, so that it can run on "
+                                 "another one",
                              .differs = {}};
 constinit const Row kMngVpflushdone{
     .number = 19,

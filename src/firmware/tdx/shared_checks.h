@@ -137,6 +137,9 @@ consteval std::array<Check, 1> no_spdm(Operand o) {
   return {{{"no_spdm", Code::kSpdmEntryNotPresent, o, "no such SPDM session"}}};
 }
 
+/// tdh_ide_stream_*.c of the module: MAX_IDE_STREAM_ID.
+inline constexpr std::array<Check, 1> kStreamId{
+    {{"stream_id", Code::kOperandInvalid, Operand::kRdx, "a stream's id has eight bits"}}};
 inline constexpr std::array<Check, 1> kStream{
     {{"stream", Code::kIdeStreamNotConfigured, Operand::kRdx, "no such IDE stream"}}};
 inline constexpr std::array<Check, 1> kNotBlocked{

@@ -32,6 +32,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kHkidNotFree, "TDX_HKID_NOT_FREE");
     TDX_CODE(kNoHkidReadyToWbcache, "TDX_NO_HKID_READY_TO_WBCACHE");
     TDX_CODE(kFlushvpNotDone, "TDX_FLUSHVP_NOT_DONE");
+    TDX_CODE(kInconsistentMsr, "TDX_INCONSISTENT_MSR");
     TDX_CODE(kEptWalkFailed, "TDX_EPT_WALK_FAILED");
     TDX_CODE(kEptEntryNotPresent, "TDX_EPT_ENTRY_NOT_PRESENT");
     TDX_CODE(kGpaRangeNotBlocked, "TDX_GPA_RANGE_NOT_BLOCKED");
@@ -89,6 +90,7 @@ std::string_view code_name(Code code) {
     TDX_CODE(kDevifInvalidTdiConfiguration, "TDX_DEVIF_INVALID_TDI_CONFIGURATION");
     TDX_CODE(kTdispErrorState, "TDX_DEVIF_TDISP_ERROR_STATE");
     TDX_CODE(kMmioInvalidHpaOffset, "TDX_MMIO_INVALID_HPA_OFFSET");
+    TDX_CODE(kSpdmInvalidMessage, "TDX_SDPM_INVALID_MESSAGE");  // the source's spelling
     TDX_CODE(kIommuEcmdTimeout, "TDX_IOMMU_ECMD_TIMEOUT");
     TDX_CODE(kGuestInvNotRequired, "TDX_GUEST_INV_NOT_REQUIRED");
     TDX_CODE(kSpdmRequest, "TDX_SPDM_REQUEST");

@@ -35,6 +35,7 @@ enum class Code : std::uint32_t {
   kHkidNotFree = 0xC0000820,
   kNoHkidReadyToWbcache = 0x00000821,
   kFlushvpNotDone = 0x80000824,
+  kInconsistentMsr = 0xC0000920,
   kEptWalkFailed = 0xC0000B00,
   kEptEntryNotPresent = 0xC0000B03,
   kGpaRangeNotBlocked = 0xC0000B06,
@@ -92,6 +93,7 @@ enum class Code : std::uint32_t {
   kDevifInvalidTdiConfiguration = 0xC0000F49,
   kTdispErrorState = 0xC0000F4A,
   kMmioInvalidHpaOffset = 0xC0000F4D,
+  kSpdmInvalidMessage = 0xC0000F4E,
   kIommuEcmdTimeout = 0x80000F51,
   kGuestInvNotRequired = 0x00000F53,
   kSpdmRequest = 0xC0000F57,  ///< a step: a message waits to be carried

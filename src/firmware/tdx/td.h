@@ -86,8 +86,9 @@ struct Vcpu {
   std::vector<Hpa> pages;
   std::uint32_t index = 0;
   bool initialized = false;
-  bool associated = false;  ///< may have state on a CPU: since INIT or a run, until VP.FLUSH
-  bool inside = false;      ///< between begin_vp_enter() and end_vp_enter()
+  bool associated = false;      ///< may have state on a CPU: since INIT or a run, until VP.FLUSH
+  std::uint32_t processor = 0;  ///< on which
+  bool inside = false;          ///< between begin_vp_enter() and end_vp_enter()
   std::uint64_t entered_epoch = 0;
   std::uint64_t initial_rcx = 0;
 };

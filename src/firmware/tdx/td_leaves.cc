@@ -22,15 +22,40 @@ LeafResult enter_refused(std::string_view id, Operand operand = Operand::kRax) {
   return {.status = Status(check.code, operand), .refused_by = &check};
 }
 
-/// All that VP.ENTER looks at behind the TDVPR and TDR pages.
-LeafResult check_vp_enter(const Td& td, const Vcpu& vcpu) {
+/// What VP.ENTER looks at behind the TDVPR and TDR pages, up to the association.
+LeafResult check_vp_enter(const Td& td, const Vcpu& vcpu, const Processor& on) {
   if (td.fatal) return enter_refused("fatal");
   if (td.life_cycle != LifeCycle::kKeysConfigured) return enter_refused("keys");
   if (td.tdcs.size() != kTdcsPages) return enter_refused("tdcs");
   if (td.op_state != OpState::kRunnable) return enter_refused("op_state");
   if (vcpu.pages.size() != kTdvpsPages) return enter_refused("pages");
   if (!vcpu.initialized) return enter_refused("initialized");
-  return vcpu.inside ? enter_refused("inside") : LeafResult{};
+  const bool elsewhere = vcpu.associated && vcpu.processor != on.number;
+  return vcpu.inside || elsewhere ? enter_refused("inside") : LeafResult{};
+}
+
+/// Source: helpers.c, associate_vcpu() and associate_vcpu_initial().
+void associate(Td& td, Vcpu& vcpu, const Processor& on) {
+  if (!vcpu.associated) {
+    ++td.vcpus_associated;
+    vcpu.entered_epoch = 0;
+  }
+  vcpu.associated = true;
+  vcpu.processor = on.number;
+}
+
+/// Whose clock a guest would see otherwise: the host plays no tricks on it.
+bool same_clock(const Processor& on) { return on.tsc_adjust == 0; }
+
+/// What VP.ENTER looks at of an associated vCPU, which stays so.
+LeafResult check_associated(Td& td, const Processor& on) {
+  if (!same_clock(on)) {
+    const Check& check = check_of(row::kVpEnter, "tsc_adjust");
+    return {.status = Status(check.code, number_operand(kIa32TscAdjust)), .refused_by = &check};
+  }
+  if (!td.epoch_lock.try_shared()) return enter_refused("epoch", Operand::kTdEpoch);
+  td.epoch_lock.release_shared();
+  return {};
 }
 
 }  // namespace
@@ -78,12 +103,13 @@ LeafResult Module::tdh_mng_addcx(Hpa tdr, Hpa page) {
 }
 
 /// Source: tdh_mng_init.c, read_and_set_td_configurations().
-LeafResult Module::tdh_mng_init(Hpa tdr, const TdParameters& parameters) {
+LeafResult Module::tdh_mng_init(Hpa tdr, const TdParameters& parameters, const Processor& on) {
   Leaf leaf(*state_, row::kMngInit);
   TDX_ASSIGN(Td* const td,
              leaf.td(tdr, Operand::kRcx, AllowedIn::kUninitialized, Leaf::Hold::kExclusive));
   if ((parameters.attributes & ~kAttributes) != 0) return leaf.refuse("attributes");
   if (parameters.max_vcpus == 0) return leaf.refuse("max_vcpus");
+  if (!same_clock(on)) return leaf.refuse_number("tsc_adjust", kIa32TscAdjust);
   leaf.give_way();
   td->parameters = parameters;
   td->sept_root = td->tdcs.back();
@@ -155,8 +181,9 @@ LeafResult Module::tdh_vp_addcx(Hpa tdvpr, Hpa page) {
   return {};
 }
 
-/// Source: tdh_vp_init.c; associate_vcpu_initial() counts the vCPU as one to flush.
-LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx) {
+/// Source: tdh_vp_init.c; associate_vcpu_initial() counts the vCPU as one to flush. The vCPU's
+/// index is taken before the last check, and stays so.
+LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx, const Processor& on) {
   Leaf leaf(*state_, row::kVpInit);
   TDX_ASSIGN(Vcpu* const vcpu, leaf.vcpu(tdvpr, Operand::kRcx));
   TDX_ASSIGN(Td* const td, leaf.td(vcpu->tdr, Operand::kTdr, AllowedIn::kBuiltOrRuns));
@@ -165,17 +192,17 @@ LeafResult Module::tdh_vp_init(Hpa tdvpr, std::uint64_t initial_rcx) {
   leaf.give_way();
   // Counted after the leaf gave way: another vCPU of the TD may have come first.
   if (td->vcpus == td->parameters.max_vcpus) return leaf.refuse("max_vcpus");
+  vcpu->index = td->vcpus++;
+  if (!same_clock(on)) return leaf.refuse_number("tsc_adjust", kIa32TscAdjust);
   vcpu->initialized = true;
   vcpu->initial_rcx = initial_rcx;
-  vcpu->index = td->vcpus++;
-  vcpu->associated = true;
-  ++td->vcpus_associated;
+  associate(*td, *vcpu, on);
   return {};
 }
 
-/// Source: tdh_vp_enter.c. A logical processor is here who runs the vCPU: a vCPU that is
+/// Source: tdh_vp_enter.c. Who runs a vCPU is a logical processor here too: a vCPU that is
 /// inside is associated with another one. It holds TDVPR and TDR, shared, until it leaves.
-LeafResult Module::begin_vp_enter(Hpa tdvpr) {
+LeafResult Module::begin_vp_enter(Hpa tdvpr, const Processor& on) {
   State& s = *state_;
   const schedule::Section section(s.mutex, schedule::Section::kByParts);
   if (!is_page_aligned(raw(tdvpr))) return enter_refused("page", Operand::kRcx);
@@ -194,18 +221,17 @@ LeafResult Module::begin_vp_enter(Hpa tdvpr) {
     page.release_shared();
     return enter_refused("busy", Operand::kTdr);
   }
-  LeafResult checked = check_vp_enter(*td, *vcpu);
-  if (checked.ok() && !td->epoch_lock.try_shared())
-    checked = enter_refused("epoch", Operand::kTdEpoch);
+  LeafResult checked = check_vp_enter(*td, *vcpu, on);
+  if (checked.ok()) {
+    associate(*td, *vcpu, on);
+    checked = check_associated(*td, on);
+  }
   if (!checked.ok()) {
     root.release_shared();
     page.release_shared();
     return checked;
   }
-  td->epoch_lock.release_shared();
-  const bool stale = vcpu->entered_epoch != td->epoch || !vcpu->associated;
-  if (!vcpu->associated) ++td->vcpus_associated;
-  vcpu->associated = true;
+  const bool stale = vcpu->entered_epoch != td->epoch;
   vcpu->inside = true;
   vcpu->entered_epoch = td->epoch;
   ++td->vcpu_refs[td->epoch & 1U];

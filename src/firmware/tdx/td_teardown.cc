@@ -8,13 +8,13 @@
 
 namespace teeio::tdx {
 
-LeafResult Module::tdh_vp_flush(Hpa tdvpr) {
+LeafResult Module::tdh_vp_flush(Hpa tdvpr, const Processor& on) {
   Leaf leaf(*state_, row::kVpFlush);
   TDX_ASSIGN(Vcpu* const vcpu, leaf.vcpu(tdvpr, Operand::kRcx));
   TDX_ASSIGN(Td* const td, leaf.any_td(vcpu->tdr, Operand::kTdr, Leaf::Hold::kShared));
   if (td->life_cycle != LifeCycle::kKeysConfigured) return leaf.refuse("keys");
   if (vcpu->pages.size() != kTdvpsPages) return leaf.refuse("pages");
-  if (!vcpu->associated) return leaf.refuse("associated");
+  if (!vcpu->associated || vcpu->processor != on.number) return leaf.refuse("associated");
   leaf.give_way();
   vcpu->associated = false;
   --td->vcpus_associated;

@@ -189,6 +189,8 @@ using WaitDescriptor = std::array<std::uint64_t, 4>;
   return {kType | kFence | kStatusWrite | std::uint64_t{data} << 32U, raw(*status)};
 }
 
+inline constexpr std::uint64_t kMaxIdeStreams = 256;  ///< of an IOMMU
+
 /// R8–R14 of IDE.STREAM.CREATE: a selective stream between a root port and a
 /// device. The module writes the root port's registers; the device's are the
 /// host's business. Source: PCIe Base Spec 6.33, 7.9.26.
@@ -218,6 +220,29 @@ inline constexpr std::uint64_t kKeySlotsOfStream = 6;
 
 /// RDX of DEVIF.RD.
 enum class DevifField : std::uint8_t { kTdispVersion = 1, kState = 2 };
+
+/// What the registers of a guest's call have beyond the operands of its leaf, where they must
+/// have nothing.
+class ReservedBits {
+ public:
+  [[nodiscard]] std::uint64_t& operator[](Operand which) {
+    return of_.at(static_cast<std::size_t>(which));
+  }
+  [[nodiscard]] std::uint64_t operator[](Operand which) const {
+    return of_.at(static_cast<std::size_t>(which));
+  }
+
+ private:
+  std::array<std::uint64_t, 16> of_{};  ///< by register number
+};
+
+/// The logical processor that a host calls on, as far as leaves look at it. SYS.INIT has seen
+/// zero in IA32_TSC_ADJUST.
+struct Processor {
+  std::uint32_t number = 0;
+  std::uint64_t tsc_adjust = 0;
+};
+inline constexpr std::uint32_t kIa32TscAdjust = 0x3b;
 
 /// How a vCPU left the TD.
 enum class TdExit : std::uint8_t {

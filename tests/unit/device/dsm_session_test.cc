@@ -34,8 +34,8 @@ class DsmSession : public ::testing::Test {
     set(0x04, unsigned{kStream} << 24U | 1U);
   }
 
-  static std::unique_ptr<spdm::RequesterChannel> make_firmware() {
-    spdm::ChannelSetup setup{.sessions = true};
+  static std::unique_ptr<spdm::RequesterChannel> make_firmware(bool patient = false) {
+    spdm::ChannelSetup setup{.sessions = true, .patient = patient};
     setup.settings.algorithms = spdm::Algorithms::all();
     return spdm::make_requester(setup, nullptr);
   }
@@ -104,6 +104,43 @@ TEST_F(DsmSession, ATdiIsLockedAndStartedInsideASession) {
         "KEY_EXCHANGE", "FINISH", "GET_MEASUREMENTS", "KEY_PROG", "K_SET_GO", "LOCK_INTERFACE",
         "START_INTERFACE"})
     EXPECT_TRUE(traced(name)) << name;
+}
+
+// A firmware as the TDX module is: records are opened, or not, and nothing else happens.
+class PatientFirmware : public DsmSession {
+ protected:
+  PatientFirmware() { firmware = make_firmware(true); }
+  void SetUp() override { connect(); }
+  static Bytes get_version() {
+    return wire::encode_tdisp({wire::TdispFunctionId::of(kPf), wire::TdispGetVersion{}});
+  }
+  Result<Bytes> open(ByteView object) { return firmware->open(wire::Protocol::kTdisp, object); }
+};
+
+TEST_F(PatientFirmware, TakesTheRightAnswerBehindABentOne) {
+  const Bytes answer = honest(*firmware->seal(wire::Protocol::kTdisp, get_version()));
+  Bytes bent = answer;
+  bent.at(bent.size() - 9) ^= std::byte{4};
+  EXPECT_EQ(open(bent).error().code, Errno::kAcces);
+  EXPECT_EQ(open({}).error().code, Errno::kAcces);
+  EXPECT_TRUE(open(answer));
+  EXPECT_EQ(open(answer).error().code, Errno::kAcces) << "it is used up";
+  EXPECT_TRUE(tdisp(wire::TdispGetVersion{}));
+}
+
+TEST_F(PatientFirmware, LetsMessagesWaitTogether) {
+  const Bytes first = honest(*firmware->seal(wire::Protocol::kTdisp, get_version()));
+  const Bytes second = honest(*firmware->seal(wire::Protocol::kTdisp, get_version()));
+  EXPECT_EQ(open(second).error().code, Errno::kAcces) << "answers come in order";
+  EXPECT_TRUE(open(first));
+  EXPECT_TRUE(open(second));
+}
+
+TEST_F(PatientFirmware, TakesAnAuthenticAnswerOfAnotherProtocolForUsed) {
+  const Bytes answer = honest(*firmware->seal(wire::Protocol::kTdisp, get_version()));
+  EXPECT_EQ(firmware->open(wire::Protocol::kIdeKm, answer).error().code, Errno::kInval);
+  EXPECT_EQ(open(answer).error().code, Errno::kAcces);
+  EXPECT_TRUE(tdisp(wire::TdispGetVersion{}));
 }
 
 TEST_F(DsmSession, DiscoveryListsSecuredMessages) {

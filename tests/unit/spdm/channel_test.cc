@@ -86,6 +86,12 @@ TEST(RequesterChannel, RefusesItsOwnRequestAsAnAnswer) {
   EXPECT_EQ(pair.requester.open(Protocol::kTdisp, request).error().code, Errno::kInval);
 }
 
+TEST(RequesterChannel, AnObjectThatIsNotSpdmIsNoAnswer) {
+  Pair pair;
+  const Bytes secured = wire::DoeObject{1, 2, kAnswer}.encode();
+  EXPECT_EQ(pair.requester.open(Protocol::kTdisp, secured).error().code, Errno::kAcces);
+}
+
 TEST(RequesterChannel, ReportsARefusalAsIoError) {
   Pair pair;
   EXPECT_EQ(pair.requester.open(Protocol::kTdisp, pair.responder.seal_refusal()).error().code,

@@ -117,7 +117,7 @@ rmm::RmiResult RealmHost::donate(std::uint64_t handle, Hpa list, const rmm::RmiR
   const auto count = fill_list(list, wants);
   if (!count) return {.code = rmm::Code::kBlocked};
   const auto result = insist([&] { return rmm_.op_mem_donate(handle, list, *count); });
-  // Of a donation that makes the operation fail nothing was taken: x1 is what was before.
+  // Of a donation that makes the operation fail nothing was taken.
   const bool took =
       result.code == rmm::Code::kIncomplete && result.memory != MemoryRequest::kReclaim;
   const std::uint64_t kept = took ? result.x1 : 0;

@@ -3,24 +3,7 @@
 namespace teeio::kvm {
 namespace {
 
-using tdx::Level;
-
-// TDCALL leaf numbers (RAX). Source: intel/tdx-module, tdxio branch,
-// include/tdx_api_defs.h.
-enum : std::uint64_t {
-  kVpVmcall = 0,
-  kVpInfo = 1,
-  kMrRtmrExtend = 2,
-  kMrReport = 4,
-  kMemPageAccept = 6,
-  kMrVerifyreport = 22,
-  kDevifValidate = 66,
-  kDevifRd = 67,
-  kDevifRequest = 68,
-  kDevifResponse = 69,
-  kDmarAccept = 70,
-  kMmioAccept = 71,
-};
+constexpr std::uint64_t kVpVmcall = 0;  // RAX
 
 // Sub-functions of TDG.VP.VMCALL (R11). Source: Intel GHCI 1.5, 2.4 and 3.
 enum : std::uint64_t {
@@ -34,10 +17,6 @@ constexpr std::uint64_t kVmcallInvalidOperand = 0x8000000000000000ULL;
 constexpr std::uint64_t kVmcallSubfuncUnsupported = 0x8000000000000003ULL;
 constexpr std::uint64_t kHypercallMapGpaRange = 12;  // KVM_HC_MAP_GPA_RANGE
 
-/// RCX or RDX of leaves that name an entry: GPA with the level in bits 2:0.
-Gpa entry_gpa(std::uint64_t value) { return Gpa{value & ~(kPageSize - 1)}; }
-Level entry_level(std::uint64_t value) { return static_cast<Level>(value & 3U); }
-
 void put_outputs(hw::CpuRegisters& regs, const tdx::LeafResult& r) {
   regs.rax = r.status.rax();
   regs.rcx = r.rcx;
@@ -46,17 +25,6 @@ void put_outputs(hw::CpuRegisters& regs, const tdx::LeafResult& r) {
   regs.r9 = r.r9;
   regs.r10 = r.r10;
   regs.r11 = r.r11;
-}
-
-/// RDX has a code in 7:0 and nothing else, R9 nothing at all.
-/// Source: tdxio branch, tdg_devif_request.c.
-tdx::LeafResult devif_request(tdx::Module& module, Hpa vp, const hw::CpuRegisters& regs) {
-  constexpr std::uint64_t kCode = 0xff;
-  if ((regs.rdx & ~kCode) != 0)
-    return {.status = tdx::Status(tdx::Code::kOperandInvalid, tdx::Operand::kRdx)};
-  if (regs.r9 != 0) return {.status = tdx::Status(tdx::Code::kOperandInvalid, tdx::Operand::kR9)};
-  return module.tdg_devif_request(vp, static_cast<tdx::FunctionId>(regs.rcx),
-                                  static_cast<tdx::DevifRequest>(regs.rdx));
 }
 
 constexpr std::uint64_t kTdcallBytes = 4;  // 66 0f 01 cc
@@ -121,59 +89,8 @@ Result<void> TdxVm::guest_enables_dma(Bdf bdf) {
 }
 
 VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
-  tdx::Module& module = host_.module();
   hw::CpuRegisters regs = vcpu.cpu()->registers();
-  const Hpa vp = vcpu.firmware_handle();
-  const auto function = static_cast<tdx::FunctionId>(regs.rcx);
-  tdx::Module::GuestLeafResult result;
-  switch (regs.rax) {
-    case kVpInfo:
-      result.leaf = module.tdg_vp_info(vp);
-      break;
-    case kMrRtmrExtend:
-      result = module.tdg_mr_rtmr_extend(vp, Gpa{regs.rcx}, regs.rdx);
-      break;
-    case kMrReport:
-      result = module.tdg_mr_report(vp, Gpa{regs.rcx}, Gpa{regs.rdx}, regs.r8);
-      break;
-    case kMrVerifyreport:
-      result = module.tdg_mr_verifyreport(vp, Gpa{regs.rcx});
-      break;
-    case kMemPageAccept:
-      result = module.tdg_mem_page_accept(vp, entry_gpa(regs.rcx), entry_level(regs.rcx));
-      break;
-    case kMmioAccept:
-      result = module.tdg_mmio_accept(vp, entry_gpa(regs.rcx), entry_level(regs.rcx), regs.rdx);
-      break;
-    case kDmarAccept:
-      result.leaf = module.tdg_dmar_accept(vp, function);
-      break;
-    case kDevifValidate: {
-      const tdx::DeviceInfoHash hash = {regs.rdx, regs.r8, regs.r9, regs.r10, regs.r11, regs.r12};
-      result.leaf = module.tdg_devif_validate(vp, function, hash);
-      break;
-    }
-    case kDevifRd:
-      result.leaf =
-          module.tdg_devif_rd(vp, function, static_cast<tdx::DevifField>(regs.rdx & 0xffU));
-      break;
-    case kDevifRequest:
-      result.leaf = devif_request(module, vp, regs);
-      break;
-    case kDevifResponse: {
-      if (regs.r9 != 0) {
-        result.leaf.status = tdx::Status(tdx::Code::kOperandInvalid, tdx::Operand::kR9);
-        break;
-      }
-      constexpr std::uint64_t kNoBuffer = ~0ULL;
-      const auto buffer = regs.rdx == kNoBuffer ? std::nullopt : std::optional(Gpa{regs.rdx});
-      result = module.tdg_devif_response(vp, function, buffer);
-      break;
-    }
-    default:
-      result.leaf.status = tdx::Status(tdx::Code::kOperandInvalid, tdx::Operand::kRax);
-      break;
-  }
+  const auto result = host_.module().tdcall(vcpu.firmware_handle(), regs);
   if (result.ept_violation) {
     // The TDCALL is repeated once KVM has resolved the fault.
     regs.rip -= kTdcallBytes;
@@ -194,7 +111,12 @@ VmOps::GuestCallAction TdxVm::guest_leaf(Vcpu& vcpu, VcpuExit& exit) {
 VmOps::GuestCallAction TdxVm::vmcall(Vcpu& vcpu, VcpuExit& exit) {
   hw::CpuRegisters regs = vcpu.cpu()->registers();
   // TDH.VP.ENTER comes back with success; what the host answers is in R10.
-  regs.rax = 0;
+  const tdx::Status status = tdx::Module::vmcall_status(regs.rcx);
+  regs.rax = status.rax();
+  if (!status.ok()) {
+    vcpu.cpu()->set_registers(regs);
+    return GuestCallAction::kResume;
+  }
   const bool vendor_specific = regs.r10 != 0;
   if (!vendor_specific) switch (regs.r11) {
       case kVmcallHlt:

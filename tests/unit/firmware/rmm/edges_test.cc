@@ -101,13 +101,75 @@ TEST_F(Edges, ADonationOfWhichAPartIsRefusedTakesTheRest) {
   ASSERT_TRUE(memory.write_u64(list, one(params)));
   step = rmm.op_mem_donate(operation, list, 1);
   EXPECT_EQ(step.memory, MemoryRequest::kReclaim);
-  EXPECT_EQ(step.x1, 1U) << "so much is to be given back";
+  EXPECT_EQ(step.x1, 0U) << "sro_aux_op_start_reclaim() does not say how much";
   const std::size_t before = rmm.granules();
   step = rmm.op_mem_reclaim(operation, list, 512);
   EXPECT_EQ(step.x1, 1U);
   EXPECT_EQ(rmm.granules(), before);
   EXPECT_RMI(rmm.op_continue(operation), Code::kInput);
   ASSERT_RMI(undelegate(rec));
+}
+
+// sro_obj_memory_donate(): there is nothing to give back, and the host has to ask for it.
+TEST_F(Edges, ADonationWhoseFirstGranuleIsWrongIsReclaimed) {
+  ASSERT_RMI(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}));
+  const std::uint64_t operation = rmm.rec_create(rd, rec, page(RecParams{})).x1;
+  ASSERT_TRUE(memory.write_u64(list, one(params)));
+  ASSERT_TRUE(memory.write_u64(list + 8, one(granule())));
+  RmiResult step = rmm.op_mem_donate(operation, list, 2);
+  EXPECT_RMI(step, Code::kIncomplete);
+  EXPECT_EQ(step.memory, MemoryRequest::kReclaim);
+  EXPECT_EQ(step.x1, 0U);
+  EXPECT_EQ(rmm.op_continue(operation).refused_by->id, "expected");
+  step = rmm.op_mem_reclaim(operation, granule(), 1);  // nothing is written there
+  EXPECT_RMI(step, Code::kIncomplete);
+  EXPECT_EQ(step.memory, MemoryRequest::kNone);
+  EXPECT_EQ(step.x1, 0U);
+  EXPECT_RMI(rmm.op_continue(operation), Code::kInput);
+  ASSERT_RMI(undelegate(rec));
+}
+
+// smmu_memory_donate(): of a contiguous range all or nothing.
+TEST_F(Edges, AnSmmuWhoseMemoryIsWrongIsInactiveAgain) {
+  RmiResult step = rmm.psmmu_activate(Settings::kPsmmu, page(PsmmuParams{}));
+  const std::uint64_t operation = step.x1;
+  const std::uint64_t wanted = step.x2 >> 2U & 0x3fffU;
+  const Hpa first = run_of(wanted);
+  ASSERT_RMI(undelegate(first + (wanted - 1) * kPageSize));
+  ASSERT_TRUE(memory.write_u64(list, AddressDescriptor{.base = first, .count = wanted}.encode()));
+  step = rmm.op_mem_donate(operation, list, 1);
+  EXPECT_EQ(step.memory, MemoryRequest::kReclaim);
+  EXPECT_EQ(step.x1, 0U);
+  step = rmm.op_mem_reclaim(operation, list, 512);
+  EXPECT_EQ(step.memory, MemoryRequest::kNone);
+  EXPECT_RMI(rmm.op_continue(operation), Code::kInput);
+  ASSERT_RMI(undelegate(first));
+  make_smmu();
+}
+
+struct StreamTable : Machine {
+  explicit StreamTable(Defects defects = Defects::kNone) : Machine(Settings{.defects = defects}) {}
+  /// What a donation that fails says, and then CONTINUE.
+  std::pair<Code, Code> fail_donation() {
+    EXPECT_TRUE(finish(rmm.psmmu_activate(Settings::kPsmmu, page(PsmmuParams{}))).ok());
+    const std::uint64_t operation = rmm.psmmu_st_l2_create(Settings::kPsmmu, kSid).x1;
+    EXPECT_TRUE(memory.write_u64(list, one(params)));
+    const RmiResult donated = rmm.op_mem_donate(operation, list, 1);
+    EXPECT_EQ(donated.memory, MemoryRequest::kNone);
+    return {donated.code, rmm.op_continue(operation).code};
+  }
+};
+struct DefectiveStreamTable : StreamTable {
+  DefectiveStreamTable() : StreamTable(Defects::kAs9a7f8ef4) {}
+};
+
+TEST_F(StreamTable, WithWrongMemoryHasNothingToReclaim) {
+  EXPECT_EQ(fail_donation(), std::pair(Code::kIncomplete, Code::kInput));
+}
+
+// psmmu_create_l2_start() does not write x0, which handle_ns_smc() has zeroed.
+TEST_F(DefectiveStreamTable, WithWrongMemorySaysSuccessAndIsNotThere) {
+  EXPECT_EQ(fail_donation(), std::pair(Code::kSuccess, Code::kInput));
 }
 
 TEST_F(Edges, AReclaimLooksAtItsListBeforeTheOperation) {

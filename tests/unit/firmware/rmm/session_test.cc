@@ -144,6 +144,30 @@ TEST_F(Sessions, AnAnswerOfAnotherFunctionNeverLocks) {
   EXPECT_EQ(vdev_state(), VdevState::kError);
 }
 
+// dev_tdisp_stop_main(): a STOP that fails counts as done.
+TEST_F(Sessions, AVdevGoesWithoutASession) {
+  locked();
+  relay = [this](ByteView object) {
+    Bytes answer = peer->answer(object);
+    answer.at(answer.size() - 9) ^= std::byte{1};
+    return answer;
+  };
+  ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
+  ASSERT_RMI(drive_vdev());
+  EXPECT_EQ(vdev_state(), VdevState::kUnlocked) << "the answer to STOP is bent";
+  ASSERT_RMI(rmm.vdev_lock(rd, pdev, vdev));
+  ASSERT_RMI(drive_vdev());
+  ASSERT_EQ(vdev_state(), VdevState::kError) << "the session is gone";
+  ASSERT_RMI(rmm.vdev_abort(rd, pdev, vdev));
+  std::size_t objects = 0;
+  relay = [&](ByteView) { return ++objects, Bytes{}; };
+  ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
+  ASSERT_RMI(drive_vdev());
+  EXPECT_EQ(vdev_state(), VdevState::kUnlocked) << "no STOP can be sent";
+  EXPECT_EQ(objects, 0U);
+  ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
+}
+
 // dev_assign_cmd_stop_connection_main(): END_SESSION is an error of STOP's.
 TEST_F(Sessions, AStopWhoseSessionDoesNotEndLeavesThePdevInError) {
   open();

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "unit/firmware/rmm/machine.h"
 
 namespace teeio::rmm {
@@ -115,12 +117,18 @@ TEST_F(Teardown, ALockedVdevIsNotDestroyed) {
   EXPECT_RMI(rmm.vdev_destroy(rd, pdev, vdev), Code::kDevice);
 }
 
-TEST_F(Teardown, AStopThatIsLostIsAbortedAndRepeated) {
+// dev_tdisp_stop_main(): only what GET_STATE says after a good STOP is an error.
+TEST_F(Teardown, AStateThatIsLostBehindAStopIsAbortedAndRepeated) {
   run();
   ASSERT_RMI(dev_unmap(kIpa + kPageSize));
   ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
-  ASSERT_RMI(drive_vdev(true));
+  bool stopped = false;
+  relay = [&](ByteView object) {
+    return std::exchange(stopped, true) ? Bytes{} : device.answer(object);
+  };
+  ASSERT_RMI(drive_vdev());
   EXPECT_EQ(vdev_state(), VdevState::kError);
+  relay = [this](ByteView object) { return device.answer(object); };
   EXPECT_RMI(rmm.vdev_unlock(rd, pdev, vdev), Code::kDevice);
   EXPECT_RMI(rmm.vdev_destroy(rd, pdev, vdev), Code::kDevice);
   ASSERT_RMI(rmm.vdev_abort(rd, pdev, vdev));
@@ -129,15 +137,42 @@ TEST_F(Teardown, AStopThatIsLostIsAbortedAndRepeated) {
   ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
 }
 
-TEST_F(Teardown, AStopThatTheDeviceRefusesCountsButIsNotBelieved) {
-  run();
-  ASSERT_RMI(dev_unmap(kIpa + kPageSize));
+class FailedStop : public Teardown {
+ protected:
+  /// What the monitor says of an UNLOCK whose STOP fails, and what became of the VDEV.
+  void unlock(bool lose = false) {
+    const std::size_t before = trace.events().size();
+    ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
+    ASSERT_RMI(drive_vdev(lose));
+    EXPECT_EQ(vdev_state(), VdevState::kUnlocked);
+    ASSERT_THAT(facts(before), ElementsAre(Fact::kTdiStopped));
+    EXPECT_EQ(std::ranges::find(trace.events(), Fact::kTdiStopped, &object::Event::fact)->name,
+              "STOP failed, taken as done");
+    ASSERT_RMI(rmm.vdev_destroy(rd, pdev, vdev));
+  }
+  void prepare() {
+    run();
+    ASSERT_RMI(dev_unmap(kIpa + kPageSize));
+  }
+};
+
+TEST_F(FailedStop, CountsAsDoneWhenTheDeviceRefuses) {
+  prepare();
   device.refuse_all = true;
-  const std::size_t before = trace.events().size();
-  ASSERT_RMI(rmm.vdev_unlock(rd, pdev, vdev));
-  ASSERT_RMI(drive_vdev());
-  EXPECT_EQ(vdev_state(), VdevState::kUnlocked);
-  EXPECT_TRUE(facts(before).empty());
+  unlock();
+  EXPECT_EQ(device_state(), wire::TdiState::kRun);
+}
+
+TEST_F(FailedStop, CountsAsDoneWhenTheHostBringsNoAnswer) {
+  prepare();
+  unlock(true);
+  EXPECT_EQ(device_state(), wire::TdiState::kRun);
+}
+
+TEST_F(FailedStop, CountsAsDoneWhenTheAnswerIsAnotherFunctions) {
+  prepare();
+  device.answers_for = kOther.rid();
+  unlock();
 }
 
 }  // namespace

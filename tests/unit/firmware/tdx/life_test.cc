@@ -204,6 +204,47 @@ TEST_F(Life, DevifRemoveWantsDmaAndMmioGoneFirst) {
   EXPECT_CODE(module.tdh_devif_remove(kFunction), Code::kDevifHasMappedMmio);
 }
 
+// helpers.c, associate_vcpu(); tdh_vp_flush.c.
+TEST_F(Life, AVcpuMovesToAnotherProcessorByAFlushOnItsOwn) {
+  const TestTd td = running_td();
+  const Processor first{.number = 0}, second{.number = 1};
+  EXPECT_CODE(module.begin_vp_enter(td.vp, second), Code::kVcpuAssociated);
+  EXPECT_CODE(module.tdh_vp_flush(td.vp, second), Code::kVcpuNotAssociated);
+  ASSERT_OK(module.tdh_vp_flush(td.vp, first));
+  const LeafResult entered = module.begin_vp_enter(td.vp, second);
+  ASSERT_OK(entered);
+  EXPECT_EQ(entered.rcx, 1U) << "the other processor may have old translations";
+  module.end_vp_enter(td.vp, TdExit::kOrdinary);
+  EXPECT_CODE(module.begin_vp_enter(td.vp, first), Code::kVcpuAssociated);
+  EXPECT_CODE(module.tdh_vp_flush(td.vp, first), Code::kVcpuNotAssociated);
+  EXPECT_CODE(module.tdh_mng_vpflushdone(td.tdr), Code::kFlushvpNotDone);
+  ASSERT_OK(module.tdh_vp_flush(td.vp, second));
+  ASSERT_OK(module.tdh_mng_vpflushdone(td.tdr));
+}
+
+// tdh_vp_enter.c associates before it looks at the clock.
+TEST_F(Life, AnEntryThatFailsForTheClockLeavesTheVcpuAssociated) {
+  const TestTd td = running_td();
+  ASSERT_OK(module.tdh_vp_flush(td.vp));
+  const Processor bent{.number = 3, .tsc_adjust = 1};
+  const LeafResult refused = module.begin_vp_enter(td.vp, bent);
+  EXPECT_CODE(refused, Code::kInconsistentMsr);
+  EXPECT_EQ(refused.status.rax(), 0xC0000920'0000003BU);
+  EXPECT_CODE(module.begin_vp_enter(td.vp), Code::kVcpuAssociated);
+  EXPECT_CODE(module.tdh_mng_vpflushdone(td.tdr), Code::kFlushvpNotDone);
+  ASSERT_OK(module.tdh_vp_flush(td.vp, {.number = 3}));
+}
+
+// tdh_vp_init.c takes the vCPU's index first, and does not give it back.
+TEST_F(Life, AnInitThatFailsForTheClockUsesUpAnIndex) {
+  const TestTd td = make_td(1, 11);  // for two vCPUs, of which one is there
+  const Hpa vp = page();
+  ASSERT_OK(module.tdh_vp_create(td.tdr, vp));
+  for (std::uint32_t i = 0; i < kTdvpsPages; ++i) ASSERT_OK(module.tdh_vp_addcx(vp, page()));
+  EXPECT_CODE(module.tdh_vp_init(vp, 0, {.tsc_adjust = 1}), Code::kInconsistentMsr);
+  EXPECT_CODE(module.tdh_vp_init(vp, 0), Code::kMaxVcpusExceeded);
+}
+
 // --- The traps of §5 after a fatal error ---
 
 class FatalTd : public Life {

@@ -10,6 +10,7 @@
 #include "firmware/tdx/rows.h"
 #include "firmware/tdx/state.h"
 #include "unit/firmware/tdx/machine.h"
+#include "wire/doe.h"
 
 namespace teeio::tdx {
 
@@ -22,6 +23,8 @@ struct Story : Machine {
   std::uint64_t& operator[](Operand which) { return registers[which]; }
   [[nodiscard]] Hpa page_in(Operand which) { return Hpa{registers[which]}; }
   [[nodiscard]] Gpa gpa() { return Gpa{registers[Operand::kRcx]}; }
+
+  [[nodiscard]] std::uint64_t stream_register() const { return stream_bits | stream; }
 
   State& state() { return module.state(); }
   Td& the_td() { return *state().find_td(td.tdr); }
@@ -49,6 +52,8 @@ struct Story : Machine {
   std::uint32_t iommu_id = kIommu;
   std::uint32_t session = kSession;
   std::uint8_t stream = kStream;
+  std::uint64_t stream_bits = 0;  ///< above it in its register
+  Processor on;
   FunctionId function = kFunction;
   Level level = Level::k4K;
   std::uint8_t table_level = 1;
@@ -70,6 +75,7 @@ struct Story : Machine {
   std::optional<Gpa> buffer;
   DevifField field = DevifField::kTdispVersion;
   std::uint64_t guest_handle = 0;
+  ReservedBits rest;
   // Of the newer API.
   std::size_t pages_given = 0;  ///< with what a register says
   std::uint8_t rp_devfn = static_cast<std::uint8_t>(port_options().bdf.rid());
@@ -78,6 +84,14 @@ struct Story : Machine {
   SpdmOperation operation = SpdmOperation::kRecollect;
   KmOperation km_operation = KmOperation::kSetup;
 };
+
+/// What comes in a message page belongs to no session: in the clear, no SPDM at all.
+inline void not_the_sessions(Story& m, Hpa page) {
+  const Bytes object = wire::DoeObject{wire::kPciSigVendorId,
+                                       std::to_underlying(wire::DoeType::kSecuredSpdm), Bytes(8)}
+                           .encode();
+  EXPECT_TRUE(m.memory.write(page, object).has_value());
+}
 
 /// What makes a check fail: by its id, and its operand where the row has several.
 struct Wrong {

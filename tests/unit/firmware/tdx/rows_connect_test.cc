@@ -140,7 +140,7 @@ void enabling(M& m, bool other_direction) {
   m.carry();
 }
 LeafResult km_response(M& m) {
-  return m.module.tdh_ide_km_response(m.iommu_id, m.stream, m.page_in(kR8));
+  return m.module.tdh_ide_km_response(m.iommu_id, m.stream_register(), m.page_in(kR8));
 }
 /// Another stream, of other requesters and addresses.
 void second_stream(M& m) {
@@ -181,7 +181,7 @@ const Cases kStreamCases{
                 }}}},
     {.row = &row::kIdeStreamBlock,
      .prepare = streaming,
-     .call = [](M& m) { return m.module.tdh_ide_stream_block(m.iommu_id, m.stream); },
+     .call = [](M& m) { return m.module.tdh_ide_stream_block(m.iommu_id, m.stream_register()); },
      .wrong = {}},
     {.row = &row::kIdeStreamDelete,
      .prepare =
@@ -189,7 +189,7 @@ const Cases kStreamCases{
            streaming(m);
            EXPECT_OK(m.module.tdh_ide_stream_block(M::kIommu, M::kStream));
          },
-     .call = [](M& m) { return m.module.tdh_ide_stream_delete(m.iommu_id, m.stream); },
+     .call = [](M& m) { return m.module.tdh_ide_stream_delete(m.iommu_id, m.stream_register()); },
      .wrong = {{"not_blocked", [](M& m) { m.the_stream().blocked = false; }},
                {"devifs", [](M& m) { m.the_stream().devif_ref_cnt = 1; }}}},
     {.row = &row::kIdeKmRequest,
@@ -200,8 +200,8 @@ const Cases kStreamCases{
          },
      .call =
          [](M& m) {
-           return m.module.tdh_ide_km_request(m.iommu_id, m.stream, m.object, m.key, m.key_slot,
-                                              m.page_in(kR11));
+           return m.module.tdh_ide_km_request(m.iommu_id, m.stream_register(), m.object, m.key,
+                                              m.key_slot, m.page_in(kR11));
          },
      .wrong = {{"outstanding",
                 [](M& m) { m.the_stream().outstanding = {.object = m.object, .parameters = {}}; }},
@@ -219,7 +219,7 @@ const Cases kStreamCases{
      .prepare = keying,
      .call = km_response,
      .wrong = {{"outstanding", [](M& m) { m.the_stream().outstanding.reset(); }},
-               {"authentic", no_answer},
+               {"authentic", [](M& m) { not_the_sessions(m, m.message); }},
                {"answer",
                 [](M& m) {
                   m.the_stream().outstanding->parameters.direction = KmParameters::Direction::kTx;

@@ -135,7 +135,8 @@ const Cases kDevifCases{
      .wrong = {{"outstanding", [](M& m) { m.the_devif().out_tdisp_req = false; }},
                {"tds", [](M& m) { m.the_devif().td_request = TdRequest::kGenerated; }},
                {"output", [](M& m) { m.who = OnBehalfOf::kTd; }},
-               {"authentic", no_answer},
+               {"authentic", [](M& m) { not_the_sessions(m, m.message); }},
+               {"content", no_answer},
                {"size",
                 [](M& m) {
                   const Bytes none(8);

@@ -245,43 +245,41 @@ const Cases kStreamCases{
     {.row = &row::kG3IdeStreamKm,
      .prepare = almost_keyed,
      .call = km,
-     .wrong = {
-         {"operation", [](M& m) { m.km_operation = KmOperation{3}; }},
-         {"under_way", [](M& m) { m.km_operation = KmOperation::kStop; }},
-         {"devifs",
-          [](M& m) {
-            m.the_stream().km->operation = m.km_operation = KmOperation::kStop;
-            m.the_stream().devif_ref_cnt = 1;
-          }},
-         {"enabled",
-          [](M& m) {
-            EXPECT_OK(km(m));
-            m.km_operation = KmOperation::kSetup;
-          }},
-         {"not_enabled",
-          [](M& m) {
-            m.the_stream().km.reset();
-            m.the_stream().enabled = false;
-            m.km_operation = KmOperation::kRefresh;
-          }},
-         {"authentic",
-          [](M& m) { EXPECT_TRUE(m.memory.write(m.page_in(kR9), m.last_object).has_value()); }},
-         {"answer",
-          [](M& m) {
-            using enum KmParameters::Direction;
-            m.the_stream().outstanding->parameters.direction = kRx;
-          }},
-         {"worn",
-          [](M& m) {
-            EXPECT_OK(km(m));
-            m.the_session().worn = true;
-            m.km_operation = KmOperation::kRefresh;
-          }},
-         {"seal", [](M& m) {
-            EXPECT_OK(km(m));
-            m.the_session().channel->reset();
-            m.km_operation = KmOperation::kRefresh;
-          }}}}};
+     .wrong = {{"operation", [](M& m) { m.km_operation = KmOperation{3}; }},
+               {"under_way", [](M& m) { m.km_operation = KmOperation::kStop; }},
+               {"devifs",
+                [](M& m) {
+                  m.the_stream().km->operation = m.km_operation = KmOperation::kStop;
+                  m.the_stream().devif_ref_cnt = 1;
+                }},
+               {"enabled",
+                [](M& m) {
+                  EXPECT_OK(km(m));
+                  m.km_operation = KmOperation::kSetup;
+                }},
+               {"not_enabled",
+                [](M& m) {
+                  m.the_stream().km.reset();
+                  m.the_stream().enabled = false;
+                  m.km_operation = KmOperation::kRefresh;
+                }},
+               {"authentic", [](M& m) { not_the_sessions(m, m.page_in(kR9)); }},
+               {"answer",
+                [](M& m) {
+                  using enum KmParameters::Direction;
+                  m.the_stream().outstanding->parameters.direction = kRx;
+                }},
+               {"worn",
+                [](M& m) {
+                  EXPECT_OK(km(m));
+                  m.the_session().worn = true;
+                  m.km_operation = KmOperation::kRefresh;
+                }},
+               {"seal", [](M& m) {
+                  EXPECT_OK(km(m));
+                  m.the_session().channel->reset();
+                  m.km_operation = KmOperation::kRefresh;
+                }}}}};
 
 }  // namespace
 }  // namespace teeio::tdx

@@ -105,7 +105,8 @@ const Cases kGuestCases{
                {"mac", [](M& m) { m[kRcx] += kReportMacBytes; }}}},
     {.row = &row::kTdgMemPageAccept,
      .prepare = with_pending_page,
-     .call = [](M& m) { return m.module.tdg_mem_page_accept(m.td.vp, m.gpa(), m.level).leaf; },
+     .call =
+         [](M& m) { return m.module.tdg_mem_page_accept(m.td.vp, m.gpa(), m.level, m.rest).leaf; },
      .wrong = {{"size", smaller_pages},
                {"accepted",
                 [](M& m) { EXPECT_OK(m.module.tdg_mem_page_accept(m.td.vp, m.gpa(), m.level)); }}}},
@@ -113,7 +114,7 @@ const Cases kGuestCases{
      .prepare = with_mmio,
      .call =
          [](M& m) {
-           return m.module.tdg_mmio_accept(m.td.vp, m.gpa(), m.level, m.guest_handle).leaf;
+           return m.module.tdg_mmio_accept(m.td.vp, m.gpa(), m.level, m.guest_handle, m.rest).leaf;
          },
      .wrong = {{"handle", [](M& m) { m.guest_handle |= 8; }},
                {"size",
@@ -129,7 +130,7 @@ const Cases kGuestCases{
                {"offset", [](M& m) { m.guest_handle += kPageSize; }}}},
     {.row = &row::kTdgDmarAccept,
      .prepare = validated,
-     .call = [](M& m) { return m.module.tdg_dmar_accept(m.td.vp, m.function); },
+     .call = [](M& m) { return m.module.tdg_dmar_accept(m.td.vp, m.function, m.rest); },
      .wrong = {{"valid", not_valid},
                {"owner", another_td},
                {"locked", [](M& m) { m.the_devif().state = TdiState::kUnlocked; }},
@@ -145,13 +146,14 @@ const Cases kGuestCases{
                {"already", [](M& m) { m.validate(m.td); }}}},
     {.row = &row::kTdgDevifRd,
      .prepare = validated,
-     .call = [](M& m) { return m.module.tdg_devif_rd(m.td.vp, m.function, m.field); },
+     .call = [](M& m) { return m.module.tdg_devif_rd(m.td.vp, m.function, m.field, m.rest); },
      .wrong = {{"valid", not_valid},
                {"owner", another_td},
                {"field", [](M& m) { m.field = DevifField{9}; }}}},
     {.row = &row::kTdgDevifRequest,
      .prepare = validated,
-     .call = [](M& m) { return m.module.tdg_devif_request(m.td.vp, m.function, m.request); },
+     .call =
+         [](M& m) { return m.module.tdg_devif_request(m.td.vp, m.function, m.request, m.rest); },
      .wrong = {{"code", [](M& m) { m.request = DevifRequest::kLock; }},
                {"valid", not_valid},
                {"owner", another_td},
@@ -168,7 +170,10 @@ const Cases kGuestCases{
                 }}}},
     {.row = &row::kTdgDevifResponse,
      .prepare = answered,
-     .call = [](M& m) { return m.module.tdg_devif_response(m.td.vp, m.function, m.buffer).leaf; },
+     .call =
+         [](M& m) {
+           return m.module.tdg_devif_response(m.td.vp, m.function, m.buffer, m.rest).leaf;
+         },
      .wrong = {{"buffer", [](M& m) { m.buffer = Gpa{kSharedGpaBit}; }},
                {"valid", not_valid},
                {"owner", another_td},

@@ -40,7 +40,7 @@ void dying(M& m, unsigned steps) {
 }
 
 LeafResult vp_enter(M& m) {
-  const LeafResult entered = m.module.begin_vp_enter(m.page_in(kRcx));
+  const LeafResult entered = m.module.begin_vp_enter(m.page_in(kRcx), m.on);
   if (entered.ok()) m.module.end_vp_enter(m.page_in(kRcx), TdExit::kOrdinary);
   return entered;
 }
@@ -75,7 +75,7 @@ const Cases kTdCases{
            young(m, kTdcsPages);
            m[kRcx] = raw(m.td.tdr);
          },
-     .call = [](M& m) { return m.module.tdh_mng_init(m.page_in(kRcx), m.parameters); },
+     .call = [](M& m) { return m.module.tdh_mng_init(m.page_in(kRcx), m.parameters, m.on); },
      .wrong = {{"attributes", [](M& m) { m.parameters.attributes = 2; }},
                {"max_vcpus", [](M& m) { m.parameters.max_vcpus = 0; }}}},
     {.row = &row::kMrExtend,
@@ -117,7 +117,7 @@ const Cases kTdCases{
            m.the_vcpu().pages.resize(kTdvpsPages);
            m[kRcx] = raw(m.td.vp);
          },
-     .call = [](M& m) { return m.module.tdh_vp_init(m.page_in(kRcx), 0); },
+     .call = [](M& m) { return m.module.tdh_vp_init(m.page_in(kRcx), 0, m.on); },
      .wrong = {{"pages", [](M& m) { m.the_vcpu().pages.pop_back(); }},
                {"state", [](M& m) { m.the_vcpu().initialized = true; }},
                {"max_vcpus", [](M& m) { m.the_td().parameters.max_vcpus = 1; }}}},
@@ -137,7 +137,7 @@ const Cases kTdCases{
            built(m);
            m[kRcx] = raw(m.td.vp);
          },
-     .call = [](M& m) { return m.module.tdh_vp_flush(m.page_in(kRcx)); },
+     .call = [](M& m) { return m.module.tdh_vp_flush(m.page_in(kRcx), m.on); },
      .wrong = {{"pages", [](M& m) { m.the_vcpu().pages.pop_back(); }},
                {"associated", [](M& m) { (void)m.module.tdh_vp_flush(m.td.vp); }}}},
     {.row = &row::kMngVpflushdone,

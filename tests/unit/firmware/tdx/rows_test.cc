@@ -55,6 +55,8 @@ const std::map<std::string_view, std::function<void(M&, const Row&)>>& usual() {
       {"no_spdm", [](M& m, const Row&) { m.session = 77; }},
       {"spdm_state", [](M& m, const Row&) { m.the_session().bound = false; }},
       {"stream", [](M& m, const Row&) { m.stream = 99; }},
+      {"stream_id", [](M& m, const Row&) { m.stream_bits = 1U << 8U; }},
+      {"tsc_adjust", [](M& m, const Row&) { m.on.tsc_adjust = 1; }},
       {"stream_blocked", [](M& m, const Row&) { m.the_stream().blocked = true; }},
       {"function", [](M& m, const Row&) { m.function = FunctionId{0x10100}; }},
       {"devifmt", [](M& m, const Row&) { m.function = FunctionId{0x8000}; }},
@@ -104,6 +106,7 @@ bool make_wrong(M& m, const Case& one, const Check& check) {
   for (const Wrong& wrong : one.wrong)
     if (wrong.id == check.id && (!wrong.operand || *wrong.operand == check.operand))
       return wrong.act(m), true;
+  if (check.id == "reserved") return m.rest[check.operand] = 1, true;
   if (page_is_wrong(m, check)) return true;
   const auto found = usual().find(check.id);
   if (found == usual().end()) return false;

@@ -232,7 +232,28 @@ TEST_F(Sessions, ARefusingDeviceNeverRuns) {
 
 // --- A host that carries wrongly ---
 
-TEST_F(Sessions, ABentAnswerEndsTheSessionAndTheStreamCanStillBeTakenDown) {
+// aead.c, tdx_io_aead_decrypt(): neither the session nor its sequence numbers move.
+TEST_F(Sessions, TheRightAnswerIsTakenBehindABentOne) {
+  bind_until_lock();
+  const auto honest = relay;
+  Bytes right;
+  relay = [&](ByteView object) {
+    Bytes answer = right = honest(object);
+    answer.at(answer.size() - 9) ^= std::byte{4};
+    return answer;
+  };
+  const LeafResult refused = tdisp(DevifRequest::kLock);
+  EXPECT_CODE(refused, Code::kSpdmInvalidMessage);
+  EXPECT_EQ(refused.status.rax(), 0xC0000F4E'00000002U);
+  EXPECT_CODE(tdisp(DevifRequest::kLock), Code::kTdispOutReq);
+  ASSERT_TRUE(memory.write(message, right));
+  EXPECT_OK(module.tdh_devif_response(kFunction, OnBehalfOf::kVmm, message));
+  EXPECT_CODE(module.tdh_devif_response(kFunction, OnBehalfOf::kVmm, message), Code::kTdispOutReq);
+  relay = honest;
+  EXPECT_OK(tdisp(DevifRequest::kStop));
+}
+
+TEST_F(Sessions, BehindABentAnswerTheStreamCanBeTakenDown) {
   bind_until_lock();
   const auto honest = relay;
   relay = [&](ByteView object) {
@@ -240,9 +261,8 @@ TEST_F(Sessions, ABentAnswerEndsTheSessionAndTheStreamCanStillBeTakenDown) {
     answer.at(answer.size() - 9) ^= std::byte{4};
     return answer;
   };
-  EXPECT_CODE(tdisp(DevifRequest::kLock), Code::kTdispInvalidMessage);
+  EXPECT_CODE(tdisp(DevifRequest::kLock), Code::kSpdmInvalidMessage);
   relay = honest;
-  EXPECT_CODE(tdisp(DevifRequest::kLock), Code::kTdispOutReq);
   ASSERT_OK(module.tdh_ide_stream_block(kIommu, kStream));
   ASSERT_OK(module.tdh_devif_remove(kFunction));
   ASSERT_OK(module.tdh_ide_stream_delete(kIommu, kStream));
@@ -259,7 +279,7 @@ TEST_F(Sessions, ARepeatedAnswerIsNotTakenTwice) {
     (void)honest(object);
     return old;
   };
-  EXPECT_CODE(tdisp(DevifRequest::kState), Code::kTdispInvalidMessage);
+  EXPECT_CODE(tdisp(DevifRequest::kState), Code::kSpdmInvalidMessage);
 }
 
 }  // namespace
