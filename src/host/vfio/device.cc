@@ -25,7 +25,6 @@ Device::~Device() { TEEIO_CHECK(open_count_ == 0, "a device goes while a program
 
 Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object::File> vm_file) {
   if (open_count_ != 0) return fail(Errno::kInval, "another file has the device");
-  if (retired_) return fail(Errno::kNoDev, "vfio-pci has the function no more");
   TEEIO_TRY(first_open(&context, std::move(vm_file)));
   opened_by_node_ = true;
   return idevice_->id();
@@ -43,7 +42,6 @@ Result<void> Device::open_in_group(Group& group, iommufd::Context* context,
     ++open_count_;
     return {};
   }
-  if (retired_) return fail(Errno::kNoDev, "vfio-pci has the function no more");
   if (context == nullptr) {
     TEEIO_TRY(group.use_container());
     in_container_ = true;
@@ -202,18 +200,6 @@ bool Device::in_use() {
   return open_count_ != 0;
 }
 
-bool Device::retire() {
-  const schedule::Lock lock(set().lock);
-  if (open_count_ != 0) return false;
-  retired_ = true;
-  return true;
-}
-
-void Device::unretire() {
-  const schedule::Lock lock(set().lock);
-  retired_ = false;
-}
-
 bool Device::opened_by_node() {
   const schedule::Lock lock(set().lock);
   return opened_by_node_;
@@ -305,7 +291,11 @@ void DeviceFile::set_vm(kvm::Vm* vm) {
 }
 
 void DeviceFile::release() {
-  if (!access_granted()) return;
+  if (access_granted()) close();
+  device_.put_registration();
+}
+
+void DeviceFile::close() {
   const object::DelayedPuts scope;  // the group's file is put under the group's lock
   auto call = device_.trace().call(object::Lane::kVfio, "release", {.function = device_.bdf()});
   if (group_) {

@@ -25,6 +25,7 @@
 #include "hw/interrupts.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
+#include "schedule/condition.h"
 #include "schedule/mutex.h"
 
 namespace teeio::vfio {
@@ -137,16 +138,25 @@ class Device final : public iommufd::DeviceHandle,
       TEEIO_EXCLUDES(set().lock);
   void detach_pasid(std::uint32_t pasid) TEEIO_EXCLUDES(set().lock);
   [[nodiscard]] bool in_use() TEEIO_EXCLUDES(set().lock);
-  /// The driver is unbound: nobody can open it any more. False, and nothing happens, while
-  /// somebody has it open.
-  [[nodiscard]] bool retire() TEEIO_EXCLUDES(set().lock);
-  /// The driver stays after all.
-  void unretire() TEEIO_EXCLUDES(set().lock);
+
+  // --- registration.cc: who keeps the device's driver from leaving ---
+
+  /// vfio_device_try_get_registration(), by who finds the device under a name: every open file
+  /// of it holds one. False once unregister() has begun.
+  [[nodiscard]] bool get_registration() TEEIO_EXCLUDES(registration_lock_);
+  void put_registration() TEEIO_EXCLUDES(registration_lock_);
+  /// vfio_unregister_group_dev(): nobody finds the device any more. While it has open files its
+  /// user is asked to close them (Irqs::request_release()), at once and every ten seconds, and
+  /// the call returns after the last close, however long that takes. A file that was open before
+  /// works until then: one of the node can be bound to an iommufd.
+  void unregister() TEEIO_EXCLUDES(registration_lock_, set().lock);
 
   // --- vf_token.cc ---
 
   /// A PF's token; null for what is none.
   [[nodiscard]] const std::shared_ptr<VfToken>& vf_token() const { return own_token_; }
+  /// Whether somebody but its user may change the PF's VFs now. Errors: EBUSY while bound.
+  Result<void> check_unbound() TEEIO_EXCLUDES(memory_lock_);
   /// Turns the PF's VFs on or, with 0, off, in its registers. Errors: EBUSY while bound.
   Result<void> set_virtual_functions(std::uint16_t count) TEEIO_EXCLUDES(memory_lock_);
 
@@ -303,8 +313,11 @@ class Device final : public iommufd::DeviceHandle,
 
   const Wiring wiring_;
   const std::shared_ptr<VfToken> own_token_;
+  schedule::Mutex registration_lock_{schedule::Rank::kLeaf};
+  schedule::Condition unregistered_;                                      ///< Linux: device->comp
+  std::uint32_t registrations_ TEEIO_GUARDED_BY(registration_lock_) = 0;  ///< open files
+  bool leaving_ TEEIO_GUARDED_BY(registration_lock_) = false;
   std::uint32_t open_count_ TEEIO_GUARDED_BY(set().lock) = 0;
-  bool retired_ TEEIO_GUARDED_BY(set().lock) = false;
   bool opened_by_node_ TEEIO_GUARDED_BY(set().lock) = false;  // Linux: device->cdev_opened
   bool in_container_ TEEIO_GUARDED_BY(set().lock) = false;    // open, and not through an iommufd
   iommufd::Idevice* idevice_ TEEIO_GUARDED_BY(set().lock) = nullptr;
@@ -335,6 +348,7 @@ class Device final : public iommufd::DeviceHandle,
 /// refused with EINVAL.
 class DeviceFile final : public object::File, public kvm::VfioAssociation {
  public:
+  /// Both take over a registration, which the release puts.
   explicit DeviceFile(Device& device) : File(object::FileKind::kVfioDevice), device_(device) {}
   /// A device that Group::open_device() has opened; the release closes it.
   DeviceFile(Device& device, object::Ref<Group> group)
@@ -365,6 +379,7 @@ class DeviceFile final : public object::File, public kvm::VfioAssociation {
   void release() override;
   Result<std::uint32_t> bind_locked(const Result<object::Ref<object::File>>& iommufd,
                                     const Result<std::optional<Uuid>>& token);
+  void close();
   Device& device_;
   object::Ref<Group> group_;  ///< null: of the node (Linux: df->group)
   std::unique_ptr<mm::MappedFile> mapped_;

@@ -129,6 +129,11 @@ Result<void> Irqs::set_single(const Request& request) {
   return {};
 }
 
+void Irqs::request_release() {
+  const schedule::Lock lock(igate_);
+  if (const auto at = single_.find(IrqIndex::kRequest); at != single_.end()) at->second->signal();
+}
+
 void Irqs::disable_all() {
   const schedule::Lock lock(igate_);
   if (messages_) disable_messages();

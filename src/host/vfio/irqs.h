@@ -79,6 +79,8 @@ class Irqs {
     memory_lock_.assert_held();
     return {.most = msi_most_, .on = msi_.has_value()};
   }
+  /// vfio_pci_core_request(): the program is asked to close the device, if it gave an eventfd.
+  void request_release() TEEIO_EXCLUDES(igate_);
   /// Everything off, as on the last close.
   void disable_all() TEEIO_EXCLUDES(igate_);
   /// Puts MSI or MSI-X back after a reset, as SET_IRQS left it. The caller has memory_lock.
