@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "host/sysfs/pci_identity.h"
+#include "host/vfio/awake.h"
 #include "host/vfio/mapped_rom.h"
 #include "hw/capabilities.h"
 #include "hw/pasid_capability.h"
@@ -75,10 +76,10 @@ entry::VendorNode* Machine::Impl::vendor_node(std::string_view name) {
 object::Ref<vfio::Group> Machine::Impl::join_group(const Slot& entry) {
   if (const auto at = vfio_groups.find(entry.group); at != vfio_groups.end())
     return at->second.group;
-  std::vector<bool> used(vfio_groups.size() + 1, false);  // one of so many is free
-  for (const auto& [number, other] : vfio_groups)
-    if (other.minor < used.size()) used[other.minor] = true;
-  const auto minor = static_cast<std::uint32_t>(std::ranges::find(used, false) - used.begin());
+  // ida_alloc_max(): the lowest that is free.
+  auto minor = static_cast<std::uint32_t>(vfio_groups.size());
+  if (!free_group_minors.empty()) minor = *free_group_minors.begin();
+  free_group_minors.erase(minor);
   auto group = object::make_ref<vfio::Group>(vfio::Group::Wiring{
       .number = entry.group, .iommu = *iommu_drivers[entry.iommu], .bus = *this, .trace = events});
   vfio_groups.emplace(entry.group, GroupEntry{group, minor});
@@ -122,6 +123,7 @@ object::Ref<vfio::Group> Machine::Impl::detach_vfio(Slot& entry) {
     if (other.group == entry.group && other.vfio != nullptr) return {};
   const auto last = vfio_groups.find(entry.group);
   object::Ref<vfio::Group> group = std::move(last->second.group);
+  free_group_minors.insert(last->second.minor);
   vfio_groups.erase(last);
   return group;
 }
@@ -133,6 +135,15 @@ bool Machine::Impl::in_use(Bdf bdf) {
     if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
   }
   return device != nullptr && device->in_use();
+}
+
+std::shared_ptr<void> Machine::Impl::keep_awake(Bdf bdf) {
+  vfio::Device* device = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
+  }
+  return device != nullptr ? std::make_shared<vfio::Awake>(*device) : nullptr;
 }
 
 /// reset_store(). pci_reset_function() asks nobody but the driver; vfio-pci's
@@ -240,15 +251,15 @@ void Machine::Impl::leave_vfio(Bdf bdf) {
 }
 
 Machine::Impl::DeviceLock::DeviceLock(Impl& machine, Bdf bdf) : machine_(machine), bdf_(bdf) {
-  const schedule::Lock lock(machine.bus_lock);
+  const schedule::Lock lock(machine.device_locks_lock);
   while (!machine.device_locks.insert(bdf).second) {
     const object::WaitsForCloses waits;
-    machine.device_unlocked.wait(machine.bus_lock);
+    machine.device_unlocked.wait(machine.device_locks_lock);
   }
 }
 
 Machine::Impl::DeviceLock::~DeviceLock() {
-  const schedule::Lock lock(machine_.bus_lock);
+  const schedule::Lock lock(machine_.device_locks_lock);
   machine_.device_locks.erase(bdf_);
   machine_.device_unlocked.notify_all();
 }

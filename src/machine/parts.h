@@ -56,6 +56,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] object::FailNth* fail_nth() override {
     return config.iommufd_mock ? &faults : nullptr;
   }
+  [[nodiscard]] std::shared_ptr<void> keep_awake(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
   Result<void> reset(Bdf bdf) override;
   Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) override
       TEEIO_EXCLUDES(rom_lock);
@@ -165,7 +166,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   std::map<Bdf, std::unique_ptr<vfio::DeviceSet>> vf_sets;
   schedule::Mutex rescan_remove_lock{schedule::Rank::kPciRescanRemove};
   schedule::Mutex bus_lock{schedule::Rank::kLeaf};
-  std::set<Bdf> device_locks TEEIO_GUARDED_BY(bus_lock);  ///< those that are held
+  schedule::Mutex device_locks_lock{schedule::Rank::kLeaf};        ///< never with bus_lock
+  std::set<Bdf> device_locks TEEIO_GUARDED_BY(device_locks_lock);  ///< those that are held
   schedule::Condition device_unlocked;
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
   std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back
@@ -176,6 +178,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
     std::uint32_t minor;
   };
   std::map<std::uint32_t, GroupEntry> vfio_groups TEEIO_GUARDED_BY(bus_lock);
+  /// Below those that are in use.
+  std::set<std::uint32_t> free_group_minors TEEIO_GUARDED_BY(bus_lock);
   std::uint32_t next_group = 0;
   /// A BAR whose bytes are in a file that programs map through sysfs.
   struct BarMapping {

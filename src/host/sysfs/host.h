@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -63,6 +64,9 @@ class Host {
   /// Errors: EIO there is no image, memory space is off, or the function is bound; ENODEV it
   /// has left the bus.
   virtual Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) = 0;
+  /// pci_config_pm_runtime_get(), for as long as the answer lives: a function that sleeps at its
+  /// user's wish is woken before its configuration space is accessed, and its user told.
+  [[nodiscard]] virtual std::shared_ptr<void> keep_awake(Bdf bdf) = 0;
   /// pci_stop_and_remove_bus_device_locked(): the function, and a PF's VFs, leave
   /// the bus; functions() no longer has them on return. As all that has a driver let go of a
   /// function: while a program has it open through VFIO, its user is asked to close it and the

@@ -144,11 +144,19 @@ void Device::leave_iommufd() {
 /// was before it was opened.
 void Device::disable() {
   auto call = trace().call(object::Lane::kDevice, "disable and reset", {.function = bdf()});
+  {
+    const schedule::WriteLock lock(memory_lock_);
+    low_power_.wakeup.reset();
+    wake();
+    forget_low_power();
+    low_power_ = {};
+  }
   const std::uint32_t command = pci().config_read(kCommand, 2);
   touched(object::Fact::kHostTouched, "bus mastering cleared",
           static_cast<std::uint64_t>(object::HostTouch::kConfigWrite));
   pci().config_write(kCommand, 2, command & ~kCommandMaster);
   irqs_.disable_all();
+  ioeventfds_.clear();
   // To the end: root's `reset` in sysfs would save what this has reset, and write it back last.
   const schedule::WriteLock memory(memory_lock_);
   zap_mappings();

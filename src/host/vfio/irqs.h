@@ -69,6 +69,9 @@ class Irqs {
   Result<void> set(const Request& request) TEEIO_EXCLUDES(igate_);
   /// The program's INTx Disable bit is another now.
   void set_intx_disabled(bool disabled) TEEIO_EXCLUDES(igate_);
+  /// For a function that sleeps. mask_intx() says whether INTx was on and not masked.
+  [[nodiscard]] bool mask_intx() TEEIO_EXCLUDES(igate_);
+  void unmask_intx() TEEIO_EXCLUDES(igate_);
   /// What the program's MSI Message Control may say (vdev->msi_qmax), as a power of two, and
   /// whether it may say that MSI is on. The caller has memory_lock.
   struct MsiLimits {

@@ -10,7 +10,7 @@
 #include "unit/host/vfio/group_vmm.h"
 #include "unit/machine/make_machine.h"
 
-namespace teeio::machine {
+namespace teeio::machine::removal_test {
 namespace {
 
 using test::error_of;
@@ -195,4 +195,4 @@ TEST(Removal, AGroupsDeviceIsWaitedForToo) {
 }
 
 }  // namespace
-}  // namespace teeio::machine
+}  // namespace teeio::machine::removal_test
