@@ -254,14 +254,16 @@ Machine::Impl::DeviceLock::DeviceLock(Impl& machine, Bdf bdf) : machine_(machine
   const schedule::Lock lock(machine.device_locks_lock);
   while (!machine.device_locks.insert(bdf).second) {
     const object::WaitsForCloses waits;
+    const auto here = machine.waiting_for_device.insert(bdf);
     machine.device_unlocked.wait(machine.device_locks_lock);
+    machine.waiting_for_device.erase(here);
   }
 }
 
 Machine::Impl::DeviceLock::~DeviceLock() {
   const schedule::Lock lock(machine_.device_locks_lock);
   machine_.device_locks.erase(bdf_);
-  machine_.device_unlocked.notify_all();
+  if (machine_.waiting_for_device.contains(bdf_)) machine_.device_unlocked.notify_all();
 }
 
 }  // namespace teeio::machine

@@ -168,6 +168,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   schedule::Mutex bus_lock{schedule::Rank::kLeaf};
   schedule::Mutex device_locks_lock{schedule::Rank::kLeaf};        ///< never with bus_lock
   std::set<Bdf> device_locks TEEIO_GUARDED_BY(device_locks_lock);  ///< those that are held
+  std::multiset<Bdf> waiting_for_device TEEIO_GUARDED_BY(device_locks_lock);
   schedule::Condition device_unlocked;
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
   std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back
