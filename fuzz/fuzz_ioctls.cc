@@ -1,23 +1,33 @@
 // Links: explore/scenario
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "abi/proposed.h"
 #include "entry/argument.h"
 #include "entry/support.h"
 #include "fuzzer.h"
+#include "host/mm/plain_files.h"
 #include "machine/config.h"
 #include "machine/program.h"
+#include "schedule/fiber_controller.h"
+#include "schedule/strategy.h"
+#include "schedule/task.h"
 
-// The input is a sequence of calls on the descriptors of a program: which row of the tables
-// of ioctls, on which file, and what the argument's fields hold. Whatever a program says, no
-// check of ours may fail, and in the end everything can be closed.
+// The input is a sequence of calls on the descriptors of a program for each of its threads: which
+// row of the tables of ioctls, on which file, and what the argument's fields hold; and who of them
+// moves next wherever somebody else could. Whatever a program says in whatever order, no check of
+// ours may fail, nobody waits for ever, and in the end everything can be closed. The threads are
+// fibers of the explored mode: the same input is the same run.
 namespace teeio::fuzz {
 namespace {
 
-constexpr std::size_t kMaxCalls = 64;
+constexpr std::size_t kMaxCalls = 64;  // of all threads
+constexpr std::size_t kMaxThreads = 4;
+constexpr std::size_t kMaxPicks = 256;  // bytes
 constexpr std::size_t kArgument = 256;  // bytes; structures are shorter
 constexpr std::size_t kPages = 8;
 
@@ -41,12 +51,53 @@ const machine::Config& config() {
   return made;
 }
 
+/// Who moves next: each byte says who, and for how many moves nobody else does. Behind its end
+/// nobody is interrupted.
+class Picks final : public schedule::Strategy {
+ public:
+  explicit Picks(ByteView bytes) : in_(bytes) {}
+  [[nodiscard]] bool begin() override { return true; }
+  [[nodiscard]] std::uint32_t pick(const schedule::Moment& moment) override {
+    const auto tasks = static_cast<std::uint32_t>(moment.candidates.size());
+    if (tasks == 1 || in_.rest().empty()) return 0;
+    if (stays_ > 0 && moment.candidates.front().task == moment.last_task) return --stays_, 0;
+    const std::uint8_t byte = in_.le<std::uint8_t>();
+    stays_ = byte >> 2U;
+    return (byte & 3U) % tasks;
+  }
+  /// The ordinary way: what fails by itself is other fuzzers' and the explorer's.
+  [[nodiscard]] std::uint32_t choose(std::uint32_t) override { return 0; }
+
+ private:
+  Reader in_;
+  unsigned stays_ = 0;
+};
+
 class Host {
  public:
   Host() : machine_(*machine::Machine::create(config())), program_(*machine_) {
     memory_ = program_.memory().map(kPages * kPageSize);
     for (const char* path : kPaths)
       if (const auto fd = program_.open(path)) files_.push_back(*fd);
+    for (int i = 0; i < 2; ++i) {
+      using Event = object::Ref<mm::PlainEventFd>;
+      const auto fd = program_.install(Event::adopt(new mm::PlainEventFd));
+      if (fd) files_.push_back(*fd);
+    }
+  }
+
+  /// Each part's calls by a thread of their own.
+  void play(std::span<const ByteView> parts) {
+    std::vector<schedule::Task> threads;
+    for (const ByteView part : parts)
+      threads.push_back(
+          schedule::Task::spawn("thread", [this, part, most = kMaxCalls / parts.size()] {
+            Reader in(part);
+            for (std::size_t calls = 0; calls < most && in.ok() && !in.rest().empty(); ++calls)
+              step(in);
+          }));
+    for (schedule::Task& thread : threads) thread.join();
+    program_.exit();
   }
 
   void step(Reader& in) {
@@ -143,10 +194,24 @@ class Host {
 }  // namespace
 
 void run(ByteView input) {
+  if (input.size() < 2) return;
+  const std::size_t threads = 1 + std::to_integer<std::size_t>(input[0]) % kMaxThreads;
+  const std::size_t picks =
+      std::min({std::to_integer<std::size_t>(input[1]), kMaxPicks, input.size() - 2});
+  const ByteView rest = input.subspan(2 + picks);
+  std::vector<ByteView> parts;
+  for (std::size_t i = 0; i < threads; ++i) {
+    const std::size_t begin = rest.size() * i / threads, end = rest.size() * (i + 1) / threads;
+    parts.push_back(rest.subspan(begin, end - begin));
+  }
   Host host;
-  Reader in(input);
-  for (std::size_t calls = 0; calls < kMaxCalls && in.ok() && !in.rest().empty(); ++calls)
-    host.step(in);
+  Picks strategy(input.subspan(2, picks));
+  // A call may take a machine's whole memory page by page: far above what that costs.
+  schedule::FiberController controller(strategy, {.points = 20'000'000});
+  const schedule::Outcome outcome = controller.run([&] { host.play(parts); });
+  if (!outcome.finding) return;
+  std::fprintf(stderr, "%s%s\n", controller.story().c_str(), outcome.finding->what.c_str());
+  TEEIO_CHECK(!outcome.finding, "several threads' calls end in a finding");
 }
 
 }  // namespace teeio::fuzz

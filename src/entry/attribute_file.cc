@@ -54,14 +54,22 @@ Result<object::Ref<object::File>> AttributeFile::open(sysfs::Tree& tree, std::st
 object::Ref<object::File> AttributeFile::of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
                                             object::Ref<sysfs::Attribute> attribute) {
   return object::Ref<AttributeFile>::adopt(
-      new AttributeFile(tree, std::move(path), mode, std::move(attribute)));
+      new AttributeFile(&tree, std::move(path), mode, 0, std::move(attribute)));
+}
+
+object::Ref<object::File> AttributeFile::of_bytes(std::string name,
+                                                  object::Ref<sysfs::Attribute> attribute,
+                                                  std::uint64_t size) {
+  constexpr std::uint32_t kAnonymous = 0600;  // no file type
+  return object::Ref<AttributeFile>::adopt(
+      new AttributeFile(nullptr, std::move(name), kAnonymous, size, std::move(attribute)));
 }
 
 /// Looked up anew by each operation, since the attribute's meaning may have
 /// changed with the tree: a function that lost its driver shows another uevent.
 Result<object::Ref<sysfs::Attribute>> AttributeFile::attribute() const {
   if (own_) return own_;
-  const auto node = tree_.find(path_);
+  const auto node = tree_->find(path_);
   if (!node || !node->attribute) return fail(Errno::kNoDev, "the attribute is gone");
   return node->attribute;
 }

@@ -34,6 +34,11 @@ class AttributeFile final : public object::File {
   static object::Ref<object::File> of(sysfs::Tree& tree, std::string path, std::uint32_t mode,
                                       object::Ref<sysfs::Attribute> attribute);
 
+  /// An anonymous file that reads as `attribute`, a binary one of `size` bytes.
+  static object::Ref<object::File> of_bytes(std::string name,
+                                            object::Ref<sysfs::Attribute> attribute,
+                                            std::uint64_t size);
+
   /// Errors: show's; EIO nothing to read with.
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) TEEIO_EXCLUDES(mutex_);
   /// Takes at most a page of a text; the offset of a text does not matter. Errors:
@@ -50,22 +55,22 @@ class AttributeFile final : public object::File {
  private:
   AttributeFile(sysfs::Tree& tree, const sysfs::Node& node)
       : File(object::FileKind::kAttribute),
-        tree_(tree),
+        tree_(&tree),
         path_(node.path),
         mode_(node.mode),
         size_(node.size) {}
-  AttributeFile(sysfs::Tree& tree, std::string path, std::uint32_t mode,
+  AttributeFile(sysfs::Tree* tree, std::string path, std::uint32_t mode, std::uint64_t size,
                 object::Ref<sysfs::Attribute> own)
       : File(object::FileKind::kAttribute),
         tree_(tree),
         path_(std::move(path)),
         mode_(mode),
-        size_(0),
+        size_(size),
         own_(std::move(own)) {}
   void release() override;
   [[nodiscard]] Result<object::Ref<sysfs::Attribute>> attribute() const;
 
-  sysfs::Tree& tree_;
+  sysfs::Tree* const tree_;  ///< null: with own_ only
   const std::string path_;
   const std::uint32_t mode_;
   const std::uint64_t size_;

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "entry/attribute_file.h"
 #include "entry/describe.h"
 #include "host/iommufd/event_queue.h"
 #include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"
+#include "host/vfio/awake.h"
 
 namespace teeio::entry {
 namespace {
@@ -122,6 +125,9 @@ Result<std::int64_t> Dispatch::ioctl(mm::Caller& caller, object::File& file, std
                                 {.detail = {}, .function = function_of(file)});
   auto result = [&]() -> Result<std::int64_t> {
     TEEIO_TRY(precheck(caller, file, row));
+    std::optional<vfio::Awake> awake;  // vfio_device_fops_unl_ioctl()
+    if (file.kind() == FileKind::kVfioDevice && (row == nullptr || row->when != Row::When::kAlways))
+      awake.emplace(static_cast<vfio::DeviceFile&>(file).device());
     if (row != nullptr && row->handler != nullptr) return row->handler(call);
     const bool known =
         !linux_name(file.kind(), command).empty() && abi::hidden_ioctl(host_.profile) != command;

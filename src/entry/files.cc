@@ -63,6 +63,8 @@ Result<object::Ref<object::File>> Dispatch::open(mm::Caller& caller, std::string
   if (const auto minor = number_after(kVfioPrefix, path)) {
     vfio::Device* device = devices_.vfio(*minor);
     if (device == nullptr) return fail(Errno::kNoEnt, "vfio-pci has no such device");
+    if (!device->get_registration())
+      return fail(Errno::kNoEnt, "the device's driver is on its way out");
     return object::Ref<object::File>(object::make_ref<vfio::DeviceFile>(*device));
   }
   constexpr std::string_view kDev = "/dev/";

@@ -127,6 +127,9 @@ inline constexpr Field kPitState[] = {TEEIO_FIELD(kvm_pit_state, channels[0].cou
 inline constexpr Field kLapic[] = {{"id", 0x20, sizeof(std::uint32_t), Field::Form::kHex},
                                    {"tpr", 0x80, sizeof(std::uint32_t), Field::Form::kHex},
                                    {"spurious", 0xf0, sizeof(std::uint32_t), Field::Form::kHex}};
+inline constexpr Field kFpu[] = {TEEIO_FIELD(kvm_fpu, fcw, kHex), TEEIO_FIELD(kvm_fpu, fsw, kHex),
+                                 TEEIO_FIELD(kvm_fpu, ftwx, kHex),
+                                 TEEIO_FIELD(kvm_fpu, last_ip, kHex)};
 inline constexpr Field kXsave[] = {{"mxcsr", 24, sizeof(std::uint32_t), Field::Form::kHex},
                                    {"xstate_bv", 512, sizeof(std::uint64_t), Field::Form::kHex}};
 inline constexpr Field kVapic[] = {TEEIO_FIELD(kvm_vapic_addr, vapic_addr, kHex)};

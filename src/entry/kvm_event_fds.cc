@@ -16,13 +16,13 @@ Result<std::int64_t> ioctl_irqfd(Call& call) {
   TEEIO_ASSIGN(const auto arg, copy_in<abi::kvm_irqfd>(call.memory(), call.argument));
   constexpr std::uint32_t kKnown = KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE;
   if ((arg.flags & ~kKnown) != 0) return fail(Errno::kInval, "an unknown flag of KVM_IRQFD is set");
-  const kvm::IrqFdRequest request{.fd = static_cast<std::int32_t>(arg.fd),
-                                  .gsi = arg.gsi,
-                                  .resample = (arg.flags & KVM_IRQFD_FLAG_RESAMPLE) != 0,
-                                  .resample_fd = static_cast<std::int32_t>(arg.resamplefd)};
+  const kvm::IrqFdRequest request{.fd = static_cast<std::int32_t>(arg.fd), .gsi = arg.gsi};
+  // kvm_arch_irqfd_allowed(): no local APIC of this host's KVM tells of an EOI.
+  const bool deassigns = (arg.flags & KVM_IRQFD_FLAG_DEASSIGN) != 0;
+  if (!deassigns && (arg.flags & KVM_IRQFD_FLAG_RESAMPLE) != 0)
+    return fail(Errno::kInval, "no EOI of a guest is seen that could resample a line");
   kvm::IrqFds& fds = vm_of(call).irq_fds();
-  TEEIO_TRY((arg.flags & KVM_IRQFD_FLAG_DEASSIGN) != 0 ? fds.deassign(call.caller, request)
-                                                       : fds.assign(call.caller, request));
+  TEEIO_TRY(deassigns ? fds.deassign(call.caller, request) : fds.assign(call.caller, request));
   return 0;
 }
 

@@ -45,7 +45,6 @@ std::int64_t capability(std::uint64_t number, const Asked& asked) {
     case KVM_CAP_JOIN_MEMORY_REGIONS_WORKS:
     case KVM_CAP_IRQ_INJECT_STATUS:
     case KVM_CAP_IRQFD:
-    case KVM_CAP_IRQFD_RESAMPLE:
     case KVM_CAP_IOEVENTFD:
     case KVM_CAP_IOEVENTFD_NO_LENGTH:
     case KVM_CAP_IOEVENTFD_ANY_LENGTH:
@@ -82,6 +81,7 @@ std::int64_t capability(std::uint64_t number, const Asked& asked) {
     case KVM_CAP_MEMORY_FAULT_INFO:
     case KVM_CAP_INTERNAL_ERROR_DATA:
     case KVM_CAP_PRE_FAULT_MEMORY:
+    case KVM_CAP_BINARY_STATS_FD:
       return 1;
     case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
       return KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET;

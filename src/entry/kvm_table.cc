@@ -47,7 +47,9 @@ constexpr Row kVm[] = {
      "TDX: CAPABILITIES, INIT_VM, FINALIZE_VM; CPUID and MR* values are kept out. SNP: INIT2, "
      "SNP_LAUNCH_*; no ID block, sev_fd is not looked at"},
     {KVM_ENABLE_CAP, "KVM_ENABLE_CAP", ioctl_vm_enable_cap, kEnableCap, Support::kPartial,
-     "what has an effect here; `teeio abi` names the capabilities"},
+     "KVM_CAP_DISABLE_QUIRKS, DISABLE_QUIRKS2, SPLIT_IRQCHIP, MANUAL_DIRTY_LOG_PROTECT2, "
+     "X2APIC_API, EXCEPTION_PAYLOAD, X86_TRIPLE_FAULT_EVENT, EXIT_HYPERCALL, MAX_VCPU_ID, "
+     "X86_APIC_BUS_CYCLES_NS"},
     {KVM_SET_TSS_ADDR, "KVM_SET_TSS_ADDR", ioctl_set_tss_addr, kPlain},
     {KVM_SET_IDENTITY_MAP_ADDR, "KVM_SET_IDENTITY_MAP_ADDR", ioctl_set_identity_map_addr, kValue},
     {KVM_SET_NR_MMU_PAGES, "KVM_SET_NR_MMU_PAGES", ioctl_set_nr_mmu_pages, kPlain},
@@ -72,10 +74,13 @@ constexpr Row kVm[] = {
     {KVM_IRQ_LINE_STATUS, "KVM_IRQ_LINE_STATUS", ioctl_irq_line_status, kLine, Support::kPartial,
      "interrupts end in the local APIC's IRR: no guest takes them"},
     {KVM_IRQFD, "KVM_IRQFD", ioctl_irqfd, kIrqfd, Support::kPartial,
-     "interrupts end in the local APIC's IRR: no guest takes them, so none is resampled"},
+     "interrupts end in the local APIC's IRR: no guest takes them. RESAMPLE is EINVAL, as where "
+     "no EOI is seen"},
     {KVM_IOEVENTFD, "KVM_IOEVENTFD", ioctl_ioeventfd, kIoeventfd},
     {KVM_SIGNAL_MSI, "KVM_SIGNAL_MSI", ioctl_signal_msi, kMsi, Support::kPartial,
      "interrupts end in the local APIC's IRR: no guest takes them"},
+    {KVM_GET_STATS_FD, "KVM_GET_STATS_FD", ioctl_vm_get_stats_fd, kPlain, Support::kPartial,
+     "what is counted here: remote_tlb_flush_requests, pages_4k"},
     {KVM_SET_CLOCK, "KVM_SET_CLOCK", ioctl_set_clock, kClock, Support::kPartial,
      "no time passes in a VM: what was set stays"},
     {KVM_GET_CLOCK, "KVM_GET_CLOCK", ioctl_get_clock, kClock, Support::kPartial,
@@ -131,6 +136,13 @@ constexpr Row kVcpu[] = {
      "what was set; the guest's own x87 and SSE state is the engine's"},
     {KVM_SET_XSAVE, "KVM_SET_XSAVE", ioctl_set_xsave, kXsave, Support::kPartial,
      "what was set; the guest's own x87 and SSE state is the engine's"},
+    {KVM_GET_FPU, "KVM_GET_FPU", ioctl_get_fpu, kFpu, Support::kPartial,
+     "what was set; the guest's own x87 and SSE state is the engine's"},
+    {KVM_SET_FPU, "KVM_SET_FPU", ioctl_set_fpu, kFpu, Support::kPartial,
+     "what was set; the guest's own x87 and SSE state is the engine's"},
+    {KVM_GET_STATS_FD, "KVM_GET_STATS_FD", ioctl_vcpu_get_stats_fd, kPlain, Support::kPartial,
+     "what is counted here: exits, io_exits, mmio_exits, halt_exits, signal_exits, hypercalls, "
+     "pf_taken"},
     {KVM_GET_XCRS, "KVM_GET_XCRS", ioctl_get_xcrs, kXcrs},
     {KVM_SET_XCRS, "KVM_SET_XCRS", ioctl_set_xcrs, kXcrs},
     {KVM_GET_LAPIC, "KVM_GET_LAPIC", ioctl_get_lapic, kLapic},

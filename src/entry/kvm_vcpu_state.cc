@@ -19,6 +19,16 @@ static_assert(offsetof(x86::VcpuEvents, exception_payload) ==
 static_assert(offsetof(x86::VcpuEvents, triple_fault_pending) ==
               offsetof(abi::kvm_vcpu_events, triple_fault));
 
+/// Source: Intel SDM vol. 1, 10.5.1, 64-bit mode.
+struct FxsaveArea {
+  std::uint16_t cwd, swd, twd, fop;
+  std::uint64_t rip, rdp;
+  std::uint32_t mxcsr, mxcsr_mask;
+  std::uint8_t st[8][16];
+  std::uint8_t xmm[16][16];
+};
+static_assert(sizeof(FxsaveArea) == 416);
+
 kvm::Vcpu& vcpu_of(Call& call) { return static_cast<kvm::VcpuFile&>(call.file).vcpu(); }
 
 }  // namespace
@@ -90,6 +100,42 @@ Result<std::int64_t> ioctl_set_xsave(Call& call) {
   const schedule::Lock lock(vcpu_of(call).mutex());
   TEEIO_ASSIGN(x86::VcpuState* const state, vcpu_of(call).readable_state());
   TEEIO_TRY(state->set_xsave(bytes_of(area)));
+  return 0;
+}
+
+/// kvm_arch_vcpu_ioctl_get_fpu(): MXCSR is not told.
+Result<std::int64_t> ioctl_get_fpu(Call& call) {
+  const schedule::Lock lock(vcpu_of(call).mutex());
+  TEEIO_ASSIGN(x86::VcpuState* const state, vcpu_of(call).readable_state());
+  FxsaveArea area;
+  std::memcpy(&area, state->xsave().data(), sizeof area);
+  abi::kvm_fpu fpu{};
+  std::memcpy(fpu.fpr, area.st, sizeof fpu.fpr);
+  fpu.fcw = area.cwd;
+  fpu.fsw = area.swd;
+  fpu.ftwx = static_cast<std::uint8_t>(area.twd);
+  fpu.last_opcode = area.fop;
+  fpu.last_ip = area.rip;
+  fpu.last_dp = area.rdp;
+  std::memcpy(fpu.xmm, area.xmm, sizeof fpu.xmm);
+  TEEIO_TRY(copy_out(call.memory(), call.argument, fpu));
+  return 0;
+}
+
+Result<std::int64_t> ioctl_set_fpu(Call& call) {
+  TEEIO_ASSIGN(const auto fpu, copy_in<abi::kvm_fpu>(call.memory(), call.argument));
+  FxsaveArea area{};
+  area.cwd = fpu.fcw;
+  area.swd = fpu.fsw;
+  area.twd = fpu.ftwx;
+  area.fop = fpu.last_opcode;
+  area.rip = fpu.last_ip;
+  area.rdp = fpu.last_dp;
+  std::memcpy(area.st, fpu.fpr, sizeof area.st);
+  std::memcpy(area.xmm, fpu.xmm, sizeof area.xmm);
+  const schedule::Lock lock(vcpu_of(call).mutex());
+  TEEIO_ASSIGN(x86::VcpuState* const state, vcpu_of(call).readable_state());
+  state->set_fxsave(bytes_of(area));
   return 0;
 }
 

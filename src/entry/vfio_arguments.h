@@ -42,6 +42,9 @@ inline constexpr Word kIrqSetFlags[] = {
     TEEIO_MACRO(VFIO_IRQ_SET_DATA_NONE),     TEEIO_MACRO(VFIO_IRQ_SET_DATA_BOOL),
     TEEIO_MACRO(VFIO_IRQ_SET_DATA_EVENTFD),  TEEIO_MACRO(VFIO_IRQ_SET_ACTION_MASK),
     TEEIO_MACRO(VFIO_IRQ_SET_ACTION_UNMASK), TEEIO_MACRO(VFIO_IRQ_SET_ACTION_TRIGGER)};
+inline constexpr Word kIoeventfdFlags[] = {
+    TEEIO_MACRO(VFIO_DEVICE_IOEVENTFD_8), TEEIO_MACRO(VFIO_DEVICE_IOEVENTFD_16),
+    TEEIO_MACRO(VFIO_DEVICE_IOEVENTFD_32), TEEIO_MACRO(VFIO_DEVICE_IOEVENTFD_64)};
 inline constexpr Word kBindFlags[] = {TEEIO_MACRO(VFIO_DEVICE_BIND_FLAG_TOKEN)};
 inline constexpr Word kFeatures[] = {TEEIO_MACRO(VFIO_DEVICE_FEATURE_PCI_VF_TOKEN),
                                      TEEIO_MACRO(VFIO_DEVICE_FEATURE_MIGRATION),
@@ -122,10 +125,10 @@ inline constexpr Field kResetInfo[] = {TEEIO_FIELD(vfio_pci_hot_reset_info, args
 inline constexpr Field kHotReset[] = {TEEIO_FIELD(vfio_pci_hot_reset, argsz, kNumber),
                                       TEEIO_FIELD(vfio_pci_hot_reset, flags, kHex),
                                       TEEIO_FIELD(vfio_pci_hot_reset, count, kNumber)};
-inline constexpr Field kVfioIoeventfd[] = {TEEIO_FIELD(vfio_device_ioeventfd, flags, kHex),
-                                           TEEIO_FIELD(vfio_device_ioeventfd, offset, kHex),
-                                           TEEIO_FIELD(vfio_device_ioeventfd, data, kHex),
-                                           TEEIO_FIELD(vfio_device_ioeventfd, fd, kFd)};
+inline constexpr Field kVfioIoeventfd[] = {
+    TEEIO_FIELD(vfio_device_ioeventfd, flags, kFlags, kIoeventfdFlags),
+    TEEIO_FIELD(vfio_device_ioeventfd, offset, kHex),
+    TEEIO_FIELD(vfio_device_ioeventfd, data, kHex), TEEIO_FIELD(vfio_device_ioeventfd, fd, kFd)};
 inline constexpr Field kTsmBind[] = {TEEIO_FIELD(vfio_pci_tsm_bind, flags, kHex),
                                      TEEIO_FIELD(vfio_pci_tsm_bind, vdevice_id, kNumber)};
 inline constexpr Field kTsmUnbind[] = {TEEIO_FIELD(vfio_pci_tsm_unbind, argsz, kNumber),

@@ -47,6 +47,39 @@ Result<std::int64_t> feature_vf_token(Call& call, const abi::vfio_device_feature
   return 0;
 }
 
+/// vfio_check_feature() of one that is set only. False: it was a probe.
+Result<bool> sets(const abi::vfio_device_feature& header, std::size_t data) {
+  if ((header.flags & VFIO_DEVICE_FEATURE_GET) != 0)
+    return fail(Errno::kInval, "the feature can only be set");
+  if ((header.flags & VFIO_DEVICE_FEATURE_PROBE) != 0) return false;
+  if (header.argsz < sizeof(header) + data)
+    return fail(Errno::kInval, "argsz does not cover the feature's data");
+  return true;
+}
+
+/// vfio_pci_core_pm_entry(), vfio_pci_core_pm_exit().
+Result<std::int64_t> feature_low_power(Call& call, const abi::vfio_device_feature& header,
+                                       bool enters) {
+  TEEIO_ASSIGN(const bool does, sets(header, 0));
+  if (!does) return 0;
+  vfio::Device& device = static_cast<vfio::DeviceFile&>(call.file).device();
+  if (enters) TEEIO_TRY(device.enter_low_power({}));
+  if (!enters) device.leave_low_power();
+  return 0;
+}
+
+/// vfio_pci_core_pm_entry_with_wakeup().
+Result<std::int64_t> feature_low_power_wakeup(Call& call, const abi::vfio_device_feature& header) {
+  using Arg = abi::vfio_device_low_power_entry_with_wakeup;
+  TEEIO_ASSIGN(const bool does, sets(header, sizeof(Arg)));
+  if (!does) return 0;
+  TEEIO_ASSIGN(const Arg entry, copy_in<Arg>(call.memory(), call.argument + sizeof(header)));
+  if (entry.wakeup_eventfd < 0) return fail(Errno::kInval, "an eventfd is missing");
+  TEEIO_ASSIGN(object::Ref<mm::EventFd> event, eventfd_of(call, entry.wakeup_eventfd));
+  TEEIO_TRY(static_cast<vfio::DeviceFile&>(call.file).device().enter_low_power(std::move(event)));
+  return 0;
+}
+
 }  // namespace
 
 /// vfio_ioctl_device_feature() and vfio_check_feature().
@@ -65,7 +98,18 @@ Result<std::int64_t> ioctl_device_feature(Call& call) {
   if ((!probe && get && set) || (!probe && !get && !set))
     return fail(Errno::kInval, "a feature is got, set or probed");
   const std::uint32_t feature = arg.flags & VFIO_DEVICE_FEATURE_MASK;
-  if (feature == VFIO_DEVICE_FEATURE_PCI_VF_TOKEN) return feature_vf_token(call, arg);
+  switch (feature) {
+    case VFIO_DEVICE_FEATURE_PCI_VF_TOKEN:
+      return feature_vf_token(call, arg);
+    case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY:
+      return feature_low_power(call, arg, true);
+    case VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP:
+      return feature_low_power_wakeup(call, arg);
+    case VFIO_DEVICE_FEATURE_LOW_POWER_EXIT:
+      return feature_low_power(call, arg, false);
+    default:
+      break;
+  }
   if (feature != VFIO_DEVICE_FEATURE_DMA_BUF)
     return fail(Errno::kNoTty, "the device does not have the feature");
   if (set) return fail(Errno::kInval, "the feature can only be got");

@@ -14,6 +14,9 @@ Result<std::int64_t> ioctl_device_info(Call& call);
 Result<std::int64_t> ioctl_region_info(Call& call);
 Result<std::int64_t> ioctl_irq_info(Call& call);
 Result<std::int64_t> ioctl_set_irqs(Call& call);
+Result<std::int64_t> ioctl_vfio_ioeventfd(Call& call);
+/// eventfd_ctx_fdget(); null for a negative number. Errors: EBADF; EINVAL it is no eventfd.
+Result<object::Ref<mm::EventFd>> eventfd_of(Call& call, std::int32_t fd);
 Result<std::int64_t> ioctl_device_reset(Call& call);
 Result<std::int64_t> ioctl_hot_reset_info(Call& call);
 Result<std::int64_t> ioctl_hot_reset(Call& call);

@@ -1,3 +1,6 @@
+#include <bit>
+#include <cstddef>
+
 #include "abi/vfio.h"
 #include "entry/copy.h"
 #include "entry/vfio_handlers.h"
@@ -58,6 +61,8 @@ Result<Irqs::Action> action_of(std::uint32_t flags) {
   }
 }
 
+}  // namespace
+
 Result<object::Ref<mm::EventFd>> eventfd_of(Call& call, std::int32_t fd) {
   if (fd < 0) return object::Ref<mm::EventFd>();
   TEEIO_ASSIGN(const object::Ref<object::File> file, call.caller.file(fd));
@@ -65,8 +70,6 @@ Result<object::Ref<mm::EventFd>> eventfd_of(Call& call, std::int32_t fd) {
     return fail(Errno::kInval, "the descriptor is no eventfd");
   return static_cast<mm::ForeignFile&>(*file).eventfd();
 }
-
-}  // namespace
 
 Result<std::int64_t> ioctl_set_irqs(Call& call) {
   using Arg = abi::vfio_irq_set;
@@ -89,6 +92,21 @@ Result<std::int64_t> ioctl_set_irqs(Call& call) {
     }
   TEEIO_ASSIGN(request.action, action_of(header.flags));
   TEEIO_TRY(device.irqs().set(request));
+  return 0;
+}
+
+/// vfio_pci_ioctl_ioeventfd().
+Result<std::int64_t> ioctl_vfio_ioeventfd(Call& call) {
+  using Arg = abi::vfio_device_ioeventfd;
+  Arg arg{};
+  constexpr std::size_t kMinimum = offsetof(Arg, fd) + sizeof(arg.fd);
+  TEEIO_TRY(call.memory().read(call.argument, writable_bytes_of(arg).first(kMinimum)));
+  if (arg.argsz < kMinimum) return fail(Errno::kInval, "argsz is smaller than the structure");
+  const std::uint32_t size = arg.flags & VFIO_DEVICE_IOEVENTFD_SIZE_MASK;
+  if (size != arg.flags || !std::has_single_bit(size) || arg.fd < -1)
+    return fail(Errno::kInval, "an ioeventfd has one size, and a descriptor or -1");
+  TEEIO_TRY(static_cast<vfio::DeviceFile&>(call.file).device().set_ioeventfd(
+      arg.offset, arg.data, size, {.fd = arg.fd, .eventfd = eventfd_of(call, arg.fd)}));
   return 0;
 }
 

@@ -28,9 +28,9 @@ constexpr Row kRows[] = {
      kResetInfo},
     {VFIO_DEVICE_PCI_HOT_RESET, "VFIO_DEVICE_PCI_HOT_RESET", ioctl_hot_reset, kHotReset},
     {VFIO_DEVICE_FEATURE, "VFIO_DEVICE_FEATURE", ioctl_device_feature, kFeature, Support::kPartial,
-     "DMA_BUF, PCI_VF_TOKEN, and probing"},
-    {VFIO_DEVICE_IOEVENTFD, "VFIO_DEVICE_IOEVENTFD", nullptr, kVfioIoeventfd, Support::kRefused,
-     "outside of what this host models"},
+     "DMA_BUF, PCI_VF_TOKEN, LOW_POWER_ENTRY, LOW_POWER_ENTRY_WITH_WAKEUP, LOW_POWER_EXIT, and "
+     "probing"},
+    {VFIO_DEVICE_IOEVENTFD, "VFIO_DEVICE_IOEVENTFD", ioctl_vfio_ioeventfd, kVfioIoeventfd},
     {VFIO_DEVICE_TSM_BIND,
      "VFIO_DEVICE_TSM_BIND",
      ioctl_tsm_bind,

@@ -1,9 +1,13 @@
 #include <algorithm>
+#include <optional>
 
 #include "host/sysfs/pci_identity.h"
+#include "host/vfio/awake.h"
 #include "host/vfio/mapped_rom.h"
+#include "hw/capabilities.h"
 #include "hw/pasid_capability.h"
 #include "machine/parts.h"
+#include "object/waits_for_closes.h"
 
 namespace teeio::machine {
 namespace {
@@ -30,6 +34,8 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
     function.iommu = iommu_drivers[entry.iommu].get();
     if (entry.set == nullptr) {
       function.driver = "pcieport";
+    } else if (entry.leaving) {
+      function.leaving = true;  // driver_sysfs_remove() comes before the driver's own part
     } else if (entry.vfio != nullptr) {
       function.driver = "vfio-pci";
       function.vfio_minor = entry.vfio->minor();
@@ -70,10 +76,10 @@ entry::VendorNode* Machine::Impl::vendor_node(std::string_view name) {
 object::Ref<vfio::Group> Machine::Impl::join_group(const Slot& entry) {
   if (const auto at = vfio_groups.find(entry.group); at != vfio_groups.end())
     return at->second.group;
-  std::vector<bool> used(vfio_groups.size() + 1, false);  // one of so many is free
-  for (const auto& [number, other] : vfio_groups)
-    if (other.minor < used.size()) used[other.minor] = true;
-  const auto minor = static_cast<std::uint32_t>(std::ranges::find(used, false) - used.begin());
+  // ida_alloc_max(): the lowest that is free.
+  auto minor = static_cast<std::uint32_t>(vfio_groups.size());
+  if (!free_group_minors.empty()) minor = *free_group_minors.begin();
+  free_group_minors.erase(minor);
   auto group = object::make_ref<vfio::Group>(vfio::Group::Wiring{
       .number = entry.group, .iommu = *iommu_drivers[entry.iommu], .bus = *this, .trace = events});
   vfio_groups.emplace(entry.group, GroupEntry{group, minor});
@@ -117,6 +123,7 @@ object::Ref<vfio::Group> Machine::Impl::detach_vfio(Slot& entry) {
     if (other.group == entry.group && other.vfio != nullptr) return {};
   const auto last = vfio_groups.find(entry.group);
   object::Ref<vfio::Group> group = std::move(last->second.group);
+  free_group_minors.insert(last->second.minor);
   vfio_groups.erase(last);
   return group;
 }
@@ -128,6 +135,15 @@ bool Machine::Impl::in_use(Bdf bdf) {
     if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
   }
   return device != nullptr && device->in_use();
+}
+
+std::shared_ptr<void> Machine::Impl::keep_awake(Bdf bdf) {
+  vfio::Device* device = nullptr;
+  {
+    const schedule::Lock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
+  }
+  return device != nullptr ? std::make_shared<vfio::Awake>(*device) : nullptr;
 }
 
 /// reset_store(). pci_reset_function() asks nobody but the driver; vfio-pci's
@@ -167,26 +183,19 @@ Result<std::size_t> Machine::Impl::read_rom(Bdf bdf, std::uint64_t offset,
   return vfio::read_images(*function, offset, out);
 }
 
-/// Linux: pci_stop_dev() and pci_destroy_dev(), with pci_tsm_destroy() first and
-/// then vfio-pci's removal, which waits for the last close; here the device stays
-/// for the files that are open on it, and no new one finds it.
+/// pci_stop_and_remove_bus_device_locked().
 void Machine::Impl::remove(Bdf bdf) {
+  std::optional<object::WaitsForCloses> waits(std::in_place);
   const schedule::Lock alone(rescan_remove_lock);
-  std::vector<Bdf> leaving;
-  {
-    const schedule::Lock lock(bus_lock);
-    for (const auto& [other, entry] : slots) {
-      hw::PciFunction* pf = entry.function->physical_function();
-      if (other == bdf || (pf != nullptr && pf->bdf() == bdf)) leaving.push_back(other);
-    }
-  }
-  for (auto at = leaving.rbegin(); at != leaving.rend(); ++at) leave(*at);
+  waits.reset();
+  const DeviceLock device(*this, bdf);
+  leave_vfs(bdf);
+  leave(bdf);
 }
 
-/// Under rescan_remove_lock, as all that binds and unbinds: device_driver_attach() and
-/// unbind_store() hold the function's device_lock(), as sriov_numvfs_store() does.
+/// device_driver_attach(), and vfio_pci_probe().
 Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
-  const schedule::Lock alone(rescan_remove_lock);
+  const DeviceLock device(*this, bdf);
   hw::PciFunction* function = nullptr;
   {
     const schedule::Lock lock(bus_lock);
@@ -205,24 +214,56 @@ Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
   return attach_vfio(*entry);
 }
 
+/// device_driver_detach(): success too where the driver has gone meanwhile.
 Result<void> Machine::Impl::unbind_vfio(Bdf bdf) {
-  const schedule::Lock alone(rescan_remove_lock);
+  const DeviceLock device(*this, bdf);
+  leave_vfio(bdf);
+  return {};
+}
+
+/// vfio_pci_core_unregister_device(). VF Enable of a PF that is bound is cleared when it is no
+/// more: nobody but its user reaches it before.
+void Machine::Impl::leave_vfio(Bdf bdf) {
+  hw::PciFunction* function = nullptr;
   vfio::Device* device = nullptr;
   {
     const schedule::Lock lock(bus_lock);
-    if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
+    Slot* const entry = slot(bdf);
+    if (entry == nullptr || entry->vfio == nullptr) return;
+    function = entry->function;
+    device = entry->vfio.get();
+    entry->leaving = true;
   }
-  if (device == nullptr) return fail(Errno::kNoDev, "the function is not bound to vfio-pci");
-  if (device->in_use()) return fail(Errno::kBusy, "a program has the device open");
-  if (!vfs_of(bdf).empty()) TEEIO_TRY(remove_vfs(bdf));  // vfio_pci_core_unregister_device()
-  if (!device->retire()) return fail(Errno::kBusy, "a program has the device open");
+  leave_vfs(bdf);
+  const bool vfs_off = !has_vfs(*function) || device->set_virtual_functions(0).has_value();
+  sysfs_system->refresh();  // the node goes, so that no new user comes
+  device->unregister();
+  if (!vfs_off) hw::set_virtual_functions(*function, 0);
   object::Ref<vfio::Group> orphan;
   {
     const schedule::Lock lock(bus_lock);
-    orphan = detach_vfio(*slot(bdf));
+    Slot& entry = *slot(bdf);
+    entry.leaving = false;
+    entry.vfio_made_vfs = false;
+    orphan = detach_vfio(entry);
   }
   if (orphan) orphan->revoke();
-  return {};
+}
+
+Machine::Impl::DeviceLock::DeviceLock(Impl& machine, Bdf bdf) : machine_(machine), bdf_(bdf) {
+  const schedule::Lock lock(machine.device_locks_lock);
+  while (!machine.device_locks.insert(bdf).second) {
+    const object::WaitsForCloses waits;
+    const auto here = machine.waiting_for_device.insert(bdf);
+    machine.device_unlocked.wait(machine.device_locks_lock);
+    machine.waiting_for_device.erase(here);
+  }
+}
+
+Machine::Impl::DeviceLock::~DeviceLock() {
+  const schedule::Lock lock(machine_.device_locks_lock);
+  machine_.device_locks.erase(bdf_);
+  if (machine_.waiting_for_device.contains(bdf_)) machine_.device_unlocked.notify_all();
 }
 
 }  // namespace teeio::machine

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <optional>
 
 #include "hw/capabilities.h"
 #include "machine/parts.h"
+#include "object/waits_for_closes.h"
 
 // Functions that leave the bus and come back, and the driver that holds PFs.
 
@@ -16,7 +18,7 @@ bool Machine::Impl::has_native_driver() {
 /// pci_dma_configure(): a host's driver needs the DMA of its group. vfio-pci and pcieport
 /// leave it to others (driver_managed_dma).
 Result<void> Machine::Impl::bind_native(Bdf bdf) {
-  const schedule::Lock alone(rescan_remove_lock);
+  const DeviceLock device(*this, bdf);
   std::uint32_t iommu = 0, group = 0;
   {
     const schedule::Lock lock(bus_lock);
@@ -51,7 +53,7 @@ void Machine::Impl::leave_native(Bdf bdf) {
 
 /// Its VFs leave with it, as most drivers' do.
 Result<void> Machine::Impl::unbind_native(Bdf bdf) {
-  const schedule::Lock alone(rescan_remove_lock);
+  const DeviceLock device(*this, bdf);
   {
     const schedule::Lock lock(bus_lock);
     const Slot* const entry = slot(bdf);
@@ -65,7 +67,9 @@ Result<void> Machine::Impl::unbind_native(Bdf bdf) {
 
 /// pci_rescan_bus(). VFs that a PF still has enabled are not its new self's: sriov_init().
 std::vector<Bdf> Machine::Impl::rescan() {
+  std::optional<object::WaitsForCloses> waits(std::in_place);
   const schedule::Lock alone(rescan_remove_lock);
+  waits.reset();
   std::vector<hw::PciFunction*> found;
   {
     const schedule::Lock lock(bus_lock);
@@ -74,6 +78,7 @@ std::vector<Bdf> Machine::Impl::rescan() {
   }
   std::vector<Bdf> arrived;
   for (hw::PciFunction* function : found) {
+    const DeviceLock device(*this, function->bdf());
     if (!arrive(function->bdf())) continue;
     hw::set_virtual_functions(*function, 0);
     arrived.push_back(function->bdf());

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "device/plain_card.h"
@@ -19,6 +20,8 @@
 #include "machine/config.h"
 #include "machine/machine.h"
 #include "machine/platform.h"
+#include "schedule/condition.h"
+#include "schedule/mutex.h"
 
 namespace teeio::machine {
 
@@ -53,17 +56,18 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] object::FailNth* fail_nth() override {
     return config.iommufd_mock ? &faults : nullptr;
   }
+  [[nodiscard]] std::shared_ptr<void> keep_awake(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
   Result<void> reset(Bdf bdf) override;
   Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) override
       TEEIO_EXCLUDES(rom_lock);
   void remove(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
-  Result<void> bind_vfio(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
-  Result<void> unbind_vfio(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
+  Result<void> bind_vfio(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
+  Result<void> unbind_vfio(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
   Result<void> set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) override
-      TEEIO_EXCLUDES(rescan_remove_lock);
+      TEEIO_EXCLUDES(bus_lock);
   [[nodiscard]] bool has_native_driver() override;
-  Result<void> bind_native(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
-  Result<void> unbind_native(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
+  Result<void> bind_native(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
+  Result<void> unbind_native(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
   std::vector<Bdf> rescan() override TEEIO_EXCLUDES(rescan_remove_lock);
   Result<void> map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& file, std::uint64_t offset,
                        std::uint64_t length) override TEEIO_EXCLUDES(bar_lock);
@@ -85,19 +89,42 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
     std::uint32_t group = 0;
     vfio::DeviceSet* set = nullptr;
     std::unique_ptr<vfio::Device> vfio;
-    bool sriov = false;   ///< a PF that can have VFs
-    bool native = false;  ///< the driver of the card's own kind has it
+    bool sriov = false;    ///< a PF that can have VFs
+    bool native = false;   ///< the driver of the card's own kind has it
+    bool leaving = false;  ///< its driver is on its way out, and may wait for a program
     /// A PF's: its VFs were made through its vfio-pci (Linux: vfio_pci_sriov_pfs).
     bool vfio_made_vfs = false;
   };
+  /// device_lock() of a function, on the bus or not: its driver comes and goes, or changes its
+  /// VFs, under it. A PF's before its VFs'. Held while a driver's removal waits for programs,
+  /// so those who wait for it may wait long, as on Linux.
+  class DeviceLock {
+   public:
+    DeviceLock(Impl& machine, Bdf bdf) TEEIO_EXCLUDES(bus_lock);
+    ~DeviceLock();
+    DeviceLock(const DeviceLock&) = delete;
+    DeviceLock& operator=(const DeviceLock&) = delete;
+
+   private:
+    Impl& machine_;
+    const Bdf bdf_;
+  };
   /// Functions of the PF that are on the bus.
   [[nodiscard]] std::vector<Bdf> vfs_of(Bdf pf) TEEIO_EXCLUDES(bus_lock);
-  /// sriov_numvfs_store()'s checks. False: there is nothing to do.
-  [[nodiscard]] Result<bool> changes_vfs(Bdf pf, std::uint16_t count, bool vfio_may)
-      TEEIO_REQUIRES(rescan_remove_lock);
-  Result<void> add_vfs(Bdf pf, std::uint16_t count) TEEIO_REQUIRES(rescan_remove_lock);
-  /// pci_disable_sriov(). Errors: EBUSY a VF is open, or the PF is bound.
-  Result<void> remove_vfs(Bdf pf) TEEIO_REQUIRES(rescan_remove_lock) TEEIO_EXCLUDES(bus_lock);
+  /// sriov_numvfs_store()'s checks. False: there is nothing to do. With the PF's DeviceLock, as
+  /// the next four.
+  [[nodiscard]] Result<bool> changes_vfs(Bdf pf, std::uint16_t count, bool vfio_may);
+  Result<void> add_vfs(Bdf pf, std::uint16_t count);
+  /// The PF's first VFs come to the bus, without its registers.
+  Result<void> bring_vfs(Bdf pf, std::size_t count);
+  /// pci_disable_sriov(): waits until no program has a VF open. Errors: EBUSY the PF is bound,
+  /// and all VFs are there.
+  Result<void> remove_vfs(Bdf pf) TEEIO_EXCLUDES(bus_lock);
+  /// sriov_del_vfs(): all leave the bus, one after the other.
+  void leave_vfs(Bdf pf) TEEIO_EXCLUDES(bus_lock);
+  /// vfio_pci_remove(): waits until no program has the function open; a PF's VFs leave first.
+  /// Nothing, where vfio-pci has it not. With the function's DeviceLock, as the next two.
+  void leave_vfio(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
   /// Takes a function off the bus; what it was is kept for arrive().
   void leave(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
   /// The card's own driver lets go of the function, if it has it.
@@ -137,8 +164,12 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   /// (vfio_pci_core_register_device()).
   std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;
   std::map<Bdf, std::unique_ptr<vfio::DeviceSet>> vf_sets;
-  schedule::Mutex rescan_remove_lock{schedule::Rank::kPciRescanRemove};  ///< and device_lock()'s
+  schedule::Mutex rescan_remove_lock{schedule::Rank::kPciRescanRemove};
   schedule::Mutex bus_lock{schedule::Rank::kLeaf};
+  schedule::Mutex device_locks_lock{schedule::Rank::kLeaf};        ///< never with bus_lock
+  std::set<Bdf> device_locks TEEIO_GUARDED_BY(device_locks_lock);  ///< those that are held
+  std::multiset<Bdf> waiting_for_device TEEIO_GUARDED_BY(device_locks_lock);
+  schedule::Condition device_unlocked;
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
   std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back
   std::vector<vfio::Device*> by_minor TEEIO_GUARDED_BY(bus_lock);  ///< nullptr: free
@@ -148,6 +179,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
     std::uint32_t minor;
   };
   std::map<std::uint32_t, GroupEntry> vfio_groups TEEIO_GUARDED_BY(bus_lock);
+  /// Below those that are in use.
+  std::set<std::uint32_t> free_group_minors TEEIO_GUARDED_BY(bus_lock);
   std::uint32_t next_group = 0;
   /// A BAR whose bytes are in a file that programs map through sysfs.
   struct BarMapping {

@@ -6,20 +6,6 @@
 // sriov_disable(); drivers/vfio/pci/vfio_pci_core.c, vfio_pci_core_sriov_configure().
 
 namespace teeio::machine {
-namespace {
-
-/// Nobody opens them any more; or all are as they were, because somebody has one open.
-bool retire_all(const std::vector<vfio::Device*>& devices) {
-  for (auto at = devices.begin(); at != devices.end(); ++at) {
-    if ((*at)->retire()) continue;
-    while (at != devices.begin()) (*--at)->unretire();
-    return false;
-  }
-  return true;
-}
-
-}  // namespace
-
 std::vector<Bdf> Machine::Impl::vfs_of(Bdf pf) {
   const schedule::Lock lock(bus_lock);
   std::vector<Bdf> found;
@@ -30,19 +16,13 @@ std::vector<Bdf> Machine::Impl::vfs_of(Bdf pf) {
   return found;
 }
 
+/// Linux: pci_stop_dev(), with the driver's part, and pci_destroy_dev(), with
+/// pci_tsm_destroy() (drivers/pci/remove.c).
 void Machine::Impl::leave(Bdf bdf) {
   claim_memory(bdf);  // pci_remove_resource_files()
-  pci_tsm.device_removed(bdf);
-  object::Ref<vfio::Group> orphan;
-  {
-    const schedule::Lock lock(bus_lock);
-    const auto entry = slots.find(bdf);
-    if (entry == slots.end()) return;
-    orphan = detach_vfio(entry->second);
-    entry->second.vfio_made_vfs = false;
-  }
-  if (orphan) orphan->revoke();
+  leave_vfio(bdf);
   leave_native(bdf);
+  pci_tsm.device_removed(bdf);
   {
     const schedule::Lock lock(bus_lock);
     const auto entry = slots.find(bdf);
@@ -51,6 +31,13 @@ void Machine::Impl::leave(Bdf bdf) {
     slots.erase(entry);
   }
   claim_memory(bdf);  // what was mapped while it left
+}
+
+void Machine::Impl::leave_vfs(Bdf pf) {
+  for (const Bdf vf : vfs_of(pf)) {
+    const DeviceLock device(*this, vf);
+    leave(vf);
+  }
 }
 
 bool Machine::Impl::arrive(Bdf bdf) {
@@ -68,8 +55,7 @@ bool Machine::Impl::arrive(Bdf bdf) {
 }
 
 Result<void> Machine::Impl::remove_vfs(Bdf pf) {
-  const std::vector<Bdf> vfs = vfs_of(pf);
-  std::vector<vfio::Device*> of_vfs;
+  const std::size_t vfs = vfs_of(pf).size();
   vfio::Device* device = nullptr;
   hw::PciFunction* function = nullptr;
   {
@@ -78,19 +64,16 @@ Result<void> Machine::Impl::remove_vfs(Bdf pf) {
     if (entry == nullptr) return fail(Errno::kNoDev, "the PF has left the bus");
     device = entry->vfio.get();
     function = entry->function;
-    for (const Bdf vf : vfs)
-      if (Slot* held = slot(vf); held != nullptr && held->vfio != nullptr)
-        of_vfs.push_back(held->vfio.get());
   }
-  if (!retire_all(of_vfs)) return fail(Errno::kBusy, "a program has a VF open");
-  // A bound PF refuses: before the VFs are gone.
-  if (device != nullptr)
-    if (auto off = device->set_virtual_functions(0); !off) {
-      for (vfio::Device* vf : of_vfs) vf->unretire();
-      return off;
-    }
-  for (auto at = vfs.rbegin(); at != vfs.rend(); ++at) leave(*at);
-  if (device == nullptr) hw::set_virtual_functions(*function, 0);
+  if (device != nullptr) TEEIO_TRY(device->check_unbound());
+  leave_vfs(pf);
+  if (device == nullptr) {
+    hw::set_virtual_functions(*function, 0);
+  } else if (auto off = device->set_virtual_functions(0); !off) {
+    // Bound while the last VF was still open: they are what its DSM has.
+    TEEIO_TRY(bring_vfs(pf, vfs));
+    return off;
+  }
   const schedule::Lock lock(bus_lock);
   if (Slot* entry = slot(pf); entry != nullptr) entry->vfio_made_vfs = false;
   return {};
@@ -120,7 +103,7 @@ Result<bool> Machine::Impl::changes_vfs(Bdf pf, std::uint16_t count, bool vfio_m
 }
 
 Result<void> Machine::Impl::set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) {
-  const schedule::Lock alone(rescan_remove_lock);
+  const DeviceLock device(*this, pf);
   TEEIO_ASSIGN(const bool changes, changes_vfs(pf, count, vfio_may));
   if (!changes) return {};
   return count == 0 ? remove_vfs(pf) : add_vfs(pf, count);
@@ -142,11 +125,17 @@ Result<void> Machine::Impl::add_vfs(Bdf pf, std::uint16_t count) {
   } else {
     hw::set_virtual_functions(*function, count);
   }
+  return bring_vfs(pf, count);
+}
+
+Result<void> Machine::Impl::bring_vfs(Bdf pf, std::size_t count) {
   for (std::uint16_t index = 0; index < count; ++index) {
     const Bdf vf = Bdf::from_rid(static_cast<std::uint16_t>(pf.rid() + 1U + index), pf.domain);
-    if (!arrive(vf) || device == nullptr) continue;
+    if (!arrive(vf)) continue;
     // vfio_pci_bus_notifier(): a VF of vfio-pci's is vfio-pci's.
     const schedule::Lock lock(bus_lock);
+    const Slot* const physical = slot(pf);
+    if (physical == nullptr || physical->vfio == nullptr) continue;
     if (Slot* entry = slot(vf); entry != nullptr) TEEIO_TRY(attach_vfio(*entry));
   }
   return {};

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "run/abandon.h"
@@ -51,6 +52,10 @@ void remove_stale(const std::string& tmpfs) {
     if (ours && take_lock(path + kLockName, 0).ok())
       std::filesystem::remove_all(entry.path(), ignored);
   }
+}
+
+bool alike(const entry::FileStat& one, const entry::FileStat& other) {
+  return one.mode == other.mode && one.size == other.size;
 }
 
 /// "/sys/x" → "sys/x": names are taken relative to the root's descriptor.
@@ -126,26 +131,58 @@ void PrivateTree::sync() {
   const schedule::Lock one_at_a_time(sync_mutex_);
   const std::uint64_t generation = machine_.tree_generation();
   if (is_current(generation)) return;
-  std::map<std::string, Node, std::less<>> next;
-  std::vector<Node> tree = machine_.tree();
-  const schedule::Lock lock(mutex_);
-  for (const Node& node : tree) next.emplace(node.path, node);
-  for (auto at = nodes_.rbegin(); at != nodes_.rend(); ++at) {  // children before parents
-    const auto kept = next.find(at->first);
-    const bool same = kept != next.end() && kept->second.type == at->second.type &&
-                      kept->second.target == at->second.target;
-    if (!same) remove_locked(at->second);
+  Nodes next;
+  for (Node& node : machine_.tree()) {
+    std::string path = node.path;
+    next.emplace_hint(next.end(), std::move(path), std::move(node));
   }
-  for (const Node& node : tree) add_locked(node);
+  const schedule::Lock lock(mutex_);
+  std::vector<std::string> changed;
+  for (auto at = made_.rbegin(); at != made_.rend(); ++at) {  // children before parents
+    const Node& before = nodes_.find(*at)->second;
+    const auto kept = next.find(*at);
+    const bool same = kept != next.end() && kept->second.type == before.type &&
+                      kept->second.target == before.target;
+    if (!same) remove_locked(before);
+    if (!same) full_.erase(*at);
+    if (!same || !alike(kept->second.stat, before.stat)) changed.push_back(*at);
+  }
+  for (const std::string& path : changed) made_.erase(path);
   nodes_ = std::move(next);
+  const std::set<std::string, std::less<>> full = std::exchange(full_, {});
+  for (const std::string& directory : full) fill_locked(directory);
   generation_ = generation;
   filled_ = true;
 }
 
+/// Its parents are there then too, but not full.
+void PrivateTree::make_locked(const Node& node) {
+  for (std::size_t end = node.path.find('/', 1); end != std::string::npos;
+       end = node.path.find('/', end + 1)) {
+    const std::string parent = node.path.substr(0, end);
+    if (made_.contains(parent)) continue;
+    if (nodes_.contains(parent)) made_.insert(parent);
+    (void)::mkdirat(root(), relative(parent), 0755);
+  }
+  if (made_.insert(node.path).second) add_locked(node);
+  if (node.type == Node::Type::kDirectory) fill_locked(node.path);
+}
+
+void PrivateTree::fill_locked(const std::string& directory) {
+  if (!full_.insert(directory).second) return;
+  const std::string prefix = directory + "/";
+  for (auto at = nodes_.lower_bound(prefix); at != nodes_.end() && at->first.starts_with(prefix);) {
+    const std::size_t deeper = at->first.find('/', prefix.size());
+    if (deeper != std::string::npos) {
+      at = nodes_.lower_bound(at->first.substr(0, deeper) + static_cast<char>('/' + 1));
+      continue;
+    }
+    if (made_.insert(at->first).second) add_locked(at->second);
+    ++at;
+  }
+}
+
 void PrivateTree::add_locked(const Node& node) {
-  const std::string parents = directory_ + node.path.substr(0, node.path.rfind('/'));
-  std::error_code ignored;
-  std::filesystem::create_directories(parents, ignored);
   const char* name = relative(node.path);
   switch (node.type) {
     case Node::Type::kDirectory:
@@ -174,16 +211,40 @@ std::optional<PrivateTree::Node> PrivateTree::find(std::string_view path) {
   const schedule::Lock lock(mutex_);
   const auto at = nodes_.find(path);
   if (at == nodes_.end()) return std::nullopt;
+  make_locked(at->second);
   return at->second;
 }
 
-Result<Fd> PrivateTree::open(const std::string& path, std::uint32_t flags) const {
+/// What the kernel comes by on its way to `path`: links, what they lead to, the file itself.
+void PrivateTree::make_way(std::string path) {
+  constexpr int kMostLinks = 40;  // Linux: MAXSYMLINKS
+  const schedule::Lock lock(mutex_);
+  for (int links = 0; links < kMostLinks; ++links) {
+    std::size_t end = path.find('/', 1);
+    auto at = nodes_.end();
+    for (;; end = path.find('/', end + 1)) {
+      at = nodes_.find(std::string_view(path).substr(0, end));
+      const bool is_link = at != nodes_.end() && at->second.type == Node::Type::kSymlink;
+      if (is_link || end == std::string::npos) break;
+    }
+    if (at == nodes_.end()) return;
+    make_locked(at->second);
+    if (at->second.type != Node::Type::kSymlink) return;
+    const std::filesystem::path target =
+        std::filesystem::path(at->first).parent_path() / at->second.target;
+    path = target.lexically_normal().string() +
+           (end == std::string::npos ? std::string() : path.substr(end));
+  }
+}
+
+Result<Fd> PrivateTree::open(const std::string& path, std::uint32_t flags) {
+  make_way(path);
   Fd fd(openat2_path(root(), path.c_str(), flags | O_CLOEXEC, RESOLVE_IN_ROOT));
   if (!fd.ok()) return std::unexpected(last_error("the private tree has no such file"));
   return fd;
 }
 
-Result<Fd> PrivateTree::open_handle(const Node& node, std::uint32_t flags) const {
+Result<Fd> PrivateTree::open_handle(const Node& node, std::uint32_t flags) {
   flags &= O_DIRECTORY | O_NOFOLLOW;
   if (node.type == Node::Type::kDirectory) return open(node.path, flags | kHandleMark);
   const std::string path = directory_ + std::string(kHandles) + node.path;

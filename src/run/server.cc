@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "object/waits_for_closes.h"
 #include "run/dispatch.h"
 #include "schedule/task.h"
 
@@ -32,6 +33,24 @@ void accept_kicks() {
   ::sigaddset(&set, kKick);
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
+
+/// A call that waits for a close is none that a release waits for.
+class SlotPause final : public object::CloseWaiter {
+ public:
+  explicit SlotPause(CallsInProgress::Slot& slot) : slot_(slot) { object::set_close_waiter(this); }
+  ~SlotPause() override { object::set_close_waiter(nullptr); }
+  SlotPause(const SlotPause&) = delete;
+  SlotPause& operator=(const SlotPause&) = delete;
+  void begin_wait() override {
+    call_ = slot_.load();
+    slot_.store(0);
+  }
+  void end_wait() override { slot_.store(call_); }
+
+ private:
+  CallsInProgress::Slot& slot_;
+  std::uint64_t call_ = 0;
+};
 
 std::string outcome_of(const Reply& reply) {
   switch (reply.kind) {
@@ -68,6 +87,7 @@ bool Server::is_ending() {
 void Server::serve(std::uint16_t self) {
   accept_kicks();
   CallsInProgress::Slot& slot = calls_.add_slot();
+  const SlotPause pause(slot);
   mutex_.lock();
   threads_.push_back(::gettid());
   bool receives = self == 0;

@@ -22,7 +22,7 @@ void bind_against(const Config& design, const Opponent& opponent) {
   Vmm& vmm = stage.ready();
   start(stage, vmm, opponent);
   stage.play({{"binder", [&] { (void)stage.bind(vmm); }},
-              {opponent.name, [&] { (void)opponent.act(stage, vmm); }}});
+              {opponent.name, [&] { (void)opponent.act(stage, vmm); }, opponent.removes}});
 }
 
 void unbind_against(const Config& design, const Opponent& opponent) {
@@ -30,7 +30,7 @@ void unbind_against(const Config& design, const Opponent& opponent) {
   Vmm& vmm = stage.bound();
   start(stage, vmm, opponent);
   stage.play({{"unbinder", [&] { (void)stage.unbind(vmm); }},
-              {opponent.name, [&] { (void)opponent.act(stage, vmm); }}});
+              {opponent.name, [&] { (void)opponent.act(stage, vmm); }, opponent.removes}});
 }
 
 /// CCA: the guest's LOCK is what the firmware does; TDX: its START, which the
@@ -41,7 +41,7 @@ void request_against(const Config& design, const Opponent& opponent) {
   start(stage, vmm, opponent);
   const std::uint32_t wanted = stage.vendor().guest_asks;
   stage.play({{"guest", [&] { (void)stage.ask_state(vmm, wanted); }},
-              {opponent.name, [&] { (void)opponent.act(stage, vmm); }}});
+              {opponent.name, [&] { (void)opponent.act(stage, vmm); }, opponent.removes}});
 }
 
 void request_against_unbind(const Config& design) {

@@ -12,7 +12,9 @@
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
 #include "explore/scenario/unexplored.h"
+#include "host/mm/plain_files.h"
 #include "host/vfio/device.h"
+#include "schedule/task.h"
 
 namespace teeio::explore {
 namespace {
@@ -65,19 +67,81 @@ void remove_card(Stage& stage) {
   stage.machine().remove_function(stage.machine().config().cards.front().bdf);
 }
 
+void must_be_gone(Stage& stage) {
+  const Unexplored after;
+  const auto node = stage.root().open(kPf);
+  TEEIO_CHECK(!node && node.error().code == Errno::kNoEnt, "a removed function has a node");
+}
+
 void removal_against(const Config& design, const Busy& busy) {
   Stage stage(design);
   Vmm& vmm = stage.bound();
-  stage.play({{"root", [&] { remove_card(stage); }}, {busy.name, [&] { busy.act(vmm); }}});
+  stage.play({{"root", [&] { remove_card(stage); }, true}, {busy.name, [&] { busy.act(vmm); }}});
+  must_be_gone(stage);
 }
 
 void removal_against_open(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   Vmm& vmm = stage.vmm();
-  stage.play({{"root", [&] { remove_card(stage); }}, {"vmm", [&] {
-                                                        if (vmm.open_device(kPf))
-                                                          (void)vmm.bind_iommufd();
-                                                      }}});
+  stage.play({{"root", [&] { remove_card(stage); }, true}, {"vmm", [&] {
+                                                              if (vmm.open_device(kPf))
+                                                                (void)vmm.bind_iommufd();
+                                                            }}});
+  must_be_gone(stage);
+}
+
+/// The function is free and bound by a VMM while it is removed.
+void removal_against_bind(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.ready();
+  stage.play(
+      {{"root", [&] { remove_card(stage); }, true}, {"binder", [&] { (void)stage.bind(vmm); }}});
+  must_be_gone(stage);
+}
+
+/// Two who want the same function gone: the second finds nothing to do.
+void removal_against_unbind_of_driver(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  must(vmm.open_device(kPf));
+  must(vmm.bind_iommufd());
+  stage.mount_sysfs();
+  stage.play(
+      {{"root", [&] { remove_card(stage); }, true},
+       {"admin", [&] { (void)stage.root().echo(kPfBdf, "/sys/bus/pci/drivers/vfio-pci/unbind"); },
+        true},
+       {"reader", [&] { (void)works_as_shared(vmm); }}});
+  must_be_gone(stage);
+}
+
+/// VFIO_PCI_REQ_ERR_IRQ_INDEX, at once and every ten seconds.
+void removal_asks(const Config& design) {
+  constexpr std::uint64_t kSecondNs = 1'000'000'000;
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  must(vmm.open_device(kPf));
+  must(vmm.bind_iommufd());
+  const auto event = object::Ref<mm::PlainEventFd>::adopt(new mm::PlainEventFd);
+  const auto fd = vmm.install(object::Ref<object::File>(event));
+  TEEIO_CHECK(fd.has_value(), "an eventfd cannot be had");
+  struct {
+    std::uint32_t argsz, flags, index, start, count;
+    std::int32_t eventfd;
+  } request{.argsz = sizeof(request),
+            .flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+            .index = abi::VFIO_PCI_REQ_IRQ_INDEX,
+            .start = 0,
+            .count = 1,
+            .eventfd = *fd};
+  TEEIO_CHECK(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, request).has_value(),
+              "the device takes no request eventfd");
+  std::uint64_t asked = 0;
+  stage.play({{"root", [&] { remove_card(stage); }, true}, {"vmm", [&] {
+                                                              schedule::pause(25 * kSecondNs);
+                                                              asked = event->take();
+                                                            }}});
+  TEEIO_CHECK(asked == 3, "in 25 seconds a program is asked three times to let go");
+  must_be_gone(stage);
 }
 
 // --- DMA ---
@@ -251,6 +315,16 @@ void add_bus_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "bus/removal-against-open",
                  .description = "the function's removal against open and bind",
                  .body = removal_against_open});
+  all.push_back({.name = "bus/removal-against-bind",
+                 .description = "the function's removal against a TSM bind",
+                 .body = removal_against_bind});
+  all.push_back(
+      {.name = "bus/removal-against-unbind-of-driver",
+       .description = "a function's removal, and its driver's unbinding, while it is open",
+       .body = removal_against_unbind_of_driver});
+  all.push_back({.name = "bus/removal-asks",
+                 .description = "a function's removal asks its user every ten seconds to let go",
+                 .body = removal_asks});
   all.push_back({.name = "bus/d3-against-dma",
                  .description = "a stay in D3hot against a transfer of the DMA engine",
                  .body = d3_against_dma});

@@ -74,7 +74,7 @@ void unbind_with_dma_against(const Config& design, const Opponent& opponent) {
   Vmm& vmm = stage.with_dma();
   if (opponent.prepare != nullptr) opponent.prepare(stage, vmm);
   stage.play({{"unbinder", [&] { (void)stage.unbind(vmm); }},
-              {opponent.name, [&] { (void)opponent.act(stage, vmm); }}});
+              {opponent.name, [&] { (void)opponent.act(stage, vmm); }, opponent.removes}});
 }
 
 }  // namespace

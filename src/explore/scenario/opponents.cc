@@ -69,7 +69,7 @@ constexpr Opponent kOpponents[] = {
     {"exit", "the end of the process", exit_process},
     {"disconnect", "the card's disconnection", disconnect_card},
     {"tsm-removal", "the TSM's unregistration", remove_tsm},
-    {"device-removal", "the device's removal", remove_device},
+    {"device-removal", "the device's removal", remove_device, nullptr, true},
     {"reset", "VFIO_DEVICE_RESET", reset_device},
     {"sysfs-reset", "`echo 1 > reset` by root", reset_by_root, mount_sysfs},
     {"memory-disable", "Memory Space Enable cleared and set", disable_memory},

@@ -304,7 +304,8 @@ std::vector<PairCall> calls_of_root() {
              constexpr std::string_view kEnable = "/sys/module/vfio_pci/parameters/enable_sriov";
              TEEIO_CHECK(p.stage.root().echo("Y\n", kEnable).has_value(),
                          "enable_sriov cannot be written");
-           }},
+           },
+       .follows_removal = true},
       // It would come back, and vfio-pci does not look for it.
       {.name = "rescan",
        .act = [](Pair& p) { return made(p.stage.root().echo("1\n", "/sys/bus/pci/rescan")); },
@@ -352,6 +353,7 @@ const std::vector<PairCall>& pair_calls() {
                     .act = [&opponent](Pair& p) { return opponent.act(p.stage, p.vmm); }};
       if (std::ranges::find(kResetting, opponent.name) != std::end(kResetting))
         call.link = PairCall::Link::kResets;
+      call.removes = opponent.removes;
       if (opponent.prepare != nullptr)
         call.prepare = [&opponent](Pair& p) { opponent.prepare(p.stage, p.vmm); };
       all.push_back(std::move(call));

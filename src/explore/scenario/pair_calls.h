@@ -49,6 +49,7 @@ struct PairCall {
   Link link = Link::kNone;
   /// Another call after which the machine is not as at boot, if both were made.
   std::string_view not_with = {};
+  bool removes = false, follows_removal = false;  ///< as Actor's
 };
 
 /// Those of this file and all opponents().

@@ -43,8 +43,9 @@ void play_pair(const machine::Config& design, PairState state, const PairCall& f
     answers.note(number, answer ? "ok" : errno_name(answer.error().code),
                  answer ? std::string_view() : answer.error().why);
   };
-  stage.play({{"first", [&] { note(0, first.act(pair)); }},
-              {"second", [&] { note(1, second.act(pair)); }}});
+  stage.play(
+      {{"first", [&] { note(0, first.act(pair)); }, first.removes, first.follows_removal},
+       {"second", [&] { note(1, second.act(pair)); }, second.removes, second.follows_removal}});
   if (!stage.lost().empty()) stage.card_is_lost();
 }
 

@@ -348,7 +348,18 @@ void Stage::play(std::initializer_list<Actor> actors) {
   std::vector<schedule::Task> tasks;
   tasks.reserve(actors.size());
   for (const Actor& actor : actors) tasks.push_back(schedule::Task::spawn(actor.name, actor.act));
-  for (schedule::Task& task : tasks) task.join();
+  const bool removes = std::ranges::any_of(actors, &Actor::removes);
+  const auto waits = [&](const Actor& actor) {
+    return actor.removes || (removes && actor.follows_removal);
+  };
+  std::size_t at = 0;
+  for (const Actor& actor : actors)
+    if (schedule::Task& task = tasks[at++]; !waits(actor)) task.join();
+  if (!removes) return;
+  for (const auto& vmm : vmms_) vmm->exit();
+  at = 0;
+  for (const Actor& actor : actors)
+    if (schedule::Task& task = tasks[at++]; waits(actor)) task.join();
 }
 
 std::string Stage::tdi_state(std::string_view bdf) {

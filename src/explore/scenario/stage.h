@@ -27,6 +27,10 @@ class CoverageSink;
 struct Actor {
   std::string_view name;
   std::function<void()> act;
+  /// Waits until programs have closed a device: its removal.
+  bool removes = false;
+  /// Waits for who removes, if there is one: for the function's device_lock().
+  bool follows_removal = false;
 };
 
 /// Where one schedule of a scenario plays: a machine whose card is connected, the
@@ -85,7 +89,9 @@ class Stage {
   Result<void> make_runnable(Vmm& vmm);
 
   /// Runs the actors against each other, in every order, and waits for all. With
-  /// one or none the rest of the scenario's own task is what is explored.
+  /// one or none the rest of the scenario's own task is what is explored. Where one of them
+  /// removes a device, every VMM exits once those who do not wait for that are through, as a
+  /// program does that is asked to let go.
   void play(std::initializer_list<Actor> actors = {});
 
   /// In the set-up: /sys is there, as it is on a machine that is up, before somebody

@@ -12,6 +12,7 @@ namespace teeio::sev {
 
 /// Numbers of recorded tables, after the platform's.
 enum TioPart : std::uint8_t { kTdiFunctions = kDirtyAsids + 1, kGuestDeviceIds };
+
 struct TioCheck;
 
 /// SEV-TIO: the commands 0xd0–0xe4 of the mailbox, with device and TDI contexts in memory

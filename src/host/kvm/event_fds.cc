@@ -30,14 +30,10 @@ IrqFds::~IrqFds() {
 }
 
 Result<void> IrqFds::assign(mm::Caller& caller, const IrqFdRequest& request) {
-  const x86::IrqchipMode mode = interrupts_.mode();
-  if (mode == x86::IrqchipMode::kNone || (request.resample && mode != x86::IrqchipMode::kKernel))
+  if (interrupts_.mode() == x86::IrqchipMode::kNone)
     return fail(Errno::kInval, "the VM lacks the irqchip that the irqfd needs");
-  Entry entry{.event = {}, .gsi = request.gsi, .resample = {}};
+  Entry entry{.event = {}, .gsi = request.gsi};
   TEEIO_ASSIGN(entry.event, eventfd(caller, request.fd));
-  if (request.resample) {
-    TEEIO_ASSIGN(entry.resample, eventfd(caller, request.resample_fd));
-  }
   const schedule::RawLockGuard guard(lock_);
   if (!taken_.take(*entry.event))
     return fail(Errno::kBusy, "the eventfd raises an interrupt already");
@@ -74,8 +70,6 @@ void IrqFds::release() {
 
 void IrqFds::shut_down(const std::vector<Entry>& gone) {
   for (const Entry& entry : gone) taken_.give_back(*entry.event);
-  for (const Entry& entry : gone)  // irqfd_resampler_shutdown()
-    if (entry.resample) (void)interrupts_.set_line(entry.gsi, false, x86::IrqSource::kResample);
 }
 
 void IrqFds::poll() {
@@ -87,10 +81,6 @@ void IrqFds::poll() {
   }
   for (const Entry& entry : entries) {
     if (entry.event->take() == 0) continue;
-    if (entry.resample) {
-      (void)interrupts_.set_line(entry.gsi, true, x86::IrqSource::kResample);
-      continue;
-    }
     (void)interrupts_.set_line(entry.gsi, true, x86::IrqSource::kUser);
     (void)interrupts_.set_line(entry.gsi, false, x86::IrqSource::kUser);
   }

@@ -16,8 +16,6 @@ namespace teeio::kvm {
 struct IrqFdRequest {
   std::int32_t fd = -1;
   std::uint32_t gsi = 0;
-  bool resample = false;
-  std::int32_t resample_fd = -1;
 };
 
 /// Eventfds that have a line: one each, whichever VM's of the machine, for KVM is the first and
@@ -63,7 +61,6 @@ class IrqFds {
   struct Entry {
     object::Ref<mm::EventFd> event;
     std::uint32_t gsi;
-    object::Ref<mm::EventFd> resample;  ///< null: an edge
   };
   void shut_down(const std::vector<Entry>& gone);
 

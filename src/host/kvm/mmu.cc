@@ -266,6 +266,11 @@ Result<void> Mmu::map_device(Gpa page, Hpa address) {
   return {};
 }
 
+std::size_t Mmu::mapped_pages() {
+  const schedule::Lock lock(mmu_lock_);
+  return shared_.size() + private_.size();
+}
+
 std::size_t Mmu::private_mmio_pages() {
   const schedule::Lock lock(mmu_lock_);
   std::size_t count = 0;

@@ -81,6 +81,8 @@ class Mmu {
     return change();
   }
   [[nodiscard]] std::size_t private_mmio_pages() TEEIO_EXCLUDES(mmu_lock_);
+  /// All that the guest has mapped, of 4 KiB each.
+  [[nodiscard]] std::size_t mapped_pages() TEEIO_EXCLUDES(mmu_lock_);
 
   // Dirty logs, by memslot: a bit for each page that the guest has written since its bit was
   // cleared. Who clears one flushes the vCPUs' translations then, so that the next write is seen.

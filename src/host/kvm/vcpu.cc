@@ -58,6 +58,7 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
   for (;;) {
     if (vm_.dead()) return fail(Errno::kIo, "the VM is dead (KVM_BUG_ON)");
     if (request.immediate_exit || caller.signal_pending()) {
+      counts_.add(VcpuCount::kSignalExits);
       exit.reason = VcpuExit::Reason::kInterrupted;
       return exit;
     }
@@ -66,6 +67,7 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
     TEEIO_TRY(vm_.ops().vcpu_enter(*this));
     const hw::CpuExit reason = run_guest();
     vm_.ops().vcpu_leave(*this, reason);
+    counts_.add(VcpuCount::kExits);
     TEEIO_ASSIGN(const bool again, handle(caller, reason, exit));
     if (again) continue;
     last_exit_ = exit;
@@ -74,6 +76,7 @@ Result<VcpuExit> Vcpu::run(mm::Caller& caller, const VcpuCompletion& completion,
       (void)complete({});
       continue;
     }
+    if (exit.reason == VcpuExit::Reason::kMmio) counts_.add(VcpuCount::kMmioExits);
     return exit;
   }
 }
@@ -172,11 +175,13 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
       }
       return false;
     case hw::CpuExit::Reason::kHalt:
+      counts_.add(VcpuCount::kHaltExits);
       // kvm_emulate_halt(): with a local APIC of KVM's the vCPU waits here.
       if (x86_->lapic_in_kernel()) return x86_->set_mp_state(kHaltedState).has_value();
       exit.reason = VcpuExit::Reason::kHalt;
       return false;
     case hw::CpuExit::Reason::kHypercall:
+      counts_.add(VcpuCount::kHypercalls);
       return hypercall(exit);
     case hw::CpuExit::Reason::kCpuid:
       answer_cpuid();
@@ -186,6 +191,7 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
       exit.gpa = vm_.ops().strip(reason.gpa);
       break;
     case hw::CpuExit::Reason::kIo:
+      counts_.add(VcpuCount::kIoExits);
       exit.reason = VcpuExit::Reason::kIo;
       exit.port = reason.port;
       break;
@@ -205,6 +211,7 @@ Result<bool> Vcpu::handle(mm::Caller& caller, const hw::CpuExit& reason, VcpuExi
 Result<bool> Vcpu::handle_fault(mm::Caller& caller, Gpa address, hw::GuestAccess access,
                                 VcpuExit& exit) {
   const Gpa page = page_of(address);
+  counts_.add(VcpuCount::kFaults);
   const FaultOutcome outcome = vm_.mmu().fault(caller, page, access);
   switch (outcome.kind) {
     case FaultOutcome::Kind::kRetry:

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "host/kvm/counts.h"
 #include "host/kvm/vm.h"
 #include "host/kvm/x86/vcpu_state.h"
 #include "host/mm/caller.h"
@@ -103,6 +104,7 @@ class Vcpu final {
 
   /// Why the engine came back last.
   [[nodiscard]] const hw::CpuExit& guest_exit() const { return guest_exit_; }
+  [[nodiscard]] VcpuCounts& counts() { return counts_; }
   /// CPUID, MSRs, events and the local APIC. Errors of `readable_state()`: EINVAL when the
   /// state is the guest's secret.
   [[nodiscard]] x86::VcpuState& x86() TEEIO_REQUIRES(mutex_);
@@ -169,6 +171,7 @@ class Vcpu final {
   std::unique_ptr<hw::Cpu> cpu_;
   std::unique_ptr<x86::VcpuState> x86_;
   Hpa firmware_handle_{0};
+  VcpuCounts counts_;
 
   schedule::Mutex mutex_{schedule::Rank::kVcpuMutex};
   hw::CpuExit guest_exit_;

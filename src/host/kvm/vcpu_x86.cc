@@ -146,7 +146,10 @@ std::optional<VcpuExit> Vcpu::before_guest(mm::Caller& caller, const VcpuRequest
   constexpr std::uint64_t kLookForSignals = 2'000'000;  // ns
   while ((x86_->mp_state() != x86::MpState::kRunnable || vm_.ops().vcpu_is_off(*this)) &&
          !vm_.dead()) {
-    if (caller.signal_pending()) return exit_for(VcpuExit::Reason::kInterrupted);
+    if (caller.signal_pending()) {
+      counts_.add(VcpuCount::kSignalExits);
+      return exit_for(VcpuExit::Reason::kInterrupted);
+    }
     {
       const schedule::Lock lock(guest_mode_lock_);
       (void)halted_.wait_for(guest_mode_lock_, kLookForSignals);

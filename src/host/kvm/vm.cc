@@ -345,8 +345,14 @@ void Vm::flush_remote_tlbs(Gpa start, std::uint64_t size) {
   {
     const schedule::Lock lock(vcpu_list_lock_);
     vcpus = vcpu_list_;
+    ++flush_requests_;
   }
   for (Vcpu* vcpu : vcpus) vcpu->flush(start, size);
+}
+
+std::uint64_t Vm::flush_requests() {
+  const schedule::Lock lock(vcpu_list_lock_);
+  return flush_requests_;
 }
 
 Result<void> Vm::claim_vfio_device() {

@@ -114,6 +114,8 @@ class Vm final : public object::Counted {
   /// Gets every vCPU out of the guest and drops its cached translations of the
   /// range (kvm_flush_remote_tlbs()). May run on any task but a running vCPU's.
   void flush_remote_tlbs(Gpa start, std::uint64_t size);
+  /// How often that was.
+  [[nodiscard]] std::uint64_t flush_requests() TEEIO_EXCLUDES(vcpu_list_lock_);
 
   /// The one KVM-VFIO device a VM may have. Errors: EBUSY.
   Result<void> claim_vfio_device() TEEIO_EXCLUDES(lock_);
@@ -170,6 +172,7 @@ class Vm final : public object::Counted {
   /// Those that have run, for flush_remote_tlbs(), which runs below kvm->lock.
   schedule::Mutex vcpu_list_lock_{schedule::Rank::kLeaf};
   std::vector<Vcpu*> vcpu_list_ TEEIO_GUARDED_BY(vcpu_list_lock_);
+  std::uint64_t flush_requests_ TEEIO_GUARDED_BY(vcpu_list_lock_) = 0;
 
   /// No scheduling point: Linux has neither of the two.
   schedule::RawLock memory_lock_;

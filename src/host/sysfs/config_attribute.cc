@@ -73,10 +73,13 @@ void add_config(NodeList& list, const Environment& environment, const std::strin
   const bool express = hw::find_capability(function, hw::kCapabilityPcie).has_value();
   list.binary(
       path, 0644, express ? hw::ConfigSpace::kSize : kConventionalSize,
-      [&function](std::uint64_t offset, std::span<std::byte> out) -> Result<std::size_t> {
+      [&environment, &function](std::uint64_t offset,
+                                std::span<std::byte> out) -> Result<std::size_t> {
+        const auto awake = environment.host.keep_awake(function.bdf());
         return read_config(function, offset, out);
       },
       [&environment, &function](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
+        const auto awake = environment.host.keep_awake(function.bdf());
         return write_config(environment, function, offset, in);
       });
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -31,6 +32,7 @@ class Host {
   struct Function {
     hw::PciFunction* pci = nullptr;
     std::string driver = {};                        ///< "vfio-pci", "native", "pcieport", or none
+    bool leaving = false;                           ///< no driver any more, once vfio-pci is out
     std::optional<std::uint32_t> group = {};        ///< IOMMU group
     const iommu::Iommu* iommu = nullptr;            ///< behind which it is
     std::optional<std::uint32_t> vfio_minor = {};   ///< N of vfioN, under vfio-pci only
@@ -62,8 +64,13 @@ class Host {
   /// Errors: EIO there is no image, memory space is off, or the function is bound; ENODEV it
   /// has left the bus.
   virtual Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) = 0;
+  /// pci_config_pm_runtime_get(), for as long as the answer lives: a function that sleeps at its
+  /// user's wish is woken before its configuration space is accessed, and its user told.
+  [[nodiscard]] virtual std::shared_ptr<void> keep_awake(Bdf bdf) = 0;
   /// pci_stop_and_remove_bus_device_locked(): the function, and a PF's VFs, leave
-  /// the bus; functions() no longer has them on return.
+  /// the bus; functions() no longer has them on return. As all that has a driver let go of a
+  /// function: while a program has it open through VFIO, its user is asked to close it and the
+  /// call waits until that has happened (vfio_unregister_group_dev()).
   virtual void remove(Bdf bdf) = 0;
   /// pci_mmap_resource(): the BAR's bytes are in `file`, at its beginning, until unmap_bar()
   /// or until a driver claims them: then the mappings are SIGBUS. Errors: EINVAL beyond the
@@ -73,14 +80,13 @@ class Host {
                                std::uint64_t length) = 0;
   virtual void unmap_bar(mm::MappedFile& file) = 0;
   /// Binding to vfio-pci and unbinding. Preconditions: the function has no driver;
-  /// it has vfio-pci. Errors: the driver's probe; EINTR from unbind when a signal
-  /// ends the wait for the device's users.
+  /// it has vfio-pci. Errors: the driver's probe.
   virtual Result<void> bind_vfio(Bdf bdf) = 0;
   virtual Result<void> unbind_vfio(Bdf bdf) = 0;
   /// A driver of the PFs' own kind is there.
   [[nodiscard]] virtual bool has_native_driver() = 0;
-  /// Preconditions: a PF without driver; it has that driver. Errors: ENODEV; EBUSY a VF,
-  /// which leaves with its PF's driver, is open.
+  /// Preconditions: a PF without driver; it has that driver, with which its VFs leave.
+  /// Errors: ENODEV.
   virtual Result<void> bind_native(Bdf bdf) = 0;
   virtual Result<void> unbind_native(Bdf bdf) = 0;
   /// pci_rescan_bus() of every bus: removed functions that are still in their slots come
@@ -91,8 +97,8 @@ class Host {
   /// driver. Nobody binds or unbinds, and no other number is set, between its checks and its
   /// end. `vfio_may`: vfio-pci's enable_sriov. Precondition: the PF has so many VFs.
   /// Errors: ENODEV the PF has left the bus; ENOENT it has no driver, or vfio-pci without
-  /// `vfio_may`; EBUSY it has VFs and `count` is another number of them, a VF is open, or the
-  /// PF is bound to a VM.
+  /// `vfio_may`; EBUSY it has VFs and `count` is another number of them, or the PF is bound to
+  /// a VM.
   virtual Result<void> set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) = 0;
 };
 

@@ -81,7 +81,8 @@ bool is_there(const Environment& environment, std::string_view module) {
 std::size_t open_devices(Host& host) {
   std::size_t count = 0;
   for (const Host::Function& function : host.functions())
-    if (function.driver == kVfioDriver && host.in_use(function.pci->bdf())) ++count;
+    if ((function.driver == kVfioDriver || function.leaving) && host.in_use(function.pci->bdf()))
+      ++count;
   return count;
 }
 

@@ -164,7 +164,8 @@ void add_enable(const Making& make) {
         const bool driver_has = bridge || environment.host.in_use(bdf);
         return fmt::format("{}\n", environment.settings.of(bdf).enables + (driver_has ? 1 : 0));
       },
-      [&environment, &pci = make.pci, driven = !make.function.driver.empty()](std::string_view text)
+      [&environment, &pci = make.pci,
+       driven = !make.function.driver.empty() || make.function.leaving](std::string_view text)
           -> Result<void> { return store_enable(environment, pci, driven, text); });
 }
 

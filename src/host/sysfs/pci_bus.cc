@@ -64,7 +64,9 @@ Result<void> store_bind(const Environment& environment, std::string_view text) {
 template <const PciDriver& Driver>
 Result<void> store_unbind(const Environment& environment, std::string_view text) {
   TEEIO_ASSIGN(const Host::Function function, named(environment.host, text));
-  if (function.driver != Driver.name) return fail(Errno::kNoDev, "the driver has it not");
+  const bool waits_for_it = function.leaving && Driver.name == kVfioDriver;
+  if (function.driver != Driver.name && !waits_for_it)
+    return fail(Errno::kNoDev, "the driver has it not");
   const auto unbound = (environment.host.*Driver.unbind)(function.pci->bdf());
   environment.refresh();
   return unbound;
@@ -133,7 +135,7 @@ void write_only(NodeList& list, const Environment& environment, const std::strin
 }  // namespace
 
 void probe_function(const Environment& environment, const Host::Function& function) {
-  if (!function.driver.empty()) return;
+  if (!function.driver.empty() || function.leaving) return;
   for (const PciDriver* driver : {&kNative, &kVfio})
     if (driver->matches(environment, function) &&
         (environment.host.*driver->bind)(function.pci->bdf()))

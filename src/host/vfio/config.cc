@@ -155,11 +155,19 @@ Result<void> Device::write_power(std::uint16_t at, unsigned size, std::uint32_t 
 /// vfio_lock_and_set_power_state(), vfio_pci_set_power_state(). A state that the function
 /// does not have, and any sleep of a PF with VFs, is dropped.
 void Device::set_power_state(std::uint32_t state) {
-  constexpr std::uint32_t kD1 = 1, kD2 = 2, kD3hot = 3;
+  constexpr std::uint32_t kD3hot = 3;
   if (state == kD3hot) {
     zap_mappings();
     move_dmabufs(true);
   }
+  write_power_state(state);
+  // A bound device's dma-bufs are given back by its unbind, which holds them by now maybe.
+  if (!bound_ && memory_enabled()) move_dmabufs(false);
+  restore_mappings();
+}
+
+void Device::write_power_state(std::uint32_t state) {
+  constexpr std::uint32_t kD1 = 1, kD2 = 2, kD3hot = 3;
   const auto pm = hw::find_capability(pci(), kCapabilityPm);
   const std::uint32_t able =
       pm ? pci().config_read(static_cast<std::uint16_t>(*pm + kPmCapabilities), 2) : 0;
@@ -173,9 +181,6 @@ void Device::set_power_state(std::uint32_t state) {
     if (state != 0) touched_bound(HostTouch::kConfigWrite);
     asleep_ = state == kD3hot;
   }
-  // A bound device's dma-bufs are given back by its unbind, which holds them by now maybe.
-  if (!bound_ && memory_enabled()) move_dmabufs(false);
-  restore_mappings();
 }
 
 bool Device::has_virtual_functions() const {

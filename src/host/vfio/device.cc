@@ -25,7 +25,6 @@ Device::~Device() { TEEIO_CHECK(open_count_ == 0, "a device goes while a program
 
 Result<std::uint32_t> Device::open(iommufd::Context& context, object::Ref<object::File> vm_file) {
   if (open_count_ != 0) return fail(Errno::kInval, "another file has the device");
-  if (retired_) return fail(Errno::kNoDev, "vfio-pci has the function no more");
   TEEIO_TRY(first_open(&context, std::move(vm_file)));
   opened_by_node_ = true;
   return idevice_->id();
@@ -43,7 +42,6 @@ Result<void> Device::open_in_group(Group& group, iommufd::Context* context,
     ++open_count_;
     return {};
   }
-  if (retired_) return fail(Errno::kNoDev, "vfio-pci has the function no more");
   if (context == nullptr) {
     TEEIO_TRY(group.use_container());
     in_container_ = true;
@@ -146,11 +144,19 @@ void Device::leave_iommufd() {
 /// was before it was opened.
 void Device::disable() {
   auto call = trace().call(object::Lane::kDevice, "disable and reset", {.function = bdf()});
+  {
+    const schedule::WriteLock lock(memory_lock_);
+    low_power_.wakeup.reset();
+    wake();
+    forget_low_power();
+    low_power_ = {};
+  }
   const std::uint32_t command = pci().config_read(kCommand, 2);
   touched(object::Fact::kHostTouched, "bus mastering cleared",
           static_cast<std::uint64_t>(object::HostTouch::kConfigWrite));
   pci().config_write(kCommand, 2, command & ~kCommandMaster);
   irqs_.disable_all();
+  ioeventfds_.clear();
   // To the end: root's `reset` in sysfs would save what this has reset, and write it back last.
   const schedule::WriteLock memory(memory_lock_);
   zap_mappings();
@@ -200,18 +206,6 @@ void Device::detach_pasid(std::uint32_t pasid) {
 bool Device::in_use() {
   const schedule::Lock lock(set().lock);
   return open_count_ != 0;
-}
-
-bool Device::retire() {
-  const schedule::Lock lock(set().lock);
-  if (open_count_ != 0) return false;
-  retired_ = true;
-  return true;
-}
-
-void Device::unretire() {
-  const schedule::Lock lock(set().lock);
-  retired_ = false;
 }
 
 bool Device::opened_by_node() {
@@ -305,7 +299,11 @@ void DeviceFile::set_vm(kvm::Vm* vm) {
 }
 
 void DeviceFile::release() {
-  if (!access_granted()) return;
+  if (access_granted()) close();
+  device_.put_registration();
+}
+
+void DeviceFile::close() {
   const object::DelayedPuts scope;  // the group's file is put under the group's lock
   auto call = device_.trace().call(object::Lane::kVfio, "release", {.function = device_.bdf()});
   if (group_) {

@@ -17,7 +17,9 @@
 #include "host/mm/caller.h"
 #include "host/mm/mapped_file.h"
 #include "host/pci_tsm/pci_tsm.h"
+#include "host/vfio/bus.h"
 #include "host/vfio/group.h"
+#include "host/vfio/ioeventfds.h"
 #include "host/vfio/irqs.h"
 #include "host/vfio/policies.h"
 #include "host/vfio/vf_token.h"
@@ -25,37 +27,11 @@
 #include "hw/interrupts.h"
 #include "hw/pci_function.h"
 #include "object/trace.h"
+#include "schedule/atomic.h"
+#include "schedule/condition.h"
 #include "schedule/mutex.h"
 
 namespace teeio::vfio {
-
-/// Devices that are reset together (Linux: struct vfio_device_set).
-struct DeviceSet {
-  schedule::Mutex lock{schedule::Rank::kVfioDevset};
-};
-
-class Device;
-
-/// What VFIO asks of the PCI bus. Implemented by machine/.
-class Bus {
- public:
-  struct Neighbour {
-    Bdf bdf;
-    Device* device = nullptr;  ///< null: vfio-pci has it not
-    std::uint32_t group = 0;   ///< its IOMMU group
-  };
-  virtual ~Bus() = default;
-  /// Every function that a reset of `bdf`'s bus resets, itself and VFs included, in order
-  /// of BDF (pci_walk_bus()).
-  [[nodiscard]] virtual std::vector<Neighbour> on_bus_of(Bdf bdf) = 0;
-  /// Every function of an IOMMU group, in order of BDF.
-  [[nodiscard]] virtual std::vector<Neighbour> in_group(std::uint32_t group) = 0;
-  /// The function's memory is its driver's alone from here on: what programs have mapped
-  /// through sysfs is taken away (revoke_iomem()).
-  virtual void claim_memory(Bdf bdf) = 0;
-  /// A function of vfio-pci has other MSI-X vectors than before. With vdev->igate held.
-  virtual void vectors_changed() = 0;
-};
 
 // Regions of a vfio-pci device: region `index` lies at index << 40 of the file.
 inline constexpr unsigned kRegionShift = 40;
@@ -137,16 +113,25 @@ class Device final : public iommufd::DeviceHandle,
       TEEIO_EXCLUDES(set().lock);
   void detach_pasid(std::uint32_t pasid) TEEIO_EXCLUDES(set().lock);
   [[nodiscard]] bool in_use() TEEIO_EXCLUDES(set().lock);
-  /// The driver is unbound: nobody can open it any more. False, and nothing happens, while
-  /// somebody has it open.
-  [[nodiscard]] bool retire() TEEIO_EXCLUDES(set().lock);
-  /// The driver stays after all.
-  void unretire() TEEIO_EXCLUDES(set().lock);
+
+  // --- registration.cc: who keeps the device's driver from leaving ---
+
+  /// vfio_device_try_get_registration(), by who finds the device under a name: every open file
+  /// of it holds one. False once unregister() has begun.
+  [[nodiscard]] bool get_registration() TEEIO_EXCLUDES(registration_lock_);
+  void put_registration() TEEIO_EXCLUDES(registration_lock_);
+  /// vfio_unregister_group_dev(): nobody finds the device any more. While it has open files its
+  /// user is asked to close them (Irqs::request_release()), at once and every ten seconds, and
+  /// the call returns after the last close, however long that takes. A file that was open before
+  /// works until then: one of the node can be bound to an iommufd.
+  void unregister() TEEIO_EXCLUDES(registration_lock_, set().lock);
 
   // --- vf_token.cc ---
 
   /// A PF's token; null for what is none.
   [[nodiscard]] const std::shared_ptr<VfToken>& vf_token() const { return own_token_; }
+  /// Whether somebody but its user may change the PF's VFs now. Errors: EBUSY while bound.
+  Result<void> check_unbound() TEEIO_EXCLUDES(memory_lock_);
   /// Turns the PF's VFs on or, with 0, off, in its registers. Errors: EBUSY while bound.
   Result<void> set_virtual_functions(std::uint16_t count) TEEIO_EXCLUDES(memory_lock_);
 
@@ -174,6 +159,10 @@ class Device final : public iommufd::DeviceHandle,
   /// while bound.
   Result<void> mmap(std::uint32_t index, std::uint64_t at, std::uint64_t length)
       TEEIO_EXCLUDES(memory_lock_);
+  /// VFIO_DEVICE_IOEVENTFD, `offset` as of the file. Errors: EINVAL no BAR's place, or one in the
+  /// MSI-X table; IoEventFds::set()'s.
+  Result<void> set_ioeventfd(std::uint64_t offset, std::uint64_t data, std::uint32_t size,
+                             const EventFdArgument& given);
   void set_mapped_file(std::unique_ptr<mm::MappedFile> file) TEEIO_EXCLUDES(memory_lock_);
   /// The same, of a device that may be open several times: false when it has one.
   [[nodiscard]] bool offer_mapped_file(std::unique_ptr<mm::MappedFile> file)
@@ -183,6 +172,15 @@ class Device final : public iommufd::DeviceHandle,
 
   /// VFIO_DEVICE_RESET, and `reset` in sysfs. Errors: EINVAL no FLR; EBUSY while bound.
   Result<void> reset() TEEIO_EXCLUDES(memory_lock_);
+
+  // --- low_power.cc ---
+
+  /// VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, or with who is signalled when it is woken,
+  /// _ENTRY_WITH_WAKEUP. The function sleeps from the end of the call on, while nobody has it
+  /// Awake. Errors: EINVAL it was entered before and not left; EBUSY while bound.
+  Result<void> enter_low_power(object::Ref<mm::EventFd> wakeup) TEEIO_EXCLUDES(memory_lock_);
+  /// _EXIT: nothing where it was not entered.
+  void leave_low_power() TEEIO_EXCLUDES(memory_lock_);
 
   // --- hot_reset.cc ---
 
@@ -271,6 +269,7 @@ class Device final : public iommufd::DeviceHandle,
   /// function is bound (where it is not nobody asks, and a program may poll). A
   /// check that was forgotten, or a lock that was let go in between, shows here.
   void touched_bound(object::HostTouch how) TEEIO_REQUIRES_SHARED(memory_lock_);
+  void write_by_eventfd(const IoEventFds::Write& write) TEEIO_EXCLUDES(memory_lock_);
   std::size_t config_read(std::uint64_t at, std::span<std::byte> out);
   Result<void> config_write(std::uint64_t at, ByteView in) TEEIO_EXCLUDES(memory_lock_);
   Result<void> write_register(std::uint16_t at, unsigned size, std::uint32_t value)
@@ -284,6 +283,13 @@ class Device final : public iommufd::DeviceHandle,
   void set_read_request(std::uint16_t control) TEEIO_REQUIRES(memory_lock_);
   void fix_msi(std::uint16_t start) TEEIO_REQUIRES(memory_lock_);
   void set_power_state(std::uint32_t state) TEEIO_REQUIRES(memory_lock_);
+  void write_power_state(std::uint32_t state) TEEIO_REQUIRES(memory_lock_);
+  friend class Awake;
+  bool resume() TEEIO_EXCLUDES(memory_lock_);
+  void put_awake() TEEIO_EXCLUDES(memory_lock_);
+  void suspend() TEEIO_EXCLUDES(memory_lock_);
+  void wake() TEEIO_REQUIRES(memory_lock_);
+  void forget_low_power() TEEIO_REQUIRES(memory_lock_);
   [[nodiscard]] bool has_flr() const;
   [[nodiscard]] bool has_virtual_functions() const;
   void find_msix_table();
@@ -303,8 +309,11 @@ class Device final : public iommufd::DeviceHandle,
 
   const Wiring wiring_;
   const std::shared_ptr<VfToken> own_token_;
+  schedule::Mutex registration_lock_{schedule::Rank::kLeaf};
+  schedule::Condition unregistered_;                                      ///< Linux: device->comp
+  std::uint32_t registrations_ TEEIO_GUARDED_BY(registration_lock_) = 0;  ///< open files
+  bool leaving_ TEEIO_GUARDED_BY(registration_lock_) = false;
   std::uint32_t open_count_ TEEIO_GUARDED_BY(set().lock) = 0;
-  bool retired_ TEEIO_GUARDED_BY(set().lock) = false;
   bool opened_by_node_ TEEIO_GUARDED_BY(set().lock) = false;  // Linux: device->cdev_opened
   bool in_container_ TEEIO_GUARDED_BY(set().lock) = false;    // open, and not through an iommufd
   iommufd::Idevice* idevice_ TEEIO_GUARDED_BY(set().lock) = nullptr;
@@ -316,6 +325,7 @@ class Device final : public iommufd::DeviceHandle,
 
   schedule::RwMutex memory_lock_{schedule::Rank::kVfioMemory};
   Irqs irqs_;
+  IoEventFds ioeventfds_{[this](const IoEventFds::Write& write) { write_by_eventfd(write); }};
   bool bound_ TEEIO_GUARDED_BY(memory_lock_) = false;
   std::unique_ptr<mm::MappedFile> mapped_ TEEIO_GUARDED_BY(memory_lock_);
   std::vector<Window> windows_ TEEIO_GUARDED_BY(memory_lock_);
@@ -325,6 +335,16 @@ class Device final : public iommufd::DeviceHandle,
   bool has_image_ = false;             // its ROM; found in open()
   VirtualConfig config_;               // made in open(); its copy: memory_lock_
   bool asleep_ TEEIO_GUARDED_BY(memory_lock_) = false;  ///< D3hot (Linux: pdev->current_state)
+  /// Runtime power management, once the user has let go of the function.
+  struct LowPower {
+    bool engaged = false;    ///< vdev->pm_runtime_engaged
+    bool suspended = false;  ///< dev->power.runtime_status
+    std::uint32_t users = 0;
+    object::Ref<mm::EventFd> wakeup;  ///< vdev->pm_wake_eventfd_ctx
+    bool intx_masked = false;         ///< vdev->pm_intx_masked
+  };
+  LowPower low_power_ TEEIO_GUARDED_BY(memory_lock_);
+  schedule::Atomic<bool> engaged_{false};  ///< low_power_.engaged, for a look without the lock
   mutable schedule::Mutex kvm_ref_lock_{schedule::Rank::kVfioKvmRef};
   object::File* vm_file_borrowed_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
 };
@@ -335,6 +355,7 @@ class Device final : public iommufd::DeviceHandle,
 /// refused with EINVAL.
 class DeviceFile final : public object::File, public kvm::VfioAssociation {
  public:
+  /// Both take over a registration, which the release puts.
   explicit DeviceFile(Device& device) : File(object::FileKind::kVfioDevice), device_(device) {}
   /// A device that Group::open_device() has opened; the release closes it.
   DeviceFile(Device& device, object::Ref<Group> group)
@@ -365,6 +386,7 @@ class DeviceFile final : public object::File, public kvm::VfioAssociation {
   void release() override;
   Result<std::uint32_t> bind_locked(const Result<object::Ref<object::File>>& iommufd,
                                     const Result<std::optional<Uuid>>& token);
+  void close();
   Device& device_;
   object::Ref<Group> group_;  ///< null: of the node (Linux: df->group)
   std::unique_ptr<mm::MappedFile> mapped_;

@@ -114,14 +114,17 @@ Result<Device*> Group::find(std::string_view name) {
   for (const Bus::Neighbour& member : wiring_.bus.in_group(number())) {
     if (member.device == nullptr || &member.device->group() != this) continue;
     TEEIO_ASSIGN(const bool matches, member.device->match(name));
-    if (matches) return member.device;
+    if (matches && member.device->get_registration()) return member.device;
   }
   return fail(Errno::kNoDev, "the group has no such device");
 }
 
 Result<object::Ref<object::File>> Group::device(std::string_view name) {
   TEEIO_ASSIGN(Device* const device, find(name));
-  TEEIO_TRY(open_device(*device));
+  if (auto opened = open_device(*device); !opened) {
+    device->put_registration();
+    return std::unexpected(opened.error());
+  }
   return object::Ref<object::File>(
       object::make_ref<DeviceFile>(*device, object::Ref<Group>::share(*this)));
 }

@@ -87,6 +87,7 @@ class Group final : public object::Counted {
   /// vfio_group_fops_release().
   void closed() TEEIO_EXCLUDES(lock_);
   [[nodiscard]] object::Ref<object::File> vm_file() TEEIO_EXCLUDES(kvm_ref_lock_);
+  /// With a registration of it, which the caller puts.
   Result<Device*> find(std::string_view name);
 
   const Wiring wiring_;

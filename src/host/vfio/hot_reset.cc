@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <deque>
 
+#include "host/vfio/awake.h"
 #include "host/vfio/device.h"
 
 // A reset of the whole bus. Source: Linux drivers/vfio/pci/vfio_pci_core.c,
@@ -65,6 +67,8 @@ Result<void> Device::hot_reset(const Groups* groups) {
     for (const Bus::Neighbour& other : wiring_.bus.on_bus_of(bdf()))
       if (other.device != nullptr) all.push_back(other.device);
     if (all.empty()) return fail(Errno::kNoDev, "the function has left the bus");
+    std::deque<Awake> awake;  // vfio_pci_dev_set_pm_runtime_get()
+    for (Device* const device : all) awake.emplace_back(*device);
     TEEIO_ASSIGN(Device* const bound, reset_together(all));
     if (bound == nullptr) return {};
     TEEIO_TRY(bound->leave_bound("a hot reset"));

@@ -1,33 +1,10 @@
 #include "host/vfio/intx.h"
 
-#include <functional>
-#include <memory>
 #include <utility>
 
-#include "host/mm/closable_event_fd.h"
 #include "host/vfio/interrupt_disable.h"
 
 namespace teeio::vfio {
-namespace {
-
-/// Source: Linux drivers/vfio/virqfd.c.
-class Virqfd final : public mm::EventWatch {
- public:
-  Virqfd(object::Ref<mm::EventFd> event, std::function<void()> handler)
-      : event_(std::move(event)), watch_(event_->watch(std::move(handler))) {}
-  [[nodiscard]] bool ok() const { return watch_ != nullptr; }
-  [[nodiscard]] bool closed() const {
-    auto* const closable = dynamic_cast<mm::ClosableEventFd*>(event_.get());
-    return closable != nullptr && closable->closed();
-  }
-
- private:
-  const object::Ref<mm::EventFd> event_;
-  const std::unique_ptr<mm::EventWatch> watch_;
-};
-
-}  // namespace
-
 bool Intx::has_pin() const {
   return function_.physical_function() == nullptr && function_.config_read(kInterruptPin, 1) != 0;
 }
@@ -72,13 +49,14 @@ void Intx::disable() {
 
 /// __vfio_pci_intx_mask(): also while INTx is off, for then the function follows the program's
 /// bit all the same.
-void Intx::mask() {
+bool Intx::mask() {
   const schedule::Lock irq(irqlock_);
   if (on()) {
     const schedule::Section section(state_);
-    if (std::exchange(masked_, true)) return;
+    if (std::exchange(masked_, true)) return false;
   }
   set_interrupt_disable(function_, true);
+  return true;
 }
 
 bool Intx::may_unmask() {
@@ -103,11 +81,9 @@ Result<void> Intx::unmask_by(const EventFdArgument& given) {
     return {};
   }
   TEEIO_TRY(given.eventfd);
-  if (unmask_ != nullptr && static_cast<Virqfd&>(*unmask_).closed()) unmask_.reset();
+  if (unmask_ != nullptr && unmask_->closed()) unmask_.reset();
   if (unmask_ != nullptr) return fail(Errno::kBusy, "an eventfd unmasks it already");
-  auto unmasker = std::make_unique<Virqfd>(*given.eventfd, [this] { unmask(); });
-  if (!unmasker->ok()) return fail(Errno::kMFile, "no descriptor is left to wait for the eventfd");
-  unmask_ = std::move(unmasker);
+  TEEIO_ASSIGN(unmask_, Virqfd::enable(given, [this] { unmask(); }));
   return {};
 }
 
@@ -132,7 +108,7 @@ void Intx::set_disabled(bool disabled) {
     if (std::exchange(disabled_, disabled) == disabled) return;
   }
   if (disabled)
-    mask();
+    (void)mask();
   else
     unmask();
 }

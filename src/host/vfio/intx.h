@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "host/mm/caller.h"
 #include "host/vfio/eventfd_argument.h"
+#include "host/vfio/virqfd.h"
 #include "hw/interrupts.h"
 #include "hw/pci_function.h"
 #include "schedule/atomic.h"
@@ -40,7 +41,8 @@ class Intx final : private hw::IntxHandler {
   Result<void> give(object::Ref<mm::EventFd> trigger) TEEIO_EXCLUDES(irqlock_);
   void disable() TEEIO_EXCLUDES(irqlock_);
 
-  void mask() TEEIO_EXCLUDES(irqlock_);
+  /// Whether it was not masked before.
+  bool mask() TEEIO_EXCLUDES(irqlock_);
   void unmask() TEEIO_EXCLUDES(irqlock_);
   /// An eventfd whose signal unmasks; negative: none any more. Precondition: on().
   /// Errors: EBADF, EINVAL, EBUSY there is one, EMFILE.
@@ -60,7 +62,7 @@ class Intx final : private hw::IntxHandler {
   hw::PciFunction& function_;
   hw::InterruptRemapping& remapping_;
   schedule::Atomic<bool> on_{false};  ///< changed with igate held
-  std::unique_ptr<mm::EventWatch> unmask_;
+  std::unique_ptr<Virqfd> unmask_;
   schedule::Mutex irqlock_{schedule::Rank::kVfioKvmRef};
   schedule::Monitor state_{schedule::Rank::kLeaf};
   object::Ref<mm::EventFd> trigger_ TEEIO_GUARDED_BY(state_);

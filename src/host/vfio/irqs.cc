@@ -71,7 +71,7 @@ Result<void> Irqs::set_intx(const Request& request) {
       if (!intx_.on() || !alone) return fail(Errno::kInval, kOff);
       if (request.data == Data::kEventfd)
         return fail(Errno::kNoTty, "INTx is masked by no eventfd");
-      if (request.wants(0)) intx_.mask();
+      if (request.wants(0)) (void)intx_.mask();
       return {};
     case Action::kUnmask:
       if (!intx_.on() || !alone) return fail(Errno::kInval, kOff);
@@ -127,6 +127,21 @@ Result<void> Irqs::set_single(const Request& request) {
   else if (at != single_.end())
     single_.erase(at);
   return {};
+}
+
+bool Irqs::mask_intx() {
+  const schedule::Lock lock(igate_);
+  return intx_.on() && intx_.mask();
+}
+
+void Irqs::unmask_intx() {
+  const schedule::Lock lock(igate_);
+  if (intx_.on()) intx_.unmask();
+}
+
+void Irqs::request_release() {
+  const schedule::Lock lock(igate_);
+  if (const auto at = single_.find(IrqIndex::kRequest); at != single_.end()) at->second->signal();
 }
 
 void Irqs::disable_all() {

@@ -69,6 +69,9 @@ class Irqs {
   Result<void> set(const Request& request) TEEIO_EXCLUDES(igate_);
   /// The program's INTx Disable bit is another now.
   void set_intx_disabled(bool disabled) TEEIO_EXCLUDES(igate_);
+  /// For a function that sleeps. mask_intx() says whether INTx was on and not masked.
+  [[nodiscard]] bool mask_intx() TEEIO_EXCLUDES(igate_);
+  void unmask_intx() TEEIO_EXCLUDES(igate_);
   /// What the program's MSI Message Control may say (vdev->msi_qmax), as a power of two, and
   /// whether it may say that MSI is on. The caller has memory_lock.
   struct MsiLimits {
@@ -79,6 +82,8 @@ class Irqs {
     memory_lock_.assert_held();
     return {.most = msi_most_, .on = msi_.has_value()};
   }
+  /// vfio_pci_core_request(): the program is asked to close the device, if it gave an eventfd.
+  void request_release() TEEIO_EXCLUDES(igate_);
   /// Everything off, as on the last close.
   void disable_all() TEEIO_EXCLUDES(igate_);
   /// Puts MSI or MSI-X back after a reset, as SET_IRQS left it. The caller has memory_lock.

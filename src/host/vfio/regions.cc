@@ -1,9 +1,11 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "host/vfio/awake.h"
 #include "host/vfio/device.h"
 #include "host/vfio/mapped_rom.h"
 #include "host/vfio/pci_registers.h"
+#include "host/vfio/ports.h"
 #include "hw/find_capability.h"
 
 namespace teeio::vfio {
@@ -39,6 +41,10 @@ void by_ports(std::uint64_t at, Span bytes, Step step) {
 }
 
 }  // namespace
+
+void write_ports(hw::MmioTarget& ports, std::uint64_t at, ByteView bytes) {
+  by_ports(at, bytes, [&](std::uint64_t port, ByteView part) { ports.mmio_write(port, part); });
+}
 
 void Device::find_rom() {
   has_image_ = false;
@@ -112,6 +118,7 @@ bool Device::memory_enabled() const {
 }
 
 Result<std::size_t> Device::read(std::uint32_t index, std::uint64_t at, std::span<std::byte> out) {
+  const Awake awake(*this);
   if (index == kConfigRegion) {
     if (at + out.size() > hw::ConfigSpace::kSize || at + out.size() < at)
       return fail(Errno::kFault, "a read past the end of config space");
@@ -148,6 +155,7 @@ Result<std::size_t> Device::read(std::uint32_t index, std::uint64_t at, std::spa
 }
 
 Result<std::size_t> Device::write(std::uint32_t index, std::uint64_t at, ByteView in) {
+  const Awake awake(*this);
   if (index == kConfigRegion) {
     if (at + in.size() > hw::ConfigSpace::kSize || at + in.size() < at)
       return fail(Errno::kFault, "a write past the end of config space");
@@ -162,8 +170,7 @@ Result<std::size_t> Device::write(std::uint32_t index, std::uint64_t at, ByteVie
   const hw::Bar& bar = pci().bars()[index];
   TEEIO_TRY(check_reachable(bar));
   if (bar.kind == hw::Bar::Kind::kIo) {
-    by_ports(at, in,
-             [&](std::uint64_t port, ByteView part) { bar.target->mmio_write(port, part); });
+    write_ports(*bar.target, at, in);
     return in.size();
   }
   if (index != msix_bar_) {
@@ -204,8 +211,8 @@ Result<void> Device::mmap(std::uint32_t index, std::uint64_t at, std::uint64_t l
   for (const Window& window : windows_)
     if (window.bar == index) return {};
   windows_.push_back({.bar = index, .exposed = false});
-  // With memory off the mapping is made and faults until it is on again.
-  if (!memory_enabled()) return {};
+  // With memory off, or in low power, the mapping is made and faults until that is over.
+  if (low_power_.engaged || !memory_enabled()) return {};
   return expose(index);
 }
 
@@ -236,7 +243,7 @@ void Device::zap_mappings() {
 }
 
 void Device::restore_mappings() {
-  if (bound_ || !memory_enabled()) return;
+  if (bound_ || low_power_.engaged || !memory_enabled()) return;
   for (const Window& window : windows_)
     if (!window.exposed) (void)expose(window.bar);
 }

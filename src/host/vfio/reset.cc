@@ -1,3 +1,4 @@
+#include "host/vfio/awake.h"
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
 #include "host/vfio/write_back.h"
@@ -18,6 +19,7 @@ bool Device::has_flr() const {
 /// saved around it, and back.
 Result<void> Device::reset() {
   if (!has_flr()) return fail(Errno::kInval, "the function has no function-level reset");
+  const Awake awake(*this);
   for (;;) {
     {
       const schedule::WriteLock lock(memory_lock_);

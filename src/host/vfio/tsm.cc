@@ -41,6 +41,7 @@ void Device::set_bound(bool bound) {
     zap_mappings();
   }
   const schedule::WriteLock lock(memory_lock_);
+  if (bound) wake();
   bound_ = bound;
   if (!bound)
     restore_mappings();

@@ -1,6 +1,7 @@
 #include "host/vfio/vf_token.h"
 
 #include "base/check.h"
+#include "host/vfio/awake.h"
 #include "host/vfio/device.h"
 #include "hw/capabilities.h"
 
@@ -53,8 +54,17 @@ Result<void> Device::match_token(const std::optional<Uuid>& token) {
   return {};
 }
 
+Result<void> Device::check_unbound() {
+  {
+    const schedule::ReadLock lock(memory_lock_);
+    if (!bound_) return {};
+  }
+  return leave_bound("a change of its VFs");
+}
+
 /// vfio_pci_core_sriov_configure(): a PF that sleeps is woken first.
 Result<void> Device::set_virtual_functions(std::uint16_t count) {
+  const Awake awake(*this);
   for (;;) {
     {
       const schedule::WriteLock lock(memory_lock_);

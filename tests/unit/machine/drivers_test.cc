@@ -78,17 +78,6 @@ TEST_F(NativeMachine, NativePfHasVfsOnVfioPciThatNeedNoToken) {
   EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "vfio-pci");
   ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio0").has_value());
   EXPECT_TRUE(vmm.bind_iommufd().has_value());
-  EXPECT_EQ(error_of(vmm.echo("0\n", device("sriov_numvfs"))), Errno::kBusy);
-  EXPECT_EQ(error_of(vmm.echo("0000:01:00.0\n", drivers("native/unbind"))), Errno::kBusy);
-}
-
-TEST_F(NativeMachine, VfsStayUsableWhereOneKeepsThemFromLeaving) {
-  ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio1").has_value());
-  ASSERT_TRUE(vmm.bind_iommufd().has_value());
-  EXPECT_EQ(error_of(vmm.echo("0\n", device("sriov_numvfs"))), Errno::kBusy);
-  Vmm other(*machine);
-  ASSERT_TRUE(other.open_device("/dev/vfio/devices/vfio0").has_value());
-  EXPECT_TRUE(other.bind_iommufd().has_value());
 }
 
 TEST_F(NativeMachine, NativeDriverConfiguresVfsWhichThenHaveNoDriver) {

@@ -209,17 +209,5 @@ TEST(Ending, DisconnectUnbindsEveryFunctionInReverse) {
   EXPECT_EQ(machine->census(), at_boot);
 }
 
-TEST(Ending, RemovalOfABoundFunctionUnbindsItAndItsFilesStayUsable) {
-  const auto machine = make_machine();
-  Vmm vmm(*machine);
-  ASSERT_TRUE(connect(vmm).has_value());
-  prepare_all(vmm);
-  ASSERT_FALSE(testing::Test::HasFatalFailure());
-  ASSERT_TRUE(vmm.echo("1\n", std::string(kCard) + "/remove").has_value());
-  EXPECT_EQ(error_of(vmm.open(kPf)), Errno::kNoEnt);
-  EXPECT_TRUE(vmm.vfio_unbind().has_value());
-  EXPECT_EQ(error_of(vmm.vfio_bind()), Errno::kInval);
-}
-
 }  // namespace
 }  // namespace teeio::machine::test

@@ -209,6 +209,15 @@ Result<void> VcpuState::set_xsave(std::span<const std::byte> in) {
   return {};
 }
 
+/// kvm_arch_vcpu_ioctl_set_fpu(). That both components are in use then is a guess.
+void VcpuState::set_fxsave(std::span<const std::byte> in) {
+  constexpr std::size_t kRegisters = 32, kRegistersEnd = 416;
+  constexpr std::uint64_t kX87AndSse = 3;
+  std::copy_n(in.begin(), kMxcsr, xsave_.begin());
+  std::copy(in.begin() + kRegisters, in.begin() + kRegistersEnd, xsave_.begin() + kRegisters);
+  store<std::uint64_t>(xsave_, kXstateBv, load<std::uint64_t>(xsave_, kXstateBv) | kX87AndSse);
+}
+
 Result<void> VcpuState::set_vapic_address(std::uint64_t address) {
   if (!lapic_in_kernel_) return fail(Errno::kInval, "the vCPU has no local APIC of KVM's");
   vapic_address_ = address;

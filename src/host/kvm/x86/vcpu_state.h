@@ -125,6 +125,9 @@ class VcpuState {
   /// KVM_GET_XSAVE and KVM_SET_XSAVE, kXsaveSize bytes. Errors: EINVAL.
   [[nodiscard]] std::span<const std::byte> xsave() const { return xsave_; }
   Result<void> set_xsave(std::span<const std::byte> in);
+  /// KVM_SET_FPU: x87 and SSE registers of an FXSAVE area; MXCSR stays. KVM_GET_FPU is the same
+  /// part of xsave().
+  void set_fxsave(std::span<const std::byte> in);
 
   /// KVM_INTERRUPT. Errors: EINVAL no such vector; ENXIO with an in-kernel PIC; EEXIST one is
   /// pending (split irqchip).

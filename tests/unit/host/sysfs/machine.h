@@ -99,6 +99,7 @@ class FakeHost : public Host {
   [[nodiscard]] bool in_use(Bdf bdf) override { return bdf == used; }
   [[nodiscard]] bool shows_kvm() override { return true; }
   [[nodiscard]] bool has_type1() override { return true; }
+  [[nodiscard]] std::shared_ptr<void> keep_awake(Bdf) override { return nullptr; }
   Result<void> reset(Bdf bdf) override {
     calls.push_back("reset " + bdf.str());
     if (fail_reset) return fail(Errno::kBusy, "the function is bound");

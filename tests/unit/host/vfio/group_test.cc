@@ -170,14 +170,6 @@ TEST_F(GroupTest, FailedBindLeavesTheGroupFree) {
   EXPECT_TRUE(vmm.open(kVfGroup).has_value());
 }
 
-TEST_F(GroupTest, UnbindOfTheDriverFindsTheDeviceBusy) {
-  ASSERT_TRUE(vmm.open_in_group().has_value());
-  EXPECT_EQ(error_of(vmm.echo("0000:01:00.1", "/sys/bus/pci/drivers/vfio-pci/unbind")),
-            Errno::kBusy);
-  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
-  EXPECT_TRUE(vmm.echo("0000:01:00.1", "/sys/bus/pci/drivers/vfio-pci/unbind").has_value());
-}
-
 TEST_F(GroupTest, OpenGroupIsNoGroupAnyMoreWithoutFunctions) {
   ASSERT_TRUE(vmm.open_group().has_value());
   ASSERT_TRUE(vmm.echo("0000:01:00.1", "/sys/bus/pci/drivers/vfio-pci/unbind").has_value());

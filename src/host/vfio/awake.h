@@ -1,0 +1,24 @@
+#pragma once
+
+#include "host/vfio/device.h"
+
+namespace teeio::vfio {
+
+/// Keeps a function awake, and wakes it first (pm_runtime_resume_and_get(), pm_runtime_put()):
+/// every call on its file and every access to its registers. One that has been woken tells its
+/// user, if it gave an eventfd for that, and is in no low power any more; else it sleeps again
+/// afterwards. Nothing, where its user has not asked for low power.
+class Awake {
+ public:
+  explicit Awake(Device& device) : device_(device.resume() ? &device : nullptr) {}
+  ~Awake() {
+    if (device_ != nullptr) device_->put_awake();
+  }
+  Awake(const Awake&) = delete;
+  Awake& operator=(const Awake&) = delete;
+
+ private:
+  Device* const device_;
+};
+
+}  // namespace teeio::vfio

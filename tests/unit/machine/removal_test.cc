@@ -1,0 +1,198 @@
+// Functions whose driver goes while a program has them open: the program is asked to let go, and
+// whoever takes the driver away waits (vfio_unregister_group_dev()).
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <semaphore>
+#include <thread>
+
+#include "unit/host/vfio/group_vmm.h"
+#include "unit/machine/make_machine.h"
+
+namespace teeio::machine::removal_test {
+namespace {
+
+using test::error_of;
+using test::kPf;
+using test::make_machine;
+using test::Vmm;
+
+constexpr std::string_view kVf0 = "/dev/vfio/devices/vfio1";
+constexpr std::string_view kUnbind = "/sys/bus/pci/drivers/vfio-pci/unbind";
+constexpr std::string_view kBind = "/sys/bus/pci/drivers/vfio-pci/bind";
+
+std::string card(std::string_view name) {
+  return "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/" + std::string(name);
+}
+
+/// A write by another process, which may wait.
+class Writer {
+ public:
+  Writer(Machine& machine, std::string text, std::string path)
+      : program_(machine, 99), thread_([this, text = std::move(text), path = std::move(path)] {
+          answer_ = program_.echo(text, path);
+          done_ = true;
+        }) {}
+  ~Writer() {
+    if (thread_.joinable()) thread_.join();
+  }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  [[nodiscard]] bool done() const { return done_; }
+  Result<std::size_t> join() {
+    thread_.join();
+    return answer_;
+  }
+
+ private:
+  Program program_;
+  Result<std::size_t> answer_{0};
+  std::atomic<bool> done_ = false;
+  std::thread thread_;
+};
+
+class RequestEvent {
+ public:
+  explicit RequestEvent(Vmm& vmm) {
+    struct {
+      std::uint32_t argsz, flags, index, start, count;
+      std::int32_t eventfd;
+    } arg{sizeof(arg),
+          VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+          abi::VFIO_PCI_REQ_IRQ_INDEX,
+          0,
+          1,
+          *vmm.install(object::Ref<object::File>(event_))};
+    EXPECT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, arg).has_value());
+  }
+  [[nodiscard]] bool comes() { return signalled_.try_acquire_for(std::chrono::seconds(60)); }
+
+ private:
+  object::Ref<mm::PlainEventFd> event_ = object::Ref<mm::PlainEventFd>::adopt(new mm::PlainEventFd);
+  std::counting_semaphore<> signalled_{0};
+  std::unique_ptr<mm::EventWatch> watch_ =
+      (*event_->eventfd())->watch([this] { signalled_.release(); });
+};
+
+bool answers(Vmm& vmm) {
+  abi::vfio_device_info info{};
+  info.argsz = sizeof(info);
+  return vmm.ioctl(vmm.vfio, VFIO_DEVICE_GET_INFO, info).has_value();
+}
+
+TEST(Removal, OfABoundFunctionAsksItsVmmAndWaitsForTheLastClose) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare(kPf).has_value());
+  ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
+  RequestEvent request(vmm);
+  Writer removal(*machine, "1\n", card("remove"));
+  ASSERT_TRUE(request.comes());
+  EXPECT_FALSE(removal.done());
+  EXPECT_TRUE(answers(vmm));
+  EXPECT_NE(machine->census()["bound TSM of 0000:01:00.0"], "");
+  // driver_sysfs_remove() and vfio_device_del() come before the wait.
+  Program shell(*machine, 5);
+  EXPECT_EQ(error_of(shell.open(kPf)), Errno::kNoEnt);
+  EXPECT_EQ(machine->census()["driver of 0000:01:00.0"], "");
+  EXPECT_TRUE(shell.cat(card("vendor")).has_value());
+  vmm.exit();
+  EXPECT_TRUE(removal.join().has_value());
+  EXPECT_EQ(error_of(shell.cat(card("vendor"))), Errno::kNoEnt);
+}
+
+TEST(Removal, UnbindOfTheDriverWaitsLikewiseAndTheFunctionStays) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.open_device(kVf0).has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  RequestEvent request(vmm);
+  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
+  ASSERT_TRUE(request.comes());
+  EXPECT_FALSE(unbind.done());
+  // device_lock() is a function's own: others come and go meanwhile.
+  Program shell(*machine, 5);
+  EXPECT_TRUE(shell.echo("0000:02:00.0", kUnbind).has_value());
+  EXPECT_TRUE(shell.echo("0000:02:00.0", kBind).has_value());
+  // drivers_probe_store() leaves a function with a driver alone.
+  EXPECT_TRUE(shell.echo("0000:01:00.1", "/sys/bus/pci/drivers_probe").has_value());
+  Writer second(*machine, "0000:01:00.1", std::string(kUnbind));
+  Writer bind(*machine, "0000:01:00.1", std::string(kBind));
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  EXPECT_TRUE(unbind.join().has_value());
+  (void)second.join();
+  EXPECT_TRUE(bind.join().has_value());
+}
+
+TEST(Removal, AnOpenNodeThatIsNotBoundIsWaitedForAndCanBeBoundMeanwhile) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine), other(*machine);
+  ASSERT_TRUE(vmm.open_device(kVf0).has_value());
+  ASSERT_TRUE(other.open_device(kVf0).has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  RequestEvent request(vmm);
+  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
+  ASSERT_TRUE(request.comes());
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  EXPECT_TRUE(other.bind_iommufd().has_value());
+  EXPECT_FALSE(unbind.done());
+  other.exit();
+  EXPECT_TRUE(unbind.join().has_value());
+}
+
+TEST(Removal, VfsAreSwitchedOffWhenNoProgramHasOneOpen) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.echo("Y\n", "/sys/module/vfio_pci/parameters/enable_sriov").has_value());
+  ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio2").has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  RequestEvent request(vmm);
+  Writer off(*machine, "0\n", card("sriov_numvfs"));
+  ASSERT_TRUE(request.comes());
+  EXPECT_FALSE(off.done());
+  EXPECT_EQ(*vmm.cat(card("sriov_numvfs")), "2\n");
+  EXPECT_TRUE(answers(vmm));
+  vmm.exit();
+  EXPECT_TRUE(off.join().has_value());
+  EXPECT_EQ(*Program(*machine, 5).cat(card("sriov_numvfs")), "0\n");
+}
+
+// vfio_pci_core_unregister_device(): VFs first, and then the PF.
+TEST(Removal, OfAPfAsksTheUsersOfItsVfsFirst) {
+  const auto machine = make_machine();
+  Vmm pf(*machine), vf(*machine);
+  ASSERT_TRUE(pf.open_device(kPf).has_value());
+  ASSERT_TRUE(pf.bind_iommufd().has_value());
+  ASSERT_TRUE(vf.open_device(kVf0).has_value());
+  ASSERT_TRUE(vf.bind_iommufd().has_value());
+  RequestEvent first(vf), second(pf);
+  Writer removal(*machine, "1\n", card("remove"));
+  ASSERT_TRUE(first.comes());
+  EXPECT_FALSE(removal.done());
+  vf.exit();
+  ASSERT_TRUE(second.comes());
+  EXPECT_FALSE(removal.done());
+  pf.exit();
+  EXPECT_TRUE(removal.join().has_value());
+}
+
+TEST(Removal, AGroupsDeviceIsWaitedForToo) {
+  const auto machine = make_machine();
+  vfio::test::GroupVmm vmm(*machine);
+  ASSERT_TRUE(vmm.open_in_group().has_value());
+  RequestEvent request(vmm);
+  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
+  ASSERT_TRUE(request.comes());
+  EXPECT_FALSE(unbind.done());
+  EXPECT_EQ(error_of(vmm.get_device(vmm.group, vfio::test::kVfName)), Errno::kNoDev);
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  EXPECT_TRUE(unbind.join().has_value());
+  abi::vfio_group_status status{.argsz = sizeof(status), .flags = 0};
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.group, VFIO_GROUP_GET_STATUS, status)), Errno::kNoDev);
+}
+
+}  // namespace
+}  // namespace teeio::machine::removal_test
