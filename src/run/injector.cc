@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "object/trace.h"
+#include "run/program_stack.h"
 #include "run/sys.h"
 
 namespace teeio::run {
@@ -67,14 +69,29 @@ Injector::Due Injector::call(std::string_view name, pid_t tid) {
   }
   const Injection* const due = pass(Injection::Kind::kKill, name, Fault::kNone);
   if (due == nullptr) return {kNothing};
+  keep_stack(tid);
   if (due->kind != Injection::Kind::kKill) return {kRefuse, due->error};
   return {due->when == Injection::When::kBefore ? kKillBefore : kKillAfter};
 }
 
 bool Injector::happens(FaultPlace place, std::string_view name, Fault fault) {
-  return pass(
-             place == FaultPlace::kFirmware ? Injection::Kind::kFirmware : Injection::Kind::kDevice,
-             name, fault) != nullptr;
+  const Injection::Kind kind =
+      place == FaultPlace::kFirmware ? Injection::Kind::kFirmware : Injection::Kind::kDevice;
+  if (pass(kind, name, fault) == nullptr) return false;
+  keep_stack(object::OriginScope::current().tid);
+  return true;
+}
+
+void Injector::keep_stack(pid_t tid) {
+  std::vector<std::string> stack;
+  if (tid != 0) stack = program_stack(tid);
+  const schedule::RawLockGuard guard(lock_);
+  if (!stack_) stack_ = std::move(stack);
+}
+
+std::vector<std::string> Injector::stack() const {
+  const schedule::RawLockGuard guard(lock_);
+  return stack_.value_or(std::vector<std::string>{});
 }
 
 std::vector<Injection> Injector::unfired() const {

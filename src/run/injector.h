@@ -53,6 +53,9 @@ class Injector final : public schedule::FaultPlan {
   /// In the order in which they came.
   [[nodiscard]] const std::vector<Point>& points() const { return points_; }
 
+  /// The program's stack where something went wrong the first time, as program_stack() has it;
+  /// empty if that was in no call of its own, as after its end.
+  [[nodiscard]] std::vector<std::string> stack() const;
   /// What never happened.
   [[nodiscard]] std::vector<Injection> unfired() const;
   /// How often `injection` could have happened to its name.
@@ -66,6 +69,8 @@ class Injector final : public schedule::FaultPlan {
   /// Counts, and gives what is due; nullptr: nothing.
   const Injection* pass(Injection::Kind kind, std::string_view name, schedule::Fault fault);
 
+  /// Something goes wrong in a call that `tid` waits in; 0: in nobody's.
+  void keep_stack(pid_t tid);
   /// Keeps in mind whether threads that live at the same time make calls.
   void note_caller(pid_t tid) TEEIO_REQUIRES(lock_);
 
@@ -75,6 +80,7 @@ class Injector final : public schedule::FaultPlan {
   mutable schedule::RawLock lock_;
   std::map<Key, std::uint32_t> counts_;
   std::vector<Point> points_;
+  std::optional<std::vector<std::string>> stack_;
   std::set<pid_t> callers_;
   std::uint32_t calls_ = 0;
   std::optional<std::size_t> order_point_;  ///< of points_

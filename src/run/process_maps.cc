@@ -35,7 +35,8 @@ struct Query {
   std::uint64_t build_id_addr = 0;
 };
 constexpr unsigned long kProcmapQuery = _IOWR('f', 17, Query);
-constexpr std::uint64_t kReadable = 0x01, kWritable = 0x02, kShared = 0x08, kCoveringOrNext = 0x10;
+constexpr std::uint64_t kReadable = 0x01, kWritable = 0x02, kExecutable = 0x04, kShared = 0x08,
+                        kCoveringOrNext = 0x10;
 
 enum class Asked : std::uint8_t { kFound, kNone, kCannotAsk };
 
@@ -53,6 +54,7 @@ Asked ask(const Fd& maps, std::uint64_t address, MapsLine& line) {
           .end = query.vma_end,
           .readable = (query.vma_flags & kReadable) != 0,
           .writable = (query.vma_flags & kWritable) != 0,
+          .executable = (query.vma_flags & kExecutable) != 0,
           .shared = (query.vma_flags & kShared) != 0,
           .offset = query.vma_offset,
           .device = makedev(query.dev_major, query.dev_minor),
@@ -77,6 +79,7 @@ bool parse(std::string_view text, MapsLine& line) {
   if (!take(text, line.start, kHex) || !take(text, line.end, kHex) || text.size() < 5) return false;
   line.readable = text[0] == 'r';
   line.writable = text[1] == 'w';
+  line.executable = text[2] == 'x';
   line.shared = text[3] == 's';
   text.remove_prefix(5);
   unsigned major = 0;

@@ -14,6 +14,7 @@ struct MapsLine {
   std::uint64_t end = 0;
   bool readable = false;
   bool writable = false;
+  bool executable = false;
   bool shared = false;
   std::uint64_t offset = 0;  ///< of `start` in the file, bytes
   dev_t device = 0;

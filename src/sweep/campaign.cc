@@ -90,6 +90,8 @@ int Campaign::run(const std::vector<Variation>& variations, const Done& done) {
           },
       .ended =
           [&](std::size_t piece, const std::string& how) {
+            // What came of a run that a signal ended says nothing of the program.
+            if (Workers::is_stopping()) return;
             done(piece, outcome_of(lines[piece], how));
             lines[piece].clear();
           }};

@@ -32,7 +32,7 @@ class Campaign {
   [[nodiscard]] std::expected<Learned, int> learn();
 
   /// A run for each of `variations`; `done` hears of each as it ends, in any order. Gives
-  /// the signal that stopped it, or 0.
+  /// the signal that stopped it, or 0: runs that were under way then count as not made.
   using Done = std::function<void(std::size_t index, Outcome outcome)>;
   [[nodiscard]] int run(const std::vector<Variation>& variations, const Done& done);
 

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "run/program_stack.h"
+
 namespace teeio::sweep {
 namespace {
 
@@ -68,6 +70,16 @@ void complain_of_machine(std::vector<Complaint>& complaints, const Injection& in
                         fmt::format("the machine is not as at boot: {}", fmt::join(lost, "; "))});
 }
 
+/// Complaints of one kind that come of different places of the program are different findings.
+void add_place(Complaint& complaint, const Injection& injection, const Outcome& outcome) {
+  if (complaint.stack.empty() && !outcome.stack.empty()) {
+    complaint.stack = outcome.stack;
+    complaint.key += " in " + injection.name;
+  }
+  if (const std::string top = run::stack_top(complaint.stack); !top.empty())
+    complaint.key += " at " + top;
+}
+
 }  // namespace
 
 std::string_view verdict_name(Verdict verdict) {
@@ -113,10 +125,12 @@ Judged judge(const Outcome& first, const Injection& injection, const Outcome& ou
   for (const Outcome::Broken& broken : outcome.broken)
     complaints.push_back({fmt::format("{} {}", broken.rule, broken.call),
                           fmt::format("{}: {}{}{}", broken.rule, broken.what,
-                                      broken.call.empty() ? "" : ", in ", broken.call)});
+                                      broken.call.empty() ? "" : ", in ", broken.call),
+                          broken.stack});
   complain_of_machine(complaints, injection, outcome);
   if (!outcome.expectation.empty())
     complaints.push_back({"expect " + outcome.expectation, "--expect: " + outcome.expectation});
+  for (Complaint& complaint : complaints) add_place(complaint, injection, outcome);
   if (!complaints.empty())
     judged.verdict = Verdict::kFinding;
   else if (!outcome.happened)

@@ -23,6 +23,9 @@ inline constexpr std::size_t kVerdicts = 4;
 struct Complaint {
   std::string key;   ///< equal complaints of several runs are one finding
   std::string what;  ///< a sentence
+  /// The program's, innermost first, where the rule was broken, or else where something was made
+  /// to go wrong: part of the key is its top.
+  std::vector<std::string> stack = {};
   bool operator==(const Complaint&) const = default;
 };
 

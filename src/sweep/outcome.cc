@@ -40,7 +40,7 @@ std::expected<T, std::string> parse(std::string_view text, T (*read)(const json&
 std::string to_json(const Outcome& outcome) {
   json broken = json::array();
   for (const Outcome::Broken& b : outcome.broken)
-    broken.push_back({{"rule", b.rule}, {"call", b.call}, {"what", b.what}});
+    broken.push_back({{"rule", b.rule}, {"call", b.call}, {"what", b.what}, {"stack", b.stack}});
   return line({{"status", outcome.status},
                {"killed", outcome.killed},
                {"cut_off", outcome.cut_off},
@@ -48,6 +48,7 @@ std::string to_json(const Outcome& outcome) {
                {"broken", std::move(broken)},
                {"lost", outcome.lost},
                {"happened", outcome.happened},
+               {"stack", outcome.stack},
                {"expectation", outcome.expectation},
                {"last_words", outcome.last_words},
                {"crash", outcome.crash}});
@@ -62,12 +63,14 @@ std::expected<Outcome, std::string> parse_outcome(std::string_view text) {
                     .broken = {},
                     .lost = value.at("lost").get<std::vector<std::string>>(),
                     .happened = value.at("happened").get<bool>(),
+                    .stack = value.at("stack").get<std::vector<std::string>>(),
                     .expectation = value.at("expectation").get<std::string>(),
                     .last_words = value.at("last_words").get<std::string>(),
                     .crash = value.at("crash").get<std::string>()};
     for (const json& b : value.at("broken"))
       outcome.broken.push_back({b.at("rule").get<std::string>(), b.at("call").get<std::string>(),
-                                b.at("what").get<std::string>()});
+                                b.at("what").get<std::string>(),
+                                b.at("stack").get<std::vector<std::string>>()});
     return outcome;
   });
 }

@@ -15,6 +15,7 @@ struct Outcome {
     std::string rule;  ///< "R4"
     std::string call;  ///< in which call of the program; "" outside of any
     std::string what;
+    std::vector<std::string> stack = {};  ///< the program's, in that call
     bool operator==(const Broken&) const = default;
   };
   int status = 0;                        ///< the program's, as Supervisor::run() gives it
@@ -24,6 +25,7 @@ struct Outcome {
   std::vector<Broken> broken = {};       ///< rules
   std::vector<std::string> lost = {};    ///< "frames in use: 0 at boot, 3 at the end"
   bool happened = true;                  ///< what was to go wrong did
+  std::vector<std::string> stack = {};   ///< the program's, where it did: run/program_stack.h
   std::string expectation = {};          ///< what --expect has against it; "" for nothing
   std::string last_words = {};           ///< the last line that the program wrote
   std::string crash = {};                ///< how teeio itself died; "" if it did not

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "run/program_stack.h"
 
 namespace teeio::sweep {
 namespace {
@@ -54,6 +55,17 @@ std::string runs_text(std::size_t count) {
   return fmt::format("{} run{}", count, count == 1 ? "" : "s");
 }
 
+/// From the program's innermost frame on; what is below is the call's wrapper.
+std::string stack_text(std::vector<std::string> stack) {
+  constexpr std::size_t kMostFrames = 6;
+  const std::string top = run::stack_top(stack);
+  stack.erase(stack.begin(), std::ranges::find(stack, top));
+  std::string text;
+  for (std::size_t i = 0; i < std::min(stack.size(), kMostFrames); ++i)
+    text += fmt::format("    {} {}\n", i == 0 ? "at" : "by", stack[i]);
+  return text;
+}
+
 std::string finding_text(const Report& report, const Finding& finding) {
   constexpr std::size_t kMostSpecs = 6;
   const Result& smallest = *finding.results.front();
@@ -62,6 +74,7 @@ std::string finding_text(const Report& report, const Finding& finding) {
   if (!smallest.outcome.last_words.empty())
     text += fmt::format("    the program said: {}\n", smallest.outcome.last_words);
   text += fmt::format("    {}\n", replay_of(report, smallest.variation.injection));
+  text += stack_text(finding.complaint.stack);
   for (std::size_t i = 1; i < std::min(finding.results.size(), kMostSpecs); ++i)
     text += fmt::format("    also {}\n", finding.results[i]->variation.injection.str());
   if (finding.results.size() > kMostSpecs)
@@ -188,6 +201,7 @@ std::string json_text(const Report& report) {
     for (const Result* result : finding.results) specs.push_back(result->variation.injection.str());
     findings.push_back({{"what", finding.complaint.what},
                         {"replay", replay_of(report, finding.results.front()->variation.injection)},
+                        {"stack", finding.complaint.stack},
                         {"inject", std::move(specs)}});
   }
   const json all = {{"command", report.command},       {"status", report.first_status},

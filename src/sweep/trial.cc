@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "rules/sanitizer.h"
 #include "rules/verdict.h"
+#include "run/program_stack.h"
 #include "run/supervisor.h"
 #include "sweep/expectation.h"
 #include "sweep/output.h"
@@ -94,12 +95,32 @@ class DiskWatch {
   std::vector<Disk> disks_;
 };
 
+/// The program's stacks in the calls that broke rules, in the order of the violations.
+class Stacks {
+ public:
+  /// While the call goes on.
+  void keep(const rules::Violation& violation) {
+    const bool in_a_call = violation.origin.tid != 0 && stacks_.size() < kMost;
+    stacks_.push_back(in_a_call ? run::program_stack(violation.origin.tid) : Stack{});
+  }
+  [[nodiscard]] const std::vector<std::string>& at(std::size_t violation) const {
+    return stacks_.at(violation);
+  }
+
+ private:
+  using Stack = std::vector<std::string>;
+  static constexpr std::size_t kMost = 16;  ///< the first say enough, and each takes a while
+  std::vector<Stack> stacks_;
+};
+
 void add_violations(Outcome& outcome, const rules::Verdict& verdict,
-                    const std::vector<rules::Violation>& violations) {
+                    const std::vector<rules::Violation>& violations, const Stacks& stacks) {
   if (!verdict.is_broken(violations)) return;
-  for (const rules::Violation& violation : violations)
-    outcome.broken.push_back({fmt::format("R{}", std::to_underlying(violation.rule)),
-                              std::string(violation.origin.call), violation.what});
+  for (std::size_t i = 0; i < violations.size(); ++i)
+    outcome.broken.push_back({.rule = fmt::format("R{}", std::to_underlying(violations[i].rule)),
+                              .call = std::string(violations[i].origin.call),
+                              .what = violations[i].what,
+                              .stack = stacks.at(i)});
 }
 
 }  // namespace
@@ -113,9 +134,13 @@ Outcome run_trial(machine::Machine& machine, const TrialOptions& options, run::I
   const Fd nowhere(::open("/dev/null", O_RDWR | O_CLOEXEC));
 
   rules::Verdict verdict(options.rules, {});
-  rules::Sanitizer sanitizer(
-      rules::teardown_order(machine.config().tsm.name), {},
-      [&verdict](const rules::Violation& violation) { return verdict.admits(violation); });
+  Stacks stacks;
+  rules::Sanitizer sanitizer(rules::teardown_order(machine.config().tsm.name), {},
+                             [&verdict, &stacks](const rules::Violation& violation) {
+                               if (!verdict.admits(violation)) return false;
+                               stacks.keep(violation);
+                               return true;
+                             });
   machine.trace().add_sink(sanitizer);
   const rules::Census boot = census_of(machine);
 
@@ -144,8 +169,9 @@ Outcome run_trial(machine::Machine& machine, const TrialOptions& options, run::I
   outcome.cut_off = supervisor.cut_off();
   outcome.out_of_processes = supervisor.ran_out_of_processes();
   outcome.happened = injector.unfired().empty();
+  outcome.stack = injector.stack();
   outcome.last_words = output.last_line();
-  add_violations(outcome, verdict, sanitizer.violations());
+  add_violations(outcome, verdict, sanitizer.violations(), stacks);
   for (const auto& difference : rules::Census::compare(boot, census_of(machine)))
     if (!rules::is_setting(difference))
       outcome.lost.push_back(fmt::format("{}: {} at boot, {} at the end", difference.key,

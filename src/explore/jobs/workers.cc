@@ -67,6 +67,17 @@ class Signals {
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;
 
+  /// Notes what waits: ppoll() lets no signal in where it finds something to read.
+  void take_pending() const {
+    sigset_t noted{};
+    sigemptyset(&noted);
+    sigaddset(&noted, SIGINT);
+    sigaddset(&noted, SIGTERM);
+    if (hup_before_.sa_handler != SIG_IGN) sigaddset(&noted, SIGHUP);
+    const timespec at_once{};
+    for (int signal = 0; (signal = ::sigtimedwait(&noted, nullptr, &at_once)) > 0;)
+      note_signal(signal);
+  }
   /// For a child: a terminal's SIGINT is the parent's, which then sends SIGTERM.
   void for_a_child() const {
     g_signal = 0;
@@ -158,6 +169,7 @@ class Running {
     const timespec look{.tv_sec = 0, .tv_nsec = 50'000'000};
     const int ready = ::ppoll(waits.data(), waits.size(), g_signals == 0 ? nullptr : &look,
                               &signals_.while_waiting());
+    signals_.take_pending();
     if (g_signals != 0) hasten();
     if (ready <= 0) return;
     for (std::size_t i = waits.size(); i-- > 0;)

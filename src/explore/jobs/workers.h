@@ -33,7 +33,8 @@ class Workers {
   [[nodiscard]] int run(std::size_t count, const Callbacks& callbacks) const;
   static constexpr int kPatienceMs = 2'000;
 
-  /// In a child: it was asked to come to an end.
+  /// In a child: it was asked to come to an end. In the parent, while run() calls back: a signal
+  /// has come, which those under way may have met too, as what a whole group gets.
   [[nodiscard]] static bool is_stopping();
 
  private:

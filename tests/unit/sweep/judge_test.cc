@@ -90,6 +90,35 @@ TEST(Findings, AreTogetherBySubjectTheSmallestFirst) {
   EXPECT_EQ(findings[1].complaint.what, "a process died: vmm SIGSEGV");
 }
 
+TEST(Findings, OfDifferentPlacesOfTheProgramAreDifferent) {
+  std::vector<Result> results;
+  const auto add = [&](std::string_view text, std::vector<std::string> stack,
+                       std::vector<Outcome::Broken> broken) {
+    Result result{
+        .variation = {results.size() + 1, spec(text)},
+        .outcome = {.status = 139, .broken = std::move(broken), .stack = std::move(stack)},
+        .judged = {}};
+    result.judged = judge(Outcome{.status = 139}, result.variation.injection, result.outcome);
+    results.push_back(std::move(result));
+  };
+  const std::vector<std::string> call = {"ioctl+0x1 (libc.so.6+0x1)", "attach+0x2 (vmm+0x2)"};
+  const std::vector<std::string> close = {"close+0x1 (libc.so.6+0x9)", "end+0x2 (vmm+0x7)"};
+  add("fail:open#1=ENOMEM", call, {{"R4", "close", "x", close}});
+  add("fail:open#2=ENOMEM", call, {{"R4", "close", "x", close}});
+  add("fail:open#3=ENOMEM", call, {{"R4", "close", "x", {"close+0x1 (libc.so.6+0x9)"}}});
+  add("fail:open#4=ENOMEM", call, {{"R4", "close", "x"}});
+  const auto findings = findings_of(results);
+  ASSERT_EQ(findings.size(), 3U);
+  EXPECT_EQ(findings[0].results.size(), 2U);
+  EXPECT_EQ(findings[2].complaint.stack, call);
+  const std::string text =
+      summary({.command = {"vmm"}, .results = &results, .wanted = 4, .interrupted = ""});
+  EXPECT_NE(text.find("\n    at end+0x2 (vmm+0x7)\n"), std::string::npos) << text;
+  const auto again = parse_outcome(to_json(results[0].outcome));
+  ASSERT_TRUE(again.has_value());
+  EXPECT_EQ(*again, results[0].outcome);
+}
+
 TEST(Report, HasTheReplayTheTableAndTheTotals) {
   const auto results = some_results();
   const Report report{.command = {"vmm", "a b"},

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace teeio::run {
+
+/// The functions that a 64-bit ELF file names, by its .symtab or, where it is stripped, by its
+/// .dynsym. The file is a stranger's: what is not as it should be names nothing.
+class ElfFunctions {
+ public:
+  ElfFunctions() = default;
+  explicit ElfFunctions(const std::string& path);
+
+  struct Function {
+    std::uint64_t start = 0;  ///< as the file has addresses
+    std::uint64_t size = 0;
+    std::uint64_t name = 0;  ///< offset in names_
+  };
+  /// The address, as the file has addresses, of what lies at `offset` of it; nullopt: it is
+  /// in no segment that is loaded.
+  [[nodiscard]] std::optional<std::uint64_t> address_of(std::uint64_t offset) const;
+  /// The function that `address` is in.
+  [[nodiscard]] const Function* find(std::uint64_t address) const;
+  /// Demangled, without its parameters.
+  [[nodiscard]] std::string name_of(const Function& function) const;
+
+ private:
+  struct Segment {
+    std::uint64_t offset, size, address;
+  };
+  std::vector<Segment> segments_;
+  std::vector<Function> functions_;  ///< in ascending order
+  std::string names_;
+};
+
+}  // namespace teeio::run
