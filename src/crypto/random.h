@@ -2,8 +2,6 @@
 
 #include <cstdint>
 
-#include "base/bytes.h"
-
 namespace teeio::crypto {
 
 /// Where nonces, ephemeral keys and signatures' randomness come from.

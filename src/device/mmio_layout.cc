@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/types.h"
+#include "hw/config_space.h"
 
 namespace teeio::device {
 

@@ -12,7 +12,6 @@
 #include "device/report_options.h"
 #include "device/tdi.h"
 #include "hw/pci_function.h"
-#include "object/trace.h"
 #include "schedule/monitor.h"
 #include "wire/spdm_vendor_defined.h"
 

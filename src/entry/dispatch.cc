@@ -6,6 +6,7 @@
 
 #include "entry/attribute_file.h"
 #include "entry/describe.h"
+#include "entry/support.h"
 #include "host/iommufd/event_queue.h"
 #include "host/kvm/vcpu_file.h"
 #include "host/kvm/vm_file.h"

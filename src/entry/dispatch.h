@@ -4,7 +4,6 @@
 #include <string>
 
 #include "entry/call.h"
-#include "entry/support.h"
 #include "entry/system_calls.h"
 #include "entry/vendor_node.h"
 

@@ -4,6 +4,7 @@
 #include "abi/proposed.h"
 #include "entry/copy.h"
 #include "entry/vendor_vms.h"
+#include "firmware/sev/launch.h"
 #include "host/kvm/sev/sev_vm.h"
 #include "host/kvm/vm_file.h"
 

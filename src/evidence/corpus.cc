@@ -9,6 +9,7 @@
 #include "base/hex.h"
 #include "crypto/dice.h"
 #include "crypto/hash.h"
+#include "crypto/issue.h"
 #include "crypto/random.h"
 #include "evidence/corpus_device.h"
 #include "evidence/corpus_guests.h"

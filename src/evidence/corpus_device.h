@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "base/check.h"
-#include "crypto/issue.h"
 #include "evidence/object.h"
 #include "spdm/credentials.h"
 

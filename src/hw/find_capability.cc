@@ -1,5 +1,7 @@
 #include "hw/find_capability.h"
 
+#include "hw/config_space.h"
+
 namespace teeio::hw {
 namespace {
 // A list cannot have more entries than fit; a longer walk is a loop.

@@ -6,7 +6,6 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/types.h"
-#include "hw/config_space.h"
 #include "hw/dma.h"
 #include "hw/physical_memory.h"
 #include "hw/plain_memory_bar.h"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "entry/dispatch.h"
+#include "entry/system_calls.h"
 #include "host/sysfs/host.h"
 #include "machine/config.h"
 #include "object/trace.h"

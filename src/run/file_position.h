@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "run/dispatch.h"
+#include "run/call.h"
 #include "run/fd.h"
 #include "run/sys.h"
 

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <climits>
 
+#include "base/fd.h"
+
 namespace teeio::run {
 
 int pidfd_open(pid_t pid, unsigned flags) {

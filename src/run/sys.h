@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "run/fd.h"
 
 namespace teeio::run {
 

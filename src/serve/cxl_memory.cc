@@ -5,6 +5,7 @@
 
 #include "crypto/random.h"
 #include "serve/tsp_configuration.h"
+#include "wire/cxl.h"
 
 namespace teeio::serve {
 namespace {

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "wire/cxl.h"
 
 namespace teeio::serve {
 

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/result.h"
 #include "base/types.h"
 #include "device/tee_card.h"
 #include "machine/config.h"

@@ -4,7 +4,6 @@
 #include <expected>
 #include <string>
 
-#include "base/bytes.h"
 #include "base/fd.h"
 
 namespace teeio::serve {

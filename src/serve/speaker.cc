@@ -8,6 +8,7 @@
 #include "device/attester.h"
 #include "serve/ide_ports.h"
 #include "serve/knobs.h"
+#include "wire/cxl.h"
 #include "wire/doe.h"
 #include "wire/key_log.h"
 #include "wire/spdm_error.h"

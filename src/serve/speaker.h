@@ -6,9 +6,8 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "crypto/certificate.h"
-#include "crypto/identity.h"
-#include "device/dma_engine_card.h"
+#include "device/dsm_messages.h"
+#include "hw/pci_function.h"
 #include "serve/cxl_memory.h"
 #include "serve/faults.h"
 #include "serve/ide_setup.h"

@@ -4,9 +4,12 @@
 #include <utility>
 
 #include "schedule/task.h"
+#include "spdm/channel.h"
+#include "spdm/channel_setup.h"
 #include "spdm/transport.h"
 #include "wire/doe.h"
 #include "wire/spdm_error.h"
+#include "wire/spdm_vendor_defined.h"
 
 namespace teeio::spdm {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <memory>
 
-#include "spdm/channel_setup.h"
+#include "spdm/channel.h"
 #include "spdm/requester.h"
 #include "spdm/responder.h"
 

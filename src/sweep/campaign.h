@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "machine/machine.h"
-#include "sweep/judge.h"
 #include "sweep/trial.h"
 #include "sweep/variation.h"
 

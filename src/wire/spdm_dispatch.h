@@ -3,19 +3,19 @@
 #include <tuple>
 #include <utility>
 
-#include "wire/spdm.h"
-#include "wire/spdm_algorithms.h"
-#include "wire/spdm_capabilities.h"
-#include "wire/spdm_certificates.h"
-#include "wire/spdm_chunk.h"
-#include "wire/spdm_encapsulated.h"
-#include "wire/spdm_error.h"
-#include "wire/spdm_events.h"
-#include "wire/spdm_key_pairs.h"
-#include "wire/spdm_measurements.h"
-#include "wire/spdm_session.h"
-#include "wire/spdm_slots.h"
-#include "wire/spdm_vendor_defined.h"
+#include "wire/spdm.h"                 // IWYU pragma: export
+#include "wire/spdm_algorithms.h"      // IWYU pragma: export
+#include "wire/spdm_capabilities.h"    // IWYU pragma: export
+#include "wire/spdm_certificates.h"    // IWYU pragma: export
+#include "wire/spdm_chunk.h"           // IWYU pragma: export
+#include "wire/spdm_encapsulated.h"    // IWYU pragma: export
+#include "wire/spdm_error.h"           // IWYU pragma: export
+#include "wire/spdm_events.h"          // IWYU pragma: export
+#include "wire/spdm_key_pairs.h"       // IWYU pragma: export
+#include "wire/spdm_measurements.h"    // IWYU pragma: export
+#include "wire/spdm_session.h"         // IWYU pragma: export
+#include "wire/spdm_slots.h"           // IWYU pragma: export
+#include "wire/spdm_vendor_defined.h"  // IWYU pragma: export
 
 namespace teeio::wire {
 

@@ -5,7 +5,6 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "base/types.h"
 
 namespace teeio::nvme {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "entry/support.h"
+#include "entry/system_calls.h"
 #include "explore/scenario/choices.h"
 #include "machine/machine.h"
 #include "schedule/choice_watch.h"

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "entry/system_calls.h"
 #include "explore/scenario/opponents.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"

@@ -3,7 +3,6 @@
 #include <array>
 #include <cstdint>
 
-#include "base/types.h"
 #include "firmware/rmm/rows.h"
 #include "hw/physical_memory.h"
 

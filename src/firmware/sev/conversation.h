@@ -8,8 +8,6 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "spdm/channel.h"
-#include "wire/doe.h"
-#include "wire/ide_km.h"
 #include "wire/tdisp_messages.h"
 
 namespace teeio::sev {

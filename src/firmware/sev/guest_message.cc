@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "crypto/aead.h"
+#include "firmware/sev/platform.h"
 
 namespace teeio::sev {
 namespace {

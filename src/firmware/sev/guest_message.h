@@ -5,7 +5,6 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "firmware/sev/platform.h"
 
 namespace teeio::sev {
 

@@ -1,7 +1,5 @@
 #include "firmware/sev/rmp.h"
 
-#include <array>
-
 #include "base/check.h"
 #include "firmware/sev/platform.h"
 

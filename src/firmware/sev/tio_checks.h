@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "firmware/sev/rows.h"
+#include "firmware/sev/status.h"
 #include "firmware/sev/tio_operands.h"
 
 namespace teeio::sev {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "firmware/sev/tio.h"
+#include "wire/doe.h"
 
 // Commands that talk to a device: sev_tio_do_cmd() and sev_tio_continue() of Linux
 // drivers/crypto/ccp/sev-dev-tio.c, seen from the other side.

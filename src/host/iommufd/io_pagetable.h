@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/types.h"
 #include "host/iommu/iommu.h"
 #include "host/iommufd/area_tree.h"
 #include "host/iommufd/iopt_pages.h"

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/types.h"
 #include "host/kvm/x86/interrupts.h"
 #include "host/mm/caller.h"
 #include "schedule/raw_lock.h"

@@ -6,7 +6,6 @@
 #include "base/types.h"
 #include "host/mm/user_memory.h"
 #include "hw/physical_memory.h"
-#include "object/file.h"
 
 namespace teeio::kvm {
 

@@ -17,7 +17,6 @@
 #include "host/kvm/x86/vm_state.h"
 #include "host/mm/caller.h"
 #include "hw/cpu.h"
-#include "hw/physical_memory.h"
 #include "object/ref.h"
 #include "object/trace.h"
 #include "schedule/atomic.h"

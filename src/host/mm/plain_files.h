@@ -7,7 +7,6 @@
 #include "host/mm/caller.h"
 #include "host/mm/mapped_file.h"
 #include "host/mm/plain_memory.h"
-#include "schedule/mutex.h"
 
 namespace teeio::mm {
 

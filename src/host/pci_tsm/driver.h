@@ -7,7 +7,6 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "base/types.h"
 #include "host/pci_tsm/function.h"
 #include "host/pci_tsm/ide_streams.h"
 

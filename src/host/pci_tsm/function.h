@@ -3,7 +3,6 @@
 #include <cstdint>
 
 #include "base/types.h"
-#include "hw/pci_function.h"
 
 namespace teeio::tsm {
 

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "base/result.h"
-#include "base/types.h"
 #include "hw/ide_port.h"
 #include "hw/pci_function.h"
 

@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "host/sysfs/settings.h"
+#include "host/sysfs/topology.h"
 
 namespace teeio::sysfs {
 namespace {

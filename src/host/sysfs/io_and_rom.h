@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "host/sysfs/pci_bus.h"
+#include "host/sysfs/topology.h"
 #include "host/sysfs/tree.h"
 #include "hw/pci_function.h"
 

@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/result.h"
 #include "host/sysfs/node.h"
 #include "schedule/mutex.h"
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/bytes.h"
-#include "hw/pci_function.h"
+#include "hw/physical_memory.h"
 
 namespace teeio::vfio {
 

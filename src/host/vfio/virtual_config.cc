@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "host/vfio/pci_registers.h"
+#include "hw/config_space.h"
 #include "hw/find_capability.h"
 
 namespace teeio::vfio {

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "base/types.h"
-#include "hw/amd_iommu/registers.h"
 #include "hw/amd_iommu/secure_side.h"
 #include "hw/iommu.h"
 #include "hw/physical_memory.h"

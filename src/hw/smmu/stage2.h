@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <expected>
 
-#include "hw/iommu.h"
 #include "hw/physical_memory.h"
 #include "hw/smmu/formats.h"
 

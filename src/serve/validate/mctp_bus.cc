@@ -7,6 +7,8 @@
 
 #include <charconv>
 
+#include "base/fd.h"
+
 namespace teeio::serve::validate {
 namespace {
 

@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include "base/fd.h"
 #include "serve/bus.h"
 
 namespace teeio::serve::validate {

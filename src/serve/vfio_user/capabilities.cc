@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/types.h"
 #include "serve/vfio_user/client_memory.h"
 
 namespace teeio::vfio_user {

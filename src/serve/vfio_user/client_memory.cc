@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/types.h"
 #include "schedule/atomic.h"
 
 namespace teeio::vfio_user {

@@ -7,7 +7,6 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "base/types.h"
 #include "serve/vfio_user/protocol.h"
 
 namespace teeio::vfio_user {

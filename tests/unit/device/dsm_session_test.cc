@@ -5,6 +5,7 @@
 #include "crypto/certificate.h"
 #include "crypto/signature.h"
 #include "dsm_fixture.h"
+#include "spdm/channel_setup.h"
 #include "spdm/session_channel.h"
 
 namespace teeio::device::testing {

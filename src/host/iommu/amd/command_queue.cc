@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "hw/amd_iommu/registers.h"
 
 namespace teeio::amdvi {
 namespace {

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "hw/amd_iommu/registers.h"
 
 namespace teeio::amdvi {
 namespace {

@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "base/result.h"
-#include "base/types.h"
 #include "host/iommu/user_data.h"
 #include "host/iommu/virtual_iommu.h"
 

@@ -1,3 +1,5 @@
+#include "firmware/sev/launch.h"
+
 #include <algorithm>
 #include <cstring>
 

@@ -3,7 +3,6 @@
 #include <functional>
 
 #include "firmware/sev/attestation.h"
-#include "firmware/sev/launch.h"
 #include "host/kvm/sev/asids.h"
 #include "host/kvm/sev/psp_host.h"
 

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "firmware/sev/launch.h"
 #include "host/kvm/sev/ghcb.h"
 #include "host/kvm/sev/sev_host.h"
 #include "host/kvm/vcpu.h"

@@ -7,7 +7,6 @@
 
 #include "base/result.h"
 #include "host/kvm/x86/cpuid.h"
-#include "host/kvm/x86/interrupts.h"
 #include "host/kvm/x86/lapic.h"
 #include "host/kvm/x86/msrs.h"
 #include "host/kvm/x86/vm_state.h"

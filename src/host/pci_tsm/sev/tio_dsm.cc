@@ -1,6 +1,7 @@
 #include "host/pci_tsm/sev/tio_dsm.h"
 
 #include "host/pci_tsm/doe.h"
+#include "hw/config_space.h"
 #include "wire/doe.h"
 
 namespace teeio::tsm {

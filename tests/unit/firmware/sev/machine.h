@@ -7,6 +7,7 @@
 #include "firmware/sev/tio.h"
 #include "firmware/sev/tio_messages.h"
 #include "unit/firmware/tdx/test_device.h"
+#include "wire/doe.h"
 
 namespace teeio::sev {
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "hw/amd_iommu/registers.h"
 #include "iommu_tables.h"
 
 namespace teeio::hw {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "hw/amd_iommu/amd_iommu.h"
+#include "hw/amd_iommu/registers.h"
 #include "hw/physical_memory.h"
 
 namespace teeio::hw::test {

@@ -4,6 +4,7 @@
 
 #include <map>
 
+#include "hw/amd_iommu/registers.h"
 #include "iommu_tables.h"
 
 namespace teeio::hw {

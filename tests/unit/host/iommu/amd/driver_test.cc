@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "hw/amd_iommu/registers.h"
 #include "object/trace.h"
 
 namespace teeio::amdvi {
