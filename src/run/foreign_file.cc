@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <optional>
+#include <system_error>
 
 #include "base/event_signal.h"
 #include "base/types.h"
@@ -44,7 +45,10 @@ class StolenWatch final : public mm::EventWatch {
     if (!add(stop_, EPOLLIN) || !add(fd_, EPOLLIN | EPOLLET)) return;
     epoll_event one{};
     if (::epoll_wait(events_.get(), &one, 1, 0) == 1) signalled_();  // it waits already
-    task_.emplace(schedule::Task::spawn("eventfd watch", [this] { run(); }));
+    try {
+      task_.emplace(schedule::Task::spawn("eventfd watch", [this] { run(); }));
+    } catch (const std::system_error&) {  // no thread is left
+    }
   }
   [[nodiscard]] bool ok() const { return task_.has_value(); }
   ~StolenWatch() override {

@@ -128,6 +128,7 @@ Status Launch::decommission(Call& call) {
   if (guest.asid != 0) {
     platform_.dirty_asids().insert(guest.asid);
     guard_.forget(guest.asid);
+    platform_.rmp().lose_key(guest.asid);
   }
   platform_.remove_guest(gctx);
   return Status::kSuccess;

@@ -125,11 +125,27 @@ RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
                                      .size = wanted.size,
                                      .asid = wanted.asid,
                                      .gpa = wanted.gpa}};
+  // Plain text stays for the firmware to encrypt; what a guest's key has encrypted is lost.
   const bool launch = wanted.immutable || wanted.asid == 0;
-  for (std::uint64_t at = 0; at < bytes_of_size(wanted.size); at += kPageSize)
+  for (std::uint64_t at = 0; at < bytes_of_size(wanted.size); at += kPageSize) {
+    const bool plain = memory_.key_of(page + at) == hw::KeyId::kShared;
     memory_.give_page(page + at, hw::KeyId{static_cast<std::uint16_t>(wanted.asid)},
-                      launch ? hw::Content::kKept : hw::Content::kLost);
+                      launch && plain ? hw::Content::kKept : hw::Content::kLost);
+  }
   return RmpStatus::kSuccess;
+}
+
+void Rmp::lose_key(Asid asid) {
+  const schedule::RawLockGuard guard(lock_);
+  touch_keys(schedule::Touch::How::kUpdate);
+  const hw::KeyId key{static_cast<std::uint16_t>(asid)};
+  for (const auto& [first, slot] : slots_) {
+    if (slot.entry.asid != asid) continue;
+    for (std::uint64_t at = 0; at < bytes_of_size(slot.entry.size); at += kPageSize) {
+      memory_.give_page(Hpa{first} + at, kFirmwareKey);
+      memory_.give_page(Hpa{first} + at, key);
+    }
+  }
 }
 
 RmpStatus Rmp::psmash(Hpa page) {

@@ -87,10 +87,11 @@ enum class RmpAccess : std::uint8_t { kRead, kWrite };
 /// CPUs, the IOMMU and the firmware make of it. A page that no entry names is the host's.
 ///
 /// Beside the entries it keeps the encryption key of RAM in step (PhysicalMemory): a
-/// guest's pages have the key of its ASID, context pages kFirmwareKey. A page that is
-/// given to a guest with the immutable bit keeps its bytes, so that the firmware can
+/// guest's pages have the key of its ASID, context pages kFirmwareKey. A page of plain text
+/// that is given to a guest with the immutable bit keeps its bytes, so that the firmware can
 /// encrypt them in place at launch; without, they are lost, as plain text that is
-/// decrypted. What goes back to the host is zeros where hardware leaves cipher text.
+/// decrypted, and as what another guest's key encrypted. What goes back to the host is zeros where
+/// hardware leaves cipher text.
 ///
 /// Lifetime: one a machine. Locking: any task, with locks below rank kFirmware, or in a section.
 class Rmp {
@@ -140,6 +141,9 @@ class Rmp {
                                                      Hpa page) const;
 
   // What only the firmware does.
+  /// The memory controller forgets the key of `asid`, whose next guest has another: what pages
+  /// with entries of it hold is lost.
+  void lose_key(Asid asid);
   /// A page in state Firmware becomes a Context page, and back. Precondition: it is so, in an
   /// entry of 4 KiB.
   void make_context(Hpa page);

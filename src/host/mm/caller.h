@@ -28,7 +28,7 @@ class EventFd : public object::Counted {
   [[nodiscard]] virtual std::uint64_t identity() const = 0;
   /// Calls `signalled` after each signal, on a task of its own, without any lock, the count
   /// taken (Linux: a wait queue's function of ours, drivers/vfio/virqfd.c). One that waits
-  /// already counts.
+  /// already counts, and is told of before this returns.
   [[nodiscard]] virtual std::unique_ptr<EventWatch> watch(std::function<void()> signalled) = 0;
 };
 

@@ -148,7 +148,7 @@ void Device::disable() {
     const schedule::WriteLock lock(memory_lock_);
     low_power_.wakeup.reset();
     wake();
-    forget_low_power();
+    (void)forget_low_power();  // disable_all() is below
     low_power_ = {};
   }
   const std::uint32_t command = pci().config_read(kCommand, 2);

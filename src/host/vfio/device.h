@@ -289,7 +289,7 @@ class Device final : public iommufd::DeviceHandle,
   void put_awake() TEEIO_EXCLUDES(memory_lock_);
   void suspend() TEEIO_EXCLUDES(memory_lock_);
   void wake() TEEIO_REQUIRES(memory_lock_);
-  void forget_low_power() TEEIO_REQUIRES(memory_lock_);
+  [[nodiscard]] bool forget_low_power() TEEIO_REQUIRES(memory_lock_);
   [[nodiscard]] bool has_flr() const;
   [[nodiscard]] bool has_virtual_functions() const;
   void find_msix_table();

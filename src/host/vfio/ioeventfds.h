@@ -16,7 +16,8 @@ namespace teeio::vfio {
 /// A device's eventfds that write to its BARs when they are signalled (VFIO_DEVICE_IOEVENTFD).
 /// Source: Linux drivers/vfio/pci/vfio_pci_rdwr.c, vfio_pci_ioeventfd().
 ///
-/// Lifetime: within its Device. Locking: vdev->ioeventfds_lock; not held while one writes.
+/// Lifetime: within its Device. Locking: vdev->ioeventfds_lock; not held while one writes, but
+/// for the signal that an eventfd has when it is watched.
 class IoEventFds {
  public:
   static constexpr std::size_t kMost = 1000;  // VFIO_PCI_IOEVENTFD_MAX
@@ -28,7 +29,7 @@ class IoEventFds {
     std::uint32_t size;  ///< 1, 2, 4 or 8
     auto operator<=>(const Write&) const = default;
   };
-  /// `carry_out`: called on a task of its own, without any lock.
+  /// `carry_out`: as Virqfd's handler.
   explicit IoEventFds(std::function<void(const Write&)> carry_out)
       : carry_out_(std::move(carry_out)) {}
 

@@ -35,19 +35,27 @@ Result<void> Device::enter_low_power(object::Ref<mm::EventFd> wakeup) {
 }
 
 void Device::leave_low_power() {
-  const schedule::WriteLock lock(memory_lock_);
-  forget_low_power();
-  if (!bound_ && memory_enabled()) move_dmabufs(false);
+  bool unmasks = false;
+  {
+    const schedule::WriteLock lock(memory_lock_);
+    low_power_.wakeup.reset();
+    wake();  // another call entered since this one began
+    unmasks = forget_low_power();
+    if (!bound_ && memory_enabled()) move_dmabufs(false);
+  }
+  if (unmasks) irqs_.unmask_intx();
 }
 
-/// __vfio_pci_runtime_pm_exit(). What faults from here on finds the BAR again.
-void Device::forget_low_power() {
-  if (!low_power_.engaged) return;
-  low_power_.engaged = false;
-  engaged_.store(false);
-  low_power_.users = 0;
-  low_power_.wakeup.reset();
-  restore_mappings();
+/// __vfio_pci_runtime_pm_exit(). What faults from here on finds the BAR again. True: INTx is to
+/// be unmasked, without memory_lock_. Calls under way stay counted: each ends by put_awake().
+bool Device::forget_low_power() {
+  if (low_power_.engaged) {
+    low_power_.engaged = false;
+    engaged_.store(false);
+    low_power_.wakeup.reset();
+    restore_mappings();
+  }
+  return std::exchange(low_power_.intx_masked, false);
 }
 
 void Device::wake() {
@@ -57,7 +65,7 @@ void Device::wake() {
   write_power_state(kD0);
   if (!low_power_.wakeup) return;
   low_power_.wakeup->signal();
-  forget_low_power();
+  low_power_.intx_masked = forget_low_power();
 }
 
 bool Device::resume() {

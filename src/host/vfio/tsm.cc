@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "host/vfio/device.h"
 #include "schedule/seeded_bug.h"
 
@@ -40,13 +42,20 @@ void Device::set_bound(bool bound) {
     const schedule::WriteLock lock(memory_lock_);
     zap_mappings();
   }
-  const schedule::WriteLock lock(memory_lock_);
-  if (bound) wake();
-  bound_ = bound;
-  if (!bound)
-    restore_mappings();
-  else if (!too_early)
-    zap_mappings();
+  bool unmasks = false;
+  {
+    const schedule::WriteLock lock(memory_lock_);
+    if (bound) {
+      wake();
+      unmasks = std::exchange(low_power_.intx_masked, false);
+    }
+    bound_ = bound;
+    if (!bound)
+      restore_mappings();
+    else if (!too_early)
+      zap_mappings();
+  }
+  if (unmasks) irqs_.unmask_intx();
 }
 
 }  // namespace teeio::vfio

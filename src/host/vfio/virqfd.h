@@ -14,7 +14,8 @@ namespace teeio::vfio {
 /// An eventfd whose signal does something (Linux: struct virqfd, drivers/vfio/virqfd.c).
 ///
 /// Lifetime: destroying it returns when its handler runs no more.
-/// Locking: the handler runs on a task of its own, without any lock.
+/// Locking: the handler runs on a task of its own, without any lock; for a
+/// signal that waits already, at once, on the caller's and with its locks.
 class Virqfd final {
  public:
   /// vfio_virqfd_enable(). Errors: EBADF, EINVAL as the descriptor is; EMFILE where nobody can

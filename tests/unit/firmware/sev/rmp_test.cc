@@ -39,6 +39,28 @@ class RmpTest : public testing::Test {
   Hpa page = *memory.alloc_page();
 };
 
+TEST_F(RmpTest, WhatAGuestsKeyHasEncryptedNobodyElseReads) {
+  constexpr std::array kSecret{std::byte{0x5e}};
+  for (const Asid next : {Asid{0}, Asid{6}}) {
+    ASSERT_EQ(give(page), RmpStatus::kSuccess);
+    ASSERT_TRUE(memory.write(page, kSecret, hw::KeyId{kAsid}));
+    // The firmware's, and another guest's with the bytes that launch would encrypt.
+    ASSERT_EQ(give(page, next, next == 0 ? Gpa{0} : kGpa, next != 0), RmpStatus::kSuccess);
+    EXPECT_EQ(first_byte(hw::KeyId{static_cast<std::uint16_t>(next)}), std::byte{0}) << next;
+    page = *memory.alloc_page();
+  }
+}
+
+TEST_F(RmpTest, TheNextGuestOfAnAsidHasAnotherKey) {
+  constexpr std::array kSecret{std::byte{0x5e}};
+  ASSERT_EQ(give(page), RmpStatus::kSuccess);
+  ASSERT_TRUE(memory.write(page, kSecret, hw::KeyId{kAsid}));
+  rmp.lose_key(kAsid + 1);
+  EXPECT_EQ(first_byte(hw::KeyId{kAsid}), kSecret[0]);
+  rmp.lose_key(kAsid);
+  EXPECT_EQ(first_byte(hw::KeyId{kAsid}), std::byte{0});
+}
+
 TEST_F(RmpTest, EachStateHasItsEntry) {
   EXPECT_EQ(rmp.state(page), PageState::kHypervisor);
   ASSERT_EQ(give(page, 0, Gpa{0}, true), RmpStatus::kSuccess);
