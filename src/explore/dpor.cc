@@ -50,6 +50,7 @@ bool Dpor::advance() {
   Node& node = path_.back();
   if (node.kind == Choice::Kind::kAlternative) return ++node.chosen < node.count;
   node.sleep |= task_bit(node.chosen);
+  node.tried |= task_bit(node.chosen);
   node.todo &= ~node.sleep;
   if (node.todo == 0) return false;
   node.chosen = static_cast<std::uint32_t>(std::countr_zero(node.todo));
@@ -154,7 +155,7 @@ void Dpor::settle() {
   using Wanted = HappensBefore::Wanted;
   const auto races =
       order_.finish(footprints_.touches(left), is_new() ? Wanted::kRaces : Wanted::kOrder);
-  for (const HappensBefore::Race& race : races) reverse(race, move, last);
+  for (const HappensBefore::Race& race : races) reverse(race, move, last, left);
 }
 
 std::uint32_t Dpor::pick(const Moment& moment) {
@@ -204,25 +205,28 @@ void Dpor::pruned(std::span<const Candidate> waiting) { reverse_waits(waiting); 
 void Dpor::reverse_waits(std::span<const Candidate> waiting) {
   for (const Candidate& c : waiting)
     for (const HappensBefore::Race& race : order_.races_of_blocked(c))
-      reverse(race, c, order_.events());
+      reverse(race, c, order_.events(), Footprints::kNothing);
 }
 
 // ---- Races
 
 /// Makes sure that `late` is tried before race.event too: at the decision there,
 /// by a task with which some order begins that has the two reversed.
-void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end) {
+void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end,
+                   Footprints::Number left) {
   const std::uint32_t at = node_of_event_[race.event];
   if (at < floor_) return;
   Node& node = path_[at];
   build_sequence(race, late, end);
-  for (std::uint64_t left = node.sleep | node.todo; left != 0; left &= left - 1) {
-    const auto task = static_cast<std::uint32_t>(std::countr_zero(left));
+  for (std::uint64_t begun = node.sleep | node.todo; begun != 0; begun &= begun - 1) {
+    const auto task = static_cast<std::uint32_t>(std::countr_zero(begun));
     // What the late one reads, touches and tells is known of where it stood, behind the event
     // that it is to precede. Nobody knows it here, and so whether what comes between could as
     // well come after it.
     if (first_of_task_[task] == kLate && sequence_.size() > 1) continue;
-    if (is_initial(task)) return;
+    if (!is_initial(task)) continue;
+    if (first_of_task_[task] == kLate && wake(node, task, left)) break;
+    return;
   }
   note_reversed(race.event, late);
   const std::uint32_t first = sequence_[0] == kLate ? late.task : order_.move(sequence_[0]).task;
@@ -235,6 +239,19 @@ void Dpor::reverse(const HappensBefore::Race& race, const Candidate& late, std::
   }
   node.todo |= task_bit(first);
   if (sequence_.size() > 1) add_hint(node, late.task);
+}
+
+/// `late` sleeps where it is to come first. That it was tried elsewhere, before all that it
+/// meets, is enough if it was now seen to meet all of that: what else is to precede it, and
+/// comes here, it then raced with. But if it touches more than it does behind the event that
+/// it is to precede, others may have to come before it here, and nothing here shows which.
+bool Dpor::wake(Node& node, std::uint32_t late, Footprints::Number left) {
+  if ((node.sleep & ~node.tried & task_bit(late)) == 0) return false;
+  Footprints::Number& here = footprint_at(node, late);
+  if (footprints_.includes(left, here)) return false;
+  here = Footprints::kNothing;
+  node.sleep &= ~task_bit(late);
+  return true;
 }
 
 void Dpor::note_reversed(std::uint32_t event, const Candidate& late) {
@@ -338,6 +355,7 @@ void Dpor::restrict_to(const Deviation& part) {
   for (Node& node : path_) {
     node.todo = 0;
     node.sleep = 0;
+    node.tried = 0;
     node.hints = kNobody;
     node.chosen = node.kind == Choice::Kind::kTask ? first_candidates_[node.candidates].task : 0;
   }

@@ -79,6 +79,7 @@ class Dpor final : public Strategy {
     std::uint32_t candidates = 0;  ///< where they start in candidates_
     /// Nothing new comes of moving these here; those that were tried included.
     std::uint64_t sleep = 0;
+    std::uint64_t tried = 0;                     ///< of these, those that were tried here
     std::uint64_t todo = 0;                      ///< to be tried after `chosen`
     std::uint32_t hints = HappensBefore::kNone;  ///< first of those tries' hints in hints_
   };
@@ -107,8 +108,10 @@ class Dpor final : public Strategy {
   /// Whether this run differs by now from the one before, whose races are known.
   [[nodiscard]] bool is_new() const { return depth_ > new_from_; }
 
-  /// `end`: the events up to there are those before `late`.
-  void reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end);
+  /// `end`: the events up to there are those before `late`, which was seen to touch `left`.
+  void reverse(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end,
+               Footprints::Number left);
+  [[nodiscard]] bool wake(Node& node, std::uint32_t late, Footprints::Number left);
   void build_sequence(const HappensBefore::Race& race, const Candidate& late, std::uint32_t end);
   [[nodiscard]] bool is_initial(std::uint32_t task) const;
   void add_hint(Node& node, std::uint32_t late_task);

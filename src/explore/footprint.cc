@@ -79,6 +79,17 @@ bool Footprints::conflict(Number a, Number b) const {
   return false;
 }
 
+bool Footprints::includes(Number whole, Number part) const {
+  if (whole == part || part == kNothing) return true;
+  if (whole == kAnything || part == kAnything) return whole == kAnything;
+  const std::span<const Touch> all = touches(whole);
+  return std::ranges::all_of(touches(part), [all](const Touch& touch) {
+    const auto at = std::ranges::lower_bound(all, touch.element, {}, &Touch::element);
+    return at != all.end() && at->element == touch.element &&
+           (at->how == touch.how || at->how == How::kWrite);
+  });
+}
+
 void add_stories(std::uint64_t stories, std::vector<Touch>& touches) {
   for (std::uint64_t left = stories; left != 0; left &= left - 1)
     touches.push_back(Footprints::told(static_cast<std::uint32_t>(std::countr_zero(left))));

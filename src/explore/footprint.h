@@ -28,6 +28,8 @@ class Footprints {
   [[nodiscard]] Number both(Number a, Number b);
   /// Whether two moves do not commute on some element.
   [[nodiscard]] bool conflict(Number a, Number b) const;
+  /// Whether what does not commute with `part` does not with `whole` either.
+  [[nodiscard]] bool includes(Number whole, Number part) const;
   [[nodiscard]] std::span<const Touch> touches(Number number) const;
 
   /// What told() of `story` (a bit's place) touches.

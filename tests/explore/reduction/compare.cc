@@ -191,7 +191,7 @@ bool any_step(const Program& program, const std::function<bool(const Step&)>& is
 /// the moves of others, of which there are more then.
 bool can_have_mutexes(const Program& program) {
   const auto enters = [](const Step& s) {
-    return s.kind == Kind::kSection || s.kind == Kind::kPart;
+    return s.kind == Kind::kSection || s.kind == Kind::kPart || s.kind == Kind::kDecide;
   };
   const auto counts = [](const Step& s) {
     return s.kind == Kind::kYield || s.kind == Kind::kRetry;

@@ -7,11 +7,11 @@ namespace teeio::reduction {
 namespace {
 
 constexpr std::array<std::string_view, kKinds> kNames = {
-    "lock", "trylock", "read",  "write",  "trywrite", "load",  "store",    "exchange",
-    "add",  "compare", "if",    "get",    "put",      "getnz", "putone",   "count",
-    "wait", "waitfor", "until", "notify", "choose",   "fails", "spawn",    "late",
-    "join", "yield",   "retry", "pause",  "tell",     "local", "now",      "random",
-    "use",  "lockin",  "drop",  "hold",   "section",  "part",  "sectionin"};
+    "lock", "trylock", "read",  "write",  "trywrite", "load",  "store",  "exchange",
+    "add",  "compare", "if",    "get",    "put",      "getnz", "putone", "count",
+    "wait", "waitfor", "until", "notify", "choose",   "fails", "spawn",  "late",
+    "join", "yield",   "retry", "pause",  "tell",     "local", "now",    "random",
+    "use",  "lockin",  "drop",  "hold",   "section",  "part",  "decide", "sectionin"};
 
 void append(std::string& out, const std::vector<Step>& steps) {
   for (const Step& step : steps) {
@@ -71,13 +71,13 @@ class Reader {
 using enum Kind;
 
 /// What a program is about; a kind that is named twice is twice as frequent.
-const std::array<std::vector<Kind>, 19> kMixes = {{
+const std::array<std::vector<Kind>, 22> kMixes = {{
     {kLock,     kTryLock, kRead,    kWrite,   kTryWrite,      kLoad,   kStore,
      kExchange, kAdd,     kCompare, kIf,      kGet,           kPut,    kGetNotZero,
      kPutIfOne, kCount,   kWait,    kWaitFor, kWaitUntilTold, kNotify, kChoose,
      kIfChosen, kSpawn,   kYield,   kRetry,   kPause,         kTell,   kLocal,
      kNow,      kRandom,  kUse,     kDrop,    kLockIn,        kLate,   kJoin,
-     kTryHold,  kSection, kPart,    kPart,    kSectionIn},
+     kTryHold,  kSection, kPart,    kPart,    kSectionIn,     kDecide},
     {kGet, kPut, kPut, kPut, kGetNotZero, kPutIfOne, kCount, kLoad, kAdd},
     {kLock, kTryLock, kRead, kWrite, kTryWrite, kRead, kLock},
     {kWait, kWaitFor, kWaitFor, kWaitUntilTold, kNotify, kNotify, kNow, kLock, kAdd},
@@ -95,6 +95,9 @@ const std::array<std::vector<Kind>, 19> kMixes = {{
     {kTell, kLock, kTryLock, kRead, kTryWrite, kLate, kJoin, kYield, kGet, kPut},
     {kPart, kPart, kPart, kSection},
     {kPart, kPart, kSection, kTell, kLock, kTryLock, kAdd, kChoose, kUse, kDrop, kSectionIn},
+    {kDecide, kDecide, kPart, kPart},
+    {kDecide, kDecide, kPart, kSection, kTell, kLock, kSectionIn, kDrop},
+    {kDecide, kDecide, kPart, kPart, kWaitFor, kNotify, kTryLock, kYield, kSpawn, kIfChosen, kPut},
     {kPart, kSection, kPart, kWaitFor, kNotify, kYield, kSpawn, kIfChosen, kRead, kWrite, kPut},
 }};
 
@@ -128,6 +131,10 @@ class Maker {
     const bool tells = below(2) == 0;
     bool enters = !tells && monitor == 0;
     for (std::uint32_t count = random_.below(3); count > 0; --count) {
+      if (below(4) == 0) {
+        out.push_back(decision(monitor));
+        continue;
+      }
       const std::int32_t other = enters && below(2) == 0 ? 1 : monitor;
       enters = enters && other == monitor;
       if (tells && below(2) == 0)
@@ -136,6 +143,18 @@ class Maker {
         out.push_back({.kind = kPart, .a = other, .b = below(kParts * 3)});
     }
     return out;
+  }
+  /// A part decides what of the same monitor is touched, if anything.
+  Step decision(std::int32_t monitor) {
+    const auto touch = [&] {
+      std::vector<Step> out;
+      if (below(3) != 0) out.push_back({.kind = kPart, .a = monitor, .b = below(kParts * 3)});
+      return out;
+    };
+    Step step{.kind = kDecide, .a = monitor, .b = below(kParts * 3)};
+    step.then = touch();
+    step.otherwise = touch();
+    return step;
   }
   std::vector<Step> one(int depth, std::uint32_t held) { return steps(1, depth - 1, held); }
 
@@ -157,6 +176,12 @@ class Maker {
       case kPart:
         s.b = below(kParts * 3);
         if (depth > 0) s.then = within(s.a);
+        return s;
+      case kDecide:
+        // One of the two is done: each may be all that a section may be.
+        s = decision(s.a);
+        if (depth > 0) s.then = within(s.a);
+        if (depth > 0 && below(2) == 0) s.otherwise = within(s.a);
         return s;
       case kSectionIn:
         if ((held & kObject) != 0) return std::nullopt;

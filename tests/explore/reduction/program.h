@@ -51,10 +51,12 @@ enum class Kind : std::uint8_t {
   kTryHold,    ///< one more, if there is one, and its drop
   kSection,    ///< monitor a, all that it guards { then, without a point }
   kPart,       ///< a section of monitor a, or more of it: b reads, updates or writes a part
+  kDecide,     ///< a section as kPart, which reads a part: as that is { then } or { otherwise }
   kSectionIn,  ///< a monitor in the object that may be gone
 };
-inline constexpr std::uint32_t kKinds = 39;
-inline constexpr std::uint32_t kParts = 2;  ///< of a monitor; kPart's b is a part + kParts * how
+inline constexpr std::uint32_t kKinds = 40;
+/// Of a monitor; kPart's b is a part + kParts * how, kDecide's a part + kParts * what is asked.
+inline constexpr std::uint32_t kParts = 2;
 
 struct Step {
   Kind kind;

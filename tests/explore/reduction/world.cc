@@ -130,6 +130,7 @@ class Actor {
         return use_object(step);
       case Kind::kSection:
       case Kind::kPart:
+      case Kind::kDecide:
         return enter(step, at);
       default:
         return other(step, at);
@@ -161,13 +162,24 @@ class Actor {
     Guard& guard = world_.guard[at];
     const bool again = std::exchange(inside_[at], true);
     if (!again) guard.lock(world_.guards, whole);
+    const auto what = static_cast<std::size_t>(step.b);
     if (whole)
       for (int& part : guard.parts) write(part);
-    else
-      use_part(guard, static_cast<std::size_t>(step.b));
-    perform(step.then);
+    else if (step.kind == Kind::kPart)
+      use_part(guard, what);
+    perform(step.kind != Kind::kDecide || holds(guard, what) ? step.then : step.otherwise);
     inside_[at] = again;
     if (!again) guard.unlock(world_.guards);
+  }
+
+  /// What a command asks before it refuses: of the part nothing else is seen.
+  bool holds(Guard& guard, std::size_t what) {
+    guard.monitor.touch(part(1, what % kParts), Touch::How::kRead);
+    const int value = guard.parts[what % kParts];
+    const int asked = static_cast<int>(what / kParts);
+    const bool answer = asked == 0 ? value == 0 : value % (asked + 1) == 0;
+    saw(answer ? "so" : "not");
+    return answer;
   }
 
   void use_part(Guard& guard, std::size_t what) {
