@@ -12,7 +12,7 @@ Result<void> Machine::Impl::map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& fi
   hw::PciFunction* function = nullptr;
   bool native = false;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     if (Slot* entry = slot(bdf); entry != nullptr) {
       function = entry->function;
       native = entry->native;
@@ -26,7 +26,7 @@ Result<void> Machine::Impl::map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& fi
     return fail(Errno::kInval, "the BAR has registers: they are read and written through VFIO");
   if (native || in_use(bdf)) return fail(Errno::kInval, "a driver has claimed the BAR");
   {
-    const schedule::Lock lock(bar_lock);
+    const schedule::WriteLock lock(bar_lock);
     const auto at = std::ranges::find(bar_mappings, info.plain, &BarMapping::bar);
     if (at != bar_mappings.end()) {
       if (at->file == &file) return {};
@@ -39,7 +39,7 @@ Result<void> Machine::Impl::map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& fi
   // Whose driver came meanwhile, or that has left.
   bool claimed = in_use(bdf);
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     const Slot* const now = slot(bdf);
     claimed = claimed || now == nullptr || now->native;
   }
@@ -48,20 +48,25 @@ Result<void> Machine::Impl::map_bar(Bdf bdf, std::size_t bar, mm::MappedFile& fi
 }
 
 void Machine::Impl::unmap_bar(mm::MappedFile& file) {
-  const schedule::Lock lock(bar_lock);
+  const schedule::WriteLock lock(bar_lock);
   for (const BarMapping& mapping : bar_mappings)
     if (mapping.file == &file) mapping.bar->relocate({});
   std::erase_if(bar_mappings, [&](const BarMapping& mapping) { return mapping.file == &file; });
 }
 
 void Machine::Impl::claim_memory(Bdf bdf) {
-  const schedule::Lock lock(bar_lock);
+  const auto is_its = [bdf](const BarMapping& mapping) { return mapping.bdf == bdf; };
+  {
+    const schedule::ReadLock lock(bar_lock);
+    if (std::ranges::none_of(bar_mappings, is_its)) return;
+  }
+  const schedule::WriteLock lock(bar_lock);
   for (const BarMapping& mapping : bar_mappings) {
-    if (mapping.bdf != bdf) continue;
+    if (!is_its(mapping)) continue;
     mapping.bar->relocate({});
     mapping.file->revoke();
   }
-  std::erase_if(bar_mappings, [&](const BarMapping& mapping) { return mapping.bdf == bdf; });
+  std::erase_if(bar_mappings, is_its);
 }
 
 }  // namespace teeio::machine

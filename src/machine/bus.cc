@@ -26,7 +26,7 @@ Machine::Impl::Slot* Machine::Impl::slot(Bdf bdf) {
 }
 
 std::vector<sysfs::Host::Function> Machine::Impl::functions() {
-  const schedule::Lock lock(bus_lock);
+  const schedule::ReadLock lock(bus_lock);
   std::vector<Function> list;
   for (const auto& [bdf, entry] : slots) {
     Function function{.pci = entry.function};
@@ -51,12 +51,12 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
 }
 
 vfio::Device* Machine::Impl::vfio(std::uint32_t minor) {
-  const schedule::Lock lock(bus_lock);
+  const schedule::ReadLock lock(bus_lock);
   return minor < by_minor.size() ? by_minor[minor] : nullptr;
 }
 
 object::Ref<vfio::Group> Machine::Impl::vfio_group(std::uint32_t number) {
-  const schedule::Lock lock(bus_lock);
+  const schedule::ReadLock lock(bus_lock);
   const auto at = vfio_groups.find(number);
   return at == vfio_groups.end() ? object::Ref<vfio::Group>() : at->second.group;
 }
@@ -131,7 +131,7 @@ object::Ref<vfio::Group> Machine::Impl::detach_vfio(Slot& entry) {
 bool Machine::Impl::in_use(Bdf bdf) {
   vfio::Device* device = nullptr;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
   }
   return device != nullptr && device->in_use();
@@ -140,7 +140,7 @@ bool Machine::Impl::in_use(Bdf bdf) {
 std::shared_ptr<void> Machine::Impl::keep_awake(Bdf bdf) {
   vfio::Device* device = nullptr;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
   }
   return device != nullptr ? std::make_shared<vfio::Awake>(*device) : nullptr;
@@ -152,7 +152,7 @@ Result<void> Machine::Impl::reset(Bdf bdf) {
   hw::PciFunction* function = nullptr;
   vfio::Device* device = nullptr;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     if (Slot* entry = slot(bdf); entry != nullptr) {
       function = entry->function;
       device = entry->vfio.get();  // lives on when it is detached
@@ -171,7 +171,7 @@ Result<std::size_t> Machine::Impl::read_rom(Bdf bdf, std::uint64_t offset,
   hw::PciFunction* function = nullptr;
   vfio::Device* device = nullptr;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     if (Slot* entry = slot(bdf); entry != nullptr) {
       function = entry->function;
       device = entry->vfio.get();  // lives on when it is detached
@@ -198,7 +198,7 @@ Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
   const DeviceLock device(*this, bdf);
   hw::PciFunction* function = nullptr;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     if (Slot* entry = slot(bdf); entry != nullptr && entry->set != nullptr)
       function = entry->function;
   }
@@ -206,7 +206,7 @@ Result<void> Machine::Impl::bind_vfio(Bdf bdf) {
     return fail(Errno::kNoDev, "the function is not there or not for vfio-pci");
   // vfio_pci_core_register_device(): the VFs might be in use by others.
   if (has_vfs(*function)) return fail(Errno::kBusy, "vfio-pci takes no PF whose VFs are enabled");
-  const schedule::Lock lock(bus_lock);
+  const schedule::WriteLock lock(bus_lock);
   Slot* entry = slot(bdf);
   if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
   if (entry->vfio != nullptr || entry->native)
@@ -227,7 +227,7 @@ void Machine::Impl::leave_vfio(Bdf bdf) {
   hw::PciFunction* function = nullptr;
   vfio::Device* device = nullptr;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::WriteLock lock(bus_lock);
     Slot* const entry = slot(bdf);
     if (entry == nullptr || entry->vfio == nullptr) return;
     function = entry->function;
@@ -241,7 +241,7 @@ void Machine::Impl::leave_vfio(Bdf bdf) {
   if (!vfs_off) hw::set_virtual_functions(*function, 0);
   object::Ref<vfio::Group> orphan;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::WriteLock lock(bus_lock);
     Slot& entry = *slot(bdf);
     entry.leaving = false;
     entry.vfio_made_vfs = false;
@@ -250,20 +250,14 @@ void Machine::Impl::leave_vfio(Bdf bdf) {
   if (orphan) orphan->revoke();
 }
 
-Machine::Impl::DeviceLock::DeviceLock(Impl& machine, Bdf bdf) : machine_(machine), bdf_(bdf) {
-  const schedule::Lock lock(machine.device_locks_lock);
-  while (!machine.device_locks.insert(bdf).second) {
-    const object::WaitsForCloses waits;
-    const auto here = machine.waiting_for_device.insert(bdf);
-    machine.device_unlocked.wait(machine.device_locks_lock);
-    machine.waiting_for_device.erase(here);
-  }
+// Without a rank, as Linux's has no class that lockdep would judge: device_initialize() calls
+// lockdep_set_novalidate_class(&dev->mutex) (drivers/base/core.c).
+Machine::Impl::DeviceLock::DeviceLock(Impl& machine, Bdf bdf) TEEIO_NO_THREAD_SAFETY_ANALYSIS
+    : mutex_(machine.device_locks.at(bdf)) {
+  const object::WaitsForCloses waits;
+  mutex_.lock();
 }
 
-Machine::Impl::DeviceLock::~DeviceLock() {
-  const schedule::Lock lock(machine_.device_locks_lock);
-  machine_.device_locks.erase(bdf_);
-  if (machine_.waiting_for_device.contains(bdf_)) machine_.device_unlocked.notify_all();
-}
+Machine::Impl::DeviceLock::~DeviceLock() TEEIO_NO_THREAD_SAFETY_ANALYSIS { mutex_.unlock(); }
 
 }  // namespace teeio::machine

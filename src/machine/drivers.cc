@@ -21,7 +21,7 @@ Result<void> Machine::Impl::bind_native(Bdf bdf) {
   const DeviceLock device(*this, bdf);
   std::uint32_t iommu = 0, group = 0;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     Slot* entry = slot(bdf);
     if (entry == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
     if (entry->vfio != nullptr || entry->native)
@@ -31,7 +31,7 @@ Result<void> Machine::Impl::bind_native(Bdf bdf) {
   }
   TEEIO_TRY(iommu_drivers[iommu]->use_default_domain(group));
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::WriteLock lock(bus_lock);
     slot(bdf)->native = true;
   }
   claim_memory(bdf);
@@ -41,12 +41,15 @@ Result<void> Machine::Impl::bind_native(Bdf bdf) {
 void Machine::Impl::leave_native(Bdf bdf) {
   std::uint32_t iommu = 0, group = 0;
   {
-    const schedule::Lock lock(bus_lock);
-    Slot* entry = slot(bdf);
+    const schedule::ReadLock lock(bus_lock);
+    const Slot* const entry = slot(bdf);
     if (entry == nullptr || !entry->native) return;
-    entry->native = false;
     iommu = entry->iommu;
     group = entry->group;
+  }
+  {
+    const schedule::WriteLock lock(bus_lock);
+    slot(bdf)->native = false;
   }
   iommu_drivers[iommu]->unuse_default_domain(group);
 }
@@ -55,7 +58,7 @@ void Machine::Impl::leave_native(Bdf bdf) {
 Result<void> Machine::Impl::unbind_native(Bdf bdf) {
   const DeviceLock device(*this, bdf);
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     const Slot* const entry = slot(bdf);
     if (entry == nullptr || !entry->native)
       return fail(Errno::kNoDev, "the function has left the bus, or has another driver");
@@ -72,7 +75,7 @@ std::vector<Bdf> Machine::Impl::rescan() {
   waits.reset();
   std::vector<hw::PciFunction*> found;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     for (const auto& [bdf, entry] : absent)
       if (entry.function->physical_function() == nullptr) found.push_back(entry.function);
   }
@@ -87,7 +90,7 @@ std::vector<Bdf> Machine::Impl::rescan() {
 }
 
 std::vector<vfio::Bus::Neighbour> Machine::Impl::on_bus_of(Bdf bdf) {
-  const schedule::Lock lock(bus_lock);
+  const schedule::ReadLock lock(bus_lock);
   std::vector<Neighbour> found;
   for (const auto& [other, entry] : slots)
     if (other.domain == bdf.domain && other.bus == bdf.bus)
@@ -96,7 +99,7 @@ std::vector<vfio::Bus::Neighbour> Machine::Impl::on_bus_of(Bdf bdf) {
 }
 
 std::vector<vfio::Bus::Neighbour> Machine::Impl::in_group(std::uint32_t group) {
-  const schedule::Lock lock(bus_lock);
+  const schedule::ReadLock lock(bus_lock);
   std::vector<Neighbour> found;
   for (const auto& [bdf, entry] : slots)
     if (entry.group == group)

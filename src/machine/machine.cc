@@ -81,7 +81,8 @@ void Machine::Impl::add_function(hw::PciFunction& function, std::uint32_t iommu,
   if (native)
     TEEIO_CHECK(iommu_drivers[iommu]->use_default_domain(group).has_value(),
                 "a group is owned before the machine runs");
-  const schedule::Lock lock(bus_lock);
+  device_locks.try_emplace(function.bdf(), schedule::Rank::kUnranked);
+  const schedule::WriteLock lock(bus_lock);
   auto& set = vf ? vf_sets[function.bdf()] : sets[function.bdf().bus];
   if (set == nullptr) set = std::make_unique<vfio::DeviceSet>();
   Slot entry{.function = &function, .iommu = iommu, .group = group, .set = set.get(), .vfio = {}};
@@ -122,7 +123,7 @@ Result<void> Machine::Impl::build_kernel() {
 std::uint32_t Machine::Impl::group_of(std::uint8_t bus) {
   const auto port = std::ranges::find(config.root_ports, bus, &RootPortConfig::bus);
   if (port == config.root_ports.end() || port->acs) return next_group++;
-  const schedule::Lock lock(bus_lock);
+  const schedule::ReadLock lock(bus_lock);
   return slots.at(port->bdf).group;
 }
 
@@ -134,7 +135,8 @@ std::uint32_t Machine::Impl::iommu_below(std::uint8_t bus) const {
 Result<void> Machine::Impl::build_cards() {
   for (std::size_t i = 0; i < ports.size(); ++i) {
     pci_tsm.streams().arrive(*ports[i]);
-    const schedule::Lock lock(bus_lock);
+    device_locks.try_emplace(ports[i]->bdf(), schedule::Rank::kUnranked);
+    const schedule::WriteLock lock(bus_lock);
     slots.emplace(ports[i]->bdf(), Slot{.function = ports[i].get(),
                                         .iommu = config.root_ports[i].iommu,
                                         .group = next_group++,

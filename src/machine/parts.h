@@ -20,7 +20,6 @@
 #include "machine/config.h"
 #include "machine/machine.h"
 #include "machine/platform.h"
-#include "schedule/condition.h"
 #include "schedule/mutex.h"
 
 namespace teeio::machine {
@@ -63,7 +62,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   void remove(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);
   Result<void> bind_vfio(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
   Result<void> unbind_vfio(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
-  Result<void> set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) override
+  Result<bool> set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) override
       TEEIO_EXCLUDES(bus_lock);
   [[nodiscard]] bool has_native_driver() override;
   Result<void> bind_native(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
@@ -106,8 +105,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
     DeviceLock& operator=(const DeviceLock&) = delete;
 
    private:
-    Impl& machine_;
-    const Bdf bdf_;
+    schedule::Mutex& mutex_;
   };
   /// Functions of the PF that are on the bus.
   [[nodiscard]] std::vector<Bdf> vfs_of(Bdf pf) TEEIO_EXCLUDES(bus_lock);
@@ -131,7 +129,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   void leave_native(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
   /// A function that left comes back, without driver. False: there is none.
   bool arrive(Bdf bdf) TEEIO_EXCLUDES(bus_lock);
-  [[nodiscard]] Slot* slot(Bdf bdf) TEEIO_REQUIRES(bus_lock);
+  [[nodiscard]] Slot* slot(Bdf bdf) TEEIO_REQUIRES_SHARED(bus_lock);
   Result<void> attach_vfio(Slot& slot) TEEIO_REQUIRES(bus_lock);
   /// Its minor is free from now on; files that are open but not bound keep a
   /// pointer to the device. Gives its group if it was the last of it: to be revoked without
@@ -165,11 +163,9 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   std::map<std::uint8_t, std::unique_ptr<vfio::DeviceSet>> sets;
   std::map<Bdf, std::unique_ptr<vfio::DeviceSet>> vf_sets;
   schedule::Mutex rescan_remove_lock{schedule::Rank::kPciRescanRemove};
-  schedule::Mutex bus_lock{schedule::Rank::kLeaf};
-  schedule::Mutex device_locks_lock{schedule::Rank::kLeaf};        ///< never with bus_lock
-  std::set<Bdf> device_locks TEEIO_GUARDED_BY(device_locks_lock);  ///< those that are held
-  std::multiset<Bdf> waiting_for_device TEEIO_GUARDED_BY(device_locks_lock);
-  schedule::Condition device_unlocked;
+  /// Of every function that there ever is, from build() on: see DeviceLock.
+  std::map<Bdf, schedule::Mutex> device_locks;
+  schedule::RwMutex bus_lock{schedule::Rank::kLeaf};  ///< Linux: pci_bus_sem
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
   std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back
   std::vector<vfio::Device*> by_minor TEEIO_GUARDED_BY(bus_lock);  ///< nullptr: free
@@ -190,7 +186,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   };
   /// ROMs of functions that VFIO does not have; of others their memory_lock.
   schedule::Mutex rom_lock{schedule::Rank::kVfioMemory};
-  schedule::Mutex bar_lock{schedule::Rank::kMm};
+  schedule::RwMutex bar_lock{schedule::Rank::kMm};
   std::vector<BarMapping> bar_mappings TEEIO_GUARDED_BY(bar_lock);
   std::vector<std::unique_ptr<vfio::Device>> gone;  ///< removed, perhaps still open
   std::unique_ptr<entry::Host> host;

@@ -7,7 +7,7 @@
 
 namespace teeio::machine {
 std::vector<Bdf> Machine::Impl::vfs_of(Bdf pf) {
-  const schedule::Lock lock(bus_lock);
+  const schedule::ReadLock lock(bus_lock);
   std::vector<Bdf> found;
   for (const auto& [bdf, entry] : slots) {
     hw::PciFunction* physical = entry.function->physical_function();
@@ -24,7 +24,7 @@ void Machine::Impl::leave(Bdf bdf) {
   leave_native(bdf);
   pci_tsm.device_removed(bdf);
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::WriteLock lock(bus_lock);
     const auto entry = slots.find(bdf);
     if (entry == slots.end()) return;
     absent.insert_or_assign(bdf, std::move(entry->second));
@@ -43,7 +43,7 @@ void Machine::Impl::leave_vfs(Bdf pf) {
 bool Machine::Impl::arrive(Bdf bdf) {
   hw::PciFunction* function = nullptr;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::WriteLock lock(bus_lock);
     const auto entry = absent.find(bdf);
     if (entry == absent.end()) return false;
     function = entry->second.function;
@@ -58,12 +58,14 @@ Result<void> Machine::Impl::remove_vfs(Bdf pf) {
   const std::size_t vfs = vfs_of(pf).size();
   vfio::Device* device = nullptr;
   hw::PciFunction* function = nullptr;
+  bool vfio_made_them = false;
   {
-    const schedule::Lock lock(bus_lock);
-    Slot* entry = slot(pf);
+    const schedule::ReadLock lock(bus_lock);
+    const Slot* const entry = slot(pf);
     if (entry == nullptr) return fail(Errno::kNoDev, "the PF has left the bus");
     device = entry->vfio.get();
     function = entry->function;
+    vfio_made_them = entry->vfio_made_vfs;
   }
   if (device != nullptr) TEEIO_TRY(device->check_unbound());
   leave_vfs(pf);
@@ -74,7 +76,8 @@ Result<void> Machine::Impl::remove_vfs(Bdf pf) {
     TEEIO_TRY(bring_vfs(pf, vfs));
     return off;
   }
-  const schedule::Lock lock(bus_lock);
+  if (!vfio_made_them) return {};
+  const schedule::WriteLock lock(bus_lock);
   if (Slot* entry = slot(pf); entry != nullptr) entry->vfio_made_vfs = false;
   return {};
 }
@@ -85,7 +88,7 @@ Result<bool> Machine::Impl::changes_vfs(Bdf pf, std::uint16_t count, bool vfio_m
   hw::PciFunction* function = nullptr;
   bool vfio = false, native = false;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::ReadLock lock(bus_lock);
     const Slot* const entry = slot(pf);
     if (entry == nullptr) return fail(Errno::kNoDev, "the PF has left the bus");
     function = entry->function;
@@ -102,18 +105,18 @@ Result<bool> Machine::Impl::changes_vfs(Bdf pf, std::uint16_t count, bool vfio_m
   return true;
 }
 
-Result<void> Machine::Impl::set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) {
+Result<bool> Machine::Impl::set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) {
   const DeviceLock device(*this, pf);
   TEEIO_ASSIGN(const bool changes, changes_vfs(pf, count, vfio_may));
-  if (!changes) return {};
-  return count == 0 ? remove_vfs(pf) : add_vfs(pf, count);
+  if (changes) TEEIO_TRY(count == 0 ? remove_vfs(pf) : add_vfs(pf, count));
+  return changes;
 }
 
 Result<void> Machine::Impl::add_vfs(Bdf pf, std::uint16_t count) {
   vfio::Device* device = nullptr;
   hw::PciFunction* function = nullptr;
   {
-    const schedule::Lock lock(bus_lock);
+    const schedule::WriteLock lock(bus_lock);
     Slot* entry = slot(pf);
     if (entry == nullptr) return fail(Errno::kNoDev, "the PF has left the bus");
     device = entry->vfio.get();
@@ -133,7 +136,7 @@ Result<void> Machine::Impl::bring_vfs(Bdf pf, std::size_t count) {
     const Bdf vf = Bdf::from_rid(static_cast<std::uint16_t>(pf.rid() + 1U + index), pf.domain);
     if (!arrive(vf)) continue;
     // vfio_pci_bus_notifier(): a VF of vfio-pci's is vfio-pci's.
-    const schedule::Lock lock(bus_lock);
+    const schedule::WriteLock lock(bus_lock);
     const Slot* const physical = slot(pf);
     if (physical == nullptr || physical->vfio == nullptr) continue;
     if (Slot* entry = slot(vf); entry != nullptr) TEEIO_TRY(attach_vfio(*entry));

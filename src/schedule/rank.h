@@ -8,7 +8,7 @@ namespace teeio::schedule {
 /// The one global lock order: a task may take a lock only while every lock it
 /// holds has a smaller rank. Names, scopes and order are the kernel's where a
 /// kernel lock exists (docs/locks.md cites the function for each); the rest are
-/// ours and say so there. kUnranked opts out: leaves of tests only.
+/// ours and say so there. kUnranked opts out: device_lock(), and tests' leaves.
 enum class Rank : std::uint8_t {
   kUnranked = 0,
   // run/: the supervisor's own, above every kernel lock.

@@ -55,6 +55,7 @@ std::span<const MachineScenario> catalogue() {
     add_bus_scenarios(all);
     add_sriov_scenarios(all);
     add_interrupt_scenarios(all);
+    add_ioeventfd_scenarios(all);
     add_adversary_scenarios(all);
     add_meddling_scenarios(all);
     add_translation_scenarios(all);

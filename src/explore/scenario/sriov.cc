@@ -123,6 +123,28 @@ void sriov_against_unbind(const Config& design) {
   allow_sriov(stage, false);
 }
 
+/// A program that opens the PF in the middle of that is waited for: the unbinding neither
+/// fails nor leaves a PF whose VFs alone have gone.
+void unbind_against_open(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  Opened driver(stage, driver_file("unbind"));
+  bool unbound = false;
+  stage.play({{"vmm",
+               [&] {
+                 if (vmm.open_device(kPf)) (void)vmm.bind_iommufd();
+               }},
+              {"root", [&] { unbound = driver.write(kPfBdf); }, true}});
+  const Unexplored after;
+  driver.close();
+  TEEIO_CHECK(unbound, "a PF that nobody has any more does not leave its driver");
+  TEEIO_CHECK(!stage.vmm().open_device(kPf), "a PF without driver has a node");
+  const auto number = stage.root().cat(pf_file("sriov_numvfs"));
+  TEEIO_CHECK(number && *number == "0\n", "VFs stay of a PF without driver");
+  TEEIO_CHECK(stage.root().echo(kPfBdf, driver_file("bind")).has_value(),
+              "the PF does not come back to its driver");
+}
+
 // --- Tokens ---
 
 constexpr vfio::Uuid kFirst{std::byte{1}}, kSecond{std::byte{2}};
@@ -190,6 +212,9 @@ void add_sriov_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "bus/unbind-against-sriov",
                  .description = "the PF's driver goes while VFs are made",
                  .body = sriov_against_unbind});
+  all.push_back({.name = "bus/unbind-against-open",
+                 .description = "the PF's driver goes, and its VFs, while it is opened and bound",
+                 .body = unbind_against_open});
   all.push_back({.name = "bus/token-against-bind",
                  .description = "the PF's token is changed while a VF is bound with the old one",
                  .body = token_against_bind});

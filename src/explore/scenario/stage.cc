@@ -356,6 +356,9 @@ void Stage::play(std::initializer_list<Actor> actors) {
   for (const Actor& actor : actors)
     if (schedule::Task& task = tasks[at++]; !waits(actor)) task.join();
   if (!removes) return;
+  // Once nobody else can go on: what an exit does to a removal that begins is asked by itself
+  // (bus/removal-against-exit, bus/removal-against-close).
+  schedule::pause(1'000'000'000);
   for (const auto& vmm : vmms_) vmm->exit();
   at = 0;
   for (const Actor& actor : actors)

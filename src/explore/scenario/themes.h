@@ -27,6 +27,7 @@ void add_group_scenarios(std::vector<MachineScenario>& all);
 void add_bus_scenarios(std::vector<MachineScenario>& all);
 void add_sriov_scenarios(std::vector<MachineScenario>& all);
 void add_interrupt_scenarios(std::vector<MachineScenario>& all);
+void add_ioeventfd_scenarios(std::vector<MachineScenario>& all);
 void add_adversary_scenarios(std::vector<MachineScenario>& all);
 void add_meddling_scenarios(std::vector<MachineScenario>& all);
 void add_translation_scenarios(std::vector<MachineScenario>& all);

@@ -95,11 +95,12 @@ class Host {
   /// sriov_numvfs_store() with the sriov_configure() of the PF's driver: its VFs arrive on the
   /// bus, or with 0 leave it. VFs made through vfio-pci get vfio-pci themselves, others no
   /// driver. Nobody binds or unbinds, and no other number is set, between its checks and its
-  /// end. `vfio_may`: vfio-pci's enable_sriov. Precondition: the PF has so many VFs.
+  /// end. `vfio_may`: vfio-pci's enable_sriov. Precondition: the PF has so many VFs. False: it
+  /// had that number already, and nothing was done.
   /// Errors: ENODEV the PF has left the bus; ENOENT it has no driver, or vfio-pci without
   /// `vfio_may`; EBUSY it has VFs and `count` is another number of them, or the PF is bound to
   /// a VM.
-  virtual Result<void> set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) = 0;
+  virtual Result<bool> set_virtual_functions(Bdf pf, std::uint16_t count, bool vfio_may) = 0;
 };
 
 }  // namespace teeio::sysfs

@@ -9,7 +9,8 @@
 namespace teeio::sysfs {
 namespace {
 
-/// sriov_numvfs_store(). VFs that arrive are probed (pci_device_can_probe()).
+/// sriov_numvfs_store(). VFs that arrive are probed (pci_device_can_probe()); the number that
+/// there is already makes none arrive.
 Result<void> store_numvfs(const Environment& environment, hw::PciFunction& pci,
                           std::string_view text) {
   const auto number = parse_unsigned(text);
@@ -17,8 +18,10 @@ Result<void> store_numvfs(const Environment& environment, hw::PciFunction& pci,
   const auto state = sriov(pci);
   if (!state || *number > state->total_vfs)
     return fail(Errno::kRange, "the function has fewer VFs");
-  TEEIO_TRY(environment.host.set_virtual_functions(pci.bdf(), static_cast<std::uint16_t>(*number),
-                                                   environment.settings.enable_sriov()));
+  TEEIO_ASSIGN(const bool changed, environment.host.set_virtual_functions(
+                                       pci.bdf(), static_cast<std::uint16_t>(*number),
+                                       environment.settings.enable_sriov()));
+  if (!changed) return {};
   environment.refresh();
   if (!environment.settings.of(pci.bdf()).vf_autoprobe) return {};
   for (const Host::Function& function : environment.host.functions())

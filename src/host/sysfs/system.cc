@@ -23,6 +23,9 @@ constexpr std::uint32_t kMiscMajor = 10, kVfioMinor = 196, kKvmMinor = 232;
 /// The first of the dynamic minors, which is what /dev/iommu gets.
 constexpr std::uint32_t kIommuMinor = 256;
 
+using How = schedule::Touch::How;
+constexpr std::uint64_t kChanges = 0, kFollowed = 1;  ///< elements of the tree's books
+
 std::string show_reserved_regions(const iommu::Iommu& iommu) {
   std::string text;
   for (const iommu::ReservedRegion& region : iommu.reserved_regions())
@@ -56,20 +59,24 @@ System::System(Host& host) : host_(host), environment_{host, settings_, [this] {
 }
 
 void System::refresh() {
-  const schedule::WriteLock lock(mutex_);
+  turn_.take(kChanges, How::kUpdate);
+  const schedule::RawLockGuard guard(raw_);
   ++changes_;
 }
 
 void System::follow() {
   for (;;) {
     std::uint64_t seen = 0;
+    turn_.take(kChanges, How::kRead);
+    turn_.touch(kFollowed, How::kRead);
     {
-      const schedule::ReadLock lock(mutex_);
+      const schedule::RawLockGuard guard(raw_);
       if (followed_ == changes_) return;
       seen = changes_;
     }
     build();
-    const schedule::WriteLock lock(mutex_);
+    turn_.take(kFollowed, How::kUpdate);  // the highest of two is the same in either order
+    const schedule::RawLockGuard guard(raw_);
     followed_ = std::max(followed_, seen);
   }
 }

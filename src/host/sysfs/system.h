@@ -1,9 +1,13 @@
 #pragma once
 
+#include <cstdint>
+
 #include "host/sysfs/host.h"
 #include "host/sysfs/settings.h"
 #include "host/sysfs/topology.h"
 #include "host/sysfs/tree.h"
+#include "schedule/monitor.h"
+#include "schedule/raw_lock.h"
 
 namespace teeio::sysfs {
 
@@ -12,8 +16,8 @@ namespace teeio::sysfs {
 /// nobody looks at so costs nothing, which is what an explored run lives on.
 ///
 /// Lifetime: outlives every open attribute; `host` outlives it.
-/// Locking: a leaf of its own; refresh() and whatever looks at the tree are called
-/// without any lock.
+/// Locking: refresh() takes none, and two of them commute (schedule::Turn); whatever looks at
+/// the tree is called without any lock.
 class System {
  public:
   explicit System(Host& host);
@@ -23,7 +27,7 @@ class System {
   /// The machine has changed: the next look makes the tree follow. Attributes that
   /// change it call this by themselves; machine/ does when a TSM comes or goes, or a
   /// function leaves in another way.
-  void refresh() TEEIO_EXCLUDES(mutex_);
+  void refresh() TEEIO_EXCLUDES(raw_);
   [[nodiscard]] Tree& tree() { return tree_; }
   /// What there is beyond every machine's tree: directories of its TSMs, debugfs where the kernel
   /// has fault injection, and vendors' nodes of /dev.
@@ -33,7 +37,7 @@ class System {
 
  private:
   /// The tree is as the machine was when this was called, or later.
-  void follow() TEEIO_EXCLUDES(mutex_);
+  void follow() TEEIO_EXCLUDES(raw_);
   void build();
   void add_classes(NodeList& list);
   void add_groups(NodeList& list, const Topology& topology);
@@ -45,9 +49,10 @@ class System {
   Settings settings_;
   Tree tree_;
   const Environment environment_;
-  schedule::RwMutex mutex_{schedule::Rank::kLeaf};
-  std::uint64_t changes_ TEEIO_GUARDED_BY(mutex_) = 1;   ///< of the machine
-  std::uint64_t followed_ TEEIO_GUARDED_BY(mutex_) = 0;  ///< of those, as the tree has them
+  const schedule::Turn turn_{"sysfs"};
+  schedule::RawLock raw_;
+  std::uint64_t changes_ TEEIO_GUARDED_BY(raw_) = 1;   ///< of the machine
+  std::uint64_t followed_ TEEIO_GUARDED_BY(raw_) = 0;  ///< of those, as the tree has them
 };
 
 }  // namespace teeio::sysfs

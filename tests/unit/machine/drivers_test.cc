@@ -109,6 +109,18 @@ TEST_F(NativeMachine, VfThatAppearsAfterConnectIsTheDsmsToo) {
   EXPECT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
 }
 
+// sriov_numvfs_store() goes to its exit: no VF arrives, and so none is probed.
+TEST_F(NativeMachine, TheNumberThatThereIsProbesNobody) {
+  const std::string vf = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.1/";
+  ASSERT_TRUE(vmm.echo("0\n", device("sriov_numvfs")).has_value());
+  ASSERT_TRUE(vmm.echo("2\n", device("sriov_numvfs")).has_value());
+  ASSERT_TRUE(vmm.echo("vfio-pci", vf + "driver_override").has_value());
+  ASSERT_TRUE(vmm.echo("2\n", device("sriov_numvfs")).has_value());
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "");
+  ASSERT_TRUE(vmm.echo("0000:01:00.1\n", "/sys/bus/pci/drivers_probe").has_value());
+  EXPECT_EQ(driver_of(*machine, "0000:01:00.1"), "vfio-pci");
+}
+
 TEST_F(NativeMachine, PfGoesToVfioPciAndBackAsDriverctlDoes) {
   ASSERT_TRUE(vmm.echo("vfio-pci", device("driver_override")).has_value());
   ASSERT_TRUE(vmm.echo("0000:01:00.0\n", drivers("native/unbind")).has_value());

@@ -143,10 +143,10 @@ class FakeHost : public Host {
     calls.emplace_back("rescan");
     return {};
   }
-  Result<void> set_virtual_functions(Bdf bdf, std::uint16_t count, bool vfio_may) override {
+  Result<bool> set_virtual_functions(Bdf bdf, std::uint16_t count, bool vfio_may) override {
     calls.push_back("set " + std::to_string(count) + " VFs of " + bdf.str() +
                     (vfio_may ? "" : ", not through vfio-pci"));
-    return {};
+    return true;
   }
 
   Function& at(Bdf bdf) {
