@@ -1,6 +1,8 @@
 // What happens on the bus while programs have a function: removal, power states. And page
 // requests, whose queue may go.
 
+#include <fcntl.h>
+
 #include <array>
 #include <optional>
 #include <span>
@@ -105,10 +107,11 @@ void removal_against_unbind_of_driver(const Config& design) {
   Vmm& vmm = stage.vmm();
   must(vmm.open_device(kPf));
   must(vmm.bind_iommufd());
-  stage.mount_sysfs();
+  const auto unbind = stage.root().open("/sys/bus/pci/drivers/vfio-pci/unbind", O_WRONLY);
+  TEEIO_CHECK(unbind.has_value(), "the driver's unbind cannot be opened");
   stage.play(
       {{"root", [&] { remove_card(stage); }, true},
-       {"admin", [&] { (void)stage.root().echo(kPfBdf, "/sys/bus/pci/drivers/vfio-pci/unbind"); },
+       {"admin", [&] { (void)stage.root().pwrite(*unbind, 0, std::as_bytes(std::span(kPfBdf))); },
         true},
        {"reader", [&] { (void)works_as_shared(vmm); }}});
   must_be_gone(stage);

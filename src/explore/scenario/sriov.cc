@@ -29,6 +29,12 @@ bool set_vfs(Stage& stage, std::string_view count) {
   return stage.root().echo(count, pf_file("sriov_numvfs")).has_value();
 }
 
+// --- Coming and going ---
+
+void remove_pf(Stage& stage) {
+  stage.machine().remove_function(stage.machine().config().cards.front().bdf);
+}
+
 /// An attribute that is open already: what is explored is the write alone.
 class Opened {
  public:
@@ -47,17 +53,13 @@ class Opened {
   int fd_ = -1;
 };
 
-// --- Coming and going ---
-
-void remove_pf(Stage& stage) {
-  stage.machine().remove_function(stage.machine().config().cards.front().bdf);
-}
-
 void removal_against_sriov(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   allow_sriov(stage, true);
-  stage.play({{"root", [&] { remove_pf(stage); }}, {"admin", [&] { set_vfs(stage, "0\n"); }}});
+  Opened numvfs(stage, pf_file("sriov_numvfs"));
+  stage.play({{"root", [&] { remove_pf(stage); }}, {"admin", [&] { (void)numvfs.write("0\n"); }}});
   const Unexplored after;
+  numvfs.close();
   allow_sriov(stage, false);
 }
 
