@@ -9,6 +9,8 @@
 namespace teeio::sysfs {
 namespace {
 
+using object::HostTouch;
+
 /// What all accesses are checked for; 0: at the end.
 Result<std::size_t> port_access(const hw::Bar& bar, std::uint64_t offset, std::size_t size) {
   if (offset >= bar.size) return 0;
@@ -32,19 +34,49 @@ std::optional<bool> to_bool(ByteView text) {
   return std::nullopt;
 }
 
+/// An access that nobody was asked about: R4's fact if the function is bound when it begins or
+/// when it ends.
+class Access {
+ public:
+  Access(const Environment& environment, Bdf bdf, HostTouch how)
+      : environment_(environment), bdf_(bdf), how_(how), bound_(is_bound()) {}
+  ~Access() {
+    if (!bound_ && !is_bound()) return;
+    environment_.host.trace().fact(object::Lane::kVmm, object::Fact::kHostTouched,
+                                   "ports reached through sysfs",
+                                   {.function = bdf_, .a = static_cast<std::uint64_t>(how_)});
+  }
+  Access(const Access&) = delete;
+  Access& operator=(const Access&) = delete;
+
+ private:
+  [[nodiscard]] bool is_bound() const { return !environment_.host.tsm().bound_to(bdf_).empty(); }
+
+  const Environment& environment_;
+  const Bdf bdf_;
+  const HostTouch how_;
+  const bool bound_;
+};
+
 }  // namespace
 
-void add_io_bar(NodeList& list, const std::string& path, const hw::Bar& bar) {
+void add_io_bar(NodeList& list, const Environment& environment, const std::string& path, Bdf bdf,
+                const hw::Bar& bar) {
   list.binary(
       path, 0600, bar.size,
-      [&bar](std::uint64_t offset, std::span<std::byte> out) -> Result<std::size_t> {
+      [&environment, bdf, &bar](std::uint64_t offset,
+                                std::span<std::byte> out) -> Result<std::size_t> {
         TEEIO_ASSIGN(const std::size_t size, port_access(bar, offset, out.size()));
-        if (size != 0) bar.target->mmio_read(offset, out);
+        if (size == 0) return 0;
+        const Access access(environment, bdf, HostTouch::kRead);
+        bar.target->mmio_read(offset, out);
         return size;
       },
-      [&bar](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
+      [&environment, bdf, &bar](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
         TEEIO_ASSIGN(const std::size_t size, port_access(bar, offset, in.size()));
-        if (size != 0) bar.target->mmio_write(offset, in);
+        if (size == 0) return 0;
+        const Access access(environment, bdf, HostTouch::kWrite);
+        bar.target->mmio_write(offset, in);
         return size;
       });
 }

@@ -269,7 +269,7 @@ void add_bars(const Making& make) {
     if (bar.kind == hw::Bar::Kind::kNone) continue;
     const std::string path = fmt::format("{}/resource{}", make.directory, i);
     if (bar.kind == hw::Bar::Kind::kIo) {
-      add_io_bar(make.list, path, bar);
+      add_io_bar(make.list, make.environment, path, make.bdf, bar);
       continue;
     }
     const auto map = [&host, bdf = make.bdf, i](mm::MappedFile& file, std::uint64_t offset,

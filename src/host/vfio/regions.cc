@@ -68,6 +68,7 @@ Result<std::size_t> Device::read_rom(std::uint64_t at, std::span<std::byte> out)
   if (images == 0) return fail(Errno::kNoMem, "the expansion ROM has no image that can be read");
   std::ranges::fill(out, std::byte{0xff});
   if (at < images) rom.read(at, out.first(std::min<std::uint64_t>(out.size(), images - at)));
+  touched_bound(object::HostTouch::kRead);
   return out.size();
 }
 
@@ -75,7 +76,9 @@ Result<std::size_t> Device::read_rom(std::uint64_t at, std::span<std::byte> out)
 Result<std::size_t> Device::read_rom_images(std::uint64_t at, std::span<std::byte> out) {
   const schedule::WriteLock lock(memory_lock_);
   if (bound_) return fail(Errno::kIo, "the device is bound: its registers are the guest's");
-  return read_images(pci(), at, out);
+  auto done = read_images(pci(), at, out);
+  touched_bound(object::HostTouch::kRead);
+  return done;
 }
 
 Result<void> Device::check_reachable(const hw::Bar& bar) const {
@@ -135,6 +138,7 @@ Result<std::size_t> Device::read(std::uint32_t index, std::uint64_t at, std::spa
     by_ports(at, out, [&](std::uint64_t port, std::span<std::byte> part) {
       bar.target->mmio_read(port, part);
     });
+    touched_bound(object::HostTouch::kRead);
     return out.size();
   }
   if (index != msix_bar_) {
@@ -171,6 +175,7 @@ Result<std::size_t> Device::write(std::uint32_t index, std::uint64_t at, ByteVie
   TEEIO_TRY(check_reachable(bar));
   if (bar.kind == hw::Bar::Kind::kIo) {
     write_ports(*bar.target, at, in);
+    touched_bound(object::HostTouch::kWrite);
     return in.size();
   }
   if (index != msix_bar_) {

@@ -36,10 +36,15 @@ void together(std::move_only_function<void()> one, std::move_only_function<void(
       body();
     };
   };
+  constexpr std::uint64_t kSecondNs = 1'000'000'000;
+  const std::uint64_t begin_ns = schedule::now_ns();
   Task a = Task::spawn("one", as_call(std::move(one)));
   Task b = Task::spawn("two", as_call(std::move(two)));
   a.join();
   b.join();
+  // Time passes only where nobody can go on.
+  TEEIO_CHECK(schedule::now_ns() - begin_ns < kSecondNs,
+              "a call waited for its time-out: what it waited for happened, and it was not told");
 }
 
 /// A machine with a device that has a vIOMMU with a VM.

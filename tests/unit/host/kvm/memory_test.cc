@@ -1,5 +1,6 @@
 // Memslots, attributes, guest_memfd and the KVM VFIO device through system calls.
 
+#include "host/kvm/gmem.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::kvm {
@@ -54,6 +55,26 @@ TEST_F(MemoryTest, ClosedGuestMemfdLeavesItsSlotWithoutAPrivateSide) {
   EXPECT_TRUE(vmm.pre_fault(kRam).has_value());
   EXPECT_TRUE(vmm.close(gmem).has_value());
   EXPECT_EQ(error_of(vmm.pre_fault(kRam)), Errno::kFault);
+}
+
+/// kvm_gmem_free_folio() comes with a folio's last reference.
+TEST_F(MemoryTest, PunchedPageOfAGuestMemfdIsTheHostsWhenItsLastPinIsGone) {
+  ASSERT_TRUE(vmm.make_vm().has_value());
+  const int fd = make_gmem();
+  const auto file = *vmm.file(fd);
+  Gmem& gmem = static_cast<Gmem&>(*file);
+  const auto frames = [&] { return machine->census().at("frames in use"); };
+  const std::string none = frames();
+  const Hpa page = *gmem.pin(0);
+  EXPECT_EQ(*gmem.pin(0), page);
+  const std::string one = frames();
+  EXPECT_NE(one, none);
+  ASSERT_TRUE(gmem.fallocate(Gmem::Fallocate::kPunchHole, 0, kPageSize).has_value());
+  EXPECT_EQ(frames(), one);
+  gmem.unpin(page);
+  EXPECT_EQ(frames(), one) << "somebody has it yet";
+  gmem.unpin(page);
+  EXPECT_EQ(frames(), none);
 }
 
 TEST_F(MemoryTest, PartOfAGuestMemfdBelongsToOneSlotUntilThatIsDeleted) {

@@ -61,6 +61,24 @@ TEST_F(ConfigOfBoundTdi, AFunctionLevelResetIsSeenThoughItsBitIsNotKept) {
   EXPECT_EQ(touches(), 1U);
 }
 
+TEST_F(ConfigOfBoundTdi, PortsThatAreReachedAreSeen) {
+  const auto& ports = *system.tree().find(kVfDir + "/resource3")->attribute;
+  std::array<std::byte, 2> word{};
+  EXPECT_EQ(ports.read(4, word).value_or(0), 2U);
+  EXPECT_EQ(touches(), 1U);
+  EXPECT_EQ(host.trace().events().back().function, kVf);
+  EXPECT_EQ(ports.write(4, word).value_or(0), 2U);
+  EXPECT_EQ(touches(), 2U);
+  EXPECT_EQ(host.ports.accesses, 2);
+  // What Linux refuses reaches nothing.
+  EXPECT_FALSE(ports.write(7, word).has_value());
+  EXPECT_EQ(ports.read(8, word).value_or(1), 0U);
+  EXPECT_EQ(touches(), 2U);
+  host.tsm().unbind(kVf);
+  EXPECT_EQ(ports.read(4, word).value_or(0), 2U);
+  EXPECT_EQ(touches(), 2U);
+}
+
 TEST_F(ConfigOfBoundTdi, WhatReachesNoDeviceIsNotSeen) {
   write(kVfDir, 0x3c, std::byte{0x5a});  // interrupt line: software's own
   write(kVfDir, 0x00, std::byte{0x5a});  // vendor: read only

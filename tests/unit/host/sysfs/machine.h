@@ -46,6 +46,17 @@ inline constexpr Bdf kCard{.bus = 1};
 inline constexpr Bdf kVf{.bus = 1, .function = 1};
 inline constexpr Bdf kPlain{.bus = 2};
 
+/// Ports that answer with nothing, and count.
+class FakePorts final : public hw::MmioTarget {
+ public:
+  void mmio_read(std::uint64_t, std::span<std::byte> out) override {
+    std::ranges::fill(out, std::byte{0xff});
+    ++accesses;
+  }
+  void mmio_write(std::uint64_t, ByteView) override { ++accesses; }
+  int accesses = 0;
+};
+
 /// A TSM that connects by configuring one stream.
 class FakeTsm final : public tsm::Driver {
  public:
@@ -204,6 +215,7 @@ class FakeHost : public Host {
   }
   void make_vf() {
     vf.bar[0] = {.kind = hw::Bar::Kind::kMemory32, .size = 0x1000, .base = Hpa{0xe010'0000}};
+    vf.bar[3] = {.kind = hw::Bar::Kind::kIo, .size = 8, .base = Hpa{0x2000}, .target = &ports};
     hw::Identity id = identity();
     id.vendor = id.device = 0xffff;
     hw::add_endpoint_header(vf.config, id, {});
@@ -218,6 +230,7 @@ class FakeHost : public Host {
   hw::RootPort port{trace_, port_options()};
   FakeFunction card{kCard, nullptr};
   FakeFunction vf{kVf, &card};
+  FakePorts ports;
   FakeFunction plain{kPlain, nullptr};
   Bdf used{.domain = 0xffff};
   bool fail_reset = false;

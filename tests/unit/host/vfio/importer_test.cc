@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "host/vfio/device.h"
+#include "hw/find_capability.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::vfio {
@@ -104,6 +105,40 @@ TEST_F(ImporterTest, IsNotLetBackInByAnUnbindWhileMemoryIsOff) {
   ASSERT_TRUE(config<std::uint16_t>(4, 4).has_value());
   device().recover_mmio();
   EXPECT_TRUE(revoked());
+}
+
+/// A bound function's unbind has taken its dma-bufs away (TeardownHandlers), and gives them back
+/// itself: the program's write that wakes the function does not come in between.
+TEST_F(ImporterTest, IsNotLetBackInByAMoveToD0DuringItsUnbind) {
+  const auto pm = hw::find_capability(device().pci(), 0x01);
+  ASSERT_TRUE(pm.has_value());
+  device().set_bound(true);
+  device().disable_mmio();
+  ASSERT_TRUE(revoked());
+  ASSERT_TRUE(config<std::uint16_t>(*pm + 4U, 0).has_value());
+  EXPECT_TRUE(revoked());
+  device().set_bound(false);
+  device().recover_mmio();
+  EXPECT_FALSE(revoked());
+}
+
+/// Nor does the end of low power, which the bind has woken it from.
+TEST_F(ImporterTest, IsNotLetBackInByTheEndOfLowPowerDuringItsUnbind) {
+  const auto low_power = [&](std::uint32_t feature) {
+    struct {
+      std::uint32_t argsz, flags;
+    } arg{sizeof(arg), VFIO_DEVICE_FEATURE_SET | feature};
+    return vmm.ioctl(vmm.vfio, VFIO_DEVICE_FEATURE, arg).has_value();
+  };
+  ASSERT_TRUE(low_power(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
+  ASSERT_TRUE(revoked());
+  device().set_bound(true);
+  device().disable_mmio();
+  ASSERT_TRUE(low_power(VFIO_DEVICE_FEATURE_LOW_POWER_EXIT));
+  EXPECT_TRUE(revoked());
+  device().set_bound(false);
+  device().recover_mmio();
+  EXPECT_FALSE(revoked());
 }
 
 TEST_F(ImporterTest, IsToldBeforeTheLastCloseResetsTheFunction) {

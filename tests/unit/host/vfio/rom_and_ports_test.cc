@@ -3,6 +3,7 @@
 
 #include <numeric>
 
+#include "host/vfio/device.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::vfio {
@@ -127,6 +128,22 @@ TEST_F(RomAndPortsTest, PortsReachTheMemoryOfBar0) {
   EXPECT_EQ(read<std::uint32_t>(0x1238), 0x1122'f00dU);
   write<std::uint64_t>(kPorts + 0x10, 0x8877'6655'4433'2211);  // two accesses
   EXPECT_EQ(read<std::uint64_t>(kPorts + 0x10), 0x8877'6655'4433'2211U);
+}
+
+/// No card of the machine's has ports and TDIs: the TSM's own call says that it is bound.
+TEST_F(RomAndPortsTest, PortsOfABoundDeviceAreNotReached) {
+  open();
+  write<std::uint32_t>(kPorts + 4, 0x1238);
+  const auto file = vmm.file(vmm.vfio);
+  ASSERT_TRUE(file.has_value());
+  Device& device = static_cast<DeviceFile&>(**file).device();
+  device.set_bound(true);
+  std::uint32_t word = 0x1240;
+  EXPECT_EQ(error_of(vmm.pread(vmm.vfio, kPorts, writable_bytes_of(word))), Errno::kIo);
+  EXPECT_EQ(error_of(vmm.pwrite(vmm.vfio, kPorts + 4, bytes_of(word))), Errno::kIo);
+  EXPECT_EQ(error_of(vmm.pread(vmm.vfio, kRom, writable_bytes_of(word))), Errno::kIo);
+  device.set_bound(false);
+  EXPECT_EQ(read<std::uint32_t>(kPorts + 4), 0x1238U) << "a write came through";
 }
 
 TEST_F(RomAndPortsTest, IoSpaceHasAnEnableOfItsOwn) {
