@@ -12,6 +12,7 @@
 #include "schedule/controller.h"
 #include "schedule/monitor.h"
 #include "schedule/raw_lock.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::hw {
 namespace {
@@ -23,11 +24,14 @@ struct Run {
   KeyId key;
 };
 
+KeyId key_for(const PhysicalMemory& memory, const Run& run) {
+  return schedule::seeded("owner-unchecked") ? memory.key_of(run.address) : run.key;
+}
 Result<void> transfer(PhysicalMemory& memory, const Run& run, std::span<std::byte> out) {
-  return memory.read(run.address, out, run.key);
+  return memory.read(run.address, out, key_for(memory, run));
 }
 Result<void> transfer(PhysicalMemory& memory, const Run& run, ByteView in) {
-  return memory.write(run.address, in, run.key);
+  return memory.write(run.address, in, key_for(memory, run));
 }
 Result<void> peer_transfer(PhysicalMemory& memory, Hpa address, std::span<std::byte> out) {
   return memory.peer_read(address, out);

@@ -48,6 +48,15 @@ void reset_against_disconnect(const Config& design) {
   TEEIO_CHECK(done.has_value(), "a reset kept the card connected");
 }
 
+/// A session's end and the next one's beginning: nothing of the first is in the second.
+void connect_again(const Config& design) {
+  Stage stage(design);
+  stage.mount_sysfs();
+  stage.play();
+  must(disconnect(stage.root()));
+  must(connect(stage.root()));
+}
+
 /// Those of host bridges; each TSM has its own.
 std::size_t stream_links(machine::Machine& machine) {
   std::set<std::string> names;
@@ -89,6 +98,9 @@ void add_one_card_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "card/reset-against-disconnect",
                  .description = "VFIO_DEVICE_RESET of function 0 against tsm/disconnect",
                  .body = reset_against_disconnect});
+  all.push_back({.name = "card/connect-again",
+                 .description = "a card is disconnected and connected again, with new keys",
+                 .body = connect_again});
   all.push_back({.name = "card/connect-two-cards",
                  .description = "two cards are connected, and each stream has its link",
                  .body = connect_two_cards});

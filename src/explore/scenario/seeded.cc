@@ -14,7 +14,7 @@ using enum StrategyKind;
 // Why poorer strategies find it too.
 constexpr std::string_view kState = "every order reaches the bad state";
 constexpr std::string_view kLockdep = "an assertion as lockdep's sees it in every order";
-constexpr std::string_view kFirst = "it only matters which of the two comes first";
+constexpr std::string_view kWhoIsFirst = "it only matters which of the two comes first";
 constexpr std::string_view kSmall = "the program is so small that random orders cover it";
 constexpr std::string_view kWide = "the window is as long as a whole bind or unbind";
 constexpr std::string_view kHandover = "every hand-over of the DSM's lock falls into the window";
@@ -23,8 +23,8 @@ constexpr std::string_view kDestroy = "close/destroy-against-vfio";
 constexpr std::string_view kClose = "close/bound-vfio-iommufd-vm";
 
 constexpr SeededScenario kScenarios[] = {
-    {"vdevice-outlives-idevice", kDestroy, "tdx", kBounded, "R6", kFirst},
-    {"destroy-races-idevice", kDestroy, "tdx", kBounded, "R6", kFirst},
+    {"vdevice-outlives-idevice", kDestroy, "tdx", kBounded, "R6", kWhoIsFirst},
+    {"destroy-races-idevice", kDestroy, "tdx", kBounded, "R6", kWhoIsFirst},
     {"two-vdevices", "vdevice/two-for-one-device", "tdx", kBounded, "has two vDEVICEs", kSmall},
     {"vdevice-visible-early", "vdevice/taken-virtual-id", "tdx", kBounded, "that nobody holds",
      kSmall},
@@ -42,6 +42,8 @@ constexpr SeededScenario kScenarios[] = {
     {"vf-as-pf0", "card/bind-two-functions", "tdx", kBounded, "one was refused", kWide},
     {"tdi-unset", "request/guest-request-against-bind", "tdx", kBounded, "has no VM", kHandover},
     {"shared-handlers", "card/unbind-two-functions", "tdx", kBounded, "R10", kState},
+    {"unmap-before-stop", "dma/unbind", "tdx", kBounded, "R2", kState},
+    {"devif-forgotten", "dma/failing-exit", "tdx", kBounded, "R5", kState},
     {"duplicate-stream-links", "card/connect-two-cards", "tdx", kBounded, "one path", kState},
     {"raw-vm-pointer", "vfio/bind-iommufd-against-vm-close", "tdx", kBounded, "after it was freed",
      ""},
@@ -53,6 +55,9 @@ constexpr SeededScenario kScenarios[] = {
     {"mainline-close", kClose, "tdx", kBounded, "R4", kState},
     {"drain-forgotten", "iommu/invalidate-against-dma", "tdx", kBounded, "after its invalidation",
      kSmall},
+    {"owner-unchecked", "iommu/shared-into-private", "sev", kBounded, "R7", kWhoIsFirst},
+    {"keys-repeat", "card/connect-again", "tdx", kBounded, "R8", kState},
+    {"nonce-unchecked", "adversary/lock-again", "tdx", kBounded, "R9", kState},
 };
 
 Options options_for(StrategyKind strategy, std::uint64_t schedules, double seconds) {

@@ -45,6 +45,11 @@ constexpr SeededBugInfo kBugs[] = {
      "PCI/TSM series, 2025-09"},
     {"shared-handlers", "the first of two unbinds clears the teardown handlers of the whole card",
      "tsm::PciTsm::unbind_one", "RFC \"Host side support for TDISP\" 29/30, 2025-05-29"},
+    {"unmap-before-stop", "private MMIO is taken from the guest before its TDI is stopped",
+     "tsm::TdxDriver::unbind", "no public report; TDX Connect wants STOP first"},
+    {"devif-forgotten",
+     "an unbind leaves the TDI's metadata with the firmware, and its VM is taken apart",
+     "tsm::TdxDriver::unbind", "no public report; TDH.MNG.VPFLUSHDONE refuses"},
     {"duplicate-stream-links", "streams are numbered per root port, so two links get one name",
      "tsm::IdeStreams::free_index", "PCI/IDE, Dec 2025 to Jan 2026, fixes 079115370d00"},
     {"raw-vm-pointer",
@@ -65,6 +70,13 @@ constexpr SeededBugInfo kBugs[] = {
     {"drain-forgotten", "an invalidation does not wait for requests that are on their way",
      "hw::RequestsInFlight::drain",
      "\"iommu/amd: Wait for completion of IOTLB flush in attach_device\", F. Sironi, 2019-09-10"},
+    {"owner-unchecked", "a device's request without T is not held against who owns the page",
+     "hw::HostBridge, transfer",
+     "CVE-2023-20584, AMD-SB-3003, 2024-08: DTE faults bypass the RMP's checks"},
+    {"keys-repeat", "each connection of a stream has the keys of the one before", "tdx, km_request",
+     "no public report; NIST SP 800-38D, 8: no IV twice under one key"},
+    {"nonce-unchecked", "a TDI starts whatever nonce it is given", "device::Tdi::start",
+     "no public report; TDISP wants INVALID_NONCE"},
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "crypto/secret.h"
 #include "firmware/tdx/messages.h"
 #include "hw/root_port.h"
+#include "schedule/seeded_bug.h"
 #include "schedule/task.h"
 #include "wire/ide_km.h"
 
@@ -112,6 +113,15 @@ Checked<void> may_enable(Leaf& leaf, hw::RootPort& port, IdeStream& stream, cons
   return {};
 }
 
+/// As of a generator that begins anew with each connection.
+Key key_of_stream(const KmParameters& p) {
+  Key key{};
+  key[0] = static_cast<std::byte>(1U + p.key_set);
+  key[1] = static_cast<std::byte>(p.direction);
+  key[2] = static_cast<std::byte>(p.sub_stream);
+  return key;
+}
+
 }  // namespace
 
 KeyBits key_bit(const KmParameters& p) {
@@ -129,6 +139,7 @@ Checked<Bytes> km_request(Leaf& leaf, hw::RootPort& port, IdeStream& stream, Spd
   Key key{};
   if (object == KmObject::kKeyProg) {
     schedule::fill_random(key);
+    if (schedule::seeded("keys-repeat")) key = key_of_stream(parameters);
     program(port, stream, parameters, key);
   }
   wire::IdeKmMessage request = request_message(stream, object, parameters, key);

@@ -1,6 +1,7 @@
 #include "base/check.h"
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
+#include "schedule/seeded_bug.h"
 
 namespace teeio::tsm {
 
@@ -15,12 +16,13 @@ void TdxDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
     bound_.erase(at);
   }
   handlers.hold_mmio();
+  if (schedule::seeded("unmap-before-stop")) handlers.disable_mmio();
   stop(function, vm, bound);
   handlers.disable_mmio();
   reclaim_mmio(function, vm);
   remove_dmar(function, bound);
   remove_mmiomt(bound);
-  remove_devif(tdx::function_id(function.bdf()), bound);
+  if (!schedule::seeded("devif-forgotten")) remove_devif(tdx::function_id(function.bdf()), bound);
   handlers.recover_mmio();
 }
 
