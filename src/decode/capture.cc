@@ -19,7 +19,7 @@ constexpr std::size_t kMaxAssembled = std::size_t{1} << 20U;
 constexpr std::size_t kMaxDoePadding = 3;  ///< bytes
 
 /// What is kept of former messages, so that memory does not follow the largest of them.
-constexpr std::size_t kMaxConversations = 16;  ///< whoever makes more begins anew
+constexpr std::size_t kMaxConversations = 16;  ///< the one that is silent longest goes
 constexpr std::size_t kMaxSpare = 4;
 constexpr std::size_t kMaxSpareFields = 32;
 
@@ -52,9 +52,18 @@ std::span<const Message> Capture::read(const wire::PcapPacket& packet) {
 }
 
 Capture::Conversation& Capture::conversation() {
-  if (conversations_.size() >= kMaxConversations && !conversations_.contains(connection_))
-    conversations_.clear();
-  return conversations_[connection_];
+  if (conversations_.size() >= kMaxConversations && !conversations_.contains(connection_)) {
+    // What has no ID may be all of a capture's own conversation, and stays.
+    auto oldest = conversations_.end();
+    for (auto at = conversations_.begin(); at != conversations_.end(); ++at)
+      if (at->first &&
+          (oldest == conversations_.end() || at->second.packet < oldest->second.packet))
+        oldest = at;
+    conversations_.erase(oldest);
+  }
+  Conversation& one = conversations_[connection_];
+  one.packet = packet_;
+  return one;
 }
 
 Fields Capture::fields() {

@@ -51,6 +51,7 @@ class Capture {
     Connection connection;
     Assembly request_chunks;
     Assembly response_chunks;
+    std::size_t packet = 0;  ///< its last
   };
   /// Where in a packet a message is found.
   struct Place {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "decode/last_of_each.h"
 
 // A capture may have millions of messages: no streams, no formats that are parsed, and nothing
 // is made that is not printed.
@@ -96,10 +97,18 @@ void append_fields(std::string& out, const std::vector<Field>& fields) {
   Names names;
   bool repeated = false;
   for (const Field& field : fields) repeated = names.add(field.name) || repeated;
+  // Few are compared with each other, which needs no memory.
+  constexpr std::size_t kFew = 32;
+  std::vector<std::size_t> last;
+  if (repeated && fields.size() > kFew) last = last_of_each(fields);
   std::string_view before = "{\"";
   for (auto field = fields.begin(); field != fields.end(); ++field) {
     const Field* value = &*field;
-    if (repeated) {
+    if (!last.empty()) {
+      const std::size_t at = last[static_cast<std::size_t>(field - fields.begin())];
+      if (at == kNotTheFirst) continue;
+      value = &fields[at];
+    } else if (repeated) {
       const auto same = [&](const Field& other) { return other.name == field->name; };
       if (std::any_of(fields.begin(), field, same)) continue;
       value = &*std::find_if(fields.rbegin(), fields.rend(), same);

@@ -63,6 +63,7 @@ enum class Fact : std::uint8_t {
   kSequenceUsed,      ///< secured message: the key with digest a used sequence number b
   kRefLeaked,         ///< anyone: object described by the label still had a references at its end
   kUsedAfterPut,      ///< anyone: object described by the label used after its last put
+  kTdiStopFailed,     ///< firmware: gives function up, whose TDI may be as it was
 };
 
 /// Values of `a` in Fact::kHostTouched.

@@ -56,6 +56,7 @@ ValueNames value_names(Fact fact) {
     case Fact::kDma:
     case Fact::kKeyUsed:
     case Fact::kUsedAfterPut:
+    case Fact::kTdiStopFailed:
       return {};
   }
   return {};

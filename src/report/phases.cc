@@ -104,6 +104,7 @@ Trigger of_state(const Event& event, std::string_view before) {
     case Fact::kSequenceUsed:
     case Fact::kRefLeaked:
     case Fact::kUsedAfterPut:
+    case Fact::kTdiStopFailed:
       return {};
   }
   return {};

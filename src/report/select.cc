@@ -90,6 +90,7 @@ bool is_life_state(const Event& event) {
     case Fact::kKeyUsed:
     case Fact::kRefLeaked:
     case Fact::kUsedAfterPut:
+    case Fact::kTdiStopFailed:
       return true;
   }
   return true;

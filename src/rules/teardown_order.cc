@@ -117,9 +117,9 @@ void TeardownRule::on_fact(const Event& event, Judgement& judge) {
   if (event.fact == Fact::kVmDead) return vm_died(event, judge);
   if (!event.function) return;
   if (event.fact == Fact::kStreamBlocked) return complete(event, kStop, judge);
-  const auto step = step_of(event.fact);
-  if (!step) return;
   const FunctionWorld& f = judge.world().function(*event.function);
+  const auto step = stopped_unheard(f, event) ? kStop : step_of(event.fact);
+  if (!step) return;
   for (const OrderedPair& pair : order_.pairs) {
     if (pair.then != *step || !outstanding(pair.first, f)) continue;
     const std::string what = sentence(order_.tsm, *event.function, *step, pair.first);

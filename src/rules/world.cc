@@ -5,6 +5,10 @@ namespace teeio::rules {
 using object::Event;
 using object::Fact;
 
+bool stopped_unheard(const FunctionWorld& f, const Event& event) {
+  return event.fact == Fact::kTdiStopFailed && f.tdi_state == kTdiUnlocked;
+}
+
 Mark Mark::of(const Event& event) {
   return {.seq = event.seq,
           .from = event.from,
@@ -80,7 +84,7 @@ void World::apply_firmware(FunctionWorld& f, const Event& event) {
   } else if (event.fact == Fact::kMetadataRemoved) {
     f.metadata_vm = 0;
     f.locked = false;
-  } else if (event.fact == Fact::kTdiStopped) {
+  } else if (event.fact == Fact::kTdiStopped || stopped_unheard(f, event)) {
     f.locked = false;
   } else if (event.fact == Fact::kStreamBlocked) {
     f.stream_blocked = true;

@@ -63,6 +63,10 @@ struct FunctionWorld {
   Mark guest_start;  ///< the guest's own request since the last lock
 };
 
+/// Whether a firmware takes a STOP that failed as done, and is right: its answer alone was lost,
+/// or the TDI was unlocked otherwise.
+[[nodiscard]] bool stopped_unheard(const FunctionWorld& f, const object::Event& event);
+
 struct VdeviceWorld {
   std::uint64_t idevice = 0, viommu = 0;
   Mark created;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,8 +25,11 @@ class ElfFunctions {
   [[nodiscard]] std::optional<std::uint64_t> address_of(std::uint64_t offset) const;
   /// The function that `address` is in.
   [[nodiscard]] const Function* find(std::uint64_t address) const;
-  /// Demangled, without its parameters.
+  /// Demangled, without its parameters: one line without control characters. Names that are
+  /// long, or refer to their own parts so often that nobody could read what that gives, are as
+  /// the file has them; none is much longer than kMostName.
   [[nodiscard]] std::string name_of(const Function& function) const;
+  static constexpr std::size_t kMostName = 256;  ///< bytes
 
  private:
   struct Segment {

@@ -69,7 +69,7 @@ Injector::Due Injector::call(std::string_view name, pid_t tid) {
   }
   const Injection* const due = pass(Injection::Kind::kKill, name, Fault::kNone);
   if (due == nullptr) return {kNothing};
-  keep_stack(tid);
+  take_stack(tid);
   if (due->kind != Injection::Kind::kKill) return {kRefuse, due->error};
   return {due->when == Injection::When::kBefore ? kKillBefore : kKillAfter};
 }
@@ -78,11 +78,15 @@ bool Injector::happens(FaultPlace place, std::string_view name, Fault fault) {
   const Injection::Kind kind =
       place == FaultPlace::kFirmware ? Injection::Kind::kFirmware : Injection::Kind::kDevice;
   if (pass(kind, name, fault) == nullptr) return false;
-  keep_stack(object::OriginScope::current().tid);
+  take_stack(object::OriginScope::current().tid);
   return true;
 }
 
-void Injector::keep_stack(pid_t tid) {
+void Injector::take_stack(pid_t tid) {
+  {
+    const schedule::RawLockGuard guard(lock_);
+    if (!keeps_stack_ || stack_) return;
+  }
   std::vector<std::string> stack;
   if (tid != 0) stack = program_stack(tid);
   const schedule::RawLockGuard guard(lock_);

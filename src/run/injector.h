@@ -53,8 +53,10 @@ class Injector final : public schedule::FaultPlan {
   /// In the order in which they came.
   [[nodiscard]] const std::vector<Point>& points() const { return points_; }
 
+  /// From now on stack() is taken, which takes a while.
+  void keep_stack() { keeps_stack_ = true; }
   /// The program's stack where something went wrong the first time, as program_stack() has it;
-  /// empty if that was in no call of its own, as after its end.
+  /// empty if that was in no call of its own, as after its end, and without keep_stack().
   [[nodiscard]] std::vector<std::string> stack() const;
   /// What never happened.
   [[nodiscard]] std::vector<Injection> unfired() const;
@@ -70,13 +72,14 @@ class Injector final : public schedule::FaultPlan {
   const Injection* pass(Injection::Kind kind, std::string_view name, schedule::Fault fault);
 
   /// Something goes wrong in a call that `tid` waits in; 0: in nobody's.
-  void keep_stack(pid_t tid);
+  void take_stack(pid_t tid);
   /// Keeps in mind whether threads that live at the same time make calls.
   void note_caller(pid_t tid) TEEIO_REQUIRES(lock_);
 
   const std::vector<Injection> injections_;
   const std::unique_ptr<Order> order_;
   bool keeps_ = false;
+  bool keeps_stack_ = false;
   mutable schedule::RawLock lock_;
   std::map<Key, std::uint32_t> counts_;
   std::vector<Point> points_;

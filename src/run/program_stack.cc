@@ -66,7 +66,7 @@ struct CodePlace {
   const MapsLine* module = nullptr;
   std::uint64_t in_file = 0;  ///< address as the file has it
   std::uint64_t start = 0;    ///< of its function, as memory has it; 0: not known
-  std::string text;
+  const ElfFunctions::Function* function = nullptr;
 };
 
 class Walk {
@@ -81,7 +81,7 @@ class Walk {
     base_ = sp & ~(kWord - 1);
     words_.resize(kMostStack / kWord);
     words_.resize(readable_words());
-    std::vector<std::string> texts{here->text};
+    std::vector<std::string> texts{text_of(*here)};
     for (std::size_t slot = 0; texts.size() < kMostFrames;) {
       const auto found = caller_of(*here, slot);
       if (!found) break;
@@ -89,7 +89,7 @@ class Walk {
       frame_ = keeps_frame(*here) && *found > 0 ? words_[*found - 1] : 0;
       here = place(words_[*found] - 1);
       if (!here) break;
-      texts.push_back(here->text);
+      texts.push_back(text_of(*here));
       slot = *found + 1;
     }
     return texts;
@@ -133,16 +133,22 @@ class Walk {
       return std::nullopt;
     const ElfFunctions& functions = functions_of(*module);
     const std::uint64_t offset = address - module->start + module->offset;
-    CodePlace place{
-        .module = module, .in_file = functions.address_of(offset).value_or(offset), .text = {}};
-    const std::string name = module->path.substr(module->path.rfind('/') + 1);
-    place.text = fmt::format("{}+{:#x}", name, place.in_file);
-    if (const auto* const function = functions.find(place.in_file); function != nullptr) {
-      place.start = address - (place.in_file - function->start);
-      place.text = fmt::format("{}+{:#x} ({})", functions.name_of(*function),
-                               place.in_file - function->start, place.text);
-    }
+    CodePlace place{.module = module,
+                    .in_file = functions.address_of(offset).value_or(offset),
+                    .function = nullptr};
+    place.function = functions.find(place.in_file);
+    if (place.function != nullptr) place.start = address - (place.in_file - place.function->start);
     return place;
+  }
+
+  /// For a frame alone: of the many places that are looked at no name is made.
+  std::string text_of(const CodePlace& place) {
+    const std::string& path = place.module->path;
+    const std::string in_file =
+        fmt::format("{}+{:#x}", path.substr(path.rfind('/') + 1), place.in_file);
+    if (place.function == nullptr) return in_file;
+    return fmt::format("{}+{:#x} ({})", functions_of(*place.module).name_of(*place.function),
+                       place.in_file - place.function->start, in_file);
   }
 
   /// Whether its function begins with push %rbp; mov %rsp,%rbp.

@@ -115,7 +115,8 @@ Result<Bytes> Slots::csr(const Key& key, ByteView requester_info, ByteView /*opa
   return crypto::certification_request(*pair.key, key.hash, "teeio device", requester_info);
 }
 
-Result<void> Slots::set_chain(std::uint8_t slot, const Key& key, ByteView certificates) {
+Result<void> Slots::set_chain(std::uint8_t slot, const Key& key, std::uint8_t model,
+                              ByteView certificates) {
   const Place place{slot, crypto::key_type(key.algorithm)};
   if (certificates.empty()) {
     provisioned_[place] = {};
@@ -137,6 +138,7 @@ Result<void> Slots::set_chain(std::uint8_t slot, const Key& key, ByteView certif
   all[number - 1U].slots = static_cast<std::uint8_t>(all[number - 1U].slots | bit(slot));
   Provisioned made{std::make_unique<crypto::Identity>(crypto::Identity{std::move(chain), *own}),
                    {.key_pair_id = number}};
+  if (model != 0) made.credential.model = model;
   made.credential.identity = made.identity.get();
   provisioned_[place] = std::move(made);
   return {};

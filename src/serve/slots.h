@@ -38,7 +38,8 @@ class Slots final : public spdm::Credentials, public spdm::Provisioning {
   Result<Bytes> csr(const Key& key, ByteView requester_info, ByteView opaque) override;
   /// EINVAL also when it is no chain of the slot's key, or a key pair is named that is not the
   /// slot's; EACCES when it does not verify, from its first certificate on.
-  Result<void> set_chain(std::uint8_t slot, const Key& key, ByteView certificates) override;
+  Result<void> set_chain(std::uint8_t slot, const Key& key, std::uint8_t model,
+                         ByteView certificates) override;
   Result<KeyPair> key_pair(const Key& key) override;
   /// EBUSY: a slot that is wished for has another pair, or slot 0 would lose its own.
   Result<void> set_pair(const Key& key, const PairWish& wish) override;

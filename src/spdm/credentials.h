@@ -64,10 +64,12 @@ class Provisioning {
   /// with what the requester wants in it; may be empty. Errors: EINVAL it makes no sense, or
   /// there is no such key; anything else the peer hears as Unspecified.
   virtual Result<Bytes> csr(const Key& key, ByteView requester_info, ByteView opaque) = 0;
-  /// Puts certificates in a slot, or empties it (no certificates); the end asks its
+  /// Puts certificates in a slot, or empties it (no certificates). `model`: as Credential has it;
+  /// 0: none is named (no multi-key connection, or nothing is put in). The end asks its
   /// Credentials anew afterwards. Errors: EINVAL the chain does not fit the
   /// slot's key; anything else, that it does not verify among it, the peer hears as Unspecified.
-  virtual Result<void> set_chain(std::uint8_t slot, const Key& key, ByteView certificates) = 0;
+  virtual Result<void> set_chain(std::uint8_t slot, const Key& key, std::uint8_t model,
+                                 ByteView certificates) = 0;
 
   /// A key pair as it is now, whether or not a slot shows it.
   struct KeyPair {

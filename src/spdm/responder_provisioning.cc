@@ -75,7 +75,7 @@ Reply set_certificate(Call& call) {
     certificates = *inside;
   }
   const auto set = state.config.provisioning->set_chain(
-      request->slot, key_of(state, request->key_pair), certificates);
+      request->slot, key_of(state, request->key_pair), request->cert_model, certificates);
   if (!set) return refuse(why_not_provisioned(set.error()));
   note_slot_set(state, request->slot);
   wire::SpdmSetCertificateRsp answer;

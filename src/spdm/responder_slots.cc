@@ -118,9 +118,13 @@ Reply certificate_chain(const State& state, const Request& request, const Bank& 
   return answer_of(state, request, wire::encode_spdm_slot_data(chain));
 }
 
-bool names_agree(const State& state, const Request& request) {
+std::uint8_t model_of(const Request& request) {
   constexpr std::uint8_t kModel = 7;
-  return names_key_pair(state, request.key_pair, request.attributes & kModel);
+  return request.attributes & kModel;
+}
+
+bool names_agree(const State& state, const Request& request) {
+  return names_key_pair(state, request.key_pair, model_of(request));
 }
 
 Reply csr(State& state, const Request& request, const Bank& bank) {
@@ -144,7 +148,8 @@ Reply set(State& state, const Request& request, const Bank& bank) {
     return refuse(SpdmErrorCode::kInvalidRequest);
   }
   const auto done = state.config.provisioning->set_chain(
-      request.slot, {request.key_pair, bank.algorithm, *state.suite.hash}, certificates);
+      request.slot, {request.key_pair, bank.algorithm, *state.suite.hash}, model_of(request),
+      certificates);
   if (!done) return refuse(why_not_provisioned(done.error()));
   if (is_selected(state, bank)) note_slot_set(state, request.slot);
   return answer_of(state, request, {});

@@ -13,10 +13,10 @@
 #include "base/fd.h"
 #include "rules/sanitizer.h"
 #include "rules/verdict.h"
-#include "run/program_stack.h"
 #include "run/supervisor.h"
 #include "sweep/expectation.h"
 #include "sweep/output.h"
+#include "sweep/stacks.h"
 
 namespace teeio::sweep {
 namespace {
@@ -95,24 +95,6 @@ class DiskWatch {
   std::vector<Disk> disks_;
 };
 
-/// The program's stacks in the calls that broke rules, in the order of the violations.
-class Stacks {
- public:
-  /// While the call goes on.
-  void keep(const rules::Violation& violation) {
-    const bool in_a_call = violation.origin.tid != 0 && stacks_.size() < kMost;
-    stacks_.push_back(in_a_call ? run::program_stack(violation.origin.tid) : Stack{});
-  }
-  [[nodiscard]] const std::vector<std::string>& at(std::size_t violation) const {
-    return stacks_.at(violation);
-  }
-
- private:
-  using Stack = std::vector<std::string>;
-  static constexpr std::size_t kMost = 16;  ///< the first say enough, and each takes a while
-  std::vector<Stack> stacks_;
-};
-
 void add_violations(Outcome& outcome, const rules::Verdict& verdict,
                     const std::vector<rules::Violation>& violations, const Stacks& stacks) {
   if (!verdict.is_broken(violations)) return;
@@ -138,7 +120,7 @@ Outcome run_trial(machine::Machine& machine, const TrialOptions& options, run::I
   rules::Sanitizer sanitizer(rules::teardown_order(machine.config().tsm.name), {},
                              [&verdict, &stacks](const rules::Violation& violation) {
                                if (!verdict.admits(violation)) return false;
-                               stacks.keep(violation);
+                               stacks.keep(violation.origin.tid);
                                return true;
                              });
   machine.trace().add_sink(sanitizer);
@@ -156,6 +138,7 @@ Outcome run_trial(machine::Machine& machine, const TrialOptions& options, run::I
                               .processes = options.processes,
                               .look = [&disk] { return disk.look(); }},
                    .dies_with_us = true};
+  injector.keep_stack();
   schedule::set_fault_plan(&injector);
   run::Supervisor supervisor(std::move(how), machine.system_calls());
   Outcome outcome;

@@ -204,7 +204,7 @@ void Rmm::vdev_driven(Vdev& vdev) {
   switch (std::exchange(vdev.op, VdevOp::kNone)) {
     case VdevOp::kUnlock:
       if (vdev.state != VdevState::kNew)
-        fact(object::Fact::kTdiStopped,
+        fact(vdev.tdi_stopped ? object::Fact::kTdiStopped : object::Fact::kTdiStopFailed,
              vdev.tdi_stopped ? "TDI stopped" : "STOP failed, taken as done", vdev);
       vdev.state = VdevState::kUnlocked;
       break;

@@ -17,7 +17,8 @@ constexpr std::array<Check, 1> kVcpuState{
 
 constexpr std::array<Check, 1> kTscAdjust{
     {{"tsc_adjust", kInconsistentMsr, kNumber,
-      "the processor's IA32_TSC_ADJUST is not what SYS.INIT saw (the MSR)"}}};
+      "the processor's IA32_TSC_ADJUST is not what SYS.INIT saw (the MSR; never met through the "
+      "host's driver here, all of whose calls are one processor's)"}}};
 
 constexpr auto kMngCreateChecks =
     join(own({{"hkid", kOperandInvalid, kRdx, "no private HKID"}}), free_page(kRcx), kKeyTable,
@@ -53,13 +54,16 @@ constexpr auto kVpInitChecks =
 constexpr auto kVpEnterChecks =
     join(tdvpr(kRcx), kOwnTdr, kTd, kVcpuPages,
          own({{"initialized", kVcpuStateIncorrect, kRax, "the vCPU is not initialized"},
-              {"inside", kVcpuAssociated, kRax, "the vCPU is associated with another processor"}}),
+              {"inside", kVcpuAssociated, kRax,
+               "the vCPU is associated with another processor (through the host's driver here only "
+               "while it runs: all calls are one processor's)"}}),
          kTscAdjust, kEpoch);
-constexpr auto kVpFlushChecks =
-    join(tdvpr(kRcx), kOwnTdr,
-         own({{"keys", kTdKeysNotConfigured, kRax, "the TD has no usable key"}}), kVcpuPages,
-         own({{"associated", kVcpuNotAssociated, kRax,
-               "the vCPU is not associated with this processor"}}));
+constexpr auto kVpFlushChecks = join(
+    tdvpr(kRcx), kOwnTdr, own({{"keys", kTdKeysNotConfigured, kRax, "the TD has no usable key"}}),
+    kVcpuPages,
+    own({{"associated", kVcpuNotAssociated, kRax,
+          "the vCPU is not associated with this processor (through the host's driver here only "
+          "one that is with none: all calls are one processor's)"}}));
 constexpr auto kVpflushdoneChecks =
     join(tdr(kRcx), kKeyTable,
          own({{"life_cycle", kLifecycleStateIncorrect, kRax, "the TD is past this"},

@@ -101,6 +101,33 @@ std::size_t count(const std::vector<Message>& messages, std::string_view name) {
       std::ranges::count_if(messages, [&](const Message& m) { return m.name == name; }));
 }
 
+TEST(Conversation, OfMoreThanAreKeptTheOneThatIsSilentLongestGoes) {
+  Capture capture(wire::LinkType::kPciDoe, {}, {});
+  const auto say = [&](std::optional<std::uint16_t> id, ByteView message) {
+    const auto type = id ? wire::DoeType::kSpdmOfConnection : wire::DoeType::kSpdm;
+    const Bytes object =
+        wire::DoeObject{
+            .type = std::to_underlying(type), .payload = message, .connection = id.value_or(0)}
+            .encode();
+    return capture.read({.data = object, .original_size = 0})[0].problem;
+  };
+  // A digest of 32 bytes is none of SHA-384; who agreed on it is not forgotten.
+  const wire::SpdmAlgorithms sha384{
+      .measurement_specification = 1, .base_asym = 0x80, .base_hash = 2};
+  Bytes digests(4 + 32);
+  digests[0] = std::byte{0x12};
+  digests[1] = std::byte{0x01};
+  digests[3] = std::byte{0x01};
+  EXPECT_EQ(say(std::nullopt, sha384.encode()), "");
+  for (std::uint16_t id = 0; id < 15; ++id) EXPECT_EQ(say(id, sha384.encode()), "");
+  EXPECT_NE(say(0, digests), "");
+  EXPECT_EQ(say(15, sha384.encode()), "");
+  EXPECT_NE(say(std::nullopt, digests), "");
+  EXPECT_NE(say(0, digests), "");
+  for (std::uint16_t id = 2; id <= 15; ++id) EXPECT_NE(say(id, digests), "") << id;
+  EXPECT_EQ(say(1, digests), "") << "forgotten";
+}
+
 TEST(Conversation, OfASessionOverDoeIsReadableToItsEnd) {
   Recorded talk(spdm::Transport::kPciDoe);
   const std::uint32_t session = talk.open_session();

@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "decode/last_of_each.h"
 
 namespace teeio::decode {
 namespace {
@@ -45,6 +49,35 @@ TEST(Print, OneLineCutsLongBytes) {
 TEST(Print, FieldsAreWhole) {
   const std::string text = to_text(message(), 0, Detail::kFields);
   EXPECT_NE(text.find("\n        nonce = " + std::string(64, '1') + "\n"), std::string::npos);
+}
+
+/// Looks at names that are counted.
+struct Counted {
+  bool operator()(std::string_view a, std::string_view b) const {
+    ++*looks;
+    return a == b;
+  }
+  std::size_t* looks;
+};
+
+TEST(Print, JsonOfManyFieldsLooksAtEachAFewTimes) {
+  constexpr std::size_t kMany = 20'000;
+  Message many = message();
+  Fields f(/*show_keys=*/false);
+  for (std::size_t i = 0; i < kMany; ++i) f.number("event[" + std::to_string(i) + "]", i);
+  f.number("event[3]", 77);
+  many.fields = f.take();
+  std::size_t looks = 0;
+  const auto last = last_of_each(many.fields, Counted{&looks});
+  EXPECT_LE(looks, 2 * kMany);
+  EXPECT_EQ(last[2], 2U);
+  EXPECT_EQ(last[3], kMany);
+  EXPECT_EQ(last[kMany], kNotTheFirst);
+  // As where there are few: one of each name, in the first one's place, with the last value.
+  const std::string json = to_json(many);
+  EXPECT_NE(json.find(R"({"event[0]":0,"event[1]":1,"event[2]":2,"event[3]":77,"event[4]":4,)"),
+            std::string::npos);
+  EXPECT_NE(json.find(R"("event[19999]":19999}})"), std::string::npos);
 }
 
 TEST(Print, AProblemEndsTheLine) {

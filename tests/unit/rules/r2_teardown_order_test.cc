@@ -76,6 +76,26 @@ TEST(R2TeardownOrder, MetadataGoesLast) {
   EXPECT_THAT(story.only().what, HasSubstr("metadata was freed before trusted DMA was turned off"));
 }
 
+TEST(R2TeardownOrder, AStopThatFailedIsNone) {
+  Story story(kCcaOrder);
+  story.bind();
+  story.fact(Fact::kTdiStopFailed);
+  story.fact(Fact::kMetadataRemoved);
+  story.sanitizer.finish();
+  EXPECT_EQ(story.only().rule, RuleId::kR2);
+  EXPECT_THAT(story.only().what, HasSubstr("metadata was freed before the TDI was stopped"));
+}
+
+TEST(R2TeardownOrder, AStopWhoseAnswerAloneWasLostIsOne) {
+  Story story(kCcaOrder);
+  story.bind();
+  story.tdi(kTdiLocked, kTdiUnlocked);
+  story.fact(Fact::kTdiStopFailed);
+  story.free();
+  story.sanitizer.finish();
+  EXPECT_EQ(story.broken(), "");
+}
+
 TEST(R2TeardownOrder, ABlockedStreamStandsInForTheStop) {
   Story story;
   story.bind();

@@ -11,6 +11,7 @@
 #include <array>
 
 #include "run/fd.h"
+#include "run/injector.h"
 
 namespace teeio::run {
 namespace {
@@ -66,6 +67,14 @@ TEST(ProgramStack, HasTheFunctionsOfAThreadThatWaitsInACall) {
   EXPECT_NE(stack_top(stack).find("innermost_of_the_stack+0x"), std::string::npos);
   EXPECT_NE(stack_top(stack).find(" (run_test+0x"), std::string::npos) << stack_top(stack);
   EXPECT_EQ(stack, program_stack(pid));
+  // Only who shows a stack has it taken.
+  Injector silent({parse_injection("fail:read#1=EIO").value()});
+  (void)silent.call("read", pid);
+  EXPECT_TRUE(silent.stack().empty());
+  Injector shown({parse_injection("fail:read#1=EIO").value()});
+  shown.keep_stack();
+  (void)shown.call("read", pid);
+  EXPECT_EQ(shown.stack(), stack);
   (void)::kill(pid, SIGKILL);
   (void)::waitpid(pid, nullptr, 0);
   EXPECT_TRUE(program_stack(pid).empty());

@@ -20,8 +20,9 @@ constexpr std::uint32_t kProvisions = wire::kSpdmCapCsr | wire::kSpdmCapSetCert;
 class Banked {
  public:
   explicit Banked(std::uint32_t capabilities = kProvisions,
-                  std::uint16_t extended = wire::kSpdmExtendedCapSlotManagement)
-      : slots_(9, {.slots = 2}), ends_(theirs(), ours(capabilities, extended)) {
+                  std::uint16_t extended = wire::kSpdmExtendedCapSlotManagement,
+                  bool multi_key = false)
+      : slots_(9, {.slots = 2}), ends_(theirs(multi_key), ours(capabilities, extended)) {
     ends_.requester.connect();
     ends_.requester.get_certificates(0);
     connected_ = ends_.run().has_value();
@@ -57,7 +58,11 @@ class Banked {
   spdm::Ends& ends() { return ends_; }
 
  private:
-  static spdm::RequesterConfig theirs() { return {}; }
+  static spdm::RequesterConfig theirs(bool multi_key) {
+    spdm::RequesterConfig config;
+    if (multi_key) config.settings.algorithms.other_params |= wire::kSpdmMultiKeyConn;
+    return config;
+  }
   spdm::ResponderConfig ours(std::uint32_t capabilities, std::uint16_t extended) {
     spdm::ResponderConfig config;
     config.credentials = &slots_;
@@ -139,6 +144,23 @@ TEST(SlotManagement, SlotsOfAnotherBankAreSetInASession) {
   EXPECT_EQ(device.error_of({.subcode = 0x22, .slot = 1, .certificate_chain = chain}, session),
             std::nullopt);
   EXPECT_TRUE(is_filled());
+}
+
+TEST(SlotManagement, ASlotsModelIsTheOneThatItsChainWasSetWith) {
+  Banked device(kProvisions | wire::kSpdmCapMultiKeyNegotiated | wire::kSpdmCapGetKeyPairInfo,
+                wire::kSpdmExtendedCapSlotManagement, /*multi_key=*/true);
+  ASSERT_TRUE(device.connected());
+  const Bytes shown = device.structure(of(Subcode::kGetCertificateChain, 0, 0));
+  const Bytes chain = Bytes(shown.begin() + 8, shown.end());
+  const auto info = [&] {
+    const Bytes told = device.structure(of(Subcode::kGetBankDetails, 0));
+    return wire::SpdmBankDetails::decode(told)->slots[0].certificate_info;
+  };
+  EXPECT_EQ(info(), 1);
+  EXPECT_EQ(device.error_of(
+                {.subcode = 0x22, .key_pair = 1, .attributes = 2, .certificate_chain = chain}),
+            std::nullopt);
+  EXPECT_EQ(info(), 2);
 }
 
 TEST(SlotManagement, ARequestForACertificateIsOfTheBanksKey) {

@@ -242,6 +242,34 @@ TEST(SlotKeyPairs, NonsenseIsRefused) {
             SpdmErrorCode::kInvalidRequest);
 }
 
+TEST(SlotKeyPairs, ASlotsModelIsTheOneThatItsChainWasSetWith) {
+  Provisioned device({.slots = 1});
+  ASSERT_TRUE(device.connected());
+  const auto model = [&] {
+    const Bytes answer = device.ask({std::byte{0x13}, std::byte{0x81}, std::byte{0}, std::byte{0}});
+    const auto digests = wire::SpdmDigests::decode(answer, {.hash = 48, .multi_key = true});
+    return digests && !digests->cert_models.empty() ? std::to_integer<int>(digests->cert_models[0])
+                                                    : -1;
+  };
+  EXPECT_EQ(model(), 1);
+  const auto* const held = device.slots().credential(0, crypto::SignatureAlgorithm::kEcdsaP384,
+                                                     crypto::HashAlgorithm::kSha384);
+  ASSERT_NE(held, nullptr);
+  const Bytes chain =
+      crypto::encode_spdm_chain(held->identity->chain, crypto::HashAlgorithm::kSha384);
+  const auto set = [&](std::uint8_t with) {
+    return device.error_of(wire::SpdmSetCertificate{
+        .version = 0x13, .slot = 0, .cert_model = with, .key_pair = 1, .chain = chain}
+                               .encode());
+  };
+  EXPECT_EQ(set(2), std::nullopt);
+  EXPECT_EQ(model(), 2);
+  EXPECT_EQ(set(3), std::nullopt);
+  EXPECT_EQ(model(), 3);
+  EXPECT_EQ(set(4), SpdmErrorCode::kInvalidRequest);
+  EXPECT_EQ(model(), 3);
+}
+
 TEST(SlotKeyPairs, WithoutTheCapabilityNothingCanBeSet) {
   Provisioned device({.slots = 1}, wire::kSpdmCapMultiKeyNegotiated | wire::kSpdmCapGetKeyPairInfo);
   ASSERT_TRUE(device.connected());

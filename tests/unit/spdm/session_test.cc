@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "unit/spdm/ends.h"
+#include "wire/spdm_session.h"
 
 namespace teeio::spdm {
 namespace {
@@ -23,6 +24,37 @@ TEST(SpdmSession, OpensCarriesAMessageAndEnds) {
   ASSERT_TRUE(ends.run().has_value());
   EXPECT_FALSE(ends.requester.has_session(*session));
   EXPECT_THAT(ends.responder_saw.ended, ElementsAre(std::pair(*session, SessionEnd::kEnded)));
+}
+
+/// What a device of CACHE_CAP answers to GET_DIGESTS after a session and a reset.
+std::uint8_t digests_after_reset(std::uint32_t capability, bool clears) {
+  auto device = Ends::responder_config();
+  device.settings.flags = default_responder_flags() | capability;
+  Ends ends(Ends::requester_config(), std::move(device));
+  const auto session = ends.open_session();
+  if (!session) return 0;
+  const auto ask = [&](std::uint32_t where, Bytes request) {
+    ends.requester.send_raw(where, std::move(request));
+    const bool answered = ends.run().has_value();
+    const auto header = wire::SpdmHeader::decode(ends.requester.raw_answer());
+    return answered && header ? header->code : std::uint8_t{0};
+  };
+  const Bytes end =
+      wire::SpdmEndSession{.version = wire::kSpdmVersion14, .clear_negotiated_state = clears}
+          .encode();
+  if (ask(*session, end) != std::to_underlying(wire::SpdmCode::kEndSessionAck)) return 0;
+  if (ends.responder_saw.ended.size() != 1) return 0;
+  ends.responder.reset();
+  return ask(kNoSession, {std::byte{wire::kSpdmVersion14}, std::byte{0x81}, {}, {}});
+}
+
+// DSP0274 1.1, END_SESSION's Negotiated State Preservation Indicator.
+TEST(SpdmSession, ItsEndSaysWhetherWhatWasNegotiatedSurvivesAReset) {
+  constexpr auto kDigests = std::to_underlying(wire::SpdmCode::kDigests);
+  constexpr auto kError = std::to_underlying(wire::SpdmCode::kError);
+  EXPECT_EQ(digests_after_reset(wire::kSpdmCapCache, /*clears=*/false), kDigests);
+  EXPECT_EQ(digests_after_reset(wire::kSpdmCapCache, /*clears=*/true), kError);
+  EXPECT_EQ(digests_after_reset(0, /*clears=*/false), kError);
 }
 
 }  // namespace

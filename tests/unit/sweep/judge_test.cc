@@ -1,8 +1,10 @@
 #include "sweep/judge.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "sweep/report.h"
+#include "sweep/stacks.h"
 
 namespace teeio::sweep {
 namespace {
@@ -117,6 +119,20 @@ TEST(Findings, OfDifferentPlacesOfTheProgramAreDifferent) {
   const auto again = parse_outcome(to_json(results[0].outcome));
   ASSERT_TRUE(again.has_value());
   EXPECT_EQ(*again, results[0].outcome);
+}
+
+// What broke a rule in a call whose stack nobody took is not told to be where the injection was.
+TEST(Findings, OfAStackThatWasNotTakenAreNotAtTheInjection) {
+  Stacks stacks;
+  stacks.keep(0);
+  for (std::size_t i = 1; i <= Stacks::kMost; ++i) stacks.keep(::getpid());
+  EXPECT_TRUE(stacks.at(0).empty());
+  const Outcome outcome{.broken = {{"R4", "close", "x", stacks.at(Stacks::kMost)}},
+                        .stack = {"ioctl+0x1 (libc.so.6+0x1)", "attach+0x2 (vmm+0x2)"}};
+  const Judged found = judged(outcome);
+  ASSERT_EQ(found.complaints.size(), 1U);
+  EXPECT_EQ(found.complaints[0].key, "R4 close at the stack was not taken");
+  EXPECT_EQ(found.complaints[0].stack, stacks.at(Stacks::kMost));
 }
 
 TEST(Report, HasTheReplayTheTableAndTheTotals) {
