@@ -9,6 +9,12 @@ namespace teeio::sysfs::test {
 namespace {
 
 /// The VF is bound to a VM.
+struct HostWithPorts : FakeHost {
+  HostWithPorts() {
+    card.bar[4] = {.kind = hw::Bar::Kind::kIo, .size = 8, .base = Hpa{0x2000}, .target = &ports};
+  }
+};
+
 class ConfigOfBoundTdi : public testing::Test {
  protected:
   ConfigOfBoundTdi() {
@@ -31,7 +37,7 @@ class ConfigOfBoundTdi : public testing::Test {
         host.trace().events(), object::Fact::kHostTouched, &object::Event::fact));
   }
 
-  FakeHost host;
+  HostWithPorts host;
   FakeTsm driver{host.port};
   System system{host};
   hw::PhysicalMemory memory{16 << 20};
@@ -62,11 +68,12 @@ TEST_F(ConfigOfBoundTdi, AFunctionLevelResetIsSeenThoughItsBitIsNotKept) {
 }
 
 TEST_F(ConfigOfBoundTdi, PortsThatAreReachedAreSeen) {
-  const auto& ports = *system.tree().find(kVfDir + "/resource3")->attribute;
+  ASSERT_TRUE(host.tsm().bind(kCard, vm.get(), 2).has_value());
+  const auto& ports = *system.tree().find(kCardDir + "/resource4")->attribute;
   std::array<std::byte, 2> word{};
   EXPECT_EQ(ports.read(4, word).value_or(0), 2U);
   EXPECT_EQ(touches(), 1U);
-  EXPECT_EQ(host.trace().events().back().function, kVf);
+  EXPECT_EQ(host.trace().events().back().function, kCard);
   EXPECT_EQ(ports.write(4, word).value_or(0), 2U);
   EXPECT_EQ(touches(), 2U);
   EXPECT_EQ(host.ports.accesses, 2);
@@ -74,7 +81,7 @@ TEST_F(ConfigOfBoundTdi, PortsThatAreReachedAreSeen) {
   EXPECT_FALSE(ports.write(7, word).has_value());
   EXPECT_EQ(ports.read(8, word).value_or(1), 0U);
   EXPECT_EQ(touches(), 2U);
-  host.tsm().unbind(kVf);
+  host.tsm().unbind(kCard);
   EXPECT_EQ(ports.read(4, word).value_or(0), 2U);
   EXPECT_EQ(touches(), 2U);
 }

@@ -215,7 +215,6 @@ class FakeHost : public Host {
   }
   void make_vf() {
     vf.bar[0] = {.kind = hw::Bar::Kind::kMemory32, .size = 0x1000, .base = Hpa{0xe010'0000}};
-    vf.bar[3] = {.kind = hw::Bar::Kind::kIo, .size = 8, .base = Hpa{0x2000}, .target = &ports};
     hw::Identity id = identity();
     id.vendor = id.device = 0xffff;
     hw::add_endpoint_header(vf.config, id, {});
