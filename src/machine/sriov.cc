@@ -132,7 +132,7 @@ Result<void> Machine::Impl::add_vfs(Bdf pf, std::uint16_t count) {
 }
 
 Result<void> Machine::Impl::bring_vfs(Bdf pf, std::size_t count) {
-  for (std::uint16_t index = 0; index < count; ++index) {
+  for (std::size_t index = 0; index < count; ++index) {
     const Bdf vf = Bdf::from_rid(static_cast<std::uint16_t>(pf.rid() + 1U + index), pf.domain);
     const DeviceLock device(*this, vf);  // nobody binds it in between
     if (!arrive(vf)) continue;

@@ -144,8 +144,7 @@ class Walk {
   /// For a frame alone: of the many places that are looked at no name is made.
   std::string text_of(const CodePlace& place) {
     const std::string& path = place.module->path;
-    const std::string in_file =
-        fmt::format("{}+{:#x}", path.substr(path.rfind('/') + 1), place.in_file);
+    std::string in_file = fmt::format("{}+{:#x}", path.substr(path.rfind('/') + 1), place.in_file);
     if (place.function == nullptr) return in_file;
     return fmt::format("{}+{:#x} ({})", functions_of(*place.module).name_of(*place.function),
                        place.in_file - place.function->start, in_file);

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "wire/spdm_capabilities.h"
+
 namespace teeio::spdm {
 
 std::string_view name(SessionEnd reason) {

@@ -5,6 +5,7 @@
 
 #include "serve/validate/provisioning.h"
 #include "wire/spdm_capabilities.h"
+#include "wire/spdm_certificates.h"
 #include "wire/spdm_slots.h"
 
 namespace teeio::serve::validate {
