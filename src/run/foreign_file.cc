@@ -11,7 +11,6 @@
 
 #include <cerrno>
 #include <optional>
-#include <system_error>
 
 #include "base/event_signal.h"
 #include "base/types.h"
@@ -19,7 +18,7 @@
 #include "run/event_fds.h"
 #include "run/pinned_pages.h"
 #include "run/sys.h"
-#include "schedule/task.h"
+#include "schedule/try_spawn.h"
 
 namespace teeio::run {
 namespace {
@@ -45,10 +44,7 @@ class StolenWatch final : public mm::EventWatch {
     if (!add(stop_, EPOLLIN) || !add(fd_, EPOLLIN | EPOLLET)) return;
     epoll_event one{};
     if (::epoll_wait(events_.get(), &one, 1, 0) == 1) signalled_();  // it waits already
-    try {
-      task_.emplace(schedule::Task::spawn("eventfd watch", [this] { run(); }));
-    } catch (const std::system_error&) {  // no thread is left
-    }
+    task_ = schedule::try_spawn("eventfd watch", [this] { run(); });
   }
   [[nodiscard]] bool ok() const { return task_.has_value(); }
   ~StolenWatch() override {

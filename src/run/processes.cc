@@ -1,15 +1,22 @@
 #include "run/processes.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <sstream>
 #include <string>
 
+#include "run/fd.h"
 #include "run/numbered_entries.h"
 #include "run/sys.h"
 
@@ -20,12 +27,33 @@ std::string children_path(pid_t pid, pid_t tid) {
   return proc_path(pid, "task/" + std::to_string(tid) + "/children");
 }
 
+/// The parent of a process whose folder in /proc is `name`; 0: there is none any more.
+pid_t parent_of(int proc, const char* name) {
+  std::array<char, 32> path{};
+  std::array<char, 512> text{};
+  (void)std::snprintf(path.data(), path.size(), "%.16s/stat", name);
+  const Fd stat(::openat(proc, path.data(), O_RDONLY | O_CLOEXEC));
+  if (::read(stat.get(), text.data(), text.size() - 1) <= 0) return 0;
+  const char* const name_end = std::strrchr(text.data(), ')');
+  pid_t parent = 0;
+  return name_end != nullptr && std::sscanf(name_end, ") %*c %d", &parent) == 1 ? parent : 0;
+}
+
 /// Every child of this process, whichever of its threads is the parent. Not every
-/// kernel has /proc/PID/task/TID/children.
+/// kernel has /proc/PID/task/TID/children. Allocates nothing: memory may be what we die of.
 void kill_children() {
-  for (const int pid : numbered_entries("/proc"))
-    if (const auto stat = process_stat(pid); stat && stat->parent == ::getpid())
-      (void)::kill(pid, SIGKILL);
+  const Fd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  alignas(dirent64) std::array<char, 4096> entries{};
+  for (;;) {
+    const ssize_t size = ::getdents64(proc.get(), entries.data(), entries.size());
+    if (size <= 0) return;
+    for (ssize_t at = 0; at < size;) {
+      const auto* const entry = reinterpret_cast<const dirent64*>(entries.data() + at);
+      at += entry->d_reclen;
+      const int pid = std::atoi(entry->d_name);
+      if (pid > 0 && parent_of(proc.get(), entry->d_name) == ::getpid()) (void)::kill(pid, SIGKILL);
+    }
+  }
 }
 
 }  // namespace
@@ -72,12 +100,14 @@ pid_t living_thread(pid_t process) {
 /// Who dies leaves its children to us, and may be reaped by us or by the thread that
 /// waits for the program: a wait without an end would miss the ones it left.
 void end_descendants() {
-  constexpr int kPauseMs = 1;
-  for (;;) {
+  constexpr int kPauseMs = 1, kMost = 30'000;  // none can be told to end without a descriptor
+  for (int pauses = 0; pauses < kMost;) {
     kill_children();
     const pid_t ended = ::waitpid(-1, nullptr, __WALL | WNOHANG);
     if (ended < 0 && errno == ECHILD) return;
-    if (ended == 0) (void)::poll(nullptr, 0, kPauseMs);
+    if (ended != 0) continue;
+    (void)::poll(nullptr, 0, kPauseMs);
+    ++pauses;
   }
 }
 

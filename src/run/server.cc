@@ -4,11 +4,12 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 
 #include "base/check.h"
 #include "object/waits_for_closes.h"
 #include "run/dispatch.h"
-#include "schedule/task.h"
+#include "schedule/try_spawn.h"
 
 namespace teeio::run {
 namespace {
@@ -68,15 +69,18 @@ std::string outcome_of(const Reply& reply) {
 
 }  // namespace
 
-void Server::start() {
+bool Server::start() {
   const schedule::Lock lock(mutex_);
-  spawn_locked();  // number 0 receives
-  spawn_locked();  // number 1 looks on
+  return spawn_locked() && spawn_locked();  // number 0 receives, number 1 looks on
 }
 
-void Server::spawn_locked() {
-  const auto self = static_cast<std::uint16_t>(running_++);
-  tasks_.push_back(schedule::Task::spawn("server", [this, self] { serve(self); }));
+bool Server::spawn_locked() {
+  const auto self = static_cast<std::uint16_t>(running_);
+  auto task = schedule::try_spawn("server", [this, self] { serve(self); });
+  if (!task) return false;
+  tasks_.push_back(std::move(*task));
+  ++running_;
+  return true;
 }
 
 bool Server::is_ending() {
@@ -126,7 +130,10 @@ bool Server::look_on(std::uint16_t self) {
   }
   has_onlooker_ = false;
   if (ending_) return false;
-  if (idle_ == 0) spawn_locked();
+  if (idle_ == 0 && !spawn_locked() && !std::exchange(lacked_thread_, true))
+    context_.log.warn(
+        "no thread can be made that answers calls while others wait (ulimit -v and -u, pids.max): "
+        "calls that wait for each other may never end");
   changed_.notify_all();
   return true;
 }

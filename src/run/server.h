@@ -25,7 +25,8 @@ class Server {
   Server(Context& context, Releaser& releaser, CallsInProgress& calls)
       : context_(context), releaser_(releaser), calls_(calls) {}
 
-  void start();
+  /// False: no threads can be made; stop() all the same.
+  [[nodiscard]] bool start();
   /// Ends and joins all tasks. Precondition: no thread of the program is left.
   void stop();
 
@@ -54,7 +55,8 @@ class Server {
   void park() TEEIO_REQUIRES(mutex_);
   void begin_step();
   void wait_for_end();
-  void spawn_locked() TEEIO_REQUIRES(mutex_);
+  /// False: no thread can be made.
+  bool spawn_locked() TEEIO_REQUIRES(mutex_);
   [[nodiscard]] bool is_ending();
 
   Context& context_;
@@ -68,6 +70,7 @@ class Server {
   bool has_onlooker_ TEEIO_GUARDED_BY(mutex_) = false;
   std::size_t idle_ TEEIO_GUARDED_BY(mutex_) = 0;  ///< neither receives, answers nor looks on
   std::size_t running_ TEEIO_GUARDED_BY(mutex_) = 0;
+  bool lacked_thread_ TEEIO_GUARDED_BY(mutex_) = false;  ///< and was said so
   std::vector<pid_t> threads_ TEEIO_GUARDED_BY(mutex_);
   std::vector<schedule::Task> tasks_ TEEIO_GUARDED_BY(mutex_);
 };

@@ -20,6 +20,7 @@
 #include "run/releaser.h"
 #include "run/server.h"
 #include "run/sys.h"
+#include "schedule/try_spawn.h"
 
 namespace teeio::run {
 namespace {
@@ -240,14 +241,19 @@ int Supervisor::run() {
     if (log.traces_calls()) log.release(name);
   });
   Server server(context, releaser, calls);
-  schedule::Task releases = schedule::Task::spawn("releaser", [&releaser] { releaser.run(); });
-  server.start();
+  auto releases = schedule::try_spawn("releaser", [&releaser] { releaser.run(); });
+  const bool started = releases && server.start();
   const Patience patience(options_.limits);
-  const int status = wait_for_all(program.pid, context, options_.witness, patience, cut_off_);
+  if (!started) end_descendants();
+  const int status =
+      started ? wait_for_all(program.pid, context, options_.witness, patience, cut_off_)
+              : cannot("no threads can be made that answer calls (ulimit -v and -u, pids.max)");
   ran_out_of_processes_ = processes.was_reached();
   server.stop();
-  releaser.stop();
-  releases.join();
+  if (releases) {
+    releaser.stop();
+    releases->join();
+  }
   releaser.release_all();
   if (took_more_than_a_hole())
     log.warn(

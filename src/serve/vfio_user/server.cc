@@ -17,6 +17,7 @@
 #include "base/files.h"
 #include "schedule/atomic.h"
 #include "schedule/task.h"
+#include "schedule/try_spawn.h"
 #include "serve/capture.h"
 #include "serve/socket.h"
 #include "serve/vfio_user/cards.h"
@@ -235,7 +236,10 @@ void Server::Impl::start(std::size_t index, Fd socket) {
   place.over.store(false);
   place.channel = std::make_unique<Channel>(std::move(socket));
   place.task =
-      schedule::Task::spawn("vfio-user", [this, &place, index] { serve(place, cards->at(index)); });
+      schedule::try_spawn("vfio-user", [this, &place, index] { serve(place, cards->at(index)); });
+  if (place.task) return;
+  place.channel.reset();
+  say(place.path, "no thread can be made for a client; turned away");
 }
 
 void Server::Impl::serve(Place& place, Function& function) {
