@@ -36,6 +36,8 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
       function.driver = "pcieport";
     } else if (entry.leaving) {
       function.leaving = true;  // driver_sysfs_remove() comes before the driver's own part
+      // vfio_device_remove_group(), after the last close.
+      if (entry.vfio != nullptr) function.group_minor = vfio_groups.at(entry.group).minor;
     } else if (entry.vfio != nullptr) {
       function.driver = "vfio-pci";
       function.vfio_minor = entry.vfio->minor();

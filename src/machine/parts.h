@@ -114,7 +114,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   [[nodiscard]] Result<bool> changes_vfs(Bdf pf, std::uint16_t count, bool vfio_may);
   Result<void> add_vfs(Bdf pf, std::uint16_t count);
   /// The PF's first VFs come to the bus, without its registers.
-  Result<void> bring_vfs(Bdf pf, std::size_t count);
+  Result<void> bring_vfs(Bdf pf, const std::vector<Bdf>& vfs);
   /// pci_disable_sriov(): waits until no program has a VF open. Errors: EBUSY the PF is bound,
   /// and all VFs are there.
   Result<void> remove_vfs(Bdf pf) TEEIO_EXCLUDES(bus_lock);

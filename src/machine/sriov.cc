@@ -55,7 +55,7 @@ bool Machine::Impl::arrive(Bdf bdf) {
 }
 
 Result<void> Machine::Impl::remove_vfs(Bdf pf) {
-  const std::size_t vfs = vfs_of(pf).size();
+  const std::vector<Bdf> vfs = vfs_of(pf);
   vfio::Device* device = nullptr;
   hw::PciFunction* function = nullptr;
   bool vfio_made_them = false;
@@ -128,12 +128,14 @@ Result<void> Machine::Impl::add_vfs(Bdf pf, std::uint16_t count) {
   } else {
     hw::set_virtual_functions(*function, count);
   }
-  return bring_vfs(pf, count);
+  std::vector<Bdf> vfs;
+  for (unsigned index = 1; index <= count; ++index)
+    vfs.push_back(Bdf::from_rid(static_cast<std::uint16_t>(pf.rid() + index), pf.domain));
+  return bring_vfs(pf, vfs);
 }
 
-Result<void> Machine::Impl::bring_vfs(Bdf pf, std::size_t count) {
-  for (std::size_t index = 0; index < count; ++index) {
-    const Bdf vf = Bdf::from_rid(static_cast<std::uint16_t>(pf.rid() + 1U + index), pf.domain);
+Result<void> Machine::Impl::bring_vfs(Bdf pf, const std::vector<Bdf>& vfs) {
+  for (const Bdf vf : vfs) {
     const DeviceLock device(*this, vf);  // nobody binds it in between
     if (!arrive(vf)) continue;
     // vfio_pci_bus_notifier(): a VF of vfio-pci's is vfio-pci's.

@@ -113,6 +113,15 @@ void Releaser::stop() {
   wake();
 }
 
+void Releaser::take_rest() {
+  const schedule::Lock lock(mutex_);
+  for (DeviceFileRef& file : files_.take_all()) {
+    queue_.push_back(std::move(file));
+    ++queued_;
+  }
+  wake();
+}
+
 void Releaser::release_all() {
   for (DeviceFileRef& file : files_.take_all()) {
     {

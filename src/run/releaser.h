@@ -36,6 +36,9 @@ class Releaser {
   /// The task's body; returns after stop(), when nothing is left to do.
   void run();
   void stop();
+  /// What is open yet, outside of the run if anywhere, counts as closed: a call may wait for it
+  /// (object/waits_for_closes.h). Precondition: the program has ended.
+  void take_rest();
   /// Releases what no process holds any more but was never reported closed.
   /// Precondition: the program has ended and run() has returned.
   void release_all();

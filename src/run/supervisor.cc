@@ -249,6 +249,7 @@ int Supervisor::run() {
       started ? wait_for_all(program.pid, context, options_.witness, patience, cut_off_)
               : cannot("no threads can be made that answer calls (ulimit -v and -u, pids.max)");
   ran_out_of_processes_ = processes.was_reached();
+  if (releases) releaser.take_rest();
   server.stop();
   if (releases) {
     releaser.stop();

@@ -111,6 +111,20 @@ void write_rest(Writer& w, const SpdmSlotManagement& m) {
   }
 }
 
+/// What both messages begin with; gives the structure's offset.
+std::uint16_t read_head(SpdmReader& r, auto& message) {
+  message.version = r.version();
+  message.subcode = r.param1();
+  const std::uint16_t offset = r.u16();
+  r.skip(2);
+  return offset;
+}
+
+void skip_to_structure(SpdmReader& r, std::uint16_t offset) {
+  r.require(offset >= kHeader, "SLOT_MANAGEMENT's structure begins in its header");
+  if (offset > kHeader) r.skip(offset - std::size_t{kHeader});
+}
+
 }  // namespace
 
 std::string_view spdm_slot_subcode_name(std::uint8_t subcode) {
@@ -138,17 +152,13 @@ std::string_view spdm_slot_subcode_name(std::uint8_t subcode) {
 Result<SpdmSlotManagement> SpdmSlotManagement::decode(ByteView in) {
   SpdmReader r(in, kCode);
   SpdmSlotManagement m;
-  m.version = r.version();
-  m.subcode = r.param1();
-  const std::uint16_t offset = r.u16();
-  r.skip(2);
+  const std::uint16_t offset = read_head(r, m);
   if (spdm_slot_subcode_name(m.subcode).empty()) return r.finish(m);
   if (!has_slot_address(m.subcode)) {
     r.require(offset == 0, "SLOT_MANAGEMENT has a structure where there is none");
     return r.finish(m);
   }
-  r.require(offset >= kHeader, "SLOT_MANAGEMENT's structure begins in its header");
-  if (offset > kHeader) r.skip(offset - std::size_t{kHeader});
+  skip_to_structure(r, offset);
   r.require(r.u16() == kSlotAddress, "a SlotAddress is not 8 bytes long");
   r.skip(2);
   m.bank = r.u8();
@@ -171,13 +181,9 @@ Bytes SpdmSlotManagement::encode() const {
 Result<SpdmSlotManagementResp> SpdmSlotManagementResp::decode(ByteView in) {
   SpdmReader r(in, kCode);
   SpdmSlotManagementResp m;
-  m.version = r.version();
-  m.subcode = r.param1();
-  const std::uint16_t offset = r.u16();
-  r.skip(2);
+  const std::uint16_t offset = read_head(r, m);
   if (offset == 0) return r.finish(m);
-  r.require(offset >= kHeader, "SLOT_MANAGEMENT_RESP's structure begins in its header");
-  if (offset > kHeader) r.skip(offset - std::size_t{kHeader});
+  skip_to_structure(r, offset);
   SpdmReader ahead = r;
   const bool data = m.subcode == std::to_underlying(kGetCertificateChain) ||
                     m.subcode == std::to_underlying(kGetCsr);

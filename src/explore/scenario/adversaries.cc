@@ -82,21 +82,26 @@ Result<Bytes> KeepingHost::exchange(ByteView object, const Carry& carry) {
   return answer;
 }
 
-void give_ram(Vmm& vmm) {
-  constexpr std::uint64_t kSize = 2 * kPageSize;
+int give_untouched_ram(Vmm& vmm, std::uint64_t size) {
   abi::kvm_create_guest_memfd create{};
-  create.size = kSize;
+  create.size = size;
   const auto made = vmm.ioctl(vmm.vm, KVM_CREATE_GUEST_MEMFD, create);
   TEEIO_CHECK(made.has_value(), "a guest_memfd can be made");
   abi::kvm_userspace_memory_region2 region{};
   region.slot = 3;
   region.flags = KVM_MEM_GUEST_MEMFD;
   region.guest_phys_addr = raw(kRamGpa);
-  region.memory_size = kSize;
-  region.userspace_addr = vmm.memory().map(kSize);
+  region.memory_size = size;
+  region.userspace_addr = vmm.memory().map(size);
   region.guest_memfd = static_cast<std::uint32_t>(*made);
   must(vmm.set_region(region));
-  must(vmm.set_private(kRamGpa, kSize));
+  must(vmm.set_private(kRamGpa, size));
+  return static_cast<int>(*made);
+}
+
+void give_ram(Vmm& vmm) {
+  constexpr std::uint64_t kSize = 2 * kPageSize;
+  (void)give_untouched_ram(vmm, kSize);
   must(vmm.pre_fault(kRamGpa, kSize));
 }
 

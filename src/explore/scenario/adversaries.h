@@ -47,6 +47,8 @@ class KeepingHost final : public tsm::Meddler {
 };
 
 inline constexpr Gpa kRamGpa{0x10'0000};
+/// A guest_memfd of `size` bytes at kRamGpa, private, which the guest has not touched yet.
+int give_untouched_ram(Vmm& vmm, std::uint64_t size);
 /// Two pages of private memory at kRamGpa, mapped. Precondition: the VM may run.
 void give_ram(Vmm& vmm);
 

@@ -14,31 +14,13 @@ using machine::Config;
 
 constexpr Iova kIovaOfGuest{0x80'0000};
 
-/// A guest_memfd with one page at kRamGpa, which the guest has not touched yet.
-object::Ref<object::File> give_untouched_page(Vmm& guest) {
-  abi::kvm_create_guest_memfd create{};
-  create.size = kPageSize;
-  const auto made = guest.ioctl(guest.vm, KVM_CREATE_GUEST_MEMFD, create);
-  TEEIO_CHECK(made.has_value(), "a guest_memfd can be made");
-  abi::kvm_userspace_memory_region2 region{};
-  region.slot = 3;
-  region.flags = KVM_MEM_GUEST_MEMFD;
-  region.guest_phys_addr = raw(kRamGpa);
-  region.memory_size = kPageSize;
-  region.userspace_addr = guest.memory().map(kPageSize);
-  region.guest_memfd = static_cast<std::uint32_t>(*made);
-  must(guest.set_region(region));
-  must(guest.set_private(kRamGpa, kPageSize));
-  return *guest.file(static_cast<int>(*made));
-}
-
 /// An SNP guest's pages may be mapped for devices (IOMMU_IOAS_MAP_FILE of a guest_memfd): from
 /// RMPUPDATE on a request without T does not reach one any more, whatever has its translation.
 void shared_into_private(const Config& design) {
   Stage stage(design);
   Vmm& guest = stage.ready(kPf);
   must(stage.make_runnable(guest));
-  const auto memory = give_untouched_page(guest);
+  const auto memory = *guest.file(give_untouched_ram(guest, kPageSize));
   RingDevice device(stage, 0);
   device.map_file(memory, kIovaOfGuest);
   device.pages.set(0, 2, raw(kIovaOfGuest));  // the first descriptor's target
