@@ -5,8 +5,9 @@
 #include <chrono>
 #include <memory>
 #include <semaphore>
-#include <thread>
+#include <utility>
 
+#include "schedule/task.h"
 #include "unit/host/vfio/group_vmm.h"
 #include "unit/machine/make_machine.h"
 
@@ -30,27 +31,32 @@ std::string card(std::string_view name) {
 class Writer {
  public:
   Writer(Machine& machine, std::string text, std::string path)
-      : program_(machine, 99), thread_([this, text = std::move(text), path = std::move(path)] {
-          answer_ = program_.echo(text, path);
-          done_ = true;
-        }) {}
-  ~Writer() {
-    if (thread_.joinable()) thread_.join();
-  }
+      : program_(machine, 99),
+        task_(
+            schedule::Task::spawn("writer", [this, text = std::move(text), path = std::move(path)] {
+              answer_ = program_.echo(text, path);
+              done_ = true;
+            })) {}
+  ~Writer() { wait(); }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
   [[nodiscard]] bool done() const { return done_; }
   Result<std::size_t> join() {
-    thread_.join();
+    wait();
     return answer_;
   }
 
  private:
+  void wait() {
+    if (!std::exchange(joined_, true)) task_.join();
+  }
+
   Program program_;
   Result<std::size_t> answer_{0};
   std::atomic<bool> done_ = false;
-  std::thread thread_;
+  bool joined_ = false;
+  schedule::Task task_;
 };
 
 class RequestEvent {

@@ -47,6 +47,10 @@ struct FaultWatchTest : testing::Test {
   }
   void SetUp() override {
     if (!may_ask()) GTEST_SKIP() << "perf_event_open() is refused here";
+    before = std::signal(SIGBUS, SIG_DFL);  // a sanitizer makes an exit of it
+  }
+  void TearDown() override {
+    if (before != nullptr) (void)std::signal(SIGBUS, before);
   }
   void before_revoke() { watch.before_revoke(info.st_dev, info.st_ino, "bar"); }
   /// A child that does `what` when the file has been taken away.
@@ -82,6 +86,7 @@ struct FaultWatchTest : testing::Test {
   volatile char* at = nullptr;
   volatile char* elsewhere = nullptr;
   FaultWatch watch;
+  void (*before)(int) = nullptr;
 };
 
 TEST_F(FaultWatchTest, KnowsTheMappingThatWasTouched) {
