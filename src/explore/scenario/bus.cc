@@ -101,20 +101,48 @@ void removal_against_bind(const Config& design) {
   must_be_gone(stage);
 }
 
+constexpr std::string_view kUnbindDriver = "/sys/bus/pci/drivers/vfio-pci/unbind";
+constexpr std::string_view kBindDriver = "/sys/bus/pci/drivers/vfio-pci/bind";
+
+/// `echo ADDRESS > unbind`, of which the write alone is explored.
+class Unbinding {
+ public:
+  explicit Unbinding(Stage& stage) : root_(stage.root()) {
+    const auto fd = root_.open(kUnbindDriver, O_WRONLY);
+    TEEIO_CHECK(fd.has_value(), "the driver's unbind cannot be opened");
+    fd_ = *fd;
+  }
+  void operator()() { (void)root_.pwrite(fd_, 0, std::as_bytes(std::span(kPfBdf))); }
+
+ private:
+  machine::Program& root_;
+  int fd_ = -1;
+};
+
 /// Two who want the same function gone: the second finds nothing to do.
 void removal_against_unbind_of_driver(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   Vmm& vmm = stage.vmm();
   must(vmm.open_device(kPf));
   must(vmm.bind_iommufd());
-  const auto unbind = stage.root().open("/sys/bus/pci/drivers/vfio-pci/unbind", O_WRONLY);
-  TEEIO_CHECK(unbind.has_value(), "the driver's unbind cannot be opened");
-  stage.play(
-      {{"root", [&] { remove_card(stage); }, true},
-       {"admin", [&] { (void)stage.root().pwrite(*unbind, 0, std::as_bytes(std::span(kPfBdf))); },
-        true},
-       {"reader", [&] { (void)works_as_shared(vmm); }}});
+  Unbinding unbind(stage);
+  stage.play({{"root", [&] { remove_card(stage); }, true}, {"admin", [&] { unbind(); }, true}});
   must_be_gone(stage);
+}
+
+/// Until its user lets go of it the function works, whoever takes its driver away.
+void unbind_of_driver_against_bar(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  must(vmm.open_device(kPf));
+  must(vmm.bind_iommufd());
+  Unbinding unbind(stage);
+  bool works = false;
+  stage.play({{"root", [&] { unbind(); }, true}, {"vmm", [&] { works = works_as_shared(vmm); }}});
+  const Unexplored after;
+  TEEIO_CHECK(works, "an open function does not answer while its driver leaves");
+  TEEIO_CHECK(stage.root().echo(kPfBdf, kBindDriver).has_value(),
+              "the PF does not come back to its driver");
 }
 
 /// VFIO_PCI_REQ_ERR_IRQ_INDEX, at once and every ten seconds.
@@ -325,6 +353,9 @@ void add_bus_scenarios(std::vector<MachineScenario>& all) {
       {.name = "bus/removal-against-unbind-of-driver",
        .description = "a function's removal, and its driver's unbinding, while it is open",
        .body = removal_against_unbind_of_driver});
+  all.push_back({.name = "bus/unbind-against-bar",
+                 .description = "the unbinding of a function's driver against a register's read",
+                 .body = unbind_of_driver_against_bar});
   all.push_back({.name = "bus/removal-asks",
                  .description = "a function's removal asks its user every ten seconds to let go",
                  .body = removal_asks});
