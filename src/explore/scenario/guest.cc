@@ -113,6 +113,19 @@ Result<void> attest_cca(Vmm& vmm, Bdf function) {
   return {};
 }
 
+Result<void> accept_mmio_cca(Vmm& vmm, Bdf function) {
+  constexpr Gpa kTop = kMmioGpa + kPageSize;
+  TEEIO_ASSIGN(kvm::RealmVm* const realm, realm_vm(vmm));
+  const Hpa rd = realm->firmware_handle();
+  const auto vdev = realm->host().vdev_named(function.rid(), rd);
+  if (!vdev) return fail(Errno::kNxio, "the realm has no such VDEV");
+  const Hpa page{realm->host().rmm().rtt_read_entry(rd, kMmioGpa, rmm::kPageLevel).x3};
+  TEEIO_TRY(realm->guest_asks_for(function.rid(), *vdev, kMmioGpa, kTop, page));
+  TEEIO_TRY(vmm.send(abi::TSM_REQ_VALIDATE_MMIO, kCca,
+                     Writer().le(raw(kMmioGpa)).le(raw(kTop)).le(raw(page)).take()));
+  return {};
+}
+
 Result<void> start_cca(Vmm& vmm, Bdf function) {
   TEEIO_TRY(set_run(vmm, kCca));
   TEEIO_ASSIGN(kvm::RealmVm* const realm, realm_vm(vmm));

@@ -26,6 +26,8 @@ Result<void> ask_tdx(Vmm& vmm, Bdf function, tdx::DevifRequest code);
 
 /// The report's digest is that of RSI_VDEV_GET_INFO.
 Result<void> attest_cca(Vmm& vmm, Bdf function);
+/// RSI_VDEV_VALIDATE_MAPPING of the page of private MMIO that the host has mapped at kMmioGpa.
+Result<void> accept_mmio_cca(Vmm& vmm, Bdf function);
 /// RUN, as RSI_VDEV_GET_INFO has it too; RSI_VDEV_DMA_ENABLE.
 Result<void> start_cca(Vmm& vmm, Bdf function);
 
