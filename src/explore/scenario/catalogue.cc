@@ -56,6 +56,7 @@ std::span<const MachineScenario> catalogue() {
     add_sriov_scenarios(all);
     add_request_scenarios(all);
     add_low_power_scenarios(all);
+    add_queue_scenarios(all);
     add_interrupt_scenarios(all);
     add_ioeventfd_scenarios(all);
     add_adversary_scenarios(all);

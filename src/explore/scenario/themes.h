@@ -28,6 +28,7 @@ void add_bus_scenarios(std::vector<MachineScenario>& all);
 void add_sriov_scenarios(std::vector<MachineScenario>& all);
 void add_request_scenarios(std::vector<MachineScenario>& all);
 void add_low_power_scenarios(std::vector<MachineScenario>& all);
+void add_queue_scenarios(std::vector<MachineScenario>& all);
 void add_interrupt_scenarios(std::vector<MachineScenario>& all);
 void add_ioeventfd_scenarios(std::vector<MachineScenario>& all);
 void add_adversary_scenarios(std::vector<MachineScenario>& all);
