@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "abi/psp_sev.h"
 #include "crypto/hash.h"
 #include "firmware/sev/guest_message.h"
 #include "firmware/sev/io_guard.h"
@@ -179,6 +180,15 @@ Result<void> write_sdte(Vmm& vmm, Bdf) {
   in.skip(2);
   if (in.le<std::uint16_t>() == 0 && in.ok()) return {};
   return fail(Errno::kIo, "the firmware takes no sDTE");
+}
+
+Result<void> issue_sev(machine::Program& program, int fd, std::uint32_t command,
+                       std::uint64_t data) {
+  abi::sev_issue_cmd arg{};
+  arg.cmd = command;
+  arg.data = data;
+  TEEIO_TRY(program.ioctl(fd, SEV_ISSUE_CMD, arg));
+  return {};
 }
 
 Result<void> start_sev(Vmm& vmm, Bdf function) {

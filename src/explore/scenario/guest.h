@@ -40,6 +40,10 @@ Result<void> write_sdte(Vmm& vmm, Bdf function);
 /// firmware's.
 Result<Bytes> ask_sev(Vmm& vmm, std::uint32_t op, sev::TioMessage type, ByteView payload);
 
+/// SEV_ISSUE_CMD on an open /dev/sev.
+Result<void> issue_sev(machine::Program& program, int fd, std::uint32_t command,
+                       std::uint64_t data);
+
 // The VM behind a VMM's descriptor. Errors: ENXIO it is none of that firmware's.
 Result<kvm::TdxVm*> tdx_vm(Vmm& vmm);
 Result<kvm::RealmVm*> realm_vm(Vmm& vmm);

@@ -56,14 +56,6 @@ void fail_requests(const Config& design) {
 
 // --- AMD's secure processor ---
 
-Result<void> issue(machine::Program& program, int fd, std::uint32_t command, std::uint64_t data) {
-  abi::sev_issue_cmd arg{};
-  arg.cmd = command;
-  arg.data = data;
-  TEEIO_TRY(program.ioctl(fd, SEV_ISSUE_CMD, arg));
-  return {};
-}
-
 void fail_platform(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   machine::Program& root = stage.root();
@@ -71,8 +63,8 @@ void fail_platform(const Config& design) {
   TEEIO_CHECK(fd.has_value(), "root cannot open /dev/sev");
   const std::uint64_t config = root.store(bytes_of(abi::sev_user_data_snp_config{}));
   stage.play();
-  must(insist([&] { return issue(root, *fd, abi::SNP_COMMIT, 0); }));
-  must(insist([&] { return issue(root, *fd, abi::SNP_SET_CONFIG, config); }));
+  must(insist([&] { return issue_sev(root, *fd, abi::SNP_COMMIT, 0); }));
+  must(insist([&] { return issue_sev(root, *fd, abi::SNP_SET_CONFIG, config); }));
 }
 
 /// Guests have used up all ASIDs: the next one's are flushed for it (sev_flush_asids()).
