@@ -84,16 +84,13 @@ TEST(FaultPoints, OfTheTdxModuleFailInSomeScenario) {
   std::set<std::string> fired = fired_on(default_designs()[0]);
   fired.merge(fired_on(older));
   expect_all(fault_points("firmware/tdx", R"re(\.fails = "([A-Z.]+) fails")re"), fired,
-             // At boot, before anything is explored; what no host of ours calls.
-             {"TDH.IOMMU.SETUP fails", "TDH.IOMMU.CLEAR fails", "TDH.DMAR.READ fails",
-              "TDH.MMIOMT.RD fails"});
+             // What no host of ours calls.
+             {"TDH.DMAR.READ fails", "TDH.MMIOMT.RD fails"});
 }
 
 TEST(FaultPoints, OfTheSecureProcessorFailInSomeScenario) {
   const machine::Config& design = default_designs()[2];
-  expect_all(fault_points_of_sev(design), fired_on(design),
-             // At boot, before anything is explored.
-             {"SNP_INIT_EX fails", "TIO_INIT fails"});
+  expect_all(fault_points_of_sev(design), fired_on(design), {});
 }
 
 }  // namespace

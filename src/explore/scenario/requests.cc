@@ -1,5 +1,5 @@
-// Steps that fail once where a guest asks its device for something, and where a host looks after
-// its secure processor.
+// Steps that fail once where a guest asks its device for something, where a machine starts, and
+// where a host looks after its secure processor.
 
 #include <functional>
 
@@ -54,6 +54,19 @@ void fail_requests(const Config& design) {
   TEEIO_CHECK(works_as_shared(vmm), "R10: the function was unbound and does not work");
 }
 
+// --- A machine's start ---
+
+/// Another machine's, beside the stage's own: one that did not start leaves nothing in its way.
+void fail_start(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  stage.has_no_next_life();
+  stage.play();
+  must(insist([&]() -> Result<void> {
+    TEEIO_TRY(machine::Machine::create(design));
+    return {};
+  }));
+}
+
 // --- AMD's secure processor ---
 
 void fail_platform(const Config& design) {
@@ -88,6 +101,10 @@ void add_request_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "failure/requests",
                  .description = "each step of what a guest asks for fails once, and it is unbound",
                  .body = fail_requests,
+                 .failures = 1});
+  all.push_back({.name = "failure/start",
+                 .description = "each step of a machine's start fails once, and a second try works",
+                 .body = fail_start,
                  .failures = 1});
   all.push_back({.name = "failure/platform",
                  .description = "SNP_COMMIT and SNP_SET_CONFIG fail once, and a second try works",
