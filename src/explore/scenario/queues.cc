@@ -9,7 +9,6 @@
 #include "base/check.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
-#include "explore/scenario/unexplored.h"
 
 namespace teeio::explore {
 namespace {
