@@ -1,6 +1,5 @@
 #include "explore/scenario/pair_vm_calls.h"
 
-
 #include "base/check.h"
 #include "explore/scenario/pair_parts.h"
 #include "host/mm/plain_files.h"
