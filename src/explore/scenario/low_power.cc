@@ -64,8 +64,7 @@ class Wakeup {
 constexpr Opponent kBind = {"bind", "a TSM bind",
                             [](Stage& stage, Vmm& vmm) { return stage.bind(vmm); }};
 /// Of opponents().
-constexpr std::string_view kAgainst[] = {"vfio-close", "exit",           "device-removal",
-                                         "reset",      "memory-disable", "d3"};
+constexpr std::string_view kAgainst[] = {"vfio-close", "exit", "device-removal", "reset"};
 
 void stay_against(const Config& design, const Opponent& opponent) {
   Stage stage(design);
@@ -90,6 +89,39 @@ void stay_with_wakeup_against(const Config& design, const Opponent& opponent) {
                }},
               {opponent.name, [&] { (void)opponent.act(stage, vmm); }, opponent.removes}});
   TEEIO_CHECK(wakeup.take() <= 1, "one wake-up was told twice");
+}
+
+/// One write of the program's to its function's configuration, taken back at the end.
+struct Write {
+  std::string_view name, words;
+  Result<std::uint16_t> (*place)(Vmm& vmm);
+  std::uint16_t value, usual;
+};
+constexpr Write kWrites[] = {
+    {"memory-disable", "Memory Space Enable cleared",
+     [](Vmm&) -> Result<std::uint16_t> { return kCommandRegister; }, kCommandMaster,
+     kCommandMaster | kCommandMemory},
+    {"d3", "a write of D3hot", power_control, 3, 0},
+};
+
+void stay_against_write(const Config& design, const Write& write) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  must(vmm.open_device(kSleeper));
+  must(vmm.bind_iommufd());
+  const auto at = write.place(vmm);
+  TEEIO_CHECK(at.has_value(), "the function has no such register");
+  must(write_config(vmm, *at, write.usual));
+  bool written = false;
+  stage.play({{"sleeper",
+               [&] {
+                 if (enter(vmm)) (void)leave(vmm);
+               }},
+              {write.name, [&] { written = write_config(vmm, *at, write.value).has_value(); }}});
+  const Unexplored after;
+  TEEIO_CHECK(written, "a program cannot write to its sleeping function");
+  must(write_config(vmm, *at, write.usual));
+  TEEIO_CHECK(works_as_shared(vmm), "a function that slept does not answer");
 }
 
 // --- Who wakes it ---
@@ -157,6 +189,11 @@ void add_low_power_scenarios(std::vector<MachineScenario>& all) {
   add_stays(all, kBind);
   for (const Opponent& opponent : opponents())
     if (std::ranges::find(kAgainst, opponent.name) != std::end(kAgainst)) add_stays(all, opponent);
+  for (const Write& write : kWrites)
+    all.push_back({.name = "low-power/stay-against-" + std::string(write.name),
+                   .description = "a stay in low power against " + std::string(write.words),
+                   .body = [&write](const Config& d) { stay_against_write(d, write); },
+                   .fits = has_every_door});
   all.push_back({.name = "low-power/two-readers",
                  .description = "two who wake a sleeping function: its user is told once",
                  .body = two_readers,
