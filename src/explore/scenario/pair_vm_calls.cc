@@ -20,12 +20,14 @@ struct Kept {
   std::string_view name;
   std::uint32_t get, set;
   enum class Of : std::uint8_t { kVm, kVcpu } of;
-  std::uint64_t head = 0;  ///< the argument begins so
+  std::uint64_t head = 0;       ///< the argument begins so
+  std::string_view never = {};  ///< as VmCall's
 };
+// A vCPU of these machines has no engine, whose the registers are.
 constexpr Kept kKept[] = {
-    {"REGS", KVM_GET_REGS, KVM_SET_REGS, Kept::Of::kVcpu},
-    {"SREGS", KVM_GET_SREGS, KVM_SET_SREGS, Kept::Of::kVcpu},
-    {"SREGS2", KVM_GET_SREGS2, KVM_SET_SREGS2, Kept::Of::kVcpu},
+    {"REGS", KVM_GET_REGS, KVM_SET_REGS, Kept::Of::kVcpu, 0, "ENXIO"},
+    {"SREGS", KVM_GET_SREGS, KVM_SET_SREGS, Kept::Of::kVcpu, 0, "ENXIO"},
+    {"SREGS2", KVM_GET_SREGS2, KVM_SET_SREGS2, Kept::Of::kVcpu, 0, "ENXIO"},
     {"FPU", KVM_GET_FPU, KVM_SET_FPU, Kept::Of::kVcpu},
     {"XSAVE", KVM_GET_XSAVE, KVM_SET_XSAVE, Kept::Of::kVcpu},
     {"XSAVE2", KVM_GET_XSAVE2, KVM_SET_XSAVE, Kept::Of::kVcpu},
@@ -268,7 +270,8 @@ const std::vector<VmCall>& vm_calls() {
   static const std::vector<VmCall> kCalls = [] {
     std::vector<VmCall> all;
     for (const Kept& kept : kKept)
-      all.push_back({kept.name, [&kept](VmState& vm) { return there_and_back(vm, kept); }});
+      all.push_back(
+          {kept.name, [&kept](VmState& vm) { return there_and_back(vm, kept); }, kept.never});
     for (const auto& some : {calls_of_vcpu(), calls_of_vm()})
       all.insert(all.end(), some.begin(), some.end());
     return all;
