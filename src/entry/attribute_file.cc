@@ -65,12 +65,18 @@ object::Ref<object::File> AttributeFile::of_bytes(std::string name,
       new AttributeFile(nullptr, std::move(name), kAnonymous, size, std::move(attribute)));
 }
 
-/// Looked up anew by each operation, since the attribute's meaning may have
-/// changed with the tree: a function that lost its driver shows another uevent.
+/// Looked up anew by each operation, unless the attribute says by itself whether it is there:
+/// its meaning may have changed with the tree, as a function that lost its driver shows another
+/// uevent.
 Result<object::Ref<sysfs::Attribute>> AttributeFile::attribute() const {
+  constexpr std::string_view kGone = "the attribute is gone";
   if (own_) return own_;
+  if (opened_->is_there) {
+    if (!opened_->is_there()) return fail(Errno::kNoDev, kGone);
+    return opened_;
+  }
   const auto node = tree_->find(path_);
-  if (!node || !node->attribute) return fail(Errno::kNoDev, "the attribute is gone");
+  if (!node || !node->attribute) return fail(Errno::kNoDev, kGone);
   return node->attribute;
 }
 

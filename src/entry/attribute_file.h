@@ -58,7 +58,8 @@ class AttributeFile final : public object::File {
         tree_(&tree),
         path_(node.path),
         mode_(node.mode),
-        size_(node.size) {}
+        size_(node.size),
+        opened_(node.attribute) {}
   AttributeFile(sysfs::Tree* tree, std::string path, std::uint32_t mode, std::uint64_t size,
                 object::Ref<sysfs::Attribute> own)
       : File(object::FileKind::kAttribute),
@@ -68,13 +69,15 @@ class AttributeFile final : public object::File {
         size_(size),
         own_(std::move(own)) {}
   void release() override;
+  /// Errors: ENODEV it is gone.
   [[nodiscard]] Result<object::Ref<sysfs::Attribute>> attribute() const;
 
   sysfs::Tree* const tree_;  ///< null: with own_ only
   const std::string path_;
   const std::uint32_t mode_;
   const std::uint64_t size_;
-  const object::Ref<sysfs::Attribute> own_;  ///< null: the tree's
+  const object::Ref<sysfs::Attribute> own_;     ///< null: the tree's
+  const object::Ref<sysfs::Attribute> opened_;  ///< what the tree had when it was opened
   schedule::Mutex mutex_{schedule::Rank::kLeaf};
   bool shown_ TEEIO_GUARDED_BY(mutex_) = false;
   std::string text_ TEEIO_GUARDED_BY(mutex_);

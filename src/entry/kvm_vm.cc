@@ -8,6 +8,7 @@
 #include "host/kvm/gmem.h"
 #include "host/kvm/vfio_device.h"
 #include "host/kvm/vm_file.h"
+#include "schedule/seeded_bug.h"
 
 // Linux virt/kvm/kvm_main.c, kvm_vm_ioctl() and kvm_device_ioctl().
 
@@ -95,7 +96,11 @@ Result<std::int64_t> ioctl_create_device(Call& call) {
   if ((arg.flags & KVM_CREATE_DEVICE_TEST) != 0) return 0;
   TEEIO_ASSIGN(object::Ref<object::File> file,
                kvm::VfioDevice::create(static_cast<kvm::VmFile&>(call.file)));
+  // The device's reference on its VM, when another thread may have closed the device already.
+  const bool late = schedule::seeded("device-ref-late");
+  if (late) vm_of(call).drop_ref();
   TEEIO_ASSIGN(const std::int32_t fd, call.caller.install(std::move(file), O_RDWR | O_CLOEXEC));
+  if (late) vm_of(call).add_ref();
   arg.fd = static_cast<std::uint32_t>(fd);
   TEEIO_TRY(copy_out(call.memory(), call.argument, arg));
   return 0;

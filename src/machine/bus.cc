@@ -52,6 +52,11 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
   return list;
 }
 
+bool Machine::Impl::has(Bdf bdf) {
+  const schedule::ReadLock lock(bus_lock);
+  return slots.contains(bdf);
+}
+
 vfio::Device* Machine::Impl::vfio(std::uint32_t minor) {
   const schedule::ReadLock lock(bus_lock);
   return minor < by_minor.size() ? by_minor[minor] : nullptr;

@@ -42,6 +42,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
 
   // sysfs::Host
   [[nodiscard]] std::vector<Function> functions() override;
+  [[nodiscard]] bool has(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
   [[nodiscard]] tsm::PciTsm& tsm() override { return pci_tsm; }
   [[nodiscard]] object::Trace& trace() override { return events; }
   [[nodiscard]] unsigned cpus() override { return 1; }

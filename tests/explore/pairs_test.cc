@@ -37,7 +37,7 @@ TEST_P(Pairs, HoldInAFewRandomOrders) {
   }
 }
 
-constexpr Where kPlaces[] = {{0, "ready"}, {0, "bound"}, {1, "bound"}, {2, "bound"}};
+constexpr Where kPlaces[] = {{0, "ready"}, {0, "bound"}, {1, "bound"}, {2, "bound"}, {0, "vm"}};
 INSTANTIATE_TEST_SUITE_P(Design, Pairs, testing::ValuesIn(kPlaces), [](const auto& place) {
   return default_designs()[place.param.design].name + '_' + std::string(place.param.state);
 });

@@ -1,5 +1,5 @@
-// No rule is one that nothing can break: each but R3 is broken in some scenario by a bug that is
-// planted. A VM that goes before its device (devif-forgotten) is seen by R5 first: its key stays.
+// No rule is one that nothing can break: each is broken first of all in some scenario by a bug that
+// is planted.
 
 #include <gtest/gtest.h>
 
@@ -37,7 +37,7 @@ TEST_P(EachRule, IsBrokenByAPlantedBugInSomeScenario) {
   EXPECT_EQ(result.failure->rule, rule) << result.failure->what;
 }
 
-INSTANTIATE_TEST_SUITE_P(Rules, EachRule, testing::Values(1, 2, 4, 5, 6, 7, 8, 9, 10),
+INSTANTIATE_TEST_SUITE_P(Rules, EachRule, testing::Range(1, 11),
                          [](const auto& rule) { return "R" + std::to_string(rule.param); });
 
 }  // namespace

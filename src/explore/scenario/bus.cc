@@ -1,14 +1,10 @@
-// What happens on the bus while programs have a function: removal, power states. And page
-// requests, whose queue may go.
+// What happens on the bus while programs have a function: removal, power states.
 
 #include <fcntl.h>
 
-#include <array>
-#include <optional>
 #include <span>
 #include <string>
 
-#include "abi/iommufd_test.h"
 #include "base/check.h"
 #include "explore/scenario/opponents.h"
 #include "explore/scenario/stage.h"
@@ -101,20 +97,48 @@ void removal_against_bind(const Config& design) {
   must_be_gone(stage);
 }
 
+constexpr std::string_view kUnbindDriver = "/sys/bus/pci/drivers/vfio-pci/unbind";
+constexpr std::string_view kBindDriver = "/sys/bus/pci/drivers/vfio-pci/bind";
+
+/// `echo ADDRESS > unbind`, of which the write alone is explored.
+class Unbinding {
+ public:
+  explicit Unbinding(Stage& stage) : root_(stage.root()) {
+    const auto fd = root_.open(kUnbindDriver, O_WRONLY);
+    TEEIO_CHECK(fd.has_value(), "the driver's unbind cannot be opened");
+    fd_ = *fd;
+  }
+  void operator()() { (void)root_.pwrite(fd_, 0, std::as_bytes(std::span(kPfBdf))); }
+
+ private:
+  machine::Program& root_;
+  int fd_ = -1;
+};
+
 /// Two who want the same function gone: the second finds nothing to do.
 void removal_against_unbind_of_driver(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
   Vmm& vmm = stage.vmm();
   must(vmm.open_device(kPf));
   must(vmm.bind_iommufd());
-  const auto unbind = stage.root().open("/sys/bus/pci/drivers/vfio-pci/unbind", O_WRONLY);
-  TEEIO_CHECK(unbind.has_value(), "the driver's unbind cannot be opened");
-  stage.play(
-      {{"root", [&] { remove_card(stage); }, true},
-       {"admin", [&] { (void)stage.root().pwrite(*unbind, 0, std::as_bytes(std::span(kPfBdf))); },
-        true},
-       {"reader", [&] { (void)works_as_shared(vmm); }}});
+  Unbinding unbind(stage);
+  stage.play({{"root", [&] { remove_card(stage); }, true}, {"admin", [&] { unbind(); }, true}});
   must_be_gone(stage);
+}
+
+/// Until its user lets go of it the function works, whoever takes its driver away.
+void unbind_of_driver_against_bar(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  Vmm& vmm = stage.vmm();
+  must(vmm.open_device(kPf));
+  must(vmm.bind_iommufd());
+  Unbinding unbind(stage);
+  bool works = false;
+  stage.play({{"root", [&] { unbind(); }, true}, {"vmm", [&] { works = works_as_shared(vmm); }}});
+  const Unexplored after;
+  TEEIO_CHECK(works, "an open function does not answer while its driver leaves");
+  TEEIO_CHECK(stage.root().echo(kPfBdf, kBindDriver).has_value(),
+              "the PF does not come back to its driver");
 }
 
 /// VFIO_PCI_REQ_ERR_IRQ_INDEX, at once and every ten seconds.
@@ -210,104 +234,6 @@ void d3_against_dma(const Config& design) {
   TEEIO_CHECK(works_as_shared(vmm), "the function slept and does not work");
 }
 
-// --- Page requests ---
-
-class FaultBench {
- public:
-  explicit FaultBench(Vmm& vmm) : vmm_(vmm) {
-    vmm_.iommufd = vmm_.open("/dev/iommu").value_or(-1);
-    abi::iommu_ioas_alloc ioas{};
-    ioas.size = sizeof(ioas);
-    TEEIO_CHECK(vmm_.ioctl(vmm_.iommufd, IOMMU_IOAS_ALLOC, ioas).has_value(), "no IOAS");
-    auto made = op(abi::IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, ioas.out_ioas_id);
-    TEEIO_CHECK(test(made).has_value(), "no mock function");
-    stdev_ = made.words[0];
-    device_ = made.words[2];
-    parent_ = hwpt(ioas.out_ioas_id, abi::IOMMU_HWPT_ALLOC_NEST_PARENT, {});
-    abi::iommu_fault_alloc queue{};
-    queue.size = sizeof(queue);
-    TEEIO_CHECK(vmm_.ioctl(vmm_.iommufd, IOMMU_FAULT_QUEUE_ALLOC, queue).has_value(), "no queue");
-    queue_id_ = queue.out_fault_id;
-    queue_ = static_cast<int>(queue.out_fault_fd);
-    nested_ = hwpt(parent_, 4, queue_id_);  // IOMMU_HWPT_FAULT_ID_VALID
-    TEEIO_CHECK(replace(nested_).has_value(), "the function takes no nested HWPT");
-  }
-  Result<std::int64_t> fault() {
-    auto cmd = op(abi::IOMMU_TEST_OP_TRIGGER_IOPF, 0);
-    cmd.trigger_iopf.dev_id = device_;
-    cmd.trigger_iopf.grpid = 5;
-    return test(cmd);
-  }
-  Result<std::int64_t> leave() { return replace(parent_); }
-  Result<void> close_queue() { return vmm_.close(queue_); }
-  void read_queue() {
-    abi::iommu_hwpt_pgfault fault{};
-    (void)vmm_.pread(queue_, 0, writable_bytes_of(fault));
-  }
-
- private:
-  static abi::iommu_test_cmd op(std::uint32_t number, std::uint32_t id) {
-    abi::iommu_test_cmd cmd{};
-    cmd.size = sizeof(cmd);
-    cmd.op = number;
-    cmd.id = id;
-    return cmd;
-  }
-  Result<std::int64_t> test(abi::iommu_test_cmd& cmd) {
-    return vmm_.ioctl(vmm_.iommufd, IOMMU_TEST_CMD, cmd);
-  }
-  Result<std::int64_t> replace(std::uint32_t pt) {
-    auto cmd = op(abi::IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, stdev_);
-    cmd.words[0] = pt;
-    return test(cmd);
-  }
-  std::uint32_t hwpt(std::uint32_t pt, std::uint32_t flags, std::optional<std::uint32_t> queue) {
-    constexpr std::uint32_t kSelftest = 0xdead;  // IOMMU_HWPT_DATA_SELFTEST
-    const std::array<std::uint32_t, 2> data{0xbadbeef, 0};
-    abi::iommu_hwpt_alloc alloc{};
-    alloc.size = sizeof(alloc);
-    alloc.flags = flags;
-    alloc.dev_id = device_;
-    alloc.pt_id = pt;
-    if (queue) {
-      alloc.fault_id = *queue;
-      alloc.data_type = kSelftest;
-      alloc.data_len = sizeof(data);
-      alloc.data_uptr = vmm_.store(std::as_bytes(std::span(data)));
-    }
-    TEEIO_CHECK(vmm_.ioctl(vmm_.iommufd, IOMMU_HWPT_ALLOC, alloc).has_value(), "no HWPT");
-    return alloc.out_hwpt_id;
-  }
-
-  Vmm& vmm_;
-  std::uint32_t stdev_ = 0, device_ = 0, parent_ = 0, nested_ = 0, queue_id_ = 0;
-  int queue_ = -1;
-};
-
-Config with_mock(const Config& design) {
-  Config mock = design;
-  mock.iommufd_mock = true;
-  return mock;
-}
-
-void queue_close_against_fault(const Config& design) {
-  const Config mock = with_mock(design);
-  Stage stage(mock, Stage::Card::kAsAtBoot);
-  FaultBench bench(stage.vmm());
-  stage.play({{"fault", [&] { (void)bench.fault(); }},
-              {"closer", [&] { (void)bench.close_queue(); }},
-              {"detacher", [&] { (void)bench.leave(); }}});
-}
-
-void queue_read_against_fault(const Config& design) {
-  const Config mock = with_mock(design);
-  Stage stage(mock, Stage::Card::kAsAtBoot);
-  FaultBench bench(stage.vmm());
-  stage.play({{"fault", [&] { (void)bench.fault(); }},
-              {"reader", [&] { bench.read_queue(); }},
-              {"detacher", [&] { (void)bench.leave(); }}});
-}
-
 }  // namespace
 
 void add_bus_scenarios(std::vector<MachineScenario>& all) {
@@ -325,18 +251,15 @@ void add_bus_scenarios(std::vector<MachineScenario>& all) {
       {.name = "bus/removal-against-unbind-of-driver",
        .description = "a function's removal, and its driver's unbinding, while it is open",
        .body = removal_against_unbind_of_driver});
+  all.push_back({.name = "bus/unbind-against-bar",
+                 .description = "the unbinding of a function's driver against a register's read",
+                 .body = unbind_of_driver_against_bar});
   all.push_back({.name = "bus/removal-asks",
                  .description = "a function's removal asks its user every ten seconds to let go",
                  .body = removal_asks});
   all.push_back({.name = "bus/d3-against-dma",
                  .description = "a stay in D3hot against a transfer of the DMA engine",
                  .body = d3_against_dma});
-  all.push_back({.name = "fault-queue/close-against-fault",
-                 .description = "a fault queue's close, a page request, and the device's detach",
-                 .body = queue_close_against_fault});
-  all.push_back({.name = "fault-queue/read-against-fault",
-                 .description = "a fault queue is read while a request comes and goes",
-                 .body = queue_read_against_fault});
 }
 
 }  // namespace teeio::explore

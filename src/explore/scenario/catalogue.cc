@@ -54,6 +54,9 @@ std::span<const MachineScenario> catalogue() {
     add_group_scenarios(all);
     add_bus_scenarios(all);
     add_sriov_scenarios(all);
+    add_request_scenarios(all);
+    add_low_power_scenarios(all);
+    add_queue_scenarios(all);
     add_interrupt_scenarios(all);
     add_ioeventfd_scenarios(all);
     add_adversary_scenarios(all);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "abi/psp_sev.h"
 #include "crypto/hash.h"
 #include "firmware/sev/guest_message.h"
 #include "firmware/sev/io_guard.h"
@@ -113,6 +114,19 @@ Result<void> attest_cca(Vmm& vmm, Bdf function) {
   return {};
 }
 
+Result<void> accept_mmio_cca(Vmm& vmm, Bdf function) {
+  constexpr Gpa kTop = kMmioGpa + kPageSize;
+  TEEIO_ASSIGN(kvm::RealmVm* const realm, realm_vm(vmm));
+  const Hpa rd = realm->firmware_handle();
+  const auto vdev = realm->host().vdev_named(function.rid(), rd);
+  if (!vdev) return fail(Errno::kNxio, "the realm has no such VDEV");
+  const Hpa page{realm->host().rmm().rtt_read_entry(rd, kMmioGpa, rmm::kPageLevel).x3};
+  TEEIO_TRY(realm->guest_asks_for(function.rid(), *vdev, kMmioGpa, kTop, page));
+  TEEIO_TRY(vmm.send(abi::TSM_REQ_VALIDATE_MMIO, kCca,
+                     Writer().le(raw(kMmioGpa)).le(raw(kTop)).le(raw(page)).take()));
+  return {};
+}
+
 Result<void> start_cca(Vmm& vmm, Bdf function) {
   TEEIO_TRY(set_run(vmm, kCca));
   TEEIO_ASSIGN(kvm::RealmVm* const realm, realm_vm(vmm));
@@ -166,6 +180,15 @@ Result<void> write_sdte(Vmm& vmm, Bdf) {
   in.skip(2);
   if (in.le<std::uint16_t>() == 0 && in.ok()) return {};
   return fail(Errno::kIo, "the firmware takes no sDTE");
+}
+
+Result<void> issue_sev(machine::Program& program, int fd, std::uint32_t command,
+                       std::uint64_t data) {
+  abi::sev_issue_cmd arg{};
+  arg.cmd = command;
+  arg.data = data;
+  TEEIO_TRY(program.ioctl(fd, SEV_ISSUE_CMD, arg));
+  return {};
 }
 
 Result<void> start_sev(Vmm& vmm, Bdf function) {

@@ -26,6 +26,8 @@ Result<void> ask_tdx(Vmm& vmm, Bdf function, tdx::DevifRequest code);
 
 /// The report's digest is that of RSI_VDEV_GET_INFO.
 Result<void> attest_cca(Vmm& vmm, Bdf function);
+/// RSI_VDEV_VALIDATE_MAPPING of the page of private MMIO that the host has mapped at kMmioGpa.
+Result<void> accept_mmio_cca(Vmm& vmm, Bdf function);
 /// RUN, as RSI_VDEV_GET_INFO has it too; RSI_VDEV_DMA_ENABLE.
 Result<void> start_cca(Vmm& vmm, Bdf function);
 
@@ -37,6 +39,10 @@ Result<void> write_sdte(Vmm& vmm, Bdf function);
 /// A guest message through the host, and the firmware's answer. Errors: EACCES it is not the
 /// firmware's.
 Result<Bytes> ask_sev(Vmm& vmm, std::uint32_t op, sev::TioMessage type, ByteView payload);
+
+/// SEV_ISSUE_CMD on an open /dev/sev.
+Result<void> issue_sev(machine::Program& program, int fd, std::uint32_t command,
+                       std::uint64_t data);
 
 // The VM behind a VMM's descriptor. Errors: ENXIO it is none of that firmware's.
 Result<kvm::TdxVm*> tdx_vm(Vmm& vmm);

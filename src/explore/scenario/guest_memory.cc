@@ -3,6 +3,9 @@
 
 #include <linux/falloc.h>
 
+#include <string>
+#include <utility>
+
 #include "base/check.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
@@ -78,6 +81,70 @@ void populate_against_punch_hole(const Config& design) {
   TEEIO_CHECK(populated.has_value(), "a hole kept a page from being populated");
   TEEIO_CHECK(vendor.populate(other.vmm, kRam, other.source).has_value(),
               "a VM was given a page that another one still has");
+}
+
+// --- A VM that is being built ---
+
+/// KVM_TDX_FINALIZE_VM, KVM_SEV_SNP_LAUNCH_FINISH. Precondition: it has its vCPU.
+Result<void> finish_launch(Vmm& vmm, machine::TsmKind tsm) {
+  if (tsm == machine::TsmKind::kTdx) return vmm.tdx(vmm.vm, abi::KVM_TDX_FINALIZE_VM, 0);
+  return vmm.sev(abi::KVM_SEV_SNP_LAUNCH_FINISH,
+                 vmm.store(bytes_of(abi::kvm_sev_snp_launch_finish{})));
+}
+
+Result<void> (*begin_launch(machine::TsmKind tsm))(Vmm&) {
+  if (tsm != machine::TsmKind::kTdx) return [](Vmm& vmm) { return vmm.make_vcpu(); };
+  return [](Vmm& vmm) -> Result<void> {
+    TEEIO_TRY(vmm.make_vcpu());
+    return vmm.tdx(vmm.vcpu, abi::KVM_TDX_INIT_VCPU, 0);
+  };
+}
+
+/// A page is measured before the launch ends, or not at all.
+void populate_against_finish(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  const Vendor& vendor = stage.vendor();
+  PrivateRam ram(stage, begin_launch(design.tsm));
+  Result<void> finished;
+  stage.play({{"builder", [&] { (void)vendor.populate(ram.vmm, kRam, ram.source); }},
+              {"finisher", [&] { finished = finish_launch(ram.vmm, vendor.tsm); }}});
+  TEEIO_CHECK(finished.has_value(), "a page kept a launch from its end");
+  TEEIO_CHECK(!vendor.populate(ram.vmm, kRam, ram.source).has_value(),
+              "a VM that is launched takes a further first page");
+}
+
+void populate_twice(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  const Vendor& vendor = stage.vendor();
+  PrivateRam ram(stage, begin_launch(design.tsm));
+  Result<void> one, two;
+  stage.play({{"one", [&] { one = vendor.populate(ram.vmm, kRam, ram.source); }},
+              {"two", [&] { two = vendor.populate(ram.vmm, kRam, ram.source); }}});
+  TEEIO_CHECK(one.has_value() != two.has_value(), "a page was populated twice, or never");
+}
+
+void finish_twice(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  PrivateRam ram(stage, begin_launch(design.tsm));
+  const machine::TsmKind tsm = design.tsm;
+  Result<void> one, two;
+  stage.play({{"one", [&] { one = finish_launch(ram.vmm, tsm); }},
+              {"two", [&] { two = finish_launch(ram.vmm, tsm); }}});
+  TEEIO_CHECK(one.has_value() != two.has_value(), "a launch ended twice, or never");
+}
+
+void vcpu_against_finish(const Config& design) {
+  Stage stage(design, Stage::Card::kAsAtBoot);
+  PrivateRam ram(stage, begin_launch(design.tsm));
+  Result<void> finished;
+  stage.play({{"maker",
+               [&] {
+                 const auto fd = ram.vmm.ioctl(ram.vmm.vm, KVM_CREATE_VCPU, std::uint64_t{1});
+                 if (fd && design.tsm == machine::TsmKind::kTdx)
+                   (void)ram.vmm.tdx(static_cast<int>(*fd), abi::KVM_TDX_INIT_VCPU, 0);
+               }},
+              {"finisher", [&] { finished = finish_launch(ram.vmm, design.tsm); }}});
+  TEEIO_CHECK(finished.has_value(), "a vCPU kept a launch from its end");
 }
 
 void fail_private_ram(const Config& design) {
@@ -182,6 +249,21 @@ void add_guest_memory_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "memory/populate-against-punch-hole",
                  .description = "a VM's page is populated against a hole in its guest_memfd",
                  .body = populate_against_punch_hole});
+  const auto launch = [&](std::string name, std::string description,
+                          void (*body)(const Config& design)) {
+    all.push_back({.name = "launch/" + std::move(name),
+                   .description = std::move(description),
+                   .body = body,
+                   // A realm's launch ends with its first run.
+                   .firmware = {machine::TsmKind::kTdx, machine::TsmKind::kSev},
+                   .fits = has_every_door});
+  };
+  launch("populate-against-finish", "a VM's first page against the end of its launch",
+         populate_against_finish);
+  launch("populate-twice", "one first page of a VM twice at once", populate_twice);
+  launch("finish-twice", "two ends of one launch", finish_twice);
+  launch("vcpu-against-finish", "a further vCPU against the end of the launch",
+         vcpu_against_finish);
   all.push_back({.name = "failure/private-ram",
                  .description = "each step of a private page's life fails once",
                  .body = fail_private_ram,

@@ -15,7 +15,7 @@
 namespace teeio::explore {
 namespace {
 
-constexpr std::uint64_t kMappedIova = 0x10'0000, kFreeIova = 0x20'0000;
+constexpr std::uint64_t kFreeIova = 0x20'0000;
 constexpr Gpa kMemory{0x10'0000}, kPrivateMemory{0x20'0000}, kFreeGpa{0x30'0000};
 constexpr std::uint32_t kMemorySlot = 1, kPrivateSlot = 2, kFreeSlot = 3;
 constexpr std::uint64_t kOtherVirtualId = 0x18;
@@ -47,14 +47,6 @@ Result<void> map_at(Pair& pair, std::uint64_t iova) {
   arg.iova = iova;
   TEEIO_TRY(pair.vmm.ioctl(pair.vmm.iommufd, IOMMU_IOAS_MAP, arg));
   return {};
-}
-
-Result<void> unmap_at(Vmm& vmm, std::uint64_t iova) {
-  auto arg = with_size<abi::iommu_ioas_unmap>();
-  arg.ioas_id = vmm.ioas_id;
-  arg.iova = iova;
-  arg.length = kPageSize;
-  return made(vmm.ioctl(vmm.iommufd, IOMMU_IOAS_UNMAP, arg));
 }
 
 Result<void> copy_mapping(Pair& pair) {
@@ -342,11 +334,19 @@ Pair::Pair(Stage& on, PairState state)
   if (state == PairState::kReady) must(connect_vectors(*this));
 }
 
+Result<void> unmap_at(Vmm& vmm, std::uint64_t iova) {
+  auto arg = with_size<abi::iommu_ioas_unmap>();
+  arg.ioas_id = vmm.ioas_id;
+  arg.iova = iova;
+  arg.length = kPageSize;
+  return made(vmm.ioctl(vmm.iommufd, IOMMU_IOAS_UNMAP, arg));
+}
+
 const std::vector<PairCall>& pair_calls() {
   static const std::vector<PairCall> kCalls = [] {
     std::vector<PairCall> all;
-    for (const auto& some :
-         {calls_of_iommufd(), pair_calls_of_vfio(), calls_of_kvm(), calls_of_root()})
+    for (const auto& some : {calls_of_iommufd(), pair_calls_of_vfio(), calls_of_kvm(),
+                             pair_calls_of_few(), calls_of_root()})
       all.insert(all.end(), some.begin(), some.end());
     for (const Opponent& opponent : opponents()) {
       PairCall call{.name = opponent.name,

@@ -23,6 +23,7 @@ struct Pair {
   std::uint32_t other_ioas = 0;
   std::uint64_t memory = 0;  ///< a page of the program's
   int gmem = -1, eventfd = -1;
+  int memfd = -1, sev = -1;  ///< of calls that prepare them
 };
 
 /// What one thread of a pair does: a call, or two that belong together. Any answer is
@@ -50,6 +51,10 @@ struct PairCall {
   /// Another call after which the machine is not as at boot, if both were made.
   std::string_view not_with = {};
   bool removes = false, follows_removal = false;  ///< as Actor's
+  /// Of the others only these, and itself; empty: all.
+  std::vector<std::string_view> against = {};
+  /// Firmwares that have it; empty: all.
+  std::vector<machine::TsmKind> only = {};
 };
 
 /// Those of this file and all opponents().

@@ -19,6 +19,10 @@ Result<void> made(const Result<T>& answer) {
 Result<void> attach_to(Vmm& vmm, std::uint32_t id);
 /// Two vectors of MSI-X, the first to the pair's eventfd.
 Result<void> connect_vectors(Pair& pair);
+/// The page of the program's memory that is in its IOAS.
+inline constexpr std::uint64_t kMappedIova = 0x10'0000;
+Result<void> unmap_at(Vmm& vmm, std::uint64_t iova);
 [[nodiscard]] std::vector<PairCall> pair_calls_of_vfio();
+[[nodiscard]] std::vector<PairCall> pair_calls_of_few();
 
 }  // namespace teeio::explore

@@ -57,6 +57,7 @@ constexpr SeededScenario kScenarios[] = {
      kSmall},
     {"owner-unchecked", "iommu/shared-into-private", "sev", kBounded, "R7", kWhoIsFirst},
     {"keys-repeat", "card/connect-again", "tdx", kBounded, "R8", kState},
+    {"device-ref-late", "vdevice/kvm-device-against-its-close", "tdx", kBounded, "R3", ""},
     {"nonce-unchecked", "adversary/lock-again", "tdx", kBounded, "R9", kState},
 };
 

@@ -75,6 +75,9 @@ constexpr SeededBugInfo kBugs[] = {
      "CVE-2023-20584, AMD-SB-3003, 2024-08: DTE faults bypass the RMP's checks"},
     {"keys-repeat", "each connection of a stream has the keys of the one before", "tdx, km_request",
      "no public report; NIST SP 800-38D, 8: no IV twice under one key"},
+    {"device-ref-late",
+     "a KVM device takes its reference on the VM when its descriptor can be closed already",
+     "entry, ioctl_create_device", "CVE-2019-6974, J. Horn, 2019-01-26, fixed by cfa39381173d"},
     {"nonce-unchecked", "a TDI starts whatever nonce it is given", "device::Tdi::start",
      "no public report; TDISP wants INVALID_NONCE"},
 };

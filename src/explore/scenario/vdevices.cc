@@ -1,5 +1,7 @@
 // vDEVICEs that are made at the same time, and VFIO's tie to the VM.
 
+#include <utility>
+
 #include "base/check.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
@@ -71,6 +73,20 @@ void association_against_vm_close(const Config& design) {
       {{"binder", [&] { (void)vmm.bind_iommufd(); }}, {"closer", [&] { vmm.close_vm_files(); }}});
 }
 
+/// Its descriptor is another thread's to close before KVM_CREATE_DEVICE has returned. A VM that
+/// goes with it goes before its vDEVICE.
+void kvm_device_against_its_close(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = stage.ready();
+  const int lowest_free = std::exchange(vmm.kvm_vfio, -1);
+  must(vmm.close(lowest_free));
+  abi::kvm_create_device create{};
+  create.type = abi::KVM_DEV_TYPE_VFIO;
+  stage.play({{"maker", [&] { (void)vmm.ioctl(vmm.vm, KVM_CREATE_DEVICE, create); }},
+              {"closer", [&] { (void)vmm.close(lowest_free); }}});
+  TEEIO_CHECK(static_cast<int>(create.fd) == lowest_free, "the device has another descriptor");
+}
+
 void request_against_bind(const Config& design) {
   Stage stage(design);
   Vmm& vmm = stage.ready();
@@ -91,6 +107,9 @@ void add_vdevice_scenarios(std::vector<MachineScenario>& all) {
   all.push_back({.name = "vfio/bind-iommufd-against-vm-close",
                  .description = "VFIO_DEVICE_BIND_IOMMUFD against the end of the associated VM",
                  .body = association_against_vm_close});
+  all.push_back({.name = "vdevice/kvm-device-against-its-close",
+                 .description = "KVM_CREATE_DEVICE against a close of the descriptor that it gives",
+                 .body = kvm_device_against_its_close});
   all.push_back({.name = "request/guest-request-against-bind",
                  .description = "a guest's request for its TDI's state while it is being bound",
                  .body = request_against_bind});

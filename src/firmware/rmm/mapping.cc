@@ -59,9 +59,9 @@ std::optional<std::vector<AddressDescriptor>> Rmm::descriptors(Command& c, Addre
 /// refused. They never yield, so that the context of the operation is free again.
 std::optional<Rmm::MapRange> Rmm::map_range(Command& c, Hpa rd, Gpa base, Gpa top,
                                             AddressFlags flags, std::uint64_t addresses) {
-  Operation* const operation = reserve(c);
+  Operation* const operation = reserve(c, raw(rd));
   if (operation == nullptr) return std::nullopt;
-  *operation = {};
+  release(*operation);
   MapRange range{.realm = c.realm(rd), .base = base, .top = top};
   const auto refuse = [&](std::string_view id, std::uint8_t level = 0) {
     (void)c.refuse(id, 0, level);
@@ -120,8 +120,8 @@ std::string_view Rmm::unmap_fault(Gpa base, Gpa top, AddressFlags flags,
 RmiResult Rmm::unmap_range(Command& c, Hpa rd, Gpa base, Gpa top, const UnmapInto& into) {
   const auto& [flags, addresses, data] = into;
   if (!c.begin()) return c.result();
-  RMM_FIND(operation, reserve(c));
-  *operation = {};
+  RMM_FIND(operation, reserve(c, raw(rd)));
+  release(*operation);
   RMM_FIND(realm, c.realm(rd));
   if (const auto wrong = unmap_fault(base, top, flags, addresses); !wrong.empty())
     return c.refuse(wrong);

@@ -183,6 +183,7 @@ struct Operation {
   /// What is done when memory has come or gone.
   enum class Stage : std::uint8_t { kDonating, kDonated, kReclaiming, kReclaimed };
   const Row* command = nullptr;  ///< null: free
+  std::uint64_t about = 0;       ///< what no other operation is about
   Expected expected = Expected::kContinue;
   Stage stage = Stage::kDonating;
   bool contiguous = false;

@@ -34,16 +34,31 @@ std::optional<std::vector<Hpa>> granules_of(const std::vector<AddressDescriptor>
 
 }  // namespace
 
-Operation* Rmm::reserve(Command& c) {
+/// Which contexts are free is as little a difference as which frames are, to hosts that use the
+/// handles they were given; that there is hardly one left is.
+void Rmm::touch_contexts() const {
+  const auto free = std::ranges::count(operations_, nullptr, &Operation::command);
+  touch(kContexts, 2 * free > std::ssize(operations_) ? How::kUpdate : How::kWrite);
+}
+
+Operation* Rmm::reserve(Command& c, std::uint64_t about) {
+  touch_contexts();
   const auto free = std::ranges::find(operations_, nullptr, &Operation::command);
   if (free == operations_.end()) return (void)c.refuse("reserve"), nullptr;
+  mutex_.touch(schedule::part(kOperations, about), How::kWrite);
   *free = {};
   free->command = &c.row();
+  free->about = about;
   return &*free;
 }
 
+void Rmm::release(Operation& operation) {
+  touch_contexts();
+  operation = {};
+}
+
 std::uint64_t Rmm::handle_of(const Operation& operation) const {
-  return static_cast<std::uint64_t>(&operation - &operations_.unrecorded(0)) + 1;
+  return static_cast<std::uint64_t>(&operation - operations_.data()) + 1;
 }
 
 RmiResult Rmm::incomplete(const Operation& operation, MemoryRequest memory) {
@@ -72,10 +87,13 @@ RmiResult Rmm::give_back(Operation& operation, Code result) {
 }
 
 Operation* Rmm::waiting(Command& c, std::uint64_t handle) {
-  if (handle == 0 || handle > operations_.size() || operations_[handle - 1].command == nullptr)
+  if (handle == 0 || handle > operations_.size() || operations_[handle - 1].command == nullptr) {
+    touch(kContexts, How::kRead);
     return (void)c.refuse("handle"), nullptr;
-  touch(kPsmmus, How::kWrite);  // it may be an SMMU's
-  return &operations_[handle - 1];
+  }
+  Operation& operation = operations_[handle - 1];
+  mutex_.touch(schedule::part(kOperations, operation.about), How::kWrite);
+  return &operation;
 }
 
 /// sro_obj_memory_donate() and psmmu_activate_start(): the host reclaims, though there may be
@@ -165,8 +183,10 @@ RmiResult Rmm::op_mem_reclaim(std::uint64_t handle, Hpa list, std::uint64_t coun
 /// What is left to do when all memory has gone back.
 void Rmm::reclaimed(Operation& operation) {
   if (raw(operation.object) != 0) set(operation.object, GranuleState::kDelegated);
-  if (operation.command == &row::kPsmmuActivate || operation.command == &row::kPsmmuDeactivate)
-    operation.psmmu->state = Psmmu::State::kInactive;
+  if (operation.command != &row::kPsmmuActivate && operation.command != &row::kPsmmuDeactivate)
+    return;
+  touch(kPsmmus, How::kWrite);
+  operation.psmmu->state = Psmmu::State::kInactive;
 }
 
 Code Rmm::created(Operation& operation) {
@@ -192,7 +212,7 @@ RmiResult Rmm::finish(Operation& operation) {
   }
   RmiResult result{.code = code};
   result.refused_by = operation.refused_by;
-  operation = {};
+  release(operation);
   return result;
 }
 

@@ -60,7 +60,7 @@ RmiResult Rmm::pdev_create(Hpa at, Hpa params_at) {
     pdev.port = *port;
     return {};
   }
-  RMM_FIND(operation, reserve(c));
+  RMM_FIND(operation, reserve(c, raw(at)));
   operation->pdev = params;
   operation->object = at;
   operation->kind = GranuleState::kPdevAux;
@@ -160,7 +160,7 @@ RmiResult Rmm::pdev_destroy(Hpa at) {
     set(at, GranuleState::kDelegated);
     return {};
   }
-  RMM_FIND(operation, reserve(c));
+  RMM_FIND(operation, reserve(c, raw(at)));
   operation->object = at;
   operation->kind = GranuleState::kPdevAux;
   operation->memory = std::move(pdev->aux);

@@ -35,7 +35,7 @@ RmiResult Rmm::psmmu_activate(Hpa at, Hpa params_at) {
   if (page.empty()) return c.result();
   RMM_REFUSE_IF((PsmmuParams::decode(page).flags & (kAts | kPri)) != 0, "flags");
   RMM_REFUSE_IF(psmmu.state != Psmmu::State::kInactive, "state");
-  RMM_FIND(operation, reserve(c));
+  RMM_FIND(operation, reserve(c, raw(at)));
   psmmu.state = Psmmu::State::kBusy;
   operation->psmmu = &psmmu;
   operation->kind = GranuleState::kInternal;
@@ -46,6 +46,7 @@ RmiResult Rmm::psmmu_activate(Hpa at, Hpa params_at) {
 
 /// smmuv3_psmmu_activate().
 Code Rmm::psmmu_activated(Operation& operation) {
+  touch(kPsmmus, How::kWrite);
   Psmmu& psmmu = *operation.psmmu;
   psmmu.memory = std::exchange(operation.memory, {});
   psmmu.state = Psmmu::State::kActive;
@@ -63,8 +64,10 @@ Code Rmm::psmmu_activated(Operation& operation) {
 }
 
 /// prepare_send_command() and its SYNC. A failure is a panic in the source: no command of
-/// the monitor's is one that an SMMU does not know.
+/// the monitor's is one that an SMMU does not know. In which order a queue has them, and caches
+/// forget, is not to be seen.
 void Rmm::send(Psmmu& psmmu, const hw::smmu::Command& command) {
+  touch(kPsmmus, How::kRead);
   if (psmmu.hardware == nullptr || psmmu.state != Psmmu::State::kActive) return;
   constexpr std::uint32_t kEntries = 1U << kCommandsLog2;
   for (const hw::smmu::Command& one : {command, hw::smmu::sync()}) {
@@ -83,7 +86,7 @@ void Rmm::set_dma(Vdev& vdev, bool on) {
 }
 
 void Rmm::write_ste(const Vdev& vdev, const std::array<std::uint64_t, 4>& words) {
-  touch(kPsmmus, How::kUpdate);  // each stream's entry is its VDEV's
+  touch(kStreamTables, How::kUpdate);  // each stream's entry is its VDEV's
   const std::uint64_t sid = vdev.tdi.rid();
   const auto table = vdev.psmmu->tables.find(sid & ~(Psmmu::kTableEntries - 1));
   if (table == vdev.psmmu->tables.end()) return;
@@ -103,7 +106,6 @@ void Rmm::release_ste(const Vdev& vdev) {
 /// smmuv3_inv_page() and smmuv3_inv_entries() of every SMMU: devices of a realm may be
 /// behind any.
 void Rmm::invalidate(const Realm& realm, std::optional<Gpa> page) {
-  touch(kPsmmus, How::kUpdate);  // in which order caches forget is not to be seen
   for (auto& [base, psmmu] : psmmus_)
     send(psmmu,
          page ? hw::smmu::tlbi_ipa(realm.vmid, Iova{raw(*page)}) : hw::smmu::tlbi_vmid(realm.vmid));
@@ -118,9 +120,10 @@ RmiResult Rmm::psmmu_deactivate(Hpa at) {
   RMM_REFUSE_IF(found == psmmus_.end(), "psmmu");
   Psmmu& psmmu = found->second;
   RMM_REFUSE_IF(psmmu.state != Psmmu::State::kActive, "state");
-  RMM_FIND(operation, reserve(c));
+  RMM_FIND(operation, reserve(c, raw(at)));
+  touch(kStreamTables, How::kRead);
   if (!psmmu.tables.empty()) {
-    *operation = {};
+    release(*operation);
     return c.refuse("tables");
   }
   psmmu.state = Psmmu::State::kBusy;
@@ -135,11 +138,10 @@ RmiResult Rmm::psmmu_st_l2_create(Hpa at, std::uint64_t sid) {
   Command c(*this, row::kPsmmuStL2Create);
   if (!c.begin()) return c.result();
   RMM_REFUSE_IF(!settings_.device_assignment, "feature");
-  touch(kPsmmus, How::kWrite);
   const auto found = psmmus_.find(raw(at));
   RMM_REFUSE_IF(found == psmmus_.end(), "psmmu");
   RMM_REFUSE_IF(!begins_table(sid), "sid");
-  RMM_FIND(operation, reserve(c));
+  RMM_FIND(operation, reserve(c, raw(at) + sid));
   operation->psmmu = &found->second;
   operation->sid = sid;
   operation->kind = GranuleState::kInternal;
@@ -149,6 +151,8 @@ RmiResult Rmm::psmmu_st_l2_create(Hpa at, std::uint64_t sid) {
 }
 
 Code Rmm::table_created(Operation& operation) {
+  touch(kPsmmus, How::kRead);
+  touch(kStreamTables, How::kWrite);
   Psmmu& psmmu = *operation.psmmu;
   if (psmmu.state != Psmmu::State::kActive || psmmu.tables.contains(operation.sid))
     return Code::kInput;
@@ -164,15 +168,15 @@ RmiResult Rmm::psmmu_st_l2_destroy(Hpa at, std::uint64_t sid) {
   Command c(*this, row::kPsmmuStL2Destroy);
   if (!c.begin()) return c.result();
   RMM_REFUSE_IF(!settings_.device_assignment, "feature");
-  touch(kPsmmus, How::kWrite);
+  touch(kStreamTables, How::kWrite);
   const auto found = psmmus_.find(raw(at));
   RMM_REFUSE_IF(found == psmmus_.end(), "psmmu");
   RMM_REFUSE_IF(!begins_table(sid), "sid");
-  RMM_FIND(operation, reserve(c));
+  RMM_FIND(operation, reserve(c, raw(at) + sid));
   auto& tables = found->second.tables;
   const auto table = tables.find(sid);
   if (table == tables.end() || !table->second.entries.empty()) {
-    *operation = {};
+    release(*operation);
     return c.refuse("table");
   }
   operation->psmmu = &found->second;

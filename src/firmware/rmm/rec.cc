@@ -10,7 +10,7 @@ RmiResult Rmm::rec_create(Hpa rd, Hpa at, Hpa params) {
   Command c(*this, row::kRecCreate);
   if (!c.begin()) return c.result();
   if (!c.granule(at, GranuleState::kDelegated, "granule")) return c.result();
-  RMM_FIND(operation, reserve(c));
+  RMM_FIND(operation, reserve(c, raw(at)));
   operation->object = at;
   operation->rd = rd;
   operation->params = params;
@@ -19,7 +19,7 @@ RmiResult Rmm::rec_create(Hpa rd, Hpa at, Hpa params) {
   set(at, GranuleState::kPartial);
   if (settings_.rec_granules != 0) return ask_for(*operation);
   const Check* const refused_by = rec_created(*operation);
-  *operation = {};
+  release(*operation);
   if (refused_by == nullptr) return {};
   set(at, GranuleState::kDelegated);
   return c.refuse(refused_by->id);
@@ -57,10 +57,10 @@ const Check* Rmm::rec_created(Operation& operation) {
 RmiResult Rmm::rec_destroy(Hpa at) {
   Command c(*this, row::kRecDestroy);
   if (!c.begin()) return c.result();
-  RMM_FIND(operation, reserve(c));
+  RMM_FIND(operation, reserve(c, raw(at)));
   Rec* const rec = c.rec(at);
   const bool running = rec != nullptr && rec->running;
-  if (rec == nullptr || running) *operation = {};
+  if (rec == nullptr || running) release(*operation);
   if (rec == nullptr) return c.result();
   RMM_REFUSE_IF(running, "running");
   operation->object = at;
@@ -71,7 +71,7 @@ RmiResult Rmm::rec_destroy(Hpa at) {
   set(at, GranuleState::kPartial);
   if (!operation->memory.empty()) return give_back(*operation, Code::kSuccess);
   reclaimed(*operation);
-  *operation = {};
+  release(*operation);
   return {};
 }
 

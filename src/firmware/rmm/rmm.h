@@ -239,7 +239,10 @@ class Rmm {
   Job job_of(Vdev& vdev, Pdev& pdev);
 
   // operation.cc
-  Operation* reserve(Command& c);
+  /// `about`: the granule or stream table that the operation is about.
+  Operation* reserve(Command& c, std::uint64_t about);
+  void release(Operation& operation);
+  void touch_contexts() const;
   RmiResult ask_for(Operation& operation);
   RmiResult give_back(Operation& operation, Code result);
   RmiResult donation_failed(Operation& operation);
@@ -338,7 +341,9 @@ class Rmm {
     kPdevs,
     kVdevs,
     kOperations,
-    kPsmmus,
+    kContexts,  ///< which of operations_ are free
+    kPsmmus,    ///< which are active
+    kStreamTables,
     kPanicked,
     kAttestation,
     kRealmsMade,
@@ -357,8 +362,8 @@ class Rmm {
   schedule::RecordedMap<std::uint64_t, Rec> recs_{{&mutex_, kRecs}};
   schedule::RecordedMap<std::uint64_t, Pdev> pdevs_{{&mutex_, kPdevs}};
   schedule::RecordedMap<std::uint64_t, Vdev> vdevs_{{&mutex_, kVdevs}};
-  std::map<std::uint64_t, Psmmu> psmmus_;  ///< all of them are one part; VDEVs point to them
-  schedule::RecordedVector<Operation> operations_{{&mutex_, kOperations}};
+  std::map<std::uint64_t, Psmmu> psmmus_;  ///< the same parts for all; VDEVs point to them
+  std::vector<Operation> operations_;      ///< each a part by what it is about
 };
 
 }  // namespace teeio::rmm

@@ -42,7 +42,8 @@ Psmmu* Rmm::psmmu_of(Bdf tdi) {
     if (tdi.bus < ports_[i]->secondary_bus() || tdi.bus > ports_[i]->subordinate_bus()) continue;
     const std::size_t n = i < settings_.psmmu_of_port.size() ? settings_.psmmu_of_port[i] : 0;
     if (n >= settings_.psmmus.size()) return nullptr;
-    touch(kPsmmus, How::kUpdate);
+    touch(kPsmmus, How::kRead);
+    touch(kStreamTables, How::kUpdate);
     return &psmmus_.at(raw(settings_.psmmus[n]));
   }
   return nullptr;

@@ -42,6 +42,8 @@ class Host {
   };
   /// In order of BDF, root ports included.
   [[nodiscard]] virtual std::vector<Function> functions() = 0;
+  /// Whether functions() has it.
+  [[nodiscard]] virtual bool has(Bdf bdf) = 0;
   [[nodiscard]] virtual tsm::PciTsm& tsm() = 0;
   [[nodiscard]] virtual object::Trace& trace() = 0;
   [[nodiscard]] virtual unsigned cpus() = 0;

@@ -31,6 +31,7 @@ struct Attribute final : object::Counted {
       std::function<Result<void>(mm::MappedFile& file, std::uint64_t offset, std::uint64_t length)>;
   /// The file ends, or has nothing mapped.
   using Unmap = std::function<void(mm::MappedFile& file)>;
+  using IsThere = std::function<bool()>;
 
   Show show;
   Store store;
@@ -38,6 +39,10 @@ struct Attribute final : object::Counted {
   Write write;
   Map map;  ///< empty: mmap(2) is ENODEV
   Unmap unmap;
+  /// Of one that comes and goes with its function alone, or stays for good, and always means the
+  /// same: whether it is there. Who has it open needs no look at the tree then, as a kernfs file
+  /// has its node (kernfs_get_active()). Empty: what is at its path says so.
+  IsThere is_there;
   bool binary = false;
 };
 

@@ -128,8 +128,10 @@ using Store = Result<void> (*)(const Environment&, std::string_view);
 
 void write_only(NodeList& list, const Environment& environment, const std::string& path,
                 Store store) {
-  list.text(path, 0200, {},
-            [&environment, store](std::string_view text) { return store(environment, text); });
+  list.text(
+      path, 0200, {},
+      [&environment, store](std::string_view text) { return store(environment, text); },
+      [] { return true; });
 }
 
 }  // namespace

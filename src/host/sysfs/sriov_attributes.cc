@@ -69,7 +69,8 @@ void add_sriov(NodeList& list, const Environment& environment, const Topology& t
       [&pci]() -> Result<std::string> {
         return fmt::format("{}\n", sriov(pci).value_or(Sriov{}).num_vfs);
       },
-      [&environment, &pci](std::string_view text) { return store_numvfs(environment, pci, text); });
+      [&environment, &pci](std::string_view text) { return store_numvfs(environment, pci, text); },
+      [&environment, bdf = pci.bdf()] { return environment.host.has(bdf); });
   list.text(
       directory + "/sriov_drivers_autoprobe", 0644,
       [&environment, bdf = pci.bdf()]() -> Result<std::string> {

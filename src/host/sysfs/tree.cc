@@ -112,10 +112,11 @@ void NodeList::link(std::string path, std::string_view to) {
 }
 
 void NodeList::text(std::string path, std::uint32_t mode, Attribute::Show show,
-                    Attribute::Store store) {
+                    Attribute::Store store, Attribute::IsThere is_there) {
   auto attribute = object::make_ref<Attribute>();
   attribute->show = std::move(show);
   attribute->store = std::move(store);
+  attribute->is_there = std::move(is_there);
   nodes_.push_back({.path = std::move(path),
                     .kind = Node::Kind::kAttribute,
                     .mode = S_IFREG | mode,

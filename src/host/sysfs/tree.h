@@ -63,8 +63,8 @@ class NodeList {
   /// `to` is absolute; the link itself is relative.
   void link(std::string path, std::string_view to);
   /// A text attribute; `mode` is permission bits only.
-  void text(std::string path, std::uint32_t mode, Attribute::Show show,
-            Attribute::Store store = {});
+  void text(std::string path, std::uint32_t mode, Attribute::Show show, Attribute::Store store = {},
+            Attribute::IsThere is_there = {});
   void binary(std::string path, std::uint32_t mode, std::uint64_t size, Attribute::Read read,
               Attribute::Write write, Attribute::Map map = {}, Attribute::Unmap unmap = {});
   void device(std::string path, std::uint32_t mode, std::uint32_t major, std::uint32_t minor);

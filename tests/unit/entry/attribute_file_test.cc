@@ -105,6 +105,30 @@ TEST_F(AttributeFileTest, AWriteIsOneStoreOfAtMostAPage) {
   EXPECT_EQ(stored, "untouched");
 }
 
+// Else each write beside a change of the machine makes all of /sys anew.
+TEST_F(AttributeFileTest, OneThatSaysByItselfWhetherItIsThereNeedsNoLookAtTheTree) {
+  bool there = true;
+  sysfs::NodeList list;
+  list.text(
+      "/sys/lasting", 0200, {},
+      [this](std::string_view text) -> Result<void> {
+        stored = text;
+        return {};
+      },
+      [&there] { return there; });
+  tree.replace(tree.begin_view(), list.take());
+  int looks = 0;
+  tree.before_looks([&looks] { ++looks; });
+  const auto file = open("/sys/lasting", O_WRONLY);
+  EXPECT_EQ(looks, 1) << "to open it";
+  EXPECT_TRUE(as_file(file).write(0, view("1\n")).has_value());
+  EXPECT_EQ(stored, "1\n");
+  there = false;
+  EXPECT_EQ(as_file(file).write(0, view("2\n")).error().code, Errno::kNoDev);
+  EXPECT_EQ(stored, "1\n");
+  EXPECT_EQ(looks, 1);
+}
+
 TEST_F(AttributeFileTest, ABinaryAttributeEndsAtItsSize) {
   const auto file = open("/sys/d/bin", O_RDWR);
   EXPECT_EQ(read(file, 14).size(), 2U);

@@ -133,6 +133,18 @@ TEST_F(NativeMachine, PfGoesToVfioPciAndBackAsDriverctlDoes) {
   EXPECT_TRUE(vmm.echo("2\n", device("sriov_numvfs")).has_value());
 }
 
+// kernfs_get_active(): a file that is open already has its node, which went.
+TEST(Sriov, AnOpenNumberOfARemovedPfIsGone) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.echo("Y\n", "/sys/module/vfio_pci/parameters/enable_sriov").has_value());
+  const int numvfs = *vmm.open(device("sriov_numvfs"));
+  const auto write = [&] { return vmm.pwrite(numvfs, 0, std::as_bytes(std::span("0\n", 2))); };
+  EXPECT_TRUE(write().has_value());
+  ASSERT_TRUE(vmm.echo("1\n", device("remove")).has_value());
+  EXPECT_EQ(error_of(write()), Errno::kNoDev);
+}
+
 TEST(Sriov, ABoundPfKeepsItsVfs) {
   const auto machine = make_machine();
   Vmm vmm(*machine);

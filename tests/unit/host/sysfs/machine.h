@@ -104,6 +104,9 @@ class FakeHost : public Host {
   }
 
   [[nodiscard]] std::vector<Function> functions() override { return present_; }
+  [[nodiscard]] bool has(Bdf bdf) override {
+    return std::ranges::any_of(present_, [bdf](const Function& f) { return f.pci->bdf() == bdf; });
+  }
   [[nodiscard]] tsm::PciTsm& tsm() override { return tsm_; }
   [[nodiscard]] object::Trace& trace() override { return trace_; }
   [[nodiscard]] unsigned cpus() override { return 2; }
