@@ -86,18 +86,21 @@ Result<void> TdxDriver::create_devif(tdx::FunctionId id, kvm::Vm& vm, Bound& bou
 Result<void> TdxDriver::add_mmiomt(hw::PciFunction& function, Bound& bound) {
   const schedule::Lock lock(tables_lock_);
   const tdx::FunctionId id = tdx::function_id(function.bdf());
+  TablePath above;
   for (const hw::Bar& bar : function.bars()) {
     if (bar.kind == hw::Bar::Kind::kNone) continue;
     for (std::uint64_t at = 0; at < bar.size; at += kPageSize)
-      TEEIO_TRY(add_mmiomt_page(id, bar.base + at, bound));
+      TEEIO_TRY(add_mmiomt_page(id, bar.base + at, above, bound));
   }
   return {};
 }
 
-Result<void> TdxDriver::add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bound) {
+Result<void> TdxDriver::add_mmiomt_page(tdx::FunctionId id, Hpa page, TablePath& above,
+                                        Bound& bound) {
   tdx::Module& module = host_.module();
   for (unsigned level = tdx::kMmiomtLevels; level >= 1; --level) {
     const SharedTables::Key key = mmiomt_key(page, level);
+    if (above[level - 1] == key) continue;
     TEEIO_TRY(mmiomt_.use(key, [&]() -> Result<Hpa> {
       TEEIO_ASSIGN(const Hpa table, alloc_page());
       const auto added = host_.once(
@@ -106,6 +109,7 @@ Result<void> TdxDriver::add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bou
       host_.memory().free_page(table);
       return std::unexpected(kvm::leaf_error(added, "TDH.MMIOMT.ADD failed"));
     }));
+    above[level - 1] = key;
     bound.mmiomt_tables.emplace_back(page, level);
   }
   const auto set = host_.once([&] { return module.tdh_mmiomt_set(page, tdx::Level::k4K, id); });

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "host/kvm/tdx/tdx_host.h"
@@ -73,7 +75,9 @@ class TdxDriver final : public Driver {
   Result<void> add_devifmt(tdx::FunctionId id, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
   Result<void> create_devif(tdx::FunctionId id, kvm::Vm& vm, Bound& bound);
   Result<void> add_mmiomt(hw::PciFunction& function, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
-  Result<void> add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bound)
+  /// The tables above the page before, by level, of which a function is a user once.
+  using TablePath = std::array<std::optional<SharedTables::Key>, tdx::kMmiomtLevels>;
+  Result<void> add_mmiomt_page(tdx::FunctionId id, Hpa page, TablePath& above, Bound& bound)
       TEEIO_REQUIRES(tables_lock_);
   Result<void> add_dmar(hw::PciFunction& function, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
 
