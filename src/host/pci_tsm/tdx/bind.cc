@@ -1,4 +1,3 @@
-#include "base/check.h"
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
 
@@ -6,7 +5,7 @@ namespace teeio::tsm {
 Result<void> TdxDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm) {
   if (raw(vm.firmware_handle()) == 0)
     return fail(Errno::kInval, "a VM without a TD cannot have a TDI");
-  Card* card = card_of(function);
+  Card* const card = cards_.with_stream_of(function);
   if (card == nullptr)
     return fail(Errno::kNxio, "the function is outside of its card's IDE stream");
   Bound bound{.card = card};
@@ -17,8 +16,7 @@ Result<void> TdxDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm)
     remove_devif(tdx::function_id(function.bdf()), bound);
     return done;
   }
-  const schedule::Lock lock(bound_lock_);
-  bound_.emplace(function.bdf(), std::move(bound));
+  bound_.add(function.bdf(), std::move(bound));
   return {};
 }
 

@@ -2,12 +2,12 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "host/kvm/tdx/tdx_host.h"
+#include "host/pci_tsm/cards.h"
 #include "host/pci_tsm/driver.h"
 #include "host/pci_tsm/tdx/connect_api.h"
 #include "host/pci_tsm/tdx/shared_tables.h"
@@ -63,8 +63,6 @@ class TdxDriver final : public Driver {
   };
 
   Result<Hpa> alloc_page() { return host_.memory().alloc_page(); }
-  Card* card_of(hw::PciFunction& function);
-
   // connect.cc
   Result<void> connect_session(Card& card);
   Result<void> connect_stream(Card& card);
@@ -109,9 +107,8 @@ class TdxDriver final : public Driver {
   kvm::TdxHost& host_;
   const std::vector<Port> ports_;
   const std::unique_ptr<ConnectApi> connect_;
-  std::map<Bdf, Card> cards_;  ///< by PF0; changes only under pci_tsm_rwsem (write)
-  schedule::Mutex bound_lock_{schedule::Rank::kLeaf};
-  std::map<Bdf, Bound> bound_ TEEIO_GUARDED_BY(bound_lock_);
+  Cards<Card> cards_;
+  BoundFunctions<Bound> bound_;
 
   schedule::Mutex tables_lock_{schedule::Rank::kTsmDriver};
   SharedTables devifmt_ TEEIO_GUARDED_BY(tables_lock_);
