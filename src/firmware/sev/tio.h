@@ -100,7 +100,7 @@ class Tio {
   [[nodiscard]] Exchange state_question(TdiContext& tdi);
   void take_for_guest(TioCall& c);
   void release_guest(TdiContext& tdi);
-  void unbound(TdiContext& tdi, std::string_view how);
+  void unbound(TdiContext& tdi, bool stopped);
   void dma_off(TdiContext& tdi);
   void fact(object::Fact fact, std::string_view name, const TdiContext& tdi, std::uint64_t a = 0);
 
