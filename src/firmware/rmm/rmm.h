@@ -248,6 +248,7 @@ class Rmm {
   Operation* waiting(Command& c, std::uint64_t handle);
   Code created(Operation& operation);
   RmiResult finish(Operation& operation);
+  void release(Operation& operation, std::uint64_t room);
   void reclaimed(Operation& operation);
 
   // mapping.cc
