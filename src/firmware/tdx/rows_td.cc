@@ -167,7 +167,9 @@ constinit const Row kVpInit{
     .effect =
         "the vCPU is ready, and associated: it wants a VP.FLUSH also if it never runs. The last "
         "check has used up a vCPU index",
-    .differs = {}};
+    .differs =
+        "version 0; the tdxio branch looks at the MSR before all else, and has a version 1 with an "
+        "x2APIC ID"};
 constinit const Row kVpEnter{
     .number = 0,
     .name = "TDH.VP.ENTER",
