@@ -40,10 +40,10 @@ std::optional<TeardownStep> step_of(Fact fact) {
   return std::nullopt;
 }
 
-bool outstanding(TeardownStep step, const FunctionWorld& f) {
+bool outstanding(TeardownStep step, const FunctionWorld& f, const TeardownOrder& order) {
   switch (step) {
     case kStop:
-      return f.locked && !f.stream_blocked;
+      return f.locked && !f.stream_blocked && !(order.force_is_stop && f.given_up);
     case kUnmap:
       return !f.private_pages.empty();
     case kDmaOff:
@@ -121,7 +121,7 @@ void TeardownRule::on_fact(const Event& event, Judgement& judge) {
   const auto step = stopped_unheard(f, event) ? kStop : step_of(event.fact);
   if (!step) return;
   for (const OrderedPair& pair : order_.pairs) {
-    if (pair.then != *step || !outstanding(pair.first, f)) continue;
+    if (pair.then != *step || !outstanding(pair.first, f, order_)) continue;
     const std::string what = sentence(order_.tsm, *event.function, *step, pair.first);
     wait_for({.function = *event.function,
               .missing = pair.first,
@@ -147,7 +147,8 @@ void TeardownRule::vm_died(const Event& event, Judgement& judge) {
   const FunctionWorld* guilty = nullptr;
   Bdf bdf;
   for (const auto& [at, f] : judge.world().functions()) {
-    if (f.metadata_vm != event.vm || !outstanding(kStop, f) || !f.last_blocked.happened()) continue;
+    if (f.metadata_vm != event.vm || !outstanding(kStop, f, order_) || !f.last_blocked.happened())
+      continue;
     if (guilty != nullptr && guilty->last_blocked.seq > f.last_blocked.seq) continue;
     guilty = &f;
     bdf = at;
@@ -191,7 +192,8 @@ void TeardownRule::finish(Judgement& judge) {
 
 const TeardownOrder kTdxOrder{.tsm = "tdx", .pairs = kTdxPairs, .unmap_call = "TDH.MMIO.UNMAP"};
 const TeardownOrder kCcaOrder{.tsm = "cca", .pairs = kCcaPairs, .unmap_call = ""};
-const TeardownOrder kSevOrder{.tsm = "sev", .pairs = kSevPairs, .unmap_call = ""};
+const TeardownOrder kSevOrder{
+    .tsm = "sev", .pairs = kSevPairs, .force_is_stop = true, .unmap_call = ""};
 
 const TeardownOrder kNoOrder{.tsm = "none", .pairs = {}, .unmap_call = ""};
 

@@ -28,6 +28,9 @@ struct OrderedPair {
 struct TeardownOrder {
   std::string_view tsm;  ///< "tdx", as tsm::Driver::name()
   std::span<const OrderedPair> pairs;
+  /// A firmware that gives up a TDI which the device has not stopped (kTdiStopFailed) does so at
+  /// the host's word, and the rest of the order follows.
+  bool force_is_stop = false;
   /// The firmware call that unmaps private MMIO; its refusal before the stop
   /// kills the VM (Linux: KVM_BUG_ON). Empty where the firmware never refuses it.
   std::string_view unmap_call;
@@ -41,7 +44,9 @@ extern const TeardownOrder kTdxOrder;
 /// unmap → DMA off → stop → free. Source: TF-RMM runtime/rmi/vdev.c, VDEV_UNLOCK
 /// scans for mapped granules first and turns DMA off before it queues STOP.
 extern const TeardownOrder kCcaOrder;
-/// stop before free; the rest either way. Source: SEV-TIO TDI_UNBIND.
+/// stop before free; the rest either way. Source: AMDESE/linux-kvm
+/// drivers/crypto/ccp/sev-dev-tsm.c, tdi_unbind(): TDI_UNBIND, where that fails TDI_UNBIND with
+/// FORCE, TDI_STATUS for the log, TDI_RECLAIM.
 extern const TeardownOrder kSevOrder;
 
 /// Of a TSM whose firmware asks for no order, and of a machine without one.

@@ -62,6 +62,7 @@ void World::apply_device(FunctionWorld& f, const Event& event) {
     f.tdi_changed = Mark::of(event);
     if (event.b != kTdiLocked) return;
     f.locked = true;
+    f.given_up = false;
     f.locked_at = Mark::of(event);
     f.guest_start = {};
   } else if (event.fact == Fact::kTdiLockNonce) {
@@ -86,6 +87,8 @@ void World::apply_firmware(FunctionWorld& f, const Event& event) {
     f.locked = false;
   } else if (event.fact == Fact::kTdiStopped || stopped_unheard(f, event)) {
     f.locked = false;
+  } else if (event.fact == Fact::kTdiStopFailed) {
+    f.given_up = true;
   } else if (event.fact == Fact::kStreamBlocked) {
     f.stream_blocked = true;
   } else if (event.fact == Fact::kTrustedDmaOn) {

@@ -49,6 +49,7 @@ struct FunctionWorld {
   bool locked = false;
   Mark locked_at;
   bool stream_blocked = false;  ///< the emergency exit that stands in for STOP
+  bool given_up = false;        ///< by its firmware, since that lock, and without a STOP
 
   bool trusted_dma = false;
   Mark trusted_dma_at;

@@ -84,12 +84,6 @@ class RecordedMap {
     for (const auto& [key, value] : map_) changed(key);
     map_.clear();
   }
-  /// The first key from `key` on; null: none.
-  [[nodiscard]] const Key* next_key(const Key& key) const {
-    recorded_.touch_keys(Touch::How::kRead);
-    const auto at = map_.lower_bound(key);
-    return at == map_.end() ? nullptr : &at->first;
-  }
 
   // Over all of them.
   [[nodiscard]] iterator begin() {

@@ -58,7 +58,7 @@ Result<kvm::SevVm*> sev_vm(Vmm& vmm) { return vm_of<kvm::SevVm>(vmm, "the VM is 
 
 // --- TDX ---
 
-Result<void> ask_tdx(Vmm& vmm, Bdf function, tdx::DevifRequest code) {
+Result<tdx::LeafResult> ask_tdx(Vmm& vmm, Bdf function, tdx::DevifRequest code) {
   TEEIO_ASSIGN(kvm::TdxVm* const td, tdx_vm(vmm));
   const auto id = tdx::function_id(function);
   TEEIO_TRY(td->as_guest([&](tdx::Module& module, Hpa vp) -> Result<void> {
@@ -68,13 +68,16 @@ Result<void> ask_tdx(Vmm& vmm, Bdf function, tdx::DevifRequest code) {
     return fail(none_left ? Errno::kNoData : Errno::kIo, "TDG.DEVIF.REQUEST failed");
   }));
   TEEIO_TRY(vmm.request(abi::TSM_REQ_OBJECT_INFO, kTdx, 0));
-  return td->as_guest([&](tdx::Module& module, Hpa vp) -> Result<void> {
+  tdx::LeafResult answer;
+  TEEIO_TRY(td->as_guest([&](tdx::Module& module, Hpa vp) -> Result<void> {
     const auto taken = module.tdg_devif_response(vp, id, std::nullopt);
     if (!taken.ok()) return fail(Errno::kIo, "TDG.DEVIF.RESPONSE failed");
-    if (taken.leaf.message_code() == kTdispError)
+    answer = taken.leaf;
+    if (answer.message_code() == kTdispError)
       return fail(Errno::kIo, "the device refuses the guest's request");
     return {};
-  });
+  }));
+  return answer;
 }
 
 Result<void> attest_tdx(Vmm& vmm, Bdf function) {
@@ -89,19 +92,16 @@ Result<void> attest_tdx(Vmm& vmm, Bdf function) {
   for (;;) {
     const auto more = ask_tdx(vmm, function, tdx::DevifRequest::kReport);
     if (more) continue;
-    return more.error().code == Errno::kNoData ? Result<void>() : more;
+    if (more.error().code == Errno::kNoData) return {};
+    return std::unexpected(more.error());
   }
 }
 
 Result<void> start_tdx(Vmm& vmm, Bdf function) {
   TEEIO_TRY(vmm.guest_enables_dma(function));
-  TEEIO_TRY(ask_tdx(vmm, function, tdx::DevifRequest::kStart));
-  TEEIO_ASSIGN(kvm::TdxVm* const td, tdx_vm(vmm));
-  return td->as_guest([&](tdx::Module& module, Hpa vp) -> Result<void> {
-    const auto state = module.tdg_devif_rd(vp, tdx::function_id(function), tdx::DevifField::kState);
-    if (state.ok() && state.rcx == abi::TSM_TDI_RUN) return {};
-    return fail(Errno::kIo, "the TDI does not run");
-  });
+  TEEIO_ASSIGN(const tdx::LeafResult answer, ask_tdx(vmm, function, tdx::DevifRequest::kStart));
+  if (answer.message_detail() == abi::TSM_TDI_RUN) return {};
+  return fail(Errno::kIo, "the TDI does not run");
 }
 
 // --- Arm CCA ---

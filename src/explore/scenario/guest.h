@@ -19,10 +19,11 @@ namespace teeio::explore {
 
 /// TDG.DEVIF.VALIDATE, and GET_DEVICE_INTERFACE_REPORT until nothing is left.
 Result<void> attest_tdx(Vmm& vmm, Bdf function);
-/// TDG.DMAR.ACCEPT, START_INTERFACE, and a look at the state.
+/// TDG.DMAR.ACCEPT, START_INTERFACE, and a look at the state that comes with its answer.
 Result<void> start_tdx(Vmm& vmm, Bdf function);
-/// One TDISP request of the guest's, its way through the host, and its answer.
-Result<void> ask_tdx(Vmm& vmm, Bdf function, tdx::DevifRequest code);
+/// One TDISP request of the guest's, its way through the host, and what the module says of its
+/// answer.
+Result<tdx::LeafResult> ask_tdx(Vmm& vmm, Bdf function, tdx::DevifRequest code);
 
 /// The report's digest is that of RSI_VDEV_GET_INFO.
 Result<void> attest_cca(Vmm& vmm, Bdf function);

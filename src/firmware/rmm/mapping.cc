@@ -35,6 +35,22 @@ class Blocks {
 
 }  // namespace
 
+bool add_block(std::vector<AddressDescriptor>& list, Hpa block, std::uint8_t level,
+               std::size_t most) {
+  const std::uint64_t bytes = level_bytes(level);
+  for (AddressDescriptor& run : list) {
+    if (run.level != level || run.count >= AddressDescriptor::kMostBlocks) continue;
+    const bool before = block + bytes == run.base;
+    if (!before && block != run.base + run.count * bytes) continue;
+    if (before) run.base = block;
+    ++run.count;
+    return true;
+  }
+  if (list.size() == most) return false;
+  list.push_back({.base = block, .count = 1, .level = level});
+  return true;
+}
+
 /// The descriptors that `flags` and `addresses` name; nullopt: refused.
 std::optional<std::vector<AddressDescriptor>> Rmm::descriptors(Command& c, AddressFlags flags,
                                                                std::uint64_t addresses) {
@@ -133,6 +149,7 @@ RmiResult Rmm::unmap_range(Command& c, Hpa rd, Gpa base, Gpa top, const UnmapInt
           ? std::min(flags.count, kListSlots - addresses % kPageSize / sizeof(std::uint64_t))
           : kTableSlots;
   std::vector<AddressDescriptor> freed;
+  Hpa last{0};
   const std::uint64_t end = std::min(raw(top) - raw(base), to_table_end(base, level));
   std::uint64_t done = 0;
   for (; done < end; done += bytes) {
@@ -146,14 +163,10 @@ RmiResult Rmm::unmap_range(Command& c, Hpa rd, Gpa base, Gpa top, const UnmapInt
     }
     const auto address = entry.address;
     if (!address) continue;
-    const bool joins = !freed.empty() && freed.back().count < 1023 &&
-                       *address == freed.back().base + freed.back().count * bytes;
-    if (flags.type == AddressFlags::kSingle && !freed.empty() && !joins) break;
-    if (!joins && freed.size() == most) break;
-    if (joins)
-      ++freed.back().count;
-    else
-      freed.push_back({.base = *address, .count = 1, .level = level});
+    const bool behind = freed.empty() || *address == last + bytes;
+    if (flags.type == AddressFlags::kSingle && !behind) break;
+    if (!add_block(freed, *address, level, most)) break;
+    last = *address;
     unmap_entry(*realm, ipa, level);
   }
   RmiResult result{.x1 = raw(base) + done};

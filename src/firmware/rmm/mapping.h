@@ -1,7 +1,10 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
+#include "firmware/rmm/records.h"
 #include "firmware/rmm/rtt.h"
 
 namespace teeio::rmm {
@@ -19,5 +22,10 @@ inline constexpr std::uint64_t kListSlots = kPageSize / sizeof(std::uint64_t);
   const std::uint64_t span = level_bytes(level) * kTableSlots;
   return span - raw(ipa) % span;
 }
+
+/// A block more of an output list: before or behind a run that it has, else of one of its own.
+/// False: it has `most` already. Source: TF-RMM lib/addr_list, addr_list_add_block().
+[[nodiscard]] bool add_block(std::vector<AddressDescriptor>& list, Hpa block, std::uint8_t level,
+                             std::size_t most);
 
 }  // namespace teeio::rmm

@@ -190,6 +190,8 @@ struct Operation {
   std::vector<std::uint64_t> wanted{};  ///< granules of each piece that is still to come
   std::vector<Hpa> memory{};            ///< the monitor's, or to be given back
   std::size_t given_back = 0;
+  /// What has gone back, and its host is still to be told.
+  std::vector<AddressDescriptor> untold{};
   Code result = Code::kSuccess;  ///< at the end of a reclaim
   const Check* refused_by = nullptr;
   Hpa rd{0}, params{0};  ///< REC_CREATE's

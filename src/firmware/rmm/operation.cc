@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "firmware/rmm/command.h"
+#include "firmware/rmm/mapping.h"
 
 // Stateful operations: TF-RMM runtime/rmi/sro.c, lib/sro_context, lib/addr_list.
 
@@ -83,6 +84,7 @@ RmiResult Rmm::give_back(Operation& operation, Code result) {
   operation.expected = Operation::Expected::kReclaim;
   operation.result = result;
   operation.given_back = 0;
+  operation.untold.clear();
   return incomplete(operation, MemoryRequest::kReclaim);
 }
 
@@ -162,22 +164,30 @@ RmiResult Rmm::op_mem_reclaim(std::uint64_t handle, Hpa list, std::uint64_t coun
   RMM_REFUSE_IF(operation->expected != Operation::Expected::kReclaim, "expected");
   const std::uint64_t room = entries_in_page(list, count);
   if (room == 0) return {.code = Code::kIncomplete, .memory = MemoryRequest::kReclaim};
-  const bool any = operation->given_back < operation->memory.size();
-  RMM_REFUSE_IF(any && !is_hosts(list), "list");
-  std::uint64_t given = 0;
-  for (; given < room && operation->given_back < operation->memory.size(); ++given) {
-    const Hpa granule = operation->memory[operation->given_back];
-    RMM_REFUSE_IF(!memory_.write_u64(list + given * sizeof(std::uint64_t),
-                                     AddressDescriptor{.base = granule, .count = 1}.encode()),
-                  "list");
-    set(granule, GranuleState::kDelegated);
-    ++operation->given_back;
-  }
-  if (operation->given_back < operation->memory.size())
-    return {.code = Code::kIncomplete, .memory = MemoryRequest::kReclaim, .x1 = given};
+  std::vector<AddressDescriptor>& untold = operation->untold;
+  if (untold.empty()) release(*operation, room);
+  RMM_REFUSE_IF(!untold.empty() && !is_hosts(list), "list");
+  const std::uint64_t told = std::min<std::uint64_t>(room, untold.size());
+  for (std::uint64_t i = 0; i < told; ++i)
+    RMM_REFUSE_IF(!memory_.write_u64(list + i * sizeof(std::uint64_t), untold[i].encode()), "list");
+  untold.erase(untold.begin(), untold.begin() + static_cast<std::ptrdiff_t>(told));
+  if (!untold.empty() || operation->given_back < operation->memory.size())
+    return {.code = Code::kIncomplete, .memory = MemoryRequest::kReclaim, .x1 = told};
   operation->stage = Operation::Stage::kReclaimed;
   operation->expected = Operation::Expected::kContinue;
-  return {.code = Code::kIncomplete, .x1 = given};
+  return {.code = Code::kIncomplete, .x1 = told};
+}
+
+/// sro_obj_memory_reclaim(): as many granules as the list has entries; smmu_memory_reclaim():
+/// all. They are the host's to undelegate before it is told of them.
+void Rmm::release(Operation& operation, std::uint64_t room) {
+  const std::size_t rest = operation.memory.size() - operation.given_back;
+  const std::size_t now = operation.psmmu != nullptr ? rest : std::min<std::size_t>(room, rest);
+  for (std::size_t i = 0; i < now; ++i) {
+    const Hpa granule = operation.memory[operation.given_back++];
+    set(granule, GranuleState::kDelegated);
+    (void)add_block(operation.untold, granule, kPageLevel, kListSlots);
+  }
 }
 
 /// What is left to do when all memory has gone back.

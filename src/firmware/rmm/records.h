@@ -173,8 +173,9 @@ struct CommExit {
 
 /// RmiAddrRangeDesc4KB: blocks of a size, one behind the other.
 struct AddressDescriptor {
+  static constexpr std::uint64_t kMostBlocks = 1023;
   Hpa base{0};
-  std::uint64_t count = 0;  ///< of blocks, at most 1023
+  std::uint64_t count = 0;  ///< of blocks, at most kMostBlocks
   std::uint8_t level = 3;   ///< whose block
   bool undelegated = false;
   [[nodiscard]] std::uint64_t encode() const;

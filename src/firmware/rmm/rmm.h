@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "firmware/rmm/objects.h"
-#include "firmware/rmm/sequence_watcher.h"
+#include "firmware/sequence_watcher.h"
 #include "hw/physical_memory.h"
 #include "object/trace.h"
 #include "schedule/monitor.h"
@@ -251,6 +251,7 @@ class Rmm {
   Operation* waiting(Command& c, std::uint64_t handle);
   Code created(Operation& operation);
   RmiResult finish(Operation& operation);
+  void release(Operation& operation, std::uint64_t room);
   void reclaimed(Operation& operation);
 
   // mapping.cc
@@ -332,7 +333,7 @@ class Rmm {
   const std::vector<hw::RootPort*> ports_;
   const spdm::ChannelSetup channels_;
   const Settings settings_;
-  SequenceWatcher watcher_{trace_};
+  firmware::SequenceWatcher watcher_{trace_};
   /// Numbers of the recorded tables, and of what else is a part of the state.
   enum Table : std::uint8_t {
     kGranules = 1,

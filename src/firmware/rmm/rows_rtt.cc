@@ -145,8 +145,10 @@ constinit const Row kRttDataMapInit{
     .fails = "RMI_RTT_DATA_MAP_INIT fails",
     .source = "runtime/rmi/rtt_map.c, smc_rtt_data_map_init()",
     .checks = kDataMapInitChecks,
-    .effect = "a page with the source's bytes, RIPAS RAM; the granule is DATA",
-    .differs = "nothing is measured"};
+    .effect =
+        "a page with the source's bytes, RIPAS RAM; the granule is DATA, and the realm's initial "
+        "measurement has it",
+    .differs = {}};
 constinit const Row kRttDataMap{
     .number = 0xa5,
     .name = "RMI_RTT_DATA_MAP",

@@ -123,12 +123,18 @@ constinit const Row kOpMemDonate{
 constinit const Row kOpMemReclaim{.number = 0xb9,
                                   .name = "RMI_OP_MEM_RECLAIM",
                                   .fails = {},
-                                  .source = "runtime/rmi/sro.c, smc_op_mem_reclaim()",
+                                  .source =
+                                      "runtime/rmi/sro.c, smc_op_mem_reclaim(); lib/sro_context, "
+                                      "sro_obj_memory_reclaim(); runtime/rmi/sro_smmu.c, "
+                                      "smmu_memory_reclaim(); lib/addr_list, addr_list_add_block()",
                                   .checks = kReclaimChecks,
-                                  .effect = "x1: descriptors in the host's list; INCOMPLETE",
-                                  .differs =
-                                      "each granule has a descriptor of its own; the source "
-                                      "joins neighbours"};
+                                  .effect =
+                                      "granules are DELEGATED, of a PDEV or REC as many as the "
+                                      "list has entries, of a PSMMU all, and neighbours are told "
+                                      "as one descriptor; x1: descriptors in the host's list; "
+                                      "INCOMPLETE until all are told. A list that is not the "
+                                      "host's leaves them DELEGATED, to be told by the next call",
+                                  .differs = {}};
 constinit const Row kOpCancel{.number = 0xba,
                               .name = "RMI_OP_CANCEL",
                               .fails = {},

@@ -72,8 +72,9 @@ RmiResult Rmm::rtt_read_entry(Hpa rd, Gpa ipa, std::uint8_t level) {
   }
   const Rtt::Entry entry = realm->rtt.entry(ipa, walk.level);
   result.x2 = !entry.address ? kUnassigned : entry.data ? kAssigned : kAssignedDev;
-  // The source tells no address of one that is DESTROYED.
-  if (entry.address && entry.ripas != Ripas::kDestroyed) result.x3 = raw(*entry.address);
+  // The source tells no address of device memory that is DESTROYED.
+  if (entry.address && (entry.data || entry.ripas != Ripas::kDestroyed))
+    result.x3 = raw(*entry.address);
   result.x4 = static_cast<std::uint64_t>(entry.ripas);
   return result;
 }

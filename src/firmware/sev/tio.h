@@ -3,8 +3,8 @@
 #include <tuple>
 #include <vector>
 
+#include "firmware/sequence_watcher.h"
 #include "firmware/sev/io_guard.h"
-#include "firmware/sev/sequence_watcher.h"
 #include "firmware/sev/tio_objects.h"
 #include "spdm/channel_setup.h"
 
@@ -100,7 +100,7 @@ class Tio {
   [[nodiscard]] Exchange state_question(TdiContext& tdi);
   void take_for_guest(TioCall& c);
   void release_guest(TdiContext& tdi);
-  void unbound(TdiContext& tdi, std::string_view how);
+  void unbound(TdiContext& tdi, bool stopped);
   void dma_off(TdiContext& tdi);
   void fact(object::Fact fact, std::string_view name, const TdiContext& tdi, std::uint64_t a = 0);
 
@@ -125,7 +125,7 @@ class Tio {
   IoGuard& guard_;
   const std::vector<TioPort> ports_;
   const spdm::ChannelSetup channels_;
-  SequenceWatcher watcher_;
+  firmware::SequenceWatcher watcher_;
   bool init_done_ = false;
   schedule::RecordedMap<std::uint64_t, DeviceContext> devices_{
       {&psp_.monitor(), kDevices}};  ///< by first page

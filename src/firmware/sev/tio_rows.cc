@@ -33,7 +33,8 @@ std::span<const TioRow> tio_rows() {
        "LOCK_INTERFACE, and the guest's: BIND_LOCKED; with the run flag START_INTERFACE too: "
        "BIND_RUN. The output is the interface report"},
       {TioCommand::kTdiUnbind, "TIO_TDI_UNBIND", "AMD, sev_tio_tdi_unbind()",
-       "trusted DMA off, then STOP_INTERFACE: UNBOUND; forced, also without the device's answer"},
+       "trusted DMA off, then STOP_INTERFACE: UNBOUND; forced, also without the device's answer, "
+       "whose TDI may then be as it was"},
       {TioCommand::kTdiReport, "TIO_TDI_REPORT", "AMD, sev_tio_tdi_report()",
        "the output is the interface report, read anew"},
       {TioCommand::kTdiStatus, "TIO_TDI_STATUS", "AMD, sev_tio_tdi_status()",

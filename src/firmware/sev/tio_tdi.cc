@@ -53,11 +53,14 @@ void Tio::dma_off(TdiContext& tdi) {
   if (std::exchange(tdi.dma, false)) fact(Fact::kTrustedDmaOff, "sDTE invalid", tdi);
 }
 
-void Tio::unbound(TdiContext& tdi, std::string_view how) {
+/// A TDI that the device has not stopped may be as it was, whatever its context says: AMD's
+/// tdi_unbind() asks for its state after that, and reclaims the context in any case.
+void Tio::unbound(TdiContext& tdi, bool stopped) {
   tdi.state = State::kUnbound;
   tdi.asked_lock = false;
   release_guest(tdi);
-  fact(Fact::kTdiStopped, how, tdi);
+  fact(stopped ? Fact::kTdiStopped : Fact::kTdiStopFailed,
+       stopped ? "TDI stopped" : "TDI given up by force", tdi);
 }
 
 Exchange Tio::report_portion(DeviceContext& device, TdiContext& tdi) {
@@ -177,7 +180,7 @@ Status Tio::tdi_unbind(TioCall& c) {
   return begin(c, Conversation(std::move(script)),
                [this, forced](TioCall& call, const Result<void>& how) {
                  if (!how && !forced) return broken(call, how.error());
-                 unbound(*call.tdi, how ? "TDI stopped" : "TDI given up by force");
+                 unbound(*call.tdi, how.has_value());
                  return Status::kSuccess;
                });
 }

@@ -11,6 +11,7 @@
 #include "firmware/tdx/locks.h"
 #include "firmware/tdx/types.h"
 #include "hw/vtd/vtd_iommu.h"
+#include "schedule/recorded_hash_map.h"
 #include "schedule/recorded_map.h"
 #include "spdm/channel.h"
 
@@ -38,8 +39,7 @@ enum Table : std::uint8_t {
   kDevifmtSlots,
   kDevifmtLocks,
   kMmiomtTables,
-  kMmiomtData,
-  kMmiomtLocks,
+  kMmiomtSlots,
   kDmar,
 };
 
@@ -158,7 +158,14 @@ struct DevifSlot {
   TryLock lock;
 };
 
-/// Functions by id. Tables are pages by (level, what their entries share).
+/// A table page of DEVIFMT. Whoever makes or removes a child passes the table, and whoever
+/// removes the table changes it: to count children needs no record of its own.
+struct DevifmtTable {
+  Hpa page{0};
+  std::uint32_t children = 0;  ///< tables, or interfaces
+};
+
+/// Functions by id. Tables are by (level, what their entries share).
 struct Devifmt {
   struct Key {
     std::uint8_t level;
@@ -170,9 +177,9 @@ struct Devifmt {
         slots({&mutex, kDevifmtSlots}),
         locks({&mutex, kDevifmtLocks}) {}
 
-  schedule::RecordedMap<Key, Hpa> tables;
-  schedule::RecordedMap<std::uint32_t, DevifSlot> slots;
-  schedule::RecordedMap<Key, TryLock>
+  schedule::RecordedHashMap<Key, DevifmtTable> tables;
+  schedule::RecordedHashMap<std::uint32_t, DevifSlot> slots;
+  schedule::RecordedHashMap<Key, TryLock>
       locks;  ///< of the entry that points to a table, whether it is there
 };
 [[nodiscard]] constexpr std::uint64_t part_key(const Devifmt::Key& key) {
@@ -190,6 +197,19 @@ struct MmiomtEntry {
   bool mapped = false;
   std::uint64_t bepoch = 0;  ///< the TD's epoch of the last block
 };
+/// An entry of MMIOMT: DATA, or a QNODE, whose tables are found by their keys.
+struct MmiomtSlot {
+  TryLock lock;
+  std::optional<MmiomtEntry> data;
+};
+/// A table page of MMIOMT, its slots recorded each by itself. Children are counted as
+/// DevifmtTable's are.
+struct MmiomtTable {
+  static constexpr unsigned kIndexBits = 7;
+  Hpa page{0};
+  std::uint32_t children = 0;  ///< DATA entries and tables
+  std::array<MmiomtSlot, 1U << kIndexBits> slots{};
+};
 struct Mmiomt {
   struct Key {
     std::uint8_t level;
@@ -197,13 +217,11 @@ struct Mmiomt {
     auto operator<=>(const Key&) const = default;
   };
   explicit Mmiomt(const schedule::Monitor& mutex)
-      : tables({&mutex, kMmiomtTables}),
-        data({&mutex, kMmiomtData}),
-        locks({&mutex, kMmiomtLocks}) {}
+      : tables({&mutex, kMmiomtTables}), slots({&mutex, kMmiomtSlots}) {}
 
-  schedule::RecordedMap<Key, Hpa> tables;        ///< level 1…5
-  schedule::RecordedMap<Key, MmiomtEntry> data;  ///< level 0…2, DATA entries; the rest is QNODE
-  schedule::RecordedMap<Key, TryLock> locks;     ///< level 0…5: of an entry, be it there or not
+  schedule::RecordedHashMap<Key, MmiomtTable> tables;  ///< level 1…5
+  const schedule::Recorded slots;                      ///< of all tables, and the next
+  MmiomtSlot root;                                     ///< points to the root table
 };
 
 [[nodiscard]] constexpr std::uint64_t part_key(const Mmiomt::Key& key) {

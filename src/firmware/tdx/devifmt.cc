@@ -11,19 +11,11 @@ Checked<void> index(Leaf& leaf, FunctionId function, std::uint8_t level) {
   return {};
 }
 
-bool has_child(const State& s, const Devifmt::Key& key) {
-  if (key.level == 1) {
-    const auto& slots = s.devifmt.slots;
-    const std::uint32_t* id = slots.next_key(key.prefix << 9U);
-    for (; id != nullptr && *id >> 9U == key.prefix; id = slots.next_key(*id + 1))
-      if (slots.at(*id).devif) return true;
-    return false;
-  }
-  const auto below = static_cast<std::uint8_t>(key.level - 1);
-  for (const auto& [table, page] : s.devifmt.tables)
-    if (table.level == below && (key.level == kDevifmtLevels || table.prefix >> 9U == key.prefix))
-      return true;
-  return false;
+/// One child more or less of the table of `level`, if there is such a level.
+void count(State& s, FunctionId function, unsigned level, int children) {
+  if (level > kDevifmtLevels) return;
+  DevifmtTable& table = s.devifmt.tables.unrecorded(devifmt_table(function, level));
+  table.children += static_cast<std::uint32_t>(children);
 }
 
 }  // namespace
@@ -39,7 +31,8 @@ LeafResult Module::tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa 
   if (leaf.s.devifmt.tables.contains(key)) return leaf.refuse("present");
   leaf.give_way();
   leaf.s.take_page(page, PageType::kDevifmt, Hpa{0}, hw::KeyId{kModuleKey});
-  leaf.s.devifmt.tables[key] = page;
+  leaf.s.devifmt.tables[key].page = page;
+  count(leaf.s, function, level + 1U, 1);
   return {};
 }
 
@@ -50,14 +43,15 @@ LeafResult Module::tdh_devifmt_remove(FunctionId function, std::uint8_t level) {
   TDX_TRY(leaf.devifmt_walk(function, level, Operand::kRcx));
   const Devifmt::Key key = devifmt_table(function, level);
   TDX_TRY(leaf.take_host_priority(leaf.s.devifmt.locks[key], "entry", Operand::kRcx));
-  const auto table = leaf.s.devifmt.tables.find(key);
-  if (table == leaf.s.devifmt.tables.end()) return leaf.refuse("table");
-  const Hpa page = table->second;
+  const DevifmtTable* const table = leaf.s.devifmt.tables.find(key);
+  if (table == nullptr) return leaf.refuse("table");
+  const Hpa page = table->page;
   TDX_TRY(leaf.take_page_of(page, "busy", Operand::kRcx));
-  if (has_child(leaf.s, key)) return leaf.refuse("empty");
+  if (table->children != 0) return leaf.refuse("empty");
   leaf.give_way();
   leaf.s.release_page(page);
   leaf.s.devifmt.tables.erase(key);
+  count(leaf.s, function, level + 1U, -1);
   return {.status = {}, .rcx = raw(page)};
 }
 
@@ -92,6 +86,7 @@ LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t 
   devif.stream = stream;
   devif.info_hash = spdm->info_hash;
   devif.report_length = kMaxTdispMessage;
+  count(leaf.s, function, 1, 1);
   ++at->second.devif_ref_cnt;
   ++td->devif_ref_cnt;
   td->chldcnt += 3;
@@ -128,6 +123,7 @@ LeafResult Module::tdh_devif_remove(FunctionId function) {
   leaf.s.trace.fact(object::Lane::kFirmware, object::Fact::kMetadataRemoved, "DEVIF is gone",
                     {.function = bdf_of(function), .vm = td->trace_vm});
   slot->devif.reset();
+  count(leaf.s, function, 1, -1);
   return pages;
 }
 

@@ -243,11 +243,8 @@ LeafResult Module::tdg_devif_rd(Hpa vp, FunctionId function, DevifField field,
   Leaf leaf(*state_, row::kTdgDevifRd, {.function = bdf_of(function)});
   TDX_ASSIGN(const Td* const td, caller(leaf, vp));
   TDX_TRY(leaf.reserved(rest, {Operand::kR9, Operand::kRdx}));
-  if (field != DevifField::kTdispVersion && field != DevifField::kState)
-    return leaf.refuse("field");
-  TDX_ASSIGN(const Devif* const devif, guest_devif(leaf, *td, function, Validated::kNeeded, rest));
-  if (field == DevifField::kState)
-    return {.status = {}, .rcx = static_cast<std::uint64_t>(devif->state)};
+  if (field != DevifField::kTdispVersion) return leaf.refuse("field");
+  TDX_TRY(guest_devif(leaf, *td, function, Validated::kNeeded, rest));
   return {.status = {}, .rcx = wire::kTdispVersion10};
 }
 

@@ -113,12 +113,17 @@ Checked<void> make_stream(Leaf& leaf, std::uint32_t iommu, std::uint32_t session
 void block_stream(State& s, std::uint32_t iommu, std::uint8_t id, IdeStream& stream) {
   (void)port_of(s.iommus[iommu], stream).block_stream(stream.config.register_block);
   stream.blocked = true;
-  for (const auto& [function, slot] : std::as_const(s.devifmt.slots))
-    if (slot.devif && slot.devif->iommu == iommu && slot.devif->stream == id)
-      s.trace.fact(object::Lane::kFirmware, object::Fact::kStreamBlocked, "stream blocked",
-                   {.function = bdf_of(FunctionId{function}),
-                    .vm = s.look_at_td(slot.devif->tdr)->trace_vm,
-                    .a = id});
+  // Interfaces are made for functions that the stream is associated with.
+  for (std::uint32_t function = stream.config.rid_base; function <= stream.config.rid_limit;
+       ++function) {
+    const DevifSlot* const slot = std::as_const(s.devifmt.slots).find(function);
+    if (slot == nullptr || !slot->devif || slot->devif->iommu != iommu || slot->devif->stream != id)
+      continue;
+    s.trace.fact(object::Lane::kFirmware, object::Fact::kStreamBlocked, "stream blocked",
+                 {.function = bdf_of(FunctionId{function}),
+                  .vm = s.look_at_td(slot->devif->tdr)->trace_vm,
+                  .a = id});
+  }
 }
 
 void forget_stream(State& s, std::uint32_t iommu, std::uint8_t id) {

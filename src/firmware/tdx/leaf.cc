@@ -354,9 +354,9 @@ Checked<void> Leaf::pass(Hpa table, std::string_view id, Operand operand) {
 Checked<void> Leaf::devifmt_walk(FunctionId function, unsigned level, Operand operand) {
   const auto& tables = std::as_const(s.devifmt.tables);
   for (unsigned at = kDevifmtLevels; at > level; --at) {
-    const auto table = tables.find(devifmt_table(function, at));
-    if (table == tables.end()) return refuse("devifmt", operand);
-    TDX_TRY(pass(table->second, "devifmt_table", operand));
+    const DevifmtTable* const table = tables.find(devifmt_table(function, at));
+    if (table == nullptr) return refuse("devifmt", operand);
+    TDX_TRY(pass(table->page, "devifmt_table", operand));
   }
   return {};
 }

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "base/check.h"
 #include "firmware/tdx/leaf.h"
 #include "firmware/tdx/mmiomt.h"
 
@@ -10,6 +11,13 @@ namespace {
 
 std::string describe(Gpa gpa, Level level) {
   return fmt::format("gpa={:#x} level={}", raw(gpa), static_cast<unsigned>(level));
+}
+
+/// Precondition: some TD has the page mapped.
+MmiomtEntry& mmiomt_data(State& s, Hpa address, Level level) {
+  std::optional<MmiomtEntry>& data = mmiomt_slot(s, address, level).data;
+  TEEIO_CHECK(data.has_value(), "a page that is mapped keeps its metadata");
+  return *data;
 }
 
 void emit(State& s, object::Fact fact, std::string_view name, const Td& td, FunctionId function,
@@ -29,8 +37,9 @@ LeafResult Module::tdh_mmio_map(Hpa tdr, Gpa gpa, Level level, Hpa address) {
     return leaf.refuse("address");
   TDX_ASSIGN(const Sept::Place place, leaf.sept(*td, gpa, level, Level::k1G, Leaf::Hold::kShared));
   if (place.entry.state() != SeptState::kFree) return leaf.refuse("state", place);
-  TDX_ASSIGN(MmiomtEntry* const metadata, mmiomt_entry(leaf, address, level));
-  if (metadata == nullptr || metadata->mapped) return leaf.refuse("metadata");
+  TDX_ASSIGN(const MmiomtPlace page, mmiomt_lock(leaf, address, static_cast<unsigned>(level)));
+  std::optional<MmiomtEntry>& metadata = page.slot->data;
+  if (!metadata || metadata->mapped) return leaf.refuse("metadata");
   TDX_ASSIGN(Devif* const devif, leaf.devif(metadata->owner, Operand::kR8));
   if (devif->tdr != tdr) return leaf.refuse("owner");
   TDX_TRY(leaf.iommu(devif->iommu));
@@ -58,7 +67,7 @@ LeafResult Module::tdh_mmio_block(Hpa tdr, Gpa gpa, Level level) {
   Sept(leaf.s.memory, *td)
       .write(place.where, SeptEntry::make(SeptState::kMmioBlocked, level, address));
   td->bepoch[raw(place.where)] = td->epoch;
-  MmiomtEntry& metadata = leaf.s.mmiomt.data.at(mmiomt_entry_key(address, level));
+  MmiomtEntry& metadata = mmiomt_data(leaf.s, address, level);
   metadata.bepoch = td->epoch;
   emit(leaf.s, object::Fact::kMmioBlocked, "MMIO blocked", *td, metadata.owner, gpa, address);
   return {};
@@ -72,7 +81,7 @@ LeafResult Module::tdh_mmio_unmap(Hpa tdr, Gpa gpa, Level level) {
   if (place.entry.state() != SeptState::kMmioBlocked) return leaf.refuse("state", place);
   TDX_TRY(leaf.tracked(*td, place));
   const Hpa address = place.entry.address();
-  MmiomtEntry& metadata = leaf.s.mmiomt.data.at(mmiomt_entry_key(address, level));
+  MmiomtEntry& metadata = mmiomt_data(leaf.s, address, level);
   TDX_ASSIGN(Devif* const devif, leaf.devif(metadata.owner, Operand::kRcx));
   if (devif->state != TdiState::kUnlocked && !leaf.s.stream_of(*devif).blocked)
     return leaf.refuse("unlocked");

@@ -58,8 +58,8 @@ Vcpu* State::find_vcpu(Hpa tdvpr) {
 }
 
 Devif* State::find_devif(FunctionId function) {
-  const auto at = devifmt.slots.find(static_cast<std::uint32_t>(function));
-  return at == devifmt.slots.end() || !at->second.devif ? nullptr : &*at->second.devif;
+  DevifSlot* const slot = devifmt.slots.find(static_cast<std::uint32_t>(function));
+  return slot == nullptr || !slot->devif ? nullptr : &*slot->devif;
 }
 
 IdeStream& State::stream_of(const Devif& devif) {

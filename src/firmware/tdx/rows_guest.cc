@@ -183,10 +183,8 @@ constinit const Row kTdgDevifRd{.number = 67,
                                 .fails = {},
                                 .source = "tdg_devif_rd.c",
                                 .checks = kRdChecks,
-                                .effect = "RCX: the field",
-                                .differs =
-                                    "field 2 is the TDI's state; the source has field 1, the "
-                                    "version, only"};
+                                .effect = "RCX: the version of TDISP, field 1",
+                                .differs = {}};
 constinit const Row kTdgDevifRequest{
     .number = 68,
     .name = "TDG.DEVIF.REQUEST",

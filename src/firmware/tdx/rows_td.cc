@@ -17,8 +17,9 @@ constexpr std::array<Check, 1> kVcpuState{
 
 constexpr std::array<Check, 1> kTscAdjust{
     {{"tsc_adjust", kInconsistentMsr, kNumber,
-      "the processor's IA32_TSC_ADJUST is not what SYS.INIT saw (the MSR; never met through the "
-      "host's driver here, all of whose calls are one processor's)"}}};
+      "the processor's IA32_TSC_ADJUST is not what SYS.INIT saw (the MSR; a host's driver does not "
+      "meet this: the MSR is written by the kernel alone, which puts back what anybody else wrote, "
+      "Linux arch/x86/kernel/tsc_sync.c, tsc_verify_tsc_adjust())"}}};
 
 constexpr auto kMngCreateChecks =
     join(own({{"hkid", kOperandInvalid, kRdx, "no private HKID"}}), free_page(kRcx), kKeyTable,
@@ -166,7 +167,9 @@ constinit const Row kVpInit{
     .effect =
         "the vCPU is ready, and associated: it wants a VP.FLUSH also if it never runs. The last "
         "check has used up a vCPU index",
-    .differs = {}};
+    .differs =
+        "version 0; the tdxio branch looks at the MSR before all else, and has a version 1 with an "
+        "x2APIC ID"};
 constinit const Row kVpEnter{
     .number = 0,
     .name = "TDH.VP.ENTER",

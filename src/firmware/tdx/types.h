@@ -219,7 +219,7 @@ struct KmParameters {
 inline constexpr std::uint64_t kKeySlotsOfStream = 6;
 
 /// RDX of DEVIF.RD.
-enum class DevifField : std::uint8_t { kTdispVersion = 1, kState = 2 };
+enum class DevifField : std::uint8_t { kTdispVersion = 1 };
 
 /// What the registers of a guest's call have beyond the operands of its leaf, where they must
 /// have nothing.

@@ -96,6 +96,27 @@ TEST(R2TeardownOrder, AStopWhoseAnswerAloneWasLostIsOne) {
   EXPECT_EQ(story.broken(), "");
 }
 
+// AMD's tdi_unbind(): TDI_RECLAIM comes after TDI_UNBIND with FORCE, whatever the device says.
+TEST(R2TeardownOrder, OnSevAForcedUnbindStandsInForTheStop) {
+  Story story(kSevOrder);
+  story.bind();
+  story.fact(Fact::kTdiStopFailed);
+  story.fact(Fact::kMetadataRemoved);
+  story.sanitizer.finish();
+  EXPECT_EQ(story.broken(), "");
+}
+
+TEST(R2TeardownOrder, ATdiThatIsLockedAnewIsToBeStoppedAnew) {
+  Story story(kSevOrder);
+  story.bind();
+  story.fact(Fact::kTdiStopFailed);
+  story.fact(Fact::kMetadataRemoved);
+  story.bind();
+  story.fact(Fact::kMetadataRemoved);
+  story.sanitizer.finish();
+  EXPECT_THAT(story.broken(), HasSubstr("R2"));
+}
+
 TEST(R2TeardownOrder, ABlockedStreamStandsInForTheStop) {
   Story story;
   story.bind();

@@ -12,6 +12,7 @@
 #include "schedule/controller.h"
 #include "schedule/mutex.h"
 #include "schedule/quarantine.h"
+#include "schedule/recorded_hash_map.h"
 #include "schedule/recorded_map.h"
 #include "schedule/task.h"
 #include "unit/schedule/explored.h"
@@ -22,6 +23,7 @@ namespace {
 using schedule::Monitor;
 using schedule::part;
 using schedule::Rank;
+using schedule::RecordedHashMap;
 using schedule::RecordedMap;
 using schedule::Section;
 using schedule::Task;
@@ -308,11 +310,46 @@ TEST(RecordedMap, ElementsAreParts) {
   EXPECT_EQ(orders_of(one, r.section([](auto& map) { (void)std::as_const(map).find(3); })), 1U);
 }
 
+TEST(RecordedHashMap, ElementsArePartsAndNobodyMeetsThoseThatComeAndGo) {
+  Monitor monitor{Rank::kLeaf};
+  RecordedHashMap<std::uint64_t, int> map{{&monitor, 1}};
+  const auto section = [&](auto what) {
+    return [&monitor, &map, what] {
+      const Section inside(monitor, Section::kByParts);
+      what(map);
+    };
+  };
+  const auto one = section([](auto& all) { ++all[1]; });
+  EXPECT_EQ(orders_of(one, section([](auto& all) { ++all[2]; })), 1U);
+  EXPECT_EQ(orders_of(one, one), 2U);
+  EXPECT_EQ(orders_of(one, section([](auto& all) { (void)std::as_const(all).find(1); })), 2U);
+  EXPECT_EQ(orders_of(one, section([](auto& all) { all.erase(1); })), 2U);
+  EXPECT_EQ(orders_of(one, section([](auto& all) { all.erase(2); })), 1U);
+}
+
+TEST(RecordedHashMap, WhoFindsAnElementToReadItMeetsThoseThatChangeIt) {
+  Monitor monitor{Rank::kLeaf};
+  RecordedHashMap<std::uint64_t, int> map{{&monitor, 1}};
+  map[1] = 7;
+  const auto section = [&](auto what) {
+    return [&monitor, &map, what] {
+      const Section inside(monitor, Section::kByParts);
+      what(map);
+    };
+  };
+  const auto look = section([](auto& all) { EXPECT_NE(all.find_to_read(1), nullptr); });
+  EXPECT_EQ(orders_of(look, look), 1U);
+  EXPECT_EQ(orders_of(look, section([](auto& all) { (void)all.contains(1); })), 1U);
+  EXPECT_EQ(orders_of(look, section([](auto& all) { EXPECT_NE(all.find(1), nullptr); })), 2U);
+  EXPECT_EQ(orders_of(look, section([](auto& all) { (void)all.unrecorded(1); })), 1U);
+  EXPECT_EQ(map.find(2), nullptr);
+}
+
 TEST(RecordedMap, WhoLooksAtItsKeysMeetsWhoAddsOrTakesAway) {
   Recording r;
-  const auto next = r.section([](auto& map) { (void)map.next_key(0); });
-  EXPECT_EQ(orders_of(next, next), 1U);
-  EXPECT_EQ(orders_of(next, r.section([](auto& map) { map.erase(5); })), 2U);
+  const auto count = r.section([](auto& map) { (void)map.size(); });
+  EXPECT_EQ(orders_of(count, count), 1U);
+  EXPECT_EQ(orders_of(count, r.section([](auto& map) { map.erase(5); })), 2U);
   const auto all = r.section([](auto& map) {
     for (const auto& [key, value] : std::as_const(map)) EXPECT_GT(key, 0U);
   });

@@ -90,7 +90,7 @@ Result<std::uint64_t> RealmHost::fill_list(Hpa list, const rmm::RmiResult& wants
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto first = alloc_run(each);
     if (!first) {
-      take_list(list, i, 0);
+      (void)take_list(list, i, 0);
       return std::unexpected(first.error());
     }
     TEEIO_TRY(memory_.write_u64(list + i * sizeof(std::uint64_t),
@@ -99,17 +99,22 @@ Result<std::uint64_t> RealmHost::fill_list(Hpa list, const rmm::RmiResult& wants
   return count;
 }
 
-void RealmHost::take_list(Hpa list, std::uint64_t count, std::uint64_t kept) {
+std::uint64_t RealmHost::take_list(Hpa list, std::uint64_t count, std::uint64_t kept) {
+  std::uint64_t taken = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto word = memory_.read_u64(list + i * sizeof(std::uint64_t));
     if (!word) continue;
     const auto descriptor = AddressDescriptor::decode(*word);
-    for (std::uint64_t n = 0; n < descriptor.count; ++n)
-      if (kept > 0)
+    for (std::uint64_t n = 0; n < descriptor.count; ++n) {
+      if (kept > 0) {
         --kept;
-      else
-        free_granule(descriptor.base + n * kPageSize);
+        continue;
+      }
+      free_granule(descriptor.base + n * kPageSize);
+      ++taken;
+    }
   }
+  return taken;
 }
 
 rmm::RmiResult RealmHost::donate(std::uint64_t handle, Hpa list, const rmm::RmiResult& wants,
@@ -121,7 +126,7 @@ rmm::RmiResult RealmHost::donate(std::uint64_t handle, Hpa list, const rmm::RmiR
   const bool took =
       result.code == rmm::Code::kIncomplete && result.memory != MemoryRequest::kReclaim;
   const std::uint64_t kept = took ? result.x1 : 0;
-  take_list(list, *count, kept);
+  (void)take_list(list, *count, kept);
   given += kept;
   return result;
 }
@@ -144,8 +149,7 @@ rmm::RmiResult RealmHost::finish(rmm::RmiResult result) {
       result = insist([&] { return rmm_.op_mem_reclaim(handle, *list, kRoom); });
       unknown = result.code != rmm::Code::kIncomplete;
       if (unknown) break;
-      take_list(*list, result.x1, 0);
-      given -= std::min(given, result.x1);
+      given -= std::min(given, take_list(*list, result.x1, 0));
     } else {
       result = insist([&] { return rmm_.op_continue(handle); });
     }

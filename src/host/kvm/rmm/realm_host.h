@@ -86,8 +86,8 @@ class RealmHost {
   Result<std::uint64_t> fill_list(Hpa list, const rmm::RmiResult& wants);
   Result<void> delegate_run(Hpa first, std::uint64_t count);
   Result<Hpa> alloc_run(std::uint64_t count);
-  /// Takes back what `count` descriptors name, but for the first `kept` granules.
-  void take_list(Hpa list, std::uint64_t count, std::uint64_t kept);
+  /// Takes back what `count` descriptors name, but for the first `kept` granules; how many.
+  std::uint64_t take_list(Hpa list, std::uint64_t count, std::uint64_t kept);
   /// Gives an operation what it wants, as far as the monitor takes it; `given` counts that.
   rmm::RmiResult donate(std::uint64_t handle, Hpa list, const rmm::RmiResult& wants,
                         std::uint64_t& given);

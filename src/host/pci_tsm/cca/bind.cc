@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "base/check.h"
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/cca/cca_driver.h"
 
@@ -25,7 +24,7 @@ std::vector<rmm::PaRange> mmio_of(hw::PciFunction& function) {
 Result<void> CcaDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm) {
   const Hpa rd = vm.firmware_handle();
   if (raw(rd) == 0) return fail(Errno::kInval, "a VM without a realm cannot have a TDI");
-  Card* card = card_of(function);
+  Card* const card = cards_.with_stream_of(function);
   if (card == nullptr)
     return fail(Errno::kNxio, "the function is outside of its card's IDE stream");
   TEEIO_TRY(use_table(*card, function.bdf()));
@@ -41,8 +40,7 @@ Result<void> CcaDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm)
   }
   host_.add_vdev(
       {.vdev = *vdev, .rd = rd, .id = function.bdf().rid(), .ranges = mmio_of(function)});
-  const schedule::Lock lock(bound_lock_);
-  bound_.emplace(function.bdf(), bound);
+  bound_.add(function.bdf(), bound);
   return {};
 }
 
@@ -84,16 +82,9 @@ Result<void> CcaDriver::bind_steps(hw::PciFunction& function, const Bound& bound
   return drive_vdev(bound, function.bdf(), rd, VdevState::kLocked);
 }
 
-CcaDriver::Bound CcaDriver::bound(hw::PciFunction& function) {
-  const schedule::Lock lock(bound_lock_);
-  const auto at = bound_.find(function.bdf());
-  TEEIO_CHECK(at != bound_.end(), "the driver has not bound the function");
-  return at->second;
-}
-
 void CcaDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
                        TeardownHandlers& handlers) {
-  const Bound bound = this->bound(function);
+  const Bound bound = bound_.of(function.bdf());
   const Hpa rd = vm.firmware_handle();
   handlers.disable_mmio();
   // What a dead VM, or an owner that is gone, has left mapped: legal at any time.
@@ -101,10 +92,7 @@ void CcaDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
     if (bar.kind != hw::Bar::Kind::kNone) vm.mmu().reclaim_mmio(bar.base, bar.size);
   host_.remove_vdev(bound.vdev);
   destroy_vdev(bound, function.bdf(), rd);
-  {
-    const schedule::Lock lock(bound_lock_);
-    bound_.erase(function.bdf());
-  }
+  (void)bound_.take(function.bdf());
   handlers.recover_mmio();
 }
 

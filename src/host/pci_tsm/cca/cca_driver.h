@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "host/kvm/rmm/realm_host.h"
+#include "host/pci_tsm/cards.h"
 #include "host/pci_tsm/driver.h"
-#include "schedule/mutex.h"
 
 namespace teeio::tsm {
 
@@ -90,9 +90,6 @@ class CcaDriver final : public Driver {
   /// Where a communication stops.
   enum class Driven : std::uint8_t { kOver, kStreamWait };
 
-  Card* card_of(hw::PciFunction& function);
-  Bound bound(hw::PciFunction& function) TEEIO_EXCLUDES(bound_lock_);
-
   // drive.cc
   Result<void> alloc_pages(Pages& pages);
   void free_pages(const Pages& pages);
@@ -139,10 +136,9 @@ class CcaDriver final : public Driver {
   kvm::RealmHost& host_;
   const std::vector<CcaPort> ports_;
   const CcaBind how_;
-  std::map<Bdf, Card> cards_;           ///< by PF0; changes only under pci_tsm_rwsem (write)
-  std::map<Bdf, PortPdev> port_pdevs_;  ///< by root port; as above
-  schedule::Mutex bound_lock_{schedule::Rank::kLeaf};
-  std::map<Bdf, Bound> bound_ TEEIO_GUARDED_BY(bound_lock_);
+  Cards<Card> cards_;
+  std::map<Bdf, PortPdev> port_pdevs_;  ///< by root port; changes as cards do
+  BoundFunctions<Bound> bound_;
 };
 
 }  // namespace teeio::tsm

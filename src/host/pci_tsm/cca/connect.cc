@@ -1,5 +1,4 @@
 
-#include "base/check.h"
 #include "firmware/rmm/device_key.h"
 #include "host/pci_tsm/cca/cca_driver.h"
 #include "host/pci_tsm/ide.h"
@@ -30,19 +29,11 @@ rmm::PublicKeyParams any_key() {
 
 /// Stream IDs count from 0: the source of the monitor locks devices to stream 0.
 Result<void> CcaDriver::connect(hw::PciFunction& pf0) {
-  const CcaPort* port = nullptr;
-  for (const CcaPort& candidate : ports_)
-    if (pf0.bdf().bus >= candidate.port->secondary_bus() &&
-        pf0.bdf().bus <= candidate.port->subordinate_bus())
-      port = &candidate;
+  const CcaPort* const port = port_above(ports_, pf0, &CcaPort::port);
   if (port == nullptr) return fail(Errno::kNxio, "no root port leads to the device");
-  Card& card = cards_.emplace(pf0.bdf(), Card{.pf0 = &pf0, .port = *port}).first->second;
-  auto connected = connect_steps(card);
-  if (!connected) {
-    undo_connect(card);
-    cards_.erase(pf0.bdf());
-  }
-  return connected;
+  return cards_.connect(
+      {.pf0 = &pf0, .port = *port}, [this](Card& card) { return connect_steps(card); },
+      [this](Card& card) { undo_connect(card); });
 }
 
 /// Source: the posted arm-cca-host/arm-cca.c, cca_tsm_connect().
@@ -103,10 +94,7 @@ Result<void> CcaDriver::pdev_ready(Card& card, PdevState wanted) {
 }
 
 void CcaDriver::disconnect(hw::PciFunction& pf0) {
-  const auto at = cards_.find(pf0.bdf());
-  TEEIO_CHECK(at != cards_.end(), "a card is disconnected that was not connected");
-  undo_connect(at->second);
-  cards_.erase(at);
+  cards_.disconnect(pf0, [this](Card& card) { undo_connect(card); });
 }
 
 /// STREAM_DISCONNECT, STOP, DESTROY, each driven. A VDEV that could not be
@@ -126,17 +114,6 @@ void CcaDriver::undo_connect(Card& card) {
   if (card.table) host_.drop_stream_table(card.port.psmmu, rid_range(*card.pf0).first);
   if (raw(card.pdev) != 0) host_.free_granule(card.pdev);
   free_pages(card.pages);
-}
-
-/// A card's requester IDs begin with PF0's: of those that begin no later only the last can have
-/// the function's.
-CcaDriver::Card* CcaDriver::card_of(hw::PciFunction& function) {
-  const auto after = cards_.upper_bound(function.bdf());
-  if (after == cards_.begin()) return nullptr;
-  auto& [bdf, card] = *std::prev(after);
-  const bool has =
-      bdf.domain == function.bdf().domain && function.bdf().rid() <= rid_range(*card.pf0).last;
-  return has ? &card : nullptr;
 }
 
 }  // namespace teeio::tsm

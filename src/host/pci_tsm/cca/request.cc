@@ -144,8 +144,8 @@ rmm::RmiResult CcaDriver::read_report(const Bound& bound, Bdf function, Hpa rd,
 
 GuestOutcome CcaDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
                                       const GuestRequest& request) {
-  const Bound bound = this->bound(function);
   const Bdf bdf = function.bdf();
+  const Bound bound = bound_.of(bdf);
   const Hpa rd = vm.firmware_handle();
   Card& card = *bound.card;
   Objects& own = card.of_function[bdf];

@@ -1,4 +1,3 @@
-#include "base/check.h"
 #include "host/kvm/sev/sev_vm.h"
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/sev/sev_driver.h"
@@ -25,7 +24,7 @@ sev::TioOperands SevDriver::about(const Bound& bound) {
 Result<void> SevDriver::bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm& vm) {
   const Hpa gctx = vm.firmware_handle();
   if (raw(gctx) == 0) return fail(Errno::kNoSys, "the VM is no active SNP guest");
-  Card* card = card_of(function);
+  Card* const card = cards_.with_device_of(function);
   if (card == nullptr) return fail(Errno::kNxio, "the function is of no connected card");
   TEEIO_ASSIGN(const sev::Sla context, card->dsm->alloc_tdi_context());
   Bound made{.card = card,
@@ -46,8 +45,7 @@ Result<void> SevDriver::bind(hw::PciFunction& function, const Tdi& tdi, kvm::Vm&
   for (const hw::Bar& bar : function.bars())
     if (bar.kind != hw::Bar::Kind::kNone)
       psp_.add_mmio(bar.base, bar.size, function.bdf(), vm.number());
-  const schedule::Lock lock(bound_lock_);
-  bound_.emplace(function.bdf(), std::move(made));
+  bound_.add(function.bdf(), std::move(made));
   return {};
 }
 
@@ -69,23 +67,13 @@ Result<std::uint32_t> SevDriver::tdi_state(const Bound& bound) {
   return in.le<std::uint8_t>();
 }
 
-SevDriver::Bound& SevDriver::bound(hw::PciFunction& function) {
-  const schedule::Lock lock(bound_lock_);
-  const auto at = bound_.find(function.bdf());
-  TEEIO_CHECK(at != bound_.end(), "the driver has not bound the function");
-  return at->second;
-}
-
 /// tdi_unbind(). Nobody maps the MMIO of a TDI that is stopped anew; what is mapped goes after
 /// the fence was looked at.
 void SevDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
                        TeardownHandlers& handlers) {
   handlers.hold_mmio();
-  release(bound(function));
-  {
-    const schedule::Lock lock(bound_lock_);
-    bound_.erase(function.bdf());
-  }
+  release(bound_.of(function.bdf()));
+  (void)bound_.take(function.bdf());
   handlers.disable_mmio();
   // What a dead VM, or an owner that is gone, has left mapped: legal at any time.
   for (const hw::Bar& bar : function.bars())

@@ -1,4 +1,3 @@
-#include "base/check.h"
 #include "host/pci_tsm/sev/sev_driver.h"
 #include "hw/find_capability.h"
 
@@ -50,23 +49,12 @@ Result<void> SevDriver::init() {
 }
 
 Result<void> SevDriver::connect(hw::PciFunction& pf0) {
-  hw::RootPort* port = nullptr;
-  for (hw::RootPort* candidate : ports_)
-    if (pf0.bdf().bus >= candidate->secondary_bus() &&
-        pf0.bdf().bus <= candidate->subordinate_bus())
-      port = candidate;
+  hw::RootPort* const* const port = port_above(ports_, pf0);
   if (port == nullptr) return fail(Errno::kNxio, "no root port leads to the device");
-  Card& card = cards_
-                   .emplace(pf0.bdf(), Card{.pf0 = &pf0,
-                                            .port = port,
-                                            .dsm = std::make_unique<TioDsm>(psp_, pf0, sizes_)})
-                   .first->second;
-  auto connected = connect_steps(card);
-  if (!connected) {
-    undo_connect(card);
-    cards_.erase(pf0.bdf());
-  }
-  return connected;
+  return cards_.connect(
+      {.pf0 = &pf0, .port = *port, .dsm = std::make_unique<TioDsm>(psp_, pf0, sizes_)},
+      [this](Card& card) { return connect_steps(card); },
+      [this](Card& card) { undo_connect(card); });
 }
 
 /// dsm_connect().
@@ -131,10 +119,7 @@ Result<void> SevDriver::measure(Card& card, const std::array<std::byte, 32>& non
 }
 
 void SevDriver::disconnect(hw::PciFunction& pf0) {
-  const auto at = cards_.find(pf0.bdf());
-  TEEIO_CHECK(at != cards_.end(), "a card is disconnected that was not connected");
-  undo_connect(at->second);
-  cards_.erase(at);
+  cards_.disconnect(pf0, [this](Card& card) { undo_connect(card); });
 }
 
 /// dsm_disconnect(). DEV_DISCONNECT finds nothing to do for a card that did not get there.
@@ -150,15 +135,6 @@ void SevDriver::undo_connect(Card& card) {
     (void)dsm.insist(TioCommand::kDevReclaim);
   }
   if (card.ide != nullptr) streams().release(*card.ide);
-}
-
-/// Function 0 hosts the DSM of its bus and device, and of their VFs.
-SevDriver::Card* SevDriver::card_of(hw::PciFunction& function) {
-  hw::PciFunction* physical = function.physical_function();
-  const Bdf home = physical != nullptr ? physical->bdf() : function.bdf();
-  for (auto& [bdf, card] : cards_)
-    if (bdf.domain == home.domain && bdf.bus == home.bus && bdf.device == home.device) return &card;
-  return nullptr;
 }
 
 }  // namespace teeio::tsm

@@ -124,7 +124,7 @@ Result<Bytes> SevDriver::answer(Bound& bound, const GuestRequest& request) {
 
 GuestOutcome SevDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
                                       const GuestRequest& request) {
-  Bound& bound = this->bound(function);
+  Bound& bound = bound_.of(function.bdf());
   auto payload = answer(bound, request);
   if (payload) payload->resize(std::min(payload->size(), request.response_limit));
   return {std::move(payload), static_cast<std::uint64_t>(bound.card->dsm->status())};

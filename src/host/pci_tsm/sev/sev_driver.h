@@ -1,13 +1,12 @@
 #pragma once
 
-#include <map>
 #include <memory>
 #include <vector>
 
+#include "host/pci_tsm/cards.h"
 #include "host/pci_tsm/driver.h"
 #include "host/pci_tsm/sev/tio_dsm.h"
 #include "hw/root_port.h"
-#include "schedule/mutex.h"
 
 namespace teeio::tsm {
 
@@ -74,9 +73,6 @@ class SevDriver final : public Driver {
     Bytes report{};
   };
 
-  Card* card_of(hw::PciFunction& function);
-  Bound& bound(hw::PciFunction& function) TEEIO_EXCLUDES(bound_lock_);
-
   // connect.cc
   Result<void> connect_steps(Card& card);
   Result<void> take_stream(Card& card);
@@ -101,9 +97,8 @@ class SevDriver final : public Driver {
   kvm::PspHost& psp_;
   const std::vector<hw::RootPort*> ports_;
   sev::TioStatus sizes_;
-  std::map<Bdf, Card> cards_;  ///< by PF0; changes only under pci_tsm_rwsem (write)
-  schedule::Mutex bound_lock_{schedule::Rank::kLeaf};
-  std::map<Bdf, Bound> bound_ TEEIO_GUARDED_BY(bound_lock_);
+  Cards<Card> cards_;
+  BoundFunctions<Bound> bound_;
 };
 
 }  // namespace teeio::tsm

@@ -1,4 +1,3 @@
-#include "base/check.h"
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
 
@@ -6,7 +5,7 @@ namespace teeio::tsm {
 Result<void> TdxDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm) {
   if (raw(vm.firmware_handle()) == 0)
     return fail(Errno::kInval, "a VM without a TD cannot have a TDI");
-  Card* card = card_of(function);
+  Card* const card = cards_.with_stream_of(function);
   if (card == nullptr)
     return fail(Errno::kNxio, "the function is outside of its card's IDE stream");
   Bound bound{.card = card};
@@ -17,8 +16,7 @@ Result<void> TdxDriver::bind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm)
     remove_devif(tdx::function_id(function.bdf()), bound);
     return done;
   }
-  const schedule::Lock lock(bound_lock_);
-  bound_.emplace(function.bdf(), std::move(bound));
+  bound_.add(function.bdf(), std::move(bound));
   return {};
 }
 
@@ -86,18 +84,21 @@ Result<void> TdxDriver::create_devif(tdx::FunctionId id, kvm::Vm& vm, Bound& bou
 Result<void> TdxDriver::add_mmiomt(hw::PciFunction& function, Bound& bound) {
   const schedule::Lock lock(tables_lock_);
   const tdx::FunctionId id = tdx::function_id(function.bdf());
+  TablePath above;
   for (const hw::Bar& bar : function.bars()) {
     if (bar.kind == hw::Bar::Kind::kNone) continue;
     for (std::uint64_t at = 0; at < bar.size; at += kPageSize)
-      TEEIO_TRY(add_mmiomt_page(id, bar.base + at, bound));
+      TEEIO_TRY(add_mmiomt_page(id, bar.base + at, above, bound));
   }
   return {};
 }
 
-Result<void> TdxDriver::add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bound) {
+Result<void> TdxDriver::add_mmiomt_page(tdx::FunctionId id, Hpa page, TablePath& above,
+                                        Bound& bound) {
   tdx::Module& module = host_.module();
   for (unsigned level = tdx::kMmiomtLevels; level >= 1; --level) {
     const SharedTables::Key key = mmiomt_key(page, level);
+    if (above[level - 1] == key) continue;
     TEEIO_TRY(mmiomt_.use(key, [&]() -> Result<Hpa> {
       TEEIO_ASSIGN(const Hpa table, alloc_page());
       const auto added = host_.once(
@@ -106,6 +107,7 @@ Result<void> TdxDriver::add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bou
       host_.memory().free_page(table);
       return std::unexpected(kvm::leaf_error(added, "TDH.MMIOMT.ADD failed"));
     }));
+    above[level - 1] = key;
     bound.mmiomt_tables.emplace_back(page, level);
   }
   const auto set = host_.once([&] { return module.tdh_mmiomt_set(page, tdx::Level::k4K, id); });

@@ -1,4 +1,3 @@
-#include "base/check.h"
 #include "host/pci_tsm/doe.h"
 #include "host/pci_tsm/ide.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
@@ -36,11 +35,7 @@ TdxDriver::TdxDriver(kvm::TdxHost& host, std::vector<Port> ports, tdx::Api api)
     : host_(host), ports_(std::move(ports)), connect_(make_connect(host, api)) {}
 
 Result<void> TdxDriver::connect(hw::PciFunction& pf0) {
-  const Port* port = nullptr;
-  for (const Port& candidate : ports_)
-    if (pf0.bdf().bus >= candidate.port->secondary_bus() &&
-        pf0.bdf().bus <= candidate.port->subordinate_bus())
-      port = &candidate;
+  const Port* const port = port_above(ports_, pf0, &Port::port);
   if (port == nullptr) return fail(Errno::kNxio, "no root port of TDX Connect leads to the device");
 
   const auto taken = [&](std::uint32_t number) {
@@ -50,15 +45,12 @@ Result<void> TdxDriver::connect(hw::PciFunction& pf0) {
   };
   std::uint32_t number = 0;
   while (taken(number)) ++number;
-  Card& card =
-      cards_.emplace(pf0.bdf(), Card{.pf0 = &pf0, .port = *port, .number = number}).first->second;
-  auto connected = connect_session(card);
-  if (connected) connected = connect_stream(card);
-  if (!connected) {
-    undo_connect(card);
-    cards_.erase(pf0.bdf());
-  }
-  return connected;
+  const auto steps = [this](Card& card) -> Result<void> {
+    TEEIO_TRY(connect_session(card));
+    return connect_stream(card);
+  };
+  return cards_.connect({.pf0 = &pf0, .port = *port, .number = number}, steps,
+                        [this](Card& card) { undo_connect(card); });
 }
 
 Result<void> TdxDriver::connect_session(Card& card) {
@@ -95,10 +87,7 @@ void TdxDriver::size_pools(IdeStreams& streams) {
 }
 
 void TdxDriver::disconnect(hw::PciFunction& pf0) {
-  const auto at = cards_.find(pf0.bdf());
-  TEEIO_CHECK(at != cards_.end(), "a card is disconnected that was not connected");
-  undo_connect(at->second);
-  cards_.erase(at);
+  cards_.disconnect(pf0, [this](Card& card) { undo_connect(card); });
 }
 
 /// STOP keys, STREAM.BLOCK, STREAM.DELETE, SPDM.DISCONNECT, SPDM.DELETE. Pages
@@ -123,17 +112,6 @@ void TdxDriver::block_stream(Card& card) {
   if (card.stream_blocked) return;
   const auto blocked = connect_->block_stream(card);
   card.stream_blocked = blocked.ok() || blocked.status == tdx::Code::kIdeStreamBlocked;
-}
-
-/// A card's requester IDs begin with PF0's: of those that begin no later only the last can have
-/// the function's.
-TdxDriver::Card* TdxDriver::card_of(hw::PciFunction& function) {
-  const auto after = cards_.upper_bound(function.bdf());
-  if (after == cards_.begin()) return nullptr;
-  auto& [bdf, card] = *std::prev(after);
-  const bool has =
-      bdf.domain == function.bdf().domain && function.bdf().rid() <= rid_range(*card.pf0).last;
-  return has ? &card : nullptr;
 }
 
 }  // namespace teeio::tsm

@@ -95,7 +95,7 @@ GuestOutcome TdxDriver::relay(Card& card, tdx::FunctionId id) {
 
 GuestOutcome TdxDriver::guest_request(hw::PciFunction& function, const Tdi&, kvm::Vm&,
                                       const GuestRequest& request) {
-  Card* card = card_of(function);
+  Card* const card = cards_.with_stream_of(function);
   if (card == nullptr) return fail(Errno::kNxio, "the card is not connected");
   switch (request.op) {
     case RequestOp::kReadObject: {

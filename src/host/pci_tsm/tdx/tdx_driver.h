@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "host/kvm/tdx/tdx_host.h"
+#include "host/pci_tsm/cards.h"
 #include "host/pci_tsm/driver.h"
 #include "host/pci_tsm/tdx/connect_api.h"
 #include "host/pci_tsm/tdx/shared_tables.h"
@@ -61,8 +63,6 @@ class TdxDriver final : public Driver {
   };
 
   Result<Hpa> alloc_page() { return host_.memory().alloc_page(); }
-  Card* card_of(hw::PciFunction& function);
-
   // connect.cc
   Result<void> connect_session(Card& card);
   Result<void> connect_stream(Card& card);
@@ -73,7 +73,9 @@ class TdxDriver final : public Driver {
   Result<void> add_devifmt(tdx::FunctionId id, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
   Result<void> create_devif(tdx::FunctionId id, kvm::Vm& vm, Bound& bound);
   Result<void> add_mmiomt(hw::PciFunction& function, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
-  Result<void> add_mmiomt_page(tdx::FunctionId id, Hpa page, Bound& bound)
+  /// The tables above the page before, by level, of which a function is a user once.
+  using TablePath = std::array<std::optional<SharedTables::Key>, tdx::kMmiomtLevels>;
+  Result<void> add_mmiomt_page(tdx::FunctionId id, Hpa page, TablePath& above, Bound& bound)
       TEEIO_REQUIRES(tables_lock_);
   Result<void> add_dmar(hw::PciFunction& function, Bound& bound) TEEIO_EXCLUDES(tables_lock_);
 
@@ -105,9 +107,8 @@ class TdxDriver final : public Driver {
   kvm::TdxHost& host_;
   const std::vector<Port> ports_;
   const std::unique_ptr<ConnectApi> connect_;
-  std::map<Bdf, Card> cards_;  ///< by PF0; changes only under pci_tsm_rwsem (write)
-  schedule::Mutex bound_lock_{schedule::Rank::kLeaf};
-  std::map<Bdf, Bound> bound_ TEEIO_GUARDED_BY(bound_lock_);
+  Cards<Card> cards_;
+  BoundFunctions<Bound> bound_;
 
   schedule::Mutex tables_lock_{schedule::Rank::kTsmDriver};
   SharedTables devifmt_ TEEIO_GUARDED_BY(tables_lock_);

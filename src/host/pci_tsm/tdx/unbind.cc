@@ -1,4 +1,3 @@
-#include "base/check.h"
 #include "host/kvm/vm.h"
 #include "host/pci_tsm/tdx/tdx_driver.h"
 #include "schedule/seeded_bug.h"
@@ -7,14 +6,7 @@ namespace teeio::tsm {
 
 void TdxDriver::unbind(hw::PciFunction& function, const Tdi&, kvm::Vm& vm,
                        TeardownHandlers& handlers) {
-  Bound bound{.card = nullptr};
-  {
-    const schedule::Lock lock(bound_lock_);
-    const auto at = bound_.find(function.bdf());
-    TEEIO_CHECK(at != bound_.end(), "a function is unbound that the driver did not bind");
-    bound = std::move(at->second);
-    bound_.erase(at);
-  }
+  Bound bound = bound_.take(function.bdf());
   handlers.hold_mmio();
   if (schedule::seeded("unmap-before-stop")) handlers.disable_mmio();
   stop(function, vm, bound);

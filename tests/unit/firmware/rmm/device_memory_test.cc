@@ -56,6 +56,18 @@ TEST_F(DeviceMemory, AListNamesAndTakesPagesOneByOne) {
   EXPECT_EQ(*memory.read_u64(list), pages(3, 1));
 }
 
+// addr_list_add_block() looks at both ends of each run.
+TEST_F(DeviceMemory, PagesThatAreNeighboursBackwardsAreOneRunOfAList) {
+  for (std::uint64_t i = 0; i < 2; ++i)
+    ASSERT_TRUE(memory.write_u64(list + 8 * i, pages(3 - i, 1)));
+  const AddressFlags two{.type = AddressFlags::kList, .count = 2};
+  ASSERT_RMI(rmm.rtt_dev_map(rd, vdev, kIpa, kIpa + 2 * kPageSize, two, raw(list)));
+  const RmiResult unmapped = rmm.rtt_dev_unmap(rd, kIpa, kIpa + 2 * kPageSize, two, raw(list));
+  ASSERT_RMI(unmapped);
+  EXPECT_EQ(unmapped.x3, 1U);
+  EXPECT_EQ(*memory.read_u64(list), pages(2, 2));
+}
+
 // An undelegated descriptor that comes first is refused; one behind ends what is mapped.
 TEST_F(DeviceMemory, ADescriptorOfAnotherKindEndsTheRange) {
   const AddressDescriptor next{.base = kBar + kPageSize, .count = 1};

@@ -147,6 +147,101 @@ TEST_F(Edges, AnSmmuWhoseMemoryIsWrongIsInactiveAgain) {
   make_smmu();
 }
 
+struct Reclaim : Machine {
+  static constexpr std::uint64_t kPages = 16;
+  /// Of a REC whose auxiliary granules are these, from the last to the first if `backwards`.
+  std::uint64_t begin(Hpa first, bool backwards = false) {
+    EXPECT_TRUE(rmm.realm_create(rd, {.vm = 1, .rtt = rtt}).ok());
+    const std::uint64_t made = rmm.rec_create(rd, rec, page(RecParams{})).x1;
+    for (std::uint64_t i = 0; i < kPages; ++i)
+      EXPECT_TRUE(memory.write_u64(list + 8 * i,
+                                   one(first + (backwards ? kPages - 1 - i : i) * kPageSize)));
+    EXPECT_EQ(rmm.op_mem_donate(made, list, kPages).x1, kPages);
+    EXPECT_TRUE(rmm.op_continue(made).ok());
+    return rmm.rec_destroy(rec).x1;
+  }
+  AddressDescriptor told(std::uint64_t entry) {
+    return AddressDescriptor::decode(*memory.read_u64(list + 8 * entry));
+  }
+};
+
+// add_block_to_current_idx()
+TEST_F(Reclaim, NeighboursAreToldAsOneDescriptor) {
+  const Hpa first = run_of(kPages);
+  const std::uint64_t operation = begin(first);
+  const RmiResult step = rmm.op_mem_reclaim(operation, list, 512);
+  EXPECT_EQ(step.memory, MemoryRequest::kNone);
+  EXPECT_EQ(step.x1, 1U);
+  EXPECT_EQ(told(0).base, first);
+  EXPECT_EQ(told(0).count, kPages);
+  ASSERT_RMI(rmm.op_continue(operation));
+  for (std::uint64_t i = 0; i < kPages; ++i) ASSERT_RMI(undelegate(first + i * kPageSize));
+}
+
+TEST_F(Reclaim, AGranuleBelowARunIsItsFirst) {
+  const Hpa first = run_of(kPages);
+  const std::uint64_t operation = begin(first, true);
+  EXPECT_EQ(rmm.op_mem_reclaim(operation, list, 512).x1, 1U);
+  EXPECT_EQ(told(0).base, first);
+  EXPECT_EQ(told(0).count, kPages);
+}
+
+// sro_obj_memory_reclaim(): MIN(requested_aux_granules, range_desc_count)
+TEST_F(Reclaim, AListTakesAsManyGranulesAsItHasEntries) {
+  const Hpa first = run_of(kPages);
+  const std::uint64_t operation = begin(first);
+  RmiResult step = rmm.op_mem_reclaim(operation, list, 3);
+  EXPECT_EQ(step.memory, MemoryRequest::kReclaim);
+  EXPECT_EQ(step.x1, 1U);
+  EXPECT_EQ(told(0).count, 3U);
+  EXPECT_RMI(undelegate(first + 3 * kPageSize), Code::kInput);
+  step = rmm.op_mem_reclaim(operation, list, 512);
+  EXPECT_EQ(step.memory, MemoryRequest::kNone);
+  EXPECT_EQ(told(0).base, first + 3 * kPageSize);
+  EXPECT_EQ(told(0).count, kPages - 3);
+}
+
+// addr_list_partial_copy_to_host(): the granules are DELEGATED before that.
+TEST_F(Reclaim, WhatAWrongListDidNotTellTheNextOneTells) {
+  const Hpa first = run_of(kPages);
+  const std::uint64_t operation = begin(first);
+  EXPECT_EQ(rmm.op_mem_reclaim(operation, granule(), 2).refused_by->id, "list");
+  ASSERT_RMI(undelegate(first));
+  EXPECT_EQ(rmm.op_continue(operation).refused_by->id, "expected");
+  RmiResult step = rmm.op_mem_reclaim(operation, list, 512);
+  EXPECT_EQ(step.memory, MemoryRequest::kReclaim);
+  EXPECT_EQ(told(0).count, 2U);
+  step = rmm.op_mem_reclaim(operation, list, 512);
+  EXPECT_EQ(step.memory, MemoryRequest::kNone);
+  EXPECT_EQ(told(0).count, kPages - 2);
+}
+
+// smmu_memory_reclaim(): all at once, whatever room the list has.
+TEST_F(Reclaim, AnSmmusGranulesGoBackAtOnceAndAreToldAsTheListHasRoom) {
+  std::vector<Hpa> given;
+  RmiResult step = rmm.psmmu_activate(Settings::kPsmmu, page(PsmmuParams{}));
+  std::uint64_t operation = step.x1;
+  while (step.memory == MemoryRequest::kDonate) {
+    const std::uint64_t count = step.x2 >> 2U & 0x3fffU;
+    given.push_back(run_of(count));
+    (void)granule();  // no two pieces are neighbours
+    ASSERT_TRUE(
+        memory.write_u64(list, AddressDescriptor{.base = given.back(), .count = count}.encode()));
+    step = rmm.op_mem_donate(operation, list, 1);
+  }
+  ASSERT_RMI(rmm.op_continue(operation));
+  operation = rmm.psmmu_deactivate(Settings::kPsmmu).x1;
+  step = rmm.op_mem_reclaim(operation, list, 1);
+  EXPECT_EQ(step.memory, MemoryRequest::kReclaim);
+  EXPECT_EQ(step.x1, 1U);
+  EXPECT_EQ(told(0).base, given.front());
+  ASSERT_RMI(undelegate(given.back()));
+  step = rmm.op_mem_reclaim(operation, list, 512);
+  EXPECT_EQ(step.memory, MemoryRequest::kNone);
+  EXPECT_EQ(step.x1, given.size() - 1);
+  ASSERT_RMI(rmm.op_continue(operation));
+}
+
 struct StreamTable : Machine {
   explicit StreamTable(Defects defects = Defects::kNone) : Machine(Settings{.defects = defects}) {}
   /// What a donation that fails says, and then CONTINUE.

@@ -109,6 +109,11 @@ TEST_F(RecRun, MemoryIsTakenIntoUseThroughTheHost) {
   ASSERT_RMI(rmm.rtt_data_unmap(rd, kFresh, kFresh + kPageSize, {}));
   ASSERT_RMI(rmm.rtt_data_map(rd, kFresh, kFresh + kPageSize, {}, one(fresh)));
   EXPECT_FALSE(rmm.translate(rd, kFresh));
+  // smc_rtt_read_entry() tells where it is all the same.
+  const RmiResult entry = rmm.rtt_read_entry(rd, kFresh, 3);
+  EXPECT_EQ(entry.x2, 1U);
+  EXPECT_EQ(entry.x3, raw(fresh));
+  EXPECT_EQ(entry.x4, static_cast<std::uint64_t>(Ripas::kDestroyed));
 }
 
 TEST_F(RecRun, MemoryIsTakenIntoUseUpToTheNextTable) {

@@ -136,8 +136,19 @@ TEST_F(Life, AnUnbindThatTheDeviceRefusesIsForced) {
   EXPECT_EQ(tdi_state(), 2U);
   TioOperands in = operands();
   in.flags = kForce;
+  const std::size_t before = trace.events().size();
   EXPECT_STATUS(drive(TioCommand::kTdiUnbind, in), Status::kSuccess);
   EXPECT_EQ(tdi_state(), 0U);
+  EXPECT_THAT(facts(before), ElementsAre(Fact::kTdiStopFailed)) << "nobody has stopped it";
+}
+
+TEST_F(Life, AForcedUnbindThatTheDeviceAnswersIsAStop) {
+  up_to_running();
+  TioOperands in = operands();
+  in.flags = kForce;
+  const std::size_t before = trace.events().size();
+  EXPECT_STATUS(drive(TioCommand::kTdiUnbind, in), Status::kSuccess);
+  EXPECT_THAT(facts(before), ElementsAre(Fact::kTdiStopped));
 }
 
 // AMDESE/linux-kvm drivers/crypto/ccp/sev-dev-tsm.c, tdi_unbind(): after TDI_UNBIND with FORCE

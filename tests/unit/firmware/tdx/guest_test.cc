@@ -153,13 +153,14 @@ TEST_F(Guest, ValidatesTheDeviceThatItMeansAndAgainAfterAStop) {
   DeviceInfoHash wrong = info_hash;
   wrong[5] ^= 1;
   inside(td, [&] {
-    EXPECT_CODE(module.tdg_devif_rd(td.vp, kFunction, DevifField::kState),
+    EXPECT_CODE(module.tdg_devif_rd(td.vp, kFunction, DevifField::kTdispVersion),
                 Code::kDevifInvalidState);
     EXPECT_CODE(module.tdg_devif_validate(td.vp, kFunction, wrong), Code::kDevifPkhMismatch);
     ASSERT_OK(module.tdg_devif_validate(td.vp, kFunction, info_hash));
     EXPECT_CODE(module.tdg_devif_validate(td.vp, kFunction, info_hash), Code::kDevifAlreadyValid);
-    EXPECT_EQ(module.tdg_devif_rd(td.vp, kFunction, DevifField::kState).rcx, 1U);
-    EXPECT_CODE(module.tdg_devif_rd(td.vp, kFunction, DevifField{9}), Code::kOperandInvalid);
+    EXPECT_EQ(module.tdg_devif_rd(td.vp, kFunction, DevifField::kTdispVersion).rcx, 0x10U);
+    // is_valid_field_code(): there is one field.
+    EXPECT_CODE(module.tdg_devif_rd(td.vp, kFunction, DevifField{2}), Code::kOperandInvalid);
   });
   ASSERT_OK(tdisp(DevifRequest::kStop));
   inside(td,

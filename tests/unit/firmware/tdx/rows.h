@@ -34,6 +34,13 @@ struct Story : Machine {
   IdeStream& the_stream() { return the_iommu().streams.at(stream); }
   Devif& the_devif() { return *state().find_devif(kFunction); }
   DevifSlot& the_slot() { return state().devifmt.slots[static_cast<std::uint32_t>(kFunction)]; }
+  DevifmtTable& devifmt_table_of(unsigned level_of_it) {
+    return state().devifmt.tables.unrecorded(devifmt_table(kFunction, level_of_it));
+  }
+  Hpa devifmt_table_page(unsigned level_of_it) { return devifmt_table_of(level_of_it).page; }
+  Hpa mmiomt_table_page(std::uint8_t level_of_it) {
+    return state().mmiomt.tables.unrecorded(mmiomt_table(kBar, level_of_it)).page;
+  }
   /// The S-EPT entry that the leaf is about.
   Sept::Place place() { return Sept(memory, the_td()).walk(gpa(), level); }
   /// A page that is the module's.

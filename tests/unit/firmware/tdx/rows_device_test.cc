@@ -50,9 +50,7 @@ void hold_table_entry(M& m) {
   M::hold(m.state().devifmt.locks[devifmt_table(m.function, m.table_level)]);
 }
 void no_tables(M& m) { m.state().devifmt.tables.clear(); }
-void hold_root_table(M& m) {
-  m.hold_page(m.state().devifmt.tables.at(devifmt_table(M::kFunction, kDevifmtLevels)));
-}
+void hold_root_table(M& m) { m.hold_page(m.devifmt_table_page(kDevifmtLevels)); }
 /// A state that a host may have brought about behind the module's back.
 void another_stream(M& m) { m.the_stream().config.rid_limit = 0x0100 - 1; }
 
@@ -79,11 +77,8 @@ const Cases kDevifCases{
                {"devifmt_table", hold_root_table},
                {"entry", hold_table_entry},
                {"table", [](M& m) { (void)m.module.tdh_devifmt_remove(m.function, 1); }},
-               {"busy",
-                [](M& m) {
-                  m.hold_page(m.state().devifmt.tables.at(devifmt_table(M::kFunction, 1)));
-                }},
-               {"empty", [](M& m) { m.the_slot().devif.emplace(); }}}},
+               {"busy", [](M& m) { m.hold_page(m.devifmt_table_page(1)); }},
+               {"empty", [](M& m) { m.devifmt_table_of(1).children = 1; }}}},
     {.row = &row::kDevifCreate,
      .prepare =
          [](M& m) {
@@ -183,17 +178,15 @@ void blocked(M& m) {
   EXPECT_OK(m.module.tdh_mmio_block(m.td.tdr, M::kMmioGpa, Level::k4K));
   EXPECT_OK(m.module.tdh_mem_track(m.td.tdr));
 }
-MmiomtEntry& its_metadata(M& m) {
-  return m.state().mmiomt.data.at(mmiomt_entry_key(M::kBar, Level::k4K));
-}
+MmiomtEntry& its_metadata(M& m) { return *mmiomt_slot(m.state(), M::kBar, Level::k4K).data; }
 /// The page's metadata names another function.
 std::function<void(M&)> owned_by(FunctionId function) {
   return [function](M& m) { its_metadata(m).owner = function; };
 }
 void no_mmiomt(M& m) { m.state().mmiomt.tables.clear(); }
-void hold_mmiomt_root(M& m) { m.hold_page(m.state().mmiomt.tables.at({kMmiomtLevels, 0})); }
+void hold_mmiomt_root(M& m) { m.hold_page(m.mmiomt_table_page(kMmiomtLevels)); }
 std::function<void(M&)> hold_mmiomt_entry(Level level) {
-  return [level](M& m) { M::hold(m.state().mmiomt.locks[mmiomt_entry_key(M::kBar, level)]); };
+  return [level](M& m) { M::hold(mmiomt_slot(m.state(), M::kBar, level).lock); };
 }
 void next_page(M& m) { m[kRcx] += kPageSize; }
 
@@ -229,10 +222,11 @@ const Cases kMmioCases{
                {"mmiomt_table", hold_mmiomt_root},
                {"mmiomt_entry", hold_mmiomt_entry(Level::k2M)},
                {"table", [](M& m) { (void)mmiomt_remove(m); }},
-               {"busy",
-                [](M& m) { m.hold_page(m.state().mmiomt.tables.at(mmiomt_table(M::kBar, 1))); }},
+               {"busy", [](M& m) { m.hold_page(m.mmiomt_table_page(1)); }},
                {"empty",
-                [](M& m) { m.state().mmiomt.data[mmiomt_entry_key(M::kBar, Level::k4K)]; }}}},
+                [](M& m) {
+                  m.state().mmiomt.tables.unrecorded(mmiomt_table(M::kBar, 1)).children = 1;
+                }}}},
     {.row = &row::kMmiomtSet,
      .prepare =
          [](M& m) {

@@ -60,10 +60,7 @@ const std::map<std::string_view, std::function<void(M&, const Row&)>>& usual() {
       {"stream_blocked", [](M& m, const Row&) { m.the_stream().blocked = true; }},
       {"function", [](M& m, const Row&) { m.function = FunctionId{0x10100}; }},
       {"devifmt", [](M& m, const Row&) { m.function = FunctionId{0x8000}; }},
-      {"devifmt_table",
-       [](M& m, const Row&) {
-         m.hold_page(m.state().devifmt.tables.at(devifmt_table(M::kFunction, 1)));
-       }},
+      {"devifmt_table", [](M& m, const Row&) { m.hold_page(m.devifmt_table_page(1)); }},
       {"devif_busy", [](M& m, const Row&) { M::hold(m.the_slot().lock); }},
       {"devif", [](M& m, const Row&) { m.function = M::kOther; }},
       {"host_waits",
