@@ -12,7 +12,7 @@ Checked<void> index(Leaf& leaf, FunctionId function, std::uint8_t level) {
 }
 
 /// One child more or less of the table of `level`, if there is such a level.
-void count(State& s, FunctionId function, unsigned level, int children) {
+void count_child(State& s, FunctionId function, unsigned level, int children) {
   if (level > kDevifmtLevels) return;
   DevifmtTable& table = s.devifmt.tables.unrecorded(devifmt_table(function, level));
   table.children += static_cast<std::uint32_t>(children);
@@ -32,7 +32,7 @@ LeafResult Module::tdh_devifmt_add(FunctionId function, std::uint8_t level, Hpa 
   leaf.give_way();
   leaf.s.take_page(page, PageType::kDevifmt, Hpa{0}, hw::KeyId{kModuleKey});
   leaf.s.devifmt.tables[key].page = page;
-  count(leaf.s, function, level + 1U, 1);
+  count_child(leaf.s, function, level + 1U, 1);
   return {};
 }
 
@@ -51,7 +51,7 @@ LeafResult Module::tdh_devifmt_remove(FunctionId function, std::uint8_t level) {
   leaf.give_way();
   leaf.s.release_page(page);
   leaf.s.devifmt.tables.erase(key);
-  count(leaf.s, function, level + 1U, -1);
+  count_child(leaf.s, function, level + 1U, -1);
   return {.status = {}, .rcx = raw(page)};
 }
 
@@ -86,7 +86,7 @@ LeafResult Module::tdh_devif_create(Hpa tdr, FunctionId function, std::uint32_t 
   devif.stream = stream;
   devif.info_hash = spdm->info_hash;
   devif.report_length = kMaxTdispMessage;
-  count(leaf.s, function, 1, 1);
+  count_child(leaf.s, function, 1, 1);
   ++at->second.devif_ref_cnt;
   ++td->devif_ref_cnt;
   td->chldcnt += 3;
@@ -123,7 +123,7 @@ LeafResult Module::tdh_devif_remove(FunctionId function) {
   leaf.s.trace.fact(object::Lane::kFirmware, object::Fact::kMetadataRemoved, "DEVIF is gone",
                     {.function = bdf_of(function), .vm = td->trace_vm});
   slot->devif.reset();
-  count(leaf.s, function, 1, -1);
+  count_child(leaf.s, function, 1, -1);
   return pages;
 }
 

@@ -44,7 +44,7 @@ MmiomtSlot& slot_in(Mmiomt& t, MmiomtTable* table, const Mmiomt::Key& entry) {
   return table->slots.at(entry.prefix % table->slots.size());
 }
 
-void count(MmiomtTable* table, int children) {
+void count_children(MmiomtTable* table, int children) {
   if (table != nullptr) table->children += static_cast<std::uint32_t>(children);
 }
 
@@ -102,7 +102,7 @@ LeafResult Module::tdh_mmiomt_add(Hpa address, std::uint8_t level, Hpa page) {
   leaf.give_way();
   leaf.s.take_page(page, PageType::kMmiomt, Hpa{0}, hw::KeyId{kModuleKey});
   t.tables[key].page = page;
-  count(place.table, 1);
+  count_children(place.table, 1);
   return {};
 }
 
@@ -121,7 +121,7 @@ LeafResult Module::tdh_mmiomt_remove(Hpa address, std::uint8_t level) {
   leaf.give_way();
   leaf.s.release_page(page);
   t.tables.erase(key);
-  count(place.table, -1);
+  count_children(place.table, -1);
   return {.status = {}, .rcx = raw(page) >> kPageShift};
 }
 
@@ -137,7 +137,7 @@ LeafResult Module::tdh_mmiomt_set(Hpa address, Level level, std::optional<Functi
     if (!entry || entry->mapped) return leaf.refuse("data");
     leaf.give_way();
     entry.reset();
-    count(place.table, -1);
+    count_children(place.table, -1);
     return {};
   }
   if (static_cast<std::uint32_t>(*owner) == 0) return leaf.refuse("owner");
@@ -146,7 +146,7 @@ LeafResult Module::tdh_mmiomt_set(Hpa address, Level level, std::optional<Functi
   TDX_TRY(leaf.devif(*owner, Operand::kRdx));
   leaf.give_way();
   entry = {.owner = *owner, .mapped = false};
-  count(place.table, 1);
+  count_children(place.table, 1);
   return {};
 }
 

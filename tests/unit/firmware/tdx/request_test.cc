@@ -1,3 +1,4 @@
+#include "firmware/tdx/state.h"
 #include "unit/firmware/tdx/machine.h"
 
 // TDISP through the module: what a request holds, who gets its answer, and what an
@@ -34,9 +35,7 @@ class Request : public Machine {
     return module.tdh_devif_response(kFunction, OnBehalfOf::kTd, message);
   }
   std::uint64_t state() {
-    std::uint64_t value = 0;
-    inside(td, [&] { value = module.tdg_devif_rd(td.vp, kFunction, DevifField::kState).rcx; });
-    return value;
+    return static_cast<std::uint64_t>(module.state().find_devif(kFunction)->state);
   }
   /// The host's adversary: another lock, of which the guest has seen nothing.
   void lock_again(std::byte nonce) {
