@@ -29,7 +29,7 @@ static_assert(std::atomic<std::uintptr_t>::is_always_lock_free);
 
 std::array<Slot, DmaMapping::kMost> slots;
 std::atomic<std::size_t> used = 0;   ///< none is taken from here on
-std::atomic<std::size_t> hint = 0;  ///< where to look for one that is free
+std::atomic<std::size_t> hint = 0;   ///< where to look for one that is free
 std::atomic<std::size_t> alone = 0;  ///< of all slots; never above DmaMapping::kMostAlone
 
 std::atomic<bool> took_more = false;
