@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -50,12 +52,21 @@ inline Result<void> check_zeroed(mm::UserMemory& memory, std::uint64_t address,
 /// copy_struct_from_user(). Errors: EFAULT; EINVAL below `min_size`; E2BIG.
 template <class T>
 Result<T> copy_struct_in(mm::UserMemory& memory, std::uint64_t address, std::uint32_t min_size) {
-  TEEIO_ASSIGN(const std::uint32_t size, copy_in<std::uint32_t>(memory, address));
+  T value{};
+  std::uint32_t size = 0;
+  // At once, if all that could be known is there: most programs' structure is.
+  const std::span<std::byte> all = writable_bytes_of(value);
+  const bool whole = memory.read(address, all).has_value();
+  if (whole) std::memcpy(&size, &value, sizeof size);
+  if (!whole) {
+    value = {};
+    TEEIO_ASSIGN(size, copy_in<std::uint32_t>(memory, address));
+  }
   if (size < min_size) return fail(Errno::kInval, "the structure is smaller than the ABI's first");
   if (size > sizeof(T)) TEEIO_TRY(check_zeroed(memory, address + sizeof(T), size - sizeof(T)));
-  T value{};
   const std::size_t known = std::min<std::size_t>(size, sizeof(T));
-  TEEIO_TRY(memory.read(address, writable_bytes_of(value).first(known)));
+  if (!whole) TEEIO_TRY(memory.read(address, all.first(known)));
+  std::ranges::fill(all.subspan(known), std::byte{0});
   return value;
 }
 

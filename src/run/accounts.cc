@@ -1,5 +1,6 @@
 #include "run/accounts.h"
 
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include <cstdio>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include "base/types.h"
 #include "object/trace.h"
@@ -29,18 +31,9 @@ std::uint64_t capabilities_of(pid_t tid) {
   return data[0].effective | std::uint64_t{data[1].effective} << 32U;
 }
 
-/// Whose files /proc shows a process's to be.
-uid_t user_of(pid_t process) {
-  struct stat info{};
-  return ::stat(proc_path(process, "").c_str(), &info) == 0 ? info.st_uid : 0;
-}
-
-/// capable() on the emulated host. Root has there what a container took from it: what teeio
-/// itself has not, nobody can give up.
-bool capable(pid_t tid, pid_t process, unsigned capability) {
-  const std::uint64_t bit = std::uint64_t{1} << capability;
-  if ((capabilities_of(tid) & bit) != 0) return true;
-  return (capabilities_of(0) & bit) == 0 && user_of(process) == 0;
+std::uint64_t own_capabilities() {
+  static const std::uint64_t own = capabilities_of(0);
+  return own;
 }
 
 /// Where the number of "VmPin:\t       0 kB" is in `status`, and what it says.
@@ -71,6 +64,24 @@ void add_to(std::string& status, std::string_view name, std::uint64_t pages) {
 
 }  // namespace
 
+/// Whose files /proc shows a process's to be.
+uid_t Accounts::user_of(pid_t process) {
+  (void)space_of(process);
+  struct stat info{};
+  const schedule::Lock lock(mutex_);
+  const auto at = spaces_.find(process);
+  const bool known = at != spaces_.end() && ::fstat(at->second.directory.get(), &info) == 0;
+  return known ? info.st_uid : 0;
+}
+
+/// capable() on the emulated host. Root has there what a container took from it: what teeio
+/// itself has not, nobody can give up.
+bool Accounts::capable(pid_t tid, pid_t process, unsigned capability) {
+  const std::uint64_t bit = std::uint64_t{1} << capability;
+  if ((capabilities_of(tid) & bit) != 0) return true;
+  return (own_capabilities() & bit) == 0 && user_of(process) == 0;
+}
+
 // Looking an address space up takes long: it is done again after anybody's exec or end, for a
 // number may be another process's since.
 std::uint64_t Accounts::space_of(pid_t process) {
@@ -81,9 +92,11 @@ std::uint64_t Accounts::space_of(pid_t process) {
     if (at != spaces_.end() && at->second.execs == execs) return at->second.id;
   }
   const std::uint64_t id = tasks_.mm_id(process);
+  Fd directory(::open(proc_path(process, "").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   const schedule::Lock lock(mutex_);
   std::erase_if(spaces_, [](const auto& entry) { return is_gone(entry.second.pidfd.get()); });
-  spaces_.insert_or_assign(process, Space{id, Fd(pidfd_open(process, 0)), execs});
+  spaces_.insert_or_assign(process,
+                           Space{id, Fd(pidfd_open(process, 0)), std::move(directory), execs});
   return id;
 }
 

@@ -42,9 +42,12 @@ class Accounts final : public mm::Charges {
   struct Space {
     std::uint64_t id;
     Fd pidfd;
+    Fd directory;         ///< /proc/<process>, which shows the owner that it has now
     std::uint64_t execs;  ///< Tasks::exec_count() when it was looked up
   };
   std::uint64_t space_of(pid_t process);
+  uid_t user_of(pid_t process);
+  bool capable(pid_t tid, pid_t process, unsigned capability);
   Result<void> charge_user(const Payer& payer, std::uint64_t pages);
   Result<void> charge_space(const Payer& payer, Mode mode, std::uint64_t pages);
   std::uint64_t limit_of(pid_t process);

@@ -29,7 +29,7 @@ static_assert(std::atomic<std::uintptr_t>::is_always_lock_free);
 
 std::array<Slot, DmaMapping::kMost> slots;
 std::atomic<std::size_t> used = 0;   ///< none is taken from here on
-std::atomic<std::size_t> first = 0;  ///< where to look for one that is free; a hint
+std::atomic<std::size_t> hint = 0;   ///< where to look for one that is free
 std::atomic<std::size_t> alone = 0;  ///< of all slots; never above DmaMapping::kMostAlone
 
 std::atomic<bool> took_more = false;
@@ -46,13 +46,13 @@ void raise(std::atomic<std::size_t>& value, std::size_t to) {
 }
 
 std::optional<std::size_t> take_slot() {
-  const std::size_t begin = first.load();
+  const std::size_t begin = hint.load();
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::size_t at = (begin + i) % slots.size();
     bool taken = false;
     if (!slots[at].taken.compare_exchange_strong(taken, true)) continue;
     raise(used, at + 1);
-    first.store(at + 1);
+    hint.store(at + 1);
     return at;
   }
   return std::nullopt;
@@ -60,7 +60,7 @@ std::optional<std::size_t> take_slot() {
 
 void give_slot(std::size_t at) {
   slots.at(at).taken.store(false);
-  lower(first, at);
+  lower(hint, at);
 }
 
 std::size_t page_size(const Fd& file) {

@@ -1,16 +1,19 @@
 #include "run/pinned_pages.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cstring>
+#include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "base/types.h"
+#include "run/address_space.h"
 #include "run/device_files.h"
 #include "run/file_windows.h"
-#include "run/numbered_entries.h"
+#include "run/mapped_files.h"
 #include "run/process_maps.h"
 #include "run/processes.h"
 #include "run/sys.h"
@@ -28,18 +31,13 @@ mm::PageId page_of(pid_t process, const MapsLine& line, std::uint64_t address) {
       .device = 0, .file = static_cast<std::uint64_t>(process), .offset = mm::page_base(address)};
 }
 
-/// Whether /proc/<tid>/mem has an address space behind it still: reads give 0 bytes
-/// without one (fs/proc/base.c, mem_rw()).
-bool has_address_space(const Fd& memory, std::uint64_t address) {
-  std::byte byte{};
-  return ::pread(memory.get(), &byte, 1, static_cast<off_t>(address)) == 1;
-}
-
 class MappedPages final : public mm::Pages {
  public:
-  /// `process`: the one that maps the file, if one does.
-  MappedPages(FilePart part, mm::Access access, mm::PageId first, std::optional<pid_t> process)
-      : part_(std::move(part)),
+  /// `file`, `process`: of a part of what the process maps.
+  MappedPages(std::shared_ptr<const Fd> file, FilePart part, mm::Access access, mm::PageId first,
+              std::optional<pid_t> process)
+      : file_(std::move(file)),
+        part_(std::move(part)),
         bytes_(part_.bytes()),
         access_(access),
         first_(first),
@@ -65,6 +63,7 @@ class MappedPages final : public mm::Pages {
   bool present() override { return !process_ || has_memory(living_thread(*process_)); }
 
  private:
+  const std::shared_ptr<const Fd> file_;  ///< for who pins the next part of it
   const FilePart part_;
   const std::span<std::byte> bytes_;
   const mm::Access access_;
@@ -72,31 +71,25 @@ class MappedPages final : public mm::Pages {
   const std::optional<pid_t> process_;
 };
 
-/// /proc/<tid>/mem stays with the address space it was opened on: an exec or a
-/// reused thread id cannot redirect it.
 class CopiedPages final : public mm::Pages {
  public:
-  CopiedPages(Fd memory, std::uint64_t address, std::uint64_t size, mm::Access access,
-              pid_t process, std::vector<MapsLine> lines)
-      : memory_(std::move(memory)),
+  CopiedPages(Thread thread, std::uint64_t address, std::uint64_t size, mm::Access access,
+              std::vector<MapsLine> lines)
+      : space_(std::move(thread.space)),
         address_(address),
         size_(size),
         access_(access),
-        process_(process),
+        process_(thread.process),
         lines_(std::move(lines)) {}
 
   [[nodiscard]] std::uint64_t size_bytes() const override { return size_; }
   Result<void> read(std::uint64_t offset, std::span<std::byte> out) override {
-    const auto at = static_cast<off_t>(address_ + offset);
-    if (::pread(memory_.get(), out.data(), out.size(), at) == static_cast<ssize_t>(out.size()))
-      return {};
+    if (space_->read(address_ + offset, out)) return {};
     return gone();
   }
   Result<void> write(std::uint64_t offset, ByteView in) override {
     if (access_ == mm::Access::kRead) return fail(Errno::kFault, "the pages are pinned read-only");
-    const auto at = static_cast<off_t>(address_ + offset);
-    if (::pwrite(memory_.get(), in.data(), in.size(), at) == static_cast<ssize_t>(in.size()))
-      return {};
+    if (space_->write(address_ + offset, in)) return {};
     return gone();
   }
   std::span<std::byte> direct() override { return {}; }
@@ -106,13 +99,17 @@ class CopiedPages final : public mm::Pages {
       if (address < line.end) return page_of(process_, line, address);
     return {.device = 0, .file = static_cast<std::uint64_t>(process_), .offset = address};
   }
-  bool present() override { return has_address_space(memory_, address_); }
+  /// Reads give 0 bytes without an address space (fs/proc/base.c, mem_rw()).
+  bool present() override {
+    std::byte byte{};
+    return space_->read(address_, {&byte, 1});
+  }
 
  private:
   static std::unexpected<Error> gone() {
     return fail(Errno::kFault, "pinned memory that the program has unmapped");
   }
-  const Fd memory_;
+  const std::shared_ptr<const AddressSpace> space_;
   const std::uint64_t address_;
   const std::uint64_t size_;
   const mm::Access access_;
@@ -120,55 +117,48 @@ class CopiedPages final : public mm::Pages {
   const std::vector<MapsLine> lines_;
 };
 
+/// The thread's mappings in a range. What is known of its memory may be another program's that
+/// it had before it executed this one: then it is looked at anew.
+std::vector<MapsLine> mappings_of(Thread& thread, std::uint64_t address, std::uint64_t end) {
+  auto lines = ask_maps(thread.space->maps(), address, end);
+  if (!lines && lines.error() == NoMaps::kGone) {
+    thread.space = std::make_shared<const AddressSpace>(thread.tid);
+    lines = ask_maps(thread.space->maps(), address, end);
+  }
+  return lines ? *std::move(lines) : read_maps(thread.tid, address, end);
+}
+
 /// The lines that cover the range without a gap, all allowing `access`.
-std::optional<std::vector<MapsLine>> cover(pid_t tid, std::uint64_t address, std::uint64_t end,
+std::optional<std::vector<MapsLine>> cover(Thread& thread, std::uint64_t address, std::uint64_t end,
                                            mm::Access access) {
-  std::vector<MapsLine> lines;
-  for (MapsLine& line : read_maps(tid, address, end)) {
+  std::vector<MapsLine> lines = mappings_of(thread, address, end);
+  for (const MapsLine& line : lines) {
     if (line.start > address || !line.readable) return std::nullopt;
     if (access == mm::Access::kReadWrite && !line.writable) return std::nullopt;
     address = line.end;
-    lines.push_back(std::move(line));
-    if (address >= end) return lines;
   }
-  return std::nullopt;
+  if (address < end) return std::nullopt;
+  return lines;
 }
 
-bool is_file_of(const Fd& fd, const MapsLine& line) {
+int protection(mm::Access access) {
+  return access == mm::Access::kReadWrite ? PROT_READ | PROT_WRITE : PROT_READ;
+}
+
+/// A part of a shared mapping, if it is inside of its file. nullptr otherwise.
+object::Ref<mm::Pages> pin_shared(const Thread& thread, const MapsLine& line, std::uint64_t address,
+                                  std::uint64_t length, mm::Access access) {
+  auto file = mapped_file(thread.tid, line, access);
   struct stat info{};
-  return fd.ok() && ::fstat(fd.get(), &info) == 0 && info.st_ino == line.inode;
-}
-
-/// The file of a shared mapping: by the kernel's own link where we may follow
-/// it, else by any descriptor of the program for it, else by its name.
-Fd open_mapped_file(pid_t tid, const MapsLine& line, int flags) {
-  char name[64];
-  std::snprintf(name, sizeof(name), "map_files/%lx-%lx", line.start, line.end);
-  Fd fd(::open(proc_path(tid, name).c_str(), flags));
-  if (is_file_of(fd, line)) return fd;
-  const std::string descriptors = proc_path(tid, "fd");
-  for (const int number : numbered_entries(descriptors)) {
-    const std::string path = descriptors + "/" + std::to_string(number);
-    struct stat info{};
-    if (::stat(path.c_str(), &info) != 0 || info.st_ino != line.inode) continue;
-    fd = Fd(::open(path.c_str(), flags));
-    if (is_file_of(fd, line)) return fd;
-  }
-  fd = Fd(::open(line.path.c_str(), flags));
-  return is_file_of(fd, line) ? std::move(fd) : Fd();
-}
-
-Result<object::Ref<mm::Pages>> map_at(const Fd& fd, const mm::PageId& first, std::uint64_t length,
-                                      mm::Access access, std::optional<pid_t> process) {
-  const int prot = access == mm::Access::kReadWrite ? PROT_READ | PROT_WRITE : PROT_READ;
-  auto part = FilePart::map(fd, first.offset, length, prot);
-  if (!part) return std::unexpected(last_error("the file cannot be mapped"));
-  return object::Ref<mm::Pages>(
-      object::make_ref<MappedPages>(std::move(*part), access, first, process));
-}
-
-int open_flags(mm::Access access) {
-  return (access == mm::Access::kReadWrite ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  const mm::PageId first{
+      .device = line.device, .file = line.inode, .offset = line.offset + (address - line.start)};
+  if (!file || ::fstat(file->get(), &info) != 0 ||
+      first.offset + length > static_cast<std::uint64_t>(info.st_size))
+    return nullptr;
+  auto part = FilePart::map(*file, first.offset, length, protection(access));
+  if (!part) return nullptr;
+  return object::make_ref<MappedPages>(std::move(file), std::move(*part), access, first,
+                                       thread.process);
 }
 
 }  // namespace
@@ -177,11 +167,14 @@ Result<object::Ref<mm::Pages>> map_pages(const Fd& fd, std::uint64_t start, std:
                                          mm::Access access) {
   struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return std::unexpected(last_error("the file is no file"));
-  return map_at(fd, {.device = info.st_dev, .file = info.st_ino, .offset = start}, length, access,
-                std::nullopt);
+  auto part = FilePart::map(fd, start, length, protection(access));
+  if (!part) return std::unexpected(last_error("the file cannot be mapped"));
+  const mm::PageId first{.device = info.st_dev, .file = info.st_ino, .offset = start};
+  return object::Ref<mm::Pages>(
+      object::make_ref<MappedPages>(nullptr, std::move(*part), access, first, std::nullopt));
 }
 
-Result<std::vector<mm::PageId>> pages_at(const Thread& thread, std::uint64_t address,
+Result<std::vector<mm::PageId>> pages_at(Thread thread, std::uint64_t address,
                                          std::uint64_t length) {
   std::vector<mm::PageId> found;
   if (length == 0) return found;
@@ -189,7 +182,7 @@ Result<std::vector<mm::PageId>> pages_at(const Thread& thread, std::uint64_t add
   if (__builtin_add_overflow(address, length - 1, &last) || mm::page_base(last) + kPageSize == 0)
     return fail(Errno::kFault, "the range wraps");
   const std::uint64_t end = mm::page_base(last) + kPageSize;
-  const auto lines = cover(thread.tid, mm::page_base(address), end, mm::Access::kRead);
+  const auto lines = cover(thread, mm::page_base(address), end, mm::Access::kRead);
   if (!lines) return fail(Errno::kFault, "a page is missing or protected");
   auto line = lines->begin();
   for (std::uint64_t at = mm::page_base(address); at < end; at += kPageSize) {
@@ -199,13 +192,12 @@ Result<std::vector<mm::PageId>> pages_at(const Thread& thread, std::uint64_t add
   return found;
 }
 
-Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, const Thread& thread,
-                                         std::uint64_t address, std::uint64_t length,
-                                         mm::Access access) {
+Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, Thread thread, std::uint64_t address,
+                                         std::uint64_t length, mm::Access access) {
   const std::uint64_t end = address + length;
   if (length == 0 || end < address || !is_page_aligned(address) || !is_page_aligned(length))
     return fail(Errno::kFault, "the range to pin is empty or wraps");
-  auto lines = cover(thread.tid, address, end, access);
+  auto lines = cover(thread, address, end, access);
   if (!lines) return fail(Errno::kFault, "a page to pin is missing or protected");
   for (const MapsLine& line : *lines) {
     const DeviceFileRef ours = files.find(line.device, line.inode);
@@ -213,27 +205,20 @@ Result<object::Ref<mm::Pages>> pin_pages(DeviceFiles& files, const Thread& threa
       return fail(Errno::kFault, "device memory cannot be pinned");
   }
   const MapsLine& first = lines->front();
-  if (lines->size() == 1 && first.shared && first.inode != 0) {
-    const Fd file = open_mapped_file(thread.tid, first, open_flags(access));
-    const std::uint64_t start = first.offset + (address - first.start);
-    struct stat info{};
-    const bool inside = file.ok() && ::fstat(file.get(), &info) == 0 &&
-                        start + length <= static_cast<std::uint64_t>(info.st_size);
-    const mm::PageId page{.device = first.device, .file = first.inode, .offset = start};
-    if (inside)
-      if (auto pages = map_at(file, page, length, access, thread.process)) return pages;
-  }
-  const int flags = access == mm::Access::kReadWrite ? O_RDWR : O_RDONLY;
-  Fd memory(::open(proc_path(thread.tid, "mem").c_str(), flags | O_CLOEXEC));
-  if (!memory.ok()) return fail(Errno::kFault, "the program's memory cannot be opened");
-  return object::Ref<mm::Pages>(object::make_ref<CopiedPages>(
-      std::move(memory), address, length, access, thread.process, std::move(*lines)));
+  if (lines->size() == 1 && first.shared && first.inode != 0)
+    if (auto pages = pin_shared(thread, first, address, length, access)) return pages;
+  using Memory = AddressSpace::Memory;
+  const Memory needed = access == mm::Access::kReadWrite ? Memory::kWritable : Memory::kReadable;
+  if (thread.space->memory() < needed)
+    return fail(Errno::kFault, "the program's memory cannot be opened");
+  return object::Ref<mm::Pages>(
+      object::make_ref<CopiedPages>(std::move(thread), address, length, access, std::move(*lines)));
 }
 
-Result<mm::DeviceMappings::Mapping> find_device_mapping(DeviceFiles& files, pid_t tid,
+Result<mm::DeviceMappings::Mapping> find_device_mapping(DeviceFiles& files, Thread thread,
                                                         std::uint64_t address, std::uint64_t length,
                                                         mm::Access access) {
-  const auto lines = cover(tid, address, address + length, access);
+  const auto lines = cover(thread, address, address + length, access);
   if (!lines) return fail(Errno::kFault, "a page is missing or protected");
   const MapsLine& first = lines->front();
   const std::uint64_t start = first.offset + (address - first.start);

@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <charconv>
 #include <climits>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "run/fd.h"
 #include "run/sys.h"
@@ -38,18 +40,22 @@ constexpr unsigned long kProcmapQuery = _IOWR('f', 17, Query);
 constexpr std::uint64_t kReadable = 0x01, kWritable = 0x02, kExecutable = 0x04, kShared = 0x08,
                         kCoveringOrNext = 0x10;
 
-enum class Asked : std::uint8_t { kFound, kNone, kCannotAsk };
+enum class Asked : std::uint8_t { kFound, kNone, kGone, kCannotAsk };
 
-/// The mapping at `address` or the next one behind it.
-Asked ask(const Fd& maps, std::uint64_t address, MapsLine& line) {
-  std::array<char, PATH_MAX> name{};
+Asked why_not(int error) {
+  if (error == ENOENT) return Asked::kNone;
+  return error == ESRCH ? Asked::kGone : Asked::kCannotAsk;
+}
+
+/// The mapping at `address` or the next one behind it. `name`: room for its path; without any it
+/// is not asked for, which saves the kernel the walk up its directories.
+Asked ask(const Fd& maps, std::uint64_t address, MapsLine& line, std::span<char> name) {
   Query query;
   query.query_flags = kCoveringOrNext;
   query.query_addr = address;
-  query.vma_name_size = name.size();
-  query.vma_name_addr = reinterpret_cast<std::uint64_t>(name.data());
-  if (::ioctl(maps.get(), kProcmapQuery, &query) != 0)
-    return errno == ENOENT || errno == ESRCH ? Asked::kNone : Asked::kCannotAsk;
+  query.vma_name_size = static_cast<std::uint32_t>(name.size());
+  query.vma_name_addr = name.empty() ? 0 : reinterpret_cast<std::uint64_t>(name.data());
+  if (::ioctl(maps.get(), kProcmapQuery, &query) != 0) return why_not(errno);
   line = {.start = query.vma_start,
           .end = query.vma_end,
           .readable = (query.vma_flags & kReadable) != 0,
@@ -61,6 +67,28 @@ Asked ask(const Fd& maps, std::uint64_t address, MapsLine& line) {
           .inode = query.inode,
           .path = query.vma_name_size == 0 ? std::string() : std::string(name.data())};
   return Asked::kFound;
+}
+
+std::expected<std::vector<MapsLine>, NoMaps> ask_range(const Fd& maps, std::uint64_t address,
+                                                       std::uint64_t end, std::span<char> name) {
+  std::vector<MapsLine> lines;
+  while (address < end) {
+    MapsLine line;
+    switch (ask(maps, address, line, name)) {
+      case Asked::kFound:
+        break;
+      case Asked::kNone:
+        return lines;
+      case Asked::kGone:
+        return std::unexpected(NoMaps::kGone);
+      case Asked::kCannotAsk:
+        return std::unexpected(NoMaps::kCannotAsk);
+    }
+    if (line.start >= end) break;
+    address = line.end;
+    lines.push_back(std::move(line));
+  }
+  return lines;
 }
 
 /// Takes a number and the character behind it off the front of `text`.
@@ -116,22 +144,16 @@ std::vector<MapsLine> read_maps(pid_t tid) { return read_text(tid, 0, UINT64_MAX
 
 std::vector<MapsLine> read_maps(pid_t tid, std::uint64_t address, std::uint64_t end) {
   const Fd maps(::open(proc_path(tid, "maps").c_str(), O_RDONLY | O_CLOEXEC));
-  std::vector<MapsLine> lines;
-  while (address < end) {
-    MapsLine line;
-    switch (ask(maps, address, line)) {
-      case Asked::kFound:
-        break;
-      case Asked::kNone:
-        return lines;
-      case Asked::kCannotAsk:
-        return read_text(tid, address, end);
-    }
-    if (line.start >= end) break;
-    address = line.end;
-    lines.push_back(std::move(line));
-  }
-  return lines;
+  std::array<char, PATH_MAX> name;
+  auto lines = ask_range(maps, address, end, name);
+  if (lines) return *std::move(lines);
+  if (lines.error() == NoMaps::kGone) return {};
+  return read_text(tid, address, end);
+}
+
+std::expected<std::vector<MapsLine>, NoMaps> ask_maps(const Fd& maps, std::uint64_t address,
+                                                      std::uint64_t end) {
+  return ask_range(maps, address, end, {});
 }
 
 }  // namespace teeio::run

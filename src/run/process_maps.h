@@ -3,8 +3,11 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <expected>
 #include <string>
 #include <vector>
+
+#include "run/fd.h"
 
 namespace teeio::run {
 
@@ -27,5 +30,16 @@ struct MapsLine {
 /// Those that overlap [address, end). Costs what they are, however many there are else,
 /// where the kernel can be asked for one (Linux 6.11).
 [[nodiscard]] std::vector<MapsLine> read_maps(pid_t tid, std::uint64_t address, std::uint64_t end);
+
+/// Why an open /proc/<tid>/maps does not say.
+enum class NoMaps : std::uint8_t {
+  kGone,       ///< nobody has that address space any more
+  kCannotAsk,  ///< a kernel that can only be asked for all of them
+};
+/// As read_maps() of a range, without their paths. The file stays with the address space that it
+/// was opened on (fs/proc/task_mmu.c, proc_maps_open()).
+[[nodiscard]] std::expected<std::vector<MapsLine>, NoMaps> ask_maps(const Fd& maps,
+                                                                    std::uint64_t address,
+                                                                    std::uint64_t end);
 
 }  // namespace teeio::run

@@ -78,19 +78,23 @@ Result<std::string> ProgramMemory::read_path(std::uint64_t address) {
   return fail(Errno::kNameTooLong, "the path has no end within PATH_MAX");
 }
 
+Thread ProgramMemory::thread() {
+  return {tid_, tasks_.process_of(tid_), tasks_.address_space(tid_)};
+}
+
 Result<object::Ref<mm::Pages>> ProgramMemory::pin(std::uint64_t address, std::uint64_t length,
                                                   mm::Access access) {
-  return pin_pages(files_, {tid_, tasks_.process_of(tid_)}, address, length, access);
+  return pin_pages(files_, thread(), address, length, access);
 }
 
 Result<std::vector<mm::PageId>> ProgramMemory::pages(std::uint64_t address, std::uint64_t length) {
-  return pages_at({tid_, tasks_.process_of(tid_)}, address, length);
+  return pages_at(thread(), address, length);
 }
 
 Result<mm::DeviceMappings::Mapping> ProgramMemory::device_mapping(std::uint64_t address,
                                                                   std::uint64_t length,
                                                                   mm::Access access) {
-  return find_device_mapping(files_, tid_, address, length, access);
+  return find_device_mapping(files_, thread(), address, length, access);
 }
 
 }  // namespace teeio::run

@@ -12,6 +12,7 @@ namespace teeio::run {
 
 class DeviceFiles;
 class Tasks;
+struct Thread;
 
 /// The memory of one thread of the program during one call, reached as its
 /// ancestor: by process_vm_readv() or, where that is forbidden, /proc/<tid>/mem.
@@ -35,6 +36,8 @@ class ProgramMemory final : public mm::UserMemory, public mm::DeviceMappings {
   Result<std::string> read_path(std::uint64_t address);
 
  private:
+  [[nodiscard]] Thread thread();
+
   const Listener& listener_;
   DeviceFiles& files_;
   Tasks& tasks_;

@@ -213,6 +213,21 @@ Result<int> Tasks::free_number(pid_t tid, int from) {
   return fail(Errno::kMFile, "the program's RLIMIT_NOFILE leaves no number");
 }
 
+std::shared_ptr<const AddressSpace> Tasks::address_space(pid_t tid) {
+  const pid_t process = process_of(tid);
+  const std::uint64_t execs = exec_count();
+  {
+    const schedule::Lock lock(spaces_mutex_);
+    const auto known = memories_.find(process);
+    if (known != memories_.end() && known->second.execs == execs) return known->second.space;
+  }
+  auto space = std::make_shared<const AddressSpace>(tid);
+  const schedule::Lock lock(spaces_mutex_);
+  std::erase_if(memories_, [execs](const auto& entry) { return entry.second.execs != execs; });
+  memories_.insert_or_assign(process, Memory{space, execs});
+  return space;
+}
+
 Tasks::ExecMark Tasks::exec_mark(pid_t tid) {
   constexpr std::uint64_t kAtRandom = 25;
   const std::string auxv = read_file(proc_path(tid, "auxv"));
@@ -233,9 +248,9 @@ std::uint64_t Tasks::mm_id(pid_t tid) {
   ExecMark mark = exec_mark(tid);
   if (mark == ExecMark{}) mark = exec_mark(living_thread(process));
   const schedule::Lock lock(spaces_mutex_);
-  std::erase_if(spaces_, [](const AddressSpace& space) { return is_gone(space.pidfd.get()); });
+  std::erase_if(spaces_, [](const Space& space) { return is_gone(space.pidfd.get()); });
   std::uint64_t id = 0;
-  for (const AddressSpace& space : spaces_) {
+  for (const Space& space : spaces_) {
     if (space.mark != mark) continue;
     // A fork has the same mark, a vfork the same memory: the kernel knows.
     const bool same =
@@ -245,7 +260,7 @@ std::uint64_t Tasks::mm_id(pid_t tid) {
     id = space.id;
     if (space.process == process) return id;
   }
-  std::erase_if(spaces_, [process](const AddressSpace& s) { return s.process == process; });
+  std::erase_if(spaces_, [process](const Space& s) { return s.process == process; });
   if (id == 0) id = next_space_++;
   spaces_.push_back({id, process, Fd(pidfd_open(process, 0)), mark});
   return id;

@@ -6,8 +6,10 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <vector>
 
+#include "run/address_space.h"
 #include "run/device_files.h"
 #include "run/fd.h"
 #include "schedule/atomic.h"
@@ -53,6 +55,8 @@ class Tasks {
   void on_root_change();
   /// Equal for threads that share an address space, else different; from 1.
   [[nodiscard]] std::uint64_t mm_id(pid_t tid);
+  /// The memory of `tid`, kept a process until somebody executes a program or ends. Never null.
+  [[nodiscard]] std::shared_ptr<const AddressSpace> address_space(pid_t tid);
 
   /// A duplicate, in this process, of number `fd` of `tid`. Errors: EBADF,
   /// ESRCH of one that is gone, EPERM where the program forbids inspection.
@@ -89,11 +93,15 @@ class Tasks {
   };
   /// 16 bytes that execve() makes anew (AT_RANDOM).
   using ExecMark = std::array<std::uint64_t, 2>;
-  struct AddressSpace {
+  struct Space {
     std::uint64_t id;
     pid_t process;
     Fd pidfd;
     ExecMark mark;
+  };
+  struct Memory {
+    std::shared_ptr<const AddressSpace> space;
+    std::uint64_t execs;  ///< exec_count() before it was opened
   };
 
   Task& task_locked(pid_t tid) TEEIO_REQUIRES(mutex_);
@@ -113,7 +121,8 @@ class Tasks {
   std::vector<Change> changes_ TEEIO_GUARDED_BY(mutex_);
   std::uint64_t change_count_ TEEIO_GUARDED_BY(mutex_) = 0;
   schedule::Mutex spaces_mutex_{schedule::Rank::kLeaf};
-  std::vector<AddressSpace> spaces_ TEEIO_GUARDED_BY(spaces_mutex_);
+  std::vector<Space> spaces_ TEEIO_GUARDED_BY(spaces_mutex_);
+  std::map<pid_t, Memory> memories_ TEEIO_GUARDED_BY(spaces_mutex_);  ///< by process
   std::uint64_t next_space_ TEEIO_GUARDED_BY(spaces_mutex_) = 1;
 };
 

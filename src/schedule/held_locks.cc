@@ -24,7 +24,8 @@ struct HeldLocks {
   std::size_t count = 0;
 };
 
-TaskLocal<HeldLocks*>& held_slot() {
+// Each lock of each call comes here: without calls of its own.
+[[gnu::always_inline]] inline TaskLocal<HeldLocks*>& held_slot() {
   static TaskLocal<HeldLocks*> slot;
   return slot;
 }
@@ -49,7 +50,7 @@ HeldLocks* make_held() {
 }
 
 /// Freed by the task's end (release_held_storage()) or never for the first one.
-HeldLocks& held() {
+[[gnu::always_inline]] inline HeldLocks& held() {
   HeldLocks* locks = held_slot().get();
   if (locks == nullptr) {
     locks = make_held();
@@ -89,13 +90,13 @@ void push_held(const void* lock, Rank rank) {
 
 void push_tried(const void* lock, Rank rank) { append(held(), lock, rank); }
 
+// Most locks are released in the reverse order.
 void pop_held(const void* lock) {
   HeldLocks& h = held();
-  const auto first = h.entries.begin();
-  const auto last = first + static_cast<std::ptrdiff_t>(h.count);
-  const auto at = std::find_if(first, last, [lock](const Held& e) { return e.lock == lock; });
-  TEEIO_CHECK(at != last, "a task unlocks what it does not hold");
-  std::move(at + 1, last, at);
+  std::size_t behind = h.count;
+  while (behind != 0 && h.entries[behind - 1].lock != lock) --behind;
+  TEEIO_CHECK(behind != 0, "a task unlocks what it does not hold");
+  for (; behind < h.count; ++behind) h.entries[behind - 1] = h.entries[behind];
   --h.count;
 }
 

@@ -34,7 +34,7 @@ IoPagetable::~IoPagetable() {
 
 Result<std::uint64_t> IoPagetable::map(PagesSlice slice, std::optional<std::uint64_t> iova,
                                        iommu::Prot prot) {
-  Area* area = nullptr;
+  Area* area = &slice.pages->own_area;
   TEEIO_ASSIGN(const std::uint64_t first, alloc_areas({&slice, 1}, {&area, 1}, iova, prot));
   const schedule::ReadLock domains(domains_rwsem_);
   if (auto filled = fill_domains(*area, *slice.pages); !filled.has_value()) {
@@ -89,14 +89,16 @@ Result<std::uint64_t> IoPagetable::alloc_areas(std::span<PagesSlice> slices, std
   }
   std::uint64_t first = *iova;
   for (std::size_t i = 0; i < slices.size(); ++i) {
-    auto area = std::make_unique<Area>(Area{.first = first,
-                                            .last = first + (slices[i].length - 1),
-                                            .start_byte = slices[i].start_byte,
-                                            .prot = prot,
-                                            .pages = {}});
-    areas[i] = area.get();
+    Area*& area = areas[i];
+    const bool in_pages = area != nullptr;
+    if (!in_pages) area = new Area;
+    *area = {.first = first,
+             .last = first + (slices[i].length - 1),
+             .start_byte = slices[i].start_byte,
+             .prot = prot,
+             .in_pages = in_pages};
     first = area->last + 1;
-    areas_.insert(std::move(area));
+    areas_.insert(AreaPtr(area));
   }
   return *iova;
 }
@@ -132,6 +134,7 @@ IoPagetable::Unmapped IoPagetable::unmap_until_failure(std::uint64_t first, std:
 std::optional<IovaRange> IoPagetable::unmap_idle(std::uint64_t first, std::uint64_t last,
                                                  Unmapped& all) {
   // Last references to a file go after the lock, as fput()'s work does.
+  object::Ref<IoptPages> last_gone;
   std::vector<object::Ref<IoptPages>> gone;
   // Held over the whole walk: no domain comes or goes while an area is torn down.
   const schedule::ReadLock domains(domains_rwsem_);
@@ -144,7 +147,7 @@ std::optional<IovaRange> IoPagetable::unmap_idle(std::uint64_t first, std::uint6
     object::Ref<IoptPages> pages;
     {
       const schedule::WriteLock lock(iova_rwsem_);
-      area = areas_.first_in(first, last);
+      area = areas_.seek(first, last);
       if (area == nullptr) return std::nullopt;
       if (!area->pages)
         return failed(fail(Errno::kBusy, "another call is mapping or unmapping the range"));
@@ -162,7 +165,8 @@ std::optional<IovaRange> IoPagetable::unmap_idle(std::uint64_t first, std::uint6
     all.bytes += area->length();
     unfill_domains(*area, *pages);
     abort_areas({&area, 1});
-    gone.push_back(std::move(pages));
+    if (last_gone) gone.push_back(std::move(last_gone));
+    last_gone = std::move(pages);
     if (area_last >= last) return std::nullopt;
     first = area_last + 1;
   }
@@ -193,12 +197,12 @@ Result<void> IoPagetable::split(Area& area, std::uint64_t last) {
     return fail(Errno::kInval, "the cut is not aligned as the IOMMU needs it");
   if (!domains_.empty() && !disable_large_pages_)
     return fail(Errno::kInval, "a mapping that may have large pages cannot be cut");
-  std::unique_ptr<Area> low = areas_.take(area);
-  auto high = std::make_unique<Area>(Area{.first = cut,
-                                          .last = low->last,
-                                          .start_byte = cut_byte,
-                                          .prot = low->prot,
-                                          .pages = low->pages});
+  AreaPtr low = areas_.take(area);
+  AreaPtr high(new Area{.first = cut,
+                        .last = low->last,
+                        .start_byte = cut_byte,
+                        .pages = low->pages,
+                        .prot = low->prot});
   low->last = last;
   areas_.insert(std::move(low));
   areas_.insert(std::move(high));

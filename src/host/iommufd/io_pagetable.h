@@ -71,7 +71,7 @@ class IoPagetable {
   /// then being mapped.
   Result<std::uint64_t> map(std::vector<PagesSlice> slices, std::optional<std::uint64_t> iova,
                             iommu::Prot prot);
-  /// The same for one slice, without the list.
+  /// The same for one slice, without the list. Precondition: nobody else has these pages yet.
   Result<std::uint64_t> map(PagesSlice slice, std::optional<std::uint64_t> iova, iommu::Prot prot);
 
   /// iopt_unmap_iova_range(): every area in [first, last]; gives the count of
@@ -199,10 +199,10 @@ class IoPagetable {
   [[nodiscard]] std::uint64_t smallest_alignment() const
       TEEIO_REQUIRES_SHARED(domains_rwsem_, iova_rwsem_);
 
+  /// `areas`: those that are null are made.
   Result<std::uint64_t> alloc_areas(std::span<PagesSlice> slices, std::span<Area*> areas,
                                     std::optional<std::uint64_t> iova, iommu::Prot prot);
-  Result<void> check_iova(std::uint64_t iova, std::uint64_t length)
-      TEEIO_REQUIRES_SHARED(iova_rwsem_);
+  Result<void> check_iova(std::uint64_t iova, std::uint64_t length) TEEIO_REQUIRES(iova_rwsem_);
   Result<std::uint64_t> alloc_iova(std::uint64_t hint, std::uint64_t length)
       TEEIO_REQUIRES(iova_rwsem_);
   std::optional<std::uint64_t> find_hole(IovaRange within, std::uint64_t length,

@@ -33,6 +33,13 @@ class UserPages::Window final : public hw::WindowTarget {
   mm::Pages& pages_;
 };
 
+struct UserPages::Pinned {
+  explicit Pinned(mm::Pages& pages) : window(pages) {}
+  Window window;
+  Hpa base{0};
+  std::uint64_t bytes = 0;  ///< summed over domains
+};
+
 Result<void> IoptPages::pin_pages(std::uint64_t, std::uint64_t) {
   return fail(Errno::kInval, "the mapping is no memory of a program");
 }
@@ -63,7 +70,7 @@ UserPages::UserPages(hw::PhysicalMemory& memory, PinBook* book, Source source,
       account_(mode) {}
 
 UserPages::~UserPages() {
-  TEEIO_CHECK(pinned_bytes_ == 0, "pages are freed while a domain maps them");
+  TEEIO_CHECK(pinned_ == nullptr, "pages are freed while a domain maps them");
 }
 
 Result<void> UserPages::count_up(std::uint64_t start_byte, std::uint64_t length) {
@@ -86,7 +93,7 @@ void UserPages::count_down(std::uint64_t start_byte, std::uint64_t length) {
 }
 
 Result<void> UserPages::check_source() {
-  if (pinned_bytes_ != 0 || !pages_.has_value() || (*pages_)->present()) return {};
+  if (pinned_ != nullptr || !pages_.has_value() || (*pages_)->present()) return {};
   return fail(Errno::kFault, "the process whose memory is mapped is gone");
 }
 
@@ -102,7 +109,7 @@ void UserPages::unpin_pages(std::uint64_t start_byte, std::uint64_t length) {
 
 Result<IoptPages::Place> UserPages::place(std::uint64_t byte) {
   if (!pages_.has_value()) return std::unexpected(pages_.error());
-  return Place{(*pages_)->page(byte), base_ + byte};
+  return Place{(*pages_)->page(byte), (pinned_ ? pinned_->base : Hpa{0}) + byte};
 }
 
 Result<void> UserPages::read(std::uint64_t byte, std::span<std::byte> out) {
@@ -124,27 +131,28 @@ Result<Hpa> UserPages::pin(std::uint64_t start_byte, std::uint64_t length) {
     return fail(Errno::kFault, "a fault was injected: the pages cannot be pinned");
   if (!pages_.has_value()) return std::unexpected(pages_.error());
   TEEIO_TRY(count_up(start_byte, length));
-  if (pinned_bytes_ == 0) {
-    window_ = std::make_unique<Window>(**pages_);
-    const auto base = memory_.map_window(*window_, (*pages_)->size_bytes());
+  if (pinned_ == nullptr) {
+    auto pinned = std::make_unique<Pinned>(**pages_);
+    const auto base = memory_.map_window(pinned->window, (*pages_)->size_bytes());
     if (!base.has_value()) {
-      window_.reset();
       count_down(start_byte, length);
       return std::unexpected(base.error());
     }
-    base_ = *base;
+    pinned->base = *base;
+    pinned_ = std::move(pinned);
   }
-  pinned_bytes_ += length;
-  return base_;
+  pinned_->bytes += length;
+  return pinned_->base;
 }
 
 void UserPages::unpin(std::uint64_t start_byte, std::uint64_t length) {
-  TEEIO_CHECK(pinned_bytes_ >= length, "more pages are unpinned than pinned");
+  TEEIO_CHECK(pinned_ != nullptr && pinned_->bytes >= length,
+              "more pages are unpinned than pinned");
   count_down(start_byte, length);
-  pinned_bytes_ -= length;
-  if (pinned_bytes_ != 0) return;
-  memory_.unmap_window(base_);
-  window_.reset();
+  pinned_->bytes -= length;
+  if (pinned_->bytes != 0) return;
+  memory_.unmap_window(pinned_->base);
+  pinned_.reset();
 }
 
 Result<void> UserPages::map(iommu::Domain& domain, Iova iova, std::uint64_t start_byte,

@@ -11,6 +11,7 @@
 #include "base/types.h"
 #include "host/dmabuf/dmabuf.h"
 #include "host/iommu/iommu.h"
+#include "host/iommufd/area.h"
 #include "host/iommufd/page_account.h"
 #include "host/iommufd/pin_book.h"
 #include "host/kvm/gmem.h"
@@ -30,6 +31,10 @@ namespace teeio::iommufd {
 /// for dma-bufs, whose importer runs below dma_resv.
 class IoptPages : public object::Counted {
  public:
+  /// The area as which whoever made the pages maps them, under the lock of its IOAS: a million
+  /// mapped pages are a million pieces of memory instead of two.
+  Area own_area;
+
   /// What they are pages of (Linux: enum iopt_address_type).
   enum class Source : std::uint8_t { kProgram, kFile, kDmabuf };
   [[nodiscard]] Source source() const { return source_; }
@@ -113,6 +118,7 @@ class UserPages final : public IoptPages {
  private:
   /// The pages as the bus sees them.
   class Window;
+  struct Pinned;
   ~UserPages() override;
   Result<Hpa> pin(std::uint64_t start_byte, std::uint64_t length) TEEIO_REQUIRES(mutex());
   void unpin(std::uint64_t start_byte, std::uint64_t length) TEEIO_REQUIRES(mutex());
@@ -122,9 +128,7 @@ class UserPages final : public IoptPages {
   hw::PhysicalMemory& memory_;
   PinBook* const book_;
   const Result<object::Ref<mm::Pages>> pages_;
-  std::unique_ptr<Window> window_ TEEIO_GUARDED_BY(mutex());  ///< while pinned_bytes_ is not 0
-  Hpa base_ TEEIO_GUARDED_BY(mutex()){0};
-  std::uint64_t pinned_bytes_ TEEIO_GUARDED_BY(mutex()) = 0;  ///< summed over domains
+  std::unique_ptr<Pinned> pinned_ TEEIO_GUARDED_BY(mutex());  ///< null: nothing is
   PageAccount account_ TEEIO_GUARDED_BY(mutex());
 };
 

@@ -40,7 +40,7 @@ Result<void> IoPagetable::check_iova(std::uint64_t iova, std::uint64_t length) {
   const IovaRange range{iova, iova + (length - 1)};
   for (const Reserved& reserved : reserved_)
     if (overlap(reserved.range, range)) return fail(Errno::kInval, "the IOVA range is reserved");
-  if (areas_.first_in(range.first, range.last) != nullptr)
+  if (areas_.seek(range.first, range.last) != nullptr)
     return fail(Errno::kExist, "the IOVA range is mapped already");
   return {};
 }

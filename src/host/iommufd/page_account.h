@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/result.h"
@@ -26,7 +27,7 @@ class PageAccount {
   void remove(std::uint64_t first, std::uint64_t last);
   /// How often a page is pinned.
   [[nodiscard]] std::uint32_t pins(std::uint64_t page) const;
-  [[nodiscard]] std::uint64_t pinned_pages() const { return pinned_; }
+  [[nodiscard]] std::uint64_t pinned_pages() const { return counts_ ? counts_->pinned : 0; }
 
   /// need_charge_update()
   [[nodiscard]] bool pays_otherwise(const mm::Charges::Payer& payer) const;
@@ -40,14 +41,19 @@ class PageAccount {
     std::uint64_t last = 0;
     std::uint32_t pins = 0;  ///< 0: nothing is pinned
   };
-  void spell_out(std::uint64_t last);
+  struct Counts {
+    std::uint64_t pinned = 0;
+    Run run;  ///< while all pins are of the same pages
+    /// Of each page, otherwise.
+    std::vector<std::uint32_t> pins;
+
+    [[nodiscard]] std::uint32_t of(std::uint64_t page) const;
+    void spell_out(std::uint64_t last);
+  };
 
   mm::Charges::Payer payer_;
   mm::Charges::Mode mode_;
-  std::uint64_t pinned_ = 0;
-  Run run_;  ///< while all pins are of the same pages
-  /// Of each page, otherwise.
-  std::vector<std::uint32_t> pins_;
+  std::unique_ptr<Counts> counts_;  ///< null before anything was pinned, as without a domain
 };
 
 }  // namespace teeio::iommufd

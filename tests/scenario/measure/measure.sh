@@ -9,3 +9,8 @@ for round in $(seq "${2:-5}"); do
   printf 'filter'; "$dir/measure_filter" "$dir/measure_calls" "${3:-20000}"
   printf 'teeio '; "$dir/teeio_run_dummy" -- "$dir/measure_calls" "${3:-20000}"
 done
+echo "microseconds: the bare one's ioctl; IOMMU_IOAS_MAP and _UNMAP of 4 KiB, private and shared"
+for round in $(seq "${2:-5}"); do
+  printf 'bare  '; "$dir/measure_bare" "$dir/measure_maps" "${3:-20000}"
+  printf 'teeio '; "$1/teeio" run -- "$dir/measure_maps" "${3:-20000}"
+done

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 
+#include "entry/copy.h"
 #include "host/mm/plain_memory.h"
 
 namespace teeio::entry {
@@ -88,6 +89,17 @@ TEST_F(ProgramDataTest, NothingBehindTheArrayIsRead) {
   EXPECT_EQ(memory.reads, 1);
   ProgramData one(memory, at, kType, kLength);
   EXPECT_EQ(word(one, 0, 16), 1U);
+}
+
+// Twice as many system calls as an ioctl needs otherwise.
+TEST_F(ProgramDataTest, AnIoctlsStructureIsReadAtOnce) {
+  struct Argument {
+    std::uint32_t size, first, second;
+  };
+  const std::uint64_t at = memory.plain.map(kPageSize);
+  ASSERT_TRUE(memory.write(at, bytes_of(Argument{sizeof(Argument), 1, 2})).has_value());
+  EXPECT_EQ(copy_struct_in<Argument>(memory, at, 8)->second, 2U);
+  EXPECT_EQ(memory.reads, 1);
 }
 
 }  // namespace

@@ -39,6 +39,19 @@ TEST_F(CopyTest, FieldsThatTheProgramDoesNotHaveAreZero) {
   EXPECT_EQ(value->later, 0U);
 }
 
+TEST_F(CopyTest, StructureMayEndWhereMemoryEnds) {
+  const std::uint64_t at = memory.map(kPageSize) + kPageSize - 8;
+  const std::uint32_t words[] = {8, 7};
+  ASSERT_TRUE(memory.write(at, std::as_bytes(std::span(words))).has_value());
+  const auto value = copy_struct_in<Extensible>(memory, at, kFirstSize);
+  ASSERT_TRUE(value.has_value());
+  EXPECT_EQ(value->first, 7U);
+  EXPECT_EQ(value->later, 0U);
+  const std::uint32_t longer = 16;  // than what is there
+  ASSERT_TRUE(memory.write(at, bytes_of(longer)).has_value());
+  EXPECT_EQ(error_of(copy_struct_in<Extensible>(memory, at, kFirstSize)), Errno::kFault);
+}
+
 TEST_F(CopyTest, StructureSmallerThanTheFirstIsEinval) {
   EXPECT_EQ(error_of(copy_struct_in<Extensible>(memory, put(7, 0, 0), kFirstSize)), Errno::kInval);
 }

@@ -7,9 +7,8 @@
 namespace teeio::iommufd {
 namespace {
 
-std::unique_ptr<Area> area(std::uint64_t first, std::uint64_t last) {
-  return std::make_unique<Area>(
-      Area{.first = first, .last = last, .start_byte = 0, .prot = iommu::Prot::kRead, .pages = {}});
+AreaPtr area(std::uint64_t first, std::uint64_t last) {
+  return AreaPtr(new Area{.first = first, .last = last, .prot = iommu::Prot::kRead});
 }
 
 TEST(AreaTree, FindsByAnyIovaOfAnAreaAndTheNextAbove) {
@@ -43,6 +42,9 @@ TEST(AreaTree, AgreesWithAPlainMapUnderRandomInsertsAndTakes) {
     const std::uint64_t last = first + random() % (random() % 16 == 0 ? 400 : 12);
     Area* const expected = lowest_in(first, last);
     ASSERT_EQ(tree.first_in(first, last), expected);
+    if (random() % 2 == 0) {
+      ASSERT_EQ(tree.seek(first, last), expected);
+    }
     // Grows, shrinks, and grows again.
     const bool grow = (step / 20'000 == 1) == (random() % 4 == 0);
     if (expected == nullptr && grow) {
