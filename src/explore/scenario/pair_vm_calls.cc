@@ -209,7 +209,8 @@ Result<void> enable(VmState& vm, std::uint32_t capability, std::uint64_t value) 
 Result<void> ask_kvm(VmState& vm) {
   for (const std::uint32_t command : {KVM_GET_API_VERSION, KVM_GET_VCPU_MMAP_SIZE})
     TEEIO_TRY(vm.vmm.ioctl(vm.vmm.kvm, command, std::uint64_t{0}));
-  for (const std::uint32_t command : {KVM_GET_SUPPORTED_CPUID, KVM_GET_EMULATED_CPUID})
+  for (const auto command :
+       {std::uint32_t{KVM_GET_SUPPORTED_CPUID}, std::uint32_t{KVM_GET_EMULATED_CPUID}})
     TEEIO_TRY(vm.vmm.ioctl(vm.vmm.kvm, command, vm.page(kMostCpuids)));
   return vm_call(vm, KVM_CHECK_EXTENSION, std::uint64_t{KVM_CAP_EXCEPTION_PAYLOAD});
 }
