@@ -626,7 +626,8 @@ def idle_words():
 
 def wrong_words():
     for words, says in ((("--versions", "1.5"), "1.0 to 1.4"),
-                        (("--capabilities", "+PUB_KEY_ID"), "nothing here answers"),
+                        (("--capabilities", "+PUB_KEY_ID"), "PUB_KEY_ID needs --chain"),
+                        (("--capabilities", "+SET_CERT,+CERT_RESET"), "nothing here answers"),
                         (("--capabilities", "+BOGUS"), "there are"),
                         (("--capabilities", "+CERT,CHAL"), "all with a sign"),
                         (("--capabilities", "-CERT"), "they need CERT"),
