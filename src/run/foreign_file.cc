@@ -9,16 +9,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <optional>
-
 #include "base/event_signal.h"
 #include "base/types.h"
 #include "host/mm/closable_event_fd.h"
 #include "run/event_fds.h"
+#include "run/event_watcher.h"
 #include "run/pinned_pages.h"
 #include "run/sys.h"
-#include "schedule/try_spawn.h"
 
 namespace teeio::run {
 namespace {
@@ -31,49 +28,42 @@ std::uint64_t take_from(const Fd& fd) {
   return ::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) == sizeof(count) ? count : 0;
 }
 
-/// Waits on a thread for signals or for the end. One that others have read before the thread has
-/// looked is lost: epoll asks the file again (fs/eventpoll.c, ep_send_events()), whereas a
-/// function in the eventfd's wait queue takes it in the write itself (docs/divergences.md).
+/// Is told of signals by the thread that waits for all. One that others have read before the
+/// thread has looked is lost: epoll asks the file again (fs/eventpoll.c, ep_send_events()),
+/// whereas a function in the eventfd's wait queue takes it in the write itself
+/// (docs/divergences.md).
 class StolenWatch final : public mm::EventWatch {
  public:
   StolenWatch(Fd fd, std::function<void()> signalled)
       : fd_(std::move(fd)),
-        stop_(::eventfd(0, EFD_CLOEXEC)),
         events_(::epoll_create1(EPOLL_CLOEXEC)),
         signalled_(std::move(signalled)) {
-    if (!add(stop_, EPOLLIN) || !add(fd_, EPOLLIN | EPOLLET)) return;
-    epoll_event one{};
-    if (::epoll_wait(events_.get(), &one, 1, 0) == 1) signalled_();  // it waits already
-    task_ = schedule::try_spawn("eventfd watch", [this] { run(); });
+    epoll_event event{.events = EPOLLIN | EPOLLET, .data = {}};
+    if (::epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd_.get(), &event) != 0) return;
+    const bool waits_already = is_signalled();
+    ok_ = event_watcher().add(events_.get(), [this] { look(); });
+    if (ok_ && waits_already) signalled_();
   }
-  [[nodiscard]] bool ok() const { return task_.has_value(); }
+  [[nodiscard]] bool ok() const { return ok_; }
   ~StolenWatch() override {
-    if (!ok()) return;
-    const std::uint64_t one = 1;
-    (void)!::write(stop_.get(), &one, sizeof(one));
-    task_->join();
+    if (ok_) event_watcher().remove(events_.get());
   }
 
  private:
-  [[nodiscard]] bool add(const Fd& fd, std::uint32_t how) const {
-    epoll_event event{.events = how, .data = {.fd = fd.get()}};
-    return ::epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd.get(), &event) == 0;
+  /// Since it was asked last.
+  [[nodiscard]] bool is_signalled() const {
+    epoll_event event{};
+    return ::epoll_wait(events_.get(), &event, 1, 0) == 1;
   }
-  void run() {
-    for (;;) {
-      epoll_event event{};
-      const int ready = ::epoll_wait(events_.get(), &event, 1, -1);
-      if (ready < 0 && errno != EINTR) return;
-      if (ready != 1) continue;
-      if (event.data.fd == stop_.get()) return;
-      (void)take_from(fd_);
-      signalled_();
-    }
+  void look() {
+    if (!is_signalled()) return;
+    (void)take_from(fd_);
+    signalled_();
   }
 
-  const Fd fd_, stop_, events_;
+  const Fd fd_, events_;
   const std::function<void()> signalled_;
-  std::optional<schedule::Task> task_;
+  bool ok_ = false;
 };
 
 class StolenEventFd final : public mm::ClosableEventFd {
