@@ -74,20 +74,6 @@ bool can_be_demangled(std::string_view mangled) {
   return references + to_arguments <= kMostReferences && (to_arguments == 0 || !expands);
 }
 
-/// Of a file of a stranger's: one line of a report, which it must not forge another one in.
-std::string one_line(std::string_view text) {
-  std::string line = valid_utf8(text.substr(0, ElfFunctions::kMostName));
-  if (text.size() > ElfFunctions::kMostName) line += "...";
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const auto byte = static_cast<unsigned char>(line[i]);
-    // In UTF-8 the control characters from U+0080 on have two bytes.
-    const bool is_c1 = i != 0 && line[i - 1] == '\xc2' && byte < 0xa0;
-    if (is_c1) line[i - 1] = '?';
-    if (is_c1 || byte < 0x20 || byte == 0x7f) line[i] = '?';
-  }
-  return line;
-}
-
 /// "vmm::(anonymous namespace)::open(int) const" without its parameters, which begin at the
 /// last bracket's partner. What goes on behind that bracket with more of a name
 /// ("TLS init function for (anonymous namespace)::x") has none.
@@ -112,6 +98,19 @@ const Elf64_Shdr* symbols_of(const std::vector<Elf64_Shdr>& sections) {
 }
 
 }  // namespace
+
+std::string one_line(std::string_view text) {
+  std::string line = valid_utf8(text.substr(0, ElfFunctions::kMostName));
+  if (text.size() > ElfFunctions::kMostName) line += "...";
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(line[i]);
+    // In UTF-8 the control characters from U+0080 on have two bytes.
+    const bool is_c1 = i != 0 && line[i - 1] == '\xc2' && byte < 0xa0;
+    if (is_c1) line[i - 1] = '?';
+    if (is_c1 || byte < 0x20 || byte == 0x7f) line[i] = '?';
+  }
+  return line;
+}
 
 ElfFunctions::ElfFunctions(const std::string& path) {
   const Tables file(path);

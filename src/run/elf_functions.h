@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace teeio::run {
@@ -39,5 +40,9 @@ class ElfFunctions {
   std::vector<Function> functions_;  ///< in ascending order
   std::string names_;
 };
+
+/// A name of a stranger's, of a function or a file: one line of a report, which it must not forge
+/// another one in, of about ElfFunctions::kMostName bytes.
+[[nodiscard]] std::string one_line(std::string_view text);
 
 }  // namespace teeio::run

@@ -31,8 +31,9 @@ class EventWatcher::Watch final : public mm::EventWatch {
     if (!put_in(signals_, fd, EPOLLIN | EPOLLET, kStop)) return;
     watcher_ = EventWatcher::get();
     if (!watcher_) return;
-    if (take_signal()) signalled_();
-    if (!watcher_->add(*this)) watcher_.reset();
+    const bool waits_already = take_signal();
+    if (!watcher_->add(*this)) return watcher_.reset();
+    if (waits_already) signalled_();
   }
   ~Watch() override {
     if (watcher_) watcher_->remove(*this);

@@ -143,8 +143,9 @@ class Walk {
 
   /// For a frame alone: of the many places that are looked at no name is made.
   std::string text_of(const CodePlace& place) {
-    const std::string& path = place.module->path;
-    std::string in_file = fmt::format("{}+{:#x}", path.substr(path.rfind('/') + 1), place.in_file);
+    const std::string_view path = place.module->path;
+    std::string in_file =
+        fmt::format("{}+{:#x}", one_line(path.substr(path.rfind('/') + 1)), place.in_file);
     if (place.function == nullptr) return in_file;
     return fmt::format("{}+{:#x} ({})", functions_of(*place.module).name_of(*place.function),
                        place.in_file - place.function->start, in_file);

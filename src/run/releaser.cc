@@ -114,6 +114,7 @@ void Releaser::stop() {
 }
 
 void Releaser::take_rest() {
+  (void)drain();  // what was closed goes before what is open, in the order of its closes
   const schedule::Lock lock(mutex_);
   for (DeviceFileRef& file : files_.take_all()) {
     queue_.push_back(std::move(file));

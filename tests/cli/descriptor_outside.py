@@ -17,9 +17,9 @@ remove = os.open("/sys/bus/pci/devices/0000:01:00.0/remove", os.O_WRONLY)
 remover = threading.Thread(target=os.write, args=(remove, b"1"), daemon=True)
 remover.start()
 while True:
-    with open(f"/proc/self/task/{remover.native_id}/syscall") as call:
-        number = call.read().split()[0]
-    if number == "1":  # it writes, and waits
+    try:
+        os.close(os.open("/dev/vfio/devices/vfio0", os.O_RDWR))
+    except FileNotFoundError:  # the removal has begun, and waits for our close
         os._exit(0)
 """
 

@@ -137,10 +137,11 @@ RmpStatus Rmp::update(Hpa page, const RmpUpdate& wanted) {
 
 void Rmp::lose_key(Asid asid) {
   const schedule::RawLockGuard guard(lock_);
-  touch_keys(schedule::Touch::How::kUpdate);
+  touch_keys(schedule::Touch::How::kRead);  // an entry that comes later loses nothing
   const hw::KeyId key{static_cast<std::uint16_t>(asid)};
   for (const auto& [first, slot] : slots_) {
     if (slot.entry.asid != asid) continue;
+    touch(Hpa{first}, schedule::Touch::How::kWrite);
     for (std::uint64_t at = 0; at < bytes_of_size(slot.entry.size); at += kPageSize) {
       memory_.give_page(Hpa{first} + at, kFirmwareKey);
       memory_.give_page(Hpa{first} + at, key);

@@ -43,7 +43,8 @@ Result<void> IrqFds::assign(mm::Caller& caller, const IrqFdRequest& request) {
 
 Result<void> IrqFds::deassign(mm::Caller& caller, const IrqFdRequest& request) {
   TEEIO_ASSIGN(const object::Ref<mm::EventFd> event, eventfd(caller, request.fd));
-  poll();  // what was signalled before counts
+  const schedule::Lock alone(polling_);
+  look();  // what was signalled before counts
   std::vector<Entry> gone;
   {
     const schedule::RawLockGuard guard(lock_);
@@ -59,7 +60,8 @@ Result<void> IrqFds::deassign(mm::Caller& caller, const IrqFdRequest& request) {
 }
 
 void IrqFds::release() {
-  poll();  // irqfd_shutdown() waits for what was signalled
+  const schedule::Lock alone(polling_);
+  look();  // irqfd_shutdown() waits for what was signalled
   std::vector<Entry> gone;
   {
     const schedule::RawLockGuard guard(lock_);
@@ -73,10 +75,18 @@ void IrqFds::shut_down(const std::vector<Entry>& gone) {
 }
 
 void IrqFds::poll() {
-  std::vector<Entry> entries;
   {
     const schedule::RawLockGuard guard(lock_);
     if (entries_.empty()) return;
+  }
+  const schedule::Lock alone(polling_);
+  look();
+}
+
+void IrqFds::look() {
+  std::vector<Entry> entries;
+  {
+    const schedule::RawLockGuard guard(lock_);
     entries = entries_;
   }
   for (const Entry& entry : entries) {

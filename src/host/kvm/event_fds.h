@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "host/kvm/x86/interrupts.h"
 #include "host/mm/caller.h"
+#include "schedule/mutex.h"
 #include "schedule/raw_lock.h"
 
 namespace teeio::kvm {
@@ -37,7 +38,9 @@ class TakenEventFds {
 /// ioctl of the VM and its vCPUs, and before each entry of the guest. What a program can see
 /// of it is an interrupt, so it makes no difference, but for its own read of an eventfd that
 /// it signalled.
-/// Locking: its own, no scheduling point; the eventfds are read outside of it.
+/// Locking: its own two. Who reads eventfds and who gives one back exclude each other (Linux:
+/// irqfd_shutdown() has flushed what is under way), or the reader would take what is signalled
+/// for the eventfd's next VM.
 class IrqFds {
  public:
   IrqFds(x86::Interrupts& interrupts, TakenEventFds& taken)
@@ -51,7 +54,7 @@ class IrqFds {
   Result<void> assign(mm::Caller& caller, const IrqFdRequest& request);
   /// Of a line and eventfd that are not assigned, nothing. Errors: EBADF, EINVAL.
   Result<void> deassign(mm::Caller& caller, const IrqFdRequest& request);
-  void poll();
+  void poll() TEEIO_EXCLUDES(polling_);
   /// The VM's file is closed: none is left, though vCPUs and guest_memfds keep the VM
   /// (kvm_vm_release(), kvm_irqfd_release()).
   void release();
@@ -61,10 +64,12 @@ class IrqFds {
     object::Ref<mm::EventFd> event;
     std::uint32_t gsi;
   };
-  void shut_down(const std::vector<Entry>& gone);
+  void look() TEEIO_REQUIRES(polling_);
+  void shut_down(const std::vector<Entry>& gone) TEEIO_REQUIRES(polling_);
 
   x86::Interrupts& interrupts_;
   TakenEventFds& taken_;
+  schedule::Mutex polling_{schedule::Rank::kLeaf};
   schedule::RawLock lock_;
   std::vector<Entry> entries_ TEEIO_GUARDED_BY(lock_);
 };

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
+#include <string>
 
 #include "run/fd.h"
 #include "run/injector.h"
@@ -91,6 +93,33 @@ TEST(ProgramStack, TopIsBehindTheLibrary) {
   const std::vector<std::string> fixed = {"ioctl+0xb (vmm+0x1)", "vmm+0x2"};
   EXPECT_EQ(stack_top(fixed), "vmm+0x2");
   EXPECT_EQ(stack_top({}), "");
+}
+
+// A file's name is its author's choice, as a symbol is.
+TEST(ProgramStack, NamesAFileOnOneLine) {
+#ifndef __x86_64__
+  GTEST_SKIP() << "only x86-64";
+#endif
+  const std::string folder = testing::TempDir() + "/program-stack-" + std::to_string(::getpid());
+  const std::string path = folder + "/sl\n\x1b[1meep";
+  ASSERT_TRUE(std::filesystem::create_directories(folder));
+  ASSERT_TRUE(std::filesystem::copy_file("/bin/sleep", path));
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::execl(path.c_str(), "sleep", "100", nullptr);
+    ::_exit(1);
+  }
+  std::vector<std::string> stack;
+  for (int i = 0; i < 100'000 && place_of(stack, "[1meep+0x") < 0; ++i) {
+    (void)::sched_yield();
+    stack = program_stack(pid);
+  }
+  EXPECT_GE(place_of(stack, "?[1meep+0x"), 0) << testing::PrintToString(stack);
+  EXPECT_LT(place_of(stack, "\n"), 0);
+  EXPECT_LT(place_of(stack, "\x1b"), 0);
+  (void)::kill(pid, SIGKILL);
+  (void)::waitpid(pid, nullptr, 0);
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -2,6 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <set>
+
+#include "base/check.h"
+#include "explore/dpor.h"
+#include "explore/exploration.h"
+#include "schedule/task.h"
+
 namespace teeio::sev {
 namespace {
 
@@ -59,6 +67,39 @@ TEST_F(RmpTest, TheNextGuestOfAnAsidHasAnotherKey) {
   EXPECT_EQ(first_byte(hw::KeyId{kAsid}), kSecret[0]);
   rmp.lose_key(kAsid);
   EXPECT_EQ(first_byte(hw::KeyId{kAsid}), std::byte{0});
+}
+
+// What the end of a key loses depends on what has it: both orders are different ones.
+TEST(Rmp, TheEndOfAKeyAndAPageThatComesToItAreExploredInBothOrders) {
+  constexpr Asid kEnding = 5;
+  constexpr std::array kText{std::byte{0x7e}};
+  std::set<std::byte> ends;
+  explore::Dpor strategy;
+  const auto result = explore::run_schedules(
+      strategy,
+      [&ends, kText] {
+        hw::PhysicalMemory memory(1U << 24U);
+        schedule::Monitor monitor(schedule::Rank::kFirmware);
+        Rmp rmp(memory);
+        rmp.record(monitor);
+        const Hpa page = *memory.alloc_page();
+        TEEIO_CHECK(memory.write(page, kText).has_value(), "a page of plain text");
+        schedule::Task host = schedule::Task::spawn("host", [&] {
+          (void)rmp.update(page, {.assigned = true, .immutable = true, .asid = kEnding});
+        });
+        schedule::Task firmware = schedule::Task::spawn("firmware", [&] {
+          const schedule::Section section(monitor, schedule::Section::kByParts);
+          rmp.lose_key(kEnding);
+        });
+        host.join();
+        firmware.join();
+        std::array<std::byte, 1> left{};
+        TEEIO_CHECK(memory.read(page, left, hw::KeyId{kEnding}).has_value(), "it is the guest's");
+        ends.insert(left[0]);
+      },
+      1000);
+  EXPECT_TRUE(result.exhausted);
+  EXPECT_EQ(ends, (std::set{std::byte{0}, kText[0]}));
 }
 
 TEST_F(RmpTest, EachStateHasItsEntry) {
