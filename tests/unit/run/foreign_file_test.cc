@@ -18,7 +18,7 @@ namespace {
 
 TEST(StolenFile, WatchesOnlyWithAllDescriptorsThatItTakes) {
   constexpr rlim_t kTaken = 3;  // its own epoll, the thread's, the end of the thread
-  const auto stolen = object::make_ref<StolenFile>(Fd(::eventfd(0, EFD_CLOEXEC)));
+  const auto stolen = object::make_ref<StolenFile>(Fd(::eventfd(1, EFD_CLOEXEC)));
   const auto event = stolen->eventfd();
   ASSERT_TRUE(event);
   const Fd next(::eventfd(0, EFD_CLOEXEC));
@@ -30,9 +30,11 @@ TEST(StolenFile, WatchesOnlyWithAllDescriptorsThatItTakes) {
     const rlimit few{.rlim_cur = static_cast<rlim_t>(next.get()) + 1 + left,
                      .rlim_max = before.rlim_max};
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
-    const auto watch = (*event)->watch([] {});
+    std::atomic<int> told = 0;
+    const auto watch = (*event)->watch([&told] { ++told; });
     ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
     EXPECT_EQ(watch != nullptr, left == kTaken) << left;
+    EXPECT_EQ(told.load(), left == kTaken ? 1 : 0) << "one that is refused is told of nothing";
   }
 }
 
