@@ -32,8 +32,8 @@ class EventWatcher::Watch final : public mm::EventWatch {
     watcher_ = EventWatcher::get();
     if (!watcher_) return;
     const bool waits_already = take_signal();
-    if (!watcher_->add(*this)) return watcher_.reset();
-    if (waits_already) signalled_();
+    if (!watcher_->add(*this)) watcher_.reset();
+    if (watcher_ && waits_already) signalled_();
   }
   ~Watch() override {
     if (watcher_) watcher_->remove(*this);
