@@ -36,8 +36,13 @@ std::vector<sysfs::Host::Function> Machine::Impl::functions() {
       function.driver = "pcieport";
     } else if (entry.leaving) {
       function.leaving = true;  // driver_sysfs_remove() comes before the driver's own part
-      // vfio_device_remove_group(), after the last close.
-      if (entry.vfio != nullptr) function.group_minor = vfio_groups.at(entry.group).minor;
+      // vfio_pci_core_unregister_device(): VFs go before their PF's node (vfio_device_del()), and
+      // vfio_device_remove_group() comes after the last close.
+      const auto is_its_vf = [pf = entry.function](const auto& other) {
+        return other.second.function->physical_function() == pf;
+      };
+      if (std::ranges::any_of(slots, is_its_vf)) function.vfio_minor = entry.vfio->minor();
+      function.group_minor = vfio_groups.at(entry.group).minor;
     } else if (entry.vfio != nullptr) {
       function.driver = "vfio-pci";
       function.vfio_minor = entry.vfio->minor();
@@ -156,6 +161,8 @@ std::shared_ptr<void> Machine::Impl::keep_awake(Bdf bdf) {
 /// reset_store(). pci_reset_function() asks nobody but the driver; vfio-pci's
 /// device keeps the host's hands off while it is bound, as for VFIO_DEVICE_RESET.
 Result<void> Machine::Impl::reset(Bdf bdf) {
+  std::optional<DeviceLock> alone;  // pci_dev_lock(): a driver that comes or goes is waited for
+  if (device_locked(bdf)) alone.emplace(*this, bdf);
   hw::PciFunction* function = nullptr;
   vfio::Device* device = nullptr;
   {
@@ -260,11 +267,32 @@ void Machine::Impl::leave_vfio(Bdf bdf) {
 // Without a rank, as Linux's has no class that lockdep would judge: device_initialize() calls
 // lockdep_set_novalidate_class(&dev->mutex) (drivers/base/core.c).
 Machine::Impl::DeviceLock::DeviceLock(Impl& machine, Bdf bdf) TEEIO_NO_THREAD_SAFETY_ANALYSIS
-    : mutex_(machine.device_locks.at(bdf)) {
+    : machine_(machine),
+      bdf_(bdf),
+      mutex_(machine.device_locks.at(bdf)) {
   const object::WaitsForCloses waits;
   mutex_.lock();
+  machine_.note_locked(bdf_, true);
 }
 
-Machine::Impl::DeviceLock::~DeviceLock() TEEIO_NO_THREAD_SAFETY_ANALYSIS { mutex_.unlock(); }
+Machine::Impl::DeviceLock::~DeviceLock() TEEIO_NO_THREAD_SAFETY_ANALYSIS {
+  machine_.note_locked(bdf_, false);
+  mutex_.unlock();
+}
+
+void Machine::Impl::note_locked(Bdf bdf, bool is_locked) {
+  locked_turn.touch(schedule::part(0, bdf.rid()), schedule::Touch::How::kWrite);
+  const schedule::RawLockGuard guard(locked_lock);
+  if (is_locked)
+    locked.insert(bdf);
+  else
+    locked.erase(bdf);
+}
+
+bool Machine::Impl::device_locked(Bdf bdf) {
+  locked_turn.touch(schedule::part(0, bdf.rid()), schedule::Touch::How::kRead);
+  const schedule::RawLockGuard guard(locked_lock);
+  return locked.contains(bdf);
+}
 
 }  // namespace teeio::machine

@@ -20,7 +20,9 @@
 #include "machine/config.h"
 #include "machine/machine.h"
 #include "machine/platform.h"
+#include "schedule/monitor.h"
 #include "schedule/mutex.h"
+#include "schedule/raw_lock.h"
 
 namespace teeio::machine {
 
@@ -75,6 +77,7 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   // vfio::Bus
   void claim_memory(Bdf bdf) override TEEIO_EXCLUDES(bar_lock);
   void vectors_changed() override { sysfs_system->refresh(); }
+  [[nodiscard]] bool device_locked(Bdf bdf) override TEEIO_EXCLUDES(locked_lock);
   [[nodiscard]] std::vector<Neighbour> on_bus_of(Bdf bdf) override;
   [[nodiscard]] std::vector<Neighbour> in_group(std::uint32_t group) override;
   // entry::Devices
@@ -106,15 +109,18 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
     DeviceLock& operator=(const DeviceLock&) = delete;
 
    private:
+    Impl& machine_;
+    const Bdf bdf_;
     schedule::Mutex& mutex_;
   };
+  void note_locked(Bdf bdf, bool locked) TEEIO_EXCLUDES(locked_lock);
   /// Functions of the PF that are on the bus.
   [[nodiscard]] std::vector<Bdf> vfs_of(Bdf pf) TEEIO_EXCLUDES(bus_lock);
   /// sriov_numvfs_store()'s checks. False: there is nothing to do. With the PF's DeviceLock, as
   /// the next four.
   [[nodiscard]] Result<bool> changes_vfs(Bdf pf, std::uint16_t count, bool vfio_may);
   Result<void> add_vfs(Bdf pf, std::uint16_t count);
-  /// The PF's first VFs come to the bus, without its registers.
+  /// These VFs of the PF come to the bus, without its registers.
   Result<void> bring_vfs(Bdf pf, const std::vector<Bdf>& vfs);
   /// pci_disable_sriov(): waits until no program has a VF open. Errors: EBUSY the PF is bound,
   /// and all VFs are there.
@@ -166,6 +172,10 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   schedule::Mutex rescan_remove_lock{schedule::Rank::kPciRescanRemove};
   /// Of every function that there ever is, from build() on: see DeviceLock.
   std::map<Bdf, schedule::Mutex> device_locks;
+  /// Those of which a DeviceLock is held.
+  const schedule::Turn locked_turn{"device_lock"};
+  schedule::RawLock locked_lock;
+  std::set<Bdf> locked TEEIO_GUARDED_BY(locked_lock);
   schedule::RwMutex bus_lock{schedule::Rank::kLeaf};  ///< Linux: pci_bus_sem
   std::map<Bdf, Slot> slots TEEIO_GUARDED_BY(bus_lock);
   std::map<Bdf, Slot> absent TEEIO_GUARDED_BY(bus_lock);           ///< left, and could come back

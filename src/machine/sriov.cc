@@ -73,7 +73,9 @@ Result<void> Machine::Impl::remove_vfs(Bdf pf) {
     hw::set_virtual_functions(*function, 0);
   } else if (auto off = device->set_virtual_functions(0); !off) {
     // Bound while the last VF was still open: they are what its DSM has.
-    TEEIO_TRY(bring_vfs(pf, vfs));
+    const auto back = bring_vfs(pf, vfs);
+    sysfs_system->refresh();
+    TEEIO_TRY(back);
     return off;
   }
   if (!vfio_made_them) return {};

@@ -32,6 +32,9 @@ class Bus {
   /// The function's memory is its driver's alone from here on: what programs have mapped
   /// through sysfs is taken away (revoke_iomem()).
   virtual void claim_memory(Bdf bdf) = 0;
+  /// Whether somebody has the function's device_lock(): who resets it for a program only tries
+  /// (pci_dev_trylock()). No scheduling point.
+  [[nodiscard]] virtual bool device_locked(Bdf bdf) = 0;
   /// A function of vfio-pci has other MSI-X vectors than before. With vdev->igate held.
   virtual void vectors_changed() = 0;
 };

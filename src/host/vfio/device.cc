@@ -45,7 +45,10 @@ Result<void> Device::open_in_group(Group& group, iommufd::Context* context,
   if (context == nullptr) {
     TEEIO_TRY(group.use_container());
     in_container_ = true;
-    return first_open(nullptr, std::move(vm_file));
+    auto opened = first_open(nullptr, std::move(vm_file));
+    if (!opened) group.unuse_container();
+    in_container_ = opened.has_value();
+    return opened;
   }
   TEEIO_TRY(first_open(context, std::move(vm_file)));
   // vfio_iommufd_compat_attach_ioas()
@@ -78,6 +81,11 @@ Result<void> Device::first_open(iommufd::Context* context, object::Ref<object::F
   if (context != nullptr) {
     TEEIO_ASSIGN(idevice_, iommufd::Idevice::bind(*context, *this, vm));
     context_file_ = object::Ref<object::File>::share(*context);
+  }
+  if (is_device_locked()) {
+    leave_iommufd();
+    context_file_.reset();
+    return fail(Errno::kAgain, kDeviceLocked);
   }
   open_count_ = 1;
   vm_file_ = std::move(vm_file);
@@ -148,8 +156,7 @@ void Device::disable() {
     const schedule::WriteLock lock(memory_lock_);
     low_power_.wakeup.reset();
     wake();
-    (void)forget_low_power();  // disable_all() is below
-    low_power_ = {};
+    disengage();
   }
   const std::uint32_t command = pci().config_read(kCommand, 2);
   touched(object::Fact::kHostTouched, "bus mastering cleared",

@@ -21,6 +21,7 @@
 #include "host/vfio/group.h"
 #include "host/vfio/ioeventfds.h"
 #include "host/vfio/irqs.h"
+#include "host/vfio/low_power.h"
 #include "host/vfio/policies.h"
 #include "host/vfio/vf_token.h"
 #include "host/vfio/virtual_config.h"
@@ -92,7 +93,8 @@ class Device final : public iommufd::DeviceHandle,
   Result<bool> match(std::string_view name) TEEIO_EXCLUDES(set().lock);
   /// vfio_df_open() through the node: enables the function and ties it to `context`.
   /// `vm_file` may be null. Gives the idevice's id. Errors: EINVAL while another file has
-  /// the device; Idevice::bind()'s.
+  /// the device; Idevice::bind()'s; EAGAIN while its driver comes or goes, or its VFs do
+  /// (vfio_pci_core_enable()).
   Result<std::uint32_t> open(iommufd::Context& context, object::Ref<object::File> vm_file)
       TEEIO_REQUIRES(set().lock);
   /// vfio_df_close(), in the order of the policy.
@@ -123,7 +125,7 @@ class Device final : public iommufd::DeviceHandle,
   /// vfio_unregister_group_dev(): nobody finds the device any more. While it has open files its
   /// user is asked to close them (Irqs::request_release()), at once and every ten seconds, and
   /// the call returns after the last close, however long that takes. A file that was open before
-  /// works until then: one of the node can be bound to an iommufd.
+  /// works until then, but for resets and BIND_IOMMUFD, as the caller has device_lock().
   void unregister() TEEIO_EXCLUDES(registration_lock_, set().lock);
 
   // --- vf_token.cc ---
@@ -170,8 +172,11 @@ class Device final : public iommufd::DeviceHandle,
 
   // --- reset.cc ---
 
-  /// VFIO_DEVICE_RESET, and `reset` in sysfs. Errors: EINVAL no FLR; EBUSY while bound.
+  /// `reset` in sysfs. Errors: EINVAL no FLR; EBUSY while bound.
   Result<void> reset() TEEIO_EXCLUDES(memory_lock_);
+  /// VFIO_DEVICE_RESET. Errors also: EAGAIN while its driver comes or goes, or its VFs do
+  /// (pci_try_reset_function()).
+  Result<void> try_reset() TEEIO_EXCLUDES(memory_lock_);
 
   // --- low_power.cc ---
 
@@ -179,7 +184,7 @@ class Device final : public iommufd::DeviceHandle,
   /// _ENTRY_WITH_WAKEUP. The function sleeps from the end of the call on, while nobody has it
   /// Awake. Errors: EINVAL it was entered before and not left; EBUSY while bound.
   Result<void> enter_low_power(object::Ref<mm::EventFd> wakeup) TEEIO_EXCLUDES(memory_lock_);
-  /// _EXIT: nothing where it was not entered.
+  /// _EXIT: nothing where it was not entered. Precondition: the caller has it Awake.
   void leave_low_power() TEEIO_EXCLUDES(memory_lock_);
 
   // --- hot_reset.cc ---
@@ -202,7 +207,7 @@ class Device final : public iommufd::DeviceHandle,
   [[nodiscard]] std::size_t hot_reset_functions() { return wiring_.bus.on_bus_of(bdf()).size(); }
   /// VFIO_DEVICE_PCI_HOT_RESET: with the groups of a device that was opened through one, or
   /// without. Errors: EINVAL a function on the bus is not in this device set, not in these
-  /// groups or not this user's; EBUSY one is bound, or being accessed.
+  /// groups or not this user's; EBUSY one is bound, or being accessed; EAGAIN as try_reset().
   using Groups = std::vector<object::Ref<object::File>>;
   Result<void> hot_reset(const Groups* groups = nullptr) TEEIO_EXCLUDES(set().lock);
   /// vfio_device_cdev_opened(): through its node, not through its group.
@@ -285,11 +290,14 @@ class Device final : public iommufd::DeviceHandle,
   void set_power_state(std::uint32_t state) TEEIO_REQUIRES(memory_lock_);
   void write_power_state(std::uint32_t state) TEEIO_REQUIRES(memory_lock_);
   friend class Awake;
-  bool resume() TEEIO_EXCLUDES(memory_lock_);
+  void get_awake() TEEIO_EXCLUDES(memory_lock_);
   void put_awake() TEEIO_EXCLUDES(memory_lock_);
-  void suspend() TEEIO_EXCLUDES(memory_lock_);
+  void engage(bool engaged) TEEIO_REQUIRES(memory_lock_);
+  void disengage() TEEIO_REQUIRES(memory_lock_);
+  void suspend() TEEIO_REQUIRES(memory_lock_);
   void wake() TEEIO_REQUIRES(memory_lock_);
-  [[nodiscard]] bool forget_low_power() TEEIO_REQUIRES(memory_lock_);
+  static constexpr std::string_view kDeviceLocked = "the function's driver, or its VFs, come or go";
+  [[nodiscard]] bool is_device_locked() const;
   [[nodiscard]] bool has_flr() const;
   [[nodiscard]] bool has_virtual_functions() const;
   void find_msix_table();
@@ -335,16 +343,9 @@ class Device final : public iommufd::DeviceHandle,
   bool has_image_ = false;             // its ROM; found in open()
   VirtualConfig config_;               // made in open(); its copy: memory_lock_
   bool asleep_ TEEIO_GUARDED_BY(memory_lock_) = false;  ///< D3hot (Linux: pdev->current_state)
-  /// Runtime power management, once the user has let go of the function.
-  struct LowPower {
-    bool engaged = false;    ///< vdev->pm_runtime_engaged
-    bool suspended = false;  ///< dev->power.runtime_status
-    std::uint32_t users = 0;
-    object::Ref<mm::EventFd> wakeup;  ///< vdev->pm_wake_eventfd_ctx
-    bool intx_masked = false;         ///< vdev->pm_intx_masked
-  };
   LowPower low_power_ TEEIO_GUARDED_BY(memory_lock_);
   schedule::Atomic<bool> engaged_{false};  ///< low_power_.engaged, for a look without the lock
+  AwakeCount awake_;
   mutable schedule::Mutex kvm_ref_lock_{schedule::Rank::kVfioKvmRef};
   object::File* vm_file_borrowed_ TEEIO_GUARDED_BY(kvm_ref_lock_) = nullptr;
 };

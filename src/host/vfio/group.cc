@@ -113,8 +113,12 @@ void Group::unuse_container() {
 Result<Device*> Group::find(std::string_view name) {
   for (const Bus::Neighbour& member : wiring_.bus.in_group(number())) {
     if (member.device == nullptr || &member.device->group() != this) continue;
-    TEEIO_ASSIGN(const bool matches, member.device->match(name));
-    if (matches && member.device->get_registration()) return member.device;
+    // vfio_device_group_unregister() has taken one that leaves off the list.
+    if (!member.device->get_registration()) continue;
+    const auto matches = member.device->match(name);
+    if (matches && *matches) return member.device;
+    member.device->put_registration();
+    TEEIO_TRY(matches);
   }
   return fail(Errno::kNoDev, "the group has no such device");
 }

@@ -85,13 +85,15 @@ Result<Device*> Device::reset_together(const std::vector<Device*>& all)
     if (device->bound_) bound = device;
   }
   const bool every = locked.size() == all.size();
-  if (every && bound == nullptr)
+  const bool again = std::ranges::any_of(all, &Device::is_device_locked);  // pci_bus_trylock()
+  if (every && bound == nullptr && !again)
     for (Device* device : all) {
       device->set_power_state(0);
       device->reset_function(hw::ResetKind::kHot);
     }
   for (Device* device : locked) device->memory_lock_.unlock();
   if (!every) return fail(Errno::kBusy, "a function on the bus is being accessed");
+  if (bound == nullptr && again) return fail(Errno::kAgain, kDeviceLocked);
   return bound;
 }
 

@@ -129,13 +129,9 @@ Result<void> Irqs::set_single(const Request& request) {
   return {};
 }
 
-bool Irqs::mask_intx() {
-  const schedule::Lock lock(igate_);
-  return intx_.on() && intx_.mask();
-}
+bool Irqs::mask_intx() { return intx_.on() && intx_.mask(); }
 
 void Irqs::unmask_intx() {
-  const schedule::Lock lock(igate_);
   if (intx_.on()) intx_.unmask();
 }
 

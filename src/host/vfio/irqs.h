@@ -69,9 +69,12 @@ class Irqs {
   Result<void> set(const Request& request) TEEIO_EXCLUDES(igate_);
   /// The program's INTx Disable bit is another now.
   void set_intx_disabled(bool disabled) TEEIO_EXCLUDES(igate_);
-  /// For a function that sleeps. mask_intx() says whether INTx was on and not masked.
-  [[nodiscard]] bool mask_intx() TEEIO_EXCLUDES(igate_);
-  void unmask_intx() TEEIO_EXCLUDES(igate_);
+  /// For a function that goes to sleep or is woken, with vdev->memory_lock held and, in a bind,
+  /// the TSM's locks: without igate, which Linux takes here and PM's core makes exclude nobody.
+  /// INTx goes on or off by who keeps the function Awake, so not now. mask_intx() says whether
+  /// it was on and not masked.
+  [[nodiscard]] bool mask_intx();
+  void unmask_intx();
   /// What the program's MSI Message Control may say (vdev->msi_qmax), as a power of two, and
   /// whether it may say that MSI is on. The caller has memory_lock.
   struct MsiLimits {

@@ -32,6 +32,14 @@ Result<void> Device::reset() {
   }
 }
 
+Result<void> Device::try_reset() {
+  if (!has_flr()) return fail(Errno::kInval, "the function has no function-level reset");
+  if (is_device_locked()) return fail(Errno::kAgain, kDeviceLocked);
+  return reset();
+}
+
+bool Device::is_device_locked() const { return wiring_.bus.device_locked(bdf()); }
+
 void Device::reset_function(hw::ResetKind kind) {
   const bool hot = kind == hw::ResetKind::kHot;
   auto call = trace().call(object::Lane::kDevice, hot ? "hot reset" : "function-level reset",

@@ -1,5 +1,3 @@
-#include <utility>
-
 #include "host/vfio/device.h"
 #include "schedule/seeded_bug.h"
 
@@ -33,7 +31,7 @@ void Device::disable_mmio() {
 void Device::recover_mmio() {
   auto call = trace().call(object::Lane::kVfio, "recover_mmio", {.function = bdf()});
   const schedule::WriteLock lock(memory_lock_);
-  if (memory_enabled()) move_dmabufs(false);
+  if (memory_enabled() && !low_power_.engaged) move_dmabufs(false);  // else the exit does
 }
 
 void Device::set_bound(bool bound) {
@@ -42,20 +40,15 @@ void Device::set_bound(bool bound) {
     const schedule::WriteLock lock(memory_lock_);
     zap_mappings();
   }
-  bool unmasks = false;
-  {
-    const schedule::WriteLock lock(memory_lock_);
-    if (bound) {
-      wake();
-      unmasks = std::exchange(low_power_.intx_masked, false);
-    }
-    bound_ = bound;
-    if (!bound)
-      restore_mappings();
-    else if (!too_early)
-      zap_mappings();
+  const schedule::WriteLock lock(memory_lock_);
+  if (bound) wake();
+  bound_ = bound;
+  if (!bound) {
+    restore_mappings();
+    suspend();  // its user may have let it sleep before the bind
+  } else if (!too_early) {
+    zap_mappings();
   }
-  if (unmasks) irqs_.unmask_intx();
 }
 
 }  // namespace teeio::vfio

@@ -123,17 +123,21 @@ TEST(Removal, UnbindOfTheDriverWaitsLikewiseAndTheFunctionStays) {
   Program shell(*machine, 5);
   EXPECT_TRUE(shell.echo("0000:02:00.0", kUnbind).has_value());
   EXPECT_TRUE(shell.echo("0000:02:00.0", kBind).has_value());
+  Writer reset(*machine, "1\n", "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.1/reset");
   // drivers_probe_store() leaves a function with a driver alone.
   EXPECT_TRUE(shell.echo("0000:01:00.1", "/sys/bus/pci/drivers_probe").has_value());
   Writer second(*machine, "0000:01:00.1", std::string(kUnbind));
   Writer bind(*machine, "0000:01:00.1", std::string(kBind));
+  EXPECT_FALSE(reset.done()) << "pci_dev_lock()";
   ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  EXPECT_TRUE(reset.join().has_value());
   EXPECT_TRUE(unbind.join().has_value());
   (void)second.join();
   EXPECT_TRUE(bind.join().has_value());
 }
 
-TEST(Removal, AnOpenNodeThatIsNotBoundIsWaitedForAndCanBeBoundMeanwhile) {
+// vfio_pci_core_enable() fails with pci_try_reset_function(): device_lock() is taken.
+TEST(Removal, AnOpenNodeThatIsNotBoundIsWaitedForAndCannotBeBoundMeanwhile) {
   const auto machine = make_machine();
   Vmm vmm(*machine), other(*machine);
   ASSERT_TRUE(vmm.open_device(kVf0).has_value());
@@ -142,8 +146,10 @@ TEST(Removal, AnOpenNodeThatIsNotBoundIsWaitedForAndCanBeBoundMeanwhile) {
   RequestEvent request(vmm);
   Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
   ASSERT_TRUE(request.comes());
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0})), Errno::kAgain);
+  EXPECT_TRUE(answers(vmm));
   ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
-  EXPECT_TRUE(other.bind_iommufd().has_value());
+  EXPECT_EQ(error_of(other.bind_iommufd()), Errno::kAgain);
   EXPECT_FALSE(unbind.done());
   other.exit();
   EXPECT_TRUE(unbind.join().has_value());
@@ -161,9 +167,62 @@ TEST(Removal, VfsAreSwitchedOffWhenNoProgramHasOneOpen) {
   EXPECT_FALSE(off.done());
   EXPECT_EQ(*vmm.cat(card("sriov_numvfs")), "2\n");
   EXPECT_TRUE(answers(vmm));
+  Vmm pf(*machine, 2);  // sriov_numvfs_store() has the PF's device_lock(), and a VF's own
+  ASSERT_TRUE(pf.open_device(kPf).has_value());
+  EXPECT_EQ(error_of(pf.bind_iommufd()), Errno::kAgain);
+  EXPECT_EQ(error_of(vmm.ioctl(vmm.vfio, VFIO_DEVICE_RESET, std::uint64_t{0})), Errno::kAgain);
   vmm.exit();
   EXPECT_TRUE(off.join().has_value());
   EXPECT_EQ(*Program(*machine, 5).cat(card("sriov_numvfs")), "0\n");
+}
+
+// A program that binds the PF while its VFs are waited for keeps them: they are those that there
+// were, and whoever looks finds them.
+TEST(Removal, VfsThatArePutBackAreThoseThatThereWere) {
+  const auto machine = make_machine();
+  Vmm pf(*machine), vf(*machine, 2);
+  Program shell(*machine, 5);
+  ASSERT_TRUE(test::connect(pf).has_value());
+  ASSERT_TRUE(pf.echo("Y\n", "/sys/module/vfio_pci/parameters/enable_sriov").has_value());
+  const std::string port = "/sys/devices/pci0000:00/0000:00:01.0/";
+  machine->remove_function({.bus = 1, .function = 1});
+  ASSERT_TRUE(pf.prepare(kPf).has_value());
+  ASSERT_TRUE(vf.open_device("/dev/vfio/devices/vfio2").has_value());
+  ASSERT_TRUE(vf.bind_iommufd().has_value());
+  RequestEvent request(vf);
+  Writer off(*machine, "0\n", card("sriov_numvfs"));
+  ASSERT_TRUE(request.comes());
+  ASSERT_TRUE(pf.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
+  EXPECT_FALSE(shell.cat(port + "0000:01:00.2/vfio-dev/vfio2/dev").has_value());
+  vf.exit();
+  EXPECT_EQ(error_of(off.join()), Errno::kBusy);
+  EXPECT_EQ(error_of(shell.cat(port + "0000:01:00.1/vendor")), Errno::kNoEnt);
+  EXPECT_TRUE(shell.cat(port + "0000:01:00.2/vendor").has_value());
+  EXPECT_EQ(machine->census()["driver of 0000:01:00.2"], "vfio-pci");
+  EXPECT_TRUE(shell.cat(port + "0000:01:00.2/vfio-dev/vfio1/dev").has_value())
+      << "the lowest minor";
+}
+
+// vfio_pci_core_unregister_device(): until its VFs have gone a PF has its node.
+TEST(Removal, APfIsOpenedWhileItsVfsAreWaitedFor) {
+  const auto machine = make_machine();
+  Vmm pf(*machine), vf(*machine, 2);
+  ASSERT_TRUE(vf.open_device(kVf0).has_value());
+  ASSERT_TRUE(vf.bind_iommufd().has_value());
+  RequestEvent first(vf);
+  Writer unbind(*machine, "0000:01:00.0", std::string(kUnbind));
+  ASSERT_TRUE(first.comes());
+  Program shell(*machine, 5);
+  EXPECT_TRUE(shell.cat(card("vfio-dev/vfio0/dev")).has_value());
+  EXPECT_FALSE(shell.cat("/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.1/vfio-dev/vfio1/dev")
+                   .has_value());
+  ASSERT_TRUE(pf.open_device(kPf).has_value());
+  EXPECT_EQ(error_of(pf.bind_iommufd()), Errno::kAgain);
+  vf.exit();
+  while (shell.cat(card("vfio-dev/vfio0/dev")).has_value()) std::this_thread::yield();
+  EXPECT_FALSE(unbind.done());
+  pf.exit();
+  EXPECT_TRUE(unbind.join().has_value());
 }
 
 // vfio_pci_core_unregister_device(): VFs first, and then the PF.
@@ -194,8 +253,15 @@ TEST(Removal, AGroupsDeviceIsWaitedForToo) {
   ASSERT_TRUE(request.comes());
   EXPECT_FALSE(unbind.done());
   EXPECT_EQ(error_of(vmm.get_device(vmm.group, vfio::test::kVfName)), Errno::kNoDev);
+  // Its list does not have it any more (vfio_device_group_unregister()): nobody reads on.
+  EXPECT_EQ(error_of(vmm.get_device(vmm.group, std::string(vfio::test::kVfName) + " nonsense")),
+            Errno::kNoDev);
+  // The group's own node goes behind the last close (vfio_device_remove_group()).
+  Program shell(*machine, 5);
+  EXPECT_TRUE(shell.cat("/sys/devices/virtual/vfio/3/dev").has_value());
   ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
   EXPECT_TRUE(unbind.join().has_value());
+  EXPECT_EQ(error_of(shell.cat("/sys/devices/virtual/vfio/3/dev")), Errno::kNoEnt);
   abi::vfio_group_status status{.argsz = sizeof(status), .flags = 0};
   EXPECT_EQ(error_of(vmm.ioctl(vmm.group, VFIO_GROUP_GET_STATUS, status)), Errno::kNoDev);
 }

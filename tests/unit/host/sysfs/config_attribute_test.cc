@@ -8,13 +8,13 @@
 namespace teeio::sysfs::test {
 namespace {
 
-/// The VF is bound to a VM.
 struct HostWithPorts : FakeHost {
   HostWithPorts() {
     card.bar[4] = {.kind = hw::Bar::Kind::kIo, .size = 8, .base = Hpa{0x2000}, .target = &ports};
   }
 };
 
+/// The VF is bound to a VM.
 class ConfigOfBoundTdi : public testing::Test {
  protected:
   ConfigOfBoundTdi() {

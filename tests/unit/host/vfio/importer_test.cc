@@ -54,6 +54,12 @@ struct ImporterTest : testing::Test {
     TEEIO_TRY(vmm.pwrite(vmm.vfio, kWitnessedConfig + at, bytes_of(value)));
     return {};
   }
+  [[nodiscard]] bool low_power(std::uint32_t feature) {
+    struct {
+      std::uint32_t argsz, flags;
+    } arg{sizeof(arg), VFIO_DEVICE_FEATURE_SET | feature};
+    return vmm.ioctl(vmm.vfio, VFIO_DEVICE_FEATURE, arg).has_value();
+  }
   [[nodiscard]] bool revoked() {
     const schedule::Lock lock(buffer->resv());
     return buffer->revoked();
@@ -124,12 +130,6 @@ TEST_F(ImporterTest, IsNotLetBackInByAMoveToD0DuringItsUnbind) {
 
 /// Nor does the end of low power, which the bind has woken it from.
 TEST_F(ImporterTest, IsNotLetBackInByTheEndOfLowPowerDuringItsUnbind) {
-  const auto low_power = [&](std::uint32_t feature) {
-    struct {
-      std::uint32_t argsz, flags;
-    } arg{sizeof(arg), VFIO_DEVICE_FEATURE_SET | feature};
-    return vmm.ioctl(vmm.vfio, VFIO_DEVICE_FEATURE, arg).has_value();
-  };
   ASSERT_TRUE(low_power(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
   ASSERT_TRUE(revoked());
   device().set_bound(true);
@@ -138,6 +138,18 @@ TEST_F(ImporterTest, IsNotLetBackInByTheEndOfLowPowerDuringItsUnbind) {
   EXPECT_TRUE(revoked());
   device().set_bound(false);
   device().recover_mmio();
+  EXPECT_FALSE(revoked());
+}
+
+/// What an entry has taken away the exit gives back, not the unbind of a bind in between.
+TEST_F(ImporterTest, IsNotLetBackInByAnUnbindWhileLowPowerIsEntered) {
+  ASSERT_TRUE(low_power(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY));
+  device().set_bound(true);
+  device().disable_mmio();
+  device().recover_mmio();
+  device().set_bound(false);
+  EXPECT_TRUE(revoked());
+  ASSERT_TRUE(low_power(VFIO_DEVICE_FEATURE_LOW_POWER_EXIT));
   EXPECT_FALSE(revoked());
 }
 

@@ -1,6 +1,9 @@
 // A function whose user lets it sleep: Linux drivers/vfio/pci/vfio_pci_core.c,
 // vfio_pci_core_pm_entry() and what follows it.
 
+#include <optional>
+
+#include "host/vfio/awake.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::vfio::low_power_test {
@@ -50,6 +53,7 @@ struct LowPowerTest : testing::Test {
   std::string power_state() {
     return *root.cat("/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/power_state");
   }
+  Device& device() { return static_cast<DeviceFile&>(**vmm.file(vmm.vfio)).device(); }
   std::uint32_t read(std::uint64_t at) {
     std::uint32_t value = 0;
     EXPECT_TRUE(vmm.pread(vmm.vfio, at, writable_bytes_of(value)).has_value());
@@ -128,6 +132,53 @@ TEST_F(LowPowerTest, EndsWithTheLastClose) {
   ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio0").has_value());
   ASSERT_TRUE(vmm.bind_iommufd().has_value());
   EXPECT_TRUE(feature(kSet | kEntry).has_value());
+}
+
+// pm_runtime_resume_and_get() of each call counts, whether low power was entered before or after.
+TEST_F(LowPowerTest, ACallThatBeganBeforeTheEntryEndsAwake) {
+  std::optional<Awake> call(std::in_place, device());
+  ASSERT_TRUE(feature(kSet | kEntry).has_value());
+  EXPECT_EQ(power_state(), "D0\n");
+  call.reset();
+  EXPECT_EQ(power_state(), "D3hot\n");
+}
+
+// The count is the function's, not its user's.
+TEST_F(LowPowerTest, ACallThatOutlivesTheLastCloseTakesNobodyElsesPlace) {
+  ASSERT_TRUE(feature(kSet | kEntry).has_value());
+  std::optional<Awake> before(std::in_place, device());
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  ASSERT_TRUE(vmm.open_device("/dev/vfio/devices/vfio0").has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  ASSERT_TRUE(feature(kSet | kEntry).has_value());
+  std::optional<Awake> now(std::in_place, device());
+  before.reset();
+  EXPECT_EQ(power_state(), "D0\n");
+  now.reset();
+  EXPECT_EQ(power_state(), "D3hot\n");
+}
+
+bool feature_of(Vmm& vmm, std::uint32_t feature) {
+  struct {
+    std::uint32_t argsz, flags;
+  } arg{sizeof(arg), kSet | feature};
+  return vmm.ioctl(vmm.vfio, VFIO_DEVICE_FEATURE, arg).has_value();
+}
+
+TEST(LowPower, AfterAnUnbindItSleepsAgain) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  remove_vfs(vmm);
+  ASSERT_TRUE(machine::test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare("/dev/vfio/devices/vfio0").has_value());
+  const std::string state = "/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0/power_state";
+  ASSERT_TRUE(feature_of(vmm, kEntry));
+  ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
+  EXPECT_EQ(*vmm.cat(state), "D0\n");
+  ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_UNBIND).has_value());
+  EXPECT_EQ(*vmm.cat(state), "D3hot\n");
+  ASSERT_TRUE(feature_of(vmm, kExit));
+  EXPECT_EQ(*vmm.cat(state), "D0\n");
 }
 
 TEST(LowPower, ABoundFunctionStaysAwake) {

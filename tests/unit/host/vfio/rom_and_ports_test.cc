@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "host/vfio/device.h"
+#include "schedule/task.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::vfio {
