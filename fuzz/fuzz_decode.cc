@@ -28,11 +28,12 @@ void run(ByteView input) {
     const auto messages = capture.read(**packet);
     TEEIO_CHECK(!messages.empty(), "a packet without a message");
     for (const decode::Message& message : messages) {
-      std::string line;
-      std::string object;
+      decode::Text line;
+      decode::Text object;
       decode::append_text(line, message, 0, decode::Detail::kFields);
       decode::append_json(object, message);
-      TEEIO_CHECK(line.ends_with('\n') && object.ends_with("}\n"), "no line or no object");
+      TEEIO_CHECK(line.view().ends_with('\n') && object.view().ends_with("}\n"),
+                  "no line or no object");
     }
   }
 }

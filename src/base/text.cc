@@ -31,6 +31,23 @@ std::size_t plain_length(std::string_view text) {
   return at;
 }
 
+/// Whether all of it is shown as it is, of what most text consists of: characters but control
+/// characters other than ends of lines, and no C1. Several at a time, so nobody stops early.
+bool is_plain(std::string_view text) {
+  constexpr std::size_t kBlock = 256;
+  const auto odd = [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool control = (byte < kFirstPrintable) & (byte != '\n');
+    return static_cast<unsigned char>(control | (byte == kDelete) | (byte == 0xc2));
+  };
+  for (; text.size() >= kBlock; text.remove_prefix(kBlock)) {
+    unsigned char any = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) any |= odd(text[i]);
+    if (any != 0) return false;
+  }
+  return std::ranges::none_of(text, odd);
+}
+
 bool is_control(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return byte < kFirstPrintable || byte == kDelete;
@@ -74,6 +91,7 @@ std::size_t utf8_length(std::string_view text) {
 }  // namespace
 
 std::string visible(std::string_view text) {
+  if (is_plain(text)) return std::string(text);
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {

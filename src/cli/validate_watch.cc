@@ -35,10 +35,10 @@ void ValidateWatch::packet(serve::PlatformTransport transport, serve::PacketSend
       .data = bytes,
       .link = mctp ? wire::LinkType::kMctp : wire::LinkType::kPciDoe,
       .direction = asks ? wire::PcapDirection::kInbound : wire::PcapDirection::kOutbound};
-  std::string lines;
+  decode::Text lines;
   for (const decode::Message& message : decoder_.read(record))
-    decode::append_text(lines += "# ", message, start_ns_, decode::Detail::kLine);
-  fmt::print("{}", lines);
+    decode::append_text(lines.add("# "), message, start_ns_, decode::Detail::kLine);
+  fmt::print("{}", lines.view());
 }
 
 void ValidateWatch::keys(const wire::KeyLogLine& line) {

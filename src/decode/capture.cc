@@ -18,10 +18,7 @@ constexpr std::size_t kMaxAssembled = std::size_t{1} << 20U;
 
 constexpr std::size_t kMaxDoePadding = 3;  ///< bytes
 
-/// What is kept of former messages, so that memory does not follow the largest of them.
 constexpr std::size_t kMaxConversations = 16;  ///< the one that is silent longest goes
-constexpr std::size_t kMaxSpare = 4;
-constexpr std::size_t kMaxSpareFields = 32;
 
 constexpr Sender other(Sender sender) {
   return sender == Sender::kRequester ? Sender::kResponder : Sender::kRequester;
@@ -30,13 +27,9 @@ constexpr Sender other(Sender sender) {
 }  // namespace
 
 std::span<const Message> Capture::read(const wire::PcapPacket& packet) {
-  for (Message& message : out_)
-    if (spare_.size() < kMaxSpare && message.fields.capacity() <= kMaxSpareFields)
-      spare_.push_back(std::move(message.fields));
-  out_.clear();
-  kept_.clear();
+  for (Message& message : std::span(out_).first(used_)) message.fields.clear();
+  used_ = 0;
   connection_.reset();
-  data_.assign(packet.data.begin(), packet.data.end());
   ++packet_;
   time_ns_ = packet.time_ns;
   if (packet.link) link_ = *packet.link;
@@ -47,8 +40,8 @@ std::span<const Message> Capture::read(const wire::PcapPacket& packet) {
   else if (packet.data.empty())
     add("PACKET", "NO_ANSWER", {});  // how a packet that was dropped unanswered is captured
   else
-    read_data(data_);
-  return out_;
+    read_data(packet.data);
+  return std::span(out_).first(used_);
 }
 
 Capture::Conversation& Capture::conversation() {
@@ -64,15 +57,6 @@ Capture::Conversation& Capture::conversation() {
   Conversation& one = conversations_[connection_];
   one.packet = packet_;
   return one;
-}
-
-Fields Capture::fields() {
-  std::vector<Field> storage;
-  if (!spare_.empty()) {
-    storage = std::move(spare_.back());
-    spare_.pop_back();
-  }
-  return Fields(options_.show_keys, std::move(storage));
 }
 
 /// Before the message itself is looked at.
@@ -103,24 +87,25 @@ void Capture::note_direction(Sender by_code) {
 void Capture::read_data(ByteView data) {
   if (link_ == wire::LinkType::kPciDoe) return read_doe(data);
   if (link_ == wire::LinkType::kMctp) return read_mctp(data);
-  Fields f = fields();
+  Fields& f = add("PACKET", "OTHER_LINK", {}).fields;
   f.number("link_type", std::to_underlying(link_));
   f.size("bytes", data);
-  add("PACKET", "OTHER_LINK", {}).fields = f.take();
 }
 
 Message& Capture::add(std::string_view layer, std::string_view name, const Place& place) {
-  return out_.emplace_back(Message{.packet = packet_,
-                                   .time_ns = time_ns_,
-                                   .sender = sender_,
-                                   .sender_guessed = known_ == Known::kGuessed,
-                                   .connection = connection_,
-                                   .session = place.session,
-                                   .depth = place.depth,
-                                   .layer = layer,
-                                   .name = name,
-                                   .fields = {},
-                                   .problem = {}});
+  if (used_ == out_.size()) out_.push_back({.fields = Fields(options_.show_keys)});
+  Message& message = out_[used_++];
+  message.packet = packet_;
+  message.time_ns = time_ns_;
+  message.sender = sender_;
+  message.sender_guessed = known_ == Known::kGuessed;
+  message.connection = connection_;
+  message.session = place.session;
+  message.depth = place.depth;
+  message.layer = layer;
+  message.name = name;
+  message.problem = {};
+  return message;
 }
 
 void Capture::add_problem(std::string_view layer, std::string_view name, const Error& error,
@@ -147,27 +132,29 @@ void Capture::read_doe(ByteView packet) {
         return read_secured(object->payload, 0);
     }
   }
-  Fields f = fields();
+  Fields& f = add("DOE", "DATA_OBJECT", {}).fields;
   f.hex_number("vendor", object->vendor_id);
   f.number("type", object->type);
   f.bytes("payload", object->payload);
-  add("DOE", "DATA_OBJECT", {}).fields = f.take();
 }
 
 void Capture::read_discovery(ByteView payload) {
-  Fields f = fields();
+  Message& entry = add("DOE", "DISCOVERY", {});
+  Fields& f = entry.fields;
   if (sender_ == Sender::kRequester) {
     const auto m = wire::DoeDiscoveryRequest::decode(payload);
-    if (!m) return add_problem("DOE", "DISCOVERY", m.error(), {});
-    f.number("index", m->index);
-  } else {
-    const auto m = wire::DoeDiscoveryResponse::decode(payload);
-    if (!m) return add_problem("DOE", "DISCOVERY", m.error(), {});
-    f.hex_number("vendor", m->vendor_id);
-    f.number("type", m->type);
-    f.number("next_index", m->next_index);
+    if (!m) entry.problem = m.error().why;
+    if (m) f.number("index", m->index);
+    return;
   }
-  add("DOE", "DISCOVERY", {}).fields = f.take();
+  const auto m = wire::DoeDiscoveryResponse::decode(payload);
+  if (!m) {
+    entry.problem = m.error().why;
+    return;
+  }
+  f.hex_number("vendor", m->vendor_id);
+  f.number("type", m->type);
+  f.number("next_index", m->next_index);
 }
 
 void Capture::read_mctp(ByteView packet) {
@@ -184,12 +171,11 @@ void Capture::read_mctp(ByteView packet) {
     return;
   }
   if (*whole) return read_mctp_message(**whole, {});
-  Fields f = fields();
+  Fields& f = add("MCTP", "FRAGMENT", {}).fields;
   f.number("source", header->source);
   f.number("destination", header->destination);
   f.number("sequence", header->flags >> 4U & 3U);
   f.size("bytes", packet.subspan(wire::MctpPacketHeader::kSize));
-  add("MCTP", "FRAGMENT", {}).fields = f.take();
 }
 
 void Capture::read_mctp_message(ByteView message, const Place& place) {
@@ -198,31 +184,28 @@ void Capture::read_mctp_message(ByteView message, const Place& place) {
   if (mctp->type == std::to_underlying(wire::MctpType::kSpdm)) return read_spdm(mctp->body, place);
   if (mctp->type == std::to_underlying(wire::MctpType::kSecured) && !place.session)
     return read_secured(mctp->body, 2);
-  Fields f = fields();
+  const bool pldm = mctp->type == std::to_underlying(wire::MctpType::kPldm);
+  Fields& f = add("MCTP", pldm ? "PLDM" : "MESSAGE", place).fields;
   f.number("type", mctp->type);
   f.bytes("payload", mctp->body);
-  add("MCTP", mctp->type == std::to_underlying(wire::MctpType::kPldm) ? "PLDM" : "MESSAGE", place)
-      .fields = f.take();
 }
 
 void Capture::read_secured(ByteView record, std::size_t sequence_size) {
   const auto secured = wire::SecuredMessage::decode(record, sequence_size);
   if (!secured) return add_problem("SECURED", "RECORD", secured.error(), {});
   const Place place{.session = secured->session_id};
-  auto opened = keys_.open(*secured, sender_);
+  const auto opened = keys_.open(*secured, sender_);
   if (opened) {
     if (known_ != Known::kRecorded) {
       sender_ = opened->sender;
       known_ = Known::kByMessage;
     }
-    const ByteView inside = keep(std::move(opened->application));
+    const Bytes& inside = opened->application;
     if (link_ == wire::LinkType::kMctp) return read_mctp_message(inside, place);
     return read_spdm(inside, place);
   }
-  Fields f = fields();
-  f.number("ciphertext", secured->ciphertext.size());
   Message& message = add("SECURED", "RECORD", place);
-  message.fields = f.take();
+  message.fields.number("ciphertext", secured->ciphertext.size());
   // Without a key log, not being able to read it is no mistake of the capture.
   if (!keys_.empty()) message.problem = opened.error().why;
 }
@@ -233,32 +216,38 @@ void Capture::read_spdm(ByteView message, const Place& place) {
   if (place.depth == 0 && !place.session)
     note_direction(wire::is_spdm_request(SpdmCode{header->code}) ? Sender::kRequester
                                                                  : Sender::kResponder);
-  if (const auto vendor = wire::VendorDefined::decode(message))
-    return read_vendor_defined(message, place);
-  Message& entry = add("SPDM", wire::spdm_name(header->code), place);
-  Fields f = fields();
-  f.version("version", header->version);
-  const wire::SpdmSizes sizes = conversation().connection.sizes_for(message, place.encapsulated);
-  const bool known = wire::visit_spdm_type(header->code, [&]<class M>() {
+  const SpdmCode code{header->code};
+  if (code == SpdmCode::kVendorDefinedRequest || code == SpdmCode::kVendorDefinedResponse)
+    if (const auto vendor = wire::VendorDefined::decode(message))
+      return read_vendor_defined(*vendor, place);
+  read_plain_spdm(*header, message, place);
+}
+
+void Capture::read_plain_spdm(const wire::SpdmHeader& header, ByteView message,
+                              const Place& place) {
+  Message& entry = add("SPDM", wire::spdm_name(header.code), place);
+  entry.fields.version("version", header.version);
+  Connection& connection = conversation().connection;
+  const wire::SpdmSizes sizes = connection.sizes_for(header, message.size(), place.encapsulated);
+  connection.observe(header, place.encapsulated);
+  const bool known = wire::visit_spdm_type(header.code, [&]<class M>() {
     const auto decoded = wire::decode_spdm_as<M>(message, sizes);
     if (!decoded) {
       entry.problem = decoded.error().why;
       return;
     }
-    describe(f, *decoded);
+    connection.observe(*decoded, place.encapsulated);
+    describe(entry.fields, *decoded);
     // DOE pads a message that travels as it is, with less than a DWORD.
     const std::size_t behind = message.size() - decoded->wire.size();
     const bool padded = link_ == wire::LinkType::kPciDoe && !place.session;
-    if (behind > (padded ? kMaxDoePadding : 0)) f.number("trailing_bytes", behind);
+    if (behind > (padded ? kMaxDoePadding : 0)) entry.fields.number("trailing_bytes", behind);
   });
   if (!known) {
-    f.hex_number("code", header->code);
+    entry.fields.hex_number("code", header.code);
     entry.problem = "the table of SPDM messages has no such code";
   }
-  entry.fields = f.take();
-  const bool good = entry.problem.empty();
-  conversation().connection.observe(message, place.encapsulated);
-  if (good && place.depth < kMaxDepth) read_inside(*header, message, place);
+  if (entry.problem.empty() && place.depth < kMaxDepth) read_inside(header, message, place);
 }
 
 void Capture::read_inside(const wire::SpdmHeader& header, ByteView message, const Place& place) {
@@ -297,20 +286,20 @@ void Capture::read_chunk(const Chunk& chunk, Assembly& assembly, const Place& pl
                        place);
   }
   if (!chunk.last) return;
-  const ByteView whole = keep(std::move(assembly.bytes));
+  const Bytes whole = std::move(assembly.bytes);
   assembly = {};
   read_spdm(whole, place);
 }
 
-void Capture::read_vendor_defined(ByteView message, const Place& place) {
-  const auto vendor = wire::VendorDefined::decode(message);
-  Fields f = fields();
-  const bool tdisp = vendor->protocol == wire::Protocol::kTdisp;
-  const auto name =
-      tdisp ? describe_tdisp(f, vendor->message) : describe_ide_km(f, vendor->message);
-  Message& entry = add(wire::protocol_name(vendor->protocol), name.value_or("MESSAGE"), place);
-  if (!name) entry.problem = name.error().why;
-  entry.fields = f.take();
+void Capture::read_vendor_defined(const wire::VendorDefined& vendor, const Place& place) {
+  Message& entry = add(wire::protocol_name(vendor.protocol), "MESSAGE", place);
+  const auto name = vendor.protocol == wire::Protocol::kTdisp
+                        ? describe_tdisp(entry.fields, vendor.message)
+                        : describe_ide_km(entry.fields, vendor.message);
+  if (name)
+    entry.name = *name;
+  else
+    entry.problem = name.error().why;
 }
 
 }  // namespace teeio::decode

@@ -3,6 +3,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -12,6 +13,7 @@
 #include "decode/mctp_assembler.h"
 #include "decode/message.h"
 #include "wire/pcap.h"
+#include "wire/spdm_vendor_defined.h"
 
 namespace teeio::decode {
 
@@ -70,18 +72,15 @@ class Capture {
   void read_mctp_message(ByteView message, const Place& place);
   void read_secured(ByteView record, std::size_t sequence_size);
   void read_spdm(ByteView message, const Place& place);
+  void read_plain_spdm(const wire::SpdmHeader& header, ByteView message, const Place& place);
   void read_inside(const wire::SpdmHeader& header, ByteView message, const Place& place);
-  void read_vendor_defined(ByteView message, const Place& place);
+  void read_vendor_defined(const wire::VendorDefined& vendor, const Place& place);
   template <class Chunk>
   void read_chunk(const Chunk& chunk, Assembly& assembly, const Place& place);
-  /// A new entry at the end of `out_`.
+  /// The next of `out_`, without fields. It stays where it is until the next one.
   Message& add(std::string_view layer, std::string_view name, const Place& place);
   void add_problem(std::string_view layer, std::string_view name, const Error& error,
                    const Place& place);
-  /// No fields yet.
-  [[nodiscard]] Fields fields();
-  /// What was decrypted or put together, as long as the messages are there.
-  [[nodiscard]] ByteView keep(Bytes bytes) { return kept_.emplace_back(std::move(bytes)); }
 
   wire::LinkType link_;  ///< of the packet at hand
   const Options options_;
@@ -96,10 +95,8 @@ class Capture {
   wire::PcapDirection direction_ = wire::PcapDirection::kUnknown;  ///< of the packet at hand
   std::optional<wire::PcapDirection> to_device_;                   ///< once a request told it
   MctpAssembler mctp_;
-  std::vector<Message> out_;
-  Bytes data_;                             ///< of the packet at hand
-  std::vector<Bytes> kept_;                ///< what was inside of it
-  std::vector<std::vector<Field>> spare_;  ///< storage of former messages' fields
+  std::vector<Message> out_;  ///< used again and again, with what their fields have of memory
+  std::size_t used_ = 0;      ///< of `out_`
 };
 
 }  // namespace teeio::decode

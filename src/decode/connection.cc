@@ -9,62 +9,62 @@ namespace {
 
 using wire::SpdmCode;
 
-/// Whether DIGESTS carries the tables of a multi-key connection: they take four
+/// Whether DIGESTS of `size` bytes carries the tables of a multi-key connection: they take four
 /// bytes a slot, padding of a transport at most three in all.
-bool has_key_tables(ByteView message, std::size_t hash_size) {
-  const auto header = wire::SpdmHeader::decode(message);
-  if (!header || header->version < wire::kSpdmVersion13) return false;
-  const auto slots = static_cast<std::size_t>(std::popcount(header->param2));
-  return slots != 0 && message.size() >= wire::SpdmHeader::kSize + slots * (hash_size + 4);
+bool has_key_tables(const wire::SpdmHeader& header, std::size_t size, std::size_t hash_size) {
+  if (header.version < wire::kSpdmVersion13) return false;
+  const auto slots = static_cast<std::size_t>(std::popcount(header.param2));
+  return slots != 0 && size >= wire::SpdmHeader::kSize + slots * (hash_size + 4);
 }
 
 }  // namespace
 
-void Connection::observe_request(const wire::SpdmHeader& header, ByteView message, Asked& asked) {
-  asked = {};
+void Connection::observe(const wire::SpdmHeader& header, bool encapsulated) {
   const SpdmCode code{header.code};
-  if (code == SpdmCode::kChallenge) {
-    asked = {.summary = header.param2 != 0, .signature = true};
-  } else if (code == SpdmCode::kKeyExchange || code == SpdmCode::kPskExchange) {
-    asked = {.summary = header.param1 != 0, .signature = true};
-  } else if (code == SpdmCode::kGetMeasurements) {
-    if (const auto m = wire::SpdmGetMeasurements::decode(message)) asked.signature = m->sign;
-  } else if (code == SpdmCode::kGetEndpointInfo) {
-    if (const auto m = wire::SpdmGetEndpointInfo::decode(message)) asked.signature = m->sign;
-  } else if (code == SpdmCode::kGetCapabilities) {
-    if (const auto m = wire::SpdmGetCapabilities::decode(message)) requester_caps_ = m->flags;
-  } else if (code == SpdmCode::kGetVersion) {
+  // A request that only fetches a put-off answer asks for nothing new.
+  if (!wire::is_spdm_request(code) || code == SpdmCode::kRespondIfReady ||
+      code == SpdmCode::kChunkGet || code == SpdmCode::kChunkSend ||
+      code == SpdmCode::kGetEncapsulatedRequest || code == SpdmCode::kDeliverEncapsulatedResponse)
+    return;
+  if (code == SpdmCode::kGetVersion) {
     *this = Connection{};  // DSP0274: it resets the connection
+    return;
   }
+  Asked& asks = asked(encapsulated);
+  asks = {};
+  if (code == SpdmCode::kChallenge)
+    asks = {.summary = header.param2 != 0, .signature = true};
+  else if (code == SpdmCode::kKeyExchange || code == SpdmCode::kPskExchange)
+    asks = {.summary = header.param1 != 0, .signature = true};
 }
 
-void Connection::observe(ByteView message, bool encapsulated) {
-  const auto header = wire::SpdmHeader::decode(message);
-  if (!header) return;
-  const SpdmCode code{header->code};
-  // A request that only fetches a put-off answer asks for nothing new.
-  if (code == SpdmCode::kRespondIfReady || code == SpdmCode::kChunkGet ||
-      code == SpdmCode::kChunkSend || code == SpdmCode::kGetEncapsulatedRequest ||
-      code == SpdmCode::kDeliverEncapsulatedResponse)
-    return;
-  if (wire::is_spdm_request(code))
-    return observe_request(*header, message, encapsulated ? encapsulated_asked_ : asked_);
-  if (code == SpdmCode::kCapabilities) {
-    if (const auto m = wire::SpdmCapabilities::decode(message)) responder_caps_ = m->flags;
-  } else if (code == SpdmCode::kAlgorithms) {
-    const auto m = wire::SpdmAlgorithms::decode(message);
-    if (!m) return;
-    sizes_.hash = wire::spdm_hash_size(m->base_hash);
-    // Of the two families' fields of one purpose one is zero.
-    sizes_.signature =
-        wire::spdm_signature_size(m->base_asym) + wire::spdm_pqc_signature_size(m->pqc_asym);
-    const std::size_t point = wire::spdm_exchange_size(m->tables.dhe.value_or(0));
-    const std::uint16_t kem = m->tables.kem.value_or(0);
-    sizes_.exchange_request = point + wire::spdm_kem_request_size(kem);
-    sizes_.exchange_response = point + wire::spdm_kem_response_size(kem);
-    requester_signature_ = wire::spdm_signature_size(m->tables.req_base_asym.value_or(0)) +
-                           wire::spdm_pqc_signature_size(m->tables.req_pqc_asym.value_or(0));
-  }
+void Connection::observe(const wire::SpdmGetCapabilities& m, bool /*encapsulated*/) {
+  requester_caps_ = m.flags;
+}
+
+void Connection::observe(const wire::SpdmCapabilities& m, bool /*encapsulated*/) {
+  responder_caps_ = m.flags;
+}
+
+void Connection::observe(const wire::SpdmAlgorithms& m, bool /*encapsulated*/) {
+  sizes_.hash = wire::spdm_hash_size(m.base_hash);
+  // Of the two families' fields of one purpose one is zero.
+  sizes_.signature =
+      wire::spdm_signature_size(m.base_asym) + wire::spdm_pqc_signature_size(m.pqc_asym);
+  const std::size_t point = wire::spdm_exchange_size(m.tables.dhe.value_or(0));
+  const std::uint16_t kem = m.tables.kem.value_or(0);
+  sizes_.exchange_request = point + wire::spdm_kem_request_size(kem);
+  sizes_.exchange_response = point + wire::spdm_kem_response_size(kem);
+  requester_signature_ = wire::spdm_signature_size(m.tables.req_base_asym.value_or(0)) +
+                         wire::spdm_pqc_signature_size(m.tables.req_pqc_asym.value_or(0));
+}
+
+void Connection::observe(const wire::SpdmGetMeasurements& m, bool encapsulated) {
+  asked(encapsulated).signature = m.sign;
+}
+
+void Connection::observe(const wire::SpdmGetEndpointInfo& m, bool encapsulated) {
+  asked(encapsulated).signature = m.sign;
 }
 
 bool Connection::clear_handshake() const {
@@ -76,16 +76,15 @@ std::size_t Connection::summary_size(const Asked& asked) const {
   return asked.summary && (responder_caps_ & kMeasures) != 0 ? sizes_.hash : 0;
 }
 
-wire::SpdmSizes Connection::sizes_for(ByteView message, bool encapsulated) const {
+wire::SpdmSizes Connection::sizes_for(const wire::SpdmHeader& header, std::size_t size,
+                                      bool encapsulated) const {
   wire::SpdmSizes sizes = sizes_;
-  const auto header = wire::SpdmHeader::decode(message);
-  if (!header) return sizes;
   const Asked& asked = encapsulated ? encapsulated_asked_ : asked_;
   if (encapsulated) sizes.signature = requester_signature_;
   sizes.verify_data = sizes_.hash;
-  const SpdmCode code{header->code};
+  const SpdmCode code{header.code};
   if (code == SpdmCode::kDigests) {
-    sizes.multi_key = has_key_tables(message, sizes.hash);
+    sizes.multi_key = has_key_tables(header, size, sizes.hash);
   } else if (code == SpdmCode::kChallengeAuth) {
     // The requester has no measurements, so nothing to sum up either.
     sizes.summary_hash = encapsulated ? 0 : summary_size(asked);

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/bytes.h"
 #include "wire/spdm_dispatch.h"
 
 namespace teeio::decode {
@@ -13,12 +12,20 @@ namespace teeio::decode {
 /// requests have a memory of their own, since they go the other way in between.
 class Connection {
  public:
-  /// Looks at a message that was decoded or will be; anything else is ignored.
-  /// `encapsulated`: it is inside of another one.
-  void observe(ByteView message, bool encapsulated);
+  /// For decoding the message of `size` bytes that begins with `header`, after the observe()
+  /// of everything before it. `encapsulated`: it is inside of another one.
+  [[nodiscard]] wire::SpdmSizes sizes_for(const wire::SpdmHeader& header, std::size_t size,
+                                          bool encapsulated) const;
 
-  /// For decoding `message`, after the observe() of everything before it.
-  [[nodiscard]] wire::SpdmSizes sizes_for(ByteView message, bool encapsulated) const;
+  /// Every message that has a header, then those that could be decoded as what they are.
+  void observe(const wire::SpdmHeader& header, bool encapsulated);
+  template <class Message>
+  void observe(const Message& /*other*/, bool /*encapsulated*/) {}
+  void observe(const wire::SpdmGetCapabilities& m, bool encapsulated);
+  void observe(const wire::SpdmCapabilities& m, bool encapsulated);
+  void observe(const wire::SpdmAlgorithms& m, bool encapsulated);
+  void observe(const wire::SpdmGetMeasurements& m, bool encapsulated);
+  void observe(const wire::SpdmGetEndpointInfo& m, bool encapsulated);
 
  private:
   /// What one direction's last request asked for.
@@ -26,7 +33,9 @@ class Connection {
     bool summary = false;
     bool signature = false;
   };
-  void observe_request(const wire::SpdmHeader& header, ByteView message, Asked& asked);
+  [[nodiscard]] Asked& asked(bool encapsulated) {
+    return encapsulated ? encapsulated_asked_ : asked_;
+  }
   [[nodiscard]] bool clear_handshake() const;
   [[nodiscard]] std::size_t summary_size(const Asked& asked) const;
 

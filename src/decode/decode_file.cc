@@ -12,6 +12,7 @@
 #include "decode/capture.h"
 #include "decode/input_file.h"
 #include "decode/print.h"
+#include "decode/text.h"
 
 namespace teeio::decode {
 namespace {
@@ -88,14 +89,13 @@ class Output {
     if (text_.size() >= kMostWaiting) flush();
   }
   void flush() {
-    print_text(text_);
-    text_.clear();
-    if (text_.capacity() > 2 * kMostWaiting) text_.shrink_to_fit();
+    print_text(text_.view());
+    text_.clear(2 * kMostWaiting);
   }
 
  private:
   const FileOptions& options_;
-  std::string text_;
+  Text text_;
 };
 
 /// The capture's file, behind what was printed of it so far.

@@ -47,7 +47,7 @@ void enabled_streams(Fields& f, std::string_view kind, const Blocks& blocks) {
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const wire::IdeLinkBlock& block = blocks[i];
     if (!block.enabled()) continue;
-    f.word(fmt::format("{}[{}]", kind, i),
+    f.word({kind, i},
            fmt::format("id {} {}{}", block.stream_id(), block.secure() ? "secure" : "insecure",
                        ide_settings(block.control)));
   }
@@ -88,10 +88,7 @@ template <wire::TdispCode Code>
 void fields(Fields& /*f*/, const wire::TdispBare<Code>& /*m*/) {}
 
 void fields(Fields& f, const wire::TdispVersion& m) {
-  std::string versions;
-  for (const std::uint8_t version : m.versions)
-    versions += fmt::format("{}{}.{}", versions.empty() ? "" : ",", version >> 4U, version & 0xfU);
-  f.word("versions", versions);
+  f.word("versions", [&m](Text& out) { add_versions(out, m.versions); });
 }
 
 void fields(Fields& f, const wire::TdispGetCapabilities& m) {
@@ -121,7 +118,7 @@ void fields(Fields& f, const wire::TdispGetInterfaceReport& m) {
   f.number("length", m.length);
 }
 
-void range_field(Fields& f, const std::string& name, const wire::TdispMmioRange& range) {
+void range_field(Fields& f, FieldName name, const wire::TdispMmioRange& range) {
   f.word(name, fmt::format("{} pages at {:#x} id {} attributes {:#x}", range.pages, range.address(),
                            range.range_id, range.attributes));
 }
@@ -137,7 +134,7 @@ void fields(Fields& f, const wire::TdispInterfaceReportPortion& m) {
   if (report->lnr_control != 0) f.hex_number("lnr_control", report->lnr_control);
   if (report->tph_control != 0) f.hex_number("tph_control", report->tph_control);
   for (std::size_t i = 0; i < report->ranges.size(); ++i)
-    range_field(f, fmt::format("range[{}]", i), report->ranges[i]);
+    range_field(f, {"range", i}, report->ranges[i]);
   f.bytes("device_info", report->device_info);
 }
 

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include <array>
 
 #include "decode/describe.h"
@@ -9,54 +7,54 @@
 namespace teeio::decode {
 namespace {
 
-std::string version_text(std::uint8_t version) {
-  return fmt::format("{}.{}", version >> 4U, version & 0xfU);
-}
-
-using Bit = wire::NamedBit;
-
 /// "A|B|0x80": names of the bits that are set, the others as a number.
 template <std::size_t N>
-std::string bits_text(const std::array<Bit, N>& bits, std::uint32_t value) {
-  std::string out;
-  out.reserve(N * 4);
-  const auto add = [&](std::string_view text) {
-    if (!out.empty()) out += '|';
-    out += text;
-  };
-  for (const Bit& bit : bits) {
-    if ((value & bit.mask) == 0) continue;
-    add(bit.name);
-    value &= ~bit.mask;
+void add_bits(Text& out, const std::array<wire::NamedBit, N>& bits, std::uint32_t value) {
+  List names(out, '|');
+  std::uint32_t rest = value;
+  for (const wire::NamedBit& bit : bits) {
+    if ((rest & bit.mask) == 0) continue;
+    names.next().add(bit.name);
+    rest &= ~bit.mask;
   }
-  if (value != 0 || out.empty()) add(fmt::format("{:#x}", value));
-  return out;
+  if (rest != 0 || value == 0) names.next().add("0x").add_number(rest, 16);
 }
 
+using AlgorithmName = std::string_view (*)(std::uint32_t);
+
 /// Names of the algorithms whose bits are set, from wire's tables.
-std::string algorithms_text(std::uint32_t value, std::string_view (*name)(std::uint32_t)) {
-  std::string out;
+void add_algorithms(Text& out, std::uint32_t value, AlgorithmName name) {
+  if (value == 0) out.add("none");
+  List names(out, '|');
   for (std::uint32_t mask = 0; value != 0; value &= ~mask) {
     mask = value & (~value + 1);  // the lowest
     const std::string_view known = name(mask);
-    if (!out.empty()) out += '|';
     if (known.empty())
-      out += fmt::format("{:#x}", mask);
+      names.next().add("0x").add_number(mask, 16);
     else
-      out += known;
+      names.next().add(known);
   }
-  return out.empty() ? "none" : out;
 }
 
-std::string measurement_hash_text(std::uint32_t value) {
-  return value == 1 ? "raw" : algorithms_text(value >> 1U, wire::spdm_hash_name);
+void algorithms(Fields& f, FieldName field, std::uint32_t value, AlgorithmName name) {
+  f.word(field, [value, name](Text& out) { add_algorithms(out, value, name); });
+}
+
+void measurement_hash(Fields& f, std::uint32_t value) {
+  if (value == 1) return f.word("measurement_hash", "raw");
+  algorithms(f, "measurement_hash", value >> 1U, wire::spdm_hash_name);
+}
+
+template <class Bits>
+void bits(Fields& f, FieldName field, const Bits& names, std::uint32_t value) {
+  f.word(field, [&names, value](Text& out) { add_bits(out, names, value); });
 }
 
 template <class Message>
 void describe_capabilities(Fields& f, const Message& m) {
-  f.word("flags", bits_text(wire::kSpdmCapNames, m.flags));
+  bits(f, "flags", wire::kSpdmCapNames, m.flags);
   if (m.extended_flags != 0)
-    f.word("extended_flags", bits_text(wire::kSpdmExtendedCapNames, m.extended_flags));
+    bits(f, "extended_flags", wire::kSpdmExtendedCapNames, m.extended_flags);
   f.number("ct_exponent", m.ct_exponent);
   if (m.version < wire::kSpdmVersion12) return;
   f.number("data_transfer_size", m.data_transfer_size);
@@ -66,17 +64,17 @@ void describe_capabilities(Fields& f, const Message& m) {
 /// What NEGOTIATE_ALGORITHMS and ALGORITHMS have in common.
 template <class Algorithms>
 void describe_algorithms(Fields& f, const Algorithms& a) {
-  f.word("hash", algorithms_text(a.base_hash, wire::spdm_hash_name));
-  f.word("asym", algorithms_text(a.base_asym, wire::spdm_asym_name));
-  if (a.tables.dhe) f.word("dhe", algorithms_text(*a.tables.dhe, wire::spdm_dhe_name));
-  if (a.tables.aead) f.word("aead", algorithms_text(*a.tables.aead, wire::spdm_aead_name));
+  algorithms(f, "hash", a.base_hash, wire::spdm_hash_name);
+  algorithms(f, "asym", a.base_asym, wire::spdm_asym_name);
+  if (a.tables.dhe) algorithms(f, "dhe", *a.tables.dhe, wire::spdm_dhe_name);
+  if (a.tables.aead) algorithms(f, "aead", *a.tables.aead, wire::spdm_aead_name);
   if (a.tables.req_base_asym)
-    f.word("req_asym", algorithms_text(*a.tables.req_base_asym, wire::spdm_asym_name));
+    algorithms(f, "req_asym", *a.tables.req_base_asym, wire::spdm_asym_name);
   if (a.tables.key_schedule) f.hex_number("key_schedule", *a.tables.key_schedule);
-  if (a.pqc_asym != 0) f.word("pqc_asym", algorithms_text(a.pqc_asym, wire::spdm_pqc_asym_name));
+  if (a.pqc_asym != 0) algorithms(f, "pqc_asym", a.pqc_asym, wire::spdm_pqc_asym_name);
   if (a.tables.req_pqc_asym)
-    f.word("req_pqc_asym", algorithms_text(*a.tables.req_pqc_asym, wire::spdm_pqc_asym_name));
-  if (a.tables.kem) f.word("kem", algorithms_text(*a.tables.kem, wire::spdm_kem_name));
+    algorithms(f, "req_pqc_asym", *a.tables.req_pqc_asym, wire::spdm_pqc_asym_name);
+  if (a.tables.kem) algorithms(f, "kem", *a.tables.kem, wire::spdm_kem_name);
   f.hex_number("measurement_spec", a.measurement_specification);
   f.hex_number("other_params", a.other_params);
   if (a.mel_specification != 0) f.hex_number("mel_spec", a.mel_specification);
@@ -87,10 +85,7 @@ void describe_algorithms(Fields& f, const Algorithms& a) {
 void describe(Fields& /*f*/, const wire::SpdmGetVersion& /*m*/) {}
 
 void describe(Fields& f, const wire::SpdmVersionResponse& m) {
-  std::string versions;
-  for (const std::uint8_t version : m.versions)
-    versions += (versions.empty() ? "" : ",") + version_text(version);
-  f.word("versions", versions);
+  f.word("versions", [&m](Text& out) { add_versions(out, m.versions); });
 }
 
 void describe(Fields& f, const wire::SpdmGetCapabilities& m) {
@@ -110,7 +105,7 @@ void describe(Fields& f, const wire::SpdmNegotiateAlgorithms& m) {
 
 void describe(Fields& f, const wire::SpdmAlgorithms& m) {
   describe_algorithms(f, m);
-  f.word("measurement_hash", measurement_hash_text(m.measurement_hash));
+  measurement_hash(f, m.measurement_hash);
 }
 
 void describe(Fields& f, const wire::SpdmError& m) {

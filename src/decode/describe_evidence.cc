@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "decode/describe.h"
 
 namespace teeio::decode {
@@ -51,9 +49,9 @@ void describe_record(Fields& f, ByteView record) {
   while (!record.empty()) {
     const auto block = wire::SpdmMeasurementBlock::take(record);
     if (!block) return f.word("record", block.error().why);
-    const std::string name = fmt::format("block[{}]", block->index);
-    f.word(name, fmt::format("{}{}", type_text(block->type), block->raw ? ",raw" : ""));
-    f.bytes(name + ".value", block->value);
+    f.word({"block", block->index},
+           [&block](Text& out) { out.add(type_text(block->type)).add(block->raw ? ",raw" : ""); });
+    f.bytes({"block", block->index, ".value"}, block->value);
   }
 }
 
@@ -65,10 +63,11 @@ void describe_log(Fields& f, ByteView log) {
   for (ByteView rest = log.subspan(wire::SpdmMelHeader::kSize); !rest.empty();) {
     const auto entry = wire::SpdmMelEntry::take(rest);
     if (!entry) return f.word("log", entry.error().why);
-    const std::string name = fmt::format("entry[{}]", entry->mel_index);
-    f.word(name, fmt::format("{}{},block={}", type_text(entry->type), entry->raw ? ",raw" : "",
-                             entry->measurement_index));
-    f.bytes(name + ".value", entry->value);
+    f.word({"entry", entry->mel_index}, [&entry](Text& out) {
+      out.add(type_text(entry->type)).add(entry->raw ? ",raw" : "");
+      out.add(",block=").add_number(entry->measurement_index);
+    });
+    f.bytes({"entry", entry->mel_index, ".value"}, entry->value);
   }
 }
 
@@ -94,7 +93,7 @@ void describe(Fields& f, const wire::SpdmDigests& m) {
   std::size_t at = 0;
   for (unsigned slot = 0; slot < wire::kSpdmSlots; ++slot) {
     if ((m.provisioned >> slot & 1U) == 0) continue;
-    f.bytes(fmt::format("digest[{}]", slot), m.digests.subspan(at * size, size));
+    f.bytes({"digest", slot}, m.digests.subspan(at * size, size));
     ++at;
   }
   f.bytes("key_pairs", m.key_pairs);

@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "decode/describe.h"
 #include "wire/spdm_opaque.h"
 
@@ -21,7 +19,7 @@ void describe_choice(Fields& f, ByteView opaque) {
   f.size("opaque", opaque);
   for (const auto format : {wire::SpdmOpaqueFormat::k1, wire::SpdmOpaqueFormat::k0})
     if (const auto chosen = wire::decode_secured_version_choice(opaque, format); chosen && *chosen)
-      return f.word("secured_version", fmt::format("{}.{}", **chosen >> 4U, **chosen & 0xfU));
+      return f.version("secured_version", **chosen);
 }
 
 template <class KeyUpdate>
@@ -43,24 +41,26 @@ void describe_key_update(Fields& f, const KeyUpdate& m) {
 }
 
 /// DMTF's event types have names.
-std::string event_type_text(std::uint8_t registry, std::uint16_t type) {
+void add_event_type(Text& out, std::uint8_t registry, std::uint16_t type) {
   const std::string_view name = registry == 0 ? wire::spdm_event_name(type) : std::string_view();
-  return name.empty() ? fmt::format("registry {} type {}", registry, type) : std::string(name);
+  if (name.empty())
+    out.add("registry ").add_number(registry).add(" type ").add_number(type);
+  else
+    out.add(name);
+}
+
+void add_group(Text& out, const wire::SpdmEventGroup& group) {
+  List names(out, ',');
+  if ((group.attributes & wire::kSpdmAllEventTypes) != 0) names.next().add("all");
+  for (Reader types(group.types); !types.rest().empty(); types.skip(2))
+    add_event_type(names.next(), group.registry, types.le<std::uint16_t>());
 }
 
 void describe_groups(Fields& f, ByteView groups) {
   for (unsigned i = 0; !groups.empty(); ++i) {
-    const std::string name = fmt::format("group[{}]", i);
     const auto group = wire::SpdmEventGroup::take(groups);
-    if (!group) return f.word(name, group.error().why);
-    std::string text = (group->attributes & wire::kSpdmAllEventTypes) != 0 ? "all" : "";
-    Reader types(group->types);
-    while (!types.rest().empty()) {
-      text +=
-          (text.empty() ? "" : ",") + event_type_text(group->registry, types.le<std::uint16_t>());
-      types.skip(2);
-    }
-    f.word(name, text);
+    if (!group) return f.word({"group", i}, group.error().why);
+    f.word({"group", i}, [&group](Text& out) { add_group(out, *group); });
   }
 }
 
@@ -198,9 +198,9 @@ void describe(Fields& f, const wire::SpdmSendEvent& m) {
   while (!rest.empty()) {
     const auto event = wire::SpdmEvent::take(rest);
     if (!event) return;
-    const std::string name = fmt::format("event[{}]", event->instance);
-    f.word(name, event_type_text(event->registry, event->type));
-    f.bytes(name + ".detail", event->detail);
+    f.word({"event", event->instance},
+           [&event](Text& out) { add_event_type(out, event->registry, event->type); });
+    f.bytes({"event", event->instance, ".detail"}, event->detail);
   }
 }
 

@@ -19,21 +19,24 @@ void describe_subcode(Fields& f, std::uint8_t subcode) {
 void describe_subcodes(Fields& f, ByteView structure) {
   const auto subcodes = wire::decode_spdm_supported_subcodes(structure);
   if (!subcodes) return f.word("structure", subcodes.error().why);
-  std::string names;
-  for (std::uint8_t subcode = 0; subcode < 64; ++subcode) {
-    if ((*subcodes >> subcode & 1U) == 0) continue;
-    const std::string_view name = wire::spdm_slot_subcode_name(subcode);
-    names += names.empty() ? "" : ",";
-    names += name.empty() ? fmt::format("{:#x}", subcode) : std::string(name);
-  }
-  f.word("subcodes", names);
+  f.word("subcodes", [&subcodes](Text& out) {
+    List names(out, ',');
+    for (std::uint8_t subcode = 0; subcode < 64; ++subcode) {
+      if ((*subcodes >> subcode & 1U) == 0) continue;
+      const std::string_view name = wire::spdm_slot_subcode_name(subcode);
+      if (name.empty())
+        names.next().add("0x").add_number(subcode, 16);
+      else
+        names.next().add(name);
+    }
+  });
 }
 
 void describe_banks(Fields& f, ByteView structure) {
   const auto banks = wire::decode_spdm_bank_info(structure);
   if (!banks) return f.word("structure", banks.error().why);
   for (const wire::SpdmBankElement& one : *banks)
-    f.word(fmt::format("bank[{}]", one.bank),
+    f.word({"bank", one.bank},
            fmt::format("slots={:#x},modifiable={:#x}", one.slots, one.modifiable));
 }
 
@@ -50,17 +53,17 @@ void describe_details(Fields& f, ByteView structure) {
   f.bytes("pqc", details->current_pqc);
   f.bytes("available_pqc", details->available_pqc);
   for (const wire::SpdmSlotElement& one : details->slots) {
-    const std::string name = fmt::format("slot[{}]", one.slot);
     const bool filled = (one.attributes & wire::SpdmSlotElement::kProvisioned) != 0;
     const bool fixed = (one.attributes & wire::SpdmSlotElement::kWriteProtected) != 0;
-    f.word(name, fmt::format("{}{},size={},key_pair={},cert_info={:#x},usage={:#x}",
-                             filled ? "provisioned" : "empty", fixed ? ",write-protected" : "",
-                             one.size, one.key_pair, one.certificate_info, one.key_usage));
-    if (filled) f.bytes(name + ".digest", one.digest);
+    f.word({"slot", one.slot},
+           fmt::format("{}{},size={},key_pair={},cert_info={:#x},usage={:#x}",
+                       filled ? "provisioned" : "empty", fixed ? ",write-protected" : "", one.size,
+                       one.key_pair, one.certificate_info, one.key_usage));
+    if (filled) f.bytes({"slot", one.slot, ".digest"}, one.digest);
   }
 }
 
-void describe_data(Fields& f, std::string_view name, ByteView structure) {
+void describe_data(Fields& f, FieldName name, ByteView structure) {
   const auto data = wire::decode_spdm_slot_data(structure);
   if (!data) return f.word("structure", data.error().why);
   f.size(name, *data);

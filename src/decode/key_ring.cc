@@ -43,7 +43,7 @@ bool may_be(ByteView shown, std::uint64_t sequence) {
 }
 
 /// A message that a key opened.
-struct Text {
+struct OpenedText {
   std::uint64_t sequence = 0;
   Bytes application;
 };
@@ -67,8 +67,8 @@ std::optional<Bytes> open_as(crypto::Aead& aead, const wire::KeyLogLine& line,
 }
 
 /// Opens `record` with one key as number `first` or one of the few behind it.
-std::optional<Text> try_key(const wire::KeyLogLine& line, const wire::SecuredMessage& record,
-                            std::uint64_t first) {
+std::optional<OpenedText> try_key(const wire::KeyLogLine& line, const wire::SecuredMessage& record,
+                                  std::uint64_t first) {
   const auto algorithm = algorithm_of(line.aead);
   if (!algorithm || line.key.size() != crypto::aead_key_size(*algorithm) ||
       line.iv.size() != crypto::kAeadNonceSize)
@@ -76,7 +76,8 @@ std::optional<Text> try_key(const wire::KeyLogLine& line, const wire::SecuredMes
   crypto::Aead aead(*algorithm, crypto::Aead::Direction::kOpen, line.key);
   for (std::uint64_t sequence = first; sequence <= first + KeyRing::kMaxGap; ++sequence) {
     if (!may_be(record.sequence, sequence)) continue;
-    if (auto text = open_as(aead, line, record, sequence)) return Text{sequence, std::move(*text)};
+    if (auto text = open_as(aead, line, record, sequence))
+      return OpenedText{sequence, std::move(*text)};
   }
   return std::nullopt;
 }

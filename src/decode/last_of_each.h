@@ -2,12 +2,11 @@
 
 #include <cstddef>
 #include <functional>
-#include <span>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
-#include "decode/message.h"
+#include "decode/fields.h"
 
 namespace teeio::decode {
 
@@ -17,7 +16,7 @@ inline constexpr std::size_t kNotTheFirst = std::string_view::npos;
 /// A message of another party's may have a hundred thousand fields: no more than a few looks at
 /// each.
 template <class Equal = std::equal_to<std::string_view>>
-std::vector<std::size_t> last_of_each(std::span<const Field> fields, Equal equal = {}) {
+std::vector<std::size_t> last_of_each(const Fields& fields, Equal equal = {}) {
   std::vector<std::size_t> last(fields.size(), kNotTheFirst);
   std::unordered_map<std::string_view, std::size_t, std::hash<std::string_view>, Equal> first(
       fields.size(), {}, equal);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "wire/append.h"
+#include "wire/load.h"
 
 namespace teeio::wire {
 namespace {
@@ -13,19 +14,17 @@ constexpr std::uint32_t kConnectionMask = 0xfff;
 }  // namespace
 
 Result<DoeObject> DoeObject::decode(ByteView in) {
-  Reader r(in);
-  DoeObject object;
-  object.vendor_id = r.le<std::uint16_t>();
-  object.type = r.le<std::uint8_t>();
-  r.skip(1);
-  const auto second = r.le<std::uint32_t>();
+  if (in.size() < kHeaderSize)
+    return fail(Errno::kInval, "DOE data object is shorter than its header");
+  const auto second = load_le<std::uint32_t>(in.subspan(4));
   const std::size_t dwords = second & kLengthMask;
-  object.connection = static_cast<std::uint16_t>(second >> kConnectionShift & kConnectionMask);
-  if (!r.ok()) return fail(Errno::kInval, "DOE data object is shorter than its header");
   const std::size_t size = dwords == 0 ? kMaxSize : dwords * 4;
   if (size != in.size()) return fail(Errno::kInval, "DOE length field and size differ");
-  object.payload = r.rest();
-  return object;
+  return DoeObject{
+      .vendor_id = load_le<std::uint16_t>(in),
+      .type = std::to_integer<std::uint8_t>(in[2]),
+      .payload = in.subspan(kHeaderSize),
+      .connection = static_cast<std::uint16_t>(second >> kConnectionShift & kConnectionMask)};
 }
 
 Bytes DoeObject::encode() const {

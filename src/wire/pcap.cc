@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "wire/load.h"
 #include "wire/pcapng_format.h"
 
 namespace teeio::wire {
@@ -102,12 +103,12 @@ Result<void> PcapReader::skip(std::uint64_t size) {
 }
 
 std::uint32_t PcapReader::u32(std::size_t at) const {
-  const auto value = Reader(buffered().subspan(at, 4)).le<std::uint32_t>();
+  const auto value = load_le<std::uint32_t>(buffered().subspan(at, 4));
   return swapped_ ? std::byteswap(value) : value;
 }
 
 std::uint16_t PcapReader::u16(std::size_t at) const {
-  const auto value = Reader(buffered().subspan(at, 2)).le<std::uint16_t>();
+  const auto value = load_le<std::uint16_t>(buffered().subspan(at, 2));
   return swapped_ ? std::byteswap(value) : value;
 }
 

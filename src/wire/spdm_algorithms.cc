@@ -1,6 +1,7 @@
 #include "wire/spdm_algorithms.h"
 
 #include <array>
+#include <bit>
 
 #include "base/check.h"
 #include "wire/spdm_algorithms_codec.h"
@@ -115,12 +116,11 @@ struct NamedSize {
   std::size_t size_bytes;
   std::string_view name;
 };
-/// The row of `value` when it is exactly one known bit.
+/// The row of `value` when it is exactly one known bit; rows are in the order of their bits.
 template <std::size_t N>
 const NamedSize* find(const std::array<NamedSize, N>& rows, std::uint32_t value) {
-  for (const NamedSize& row : rows)
-    if (row.bit == value) return &row;
-  return nullptr;
+  const auto bit = static_cast<std::size_t>(std::countr_zero(value));
+  return bit < N && rows[bit].bit == value ? &rows[bit] : nullptr;
 }
 template <std::size_t N>
 std::size_t size_in(const std::array<NamedSize, N>& rows, std::uint32_t value) {

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "wire/load.h"
 #include "wire/spdm.h"
 
 namespace teeio::wire {
@@ -26,9 +27,9 @@ class SpdmReader {
   [[nodiscard]] bool since(std::uint8_t version) const { return header_.version >= version; }
 
   std::uint8_t u8() { return reader_.le<std::uint8_t>(); }
-  std::uint16_t u16() { return reader_.le<std::uint16_t>(); }
+  std::uint16_t u16() { return at_once<std::uint16_t>(); }
   std::uint32_t u24() { return u16() | static_cast<std::uint32_t>(u8()) << 16U; }
-  std::uint32_t u32() { return reader_.le<std::uint32_t>(); }
+  std::uint32_t u32() { return at_once<std::uint32_t>(); }
   ByteView take(std::size_t count) { return reader_.take(count); }
   ByteView rest() { return reader_.take(reader_.rest().size()); }
   void skip(std::size_t count) { reader_.skip(count); }
@@ -57,6 +58,11 @@ class SpdmReader {
   }
 
  private:
+  template <class T>
+  T at_once() {
+    const ByteView field = reader_.take(sizeof(T));
+    return field.empty() ? T{0} : load_le<T>(field);
+  }
   void open(SpdmCode code);
   void refuse(Errno code, std::string_view why) {
     code_ = code;

@@ -35,6 +35,18 @@ TEST(Visible, FindsThemWhereverTheyStand) {
       EXPECT_TRUE(visible(text).ends_with("\xc3\x85 and the rest\n")) << before;
     }
 }
+TEST(Visible, FindsOneInALongText) {
+  const std::string lines = std::string(70, 'a') + "\n" + std::string(70, 'b') + "\tc …\n";
+  std::string text;
+  for (int i = 0; i < 8; ++i) text += lines;
+  EXPECT_EQ(visible(text), text);
+  for (const std::size_t at :
+       {std::size_t{0}, std::size_t{255}, std::size_t{256}, std::size_t{600}, text.size() - 1}) {
+    std::string bad = text;
+    bad[at] = '\x07';
+    EXPECT_EQ(visible(bad), text.substr(0, at) + "\\x07" + text.substr(at + 1)) << at;
+  }
+}
 TEST(Visible, TakesACutSequenceForNone) { EXPECT_EQ(visible("\x1b[31"), "\\x1b[31"); }
 
 TEST(ShellWord, QuotesOnlyWhatNeedsIt) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cctype>
+#include <optional>
 
 #include "crypto/aead.h"
 #include "unit/wire/golden.h"
@@ -50,24 +51,24 @@ Bytes sealed(const wire::KeyLogLine& line, std::uint64_t sequence, ByteView mess
   return out;
 }
 
-const Field* field(const Message& message, std::string_view name) {
-  for (const Field& f : message.fields)
-    if (f.name == name) return &f;
-  return nullptr;
+std::optional<Field> field(const Message& message, std::string_view name) {
+  for (const Field& f : message.fields.all())
+    if (f.name == name) return f;
+  return std::nullopt;
 }
 std::string text(const Message& message, std::string_view name) {
-  const Field* f = field(message, name);
-  std::string line;
-  if (f != nullptr) f->append_to(line);
-  return f == nullptr ? "(absent)" : line;
+  const auto f = field(message, name);
+  Text line;
+  if (f) f->append_to(line);
+  return f ? std::string(line.view()) : "(absent)";
 }
 
 /// What can be seen of a field, in either detail.
 std::string shown(const Field& f) {
-  std::string both;
+  Text both;
   f.append_to(both);
   f.append_whole_to(both);
-  return both;
+  return std::string(both.view());
 }
 
 std::string nonce_text() {
@@ -325,7 +326,7 @@ TEST_F(CaptureTest, HidesIdeKeysUnlessTheyAreToBeShown) {
   ASSERT_EQ(hidden.size(), 1U);
   EXPECT_EQ(hidden[0].layer, "IDE_KM");
   EXPECT_EQ(hidden[0].name, "KEY_PROG");
-  for (const Field& f : hidden[0].fields)
+  for (const Field& f : hidden[0].fields.all())
     EXPECT_EQ(shown(f).find("abab"), std::string::npos) << f.name;
   Capture open(wire::LinkType::kPciDoe, {}, {.show_keys = true});
   const Bytes object = in_doe(wire::DoeType::kSpdm, message);
@@ -339,7 +340,7 @@ TEST_F(CaptureTest, HidesKeysInPiecesAndInOtherProtocolsToo) {
        {"12 85 00 01 00 00 00 00 20 00 00 00 40 00 00 00 ab*32",
         "12 fe 00 00 07 00 02 98 1e 21 00 00 ab*32", "12 fe 00 00 03 00 02 01 00 21 00 09 ab*32"})
     for (const Message& message : spdm(bytes))
-      for (const Field& f : message.fields)
+      for (const Field& f : message.fields.all())
         EXPECT_EQ(shown(f).find("abab"), std::string::npos) << message.name << " " << f.name;
   const auto other = spdm("12 fe 00 00 01 00 00 02 00 ab ab");
   EXPECT_EQ(text(other[0], "payload"), "abab");

@@ -2,12 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "wire/spdm_algorithms.h"
-#include "wire/spdm_measurements.h"
 #include "wire/spdm_pqc.h"
 
 namespace teeio::decode {
 namespace {
+
+constexpr wire::SpdmHeader kChallenge{.version = wire::kSpdmVersion14,
+                                      .code = std::to_underlying(wire::SpdmCode::kChallenge)};
 
 // Nothing here needs an OpenSSL that can sign so.
 TEST(Connection, SizesPostQuantumFields) {
@@ -18,15 +22,13 @@ TEST(Connection, SizesPostQuantumFields) {
   chosen.pqc_asym = 2;
   chosen.tables.kem = std::uint16_t{2};
   chosen.tables.req_pqc_asym = std::uint16_t{4};
-  connection.observe(chosen.encode(), false);
-  wire::SpdmChallenge challenge;
-  challenge.version = wire::kSpdmVersion14;
-  connection.observe(challenge.encode(), false);
-  const auto sizes = connection.sizes_for(challenge.encode(), false);
+  connection.observe(chosen, false);
+  connection.observe(kChallenge, false);
+  const auto sizes = connection.sizes_for(kChallenge, wire::SpdmHeader::kSize, false);
   EXPECT_EQ(sizes.signature, 3309U);
   EXPECT_EQ(sizes.exchange_request, 1184U);
   EXPECT_EQ(sizes.exchange_response, 1088U);
-  EXPECT_EQ(connection.sizes_for(challenge.encode(), true).signature, 4627U);
+  EXPECT_EQ(connection.sizes_for(kChallenge, wire::SpdmHeader::kSize, true).signature, 4627U);
 }
 
 }  // namespace

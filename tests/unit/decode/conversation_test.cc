@@ -91,7 +91,7 @@ void expect_readable(const std::vector<Message>& messages) {
   for (const Message& message : messages) {
     EXPECT_EQ(message.problem, "") << message.packet << " " << message.name;
     EXPECT_NE(message.layer, "SECURED") << message.packet;
-    for (const Field& field : message.fields)
+    for (const Field& field : message.fields.all())
       EXPECT_NE(field.name, "trailing_bytes") << message.packet << " " << message.name;
   }
 }

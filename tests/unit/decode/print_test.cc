@@ -14,7 +14,7 @@ namespace {
 const Bytes kNonce(32, std::byte{0x11});
 
 Message message() {
-  Fields f(/*show_keys=*/false);
+  Fields f;
   f.number("slot", 3);
   f.bytes("nonce", kNonce);
   return {.packet = 12,
@@ -24,20 +24,20 @@ Message message() {
           .depth = 1,
           .layer = "SPDM",
           .name = "CHALLENGE",
-          .fields = f.take(),
+          .fields = f,
           .problem = {}};
 }
 
 std::string to_text(const Message& message, std::uint64_t start_ns, Detail detail) {
-  std::string out;
+  Text out;
   append_text(out, message, start_ns, detail);
-  return out;
+  return std::string(out.view());
 }
 
 std::string to_json(const Message& message) {
-  std::string out;
+  Text out;
   append_json(out, message);
-  return out;
+  return std::string(out.view());
 }
 
 TEST(Print, OneLineCutsLongBytes) {
@@ -63,10 +63,10 @@ struct Counted {
 TEST(Print, JsonOfManyFieldsLooksAtEachAFewTimes) {
   constexpr std::size_t kMany = 20'000;
   Message many = message();
-  Fields f(/*show_keys=*/false);
-  for (std::size_t i = 0; i < kMany; ++i) f.number("event[" + std::to_string(i) + "]", i);
+  Fields f;
+  for (std::size_t i = 0; i < kMany; ++i) f.number({"event", i}, i);
   f.number("event[3]", 77);
-  many.fields = f.take();
+  many.fields = f;
   std::size_t looks = 0;
   const auto last = last_of_each(many.fields, Counted{&looks});
   EXPECT_LE(looks, 2 * kMany);
@@ -98,12 +98,12 @@ TEST(Print, JsonKeepsNumbersAndWholeBytes) {
 }
 
 TEST(Print, JsonEscapesAndReplaces) {
-  Fields f(/*show_keys=*/false);
+  Fields f;
   f.word("a", "\"\\\n\x01\x7f…\xff");
   f.hex_number("b", 0x1f);
   f.version("c", 0x13);
   const Message odd{
-      .time_ns = ~std::uint64_t{0}, .layer = "L", .name = "N", .fields = f.take(), .problem = {}};
+      .time_ns = ~std::uint64_t{0}, .layer = "L", .name = "N", .fields = f, .problem = {}};
   EXPECT_EQ(to_json(odd),
             "{\"packet\":0,\"time_ns\":18446744073709551615,\"from\":\"requester\",\"layer\":\"L\","
             "\"message\":\"N\",\"fields\":{\"a\":\"\\\"\\\\\\n\\u0001\x7f…\xef\xbf\xbd\",\"b\":31,"
@@ -111,11 +111,11 @@ TEST(Print, JsonEscapesAndReplaces) {
 }
 
 TEST(Print, OfFieldsWithOneNameJsonHasTheLast) {
-  Fields f(/*show_keys=*/false);
+  Fields f;
   f.number("code", 1);
   f.number("other", 2);
   f.number("code", 3);
-  const Message twice{.layer = "L", .name = "N", .fields = f.take(), .problem = "why"};
+  const Message twice{.layer = "L", .name = "N", .fields = f, .problem = "why"};
   EXPECT_TRUE(
       to_json(twice).ends_with("\"fields\":{\"code\":3,\"other\":2},\"problem\":\"why\"}\n"));
 }
@@ -128,11 +128,12 @@ TEST(Print, AConnectionHasItsNumber) {
 }
 
 TEST(Print, LinesGoBehindEachOther) {
-  std::string out = "before\n";
+  Text out;
+  out.add("before\n");
   append_text(out, message(), 0, Detail::kLine);
   append_json(out, message());
-  EXPECT_TRUE(out.starts_with("before\n   12 ")) << out;
-  EXPECT_EQ(std::ranges::count(out, '\n'), 3);
+  EXPECT_TRUE(out.view().starts_with("before\n   12 ")) << out.view();
+  EXPECT_EQ(std::ranges::count(out.view(), '\n'), 3);
 }
 
 }  // namespace
