@@ -86,11 +86,13 @@ int serve_devices(ServeArguments& arguments) {
   }
   crypto::set_random_source(crypto::RandomSource::kSystem);  // peers are not of this process
   for (const auto& [option, file] : {FileOption{"--pcap", arguments.options.pcap},
-                                     FileOption{"--keylog", arguments.options.key_log}})
+                                     FileOption{"--keylog", arguments.options.key_log},
+                                     FileOption{"--save-state", arguments.options.save_state}})
     if (file == "-")
       return wrong_use("serve", fmt::format("{}: standard output says where it listens", option));
-  if (const std::string why = why_equal_files(
-          {{"--pcap", arguments.options.pcap}, {"--keylog", arguments.options.key_log}});
+  if (const std::string why = why_equal_files({{"--pcap", arguments.options.pcap},
+                                               {"--keylog", arguments.options.key_log},
+                                               {"--save-state", arguments.options.save_state}});
       !why.empty())
     return wrong_use("serve", why);
   auto options = parse(arguments);
@@ -169,6 +171,16 @@ void add_serve_command(Command& root) {
       .option("--keylog", arguments->options.key_log,
               "Write session keys to this file, so that a capture can be decrypted")
       .value_name("FILE");
+  Option& load = serve
+                     .option("--load-state", arguments->options.load_state,
+                             "With CACHE: begin with the negotiated state of this file")
+                     .value_name("FILE")
+                     .excludes(vfio_user);
+  Option& save = serve
+                     .option("--save-state", arguments->options.save_state,
+                             "With CACHE: write the negotiated state to this file when it ends")
+                     .value_name("FILE")
+                     .excludes(vfio_user);
   Option& mutual_auth = serve.flag("--mutual-auth", arguments->mutual_auth,
                                    "Ask requesters that can to authenticate themselves");
   serve
@@ -265,7 +277,9 @@ void add_serve_command(Command& root) {
       .flag("--device-per-peer", arguments->options.device_per_peer,
             "Each connection has a device of its own, as after power-on")
       .excludes(vfio_user)
-      .excludes(connect);
+      .excludes(connect)
+      .excludes(load)
+      .excludes(save);
   serve
       .flag("--once", arguments->options.once,
             "End when a peer sends SHUTDOWN, or a vfio-user client leaves")

@@ -24,6 +24,13 @@ std::string why_no_mutual_auth(const ServeArguments& arguments, std::uint32_t fl
   return named && !arguments.mutual_auth ? "the capability MUT_AUTH needs --mutual-auth" : "";
 }
 
+/// Whether a file brings the key of slot 0, so that somebody may have its public half beforehand.
+bool has_own_key(const ServeArguments& arguments) {
+  return !arguments.chain.empty() || std::ranges::any_of(arguments.slots, [](const auto& slot) {
+    return slot.starts_with("0=");
+  });
+}
+
 /// A version that lacks all algorithms that are offered is not listed; where somebody named it,
 /// why not.
 std::string keep_versions_of_algorithms(serve::SpeakerOptions& spdm, bool named) {
@@ -62,6 +69,10 @@ std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
       return std::unexpected("a capability of pre-shared keys needs --psk");
     if (const std::string why = why_no_mutual_auth(arguments, flags->flags); !why.empty())
       return std::unexpected(why);
+    if ((flags->flags & wire::kSpdmCapPubKeyId) != 0 && !has_own_key(arguments))
+      return std::unexpected(
+          "the capability PUB_KEY_ID needs --chain and --key, or --slot 0: nobody has the public "
+          "key of the card's own beforehand");
     spdm.capabilities = flags->flags;
     spdm.extended_capabilities = flags->extended;
   }
@@ -81,8 +92,10 @@ std::expected<void, std::string> set_knobs(const ServeArguments& arguments,
 /// Words that are no slot's whoever reads them refuses.
 serve::NamedOptions named_options(const ServeArguments& arguments,
                                   const serve::ServerOptions& options) {
-  serve::NamedOptions named{.shared_chain = !arguments.chain.empty(),
-                            .transport = options.transport};
+  serve::NamedOptions named{
+      .shared_chain = !arguments.chain.empty(),
+      .transport = options.transport,
+      .state_file = !options.load_state.empty() || !options.save_state.empty()};
   for (const std::string& word : arguments.capabilities)
     for (const wire::NamedBit& bit : wire::kSpdmCapNames)
       if (word == bit.name || word == '+' + std::string(bit.name)) named.capabilities |= bit.mask;

@@ -16,6 +16,7 @@ namespace {
 using namespace wire;
 
 constexpr std::uint32_t kAnySession = kSpdmCapKeyEx | kSpdmCapPsk | kSpdmCapPskWithContext;
+constexpr std::uint32_t kAnyKey = kSpdmCapCert | kSpdmCapPubKeyId;
 constexpr std::uint32_t kAnyMeasurement = kSpdmCapMeasNoSig | kSpdmCapMeasSig;
 
 /// What some version's CAPABILITIES can have. As spdm/responder_connect.cc, own_flags().
@@ -131,7 +132,7 @@ std::string why_idle_algorithm(const SpeakerOptions& options, const NamedOptions
     if (!one) continue;  // whoever reads them says why
     const bool signs = one->base_asym != all.base_asym, agrees = one->dhe != all.dhe;
     const std::string option = "--algorithms " + word;
-    if (auto why = why_unmet({signs, option, kSpdmCapCert}, flags); !why.empty()) return why;
+    if (auto why = why_unmet({signs, option, kAnyKey}, flags); !why.empty()) return why;
     if (auto why = why_unmet({agrees, option, kSpdmCapKeyEx}, flags); !why.empty()) return why;
     if (auto why = why_unmet({one->aead != all.aead, option, kAnySession}, flags); !why.empty())
       return why;
@@ -179,10 +180,12 @@ std::string why_idle(const SpeakerOptions& options, const NamedOptions& named) {
       Need{!options.psks.empty(), "--psk", kSpdmCapPsk | kSpdmCapPskWithContext},
       Need{!options.measurements.empty(), "--measurement", kAnyMeasurement | kSpdmCapMel},
       Need{!options.measurement_opaque.empty(), "--measurement-opaque", kAnyMeasurement},
-      Need{named.shared_chain, "--chain", kSpdmCapCert},
-      Need{named.single_slots != 0, "--slot", kSpdmCapCert},
+      Need{named.shared_chain, "--chain", kAnyKey},
+      Need{named.single_slots == 1, "--slot", kAnyKey},
+      Need{named.single_slots > 1, "--slot", kSpdmCapCert},
       Need{options.slots.slots != SlotFill().slots, "--slots", kSpdmCapCert},
       Need{options.extended_capabilities != 0, "the capability SLOT_MGMT", kSpdmCapCert},
+      Need{named.state_file, "a file of negotiated state", kSpdmCapCache},
       Need{options.defer, "--defer",
            kSpdmCapChal | kSpdmCapMeasSig | kSpdmCapKeyEx | kSpdmCapCsr | kSpdmCapEndpointInfoSig},
       Need{options.cxl && !accepts(options, is_of_cxl), "--cxl", kAnySession},

@@ -15,6 +15,7 @@ struct NamedOptions {
   bool shared_chain = false;       ///< --chain
   std::uint8_t single_slots = 0;   ///< of --slot, a bit each
   std::optional<PlatformTransport> transport;
+  bool state_file = false;  ///< --load-state or --save-state
 };
 
 /// The first option that would change nothing on the wire beside the others, and why, ready to

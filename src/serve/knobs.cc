@@ -21,28 +21,23 @@ namespace {
 using namespace wire;
 
 /// What ResponderConfig has no part for, or `teeio serve` gives it none.
-constexpr std::uint32_t kUnanswered =
-    kSpdmCapPubKeyId | kSpdmCapSetKeyPairReset | kSpdmCapCertInstallReset;
-
-std::string why_unanswered(std::string_view name, std::uint32_t mask) {
-  const std::string_view why =
-      mask == kSpdmCapPubKeyId
-          ? "requesters get certificates, and are given no public key beforehand"
-          : "what is set counts at once, without a reset";
-  return fmt::format("nothing here answers what {} announces: {}", name, why);
-}
+constexpr std::uint32_t kNobodyAnswers = kSpdmCapSetKeyPairReset | kSpdmCapCertInstallReset;
 
 std::string all_capabilities() {
   std::vector<std::string_view> names;
   for (const NamedBit& bit : kSpdmCapNames)
-    if ((bit.mask & kUnanswered) == 0) names.push_back(bit.name);
+    if ((bit.mask & kNobodyAnswers) == 0) names.push_back(bit.name);
   for (const NamedBit& bit : kSpdmExtendedCapNames) names.push_back(bit.name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// Two values of one field: asking for one gives up the other.
+/// Two values of one field, or two ways to come by a key: asking for one gives up the other.
 std::uint32_t excluded_by(std::uint32_t mask) {
   switch (mask) {
+    case kSpdmCapCert:
+      return kSpdmCapPubKeyId;
+    case kSpdmCapPubKeyId:
+      return kSpdmCapCert;
     case kSpdmCapMeasSig:
       return kSpdmCapMeasNoSig;
     case kSpdmCapMeasNoSig:
@@ -79,7 +74,7 @@ std::string why_they_disagree(std::uint32_t flags) {
   std::uint32_t too_many = 0, missing = 0, core = flags;
   for (const NamedBit& bit : kSpdmCapNames) {
     if ((flags & bit.mask) != 0 && agree(flags & ~bit.mask)) too_many |= bit.mask;
-    if ((flags & bit.mask) == 0 && (bit.mask & kUnanswered) == 0 && agree(flags | bit.mask))
+    if ((flags & bit.mask) == 0 && (bit.mask & kNobodyAnswers) == 0 && agree(flags | bit.mask))
       missing |= bit.mask;
     if (!agree(core & ~bit.mask)) core &= ~bit.mask;
   }
@@ -168,8 +163,10 @@ std::expected<OfferedCapabilities, std::string> parse_capabilities(
     if (at == kSpdmCapNames.end())
       return std::unexpected(
           fmt::format("there is no capability {}; there are {}", name, all_capabilities()));
-    if (!off && (at->mask & kUnanswered) != 0)
-      return std::unexpected(why_unanswered(name, at->mask));
+    if (!off && (at->mask & kNobodyAnswers) != 0)
+      return std::unexpected(fmt::format(
+          "nothing here answers what {} announces: what is set counts at once, without a reset",
+          name));
     if (changes && !off) flags &= ~excluded_by(at->mask);
     flags = off ? flags & ~at->mask : flags | at->mask;
   }

@@ -81,6 +81,16 @@ hw::PciFunction* ServedDevice::function(Bdf bdf) const {
   return nullptr;
 }
 
+std::optional<ServedDevice::Agreement> ServedDevice::agreement() const {
+  const ByteView kept = speaker_ != nullptr ? speaker_->kept_agreement() : ByteView();
+  if (kept.empty()) return std::nullopt;
+  return Agreement{transport_, Bytes(kept.begin(), kept.end())};
+}
+
+bool ServedDevice::restore(const Agreement& agreement) {
+  return speaker(agreement.transport).restore_agreement(agreement.message_a);
+}
+
 void ServedDevice::reset() {
   if (speaker_ != nullptr) speaker_->reset();
   model_->functions().front()->reset(hw::ResetKind::kHot);

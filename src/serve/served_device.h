@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,6 +68,15 @@ class ServedDevice final : private object::TraceSink {
   void pass_time(std::uint32_t seconds) {
     if (speaker_ != nullptr) speaker_->pass_time(seconds);
   }
+  /// What a peer has agreed on and need not negotiate again, with CACHE_CAP.
+  struct Agreement {
+    PlatformTransport transport = PlatformTransport::kPciDoe;
+    Bytes message_a;
+  };
+  /// nullopt: there is none.
+  [[nodiscard]] std::optional<Agreement> agreement() const;
+  /// The connection is as it was then. False: the device would not agree on that now.
+  bool restore(const Agreement& agreement);
   /// Conventional reset, and the set-up after it.
   void reset();
 

@@ -11,10 +11,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <list>
+#include <optional>
 #include <utility>
 
 #include "base/files.h"
 #include "schedule/task.h"
+#include "serve/agreements.h"
 #include "serve/capture.h"
 #include "serve/channel.h"
 #include "serve/client_at_server.h"
@@ -26,9 +28,10 @@ namespace {
 
 constexpr std::size_t kMaxConnections = 256;  // of each kind; descriptors are finite
 
+constexpr std::size_t kMaxStateFile = std::size_t{1} << 20U;  // bytes
 constexpr int kTickMs = 1000;
 constexpr unsigned kConnectMs = 10'000;
-constexpr std::uint64_t kMsNs = 1'000'000;
+constexpr std::uint64_t kMillisecondNs = 1'000'000;
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 
 struct ControlClient {
@@ -58,11 +61,13 @@ struct Server::Impl final : ControlTarget {
   }
 
   std::expected<void, std::string> open();
+  std::expected<void, std::string> open_agreements();
   std::expected<void, std::string> open_control();
   std::expected<void, std::string> open_connection();
   void run();
-  /// Capture and key log have everything that they should, and who was to ask has asked.
-  [[nodiscard]] bool is_well() const { return !capture->failed() && !unasked; }
+  /// Capture, key log and state file have everything that they should, and who was to ask has
+  /// asked.
+  [[nodiscard]] bool is_well() const { return !capture->failed() && !unasked && !unsaved; }
 
  private:
   // ControlTarget
@@ -77,6 +82,7 @@ struct Server::Impl final : ControlTarget {
   void serve(const std::vector<pollfd>& ready);
   void pass_time();
   void look_for_requester();
+  void save_agreements();
   void take_signal();
   [[nodiscard]] Fd accept_from(int listener);
   [[nodiscard]] bool make_room(std::string_view why);
@@ -94,7 +100,9 @@ struct Server::Impl final : ControlTarget {
   Fd signals;
   std::list<ClientAtServer> clients;
   std::list<ControlClient> controls;
+  std::optional<OutputFile> state_file;
   bool stopping = false;
+  bool unsaved = false;  ///< `state_file` could not be written
   bool unasked = false;  ///< with `connect`: no request has come
   bool full = false;     ///< no descriptor is free: nobody is taken in until the next turn
   std::uint64_t messages = 0;
@@ -109,6 +117,7 @@ std::expected<void, std::string> Server::Impl::open() {
   auto loaded = load();
   if (!loaded) return std::unexpected(loaded.error());
   fleet_ = std::move(*loaded);
+  if (const auto done = open_agreements(); !done) return done;
   if (options.connect) return open_connection();
   for (std::size_t i = 0; i < fleet_.size(); ++i) {
     Address address = options.listen;
@@ -123,6 +132,31 @@ std::expected<void, std::string> Server::Impl::open() {
                            local_name(listeners[i].get())));
   (void)standard_output_problem();  // the words are there before a peer is
   return {};
+}
+
+std::expected<void, std::string> Server::Impl::open_agreements() {
+  if (!options.load_state.empty()) {
+    const auto text = read_file(options.load_state, kMaxStateFile);
+    if (!text) return std::unexpected(text.error());
+    const auto remarks = restore_agreements(fleet_, *text);
+    if (!remarks)
+      return std::unexpected(fmt::format("{}: {}", options.load_state, remarks.error()));
+    for (const std::string& remark : *remarks)
+      say(fmt::format("{}: {}", options.load_state, remark));
+  }
+  if (options.save_state.empty()) return {};
+  auto file = OutputFile::open(options.save_state);
+  if (!file) return std::unexpected(file.error());
+  state_file.emplace(std::move(*file));
+  return {};
+}
+
+void Server::Impl::save_agreements() {
+  if (!state_file) return;
+  const auto written = state_file->write(agreements_of(fleet_));
+  if (written) return;
+  say(written.error());
+  unsaved = true;
 }
 
 std::expected<void, std::string> Server::Impl::open_control() {
@@ -197,6 +231,7 @@ void Server::Impl::run() {
   }
   for (ClientAtServer& client : clients) (void)client.channel.flush();
   for (ControlClient& client : controls) (void)client.channel.flush();
+  save_agreements();
 }
 
 /// Whom we have connected to may never say whether it will ask: its program may not even have
@@ -205,7 +240,7 @@ void Server::Impl::look_for_requester() {
   const std::string name = options.connect->str();
   if (clients.empty()) {
     say(fmt::format("{}: the connection ended before a request came", name));
-  } else if (schedule::now_ns() - connected_ns >= kConnectMs * kMsNs) {
+  } else if (schedule::now_ns() - connected_ns >= kConnectMs * kMillisecondNs) {
     say(fmt::format("{}: no request came within {} s; closing the connection", name,
                     kConnectMs / 1000));
     stopping = true;

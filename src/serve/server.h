@@ -22,6 +22,8 @@ struct ServerOptions {
   std::string control;                         ///< path of the control socket; empty: none
   std::string pcap;                            ///< file for packets; empty: none
   std::string key_log;                         ///< file for keys; empty: none
+  std::string load_state;                      ///< file with agreements; empty: none
+  std::string save_state;                      ///< file for them, when it ends; empty: none
   SpeakerOptions spdm;
   /// Each connection has a device of its own, as it is after power-on; the fleet's are only what
   /// control connections see. Its changes of state are told to those all the same.
@@ -47,8 +49,8 @@ class Server {
   ~Server();
 
   /// Serves until a signal, a control command or (with `once`) a peer ends it. false: the
-  /// capture or the key log could not be written to the end, or whom `connect` names asked for
-  /// nothing.
+  /// capture, the key log or the agreements could not be written to the end, or whom `connect`
+  /// names asked for nothing.
   [[nodiscard]] bool run();
 
  private:

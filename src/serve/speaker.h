@@ -73,6 +73,9 @@ class Speaker final : private spdm::Observer {
   void want_encapsulated(PlatformCommand command, ByteView payload);
   /// Conventional reset.
   void reset();
+  /// As spdm::Responder has them.
+  [[nodiscard]] ByteView kept_agreement() const { return responder_.kept_agreement(); }
+  bool restore_agreement(ByteView message_a) { return responder_.restore_agreement(message_a); }
   void pass_time(std::uint32_t seconds) { responder_.pass_time(seconds); }
 
  private:

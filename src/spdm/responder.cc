@@ -5,9 +5,24 @@
 
 #include "spdm/responder_flow.h"
 #include "spdm/responder_state.h"
+#include "wire/spdm_dispatch.h"
 #include "wire/spdm_error.h"
 
 namespace teeio::spdm {
+namespace {
+
+/// Bytes of the message that `in` begins with; 0: it is none of those up to ALGORITHMS.
+std::size_t size_of(ByteView in) {
+  const auto header = wire::SpdmHeader::decode(in);
+  if (!header) return 0;
+  std::size_t size = 0;
+  (void)wire::visit_spdm_type(header->code, [&]<class M>() {
+    if (const auto message = wire::decode_spdm_as<M>(in, {})) size = message->wire.size();
+  });
+  return size;
+}
+
+}  // namespace
 
 using responder::Flow;
 using responder::Session;
@@ -54,6 +69,24 @@ void Responder::pass_time(std::uint32_t seconds) {
 void Responder::end_session(std::uint32_t session) { state_->end(session, SessionEnd::kOwner); }
 
 void Responder::reset() { state_->reset(); }
+
+ByteView Responder::kept_agreement() const {
+  return state_->keeps_agreement() ? ByteView(state_->vca) : ByteView();
+}
+
+bool Responder::restore_agreement(ByteView message_a) {
+  state_->forget();
+  bool request = true;
+  for (ByteView rest = message_a; !rest.empty(); request = !request) {
+    const std::size_t size = size_of(rest);
+    if (size == 0) break;
+    if (request) (void)receive({.secured = false, .bytes = rest.first(size)});
+    rest = rest.subspan(size);
+  }
+  if (std::ranges::equal(kept_agreement(), message_a) && !message_a.empty()) return true;
+  state_->forget();
+  return false;
+}
 
 void Responder::need_resynch() { state_->resynch = true; }
 

@@ -108,6 +108,11 @@ class Responder {
   void end_session(std::uint32_t session);
   /// Conventional reset: as after power-on; with CACHE_CAP what was negotiated is kept.
   void reset();
+  /// What of the negotiated state a reset would keep: message A. Empty: nothing.
+  [[nodiscard]] ByteView kept_agreement() const;
+  /// Agrees again on what such a message says, by its requests. False: this end answers them
+  /// otherwise, or a reset would not keep it; then nothing is agreed on.
+  bool restore_agreement(ByteView message_a);
   /// This end has lost its state: RequestResynch until the next GET_VERSION.
   void need_resynch();
 

@@ -13,8 +13,7 @@ Reply challenge(Call& call) {
   State& state = call.state;
   const auto request = wire::SpdmChallenge::decode(call.request);
   if (!request) return refuse(request.error(), wire::SpdmCode::kChallenge);
-  if (request->slot >= wire::kSpdmSlots) return refuse(SpdmErrorCode::kInvalidRequest);
-  const LocalSlot* slot = state.slot(request->slot);
+  const LocalSlot* slot = state.signer(request->slot);
   if (slot == nullptr) return refuse(SpdmErrorCode::kInvalidRequest);
   if (state.multi_key && (slot->credential->key_usage & wire::kSpdmKeyUseChallenge) == 0)
     return refuse(SpdmErrorCode::kInvalidRequest);

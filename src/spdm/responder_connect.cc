@@ -22,8 +22,8 @@ std::uint32_t own_flags(const ResponderConfig& config, std::uint8_t version) {
   std::uint32_t flags =
       config.settings.flags != 0 ? config.settings.flags : default_responder_flags();
   if (config.credentials == nullptr)
-    flags &= ~(kSpdmCapCert | kSpdmCapChal | kSpdmCapKeyEx | kSpdmCapMutAuth | kSpdmCapSetCert |
-               kSpdmCapCsr | kSpdmCapAliasCert | kSpdmCapCertInstallReset |
+    flags &= ~(kSpdmCapCert | kSpdmCapPubKeyId | kSpdmCapChal | kSpdmCapKeyEx | kSpdmCapMutAuth |
+               kSpdmCapSetCert | kSpdmCapCsr | kSpdmCapAliasCert | kSpdmCapCertInstallReset |
                kSpdmCapEndpointInfoSig | kSpdmCapMultiKeyOnly | kSpdmCapMultiKeyNegotiated |
                kSpdmCapGetKeyPairInfo | kSpdmCapSetKeyPairInfo);
   if (config.credentials == nullptr && (flags & kSpdmCapMeasSig) != 0)
@@ -34,7 +34,7 @@ std::uint32_t own_flags(const ResponderConfig& config, std::uint8_t version) {
     flags &= ~(kSpdmCapSetCert | kSpdmCapCsr | kSpdmCapCertInstallReset | kSpdmCapSetKeyPairInfo);
   if (config.endpoint_info.empty()) flags &= ~(kSpdmCapEndpointInfoNoSig | kSpdmCapEndpointInfoSig);
   // What nobody answers here.
-  flags &= ~(kSpdmCapSetKeyPairReset | kSpdmCapPubKeyId);
+  flags &= ~std::uint32_t{kSpdmCapSetKeyPairReset};
   if (config.psks.empty()) flags &= ~(kSpdmCapPsk | kSpdmCapPskWithContext);
   if (config.settings.transport == Transport::kNone) flags &= ~session_flags();
   if ((flags & (kSpdmCapKeyEx | kSpdmCapPsk | kSpdmCapPskWithContext)) == 0)

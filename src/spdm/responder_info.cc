@@ -20,7 +20,7 @@ Reply get_endpoint_info(Call& call) {
   answer.info = state.config.endpoint_info;
   if (!request->sign) return answer.encode();
   if (!state.can(wire::kSpdmCapEndpointInfoSig, 0)) return refuse(SpdmErrorCode::kInvalidRequest);
-  const LocalSlot* slot = state.slot(request->slot);
+  const LocalSlot* slot = state.signer_of_four_bits(request->slot);
   if (slot == nullptr) return refuse(SpdmErrorCode::kInvalidRequest);
   if (state.multi_key && (slot->credential->key_usage & wire::kSpdmKeyUseEndpointInfo) == 0)
     return refuse(SpdmErrorCode::kInvalidRequest);

@@ -53,7 +53,7 @@ struct Exchange {
 std::expected<Exchange, Refusal> prepare(State& state, const wire::SpdmKeyExchange& request) {
   Exchange exchange;
   if (!state.suite.aead) return refuse(SpdmErrorCode::kInvalidRequest);
-  exchange.slot = state.slot(request.slot);
+  exchange.slot = state.signer(request.slot);
   if (exchange.slot == nullptr) return refuse(SpdmErrorCode::kInvalidRequest);
   if (state.multi_key && (exchange.slot->credential->key_usage & wire::kSpdmKeyUseKeyExchange) == 0)
     return refuse(SpdmErrorCode::kInvalidRequest);

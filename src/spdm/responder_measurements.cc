@@ -57,8 +57,7 @@ crypto::RunningHash& transcript(Call& call) {
 
 /// The slot whose key signs; Refused when it cannot.
 std::expected<const LocalSlot*, Refusal> signer(State& state, std::uint8_t number) {
-  if (number >= wire::kSpdmSlots) return refuse(SpdmErrorCode::kInvalidRequest);
-  const LocalSlot* slot = state.slot(number);
+  const LocalSlot* slot = state.signer_of_four_bits(number);
   if (slot == nullptr) return refuse(SpdmErrorCode::kInvalidRequest);
   if (state.multi_key && (slot->credential->key_usage & wire::kSpdmKeyUseMeasurement) == 0)
     return refuse(SpdmErrorCode::kInvalidRequest);

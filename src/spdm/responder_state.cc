@@ -4,8 +4,6 @@
 #include <array>
 #include <utility>
 
-#include "wire/spdm_capabilities.h"
-
 namespace teeio::spdm {
 
 std::string_view name(SessionEnd reason) {
@@ -28,6 +26,14 @@ void refresh(LocalSlot& slot, crypto::HashAlgorithm algorithm) {
   slot.certificates.assign(chain.certificates().begin(), chain.certificates().end());
   slot.algorithm = algorithm;
   slot.chain = crypto::encode_spdm_chain(chain, algorithm);
+  slot.hash = crypto::hash(algorithm, slot.chain);
+}
+
+/// The same of the key alone, by its SubjectPublicKeyInfo: the form in which DMTF's spdm-emu
+/// provisions keys (*.pub.der). Source: libspdm, libspdm_generate_public_key_hash().
+void refresh_key(LocalSlot& slot, crypto::HashAlgorithm algorithm) {
+  slot.chain = slot.credential->identity->key.public_key().der();
+  slot.algorithm = algorithm;
   slot.hash = crypto::hash(algorithm, slot.chain);
 }
 
@@ -79,6 +85,7 @@ void State::forget() {
   multi_key_digests.clear();
   digests_may_enter = true;
   for (LocalSlot& slot : slots) slot.asked = false;
+  known_key.asked = false;
   encapsulated = {};
   outgoing.reset();
   incoming.reset();
@@ -89,8 +96,7 @@ void State::forget() {
 }
 
 void State::reset() {
-  if (phase != Phase::kNegotiated || !can(wire::kSpdmCapCache, 0) || clears_negotiated)
-    return forget();
+  if (!keeps_agreement()) return forget();
   const Negotiated kept = agreed;
   const Suite kept_suite = suite;
   const bool ours = multi_key, theirs = peer_multi_key;
@@ -117,7 +123,25 @@ const LocalSlot* State::slot(std::uint8_t number) {
   return known.credential != nullptr ? &known : nullptr;
 }
 
+const LocalSlot* State::signer(std::uint8_t number) {
+  if (!has_known_key()) return slot(number);
+  if (number != kKnownKey || config.credentials == nullptr || !suite.asym || !suite.hash)
+    return nullptr;
+  if (!known_key.asked) {
+    known_key.asked = true;
+    known_key.credential = config.credentials->credential(0, *suite.asym, *suite.hash);
+    if (known_key.credential != nullptr) refresh_key(known_key, *suite.hash);
+  }
+  return known_key.credential != nullptr ? &known_key : nullptr;
+}
+
+const LocalSlot* State::signer_of_four_bits(std::uint8_t number) {
+  const bool only_one = has_known_key() && version() < wire::kSpdmVersion11;
+  return signer(number == kKnownKeyInFourBits || only_one ? kKnownKey : number);
+}
+
 std::uint8_t State::slot_mask() {
+  if (has_known_key()) return 0;
   std::uint8_t mask = 0;
   for (std::uint8_t number = 0; number < wire::kSpdmSlots; ++number)
     if (slot(number) != nullptr) mask |= static_cast<std::uint8_t>(1U << number);

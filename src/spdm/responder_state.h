@@ -16,6 +16,7 @@
 #include "spdm/secured_session.h"
 #include "spdm/suite.h"
 #include "wire/spdm.h"
+#include "wire/spdm_capabilities.h"
 #include "wire/spdm_certificates.h"
 #include "wire/spdm_error.h"
 #include "wire/spdm_session.h"
@@ -41,12 +42,17 @@ using Reply = std::expected<Bytes, Refusal>;
 
 enum class Phase : std::uint8_t { kNotStarted, kAfterVersion, kAfterCapabilities, kNegotiated };
 
+/// The SlotID of the key that requesters have already (PUB_KEY_ID_CAP), and how fields of four bits
+/// have it. Source: DSP0274 1.2, CHALLENGE, GET_MEASUREMENTS and KEY_EXCHANGE.
+constexpr std::uint8_t kKnownKey = 0xff;
+constexpr std::uint8_t kKnownKeyInFourBits = 0x0f;
+
 /// One slot of ours, in the form in which it is sent and hashed.
 struct LocalSlot {
   const Credential* credential = nullptr;  ///< nullptr: empty
   std::vector<crypto::Certificate> certificates;
   crypto::HashAlgorithm algorithm = crypto::HashAlgorithm::kSha384;
-  Bytes chain;  ///< SPDM format
+  Bytes chain;  ///< SPDM format; of a key that is known: its SubjectPublicKeyInfo
   crypto::Digest hash;
   bool asked = false;  ///< in this connection; before that it is what the last one had
 };
@@ -149,6 +155,7 @@ struct State {
   Bytes multi_key_digests;                  ///< DIGESTS that enters TH (1.3)
   bool digests_may_enter = true;            ///< it came right behind ALGORITHMS
   std::array<LocalSlot, wire::kSpdmSlots> slots;
+  LocalSlot known_key;  ///< with PUB_KEY_ID_CAP the key of slot 0, in the place of all slots
 
   std::vector<std::unique_ptr<Session>> sessions;
   std::uint16_t last_session_half = 0;
@@ -186,6 +193,10 @@ struct State {
   void end_all(SessionEnd reason);
   /// Everything that was agreed on and proved is forgotten.
   void forget();
+  /// Whether a reset leaves what was agreed on.
+  [[nodiscard]] bool keeps_agreement() const {
+    return phase == Phase::kNegotiated && can(wire::kSpdmCapCache, 0) && !clears_negotiated;
+  }
   /// The same, but with CACHE_CAP for the negotiated state. Source: DSP0274 1.0, CACHE_CAP, and
   /// 1.1, END_SESSION's Negotiated State Preservation Indicator.
   void reset();
@@ -193,6 +204,15 @@ struct State {
   /// Our slot, nullptr when it is empty. Precondition: hash and asym are chosen.
   [[nodiscard]] const LocalSlot* slot(std::uint8_t number);
   [[nodiscard]] std::uint8_t slot_mask();
+  /// Whether requesters have this end's key, and get no certificates. CAPABILITIES says so from
+  /// 1.1 on.
+  [[nodiscard]] bool has_known_key() const {
+    return (config.settings.flags & wire::kSpdmCapPubKeyId) != 0;
+  }
+  /// What signs for a SlotID: a slot, or kKnownKey. nullptr: there is no such key.
+  [[nodiscard]] const LocalSlot* signer(std::uint8_t number);
+  /// The same where the message has four bits for it, and none in 1.0.
+  [[nodiscard]] const LocalSlot* signer_of_four_bits(std::uint8_t number);
   [[nodiscard]] wire::SpdmSizes sizes() const;
 };
 

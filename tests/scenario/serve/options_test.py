@@ -140,8 +140,9 @@ def each_capability_by_its_name():
             tried.terminate()
             tried.communicate(timeout=TIMEOUT_S)
             assert (name in flags) == (sign == "+"), (sign + name, flags)
-    # What needs others, or is needed by them.
-    assert refused == {"-CERT", "-MEAS_SIG", "+CSR", "+MULTI_KEY", "+MULTI_KEY_NEG"}, refused
+    # What needs others, or a key in a file, or is needed by them.
+    assert refused == {"-CERT", "-MEAS_SIG", "+CSR", "+MULTI_KEY", "+MULTI_KEY_NEG",
+                       "+PUB_KEY_ID"}, refused
 
 
 def capability_names(peer):
@@ -626,7 +627,8 @@ def idle_words():
 
 def wrong_words():
     for words, says in ((("--versions", "1.5"), "1.0 to 1.4"),
-                        (("--capabilities", "+PUB_KEY_ID"), "nothing here answers"),
+                        (("--capabilities", "+PUB_KEY_ID"), "PUB_KEY_ID needs --chain"),
+                        (("--capabilities", "+SET_CERT,+CERT_RESET"), "nothing here answers"),
                         (("--capabilities", "+BOGUS"), "there are"),
                         (("--capabilities", "+CERT,CHAL"), "all with a sign"),
                         (("--capabilities", "-CERT"), "they need CERT"),

@@ -21,10 +21,12 @@ TEST(Knobs, CapabilitiesAreChangesOrAWholeSet) {
   EXPECT_EQ(parse_capabilities({"MEAS_NO_SIG"})->flags, wire::kSpdmCapMeasNoSig);
   EXPECT_EQ(parse_capabilities({"+PSK_CONTEXT"})->flags & wire::kSpdmCapPsk, 0U);
   EXPECT_FALSE(parse_capabilities({"CERT", "-CHAL"}));
-  EXPECT_EQ(parse_capabilities({"+PUB_KEY_ID"}).error(),
-            "nothing here answers what PUB_KEY_ID announces: requesters get certificates, and are "
-            "given no public key beforehand");
-  EXPECT_FALSE(parse_capabilities({"+KEY_PAIR_RESET"}));
+  EXPECT_EQ(parse_capabilities({"+PUB_KEY_ID"})->flags,
+            (defaults & ~wire::kSpdmCapCert) | wire::kSpdmCapPubKeyId);
+  EXPECT_EQ(parse_capabilities({"+PUB_KEY_ID", "+CERT"})->flags, defaults);
+  EXPECT_EQ(parse_capabilities({"+CERT_RESET"}).error(),
+            "nothing here answers what CERT_RESET announces: what is set counts at once, "
+            "without a reset");
   EXPECT_EQ(parse_capabilities({"+CACHE"})->flags, defaults | wire::kSpdmCapCache);
   EXPECT_FALSE(parse_capabilities({"-CERT"}));  // CHAL needs it
   EXPECT_TRUE(parse_capabilities({"-CACHE"}));

@@ -335,5 +335,43 @@ TEST(SpdmResponder, ARequesterThatCannotProveItselfIsRefusedWhenItMust) {
   EXPECT_EQ(ends.requester.last_error()->code, std::to_underlying(SpdmErrorCode::kInvalidPolicy));
 }
 
+ResponderConfig with_cache() {
+  ResponderConfig config = Ends::responder_config();
+  config.settings.flags = default_responder_flags() | wire::kSpdmCapCache;
+  return config;
+}
+
+TEST(SpdmResponder, WhatAResetKeepsAnotherResponderCanBeGiven) {
+  Ends ends(at_12(), with_cache());
+  ends.requester.connect();
+  ASSERT_TRUE(ends.run().has_value());
+  const ByteView kept = ends.responder.kept_agreement();
+  ASSERT_FALSE(kept.empty());
+  Responder next(with_cache());
+  EXPECT_TRUE(next.restore_agreement(kept));
+  EXPECT_EQ(error_of(next, request(SpdmCode::kGetDigests)), std::nullopt);
+}
+
+TEST(SpdmResponder, AnAgreementIsNotTakenFromOthers) {
+  Ends ends(at_12(), with_cache());
+  ends.requester.connect();
+  ASSERT_TRUE(ends.run().has_value());
+  const ByteView kept = ends.responder.kept_agreement();
+  ResponderConfig others = with_cache();
+  others.settings.data_transfer_size -= 1;
+  for (const ByteView bad : {kept.first(kept.size() - 1), kept.first(4), ByteView{}}) {
+    Responder next(with_cache());
+    EXPECT_FALSE(next.restore_agreement(bad));
+    EXPECT_EQ(error_of(next, request(SpdmCode::kGetDigests)), SpdmErrorCode::kUnexpectedRequest);
+  }
+  Responder next(std::move(others));
+  EXPECT_FALSE(next.restore_agreement(kept));
+  EXPECT_FALSE(next.negotiated());
+  // Without the capability nothing is kept, and nothing restored.
+  Responder plain(Ends::responder_config());
+  EXPECT_FALSE(plain.restore_agreement(kept));
+  EXPECT_TRUE(plain.kept_agreement().empty());
+}
+
 }  // namespace
 }  // namespace teeio::spdm
