@@ -2,7 +2,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
-#include "decode/message.h"
+#include "decode/fields.h"
 #include "wire/spdm_dispatch.h"
 #include "wire/tdisp_messages.h"
 

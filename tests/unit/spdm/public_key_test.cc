@@ -120,8 +120,8 @@ TEST(PublicKey, MeasurementsAreSignedByIt) {
   for (const std::uint8_t version : kVersions) {
     Connected peer(version);
     const wire::SpdmGetMeasurements asked{.version = version,
-                                          .operation = wire::SpdmGetMeasurements::kAll,
                                           .sign = true,
+                                          .operation = wire::SpdmGetMeasurements::kAll,
                                           .slot = 0xf};
     const Bytes request = asked.encode();
     const Bytes bytes = peer.ask(request);
@@ -154,7 +154,7 @@ TEST(PublicKey, ThereAreNoSlotsBesideIt) {
   EXPECT_EQ(peer.flags() & (wire::kSpdmCapCert | wire::kSpdmCapPubKeyId), wire::kSpdmCapPubKeyId);
   EXPECT_EQ(peer.error_of(wire::SpdmGetDigests{}.encode()), SpdmErrorCode::kUnsupportedRequest);
   EXPECT_EQ(peer.error_of(wire::SpdmChallenge{.slot = 0}.encode()), SpdmErrorCode::kInvalidRequest);
-  EXPECT_EQ(peer.error_of(wire::SpdmGetMeasurements{.operation = 1, .sign = true}.encode()),
+  EXPECT_EQ(peer.error_of(wire::SpdmGetMeasurements{.sign = true, .operation = 1}.encode()),
             SpdmErrorCode::kInvalidRequest);
 }
 
@@ -163,7 +163,7 @@ TEST(PublicKey, WithCertificatesNoKeyIsKnown) {
   EXPECT_EQ(peer.error_of(wire::SpdmChallenge{.slot = 0xff}.encode()),
             SpdmErrorCode::kInvalidRequest);
   EXPECT_EQ(
-      peer.error_of(wire::SpdmGetMeasurements{.operation = 1, .sign = true, .slot = 0xf}.encode()),
+      peer.error_of(wire::SpdmGetMeasurements{.sign = true, .operation = 1, .slot = 0xf}.encode()),
       SpdmErrorCode::kInvalidRequest);
 }
 
