@@ -10,10 +10,10 @@
 namespace {
 
 // Has the VMM carry the request that firmware now holds, and takes the answer.
-bool relay(std::uint32_t function, std::uint64_t code, std::uint64_t buffer) {
+bool relay(std::uint32_t function, std::uint64_t code, std::uint64_t buffer, std::uint64_t& state) {
   return tdx::devif_request(function, code) == 0 &&
          tdx::vmcall(platform::kTdiRelay, function, code) == 0 &&
-         tdx::devif_response(function, buffer) == 0;
+         tdx::devif_response(function, buffer, state) == 0;
 }
 
 // A TDISP interface report, read from the answer's page: 16 bytes of TDISP
@@ -120,7 +120,8 @@ void accept_device(const Board& board, std::uint64_t report_page) {
   const std::uint32_t function = board.function_id;
   const bool fresh = (board.flags & platform::kWantsFresh) != 0;
   attest(function, report_page + 4 * kPage, fresh);
-  require(relay(function, platform::kTdispGetReport, report_page), kNoReport);
+  std::uint64_t state = 0;
+  require(relay(function, platform::kTdispGetReport, report_page, state), kNoReport);
 
   const Report report(report_page);
   bool bar0 = false;
@@ -142,10 +143,9 @@ void accept_device(const Board& board, std::uint64_t report_page) {
   require(tdx::dmar_accept(function) == 0, kDmaNotAccepted);
   say("accept: trusted DMA");
 
-  require(relay(function, platform::kTdispStart, report_page), kStartRefused);
+  require(relay(function, platform::kTdispStart, report_page, state), kStartRefused);
   constexpr std::uint64_t kRun = 2;
-  std::uint64_t state = 0;
-  require(tdx::devif_read_state(function, state) == 0 && state == kRun, kNotRunning);
+  require(state == kRun, kNotRunning);
   say("start: the TDI runs");
 }
 

@@ -13,7 +13,6 @@ constexpr std::uint64_t kMrReport = 4;
 constexpr std::uint64_t kMemPageAccept = 6;
 constexpr std::uint64_t kMrVerifyReport = 22;
 constexpr std::uint64_t kDevifValidate = 66;
-constexpr std::uint64_t kDevifRead = 67;
 constexpr std::uint64_t kDevifRequest = 68;
 constexpr std::uint64_t kDevifResponse = 69;
 constexpr std::uint64_t kDmarAccept = 70;
@@ -24,8 +23,6 @@ constexpr std::uint64_t kIo = 30;
 constexpr std::uint64_t kMmio = 48;
 constexpr std::uint64_t kMapGpa = 0x10001;
 constexpr std::uint64_t kPassR10ToR15 = 0xfc00;
-
-constexpr std::uint64_t kFieldState = 2;
 
 std::uint64_t leaf(std::uint64_t number, std::uint64_t rcx, std::uint64_t rdx = 0) {
   TdcallRegisters r{};
@@ -78,22 +75,20 @@ std::uint64_t devif_validate(std::uint32_t function, const DeviceHash& hash) {
   return r.rax;
 }
 
-std::uint64_t devif_read_state(std::uint32_t function, std::uint64_t& state) {
-  TdcallRegisters r{};
-  r.rax = kDevifRead;
-  r.rcx = function;
-  r.rdx = kFieldState;
-  tdcall(&r);
-  state = r.rcx;
-  return r.rax;
-}
-
 std::uint64_t devif_request(std::uint32_t function, std::uint64_t code) {
   return leaf(kDevifRequest, function, code);
 }
 
-std::uint64_t devif_response(std::uint32_t function, std::uint64_t buffer_gpa) {
-  return leaf(kDevifResponse, function, buffer_gpa);
+std::uint64_t devif_response(std::uint32_t function, std::uint64_t buffer_gpa,
+                             std::uint64_t& state) {
+  constexpr unsigned kState = 8;
+  TdcallRegisters r{};
+  r.rax = kDevifResponse;
+  r.rcx = function;
+  r.rdx = buffer_gpa;
+  tdcall(&r);
+  state = r.rcx >> kState & 0xffU;
+  return r.rax;
 }
 
 std::uint64_t mmio_accept(std::uint64_t gpa, std::uint64_t handle) {

@@ -23,10 +23,11 @@ struct DeviceHash {
   std::uint64_t words[6];
 };
 std::uint64_t devif_validate(std::uint32_t function, const DeviceHash& hash);
-std::uint64_t devif_read_state(std::uint32_t function, std::uint64_t& state);
 // A report comes portion by portion, each of them once after the device was locked.
 std::uint64_t devif_request(std::uint32_t function, std::uint64_t code);
-std::uint64_t devif_response(std::uint32_t function, std::uint64_t buffer_gpa);
+// `state`: the TDI's, as the answer has it.
+std::uint64_t devif_response(std::uint32_t function, std::uint64_t buffer_gpa,
+                             std::uint64_t& state);
 std::uint64_t mmio_accept(std::uint64_t gpa, std::uint64_t handle);
 std::uint64_t dmar_accept(std::uint32_t function);
 
