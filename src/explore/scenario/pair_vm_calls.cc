@@ -205,16 +205,6 @@ Result<void> enable(VmState& vm, std::uint32_t capability, std::uint64_t value) 
   return vm_call(vm, KVM_ENABLE_CAP, arg);
 }
 
-/// What a VMM asks /dev/kvm and a VM before all else.
-Result<void> ask_kvm(VmState& vm) {
-  for (const std::uint32_t command : {KVM_GET_API_VERSION, KVM_GET_VCPU_MMAP_SIZE})
-    TEEIO_TRY(vm.vmm.ioctl(vm.vmm.kvm, command, std::uint64_t{0}));
-  for (const auto command :
-       {std::uint32_t{KVM_GET_SUPPORTED_CPUID}, std::uint32_t{KVM_GET_EMULATED_CPUID}})
-    TEEIO_TRY(vm.vmm.ioctl(vm.vmm.kvm, command, vm.page(kMostCpuids)));
-  return vm_call(vm, KVM_CHECK_EXTENSION, std::uint64_t{KVM_CAP_EXCEPTION_PAYLOAD});
-}
-
 Result<void> make_kvm_device(VmState& vm) {
   abi::kvm_create_device create{};
   create.type = abi::KVM_DEV_TYPE_VFIO;
@@ -225,7 +215,6 @@ Result<void> make_kvm_device(VmState& vm) {
 std::vector<VmCall> calls_of_vm() {
   constexpr std::uint64_t kManyPages = 1024, kTss = 0xfffb'd000;
   return {
-      {"ASK", ask_kvm},
       {"IRQ_LINE", raise_and_lower},
       {"SIGNAL_MSI", signal_msi},
       {"GSI_ROUTING", set_routing},
