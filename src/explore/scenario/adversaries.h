@@ -91,6 +91,8 @@ std::string foreign_tdi(Stage& stage, Refusals& refusals);
 std::string destroy_early(Stage& stage, Refusals& refusals);
 }  // namespace cca_attack
 namespace sev_attack {
+/// A VMM whose guest's device runs, and has raised the fence of its guest (ASID).
+Vmm& behind_fence(Stage& stage);
 std::string swap_ram(Stage& stage, Refusals& refusals);
 std::string replace_ram(Stage& stage, Refusals& refusals);
 std::string swap_mmio(Stage& stage, Refusals& refusals);

@@ -1,6 +1,7 @@
 #include "base/check.h"
 #include "explore/scenario/adversaries.h"
 #include "explore/scenario/guest.h"
+#include "explore/scenario/opponents.h"
 #include "firmware/sev/guest_message.h"
 #include "firmware/sev/launch.h"
 #include "host/kvm/sev/sev_vm.h"
@@ -190,24 +191,34 @@ std::string destroy_early(Stage& stage, Refusals& refusals) {
   return refusals.first();
 }
 
-/// The device fetches its ring with T=1 from where nothing is: docs/devices/dma-engine.md.
-std::string raise_fence(Stage& stage, Refusals& refusals) {
+namespace {
+
+/// A TDI that runs, and its registers for who has its guest's key.
+struct RunningTdi {
+  Vmm& vmm;
+  hw::PhysicalMemory& memory;
+  Hpa registers;
+  hw::KeyId key;
+};
+
+RunningTdi running_tdi(Stage& stage) {
   Vmm& vmm = stage.ready();
-  constexpr std::uint64_t kCommand = (std::uint64_t{vfio::kConfigRegion} << vfio::kRegionShift) + 4;
-  std::uint16_t command = 0;
-  (void)vmm.pread(vmm.vfio, kCommand, writable_bytes_of(command));
-  command |= 4;  // PCI_COMMAND_MASTER
-  (void)vmm.pwrite(vmm.vfio, kCommand, bytes_of(command));
+  std::uint16_t command = read_config(vmm, kCommandRegister).value_or(0);
+  command |= kCommandMaster;
+  must(write_config(vmm, kCommandRegister, command));
   must(stage.bind(vmm));
   must(stage.make_runnable(vmm));
   must(start_sev(vmm, kPfOfCard));
   const auto resources = stage.root().cat(std::string(kCard) + "/resource");
-  const Hpa registers{resources ? std::stoull(*resources, nullptr, 16) : 0};
   kvm::SevVm& guest = guest_of(vmm);
-  hw::PhysicalMemory& memory = guest.psp().memory();
-  const hw::KeyId key{static_cast<std::uint16_t>(guest.asid())};
-  stage.play();
-  refusals.start(stage.machine().trace());
+  return {.vmm = vmm,
+          .memory = guest.psp().memory(),
+          .registers = Hpa{resources ? std::stoull(*resources, nullptr, 16) : 0},
+          .key = hw::KeyId{static_cast<std::uint16_t>(guest.asid())}};
+}
+
+/// The device fetches its ring with T=1 from where nothing is: docs/devices/dma-engine.md.
+void fetch_from_nowhere(const RunningTdi& tdi) {
   constexpr std::uint32_t kNowhere = 0x100000;
   struct Write {
     std::uint64_t at;
@@ -216,12 +227,27 @@ std::string raise_fence(Stage& stage, Refusals& refusals) {
   // RING_BASE, RING_SIZE, RING_CONTROL's T, CONTROL's ENABLE, DOORBELL.
   for (const auto& [at, value] : {Write{0x10, kNowhere}, Write{0x14, 0}, Write{0x18, 2},
                                   Write{0x1c, 1}, Write{0x08, 1}, Write{0x24, 1}})
-    must(memory.write(registers + at, bytes_of(value), key));
+    must(tdi.memory.write(tdi.registers + at, bytes_of(value), tdi.key));
+}
+
+}  // namespace
+
+Vmm& behind_fence(Stage& stage) {
+  const RunningTdi tdi = running_tdi(stage);
+  fetch_from_nowhere(tdi);
+  return tdi.vmm;
+}
+
+std::string raise_fence(Stage& stage, Refusals& refusals) {
+  const RunningTdi tdi = running_tdi(stage);
+  stage.play();
+  refusals.start(stage.machine().trace());
+  fetch_from_nowhere(tdi);
   std::uint32_t id = 0;
-  must(memory.read(registers, writable_bytes_of(id), key));
+  must(tdi.memory.read(tdi.registers, writable_bytes_of(id), tdi.key));
   TEEIO_CHECK(id == ~std::uint32_t{0}, "behind a fence MMIO reads ones");
   TEEIO_CHECK(!refusals.saw("TIO_ASID_FENCE_CLEAR"), "the fence is cleared too early");
-  must(stage.unbind(vmm));
+  must(stage.unbind(tdi.vmm));
   TEEIO_CHECK(refusals.saw("TIO_ASID_FENCE_CLEAR"), "the fence is never cleared");
   return refusals.saw("ASID fence") ? "ASID fence: fenced" : refusals.first();
 }

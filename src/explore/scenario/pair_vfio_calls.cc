@@ -104,6 +104,9 @@ std::vector<PairCall> pair_calls_of_vfio() {
       {"GET_REGION_INFO",
        [](Pair& p) { return ask_vfio<abi::vfio_region_info>(p, VFIO_DEVICE_GET_REGION_INFO); }},
       {"HOT_RESET_INFO", ask_hot_reset},
+      {.name = "GET_IRQ_INFO",
+       .act = [](Pair& p) { return ask_vfio<abi::vfio_irq_info>(p, VFIO_DEVICE_GET_IRQ_INFO); },
+       .against = {"SET_IRQS", "reset", "vfio-close", "BIND", "UNBIND"}},
   };
 }
 

@@ -6,6 +6,7 @@
 #include "abi/proposed.h"
 #include "abi/psp_sev.h"
 #include "base/check.h"
+#include "explore/scenario/adversaries.h"
 #include "explore/scenario/guest.h"
 #include "explore/scenario/opponents.h"
 #include "explore/scenario/themes.h"
@@ -80,6 +81,15 @@ void fail_platform(const Config& design) {
   must(insist([&] { return issue_sev(root, *fd, abi::SNP_SET_CONFIG, config); }));
 }
 
+/// The guest's next device is behind the fence until it is cleared.
+void fail_unbind_behind_fence(const Config& design) {
+  Stage stage(design);
+  Vmm& vmm = sev_attack::behind_fence(stage);
+  stage.play();
+  must(stage.unbind(vmm));
+  TEEIO_CHECK(works_as_shared(vmm), "R10: the function was unbound and does not work");
+}
+
 /// Guests have used up all ASIDs: the next one's are flushed for it (sev_flush_asids()).
 void fail_flush(const Config& design) {
   Stage stage(design, Stage::Card::kAsAtBoot);
@@ -117,6 +127,11 @@ void add_request_scenarios(std::vector<MachineScenario>& all) {
        .body = fail_flush,
        .firmware = {TsmKind::kSev},
        .failures = 1});
+  all.push_back({.name = "failure/unbind-behind-fence",
+                 .description = "each step of the unbind of a fenced TDI fails once",
+                 .body = fail_unbind_behind_fence,
+                 .firmware = {TsmKind::kSev},
+                 .failures = 1});
 }
 
 }  // namespace teeio::explore
