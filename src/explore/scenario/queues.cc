@@ -58,7 +58,6 @@ class MockBench {
     const std::array<std::uint32_t, 2> data{0xbadbeef, 0};
     return hwpt(pt, queue ? kFaultIdValid : 0, queue.value_or(0), std::as_bytes(std::span(data)));
   }
-  std::uint32_t plain() { return hwpt(ioas, 0); }
   Result<std::int64_t> replace(std::uint32_t pt) {
     auto cmd = op(abi::IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, stdev);
     cmd.words[0] = pt;
@@ -188,11 +187,6 @@ class ViommuBench {
     map.iova = kQueueIova;
     TEEIO_CHECK(mock.call(IOMMU_IOAS_MAP, map).has_value(), "no page is mapped");
   }
-  /// Of the vIOMMU and of its IOAS, so that nobody's put is one of the last.
-  void add_users() {
-    for (int i = 0; i < 4; ++i) (void)mock.nested(id);
-    for (int i = 0; i < 4; ++i) (void)mock.plain();
-  }
   Result<int> listen() {
     auto queue = with_size_of<abi::iommu_veventq_alloc>();
     queue.viommu_id = id;
@@ -250,16 +244,19 @@ void event_against_queue(const Config& design) {
                                                    }}});
 }
 
-void command_queue_twice(const Config& design) {
+/// The mock's queues are of a row, each of which needs the one before it.
+void command_queue_against_the_one_before(const Config& design) {
   const Config mock = with_mock(design);
   Stage stage(mock, Stage::Card::kAsAtBoot);
   ViommuBench bench(stage.vmm());
-  bench.add_users();
-  Result<std::uint32_t> first, second;
-  stage.play({{"first", [&] { first = bench.command_queue(0); }},
-              {"second", [&] { second = bench.command_queue(0); }}});
-  TEEIO_CHECK(first.has_value() != second.has_value(),
-              "a vIOMMU has two queues of one index, or none");
+  const auto before = bench.command_queue(0);
+  TEEIO_CHECK(before.has_value(), "no command queue");
+  Result<std::uint32_t> made;
+  Result<void> destroyed;
+  stage.play({{"maker", [&] { made = bench.command_queue(1); }},
+              {"destroyer", [&] { destroyed = bench.mock.vmm().destroy(*before); }}});
+  TEEIO_CHECK(made.has_value() != destroyed.has_value(),
+              "a queue stands on one that has gone, or neither was done");
 }
 
 /// Its pages are pinned, or are gone before.
@@ -303,8 +300,9 @@ void add_queue_scenarios(std::vector<MachineScenario>& all) {
       listen_twice);
   add("viommu-queue/event-against-its-queue", "an event while its queue comes and goes",
       event_against_queue);
-  add("viommu-queue/commands-twice", "two IOMMU_HW_QUEUE_ALLOC of one index: exactly one is made",
-      command_queue_twice);
+  add("viommu-queue/commands-against-the-one-before",
+      "IOMMU_HW_QUEUE_ALLOC against IOMMU_DESTROY of the queue before it",
+      command_queue_against_the_one_before);
   add("viommu-queue/commands-against-unmap",
       "IOMMU_HW_QUEUE_ALLOC against IOAS_UNMAP of the queue's pages", command_queue_against_unmap);
   add("viommu-queue/commands-against-destroy",
