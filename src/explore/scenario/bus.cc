@@ -122,7 +122,9 @@ void removal_against_unbind_of_driver(const Config& design) {
   must(vmm.open_device(kPf));
   must(vmm.bind_iommufd());
   Unbinding unbind(stage);
-  stage.play({{"root", [&] { remove_card(stage); }, true}, {"admin", [&] { unbind(); }, true}});
+  stage.play({{"root", [&] { remove_card(stage); }, true},
+              {"admin", [&] { unbind(); }, true},
+              {"reader", [&] { (void)works_as_shared(vmm); }}});
   must_be_gone(stage);
 }
 
