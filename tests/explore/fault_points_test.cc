@@ -84,8 +84,8 @@ TEST(FaultPoints, OfTheTdxModuleFailInSomeScenario) {
   std::set<std::string> fired = fired_on(default_designs()[0]);
   fired.merge(fired_on(older));
   expect_all(fault_points("firmware/tdx", R"re(\.fails = "([A-Z.]+) fails")re"), fired,
-             // What no host of ours calls.
-             {"TDH.DMAR.READ fails", "TDH.MMIOMT.RD fails"});
+             // What no host of ours calls, and what only comes after another failure.
+             {"TDH.DMAR.READ fails", "TDH.MMIOMT.RD fails", "TDH.IOMMU.CLEAR fails"});
 }
 
 TEST(FaultPoints, OfTheSecureProcessorFailInSomeScenario) {
