@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "host/vfio/awake.h"
+#include "hw/capabilities.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::vfio::low_power_test {
@@ -163,6 +164,33 @@ bool feature_of(Vmm& vmm, std::uint32_t feature) {
     std::uint32_t argsz, flags;
   } arg{sizeof(arg), kSet | feature};
   return vmm.ioctl(vmm.vfio, VFIO_DEVICE_FEATURE, arg).has_value();
+}
+
+/// A function that sleeps with its INTx on is bound by the iommufd, which is no call on it.
+TEST(LowPower, ABindUnmasksIntxToo) {
+  const auto machine = make_machine("tdx-connect", "vfs = 2", "vfs = 0\nintx = true");
+  Vmm vmm(*machine);
+  ASSERT_TRUE(machine::test::connect(vmm).has_value());
+  ASSERT_TRUE(vmm.prepare("/dev/vfio/devices/vfio0").has_value());
+  const auto event = object::make_ref<mm::PlainEventFd>();
+  struct {
+    std::uint32_t argsz, flags, index, start, count;
+    std::int32_t fd;
+  } irq{sizeof(irq),
+        VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+        abi::VFIO_PCI_INTX_IRQ_INDEX,
+        0,
+        1,
+        *vmm.install(object::Ref<object::File>(event))};
+  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, irq).has_value());
+  hw::PciFunction& function = static_cast<DeviceFile&>(**vmm.file(vmm.vfio)).device().pci();
+  hw::set_virtual_functions(function, 0);
+  const auto masked = [&] { return (function.config_read(4, 2) & 0x400U) != 0; };
+  EXPECT_FALSE(masked());
+  ASSERT_TRUE(feature_of(vmm, kEntry));
+  EXPECT_TRUE(masked());
+  ASSERT_TRUE(vmm.iommufd_op(abi::IOMMU_VDEVICE_TSM_BIND).has_value());
+  EXPECT_FALSE(masked());
 }
 
 TEST(LowPower, AfterAnUnbindItSleepsAgain) {
