@@ -1,10 +1,6 @@
 #include "decode/print.h"
 
 #include <algorithm>
-<<<<<<< HEAD
-#include <array>
-=======
->>>>>>> 0e1c4f23e07b777ed8390d2a96bb179bc7c23fb9
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
