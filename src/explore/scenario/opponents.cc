@@ -71,7 +71,11 @@ constexpr Opponent kOpponents[] = {
     {"tsm-removal", "the TSM's unregistration", remove_tsm},
     {"device-removal", "the device's removal", remove_device, nullptr, true},
     {"reset", "VFIO_DEVICE_RESET", reset_device},
-    {"sysfs-reset", "`echo 1 > reset` by root", reset_by_root, mount_sysfs},
+    {.name = "sysfs-reset",
+     .words = "`echo 1 > reset` by root",
+     .act = reset_by_root,
+     .prepare = mount_sysfs,
+     .follows_removal = true},
     {"memory-disable", "Memory Space Enable cleared and set", disable_memory},
     {"d3", "a stay in D3hot", sleep},
 };

@@ -16,7 +16,7 @@ struct Opponent {
   Result<void> (*act)(Stage& stage, Vmm& vmm);
   /// What must be so before, as part of the set-up; may be null.
   void (*prepare)(Stage& stage, Vmm& vmm) = nullptr;
-  bool removes = false;  ///< Actor::removes
+  bool removes = false, follows_removal = false;  ///< as Actor's
 };
 
 [[nodiscard]] std::span<const Opponent> opponents();

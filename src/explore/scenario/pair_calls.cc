@@ -354,6 +354,7 @@ const std::vector<PairCall>& pair_calls() {
       if (std::ranges::find(kResetting, opponent.name) != std::end(kResetting))
         call.link = PairCall::Link::kResets;
       call.removes = opponent.removes;
+      call.follows_removal = opponent.follows_removal;
       if (opponent.prepare != nullptr)
         call.prepare = [&opponent](Pair& p) { opponent.prepare(p.stage, p.vmm); };
       all.push_back(std::move(call));
