@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "base/types.h"
 #include "host/mm/user_memory.h"
 
 /// The part of a structure up to and with `field`: "minsz" of Linux's ioctls.
@@ -54,9 +55,10 @@ template <class T>
 Result<T> copy_struct_in(mm::UserMemory& memory, std::uint64_t address, std::uint32_t min_size) {
   T value{};
   std::uint32_t size = 0;
-  // At once, if all that could be known is there: most programs' structure is.
+  // At once, if all that could be known lies in one page, and nobody has to be waited for that
+  // the program did not name: most programs' structure does.
   const std::span<std::byte> all = writable_bytes_of(value);
-  const bool whole = memory.read(address, all).has_value();
+  const bool whole = address % kPageSize + sizeof(T) <= kPageSize && memory.read(address, all);
   if (whole) std::memcpy(&size, &value, sizeof size);
   if (!whole) {
     value = {};

@@ -71,7 +71,9 @@ uid_t Accounts::user_of(pid_t process) {
   const schedule::Lock lock(mutex_);
   const auto at = spaces_.find(process);
   const bool known = at != spaces_.end() && ::fstat(at->second.directory.get(), &info) == 0;
-  return known ? info.st_uid : 0;
+  // A dead process's directory shows root (fs/proc/base.c, pid_getattr()).
+  if (known && !is_gone(at->second.pidfd.get())) return info.st_uid;
+  return ::stat(proc_path(process, "").c_str(), &info) == 0 ? info.st_uid : 0;
 }
 
 /// capable() on the emulated host. Root has there what a container took from it: what teeio

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #include <cstdio>
@@ -18,16 +19,19 @@
 namespace teeio::run {
 namespace {
 
-bool is_file_of(const Fd& fd, const MapsLine& line) {
-  struct stat info{};
-  return fd.ok() && ::fstat(fd.get(), &info) == 0 && info.st_ino == line.inode;
-}
-
 /// What has its inode number for itself: on btrfs two files may have all that a mapping shows.
 bool is_in_memory(const Fd& fd) {
   struct statfs info{};
   return ::fstatfs(fd.get(), &info) == 0 &&
          (info.f_type == TMPFS_MAGIC || info.f_type == HUGETLBFS_MAGIC);
+}
+
+/// Each file system in memory numbers its files from 1 on. On btrfs and overlayfs a file has
+/// another device than its mapping shows.
+bool is_file_of(const Fd& fd, const MapsLine& line) {
+  struct stat info{};
+  if (!fd.ok() || ::fstat(fd.get(), &info) != 0 || info.st_ino != line.inode) return false;
+  return info.st_dev == line.device || (major(info.st_dev) == 0 && !is_in_memory(fd));
 }
 
 Fd open_file_of(pid_t tid, const MapsLine& line, int flags) {
@@ -74,17 +78,17 @@ class OpenFiles {
 
 }  // namespace
 
-std::shared_ptr<const Fd> mapped_file(pid_t tid, const MapsLine& line, mm::Access access) {
+MappedFile mapped_file(pid_t tid, const MapsLine& line, mm::Access access) {
   static OpenFiles files;
   const OpenFiles::Key key{line.device, line.inode, access};
-  if (auto known = files.find(key)) return known;
+  if (auto known = files.find(key)) return {.file = std::move(known), .is_kept = true};
   const int mode = access == mm::Access::kReadWrite ? O_RDWR : O_RDONLY;
   Fd opened = open_file_of(tid, line, mode | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (!opened.ok()) return nullptr;
+  if (!opened.ok()) return {};
   const bool is_kept = is_in_memory(opened);
   auto file = std::make_shared<const Fd>(std::move(opened));
   if (is_kept) files.add(key, file);
-  return file;
+  return {.file = std::move(file), .is_kept = is_kept};
 }
 
 }  // namespace teeio::run

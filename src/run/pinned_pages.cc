@@ -125,12 +125,16 @@ std::vector<MapsLine> mappings_of(Thread& thread, std::uint64_t address, std::ui
     thread.space = std::make_shared<const AddressSpace>(thread.tid);
     lines = ask_maps(thread.space->maps(), address, end);
   }
+  // A kernel that cannot be asked does not say so by itself.
+  if (std::byte byte{}; !lines && !thread.space->read(address, {&byte, 1}))
+    thread.space = std::make_shared<const AddressSpace>(thread.tid);
   return lines ? *std::move(lines) : read_maps(thread.tid, address, end);
 }
 
 /// The lines that cover the range without a gap, all allowing `access`.
 std::optional<std::vector<MapsLine>> cover(Thread& thread, std::uint64_t address, std::uint64_t end,
                                            mm::Access access) {
+  if (address >= end) return std::nullopt;  // nothing, or up to the last address
   std::vector<MapsLine> lines = mappings_of(thread, address, end);
   for (const MapsLine& line : lines) {
     if (line.start > address || !line.readable) return std::nullopt;
@@ -148,7 +152,7 @@ int protection(mm::Access access) {
 /// A part of a shared mapping, if it is inside of its file. nullptr otherwise.
 object::Ref<mm::Pages> pin_shared(const Thread& thread, const MapsLine& line, std::uint64_t address,
                                   std::uint64_t length, mm::Access access) {
-  auto file = mapped_file(thread.tid, line, access);
+  auto [file, is_kept] = mapped_file(thread.tid, line, access);
   struct stat info{};
   const mm::PageId first{
       .device = line.device, .file = line.inode, .offset = line.offset + (address - line.start)};
@@ -157,8 +161,8 @@ object::Ref<mm::Pages> pin_shared(const Thread& thread, const MapsLine& line, st
     return nullptr;
   auto part = FilePart::map(*file, first.offset, length, protection(access));
   if (!part) return nullptr;
-  return object::make_ref<MappedPages>(std::move(file), std::move(*part), access, first,
-                                       thread.process);
+  return object::make_ref<MappedPages>(is_kept ? std::move(file) : nullptr, std::move(*part),
+                                       access, first, thread.process);
 }
 
 }  // namespace

@@ -222,6 +222,8 @@ std::shared_ptr<const AddressSpace> Tasks::address_space(pid_t tid) {
     if (known != memories_.end() && known->second.execs == execs) return known->second.space;
   }
   auto space = std::make_shared<const AddressSpace>(tid);
+  // Another time there may be a descriptor for it, or the program be dumpable.
+  if (!space->maps().ok() || space->memory() == AddressSpace::Memory::kNone) return space;
   const schedule::Lock lock(spaces_mutex_);
   std::erase_if(memories_, [execs](const auto& entry) { return entry.second.execs != execs; });
   memories_.insert_or_assign(process, Memory{space, execs});

@@ -11,10 +11,16 @@
 namespace teeio::spdm {
 namespace {
 
+bool is_of_negotiation(wire::SpdmCode code) {
+  using enum wire::SpdmCode;
+  return code == kGetVersion || code == kVersion || code == kGetCapabilities ||
+         code == kCapabilities || code == kNegotiateAlgorithms || code == kAlgorithms;
+}
+
 /// Bytes of the message that `in` begins with; 0: it is none of those up to ALGORITHMS.
 std::size_t size_of(ByteView in) {
   const auto header = wire::SpdmHeader::decode(in);
-  if (!header) return 0;
+  if (!header || !is_of_negotiation(static_cast<wire::SpdmCode>(header->code))) return 0;
   std::size_t size = 0;
   (void)wire::visit_spdm_type(header->code, [&]<class M>() {
     if (const auto message = wire::decode_spdm_as<M>(in, {})) size = message->wire.size();

@@ -7,8 +7,14 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <memory>
+
+#include "base/types.h"
+#include "run/address_space.h"
 #include "run/open_scan.h"
+#include "run/pinned_pages.h"
 
 namespace teeio::run {
 namespace {
@@ -55,6 +61,16 @@ TEST_F(DeviceFilesTest, OnlyTheLastCloseIsReportedAndOnce) {
   ASSERT_EQ(closed.size(), 1U);
   EXPECT_EQ(closed[0], device);
   EXPECT_TRUE(files->drain().empty());
+}
+
+TEST_F(DeviceFilesTest, NoMappingReachesTheLastAddress) {
+  const pid_t self = ::getpid();
+  const Thread thread{
+      .tid = self, .process = self, .space = std::make_shared<const AddressSpace>(self)};
+  constexpr std::uint64_t kLastPage = ~std::uint64_t{0} - kPageSize + 1;
+  const auto found = find_device_mapping(*files, thread, kLastPage, kPageSize, mm::Access::kRead);
+  ASSERT_FALSE(found.has_value());
+  EXPECT_EQ(found.error().code, Errno::kFault);
 }
 
 TEST_F(DeviceFilesTest, AMappingCountsAsOpen) {

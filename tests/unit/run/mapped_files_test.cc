@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/types.h"
@@ -24,7 +26,7 @@ class MappedFilesTest : public testing::Test {
     return read_maps(::getpid(), at, at + kPageSize).at(0);
   }
   [[nodiscard]] std::shared_ptr<const Fd> file(mm::Access access) const {
-    return mapped_file(::getpid(), line(), access);
+    return mapped_file(::getpid(), line(), access).file;
   }
   Fd memfd_;
   void* address_ = nullptr;
@@ -57,7 +59,32 @@ TEST_F(MappedFilesTest, NoneIsFoundOfWhatNobodyMaps) {
   MapsLine nowhere = line();
   nowhere.inode = 1;
   nowhere.start = nowhere.end = 0;
-  EXPECT_EQ(mapped_file(-1, nowhere, mm::Access::kRead), nullptr);
+  EXPECT_EQ(mapped_file(-1, nowhere, mm::Access::kRead).file, nullptr);
+}
+
+// Each tmpfs has a file with this number.
+TEST_F(MappedFilesTest, AFileOfAnotherFileSystemIsNotTakenForIt) {
+  MapsLine elsewhere = line();
+  elsewhere.start = elsewhere.end = 0;
+  ASSERT_NE(mapped_file(::getpid(), elsewhere, mm::Access::kRead).file, nullptr);
+  elsewhere.device += 1;
+  EXPECT_EQ(mapped_file(::getpid(), elsewhere, mm::Access::kRead).file, nullptr);
+}
+
+TEST_F(MappedFilesTest, OneOnADiskIsNotKept) {
+  EXPECT_TRUE(mapped_file(::getpid(), line(), mm::Access::kRead).is_kept);
+  const Fd disk(::open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  struct statfs info{};
+  if (!disk.ok() || ::fstatfs(disk.get(), &info) != 0 || info.f_type == TMPFS_MAGIC)
+    GTEST_SKIP() << "this folder is in memory";
+  ASSERT_EQ(::ftruncate(disk.get(), kPageSize), 0);
+  void* const page = ::mmap(nullptr, kPageSize, PROT_READ, MAP_SHARED, disk.get(), 0);
+  const auto at = reinterpret_cast<std::uint64_t>(page);
+  const MapsLine mapping = read_maps(::getpid(), at, at + kPageSize).at(0);
+  const auto [file, is_kept] = mapped_file(::getpid(), mapping, mm::Access::kRead);
+  EXPECT_NE(file, nullptr);
+  EXPECT_FALSE(is_kept);
+  (void)::munmap(page, kPageSize);
 }
 
 }  // namespace

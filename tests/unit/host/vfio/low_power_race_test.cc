@@ -67,6 +67,19 @@ class Sleeper {
     return {};
   }
   Result<void> enter() { return feature(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY); }
+  /// The eventfd is told of who wakes it.
+  Result<void> enter_with_wakeup() {
+    const auto fd = vmm_.install(object::Ref<object::File>(object::make_ref<mm::PlainEventFd>()));
+    TEEIO_CHECK(fd.has_value(), "an eventfd has no descriptor");
+    struct {
+      std::uint32_t argsz, flags;
+      std::int32_t wakeup;
+      std::uint32_t reserved;
+    } arg{sizeof(arg), VFIO_DEVICE_FEATURE_SET | VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP,
+          *fd, 0};
+    TEEIO_TRY(vmm_.ioctl(vmm_.vfio, VFIO_DEVICE_FEATURE, arg));
+    return {};
+  }
   Result<void> leave() { return feature(VFIO_DEVICE_FEATURE_LOW_POWER_EXIT); }
   Result<void> mask() { return intx(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK, 0); }
   Result<void> unmask() { return intx(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK, 0); }
@@ -115,6 +128,21 @@ TEST(LowPowerRace, TheProgramsMaskOfIntxIsNotUndone) {
     stage.play({{"root", [&] { look(stage.root()); }}, {"vmm", [&] { (void)sleeper.mask(); }}});
     const Unexplored after;
     explore::must(sleeper.leave());
+    TEEIO_CHECK(sleeper.masked(), "INTx comes though the program has masked it");
+    explore::must(sleeper.unmask());
+    TEEIO_CHECK(!sleeper.masked(), "INTx stays masked");
+  });
+}
+
+TEST(LowPowerRace, NorWhereTheProgramIsToldOfTheWake) {
+  holds("low-power/mask-against-look-with-wakeup", [](const machine::Config& config) {
+    Stage stage(config, Stage::Card::kAsAtBoot);
+    Sleeper sleeper(stage);
+    explore::must(sleeper.enter_with_wakeup());
+    TEEIO_CHECK(sleeper.masked(), "it does not sleep");
+    stage.mount_sysfs();
+    stage.play({{"root", [&] { look(stage.root()); }}, {"vmm", [&] { (void)sleeper.mask(); }}});
+    const Unexplored after;
     TEEIO_CHECK(sleeper.masked(), "INTx comes though the program has masked it");
     explore::must(sleeper.unmask());
     TEEIO_CHECK(!sleeper.masked(), "INTx stays masked");
