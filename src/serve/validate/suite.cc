@@ -174,6 +174,16 @@ class SetUps {
   std::map<std::string, std::size_t> seen_;
 };
 
+/// What is told already stays told: the case behind the last one that it answered fails for it.
+Verdict not_survived(const CaseResult& result, const std::vector<CaseResult>& before) {
+  if (!result.never_linked || before.empty())
+    return failed("the responder did not survive this case: it does not answer any more");
+  return failed(
+      fmt::format("the responder does not answer any more since case {} ({}), after which "
+                  "it ended",
+                  before.size(), before.back().planned.id));
+}
+
 }  // namespace
 
 Judgement judge(const std::vector<PlannedCase>& cases, Target target,
@@ -189,15 +199,7 @@ Judgement judge(const std::vector<PlannedCase>& cases, Target target,
   for (const PlannedCase& planned : cases) {
     CaseResult result = run_case(planned, target);
     const bool gone = result.lost && !is_there(target);
-    if (gone && result.never_linked && !judgement.results.empty()) {
-      judgement.bail_out =
-          fmt::format("nobody answers at {} any more since case {} ({})", where,
-                      judgement.results.size(), judgement.results.back().planned.id);
-      return judgement;
-    }
-    if (gone)
-      result.verdict =
-          failed("the responder did not survive this case: it does not answer any more");
+    if (gone) result.verdict = not_survived(result, judgement.results);
     set_ups.look_at(result, judgement.results.size() + 1);
     if (!result.verdict.remark.empty() && !remarks.insert(result.verdict.remark).second)
       result.verdict.remark.clear();

@@ -201,6 +201,33 @@ def a_device_that_dies_is_named():
     assert run.stdout.count("not ok") == 1, run.stdout
 
 
+def a_device_that_dies_between_two_cases_is_no_success():
+    """The case behind the last one that it answered fails: JUnit has no other word for it."""
+    asked = 0
+
+    def behave(responder, peer, payload):
+        nonlocal asked
+        if payload[8:][1] != 0x84:
+            return False
+        send(peer, NORMAL, DOE, doe(1, VERSION))
+        asked += 1
+        if asked == 2:
+            responder.listener.close()
+        return True
+    responder = Responder(behave)
+    with tempfile.TemporaryDirectory() as folder:
+        report = f"{folder}/report.xml"
+        run = validate(f"127.0.0.1:{responder.port}", "--timeout", "200", "--junit", report,
+                       "--case", "spdm12.version.header,spdm12.capabilities.short")
+        assert run.returncode == 1, run.stdout
+        lines = run.stdout.splitlines()
+        assert any(line.startswith("ok 1 - spdm12.version.header") for line in lines), lines
+        assert any(line.startswith("not ok 2 - ") for line in lines), lines
+        assert "since case 1 (spdm12.version.header), after which it ended" in run.stdout, run.stdout
+        assert "Bail out! " in run.stdout, run.stdout
+        assert 'failures="1"' in open(report).read(), open(report).read()
+
+
 def an_exchange_is_bounded():
     """A mebibyte is announced, and comes a byte each 20 ms."""
     def behave(_, peer, __):
@@ -275,6 +302,7 @@ def main():
         failures_name_their_packets(served)
         files_are_opened_first(served)
     a_device_that_dies_is_named()
+    a_device_that_dies_between_two_cases_is_no_success()
     an_exchange_is_bounded()
     versions_that_are_not_there_are_skipped()
     a_responder_without_certificates_is_right()
