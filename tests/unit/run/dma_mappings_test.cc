@@ -20,6 +20,7 @@
 #include "base/types.h"
 #include "run/file_windows.h"
 #include "run/process_state.h"
+#include "schedule/sanitized.h"
 
 namespace teeio::run {
 namespace {
@@ -174,6 +175,7 @@ TEST_F(DmaMappings, HolesWithoutEndTakeNoMappingEach) {
 }
 
 TEST_F(DmaMappings, PagesOfAFileThatArePinnedOneByOneShareMappings) {
+  if (schedule::kSanitized) GTEST_SKIP() << "a sanitizer's mappings come and go";
   constexpr std::size_t kPages = 3 * FilePart::kWindow / kPageSize + 10;
   const Fd ram = file(kPages * kPageSize);
   const std::size_t before = mappings_of_process();

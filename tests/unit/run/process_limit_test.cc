@@ -6,11 +6,13 @@
 #include <unistd.h>
 
 #include "run/processes.h"
+#include "schedule/sanitized.h"
 
 namespace teeio::run {
 namespace {
 
 TEST(ProcessLimit, CountsTheLivingWhenSoManyWereMade) {
+  if (schedule::kSanitized) GTEST_SKIP() << "ThreadSanitizer has a thread of its own";
   ProcessLimit limit(2);
   EXPECT_TRUE(limit.admits());
   EXPECT_TRUE(limit.admits());
@@ -42,6 +44,7 @@ TEST(ProcessLimit, AdmitsNoneOnceItIsClosed) {
 }
 
 TEST(ProcessStat, KnowsParentAndThreads) {
+  if (schedule::kSanitized) GTEST_SKIP() << "ThreadSanitizer has a thread of its own";
   const auto self = process_stat(::getpid());
   ASSERT_TRUE(self);
   EXPECT_EQ(self->parent, ::getppid());
