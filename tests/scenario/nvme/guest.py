@@ -174,7 +174,7 @@ class Console:
     """A guest's serial line: `raw` is all of it, `text` what its programs wrote."""
 
     def __init__(self, words):
-        self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
         self.raw = ""
 
@@ -194,6 +194,10 @@ class Console:
                 return None
             self.raw += more.decode(errors="replace")
         return found
+
+    def write(self, text):
+        """To whoever reads there in the guest."""
+        os.write(self.process.stdin.fileno(), text.encode())
 
     def finish(self, seconds):
         """QEMU's status; None: it had to be killed."""
