@@ -13,7 +13,19 @@
 #ifndef TEEIO_SANITIZED
 #define TEEIO_SANITIZED 0
 #endif
+#if defined(__SANITIZE_THREAD__)
+#define TEEIO_THREAD_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TEEIO_THREAD_SANITIZED 1
+#endif
+#endif
+#ifndef TEEIO_THREAD_SANITIZED
+#define TEEIO_THREAD_SANITIZED 0
+#endif
 
 namespace teeio::schedule {
 inline constexpr bool kSanitized = TEEIO_SANITIZED != 0;
+/// ThreadSanitizer does: it has a thread and mappings of its own.
+inline constexpr bool kThreadSanitized = TEEIO_THREAD_SANITIZED != 0;
 }  // namespace teeio::schedule

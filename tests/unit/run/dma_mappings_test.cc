@@ -175,7 +175,7 @@ TEST_F(DmaMappings, HolesWithoutEndTakeNoMappingEach) {
 }
 
 TEST_F(DmaMappings, PagesOfAFileThatArePinnedOneByOneShareMappings) {
-  if (schedule::kSanitized) GTEST_SKIP() << "a sanitizer's mappings come and go";
+  if (schedule::kThreadSanitized) GTEST_SKIP() << "ThreadSanitizer's mappings come and go";
   constexpr std::size_t kPages = 3 * FilePart::kWindow / kPageSize + 10;
   const Fd ram = file(kPages * kPageSize);
   const std::size_t before = mappings_of_process();

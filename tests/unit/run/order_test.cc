@@ -118,7 +118,7 @@ TEST(Order, NobodyWaitsForAChildThatHasEnded) {
 }
 
 TEST(Order, NobodyWaitsForAFirstThreadThatHasEnded) {
-  if (schedule::kSanitized) GTEST_SKIP() << "ThreadSanitizer has a thread of its own";
+  if (schedule::kThreadSanitized) GTEST_SKIP() << "ThreadSanitizer has a thread of its own";
   const pid_t child = ::fork();
   if (child == 0) {
     std::thread([] {

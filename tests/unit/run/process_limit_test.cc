@@ -12,7 +12,7 @@ namespace teeio::run {
 namespace {
 
 TEST(ProcessLimit, CountsTheLivingWhenSoManyWereMade) {
-  if (schedule::kSanitized) GTEST_SKIP() << "ThreadSanitizer has a thread of its own";
+  if (schedule::kThreadSanitized) GTEST_SKIP() << "ThreadSanitizer has a thread of its own";
   ProcessLimit limit(2);
   EXPECT_TRUE(limit.admits());
   EXPECT_TRUE(limit.admits());
@@ -44,7 +44,7 @@ TEST(ProcessLimit, AdmitsNoneOnceItIsClosed) {
 }
 
 TEST(ProcessStat, KnowsParentAndThreads) {
-  if (schedule::kSanitized) GTEST_SKIP() << "ThreadSanitizer has a thread of its own";
+  if (schedule::kThreadSanitized) GTEST_SKIP() << "ThreadSanitizer has a thread of its own";
   const auto self = process_stat(::getpid());
   ASSERT_TRUE(self);
   EXPECT_EQ(self->parent, ::getppid());
