@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "explore/scenario/opponents.h"
 #include "explore/scenario/pair_parts.h"
+#include "explore/scenario/with_size.h"
 #include "host/mm/plain_caller.h"
 #include "host/mm/plain_files.h"
 
@@ -21,13 +22,6 @@ constexpr std::uint32_t kMemorySlot = 1, kPrivateSlot = 2, kFreeSlot = 3;
 constexpr std::uint64_t kOtherVirtualId = 0x18;
 /// The opponents that reset the function, by themselves or as its last close.
 constexpr std::string_view kResetting[] = {"vfio-close", "exit", "reset", "sysfs-reset"};
-
-template <class T>
-T with_size() {
-  T arg{};
-  arg.size = sizeof(arg);
-  return arg;
-}
 
 // --- iommufd ---
 

@@ -4,19 +4,13 @@
 #include "base/check.h"
 #include "explore/scenario/guest.h"
 #include "explore/scenario/pair_parts.h"
+#include "explore/scenario/with_size.h"
 #include "host/mm/plain_files.h"
 
 namespace teeio::explore {
 namespace {
 
 constexpr std::uint64_t kFileIova = 0x30'0000;
-
-template <class T>
-T with_size() {
-  T arg{};
-  arg.size = sizeof(arg);
-  return arg;
-}
 
 Result<void> map_memfd(Pair& pair) {
   auto arg = with_size<abi::iommu_ioas_map_file>();

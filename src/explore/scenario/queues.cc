@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "explore/scenario/stage.h"
 #include "explore/scenario/themes.h"
+#include "explore/scenario/with_size.h"
 
 namespace teeio::explore {
 namespace {
@@ -21,19 +22,12 @@ constexpr std::uint32_t kEventType = 0xbeefdead;  ///< IOMMU_VEVENTQ_TYPE_SELFTE
 constexpr std::uint32_t kHwptData = 0xdead;       ///< IOMMU_HWPT_DATA_SELFTEST
 constexpr std::uint64_t kQueueIova = 0x100'0000;  ///< of what the mock maps
 
-template <class T>
-T with_size_of() {
-  T arg{};
-  arg.size = sizeof(arg);
-  return arg;
-}
-
 /// An iommufd with a mock function, on an HWPT that others can nest in.
 class MockBench {
  public:
   explicit MockBench(Vmm& vmm) : vmm_(vmm) {
     vmm_.iommufd = vmm_.open("/dev/iommu").value_or(-1);
-    auto alloc = with_size_of<abi::iommu_ioas_alloc>();
+    auto alloc = with_size<abi::iommu_ioas_alloc>();
     TEEIO_CHECK(call(IOMMU_IOAS_ALLOC, alloc).has_value(), "no IOAS");
     ioas = alloc.out_ioas_id;
     auto made = op(abi::IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, ioas);
@@ -47,7 +41,7 @@ class MockBench {
     return vmm_.ioctl(vmm_.iommufd, command, arg);
   }
   static abi::iommu_test_cmd op(std::uint32_t number, std::uint32_t id) {
-    auto cmd = with_size_of<abi::iommu_test_cmd>();
+    auto cmd = with_size<abi::iommu_test_cmd>();
     cmd.op = number;
     cmd.id = id;
     return cmd;
@@ -70,7 +64,7 @@ class MockBench {
  private:
   std::uint32_t hwpt(std::uint32_t pt, std::uint32_t flags, std::uint32_t queue = 0,
                      ByteView data = {}) {
-    auto alloc = with_size_of<abi::iommu_hwpt_alloc>();
+    auto alloc = with_size<abi::iommu_hwpt_alloc>();
     alloc.flags = flags;
     alloc.dev_id = device;
     alloc.pt_id = pt;
@@ -98,7 +92,7 @@ Config with_mock(const Config& design) {
 class FaultBench {
  public:
   explicit FaultBench(Vmm& vmm) : mock_(vmm) {
-    auto queue = with_size_of<abi::iommu_fault_alloc>();
+    auto queue = with_size<abi::iommu_fault_alloc>();
     TEEIO_CHECK(mock_.call(IOMMU_FAULT_QUEUE_ALLOC, queue).has_value(), "no queue");
     queue_ = static_cast<int>(queue.out_fault_fd);
     nested_ = mock_.nested(mock_.parent, queue.out_fault_id);
@@ -150,7 +144,7 @@ void queue_alloc_against_its_end(const Config& design) {
   const std::uint32_t next = bench.parent + 1;
   const int lowest_free = vmm.dup(vmm.iommufd).value_or(-1);
   must(vmm.close(lowest_free));
-  auto queue = with_size_of<abi::iommu_fault_alloc>();
+  auto queue = with_size<abi::iommu_fault_alloc>();
   stage.play({{"maker", [&] { (void)bench.call(IOMMU_FAULT_QUEUE_ALLOC, queue); }},
               {"ender", [&] {
                  (void)vmm.close(lowest_free);
@@ -165,20 +159,20 @@ void queue_alloc_against_its_end(const Config& design) {
 class ViommuBench {
  public:
   explicit ViommuBench(Vmm& vmm) : mock(vmm) {
-    auto viommu = with_size_of<abi::iommu_viommu_alloc>();
+    auto viommu = with_size<abi::iommu_viommu_alloc>();
     viommu.type = kSelftestType;
     viommu.dev_id = mock.device;
     viommu.hwpt_id = mock.parent;
     TEEIO_CHECK(mock.call(IOMMU_VIOMMU_ALLOC, viommu).has_value(), "no vIOMMU");
     id = viommu.out_viommu_id;
     const std::uint32_t nested = mock.nested(id);
-    auto vdevice = with_size_of<abi::iommu_vdevice_alloc>();
+    auto vdevice = with_size<abi::iommu_vdevice_alloc>();
     vdevice.viommu_id = id;
     vdevice.dev_id = mock.device;
     vdevice.virt_id = 0x99;
     TEEIO_CHECK(mock.call(IOMMU_VDEVICE_ALLOC, vdevice).has_value(), "no vDEVICE");
     TEEIO_CHECK(mock.replace(nested).has_value(), "the function takes no nested HWPT");
-    auto map = with_size_of<abi::iommu_ioas_map>();
+    auto map = with_size<abi::iommu_ioas_map>();
     map.flags = abi::IOMMU_IOAS_MAP_FIXED_IOVA | abi::IOMMU_IOAS_MAP_READABLE |
                 abi::IOMMU_IOAS_MAP_WRITEABLE;
     map.ioas_id = mock.ioas;
@@ -188,7 +182,7 @@ class ViommuBench {
     TEEIO_CHECK(mock.call(IOMMU_IOAS_MAP, map).has_value(), "no page is mapped");
   }
   Result<int> listen() {
-    auto queue = with_size_of<abi::iommu_veventq_alloc>();
+    auto queue = with_size<abi::iommu_veventq_alloc>();
     queue.viommu_id = id;
     queue.type = kEventType;
     queue.veventq_depth = 1;
@@ -201,7 +195,7 @@ class ViommuBench {
     (void)mock.call(IOMMU_TEST_CMD, cmd);
   }
   Result<std::uint32_t> command_queue(std::uint32_t index) {
-    auto queue = with_size_of<abi::iommu_hw_queue_alloc>();
+    auto queue = with_size<abi::iommu_hw_queue_alloc>();
     queue.viommu_id = id;
     queue.type = kSelftestType;
     queue.index = index;
@@ -211,7 +205,7 @@ class ViommuBench {
     return queue.out_hw_queue_id;
   }
   Result<void> unmap() {
-    auto arg = with_size_of<abi::iommu_ioas_unmap>();
+    auto arg = with_size<abi::iommu_ioas_unmap>();
     arg.ioas_id = mock.ioas;
     arg.iova = kQueueIova;
     arg.length = kPageSize;

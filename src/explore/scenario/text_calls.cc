@@ -5,6 +5,7 @@
 #include "abi/proposed.h"
 #include "abi/vfio.h"
 #include "explore/scenario/vmm.h"
+#include "explore/scenario/with_size.h"
 
 namespace teeio::explore {
 namespace {
@@ -32,13 +33,6 @@ template <class T>
 Answer done(T&& result) {
   if (!result) return std::unexpected(result.error());
   return 0;
-}
-
-template <class T>
-T sized() {
-  T arg{};
-  arg.size = sizeof(arg);
-  return arg;
 }
 
 /// An ioctl whose answer is a member of its argument.
@@ -197,44 +191,44 @@ Answer export_bar(const CallContext& c) {
 // --- iommufd ---
 
 Answer ioas_alloc(const CallContext& c) {
-  auto arg = sized<abi::iommu_ioas_alloc>();
+  auto arg = with_size<abi::iommu_ioas_alloc>();
   return answer_of(c, IOMMU_IOAS_ALLOC, arg, &abi::iommu_ioas_alloc::out_ioas_id);
 }
 Answer hwpt_alloc(const CallContext& c) {
-  auto arg = sized<abi::iommu_hwpt_alloc>();
+  auto arg = with_size<abi::iommu_hwpt_alloc>();
   arg.flags = c.values[2] != 0 ? abi::IOMMU_HWPT_ALLOC_NEST_PARENT : 0;
   arg.dev_id = u32(c.values[0]);
   arg.pt_id = u32(c.values[1]);
   return answer_of(c, IOMMU_HWPT_ALLOC, arg, &abi::iommu_hwpt_alloc::out_hwpt_id);
 }
 Answer viommu_alloc(const CallContext& c) {
-  auto arg = sized<abi::iommu_viommu_alloc>();
+  auto arg = with_size<abi::iommu_viommu_alloc>();
   arg.type = IOMMU_VIOMMU_TYPE_TSM;
   arg.dev_id = u32(c.values[0]);
   arg.hwpt_id = u32(c.values[1]);
   return answer_of(c, IOMMU_VIOMMU_ALLOC, arg, &abi::iommu_viommu_alloc::out_viommu_id);
 }
 Answer vdevice_alloc(const CallContext& c) {
-  auto arg = sized<abi::iommu_vdevice_alloc>();
+  auto arg = with_size<abi::iommu_vdevice_alloc>();
   arg.viommu_id = u32(c.values[0]);
   arg.dev_id = u32(c.values[1]);
   arg.virt_id = c.values[2];
   return answer_of(c, IOMMU_VDEVICE_ALLOC, arg, &abi::iommu_vdevice_alloc::out_vdevice_id);
 }
 Answer destroy(const CallContext& c) {
-  auto arg = sized<abi::iommu_destroy>();
+  auto arg = with_size<abi::iommu_destroy>();
   arg.id = u32(c.values[0]);
   return simple(c, IOMMU_DESTROY, arg);
 }
 Answer tsm_op(const CallContext& c) {
-  auto arg = sized<abi::iommu_vdevice_tsm_op>();
+  auto arg = with_size<abi::iommu_vdevice_tsm_op>();
   arg.vdevice_id = u32(c.values[0]);
   arg.type = u32(c.values[1]);
   return simple(c, IOMMU_VDEVICE_TSM_OP, arg);
 }
 Answer tsm_req(const CallContext& c) {
   const std::uint32_t state = u32(c.values[1]);
-  auto arg = sized<abi::iommu_vdevice_tsm_req>();
+  auto arg = with_size<abi::iommu_vdevice_tsm_req>();
   arg.vdevice_id = u32(c.values[0]);
   arg.op = abi::TSM_REQ_SET_TDI_STATE;
   arg.tvm_arch = c.vendor.request_arch;

@@ -7,6 +7,7 @@
 #include "abi/proposed.h"
 #include "abi/vfio.h"
 #include "explore/scenario/text_calls.h"
+#include "explore/scenario/with_size.h"
 #include "host/mm/plain_caller.h"
 #include "host/mm/plain_files.h"
 
@@ -28,13 +29,6 @@ Answer answered(T&& result) {
 template <class T>
 Answer call_with(const CallContext& c, std::uint32_t command, T& arg) {
   return answered(c.program.ioctl(c.target, command, arg));
-}
-
-template <class T>
-T with_its_size() {
-  T arg{};
-  arg.size = sizeof(arg);
-  return arg;
 }
 
 std::uint32_t low(std::uint64_t value) { return static_cast<std::uint32_t>(value); }
@@ -110,7 +104,7 @@ Answer run_vcpu(const CallContext& c) {
 // --- IOVAs ---
 
 Answer ioas_map(const CallContext& c) {
-  auto arg = with_its_size<abi::iommu_ioas_map>();
+  auto arg = with_size<abi::iommu_ioas_map>();
   arg.flags =
       abi::IOMMU_IOAS_MAP_FIXED_IOVA | abi::IOMMU_IOAS_MAP_READABLE | abi::IOMMU_IOAS_MAP_WRITEABLE;
   arg.ioas_id = low(c.values[0]);
@@ -120,14 +114,14 @@ Answer ioas_map(const CallContext& c) {
   return call_with(c, IOMMU_IOAS_MAP, arg);
 }
 Answer ioas_unmap(const CallContext& c) {
-  auto arg = with_its_size<abi::iommu_ioas_unmap>();
+  auto arg = with_size<abi::iommu_ioas_unmap>();
   arg.ioas_id = low(c.values[0]);
   arg.iova = c.values[1];
   arg.length = c.values[2];
   return call_with(c, IOMMU_IOAS_UNMAP, arg);
 }
 Answer ioas_copy(const CallContext& c) {
-  auto arg = with_its_size<abi::iommu_ioas_copy>();
+  auto arg = with_size<abi::iommu_ioas_copy>();
   arg.flags = abi::IOMMU_IOAS_MAP_FIXED_IOVA | abi::IOMMU_IOAS_MAP_READABLE;
   arg.dst_ioas_id = low(c.values[0]);
   arg.src_ioas_id = low(c.values[1]);

@@ -9,6 +9,7 @@
 
 #include "schedule/task.h"
 #include "unit/host/vfio/group_vmm.h"
+#include "unit/host/vfio/set_irq.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::machine::removal_test {
@@ -62,16 +63,9 @@ class Writer {
 class RequestEvent {
  public:
   explicit RequestEvent(Vmm& vmm) {
-    struct {
-      std::uint32_t argsz, flags, index, start, count;
-      std::int32_t eventfd;
-    } arg{sizeof(arg),
-          VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-          abi::VFIO_PCI_REQ_IRQ_INDEX,
-          0,
-          1,
-          *vmm.install(object::Ref<object::File>(event_))};
-    EXPECT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, arg).has_value());
+    const int fd = *vmm.install(object::Ref<object::File>(event_));
+    constexpr std::uint32_t kTrigger = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+    EXPECT_TRUE(vfio::test::set_irq(vmm, kTrigger, abi::VFIO_PCI_REQ_IRQ_INDEX, fd).has_value());
   }
   [[nodiscard]] bool comes() { return signalled_.try_acquire_for(std::chrono::seconds(60)); }
 

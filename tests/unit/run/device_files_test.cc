@@ -15,6 +15,7 @@
 #include "run/address_space.h"
 #include "run/open_scan.h"
 #include "run/pinned_pages.h"
+#include "unit/run/with_device_files.h"
 
 namespace teeio::run {
 namespace {
@@ -28,15 +29,8 @@ class CountedFile final : public object::File {
   int& releases_;
 };
 
-class DeviceFilesTest : public testing::Test {
+class DeviceFilesTest : public test::WithDeviceFiles {
  protected:
-  void SetUp() override {
-    const std::string tmpfs = find_tmpfs();
-    if (tmpfs.empty()) GTEST_SKIP() << "no tmpfs takes O_TMPFILE";
-    auto made = DeviceFiles::create(Fd(::open(tmpfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
-    ASSERT_TRUE(made);
-    files = std::move(*made);
-  }
   DeviceFileRef add(object::FileKind kind = object::FileKind::kVfioDevice) {
     return *files->add(object::make_ref<CountedFile>(kind, releases), "/dev/test", O_RDWR,
                        ::getpid());
@@ -47,7 +41,6 @@ class DeviceFilesTest : public testing::Test {
     return info.st_dev;
   }
   int releases = 0;
-  std::unique_ptr<DeviceFiles> files;
 };
 
 TEST_F(DeviceFilesTest, OnlyTheLastCloseIsReportedAndOnce) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "unit/run/with_device_files.h"
+
 namespace teeio::run::releaser_test {
 namespace {
 
@@ -22,14 +24,11 @@ class QuietFile final : public object::File {
   void release() override {}
 };
 
-class ReleaserTest : public testing::Test {
+class ReleaserTest : public test::WithDeviceFiles {
  protected:
   void SetUp() override {
-    const std::string tmpfs = find_tmpfs();
-    if (tmpfs.empty()) GTEST_SKIP() << "no tmpfs takes O_TMPFILE";
-    auto made = DeviceFiles::create(Fd(::open(tmpfs.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)));
-    ASSERT_TRUE(made);
-    files = std::move(*made);
+    WithDeviceFiles::SetUp();
+    if (!files) return;
     tasks = std::make_unique<Tasks>(*files);
     releaser = std::make_unique<Releaser>(
         *files, *tasks, calls, [this](const std::string& name) { released.push_back(name); });
@@ -39,7 +38,6 @@ class ReleaserTest : public testing::Test {
     return *files->open_for_program(*file);
   }
 
-  std::unique_ptr<DeviceFiles> files;
   std::unique_ptr<Tasks> tasks;
   Listener listener{Fd()};
   CallsInProgress calls{listener};

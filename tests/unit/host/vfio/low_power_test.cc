@@ -5,6 +5,7 @@
 
 #include "host/vfio/awake.h"
 #include "hw/capabilities.h"
+#include "unit/host/vfio/set_irq.h"
 #include "unit/machine/make_machine.h"
 
 namespace teeio::vfio::low_power_test {
@@ -173,16 +174,9 @@ TEST(LowPower, ABindUnmasksIntxToo) {
   ASSERT_TRUE(machine::test::connect(vmm).has_value());
   ASSERT_TRUE(vmm.prepare("/dev/vfio/devices/vfio0").has_value());
   const auto event = object::make_ref<mm::PlainEventFd>();
-  struct {
-    std::uint32_t argsz, flags, index, start, count;
-    std::int32_t fd;
-  } irq{sizeof(irq),
-        VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
-        abi::VFIO_PCI_INTX_IRQ_INDEX,
-        0,
-        1,
-        *vmm.install(object::Ref<object::File>(event))};
-  ASSERT_TRUE(vmm.ioctl(vmm.vfio, VFIO_DEVICE_SET_IRQS, irq).has_value());
+  const int fd = *vmm.install(object::Ref<object::File>(event));
+  constexpr std::uint32_t kTrigger = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+  ASSERT_TRUE(test::set_irq(vmm, kTrigger, abi::VFIO_PCI_INTX_IRQ_INDEX, fd).has_value());
   hw::PciFunction& function = static_cast<DeviceFile&>(**vmm.file(vmm.vfio)).device().pci();
   hw::set_virtual_functions(function, 0);
   const auto masked = [&] { return (function.config_read(4, 2) & 0x400U) != 0; };
