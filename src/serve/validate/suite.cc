@@ -174,14 +174,22 @@ class SetUps {
   std::map<std::string, std::size_t> seen_;
 };
 
-/// What is told already stays told: the case behind the last one that it answered fails for it.
+/// The last case that reached the responder, from 1; 0: none did.
+std::size_t last_reached(const std::vector<CaseResult>& results) {
+  for (std::size_t number = results.size(); number != 0; --number)
+    if (!results[number - 1].never_linked) return number;
+  return 0;
+}
+
+/// What is told already stays told: the case behind the last one that reached it fails for it.
 Verdict not_survived(const CaseResult& result, const std::vector<CaseResult>& before) {
-  if (!result.never_linked || before.empty())
+  const std::size_t last = last_reached(before);
+  if (!result.never_linked || last == 0)
     return failed("the responder did not survive this case: it does not answer any more");
   return failed(
       fmt::format("the responder does not answer any more since case {} ({}), after which "
                   "it ended",
-                  before.size(), before.back().planned.id));
+                  last, before[last - 1].planned.id));
 }
 
 }  // namespace
@@ -206,8 +214,9 @@ Judgement judge(const std::vector<PlannedCase>& cases, Target target,
     judgement.results.push_back(std::move(result));
     tell(judgement.results.back());
     if (!gone) continue;
+    const std::size_t since = std::max<std::size_t>(last_reached(judgement.results), 1);
     judgement.bail_out = fmt::format("nobody answers at {} any more since case {} ({})", where,
-                                     judgement.results.size(), planned.id);
+                                     since, judgement.results[since - 1].planned.id);
     return judgement;
   }
   // No command of a bus says that the judge has left: GET_VERSION ends the last case's sessions,
