@@ -72,7 +72,7 @@ uid_t Accounts::user_of(pid_t process) {
   const auto at = spaces_.find(process);
   const bool known = at != spaces_.end() && ::fstat(at->second.directory.get(), &info) == 0;
   // A dead process's directory shows root (fs/proc/base.c, pid_getattr()).
-  if (known && !is_gone(at->second.pidfd.get())) return info.st_uid;
+  if (known && (info.st_uid != 0 || !is_gone(at->second.pidfd.get()))) return info.st_uid;
   return ::stat(proc_path(process, "").c_str(), &info) == 0 ? info.st_uid : 0;
 }
 

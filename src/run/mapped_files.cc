@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <map>
@@ -12,6 +14,7 @@
 #include <tuple>
 #include <utility>
 
+#include "base/types.h"
 #include "run/numbered_entries.h"
 #include "run/sys.h"
 #include "schedule/mutex.h"
@@ -26,12 +29,21 @@ bool is_in_memory(const Fd& fd) {
          (info.f_type == TMPFS_MAGIC || info.f_type == HUGETLBFS_MAGIC);
 }
 
-/// Each file system in memory numbers its files from 1 on. On btrfs and overlayfs a file has
-/// another device than its mapping shows.
+/// What a mapping of it shows: on btrfs and overlayfs another device than the file has.
+bool shows(const Fd& fd, const MapsLine& line) {
+  void* const page = ::mmap(nullptr, kPageSize, PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (page == MAP_FAILED) return false;
+  const auto at = reinterpret_cast<std::uint64_t>(page);
+  const auto own = read_maps(::getpid(), at, at + kPageSize);
+  (void)::munmap(page, kPageSize);
+  return own.size() == 1 && own[0].device == line.device && own[0].inode == line.inode;
+}
+
+/// Each file system in memory numbers its files from 1 on.
 bool is_file_of(const Fd& fd, const MapsLine& line) {
   struct stat info{};
   if (!fd.ok() || ::fstat(fd.get(), &info) != 0 || info.st_ino != line.inode) return false;
-  return info.st_dev == line.device || (major(info.st_dev) == 0 && !is_in_memory(fd));
+  return info.st_dev == line.device || (major(info.st_dev) == 0 && shows(fd, line));
 }
 
 Fd open_file_of(pid_t tid, const MapsLine& line, int flags) {

@@ -125,8 +125,8 @@ std::vector<MapsLine> mappings_of(Thread& thread, std::uint64_t address, std::ui
     thread.space = std::make_shared<const AddressSpace>(thread.tid);
     lines = ask_maps(thread.space->maps(), address, end);
   }
-  // A kernel that cannot be asked does not say so by itself.
-  if (std::byte byte{}; !lines && !thread.space->read(address, {&byte, 1}))
+  // A kernel that cannot be asked does not say so by itself; of a dead one the list is empty.
+  if (char first = 0; !lines && ::pread(thread.space->maps().get(), &first, 1, 0) <= 0)
     thread.space = std::make_shared<const AddressSpace>(thread.tid);
   return lines ? *std::move(lines) : read_maps(thread.tid, address, end);
 }
