@@ -61,12 +61,11 @@ void Device::wake() {
   auto call = trace().call(object::Lane::kVfio, "runtime resume", {.function = bdf()});
   low_power_.suspended = false;
   write_power_state(kD0);
-  // First: who sees the function engaged no more does not wait.
+  const bool leaves = static_cast<bool>(low_power_.wakeup);
+  if (leaves) low_power_.wakeup->signal();
+  // Before it is engaged no more: who sees that does not wait.
   if (std::exchange(low_power_.intx_masked, false)) irqs_.unmask_intx();
-  if (low_power_.wakeup) {
-    low_power_.wakeup->signal();
-    disengage();
-  }
+  if (leaves) disengage();
 }
 
 /// pm_runtime_resume_and_get().
