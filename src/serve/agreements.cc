@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <optional>
+#include <set>
 #include <sstream>
 #include <utility>
 
@@ -53,6 +54,7 @@ std::string agreements_of(Fleet& fleet) {
 std::expected<std::vector<std::string>, std::string> restore_agreements(Fleet& fleet,
                                                                         std::string_view text) {
   std::vector<std::string> remarks;
+  std::set<Bdf> seen;
   std::istringstream lines{std::string(text)};
   std::string one;
   for (std::size_t number = 1; std::getline(lines, one); ++number) {
@@ -60,6 +62,8 @@ std::expected<std::vector<std::string>, std::string> restore_agreements(Fleet& f
     if (!line)
       return std::unexpected(fmt::format(
           "line {} is no device, transport and message, as --save-state writes them", number));
+    if (!seen.insert(line->device).second)
+      return std::unexpected(fmt::format("line {}: {} has two lines", number, line->device.str()));
     if (auto why = why_not_restored(fleet, *line); !why.empty()) remarks.push_back(std::move(why));
   }
   return remarks;

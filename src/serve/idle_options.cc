@@ -193,6 +193,9 @@ std::string why_idle(const SpeakerOptions& options, const NamedOptions& named) {
       Need{!options.ide_streams.empty() && !query_in_the_clear, "--ide-stream", kAnySession}};
   for (const Need& need : needs)
     if (auto why = why_unmet(need, flags); !why.empty()) return why;
+  constexpr std::uint32_t kIdentity = kSpdmCapCert | kSpdmCapPubKeyId;
+  if ((named.capabilities & kIdentity) == kIdentity)
+    return "these capabilities do not go together: leave out CERT, PUB_KEY_ID (one of these)";
   if (const std::uint32_t idle = named.capabilities & ~flags; idle != 0)
     return fmt::format(
         "the capability {} is in no version that can be agreed on: see --versions "

@@ -137,7 +137,9 @@ def kept_state():
 def files_of_state_that_are_none():
     for text, says in (("0000:01:00.0 doe", "line 1 is no"), ("\n", "line 1 is no"),
                        ("0000:01:00.0 usb 10840000", "line 1 is no"),
-                       ("0000:01:00.0 doe 1084000", "line 1 is no"), (None, "No such file")):
+                       ("0000:01:00.0 doe 1084000", "line 1 is no"),
+                       ("0000:01:00.0 doe 10840000\n" * 2, "line 2: 0000:01:00.0 has two lines"),
+                       (None, "No such file")):
         if text is not None:
             with open("bad", "w", encoding="ascii") as file:
                 file.write(text)
@@ -145,7 +147,8 @@ def files_of_state_that_are_none():
                                "--load-state", "bad" if text is not None else "absent"],
                               capture_output=True, text=True, check=False)
         assert done.returncode == 1 and says in done.stderr, done
-    for words, says in ((("--save-state", "f"), "changes nothing without CACHE"),
+    for words, says in ((("--capabilities", "+PUB_KEY_ID,+CERT"), "CERT, PUB_KEY_ID (one of these)"),
+                        (("--save-state", "f"), "changes nothing without CACHE"),
                         (("--capabilities", "+CACHE", "--save-state", "-"), "says where it listens"),
                         (("--capabilities", "+CACHE", "--load-state", "f", "--device-per-peer"),
                          "exclude each other")):
