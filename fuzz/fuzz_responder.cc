@@ -32,7 +32,8 @@ class Flash final : public spdm::Provisioning {
       return fail(Errno::kInval, "there is no such key pair");
     return Bytes(info.begin(), info.end());
   }
-  Result<void> set_chain(std::uint8_t /*slot*/, const Key& key, ByteView /*chain*/) override {
+  Result<void> set_chain(std::uint8_t /*slot*/, const Key& key, std::uint8_t /*model*/,
+                         ByteView /*chain*/) override {
     if (key.pair > 1) return fail(Errno::kInval, "there is no such key pair");
     return {};
   }

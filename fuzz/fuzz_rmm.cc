@@ -174,6 +174,7 @@ class Host {
                                  .secondary = 1,
                                  .subordinate = 1,
                                  .memory = {},
+                                 .io = {},
                                  .prefetchable = {}},
                       .ide_streams = 2,
                       .tee_io = true}};

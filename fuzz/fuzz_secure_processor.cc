@@ -26,6 +26,7 @@ std::vector<std::unique_ptr<hw::RootPort>> one_port(object::Trace& trace) {
                                               .secondary = 1,
                                               .subordinate = 1,
                                               .memory = {},
+                                              .io = {},
                                               .prefetchable = {}},
                                    .ide_streams = 2,
                                    .tee_io = true}));
@@ -70,7 +71,7 @@ struct Host {
 void run_command(Host& host, Reader& in) {
   const auto number = in.le<std::uint8_t>();
   const auto where = in.le<std::uint8_t>();
-  const auto length = in.le<std::uint8_t>() % 128;
+  const auto length = in.le<std::uint8_t>() % 128U;
   const ByteView given = in.take(std::min<std::size_t>(in.rest().size(), length));
   Bytes buffer(128);
   std::ranges::copy(given, buffer.begin());

@@ -27,6 +27,7 @@ struct Machine {
                                 .secondary = 1,
                                 .subordinate = 1,
                                 .memory = {},
+                                .io = {},
                                 .prefetchable = {}},
                      .ide_streams = 2,
                      .tee_io = true}};

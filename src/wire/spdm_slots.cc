@@ -189,6 +189,9 @@ Result<SpdmSlotManagementResp> SpdmSlotManagementResp::decode(ByteView in) {
                     m.subcode == std::to_underlying(kGetCsr);
   const std::size_t size =
       data ? std::size_t{ahead.u32()} + encode_spdm_slot_data({}).size() : ahead.u16();
+  // A length counts itself.
+  r.require(size >= sizeof(std::uint16_t),
+            "a slot management structure is shorter than its length");
   m.structure = r.take(size);
   return r.finish(m);
 }

@@ -127,6 +127,19 @@ TEST(SpdmSlotManagementResp, TellsOfABanksSlots) {
     EXPECT_FALSE(SpdmBankDetails::decode(ByteView(structure).first(size))) << size;
 }
 
+TEST(SpdmSlotManagementResp, OfAStructureShorterThanItsLengthIsRefused) {
+  const Bytes structure = encode_spdm_bank_info({});
+  const SpdmSlotManagementResp answer{.subcode = std::to_underlying(Subcode::kGetBankInfo),
+                                      .structure = structure};
+  Bytes sent = answer.encode();
+  EXPECT_TRUE(SpdmSlotManagementResp::decode(sent));
+  constexpr std::size_t kRespLength = 8;
+  for (const std::byte length : {std::byte{0}, std::byte{1}}) {
+    sent.at(kRespLength) = length;
+    EXPECT_FALSE(SpdmSlotManagementResp::decode(sent)) << std::to_integer<int>(length);
+  }
+}
+
 TEST(SpdmSlotManagementResp, CarriesDataWithItsLength) {
   const Bytes data = unhex("01 02 03");
   const Bytes structure = encode_spdm_slot_data(data);
