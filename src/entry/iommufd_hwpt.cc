@@ -32,7 +32,7 @@ class ProgramBitmap final : public iommu::DirtyTracking::Visitor {
       : memory_(memory),
         address_(address),
         first_(range.iova),
-        shift_(static_cast<unsigned>(std::countr_zero(range.page_size))),
+        shift_(shift_of(range.page_size)),
         bytes_(((range.length - 1) >> shift_) / 8 + 1) {}
 
   void dirty(std::uint64_t first, std::uint64_t length) override {
@@ -51,6 +51,10 @@ class ProgramBitmap final : public iommu::DirtyTracking::Visitor {
   }
 
  private:
+  /// One of 0 is refused before a bit is set.
+  static unsigned shift_of(std::uint64_t page_size) {
+    return page_size == 0 ? 0 : static_cast<unsigned>(std::countr_zero(page_size));
+  }
   void set_bits(std::uint64_t first, std::uint64_t count) {
     const std::uint64_t end = first + count;
     for (; first != end && first % 8 != 0; ++first)

@@ -64,13 +64,20 @@ struct DirtyBitmap : testing::Test {
       make(IOMMU_TEST_CMD, dirty);
     }
   }
-  void ask(std::uint64_t first, std::uint64_t pages, std::uint64_t page_size, std::uint64_t at) {
+  [[nodiscard]] abi::iommu_hwpt_get_dirty_bitmap question(std::uint64_t first, std::uint64_t pages,
+                                                          std::uint64_t page_size,
+                                                          std::uint64_t at) const {
     abi::iommu_hwpt_get_dirty_bitmap get{};
+    get.size = sizeof(get);
     get.hwpt_id = tracking;
     get.iova = kApertureStart + first * kPageSize;
     get.length = pages * kPageSize;
     get.page_size = page_size;
     get.data = at;
+    return get;
+  }
+  void ask(std::uint64_t first, std::uint64_t pages, std::uint64_t page_size, std::uint64_t at) {
+    auto get = question(first, pages, page_size, at);
     make(IOMMU_HWPT_GET_DIRTY_BITMAP, get);
   }
   std::vector<int> bytes_at(std::uint64_t address, std::size_t count) {
@@ -126,6 +133,16 @@ TEST_F(DirtyBitmap, AnOddPageSizeIsItsLowestBit) {
   write_to({8, 10});
   ask(8, 8, 3 * kPageSize, bitmap);
   EXPECT_EQ(bytes_at(bitmap, 2), (Bits{0b101, 0}));
+}
+
+// iommufd_check_iova_range(), which looks at it before anything is computed from it.
+TEST_F(DirtyBitmap, OfPagesOfNoSizeIsRefused) {
+  write_to({0});
+  auto get = question(0, 8, 0, bitmap);
+  const auto done = program.ioctl(fd, IOMMU_HWPT_GET_DIRTY_BITMAP, get);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, Errno::kInval);
+  EXPECT_EQ(bytes_at(bitmap, 1), Bits{0});
 }
 
 TEST_F(DirtyBitmap, GoesOnInThePageBehind) {
