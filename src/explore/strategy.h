@@ -1,5 +1,6 @@
 #pragma once
 
+#include "schedule/split_mix.h"
 #include "schedule/strategy.h"
 
 namespace teeio::explore {
@@ -11,17 +12,11 @@ using schedule::Moment;
 using schedule::Strategy;
 using schedule::Touch;
 
-/// SplitMix64: the strategies' own randomness, by seed alone.
-/// Source: S. Vigna, "splitmix64.c", public domain algorithm.
+/// The strategies' own randomness, by seed alone.
 class Random {
  public:
   explicit Random(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t next() {
-    std::uint64_t z = (state_ += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27U)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31U);
-  }
+  std::uint64_t next() { return schedule::split_mix(state_); }
   /// From 0 to below `count` >= 1; the bias of a 64-bit remainder is nothing here.
   std::uint32_t below(std::uint64_t count) { return static_cast<std::uint32_t>(next() % count); }
 

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "schedule/controller.h"
 #include "schedule/monitor.h"
+#include "schedule/races.h"
 #include "schedule/raw_lock.h"
 #include "schedule/seeded_bug.h"
 
@@ -104,6 +105,7 @@ struct HostBridge::Impl {
     KeyId key = KeyId::kShared;
     Bytes bytes{};
   };
+  // A run's, so that moves order what is done to them; natively there are none.
   const schedule::Turn posting{"posted writes"};                        ///< a part a requester
   std::map<std::uint16_t, std::deque<std::unique_ptr<Posted>>> posted;  // by requester id
 
@@ -172,6 +174,7 @@ bool HostBridge::Impl::post(const Function& from, TBit t, Iova address, const Ru
   if (explored == nullptr || !explored->in_section() || t == TBit::kTrusted ||
       memory.is_mmio(run.address) || memory.key_of(run.address) != run.key)
     return push(rid), false;
+  const schedule::Unwatched unwatched;
   auto write = std::make_unique<Posted>(from);
   write->address = address;
   write->to = run.address;
@@ -190,6 +193,7 @@ void HostBridge::Impl::arrive(void* arrival) {
 
 HostBridge::Impl::Posted* HostBridge::Impl::next_posted(std::uint16_t rid) {
   touch_posted(rid, schedule::Touch::How::kRead);
+  const schedule::Unwatched unwatched;
   const auto queue = posted.find(rid);
   return queue == posted.end() || queue->second.empty() ? nullptr : queue->second.front().get();
 }
@@ -205,6 +209,7 @@ void HostBridge::Impl::push(std::uint16_t rid) {
     land(*next, rid);
     // First in the queue until it has landed; the others stay there. Whoever drains is told in a
     // move of its own, in which somebody else may push them.
+    const schedule::Unwatched unwatched;
     std::deque<std::unique_ptr<Posted>>& queue = posted[rid];
     TEEIO_CHECK(!queue.empty() && queue.front().get() == next, "a posted write lands twice");
     const std::unique_ptr<Posted> landed = std::move(queue.front());

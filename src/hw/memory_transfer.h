@@ -5,15 +5,19 @@
 #include <span>
 
 #include "hw/physical_memory.h"
+#include "schedule/races.h"
 
 namespace teeio::hw::detail {
 
 // What a piece of an access does to each kind of target: a read's bytes come, a write's go.
 
+// Memory gives no order: that a device writes what a CPU reads is their own affair.
 inline void copy(std::span<std::byte> memory, std::span<std::byte> out) {
+  const schedule::Unwatched unwatched;
   std::memcpy(out.data(), memory.data(), out.size());
 }
 inline void copy(std::span<std::byte> memory, ByteView in) {
+  const schedule::Unwatched unwatched;
   std::memcpy(memory.data(), in.data(), in.size());
 }
 inline Result<void> transfer_window(WindowTarget& target, std::uint64_t offset,

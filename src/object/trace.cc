@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "schedule/races.h"
 #include "schedule/raw_lock.h"
 #include "schedule/task.h"
 
@@ -76,6 +77,7 @@ Event& Trace::emit(Lane from, Lane to, Fact fact, std::string_view name, EventFi
 }
 
 Trace::Call Trace::call(Lane from, Lane to, std::string_view name, EventFields fields) {
+  const schedule::Unwatched unwatched(schedule::Unwatched::kLocks);
   const schedule::RawLockGuard guard(lock_);
   const Event& event = emit(from, to, Fact::kNone, name, std::move(fields));
   const std::uint64_t outer = t_parent.get();
@@ -91,12 +93,14 @@ Trace::Call Trace::call(Lane to, std::string_view name, EventFields fields) {
 
 void Trace::fact(Lane lane, Fact fact, std::string_view name, EventFields fields) {
   schedule::told(stories_of(fields));
+  const schedule::Unwatched unwatched(schedule::Unwatched::kLocks);
   const schedule::RawLockGuard guard(lock_);
   emit(lane, lane, fact, name, std::move(fields));
   if (!keep_) open_.pop_back();
 }
 
 void Trace::finish(Call& call, std::string outcome, std::string_view why, bool refused) {
+  const schedule::Unwatched unwatched(schedule::Unwatched::kLocks);
   const schedule::RawLockGuard guard(lock_);
   call.done_ = true;
   std::deque<Event>& store = keep_ ? events_ : open_;
@@ -137,11 +141,13 @@ void Trace::Call::refuse(std::string_view code, std::string_view why) {
 void Trace::Call::outcome(std::string text) { trace_->finish(*this, std::move(text), {}, false); }
 
 void Trace::add_sink(TraceSink& sink) {
+  const schedule::Unwatched unwatched(schedule::Unwatched::kLocks);
   const schedule::RawLockGuard guard(lock_);
   sinks_.push_back(&sink);
 }
 
 void Trace::keep_events(bool keep) {
+  const schedule::Unwatched unwatched(schedule::Unwatched::kLocks);
   const schedule::RawLockGuard guard(lock_);
   keep_ = keep;
 }

@@ -10,19 +10,13 @@
 #include "run/dispatch.h"
 #include "run/numbered_entries.h"
 #include "run/sys.h"
+#include "schedule/split_mix.h"
 #include "schedule/task.h"
 
 namespace teeio::run {
 namespace {
 
 constexpr std::uint64_t kGlanceNs = 200'000;
-
-std::uint64_t next_random(std::uint64_t& state) {  // splitmix64
-  std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
-  z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27U)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31U);
-}
 
 std::string task_file(std::string_view proc, pid_t pid, pid_t tid, std::string_view file) {
   return std::string(proc) + '/' + std::to_string(pid) + "/task/" + std::to_string(tid) + '/' +
@@ -78,7 +72,7 @@ Whereabouts whereabouts_of(std::string_view proc, pid_t pid, pid_t tid) {
 Order::Order(const Plan& plan)
     : proc_(plan.proc), patience_ns_(plan.patience_ns), random_(plan.seed) {
   for (std::uint32_t i = 0; i < plan.changes; ++i)
-    changes_.push_back(static_cast<std::uint32_t>(1 + next_random(random_) %
+    changes_.push_back(static_cast<std::uint32_t>(1 + schedule::split_mix(random_) %
                                                           std::max(plan.calls, std::uint32_t{1})));
   std::ranges::sort(changes_);
 }
@@ -101,9 +95,10 @@ void Order::meet(pid_t pid, pid_t tid, std::optional<std::uint64_t> born) {
     return;
   }
   constexpr unsigned kBits = 62;
-  threads_[tid] = {.process = pid,
-                   .born = born,
-                   .priority = 1 + static_cast<std::int64_t>(next_random(random_) >> (64 - kBits))};
+  threads_[tid] = {
+      .process = pid,
+      .born = born,
+      .priority = 1 + static_cast<std::int64_t>(schedule::split_mix(random_) >> (64 - kBits))};
 }
 
 bool Order::must_wait(pid_t tid, std::uint64_t since_ns) {

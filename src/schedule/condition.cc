@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "schedule/controller.h"
+#include "schedule/races.h"
 
 namespace teeio::schedule {
 namespace {
@@ -18,7 +19,12 @@ constexpr std::string_view kName = "condition";
 struct Ticket {
   const std::uint64_t* generation;
   std::uint64_t seen;
+  static std::uint64_t now(const std::uint64_t& generation) {
+    const Unwatched unwatched;
+    return generation;
+  }
   static bool over(const void* context) {
+    const Unwatched unwatched;
     const auto* t = static_cast<const Ticket*>(context);
     return *t->generation != t->seen;
   }
@@ -54,7 +60,7 @@ bool Condition::wait_for(Mutex& mutex, std::uint64_t timeout_ns) {
   // notify between the first and the third is not lost.
   const std::uint32_t number = detail::number_of(*c, number_, kName);
   c->point({OpKind::kEnqueue, number}, nullptr, nullptr);
-  const Ticket ticket{&generation_, generation_};
+  const Ticket ticket{&generation_, Ticket::now(generation_)};
   mutex.unlock();
   bool notified = true;
   if (forever)
@@ -68,6 +74,7 @@ bool Condition::wait_for(Mutex& mutex, std::uint64_t timeout_ns) {
 void Condition::notify_all() {
   if (controller() != nullptr) {
     detail::announce(OpKind::kNotify, number_, kName);
+    const Unwatched unwatched;
     ++generation_;
     return;
   }

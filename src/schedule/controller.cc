@@ -1,6 +1,7 @@
 #include "schedule/controller.h"
 
 #include "base/check.h"
+#include "schedule/races.h"
 #include "schedule/run_heap.h"
 
 namespace teeio::schedule {
@@ -76,12 +77,14 @@ std::string_view op_name(OpKind kind) {
 namespace detail {
 
 std::uint32_t number_of(Controller& c, std::uint32_t& number, std::string_view name) {
+  const Unwatched unwatched;
   TEEIO_CHECK(number != kDestroyed, kUsedAfterFree);
   if (number == 0 || !c.has_numbered(number, &number)) number = c.number_object(name, &number);
   return number;
 }
 
 void destroy(std::uint32_t& number) noexcept {
+  const Unwatched unwatched;
   if (Controller* c = controller(); c != nullptr && number != 0 && c->has_numbered(number, &number))
     c->point({OpKind::kDestroy, number}, nullptr, nullptr);
   // The store outlives the object's lifetime on purpose (quarantine.h): volatile
@@ -90,20 +93,26 @@ void destroy(std::uint32_t& number) noexcept {
 }
 
 }  // namespace detail
+
 void Controller::defer(void (*act)(void*), void* on) {
   const OutsideRunHeap outside;
+  const Unwatched unwatched;
   later().push_back({act, on});
   has_deferred_ = true;
 }
 
 void Controller::act_later() {
+  while (const std::optional<Later> next = take_later()) next->act(next->on);
+}
+
+std::optional<Controller::Later> Controller::take_later() {
+  const Unwatched unwatched;
   has_deferred_ = false;
   std::vector<Later>& mine = later();
-  while (!mine.empty()) {
-    const Later next = mine.front();
-    mine.erase(mine.begin());
-    next.act(next.on);
-  }
+  if (mine.empty()) return std::nullopt;
+  const Later next = mine.front();
+  mine.erase(mine.begin());
+  return next;
 }
 
 }  // namespace teeio::schedule

@@ -2,9 +2,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
+#include "schedule/races.h"
 #include "schedule/touch.h"
 
 namespace teeio::schedule {
@@ -121,17 +123,24 @@ class Controller {
 
   /// Sections of monitors that the running task is in. No other task runs before their end,
   /// so they need no place in a task.
-  [[nodiscard]] bool in_section() const { return sections_ != 0; }
-  void begin_section() { ++sections_; }
+  [[nodiscard]] bool in_section() const {
+    const Unwatched unwatched;
+    return sections_ != 0;
+  }
+  void begin_section() {
+    const Unwatched unwatched;
+    ++sections_;
+  }
   void end_section() {
-    --sections_;
-    after_section_ = true;
-    if (sections_ == 0 && has_deferred_) act_later();
+    if (leave_section()) act_later();
   }
   /// Runs `act` with `on` when the outermost section ends, in the order of the calls.
   void defer(void (*act)(void*), void* on);
   /// Whether the running section has put something off.
-  [[nodiscard]] bool has_deferred() const { return has_deferred_; }
+  [[nodiscard]] bool has_deferred() const {
+    const Unwatched unwatched;
+    return has_deferred_;
+  }
 
  protected:
   std::uint32_t sections_ = 0;
@@ -145,7 +154,15 @@ class Controller {
   bool has_deferred_ = false;  ///< by the running section
 
  private:
+  /// Whether what was put off is to be done now.
+  bool leave_section() {
+    const Unwatched unwatched;
+    --sections_;
+    after_section_ = true;
+    return sections_ == 0 && has_deferred_;
+  }
   void act_later();
+  std::optional<Later> take_later();
 };
 
 /// The controller of the run that this OS thread executes; nullptr: native.

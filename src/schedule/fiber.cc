@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "schedule/races.h"
 
 #if defined(__has_feature)
 #define TEEIO_HAS_FEATURE(x) __has_feature(x)
@@ -23,11 +24,9 @@
 #else
 #define TEEIO_ASAN 0
 #endif
-#if defined(__SANITIZE_THREAD__) || TEEIO_HAS_FEATURE(thread_sanitizer)
-#define TEEIO_TSAN 1
+#define TEEIO_TSAN TEEIO_THREAD_SANITIZED
+#if TEEIO_TSAN
 #include <sanitizer/tsan_interface.h>
-#else
-#define TEEIO_TSAN 0
 #endif
 
 namespace teeio::schedule {
@@ -61,9 +60,7 @@ Fiber::Fiber(std::size_t stack_bytes) : mapping_bytes_(stack_bytes + kGuardBytes
 
 Fiber::~Fiber() {
   if (mapping_ == nullptr) return;
-#if TEEIO_TSAN
-  if (tsan_fiber_ != nullptr) __tsan_destroy_fiber(tsan_fiber_);
-#endif
+  forget_tsan_fiber();
   munmap(mapping_, mapping_bytes_);
 }
 
@@ -79,8 +76,9 @@ void Fiber::prepare(Entry entry, void* argument) {
 #if TEEIO_TSAN
   // They fill the sanitizer's shadow stack, which has room for 65,536 of them.
   constexpr unsigned kTasksEach = 256;
-  if (++tsan_tasks_ % kTasksEach == 0)
-    __tsan_destroy_fiber(std::exchange(tsan_fiber_, __tsan_create_fiber(0)));
+  if (++tsan_tasks_ % kTasksEach == 0) forget_tsan_fiber();
+  if (tsan_fiber_ == nullptr) tsan_fiber_ = __tsan_create_fiber(0);
+  watch_tsan_fiber();
 #endif
   void* top = static_cast<std::byte*>(mapping_) + mapping_bytes_;
   context_ = context::make_fcontext(
@@ -89,7 +87,10 @@ void Fiber::prepare(Entry entry, void* argument) {
 
 void Fiber::first_arrival(void* from, void* from_context) {
   Fiber& self = *t_arriving;
-  self.arrived(*static_cast<Fiber*>(from), from_context);
+  {
+    const Unwatched unwatched;
+    self.arrived(*static_cast<Fiber*>(from), from_context);
+  }
   self.entry_(self.argument_);
 }
 
@@ -116,7 +117,8 @@ void Fiber::switch_from(Fiber& from, [[maybe_unused]] Last last) {
                                  stack_bytes_);
 #endif
 #if TEEIO_TSAN
-  __tsan_switch_to_fiber(tsan_fiber_, 0);
+  from.unwatching_ = std::exchange(detail::unwatching(), unwatching_);
+  __tsan_switch_to_fiber(tsan_fiber_, __tsan_switch_to_fiber_no_sync);
 #endif
   const context::transfer_t back = context::jump_fcontext(context_, &from);
   from.arrived(*static_cast<Fiber*>(back.data), back.fctx);
@@ -158,7 +160,24 @@ void Fiber::freeze() {
   __lsan_register_root_region(stack_bottom_, stack_bytes_);
   if (fake_stack_ != nullptr) keep_fake_frames(fake_stack_, stack_bottom_, stack_bytes_);
 #endif
+  forget_tsan_fiber();
+}
+
 #if TEEIO_TSAN
+/// What ran in it last may have left in the middle of what nobody watches.
+void Fiber::watch_tsan_fiber() {
+  if (unwatching_.accesses == 0) return;
+  void* const running = __tsan_get_current_fiber();
+  __tsan_switch_to_fiber(tsan_fiber_, __tsan_switch_to_fiber_no_sync);
+  detail::watch_at_last(unwatching_);
+  __tsan_switch_to_fiber(running, __tsan_switch_to_fiber_no_sync);
+}
+#endif
+
+void Fiber::forget_tsan_fiber() {
+#if TEEIO_TSAN
+  if (tsan_fiber_ == nullptr) return;
+  watch_tsan_fiber();
   __tsan_destroy_fiber(std::exchange(tsan_fiber_, nullptr));
 #endif
 }

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "schedule/races.h"
+
 namespace teeio::schedule {
 
 /// One stack and the place where it stopped: a thin layer over Boost.Context's
@@ -55,6 +57,8 @@ class Fiber {
   };
   static void first_arrival(void* from, void* from_context);
   void arrived(Fiber& from, void* from_context);
+  void watch_tsan_fiber();
+  void forget_tsan_fiber();
 
   void* mapping_ = nullptr;  // guard page, then the stack; null for the OS thread
   std::size_t mapping_bytes_ = 0;
@@ -67,6 +71,7 @@ class Fiber {
   void* fake_stack_ = nullptr;                   // ASan
   [[maybe_unused]] void* tsan_fiber_ = nullptr;  // TSan
   [[maybe_unused]] unsigned tsan_tasks_ = 0;
+  [[maybe_unused]] detail::Unwatching unwatching_;  // TSan, while another fiber runs
 };
 
 }  // namespace teeio::schedule

@@ -1,7 +1,6 @@
 #include "schedule/fiber_controller.h"
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 #include <utility>
 
@@ -9,20 +8,13 @@
 #include "schedule/fiber_controller_task.h"
 #include "schedule/held_locks.h"
 #include "schedule/monitor.h"
+#include "schedule/races.h"
+#include "schedule/split_mix.h"
 #include "schedule/usual_choice.h"
 
 namespace teeio::schedule {
 
 namespace {
-
-std::function<void(std::string_view, std::uint32_t)> g_choice_watch;
-
-std::uint64_t split_mix(std::uint64_t& state) {
-  std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
-  z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27U)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31U);
-}
 
 /// FNV-1a over 64-bit words.
 std::uint64_t digest_of(std::uint64_t before, const Candidate& move) {
@@ -54,12 +46,15 @@ Outcome FiberController::run(const std::function<void()>& body) {
   TEEIO_CHECK(controller() == nullptr, "an explored run is started within another");
   const CheckHandler handler_before = set_check_handler(on_check_failed);
   t_running = this;
+  detail::set_explored(true);
   set_controller(this);
   start_run();
   start_main(body);
+  ordered_before(place_of_task(0));
   for (;;) {
     current_ = 0;
     tasks_[0]->fiber.switch_from(thread_);
+    ordered_after(this);
     detail::t_in_run_heap = false;
     if (!std::exchange(at_checkpoint_, false)) break;
     save_start();
@@ -67,6 +62,7 @@ Outcome FiberController::run(const std::function<void()>& body) {
   finish_run();
   set_controller(nullptr);
   t_running = nullptr;
+  detail::set_explored(false);
   set_check_handler(handler_before);
   return std::move(outcome_);
 }
@@ -139,8 +135,7 @@ FiberController::TaskRecord& FiberController::add_task(std::string_view name,
 
 void FiberController::task_entry(void* controller) {
   auto& self = *static_cast<FiberController*>(controller);
-  TaskRecord& task = *self.tasks_[self.current_];
-  detail::t_in_run_heap = self.in_heap_;
+  TaskRecord& task = self.begin_task();
   std::string thrown;
   try {
     task.body();
@@ -157,7 +152,16 @@ void FiberController::task_entry(void* controller) {
   self.end_current_task();
 }
 
+FiberController::TaskRecord& FiberController::begin_task() {
+  ordered_after(place_of_task(current_task()));
+  const Unwatched unwatched;
+  detail::t_in_run_heap = in_heap_;
+  return *tasks_[current_];
+}
+
 void FiberController::end_current_task() {
+  ordered_before(place_of_task(current_task()));
+  const Unwatched unwatched;
   tasks_[current_]->has_ended = true;
   const std::uint32_t next = starter_ != kNobody ? std::exchange(starter_, kNobody) : next_task();
   leave_for(next, Fiber::Last::kYes);
@@ -166,12 +170,14 @@ void FiberController::end_current_task() {
 
 void FiberController::stop(Finding finding) {
   const OutsideRunHeap outside;
+  const Unwatched unwatched;
   outcome_.finding = Finding(std::as_const(finding));  // a copy that outlives the run's heap
   leave_for(kNobody, Fiber::Last::kNo);
   std::unreachable();
 }
 
 void FiberController::leave_for(std::uint32_t next, Fiber::Last last) {
+  ordered_before(this);
   Fiber& from = tasks_[current_]->fiber;
   current_ = next;
   Fiber& to = next == kNobody ? thread_ : tasks_[next]->fiber;
@@ -179,6 +185,7 @@ void FiberController::leave_for(std::uint32_t next, Fiber::Last last) {
 }
 
 void FiberController::on_check_failed(std::string_view what, std::source_location where) {
+  const Unwatched unwatched;
   if (t_running == nullptr || t_running->current_ == kNobody) return;
   t_running->stop({Finding::Kind::kCheck, std::string(what),
                    std::string(source_name(where)) + ':' + std::to_string(where.line())});
@@ -188,6 +195,7 @@ void FiberController::on_check_failed(std::string_view what, std::source_locatio
 
 void FiberController::point(Op op, bool (*enabled)(const void*), const void* context) {
   const OutsideRunHeap outside;
+  const Unwatched unwatched;
   TEEIO_CHECK(!in_section(), "a section of a monitor meets a scheduling point");
   TaskRecord& self = *tasks_[current_];
   self.op = op;
@@ -199,6 +207,7 @@ void FiberController::point(Op op, bool (*enabled)(const void*), const void* con
 }
 
 void FiberController::go_on_alone() {
+  const Unwatched unwatched;
   for (const auto& task : tasks_)
     TEEIO_CHECK(task->has_ended || task->number == current_, "a task is not the only one left");
   alone_ = true;
@@ -226,6 +235,7 @@ void go_on_alone() {
 
 bool FiberController::point_until(Op op, bool (*enabled)(const void*), const void* context,
                                   std::uint64_t timeout_ns) {
+  const Unwatched unwatched;
   TaskRecord& self = *tasks_[current_];
   // kNever itself would be no deadline at all.
   self.deadline_ns = timeout_ns < kNever - 1 - now_ns_ ? now_ns_ + timeout_ns : kNever - 1;
@@ -236,6 +246,7 @@ bool FiberController::point_until(Op op, bool (*enabled)(const void*), const voi
 
 void FiberController::decrement_point(std::uint32_t object, std::uint32_t (*count)(const void*),
                                       const void* context) {
+  const Unwatched unwatched;
   TaskRecord& self = *tasks_[current_];
   self.count = count;
   point({OpKind::kDecrement, object}, nullptr, context);
@@ -251,10 +262,12 @@ void FiberController::park() {
 }
 
 std::uint32_t FiberController::spawn(std::string_view name, std::move_only_function<void()> body) {
+  const OutsideRunHeap outside;
+  const Unwatched unwatched;
   TEEIO_CHECK(!alone_, "a task that goes on alone spawns another");
   TEEIO_CHECK(!in_section(), "a task is spawned in a section of a monitor");
-  const OutsideRunHeap outside;
   const std::uint32_t child = add_task(name, std::move(body)).number;
+  ordered_before(place_of_task(child));
   const std::uint32_t starter_before = std::exchange(starter_, current_);
   leave_for(child, Fiber::Last::kNo);
   starter_ = starter_before;
@@ -349,50 +362,6 @@ Finding FiberController::deadlock() const {
   what.pop_back();
   const bool lost = for_notification && !for_lock;
   return {lost ? Finding::Kind::kLostWakeup : Finding::Kind::kDeadlock, std::move(what), ""};
-}
-
-// ---- The rest of the interface
-
-std::uint32_t FiberController::number_object(std::string_view name, const std::uint32_t* owner) {
-  const OutsideRunHeap outside;
-  objects_.push_back({name, owner, false});
-  return static_cast<std::uint32_t>(objects_.size() - 1);
-}
-
-bool FiberController::has_numbered(std::uint32_t number, const std::uint32_t* owner) const {
-  return number < objects_.size() && objects_[number].owner == owner;
-}
-
-// What is freed reads as no value that anybody left there, and as no address: a use of
-// plain data in it is seen, which the primitives know of themselves.
-void FiberController::quarantine(void* memory, void (*free)(void*)) {
-  constexpr int kPoison = 0xdb;
-  const OutsideRunHeap outside;
-  std::memset(memory, kPoison, usable_bytes(memory));
-  retired_.push_back({memory, free});
-}
-
-bool FiberController::ended(std::uint32_t task) const { return tasks_[task]->has_ended; }
-
-std::uint64_t* FiberController::task_locals() { return tasks_[current_]->locals.data(); }
-
-std::vector<Controller::Later>& FiberController::later() { return tasks_[current_]->later; }
-
-std::uint64_t FiberController::random_u64() { return split_mix(tasks_[current_]->random_state); }
-
-std::uint32_t FiberController::choose(std::uint32_t count, std::string_view what) {
-  if (count < 2) return 0;
-  const OutsideRunHeap outside;
-  const std::uint32_t chosen = draining_ ? 0 : strategy_.choose(count);
-  if (g_choice_watch) g_choice_watch(what, chosen);
-  TEEIO_CHECK(chosen < count, "a strategy chose what was not offered");
-  outcome_.choices.push_back(chosen == 0 ? kUsualChoice
-                                         : Choice{Choice::Kind::kAlternative, chosen});
-  return chosen;
-}
-
-void watch_choices(std::function<void(std::string_view what, std::uint32_t chosen)> watch) {
-  g_choice_watch = std::move(watch);
 }
 
 }  // namespace teeio::schedule

@@ -115,9 +115,9 @@ class FiberController final : public Controller {
   void quarantine(void* memory, void (*free)(void*)) override;
   std::uint32_t spawn(std::string_view name, std::move_only_function<void()> body) override;
   [[nodiscard]] bool ended(std::uint32_t task) const override;
-  [[nodiscard]] std::uint32_t current_task() const override { return current_; }
+  [[nodiscard]] std::uint32_t current_task() const override;
   std::uint64_t* task_locals() override;
-  [[nodiscard]] std::uint64_t now_ns() const override { return now_ns_; }
+  [[nodiscard]] std::uint64_t now_ns() const override;
   std::uint64_t random_u64() override;
   std::uint32_t choose(std::uint32_t count, std::string_view what) override;
   void told(std::uint64_t stories) override;
@@ -168,6 +168,7 @@ class FiberController final : public Controller {
   void forget_start();
   void finish_run();
   void freeze();
+  TaskRecord& begin_task();
   TaskRecord& add_task(std::string_view name, std::move_only_function<void()> body);
   void park();
   [[nodiscard]] bool moves_alone(const TaskRecord& task);

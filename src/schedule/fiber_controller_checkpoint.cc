@@ -4,6 +4,7 @@
 
 #include "schedule/fiber_controller_task.h"
 #include "schedule/held_locks.h"
+#include "schedule/races.h"
 
 namespace teeio::schedule {
 
@@ -24,6 +25,7 @@ void FiberController::start_main(const std::function<void()>& body) {
 }
 
 void FiberController::checkpoint() {
+  const Unwatched unwatched;
   const bool is_first = outcome_.points == 0 && outcome_.choices.empty() && objects_.size() == 1 &&
                         tasks_.size() == 1 && current_ == 0;
   if (!in_heap_ || start_ != nullptr || !is_first) return;

@@ -1,12 +1,14 @@
 #include <algorithm>
 
 #include "schedule/fiber_controller.h"
+#include "schedule/races.h"
 
 namespace teeio::schedule {
 
 // What is told after a section is as far from it as after the unlock of a mutex: others may
 // move, and tell, in between.
 void FiberController::told(std::uint64_t stories) {
+  const Unwatched unwatched;
   if (after_section_ && !in_section()) point({OpKind::kTell, 0}, nullptr, nullptr);
   const OutsideRunHeap outside;
   if (!draining_ && !alone_) strategy_.told(stories);
@@ -14,12 +16,14 @@ void FiberController::told(std::uint64_t stories) {
 
 void FiberController::touched(Touch touch) {
   const OutsideRunHeap outside;
+  const Unwatched unwatched;
   touches_.push_back(touch);
   if (!draining_ && !alone_) strategy_.touched(touch);
 }
 
 std::vector<Touch> FiberController::touches() const {
   const OutsideRunHeap outside;
+  const Unwatched unwatched;
   return touches_;
 }
 

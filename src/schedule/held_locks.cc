@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "schedule/run_heap.h"
+#include "schedule/sanitized.h"
 #include "schedule/task.h"
 
 namespace teeio::schedule {
@@ -31,17 +32,29 @@ struct HeldLocks {
 }
 
 /// One that a task of this thread gave back: explored tasks come and go a
-/// million times a second.
+/// million times a second. Not where another task's use of it would be taken for a race.
 struct Spare {
   HeldLocks* locks = nullptr;
   ~Spare() { delete locks; }
 };
 thread_local Spare t_spare[4];
 
+HeldLocks* take_spare() {
+  if constexpr (kThreadSanitized) return nullptr;
+  for (Spare& spare : t_spare)
+    if (spare.locks != nullptr) return std::exchange(spare.locks, nullptr);
+  return nullptr;
+}
+
+bool keep_as_spare(HeldLocks* locks) {
+  if constexpr (kThreadSanitized) return false;
+  for (Spare& spare : t_spare)
+    if (spare.locks == nullptr) return spare.locks = locks, true;
+  return false;
+}
+
 HeldLocks* make_held() {
-  for (Spare& spare : t_spare) {
-    if (spare.locks == nullptr) continue;
-    HeldLocks* const locks = std::exchange(spare.locks, nullptr);
+  if (HeldLocks* const locks = take_spare()) {
     locks->count = 0;
     return locks;
   }
@@ -111,13 +124,7 @@ std::size_t held_count() { return held().count; }
 void release_held_storage() {
   HeldLocks* const locks = held_slot().get();
   held_slot().set(nullptr);
-  if (locks == nullptr) return;
-  for (Spare& spare : t_spare)
-    if (spare.locks == nullptr) {
-      spare.locks = locks;
-      return;
-    }
-  delete locks;
+  if (locks != nullptr && !keep_as_spare(locks)) delete locks;
 }
 
 }  // namespace teeio::schedule

@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "schedule/controller.h"
 #include "schedule/held_locks.h"
+#include "schedule/races.h"
+#include "schedule/split_mix.h"
 
 namespace teeio::schedule {
 namespace {
@@ -13,13 +15,15 @@ constinit thread_local std::uint64_t t_monitors = 0;
 
 constexpr std::uint64_t kWhole = 0;
 
-/// SplitMix64's last steps: what two monitors call by one part must not meet.
+/// Monitors of this OS thread, of which tasks are none.
+std::uint64_t next_identity() {
+  const Unwatched unwatched;
+  return ++t_monitors;
+}
+
+/// What two monitors call by one part must not meet.
 std::uint64_t element_of(std::uint64_t identity, std::uint64_t part) {
-  constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;
-  std::uint64_t z = part + identity * kGolden;
-  z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27U)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31U);
+  return mix(part + identity * kGolden);
 }
 
 }  // namespace
@@ -29,7 +33,7 @@ std::uint64_t monitors_made() { return t_monitors; }
 void set_monitors_made(std::uint64_t count) { t_monitors = count; }
 }  // namespace detail
 
-Monitor::Monitor(Rank rank) : rank_(rank), identity_(++t_monitors) {}
+Monitor::Monitor(Rank rank) : rank_(rank), identity_(next_identity()) {}
 
 Monitor::~Monitor() { detail::destroy(number_); }
 
@@ -37,11 +41,15 @@ void Monitor::enter(Touch::How whole) {
   push_held(this, rank_);
   Controller* const c = controller();
   if (c == nullptr) return native_.lock();
-  if (!c->in_section())
-    c->point({OpKind::kSection, detail::number_of(*c, number_, rank_name(rank_))}, nullptr,
-             nullptr);
-  c->begin_section();
-  c->touched({element_of(identity_, kWhole), whole});
+  {
+    const Unwatched unwatched;
+    if (!c->in_section())
+      c->point({OpKind::kSection, detail::number_of(*c, number_, rank_name(rank_))}, nullptr,
+               nullptr);
+    c->begin_section();
+    c->touched({element_of(identity_, kWhole), whole});
+  }
+  ordered_after(this);
 }
 
 void Monitor::lock() { enter(Touch::How::kWrite); }
@@ -52,6 +60,7 @@ void Monitor::unlock() {
   pop_held(this);
   Controller* const c = controller();
   if (c == nullptr) return native_.unlock();
+  ordered_before(this);
   c->end_section();
 }
 
@@ -64,11 +73,13 @@ void Monitor::give_way() {
   // What is put off would run between the two, with moves of its own.
   TEEIO_CHECK(!c->has_deferred(), "a section that has put something off gives way");
   const std::vector<Touch> before = c->touches();
+  ordered_before(this);
   c->end_section();
   TEEIO_CHECK(!c->in_section(), "a section in another one gives way");
   c->point({OpKind::kSection, number_}, nullptr, nullptr);
   c->begin_section();
   for (const Touch& touch : before) c->touched(touch);
+  ordered_after(this);
 }
 
 void Monitor::assert_held() const { TEEIO_CHECK(is_held(this), "a lock that must be held is not"); }
@@ -94,7 +105,7 @@ void after_section(void (*act)(void*), void* on) {
   c != nullptr && c->in_section() ? c->defer(act, on) : act(on);
 }
 
-Turn::Turn(std::string_view name) : name_(name), identity_(++t_monitors) {}
+Turn::Turn(std::string_view name) : name_(name), identity_(next_identity()) {}
 
 Turn::~Turn() { detail::destroy(number_); }
 

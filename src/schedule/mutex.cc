@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "schedule/controller.h"
 #include "schedule/held_locks.h"
+#include "schedule/races.h"
 
 namespace teeio::schedule {
 namespace {
@@ -24,11 +25,14 @@ Mutex::~Mutex() {
 void Mutex::lock() {
   push_held(this, rank_);
   if (Controller* c = controller(); c != nullptr) {
-    announce(
-        *c, OpKind::kLock, number_, rank_,
-        [](const void* m) { return !static_cast<const Mutex*>(m)->taken_; }, this);
-    taken_ = true;
-    return;
+    {
+      const Unwatched unwatched;
+      announce(
+          *c, OpKind::kLock, number_, rank_,
+          [](const void* m) { return !static_cast<const Mutex*>(m)->taken_; }, this);
+      taken_ = true;
+    }
+    return ordered_after(this);
   }
   native_.lock();
 }
@@ -36,9 +40,13 @@ void Mutex::lock() {
 bool Mutex::try_lock() {
   TEEIO_CHECK(!is_held(this), "a task locks what it holds already");
   if (Controller* c = controller(); c != nullptr) {
-    announce(*c, OpKind::kLock, number_, rank_);
-    if (taken_) return false;
-    taken_ = true;
+    {
+      const Unwatched unwatched;
+      announce(*c, OpKind::kLock, number_, rank_);
+      if (taken_) return false;
+      taken_ = true;
+    }
+    ordered_after(this);
   } else if (!native_.try_lock()) {
     return false;
   }
@@ -49,6 +57,8 @@ bool Mutex::try_lock() {
 void Mutex::unlock() {
   pop_held(this);
   if (Controller* c = controller(); c != nullptr) {
+    ordered_before(this);
+    const Unwatched unwatched;
     announce(*c, OpKind::kUnlock, number_, rank_);
     taken_ = false;
     return;
@@ -66,15 +76,19 @@ RwMutex::~RwMutex() {
 void RwMutex::lock() {
   push_held(this, rank_);
   if (Controller* c = controller(); c != nullptr) {
-    announce(
-        *c, OpKind::kLock, number_, rank_,
-        [](const void* m) {
-          const auto* self = static_cast<const RwMutex*>(m);
-          return !self->writer_ && self->readers_ == 0;
-        },
-        this);
-    writer_ = true;
-    return;
+    {
+      const Unwatched unwatched;
+      announce(
+          *c, OpKind::kLock, number_, rank_,
+          [](const void* m) {
+            const auto* self = static_cast<const RwMutex*>(m);
+            return !self->writer_ && self->readers_ == 0;
+          },
+          this);
+      writer_ = true;
+    }
+    ordered_after(&readers_);
+    return ordered_after(this);
   }
   native_.lock();
 }
@@ -82,9 +96,14 @@ void RwMutex::lock() {
 bool RwMutex::try_lock() {
   TEEIO_CHECK(!is_held(this), "a task locks what it holds already");
   if (Controller* c = controller(); c != nullptr) {
-    announce(*c, OpKind::kLock, number_, rank_);
-    if (writer_ || readers_ != 0) return false;
-    writer_ = true;
+    {
+      const Unwatched unwatched;
+      announce(*c, OpKind::kLock, number_, rank_);
+      if (writer_ || readers_ != 0) return false;
+      writer_ = true;
+    }
+    ordered_after(&readers_);
+    ordered_after(this);
   } else if (!native_.try_lock()) {
     return false;
   }
@@ -95,6 +114,8 @@ bool RwMutex::try_lock() {
 void RwMutex::unlock() {
   pop_held(this);
   if (Controller* c = controller(); c != nullptr) {
+    ordered_before(this);
+    const Unwatched unwatched;
     announce(*c, OpKind::kUnlock, number_, rank_);
     writer_ = false;
     return;
@@ -105,11 +126,14 @@ void RwMutex::unlock() {
 void RwMutex::lock_shared() {
   push_held(this, rank_);
   if (Controller* c = controller(); c != nullptr) {
-    announce(
-        *c, OpKind::kReadLock, number_, rank_,
-        [](const void* m) { return !static_cast<const RwMutex*>(m)->writer_; }, this);
-    ++readers_;
-    return;
+    {
+      const Unwatched unwatched;
+      announce(
+          *c, OpKind::kReadLock, number_, rank_,
+          [](const void* m) { return !static_cast<const RwMutex*>(m)->writer_; }, this);
+      ++readers_;
+    }
+    return ordered_after(this);
   }
   native_.lock_shared();
 }
@@ -117,6 +141,8 @@ void RwMutex::lock_shared() {
 void RwMutex::unlock_shared() {
   pop_held(this);
   if (Controller* c = controller(); c != nullptr) {
+    ordered_before(&readers_);  // a reader comes before the next writer, not before readers
+    const Unwatched unwatched;
     announce(*c, OpKind::kReadUnlock, number_, rank_);
     --readers_;
     return;

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "schedule/sanitized.h"
+
 namespace teeio::schedule {
 
 namespace detail {
@@ -71,8 +73,10 @@ class RunHeap {
 /// While it lives, this task allocates as if there were no run heap.
 class OutsideRunHeap {
  public:
-  OutsideRunHeap() : was_(std::exchange(detail::t_in_run_heap, false)) {}
-  ~OutsideRunHeap() { detail::t_in_run_heap = was_; }
+  OutsideRunHeap() : was_(!kSanitized && std::exchange(detail::t_in_run_heap, false)) {}
+  ~OutsideRunHeap() {
+    if constexpr (!kSanitized) detail::t_in_run_heap = was_;
+  }
   OutsideRunHeap(const OutsideRunHeap&) = delete;
   OutsideRunHeap& operator=(const OutsideRunHeap&) = delete;
 

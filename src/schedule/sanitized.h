@@ -13,6 +13,7 @@
 #ifndef TEEIO_SANITIZED
 #define TEEIO_SANITIZED 0
 #endif
+// Files that it does not instrument are told (src/CMakeLists.txt).
 #if defined(__SANITIZE_THREAD__)
 #define TEEIO_THREAD_SANITIZED 1
 #elif defined(__has_feature)

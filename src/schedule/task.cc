@@ -13,6 +13,8 @@
 #include "schedule/held_locks.h"
 #include "schedule/monitor.h"
 #include "schedule/native_state.h"
+#include "schedule/races.h"
+#include "schedule/split_mix.h"
 
 namespace teeio::schedule {
 namespace {
@@ -98,6 +100,7 @@ void Task::join() {
         return state->controller->ended(state->number);
       },
       state_.get());
+  ordered_after(place_of_task(state_->number));
 }
 
 std::uint32_t current_task() {
@@ -133,10 +136,7 @@ std::uint64_t random_u64() {
   if (Controller* c = controller(); c != nullptr) return c->random_u64();
   NativeRandom& random = native_random();
   const std::lock_guard lock(random.mutex);
-  std::uint64_t z = (random.state += 0x9e3779b97f4a7c15ULL);
-  z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27U)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31U);
+  return split_mix(random.state);
 }
 
 void fill_random(std::span<std::byte> out) {
@@ -176,6 +176,7 @@ std::uint32_t choose(std::uint32_t count, std::string_view what) {
   if (!t_asked_only.empty() && t_asked_only != what) return 0;
   if (Controller* c = controller(); c != nullptr) {
     const std::uint32_t chosen = c->choose(count, what);
+    const Unwatched unwatched;
     ++t_asked.times;
     if (chosen != 0) ++t_asked.other;
     return chosen;

@@ -138,7 +138,8 @@ void Exploration::goes_on(std::size_t index, const std::string& numbers) {
 }
 
 void Exploration::child_ended(std::size_t index, const std::string& how) {
-  if (!ended_[index]) {  // it died before its result
+  // Before its result, or behind it: a sanitizer's process ends so that has reported something.
+  if (!ended_[index] || (!how.empty() && !results_[index]->result.failure)) {
     results_[index] = died(scenarios_[index], how);
     ended_[index] = true;
   }

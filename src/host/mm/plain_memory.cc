@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/types.h"
+#include "schedule/races.h"
 #include "schedule/run_heap.h"
 
 namespace teeio::mm {
@@ -48,6 +49,7 @@ PageId PlainPages::page(std::uint64_t offset) {
 Result<void> PlainPages::read(std::uint64_t offset, std::span<std::byte> out) {
   TEEIO_CHECK(offset <= bytes_.size() && out.size() <= bytes_.size() - offset,
               "pages are read outside their size");
+  const schedule::Unwatched unwatched;  // the program's threads and a device use it as they like
   if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
   return {};
 }
@@ -55,6 +57,7 @@ Result<void> PlainPages::read(std::uint64_t offset, std::span<std::byte> out) {
 Result<void> PlainPages::write(std::uint64_t offset, ByteView in) {
   TEEIO_CHECK(offset <= bytes_.size() && in.size() <= bytes_.size() - offset,
               "pages are written outside their size");
+  const schedule::Unwatched unwatched;
   if (!in.empty()) std::memcpy(bytes_.data() + offset, in.data(), in.size());
   return {};
 }

@@ -12,6 +12,7 @@
 #include "schedule/controller.h"
 #include "schedule/mutex.h"
 #include "schedule/quarantine.h"
+#include "schedule/races.h"
 #include "schedule/recorded_hash_map.h"
 #include "schedule/recorded_map.h"
 #include "schedule/task.h"
@@ -261,6 +262,7 @@ TEST(Monitor, WhatIsToldAfterASectionIsAMoveOfItsOwn) {
           turn = ++seen;
         }
         schedule::told(1);
+        const schedule::Unwatched observer;
         story += name + std::to_string(turn);
       };
     };

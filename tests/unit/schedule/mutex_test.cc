@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "schedule/held_locks.h"
+#include "schedule/races.h"
 #include "schedule/task.h"
 #include "unit/schedule/checks.h"
 #include "unit/schedule/explored.h"
@@ -148,6 +149,7 @@ void add_twice(bool locked) {
   int sum = 0;
   const auto add = [&]() TEEIO_NO_THREAD_SAFETY_ANALYSIS {
     if (locked) mutex.lock();
+    const schedule::Unwatched race_on_purpose;
     const int seen = sum;
     yield();
     sum = seen + 1;
@@ -198,6 +200,7 @@ TEST(RwMutex, ReadersShareAndWritersExcludeInEveryOrder) {
     const auto read = [&] {
       const ReadLock lock(rw);
       rw.assert_held();
+      const schedule::Unwatched counts_readers;
       TEEIO_CHECK(!writing, "a reader meets a writer");
       most_readers = std::max(most_readers, ++readers);
       yield();
