@@ -58,6 +58,10 @@ Capture::Capture(Output packets, Output keys)
   packets_out_.write(pcapng_ ? wire::pcapng_section() : wire::PcapHeader{}.encode());
 }
 
+bool has_link_type(PlatformTransport transport) {
+  return transport == PlatformTransport::kMctp || transport == PlatformTransport::kPciDoe;
+}
+
 void Capture::Output::write(ByteView bytes) {
   if (file == nullptr || failed) return;
   if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size() &&
@@ -89,8 +93,8 @@ bool Capture::begin_classic(wire::LinkType link) {
 }
 
 void Capture::packet(PlatformTransport transport, PacketSender sender, ByteView packet) {
+  if (packets_out_.file == nullptr || !has_link_type(transport)) return;
   const bool mctp = transport == PlatformTransport::kMctp;
-  if (packets_out_.file == nullptr || (!mctp && transport != PlatformTransport::kPciDoe)) return;
   const auto link = mctp ? wire::LinkType::kMctp : wire::LinkType::kPciDoe;
   if (!pcapng_ && !begin_classic(link)) return;
   const bool asks = sender == PacketSender::kRequester;

@@ -18,6 +18,9 @@ namespace teeio::serve {
 /// compared to. Nothing that is modelled knows it.
 [[nodiscard]] std::uint64_t world_time_ns();
 
+/// Captures can hold packets of it.
+[[nodiscard]] bool has_link_type(PlatformTransport transport);
+
 /// Who sent a packet.
 enum class PacketSender : std::uint8_t { kRequester, kResponder };
 
