@@ -54,7 +54,7 @@ class KeyRing {
 };
 
 /// Reads a key log: a line each; empty lines and those that begin with # are
-/// comments. Lines may end as DOS ends them. `bad_line` is the number of the first line
+/// comments. Lines may end as DOS ends them, and the text may begin with a byte order mark. `bad_line` is the number of the first line
 /// that is neither; a last line that has no end is only `cut_line`: its writer was killed,
 /// or still writes.
 struct KeyLogText {

@@ -164,9 +164,13 @@ TEST_F(PcapTest, ReadsTheOtherByteOrderAndNanoseconds) {
 TEST_F(PcapTest, RefusesWhatIsNoCaptureAndSaysWhatItIs) {
   EXPECT_EQ(open({}).error().code, Errno::kNoData);
   EXPECT_EQ(open(unhex("d4 c3")).error().code, Errno::kInval);
-  const auto gzip = open(unhex("1f 8b 08 00 00*20"));
-  EXPECT_EQ(gzip.error().code, Errno::kOpNotSupp);
-  EXPECT_NE(gzip.error().why.find("gunzip"), std::string_view::npos);
+  for (const auto& [begin, how] :
+       {std::pair{"1f 8b 08 00 00*20", "gunzip"}, std::pair{"fd 37 7a 58 5a 00*20", "xz -dc"},
+        std::pair{"28 b5 2f fd 00*20", "zstd -dc"}, std::pair{"42 5a 68 39 00*20", "bzip2 -dc"}}) {
+    const auto packed = open(unhex(begin));
+    EXPECT_EQ(packed.error().code, Errno::kOpNotSupp);
+    EXPECT_NE(packed.error().why.find(how), std::string_view::npos) << how;
+  }
   Bytes ethernet = PcapHeader{}.encode();
   ethernet[20] = std::byte{1};
   ethernet[21] = std::byte{0};
