@@ -33,7 +33,8 @@ enum class PacketSender : std::uint8_t { kRequester, kResponder };
 /// each. In both, a packet that was dropped unanswered has an answer of no bytes. NONE and
 /// TCP have no link type and are left out.
 ///
-/// A file that cannot be written any more (a full disk) ends there, with a line on stderr.
+/// A file that cannot be written any more (a full disk, a pipe whose reader left) ends there, with
+/// a line on stderr.
 ///
 /// Lifetime: outlives the devices. Locking: none.
 class Capture final : public KeyLog {

@@ -688,6 +688,19 @@ def full_disk():
     assert "/dev/full: No space left on device" in served.log, served.log
 
 
+def a_reader_that_leaves():
+    """A capture may be a pipe: whoever reads it does not take the server along."""
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with Served(TEEIO, "--pcap", "pipe") as served:
+        os.close(reader)
+        with served.connect() as peer:
+            for _ in range(2):
+                assert exchange(peer, NORMAL, DOE, doe(0, b"\0\0\0\0"))[0] == NORMAL
+        served.expected = 1
+    assert "pipe: Broken pipe; nothing more is written to it" in served.log, served.log
+
+
 def idle_connections_lock_nobody_out():
     with Served(TEEIO) as served:
         talker = served.connect()
@@ -720,7 +733,7 @@ def main():
                      algorithms, slots, key_log_of_spdm_dump, measurement_opaque, secured_versions, mutual_auth_required, deferred, transfer_size, heartbeat, chain, machine_and_function,
                      transport, cxl, reports_of_the_machine_file, ide_port, ide_streams, device_per_peer, a_device_of_ones_own_is_made_when_it_is_asked, once, each_slot_has_its_own_chain, provisioning,
                      events, tee_io, multi_key, measurements, idle_words, wrong_words,
-                     empty_answers_and_directions, full_disk, idle_connections_lock_nobody_out,
+                     empty_answers_and_directions, full_disk, a_reader_that_leaves, idle_connections_lock_nobody_out,
                      no_descriptor_is_free):
             print(test.__name__, flush=True)
             test()
