@@ -235,6 +235,28 @@ TEST_F(PcapTest, PcapngOfOthersIsRead) {
   EXPECT_EQ(hex((*simple)->data), "aa");
 }
 
+/// The obsolete packet block, in both byte orders: its interface has 16 bits.
+TEST_F(PcapTest, PcapngsOfOldToolsAreRead) {
+  for (const char* const text :
+       {"0a 0d 0d 0a 1c 00 00 00 4d 3c 2b 1a 01 00 00 00 ff*8 1c 00 00 00 "
+        "01 00 00 00 14 00 00 00 24 01 00 00 00 00 00 00 14 00 00 00 "
+        "02 00 00 00 30 00 00 00 00 00 07 00 00 00 00 00 41 42 0f 00 02 00 00 00 02 00 00 00 "
+        "be ef 00 00 02 00 04 00 01 00 00 00 00 00 00 00 30 00 00 00",
+        "0a 0d 0d 0a 00 00 00 1c 1a 2b 3c 4d 00 01 00 00 ff*8 00 00 00 1c "
+        "00 00 00 01 00 00 00 14 01 24 00 00 00 00 00 00 00 00 00 14 "
+        "00 00 00 02 00 00 00 30 00 00 00 07 00 00 00 00 00 0f 42 41 00 00 00 02 00 00 00 02 "
+        "be ef 00 00 00 02 00 04 00 00 00 01 00 00 00 00 00 00 00 30"}) {
+    const Bytes file = unhex(text);
+    auto reader = open(file);
+    ASSERT_TRUE(reader) << reader.error().why;
+    const auto packet = reader->next();
+    ASSERT_TRUE(packet && *packet) << packet.error().why;
+    EXPECT_EQ(hex((*packet)->data), "be ef");
+    EXPECT_EQ((*packet)->time_ns, 1'000'001'000U);
+    EXPECT_EQ((*packet)->direction, PcapDirection::kInbound);
+  }
+}
+
 TEST_F(PcapTest, EveryPrefixAndEveryFlippedBitOfPcapngEnds) {
   const Bytes data(5);
   Writer w;
