@@ -1,6 +1,6 @@
 """What of spdm_requester_emu's options crosses the wire, against what `teeio serve` has for it: the
-flows of `tools/interop --matrix`, by group. Ed448 and SM's algorithms are left out: there are none
-here."""
+flows of `tools/interop --matrix`, by group; and what spdm_responder_emu alone can be told, judged by
+`teeio validate`. Ed448 and SM's algorithms are left out: there are none here."""
 
 import dataclasses
 import pathlib
@@ -20,6 +20,9 @@ GROUPS_OF_KEYS = {"FFDHE_2048": "FFDHE2048", "FFDHE_3072": "FFDHE3072", "FFDHE_4
                   "SECP_521_R1": "SECP521R1"}
 CIPHERS = {"AES_128_GCM": "AES-128-GCM", "AES_256_GCM": "AES-256-GCM",
            "CHACHA20_POLY1305": "CHACHA20-POLY1305"}
+ML_DSA = {f"ML_DSA_{size}": (f"ML-DSA-{size}", f"mldsa{size}") for size in (44, 65, 87)}
+SLH_DSA = {f"SLH_DSA_{digest}_{size}": (f"SLH-DSA-{digest}-{size}", f"slh-dsa-{digest}-{size}".lower())
+           for digest in ("SHA2", "SHAKE") for size in ("128S", "128F", "192S", "192F", "256S", "256F")}
 # What GET_CAPABILITIES has without --cap. Source: spdm-emu key.c, m_use_requester_capability_flags.
 REQUESTER_HAS = """CERT CHAL ENCRYPT MAC MUT_AUTH KEY_EX PSK ENCAP HBEAT KEY_UPD HANDSHAKE_IN_CLEAR
 CHUNK MULTI_KEY_NEG EP_INFO_SIG LARGE_RESP""".split()
@@ -33,6 +36,14 @@ class Flow:
     options: list      # of serve
     wanted: str        # a pattern of decode's lines
     chain: str = ""    # DMTF's folder; none: the card's own
+    refused: str = ""  # the step at which the requester must fail; none: no step may
+
+
+@dataclasses.dataclass
+class Asked:
+    words: list    # of the responder
+    options: list  # of validate
+    wanted: str    # a pattern of its TAP
 
 
 def hash_name(word):
@@ -105,6 +116,41 @@ def shared_keys():
         yield Flow(doe(version, *caps(NO_KEY_EXCHANGE)), [], " PSK_EXCHANGE_RSP ")
 
 
+def wrong_keys():
+    """The requester has one key under one hint. Whose key is another one it finds out by the HMAC of
+    PSK_EXCHANGE_RSP; a hint that nobody knows is refused."""
+    for version in WITH_SESSIONS:
+        words = doe(version, "--exe_session", "PSK")
+        yield Flow(words, ["--psk", "TestPskHint=Another"], r" PSK_EXCHANGE_RSP (?!(?s:.*)END_SESSION)",
+                   refused="libspdm_start_session - 80020001")
+        yield Flow(words, ["--psk", "AnotherHint=TestPskData"],
+                   r" SPDM_ERROR .*error=InvalidRequest (?!(?s:.*) PSK_EXCHANGE_RSP)",
+                   refused="libspdm_start_session - 8001000a")
+
+
+def requester_slots():
+    """A requester without a chain (0xFF: its public key would have to be known) is not asked for one,
+    and gets no session where it must be. Other slots of its own only a responder names."""
+    for version in WITH_SESSIONS:
+        words = doe(version, "--req_slot_id", "0xFF", "--exe_session", "KEY_EX")
+        yield Flow(words, ["--mutual-auth"],
+                   r"\A(?!(?s:.*) ENCAPSULATED_REQUEST )(?s:.*) END_SESSION_ACK ")
+        error = "InvalidPolicy" if version >= "1.3" else "Unspecified"
+        yield Flow(words, ["--mutual-auth", "--mutual-auth-required"],
+                   f" KEY_EXCHANGE .*\n.* SPDM_ERROR .*error={error} ",
+                   refused="libspdm_start_session - 8001000a")
+
+
+def other_parameters():
+    """Without a common format of opaque data the requester itself opens no session."""
+    for version in VERSIONS[2:]:
+        yield Flow(doe(version, "--other_param", "OPAQUE_FMT_1"), [],
+                   r" ALGORITHMS .*other_params=0x2 (?s:.*) END_SESSION_ACK ")
+        yield Flow(doe(version, "--other_param", "MULTI_KEY_CONN"), [],
+                   r"\A(?!(?s:.*) KEY_EXCHANGE )(?s:.*) ALGORITHMS .*other_params=0x0 ",
+                   refused="libspdm_start_session - 80010004")
+
+
 def known_keys():
     """PUB_KEY_ID: the requester has the key of its sample chain."""
     for version in WITH_SESSIONS:
@@ -149,15 +195,65 @@ def several_keys():
                    " DIGESTS .*key_usages=")
 
 
+def post_quantum():
+    """SPDM 1.4's, with OpenSSL 3.5 or later at both ends."""
+    first = ["--post-quantum", "first"]
+    for word, (name, folder) in ML_DSA.items():
+        for size in (512, 768, 1024):
+            yield Flow(doe("1.4", "--pqc_asym", word, "--kem", f"ML_KEM_{size}"), first,
+                       f" ALGORITHMS .*asym=none dhe=none .* pqc_asym={name} .*kem=ML-KEM-{size} ",
+                       folder)
+        yield Flow(doe("1.4", "--req_pqc_asym", word), [*first, "--mutual-auth"],
+                   f" ALGORITHMS .*req_pqc_asym={name} (?s:.*) ENCAPSULATED_REQUEST ")
+    for word, (name, folder) in SLH_DSA.items():  # whose signatures take long
+        # In the session the requester reads its own chain, unasked, and none above 64 KiB.
+        large = word.endswith(("192F", "256S", "256F"))
+        yield Flow(doe("1.4", "--pqc_asym", word, "--exe_conn", "DIGEST,CERT,CHAL", "--exe_session",
+                       "KEY_EX"), first,
+                   f" ALGORITHMS .*pqc_asym={name} (?s:.*) {'FINISH_RSP' if large else 'END_SESSION_ACK'} ",
+                   folder, "do_certificate_provising_via_spdm - 80030000" if large else "")
+    yield Flow(doe("1.4", "--kem", "NONE"), first, " ALGORITHMS .*dhe=SECP384R1 .*pqc_asym=ML-DSA-87 ")
+    yield Flow(doe("1.4", "--pqc_asym", "NONE"), first,
+               " ALGORITHMS .*asym=ECDSA-P384 dhe=none .*kem=ML-KEM-1024 ")
+    yield Flow(doe("1.4"), [], " ALGORITHMS .*asym=ECDSA-P384 dhe=SECP384R1 ")
+    for transport in ("PCI_DOE", "MCTP"):
+        yield Flow(["--trans", transport], ["--post-quantum", "only"],
+                   r" VERSION .*versions=1\.4\n(?s:.*) ALGORITHMS .*pqc_asym=ML-DSA-87 ")
+
+
+def post_quantum_responders():
+    for word in ML_DSA:
+        yield Asked(["--ver", "1.4", "--pqc_first", "TRUE", "--pqc_asym", word],
+                    ["--suite", "session,auth", "--post-quantum", "first"], r"^# \d+ passed, 0 failed")
+
+
 def others():
     yield Flow(doe("1.2", "--exe_mode", "CONTINUE"), [], "END_SESSION")
     yield Flow(doe("1.2", "--exe_conn", "VCA", "--exe_session", "PSK"), [], " PSK_EXCHANGE_RSP ")
     yield Flow(doe("1.2", "--exe_session", "KEY_EX,NO_END"), [], " FINISH_RSP ")
 
 
+def responders():
+    """What only a responder can be told to be, or to ask: who is a requester there, and its keys."""
+    for version in WITH_SESSIONS:
+        basic, auth = ["--ver", version, "--basic_mut_auth"], ["--case", "auth"]
+        yield Asked([*basic, "NO"], auth, r"^ok \d+ - auth.challenge: .* # SKIP .*does not ask")
+        yield Asked([*basic, "BASIC"], auth, r"^ok \d+ - auth.challenge: [^#]*$")
+        yield Asked(["--ver", version, "--req_slot_id", "1"], auth, r"^ok \d+ - auth.mutual: [^#]*$")
+        for key, wanted in (
+                ("TestPskHint=TestPskData", r"^ok \d+ - auth.psk.session: [^#]*$"),
+                ("TestPskHint=Another",
+                 r"^not ok \d+ - auth.psk.session: .*\n.*\n.*PSK_EXCHANGE_RSP''s HMAC is wrong"),
+                ("AnotherHint=TestPskData",
+                 r"^not ok \d+ - auth.psk.session: .*\n.*\n.*ERROR Unspecified")):
+            yield Asked(["--ver", version], ["--case", "auth.psk", "--psk", key], wanted)
+
+
 GROUPS = {group.__name__: group for group in (
-    transports, secured_versions, signatures, exchanges, measurements, shared_keys, known_keys,
-    requester_capabilities, clear_handshakes, provisioning, several_keys, others)}
+    transports, secured_versions, signatures, exchanges, measurements, shared_keys, wrong_keys,
+    known_keys, requester_slots, other_parameters, requester_capabilities, clear_handshakes,
+    provisioning, several_keys, post_quantum, others, responders,
+    post_quantum_responders)}
 
 
 def chain_options(emulators, flow, folder):

@@ -1,7 +1,18 @@
 #include "cli/print.h"
 
+#include <filesystem>
+#include <system_error>
+
 namespace teeio::cli {
 namespace {
+
+/// The file that a name means, whether it is there or not yet.
+std::filesystem::path file_of(const std::string& name) {
+  std::error_code failed;
+  // A relative path of which nothing is there yet would stay relative.
+  auto path = std::filesystem::weakly_canonical(std::filesystem::absolute(name, failed), failed);
+  return failed || path.empty() ? std::filesystem::path(name) : path;
+}
 
 bool g_words_to_stderr = false;  // of the one thread that prints
 
@@ -12,7 +23,7 @@ std::string why_equal_files(const std::vector<FileOption>& files) {
     const std::string& name = files[i].file;
     if (name.empty() || name == "-" || name.starts_with("/dev/")) continue;
     for (std::size_t other = 0; other < i; ++other)
-      if (files[other].file == name)
+      if (!files[other].file.empty() && file_of(files[other].file) == file_of(name))
         return files[other].option == files[i].option
                    ? fmt::format("{} names {} twice", files[i].option, name)
                    : fmt::format("{} and {} both name {}", files[other].option, files[i].option,

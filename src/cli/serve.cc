@@ -92,7 +92,8 @@ int serve_devices(ServeArguments& arguments) {
       return wrong_use("serve", fmt::format("{}: standard output says where it listens", option));
   if (const std::string why = why_equal_files({{"--pcap", arguments.options.pcap},
                                                {"--keylog", arguments.options.key_log},
-                                               {"--save-state", arguments.options.save_state}});
+                                               {"--save-state", arguments.options.save_state},
+                                               {"--control", arguments.options.control}});
       !why.empty())
     return wrong_use("serve", why);
   auto options = parse(arguments);
@@ -108,7 +109,7 @@ int serve_devices(ServeArguments& arguments) {
   for (const std::string& text : arguments.slots)
     if (const auto wrong = files.add_slot(text)) return wrong_use("serve", *wrong);
   if (!arguments.chain.empty()) files.add_shared(arguments.chain, arguments.key);
-  const auto filled = files.load(options->spdm.slots);
+  const auto filled = files.load(options->spdm);
   if (!filled) return cannot_serve(filled.error());
   if (!arguments.vfio_user.empty()) {
     if (const std::string wrong = why_no_vfio_user(arguments); !wrong.empty())

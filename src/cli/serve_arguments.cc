@@ -95,10 +95,13 @@ serve::NamedOptions named_options(const ServeArguments& arguments,
   serve::NamedOptions named{
       .shared_chain = !arguments.chain.empty(),
       .transport = options.transport,
-      .state_file = !options.load_state.empty() || !options.save_state.empty()};
+      .state_file = !options.load_state.empty() || !options.save_state.empty(),
+      .pcap = !options.pcap.empty()};
   for (const std::string& word : arguments.capabilities)
-    for (const wire::NamedBit& bit : wire::kSpdmCapNames)
+    for (const wire::NamedBit& bit : wire::kSpdmCapNames) {
       if (word == bit.name || word == '+' + std::string(bit.name)) named.capabilities |= bit.mask;
+      if (word == '-' + std::string(bit.name)) named.capabilities &= ~bit.mask;
+    }
   for (const std::string& text : arguments.slots)
     if (text[0] >= '0' && text[0] <= '7')
       named.single_slots = static_cast<std::uint8_t>(named.single_slots | 1U << (text[0] - '0'));

@@ -8,6 +8,7 @@
 #include "cli/print.h"
 #include "crypto/chain_problem.h"
 #include "serve/capture.h"
+#include "serve/idle_options.h"
 
 namespace teeio::cli {
 namespace {
@@ -53,13 +54,15 @@ void SlotFiles::add_shared(const std::string& chain, const std::string& key) {
   files_.push_back({std::nullopt, chain, key});
 }
 
-std::expected<void, std::string> SlotFiles::load(serve::SlotFill& fill) {
+std::expected<void, std::string> SlotFiles::load(serve::SpeakerOptions& spdm) {
   for (const Pair& pair : files_) {
     auto identity = load_identity(pair.chain, pair.key);
     if (!identity) return std::unexpected(identity.error());
+    if (const auto why = serve::why_idle_key(spdm, identity->key.type()); !why.empty())
+      return std::unexpected(fmt::format("{}: {}", pair.chain, why));
     warn(pair.chain, identity->chain);
     loaded_.push_back(std::move(*identity));
-    (pair.slot ? fill.single.at(*pair.slot) : fill.shared) = &loaded_.back();
+    (pair.slot ? spdm.slots.single.at(*pair.slot) : spdm.slots.shared) = &loaded_.back();
   }
   return {};
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "crypto/identity.h"
-#include "serve/slots.h"
+#include "serve/speaker.h"
 
 namespace teeio::cli {
 
@@ -21,9 +21,10 @@ class SlotFiles {
   [[nodiscard]] std::optional<std::string> add_slot(const std::string& text);
   /// In every slot that is filled otherwise.
   void add_shared(const std::string& chain, const std::string& key);
-  /// Reads the files into `fill`; warns on stderr of chains that requesters will refuse.
-  /// Error, ready to print: a file cannot be read, or key and chain do not fit.
-  std::expected<void, std::string> load(serve::SlotFill& fill);
+  /// Reads the files into the slots of `spdm`; warns on stderr of chains that requesters will
+  /// refuse. Error, ready to print: a file cannot be read, key and chain do not fit, or no
+  /// algorithm that is offered is the key's.
+  std::expected<void, std::string> load(serve::SpeakerOptions& spdm);
 
  private:
   struct Pair {

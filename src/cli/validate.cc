@@ -11,6 +11,7 @@
 #include "cli/psk_argument.h"
 #include "cli/validate_watch.h"
 #include "machine/config.h"
+#include "serve/capture.h"
 #include "serve/validate/doe_bus.h"
 #include "serve/validate/ide_stream.h"
 #include "serve/validate/mctp_bus.h"
@@ -215,6 +216,10 @@ int judge(const ValidateArguments& arguments) {
                                                      {"--keylog", arguments.key_log}});
       !why.empty())
     return wrong_use("validate", why);
+  if (!arguments.pcap.empty() && !serve::has_link_type(target->transport))
+    return wrong_use("validate", fmt::format("--pcap changes nothing with --transport {}: captures "
+                                             "have no link type for it",
+                                             arguments.transport));
   std::optional<OutputFile> junit;
   if (!arguments.junit.empty()) {
     auto file = OutputFile::open(arguments.junit);

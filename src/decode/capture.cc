@@ -274,18 +274,30 @@ void Capture::read_inside(const wire::SpdmHeader& header, ByteView message, cons
   }
 }
 
+/// Empty: the chunk was taken, or is the last one again.
+template <class Chunk>
+std::string_view Capture::Assembly::add(const Chunk& chunk) {
+  if (chunk.sequence == 0) {
+    *this = {.bytes = {}, .size = chunk.large_size, .open = chunk.large_size <= kMaxAssembled};
+    if (!open) return "the message is longer than any that is put together here";
+  }
+  if (!open || chunk.sequence + 1 == next) return {};
+  if (chunk.sequence != next) return "a chunk is missing, so that the message is not put together";
+  ++next;
+  bytes.insert(bytes.end(), chunk.chunk.begin(), chunk.chunk.end());
+  if (bytes.size() > size) return "chunks are longer than their message";
+  if (chunk.last && bytes.size() < size) return "chunks are shorter than their message";
+  return {};
+}
+
 template <class Chunk>
 void Capture::read_chunk(const Chunk& chunk, Assembly& assembly, const Place& place) {
-  if (chunk.sequence == 0)
-    assembly = {.bytes = {}, .size = chunk.large_size, .open = chunk.large_size <= kMaxAssembled};
-  if (!assembly.open) return;
-  assembly.bytes.insert(assembly.bytes.end(), chunk.chunk.begin(), chunk.chunk.end());
-  if (assembly.bytes.size() > assembly.size) {
+  const std::string_view problem = assembly.add(chunk);
+  if (!problem.empty()) {
     assembly = {};
-    return add_problem("SPDM", "CHUNKS", {Errno::kInval, "chunks are longer than their message"},
-                       place);
+    return add_problem("SPDM", "CHUNKS", {Errno::kInval, problem}, place);
   }
-  if (!chunk.last) return;
+  if (!chunk.last || !assembly.open) return;
   const Bytes whole = std::move(assembly.bytes);
   assembly = {};
   read_spdm(whole, place);

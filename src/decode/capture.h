@@ -46,7 +46,11 @@ class Capture {
   struct Assembly {
     Bytes bytes;
     std::size_t size = 0;
+    std::uint64_t next = 0;  ///< sequence number of the next chunk
     bool open = false;
+
+    template <class Chunk>
+    std::string_view add(const Chunk& chunk);
   };
   /// What is known of one connection.
   struct Conversation {

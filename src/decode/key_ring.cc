@@ -123,6 +123,8 @@ Result<KeyRing::Opened> KeyRing::open(const wire::SecuredMessage& record, Sender
 
 KeyLogText parse_key_log(std::string_view text) {
   KeyLogText log;
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";  // of an editor of Windows
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::size_t end = text.find('\n');
     const bool cut = end == std::string_view::npos;

@@ -54,9 +54,9 @@ class KeyRing {
 };
 
 /// Reads a key log: a line each; empty lines and those that begin with # are
-/// comments. Lines may end as DOS ends them. `bad_line` is the number of the first line
-/// that is neither; a last line that has no end is only `cut_line`: its writer was killed,
-/// or still writes.
+/// comments. Lines may end as DOS ends them, and the text may begin with a byte order mark.
+/// `bad_line` is the number of the first line that is neither; a last line that has no end is only
+/// `cut_line`: its writer was killed, or still writes.
 struct KeyLogText {
   std::vector<wire::KeyLogLine> lines;
   std::size_t bad_line = 0;  ///< 0: there is none

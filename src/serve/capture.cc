@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -17,6 +19,28 @@ namespace teeio::serve {
 namespace {
 
 constexpr std::uint8_t kTagOwner = 0x08;  // of MCTP: set by whoever asks
+
+/// While it lives a pipe whose reader has left is an error of the write, as a full disk is, and
+/// not the end of the program.
+class WithoutPipeSignal {
+ public:
+  WithoutPipeSignal() {
+    (void)sigemptyset(&pipe_);
+    (void)sigaddset(&pipe_, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+  }
+  ~WithoutPipeSignal() {
+    constexpr timespec kNone{};
+    (void)sigtimedwait(&pipe_, nullptr, &kNone);
+    (void)pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  WithoutPipeSignal(const WithoutPipeSignal&) = delete;
+  WithoutPipeSignal& operator=(const WithoutPipeSignal&) = delete;
+
+ private:
+  sigset_t pipe_{};
+  sigset_t before_{};
+};
 
 }  // namespace
 
@@ -37,6 +61,8 @@ std::expected<Capture::Output, std::string> Capture::open(const std::string& pat
   if (output.file == nullptr)
     return std::unexpected(
         fmt::format("{} cannot be written: {}", path, std::generic_category().message(errno)));
+  // What could not be written is not tried again when the file is closed.
+  (void)std::setvbuf(output.file.get(), nullptr, _IONBF, 0);
   return output;
 }
 
@@ -58,8 +84,14 @@ Capture::Capture(Output packets, Output keys)
   packets_out_.write(pcapng_ ? wire::pcapng_section() : wire::PcapHeader{}.encode());
 }
 
+bool has_link_type(PlatformTransport transport) {
+  return transport == PlatformTransport::kMctp || transport == PlatformTransport::kPciDoe;
+}
+
 void Capture::Output::write(ByteView bytes) {
   if (file == nullptr || failed) return;
+  std::optional<WithoutPipeSignal> without;
+  if (path != "-") without.emplace();  // whose reader ends whoever writes there
   if (std::fwrite(bytes.data(), 1, bytes.size(), file.get()) == bytes.size() &&
       std::fflush(file.get()) == 0)
     return;
@@ -89,8 +121,8 @@ bool Capture::begin_classic(wire::LinkType link) {
 }
 
 void Capture::packet(PlatformTransport transport, PacketSender sender, ByteView packet) {
+  if (packets_out_.file == nullptr || !has_link_type(transport)) return;
   const bool mctp = transport == PlatformTransport::kMctp;
-  if (packets_out_.file == nullptr || (!mctp && transport != PlatformTransport::kPciDoe)) return;
   const auto link = mctp ? wire::LinkType::kMctp : wire::LinkType::kPciDoe;
   if (!pcapng_ && !begin_classic(link)) return;
   const bool asks = sender == PacketSender::kRequester;

@@ -18,6 +18,9 @@ namespace teeio::serve {
 /// compared to. Nothing that is modelled knows it.
 [[nodiscard]] std::uint64_t world_time_ns();
 
+/// Captures can hold packets of it.
+[[nodiscard]] bool has_link_type(PlatformTransport transport);
+
 /// Who sent a packet.
 enum class PacketSender : std::uint8_t { kRequester, kResponder };
 
@@ -30,7 +33,8 @@ enum class PacketSender : std::uint8_t { kRequester, kResponder };
 /// each. In both, a packet that was dropped unanswered has an answer of no bytes. NONE and
 /// TCP have no link type and are left out.
 ///
-/// A file that cannot be written any more (a full disk) ends there, with a line on stderr.
+/// A file that cannot be written any more (a full disk, a pipe whose reader left) ends there, with
+/// a line on stderr.
 ///
 /// Lifetime: outlives the devices. Locking: none.
 class Capture final : public KeyLog {

@@ -42,6 +42,8 @@ class Client {
   std::expected<Bytes, Loss> receive();
 
   [[nodiscard]] PlatformTransport transport() const { return transport_; }
+  /// Of one exchange.
+  [[nodiscard]] unsigned timeout_ms() const { return timeout_ms_; }
 
  private:
   Client(Fd socket, PlatformTransport transport, unsigned timeout_ms)

@@ -151,6 +151,11 @@ std::expected<Fault, std::string> parse_fault(std::string_view text) {
   return Fault{row->kind, std::string(message)};
 }
 
+std::string fault_name(const Fault& fault) {
+  return fmt::format("{}@{}", std::ranges::find(kRows, fault.kind, &Row::kind)->name,
+                     fault.message);
+}
+
 std::vector<std::string> all_faults() {
   std::vector<std::string> all;
   for (const Row& row : kRows)

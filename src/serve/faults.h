@@ -40,6 +40,8 @@ struct Fault {
 [[nodiscard]] std::expected<Fault, std::string> parse_fault(std::string_view text);
 /// Each NAME@MESSAGE that there is.
 [[nodiscard]] std::vector<std::string> all_faults();
+/// "bad-signature@KEY_EXCHANGE".
+[[nodiscard]] std::string fault_name(const Fault& fault);
 
 /// Does to answers what a list of faults says.
 ///

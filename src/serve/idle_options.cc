@@ -6,8 +6,11 @@
 #include <array>
 #include <string_view>
 
+#include "serve/capture.h"
 #include "serve/fault_names.h"
+#include "serve/repeated_options.h"
 #include "spdm/capability_rules.h"
+#include "spdm/suite.h"
 #include "wire/spdm_capability_names.h"
 
 namespace teeio::serve {
@@ -164,7 +167,51 @@ std::string why_idle_chain(const SpeakerOptions& options, const NamedOptions& na
              : "";
 }
 
+std::string why_idle_capture(const NamedOptions& named) {
+  return named.pcap && named.transport && !has_link_type(*named.transport)
+             ? fmt::format(
+                   "--pcap changes nothing with --transport {}: captures have no link type "
+                   "for it",
+                   name(*named.transport))
+             : "";
+}
+
+/// Two values of one field were asked for.
+std::string why_two_of_a_field(std::uint32_t flags) {
+  for (const NamedBit& bit : kSpdmCapNames) {
+    const std::uint32_t other = excluded_by(bit.mask) & flags;
+    if ((flags & bit.mask) != 0 && other != 0)
+      return fmt::format("these capabilities do not go together: leave out {}, {} (one of these)",
+                         bit.name, any_name(other));
+  }
+  return {};
+}
+
+/// Some bit of the two masks is an algorithm of such keys.
+bool any_signs_by(crypto::KeyType type, std::uint32_t classical, std::uint32_t post_quantum) {
+  const auto is_such = [&](const std::optional<crypto::SignatureAlgorithm>& algorithm) {
+    return algorithm && crypto::key_type(*algorithm) == type;
+  };
+  for (std::uint32_t bit = 1; bit != 0; bit <<= 1U)
+    if (is_such(spdm::signature_of(classical & bit)) ||
+        is_such(spdm::pqc_signature_of(post_quantum & bit)))
+      return true;
+  return false;
+}
+
 }  // namespace
+
+std::string why_idle_key(const SpeakerOptions& options, crypto::KeyType type) {
+  const auto chosen = parse_algorithms(available_algorithms(true), options.algorithms);
+  if (!chosen) return {};  // whoever reads them says why
+  const spdm::Algorithms offered = with_post_quantum(*chosen, options.post_quantum);
+  for (const std::uint8_t version : options.versions)
+    if (any_signs_by(type, offered.base_asym & spdm::signatures_of_version(version),
+                     version < kSpdmVersion14 ? 0 : offered.pqc_asym))
+      return {};
+  return fmt::format("nobody can use its key ({}): see --algorithms, --post-quantum and --versions",
+                     crypto::key_type_name(type));
+}
 
 std::string why_idle(const SpeakerOptions& options, const NamedOptions& named) {
   const std::uint32_t flags = flags_on_the_wire(options, named);
@@ -174,6 +221,7 @@ std::string why_idle(const SpeakerOptions& options, const NamedOptions& named) {
       Need{options.mutual_auth == spdm::MutualAuth::kRequired, "--mutual-auth-required",
            kSpdmCapKeyEx},
       Need{authenticates, "--mutual-auth", kSpdmCapMutAuth},
+      Need{authenticates, "--mutual-auth", kSpdmCapEncap},
       Need{authenticates, "--mutual-auth", kSpdmCapKeyEx | kSpdmCapChal},
       Need{!options.secured_versions.empty(), "--secured-versions", kAnySession},
       Need{options.heartbeat_s != 0, "--heartbeat", kSpdmCapHeartbeat},
@@ -193,17 +241,15 @@ std::string why_idle(const SpeakerOptions& options, const NamedOptions& named) {
       Need{!options.ide_streams.empty() && !query_in_the_clear, "--ide-stream", kAnySession}};
   for (const Need& need : needs)
     if (auto why = why_unmet(need, flags); !why.empty()) return why;
-  constexpr std::uint32_t kIdentity = kSpdmCapCert | kSpdmCapPubKeyId;
-  if ((named.capabilities & kIdentity) == kIdentity)
-    return "these capabilities do not go together: leave out CERT, PUB_KEY_ID (one of these)";
+  if (auto why = why_two_of_a_field(named.capabilities); !why.empty()) return why;
   if (const std::uint32_t idle = named.capabilities & ~flags; idle != 0)
     return fmt::format(
         "the capability {} is in no version that can be agreed on: see --versions "
         "and --transport",
         any_name(idle & ~(idle - 1)));
-  for (auto why :
-       {why_idle_version(options), why_idle_chain(options, named),
-        why_idle_algorithm(options, named, flags), why_idle_fault(options, named, flags)})
+  for (auto why : {why_repeated(options), why_idle_version(options), why_idle_chain(options, named),
+                   why_idle_capture(named), why_idle_algorithm(options, named, flags),
+                   why_idle_fault(options, named, flags)})
     if (!why.empty()) return why;
   return {};
 }

@@ -31,34 +31,6 @@ std::string all_capabilities() {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// Two values of one field, or two ways to come by a key: asking for one gives up the other.
-std::uint32_t excluded_by(std::uint32_t mask) {
-  switch (mask) {
-    case kSpdmCapCert:
-      return kSpdmCapPubKeyId;
-    case kSpdmCapPubKeyId:
-      return kSpdmCapCert;
-    case kSpdmCapMeasSig:
-      return kSpdmCapMeasNoSig;
-    case kSpdmCapMeasNoSig:
-      return kSpdmCapMeasSig;
-    case kSpdmCapPsk:
-      return kSpdmCapPskWithContext;
-    case kSpdmCapPskWithContext:
-      return kSpdmCapPsk;
-    case kSpdmCapEndpointInfoNoSig:
-      return kSpdmCapEndpointInfoSig;
-    case kSpdmCapEndpointInfoSig:
-      return kSpdmCapEndpointInfoNoSig;
-    case kSpdmCapMultiKeyOnly:
-      return kSpdmCapMultiKeyNegotiated;
-    case kSpdmCapMultiKeyNegotiated:
-      return kSpdmCapMultiKeyOnly;
-    default:
-      return 0;
-  }
-}
-
 std::string names_of(std::uint32_t flags) {
   std::vector<std::string_view> names;
   for (const NamedBit& bit : kSpdmCapNames)
@@ -139,6 +111,33 @@ std::expected<Bytes, std::string> parse_secured_versions(const std::vector<std::
     versions.push_back(std::byte(0x10 + (word[2] - '0')));
   }
   return versions;
+}
+
+std::uint32_t excluded_by(std::uint32_t mask) {
+  switch (mask) {
+    case kSpdmCapCert:
+      return kSpdmCapPubKeyId;
+    case kSpdmCapPubKeyId:
+      return kSpdmCapCert;
+    case kSpdmCapMeasSig:
+      return kSpdmCapMeasNoSig;
+    case kSpdmCapMeasNoSig:
+      return kSpdmCapMeasSig;
+    case kSpdmCapPsk:
+      return kSpdmCapPskWithContext;
+    case kSpdmCapPskWithContext:
+      return kSpdmCapPsk;
+    case kSpdmCapEndpointInfoNoSig:
+      return kSpdmCapEndpointInfoSig;
+    case kSpdmCapEndpointInfoSig:
+      return kSpdmCapEndpointInfoNoSig;
+    case kSpdmCapMultiKeyOnly:
+      return kSpdmCapMultiKeyNegotiated;
+    case kSpdmCapMultiKeyNegotiated:
+      return kSpdmCapMultiKeyOnly;
+    default:
+      return 0;
+  }
 }
 
 std::expected<OfferedCapabilities, std::string> parse_capabilities(

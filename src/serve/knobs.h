@@ -22,6 +22,10 @@ namespace teeio::serve {
 [[nodiscard]] std::expected<Bytes, std::string> parse_secured_versions(
     const std::vector<std::string>& words);
 
+/// The other value of a flag's field, or the other way to come by a key: asking for one gives up
+/// the other. 0: there is none.
+[[nodiscard]] std::uint32_t excluded_by(std::uint32_t flag);
+
 /// Flags of CAPABILITIES.
 struct OfferedCapabilities {
   std::uint32_t flags = 0;     ///< of wire::SpdmCap

@@ -2,7 +2,10 @@
 #include "wire/pcap.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <span>
+#include <string_view>
 
 #include "wire/load.h"
 #include "wire/pcapng_format.h"
@@ -13,7 +16,30 @@ namespace {
 constexpr std::uint32_t kMicroseconds = 0xa1b2c3d4;
 constexpr std::uint32_t kNanoseconds = 0xa1b23c4d;
 constexpr std::uint32_t kPcapng = 0x0a0d0d0a;  ///< the same in either byte order
-constexpr std::uint16_t kGzip = 0x8b1f;
+/// How compressed files begin, and what makes captures of them.
+struct Compression {
+  std::string_view begin;
+  std::string_view how;
+};
+constexpr std::array<Compression, 4> kCompressions{{
+    {"\x1f\x8b", "the file is compressed by gzip; decompress it: gunzip -c FILE | teeio decode -"},
+    {"\xfd"
+     "7zX",
+     "the file is compressed by xz; decompress it: xz -dc FILE | teeio decode -"},
+    {"\x28\xb5\x2f\xfd",
+     "the file is compressed by zstd; decompress it: zstd -dc FILE | teeio decode -"},
+    {"BZh", "the file is compressed by bzip2; decompress it: bzip2 -dc FILE | teeio decode -"},
+}};
+
+/// Empty: it is not compressed by any of them.
+std::string_view decompression(ByteView file) {
+  for (const auto& [begin, how] : kCompressions)
+    if (file.size() >= begin.size() &&
+        std::ranges::equal(file.first(begin.size()), std::as_bytes(std::span(begin))))
+      return how;
+  return {};
+}
+
 constexpr std::uint16_t kMajor = 2;
 constexpr std::uint16_t kMinor = 4;
 constexpr std::uint32_t kLinkMask = 0x0fffffff;  ///< the upper bits are about checksums
@@ -117,9 +143,8 @@ Result<PcapReader> PcapReader::open(ByteSource& source) {
   TEEIO_ASSIGN(const bool any, reader.fill(1));
   if (!any) return fail(Errno::kNoData, "the capture is empty: it has no header and no packet");
   TEEIO_ASSIGN(const bool whole, reader.fill(4));
-  if (reader.buffered().size() >= 2 && reader.u16(0) == kGzip)
-    return fail(Errno::kOpNotSupp,
-                "the file is compressed by gzip; decompress it: gunzip -c FILE | teeio decode -");
+  if (const std::string_view how = decompression(reader.buffered()); !how.empty())
+    return fail(Errno::kOpNotSupp, how);
   if (!whole) return fail(Errno::kInval, "the file is no pcap capture");
   const std::uint32_t magic = reader.u32(0);
   reader.blocks_ = magic == kPcapng;

@@ -9,6 +9,9 @@ namespace teeio::wire {
 namespace {
 
 constexpr std::uint32_t kSectionBlock = 0x0a0d0d0a;
+/// Obsolete, as draft-ietf-opsawg-pcapng's appendix has it: an enhanced one whose interface's
+/// number has 16 bits, with 16 of dropped packets behind them.
+constexpr std::uint32_t kPacketBlock = 2;
 constexpr std::uint32_t kSimplePacketBlock = 3;
 
 constexpr std::size_t kTypeAndSize = 8;
@@ -77,7 +80,7 @@ Result<std::optional<PcapPacket>> PcapReader::next_block() {
     if (size < kTypeAndSize + kTrailer || size % 4 != 0)
       return fail(Errno::kInval, "a pcapng block has another size than it says");
     if (type != pcapng::kInterfaceBlock && type != pcapng::kEnhancedPacketBlock &&
-        type != kSimplePacketBlock) {
+        type != kPacketBlock && type != kSimplePacketBlock) {
       TEEIO_TRY(skip(size));
       continue;
     }
@@ -93,7 +96,7 @@ Result<std::optional<PcapPacket>> PcapReader::next_block() {
       continue;
     }
     to_drop_ = size;
-    return type == pcapng::kEnhancedPacketBlock ? enhanced_packet(size) : simple_packet(size);
+    return type == kSimplePacketBlock ? simple_packet(size) : enhanced_packet(size);
   }
 }
 
@@ -127,7 +130,7 @@ Result<void> PcapReader::add_interface(std::uint32_t size) {
 Result<std::optional<PcapPacket>> PcapReader::enhanced_packet(std::uint32_t size) {
   constexpr std::size_t kFixed = kTypeAndSize + 20;
   if (size < kFixed + kTrailer) return fail(Errno::kInval, "a pcapng packet's block is too short");
-  const std::uint32_t number = u32(kTypeAndSize);
+  const std::uint32_t number = u32(0) == kPacketBlock ? u16(kTypeAndSize) : u32(kTypeAndSize);
   if (number >= interfaces_.size())
     return fail(Errno::kInval, "a pcapng packet names an interface that is not described");
   const Interface& interface = interfaces_[number];

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "serve/validate/own_keys.h"
@@ -86,6 +87,12 @@ std::optional<wire::IdeKmMessage> Session::ide_km(const wire::IdeKmMessage& requ
 
 // --- Bench --------------------------------------------------------------------
 
+bool Bench::may_offer(std::uint8_t version) const {
+  if (version_ != 0 && version != version_) return false;
+  return !target_.versions ||
+         std::ranges::find(*target_.versions, version) != target_.versions->end();
+}
+
 std::expected<Link, Verdict> Bench::open(spdm::RequesterConfig config) {
   auto client = target_.connect();
   for (unsigned waited_ms = 0; !client && waited_ms < target_.timeout_ms;
@@ -131,8 +138,12 @@ std::expected<Link, Verdict> Bench::tee_io_link() {
 std::expected<Link, Verdict> Bench::negotiated() { return negotiated(link()); }
 
 std::expected<Link, Verdict> Bench::negotiated_with_identity() {
+  return negotiated_with_identity(version_);
+}
+
+std::expected<Link, Verdict> Bench::negotiated_with_identity(std::uint8_t version) {
   const auto with_keys = [&](std::uint16_t req_base_asym) {
-    spdm::RequesterConfig config = config_for(target_, version_);
+    spdm::RequesterConfig config = config_for(target_, version);
     authenticate(config, req_base_asym);
     return negotiated(open(std::move(config)));
   };

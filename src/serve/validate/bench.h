@@ -126,6 +126,8 @@ class Bench {
 
   [[nodiscard]] const Target& target() const { return target_; }
   [[nodiscard]] std::uint8_t version() const { return version_; }
+  /// The peer lists this version, or has not been asked, and the bench is not of another one.
+  [[nodiscard]] bool may_offer(std::uint8_t version) const;
 
   std::expected<Link, Verdict> link();
   /// Of a requester that takes 42 bytes at once, the least that SPDM allows.
@@ -139,6 +141,8 @@ class Bench {
   std::expected<Link, Verdict> negotiated(std::expected<Link, Verdict> link);
   /// The same, of a requester with a certificate of its own, which answers encapsulated requests.
   std::expected<Link, Verdict> negotiated_with_identity();
+  /// The same, of one that offers this version only.
+  std::expected<Link, Verdict> negotiated_with_identity(std::uint8_t version);
   /// The same, and the chain of slot 0 is read and verified.
   std::expected<Link, Verdict> with_chain();
   std::expected<Link, Verdict> with_chain(std::expected<Link, Verdict> negotiated);

@@ -153,7 +153,14 @@ Reply Link::run() {
       reply.too_large = failure->code == Errno::kTooBig;
       return reply;
     }
-    wait(std::min(requester_.wait_us(), kMaxWaitUs));
+    const std::uint64_t wait_us = requester_.wait_us();
+    if (wait_us > std::max(kLeastWaitUs, std::uint64_t{client_.timeout_ms()} * 1000)) {
+      Reply reply;
+      reply.kind = Reply::Kind::kRefused;
+      reply.why = "ResponseNotReady asks for a longer wait than the time limit of an exchange";
+      return reply;
+    }
+    wait(wait_us);
     Reply reply = take(packet(spdm::wrap(transport_, spdm::view(*request))));
     if (!reply.answered()) return reply;
   }

@@ -109,7 +109,8 @@ class Link {
   Reply take(const Reply& came);
 
   static constexpr unsigned kMaxExchanges = 4096;
-  static constexpr std::uint64_t kMaxWaitUs = 2'000'000;
+  /// A shorter wait than this nobody minds, however short the time limit.
+  static constexpr std::uint64_t kLeastWaitUs = 100'000;
 
   Client client_;
   const spdm::Transport transport_;

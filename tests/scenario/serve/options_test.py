@@ -79,6 +79,17 @@ def mutual_auth():
     assert inner, "no CHALLENGE_AUTH of the requester"
 
 
+def every_version_is_judged_that_may_ask():
+    """CHALLENGE_AUTH asks up to SPDM 1.3; a device that offers 1.4 too is asked in each."""
+    found, ran = messages("--mutual-auth", cases="auth.challenge")
+    assert ran["auth.challenge"], "it was skipped"
+    asked = {one["version"] for one in fields(found, "CHALLENGE_AUTH")
+             if one.get("basic_mutual_auth") == "yes"}
+    assert asked == {"1.1", "1.2", "1.3"}, asked
+    _, ran = messages("--mutual-auth", "--versions", "1.4", cases="auth.challenge")
+    assert not ran["auth.challenge"], ran
+
+
 def without_it_nobody_is_asked():
     found, ran = messages(cases="auth.")
     assert not ran["auth.mutual"] and ran["auth.key_update"], ran
@@ -493,6 +504,8 @@ def each_slot_has_its_own_chain():
         assert {str(one["total"]) for one in fields(found, "KEY_PAIR_INFO")} == {"2"}, found
         digests = fields(found, "DIGESTS")[0]
         assert {"digest[0]", "digest[5]"} <= set(digests) and "digest[1]" not in digests, digests
+        done = run("serve", "--slot", f"5={made.pem},{made.key}", "--algorithms", "ECDSA-P521")
+        assert done.returncode == 1 and "nobody can use its key" in done.stderr, done
         done = run("serve", "--slot", f"5={made.pem},{made.key}", "--slot", f"5={made.pem},{made.key}")
         assert done.returncode == 125 and "slot 5 is filled twice" in done.stderr, done
 
@@ -587,6 +600,12 @@ def idle_words():
     for words, says in (((*old, "--mutual-auth"), "--mutual-auth changes nothing without MUT_AUTH"),
                         ((*old, "--mutual-auth", "--mutual-auth-required"), "--mutual-auth-required changes nothing"),
                         ((*none, "--mutual-auth", "--mutual-auth-required"), "-required changes nothing without KEY_EX"),
+                        (("--mutual-auth", "--capabilities", "-ENCAP"), "--mutual-auth changes nothing without ENCAP"),
+                        (("--transport", "tcp", "--pcap", "x"), "--pcap changes nothing with --transport tcp"),
+                        ((*none, "--pcap", "x"), "--pcap changes nothing with --transport none"),
+                        (("--measurement", "5=rom:a", "--measurement", "5=svn:b"), "gives block 5 twice"),
+                        (("--psk", "a=b", "--psk", "a=c"), "two keys for one hint"),
+                        (("--fault", "late@FINISH", "--fault", "dropped@FINISH"), "late@FINISH changes nothing beside"),
                         ((*few, "--secured-versions", "1.0"), "without KEY_EX or PSK"),
                         ((*none, "--secured-versions", "1.0"), "--secured-versions changes nothing"),
                         (("--capabilities", "-HBEAT", "--heartbeat", "7"), "--heartbeat changes nothing without HBEAT"),
@@ -637,6 +656,9 @@ def wrong_words():
                         (("--capabilities", "+MUT_AUTH"), "needs --mutual-auth"),
                         (("--mutual-auth", "--capabilities", "-MUT_AUTH"), "leaves out"),
                         (("--mutual-auth", "--capabilities", "CERT,CHAL"), "leaves out"),
+                        (("--capabilities", "+EP_INFO_SIG,+EP_INFO_NO_SIG"), "do not go together: leave out EP_INFO"),
+                        (("--pcap", "a", "--keylog", "./a"), "--pcap and --keylog both name ./a"),
+                        (("--pcap", "a", "--control", "a"), "--pcap and --control both name a"),
                         (("--algorithms", "RSASSA-3072"), "ECDSA-P384"),
                         (("--algorithms", "ROT13"), "there is no algorithm ROT13")):
         done = run("serve", "--listen", "127.0.0.1:0", *words)
@@ -666,6 +688,19 @@ def full_disk():
     assert "/dev/full: No space left on device" in served.log, served.log
 
 
+def a_reader_that_leaves():
+    """A capture may be a pipe: whoever reads it does not take the server along."""
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with Served(TEEIO, "--pcap", "pipe") as served:
+        os.close(reader)
+        with served.connect() as peer:
+            for _ in range(2):
+                assert exchange(peer, NORMAL, DOE, doe(0, b"\0\0\0\0"))[0] == NORMAL
+        served.expected = 1
+    assert "pipe: Broken pipe; nothing more is written to it" in served.log, served.log
+
+
 def idle_connections_lock_nobody_out():
     with Served(TEEIO) as served:
         talker = served.connect()
@@ -693,12 +728,12 @@ def main():
     os.chdir(os.environ.get("TMPDIR", "/tmp"))
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        for test in (default, mutual_auth, without_it_nobody_is_asked, psk, versions, capabilities,
+        for test in (default, mutual_auth, every_version_is_judged_that_may_ask, without_it_nobody_is_asked, psk, versions, capabilities,
                      each_capability_by_its_name, post_quantum, every_option_is_in_a_test,
                      algorithms, slots, key_log_of_spdm_dump, measurement_opaque, secured_versions, mutual_auth_required, deferred, transfer_size, heartbeat, chain, machine_and_function,
                      transport, cxl, reports_of_the_machine_file, ide_port, ide_streams, device_per_peer, a_device_of_ones_own_is_made_when_it_is_asked, once, each_slot_has_its_own_chain, provisioning,
                      events, tee_io, multi_key, measurements, idle_words, wrong_words,
-                     empty_answers_and_directions, full_disk, idle_connections_lock_nobody_out,
+                     empty_answers_and_directions, full_disk, a_reader_that_leaves, idle_connections_lock_nobody_out,
                      no_descriptor_is_free):
             print(test.__name__, flush=True)
             test()

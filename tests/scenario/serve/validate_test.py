@@ -245,6 +245,20 @@ def an_exchange_is_bounded():
     assert time.monotonic() - begin < 20
 
 
+def a_wait_above_the_time_limit_is_not_waited_for():
+    """ResponseNotReady that asks for half an hour, again and again."""
+    def behave(_, peer, payload):
+        code = payload[8:][1]
+        answer = VERSION if code == 0x84 else bytes([0x12, 0x7F, 0x42, 0, 31, 0xE1, 1, 1])
+        return send(peer, NORMAL, DOE, doe(1, answer))
+    responder = Responder(behave)
+    begin = time.monotonic()
+    run = validate(f"127.0.0.1:{responder.port}", "--case", "spdm12.algorithms.one", "--timeout",
+                   "300")
+    assert run.returncode == 1 and "longer wait than the time limit" in run.stdout, run.stdout
+    assert time.monotonic() - begin < 5, run.stdout
+
+
 def versions_that_are_not_there_are_skipped():
     with Served(TEEIO, "--versions", "1.2") as served:
         run = validate(f"127.0.0.1:{served.port}")
@@ -306,6 +320,7 @@ def main():
     a_device_that_dies_is_named()
     a_device_that_dies_between_two_cases_is_no_success()
     an_exchange_is_bounded()
+    a_wait_above_the_time_limit_is_not_waited_for()
     versions_that_are_not_there_are_skipped()
     a_responder_without_certificates_is_right()
     large_chains_are_read()

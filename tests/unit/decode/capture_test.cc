@@ -229,6 +229,37 @@ TEST_F(CaptureTest, PutsChunksTogether) {
   EXPECT_EQ(last[1].name, "GET_DIGESTS");
 }
 
+TEST_F(CaptureTest, AMissingChunkIsSaidAndNothingIsMadeOfTheRest) {
+  EXPECT_EQ(spdm("12 85 00 01 00 00 00 00 02 00 00 00 06 00 00 00 12 81").size(), 1U);
+  const auto third = spdm("12 85 01 01 02 00 00 00 02 00 00 00 00 00");
+  ASSERT_EQ(third.size(), 2U);
+  EXPECT_EQ(third[1].name, "CHUNKS");
+  EXPECT_NE(third[1].problem.find("missing"), std::string_view::npos);
+  EXPECT_EQ(spdm("12 85 01 01 03 00 00 00 02 00 00 00 00 00").size(), 1U);
+}
+
+TEST_F(CaptureTest, ChunksThatEndEarlyAreNoMessage) {
+  EXPECT_EQ(spdm("12 85 00 01 00 00 00 00 02 00 00 00 40 00 00 00 12 81").size(), 1U);
+  const auto last = spdm("12 85 01 01 01 00 00 00 02 00 00 00 00 00");
+  ASSERT_EQ(last.size(), 2U);
+  EXPECT_NE(last[1].problem.find("shorter"), std::string_view::npos) << last[1].name;
+}
+
+TEST_F(CaptureTest, AChunkThatIsSentAgainCountsOnce) {
+  EXPECT_EQ(spdm("12 85 00 01 00 00 00 00 02 00 00 00 06 00 00 00 12 81").size(), 1U);
+  EXPECT_EQ(spdm("12 85 00 01 01 00 00 00 02 00 00 00 00 00").size(), 1U);
+  EXPECT_EQ(spdm("12 85 00 01 01 00 00 00 02 00 00 00 00 00").size(), 1U);
+  const auto last = spdm("12 85 01 01 02 00 00 00 02 00 00 00 00 00");
+  ASSERT_EQ(last.size(), 2U);
+  EXPECT_EQ(last[1].name, "GET_DIGESTS");
+}
+
+TEST_F(CaptureTest, ChunksOfMoreThanAMebibyteAreSaid) {
+  const auto first = spdm("12 85 00 01 00 00 00 00 02 00 00 00 01 00 10 00 12 81");
+  ASSERT_EQ(first.size(), 2U);
+  EXPECT_NE(first[1].problem.find("longer than any"), std::string_view::npos);
+}
+
 TEST_F(CaptureTest, OpensRecordsOfBothSenders) {
   const auto requester = key_of(wire::KeyLogSender::kRequester, 1);
   const auto responder = key_of(wire::KeyLogSender::kResponder, 7);
@@ -377,6 +408,11 @@ TEST(KeyLogText, ALastLineThatIsCutIsLeftOut) {
     EXPECT_GE(log.lines.size(), 1U) << size;
   }
   EXPECT_EQ(parse_key_log(good + "\n" + good.substr(0, 9)).cut_line, 2U);
+}
+
+TEST(KeyLogText, TakesAByteOrderMark) {
+  const std::string line = key_of(wire::KeyLogSender::kRequester, 0xab).text();
+  EXPECT_EQ(parse_key_log("\xef\xbb\xbf" + line + "\n").lines.size(), 1U);
 }
 
 TEST(KeyLogText, TakesDosLinesAndUpperCase) {

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "unit/spdm/ends.h"
 #include "wire/spdm_certificates.h"
 #include "wire/spdm_chunk.h"
@@ -371,6 +373,47 @@ TEST(SpdmResponder, AnAgreementIsNotTakenFromOthers) {
   Responder plain(Ends::responder_config());
   EXPECT_FALSE(plain.restore_agreement(kept));
   EXPECT_TRUE(plain.kept_agreement().empty());
+}
+
+/// Counts who wants to change what is in the slots.
+class CountedProvisioning final : public Provisioning {
+ public:
+  Result<Bytes> csr(const Key&, ByteView, ByteView) override { return refuse(); }
+  Result<void> set_chain(std::uint8_t, const Key&, std::uint8_t, ByteView) override {
+    ++chains_set;
+    return {};
+  }
+  Result<KeyPair> key_pair(const Key&) override { return refuse(); }
+  Result<void> set_pair(const Key&, const PairWish&) override { return refuse(); }
+  unsigned chains_set = 0;
+
+ private:
+  static std::unexpected<Error> refuse() { return fail(Errno::kInval, "not in this test"); }
+};
+
+// A file of negotiated state is somebody's: none of it but the negotiation is carried out.
+TEST(SpdmResponder, AnAgreementBringsNoRequestOfAnotherKind) {
+  CountedProvisioning slots;
+  ResponderConfig config = with_cache();
+  config.settings.flags |= wire::kSpdmCapSetCert;
+  config.provisioning = &slots;
+  RequesterConfig at_13 = Ends::requester_config();
+  at_13.settings.versions = {wire::kSpdmVersion13};
+  Ends ends(std::move(at_13), config);
+  ends.requester.connect();
+  ASSERT_TRUE(ends.run().has_value());
+  wire::SpdmSetCertificate erase;
+  erase.version = wire::kSpdmVersion13;
+  erase.erase = true;
+  const Bytes request = erase.encode();
+  ASSERT_EQ(error_of(ends.responder, request), std::nullopt);
+  ASSERT_EQ(std::exchange(slots.chains_set, 0), 1U);
+  Bytes kept(ends.responder.kept_agreement().begin(), ends.responder.kept_agreement().end());
+  kept.insert(kept.end(), request.begin(), request.end());
+  Responder next(config);
+  EXPECT_FALSE(next.restore_agreement(kept));
+  EXPECT_EQ(slots.chains_set, 0U);
+  EXPECT_FALSE(next.negotiated());
 }
 
 }  // namespace

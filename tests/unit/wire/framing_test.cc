@@ -164,9 +164,13 @@ TEST_F(PcapTest, ReadsTheOtherByteOrderAndNanoseconds) {
 TEST_F(PcapTest, RefusesWhatIsNoCaptureAndSaysWhatItIs) {
   EXPECT_EQ(open({}).error().code, Errno::kNoData);
   EXPECT_EQ(open(unhex("d4 c3")).error().code, Errno::kInval);
-  const auto gzip = open(unhex("1f 8b 08 00 00*20"));
-  EXPECT_EQ(gzip.error().code, Errno::kOpNotSupp);
-  EXPECT_NE(gzip.error().why.find("gunzip"), std::string_view::npos);
+  for (const auto& [begin, how] :
+       {std::pair{"1f 8b 08 00 00*20", "gunzip"}, std::pair{"fd 37 7a 58 5a 00*20", "xz -dc"},
+        std::pair{"28 b5 2f fd 00*20", "zstd -dc"}, std::pair{"42 5a 68 39 00*20", "bzip2 -dc"}}) {
+    const auto packed = open(unhex(begin));
+    EXPECT_EQ(packed.error().code, Errno::kOpNotSupp);
+    EXPECT_NE(packed.error().why.find(how), std::string_view::npos) << how;
+  }
   Bytes ethernet = PcapHeader{}.encode();
   ethernet[20] = std::byte{1};
   ethernet[21] = std::byte{0};
@@ -229,6 +233,28 @@ TEST_F(PcapTest, PcapngOfOthersIsRead) {
   const auto simple = reader->next();
   ASSERT_TRUE(simple && *simple) << simple.error().why;
   EXPECT_EQ(hex((*simple)->data), "aa");
+}
+
+/// The obsolete packet block, in both byte orders: its interface has 16 bits.
+TEST_F(PcapTest, PcapngsOfOldToolsAreRead) {
+  for (const char* const text :
+       {"0a 0d 0d 0a 1c 00 00 00 4d 3c 2b 1a 01 00 00 00 ff*8 1c 00 00 00 "
+        "01 00 00 00 14 00 00 00 24 01 00 00 00 00 00 00 14 00 00 00 "
+        "02 00 00 00 30 00 00 00 00 00 07 00 00 00 00 00 41 42 0f 00 02 00 00 00 02 00 00 00 "
+        "be ef 00 00 02 00 04 00 01 00 00 00 00 00 00 00 30 00 00 00",
+        "0a 0d 0d 0a 00 00 00 1c 1a 2b 3c 4d 00 01 00 00 ff*8 00 00 00 1c "
+        "00 00 00 01 00 00 00 14 01 24 00 00 00 00 00 00 00 00 00 14 "
+        "00 00 00 02 00 00 00 30 00 00 00 07 00 00 00 00 00 0f 42 41 00 00 00 02 00 00 00 02 "
+        "be ef 00 00 00 02 00 04 00 00 00 01 00 00 00 00 00 00 00 30"}) {
+    const Bytes file = unhex(text);
+    auto reader = open(file);
+    ASSERT_TRUE(reader) << reader.error().why;
+    const auto packet = reader->next();
+    ASSERT_TRUE(packet && *packet) << packet.error().why;
+    EXPECT_EQ(hex((*packet)->data), "be ef");
+    EXPECT_EQ((*packet)->time_ns, 1'000'001'000U);
+    EXPECT_EQ((*packet)->direction, PcapDirection::kInbound);
+  }
 }
 
 TEST_F(PcapTest, EveryPrefixAndEveryFlippedBitOfPcapngEnds) {
