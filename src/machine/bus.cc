@@ -173,7 +173,7 @@ Result<void> Machine::Impl::reset(Bdf bdf) {
     }
   }
   if (function == nullptr) return fail(Errno::kNoDev, "the function has left the bus");
-  if (device != nullptr) return device->reset();
+  if (device != nullptr) return device->reset(vfio::Device::ResetBy::kHost);
   const bool pasids = hw::pasid_enabled(*function);
   function->reset(hw::ResetKind::kFunctionLevel);
   if (pasids) hw::enable_pasid(*function);

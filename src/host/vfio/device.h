@@ -172,11 +172,13 @@ class Device final : public iommufd::DeviceHandle,
 
   // --- reset.cc ---
 
-  /// `reset` in sysfs. Errors: EINVAL no FLR; EBUSY while bound.
-  Result<void> reset() TEEIO_EXCLUDES(memory_lock_);
-  /// VFIO_DEVICE_RESET. Errors also: EAGAIN while its driver comes or goes, or its VFs do
-  /// (pci_try_reset_function()).
-  Result<void> try_reset() TEEIO_EXCLUDES(memory_lock_);
+  enum class ResetBy : std::uint8_t {
+    kHost,  ///< `reset` in sysfs: who calls has device_lock()
+    kUser,  ///< VFIO_DEVICE_RESET
+  };
+  /// Errors: EINVAL no FLR; EBUSY while bound; kUser also EAGAIN while its driver comes or goes, or
+  /// its VFs do (pci_try_reset_function()): the function is awake and unbound then all the same.
+  Result<void> reset(ResetBy by) TEEIO_EXCLUDES(memory_lock_);
 
   // --- low_power.cc ---
 
@@ -207,7 +209,7 @@ class Device final : public iommufd::DeviceHandle,
   [[nodiscard]] std::size_t hot_reset_functions() { return wiring_.bus.on_bus_of(bdf()).size(); }
   /// VFIO_DEVICE_PCI_HOT_RESET: with the groups of a device that was opened through one, or
   /// without. Errors: EINVAL a function on the bus is not in this device set, not in these
-  /// groups or not this user's; EBUSY one is bound, or being accessed; EAGAIN as try_reset().
+  /// groups or not this user's; EBUSY one is bound, or being accessed; EAGAIN as reset().
   using Groups = std::vector<object::Ref<object::File>>;
   Result<void> hot_reset(const Groups* groups = nullptr) TEEIO_EXCLUDES(set().lock);
   /// vfio_device_cdev_opened(): through its node, not through its group.
@@ -260,6 +262,9 @@ class Device final : public iommufd::DeviceHandle,
   Result<void> leave_bound(std::string_view operation) TEEIO_EXCLUDES(memory_lock_);
   void reset_function(hw::ResetKind kind = hw::ResetKind::kFunctionLevel)
       TEEIO_REQUIRES(memory_lock_);
+  /// pci_try_reset_function(). Errors: EAGAIN device_lock() is taken: mappings and dma-bufs were
+  /// gone for a moment.
+  Result<void> try_reset_function() TEEIO_REQUIRES(memory_lock_);
   [[nodiscard]] HotReset affected() TEEIO_REQUIRES(set().lock);
   /// Resets every device of `all`; or none, and gives one of them that is bound. Their
   /// locks are taken by try_lock, as Linux does. Errors: EBUSY one is being accessed.

@@ -15,15 +15,20 @@ bool Device::has_flr() const {
   return pcie && (pci().config_read(caps, 4) & kDevCapFlr) != 0;
 }
 
-/// vfio_pci_ioctl_reset(): zap, revoke, function-level reset with the config
-/// saved around it, and back.
-Result<void> Device::reset() {
+/// vfio_pci_ioctl_reset(). A bound function is unbound before anything else, as the posted series
+/// has it ("[RFC PATCH 21/30] vfio/pci: Do TSM Unbind before zapping bars", 2025-05-29): for good,
+/// also where the reset is refused.
+Result<void> Device::reset(ResetBy by) {
   if (!has_flr()) return fail(Errno::kInval, "the function has no function-level reset");
   const Awake awake(*this);
   for (;;) {
     {
       const schedule::WriteLock lock(memory_lock_);
       if (!bound_) {
+        if (by == ResetBy::kUser) {
+          write_power_state(0);
+          return try_reset_function();
+        }
         reset_function();
         return {};
       }
@@ -32,13 +37,19 @@ Result<void> Device::reset() {
   }
 }
 
-Result<void> Device::try_reset() {
-  if (!has_flr()) return fail(Errno::kInval, "the function has no function-level reset");
-  if (is_device_locked()) return fail(Errno::kAgain, kDeviceLocked);
-  return reset();
-}
-
 bool Device::is_device_locked() const { return wiring_.bus.device_locked(bdf()); }
+
+Result<void> Device::try_reset_function() {
+  if (!is_device_locked()) {
+    reset_function();
+    return {};
+  }
+  zap_mappings();
+  move_dmabufs(true);
+  if (memory_enabled()) move_dmabufs(false);
+  restore_mappings();
+  return fail(Errno::kAgain, kDeviceLocked);
+}
 
 void Device::reset_function(hw::ResetKind kind) {
   const bool hot = kind == hw::ResetKind::kHot;
