@@ -12,7 +12,7 @@
 #include "explore/scenario/stage.h"
 #include "explore/scenario/unexplored.h"
 #include "host/vfio/device.h"
-#include "hw/capabilities.h"
+#include "hw/pci_function.h"
 #include "unit/host/vfio/set_irq.h"
 
 namespace teeio::vfio::low_power_race_test {

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "host/vfio/awake.h"
-#include "hw/capabilities.h"
+#include "hw/pci_function.h"
 #include "unit/host/vfio/set_irq.h"
 #include "unit/machine/make_machine.h"
 
