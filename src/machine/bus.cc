@@ -180,6 +180,16 @@ Result<void> Machine::Impl::reset(Bdf bdf) {
   return {};
 }
 
+void Machine::Impl::reach(Bdf bdf, const std::function<void(bool bound)>& access) {
+  vfio::Device* device = nullptr;
+  {
+    const schedule::ReadLock lock(bus_lock);
+    if (Slot* entry = slot(bdf); entry != nullptr) device = entry->vfio.get();
+  }
+  if (device == nullptr) return access(/*bound=*/false);  // who binds has it open
+  device->reach(access);
+}
+
 Result<std::size_t> Machine::Impl::read_rom(Bdf bdf, std::uint64_t offset,
                                             std::span<std::byte> out) {
   hw::PciFunction* function = nullptr;

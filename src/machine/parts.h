@@ -60,6 +60,8 @@ struct Machine::Impl final : sysfs::Host, entry::Devices, vfio::Bus {
   }
   [[nodiscard]] std::shared_ptr<void> keep_awake(Bdf bdf) override TEEIO_EXCLUDES(bus_lock);
   Result<void> reset(Bdf bdf) override;
+  void reach(Bdf bdf, const std::function<void(bool bound)>& access) override
+      TEEIO_EXCLUDES(bus_lock);
   Result<std::size_t> read_rom(Bdf bdf, std::uint64_t offset, std::span<std::byte> out) override
       TEEIO_EXCLUDES(rom_lock);
   void remove(Bdf bdf) override TEEIO_EXCLUDES(rescan_remove_lock);

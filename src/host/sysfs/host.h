@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -69,6 +70,9 @@ class Host {
   /// pci_config_pm_runtime_get(), for as long as the answer lives: a function that sleeps at its
   /// user's wish is woken before its configuration space is accessed, and its user told.
   [[nodiscard]] virtual std::shared_ptr<void> keep_awake(Bdf bdf) = 0;
+  /// Carries out an access to the function that Linux asks nobody about, and tells it whether the
+  /// function is bound to a VM, which does not change before it ends.
+  virtual void reach(Bdf bdf, const std::function<void(bool bound)>& access) = 0;
   /// pci_stop_and_remove_bus_device_locked(): the function, and a PF's VFs, leave
   /// the bus; functions() no longer has them on return. As all that has a driver let go of a
   /// function: while a program has it open through VFIO, its user is asked to close it and the

@@ -1,5 +1,6 @@
 #include "host/sysfs/io_and_rom.h"
 
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -34,29 +35,17 @@ std::optional<bool> to_bool(ByteView text) {
   return std::nullopt;
 }
 
-/// An access that nobody was asked about: R4's fact if the function is bound when it begins or
-/// when it ends.
-class Access {
- public:
-  Access(const Environment& environment, Bdf bdf, HostTouch how)
-      : environment_(environment), bdf_(bdf), how_(how), bound_(is_bound()) {}
-  ~Access() {
-    if (!bound_ && !is_bound()) return;
-    environment_.host.trace().fact(object::Lane::kVmm, object::Fact::kHostTouched,
-                                   "ports reached through sysfs",
-                                   {.function = bdf_, .a = static_cast<std::uint64_t>(how_)});
-  }
-  Access(const Access&) = delete;
-  Access& operator=(const Access&) = delete;
-
- private:
-  [[nodiscard]] bool is_bound() const { return !environment_.host.tsm().bound_to(bdf_).empty(); }
-
-  const Environment& environment_;
-  const Bdf bdf_;
-  const HostTouch how_;
-  const bool bound_;
-};
+/// An access that nobody was asked about: R4's fact if the function is bound.
+void reach(const Environment& environment, Bdf bdf, HostTouch how,
+           const std::function<void()>& access) {
+  environment.host.reach(bdf, [&](bool bound) {
+    access();
+    if (!bound) return;
+    environment.host.trace().fact(object::Lane::kVmm, object::Fact::kHostTouched,
+                                  "ports reached through sysfs",
+                                  {.function = bdf, .a = static_cast<std::uint64_t>(how)});
+  });
+}
 
 }  // namespace
 
@@ -68,15 +57,13 @@ void add_io_bar(NodeList& list, const Environment& environment, const std::strin
                                 std::span<std::byte> out) -> Result<std::size_t> {
         TEEIO_ASSIGN(const std::size_t size, port_access(bar, offset, out.size()));
         if (size == 0) return 0;
-        const Access access(environment, bdf, HostTouch::kRead);
-        bar.target->mmio_read(offset, out);
+        reach(environment, bdf, HostTouch::kRead, [&] { bar.target->mmio_read(offset, out); });
         return size;
       },
       [&environment, bdf, &bar](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
         TEEIO_ASSIGN(const std::size_t size, port_access(bar, offset, in.size()));
         if (size == 0) return 0;
-        const Access access(environment, bdf, HostTouch::kWrite);
-        bar.target->mmio_write(offset, in);
+        reach(environment, bdf, HostTouch::kWrite, [&] { bar.target->mmio_write(offset, in); });
         return size;
       });
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -157,6 +158,9 @@ class Device final : public iommufd::DeviceHandle,
   /// `rom` of sysfs. Errors: EIO while the device is bound, or there is no image to be read.
   Result<std::size_t> read_rom_images(std::uint64_t at, std::span<std::byte> out)
       TEEIO_EXCLUDES(memory_lock_);
+  /// An access that sysfs asks nobody about, told whether the device is bound: until it ends no
+  /// bind begins.
+  void reach(const std::function<void(bool bound)>& access) TEEIO_EXCLUDES(memory_lock_);
   /// Whether a program may map that part; exposes it. Errors: EINVAL; EBUSY
   /// while bound.
   Result<void> mmap(std::uint32_t index, std::uint64_t at, std::uint64_t length)
