@@ -95,9 +95,9 @@ class Host {
   /// Errors: ENODEV.
   virtual Result<void> bind_native(Bdf bdf) = 0;
   virtual Result<void> unbind_native(Bdf bdf) = 0;
-  /// pci_rescan_bus() of every bus: removed functions that are still in their slots come
-  /// back, without driver and without VFs. Gives them.
-  virtual std::vector<Bdf> rescan() = 0;
+  /// pci_rescan_bus() of every bus, or of that of `bus` and those below it: removed functions
+  /// that are still in their slots come back, without driver and without VFs. Gives them.
+  virtual std::vector<Bdf> rescan(std::optional<Bdf> bus) = 0;
   /// sriov_numvfs_store() with the sriov_configure() of the PF's driver: its VFs arrive on the
   /// bus, or with 0 leave it. VFs made through vfio-pci get vfio-pci themselves, others no
   /// driver. Nobody binds or unbinds, and no other number is set, between its checks and its

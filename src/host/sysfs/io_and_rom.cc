@@ -1,10 +1,10 @@
 #include "host/sysfs/io_and_rom.h"
 
 #include <functional>
-#include <optional>
-#include <string_view>
+#include <string>
 
 #include "host/sysfs/settings.h"
+#include "host/sysfs/text.h"
 #include "host/sysfs/topology.h"
 
 namespace teeio::sysfs {
@@ -19,20 +19,6 @@ Result<std::size_t> port_access(const hw::Bar& bar, std::uint64_t offset, std::s
   if (size != 1 && size != 2 && size != 4)
     return fail(Errno::kInval, "a port access has 1, 2 or 4 bytes");
   return size;
-}
-
-/// kstrtobool(), of lib/kstrtox.c.
-std::optional<bool> to_bool(ByteView text) {
-  const auto letter = [&](std::size_t at) {
-    return at < text.size() ? static_cast<char>(text[at]) : '\0';
-  };
-  constexpr std::string_view kTrue = "yYtT1", kFalse = "nNfF0", kO = "oO";
-  if (kTrue.contains(letter(0))) return true;
-  if (kFalse.contains(letter(0))) return false;
-  if (!kO.contains(letter(0))) return std::nullopt;
-  if (std::string_view("nN").contains(letter(1))) return true;
-  if (std::string_view("fF").contains(letter(1))) return false;
-  return std::nullopt;
 }
 
 /// An access that nobody was asked about: R4's fact if the function is bound.
@@ -82,10 +68,10 @@ void add_rom(NodeList& list, const Environment& environment, const std::string& 
       },
       [&environment, &function](std::uint64_t offset, ByteView in) -> Result<std::size_t> {
         (void)offset;  // Linux looks at none
-        const auto enabled = to_bool(in);
-        if (!enabled) return fail(Errno::kInval, "not 0, 1, y, n, on or off");
+        const std::string text(reinterpret_cast<const char*>(in.data()), in.size());
+        TEEIO_ASSIGN(const bool enabled, parse_truth(text));
         environment.settings.change(function.bdf(),
-                                    [&](FunctionSettings& s) { s.rom_enabled = *enabled; });
+                                    [&](FunctionSettings& s) { s.rom_enabled = enabled; });
         return in.size();
       });
 }

@@ -161,8 +161,7 @@ TEST(Removal, AResetThatIsRefusedHasWokenTheFunction) {
   RequestEvent request(vmm);
   Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
   ASSERT_TRUE(request.comes());
-  hw::PciFunction& function =
-      static_cast<vfio::DeviceFile&>(**vmm.file(vmm.vfio)).device().pci();
+  hw::PciFunction& function = static_cast<vfio::DeviceFile&>(**vmm.file(vmm.vfio)).device().pci();
   const auto power = hw::find_capability(function, hw::kCapabilityPowerManagement);
   const auto control = static_cast<std::uint16_t>(power.value_or(0) + hw::kPowerControl);
   const std::uint64_t config = std::uint64_t{vfio::kConfigRegion} << vfio::kRegionShift;
@@ -177,8 +176,8 @@ TEST(Removal, AResetThatIsRefusedHasWokenTheFunction) {
 
 // "[RFC PATCH 21/30] vfio/pci: Do TSM Unbind before zapping bars", 2025-05-29: before all else.
 TEST(Removal, AResetThatIsRefusedHasUnboundTheFunction) {
-  const auto machine = make_machine(kDefaultMachine, "while_bound = \"block\"",
-                                    "while_bound = \"auto-unbind\"");
+  const auto machine =
+      make_machine(kDefaultMachine, "while_bound = \"block\"", "while_bound = \"auto-unbind\"");
   Vmm vmm(*machine);
   ASSERT_TRUE(test::connect(vmm).has_value());
   ASSERT_TRUE(vmm.prepare(kPf).has_value());

@@ -156,8 +156,8 @@ class FakeHost : public Host {
     at(bdf).driver.clear();
     return {};
   }
-  std::vector<Bdf> rescan() override {
-    calls.emplace_back("rescan");
+  std::vector<Bdf> rescan(std::optional<Bdf> bus) override {
+    calls.push_back(bus ? "rescan " + bus->str() : "rescan");
     return {};
   }
   Result<bool> set_virtual_functions(Bdf bdf, std::uint16_t count, bool vfio_may) override {
