@@ -20,10 +20,12 @@
 #include "host/pci_tsm/pci_tsm.h"
 #include "host/vfio/bus.h"
 #include "host/vfio/group.h"
+#include "host/vfio/hot_reset.h"
 #include "host/vfio/ioeventfds.h"
 #include "host/vfio/irqs.h"
 #include "host/vfio/low_power.h"
 #include "host/vfio/policies.h"
+#include "host/vfio/saved_config.h"
 #include "host/vfio/vf_token.h"
 #include "host/vfio/virtual_config.h"
 #include "hw/interrupts.h"
@@ -195,21 +197,8 @@ class Device final : public iommufd::DeviceHandle,
 
   // --- hot_reset.cc ---
 
-  /// What a bus reset takes with it, and whether it is all this user's.
-  struct HotReset {
-    struct Function {
-      Bdf bdf;
-      /// The idevice's id in this user's iommufd; nullopt: not owned.
-      std::optional<std::uint32_t> id;
-      std::uint32_t group;
-    };
-    std::vector<Function> functions;
-    bool owned = true;
-    bool by_id = true;  ///< opened through its node; else functions have groups
-  };
   /// VFIO_DEVICE_GET_PCI_HOT_RESET_INFO's functions.
   [[nodiscard]] HotReset hot_reset_info() TEEIO_EXCLUDES(set().lock);
-  /// How many functions that is.
   [[nodiscard]] std::size_t hot_reset_functions() { return wiring_.bus.on_bus_of(bdf()).size(); }
   /// VFIO_DEVICE_PCI_HOT_RESET: with the groups of a device that was opened through one, or
   /// without. Errors: EINVAL a function on the bus is not in this device set, not in these
@@ -258,8 +247,10 @@ class Device final : public iommufd::DeviceHandle,
   void disable() TEEIO_REQUIRES(set().lock);
   void leave_iommufd() TEEIO_REQUIRES(set().lock);
   void cleanup_dmabufs() TEEIO_EXCLUDES(memory_lock_);
-  void save_config() TEEIO_REQUIRES(set().lock);
-  void restore_config() TEEIO_REQUIRES(set().lock);
+  Result<void> enable() TEEIO_REQUIRES(set().lock) TEEIO_EXCLUDES(memory_lock_);
+  /// __pci_reset_function_locked(), and what was saved is written back.
+  void reset_alone(const SavedConfig& saved, hw::ResetKind kind = hw::ResetKind::kFunctionLevel)
+      TEEIO_REQUIRES(memory_lock_);
   /// What an operation with effect does that found the device bound: EBUSY or an
   /// unbind. A bind may come before the caller has the lock again: it looks at
   /// bound_ once more.
@@ -338,7 +329,7 @@ class Device final : public iommufd::DeviceHandle,
   object::Ref<object::File> vm_file_ TEEIO_GUARDED_BY(set().lock);  // lent in vm_file()
   bool attached_ TEEIO_GUARDED_BY(set().lock) = false;
   std::set<std::uint32_t> pasids_ TEEIO_GUARDED_BY(set().lock);  ///< attached: vdev->pasids
-  std::vector<std::uint32_t> saved_config_ TEEIO_GUARDED_BY(set().lock);
+  SavedConfig saved_config_ TEEIO_GUARDED_BY(set().lock);
 
   schedule::RwMutex memory_lock_{schedule::Rank::kVfioMemory};
   Irqs irqs_;

@@ -1,9 +1,7 @@
 #include "host/vfio/awake.h"
 #include "host/vfio/device.h"
 #include "host/vfio/pci_registers.h"
-#include "host/vfio/write_back.h"
 #include "hw/find_capability.h"
-#include "hw/pasid_capability.h"
 #include "schedule/consulted.h"
 #include "schedule/seeded_bug.h"
 
@@ -57,27 +55,19 @@ void Device::reset_function(hw::ResetKind kind) {
                            {.function = bdf()});
   zap_mappings();
   move_dmabufs(true);
-  std::vector<std::uint32_t> saved;
-  for (std::uint16_t at = kBar0; at < 0x40; at = static_cast<std::uint16_t>(at + 4))
-    saved.push_back(pci().config_read(at, 4));
-  const std::uint32_t command = pci().config_read(kCommand, 2);
-  const auto control = static_cast<std::uint16_t>(
-      hw::find_capability(pci(), hw::kCapabilityPcie).value_or(0) + kPcieDeviceControl);
-  const std::uint32_t device_control = pci().config_read(control, 2);
-  const bool pasids = hw::pasid_enabled(pci());
-  touched(object::Fact::kHostTouched, "function reset",
-          static_cast<std::uint64_t>(object::HostTouch::kReset));
-  pci().reset(kind);
-  for (std::size_t i = 0; i < saved.size(); ++i)
-    write_back(pci(), static_cast<std::uint16_t>(kBar0 + 4 * i), 4, saved[i]);
-  if (control != kPcieDeviceControl) pci().config_write(control, 2, device_control);
-  write_back(pci(), kCommand, 2, command);
-  if (pasids) hw::enable_pasid(pci());
+  reset_alone(SavedConfig(pci()), kind);
   irqs_.restore();
   asleep_ = false;
   const bool again = schedule::seeded("revoked-after-reset");
   if (memory_enabled()) move_dmabufs(/*revoked=*/again);
   restore_mappings();
+}
+
+void Device::reset_alone(const SavedConfig& saved, hw::ResetKind kind) {
+  touched(object::Fact::kHostTouched, "function reset",
+          static_cast<std::uint64_t>(object::HostTouch::kReset));
+  pci().reset(kind);
+  saved.restore(pci());
 }
 
 Result<void> Device::leave_bound(std::string_view) {

@@ -1,6 +1,7 @@
 // Functions whose driver goes while a program has them open: the program is asked to let go, and
 // whoever takes the driver away waits (vfio_unregister_group_dev()).
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -190,6 +191,61 @@ TEST(Removal, AResetThatIsRefusedHasUnboundTheFunction) {
   EXPECT_EQ(machine->census()["bound TSM of 0000:01:00.0"], "");
   vmm.exit();
   EXPECT_TRUE(removal.join().has_value());
+}
+
+/// How often the device was reset.
+std::ptrdiff_t resets(Machine& machine) {
+  return std::ranges::count(machine.trace().events(), object::Fact::kDeviceReset,
+                            &object::Event::fact);
+}
+
+// vfio_pci_core_enable() and vfio_pci_core_disable(): each resets where device_lock() is free.
+TEST(Removal, AnOpenAndALastCloseReset) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.open_device(kVf0).has_value());
+  EXPECT_EQ(resets(*machine), 0);
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  EXPECT_EQ(resets(*machine), 1);
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  EXPECT_EQ(resets(*machine), 2);
+}
+
+// pci_dev_trylock() of vfio_pci_core_disable().
+TEST(Removal, ALastCloseResetsNothingWhileTheDriverLeaves) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine), next(*machine, 2);
+  ASSERT_TRUE(vmm.open_device(kVf0).has_value());
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  RequestEvent request(vmm);
+  Writer unbind(*machine, "0000:01:00.1", std::string(kUnbind));
+  ASSERT_TRUE(request.comes());
+  vmm.exit();
+  EXPECT_TRUE(unbind.join().has_value());
+  EXPECT_EQ(resets(*machine), 1);
+  ASSERT_TRUE(next.echo("0000:01:00.1", kBind).has_value());
+  ASSERT_TRUE(next.open_device(kVf0).has_value());
+  ASSERT_TRUE(next.bind_iommufd().has_value());
+  EXPECT_EQ(resets(*machine), 2);
+}
+
+// pci_save_state() of vfio_pci_core_enable(): after pci_clear_master(), with the PCIe capability.
+TEST(Removal, AFunctionIsClosedAsItWasFound) {
+  const auto machine = make_machine();
+  Vmm vmm(*machine);
+  ASSERT_TRUE(vmm.open_device(kVf0).has_value());
+  hw::PciFunction& function = static_cast<vfio::DeviceFile&>(**vmm.file(vmm.vfio)).device().pci();
+  const auto express = hw::find_capability(function, hw::kCapabilityPcie);
+  const auto control = static_cast<std::uint16_t>(express.value_or(0) + hw::kExpressDeviceControl);
+  const std::uint32_t other = function.config_read(control, 2) ^ 0x2000;  // Max_Read_Request_Size
+  function.config_write(control, 2, other);
+  function.config_write(4, 2, 4);  // Bus Master Enable
+  ASSERT_TRUE(vmm.bind_iommufd().has_value());
+  EXPECT_EQ(function.config_read(4, 2) & 4U, 0U);
+  EXPECT_EQ(function.config_read(control, 2), other);
+  ASSERT_TRUE(vmm.close(vmm.vfio).has_value());
+  EXPECT_EQ(function.config_read(4, 2) & 4U, 0U);
+  EXPECT_EQ(function.config_read(control, 2), other);
 }
 
 TEST(Removal, VfsAreSwitchedOffWhenNoProgramHasOneOpen) {
