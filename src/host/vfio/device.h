@@ -213,8 +213,8 @@ class Device final : public iommufd::DeviceHandle,
   struct Slice {
     std::uint64_t offset, length;
   };
-  /// VFIO_DEVICE_FEATURE_DMA_BUF. Errors: ENODEV no such BAR; EINVAL, EOVERFLOW
-  /// for the ranges.
+  Result<void> check_exportable(std::uint32_t region) const;  ///< Errors: ENODEV no such BAR
+  /// VFIO_DEVICE_FEATURE_DMA_BUF. Errors: those; EINVAL, EOVERFLOW for the ranges.
   Result<object::Ref<object::File>> export_dmabuf(std::uint32_t region,
                                                   std::span<const Slice> ranges)
       TEEIO_EXCLUDES(memory_lock_);
